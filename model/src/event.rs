@@ -1,0 +1,103 @@
+//! An event: something that happened to a service of a colony at one instant.
+
+use crate::time::TimeMs;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+
+/// How bad an event is; `info < warning < error < critical`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// Nothing wrong.
+    #[default]
+    Info,
+    /// Worth a look.
+    Warning,
+    /// Something failed.
+    Error,
+    /// Users are affected.
+    Critical,
+}
+
+impl Severity {
+    /// The lower-case name used on the wire and in tables.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Severity::Info => "info",
+            Severity::Warning => "warning",
+            Severity::Error => "error",
+            Severity::Critical => "critical",
+        }
+    }
+}
+
+impl fmt::Display for Severity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for Severity {
+    type Err = ();
+    fn from_str(text: &str) -> Result<Severity, ()> {
+        match text {
+            "info" => Ok(Severity::Info),
+            "warning" => Ok(Severity::Warning),
+            "error" => Ok(Severity::Error),
+            "critical" => Ok(Severity::Critical),
+            _ => Err(()),
+        }
+    }
+}
+
+/// One event. `(colony_id, event_id)` is its identity; a second row with the same identity is a repeat or a newer version.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Event {
+    /// The colony that reported it.
+    pub colony_id: String,
+    /// Unique within the colony.
+    pub event_id: String,
+    /// Newer content of the same event has a higher version; 0 where the source has no notion of one.
+    /// Ties are broken by the row's own order, so that the winner never depends on arrival.
+    pub version: u64,
+    /// Application of the colony.
+    pub application_name: String,
+    /// Environment of the colony; may be empty.
+    pub environment: String,
+    /// When it happened.
+    pub timestamp: TimeMs,
+    /// `deploy`, `restart`, `crash`, `alert`, `error_spike`, … Unknown kinds are kept.
+    pub event_type: String,
+    /// The service it happened to.
+    pub service_id: String,
+    /// How bad it is.
+    pub severity: Severity,
+    /// Free text.
+    pub description: String,
+    /// Further details. Values that were not text in the source are their compact JSON; nulls are left out.
+    pub metadata: BTreeMap<String, String>,
+}
+
+/// What kind of happening, where: the unit whose onsets are correlated.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct EventTypeKey {
+    /// Colony.
+    pub colony_id: String,
+    /// Service.
+    pub service_id: String,
+    /// Event type.
+    pub event_type: String,
+}
+
+impl Event {
+    /// The (colony, service, type) this event is an instance of.
+    pub fn type_key(&self) -> EventTypeKey {
+        EventTypeKey {
+            colony_id: self.colony_id.clone(),
+            service_id: self.service_id.clone(),
+            event_type: self.event_type.clone(),
+        }
+    }
+}

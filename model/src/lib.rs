@@ -1,0 +1,25 @@
+//! The vocabulary of coral-pipeline: plain values with no IO, no async, no dataflow, and no wire or table format.
+//!
+//! | file | owns |
+//! |---|---|
+//! | `time` | event time in milliseconds, durations such as `4h`, RFC 3339 text |
+//! | `real` | a float with a total order, so that rows can be compared and hashed |
+//! | `colony` | what a colony id says about application and environment |
+//! | `event`, `metric`, `topology` | the rows that colonies report |
+//! | `check` | which rows are acceptable; the reason when one is not |
+//! | `reject` | a refused row, counted and kept |
+//! | `position` | where a source stands, partition by partition |
+//! | `rows` | rows of every kind side by side; the key of an hourly summary |
+//! | `pattern` | a correlation: its key, its numbers, its evidence |
+
+pub mod check;
+pub mod colony;
+pub mod event;
+pub mod metric;
+pub mod pattern;
+pub mod position;
+pub mod real;
+pub mod reject;
+pub mod rows;
+pub mod time;
+pub mod topology;

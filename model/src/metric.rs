@@ -1,0 +1,56 @@
+//! A metric summary: what one series of a colony looked like during one bucket of time.
+
+use crate::real::Real;
+use crate::time::TimeMs;
+use serde::{Deserialize, Serialize};
+
+/// One series: a metric of a service of a colony.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct SeriesKey {
+    /// Colony.
+    pub colony_id: String,
+    /// Service.
+    pub service_id: String,
+    /// Metric name.
+    pub metric_name: String,
+}
+
+/// One bucket of one series. `(series, interval_seconds, timestamp)` is its identity; an open bucket is sent again
+/// with a higher count until it is closed, and the row with the greatest `(count, statistics)` wins.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct MetricPoint {
+    /// Which series.
+    pub series: SeriesKey,
+    /// Start of the bucket.
+    pub timestamp: TimeMs,
+    /// Length of the bucket; `None` when the source does not say (then it is learnt from the spacing).
+    pub interval_seconds: Option<u32>,
+    /// Samples in the bucket.
+    pub count: Option<u64>,
+    /// Mean of the samples.
+    pub mean: Option<Real>,
+    /// 50th percentile.
+    pub p50: Option<Real>,
+    /// 95th percentile.
+    pub p95: Option<Real>,
+    /// 99th percentile.
+    pub p99: Option<Real>,
+    /// Largest sample.
+    pub max: Option<Real>,
+    /// Application of the colony.
+    pub application_name: String,
+    /// Environment of the colony; may be empty.
+    pub environment: String,
+}
+
+impl MetricPoint {
+    /// The number that is correlated: p95, else the mean (DESIGN 3.5). `None` when the row has neither.
+    pub fn value(&self) -> Option<f64> {
+        self.p95.or(self.mean).map(|v| v.0)
+    }
+
+    /// What decides between two rows of the same bucket: the greater one wins, whatever the order of arrival.
+    pub fn rank(&self) -> (Option<u64>, Option<Real>, Option<Real>, Option<Real>, Option<Real>, Option<Real>) {
+        (self.count, self.mean, self.p50, self.p95, self.p99, self.max)
+    }
+}

@@ -1,0 +1,80 @@
+//! A refused row: counted by reason and kept, never dropped silently.
+
+use crate::time::TimeMs;
+use serde::{Deserialize, Serialize};
+
+/// Why a row was refused. The text form is stable: it is stored and counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RejectReason {
+    /// Not JSON, not CSV, not the expected protobuf.
+    Malformed,
+    /// A required field is absent or empty (colony_id, event_id, timestamp, event_type, service_id, metric_name).
+    MissingField,
+    /// A field has the wrong type or an impossible value.
+    BadValue,
+    /// A statistic is NaN or infinite.
+    NotFinite,
+    /// p50 <= p95 <= p99 <= max does not hold.
+    PercentilesOutOfOrder,
+    /// The timestamp is further in the future than clock skew explains.
+    FarFuture,
+    /// The timestamp is before 1990 or outside what a table can hold.
+    BadTimestamp,
+    /// A text field is longer than its limit.
+    Oversized,
+    /// The store refused the row.
+    RefusedByStore,
+}
+
+impl RejectReason {
+    /// Every reason, in the order they are documented.
+    pub const ALL: [RejectReason; 9] = [
+        RejectReason::Malformed,
+        RejectReason::MissingField,
+        RejectReason::BadValue,
+        RejectReason::NotFinite,
+        RejectReason::PercentilesOutOfOrder,
+        RejectReason::FarFuture,
+        RejectReason::BadTimestamp,
+        RejectReason::Oversized,
+        RejectReason::RefusedByStore,
+    ];
+
+    /// The stored name, e.g. `percentiles_out_of_order`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            RejectReason::Malformed => "malformed",
+            RejectReason::MissingField => "missing_field",
+            RejectReason::BadValue => "bad_value",
+            RejectReason::NotFinite => "not_finite",
+            RejectReason::PercentilesOutOfOrder => "percentiles_out_of_order",
+            RejectReason::FarFuture => "far_future",
+            RejectReason::BadTimestamp => "bad_timestamp",
+            RejectReason::Oversized => "oversized",
+            RejectReason::RefusedByStore => "refused_by_store",
+        }
+    }
+}
+
+/// One refused row. `(source, place)` is its identity, so reading the input again adds nothing.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Reject {
+    /// The source that read it, e.g. `files` or `colony-events:my-shop-production`.
+    pub source: String,
+    /// Where exactly: `events.ndjson:17`, `coral.events/3@1042`, `GetSummary my-shop 2023-01-03T…`.
+    pub place: String,
+    /// The colony, when it could be read.
+    pub colony_id: Option<String>,
+    /// The class of fault.
+    pub reason: RejectReason,
+    /// What exactly is wrong, for people.
+    pub detail: String,
+    /// The start of the row as it came, at most 1,024 characters.
+    pub raw: String,
+    /// When it was refused (run time, not event time).
+    pub rejected_at: TimeMs,
+}
+
+/// The most characters of a refused row that are kept.
+pub const RAW_CHARS_MAX: usize = 1_024;

@@ -1,0 +1,68 @@
+//! What sources deliver and stores keep: rows of every kind, side by side.
+
+use crate::event::Event;
+use crate::metric::MetricPoint;
+use crate::time::{HOUR_MS, TimeMs};
+use crate::topology::{ColonyStatus, ServiceEdge, ServiceNode};
+use serde::{Deserialize, Serialize};
+
+/// Rows of every kind, in no particular order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Rows {
+    /// Events.
+    pub events: Vec<Event>,
+    /// Metric buckets.
+    pub metrics: Vec<MetricPoint>,
+    /// Services.
+    pub nodes: Vec<ServiceNode>,
+    /// Connections between services.
+    pub edges: Vec<ServiceEdge>,
+    /// State of colonies.
+    pub colonies: Vec<ColonyStatus>,
+}
+
+impl Rows {
+    /// How many rows there are in all.
+    pub fn len(&self) -> usize {
+        self.events.len() + self.metrics.len() + self.nodes.len() + self.edges.len() + self.colonies.len()
+    }
+
+    /// Whether there is no row.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Takes over all rows of `other`.
+    pub fn append(&mut self, mut other: Rows) {
+        self.events.append(&mut other.events);
+        self.metrics.append(&mut other.metrics);
+        self.nodes.append(&mut other.nodes);
+        self.edges.append(&mut other.edges);
+        self.colonies.append(&mut other.colonies);
+    }
+}
+
+/// One row of `env_metric_summary`: a metric of an environment in one hour.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct RollupKey {
+    /// Application.
+    pub application_name: String,
+    /// Environment.
+    pub environment: String,
+    /// Metric name.
+    pub metric_name: String,
+    /// Start of the hour.
+    pub hour: TimeMs,
+}
+
+impl RollupKey {
+    /// The summary row that a metric bucket belongs to.
+    pub fn of(point: &MetricPoint) -> RollupKey {
+        RollupKey {
+            application_name: point.application_name.clone(),
+            environment: point.environment.clone(),
+            metric_name: point.series.metric_name.clone(),
+            hour: point.timestamp.floor_to(HOUR_MS),
+        }
+    }
+}

@@ -1,0 +1,29 @@
+//! What a store can answer: retry, reject the row, or stop.
+
+/// What the caller must do about an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FaultClass {
+    /// May pass: try the same commit again.
+    Retry,
+    /// The row is at fault: it goes to `rejects`, the commit goes on without it.
+    Reject,
+    /// Neither: the run ends with a message (missing table, full disk, wrong version, locked file).
+    Stop,
+}
+
+/// A store's refusal: what was being done, where, why, and what to do.
+#[derive(Debug, thiserror::Error)]
+#[error("{doing} in {store}: {hint}")]
+pub struct SinkError {
+    /// What the caller must do.
+    pub class: FaultClass,
+    /// What was being done, e.g. `cannot commit tick 17`.
+    pub doing: String,
+    /// Which store, e.g. `DuckDB .coral/reef.duckdb`.
+    pub store: String,
+    /// What to do about it.
+    pub hint: String,
+    /// The cause.
+    #[source]
+    pub cause: Option<Box<dyn std::error::Error + Send + Sync>>,
+}

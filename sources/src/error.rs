@@ -1,0 +1,45 @@
+//! Why a source must stop the run: what failed, where, and what to do.
+
+use std::path::PathBuf;
+
+/// A fault that does not pass by waiting.
+#[derive(Debug, thiserror::Error)]
+pub enum SourceError {
+    /// A file could not be opened or read.
+    #[error("cannot read {path}: check that it exists and is readable", path = path.display())]
+    File {
+        /// Which file.
+        path: PathBuf,
+        /// The cause.
+        #[source]
+        cause: std::io::Error,
+    },
+    /// A glob or extension that names nothing readable.
+    #[error("{pattern:?} {problem}")]
+    Pattern {
+        /// As written in the config.
+        pattern: String,
+        /// What is wrong with it and what to do.
+        problem: String,
+    },
+    /// A file is not what its extension says, as a whole (bad header, missing column, broken footer).
+    #[error("{path} is not a readable {format} file: {problem}", path = path.display())]
+    Format {
+        /// Which file.
+        path: PathBuf,
+        /// `parquet`, `CSV` or `NDJSON`.
+        format: &'static str,
+        /// What is wrong.
+        problem: String,
+    },
+    /// The colony answered, and its answer will not change by asking again (wrong colony at that address, no such service).
+    #[error("colony {colony_id} at {endpoint}: {problem}")]
+    Colony {
+        /// Which colony.
+        colony_id: String,
+        /// Where it was dialled.
+        endpoint: String,
+        /// What is wrong and what to do.
+        problem: String,
+    },
+}

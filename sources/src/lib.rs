@@ -1,0 +1,51 @@
+//! Sources: async producers of rows, rejects and positions. They know nothing of dataflow.
+//!
+//! The contract every source keeps (checked by `tests/compliance`):
+//! 1. **Parse, validate, build, run** are four steps; `validate` does no IO and spawns nothing.
+//! 2. A batch's `positions` say where to resume *after* it. Building the source again from a committed position
+//!    delivers exactly the rows after that position, or repeats some of them; it never skips one.
+//! 3. A row that cannot be decoded becomes a [`Reject`] with its reason and the source goes on.
+//! 4. A fault that may pass (connection refused, stream broken) is retried with backoff inside the source and shown
+//!    through a [`ColonyStatus`](model::topology::ColonyStatus) row; `Err` means the run must stop.
+//! 5. `next_batch` is cancel-safe: dropping it loses nothing, because positions advance only with a returned batch.
+//! 6. A finite source returns `None` after its last batch, every time. It promises nothing about order, so none of its
+//!    rows is ever late. A live source's rows are judged by [`lateness::LatenessGate`].
+
+use async_trait::async_trait;
+use model::position::Positions;
+use model::reject::Reject;
+use model::rows::Rows;
+
+pub mod error;
+pub mod lateness;
+
+pub use error::SourceError;
+
+/// What a source delivers at once. Bounded by the source: at most a few thousand rows.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Batch {
+    /// Decoded, checked rows.
+    pub rows: Rows,
+    /// Refused rows.
+    pub rejects: Vec<Reject>,
+    /// Where to resume after this batch: the partitions that moved.
+    pub positions: Positions,
+}
+
+/// A producer of batches.
+#[async_trait]
+pub trait Source: Send {
+    /// Stable name; the key under which its positions are stored, e.g. `files` or `colony-events:<colony_id>`.
+    fn name(&self) -> &str;
+
+    /// Whether the input ends by itself.
+    fn is_finite(&self) -> bool;
+
+    /// The next batch; `None` when a finite source has delivered everything.
+    async fn next_batch(&mut self) -> Result<Option<Batch>, SourceError>;
+
+    /// How far a finite source has come and how much there is in all, in bytes, for progress; `None` when unknown.
+    fn progress_bytes(&self) -> Option<(u64, u64)> {
+        None
+    }
+}
