@@ -1,1 +1,3 @@
-//! pipelines
+//! Pipelines: wires sources, operators and a store together; the one place where async meets dataflow.
+
+pub mod progress;
