@@ -1,0 +1,1 @@
+//! Event patterns: episodes, onsets, scans and verdicts.

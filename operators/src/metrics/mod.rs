@@ -1,0 +1,1 @@
+//! Metric pairs: alignment, lag scans and verdicts.

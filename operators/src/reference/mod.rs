@@ -1,0 +1,1 @@
+//! Slow answers computed from scratch: what the operators are held against in tests.
