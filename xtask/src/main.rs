@@ -1,1 +1,46 @@
-fn main() {}
+//! `cargo xtask`: what a developer or CI does besides `cargo build` and `cargo run`.
+#![allow(clippy::print_stdout, clippy::print_stderr)] // a command line tool: printing is its output
+
+mod check;
+mod checkout;
+mod demo;
+mod fetch;
+mod report;
+mod setup;
+
+use anyhow::bail;
+use std::process::ExitCode;
+
+const USAGE: &str = "\
+cargo xtask <command>
+
+  setup            fetch the prebuilt DuckDB library once and link it to .deps/duckdb
+  demo [args]      setup, then `coral-pipeline demo [args]`
+  test [args]      setup, the tools the tests need, then format, lints, dependency rules, wire rules and
+                   all tests; args go to the cargo commands (`--features bundled` compiles DuckDB instead)
+  ci               what CI runs: `.ci/run`
+";
+
+fn main() -> ExitCode {
+    let mut args = std::env::args().skip(1);
+    let command = args.next().unwrap_or_default();
+    let rest: Vec<String> = args.collect();
+    run(&command, &rest).unwrap_or_else(|error| {
+        eprintln!("error: {error:#}");
+        ExitCode::FAILURE
+    })
+}
+
+fn run(command: &str, args: &[String]) -> anyhow::Result<ExitCode> {
+    match command {
+        "setup" => setup::run(args),
+        "demo" => demo::run(args),
+        "test" => check::run(args),
+        "ci" => checkout::run(std::process::Command::new("bash").arg(".ci/run")),
+        "" | "help" | "-h" | "--help" => {
+            print!("{USAGE}");
+            Ok(ExitCode::SUCCESS)
+        }
+        other => bail!("unknown command `{other}`\n\n{USAGE}"),
+    }
+}

@@ -1,0 +1,41 @@
+//! Where things are: the checkout, the cache shared by all checkouts, and cargo itself.
+
+use anyhow::{Context, Result};
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+/// The folder of the workspace.
+pub fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("."))
+}
+
+/// What is fetched once for all checkouts: `${XDG_CACHE_HOME:-~/.cache}/coral-pipeline`.
+pub fn cache() -> Result<PathBuf> {
+    let absolute = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let base = match absolute("XDG_CACHE_HOME") {
+        Some(base) => base,
+        None => absolute("HOME").context("neither XDG_CACHE_HOME nor HOME names a folder to cache in")?.join(".cache"),
+    };
+    Ok(base.join("coral-pipeline"))
+}
+
+/// The cargo that started this program.
+pub fn cargo() -> Command {
+    let program = std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
+    let mut command = Command::new(program);
+    // `cargo run` hands its program the paths of its own libraries; build scripts started from here must not see them
+    command.current_dir(root()).env_remove("LD_LIBRARY_PATH");
+    command
+}
+
+/// Runs `command` in the checkout and hands on its exit status.
+pub fn run(command: &mut Command) -> Result<ExitCode> {
+    let status = command.current_dir(root()).status().with_context(|| format!("cannot start {command:?}"))?;
+    Ok(status.code().and_then(|code| u8::try_from(code).ok()).map_or(ExitCode::FAILURE, ExitCode::from))
+}
+
+/// True when `program` starts and answers to `args`.
+pub fn answers(program: &str, args: &[&str]) -> bool {
+    Command::new(program).args(args).output().is_ok_and(|output| output.status.success())
+}

@@ -1,0 +1,13 @@
+//! `cargo xtask demo`: the main job on its embedded default, from a fresh checkout.
+
+use crate::{checkout, setup};
+use anyhow::Result;
+use std::process::ExitCode;
+
+/// Builds the program and runs `coral-pipeline demo` with `args`.
+pub fn run(args: &[String]) -> Result<ExitCode> {
+    setup::duckdb()?;
+    let mut cargo = checkout::cargo();
+    cargo.args(["run", "--locked", "--package", "coral-cli", "--bin", "coral-pipeline", "--", "demo"]).args(args);
+    checkout::run(&mut cargo)
+}
