@@ -1,1 +1,20 @@
-//! cli
+//! The two programs, `coral-pipeline` and `coral`: flags in, pages and JSON out. The only place for printing and exit codes.
+//!
+//! | module | owns |
+//! |---|---|
+//! | `exit` | exit codes, and [`exit::Failure`]: what went wrong, why, what to do |
+//! | `output` | results on stdout, messages on stderr, `--json`, colours |
+//! | `entry` | from command line to exit code, the same way for both programs |
+//! | `help` | `help exit-codes` and other topics |
+//! | `signals` | SIGINT and SIGTERM as a watch channel |
+//! | `coral_program`, `coral` | the command line of `coral`; its commands |
+//! | `pipeline` | the commands of `coral-pipeline` |
+
+pub mod coral;
+pub mod coral_program;
+pub mod entry;
+pub mod exit;
+pub mod help;
+pub mod output;
+pub mod pipeline;
+pub mod signals;

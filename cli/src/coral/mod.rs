@@ -1,0 +1,3 @@
+//! The commands of `coral`: one module per command group.
+
+pub mod colony;

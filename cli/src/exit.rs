@@ -1,0 +1,139 @@
+//! Exit codes, and [`Failure`]: what went wrong, why, and what to do about it.
+
+use serde::Serialize;
+use std::error::Error;
+
+/// How a command ended, for shells and scripts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Exit {
+    /// Done.
+    Ok = 0,
+    /// Tried and failed.
+    Failed = 1,
+    /// The command line or the configuration is wrong; nothing was tried.
+    Usage = 2,
+    /// A file, colony or reef that was named does not exist.
+    NotFound = 3,
+    /// Refused by the other side, or by file permissions.
+    NotAuthorised = 4,
+    /// Completeness was required and some colony is missing.
+    Incomplete = 5,
+    /// Ended by a second SIGINT or SIGTERM, before draining was over.
+    Interrupted = 130,
+}
+
+impl Exit {
+    /// Every code with its meaning, as `help exit-codes` prints it.
+    pub const TABLE: [(Exit, &'static str); 7] = [
+        (Exit::Ok, "done"),
+        (Exit::Failed, "tried and failed; the message says why"),
+        (Exit::Usage, "wrong command line or configuration; nothing was tried"),
+        (Exit::NotFound, "a file, colony or reef that was named does not exist"),
+        (Exit::NotAuthorised, "refused: wrong secret or missing permission"),
+        (Exit::Incomplete, "completeness was required and some colony is missing"),
+        (Exit::Interrupted, "interrupted before draining was over (second Ctrl-C)"),
+    ];
+
+    /// The number the shell sees.
+    pub fn code(self) -> u8 {
+        self as u8
+    }
+}
+
+/// A command that did not succeed: shown as text on stderr, or as `{"error": …}` on stdout with `--json`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Failure {
+    /// Exit code.
+    #[serde(skip)]
+    pub exit: Exit,
+    /// Stable name for scripts, e.g. `config_invalid`.
+    pub code: &'static str,
+    /// What failed, with the object it failed on.
+    pub message: String,
+    /// Why, outermost first; one line each. For a configuration: every error in it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub details: Vec<String>,
+    /// What to do.
+    pub hint: Option<String>,
+    /// Which command shows more.
+    pub docs: Option<String>,
+}
+
+impl Failure {
+    /// A failure without cause or hint.
+    pub fn new(exit: Exit, code: &'static str, message: impl Into<String>) -> Failure {
+        Failure { exit, code, message: message.into(), details: Vec::new(), hint: None, docs: None }
+    }
+
+    /// A failure told by `error`: its own text is the message, its sources are the details.
+    pub fn from_error(exit: Exit, code: &'static str, error: &(dyn Error + 'static)) -> Failure {
+        Failure::new(exit, code, error.to_string()).caused_by(error.source())
+    }
+
+    /// Adds a cause and the causes behind it. A cause whose text its parent already repeats is left out.
+    pub fn caused_by(mut self, mut cause: Option<&(dyn Error + 'static)>) -> Failure {
+        while let Some(error) = cause {
+            let text = error.to_string();
+            let last = self.details.last().unwrap_or(&self.message);
+            if !last.contains(&text) {
+                self.details.push(text);
+            }
+            cause = error.source();
+        }
+        self
+    }
+
+    /// Adds one line of detail.
+    pub fn detail(mut self, line: impl Into<String>) -> Failure {
+        self.details.push(line.into());
+        self
+    }
+
+    /// Says what to do.
+    pub fn hint(mut self, hint: impl Into<String>) -> Failure {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// Names the command that shows more.
+    pub fn docs(mut self, command: impl Into<String>) -> Failure {
+        self.docs = Some(command.into());
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("cannot open the store")]
+    struct Outer(#[source] std::io::Error);
+
+    #[test]
+    fn causes_follow_the_message_once_each() {
+        let error = Outer(std::io::Error::other("disk is full"));
+        let failure = Failure::from_error(Exit::Failed, "store", &error);
+        assert_eq!(failure.message, "cannot open the store");
+        assert_eq!(failure.details, ["disk is full"]);
+        let repeated = Failure::new(Exit::Failed, "x", "a: disk is full").caused_by(error.source());
+        assert!(repeated.details.is_empty());
+    }
+
+    #[test]
+    fn every_code_is_in_the_table_once() {
+        let codes: Vec<u8> = Exit::TABLE.iter().map(|(exit, _)| exit.code()).collect();
+        assert_eq!(codes, [0, 1, 2, 3, 4, 5, 130]);
+    }
+
+    #[test]
+    fn json_has_message_hint_and_docs_even_when_absent() {
+        let json = serde_json::to_value(Failure::new(Exit::Usage, "usage", "no such command")).unwrap();
+        assert_eq!(
+            json,
+            serde_json::json!({"code": "usage", "message": "no such command", "hint": null, "docs": null})
+        );
+    }
+}

@@ -1,0 +1,292 @@
+//! Where text goes: results on stdout, messages and progress on stderr, errors on either; JSON and colours.
+
+use crate::exit::{Exit, Failure};
+use serde::Serialize;
+use std::io::{self, IsTerminal, Write};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Flags that every command takes.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct OutputArgs {
+    /// Print the result (and any error) as JSON on stdout
+    #[arg(long, global = true, help_heading = "Output")]
+    pub json: bool,
+    /// Form of the result
+    #[arg(long, global = true, help_heading = "Output", value_enum, default_value = "text", hide_default_value = true)]
+    pub format: Format,
+    /// No colours, no moving progress (also: NO_COLOR)
+    #[arg(long, global = true, help_heading = "Output")]
+    pub no_color: bool,
+    /// More messages on stderr; repeat for more
+    #[arg(short, long, global = true, help_heading = "Output", action = clap::ArgAction::Count)]
+    pub verbose: u8,
+}
+
+/// Form of results.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Format {
+    /// For people.
+    #[default]
+    Text,
+    /// For programs.
+    Json,
+}
+
+/// How a stream may be written to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Style {
+    /// Escape codes for colour are welcome.
+    pub colour: bool,
+}
+
+impl Style {
+    /// No escape codes.
+    pub const PLAIN: Style = Style { colour: false };
+
+    fn paint(self, code: &str, text: &str) -> String {
+        if self.colour { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
+    }
+
+    /// Headings.
+    pub fn bold(self, text: &str) -> String {
+        self.paint("1", text)
+    }
+
+    /// Side remarks.
+    pub fn dim(self, text: &str) -> String {
+        self.paint("2", text)
+    }
+
+    /// Something good.
+    pub fn green(self, text: &str) -> String {
+        self.paint("32", text)
+    }
+
+    /// Something to look at.
+    pub fn yellow(self, text: &str) -> String {
+        self.paint("33", text)
+    }
+
+    /// Something wrong.
+    pub fn red(self, text: &str) -> String {
+        self.paint("31", text)
+    }
+}
+
+type Writer = Arc<Mutex<Box<dyn Write + Send>>>;
+
+/// The two streams of a command and how to write to them.
+#[derive(Clone)]
+pub struct Output {
+    json: bool,
+    stdout: Writer,
+    stderr: Writer,
+    stdout_style: Style,
+    stderr_style: Style,
+    animated: bool,
+}
+
+impl Output {
+    /// The streams of this process.
+    pub fn of_process(args: &OutputArgs) -> Output {
+        let plain = args.no_color
+            || std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
+            || std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+        let stderr_terminal = io::stderr().is_terminal();
+        Output {
+            json: args.json || args.format == Format::Json,
+            stdout: Arc::new(Mutex::new(Box::new(io::stdout()))),
+            stderr: Arc::new(Mutex::new(Box::new(io::stderr()))),
+            stdout_style: Style { colour: !plain && io::stdout().is_terminal() },
+            stderr_style: Style { colour: !plain && stderr_terminal },
+            animated: !plain && stderr_terminal,
+        }
+    }
+
+    /// Streams kept in memory, for tests.
+    pub fn captured(json: bool) -> (Output, Captured) {
+        let captured = Captured::default();
+        let output = Output {
+            json,
+            stdout: Arc::new(Mutex::new(Box::new(captured.stdout.clone()))),
+            stderr: Arc::new(Mutex::new(Box::new(captured.stderr.clone()))),
+            stdout_style: Style::PLAIN,
+            stderr_style: Style::PLAIN,
+            animated: false,
+        };
+        (output, captured)
+    }
+
+    /// The same streams, with results as JSON.
+    pub fn with_json(self) -> Output {
+        Output { json: true, ..self }
+    }
+
+    /// Whether results are wanted as JSON.
+    pub fn json(&self) -> bool {
+        self.json
+    }
+
+    /// Style of results.
+    pub fn style(&self) -> Style {
+        self.stdout_style
+    }
+
+    /// Style of messages.
+    pub fn message_style(&self) -> Style {
+        self.stderr_style
+    }
+
+    /// Whether stderr is a terminal on which lines may be redrawn.
+    pub fn animated(&self) -> bool {
+        self.animated
+    }
+
+    /// Writes the one result of a command: `value` with `--json`, otherwise the text that `page` makes.
+    pub fn result(&self, value: &impl Serialize, page: impl FnOnce(Style) -> String) -> Result<(), Failure> {
+        if !self.json {
+            return self.write_stdout(&page(self.stdout_style));
+        }
+        let text =
+            serde_json::to_string_pretty(value).map_err(|error| Failure::from_error(Exit::Failed, "output", &error))?;
+        self.write_stdout(&text)
+    }
+
+    /// Writes one item of a stream of results: one line of NDJSON with `--json`, otherwise the text of `page`.
+    pub fn item(&self, value: &impl Serialize, page: impl FnOnce(Style) -> String) -> Result<(), Failure> {
+        if !self.json {
+            return self.write_stdout(&page(self.stdout_style));
+        }
+        let text = serde_json::to_string(value).map_err(|error| Failure::from_error(Exit::Failed, "output", &error))?;
+        self.write_stdout(&text)
+    }
+
+    /// Writes a message for people to stderr. A closed stderr is no reason to stop.
+    pub fn message(&self, line: &str) {
+        let mut stream = self.stderr.lock().unwrap_or_else(PoisonError::into_inner);
+        let _ = writeln!(stream, "{}", line.trim_end_matches('\n'));
+    }
+
+    /// Writes an error: JSON on stdout with `--json`, otherwise text on stderr.
+    pub fn failure(&self, failure: &Failure) {
+        if self.json {
+            let document = serde_json::json!({ "error": failure });
+            // nothing is left to try when stdout does not take the error either
+            let _ = self.write_stdout(&format!("{document:#}"));
+        } else {
+            self.message(&failure_page(failure, self.stderr_style));
+        }
+    }
+
+    fn write_stdout(&self, text: &str) -> Result<(), Failure> {
+        let mut stream = self.stdout.lock().unwrap_or_else(PoisonError::into_inner);
+        let written = writeln!(stream, "{}", text.trim_end_matches('\n')).and_then(|()| stream.flush());
+        match written {
+            // the reader (head, less) has seen enough
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            Err(error) => Err(Failure::new(Exit::Failed, "output", "cannot write to stdout").caused_by(Some(&error))),
+            Ok(()) => Ok(()),
+        }
+    }
+}
+
+/// An error as people read it: what, why, what to do, where to read on.
+pub fn failure_page(failure: &Failure, style: Style) -> String {
+    let mut lines = vec![format!("{} {}", style.red("error:"), failure.message)];
+    lines.extend(failure.details.iter().map(|detail| format!("  {}", detail.replace('\n', "\n  "))));
+    if let Some(hint) = &failure.hint {
+        lines.push(format!("{} {hint}", style.yellow("hint:")));
+    }
+    if let Some(docs) = &failure.docs {
+        lines.push(style.dim(&format!("more: {docs}")));
+    }
+    lines.join("\n")
+}
+
+/// What a command wrote, for tests.
+#[derive(Clone, Default)]
+pub struct Captured {
+    stdout: Buffer,
+    stderr: Buffer,
+}
+
+impl Captured {
+    /// Text of stdout so far.
+    pub fn stdout(&self) -> String {
+        self.stdout.text()
+    }
+
+    /// Text of stderr so far.
+    pub fn stderr(&self) -> String {
+        self.stderr.text()
+    }
+}
+
+#[derive(Clone, Default)]
+struct Buffer(Arc<Mutex<Vec<u8>>>);
+
+impl Buffer {
+    fn text(&self) -> String {
+        String::from_utf8_lossy(&self.0.lock().unwrap_or_else(PoisonError::into_inner)).into_owned()
+    }
+}
+
+impl Write for Buffer {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn failure() -> Failure {
+        Failure::new(Exit::NotFound, "file_missing", "reef.toml does not exist")
+            .detail("No such file or directory")
+            .hint("start from config/reef.toml")
+            .docs("coral-pipeline help config")
+    }
+
+    #[test]
+    fn errors_for_people_go_to_stderr_with_cause_and_hint() {
+        let (output, captured) = Output::captured(false);
+        output.failure(&failure());
+        assert_eq!(captured.stdout(), "");
+        assert_eq!(
+            captured.stderr(),
+            "error: reef.toml does not exist\n  No such file or directory\nhint: start from config/reef.toml\n\
+             more: coral-pipeline help config\n"
+        );
+    }
+
+    #[test]
+    fn errors_for_programs_go_to_stdout_as_one_document() {
+        let (output, captured) = Output::captured(true);
+        output.failure(&failure());
+        assert_eq!(captured.stderr(), "");
+        let document: serde_json::Value = serde_json::from_str(&captured.stdout()).unwrap_or_default();
+        assert_eq!(document["error"]["code"], "file_missing");
+        assert_eq!(document["error"]["hint"], "start from config/reef.toml");
+    }
+
+    #[test]
+    fn only_a_colour_style_writes_escape_codes() {
+        assert!(!failure_page(&failure(), Style::PLAIN).contains('\x1b'));
+        assert!(failure_page(&failure(), Style { colour: true }).contains("\x1b[31merror:\x1b[0m"));
+    }
+
+    #[test]
+    fn items_are_one_line_each() {
+        let (output, captured) = Output::captured(true);
+        for n in [1, 2] {
+            assert!(output.item(&serde_json::json!({ "n": n }), |_| String::new()).is_ok());
+        }
+        assert_eq!(captured.stdout(), "{\"n\":1}\n{\"n\":2}\n");
+    }
+}
