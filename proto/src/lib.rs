@@ -1,1 +1,34 @@
-//! proto
+//! The wire: generated messages, clients and servers of `proto/coral/**`, and their conversion to and from the model.
+//!
+//! | file | owns |
+//! |---|---|
+//! | `coral/reef/v1/federation.proto` | colony to reef: summaries, event stream, metrics, topology |
+//! | `coral/reef/v1/llm.proto` | reef to its users: analysis |
+//! | `coral/colony/v1/ingest.proto` | agent to colony: what is recorded |
+//! | `src/convert.rs` | wire values to model values and back; wire types stop here |
+
+pub mod convert;
+
+/// `coral.reef.v1`: what colonies answer to a reef, and what a reef answers to its users.
+pub mod reef {
+    /// Version 1.
+    #[allow(missing_docs, clippy::all, clippy::unwrap_used)]
+    pub mod v1 {
+        include!(concat!(env!("OUT_DIR"), "/coral.reef.v1.rs"));
+    }
+}
+
+/// `coral.colony.v1`: how agents write into a running colony.
+pub mod colony {
+    /// Version 1.
+    #[allow(missing_docs, clippy::all, clippy::unwrap_used)]
+    pub mod v1 {
+        include!(concat!(env!("OUT_DIR"), "/coral.colony.v1.rs"));
+    }
+}
+
+/// The encoded `FileDescriptorSet` of every file above, for server reflection.
+pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
+
+#[cfg(test)]
+mod tests;
