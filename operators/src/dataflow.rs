@@ -1,0 +1,208 @@
+//! The dataflow: how the operators are connected, and what comes out of it.
+//!
+//! ```text
+//! events  ── dedupe ── episodes ── (to all) ── event scan  ── event verdict ──┐
+//! metrics ┬─ align ────────────── (to all) ── metric scan ── metric verdict ──┼── Outcome
+//!         └─ rollup ──────────────────────────────────────────────────────────┘
+//! Evaluate ─ (to all) ─ every operator above: scan now, forget what can no longer matter
+//! ```
+//! Timely's timestamp is the tick; event time is data. [`Evaluate`] arrives on every worker in the ticks that the caller
+//! chooses; results depend on the rows and on the last `Evaluate` alone, never on how many there were before.
+//! Scans are divided among workers by source; one worker per kind holds the verdict, because false-discovery control
+//! needs all pairs together.
+
+use crate::dedupe::Dedupe;
+use crate::events::{Episodes, EventParams, EventScan, EventVerdict};
+pub use crate::ext::{Change, Evaluate};
+use crate::ext::{Rows, by_tick, stay, to_all, to_owner};
+use crate::metrics::{Align, MetricParams, MetricScan, MetricVerdict};
+use crate::rollup::touched_hours;
+use crate::shard::{Shard, fixed_hash};
+use differential_dataflow::input::InputSession;
+use model::event::Event;
+use model::metric::MetricPoint;
+use model::pattern::Finding;
+use model::rows::RollupKey;
+use serde::{Deserialize, Serialize};
+use std::cell::RefCell;
+use std::rc::Rc;
+use timely::dataflow::ProbeHandle;
+use timely::worker::Worker;
+
+/// What to correlate.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Params {
+    /// Whether to correlate at all; hourly summaries are kept up to date in any case.
+    pub correlate: bool,
+    /// Event patterns.
+    pub events: EventParams,
+    /// Metric pairs.
+    pub metrics: MetricParams,
+}
+
+/// One signed change of what the dataflow knows.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Outcome {
+    /// A correlation with its evidence.
+    Finding(Finding),
+    /// A stored summary to recompute.
+    Rollup(RollupKey),
+    /// Ordered pairs of event types tested at the last evaluation.
+    EventPairsTested(u64),
+    /// Pairs of metric series tested at the last evaluation.
+    MetricPairsTested(u64),
+}
+
+/// A worker's ends of the dataflow.
+pub struct Ports {
+    /// Events on time; any worker may take any row.
+    pub events: InputSession<u64, Event, i64>,
+    /// Metric rows on time; any worker may take any row.
+    pub metrics: InputSession<u64, MetricPoint, i64>,
+    /// Orders to evaluate; given to one worker, seen by all.
+    pub evaluate: InputSession<u64, Evaluate, i64>,
+    /// Changes that came out on this worker since they were last taken.
+    pub outcomes: Rc<RefCell<Vec<Change<Outcome>>>>,
+    /// Tells when a tick is complete on all workers.
+    pub probe: ProbeHandle<u64>,
+}
+
+impl Ports {
+    /// Closes `tick`: nothing more will be fed at it or before.
+    pub fn close_tick(&mut self, tick: u64) {
+        self.events.advance_to(tick + 1);
+        self.events.flush();
+        self.metrics.advance_to(tick + 1);
+        self.metrics.flush();
+        self.evaluate.advance_to(tick + 1);
+        self.evaluate.flush();
+    }
+}
+
+/// Builds the dataflow on this worker.
+pub fn build(worker: &mut Worker, params: &Params) -> Ports {
+    let shard = Shard { index: worker.index(), peers: worker.peers() };
+    let outcomes = Rc::new(RefCell::new(Vec::new()));
+    let probe = ProbeHandle::new();
+    let mut events = InputSession::new();
+    let mut metrics = InputSession::new();
+    let mut evaluate = InputSession::new();
+    worker.dataflow::<u64, _, _>(|scope| {
+        let orders = to_all(evaluate.to_collection(scope));
+        let metrics = metrics.to_collection(scope);
+        let events = events.to_collection(scope);
+        let by_hour = to_owner(|point: &MetricPoint| {
+            fixed_hash(&[&point.application_name, &point.environment, &point.series.metric_name])
+        });
+        let rollups =
+            by_tick(metrics.clone(), orders.clone(), "Rollup", by_hour, |rows, _| touched_hours(rows))
+                .map(Outcome::Rollup);
+        let results = if params.correlate {
+            rollups
+                .concat(event_patterns(events, orders.clone(), &params.events, shard))
+                .concat(metric_pairs(metrics, orders, &params.metrics, shard))
+        } else {
+            rollups
+        };
+        let taken = Rc::clone(&outcomes);
+        results
+            .inspect(move |(outcome, _tick, diff)| taken.borrow_mut().push((outcome.clone(), *diff)))
+            .probe_with(&probe);
+    });
+    Ports { events, metrics, evaluate, outcomes, probe }
+}
+
+fn event_patterns<'scope>(
+    events: Rows<'scope, Event>,
+    orders: Rows<'scope, Evaluate>,
+    params: &EventParams,
+    shard: Shard,
+) -> Rows<'scope, Outcome> {
+    let keep_ms = params.keep_ms();
+
+    let mut dedupe = Dedupe::default();
+    let by_identity = to_owner(|event: &Event| fixed_hash(&[&event.colony_id, &event.event_id]));
+    let stamps = by_tick(events, orders.clone(), "Dedupe", by_identity, move |rows, order| {
+        if let Some(order) = order {
+            dedupe.forget_before(order.now - keep_ms);
+        }
+        dedupe.apply(rows)
+    });
+
+    let mut episodes = Episodes::new(params.clone());
+    let by_type = to_owner(|stamp: &crate::events::EventStamp| {
+        fixed_hash(&[&stamp.key.colony_id, &stamp.key.service_id, &stamp.key.event_type])
+    });
+    let onsets = by_tick(stamps, orders.clone(), "Episodes", by_type, move |rows, order| {
+        if let Some(order) = order {
+            episodes.forget_before(order.now - keep_ms);
+        }
+        episodes.apply(rows)
+    });
+
+    let mut scan = EventScan::new(params.clone(), shard);
+    let scanned = by_tick(to_all(onsets), orders.clone(), "EventScan", stay(), move |rows, order| {
+        scan.apply(rows);
+        let Some(order) = order else { return Vec::new() };
+        scan.forget_before(order.now - keep_ms);
+        scan.scan(order.now)
+    });
+
+    let mut verdict = EventVerdict::new(params.clone());
+    let mut tested = 0;
+    by_tick(scanned, orders, "EventVerdict", to_owner(|_| 0), move |rows, _| {
+        let findings = verdict.apply(rows);
+        with_count(findings, &mut tested, verdict.pairs_tested(), Outcome::EventPairsTested)
+    })
+}
+
+fn metric_pairs<'scope>(
+    metrics: Rows<'scope, MetricPoint>,
+    orders: Rows<'scope, Evaluate>,
+    params: &MetricParams,
+    shard: Shard,
+) -> Rows<'scope, Outcome> {
+    let keep_ms = params.keep_ms();
+
+    let mut align = Align::default();
+    let by_series = to_owner(|point: &MetricPoint| {
+        fixed_hash(&[&point.series.colony_id, &point.series.service_id, &point.series.metric_name])
+    });
+    let samples = by_tick(metrics, orders.clone(), "Align", by_series, move |rows, order| {
+        if let Some(now) = order.and_then(|order| order.metrics_now) {
+            align.forget_before(now - keep_ms);
+        }
+        align.apply(rows)
+    });
+
+    let mut scan = MetricScan::new(params.clone(), shard);
+    let scanned = by_tick(to_all(samples), orders.clone(), "MetricScan", stay(), move |rows, order| {
+        scan.apply(rows);
+        let Some(now) = order.and_then(|order| order.metrics_now) else { return Vec::new() };
+        scan.forget_before(now - keep_ms);
+        scan.scan(now)
+    });
+
+    let mut verdict = MetricVerdict::new(params.clone());
+    let mut tested = 0;
+    by_tick(scanned, orders, "MetricVerdict", to_owner(|_| 1), move |rows, _| {
+        let findings = verdict.apply(rows);
+        with_count(findings, &mut tested, verdict.pairs_tested(), Outcome::MetricPairsTested)
+    })
+}
+
+/// Findings as outcomes, with the number of pairs tested when it changed.
+fn with_count(
+    findings: Vec<Change<Finding>>,
+    known: &mut u64,
+    tested: u64,
+    outcome: impl Fn(u64) -> Outcome,
+) -> Vec<Change<Outcome>> {
+    let mut outcomes: Vec<Change<Outcome>> =
+        findings.into_iter().map(|(finding, diff)| (Outcome::Finding(finding), diff)).collect();
+    if *known != tested {
+        *known = tested;
+        outcomes.push((outcome(tested), 1));
+    }
+    outcomes
+}

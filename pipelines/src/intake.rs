@@ -1,0 +1,102 @@
+//! Intake: runs every source as a task of its own, into one bounded queue, so that a slow store slows the sources.
+
+use sources::{Batch, Source, SourceError};
+use std::collections::BTreeMap;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+
+/// Batches that may wait between the sources and the next tick. A source that finds the queue full waits.
+const QUEUE_BATCHES: usize = 16;
+
+/// What a source sent.
+pub enum Delivery {
+    /// Rows, rejects, positions.
+    Batch {
+        /// The source's name.
+        source: String,
+        /// Whether the source is finite (its rows are never late).
+        is_finite: bool,
+        /// What it delivered.
+        batch: Batch,
+        /// Bytes done and in all, when the source knows.
+        bytes: Option<(u64, u64)>,
+    },
+    /// A finite source has delivered everything.
+    Finished,
+    /// A source cannot go on.
+    Failed {
+        /// The source's name.
+        source: String,
+        /// Why.
+        error: SourceError,
+    },
+}
+
+/// The running sources.
+pub struct Intake {
+    deliveries: mpsc::Receiver<Delivery>,
+    tasks: JoinSet<()>,
+    bytes: BTreeMap<String, (u64, u64)>,
+}
+
+impl Intake {
+    /// Starts one task per source. All stop when `shutdown` turns true.
+    pub fn start(sources: Vec<Box<dyn Source>>, shutdown: &watch::Receiver<bool>) -> Intake {
+        let (send, deliveries) = mpsc::channel(QUEUE_BATCHES);
+        let mut tasks = JoinSet::new();
+        for source in sources {
+            tasks.spawn(pump(source, send.clone(), shutdown.clone()));
+        }
+        Intake { deliveries, tasks, bytes: BTreeMap::new() }
+    }
+
+    /// The next delivery; `None` once every source has ended and the queue is empty.
+    pub async fn next(&mut self) -> Option<Delivery> {
+        let delivery = self.deliveries.recv().await?;
+        if let Delivery::Batch { source, bytes: Some(bytes), .. } = &delivery {
+            self.bytes.insert(source.clone(), *bytes);
+        }
+        Some(delivery)
+    }
+
+    /// Bytes done and in all over every source that knows.
+    pub fn bytes(&self) -> Option<(u64, u64)> {
+        let sum = |(done, all): (u64, u64), (more_done, more): &(u64, u64)| (done + more_done, all + more);
+        (!self.bytes.is_empty()).then(|| self.bytes.values().fold((0, 0), sum))
+    }
+
+    /// The message of a source task that panicked, if one did.
+    pub async fn panic(&mut self) -> Option<String> {
+        while let Some(ended) = self.tasks.join_next().await {
+            if let Err(error) = ended
+                && error.is_panic()
+            {
+                return Some(error.to_string());
+            }
+        }
+        None
+    }
+}
+
+/// Moves batches from one source to the queue until it ends, fails, or the run stops.
+async fn pump(mut source: Box<dyn Source>, send: mpsc::Sender<Delivery>, mut shutdown: watch::Receiver<bool>) {
+    let name = source.name().to_owned();
+    loop {
+        let next = tokio::select! {
+            biased;
+            _ = shutdown.wait_for(|stop| *stop) => return,
+            next = source.next_batch() => next,
+        };
+        let (delivery, ended) = match next {
+            Ok(Some(batch)) => {
+                let bytes = source.progress_bytes();
+                (Delivery::Batch { source: name.clone(), is_finite: source.is_finite(), batch, bytes }, false)
+            }
+            Ok(None) => (Delivery::Finished, true),
+            Err(error) => (Delivery::Failed { source: name.clone(), error }, true),
+        };
+        if send.send(delivery).await.is_err() || ended {
+            return;
+        }
+    }
+}

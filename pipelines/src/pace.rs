@@ -1,0 +1,61 @@
+//! Pace: when a tick is cut and when it evaluates. Neither changes what is found, only when it is seen.
+
+use std::time::{Duration, Instant};
+
+/// The least time between two evaluations.
+const EVALUATE_GAP_MIN: Duration = Duration::from_secs(1);
+/// Evaluations may take at most one part in this many of the time.
+const EVALUATE_SHARE: u32 = 4;
+
+/// Keeps evaluations from eating the time that taking in rows needs.
+#[derive(Debug)]
+pub struct EvaluatePace {
+    due_at: Instant,
+    is_dirty: bool,
+}
+
+impl EvaluatePace {
+    /// Due at once, as soon as there is something to evaluate.
+    pub fn new(now: Instant) -> EvaluatePace {
+        EvaluatePace { due_at: now, is_dirty: false }
+    }
+
+    /// Rows came in that no evaluation has seen.
+    pub fn mark_dirty(&mut self) {
+        self.is_dirty = true;
+    }
+
+    /// When the next evaluation is due; `None` when nothing has changed.
+    pub fn due_at(&self) -> Option<Instant> {
+        self.is_dirty.then_some(self.due_at)
+    }
+
+    /// Whether one is due.
+    pub fn is_due(&self, now: Instant) -> bool {
+        self.is_dirty && now >= self.due_at
+    }
+
+    /// An evaluation ended `now` and took this long.
+    pub fn evaluated(&mut self, now: Instant, took: Duration) {
+        self.is_dirty = false;
+        self.due_at = now + EVALUATE_GAP_MIN.max(took * EVALUATE_SHARE);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slow_evaluation_waits_longer_for_the_next_one() {
+        let start = Instant::now();
+        let mut pace = EvaluatePace::new(start);
+        assert!(!pace.is_due(start), "nothing to evaluate yet");
+        pace.mark_dirty();
+        assert!(pace.is_due(start));
+        pace.evaluated(start, Duration::from_secs(10));
+        pace.mark_dirty();
+        assert!(!pace.is_due(start + Duration::from_secs(39)));
+        assert!(pace.is_due(start + Duration::from_secs(40)));
+    }
+}

@@ -1,0 +1,67 @@
+//! Published: turns changes of findings into what the store must write and remove.
+
+use model::pattern::{Correlation, Finding, PatternState};
+use operators::dataflow::Change;
+use std::collections::BTreeMap;
+
+/// The findings that the store holds, by correlation id.
+///
+/// After a restart the engine's first evaluation brings all findings anew: they are written again (which changes
+/// nothing where they are equal), and what the store holds beyond them is removed.
+#[derive(Debug, Default)]
+pub struct Published {
+    states: BTreeMap<String, PatternState>,
+    /// What an earlier run stored and this run has not yet confirmed or removed.
+    inherited: Option<Vec<String>>,
+}
+
+/// What one tick changes in the stored correlations.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Publication {
+    /// New or changed.
+    pub findings: Vec<Finding>,
+    /// Ids of those that are no more.
+    pub removed: Vec<String>,
+}
+
+impl Published {
+    /// Starts from what an earlier run stored.
+    pub fn inherit(stored: &[Correlation]) -> Published {
+        Published {
+            states: BTreeMap::new(),
+            inherited: Some(stored.iter().map(|row| row.key.correlation_id()).collect()),
+        }
+    }
+
+    /// Takes in the changes of a tick in which the engine evaluated.
+    pub fn apply(&mut self, changes: Vec<Change<Finding>>) -> Publication {
+        let mut newest: BTreeMap<String, Option<Finding>> = BTreeMap::new();
+        for (finding, diff) in changes {
+            let entry = newest.entry(finding.correlation.key.correlation_id()).or_default();
+            if diff > 0 {
+                *entry = Some(finding);
+            }
+        }
+        let mut publication = Publication::default();
+        for (id, finding) in newest {
+            match finding {
+                Some(finding) => {
+                    self.states.insert(id, finding.correlation.state);
+                    publication.findings.push(finding);
+                }
+                None => {
+                    self.states.remove(&id);
+                    publication.removed.push(id);
+                }
+            }
+        }
+        let orphans = self.inherited.take().unwrap_or_default();
+        publication.removed.extend(orphans.into_iter().filter(|id| !self.states.contains_key(id)));
+        publication
+    }
+
+    /// How many patterns are in this state.
+    pub fn count(&self, state: PatternState) -> u64 {
+        self.states.values().filter(|each| **each == state).count() as u64
+    }
+}

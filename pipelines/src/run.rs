@@ -1,0 +1,281 @@
+//! Run: from a checked configuration to a finished run: restore, take in, tick, correlate, commit, drain.
+//!
+//! ```text
+//! sources ──(bounded queue)── pending rows ── lateness gate ── engine ── commit: rows + findings + positions
+//! ```
+//! 1. One tick is one commit: the rows, what the engine made of them, and the positions they were read up to.
+//! 2. A tick is cut when enough rows wait or the oldest has waited long enough; `pace` says when it evaluates.
+//! 3. The last tick of a run always evaluates, so that the store holds what all rows together say.
+
+use crate::clock::EventClock;
+use crate::config::ReefConfig;
+use crate::engine::{Engine, EngineError, TickRows};
+use crate::inputs::{self, InputError};
+use crate::intake::{Delivery, Intake};
+use crate::pace::EvaluatePace;
+use crate::params;
+use crate::progress::{Ended, Phase, Progress, RunSummary};
+use crate::published::{Publication, Published};
+use crate::restore::restore;
+use crate::store::{self, commit_with_retry};
+use model::pattern::PatternState;
+use model::position::Positions;
+use model::reject::Reject;
+use model::rows::{RollupKey, Rows};
+use model::time::TimeMs;
+use sinks::{Commit, SinkError, Store};
+use sources::SourceError;
+use sources::lateness::LatenessGate;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+use tokio::sync::watch;
+
+/// How a caller watches and stops a run.
+pub struct RunOptions {
+    /// Receives a snapshot after each tick and each batch.
+    pub progress: watch::Sender<Progress>,
+    /// Turns true when the run shall drain and end.
+    pub shutdown: watch::Receiver<bool>,
+}
+
+/// Why a run ended before its time.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The configuration asks for something that cannot be built.
+    #[error(transparent)]
+    Input(#[from] InputError),
+    /// The store refused.
+    #[error(transparent)]
+    Store(#[from] SinkError),
+    /// A source cannot go on.
+    #[error("source {source_name} cannot go on")]
+    Source {
+        /// Which source.
+        source_name: String,
+        /// Why.
+        #[source]
+        cause: SourceError,
+    },
+    /// A source task panicked: a bug.
+    #[error("a source failed: {panic}; this is a bug, please report it with this text")]
+    SourcePanicked {
+        /// The panic's message.
+        panic: String,
+    },
+    /// The dataflow cannot go on.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+}
+
+/// Runs a reef until its input ends or it is asked to stop.
+pub async fn run(config: &ReefConfig, options: RunOptions) -> Result<RunSummary, RunError> {
+    let started = Instant::now();
+    let mut store = store::open(config).await?;
+    let positions = store.positions().await?;
+    let sources = inputs::build(config, &positions)?;
+    let mut run = Running::restore(config, store, options.progress).await?;
+    let mut intake = Intake::start(sources, &options.shutdown);
+    let failure = run.take_in(&mut intake, &options.shutdown).await?;
+    run.progress.phase = Phase::Draining;
+    run.tick(true).await?;
+    if let Some(failure) = failure {
+        return Err(failure);
+    }
+    if let Some(panic) = intake.panic().await {
+        return Err(RunError::SourcePanicked { panic });
+    }
+    Ok(RunSummary {
+        ended: if *options.shutdown.borrow() { Ended::Stopped } else { Ended::InputFinished },
+        progress: run.progress,
+        rejects_by_reason: run.rejects_by_reason,
+        event_pairs_tested: run.event_pairs_tested,
+        metric_pairs_tested: run.metric_pairs_tested,
+        elapsed_ms: started.elapsed().as_millis() as u64,
+        store: store::describe(config),
+    })
+}
+
+/// What has been delivered and waits for the next tick.
+#[derive(Default)]
+struct Pending {
+    rows: Rows,
+    late: Rows,
+    rejects: Vec<Reject>,
+    positions: BTreeMap<String, Positions>,
+    since: Option<Instant>,
+}
+
+struct Running {
+    store: Box<dyn Store>,
+    engine: Engine,
+    gate: LatenessGate,
+    clock: EventClock,
+    published: Published,
+    pace: EvaluatePace,
+    pending: Pending,
+    tick_rows_max: usize,
+    tick_interval: Duration,
+    ticks: u64,
+    expected_colonies: u64,
+    answered_colonies: BTreeSet<String>,
+    progress: Progress,
+    watch: watch::Sender<Progress>,
+    rejects_by_reason: BTreeMap<String, u64>,
+    event_pairs_tested: u64,
+    metric_pairs_tested: u64,
+}
+
+impl Running {
+    async fn restore(
+        config: &ReefConfig,
+        mut store: Box<dyn Store>,
+        watch: watch::Sender<Progress>,
+    ) -> Result<Running, RunError> {
+        let params = params::from_config(config);
+        let (events, metrics) = store.watermarks().await?;
+        let clock = EventClock::at(events.values().max().copied(), metrics.values().max().copied());
+        let mut engine = Engine::start(params.clone(), config.engine.workers)?;
+        let mut published = Published::default();
+        let mut pace = EvaluatePace::new(Instant::now());
+        if params.correlate {
+            if restore(store.as_mut(), &mut engine, &params, &clock).await? > 0 {
+                pace.mark_dirty();
+            }
+            published = Published::inherit(&store.correlations().await?);
+        }
+        let expected_colonies = config.colonies.len() as u64;
+        let progress = Progress {
+            phase: Phase::Running,
+            event_time: clock.now(),
+            colonies: (0, expected_colonies),
+            ..Progress::default()
+        };
+        watch.send_replace(progress.clone());
+        Ok(Running {
+            store,
+            engine,
+            gate: LatenessGate::new(config.collection.allowed_lateness_ms, events, metrics),
+            clock,
+            published,
+            pace,
+            pending: Pending::default(),
+            tick_rows_max: config.engine.tick_rows_max,
+            tick_interval: Duration::from_millis(config.engine.tick_interval_ms),
+            ticks: 0,
+            expected_colonies,
+            answered_colonies: BTreeSet::new(),
+            progress,
+            watch,
+            rejects_by_reason: BTreeMap::new(),
+            event_pairs_tested: 0,
+            metric_pairs_tested: 0,
+        })
+    }
+
+    /// Takes in deliveries and cuts ticks until every source has ended, or one has failed.
+    async fn take_in(
+        &mut self,
+        intake: &mut Intake,
+        shutdown: &watch::Receiver<bool>,
+    ) -> Result<Option<RunError>, RunError> {
+        loop {
+            let delivery = match self.wake_at() {
+                Some(at) => tokio::time::timeout_at(at.into(), intake.next()).await.ok(),
+                None => Some(intake.next().await),
+            };
+            if *shutdown.borrow() {
+                self.progress.phase = Phase::Draining;
+            }
+            match delivery {
+                Some(None) => return Ok(None),
+                Some(Some(Delivery::Failed { source, error })) => {
+                    return Ok(Some(RunError::Source { source_name: source, cause: error }));
+                }
+                Some(Some(Delivery::Batch { source, is_finite, batch, .. })) => {
+                    self.progress.bytes = intake.bytes();
+                    self.take_batch(source, is_finite, batch);
+                }
+                Some(Some(Delivery::Finished)) | None => {}
+            }
+            let now = Instant::now();
+            let waited = self.pending.since.is_some_and(|since| now >= since + self.tick_interval);
+            let is_full = self.pending.rows.len() + self.pending.late.len() >= self.tick_rows_max;
+            let evaluate = self.pace.is_due(now);
+            if waited || is_full || (evaluate && self.pending.since.is_none()) {
+                self.tick(evaluate).await?;
+            }
+        }
+    }
+
+    /// When there is something to do even if nothing is delivered.
+    fn wake_at(&self) -> Option<Instant> {
+        let tick_at = self.pending.since.map(|since| since + self.tick_interval);
+        tick_at.into_iter().chain(self.pace.due_at()).min()
+    }
+
+    fn take_batch(&mut self, source: String, is_finite: bool, batch: sources::Batch) {
+        let mut rows = batch.rows;
+        self.progress.events += rows.events.len() as u64;
+        self.progress.metrics += rows.metrics.len() as u64;
+        self.progress.rejects += batch.rejects.len() as u64;
+        for reject in &batch.rejects {
+            *self.rejects_by_reason.entry(reject.reason.as_str().to_owned()).or_default() += 1;
+        }
+        let late = self.gate.split_late(&mut rows, is_finite);
+        self.progress.late += late.len() as u64;
+        self.clock.observe(&rows);
+        self.progress.event_time = self.clock.now();
+        for status in rows.colonies.iter().filter(|status| status.last_success_at.is_some()) {
+            self.answered_colonies.insert(status.colony_id.clone());
+        }
+        self.progress.colonies = (self.answered_colonies.len() as u64, self.expected_colonies);
+        if !rows.events.is_empty() || !rows.metrics.is_empty() {
+            self.pace.mark_dirty();
+        }
+        let pending = &mut self.pending;
+        pending.since.get_or_insert_with(Instant::now);
+        pending.rows.append(rows);
+        pending.late.append(late);
+        pending.rejects.extend(batch.rejects);
+        pending.positions.entry(source).or_default().advance(batch.positions);
+        self.watch.send_replace(self.progress.clone());
+    }
+
+    /// Closes the tick: the engine takes the rows, the store takes everything.
+    async fn tick(&mut self, evaluate: bool) -> Result<(), RunError> {
+        let Pending { rows, late, rejects, positions, .. } = std::mem::take(&mut self.pending);
+        let order = if evaluate { self.clock.evaluate() } else { None };
+        let began = Instant::now();
+        let for_engine = TickRows { events: rows.events.clone(), metrics: rows.metrics.clone() };
+        let outcome = self.engine.tick(for_engine, order).await?;
+        let publication = match order {
+            Some(_) => {
+                self.pace.evaluated(Instant::now(), began.elapsed());
+                self.published.apply(outcome.findings)
+            }
+            None => Publication::default(),
+        };
+        self.event_pairs_tested = outcome.event_pairs_tested.unwrap_or(self.event_pairs_tested);
+        self.metric_pairs_tested = outcome.metric_pairs_tested.unwrap_or(self.metric_pairs_tested);
+        let mut rollups: BTreeSet<RollupKey> = outcome.rollups.into_iter().collect();
+        rollups.extend(late.metrics.iter().map(RollupKey::of));
+        let commit = Commit {
+            tick: self.ticks,
+            committed_at: TimeMs::now(),
+            rows,
+            late,
+            rejects,
+            rollups: rollups.into_iter().collect(),
+            findings: publication.findings,
+            removed: publication.removed,
+            positions: positions.into_iter().collect(),
+        };
+        commit_with_retry(self.store.as_mut(), &commit).await?;
+        self.ticks += 1;
+        self.progress.ticks = self.ticks;
+        self.progress.confirmed = self.published.count(PatternState::Confirmed);
+        self.progress.candidates = self.published.count(PatternState::Candidate);
+        self.watch.send_replace(self.progress.clone());
+        Ok(())
+    }
+}

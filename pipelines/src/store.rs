@@ -1,0 +1,57 @@
+//! Store: opens the configured store and writes ticks to it, trying again what may pass.
+
+use crate::config::{ReefConfig, StorageKind};
+use sinks::error::FaultClass;
+use sinks::{Commit, SinkError, Store, duckdb};
+use std::time::Duration;
+
+/// Pauses between tries of one commit; after the last the run stops.
+const RETRY_PAUSES: [Duration; 7] = [
+    Duration::from_millis(50),
+    Duration::from_millis(200),
+    Duration::from_secs(1),
+    Duration::from_secs(2),
+    Duration::from_secs(5),
+    Duration::from_secs(10),
+    Duration::from_secs(30),
+];
+
+/// Opens the store, creating and upgrading its tables.
+pub async fn open(config: &ReefConfig) -> Result<Box<dyn Store>, SinkError> {
+    match &config.storage.kind {
+        StorageKind::DuckDb { path } => {
+            let options = duckdb::DuckDbConfig::new(config.base_dir.join(path));
+            Ok(Box::new(duckdb::DuckDbStore::open(options).await?))
+        }
+        StorageKind::ClickHouse { host, port, .. } => Err(SinkError {
+            class: FaultClass::Stop,
+            doing: "cannot open the store".to_owned(),
+            store: format!("ClickHouse {host}:{port}"),
+            hint: "this version stores in DuckDB only; set storage.type = \"duckdb\" and storage.path".to_owned(),
+            cause: None,
+        }),
+    }
+}
+
+/// The store in words, for people.
+pub fn describe(config: &ReefConfig) -> String {
+    match &config.storage.kind {
+        StorageKind::DuckDb { path } => format!("DuckDB {}", config.base_dir.join(path).display()),
+        StorageKind::ClickHouse { host, port, .. } => format!("ClickHouse {host}:{port}"),
+    }
+}
+
+/// Writes one tick; a fault that may pass is tried again with growing pauses. A commit is idempotent, so a try whose
+/// answer was lost may be repeated.
+pub async fn commit_with_retry(store: &mut dyn Store, commit: &Commit) -> Result<(), SinkError> {
+    for pause in RETRY_PAUSES {
+        match store.commit(commit).await {
+            Err(error) if error.class == FaultClass::Retry => {
+                tracing::warn!(tick = commit.tick, %error, pause_ms = pause.as_millis() as u64, "commit failed, trying again");
+                tokio::time::sleep(pause).await;
+            }
+            answer => return answer,
+        }
+    }
+    store.commit(commit).await
+}
