@@ -1,1 +1,106 @@
-//! migrations
+//! The schema of the stores as numbered steps, applied in order and recorded in `schema_version`.
+//!
+//! | folder | store |
+//! |---|---|
+//! | `duckdb/` | one SQL file per step, statements separated by `;` |
+//!
+//! Steps are data: the store that owns the connection applies each one in a transaction of its own, together with its
+//! row in `schema_version`. A step that has been released is never edited; a change is a new step.
+
+use thiserror::Error;
+
+/// One step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Migration {
+    /// Its number; the first is 1, and there are no holes.
+    pub version: u32,
+    /// What it brings.
+    pub name: &'static str,
+    /// The statements.
+    pub sql: &'static str,
+}
+
+/// Creates `schema_version` when it is missing; run before anything else, as often as one likes.
+pub const DUCKDB_SCHEMA_VERSION_TABLE: &str = include_str!("../duckdb/schema_version.sql");
+
+/// The steps of the DuckDB store.
+pub const DUCKDB: &[Migration] = &[
+    Migration { version: 1, name: "reported rows", sql: include_str!("../duckdb/0001_reported_rows.sql") },
+    Migration { version: 2, name: "correlations", sql: include_str!("../duckdb/0002_correlations.sql") },
+    Migration { version: 3, name: "fleet", sql: include_str!("../duckdb/0003_fleet.sql") },
+    Migration { version: 4, name: "intake", sql: include_str!("../duckdb/0004_intake.sql") },
+];
+
+/// The newest schema this program knows.
+pub const KNOWN_VERSION: u32 = 4;
+
+/// Why a store cannot be brought to the known version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum MigrationError {
+    /// A newer program wrote it; going on could destroy what that program relies on.
+    #[error(
+        "the store has schema version {stored}, this program knows versions up to {known}: use the program that wrote \
+         the store, or a newer one"
+    )]
+    TooNew {
+        /// Version found in the store.
+        stored: u32,
+        /// Newest version known here.
+        known: u32,
+    },
+}
+
+/// The steps that a store at version `stored` (0 when empty) still lacks.
+///
+/// ```
+/// use coral_migrations::{DUCKDB, KNOWN_VERSION, pending};
+/// assert_eq!(pending(DUCKDB, 0).unwrap().len(), KNOWN_VERSION as usize);
+/// assert!(pending(DUCKDB, KNOWN_VERSION).unwrap().is_empty());
+/// assert!(pending(DUCKDB, KNOWN_VERSION + 1).is_err());
+/// ```
+pub fn pending(steps: &'static [Migration], stored: u32) -> Result<&'static [Migration], MigrationError> {
+    let known = steps.last().map_or(0, |step| step.version);
+    if stored > known {
+        return Err(MigrationError::TooNew { stored, known });
+    }
+    Ok(&steps[stored as usize..])
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn versions_count_from_one_without_holes_up_to_the_known_version() {
+        let versions: Vec<u32> = DUCKDB.iter().map(|step| step.version).collect();
+        assert_eq!(versions, (1..=KNOWN_VERSION).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn file_names_agree_with_versions() {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("duckdb");
+        let mut numbered: Vec<String> = std::fs::read_dir(folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .filter(|name| name != "schema_version.sql")
+            .collect();
+        numbered.sort();
+        let expected: Vec<String> =
+            DUCKDB.iter().map(|step| format!("{:04}_{}.sql", step.version, step.name.replace(' ', "_"))).collect();
+        assert_eq!(numbered, expected);
+    }
+
+    #[test]
+    fn a_store_in_between_gets_the_rest() {
+        let rest = pending(DUCKDB, 2).unwrap();
+        assert_eq!(rest.iter().map(|step| step.version).collect::<Vec<_>>(), vec![3, 4]);
+    }
+
+    #[test]
+    fn a_newer_store_is_refused_with_both_versions() {
+        let error = pending(DUCKDB, 9).unwrap_err();
+        assert_eq!(error, MigrationError::TooNew { stored: 9, known: KNOWN_VERSION });
+        assert!(error.to_string().contains("version 9"), "{error}");
+    }
+}
