@@ -1,0 +1,227 @@
+//! Results are a function of the set of rows: any order, repeats, tick size and number of workers give one hash.
+
+use coral_pipelines::engine::{Engine, TickRows};
+use model::event::{Event, Severity};
+use model::metric::{MetricPoint, SeriesKey};
+use model::pattern::{Finding, PatternState};
+use model::real::Real;
+use model::time::{DAY_MS, HOUR_MS, MINUTE_MS, TimeMs};
+use operators::dataflow::{Evaluate, Params};
+use operators::events::EventParams;
+use operators::metrics::MetricParams;
+use proptest::prelude::*;
+use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
+
+const START: TimeMs = TimeMs(1_700_006_400_000); // 2023-11-15T00:00:00Z
+
+fn params() -> Params {
+    Params {
+        correlate: true,
+        events: EventParams { horizon_ms: 20 * DAY_MS, ..EventParams::default() },
+        metrics: MetricParams { max_lag_ms: HOUR_MS, window_ms: 12 * HOUR_MS, ..MetricParams::default() },
+    }
+}
+
+/// A small generator with a fixed algorithm, so that a seed means the same rows everywhere.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+    fn below(&mut self, n: u64) -> u64 {
+        self.next() % n
+    }
+    fn unit(&mut self) -> f64 {
+        self.next() as f64 / u64::MAX as f64
+    }
+    fn shuffle<T>(&mut self, items: &mut [T]) {
+        for i in (1..items.len()).rev() {
+            items.swap(i, self.below(i as u64 + 1) as usize);
+        }
+    }
+}
+
+fn event(colony: &str, service: &str, kind: &str, at: TimeMs, number: usize) -> Event {
+    Event {
+        colony_id: colony.to_owned(),
+        event_id: format!("{service}-{kind}-{number}"),
+        version: 0,
+        application_name: colony.split('-').next().unwrap().to_owned(),
+        environment: "production".to_owned(),
+        timestamp: at,
+        event_type: kind.to_owned(),
+        service_id: service.to_owned(),
+        severity: Severity::Info,
+        description: String::new(),
+        metadata: BTreeMap::new(),
+    }
+}
+
+/// Deploys in one colony followed by errors in another after about 40 minutes, unrelated noise in a third, bursts,
+/// and metric series of which one follows another by 15 minutes.
+fn rows(seed: u64) -> (Vec<Event>, Vec<MetricPoint>) {
+    let mut random = Random(seed);
+    let mut events = Vec::new();
+    for number in 0..26 {
+        let at = START + random.below(18 * DAY_MS as u64) as i64;
+        events.push(event("shop-production", "api", "deploy", at, number));
+        if random.unit() < 0.9 {
+            let lag = 40 * MINUTE_MS + random.below(3 * MINUTE_MS as u64) as i64;
+            events.push(event("pay-production", "ledger", "error_spike", at + lag, number));
+            // a burst: part of the same episode
+            events.push(event("pay-production", "ledger", "error_spike", at + lag + MINUTE_MS, number + 1_000));
+        }
+        let noise = START + random.below(18 * DAY_MS as u64) as i64;
+        events.push(event("mail-production", "smtp", "alert", noise, number));
+    }
+    let slots = 3 * 24 * 12;
+    let mut wave = Vec::with_capacity(slots);
+    let mut level = 0.0;
+    for _ in 0..slots {
+        level = 0.8 * level + random.unit() - 0.5;
+        wave.push(level);
+    }
+    let mut metrics = Vec::new();
+    for (colony, shift, noise) in [("shop-production", 0, 0.0), ("pay-production", 3, 0.1), ("mail-production", 0, 9.0)] {
+        for slot in shift..slots {
+            if random.unit() < 0.02 {
+                continue; // a gap
+            }
+            let value = wave[slot - shift] + noise * (random.unit() - 0.5);
+            metrics.push(MetricPoint {
+                series: SeriesKey {
+                    colony_id: colony.to_owned(),
+                    service_id: "api".to_owned(),
+                    metric_name: "latency_ms".to_owned(),
+                },
+                timestamp: START + 15 * DAY_MS + slot as i64 * 5 * MINUTE_MS,
+                interval_seconds: Some(300),
+                count: Some(10),
+                mean: Some(Real(value)),
+                p50: None,
+                p95: None,
+                p99: None,
+                max: None,
+                application_name: colony.split('-').next().unwrap().to_owned(),
+                environment: "production".to_owned(),
+            });
+            if random.unit() < 0.05 {
+                // the bucket was still open when it was first sent
+                let mut open = metrics.last().unwrap().clone();
+                open.count = Some(4);
+                open.mean = Some(Real(value * 0.5));
+                metrics.push(open);
+            }
+        }
+    }
+    (events, metrics)
+}
+
+fn order(events: &[Event], metrics: &[MetricPoint]) -> Evaluate {
+    let metrics_now = metrics.iter().map(|row| row.timestamp).max();
+    let now = events.iter().map(|row| row.timestamp).max().max(metrics_now).unwrap();
+    Evaluate { now, metrics_now }
+}
+
+/// Runs the rows in ticks of at most `tick_rows`, evaluating every `evaluate_each` ticks and at the end.
+fn findings(
+    events: &[Event],
+    metrics: &[MetricPoint],
+    workers: usize,
+    tick_rows: usize,
+    evaluate_each: usize,
+) -> Vec<Finding> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let mut engine = Engine::start(params(), workers).unwrap();
+        let mut present: BTreeMap<Finding, i64> = BTreeMap::new();
+        let mut events_left = events.chunks(tick_rows.max(1));
+        let mut metrics_left = metrics.chunks(tick_rows.max(1));
+        let (mut fed_events, mut fed_metrics) = (0, 0);
+        for tick in 0.. {
+            let (next_events, next_metrics) = (events_left.next(), metrics_left.next());
+            let is_last = next_events.is_none() && next_metrics.is_none();
+            let rows = TickRows {
+                events: next_events.unwrap_or_default().to_vec(),
+                metrics: next_metrics.unwrap_or_default().to_vec(),
+            };
+            fed_events += rows.events.len();
+            fed_metrics += rows.metrics.len();
+            let evaluate = (is_last || tick % evaluate_each == 0)
+                .then(|| order(&events[..fed_events], &metrics[..fed_metrics]));
+            for (finding, diff) in engine.tick(rows, evaluate).await.unwrap().findings {
+                *present.entry(finding).or_default() += diff;
+            }
+            if is_last {
+                break;
+            }
+        }
+        present.retain(|_, count| *count != 0);
+        assert!(present.values().all(|count| *count == 1), "every finding is present once");
+        present.into_keys().collect()
+    })
+}
+
+fn hash(findings: &[Finding]) -> String {
+    let digest = Sha256::digest(serde_json::to_vec(findings).unwrap());
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[test]
+fn the_planted_relations_are_found() {
+    let (events, metrics) = rows(1);
+    let findings = findings(&events, &metrics, 1, usize::MAX, 1);
+    let confirmed: Vec<String> = findings
+        .iter()
+        .filter(|finding| finding.correlation.state == PatternState::Confirmed)
+        .map(|finding| format!("{} -> {}", finding.correlation.key.source, finding.correlation.key.target))
+        .collect();
+    assert!(
+        confirmed.contains(&"shop-production api deploy -> pay-production ledger error_spike".to_owned()),
+        "{confirmed:?}"
+    );
+    let metric = findings
+        .iter()
+        .find(|finding| finding.correlation.key.source.name == "latency_ms")
+        .expect("the lagged series are at least a candidate");
+    assert_eq!(metric.correlation.lag_seconds, 900);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 3, ..ProptestConfig::default() })]
+
+    #[test]
+    fn one_hash_for_any_order_repeats_ticks_and_workers(seed in 0_u64..1_000_000) {
+        let (events, metrics) = rows(seed);
+        let expected = hash(&findings(&events, &metrics, 1, usize::MAX, 1));
+
+        let mut random = Random(seed ^ 0xfeed);
+        let (mut shuffled_events, mut shuffled_metrics) = (events.clone(), metrics.clone());
+        for _ in 0..events.len() / 3 {
+            shuffled_events.push(events[random.below(events.len() as u64) as usize].clone());
+        }
+        for _ in 0..metrics.len() / 3 {
+            shuffled_metrics.push(metrics[random.below(metrics.len() as u64) as usize].clone());
+        }
+        random.shuffle(&mut shuffled_events);
+        random.shuffle(&mut shuffled_metrics);
+
+        let cases: [(&str, &[Event], &[MetricPoint], usize, usize, usize); 5] = [
+            ("in order, one row at a time", &events, &metrics[..], 1, 1, 97),
+            ("shuffled and repeated, at once", &shuffled_events, &shuffled_metrics, 1, usize::MAX, 1),
+            ("shuffled and repeated, small ticks", &shuffled_events, &shuffled_metrics, 1, 50, 3),
+            ("three workers, at once", &shuffled_events, &shuffled_metrics, 3, usize::MAX, 1),
+            ("three workers, small ticks", &shuffled_events, &shuffled_metrics, 3, 64, 5),
+        ];
+        for (case, events, metrics, workers, tick_rows, evaluate_each) in cases {
+            let actual = hash(&findings(events, metrics, workers, tick_rows, evaluate_each));
+            prop_assert_eq!(&actual, &expected, "{} (seed {})", case, seed);
+        }
+    }
+}

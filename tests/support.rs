@@ -1,0 +1,116 @@
+//! What the end-to-end tests share: a reef in a temporary folder, the real programs, a dump of a table.
+
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+/// The folder of a shared data set, or `None` with a loud line when this machine lacks it.
+pub fn shared_data(name: &str) -> Option<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data").join(name);
+    if folder.exists() {
+        return Some(folder.canonicalize().unwrap());
+    }
+    eprintln!("SKIPPED: {} is not on this machine", folder.display());
+    None
+}
+
+/// The ground truth of a shared data set.
+pub fn ground_truth(folder: &Path) -> Value {
+    serde_json::from_slice(&std::fs::read(folder.join("ground_truth.json")).unwrap()).unwrap()
+}
+
+/// Path of one of the programs under test.
+pub fn program(name: &str) -> &'static str {
+    match name {
+        "coral" => env!("CARGO_BIN_EXE_coral"),
+        "coral-pipeline" => env!("CARGO_BIN_EXE_coral-pipeline"),
+        other => panic!("no program {other}"),
+    }
+}
+
+/// A reef whose configuration and store live in a temporary folder.
+pub struct Reef {
+    pub folder: tempfile::TempDir,
+    config: PathBuf,
+}
+
+impl Reef {
+    /// `body` is the configuration after `reef_id` and `[storage]`.
+    pub fn new(body: &str) -> Reef {
+        let folder = tempfile::tempdir().unwrap();
+        let config = folder.path().join("reef.toml");
+        let text = format!("reef_id = \"test-reef-a1b2c3\"\nname = \"test\"\n{body}\n[storage]\ntype = \"duckdb\"\npath = \"reef.duckdb\"\n");
+        std::fs::write(&config, text).unwrap();
+        Reef { folder, config }
+    }
+
+    pub fn config(&self) -> &Path {
+        &self.config
+    }
+
+    pub fn store(&self) -> PathBuf {
+        self.folder.path().join("reef.duckdb")
+    }
+
+    /// `coral-pipeline run --json` until its input ends; its one document.
+    pub fn run(&self) -> Value {
+        let output = Command::new(program("coral-pipeline")).arg("run").arg(&self.config).arg("--json").output().unwrap();
+        json(&output)
+    }
+
+    /// The same, in the background.
+    pub fn start(&self) -> std::process::Child {
+        Command::new(program("coral-pipeline"))
+            .arg("run")
+            .arg(&self.config)
+            .arg("--json")
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap()
+    }
+
+    /// All rows of `correlations` and of `correlation_evidence`, sorted, without the columns that belong to the run.
+    pub fn correlations(&self) -> String {
+        let db = duckdb::Connection::open(self.store()).unwrap();
+        let mut text = dump(&db, "SELECT * EXCLUDE (revision, updated_at) FROM correlations ORDER BY correlation_id");
+        text += &dump(&db, "SELECT * FROM correlation_evidence ORDER BY ALL");
+        text
+    }
+
+    pub fn query(&self, sql: &str) -> String {
+        dump(&duckdb::Connection::open(self.store()).unwrap(), sql)
+    }
+}
+
+/// A configuration body that reads events and metrics from files.
+pub fn files_source(events: &[&Path], metrics: &[&Path]) -> String {
+    let list = |paths: &[&Path]| format!("{:?}", paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>());
+    format!("[[sources]]\nkind = \"files\"\nevents = {}\nmetrics = {}\n", list(events), list(metrics))
+}
+
+/// Standard output as JSON; panics with everything the program said when it failed.
+pub fn json(output: &Output) -> Value {
+    assert!(
+        output.status.success(),
+        "exit {:?}\n{}\n{}",
+        output.status.code(),
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+    serde_json::from_slice(&output.stdout)
+        .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&output.stdout)))
+}
+
+/// Rows as text, one per line, columns by tabs, every value as DuckDB prints it.
+pub fn dump(db: &duckdb::Connection, sql: &str) -> String {
+    let columns: Vec<String> = {
+        let mut statement = db.prepare(&format!("DESCRIBE {sql}")).unwrap();
+        let names = statement.query_map([], |row| row.get::<_, String>(0)).unwrap();
+        names.map(Result::unwrap).collect()
+    };
+    let as_text: Vec<String> = columns.iter().map(|column| format!("COALESCE(\"{column}\"::VARCHAR, 'NULL')")).collect();
+    let mut statement = db.prepare(&format!("SELECT concat_ws(chr(9), {}) FROM ({sql})", as_text.join(", "))).unwrap();
+    let lines = statement.query_map([], |row| row.get::<_, String>(0)).unwrap();
+    lines.map(|line| line.unwrap() + "\n").collect()
+}
