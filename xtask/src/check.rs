@@ -29,7 +29,8 @@ fn dependency_rules(report: &mut Report) -> Result<()> {
     match setup::cargo_deny()? {
         Ok(mut deny) => {
             // as `cargo deny` would start it, but cargo need not find it on the PATH
-            deny.args(["--locked", "check", "--hide-inclusion-graph", "bans", "licenses", "sources"]);
+            deny.args(["--locked", "--workspace", "--log-level", "error"]);
+            deny.args(["check", "--hide-inclusion-graph", "bans", "licenses", "sources"]);
             step(report, "dependency rules", &mut deny)
         }
         Err(reason) => {

@@ -1,0 +1,12 @@
+//! Keeps the rules of ARCHITECTURE.md and STYLE.md that a compiler does not know. One file, one kind of rule.
+
+mod documents;
+mod edges;
+mod files;
+mod libraries;
+mod machine;
+mod manifests;
+mod markers;
+mod sql;
+mod tree;
+mod versions;

@@ -1,0 +1,102 @@
+//! What the Cargo.toml files say, and the rules on how they say it.
+
+use super::tree::{Violations, root};
+use std::collections::BTreeMap;
+use std::fs;
+
+/// The Cargo.toml of one member of the workspace.
+pub struct Manifest {
+    /// Its folder, which is also the short name of the crate.
+    pub folder: String,
+    /// Its path relative to the checkout.
+    pub path: String,
+    text: String,
+    table: toml::Table,
+}
+
+/// One dependency as a manifest names it.
+pub struct Dependency {
+    /// The name of the crate as it is published, or as its own manifest has it.
+    pub package: String,
+    /// The folder, when it is a member of this workspace.
+    pub member: Option<String>,
+    /// The line of the manifest that names it.
+    pub line: usize,
+}
+
+/// The workspace's own Cargo.toml.
+pub fn workspace() -> toml::Table {
+    fs::read_to_string(root().join("Cargo.toml")).unwrap().parse().unwrap()
+}
+
+/// The manifests of all members, without the root package, which only holds tests and benches.
+pub fn members() -> Vec<Manifest> {
+    let workspace = workspace();
+    let folders = workspace["workspace"]["members"].as_array().unwrap();
+    folders.iter().map(|folder| Manifest::read(folder.as_str().unwrap())).collect()
+}
+
+impl Manifest {
+    fn read(folder: &str) -> Manifest {
+        let path = format!("{folder}/Cargo.toml");
+        let text = fs::read_to_string(root().join(&path)).unwrap();
+        Manifest { folder: folder.to_string(), path, table: text.parse().unwrap(), text }
+    }
+
+    /// All dependencies: normal, for tests, for build scripts, and of single platforms.
+    pub fn dependencies(&self) -> Vec<Dependency> {
+        let shared = workspace()["workspace"]["dependencies"].as_table().unwrap().clone();
+        let mut tables = vec![&self.table];
+        if let Some(targets) = self.table.get("target").and_then(|targets| targets.as_table()) {
+            tables.extend(targets.values().filter_map(|target| target.as_table()));
+        }
+        let kinds = ["dependencies", "dev-dependencies", "build-dependencies"];
+        let sections = tables.iter().flat_map(|table| kinds.iter().filter_map(|kind| table.get(*kind)?.as_table()));
+        sections.flat_map(|section| section.iter()).map(|(key, value)| self.dependency(key, value, &shared)).collect()
+    }
+
+    fn dependency(&self, key: &str, value: &toml::Value, shared: &toml::Table) -> Dependency {
+        let is_shared = value.get("workspace").and_then(toml::Value::as_bool) == Some(true);
+        let spec = if is_shared { shared.get(key).unwrap_or(value) } else { value };
+        let text_of = |field: &str| spec.get(field).and_then(toml::Value::as_str).map(str::to_string);
+        let starts =
+            |line: &str| line.trim_start().strip_prefix(key).is_some_and(|rest| rest.starts_with([' ', '=', '.']));
+        Dependency {
+            package: text_of("package").unwrap_or_else(|| key.to_string()),
+            member: text_of("path").and_then(|path| path.rsplit('/').next().map(str::to_string)),
+            line: self.text.lines().position(starts).map_or(1, |index| index + 1),
+        }
+    }
+}
+
+#[test]
+fn every_crate_takes_the_workspace_lints() {
+    let mut violations = Violations::default();
+    for manifest in members() {
+        let lints = manifest.table.get("lints").and_then(|lints| lints.get("workspace")).and_then(toml::Value::as_bool);
+        if lints != Some(true) {
+            violations.push(&manifest.path, 1, "no `[lints] workspace = true`");
+        }
+    }
+    violations.assert_none("Add the two lines, so that `unsafe_code = \"forbid\"` and the others hold there too.");
+}
+
+#[test]
+fn versions_are_named_once_in_the_workspace() {
+    let mut violations = Violations::default();
+    let shared = workspace()["workspace"]["dependencies"].as_table().unwrap().clone();
+    let members: BTreeMap<String, Manifest> = members().into_iter().map(|it| (it.folder.clone(), it)).collect();
+    for manifest in members.values() {
+        for kind in ["dependencies", "dev-dependencies", "build-dependencies"] {
+            let Some(section) = manifest.table.get(kind).and_then(toml::Value::as_table) else { continue };
+            for (key, value) in section {
+                if value.get("workspace").is_none() || !shared.contains_key(key) {
+                    let line = manifest.dependency(key, value, &shared).line;
+                    violations.push(&manifest.path, line, format!("`{key}` has a version of its own"));
+                }
+            }
+        }
+    }
+    violations
+        .assert_none("Put the version in [workspace.dependencies] of the root Cargo.toml, `workspace = true` here.");
+}
