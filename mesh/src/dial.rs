@@ -1,0 +1,33 @@
+//! How a reef dials a colony.
+
+use crate::error::MeshError;
+use std::time::Duration;
+use tonic::transport::{Channel, Endpoint};
+
+/// How long a connection may take to come about.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How often a connection, idle ones included, is asked for a sign of life.
+pub const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(20);
+/// How long that sign may take before the connection counts as broken.
+pub const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Connects to a colony at `endpoint` (`http://host:port`). The channel connects again by itself when a call finds the
+/// connection broken; a silent peer is noticed within [`KEEP_ALIVE_INTERVAL`] plus [`KEEP_ALIVE_TIMEOUT`].
+///
+/// Fails when the text is no endpoint, or when nobody answers there.
+pub async fn dial(endpoint: &str) -> Result<Channel, MeshError> {
+    let bad = |cause| MeshError::BadEndpoint { endpoint: endpoint.to_owned(), cause };
+    if !endpoint.starts_with("http://") {
+        return Err(bad(None));
+    }
+    Endpoint::from_shared(endpoint.to_owned())
+        .map_err(|cause| bad(Some(cause)))?
+        .connect_timeout(CONNECT_TIMEOUT)
+        .tcp_nodelay(true)
+        .http2_keep_alive_interval(KEEP_ALIVE_INTERVAL)
+        .keep_alive_timeout(KEEP_ALIVE_TIMEOUT)
+        .keep_alive_while_idle(true)
+        .connect()
+        .await
+        .map_err(|cause| MeshError::Dial { endpoint: endpoint.to_owned(), cause })
+}

@@ -1,0 +1,183 @@
+//! Where a colony listens, and the connections that come in, each with the identity of its peer.
+
+use crate::error::MeshError;
+use std::convert::Infallible;
+use std::fmt;
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::Sleep;
+use tokio_stream::Stream;
+use tonic::transport::server::Connected;
+
+/// Pause after a failed accept (too many open files): trying again at once would only burn the processor.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Where to listen; nothing is opened yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Listen {
+    /// Plain TCP on `host:port`; port 0 takes any free one.
+    Plain(String),
+}
+
+impl Listen {
+    /// Plain TCP on `host:port`.
+    pub fn plain(address: impl Into<String>) -> Listen {
+        Listen::Plain(address.into())
+    }
+
+    /// Starts listening.
+    pub async fn open(&self) -> Result<Listener, MeshError> {
+        match self {
+            Listen::Plain(address) => {
+                TcpListener::bind(address.as_str()).await.map(Listener::Plain).map_err(|cause| refused(address, cause))
+            }
+        }
+    }
+}
+
+impl fmt::Display for Listen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Listen::Plain(address) => f.write_str(address),
+        }
+    }
+}
+
+fn refused(address: &str, cause: io::Error) -> MeshError {
+    let hint = match cause.kind() {
+        io::ErrorKind::InvalidInput => return MeshError::BadListenAddress { address: address.to_owned(), cause },
+        io::ErrorKind::AddrInUse => {
+            "another program listens there; stop it or choose another port (port 0 takes a free one)"
+        }
+        io::ErrorKind::PermissionDenied => "ports below 1024 need more rights; choose a higher one",
+        io::ErrorKind::AddrNotAvailable => {
+            "this machine has no such address; 127.0.0.1 is local, 0.0.0.0 is every address"
+        }
+        _ => "check host and port",
+    };
+    MeshError::Listen { address: address.to_owned(), hint, cause }
+}
+
+/// A colony's open door.
+#[derive(Debug)]
+pub enum Listener {
+    /// Plain TCP.
+    Plain(TcpListener),
+}
+
+impl Listener {
+    /// The address in fact listened on.
+    pub fn address(&self) -> Result<SocketAddr, MeshError> {
+        match self {
+            Listener::Plain(listener) => listener
+                .local_addr()
+                .map_err(|cause| MeshError::LocalAddress { address: SocketAddr::from(([0, 0, 0, 0], 0)), cause }),
+        }
+    }
+
+    /// Connections as they come in, for tonic's `serve_with_incoming_shutdown`. Never ends and never fails: a
+    /// connection that cannot be accepted is logged and the next one is waited for.
+    pub fn incoming(self) -> Incoming {
+        Incoming { listener: self, pause: None }
+    }
+}
+
+/// Who is at the other end. A request finds it in its extensions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Peer {
+    /// The address it comes from.
+    pub address: Option<SocketAddr>,
+}
+
+impl fmt::Display for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.address {
+            Some(address) => write!(f, "{address}"),
+            None => f.write_str("unknown"),
+        }
+    }
+}
+
+/// One connection.
+#[derive(Debug)]
+pub enum Connection {
+    /// Plain TCP.
+    Plain(TcpStream),
+}
+
+impl Connected for Connection {
+    type ConnectInfo = Peer;
+
+    fn connect_info(&self) -> Peer {
+        match self {
+            Connection::Plain(stream) => Peer { address: stream.peer_addr().ok() },
+        }
+    }
+}
+
+impl AsyncRead for Connection {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Connection::Plain(stream) => Pin::new(stream).poll_read(cx, buffer),
+        }
+    }
+}
+
+impl AsyncWrite for Connection {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Connection::Plain(stream) => Pin::new(stream).poll_write(cx, bytes),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Connection::Plain(stream) => Pin::new(stream).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Connection::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
+        }
+    }
+}
+
+/// Connections as they come in.
+pub struct Incoming {
+    listener: Listener,
+    pause: Option<Pin<Box<Sleep>>>,
+}
+
+impl Stream for Incoming {
+    type Item = Result<Connection, Infallible>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        loop {
+            if let Some(pause) = &mut self.pause {
+                ready!(pause.as_mut().poll(cx));
+                self.pause = None;
+            }
+            let Listener::Plain(listener) = &self.listener;
+            match ready!(listener.poll_accept(cx)) {
+                Ok((stream, peer)) => {
+                    // small messages must not wait for more
+                    if let Err(error) = stream.set_nodelay(true) {
+                        tracing::debug!(%peer, %error, "cannot switch off delays");
+                    }
+                    return Poll::Ready(Some(Ok(Connection::Plain(stream))));
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "cannot accept a connection");
+                    self.pause = Some(Box::pin(tokio::time::sleep(ACCEPT_PAUSE)));
+                }
+            }
+        }
+    }
+}
