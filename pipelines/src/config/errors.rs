@@ -1,0 +1,77 @@
+//! Errors of a configuration: all of them at once, each with file, line and column.
+
+use super::node::Place;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+/// One thing that is wrong.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ConfigError {
+    /// Where, unless the file as a whole is meant.
+    pub place: Option<Place>,
+    /// What is wrong and what to do.
+    pub message: String,
+}
+
+impl ConfigError {
+    /// An error at a place.
+    pub(super) fn at(place: Place, message: impl Into<String>) -> ConfigError {
+        ConfigError { place: Some(place), message: message.into() }
+    }
+}
+
+/// Everything that is wrong with a configuration, in the order of the text.
+#[derive(Debug, thiserror::Error)]
+pub struct ConfigErrors {
+    /// The file.
+    pub origin: PathBuf,
+    /// The errors; at least one.
+    pub errors: Vec<ConfigError>,
+    /// Set when the file could not be read at all.
+    #[source]
+    pub cause: Option<std::io::Error>,
+}
+
+impl ConfigErrors {
+    pub(super) fn new(origin: &Path, mut errors: Vec<ConfigError>) -> ConfigErrors {
+        errors.sort();
+        errors.dedup();
+        ConfigErrors { origin: origin.to_owned(), errors, cause: None }
+    }
+
+    pub(super) fn of_file(origin: &Path, message: String) -> ConfigErrors {
+        ConfigErrors::new(origin, vec![ConfigError { place: None, message }])
+    }
+
+    pub(super) fn unreadable(origin: &Path, cause: std::io::Error) -> ConfigErrors {
+        let message = match cause.kind() {
+            std::io::ErrorKind::NotFound => "no such file".to_owned(),
+            std::io::ErrorKind::PermissionDenied => "permission to read it is missing".to_owned(),
+            _ => "cannot be read".to_owned(),
+        };
+        ConfigErrors { cause: Some(cause), ..ConfigErrors::of_file(origin, message) }
+    }
+
+    /// Whether the file does not exist.
+    pub fn is_missing_file(&self) -> bool {
+        self.cause.as_ref().is_some_and(|cause| cause.kind() == std::io::ErrorKind::NotFound)
+    }
+
+    /// One line per error: `reef.toml:12:5: unknown key …`.
+    pub fn lines(&self) -> impl Iterator<Item = String> + '_ {
+        let origin = self.origin.display();
+        self.errors.iter().map(move |error| match error.place {
+            Some(Place { line, column }) => format!("{origin}:{line}:{column}: {}", error.message),
+            None => format!("{origin}: {}", error.message),
+        })
+    }
+}
+
+impl fmt::Display for ConfigErrors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, line) in self.lines().enumerate() {
+            write!(f, "{}{line}", if index > 0 { "\n" } else { "" })?;
+        }
+        Ok(())
+    }
+}

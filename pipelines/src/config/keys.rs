@@ -1,0 +1,131 @@
+//! Every option of a configuration, once: name, type, default, meaning. Decoding, help and documentation read this table.
+
+use super::kinds::Kind;
+use model::time::{DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS};
+
+/// One option.
+#[derive(Clone, Copy, Debug)]
+pub struct Key {
+    /// Path with dots; `[]` marks the items of a list, e.g. `colonies[].mesh.mesh_ip`.
+    pub path: &'static str,
+    /// Type and limits.
+    pub kind: Kind,
+    /// What an absent key means.
+    pub default: Default,
+    /// What it is for, in one line.
+    pub meaning: &'static str,
+    /// The option belongs to one choice of another key: `("sources[].kind", "kafka")`.
+    pub only: Option<(&'static str, &'static str)>,
+}
+
+/// What an absent key means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Default {
+    /// The key must be there whenever its section is.
+    Required,
+    /// Nothing; the feature is not used.
+    None,
+    /// This value, as it would be written.
+    Value(&'static str),
+    /// Worked out; this is how.
+    Computed(&'static str),
+}
+
+const TEXT: Kind = Kind::Text { may_be_empty: false };
+const PORT: Kind = Kind::Integer { min: 1, max: 65_535 };
+const YEAR_MS: i64 = 365 * DAY_MS;
+const RETENTION: Kind = Kind::Duration { min_ms: HOUR_MS, max_ms: 100 * YEAR_MS };
+const FILES: (&str, &str) = ("sources[].kind", "files");
+const KAFKA: (&str, &str) = ("sources[].kind", "kafka");
+const DUCKDB: (&str, &str) = ("storage.type", "duckdb");
+const CLICKHOUSE: (&str, &str) = ("storage.type", "clickhouse");
+
+const fn key(path: &'static str, kind: Kind, default: Default, meaning: &'static str) -> Key {
+    Key { path, kind, default, meaning, only: None }
+}
+
+const fn only(choice: (&'static str, &'static str), key: Key) -> Key {
+    Key { only: Some(choice), ..key }
+}
+
+const fn value(text: &'static str) -> Default {
+    Default::Value(text)
+}
+
+const fn between(min_ms: i64, max_ms: i64) -> Kind {
+    Kind::Duration { min_ms, max_ms }
+}
+
+/// The table.
+#[rustfmt::skip]
+pub const KEYS: &[Key] = &[
+    key("reef_id", Kind::Id, Default::Required, "unique id of this reef"),
+    key("name", TEXT, Default::Computed("reef_id"), "name for people"),
+    key("description", Kind::Text { may_be_empty: true }, value(""), "free text"),
+
+    key("colonies[].colony_id", Kind::Id, Default::Required, "id the colony answers to"),
+    key("colonies[].endpoint", Kind::Url, Default::None, "address on a trusted network; used instead of the mesh"),
+    key("colonies[].reef_mesh_ip", Kind::Ip, Default::None, "this reef's address in the colony's mesh; absent: not yet peered"),
+    key("colonies[].mesh.mesh_ip", Kind::Ip, Default::Required, "address of the colony in its mesh"),
+    key("colonies[].mesh.connect_port", PORT, value("9000"), "port of the colony's federation service"),
+    key("colonies[].mesh.colony_secret", Kind::Secret, Default::None, "secret that admits this reef; better as _env or _file"),
+    key("colonies[].mesh.colony_secret_env", Kind::EnvName, Default::None, "environment variable that holds the secret"),
+    key("colonies[].mesh.colony_secret_file", TEXT, Default::None, "file that holds the secret; relative to this file"),
+
+    key("sources[].kind", Kind::Choice(&["files", "kafka"]), Default::Required, "what is read"),
+    only(FILES, key("sources[].metrics", Kind::Texts, Default::None, "parquet, csv or ndjson files of metrics; globs allowed; relative to this file")),
+    only(FILES, key("sources[].events", Kind::Texts, Default::None, "parquet, csv or ndjson files of events; globs allowed; relative to this file")),
+    only(KAFKA, key("sources[].brokers", Kind::Addresses, Default::Required, "host:port, several separated by commas")),
+    only(KAFKA, key("sources[].topics.metrics", TEXT, Default::None, "topic of metrics")),
+    only(KAFKA, key("sources[].topics.events", TEXT, Default::None, "topic of events")),
+    only(KAFKA, key("sources[].start", Kind::Moment(&["committed", "earliest", "latest"]), value("committed"), "where reading starts")),
+    only(KAFKA, key("sources[].end", Kind::Moment(&["never", "now"]), value("never"), "where reading stops")),
+
+    key("storage.type", Kind::Choice(&["duckdb", "clickhouse"]), value("duckdb"), "where everything is kept"),
+    only(DUCKDB, key("storage.path", TEXT, Default::Computed(".coral/<reef_id>.duckdb"), "database file; relative to this file")),
+    only(CLICKHOUSE, key("storage.connection.host", TEXT, Default::Required, "host of the server")),
+    only(CLICKHOUSE, key("storage.connection.port", PORT, Default::Computed("8123 for http, 9000 for native"), "port of the server")),
+    only(CLICKHOUSE, key("storage.connection.protocol", Kind::Choice(&["http", "native"]), Default::Computed("native on port 9000 or 9440, else http"), "protocol spoken on that port")),
+    only(CLICKHOUSE, key("storage.connection.database", TEXT, Default::Required, "database")),
+    only(CLICKHOUSE, key("storage.connection.user", TEXT, value("default"), "user")),
+    only(CLICKHOUSE, key("storage.connection.password_env", Kind::EnvName, Default::None, "environment variable that holds the password")),
+    key("storage.retention.aggregated_metrics", RETENTION, value("90d"), "how long metrics are kept"),
+    key("storage.retention.events", RETENTION, value("90d"), "how long events are kept"),
+    key("storage.retention.correlations", RETENTION, value("1y"), "how long patterns are kept after they were last seen"),
+    key("storage.retention.deployment_timeline", RETENTION, value("2y"), "how long deployments are kept"),
+
+    key("collection.summary_interval", between(SECOND_MS, DAY_MS), value("60s"), "time between two pulls of a colony's summaries"),
+    key("collection.event_stream", Kind::Bool, value("true"), "whether colonies' events are streamed"),
+    key("collection.allowed_lateness", between(0, 30 * DAY_MS), value("10m"), "how far behind its colony's newest row a row may arrive and still count"),
+
+    key("correlation.enabled", Kind::Bool, value("true"), "false: collect only"),
+    key("correlation.interval", between(SECOND_MS, DAY_MS), value("300s"), "how old a published confidence may be"),
+    key("correlation.max_lag", between(MINUTE_MS, 7 * DAY_MS), value("4h"), "greatest lag looked at"),
+    key("correlation.horizon", between(DAY_MS, 2 * YEAR_MS), value("30d"), "how much history event patterns learn from"),
+    key("correlation.min_occurrences", Kind::Integer { min: 2, max: 1_000_000 }, value("3"), "fewest occurrences of a pattern"),
+    key("correlation.false_discovery_rate", Kind::Fraction, value("0.05"), "share of chance findings accepted among confirmed patterns"),
+    key("correlation.metric_window", between(HOUR_MS, YEAR_MS), value("24h"), "length of the window of metric correlations"),
+    key("correlation.metric_threshold", Kind::Fraction, value("0.8"), "|r| from which a metric pair is reported"),
+    key("correlation.metric_pairs", Kind::Choice(&["all", "same-metric"]), value("all"), "which metrics are compared"),
+
+    key("ai.llm.provider", Kind::Model, Default::Required, "language model, vendor:model"),
+    key("ai.llm.api_key_env", Kind::EnvName, Default::None, "environment variable that holds its key"),
+    key("ai.llm.fallback_provider", Kind::Model, Default::None, "used when the first fails or times out"),
+    key("ai.correlation_enabled", Kind::Bool, Default::None, "another spelling of correlation.enabled"),
+    key("ai.correlation_interval", between(SECOND_MS, DAY_MS), Default::None, "another spelling of correlation.interval"),
+    key("ai.rate_limit.requests_per_user_per_hour", Kind::Integer { min: 1, max: 1_000_000 }, value("100"), "questions one user may ask in an hour"),
+    key("ai.rate_limit.max_concurrent_requests", Kind::Integer { min: 1, max: 10_000 }, value("10"), "questions answered at the same time"),
+
+    key("dashboard.enabled", Kind::Bool, value("false"), "whether the dashboard's port is opened"),
+    key("dashboard.port", PORT, value("3100"), "port of the dashboard"),
+
+    key("engine.workers", Kind::Integer { min: 1, max: 64 }, Default::Computed("number of cores, at most 4"), "worker threads; results do not depend on it"),
+    key("engine.memory_limit", Kind::Bytes, Default::None, "memory the store may use, e.g. 4GiB"),
+    key("engine.tick_rows_max", Kind::Integer { min: 1, max: 10_000_000 }, value("10000"), "most rows in a tick; results do not depend on it"),
+    key("engine.tick_interval", between(1, MINUTE_MS), value("500ms"), "longest time a tick is kept open"),
+];
+
+/// Looks a path up.
+pub fn find(path: &str) -> Option<&'static Key> {
+    KEYS.iter().find(|key| key.path == path)
+}

@@ -1,0 +1,270 @@
+//! The types of options: which values each accepts, and what to say about the others.
+
+use super::node::Value;
+use model::time::{TimeMs, format_duration_ms, parse_duration_ms};
+use std::net::IpAddr;
+
+/// Type of an option.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Kind {
+    /// Text, not empty unless said so.
+    Text {
+        /// Whether the empty text is fine.
+        may_be_empty: bool,
+    },
+    /// An id: no blanks, no slashes, no control characters, at most 128 characters.
+    Id,
+    /// Name of an environment variable.
+    EnvName,
+    /// Text that no message repeats.
+    Secret,
+    /// One text or a list of texts.
+    Texts,
+    /// true or false.
+    Bool,
+    /// A whole number.
+    Integer {
+        /// Least value.
+        min: i64,
+        /// Greatest value.
+        max: i64,
+    },
+    /// A number strictly between 0 and 1.
+    Fraction,
+    /// A duration with its unit.
+    Duration {
+        /// Least value.
+        min_ms: i64,
+        /// Greatest value.
+        max_ms: i64,
+    },
+    /// An amount of memory with its unit.
+    Bytes,
+    /// One of a few words.
+    Choice(&'static [&'static str]),
+    /// One of a few words, or an RFC 3339 time.
+    Moment(&'static [&'static str]),
+    /// An IPv4 or IPv6 address.
+    Ip,
+    /// `http://host:port`.
+    Url,
+    /// `host:port`, several separated by commas.
+    Addresses,
+    /// `vendor:model`.
+    Model,
+}
+
+/// A checked value of an option.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Setting {
+    /// No value and no default.
+    Absent,
+    /// Text, ids, choices, addresses.
+    Text(String),
+    /// Several texts.
+    Texts(Vec<String>),
+    /// Truth value.
+    Bool(bool),
+    /// Whole number.
+    Integer(i64),
+    /// Number.
+    Number(f64),
+    /// Duration in milliseconds.
+    DurationMs(i64),
+    /// Bytes.
+    Bytes(u64),
+    /// Address.
+    Ip(IpAddr),
+    /// Time.
+    Time(TimeMs),
+}
+
+/// Most characters of an id.
+const ID_CHARS_MAX: usize = 128;
+
+impl Kind {
+    /// Checks a value; the error says what would be right.
+    pub fn check(self, value: &Value) -> Result<Setting, String> {
+        match (self, value) {
+            (Kind::Text { may_be_empty }, Value::Text(text)) if may_be_empty || !text.trim().is_empty() => {
+                Ok(Setting::Text(text.clone()))
+            }
+            (Kind::Id, Value::Text(text)) => id(text),
+            (Kind::EnvName, Value::Text(text)) => env_name(text),
+            (Kind::Secret, Value::Text(text)) if !text.is_empty() => Ok(Setting::Text(text.clone())),
+            (Kind::Texts, Value::Text(text)) if !text.trim().is_empty() => Ok(Setting::Texts(vec![text.clone()])),
+            (Kind::Texts, Value::List(items)) => texts(items.iter().map(|item| &item.value)),
+            (Kind::Bool, Value::Bool(value)) => Ok(Setting::Bool(*value)),
+            (Kind::Integer { min, max }, Value::Integer(number)) if (min..=max).contains(number) => {
+                Ok(Setting::Integer(*number))
+            }
+            (Kind::Fraction, Value::Number(number)) if *number > 0.0 && *number < 1.0 => Ok(Setting::Number(*number)),
+            (Kind::Duration { min_ms, max_ms }, Value::Text(text)) => duration(text, min_ms, max_ms),
+            (Kind::Duration { .. }, Value::Integer(number)) => {
+                parse_duration_ms(&number.to_string()).map(Setting::DurationMs).map_err(|error| error.to_string())
+            }
+            (Kind::Bytes, Value::Text(text)) => bytes(text),
+            (Kind::Choice(words), Value::Text(text)) if words.contains(&text.as_str()) => {
+                Ok(Setting::Text(text.clone()))
+            }
+            (Kind::Choice(words), Value::Text(text)) => Err(nearest_choice(words, text)),
+            (Kind::Moment(words), Value::Text(text)) => moment(words, text),
+            (Kind::Ip, Value::Text(text)) => text
+                .parse()
+                .map(Setting::Ip)
+                .map_err(|_| format!("{text:?} is not an IP address; write for example 10.42.0.1")),
+            (Kind::Url, Value::Text(text)) => url(text),
+            (Kind::Addresses, Value::Text(text)) => addresses(text),
+            (Kind::Model, Value::Text(text)) => vendor_model(text),
+            (Kind::Secret, _) => Err(format!("must be {}; put it in quotes", self.describe())),
+            (_, value) => Err(format!("must be {}, not {}", self.describe(), value.describe())),
+        }
+    }
+
+    /// Reads a default as the table of keys writes it.
+    pub fn default(self, text: &str) -> Result<Setting, String> {
+        let value = match self {
+            Kind::Bool => text.parse().map(Value::Bool).map_err(|_| text.to_owned())?,
+            Kind::Integer { .. } => text.parse().map(Value::Integer).map_err(|_| text.to_owned())?,
+            Kind::Fraction => text.parse().map(Value::Number).map_err(|_| text.to_owned())?,
+            _ => Value::Text(text.to_owned()),
+        };
+        self.check(&value)
+    }
+
+    /// The type in words, with its limits.
+    pub fn describe(self) -> String {
+        match self {
+            Kind::Text { .. } => "text".to_owned(),
+            Kind::Id => "an id (text without blanks)".to_owned(),
+            Kind::EnvName => "the name of an environment variable".to_owned(),
+            Kind::Secret => "text".to_owned(),
+            Kind::Texts => "a list of texts".to_owned(),
+            Kind::Bool => "true or false".to_owned(),
+            Kind::Integer { min, max: i64::MAX } => format!("a whole number from {min}"),
+            Kind::Integer { min, max } => format!("a whole number from {min} to {max}"),
+            Kind::Fraction => "a number between 0 and 1".to_owned(),
+            Kind::Duration { min_ms, max_ms } => {
+                format!("a duration from {} to {}", format_duration_ms(min_ms), format_duration_ms(max_ms))
+            }
+            Kind::Bytes => "an amount such as 512MiB or 4GiB".to_owned(),
+            Kind::Choice(words) => words.join(" or "),
+            Kind::Moment(words) => format!("{} or an RFC 3339 time", words.join(", ")),
+            Kind::Ip => "an IP address".to_owned(),
+            Kind::Url => "an address such as http://127.0.0.1:9000".to_owned(),
+            Kind::Addresses => "host:port, several separated by commas".to_owned(),
+            Kind::Model => "vendor:model".to_owned(),
+        }
+    }
+}
+
+fn id(text: &str) -> Result<Setting, String> {
+    let bad = |c: char| c.is_whitespace() || c.is_control() || matches!(c, '/' | '\\');
+    if text.is_empty() || text.contains(bad) || text.chars().count() > ID_CHARS_MAX {
+        return Err(format!("{text:?} is not an id: 1 to {ID_CHARS_MAX} characters, no blanks, no slashes"));
+    }
+    Ok(Setting::Text(text.to_owned()))
+}
+
+fn env_name(text: &str) -> Result<Setting, String> {
+    let starts_well = text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
+    if starts_well && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {
+        return Ok(Setting::Text(text.to_owned()));
+    }
+    // what was written may be the secret itself, so it is not repeated
+    Err("must be the name of an environment variable (letters, digits, _), not the secret itself".to_owned())
+}
+
+fn texts<'a>(items: impl Iterator<Item = &'a Value>) -> Result<Setting, String> {
+    let text = |item: &Value| match item {
+        Value::Text(text) if !text.trim().is_empty() => Ok(text.clone()),
+        other => Err(format!("must be a list of texts; it contains {}", other.describe())),
+    };
+    items.map(text).collect::<Result<_, _>>().map(Setting::Texts)
+}
+
+fn duration(text: &str, min_ms: i64, max_ms: i64) -> Result<Setting, String> {
+    let ms = parse_duration_ms(text).map_err(|error| error.to_string())?;
+    if (min_ms..=max_ms).contains(&ms) {
+        return Ok(Setting::DurationMs(ms));
+    }
+    let (min, max) = (format_duration_ms(min_ms), format_duration_ms(max_ms));
+    Err(format!("{text:?} is out of range; allowed is {min} to {max}"))
+}
+
+fn bytes(text: &str) -> Result<Setting, String> {
+    let trimmed = text.trim();
+    let digits = trimmed.len() - trimmed.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+    let factor: u64 = match trimmed[digits..].trim() {
+        "MB" => 1_000_000,
+        "MiB" => 1 << 20,
+        "GB" => 1_000_000_000,
+        "GiB" => 1 << 30,
+        _ => return Err(format!("{text:?} is not an amount of memory; write for example 512MiB or 4GiB")),
+    };
+    match trimmed[..digits].parse::<u64>().ok().and_then(|number| number.checked_mul(factor)) {
+        Some(bytes) if bytes > 0 => Ok(Setting::Bytes(bytes)),
+        _ => Err(format!("{text:?} is not an amount of memory; write for example 512MiB or 4GiB")),
+    }
+}
+
+fn nearest_choice(words: &[&str], text: &str) -> String {
+    format!("{text:?} is not one of {}{}", words.join(", "), did_you_mean(text, words.iter().copied()))
+}
+
+fn moment(words: &[&str], text: &str) -> Result<Setting, String> {
+    if words.contains(&text) {
+        return Ok(Setting::Text(text.to_owned()));
+    }
+    TimeMs::parse_rfc3339(text).map(Setting::Time).ok_or_else(|| {
+        format!("{text:?} is neither {} nor an RFC 3339 time such as 2023-01-03T19:00:00Z", words.join(", "))
+    })
+}
+
+fn url(text: &str) -> Result<Setting, String> {
+    let wrong = |problem: &str| Err(format!("{text:?} {problem}; write for example http://127.0.0.1:9000"));
+    let Some(authority) = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://")) else {
+        return wrong("does not start with http:// or https://");
+    };
+    let authority = authority.strip_suffix('/').unwrap_or(authority);
+    if authority.contains(['/', '?', '#', '@', ' ']) {
+        return wrong("has more than a host and a port");
+    }
+    if is_host_and_port(authority) {
+        Ok(Setting::Text(text.to_owned()))
+    } else {
+        wrong("lacks a host or a port (1-65535)")
+    }
+}
+
+fn addresses(text: &str) -> Result<Setting, String> {
+    match text.split(',').find(|address| !is_host_and_port(address.trim())) {
+        None => Ok(Setting::Text(text.to_owned())),
+        Some(bad) => Err(format!("{bad:?} is not host:port; write for example localhost:9092,other:9092")),
+    }
+}
+
+fn is_host_and_port(text: &str) -> bool {
+    match text.rsplit_once(':') {
+        Some((host, port)) => !host.is_empty() && port.parse::<u16>().is_ok_and(|port| port > 0),
+        None => false,
+    }
+}
+
+fn vendor_model(text: &str) -> Result<Setting, String> {
+    match text.split_once(':') {
+        Some((vendor, model)) if !vendor.trim().is_empty() && !model.trim().is_empty() => {
+            Ok(Setting::Text(text.to_owned()))
+        }
+        _ => Err(format!("{text:?} is not vendor:model; write for example openai:gpt-4o")),
+    }
+}
+
+/// `; did you mean "x"?` for the nearest of `names`, or nothing when none is near.
+pub(super) fn did_you_mean<'a>(text: &str, names: impl Iterator<Item = &'a str>) -> String {
+    let near = names
+        .map(|name| (strsim::jaro_winkler(&text.to_ascii_lowercase(), name), name))
+        .filter(|(likeness, _)| *likeness >= 0.8)
+        .max_by(|(a, _), (b, _)| a.total_cmp(b));
+    near.map_or(String::new(), |(_, name)| format!("; did you mean {name:?}?"))
+}

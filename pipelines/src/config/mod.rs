@@ -1,0 +1,83 @@
+//! The configuration of a reef: one schema for TOML and YAML, every error at once, each with its line.
+//!
+//! text → [`node`] (a tree with places) → [`decode`] (checked against the table in [`keys`]) → [`build`] (cross-checks) → [`ReefConfig`].
+//! Loading does no IO beyond reading the file itself: no environment variable, no network, no store.
+//!
+//! | file | owns |
+//! |---|---|
+//! | `types` | what a configuration is, once it is right |
+//! | `secret` | a secret that never shows itself |
+//! | `node`, `toml_text`, `yaml_text` | a text as a tree in which every value knows its line and column |
+//! | `keys` | every option: name, type, default, meaning |
+//! | `kinds` | the types of options and which values they accept |
+//! | `decode` | a tree checked against the table |
+//! | `build` | checks between options; the finished configuration |
+//! | `errors` | errors with file, line and column |
+
+mod build;
+mod decode;
+mod errors;
+pub mod keys;
+pub mod kinds;
+mod node;
+mod secret;
+mod toml_text;
+mod types;
+mod yaml_text;
+
+#[cfg(test)]
+mod tests;
+
+pub use errors::{ConfigError, ConfigErrors};
+pub use node::Place;
+pub use secret::{Secret, SecretError, SecretSource};
+pub use types::*;
+
+use std::path::Path;
+
+/// How a configuration is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// `.toml`
+    Toml,
+    /// `.yaml` or `.yml`
+    Yaml,
+}
+
+impl Format {
+    /// The format that a file's extension names.
+    pub fn of_path(path: &Path) -> Option<Format> {
+        match path.extension()?.to_str()?.to_ascii_lowercase().as_str() {
+            "toml" => Some(Format::Toml),
+            "yaml" | "yml" => Some(Format::Yaml),
+            _ => None,
+        }
+    }
+}
+
+/// Reads a configuration file.
+pub fn load(path: &Path) -> Result<ReefConfig, ConfigErrors> {
+    let failed = |message: String| ConfigErrors::of_file(path, message);
+    if path.is_dir() {
+        return Err(failed("is a directory; name the configuration file in it, e.g. reef.toml".to_owned()));
+    }
+    let format = Format::of_path(path)
+        .ok_or_else(|| failed("a configuration ends in .toml, .yaml or .yml; rename the file".to_owned()))?;
+    let bytes = std::fs::read(path).map_err(|cause| ConfigErrors::unreadable(path, cause))?;
+    let text = String::from_utf8(bytes)
+        .map_err(|error| failed(format!("is not UTF-8 text (byte {})", error.utf8_error().valid_up_to())))?;
+    parse(&text, format, path)
+}
+
+/// Reads a configuration from text. `origin` is the file it came from: named in errors, and the folder that relative
+/// paths start from.
+pub fn parse(text: &str, format: Format, origin: &Path) -> Result<ReefConfig, ConfigErrors> {
+    let root = match format {
+        Format::Toml => toml_text::parse(text),
+        Format::Yaml => yaml_text::parse(text),
+    };
+    let root = root.map_err(|errors| ConfigErrors::new(origin, errors))?;
+    let (scope, mut errors) = decode::decode(&root);
+    let config = build::build(&scope, origin, &mut errors);
+    if errors.is_empty() { Ok(config) } else { Err(ConfigErrors::new(origin, errors)) }
+}

@@ -1,0 +1,66 @@
+//! A text as a tree in which every key and value knows its line and column; the common form of TOML and YAML.
+
+use serde::Serialize;
+
+/// Line and column, both from 1; columns count characters.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Place {
+    /// Line.
+    pub line: usize,
+    /// Column.
+    pub column: usize,
+}
+
+/// A value and where it stands.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Node {
+    /// Where it starts.
+    pub place: Place,
+    /// What it is.
+    pub value: Value,
+}
+
+/// What a value is.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Value {
+    /// YAML only: a key without a value.
+    Null,
+    /// Truth value.
+    Bool(bool),
+    /// Whole number.
+    Integer(i64),
+    /// Any other number.
+    Number(f64),
+    /// Text; times of TOML are text too.
+    Text(String),
+    /// List.
+    List(Vec<Node>),
+    /// Table, in the order of the text where the format keeps it.
+    Table(Vec<Entry>),
+}
+
+/// A key of a table and its value.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Entry {
+    /// The key.
+    pub key: String,
+    /// Where the key starts.
+    pub key_place: Place,
+    /// The value.
+    pub node: Node,
+}
+
+impl Value {
+    /// What it is, for people.
+    pub fn describe(&self) -> String {
+        match self {
+            Value::Null => "nothing".to_owned(),
+            Value::Bool(value) => value.to_string(),
+            Value::Integer(value) => format!("the number {value}"),
+            Value::Number(value) => format!("the number {value}"),
+            Value::Text(value) => format!("the text {value:?}"),
+            Value::List(_) => "a list".to_owned(),
+            Value::Table(_) => "a table".to_owned(),
+        }
+    }
+}

@@ -1,0 +1,258 @@
+//! What a configuration is, once it is right: plain values, durations in milliseconds.
+
+use super::secret::SecretSource;
+use model::time::TimeMs;
+use serde::Serialize;
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+/// A reef: where its data comes from, where it is kept, and how patterns are looked for.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ReefConfig {
+    /// Unique id.
+    pub reef_id: String,
+    /// Name for people.
+    pub name: String,
+    /// Free text.
+    pub description: String,
+    /// Live colonies.
+    pub colonies: Vec<ColonyConfig>,
+    /// Files and Kafka topics.
+    pub sources: Vec<SourceConfig>,
+    /// Where everything is kept.
+    pub storage: StorageConfig,
+    /// How colonies are read.
+    pub collection: Collection,
+    /// How patterns are looked for.
+    pub correlation: CorrelationConfig,
+    /// Language model and its limits.
+    pub ai: AiConfig,
+    /// Dashboard.
+    pub dashboard: DashboardConfig,
+    /// Workers and limits of the engine.
+    pub engine: EngineConfig,
+    /// The folder of the configuration file; relative paths start here.
+    pub base_dir: PathBuf,
+}
+
+/// One live colony.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ColonyConfig {
+    /// Id the colony answers to.
+    pub colony_id: String,
+    /// Address on a trusted network, e.g. `http://127.0.0.1:9000`. Used instead of the mesh when given.
+    pub endpoint: Option<String>,
+    /// Address inside the colony's WireGuard mesh.
+    pub mesh: Option<MeshConfig>,
+    /// This reef's own address in that mesh; absent until peered.
+    pub reef_mesh_ip: Option<IpAddr>,
+}
+
+/// Where a colony is in its mesh.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct MeshConfig {
+    /// The colony's address.
+    pub mesh_ip: IpAddr,
+    /// Port of its federation service.
+    pub connect_port: u16,
+    /// The secret that admits this reef.
+    pub colony_secret: SecretSource,
+}
+
+/// Input other than live colonies.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "kind", rename_all = "lowercase")]
+pub enum SourceConfig {
+    /// Files; ends when they have been read.
+    Files {
+        /// Parquet, CSV or NDJSON files of metrics, globs allowed, as written.
+        metrics: Vec<String>,
+        /// Parquet, CSV or NDJSON files of events, globs allowed, as written.
+        events: Vec<String>,
+    },
+    /// Kafka topics.
+    Kafka {
+        /// `host:port`, several separated by commas.
+        brokers: String,
+        /// Topic of metrics.
+        metrics_topic: Option<String>,
+        /// Topic of events.
+        events_topic: Option<String>,
+        /// Where to start when nothing is committed, or always.
+        start: KafkaStart,
+        /// Where to stop.
+        end: KafkaEnd,
+    },
+}
+
+/// Where reading a topic starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum KafkaStart {
+    /// After the committed position; from the earliest record when there is none.
+    Committed,
+    /// At the earliest record.
+    Earliest,
+    /// At the next record to come.
+    Latest,
+    /// At the first record of this time.
+    Time(TimeMs),
+}
+
+/// Where reading a topic stops.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum KafkaEnd {
+    /// Never.
+    Never,
+    /// At the last record there is when the run starts.
+    Now,
+    /// Before the first record of this time.
+    Time(TimeMs),
+}
+
+/// Where everything is kept, and for how long.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct StorageConfig {
+    /// Which store.
+    pub kind: StorageKind,
+    /// For how long.
+    pub retention: Retention,
+}
+
+/// A store.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "type", rename_all = "lowercase")]
+pub enum StorageKind {
+    /// One file on this machine.
+    DuckDb {
+        /// Absolute, or relative to the working directory (the configuration's folder is already joined).
+        path: PathBuf,
+    },
+    /// A ClickHouse server.
+    ClickHouse {
+        /// Host name.
+        host: String,
+        /// Port.
+        port: u16,
+        /// Protocol spoken on that port.
+        protocol: ClickHouseProtocol,
+        /// Database.
+        database: String,
+        /// User.
+        user: String,
+        /// Environment variable that holds the password.
+        password_env: Option<String>,
+    },
+}
+
+/// The two protocols of ClickHouse.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ClickHouseProtocol {
+    /// HTTP, port 8123 (TLS: 8443).
+    Http,
+    /// Native, port 9000 (TLS: 9440).
+    Native,
+}
+
+/// How long rows are kept, in milliseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Retention {
+    /// `federated_metrics`, `env_metric_summary`.
+    pub aggregated_metrics_ms: i64,
+    /// `federated_events`.
+    pub events_ms: i64,
+    /// `correlations`, counted from the last observation.
+    pub correlations_ms: i64,
+    /// `deployment_timeline`.
+    pub deployment_timeline_ms: i64,
+}
+
+/// How colonies are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Collection {
+    /// Time between two pulls of summaries.
+    pub summary_interval_ms: i64,
+    /// Whether event streams are opened.
+    pub event_stream: bool,
+    /// How far behind its colony's newest row a row may arrive and still be correlated.
+    pub allowed_lateness_ms: i64,
+}
+
+/// How patterns are looked for.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct CorrelationConfig {
+    /// Off: rows are collected and nothing is correlated.
+    pub enabled: bool,
+    /// How old a published confidence may be.
+    pub interval_ms: i64,
+    /// Greatest lag looked at.
+    pub max_lag_ms: i64,
+    /// How much history event patterns learn from.
+    pub horizon_ms: i64,
+    /// Fewest matched occurrences of a pattern.
+    pub min_occurrences: u32,
+    /// Share of chance findings accepted among confirmed patterns.
+    pub false_discovery_rate: f64,
+    /// Length of the window of metric correlations.
+    pub metric_window_ms: i64,
+    /// |r| from which a metric pair is reported.
+    pub metric_threshold: f64,
+    /// Which metrics are compared.
+    pub metric_pairs: MetricPairs,
+}
+
+/// Which metrics of two services are compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum MetricPairs {
+    /// Every metric with every other.
+    All,
+    /// Only metrics of the same name.
+    SameMetric,
+}
+
+/// Language model and its limits.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct AiConfig {
+    /// The model, when one is configured.
+    pub llm: Option<LlmConfig>,
+    /// Questions one user may ask in an hour.
+    pub requests_per_user_per_hour: u32,
+    /// Questions answered at the same time.
+    pub max_concurrent_requests: u32,
+}
+
+/// A language model.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct LlmConfig {
+    /// `vendor:model`.
+    pub provider: String,
+    /// Environment variable that holds the key.
+    pub api_key_env: Option<String>,
+    /// `vendor:model` used when the first fails.
+    pub fallback_provider: Option<String>,
+}
+
+/// Dashboard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct DashboardConfig {
+    /// Whether its port is opened.
+    pub enabled: bool,
+    /// Its port.
+    pub port: u16,
+}
+
+/// Workers and limits of the engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct EngineConfig {
+    /// Worker threads of the dataflow. Results do not depend on it.
+    pub workers: usize,
+    /// Memory the store may use, in bytes.
+    pub memory_limit_bytes: Option<u64>,
+    /// Most rows in a tick. Results do not depend on it.
+    pub tick_rows_max: usize,
+    /// Longest time a tick is kept open.
+    pub tick_interval_ms: i64,
+}
