@@ -20,9 +20,13 @@ pub struct Dependency {
     pub package: String,
     /// The folder, when it is a member of this workspace.
     pub member: Option<String>,
+    /// Whether only the crate's tests use it.
+    pub is_for_tests: bool,
     /// The line of the manifest that names it.
     pub line: usize,
 }
+
+const KINDS: &[&str] = &["dependencies", "dev-dependencies", "build-dependencies"];
 
 /// The workspace's own Cargo.toml.
 pub fn workspace() -> toml::Table {
@@ -50,12 +54,16 @@ impl Manifest {
         if let Some(targets) = self.table.get("target").and_then(|targets| targets.as_table()) {
             tables.extend(targets.values().filter_map(|target| target.as_table()));
         }
-        let kinds = ["dependencies", "dev-dependencies", "build-dependencies"];
-        let sections = tables.iter().flat_map(|table| kinds.iter().filter_map(|kind| table.get(*kind)?.as_table()));
-        sections.flat_map(|section| section.iter()).map(|(key, value)| self.dependency(key, value, &shared)).collect()
+        let mut dependencies = Vec::new();
+        for kind in KINDS {
+            for section in tables.iter().filter_map(|table| table.get(*kind)?.as_table()) {
+                dependencies.extend(section.iter().map(|(key, value)| self.dependency(kind, key, value, &shared)));
+            }
+        }
+        dependencies
     }
 
-    fn dependency(&self, key: &str, value: &toml::Value, shared: &toml::Table) -> Dependency {
+    fn dependency(&self, kind: &str, key: &str, value: &toml::Value, shared: &toml::Table) -> Dependency {
         let is_shared = value.get("workspace").and_then(toml::Value::as_bool) == Some(true);
         let spec = if is_shared { shared.get(key).unwrap_or(value) } else { value };
         let text_of = |field: &str| spec.get(field).and_then(toml::Value::as_str).map(str::to_string);
@@ -64,6 +72,7 @@ impl Manifest {
         Dependency {
             package: text_of("package").unwrap_or_else(|| key.to_string()),
             member: text_of("path").and_then(|path| path.rsplit('/').next().map(str::to_string)),
+            is_for_tests: kind == "dev-dependencies",
             line: self.text.lines().position(starts).map_or(1, |index| index + 1),
         }
     }
@@ -87,11 +96,11 @@ fn versions_are_named_once_in_the_workspace() {
     let shared = workspace()["workspace"]["dependencies"].as_table().unwrap().clone();
     let members: BTreeMap<String, Manifest> = members().into_iter().map(|it| (it.folder.clone(), it)).collect();
     for manifest in members.values() {
-        for kind in ["dependencies", "dev-dependencies", "build-dependencies"] {
-            let Some(section) = manifest.table.get(kind).and_then(toml::Value::as_table) else { continue };
+        for kind in KINDS {
+            let Some(section) = manifest.table.get(*kind).and_then(toml::Value::as_table) else { continue };
             for (key, value) in section {
                 if value.get("workspace").is_none() || !shared.contains_key(key) {
-                    let line = manifest.dependency(key, value, &shared).line;
+                    let line = manifest.dependency(kind, key, value, &shared).line;
                     violations.push(&manifest.path, line, format!("`{key}` has a version of its own"));
                 }
             }

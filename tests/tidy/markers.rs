@@ -47,8 +47,9 @@ fn contains_word(line: &str, word: &str) -> bool {
     line.match_indices(word).any(|(at, _)| {
         let before = line[..at].chars().next_back();
         let after = line[at + word.len()..].chars().next();
-        !(before.is_some_and(is_part) && word.starts_with(is_part))
-            && !(after.is_some_and(is_part) && word.ends_with(is_part))
+        let runs_in = before.is_some_and(is_part) && word.starts_with(is_part);
+        let runs_on = after.is_some_and(is_part) && word.ends_with(is_part);
+        !runs_in && !runs_on
     })
 }
 

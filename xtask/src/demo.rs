@@ -8,6 +8,6 @@ use std::process::ExitCode;
 pub fn run(args: &[String]) -> Result<ExitCode> {
     setup::duckdb()?;
     let mut cargo = checkout::cargo();
-    cargo.args(["run", "--locked", "--package", "coral-cli", "--bin", "coral-pipeline", "--", "demo"]).args(args);
+    cargo.args(["run", "--locked", "--bin", "coral-pipeline", "--", "demo"]).args(args);
     checkout::run(&mut cargo)
 }
