@@ -38,7 +38,7 @@ impl Dedupe {
             let identity = (event.colony_id.clone(), event.event_id.clone());
             let versions = self.versions.entry(identity.clone()).or_default();
             touched.entry(identity).or_insert_with(|| winner(versions));
-            let version = (event.version, EventStamp::from(event));
+            let version = (event.version, stamp(event));
             let count = versions.entry(version.clone()).or_insert(0);
             *count += diff;
             if *count == 0 {
@@ -68,4 +68,15 @@ impl Dedupe {
 /// The greatest version that is present (a row taken back before it came counts below zero).
 fn winner(versions: &BTreeMap<(u64, EventStamp), i64>) -> Option<EventStamp> {
     versions.iter().rev().find(|(_, count)| **count > 0).map(|((_, stamp), _)| stamp.clone())
+}
+
+/// What correlating needs of an event.
+fn stamp(event: Event) -> EventStamp {
+    EventStamp {
+        key: event.type_key(),
+        at: event.timestamp,
+        event_id: event.event_id,
+        application_name: event.application_name,
+        environment: event.environment,
+    }
 }

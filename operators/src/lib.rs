@@ -1,6 +1,21 @@
 //! Operators: timely/differential dataflow that turns rows into correlations. No IO, no clock, no configuration.
+//!
+//! | file | does |
+//! |---|---|
+//! | `ext` | makes an operator of a state machine that is stepped once per tick; the only file on timely's operator interface |
+//! | `dataflow` | connects the operators; what comes out |
+//! | `dedupe` | one winner per event identity |
+//! | `events/` | episodes, onsets, lag windows, background rates, e-values, verdicts |
+//! | `metrics/` | alignment to the grid, lag scan, confidence, guards, verdicts |
+//! | `rollup` | which hourly summaries a tick touches |
+//! | `shard` | which worker scans which pair |
+//! | `reference/` | slow answers from scratch, for tests |
 
+pub mod dataflow;
+pub mod dedupe;
 pub mod events;
+pub mod ext;
 pub mod metrics;
 pub mod reference;
+pub mod rollup;
 pub mod shard;
