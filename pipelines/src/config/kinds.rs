@@ -223,8 +223,8 @@ fn moment(words: &[&str], text: &str) -> Result<Setting, String> {
 
 fn url(text: &str) -> Result<Setting, String> {
     let wrong = |problem: &str| Err(format!("{text:?} {problem}; write for example http://127.0.0.1:9000"));
-    let Some(authority) = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://")) else {
-        return wrong("does not start with http:// or https://");
+    let Some(authority) = text.strip_prefix("http://") else {
+        return wrong("does not start with http://");
     };
     let authority = authority.strip_suffix('/').unwrap_or(authority);
     if authority.contains(['/', '?', '#', '@', ' ']) {

@@ -12,6 +12,7 @@
 //! | `kinds` | the types of options and which values they accept |
 //! | `decode` | a tree checked against the table |
 //! | `build` | checks between options; the finished configuration |
+//! | `support` | what the schema knows and this version does not do yet |
 //! | `errors` | errors with file, line and column |
 
 mod build;
@@ -21,6 +22,7 @@ pub mod keys;
 pub mod kinds;
 mod node;
 mod secret;
+mod support;
 mod toml_text;
 mod types;
 mod yaml_text;

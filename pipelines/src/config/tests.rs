@@ -1,9 +1,11 @@
-//! One good and one bad value for every key; whole files; errors as people read them.
+//! Every key, whole files, and errors as people read them.
 #![allow(clippy::unwrap_used)]
+
+mod cases;
 
 use super::keys::{Default, KEYS};
 use super::*;
-use model::time::TimeMs;
+use cases::{BAD, GOOD, colony, mesh, store};
 use std::path::{Path, PathBuf};
 
 /// A snippet of YAML, completed to a configuration by whatever it lacks; the snippet comes first, so it starts on line 1.
@@ -26,173 +28,6 @@ fn good(snippet: &str) -> ReefConfig {
 fn bad(snippet: &str) -> String {
     parse(&complete(snippet), Format::Yaml, Path::new("reef.yaml")).unwrap_err().to_string()
 }
-
-fn colony(config: &ReefConfig) -> &ColonyConfig {
-    &config.colonies[0]
-}
-
-fn mesh(config: &ReefConfig) -> &MeshConfig {
-    colony(config).mesh.as_ref().unwrap()
-}
-
-fn kafka(config: &ReefConfig) -> (&str, Option<&str>, Option<&str>, KafkaStart, KafkaEnd) {
-    match &config.sources[0] {
-        SourceConfig::Kafka { brokers, metrics_topic, events_topic, start, end } => {
-            (brokers, metrics_topic.as_deref(), events_topic.as_deref(), *start, *end)
-        }
-        SourceConfig::Files { .. } => panic!("files"),
-    }
-}
-
-fn store(config: &ReefConfig) -> String {
-    match &config.storage.kind {
-        StorageKind::DuckDb { path } => path.display().to_string(),
-        StorageKind::ClickHouse { host, port, protocol, database, user, password_env } => {
-            format!("{host}:{port} {protocol:?} {database} {user} {password_env:?}")
-        }
-    }
-}
-
-/// A key, a good snippet, and what it must lead to.
-type Good = (&'static str, &'static str, fn(&ReefConfig) -> bool);
-
-const DAY: i64 = 86_400_000;
-
-#[rustfmt::skip]
-const GOOD: &[Good] = &[
-    ("reef_id", "reef_id: my-reef-x7y8z9", |c| c.reef_id == "my-reef-x7y8z9" && c.name == "my-reef-x7y8z9"),
-    ("name", "name: infra", |c| c.name == "infra"),
-    ("description", "description: ''", |c| c.description.is_empty()),
-    ("colonies[].colony_id", "colonies: [{colony_id: a, endpoint: 'http://a:1'}]", |c| colony(c).colony_id == "a"),
-    ("colonies[].endpoint", "colonies: [{colony_id: a, endpoint: 'http://a:9000'}]", |c| colony(c).endpoint.as_deref() == Some("http://a:9000") && colony(c).mesh.is_none()),
-    ("colonies[].reef_mesh_ip", "colonies: [{colony_id: a, endpoint: 'http://a:1', reef_mesh_ip: 'fd00::2'}]", |c| colony(c).reef_mesh_ip.unwrap().to_string() == "fd00::2"),
-    ("colonies[].mesh.mesh_ip", "colonies: [{colony_id: a, mesh: {mesh_ip: 10.42.0.1, colony_secret_env: S}}]", |c| mesh(c).mesh_ip.to_string() == "10.42.0.1" && colony(c).reef_mesh_ip.is_none()),
-    ("colonies[].mesh.connect_port", "colonies: [{colony_id: a, mesh: {mesh_ip: 10.42.0.1, colony_secret_env: S}}]", |c| mesh(c).connect_port == 9000),
-    ("colonies[].mesh.colony_secret", "colonies: [{colony_id: a, mesh: {mesh_ip: 10.42.0.1, colony_secret: hunter2}}]", |c| mesh(c).colony_secret == SecretSource::Inline(Secret::new("hunter2"))),
-    ("colonies[].mesh.colony_secret_env", "colonies: [{colony_id: a, mesh: {mesh_ip: 10.42.0.1, colony_secret_env: S}}]", |c| mesh(c).colony_secret == SecretSource::Env("S".into())),
-    ("colonies[].mesh.colony_secret_file", "colonies: [{colony_id: a, mesh: {mesh_ip: 10.42.0.1, colony_secret_file: s.txt}}]", |c| mesh(c).colony_secret == SecretSource::File("dir/s.txt".into())),
-    ("sources[].kind", "sources: [{kind: files, events: e.csv}]", |c| c.sources == [SourceConfig::Files { metrics: vec![], events: vec!["e.csv".into()] }]),
-    ("sources[].metrics", "sources: [{kind: files, metrics: [a.parquet, 'b/*.csv']}]", |c| c.sources == [SourceConfig::Files { metrics: vec!["a.parquet".into(), "b/*.csv".into()], events: vec![] }]),
-    ("sources[].events", "sources: [{kind: files, events: [e.ndjson]}]", |c| c.sources == [SourceConfig::Files { metrics: vec![], events: vec!["e.ndjson".into()] }]),
-    ("sources[].brokers", "sources: [{kind: kafka, brokers: 'a:1,b:2', topics: {metrics: m}}]", |c| kafka(c).0 == "a:1,b:2"),
-    ("sources[].topics.metrics", "sources: [{kind: kafka, brokers: 'a:1', topics: {metrics: m}}]", |c| kafka(c).1 == Some("m") && kafka(c).2.is_none()),
-    ("sources[].topics.events", "sources: [{kind: kafka, brokers: 'a:1', topics: {events: e}}]", |c| kafka(c).2 == Some("e")),
-    ("sources[].start", "sources: [{kind: kafka, brokers: 'a:1', topics: {events: e}, start: earliest}]", |c| kafka(c).3 == KafkaStart::Earliest),
-    ("sources[].start", "sources: [{kind: kafka, brokers: 'a:1', topics: {events: e}}]", |c| kafka(c).3 == KafkaStart::Committed && kafka(c).4 == KafkaEnd::Never),
-    ("sources[].end", "sources: [{kind: kafka, brokers: 'a:1', topics: {events: e}, end: '1970-01-01T00:00:01Z'}]", |c| kafka(c).4 == KafkaEnd::Time(TimeMs(1000))),
-    ("storage.type", "storage: {type: duckdb}", |c| store(c) == "dir/.coral/r.duckdb"),
-    ("storage.path", "storage: {path: /data/x.duckdb}", |c| store(c) == "/data/x.duckdb"),
-    ("storage.path", "storage: {path: x.duckdb}", |c| store(c) == "dir/x.duckdb"),
-    ("storage.connection.host", "storage: {type: clickhouse, connection: {host: h, database: d}}", |c| store(c) == "h:8123 Http d default None"),
-    ("storage.connection.port", "storage: {type: clickhouse, connection: {host: h, database: d, port: 9440}}", |c| store(c) == "h:9440 Native d default None"),
-    ("storage.connection.protocol", "storage: {type: clickhouse, connection: {host: h, database: d, protocol: native}}", |c| store(c) == "h:9000 Native d default None"),
-    ("storage.connection.database", "storage: {type: clickhouse, connection: {host: h, database: reef}}", |c| store(c) == "h:8123 Http reef default None"),
-    ("storage.connection.user", "storage: {type: clickhouse, connection: {host: h, database: d, user: u}}", |c| store(c) == "h:8123 Http d u None"),
-    ("storage.connection.password_env", "storage: {type: clickhouse, connection: {host: h, database: d, password_env: P}}", |c| store(c).ends_with("Some(\"P\")")),
-    ("storage.retention.aggregated_metrics", "storage: {retention: {aggregated_metrics: 30d}}", |c| c.storage.retention.aggregated_metrics_ms == 30 * DAY),
-    ("storage.retention.events", "storage: {retention: {events: 45d}}", |c| c.storage.retention.events_ms == 45 * DAY && c.storage.retention.aggregated_metrics_ms == 90 * DAY),
-    ("storage.retention.correlations", "storage: {retention: {correlations: 2y}}", |c| c.storage.retention.correlations_ms == 730 * DAY),
-    ("storage.retention.deployment_timeline", "storage: {}", |c| c.storage.retention.deployment_timeline_ms == 730 * DAY),
-    ("collection.summary_interval", "collection: {summary_interval: 1s}", |c| c.collection.summary_interval_ms == 1_000),
-    ("collection.event_stream", "collection: {event_stream: false}", |c| !c.collection.event_stream && c.collection.summary_interval_ms == 60_000),
-    ("collection.allowed_lateness", "collection: {allowed_lateness: 0s}", |c| c.collection.allowed_lateness_ms == 0),
-    ("correlation.enabled", "correlation: {enabled: false}", |c| !c.correlation.enabled),
-    ("correlation.interval", "correlation: {interval: 1m}", |c| c.correlation.interval_ms == 60_000),
-    ("correlation.max_lag", "correlation: {max_lag: 2h15m}", |c| c.correlation.max_lag_ms == 8_100_000),
-    ("correlation.horizon", "correlation: {horizon: 60d}", |c| c.correlation.horizon_ms == 60 * DAY),
-    ("correlation.min_occurrences", "correlation: {min_occurrences: 5}", |c| c.correlation.min_occurrences == 5),
-    ("correlation.false_discovery_rate", "correlation: {false_discovery_rate: 0.01}", |c| c.correlation.false_discovery_rate == 0.01),
-    ("correlation.metric_window", "correlation: {metric_window: 2d}", |c| c.correlation.metric_window_ms == 2 * DAY),
-    ("correlation.metric_threshold", "correlation: {metric_threshold: 0.9}", |c| c.correlation.metric_threshold == 0.9),
-    ("correlation.metric_pairs", "correlation: {metric_pairs: same-metric}", |c| c.correlation.metric_pairs == MetricPairs::SameMetric),
-    ("ai.llm.provider", "ai: {llm: {provider: 'openai-compatible:z'}}", |c| c.ai.llm.as_ref().unwrap().provider == "openai-compatible:z"),
-    ("ai.llm.api_key_env", "ai: {llm: {provider: 'openai:x', api_key_env: KEY}}", |c| c.ai.llm.as_ref().unwrap().api_key_env.as_deref() == Some("KEY")),
-    ("ai.llm.fallback_provider", "ai: {llm: {provider: 'openai:x', fallback_provider: 'anthropic:y'}}", |c| c.ai.llm.as_ref().unwrap().fallback_provider.as_deref() == Some("anthropic:y")),
-    ("ai.correlation_enabled", "ai: {correlation_enabled: false}", |c| !c.correlation.enabled),
-    ("ai.correlation_interval", "ai: {correlation_interval: 10s}", |c| c.correlation.interval_ms == 10_000),
-    ("ai.rate_limit.requests_per_user_per_hour", "ai: {rate_limit: {requests_per_user_per_hour: 7}}", |c| c.ai.requests_per_user_per_hour == 7 && c.ai.max_concurrent_requests == 10),
-    ("ai.rate_limit.max_concurrent_requests", "ai: {rate_limit: {max_concurrent_requests: 2}}", |c| c.ai.max_concurrent_requests == 2 && c.ai.requests_per_user_per_hour == 100),
-    ("dashboard.enabled", "dashboard: {enabled: true}", |c| c.dashboard.enabled && c.dashboard.port == 3100),
-    ("dashboard.port", "dashboard: {port: 3101}", |c| c.dashboard.port == 3101),
-    ("engine.workers", "engine: {workers: 3}", |c| c.engine.workers == 3),
-    ("engine.workers", "engine: {}", |c| (1..=4).contains(&c.engine.workers)),
-    ("engine.memory_limit", "engine: {memory_limit: 4GiB}", |c| c.engine.memory_limit_bytes == Some(4 << 30)),
-    ("engine.tick_rows_max", "engine: {tick_rows_max: 1}", |c| c.engine.tick_rows_max == 1),
-    ("engine.tick_interval", "engine: {tick_interval: 1s}", |c| c.engine.tick_interval_ms == 1_000),
-];
-
-/// A key, a bad snippet, and a line that must be among the errors.
-#[rustfmt::skip]
-const BAD: &[(&str, &str, &str)] = &[
-    ("reef_id", "reef_id: a b", "reef.yaml:1:10: reef_id: \"a b\" is not an id"),
-    ("reef_id", "reef_id:", "reef_id: must be an id (text without blanks), not nothing"),
-    ("name", "name: 7", "reef.yaml:1:7: name: must be text, not the number 7"),
-    ("description", "description: [a]", "description: must be text, not a list"),
-    ("colonies[].colony_id", "colonies: [{endpoint: 'http://a:1'}]", "reef.yaml:1:12: colonies.colony_id is missing"),
-    ("colonies[].colony_id", "colonies:\n- {colony_id: a, endpoint: 'http://a:1'}\n- {colony_id: a, endpoint: 'http://b:1'}", "reef.yaml:3:4: colony_id \"a\" is already used on line 2"),
-    ("colonies[].endpoint", "colonies: [{colony_id: a, endpoint: 'a:9000'}]", "\"a:9000\" does not start with http:// or https://"),
-    ("colonies[].endpoint", "colonies: [{colony_id: a}]", "reef.yaml:1:12: colony \"a\" cannot be reached: give endpoint or mesh"),
-    ("colonies[].endpoint", "colonies: [{colony_id: a, endpoint: 'http://a:0'}]", "lacks a host or a port"),
-    ("colonies[].reef_mesh_ip", "colonies: [{colony_id: a, endpoint: 'http://a:1', reef_mesh_ip: 10.42.0}]", "\"10.42.0\" is not an IP address; write for example 10.42.0.1"),
-    ("colonies[].mesh.mesh_ip", "colonies: [{colony_id: a, mesh: {mesh_ip: 10.42.0.256, colony_secret_env: S}}]", "reef.yaml:1:43: colonies.mesh.mesh_ip: \"10.42.0.256\" is not an IP address"),
-    ("colonies[].mesh.connect_port", "colonies: [{colony_id: a, mesh: {mesh_ip: 10.42.0.1, connect_port: 0, colony_secret_env: S}}]", "must be a whole number from 1 to 65535, not the number 0"),
-    ("colonies[].mesh.connect_port", "colonies: [{colony_id: a, mesh: {mesh_ip: 10.42.0.1, connect_port: 70000, colony_secret_env: S}}]", "not the number 70000"),
-    ("colonies[].mesh.colony_secret", "colonies: [{colony_id: a, mesh: {mesh_ip: 10.42.0.1}}]", "needs colony_secret_env, colony_secret_file or colony_secret"),
-    ("colonies[].mesh.colony_secret", "colonies: [{colony_id: a, mesh: {mesh_ip: 10.42.0.1, colony_secret: 4711}}]", "must be text; put it in quotes"),
-    ("colonies[].mesh.colony_secret_env", "colonies: [{colony_id: a, mesh: {mesh_ip: 10.42.0.1, colony_secret_env: 'hunter-2'}}]", "not the secret itself"),
-    ("colonies[].mesh.colony_secret_file", "colonies: [{colony_id: a, mesh: {mesh_ip: 10.42.0.1, colony_secret: x, colony_secret_file: y}}]", "give one of colony_secret"),
-    ("sources[].kind", "sources: [{kind: kafkaa}]", "\"kafkaa\" is not one of files, kafka; did you mean \"kafka\"?"),
-    ("sources[].kind", "sources: [{metrics: [a.csv]}]", "sources.kind is missing"),
-    ("sources[].metrics", "sources: [{kind: files, metrics: []}]", "reef.yaml:1:25: a files source needs metrics or events"),
-    ("sources[].events", "sources: [{kind: files, events: [1]}]", "must be a list of texts; it contains the number 1"),
-    ("sources[].brokers", "sources: [{kind: kafka, topics: {events: e}}]", "sources.brokers is missing"),
-    ("sources[].brokers", "sources: [{kind: kafka, brokers: 'a:1, b', topics: {events: e}}]", "\" b\" is not host:port"),
-    ("sources[].brokers", "sources: [{kind: files, events: [e.csv], brokers: 'a:1'}]", "sources.brokers belongs to sources.kind = \"kafka\"; here it is \"files\""),
-    ("sources[].topics.metrics", "sources: [{kind: kafka, brokers: 'a:1'}]", "a kafka source needs topics"),
-    ("sources[].topics.events", "sources: [{kind: kafka, brokers: 'a:1', topics: {event: e}}]", "unknown key \"event\" in [sources.topics]; did you mean \"events\"?"),
-    ("sources[].start", "sources: [{kind: kafka, brokers: 'a:1', topics: {events: e}, start: begin}]", "\"begin\" is neither committed, earliest, latest nor an RFC 3339 time"),
-    ("sources[].end", "sources: [{kind: kafka, brokers: 'a:1', topics: {events: e}, start: '2023-01-02T00:00:00Z', end: '2023-01-01T00:00:00Z'}]", "is not after start"),
-    ("storage.type", "storage: {type: postgres}", "reef.yaml:1:17: storage.type: \"postgres\" is not one of duckdb, clickhouse"),
-    ("storage.type", "storage: {type: clickhouse}", "storage.connection is missing"),
-    ("storage.path", "storage: {type: clickhouse, path: x, connection: {host: h, database: d}}", "storage.path belongs to storage.type = \"duckdb\""),
-    ("storage.connection.host", "storage: {type: clickhouse, connection: {database: d}}", "storage.connection.host is missing"),
-    ("storage.connection.port", "storage: {type: clickhouse, connection: {host: h, database: d, port: 65536}}", "from 1 to 65535"),
-    ("storage.connection.protocol", "storage: {type: clickhouse, connection: {host: h, database: d, port: 9000, protocol: http}}", "port 9000 speaks ClickHouse's native protocol; for http use port 8123"),
-    ("storage.connection.protocol", "storage: {type: clickhouse, connection: {host: h, database: d, port: 8123, protocol: native}}", "port 8123 speaks ClickHouse's http protocol; for native use port 9000"),
-    ("storage.connection.database", "storage: {type: clickhouse, connection: {host: h}}", "storage.connection.database is missing"),
-    ("storage.connection.user", "storage: {connection: {user: u}}", "storage.connection.user belongs to storage.type = \"clickhouse\""),
-    ("storage.connection.password_env", "storage: {type: clickhouse, connection: {host: h, database: d, password_env: 'a b'}}", "must be the name of an environment variable"),
-    ("storage.retention.aggregated_metrics", "storage: {retention: {aggregated_metrics: 90}}", "duration \"90\" has no unit"),
-    ("storage.retention.events", "storage: {retention: {events: 7d}}", "correlation.horizon (30d) is longer than storage.retention.events (7d)"),
-    ("storage.retention.correlations", "storage: {retention: {correlations: 0s}}", "\"0s\" is out of range"),
-    ("storage.retention.deployment_timeline", "storage: {retention: {deployment_timeline: 2years}}", "\"2years\" is not a duration"),
-    ("collection.summary_interval", "collection: {summary_interval: 0s}", "reef.yaml:1:32: collection.summary_interval: \"0s\" is out of range; allowed is 1s to 1d"),
-    ("collection.event_stream", "collection: {event_stream: 'yes'}", "must be true or false, not the text \"yes\""),
-    ("collection.allowed_lateness", "collection: {allowed_lateness: 31d}", "out of range"),
-    ("correlation.enabled", "correlation: {enabled: 1}", "must be true or false, not the number 1"),
-    ("correlation.interval", "correlation: {interval: 0s}", "out of range"),
-    ("correlation.max_lag", "correlation: {max_lag: 30h}", "correlation.max_lag (1d6h) is longer than correlation.metric_window (1d)"),
-    ("correlation.horizon", "correlation: {horizon: 1h}", "out of range"),
-    ("correlation.min_occurrences", "correlation: {min_occurrences: 0}", "must be a whole number from 2"),
-    ("correlation.false_discovery_rate", "correlation: {false_discovery_rate: 5.0}", "must be a number between 0 and 1, not the number 5"),
-    ("correlation.metric_window", "correlation: {metric_window: 100d}", "correlation.metric_window (100d) is longer than storage.retention.aggregated_metrics (90d)"),
-    ("correlation.metric_threshold", "correlation: {metric_threshold: 0.0}", "must be a number between 0 and 1"),
-    ("correlation.metric_pairs", "correlation: {metric_pairs: same_metric}", "did you mean \"same-metric\"?"),
-    ("ai.llm.provider", "ai: {llm: {provider: foo}}", "\"foo\" is not vendor:model; write for example"),
-    ("ai.llm.provider", "ai: {llm: {api_key_env: K}}", "ai.llm.provider is missing"),
-    ("ai.llm.api_key_env", "ai: {llm: {provider: 'a:b', api_key_env: sk-12345}}", "not the secret itself"),
-    ("ai.llm.fallback_provider", "ai: {llm: {provider: 'a:b', fallback_provider: 'a:'}}", "is not vendor:model"),
-    ("ai.correlation_enabled", "correlation: {enabled: true}\nai: {correlation_enabled: false}", "reef.yaml:2:6: ai.correlation_enabled says something else than correlation.enabled on line 1"),
-    ("ai.correlation_interval", "ai: {correlation_interval: 300}", "duration \"300\" has no unit"),
-    ("ai.rate_limit.requests_per_user_per_hour", "ai: {rate_limit: {requests_per_user_per_hour: 0}}", "from 1"),
-    ("ai.rate_limit.max_concurrent_requests", "ai: {rate_limit: {max_concurrent_requests: -1}}", "not the number -1"),
-    ("dashboard.enabled", "dashboard: {enabled: maybe}", "must be true or false"),
-    ("dashboard.port", "dashboard: {port: 3100a}", "not the text \"3100a\""),
-    ("engine.workers", "engine: {workers: 0}", "from 1 to 64"),
-    ("engine.memory_limit", "engine: {memory_limit: 4G}", "\"4G\" is not an amount of memory"),
-    ("engine.tick_rows_max", "engine: {tick_rows_max: 0}", "must be a whole number from 1"),
-    ("engine.tick_interval", "engine: {tick_interval: 2m}", "out of range; allowed is"),
-];
 
 #[test]
 fn every_key_accepts_good_values() {
@@ -238,6 +73,7 @@ fn the_sample_of_rfd_003_loads_as_it_stands() {
         store(&config),
         "clickhouse-reef.internal:9000 Native coral_reef_my_infrastructure reef_writer Some(\"REEF_CLICKHOUSE_PASSWORD\")"
     );
+    assert_eq!(config.unsupported().len(), 4, "three colonies behind a mesh, and ClickHouse");
     assert!(config.correlation.enabled);
     assert_eq!(config.correlation.interval_ms, 300_000);
     assert_eq!(config.ai.llm.unwrap().fallback_provider.as_deref(), Some("openai:gpt-4o"));
@@ -323,6 +159,38 @@ fn no_secret_reaches_debug_output_json_or_errors() {
         "ai: {llm: {provider: 'a:b', api_key_env: 'sk-471147'}}",
     ] {
         assert!(!bad(snippet).contains("471147"), "{snippet}");
+    }
+}
+
+#[test]
+fn what_this_version_lacks_is_told_with_a_way_out() {
+    assert!(good("colonies: [{colony_id: a, endpoint: 'http://a:1'}]").unsupported().is_empty());
+    let config = good(
+        "colonies: [{colony_id: a, mesh: {mesh_ip: 10.42.0.1, colony_secret_env: S}}]\n\
+         sources: [{kind: kafka, brokers: 'k:9092', topics: {events: e}}]",
+    );
+    let told = config.unsupported();
+    assert_eq!(told.len(), 2);
+    assert!(told[0].starts_with("colony a:") && told[0].contains("endpoint = "), "{told:?}");
+    assert!(told[1].starts_with("kafka source k:9092:"), "{told:?}");
+}
+
+#[test]
+fn the_examples_load_and_agree() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../config");
+    let toml = load(&folder.join("reef.toml")).unwrap();
+    let yaml = load(&folder.join("reef.yaml")).unwrap();
+    assert_eq!(toml, yaml);
+    assert!(toml.unsupported().is_empty());
+}
+
+/// Options of the example, commented out or not.
+#[test]
+fn the_example_names_every_option() {
+    let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../config/reef.toml")).unwrap();
+    for key in KEYS {
+        let name = key.path.rsplit('.').next().unwrap();
+        assert!(text.contains(&format!("{name} =")), "config/reef.toml does not show {}", key.path);
     }
 }
 
