@@ -32,6 +32,22 @@ fn files_are_short_enough_to_read() {
     violations.assert_none("Split it by idea: one file, one idea; long tests go to `tests.rs` beside it.");
 }
 
+/// One binary runs all tests of tests/; cargo does not look for files that main.rs does not name.
+#[test]
+fn every_file_of_tests_is_part_of_the_test_binary() {
+    let files = rust_files();
+    let main = files.iter().find(|file| file.path == "tests/main.rs").unwrap();
+    let mut violations = Violations::default();
+    for file in &files {
+        let Some(module) = file.path.strip_prefix("tests/").and_then(|name| name.strip_suffix(".rs")) else { continue };
+        if !module.contains('/') && module != "main" && !main.text.lines().any(|line| line == format!("mod {module};"))
+        {
+            violations.push(&file.path, 1, "its tests never run");
+        }
+    }
+    violations.assert_none("Add `mod NAME;` to tests/main.rs.");
+}
+
 fn says_what_it_owns(line: &str) -> bool {
     line.strip_prefix("//! ").is_some_and(|sentence| sentence.split_whitespace().count() >= 3)
 }
