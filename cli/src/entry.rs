@@ -2,6 +2,7 @@
 
 use crate::exit::{Exit, Failure};
 use crate::output::{Output, OutputArgs};
+use crate::screen;
 use clap::Parser;
 use clap::error::ErrorKind;
 use std::ffi::OsString;
@@ -117,6 +118,6 @@ fn start_log(verbose: u8, output: &Output) {
     let _ = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(output.message_style().colour)
-        .with_writer(std::io::stderr)
+        .with_writer(|| screen::LogWriter)
         .try_init();
 }

@@ -58,12 +58,15 @@ pub struct Failure {
     pub hint: Option<String>,
     /// Which command shows more.
     pub docs: Option<String>,
+    /// What a program may want to read beside it, e.g. a checklist. Not shown as text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub report: Option<serde_json::Value>,
 }
 
 impl Failure {
     /// A failure without cause or hint.
     pub fn new(exit: Exit, code: &'static str, message: impl Into<String>) -> Failure {
-        Failure { exit, code, message: message.into(), details: Vec::new(), hint: None, docs: None }
+        Failure { exit, code, message: message.into(), details: Vec::new(), hint: None, docs: None, report: None }
     }
 
     /// A failure told by `error`: its own text is the message, its sources are the details.
@@ -93,6 +96,12 @@ impl Failure {
     /// Says what to do.
     pub fn hint(mut self, hint: impl Into<String>) -> Failure {
         self.hint = Some(hint.into());
+        self
+    }
+
+    /// Adds what a program may want to read.
+    pub fn report(mut self, report: serde_json::Value) -> Failure {
+        self.report = Some(report);
         self
     }
 

@@ -9,14 +9,21 @@ use serde_json::json;
 #[derive(Debug, clap::Args)]
 #[command(before_help = "Example:  help exit-codes")]
 pub struct Topic {
-    /// exit-codes, or a command
+    /// exit-codes, config (coral-pipeline), or a command
     topic: Vec<String>,
+}
+
+impl Topic {
+    /// The topic's first word.
+    pub fn word(&self) -> &str {
+        self.topic.first().map_or("", String::as_str)
+    }
 }
 
 /// Prints the topic.
 pub fn run<P: CommandFactory>(topic: &Topic, output: &Output) -> Result<(), Failure> {
-    match topic.topic.first().map(String::as_str) {
-        Some("exit-codes") => exit_codes(output),
+    match topic.word() {
+        "exit-codes" => exit_codes(output),
         _ => command_help(P::command(), &topic.topic, output),
     }
 }

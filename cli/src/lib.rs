@@ -6,6 +6,7 @@
 //! | `output` | results on stdout, messages on stderr, `--json`, colours |
 //! | `entry` | from command line to exit code, the same way for both programs |
 //! | `help` | `help exit-codes` and other topics |
+//! | `screen`, `text` | moving progress without torn lines; numbers and tables |
 //! | `signals` | SIGINT and SIGTERM as a watch channel |
 //! | `coral_program`, `coral` | the command line of `coral`; its commands |
 //! | `pipeline` | the commands of `coral-pipeline` |
@@ -17,4 +18,6 @@ pub mod exit;
 pub mod help;
 pub mod output;
 pub mod pipeline;
+pub mod screen;
 pub mod signals;
+pub mod text;

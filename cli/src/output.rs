@@ -1,6 +1,7 @@
 //! Where text goes: results on stdout, messages and progress on stderr, errors on either; JSON and colours.
 
 use crate::exit::{Exit, Failure};
+use crate::screen;
 use serde::Serialize;
 use std::io::{self, IsTerminal, Write};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -164,7 +165,7 @@ impl Output {
     /// Writes a message for people to stderr. A closed stderr is no reason to stop.
     pub fn message(&self, line: &str) {
         let mut stream = self.stderr.lock().unwrap_or_else(PoisonError::into_inner);
-        let _ = writeln!(stream, "{}", line.trim_end_matches('\n'));
+        let _ = screen::between_frames(|| writeln!(stream, "{}", line.trim_end_matches('\n')));
     }
 
     /// Writes an error: JSON on stdout with `--json`, otherwise text on stderr.

@@ -1,5 +1,11 @@
 //! The command line of `coral-pipeline`: which commands there are.
 
+mod display;
+mod help_config;
+mod load;
+mod meter;
+mod render;
+
 use crate::entry::Program;
 use crate::exit::Failure;
 use crate::help::{self, Topic};
@@ -37,6 +43,7 @@ impl Program for CoralPipeline {
 
     fn run(self, output: &Output) -> Result<(), Failure> {
         match self.command {
+            Command::Help(topic) if topic.word() == "config" => help_config::print(output),
             Command::Help(topic) => help::run::<CoralPipeline>(&topic, output),
         }
     }

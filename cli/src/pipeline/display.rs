@@ -1,0 +1,127 @@
+//! Shows a run while it goes: a redrawn line on a terminal, a plain line now and then anywhere else.
+
+use super::meter::{Meter, Reading};
+use super::render::progress_line;
+use crate::output::Output;
+use crate::screen;
+use indicatif::{ProgressBar, ProgressStyle};
+use pipelines::progress::{Phase, Progress};
+use std::time::{Duration, Instant};
+use tokio::sync::watch;
+
+/// Between two plain lines.
+const LINE_EVERY: Duration = Duration::from_secs(10);
+
+/// Between two frames on a terminal.
+const FRAME_EVERY: Duration = Duration::from_millis(200);
+
+/// Steps of a bar that is full.
+const BAR_STEPS: u64 = 1_000;
+
+/// Shows snapshots until the sender is gone.
+pub async fn show(mut progress: watch::Receiver<Progress>, output: Output) {
+    let started = Instant::now();
+    let mut view = View::new(output);
+    let mut meter = Meter::default();
+    let mut clock = tokio::time::interval(view.every());
+    let mut phase = None;
+    loop {
+        let ended = tokio::select! {
+            _ = clock.tick() => false,
+            changed = progress.changed() => changed.is_err(),
+        };
+        let snapshot = progress.borrow_and_update().clone();
+        let elapsed = started.elapsed();
+        let reading = meter.read(&snapshot, u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX));
+        let is_news = phase.replace(snapshot.phase) != Some(snapshot.phase) || ended;
+        view.draw(&snapshot, &reading, elapsed, is_news);
+        if ended {
+            return view.close();
+        }
+    }
+}
+
+enum View {
+    /// One line that is redrawn.
+    Moving { bar: ProgressBar, output: Output, last: Option<Duration> },
+    /// Lines of their own.
+    Lines { output: Output, last: Option<Duration> },
+}
+
+impl View {
+    fn new(output: Output) -> View {
+        if !output.animated() {
+            return View::Lines { output, last: None };
+        }
+        let bar = screen::show(ProgressBar::new(BAR_STEPS));
+        bar.set_style(spinner());
+        View::Moving { bar, output, last: None }
+    }
+
+    fn every(&self) -> Duration {
+        match self {
+            View::Moving { .. } => FRAME_EVERY,
+            View::Lines { .. } => LINE_EVERY,
+        }
+    }
+
+    /// Draws when it is time to, or when there is news.
+    fn draw(&mut self, progress: &Progress, reading: &Reading, elapsed: Duration, is_news: bool) {
+        let every = self.every();
+        let (View::Moving { last, .. } | View::Lines { last, .. }) = self;
+        // a timer may fire a little early
+        let is_time = last.is_none_or(|last| elapsed + every / 10 >= last + every);
+        if !is_time && !is_news {
+            return;
+        }
+        *last = Some(elapsed);
+        match self {
+            View::Lines { output, .. } => output.message(&progress_line(progress, reading, output.message_style())),
+            View::Moving { bar, output, .. } => {
+                if let (Some(done), Phase::Running) = (reading.done, progress.phase) {
+                    bar.set_style(filling());
+                    bar.set_position((done * BAR_STEPS as f64) as u64);
+                }
+                bar.tick();
+                bar.set_message(progress_line(progress, reading, output.message_style()));
+            }
+        }
+    }
+
+    fn close(self) {
+        if let View::Moving { bar, .. } = self {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+fn spinner() -> ProgressStyle {
+    ProgressStyle::with_template("{spinner} {wide_msg}").unwrap_or_else(|_| ProgressStyle::default_spinner())
+}
+
+fn filling() -> ProgressStyle {
+    ProgressStyle::with_template("{spinner} {bar:20} {wide_msg}").unwrap_or_else(|_| ProgressStyle::default_bar())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn without_a_terminal_there_are_plain_lines_at_every_phase_and_at_the_end() {
+        let (output, captured) = Output::captured(false);
+        let (sender, receiver) = watch::channel(Progress::default());
+        let shown = tokio::spawn(show(receiver, output));
+        // a receiver may miss a snapshot, never the last one
+        let _ = sender.send(Progress { phase: Phase::Running, events: 5, ..Progress::default() });
+        let _ = sender.send(Progress { phase: Phase::Draining, events: 7, rejects: 1, ..Progress::default() });
+        drop(sender);
+        assert!(shown.await.is_ok());
+        let text = captured.stderr();
+        assert!(text.lines().count() >= 1, "{text}");
+        assert!(text.ends_with("rejects 1 · patterns 0 confirmed, 0 candidates\n"), "{text}");
+        assert!(text.contains("draining · 7 rows"), "{text}");
+        assert!(!text.contains('\x1b') && !text.contains('\r'), "{text:?}");
+        assert_eq!(captured.stdout(), "");
+    }
+}

@@ -1,0 +1,171 @@
+//! What `run` says, as text: one line while it goes, a page when it ends.
+
+use super::meter::{Reading, per_second};
+use crate::output::Style;
+use crate::text::{bytes, count, counted};
+use model::time::format_duration_ms;
+use pipelines::progress::{Ended, Phase, Progress, RunSummary};
+
+/// One line of progress, without line break.
+pub fn progress_line(progress: &Progress, reading: &Reading, style: Style) -> String {
+    let mut parts = vec![style.bold(phase_word(progress.phase))];
+    parts.extend(share_done(progress, reading));
+    parts.push(format!("{} ({} rows/s)", counted(reading.rows, "row"), count(reading.rows_per_second as u64)));
+    if let Some(time) = progress.event_time {
+        parts.push(format!("event time {time}"));
+    }
+    if progress.colonies.1 > 0 {
+        parts.push(format!("colonies {}/{}", progress.colonies.0, progress.colonies.1));
+    }
+    parts.push(format!("late {}", count(progress.late)));
+    parts.push(shown_if_any(progress.rejects, "rejects", style));
+    parts.push(format!("patterns {} confirmed, {} candidates", count(progress.confirmed), count(progress.candidates)));
+    parts.join(" · ")
+}
+
+fn phase_word(phase: Phase) -> &'static str {
+    match phase {
+        Phase::Restoring => "restoring",
+        Phase::Running => "running",
+        Phase::Draining => "draining",
+    }
+}
+
+fn shown_if_any(number: u64, name: &str, style: Style) -> String {
+    let text = format!("{name} {}", count(number));
+    if number > 0 { style.yellow(&text) } else { text }
+}
+
+fn share_done(progress: &Progress, reading: &Reading) -> Option<String> {
+    let (_, in_all) = progress.bytes?;
+    // rounded down: 100 % means all of it
+    let percent = (reading.done? * 100.0) as u64;
+    let left = match reading.left_ms {
+        // whole seconds, rounded up, so that the last one shown is 1s and not 0s
+        Some(ms) if percent < 100 => format!(", {} left", format_duration_ms((ms as i64 + 999) / 1000 * 1000)),
+        _ => String::new(),
+    };
+    Some(format!("{percent} % of {}{left}", bytes(in_all)))
+}
+
+/// The numbers of a run that has ended.
+pub fn summary_page(summary: &RunSummary, style: Style) -> String {
+    let progress = &summary.progress;
+    let rows = progress.events + progress.metrics;
+    let elapsed_ms = i64::try_from(summary.elapsed_ms).unwrap_or(i64::MAX);
+    let ended = match summary.ended {
+        Ended::InputFinished => "all input read",
+        Ended::Stopped => "stopped and drained; start again to go on from here",
+    };
+    let speed = count(per_second(rows, summary.elapsed_ms) as u64);
+    let mut lines = vec![
+        style.bold(&format!("Run: {ended}")),
+        format!(
+            "  rows      {} ({} events, {} metrics) in {}, {speed} rows/s",
+            count(rows),
+            count(progress.events),
+            count(progress.metrics),
+            format_duration_ms(elapsed_ms)
+        ),
+        format!("  ticks     {} committed, late rows {}", count(progress.ticks), count(progress.late)),
+        format!("  rejects   {}", rejects_text(summary)),
+        format!(
+            "  tested    {} of event types, {} of metrics",
+            counted(summary.event_pairs_tested, "pair"),
+            count(summary.metric_pairs_tested)
+        ),
+        format!("  patterns  {} confirmed, {} candidates", count(progress.confirmed), count(progress.candidates)),
+        format!("  stored    {}", summary.store),
+    ];
+    if let Some(time) = progress.event_time {
+        lines.insert(2, format!("  reached   event time {time}"));
+    }
+    lines.join("\n")
+}
+
+fn rejects_text(summary: &RunSummary) -> String {
+    if summary.progress.rejects == 0 {
+        return "none".to_owned();
+    }
+    let reasons: Vec<String> =
+        summary.rejects_by_reason.iter().map(|(reason, rows)| format!("{reason} {}", count(*rows))).collect();
+    format!("{} ({}); see table rejects", count(summary.progress.rejects), reasons.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use model::time::TimeMs;
+    use std::collections::BTreeMap;
+
+    fn progress() -> Progress {
+        Progress {
+            phase: Phase::Running,
+            events: 1_200_000,
+            metrics: 34_567,
+            rejects: 2,
+            late: 0,
+            ticks: 12,
+            event_time: Some(TimeMs(1_672_772_778_000)),
+            colonies: (0, 0),
+            confirmed: 5,
+            candidates: 12,
+            bytes: Some((43, 120_000_000)),
+        }
+    }
+
+    fn summary() -> RunSummary {
+        RunSummary {
+            ended: Ended::InputFinished,
+            progress: progress(),
+            rejects_by_reason: BTreeMap::from([("not_finite".to_owned(), 2)]),
+            event_pairs_tested: 56,
+            metric_pairs_tested: 0,
+            elapsed_ms: 100_000,
+            store: "DuckDB .coral/r.duckdb".to_owned(),
+        }
+    }
+
+    #[test]
+    fn a_line_of_progress() {
+        let reading = Reading { rows: 1_234_567, rows_per_second: 12_345.6, done: Some(0.4399), left_ms: Some(11_001) };
+        assert_eq!(
+            progress_line(&progress(), &reading, Style::PLAIN),
+            "running · 43 % of 120.0 MB, 12s left · 1,234,567 rows (12,345 rows/s) · \
+             event time 2023-01-03T19:06:18.000Z · late 0 · rejects 2 · patterns 5 confirmed, 12 candidates"
+        );
+    }
+
+    #[test]
+    fn live_colonies_are_counted_and_have_no_share() {
+        let live = Progress { colonies: (1, 2), bytes: None, event_time: None, ..Progress::default() };
+        assert_eq!(
+            progress_line(&live, &Reading::default(), Style::PLAIN),
+            "restoring · 0 rows (0 rows/s) · colonies 1/2 · late 0 · rejects 0 · patterns 0 confirmed, 0 candidates"
+        );
+    }
+
+    #[test]
+    fn the_end_of_a_run() {
+        assert_eq!(
+            summary_page(&summary(), Style::PLAIN),
+            "Run: all input read\n  \
+             rows      1,234,567 (1,200,000 events, 34,567 metrics) in 1m40s, 12,345 rows/s\n  \
+             reached   event time 2023-01-03T19:06:18.000Z\n  \
+             ticks     12 committed, late rows 0\n  \
+             rejects   2 (not_finite 2); see table rejects\n  \
+             tested    56 pairs of event types, 0 of metrics\n  \
+             patterns  5 confirmed, 12 candidates\n  \
+             stored    DuckDB .coral/r.duckdb"
+        );
+    }
+
+    #[test]
+    fn escape_codes_appear_only_in_colour() {
+        let reading = Reading { rows: 1, rows_per_second: 1.0, done: Some(1.0), left_ms: Some(0) };
+        for style in [Style::PLAIN, Style { colour: true }] {
+            let text = progress_line(&progress(), &reading, style) + &summary_page(&summary(), style);
+            assert_eq!(text.contains('\x1b'), style.colour);
+        }
+    }
+}
