@@ -1,6 +1,6 @@
 //! Results are a function of the set of rows: any order, repeats, tick size and number of workers give one hash.
 
-use coral_pipelines::engine::{Engine, TickRows};
+use pipelines::engine::{Engine, TickRows};
 use model::event::{Event, Severity};
 use model::metric::{MetricPoint, SeriesKey};
 use model::pattern::{Finding, PatternState};

@@ -2,7 +2,7 @@
 
 use crate::events::EventStamp;
 use crate::ext::Change;
-use model::event::Event;
+use model::event::{Event, EventTypeKey};
 use model::time::TimeMs;
 use std::collections::BTreeMap;
 
@@ -27,7 +27,7 @@ use std::collections::BTreeMap;
 /// ```
 #[derive(Debug, Default)]
 pub struct Dedupe {
-    versions: BTreeMap<(String, String), BTreeMap<(u64, EventStamp), i64>>,
+    versions: BTreeMap<(String, String), BTreeMap<Version, i64>>,
 }
 
 impl Dedupe {
@@ -37,8 +37,8 @@ impl Dedupe {
         for (event, diff) in changes {
             let identity = (event.colony_id.clone(), event.event_id.clone());
             let versions = self.versions.entry(identity.clone()).or_default();
-            touched.entry(identity).or_insert_with(|| winner(versions));
-            let version = (event.version, stamp(event));
+            touched.entry(identity).or_insert_with_key(|identity| winner(identity, versions));
+            let version = Version::of(event);
             let count = versions.entry(version.clone()).or_insert(0);
             *count += diff;
             if *count == 0 {
@@ -47,7 +47,7 @@ impl Dedupe {
         }
         let mut corrections = Vec::new();
         for (identity, before) in touched {
-            let after = self.versions.get(&identity).and_then(winner);
+            let after = self.versions.get(&identity).and_then(|versions| winner(&identity, versions));
             if before != after {
                 corrections.extend(before.map(|stamp| (stamp, -1)));
                 corrections.extend(after.map(|stamp| (stamp, 1)));
@@ -61,22 +61,103 @@ impl Dedupe {
 
     /// Forgets events whose every version happened before `horizon`: they can no longer change a result.
     pub fn forget_before(&mut self, horizon: TimeMs) {
-        self.versions.retain(|_, versions| versions.keys().any(|(_, stamp)| stamp.at >= horizon));
+        self.versions.retain(|_, versions| versions.keys().any(|version| version.at >= horizon));
     }
 }
 
-/// The greatest version that is present (a row taken back before it came counts below zero).
-fn winner(versions: &BTreeMap<(u64, EventStamp), i64>) -> Option<EventStamp> {
-    versions.iter().rev().find(|(_, count)| **count > 0).map(|((_, stamp), _)| stamp.clone())
+/// What tells versions of one event apart and matters to correlation, in the order of [`Event`] itself: the store keeps
+/// the greatest row, and so does this operator.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Version {
+    version: u64,
+    application_name: String,
+    environment: String,
+    at: TimeMs,
+    event_type: String,
+    service_id: String,
 }
 
-/// What correlating needs of an event.
-fn stamp(event: Event) -> EventStamp {
-    EventStamp {
-        key: event.type_key(),
-        at: event.timestamp,
-        event_id: event.event_id,
-        application_name: event.application_name,
-        environment: event.environment,
+impl Version {
+    fn of(event: Event) -> Version {
+        Version {
+            version: event.version,
+            application_name: event.application_name,
+            environment: event.environment,
+            at: event.timestamp,
+            event_type: event.event_type,
+            service_id: event.service_id,
+        }
+    }
+}
+
+/// The greatest version that is present (one that was taken back before it came counts below zero).
+fn winner((colony_id, event_id): &(String, String), versions: &BTreeMap<Version, i64>) -> Option<EventStamp> {
+    let (version, _) = versions.iter().rev().find(|(_, count)| **count > 0)?;
+    Some(EventStamp {
+        key: EventTypeKey {
+            colony_id: colony_id.clone(),
+            service_id: version.service_id.clone(),
+            event_type: version.event_type.clone(),
+        },
+        at: version.at,
+        event_id: event_id.clone(),
+        application_name: version.application_name.clone(),
+        environment: version.environment.clone(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use model::event::Severity;
+    use proptest::prelude::*;
+
+    fn event(id: u8, version: u64, minute: i64) -> Event {
+        Event {
+            colony_id: "shop-production".to_owned(),
+            event_id: format!("e{id}"),
+            version,
+            application_name: "shop".to_owned(),
+            environment: "production".to_owned(),
+            timestamp: TimeMs(minute * 60_000),
+            event_type: "alert".to_owned(),
+            service_id: "api".to_owned(),
+            severity: Severity::Info,
+            description: String::new(),
+            metadata: BTreeMap::new(),
+        }
+    }
+
+    /// From scratch: the greatest event of each identity that was inserted more often than taken back.
+    fn oracle(changes: &[Change<Event>]) -> BTreeMap<String, TimeMs> {
+        let mut counts: BTreeMap<Event, i64> = BTreeMap::new();
+        for (event, diff) in changes {
+            *counts.entry(event.clone()).or_default() += diff;
+        }
+        // sorted by identity, then version and content: the last one present wins
+        let present = counts.into_iter().filter(|(_, count)| *count > 0);
+        present.map(|(event, _)| (event.event_id, event.timestamp)).collect()
+    }
+
+    proptest! {
+        #[test]
+        fn winners_are_a_function_of_the_set(
+            rows in prop::collection::vec((0_u8..4, 0_u64..3, 0_i64..5, prop::sample::select(vec![1_i64, 1, 1, -1])), 0..40),
+            tick_rows in 1_usize..10,
+        ) {
+            let changes: Vec<Change<Event>> =
+                rows.into_iter().map(|(id, version, minute, diff)| (event(id, version, minute), diff)).collect();
+            let mut dedupe = Dedupe::default();
+            let mut winners: BTreeMap<EventStamp, i64> = BTreeMap::new();
+            for tick in changes.chunks(tick_rows) {
+                for (stamp, diff) in dedupe.apply(tick.to_vec()) {
+                    *winners.entry(stamp).or_default() += diff;
+                }
+            }
+            winners.retain(|_, count| *count != 0);
+            prop_assert!(winners.values().all(|count| *count == 1));
+            let winners: BTreeMap<String, TimeMs> = winners.into_keys().map(|stamp| (stamp.event_id, stamp.at)).collect();
+            prop_assert_eq!(winners, oracle(&changes));
+        }
     }
 }

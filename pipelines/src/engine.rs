@@ -80,18 +80,19 @@ struct Reply {
 /// A running dataflow.
 pub struct Engine {
     tick: u64,
-    commands: Vec<mpsc::Sender<Command>>,
-    replies: async_mpsc::UnboundedReceiver<Reply>,
+    commands: Vec<mpsc::SyncSender<Command>>,
+    replies: async_mpsc::Receiver<Reply>,
 }
 
 impl Engine {
     /// Starts `workers` worker threads. They end when the engine is dropped.
     pub fn start(params: Params, workers: usize) -> Result<Engine, EngineError> {
-        let (reply_to, replies) = async_mpsc::unbounded_channel();
-        let (commands, inboxes): (Vec<_>, Vec<_>) = (0..workers).map(|_| mpsc::channel()).unzip();
+        // one tick at a time: at most one command and one reply wait for each worker
+        let (reply_to, replies) = async_mpsc::channel(workers);
+        let (commands, inboxes): (Vec<_>, Vec<_>) = (0..workers).map(|_| mpsc::sync_channel(1)).unzip();
         let inboxes: Arc<Vec<Mutex<Option<mpsc::Receiver<Command>>>>> =
             Arc::new(inboxes.into_iter().map(|inbox| Mutex::new(Some(inbox))).collect());
-        let (started, start) = mpsc::channel();
+        let (started, start) = mpsc::sync_channel(1);
         // timely's own threads are joined when its guards drop, so the guards live on a thread of their own
         let keep_guards = move || {
             let guards = timely::execute(timely::Config::process(workers), move |worker| {
@@ -168,7 +169,7 @@ fn work(
     worker: &mut Worker,
     params: &Params,
     inbox: &mpsc::Receiver<Command>,
-    reply_to: &async_mpsc::UnboundedSender<Reply>,
+    reply_to: &async_mpsc::Sender<Reply>,
 ) {
     let mut ports = dataflow::build(worker, params);
     loop {
@@ -179,7 +180,7 @@ fn work(
                 let outcome = catch_unwind(AssertUnwindSafe(|| run_tick(worker, &mut ports, command)));
                 let panicked = outcome.is_err();
                 let result = outcome.map_err(|panic| panic_text(panic.as_ref()));
-                let _ = reply_to.send(Reply { tick, worker: worker.index(), result });
+                let _ = reply_to.blocking_send(Reply { tick, worker: worker.index(), result });
                 if panicked {
                     return;
                 }

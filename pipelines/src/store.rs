@@ -20,7 +20,10 @@ const RETRY_PAUSES: [Duration; 7] = [
 pub async fn open(config: &ReefConfig) -> Result<Box<dyn Store>, SinkError> {
     match &config.storage.kind {
         StorageKind::DuckDb { path } => {
-            let options = duckdb::DuckDbConfig::new(config.base_dir.join(path));
+            let options = duckdb::DuckDbConfig {
+                memory_limit_bytes: config.engine.memory_limit_bytes,
+                ..duckdb::DuckDbConfig::at(path)
+            };
             Ok(Box::new(duckdb::DuckDbStore::open(options).await?))
         }
         StorageKind::ClickHouse { host, port, .. } => Err(SinkError {
@@ -36,7 +39,7 @@ pub async fn open(config: &ReefConfig) -> Result<Box<dyn Store>, SinkError> {
 /// The store in words, for people.
 pub fn describe(config: &ReefConfig) -> String {
     match &config.storage.kind {
-        StorageKind::DuckDb { path } => format!("DuckDB {}", config.base_dir.join(path).display()),
+        StorageKind::DuckDb { path } => format!("DuckDB {}", path.display()),
         StorageKind::ClickHouse { host, port, .. } => format!("ClickHouse {host}:{port}"),
     }
 }
