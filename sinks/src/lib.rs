@@ -1,6 +1,6 @@
 //! Sinks: where rows, results and source positions are kept. They know nothing of dataflow.
 //!
-//! The contract every store keeps (checked by `tests/compliance`):
+//! The contract every store keeps (checked by `compliance`):
 //! 1. **One tick, one commit.** [`Store::commit`] writes everything of a [`Commit`] or nothing of it.
 //! 2. **Idempotent.** Writing the same commit again changes no row (run-time columns excepted).
 //! 3. An answer is one of three ([`error::FaultClass`]): retry, reject the row, stop. A missing table or a full disk is never a reject.
@@ -17,7 +17,13 @@ use model::rows::{RollupKey, Rows};
 use model::time::TimeMs;
 use std::collections::BTreeMap;
 
+#[cfg(any(test, feature = "compliance"))]
+pub mod compliance;
+pub mod duckdb;
 pub mod error;
+pub mod memory;
+pub mod resolve;
+pub mod rollup;
 
 pub use error::SinkError;
 

@@ -1,0 +1,170 @@
+//! What a store knows, ranked: confirmed patterns, the best candidates, and how many rows stand behind them.
+
+use model::pattern::{Correlation, PatternState};
+use serde::Serialize;
+use sinks::{SinkError, Store};
+use std::cmp::Ordering;
+use std::collections::BTreeMap;
+
+/// The patterns and totals of a store.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Report {
+    /// All confirmed patterns, best first.
+    pub confirmed: Vec<PatternLine>,
+    /// The best candidates, best first.
+    pub candidates: Vec<PatternLine>,
+    /// How many patterns there are of each state, shown or not.
+    pub counts: PatternCounts,
+    /// Rows behind them.
+    pub totals: ReportTotals,
+    /// Where everything is stored, for people.
+    pub store: String,
+}
+
+/// Patterns by state.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct PatternCounts {
+    /// Beyond chance.
+    pub confirmed: u64,
+    /// Seen, not beyond chance.
+    pub candidates: u64,
+    /// Once confirmed, no longer.
+    pub withdrawn: u64,
+}
+
+/// Rows in the store.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct ReportTotals {
+    /// Rows by table.
+    pub rows: BTreeMap<String, u64>,
+    /// Refused rows by reason.
+    pub rejects: BTreeMap<String, u64>,
+    /// Rows beyond the allowed lateness.
+    pub late: u64,
+}
+
+/// One correlation, its columns named as in the table `correlations`. Times are RFC 3339.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[expect(missing_docs, reason = "the fields are the table's columns; `model::pattern::Correlation` explains them")]
+pub struct PatternLine {
+    pub correlation_id: String,
+    pub correlation_type: String,
+    pub source_colony_id: String,
+    pub source_service: String,
+    pub source_timestamp: String,
+    pub target_colony_id: String,
+    pub target_service: String,
+    pub target_timestamp: String,
+    pub correlation_score: f64,
+    pub confidence: f64,
+    pub lag_seconds: i32,
+    pub pattern_description: String,
+    pub occurrence_count: u32,
+    pub first_observed: String,
+    pub last_observed: String,
+    pub source_kind: &'static str,
+    pub target_kind: &'static str,
+    pub source_signal: String,
+    pub target_signal: String,
+    pub source_application: String,
+    pub source_environment: String,
+    pub target_application: String,
+    pub target_environment: String,
+    pub state: &'static str,
+    pub coefficient: f64,
+    pub e_value: f64,
+    pub q_value: f64,
+    pub lag_low_seconds: i32,
+    pub lag_high_seconds: i32,
+    pub sample_count: u64,
+    pub explained_by: Option<String>,
+}
+
+impl Report {
+    /// Reads `store` and ranks what it holds; at most `most_candidates` candidates are listed.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn read(
+        store: &mut dyn Store,
+        store_name: impl Into<String>,
+        most_candidates: usize,
+    ) -> Result<Report, SinkError> {
+        let correlations = store.correlations().await?;
+        let totals = store.totals().await?;
+        let count = |state: PatternState| correlations.iter().filter(|row| row.state == state).count() as u64;
+        let counts = PatternCounts {
+            confirmed: count(PatternState::Confirmed),
+            candidates: count(PatternState::Candidate),
+            withdrawn: count(PatternState::Withdrawn),
+        };
+        Ok(Report {
+            confirmed: ranked(&correlations, PatternState::Confirmed, usize::MAX),
+            candidates: ranked(&correlations, PatternState::Candidate, most_candidates),
+            counts,
+            totals: ReportTotals { rows: totals.rows, rejects: totals.rejects, late: totals.late },
+            store: store_name.into(),
+        })
+    }
+
+    /// The report for a terminal: ends with a line break, has no colours.
+    pub fn to_text(&self) -> String {
+        crate::text::render(self)
+    }
+}
+
+fn ranked(correlations: &[Correlation], state: PatternState, most: usize) -> Vec<PatternLine> {
+    let mut of_state: Vec<&Correlation> = correlations.iter().filter(|row| row.state == state).collect();
+    of_state.sort_by(|a, b| better_first(a, b));
+    of_state.into_iter().take(most).map(PatternLine::of).collect()
+}
+
+/// What nothing else explains comes first; then the least share of chance, the most evidence, the greater strength. The
+/// key breaks ties, so that the order is the same everywhere.
+fn better_first(a: &Correlation, b: &Correlation) -> Ordering {
+    (a.explained_by.is_some().cmp(&b.explained_by.is_some()))
+        .then(a.q_value.cmp(&b.q_value))
+        .then(b.e_value.cmp(&a.e_value))
+        .then(b.correlation_score.cmp(&a.correlation_score))
+        .then_with(|| a.key.cmp(&b.key))
+}
+
+impl PatternLine {
+    /// The columns of `row`.
+    pub fn of(row: &Correlation) -> PatternLine {
+        let (source, target) = (row.key.source.clone(), row.key.target.clone());
+        PatternLine {
+            correlation_id: row.key.correlation_id(),
+            correlation_type: row.correlation_type.clone(),
+            source_colony_id: source.colony_id,
+            source_service: source.service_id,
+            source_timestamp: row.source_timestamp.to_string(),
+            target_colony_id: target.colony_id,
+            target_service: target.service_id,
+            target_timestamp: row.target_timestamp.to_string(),
+            correlation_score: row.correlation_score.0,
+            confidence: row.confidence.0,
+            lag_seconds: row.lag_seconds,
+            pattern_description: row.pattern_description.clone(),
+            occurrence_count: row.occurrence_count,
+            first_observed: row.first_observed.to_string(),
+            last_observed: row.last_observed.to_string(),
+            source_kind: source.kind.as_str(),
+            target_kind: target.kind.as_str(),
+            source_signal: source.name,
+            target_signal: target.name,
+            source_application: row.source_application.clone(),
+            source_environment: row.source_environment.clone(),
+            target_application: row.target_application.clone(),
+            target_environment: row.target_environment.clone(),
+            state: row.state.as_str(),
+            coefficient: row.coefficient.0,
+            e_value: row.e_value.0,
+            q_value: row.q_value.0,
+            lag_low_seconds: row.lag_low_seconds,
+            lag_high_seconds: row.lag_high_seconds,
+            sample_count: row.sample_count,
+            explained_by: row.explained_by.clone(),
+        }
+    }
+}

@@ -1,0 +1,436 @@
+//! The harness that every store passes: one list of cases, run on each.
+//!
+//! A case starts from an empty store, writes commits, and compares what the store answers, or whole dumps of its tables
+//! without the columns of the run itself.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test harness: a failure is a panic")]
+
+use crate::{Commit, Store};
+use async_trait::async_trait;
+use model::metric::MetricPoint;
+use model::pattern::PatternState;
+use model::position::Positions;
+use model::real::Real;
+use model::reject::{Reject, RejectReason};
+use model::rows::{RollupKey, Rows};
+use model::time::{HOUR_MS, TimeMs};
+use std::collections::BTreeMap;
+
+pub mod rows;
+
+use rows::{START, bucket, event, finding};
+
+/// Table name to its rows as text, sorted, without columns that belong to the run (`updated_at`, `revision`, …).
+pub type Dump = BTreeMap<String, Vec<String>>;
+
+/// How the harness gets at a store.
+#[async_trait]
+pub trait Fixture: Send + Sync {
+    /// The store under test.
+    type Opened: Store;
+
+    /// Opens the fixture's one store; after [`Fixture::close`] it opens the same data again.
+    async fn open(&self) -> Self::Opened;
+
+    /// Closes it.
+    async fn close(&self, store: Self::Opened);
+
+    /// Everything in it.
+    async fn dump(&self, store: &mut Self::Opened) -> Dump;
+
+    /// Makes the next commit fail after all its rows were handed over; `false` when the store cannot fail.
+    async fn fail_next_commit(&self, store: &mut Self::Opened) -> bool;
+}
+
+/// Runs every case, each on a fresh fixture.
+pub async fn run_all<F: Fixture>(fixture: impl Fn() -> F) {
+    what_was_written_is_read(&fixture()).await;
+    the_same_commit_twice_changes_nothing(&fixture()).await;
+    an_open_bucket_is_replaced_by_its_fuller_copy(&fixture).await;
+    the_greater_version_wins_in_any_order(&fixture).await;
+    late_rows_are_marked_and_never_hide_rows_on_time(&fixture).await;
+    rejects_are_kept_once(&fixture()).await;
+    a_failed_commit_leaves_nothing(&fixture()).await;
+    a_restart_in_between_changes_nothing(&fixture).await;
+    findings_are_replaced_and_removed(&fixture()).await;
+    pages_hold_every_row_once_in_order(&fixture()).await;
+    hostile_text_stays_data(&fixture()).await;
+    large_counts_survive(&fixture()).await;
+    sightings_keep_the_first_and_the_latest(&fixture()).await;
+}
+
+/// A commit of the given rows on time, with the rollups they touch.
+pub fn commit_of(tick: u64, rows: Rows) -> Commit {
+    let rollups = rows.metrics.iter().map(RollupKey::of).collect();
+    Commit { tick, committed_at: START + tick as i64, rows, rollups, ..Commit::default() }
+}
+
+fn rich_commit() -> Commit {
+    let events = (0..50).map(|i| event(&format!("e{i:02}"), i * 60_000)).collect();
+    let metrics = (0..200).map(|i| bucket(&format!("svc-{}", i % 4), i / 4 * 60_000)).collect();
+    let rows = Rows {
+        events,
+        metrics,
+        nodes: vec![rows::node(0)],
+        edges: vec![rows::edge(0)],
+        colonies: vec![rows::colony()],
+    };
+    let position = Positions(BTreeMap::from([("events.ndjson".into(), "50".into())]));
+    let late =
+        Rows { events: vec![event("late", -HOUR_MS)], metrics: vec![bucket("svc-0", -HOUR_MS)], ..Rows::default() };
+    Commit {
+        late,
+        rejects: vec![reject("events.ndjson:51")],
+        findings: vec![finding("a", 0.7, &[("e00", "e01"), ("e02", "e03")]), finding("b", 0.9, &[("e00", "e05")])],
+        positions: vec![("files".into(), position)],
+        ..commit_of(1, rows)
+    }
+}
+
+fn reject(place: &str) -> Reject {
+    Reject {
+        source: "files".into(),
+        place: place.into(),
+        colony_id: None,
+        reason: RejectReason::Malformed,
+        detail: "not JSON".into(),
+        raw: "{\"event_id\": ".into(),
+        rejected_at: START,
+    }
+}
+
+async fn what_was_written_is_read<F: Fixture>(fixture: &F) {
+    let mut store = fixture.open().await;
+    let commit = rich_commit();
+    store.commit(&commit).await.unwrap();
+    assert_eq!(store.events_since(TimeMs(0), None, 1_000).await.unwrap(), commit.rows.events);
+    let mut metrics = commit.rows.metrics.clone();
+    metrics.sort_by(|a, b| (a.timestamp, &a.series).cmp(&(b.timestamp, &b.series)));
+    assert_eq!(store.metrics_since(TimeMs(0), None, 1_000).await.unwrap(), metrics);
+    assert_eq!(store.events_since(START + 49 * 60_000, None, 9).await.unwrap().len(), 1, "`from` is inclusive");
+    let mut correlations: Vec<_> = commit.findings.iter().map(|finding| finding.correlation.clone()).collect();
+    correlations.sort_by_key(|correlation| correlation.key.correlation_id());
+    assert_eq!(store.correlations().await.unwrap(), correlations);
+    assert_eq!(store.positions().await.unwrap()["files"].0["events.ndjson"], "50");
+    let (events, metrics) = store.watermarks().await.unwrap();
+    assert_eq!(events, BTreeMap::from([("shop-production".into(), START + 49 * 60_000)]));
+    assert_eq!(metrics, BTreeMap::from([("shop-production".into(), START + 49 * 60_000)]));
+    let totals = store.totals().await.unwrap();
+    assert_eq!(totals.late, 2);
+    assert_eq!(totals.rejects, BTreeMap::from([("malformed".into(), 1)]));
+    let expected = [
+        ("federated_events", 51),
+        ("federated_metrics", 201),
+        ("correlations", 2),
+        ("correlation_evidence", 3),
+        ("event_correlations", 6),
+    ];
+    for (table, rows) in expected {
+        assert_eq!(totals.rows[table], rows, "{table}");
+    }
+    // 200 buckets on time in one hour, all alike but for their p95
+    let dump = fixture.dump(&mut store).await;
+    assert_eq!(dump["env_metric_summary"].len(), 1);
+    fixture.close(store).await;
+}
+
+async fn the_same_commit_twice_changes_nothing<F: Fixture>(fixture: &F) {
+    let mut store = fixture.open().await;
+    store.commit(&rich_commit()).await.unwrap();
+    let once = fixture.dump(&mut store).await;
+    assert!(once.values().map(Vec::len).sum::<usize>() > 200, "the dump shows the rows");
+    store.commit(&rich_commit()).await.unwrap();
+    assert_eq!(fixture.dump(&mut store).await, once);
+    // and from a later run, with everything doubled inside
+    let mut doubled = rich_commit();
+    doubled.rows.append(rich_commit().rows);
+    doubled.late.append(rich_commit().late);
+    doubled.rejects.extend(rich_commit().rejects);
+    doubled.rollups.extend(rich_commit().rollups);
+    doubled.committed_at = doubled.committed_at + HOUR_MS;
+    store.commit(&doubled).await.unwrap();
+    assert_eq!(fixture.dump(&mut store).await, once);
+    fixture.close(store).await;
+}
+
+/// Writes `commits` one by one to a fresh store and dumps it.
+async fn dump_after<F: Fixture>(fixture: &F, commits: &[Commit], restarts: bool) -> Dump {
+    let mut store = fixture.open().await;
+    for commit in commits {
+        store.commit(commit).await.unwrap();
+        if restarts {
+            fixture.close(store).await;
+            store = fixture.open().await;
+        }
+    }
+    let dump = fixture.dump(&mut store).await;
+    fixture.close(store).await;
+    dump
+}
+
+async fn an_open_bucket_is_replaced_by_its_fuller_copy<F: Fixture>(fixture: &impl Fn() -> F) {
+    let with_count = |count: u64| {
+        let mut point = bucket("svc", 0);
+        (point.count, point.p95) = (Some(count), Some(Real(count as f64 / 3.0)));
+        point
+    };
+    let commits: Vec<Commit> = [(1, 10), (2, 25), (3, 40)]
+        .map(|(tick, count)| commit_of(tick, Rows { metrics: vec![with_count(count)], ..Rows::default() }))
+        .to_vec();
+    let first = fixture();
+    let mut store = first.open().await;
+    for commit in &commits {
+        store.commit(commit).await.unwrap();
+    }
+    assert_eq!(store.metrics_since(TimeMs(0), None, 10).await.unwrap(), vec![with_count(40)]);
+    let in_order = first.dump(&mut store).await;
+    first.close(store).await;
+    let reversed: Vec<Commit> = commits.iter().rev().cloned().collect();
+    assert_eq!(dump_after(&fixture(), &reversed, false).await, in_order);
+    let copies = commits.iter().flat_map(|commit| commit.rows.metrics.clone()).collect();
+    let at_once = commit_of(1, Rows { metrics: copies, ..Rows::default() });
+    assert_eq!(dump_after(&fixture(), &[at_once], false).await, in_order);
+}
+
+async fn the_greater_version_wins_in_any_order<F: Fixture>(fixture: &impl Fn() -> F) {
+    let copy = |version: u64, description: &str, minutes: i64| {
+        let mut row = event("e", minutes * 60_000);
+        (row.version, row.description) = (version, description.into());
+        row
+    };
+    // a higher version wins over greater content; among equal versions the content decides
+    let copies = [copy(1, "zzz", 9), copy(2, "bbb", 1), copy(2, "bba", 1)];
+    for order in [[0, 1, 2], [2, 1, 0], [1, 0, 2], [2, 0, 1]] {
+        let fixture = fixture();
+        let mut store = fixture.open().await;
+        for (tick, copy) in (1..).zip(order) {
+            let rows = Rows { events: vec![copies[copy].clone()], ..Rows::default() };
+            store.commit(&commit_of(tick, rows)).await.unwrap();
+        }
+        assert_eq!(store.events_since(TimeMs(0), None, 10).await.unwrap(), vec![copies[1].clone()], "{order:?}");
+        fixture.close(store).await;
+    }
+}
+
+async fn late_rows_are_marked_and_never_hide_rows_on_time<F: Fixture>(fixture: &impl Fn() -> F) {
+    let mut newer = event("e", 0);
+    (newer.version, newer.description) = (7, "late news".into());
+    let mut fuller = bucket("svc", 0);
+    fuller.count = Some(1_000_000);
+    let late = Rows { events: vec![newer], metrics: vec![fuller], ..Rows::default() };
+    let on_time = Rows { events: vec![event("e", 0)], metrics: vec![bucket("svc", 0)], ..Rows::default() };
+    let late = Commit { late, rollups: vec![RollupKey::of(&bucket("svc", 0))], ..commit_of(1, Rows::default()) };
+    let on_time = commit_of(2, on_time);
+
+    let first = fixture();
+    let mut store = first.open().await;
+    store.commit(&late).await.unwrap();
+    assert!(store.events_since(TimeMs(0), None, 10).await.unwrap().is_empty(), "late rows are not read back");
+    assert!(store.metrics_since(TimeMs(0), None, 10).await.unwrap().is_empty());
+    assert_eq!(store.watermarks().await.unwrap(), (BTreeMap::new(), BTreeMap::new()));
+    assert_eq!(store.totals().await.unwrap().late, 2);
+    assert_eq!(first.dump(&mut store).await["env_metric_summary"].len(), 1, "a late bucket counts in the hour");
+    store.commit(&on_time).await.unwrap();
+    assert_eq!(store.events_since(TimeMs(0), None, 10).await.unwrap(), on_time.rows.events);
+    assert_eq!(store.totals().await.unwrap().late, 0);
+    let late_first = first.dump(&mut store).await;
+    first.close(store).await;
+    assert_eq!(dump_after(&fixture(), &[on_time.clone(), late.clone()], false).await, late_first);
+    let together = Commit { late: late.late, ..on_time };
+    assert_eq!(dump_after(&fixture(), &[together], false).await, late_first);
+}
+
+async fn rejects_are_kept_once<F: Fixture>(fixture: &F) {
+    let mut store = fixture.open().await;
+    for tick in 1..=3 {
+        let rejects = vec![reject("a:1"), reject("a:2"), reject("a:2")];
+        store.commit(&Commit { rejects, ..commit_of(tick, Rows::default()) }).await.unwrap();
+    }
+    let totals = store.totals().await.unwrap();
+    assert_eq!(totals.rows["rejects"], 2);
+    assert_eq!(totals.rejects, BTreeMap::from([("malformed".into(), 2)]));
+    fixture.close(store).await;
+}
+
+async fn a_failed_commit_leaves_nothing<F: Fixture>(fixture: &F) {
+    let mut store = fixture.open().await;
+    store.commit(&commit_of(1, Rows { events: vec![event("before", 0)], ..Rows::default() })).await.unwrap();
+    let before = fixture.dump(&mut store).await;
+    if !fixture.fail_next_commit(&mut store).await {
+        fixture.close(store).await;
+        return;
+    }
+    store.commit(&rich_commit()).await.unwrap_err();
+    assert_eq!(fixture.dump(&mut store).await, before);
+    assert!(store.positions().await.unwrap().is_empty(), "positions come only with their rows");
+    store.commit(&rich_commit()).await.unwrap();
+    assert_eq!(store.positions().await.unwrap().len(), 1, "the same commit goes through afterwards");
+    fixture.close(store).await;
+}
+
+async fn a_restart_in_between_changes_nothing<F: Fixture>(fixture: &impl Fn() -> F) {
+    let mut second = rich_commit();
+    second.tick = 2;
+    second.rows.metrics.push(bucket("svc-9", 90 * 60_000));
+    second.findings = vec![finding("a", 0.8, &[("e00", "e01")])];
+    let commits = [rich_commit(), second, rich_commit()];
+    let plain = dump_after(&fixture(), &commits, false).await;
+    assert_eq!(dump_after(&fixture(), &commits, true).await, plain);
+}
+
+async fn findings_are_replaced_and_removed<F: Fixture>(fixture: &F) {
+    let mut store = fixture.open().await;
+    let write = |tick: u64, findings: Vec<_>, removed: Vec<String>| Commit {
+        findings,
+        removed,
+        ..commit_of(tick, Rows::default())
+    };
+    let events = ["e1", "e2", "e3"].map(|id| event(id, 0)).to_vec();
+    store.commit(&commit_of(1, Rows { events, ..Rows::default() })).await.unwrap();
+    let a = finding("a", 0.5, &[("e1", "e2"), ("e1", "e3")]);
+    let b = finding("b", 0.9, &[("e1", "e3")]);
+    let (id_a, id_b) = (a.correlation.key.correlation_id(), b.correlation.key.correlation_id());
+    store.commit(&write(2, vec![a.clone(), b.clone()], vec![])).await.unwrap();
+    assert_eq!(store.totals().await.unwrap().rows["correlation_evidence"], 3);
+
+    let mut shorter = finding("a", 0.95, &[("e1", "e2")]);
+    shorter.correlation.state = PatternState::Withdrawn;
+    store.commit(&write(3, vec![shorter.clone()], vec![])).await.unwrap();
+    let stored = store.correlations().await.unwrap();
+    assert_eq!(stored.len(), 2, "one live row per pattern");
+    assert!(stored.contains(&shorter.correlation));
+    assert_eq!(store.totals().await.unwrap().rows["correlation_evidence"], 2, "evidence is replaced, not added to");
+
+    store.commit(&write(4, vec![], vec![id_a.clone(), "c-unknown".into()])).await.unwrap();
+    assert_eq!(store.correlations().await.unwrap(), vec![b.correlation.clone()]);
+    assert_eq!(store.totals().await.unwrap().rows["event_correlations"], 2);
+    // found again in the commit that also removes it: it lives
+    store.commit(&write(5, vec![a.clone()], vec![id_a, id_b])).await.unwrap();
+    assert_eq!(store.correlations().await.unwrap(), vec![a.correlation]);
+    fixture.close(store).await;
+}
+
+async fn pages_hold_every_row_once_in_order<F: Fixture>(fixture: &F) {
+    let mut store = fixture.open().await;
+    // several rows per instant, so that pages end inside an instant
+    let events: Vec<_> = (0..97).map(|i| event(&format!("e{:02}", (i * 37) % 97), i / 10 * 1_000)).collect();
+    let metrics: Vec<MetricPoint> = (0..97)
+        .map(|i| {
+            let mut point = bucket(&format!("svc-{}", (i * 37) % 97), i / 10 * 60_000);
+            point.interval_seconds = (i % 3 > 0).then_some(60 * (i % 3) as u32);
+            point
+        })
+        .collect();
+    store
+        .commit(&commit_of(1, Rows { events: events.clone(), metrics: metrics.clone(), ..Rows::default() }))
+        .await
+        .unwrap();
+    let (mut read_events, mut read_metrics) = (Vec::new(), Vec::new());
+    loop {
+        let page = store.events_since(START, read_events.last(), 7).await.unwrap();
+        assert!(page.len() <= 7);
+        if page.is_empty() {
+            break;
+        }
+        read_events.extend(page);
+    }
+    loop {
+        let page = store.metrics_since(START, read_metrics.last(), 7).await.unwrap();
+        if page.is_empty() {
+            break;
+        }
+        read_metrics.extend(page);
+    }
+    let mut events = events;
+    events.sort_by(|a, b| (a.timestamp, &a.event_id).cmp(&(b.timestamp, &b.event_id)));
+    assert_eq!(read_events, events);
+    let mut metrics = metrics;
+    metrics.sort_by(|a, b| {
+        (a.timestamp, &a.series, a.interval_seconds).cmp(&(b.timestamp, &b.series, b.interval_seconds))
+    });
+    assert_eq!(read_metrics, metrics);
+    fixture.close(store).await;
+}
+
+async fn hostile_text_stays_data<F: Fixture>(fixture: &F) {
+    let mut store = fixture.open().await;
+    let long = "n".repeat(10 * 1024);
+    let hostile = [
+        "'; DROP TABLE correlations; --",
+        "\"quoted\"",
+        "a'b''c",
+        "%s {} \\ \n\t",
+        "?1 $1 :x",
+        "日本語 🪸",
+        long.as_str(),
+    ];
+    let mut rows = Rows::default();
+    let mut commit = Commit::default();
+    for (i, text) in hostile.iter().enumerate() {
+        let mut row = event(text, i as i64);
+        (row.event_type, row.service_id, row.description) = ((*text).into(), (*text).into(), (*text).into());
+        row.metadata = BTreeMap::from([((*text).to_owned(), (*text).to_owned())]);
+        rows.events.push(row);
+        let mut point = bucket(text, i as i64);
+        point.series.metric_name = (*text).into();
+        (point.application_name, point.environment) = ((*text).into(), (*text).into());
+        rows.metrics.push(point);
+        rows.nodes.push(model::topology::ServiceNode { service_id: (*text).into(), ..rows::node(0) });
+        commit.findings.push(finding(text, 0.5, &[(text, text)]));
+        commit.rejects.push(Reject { raw: (*text).into(), detail: (*text).into(), ..reject(text) });
+        let positions = Positions(BTreeMap::from([((*text).to_owned(), (*text).to_owned())]));
+        commit.positions.push(((*text).to_owned(), positions));
+    }
+    commit.rollups = rows.metrics.iter().map(RollupKey::of).collect();
+    commit.rows = rows.clone();
+    for _ in 0..2 {
+        store.commit(&commit).await.unwrap();
+    }
+    assert_eq!(store.events_since(TimeMs(0), None, 100).await.unwrap(), rows.events);
+    assert_eq!(store.metrics_since(TimeMs(0), None, 100).await.unwrap(), rows.metrics);
+    assert_eq!(store.correlations().await.unwrap().len(), hostile.len());
+    let positions = store.positions().await.unwrap();
+    assert!(hostile.iter().all(|text| positions[*text].0[*text] == *text));
+    let totals = store.totals().await.unwrap();
+    for table in ["rejects", "env_metric_summary", "service_nodes", "source_positions"] {
+        assert_eq!(totals.rows[table], hostile.len() as u64, "{table}");
+    }
+    fixture.close(store).await;
+}
+
+async fn large_counts_survive<F: Fixture>(fixture: &F) {
+    let mut store = fixture.open().await;
+    let counts = [5_000_000_000, u64::MAX];
+    let metrics =
+        (0..).zip(counts).map(|(i, count)| MetricPoint { count: Some(count), ..bucket("svc", i * 60_000) }).collect();
+    let mut row = event("e", 0);
+    row.version = u64::MAX;
+    store.commit(&commit_of(1, Rows { metrics, events: vec![row], ..Rows::default() })).await.unwrap();
+    let stored: Vec<_> =
+        store.metrics_since(TimeMs(0), None, 9).await.unwrap().iter().map(|point| point.count).collect();
+    assert_eq!(stored, counts.map(Some).to_vec());
+    assert_eq!(store.events_since(TimeMs(0), None, 9).await.unwrap()[0].version, u64::MAX);
+    let summary = fixture.dump(&mut store).await["env_metric_summary"].join("");
+    assert!(summary.contains(&u64::MAX.to_string()), "samples are held to 64 bits: {summary}");
+    fixture.close(store).await;
+}
+
+async fn sightings_keep_the_first_and_the_latest<F: Fixture>(fixture: &F) {
+    let mut store = fixture.open().await;
+    for (tick, minute) in (1..).zip([5, 9, 2, 7]) {
+        let rows = Rows { nodes: vec![rows::node(minute)], edges: vec![rows::edge(minute)], ..Rows::default() };
+        store.commit(&commit_of(tick, rows)).await.unwrap();
+    }
+    let dump = fixture.dump(&mut store).await;
+    for table in ["service_nodes", "service_edges"] {
+        let rows = &dump[table];
+        assert_eq!(rows.len(), 1, "{table}");
+        assert!(rows[0].contains("v9") || rows[0].contains("1009"), "the latest sighting: {}", rows[0]);
+        let first = (START + 2 * 60_000).to_string();
+        assert!(
+            rows[0].contains(&first[..16].replace('T', " ")) || rows[0].contains(&first[..16]),
+            "the first: {}",
+            rows[0]
+        );
+    }
+    fixture.close(store).await;
+}

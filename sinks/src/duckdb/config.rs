@@ -1,0 +1,21 @@
+//! Where the DuckDB file is and what DuckDB may use.
+
+use std::path::PathBuf;
+
+/// Settings of a DuckDB store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DuckDbConfig {
+    /// The file; it and its folder are created when missing.
+    pub path: PathBuf,
+    /// The most memory DuckDB may use, in bytes; `None` leaves DuckDB's own limit (80 % of the machine).
+    pub memory_limit_bytes: Option<u64>,
+    /// The most threads DuckDB may use; `None` for one per core.
+    pub threads: Option<u32>,
+}
+
+impl DuckDbConfig {
+    /// A store at `path` with DuckDB's own limits.
+    pub fn at(path: impl Into<PathBuf>) -> DuckDbConfig {
+        DuckDbConfig { path: path.into(), memory_limit_bytes: None, threads: None }
+    }
+}

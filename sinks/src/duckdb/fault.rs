@@ -1,0 +1,111 @@
+//! What DuckDB's errors mean for a run, and what to tell its user.
+
+use crate::error::{FaultClass, SinkError};
+
+/// Whatever went wrong below.
+pub(super) type Cause = Box<dyn std::error::Error + Send + Sync>;
+
+/// What DuckDB says, what the caller must do about it, and what the user can do.
+const KNOWN: &[(&str, FaultClass, &str)] = &[
+    (
+        "set lock on file",
+        FaultClass::Stop,
+        "another process has the file open, and DuckDB lets one process at a time have it: end that process, or work \
+         on a copy of the file",
+    ),
+    (
+        "not a valid DuckDB database file",
+        FaultClass::Stop,
+        "the file is not a DuckDB database: name another path, or move the file away",
+    ),
+    (
+        "newer version of DuckDB",
+        FaultClass::Stop,
+        "a newer DuckDB wrote the file: use the program that wrote it, or a newer one",
+    ),
+    (
+        "No space left on device",
+        FaultClass::Stop,
+        "the disk is full; nothing of this commit was written: free some space and run again",
+    ),
+    (
+        "Disk quota exceeded",
+        FaultClass::Stop,
+        "the disk quota is used up; nothing of this commit was written: free some space and run again",
+    ),
+    (
+        "Permission denied",
+        FaultClass::Stop,
+        "the file or its folder may not be written by this user: change its owner or name another path",
+    ),
+    ("Read-only file system", FaultClass::Stop, "the file system is read-only: name another path"),
+    ("Is a directory", FaultClass::Stop, "the path is a folder: name a file in it"),
+    (
+        "Out of Memory",
+        FaultClass::Stop,
+        "DuckDB's memory limit is too small for this commit; nothing of it was written: raise the limit",
+    ),
+    ("Conflict", FaultClass::Retry, "two transactions met; nothing of this commit was written: try again"),
+];
+
+/// Sorts `cause` into one of the three answers. What is not known stops the run: a row is never blamed for a fault of
+/// the store.
+pub(super) fn explain(store: &str, doing: &str, cause: Cause) -> SinkError {
+    let text = cause.to_string();
+    let known = KNOWN.iter().find(|(words, ..)| text.to_lowercase().contains(&words.to_lowercase()));
+    let (class, hint) = match known {
+        Some((_, class, hint)) => (*class, *hint),
+        None => (FaultClass::Stop, "the store's own message follows"),
+    };
+    let hint = match holder(&text) {
+        Some(holder) if text.contains("set lock on file") => format!("{hint} (held by {holder})"),
+        _ => hint.to_owned(),
+    };
+    SinkError { class, doing: doing.to_owned(), store: store.to_owned(), hint, cause: Some(cause) }
+}
+
+/// Who holds the lock, as DuckDB tells it: `Conflicting lock is held in /usr/bin/duckdb (PID 123)`.
+fn holder(text: &str) -> Option<&str> {
+    let rest = &text[text.find("lock is held in ")? + "lock is held in ".len()..];
+    let end = rest.find(')').map_or(rest.len(), |close| close + 1);
+    Some(&rest[..end])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn explained(text: &str) -> SinkError {
+        explain("DuckDB reef.duckdb", "cannot open the store", text.into())
+    }
+
+    #[test]
+    fn a_locked_file_names_its_holder() {
+        let error = explained(
+            "IO Error: Could not set lock on file \"/x/reef.duckdb\": Conflicting lock is held in /usr/bin/duckdb \
+             (PID 4711). See also https://duckdb.org/docs/connect/concurrency",
+        );
+        assert_eq!(error.class, FaultClass::Stop);
+        assert!(error.hint.contains("held by /usr/bin/duckdb (PID 4711)"), "{}", error.hint);
+    }
+
+    #[test]
+    fn a_full_disk_stops_and_never_blames_a_row() {
+        let error = explained("IO Error: Could not write file \"reef.duckdb.wal\": No space left on device");
+        assert_eq!(error.class, FaultClass::Stop);
+        assert!(error.to_string().contains("free some space"));
+    }
+
+    #[test]
+    fn what_is_not_known_stops() {
+        assert_eq!(
+            explained("Catalog Error: Table with name federated_events does not exist!").class,
+            FaultClass::Stop
+        );
+    }
+
+    #[test]
+    fn a_conflict_is_tried_again() {
+        assert_eq!(explained("TransactionContext Error: Conflict on update!").class, FaultClass::Retry);
+    }
+}

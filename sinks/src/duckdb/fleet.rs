@@ -1,0 +1,127 @@
+//! Writes the small tables of a commit row by row: services, calls, colonies, refused rows, source positions.
+
+use super::fault::Cause;
+use crate::Commit;
+use crate::resolve::Seen;
+use duckdb::types::{TimeUnit, Value};
+use duckdb::{Connection, OptionalExt, params};
+use model::time::TimeMs;
+use model::topology::{ColonyStatus, ServiceEdge, ServiceNode};
+
+pub(super) fn time(time: TimeMs) -> Value {
+    Value::Timestamp(TimeUnit::Microsecond, time.0.saturating_mul(1_000))
+}
+
+pub(super) fn write(connection: &Connection, commit: &Commit) -> Result<(), Cause> {
+    for rows in [&commit.rows, &commit.late] {
+        rows.nodes.iter().try_for_each(|node| write_node(connection, node))?;
+        rows.edges.iter().try_for_each(|edge| write_edge(connection, edge))?;
+        rows.colonies.iter().try_for_each(|status| write_colony(connection, status, commit.committed_at))?;
+    }
+    write_rejects(connection, commit)?;
+    write_positions(connection, commit)
+}
+
+fn write_node(connection: &Connection, node: &ServiceNode) -> Result<(), Cause> {
+    let mut lookup = connection.prepare_cached(
+        "SELECT name, version, status, epoch_ms(first_seen_at), epoch_ms(last_seen_at) FROM service_nodes
+         WHERE colony_id = ? AND service_id = ?",
+    )?;
+    let stored = lookup.query_row(params![node.colony_id, node.service_id], |row| {
+        let latest = ServiceNode {
+            name: row.get(0)?,
+            version: row.get(1)?,
+            status: row.get(2)?,
+            seen_at: TimeMs(row.get(4)?),
+            ..node.clone()
+        };
+        Ok(Seen { first_seen_at: TimeMs(row.get(3)?), latest })
+    });
+    let Seen { first_seen_at, latest } = Seen::with(stored.optional()?, node);
+    connection.prepare_cached("INSERT OR REPLACE INTO service_nodes VALUES (?, ?, ?, ?, ?, ?, ?)")?.execute(
+        params![
+            latest.colony_id,
+            latest.service_id,
+            latest.name,
+            latest.version,
+            latest.status,
+            time(first_seen_at),
+            time(latest.seen_at)
+        ],
+    )?;
+    Ok(())
+}
+
+fn write_edge(connection: &Connection, edge: &ServiceEdge) -> Result<(), Cause> {
+    let mut lookup = connection.prepare_cached(
+        "SELECT request_count, epoch_ms(first_seen_at), epoch_ms(last_seen_at) FROM service_edges
+         WHERE colony_id = ? AND from_service = ? AND to_service = ? AND protocol = ?",
+    )?;
+    let key = params![edge.colony_id, edge.from_service, edge.to_service, edge.protocol];
+    let stored = lookup.query_row(key, |row| {
+        let latest = ServiceEdge { request_count: row.get(0)?, seen_at: TimeMs(row.get(2)?), ..edge.clone() };
+        Ok(Seen { first_seen_at: TimeMs(row.get(1)?), latest })
+    });
+    let Seen { first_seen_at, latest } = Seen::with(stored.optional()?, edge);
+    connection.prepare_cached("INSERT OR REPLACE INTO service_edges VALUES (?, ?, ?, ?, ?, ?, ?)")?.execute(
+        params![
+            latest.colony_id,
+            latest.from_service,
+            latest.to_service,
+            latest.protocol,
+            latest.request_count,
+            time(first_seen_at),
+            time(latest.seen_at)
+        ],
+    )?;
+    Ok(())
+}
+
+/// The status last written stands: it describes this run's exchange with the colony, not an event in its life.
+fn write_colony(connection: &Connection, status: &ColonyStatus, updated_at: TimeMs) -> Result<(), Cause> {
+    connection
+        .prepare_cached("INSERT OR REPLACE INTO colony_status VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")?
+        .execute(params![
+        status.colony_id,
+        status.application_name,
+        status.environment,
+        status.health,
+        status.total_services,
+        status.healthy_services,
+        status.degraded_services,
+        status.unhealthy_services,
+        status.agent_count,
+        status.last_success_at.map(time),
+        status.complete_to.map(time),
+        status.last_error,
+        time(updated_at)
+    ])?;
+    Ok(())
+}
+
+/// Reading the same input again adds nothing: the first report of a refused row stands.
+fn write_rejects(connection: &Connection, commit: &Commit) -> Result<(), Cause> {
+    let mut statement = connection.prepare_cached("INSERT OR IGNORE INTO rejects VALUES (?, ?, ?, ?, ?, ?, ?)")?;
+    for reject in &commit.rejects {
+        statement.execute(params![
+            reject.source,
+            reject.place,
+            reject.colony_id,
+            reject.reason.as_str(),
+            reject.detail,
+            reject.raw,
+            time(reject.rejected_at)
+        ])?;
+    }
+    Ok(())
+}
+
+fn write_positions(connection: &Connection, commit: &Commit) -> Result<(), Cause> {
+    let mut statement = connection.prepare_cached("INSERT OR REPLACE INTO source_positions VALUES (?, ?, ?, ?)")?;
+    for (source, positions) in &commit.positions {
+        for (part, position) in &positions.0 {
+            statement.execute(params![source, part, position, time(commit.committed_at)])?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,75 @@
+//! Upserts of events and metric buckets: looks up what is stored under the same identity, keeps the greater copy.
+
+use super::fault::Cause;
+use super::rows::{Columns, KeptRow, selection};
+use super::stage::{append, temporary};
+use crate::resolve::Held;
+use arrow::array::UInt32Array;
+use duckdb::Connection;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// Writes `rows`, which hold each identity once. Unless `all_new`, stored copies are looked up first.
+///
+/// The comparison is made here and not in SQL, so that it is the same code as in every other store. New rows are plainly
+/// appended; only rows that change go through an update.
+pub(super) fn keep<R: KeptRow>(connection: &Connection, rows: &[Held<R>], all_new: bool) -> Result<(), Cause> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let stored = if all_new { HashMap::new() } else { look_up(connection, rows)? };
+    let (mut new, mut changed) = (Vec::new(), Vec::new());
+    for (place, row) in rows.iter().enumerate() {
+        match stored.get(&place) {
+            None => new.push(row),
+            Some(copy) if row > copy => changed.push(row),
+            Some(_) => {}
+        }
+    }
+    append(connection, R::TABLE, &new, R::columns)?;
+    update(connection, &changed)
+}
+
+/// Stored copies, by place in `rows`.
+fn look_up<R: KeptRow>(connection: &Connection, rows: &[Held<R>]) -> Result<HashMap<usize, Held<R>>, Cause> {
+    let keys = R::KEY.join(", ");
+    temporary(connection, "staged_keys", &format!("SELECT {keys}, 0::UINTEGER AS place FROM {}", R::TABLE))?;
+    let placed: Vec<(u32, &Held<R>)> = (0..).zip(rows).collect();
+    append(connection, "staged_keys", &placed, |chunk| {
+        let held: Vec<&Held<R>> = chunk.iter().map(|(_, row)| *row).collect();
+        let mut columns: Columns = R::columns(&held);
+        columns.retain(|(name, _)| R::KEY.contains(name));
+        columns.push(("place", Arc::new(chunk.iter().map(|(place, _)| Some(*place)).collect::<UInt32Array>())));
+        columns
+    })?;
+    let sql = format!(
+        "SELECT place, {} FROM {} AS stored JOIN staged_keys USING ({keys})",
+        selection::<R>("stored"),
+        R::TABLE
+    );
+    let mut statement = connection.prepare(&sql)?;
+    let mut found = statement.query([])?;
+    let mut stored = HashMap::new();
+    while let Some(row) = found.next()? {
+        stored.insert(row.get::<_, u32>(0)? as usize, R::read(row, 1)?);
+    }
+    Ok(stored)
+}
+
+fn update<R: KeptRow>(connection: &Connection, changed: &[&Held<R>]) -> Result<(), Cause> {
+    if changed.is_empty() {
+        return Ok(());
+    }
+    let columns = [R::KEY, R::CONTENT].concat().join(", ");
+    temporary(connection, "staged_rows", &format!("SELECT {columns} FROM {}", R::TABLE))?;
+    append(connection, "staged_rows", changed, R::columns)?;
+    let content: Vec<String> = R::CONTENT.iter().map(|name| format!("{name} = staged.{name}")).collect();
+    let same: Vec<String> = R::KEY.iter().map(|name| format!("stored.{name} = staged.{name}")).collect();
+    connection.execute_batch(&format!(
+        "UPDATE {} AS stored SET {} FROM staged_rows AS staged WHERE {}",
+        R::TABLE,
+        content.join(", "),
+        same.join(" AND ")
+    ))?;
+    Ok(())
+}

@@ -1,0 +1,143 @@
+//! The DuckDB store: one file, one writer, one transaction per commit.
+//!
+//! | file | owns |
+//! |---|---|
+//! | `config` | path and limits |
+//! | `version` | the schema version of a file, without changing it |
+//! | `session` | the thread with the connection; opening, migrating, closing |
+//! | `writer` | the transaction of a commit |
+//! | `keep` | events and metric buckets: look up, compare, append or update |
+//! | `fleet` | the small tables, row by row |
+//! | `rollups` | hourly summaries from stored rows |
+//! | `findings` | correlations, evidence, links to events |
+//! | `rows`, `patterns` | rows as Arrow columns, and back |
+//! | `stage` | Arrow columns into tables |
+//! | `reader` | queries |
+//! | `fault` | what DuckDB's errors mean |
+//!
+//! Invariants:
+//! 1. Only this thread writes, and one process has the file: identities without a unique index stay unique because
+//!    every commit looks them up (test `compliance`).
+//! 2. No text from outside is part of a statement: statements are made of constants, values are bound or appended.
+//! 3. A failed commit leaves nothing, its temporary tables included.
+
+use crate::{Commit, SinkError, Store, Totals};
+use async_trait::async_trait;
+use model::event::Event;
+use model::metric::MetricPoint;
+use model::pattern::{Correlation, Evidence};
+use model::position::Positions;
+use model::time::TimeMs;
+use model::topology::ColonyStatus;
+use session::Worker;
+use std::collections::BTreeMap;
+
+mod config;
+mod fault;
+mod findings;
+mod fleet;
+mod keep;
+mod patterns;
+mod reader;
+mod rollups;
+mod rows;
+mod session;
+mod stage;
+mod version;
+mod writer;
+
+#[cfg(test)]
+mod tests;
+
+pub use config::DuckDbConfig;
+pub use version::stored_version;
+
+/// A store in a DuckDB file.
+pub struct DuckDbStore {
+    worker: Worker,
+}
+
+impl DuckDbStore {
+    /// Opens the file, creating it and its folder when missing, and brings its schema up to date.
+    ///
+    /// # Errors
+    /// [`Stop`](crate::error::FaultClass::Stop) when another process has the file open, when it is not a DuckDB
+    /// database, when a newer program wrote it, or when it cannot be created.
+    pub async fn open(config: DuckDbConfig) -> Result<DuckDbStore, SinkError> {
+        Ok(DuckDbStore { worker: Worker::start(config).await? })
+    }
+
+    /// The store's name, for people: `DuckDB .coral/my-infrastructure.duckdb`.
+    pub fn name(&self) -> &str {
+        self.worker.name()
+    }
+
+    /// Writes the log into the file and closes it, so that any DuckDB can read it. Dropping the store does the same,
+    /// but can only log a failure.
+    pub async fn close(self) -> Result<(), SinkError> {
+        self.worker.close().await
+    }
+
+    /// The rows behind a correlation, sorted; none when there is no such correlation.
+    pub async fn evidence(&mut self, correlation_id: &str) -> Result<Vec<Evidence>, SinkError> {
+        let id = correlation_id.to_owned();
+        self.worker.call("cannot read evidence".into(), move |session| reader::evidence(session, &id)).await
+    }
+
+    /// The last known state of every colony, by id.
+    pub async fn colony_status(&mut self) -> Result<Vec<ColonyStatus>, SinkError> {
+        self.worker.call("cannot read the state of colonies".into(), |session| reader::colony_status(session)).await
+    }
+}
+
+#[async_trait]
+impl Store for DuckDbStore {
+    async fn commit(&mut self, commit: &Commit) -> Result<(), SinkError> {
+        let doing = format!("cannot commit tick {}", commit.tick);
+        let commit = commit.clone();
+        self.worker.call(doing, move |session| writer::commit(session, &commit)).await
+    }
+
+    async fn positions(&mut self) -> Result<BTreeMap<String, Positions>, SinkError> {
+        self.worker.call("cannot read source positions".into(), |session| reader::positions(session)).await
+    }
+
+    async fn watermarks(&mut self) -> Result<(BTreeMap<String, TimeMs>, BTreeMap<String, TimeMs>), SinkError> {
+        self.worker
+            .call("cannot read watermarks".into(), |session| {
+                let events = reader::watermarks(session, "federated_events")?;
+                Ok((events, reader::watermarks(session, "federated_metrics")?))
+            })
+            .await
+    }
+
+    async fn events_since(
+        &mut self,
+        from: TimeMs,
+        after: Option<&Event>,
+        limit: usize,
+    ) -> Result<Vec<Event>, SinkError> {
+        let after = after.cloned();
+        let job = move |session: &mut _| reader::events(session, from, after.as_ref(), limit);
+        self.worker.call("cannot read events".into(), job).await
+    }
+
+    async fn metrics_since(
+        &mut self,
+        from: TimeMs,
+        after: Option<&MetricPoint>,
+        limit: usize,
+    ) -> Result<Vec<MetricPoint>, SinkError> {
+        let after = after.cloned();
+        let job = move |session: &mut _| reader::metrics(session, from, after.as_ref(), limit);
+        self.worker.call("cannot read metrics".into(), job).await
+    }
+
+    async fn correlations(&mut self) -> Result<Vec<Correlation>, SinkError> {
+        self.worker.call("cannot read correlations".into(), |session| reader::correlations(session)).await
+    }
+
+    async fn totals(&mut self) -> Result<Totals, SinkError> {
+        self.worker.call("cannot count rows".into(), |session| reader::totals(session)).await
+    }
+}

@@ -1,0 +1,207 @@
+//! Reads what is stored. Every value from outside is bound.
+
+use super::fault::Cause;
+use super::fleet::time;
+use super::patterns::{CORRELATION_SELECTION, EVIDENCE_SELECTION, read_correlation, read_evidence};
+use super::rows::{KeptRow, selection};
+use super::session::Session;
+use crate::Totals;
+use duckdb::types::Value;
+use duckdb::{Row, params};
+use model::event::Event;
+use model::metric::MetricPoint;
+use model::pattern::{Correlation, Evidence};
+use model::position::Positions;
+use model::time::TimeMs;
+use model::topology::ColonyStatus;
+use std::collections::BTreeMap;
+
+/// Every table whose rows are counted.
+pub(super) const TABLES: &[&str] = &[
+    "federated_metrics",
+    "federated_events",
+    "env_metric_summary",
+    "correlations",
+    "correlation_evidence",
+    "event_correlations",
+    "deployment_timeline",
+    "service_nodes",
+    "service_edges",
+    "colony_status",
+    "predictions",
+    "rejects",
+    "source_positions",
+];
+
+pub(super) fn positions(session: &Session) -> Result<BTreeMap<String, Positions>, Cause> {
+    let mut sources: BTreeMap<String, Positions> = BTreeMap::new();
+    each(session, "SELECT source, part, position FROM source_positions", params![], |row| {
+        sources.entry(row.get(0)?).or_default().0.insert(row.get(1)?, row.get(2)?);
+        Ok(())
+    })?;
+    Ok(sources)
+}
+
+pub(super) fn watermarks(session: &Session, table: &str) -> Result<BTreeMap<String, TimeMs>, Cause> {
+    let sql = format!("SELECT colony_id, epoch_ms(max(timestamp)) FROM {table} WHERE NOT late GROUP BY colony_id");
+    let mut marks = BTreeMap::new();
+    each(session, &sql, params![], |row| {
+        marks.insert(row.get(0)?, TimeMs(row.get(1)?));
+        Ok(())
+    })?;
+    Ok(marks)
+}
+
+/// The order of pages and the values of a row in it.
+trait PagedRow: KeptRow {
+    const ORDER: &'static str;
+    fn timestamp(&self) -> TimeMs;
+    fn place(&self) -> Vec<Value>;
+}
+
+impl PagedRow for Event {
+    const ORDER: &'static str = "timestamp, colony_id, event_id";
+    fn timestamp(&self) -> TimeMs {
+        self.timestamp
+    }
+    fn place(&self) -> Vec<Value> {
+        vec![time(self.timestamp), self.colony_id.clone().into(), self.event_id.clone().into()]
+    }
+}
+
+impl PagedRow for MetricPoint {
+    const ORDER: &'static str =
+        "timestamp, colony_id, service_id, metric_name, interval_seconds, application_name, environment";
+    fn timestamp(&self) -> TimeMs {
+        self.timestamp
+    }
+    fn place(&self) -> Vec<Value> {
+        vec![
+            time(self.timestamp),
+            self.series.colony_id.clone().into(),
+            self.series.service_id.clone().into(),
+            self.series.metric_name.clone().into(),
+            Value::UInt(self.interval_seconds.unwrap_or(0)),
+            self.application_name.clone().into(),
+            self.environment.clone().into(),
+        ]
+    }
+}
+
+/// A page of events, as [`crate::Store::events_since`].
+pub(super) fn events(s: &Session, from: TimeMs, after: Option<&Event>, limit: usize) -> Result<Vec<Event>, Cause> {
+    page(s, from, after, limit)
+}
+
+/// A page of metric buckets, as [`crate::Store::metrics_since`].
+pub(super) fn metrics(
+    s: &Session,
+    from: TimeMs,
+    after: Option<&MetricPoint>,
+    limit: usize,
+) -> Result<Vec<MetricPoint>, Cause> {
+    page(s, from, after, limit)
+}
+
+fn page<R: PagedRow>(session: &Session, from: TimeMs, after: Option<&R>, limit: usize) -> Result<Vec<R>, Cause> {
+    let mut values = vec![time(after.map_or(from, |row| from.max(row.timestamp())))];
+    let mut beyond = String::new();
+    if let Some(row) = after {
+        values.extend(row.place());
+        let marks = vec!["?"; values.len() - 1].join(", ");
+        beyond = format!("AND ({}) > ({marks})", R::ORDER);
+    }
+    values.push(Value::BigInt(i64::try_from(limit).unwrap_or(i64::MAX)));
+    let sql = format!(
+        "SELECT {} FROM {} AS stored WHERE NOT late AND timestamp >= ? {beyond} ORDER BY {} LIMIT ?",
+        selection::<R>("stored"),
+        R::TABLE,
+        R::ORDER
+    );
+    let mut rows = Vec::new();
+    each(session, &sql, duckdb::params_from_iter(values), |row| {
+        rows.push(R::read(row, 0)?.row);
+        Ok(())
+    })?;
+    Ok(rows)
+}
+
+pub(super) fn correlations(session: &Session) -> Result<Vec<Correlation>, Cause> {
+    let mut correlations = Vec::new();
+    let sql = format!("SELECT {CORRELATION_SELECTION} FROM correlations ORDER BY correlation_id");
+    each(session, &sql, params![], |row| {
+        correlations.push(read_correlation(row)?.0);
+        Ok(())
+    })?;
+    Ok(correlations)
+}
+
+pub(super) fn evidence(session: &Session, correlation_id: &str) -> Result<Vec<Evidence>, Cause> {
+    let mut evidence = Vec::new();
+    let sql = format!("SELECT {EVIDENCE_SELECTION} FROM correlation_evidence WHERE correlation_id = ?");
+    each(session, &sql, params![correlation_id], |row| {
+        evidence.push(read_evidence(row)?);
+        Ok(())
+    })?;
+    evidence.sort();
+    Ok(evidence)
+}
+
+pub(super) fn colony_status(session: &Session) -> Result<Vec<ColonyStatus>, Cause> {
+    let sql = "SELECT colony_id, application_name, environment, health, total_services, healthy_services,
+                      degraded_services, unhealthy_services, agent_count, epoch_ms(last_success_at),
+                      epoch_ms(complete_to), last_error
+               FROM colony_status ORDER BY colony_id";
+    let mut colonies = Vec::new();
+    each(session, sql, params![], |row| {
+        colonies.push(ColonyStatus {
+            colony_id: row.get(0)?,
+            application_name: row.get(1)?,
+            environment: row.get(2)?,
+            health: row.get(3)?,
+            total_services: row.get(4)?,
+            healthy_services: row.get(5)?,
+            degraded_services: row.get(6)?,
+            unhealthy_services: row.get(7)?,
+            agent_count: row.get(8)?,
+            last_success_at: row.get::<_, Option<i64>>(9)?.map(TimeMs),
+            complete_to: row.get::<_, Option<i64>>(10)?.map(TimeMs),
+            last_error: row.get(11)?,
+        });
+        Ok(())
+    })?;
+    Ok(colonies)
+}
+
+pub(super) fn totals(session: &Session) -> Result<Totals, Cause> {
+    let mut totals = Totals::default();
+    for table in TABLES {
+        let sql = format!("SELECT count(*) FROM {table}");
+        let rows: i64 = session.connection.query_row(&sql, [], |row| row.get(0))?;
+        totals.rows.insert((*table).to_owned(), rows.unsigned_abs());
+    }
+    each(session, "SELECT reason, count(*) FROM rejects GROUP BY reason", params![], |row| {
+        totals.rejects.insert(row.get(0)?, row.get::<_, i64>(1)?.unsigned_abs());
+        Ok(())
+    })?;
+    for table in ["federated_metrics", "federated_events"] {
+        let sql = format!("SELECT count(*) FROM {table} WHERE late");
+        totals.late += session.connection.query_row(&sql, [], |row| row.get::<_, i64>(0))?.unsigned_abs();
+    }
+    Ok(totals)
+}
+
+/// Runs a query and hands over its rows.
+fn each(
+    session: &Session,
+    sql: &str,
+    values: impl duckdb::Params,
+    mut take: impl FnMut(&Row<'_>) -> Result<(), Cause>,
+) -> Result<(), Cause> {
+    let mut statement = session.connection.prepare(sql)?;
+    let mut rows = statement.query(values)?;
+    while let Some(row) = rows.next()? {
+        take(row)?;
+    }
+    Ok(())
+}

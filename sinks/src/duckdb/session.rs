@@ -1,0 +1,147 @@
+//! The thread that owns the connection. DuckDB blocks; callers await an answer and are never blocked by it.
+
+use super::config::DuckDbConfig;
+use super::fault::{Cause, explain};
+use crate::SinkError;
+use duckdb::{Config, Connection};
+use migrations::{DUCKDB, DUCKDB_SCHEMA_VERSION_TABLE, pending};
+use model::time::TimeMs;
+use std::sync::mpsc;
+use std::thread::JoinHandle;
+use tokio::sync::oneshot;
+
+/// What the thread owns.
+pub(super) struct Session {
+    /// The only connection to the file.
+    pub(super) connection: Connection,
+    /// Greatest timestamp in `federated_metrics`: buckets after it need no look-up.
+    pub(super) newest_metric: Option<TimeMs>,
+    /// Makes the next commit fail at its very end, for tests.
+    pub(super) fails_at_end: bool,
+}
+
+type Job = Box<dyn FnOnce(&mut Session) + Send>;
+
+/// The way to the thread.
+pub(super) struct Worker {
+    name: String,
+    jobs: Option<mpsc::Sender<Job>>,
+    thread: Option<JoinHandle<Result<(), Cause>>>,
+}
+
+impl Worker {
+    /// Opens the file and brings its schema up to date.
+    pub(super) async fn start(config: DuckDbConfig) -> Result<Worker, SinkError> {
+        let name = format!("DuckDB {}", config.path.display());
+        let fault = |cause: Cause| explain(&name, "cannot open the store", cause);
+        let (jobs, inbox) = mpsc::channel::<Job>();
+        let (opened, answer) = oneshot::channel::<Result<(), Cause>>();
+        let body = move || match Session::open(&config) {
+            Ok(mut session) => {
+                let _ = opened.send(Ok(()));
+                for job in inbox {
+                    job(&mut session);
+                }
+                session.close()
+            }
+            Err(cause) => {
+                let _ = opened.send(Err(cause));
+                Ok(())
+            }
+        };
+        let thread = std::thread::Builder::new().name("duckdb".into()).spawn(body).map_err(|e| fault(e.into()))?;
+        answer.await.unwrap_or_else(|_| Err("the thread ended".into())).map_err(fault)?;
+        Ok(Worker { name, jobs: Some(jobs), thread: Some(thread) })
+    }
+
+    /// The store's name, for people.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Runs `job` on the thread. `doing` says what for, should it fail. A caller that stops waiting changes nothing:
+    /// the job ends as a whole.
+    pub(super) async fn call<T: Send + 'static>(
+        &self,
+        doing: String,
+        job: impl FnOnce(&mut Session) -> Result<T, Cause> + Send + 'static,
+    ) -> Result<T, SinkError> {
+        let (reply, answer) = oneshot::channel();
+        let job: Job = Box::new(move |session| {
+            let _ = reply.send(job(session));
+        });
+        let sent = self.jobs.as_ref().is_some_and(|jobs| jobs.send(job).is_ok());
+        let gone = || Cause::from("the thread of the store has ended");
+        let result = if sent { answer.await.unwrap_or_else(|_| Err(gone())) } else { Err(gone()) };
+        result.map_err(|cause| explain(&self.name, &doing, cause))
+    }
+
+    /// Writes the log into the file, closes it, and says whether that went well.
+    pub(super) async fn close(mut self) -> Result<(), SinkError> {
+        self.jobs = None;
+        let Some(thread) = self.thread.take() else { return Ok(()) };
+        let joined = tokio::task::spawn_blocking(move || thread.join()).await;
+        let result = match joined {
+            Ok(Ok(result)) => result,
+            _ => Err("the thread of the store has ended".into()),
+        };
+        result.map_err(|cause| explain(&self.name, "cannot close the store", cause))
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        self.jobs = None;
+        if let Some(thread) = self.thread.take()
+            && !matches!(thread.join(), Ok(Ok(())))
+        {
+            tracing::warn!(store = %self.name, "the store was not closed cleanly; its log is replayed at the next start");
+        }
+    }
+}
+
+impl Session {
+    fn open(config: &DuckDbConfig) -> Result<Session, Cause> {
+        if let Some(folder) = config.path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+            std::fs::create_dir_all(folder)?;
+        }
+        // no extension is ever fetched: the program works without a network and runs no code but its own
+        let mut settings = Config::default()
+            .with("autoinstall_known_extensions", "false")?
+            .with("autoload_known_extensions", "false")?;
+        if let Some(bytes) = config.memory_limit_bytes {
+            settings = settings.max_memory(&format!("{}KiB", bytes.div_ceil(1024)))?;
+        }
+        if let Some(threads) = config.threads {
+            settings = settings.threads(i64::from(threads))?;
+        }
+        let mut connection = Connection::open_with_flags(&config.path, settings)?;
+        migrate(&mut connection)?;
+        let newest: Option<i64> =
+            connection.query_row("SELECT epoch_ms(max(timestamp)) FROM federated_metrics", [], |row| row.get(0))?;
+        Ok(Session { connection, newest_metric: newest.map(TimeMs), fails_at_end: false })
+    }
+
+    fn close(self) -> Result<(), Cause> {
+        self.connection.execute_batch("CHECKPOINT")?;
+        self.connection.close().map_err(|(_, error)| error.into())
+    }
+}
+
+/// Applies the missing steps, each in a transaction of its own.
+fn migrate(connection: &mut Connection) -> Result<(), Cause> {
+    connection.execute_batch(DUCKDB_SCHEMA_VERSION_TABLE)?;
+    let stored: u32 =
+        connection.query_row("SELECT coalesce(max(version), 0) FROM schema_version", [], |row| row.get(0))?;
+    for step in pending(DUCKDB, stored)? {
+        let transaction = connection.transaction()?;
+        transaction.execute_batch(step.sql)?;
+        transaction.execute(
+            "INSERT INTO schema_version VALUES (?, make_timestamp(?::BIGINT * 1000))",
+            duckdb::params![step.version, TimeMs::now().0],
+        )?;
+        transaction.commit()?;
+        tracing::debug!(version = step.version, name = step.name, "schema step applied");
+    }
+    Ok(())
+}

@@ -1,0 +1,328 @@
+//! The reference store: plain maps, the same rules as the others. Tests of other crates use it in a store's place.
+
+use crate::resolve::{self, Held, MetricKey, Seen, Sighting};
+use crate::rollup::{Summary, Sums};
+use crate::{Commit, SinkError, Store, Totals};
+use async_trait::async_trait;
+use model::event::Event;
+use model::metric::MetricPoint;
+use model::pattern::{Correlation, Evidence, Finding};
+use model::position::Positions;
+use model::reject::Reject;
+use model::rows::RollupKey;
+use model::time::{HOUR_MS, TimeMs};
+use model::topology::{ColonyStatus, ServiceEdge, ServiceNode};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// A correlation and how often it has changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Revised {
+    /// The row with its evidence.
+    pub finding: Finding,
+    /// 1 when first written, one more whenever a column of the correlation changes.
+    pub revision: u64,
+    /// When that was.
+    pub updated_at: TimeMs,
+}
+
+/// Everything a memory store holds, by identity.
+#[derive(Clone, Debug, Default)]
+pub struct Tables {
+    /// By `(colony_id, event_id)`.
+    pub events: BTreeMap<(String, String), Held<Event>>,
+    /// By bucket.
+    pub metrics: BTreeMap<MetricKey, Held<MetricPoint>>,
+    /// Hourly summaries.
+    pub summaries: BTreeMap<RollupKey, Summary>,
+    /// By `(colony_id, service_id)`.
+    pub nodes: BTreeMap<(String, String), Seen<ServiceNode>>,
+    /// By `(colony_id, from_service, to_service, protocol)`.
+    pub edges: BTreeMap<(String, String, String, String), Seen<ServiceEdge>>,
+    /// By colony.
+    pub colonies: BTreeMap<String, ColonyStatus>,
+    /// By correlation id.
+    pub findings: BTreeMap<String, Revised>,
+    /// By `(source, place)`.
+    pub rejects: BTreeMap<(String, String), Reject>,
+    /// By source.
+    pub positions: BTreeMap<String, Positions>,
+}
+
+/// A store in memory. Clones share their contents, so that a "restart" opens the same data again.
+#[derive(Clone, Debug, Default)]
+pub struct MemoryStore {
+    tables: Arc<Mutex<Tables>>,
+}
+
+impl MemoryStore {
+    /// An empty store.
+    pub fn new() -> MemoryStore {
+        MemoryStore::default()
+    }
+
+    /// A copy of everything it holds.
+    pub fn tables(&self) -> Tables {
+        self.lock().clone()
+    }
+
+    /// The rows behind a correlation.
+    pub fn evidence(&self, correlation_id: &str) -> Vec<Evidence> {
+        self.lock().findings.get(correlation_id).map(|revised| revised.finding.evidence.clone()).unwrap_or_default()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Tables> {
+        self.tables.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Tables {
+    fn apply(&mut self, commit: &Commit) {
+        for held in resolve::events(commit) {
+            keep_greater(&mut self.events, (held.row.colony_id.clone(), held.row.event_id.clone()), held);
+        }
+        for held in resolve::metrics(commit) {
+            keep_greater(&mut self.metrics, resolve::metric_key(&held.row), held);
+        }
+        for rows in [&commit.rows, &commit.late] {
+            for node in &rows.nodes {
+                let key = (node.colony_id.clone(), node.service_id.clone());
+                see(&mut self.nodes, key, node);
+            }
+            for edge in &rows.edges {
+                let ServiceEdge { colony_id, from_service, to_service, protocol, .. } = edge.clone();
+                see(&mut self.edges, (colony_id, from_service, to_service, protocol), edge);
+            }
+            for status in &rows.colonies {
+                self.colonies.insert(status.colony_id.clone(), status.clone());
+            }
+        }
+        for reject in &commit.rejects {
+            self.rejects.entry((reject.source.clone(), reject.place.clone())).or_insert_with(|| reject.clone());
+        }
+        self.summarize(&commit.rollups);
+        for correlation_id in &commit.removed {
+            self.findings.remove(correlation_id);
+        }
+        for finding in &commit.findings {
+            self.keep_finding(finding, commit.committed_at);
+        }
+        for (source, newer) in &commit.positions {
+            self.positions.entry(source.clone()).or_default().advance(newer.clone());
+        }
+    }
+
+    fn summarize(&mut self, keys: &[RollupKey]) {
+        for key in keys.iter().collect::<BTreeSet<_>>() {
+            let mut sums = Sums::default();
+            let hour = key.hour.0..key.hour.0 + HOUR_MS;
+            let members = self.metrics.values().filter(|held| {
+                held.row.application_name == key.application_name
+                    && held.row.environment == key.environment
+                    && held.row.series.metric_name == key.metric_name
+                    && hour.contains(&held.row.timestamp.0)
+            });
+            members.for_each(|held| sums.add(&held.row));
+            match sums.points {
+                0 => self.summaries.remove(key),
+                _ => self.summaries.insert(key.clone(), sums.summary()),
+            };
+        }
+    }
+
+    fn keep_finding(&mut self, finding: &Finding, committed_at: TimeMs) {
+        let finding = Finding { correlation: finding.correlation.clone(), evidence: sorted(&finding.evidence) };
+        match self.findings.get_mut(&finding.correlation.key.correlation_id()) {
+            Some(stored) => {
+                if stored.finding.correlation != finding.correlation {
+                    stored.revision += 1;
+                    stored.updated_at = committed_at;
+                }
+                stored.finding = finding;
+            }
+            None => {
+                let id = finding.correlation.key.correlation_id();
+                self.findings.insert(id, Revised { finding, revision: 1, updated_at: committed_at });
+            }
+        }
+    }
+}
+
+fn sorted(evidence: &[Evidence]) -> Vec<Evidence> {
+    let mut evidence = evidence.to_vec();
+    evidence.sort();
+    evidence
+}
+
+fn keep_greater<K: Ord, T: Ord>(map: &mut BTreeMap<K, Held<T>>, key: K, copy: Held<T>) {
+    match map.get_mut(&key) {
+        Some(stored) if copy > *stored => *stored = copy,
+        Some(_) => {}
+        None => {
+            map.insert(key, copy);
+        }
+    }
+}
+
+fn see<K: Ord, T: Sighting>(map: &mut BTreeMap<K, Seen<T>>, key: K, row: &T) {
+    let seen = Seen::with(map.remove(&key), row);
+    map.insert(key, seen);
+}
+
+/// Where paging of events goes on.
+fn event_order(event: &Event) -> (TimeMs, &str, &str) {
+    (event.timestamp, &event.colony_id, &event.event_id)
+}
+
+/// Where paging of metrics goes on. Application and environment follow from the colony; they stand last so that the
+/// order is total even when a colony has changed its name.
+fn metric_order(point: &MetricPoint) -> (TimeMs, &model::metric::SeriesKey, Option<u32>, &str, &str) {
+    (point.timestamp, &point.series, point.interval_seconds, &point.application_name, &point.environment)
+}
+
+#[async_trait]
+impl Store for MemoryStore {
+    async fn commit(&mut self, commit: &Commit) -> Result<(), SinkError> {
+        self.lock().apply(commit);
+        Ok(())
+    }
+
+    async fn positions(&mut self) -> Result<BTreeMap<String, Positions>, SinkError> {
+        Ok(self.lock().positions.clone())
+    }
+
+    async fn watermarks(&mut self) -> Result<(BTreeMap<String, TimeMs>, BTreeMap<String, TimeMs>), SinkError> {
+        let tables = self.lock();
+        let mut marks = (BTreeMap::new(), BTreeMap::new());
+        let mut raise = |events: bool, colony_id: &String, timestamp: TimeMs| {
+            let marks: &mut BTreeMap<String, TimeMs> = if events { &mut marks.0 } else { &mut marks.1 };
+            let mark = marks.entry(colony_id.clone()).or_insert(timestamp);
+            *mark = (*mark).max(timestamp);
+        };
+        for held in tables.events.values().filter(|held| held.on_time) {
+            raise(true, &held.row.colony_id, held.row.timestamp);
+        }
+        for held in tables.metrics.values().filter(|held| held.on_time) {
+            raise(false, &held.row.series.colony_id, held.row.timestamp);
+        }
+        Ok(marks)
+    }
+
+    async fn events_since(
+        &mut self,
+        from: TimeMs,
+        after: Option<&Event>,
+        limit: usize,
+    ) -> Result<Vec<Event>, SinkError> {
+        let tables = self.lock();
+        let mut rows: Vec<&Event> = tables.events.values().filter(|held| held.on_time).map(|held| &held.row).collect();
+        rows.retain(|row| row.timestamp >= from && after.is_none_or(|after| event_order(row) > event_order(after)));
+        rows.sort_by(|a, b| event_order(a).cmp(&event_order(b)));
+        Ok(rows.into_iter().take(limit).cloned().collect())
+    }
+
+    async fn metrics_since(
+        &mut self,
+        from: TimeMs,
+        after: Option<&MetricPoint>,
+        limit: usize,
+    ) -> Result<Vec<MetricPoint>, SinkError> {
+        let tables = self.lock();
+        let mut rows: Vec<&MetricPoint> =
+            tables.metrics.values().filter(|held| held.on_time).map(|held| &held.row).collect();
+        rows.retain(|row| row.timestamp >= from && after.is_none_or(|after| metric_order(row) > metric_order(after)));
+        rows.sort_by(|a, b| metric_order(a).cmp(&metric_order(b)));
+        Ok(rows.into_iter().take(limit).cloned().collect())
+    }
+
+    async fn correlations(&mut self) -> Result<Vec<Correlation>, SinkError> {
+        Ok(self.lock().findings.values().map(|revised| revised.finding.correlation.clone()).collect())
+    }
+
+    async fn totals(&mut self) -> Result<Totals, SinkError> {
+        let tables = self.lock();
+        let links: usize = tables.findings.values().map(|revised| resolve::event_links(&revised.finding).len()).sum();
+        let evidence: usize = tables.findings.values().map(|revised| revised.finding.evidence.len()).sum();
+        let parts: usize = tables.positions.values().map(|positions| positions.0.len()).sum();
+        let counts = [
+            ("federated_metrics", tables.metrics.len()),
+            ("federated_events", tables.events.len()),
+            ("env_metric_summary", tables.summaries.len()),
+            ("correlations", tables.findings.len()),
+            ("correlation_evidence", evidence),
+            ("event_correlations", links),
+            ("deployment_timeline", 0),
+            ("service_nodes", tables.nodes.len()),
+            ("service_edges", tables.edges.len()),
+            ("colony_status", tables.colonies.len()),
+            ("predictions", 0),
+            ("rejects", tables.rejects.len()),
+            ("source_positions", parts),
+        ];
+        let mut rejects: BTreeMap<String, u64> = BTreeMap::new();
+        for reject in tables.rejects.values() {
+            *rejects.entry(reject.reason.as_str().to_owned()).or_default() += 1;
+        }
+        let late_events = tables.events.values().filter(|held| !held.on_time).count();
+        let late_metrics = tables.metrics.values().filter(|held| !held.on_time).count();
+        Ok(Totals {
+            rows: counts.into_iter().map(|(table, rows)| (table.to_owned(), rows as u64)).collect(),
+            rejects,
+            late: (late_events + late_metrics) as u64,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::compliance::{Dump, Fixture, run_all};
+
+    #[async_trait]
+    impl Fixture for MemoryStore {
+        type Opened = MemoryStore;
+
+        async fn open(&self) -> MemoryStore {
+            self.clone()
+        }
+
+        async fn close(&self, _store: MemoryStore) {}
+
+        async fn dump(&self, store: &mut MemoryStore) -> Dump {
+            fn lines<K: std::fmt::Debug, V: std::fmt::Debug>(rows: &BTreeMap<K, V>) -> Vec<String> {
+                rows.iter().map(|(key, row)| format!("{key:?} {row:?}")).collect()
+            }
+            let mut tables = store.tables();
+            let seen = |seen: String, first: TimeMs| format!("{seen} {first}");
+            Dump::from([
+                ("federated_events".into(), lines(&tables.events)),
+                ("federated_metrics".into(), lines(&tables.metrics)),
+                ("env_metric_summary".into(), lines(&tables.summaries)),
+                (
+                    "service_nodes".into(),
+                    tables.nodes.values().map(|n| seen(format!("{n:?}"), n.first_seen_at)).collect(),
+                ),
+                (
+                    "service_edges".into(),
+                    tables.edges.values().map(|e| seen(format!("{e:?}"), e.first_seen_at)).collect(),
+                ),
+                ("colony_status".into(), lines(&tables.colonies)),
+                ("correlations".into(), {
+                    tables.findings.values_mut().for_each(|revised| revised.updated_at = TimeMs(0));
+                    lines(&tables.findings)
+                }),
+                ("rejects".into(), lines(&tables.rejects)),
+                ("source_positions".into(), lines(&tables.positions)),
+            ])
+        }
+
+        async fn fail_next_commit(&self, _store: &mut MemoryStore) -> bool {
+            false
+        }
+    }
+
+    #[tokio::test]
+    async fn compliance() {
+        run_all(MemoryStore::new).await;
+    }
+}
