@@ -1,1 +1,34 @@
-//! colony
+//! The colony: one application in one environment, with its own DuckDB file (RFD 010), served to reefs (RFD 003).
+//!
+//! | file | owns |
+//! |---|---|
+//! | `config` | the two `.coral` folders: who the colony is, where its database lies, what is kept how long |
+//! | `store` | the DuckDB file: six tables, one writer, a bounded set of readers |
+//! | `summarize` | five-minute buckets out of finer ones; coarser answers out of stored ones |
+//! | `record` | checked rows into the store, the same way for agents and imports |
+//! | `federation` | `ColonyFederation`: what a reef may ask |
+//! | `ingest` | `IngestService`: what an agent may write |
+//! | `import` | files of metrics and events into a stopped or a running colony |
+//! | `server` | storage, then listener, then services; and the way down |
+//! | `ask` | a running colony, asked from outside |
+//! | `error` | what can go wrong, where, and what to do |
+
+pub mod ask;
+pub mod config;
+pub mod error;
+mod federation;
+pub mod import;
+mod ingest;
+pub mod record;
+pub mod server;
+pub mod store;
+pub mod summarize;
+
+pub use ask::{AskError, ask};
+pub use error::{ColonyError, StoreError};
+pub use mesh::Listen;
+pub use server::{ColonySettings, Serving, serve};
+pub use store::Store;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,60 @@
+//! A running colony, asked from outside: is it there, and is it the one that is meant?
+
+use mesh::MeshError;
+use model::time::TimeMs;
+use proto::convert::time_to_wire;
+use proto::reef::v1::colony_federation_client::ColonyFederationClient;
+use proto::reef::v1::{GetSummaryRequest, GetSummaryResponse};
+use tonic::transport::Channel;
+
+/// Why a running colony did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum AskError {
+    /// Nobody answered.
+    #[error("no colony answers")]
+    Dial(#[source] MeshError),
+    /// The colony refused.
+    #[error("the colony at {endpoint} refused: {}", status.message())]
+    Refused {
+        /// Where it was dialled.
+        endpoint: String,
+        /// Its answer.
+        status: Box<tonic::Status>,
+    },
+    /// Another colony answers there.
+    #[error("the colony at {endpoint} is {found}, not {wanted}: check --endpoint and --colony-id")]
+    WrongColony {
+        /// Where it was dialled.
+        endpoint: String,
+        /// Who answered.
+        found: String,
+        /// Who was meant.
+        wanted: String,
+    },
+}
+
+impl AskError {
+    pub(crate) fn refused(endpoint: &str, status: tonic::Status) -> AskError {
+        AskError::Refused { endpoint: endpoint.to_owned(), status: Box::new(status) }
+    }
+}
+
+/// Dials `endpoint` and makes sure that colony `colony_id` answers there; gives the connection, and the colony's
+/// identity, health and topology now (no metrics and no events).
+pub async fn ask(endpoint: &str, colony_id: &str) -> Result<(Channel, GetSummaryResponse), AskError> {
+    let channel = mesh::dial(endpoint).await.map_err(AskError::Dial)?;
+    let now = Some(time_to_wire(TimeMs::now()));
+    let answer = ColonyFederationClient::new(channel.clone())
+        .get_summary(GetSummaryRequest { start_time: now, end_time: now })
+        .await
+        .map_err(|status| AskError::refused(endpoint, status))?
+        .into_inner();
+    if answer.colony_id != colony_id {
+        return Err(AskError::WrongColony {
+            endpoint: endpoint.to_owned(),
+            found: answer.colony_id,
+            wanted: colony_id.to_owned(),
+        });
+    }
+    Ok((channel, answer))
+}

@@ -1,0 +1,85 @@
+//! Reading a YAML file into nested mappings of text, with path and key in every error.
+//!
+//! Keys that are not known are left alone: other programs keep theirs in the same files.
+
+use super::error::ConfigError;
+use saphyr::{LoadableYamlNode, Scalar, Yaml};
+use std::path::{Path, PathBuf};
+
+/// A YAML file whose top is a mapping.
+pub(super) struct YamlFile {
+    path: PathBuf,
+    text: String,
+}
+
+impl YamlFile {
+    /// Reads the file; `None` when there is none.
+    pub(super) fn read(path: &Path) -> Result<Option<YamlFile>, ConfigError> {
+        match std::fs::read_to_string(path) {
+            Ok(text) => Ok(Some(YamlFile { path: path.to_owned(), text })),
+            Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(cause) => Err(ConfigError::Io { doing: "read", path: path.to_owned(), cause }),
+        }
+    }
+
+    /// Parses the text and hands the top mapping to `take`.
+    pub(super) fn parse<T>(&self, take: impl FnOnce(Keys<'_>) -> Result<T, ConfigError>) -> Result<T, ConfigError> {
+        let syntax = |problem: String| ConfigError::Syntax { path: self.path.clone(), problem };
+        let documents = Yaml::load_from_str(&self.text).map_err(|error| syntax(error.to_string()))?;
+        let top = documents.first();
+        if let Some(top) = top
+            && !is_mapping_or_empty(top)
+        {
+            return Err(syntax("the file must be a list of `key: value` lines".to_owned()));
+        }
+        take(Keys { file: self, prefix: "", node: top })
+    }
+}
+
+fn is_mapping_or_empty(node: &Yaml<'_>) -> bool {
+    matches!(node, Yaml::Mapping(_) | Yaml::Value(Scalar::Null))
+}
+
+/// One mapping of the file.
+#[derive(Clone, Copy)]
+pub(super) struct Keys<'a> {
+    file: &'a YamlFile,
+    prefix: &'a str,
+    node: Option<&'a Yaml<'a>>,
+}
+
+impl<'a> Keys<'a> {
+    fn get(&self, key: &str) -> Option<&'a Yaml<'a>> {
+        self.node?.as_mapping_get(key).filter(|node| !matches!(node, Yaml::Value(Scalar::Null)))
+    }
+
+    /// An error about a key of this mapping.
+    pub(super) fn error(&self, key: &str, problem: impl Into<String>) -> ConfigError {
+        ConfigError::Key { path: self.file.path.clone(), key: format!("{}{key}", self.prefix), problem: problem.into() }
+    }
+
+    /// The text of a key; numbers and booleans count as the text they were written as.
+    pub(super) fn text(&self, key: &str) -> Result<Option<String>, ConfigError> {
+        match self.get(key) {
+            None => Ok(None),
+            Some(Yaml::Value(Scalar::String(text))) => Ok(Some(text.to_string())),
+            Some(Yaml::Value(Scalar::Integer(number))) => Ok(Some(number.to_string())),
+            Some(Yaml::Value(Scalar::Boolean(value))) => Ok(Some(value.to_string())),
+            Some(_) => Err(self.error(key, "must be text; put it in quotes")),
+        }
+    }
+
+    /// As `text`, and the key must be there.
+    pub(super) fn required(&self, key: &str) -> Result<String, ConfigError> {
+        self.text(key)?.filter(|text| !text.is_empty()).ok_or_else(|| self.error(key, "is missing"))
+    }
+
+    /// A mapping inside this one; an absent one has no keys.
+    pub(super) fn section(&self, key: &str, prefix: &'a str) -> Result<Keys<'a>, ConfigError> {
+        let node = self.get(key);
+        if node.is_some_and(|node| !is_mapping_or_empty(node)) {
+            return Err(self.error(key, "must have keys of its own, indented below it"));
+        }
+        Ok(Keys { file: self.file, prefix, node })
+    }
+}

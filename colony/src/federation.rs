@@ -1,0 +1,387 @@
+//! `ColonyFederation`: what a reef may ask. Summaries, the event stream, metrics, topology.
+
+use crate::error::StoreError;
+use crate::server::until_stop;
+use crate::store::{ConnectionRow, EventRow, Health, MetricRow, ServiceRow, Store};
+use crate::summarize::{Interval, Statistics};
+use mesh::Peer;
+use model::event::Severity;
+use model::time::TimeMs;
+use prost_types::Timestamp;
+use proto::convert::{Identity, time_from_wire, time_to_wire};
+use proto::reef::v1;
+use proto::reef::v1::colony_federation_server::ColonyFederation;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Instant;
+use tokio::sync::{mpsc, watch};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Response, Status};
+
+/// The most rows in one summary.
+const SUMMARY_ROWS_MAX: usize = 20_000;
+/// The most bytes in one answer: gRPC clients take 4 MiB unless told otherwise.
+const ANSWER_BYTES_MAX: usize = 4_000_000;
+/// Events read at once for a stream.
+const STREAM_PAGE_ROWS: usize = 64;
+/// Events waiting for a client of a stream. When it is slow, its own stream waits and nothing else does.
+const STREAM_QUEUE_EVENTS: usize = 64;
+/// What GetMetrics may be asked for, in seconds.
+const RESOLUTIONS: [(&str, u32); 7] =
+    [("1s", 1), ("10s", 10), ("1m", 60), ("5m", 300), ("15m", 900), ("1h", 3_600), ("1d", 86_400)];
+
+/// Answers reefs from the store.
+pub(crate) struct Federation {
+    pub identity: Identity,
+    pub store: Store,
+    /// Turns `true` when the colony stops; streams end then.
+    pub stopping: watch::Receiver<bool>,
+}
+
+/// Writes one line per call: who asked what, what came of it.
+fn audit(peer: Option<&Peer>, method: &'static str, started: Instant, rows: usize, code: tonic::Code) {
+    let peer = peer.map_or_else(|| "unknown".to_owned(), Peer::to_string);
+    let elapsed_ms = started.elapsed().as_millis() as u64;
+    tracing::info!(target: "audit", %peer, method, rows, elapsed_ms, code = ?code, "call");
+}
+
+/// Runs a call and writes its audit line; `rows` counts what the answer holds.
+pub(crate) async fn audited<Q, A>(
+    request: Request<Q>,
+    method: &'static str,
+    call: impl AsyncFnOnce(Q) -> Result<A, Status>,
+    rows: impl FnOnce(&A) -> usize,
+) -> Result<Response<A>, Status> {
+    let started = Instant::now();
+    let peer = request.extensions().get::<Peer>().cloned();
+    let answer = call(request.into_inner()).await;
+    let (rows, code) = match &answer {
+        Ok(answer) => (rows(answer), tonic::Code::Ok),
+        Err(status) => (0, status.code()),
+    };
+    audit(peer.as_ref(), method, started, rows, code);
+    answer.map(Response::new)
+}
+
+/// The caller learns that the store failed; the log learns why.
+pub(crate) fn store_status(error: StoreError) -> Status {
+    let cause = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
+    tracing::error!(%error, %cause, "storage failed");
+    match error {
+        StoreError::Closed { .. } => Status::unavailable("the colony is stopping"),
+        _ => Status::internal("the colony's storage failed; its log says why"),
+    }
+}
+
+fn bounded<A: prost::Message>(answer: A) -> Result<A, Status> {
+    if answer.encoded_len() > ANSWER_BYTES_MAX { Err(too_much()) } else { Ok(answer) }
+}
+
+fn too_much() -> Status {
+    Status::resource_exhausted(format!(
+        "the range holds more than {SUMMARY_ROWS_MAX} rows or {ANSWER_BYTES_MAX} bytes; ask for a shorter one"
+    ))
+}
+
+fn range_of(start: Option<&Timestamp>, end: Option<&Timestamp>) -> Result<(Option<TimeMs>, Option<TimeMs>), Status> {
+    let time = |field: &str, time: Option<&Timestamp>| {
+        time.map(|time| {
+            time_from_wire(time).ok_or_else(|| Status::invalid_argument(format!("{field} is not a time that can be held")))
+        })
+        .transpose()
+    };
+    let (from, to) = (time("start_time", start)?, time("end_time", end)?);
+    if let (Some(from), Some(to)) = (from, to)
+        && from > to
+    {
+        return Err(Status::invalid_argument(format!("start_time {from} is after end_time {to}")));
+    }
+    Ok((from, to))
+}
+
+fn metric_to_wire(row: MetricRow) -> v1::MetricSummary {
+    let s = row.statistics;
+    v1::MetricSummary {
+        service_id: row.service_id,
+        metric_name: row.metric_name,
+        timestamp: Some(time_to_wire(row.timestamp)),
+        p50: s.p50.map(|v| v.0),
+        p95: s.p95.map(|v| v.0),
+        p99: s.p99.map(|v| v.0),
+        mean: s.mean.map(|v| v.0),
+        max: s.max.map(|v| v.0),
+        count: s.count.map(|count| i64::try_from(count).unwrap_or(i64::MAX)),
+        interval_seconds: row.interval.seconds(),
+    }
+}
+
+fn event_to_wire(row: EventRow, resume_token: String) -> v1::Event {
+    v1::Event {
+        event_id: row.details.event_id,
+        timestamp: Some(time_to_wire(row.timestamp)),
+        event_type: row.event_type,
+        service_id: row.service_id,
+        severity: row.details.severity.as_str().to_owned(),
+        metadata: row.details.metadata,
+        description: row.details.description,
+        resume_token,
+    }
+}
+
+fn topology_to_wire(services: Vec<ServiceRow>, connections: Vec<ConnectionRow>) -> v1::TopologySummary {
+    v1::TopologySummary {
+        services: services
+            .into_iter()
+            .map(|row| v1::ServiceNode {
+                service_id: row.id,
+                name: row.name,
+                version: row.version,
+                status: row.status.as_str().to_owned(),
+            })
+            .collect(),
+        connections: connections
+            .into_iter()
+            .map(|row| v1::ServiceConnection {
+                from_service: row.from_service,
+                to_service: row.to_service,
+                protocol: row.protocol,
+                request_count: row.connection_count,
+            })
+            .collect(),
+    }
+}
+
+fn health_to_wire(health: Health) -> v1::HealthSummary {
+    let count = |n: u32| i32::try_from(n).unwrap_or(i32::MAX);
+    v1::HealthSummary {
+        overall_status: health.overall().to_owned(),
+        total_services: count(health.total()),
+        healthy_services: count(health.healthy),
+        degraded_services: count(health.degraded),
+        unhealthy_services: count(health.unhealthy),
+        agent_count: health.agents.map(count),
+    }
+}
+
+#[tonic::async_trait]
+impl ColonyFederation for Federation {
+    async fn get_summary(
+        &self,
+        request: Request<v1::GetSummaryRequest>,
+    ) -> Result<Response<v1::GetSummaryResponse>, Status> {
+        let call = async |request: v1::GetSummaryRequest| {
+            let range = range_of(request.start_time.as_ref(), request.end_time.as_ref())?;
+            let found = self.store.snapshot(range, SUMMARY_ROWS_MAX).await.map_err(store_status)?;
+            let found = found.ok_or_else(too_much)?;
+            bounded(v1::GetSummaryResponse {
+                colony_id: self.identity.colony_id.clone(),
+                application_name: self.identity.application_name.clone(),
+                environment: self.identity.environment.clone(),
+                metrics: found.metrics.into_iter().map(metric_to_wire).collect(),
+                events: found.events.into_iter().map(|row| event_to_wire(row, String::new())).collect(),
+                health: Some(health_to_wire(found.health)),
+                topology: Some(topology_to_wire(found.services, found.connections)),
+            })
+        };
+        audited(request, "GetSummary", call, |answer| answer.metrics.len() + answer.events.len()).await
+    }
+
+    type StreamEventsStream = ReceiverStream<Result<v1::Event, Status>>;
+
+    async fn stream_events(
+        &self,
+        request: Request<v1::StreamEventsRequest>,
+    ) -> Result<Response<Self::StreamEventsStream>, Status> {
+        let peer = request.extensions().get::<Peer>().cloned();
+        let request = request.into_inner();
+        let filter = Filter::of(&request)?;
+        let after = position_of(&request.resume_token, &self.store);
+        let (sender, receiver) = mpsc::channel(STREAM_QUEUE_EVENTS);
+        let stream = EventStream { store: self.store.clone(), filter, position: after, sent: 0, sender };
+        let stopping = self.stopping.clone();
+        tokio::spawn(async move {
+            let started = Instant::now();
+            let (sent, code) = stream.run(stopping).await;
+            audit(peer.as_ref(), "StreamEvents", started, sent, code);
+        });
+        Ok(Response::new(ReceiverStream::new(receiver)))
+    }
+
+    async fn get_metrics(
+        &self,
+        request: Request<v1::GetMetricsRequest>,
+    ) -> Result<Response<v1::GetMetricsResponse>, Status> {
+        let call = async |request: v1::GetMetricsRequest| {
+            let asked_seconds = resolution_of(&request.resolution)?;
+            for (field, value) in [("service_id", &request.service_id), ("metric_name", &request.metric_name)] {
+                if value.is_empty() {
+                    return Err(Status::invalid_argument(format!("{field} is empty")));
+                }
+            }
+            let range = range_of(request.start_time.as_ref(), request.end_time.as_ref())?;
+            let rows = self
+                .store
+                .series(&request.service_id, &request.metric_name, range)
+                .await
+                .map_err(store_status)?;
+            let (interval, buckets) = at_resolution(rows, asked_seconds);
+            let points = buckets.into_iter().filter_map(|(time, statistics)| point_to_wire(time, statistics)).collect();
+            bounded(v1::GetMetricsResponse { points, resolution: interval.as_str().to_owned() })
+        };
+        audited(request, "GetMetrics", call, |answer| answer.points.len()).await
+    }
+
+    async fn get_topology(
+        &self,
+        request: Request<v1::GetTopologyRequest>,
+    ) -> Result<Response<v1::GetTopologyResponse>, Status> {
+        let call = async |_| {
+            let (services, connections) = self.store.topology().await.map_err(store_status)?;
+            bounded(v1::GetTopologyResponse { topology: Some(topology_to_wire(services, connections)) })
+        };
+        let rows = |answer: &v1::GetTopologyResponse| {
+            answer.topology.as_ref().map_or(0, |found| found.services.len() + found.connections.len())
+        };
+        audited(request, "GetTopology", call, rows).await
+    }
+}
+
+fn resolution_of(text: &str) -> Result<u32, Status> {
+    if text.is_empty() {
+        return Ok(1);
+    }
+    let known = RESOLUTIONS.iter().find(|(name, _)| *name == text);
+    known.map(|(_, seconds)| *seconds).ok_or_else(|| {
+        let names = RESOLUTIONS.map(|(name, _)| name).join(", ");
+        Status::invalid_argument(format!("resolution {text:?} is none of {names}"))
+    })
+}
+
+/// Buckets at the resolution asked for, or at the nearest coarser one that is kept. When only finer ones are kept they
+/// are put together.
+fn at_resolution(rows: Vec<MetricRow>, asked_seconds: u32) -> (Interval, Vec<(TimeMs, Statistics)>) {
+    // an hour is the most that RESOLUTIONS has below a day, so there is always one
+    let asked = Interval::at_least(asked_seconds).unwrap_or(Interval::Day1);
+    let mut kept: BTreeMap<Interval, Vec<(TimeMs, Statistics)>> = BTreeMap::new();
+    for row in rows {
+        kept.entry(row.interval).or_default().push((row.timestamp, row.statistics));
+    }
+    if let Some((interval, buckets)) = kept.range(asked..).next() {
+        return (*interval, buckets.clone());
+    }
+    let Some((_, finer)) = kept.range(..asked).next_back() else { return (asked, Vec::new()) };
+    let mut parts: BTreeMap<TimeMs, Vec<Statistics>> = BTreeMap::new();
+    for (time, statistics) in finer {
+        parts.entry(asked.start_of(*time)).or_default().push(*statistics);
+    }
+    (asked, parts.into_iter().map(|(time, parts)| (time, Statistics::merge(&parts))).collect())
+}
+
+/// The number that reefs correlate: p95, else the mean.
+fn point_to_wire(time: TimeMs, statistics: Statistics) -> Option<v1::MetricPoint> {
+    let (name, value) = match (statistics.p95, statistics.mean) {
+        (Some(value), _) => ("p95", value),
+        (None, Some(value)) => ("mean", value),
+        (None, None) => return None,
+    };
+    let mut labels = BTreeMap::from([("statistic".to_owned(), name.to_owned())]);
+    if let Some(count) = statistics.count {
+        labels.insert("count".to_owned(), count.to_string());
+    }
+    Some(v1::MetricPoint { timestamp: Some(time_to_wire(time)), value: value.0, labels })
+}
+
+/// Which events a stream carries.
+struct Filter {
+    /// Empty = all.
+    event_types: BTreeSet<String>,
+    min_severity: Severity,
+}
+
+impl Filter {
+    fn of(request: &v1::StreamEventsRequest) -> Result<Filter, Status> {
+        let min_severity = match request.min_severity.as_str() {
+            "" => Severity::Info,
+            text => text.parse().map_err(|()| {
+                Status::invalid_argument(format!("min_severity {text:?} is none of info, warning, error, critical"))
+            })?,
+        };
+        Ok(Filter { event_types: request.event_types.iter().cloned().collect(), min_severity })
+    }
+
+    fn lets_through(&self, row: &EventRow) -> bool {
+        (self.event_types.is_empty() || self.event_types.contains(&row.event_type))
+            && row.details.severity >= self.min_severity
+    }
+}
+
+/// The position that a token stands for. A token of another database, or of this one's future (it was replaced by an
+/// older copy), says nothing here: everything is sent again, and the reader knows events by their ids.
+fn position_of(resume_token: &str, store: &Store) -> i64 {
+    let position = resume_token
+        .split_once(':')
+        .filter(|(session, _)| *session == store.session())
+        .and_then(|(_, sequence)| sequence.parse::<i64>().ok());
+    position.filter(|position| (0..=*store.newest_event().borrow()).contains(position)).unwrap_or(0)
+}
+
+/// One open stream.
+struct EventStream {
+    store: Store,
+    filter: Filter,
+    position: i64,
+    sent: usize,
+    sender: mpsc::Sender<Result<v1::Event, Status>>,
+}
+
+impl EventStream {
+    /// Sends what is stored, then what comes in, until the client goes or the colony stops.
+    async fn run(mut self, mut stopping: watch::Receiver<bool>) -> (usize, tonic::Code) {
+        let mut newest = self.store.newest_event();
+        let end = tokio::select! {
+            end = self.send_all(&mut newest) => end,
+            () = until_stop(&mut stopping) => {
+                Some(Status::unavailable("the colony is stopping; come back with the last resume_token"))
+            }
+        };
+        let code = end.as_ref().map_or(tonic::Code::Ok, Status::code);
+        if let Some(status) = end {
+            // the queue may be full and its reader gone or slow: then closing it says enough
+            let _ = self.sender.try_send(Err(status));
+        }
+        (self.sent, code)
+    }
+
+    /// Gives the reason to end; `None` when the client went.
+    async fn send_all(&mut self, newest: &mut watch::Receiver<i64>) -> Option<Status> {
+        loop {
+            let rows = match self.store.events_after(self.position, STREAM_PAGE_ROWS).await {
+                Ok(rows) => rows,
+                Err(error) => return Some(store_status(error)),
+            };
+            let is_last_page = rows.len() < STREAM_PAGE_ROWS;
+            for row in rows {
+                let position = row.id;
+                if self.filter.lets_through(&row) {
+                    let token = format!("{}:{position}", self.store.session());
+                    if self.sender.send(Ok(event_to_wire(row, token))).await.is_err() {
+                        return None;
+                    }
+                    self.sent += 1;
+                }
+                self.position = position;
+            }
+            if is_last_page {
+                let position = self.position;
+                let is_open = async { newest.wait_for(|newest| *newest > position).await.is_ok() };
+                tokio::select! {
+                    is_open = is_open => {
+                        if !is_open {
+                            return Some(Status::unavailable("the colony is stopping"));
+                        }
+                    }
+                    () = self.sender.closed() => return None,
+                }
+            }
+        }
+    }
+}

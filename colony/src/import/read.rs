@@ -1,0 +1,146 @@
+//! What a file holds; chunks of it, read on a thread of its own, a few ahead of the writer.
+
+use model::metric::SeriesKey;
+use sources::SourceError;
+use sources::files::{Chunk, FileFormat, FileKind, open};
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use tokio::sync::mpsc;
+
+/// Chunks read ahead.
+const CHUNKS_AHEAD_MAX: usize = 2;
+/// The most different spacings remembered per series while its interval is learnt.
+const SPACINGS_MAX: usize = 64;
+
+/// One step of reading.
+pub(super) struct Message {
+    /// Rows of the colony, and refused rows (of whatever colony they are).
+    pub chunk: Chunk,
+    /// Rows of other colonies, which have been taken out.
+    pub passed_over: u64,
+    /// Whose they were.
+    pub other_colonies: Vec<String>,
+    /// Length of the file.
+    pub bytes_in_all: u64,
+}
+
+/// Whether a file holds metrics or events: its columns say so, or the keys of its first line.
+pub(super) fn kind_of(path: &Path) -> Result<FileKind, SourceError> {
+    if FileFormat::of_path(path) == Some(FileFormat::Ndjson) {
+        let file_error = |cause| SourceError::File { path: path.to_owned(), cause };
+        let file = std::fs::File::open(path).map_err(file_error)?;
+        for line in BufReader::new(file).lines() {
+            let line = line.map_err(file_error)?;
+            if let Ok(serde_json::Value::Object(record)) = serde_json::from_str(&line) {
+                let is_event = record.contains_key("event_id") || record.contains_key("event_type");
+                return Ok(if is_event { FileKind::Events } else { FileKind::Metrics });
+            }
+        }
+        return Err(SourceError::Format {
+            path: path.to_owned(),
+            format: FileFormat::Ndjson.name(),
+            problem: "no line of it is a JSON object".to_owned(),
+        });
+    }
+    match open(path, FileKind::Metrics) {
+        Ok(_) => Ok(FileKind::Metrics),
+        Err(as_metrics @ SourceError::Format { .. }) => match open(path, FileKind::Events) {
+            Ok(_) => Ok(FileKind::Events),
+            // when it is neither, what metrics lack says most
+            Err(_) => Err(as_metrics),
+        },
+        Err(error) => Err(error),
+    }
+}
+
+/// Starts reading; the receiver ends after the last chunk or the first error.
+pub(super) fn start(
+    path: &Path,
+    kind: FileKind,
+    colony_id: String,
+) -> Result<mpsc::Receiver<Result<Message, SourceError>>, SourceError> {
+    let (sender, receiver) = mpsc::channel(CHUNKS_AHEAD_MAX);
+    let path = path.to_owned();
+    let file_error = |path: &Path, cause| SourceError::File { path: path.to_owned(), cause };
+    let reader_path = path.clone();
+    std::thread::Builder::new()
+        .name("import-reader".to_owned())
+        .spawn(move || {
+            if let Err(error) = read_all(&reader_path, kind, &colony_id, &sender) {
+                // nobody listens any more: nobody wants to know
+                let _ = sender.blocking_send(Err(error));
+            }
+        })
+        .map_err(|cause| file_error(&path, cause))?;
+    Ok(receiver)
+}
+
+fn read_all(
+    path: &PathBuf,
+    kind: FileKind,
+    colony_id: &str,
+    sender: &mpsc::Sender<Result<Message, SourceError>>,
+) -> Result<(), SourceError> {
+    let intervals = match kind {
+        FileKind::Metrics => learn_intervals(path, colony_id)?,
+        FileKind::Events => BTreeMap::new(),
+    };
+    let reader = open(path, kind)?;
+    let bytes_in_all = reader.bytes_in_all();
+    for chunk in reader {
+        let mut chunk = chunk?;
+        let (mut passed_over, mut other_colonies) = (0, Vec::new());
+        let mut is_ours = |found: &str| {
+            let is_ours = found == colony_id;
+            if !is_ours {
+                passed_over += 1;
+                if other_colonies.last().is_none_or(|last| last != found) {
+                    other_colonies.push(found.to_owned());
+                }
+            }
+            is_ours
+        };
+        chunk.rows.events.retain(|event| is_ours(&event.colony_id));
+        chunk.rows.metrics.retain(|point| is_ours(&point.series.colony_id));
+        for point in &mut chunk.rows.metrics {
+            point.interval_seconds = point.interval_seconds.or_else(|| intervals.get(&point.series).copied());
+        }
+        if sender.blocking_send(Ok(Message { chunk, passed_over, other_colonies, bytes_in_all })).is_err() {
+            return Ok(());
+        }
+    }
+    Ok(())
+}
+
+/// The interval of each of the colony's series whose rows do not state one: the commonest spacing of successive rows.
+/// This reads the whole file once; it is kept per series only, not per row.
+fn learn_intervals(path: &Path, colony_id: &str) -> Result<BTreeMap<SeriesKey, u32>, SourceError> {
+    #[derive(Default)]
+    struct Spacing {
+        last_ms: Option<i64>,
+        seen: BTreeMap<i64, u64>,
+    }
+    let mut series: BTreeMap<SeriesKey, Spacing> = BTreeMap::new();
+    for chunk in open(path, FileKind::Metrics)? {
+        for point in chunk?.rows.metrics {
+            if point.series.colony_id != colony_id || point.interval_seconds.is_some() {
+                continue;
+            }
+            let spacing = series.entry(point.series).or_default();
+            let now_ms = point.timestamp.0;
+            if let Some(gap_ms) = spacing.last_ms.map(|last_ms| now_ms - last_ms).filter(|gap_ms| *gap_ms > 0)
+                && (spacing.seen.len() < SPACINGS_MAX || spacing.seen.contains_key(&gap_ms))
+            {
+                *spacing.seen.entry(gap_ms).or_default() += 1;
+            }
+            spacing.last_ms = Some(now_ms);
+        }
+    }
+    let commonest = |seen: BTreeMap<i64, u64>| {
+        // of equally common ones the shorter: reversed, so that it is the last greatest
+        let (gap_ms, _) = seen.into_iter().rev().max_by_key(|(_, times)| *times)?;
+        u32::try_from(gap_ms.max(1_000) / 1_000).ok()
+    };
+    Ok(series.into_iter().filter_map(|(key, spacing)| Some((key, commonest(spacing.seen)?))).collect())
+}

@@ -1,0 +1,241 @@
+//! A colony's life: storage, then listener, then services; and the way down.
+
+use crate::config::Retention;
+use crate::error::ColonyError;
+use crate::federation::Federation;
+use crate::ingest::Ingest;
+use crate::record::Recorder;
+use crate::store::Store;
+use mesh::Listen;
+use model::time::TimeMs;
+use proto::colony::v1::ingest_service_server::IngestServiceServer;
+use proto::convert::Identity;
+use proto::reef::v1::colony_federation_server::ColonyFederationServer;
+use std::future::Future;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tonic::transport::Server;
+use tonic_health::ServingStatus;
+use tonic_health::server::HealthReporter;
+
+/// How long the store may take to answer before the colony counts as not ready.
+pub const PING_DEADLINE: Duration = Duration::from_secs(1);
+/// How often the store is asked for a sign of life.
+const PING_INTERVAL: Duration = Duration::from_secs(15);
+/// How often expired rows are deleted.
+const RETENTION_INTERVAL: Duration = Duration::from_secs(3_600);
+/// How long calls in progress may take to end once the colony stops.
+const STOP_GRACE: Duration = Duration::from_secs(5);
+/// How often an idle connection is asked for a sign of life: a peer that vanished frees its stream.
+const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(20);
+
+/// Which colony, where its database lies, what it keeps.
+#[derive(Clone, Debug)]
+pub struct ColonySettings {
+    /// Who it is.
+    pub identity: Identity,
+    /// Directory of the database.
+    pub storage_path: PathBuf,
+    /// How long rows are kept.
+    pub retention: Retention,
+}
+
+/// A colony that serves.
+pub struct Serving {
+    address: SocketAddr,
+    recorder: Arc<Recorder>,
+    task: JoinHandle<Result<(), ColonyError>>,
+}
+
+impl Serving {
+    /// The address it listens on.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// What a reef dials: `http://host:port`.
+    pub fn endpoint(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Its database file.
+    pub fn database(&self) -> &Path {
+        self.recorder.store().path()
+    }
+
+    /// Writes into it from inside the process, as agents do from outside.
+    pub fn recorder(&self) -> &Arc<Recorder> {
+        &self.recorder
+    }
+
+    /// Waits until the colony has stopped: calls ended, everything written back, the file's lock given up.
+    pub async fn stopped(self) -> Result<(), ColonyError> {
+        match self.task.await {
+            Ok(result) => result,
+            // only a panic ends the task early
+            Err(error) => std::panic::resume_unwind(error.into_panic()),
+        }
+    }
+
+    /// Ends at once, without letting calls end: for tests of what a crash leaves behind.
+    #[cfg(test)]
+    pub(crate) async fn kill(self) {
+        self.task.abort();
+        let _ = self.task.await;
+        let _ = self.recorder.store().close();
+    }
+}
+
+/// Starts a colony: opens the database, then the listener, then serves until `shutdown` is done.
+///
+/// Returns as soon as calls are answered. Several colonies may run in one process, each with its own directory or id.
+pub async fn serve(
+    settings: ColonySettings,
+    listen: Listen,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> Result<Serving, ColonyError> {
+    let identity = settings.identity;
+    let store = open_store(&settings.storage_path, &identity.colony_id).await?;
+    let listener = match listen.open().await {
+        Ok(listener) => listener,
+        Err(cause) => {
+            close_store(&store, &identity.colony_id).await?;
+            return Err(ColonyError::Network { colony_id: identity.colony_id, cause });
+        }
+    };
+    let address = listener
+        .address()
+        .map_err(|cause| ColonyError::Network { colony_id: identity.colony_id.clone(), cause })?;
+    if !address.ip().is_loopback() {
+        tracing::warn!(%address, "plain listener on a network: anyone who reaches it can read and write this colony");
+    }
+
+    let (stop, stopping) = watch::channel(false);
+    let recorder = Arc::new(Recorder::new(store.clone()));
+    let (health, health_service) = tonic_health::server::health_reporter();
+    set_health(&health, ServingStatus::Serving).await;
+    let federation = Federation { identity: identity.clone(), store: store.clone(), stopping: stopping.clone() };
+    let ingest = Ingest { identity: identity.clone(), recorder: recorder.clone() };
+    let reflection = tonic_reflection::server::Builder::configure()
+        .register_encoded_file_descriptor_set(proto::DESCRIPTORS)
+        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+        .build_v1();
+    let colony_id = identity.colony_id.clone();
+    let failed = move |cause| ColonyError::Serve { colony_id: colony_id.clone(), address, cause };
+    let reflection = reflection.map_err(|error| failed(error.into()))?;
+
+    let signal = {
+        let health = health.clone();
+        async move {
+            shutdown.await;
+            set_health(&health, ServingStatus::NotServing).await;
+            // streams end, no new call comes in
+            let _ = stop.send(true);
+        }
+    };
+    let server = Server::builder()
+        .http2_keepalive_interval(Some(KEEP_ALIVE_INTERVAL))
+        .add_service(health_service)
+        .add_service(reflection)
+        .add_service(ColonyFederationServer::new(federation))
+        .add_service(IngestServiceServer::new(ingest))
+        .serve_with_incoming_shutdown(listener.incoming(), signal);
+    tokio::spawn(look_after(store.clone(), settings.retention, health, stopping.clone()));
+    let task = tokio::spawn(async move {
+        let mut stopping = stopping;
+        let grace = async {
+            until_stop(&mut stopping).await;
+            tokio::time::sleep(STOP_GRACE).await;
+        };
+        let served = tokio::select! {
+            served = server => served.map_err(|error| failed(error.into())),
+            () = grace => {
+                tracing::warn!("calls were still in progress when the colony stopped");
+                Ok(())
+            }
+        };
+        let closed = close_store(&store, &identity.colony_id).await;
+        tracing::info!(colony_id = %identity.colony_id, "colony stopped");
+        served.and(closed)
+    });
+    Ok(Serving { address, recorder, task })
+}
+
+/// Waits until the colony stops.
+pub(crate) async fn until_stop(stopping: &mut watch::Receiver<bool>) {
+    // an error means that the sender is gone, and with it the server
+    let _ = stopping.wait_for(|stop| *stop).await;
+}
+
+async fn open_store(storage_path: &Path, colony_id: &str) -> Result<Store, ColonyError> {
+    let (directory, id) = (storage_path.to_owned(), colony_id.to_owned());
+    let opened = tokio::task::spawn_blocking(move || Store::open(&directory, &id)).await;
+    let opened = match opened {
+        Ok(Ok(store)) => store.ping(PING_DEADLINE).await.map(|()| store),
+        Ok(Err(error)) => Err(error),
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
+    };
+    match opened {
+        Ok(store) => {
+            tracing::info!(colony_id, path = %store.path().display(), "database initialized");
+            Ok(store)
+        }
+        Err(cause) => {
+            tracing::error!(colony_id, error = %cause, "database cannot be used");
+            Err(ColonyError::Store { colony_id: colony_id.to_owned(), cause })
+        }
+    }
+}
+
+async fn close_store(store: &Store, colony_id: &str) -> Result<(), ColonyError> {
+    let store = store.clone();
+    let closed = match tokio::task::spawn_blocking(move || store.close()).await {
+        Ok(closed) => closed,
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
+    };
+    closed.map_err(|cause| ColonyError::Store { colony_id: colony_id.to_owned(), cause })
+}
+
+async fn set_health(health: &HealthReporter, status: ServingStatus) {
+    let services =
+        ["", "coral.reef.v1.ColonyFederation", "coral.colony.v1.IngestService"];
+    for service in services {
+        health.set_service_status(service, status).await;
+    }
+}
+
+/// Deletes expired rows now and then, and keeps the health answer true, until the colony stops.
+async fn look_after(
+    store: Store,
+    retention: Retention,
+    health: HealthReporter,
+    mut stopping: watch::Receiver<bool>,
+) {
+    let mut ping = tokio::time::interval(PING_INTERVAL);
+    let mut clean = tokio::time::interval(RETENTION_INTERVAL);
+    loop {
+        tokio::select! {
+            () = until_stop(&mut stopping) => return,
+            _ = ping.tick() => {
+                let status = match store.ping(PING_DEADLINE).await {
+                    Ok(()) => ServingStatus::Serving,
+                    Err(error) => {
+                        tracing::error!(%error, "the database does not answer");
+                        ServingStatus::NotServing
+                    }
+                };
+                set_health(&health, status).await;
+            }
+            _ = clean.tick(), if retention != Retention::default() => {
+                match store.delete_expired(retention, TimeMs::now()).await {
+                    Ok(rows) => tracing::info!(rows, "expired rows deleted"),
+                    Err(error) => tracing::error!(%error, "expired rows are still there"),
+                }
+            }
+        }
+    }
+}
