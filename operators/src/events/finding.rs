@@ -1,0 +1,135 @@
+//! A scanned pair as people and stores see it: a correlation, its sentence and its evidence.
+
+use crate::events::matching::lag_quartiles_s;
+use crate::events::row::{Identity, PairDetail, PairScan};
+use model::event::EventTypeKey;
+use model::pattern::{Correlation, Evidence, Finding, PatternKey, PatternState, Signal, SignalKind};
+use model::real::Real;
+use model::time::{SECOND_MS, format_duration_ms};
+
+/// Below this share of forward over backward hits the direction is not decided.
+const DIRECTION_MIN: f64 = 0.5;
+
+/// What [`Correlation::explained_by`] says when sources follow targets about as often as targets follow sources.
+pub const CO_MOVING: &str = "co_moving";
+
+/// The finding for a pair; `None` without detail or without a single matched occurrence.
+///
+/// `e_value` is capped at the greatest finite number.
+pub fn finding(pair: &PairScan, q_value: f64, state: PatternState) -> Option<Finding> {
+    let detail = pair.detail.as_ref()?;
+    let (first, last) = (detail.matches.first()?, detail.matches.last()?);
+    let [lag_low_seconds, lag_seconds, lag_high_seconds] =
+        lag_quartiles_s(detail.matches.iter().map(|occurrence| occurrence.lag_ms()).collect())?;
+    let key = PatternKey { source: signal(&pair.source), target: signal(&pair.target) };
+    let correlation = Correlation {
+        correlation_type: correlation_type(&pair.source.event_type, &pair.target.event_type).to_owned(),
+        source_application: detail.source_identity.application_name.clone(),
+        source_environment: detail.source_identity.environment.clone(),
+        target_application: detail.target_identity.application_name.clone(),
+        target_environment: detail.target_identity.environment.clone(),
+        source_timestamp: last.source_at,
+        target_timestamp: last.target_at,
+        correlation_score: detail.score,
+        coefficient: detail.score,
+        confidence: Real(1.0 - q_value),
+        lag_seconds,
+        lag_low_seconds,
+        lag_high_seconds,
+        pattern_description: describe(pair, detail, lag_seconds),
+        occurrence_count: pair.occurrences,
+        first_observed: first.source_at,
+        last_observed: last.target_at,
+        state,
+        e_value: Real(libm::exp(pair.log_e.0).min(f64::MAX)),
+        q_value: Real(q_value),
+        sample_count: detail.source_count,
+        explained_by: is_undirected(detail.hits, detail.hits_reversed).then(|| CO_MOVING.to_owned()),
+        key,
+    };
+    let correlation_id = correlation.key.correlation_id();
+    let weight = Real(1.0 / detail.matches.len() as f64);
+    let mut evidence: Vec<Evidence> = detail
+        .matches
+        .iter()
+        .map(|occurrence| Evidence {
+            correlation_id: correlation_id.clone(),
+            source_ref: occurrence.source_event_id.clone(),
+            target_ref: occurrence.target_event_id.clone(),
+            source_timestamp: occurrence.source_at,
+            target_timestamp: occurrence.target_at,
+            lag_ms: occurrence.lag_ms(),
+            weight,
+        })
+        .collect();
+    evidence.sort_unstable();
+    Some(Finding { correlation, evidence })
+}
+
+fn signal(key: &EventTypeKey) -> Signal {
+    Signal {
+        kind: SignalKind::Event,
+        colony_id: key.colony_id.clone(),
+        service_id: key.service_id.clone(),
+        name: key.event_type.clone(),
+    }
+}
+
+/// Whether `(forward - backward) / (forward + backward)` is below one half.
+fn is_undirected(hits: u64, hits_reversed: u64) -> bool {
+    let (forward, backward) = (hits as f64, hits_reversed as f64);
+    forward - backward < DIRECTION_MIN * (forward + backward)
+}
+
+/// The kind of a pattern by the kinds of its events.
+///
+/// A deployment after a deployment is a cascade; trouble after trouble, or after a deployment, is propagation; anything
+/// else (a deployment after trouble, unknown kinds) is only a pattern.
+///
+/// ```
+/// use coral_operators::events::finding::correlation_type;
+/// assert_eq!(correlation_type("deploy", "rollback"), "deployment_cascade");
+/// assert_eq!(correlation_type("deploy", "error_spike"), "error_propagation");
+/// assert_eq!(correlation_type("alert", "crash"), "error_propagation");
+/// assert_eq!(correlation_type("crash", "deploy"), "event_pattern");
+/// assert_eq!(correlation_type("high_tide", "alert"), "event_pattern");
+/// ```
+pub fn correlation_type(source: &str, target: &str) -> &'static str {
+    let is_deployment = |kind| matches!(kind, "deploy" | "deployment" | "rollback");
+    let is_trouble = |kind| matches!(kind, "error_spike" | "error" | "crash" | "alert" | "restart");
+    match (source, target) {
+        _ if is_deployment(source) && is_deployment(target) => "deployment_cascade",
+        _ if is_trouble(target) && (is_trouble(source) || is_deployment(source)) => "error_propagation",
+        _ => "event_pattern",
+    }
+}
+
+/// One sentence: what follows what, how much later, how often, and how often chance alone would do it.
+fn describe(pair: &PairScan, detail: &PairDetail, lag_seconds: i32) -> String {
+    let what = |key: &EventTypeKey, identity: &Identity| {
+        let place = if identity.application_name.is_empty() { &key.colony_id } else { &identity.application_name };
+        let environment = match identity.environment.as_str() {
+            "" => String::new(),
+            environment => format!(" ({environment})"),
+        };
+        format!("{} of {} in {place}{environment}", key.event_type, key.service_id)
+    };
+    let lag = match lag_seconds {
+        0 => "within a second".to_owned(),
+        seconds => format!("{} later", format_duration_ms(i64::from(seconds) * SECOND_MS)),
+    };
+    let verb = if is_undirected(detail.hits, detail.hits_reversed) { "moves together with" } else { "is followed by" };
+    format!(
+        "{} {verb} {}, {lag} in {} of {} cases (chance: {} %)",
+        what(&pair.source, &detail.source_identity),
+        what(&pair.target, &detail.target_identity),
+        detail.hits,
+        detail.source_count,
+        percent(detail.chance.0),
+    )
+}
+
+/// Whole percents, but never a rounded-up certainty or a rounded-down impossibility.
+fn percent(share: f64) -> String {
+    if share < 0.005 { "< 1".to_owned() } else { format!("{:.0}", share * 100.0) }
+}

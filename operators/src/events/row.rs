@@ -1,0 +1,97 @@
+//! What a scan says: about a pair of event types at an instant, and about an instant as a whole.
+
+use model::event::EventTypeKey;
+use model::real::Real;
+use model::time::TimeMs;
+use serde::{Deserialize, Serialize};
+
+/// One row of a scan; rows of all shards together make a verdict.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum ScanRow {
+    /// How many pairs a shard tested at an instant.
+    Totals(InstantTotals),
+    /// A pair with some evidence.
+    Pair(PairScan),
+}
+
+/// What a shard tested at an instant. Every shard has one row per instant, also when it has nothing to test.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct InstantTotals {
+    /// The instant.
+    pub instant: TimeMs,
+    /// Whether it is the current one; it is the last.
+    pub current: bool,
+    /// Index of the shard.
+    pub shard: u64,
+    /// Eligible ordered pairs of different colonies, whether or not they ever co-occur.
+    pub eligible_pairs: u64,
+}
+
+/// A pair of event types at an instant.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct PairScan {
+    /// The instant.
+    pub instant: TimeMs,
+    /// What comes first.
+    pub source: EventTypeKey,
+    /// What follows.
+    pub target: EventTypeKey,
+    /// Logarithm of the e-value.
+    pub log_e: Real,
+    /// Matched source and target onsets in the best window.
+    pub occurrences: u32,
+    /// The rest, at the current instant only.
+    pub detail: Option<PairDetail>,
+}
+
+/// What is shown of a pair.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct PairDetail {
+    /// Application and environment of the source colony, as its latest onset states them.
+    pub source_identity: Identity,
+    /// Application and environment of the target colony, as its latest onset states them.
+    pub target_identity: Identity,
+    /// Eligible sources.
+    pub source_count: u64,
+    /// Of these, followed by a target in the best window.
+    pub hits: u64,
+    /// Of these, preceded by a target in the mirrored window.
+    pub hits_reversed: u64,
+    /// Start and end of the best window, in minutes of lag.
+    pub window_min: (u32, u32),
+    /// Chance level in it.
+    pub chance: Real,
+    /// Certainty factor in it.
+    pub score: Real,
+    /// Who goes with whom, by time.
+    pub matches: Vec<Match>,
+}
+
+/// Whose colony it is.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Identity {
+    /// Application.
+    pub application_name: String,
+    /// Environment; may be empty.
+    pub environment: String,
+}
+
+/// One occurrence of a pattern.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Match {
+    /// When the source began.
+    pub source_at: TimeMs,
+    /// Event that began it.
+    pub source_event_id: String,
+    /// When the target began.
+    pub target_at: TimeMs,
+    /// Event that began it.
+    pub target_event_id: String,
+}
+
+impl Match {
+    /// From source to target.
+    pub fn lag_ms(&self) -> i64 {
+        self.target_at - self.source_at
+    }
+}

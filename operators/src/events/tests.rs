@@ -1,0 +1,8 @@
+//! Event patterns against the published reference, against the slow oracle, and on real releases.
+#![allow(clippy::unwrap_used)]
+
+mod fleets;
+mod golden;
+mod laws;
+mod releases;
+mod support;

@@ -1,0 +1,188 @@
+//! Laws that the parts keep for any input: the bound is a bound, the matching is a maximum, episodes are local.
+
+use super::support::stamp;
+use crate::events::background::{TargetRate, moved_counts};
+use crate::events::bound::{Bounds, upper_bound};
+use crate::events::evalue::LogFactorials;
+use crate::events::matching::match_one_to_one;
+use crate::events::pair::PairScorer;
+use crate::events::span::Span;
+use crate::events::windows::HitCounter;
+use crate::events::{Episodes, EventParams, EventStamp};
+use crate::reference;
+use model::time::{DAY_MS, HOUR_MS, MINUTE_MS, TimeMs};
+use proptest::collection::{btree_set, vec};
+use proptest::prelude::*;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Onsets of a source and a target within `days`; some targets follow a source closely.
+fn onset_pair(days: i64) -> impl Strategy<Value = (Vec<i64>, Vec<i64>)> {
+    let minutes = days * 1440;
+    let sources = btree_set(0..minutes, 0..25);
+    let followers = vec((any::<prop::sample::Index>(), 1..300_i64, 0..60_000_i64), 0..25);
+    let others = btree_set(0..minutes, 0..25);
+    (sources, followers, others, any::<bool>()).prop_map(move |(sources, followers, others, same_lag)| {
+        let sources: Vec<i64> = sources.into_iter().map(|minute| minute * MINUTE_MS).collect();
+        let mut targets: BTreeSet<i64> = others.into_iter().map(|minute| minute * MINUTE_MS + 30_000).collect();
+        for (index, minute, ms) in followers {
+            if !sources.is_empty() {
+                let lag = if same_lag { 17 * MINUTE_MS + ms } else { minute * MINUTE_MS + ms };
+                targets.insert((index.get(&sources) + lag).min(minutes * MINUTE_MS - 1));
+            }
+        }
+        (sources, targets.into_iter().collect())
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn the_bound_is_never_below_the_e_value((sources, targets) in onset_pair(20), max_lag_min in prop_oneof![Just(240u32), 1..400u32]) {
+        let span = Span { origin: TimeMs(0), instant: TimeMs(20 * DAY_MS) };
+        let mut scorer = PairScorer::new(max_lag_min);
+        let rate = TargetRate::learn(&targets, span, max_lag_min);
+        let Some(result) = scorer.evaluate(&sources, &targets, &rate, span) else { return Ok(()) };
+        let reach = scorer.windows.max_lag_ms();
+        let eligible = span.eligible(&sources, reach);
+        let lags: Vec<(u32, i64)> = eligible
+            .iter()
+            .enumerate()
+            .flat_map(|(index, source)| targets.iter().map(move |target| (index as u32, target - source)))
+            .filter(|(_, lag)| *lag > 0 && *lag < reach)
+            .collect();
+        let moved = moved_counts(eligible, span, reach);
+        let rows = Bounds::default().rows(&scorer.windows, eligible.len(), targets.len(), moved, span);
+        let bound = upper_bound(&scorer.windows, &rows, &lags, &mut HitCounter::new(&scorer.windows));
+        prop_assert!(bound >= result.log_e.exp(), "bound {bound} below {}", result.log_e.exp());
+    }
+
+    #[test]
+    fn the_pair_agrees_with_the_oracle_for_any_longest_lag((sources, targets) in onset_pair(9), max_lag_min in 1..400u32) {
+        let span = Span { origin: TimeMs(0), instant: TimeMs(9 * DAY_MS) };
+        let mut scorer = PairScorer::new(max_lag_min);
+        let rate = TargetRate::learn(&targets, span, max_lag_min);
+        let found = scorer.evaluate(&sources, &targets, &rate, span);
+        let oracle = reference::events::analyse(&sources, &targets, 0, span.instant.0, i64::from(max_lag_min));
+        prop_assert_eq!(found.is_some(), oracle.is_some());
+        if let (Some(found), Some(oracle)) = (found, oracle) {
+            prop_assert!(super::support::close(found.log_e, oracle.log_e), "{found:?} {oracle:?}");
+        }
+    }
+
+    #[test]
+    fn evidence_rises_with_hits_and_falls_with_chance(n in 3..80usize, k in 0..80usize, chance in 0.001..0.98f64) {
+        let k = k % n;
+        let mut table = LogFactorials::default();
+        prop_assert!(table.log_e(n, k + 1, chance) > table.log_e(n, k, chance));
+        prop_assert!(table.log_e(n, k + 1, chance) > table.log_e(n, k + 1, chance * 1.01));
+    }
+
+    #[test]
+    fn the_matching_is_a_maximum(
+        sources in btree_set(0..60_i64, 0..9), targets in btree_set(0..60_i64, 0..9), start in -3..5_i64, width in 1..12_i64
+    ) {
+        let (sources, targets): (Vec<i64>, Vec<i64>) = (sources.into_iter().collect(), targets.into_iter().collect());
+        let pairs = match_one_to_one(&sources, &targets, start, start + width);
+        let fits = |s: usize, t: usize| targets[t] - sources[s] > start && targets[t] - sources[s] < start + width;
+        prop_assert!(pairs.iter().all(|(s, t)| fits(*s, *t)));
+        prop_assert_eq!(pairs.iter().map(|pair| pair.1).collect::<BTreeSet<_>>().len(), pairs.len());
+        // augmenting paths
+        let mut owner: Vec<Option<usize>> = vec![None; targets.len()];
+        let mut size = 0;
+        for source in 0..sources.len() {
+            size += usize::from(augment(source, &fits, &mut owner, &mut vec![false; targets.len()]));
+        }
+        prop_assert_eq!(pairs.len(), size);
+    }
+
+    #[test]
+    fn episodes_agree_with_a_pass_over_all_events(steps in vec(vec((0..3usize, 0..900_i64, 0..3u8, any::<bool>()), 1..12), 1..12)) {
+        let params = EventParams { episode_cap_ms: HOUR_MS, ..EventParams::default() };
+        let mut episodes = Episodes::new(params.clone());
+        let mut events: BTreeSet<EventStamp> = BTreeSet::new();
+        let mut onsets = BTreeMap::new();
+        for step in steps {
+            let mut changes = Vec::new();
+            for (colony, minute, twin, insert) in step {
+                // crowded, so that episodes merge, split and reach their cap
+                let at = TimeMs((minute / 3) * MINUTE_MS);
+                let event = stamp(["a", "b", "c"][colony], "alert", at, &format!("{minute}-{twin}"));
+                if insert && events.insert(event.clone()) {
+                    changes.push((event, 1));
+                } else if !insert {
+                    // takes back what is there near the place
+                    let near = events.range(event..).next().cloned();
+                    if let Some(near) = near {
+                        events.remove(&near);
+                        changes.push((near, -1));
+                    }
+                }
+            }
+            for (onset, diff) in episodes.apply(changes) {
+                let count = onsets.entry(onset.clone()).or_insert(0);
+                *count += diff;
+                if *count == 0 {
+                    onsets.remove(&onset);
+                }
+            }
+            let expected: BTreeSet<_> = reference::events::onsets(&events, &params)
+                .into_values()
+                .flatten()
+                .map(|event| (event.key, event.at, event.event_id))
+                .collect();
+            let found: BTreeSet<_> =
+                onsets.keys().map(|onset| (onset.key.clone(), onset.at, onset.event_id.clone())).collect();
+            prop_assert_eq!(&found, &expected);
+            prop_assert!(onsets.values().all(|count| *count == 1));
+        }
+    }
+}
+
+fn augment(
+    source: usize,
+    fits: &impl Fn(usize, usize) -> bool,
+    owner: &mut [Option<usize>],
+    tried: &mut [bool],
+) -> bool {
+    for target in 0..owner.len() {
+        if fits(source, target) && !tried[target] {
+            tried[target] = true;
+            if owner[target].is_none_or(|other| augment(other, fits, owner, tried)) {
+                owner[target] = Some(source);
+                return true;
+            }
+        }
+    }
+    false
+}
+
+#[test]
+fn an_alarm_that_never_stops_is_an_onset_every_four_hours() {
+    let mut episodes = Episodes::new(EventParams::default());
+    let storm = |minutes: std::ops::Range<i64>| -> Vec<(EventStamp, i64)> {
+        minutes.map(|minute| (stamp("a", "alert", TimeMs(minute * MINUTE_MS), &format!("{minute:04}")), 1)).collect()
+    };
+    let hours = |onsets: Vec<(crate::events::Onset, i64)>| -> Vec<i64> {
+        onsets.iter().map(|(onset, diff)| onset.at.0 / HOUR_MS * diff).collect()
+    };
+    assert_eq!(hours(episodes.apply(storm(0..600))), [0, 4, 8]);
+    // forgetting in the middle of an episode does not move the onsets that follow
+    episodes.forget_before(TimeMs(9 * HOUR_MS));
+    assert_eq!(hours(episodes.apply(storm(600..1000))), [12, 16]);
+    // what lies before is ignored
+    assert!(episodes.apply(storm(0..10).into_iter().map(|(event, _)| (event, -1)).collect()).is_empty());
+}
+
+#[test]
+fn of_events_at_the_same_instant_the_smallest_id_begins_the_episode() {
+    let mut episodes = Episodes::new(EventParams::default());
+    let at = |id: &str| stamp("a", "alert", TimeMs(0), id);
+    let ids = |onsets: Vec<(crate::events::Onset, i64)>| -> Vec<(String, i64)> {
+        onsets.into_iter().map(|(onset, diff)| (onset.event_id, diff)).collect()
+    };
+    assert_eq!(ids(episodes.apply(vec![(at("m"), 1)])), [("m".into(), 1)]);
+    assert_eq!(ids(episodes.apply(vec![(at("z"), 1)])), []);
+    assert_eq!(ids(episodes.apply(vec![(at("a"), 1)])), [("a".into(), 1), ("m".into(), -1)]);
+    assert_eq!(ids(episodes.apply(vec![(at("a"), -1), (at("m"), -1)])), [("a".into(), -1), ("z".into(), 1)]);
+}

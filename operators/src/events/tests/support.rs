@@ -1,0 +1,97 @@
+//! What several tests need: stamps, the operators in a row, comparison with the oracle.
+
+use crate::events::{Episodes, EventParams, EventScan, EventStamp, EventVerdict, Onset};
+use crate::shard::Shard;
+use model::event::EventTypeKey;
+use model::pattern::Finding;
+use model::time::TimeMs;
+use std::collections::BTreeMap;
+
+/// An event of `<colony> <event_type>`.
+pub fn stamp(colony: &str, event_type: &str, at: TimeMs, event_id: &str) -> EventStamp {
+    EventStamp {
+        key: EventTypeKey { colony_id: colony.into(), service_id: "web".into(), event_type: event_type.into() },
+        at,
+        event_id: event_id.into(),
+        application_name: format!("app-{colony}"),
+        environment: "production".into(),
+    }
+}
+
+/// Episodes, the scans of all shards and the verdict, as the dataflow connects them.
+pub struct Chain {
+    pub episodes: Episodes,
+    pub scans: Vec<EventScan>,
+    pub verdict: EventVerdict,
+    findings: BTreeMap<Finding, i64>,
+}
+
+impl Chain {
+    pub fn new(params: &EventParams, peers: usize) -> Chain {
+        Chain {
+            episodes: Episodes::new(params.clone()),
+            scans: (0..peers).map(|index| EventScan::new(params.clone(), Shard { index, peers })).collect(),
+            verdict: EventVerdict::new(params.clone()),
+            findings: BTreeMap::new(),
+        }
+    }
+
+    pub fn apply(&mut self, changes: Vec<(EventStamp, i64)>) {
+        let onsets: Vec<(Onset, i64)> = self.episodes.apply(changes);
+        for scan in &mut self.scans {
+            scan.apply(onsets.clone());
+        }
+    }
+
+    pub fn forget_before(&mut self, limit: TimeMs) {
+        self.episodes.forget_before(limit);
+        for scan in &mut self.scans {
+            scan.forget_before(limit);
+        }
+    }
+
+    /// Evaluates, and returns all findings that stand.
+    pub fn evaluate(&mut self, now: TimeMs) -> Vec<Finding> {
+        let rows = self.scans.iter_mut().flat_map(|scan| scan.scan(now)).collect();
+        for (finding, diff) in self.verdict.apply(rows) {
+            let count = self.findings.entry(finding.clone()).or_default();
+            *count += diff;
+            if *count == 0 {
+                self.findings.remove(&finding);
+            }
+        }
+        assert!(self.findings.values().all(|count| *count == 1), "findings do not cancel: {:?}", self.findings);
+        self.findings.keys().cloned().collect()
+    }
+}
+
+/// Whether two numbers agree to 1e-9, relative to the greater where that is above 1.
+pub fn close(a: f64, b: f64) -> bool {
+    a == b || (a - b).abs() <= 1e-9 * a.abs().max(b.abs()).max(1e-3)
+}
+
+/// Asserts that findings agree: numbers to 1e-9, everything else exactly.
+pub fn assert_same(found: &[Finding], expected: &[Finding]) {
+    let by_id = |findings: &[Finding]| -> BTreeMap<String, Finding> {
+        findings.iter().map(|finding| (finding.correlation.key.correlation_id(), finding.clone())).collect()
+    };
+    let (found, expected) = (by_id(found), by_id(expected));
+    let ids = |findings: &BTreeMap<String, Finding>| findings.keys().cloned().collect::<Vec<_>>();
+    assert_eq!(ids(&found), ids(&expected));
+    for (id, found) in &found {
+        let mut numbers = found.clone();
+        let expected = &expected[id];
+        let (a, b) = (&mut numbers.correlation, &expected.correlation);
+        for (a, b) in [
+            (&mut a.correlation_score, b.correlation_score),
+            (&mut a.coefficient, b.coefficient),
+            (&mut a.confidence, b.confidence),
+            (&mut a.q_value, b.q_value),
+            (&mut a.e_value, b.e_value),
+        ] {
+            assert!(close(a.0, b.0), "{} and {} in {id}: {found:?}", a.0, b.0);
+            *a = b;
+        }
+        assert_eq!(&numbers, expected);
+    }
+}

@@ -1,0 +1,104 @@
+"""Writes event_golden.json: what the NumPy/SciPy reference of the event patterns says about varied pairs.
+
+    python generate_event_golden.py PATH/event_patterns.py > event_golden.json
+
+Times are whole multiples of 1.875 s, which is exact in milliseconds and in minutes (1/32 min) as the reference counts
+them, so that onsets exactly on a window's boundary are tested too.
+"""
+import importlib.util
+import json
+import sys
+
+import numpy as np
+from scipy.special import betaln
+from scipy.stats import binom
+
+GRID_MS, MINUTE_MS, DAY_MS = 1875, 60_000, 86_400_000
+
+
+def load(path):
+    spec = importlib.util.spec_from_file_location("event_patterns", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def onsets(times_min, days):
+    """Sorted, inside the span, on the grid, at least five minutes apart; in milliseconds."""
+    ms = np.unique(np.round(np.asarray(times_min, float) * MINUTE_MS / GRID_MS).astype(np.int64) * GRID_MS)
+    kept = []
+    for at in ms[(ms >= 0) & (ms < days * DAY_MS)]:
+        if not kept or at - kept[-1] >= 5 * MINUTE_MS:
+            kept.append(int(at))
+    return kept
+
+
+def cases(rng):
+    def uniform(count, days):
+        return rng.uniform(0, days * 1440, count)
+
+    def follow(source, share, lag, sd):
+        kept = source[rng.uniform(size=len(source)) < share]
+        return kept + np.maximum(0.05, rng.normal(lag, sd, len(kept)))
+
+    def hours(count, days, peak):
+        return rng.integers(0, days, count) * 1440 + (rng.normal(peak * 60, 90, count) % 1440)
+
+    for days, n in ((30, 3), (30, 4), (30, 10), (30, 25), (60, 120), (365, 250)):
+        source = uniform(n, days)
+        for share, lag, sd in ((0.9, 17, 2), (0.6, 135, 10), (0.5, 0.5, 0.1), (0.0, 1, 1)):
+            target = np.concatenate([follow(source, share, lag, sd), uniform(max(3, n // 2), days)])
+            yield f"{n} sources in {days} days, {share} follow after {lag} min", days, source, target
+    for days in (0.4, 0.7, 1, 2.5, 9, 13.5, 14.5, 29):
+        source = uniform(int(6 * days + 6), days)
+        yield f"span of {days} days", days, source, np.concatenate([follow(source, 0.8, 30, 4), uniform(4, days)])
+    hourly = np.arange(0, 20 * 1440, 60.0)
+    yield "hourly target, random source", 20, uniform(40, 20), hourly + 3
+    yield "hourly source, hourly target on window boundaries", 20, hourly[::5], hourly[::7] + 4
+    yield "half-hourly target with jitter", 20, uniform(60, 20), np.arange(0, 20 * 1440, 30.0) + rng.normal(0, 1, 960)
+    yield "daily at the same minute", 30, np.arange(30) * 1440.0 + 600, np.arange(30) * 1440.0 + 616
+    yield "daily habit of both", 40, hours(60, 40, 14), hours(80, 40, 14.5)
+    weekly = np.arange(5) * 7 * 1440.0 + 700
+    yield "weekly", 40, weekly, weekly + 20
+    parents = uniform(12, 30)
+    bursts = (parents[:, None] + rng.exponential(12, (12, 8))).ravel()
+    yield "bursts of both", 30, bursts, (parents[:, None] + rng.exponential(12, (12, 8))).ravel() + 2
+    yield "target before source", 30, parents + 40, parents
+    last = 10 * 1440 - 240
+    near_edges = np.array([250.0, 1450, 5010, last + 10])
+    yield "just inside the eligible range", 10, np.array([240.0, 1440, 5000, last]), near_edges
+    yield "just outside the eligible range", 10, np.array([239.96875, 1440, 5000, 7000, last + 1 / 32]), near_edges
+    yield "too few sources", 10, np.array([2000.0, 4000]), uniform(20, 10)
+    yield "too few targets", 10, uniform(20, 10), np.array([2000.0, 4000])
+    yield "too short for any source", 0.3, uniform(8, 0.3), uniform(8, 0.3)
+    yield "dense targets", 12, uniform(60, 12), uniform(1500, 12)
+
+
+def main(path):
+    reference, rng = load(path), np.random.default_rng(20261122)
+    pairs = []
+    for name, days, source, target in cases(rng):
+        span_ms = int(round(days * DAY_MS / GRID_MS)) * GRID_MS
+        source_ms, target_ms = onsets(source, days), onsets(target, days)
+        result = reference.analyse(np.array(source_ms) / MINUTE_MS, np.array(target_ms) / MINUTE_MS, span_ms / MINUTE_MS)
+        if result is not None:
+            result["window"] = [int(bound) for bound in result["window"]]
+        pairs.append(dict(name=name, span_ms=span_ms, source_ms=source_ms, target_ms=target_ms, expected=result))
+    log_e = []
+    for n in (3, 5, 20, 100, 1000):
+        for k in sorted({0, 1, 2, n // 3, n // 2, n - 1, n}):
+            for p0 in (1e-9, 1e-3, 0.05, 0.3, 0.7, 0.95):
+                cdf = binom.logcdf(k, n + 1, p0)
+                if np.isfinite(cdf):  # SciPy's cdf underflows far in the lower tail
+                    value = betaln(k + 1, n - k + 1) + cdf - (n - k + 1) * np.log1p(-p0) - k * np.log(p0)
+                    log_e.append(dict(n=n, k=k, p0=p0, log_e=float(value)))
+    declared = []
+    for size in (1, 5, 40, 400):
+        values = rng.normal(0, 4, size)
+        declared.append(dict(log_e=list(map(float, values)), declared=[bool(x) for x in reference.ebh(values, 0.05)]))
+    json.dump(dict(pairs=pairs, log_e=log_e, declared=declared), sys.stdout, indent=None, separators=(",", ":"))
+    print()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
