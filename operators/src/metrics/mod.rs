@@ -1,1 +1,44 @@
-//! Metric pairs: alignment, lag scans and verdicts.
+//! Metric pairs: alignment, lag scan, confidence, guards, verdicts. Which file owns which step of it.
+//!
+//! | file | owns |
+//! |---|---|
+//! | `params` | what a user can set, and the bounds that follow from it |
+//! | `align` | one winner per bucket, and the number of it that is correlated |
+//! | `grid` | native intervals, slots, downsampling |
+//! | `stats` | Pearson's r, autocorrelation, effective sample size, p-values, robust scale |
+//! | `series` | a series as it is seen from one instant: centred, clamped, without its daily profile |
+//! | `lags` | r at every signed lag of a pair |
+//! | `pair` | the best lag of a pair, its mirror, its p-value, the guards |
+//! | `load` | the demand that a whole fleet shares |
+//! | `kinds` | what a metric's name says about it |
+//! | `row` | what a scan emits |
+//! | `scan` | which instants are looked at, what is recomputed when a sample changes |
+//! | `fdr` | Benjamini-Hochberg |
+//! | `verdict` | the walk with hysteresis, common causes, findings |
+//!
+//! The relation that is published is Pearson's r of the raw values. Whether it is believed is decided on values
+//! that are clamped at six robust sigmas, without their daily profile where one is known, and differenced where
+//! they drift: see `pair`.
+
+pub mod align;
+pub mod fdr;
+pub mod grid;
+pub mod kinds;
+pub mod lags;
+pub mod load;
+pub mod pair;
+pub mod params;
+pub mod row;
+pub mod scan;
+pub mod series;
+pub mod stats;
+pub mod verdict;
+
+#[cfg(test)]
+mod tests;
+
+pub use align::{Align, Sample};
+pub use params::{MetricPairs, MetricParams};
+pub use row::MetricScanRow;
+pub use scan::MetricScan;
+pub use verdict::MetricVerdict;

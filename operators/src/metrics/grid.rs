@@ -1,0 +1,84 @@
+//! The grid: the native interval of a series, and its samples as one number per slot.
+
+use super::params::{COVERAGE_MIN, MetricParams, STEPS_MS};
+use model::time::SECOND_MS;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// One sample as the scan keeps it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Kept {
+    /// The number.
+    pub value: f64,
+    /// Samples behind it.
+    pub weight: u64,
+    /// Index of the (application, environment) it came with, in its series' list.
+    pub identity: u32,
+}
+
+/// Samples of one series at one interval, by time in ms.
+pub type Track = BTreeMap<i64, Kept>;
+
+/// Grid step of a declared interval: the finest step that is not finer; `None` beyond one hour.
+///
+/// ```
+/// use coral_operators::metrics::grid::declared_step_ms;
+/// assert_eq!(declared_step_ms(10), Some(60_000));
+/// assert_eq!(declared_step_ms(900), Some(900_000));
+/// assert_eq!(declared_step_ms(86_400), None);
+/// ```
+pub fn declared_step_ms(interval_seconds: u32) -> Option<i64> {
+    STEPS_MS.into_iter().find(|step| *step >= i64::from(interval_seconds) * SECOND_MS)
+}
+
+/// Grid step learnt from the spacing of timestamps in rising order: the finest one not below 4/5 of the median gap.
+/// `None` with fewer than two timestamps or when the gaps are longer than an hour and a quarter.
+pub fn learnt_step_ms(times: impl Iterator<Item = i64>) -> Option<i64> {
+    let times: Vec<i64> = times.collect();
+    let mut gaps: Vec<i64> = times.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    gaps.sort_unstable();
+    let median = *gaps.get(gaps.len().checked_sub(1)? / 2)?;
+    STEPS_MS.into_iter().find(|step| step * 5 / 4 >= median)
+}
+
+/// Which of a series' tracks is correlated at an instant, and on which step: the finest that covers the window, else the
+/// finest. At equal steps a declared interval goes before a learnt one.
+pub fn native<'a>(
+    tracks: &'a BTreeMap<Option<u32>, Track>,
+    params: &MetricParams,
+    at_ms: i64,
+) -> Option<(i64, Option<u32>, &'a Track)> {
+    let from = at_ms - params.range_ms();
+    let mut choices: Vec<(i64, bool, Option<u32>, &Track)> = Vec::new();
+    for (interval, track) in tracks {
+        let mut times = track.range(from + 1..=at_ms).map(|(t, _)| *t).peekable();
+        if times.peek().is_none() {
+            continue;
+        }
+        let step = match interval {
+            Some(seconds) => declared_step_ms(*seconds),
+            None => learnt_step_ms(times),
+        };
+        choices.extend(step.map(|step| (step, interval.is_none(), *interval, track)));
+    }
+    choices.sort_by_key(|(step, learnt, interval, _)| (*step, *learnt, *interval));
+    let covers = |step: i64, track: &Track| {
+        let window = params.window_slots(step);
+        let first = (at_ms.div_euclid(step) - window as i64 + 1) * step;
+        let slots: BTreeSet<i64> = track.range(first..=at_ms).map(|(t, _)| t.div_euclid(step)).collect();
+        slots.len() as f64 >= COVERAGE_MIN * window as f64
+    };
+    let best = choices.iter().find(|c| covers(c.0, c.3)).or(choices.first())?;
+    Some((best.0, best.2, best.3))
+}
+
+/// The `slots` slots that end with the one holding `at_ms`: the count-weighted mean of the samples in each, NaN without any.
+pub fn resample(track: &Track, step_ms: i64, at_ms: i64, slots: usize) -> Vec<f64> {
+    let first = at_ms.div_euclid(step_ms) - slots as i64 + 1;
+    let mut sums = vec![(0.0_f64, 0.0_f64); slots];
+    for (time, kept) in track.range(first * step_ms..=at_ms) {
+        let slot = &mut sums[(time.div_euclid(step_ms) - first) as usize];
+        slot.0 += kept.value * kept.weight as f64;
+        slot.1 += kept.weight as f64;
+    }
+    sums.into_iter().map(|(sum, weight)| if weight > 0.0 { sum / weight } else { f64::NAN }).collect()
+}

@@ -1,0 +1,99 @@
+//! The demand that a whole fleet shares, and which pairs it explains.
+//!
+//! When users do more, every service sees more work at the same moment, and everything driven by work moves along. Such
+//! series correlate at lag 0 without depending on one another. The mode of a fleet is the mean of the standardised demand
+//! series (see `kinds`) of the colonies that are *not* part of the pair. It explains a simultaneous pair (a lag of at most
+//! one step) in two cases:
+//! 1. each end follows the mode at least as closely as the ends follow each other (then r given the mode is at most
+//!    r / (1 + r) < 1/2);
+//! 2. both ends are demand themselves and each follows the mode beyond chance: more work at two services at once is what a
+//!    shared load looks like, and their excess over the mode (users who do one thing do another) is demand as well.
+
+use super::series::Prepared;
+use super::stats::{autocorrelation, effective_points, p_value, pearson};
+use std::collections::BTreeMap;
+
+/// Longest lag, in steps, that is still simultaneous.
+const SIMULTANEOUS_STEPS: usize = 1;
+/// Colonies outside the pair that make a fleet.
+const OTHERS_MIN: usize = 2;
+/// |r| with the mode, and its p-value, from which a demand series follows it.
+const FOLLOWS_R: f64 = 0.3;
+const FOLLOWS_P: f64 = 0.001;
+
+/// Sum and number of standardised values per slot.
+type Sums = Vec<(f64, u32)>;
+
+/// The demand series of all colonies on one grid.
+#[derive(Debug, Default)]
+pub struct Fleet {
+    colonies: BTreeMap<String, Sums>,
+}
+
+/// One end of a pair.
+#[derive(Clone, Copy, Debug)]
+pub struct End<'a> {
+    /// Its colony.
+    pub colony_id: &'a str,
+    /// Its values.
+    pub series: &'a Prepared,
+    /// Whether it is demand.
+    pub demand: bool,
+}
+
+impl Fleet {
+    /// Adds a demand series. Series must be added in a fixed order: sums of floats depend on it.
+    pub fn add(&mut self, colony_id: &str, series: &Prepared) {
+        let values = &series.clamped.level.values;
+        let window = &values[values.len() - series.window..];
+        let (n, sum) = window.iter().filter(|v| !v.is_nan()).fold((0.0, 0.0), |(n, sum), v| (n + 1.0, sum + v));
+        let mean = sum / n;
+        let square = window.iter().filter(|v| !v.is_nan()).fold(0.0, |sum, v| sum + (v - mean) * (v - mean));
+        let sigma = (square / n).sqrt();
+        if sigma.is_nan() || sigma <= 0.0 {
+            return;
+        }
+        let sums = self.colonies.entry(colony_id.to_owned()).or_insert_with(|| vec![(0.0, 0); values.len()]);
+        for (slot, value) in sums.iter_mut().zip(values).filter(|(_, v)| !v.is_nan()) {
+            slot.0 += (value - mean) / sigma;
+            slot.1 += 1;
+        }
+    }
+
+    /// The mode without two colonies; `None` when fewer than two others report demand.
+    fn mode_without(&self, left_out: [&str; 2]) -> Option<Vec<f64>> {
+        let others: Vec<&Sums> =
+            self.colonies.iter().filter(|(id, _)| !left_out.contains(&id.as_str())).map(|(_, sums)| sums).collect();
+        if others.len() < OTHERS_MIN {
+            return None;
+        }
+        let at = |slot: usize| {
+            let (sum, n) = others.iter().fold((0.0, 0), |(sum, n), sums| (sum + sums[slot].0, n + sums[slot].1));
+            if n == 0 { f64::NAN } else { sum / f64::from(n) }
+        };
+        Some((0..others[0].len()).map(at).collect())
+    }
+
+    /// Whether the shared load explains a pair whose clamped values correlate with `clamped_r` at `lag` steps.
+    pub fn explains(&self, source: End<'_>, target: End<'_>, lag: usize, clamped_r: f64) -> bool {
+        if lag > SIMULTANEOUS_STEPS {
+            return false;
+        }
+        let Some(mode) = self.mode_without([source.colony_id, target.colony_id]) else { return false };
+        let window = target.series.window;
+        let mode_acf = autocorrelation(&mode[mode.len() - window..]);
+        let follow = |end: &Prepared, lag: usize| {
+            let values = &end.clamped.level;
+            let (r, n) = pearson(end.window_of(&values.values, lag), end.window_of(&mode, lag))?;
+            Some((r.abs(), p_value(r, effective_points(&values.acf, &mode_acf, window, n), 1)))
+        };
+        let (Some((source_r, source_p)), Some((target_r, target_p))) =
+            (follow(source.series, lag), follow(target.series, 0))
+        else {
+            return false;
+        };
+        let carries = source_r.min(target_r) >= clamped_r.abs();
+        let both_follow = source_r.min(target_r) >= FOLLOWS_R && source_p.max(target_p) <= FOLLOWS_P;
+        carries || (source.demand && target.demand && both_follow)
+    }
+}

@@ -1,0 +1,99 @@
+//! What a user can set about metric pairs, and the bounds that follow from it.
+
+use model::metric::SeriesKey;
+use model::time::{DAY_MS, HOUR_MS, MINUTE_MS};
+
+/// How many earlier days make the time-of-day profile that is taken off a series.
+pub const PROFILE_DAYS: i64 = 3;
+/// How far back the walk with hysteresis starts.
+pub const WALK_MS: i64 = 7 * DAY_MS;
+/// Share of a window's slots in which both series must have been observed.
+pub const COVERAGE_MIN: f64 = 0.8;
+/// Fewest slots a correlation is computed from, whatever the window.
+pub const POINTS_MIN: usize = 8;
+/// A relation stands a check if at least this much of it is left afterwards (|r|).
+pub const STANDS: f64 = 0.7;
+
+/// Which pairs of series are compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MetricPairs {
+    /// Every metric with every metric of another colony.
+    All,
+    /// Only metrics of the same name.
+    SameMetric,
+}
+
+/// What a user can set.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct MetricParams {
+    /// Longest lag, both ways.
+    pub max_lag_ms: i64,
+    /// Length of the window that is correlated.
+    pub window_ms: i64,
+    /// |r| at which a pair becomes a candidate.
+    pub threshold: f64,
+    /// How far below `threshold` it stays one.
+    pub hysteresis: f64,
+    /// Which pairs are compared.
+    pub pairs: MetricPairs,
+    /// Share of chance findings accepted among the confirmed pairs.
+    pub false_discovery_rate: f64,
+}
+
+impl Default for MetricParams {
+    fn default() -> MetricParams {
+        MetricParams {
+            max_lag_ms: 4 * HOUR_MS,
+            window_ms: DAY_MS,
+            threshold: 0.8,
+            hysteresis: 0.05,
+            pairs: MetricPairs::All,
+            false_discovery_rate: 0.05,
+        }
+    }
+}
+
+impl MetricParams {
+    /// |r| below which a candidate stops being one.
+    pub fn leave(&self) -> f64 {
+        self.threshold - self.hysteresis
+    }
+
+    /// How far before an instant its samples reach: window, lag, the days of the profile, and one coarsest slot.
+    pub fn range_ms(&self) -> i64 {
+        self.window_ms + self.max_lag_ms + PROFILE_DAYS * DAY_MS + HOUR_MS
+    }
+
+    /// How long samples must be kept before the present: older ones change no result.
+    ///
+    /// ```
+    /// use coral_operators::metrics::MetricParams;
+    /// assert_eq!(MetricParams::default().keep_ms() / 86_400_000, 12);
+    /// ```
+    pub fn keep_ms(&self) -> i64 {
+        WALK_MS + self.range_ms() + DAY_MS
+    }
+
+    /// Slots of the window on a grid of this step.
+    pub fn window_slots(&self, step_ms: i64) -> usize {
+        usize::try_from(self.window_ms / step_ms).unwrap_or(0)
+    }
+
+    /// Whole steps of this grid in the longest lag.
+    pub fn lag_slots(&self, step_ms: i64) -> usize {
+        usize::try_from(self.max_lag_ms / step_ms).unwrap_or(0)
+    }
+
+    /// Slots in which both series must have been observed, out of a window of `window` slots.
+    pub fn points_needed(window: usize) -> usize {
+        ((COVERAGE_MIN * window as f64).ceil() as usize).max(POINTS_MIN)
+    }
+
+    /// Whether these two series are compared at all: different colonies, and the same name where only those count.
+    pub fn compares(&self, a: &SeriesKey, b: &SeriesKey) -> bool {
+        a.colony_id != b.colony_id && (self.pairs == MetricPairs::All || a.metric_name == b.metric_name)
+    }
+}
+
+/// Steps a grid may have: 1 m, 5 m, 15 m, 1 h.
+pub const STEPS_MS: [i64; 4] = [MINUTE_MS, 5 * MINUTE_MS, 15 * MINUTE_MS, HOUR_MS];

@@ -1,0 +1,160 @@
+//! The statistics of metric pairs as plain functions. A missing value is NaN in every slice here.
+
+/// Lags at which an autocorrelation is known; between them it is interpolated (methods: 19 roughly dyadic lags).
+pub const ACF_LAGS: [usize; 19] = [1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 720];
+
+/// An autocorrelation at [`ACF_LAGS`].
+pub type Acf = [f64; ACF_LAGS.len()];
+
+/// A variance this small beside the mean square is rounding: the series did not move.
+const RELATIVE_VARIANCE_MIN: f64 = 1e-12;
+
+/// Whether a sum of squares about the mean, out of a sum of squares `raw`, is more than rounding.
+pub fn varies(about_mean: f64, raw: f64) -> bool {
+    about_mean > RELATIVE_VARIANCE_MIN * raw
+}
+
+/// Pearson's r of the slots in which both are observed, and their number. Two passes: means first.
+/// `None` with fewer than three points or when one side does not move.
+///
+/// ```
+/// use coral_operators::metrics::stats::pearson;
+/// let (r, n) = pearson(&[1.0, 2.0, 3.0, f64::NAN], &[2.0, 4.0, 6.0, 1.0]).unwrap();
+/// assert!((r - 1.0).abs() < 1e-12 && n == 3);
+/// assert!(pearson(&[1.0, 1.0, 1.0], &[1.0, 2.0, 3.0]).is_none());
+/// ```
+pub fn pearson(x: &[f64], y: &[f64]) -> Option<(f64, usize)> {
+    let both = || x.iter().zip(y).filter(|(a, b)| !a.is_nan() && !b.is_nan());
+    let (mut n, mut sum_x, mut sum_y) = (0_usize, 0.0, 0.0);
+    for (a, b) in both() {
+        n += 1;
+        sum_x += a;
+        sum_y += b;
+    }
+    if n < 3 {
+        return None;
+    }
+    let (mean_x, mean_y) = (sum_x / n as f64, sum_y / n as f64);
+    let (mut xx, mut yy, mut xy, mut raw_x, mut raw_y) = (0.0, 0.0, 0.0, 0.0, 0.0);
+    for (a, b) in both() {
+        let (dx, dy) = (a - mean_x, b - mean_y);
+        xx += dx * dx;
+        yy += dy * dy;
+        xy += dx * dy;
+        raw_x += a * a;
+        raw_y += b * b;
+    }
+    if !varies(xx, raw_x) || !varies(yy, raw_y) {
+        return None;
+    }
+    let r = xy / (xx.sqrt() * yy.sqrt());
+    r.is_finite().then_some((r.clamp(-1.0, 1.0), n))
+}
+
+/// Pearson's r without the `drop` slots whose products of deviations are largest; 0 when nothing is left that moves.
+pub fn pearson_without_largest(x: &[f64], y: &[f64], drop: usize) -> f64 {
+    let both: Vec<(f64, f64)> =
+        x.iter().zip(y).filter(|(a, b)| !a.is_nan() && !b.is_nan()).map(|(a, b)| (*a, *b)).collect();
+    let n = both.len() as f64;
+    let mean_x = both.iter().map(|p| p.0).sum::<f64>() / n;
+    let mean_y = both.iter().map(|p| p.1).sum::<f64>() / n;
+    let mut order: Vec<usize> = (0..both.len()).collect();
+    let product = |i: usize| ((both[i].0 - mean_x) * (both[i].1 - mean_y)).abs();
+    order.sort_by(|a, b| product(*b).total_cmp(&product(*a)).then(a.cmp(b)));
+    let mut rest: Vec<usize> = order.into_iter().skip(drop).collect();
+    rest.sort_unstable();
+    let left_x: Vec<f64> = rest.iter().map(|i| both[*i].0).collect();
+    let left_y: Vec<f64> = rest.iter().map(|i| both[*i].1).collect();
+    pearson(&left_x, &left_y).map_or(0.0, |(r, _)| r)
+}
+
+/// Median of a sorted, non-empty slice.
+fn median_of_sorted(sorted: &[f64]) -> f64 {
+    let n = sorted.len();
+    if n % 2 == 1 { sorted[n / 2] } else { sorted[n / 2 - 1] / 2.0 + sorted[n / 2] / 2.0 }
+}
+
+/// Centre and robust sigma of the observed values: the median, and the median distance from it over that of a normal
+/// law. A series that mostly stands still has median distance 0; then the 75th, then the 90th percentile of the
+/// distances says how far it moves when it moves, and a series that is still for nine tenths of the time has sigma 0.
+pub fn robust_scale(values: &[f64]) -> Option<(f64, f64)> {
+    let mut sorted: Vec<f64> = values.iter().copied().filter(|v| !v.is_nan()).collect();
+    if sorted.is_empty() {
+        return None;
+    }
+    sorted.sort_by(f64::total_cmp);
+    let centre = median_of_sorted(&sorted);
+    let mut distances: Vec<f64> = sorted.iter().map(|v| (v - centre).abs()).collect();
+    distances.sort_by(f64::total_cmp);
+    const NORMAL: [(f64, f64); 3] =
+        [(0.5, 0.674_489_750_196_081_7), (0.75, 1.150_349_380_376_008), (0.9, 1.644_853_626_951_472_2)];
+    for (share, of_normal) in NORMAL {
+        let rank = (share * distances.len() as f64).ceil() as usize;
+        let distance = distances[rank.clamp(1, distances.len()) - 1];
+        if distance > 0.0 {
+            return Some((centre, distance / of_normal));
+        }
+    }
+    Some((centre, 0.0))
+}
+
+/// Autocorrelation at [`ACF_LAGS`], over the pairs of slots that are both observed; 0 beyond the slice.
+pub fn autocorrelation(values: &[f64]) -> Acf {
+    let mut acf = [0.0; ACF_LAGS.len()];
+    let observed = values.iter().filter(|v| !v.is_nan());
+    let (n, sum) = observed.clone().fold((0_usize, 0.0), |(n, sum), v| (n + 1, sum + v));
+    if n < 3 {
+        return acf;
+    }
+    let mean = sum / n as f64;
+    let variance = observed.map(|v| (v - mean) * (v - mean)).sum::<f64>() / n as f64;
+    if variance <= 0.0 {
+        return acf;
+    }
+    for (slot, lag) in acf.iter_mut().zip(ACF_LAGS).filter(|(_, lag)| *lag < values.len()) {
+        let (mut pairs, mut product) = (0_usize, 0.0);
+        for (early, late) in values.iter().zip(&values[lag..]) {
+            if !early.is_nan() && !late.is_nan() {
+                pairs += 1;
+                product += (early - mean) * (late - mean);
+            }
+        }
+        if pairs > 0 {
+            *slot = product / pairs as f64 / variance;
+        }
+    }
+    acf
+}
+
+/// Sum over all whole lags `1..window` of a function that is known at [`ACF_LAGS`] and linear between them.
+fn sum_over_lags(window: usize, at: impl Fn(usize) -> f64) -> f64 {
+    let known = ACF_LAGS.iter().take_while(|lag| **lag < window).count();
+    let mut sum = if known > 0 { at(0) } else { 0.0 };
+    for index in 1..known {
+        let gap = (ACF_LAGS[index] - ACF_LAGS[index - 1]) as f64;
+        sum += at(index - 1) * (gap - 1.0) / 2.0 + at(index) * (gap + 1.0) / 2.0;
+    }
+    sum
+}
+
+/// Integrated autocorrelation time in slots: one half plus the autocorrelation up to where it first is not positive.
+pub fn correlation_time(acf: &Acf, window: usize) -> f64 {
+    let positive = acf.iter().take_while(|a| **a > 0.0).count();
+    0.5 + sum_over_lags(window, |index| if index < positive { acf[index] } else { 0.0 })
+}
+
+/// Effective number of independent points among `points` (Bartlett; Pyper and Peterman), clipped to `[3, points]`.
+pub fn effective_points(x: &Acf, y: &Acf, window: usize, points: usize) -> f64 {
+    let w = window as f64;
+    let sum = sum_over_lags(window, |index| (1.0 - ACF_LAGS[index] as f64 / w) * (x[index] * y[index]).max(0.0));
+    (points as f64 / (1.0 + 2.0 * sum)).min(points as f64).max(3.0)
+}
+
+/// Two-sided p-value of `r` (Fisher's z) after looking at `lags` lags (Bonferroni).
+pub fn p_value(r: f64, effective: f64, lags: usize) -> f64 {
+    if effective <= 3.0 {
+        return 1.0;
+    }
+    let z = r.abs().min(1.0 - 1e-15).atanh() * (effective - 3.0).sqrt();
+    (lags as f64 * libm::erfc(z / std::f64::consts::SQRT_2)).min(1.0)
+}
