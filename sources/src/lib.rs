@@ -1,6 +1,6 @@
 //! Sources: async producers of rows, rejects and positions. They know nothing of dataflow.
 //!
-//! The contract every source keeps (checked by `tests/compliance`):
+//! The contract every source keeps (checked by `compliance`):
 //! 1. **Parse, validate, build, run** are four steps; `validate` does no IO and spawns nothing.
 //! 2. A batch's `positions` say where to resume *after* it. Building the source again from a committed position
 //!    delivers exactly the rows after that position, or repeats some of them; it never skips one.
@@ -16,7 +16,11 @@ use model::position::Positions;
 use model::reject::Reject;
 use model::rows::Rows;
 
+pub mod colony;
+#[cfg(any(test, feature = "compliance"))]
+pub mod compliance;
 pub mod error;
+pub mod files;
 pub mod lateness;
 
 pub use error::SourceError;

@@ -1,0 +1,98 @@
+//! How a colony is reached and asked.
+
+use super::backoff::BackoffConfig;
+use super::{ColonyEvents, ColonySummaries};
+use crate::error::SourceError;
+use model::position::Positions;
+use model::time::MINUTE_MS;
+use std::time::Duration;
+use tonic::transport::Endpoint;
+
+/// One colony, asked over gRPC.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ColonySourceConfig {
+    /// The colony that must answer.
+    pub colony_id: String,
+    /// Where it listens, e.g. `http://127.0.0.1:9000`.
+    pub endpoint: String,
+    /// How often summaries are pulled.
+    pub summary_interval: Duration,
+    /// How far back the first pull goes; `None` asks for everything the colony holds, imported data included.
+    pub initial_lookback_ms: Option<i64>,
+    /// Whether summaries deliver their events too. Off where the event stream does: two paths of different speed to one
+    /// watermark would make rows late that are not.
+    pub summaries_carry_events: bool,
+    /// How far behind the last pull, beyond the longest bucket, a pull starts again: late samples of closed buckets.
+    pub overlap_ms: i64,
+    /// How often the range already pulled is looked through again for rows that came later with old timestamps. The
+    /// pause is never shorter than 50 times what the last look took.
+    pub recheck_interval: Duration,
+    /// How long the first event of a batch may wait for more.
+    pub batch_delay: Duration,
+    /// Pauses between attempts.
+    pub backoff: BackoffConfig,
+    /// Longest wait for an answer.
+    pub request_timeout: Duration,
+}
+
+impl ColonySourceConfig {
+    /// A colony with the default timing: pulls every 60 s, everything the colony holds.
+    pub fn new(colony_id: &str, endpoint: &str) -> ColonySourceConfig {
+        ColonySourceConfig {
+            colony_id: colony_id.to_owned(),
+            endpoint: endpoint.to_owned(),
+            summary_interval: Duration::from_secs(60),
+            initial_lookback_ms: None,
+            summaries_carry_events: true,
+            overlap_ms: 10 * MINUTE_MS,
+            recheck_interval: Duration::from_secs(300),
+            batch_delay: Duration::from_millis(100),
+            backoff: BackoffConfig::default(),
+            request_timeout: Duration::from_secs(60),
+        }
+    }
+
+    /// What is wrong with the configuration, as far as it shows without a connection.
+    pub fn validate(&self) -> Result<(), SourceError> {
+        if self.colony_id.trim().is_empty() {
+            return Err(self.error("the colony id is empty"));
+        }
+        match Endpoint::from_shared(self.endpoint.clone()) {
+            Ok(endpoint) if endpoint.uri().scheme_str() == Some("http") && endpoint.uri().host().is_some() => {}
+            _ => return Err(self.error("the endpoint is no address; write for example http://127.0.0.1:9000")),
+        }
+        if self.summary_interval.is_zero() {
+            return Err(self.error("the summary interval is 0"));
+        }
+        if self.overlap_ms < 0 || self.initial_lookback_ms.is_some_and(|lookback| lookback <= 0) {
+            return Err(self.error("overlap and lookback must not be negative"));
+        }
+        Ok(())
+    }
+
+    /// The source of summaries, begun at the committed positions.
+    pub fn build_summaries(&self, positions: &Positions) -> Result<ColonySummaries, SourceError> {
+        self.validate()?;
+        Ok(ColonySummaries::new(self.clone(), positions))
+    }
+
+    /// The source of streamed events, begun at the committed positions.
+    pub fn build_events(&self, positions: &Positions) -> Result<ColonyEvents, SourceError> {
+        self.validate()?;
+        Ok(ColonyEvents::new(self.clone(), positions))
+    }
+
+    /// An error about this colony.
+    pub(crate) fn error(&self, problem: &str) -> SourceError {
+        SourceError::Colony {
+            colony_id: self.colony_id.clone(),
+            endpoint: self.endpoint.clone(),
+            problem: problem.to_owned(),
+        }
+    }
+
+    /// `host:port`, for messages.
+    pub(crate) fn address(&self) -> &str {
+        self.endpoint.strip_prefix("http://").unwrap_or(&self.endpoint).trim_end_matches('/')
+    }
+}

@@ -1,0 +1,206 @@
+//! The line to one colony: dials, asks, paces attempts, checks who answers, and keeps what is known of its state.
+
+use super::backoff::Backoff;
+use super::config::ColonySourceConfig;
+use super::dial::{Client, dial, with_causes};
+use crate::error::SourceError;
+use model::check::Fault;
+use model::colony::identity_from_id;
+use model::reject::{RAW_CHARS_MAX, Reject, RejectReason};
+use model::time::TimeMs;
+use model::topology::ColonyStatus;
+use proto::convert::{Identity, health_from_wire, time_to_wire};
+use proto::reef::v1::{Event, GetSummaryRequest, GetSummaryResponse, StreamEventsRequest};
+use tokio::time::{Instant, sleep_until, timeout};
+use tonic::{Code, Status, Streaming};
+
+/// Why an exchange failed.
+#[derive(Debug)]
+pub(crate) enum LinkFault {
+    /// It may pass; the words say what happened.
+    Passing(String),
+    /// The answer is larger than a message may be: ask for less.
+    TooLarge(String),
+    /// The answer does not say which colony it is from.
+    Nameless,
+    /// It will not pass.
+    Permanent(SourceError),
+}
+
+pub(crate) struct Link {
+    pub(crate) config: ColonySourceConfig,
+    source: String,
+    client: Option<Client>,
+    backoff: Backoff,
+    retry_at: Option<Instant>,
+    lost_at: Option<Instant>,
+    status: ColonyStatus,
+}
+
+impl Link {
+    pub(crate) fn new(config: ColonySourceConfig, source: &str) -> Link {
+        let (application_name, environment) = identity_from_id(&config.colony_id);
+        let status = ColonyStatus {
+            colony_id: config.colony_id.clone(),
+            application_name,
+            environment,
+            health: "unknown".to_owned(),
+            total_services: 0,
+            healthy_services: 0,
+            degraded_services: 0,
+            unhealthy_services: 0,
+            agent_count: None,
+            last_success_at: None,
+            complete_to: None,
+            last_error: String::new(),
+        };
+        let backoff = Backoff::new(config.backoff);
+        Link { config, source: source.to_owned(), client: None, backoff, retry_at: None, lost_at: None, status }
+    }
+
+    /// Asks for the rows of `[from, to)`.
+    pub(crate) async fn get_summary(&mut self, from: TimeMs, to: TimeMs) -> Result<GetSummaryResponse, LinkFault> {
+        let request = GetSummaryRequest { start_time: Some(time_to_wire(from)), end_time: Some(time_to_wire(to)) };
+        let mut client = self.client().await?;
+        let answer = timeout(self.config.request_timeout, client.get_summary(request)).await;
+        match answer {
+            Ok(Ok(answer)) => Ok(answer.into_inner()),
+            Ok(Err(status)) => Err(self.classify(&status)),
+            Err(_) => Err(self.too_slow()),
+        }
+    }
+
+    /// Opens the event stream after `resume_token`.
+    pub(crate) async fn stream_events(&mut self, resume_token: &str) -> Result<Streaming<Event>, LinkFault> {
+        let request = StreamEventsRequest { resume_token: resume_token.to_owned(), ..StreamEventsRequest::default() };
+        let mut client = self.client().await?;
+        let answer = timeout(self.config.request_timeout, client.stream_events(request)).await;
+        match answer {
+            Ok(Ok(answer)) => Ok(answer.into_inner()),
+            Ok(Err(status)) => Err(self.classify(&status)),
+            Err(_) => Err(self.too_slow()),
+        }
+    }
+
+    /// The connection, dialled when there is none; waits out the pause after a failure. Cancel-safe.
+    async fn client(&mut self) -> Result<Client, LinkFault> {
+        if let Some(retry_at) = self.retry_at {
+            sleep_until(retry_at).await;
+        }
+        if self.client.is_none() {
+            self.client = Some(dial(&self.config).await.map_err(LinkFault::Passing)?);
+        }
+        self.client.clone().ok_or_else(|| LinkFault::Passing("no connection".to_owned()))
+    }
+
+    /// What a status means: ask for less, try again, or give up.
+    pub(crate) fn classify(&self, status: &Status) -> LinkFault {
+        let code = status.code();
+        let mut words = format!("{code:?}");
+        if !status.message().is_empty() {
+            words = format!("{words}: {}", status.message());
+        }
+        match code {
+            Code::ResourceExhausted | Code::OutOfRange => LinkFault::TooLarge(words),
+            Code::Unimplemented => {
+                let problem = "what answers there is no colony (it does not serve coral.reef.v1.ColonyFederation)";
+                LinkFault::Permanent(self.config.error(problem))
+            }
+            _ => {
+                if let Some(cause) = std::error::Error::source(status) {
+                    let cause = with_causes(cause);
+                    if !words.contains(&cause) {
+                        words = format!("{words}: {cause}");
+                    }
+                }
+                LinkFault::Passing(words)
+            }
+        }
+    }
+
+    fn too_slow(&self) -> LinkFault {
+        LinkFault::Passing(format!("no answer within {} s", self.config.request_timeout.as_secs_f64()))
+    }
+
+    /// Who answers: it must be the configured colony.
+    pub(crate) fn check_identity(&self, answer: &GetSummaryResponse) -> Result<Identity, LinkFault> {
+        if answer.colony_id.is_empty() {
+            return Err(LinkFault::Nameless);
+        }
+        if answer.colony_id != self.config.colony_id {
+            let problem = format!(
+                "colony {} answers there; correct the endpoint or the colony_id in the config",
+                answer.colony_id
+            );
+            return Err(LinkFault::Permanent(self.config.error(&problem)));
+        }
+        let (application, environment) = identity_from_id(&answer.colony_id);
+        let or = |stated: &str, from_id: String| if stated.is_empty() { from_id } else { stated.to_owned() };
+        Ok(Identity {
+            colony_id: answer.colony_id.clone(),
+            application_name: or(&answer.application_name, application),
+            environment: or(&answer.environment, environment),
+        })
+    }
+
+    /// Notes a failure: the next attempt waits. Returns the state of the colony once per outage, at its start.
+    pub(crate) fn failed(&mut self, words: &str) -> Option<ColonyStatus> {
+        self.client = None;
+        self.retry_at = Some(Instant::now() + self.backoff.next_pause());
+        if self.lost_at.is_some() {
+            return None;
+        }
+        self.lost_at = Some(Instant::now());
+        let error = format!("{}: {words}", self.config.address());
+        tracing::warn!(source = %self.source, colony_id = %self.config.colony_id, %error, "colony lost; trying again");
+        self.status.health = "unreachable".to_owned();
+        self.status.last_error = error;
+        Some(self.status.clone())
+    }
+
+    /// Notes an answer: what the colony says of itself is its state now. The fault is one in its health counts.
+    pub(crate) fn answered(
+        &mut self,
+        identity: &Identity,
+        answer: &GetSummaryResponse,
+        complete_to: Option<TimeMs>,
+    ) -> (ColonyStatus, Option<Fault>) {
+        self.retry_at = None;
+        if let Some(lost_at) = self.lost_at.take() {
+            let outage_s = lost_at.elapsed().as_secs();
+            tracing::info!(source = %self.source, colony_id = %self.config.colony_id, outage_s, "colony is back");
+        }
+        let (mut status, fault) = health_from_wire(identity, &answer.health.clone().unwrap_or_default());
+        status.last_success_at = Some(TimeMs::now());
+        status.complete_to = complete_to.or(self.status.complete_to);
+        self.status = status.clone();
+        (status, fault)
+    }
+
+    /// Notes that the line works as it should: pauses are short again.
+    pub(crate) fn works(&mut self) {
+        self.backoff.reset();
+    }
+
+    /// A reject of this colony.
+    pub(crate) fn reject(&self, place: String, fault: Fault, raw: &str) -> Reject {
+        Reject {
+            source: self.source.clone(),
+            place,
+            colony_id: Some(self.config.colony_id.clone()),
+            reason: fault.0,
+            detail: fault.1,
+            raw: raw.chars().take(RAW_CHARS_MAX).collect(),
+            rejected_at: TimeMs::now(),
+        }
+    }
+
+    /// The reject of an answer without a colony id; it has the same place every time, so it is counted once.
+    pub(crate) fn reject_nameless(&self) -> Reject {
+        let place = format!("GetSummary {}", self.config.address());
+        let fault = (RejectReason::MissingField, "the answer has no colony_id; it was refused whole".to_owned());
+        let mut reject = self.reject(place, fault, "");
+        reject.colony_id = None;
+        reject
+    }
+}

@@ -1,0 +1,31 @@
+//! A colony as a live source: summaries pulled on an interval, events streamed as they happen.
+//!
+//! | file | owns |
+//! |---|---|
+//! | `config` | how a colony is reached and asked |
+//! | `dial`, `backoff`, `link` | the line to it: connection, pauses, identity, outages, its state |
+//! | `slices` | which range of time is asked for next |
+//! | `remembered` | which rows were delivered already |
+//! | `summaries` | the source of metrics, health, topology (and events) by GetSummary |
+//! | `events` | the source of events by StreamEvents |
+
+mod backoff;
+mod config;
+mod dial;
+mod events;
+mod link;
+mod remembered;
+mod slices;
+mod summaries;
+#[cfg(test)]
+mod test_server;
+#[cfg(test)]
+mod tests;
+
+pub use backoff::BackoffConfig;
+pub use config::ColonySourceConfig;
+pub use events::ColonyEvents;
+pub use summaries::ColonySummaries;
+
+/// The most rows of one kind in a batch.
+pub const BATCH_ROWS_MAX: usize = 4_096;

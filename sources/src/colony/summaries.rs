@@ -1,0 +1,312 @@
+//! Summaries of one colony: metrics, events, health and topology, asked for on an interval.
+//!
+//! Three things are asked for, the first that is due first:
+//! 1. **the tail**: from the committed position, less the longest bucket and the overlap, up to now, every
+//!    `summary_interval`. Buckets still open are thus sent again until they are closed; after an outage the same pass
+//!    fills the gap; without a position it starts at the oldest row a colony can hold (or `initial_lookback` back);
+//! 2. **a second look** at the range already pulled, for rows that came later with old timestamps (an import). It
+//!    starts `recheck_interval` after the process did, and then takes at most one fiftieth of the time. It reaches as
+//!    far back as this process remembers what it delivered; after a restart it looks at everything once.
+//!
+//! Both go in slices that adapt to what fits a message ([`Pass`]). Rows already delivered by this process are left out
+//! (an open bucket that grew is a new row). The position moves with the last batch of a slice of the tail, so a slice
+//! that was cut short is asked for again.
+
+use super::BATCH_ROWS_MAX;
+use super::config::ColonySourceConfig;
+use super::link::{Link, LinkFault};
+use super::remembered::{REMEMBERED_ROWS_MAX, Remembered};
+use super::slices::Pass;
+use crate::{Batch, Source, SourceError};
+use async_trait::async_trait;
+use model::check::{Fault, TIMESTAMP_MIN};
+use model::event::Event;
+use model::metric::MetricPoint;
+use model::position::Positions;
+use model::reject::Reject;
+use model::rows::Rows;
+use model::time::{DAY_MS, MINUTE_MS, SECOND_MS, TimeMs};
+use proto::convert::{Identity, event_from_wire, metric_from_wire, time_from_wire, topology_from_wire};
+use proto::reef::v1::GetSummaryResponse;
+use serde::{Deserialize, Serialize};
+use std::collections::VecDeque;
+use tokio::time::{Instant, sleep_until};
+
+/// A second look takes at most one part in this many of the time.
+const RECHECK_REST_FACTOR: u32 = 50;
+/// How long buckets are taken to be until the colony has shown some.
+const INTERVAL_MS_DEFAULT: i64 = 5 * MINUTE_MS;
+
+/// Where the tail stands. The stored form is JSON.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Tail {
+    /// Everything before this time has been received.
+    complete_to: TimeMs,
+    /// The longest bucket seen: how long a bucket may stay open.
+    interval_ms: i64,
+}
+
+/// Which pass a slice belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Purpose {
+    Tail,
+    Recheck,
+}
+
+/// Pulls one colony's summaries.
+pub struct ColonySummaries {
+    name: String,
+    link: Link,
+    start: TimeMs,
+    tail: Tail,
+    tail_pass: Option<Pass>,
+    recheck_pass: Option<Pass>,
+    recheck_started: Instant,
+    next_tail_at: Instant,
+    next_recheck_at: Instant,
+    remembered: Remembered,
+    ready: VecDeque<Batch>,
+}
+
+impl ColonySummaries {
+    pub(crate) fn new(config: ColonySourceConfig, positions: &Positions) -> ColonySummaries {
+        let name = format!("colony-summaries:{}", config.colony_id);
+        let start = match config.initial_lookback_ms {
+            Some(lookback_ms) => TIMESTAMP_MIN.max(TimeMs::now() - lookback_ms),
+            None => TIMESTAMP_MIN,
+        };
+        let stored = positions.0.get(&config.colony_id).and_then(|text| serde_json::from_str(text).ok());
+        let tail = stored.unwrap_or(Tail { complete_to: start, interval_ms: INTERVAL_MS_DEFAULT });
+        let next_recheck_at = Instant::now() + config.recheck_interval;
+        ColonySummaries {
+            link: Link::new(config, &name),
+            name,
+            start,
+            tail,
+            tail_pass: None,
+            recheck_pass: None,
+            recheck_started: next_recheck_at,
+            next_tail_at: Instant::now(),
+            next_recheck_at,
+            remembered: Remembered::new(REMEMBERED_ROWS_MAX),
+            ready: VecDeque::new(),
+        }
+    }
+
+    /// Where the next pass of the tail starts: at the oldest bucket that may still change.
+    fn reopened(&self) -> TimeMs {
+        (self.tail.complete_to - self.tail.interval_ms - self.link.config.overlap_ms).max(self.start)
+    }
+
+    /// Waits until something is due, and says what to ask for. Cancel-safe.
+    async fn due(&mut self) -> (Purpose, Pass) {
+        loop {
+            let now = Instant::now();
+            if let Some(pass) = self.tail_pass {
+                return (Purpose::Tail, pass);
+            }
+            if now >= self.next_tail_at {
+                self.next_tail_at = now + self.link.config.summary_interval;
+                self.tail_pass = Some(Pass::new(self.reopened(), TimeMs::now()));
+                continue;
+            }
+            if let Some(pass) = self.recheck_pass {
+                return (Purpose::Recheck, pass);
+            }
+            if now >= self.next_recheck_at {
+                let from = self.start.max(self.remembered.forgotten_before());
+                self.recheck_started = now;
+                if from < self.reopened() {
+                    self.recheck_pass = Some(Pass::new(from, self.reopened()));
+                } else {
+                    self.end_recheck();
+                }
+                continue;
+            }
+            sleep_until(self.next_tail_at.min(self.next_recheck_at)).await;
+        }
+    }
+
+    fn end_recheck(&mut self) {
+        self.recheck_pass = None;
+        let rest = self.link.config.recheck_interval.max(self.recheck_started.elapsed() * RECHECK_REST_FACTOR);
+        self.next_recheck_at = Instant::now() + rest;
+    }
+
+    /// A slice did not come: a smaller one next, or the same one after a pause.
+    fn take_fault(&mut self, purpose: Purpose, fault: LinkFault) -> Result<(), SourceError> {
+        let (words, reject) = match fault {
+            LinkFault::Permanent(error) => return Err(error),
+            LinkFault::TooLarge(words) => {
+                let pass = match purpose {
+                    Purpose::Tail => &mut self.tail_pass,
+                    Purpose::Recheck => &mut self.recheck_pass,
+                };
+                if pass.as_mut().is_some_and(Pass::halve) {
+                    return Ok(());
+                }
+                (format!("one millisecond of rows is more than an answer may hold ({words})"), None)
+            }
+            LinkFault::Nameless => ("the answer has no colony_id".to_owned(), Some(self.link.reject_nameless())),
+            LinkFault::Passing(words) => (words, None),
+        };
+        if let Some(status) = self.link.failed(&words) {
+            let rows = Rows { colonies: vec![status], ..Rows::default() };
+            self.ready.push_back(Batch { rows, rejects: reject.into_iter().collect(), ..Batch::default() });
+        }
+        Ok(())
+    }
+
+    /// A slice came: decodes what is new in it into batches, and moves on.
+    fn take_answer(&mut self, purpose: Purpose, pass: Pass, answer: GetSummaryResponse) -> Result<(), SourceError> {
+        let identity = match self.link.check_identity(&answer) {
+            Ok(identity) => identity,
+            Err(fault) => return self.take_fault(purpose, fault),
+        };
+        self.link.works();
+        let (from, to) = pass.slice();
+        let mut pass = pass;
+        let is_over = pass.advance();
+        let mut slice = Slice { from, identity, rows: Rows::default(), rejects: Vec::new() };
+        slice.decode(&self.link, &mut self.remembered, &answer);
+        let longest = slice.rows.metrics.iter().filter_map(|row| row.interval_seconds).max().unwrap_or(0);
+        self.tail.interval_ms = self.tail.interval_ms.max(i64::from(longest) * SECOND_MS).min(DAY_MS);
+        if purpose == Purpose::Tail {
+            self.tail.complete_to = self.tail.complete_to.max(to);
+            let (status, fault) = self.link.answered(&slice.identity, &answer, Some(self.tail.complete_to));
+            slice.rejects.extend(fault.map(|fault| self.link.reject("GetSummary health".to_owned(), fault, "")));
+            if is_over {
+                slice.rows.colonies.push(status);
+                slice.take_topology(&self.link, answer);
+            }
+            self.tail_pass = (!is_over).then_some(pass);
+        } else if is_over {
+            self.end_recheck();
+        } else {
+            self.recheck_pass = Some(pass);
+        }
+        let mut batches = slice.into_batches();
+        if purpose == Purpose::Tail {
+            let partition = self.link.config.colony_id.clone();
+            let position = serde_json::json!(self.tail).to_string();
+            let last = batches.len() - 1;
+            batches[last].positions = Positions([(partition, position)].into());
+        }
+        self.ready.extend(batches.into_iter().filter(|batch| *batch != Batch::default()));
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Source for ColonySummaries {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn is_finite(&self) -> bool {
+        false
+    }
+
+    async fn next_batch(&mut self) -> Result<Option<Batch>, SourceError> {
+        loop {
+            if let Some(batch) = self.ready.pop_front() {
+                return Ok(Some(batch));
+            }
+            let (purpose, pass) = self.due().await;
+            let (from, to) = pass.slice();
+            match self.link.get_summary(from, to).await {
+                Ok(answer) => self.take_answer(purpose, pass, answer)?,
+                Err(fault) => self.take_fault(purpose, fault)?,
+            }
+        }
+    }
+}
+
+/// What is new in the answer about one slice of time.
+struct Slice {
+    from: TimeMs,
+    identity: Identity,
+    rows: Rows,
+    rejects: Vec<Reject>,
+}
+
+impl Slice {
+    fn decode(&mut self, link: &Link, remembered: &mut Remembered, answer: &GetSummaryResponse) {
+        let now = TimeMs::now();
+        let shown = |time: Option<&prost_types::Timestamp>| {
+            time.and_then(time_from_wire).map_or_else(|| "no time".to_owned(), |time| time.to_string())
+        };
+        for wire in &answer.metrics {
+            match metric_from_wire(&self.identity, wire.clone(), now) {
+                Ok(row) if remembered.is_new(row.timestamp, &row) => self.rows.metrics.push(row),
+                Ok(_) => {}
+                Err(fault) => {
+                    let time = shown(wire.timestamp.as_ref());
+                    let place = format!("GetSummary metric {} {} {time}", wire.service_id, wire.metric_name);
+                    self.refuse(link, remembered, place, fault, &format!("{wire:?}"));
+                }
+            }
+        }
+        for wire in &answer.events {
+            match event_from_wire(&self.identity, wire.clone(), now) {
+                Ok(row) if remembered.is_new(row.timestamp, &row) => self.rows.events.push(row),
+                Ok(_) => {}
+                Err(fault) => {
+                    let place = format!("GetSummary event {:?} {}", wire.event_id, shown(wire.timestamp.as_ref()));
+                    self.refuse(link, remembered, place, fault, &format!("{wire:?}"));
+                }
+            }
+        }
+    }
+
+    fn refuse(&mut self, link: &Link, remembered: &mut Remembered, place: String, fault: Fault, raw: &str) {
+        if remembered.is_new(self.from, &place) {
+            self.rejects.push(link.reject(place, fault, raw));
+        }
+    }
+
+    fn take_topology(&mut self, link: &Link, answer: GetSummaryResponse) {
+        let topology = answer.topology.unwrap_or_default();
+        let (nodes, edges, faults) = topology_from_wire(&self.identity.colony_id, topology, TimeMs::now());
+        self.rows.nodes = nodes;
+        self.rows.edges = edges;
+        let faults = faults.into_iter().enumerate();
+        self.rejects.extend(faults.map(|(n, fault)| link.reject(format!("GetSummary topology {n}"), fault, "")));
+    }
+
+    /// Cuts the rows into batches, oldest first: a batch must not make the rows of the next one late.
+    fn into_batches(self) -> Vec<Batch> {
+        let Rows { mut metrics, mut events, nodes, edges, colonies } = self.rows;
+        metrics.sort_by_key(|row| row.timestamp);
+        events.sort_by_key(|row| row.timestamp);
+        let mut metrics = cut(metrics);
+        let mut events: VecDeque<Vec<Event>> = cut(events);
+        let mut batches = Vec::new();
+        while !metrics.is_empty() || !events.is_empty() {
+            let metrics: Vec<MetricPoint> = metrics.pop_front().unwrap_or_default();
+            let rows = Rows { metrics, events: events.pop_front().unwrap_or_default(), ..Rows::default() };
+            batches.push(Batch { rows, ..Batch::default() });
+        }
+        let rest = Rows { nodes, edges, colonies, ..Rows::default() };
+        match batches.last_mut() {
+            Some(last) => {
+                last.rows.append(rest);
+                last.rejects = self.rejects;
+            }
+            None => batches.push(Batch { rows: rest, rejects: self.rejects, ..Batch::default() }),
+        }
+        batches
+    }
+}
+
+fn cut<T>(mut rows: Vec<T>) -> VecDeque<Vec<T>> {
+    let mut pieces = VecDeque::new();
+    while rows.len() > BATCH_ROWS_MAX {
+        let rest = rows.split_off(BATCH_ROWS_MAX);
+        pieces.push_back(std::mem::replace(&mut rows, rest));
+    }
+    if !rows.is_empty() {
+        pieces.push_back(rows);
+    }
+    pieces
+}

@@ -1,0 +1,102 @@
+//! One record as its format gives it: named cells of a few simple types, before any rule is applied.
+
+use model::check::Fault;
+use std::collections::BTreeMap;
+
+/// The columns of DESIGN 3.3.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Field {
+    ColonyId,
+    ApplicationName,
+    Environment,
+    ServiceId,
+    MetricName,
+    Timestamp,
+    P50,
+    P95,
+    P99,
+    Mean,
+    Max,
+    Count,
+    IntervalSeconds,
+    EventId,
+    EventType,
+    Severity,
+    Description,
+    Metadata,
+}
+
+impl Field {
+    /// Every column, in the order of the discriminants.
+    pub(crate) const ALL: [Field; 18] = [
+        Field::ColonyId,
+        Field::ApplicationName,
+        Field::Environment,
+        Field::ServiceId,
+        Field::MetricName,
+        Field::Timestamp,
+        Field::P50,
+        Field::P95,
+        Field::P99,
+        Field::Mean,
+        Field::Max,
+        Field::Count,
+        Field::IntervalSeconds,
+        Field::EventId,
+        Field::EventType,
+        Field::Severity,
+        Field::Description,
+        Field::Metadata,
+    ];
+
+    /// The statistics, of which a metric row needs at least one.
+    pub(crate) const STATISTICS: [Field; 5] = [Field::P50, Field::P95, Field::P99, Field::Mean, Field::Max];
+
+    /// The column's name.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Field::ColonyId => "colony_id",
+            Field::ApplicationName => "application_name",
+            Field::Environment => "environment",
+            Field::ServiceId => "service_id",
+            Field::MetricName => "metric_name",
+            Field::Timestamp => "timestamp",
+            Field::P50 => "p50",
+            Field::P95 => "p95",
+            Field::P99 => "p99",
+            Field::Mean => "mean",
+            Field::Max => "max",
+            Field::Count => "count",
+            Field::IntervalSeconds => "interval_seconds",
+            Field::EventId => "event_id",
+            Field::EventType => "event_type",
+            Field::Severity => "severity",
+            Field::Description => "description",
+            Field::Metadata => "metadata",
+        }
+    }
+}
+
+/// The value of one column of one record.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Cell<'a> {
+    /// Null, absent or (in CSV) empty.
+    Missing,
+    /// A whole number.
+    Int(i64),
+    /// A float, possibly not finite.
+    Float(f64),
+    /// Text.
+    Text(&'a str),
+    /// Something that no column may hold; the words say what it is.
+    Unusable(&'static str),
+}
+
+/// A record whose columns can be asked for.
+pub(crate) trait Record {
+    /// The value of a column; `Missing` when the record does not have it.
+    fn cell(&self, field: Field) -> Cell<'_>;
+
+    /// The metadata: strings as they are, other values as compact JSON, nulls left out.
+    fn metadata(&self) -> Result<BTreeMap<String, String>, Fault>;
+}
