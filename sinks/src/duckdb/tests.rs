@@ -12,7 +12,7 @@ use duckdb::Connection;
 use model::real::Real;
 use model::rows::Rows;
 use model::time::TimeMs;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -244,9 +244,12 @@ fn child(test: &str, path: &Path) -> Command {
 
 /// Reads the child's output up to the line that says it has committed; the rest stays readable, so that the child can
 /// go on writing.
-fn await_committed(child: &mut std::process::Child) -> impl BufRead {
+fn await_committed(child: &mut std::process::Child) -> BufReader<std::process::ChildStdout> {
     let mut output = BufReader::new(child.stdout.take().unwrap());
-    assert!(output.by_ref().lines().any(|line| line.unwrap().contains("committed")), "the child ended early");
+    assert!(
+        std::io::Read::by_ref(&mut output).lines().any(|line| line.unwrap().contains("committed")),
+        "the child ended early"
+    );
     output
 }
 
