@@ -185,6 +185,7 @@ fn a_finding_says_what_was_seen() {
     let mut chain = Chain::new(&params(), 1);
     chain.apply(events.iter().cloned().map(|event| (event, 1)).collect());
     let found = chain.evaluate(now);
+    assert_same(&found, &reference::events::findings(&events.iter().cloned().collect(), &params(), now));
     assert_eq!(found.len(), 1);
     let (correlation, evidence) = (&found[0].correlation, &found[0].evidence);
     assert_eq!(correlation.correlation_type, "error_propagation");
@@ -199,8 +200,8 @@ fn a_finding_says_what_was_seen() {
     assert_eq!(correlation.first_observed, first.source_timestamp);
     assert_eq!(
         correlation.pattern_description,
-        "deploy of web in app-a (production) is followed by alert of web in app-b (staging), 12m9s later in 23 of 23 \
-         cases (chance: 2 %)"
+        "deploy of web in app-a (production) is followed by alert of web in app-b (staging), 12m9s later in 31 of 31 \
+         cases (chance: 5 %)"
     );
     // an occurrence counts as soon as it is seen
     let occurrences = correlation.occurrence_count;
