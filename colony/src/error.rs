@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The id cannot be part of a file name.
-    #[error("{colony_id:?} is not a colony id: use letters, digits, '.', '_' and '-', at most 128, not starting with '.'")]
+    #[error(
+        "{colony_id:?} is not a colony id: use letters, digits, '.', '_' and '-', at most 128, not starting with '.'"
+    )]
     BadColonyId {
         /// As given.
         colony_id: String,

@@ -85,7 +85,8 @@ fn too_much() -> Status {
 fn range_of(start: Option<&Timestamp>, end: Option<&Timestamp>) -> Result<(Option<TimeMs>, Option<TimeMs>), Status> {
     let time = |field: &str, time: Option<&Timestamp>| {
         time.map(|time| {
-            time_from_wire(time).ok_or_else(|| Status::invalid_argument(format!("{field} is not a time that can be held")))
+            time_from_wire(time)
+                .ok_or_else(|| Status::invalid_argument(format!("{field} is not a time that can be held")))
         })
         .transpose()
     };
@@ -218,11 +219,8 @@ impl ColonyFederation for Federation {
                 }
             }
             let range = range_of(request.start_time.as_ref(), request.end_time.as_ref())?;
-            let rows = self
-                .store
-                .series(&request.service_id, &request.metric_name, range)
-                .await
-                .map_err(store_status)?;
+            let rows =
+                self.store.series(&request.service_id, &request.metric_name, range).await.map_err(store_status)?;
             let (interval, buckets) = at_resolution(rows, asked_seconds);
             let points = buckets.into_iter().filter_map(|(time, statistics)| point_to_wire(time, statistics)).collect();
             bounded(v1::GetMetricsResponse { points, resolution: interval.as_str().to_owned() })

@@ -20,11 +20,7 @@ pub(crate) struct Ingest {
 }
 
 fn rejected(index: usize, (reason, detail): Fault) -> v1::RejectedRow {
-    v1::RejectedRow {
-        index: i32::try_from(index).unwrap_or(i32::MAX),
-        reason: reason.as_str().to_owned(),
-        detail,
-    }
+    v1::RejectedRow { index: i32::try_from(index).unwrap_or(i32::MAX), reason: reason.as_str().to_owned(), detail }
 }
 
 /// Decodes every row; gives the good ones with their indexes, and the bad ones with their reasons.
@@ -50,8 +46,7 @@ impl IngestService for Ingest {
     ) -> Result<Response<v1::IngestMetricsResponse>, Status> {
         let call = async |request: v1::IngestMetricsRequest| {
             let now = TimeMs::now();
-            let (indexes, points, mut bad) =
-                decode(request.metrics, |row| metric_from_wire(&self.identity, row, now));
+            let (indexes, points, mut bad) = decode(request.metrics, |row| metric_from_wire(&self.identity, row, now));
             let refused = self.recorder.metrics(&points).await.map_err(store_status)?;
             let accepted = points.len() - refused.len();
             bad.extend(refused.into_iter().map(|(place, fault)| rejected(indexes[place], fault)));
@@ -87,10 +82,11 @@ impl IngestService for Ingest {
                 decode(request.services, |row| service_row(&self.identity.application_name, row, now));
             let (_, connections, bad_connections) = decode(request.connections, |row| connection_row(row, now));
             let offset = i32::try_from(services_in_all).unwrap_or(i32::MAX);
-            bad.extend(bad_connections.into_iter().map(|row| v1::RejectedRow {
-                index: row.index.saturating_add(offset),
-                ..row
-            }));
+            bad.extend(
+                bad_connections
+                    .into_iter()
+                    .map(|row| v1::RejectedRow { index: row.index.saturating_add(offset), ..row }),
+            );
             let accepted = (services.len() + connections.len()) as i64;
             self.recorder.store().record_topology(services, connections).await.map_err(store_status)?;
             Ok(v1::IngestTopologyResponse { accepted, rejected: bad })
@@ -104,7 +100,10 @@ fn named(field: &str, text: String) -> Result<String, Fault> {
         return Err((RejectReason::MissingField, format!("{field} is empty")));
     }
     if text.len() > NAME_BYTES_MAX {
-        return Err((RejectReason::Oversized, format!("{field} has {} bytes, the limit is {NAME_BYTES_MAX}", text.len())));
+        return Err((
+            RejectReason::Oversized,
+            format!("{field} has {} bytes, the limit is {NAME_BYTES_MAX}", text.len()),
+        ));
     }
     Ok(text)
 }

@@ -107,9 +107,8 @@ pub async fn serve(
             return Err(ColonyError::Network { colony_id: identity.colony_id, cause });
         }
     };
-    let address = listener
-        .address()
-        .map_err(|cause| ColonyError::Network { colony_id: identity.colony_id.clone(), cause })?;
+    let address =
+        listener.address().map_err(|cause| ColonyError::Network { colony_id: identity.colony_id.clone(), cause })?;
     if !address.ip().is_loopback() {
         tracing::warn!(%address, "plain listener on a network: anyone who reaches it can read and write this colony");
     }
@@ -201,20 +200,14 @@ async fn close_store(store: &Store, colony_id: &str) -> Result<(), ColonyError> 
 }
 
 async fn set_health(health: &HealthReporter, status: ServingStatus) {
-    let services =
-        ["", "coral.reef.v1.ColonyFederation", "coral.colony.v1.IngestService"];
+    let services = ["", "coral.reef.v1.ColonyFederation", "coral.colony.v1.IngestService"];
     for service in services {
         health.set_service_status(service, status).await;
     }
 }
 
 /// Deletes expired rows now and then, and keeps the health answer true, until the colony stops.
-async fn look_after(
-    store: Store,
-    retention: Retention,
-    health: HealthReporter,
-    mut stopping: watch::Receiver<bool>,
-) {
+async fn look_after(store: Store, retention: Retention, health: HealthReporter, mut stopping: watch::Receiver<bool>) {
     let mut ping = tokio::time::interval(PING_INTERVAL);
     let mut clean = tokio::time::interval(RETENTION_INTERVAL);
     loop {

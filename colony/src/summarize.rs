@@ -83,7 +83,14 @@ pub struct Statistics {
 impl Statistics {
     /// Those of a point.
     pub fn of(point: &MetricPoint) -> Statistics {
-        Statistics { count: point.count, mean: point.mean, p50: point.p50, p95: point.p95, p99: point.p99, max: point.max }
+        Statistics {
+            count: point.count,
+            mean: point.mean,
+            p50: point.p50,
+            p95: point.p95,
+            p99: point.p99,
+            max: point.max,
+        }
     }
 
     /// The bucket that the parts make up together. Parts are added in the order given.

@@ -26,8 +26,11 @@ impl Places {
         let home = non_empty("CORAL_HOME")
             .or_else(|| non_empty("HOME").map(|home| home.join(".coral")))
             .ok_or(ConfigError::NoHome)?;
-        let current = std::env::current_dir()
-            .map_err(|cause| ConfigError::Io { doing: "read", path: PathBuf::from("."), cause })?;
+        let current = std::env::current_dir().map_err(|cause| ConfigError::Io {
+            doing: "read",
+            path: PathBuf::from("."),
+            cause,
+        })?;
         Ok(Places { project: find_project(&current, &home), home, storage_path: non_empty("CORAL_STORAGE_PATH") })
     }
 
@@ -98,7 +101,11 @@ pub fn resolve(places: &Places, wanted: Option<&str>) -> Result<Resolved, Config
     let known = places.colony_ids()?;
     let colony_id = match wanted {
         Some(wanted) => matching(wanted, known)?,
-        None => match project.colony_id.clone().map_or_else(|| read_default_colony(&places.user_file()), |id| Ok(Some(id)))? {
+        None => match project
+            .colony_id
+            .clone()
+            .map_or_else(|| read_default_colony(&places.user_file()), |id| Ok(Some(id)))?
+        {
             Some(id) => id,
             None => only(known)?,
         },

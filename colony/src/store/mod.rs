@@ -162,9 +162,7 @@ impl Store {
         let answer = self.read("answer", |connection| connection.query_row("SELECT 1", [], |row| row.get::<_, i32>(0)));
         match tokio::time::timeout(deadline, answer).await {
             Ok(answer) => answer.map(|_| ()),
-            Err(_) => {
-                Err(StoreError::Slow { path: self.0.path.clone(), deadline_ms: deadline.as_millis() })
-            }
+            Err(_) => Err(StoreError::Slow { path: self.0.path.clone(), deadline_ms: deadline.as_millis() }),
         }
     }
 

@@ -55,7 +55,10 @@ pub(crate) type Range = (Option<TimeMs>, Option<TimeMs>);
 fn bounds(range: Range) -> (i64, i64) {
     const LIMIT_MS: i64 = 200_000_000_000_000;
     let (from, to) = range;
-    (from.map_or(-LIMIT_MS, |t| t.0.clamp(-LIMIT_MS, LIMIT_MS)), to.map_or(LIMIT_MS, |t| t.0.clamp(-LIMIT_MS, LIMIT_MS)))
+    (
+        from.map_or(-LIMIT_MS, |t| t.0.clamp(-LIMIT_MS, LIMIT_MS)),
+        to.map_or(LIMIT_MS, |t| t.0.clamp(-LIMIT_MS, LIMIT_MS)),
+    )
 }
 
 /// Everything a summary says, read from one state of the database.
@@ -104,7 +107,9 @@ impl Store {
     pub async fn recent_events(&self, service_id: Option<&str>, limit: usize) -> Result<Vec<EventRow>, StoreError> {
         let service_id = service_id.map(str::to_owned);
         self.read("read events", move |tx| {
-            let sql = format!("{EVENT_COLUMNS} WHERE service_id = coalesce(?, service_id) ORDER BY timestamp DESC, id DESC LIMIT ?");
+            let sql = format!(
+                "{EVENT_COLUMNS} WHERE service_id = coalesce(?, service_id) ORDER BY timestamp DESC, id DESC LIMIT ?"
+            );
             tx.prepare(&sql)?.query_map(params![service_id, limit as i64], event_row)?.collect()
         })
         .await
@@ -161,7 +166,8 @@ pub(super) fn newest_event_id(connection: &Connection) -> duckdb::Result<i64> {
 }
 
 const EVENT_COLUMNS: &str = "SELECT id, epoch_ms(timestamp), service_id, event_type, details FROM events";
-const METRIC_COLUMNS: &str = "SELECT epoch_ms(timestamp), service_id, metric_name, interval, p50, p95, p99, mean, max, count
+const METRIC_COLUMNS: &str =
+    "SELECT epoch_ms(timestamp), service_id, metric_name, interval, p50, p95, p99, mean, max, count
      FROM metric_summaries";
 /// Length in seconds of a row's interval; what is not known counts as coarsest.
 const INTERVAL_SECONDS: &str =
@@ -221,7 +227,8 @@ fn finest_metrics(tx: &Connection, range: Range) -> duckdb::Result<Vec<MetricRow
 
 fn events_between(tx: &Connection, range: Range) -> duckdb::Result<Vec<EventRow>> {
     let (from, to) = bounds(range);
-    let sql = format!("{EVENT_COLUMNS} WHERE timestamp >= epoch_ms(?) AND timestamp < epoch_ms(?) ORDER BY timestamp, id");
+    let sql =
+        format!("{EVENT_COLUMNS} WHERE timestamp >= epoch_ms(?) AND timestamp < epoch_ms(?) ORDER BY timestamp, id");
     tx.prepare(&sql)?.query_map(params![from, to], event_row)?.collect()
 }
 
@@ -271,8 +278,6 @@ fn health(tx: &Connection) -> duckdb::Result<Health> {
                 CASE WHEN count(*) > 0 THEN count(DISTINCT agent_id) END
          FROM services",
         [],
-        |row| {
-            Ok(Health { healthy: row.get(0)?, degraded: row.get(1)?, unhealthy: row.get(2)?, agents: row.get(3)? })
-        },
+        |row| Ok(Health { healthy: row.get(0)?, degraded: row.get(1)?, unhealthy: row.get(2)?, agents: row.get(3)? }),
     )
 }

@@ -94,10 +94,7 @@ impl Store {
             let limits = [
                 ("DELETE FROM metric_summaries WHERE timestamp < epoch_ms(?)", retention.metric_summaries_ms),
                 ("DELETE FROM events WHERE timestamp < epoch_ms(?)", retention.events_ms),
-                (
-                    "DELETE FROM insights WHERE status = 'resolved' AND resolved_at < epoch_ms(?)",
-                    retention.insights_ms,
-                ),
+                ("DELETE FROM insights WHERE status = 'resolved' AND resolved_at < epoch_ms(?)", retention.insights_ms),
             ];
             let mut deleted = 0;
             for (statement, kept_ms) in limits {
@@ -147,10 +144,7 @@ fn insert_events(tx: &Connection, events: &[Event]) -> duckdb::Result<(EventsWri
     let mut known = stored_ids(tx, events)?;
     let fresh: Vec<&Event> =
         events.iter().filter(|event| known.insert((event.timestamp, event.event_id.clone()))).collect();
-    let written = EventsWritten {
-        stored: fresh.len() as u64,
-        already_stored: (events.len() - fresh.len()) as u64,
-    };
+    let written = EventsWritten { stored: fresh.len() as u64, already_stored: (events.len() - fresh.len()) as u64 };
     if fresh.is_empty() {
         return Ok((written, None));
     }

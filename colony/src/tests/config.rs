@@ -98,7 +98,10 @@ fn faults_name_file_and_key() {
         ("colony_id: c1\napplication_name: [x]\n", "application_name: must be text"),
         ("colony_id: ../c1\napplication_name: x\n", "colony_id: \"../c1\" is not a colony id"),
         ("colony_id: c1\napplication_name: x\nstorage: here\n", "storage: must have keys"),
-        ("colony_id: c1\napplication_name: x\nstorage:\n  retention:\n    events: 90\n", "storage.retention.events: duration"),
+        (
+            "colony_id: c1\napplication_name: x\nstorage:\n  retention:\n    events: 90\n",
+            "storage.retention.events: duration",
+        ),
         ("just text", "must be a list"),
         ("a: [", "is not YAML"),
     ];

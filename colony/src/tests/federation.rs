@@ -50,7 +50,10 @@ async fn a_summary_is_the_range_and_no_more() {
     with_topology(&colony).await;
 
     let answer = colony.client.get_summary(range(2_000, 5_000)).await.unwrap().into_inner();
-    assert_eq!((answer.colony_id.as_str(), answer.application_name.as_str(), answer.environment.as_str()), ("c1", "my-shop", "production"));
+    assert_eq!(
+        (answer.colony_id.as_str(), answer.application_name.as_str(), answer.environment.as_str()),
+        ("c1", "my-shop", "production")
+    );
     let ids: Vec<&str> = answer.events.iter().map(|event| event.event_id.as_str()).collect();
     assert_eq!(ids, ["e2", "e3", "e4"]);
     assert!(answer.events.iter().all(|event| event.resume_token.is_empty()));
@@ -62,7 +65,9 @@ async fn a_summary_is_the_range_and_no_more() {
     assert_eq!(topology.unwrap().connections[0].request_count, 42);
 
     let answer = colony.client.get_summary(range(300_000, 900_000)).await.unwrap().into_inner();
-    let points: Vec<_> = answer.metrics.into_iter()
+    let points: Vec<_> = answer
+        .metrics
+        .into_iter()
         .map(|wire| metric_from_wire(&super::identity("c1"), wire, TimeMs::now()).unwrap())
         .collect();
     assert_eq!(points, [point("m", 300, 1, 5, 1.0), point("m", 300, 2, 5, 2.0)]);
@@ -77,7 +82,10 @@ async fn a_summary_has_the_finest_interval_of_each_series_and_open_buckets_again
     let dir = tempfile::tempdir().unwrap();
     let mut colony = Running::start(dir.path()).await;
     let recorder = colony.serving.recorder().clone();
-    recorder.metrics(&[point("both", 300, 0, 5, 1.0), point("both", 3_600, 0, 60, 1.0), point("hourly", 3_600, 0, 60, 2.0)]).await.unwrap();
+    recorder
+        .metrics(&[point("both", 300, 0, 5, 1.0), point("both", 3_600, 0, 60, 1.0), point("hourly", 3_600, 0, 60, 2.0)])
+        .await
+        .unwrap();
     let ask = v1::GetSummaryRequest::default;
     let answer = colony.client.get_summary(ask()).await.unwrap().into_inner();
     let found: Vec<_> = answer.metrics.iter().map(|m| (m.metric_name.as_str(), m.interval_seconds, m.count)).collect();
@@ -153,12 +161,12 @@ async fn health_and_reflection_answer() {
     use tonic_reflection::pb::v1::{ServerReflectionRequest, server_reflection_request, server_reflection_response};
     let dir = tempfile::tempdir().unwrap();
     let colony = Running::start(dir.path()).await;
-    let mut health = HealthClient::connect(colony.serving.endpoint()).await.unwrap();
+    let mut health = HealthClient::new(mesh::dial(&colony.serving.endpoint()).await.unwrap());
     for service in ["", "coral.reef.v1.ColonyFederation", "coral.colony.v1.IngestService"] {
         let request = tonic_health::pb::HealthCheckRequest { service: service.into() };
         assert_eq!(health.check(request).await.unwrap().into_inner().status(), ServingStatus::Serving);
     }
-    let mut reflection = ServerReflectionClient::connect(colony.serving.endpoint()).await.unwrap();
+    let mut reflection = ServerReflectionClient::new(mesh::dial(&colony.serving.endpoint()).await.unwrap());
     let request = ServerReflectionRequest {
         host: String::new(),
         message_request: Some(server_reflection_request::MessageRequest::ListServices(String::new())),

@@ -21,7 +21,13 @@ fn events(dir: &Path) -> PathBuf {
             T0 + n * 1_000
         )
     };
-    let lines = [line("c1", 1, "info"), line("c2", 1, "info"), "not json".to_owned(), line("c1", 2, "fatal"), line("c1", 3, "error")];
+    let lines = [
+        line("c1", 1, "info"),
+        line("c2", 1, "info"),
+        "not json".to_owned(),
+        line("c1", 2, "fatal"),
+        line("c1", 3, "error"),
+    ];
     write(dir, "events.ndjson", &lines.join("\n"))
 }
 

@@ -24,7 +24,10 @@ async fn good_rows_are_stored_and_bad_ones_come_back_with_the_reason() {
     ];
     let answer = agent.ingest_metrics(IngestMetricsRequest { metrics }).await.unwrap().into_inner();
     let rejected: Vec<_> = answer.rejected.iter().map(|row| (row.index, row.reason.as_str())).collect();
-    assert_eq!((answer.accepted, rejected), (2, vec![(0, "percentiles_out_of_order"), (2, "not_finite"), (3, "bad_value")]));
+    assert_eq!(
+        (answer.accepted, rejected),
+        (2, vec![(0, "percentiles_out_of_order"), (2, "not_finite"), (3, "bad_value")])
+    );
 
     let events = vec![
         event_to_wire(&event(1)),
@@ -38,8 +41,16 @@ async fn good_rows_are_stored_and_bad_ones_come_back_with_the_reason() {
         assert_eq!(rejected, [(1, "missing_field"), (2, "bad_value")], "turn {turn}");
         assert_eq!((answer.accepted, answer.already_stored), (2, already_stored), "turn {turn}");
     }
-    let kinds: Vec<String> =
-        colony.serving.recorder().store().recent_events(None, 10).await.unwrap().into_iter().map(|row| row.event_type).collect();
+    let kinds: Vec<String> = colony
+        .serving
+        .recorder()
+        .store()
+        .recent_events(None, 10)
+        .await
+        .unwrap()
+        .into_iter()
+        .map(|row| row.event_type)
+        .collect();
     assert_eq!(kinds, ["never_heard_of", "deploy"]);
     drop(agent);
     colony.stop().await;

@@ -58,8 +58,7 @@ async fn TestColonyStart_StorageDirectoryCreation() {
 #[tokio::test]
 async fn TestColonyStart_EnvironmentOverride() {
     let dir = tempfile::tempdir().unwrap();
-    let mut places =
-        Places { home: dir.path().join("home"), project: dir.path().join("project"), storage_path: None };
+    let mut places = Places { home: dir.path().join("home"), project: dir.path().join("project"), storage_path: None };
     let new = NewColony { application_name: "a".into(), environment: "dev".into(), ..NewColony::default() };
     let colony_id = init(&places, &new).unwrap().colony_id;
     places.storage_path = Some(dir.path().join("elsewhere"));

@@ -3,7 +3,9 @@
 use super::{T0, event, inspect, point};
 use crate::config::Retention;
 use crate::record::Recorder;
-use crate::store::{ConnectionRow, Insight, InsightKind, InsightStatus, MetricRow, Priority, ServiceRow, ServiceStatus};
+use crate::store::{
+    ConnectionRow, Insight, InsightKind, InsightStatus, MetricRow, Priority, ServiceRow, ServiceStatus,
+};
 use crate::summarize::{Interval, Statistics};
 use crate::{Store, StoreError};
 use model::real::Real;
@@ -145,7 +147,10 @@ async fn an_event_id_past_32_bits_and_rows_of_other_writers_are_fine() {
         .unwrap();
     let rows = store.recent_events(Some("s"), 10).await.unwrap();
     assert_eq!(rows.len(), 2);
-    assert_eq!((rows[1].details.event_id.as_str(), rows[1].details.description.as_str()), ("row-3000000000", "no JSON"));
+    assert_eq!(
+        (rows[1].details.event_id.as_str(), rows[1].details.description.as_str()),
+        ("row-3000000000", "no JSON")
+    );
 }
 
 fn row(count: u64, mean: f64) -> MetricRow {
@@ -267,7 +272,10 @@ async fn statements_in_names_stay_data() {
     (bad.description, bad.metadata) = (evil.into(), [(evil.to_owned(), evil.to_owned())].into());
     store.insert_events(vec![bad.clone()]).await.unwrap();
     store.insert_events(vec![bad]).await.unwrap();
-    store.upsert_metrics(vec![MetricRow { service_id: evil.into(), metric_name: evil.into(), ..row(1, 1.0) }]).await.unwrap();
+    store
+        .upsert_metrics(vec![MetricRow { service_id: evil.into(), metric_name: evil.into(), ..row(1, 1.0) }])
+        .await
+        .unwrap();
     let rows = store.recent_events(Some(evil), 10).await.unwrap();
     assert_eq!((rows.len(), rows[0].details.event_id.as_str()), (1, evil));
     assert_eq!(store.series(evil, evil, (None, None)).await.unwrap().len(), 1);
@@ -317,7 +325,8 @@ fn times_are_utc_in_any_zone() {
         .unwrap();
     assert!(status.success());
     let path = dir.join("c1.duckdb");
-    let times = "SELECT timestamp::VARCHAR FROM events UNION ALL SELECT timestamp::VARCHAR FROM metric_summaries ORDER BY 1";
+    let times =
+        "SELECT timestamp::VARCHAR FROM events UNION ALL SELECT timestamp::VARCHAR FROM metric_summaries ORDER BY 1";
     assert_eq!(inspect::<String>(&path, times), ["2023-08-31 00:00:00", "2023-08-31 00:00:01"]);
     std::fs::remove_dir_all(dir).unwrap();
 }
