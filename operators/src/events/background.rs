@@ -38,7 +38,7 @@ impl TargetRate {
     /// use coral_operators::events::{background::TargetRate, span::Span};
     /// use model::time::{DAY_MS, TimeMs};
     /// let span = Span { origin: TimeMs(0), instant: TimeMs(10 * DAY_MS) };
-    /// let daily: Vec<i64> = (0..10).map(|day| day * DAY_MS + 7_777_777).collect();
+    /// let daily: Vec<i64> = (0..10).map(|day| day * (DAY_MS + 7_777_777)).collect();
     /// let rate = TargetRate::learn(&daily, span, 240);
     /// // a day of the learnt rate holds about one onset
     /// assert!((rate.between(0, 1440) - 1.0).abs() < 1e-9);
