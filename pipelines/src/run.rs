@@ -160,7 +160,7 @@ impl Running {
             pace,
             pending: Pending::default(),
             tick_rows_max: config.engine.tick_rows_max,
-            tick_interval: Duration::from_millis(config.engine.tick_interval_ms),
+            tick_interval: Duration::from_millis(config.engine.tick_interval_ms.unsigned_abs()),
             ticks: 0,
             expected_colonies,
             answered_colonies: BTreeSet::new(),

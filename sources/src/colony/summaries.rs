@@ -107,7 +107,9 @@ impl ColonySummaries {
             }
             if now >= self.next_tail_at {
                 self.next_tail_at = now + self.link.config.summary_interval;
-                self.tail_pass = Some(Pass::new(self.reopened(), TimeMs::now()));
+                // a clock that was set back must not give an empty range
+                let end = TimeMs::now().max(self.reopened() + 1);
+                self.tail_pass = Some(Pass::new(self.reopened(), end));
                 continue;
             }
             if let Some(pass) = self.recheck_pass {
@@ -247,7 +249,8 @@ impl Slice {
                 }
             }
         }
-        for wire in &answer.events {
+        let events = if link.config.summaries_carry_events { answer.events.as_slice() } else { &[] };
+        for wire in events {
             match event_from_wire(&self.identity, wire.clone(), now) {
                 Ok(row) if remembered.is_new(row.timestamp, &row) => self.rows.events.push(row),
                 Ok(_) => {}
