@@ -10,6 +10,15 @@
 //! 5. `next_batch` is cancel-safe: dropping it loses nothing, because positions advance only with a returned batch.
 //! 6. A finite source returns `None` after its last batch, every time. It promises nothing about order, so none of its
 //!    rows is ever late. A live source's rows are judged by [`lateness::LatenessGate`].
+//!
+//! | module | owns |
+//! |---|---|
+//! | `files` | finite: parquet, CSV, NDJSON |
+//! | `colony` | live: summaries pulled from a colony, events streamed by it |
+//! | `lateness` | which rows of live sources are late |
+//! | `generator` | seeded fleets with planted relations, as values and as files |
+//! | `compliance` | the harness that every source passes |
+//! | `error` | faults that stop a run |
 
 use async_trait::async_trait;
 use model::position::Positions;
@@ -21,6 +30,7 @@ pub mod colony;
 pub mod compliance;
 pub mod error;
 pub mod files;
+pub mod generator;
 pub mod lateness;
 
 pub use error::SourceError;

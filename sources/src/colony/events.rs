@@ -58,20 +58,14 @@ impl ColonyEvents {
     /// A failure: the stream is opened again after a pause. What has been received stays to be delivered.
     fn take_fault(&mut self, fault: LinkFault) -> Result<(), SourceError> {
         self.stream = None;
-        let words = match fault {
+        let (words, reject) = match fault {
             LinkFault::Permanent(error) => return Err(error),
-            LinkFault::Nameless => {
-                let reject = self.link.reject_nameless();
-                self.pending.rejects.push(reject);
-                "the answer has no colony_id".to_owned()
-            }
-            LinkFault::Passing(words) | LinkFault::TooLarge(words) => words,
+            LinkFault::Nameless => ("the answer has no colony_id".to_owned(), Some(self.link.reject_nameless())),
+            LinkFault::Passing(words) | LinkFault::TooLarge(words) => (words, None),
         };
         if let Some(status) = self.link.failed(&words) {
+            self.pending.rejects.extend(reject);
             self.pend_status(status);
-        } else {
-            // counted when the outage began
-            self.pending.rejects.retain(|reject| reject.colony_id.is_some());
         }
         Ok(())
     }

@@ -1,0 +1,76 @@
+//! What was planted in a fleet, and what only looks like a pattern: the answers to check a run against.
+
+use serde::Serialize;
+
+/// The truth about a fleet.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Truth {
+    /// Seed the fleet was made from.
+    pub seed: u64,
+    /// First instant, RFC 3339.
+    pub start: String,
+    /// Length of the history.
+    pub days: u32,
+    /// Every colony.
+    pub colonies: Vec<String>,
+    /// Relations between event types; each should be found.
+    pub event_relations: Vec<EventRelation>,
+    /// Relations between metrics; each should be found.
+    pub metric_relations: Vec<MetricRelation>,
+    /// Pairs that look related and are not; none should be confirmed.
+    pub decoys: Vec<Decoy>,
+}
+
+/// One end of a relation.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct End {
+    /// Colony.
+    pub colony: String,
+    /// Service.
+    pub service: String,
+    /// Event type or metric name.
+    pub name: String,
+}
+
+/// A planted relation between two event types.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct EventRelation {
+    /// What comes first.
+    pub source: End,
+    /// What follows.
+    pub target: End,
+    /// Mean delay.
+    pub lag_minutes: f64,
+    /// Standard deviation of the delay.
+    pub lag_sd_minutes: f64,
+    /// Share of sources that are followed.
+    pub hit_probability: f64,
+    /// Sources in the history.
+    pub source_events: usize,
+    /// Of these, followed within the history.
+    pub occurrences: usize,
+}
+
+/// A planted relation between two metrics.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct MetricRelation {
+    /// What moves first.
+    pub source: End,
+    /// What follows.
+    pub target: End,
+    /// Delay, a whole number of buckets.
+    pub lag_minutes: i64,
+    /// Correlation at that lag in the long run, with its sign.
+    pub coefficient: f64,
+}
+
+/// A pair that must not be confirmed.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Decoy {
+    /// `same_schedule`, `working_hours` or `daily_cycle`.
+    pub kind: &'static str,
+    /// One end.
+    pub source: End,
+    /// The other end.
+    pub target: End,
+}
