@@ -81,7 +81,11 @@ impl TestColony {
         listener.set_nonblocking(true).unwrap();
         runtime.spawn(async move {
             let listener = tokio::net::TcpListener::from_std(listener).unwrap();
-            let _ = server.serve_with_incoming(TcpListenerStream::new(listener)).await;
+            let incoming = TcpListenerStream::new(listener).map(|connection| {
+                // otherwise every small answer waits 40 ms for an acknowledgement
+                connection.and_then(|stream| stream.set_nodelay(true).map(|()| stream))
+            });
+            let _ = server.serve_with_incoming(incoming).await;
         });
         *self.runtime.lock().unwrap() = Some(runtime);
     }
