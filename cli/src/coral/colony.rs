@@ -1,13 +1,68 @@
 //! `coral colony …`: the daemon of one colony.
+//!
+//! | file | owns |
+//! |---|---|
+//! | `init` | a new colony's identity |
+//! | `start` | the daemon |
+//! | `status` | what a colony holds and how it does |
+//! | `import` | files into a colony |
+//! | `failure` | what went wrong, as exit code and words |
+
+mod failure;
+mod import;
+mod init;
+mod start;
+mod status;
+#[cfg(test)]
+mod tests;
 
 use crate::exit::Failure;
 use crate::output::Output;
+use colony::config::{Places, Resolved, resolve};
+use proto::convert::Identity;
 
 /// Commands of a colony.
 #[derive(Debug, clap::Subcommand)]
-pub enum ColonyCommand {}
+pub enum ColonyCommand {
+    /// Write the identity of a new colony
+    Init(init::InitArgs),
+    /// Run the colony until SIGTERM
+    Start(start::StartArgs),
+    /// Show what the colony holds and how it does
+    Status(status::StatusArgs),
+    /// Load metric and event files
+    Import(import::ImportArgs),
+}
 
 /// Runs one of them.
-pub fn run(command: ColonyCommand, _output: &Output) -> Result<(), Failure> {
-    match command {}
+pub fn run(command: ColonyCommand, output: &Output) -> Result<(), Failure> {
+    let places = Places::of_process().map_err(|error| failure::config(&error))?;
+    match command {
+        ColonyCommand::Init(args) => init::run(args, &places, output),
+        ColonyCommand::Start(args) => start::run(&args, &places, output),
+        ColonyCommand::Status(args) => status::run(&args, &places, output),
+        ColonyCommand::Import(args) => import::run(&args, &places, output),
+    }
+}
+
+/// Which colony a command is about.
+#[derive(Clone, Debug, Default, clap::Args)]
+struct ColonyChoice {
+    /// Id of the colony, or the start of it [default: that of the project]
+    #[arg(long, value_name = "ID")]
+    colony_id: Option<String>,
+}
+
+impl ColonyChoice {
+    fn resolve(&self, places: &Places) -> Result<Resolved, Failure> {
+        resolve(places, self.colony_id.as_deref()).map_err(|error| failure::config(&error))
+    }
+}
+
+fn identity_of(resolved: &Resolved) -> Identity {
+    Identity {
+        colony_id: resolved.colony.colony_id.clone(),
+        application_name: resolved.colony.application_name.clone(),
+        environment: resolved.colony.environment.clone(),
+    }
 }

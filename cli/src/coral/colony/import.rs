@@ -1,0 +1,99 @@
+//! `coral colony import`: files into a colony.
+
+use super::{ColonyChoice, failure, identity_of};
+use crate::entry::runtime;
+use crate::exit::Failure;
+use crate::output::{Output, Style};
+use colony::Store;
+use colony::config::{Places, Resolved};
+use colony::import::{FileReport, ImportError, Target, import};
+use colony::record::Recorder;
+use proto::convert::Identity;
+use serde_json::{Value, json};
+use std::path::PathBuf;
+
+/// Arguments of `import`.
+#[derive(Debug, clap::Args)]
+#[command(before_help = "Example:  coral colony import metrics.parquet events.ndjson")]
+pub struct ImportArgs {
+    /// Files of metrics or events: .parquet, .csv or .ndjson
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+    #[command(flatten)]
+    colony: ColonyChoice,
+    /// Where the colony runs; without it the colony must be stopped
+    #[arg(long, value_name = "URL")]
+    endpoint: Option<String>,
+}
+
+/// Loads the files and says what became of their rows.
+pub fn run(args: &ImportArgs, places: &Places, output: &Output) -> Result<(), Failure> {
+    let resolved = args.colony.resolve(places)?;
+    let identity = identity_of(&resolved);
+    let reports = runtime()?.block_on(load(args, &resolved, &identity, output)).map_err(|e| failure::import(&e))?;
+    let value = json!({
+        "colony_id": identity.colony_id,
+        "files": reports.iter().map(as_json).collect::<Vec<_>>(),
+    });
+    output.result(&value, |style| reports.iter().map(|report| as_lines(report, style)).collect::<Vec<_>>().join("\n"))
+}
+
+async fn load(
+    args: &ImportArgs,
+    resolved: &Resolved,
+    identity: &Identity,
+    output: &Output,
+) -> Result<Vec<FileReport>, ImportError> {
+    let (mut target, store) = match &args.endpoint {
+        Some(endpoint) => (Target::running(endpoint, identity).await?, None),
+        None => {
+            let store = Store::open(&resolved.storage_path, &identity.colony_id).map_err(ImportError::Store)?;
+            (Target::Stopped(Box::new(Recorder::new(store.clone()))), Some(store))
+        }
+    };
+    let mut told_percent = 0;
+    let result = import(&args.files, identity, &mut target, |progress| {
+        let percent = progress.bytes_done * 100 / progress.bytes_in_all.max(1);
+        if percent < told_percent {
+            told_percent = 0;
+        }
+        if percent >= told_percent + 10 && percent < 100 {
+            told_percent = percent;
+            output.message(&format!("{}: {percent} %, {} rows", progress.path.display(), progress.accepted));
+        }
+    })
+    .await;
+    if let Some(store) = store {
+        store.close().map_err(ImportError::Store)?;
+    }
+    result
+}
+
+fn as_json(report: &FileReport) -> Value {
+    json!({
+        "path": report.path.display().to_string(),
+        "accepted": report.accepted,
+        "already_stored": report.already_stored,
+        "of_other_colonies": report.passed_over,
+        "rejects": report.rejects.iter().map(|(reason, rows)| (reason.as_str().to_owned(), json!(rows))).collect::<serde_json::Map<_, _>>(),
+        "first_rejects": report.first_rejects,
+    })
+}
+
+fn as_lines(report: &FileReport, style: Style) -> String {
+    let mut lines = vec![format!(
+        "{}: {} rows stored ({} of them before), {} of other colonies",
+        report.path.display(),
+        report.accepted,
+        report.already_stored,
+        report.passed_over
+    )];
+    let refused: u64 = report.rejects.values().sum();
+    if refused > 0 {
+        let reasons: Vec<String> =
+            report.rejects.iter().map(|(reason, rows)| format!("{} {rows}", reason.as_str())).collect();
+        lines.push(format!("  {} {refused} rows: {}", style.yellow("refused"), reasons.join(", ")));
+        lines.extend(report.first_rejects.iter().map(|text| format!("    {text}")));
+    }
+    lines.join("\n")
+}
