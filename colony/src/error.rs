@@ -1,6 +1,19 @@
 //! What can go wrong in a colony, where, and what to do about it.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
+
+/// What DuckDB said. The number behind its words (it has no meaning to anyone) is left out of the chain of causes.
+#[derive(Debug)]
+pub struct DuckDbError(pub(crate) duckdb::Error);
+
+impl fmt::Display for DuckDbError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl std::error::Error for DuckDbError {}
 
 /// A fault of a colony's database.
 #[derive(Debug, thiserror::Error)]
@@ -29,7 +42,7 @@ pub enum StoreError {
         path: PathBuf,
         /// The cause.
         #[source]
-        cause: duckdb::Error,
+        cause: DuckDbError,
     },
     /// The file could not be opened as a database.
     #[error("cannot open the database {path}: if it is damaged, move it away and start again, a new one is created", path = path.display())]
@@ -38,7 +51,7 @@ pub enum StoreError {
         path: PathBuf,
         /// The cause.
         #[source]
-        cause: duckdb::Error,
+        cause: DuckDbError,
     },
     /// A statement failed.
     #[error("cannot {doing} in {path}", path = path.display())]
@@ -49,7 +62,7 @@ pub enum StoreError {
         path: PathBuf,
         /// The cause.
         #[source]
-        cause: duckdb::Error,
+        cause: DuckDbError,
     },
     /// The store has been closed, or the work on it died.
     #[error("the database {path} is closed", path = path.display())]
@@ -71,6 +84,7 @@ impl StoreError {
     /// Sorts a failure to open: locked by another process, or not a database.
     pub(crate) fn opening(path: &Path, cause: duckdb::Error) -> StoreError {
         let path = path.to_owned();
+        let cause = DuckDbError(cause);
         if cause.to_string().contains("lock on file") {
             return StoreError::Locked { path, cause };
         }

@@ -27,7 +27,7 @@ pub use rows::{ConnectionRow, EventDetails, EventRow, MetricRow, ServiceRow};
 pub use schema::TABLES;
 pub use write::{EventsWritten, ServiceStatus};
 
-use crate::error::StoreError;
+use crate::error::{DuckDbError, StoreError};
 use duckdb::{AccessMode, Config, Connection};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -259,7 +259,7 @@ impl Store {
     }
 
     fn failed(&self, doing: &'static str, cause: duckdb::Error) -> StoreError {
-        StoreError::Statement { doing, path: self.0.path.clone(), cause }
+        StoreError::Statement { doing, path: self.0.path.clone(), cause: DuckDbError(cause) }
     }
 
     /// Tells those who wait for events that there are some up to `id`.
