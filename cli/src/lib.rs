@@ -21,3 +21,6 @@ pub mod pipeline;
 pub mod screen;
 pub mod signals;
 pub mod text;
+
+#[cfg(test)]
+mod tests;

@@ -1,10 +1,17 @@
 //! The command line of `coral-pipeline`: which commands there are.
 
+mod check_colony;
+mod check_store;
+mod checklist;
+pub mod demo;
 mod display;
 mod help_config;
-mod load;
+pub mod load;
 mod meter;
+pub mod migrate;
 mod render;
+pub mod run;
+pub mod validate;
 
 use crate::entry::Program;
 use crate::exit::Failure;
@@ -30,6 +37,14 @@ pub struct CoralPipeline {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Run a reef: read its sources, find patterns, store everything
+    Run(run::RunArgs),
+    /// Check a configuration and what it names, without running
+    Validate(validate::ValidateArgs),
+    /// Bring a store's tables to this version
+    Migrate(migrate::MigrateArgs),
+    /// See it work: a small live fleet, a reef over it, and what it finds
+    Demo(demo::DemoArgs),
     /// Explain a topic
     Help(Topic),
 }
@@ -43,6 +58,10 @@ impl Program for CoralPipeline {
 
     fn run(self, output: &Output) -> Result<(), Failure> {
         match self.command {
+            Command::Run(args) => run::run(&args, output),
+            Command::Validate(args) => validate::run(&args, output),
+            Command::Migrate(args) => migrate::run(&args, output),
+            Command::Demo(args) => demo::run(&args, output),
             Command::Help(topic) if topic.word() == "config" => help_config::print(output),
             Command::Help(topic) => help::run::<CoralPipeline>(&topic, output),
         }

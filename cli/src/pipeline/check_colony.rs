@@ -1,0 +1,56 @@
+//! Whether the colonies of a reef answer, and are who the configuration says.
+
+use super::checklist::{Check, Outcome};
+use super::validate::with_causes;
+use pipelines::config::{ColonyConfig, ReefConfig};
+use proto::reef::v1::GetSummaryRequest;
+use proto::reef::v1::colony_federation_client::ColonyFederationClient;
+use std::time::Duration;
+use tokio::runtime::Runtime;
+
+/// A colony that has not answered by then counts as unreachable.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Asks every colony, all at the same time.
+pub fn check_all(config: &ReefConfig, runtime: &Runtime) -> Vec<Check> {
+    runtime.block_on(async {
+        let asked: Vec<_> = config.colonies.iter().cloned().map(|colony| tokio::spawn(check(colony))).collect();
+        let mut checks = Vec::with_capacity(asked.len());
+        for answer in asked {
+            checks.extend(answer.await);
+        }
+        checks
+    })
+}
+
+async fn check(colony: ColonyConfig) -> Check {
+    let name = format!("colony {}", colony.colony_id);
+    let Some(endpoint) = &colony.endpoint else {
+        return Check::new(name, Outcome::Skipped, "only reachable through its mesh");
+    };
+    let answer = tokio::time::timeout(ANSWER_TIMEOUT, ask(endpoint)).await;
+    match answer {
+        Ok(Ok(id)) if id == colony.colony_id => Check::new(name, Outcome::Ok, format!("answers at {endpoint}")),
+        Ok(Ok(id)) => Check::new(
+            name,
+            Outcome::Failed,
+            format!("colony {id:?} answers at {endpoint}; correct colony_id or endpoint"),
+        ),
+        Ok(Err(problem)) => Check::new(name, Outcome::Failed, problem),
+        Err(_) => {
+            let note = format!("{endpoint} did not answer within {} s", ANSWER_TIMEOUT.as_secs());
+            Check::new(name, Outcome::Failed, note)
+        }
+    }
+}
+
+/// The id of the colony at `endpoint`. The range asked for is empty, so the answer is small.
+async fn ask(endpoint: &str) -> Result<String, String> {
+    let channel = mesh::dial(endpoint).await.map_err(|error| with_causes(&error))?;
+    let long_ago = prost_types::Timestamp { seconds: 0, nanos: 0 };
+    let request = GetSummaryRequest { start_time: Some(long_ago), end_time: Some(long_ago) };
+    match ColonyFederationClient::new(channel).get_summary(request).await {
+        Ok(answer) => Ok(answer.into_inner().colony_id),
+        Err(status) => Err(format!("{endpoint} answers, but refuses GetSummary: {}", status.message())),
+    }
+}

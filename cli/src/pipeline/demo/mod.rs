@@ -1,0 +1,195 @@
+//! `coral-pipeline demo`: a small live fleet with planted relations, a reef over it, and what the reef found of them.
+//!
+//! Everything is real: colonies are daemons on gRPC ports with a DuckDB file each, the reef is the one that
+//! `coral-pipeline run` runs. Only the rows are made up. The history is in the colonies before the reef starts; the last
+//! two days of events arrive while it runs.
+
+mod fleet;
+mod planted;
+
+use super::run::{CANDIDATES_SHOWN_MAX, run_failure};
+use super::{display, render};
+use crate::entry::runtime;
+use crate::exit::{Exit, Failure};
+use crate::output::Output;
+use crate::signals::watch_shutdown;
+use crate::text::count;
+use fleet::Colonies;
+use model::colony::identity_from_id;
+use model::time::{DAY_MS, TimeMs};
+use pipelines::config::{self, ReefConfig};
+use pipelines::progress::Progress;
+use pipelines::run::RunOptions;
+use pipelines::store;
+use proto::convert::Identity;
+use reef::Report;
+use serde_json::json;
+use sources::generator::{Fleet, FleetConfig};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// Days of events that arrive while the reef runs.
+const LIVE_DAYS: i64 = 2;
+/// Events that arrive at once while the reef runs.
+const LIVE_EVENTS: usize = 5;
+/// Between two arrivals.
+const LIVE_PAUSE: Duration = Duration::from_millis(100);
+/// The longest wait for rows that the colonies hold and the reef has not taken in.
+const CATCH_UP: Duration = Duration::from_secs(300);
+
+/// Arguments of `demo`.
+#[derive(Debug, clap::Args)]
+#[command(
+    before_help = "Example:  coral-pipeline demo",
+    after_help = "Starts a fleet of colonies on free ports of this machine, plays generated history into them, runs a reef\n\
+                  over them and compares what it found with what was planted. The stores stay in the folder."
+)]
+pub struct DemoArgs {
+    /// Folder for the stores; what an earlier demo left there is replaced
+    #[arg(long, default_value = ".coral/demo")]
+    pub out: PathBuf,
+    /// The same seed gives the same rows
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// How many colonies: staging and production of one application after the other
+    #[arg(long, default_value_t = 6)]
+    pub colonies: usize,
+    /// Length of the history in days
+    #[arg(long, default_value_t = 30)]
+    pub days: u32,
+}
+
+/// Runs the demo.
+pub fn run(args: &DemoArgs, output: &Output) -> Result<(), Failure> {
+    runtime()?.block_on(async {
+        let stopped = watch_shutdown(|| ())?;
+        let fleet = generate(args)?;
+        let folder = Folder::fresh(&args.out)?;
+        let identities = fleet.truth.colonies.iter().map(|id| identity(id)).collect();
+        let mut colonies = Colonies::start(identities, &folder.colonies).await?;
+        output.message(&format!(
+            "{} colonies started; filling them with {} days: {} events, {} metric rows",
+            fleet.truth.colonies.len(),
+            args.days,
+            count(fleet.events.len() as u64),
+            count(fleet.metric_rows()),
+        ));
+        let live_from = fleet.events.last().map_or(TimeMs(0), |last| last.timestamp - LIVE_DAYS * DAY_MS);
+        let (history, live) = fleet.events.split_at(fleet.events.partition_point(|event| event.timestamp < live_from));
+        colonies.send_events(history).await?;
+        colonies.send_metrics(fleet.metrics()).await?;
+        let config = folder.write_config(&colonies)?;
+        output.message("the reef starts; the last two days of events arrive while it runs");
+        let summary = watch_reef(&config, &mut colonies, live, &fleet, stopped, output).await?;
+        colonies.stop().await?;
+
+        let failed = |error: sinks::SinkError| Failure::from_error(Exit::Failed, "store_failed", &error);
+        let mut store = store::open(&config).await.map_err(failed)?;
+        let every = Report::read(store.as_mut(), store::describe(&config), usize::MAX).await.map_err(failed)?;
+        let score = planted::score(&fleet.truth, &every);
+        let report = Report::read(store.as_mut(), store::describe(&config), CANDIDATES_SHOWN_MAX).await.map_err(failed)?;
+        output.result(&json!({ "summary": summary, "report": report, "score": score }), |style| {
+            format!("{}\n\n{}\n{}", render::summary_page(&summary, style), report.to_text(), score.to_text())
+        })
+    })
+}
+
+/// A fleet whose history ended last midnight.
+fn generate(args: &DemoArgs) -> Result<Fleet, Failure> {
+    let start = TimeMs::now().floor_to(DAY_MS) - i64::from(args.days) * DAY_MS;
+    let config = FleetConfig {
+        seed: args.seed,
+        colonies: args.colonies,
+        days: args.days,
+        start,
+        ..FleetConfig::default()
+    };
+    Fleet::generate(&config).map_err(|problem| Failure::new(Exit::Usage, "fleet_invalid", problem))
+}
+
+fn identity(colony_id: &str) -> Identity {
+    let (application_name, environment) = identity_from_id(colony_id);
+    Identity { colony_id: colony_id.to_owned(), application_name, environment }
+}
+
+/// Runs the reef while live events arrive, and stops it once it has everything.
+async fn watch_reef(
+    config: &ReefConfig,
+    colonies: &mut Colonies,
+    live: &[model::event::Event],
+    fleet: &Fleet,
+    mut stopped: watch::Receiver<bool>,
+    output: &Output,
+) -> Result<pipelines::progress::RunSummary, Failure> {
+    let (stop, shutdown) = watch::channel(false);
+    let (progress, mut snapshots) = watch::channel(Progress::default());
+    let display = tokio::spawn(display::show(snapshots.clone(), output.clone()));
+    let reef = pipelines::run::run(config, RunOptions { progress, shutdown });
+    let (events, metrics) = (fleet.events.len() as u64, fleet.metric_rows());
+    let feed = async {
+        for arriving in live.chunks(LIVE_EVENTS) {
+            colonies.send_events(arriving).await?;
+            tokio::time::sleep(LIVE_PAUSE).await;
+        }
+        let has_all = |progress: &Progress| progress.events >= events && progress.metrics >= metrics;
+        // an error means that the reef has ended by itself
+        let _ = tokio::time::timeout(CATCH_UP, snapshots.wait_for(has_all)).await;
+        Ok::<(), Failure>(())
+    };
+    let feed_then_stop = async {
+        let fed = tokio::select! {
+            fed = feed => fed,
+            _ = stopped.wait_for(|stop| *stop) => Ok(()),
+        };
+        let _ = stop.send(true);
+        fed
+    };
+    let (summary, fed) = tokio::join!(reef, feed_then_stop);
+    let _ = display.await;
+    fed?;
+    summary.map_err(|error| run_failure(&error))
+}
+
+/// Where the demo keeps its files.
+struct Folder {
+    root: PathBuf,
+    colonies: PathBuf,
+}
+
+impl Folder {
+    /// The folder without what an earlier demo left in it.
+    fn fresh(root: &Path) -> Result<Folder, Failure> {
+        let failed = |error: std::io::Error| {
+            Failure::new(Exit::Failed, "folder_failed", format!("cannot prepare {}", root.display())).caused_by(Some(&error))
+        };
+        let colonies = root.join("colonies");
+        if colonies.exists() {
+            std::fs::remove_dir_all(&colonies).map_err(failed)?;
+        }
+        for name in ["reef.duckdb", "reef.duckdb.wal"] {
+            let file = root.join(name);
+            if file.exists() {
+                std::fs::remove_file(&file).map_err(failed)?;
+            }
+        }
+        std::fs::create_dir_all(&colonies).map_err(failed)?;
+        Ok(Folder { root: root.to_path_buf(), colonies })
+    }
+
+    /// Writes `reef.toml` and loads it, as `coral-pipeline run` would.
+    fn write_config(&self, colonies: &Colonies) -> Result<ReefConfig, Failure> {
+        let mut text = "# written by `coral-pipeline demo`; the colonies it names ran inside the demo\n\
+                        reef_id = \"demo-reef-d3m0d3\"\nname = \"demo\"\n"
+            .to_owned();
+        for (colony_id, endpoint) in colonies.endpoints() {
+            text += &format!("\n[[colonies]]\ncolony_id = \"{colony_id}\"\nendpoint = \"{endpoint}\"\n");
+        }
+        text += "\n[storage]\ntype = \"duckdb\"\npath = \"reef.duckdb\"\n\n[collection]\nsummary_interval = \"1s\"\n";
+        let path = self.root.join("reef.toml");
+        std::fs::write(&path, text).map_err(|error| {
+            Failure::new(Exit::Failed, "folder_failed", format!("cannot write {}", path.display())).caused_by(Some(&error))
+        })?;
+        config::load(&path).map_err(|errors| Failure::from_error(Exit::Failed, "config_invalid", &errors))
+    }
+}

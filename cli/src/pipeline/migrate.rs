@@ -1,0 +1,92 @@
+//! `coral-pipeline migrate`: brings a store's tables to this version; `run` does the same by itself.
+
+use super::load::load_runnable;
+use crate::entry::runtime;
+use crate::exit::{Exit, Failure};
+use crate::output::{Output, Style};
+use migrations::{DUCKDB, Migration, pending};
+use pipelines::config::StorageKind;
+use pipelines::store;
+use serde_json::json;
+use sinks::duckdb::stored_version;
+use std::path::{Path, PathBuf};
+
+/// Arguments of `migrate`.
+#[derive(Debug, clap::Args)]
+#[command(
+    before_help = "Example:  coral-pipeline migrate reef.toml --dry-run",
+    after_help = "`run` migrates by itself; this command does it at a time of your choosing."
+)]
+pub struct MigrateArgs {
+    /// The reef: a .toml or .yaml file
+    pub config: PathBuf,
+    /// Only say what would be done
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// Applies the missing steps, or lists them.
+pub fn run(args: &MigrateArgs, output: &Output) -> Result<(), Failure> {
+    let config = load_runnable(&args.config)?;
+    let StorageKind::DuckDb { path } = &config.storage.kind else {
+        return Err(Failure::new(Exit::Usage, "not_in_this_version", "only a DuckDB store can be migrated"));
+    };
+    let failed = |error: sinks::SinkError| Failure::from_error(Exit::Failed, "store_failed", &error);
+    runtime()?.block_on(async {
+        let before = stored_version(path).await.map_err(failed)?;
+        let steps = pending(DUCKDB, before.unwrap_or(0))
+            .map_err(|error| Failure::from_error(Exit::Failed, "store_too_new", &error))?;
+        if !args.dry_run && !steps.is_empty() {
+            drop(store::open(&config).await.map_err(failed)?);
+        }
+        let document = json!({
+            "store": path,
+            "version_before": before,
+            "steps": steps.iter().map(|step| json!({ "version": step.version, "name": step.name })).collect::<Vec<_>>(),
+            "applied": !args.dry_run,
+        });
+        output.result(&document, |style| page(path, before, steps, args.dry_run, style))
+    })
+}
+
+fn page(path: &Path, before: Option<u32>, steps: &[Migration], dry_run: bool, style: Style) -> String {
+    let shown = path.display();
+    let mut lines = vec![match before {
+        Some(version) => format!("{shown} has schema version {version}"),
+        None => format!("{shown} does not exist yet"),
+    }];
+    for step in steps {
+        let word = if dry_run { "would apply" } else { "applied" };
+        lines.push(format!("  {} {}: {}", style.green(word), step.version, step.name));
+    }
+    if steps.is_empty() {
+        lines.push("  nothing to do".to_owned());
+    }
+    lines.join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_dry_run_creates_nothing_and_a_second_run_has_nothing_to_do() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = folder.path().join("reef.yaml");
+        std::fs::write(&config, "reef_id: r\nsources: [{kind: files, events: [e.csv]}]\nstorage: {path: s.duckdb}\n")
+            .unwrap();
+        let migrate = |dry_run| {
+            let (output, captured) = Output::captured(true);
+            run(&MigrateArgs { config: config.clone(), dry_run }, &output).unwrap();
+            serde_json::from_str::<serde_json::Value>(&captured.stdout()).unwrap()
+        };
+        let all = DUCKDB.len();
+        let planned = migrate(true);
+        assert_eq!((&planned["version_before"], planned["steps"].as_array().unwrap().len()), (&json!(null), all));
+        assert!(!folder.path().join("s.duckdb").exists());
+        assert_eq!(migrate(false)["steps"].as_array().unwrap().len(), all);
+        let again = migrate(false);
+        assert_eq!((&again["version_before"], again["steps"].as_array().unwrap().len()), (&json!(all), 0));
+    }
+}

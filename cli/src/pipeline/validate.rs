@@ -1,0 +1,176 @@
+//! `coral-pipeline validate`: everything that can be known before a run, as a checklist.
+
+use super::checklist::{self, Check, Outcome};
+use super::load::load;
+use super::{check_colony, check_store};
+use crate::entry::runtime;
+use crate::exit::{Exit, Failure};
+use crate::output::Output;
+use crate::text::{bytes, counted};
+use model::position::Positions;
+use pipelines::config::{ReefConfig, SecretSource, SourceConfig, StorageKind};
+use serde_json::json;
+use sources::Source;
+use sources::files::FilesConfig;
+use std::path::PathBuf;
+
+/// Arguments of `validate`.
+#[derive(Debug, clap::Args)]
+#[command(
+    before_help = "Example:  coral-pipeline validate reef.toml",
+    after_help = "Shows every mistake at once, with its line and the nearest key. Exits 2 when a run would fail."
+)]
+pub struct ValidateArgs {
+    /// The reef: a .toml or .yaml file
+    pub config: PathBuf,
+    /// Only what this machine knows: no colony is dialled, no secret has to be set
+    #[arg(long)]
+    pub no_network: bool,
+}
+
+/// Checks the configuration, then what it names.
+pub fn run(args: &ValidateArgs, output: &Output) -> Result<(), Failure> {
+    let config = load(&args.config)?;
+    let mut checks = vec![Check::new("configuration", Outcome::Ok, summary(&config))];
+    checks.extend(config.unsupported().into_iter().map(|text| Check::new("this version", Outcome::Warning, text)));
+    checks.extend(file_checks(&config));
+    if let StorageKind::DuckDb { path } = &config.storage.kind {
+        checks.push(check_store::check(path));
+    }
+    checks.extend(secret_checks(&config, args.no_network));
+    checks.extend(if args.no_network {
+        skipped_colonies(&config)
+    } else {
+        check_colony::check_all(&config, &runtime()?)
+    });
+    conclude(&args.config.display().to_string(), checks, output)
+}
+
+fn conclude(file: &str, checks: Vec<Check>, output: &Output) -> Result<(), Failure> {
+    let failed = checklist::failed(&checks);
+    let document = json!({ "valid": failed == 0, "checks": checks });
+    // with --json there is one document: the result, or the error that holds the checklist
+    if failed == 0 || !output.json() {
+        output.result(&document, |style| checklist::page(&checks, style))?;
+    }
+    if failed == 0 {
+        return Ok(());
+    }
+    let message = format!("{file}: {} of {} failed", failed, counted(checks.len() as u64, "check"));
+    Err(Failure::new(Exit::Usage, "validation_failed", message).report(document))
+}
+
+fn summary(config: &ReefConfig) -> String {
+    let store = match &config.storage.kind {
+        StorageKind::DuckDb { path } => format!("DuckDB {}", path.display()),
+        StorageKind::ClickHouse { host, port, .. } => format!("ClickHouse {host}:{port}"),
+    };
+    let colonies = match config.colonies.len() as u64 {
+        1 => "1 colony".to_owned(),
+        number => format!("{number} colonies"),
+    };
+    format!("{}: {colonies}, {}, {store}", config.reef_id, counted(config.sources.len() as u64, "source"))
+}
+
+fn file_checks(config: &ReefConfig) -> Vec<Check> {
+    let mut checks = Vec::new();
+    for source in &config.sources {
+        let SourceConfig::Files { metrics, events } = source else { continue };
+        // one pattern at a time, so that every missing file is reported
+        let one = |metrics: &[String], events: &[String]| FilesConfig {
+            metrics: metrics.to_vec(),
+            events: events.to_vec(),
+            base_dir: config.base_dir.clone(),
+        };
+        for pattern in metrics {
+            checks.push(file_check(&format!("metrics {pattern}"), &one(std::slice::from_ref(pattern), &[])));
+        }
+        for pattern in events {
+            checks.push(file_check(&format!("events {pattern}"), &one(&[], std::slice::from_ref(pattern))));
+        }
+    }
+    checks
+}
+
+fn file_check(name: &str, files: &FilesConfig) -> Check {
+    match files.build(&Positions::default()) {
+        Ok(source) => {
+            let size = source.progress_bytes().map_or(String::new(), |(_, in_all)| bytes(in_all));
+            Check::new(name, Outcome::Ok, size)
+        }
+        Err(error) => Check::new(name, Outcome::Failed, with_causes(&error)),
+    }
+}
+
+/// Secrets that the configuration names but does not hold.
+fn secret_checks(config: &ReefConfig, offline: bool) -> Vec<Check> {
+    let of_colonies = config.colonies.iter().filter_map(|colony| {
+        let mesh = colony.mesh.as_ref().filter(|_| colony.endpoint.is_none())?;
+        Some((format!("secret of {}", colony.colony_id), mesh.colony_secret.clone()))
+    });
+    let of_store = match &config.storage.kind {
+        StorageKind::ClickHouse { password_env, .. } => password_env.clone(),
+        StorageKind::DuckDb { .. } => None,
+    };
+    let of_model = config.ai.llm.as_ref().and_then(|llm| llm.api_key_env.clone());
+    let named = of_store.map(|name| ("password of the store".to_owned(), SecretSource::Env(name)));
+    let named = named.into_iter().chain(of_model.map(|name| ("key of the model".to_owned(), SecretSource::Env(name))));
+    of_colonies
+        .chain(named)
+        .map(|(name, secret)| match secret.resolve() {
+            Ok(_) => Check::new(name, Outcome::Ok, "is there"),
+            Err(error) if offline => Check::new(name, Outcome::Warning, with_causes(&error)),
+            Err(error) => Check::new(name, Outcome::Failed, with_causes(&error)),
+        })
+        .collect()
+}
+
+fn skipped_colonies(config: &ReefConfig) -> Vec<Check> {
+    let skipped = |id: &str| Check::new(format!("colony {id}"), Outcome::Skipped, "not dialled (--no-network)");
+    config.colonies.iter().map(|colony| skipped(&colony.colony_id)).collect()
+}
+
+/// An error and its causes on one line.
+pub(super) fn with_causes(error: &(dyn std::error::Error + 'static)) -> String {
+    let failure = Failure::from_error(Exit::Failed, "", error);
+    [vec![failure.message], failure.details].concat().join(": ")
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn validate(folder: &std::path::Path, text: &str, json: bool) -> (Result<(), Failure>, String) {
+        let config = folder.join("reef.yaml");
+        std::fs::write(&config, text).unwrap();
+        let (output, captured) = Output::captured(json);
+        let result = run(&ValidateArgs { config, no_network: true }, &output);
+        (result, captured.stdout())
+    }
+
+    #[test]
+    fn a_good_reef_passes_and_colonies_are_not_dialled_offline() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("e.ndjson"), "{}\n").unwrap();
+        let text = "reef_id: r\nsources: [{kind: files, events: [e.ndjson]}]\n\
+                    colonies: [{colony_id: a, endpoint: 'http://127.0.0.1:9'}]\n";
+        let (result, page) = validate(folder.path(), text, false);
+        assert!(result.is_ok(), "{result:?}");
+        assert!(page.contains("✓ ok       events e.ndjson"), "{page}");
+        assert!(page.contains("- skipped  colony a"), "{page}");
+    }
+
+    #[test]
+    fn every_missing_file_is_reported_and_json_is_one_document() {
+        let folder = tempfile::tempdir().unwrap();
+        let text = "reef_id: r\nsources: [{kind: files, events: [e.ndjson], metrics: ['m*.csv']}]\n";
+        let (result, page) = validate(folder.path(), text, false);
+        let failure = result.unwrap_err();
+        assert_eq!((failure.exit, failure.code), (Exit::Usage, "validation_failed"));
+        assert!(page.contains("✗ failed   events e.ndjson") && page.contains("✗ failed   metrics m*.csv"), "{page}");
+        let (result, document) = validate(folder.path(), text, true);
+        assert_eq!(document, "");
+        assert_eq!(result.unwrap_err().report.unwrap()["valid"], false);
+    }
+}
