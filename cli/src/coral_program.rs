@@ -14,7 +14,7 @@ use clap::{Parser, Subcommand};
     version,
     disable_help_subcommand = true,
     arg_required_else_help = true,
-    before_help = "Example:  coral colony start my-shop-production-a3f2e1"
+    before_help = "Example:  coral colony init my-shop --environment production"
 )]
 pub struct Coral {
     #[command(flatten)]

@@ -5,7 +5,7 @@ use sources::SourceError;
 use sources::files::{Chunk, FileFormat, FileKind, open};
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use tokio::sync::mpsc;
 
 /// Chunks read ahead.
@@ -77,7 +77,7 @@ pub(super) fn start(
 }
 
 fn read_all(
-    path: &PathBuf,
+    path: &Path,
     kind: FileKind,
     colony_id: &str,
     sender: &mpsc::Sender<Result<Message, SourceError>>,
