@@ -278,7 +278,7 @@ fn engine(scope: &Scope) -> EngineConfig {
             _ => None,
         },
         tick_rows_max: count("engine.tick_rows_max").unwrap_or(1),
-        tick_interval_ms: u64::try_from(scope.duration_ms("engine.tick_interval")).unwrap_or(0),
+        tick_interval_ms: scope.duration_ms("engine.tick_interval"),
     }
 }
 

@@ -254,5 +254,5 @@ pub struct EngineConfig {
     /// Most rows in a tick. Results do not depend on it.
     pub tick_rows_max: usize,
     /// Longest time a tick is kept open.
-    pub tick_interval_ms: u64,
+    pub tick_interval_ms: i64,
 }
