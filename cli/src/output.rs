@@ -12,8 +12,16 @@ pub struct OutputArgs {
     /// Print the result (and any error) as JSON on stdout
     #[arg(long, global = true, help_heading = "Output")]
     pub json: bool,
-    /// Form of the result
-    #[arg(long, global = true, help_heading = "Output", value_enum, default_value = "text", hide_default_value = true)]
+    /// Form of the result: text or json
+    #[arg(
+        long,
+        global = true,
+        help_heading = "Output",
+        value_enum,
+        default_value = "text",
+        hide_default_value = true,
+        hide_possible_values = true
+    )]
     pub format: Format,
     /// No colours, no moving progress (also: NO_COLOR)
     #[arg(long, global = true, help_heading = "Output")]

@@ -5,6 +5,7 @@ mod check_store;
 mod checklist;
 pub mod demo;
 mod display;
+pub mod generate;
 mod help_config;
 pub mod load;
 mod meter;
@@ -43,6 +44,8 @@ enum Command {
     Validate(validate::ValidateArgs),
     /// Bring a store's tables to this version
     Migrate(migrate::MigrateArgs),
+    /// Write a made-up fleet with planted relations as files
+    Generate(generate::GenerateArgs),
     /// See it work: a small live fleet, a reef over it, and what it finds
     Demo(demo::DemoArgs),
     /// Explain a topic
@@ -61,6 +64,7 @@ impl Program for CoralPipeline {
             Command::Run(args) => run::run(&args, output),
             Command::Validate(args) => validate::run(&args, output),
             Command::Migrate(args) => migrate::run(&args, output),
+            Command::Generate(args) => generate::run(&args, output),
             Command::Demo(args) => demo::run(&args, output),
             Command::Help(topic) if topic.word() == "config" => help_config::print(output),
             Command::Help(topic) => help::run::<CoralPipeline>(&topic, output),

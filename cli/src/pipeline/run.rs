@@ -23,8 +23,8 @@ pub(super) const CANDIDATES_SHOWN_MAX: usize = 20;
 #[derive(Debug, clap::Args)]
 #[command(
     before_help = "Example:  coral-pipeline run reef.toml",
-    after_help = "With files only, the run ends when they have been read. With live colonies it goes on until SIGTERM or\n\
-                  Ctrl-C, drains, commits and exits 0; a second signal ends it at once (130). Started again, it goes on\n\
+    after_help = "With files only, the run ends when they have been read. With live colonies it goes on until SIGTERM or \
+                  Ctrl-C, drains, commits and exits 0; a second signal ends it at once (130). Started again, it goes on \
                   where it was."
 )]
 pub struct RunArgs {

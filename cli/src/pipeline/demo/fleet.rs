@@ -31,11 +31,8 @@ impl Colonies {
         for identity in identities {
             let mut stopping = stopping.clone();
             let colony_id = identity.colony_id.clone();
-            let settings = ColonySettings {
-                identity,
-                storage_path: folder.to_path_buf(),
-                retention: Retention::default(),
-            };
+            let settings =
+                ColonySettings { identity, storage_path: folder.to_path_buf(), retention: Retention::default() };
             let shutdown = async move {
                 // a sender that is gone stops it too
                 let _ = stopping.wait_for(|stop| *stop).await;
@@ -107,10 +104,7 @@ impl Colonies {
         let _ = self.stop.send(true);
         for (_, (serving, client)) in self.colonies {
             drop(client);
-            serving
-                .stopped()
-                .await
-                .map_err(|error| Failure::from_error(Exit::Failed, "colony_failed", &error))?;
+            serving.stopped().await.map_err(|error| Failure::from_error(Exit::Failed, "colony_failed", &error))?;
         }
         Ok(())
     }

@@ -88,7 +88,8 @@ pub fn run(args: &DemoArgs, output: &Output) -> Result<(), Failure> {
         let mut store = store::open(&config).await.map_err(failed)?;
         let every = Report::read(store.as_mut(), store::describe(&config), usize::MAX).await.map_err(failed)?;
         let score = planted::score(&fleet.truth, &every);
-        let report = Report::read(store.as_mut(), store::describe(&config), CANDIDATES_SHOWN_MAX).await.map_err(failed)?;
+        let report =
+            Report::read(store.as_mut(), store::describe(&config), CANDIDATES_SHOWN_MAX).await.map_err(failed)?;
         output.result(&json!({ "summary": summary, "report": report, "score": score }), |style| {
             format!("{}\n\n{}\n{}", render::summary_page(&summary, style), report.to_text(), score.to_text())
         })
@@ -98,13 +99,8 @@ pub fn run(args: &DemoArgs, output: &Output) -> Result<(), Failure> {
 /// A fleet whose history ended last midnight.
 fn generate(args: &DemoArgs) -> Result<Fleet, Failure> {
     let start = TimeMs::now().floor_to(DAY_MS) - i64::from(args.days) * DAY_MS;
-    let config = FleetConfig {
-        seed: args.seed,
-        colonies: args.colonies,
-        days: args.days,
-        start,
-        ..FleetConfig::default()
-    };
+    let config =
+        FleetConfig { seed: args.seed, colonies: args.colonies, days: args.days, start, ..FleetConfig::default() };
     Fleet::generate(&config).map_err(|problem| Failure::new(Exit::Usage, "fleet_invalid", problem))
 }
 
@@ -161,7 +157,8 @@ impl Folder {
     /// The folder without what an earlier demo left in it.
     fn fresh(root: &Path) -> Result<Folder, Failure> {
         let failed = |error: std::io::Error| {
-            Failure::new(Exit::Failed, "folder_failed", format!("cannot prepare {}", root.display())).caused_by(Some(&error))
+            Failure::new(Exit::Failed, "folder_failed", format!("cannot prepare {}", root.display()))
+                .caused_by(Some(&error))
         };
         let colonies = root.join("colonies");
         if colonies.exists() {
@@ -188,7 +185,8 @@ impl Folder {
         text += "\n[storage]\ntype = \"duckdb\"\npath = \"reef.duckdb\"\n\n[collection]\nsummary_interval = \"1s\"\n";
         let path = self.root.join("reef.toml");
         std::fs::write(&path, text).map_err(|error| {
-            Failure::new(Exit::Failed, "folder_failed", format!("cannot write {}", path.display())).caused_by(Some(&error))
+            Failure::new(Exit::Failed, "folder_failed", format!("cannot write {}", path.display()))
+                .caused_by(Some(&error))
         })?;
         config::load(&path).map_err(|errors| Failure::from_error(Exit::Failed, "config_invalid", &errors))
     }

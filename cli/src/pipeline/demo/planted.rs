@@ -71,7 +71,8 @@ impl Score {
         for each in &self.planted {
             let lag = |seconds: i64| format_duration_ms(seconds * 1_000);
             let found = each.found_lag_seconds.map_or(String::new(), |seconds| format!(" at {}", lag(seconds.into())));
-            text += &format!("  {}{found} · planted {} · {}\n", each.found, lag(each.planted_lag_seconds), each.relation);
+            text +=
+                &format!("  {}{found} · planted {} · {}\n", each.found, lag(each.planted_lag_seconds), each.relation);
         }
         text
     }

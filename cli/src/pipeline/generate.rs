@@ -1,0 +1,112 @@
+//! `coral-pipeline generate`: a made-up fleet as files, with the truth about what was planted and a reef that reads them.
+
+use crate::exit::{Exit, Failure};
+use crate::output::{Output, Style};
+use crate::text::counted;
+use serde_json::json;
+use sources::generator::{Fleet, FleetConfig, WrittenFiles};
+use std::path::{Path, PathBuf};
+
+/// Arguments of `generate`.
+#[derive(Debug, clap::Args)]
+#[command(
+    before_help = "Example:  coral-pipeline generate --out fleet && coral-pipeline run fleet/reef.toml",
+    after_help = "The same seed gives the same files on every machine. The truth file says what was planted, and what only \
+                  looks like a relation."
+)]
+pub struct GenerateArgs {
+    /// Folder for the files; created when missing
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+    /// Another seed, another fleet
+    #[arg(long, default_value_t = FleetConfig::default().seed)]
+    pub seed: u64,
+    /// Staging and production of one application after the other
+    #[arg(long, default_value_t = FleetConfig::default().colonies)]
+    pub colonies: usize,
+    /// Length of the history
+    #[arg(long, default_value_t = FleetConfig::default().days)]
+    pub days: u32,
+}
+
+/// Generates the fleet and writes it.
+pub fn run(args: &GenerateArgs, output: &Output) -> Result<(), Failure> {
+    let config = FleetConfig { seed: args.seed, colonies: args.colonies, days: args.days, ..FleetConfig::default() };
+    let fleet = Fleet::generate(&config)
+        .map_err(|problem| Failure::new(Exit::Usage, "usage", problem).docs("coral-pipeline generate --help"))?;
+    let written =
+        fleet.write_files(&args.out).map_err(|error| Failure::from_error(Exit::Failed, "write_failed", &error))?;
+    let reef = write_reef(&args.out, &written)?;
+    let (events, metric_rows) = (fleet.events.len() as u64, fleet.metric_rows());
+    let planted = (fleet.truth.event_relations.len() + fleet.truth.metric_relations.len()) as u64;
+    let document = json!({
+        "seed": args.seed,
+        "colonies": fleet.truth.colonies,
+        "events": { "file": written.events, "rows": events },
+        "metrics": { "file": written.metrics, "rows": metric_rows },
+        "truth": { "file": written.truth, "relations": planted },
+        "reef": reef,
+    });
+    output.result(&document, |style| page(&written, &reef, [events, metric_rows, planted], style))
+}
+
+/// A reef over the files, in their folder.
+fn write_reef(folder: &Path, written: &WrittenFiles) -> Result<PathBuf, Failure> {
+    let name = |path: &Path| path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let text = format!(
+        "reef_id = \"generated\"\n\n[[sources]]\nkind = \"files\"\nmetrics = [{:?}]\nevents = [{:?}]\n",
+        name(&written.metrics),
+        name(&written.events)
+    );
+    let path = folder.join("reef.toml");
+    std::fs::write(&path, text).map_err(|error| {
+        Failure::new(Exit::Failed, "write_failed", format!("cannot write {}", path.display())).caused_by(Some(&error))
+    })?;
+    Ok(path)
+}
+
+fn page(written: &WrittenFiles, reef: &Path, [events, metric_rows, planted]: [u64; 3], style: Style) -> String {
+    [
+        format!("{}  {}", written.events.display(), counted(events, "event")),
+        format!("{}  {}", written.metrics.display(), counted(metric_rows, "metric row")),
+        format!("{}  {}", written.truth.display(), counted(planted, "planted relation")),
+        style.bold(&format!("next: coral-pipeline run {}", reef.display())),
+    ]
+    .join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn generate(out: &Path, days: u32) -> Result<serde_json::Value, Failure> {
+        let (output, captured) = Output::captured(true);
+        run(&GenerateArgs { out: out.to_owned(), seed: 3, colonies: 2, days }, &output)?;
+        Ok(serde_json::from_str(&captured.stdout()).unwrap())
+    }
+
+    #[test]
+    fn the_same_seed_gives_the_same_files_and_a_reef_that_loads() {
+        let folder = tempfile::tempdir().unwrap();
+        let (one, two) = (folder.path().join("one"), folder.path().join("two"));
+        let document = generate(&one, 2).unwrap();
+        generate(&two, 2).unwrap();
+        let file = |folder: &Path| {
+            let path = document["events"]["file"].as_str().unwrap();
+            std::fs::read(folder.join(Path::new(path).file_name().unwrap())).unwrap()
+        };
+        assert_eq!(file(&one), file(&two));
+        assert!(document["events"]["rows"].as_u64().unwrap() > 0);
+        let reef = pipelines::config::load(&one.join("reef.toml")).unwrap();
+        assert!(reef.unsupported().is_empty());
+    }
+
+    #[test]
+    fn impossible_fleets_are_a_wrong_command_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let failure = generate(folder.path(), 0).unwrap_err();
+        assert_eq!(failure.exit, Exit::Usage);
+        assert!(failure.message.contains("choose 1 to 730"), "{failure:?}");
+    }
+}
