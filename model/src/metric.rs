@@ -50,7 +50,7 @@ impl MetricPoint {
     }
 
     /// What decides between two rows of the same bucket: the greater one wins, whatever the order of arrival.
-    pub fn rank(&self) -> (Option<u64>, Option<Real>, Option<Real>, Option<Real>, Option<Real>, Option<Real>) {
-        (self.count, self.mean, self.p50, self.p95, self.p99, self.max)
+    pub fn rank(&self) -> (Option<u64>, [Option<Real>; 5]) {
+        (self.count, [self.mean, self.p50, self.p95, self.p99, self.max])
     }
 }

@@ -142,7 +142,8 @@ pub struct Correlation {
     pub q_value: Real,
     /// Eligible source onsets (events) or points compared (metrics).
     pub sample_count: u64,
-    /// `daily_cycle`, `common_cause:<correlation_id or name>`, `mirror:<correlation_id>`, `few_points`; absent when nothing else explains it.
+    /// `daily_cycle`, `common_cause:<correlation_id or name>`, `mirror:<correlation_id>`, `few_points`, `co_moving`; absent
+    /// when nothing else explains it.
     pub explained_by: Option<String>,
 }
 

@@ -157,6 +157,11 @@ fn judge<'a>(instant: &'a Instant, params: &MetricParams) -> BTreeMap<Direction<
         let q = family.q_value(row.p_value.0);
         judged.insert((&row.source, &row.target), Judged { row, q, explained });
     }
+    for direction in without_direction(&judged, params) {
+        if let Some(judged) = judged.get_mut(&direction) {
+            judged.explained = Some("co_moving".to_owned());
+        }
+    }
     let causes = common_causes(&judged, params);
     for (direction, cause) in causes {
         if let Some(judged) = judged.get_mut(&direction) {
@@ -164,6 +169,19 @@ fn judge<'a>(instant: &'a Instant, params: &MetricParams) -> BTreeMap<Direction<
         }
     }
     judged
+}
+
+/// Relations that would be confirmed and run as well the other way: the reverse has a peak of its own, and |r| is not
+/// greater by more than `2 / sqrt(effective points)` (methods, section 3.2). Two slow series that both drift look like
+/// this. A relation at lag 0 claims no direction.
+fn without_direction<'a>(judged: &BTreeMap<Direction<'a>, Judged<'a>>, params: &MetricParams) -> Vec<Direction<'a>> {
+    let runs_both_ways = |row: &FoundRow| {
+        let mirror = judged.get(&(&row.target, &row.source)).filter(|other| other.row.mirror);
+        let margin = 2.0 / row.effective_points.0.sqrt();
+        mirror.is_some_and(|mirror| row.coefficient.0.abs() - mirror.row.coefficient.0.abs() <= margin)
+    };
+    let believed = judged.values().filter(|j| j.explained.is_none() && j.q <= params.false_discovery_rate);
+    believed.filter(|j| j.row.lag_ms > 0 && runs_both_ways(j.row)).map(|j| (&j.row.source, &j.row.target)).collect()
 }
 
 /// One undirected relation seen from one of its ends.

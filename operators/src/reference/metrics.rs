@@ -244,6 +244,7 @@ struct Row {
     r: f64,
     points: u64,
     p: f64,
+    effective: f64,
     q: f64,
     from: i64,
     to: i64,
@@ -265,7 +266,7 @@ impl Look<'_> {
         if (pairs.len() as f64) < (0.8 * self.window as f64).max(8.0) { None } else { pearson(&pairs) }
     }
 
-    fn judge(&self, x: &View, y: &View, lag: i64) -> (f64, Option<f64>) {
+    fn judge(&self, x: &View, y: &View, lag: i64) -> (f64, Option<f64>, f64) {
         let mut levels = (&x.clamped, &y.clamped);
         let mut adjusted_r = None;
         if let (Some(ax), Some(ay)) = (&x.adjusted, &y.adjusted) {
@@ -286,8 +287,9 @@ impl Look<'_> {
         };
         let pairs = paired(&a, &b, self.end, self.window, lag);
         let lags = (2 * self.lag_max + 1) as f64;
-        let p = pearson(&pairs).map_or(1.0, |r| p_of(r, &a, &b, pairs.len(), self.end, self.window, lags).0);
-        (p, adjusted_r)
+        let (p, effective) =
+            pearson(&pairs).map_or((1.0, 3.0), |r| p_of(r, &a, &b, pairs.len(), self.end, self.window, lags));
+        (p, adjusted_r, effective)
     }
 
     fn few(&self, x: &View, y: &View, lag: i64, r: f64) -> bool {
@@ -388,7 +390,7 @@ impl Look<'_> {
     #[allow(clippy::too_many_arguments)]
     fn row(&self, views: &[View], a: &View, b: &View, signed: i64, r: f64, mirror: bool, rows: &mut Vec<Row>) -> f64 {
         let (x, y, lag) = if signed >= 0 { (a, b, signed) } else { (b, a, -signed) };
-        let (p, adjusted) = self.judge(x, y, lag);
+        let (p, adjusted, effective) = self.judge(x, y, lag);
         if r.abs() >= self.params.threshold - self.params.hysteresis {
             let explained = if self.few(x, y, lag, r) {
                 Some("few_points".to_owned())
@@ -407,6 +409,7 @@ impl Look<'_> {
                 r,
                 points: paired(&x.raw, &y.raw, self.end, self.window, lag).len() as u64,
                 p,
+                effective,
                 q: 1.0,
                 from: (self.end - self.window + 1) * self.step,
                 to: self.end * self.step,
@@ -468,8 +471,21 @@ fn rows_at(winners: &Winners, params: &MetricParams, at: i64) -> (usize, Vec<Row
             row.explained = Some(format!("mirror:{}", key(&row.target, &row.source).correlation_id()));
         }
     }
+    explain_no_direction(&mut rows, params);
     explain_triangles(&mut rows, params);
     (p_values.len(), rows)
+}
+
+/// A relation that runs as well the other way has no direction to believe in.
+fn explain_no_direction(rows: &mut [Row], params: &MetricParams) {
+    let mirrors: Vec<Row> = rows.iter().filter(|row| row.mirror).cloned().collect();
+    for row in rows.iter_mut() {
+        let believed = !row.mirror && row.explained.is_none() && row.q <= params.false_discovery_rate;
+        let other = mirrors.iter().find(|m| (&m.target, &m.source) == (&row.source, &row.target));
+        if believed && row.lag > 0 && other.is_some_and(|m| row.r.abs() - m.r.abs() <= 2.0 / row.effective.sqrt()) {
+            row.explained = Some("co_moving".to_owned());
+        }
+    }
 }
 
 fn explain_triangles(rows: &mut [Row], params: &MetricParams) {
