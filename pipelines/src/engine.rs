@@ -51,7 +51,9 @@ pub enum EngineError {
         problem: String,
     },
     /// A worker panicked: a bug, never the data's fault.
-    #[error("worker {worker} of the engine failed on tick {tick}: {panic}; this is a bug, please report it with this text")]
+    #[error(
+        "worker {worker} of the engine failed on tick {tick}: {panic}; this is a bug, please report it with this text"
+    )]
     Panicked {
         /// Which worker.
         worker: usize,
@@ -131,7 +133,11 @@ impl Engine {
         for _ in 0..self.commands.len() {
             let reply = self.replies.recv().await.ok_or(EngineError::Gone)?;
             debug_assert_eq!(reply.tick, tick, "ticks are answered one at a time");
-            outcomes.extend(reply.result.map_err(|panic| EngineError::Panicked { worker: reply.worker, tick, panic })?);
+            outcomes.extend(reply.result.map_err(|panic| EngineError::Panicked {
+                worker: reply.worker,
+                tick,
+                panic,
+            })?);
         }
         Ok(sort_out(outcomes))
     }
@@ -165,12 +171,7 @@ fn sort_out(mut outcomes: Vec<Change<Outcome>>) -> TickOutcome {
 }
 
 /// The life of one worker: ticks until the engine is dropped.
-fn work(
-    worker: &mut Worker,
-    params: &Params,
-    inbox: &mpsc::Receiver<Command>,
-    reply_to: &async_mpsc::Sender<Reply>,
-) {
+fn work(worker: &mut Worker, params: &Params, inbox: &mpsc::Receiver<Command>, reply_to: &async_mpsc::Sender<Reply>) {
     let mut ports = dataflow::build(worker, params);
     loop {
         match inbox.recv_timeout(IDLE_STEP) {

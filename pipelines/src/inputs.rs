@@ -12,7 +12,9 @@ use std::time::Duration;
 #[derive(Debug, thiserror::Error)]
 pub enum InputError {
     /// A colony is reachable through the mesh only.
-    #[error("colony {colony_id} has no endpoint: this version does not include the WireGuard mesh; give `endpoint = \"http://host:port\"` on a trusted network")]
+    #[error(
+        "colony {colony_id} has no endpoint: this version does not include the WireGuard mesh; give `endpoint = \"http://host:port\"` on a trusted network"
+    )]
     MeshOnly {
         /// Which colony.
         colony_id: String,
@@ -35,10 +37,7 @@ pub enum InputError {
 }
 
 /// All sources of the reef.
-pub fn build(
-    config: &ReefConfig,
-    positions: &BTreeMap<String, Positions>,
-) -> Result<Vec<Box<dyn Source>>, InputError> {
+pub fn build(config: &ReefConfig, positions: &BTreeMap<String, Positions>) -> Result<Vec<Box<dyn Source>>, InputError> {
     let mut sources: Vec<Box<dyn Source>> = Vec::new();
     if let Some(files) = files(config)? {
         let from = positions.get("files").cloned().unwrap_or_default();
