@@ -1,6 +1,5 @@
 //! Results are a function of the set of rows: any order, repeats, tick size and number of workers give one hash.
 
-use pipelines::engine::{Engine, TickRows};
 use model::event::{Event, Severity};
 use model::metric::{MetricPoint, SeriesKey};
 use model::pattern::{Finding, PatternState};
@@ -9,6 +8,7 @@ use model::time::{DAY_MS, HOUR_MS, MINUTE_MS, TimeMs};
 use operators::dataflow::{Evaluate, Params};
 use operators::events::EventParams;
 use operators::metrics::MetricParams;
+use pipelines::engine::{Engine, TickRows};
 use proptest::prelude::*;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -88,7 +88,8 @@ fn rows(seed: u64) -> (Vec<Event>, Vec<MetricPoint>) {
         wave.push(level);
     }
     let mut metrics = Vec::new();
-    for (colony, shift, noise) in [("shop-production", 0, 0.0), ("pay-production", 3, 0.1), ("mail-production", 0, 9.0)] {
+    for (colony, shift, noise) in [("shop-production", 0, 0.0), ("pay-production", 3, 0.1), ("mail-production", 0, 9.0)]
+    {
         for slot in shift..slots {
             if random.unit() < 0.02 {
                 continue; // a gap
@@ -153,8 +154,8 @@ fn findings(
             };
             fed_events += rows.events.len();
             fed_metrics += rows.metrics.len();
-            let evaluate = (is_last || tick % evaluate_each == 0)
-                .then(|| order(&events[..fed_events], &metrics[..fed_metrics]));
+            let evaluate =
+                (is_last || tick % evaluate_each == 0).then(|| order(&events[..fed_events], &metrics[..fed_metrics]));
             for (finding, diff) in engine.tick(rows, evaluate).await.unwrap().findings {
                 *present.entry(finding).or_default() += diff;
             }
@@ -194,7 +195,7 @@ fn the_planted_relations_are_found() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 3, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 8, ..ProptestConfig::default() })]
 
     #[test]
     fn one_hash_for_any_order_repeats_ticks_and_workers(seed in 0_u64..1_000_000) {

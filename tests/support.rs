@@ -39,13 +39,11 @@ impl Reef {
     pub fn new(body: &str) -> Reef {
         let folder = tempfile::tempdir().unwrap();
         let config = folder.path().join("reef.toml");
-        let text = format!("reef_id = \"test-reef-a1b2c3\"\nname = \"test\"\n{body}\n[storage]\ntype = \"duckdb\"\npath = \"reef.duckdb\"\n");
+        let text = format!(
+            "reef_id = \"test-reef-a1b2c3\"\nname = \"test\"\n{body}\n[storage]\ntype = \"duckdb\"\npath = \"reef.duckdb\"\n"
+        );
         std::fs::write(&config, text).unwrap();
         Reef { folder, config }
-    }
-
-    pub fn config(&self) -> &Path {
-        &self.config
     }
 
     pub fn store(&self) -> PathBuf {
@@ -54,7 +52,8 @@ impl Reef {
 
     /// `coral-pipeline run --json` until its input ends; its one document.
     pub fn run(&self) -> Value {
-        let output = Command::new(program("coral-pipeline")).arg("run").arg(&self.config).arg("--json").output().unwrap();
+        let output =
+            Command::new(program("coral-pipeline")).arg("run").arg(&self.config).arg("--json").output().unwrap();
         json(&output)
     }
 
@@ -85,7 +84,8 @@ impl Reef {
 
 /// A configuration body that reads events and metrics from files.
 pub fn files_source(events: &[&Path], metrics: &[&Path]) -> String {
-    let list = |paths: &[&Path]| format!("{:?}", paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>());
+    let list =
+        |paths: &[&Path]| format!("{:?}", paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>());
     format!("[[sources]]\nkind = \"files\"\nevents = {}\nmetrics = {}\n", list(events), list(metrics))
 }
 
@@ -109,7 +109,8 @@ pub fn dump(db: &duckdb::Connection, sql: &str) -> String {
         let names = statement.query_map([], |row| row.get::<_, String>(0)).unwrap();
         names.map(Result::unwrap).collect()
     };
-    let as_text: Vec<String> = columns.iter().map(|column| format!("COALESCE(\"{column}\"::VARCHAR, 'NULL')")).collect();
+    let as_text: Vec<String> =
+        columns.iter().map(|column| format!("COALESCE(\"{column}\"::VARCHAR, 'NULL')")).collect();
     let mut statement = db.prepare(&format!("SELECT concat_ws(chr(9), {}) FROM ({sql})", as_text.join(", "))).unwrap();
     let lines = statement.query_map([], |row| row.get::<_, String>(0)).unwrap();
     lines.map(|line| line.unwrap() + "\n").collect()

@@ -66,13 +66,8 @@ pub fn check_metric(point: &MetricPoint, now: TimeMs) -> Result<(), Fault> {
     check_name("service_id", &point.series.service_id)?;
     check_name("metric_name", &point.series.metric_name)?;
     check_time(point.timestamp, now)?;
-    let statistics = [
-        ("p50", point.p50),
-        ("p95", point.p95),
-        ("p99", point.p99),
-        ("max", point.max),
-        ("mean", point.mean),
-    ];
+    let statistics =
+        [("p50", point.p50), ("p95", point.p95), ("p99", point.p99), ("max", point.max), ("mean", point.mean)];
     for (name, value) in statistics {
         if let Some(value) = value
             && !value.0.is_finite()

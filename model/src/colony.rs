@@ -2,8 +2,20 @@
 
 /// Environment names that may end a colony id.
 const ENVIRONMENTS: [&str; 14] = [
-    "production", "prod", "staging", "stage", "development", "dev", "test", "testing", "qa", "uat", "preview",
-    "sandbox", "canary", "demo",
+    "production",
+    "prod",
+    "staging",
+    "stage",
+    "development",
+    "dev",
+    "test",
+    "testing",
+    "qa",
+    "uat",
+    "preview",
+    "sandbox",
+    "canary",
+    "demo",
 ];
 
 /// Application and environment read from a colony id, for records that carry neither.
@@ -27,7 +39,5 @@ pub fn identity_from_id(colony_id: &str) -> (String, String) {
         let is_suffix = tail.len() == 6 && tail.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
         is_suffix.then_some(head)
     });
-    split(colony_id)
-        .or_else(|| without_suffix.and_then(split))
-        .unwrap_or_else(|| (colony_id.to_owned(), String::new()))
+    split(colony_id).or_else(|| without_suffix.and_then(split)).unwrap_or_else(|| (colony_id.to_owned(), String::new()))
 }

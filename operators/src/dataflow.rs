@@ -94,13 +94,15 @@ pub fn build(worker: &mut Worker, params: &Params) -> Ports {
         let by_hour = to_owner(|point: &MetricPoint| {
             fixed_hash(&[&point.application_name, &point.environment, &point.series.metric_name])
         });
-        let rollups =
-            by_tick(metrics.clone(), orders.clone(), "Rollup", by_hour, |rows, _| touched_hours(rows))
-                .map(Outcome::Rollup);
+        let rollups = by_tick(metrics.clone(), orders.clone(), "Rollup", by_hour, |rows, _| touched_hours(rows))
+            .map(Outcome::Rollup);
         let results = if params.correlate {
-            rollups
-                .concat(event_patterns(events, orders.clone(), &params.events, shard))
-                .concat(metric_pairs(metrics, orders, &params.metrics, shard))
+            rollups.concat(event_patterns(events, orders.clone(), &params.events, shard)).concat(metric_pairs(
+                metrics,
+                orders,
+                &params.metrics,
+                shard,
+            ))
         } else {
             rollups
         };

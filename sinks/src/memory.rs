@@ -94,7 +94,12 @@ impl Tables {
                 see(&mut self.edges, (colony_id, from_service, to_service, protocol), edge);
             }
             for status in &rows.colonies {
-                self.colonies.insert(status.colony_id.clone(), status.clone());
+                let mut status = status.clone();
+                if let Some(before) = self.colonies.get(&status.colony_id) {
+                    status.last_success_at = status.last_success_at.or(before.last_success_at);
+                    status.complete_to = status.complete_to.or(before.complete_to);
+                }
+                self.colonies.insert(status.colony_id.clone(), status);
             }
         }
         for reject in &commit.rejects {

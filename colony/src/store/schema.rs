@@ -122,6 +122,7 @@ fn ensure_session(connection: &Connection) -> duckdb::Result<()> {
     let fresh: String = connection.query_row("SELECT replace(uuid()::VARCHAR, '-', '')", [], |row| row.get(0))?;
     // DDL takes no parameters; the text is ours and hexadecimal
     assert!(fresh.bytes().all(|b| b.is_ascii_hexdigit()), "DuckDB's uuid() gives hexadecimal digits");
+    // sql: identifiers only; the session is made above, of letters and digits
     connection.execute_batch(&format!("COMMENT ON TABLE events IS '{SESSION_PREFIX}{fresh}'"))
 }
 

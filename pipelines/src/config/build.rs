@@ -282,28 +282,14 @@ fn engine(scope: &Scope) -> EngineConfig {
     }
 }
 
-/// Spans that must fit into one another. The engine rebuilds its windows from stored rows, so rows must be kept at
-/// least as long as they are looked at.
+/// The longest lag must fit into the history it is learnt from.
 fn check_spans(config: &ReefConfig, scope: &Scope, errors: &mut Vec<ConfigError>) {
-    let (correlation, retention) = (&config.correlation, &config.storage.retention);
-    let spans = [
-        ("correlation.max_lag", correlation.max_lag_ms, "correlation.horizon", correlation.horizon_ms),
-        ("correlation.max_lag", correlation.max_lag_ms, "correlation.metric_window", correlation.metric_window_ms),
-        ("correlation.horizon", correlation.horizon_ms, "storage.retention.events", retention.events_ms),
-        (
-            "correlation.metric_window",
-            correlation.metric_window_ms,
-            "storage.retention.aggregated_metrics",
-            retention.aggregated_metrics_ms,
-        ),
-    ];
-    for (inner, inner_ms, outer, outer_ms) in spans {
-        // reported at whichever of the two is written; a bad value was reported already and counts as its default
-        if let (true, Some(place)) = (inner_ms > outer_ms, scope.place_of(inner).or(scope.place_of(outer))) {
-            let (inner_text, outer_text) = (format_duration_ms(inner_ms), format_duration_ms(outer_ms));
-            errors
-                .push(ConfigError::at(place, format!("{inner} ({inner_text}) is longer than {outer} ({outer_text})")));
-        }
+    let (inner, outer) = ("correlation.max_lag", "correlation.horizon");
+    let (inner_ms, outer_ms) = (config.correlation.max_lag_ms, config.correlation.horizon_ms);
+    // reported at whichever of the two is written; a bad value was reported already and counts as its default
+    if let (true, Some(place)) = (inner_ms > outer_ms, scope.place_of(inner).or(scope.place_of(outer))) {
+        let (inner_text, outer_text) = (format_duration_ms(inner_ms), format_duration_ms(outer_ms));
+        errors.push(ConfigError::at(place, format!("{inner} ({inner_text}) is longer than {outer} ({outer_text})")));
     }
 }
 

@@ -85,6 +85,7 @@ fn read_stored(connection: &Connection, ids: &[&str]) -> Result<BTreeMap<String,
     stage_ids(connection, ids)?;
     let mut stored = BTreeMap::new();
     let of_staged = "correlation_id IN (SELECT correlation_id FROM staged_ids)";
+    // sql: identifiers only
     let sql = format!("SELECT {CORRELATION_SELECTION} FROM correlations WHERE {of_staged}");
     let mut statement = connection.prepare(&sql)?;
     let mut rows = statement.query([])?;
@@ -93,6 +94,7 @@ fn read_stored(connection: &Connection, ids: &[&str]) -> Result<BTreeMap<String,
         let id = correlation.key.correlation_id();
         stored.insert(id, Stored { finding: Finding { correlation, evidence: Vec::new() }, revision });
     }
+    // sql: identifiers only
     let sql = format!("SELECT {EVIDENCE_SELECTION} FROM correlation_evidence WHERE {of_staged}");
     let mut statement = connection.prepare(&sql)?;
     let mut rows = statement.query([])?;
@@ -118,6 +120,7 @@ fn upsert_correlations(connection: &Connection, rows: &[CorrelationRow<'_>]) -> 
         .filter(|(name, _)| *name != "correlation_id")
         .map(|(name, _)| format!("{name} = excluded.{name}"))
         .collect();
+    // sql: identifiers only
     connection.execute_batch(&format!(
         "INSERT INTO correlations BY NAME SELECT * FROM staged_correlations
          ON CONFLICT (correlation_id) DO UPDATE SET {}",
@@ -138,6 +141,7 @@ fn replace_evidence(
     }
     stage_ids(connection, &ids)?;
     for table in ["correlation_evidence", "event_correlations"] {
+        // sql: identifiers only
         connection.execute_batch(&format!(
             "DELETE FROM {table} WHERE correlation_id IN (SELECT correlation_id FROM staged_ids)"
         ))?;

@@ -77,25 +77,35 @@ fn write_edge(connection: &Connection, edge: &ServiceEdge) -> Result<(), Cause> 
     Ok(())
 }
 
-/// The status last written stands: it describes this run's exchange with the colony, not an event in its life.
+/// The status last written stands: it describes this run's exchange with the colony, not an event in its life. Only what
+/// a status does not know (an event stream knows no `complete_to`) is kept from the one before.
 fn write_colony(connection: &Connection, status: &ColonyStatus, updated_at: TimeMs) -> Result<(), Cause> {
     connection
-        .prepare_cached("INSERT OR REPLACE INTO colony_status VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")?
+        .prepare_cached(
+            "INSERT OR REPLACE INTO colony_status
+             SELECT new.* REPLACE (
+                 coalesce(new.last_success_at, old.last_success_at) AS last_success_at,
+                 coalesce(new.complete_to, old.complete_to) AS complete_to)
+             FROM (VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)) AS new
+                 (colony_id, application_name, environment, health, total_services, healthy_services, degraded_services,
+                  unhealthy_services, agent_count, last_success_at, complete_to, last_error, updated_at)
+             LEFT JOIN colony_status AS old ON old.colony_id = new.colony_id",
+        )?
         .execute(params![
-        status.colony_id,
-        status.application_name,
-        status.environment,
-        status.health,
-        status.total_services,
-        status.healthy_services,
-        status.degraded_services,
-        status.unhealthy_services,
-        status.agent_count,
-        status.last_success_at.map(time),
-        status.complete_to.map(time),
-        status.last_error,
-        time(updated_at)
-    ])?;
+            status.colony_id,
+            status.application_name,
+            status.environment,
+            status.health,
+            status.total_services,
+            status.healthy_services,
+            status.degraded_services,
+            status.unhealthy_services,
+            status.agent_count,
+            status.last_success_at.map(time),
+            status.complete_to.map(time),
+            status.last_error,
+            time(updated_at)
+        ])?;
     Ok(())
 }
 

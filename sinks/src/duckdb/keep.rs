@@ -33,6 +33,7 @@ pub(super) fn keep<R: KeptRow>(connection: &Connection, rows: &[Held<R>], all_ne
 /// Stored copies, by place in `rows`.
 fn look_up<R: KeptRow>(connection: &Connection, rows: &[Held<R>]) -> Result<HashMap<usize, Held<R>>, Cause> {
     let keys = R::KEY.join(", ");
+    // sql: identifiers only
     temporary(connection, "staged_keys", &format!("SELECT {keys}, 0::UINTEGER AS place FROM {}", R::TABLE))?;
     let placed: Vec<(u32, &Held<R>)> = (0..).zip(rows).collect();
     append(connection, "staged_keys", &placed, |chunk| {
@@ -42,6 +43,7 @@ fn look_up<R: KeptRow>(connection: &Connection, rows: &[Held<R>]) -> Result<Hash
         columns.push(("place", Arc::new(chunk.iter().map(|(place, _)| Some(*place)).collect::<UInt32Array>())));
         columns
     })?;
+    // sql: identifiers only
     let sql = format!(
         "SELECT place, {} FROM {} AS stored JOIN staged_keys USING ({keys})",
         selection::<R>("stored"),
@@ -61,10 +63,12 @@ fn update<R: KeptRow>(connection: &Connection, changed: &[&Held<R>]) -> Result<(
         return Ok(());
     }
     let columns = [R::KEY, R::CONTENT].concat().join(", ");
+    // sql: identifiers only
     temporary(connection, "staged_rows", &format!("SELECT {columns} FROM {}", R::TABLE))?;
     append(connection, "staged_rows", changed, R::columns)?;
     let content: Vec<String> = R::CONTENT.iter().map(|name| format!("{name} = staged.{name}")).collect();
     let same: Vec<String> = R::KEY.iter().map(|name| format!("stored.{name} = staged.{name}")).collect();
+    // sql: identifiers only
     connection.execute_batch(&format!(
         "UPDATE {} AS stored SET {} FROM staged_rows AS staged WHERE {}",
         R::TABLE,

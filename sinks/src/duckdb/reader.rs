@@ -43,6 +43,7 @@ pub(super) fn positions(session: &Session) -> Result<BTreeMap<String, Positions>
 }
 
 pub(super) fn watermarks(session: &Session, table: &str) -> Result<BTreeMap<String, TimeMs>, Cause> {
+    // sql: identifiers only
     let sql = format!("SELECT colony_id, epoch_ms(max(timestamp)) FROM {table} WHERE NOT late GROUP BY colony_id");
     let mut marks = BTreeMap::new();
     each(session, &sql, params![], |row| {
@@ -112,6 +113,7 @@ fn page<R: PagedRow>(session: &Session, from: TimeMs, after: Option<&R>, limit: 
         beyond = format!("AND ({}) > ({marks})", R::ORDER);
     }
     values.push(Value::BigInt(i64::try_from(limit).unwrap_or(i64::MAX)));
+    // sql: identifiers only
     let sql = format!(
         "SELECT {} FROM {} AS stored WHERE NOT late AND timestamp >= ? {beyond} ORDER BY {} LIMIT ?",
         selection::<R>("stored"),
@@ -176,6 +178,7 @@ pub(super) fn colony_status(session: &Session) -> Result<Vec<ColonyStatus>, Caus
 pub(super) fn totals(session: &Session) -> Result<Totals, Cause> {
     let mut totals = Totals::default();
     for table in TABLES {
+        // sql: identifiers only
         let sql = format!("SELECT count(*) FROM {table}");
         let rows: i64 = session.connection.query_row(&sql, [], |row| row.get(0))?;
         totals.rows.insert((*table).to_owned(), rows.unsigned_abs());
@@ -185,6 +188,7 @@ pub(super) fn totals(session: &Session) -> Result<Totals, Cause> {
         Ok(())
     })?;
     for table in ["federated_metrics", "federated_events"] {
+        // sql: identifiers only
         let sql = format!("SELECT count(*) FROM {table} WHERE late");
         totals.late += session.connection.query_row(&sql, [], |row| row.get::<_, i64>(0))?.unsigned_abs();
     }

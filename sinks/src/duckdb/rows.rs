@@ -169,5 +169,5 @@ pub(super) fn selection<R: KeptRow>(alias: &str) -> String {
         "timestamp" => format!("epoch_ms({alias}.timestamp)"),
         name => format!("{alias}.{name}"),
     };
-    R::KEY.iter().chain(R::CONTENT).map(|name| column(name)).collect::<Vec<_>>().join(", ")
+    R::KEY.iter().chain(R::CONTENT).map(column).collect::<Vec<_>>().join(", ")
 }

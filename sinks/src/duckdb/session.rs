@@ -22,10 +22,13 @@ pub(super) struct Session {
 
 type Job = Box<dyn FnOnce(&mut Session) + Send>;
 
+/// Jobs that may wait; callers wait for their answers, so there is one per caller.
+const JOBS_MAX: usize = 16;
+
 /// The way to the thread.
 pub(super) struct Worker {
     name: String,
-    jobs: Option<mpsc::Sender<Job>>,
+    jobs: Option<mpsc::SyncSender<Job>>,
     thread: Option<JoinHandle<Result<(), Cause>>>,
 }
 
@@ -34,7 +37,7 @@ impl Worker {
     pub(super) async fn start(config: DuckDbConfig) -> Result<Worker, SinkError> {
         let name = format!("DuckDB {}", config.path.display());
         let fault = |cause: Cause| explain(&name, "cannot open the store", cause);
-        let (jobs, inbox) = mpsc::channel::<Job>();
+        let (jobs, inbox) = mpsc::sync_channel::<Job>(JOBS_MAX);
         let (opened, answer) = oneshot::channel::<Result<(), Cause>>();
         let body = move || match Session::open(&config) {
             Ok(mut session) => {

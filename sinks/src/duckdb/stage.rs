@@ -29,5 +29,6 @@ pub(super) fn append<T>(
 
 /// Creates the temporary table `name`, empty, with the columns that `select` names; it lasts until the next commit.
 pub(super) fn temporary(connection: &Connection, name: &str, select: &str) -> Result<(), Cause> {
+    // sql: identifiers only
     Ok(connection.execute_batch(&format!("CREATE OR REPLACE TEMP TABLE {name} AS {select} LIMIT 0"))?)
 }
