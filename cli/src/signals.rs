@@ -22,6 +22,7 @@ pub fn watch_shutdown(on_first: impl Fn() + Send + 'static) -> Result<watch::Rec
         // the command may be over already
         let _ = sender.send(true);
         tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} }
+        #[expect(clippy::disallowed_methods, reason = "the second signal ends the process here and now")]
         std::process::exit(Exit::Interrupted.code().into());
     });
     Ok(receiver)

@@ -42,6 +42,7 @@ pub struct Params {
 
 /// One signed change of what the dataflow knows.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[expect(clippy::large_enum_variant, reason = "a few hundred at a time, nearly all of them findings")]
 pub enum Outcome {
     /// A correlation with its evidence.
     Finding(Finding),
@@ -177,7 +178,7 @@ fn metric_pairs<'scope>(
         align.apply(rows)
     });
 
-    let mut scan = MetricScan::new(params.clone(), shard);
+    let mut scan = MetricScan::new(*params, shard);
     let scanned = by_tick(to_all(samples), orders.clone(), "MetricScan", stay(), move |rows, order| {
         scan.apply(rows);
         let Some(now) = order.and_then(|order| order.metrics_now) else { return Vec::new() };
@@ -185,7 +186,7 @@ fn metric_pairs<'scope>(
         scan.scan(now)
     });
 
-    let mut verdict = MetricVerdict::new(params.clone());
+    let mut verdict = MetricVerdict::new(*params);
     let mut tested = 0;
     by_tick(scanned, orders, "MetricVerdict", to_owner(|_| 1), move |rows, _| {
         let findings = verdict.apply(rows);

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 /// One row of a scan; rows of all shards together make a verdict.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[expect(clippy::large_enum_variant, reason = "nearly all rows are pairs")]
 pub enum ScanRow {
     /// How many pairs a shard tested at an instant.
     Totals(InstantTotals),

@@ -452,11 +452,12 @@ fn rows_at(winners: &Winners, params: &MetricParams, at: i64) -> (usize, Vec<Row
         for (i, a) in views.iter().enumerate() {
             for b in &views[i + 1..] {
                 let coarser = natives[&a.key].0.max(natives[&b.key].0);
-                if coarser == step && params.compares(&a.key, &b.key) {
-                    if let Some((p, found)) = look.pair(&views, a, b) {
-                        p_values.push(p);
-                        rows.extend(found);
-                    }
+                if coarser == step
+                    && params.compares(&a.key, &b.key)
+                    && let Some((p, found)) = look.pair(&views, a, b)
+                {
+                    p_values.push(p);
+                    rows.extend(found);
                 }
             }
         }

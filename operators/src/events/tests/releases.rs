@@ -8,7 +8,7 @@ use model::pattern::{Finding, PatternState};
 use model::time::{DAY_MS, TimeMs};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 fn folder() -> Option<PathBuf> {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../shared/data/releases");
@@ -19,7 +19,7 @@ fn folder() -> Option<PathBuf> {
     Some(folder)
 }
 
-fn releases(folder: &PathBuf) -> Vec<EventStamp> {
+fn releases(folder: &Path) -> Vec<EventStamp> {
     let text = std::fs::read_to_string(folder.join("events.ndjson")).unwrap();
     let events: BTreeMap<(String, String), EventStamp> = text
         .lines()
