@@ -174,6 +174,9 @@ fn hash(findings: &[Finding]) -> String {
     digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
+/// Name, rows, workers, rows in a tick, ticks between evaluations.
+type Case<'a> = (&'a str, &'a [Event], &'a [MetricPoint], usize, usize, usize);
+
 #[test]
 fn the_planted_relations_are_found() {
     let (events, metrics) = rows(1);
@@ -213,7 +216,7 @@ proptest! {
         random.shuffle(&mut shuffled_events);
         random.shuffle(&mut shuffled_metrics);
 
-        let cases: [(&str, &[Event], &[MetricPoint], usize, usize, usize); 5] = [
+        let cases: [Case<'_>; 5] = [
             ("in order, one row at a time", &events, &metrics[..], 1, 1, 97),
             ("shuffled and repeated, at once", &shuffled_events, &shuffled_metrics, 1, usize::MAX, 1),
             ("shuffled and repeated, small ticks", &shuffled_events, &shuffled_metrics, 1, 50, 3),
