@@ -57,7 +57,7 @@ async fn json_has_every_column_and_rfc_3339_times() {
 #[tokio::test]
 async fn text_shows_what_leads_to_what() {
     let text = report(with(vec![finding("deploy", 0.9, &[("e", "f")])]), 5).await.to_text();
-    assert!(text.contains("confirmed  2h15m (2h10m-2h19m)      0.90      0.9700      1  c-"), "{text}");
+    assert!(text.contains("confirmed  2h15m (2h10m to 2h19m)         0.90      0.9700      1  c-"), "{text}");
     assert!(text.contains("           shop/production/api/deploy -> shop/production/api/error_spike\n"), "{text}");
     assert!(text.contains("1 events, 0 metric rows, 0 late, 0 refused\nStored in memory\n"), "{text}");
 }

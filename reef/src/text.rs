@@ -43,13 +43,13 @@ fn table(lines: &[PatternLine]) -> String {
     let ends: Vec<(String, String)> = lines.iter().map(|line| (source(line), target(line))).collect();
     let source_columns = ends.iter().map(|(source, _)| source.chars().count()).max().unwrap_or(0);
     let mut text = format!(
-        "{:<9}  {:<20}  {:>7}  {:>10}  {:>5}  {:<22}  {}\n",
+        "{:<9}  {:<26}  {:>7}  {:>10}  {:>5}  {:<22}  {}\n",
         "STATE", "LAG", "SCORE", "CONFIDENCE", "TIMES", "ID", "EXPLAINED BY"
     );
     for (line, (source, target)) in lines.iter().zip(ends) {
         let reason = line.explained_by.as_deref().map_or("-".to_owned(), |why| shortened(why, REASON_COLUMNS_MAX));
         text.push_str(&format!(
-            "{:<9}  {:<20}  {:>7}  {:>10}  {:>5}  {:<22}  {}\n",
+            "{:<9}  {:<26}  {:>7}  {:>10}  {:>5}  {:<22}  {}\n",
             line.state,
             lag(line),
             score(line),
@@ -68,7 +68,7 @@ fn table(lines: &[PatternLine]) -> String {
 fn lag(line: &PatternLine) -> String {
     let duration = |seconds: i32| format_duration_ms(i64::from(seconds) * SECOND_MS);
     let (low, high) = (duration(line.lag_low_seconds), duration(line.lag_high_seconds));
-    format!("{} ({low}-{high})", duration(line.lag_seconds))
+    format!("{} ({low} to {high})", duration(line.lag_seconds))
 }
 
 /// The certainty factor of an event pattern; r with its sign of a metric pair.

@@ -15,7 +15,7 @@ pub const ALLOWED: &[(&str, &[&str])] = &[
     ("sinks", &["model", "migrations"]),
     ("pipelines", &["model", "operators", "sources", "sinks"]),
     ("reef", &["model", "pipelines", "sinks"]),
-    ("colony", &["model", "proto", "mesh", "migrations", "sinks", "sources"]),
+    ("colony", &["model", "proto", "mesh", "sources"]),
     ("cli", &["model", "proto", "operators", "sources", "sinks", "pipelines", "migrations", "mesh", "colony", "reef"]),
     ("xtask", &[]),
 ];
