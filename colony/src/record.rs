@@ -32,8 +32,8 @@ impl Recorder {
 
     /// Stores metric points in one transaction; gives those that no kept interval can hold, by index.
     ///
-    /// Points finer than five minutes go into five-minute buckets. Points of 5, 15, 60 minutes or a day are kept as
-    /// they are, others go by the next coarser interval.
+    /// Points of 5, 15, 60 minutes or a day are kept as they are, others are put together into buckets of the next
+    /// coarser interval.
     pub async fn metrics(&self, points: &[MetricPoint]) -> Result<Vec<(usize, Fault)>, StoreError> {
         let mut rows = Vec::with_capacity(points.len());
         let mut refused = Vec::new();
@@ -61,12 +61,10 @@ fn to_row(windows: &mut FineWindows, point: &MetricPoint) -> Result<MetricRow, F
     let interval = Interval::at_least(seconds).ok_or_else(|| {
         (RejectReason::BadValue, format!("interval_seconds is {seconds}; a colony keeps buckets of at most one day"))
     })?;
-    let (timestamp, statistics) = if seconds < Interval::Minutes5.seconds() {
-        windows.take(point)
-    } else if seconds == interval.seconds() {
+    let (timestamp, statistics) = if seconds == interval.seconds() {
         (point.timestamp, Statistics::of(point))
     } else {
-        (interval.start_of(point.timestamp), Statistics::of(point))
+        windows.take(point, interval)
     };
     Ok(MetricRow {
         timestamp,

@@ -1,4 +1,4 @@
-//! Buckets out of finer buckets: five minutes on the way in, coarser answers on the way out.
+//! Buckets out of finer buckets: of the kept intervals on the way in, coarser answers on the way out.
 //!
 //! Count and maximum of a bucket are those of all its samples. The mean is weighted by count. A percentile of a bucket
 //! cannot be had from percentiles of its parts; what stands in its place is their mean, weighted by count, the same
@@ -132,9 +132,9 @@ fn samples(parts: &[Statistics]) -> u64 {
 /// The most fine points that are held for buckets that are still filling.
 const FINE_POINTS_MAX: usize = 200_000;
 
-type WindowKey = (SeriesKey, TimeMs);
+type WindowKey = (SeriesKey, Interval, TimeMs);
 
-/// Five-minute buckets that are still filling, with the finer points they are made of.
+/// Buckets that are still filling, with the finer points they are made of.
 ///
 /// A bucket is written again each time one of its points comes in; its count rises, so the newer version replaces the
 /// older one. The points themselves are not stored: a bucket that was let go (the longest untouched goes first when
@@ -154,10 +154,11 @@ struct Window {
 }
 
 impl FineWindows {
-    /// Takes a point finer than five minutes; gives its bucket's start and what the bucket holds by now.
-    pub fn take(&mut self, point: &MetricPoint) -> (TimeMs, Statistics) {
-        let start = Interval::Minutes5.start_of(point.timestamp);
-        let key = (point.series.clone(), start);
+    /// Takes a point finer than `interval`; gives the start of its bucket of that interval, and what the bucket holds
+    /// by now.
+    pub fn take(&mut self, point: &MetricPoint, interval: Interval) -> (TimeMs, Statistics) {
+        let start = interval.start_of(point.timestamp);
+        let key = (point.series.clone(), interval, start);
         self.touches += 1;
         let window = self.windows.entry(key.clone()).or_default();
         self.by_touch.remove(&(window.touched, key.clone()));
@@ -241,21 +242,21 @@ mod tests {
         let mut windows = FineWindows::default();
         let mut last = 0;
         for minute in 0..5 {
-            let (start, bucket) = windows.take(&point(minute, None, minute as f64));
+            let (start, bucket) = windows.take(&point(minute, None, minute as f64), Interval::Minutes5);
             assert_eq!(start, TimeMs(1_690_000_200_000));
             assert!(bucket.count.unwrap() > last);
             last = bucket.count.unwrap();
         }
-        let (_, again) = windows.take(&point(2, None, 2.0));
+        let (_, again) = windows.take(&point(2, None, 2.0), Interval::Minutes5);
         assert_eq!((again.count, again.mean), (Some(5), Some(Real(2.0))));
-        let (next, _) = windows.take(&point(5, Some(7), 1.0));
+        let (next, _) = windows.take(&point(5, Some(7), 1.0), Interval::Minutes5);
         assert_eq!(next, TimeMs(1_690_000_500_000));
     }
 
     #[test]
     fn memory_is_bounded_and_the_longest_untouched_bucket_goes_first() {
         let mut windows = FineWindows { points: FINE_POINTS_MAX, ..FineWindows::default() };
-        windows.take(&point(0, None, 1.0));
+        windows.take(&point(0, None, 1.0), Interval::Minutes5);
         assert!(windows.windows.is_empty() && windows.by_touch.is_empty());
     }
 

@@ -199,6 +199,40 @@ async fn fine_points_make_five_minute_buckets_and_coarse_ones_stay_as_they_are()
 }
 
 #[tokio::test]
+async fn points_of_an_interval_that_is_not_kept_lose_nothing() {
+    let recorder = Recorder::new(Store::open_in_memory().unwrap());
+    // the means are half of the p95: 0, 1, 2, …
+    let points = |name, seconds, steps| (0..steps).map(move |n| point(name, seconds, n, n as u64 + 1, 2.0 * n as f64));
+    let given: Vec<_> = points("10m", 600, 6).chain(points("30m", 1_800, 4)).chain(points("6h", 21_600, 8)).collect();
+    for turn in 0..2 {
+        if turn == 0 {
+            recorder.metrics(&given).await.unwrap();
+        } else {
+            // again, one by one and backwards: nothing counts twice
+            for point in given.iter().rev() {
+                recorder.metrics(std::slice::from_ref(point)).await.unwrap();
+            }
+        }
+        let expected = [
+            ("10m", Interval::Minutes15, 900_000, vec![(3, 2.0 / 3.0), (3, 2.0), (9, 32.0 / 9.0), (6, 5.0)]),
+            ("30m", Interval::Hour1, HOUR_MS, vec![(3, 2.0 / 3.0), (7, 18.0 / 7.0)]),
+            ("6h", Interval::Day1, DAY_MS, vec![(10, 2.0), (26, 148.0 / 26.0)]),
+        ];
+        for (name, interval, step_ms, buckets) in expected {
+            let found = recorder.store().series("checkout", name, (None, None)).await.unwrap();
+            assert!(found.iter().all(|row| row.interval == interval), "{name}");
+            let found: Vec<_> =
+                found.iter().map(|row| (row.timestamp, row.statistics.count, row.statistics.mean)).collect();
+            let expected: Vec<_> = (0_i64..)
+                .zip(buckets)
+                .map(|(n, (count, mean))| (T0 + n * step_ms, Some(count), Some(Real(mean))))
+                .collect();
+            assert_eq!(found, expected, "{name}, turn {turn}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn services_follow_the_newest_report_and_connections_add_up() {
     let store = Store::open_in_memory().unwrap();
     let service = |seconds: i64, status| ServiceRow {
