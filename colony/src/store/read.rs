@@ -6,7 +6,7 @@ use crate::error::StoreError;
 use crate::summarize::{Interval, Statistics};
 use duckdb::{Connection, Row, params};
 use model::real::Real;
-use model::time::TimeMs;
+use model::time::{DAY_MS, TimeMs};
 
 /// Services by how they do.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -169,9 +169,9 @@ const EVENT_COLUMNS: &str = "SELECT id, epoch_ms(timestamp), service_id, event_t
 const METRIC_COLUMNS: &str =
     "SELECT epoch_ms(timestamp), service_id, metric_name, interval, p50, p95, p99, mean, max, count
      FROM metric_summaries";
-/// Length in seconds of a row's interval; what is not known counts as coarsest.
-const INTERVAL_SECONDS: &str =
-    "CASE interval WHEN '5m' THEN 300 WHEN '15m' THEN 900 WHEN '1h' THEN 3600 ELSE 86400 END";
+/// Length in milliseconds of a row's interval; what is not known counts as coarsest.
+const INTERVAL_MS: &str =
+    "CASE interval WHEN '5m' THEN 300000 WHEN '15m' THEN 900000 WHEN '1h' THEN 3600000 ELSE 86400000 END";
 
 fn event_row(row: &Row<'_>) -> duckdb::Result<EventRow> {
     let id = row.get(0)?;
@@ -214,15 +214,28 @@ fn rows_in(tx: &Connection, range: Range) -> duckdb::Result<i64> {
     )
 }
 
-/// The buckets of `range`, for each series those of its finest interval in it.
+/// The buckets of `range` but for those that hold the start of a finer bucket of their series, be it in the range or
+/// behind its end: what is left out does not depend on how a time is cut into ranges.
 fn finest_metrics(tx: &Connection, range: Range) -> duckdb::Result<Vec<MetricRow>> {
     let (from, to) = bounds(range);
     let sql = format!(
-        "{METRIC_COLUMNS} WHERE timestamp >= epoch_ms(?) AND timestamp < epoch_ms(?)
-         QUALIFY {INTERVAL_SECONDS} = min({INTERVAL_SECONDS}) OVER (PARTITION BY service_id, metric_name)
-         ORDER BY service_id, metric_name, timestamp"
+        "WITH near AS (
+             SELECT *, epoch_ms(timestamp) AS start_ms, {INTERVAL_MS} AS length_ms FROM metric_summaries
+             WHERE timestamp >= epoch_ms(?) AND timestamp < epoch_ms(?)),
+         followed AS (
+             SELECT *, min(CASE WHEN length_ms < 900000 THEN start_ms END) OVER onwards AS next_5m,
+                    min(CASE WHEN length_ms < 3600000 THEN start_ms END) OVER onwards AS next_to_15m,
+                    min(CASE WHEN length_ms < 86400000 THEN start_ms END) OVER onwards AS next_to_1h
+             FROM near
+             WINDOW onwards AS (PARTITION BY service_id, metric_name ORDER BY start_ms
+                                RANGE BETWEEN CURRENT ROW AND UNBOUNDED FOLLOWING))
+         SELECT start_ms, service_id, metric_name, interval, p50, p95, p99, mean, max, count FROM followed
+         WHERE start_ms < ?
+           AND coalesce(CASE length_ms WHEN 900000 THEN next_5m WHEN 3600000 THEN next_to_15m
+                                       WHEN 86400000 THEN next_to_1h END >= start_ms + length_ms, true)
+         ORDER BY service_id, metric_name, start_ms, length_ms"
     );
-    tx.prepare(&sql)?.query_map(params![from, to], metric_row)?.collect()
+    tx.prepare(&sql)?.query_map(params![from, to.saturating_add(DAY_MS), to], metric_row)?.collect()
 }
 
 fn events_between(tx: &Connection, range: Range) -> duckdb::Result<Vec<EventRow>> {

@@ -97,6 +97,42 @@ async fn a_summary_has_the_finest_interval_of_each_series_and_open_buckets_again
 }
 
 #[tokio::test]
+async fn a_coarser_bucket_is_left_out_only_where_finer_ones_lie_in_it_however_the_range_is_cut() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut colony = Running::start(dir.path()).await;
+    let mut points: Vec<_> = (0..10).map(|step| point("m", 3_600, step, 60, 1.0)).collect();
+    points.extend((120..130).map(|step| point("m", 300, step, 5, 2.0)));
+    // an hour of another series with one finer bucket in it, and one that begins where it ends
+    points.extend([point("n", 3_600, 0, 60, 1.0), point("n", 300, 11, 5, 2.0)]);
+    points.extend([point("o", 3_600, 0, 60, 1.0), point("o", 300, 12, 5, 2.0)]);
+    // each interval gives way to any finer one, at the same start too
+    points.extend([point("p", 86_400, 0, 9, 1.0), point("p", 3_600, 23, 9, 1.0), point("p", 900, 92, 9, 1.0)]);
+    colony.serving.recorder().metrics(&points).await.unwrap();
+    let mut cuts = Vec::new();
+    for slice_ms in [DAY_MS, 3_600_000, 1_800_000, 300_000, 7_000_000] {
+        let mut found = Vec::new();
+        for start in (0..DAY_MS).step_by(slice_ms as usize) {
+            let answer = colony.client.get_summary(range(start, (start + slice_ms).min(DAY_MS))).await.unwrap();
+            found.extend(answer.into_inner().metrics.into_iter().map(|m| {
+                let seconds = m.timestamp.unwrap().seconds - T0.0 / 1_000;
+                (m.metric_name, seconds, m.interval_seconds)
+            }));
+        }
+        found.sort();
+        cuts.push(found);
+    }
+    let mut expected: Vec<_> = (0..10).map(|step| ("m".to_owned(), step * 3_600, 3_600)).collect();
+    expected.extend((120..130).map(|step| ("m".to_owned(), step * 300, 300)));
+    expected.push(("n".into(), 3_300, 300));
+    expected.extend([("o".into(), 0, 3_600), ("o".into(), 3_600, 300)]);
+    expected.push(("p".into(), 82_800, 900));
+    for found in cuts {
+        assert_eq!(found, expected);
+    }
+    colony.stop().await;
+}
+
+#[tokio::test]
 async fn bad_ranges_are_refused_and_big_ones_cut_down() {
     let dir = tempfile::tempdir().unwrap();
     let mut colony = Running::start(dir.path()).await;
