@@ -27,13 +27,22 @@ pub struct GenerateArgs {
     /// Length of the history
     #[arg(long, default_value_t = FleetConfig::default().days)]
     pub days: u32,
+    /// Replace files of the same names in that folder
+    #[arg(long)]
+    pub force: bool,
 }
+
+/// The configuration beside the files.
+const REEF: &str = "reef.toml";
 
 /// Generates the fleet and writes it.
 pub fn run(args: &GenerateArgs, output: &Output) -> Result<(), Failure> {
     let config = FleetConfig { seed: args.seed, colonies: args.colonies, days: args.days, ..FleetConfig::default() };
     let fleet = Fleet::generate(&config)
         .map_err(|problem| Failure::new(Exit::Usage, "usage", problem).docs("coral-pipeline generate --help"))?;
+    if !args.force {
+        refuse_to_replace(&args.out)?;
+    }
     let written =
         fleet.write_files(&args.out).map_err(|error| Failure::from_error(Exit::Failed, "write_failed", &error))?;
     let reef = write_reef(&args.out, &written)?;
@@ -50,6 +59,17 @@ pub fn run(args: &GenerateArgs, output: &Output) -> Result<(), Failure> {
     output.result(&document, |style| page(&written, &reef, [events, metric_rows, planted], style))
 }
 
+/// What is there may be somebody's own: it is replaced only on demand.
+fn refuse_to_replace(folder: &Path) -> Result<(), Failure> {
+    let mut paths = std::iter::once(REEF).chain(WrittenFiles::NAMES).map(|name| folder.join(name));
+    match paths.find(|path| path.symlink_metadata().is_ok()) {
+        None => Ok(()),
+        Some(path) => Err(Failure::new(Exit::Usage, "file_exists", format!("{} exists already", path.display()))
+            .hint("choose another --out, or replace it with --force")
+            .docs("coral-pipeline generate --help")),
+    }
+}
+
 /// A reef over the files, in their folder.
 fn write_reef(folder: &Path, written: &WrittenFiles) -> Result<PathBuf, Failure> {
     let name = |path: &Path| path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
@@ -58,7 +78,7 @@ fn write_reef(folder: &Path, written: &WrittenFiles) -> Result<PathBuf, Failure>
         name(&written.metrics),
         name(&written.events)
     );
-    let path = folder.join("reef.toml");
+    let path = folder.join(REEF);
     std::fs::write(&path, text).map_err(|error| {
         Failure::new(Exit::Failed, "write_failed", format!("cannot write {}", path.display())).caused_by(Some(&error))
     })?;
@@ -81,8 +101,12 @@ mod tests {
     use super::*;
 
     fn generate(out: &Path, days: u32) -> Result<serde_json::Value, Failure> {
+        generate_with(out, days, false)
+    }
+
+    fn generate_with(out: &Path, days: u32, force: bool) -> Result<serde_json::Value, Failure> {
         let (output, captured) = Output::captured(true);
-        run(&GenerateArgs { out: out.to_owned(), seed: 3, colonies: 2, days }, &output)?;
+        run(&GenerateArgs { out: out.to_owned(), seed: 3, colonies: 2, days, force }, &output)?;
         Ok(serde_json::from_str(&captured.stdout()).unwrap())
     }
 
@@ -100,6 +124,22 @@ mod tests {
         assert!(document["events"]["rows"].as_u64().unwrap() > 0);
         let reef = pipelines::config::load(&one.join("reef.toml")).unwrap();
         assert!(reef.unsupported().is_empty());
+    }
+
+    #[test]
+    fn a_file_that_is_there_is_replaced_only_by_force() {
+        for name in ["reef.toml", "events.ndjson", "metrics.parquet", "truth.json"] {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join(name);
+            std::fs::write(&path, "mine").unwrap();
+            let failure = generate(folder.path(), 2).unwrap_err();
+            assert_eq!((failure.exit, failure.code), (Exit::Usage, "file_exists"));
+            assert_eq!(failure.message, format!("{} exists already", path.display()));
+            assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+            assert_eq!(std::fs::read_to_string(&path).unwrap(), "mine");
+            generate_with(folder.path(), 2, true).unwrap();
+            assert_ne!(std::fs::read(&path).unwrap(), b"mine");
+        }
     }
 
     #[test]

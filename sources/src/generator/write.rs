@@ -32,16 +32,17 @@ pub struct WrittenFiles {
     pub metric_rows: u64,
 }
 
+impl WrittenFiles {
+    /// Names of the files, in the order of the fields.
+    pub const NAMES: [&str; 3] = ["events.ndjson", "metrics.parquet", "truth.json"];
+}
+
 impl Fleet {
     /// Writes the fleet into `dir`, which is made when it does not exist; files of the same names are replaced.
     pub fn write_files(&self, dir: &Path) -> Result<WrittenFiles, SourceError> {
         std::fs::create_dir_all(dir).map_err(|cause| SourceError::File { path: dir.to_owned(), cause })?;
-        let written = WrittenFiles {
-            events: dir.join("events.ndjson"),
-            metrics: dir.join("metrics.parquet"),
-            truth: dir.join("truth.json"),
-            metric_rows: self.metric_rows(),
-        };
+        let [events, metrics, truth] = WrittenFiles::NAMES.map(|name| dir.join(name));
+        let written = WrittenFiles { events, metrics, truth, metric_rows: self.metric_rows() };
         let failed = |path: &Path| {
             let path = path.to_owned();
             move |cause| SourceError::File { path, cause }
