@@ -1,8 +1,9 @@
 //! What a run reports while it goes and when it ends; rendered by the command line, never by the pipeline.
 
 use model::time::TimeMs;
-use serde::Serialize;
-use std::collections::BTreeMap;
+use model::topology::ColonyStatus;
+use serde::{Serialize, Serializer};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What the run is doing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -17,7 +18,7 @@ pub enum Phase {
     Draining,
 }
 
-/// A snapshot of a run. Counters only rise.
+/// A snapshot of a run. Counts of rows and ticks only rise.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Progress {
     /// What the run is doing.
@@ -32,9 +33,10 @@ pub struct Progress {
     pub late: u64,
     /// Ticks committed.
     pub ticks: u64,
-    /// Greatest event time reached.
+    /// Greatest event time reached; RFC 3339 when serialised.
+    #[serde(serialize_with = "rfc_3339")]
     pub event_time: Option<TimeMs>,
-    /// Live colonies that have answered and those that are expected.
+    /// Live colonies that answer and those that are expected.
     pub colonies: (u64, u64),
     /// Confirmed patterns at the last evaluation.
     pub confirmed: u64,
@@ -67,8 +69,100 @@ pub struct RunSummary {
     pub event_pairs_tested: u64,
     /// Pairs of metric series tested at the last evaluation.
     pub metric_pairs_tested: u64,
+    /// Colonies that could not be reached when it ended, each with its last error.
+    pub unreachable: BTreeMap<String, String>,
     /// Wall-clock length of the run.
     pub elapsed_ms: u64,
     /// Where everything is stored, for people, e.g. `DuckDB .coral/my-infrastructure.duckdb`.
     pub store: String,
+}
+
+fn rfc_3339<S: Serializer>(time: &Option<TimeMs>, serializer: S) -> Result<S::Ok, S::Error> {
+    match time {
+        Some(time) => serializer.collect_str(time),
+        None => serializer.serialize_none(),
+    }
+}
+
+/// Which colonies answer, by the latest that each one's sources said.
+#[derive(Debug, Default)]
+pub(crate) struct Reach {
+    answering: BTreeSet<String>,
+    unreachable: BTreeMap<String, String>,
+}
+
+impl Reach {
+    /// Notes what sources said, oldest first.
+    pub(crate) fn observe(&mut self, statuses: &[ColonyStatus]) {
+        for ColonyStatus { colony_id, health, last_error, last_success_at, .. } in statuses {
+            if health == "unreachable" {
+                self.answering.remove(colony_id);
+                self.unreachable.insert(colony_id.clone(), last_error.clone());
+            } else if last_success_at.is_some() {
+                self.answering.insert(colony_id.clone());
+                self.unreachable.remove(colony_id);
+            }
+        }
+    }
+
+    /// How many answer.
+    pub(crate) fn answering(&self) -> u64 {
+        self.answering.len() as u64
+    }
+
+    /// Those that do not, each with its last error.
+    pub(crate) fn into_unreachable(self) -> BTreeMap<String, String> {
+        self.unreachable
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn status(colony_id: &str, health: &str, last_success_at: Option<TimeMs>) -> ColonyStatus {
+        ColonyStatus {
+            colony_id: colony_id.to_owned(),
+            application_name: String::new(),
+            environment: String::new(),
+            health: health.to_owned(),
+            total_services: 0,
+            healthy_services: 0,
+            degraded_services: 0,
+            unhealthy_services: 0,
+            agent_count: None,
+            last_success_at,
+            complete_to: None,
+            last_error: if health == "unreachable" { "127.0.0.1:9: refused".to_owned() } else { String::new() },
+        }
+    }
+
+    #[test]
+    fn the_latest_status_of_a_colony_says_whether_it_answers() {
+        let once = Some(TimeMs(1));
+        let mut reach = Reach::default();
+        reach.observe(&[status("a", "healthy", once), status("b", "degraded", once), status("c", "unreachable", None)]);
+        assert_eq!(reach.answering(), 2);
+        // lost after it had answered: its last success is still known
+        reach.observe(&[status("a", "unreachable", once)]);
+        assert_eq!(reach.answering(), 1);
+        // back, and one that comes for the first time
+        reach.observe(&[
+            status("a", "unhealthy", once),
+            status("b", "unreachable", once),
+            status("c", "healthy", once),
+        ]);
+        assert_eq!(reach.answering(), 2);
+        let lost = BTreeMap::from([("b".to_owned(), "127.0.0.1:9: refused".to_owned())]);
+        assert_eq!(reach.into_unreachable(), lost);
+    }
+
+    #[test]
+    fn times_are_text_for_programs() {
+        let at = Progress { event_time: Some(TimeMs(1_672_772_778_000)), ..Progress::default() };
+        assert_eq!(serde_json::to_value(&at).unwrap()["event_time"], "2023-01-03T19:06:18.000Z");
+        let none = serde_json::to_value(Progress::default()).unwrap();
+        assert_eq!(none["event_time"], serde_json::Value::Null);
+    }
 }

@@ -14,7 +14,7 @@ use crate::inputs::{self, InputError};
 use crate::intake::{Delivery, Intake};
 use crate::pace::EvaluatePace;
 use crate::params;
-use crate::progress::{Ended, Phase, Progress, RunSummary};
+use crate::progress::{Ended, Phase, Progress, Reach, RunSummary};
 use crate::published::{Publication, Published};
 use crate::restore::restore;
 use crate::store::{self, commit_with_retry};
@@ -90,6 +90,7 @@ pub async fn run(config: &ReefConfig, options: RunOptions) -> Result<RunSummary,
         rejects_by_reason: run.rejects_by_reason,
         event_pairs_tested: run.event_pairs_tested,
         metric_pairs_tested: run.metric_pairs_tested,
+        unreachable: run.reach.into_unreachable(),
         elapsed_ms: started.elapsed().as_millis() as u64,
         store: store::describe(config),
     })
@@ -117,7 +118,7 @@ struct Running {
     tick_interval: Duration,
     ticks: u64,
     expected_colonies: u64,
-    answered_colonies: BTreeSet<String>,
+    reach: Reach,
     progress: Progress,
     watch: watch::Sender<Progress>,
     rejects_by_reason: BTreeMap<String, u64>,
@@ -163,7 +164,7 @@ impl Running {
             tick_interval: Duration::from_millis(config.engine.tick_interval_ms.unsigned_abs()),
             ticks: 0,
             expected_colonies,
-            answered_colonies: BTreeSet::new(),
+            reach: Reach::default(),
             progress,
             watch,
             rejects_by_reason: BTreeMap::new(),
@@ -225,10 +226,8 @@ impl Running {
         self.progress.late += late.len() as u64;
         self.clock.observe(&rows);
         self.progress.event_time = self.clock.now();
-        for status in rows.colonies.iter().filter(|status| status.last_success_at.is_some()) {
-            self.answered_colonies.insert(status.colony_id.clone());
-        }
-        self.progress.colonies = (self.answered_colonies.len() as u64, self.expected_colonies);
+        self.reach.observe(&rows.colonies);
+        self.progress.colonies = (self.reach.answering(), self.expected_colonies);
         if !rows.events.is_empty() || !rows.metrics.is_empty() {
             self.pace.mark_dirty();
         }

@@ -80,6 +80,14 @@ pub fn summary_page(summary: &RunSummary, style: Style) -> String {
     if let Some(time) = progress.event_time {
         lines.insert(2, format!("  reached   event time {time}"));
     }
+    if progress.colonies.1 > 0 {
+        lines.push(format!("  colonies  {} of {} answering", progress.colonies.0, progress.colonies.1));
+    }
+    for (colony_id, error) in &summary.unreachable {
+        // the words may be the colony's own: one line, no escape codes
+        let error = error.replace(char::is_control, " ");
+        lines.push(format!("            {} {colony_id}: {error}", style.yellow("unreachable")));
+    }
     lines.join("\n")
 }
 
@@ -121,6 +129,7 @@ mod tests {
             rejects_by_reason: BTreeMap::from([("not_finite".to_owned(), 2)]),
             event_pairs_tested: 56,
             metric_pairs_tested: 0,
+            unreachable: BTreeMap::new(),
             elapsed_ms: 100_000,
             store: "DuckDB .coral/r.duckdb".to_owned(),
         }
@@ -157,6 +166,20 @@ mod tests {
              tested    56 pairs of event types, 0 of metrics\n  \
              patterns  5 confirmed, 12 candidates\n  \
              stored    DuckDB .coral/r.duckdb"
+        );
+    }
+
+    #[test]
+    fn the_end_of_a_run_names_colonies_that_are_lost() {
+        let lost = RunSummary {
+            progress: Progress { colonies: (1, 2), ..progress() },
+            unreachable: BTreeMap::from([("shop".to_owned(), "127.0.0.1:9: no\x1b[2J\nanswer".to_owned())]),
+            ..summary()
+        };
+        let page = summary_page(&lost, Style::PLAIN);
+        assert!(
+            page.ends_with("\n  colonies  1 of 2 answering\n            unreachable shop: 127.0.0.1:9: no [2J answer"),
+            "{page}"
         );
     }
 
