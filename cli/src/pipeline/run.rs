@@ -7,13 +7,15 @@ use crate::exit::{Exit, Failure};
 use crate::output::Output;
 use crate::signals::watch_shutdown;
 use pipelines::config::ReefConfig;
+use pipelines::inputs::InputError;
 use pipelines::progress::{Progress, RunSummary};
 use pipelines::run::{RunError, RunOptions};
 use pipelines::store;
 use reef::Report;
 use serde_json::json;
 use sources::SourceError;
-use std::path::PathBuf;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
 use tokio::sync::watch;
 
 /// Most candidates in the table at the end.
@@ -39,14 +41,14 @@ pub fn run(args: &RunArgs, output: &Output) -> Result<(), Failure> {
         let shutdown =
             watch_shutdown(move || told.message("stopping: the last tick is being committed (once more: at once)"))?;
         let config = load_runnable(&args.config)?;
-        let summary = watched(&config, shutdown, output).await?;
+        let summary = watched((&config, &args.config), shutdown, output).await?;
         print(&config, &summary, output).await
     })
 }
 
 /// Runs the reef while a display of its own follows.
 pub async fn watched(
-    config: &ReefConfig,
+    (config, path): (&ReefConfig, &Path),
     shutdown: watch::Receiver<bool>,
     output: &Output,
 ) -> Result<RunSummary, Failure> {
@@ -55,7 +57,7 @@ pub async fn watched(
     let result = pipelines::run::run(config, RunOptions { progress, shutdown }).await;
     // the sender is gone by now, so the display ends; its panic would be a bug that must not hide the result
     let _ = display.await;
-    result.map_err(|error| run_failure(&error))
+    result.map_err(|error| run_failure(&error, path))
 }
 
 /// Prints what was found: numbers of the run, confirmed patterns, best candidates.
@@ -68,17 +70,24 @@ pub async fn print(config: &ReefConfig, summary: &RunSummary, output: &Output) -
     })
 }
 
-pub(super) fn run_failure(error: &RunError) -> Failure {
+/// What ended a run, with what to do: repair what starting again would only meet again.
+pub(super) fn run_failure(error: &RunError, config: &Path) -> Failure {
     let (exit, code, hint) = match error {
-        RunError::Input(_) => (Exit::Usage, "input_invalid", Some("check it with: coral-pipeline validate")),
-        RunError::Source { cause: SourceError::Pattern { .. }, .. } => {
-            (Exit::Usage, "input_invalid", Some("check it with: coral-pipeline validate"))
+        RunError::Input(InputError::Source { cause, .. }) => {
+            let (exit, hint) = repair(cause, config).unwrap_or_else(|| (Exit::Usage, check_hint(config)));
+            // nothing has been tried yet
+            (if exit == Exit::Failed { Exit::Usage } else { exit }, "input_invalid", Some(hint))
         }
-        RunError::Source { .. } => (
-            Exit::Failed,
-            "source_failed",
-            Some("everything up to the last tick is stored; start again to go on from there"),
-        ),
+        RunError::Input(_) => (Exit::Usage, "input_invalid", Some(check_hint(config))),
+        RunError::Source { cause, .. } => match repair(cause, config) {
+            Some((Exit::Failed, hint)) => (Exit::Failed, "source_failed", Some(hint)),
+            Some((exit, hint)) => (exit, "input_invalid", Some(hint)),
+            None => (
+                Exit::Failed,
+                "source_failed",
+                Some("everything up to the last tick is stored; start again to go on from there".to_owned()),
+            ),
+        },
         RunError::Store(_) => (Exit::Failed, "store_failed", None),
         RunError::SourcePanicked { .. } | RunError::Engine(_) => (Exit::Failed, "internal", None),
     };
@@ -86,5 +95,92 @@ pub(super) fn run_failure(error: &RunError) -> Failure {
     match hint {
         Some(hint) => failure.hint(hint),
         None => failure,
+    }
+}
+
+fn check_hint(config: &Path) -> String {
+    format!("check it with: coral-pipeline validate {}", config.display())
+}
+
+/// What has to be repaired before a run can get past this fault. `None`: it may be gone next time.
+fn repair(cause: &SourceError, config: &Path) -> Option<(Exit, String)> {
+    match cause {
+        SourceError::File { cause, .. } if cause.kind() == ErrorKind::NotFound => {
+            Some((Exit::NotFound, check_hint(config)))
+        }
+        SourceError::File { .. } => None,
+        SourceError::Pattern { problem, .. } if problem.starts_with("matches no file") => {
+            Some((Exit::NotFound, check_hint(config)))
+        }
+        SourceError::Pattern { .. } => Some((Exit::Usage, check_hint(config))),
+        SourceError::Format { path, .. } => {
+            let hint = format!("repair or replace {}, or take it out of {}", path.display(), config.display());
+            Some((Exit::Failed, hint + "; until then every run ends there"))
+        }
+        SourceError::Colony { endpoint, .. } => {
+            let hint =
+                format!("correct its endpoint or colony_id in {}, or what listens at {endpoint}", config.display());
+            Some((Exit::Failed, hint + "; until then every run ends there"))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn failure(cause: SourceError) -> Failure {
+        run_failure(&RunError::Source { source_name: "files".to_owned(), cause }, Path::new("conf/reef.toml"))
+    }
+
+    fn file(kind: ErrorKind) -> SourceError {
+        SourceError::File { path: PathBuf::from("e.csv"), cause: kind.into() }
+    }
+
+    #[test]
+    fn starting_again_is_advised_only_where_it_helps() {
+        let passing = failure(file(ErrorKind::Interrupted));
+        assert_eq!((passing.exit, passing.code), (Exit::Failed, "source_failed"));
+        assert!(passing.hint.unwrap().contains("start again"));
+        let broken =
+            SourceError::Format { path: PathBuf::from("e.csv"), format: "CSV", problem: "no header".to_owned() };
+        let broken = failure(broken);
+        assert_eq!(broken.exit, Exit::Failed);
+        assert!(broken.hint.unwrap().starts_with("repair or replace e.csv, or take it out of conf/reef.toml"));
+        let stranger = failure(SourceError::Colony {
+            colony_id: "shop".to_owned(),
+            endpoint: "http://127.0.0.1:9".to_owned(),
+            problem: "colony b answers there".to_owned(),
+        });
+        assert_eq!(stranger.exit, Exit::Failed);
+        let hint = stranger.hint.unwrap();
+        assert!(hint.contains("conf/reef.toml") && hint.contains("http://127.0.0.1:9"), "{hint}");
+    }
+
+    #[test]
+    fn a_file_that_is_gone_is_not_found() {
+        let gone = failure(file(ErrorKind::NotFound));
+        assert_eq!(gone.exit, Exit::NotFound);
+        assert_eq!(gone.hint.unwrap(), "check it with: coral-pipeline validate conf/reef.toml");
+    }
+
+    #[test]
+    fn inputs_that_do_not_exist_are_not_found_and_wrong_ones_are_usage() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("both.csv"), "").unwrap();
+        let ended = |inputs: &str| {
+            let config = folder.path().join("reef.toml");
+            std::fs::write(&config, format!("reef_id = \"r\"\n[[sources]]\nkind = \"files\"\n{inputs}\n")).unwrap();
+            let (output, _) = Output::captured(false);
+            let config_of = load_runnable(&config).unwrap();
+            let (_stop, shutdown) = watch::channel(false);
+            let failure = runtime().unwrap().block_on(watched((&config_of, &config), shutdown, &output)).unwrap_err();
+            assert!(failure.hint.as_ref().unwrap().ends_with(&format!("validate {}", config.display())), "{failure:?}");
+            failure.exit
+        };
+        assert_eq!(ended("events = [\"none.ndjson\"]"), Exit::NotFound);
+        assert_eq!(ended("metrics = [\"none-*.csv\"]"), Exit::NotFound);
+        assert_eq!(ended("metrics = [\"both.csv\"]\nevents = [\"both.csv\"]"), Exit::Usage);
     }
 }

@@ -81,7 +81,7 @@ pub fn run(args: &DemoArgs, output: &Output) -> Result<(), Failure> {
         colonies.send_metrics(fleet.metrics()).await?;
         let config = folder.write_config(&colonies)?;
         output.message("the reef starts; the last two days of events arrive while it runs");
-        let summary = watch_reef(&config, &mut colonies, live, &fleet, stopped, output).await?;
+        let summary = watch_reef((&config, &folder.config()), &mut colonies, live, &fleet, stopped, output).await?;
         colonies.stop().await?;
 
         let failed = |error: sinks::SinkError| Failure::from_error(Exit::Failed, "store_failed", &error);
@@ -111,7 +111,7 @@ fn identity(colony_id: &str) -> Identity {
 
 /// Runs the reef while live events arrive, and stops it once it has everything.
 async fn watch_reef(
-    config: &ReefConfig,
+    (config, config_path): (&ReefConfig, &Path),
     colonies: &mut Colonies,
     live: &[model::event::Event],
     fleet: &Fleet,
@@ -144,22 +144,36 @@ async fn watch_reef(
     let (summary, fed) = tokio::join!(reef, feed_then_stop);
     let _ = display.await;
     fed?;
-    summary.map_err(|error| run_failure(&error))
+    summary.map_err(|error| run_failure(&error, config_path))
 }
 
+/// First line of the demo's `reef.toml`: by it the demo knows a folder as its own.
+const MARK: &str = "# written by `coral-pipeline demo`";
+
 /// Where the demo keeps its files.
+#[derive(Debug)]
 struct Folder {
     root: PathBuf,
     colonies: PathBuf,
 }
 
 impl Folder {
-    /// The folder without what an earlier demo left in it.
+    /// The folder without what an earlier demo left in it. A folder that holds anything else is left alone.
     fn fresh(root: &Path) -> Result<Folder, Failure> {
         let failed = |error: std::io::Error| {
             Failure::new(Exit::Failed, "folder_failed", format!("cannot prepare {}", root.display()))
                 .caused_by(Some(&error))
         };
+        std::fs::create_dir_all(root).map_err(failed)?;
+        let is_empty = std::fs::read_dir(root).map_err(failed)?.next().is_none();
+        let config = root.join("reef.toml");
+        let is_ours = std::fs::read(&config).is_ok_and(|text| text.starts_with(MARK.as_bytes()));
+        if !is_empty && !is_ours {
+            let message = format!("{} holds files that the demo did not write; choose another --out", root.display());
+            return Err(Failure::new(Exit::Usage, "folder_in_use", message).docs("coral-pipeline demo --help"));
+        }
+        // from the start, so that a demo that was interrupted can be started again
+        std::fs::write(&config, format!("{MARK}\n")).map_err(failed)?;
         let colonies = root.join("colonies");
         if colonies.exists() {
             std::fs::remove_dir_all(&colonies).map_err(failed)?;
@@ -174,20 +188,68 @@ impl Folder {
         Ok(Folder { root: root.to_path_buf(), colonies })
     }
 
+    fn config(&self) -> PathBuf {
+        self.root.join("reef.toml")
+    }
+
     /// Writes `reef.toml` and loads it, as `coral-pipeline run` would.
     fn write_config(&self, colonies: &Colonies) -> Result<ReefConfig, Failure> {
-        let mut text = "# written by `coral-pipeline demo`; the colonies it names ran inside the demo\n\
-                        reef_id = \"demo-reef-d3m0d3\"\nname = \"demo\"\n"
-            .to_owned();
+        let mut text = format!(
+            "{MARK}; the colonies it names ran inside the demo\nreef_id = \"demo-reef-d3m0d3\"\nname = \"demo\"\n"
+        );
         for (colony_id, endpoint) in colonies.endpoints() {
             text += &format!("\n[[colonies]]\ncolony_id = \"{colony_id}\"\nendpoint = \"{endpoint}\"\n");
         }
         text += "\n[storage]\ntype = \"duckdb\"\npath = \"reef.duckdb\"\n\n[collection]\nsummary_interval = \"1s\"\n";
-        let path = self.root.join("reef.toml");
+        let path = self.config();
         std::fs::write(&path, text).map_err(|error| {
             Failure::new(Exit::Failed, "folder_failed", format!("cannot write {}", path.display()))
                 .caused_by(Some(&error))
         })?;
         config::load(&path).map_err(|errors| Failure::from_error(Exit::Failed, "config_invalid", &errors))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn files_that_the_demo_did_not_write_stay() {
+        let home = tempfile::tempdir().unwrap();
+        let root = home.path();
+        std::fs::create_dir(root.join("colonies")).unwrap();
+        for file in ["colonies/mine.db", "reef.duckdb"] {
+            std::fs::write(root.join(file), "mine").unwrap();
+        }
+        // without a reef.toml, and with one that somebody else wrote
+        for config in [None, Some("reef_id = \"mine\"\n")] {
+            if let Some(text) = config {
+                std::fs::write(root.join("reef.toml"), text).unwrap();
+            }
+            let failure = Folder::fresh(root).unwrap_err();
+            assert_eq!(failure.exit, Exit::Usage);
+            assert!(failure.message.ends_with("the demo did not write; choose another --out"), "{failure:?}");
+            for file in ["colonies/mine.db", "reef.duckdb"] {
+                assert_eq!(std::fs::read_to_string(root.join(file)).unwrap(), "mine");
+            }
+        }
+        assert_eq!(std::fs::read_to_string(root.join("reef.toml")).unwrap(), "reef_id = \"mine\"\n");
+    }
+
+    #[test]
+    fn what_an_earlier_demo_left_is_replaced() {
+        let home = tempfile::tempdir().unwrap();
+        let root = home.path().join("new/demo");
+        // the first one is interrupted before it writes its whole configuration
+        Folder::fresh(&root).unwrap();
+        for file in ["colonies/old.db", "reef.duckdb", "reef.duckdb.wal", "notes.txt"] {
+            std::fs::write(root.join(file), "old").unwrap();
+        }
+        let folder = Folder::fresh(&root).unwrap();
+        assert_eq!(std::fs::read_dir(&folder.colonies).unwrap().count(), 0);
+        let left = |name: &str| root.join(name).exists();
+        assert_eq!([left("reef.duckdb"), left("reef.duckdb.wal"), left("notes.txt")], [false, false, true]);
     }
 }
