@@ -112,17 +112,23 @@ fn secret_checks(config: &ReefConfig, offline: bool) -> Vec<Check> {
         StorageKind::ClickHouse { password_env, .. } => password_env.clone(),
         StorageKind::DuckDb { .. } => None,
     };
+    let of_store = of_store.map(|name| ("password of the store".to_owned(), SecretSource::Env(name)));
+    let needed = if offline { Outcome::Warning } else { Outcome::Failed };
+    let mut checks: Vec<Check> =
+        of_colonies.chain(of_store).map(|(name, secret)| secret_check(name, &secret, needed)).collect();
+    // a run of this version asks no model
     let of_model = config.ai.llm.as_ref().and_then(|llm| llm.api_key_env.clone());
-    let named = of_store.map(|name| ("password of the store".to_owned(), SecretSource::Env(name)));
-    let named = named.into_iter().chain(of_model.map(|name| ("key of the model".to_owned(), SecretSource::Env(name))));
-    of_colonies
-        .chain(named)
-        .map(|(name, secret)| match secret.resolve() {
-            Ok(_) => Check::new(name, Outcome::Ok, "is there"),
-            Err(error) if offline => Check::new(name, Outcome::Warning, with_causes(&error)),
-            Err(error) => Check::new(name, Outcome::Failed, with_causes(&error)),
-        })
-        .collect()
+    checks.extend(
+        of_model.map(|name| secret_check("key of the model".to_owned(), &SecretSource::Env(name), Outcome::Warning)),
+    );
+    checks
+}
+
+fn secret_check(name: String, secret: &SecretSource, when_missing: Outcome) -> Check {
+    match secret.resolve() {
+        Ok(_) => Check::new(name, Outcome::Ok, "is there"),
+        Err(error) => Check::new(name, when_missing, with_causes(&error)),
+    }
 }
 
 fn skipped_colonies(config: &ReefConfig) -> Vec<Check> {
@@ -142,10 +148,19 @@ mod tests {
     use super::*;
 
     fn validate(folder: &std::path::Path, text: &str, json: bool) -> (Result<(), Failure>, String) {
+        validate_with(folder, text, json, true)
+    }
+
+    fn validate_with(
+        folder: &std::path::Path,
+        text: &str,
+        json: bool,
+        no_network: bool,
+    ) -> (Result<(), Failure>, String) {
         let config = folder.join("reef.yaml");
         std::fs::write(&config, text).unwrap();
         let (output, captured) = Output::captured(json);
-        let result = run(&ValidateArgs { config, no_network: true }, &output);
+        let result = run(&ValidateArgs { config, no_network }, &output);
         (result, captured.stdout())
     }
 
@@ -159,6 +174,17 @@ mod tests {
         assert!(result.is_ok(), "{result:?}");
         assert!(page.contains("✓ ok       events e.ndjson"), "{page}");
         assert!(page.contains("- skipped  colony a"), "{page}");
+    }
+
+    #[test]
+    fn a_run_does_not_need_the_key_of_a_model() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("e.ndjson"), "{}\n").unwrap();
+        let text = "reef_id: r\nsources: [{kind: files, events: [e.ndjson]}]\n\
+                    ai: {llm: {provider: 'openai:gpt-4o', api_key_env: CORAL_TEST_KEY_THAT_NOBODY_SETS}}\n";
+        let (result, page) = validate_with(folder.path(), text, false, false);
+        assert!(result.is_ok(), "{result:?}");
+        assert!(page.contains("⚠ warning  key of the model"), "{page}");
     }
 
     #[test]
