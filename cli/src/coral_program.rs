@@ -42,7 +42,7 @@ impl Program for Coral {
     fn run(self, output: &Output) -> Result<(), Failure> {
         match self.command {
             Command::Colony(command) => colony::run(command, output),
-            Command::Help(topic) => help::run::<Coral>(&topic, output),
+            Command::Help(topic) => help::run::<Coral>(&topic, &[], output),
         }
     }
 }

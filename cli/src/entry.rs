@@ -54,21 +54,22 @@ pub fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
 /// Help and version are results; anything else clap has to say is a wrong command line.
 fn usage(error: &clap::Error, arguments: &[OsString], name: &str, open: impl FnOnce(&OutputArgs) -> Output) -> Exit {
     let json = wants_json(arguments);
+    let asked =
+        OutputArgs { json, no_color: arguments.iter().any(|word| word == "--no-color"), ..OutputArgs::default() };
     if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
-        let output = open(&OutputArgs::default());
+        let output = open(&asked);
         let page = error.render().to_string();
         let value = if error.kind() == ErrorKind::DisplayVersion {
             serde_json::json!({ "name": name, "version": env!("CARGO_PKG_VERSION") })
         } else {
             serde_json::json!({ "help": page })
         };
-        let output = if json { output.with_json() } else { output };
         return match output.result(&value, |_| page.clone()) {
             Ok(()) => Exit::Ok,
             Err(failure) => failure.exit,
         };
     }
-    let output = open(&OutputArgs { json, ..OutputArgs::default() });
+    let output = open(&asked);
     let text = error.render().to_string();
     if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand && !json {
         output.message(&text);

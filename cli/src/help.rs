@@ -20,11 +20,11 @@ impl Topic {
     }
 }
 
-/// Prints the topic.
-pub fn run<P: CommandFactory>(topic: &Topic, output: &Output) -> Result<(), Failure> {
+/// Prints the topic; `own` are those that the program explains itself.
+pub fn run<P: CommandFactory>(topic: &Topic, own: &[&str], output: &Output) -> Result<(), Failure> {
     match topic.word() {
         "exit-codes" => exit_codes(output),
-        _ => command_help(P::command(), &topic.topic, output),
+        _ => command_help(P::command(), &topic.topic, own, output),
     }
 }
 
@@ -41,14 +41,17 @@ fn exit_code_page(style: Style) -> String {
     page
 }
 
-fn command_help(mut command: clap::Command, path: &[String], output: &Output) -> Result<(), Failure> {
+fn command_help(mut command: clap::Command, path: &[String], own: &[&str], output: &Output) -> Result<(), Failure> {
     command.build();
     let mut command = &mut command;
     for word in path {
         let names: Vec<String> = command.get_subcommands().map(|sub| sub.get_name().to_owned()).collect();
         command = command.find_subcommand_mut(word).ok_or_else(|| {
-            Failure::new(Exit::Usage, "usage", format!("no help on {word:?}"))
-                .hint(format!("commands: {}; topics: exit-codes", names.join(", ")))
+            Failure::new(Exit::Usage, "usage", format!("no help on {word:?}")).hint(format!(
+                "commands: {}; topics: {}",
+                names.join(", "),
+                [&["exit-codes"], own].concat().join(", ")
+            ))
         })?;
     }
     let page = command.render_help().to_string();

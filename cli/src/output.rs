@@ -126,11 +126,6 @@ impl Output {
         (output, captured)
     }
 
-    /// The same streams, with results as JSON.
-    pub fn with_json(self) -> Output {
-        Output { json: true, ..self }
-    }
-
     /// Whether results are wanted as JSON.
     pub fn json(&self) -> bool {
         self.json

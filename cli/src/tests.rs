@@ -83,6 +83,35 @@ fn a_wrong_command_line_is_json_too_when_asked_for() {
 }
 
 #[test]
+fn a_wrong_command_line_has_no_colours_when_asked_for_none() {
+    for (words, expected) in [
+        (&["vaildate", "--no-color"][..], true),
+        (&["--no-color", "run"], true),
+        (&["--no-color"], true),
+        (&["run", "--help", "--no-color"], true),
+        (&["vaildate"], false),
+    ] {
+        let arguments: Vec<OsString> =
+            std::iter::once("coral-pipeline").chain(words.iter().copied()).map(OsString::from).collect();
+        let mut no_color = None;
+        run::<CoralPipeline>(&arguments, |args| {
+            no_color = Some(args.no_color);
+            Output::captured(false).0
+        });
+        assert_eq!(no_color, Some(expected), "{words:?}");
+    }
+}
+
+#[test]
+fn an_unknown_topic_names_those_of_its_program() {
+    let (exit, streams) = call::<CoralPipeline>(&["help", "nope"]);
+    assert_eq!(exit, Exit::Usage);
+    assert!(streams.stderr().contains("topics: exit-codes, config\n"), "{}", streams.stderr());
+    let (_, streams) = call::<Coral>(&["help", "nope"]);
+    assert!(streams.stderr().contains("topics: exit-codes\n"), "{}", streams.stderr());
+}
+
+#[test]
 fn a_bare_program_shows_its_help_and_fails() {
     let (exit, streams) = call::<CoralPipeline>(&[]);
     assert_eq!(exit, Exit::Usage);

@@ -67,7 +67,7 @@ impl Program for CoralPipeline {
             Command::Generate(args) => generate::run(&args, output),
             Command::Demo(args) => demo::run(&args, output),
             Command::Help(topic) if topic.word() == "config" => help_config::print(output),
-            Command::Help(topic) => help::run::<CoralPipeline>(&topic, output),
+            Command::Help(topic) => help::run::<CoralPipeline>(&topic, &["config"], output),
         }
     }
 }
