@@ -75,6 +75,16 @@ async fn metric_pairs_show_their_sign_and_no_direction_at_lag_zero() {
 }
 
 #[tokio::test]
+async fn confidence_is_never_shown_as_certainty() {
+    for (confidence, shown) in [(0.9999, "0.9999"), (0.99996, ">0.9999"), (1.0, ">0.9999")] {
+        let mut sure = finding("sure", 0.9, &[]);
+        sure.correlation.confidence = Real(confidence);
+        let text = report(with(vec![sure]), 5).await.to_text();
+        assert!(text.contains(&format!(" {shown} ")) && !text.contains("1.0000"), "{text}");
+    }
+}
+
+#[tokio::test]
 async fn long_names_are_cut_in_the_middle_and_control_characters_are_shown_harmless() {
     let mut long = finding(&format!("begin{}end", "x".repeat(500)), 0.9, &[]);
     long.correlation.explained_by = Some("common_cause:c-0123456789abcdef0123".into());

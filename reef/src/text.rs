@@ -81,7 +81,7 @@ fn score(line: &PatternLine) -> String {
 
 /// Never rounded up to certainty.
 fn confidence(confidence: f64) -> String {
-    if confidence < 1.0 && confidence > 0.9999 { ">0.9999".to_owned() } else { format!("{confidence:.4}") }
+    if confidence > 0.9999 { ">0.9999".to_owned() } else { format!("{confidence:.4}") }
 }
 
 fn source(line: &PatternLine) -> String {
