@@ -36,6 +36,7 @@ pub enum Delivery {
 pub struct Intake {
     deliveries: mpsc::Receiver<Delivery>,
     tasks: JoinSet<()>,
+    panicked: Option<String>,
     bytes: BTreeMap<String, (u64, u64)>,
 }
 
@@ -47,12 +48,24 @@ impl Intake {
         for source in sources {
             tasks.spawn(pump(source, send.clone(), shutdown.clone()));
         }
-        Intake { deliveries, tasks, bytes: BTreeMap::new() }
+        Intake { deliveries, tasks, panicked: None, bytes: BTreeMap::new() }
     }
 
-    /// The next delivery; `None` once every source has ended and the queue is empty.
+    /// The next delivery; `None` once every source has ended and the queue is empty, or one has panicked.
     pub async fn next(&mut self) -> Option<Delivery> {
-        let delivery = self.deliveries.recv().await?;
+        let delivery = loop {
+            tokio::select! {
+                biased;
+                delivery = self.deliveries.recv() => break delivery?,
+                // a source that fails by a bug must not be missed while the others go on
+                ended = self.tasks.join_next(), if !self.tasks.is_empty() => {
+                    if let Some(Err(error)) = ended && error.is_panic() {
+                        self.panicked.get_or_insert(error.to_string());
+                        return None;
+                    }
+                }
+            }
+        };
         if let Delivery::Batch { source, bytes: Some(bytes), .. } = &delivery {
             self.bytes.insert(source.clone(), *bytes);
         }
@@ -65,8 +78,11 @@ impl Intake {
         (!self.bytes.is_empty()).then(|| self.bytes.values().fold((0, 0), sum))
     }
 
-    /// The message of a source task that panicked, if one did.
+    /// The message of a source task that panicked, if one did. Asked once no delivery is left.
     pub async fn panic(&mut self) -> Option<String> {
+        if let Some(panic) = self.panicked.take() {
+            return Some(panic);
+        }
         while let Some(ended) = self.tasks.join_next().await {
             if let Err(error) = ended
                 && error.is_panic()
@@ -98,5 +114,37 @@ async fn pump(mut source: Box<dyn Source>, send: mpsc::Sender<Delivery>, mut shu
         if send.send(delivery).await.is_err() || ended {
             return;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use async_trait::async_trait;
+
+    /// A source that fails by a bug, or one that waits for ever.
+    struct Odd(bool);
+
+    #[async_trait]
+    impl Source for Odd {
+        fn name(&self) -> &str {
+            "odd"
+        }
+        fn is_finite(&self) -> bool {
+            false
+        }
+        async fn next_batch(&mut self) -> Result<Option<Batch>, SourceError> {
+            assert!(self.0, "a bug in a source");
+            std::future::pending().await
+        }
+    }
+
+    #[tokio::test]
+    async fn a_panicking_source_is_told_while_others_wait() {
+        let (_stop, shutdown) = watch::channel(false);
+        let mut intake = Intake::start(vec![Box::new(Odd(true)), Box::new(Odd(false))], &shutdown);
+        assert!(intake.next().await.is_none());
+        assert!(intake.panic().await.unwrap().contains("a bug in a source"));
     }
 }

@@ -210,8 +210,8 @@ impl Running {
 
     /// When there is something to do even if nothing is delivered.
     fn wake_at(&self) -> Option<Instant> {
-        let tick_at = self.pending.since.map(|since| since + self.tick_interval);
-        tick_at.into_iter().chain(self.pace.due_at()).min()
+        // while a tick is open its end is waited for, also by an evaluation that is due
+        self.pending.since.map(|since| since + self.tick_interval).or(self.pace.due_at())
     }
 
     fn take_batch(&mut self, source: String, is_finite: bool, batch: sources::Batch) {

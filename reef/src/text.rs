@@ -12,7 +12,7 @@ const ARROW_COLUMNS: usize = 4;
 /// Widest end of a pattern: two of them, the arrow and the indentation fill a line.
 const END_COLUMNS_MAX: usize = (COLUMNS_MAX - INDENT - ARROW_COLUMNS) / 2;
 /// Widest reason in `EXPLAINED BY`.
-const REASON_COLUMNS_MAX: usize = 38;
+const REASON_COLUMNS_MAX: usize = 29;
 
 pub(crate) fn render(report: &Report) -> String {
     let mut text = String::new();

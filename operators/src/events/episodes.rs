@@ -1,7 +1,9 @@
 //! Bursts of events become onsets: one per episode (methods, section 2.2, step 0).
 //!
-//! Per event type, in order of time: an event is an onset when the previous *event* is at least the burst gap away, or
-//! when its episode has lasted to the cap. So a change touches only the episodes around it.
+//! Per event type, in order of time: an event is an onset when the previous *event* is at least the burst gap away. A run
+//! of events without such a gap that has lasted to the cap has further onsets: the first event in each cell of a fixed
+//! grid whose step is the cap. The grid, not the begin of the run, says where: a run that never ends has the same onsets
+//! however much of its past is known, so a restart that reads back a bounded past changes nothing.
 
 use crate::events::params::EventParams;
 use model::event::EventTypeKey;
@@ -52,7 +54,15 @@ struct Texts {
 struct TypeState {
     /// Events by time, with how often each was inserted less how often taken back.
     events: BTreeMap<TimeMs, BTreeMap<Texts, i64>>,
-    onsets: BTreeMap<TimeMs, Texts>,
+    onsets: BTreeMap<TimeMs, Begin>,
+}
+
+/// The begin of an episode.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Begin {
+    texts: Texts,
+    /// No gap lies before it: its run has lasted to the cap.
+    run_on: bool,
 }
 
 /// Keeps the onsets of all event types up to date.
@@ -162,13 +172,13 @@ impl TypeState {
             .map(|(at, _)| *at)
             .collect();
             for at in stale {
-                if let Some(texts) = self.onsets.remove(&at) {
-                    changes.push((at, texts, -1));
+                if let Some(begin) = self.onsets.remove(&at) {
+                    changes.push((at, begin.texts, -1));
                 }
             }
-            for (at, texts) in fresh {
-                changes.push((at, texts.clone(), 1));
-                self.onsets.insert(at, texts);
+            for (at, begin) in fresh {
+                changes.push((at, begin.texts.clone(), 1));
+                self.onsets.insert(at, begin);
             }
             next = end.map_or(times.len(), |end| times.partition_point(|at| *at < end));
         }
@@ -177,27 +187,40 @@ impl TypeState {
 
     /// Onsets from `begin` up to the first one that was there before and has no change behind it in this stretch.
     /// Returns that end (`None`: to the last event) and the onsets before it.
-    fn walk(&self, begin: TimeMs, changed: &[TimeMs], params: &EventParams) -> (Option<TimeMs>, Vec<(TimeMs, Texts)>) {
-        let mut fresh: Vec<(TimeMs, Texts)> = Vec::new();
+    fn walk(&self, begin: TimeMs, changed: &[TimeMs], params: &EventParams) -> (Option<TimeMs>, Vec<(TimeMs, Begin)>) {
+        let cap_ms = params.episode_cap_ms.max(1);
+        let mut fresh: Vec<(TimeMs, Begin)> = Vec::new();
         let mut previous: Option<TimeMs> = None;
+        // where the run without gaps began; of a run that has lasted to the cap no more than that matters
+        let begin_runs_on = self.onsets.get(&begin).is_some_and(|onset| onset.run_on);
+        let mut run_from = if begin_runs_on { begin - cap_ms } else { begin };
         let mut passed = 0;
         for (&at, same_time) in self.events.range(begin..) {
             while passed < changed.len() && changed[passed] < at {
                 passed += 1;
             }
-            let continues = previous.is_some_and(|previous| at - previous < params.burst_gap_ms)
-                && fresh.last().is_some_and(|(onset, _)| at - *onset < params.episode_cap_ms);
+            let joined = match previous {
+                Some(previous) => at - previous < params.burst_gap_ms,
+                None => begin_runs_on && at == begin,
+            };
+            let run_on = joined
+                && previous
+                    .is_none_or(|previous| at - run_from >= cap_ms && at.floor_to(cap_ms) != previous.floor_to(cap_ms));
             previous = Some(at);
-            if continues {
+            if joined && !run_on {
                 continue;
             }
-            // what follows an onset depends on nothing before it
+            if !joined {
+                run_from = at;
+            }
+            // what follows an onset depends on nothing before it but on whether its run has lasted to the cap
             let unchanged_here = changed.get(passed).is_none_or(|change| *change != at);
-            if passed > 0 && unchanged_here && self.onsets.contains_key(&at) {
+            let is_as_before = self.onsets.get(&at).is_some_and(|onset| onset.run_on == run_on);
+            if passed > 0 && unchanged_here && is_as_before {
                 return (Some(at), fresh);
             }
             if let Some((texts, _)) = same_time.first_key_value() {
-                fresh.push((at, texts.clone()));
+                fresh.push((at, Begin { texts: texts.clone(), run_on }));
             }
         }
         (None, fresh)

@@ -20,7 +20,7 @@ pub struct EventParams {
     pub interval_ms: i64,
     /// An event this long or longer after the previous one of its type starts a new episode.
     pub burst_gap_ms: i64,
-    /// An episode lasts less than this; then the next event is an onset again.
+    /// A run of events without a gap that has lasted this long has a further onset in each cell of a grid of this step.
     pub episode_cap_ms: i64,
 }
 

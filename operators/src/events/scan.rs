@@ -24,7 +24,8 @@ type PairKey = (EventTypeKey, EventTypeKey);
 #[derive(Clone, Debug, Default)]
 struct InstantState {
     current: bool,
-    span: Option<Span>,
+    /// What is observed of each colony; empty before the first onset.
+    spans: BTreeMap<String, Span>,
     /// Types with an onset changed inside the span since the last scan.
     dirty: BTreeSet<EventTypeKey>,
     /// Pairs with evidence of their own.
@@ -92,7 +93,7 @@ impl EventScan {
             }
             // onsets before a span matter only through its origin, which each scan finds anew
             for (_, state) in self.instants.range_mut((onset.at + 1)..) {
-                if state.span.is_some_and(|span| onset.at >= span.origin) {
+                if state.spans.get(&onset.key.colony_id).is_some_and(|span| onset.at >= span.origin) {
                     state.dirty.insert(onset.key.clone());
                 }
             }
@@ -149,44 +150,63 @@ impl EventScan {
         consolidated(changes)
     }
 
+    /// What is observed of each colony at an instant. A colony is observed from the midnight before its first onset: a
+    /// colony that came later than others says nothing about the time before, neither as source nor as target.
+    fn spans(&self, instant: TimeMs) -> BTreeMap<String, Span> {
+        let search_start = origin_search_start(&self.params, instant);
+        let mut first: BTreeMap<&str, TimeMs> = BTreeMap::new();
+        for (key, onsets) in &self.types {
+            if let Some(at) = onsets.first_since(search_start).filter(|at| *at < instant) {
+                first.entry(&key.colony_id).and_modify(|first| *first = at.min(*first)).or_insert(at);
+            }
+        }
+        let span = |at: TimeMs| span_at(&self.params, instant, Some(at));
+        first.into_iter().filter_map(|(colony_id, at)| Some((colony_id.to_owned(), span(at)?))).collect()
+    }
+
     /// Brings the rows and totals of one instant up to date.
     fn refresh(&mut self, instant: TimeMs, state: &mut InstantState, changes: &mut Vec<(ScanRow, i64)>) {
-        let search_start = origin_search_start(&self.params, instant);
-        let first = self.types.values().filter_map(|onsets| onsets.first_since(search_start)).min();
-        let span = span_at(&self.params, instant, first.filter(|first| *first < instant));
-        let renewed = span != state.span;
+        let spans = self.spans(instant);
+        let renewed = spans != state.spans;
         if !renewed && state.dirty.is_empty() && state.totals.is_some() {
             return;
         }
         if renewed {
             state.take_back(changes);
-            state.span = span;
-        }
-        let Some(span) = span else {
-            self.set_totals(instant, state, 0, changes);
-            return;
-        };
-        let max_lag_ms = self.scorer.windows.max_lag_ms();
-        let observed: Vec<Observed> =
-            self.types.iter().map(|(key, onsets)| Observed::new(key, onsets, span, max_lag_ms)).collect();
-        let eligible_pairs = eligible_pairs(&observed, self.shard);
-        let is_dirty = |index: usize| renewed || state.dirty.contains(observed[index].key);
-        // pairs of a changed source, then pairs of a changed target with another source
-        let (dirty, clean): (Vec<usize>, Vec<usize>) = (0..observed.len()).partition(|index| is_dirty(*index));
-        let all: Vec<usize> = (0..observed.len()).collect();
-        let least_e = self.least_e(state.current);
-        let mut sweep = Sweep { scorer: &mut self.scorer, bounds: &mut self.bounds, shard: self.shard, span, least_e };
-        let mut found = sweep.run(&observed, &dirty, &all, state.current);
-        found.extend(sweep.run(&observed, &clean, &dirty, state.current));
-        if !renewed {
+            state.spans = spans;
+        } else {
             let touched = |pair: &PairKey| state.dirty.contains(&pair.0) || state.dirty.contains(&pair.1);
             take_back_where(&mut state.rows, touched, changes);
         }
-        for row in found {
-            changes.push((ScanRow::Pair(row.clone()), 1));
-            state.rows.insert((row.source.clone(), row.target.clone()), row);
+        let max_lag_ms = self.scorer.windows.max_lag_ms();
+        let least_e = self.least_e(state.current);
+        let mut eligible = 0;
+        // a pair is observed from where both of its colonies are: one pass for each such begin
+        let begins: BTreeSet<Span> = state.spans.values().copied().collect();
+        for span in begins {
+            let observed: Vec<Observed> = self
+                .types
+                .iter()
+                .filter_map(|(key, onsets)| {
+                    let own = state.spans.get(&key.colony_id).filter(|own| own.origin <= span.origin)?;
+                    Some(Observed::new(key, onsets, span, *own == span, max_lag_ms))
+                })
+                .collect();
+            eligible += eligible_pairs(&observed, self.shard);
+            let is_dirty = |index: usize| renewed || state.dirty.contains(observed[index].key);
+            // pairs of a changed source, then pairs of a changed target with another source
+            let (dirty, clean): (Vec<usize>, Vec<usize>) = (0..observed.len()).partition(|index| is_dirty(*index));
+            let all: Vec<usize> = (0..observed.len()).collect();
+            let mut sweep =
+                Sweep { scorer: &mut self.scorer, bounds: &mut self.bounds, shard: self.shard, span, least_e };
+            let mut found = sweep.run(&observed, &dirty, &all, state.current);
+            found.extend(sweep.run(&observed, &clean, &dirty, state.current));
+            for row in found {
+                changes.push((ScanRow::Pair(row.clone()), 1));
+                state.rows.insert((row.source.clone(), row.target.clone()), row);
+            }
         }
-        self.set_totals(instant, state, eligible_pairs, changes);
+        self.set_totals(instant, state, eligible, changes);
     }
 
     /// Below this e-value a pair is not listed.
@@ -228,15 +248,17 @@ impl EventScan {
                 || !with_evidence.contains(pair)
         };
         take_back_where(&mut state.remnants, gone, changes);
-        let Some(span) = state.span else { return };
         let max_lag_ms = self.scorer.windows.max_lag_ms();
         for pair in with_evidence {
             if state.rows.contains_key(pair) || state.remnants.contains_key(pair) {
                 continue;
             }
             let (Some(source), Some(target)) = (self.types.get(&pair.0), self.types.get(&pair.1)) else { continue };
-            let source = Observed::new(&pair.0, source, span, max_lag_ms);
-            let target = Observed::new(&pair.1, target, span, max_lag_ms);
+            let of_colony = |key: &EventTypeKey| state.spans.get(&key.colony_id).copied();
+            let (Some(of_source), Some(of_target)) = (of_colony(&pair.0), of_colony(&pair.1)) else { continue };
+            let span = of_source.max(of_target);
+            let source = Observed::new(&pair.0, source, span, of_source == span, max_lag_ms);
+            let target = Observed::new(&pair.1, target, span, of_target == span, max_lag_ms);
             let rate = TargetRate::learn(target.times, span, self.scorer.windows.max_lag_min);
             if let Some(result) = self.scorer.evaluate(source.times, target.times, &rate, span) {
                 let row = source.pair_row(&target, &result, span, true);
@@ -266,15 +288,20 @@ fn take_back_where(
     }
 }
 
-/// Eligible ordered pairs of different colonies whose source belongs to the shard.
+/// Eligible ordered pairs of different colonies that are observed from the begin of this pass and whose source belongs
+/// to the shard.
 fn eligible_pairs(observed: &[Observed], shard: Shard) -> u64 {
-    let mut targets: BTreeMap<&str, u64> = BTreeMap::new();
+    // targets by colony; of those whose own begin this is
+    let mut targets: BTreeMap<&str, (u64, bool)> = BTreeMap::new();
     for one in observed.iter().filter(|one| one.times.len() >= ONSETS_MIN) {
-        *targets.entry(&one.key.colony_id).or_default() += 1;
+        targets.entry(&one.key.colony_id).or_insert((0, one.begins_here)).0 += 1;
     }
-    let all: u64 = targets.values().sum();
     let sources = observed.iter().filter(|one| one.eligible.len() >= ONSETS_MIN && one.belongs_to(shard));
-    sources.map(|one| all - targets.get(one.key.colony_id.as_str()).copied().unwrap_or_default()).sum()
+    let of_source = |source: &Observed| -> u64 {
+        let others = targets.iter().filter(|(colony_id, _)| **colony_id != source.key.colony_id);
+        others.filter(|(_, (_, begins_here))| source.begins_here || *begins_here).map(|(_, (count, _))| count).sum()
+    };
+    sources.map(of_source).sum()
 }
 
 /// One pass over pairs at one instant.
@@ -316,7 +343,7 @@ impl Sweep<'_> {
                     first += 1;
                 }
                 for &(target_at, target) in merged[first..].iter().take_while(|(next, _)| next - at < max_lag_ms) {
-                    if observed[target].key.colony_id != source.key.colony_id {
+                    if source.makes_pair_here(&observed[target]) {
                         if lags[target].is_empty() {
                             met.push(target);
                         }

@@ -71,15 +71,29 @@ pub struct Observed<'a> {
     pub times: &'a [i64],
     /// Of these, the ones whose windows, and mirrored windows, are observed.
     pub eligible: &'a [i64],
+    /// Whether its colony is observed from the begin of the span, not from earlier on.
+    pub begins_here: bool,
     onsets: &'a [Onset],
 }
 
 impl<'a> Observed<'a> {
     /// The settled onsets of `key` in `span`.
-    pub fn new(key: &'a EventTypeKey, onsets: &'a TypeOnsets, span: Span, max_lag_ms: i64) -> Observed<'a> {
+    pub fn new(
+        key: &'a EventTypeKey,
+        onsets: &'a TypeOnsets,
+        span: Span,
+        begins_here: bool,
+        max_lag_ms: i64,
+    ) -> Observed<'a> {
         let range = span.observed_range(&onsets.times);
         let times = &onsets.times[range.clone()];
-        Observed { key, times, eligible: span.eligible(times, max_lag_ms), onsets: &onsets.settled[range] }
+        let eligible = span.eligible(times, max_lag_ms);
+        Observed { key, times, eligible, begins_here, onsets: &onsets.settled[range] }
+    }
+
+    /// Whether the pair of this source with `target` is between two colonies and observed from the begin of this span.
+    pub fn makes_pair_here(&self, target: &Observed) -> bool {
+        self.key.colony_id != target.key.colony_id && (self.begins_here || target.begins_here)
     }
 
     /// Whether pairs with this source are scanned by `shard`.

@@ -192,15 +192,16 @@ pub fn onsets(events: &BTreeSet<EventStamp>, params: &EventParams) -> BTreeMap<E
     for events in by_type.values_mut() {
         events.sort_by(|a, b| (a.at, &a.event_id).cmp(&(b.at, &b.event_id)));
         let mut onsets: Vec<EventStamp> = Vec::new();
+        let mut run_from = TimeMs(0);
         let mut previous: Option<TimeMs> = None;
         for event in events.iter() {
-            let starts = match (previous, onsets.last()) {
-                (Some(previous), Some(onset)) => {
-                    event.at - previous >= params.burst_gap_ms || event.at - onset.at >= params.episode_cap_ms
-                }
-                _ => true,
-            };
-            if starts {
+            let gap = previous.is_none_or(|previous| event.at - previous >= params.burst_gap_ms);
+            if gap {
+                run_from = event.at;
+            }
+            let cell = |at: TimeMs| at.0.div_euclid(params.episode_cap_ms);
+            let new_cell = previous.is_some_and(|previous| cell(event.at) != cell(previous));
+            if gap || (new_cell && event.at - run_from >= params.episode_cap_ms) {
                 onsets.push(event.clone());
             }
             previous = Some(event.at);
@@ -272,23 +273,32 @@ fn pairs_at(
     let max_lag_min = (params.max_lag_ms / MINUTE_MS).max(1);
     let begin = instant - params.horizon_ms;
     let known_from = begin.floor_to(DAY_MS) - 7 * DAY_MS;
-    let known = onsets.values().flatten().map(|onset| onset.at).filter(|at| *at >= known_from && *at < instant);
-    let Some(first) = known.min() else { return BTreeMap::new() };
-    let origin = first.max(begin).floor_to(DAY_MS);
-    let seen: BTreeMap<&EventTypeKey, Vec<EventStamp>> = onsets
-        .iter()
-        .map(|(key, all)| (key, all.iter().filter(|one| one.at >= origin && one.at < instant).cloned().collect()))
-        .collect();
-    let times = |key: &EventTypeKey| -> Vec<i64> { seen[key].iter().map(|one| one.at.0).collect() };
+    // a colony is observed from the midnight before its first onset
+    let observed_from = |colony_id: &str| -> Option<TimeMs> {
+        let of_colony = onsets.iter().filter(|(key, _)| key.colony_id == colony_id).flat_map(|(_, all)| all);
+        let known = of_colony.map(|onset| onset.at).filter(|at| *at >= known_from && *at < instant);
+        known.min().map(|first| first.max(begin).floor_to(DAY_MS))
+    };
+    let reach = max_lag_min * MINUTE_MS;
     let mut pairs = Vec::new();
-    for source in seen.keys() {
-        for target in seen.keys().filter(|target| target.colony_id != source.colony_id) {
-            let (sources, targets) = (times(source), times(target));
+    for source in onsets.keys() {
+        for target in onsets.keys().filter(|target| target.colony_id != source.colony_id) {
+            let (Some(of_source), Some(of_target)) =
+                (observed_from(&source.colony_id), observed_from(&target.colony_id))
+            else {
+                continue;
+            };
+            let origin = of_source.max(of_target);
+            let seen = |key: &EventTypeKey| -> Vec<EventStamp> {
+                onsets[key].iter().filter(|one| one.at >= origin && one.at < instant).cloned().collect()
+            };
+            let (seen_sources, seen_targets) = (seen(source), seen(target));
+            let times = |seen: &[EventStamp]| -> Vec<i64> { seen.iter().map(|one| one.at.0).collect() };
+            let (sources, targets) = (times(&seen_sources), times(&seen_targets));
             if let Some(analysis) = analyse(&sources, &targets, origin.0, instant.0, max_lag_min) {
-                let reach = max_lag_min * MINUTE_MS;
                 let eligible: Vec<i64> =
                     sources.iter().copied().filter(|at| at - reach >= origin.0 && at + reach <= instant.0).collect();
-                pairs.push(pair_scan(instant, &analysis, &seen[source], &seen[target], &eligible));
+                pairs.push(pair_scan(instant, &analysis, &seen_sources, &seen_targets, &eligible));
             }
         }
     }

@@ -212,3 +212,45 @@ fn a_finding_says_what_was_seen() {
     assert!(later.last_observed > correlation.last_observed);
     assert!(later.occurrence_count <= occurrences + 1);
 }
+
+/// Six colonies with two daily habits each, independent of one another, for a week.
+fn habits(seed: u64) -> Vec<EventStamp> {
+    let mut state = seed;
+    let mut below = |n: i64| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        ((state >> 33) as i64).rem_euclid(n)
+    };
+    let mut events = Vec::new();
+    for colony in ["a", "b", "c", "d", "e", "f"] {
+        for event_type in ["deploy", "alert"] {
+            let minute = 9 * 60 + below(8 * 60);
+            for day in 0..7 {
+                // the sum of two: about normal, eight minutes or so
+                let at = minute + below(20) + below(20) - 20;
+                let at = TimeMs((19_003 + day) * DAY_MS + at * MINUTE_MS);
+                events.push(stamp(colony, event_type, at, &format!("{event_type}{day}")));
+            }
+        }
+    }
+    events
+}
+
+#[test]
+fn a_colony_that_came_later_is_not_judged_by_the_time_before() {
+    let params = EventParams::default();
+    for seed in 1..=5 {
+        let young = habits(seed);
+        let now = latest(&young).unwrap();
+        let confirmed = |events: &[EventStamp]| -> Vec<(String, PatternState)> {
+            let mut chain = Chain::new(&params, 1);
+            chain.apply(events.iter().cloned().map(|event| (event, 1)).collect());
+            let found = chain.evaluate(now);
+            states(&found).into_iter().filter(|(_, state)| *state == PatternState::Confirmed).collect()
+        };
+        assert_eq!(confirmed(&young), [], "seed {seed}");
+        // one event of another colony, long before, says nothing about these
+        let old = stamp("old", "deploy", TimeMs(18_975 * DAY_MS), "first");
+        let with_old: Vec<EventStamp> = [old].into_iter().chain(young).collect();
+        assert_eq!(confirmed(&with_old), [], "seed {seed}");
+    }
+}

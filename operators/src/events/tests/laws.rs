@@ -186,3 +186,23 @@ fn of_events_at_the_same_instant_the_smallest_id_begins_the_episode() {
     assert_eq!(ids(episodes.apply(vec![(at("a"), 1)])), [("a".into(), 1), ("m".into(), -1)]);
     assert_eq!(ids(episodes.apply(vec![(at("a"), -1), (at("m"), -1)])), [("a".into(), -1), ("z".into(), 1)]);
 }
+
+#[test]
+fn a_run_that_never_ends_has_the_same_onsets_however_much_of_it_is_known() {
+    let params = EventParams::default();
+    // every three minutes for ten days, begun off the grid
+    let run: Vec<(EventStamp, i64)> = (0..4_800)
+        .map(|n| (stamp("a", "alert", TimeMs(77 * MINUTE_MS + n * 3 * MINUTE_MS), &format!("{n:05}")), 1))
+        .collect();
+    let whole = Episodes::new(params.clone()).apply(run.clone());
+    assert!(whole.len() > 50, "an onset every four hours: {}", whole.len());
+    for from in [1, 1_234, 3_000] {
+        let known = Episodes::new(params.clone()).apply(run[from..].to_vec());
+        // the begin of what is known looks like the begin of a run; two caps later nothing of it is left
+        let settled = run[from].0.at + 2 * params.episode_cap_ms;
+        let after = |onsets: &[(crate::events::Onset, i64)]| -> Vec<TimeMs> {
+            onsets.iter().map(|(onset, _)| onset.at).filter(|at| *at >= settled).collect()
+        };
+        assert_eq!(after(&known), after(&whole));
+    }
+}
