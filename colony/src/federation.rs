@@ -357,6 +357,11 @@ impl EventStream {
                 Err(error) => return Some(store_status(error)),
             };
             let is_last_page = rows.len() < STREAM_PAGE_ROWS;
+            // rows can be read before their writer has announced them; a token handed out must never lie ahead of what
+            // is announced, or coming back with it would look like another database's
+            if let Some(last) = rows.last() {
+                self.store.announce(last.id);
+            }
             for row in rows {
                 let position = row.id;
                 if self.filter.lets_through(&row) {

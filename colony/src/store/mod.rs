@@ -263,7 +263,7 @@ impl Store {
     }
 
     /// Tells those who wait for events that there are some up to `id`.
-    fn announce(&self, id: i64) {
+    pub(crate) fn announce(&self, id: i64) {
         self.0.newest_event.send_if_modified(|newest| {
             let is_newer = id > *newest;
             *newest = id.max(*newest);
