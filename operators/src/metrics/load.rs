@@ -2,13 +2,15 @@
 //!
 //! When users do more, every service sees more work at the same moment, and everything driven by work moves along. Such
 //! series correlate at lag 0 without depending on one another. The mode of a fleet is the mean of the standardised demand
-//! series (see `kinds`) of the colonies that are *not* part of the pair. It explains a simultaneous pair (a lag of at most
-//! one step) in two cases:
+//! series (see `kinds`) of the colonies that are *not* part of the pair. A pair is simultaneous when its lag is at most one
+//! step or its range of lags holds 0: the peak of smooth series is flat, and noise moves its top by a few steps. The mode
+//! explains a simultaneous pair in two cases:
 //! 1. each end follows the mode at least as closely as the ends follow each other (then r given the mode is at most
 //!    r / (1 + r) < 1/2);
 //! 2. both ends are demand themselves and each follows the mode beyond chance: more work at two services at once is what a
 //!    shared load looks like, and their excess over the mode (users who do one thing do another) is demand as well.
 
+use super::pair::Found;
 use super::series::Prepared;
 use super::stats::{autocorrelation, effective_points, p_value, pearson};
 use std::collections::BTreeMap;
@@ -74,9 +76,10 @@ impl Fleet {
         Some((0..others[0].len()).map(at).collect())
     }
 
-    /// Whether the shared load explains a pair whose clamped values correlate with `clamped_r` at `lag` steps.
-    pub fn explains(&self, source: End<'_>, target: End<'_>, lag: usize, clamped_r: f64) -> bool {
-        if lag > SIMULTANEOUS_STEPS {
+    /// Whether the shared load explains what was found between a source and a target.
+    pub fn explains(&self, source: End<'_>, target: End<'_>, found: &Found) -> bool {
+        let (low, high) = found.lag_range;
+        if found.lag > SIMULTANEOUS_STEPS && !(low..=high).contains(&0) {
             return false;
         }
         let Some(mode) = self.mode_without([source.colony_id, target.colony_id]) else { return false };
@@ -88,11 +91,11 @@ impl Fleet {
             Some((r.abs(), p_value(r, effective_points(&values.acf, &mode_acf, window, n), 1)))
         };
         let (Some((source_r, source_p)), Some((target_r, target_p))) =
-            (follow(source.series, lag), follow(target.series, 0))
+            (follow(source.series, found.lag), follow(target.series, 0))
         else {
             return false;
         };
-        let carries = source_r.min(target_r) >= clamped_r.abs();
+        let carries = source_r.min(target_r) >= found.clamped_r.abs();
         let both_follow = source_r.min(target_r) >= FOLLOWS_R && source_p.max(target_p) <= FOLLOWS_P;
         carries || (source.demand && target.demand && both_follow)
     }

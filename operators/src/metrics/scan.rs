@@ -254,7 +254,7 @@ impl MetricScan {
             Some(End { colony_id: &key.colony_id, series: seen.on.get(&step_ms)?, demand: is_demand(&key.metric_name) })
         };
         let (x, y) = (end(source)?, end(target)?);
-        let shared = fleet.is_some_and(|fleet| fleet.explains(x, y, found.lag, found.clamped_r));
+        let shared = fleet.is_some_and(|fleet| fleet.explains(x, y, found));
         let target_to = at.floor_to(step_ms);
         let window = self.params.window_slots(step_ms) as i64;
         Some(MetricScanRow::Found(Box::new(FoundRow {

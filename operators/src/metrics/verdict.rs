@@ -3,8 +3,9 @@
 //!
 //! State at an instant depends on |r| there and on the state at the instant before: a direction becomes a candidate at
 //! the threshold and stays one down to threshold - hysteresis. It is confirmed where it is a candidate, sure enough at the
-//! configured false-discovery rate, the stronger of its two directions, and nothing else explains it. It is withdrawn when
-//! it was confirmed at an earlier instant of the walk and no longer is.
+//! configured false-discovery rate (twice that where it was confirmed at the instant before), the stronger of its two
+//! directions, and nothing else explains it. It is withdrawn when it was confirmed at an earlier instant of the walk and no
+//! longer is.
 
 use super::fdr::Family;
 use super::kinds::is_latency;
@@ -14,12 +15,14 @@ use model::metric::SeriesKey;
 use model::pattern::{Correlation, Evidence, Finding, PatternKey, PatternState, Signal, SignalKind};
 use model::real::Real;
 use model::time::{TimeMs, format_duration_ms};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A p-value below this is published as 1 / this: the reciprocal stays finite.
 const P_VALUE_MIN: f64 = 1e-300;
 /// How well the lags of two relations must add up to that of a third, in steps of the coarsest of their grids.
 const LAG_SLACK_STEPS: i64 = 2;
+/// How many times the false-discovery rate the q-value of a confirmed relation may reach before it is withdrawn.
+const HELD_RATE: f64 = 2.0;
 
 /// Rows of one instant.
 #[derive(Debug, Default)]
@@ -32,7 +35,16 @@ struct Instant {
 struct Judged<'a> {
     row: &'a FoundRow,
     q: f64,
+    /// Whether q is low enough to confirm it or, where it was confirmed, to keep it so.
+    sure: bool,
     explained: Option<String>,
+}
+
+impl Judged<'_> {
+    /// Would be confirmed, as far as is known yet.
+    fn believed(&self) -> bool {
+        self.sure && self.explained.is_none()
+    }
 }
 
 type Direction<'a> = (&'a SeriesKey, &'a SeriesKey);
@@ -47,6 +59,8 @@ struct Walk<'a> {
     last: Option<&'a FoundRow>,
     /// The latest row, with or without the threshold.
     shown: Option<Judged<'a>>,
+    /// Whether that row is of the latest instant.
+    seen: bool,
     current: bool,
 }
 
@@ -120,7 +134,8 @@ impl MetricVerdict {
     fn walk(&self) -> BTreeMap<PatternKey, Finding> {
         let mut walks: BTreeMap<Direction<'_>, Walk<'_>> = BTreeMap::new();
         for instant in self.instants.values() {
-            let mut judged = judge(instant, &self.params);
+            let held = walks.iter().filter(|(_, walk)| walk.confirmed).map(|(direction, _)| *direction).collect();
+            let mut judged = judge(instant, &held, &self.params);
             for (direction, walk) in &mut walks {
                 if !judged.contains_key(direction) {
                     walk.step(None, instant.current, &self.params);
@@ -143,8 +158,12 @@ fn p_values(instant: &Instant) -> Vec<f64> {
     tested.flatten().map(|p| p.0).collect()
 }
 
-/// q-values and explanations of all rows of an instant.
-fn judge<'a>(instant: &'a Instant, params: &MetricParams) -> BTreeMap<Direction<'a>, Judged<'a>> {
+/// q-values and explanations of all rows of an instant. `held`: what was confirmed at the instant before.
+fn judge<'a>(
+    instant: &'a Instant,
+    held: &BTreeSet<Direction<'a>>,
+    params: &MetricParams,
+) -> BTreeMap<Direction<'a>, Judged<'a>> {
     let family = Family::new(p_values(instant));
     let mut judged: BTreeMap<Direction<'a>, Judged<'a>> = BTreeMap::new();
     for row in instant.rows.keys() {
@@ -155,14 +174,16 @@ fn judge<'a>(instant: &'a Instant, params: &MetricParams) -> BTreeMap<Direction<
             row.explained.map(|why| why.as_str().to_owned())
         };
         let q = family.q_value(row.p_value.0);
-        judged.insert((&row.source, &row.target), Judged { row, q, explained });
+        let allowed = if held.contains(&(&row.source, &row.target)) { HELD_RATE } else { 1.0 };
+        let sure = q <= allowed * params.false_discovery_rate;
+        judged.insert((&row.source, &row.target), Judged { row, q, sure, explained });
     }
-    for direction in without_direction(&judged, params) {
+    for direction in without_direction(&judged) {
         if let Some(judged) = judged.get_mut(&direction) {
             judged.explained = Some("co_moving".to_owned());
         }
     }
-    let causes = common_causes(&judged, params);
+    let causes = common_causes(&judged);
     for (direction, cause) in causes {
         if let Some(judged) = judged.get_mut(&direction) {
             judged.explained = Some(format!("common_cause:{}", series_ref(cause)));
@@ -174,13 +195,13 @@ fn judge<'a>(instant: &'a Instant, params: &MetricParams) -> BTreeMap<Direction<
 /// Relations that would be confirmed and run as well the other way: the reverse has a peak of its own, and |r| is not
 /// greater by more than `2 / sqrt(effective points)` (methods, section 3.2). Two slow series that both drift look like
 /// this. A relation at lag 0 claims no direction.
-fn without_direction<'a>(judged: &BTreeMap<Direction<'a>, Judged<'a>>, params: &MetricParams) -> Vec<Direction<'a>> {
+fn without_direction<'a>(judged: &BTreeMap<Direction<'a>, Judged<'a>>) -> Vec<Direction<'a>> {
     let runs_both_ways = |row: &FoundRow| {
         let mirror = judged.get(&(&row.target, &row.source)).filter(|other| other.row.mirror);
         let margin = 2.0 / row.effective_points.0.sqrt();
         mirror.is_some_and(|mirror| row.coefficient.0.abs() - mirror.row.coefficient.0.abs() <= margin)
     };
-    let believed = judged.values().filter(|j| j.explained.is_none() && j.q <= params.false_discovery_rate);
+    let believed = judged.values().filter(|j| j.believed());
     believed.filter(|j| j.row.lag_ms > 0 && runs_both_ways(j.row)).map(|j| (&j.row.source, &j.row.target)).collect()
 }
 
@@ -196,13 +217,9 @@ struct Edge<'a> {
 /// Which relations a third series explains. In a triangle of relations between three colonies whose lags add up, the
 /// weakest follows from the other two: if z drives x and y, r(x,y) = r(x,z) r(z,y) is below both. (The data-processing
 /// rule of network inference; given z, r falls to at most r / (1 + r).) Only relations that would be confirmed count.
-fn common_causes<'a>(
-    judged: &BTreeMap<Direction<'a>, Judged<'a>>,
-    params: &MetricParams,
-) -> BTreeMap<Direction<'a>, &'a SeriesKey> {
+fn common_causes<'a>(judged: &BTreeMap<Direction<'a>, Judged<'a>>) -> BTreeMap<Direction<'a>, &'a SeriesKey> {
     let mut edges: BTreeMap<&SeriesKey, BTreeMap<&SeriesKey, Edge<'_>>> = BTreeMap::new();
-    let believed: Vec<&Judged<'a>> =
-        judged.values().filter(|j| j.explained.is_none() && j.q <= params.false_discovery_rate).collect();
+    let believed: Vec<&Judged<'a>> = judged.values().filter(|j| j.believed()).collect();
     for Judged { row, .. } in &believed {
         let forth = Edge { other: &row.target, row, lag_ms: row.lag_ms };
         let back = Edge { other: &row.source, row, lag_ms: -row.lag_ms };
@@ -247,8 +264,8 @@ impl<'a> Walk<'a> {
         }
         self.present = row.is_some();
         self.last = row.or(self.last);
-        self.confirmed = self.present
-            && judged.as_ref().is_some_and(|j| j.explained.is_none() && j.q <= params.false_discovery_rate);
+        self.confirmed = self.present && judged.as_ref().is_some_and(Judged::believed);
+        self.seen = judged.is_some();
         self.shown = judged.or(self.shown.take());
     }
 
@@ -262,7 +279,12 @@ impl<'a> Walk<'a> {
             (false, false, true) => PatternState::Candidate,
             (false, false, false) => return None,
         };
-        Some(finding(&self.shown?, state, self.first?, self.last?, params))
+        let mut shown = self.shown?;
+        if !(self.seen && self.current) {
+            // what an earlier instant was sure of says nothing about the present
+            shown.q = 1.0;
+        }
+        Some(finding(&shown, state, self.first?, self.last?, params))
     }
 }
 

@@ -6,6 +6,7 @@
 
 use crate::metrics::MetricParams;
 use crate::metrics::kinds::{is_demand, is_latency};
+use crate::reference::statistics::{Slots, drift_time, p_of, paired, pearson};
 use model::metric::{MetricPoint, SeriesKey};
 use model::pattern::{PatternKey, PatternState, Signal, SignalKind};
 use model::time::TimeMs;
@@ -14,7 +15,6 @@ use std::collections::{BTreeMap, BTreeSet};
 const MINUTE: i64 = 60_000;
 const DAY: i64 = 1_440 * MINUTE;
 const GRID: [i64; 4] = [MINUTE, 5 * MINUTE, 15 * MINUTE, 60 * MINUTE];
-const LAGS: [usize; 19] = [1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 720];
 
 /// The parts of a finding that a pair is about.
 #[derive(Clone, Debug, PartialEq)]
@@ -29,6 +29,8 @@ pub struct Expected {
     pub correlation_type: String,
     /// Best lag.
     pub lag_seconds: i32,
+    /// Lags about as good.
+    pub lag_range_seconds: (i32, i32),
     /// Points compared.
     pub points: u64,
     /// Start of the source's window.
@@ -44,9 +46,6 @@ pub struct Expected {
     /// q.
     pub q_value: f64,
 }
-
-/// Slot number to value.
-type Slots = BTreeMap<i64, f64>;
 
 /// The winning rows: series, interval, time to (value, weight).
 type Winners = BTreeMap<SeriesKey, BTreeMap<Option<u32>, BTreeMap<i64, (f64, f64)>>>;
@@ -67,84 +66,6 @@ fn winners(points: &[MetricPoint]) -> Winners {
         }
     }
     out
-}
-
-/// Pearson over value pairs.
-fn pearson(pairs: &[(f64, f64)]) -> Option<f64> {
-    let n = pairs.len() as f64;
-    if pairs.len() < 3 {
-        return None;
-    }
-    let mean = |pick: fn(&(f64, f64)) -> f64| pairs.iter().map(pick).sum::<f64>() / n;
-    let (mx, my) = (mean(|p| p.0), mean(|p| p.1));
-    let sum = |f: &dyn Fn(&(f64, f64)) -> f64| pairs.iter().map(f).sum::<f64>();
-    let (xx, yy) = (sum(&|p| (p.0 - mx).powi(2)), sum(&|p| (p.1 - my).powi(2)));
-    if xx <= 1e-12 * sum(&|p| p.0 * p.0) || yy <= 1e-12 * sum(&|p| p.1 * p.1) {
-        return None;
-    }
-    Some((sum(&|p| (p.0 - mx) * (p.1 - my)) / (xx.sqrt() * yy.sqrt())).clamp(-1.0, 1.0))
-}
-
-/// Values of both in the slots of the target's window, the source `lag` slots earlier.
-fn paired(x: &Slots, y: &Slots, end: i64, window: i64, lag: i64) -> Vec<(f64, f64)> {
-    (end - window + 1..=end).filter_map(|slot| Some((*x.get(&(slot - lag))?, *y.get(&slot)?))).collect()
-}
-
-fn acf(values: &Slots, end: i64, window: i64) -> Vec<f64> {
-    let inside: Slots = values.range(end - window + 1..=end).map(|(slot, v)| (*slot, *v)).collect();
-    let n = inside.len() as f64;
-    let mean = inside.values().sum::<f64>() / n;
-    let variance = inside.values().map(|v| (v - mean).powi(2)).sum::<f64>() / n;
-    LAGS.iter()
-        .map(|lag| {
-            let lag = *lag as i64;
-            let products: Vec<f64> =
-                inside.iter().filter_map(|(s, v)| Some((v - mean) * (inside.get(&(s + lag))? - mean))).collect();
-            if products.is_empty() || inside.len() < 3 || variance <= 0.0 || lag >= window {
-                return 0.0;
-            }
-            products.iter().sum::<f64>() / products.len() as f64 / variance
-        })
-        .collect()
-}
-
-/// Sum over every whole lag of the piecewise linear function through the known lags.
-fn summed(known: &[f64], window: i64) -> f64 {
-    let nodes: Vec<(f64, f64)> =
-        LAGS.iter().zip(known).filter(|(lag, _)| (**lag as i64) < window).map(|(l, v)| (*l as f64, *v)).collect();
-    let last = nodes.last().map_or(0, |node| node.0 as usize);
-    (1..=last)
-        .map(|lag| {
-            let lag = lag as f64;
-            let right = nodes.iter().position(|node| node.0 >= lag).unwrap_or(0);
-            let (x1, y1) = nodes[right];
-            if x1 == lag || right == 0 {
-                return y1;
-            }
-            let (x0, y0) = nodes[right - 1];
-            y0 + (y1 - y0) * (lag - x0) / (x1 - x0)
-        })
-        .sum()
-}
-
-fn p_of(r: f64, x: &Slots, y: &Slots, n: usize, end: i64, window: i64, lags: f64) -> (f64, f64) {
-    let (ax, ay) = (acf(x, end, window), acf(y, end, window));
-    let f: Vec<f64> =
-        (0..LAGS.len()).map(|i| (1.0 - LAGS[i] as f64 / window as f64) * (ax[i] * ay[i]).max(0.0)).collect();
-    let effective = (n as f64 / (1.0 + 2.0 * summed(&f, window))).min(n as f64).max(3.0);
-    if effective <= 3.0 {
-        return (1.0, effective);
-    }
-    let z = r.abs().min(1.0 - 1e-15).atanh() * (effective - 3.0).sqrt();
-    ((lags * libm::erfc(z / 2_f64.sqrt())).min(1.0), effective)
-}
-
-fn drift_time(x: &Slots, end: i64, window: i64) -> f64 {
-    let mut a = acf(x, end, window);
-    if let Some(first) = a.iter().position(|v| *v <= 0.0) {
-        a[first..].fill(0.0);
-    }
-    0.5 + summed(&a, window)
 }
 
 /// One series at one instant on one grid, without any of the guards' preparations.
@@ -241,11 +162,13 @@ struct Row {
     target: SeriesKey,
     step: i64,
     lag: i64,
+    range: (i64, i64),
     r: f64,
     points: u64,
     p: f64,
     effective: f64,
     q: f64,
+    sure: bool,
     from: i64,
     to: i64,
     mirror: bool,
@@ -347,8 +270,9 @@ impl Look<'_> {
         (colonies.len() >= 2).then(|| sums.into_iter().map(|(slot, sum)| (slot, sum / counts[&slot])).collect())
     }
 
-    fn shared_load(&self, views: &[View], x: &View, y: &View, lag: i64) -> bool {
-        let Some(mode) = (if lag <= 1 { self.mode(views, &x.key, &y.key) } else { None }) else { return false };
+    fn shared_load(&self, views: &[View], x: &View, y: &View, lag: i64, range: (i64, i64)) -> bool {
+        let simultaneous = lag <= 1 || (range.0 <= 0 && range.1 >= 0);
+        let Some(mode) = (if simultaneous { self.mode(views, &x.key, &y.key) } else { None }) else { return false };
         let follow = |view: &View, shift: i64| -> Option<(f64, f64)> {
             let pairs: Vec<(f64, f64)> = paired(&view.clamped, &mode, self.end - shift, self.window, 0);
             let r = pearson(&pairs)?;
@@ -372,7 +296,7 @@ impl Look<'_> {
         };
         let main = best((-self.lag_max..=self.lag_max).collect())?;
         let mut rows = Vec::new();
-        let p = self.row(views, a, b, main, curve[&main], false, &mut rows);
+        let p = self.row(views, a, b, main, &curve, false, &mut rows);
         if curve[&main].abs() >= self.params.threshold - self.params.hysteresis {
             let way = if main > 0 { -1 } else { 1 };
             let way = if main == 0 { -1 } else { way };
@@ -380,7 +304,7 @@ impl Look<'_> {
                 && curve[&lag].abs() >= self.params.threshold - self.params.hysteresis
                 && curve.get(&(lag - way)).is_none_or(|nearer| curve[&lag].abs() >= nearer.abs())
             {
-                let own = self.row(views, a, b, lag, curve[&lag], true, &mut rows);
+                let own = self.row(views, a, b, lag, &curve, true, &mut rows);
                 rows[1].p = own.max(p);
             }
         }
@@ -388,15 +312,30 @@ impl Look<'_> {
     }
 
     #[allow(clippy::too_many_arguments)]
-    fn row(&self, views: &[View], a: &View, b: &View, signed: i64, r: f64, mirror: bool, rows: &mut Vec<Row>) -> f64 {
+    fn row(
+        &self,
+        views: &[View],
+        a: &View,
+        b: &View,
+        signed: i64,
+        curve: &BTreeMap<i64, f64>,
+        mirror: bool,
+        rows: &mut Vec<Row>,
+    ) -> f64 {
         let (x, y, lag) = if signed >= 0 { (a, b, signed) } else { (b, a, -signed) };
+        let r = curve[&signed];
         let (p, adjusted, effective) = self.judge(x, y, lag);
         if r.abs() >= self.params.threshold - self.params.hysteresis {
+            // the lags on either side before the first that falls too far below the peak
+            let good = |l: &i64| curve.get(l).is_some_and(|other| other.abs() > r.abs() - 1.0 / effective.sqrt());
+            let low = (-self.lag_max..signed).rev().take_while(good).last().unwrap_or(signed);
+            let high = (signed + 1..=self.lag_max).take_while(good).last().unwrap_or(signed);
+            let range = if signed >= 0 { (low, high) } else { (-high, -low) };
             let explained = if self.few(x, y, lag, r) {
                 Some("few_points".to_owned())
             } else if adjusted.is_some_and(|adjusted| adjusted * r.signum() < 0.7) {
                 Some("daily_cycle".to_owned())
-            } else if self.shared_load(views, x, y, lag) {
+            } else if self.shared_load(views, x, y, lag, range) {
                 Some("common_cause:shared_load".to_owned())
             } else {
                 None
@@ -406,11 +345,13 @@ impl Look<'_> {
                 target: y.key.clone(),
                 step: self.step,
                 lag: lag * self.step,
+                range: (range.0 * self.step, range.1 * self.step),
                 r,
                 points: paired(&x.raw, &y.raw, self.end, self.window, lag).len() as u64,
                 p,
                 effective,
                 q: 1.0,
+                sure: false,
                 from: (self.end - self.window + 1) * self.step,
                 to: self.end * self.step,
                 mirror,
@@ -431,8 +372,12 @@ fn key(source: &SeriesKey, target: &SeriesKey) -> PatternKey {
     PatternKey { source: signal(source), target: signal(target) }
 }
 
-/// All rows of an instant, with q-values and explanations, and the number of pairs tested.
-fn rows_at(winners: &Winners, params: &MetricParams, at: i64) -> (usize, Vec<Row>) {
+/// Source and target of what was confirmed at an instant.
+type Held = BTreeSet<(SeriesKey, SeriesKey)>;
+
+/// All rows of an instant, with q-values and explanations, and the number of pairs tested. What was confirmed at the
+/// instant before may be twice as unsure.
+fn rows_at(winners: &Winners, params: &MetricParams, held: &Held, at: i64) -> (usize, Vec<Row>) {
     let natives: BTreeMap<&SeriesKey, (i64, Option<u32>)> =
         winners.iter().filter_map(|(series, tracks)| Some((series, used(tracks, params, at)?))).collect();
     let (mut rows, mut p_values) = (Vec::new(), Vec::new());
@@ -468,20 +413,22 @@ fn rows_at(winners: &Winners, params: &MetricParams, at: i64) -> (usize, Vec<Row
     for row in &mut rows {
         let cuts = p_values.iter().copied().filter(|p| *p >= row.p).chain([row.p]);
         row.q = cuts.map(bound).fold(1.0, f64::min);
+        let kept = held.contains(&(row.source.clone(), row.target.clone()));
+        row.sure = row.q <= params.false_discovery_rate * if kept { 2.0 } else { 1.0 };
         if row.mirror {
             row.explained = Some(format!("mirror:{}", key(&row.target, &row.source).correlation_id()));
         }
     }
-    explain_no_direction(&mut rows, params);
-    explain_triangles(&mut rows, params);
+    explain_no_direction(&mut rows);
+    explain_triangles(&mut rows);
     (p_values.len(), rows)
 }
 
 /// A relation that runs as well the other way has no direction to believe in.
-fn explain_no_direction(rows: &mut [Row], params: &MetricParams) {
+fn explain_no_direction(rows: &mut [Row]) {
     let mirrors: Vec<Row> = rows.iter().filter(|row| row.mirror).cloned().collect();
     for row in rows.iter_mut() {
-        let believed = !row.mirror && row.explained.is_none() && row.q <= params.false_discovery_rate;
+        let believed = !row.mirror && row.explained.is_none() && row.sure;
         let other = mirrors.iter().find(|m| (&m.target, &m.source) == (&row.source, &row.target));
         if believed && row.lag > 0 && other.is_some_and(|m| row.r.abs() - m.r.abs() <= 2.0 / row.effective.sqrt()) {
             row.explained = Some("co_moving".to_owned());
@@ -489,9 +436,8 @@ fn explain_no_direction(rows: &mut [Row], params: &MetricParams) {
     }
 }
 
-fn explain_triangles(rows: &mut [Row], params: &MetricParams) {
-    let believed: Vec<Row> =
-        rows.iter().filter(|r| r.explained.is_none() && r.q <= params.false_discovery_rate).cloned().collect();
+fn explain_triangles(rows: &mut [Row]) {
+    let believed: Vec<Row> = rows.iter().filter(|r| r.explained.is_none() && r.sure).cloned().collect();
     // lag from u to v, and strength
     let between = |u: &SeriesKey, v: &SeriesKey| {
         believed.iter().find_map(|r| {
@@ -543,13 +489,23 @@ pub fn findings(points: &[MetricPoint], params: &MetricParams, now: TimeMs) -> (
         (0..8).map(|day| present.div_euclid(DAY) * DAY - day * DAY - 1).filter(|t| *t >= present - 7 * DAY).collect();
     looks.reverse();
     looks.push(present);
-    let by_instant: Vec<(usize, Vec<Row>)> = looks.iter().map(|at| rows_at(&winners, params, *at)).collect();
+    let (mut inside, mut held) = (Held::new(), Held::new());
+    let mut by_instant: Vec<(usize, Vec<Row>)> = Vec::new();
+    for at in looks {
+        let (tested, rows) = rows_at(&winners, params, &held, at);
+        let ends = |row: &Row| (row.source.clone(), row.target.clone());
+        let slack = |row: &Row| if inside.contains(&ends(row)) { params.hysteresis } else { 0.0 };
+        let within: Vec<&Row> = rows.iter().filter(|row| row.r.abs() >= params.threshold - slack(row)).collect();
+        held = within.iter().filter(|row| row.sure && row.explained.is_none()).map(|row| ends(row)).collect();
+        inside = within.into_iter().map(ends).collect();
+        by_instant.push((tested, rows));
+    }
     let directions: BTreeSet<(SeriesKey, SeriesKey)> =
         by_instant.iter().flat_map(|(_, rows)| rows).map(|r| (r.source.clone(), r.target.clone())).collect();
     let mut out = Vec::new();
     for (source, target) in directions {
-        let (mut inside, mut confirmed, mut ever, mut first, mut last, mut shown) =
-            (false, false, false, None, None, None);
+        let (mut inside, mut confirmed, mut ever, mut here) = (false, false, false, false);
+        let (mut first, mut last, mut shown) = (None, None, None);
         for (_, rows) in &by_instant {
             let row = rows.iter().find(|r| (&r.source, &r.target) == (&source, &target));
             ever |= confirmed;
@@ -560,8 +516,9 @@ pub fn findings(points: &[MetricPoint], params: &MetricParams, now: TimeMs) -> (
             }
             inside = now_inside;
             last = if inside { row } else { last };
-            confirmed = inside && row.is_some_and(|r| r.explained.is_none() && r.q <= params.false_discovery_rate);
+            confirmed = inside && row.is_some_and(|r| r.explained.is_none() && r.sure);
             shown = row.or(shown);
+            here = row.is_some();
         }
         let state = match (confirmed, ever, inside) {
             (true, _, _) => PatternState::Confirmed,
@@ -577,13 +534,14 @@ pub fn findings(points: &[MetricPoint], params: &MetricParams, now: TimeMs) -> (
                 explained_by: row.explained.clone(),
                 correlation_type: if latency { "latency_correlation" } else { "metric_correlation" }.to_owned(),
                 lag_seconds: (row.lag / 1000) as i32,
+                lag_range_seconds: ((row.range.0 / 1000) as i32, (row.range.1 / 1000) as i32),
                 points: row.points,
                 source_timestamp: TimeMs(row.from - row.lag),
                 target_timestamp: TimeMs(row.from),
                 first_observed: TimeMs(first.from - first.lag),
                 last_observed: TimeMs(last.to),
                 coefficient: row.r,
-                q_value: row.q,
+                q_value: if here { row.q } else { 1.0 },
             });
         }
     }

@@ -1,5 +1,5 @@
 //! Slow answers computed from scratch: what the operators are held against in tests.
 
-pub mod metrics;
-
 pub mod events;
+pub mod metrics;
+mod statistics;

@@ -4,6 +4,7 @@
 mod planted;
 mod property;
 mod real;
+mod verdict;
 
 use super::{Align, MetricParams, MetricScan, MetricVerdict};
 use crate::shard::Shard;

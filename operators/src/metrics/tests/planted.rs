@@ -157,6 +157,36 @@ fn a_load_that_the_fleet_shares_explains_what_moves_with_it() {
     assert!(shared >= 30, "{shared} of {} say why", found.len());
 }
 
+/// White noise under a Gaussian window of this width, of unit variance.
+fn smooth(random: &mut Random, n: usize, sigma: f64) -> Vec<f64> {
+    let reach = (4.0 * sigma) as usize;
+    let weight = |i: usize| (-0.5 * ((i as f64 - reach as f64) / sigma).powi(2)).exp();
+    let weights: Vec<f64> = (0..=2 * reach).map(weight).collect();
+    let scale = weights.iter().map(|w| w * w).sum::<f64>().sqrt();
+    let noise: Vec<f64> = (0..n + 2 * reach).map(|_| random.normal()).collect();
+    let sum = |part: &[f64]| part.iter().zip(&weights).map(|(v, w)| v * w).sum::<f64>();
+    noise.windows(weights.len()).map(|part| sum(part) / scale).collect()
+}
+
+#[test]
+fn a_smooth_load_that_the_fleet_shares_is_simultaneous_wherever_its_flat_peak_has_its_top() {
+    let mut beside = 0;
+    for seed in 1..=8 {
+        let mut random = Random(seed);
+        let load = smooth(&mut random, 2 * DAY, 20.0);
+        let mut points = Vec::new();
+        for colony in 0..6 {
+            let own = smooth(&mut random, 2 * DAY, 20.0);
+            let requests: Vec<f64> = load.iter().zip(&own).map(|(l, o)| 100.0 + 10.0 * l + 3.5 * o).collect();
+            points.extend(minutely(&key(&format!("c{colony}"), "requests_per_minute"), &requests));
+        }
+        let run = run(points, MetricParams::default());
+        assert!(confirmed(&run).is_empty(), "seed {seed}: {:#?}", confirmed(&run));
+        beside += run.findings().iter().filter(|f| f.correlation.lag_seconds > 60).count();
+    }
+    assert!(beside >= 8, "only {beside} have their top elsewhere");
+}
+
 #[test]
 fn hysteresis_keeps_a_candidate_down_to_the_leave_threshold_and_then_withdraws() {
     // r is above .8 on the first day, between .75 and .8 on the second, gone on the third

@@ -40,6 +40,10 @@ fn scenario(seed: u64) -> Scenario {
                 0 => sum,
                 1 => 5.0 * daily + base,
                 2 => 7.5,
+                // comes before and after what follows the driver
+                4 => {
+                    1e6 + 0.7 * (drivers[driver][slot + 1] + drivers[driver][slot + 5]) + 0.2 * noise * random.normal()
+                }
                 3 if random.chance(0.03) => 1000.0 * drivers[0][slot],
                 _ => 1e6 + base,
             };
@@ -116,6 +120,7 @@ fn check(seed: u64) -> usize {
         let wanted = (want.state, &want.explained_by, &want.correlation_type, want.lag_seconds, want.points);
         assert_eq!(discrete, wanted, "seed {seed}: {:?}", want.key);
         let times = (got.source_timestamp, got.target_timestamp, got.first_observed, got.last_observed);
+        assert_eq!((got.lag_low_seconds, got.lag_high_seconds), want.lag_range_seconds, "seed {seed}: {:?}", want.key);
         let wanted = (want.source_timestamp, want.target_timestamp, want.first_observed, want.last_observed);
         assert_eq!(times, wanted, "seed {seed}: {:?}", want.key);
         assert!((got.coefficient.0 - want.coefficient).abs() < 1e-9, "seed {seed}: {got:?} {want:?}");
@@ -146,7 +151,7 @@ fn fixed_histories_hold_findings_of_every_kind() {
             seen.insert((finding.correlation.state.as_str(), why.split(':').next().unwrap_or_default().to_owned()));
         }
     }
-    for wanted in ["", "mirror", "few_points", "daily_cycle", "common_cause"] {
+    for wanted in ["", "mirror", "few_points", "daily_cycle", "common_cause", "co_moving"] {
         assert!(seen.iter().any(|(_, why)| why == wanted), "{wanted:?} not among {seen:?}");
     }
     for wanted in ["candidate", "confirmed", "withdrawn"] {
