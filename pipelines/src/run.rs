@@ -24,8 +24,8 @@ use model::reject::Reject;
 use model::rows::{RollupKey, Rows};
 use model::time::TimeMs;
 use sinks::{Commit, SinkError, Store};
-use sources::SourceError;
 use sources::lateness::LatenessGate;
+use sources::{Source, SourceError};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
@@ -69,10 +69,23 @@ pub enum RunError {
 
 /// Runs a reef until its input ends or it is asked to stop.
 pub async fn run(config: &ReefConfig, options: RunOptions) -> Result<RunSummary, RunError> {
-    let started = Instant::now();
     let mut store = store::open(config).await?;
     let positions = store.positions().await?;
     let sources = inputs::build(config, &positions)?;
+    let (summary, store) = drive(config, store, sources, options).await?;
+    store.close().await?;
+    Ok(summary)
+}
+
+/// Feeds `sources` through the engine into `store` until they end or the run is asked to stop. Live run, replay and
+/// backfill are this one loop; they differ in sources and store only.
+pub async fn drive(
+    config: &ReefConfig,
+    store: Box<dyn Store>,
+    sources: Vec<Box<dyn Source>>,
+    options: RunOptions,
+) -> Result<(RunSummary, Box<dyn Store>), RunError> {
+    let started = Instant::now();
     let mut run = Running::restore(config, store, options.progress).await?;
     let mut intake = Intake::start(sources, &options.shutdown);
     let failure = run.take_in(&mut intake, &options.shutdown).await?;
@@ -84,7 +97,7 @@ pub async fn run(config: &ReefConfig, options: RunOptions) -> Result<RunSummary,
     if let Some(panic) = intake.panic().await {
         return Err(RunError::SourcePanicked { panic });
     }
-    Ok(RunSummary {
+    let summary = RunSummary {
         ended: if *options.shutdown.borrow() { Ended::Stopped } else { Ended::InputFinished },
         progress: run.progress,
         rejects_by_reason: run.rejects_by_reason,
@@ -93,7 +106,8 @@ pub async fn run(config: &ReefConfig, options: RunOptions) -> Result<RunSummary,
         unreachable: run.reach.into_unreachable(),
         elapsed_ms: started.elapsed().as_millis() as u64,
         store: store::describe(config),
-    })
+    };
+    Ok((summary, run.store))
 }
 
 /// What has been delivered and waits for the next tick.

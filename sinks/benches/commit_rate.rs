@@ -68,7 +68,7 @@ async fn main() {
             read_back(&mut store).await;
         }
         let begun = Instant::now();
-        store.close().await.unwrap();
+        Box::new(store).close().await.unwrap();
         let bytes = std::fs::metadata(&path).unwrap().len();
         println!("  closed in {:.2} s, {:.1} MB", begun.elapsed().as_secs_f64(), bytes as f64 / 1e6);
     }

@@ -10,7 +10,7 @@
 use async_trait::async_trait;
 use model::event::Event;
 use model::metric::MetricPoint;
-use model::pattern::{Correlation, Finding};
+use model::pattern::{Correlation, Evidence, Finding};
 use model::position::Positions;
 use model::reject::Reject;
 use model::rows::{RollupKey, Rows};
@@ -26,6 +26,7 @@ pub mod resolve;
 pub mod rollup;
 
 pub use error::SinkError;
+pub use resolve::Held;
 
 /// Everything one tick writes.
 #[derive(Clone, Debug, Default)]
@@ -62,28 +63,79 @@ pub trait Store: Send {
     /// Greatest timestamp of rows on time, per colony: (events, metrics).
     async fn watermarks(&mut self) -> Result<(BTreeMap<String, TimeMs>, BTreeMap<String, TimeMs>), SinkError>;
 
-    /// Events on time with `timestamp >= from`, in pages: rows strictly after `after` in `(timestamp, colony_id,
-    /// event_id)` order, at most `limit`. An empty page is the end.
+    /// Events of `span`, in pages: rows strictly after `after` in `(timestamp, colony_id, event_id)` order, at most
+    /// `limit`. An empty page is the end.
+    async fn events_in(
+        &mut self,
+        span: Span,
+        after: Option<&Event>,
+        limit: usize,
+    ) -> Result<Vec<Held<Event>>, SinkError>;
+
+    /// Metric buckets of `span`, in pages as above, in `(timestamp, series, interval)` order.
+    async fn metrics_in(
+        &mut self,
+        span: Span,
+        after: Option<&MetricPoint>,
+        limit: usize,
+    ) -> Result<Vec<Held<MetricPoint>>, SinkError>;
+
+    /// [`events_in`](Store::events_in) of the events on time from `from` on.
     async fn events_since(
         &mut self,
         from: TimeMs,
         after: Option<&Event>,
         limit: usize,
-    ) -> Result<Vec<Event>, SinkError>;
+    ) -> Result<Vec<Event>, SinkError> {
+        let page = self.events_in(Span::on_time_since(from), after, limit).await?;
+        Ok(page.into_iter().map(|held| held.row).collect())
+    }
 
-    /// Metric buckets on time with `timestamp >= from`, in pages as above, in `(timestamp, series, interval)` order.
+    /// [`metrics_in`](Store::metrics_in) of the buckets on time from `from` on.
     async fn metrics_since(
         &mut self,
         from: TimeMs,
         after: Option<&MetricPoint>,
         limit: usize,
-    ) -> Result<Vec<MetricPoint>, SinkError>;
+    ) -> Result<Vec<MetricPoint>, SinkError> {
+        let page = self.metrics_in(Span::on_time_since(from), after, limit).await?;
+        Ok(page.into_iter().map(|held| held.row).collect())
+    }
 
     /// All live correlations, by id.
     async fn correlations(&mut self) -> Result<Vec<Correlation>, SinkError>;
 
+    /// The rows behind a correlation, sorted; none when there is no such correlation.
+    async fn evidence(&mut self, correlation_id: &str) -> Result<Vec<Evidence>, SinkError>;
+
     /// Row counts per table and rejects per reason, for the summary of a run.
     async fn totals(&mut self) -> Result<Totals, SinkError>;
+
+    /// Writes what is still held back and lets go of the store. Dropping it does the same, but can only log a failure.
+    async fn close(self: Box<Self>) -> Result<(), SinkError>;
+}
+
+/// Which stored rows to read: `from <= timestamp < to`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Span {
+    /// First timestamp.
+    pub from: TimeMs,
+    /// First timestamp beyond; `None` for no end.
+    pub to: Option<TimeMs>,
+    /// Whether rows marked late are read too.
+    pub with_late: bool,
+}
+
+impl Span {
+    /// What an engine's windows are rebuilt from.
+    pub fn on_time_since(from: TimeMs) -> Span {
+        Span { from, to: None, with_late: false }
+    }
+
+    /// Whether a row of this time is wanted.
+    pub fn takes(&self, timestamp: TimeMs, on_time: bool) -> bool {
+        timestamp >= self.from && self.to.is_none_or(|to| timestamp < to) && (on_time || self.with_late)
+    }
 }
 
 /// Row counts, for people and for tests.

@@ -2,7 +2,7 @@
 
 use crate::resolve::{self, Held, MetricKey, Seen, Sighting};
 use crate::rollup::{Summary, Sums};
-use crate::{Commit, SinkError, Store, Totals};
+use crate::{Commit, SinkError, Span, Store, Totals};
 use async_trait::async_trait;
 use model::event::Event;
 use model::metric::MetricPoint;
@@ -64,11 +64,6 @@ impl MemoryStore {
     /// A copy of everything it holds.
     pub fn tables(&self) -> Tables {
         self.lock().clone()
-    }
-
-    /// The rows behind a correlation.
-    pub fn evidence(&self, correlation_id: &str) -> Vec<Evidence> {
-        self.lock().findings.get(correlation_id).map(|revised| revised.finding.evidence.clone()).unwrap_or_default()
     }
 
     fn lock(&self) -> MutexGuard<'_, Tables> {
@@ -213,35 +208,48 @@ impl Store for MemoryStore {
         Ok(marks)
     }
 
-    async fn events_since(
+    async fn events_in(
         &mut self,
-        from: TimeMs,
+        span: Span,
         after: Option<&Event>,
         limit: usize,
-    ) -> Result<Vec<Event>, SinkError> {
+    ) -> Result<Vec<Held<Event>>, SinkError> {
         let tables = self.lock();
-        let mut rows: Vec<&Event> = tables.events.values().filter(|held| held.on_time).map(|held| &held.row).collect();
-        rows.retain(|row| row.timestamp >= from && after.is_none_or(|after| event_order(row) > event_order(after)));
-        rows.sort_by(|a, b| event_order(a).cmp(&event_order(b)));
+        let mut rows: Vec<&Held<Event>> = tables.events.values().collect();
+        rows.retain(|held| {
+            span.takes(held.row.timestamp, held.on_time)
+                && after.is_none_or(|after| event_order(&held.row) > event_order(after))
+        });
+        rows.sort_by(|a, b| event_order(&a.row).cmp(&event_order(&b.row)));
         Ok(rows.into_iter().take(limit).cloned().collect())
     }
 
-    async fn metrics_since(
+    async fn metrics_in(
         &mut self,
-        from: TimeMs,
+        span: Span,
         after: Option<&MetricPoint>,
         limit: usize,
-    ) -> Result<Vec<MetricPoint>, SinkError> {
+    ) -> Result<Vec<Held<MetricPoint>>, SinkError> {
         let tables = self.lock();
-        let mut rows: Vec<&MetricPoint> =
-            tables.metrics.values().filter(|held| held.on_time).map(|held| &held.row).collect();
-        rows.retain(|row| row.timestamp >= from && after.is_none_or(|after| metric_order(row) > metric_order(after)));
-        rows.sort_by(|a, b| metric_order(a).cmp(&metric_order(b)));
+        let mut rows: Vec<&Held<MetricPoint>> = tables.metrics.values().collect();
+        rows.retain(|held| {
+            span.takes(held.row.timestamp, held.on_time)
+                && after.is_none_or(|after| metric_order(&held.row) > metric_order(after))
+        });
+        rows.sort_by(|a, b| metric_order(&a.row).cmp(&metric_order(&b.row)));
         Ok(rows.into_iter().take(limit).cloned().collect())
     }
 
     async fn correlations(&mut self) -> Result<Vec<Correlation>, SinkError> {
         Ok(self.lock().findings.values().map(|revised| revised.finding.correlation.clone()).collect())
+    }
+
+    async fn evidence(&mut self, correlation_id: &str) -> Result<Vec<Evidence>, SinkError> {
+        Ok(self.lock().findings.get(correlation_id).map(|stored| stored.finding.evidence.clone()).unwrap_or_default())
+    }
+
+    async fn close(self: Box<Self>) -> Result<(), SinkError> {
+        Ok(())
     }
 
     async fn totals(&mut self) -> Result<Totals, SinkError> {

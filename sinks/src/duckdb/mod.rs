@@ -21,7 +21,7 @@
 //! 2. No text from outside is part of a statement: statements are made of constants, values are bound or appended.
 //! 3. A failed commit leaves nothing, its temporary tables included.
 
-use crate::{Commit, SinkError, Store, Totals};
+use crate::{Commit, Held, SinkError, Span, Store, Totals};
 use async_trait::async_trait;
 use model::event::Event;
 use model::metric::MetricPoint;
@@ -72,18 +72,6 @@ impl DuckDbStore {
         self.worker.name()
     }
 
-    /// Writes the log into the file and closes it, so that any DuckDB can read it. Dropping the store does the same,
-    /// but can only log a failure.
-    pub async fn close(self) -> Result<(), SinkError> {
-        self.worker.close().await
-    }
-
-    /// The rows behind a correlation, sorted; none when there is no such correlation.
-    pub async fn evidence(&mut self, correlation_id: &str) -> Result<Vec<Evidence>, SinkError> {
-        let id = correlation_id.to_owned();
-        self.worker.call("cannot read evidence".into(), move |session| reader::evidence(session, &id)).await
-    }
-
     /// The last known state of every colony, by id.
     pub async fn colony_status(&mut self) -> Result<Vec<ColonyStatus>, SinkError> {
         self.worker.call("cannot read the state of colonies".into(), |session| reader::colony_status(session)).await
@@ -111,25 +99,25 @@ impl Store for DuckDbStore {
             .await
     }
 
-    async fn events_since(
+    async fn events_in(
         &mut self,
-        from: TimeMs,
+        span: Span,
         after: Option<&Event>,
         limit: usize,
-    ) -> Result<Vec<Event>, SinkError> {
+    ) -> Result<Vec<Held<Event>>, SinkError> {
         let after = after.cloned();
-        let job = move |session: &mut _| reader::events(session, from, after.as_ref(), limit);
+        let job = move |session: &mut _| reader::events(session, span, after.as_ref(), limit);
         self.worker.call("cannot read events".into(), job).await
     }
 
-    async fn metrics_since(
+    async fn metrics_in(
         &mut self,
-        from: TimeMs,
+        span: Span,
         after: Option<&MetricPoint>,
         limit: usize,
-    ) -> Result<Vec<MetricPoint>, SinkError> {
+    ) -> Result<Vec<Held<MetricPoint>>, SinkError> {
         let after = after.cloned();
-        let job = move |session: &mut _| reader::metrics(session, from, after.as_ref(), limit);
+        let job = move |session: &mut _| reader::metrics(session, span, after.as_ref(), limit);
         self.worker.call("cannot read metrics".into(), job).await
     }
 
@@ -139,5 +127,15 @@ impl Store for DuckDbStore {
 
     async fn totals(&mut self) -> Result<Totals, SinkError> {
         self.worker.call("cannot count rows".into(), |session| reader::totals(session)).await
+    }
+
+    async fn evidence(&mut self, correlation_id: &str) -> Result<Vec<Evidence>, SinkError> {
+        let id = correlation_id.to_owned();
+        self.worker.call("cannot read evidence".into(), move |session| reader::evidence(session, &id)).await
+    }
+
+    /// Writes the log into the file and closes it, so that any DuckDB can read it.
+    async fn close(self: Box<Self>) -> Result<(), SinkError> {
+        self.worker.close().await
     }
 }

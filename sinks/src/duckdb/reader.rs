@@ -5,7 +5,7 @@ use super::fleet::time;
 use super::patterns::{CORRELATION_SELECTION, EVIDENCE_SELECTION, read_correlation, read_evidence};
 use super::rows::{KeptRow, selection};
 use super::session::Session;
-use crate::Totals;
+use crate::{Held, Span, Totals};
 use duckdb::types::Value;
 use duckdb::{Row, params};
 use model::event::Event;
@@ -89,40 +89,47 @@ impl PagedRow for MetricPoint {
     }
 }
 
-/// A page of events, as [`crate::Store::events_since`].
-pub(super) fn events(s: &Session, from: TimeMs, after: Option<&Event>, limit: usize) -> Result<Vec<Event>, Cause> {
-    page(s, from, after, limit)
+/// A page of events, as [`crate::Store::events_in`].
+pub(super) fn events(s: &Session, span: Span, after: Option<&Event>, limit: usize) -> Result<Vec<Held<Event>>, Cause> {
+    page(s, span, after, limit)
 }
 
-/// A page of metric buckets, as [`crate::Store::metrics_since`].
+/// A page of metric buckets, as [`crate::Store::metrics_in`].
 pub(super) fn metrics(
     s: &Session,
-    from: TimeMs,
+    span: Span,
     after: Option<&MetricPoint>,
     limit: usize,
-) -> Result<Vec<MetricPoint>, Cause> {
-    page(s, from, after, limit)
+) -> Result<Vec<Held<MetricPoint>>, Cause> {
+    page(s, span, after, limit)
 }
 
-fn page<R: PagedRow>(session: &Session, from: TimeMs, after: Option<&R>, limit: usize) -> Result<Vec<R>, Cause> {
-    let mut values = vec![time(after.map_or(from, |row| from.max(row.timestamp())))];
-    let mut beyond = String::new();
-    if let Some(row) = after {
-        values.extend(row.place());
-        let marks = vec!["?"; values.len() - 1].join(", ");
-        beyond = format!("AND ({}) > ({marks})", R::ORDER);
+fn page<R: PagedRow>(session: &Session, span: Span, after: Option<&R>, limit: usize) -> Result<Vec<Held<R>>, Cause> {
+    let mut values = vec![time(after.map_or(span.from, |row| span.from.max(row.timestamp())))];
+    let mut conditions = "timestamp >= ?".to_owned();
+    if let Some(to) = span.to {
+        values.push(time(to));
+        conditions.push_str(" AND timestamp < ?");
+    }
+    if !span.with_late {
+        conditions.push_str(" AND NOT late");
+    }
+    if let Some(place) = after.map(PagedRow::place) {
+        let marks = vec!["?"; place.len()].join(", ");
+        conditions.push_str(&format!(" AND ({}) > ({marks})", R::ORDER));
+        values.extend(place);
     }
     values.push(Value::BigInt(i64::try_from(limit).unwrap_or(i64::MAX)));
     // sql: identifiers only
     let sql = format!(
-        "SELECT {} FROM {} AS stored WHERE NOT late AND timestamp >= ? {beyond} ORDER BY {} LIMIT ?",
+        "SELECT {} FROM {} AS stored WHERE {conditions} ORDER BY {} LIMIT ?",
         selection::<R>("stored"),
         R::TABLE,
         R::ORDER
     );
     let mut rows = Vec::new();
     each(session, &sql, duckdb::params_from_iter(values), |row| {
-        rows.push(R::read(row, 0)?.row);
+        rows.push(R::read(row, 0)?);
         Ok(())
     })?;
     Ok(rows)

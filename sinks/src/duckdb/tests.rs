@@ -33,7 +33,7 @@ impl Fixture for InFolder {
     }
 
     async fn close(&self, store: DuckDbStore) {
-        store.close().await.unwrap();
+        Box::new(store).close().await.unwrap();
     }
 
     async fn dump(&self, store: &mut DuckDbStore) -> Dump {
@@ -93,7 +93,7 @@ async fn the_parent_folder_is_created_and_the_limits_are_taken() {
 async fn opening_twice_changes_nothing_and_a_newer_store_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("reef.duckdb");
-    opened(&path).await.close().await.unwrap();
+    Box::new(opened(&path).await).close().await.unwrap();
     let versions = |path: &Path| -> Vec<(u32, i64)> {
         let connection = Connection::open(path).unwrap();
         let mut statement =
@@ -102,7 +102,7 @@ async fn opening_twice_changes_nothing_and_a_newer_store_is_refused() {
     };
     let first = versions(&path);
     assert_eq!(first.last().unwrap().0, migrations::KNOWN_VERSION);
-    opened(&path).await.close().await.unwrap();
+    Box::new(opened(&path).await).close().await.unwrap();
     assert_eq!(versions(&path), first);
 
     Connection::open(&path)
@@ -262,7 +262,7 @@ async fn child_commits_and_waits() {
     store.commit(&commit_of(1, Rows { events: vec![event("e", 0)], ..Rows::default() })).await.unwrap();
     println!("\ncommitted");
     std::io::stdin().lines().for_each(drop);
-    store.close().await.unwrap();
+    Box::new(store).close().await.unwrap();
 }
 
 #[tokio::test]
