@@ -10,11 +10,15 @@
 //! | `pace` | when to evaluate |
 //! | `restore` | windows rebuilt from stored rows |
 //! | `published` | from changes of findings to what the store writes |
+//! | `address` | a store named on a command line |
+//! | `copy` | a reef's tables from one store into another |
 //! | `run` | the loop that puts them together |
 //! | `progress` | what a run reports |
 
+pub mod address;
 pub mod clock;
 pub mod config;
+pub mod copy;
 pub mod engine;
 pub mod inputs;
 mod intake;

@@ -2,6 +2,7 @@
 
 use crate::config::{ReefConfig, StorageKind};
 use sinks::error::FaultClass;
+use sinks::transfer::Transfer;
 use sinks::{Commit, SinkError, Store, duckdb};
 use std::time::Duration;
 
@@ -31,6 +32,20 @@ pub async fn open(config: &ReefConfig) -> Result<Box<dyn Store>, SinkError> {
             doing: "cannot open the store".to_owned(),
             store: format!("ClickHouse {host}:{port}"),
             hint: "this version stores in DuckDB only; set storage.type = \"duckdb\" and storage.path".to_owned(),
+            cause: None,
+        }),
+    }
+}
+
+/// Opens a store whose tables are to be copied, bringing its schema up to date.
+pub async fn open_transfer(kind: &StorageKind) -> Result<Box<dyn Transfer>, SinkError> {
+    match kind {
+        StorageKind::DuckDb { path } => Ok(Box::new(duckdb::DuckDbStore::open(duckdb::DuckDbConfig::at(path)).await?)),
+        StorageKind::ClickHouse { host, port, .. } => Err(SinkError {
+            class: FaultClass::Stop,
+            doing: "cannot open the store".to_owned(),
+            store: format!("ClickHouse {host}:{port}"),
+            hint: "this version stores in DuckDB only".to_owned(),
             cause: None,
         }),
     }

@@ -24,6 +24,7 @@ pub mod error;
 pub mod memory;
 pub mod resolve;
 pub mod rollup;
+pub mod transfer;
 
 pub use error::SinkError;
 pub use resolve::Held;

@@ -3,6 +3,7 @@
 mod check_colony;
 mod check_store;
 mod checklist;
+pub mod copy;
 pub mod demo;
 mod display;
 pub mod generate;
@@ -44,6 +45,8 @@ enum Command {
     Validate(validate::ValidateArgs),
     /// Bring a store's tables to this version
     Migrate(migrate::MigrateArgs),
+    /// Move a reef: every table of one store into another, counted and compared
+    Copy(copy::CopyArgs),
     /// Write a made-up fleet with planted relations as files
     Generate(generate::GenerateArgs),
     /// See it work: a small live fleet, a reef over it, and what it finds
@@ -64,6 +67,7 @@ impl Program for CoralPipeline {
             Command::Run(args) => run::run(&args, output),
             Command::Validate(args) => validate::run(&args, output),
             Command::Migrate(args) => migrate::run(&args, output),
+            Command::Copy(args) => copy::run(&args, output),
             Command::Generate(args) => generate::run(&args, output),
             Command::Demo(args) => demo::run(&args, output),
             Command::Help(topic) if topic.word() == "config" => help_config::print(output),

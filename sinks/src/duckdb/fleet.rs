@@ -127,11 +127,27 @@ fn write_rejects(connection: &Connection, commit: &Commit) -> Result<(), Cause> 
 }
 
 fn write_positions(connection: &Connection, commit: &Commit) -> Result<(), Cause> {
-    let mut statement = connection.prepare_cached("INSERT OR REPLACE INTO source_positions VALUES (?, ?, ?, ?)")?;
     for (source, positions) in &commit.positions {
         for (part, position) in &positions.0 {
-            statement.execute(params![source, part, position, time(commit.committed_at)])?;
+            write_position(connection, source, part, position, commit.committed_at)?;
         }
     }
+    Ok(())
+}
+
+pub(super) fn write_position(
+    connection: &Connection,
+    source: &str,
+    part: &str,
+    position: &str,
+    at: TimeMs,
+) -> Result<(), Cause> {
+    let mut statement = connection.prepare_cached("INSERT OR REPLACE INTO source_positions VALUES (?, ?, ?, ?)")?;
+    statement.execute(params![source, part, position, time(at)])?;
+    Ok(())
+}
+
+pub(super) fn forget_positions(connection: &Connection, source: &str) -> Result<(), Cause> {
+    connection.execute("DELETE FROM source_positions WHERE source = ?", [source])?;
     Ok(())
 }

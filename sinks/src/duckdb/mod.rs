@@ -13,6 +13,7 @@
 //! | `rows`, `patterns` | rows as Arrow columns, and back |
 //! | `stage` | Arrow columns into tables |
 //! | `reader` | queries |
+//! | `transfer` | whole tables in and out |
 //! | `fault` | what DuckDB's errors mean |
 //!
 //! Invariants:
@@ -43,6 +44,7 @@ mod rollups;
 mod rows;
 mod session;
 mod stage;
+mod transfer;
 mod version;
 mod writer;
 

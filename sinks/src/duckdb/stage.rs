@@ -27,6 +27,18 @@ pub(super) fn append<T>(
     Ok(())
 }
 
+/// Appends a whole record batch to `table`, the columns by name.
+pub(super) fn append_batch(connection: &Connection, table: &str, rows: &RecordBatch) -> Result<(), Cause> {
+    let schema = rows.schema();
+    let names: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
+    let mut appender = connection.appender_with_columns(table, &names)?;
+    for first in (0..rows.num_rows()).step_by(ROWS_PER_BATCH) {
+        appender.append_record_batch(rows.slice(first, ROWS_PER_BATCH.min(rows.num_rows() - first)))?;
+    }
+    appender.flush()?;
+    Ok(())
+}
+
 /// Creates the temporary table `name`, empty, with the columns that `select` names; it lasts until the next commit.
 pub(super) fn temporary(connection: &Connection, name: &str, select: &str) -> Result<(), Cause> {
     // sql: identifiers only

@@ -1,0 +1,113 @@
+//! Address: a store named on a command line, `duckdb:PATH` or `clickhouse:URL`.
+
+use crate::config::{ClickHouseProtocol, StorageKind};
+use std::path::PathBuf;
+
+/// Why a text is not an address of a store.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AddressError {
+    /// No known kind in front.
+    #[error("{0:?} names no store; write duckdb:PATH or clickhouse:http://user@host:8123/database")]
+    Kind(String),
+    /// A part of the URL is missing or wrong.
+    #[error("{address:?}: {problem}; write clickhouse:http://user@host:8123/database")]
+    Url {
+        /// As given, without a password.
+        address: String,
+        /// What is wrong.
+        problem: &'static str,
+    },
+}
+
+/// Reads an address. Passwords are never part of it: `password_env` names the environment variable that holds one.
+///
+/// ```
+/// use coral_pipelines::address::parse;
+/// use coral_pipelines::config::StorageKind;
+/// assert_eq!(parse("duckdb:a.duckdb", None), Ok(StorageKind::DuckDb { path: "a.duckdb".into() }));
+/// assert!(parse("clickhouse:http://host/", None).is_err());
+/// ```
+pub fn parse(text: &str, password_env: Option<&str>) -> Result<StorageKind, AddressError> {
+    let unknown = || AddressError::Kind(text.to_owned());
+    match text.split_once(':').ok_or_else(unknown)? {
+        ("duckdb", path) if !path.is_empty() => Ok(StorageKind::DuckDb { path: PathBuf::from(path) }),
+        ("clickhouse", url) => click_house(text, url, password_env),
+        _ => Err(unknown()),
+    }
+}
+
+fn click_house(address: &str, url: &str, password_env: Option<&str>) -> Result<StorageKind, AddressError> {
+    let refused = |problem| AddressError::Url { address: address.to_owned(), problem };
+    let (default_port, rest) = if let Some(rest) = url.strip_prefix("http://") {
+        (8123, rest)
+    } else if let Some(rest) = url.strip_prefix("https://") {
+        (8443, rest)
+    } else {
+        return Err(refused("it needs http:// or https:// in front of the host"));
+    };
+    let (authority, database) = rest.split_once('/').unwrap_or((rest, ""));
+    let (user, server) = authority.rsplit_once('@').unwrap_or(("default", authority));
+    if user.contains(':') {
+        let address = format!("clickhouse:…@{server}/{database}");
+        let problem = "a password on the command line is seen by everyone on this machine: put it into an environment \
+                       variable and name that with --password-env";
+        return Err(AddressError::Url { address, problem });
+    }
+    let (host, port) = match server.rsplit_once(':') {
+        Some((host, port)) => (host, port.parse().map_err(|_| refused("the port is no number up to 65535"))?),
+        None => (server, default_port),
+    };
+    if host.is_empty() {
+        return Err(refused("the host is missing"));
+    }
+    if database.is_empty() || database.contains('/') {
+        return Err(refused("the name of the database is missing or has a slash"));
+    }
+    Ok(StorageKind::ClickHouse {
+        host: host.to_owned(),
+        port,
+        protocol: ClickHouseProtocol::Http,
+        database: database.to_owned(),
+        user: user.to_owned(),
+        password_env: password_env.map(str::to_owned),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_server_has_the_usual_port_and_user_where_none_is_given() {
+        let StorageKind::ClickHouse { host, port, user, database, .. } =
+            parse("clickhouse:http://h/reef", None).unwrap()
+        else {
+            panic!("not ClickHouse");
+        };
+        assert_eq!((host.as_str(), port, user.as_str(), database.as_str()), ("h", 8123, "default", "reef"));
+        let StorageKind::ClickHouse { port, user, password_env, .. } =
+            parse("clickhouse:https://me@h:9440/reef", Some("PW")).unwrap()
+        else {
+            panic!("not ClickHouse");
+        };
+        assert_eq!((port, user.as_str(), password_env.as_deref()), (9440, "me", Some("PW")));
+    }
+
+    #[test]
+    fn mistakes_are_told_and_a_password_is_not_repeated() {
+        for (text, problem) in [
+            ("reef.duckdb", "names no store"),
+            ("duckdb:", "names no store"),
+            ("clickhouse:h/reef", "http://"),
+            ("clickhouse:http://h", "database is missing"),
+            ("clickhouse:http://h:99999/reef", "port"),
+            ("clickhouse:http://:1/reef", "host is missing"),
+        ] {
+            let error = parse(text, None).unwrap_err().to_string();
+            assert!(error.contains(problem) && error.contains("write"), "{error}");
+        }
+        let error = parse("clickhouse:http://me:secret@h/reef", None).unwrap_err().to_string();
+        assert!(error.contains("--password-env") && !error.contains("secret"), "{error}");
+    }
+}

@@ -1,0 +1,317 @@
+//! Copy: every table of one store into another, page by page, resumable, and proven by counts and checksums.
+//!
+//! A page and how far the copy is are one write, so a copy that was interrupted goes on where it stopped. At the end the
+//! target is read back and compared with the source, table by table.
+
+use model::position::Positions;
+use serde::Serialize;
+use sinks::SinkError;
+use sinks::transfer::{Cursor, TABLES, Table, Tally, Transfer};
+use std::collections::BTreeMap;
+use tokio::sync::watch;
+
+/// Rows that are read and written at once.
+const PAGE_ROWS: usize = 50_000;
+/// The position of a table that has been copied.
+const DONE: &str = "done";
+
+/// How far a copy is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct CopyProgress {
+    /// The table at hand.
+    pub table: &'static str,
+    /// Rows written by this call, over all tables.
+    pub rows: u64,
+    /// Whether the target is being read back.
+    pub is_verifying: bool,
+}
+
+/// One table on both sides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Copied {
+    /// Its name.
+    pub table: &'static str,
+    /// What the source holds.
+    pub source: Tally,
+    /// What the target holds.
+    pub target: Tally,
+}
+
+/// What a copy did.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct CopySummary {
+    /// Source, for people.
+    pub from: String,
+    /// Target, for people.
+    pub to: String,
+    /// Rows written by this call.
+    pub rows_written: u64,
+    /// Whether an earlier, interrupted call had begun it.
+    pub was_resumed: bool,
+    /// Every table.
+    pub tables: Vec<Copied>,
+}
+
+/// Why a copy ended before its time.
+#[derive(Debug, thiserror::Error)]
+pub enum CopyError {
+    /// A store refused.
+    #[error(transparent)]
+    Store(#[from] SinkError),
+    /// The target holds rows that this copy has not written.
+    #[error(
+        "{target} already holds {rows} rows in {table}: a copy goes into an empty store, or goes on with a copy of the \
+         same source that was interrupted; name another target"
+    )]
+    NotEmpty {
+        /// The target.
+        target: String,
+        /// The first table with rows.
+        table: &'static str,
+        /// How many at least.
+        rows: u64,
+    },
+    /// The two sides differ at the end.
+    #[error(
+        "{table} differs: {} rows in the source, {} in the target{}; was one of the stores written to meanwhile? \
+         Stop its reef, and copy into an empty target again",
+        .source_tally.rows, .target_tally.rows,
+        if .source_tally.rows == .target_tally.rows { ", with different contents" } else { "" }
+    )]
+    Differs {
+        /// The first table that differs.
+        table: &'static str,
+        /// Source side.
+        source_tally: Tally,
+        /// Target side.
+        target_tally: Tally,
+    },
+    /// Asked to stop.
+    #[error("stopped after {rows} rows; the same command goes on from there")]
+    Stopped {
+        /// Rows written by this call.
+        rows: u64,
+    },
+}
+
+/// Copies every table of `from` into `to`. Both are closed at the end, also when it fails.
+pub async fn copy(
+    mut from: Box<dyn Transfer>,
+    mut to: Box<dyn Transfer>,
+    progress: watch::Sender<CopyProgress>,
+    shutdown: watch::Receiver<bool>,
+) -> Result<CopySummary, CopyError> {
+    let mut copy = Copy { from: from.as_mut(), to: to.as_mut(), progress, shutdown, rows: 0 };
+    let result = copy.run().await;
+    let rows = copy.rows;
+    from.close().await?;
+    to.close().await?;
+    if let Err(CopyError::Stopped { .. }) = result {
+        return Err(CopyError::Stopped { rows });
+    }
+    result
+}
+
+struct Copy<'a> {
+    from: &'a mut dyn Transfer,
+    to: &'a mut dyn Transfer,
+    progress: watch::Sender<CopyProgress>,
+    shutdown: watch::Receiver<bool>,
+    rows: u64,
+}
+
+impl Copy<'_> {
+    async fn run(&mut self) -> Result<CopySummary, CopyError> {
+        let source = format!("copy:{}", self.from.name());
+        let stored = self.to.progress(&source).await?;
+        if stored.0.is_empty() {
+            self.refuse_rows().await?;
+        }
+        for table in TABLES {
+            self.table(table, &source, stored.0.get(table.name)).await?;
+        }
+        let mut tables = Vec::new();
+        for table in TABLES {
+            let copied = Copied {
+                table: table.name,
+                source: self.tally(table, true).await?,
+                target: self.tally(table, false).await?,
+            };
+            if copied.source != copied.target {
+                let Copied { table, source, target } = copied;
+                return Err(CopyError::Differs { table, source_tally: source, target_tally: target });
+            }
+            tables.push(copied);
+        }
+        self.to.forget_progress(&source).await?;
+        Ok(CopySummary {
+            from: self.from.name().to_owned(),
+            to: self.to.name().to_owned(),
+            rows_written: self.rows,
+            was_resumed: !stored.0.is_empty(),
+            tables,
+        })
+    }
+
+    /// A target with rows of its own could hold the same identities: which of two rows is right is not a copy's choice.
+    async fn refuse_rows(&mut self) -> Result<(), CopyError> {
+        for table in TABLES {
+            let page = self.to.export(table, None, 1_000).await?;
+            if !page.is_empty() {
+                let target = self.to.name().to_owned();
+                return Err(CopyError::NotEmpty { target, table: table.name, rows: page.len() as u64 });
+            }
+        }
+        Ok(())
+    }
+
+    async fn table(&mut self, table: &'static Table, source: &str, stored: Option<&String>) -> Result<(), CopyError> {
+        if stored.is_some_and(|position| position == DONE) {
+            return Ok(());
+        }
+        let mut after = stored.cloned().map(Cursor);
+        loop {
+            let page = self.from.export(table, after.as_ref(), PAGE_ROWS).await?;
+            let rows = page.len() as u64;
+            after = page.end();
+            let position = after.as_ref().map_or(DONE.to_owned(), |cursor| cursor.0.clone());
+            let reached = Positions(BTreeMap::from([(table.name.to_owned(), position)]));
+            self.to.import(page, source, reached).await?;
+            self.rows += rows;
+            self.tell(table, false)?;
+            if after.is_none() {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn tally(&mut self, table: &'static Table, of_source: bool) -> Result<Tally, CopyError> {
+        let mut tally = Tally::default();
+        let mut after = None;
+        loop {
+            let store: &mut dyn Transfer = if of_source { self.from } else { self.to };
+            let page = store.export(table, after.as_ref(), PAGE_ROWS).await?;
+            tally.add(page.tally());
+            self.tell(table, true)?;
+            after = page.end();
+            if after.is_none() {
+                return Ok(tally);
+            }
+        }
+    }
+
+    /// Says where it is, and notices when it shall stop.
+    fn tell(&self, table: &'static Table, is_verifying: bool) -> Result<(), CopyError> {
+        self.progress.send_replace(CopyProgress { table: table.name, rows: self.rows, is_verifying });
+        if *self.shutdown.borrow() {
+            return Err(CopyError::Stopped { rows: self.rows });
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use async_trait::async_trait;
+    use model::event::{Event, Severity};
+    use model::rows::Rows;
+    use model::time::TimeMs;
+    use sinks::duckdb::{DuckDbConfig, DuckDbStore};
+    use sinks::error::FaultClass;
+    use sinks::transfer::Page;
+    use sinks::{Commit, Store};
+    use std::path::Path;
+
+    /// A target that fails before or after it has written its `nth` page.
+    struct Failing {
+        inner: Box<dyn Transfer>,
+        pages_left: u32,
+        after_writing: bool,
+    }
+
+    #[async_trait]
+    impl Transfer for Failing {
+        fn name(&self) -> &str {
+            self.inner.name()
+        }
+        async fn export(
+            &mut self,
+            table: &'static Table,
+            after: Option<&Cursor>,
+            limit: usize,
+        ) -> Result<Page, SinkError> {
+            self.inner.export(table, after, limit).await
+        }
+        async fn import(&mut self, page: Page, source: &str, progress: Positions) -> Result<(), SinkError> {
+            self.pages_left -= 1;
+            let is_last = self.pages_left == 0;
+            if !is_last || self.after_writing {
+                self.inner.import(page, source, progress).await?;
+            }
+            let lost = SinkError {
+                class: FaultClass::Retry,
+                doing: "cannot write".to_owned(),
+                store: "test".to_owned(),
+                hint: "connection lost".to_owned(),
+                cause: None,
+            };
+            if is_last { Err(lost) } else { Ok(()) }
+        }
+        async fn progress(&mut self, source: &str) -> Result<Positions, SinkError> {
+            self.inner.progress(source).await
+        }
+        async fn forget_progress(&mut self, source: &str) -> Result<(), SinkError> {
+            self.inner.forget_progress(source).await
+        }
+        async fn close(self: Box<Self>) -> Result<(), SinkError> {
+            self.inner.close().await
+        }
+    }
+
+    async fn opened(path: &Path) -> Box<dyn Transfer> {
+        Box::new(DuckDbStore::open(DuckDbConfig::at(path)).await.unwrap())
+    }
+
+    async fn filled(path: &Path) {
+        let mut store = DuckDbStore::open(DuckDbConfig::at(path)).await.unwrap();
+        let event = |n: i64| Event {
+            colony_id: "shop".into(),
+            event_id: format!("e{n}"),
+            timestamp: TimeMs(1_700_000_000_000 + n % 1_000),
+            event_type: "deploy".into(),
+            service_id: "api".into(),
+            severity: Severity::Info,
+            version: 0,
+            application_name: String::new(),
+            environment: String::new(),
+            description: String::new(),
+            metadata: BTreeMap::new(),
+        };
+        let rows = Rows { events: (0..60_000).map(event).collect(), ..Rows::default() };
+        store.commit(&Commit { rows, ..Commit::default() }).await.unwrap();
+    }
+
+    async fn copied(from: &Path, to: Box<dyn Transfer>) -> Result<CopySummary, CopyError> {
+        let (_stop, shutdown) = watch::channel(false);
+        copy(opened(from).await, to, watch::channel(CopyProgress::default()).0, shutdown).await
+    }
+
+    #[tokio::test]
+    async fn an_interrupted_copy_goes_on_and_writes_no_row_twice() {
+        let folder = tempfile::tempdir().unwrap();
+        let from = folder.path().join("from");
+        filled(&from).await;
+        for (pages_left, after_writing, rows_left) in [(1, false, 60_000), (3, false, 10_000), (3, true, 0)] {
+            let to = folder.path().join(format!("to-{pages_left}-{after_writing}"));
+            let failing = Failing { inner: opened(&to).await, pages_left, after_writing };
+            assert!(matches!(copied(&from, Box::new(failing)).await, Err(CopyError::Store(_))));
+            let summary = copied(&from, opened(&to).await).await.unwrap();
+            let events = summary.tables.iter().find(|copied| copied.table == "federated_events").unwrap();
+            assert_eq!(events.target.rows, 60_000);
+            assert_eq!((summary.rows_written, summary.was_resumed), (rows_left, pages_left > 1));
+            assert!(matches!(copied(&from, opened(&to).await).await, Err(CopyError::NotEmpty { rows: 1_000, .. })));
+        }
+    }
+}

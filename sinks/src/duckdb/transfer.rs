@@ -1,0 +1,225 @@
+//! Whole tables in and out of a DuckDB file.
+
+use super::DuckDbStore;
+use super::fault::Cause;
+use super::fleet::{forget_positions, time, write_position};
+use super::reader::positions;
+use super::rows::Columns;
+use super::session::Session;
+use super::stage::append_batch;
+use crate::SinkError;
+use crate::transfer::{Cursor, Kind, Page, Table, Transfer};
+use arrow::array::{ArrayRef, AsArray, TimestampMicrosecondArray};
+use arrow::compute::concat_batches;
+use arrow::datatypes::Int64Type;
+use arrow::record_batch::RecordBatch;
+use async_trait::async_trait;
+use duckdb::types::Value;
+use model::position::Positions;
+use model::time::TimeMs;
+use std::sync::Arc;
+
+#[async_trait]
+impl Transfer for DuckDbStore {
+    fn name(&self) -> &str {
+        self.worker.name()
+    }
+
+    async fn export(&mut self, table: &'static Table, after: Option<&Cursor>, limit: usize) -> Result<Page, SinkError> {
+        let after = after.cloned();
+        let job = move |session: &mut Session| export(session, table, after.as_ref(), limit);
+        self.worker.call(format!("cannot read {}", table.name), job).await
+    }
+
+    async fn import(&mut self, page: Page, source: &str, progress: Positions) -> Result<(), SinkError> {
+        let source = source.to_owned();
+        let doing = format!("cannot write {}", page.table().name);
+        self.worker.call(doing, move |session| import(session, &page, &source, &progress)).await
+    }
+
+    async fn progress(&mut self, source: &str) -> Result<Positions, SinkError> {
+        let source = source.to_owned();
+        let job = move |session: &mut Session| Ok(positions(session)?.remove(&source).unwrap_or_default());
+        self.worker.call("cannot read how far the copy is".into(), job).await
+    }
+
+    async fn forget_progress(&mut self, source: &str) -> Result<(), SinkError> {
+        let source = source.to_owned();
+        let job = move |session: &mut Session| forget_positions(&session.connection, &source);
+        self.worker.call("cannot end the copy".into(), job).await
+    }
+
+    async fn close(self: Box<Self>) -> Result<(), SinkError> {
+        self.worker.close().await
+    }
+}
+
+fn export(session: &Session, table: &'static Table, after: Option<&Cursor>, limit: usize) -> Result<Page, Cause> {
+    let selection: Vec<String> = table
+        .columns
+        .iter()
+        .map(|(name, kind)| match kind {
+            Kind::Time => format!("epoch_ms({name}) AS {name}"),
+            _ => (*name).to_owned(),
+        })
+        .collect();
+    let key = table.key_columns().iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
+    let mut values = after.map(|cursor| key_values(table, cursor)).transpose()?.unwrap_or_default();
+    let mut beyond = "TRUE".to_owned();
+    if let Some(first) = values.first().cloned() {
+        // the first column alone lets DuckDB skip what lies before, the row comparison is exact
+        let marks = vec!["?"; values.len()].join(", ");
+        beyond = format!("{} >= ? AND ({key}) > ({marks})", table.columns[0].0);
+        values.insert(0, first);
+    }
+    values.push(Value::BigInt(i64::try_from(limit).unwrap_or(i64::MAX)));
+    // sql: identifiers only
+    let sql = format!(
+        "SELECT {} FROM {} WHERE {beyond} {} ORDER BY {key} LIMIT ?",
+        selection.join(", "),
+        table.name,
+        if table.name == "source_positions" { "AND NOT starts_with(source, 'copy:')" } else { "" }
+    );
+    let mut statement = session.connection.prepare(&sql)?;
+    let found = statement.query_arrow(duckdb::params_from_iter(values))?;
+    let schema = found.get_schema();
+    let batches: Vec<RecordBatch> = found.collect();
+    Ok(Page::new(table, concat_batches(&schema, &batches)?)?)
+}
+
+/// The values of a cursor, to be bound.
+fn key_values(table: &Table, cursor: &Cursor) -> Result<Vec<Value>, Cause> {
+    let values: Vec<serde_json::Value> = serde_json::from_str(&cursor.0)?;
+    let value = |(value, (name, kind)): (&serde_json::Value, &(&str, Kind))| {
+        match (kind, value) {
+            (Kind::Time, number) => number.as_i64().map(|ms| time(TimeMs(ms))),
+            (Kind::Real, number) => number.as_f64().map(Value::Double),
+            (Kind::U32 | Kind::U64, number) => number.as_u64().map(Value::UBigInt),
+            (Kind::I32 | Kind::I64, number) => number.as_i64().map(Value::BigInt),
+            (_, text) => text.as_str().map(|text| Value::Text(text.to_owned())),
+        }
+        .ok_or_else(|| Cause::from(format!("the stored progress of {} has no {name}", table.name)))
+    };
+    values.iter().zip(table.key_columns()).map(value).collect()
+}
+
+fn import(session: &mut Session, page: &Page, source: &str, progress: &Positions) -> Result<(), Cause> {
+    let table = page.table();
+    let columns: Columns = table
+        .columns
+        .iter()
+        .zip(page.rows.columns())
+        .map(|((name, kind), column)| (*name, if *kind == Kind::Time { micros(column) } else { Arc::clone(column) }))
+        .collect();
+    let rows =
+        RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(name, column)| (name, column, true)))?;
+    let transaction = session.connection.transaction()?;
+    append_batch(&transaction, table.name, &rows)?;
+    for (part, position) in &progress.0 {
+        write_position(&transaction, source, part, position, TimeMs::now())?;
+    }
+    transaction.commit()?;
+    // a page may hold any time: whatever is committed later is looked up
+    session.newest_metric = Some(TimeMs(i64::MAX));
+    Ok(())
+}
+
+/// Milliseconds as DuckDB's timestamps.
+fn micros(column: &ArrayRef) -> ArrayRef {
+    let times = column.as_primitive::<Int64Type>();
+    Arc::new(times.iter().map(|ms| ms.map(|ms| ms.saturating_mul(1_000))).collect::<TimestampMicrosecondArray>())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::super::{DuckDbConfig, reader};
+    use super::*;
+    use crate::Store;
+    use crate::compliance::rows::{START, bucket, event, finding};
+    use crate::transfer::{TABLES, Tally};
+    use model::rows::Rows;
+
+    async fn opened(folder: &tempfile::TempDir, name: &str) -> DuckDbStore {
+        DuckDbStore::open(DuckDbConfig::at(folder.path().join(name))).await.unwrap()
+    }
+
+    async fn tally(store: &mut DuckDbStore, table: &'static Table, page_rows: usize) -> Tally {
+        let (mut tally, mut after) = (Tally::default(), None);
+        loop {
+            let page = store.export(table, after.as_ref(), page_rows).await.unwrap();
+            tally.add(page.tally());
+            after = page.end();
+            if after.is_none() {
+                return tally;
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn the_tables_that_move_are_those_of_the_schema() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = opened(&folder, "a").await;
+        let job = |session: &mut Session| {
+            let mut statement = session.connection.prepare(
+                "SELECT table_name || '.' || column_name FROM information_schema.columns
+                 WHERE table_name <> 'schema_version' ORDER BY 1",
+            )?;
+            let names = statement.query_map([], |row| row.get::<_, String>(0))?.collect::<Result<Vec<_>, _>>()?;
+            Ok(names)
+        };
+        let stored = store.worker.call("list columns".into(), job).await.unwrap();
+        let mut moved: Vec<String> = TABLES
+            .iter()
+            .flat_map(|table| table.columns.iter().map(|(column, _)| format!("{}.{column}", table.name)))
+            .collect();
+        moved.sort();
+        assert_eq!(moved, stored);
+        let names: Vec<&str> = TABLES.iter().map(|table| table.name).collect();
+        assert!(reader::TABLES.iter().all(|table| names.contains(table)));
+    }
+
+    #[tokio::test]
+    async fn every_table_arrives_whole_in_pages_of_any_size() {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut a, mut b) = (opened(&folder, "a").await, opened(&folder, "b").await);
+        let rows = Rows {
+            events: (0..23).map(|n| event(&format!("e{n}'\";"), n)).collect(),
+            metrics: (0..40).map(|n| bucket("api", n * 60_000)).collect(),
+            ..Rows::default()
+        };
+        let commit = crate::Commit {
+            late: Rows { events: vec![event("late", 9)], ..Rows::default() },
+            findings: vec![finding("a", 0.5, &[("e1'\";", "e2'\";"), ("e3'\";", "e4'\";")])],
+            positions: vec![("files".into(), Positions([("e.csv".into(), "7".into())].into()))],
+            ..crate::compliance::commit_of(1, rows)
+        };
+        a.commit(&commit).await.unwrap();
+        let job = |session: &mut Session| {
+            Ok(session.connection.execute_batch(
+                "INSERT INTO deployment_timeline VALUES ('d', 'c', 'app', 'prod', 's', '1', '2', now(), NULL, 'running',
+                 0.5, ['slow', 'it''s'], []);",
+            )?)
+        };
+        a.worker.call("add a deployment".into(), job).await.unwrap();
+        for table in TABLES {
+            let mut after = None;
+            loop {
+                let page = a.export(table, after.as_ref(), 7).await.unwrap();
+                after = page.end();
+                let progress = Positions([(table.name.to_owned(), "x".to_owned())].into());
+                b.import(page, "copy:test", progress).await.unwrap();
+                if after.is_none() {
+                    break;
+                }
+            }
+            let expected = tally(&mut a, table, 1_000).await;
+            assert_eq!(tally(&mut b, table, 3).await, expected, "{}", table.name);
+        }
+        assert_eq!(tally(&mut b, &TABLES[0], 9).await.rows, 40);
+        assert_eq!(b.progress("copy:test").await.unwrap().0.len(), TABLES.len());
+        b.forget_progress("copy:test").await.unwrap();
+        assert!(b.progress("copy:test").await.unwrap().0.is_empty());
+        assert_eq!(b.events_since(START, None, 100).await.unwrap(), a.events_since(START, None, 100).await.unwrap());
+    }
+}
