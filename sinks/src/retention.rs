@@ -1,0 +1,44 @@
+//! Retention: how long rows are kept, and what one slice of deleting did.
+//!
+//! A row is kept for its retention after the later of its own time and the time it was stored, so that history which was
+//! imported today is not deleted tonight. A correlation counts from when it was last observed or last changed.
+
+use model::time::TimeMs;
+use std::collections::BTreeMap;
+
+/// How long rows are kept, in milliseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retention {
+    /// `federated_metrics`, and `env_metric_summary` with them.
+    pub metrics_ms: i64,
+    /// `federated_events`.
+    pub events_ms: i64,
+    /// `correlations`, with their evidence and links to events.
+    pub correlations_ms: i64,
+    /// `deployment_timeline`.
+    pub deployments_ms: i64,
+}
+
+/// What one slice of deleting did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Pruned {
+    /// Rows deleted, by table.
+    pub rows: BTreeMap<&'static str, u64>,
+    /// Whether more rows are too old, so that another slice is needed.
+    pub is_partial: bool,
+}
+
+impl Pruned {
+    /// Notes deleted rows.
+    pub fn add(&mut self, table: &'static str, rows: u64) {
+        if rows > 0 {
+            *self.rows.entry(table).or_default() += rows;
+        }
+    }
+
+    /// Rows deleted in all.
+    pub fn total(&self) -> u64 {
+        self.rows.values().sum()
+    }
+}
+
