@@ -11,9 +11,11 @@
 //! | `restore` | windows rebuilt from stored rows |
 //! | `published` | from changes of findings to what the store writes |
 //! | `run` | the loop that puts them together |
+//! | `cluster/` | one run in several processes |
 //! | `progress` | what a run reports |
 
 pub mod clock;
+pub mod cluster;
 pub mod config;
 pub mod engine;
 pub mod inputs;
