@@ -7,7 +7,7 @@ use crate::topology::{ColonyStatus, ServiceEdge, ServiceNode};
 use serde::{Deserialize, Serialize};
 
 /// Rows of every kind, in no particular order.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rows {
     /// Events.
     pub events: Vec<Event>,

@@ -9,12 +9,12 @@
 //! Timely's timestamp is the tick; event time is data. [`Evaluate`] arrives on every worker in the ticks that the caller
 //! chooses; results depend on the rows and on the last `Evaluate` alone, never on how many there were before.
 //! Scans are divided among workers by source; one worker per kind holds the verdict, because false-discovery control
-//! needs all pairs together.
+//! needs all pairs together. Outcomes are collected by worker 0, whichever process the worker that found them belongs to.
 
 use crate::dedupe::Dedupe;
 use crate::events::{Episodes, EventParams, EventScan, EventVerdict};
 pub use crate::ext::{Change, Evaluate};
-use crate::ext::{Rows, by_tick, stay, to_all, to_owner};
+use crate::ext::{Rows, by_tick, stay, to_all, to_first, to_owner};
 use crate::metrics::{Align, MetricParams, MetricScan, MetricVerdict};
 use crate::rollup::touched_hours;
 use crate::shard::{Shard, fixed_hash};
@@ -62,7 +62,7 @@ pub struct Ports {
     pub metrics: InputSession<u64, MetricPoint, i64>,
     /// Orders to evaluate; given to one worker, seen by all.
     pub evaluate: InputSession<u64, Evaluate, i64>,
-    /// Changes that came out on this worker since they were last taken.
+    /// Changes that came out since they were last taken; all of them come out on worker 0.
     pub outcomes: Rc<RefCell<Vec<Change<Outcome>>>>,
     /// Tells when a tick is complete on all workers.
     pub probe: ProbeHandle<u64>,
@@ -108,6 +108,7 @@ pub fn build(worker: &mut Worker, params: &Params) -> Ports {
             rollups
         };
         let taken = Rc::clone(&outcomes);
+        let results = to_first(results);
         results
             .inspect(move |(outcome, _tick, diff)| taken.borrow_mut().push((outcome.clone(), *diff)))
             .probe_with(&probe);

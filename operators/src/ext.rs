@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 use timely::ExchangeData;
 use timely::container::CapacityContainerBuilder;
 use timely::dataflow::channels::pact::{Exchange, ParallelizationContract, Pipeline};
+use timely::dataflow::operators::Exchange as _;
 use timely::dataflow::operators::generic::operator::Operator;
 use timely::dataflow::operators::vec::Broadcast;
 
@@ -116,4 +117,9 @@ pub fn stay<In: Row>() -> impl ParallelizationContract<u64, Vec<Update<In>>> {
 /// Sends every row to every worker.
 pub fn to_all<'scope, In: Row>(rows: Rows<'scope, In>) -> Rows<'scope, In> {
     rows.inner.broadcast().as_collection()
+}
+
+/// Sends every row to worker 0.
+pub fn to_first<'scope, In: Row>(rows: Rows<'scope, In>) -> Rows<'scope, In> {
+    rows.inner.exchange(|_| 0).as_collection()
 }

@@ -2,7 +2,11 @@
 //!
 //! A tick is handed to all workers, each takes its share of the rows and steps until the tick is complete everywhere.
 //! Then all have replied, and what came out is consolidated. Ticks are answered in order, one at a time.
+//!
+//! With several processes the workers of all of them are one dataflow. Process 0 holds the [`Engine`] and feeds it; the
+//! others [`serve`](Serving): their inputs are closed from the start, so a tick is complete as soon as process 0 says so.
 
+use crate::cluster::stream::DataStream;
 use differential_dataflow::consolidation::consolidate;
 use model::event::Event;
 use model::metric::MetricPoint;
@@ -11,8 +15,12 @@ use model::rows::RollupKey;
 use operators::dataflow::{self, Change, Evaluate, Outcome, Params};
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
+use timely::communication::Hooks;
+use timely::communication::allocator::zero_copy::initialize::initialize_networking_from_sockets;
+use timely::communication::allocator::{AllocatorBuilder, ProcessBuilder};
 use timely::worker::Worker;
 use tokio::sync::mpsc as async_mpsc;
 
@@ -79,9 +87,19 @@ struct Reply {
     result: Result<Vec<Change<Outcome>>, String>,
 }
 
-/// A running dataflow.
+/// The other processes of a dataflow.
+pub struct Peers {
+    /// Which process this is.
+    pub process: usize,
+    /// One connection to each process, in order; none to this one.
+    pub streams: Vec<Option<DataStream>>,
+}
+
+/// A running dataflow, fed by this process.
 pub struct Engine {
     tick: u64,
+    is_mid_tick: bool,
+    abandoned: Arc<AtomicBool>,
     commands: Vec<mpsc::SyncSender<Command>>,
     replies: async_mpsc::Receiver<Reply>,
 }
@@ -89,40 +107,33 @@ pub struct Engine {
 impl Engine {
     /// Starts `workers` worker threads. They end when the engine is dropped.
     pub fn start(params: Params, workers: usize) -> Result<Engine, EngineError> {
+        Engine::start_among(params, workers, None)
+    }
+
+    /// Starts `workers` worker threads in this process, which is process 0 of its peers. They end when the engine is
+    /// dropped, and so do the workers of the peers.
+    pub fn start_among(params: Params, workers: usize, peers: Option<Peers>) -> Result<Engine, EngineError> {
         // one tick at a time: at most one command and one reply wait for each worker
         let (reply_to, replies) = async_mpsc::channel(workers);
         let (commands, inboxes): (Vec<_>, Vec<_>) = (0..workers).map(|_| mpsc::sync_channel(1)).unzip();
         let inboxes: Arc<Vec<Mutex<Option<mpsc::Receiver<Command>>>>> =
             Arc::new(inboxes.into_iter().map(|inbox| Mutex::new(Some(inbox))).collect());
-        let (started, start) = mpsc::sync_channel(1);
-        // timely's own threads are joined when its guards drop, so the guards live on a thread of their own
-        let keep_guards = move || {
-            let guards = timely::execute(timely::Config::process(workers), move |worker| {
-                let inbox = inboxes[worker.index()].lock().ok().and_then(|mut inbox| inbox.take());
-                if let Some(inbox) = inbox {
-                    work(worker, &params, &inbox, &reply_to);
-                }
-            });
-            let (guards, result) = match guards {
-                Ok(guards) => (Some(guards), Ok(())),
-                Err(problem) => (None, Err(problem)),
-            };
-            let _ = started.send(result);
-            drop(guards);
-        };
-        let problem = |problem: String| EngineError::Start { problem };
-        std::thread::Builder::new()
-            .name("engine".to_owned())
-            .spawn(keep_guards)
-            .map_err(|error| problem(error.to_string()))?;
-        start.recv().map_err(|_| EngineError::Gone)?.map_err(problem)?;
-        Ok(Engine { tick: 0, commands, replies })
+        let abandoned = Arc::new(AtomicBool::new(false));
+        let is_over = Arc::clone(&abandoned);
+        spawn(workers, peers, move |worker| {
+            let inbox = inboxes[worker.index()].lock().ok().and_then(|mut inbox| inbox.take());
+            if let Some(inbox) = inbox {
+                work(worker, &params, &inbox, &reply_to, &is_over);
+            }
+        })?;
+        Ok(Engine { tick: 0, is_mid_tick: false, abandoned, commands, replies })
     }
 
     /// Feeds one tick and waits until it is complete on all workers.
     pub async fn tick(&mut self, rows: TickRows, evaluate: Option<Evaluate>) -> Result<TickOutcome, EngineError> {
         let tick = self.tick;
         self.tick += 1;
+        self.is_mid_tick = true;
         let mut evaluate = evaluate;
         for (share, command) in divide(rows, self.commands.len()).into_iter().zip(&self.commands) {
             // one worker takes the order and sends it to all
@@ -139,7 +150,17 @@ impl Engine {
                 panic,
             })?);
         }
+        self.is_mid_tick = false;
         Ok(sort_out(outcomes))
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        // a tick that failed, or that nobody waits for any more, may never be complete
+        if self.is_mid_tick {
+            self.abandoned.store(true, Ordering::Relaxed);
+        }
     }
 }
 
@@ -170,31 +191,127 @@ fn sort_out(mut outcomes: Vec<Change<Outcome>>) -> TickOutcome {
     sorted
 }
 
-/// The life of one worker: ticks until the engine is dropped.
-fn work(worker: &mut Worker, params: &Params, inbox: &mpsc::Receiver<Command>, reply_to: &async_mpsc::Sender<Reply>) {
+/// The workers of a process that does not feed the dataflow.
+pub struct Serving {
+    is_finishing: bool,
+    abandoned: Arc<AtomicBool>,
+    failures: async_mpsc::Receiver<EngineError>,
+}
+
+impl Serving {
+    /// Starts `workers` worker threads for process 0 of `peers`. They end with its engine, or when this is dropped.
+    pub fn start(params: Params, workers: usize, peers: Peers) -> Result<Serving, EngineError> {
+        let (fail, failures) = async_mpsc::channel(workers);
+        let abandoned = Arc::new(AtomicBool::new(false));
+        let is_over = Arc::clone(&abandoned);
+        spawn(workers, Some(peers), move |worker| {
+            if let Err(failure) = serve(worker, &params, &is_over) {
+                let _ = fail.blocking_send(failure);
+            }
+        })?;
+        Ok(Serving { is_finishing: false, abandoned, failures })
+    }
+
+    /// Waits until a worker fails; for ever when none does.
+    pub async fn failed(&mut self) -> EngineError {
+        match self.failures.recv().await {
+            Some(failure) => failure,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Lets the workers go on until process 0 has closed the dataflow.
+    pub fn finish(mut self) {
+        self.is_finishing = true;
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        if !self.is_finishing {
+            self.abandoned.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Runs `life` on each worker of this process. Timely's own threads are joined when its guards drop, so the guards live
+/// on a thread of their own.
+fn spawn(
+    workers: usize,
+    peers: Option<Peers>,
+    life: impl Fn(&mut Worker) + Send + Sync + 'static,
+) -> Result<(), EngineError> {
+    let problem = |problem: String| EngineError::Start { problem };
+    let (allocators, others) = allocators(workers, peers).map_err(problem)?;
+    let (started, start) = mpsc::sync_channel(1);
+    let keep_guards = move || {
+        let guards = timely::execute::execute_from(allocators, others, timely::WorkerConfig::default(), life);
+        let (guards, result) = match guards {
+            Ok(guards) => (Some(guards), Ok(())),
+            Err(problem) => (None, Err(problem)),
+        };
+        let _ = started.send(result);
+        drop(guards);
+    };
+    let thread = std::thread::Builder::new().name("engine".to_owned()).spawn(keep_guards);
+    thread.map_err(|error| problem(error.to_string()))?;
+    start.recv().map_err(|_| EngineError::Gone)?.map_err(problem)
+}
+
+/// What moves rows between workers: queues inside a process, connections between processes.
+fn allocators(workers: usize, peers: Option<Peers>) -> Result<(Vec<AllocatorBuilder>, Box<dyn Any + Send>), String> {
+    let Some(Peers { process, streams }) = peers else {
+        return timely::CommunicationConfig::Process(workers).try_build();
+    };
+    let hooks = Hooks::default();
+    let local = ProcessBuilder::new_typed_vector(workers, hooks.refill.clone(), hooks.spill.clone());
+    let (builders, guard) = initialize_networking_from_sockets(local, streams, process, workers, hooks)
+        .map_err(|error| error.to_string())?;
+    Ok((builders.into_iter().map(AllocatorBuilder::Tcp).collect(), Box::new(guard)))
+}
+
+/// The life of one worker of the process that feeds: ticks until the engine is dropped.
+fn work(
+    worker: &mut Worker,
+    params: &Params,
+    inbox: &mpsc::Receiver<Command>,
+    reply_to: &async_mpsc::Sender<Reply>,
+    is_over: &AtomicBool,
+) {
     let mut ports = dataflow::build(worker, params);
     loop {
         match inbox.recv_timeout(IDLE_STEP) {
             Ok(command) => {
                 let tick = command.tick;
                 // a panic here would leave the other workers waiting for ever; it is told instead
-                let outcome = catch_unwind(AssertUnwindSafe(|| run_tick(worker, &mut ports, command)));
-                let panicked = outcome.is_err();
-                let result = outcome.map_err(|panic| panic_text(panic.as_ref()));
+                let outcome = catch_unwind(AssertUnwindSafe(|| run_tick(worker, &mut ports, command, is_over)));
+                let result = match outcome {
+                    Ok(Some(outcomes)) => Ok(outcomes),
+                    Ok(None) => return abandon(worker),
+                    Err(panic) => Err(panic_text(panic.as_ref())),
+                };
+                let panicked = result.is_err();
                 let _ = reply_to.blocking_send(Reply { tick, worker: worker.index(), result });
                 if panicked {
-                    return;
+                    return abandon(worker);
                 }
             }
             Err(mpsc::RecvTimeoutError::Timeout) => {
                 worker.step();
             }
+            // the inputs close with the ports, and what is under way is finished
             Err(mpsc::RecvTimeoutError::Disconnected) => return,
         }
     }
 }
 
-fn run_tick(worker: &mut Worker, ports: &mut dataflow::Ports, command: Command) -> Vec<Change<Outcome>> {
+/// What came out of the tick; `None` when nobody waits for it any more.
+fn run_tick(
+    worker: &mut Worker,
+    ports: &mut dataflow::Ports,
+    command: Command,
+    is_over: &AtomicBool,
+) -> Option<Vec<Change<Outcome>>> {
     for event in command.rows.events {
         ports.events.update(event, 1);
     }
@@ -206,9 +323,36 @@ fn run_tick(worker: &mut Worker, ports: &mut dataflow::Ports, command: Command) 
     }
     ports.close_tick(command.tick);
     while ports.probe.less_than(&(command.tick + 1)) {
+        if is_over.load(Ordering::Relaxed) {
+            return None;
+        }
         worker.step_or_park(Some(IDLE_STEP));
     }
-    ports.outcomes.take()
+    Some(ports.outcomes.take())
+}
+
+/// The life of one worker of another process: it takes part until the dataflow is closed.
+fn serve(worker: &mut Worker, params: &Params, is_over: &AtomicBool) -> Result<(), EngineError> {
+    // the inputs are dropped here, and so closed
+    let dataflow::Ports { probe, .. } = dataflow::build(worker, params);
+    let taking_part = catch_unwind(AssertUnwindSafe(|| {
+        while worker.has_dataflows() && !is_over.load(Ordering::Relaxed) {
+            worker.step_or_park(Some(IDLE_STEP));
+        }
+    }));
+    abandon(worker);
+    taking_part.map_err(|panic| EngineError::Panicked {
+        worker: worker.index(),
+        tick: probe.with_frontier(|open| open.first().copied().unwrap_or_default()),
+        panic: panic_text(panic.as_ref()),
+    })
+}
+
+/// Takes the dataflow down as it stands, so that the thread can end.
+fn abandon(worker: &mut Worker) {
+    for dataflow in worker.installed_dataflows() {
+        worker.drop_dataflow(dataflow);
+    }
 }
 
 fn panic_text(panic: &(dyn Any + Send)) -> String {

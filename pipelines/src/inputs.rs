@@ -4,6 +4,7 @@ use crate::config::{ColonyConfig, ReefConfig, SourceConfig};
 use model::position::Positions;
 use sources::colony::ColonySourceConfig;
 use sources::files::FilesConfig;
+use sources::share::Share;
 use sources::{Source, SourceError};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -38,7 +39,19 @@ pub enum InputError {
 
 /// All sources of the reef.
 pub fn build(config: &ReefConfig, positions: &BTreeMap<String, Positions>) -> Result<Vec<Box<dyn Source>>, InputError> {
+    build_share(config, positions, Share::WHOLE)
+}
+
+/// The sources that one of several processes reads: partitioned ones by partition, all others by process 0.
+pub fn build_share(
+    config: &ReefConfig,
+    positions: &BTreeMap<String, Positions>,
+    share: Share,
+) -> Result<Vec<Box<dyn Source>>, InputError> {
     let mut sources: Vec<Box<dyn Source>> = Vec::new();
+    if !share.takes_the_undivided() {
+        return Ok(sources);
+    }
     if let Some(files) = files(config)? {
         let from = positions.get("files").cloned().unwrap_or_default();
         let failed = |cause| InputError::Source { source_name: "files".to_owned(), cause };

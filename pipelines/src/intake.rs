@@ -18,6 +18,8 @@ pub enum Delivery {
         is_finite: bool,
         /// What it delivered.
         batch: Batch,
+        /// Which of the running sources it is: in a cluster several have one name.
+        number: usize,
         /// Bytes done and in all, when the source knows.
         bytes: Option<(u64, u64)>,
     },
@@ -37,7 +39,7 @@ pub struct Intake {
     deliveries: mpsc::Receiver<Delivery>,
     tasks: JoinSet<()>,
     panicked: Option<String>,
-    bytes: BTreeMap<String, (u64, u64)>,
+    bytes: BTreeMap<usize, (u64, u64)>,
 }
 
 impl Intake {
@@ -45,8 +47,8 @@ impl Intake {
     pub fn start(sources: Vec<Box<dyn Source>>, shutdown: &watch::Receiver<bool>) -> Intake {
         let (send, deliveries) = mpsc::channel(QUEUE_BATCHES);
         let mut tasks = JoinSet::new();
-        for source in sources {
-            tasks.spawn(pump(source, send.clone(), shutdown.clone()));
+        for (number, source) in sources.into_iter().enumerate() {
+            tasks.spawn(pump(number, source, send.clone(), shutdown.clone()));
         }
         Intake { deliveries, tasks, panicked: None, bytes: BTreeMap::new() }
     }
@@ -66,8 +68,8 @@ impl Intake {
                 }
             }
         };
-        if let Delivery::Batch { source, bytes: Some(bytes), .. } = &delivery {
-            self.bytes.insert(source.clone(), *bytes);
+        if let Delivery::Batch { number, bytes: Some(bytes), .. } = &delivery {
+            self.bytes.insert(*number, *bytes);
         }
         Some(delivery)
     }
@@ -95,7 +97,12 @@ impl Intake {
 }
 
 /// Moves batches from one source to the queue until it ends, fails, or the run stops.
-async fn pump(mut source: Box<dyn Source>, send: mpsc::Sender<Delivery>, mut shutdown: watch::Receiver<bool>) {
+async fn pump(
+    number: usize,
+    mut source: Box<dyn Source>,
+    send: mpsc::Sender<Delivery>,
+    mut shutdown: watch::Receiver<bool>,
+) {
     let name = source.name().to_owned();
     loop {
         let next = tokio::select! {
@@ -106,7 +113,8 @@ async fn pump(mut source: Box<dyn Source>, send: mpsc::Sender<Delivery>, mut shu
         let (delivery, ended) = match next {
             Ok(Some(batch)) => {
                 let bytes = source.progress_bytes();
-                (Delivery::Batch { source: name.clone(), is_finite: source.is_finite(), batch, bytes }, false)
+                let is_finite = source.is_finite();
+                (Delivery::Batch { source: name.clone(), is_finite, batch, number, bytes }, false)
             }
             Ok(None) => (Delivery::Finished, true),
             Err(error) => (Delivery::Failed { source: name.clone(), error }, true),

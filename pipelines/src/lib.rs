@@ -13,10 +13,12 @@
 //! | `address` | a store named on a command line |
 //! | `copy` | a reef's tables from one store into another |
 //! | `run` | the loop that puts them together |
+//! | `cluster/` | one run in several processes |
 //! | `progress` | what a run reports |
 
 pub mod address;
 pub mod clock;
+pub mod cluster;
 pub mod config;
 pub mod copy;
 pub mod engine;

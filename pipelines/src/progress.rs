@@ -77,6 +77,19 @@ pub struct RunSummary {
     pub store: String,
 }
 
+/// What a process that does not lead did for a run.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ServeSummary {
+    /// Its place in `engine.hosts`.
+    pub process: usize,
+    /// Why the run ended.
+    pub ended: Ended,
+    /// Its last snapshot: what it read for the run.
+    pub progress: Progress,
+    /// Wall-clock time in the cluster.
+    pub elapsed_ms: u64,
+}
+
 fn rfc_3339<S: Serializer>(time: &Option<TimeMs>, serializer: S) -> Result<S::Ok, S::Error> {
     match time {
         Some(time) => serializer.collect_str(time),

@@ -8,6 +8,7 @@
 //! 3. The last tick of a run always evaluates, so that the store holds what all rows together say.
 
 use crate::clock::EventClock;
+use crate::cluster::alarm::ClusterError;
 use crate::config::ReefConfig;
 use crate::engine::{Engine, EngineError, TickRows};
 use crate::inputs::{self, InputError};
@@ -65,6 +66,9 @@ pub enum RunError {
     /// The dataflow cannot go on.
     #[error(transparent)]
     Engine(#[from] EngineError),
+    /// The processes of a cluster cannot run together, or not any longer.
+    #[error(transparent)]
+    Cluster(#[from] ClusterError),
 }
 
 /// Runs a reef until its input ends or it is asked to stop.
@@ -85,8 +89,20 @@ pub async fn drive(
     sources: Vec<Box<dyn Source>>,
     options: RunOptions,
 ) -> Result<(RunSummary, Box<dyn Store>), RunError> {
+    let engine = Engine::start(params::from_config(config), config.engine.workers)?;
+    drive_on(config, engine, store, sources, options).await
+}
+
+/// The same on an engine that is started already, and whose workers may be those of several processes.
+pub(crate) async fn drive_on(
+    config: &ReefConfig,
+    engine: Engine,
+    store: Box<dyn Store>,
+    sources: Vec<Box<dyn Source>>,
+    options: RunOptions,
+) -> Result<(RunSummary, Box<dyn Store>), RunError> {
     let started = Instant::now();
-    let mut run = Running::restore(config, store, options.progress).await?;
+    let mut run = Running::restore(config, engine, store, options.progress).await?;
     let mut intake = Intake::start(sources, &options.shutdown);
     let failure = run.take_in(&mut intake, &options.shutdown).await?;
     run.progress.phase = Phase::Draining;
@@ -143,13 +159,13 @@ struct Running {
 impl Running {
     async fn restore(
         config: &ReefConfig,
+        mut engine: Engine,
         mut store: Box<dyn Store>,
         watch: watch::Sender<Progress>,
     ) -> Result<Running, RunError> {
         let params = params::from_config(config);
         let (events, metrics) = store.watermarks().await?;
         let clock = EventClock::at(events.values().max().copied(), metrics.values().max().copied());
-        let mut engine = Engine::start(params.clone(), config.engine.workers)?;
         let mut published = Published::default();
         let mut pace = EvaluatePace::new(Instant::now());
         if params.correlate {

@@ -18,12 +18,14 @@
 //! | `lateness` | which rows of live sources are late |
 //! | `generator` | seeded fleets with planted relations, as values and as files |
 //! | `compliance` | the harness that every source passes |
+//! | `share` | which part of a source a process reads |
 //! | `error` | faults that stop a run |
 
 use async_trait::async_trait;
 use model::position::Positions;
 use model::reject::Reject;
 use model::rows::Rows;
+use serde::{Deserialize, Serialize};
 
 pub mod colony;
 #[cfg(any(test, feature = "compliance"))]
@@ -32,11 +34,12 @@ pub mod error;
 pub mod files;
 pub mod generator;
 pub mod lateness;
+pub mod share;
 
 pub use error::SourceError;
 
 /// What a source delivers at once. Bounded by the source: at most a few thousand rows.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Batch {
     /// Decoded, checked rows.
     pub rows: Rows,

@@ -6,9 +6,12 @@ use crate::entry::runtime;
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
 use crate::signals::watch_shutdown;
+use crate::text::counted;
+use pipelines::cluster::alarm::ClusterError;
+use pipelines::cluster::{self, ClusterEnd};
 use pipelines::config::ReefConfig;
 use pipelines::inputs::InputError;
-use pipelines::progress::{Progress, RunSummary};
+use pipelines::progress::{Ended, Progress, RunSummary, ServeSummary};
 use pipelines::run::{RunError, RunOptions};
 use pipelines::store;
 use reef::Report;
@@ -27,11 +30,16 @@ pub(super) const CANDIDATES_SHOWN_MAX: usize = 20;
     before_help = "Example:  coral-pipeline run reef.toml",
     after_help = "With files only, the run ends when they have been read. With live colonies it goes on until SIGTERM or \
                   Ctrl-C, drains, commits and exits 0; a second signal ends it at once (130). Started again, it goes on \
-                  where it was."
+                  where it was.\n\nSeveral processes: name their addresses in engine.hosts, and start this command once for \
+                  each, on its machine, with --process 0, 1, …; process 0 writes the store. One of them that is lost \
+                  ends all; started again, they go on where they were."
 )]
 pub struct RunArgs {
     /// The reef: a .toml or .yaml file
     pub config: PathBuf,
+    /// Which process of the cluster this is: its place in engine.hosts, counted from 0
+    #[arg(long, value_name = "N")]
+    pub process: Option<usize>,
 }
 
 /// Runs the reef and prints the summary and the patterns.
@@ -41,9 +49,75 @@ pub fn run(args: &RunArgs, output: &Output) -> Result<(), Failure> {
         let shutdown =
             watch_shutdown(move || told.message("stopping: the last tick is being committed (once more: at once)"))?;
         let config = load_runnable(&args.config)?;
-        let summary = watched((&config, &args.config), shutdown, output).await?;
-        print(&config, &summary, output).await
+        match process_of(&config, args)? {
+            None => {
+                let summary = watched((&config, &args.config), shutdown, output).await?;
+                print(&config, &summary, output).await
+            }
+            Some(process) => one_of_several((&config, &args.config), process, shutdown, output).await,
+        }
     })
+}
+
+/// Which process of a cluster this is, or `None` where there is one process.
+fn process_of(config: &ReefConfig, args: &RunArgs) -> Result<Option<usize>, Failure> {
+    let (file, hosts) = (args.config.display(), &config.engine.hosts);
+    let wrong = |message: String, hint: String| Err(Failure::new(Exit::Usage, "process", message).hint(hint));
+    match (args.process, hosts.len()) {
+        (None, 0) => Ok(None),
+        (Some(process), count) if process < count => Ok(Some(process)),
+        (None, count) => wrong(
+            format!("{file} is for {count} processes: engine.hosts names them; say which one this is"),
+            format!("start each: coral-pipeline run {file} --process 0, … up to --process {}", count - 1),
+        ),
+        (Some(process), 0) => wrong(
+            format!("--process {process}: {file} is for one process, it has no engine.hosts"),
+            "leave --process out, or name every process: [engine] hosts = [\"127.0.0.1:2101\", \"127.0.0.1:2102\"]"
+                .to_owned(),
+        ),
+        (Some(process), count) => wrong(
+            format!("there is no process {process}: engine.hosts in {file} names {count}, counted from 0"),
+            format!("give --process 0 to {}, or add its address to engine.hosts", count - 1),
+        ),
+    }
+}
+
+/// Runs one process of a cluster, and prints what it has to say when the run is over.
+async fn one_of_several(
+    (config, path): (&ReefConfig, &Path),
+    process: usize,
+    shutdown: watch::Receiver<bool>,
+    output: &Output,
+) -> Result<(), Failure> {
+    let (progress, snapshots) = watch::channel(Progress::default());
+    let display = tokio::spawn(display::show(snapshots, output.clone()));
+    let told = output.clone();
+    let tell = move |line: &str| told.message(line);
+    let end = cluster::run(config, process, RunOptions { progress, shutdown }, &tell).await;
+    // as above: the display ends by itself
+    let _ = display.await;
+    match end.map_err(|error| run_failure(&error, path))? {
+        ClusterEnd::Led(summary) => print(config, &summary, output).await,
+        ClusterEnd::Served(summary) => {
+            output.result(&json!({ "served": summary }), |_| served_line(&summary, &config.engine.hosts[0]))
+        }
+        ClusterEnd::NotStarted => {
+            output.result(&json!({ "not_started": true }), |_| "stopped before the others were there".to_owned())
+        }
+    }
+}
+
+fn served_line(summary: &ServeSummary, lead: &str) -> String {
+    let ended = match summary.ended {
+        Ended::InputFinished => "all input has been read",
+        Ended::Stopped => "stopped",
+    };
+    let ServeSummary { process, progress, .. } = summary;
+    format!(
+        "process {process}: {ended}; read {} and {} of its share for process 0 ({lead}), which has stored the results",
+        counted(progress.events, "event"),
+        counted(progress.metrics, "metric row"),
+    )
 }
 
 /// Runs the reef while a display of its own follows.
@@ -90,6 +164,11 @@ pub(super) fn run_failure(error: &RunError, config: &Path) -> Failure {
         },
         RunError::Store(_) => (Exit::Failed, "store_failed", None),
         RunError::SourcePanicked { .. } | RunError::Engine(_) => (Exit::Failed, "internal", None),
+        // a usage error of the cluster as a whole: nothing was read
+        RunError::Cluster(
+            ClusterError::SettingsDiffer { .. } | ClusterError::Refused { .. } | ClusterError::NoSuchProcess { .. },
+        ) => (Exit::Usage, "cluster", Some(check_hint(config))),
+        RunError::Cluster(_) => (Exit::Failed, "cluster", None),
     };
     let failure = Failure::from_error(exit, code, error);
     match hint {

@@ -33,6 +33,7 @@ pub fn run(args: &ValidateArgs, output: &Output) -> Result<(), Failure> {
     let config = load(&args.config)?;
     let mut checks = vec![Check::new("configuration", Outcome::Ok, summary(&config))];
     checks.extend(config.unsupported().into_iter().map(|text| Check::new("this version", Outcome::Warning, text)));
+    checks.extend(processes_check(&config));
     checks.extend(file_checks(&config));
     if let StorageKind::DuckDb { path } = &config.storage.kind {
         checks.push(check_store::check(path));
@@ -70,6 +71,12 @@ fn summary(config: &ReefConfig) -> String {
         number => format!("{number} colonies"),
     };
     format!("{}: {colonies}, {}, {store}", config.reef_id, counted(config.sources.len() as u64, "source"))
+}
+
+fn processes_check(config: &ReefConfig) -> Option<Check> {
+    let hosts = &config.engine.hosts;
+    let text = format!("{}, each started with its --process: {}", hosts.len(), hosts.join(", "));
+    (!hosts.is_empty()).then(|| Check::new("processes", Outcome::Ok, text))
 }
 
 fn file_checks(config: &ReefConfig) -> Vec<Check> {

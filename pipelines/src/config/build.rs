@@ -2,7 +2,7 @@
 
 use super::decode::Scope;
 use super::errors::ConfigError;
-use super::kinds::Setting;
+use super::kinds::{Setting, is_host_and_port};
 use super::node::Place;
 use super::secret::{Secret, SecretSource};
 use super::types::*;
@@ -36,7 +36,7 @@ pub fn build(scope: &Scope, origin: &Path, errors: &mut Vec<ConfigError>) -> Ree
         correlation: correlation(scope, errors),
         ai: ai(scope),
         dashboard: DashboardConfig { enabled: scope.flag("dashboard.enabled"), port: port(scope, "dashboard.port") },
-        engine: engine(scope),
+        engine: engine(scope, errors),
         reef_id,
         base_dir,
     };
@@ -268,7 +268,7 @@ fn ai(scope: &Scope) -> AiConfig {
     }
 }
 
-fn engine(scope: &Scope) -> EngineConfig {
+fn engine(scope: &Scope, errors: &mut Vec<ConfigError>) -> EngineConfig {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let count = |path: &str| scope.integer(path).and_then(|number| usize::try_from(number).ok());
     EngineConfig {
@@ -279,7 +279,30 @@ fn engine(scope: &Scope) -> EngineConfig {
         },
         tick_rows_max: count("engine.tick_rows_max").unwrap_or(1),
         tick_interval_ms: scope.duration_ms("engine.tick_interval"),
+        hosts: hosts(scope, errors),
+        peer_wait_ms: scope.duration_ms("engine.peer_wait"),
+        peer_silence_ms: scope.duration_ms("engine.peer_silence"),
     }
+}
+
+/// The processes of a cluster: at least two, each with an address of its own.
+fn hosts(scope: &Scope, errors: &mut Vec<ConfigError>) -> Vec<String> {
+    let hosts = scope.texts("engine.hosts");
+    let Some(place) = scope.place_of("engine.hosts") else { return hosts };
+    for (index, host) in hosts.iter().enumerate() {
+        if !is_host_and_port(host) {
+            let message = format!("engine.hosts: {host:?} is not host:port; write for example \"127.0.0.1:2101\"");
+            errors.push(ConfigError::at(place, message));
+        } else if hosts[..index].contains(host) {
+            let message = format!("engine.hosts: {host} is named twice; each process needs an address of its own");
+            errors.push(ConfigError::at(place, message));
+        }
+    }
+    if hosts.len() == 1 {
+        let message = "engine.hosts names one process; name all of them, or leave the key out for one process";
+        errors.push(ConfigError::at(place, message));
+    }
+    hosts
 }
 
 /// The longest lag must fit into the history it is learnt from.

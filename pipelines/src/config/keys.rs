@@ -123,6 +123,9 @@ pub const KEYS: &[Key] = &[
     key("engine.memory_limit", Kind::Bytes, Default::None, "memory the store may use, e.g. 4GiB"),
     key("engine.tick_rows_max", Kind::Integer { min: 1, max: 10_000_000 }, value("10000"), "most rows in a tick; results do not depend on it"),
     key("engine.tick_interval", between(1, MINUTE_MS), value("500ms"), "longest time a tick is kept open"),
+    key("engine.hosts", Kind::Texts, Default::None, "host:port of every process, in the order of --process; absent: one process"),
+    key("engine.peer_wait", between(SECOND_MS, HOUR_MS), value("60s"), "how long a process waits at its start for the others"),
+    key("engine.peer_silence", between(SECOND_MS, HOUR_MS), value("10s"), "a process that is silent for longer is lost"),
 ];
 
 /// Looks a path up.

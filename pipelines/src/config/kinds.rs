@@ -244,7 +244,8 @@ fn addresses(text: &str) -> Result<Setting, String> {
     }
 }
 
-fn is_host_and_port(text: &str) -> bool {
+/// Whether the text is `host:port` with a port that can be dialled.
+pub(super) fn is_host_and_port(text: &str) -> bool {
     match text.rsplit_once(':') {
         Some((host, port)) => !host.is_empty() && port.parse::<u16>().is_ok_and(|port| port > 0),
         None => false,

@@ -245,7 +245,7 @@ pub struct DashboardConfig {
 }
 
 /// Workers and limits of the engine.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct EngineConfig {
     /// Worker threads of the dataflow. Results do not depend on it.
     pub workers: usize,
@@ -255,4 +255,10 @@ pub struct EngineConfig {
     pub tick_rows_max: usize,
     /// Longest time a tick is kept open.
     pub tick_interval_ms: i64,
+    /// `host:port` of every process, in the order of `--process`; empty for one process.
+    pub hosts: Vec<String>,
+    /// How long a process waits at its start for the others.
+    pub peer_wait_ms: i64,
+    /// A process that is silent for longer is lost.
+    pub peer_silence_ms: i64,
 }

@@ -95,6 +95,9 @@ pub const GOOD: &[Good] = &[
     ("engine.memory_limit", "engine: {memory_limit: 4GiB}", |c| c.engine.memory_limit_bytes == Some(4 << 30)),
     ("engine.tick_rows_max", "engine: {tick_rows_max: 1}", |c| c.engine.tick_rows_max == 1),
     ("engine.tick_interval", "engine: {tick_interval: 1s}", |c| c.engine.tick_interval_ms == 1_000),
+    ("engine.hosts", "engine: {hosts: ['127.0.0.1:2101', 'b.example.com:2102']}", |c| c.engine.hosts == ["127.0.0.1:2101", "b.example.com:2102"]),
+    ("engine.peer_wait", "engine: {peer_wait: 5m}", |c| c.engine.peer_wait_ms == 300_000),
+    ("engine.peer_silence", "engine: {peer_silence: 30s}", |c| c.engine.peer_silence_ms == 30_000),
 ];
 
 /// A key, a bad snippet, and a line that must be among the errors.
@@ -168,4 +171,9 @@ pub const BAD: &[(&str, &str, &str)] = &[
     ("engine.memory_limit", "engine: {memory_limit: 4G}", "\"4G\" is not an amount of memory"),
     ("engine.tick_rows_max", "engine: {tick_rows_max: 0}", "must be a whole number from 1"),
     ("engine.tick_interval", "engine: {tick_interval: 2m}", "out of range; allowed is"),
+    ("engine.hosts", "engine: {hosts: ['a:1', b]}", "engine.hosts: \"b\" is not host:port"),
+    ("engine.hosts", "engine: {hosts: ['a:1']}", "engine.hosts names one process"),
+    ("engine.hosts", "engine: {hosts: ['a:1', 'a:1']}", "engine.hosts: a:1 is named twice"),
+    ("engine.peer_wait", "engine: {peer_wait: 0s}", "out of range; allowed is"),
+    ("engine.peer_silence", "engine: {peer_silence: 10}", "has no unit"),
 ];

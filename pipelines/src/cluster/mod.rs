@@ -1,0 +1,167 @@
+//! Cluster: one run in several processes, each on its own address; who leads, who serves, and how a run ends for all.
+//!
+//! Process 0 **leads**: it alone opens the store, reads what cannot be divided (files, colonies), judges lateness, cuts
+//! ticks and feeds the dataflow, whose operators spread the rows over the workers of all processes. The others
+//! **serve**: they work in the dataflow, read and decode their share of divided sources, and send the batches to
+//! process 0. So there is one tick, one commit and one set of positions, as in a single process.
+//!
+//! Between process 0 and each other process there is a *control* connection (positions, batches, heartbeats, the end);
+//! between each two processes a *data* connection that belongs to timely. A process that is lost, hung or broken raises
+//! the [`Alarm`](alarm::Alarm) of all others, and their runs end with its name. Nothing is repaired on the way: what is
+//! committed is whole, and a restart of all processes goes on from there.
+//!
+//! | file | owns |
+//! |---|---|
+//! | `settings` | which settings must agree between processes, and how they differ |
+//! | `meet` | finding the other processes at the start: listen, dial, handshake |
+//! | `wire` | frames of the control connection |
+//! | `link` | one control connection while it lives: heartbeat, silence, the last frame |
+//! | `stream` | a data connection that ends a run by the alarm instead of a panic |
+//! | `lead` | process 0 |
+//! | `remote` | the sources of another process as sources of process 0 |
+//! | `serve` | the other processes |
+//! | `alarm` | the first fault of any process, told to everything in this one |
+
+pub mod alarm;
+mod lead;
+mod link;
+mod meet;
+mod remote;
+mod serve;
+mod settings;
+pub mod stream;
+mod wire;
+
+#[cfg(test)]
+mod tests;
+
+use crate::config::ReefConfig;
+use crate::inputs::{self, InputError};
+use crate::progress::{RunSummary, ServeSummary};
+use crate::run::{RunError, RunOptions};
+use alarm::ClusterError;
+use model::position::Positions;
+use sources::Source;
+use sources::share::Share;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+/// Builds the sources of one share from where they were committed.
+pub type BuildInputs =
+    dyn Fn(&ReefConfig, &BTreeMap<String, Positions>, Share) -> Result<Vec<Box<dyn Source>>, InputError> + Send + Sync;
+
+/// Tells the user something while nothing else can be shown.
+pub type Tell = dyn Fn(&str) + Send + Sync;
+
+/// How a process of a cluster ended, when nothing failed.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ClusterEnd {
+    /// Process 0: the run's own summary.
+    Led(RunSummary),
+    /// Another process: what it did for the run.
+    Served(ServeSummary),
+    /// It was asked to stop while it waited for the others.
+    NotStarted,
+}
+
+/// One process of the cluster, as people know it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Peer {
+    /// Its place in `engine.hosts`.
+    pub process: usize,
+    /// Its address.
+    pub host: String,
+}
+
+impl fmt::Display for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "process {} ({})", self.process, self.host)
+    }
+}
+
+/// This process among the others.
+#[derive(Clone, Debug)]
+struct Place {
+    process: usize,
+    hosts: Vec<String>,
+    wait: Duration,
+    silence: Duration,
+}
+
+impl Place {
+    fn new(config: &ReefConfig, process: usize) -> Result<Place, ClusterError> {
+        let engine = &config.engine;
+        if process >= engine.hosts.len() {
+            return Err(ClusterError::NoSuchProcess { process, hosts: engine.hosts.len() });
+        }
+        let duration = |ms: i64| Duration::from_millis(ms.unsigned_abs());
+        Ok(Place {
+            process,
+            hosts: engine.hosts.clone(),
+            wait: duration(engine.peer_wait_ms),
+            silence: duration(engine.peer_silence_ms),
+        })
+    }
+
+    fn peer(&self, process: usize) -> Peer {
+        Peer { process, host: self.hosts[process].clone() }
+    }
+
+    fn me(&self) -> Peer {
+        self.peer(self.process)
+    }
+
+    fn others(&self) -> impl Iterator<Item = usize> + use<> {
+        let me = self.process;
+        (0..self.hosts.len()).filter(move |process| *process != me)
+    }
+
+    fn share(&self) -> Share {
+        let small = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+        Share { index: small(self.process), of: small(self.hosts.len()) }
+    }
+}
+
+/// Runs one process of the reef's cluster until the run ends for all.
+pub async fn run(
+    config: &ReefConfig,
+    process: usize,
+    options: RunOptions,
+    tell: &Tell,
+) -> Result<ClusterEnd, RunError> {
+    run_with(config, process, options, tell, &inputs::build_share).await
+}
+
+/// The same with sources that the caller builds.
+pub async fn run_with(
+    config: &ReefConfig,
+    process: usize,
+    options: RunOptions,
+    tell: &Tell,
+    inputs: &BuildInputs,
+) -> Result<ClusterEnd, RunError> {
+    let place = Place::new(config, process)?;
+    let settings = settings::of(config);
+    let mut asked_to_stop = options.shutdown.clone();
+    let met = tokio::select! {
+        met = meet::meet(&place, &settings, tell) => met?,
+        Ok(_) = asked_to_stop.wait_for(|stop| *stop) => return Ok(ClusterEnd::NotStarted),
+    };
+    if process == 0 {
+        lead::lead(config, &place, met, options, inputs).await.map(ClusterEnd::Led)
+    } else {
+        serve::serve(config, &place, met, options, inputs).await.map(ClusterEnd::Served)
+    }
+}
+
+/// An error and what caused it, on one line, for another process.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text += &format!(": {error}");
+        cause = error.source();
+    }
+    text
+}

@@ -1,0 +1,121 @@
+//! Remote: the sources of another process as sources of process 0, with a bound on what is under way.
+
+use super::Peer;
+use super::alarm::{Alarm, ClusterError};
+use super::wire::{Frame, SourceFacts};
+use async_trait::async_trait;
+use sources::{Batch, Source, SourceError};
+use tokio::sync::{mpsc, oneshot, watch};
+
+/// Batches of one process that may be on their way to process 0 at the same time.
+pub(super) const WINDOW_BATCHES: usize = 8;
+
+type Delivered = (Batch, Option<(u64, u64)>);
+
+/// A source that another process reads.
+pub(super) struct RemoteSource {
+    facts: SourceFacts,
+    delivered: mpsc::Receiver<Delivered>,
+    to_reader: mpsc::Sender<Frame>,
+    bytes: Option<(u64, u64)>,
+}
+
+#[async_trait]
+impl Source for RemoteSource {
+    fn name(&self) -> &str {
+        &self.facts.name
+    }
+
+    fn is_finite(&self) -> bool {
+        self.facts.is_finite
+    }
+
+    async fn next_batch(&mut self) -> Result<Option<Batch>, SourceError> {
+        let Some((batch, bytes)) = self.delivered.recv().await else { return Ok(None) };
+        self.bytes = bytes;
+        // that the other process is gone is the alarm's business
+        let _ = self.to_reader.send(Frame::Taken).await;
+        Ok(Some(batch))
+    }
+
+    fn progress_bytes(&self) -> Option<(u64, u64)> {
+        self.bytes
+    }
+}
+
+/// What process 0 does with the frames of one other process.
+pub(super) struct FromReader {
+    peer: Peer,
+    to_reader: mpsc::Sender<Frame>,
+    opened: Option<oneshot::Sender<Vec<RemoteSource>>>,
+    open: Vec<Option<mpsc::Sender<Delivered>>>,
+    ended: Option<oneshot::Sender<()>>,
+    stop: watch::Sender<bool>,
+    alarm: Alarm,
+}
+
+/// What process 0 waits for from one other process.
+pub(super) struct Awaited {
+    /// Its sources, once it has opened them.
+    pub opened: oneshot::Receiver<Vec<RemoteSource>>,
+    /// That it has understood the end.
+    pub ended: oneshot::Receiver<()>,
+}
+
+impl FromReader {
+    pub(super) fn new(
+        peer: Peer,
+        to_reader: mpsc::Sender<Frame>,
+        stop: watch::Sender<bool>,
+        alarm: Alarm,
+    ) -> (FromReader, Awaited) {
+        let (opened, on_opened) = oneshot::channel();
+        let (ended, on_ended) = oneshot::channel();
+        let from =
+            FromReader { peer, to_reader, opened: Some(opened), open: Vec::new(), ended: Some(ended), stop, alarm };
+        (from, Awaited { opened: on_opened, ended: on_ended })
+    }
+
+    /// Takes one frame; never waits.
+    pub(super) fn take(&mut self, frame: Frame) {
+        match frame {
+            Frame::Sources(sources) => self.open(sources),
+            Frame::Batch { source, batch, bytes } => self.deliver(source, *batch, bytes),
+            Frame::SourceEnded { source } => {
+                // the source sees the end of its queue once it has taken what is in it
+                if let Some(open) = self.open.get_mut(source) {
+                    *open = None;
+                }
+            }
+            Frame::Stop => drop(self.stop.send_replace(true)),
+            Frame::Ended => drop(self.ended.take().map(|ended| ended.send(()))),
+            other => self.broke_protocol(format!("unexpected {other:?}")),
+        }
+    }
+
+    fn open(&mut self, sources: Vec<SourceFacts>) {
+        let Some(opened) = self.opened.take() else { return self.broke_protocol("sources named twice".to_owned()) };
+        let mut remote = Vec::with_capacity(sources.len());
+        for facts in sources {
+            let (deliver, delivered) = mpsc::channel(WINDOW_BATCHES);
+            self.open.push(Some(deliver));
+            remote.push(RemoteSource { facts, delivered, to_reader: self.to_reader.clone(), bytes: None });
+        }
+        // a run that failed meanwhile needs them no more
+        let _ = opened.send(remote);
+    }
+
+    fn deliver(&mut self, source: usize, batch: Batch, bytes: Option<(u64, u64)>) {
+        let Some(Some(open)) = self.open.get(source) else {
+            return self.broke_protocol(format!("a batch of source {source}, which is not open"));
+        };
+        // a queue that is closed belongs to a run that drains
+        if let Err(mpsc::error::TrySendError::Full(_)) = open.try_send((batch, bytes)) {
+            self.broke_protocol("more batches than agreed".to_owned());
+        }
+    }
+
+    fn broke_protocol(&self, what: String) {
+        self.alarm.raise(ClusterError::Protocol { peer: self.peer.clone(), what });
+    }
+}

@@ -1,0 +1,186 @@
+//! Serve: a process other than 0. It works in the dataflow, reads its share of divided sources, and ends with the run.
+
+use super::alarm::Alarm;
+use super::lead::peers;
+use super::link::{Link, queue};
+use super::meet::Met;
+use super::remote::WINDOW_BATCHES;
+use super::wire::{Frame, SourceFacts};
+use super::{BuildInputs, Place, chain};
+use crate::config::ReefConfig;
+use crate::engine::{EngineError, Serving};
+use crate::params;
+use crate::progress::{Ended, Phase, Progress, ServeSummary};
+use crate::run::{RunError, RunOptions};
+use model::position::Positions;
+use sources::{Batch, Source, SourceError};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
+use tokio::task::{JoinError, JoinSet};
+
+/// What process 0 says, as far as the reading of sources waits for it.
+struct FromLead {
+    start: oneshot::Receiver<BTreeMap<String, Positions>>,
+    end: oneshot::Receiver<bool>,
+    window: Arc<Semaphore>,
+}
+
+/// Serves the process that leads until its run ends.
+pub(super) async fn serve(
+    config: &ReefConfig,
+    place: &Place,
+    met: Met,
+    options: RunOptions,
+    inputs: &BuildInputs,
+) -> Result<ServeSummary, RunError> {
+    let started = Instant::now();
+    let alarm = Alarm::default();
+    let is_ending = Arc::new(AtomicBool::new(false));
+    let Met { controls, streams } = met;
+    let Some(control) = controls.into_iter().next() else { return Err(EngineError::Gone.into()) };
+    let (to_lead, to_write) = queue();
+    let (on_frame, from_lead) = listen();
+    let watch = (alarm.clone(), Arc::clone(&is_ending));
+    let link = Link::start(control, (to_lead.clone(), to_write), place.silence, watch, on_frame);
+
+    let peers = peers(place, streams, &alarm, &is_ending);
+    let result = match Serving::start(params::from_config(config), config.engine.workers, peers) {
+        Err(failure) => Err(failure.into()),
+        Ok(mut serving) => {
+            let read = Reading { config, place, inputs, to_lead, progress: options.progress };
+            let result = tokio::select! {
+                biased;
+                fault = alarm.raised() => Err(RunError::Cluster(fault)),
+                failure = serving.failed() => Err(failure.into()),
+                result = read.until_the_end(from_lead, options.shutdown) => result,
+            };
+            if result.is_ok() {
+                serving.finish();
+            }
+            result
+        }
+    };
+    match result {
+        Ok((ended, progress)) => {
+            is_ending.store(true, Ordering::Relaxed);
+            link.close(Frame::Ended).await;
+            let elapsed_ms = started.elapsed().as_millis() as u64;
+            Ok(ServeSummary { process: place.process, ended, progress, elapsed_ms })
+        }
+        Err(error) => {
+            link.close(Frame::Failed { message: chain(&error) }).await;
+            Err(error)
+        }
+    }
+}
+
+/// Hands what process 0 says to whoever waits for it; never waits itself.
+fn listen() -> (impl FnMut(Frame) + Send + 'static, FromLead) {
+    let (start, on_start) = oneshot::channel();
+    let (end, on_end) = oneshot::channel();
+    let (mut start, mut end) = (Some(start), Some(end));
+    let window = Arc::new(Semaphore::new(WINDOW_BATCHES));
+    let taken = Arc::clone(&window);
+    let on_frame = move |frame| match frame {
+        Frame::Start { positions } => drop(start.take().map(|start| start.send(positions))),
+        Frame::Taken => taken.add_permits(1),
+        Frame::End { is_stopped } => drop(end.take().map(|end| end.send(is_stopped))),
+        other => tracing::warn!(?other, "a frame that process 0 does not send"),
+    };
+    (on_frame, FromLead { start: on_start, end: on_end, window })
+}
+
+struct Reading<'a> {
+    config: &'a ReefConfig,
+    place: &'a Place,
+    inputs: &'a BuildInputs,
+    to_lead: mpsc::Sender<Frame>,
+    progress: watch::Sender<Progress>,
+}
+
+impl Reading<'_> {
+    /// Reads this process's share and sends it to process 0, until that says that the run has ended.
+    async fn until_the_end(
+        self,
+        from_lead: FromLead,
+        mut shutdown: watch::Receiver<bool>,
+    ) -> Result<(Ended, Progress), RunError> {
+        let FromLead { start, mut end, window } = from_lead;
+        // closed only with the link, and that raises the alarm
+        let positions = start.await.map_err(|_| EngineError::Gone)?;
+        let sources = (self.inputs)(self.config, &positions, self.place.share())?;
+        let facts = sources
+            .iter()
+            .map(|source| SourceFacts { name: source.name().to_owned(), is_finite: source.is_finite() })
+            .collect();
+        self.send(Frame::Sources(facts)).await;
+        self.progress.send_modify(|progress| progress.phase = Phase::Running);
+        let mut reading = JoinSet::new();
+        for (number, source) in sources.into_iter().enumerate() {
+            reading.spawn(ship(number, source, self.to_lead.clone(), Arc::clone(&window), self.progress.clone()));
+        }
+        let mut is_stopping = false;
+        loop {
+            tokio::select! {
+                ended = &mut end => {
+                    let ended = if ended.map_err(|_| EngineError::Gone)? { Ended::Stopped } else { Ended::InputFinished };
+                    let progress = self.progress.borrow().clone();
+                    return Ok((ended, progress));
+                }
+                Ok(_) = shutdown.wait_for(|stop| *stop), if !is_stopping => {
+                    is_stopping = true;
+                    self.progress.send_modify(|progress| progress.phase = Phase::Draining);
+                    self.send(Frame::Stop).await;
+                }
+                Some(read) = reading.join_next() => of_source(read)?,
+            }
+        }
+    }
+
+    async fn send(&self, frame: Frame) {
+        // that process 0 is gone is the alarm's business
+        let _ = self.to_lead.send(frame).await;
+    }
+}
+
+fn of_source(read: Result<Result<(), (String, SourceError)>, JoinError>) -> Result<(), RunError> {
+    match read {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err((source_name, cause))) => Err(RunError::Source { source_name, cause }),
+        Err(error) => Err(RunError::SourcePanicked { panic: error.to_string() }),
+    }
+}
+
+/// Moves batches from one source to process 0, as many at a time as that takes in.
+async fn ship(
+    number: usize,
+    mut source: Box<dyn Source>,
+    to_lead: mpsc::Sender<Frame>,
+    window: Arc<Semaphore>,
+    progress: watch::Sender<Progress>,
+) -> Result<(), (String, SourceError)> {
+    loop {
+        let next = source.next_batch().await.map_err(|error| (source.name().to_owned(), error))?;
+        let Some(batch) = next else {
+            let _ = to_lead.send(Frame::SourceEnded { source: number }).await;
+            return Ok(());
+        };
+        progress.send_modify(|progress| count(progress, &batch));
+        // a place is free again when process 0 says so; the semaphore is never closed
+        let Ok(place) = window.acquire().await else { return Ok(()) };
+        place.forget();
+        let frame = Frame::Batch { source: number, batch: Box::new(batch), bytes: source.progress_bytes() };
+        if to_lead.send(frame).await.is_err() {
+            return Ok(());
+        }
+    }
+}
+
+fn count(progress: &mut Progress, batch: &Batch) {
+    progress.events += batch.rows.events.len() as u64;
+    progress.metrics += batch.rows.metrics.len() as u64;
+    progress.rejects += batch.rejects.len() as u64;
+}
