@@ -7,6 +7,7 @@ use model::pattern::{Finding, SignalKind};
 use model::real::Real;
 use model::time::TimeMs;
 use model::topology::{ServiceEdge, ServiceNode};
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap};
 use std::hash::Hash;
 
@@ -41,14 +42,18 @@ pub fn metric_key(point: &MetricPoint) -> MetricKey {
 
 /// The events of a commit, one copy each.
 pub fn events(commit: &Commit) -> Vec<Held<Event>> {
-    let key = |event: &Event| (event.colony_id.clone(), event.event_id.clone());
-    winners(&commit.rows.events, &commit.late.events, key)
+    winners(&commit.rows.events, &commit.late.events, |event| (event.colony_id.as_str(), event.event_id.as_str()))
 }
 
 /// The metric buckets of a commit, one copy each, with zeros unsigned: SQL takes -0 and 0 for the same number, so
 /// that which of the two is kept would depend on the order of arrival.
-pub fn metrics(commit: &Commit) -> Vec<Held<MetricPoint>> {
-    let mut held = winners(&commit.rows.metrics, &commit.late.metrics, metric_key);
+pub fn metrics<'a>(commit: &'a Commit) -> Vec<Held<MetricPoint>> {
+    let identity = |point: &'a MetricPoint| {
+        let series = &point.series;
+        let place = (point.timestamp, point.interval_seconds.unwrap_or(0));
+        (place, &series.service_id, &series.metric_name, &series.colony_id, &point.application_name, &point.environment)
+    };
+    let mut held = winners(&commit.rows.metrics, &commit.late.metrics, identity);
     for bucket in &mut held {
         let row = &mut bucket.row;
         for value in [&mut row.mean, &mut row.p50, &mut row.p95, &mut row.p99, &mut row.max] {
@@ -58,16 +63,20 @@ pub fn metrics(commit: &Commit) -> Vec<Held<MetricPoint>> {
     held
 }
 
-fn winners<T: Ord + Clone, K: Eq + Hash>(on_time: &[T], late: &[T], key: impl Fn(&T) -> K) -> Vec<Held<T>> {
+fn winners<'a, T: Ord + Clone, K: Eq + Hash>(
+    on_time: &'a [T],
+    late: &'a [T],
+    identity: impl Fn(&'a T) -> K,
+) -> Vec<Held<T>> {
     let mut places: HashMap<K, usize> = HashMap::with_capacity(on_time.len() + late.len());
     let mut kept: Vec<Held<&T>> = Vec::with_capacity(on_time.len() + late.len());
     let copies = on_time.iter().map(|row| Held { on_time: true, row });
     for copy in copies.chain(late.iter().map(|row| Held { on_time: false, row })) {
-        match places.get(&key(copy.row)) {
-            Some(place) if copy > kept[*place] => kept[*place] = copy,
-            Some(_) => {}
-            None => {
-                places.insert(key(copy.row), kept.len());
+        match places.entry(identity(copy.row)) {
+            Entry::Occupied(place) if copy > kept[*place.get()] => kept[*place.get()] = copy,
+            Entry::Occupied(_) => {}
+            Entry::Vacant(place) => {
+                place.insert(kept.len());
                 kept.push(copy);
             }
         }
