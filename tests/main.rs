@@ -1,8 +1,11 @@
 //! The tests of the workspace as a whole, in one binary: what no crate can check about itself.
 #![allow(clippy::unwrap_used)] // a test that meets what it did not expect has to fail
 
+mod crash;
 mod determinism;
+mod disk_full;
 mod files;
+mod late;
 mod live;
 mod support;
 mod tidy;

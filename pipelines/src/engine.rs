@@ -11,6 +11,7 @@ use model::rows::RollupKey;
 use operators::dataflow::{self, Change, Evaluate, Outcome, Params};
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 use timely::worker::Worker;
@@ -84,6 +85,14 @@ pub struct Engine {
     tick: u64,
     commands: Vec<mpsc::SyncSender<Command>>,
     replies: async_mpsc::Receiver<Reply>,
+    abandoned: Arc<AtomicBool>,
+}
+
+impl Drop for Engine {
+    /// Also ends workers that wait for a peer that is no more.
+    fn drop(&mut self) {
+        self.abandoned.store(true, Ordering::Relaxed);
+    }
 }
 
 impl Engine {
@@ -94,13 +103,15 @@ impl Engine {
         let (commands, inboxes): (Vec<_>, Vec<_>) = (0..workers).map(|_| mpsc::sync_channel(1)).unzip();
         let inboxes: Arc<Vec<Mutex<Option<mpsc::Receiver<Command>>>>> =
             Arc::new(inboxes.into_iter().map(|inbox| Mutex::new(Some(inbox))).collect());
+        let abandoned = Arc::new(AtomicBool::new(false));
+        let seen_by_workers = Arc::clone(&abandoned);
         let (started, start) = mpsc::sync_channel(1);
         // timely's own threads are joined when its guards drop, so the guards live on a thread of their own
         let keep_guards = move || {
             let guards = timely::execute(timely::Config::process(workers), move |worker| {
                 let inbox = inboxes[worker.index()].lock().ok().and_then(|mut inbox| inbox.take());
                 if let Some(inbox) = inbox {
-                    work(worker, &params, &inbox, &reply_to);
+                    work(worker, &params, &inbox, &reply_to, &seen_by_workers);
                 }
             });
             let (guards, result) = match guards {
@@ -116,7 +127,7 @@ impl Engine {
             .spawn(keep_guards)
             .map_err(|error| problem(error.to_string()))?;
         start.recv().map_err(|_| EngineError::Gone)?.map_err(problem)?;
-        Ok(Engine { tick: 0, commands, replies })
+        Ok(Engine { tick: 0, commands, replies, abandoned })
     }
 
     /// Feeds one tick and waits until it is complete on all workers.
@@ -126,8 +137,9 @@ impl Engine {
         let mut evaluate = evaluate;
         for (share, command) in divide(rows, self.commands.len()).into_iter().zip(&self.commands) {
             // one worker takes the order and sends it to all
-            let command_sent = command.send(Command { tick, rows: share, evaluate: evaluate.take() });
-            command_sent.map_err(|_| EngineError::Gone)?;
+            if command.send(Command { tick, rows: share, evaluate: evaluate.take() }).is_err() {
+                return Err(self.end_of_a_worker(tick));
+            }
         }
         let mut outcomes = Vec::new();
         for _ in 0..self.commands.len() {
@@ -140,6 +152,18 @@ impl Engine {
             })?);
         }
         Ok(sort_out(outcomes))
+    }
+}
+
+impl Engine {
+    /// Why a worker no longer takes commands: it panicked between two ticks, and has left its message.
+    fn end_of_a_worker(&mut self, tick: u64) -> EngineError {
+        while let Ok(Reply { worker, result, .. }) = self.replies.try_recv() {
+            if let Err(panic) = result {
+                return EngineError::Panicked { worker, tick, panic };
+            }
+        }
+        EngineError::Gone
     }
 }
 
@@ -170,21 +194,45 @@ fn sort_out(mut outcomes: Vec<Change<Outcome>>) -> TickOutcome {
     sorted
 }
 
-/// The life of one worker: ticks until the engine is dropped.
-fn work(worker: &mut Worker, params: &Params, inbox: &mpsc::Receiver<Command>, reply_to: &async_mpsc::Sender<Reply>) {
+/// The life of one worker: ticks until the engine is dropped. A panic anywhere in it is told as the answer to the current
+/// tick or, between ticks, to the next one: it must not leave the engine or the other workers waiting for ever.
+fn work(
+    worker: &mut Worker,
+    params: &Params,
+    inbox: &mpsc::Receiver<Command>,
+    reply_to: &async_mpsc::Sender<Reply>,
+    abandoned: &AtomicBool,
+) {
+    let mut next_tick = 0;
+    let life = || tick_by_tick(worker, params, inbox, reply_to, abandoned, &mut next_tick);
+    if let Err(panic) = catch_unwind(AssertUnwindSafe(life)) {
+        let result = Err(panic_text(panic.as_ref()));
+        let _ = reply_to.blocking_send(Reply { tick: next_tick, worker: worker.index(), result });
+    }
+    // without a peer a dataflow never completes, and timely would go on with it for ever
+    let _ = catch_unwind(AssertUnwindSafe(|| {
+        for dataflow in worker.installed_dataflows() {
+            worker.drop_dataflow(dataflow);
+        }
+    }));
+}
+
+fn tick_by_tick(
+    worker: &mut Worker,
+    params: &Params,
+    inbox: &mpsc::Receiver<Command>,
+    reply_to: &async_mpsc::Sender<Reply>,
+    abandoned: &AtomicBool,
+    next_tick: &mut u64,
+) {
     let mut ports = dataflow::build(worker, params);
     loop {
         match inbox.recv_timeout(IDLE_STEP) {
             Ok(command) => {
                 let tick = command.tick;
-                // a panic here would leave the other workers waiting for ever; it is told instead
-                let outcome = catch_unwind(AssertUnwindSafe(|| run_tick(worker, &mut ports, command)));
-                let panicked = outcome.is_err();
-                let result = outcome.map_err(|panic| panic_text(panic.as_ref()));
-                let _ = reply_to.blocking_send(Reply { tick, worker: worker.index(), result });
-                if panicked {
-                    return;
-                }
+                let Some(outcomes) = run_tick(worker, &mut ports, command, abandoned) else { return };
+                *next_tick = tick + 1;
+                let _ = reply_to.blocking_send(Reply { tick, worker: worker.index(), result: Ok(outcomes) });
             }
             Err(mpsc::RecvTimeoutError::Timeout) => {
                 worker.step();
@@ -194,7 +242,13 @@ fn work(worker: &mut Worker, params: &Params, inbox: &mpsc::Receiver<Command>, r
     }
 }
 
-fn run_tick(worker: &mut Worker, ports: &mut dataflow::Ports, command: Command) -> Vec<Change<Outcome>> {
+/// What the tick changed on this worker; nothing when the engine was given up while it waited for a peer.
+fn run_tick(
+    worker: &mut Worker,
+    ports: &mut dataflow::Ports,
+    command: Command,
+    abandoned: &AtomicBool,
+) -> Option<Vec<Change<Outcome>>> {
     for event in command.rows.events {
         ports.events.update(event, 1);
     }
@@ -206,9 +260,12 @@ fn run_tick(worker: &mut Worker, ports: &mut dataflow::Ports, command: Command) 
     }
     ports.close_tick(command.tick);
     while ports.probe.less_than(&(command.tick + 1)) {
+        if abandoned.load(Ordering::Relaxed) {
+            return None;
+        }
         worker.step_or_park(Some(IDLE_STEP));
     }
-    ports.outcomes.take()
+    Some(ports.outcomes.take())
 }
 
 fn panic_text(panic: &(dyn Any + Send)) -> String {
@@ -217,4 +274,76 @@ fn panic_text(panic: &(dyn Any + Send)) -> String {
         .cloned()
         .or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()))
         .unwrap_or_else(|| "panic without a message".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use model::event::Severity;
+    use model::time::TimeMs;
+    use operators::events::EventParams;
+    use operators::metrics::MetricParams;
+
+    fn params() -> Params {
+        Params { correlate: true, events: EventParams::default(), metrics: MetricParams::default() }
+    }
+
+    fn event(event_id: &str, timestamp: TimeMs) -> Event {
+        Event {
+            colony_id: "shop-production".to_owned(),
+            event_id: event_id.to_owned(),
+            version: 0,
+            withdrawn: false,
+            application_name: "shop".to_owned(),
+            environment: "production".to_owned(),
+            timestamp,
+            event_type: "deploy".to_owned(),
+            service_id: "api".to_owned(),
+            severity: Severity::Info,
+            description: String::new(),
+            metadata: std::collections::BTreeMap::new(),
+        }
+    }
+
+    /// Ticks until one fails.
+    async fn failure(engine: &mut Engine, evaluate: impl Fn(u64) -> Option<Evaluate>) -> EngineError {
+        for tick in 0..100 {
+            let rows = TickRows { events: vec![event("e", TimeMs(1_700_000_000_000))], metrics: Vec::new() };
+            if let Err(error) = engine.tick(rows, evaluate(tick)).await {
+                return error;
+            }
+        }
+        panic!("no tick failed")
+    }
+
+    /// A time that no source lets through: the arithmetic of the operators has no room for it.
+    const OUT_OF_RANGE: Evaluate = Evaluate { now: TimeMs(i64::MIN), metrics_now: None };
+
+    #[tokio::test]
+    async fn a_panicking_worker_ends_the_tick_with_its_message() {
+        for workers in [1, 3] {
+            let mut engine = Engine::start(params(), workers).unwrap();
+            let error = failure(&mut engine, |tick| (tick == 2).then_some(OUT_OF_RANGE)).await;
+            assert!(matches!(error, EngineError::Panicked { tick: 2, .. }), "{error:?}");
+            assert!(error.to_string().contains("overflow") && error.to_string().contains("report it"), "{error}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_panic_of_one_worker_alone_does_not_leave_the_others_waiting() {
+        let mut engine = Engine::start(params(), 3).unwrap();
+        // the row goes to one worker only; the others wait for it to complete the tick
+        let rows = TickRows { events: vec![event("a", TimeMs(i64::MIN)), event("b", TimeMs(5))], metrics: Vec::new() };
+        let error = engine.tick(rows, None).await.unwrap_err();
+        assert!(matches!(error, EngineError::Panicked { tick: 0, .. }), "{error:?}");
+    }
+
+    #[tokio::test]
+    async fn a_panic_before_the_first_tick_is_told() {
+        let broken = Params { metrics: MetricParams { window_ms: i64::MAX, ..MetricParams::default() }, ..params() };
+        let mut engine = Engine::start(broken, 2).unwrap();
+        let error = failure(&mut engine, |_| None).await;
+        assert!(matches!(error, EngineError::Panicked { .. }), "{error:?}");
+    }
 }
