@@ -13,7 +13,7 @@ use proptest::prelude::*;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 
-const START: TimeMs = TimeMs(1_700_006_400_000); // 2023-11-15T00:00:00Z
+pub const START: TimeMs = TimeMs(1_700_006_400_000); // 2023-11-15T00:00:00Z
 
 fn params() -> Params {
     Params {
@@ -24,23 +24,23 @@ fn params() -> Params {
 }
 
 /// A small generator with a fixed algorithm, so that a seed means the same rows everywhere.
-struct Random(u64);
+pub struct Random(pub u64);
 
 impl Random {
-    fn next(&mut self) -> u64 {
+    pub fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         z ^ (z >> 31)
     }
-    fn below(&mut self, n: u64) -> u64 {
+    pub fn below(&mut self, n: u64) -> u64 {
         self.next() % n
     }
-    fn unit(&mut self) -> f64 {
+    pub fn unit(&mut self) -> f64 {
         self.next() as f64 / u64::MAX as f64
     }
-    fn shuffle<T>(&mut self, items: &mut [T]) {
+    pub fn shuffle<T>(&mut self, items: &mut [T]) {
         for i in (1..items.len()).rev() {
             items.swap(i, self.below(i as u64 + 1) as usize);
         }
@@ -52,6 +52,7 @@ fn event(colony: &str, service: &str, kind: &str, at: TimeMs, number: usize) -> 
         colony_id: colony.to_owned(),
         event_id: format!("{service}-{kind}-{number}"),
         version: 0,
+        withdrawn: false,
         application_name: colony.split('-').next().unwrap().to_owned(),
         environment: "production".to_owned(),
         timestamp: at,
@@ -65,7 +66,7 @@ fn event(colony: &str, service: &str, kind: &str, at: TimeMs, number: usize) -> 
 
 /// Deploys in one colony followed by errors in another after about 40 minutes, unrelated noise in a third, bursts,
 /// and metric series of which one follows another by 15 minutes.
-fn rows(seed: u64) -> (Vec<Event>, Vec<MetricPoint>) {
+pub fn rows(seed: u64) -> (Vec<Event>, Vec<MetricPoint>) {
     let mut random = Random(seed);
     let mut events = Vec::new();
     for number in 0..26 {

@@ -2,8 +2,11 @@
 #![allow(clippy::unwrap_used)] // a test that meets what it did not expect has to fail
 
 mod copy;
+mod crash;
 mod determinism;
+mod disk_full;
 mod files;
+mod late;
 mod live;
 mod support;
 mod tidy;

@@ -1,5 +1,8 @@
 //! What the end-to-end tests share: a reef in a temporary folder, the real programs, a dump of a table.
 
+pub mod crash;
+pub mod tables;
+
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -35,6 +38,7 @@ pub fn program(name: &str) -> &'static str {
 pub struct Reef {
     pub folder: tempfile::TempDir,
     config: PathBuf,
+    store: PathBuf,
 }
 
 impl Reef {
@@ -46,11 +50,27 @@ impl Reef {
             "reef_id = \"test-reef-a1b2c3\"\nname = \"test\"\n{body}\n[storage]\ntype = \"duckdb\"\npath = \"reef.duckdb\"\n"
         );
         std::fs::write(&config, text).unwrap();
-        Reef { folder, config }
+        let store = folder.path().join("reef.duckdb");
+        Reef { folder, config, store }
+    }
+
+    /// The same reef with its store at another path, relative to its folder.
+    pub fn with_store(mut self, path: &str) -> Reef {
+        let text = std::fs::read_to_string(&self.config).unwrap();
+        std::fs::write(&self.config, text.replace("\"reef.duckdb\"", &format!("{path:?}"))).unwrap();
+        self.store = self.folder.path().join(path);
+        self
     }
 
     pub fn store(&self) -> PathBuf {
-        self.folder.path().join("reef.duckdb")
+        self.store.clone()
+    }
+
+    /// `coral-pipeline run --json` over this reef, not yet started.
+    pub fn command(&self) -> Command {
+        let mut command = Command::new(program("coral-pipeline"));
+        command.arg("run").arg(&self.config).arg("--json");
+        command
     }
 
     /// `coral-pipeline run --json` until its input ends; its one document.

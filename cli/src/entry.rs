@@ -2,6 +2,7 @@
 
 use crate::exit::{Exit, Failure};
 use crate::output::{Output, OutputArgs};
+use crate::panics::end_on_panic;
 use crate::screen;
 use clap::Parser;
 use clap::error::ErrorKind;
@@ -13,6 +14,9 @@ pub trait Program: Parser {
     /// Name as typed, for hints.
     const NAME: &'static str;
 
+    /// Whether a panic in any thread or task ends the process.
+    const ENDS_ON_PANIC: bool = false;
+
     /// The flags for output.
     fn output_args(&self) -> &OutputArgs;
 
@@ -23,6 +27,10 @@ pub trait Program: Parser {
 /// Runs a program with the arguments of this process.
 pub fn main<P: Program>() -> ExitCode {
     let arguments: Vec<OsString> = std::env::args_os().collect();
+    if P::ENDS_ON_PANIC {
+        let output = OutputArgs { json: wants_json(&arguments), ..OutputArgs::default() };
+        end_on_panic(Output::of_process(&output));
+    }
     ExitCode::from(run::<P>(&arguments, Output::of_process).code())
 }
 

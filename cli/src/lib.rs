@@ -7,6 +7,7 @@
 //! | `entry` | from command line to exit code, the same way for both programs |
 //! | `help` | `help exit-codes` and other topics |
 //! | `screen`, `text` | moving progress without torn lines; numbers and tables |
+//! | `panics` | a panic anywhere ends the process |
 //! | `signals` | SIGINT and SIGTERM as a watch channel |
 //! | `coral_program`, `coral` | the command line of `coral`; its commands |
 //! | `pipeline` | the commands of `coral-pipeline` |
@@ -17,6 +18,7 @@ pub mod entry;
 pub mod exit;
 pub mod help;
 pub mod output;
+pub mod panics;
 pub mod pipeline;
 pub mod screen;
 pub mod signals;

@@ -125,6 +125,8 @@ fn event_to_wire(row: EventRow, resume_token: String) -> v1::Event {
         metadata: row.details.metadata,
         description: row.details.description,
         resume_token,
+        version: (row.details.version > 0).then_some(row.details.version),
+        withdrawn: row.details.withdrawn.then_some(true),
     }
 }
 

@@ -29,10 +29,11 @@ pub const DUCKDB: &[Migration] = &[
     Migration { version: 2, name: "correlations", sql: include_str!("../duckdb/0002_correlations.sql") },
     Migration { version: 3, name: "fleet", sql: include_str!("../duckdb/0003_fleet.sql") },
     Migration { version: 4, name: "intake", sql: include_str!("../duckdb/0004_intake.sql") },
+    Migration { version: 5, name: "withdrawn events", sql: include_str!("../duckdb/0005_withdrawn_events.sql") },
 ];
 
 /// The newest schema this program knows.
-pub const KNOWN_VERSION: u32 = 4;
+pub const KNOWN_VERSION: u32 = 5;
 
 /// Why a store cannot be brought to the known version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -94,7 +95,7 @@ mod tests {
     #[test]
     fn a_store_in_between_gets_the_rest() {
         let rest = pending(DUCKDB, 2).unwrap();
-        assert_eq!(rest.iter().map(|step| step.version).collect::<Vec<_>>(), vec![3, 4]);
+        assert_eq!(rest.iter().map(|step| step.version).collect::<Vec<_>>(), vec![3, 4, 5]);
     }
 
     #[test]

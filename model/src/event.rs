@@ -53,6 +53,10 @@ impl FromStr for Severity {
 }
 
 /// One event. `(colony_id, event_id)` is its identity; a second row with the same identity is a repeat or a newer version.
+///
+/// Of several copies the greatest stands, by the derived order of the fields below the identity: the higher version; of
+/// equal versions the withdrawn one; then the content. So which copy stands is a function of the set of copies, never of
+/// their order of arrival (test `the_higher_version_stands_then_the_withdrawn_copy_then_the_content`).
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Event {
     /// The colony that reported it.
@@ -60,8 +64,9 @@ pub struct Event {
     /// Unique within the colony.
     pub event_id: String,
     /// Newer content of the same event has a higher version; 0 where the source has no notion of one.
-    /// Ties are broken by the row's own order, so that the winner never depends on arrival.
     pub version: u64,
+    /// The event is taken back: it is kept, and counts as if it had never been.
+    pub withdrawn: bool,
     /// Application of the colony.
     pub application_name: String,
     /// Environment of the colony; may be empty.
@@ -99,5 +104,40 @@ impl Event {
             service_id: self.service_id.clone(),
             event_type: self.event_type.clone(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn copy(version: u64, withdrawn: bool, minute: i64) -> Event {
+        Event {
+            colony_id: "shop-production".to_owned(),
+            event_id: "e1".to_owned(),
+            version,
+            withdrawn,
+            application_name: "shop".to_owned(),
+            environment: "production".to_owned(),
+            timestamp: TimeMs(minute * 60_000),
+            event_type: "alert".to_owned(),
+            service_id: "api".to_owned(),
+            severity: Severity::Info,
+            description: String::new(),
+            metadata: BTreeMap::new(),
+        }
+    }
+
+    #[test]
+    fn the_higher_version_stands_then_the_withdrawn_copy_then_the_content() {
+        let rising = [
+            copy(0, false, 5),
+            copy(0, false, 9),
+            copy(0, true, 1),
+            copy(1, false, 0),
+            copy(1, true, 0),
+            copy(2, false, 0),
+        ];
+        assert!(rising.is_sorted());
     }
 }

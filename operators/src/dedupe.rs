@@ -1,4 +1,5 @@
-//! Dedupe: of all rows with one event's identity, keeps the newest version; a repeat changes nothing.
+//! Dedupe: of all rows with one event's identity, keeps the newest version; a repeat changes nothing, and a withdrawn
+//! event is absent.
 
 use crate::events::EventStamp;
 use crate::ext::Change;
@@ -9,13 +10,13 @@ use std::collections::BTreeMap;
 /// Holds the versions of each event, by `(colony_id, event_id)`.
 ///
 /// The greatest `(version, content)` that is present wins, so the result is a function of the set of rows. A version
-/// that is taken back restores the next one.
+/// that is taken back restores the next one. A winner that says the event is withdrawn gives no stamp.
 ///
 /// ```
 /// use coral_operators::dedupe::Dedupe;
 /// use model::{event::{Event, Severity}, time::TimeMs};
 /// let event = |version| Event {
-///     colony_id: "shop-staging".into(), event_id: "e1".into(), version,
+///     colony_id: "shop-staging".into(), event_id: "e1".into(), version, withdrawn: false,
 ///     application_name: "shop".into(), environment: "staging".into(), timestamp: TimeMs(7 + version as i64),
 ///     event_type: "deploy".into(), service_id: "api".into(), severity: Severity::Info,
 ///     description: String::new(), metadata: Default::default(),
@@ -24,6 +25,9 @@ use std::collections::BTreeMap;
 /// assert_eq!(dedupe.apply(vec![(event(0), 1)]).len(), 1);
 /// assert_eq!(dedupe.apply(vec![(event(0), 1)]).len(), 0, "a repeat");
 /// assert_eq!(dedupe.apply(vec![(event(1), 1)]).len(), 2, "the old version goes, the new one comes");
+/// let taken_back = Event { withdrawn: true, ..event(1) };
+/// assert_eq!(dedupe.apply(vec![(taken_back, 1)]).len(), 1, "it goes, and nothing comes");
+/// assert_eq!(dedupe.apply(vec![(event(0), 1)]).len(), 0, "an older copy does not rise again");
 /// ```
 #[derive(Debug, Default)]
 pub struct Dedupe {
@@ -70,6 +74,7 @@ impl Dedupe {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Version {
     version: u64,
+    withdrawn: bool,
     application_name: String,
     environment: String,
     at: TimeMs,
@@ -81,6 +86,7 @@ impl Version {
     fn of(event: Event) -> Version {
         Version {
             version: event.version,
+            withdrawn: event.withdrawn,
             application_name: event.application_name,
             environment: event.environment,
             at: event.timestamp,
@@ -90,9 +96,13 @@ impl Version {
     }
 }
 
-/// The greatest version that is present (one that was taken back before it came counts below zero).
+/// The greatest version that is present (one that was taken back before it came counts below zero), unless it says
+/// that the event is withdrawn.
 fn winner((colony_id, event_id): &(String, String), versions: &BTreeMap<Version, i64>) -> Option<EventStamp> {
     let (version, _) = versions.iter().rev().find(|(_, count)| **count > 0)?;
+    if version.withdrawn {
+        return None;
+    }
     Some(EventStamp {
         key: EventTypeKey {
             colony_id: colony_id.clone(),
@@ -112,11 +122,12 @@ mod tests {
     use model::event::Severity;
     use proptest::prelude::*;
 
-    fn event(id: u8, version: u64, minute: i64) -> Event {
+    fn event(id: u8, version: u64, withdrawn: bool, minute: i64) -> Event {
         Event {
             colony_id: "shop-production".to_owned(),
             event_id: format!("e{id}"),
             version,
+            withdrawn,
             application_name: "shop".to_owned(),
             environment: "production".to_owned(),
             timestamp: TimeMs(minute * 60_000),
@@ -136,17 +147,21 @@ mod tests {
         }
         // sorted by identity, then version and content: the last one present wins
         let present = counts.into_iter().filter(|(_, count)| *count > 0);
-        present.map(|(event, _)| (event.event_id, event.timestamp)).collect()
+        let last: BTreeMap<String, Event> = present.map(|(event, _)| (event.event_id.clone(), event)).collect();
+        let live = last.into_iter().filter(|(_, event)| !event.withdrawn);
+        live.map(|(event_id, event)| (event_id, event.timestamp)).collect()
     }
 
     proptest! {
         #[test]
         fn winners_are_a_function_of_the_set(
-            rows in prop::collection::vec((0_u8..4, 0_u64..3, 0_i64..5, prop::sample::select(vec![1_i64, 1, 1, -1])), 0..40),
+            rows in prop::collection::vec((0_u8..4, 0_u64..3, any::<bool>(), 0_i64..5, prop::sample::select(vec![1_i64, 1, 1, -1])), 0..40),
             tick_rows in 1_usize..10,
         ) {
-            let changes: Vec<Change<Event>> =
-                rows.into_iter().map(|(id, version, minute, diff)| (event(id, version, minute), diff)).collect();
+            let changes: Vec<Change<Event>> = rows
+                .into_iter()
+                .map(|(id, version, withdrawn, minute, diff)| (event(id, version, withdrawn, minute), diff))
+                .collect();
             let mut dedupe = Dedupe::default();
             let mut winners: BTreeMap<EventStamp, i64> = BTreeMap::new();
             for tick in changes.chunks(tick_rows) {

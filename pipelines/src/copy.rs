@@ -284,6 +284,7 @@ mod tests {
             service_id: "api".into(),
             severity: Severity::Info,
             version: 0,
+            withdrawn: false,
             application_name: String::new(),
             environment: String::new(),
             description: String::new(),

@@ -137,8 +137,9 @@ impl Engine {
         let mut evaluate = evaluate;
         for (share, command) in divide(rows, self.commands.len()).into_iter().zip(&self.commands) {
             // one worker takes the order and sends it to all
-            let command_sent = command.send(Command { tick, rows: share, evaluate: evaluate.take() });
-            command_sent.map_err(|_| EngineError::Gone)?;
+            if command.send(Command { tick, rows: share, evaluate: evaluate.take() }).is_err() {
+                return Err(self.end_of_a_worker(tick));
+            }
         }
         let mut outcomes = Vec::new();
         for _ in 0..self.commands.len() {
@@ -152,6 +153,16 @@ impl Engine {
         }
         self.is_mid_tick = false;
         Ok(sort_out(outcomes))
+    }
+
+    /// Why a worker no longer takes commands: it panicked between two ticks, and has left its message.
+    fn end_of_a_worker(&mut self, tick: u64) -> EngineError {
+        while let Ok(Reply { worker, result, .. }) = self.replies.try_recv() {
+            if let Err(panic) = result {
+                return EngineError::Panicked { worker, tick, panic };
+            }
+        }
+        EngineError::Gone
     }
 }
 
@@ -270,7 +281,9 @@ fn allocators(workers: usize, peers: Option<Peers>) -> Result<(Vec<AllocatorBuil
     Ok((builders.into_iter().map(AllocatorBuilder::Tcp).collect(), Box::new(guard)))
 }
 
-/// The life of one worker of the process that feeds: ticks until the engine is dropped.
+/// The life of one worker of the process that feeds: ticks until the engine is dropped. A panic anywhere in it is told as
+/// the answer to the current tick or, between ticks, to the next one: it must not leave the engine or the other workers
+/// waiting for ever.
 fn work(
     worker: &mut Worker,
     params: &Params,
@@ -278,29 +291,49 @@ fn work(
     reply_to: &async_mpsc::Sender<Reply>,
     is_over: &AtomicBool,
 ) {
+    let mut next_tick = 0;
+    let life = || tick_by_tick(worker, params, inbox, reply_to, is_over, &mut next_tick);
+    match catch_unwind(AssertUnwindSafe(life)) {
+        // the inputs have closed with the ports, and what is under way is finished
+        Ok(Left::Closed) => {}
+        Ok(Left::Abandoned) => abandon(worker),
+        Err(panic) => {
+            let result = Err(panic_text(panic.as_ref()));
+            let _ = reply_to.blocking_send(Reply { tick: next_tick, worker: worker.index(), result });
+            abandon(worker);
+        }
+    }
+}
+
+/// How a worker was left.
+enum Left {
+    /// Between two ticks.
+    Closed,
+    /// In the middle of a tick that may never be complete.
+    Abandoned,
+}
+
+fn tick_by_tick(
+    worker: &mut Worker,
+    params: &Params,
+    inbox: &mpsc::Receiver<Command>,
+    reply_to: &async_mpsc::Sender<Reply>,
+    is_over: &AtomicBool,
+    next_tick: &mut u64,
+) -> Left {
     let mut ports = dataflow::build(worker, params);
     loop {
         match inbox.recv_timeout(IDLE_STEP) {
             Ok(command) => {
                 let tick = command.tick;
-                // a panic here would leave the other workers waiting for ever; it is told instead
-                let outcome = catch_unwind(AssertUnwindSafe(|| run_tick(worker, &mut ports, command, is_over)));
-                let result = match outcome {
-                    Ok(Some(outcomes)) => Ok(outcomes),
-                    Ok(None) => return abandon(worker),
-                    Err(panic) => Err(panic_text(panic.as_ref())),
-                };
-                let panicked = result.is_err();
-                let _ = reply_to.blocking_send(Reply { tick, worker: worker.index(), result });
-                if panicked {
-                    return abandon(worker);
-                }
+                let Some(outcomes) = run_tick(worker, &mut ports, command, is_over) else { return Left::Abandoned };
+                *next_tick = tick + 1;
+                let _ = reply_to.blocking_send(Reply { tick, worker: worker.index(), result: Ok(outcomes) });
             }
             Err(mpsc::RecvTimeoutError::Timeout) => {
                 worker.step();
             }
-            // the inputs close with the ports, and what is under way is finished
-            Err(mpsc::RecvTimeoutError::Disconnected) => return,
+            Err(mpsc::RecvTimeoutError::Disconnected) => return Left::Closed,
         }
     }
 }
@@ -348,11 +381,15 @@ fn serve(worker: &mut Worker, params: &Params, is_over: &AtomicBool) -> Result<(
     })
 }
 
-/// Takes the dataflow down as it stands, so that the thread can end.
+/// Takes the dataflow down as it stands, so that the thread can end: without a peer it would never complete, and timely
+/// would go on with it for ever.
 fn abandon(worker: &mut Worker) {
-    for dataflow in worker.installed_dataflows() {
-        worker.drop_dataflow(dataflow);
-    }
+    // what an operator has left behind in a panic may panic again
+    let _ = catch_unwind(AssertUnwindSafe(|| {
+        for dataflow in worker.installed_dataflows() {
+            worker.drop_dataflow(dataflow);
+        }
+    }));
 }
 
 fn panic_text(panic: &(dyn Any + Send)) -> String {
@@ -361,4 +398,76 @@ fn panic_text(panic: &(dyn Any + Send)) -> String {
         .cloned()
         .or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()))
         .unwrap_or_else(|| "panic without a message".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use model::event::Severity;
+    use model::time::TimeMs;
+    use operators::events::EventParams;
+    use operators::metrics::MetricParams;
+
+    fn params() -> Params {
+        Params { correlate: true, events: EventParams::default(), metrics: MetricParams::default() }
+    }
+
+    fn event(event_id: &str, timestamp: TimeMs) -> Event {
+        Event {
+            colony_id: "shop-production".to_owned(),
+            event_id: event_id.to_owned(),
+            version: 0,
+            withdrawn: false,
+            application_name: "shop".to_owned(),
+            environment: "production".to_owned(),
+            timestamp,
+            event_type: "deploy".to_owned(),
+            service_id: "api".to_owned(),
+            severity: Severity::Info,
+            description: String::new(),
+            metadata: std::collections::BTreeMap::new(),
+        }
+    }
+
+    /// Ticks until one fails.
+    async fn failure(engine: &mut Engine, evaluate: impl Fn(u64) -> Option<Evaluate>) -> EngineError {
+        for tick in 0..100 {
+            let rows = TickRows { events: vec![event("e", TimeMs(1_700_000_000_000))], metrics: Vec::new() };
+            if let Err(error) = engine.tick(rows, evaluate(tick)).await {
+                return error;
+            }
+        }
+        panic!("no tick failed")
+    }
+
+    /// A time that no source lets through: the arithmetic of the operators has no room for it.
+    const OUT_OF_RANGE: Evaluate = Evaluate { now: TimeMs(i64::MIN), metrics_now: None };
+
+    #[tokio::test]
+    async fn a_panicking_worker_ends_the_tick_with_its_message() {
+        for workers in [1, 3] {
+            let mut engine = Engine::start(params(), workers).unwrap();
+            let error = failure(&mut engine, |tick| (tick == 2).then_some(OUT_OF_RANGE)).await;
+            assert!(matches!(error, EngineError::Panicked { tick: 2, .. }), "{error:?}");
+            assert!(error.to_string().contains("overflow") && error.to_string().contains("report it"), "{error}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_panic_of_one_worker_alone_does_not_leave_the_others_waiting() {
+        let mut engine = Engine::start(params(), 3).unwrap();
+        // the row goes to one worker only; the others wait for it to complete the tick
+        let rows = TickRows { events: vec![event("a", TimeMs(i64::MIN)), event("b", TimeMs(5))], metrics: Vec::new() };
+        let error = engine.tick(rows, None).await.unwrap_err();
+        assert!(matches!(error, EngineError::Panicked { tick: 0, .. }), "{error:?}");
+    }
+
+    #[tokio::test]
+    async fn a_panic_before_the_first_tick_is_told() {
+        let broken = Params { metrics: MetricParams { window_ms: i64::MAX, ..MetricParams::default() }, ..params() };
+        let mut engine = Engine::start(broken, 2).unwrap();
+        let error = failure(&mut engine, |_| None).await;
+        assert!(matches!(error, EngineError::Panicked { .. }), "{error:?}");
+    }
 }

@@ -74,6 +74,11 @@ impl Intake {
         Some(delivery)
     }
 
+    /// Takes no more: sources that wait for room in the queue end.
+    pub fn stop(&mut self) {
+        self.deliveries.close();
+    }
+
     /// Bytes done and in all over every source that knows.
     pub fn bytes(&self) -> Option<(u64, u64)> {
         let sum = |(done, all): (u64, u64), (more_done, more): &(u64, u64)| (done + more_done, all + more);

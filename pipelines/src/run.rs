@@ -25,7 +25,7 @@ use model::reject::Reject;
 use model::rows::{RollupKey, Rows};
 use model::time::TimeMs;
 use sinks::{Commit, SinkError, Store};
-use sources::lateness::LatenessGate;
+use sources::lateness::{GATE_NAME, LatenessGate};
 use sources::{Source, SourceError};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -73,12 +73,21 @@ pub enum RunError {
 
 /// Runs a reef until its input ends or it is asked to stop.
 pub async fn run(config: &ReefConfig, options: RunOptions) -> Result<RunSummary, RunError> {
+    enter("open");
     let mut store = store::open(config).await?;
     let positions = store.positions().await?;
     let sources = inputs::build(config, &positions)?;
     let (summary, store) = drive(config, store, sources, options).await?;
+    enter("close");
     store.close().await?;
+    enter("closed");
     Ok(summary)
+}
+
+/// Says in the log what the run does next; `RUST_LOG=coral_pipelines=debug` shows it. Tests that stop a run at any moment
+/// aim by these lines.
+fn enter(phase: &'static str) {
+    tracing::debug!(phase, "the run enters a phase");
 }
 
 /// Feeds `sources` through the engine into `store` until they end or the run is asked to stop. Live run, replay and
@@ -102,9 +111,12 @@ pub(crate) async fn drive_on(
     options: RunOptions,
 ) -> Result<(RunSummary, Box<dyn Store>), RunError> {
     let started = Instant::now();
-    let mut run = Running::restore(config, engine, store, options.progress).await?;
+    enter("restore");
+    let mut run = Running::restore(config, engine, store, &options).await?;
     let mut intake = Intake::start(sources, &options.shutdown);
     let failure = run.take_in(&mut intake, &options.shutdown).await?;
+    intake.stop();
+    enter("drain");
     run.progress.phase = Phase::Draining;
     run.tick(true).await?;
     if let Some(failure) = failure {
@@ -151,6 +163,7 @@ struct Running {
     reach: Reach,
     progress: Progress,
     watch: watch::Sender<Progress>,
+    shutdown: watch::Receiver<bool>,
     rejects_by_reason: BTreeMap<String, u64>,
     event_pairs_tested: u64,
     metric_pairs_tested: u64,
@@ -161,11 +174,16 @@ impl Running {
         config: &ReefConfig,
         mut engine: Engine,
         mut store: Box<dyn Store>,
-        watch: watch::Sender<Progress>,
+        options: &RunOptions,
     ) -> Result<Running, RunError> {
         let params = params::from_config(config);
         let (events, metrics) = store.watermarks().await?;
-        let clock = EventClock::at(events.values().max().copied(), metrics.values().max().copied());
+        let mut gate = LatenessGate::new(config.collection.allowed_lateness_ms, events, metrics);
+        if let Some(committed) = store.positions().await?.get(GATE_NAME) {
+            gate = gate.resume(committed);
+        }
+        let (events_to, metrics_to) = gate.greatest();
+        let clock = EventClock::at(events_to, metrics_to);
         let mut published = Published::default();
         let mut pace = EvaluatePace::new(Instant::now());
         if params.correlate {
@@ -181,11 +199,11 @@ impl Running {
             colonies: (0, expected_colonies),
             ..Progress::default()
         };
-        watch.send_replace(progress.clone());
+        options.progress.send_replace(progress.clone());
         Ok(Running {
             store,
             engine,
-            gate: LatenessGate::new(config.collection.allowed_lateness_ms, events, metrics),
+            gate,
             clock,
             published,
             pace,
@@ -196,27 +214,36 @@ impl Running {
             expected_colonies,
             reach: Reach::default(),
             progress,
-            watch,
+            watch: options.progress.clone(),
+            shutdown: options.shutdown.clone(),
             rejects_by_reason: BTreeMap::new(),
             event_pairs_tested: 0,
             metric_pairs_tested: 0,
         })
     }
 
-    /// Takes in deliveries and cuts ticks until every source has ended, or one has failed.
+    /// Takes in deliveries and cuts ticks until every source has ended, one has failed, or the run is asked to stop. What
+    /// then still waits in the queue is read again by the next run: its positions have not been committed.
     async fn take_in(
         &mut self,
         intake: &mut Intake,
         shutdown: &watch::Receiver<bool>,
     ) -> Result<Option<RunError>, RunError> {
+        let mut stop = shutdown.clone();
         loop {
-            let delivery = match self.wake_at() {
-                Some(at) => tokio::time::timeout_at(at.into(), intake.next()).await.ok(),
-                None => Some(intake.next().await),
+            enter("read");
+            let wake_at = self.wake_at();
+            let next = async {
+                match wake_at {
+                    Some(at) => tokio::time::timeout_at(at.into(), intake.next()).await.ok(),
+                    None => Some(intake.next().await),
+                }
             };
-            if *shutdown.borrow() {
-                self.progress.phase = Phase::Draining;
-            }
+            let delivery = tokio::select! {
+                biased;
+                _ = stop.wait_for(|stop| *stop) => return Ok(None),
+                delivery = next => delivery,
+            };
             match delivery {
                 Some(None) => return Ok(None),
                 Some(Some(Delivery::Failed { source, error })) => {
@@ -274,8 +301,11 @@ impl Running {
     async fn tick(&mut self, evaluate: bool) -> Result<(), RunError> {
         let Pending { rows, late, rejects, positions, .. } = std::mem::take(&mut self.pending);
         let order = if evaluate { self.clock.evaluate() } else { None };
+        enter("tick");
         let began = Instant::now();
-        let for_engine = TickRows { events: rows.events.clone(), metrics: rows.metrics.clone() };
+        let mut for_engine = TickRows { events: rows.events.clone(), metrics: rows.metrics.clone() };
+        // a newer version may lie so far back that the engine has forgotten it: the store has not
+        for_engine.events.extend(self.store.newer_events(&rows.events).await?);
         let outcome = self.engine.tick(for_engine, order).await?;
         let publication = match order {
             Some(_) => {
@@ -288,6 +318,11 @@ impl Running {
         self.metric_pairs_tested = outcome.metric_pairs_tested.unwrap_or(self.metric_pairs_tested);
         let mut rollups: BTreeSet<RollupKey> = outcome.rollups.into_iter().collect();
         rollups.extend(late.metrics.iter().map(RollupKey::of));
+        let mut positions: Vec<(String, Positions)> = positions.into_iter().collect();
+        let moved = self.gate.take_moved();
+        if moved != Positions::default() {
+            positions.push((GATE_NAME.to_owned(), moved));
+        }
         let commit = Commit {
             tick: self.ticks,
             committed_at: TimeMs::now(),
@@ -297,9 +332,10 @@ impl Running {
             rollups: rollups.into_iter().collect(),
             findings: publication.findings,
             removed: publication.removed,
-            positions: positions.into_iter().collect(),
+            positions,
         };
-        commit_with_retry(self.store.as_mut(), &commit).await?;
+        enter("commit");
+        commit_with_retry(self.store.as_mut(), &commit, &self.shutdown).await?;
         self.ticks += 1;
         self.progress.ticks = self.ticks;
         self.progress.confirmed = self.published.count(PatternState::Confirmed);

@@ -5,6 +5,7 @@ use sinks::error::FaultClass;
 use sinks::transfer::Transfer;
 use sinks::{Commit, SinkError, Store, duckdb};
 use std::time::Duration;
+use tokio::sync::watch;
 
 /// Pauses between tries of one commit; after the last the run stops.
 const RETRY_PAUSES: [Duration; 7] = [
@@ -59,14 +60,27 @@ pub fn describe(config: &ReefConfig) -> String {
     }
 }
 
+/// Longest pause once the run has been asked to stop.
+const STOPPING_PAUSE_MAX: Duration = Duration::from_secs(1);
+
 /// Writes one tick; a fault that may pass is tried again with growing pauses. A commit is idempotent, so a try whose
-/// answer was lost may be repeated.
-pub async fn commit_with_retry(store: &mut dyn Store, commit: &Commit) -> Result<(), SinkError> {
+/// answer was lost may be repeated. When the run is asked to stop, a pause ends at once, and the longer ones are not made
+/// any more: the error is returned, and the next run reads again what this tick held.
+pub async fn commit_with_retry(
+    store: &mut dyn Store,
+    commit: &Commit,
+    shutdown: &watch::Receiver<bool>,
+) -> Result<(), SinkError> {
+    let mut shutdown = shutdown.clone();
     for pause in RETRY_PAUSES {
         match store.commit(commit).await {
-            Err(error) if error.class == FaultClass::Retry => {
+            Err(error) if error.class == FaultClass::Retry && !(*shutdown.borrow() && pause > STOPPING_PAUSE_MAX) => {
                 tracing::warn!(tick = commit.tick, %error, pause_ms = pause.as_millis() as u64, "commit failed, trying again");
-                tokio::time::sleep(pause).await;
+                if *shutdown.borrow() {
+                    tokio::time::sleep(pause).await;
+                } else {
+                    let _ = tokio::time::timeout(pause, shutdown.wait_for(|stop| *stop)).await;
+                }
             }
             answer => return answer,
         }

@@ -97,6 +97,8 @@ pub fn event_to_wire(event: &Event) -> v1::Event {
         metadata: event.metadata.clone(),
         description: event.description.clone(),
         resume_token: String::new(),
+        version: (event.version > 0).then_some(event.version),
+        withdrawn: event.withdrawn.then_some(true),
     }
 }
 
@@ -112,7 +114,8 @@ pub fn event_from_wire(colony: &Identity, wire: v1::Event, now: TimeMs) -> Resul
     let event = Event {
         colony_id: colony.colony_id.clone(),
         event_id: wire.event_id,
-        version: 0,
+        version: wire.version.unwrap_or(0),
+        withdrawn: wire.withdrawn.unwrap_or(false),
         application_name: colony.application_name.clone(),
         environment: colony.environment.clone(),
         timestamp: row_time(wire.timestamp.as_ref())?,

@@ -28,6 +28,7 @@ fn field_line(message: &str, parent: &DescriptorProto, field: &FieldDescriptorPr
         Type::Int64 => "int64".to_owned(),
         Type::Int32 => "int32".to_owned(),
         Type::Uint32 => "uint32".to_owned(),
+        Type::Uint64 => "uint64".to_owned(),
         Type::Bool => "bool".to_owned(),
         Type::String => "string".to_owned(),
         Type::Message | Type::Enum => named(field.type_name()),
@@ -132,6 +133,8 @@ fn event() -> v1::Event {
         metadata: [("version".to_owned(), "2.1.0".to_owned())].into(),
         description: "d".into(),
         resume_token: String::new(),
+        version: Some(3),
+        withdrawn: Some(true),
     }
 }
 

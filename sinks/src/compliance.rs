@@ -47,6 +47,7 @@ pub async fn run_all<F: Fixture>(fixture: impl Fn() -> F) {
     the_same_commit_twice_changes_nothing(&fixture()).await;
     an_open_bucket_is_replaced_by_its_fuller_copy(&fixture).await;
     the_greater_version_wins_in_any_order(&fixture).await;
+    a_withdrawn_event_stays_and_is_told_to_an_engine_that_forgot(&fixture).await;
     late_rows_are_marked_and_never_hide_rows_on_time(&fixture).await;
     rejects_are_kept_once(&fixture()).await;
     a_failed_commit_leaves_nothing(&fixture()).await;
@@ -207,6 +208,34 @@ async fn the_greater_version_wins_in_any_order<F: Fixture>(fixture: &impl Fn() -
             store.commit(&commit_of(tick, rows)).await.unwrap();
         }
         assert_eq!(store.events_since(TimeMs(0), None, 10).await.unwrap(), vec![copies[1].clone()], "{order:?}");
+        fixture.close(store).await;
+    }
+}
+
+async fn a_withdrawn_event_stays_and_is_told_to_an_engine_that_forgot<F: Fixture>(fixture: &impl Fn() -> F) {
+    let copy = |id: &str, version: u64, withdrawn: bool| {
+        let mut row = event(id, 0);
+        (row.version, row.withdrawn) = (version, withdrawn);
+        row
+    };
+    let events = |events: Vec<_>| Rows { events, ..Rows::default() };
+    let first = events(vec![copy("a", 0, false), copy("b", 0, false), copy("c", 3, false), copy("d", 0, false)]);
+    let second = events(vec![copy("a", 1, true), copy("b", 0, true), copy("c", 2, true)]);
+    let asked =
+        [copy("a", 0, false), copy("b", 0, false), copy("c", 0, false), copy("d", 0, false), copy("x", 0, false)];
+    for order in [[&first, &second], [&second, &first]] {
+        let fixture = fixture();
+        let mut store = fixture.open().await;
+        assert!(store.newer_events(&asked).await.unwrap().is_empty());
+        for (tick, rows) in (1..).zip(order) {
+            store.commit(&commit_of(tick, rows.clone())).await.unwrap();
+            fixture.close(store).await;
+            store = fixture.open().await;
+        }
+        let newer = vec![copy("a", 1, true), copy("b", 0, true), copy("c", 3, false)];
+        assert_eq!(store.newer_events(&asked).await.unwrap(), newer, "of equal versions the withdrawn one stands");
+        let kept = [newer, vec![copy("d", 0, false)]].concat();
+        assert_eq!(store.events_since(TimeMs(0), None, 10).await.unwrap(), kept, "withdrawn rows are read back");
         fixture.close(store).await;
     }
 }

@@ -61,7 +61,8 @@ pub trait Store: Send {
     /// Positions of every source, by source name.
     async fn positions(&mut self) -> Result<BTreeMap<String, Positions>, SinkError>;
 
-    /// Greatest timestamp of rows on time, per colony: (events, metrics).
+    /// Greatest timestamp of stored rows on time, per colony: (events, metrics). It falls when an event is amended to an
+    /// earlier time; what a gate has reached is committed with the positions.
     async fn watermarks(&mut self) -> Result<(BTreeMap<String, TimeMs>, BTreeMap<String, TimeMs>), SinkError>;
 
     /// Events of `span`, in pages: rows strictly after `after` in `(timestamp, colony_id, event_id)` order, at most
@@ -102,6 +103,10 @@ pub trait Store: Send {
         let page = self.metrics_in(Span::on_time_since(from), after, limit).await?;
         Ok(page.into_iter().map(|held| held.row).collect())
     }
+
+    /// The stored events on time that are amended (`version` above 0) or withdrawn and share their identity with one of
+    /// `events`: what an engine that has forgotten them must be told again before it sees an older copy.
+    async fn newer_events(&mut self, events: &[Event]) -> Result<Vec<Event>, SinkError>;
 
     /// All live correlations, by id.
     async fn correlations(&mut self) -> Result<Vec<Correlation>, SinkError>;

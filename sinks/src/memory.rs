@@ -240,6 +240,15 @@ impl Store for MemoryStore {
         Ok(rows.into_iter().take(limit).cloned().collect())
     }
 
+    async fn newer_events(&mut self, events: &[Event]) -> Result<Vec<Event>, SinkError> {
+        let tables = self.lock();
+        let identities: BTreeSet<(String, String)> =
+            events.iter().map(|row| (row.colony_id.clone(), row.event_id.clone())).collect();
+        let stored = identities.iter().filter_map(|identity| tables.events.get(identity));
+        let newer = stored.filter(|held| held.on_time && (held.row.version > 0 || held.row.withdrawn));
+        Ok(newer.map(|held| held.row.clone()).collect())
+    }
+
     async fn correlations(&mut self) -> Result<Vec<Correlation>, SinkError> {
         Ok(self.lock().findings.values().map(|revised| revised.finding.correlation.clone()).collect())
     }

@@ -75,7 +75,7 @@ pub const TABLES: &[Table] = &[
     Table { name: "federated_events", key: 3, columns: &[
         ("timestamp", Time), ("colony_id", Text), ("event_id", Text), ("application_name", Text), ("environment", Text),
         ("event_type", Text), ("service_id", Text), ("severity", Text), ("description", Text), ("metadata", Text),
-        ("correlation_group", Text), ("correlation_score", Real), ("version", U64), ("late", Truth),
+        ("correlation_group", Text), ("correlation_score", Real), ("version", U64), ("late", Truth), ("withdrawn", Truth),
     ] },
     Table { name: "env_metric_summary", key: 4, columns: &[
         ("hour", Time), ("application_name", Text), ("environment", Text), ("metric_name", Text), ("mean_p95", Real),

@@ -1,29 +1,89 @@
 //! Allowed lateness, decided once, at the source edge: per colony and kind of row, against the watermark before the batch.
 
 use model::metric::MetricPoint;
+use model::position::Positions;
 use model::rows::Rows;
 use model::time::{SECOND_MS, TimeMs};
+use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// The greatest event time seen on time, per colony.
 pub type Watermarks = BTreeMap<String, TimeMs>;
+
+/// The name under which the gate's state is committed beside the positions of the sources.
+pub const GATE_NAME: &str = "lateness-gate";
 
 /// Splits batches into rows on time and late rows.
 ///
 /// A row is late when it lies more than the allowed lateness behind its colony's watermark *before* the batch, so that
 /// the order inside a batch does not change the verdict. A metric bucket lies where it ends: an hourly bucket that is
 /// still open is not late because the minute buckets beside it have moved on.
+///
+/// The watermark is the second greatest of the distinct times that were on time. One row with a time in the future (a
+/// clock that was wrong once) therefore makes no other row late, and the wall clock has no part in it: recorded input is
+/// judged as it was live.
+///
+/// The gate never looks at stored rows again: its state is committed with each tick ([`LatenessGate::take_moved`]) and
+/// read back by a restart. Stored rows would not do, since an event that is amended to an earlier time replaces the row
+/// that had raised the watermark.
 #[derive(Clone, Debug, Default)]
 pub struct LatenessGate {
     allowed_lateness_ms: i64,
-    events: Watermarks,
-    metrics: Watermarks,
+    events: Marks,
+    metrics: Marks,
+}
+
+/// One kind of row.
+#[derive(Clone, Debug, Default)]
+struct Marks {
+    by_colony: BTreeMap<String, Mark>,
+    has_moved: bool,
+}
+
+/// The two greatest distinct times of one colony.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Mark {
+    greatest: TimeMs,
+    second: Option<TimeMs>,
 }
 
 impl LatenessGate {
-    /// A gate that starts from the watermarks of rows already stored.
+    /// A gate that starts from the greatest times of rows already stored: what is known of a store that an earlier
+    /// version wrote.
     pub fn new(allowed_lateness_ms: i64, events: Watermarks, metrics: Watermarks) -> LatenessGate {
-        LatenessGate { allowed_lateness_ms, events, metrics }
+        let marks = |watermarks: Watermarks| {
+            let reached = |time: TimeMs| Mark { greatest: time, second: Some(time) };
+            let by_colony = watermarks.into_iter().map(|(colony_id, time)| (colony_id, reached(time))).collect();
+            Marks { by_colony, has_moved: false }
+        };
+        LatenessGate { allowed_lateness_ms, events: marks(events), metrics: marks(metrics) }
+    }
+
+    /// The same gate with the state that was committed under [`GATE_NAME`]. What cannot be read is left as it is.
+    pub fn resume(mut self, committed: &Positions) -> LatenessGate {
+        for (part, marks) in [("events", &mut self.events), ("metrics", &mut self.metrics)] {
+            if let Some(text) = committed.0.get(part) {
+                marks.read(text);
+            }
+        }
+        self
+    }
+
+    /// The state to commit with the rows judged since the last call; empty when nothing has moved.
+    pub fn take_moved(&mut self) -> Positions {
+        let mut moved = Positions::default();
+        for (part, marks) in [("events", &mut self.events), ("metrics", &mut self.metrics)] {
+            if std::mem::take(&mut marks.has_moved) {
+                moved.0.insert(part.to_owned(), marks.text());
+            }
+        }
+        moved
+    }
+
+    /// The greatest times of events and of metric rows that were on time, over all colonies.
+    pub fn greatest(&self) -> (Option<TimeMs>, Option<TimeMs>) {
+        let greatest = |marks: &Marks| marks.by_colony.values().map(|mark| mark.greatest).max();
+        (greatest(&self.events), greatest(&self.metrics))
     }
 
     /// Moves late rows out of `rows` and returns them; advances the watermarks by what stays.
@@ -33,39 +93,66 @@ impl LatenessGate {
     pub fn split_late(&mut self, rows: &mut Rows, is_finite: bool) -> Rows {
         let mut late = Rows::default();
         if !is_finite {
-            let oldest = |marks: &Watermarks, colony: &str, ms: i64| marks.get(colony).map(|mark| *mark - ms);
-            let (on_time, behind): (Vec<_>, Vec<_>) = std::mem::take(&mut rows.events).into_iter().partition(|row| {
-                oldest(&self.events, &row.colony_id, self.allowed_lateness_ms)
-                    .is_none_or(|limit| row.timestamp >= limit)
-            });
-            (rows.events, late.events) = (on_time, behind);
-            let (on_time, behind): (Vec<_>, Vec<_>) = std::mem::take(&mut rows.metrics).into_iter().partition(|row| {
-                oldest(&self.metrics, &row.series.colony_id, self.allowed_lateness_ms)
-                    .is_none_or(|limit| bucket_end(row) >= limit)
-            });
-            (rows.metrics, late.metrics) = (on_time, behind);
+            let allowed_ms = self.allowed_lateness_ms;
+            (rows.events, late.events) = std::mem::take(&mut rows.events)
+                .into_iter()
+                .partition(|row| self.events.is_on_time(&row.colony_id, row.timestamp, allowed_ms));
+            (rows.metrics, late.metrics) = std::mem::take(&mut rows.metrics)
+                .into_iter()
+                .partition(|row| self.metrics.is_on_time(&row.series.colony_id, bucket_end(row), allowed_ms));
         }
         for row in &rows.events {
-            raise(&mut self.events, &row.colony_id, row.timestamp);
+            self.events.raise(&row.colony_id, row.timestamp);
         }
         for row in &rows.metrics {
-            raise(&mut self.metrics, &row.series.colony_id, row.timestamp);
+            self.metrics.raise(&row.series.colony_id, row.timestamp);
         }
         late
     }
 }
 
-fn bucket_end(row: &MetricPoint) -> TimeMs {
-    row.timestamp + i64::from(row.interval_seconds.unwrap_or(0)) * SECOND_MS
-}
+impl Marks {
+    fn is_on_time(&self, colony_id: &str, time: TimeMs, allowed_ms: i64) -> bool {
+        let watermark = self.by_colony.get(colony_id).and_then(|mark| mark.second);
+        watermark.is_none_or(|watermark| time >= watermark - allowed_ms)
+    }
 
-fn raise(marks: &mut Watermarks, colony_id: &str, timestamp: TimeMs) {
-    match marks.get_mut(colony_id) {
-        Some(mark) => *mark = (*mark).max(timestamp),
-        None => {
-            marks.insert(colony_id.to_owned(), timestamp);
+    fn raise(&mut self, colony_id: &str, time: TimeMs) {
+        let Some(mark) = self.by_colony.get_mut(colony_id) else {
+            self.by_colony.insert(colony_id.to_owned(), Mark { greatest: time, second: None });
+            self.has_moved = true;
+            return;
+        };
+        if time > mark.greatest {
+            *mark = Mark { greatest: time, second: Some(mark.greatest) };
+        } else if time < mark.greatest && mark.second.is_none_or(|second| time > second) {
+            mark.second = Some(time);
+        } else {
+            return;
+        }
+        self.has_moved = true;
+    }
+
+    /// `{"colony": [greatest, second]}`, in milliseconds since 1970.
+    fn text(&self) -> String {
+        let times =
+            |mark: &Mark| Value::from_iter([Some(mark.greatest), mark.second].into_iter().flatten().map(|t| t.0));
+        let colonies = self.by_colony.iter().map(|(colony_id, mark)| (colony_id.clone(), times(mark)));
+        Value::Object(colonies.collect()).to_string()
+    }
+
+    fn read(&mut self, text: &str) {
+        let Ok(colonies) = serde_json::from_str::<BTreeMap<String, Vec<i64>>>(text) else { return };
+        for (colony_id, times) in colonies {
+            let Some(greatest) = times.first() else { continue };
+            let mark = Mark { greatest: TimeMs(*greatest), second: times.get(1).map(|time| TimeMs(*time)) };
+            self.by_colony.insert(colony_id, mark);
         }
     }
+}
+
+fn bucket_end(row: &MetricPoint) -> TimeMs {
+    row.timestamp + i64::from(row.interval_seconds.unwrap_or(0)) * SECOND_MS
 }
 
 #[cfg(test)]
@@ -82,6 +169,7 @@ mod tests {
             colony_id: format!("colony-{colony}"),
             event_id: format!("{ms}"),
             version: 0,
+            withdrawn: false,
             application_name: String::new(),
             environment: String::new(),
             timestamp: TimeMs(ms),
@@ -121,7 +209,7 @@ mod tests {
     #[test]
     fn rows_behind_the_watermark_before_the_batch_are_late() {
         let mut gate = LatenessGate::new(100, Watermarks::new(), Watermarks::new());
-        let mut first = events(&[(1, 1_000), (1, 5)]);
+        let mut first = events(&[(1, 1_000), (1, 5), (1, 1_001)]);
         assert!(gate.split_late(&mut first, false).is_empty(), "nothing is late before there is a watermark");
         let mut second = events(&[(1, 5_000), (1, 900), (1, 899), (2, 5)]);
         let late = gate.split_late(&mut second, false);
@@ -139,8 +227,8 @@ mod tests {
         let mut gate = LatenessGate::new(100, [("colony-1".to_owned(), TimeMs(1_000))].into(), Watermarks::new());
         let mut old = events(&[(1, 5), (1, 9_000)]);
         assert!(gate.split_late(&mut old, true).is_empty());
-        let mut live = events(&[(1, 8_000)]);
-        assert_eq!(gate.split_late(&mut live, false).len(), 1);
+        let mut live = events(&[(1, 899), (1, 900)]);
+        assert_eq!(gate.split_late(&mut live, false).len(), 1, "the second greatest time is 1000");
     }
 
     #[test]
@@ -148,6 +236,38 @@ mod tests {
         let mut gate = LatenessGate::new(0, [("colony-1".to_owned(), TimeMs(1_000))].into(), Watermarks::new());
         gate.split_late(&mut events(&[(1, 10)]), false);
         assert!(gate.split_late(&mut events(&[(1, 1_000)]), false).is_empty());
+    }
+
+    #[test]
+    fn one_row_from_the_future_makes_no_other_row_late() {
+        let mut gate = LatenessGate::new(100, Watermarks::new(), Watermarks::new());
+        gate.split_late(&mut events(&[(1, 1_000), (1, 2_000), (1, 86_400_000), (1, 86_400_000)]), false);
+        let mut next = events(&[(1, 1_900), (1, 1_899)]);
+        assert_eq!(times(&gate.split_late(&mut next, false)), vec![1_899]);
+        gate.split_late(&mut events(&[(1, 86_400_001)]), false);
+        assert_eq!(
+            gate.split_late(&mut events(&[(1, 2_100)]), false).len(),
+            1,
+            "a second one says that time has moved"
+        );
+    }
+
+    #[test]
+    fn a_restart_resumes_where_the_gate_was_and_not_where_the_rows_are() {
+        let mut gate = LatenessGate::new(100, Watermarks::new(), Watermarks::new());
+        gate.split_late(&mut events(&[(1, 1_000), (1, 2_000), (2, 7)]), false);
+        let mut committed = gate.take_moved();
+        gate.split_late(&mut Rows { metrics: vec![bucket(60_000, 60)], ..Rows::default() }, false);
+        committed.advance(gate.take_moved());
+        assert_eq!(gate.take_moved(), Positions::default());
+        // the stored rows say less: the event at 2000 has been amended to 500 in the meantime
+        let stored = [("colony-1".to_owned(), TimeMs(500)), ("colony-3".to_owned(), TimeMs(9))].into();
+        let mut resumed = LatenessGate::new(100, stored, Watermarks::new()).resume(&committed);
+        assert_eq!(resumed.greatest(), (Some(TimeMs(2_000)), Some(TimeMs(60_000))));
+        let rows = [(1, 900), (1, 899), (2, 1)];
+        let late = |gate: &mut LatenessGate| times(&gate.split_late(&mut events(&rows), false));
+        assert_eq!(late(&mut resumed), vec![899]);
+        assert_eq!(late(&mut gate), vec![899], "as without a restart");
     }
 
     #[test]

@@ -51,7 +51,7 @@ pub fn run(args: &CopyArgs, output: &Output) -> Result<(), Failure> {
     runtime()?.block_on(async {
         let failed = |error: sinks::SinkError| Failure::from_error(Exit::Failed, "store_failed", &error);
         let told = output.clone();
-        let shutdown = watch_shutdown(move || told.message("stopping after this page (once more: at once)"))?;
+        let shutdown = watch_shutdown(output, move || told.message("stopping after this page (once more: at once)"))?;
         let (source, target) = (open_transfer(&from).await.map_err(failed)?, open_transfer(&to).await.map_err(failed)?);
         let (progress, snapshots) = watch::channel(CopyProgress::default());
         let display = tokio::spawn(show(snapshots, output.clone()));

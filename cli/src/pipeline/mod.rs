@@ -58,6 +58,8 @@ enum Command {
 impl Program for CoralPipeline {
     const NAME: &'static str = "coral-pipeline";
 
+    const ENDS_ON_PANIC: bool = true;
+
     fn output_args(&self) -> &OutputArgs {
         &self.output
     }

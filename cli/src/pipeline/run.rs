@@ -19,7 +19,9 @@ use serde_json::json;
 use sources::SourceError;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
 /// Most candidates in the table at the end.
 pub(super) const CANDIDATES_SHOWN_MAX: usize = 20;
@@ -46,8 +48,9 @@ pub struct RunArgs {
 pub fn run(args: &RunArgs, output: &Output) -> Result<(), Failure> {
     runtime()?.block_on(async {
         let told = output.clone();
-        let shutdown =
-            watch_shutdown(move || told.message("stopping: the last tick is being committed (once more: at once)"))?;
+        let shutdown = watch_shutdown(output, move || {
+            told.message("stopping: the last tick is being committed (once more: at once)")
+        })?;
         let config = load_runnable(&args.config)?;
         match process_of(&config, args)? {
             None => {
@@ -128,10 +131,26 @@ pub async fn watched(
 ) -> Result<RunSummary, Failure> {
     let (progress, snapshots) = watch::channel(Progress::default());
     let display = tokio::spawn(display::show(snapshots, output.clone()));
-    let result = pipelines::run::run(config, RunOptions { progress, shutdown }).await;
-    // the sender is gone by now, so the display ends; its panic would be a bug that must not hide the result
-    let _ = display.await;
-    result.map_err(|error| run_failure(&error, path))
+    let running = pipelines::run::run(config, RunOptions { progress, shutdown });
+    beside(running, display).await?.map_err(|error| run_failure(&error, path))
+}
+
+/// Waits for `running` while a display of it goes on, and then for the display. A display that panics ends both.
+async fn beside<T>(running: impl Future<Output = T>, mut display: JoinHandle<()>) -> Result<T, Failure> {
+    let mut running = pin!(running);
+    let (result, shown) = tokio::select! {
+        result = &mut running => (Some(result), display.await),
+        shown = &mut display => (None, shown),
+    };
+    if let Err(error) = shown {
+        let message = "the display of progress failed by a bug; please report it with this text";
+        return Err(Failure::new(Exit::Failed, "internal", message).caused_by(Some(&error)));
+    }
+    // the display ends by itself only when nothing more can be told, which is just before the run ends
+    match result {
+        Some(result) => Ok(result),
+        None => Ok(running.await),
+    }
 }
 
 /// Prints what was found: numbers of the run, confirmed patterns, best candidates.
@@ -242,6 +261,15 @@ mod tests {
         let gone = failure(file(ErrorKind::NotFound));
         assert_eq!(gone.exit, Exit::NotFound);
         assert_eq!(gone.hint.unwrap(), "check it with: coral-pipeline validate conf/reef.toml");
+    }
+
+    #[tokio::test]
+    async fn a_display_that_panics_ends_the_run_with_its_message() {
+        let display = tokio::spawn(async { panic!("no columns") });
+        let failure = beside(std::future::pending::<()>(), display).await.unwrap_err();
+        assert_eq!((failure.exit, failure.code), (Exit::Failed, "internal"));
+        assert!(failure.details[0].contains("no columns"), "{failure:?}");
+        assert_eq!(beside(async { 5 }, tokio::spawn(async {})).await.unwrap(), 5);
     }
 
     #[test]

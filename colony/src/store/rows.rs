@@ -50,6 +50,17 @@ pub struct EventDetails {
     /// Further details.
     #[serde(default)]
     pub metadata: BTreeMap<String, String>,
+    /// Newer content of the same event has a higher version.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub version: u64,
+    /// The event is taken back.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub withdrawn: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde wants a reference")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 impl EventDetails {
@@ -60,6 +71,8 @@ impl EventDetails {
             severity: event.severity,
             description: event.description.clone(),
             metadata: event.metadata.clone(),
+            version: event.version,
+            withdrawn: event.withdrawn,
         }
     }
 
@@ -72,6 +85,8 @@ impl EventDetails {
             severity: Severity::Info,
             description: text.to_owned(),
             metadata: BTreeMap::new(),
+            version: 0,
+            withdrawn: false,
         })
     }
 }

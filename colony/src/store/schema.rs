@@ -4,7 +4,7 @@
 //! and are 64 bits wide (an INTEGER id has no default and ends at 2^31), counts are 64 bits wide like the wire's, and
 //! insights have the `resolved_at` that their clean-up needs.
 //!
-//! What an event has beyond the RFD's columns (event_id, severity, description, metadata) lies in its `details`. The
+//! What an event has beyond the RFD's columns (event_id, severity, description, metadata, version, withdrawn) lies in its `details`. The
 //! database's session, which makes resume positions of one database useless in another, is the comment on `events`.
 
 use duckdb::{Connection, params};

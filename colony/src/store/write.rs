@@ -44,7 +44,7 @@ impl ServiceStatus {
 pub struct EventsWritten {
     /// New rows.
     pub stored: u64,
-    /// Events whose time and event_id were stored already.
+    /// Events of which this very version was stored already.
     pub already_stored: u64,
 }
 
@@ -65,7 +65,8 @@ impl Store {
         self.write("store metric summaries", move |tx| upsert_metrics(tx, &rows)).await
     }
 
-    /// Stores events in the order given; those that are stored already (same time, same event_id) stay as they are.
+    /// Stores events in the order given; those that are stored already (same time, event_id and
+    /// version, equally withdrawn) stay as they are. An amended or withdrawn event is one more row, streamed as such.
     pub async fn insert_events(&self, events: Vec<Event>) -> Result<EventsWritten, StoreError> {
         let (written, newest) = self.write("store events", move |tx| insert_events(tx, &events)).await?;
         if let Some(newest) = newest {
@@ -143,7 +144,7 @@ fn upsert_metrics(tx: &Connection, rows: &[MetricRow]) -> duckdb::Result<()> {
 fn insert_events(tx: &Connection, events: &[Event]) -> duckdb::Result<(EventsWritten, Option<i64>)> {
     let mut known = stored_ids(tx, events)?;
     let fresh: Vec<&Event> =
-        events.iter().filter(|event| known.insert((event.timestamp, event.event_id.clone()))).collect();
+        events.iter().filter(|event| known.insert((event.timestamp, EventVersion::of(event)))).collect();
     let written = EventsWritten { stored: fresh.len() as u64, already_stored: (events.len() - fresh.len()) as u64 };
     if fresh.is_empty() {
         return Ok((written, None));
@@ -167,8 +168,18 @@ fn insert_events(tx: &Connection, events: &[Event]) -> duckdb::Result<(EventsWri
     Ok((written, ids.last().copied()))
 }
 
-/// Time and event_id of the stored events that have the time of one of `events`.
-fn stored_ids(tx: &Connection, events: &[Event]) -> duckdb::Result<BTreeSet<(TimeMs, String)>> {
+/// What tells rows of one instant apart: event_id, version, withdrawn.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct EventVersion(String, u64, bool);
+
+impl EventVersion {
+    fn of(event: &Event) -> EventVersion {
+        EventVersion(event.event_id.clone(), event.version, event.withdrawn)
+    }
+}
+
+/// The stored events that have the time of one of `events`.
+fn stored_ids(tx: &Connection, events: &[Event]) -> duckdb::Result<BTreeSet<(TimeMs, EventVersion)>> {
     let times: BTreeSet<TimeMs> = events.iter().map(|event| event.timestamp).collect();
     tx.execute_batch("DELETE FROM temp.staged_events")?;
     let mut staged = tx.appender_to_catalog_and_db("staged_events", "temp", "main")?;
@@ -184,7 +195,7 @@ fn stored_ids(tx: &Connection, events: &[Event]) -> duckdb::Result<BTreeSet<(Tim
     let rows = statement.query_map([], |row| {
         let details: Option<String> = row.get(2)?;
         let details = EventDetails::parse(details.as_deref(), row.get(0)?);
-        Ok((TimeMs(row.get(1)?), details.event_id))
+        Ok((TimeMs(row.get(1)?), EventVersion(details.event_id, details.version, details.withdrawn)))
     })?;
     rows.collect()
 }

@@ -67,6 +67,7 @@ pub fn event(number: u32) -> Event {
         colony_id: "c1".into(),
         event_id: format!("e{number}"),
         version: 0,
+        withdrawn: false,
         application_name: "my-shop".into(),
         environment: "production".into(),
         timestamp: T0 + i64::from(number) * 1_000,

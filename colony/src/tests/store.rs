@@ -134,6 +134,19 @@ async fn events_are_stored_once_in_the_order_given() {
 }
 
 #[tokio::test]
+async fn an_amended_or_withdrawn_event_is_one_more_row() {
+    let store = Store::open_in_memory().unwrap();
+    let amended = model::event::Event { version: 1, ..event(1) };
+    let withdrawn = model::event::Event { version: 1, withdrawn: true, ..event(1) };
+    store.insert_events(vec![event(1), amended.clone()]).await.unwrap();
+    let written = store.insert_events(vec![withdrawn, amended, event(1)]).await.unwrap();
+    assert_eq!((written.stored, written.already_stored), (1, 2));
+    let rows = store.events_after(0, 10).await.unwrap();
+    let states: Vec<(u64, bool)> = rows.iter().map(|row| (row.details.version, row.details.withdrawn)).collect();
+    assert_eq!(states, [(0, false), (1, false), (1, true)]);
+}
+
+#[tokio::test]
 async fn an_event_id_past_32_bits_and_rows_of_other_writers_are_fine() {
     let store = Store::open_in_memory().unwrap();
     store

@@ -17,6 +17,7 @@ pub fn event(event_id: &str, offset_ms: i64) -> Event {
         colony_id: "shop-production".into(),
         event_id: event_id.into(),
         version: 0,
+        withdrawn: false,
         application_name: "shop".into(),
         environment: "production".into(),
         timestamp: START + offset_ms,

@@ -31,7 +31,7 @@ pub(super) fn keep<R: KeptRow>(connection: &Connection, rows: &[Held<R>], all_ne
 }
 
 /// Stored copies, by place in `rows`.
-fn look_up<R: KeptRow>(connection: &Connection, rows: &[Held<R>]) -> Result<HashMap<usize, Held<R>>, Cause> {
+pub(super) fn look_up<R: KeptRow>(connection: &Connection, rows: &[Held<R>]) -> Result<HashMap<usize, Held<R>>, Cause> {
     let keys = R::KEY.join(", ");
     // sql: identifiers only
     temporary(connection, "staged_keys", &format!("SELECT {keys}, 0::UINTEGER AS place FROM {}", R::TABLE))?;

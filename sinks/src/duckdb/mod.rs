@@ -7,6 +7,7 @@
 //! | `session` | the thread with the connection; opening, migrating, closing |
 //! | `writer` | the transaction of a commit |
 //! | `keep` | events and metric buckets: look up, compare, append or update |
+//! | `newer` | amended and withdrawn events among given identities |
 //! | `fleet` | the small tables, row by row |
 //! | `rollups` | hourly summaries from stored rows |
 //! | `findings` | correlations, evidence, links to events |
@@ -38,6 +39,7 @@ mod fault;
 mod findings;
 mod fleet;
 mod keep;
+mod newer;
 mod patterns;
 mod reader;
 mod rollups;
@@ -121,6 +123,15 @@ impl Store for DuckDbStore {
         let after = after.cloned();
         let job = move |session: &mut _| reader::metrics(session, span, after.as_ref(), limit);
         self.worker.call("cannot read metrics".into(), job).await
+    }
+
+    async fn newer_events(&mut self, events: &[Event]) -> Result<Vec<Event>, SinkError> {
+        if events.is_empty() {
+            return Ok(Vec::new());
+        }
+        let events = events.to_vec();
+        let job = move |session: &mut _| newer::events(session, &events);
+        self.worker.call("cannot look up amended events".into(), job).await
     }
 
     async fn correlations(&mut self) -> Result<Vec<Correlation>, SinkError> {

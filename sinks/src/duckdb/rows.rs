@@ -54,6 +54,7 @@ impl KeptRow for Event {
         "description",
         "metadata",
         "version",
+        "withdrawn",
         "late",
     ];
 
@@ -72,6 +73,7 @@ impl KeptRow for Event {
             ("description", text(each().map(|row| row.description.as_str()))),
             ("metadata", text(metadata.iter().map(String::as_str))),
             ("version", Arc::new(each().map(|row| Some(row.version)).collect::<UInt64Array>())),
+            ("withdrawn", Arc::new(each().map(|row| Some(row.withdrawn)).collect::<BooleanArray>())),
             ("late", lateness(rows)),
         ]
     }
@@ -79,7 +81,7 @@ impl KeptRow for Event {
     fn read(row: &Row<'_>, first: usize) -> Result<Held<Event>, Cause> {
         let severity: String = row.get(first + 7)?;
         let metadata: String = row.get(first + 9)?;
-        let late: bool = row.get(first + 11)?;
+        let late: bool = row.get(first + 12)?;
         let event = Event {
             colony_id: row.get(first)?,
             event_id: row.get(first + 1)?,
@@ -92,6 +94,7 @@ impl KeptRow for Event {
             description: row.get(first + 8)?,
             metadata: serde_json::from_str(&metadata)?,
             version: row.get(first + 10)?,
+            withdrawn: row.get(first + 11)?,
         };
         Ok(Held { on_time: !late, row: event })
     }

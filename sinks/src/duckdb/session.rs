@@ -2,6 +2,7 @@
 
 use super::config::DuckDbConfig;
 use super::fault::{Cause, explain};
+use super::newer;
 use crate::SinkError;
 use duckdb::{Config, Connection};
 use migrations::{DUCKDB, DUCKDB_SCHEMA_VERSION_TABLE, pending};
@@ -16,6 +17,8 @@ pub(super) struct Session {
     pub(super) connection: Connection,
     /// Greatest timestamp in `federated_metrics`: buckets after it need no look-up.
     pub(super) newest_metric: Option<TimeMs>,
+    /// Whether an event may be stored that is amended or withdrawn.
+    pub(super) has_newer_events: bool,
     /// Makes the next commit fail at its very end, for tests.
     pub(super) fails_at_end: bool,
 }
@@ -122,7 +125,8 @@ impl Session {
         migrate(&mut connection)?;
         let newest: Option<i64> =
             connection.query_row("SELECT epoch_ms(max(timestamp)) FROM federated_metrics", [], |row| row.get(0))?;
-        Ok(Session { connection, newest_metric: newest.map(TimeMs), fails_at_end: false })
+        let has_newer_events = newer::exist(&connection)?;
+        Ok(Session { connection, newest_metric: newest.map(TimeMs), has_newer_events, fails_at_end: false })
     }
 
     fn close(self) -> Result<(), Cause> {

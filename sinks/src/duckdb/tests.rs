@@ -134,6 +134,36 @@ async fn an_upgrade_keeps_the_rows() {
 }
 
 #[tokio::test]
+async fn a_file_of_version_4_keeps_its_events_and_takes_withdrawals() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("reef.duckdb");
+    let connection = Connection::open(&path).unwrap();
+    connection.execute_batch(migrations::DUCKDB_SCHEMA_VERSION_TABLE).unwrap();
+    for step in &migrations::DUCKDB[..4] {
+        connection.execute_batch(step.sql).unwrap();
+        connection.execute("INSERT INTO schema_version VALUES (?, TIMESTAMP '2026-01-01')", [step.version]).unwrap();
+    }
+    connection
+        .execute_batch(
+            "INSERT INTO federated_events (event_id, colony_id, application_name, environment, timestamp, event_type,
+               service_id, severity, description, metadata, version, late)
+             SELECT 'e' || n, 'shop-production', 'shop', 'production', TIMESTAMP '2024-01-01', 'deploy', 'api', 'info',
+               '', '{}', 0, n = 3 FROM range(4) AS numbers(n)",
+        )
+        .unwrap();
+    connection.close().unwrap();
+    let mut store = opened(&path).await;
+    let stored = store.events_since(TimeMs(0), None, 10).await.unwrap();
+    assert_eq!(stored.iter().map(|row| row.event_id.as_str()).collect::<Vec<_>>(), ["e0", "e1", "e2"]);
+    assert!(stored.iter().all(|row| !row.withdrawn));
+    let taken_back = model::event::Event { version: 1, withdrawn: true, ..stored[1].clone() };
+    store.commit(&commit_of(1, Rows { events: vec![taken_back.clone()], ..Rows::default() })).await.unwrap();
+    assert_eq!(store.events_since(TimeMs(0), None, 10).await.unwrap()[1], taken_back);
+    assert_eq!(store.newer_events(&stored).await.unwrap(), [taken_back]);
+    assert_eq!(store.totals().await.unwrap().rows["federated_events"], 4);
+}
+
+#[tokio::test]
 async fn a_file_of_another_kind_is_refused_with_what_to_do() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("notes.duckdb");

@@ -17,6 +17,8 @@ pub(super) fn commit(session: &mut Session, commit: &Commit) -> Result<(), Cause
     let metrics_all_new = session.newest_metric.is_none_or(|stored| oldest.is_some_and(|oldest| oldest > stored));
 
     let fails_at_end = std::mem::take(&mut session.fails_at_end);
+    // raised before the outcome is known: a look-up too many is the safe side
+    session.has_newer_events |= events.iter().any(|held| held.row.version > 0 || held.row.withdrawn);
     let transaction = session.connection.transaction()?;
     keep::keep(&transaction, &events, false)?;
     keep::keep(&transaction, &metrics, metrics_all_new)?;

@@ -22,6 +22,7 @@ fn event(number: usize, timestamp: TimeMs) -> Event {
         colony_id: COLONY.to_owned(),
         event_id: format!("e{number}"),
         version: 0,
+        withdrawn: false,
         application_name: "shop".to_owned(),
         environment: "production".to_owned(),
         timestamp,

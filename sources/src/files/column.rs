@@ -1,7 +1,7 @@
 //! One arrow column behind the few types a record's cells have.
 
 use super::record::{Cell, Field};
-use arrow::array::{Array, ArrayRef, AsArray, Float64Array, Int64Array, StringArray};
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Float64Array, Int64Array, StringArray};
 use arrow::compute::cast;
 use arrow::datatypes::{
     DataType, Date32Type, Date64Type, TimeUnit, TimestampMicrosecondType, TimestampMillisecondType,
@@ -19,6 +19,7 @@ pub(crate) enum Column {
     },
     Floats(Float64Array),
     Texts(StringArray),
+    Bools(BooleanArray),
     /// A struct or a map; only for `metadata`.
     Nested(ArrayRef),
 }
@@ -31,9 +32,11 @@ impl Column {
             DataType::Null | DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => true,
             DataType::Struct(_) | DataType::Map(..) => field == Field::Metadata,
             DataType::Timestamp(..) | DataType::Date32 | DataType::Date64 => field == Field::Timestamp,
+            DataType::Boolean => field == Field::Withdrawn,
             kind if kind.is_integer() => field != Field::Metadata,
             kind if kind.is_floating() || matches!(kind, DataType::Decimal128(..) | DataType::Decimal256(..)) => {
-                let is_number = [Field::Timestamp, Field::Count, Field::IntervalSeconds].contains(&field);
+                let is_number =
+                    [Field::Timestamp, Field::Count, Field::IntervalSeconds, Field::Version].contains(&field);
                 is_number || Field::STATISTICS.contains(&field)
             }
             _ => false,
@@ -55,6 +58,7 @@ impl Column {
             DataType::Null | DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => {
                 Column::Texts(converted(&DataType::Utf8)?.as_string::<i32>().clone())
             }
+            DataType::Boolean => Column::Bools(array.as_boolean().clone()),
             DataType::Struct(_) | DataType::Map(..) => Column::Nested(array.clone()),
             DataType::Timestamp(..) | DataType::Date32 | DataType::Date64 => {
                 Column::Ints { values: milliseconds(array), source: array.clone() }
@@ -75,6 +79,7 @@ impl Column {
             // the reduction makes null of what does not fit
             Column::Ints { source, .. } if source.is_valid(row) => Cell::Unusable("a number out of range"),
             Column::Floats(values) if values.is_valid(row) => Cell::Float(values.value(row)),
+            Column::Bools(values) if values.is_valid(row) => Cell::Bool(values.value(row)),
             Column::Texts(values) if values.is_valid(row) => Cell::Text(values.value(row)),
             Column::Nested(values) if values.is_valid(row) => Cell::Unusable("a nested value"),
             _ => Cell::Missing,

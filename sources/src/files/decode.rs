@@ -49,7 +49,8 @@ pub(crate) fn decode_event(record: &impl Record, now: TimeMs) -> Result<Event, F
     let event = Event {
         colony_id,
         event_id: text(record, Field::EventId)?,
-        version: 0,
+        version: whole(record, Field::Version)?.unwrap_or(0),
+        withdrawn: flag(record, Field::Withdrawn)?,
         application_name,
         environment,
         timestamp: timestamp(record)?,
@@ -100,6 +101,7 @@ fn text(record: &impl Record, field: Field) -> Result<String, Fault> {
         Cell::Text(text) => Ok(text.to_owned()),
         Cell::Int(number) => Ok(number.to_string()),
         Cell::Float(number) => Err(bad_value(field, &format!("is the number {number}, expected text"))),
+        Cell::Bool(_) => Err(bad_value(field, "is a boolean, expected text")),
         Cell::Unusable(what) => Err(bad_value(field, &format!("is {what}, expected text"))),
     }
 }
@@ -116,7 +118,26 @@ fn number(record: &impl Record, field: Field) -> Result<Option<Real>, Fault> {
                 Err(_) => Err(bad_value(field, &format!("is {trimmed:?}, expected a number"))),
             },
         },
+        Cell::Bool(_) => Err(bad_value(field, "is a boolean, expected a number")),
         Cell::Unusable(what) => Err(bad_value(field, &format!("is {what}, expected a number"))),
+    }
+}
+
+/// True or false; false when missing. CSV knows only text, and some writers only 0 and 1.
+fn flag(record: &impl Record, field: Field) -> Result<bool, Fault> {
+    let refused = |what: &str| Err(bad_value(field, &format!("is {what}, expected true or false")));
+    match record.cell(field) {
+        Cell::Missing => Ok(false),
+        Cell::Bool(yes) => Ok(yes),
+        Cell::Int(number @ (0 | 1)) => Ok(number == 1),
+        Cell::Int(number) => refused(&number.to_string()),
+        Cell::Float(number) => refused(&number.to_string()),
+        Cell::Text(text) => match text.trim().to_ascii_lowercase().as_str() {
+            "" | "false" | "0" => Ok(false),
+            "true" | "1" => Ok(true),
+            _ => refused(&format!("{text:?}")),
+        },
+        Cell::Unusable(what) => refused(what),
     }
 }
 
@@ -148,6 +169,7 @@ fn timestamp(record: &impl Record) -> Result<TimeMs, Fault> {
             Some(time) => Ok(time),
             None => unreadable(&format!("{text:?}")),
         },
+        Cell::Bool(_) => unreadable("a boolean"),
         Cell::Unusable(what) => unreadable(what),
     }
 }

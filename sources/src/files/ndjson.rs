@@ -132,6 +132,7 @@ impl Record for JsonRecord<'_> {
         match self.0.get(field.name()) {
             None | Some(Value::Null) => Cell::Missing,
             Some(Value::String(text)) => Cell::Text(text),
+            Some(Value::Bool(yes)) => Cell::Bool(*yes),
             Some(Value::Number(number)) => match (number.as_i64(), number.as_f64()) {
                 (Some(int), _) => Cell::Int(int),
                 (None, Some(float)) => Cell::Float(float),

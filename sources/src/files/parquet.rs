@@ -109,6 +109,7 @@ impl ParquetRecord<'_> {
                 Cell::Int(number) => parts.push(format!("{}={number}", field.name())),
                 Cell::Float(number) => parts.push(format!("{}={number}", field.name())),
                 Cell::Text(text) => parts.push(format!("{}={text:?}", field.name())),
+                Cell::Bool(yes) => parts.push(format!("{}={yes}", field.name())),
                 Cell::Unusable(what) => parts.push(format!("{}=({what})", field.name())),
             }
         }

@@ -24,11 +24,13 @@ pub(crate) enum Field {
     Severity,
     Description,
     Metadata,
+    Version,
+    Withdrawn,
 }
 
 impl Field {
     /// Every column, in the order of the discriminants.
-    pub(crate) const ALL: [Field; 18] = [
+    pub(crate) const ALL: [Field; 20] = [
         Field::ColonyId,
         Field::ApplicationName,
         Field::Environment,
@@ -47,6 +49,8 @@ impl Field {
         Field::Severity,
         Field::Description,
         Field::Metadata,
+        Field::Version,
+        Field::Withdrawn,
     ];
 
     /// The statistics, of which a metric row needs at least one.
@@ -73,6 +77,8 @@ impl Field {
             Field::Severity => "severity",
             Field::Description => "description",
             Field::Metadata => "metadata",
+            Field::Version => "version",
+            Field::Withdrawn => "withdrawn",
         }
     }
 }
@@ -88,6 +94,8 @@ pub(crate) enum Cell<'a> {
     Float(f64),
     /// Text.
     Text(&'a str),
+    /// True or false.
+    Bool(bool),
     /// Something that no column may hold; the words say what it is.
     Unusable(&'static str),
 }

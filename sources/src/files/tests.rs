@@ -4,7 +4,9 @@
 
 use super::*;
 use crate::compliance::{self, Harness, Scenario};
-use arrow::array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
+use arrow::array::{
+    ArrayRef, BooleanArray, Float64Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray, UInt64Array,
+};
 use model::reject::RejectReason;
 use model::time::TimeMs;
 use std::fs;
@@ -134,6 +136,52 @@ fn json_lines_decode_and_broken_ones_are_refused() {
     assert_eq!(reasons(&chunk), expected);
     assert_eq!(chunk.rejects[2].colony_id.as_deref(), Some("c"), "the colony is kept where it can be read");
     assert!(chunk.rejects[0].raw.starts_with(r#"{"event_id":"b""#));
+}
+
+/// `(event_id, version, withdrawn)` of the events of a chunk.
+fn versions(chunk: &Chunk) -> Vec<(&str, u64, bool)> {
+    chunk.rows.events.iter().map(|event| (event.event_id.as_str(), event.version, event.withdrawn)).collect()
+}
+
+#[test]
+fn amended_and_withdrawn_events_decode_in_every_format() {
+    let expected = vec![("a", 0, false), ("b", 2, true), ("c", 3, false)];
+    let line = |id: &str, more: &str| {
+        let rest = r#""colony_id":"c","timestamp":1672770000000,"event_type":"deploy","service_id":"api""#;
+        format!("{{\"event_id\":\"{id}\",{rest}{more}}}\n")
+    };
+    let json = [
+        line("a", ""),
+        line("b", r#","version":2,"withdrawn":true"#),
+        line("c", r#","version":3.0,"withdrawn":null"#),
+        line("d", r#","version":-1"#),
+        line("e", r#","withdrawn":"perhaps""#),
+        line("f", r#","version":true"#),
+    ];
+    let chunk = chunks("e.ndjson", &json.concat(), FileKind::Events).unwrap();
+    assert_eq!(versions(&chunk), expected);
+    let refused = |line: usize| (format!("e.ndjson:{line}"), RejectReason::BadValue);
+    assert_eq!(reasons(&chunk), [refused(4), refused(5), refused(6)]);
+    assert_eq!(chunk.rejects[1].detail, "withdrawn is \"perhaps\", expected true or false");
+
+    let csv = "event_id,colony_id,timestamp,event_type,service_id,version,withdrawn\n\
+               a,c,1672770000000,deploy,api,,\nb,c,1672770000000,deploy,api,2,True\nc,c,1672770000000,deploy,api,3,0\n";
+    assert_eq!(versions(&chunks("e.csv", csv, FileKind::Events).unwrap()), expected);
+
+    let texts = |texts: [&str; 3]| Arc::new(StringArray::from(texts.to_vec())) as ArrayRef;
+    let batch = RecordBatch::try_from_iter_with_nullable([
+        ("event_id", texts(["a", "b", "c"]), false),
+        ("colony_id", texts(["c"; 3]), false),
+        ("timestamp", Arc::new(Int64Array::from(vec![1_672_770_000_000; 3])) as ArrayRef, false),
+        ("event_type", texts(["deploy"; 3]), false),
+        ("service_id", texts(["api"; 3]), false),
+        ("version", Arc::new(UInt64Array::from(vec![None, Some(2), Some(3)])) as ArrayRef, true),
+        ("withdrawn", Arc::new(BooleanArray::from(vec![None, Some(true), Some(false)])) as ArrayRef, true),
+    ]);
+    let folder = tempfile::tempdir().unwrap();
+    write_parquet(&folder.path().join("e.parquet"), &batch.unwrap(), 10);
+    let chunk = open(&folder.path().join("e.parquet"), FileKind::Events).unwrap().next().unwrap().unwrap();
+    assert_eq!(versions(&chunk), expected);
 }
 
 #[test]

@@ -191,6 +191,7 @@ fn event(colony: &Colony, end: &End, severity: Severity, timestamp: TimeMs, id: 
         colony_id: colony.id.clone(),
         event_id: format!("{id:016x}"),
         version: 0,
+        withdrawn: false,
         application_name: colony.application.clone(),
         environment: colony.environment.to_owned(),
         timestamp,

@@ -28,7 +28,7 @@ pub fn run(args: &StartArgs, places: &Places, output: &Output) -> Result<(), Fai
     runtime()?.block_on(async {
         let stopping = output.clone();
         let mut shutdown =
-            watch_shutdown(move || stopping.message("stopping: calls end, the database is written back"))?;
+            watch_shutdown(output, move || stopping.message("stopping: calls end, the database is written back"))?;
         let settings = ColonySettings { identity, storage_path: resolved.storage_path, retention: resolved.retention };
         let asked = async move {
             // the sender lives as long as the process

@@ -63,7 +63,7 @@ pub struct DemoArgs {
 /// Runs the demo.
 pub fn run(args: &DemoArgs, output: &Output) -> Result<(), Failure> {
     runtime()?.block_on(async {
-        let stopped = watch_shutdown(|| ())?;
+        let stopped = watch_shutdown(output, || ())?;
         let fleet = generate(args)?;
         let folder = Folder::fresh(&args.out)?;
         let identities = fleet.truth.colonies.iter().map(|id| identity(id)).collect();

@@ -1,0 +1,56 @@
+//! Panics: in whatever thread or task one happens, the process ends, with a message and exit code 1.
+//!
+//! Most are told by whoever waits for the thread or task, with where it happened. This is the net below: a panic that nobody
+//! waits for, or that leaves others waiting, ends the process all the same once it has had time to end by itself.
+
+use crate::exit::{Exit, Failure};
+use crate::output::Output;
+use std::sync::mpsc::sync_channel;
+use std::time::Duration;
+
+/// How long the command has to end by itself: that message is the better one.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// From now on a panic ends the process: by itself, or after a pause.
+pub fn end_on_panic(output: Output) {
+    let tell_first = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        tell_first(panic);
+        let output = output.clone();
+        after(GRACE, move || {
+            output.failure(&unexpected());
+            #[expect(clippy::disallowed_methods, reason = "something hangs after a panic: there is no other way out")]
+            std::process::exit(Exit::Failed.code().into());
+        });
+    }));
+}
+
+fn unexpected() -> Failure {
+    Failure::new(Exit::Failed, "internal", "a part of the program failed by a bug, and the rest waits for it")
+        .detail("its message stands above, on standard error")
+        .hint("everything up to the last commit is stored: start again to go on from there, and report the message")
+}
+
+/// Calls `end` after `grace`, on a thread of its own. A thread that cannot be started ends at once.
+fn after(grace: Duration, end: impl FnOnce() + Send + 'static) {
+    let wait = move || {
+        let (_nobody_sends, never) = sync_channel::<()>(1);
+        let _ = never.recv_timeout(grace);
+        end();
+    };
+    let _ = std::thread::Builder::new().name("after-panic".to_owned()).spawn(wait);
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn the_end_comes_after_the_grace_without_anybody_waiting() {
+        let (ended, end) = sync_channel(1);
+        after(Duration::from_millis(1), move || ended.send(unexpected()).unwrap());
+        let failure = end.recv_timeout(Duration::from_secs(60)).unwrap();
+        assert_eq!((failure.exit, failure.code), (Exit::Failed, "internal"));
+    }
+}

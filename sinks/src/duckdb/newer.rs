@@ -1,0 +1,35 @@
+//! Looks up which of some events are stored in a newer version: amended or withdrawn.
+
+use super::fault::Cause;
+use super::keep::look_up;
+use super::session::Session;
+use crate::resolve::Held;
+use duckdb::Connection;
+use model::event::Event;
+use std::collections::BTreeSet;
+
+/// Whether any stored event is amended or withdrawn. The statistics of the columns answer it without reading rows.
+pub(super) fn exist(connection: &Connection) -> Result<bool, Cause> {
+    let sql = "SELECT count(*) > 0 FROM (SELECT 1 FROM federated_events WHERE version > 0 OR withdrawn LIMIT 1)";
+    Ok(connection.query_row(sql, [], |row| row.get(0))?)
+}
+
+/// As [`crate::Store::newer_events`].
+pub(super) fn events(session: &Session, events: &[Event]) -> Result<Vec<Event>, Cause> {
+    if !session.has_newer_events {
+        return Ok(Vec::new());
+    }
+    let mut seen = BTreeSet::new();
+    let identities: Vec<Held<Event>> = events
+        .iter()
+        .filter(|row| seen.insert((&row.colony_id, &row.event_id)))
+        .map(|row| Held { on_time: true, row: row.clone() })
+        .collect();
+    let stored = look_up(&session.connection, &identities)?.into_values();
+    let mut newer: Vec<Event> = stored
+        .filter(|held| held.on_time && (held.row.version > 0 || held.row.withdrawn))
+        .map(|held| held.row)
+        .collect();
+    newer.sort();
+    Ok(newer)
+}

@@ -1,0 +1,177 @@
+//! Kills a program again and again until it has done its work: at random moments, and in each of its phases.
+//!
+//! The program tells its phase on standard error (`RUST_LOG=coral_pipelines=debug`, field `phase`). The harness knows
+//! nothing of the command; whoever uses it gives a closure that builds one, and compares what was left at the end.
+
+use crate::determinism::Random;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
+use std::time::{Duration, Instant};
+
+/// The phases of `coral-pipeline run`.
+pub const PHASES: [&str; 7] = ["open", "restore", "read", "tick", "commit", "drain", "close"];
+
+/// A run that neither ends nor can be killed by then is a failure.
+const RUN_MAX: Duration = Duration::from_secs(120);
+
+/// Kills in one journey at most; then the command is left to end.
+const KILLS_PER_JOURNEY: u32 = 12;
+
+/// After the line of a phase the kill waits at most this long: most phases are over sooner, commits are not.
+const DELAY_US_MAX: u64 = 6_000;
+
+/// A line of one of these phases is awaited up to so many times, so that a run gets on between kills.
+const REPEATS_MAX: u64 = 9;
+
+/// How often what was hit.
+pub struct Crashes {
+    seed: u64,
+    random: Random,
+    hits: BTreeMap<&'static str, u32>,
+    kills: u32,
+    journeys: u32,
+}
+
+impl Crashes {
+    /// The same seed aims at the same phases after the same pauses.
+    pub fn new(seed: u64, phases: &[&'static str]) -> Crashes {
+        let hits = phases.iter().map(|phase| (*phase, 0)).collect();
+        Crashes { seed, random: Random(seed), hits, kills: 0, journeys: 0 }
+    }
+
+    /// Whether there were that many kills, with at least `each` in every phase.
+    pub fn are_enough(&self, kills: u32, each: u32) -> bool {
+        assert!(self.kills < 3 * kills, "some phase is hardly ever hit: {self}");
+        self.kills >= kills && self.hits.values().all(|hits| *hits >= each)
+    }
+
+    /// Starts `command` and kills it, again and again, until one run ends by itself, with success.
+    pub fn journey(&mut self, command: impl Fn() -> Command) {
+        self.journeys += 1;
+        for _ in 0..KILLS_PER_JOURNEY {
+            if self.run_and_kill(&mut command()) {
+                return;
+            }
+        }
+        let output = command().output().unwrap();
+        assert!(output.status.success(), "seed {}: {}", self.seed, String::from_utf8_lossy(&output.stderr));
+    }
+
+    /// One run; whether it ended by itself before it was hit.
+    fn run_and_kill(&mut self, command: &mut Command) -> bool {
+        let (aim, repeats, delay) = self.aim();
+        command.env("RUST_LOG", "coral_pipelines=debug").stdin(Stdio::null()).stdout(Stdio::null());
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
+        let lines = phase_lines(&mut child);
+        let started = Instant::now();
+        let mut last = None;
+        let mut seen = 0;
+        // up to the phase aimed at, noting the phases on the way
+        while aim.is_some() && seen < repeats {
+            match lines.recv_timeout(RUN_MAX.saturating_sub(started.elapsed())) {
+                Ok(Line::Phase(phase)) => {
+                    seen += u64::from(Some(phase.as_str()) == aim);
+                    last = Some(phase);
+                }
+                Ok(Line::End(text)) => return self.ended(child, &text),
+                Err(_) => panic!("seed {}: a run hangs after phase {last:?}", self.seed),
+            }
+        }
+        // then a little further
+        let kill_at = Instant::now() + delay;
+        loop {
+            match lines.recv_timeout(kill_at.saturating_duration_since(Instant::now())) {
+                Ok(Line::Phase(phase)) => last = Some(phase),
+                Ok(Line::End(text)) => return self.ended(child, &text),
+                Err(RecvTimeoutError::Timeout) => break,
+                Err(RecvTimeoutError::Disconnected) => panic!("the end of standard error is told"),
+            }
+        }
+        child.kill().unwrap();
+        let status = child.wait().unwrap();
+        // what it had still said says which phase was hit
+        for line in lines {
+            match line {
+                Line::Phase(phase) => last = Some(phase),
+                Line::End(_) => break,
+            }
+        }
+        if status.success() {
+            return true;
+        }
+        self.kills += 1;
+        if let Some(hits) = last.and_then(|phase| self.hits.iter_mut().find(|(known, _)| **known == phase)) {
+            *hits.1 += 1;
+        }
+        false
+    }
+
+    /// A phase, how often its line is awaited, and the pause after it; or no phase and a pause after the start.
+    fn aim(&mut self) -> (Option<&'static str>, u64, Duration) {
+        let phases: Vec<&'static str> = self.hits.keys().copied().collect();
+        let rarest = self.hits.iter().min_by_key(|(_, hits)| **hits).map(|(phase, _)| *phase);
+        let aim = match self.random.below(4) {
+            0 => None,
+            1 => rarest,
+            _ => Some(phases[self.random.below(phases.len() as u64) as usize]),
+        };
+        let repeats = match aim {
+            Some("read" | "tick" | "commit") => 1 + self.random.below(REPEATS_MAX),
+            _ => 1,
+        };
+        let delay_us = if aim.is_some() { DELAY_US_MAX } else { 1_500_000 };
+        (aim, repeats, Duration::from_micros(self.random.below(delay_us)))
+    }
+
+    fn ended(&self, mut child: Child, text: &str) -> bool {
+        let status = child.wait().unwrap();
+        assert!(status.success(), "seed {}: a run failed ({status}):\n{text}", self.seed);
+        true
+    }
+}
+
+impl fmt::Display for Crashes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Crashes { seed, kills, journeys, hits, .. } = self;
+        write!(f, "seed {seed}: {kills} kills in {journeys} runs until done; hits: {hits:?}")
+    }
+}
+
+/// What standard error told.
+enum Line {
+    Phase(String),
+    /// It was closed; the last that was said apart from phases.
+    End(String),
+}
+
+/// Reads the child's standard error on a thread of its own, which ends with the child.
+fn phase_lines(child: &mut Child) -> Receiver<Line> {
+    let stderr = child.stderr.take().unwrap();
+    let (sender, lines) = sync_channel(100_000);
+    let read = move || {
+        let mut reader = BufReader::new(stderr);
+        let mut others = String::new();
+        let mut line = Vec::new();
+        while reader.by_ref().read_until(b'\n', &mut line).is_ok_and(|bytes| bytes > 0) {
+            let text = String::from_utf8_lossy(&line).into_owned();
+            match phase_of(&text) {
+                // a line cut off by the kill names no phase
+                Some(phase) => drop(sender.send(Line::Phase(phase))),
+                None => others += &text,
+            }
+            line.clear();
+        }
+        let _ = sender.send(Line::End(others));
+    };
+    std::thread::Builder::new().name("stderr".to_owned()).spawn(read).unwrap();
+    lines
+}
+
+/// The value of ` phase="…"`.
+fn phase_of(line: &str) -> Option<String> {
+    let rest = &line[line.find("phase=\"")? + "phase=\"".len()..];
+    rest.split_once('"').map(|(phase, _)| phase.to_owned())
+}

@@ -1,0 +1,51 @@
+//! Every table of a store as text, without the columns that tell of the run and not of the rows.
+
+use super::dump;
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// Columns that say when or how often something was written.
+const RUN_TIME_COLUMNS: [&str; 5] = ["revision", "updated_at", "rejected_at", "last_success_at", "applied_at"];
+
+/// Table name to its rows, sorted.
+pub type Tables = BTreeMap<String, String>;
+
+/// Reads every table of the store at `path`. The store must be closed.
+pub fn tables(path: &Path) -> Tables {
+    let db = duckdb::Connection::open(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let names = "SELECT table_name FROM duckdb_tables() WHERE NOT temporary ORDER BY table_name";
+    let names = dump(&db, names);
+    assert!(names.lines().count() > 10, "the schema is there: {names}");
+    names.lines().map(|table| (table.to_owned(), dump(&db, &rows_of(&db, table)))).collect()
+}
+
+fn rows_of(db: &duckdb::Connection, table: &str) -> String {
+    let columns = format!(
+        "SELECT column_name FROM duckdb_columns() WHERE table_name = '{table}' AND NOT internal ORDER BY column_index"
+    );
+    let columns = dump(db, &columns);
+    let kept: Vec<&str> = columns.lines().filter(|name| !RUN_TIME_COLUMNS.contains(name)).collect();
+    format!("SELECT {} FROM {table} ORDER BY ALL", kept.join(", "))
+}
+
+/// Panics with the first difference when two stores are not equal, row for row. `case` says how to see it again.
+pub fn assert_equal(actual: &Tables, expected: &Tables, case: &str) {
+    assert!(actual.keys().eq(expected.keys()), "{case}: not the same tables");
+    for (table, rows) in expected {
+        if let Some(difference) = difference(&actual[table], rows) {
+            panic!("{case}: table {table} differs: {difference}");
+        }
+    }
+}
+
+fn difference(actual: &str, expected: &str) -> Option<String> {
+    if actual == expected {
+        return None;
+    }
+    let counts = format!("{} rows, expected {}", actual.lines().count(), expected.lines().count());
+    let only = |these: &str, others: &str| -> Vec<String> {
+        let others: std::collections::BTreeSet<&str> = others.lines().collect();
+        these.lines().filter(|line| !others.contains(line)).take(3).map(str::to_owned).collect()
+    };
+    Some(format!("{counts}\n  only here: {:#?}\n  missing: {:#?}", only(actual, expected), only(expected, actual)))
+}
