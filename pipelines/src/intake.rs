@@ -20,6 +20,8 @@ pub enum Delivery {
         batch: Batch,
         /// Bytes done and in all, when the source knows.
         bytes: Option<(u64, u64)>,
+        /// Rows done and in all, when the source counts them.
+        rows: Option<(u64, u64)>,
     },
     /// A finite source has delivered everything.
     Finished,
@@ -38,6 +40,7 @@ pub struct Intake {
     tasks: JoinSet<()>,
     panicked: Option<String>,
     bytes: BTreeMap<String, (u64, u64)>,
+    rows: BTreeMap<String, (u64, u64)>,
 }
 
 impl Intake {
@@ -48,7 +51,7 @@ impl Intake {
         for source in sources {
             tasks.spawn(pump(source, send.clone(), shutdown.clone()));
         }
-        Intake { deliveries, tasks, panicked: None, bytes: BTreeMap::new() }
+        Intake { deliveries, tasks, panicked: None, bytes: BTreeMap::new(), rows: BTreeMap::new() }
     }
 
     /// The next delivery; `None` once every source has ended and the queue is empty, or one has panicked.
@@ -66,16 +69,21 @@ impl Intake {
                 }
             }
         };
-        if let Delivery::Batch { source, bytes: Some(bytes), .. } = &delivery {
-            self.bytes.insert(source.clone(), *bytes);
+        if let Delivery::Batch { source, bytes, rows, .. } = &delivery {
+            self.bytes.extend(bytes.map(|bytes| (source.clone(), bytes)));
+            self.rows.extend(rows.map(|rows| (source.clone(), rows)));
         }
         Some(delivery)
     }
 
     /// Bytes done and in all over every source that knows.
     pub fn bytes(&self) -> Option<(u64, u64)> {
-        let sum = |(done, all): (u64, u64), (more_done, more): &(u64, u64)| (done + more_done, all + more);
-        (!self.bytes.is_empty()).then(|| self.bytes.values().fold((0, 0), sum))
+        sum(&self.bytes)
+    }
+
+    /// Rows done and in all over every source that counts them.
+    pub fn rows(&self) -> Option<(u64, u64)> {
+        sum(&self.rows)
     }
 
     /// The message of a source task that panicked, if one did. Asked once no delivery is left.
@@ -94,6 +102,11 @@ impl Intake {
     }
 }
 
+fn sum(parts: &BTreeMap<String, (u64, u64)>) -> Option<(u64, u64)> {
+    let add = |(done, all): (u64, u64), (more_done, more): &(u64, u64)| (done + more_done, all + more);
+    (!parts.is_empty()).then(|| parts.values().fold((0, 0), add))
+}
+
 /// Moves batches from one source to the queue until it ends, fails, or the run stops.
 async fn pump(mut source: Box<dyn Source>, send: mpsc::Sender<Delivery>, mut shutdown: watch::Receiver<bool>) {
     let name = source.name().to_owned();
@@ -105,8 +118,8 @@ async fn pump(mut source: Box<dyn Source>, send: mpsc::Sender<Delivery>, mut shu
         };
         let (delivery, ended) = match next {
             Ok(Some(batch)) => {
-                let bytes = source.progress_bytes();
-                (Delivery::Batch { source: name.clone(), is_finite: source.is_finite(), batch, bytes }, false)
+                let (bytes, rows) = (source.progress_bytes(), source.progress_rows());
+                (Delivery::Batch { source: name.clone(), is_finite: source.is_finite(), batch, bytes, rows }, false)
             }
             Ok(None) => (Delivery::Finished, true),
             Err(error) => (Delivery::Failed { source: name.clone(), error }, true),

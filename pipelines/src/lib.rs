@@ -10,18 +10,23 @@
 //! | `pace` | when to evaluate |
 //! | `restore` | windows rebuilt from stored rows |
 //! | `published` | from changes of findings to what the store writes |
+//! | `recorded`, `in_range` | rows that were recorded before, of a range of event time, as sources |
+//! | `replay/` | the loop over recorded rows: into the live store, into another one, or as a what-if |
 //! | `run` | the loop that puts them together |
 //! | `progress` | what a run reports |
 
 pub mod clock;
 pub mod config;
 pub mod engine;
+mod in_range;
 pub mod inputs;
 mod intake;
 mod pace;
 pub mod params;
 pub mod progress;
 mod published;
+pub mod recorded;
+pub mod replay;
 mod restore;
 pub mod run;
 pub mod store;

@@ -207,7 +207,7 @@ impl Running {
                     return Ok(Some(RunError::Source { source_name: source, cause: error }));
                 }
                 Some(Some(Delivery::Batch { source, is_finite, batch, .. })) => {
-                    self.progress.bytes = intake.bytes();
+                    (self.progress.bytes, self.progress.rows) = (intake.bytes(), intake.rows());
                     self.take_batch(source, is_finite, batch);
                 }
                 Some(Some(Delivery::Finished)) | None => {}

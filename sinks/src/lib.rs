@@ -21,6 +21,7 @@ use std::collections::BTreeMap;
 pub mod compliance;
 pub mod duckdb;
 pub mod error;
+pub mod findings;
 pub mod memory;
 pub mod resolve;
 pub mod rollup;
@@ -50,6 +51,9 @@ pub struct Commit {
     /// Source name and the partitions that moved.
     pub positions: Vec<(String, Positions)>,
 }
+
+/// Rows of a page where a store has no quicker way to count than to read.
+const COUNT_PAGE_ROWS: usize = 10_000;
 
 /// A place where everything is kept.
 #[async_trait]
@@ -100,6 +104,26 @@ pub trait Store: Send {
     ) -> Result<Vec<MetricPoint>, SinkError> {
         let page = self.metrics_in(Span::on_time_since(from), after, limit).await?;
         Ok(page.into_iter().map(|held| held.row).collect())
+    }
+
+    /// How many events and metric buckets `span` has.
+    async fn count_in(&mut self, span: Span) -> Result<(u64, u64), SinkError> {
+        let (mut events, mut metrics) = (0, 0);
+        let mut after = None;
+        loop {
+            let page = self.events_in(span, after.as_ref(), COUNT_PAGE_ROWS).await?;
+            events += page.len() as u64;
+            let Some(last) = page.into_iter().last() else { break };
+            after = Some(last.row);
+        }
+        let mut after = None;
+        loop {
+            let page = self.metrics_in(span, after.as_ref(), COUNT_PAGE_ROWS).await?;
+            metrics += page.len() as u64;
+            let Some(last) = page.into_iter().last() else { break };
+            after = Some(last.row);
+        }
+        Ok((events, metrics))
     }
 
     /// All live correlations, by id.

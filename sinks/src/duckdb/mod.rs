@@ -67,6 +67,24 @@ impl DuckDbStore {
         Ok(DuckDbStore { worker: Worker::start(config).await? })
     }
 
+    /// Opens the file for reading: it is never changed, not even by a restart's clean-up, and several processes may read
+    /// it at the same time. [`commit`](Store::commit) fails.
+    ///
+    /// # Errors
+    /// [`Stop`](crate::error::FaultClass::Stop) when the file does not exist, when another process has it open for
+    /// writing, when it is not a DuckDB database, or when its tables are of another version.
+    pub async fn open_for_reading(config: DuckDbConfig) -> Result<DuckDbStore, SinkError> {
+        Ok(DuckDbStore { worker: Worker::start_for_reading(config).await? })
+    }
+
+    /// A second handle on the same contents that only reads, for reading pages while commits go on.
+    ///
+    /// # Errors
+    /// When the store's thread has ended.
+    pub async fn reader(&self) -> Result<DuckDbStore, SinkError> {
+        Ok(DuckDbStore { worker: self.worker.reader().await? })
+    }
+
     /// The store's name, for people: `DuckDB .coral/my-infrastructure.duckdb`.
     pub fn name(&self) -> &str {
         self.worker.name()
@@ -119,6 +137,11 @@ impl Store for DuckDbStore {
         let after = after.cloned();
         let job = move |session: &mut _| reader::metrics(session, span, after.as_ref(), limit);
         self.worker.call("cannot read metrics".into(), job).await
+    }
+
+    async fn count_in(&mut self, span: Span) -> Result<(u64, u64), SinkError> {
+        let job = move |session: &mut _| reader::count(session, span);
+        self.worker.call("cannot count rows".into(), job).await
     }
 
     async fn correlations(&mut self) -> Result<Vec<Correlation>, SinkError> {

@@ -10,6 +10,9 @@ use crate::Commit;
 use crate::resolve;
 
 pub(super) fn commit(session: &mut Session, commit: &Commit) -> Result<(), Cause> {
+    if !session.may_write {
+        return Err("it was opened for reading only; this is a bug, please report it with this text".into());
+    }
     let events = resolve::events(commit);
     let metrics = resolve::metrics(commit);
     let oldest = metrics.iter().map(|held| held.row.timestamp).min();
