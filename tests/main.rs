@@ -4,5 +4,7 @@
 mod determinism;
 mod files;
 mod live;
+mod replay;
+mod replay_page;
 mod support;
 mod tidy;

@@ -7,6 +7,7 @@ use crate::text::{count, counted};
 use model::time::{TimeMs, format_duration_ms};
 use pipelines::config::ReefConfig;
 use pipelines::params;
+use pipelines::progress::Ended;
 use pipelines::replay::{Outcome, Request, TimeRange};
 use pipelines::store;
 use reef::PatternDiff;
@@ -139,7 +140,7 @@ impl Page<'_> {
     }
 
     fn diff(&self) -> Option<PatternDiff> {
-        self.outcome.summary.as_ref()?;
+        self.outcome.summary.as_ref().filter(|summary| summary.ended == Ended::InputFinished)?;
         Some(PatternDiff::between(self.outcome.before.as_deref()?, &self.outcome.after))
     }
 

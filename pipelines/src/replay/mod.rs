@@ -26,6 +26,8 @@ use std::path::{Path, PathBuf};
 pub mod ledger;
 mod passes;
 mod targets;
+#[cfg(test)]
+mod tests;
 
 /// A range of event time: `from <= timestamp < to`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -241,6 +243,16 @@ async fn repair(config: &ReefConfig, request: &Request, options: RunOptions) -> 
     Ok(outcome)
 }
 
+/// The live store, only to read. A running reef has its file to itself: a recording of stored rows then cannot be read,
+/// one in Kafka can, with no live patterns to compare with.
+async fn live_to_read(config: &ReefConfig, recording: Recording) -> Result<Option<Box<dyn Store>>, SinkError> {
+    match (store::open_for_reading(config).await, recording) {
+        (Ok(live), _) => Ok(Some(live)),
+        (Err(error), Recording::Stored) => Err(error),
+        (Err(_), Recording::Kafka) => Ok(None),
+    }
+}
+
 /// Into another store; the live one is only read.
 async fn beside(
     config: &ReefConfig,
@@ -248,12 +260,7 @@ async fn beside(
     path: &Path,
     options: RunOptions,
 ) -> Result<Outcome, ReplayError> {
-    let mut live = match (store::open_for_reading(config).await, request.recording) {
-        (Ok(live), _) => Some(live),
-        (Err(error), Recording::Stored) => return Err(error.into()),
-        // a running reef has its file to itself; then there is nothing to compare with
-        (Err(_), Recording::Kafka) => None,
-    };
+    let mut live = live_to_read(config, request.recording).await?;
     let (before, reach) = match &mut live {
         Some(live) => (Some(live.correlations().await?), reach(live.as_mut()).await?),
         None => (None, None),
@@ -276,8 +283,11 @@ async fn what_if(
     into: Option<&Path>,
     options: RunOptions,
 ) -> Result<Outcome, ReplayError> {
-    let mut live = store::open_for_reading(config).await?;
-    let reach = reach(live.as_mut()).await?;
+    let mut live = live_to_read(config, request.recording).await?;
+    let reach = match &mut live {
+        Some(live) => reach(live.as_mut()).await?,
+        None => None,
+    };
     let mut target: Box<dyn Store> = match into {
         Some(path) => targets::open(changed, path).await?,
         None => Box::new(FindingsStore::new()),
@@ -289,7 +299,7 @@ async fn what_if(
     // what the reef's own settings find is not kept, so that it always starts at the first row
     let whole = entry.from_the_start();
     let run = Run { config, recording: request.recording, entry: &whole, is_kept: false };
-    let (passed, mut baseline) = passes.run(&run, Box::new(FindingsStore::new()), Some(live)).await?;
+    let (passed, mut baseline) = passes.run(&run, Box::new(FindingsStore::new()), live).await?;
     let before = Some(baseline.correlations().await?);
     if passed.ended == Ended::Stopped || passed.rows_in_range == Some(0) {
         target.close().await?;
@@ -297,8 +307,8 @@ async fn what_if(
     }
     let changed = &into.map_or_else(|| changed.clone(), |path| targets::config_of(changed, path));
     let run = Run { config: changed, recording: request.recording, entry: &entry, is_kept: into.is_some() };
-    let live = store::open_for_reading(config).await?;
-    let (passed, mut target) = passes.run(&run, target, Some(live)).await?;
+    let live = live_to_read(config, request.recording).await?;
+    let (passed, mut target) = passes.run(&run, target, live).await?;
     let after = target.correlations().await?;
     target.close().await?;
     Ok(Outcome { before, after, reach, into_rows_before, ..Outcome::of(&entry, passed) })

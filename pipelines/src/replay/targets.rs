@@ -15,7 +15,7 @@ pub fn check(config: &ReefConfig, request: &Request) -> Result<(), ReplayError> 
     }
     let StorageKind::DuckDb { path: live } = &config.storage.kind else { return Ok(()) };
     // opening it would create it
-    if !live.exists() && (request.recording == Recording::Stored || request.what_if.is_some()) {
+    if !live.exists() && request.recording == Recording::Stored {
         return Err(ReplayError::NoStore { path: live.clone() });
     }
     match &request.into {
