@@ -8,5 +8,7 @@ mod disk_full;
 mod files;
 mod late;
 mod live;
+mod replay;
+mod replay_page;
 mod support;
 mod tidy;

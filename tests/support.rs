@@ -92,17 +92,27 @@ impl Reef {
             .unwrap()
     }
 
-    /// All rows of `correlations` and of `correlation_evidence`, sorted, without the columns that belong to the run.
+    /// The configuration file.
+    pub fn config(&self) -> &Path {
+        &self.config
+    }
+
+    /// [`correlations`] of the reef's own store.
     pub fn correlations(&self) -> String {
-        let db = duckdb::Connection::open(self.store()).unwrap();
-        let mut text = dump(&db, "SELECT * EXCLUDE (revision, updated_at) FROM correlations ORDER BY correlation_id");
-        text += &dump(&db, "SELECT * FROM correlation_evidence ORDER BY ALL");
-        text
+        correlations(&self.store())
     }
 
     pub fn query(&self, sql: &str) -> String {
         dump(&duckdb::Connection::open(self.store()).unwrap(), sql)
     }
+}
+
+/// All rows of `correlations` and of `correlation_evidence` of a store, sorted, without the columns that belong to the run.
+pub fn correlations(store: &Path) -> String {
+    let db = duckdb::Connection::open(store).unwrap();
+    let mut text = dump(&db, "SELECT * EXCLUDE (revision, updated_at) FROM correlations ORDER BY correlation_id");
+    text += &dump(&db, "SELECT * FROM correlation_evidence ORDER BY ALL");
+    text
 }
 
 /// A configuration body that reads events and metrics from files.

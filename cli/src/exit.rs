@@ -19,7 +19,7 @@ pub enum Exit {
     NotAuthorised = 4,
     /// Completeness was required and some colony is missing.
     Incomplete = 5,
-    /// Ended by a second SIGINT or SIGTERM, before draining was over.
+    /// Ended by a second SIGINT or SIGTERM, before draining was over; a replay or backfill already by the first.
     Interrupted = 130,
 }
 
@@ -32,7 +32,10 @@ impl Exit {
         (Exit::NotFound, "a file, colony or reef that was named does not exist"),
         (Exit::NotAuthorised, "refused: wrong secret or missing permission"),
         (Exit::Incomplete, "completeness was required and some colony is missing"),
-        (Exit::Interrupted, "interrupted before draining was over (second Ctrl-C)"),
+        (
+            Exit::Interrupted,
+            "interrupted: a replay or backfill before its end; a run before it had drained (second Ctrl-C)",
+        ),
     ];
 
     /// The number the shell sees.

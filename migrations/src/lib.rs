@@ -30,10 +30,11 @@ pub const DUCKDB: &[Migration] = &[
     Migration { version: 3, name: "fleet", sql: include_str!("../duckdb/0003_fleet.sql") },
     Migration { version: 4, name: "intake", sql: include_str!("../duckdb/0004_intake.sql") },
     Migration { version: 5, name: "withdrawn events", sql: include_str!("../duckdb/0005_withdrawn_events.sql") },
+    Migration { version: 6, name: "stored at", sql: include_str!("../duckdb/0006_stored_at.sql") },
 ];
 
 /// The newest schema this program knows.
-pub const KNOWN_VERSION: u32 = 5;
+pub const KNOWN_VERSION: u32 = 6;
 
 /// Why a store cannot be brought to the known version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -95,7 +96,7 @@ mod tests {
     #[test]
     fn a_store_in_between_gets_the_rest() {
         let rest = pending(DUCKDB, 2).unwrap();
-        assert_eq!(rest.iter().map(|step| step.version).collect::<Vec<_>>(), vec![3, 4, 5]);
+        assert_eq!(rest.iter().map(|step| step.version).collect::<Vec<_>>(), vec![3, 4, 5, 6]);
     }
 
     #[test]

@@ -5,6 +5,7 @@ use crate::metric::MetricPoint;
 use crate::time::{HOUR_MS, TimeMs};
 use crate::topology::{ColonyStatus, ServiceEdge, ServiceNode};
 use serde::{Deserialize, Serialize};
+use std::collections::{BTreeSet, HashSet};
 
 /// Rows of every kind, in no particular order.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -64,5 +65,18 @@ impl RollupKey {
             metric_name: point.series.metric_name.clone(),
             hour: point.timestamp.floor_to(HOUR_MS),
         }
+    }
+
+    /// The summary rows that these buckets belong to, each once.
+    pub fn touched(points: &[MetricPoint]) -> BTreeSet<RollupKey> {
+        let mut seen: HashSet<(TimeMs, &str, &str, &str)> = HashSet::new();
+        let mut keys = BTreeSet::new();
+        for point in points {
+            let hour = point.timestamp.floor_to(HOUR_MS);
+            if seen.insert((hour, &point.series.metric_name, &point.application_name, &point.environment)) {
+                keys.insert(RollupKey::of(point));
+            }
+        }
+        keys
     }
 }

@@ -22,6 +22,8 @@ pub enum Delivery {
         number: usize,
         /// Bytes done and in all, when the source knows.
         bytes: Option<(u64, u64)>,
+        /// Rows done and in all, when the source counts them.
+        rows: Option<(u64, u64)>,
     },
     /// A finite source has delivered everything.
     Finished,
@@ -40,6 +42,7 @@ pub struct Intake {
     tasks: JoinSet<()>,
     panicked: Option<String>,
     bytes: BTreeMap<usize, (u64, u64)>,
+    rows: BTreeMap<usize, (u64, u64)>,
 }
 
 impl Intake {
@@ -50,7 +53,7 @@ impl Intake {
         for (number, source) in sources.into_iter().enumerate() {
             tasks.spawn(pump(number, source, send.clone(), shutdown.clone()));
         }
-        Intake { deliveries, tasks, panicked: None, bytes: BTreeMap::new() }
+        Intake { deliveries, tasks, panicked: None, bytes: BTreeMap::new(), rows: BTreeMap::new() }
     }
 
     /// The next delivery; `None` once every source has ended and the queue is empty, or one has panicked.
@@ -68,8 +71,9 @@ impl Intake {
                 }
             }
         };
-        if let Delivery::Batch { number, bytes: Some(bytes), .. } = &delivery {
-            self.bytes.insert(*number, *bytes);
+        if let Delivery::Batch { number, bytes, rows, .. } = &delivery {
+            self.bytes.extend(bytes.map(|bytes| (*number, bytes)));
+            self.rows.extend(rows.map(|rows| (*number, rows)));
         }
         Some(delivery)
     }
@@ -81,8 +85,12 @@ impl Intake {
 
     /// Bytes done and in all over every source that knows.
     pub fn bytes(&self) -> Option<(u64, u64)> {
-        let sum = |(done, all): (u64, u64), (more_done, more): &(u64, u64)| (done + more_done, all + more);
-        (!self.bytes.is_empty()).then(|| self.bytes.values().fold((0, 0), sum))
+        sum(&self.bytes)
+    }
+
+    /// Rows done and in all over every source that counts them.
+    pub fn rows(&self) -> Option<(u64, u64)> {
+        sum(&self.rows)
     }
 
     /// The message of a source task that panicked, if one did. Asked once no delivery is left.
@@ -101,6 +109,11 @@ impl Intake {
     }
 }
 
+fn sum(parts: &BTreeMap<usize, (u64, u64)>) -> Option<(u64, u64)> {
+    let add = |(done, all): (u64, u64), (more_done, more): &(u64, u64)| (done + more_done, all + more);
+    (!parts.is_empty()).then(|| parts.values().fold((0, 0), add))
+}
+
 /// Moves batches from one source to the queue until it ends, fails, or the run stops.
 async fn pump(
     number: usize,
@@ -117,9 +130,9 @@ async fn pump(
         };
         let (delivery, ended) = match next {
             Ok(Some(batch)) => {
-                let bytes = source.progress_bytes();
+                let (bytes, rows) = (source.progress_bytes(), source.progress_rows());
                 let is_finite = source.is_finite();
-                (Delivery::Batch { source: name.clone(), is_finite, batch, number, bytes }, false)
+                (Delivery::Batch { source: name.clone(), is_finite, batch, number, bytes, rows }, false)
             }
             Ok(None) => (Delivery::Finished, true),
             Err(error) => (Delivery::Failed { source: name.clone(), error }, true),

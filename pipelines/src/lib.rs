@@ -12,6 +12,9 @@
 //! | `published` | from changes of findings to what the store writes |
 //! | `address` | a store named on a command line |
 //! | `copy` | a reef's tables from one store into another |
+//! | `recorded`, `in_range` | rows that were recorded before, of a range of event time, as sources |
+//! | `replay/` | the loop over recorded rows: into the live store, into another one, or as a what-if |
+//! | `retention` | when the store deletes what is too old |
 //! | `run` | the loop that puts them together |
 //! | `cluster/` | one run in several processes |
 //! | `progress` | what a run reports |
@@ -22,13 +25,17 @@ pub mod cluster;
 pub mod config;
 pub mod copy;
 pub mod engine;
+mod in_range;
 pub mod inputs;
 mod intake;
 mod pace;
 pub mod params;
 pub mod progress;
 mod published;
+pub mod recorded;
+pub mod replay;
 mod restore;
+mod retention;
 pub mod run;
 pub mod store;
 

@@ -44,6 +44,15 @@ pub struct Progress {
     pub candidates: u64,
     /// Bytes read and bytes in all, for finite input.
     pub bytes: Option<(u64, u64)>,
+    /// Rows read and rows in all, for recorded input.
+    pub rows: Option<(u64, u64)>,
+}
+
+impl Progress {
+    /// How far finite input has been read, and how much there is in all: bytes of files, rows of a recording.
+    pub fn input(&self) -> Option<(u64, u64)> {
+        self.bytes.or(self.rows)
+    }
 }
 
 /// How a run ended.

@@ -10,7 +10,7 @@
 use crate::clock::EventClock;
 use crate::cluster::alarm::ClusterError;
 use crate::config::ReefConfig;
-use crate::engine::{Engine, EngineError, TickRows};
+use crate::engine::{Engine, EngineError, TickOutcome, TickRows};
 use crate::inputs::{self, InputError};
 use crate::intake::{Delivery, Intake};
 use crate::pace::EvaluatePace;
@@ -18,12 +18,14 @@ use crate::params;
 use crate::progress::{Ended, Phase, Progress, Reach, RunSummary};
 use crate::published::{Publication, Published};
 use crate::restore::restore;
+use crate::retention::{self, RetentionPace};
 use crate::store::{self, commit_with_retry};
 use model::pattern::PatternState;
 use model::position::Positions;
 use model::reject::Reject;
 use model::rows::{RollupKey, Rows};
 use model::time::TimeMs;
+use sinks::retention::Retention;
 use sinks::{Commit, SinkError, Store};
 use sources::lateness::{GATE_NAME, LatenessGate};
 use sources::{Source, SourceError};
@@ -119,6 +121,8 @@ pub(crate) async fn drive_on(
     enter("drain");
     run.progress.phase = Phase::Draining;
     run.tick(true).await?;
+    // a reef whose runs are short has no other time for it
+    while !*options.shutdown.borrow() && run.prune_slice().await? {}
     if let Some(failure) = failure {
         return Err(failure);
     }
@@ -153,6 +157,9 @@ struct Running {
     engine: Engine,
     gate: LatenessGate,
     clock: EventClock,
+    correlates: bool,
+    retention: Retention,
+    retention_pace: RetentionPace,
     published: Published,
     pace: EvaluatePace,
     pending: Pending,
@@ -205,6 +212,9 @@ impl Running {
             engine,
             gate,
             clock,
+            correlates: params.correlate,
+            retention: retention::of(config),
+            retention_pace: RetentionPace::new(Instant::now()),
             published,
             pace,
             pending: Pending::default(),
@@ -250,7 +260,7 @@ impl Running {
                     return Ok(Some(RunError::Source { source_name: source, cause: error }));
                 }
                 Some(Some(Delivery::Batch { source, is_finite, batch, .. })) => {
-                    self.progress.bytes = intake.bytes();
+                    (self.progress.bytes, self.progress.rows) = (intake.bytes(), intake.rows());
                     self.take_batch(source, is_finite, batch);
                 }
                 Some(Some(Delivery::Finished)) | None => {}
@@ -262,13 +272,27 @@ impl Running {
             if waited || is_full || (evaluate && self.pending.since.is_none()) {
                 self.tick(evaluate).await?;
             }
+            if self.retention_pace.is_due(now) {
+                self.prune_slice().await?;
+            }
         }
+    }
+
+    /// Deletes some of what is too old; says whether there is more.
+    async fn prune_slice(&mut self) -> Result<bool, RunError> {
+        let pruned = self.store.prune(&self.retention, TimeMs::now()).await?;
+        if pruned.total() > 0 {
+            tracing::debug!(rows = ?pruned.rows, "rows beyond their retention deleted");
+        }
+        self.retention_pace.pruned(Instant::now(), pruned.is_partial);
+        Ok(pruned.is_partial)
     }
 
     /// When there is something to do even if nothing is delivered.
     fn wake_at(&self) -> Option<Instant> {
         // while a tick is open its end is waited for, also by an evaluation that is due
-        self.pending.since.map(|since| since + self.tick_interval).or(self.pace.due_at())
+        let tick = self.pending.since.map(|since| since + self.tick_interval).or(self.pace.due_at());
+        tick.into_iter().chain([self.retention_pace.due_at()]).min()
     }
 
     fn take_batch(&mut self, source: String, is_finite: bool, batch: sources::Batch) {
@@ -303,10 +327,14 @@ impl Running {
         let order = if evaluate { self.clock.evaluate() } else { None };
         enter("tick");
         let began = Instant::now();
-        let mut for_engine = TickRows { events: rows.events.clone(), metrics: rows.metrics.clone() };
-        // a newer version may lie so far back that the engine has forgotten it: the store has not
-        for_engine.events.extend(self.store.newer_events(&rows.events).await?);
-        let outcome = self.engine.tick(for_engine, order).await?;
+        let outcome = if self.correlates {
+            let mut for_engine = TickRows { events: rows.events.clone(), metrics: rows.metrics.clone() };
+            // a newer version may lie so far back that the engine has forgotten it: the store has not
+            for_engine.events.extend(self.store.newer_events(&rows.events).await?);
+            self.engine.tick(for_engine, order).await?
+        } else {
+            TickOutcome { rollups: RollupKey::touched(&rows.metrics).into_iter().collect(), ..TickOutcome::default() }
+        };
         let publication = match order {
             Some(_) => {
                 self.pace.evaluated(Instant::now(), began.elapsed());

@@ -4,6 +4,7 @@ use crate::config::{ReefConfig, StorageKind};
 use sinks::error::FaultClass;
 use sinks::transfer::Transfer;
 use sinks::{Commit, SinkError, Store, duckdb};
+use std::path::Path;
 use std::time::Duration;
 use tokio::sync::watch;
 
@@ -21,13 +22,7 @@ const RETRY_PAUSES: [Duration; 7] = [
 /// Opens the store, creating and upgrading its tables.
 pub async fn open(config: &ReefConfig) -> Result<Box<dyn Store>, SinkError> {
     match &config.storage.kind {
-        StorageKind::DuckDb { path } => {
-            let options = duckdb::DuckDbConfig {
-                memory_limit_bytes: config.engine.memory_limit_bytes,
-                ..duckdb::DuckDbConfig::at(path)
-            };
-            Ok(Box::new(duckdb::DuckDbStore::open(options).await?))
-        }
+        StorageKind::DuckDb { path } => Ok(Box::new(duckdb::DuckDbStore::open(duckdb_options(config, path)).await?)),
         StorageKind::ClickHouse { host, port, .. } => Err(SinkError {
             class: FaultClass::Stop,
             doing: "cannot open the store".to_owned(),
@@ -50,6 +45,33 @@ pub async fn open_transfer(kind: &StorageKind) -> Result<Box<dyn Transfer>, Sink
             cause: None,
         }),
     }
+}
+
+/// Opens the store, and a second handle on it that reads pages while the first commits.
+pub async fn open_with_reader(config: &ReefConfig) -> Result<(Box<dyn Store>, Box<dyn Store>), SinkError> {
+    match &config.storage.kind {
+        StorageKind::DuckDb { path } => {
+            // one process may have the file, so that the second handle comes from the first
+            let store = duckdb::DuckDbStore::open(duckdb_options(config, path)).await?;
+            let reader = store.reader().await?;
+            Ok((Box::new(store), Box::new(reader)))
+        }
+        StorageKind::ClickHouse { .. } => Ok((open(config).await?, open(config).await?)),
+    }
+}
+
+/// Opens the store only to read from it. It must exist and have the tables of this version.
+pub async fn open_for_reading(config: &ReefConfig) -> Result<Box<dyn Store>, SinkError> {
+    match &config.storage.kind {
+        StorageKind::DuckDb { path } => {
+            Ok(Box::new(duckdb::DuckDbStore::open_for_reading(duckdb_options(config, path)).await?))
+        }
+        StorageKind::ClickHouse { .. } => open(config).await,
+    }
+}
+
+fn duckdb_options(config: &ReefConfig, path: &Path) -> duckdb::DuckDbConfig {
+    duckdb::DuckDbConfig { memory_limit_bytes: config.engine.memory_limit_bytes, ..duckdb::DuckDbConfig::at(path) }
 }
 
 /// The store in words, for people.

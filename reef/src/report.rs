@@ -121,7 +121,7 @@ fn ranked(correlations: &[Correlation], state: PatternState, most: usize) -> Vec
 
 /// What nothing else explains comes first; then the least share of chance, the most evidence, the greater strength. The
 /// key breaks ties, so that the order is the same everywhere.
-fn better_first(a: &Correlation, b: &Correlation) -> Ordering {
+pub(crate) fn better_first(a: &Correlation, b: &Correlation) -> Ordering {
     (a.explained_by.is_some().cmp(&b.explained_by.is_some()))
         .then(a.q_value.cmp(&b.q_value))
         .then(b.e_value.cmp(&a.e_value))

@@ -1,5 +1,6 @@
-//! The report as plain text. Each pattern has two lines: its numbers, and below them what leads to what.
+//! Reports and differences as plain text. Each pattern has two lines: its numbers, and below them what leads to what.
 
+use crate::diff::{PatternChange, PatternDiff};
 use crate::report::{PatternLine, Report};
 use model::time::{SECOND_MS, format_duration_ms};
 
@@ -39,6 +40,63 @@ pub(crate) fn render(report: &Report) -> String {
     text
 }
 
+pub(crate) fn render_diff(diff: &PatternDiff, most: usize) -> String {
+    let counts = &diff.counts;
+    if diff.is_empty() {
+        return format!("Patterns: nothing differs, {} unchanged\n", counts.unchanged);
+    }
+    let mut text = format!(
+        "Patterns: {} gained, {} lost, {} changed, {} unchanged; confirmed: {} more, {} no longer\n",
+        counts.gained, counts.lost, counts.changed, counts.unchanged, counts.gained_confirmed, counts.lost_confirmed
+    );
+    let heading = |word: &str, number: usize| match number > most {
+        true => format!("\n{word}: {number}, the best {most} (all: --json)\n"),
+        false => format!("\n{word}: {number}\n"),
+    };
+    for (word, lines) in [("gained", &diff.gained), ("lost", &diff.lost)] {
+        if !lines.is_empty() {
+            text.push_str(&heading(word, lines.len()));
+            text.push_str(&table(&lines[..lines.len().min(most)]));
+        }
+    }
+    if !diff.changed.is_empty() {
+        text.push_str(&heading("changed", diff.changed.len()));
+        for change in diff.changed.iter().take(most) {
+            let line = &change.after;
+            let arrow = if line.lag_seconds == 0 { "<>" } else { "->" };
+            text.push_str(&format!("{} {arrow} {}\n", source(line), target(line)));
+            text.push_str(&format!("{:INDENT$}{}\n", "", changes(change)));
+        }
+    }
+    text
+}
+
+/// `state candidate -> confirmed, confidence 0.8000 -> 0.9700`: what differs, as it is shown elsewhere.
+fn changes(change: &PatternChange) -> String {
+    let PatternChange { before, after, .. } = change;
+    let reason = |line: &PatternLine| line.explained_by.as_deref().map_or("-".to_owned(), printable);
+    let times = |line: &PatternLine| line.occurrence_count.to_string();
+    let shown = [
+        ("state", before.state.to_owned(), after.state.to_owned()),
+        ("lag", duration(before.lag_seconds), duration(after.lag_seconds)),
+        ("from", duration(before.lag_low_seconds), duration(after.lag_low_seconds)),
+        ("to", duration(before.lag_high_seconds), duration(after.lag_high_seconds)),
+        ("score", score(before), score(after)),
+        ("confidence", confidence(before.confidence), confidence(after.confidence)),
+        ("times", times(before), times(after)),
+        ("explained by", reason(before), reason(after)),
+    ];
+    let parts: Vec<String> = shown
+        .into_iter()
+        .filter(|(_, before, after)| before != after)
+        .map(|(name, before, after)| format!("{name} {before} -> {after}"))
+        .collect();
+    match parts.is_empty() {
+        true => format!("{} in digits not shown", change.columns.join(", ")),
+        false => parts.join(", "),
+    }
+}
+
 fn table(lines: &[PatternLine]) -> String {
     let ends: Vec<(String, String)> = lines.iter().map(|line| (source(line), target(line))).collect();
     let source_columns = ends.iter().map(|(source, _)| source.chars().count()).max().unwrap_or(0);
@@ -66,9 +124,12 @@ fn table(lines: &[PatternLine]) -> String {
 }
 
 fn lag(line: &PatternLine) -> String {
-    let duration = |seconds: i32| format_duration_ms(i64::from(seconds) * SECOND_MS);
     let (low, high) = (duration(line.lag_low_seconds), duration(line.lag_high_seconds));
     format!("{} ({low} to {high})", duration(line.lag_seconds))
+}
+
+fn duration(seconds: i32) -> String {
+    format_duration_ms(i64::from(seconds) * SECOND_MS)
 }
 
 /// The certainty factor of an event pattern; r with its sign of a metric pair.

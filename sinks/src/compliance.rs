@@ -4,7 +4,7 @@
 //! without the columns of the run itself.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test harness: a failure is a panic")]
 
-use crate::{Commit, Store};
+use crate::{Commit, Span, Store};
 use async_trait::async_trait;
 use model::metric::MetricPoint;
 use model::pattern::PatternState;
@@ -54,6 +54,7 @@ pub async fn run_all<F: Fixture>(fixture: impl Fn() -> F) {
     a_restart_in_between_changes_nothing(&fixture).await;
     findings_are_replaced_and_removed(&fixture()).await;
     pages_hold_every_row_once_in_order(&fixture()).await;
+    rows_of_a_span_are_counted(&fixture()).await;
     hostile_text_stays_data(&fixture()).await;
     large_counts_survive(&fixture()).await;
     sightings_keep_the_first_and_the_latest(&fixture()).await;
@@ -378,6 +379,57 @@ async fn pages_hold_every_row_once_in_order<F: Fixture>(fixture: &F) {
     });
     assert_eq!(read_metrics, metrics);
     fixture.close(store).await;
+}
+
+async fn rows_of_a_span_are_counted<F: Fixture>(fixture: &F) {
+    let mut store = fixture.open().await;
+    store.commit(&rich_commit()).await.unwrap();
+    let span = |from: TimeMs, to: Option<TimeMs>, with_late: bool| Span { from, to, with_late };
+    let counted = [
+        (span(TimeMs(0), None, true), (51, 201)),
+        (span(TimeMs(0), None, false), (50, 200)),
+        // four series each minute, one event each minute; the end does not belong to it
+        (span(START + 60_000, Some(START + 3 * 60_000), true), (2, 8)),
+        (span(START - HOUR_MS, Some(START), true), (1, 1)),
+        (span(START + HOUR_MS, None, true), (0, 0)),
+    ];
+    for (span, rows) in counted {
+        assert_eq!(store.count_in(span).await.unwrap(), rows, "{span:?}");
+    }
+    fixture.close(store).await;
+}
+
+/// For a store that keeps findings only: after the same commits it holds the patterns and the evidence of `reference`.
+pub async fn findings_as_the_reference(store: &mut dyn Store, reference: &mut dyn Store) {
+    let id = |name: &str| finding(name, 0.0, &[]).correlation.key.correlation_id();
+    let write = |tick: u64, findings: Vec<_>, removed: Vec<String>| Commit {
+        findings,
+        removed,
+        ..commit_of(tick, Rows::default())
+    };
+    let commits = [
+        rich_commit(),
+        rich_commit(),
+        write(2, vec![finding("a", 0.4, &[("e3", "e4"), ("e1", "e2")]), finding("c", 0.8, &[("e1", "e9")])], vec![]),
+        write(3, vec![finding("d", 0.1, &[])], vec![id("b"), id("never seen")]),
+        // found again in the commit that also removes it: it lives
+        write(4, vec![finding("c", 0.9, &[("e1", "e8")])], vec![id("c"), id("a")]),
+    ];
+    for commit in commits {
+        store.commit(&commit).await.unwrap();
+        reference.commit(&commit).await.unwrap();
+        let held = store.correlations().await.unwrap();
+        assert_eq!(held, reference.correlations().await.unwrap(), "tick {}", commit.tick);
+        for correlation in held {
+            let id = correlation.key.correlation_id();
+            assert_eq!(store.evidence(&id).await.unwrap(), reference.evidence(&id).await.unwrap());
+        }
+        assert!(store.evidence("never seen").await.unwrap().is_empty());
+        let (totals, expected) = (store.totals().await.unwrap(), reference.totals().await.unwrap());
+        for table in ["correlations", "correlation_evidence", "event_correlations"] {
+            assert_eq!(totals.rows[table], expected.rows[table], "{table} after tick {}", commit.tick);
+        }
+    }
 }
 
 async fn hostile_text_stays_data<F: Fixture>(fixture: &F) {

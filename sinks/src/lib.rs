@@ -15,14 +15,17 @@ use model::position::Positions;
 use model::reject::Reject;
 use model::rows::{RollupKey, Rows};
 use model::time::TimeMs;
+use retention::{Pruned, Retention};
 use std::collections::BTreeMap;
 
 #[cfg(any(test, feature = "compliance"))]
 pub mod compliance;
 pub mod duckdb;
 pub mod error;
+pub mod findings;
 pub mod memory;
 pub mod resolve;
+pub mod retention;
 pub mod rollup;
 pub mod transfer;
 
@@ -51,6 +54,9 @@ pub struct Commit {
     /// Source name and the partitions that moved.
     pub positions: Vec<(String, Positions)>,
 }
+
+/// Rows of a page where a store has no quicker way to count than to read.
+const COUNT_PAGE_ROWS: usize = 10_000;
 
 /// A place where everything is kept.
 #[async_trait]
@@ -108,6 +114,26 @@ pub trait Store: Send {
     /// `events`: what an engine that has forgotten them must be told again before it sees an older copy.
     async fn newer_events(&mut self, events: &[Event]) -> Result<Vec<Event>, SinkError>;
 
+    /// How many events and metric buckets `span` has.
+    async fn count_in(&mut self, span: Span) -> Result<(u64, u64), SinkError> {
+        let (mut events, mut metrics) = (0, 0);
+        let mut after = None;
+        loop {
+            let page = self.events_in(span, after.as_ref(), COUNT_PAGE_ROWS).await?;
+            events += page.len() as u64;
+            let Some(last) = page.into_iter().last() else { break };
+            after = Some(last.row);
+        }
+        let mut after = None;
+        loop {
+            let page = self.metrics_in(span, after.as_ref(), COUNT_PAGE_ROWS).await?;
+            metrics += page.len() as u64;
+            let Some(last) = page.into_iter().last() else { break };
+            after = Some(last.row);
+        }
+        Ok((events, metrics))
+    }
+
     /// All live correlations, by id.
     async fn correlations(&mut self) -> Result<Vec<Correlation>, SinkError>;
 
@@ -116,6 +142,13 @@ pub trait Store: Send {
 
     /// Row counts per table and rejects per reason, for the summary of a run.
     async fn totals(&mut self) -> Result<Totals, SinkError>;
+
+    /// Deletes rows beyond their retention, as many as may go without making a commit wait; called again while the answer
+    /// is partial. A store whose server deletes by itself has nothing to do.
+    async fn prune(&mut self, retention: &Retention, now: TimeMs) -> Result<Pruned, SinkError> {
+        let _ = (retention, now);
+        Ok(Pruned::default())
+    }
 
     /// Writes what is still held back and lets go of the store. Dropping it does the same, but can only log a failure.
     async fn close(self: Box<Self>) -> Result<(), SinkError>;

@@ -3,7 +3,6 @@
 //! A row is kept for its retention after the later of its own time and the time it was stored, so that history which was
 //! imported today is not deleted tonight. A correlation counts from when it was last observed or last changed.
 
-use model::time::TimeMs;
 use std::collections::BTreeMap;
 
 /// How long rows are kept, in milliseconds.
@@ -41,4 +40,3 @@ impl Pruned {
         self.rows.values().sum()
     }
 }
-

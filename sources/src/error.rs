@@ -32,6 +32,13 @@ pub enum SourceError {
         /// What is wrong.
         problem: String,
     },
+    /// Recorded rows could not be read back.
+    #[error("cannot read recorded rows back")]
+    Recorded {
+        /// The store's answer: what, where, what to do.
+        #[source]
+        cause: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// The colony answered, and its answer will not change by asking again (wrong colony at that address, no such service).
     #[error("colony {colony_id} at {endpoint}: {problem}")]
     Colony {

@@ -65,4 +65,9 @@ pub trait Source: Send {
     fn progress_bytes(&self) -> Option<(u64, u64)> {
         None
     }
+
+    /// The same in rows (or records), for input that is counted and not measured.
+    fn progress_rows(&self) -> Option<(u64, u64)> {
+        None
+    }
 }

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 /// Columns that say when or how often something was written.
-const RUN_TIME_COLUMNS: [&str; 5] = ["revision", "updated_at", "rejected_at", "last_success_at", "applied_at"];
+const RUN_TIME_COLUMNS: [&str; 6] =
+    ["stored_at", "revision", "updated_at", "rejected_at", "last_success_at", "applied_at"];
 
 /// Table name to its rows, sorted.
 pub type Tables = BTreeMap<String, String>;

@@ -7,7 +7,12 @@ use std::path::{Path, PathBuf};
 
 /// Loads the file.
 pub fn load(path: &Path) -> Result<ReefConfig, Failure> {
-    config::load(path).map_err(|errors| config_failure(path, &errors))
+    load_with(path, &[])
+}
+
+/// Loads the file as if each of `settings` (`correlation.max_lag=6h`) stood in it.
+pub fn load_with(path: &Path, settings: &[String]) -> Result<ReefConfig, Failure> {
+    config::load_with(path, settings).map_err(|errors| config_failure(path, &errors))
 }
 
 /// Loads the file and refuses what this version cannot run.
@@ -27,7 +32,9 @@ fn config_failure(path: &Path, errors: &ConfigErrors) -> Failure {
     if errors.is_missing_file() {
         return missing_file(path);
     }
-    let message = format!("{} has {}", path.display(), counted(errors.errors.len() as u64, "error"));
+    let number = counted(errors.errors.len() as u64, "error");
+    let with_settings = if errors.overrides.is_empty() { "" } else { " with --set" };
+    let message = format!("{}{with_settings} has {number}", path.display());
     let mut failure = Failure::new(Exit::Usage, "config_invalid", message).caused_by(cause_of(errors));
     failure.details.splice(0..0, errors.lines());
     if path.is_dir() {

@@ -27,8 +27,8 @@ pub struct Reading {
 pub struct Meter {
     /// (elapsed, rows) of recent snapshots, oldest first.
     recent: VecDeque<(u64, u64)>,
-    /// Elapsed time and bytes at the first snapshot with bytes: what a resumed run had behind it does not count as speed.
-    first_bytes: Option<(u64, u64)>,
+    /// Elapsed time and input read at the first snapshot that knows: what a resumed run had behind it is not its speed.
+    first_read: Option<(u64, u64)>,
     done: f64,
     left_ms: Option<u64>,
 }
@@ -55,15 +55,15 @@ impl Meter {
     }
 
     fn share(&mut self, progress: &Progress) -> Option<f64> {
-        let (read, in_all) = progress.bytes.filter(|(_, in_all)| *in_all > 0)?;
+        let (read, in_all) = progress.input().filter(|(_, in_all)| *in_all > 0)?;
         self.done = self.done.max((read as f64 / in_all as f64).min(1.0));
         Some(self.done)
     }
 
     fn left(&mut self, progress: &Progress, elapsed_ms: u64) -> Option<u64> {
-        let (read, in_all) = progress.bytes.filter(|(_, in_all)| *in_all > 0)?;
-        let (from_ms, from_bytes) = *self.first_bytes.get_or_insert((elapsed_ms, read));
-        let (took_ms, moved) = (elapsed_ms.saturating_sub(from_ms), read.saturating_sub(from_bytes));
+        let (read, in_all) = progress.input().filter(|(_, in_all)| *in_all > 0)?;
+        let (from_ms, from_read) = *self.first_read.get_or_insert((elapsed_ms, read));
+        let (took_ms, moved) = (elapsed_ms.saturating_sub(from_ms), read.saturating_sub(from_read));
         if took_ms < ETA_AFTER_MS || moved == 0 {
             return self.left_ms;
         }
@@ -111,6 +111,23 @@ mod tests {
             last = now;
         }
         assert_eq!(last, (0.9, 3_333));
+    }
+
+    #[test]
+    fn rows_of_a_recording_are_a_share_too() {
+        let mut meter = Meter::default();
+        let mut last = (0.0, u64::MAX);
+        // the second of two passes is slower than the first
+        for (elapsed_ms, read) in
+            [(0, 0), (3_000, 500), (5_000, 1_000), (6_000, 1_000), (30_000, 1_500), (60_000, 2_000)]
+        {
+            let progress = Progress { rows: Some((read, 2_000)), ..Progress::default() };
+            let reading = meter.read(&progress, elapsed_ms);
+            let now = (reading.done.unwrap_or(0.0), reading.left_ms.unwrap_or(u64::MAX));
+            assert!(now.0 >= last.0 && now.1 <= last.1, "{last:?} -> {now:?} at {elapsed_ms}");
+            last = now;
+        }
+        assert_eq!(last, (1.0, 0));
     }
 
     #[test]

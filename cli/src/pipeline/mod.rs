@@ -1,5 +1,6 @@
 //! The command line of `coral-pipeline`: which commands there are.
 
+pub mod backfill;
 mod check_colony;
 mod check_store;
 mod checklist;
@@ -11,7 +12,10 @@ mod help_config;
 pub mod load;
 mod meter;
 pub mod migrate;
+mod moment;
+mod outcome;
 mod render;
+pub mod replay;
 pub mod run;
 pub mod validate;
 
@@ -41,6 +45,10 @@ pub struct CoralPipeline {
 enum Command {
     /// Run a reef: read its sources, find patterns, store everything
     Run(run::RunArgs),
+    /// Run recorded rows through the engine again: repair a range, or ask "what if?"
+    Replay(replay::ReplayArgs),
+    /// Correlate and sum up a past range of stored rows again, late rows included
+    Backfill(backfill::BackfillArgs),
     /// Check a configuration and what it names, without running
     Validate(validate::ValidateArgs),
     /// Bring a store's tables to this version
@@ -67,6 +75,8 @@ impl Program for CoralPipeline {
     fn run(self, output: &Output) -> Result<(), Failure> {
         match self.command {
             Command::Run(args) => run::run(&args, output),
+            Command::Replay(args) => replay::run(&args, output),
+            Command::Backfill(args) => backfill::run(&args, output),
             Command::Validate(args) => validate::run(&args, output),
             Command::Migrate(args) => migrate::run(&args, output),
             Command::Copy(args) => copy::run(&args, output),

@@ -37,7 +37,11 @@ fn shown_if_any(number: u64, name: &str, style: Style) -> String {
 }
 
 fn share_done(progress: &Progress, reading: &Reading) -> Option<String> {
-    let (_, in_all) = progress.bytes?;
+    let in_all = match (progress.bytes, progress.rows) {
+        (Some((_, in_all)), _) => bytes(in_all),
+        (None, Some((_, in_all))) => counted(in_all, "row"),
+        (None, None) => return None,
+    };
     // rounded down: 100 % means all of it
     let percent = (reading.done? * 100.0) as u64;
     let left = match reading.left_ms {
@@ -45,7 +49,7 @@ fn share_done(progress: &Progress, reading: &Reading) -> Option<String> {
         Some(ms) if percent < 100 => format!(", {} left", format_duration_ms((ms as i64 + 999) / 1000 * 1000)),
         _ => String::new(),
     };
-    Some(format!("{percent} % of {}{left}", bytes(in_all)))
+    Some(format!("{percent} % of {in_all}{left}"))
 }
 
 /// The numbers of a run that has ended.
@@ -119,6 +123,7 @@ mod tests {
             confirmed: 5,
             candidates: 12,
             bytes: Some((43, 120_000_000)),
+            rows: None,
         }
     }
 
@@ -142,6 +147,17 @@ mod tests {
             progress_line(&progress(), &reading, Style::PLAIN),
             "running · 43 % of 120.0 MB, 12s left · 1,234,567 rows (12,345 rows/s) · \
              event time 2023-01-03T19:06:18.000Z · late 0 · rejects 2 · patterns 5 confirmed, 12 candidates"
+        );
+    }
+
+    #[test]
+    fn a_recording_is_measured_in_rows() {
+        let recorded = Progress { bytes: None, rows: Some((500, 12_000)), ..progress() };
+        let reading = Reading { rows: 500, rows_per_second: 250.0, done: Some(0.0417), left_ms: Some(46_000) };
+        let line = progress_line(&recorded, &reading, Style::PLAIN);
+        assert!(
+            line.starts_with("running · 4 % of 12,000 rows, 46s left · 500 rows (250 rows/s) · event time"),
+            "{line}"
         );
     }
 

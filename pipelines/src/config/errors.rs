@@ -27,6 +27,8 @@ pub struct ConfigErrors {
     pub origin: PathBuf,
     /// The errors; at least one.
     pub errors: Vec<ConfigError>,
+    /// Settings of the command line, which errors on line 0 mean: the column says which one, from 1.
+    pub overrides: Vec<String>,
     /// Set when the file could not be read at all.
     #[source]
     pub cause: Option<std::io::Error>,
@@ -36,7 +38,11 @@ impl ConfigErrors {
     pub(super) fn new(origin: &Path, mut errors: Vec<ConfigError>) -> ConfigErrors {
         errors.sort();
         errors.dedup();
-        ConfigErrors { origin: origin.to_owned(), errors, cause: None }
+        ConfigErrors { origin: origin.to_owned(), errors, overrides: Vec::new(), cause: None }
+    }
+
+    pub(super) fn with_overrides(self, overrides: &[String]) -> ConfigErrors {
+        ConfigErrors { overrides: overrides.to_vec(), ..self }
     }
 
     pub(super) fn of_file(origin: &Path, message: String) -> ConfigErrors {
@@ -57,10 +63,14 @@ impl ConfigErrors {
         self.cause.as_ref().is_some_and(|cause| cause.kind() == std::io::ErrorKind::NotFound)
     }
 
-    /// One line per error: `reef.toml:12:5: unknown key …`.
+    /// One line per error: `reef.toml:12:5: unknown key …`, `--set correlation.max_lagg=6h: unknown key …`.
     pub fn lines(&self) -> impl Iterator<Item = String> + '_ {
         let origin = self.origin.display();
         self.errors.iter().map(move |error| match error.place {
+            Some(Place { line: 0, column }) => {
+                let setting = self.overrides.get(column.wrapping_sub(1)).map_or("", String::as_str);
+                format!("--set {setting}: {}", error.message)
+            }
             Some(Place { line, column }) => format!("{origin}:{line}:{column}: {}", error.message),
             None => format!("{origin}: {}", error.message),
         })

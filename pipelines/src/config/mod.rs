@@ -8,6 +8,7 @@
 //! | `types` | what a configuration is, once it is right |
 //! | `secret` | a secret that never shows itself |
 //! | `node`, `toml_text`, `yaml_text` | a text as a tree in which every value knows its line and column |
+//! | `overrides` | settings of a command line, put into the tree of a file |
 //! | `keys` | every option: name, type, default, meaning |
 //! | `kinds` | the types of options and which values they accept |
 //! | `decode` | a tree checked against the table |
@@ -21,6 +22,7 @@ mod errors;
 pub mod keys;
 pub mod kinds;
 mod node;
+mod overrides;
 mod secret;
 mod support;
 mod toml_text;
@@ -32,6 +34,7 @@ mod tests;
 
 pub use errors::{ConfigError, ConfigErrors};
 pub use node::Place;
+pub use overrides::OVERRIDABLE;
 pub use secret::{Secret, SecretError, SecretSource};
 pub use types::*;
 
@@ -59,6 +62,12 @@ impl Format {
 
 /// Reads a configuration file.
 pub fn load(path: &Path) -> Result<ReefConfig, ConfigErrors> {
+    load_with(path, &[])
+}
+
+/// Reads a configuration file as if each of `overrides` (`correlation.max_lag=6h`) stood in it. Keys of
+/// [`OVERRIDABLE`] sections only; errors name the override.
+pub fn load_with(path: &Path, overrides: &[String]) -> Result<ReefConfig, ConfigErrors> {
     let failed = |message: String| ConfigErrors::of_file(path, message);
     if path.is_dir() {
         return Err(failed("is a directory; name the configuration file in it, e.g. reef.toml".to_owned()));
@@ -68,18 +77,24 @@ pub fn load(path: &Path) -> Result<ReefConfig, ConfigErrors> {
     let bytes = std::fs::read(path).map_err(|cause| ConfigErrors::unreadable(path, cause))?;
     let text = String::from_utf8(bytes)
         .map_err(|error| failed(format!("is not UTF-8 text (byte {})", error.utf8_error().valid_up_to())))?;
-    parse(&text, format, path)
+    parse_with(&text, format, path, overrides)
 }
 
 /// Reads a configuration from text. `origin` is the file it came from: named in errors, and the folder that relative
 /// paths start from.
 pub fn parse(text: &str, format: Format, origin: &Path) -> Result<ReefConfig, ConfigErrors> {
+    parse_with(text, format, origin, &[])
+}
+
+fn parse_with(text: &str, format: Format, origin: &Path, overrides: &[String]) -> Result<ReefConfig, ConfigErrors> {
     let root = match format {
         Format::Toml => toml_text::parse(text),
         Format::Yaml => yaml_text::parse(text),
     };
-    let root = root.map_err(|errors| ConfigErrors::new(origin, errors))?;
-    let (scope, mut errors) = decode::decode(&root);
+    let mut root = root.map_err(|errors| ConfigErrors::new(origin, errors))?;
+    let mut errors = overrides::apply(&mut root, overrides);
+    let (scope, more) = decode::decode(&root);
+    errors.extend(more);
     let config = build::build(&scope, origin, &mut errors);
-    if errors.is_empty() { Ok(config) } else { Err(ConfigErrors::new(origin, errors)) }
+    if errors.is_empty() { Ok(config) } else { Err(ConfigErrors::new(origin, errors).with_overrides(overrides)) }
 }

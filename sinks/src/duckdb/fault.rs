@@ -23,6 +23,13 @@ const KNOWN: &[(&str, FaultClass, &str)] = &[
         FaultClass::Stop,
         "a newer DuckDB wrote the file: use the program that wrote it, or a newer one",
     ),
+    ("database does not exist", FaultClass::Stop, "the file does not exist: check storage.path, or run the reef first"),
+    (
+        "tables of an older version",
+        FaultClass::Stop,
+        "bring its tables to this version first: coral-pipeline migrate <reef.toml>",
+    ),
+    ("no tables of a reef", FaultClass::Stop, "check storage.path: a reef's run creates and fills its store"),
     (
         "No space left on device",
         FaultClass::Stop,

@@ -1,11 +1,12 @@
 //! Upserts of events and metric buckets: looks up what is stored under the same identity, keeps the greater copy.
 
 use super::fault::Cause;
-use super::rows::{Columns, KeptRow, selection};
+use super::rows::{Columns, KeptRow, selection, times};
 use super::stage::{append, temporary};
 use crate::resolve::Held;
 use arrow::array::UInt32Array;
 use duckdb::Connection;
+use model::time::TimeMs;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -13,7 +14,12 @@ use std::sync::Arc;
 ///
 /// The comparison is made here and not in SQL, so that it is the same code as in every other store. New rows are plainly
 /// appended; only rows that change go through an update.
-pub(super) fn keep<R: KeptRow>(connection: &Connection, rows: &[Held<R>], all_new: bool) -> Result<(), Cause> {
+pub(super) fn keep<R: KeptRow>(
+    connection: &Connection,
+    rows: &[Held<R>],
+    all_new: bool,
+    stored_at: TimeMs,
+) -> Result<(), Cause> {
     if rows.is_empty() {
         return Ok(());
     }
@@ -26,8 +32,8 @@ pub(super) fn keep<R: KeptRow>(connection: &Connection, rows: &[Held<R>], all_ne
             Some(_) => {}
         }
     }
-    append(connection, R::TABLE, &new, R::columns)?;
-    update(connection, &changed)
+    append(connection, R::TABLE, &new, |chunk| stamped(chunk, stored_at))?;
+    update(connection, &changed, stored_at)
 }
 
 /// Stored copies, by place in `rows`.
@@ -58,15 +64,23 @@ pub(super) fn look_up<R: KeptRow>(connection: &Connection, rows: &[Held<R>]) -> 
     Ok(stored)
 }
 
-fn update<R: KeptRow>(connection: &Connection, changed: &[&Held<R>]) -> Result<(), Cause> {
+/// The columns of rows that are stored now.
+fn stamped<R: KeptRow>(rows: &[&Held<R>], stored_at: TimeMs) -> Columns {
+    let mut columns = R::columns(rows);
+    columns.push(("stored_at", times(rows.iter().map(|_| stored_at))));
+    columns
+}
+
+fn update<R: KeptRow>(connection: &Connection, changed: &[&Held<R>], stored_at: TimeMs) -> Result<(), Cause> {
     if changed.is_empty() {
         return Ok(());
     }
-    let columns = [R::KEY, R::CONTENT].concat().join(", ");
+    let columns = [R::KEY, R::CONTENT, &["stored_at"]].concat().join(", ");
     // sql: identifiers only
     temporary(connection, "staged_rows", &format!("SELECT {columns} FROM {}", R::TABLE))?;
-    append(connection, "staged_rows", changed, R::columns)?;
-    let content: Vec<String> = R::CONTENT.iter().map(|name| format!("{name} = staged.{name}")).collect();
+    append(connection, "staged_rows", changed, |chunk| stamped(chunk, stored_at))?;
+    let content: Vec<String> =
+        R::CONTENT.iter().chain(&["stored_at"]).map(|name| format!("{name} = staged.{name}")).collect();
     let same: Vec<String> = R::KEY.iter().map(|name| format!("stored.{name} = staged.{name}")).collect();
     // sql: identifiers only
     connection.execute_batch(&format!(

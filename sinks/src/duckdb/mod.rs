@@ -14,6 +14,7 @@
 //! | `rows`, `patterns` | rows as Arrow columns, and back |
 //! | `stage` | Arrow columns into tables |
 //! | `reader` | queries |
+//! | `prune` | deletes what is beyond its retention, in short slices |
 //! | `transfer` | whole tables in and out |
 //! | `fault` | what DuckDB's errors mean |
 //!
@@ -23,6 +24,7 @@
 //! 2. No text from outside is part of a statement: statements are made of constants, values are bound or appended.
 //! 3. A failed commit leaves nothing, its temporary tables included.
 
+use crate::retention::{Pruned, Retention};
 use crate::{Commit, Held, SinkError, Span, Store, Totals};
 use async_trait::async_trait;
 use model::event::Event;
@@ -41,6 +43,7 @@ mod fleet;
 mod keep;
 mod newer;
 mod patterns;
+mod prune;
 mod reader;
 mod rollups;
 mod rows;
@@ -69,6 +72,24 @@ impl DuckDbStore {
     /// database, when a newer program wrote it, or when it cannot be created.
     pub async fn open(config: DuckDbConfig) -> Result<DuckDbStore, SinkError> {
         Ok(DuckDbStore { worker: Worker::start(config).await? })
+    }
+
+    /// Opens the file for reading: it is never changed, not even by a restart's clean-up, and several processes may read
+    /// it at the same time. [`commit`](Store::commit) fails.
+    ///
+    /// # Errors
+    /// [`Stop`](crate::error::FaultClass::Stop) when the file does not exist, when another process has it open for
+    /// writing, when it is not a DuckDB database, or when its tables are of another version.
+    pub async fn open_for_reading(config: DuckDbConfig) -> Result<DuckDbStore, SinkError> {
+        Ok(DuckDbStore { worker: Worker::start_for_reading(config).await? })
+    }
+
+    /// A second handle on the same contents that only reads, for reading pages while commits go on.
+    ///
+    /// # Errors
+    /// When the store's thread has ended.
+    pub async fn reader(&self) -> Result<DuckDbStore, SinkError> {
+        Ok(DuckDbStore { worker: self.worker.reader().await? })
     }
 
     /// The store's name, for people: `DuckDB .coral/my-infrastructure.duckdb`.
@@ -134,6 +155,11 @@ impl Store for DuckDbStore {
         self.worker.call("cannot look up amended events".into(), job).await
     }
 
+    async fn count_in(&mut self, span: Span) -> Result<(u64, u64), SinkError> {
+        let job = move |session: &mut _| reader::count(session, span);
+        self.worker.call("cannot count rows".into(), job).await
+    }
+
     async fn correlations(&mut self) -> Result<Vec<Correlation>, SinkError> {
         self.worker.call("cannot read correlations".into(), |session| reader::correlations(session)).await
     }
@@ -145,6 +171,12 @@ impl Store for DuckDbStore {
     async fn evidence(&mut self, correlation_id: &str) -> Result<Vec<Evidence>, SinkError> {
         let id = correlation_id.to_owned();
         self.worker.call("cannot read evidence".into(), move |session| reader::evidence(session, &id)).await
+    }
+
+    async fn prune(&mut self, retention: &Retention, now: TimeMs) -> Result<Pruned, SinkError> {
+        let retention = *retention;
+        let job = move |session: &mut _| prune::prune(session, &retention, now);
+        self.worker.call("cannot delete what is too old".into(), job).await
     }
 
     /// Writes the log into the file and closes it, so that any DuckDB can read it.

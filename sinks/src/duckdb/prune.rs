@@ -22,10 +22,9 @@ pub(super) fn prune(session: &mut Session, retention: &Retention, now: TimeMs) -
     let mut pruned = Pruned::default();
     let mut left = slice_rows;
     let transaction = session.connection.transaction()?;
-    for (table, cutoff) in [
-        ("federated_metrics", now - retention.metrics_ms),
-        ("federated_events", now - retention.events_ms),
-    ] {
+    for (table, cutoff) in
+        [("federated_metrics", now - retention.metrics_ms), ("federated_events", now - retention.events_ms)]
+    {
         let rows = delete_reported(&transaction, table, cutoff, left)?;
         pruned.add(table, rows);
         left -= rows;
@@ -64,10 +63,9 @@ fn delete_reported(connection: &Connection, table: &str, cutoff: TimeMs, limit: 
 
 /// A pattern goes with its evidence and links; events that showed it as their best lose the mark.
 fn delete_correlations(connection: &Connection, cutoff: TimeMs) -> Result<Vec<(&'static str, u64)>, Cause> {
-    let mut statement = connection
-        .prepare("SELECT correlation_id FROM correlations WHERE last_observed < ?1 AND updated_at < ?1")?;
-    let ids: Vec<String> =
-        statement.query_map(params![time(cutoff)], |row| row.get(0))?.collect::<Result<_, _>>()?;
+    let mut statement =
+        connection.prepare("SELECT correlation_id FROM correlations WHERE last_observed < ?1 AND updated_at < ?1")?;
+    let ids: Vec<String> = statement.query_map(params![time(cutoff)], |row| row.get(0))?.collect::<Result<_, _>>()?;
     let mut deleted = vec![("correlation_evidence", 0), ("event_correlations", 0), ("correlations", 0)];
     for id in &ids {
         connection.execute(
@@ -84,7 +82,13 @@ fn delete_correlations(connection: &Connection, cutoff: TimeMs) -> Result<Vec<(&
 
 /// Half or twice as many rows, so that a slice takes about as long as it may.
 fn next_slice(rows: u64, took: Duration) -> u64 {
-    let next = if took > SLICE_TIME { rows / 2 } else if took < SLICE_TIME / 2 { rows * 2 } else { rows };
+    let next = if took > SLICE_TIME {
+        rows / 2
+    } else if took < SLICE_TIME / 2 {
+        rows * 2
+    } else {
+        rows
+    };
     next.clamp(*SLICE_ROWS.start(), *SLICE_ROWS.end())
 }
 

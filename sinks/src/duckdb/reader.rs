@@ -105,15 +105,8 @@ pub(super) fn metrics(
 }
 
 fn page<R: PagedRow>(session: &Session, span: Span, after: Option<&R>, limit: usize) -> Result<Vec<Held<R>>, Cause> {
-    let mut values = vec![time(after.map_or(span.from, |row| span.from.max(row.timestamp())))];
-    let mut conditions = "timestamp >= ?".to_owned();
-    if let Some(to) = span.to {
-        values.push(time(to));
-        conditions.push_str(" AND timestamp < ?");
-    }
-    if !span.with_late {
-        conditions.push_str(" AND NOT late");
-    }
+    let from = after.map_or(span.from, |row| span.from.max(row.timestamp()));
+    let (mut conditions, mut values) = conditions(Span { from, ..span });
     if let Some(place) = after.map(PagedRow::place) {
         let marks = vec!["?"; place.len()].join(", ");
         conditions.push_str(&format!(" AND ({}) > ({marks})", R::ORDER));
@@ -133,6 +126,32 @@ fn page<R: PagedRow>(session: &Session, span: Span, after: Option<&R>, limit: us
         Ok(())
     })?;
     Ok(rows)
+}
+
+/// The rows of a span: a condition with its values.
+fn conditions(span: Span) -> (String, Vec<Value>) {
+    let mut values = vec![time(span.from)];
+    let mut conditions = "timestamp >= ?".to_owned();
+    if let Some(to) = span.to {
+        values.push(time(to));
+        conditions.push_str(" AND timestamp < ?");
+    }
+    if !span.with_late {
+        conditions.push_str(" AND NOT late");
+    }
+    (conditions, values)
+}
+
+/// Events and metric buckets of `span`.
+pub(super) fn count(session: &Session, span: Span) -> Result<(u64, u64), Cause> {
+    let count = |table: &str| -> Result<u64, Cause> {
+        let (conditions, values) = conditions(span);
+        // sql: identifiers only
+        let sql = format!("SELECT count(*) FROM {table} WHERE {conditions}");
+        let rows: i64 = session.connection.query_row(&sql, duckdb::params_from_iter(values), |row| row.get(0))?;
+        Ok(rows.unsigned_abs())
+    };
+    Ok((count("federated_events")?, count("federated_metrics")?))
 }
 
 pub(super) fn correlations(session: &Session) -> Result<Vec<Correlation>, Cause> {

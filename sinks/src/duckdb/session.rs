@@ -4,7 +4,7 @@ use super::config::DuckDbConfig;
 use super::fault::{Cause, explain};
 use super::newer;
 use crate::SinkError;
-use duckdb::{Config, Connection};
+use duckdb::{AccessMode, Config, Connection};
 use migrations::{DUCKDB, DUCKDB_SCHEMA_VERSION_TABLE, pending};
 use model::time::TimeMs;
 use std::sync::mpsc;
@@ -19,8 +19,12 @@ pub(super) struct Session {
     pub(super) newest_metric: Option<TimeMs>,
     /// Whether an event may be stored that is amended or withdrawn.
     pub(super) has_newer_events: bool,
+    /// How many rows the next slice of deleting may take; learnt from the last one.
+    pub(super) prune_rows: Option<u64>,
     /// Makes the next commit fail at its very end, for tests.
     pub(super) fails_at_end: bool,
+    /// Whether this connection may commit; the others only read.
+    pub(super) may_write: bool,
 }
 
 type Job = Box<dyn FnOnce(&mut Session) + Send>;
@@ -39,10 +43,31 @@ impl Worker {
     /// Opens the file and brings its schema up to date.
     pub(super) async fn start(config: DuckDbConfig) -> Result<Worker, SinkError> {
         let name = format!("DuckDB {}", config.path.display());
+        Worker::with(name, move || Session::open(&config)).await
+    }
+
+    /// Opens the file for reading: neither it nor what lies beside it is changed.
+    pub(super) async fn start_for_reading(config: DuckDbConfig) -> Result<Worker, SinkError> {
+        let name = format!("DuckDB {}", config.path.display());
+        Worker::with(name, move || Session::open_for_reading(&config)).await
+    }
+
+    /// A second connection to the open file, on a thread of its own, that only reads. It sees each commit as a whole.
+    pub(super) async fn reader(&self) -> Result<Worker, SinkError> {
+        let doing = "cannot open a second connection".to_owned();
+        let session = self.call(doing, |session| Session::reading(session.connection.try_clone()?)).await?;
+        Worker::with(self.name.clone(), move || Ok(session)).await
+    }
+
+    /// Starts the thread; `open` runs on it.
+    async fn with(
+        name: String,
+        open: impl FnOnce() -> Result<Session, Cause> + Send + 'static,
+    ) -> Result<Worker, SinkError> {
         let fault = |cause: Cause| explain(&name, "cannot open the store", cause);
         let (jobs, inbox) = mpsc::sync_channel::<Job>(JOBS_MAX);
         let (opened, answer) = oneshot::channel::<Result<(), Cause>>();
-        let body = move || match Session::open(&config) {
+        let body = move || match open() {
             Ok(mut session) => {
                 let _ = opened.send(Ok(()));
                 for job in inbox {
@@ -111,28 +136,66 @@ impl Session {
         if let Some(folder) = config.path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
             std::fs::create_dir_all(folder)?;
         }
-        // no extension is ever fetched: the program works without a network and runs no code but its own
-        let mut settings = Config::default()
-            .with("autoinstall_known_extensions", "false")?
-            .with("autoload_known_extensions", "false")?;
-        if let Some(bytes) = config.memory_limit_bytes {
-            settings = settings.max_memory(&format!("{}KiB", bytes.div_ceil(1024)))?;
-        }
-        if let Some(threads) = config.threads {
-            settings = settings.threads(i64::from(threads))?;
-        }
-        let mut connection = Connection::open_with_flags(&config.path, settings)?;
+        let mut connection = Connection::open_with_flags(&config.path, settings(config)?)?;
         migrate(&mut connection)?;
         let newest: Option<i64> =
             connection.query_row("SELECT epoch_ms(max(timestamp)) FROM federated_metrics", [], |row| row.get(0))?;
         let has_newer_events = newer::exist(&connection)?;
-        Ok(Session { connection, newest_metric: newest.map(TimeMs), has_newer_events, fails_at_end: false })
+        Ok(Session {
+            connection,
+            newest_metric: newest.map(TimeMs),
+            has_newer_events,
+            prune_rows: None,
+            fails_at_end: false,
+            may_write: true,
+        })
+    }
+
+    /// The file must exist and have the tables of this version: a reader migrates nothing.
+    fn open_for_reading(config: &DuckDbConfig) -> Result<Session, Cause> {
+        let settings = settings(config)?.access_mode(AccessMode::ReadOnly)?;
+        let session = Session::reading(Connection::open_with_flags(&config.path, settings)?)?;
+        let stored: u32 = session
+            .connection
+            .query_row("SELECT coalesce(max(version), 0) FROM schema_version", [], |row| row.get(0))
+            .map_err(|error| format!("it holds no tables of a reef: {error}"))?;
+        match pending(DUCKDB, stored)? {
+            [] => Ok(session),
+            _ => Err(format!("it has tables of an older version ({stored})").into()),
+        }
+    }
+
+    fn reading(connection: Connection) -> Result<Session, Cause> {
+        let has_newer_events = newer::exist(&connection)?;
+        Ok(Session {
+            connection,
+            newest_metric: None,
+            has_newer_events,
+            prune_rows: None,
+            fails_at_end: false,
+            may_write: false,
+        })
     }
 
     fn close(self) -> Result<(), Cause> {
-        self.connection.execute_batch("CHECKPOINT")?;
+        if self.may_write {
+            self.connection.execute_batch("CHECKPOINT")?;
+        }
         self.connection.close().map_err(|(_, error)| error.into())
     }
+}
+
+fn settings(config: &DuckDbConfig) -> Result<Config, Cause> {
+    // no extension is ever fetched: the program works without a network and runs no code but its own
+    let mut settings =
+        Config::default().with("autoinstall_known_extensions", "false")?.with("autoload_known_extensions", "false")?;
+    if let Some(bytes) = config.memory_limit_bytes {
+        settings = settings.max_memory(&format!("{}KiB", bytes.div_ceil(1024)))?;
+    }
+    if let Some(threads) = config.threads {
+        settings = settings.threads(i64::from(threads))?;
+    }
+    Ok(settings)
 }
 
 /// Applies the missing steps, each in a transaction of its own.

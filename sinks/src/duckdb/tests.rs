@@ -54,6 +54,7 @@ impl Fixture for InFolder {
 fn dump(connection: &Connection) -> Dump {
     let dump_table = |table: &&str| {
         let excluded = match *table {
+            "federated_metrics" | "federated_events" => "EXCLUDE (stored_at)",
             "correlations" => "EXCLUDE (updated_at)",
             "colony_status" | "source_positions" => "EXCLUDE (updated_at)",
             _ => "",
@@ -112,6 +113,64 @@ async fn opening_twice_changes_nothing_and_a_newer_store_is_refused() {
     let error = DuckDbStore::open(DuckDbConfig::at(&path)).await.err().unwrap();
     assert_eq!(error.class, FaultClass::Stop);
     assert!(error.cause.unwrap().to_string().contains("version 999"));
+}
+
+#[tokio::test]
+async fn a_file_opened_for_reading_shows_its_log_too_and_stays_byte_for_byte() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("reef.duckdb");
+    let mut store = opened(&path).await;
+    store.commit(&commit_of(1, Rows { events: vec![event("e", 0)], ..Rows::default() })).await.unwrap();
+    // what a killed process leaves: the file and a log that is not part of it yet
+    let left = folder.path().join("left.duckdb");
+    let log = |path: &Path| path.with_extension("duckdb.wal");
+    std::fs::copy(&path, &left).unwrap();
+    std::fs::copy(log(&path), log(&left)).unwrap();
+    let bytes = || (std::fs::read(&left).unwrap(), std::fs::read(log(&left)).unwrap());
+    let before = bytes();
+    let config = DuckDbConfig::at(&left);
+    let mut reading = DuckDbStore::open_for_reading(config.clone()).await.unwrap();
+    assert_eq!(reading.events_since(START, None, 9).await.unwrap(), vec![event("e", 0)]);
+    let second = DuckDbStore::open_for_reading(config).await.unwrap();
+    assert!(reading.commit(&commit_of(2, Rows::default())).await.is_err(), "a reader does not commit");
+    Box::new(reading).close().await.unwrap();
+    Box::new(second).close().await.unwrap();
+    assert_eq!(bytes(), before);
+}
+
+#[tokio::test]
+async fn a_second_connection_reads_what_is_committed_and_writes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut store = opened(&folder.path().join("reef.duckdb")).await;
+    let mut reader = store.reader().await.unwrap();
+    assert!(reader.events_since(START, None, 9).await.unwrap().is_empty());
+    let commit = commit_of(1, Rows { events: vec![event("e", 0)], ..Rows::default() });
+    store.commit(&commit).await.unwrap();
+    assert_eq!(reader.events_since(START, None, 9).await.unwrap(), commit.rows.events);
+    assert!(reader.commit(&commit).await.is_err(), "a reader does not commit");
+    // the writer may close first
+    Box::new(store).close().await.unwrap();
+    Box::new(reader).close().await.unwrap();
+}
+
+#[tokio::test]
+async fn only_a_store_of_this_version_is_opened_for_reading() {
+    let folder = tempfile::tempdir().unwrap();
+    let missing = folder.path().join("none.duckdb");
+    let error = DuckDbStore::open_for_reading(DuckDbConfig::at(&missing)).await.err().unwrap();
+    assert!(error.hint.contains("the file does not exist"), "{error}");
+    assert!(!missing.exists(), "reading creates nothing");
+    let old = folder.path().join("old.duckdb");
+    drop(opened(&old).await);
+    let connection = Connection::open(&old).unwrap();
+    connection.execute_batch("UPDATE schema_version SET version = 0").unwrap();
+    drop(connection);
+    let error = DuckDbStore::open_for_reading(DuckDbConfig::at(&old)).await.err().unwrap();
+    assert!(error.hint.contains("coral-pipeline migrate"), "{error}");
+    let strange = folder.path().join("strange.duckdb");
+    Connection::open(&strange).unwrap().execute_batch("CREATE TABLE t (a INTEGER)").unwrap();
+    let error = DuckDbStore::open_for_reading(DuckDbConfig::at(&strange)).await.err().unwrap();
+    assert!(error.hint.contains("check storage.path"), "{error}");
 }
 
 #[tokio::test]

@@ -10,6 +10,9 @@ use crate::Commit;
 use crate::resolve;
 
 pub(super) fn commit(session: &mut Session, commit: &Commit) -> Result<(), Cause> {
+    if !session.may_write {
+        return Err("it was opened for reading only; this is a bug, please report it with this text".into());
+    }
     let events = resolve::events(commit);
     let metrics = resolve::metrics(commit);
     let oldest = metrics.iter().map(|held| held.row.timestamp).min();
@@ -20,8 +23,8 @@ pub(super) fn commit(session: &mut Session, commit: &Commit) -> Result<(), Cause
     // raised before the outcome is known: a look-up too many is the safe side
     session.has_newer_events |= events.iter().any(|held| held.row.version > 0 || held.row.withdrawn);
     let transaction = session.connection.transaction()?;
-    keep::keep(&transaction, &events, false)?;
-    keep::keep(&transaction, &metrics, metrics_all_new)?;
+    keep::keep(&transaction, &events, false, commit.committed_at)?;
+    keep::keep(&transaction, &metrics, metrics_all_new, commit.committed_at)?;
     fleet::write(&transaction, commit)?;
     rollups::recompute(&transaction, &commit.rollups)?;
     findings::write(&transaction, commit)?;

@@ -1,0 +1,34 @@
+//! `coral-pipeline backfill`: correlates and sums up a past range of stored rows again, in the live store.
+
+use super::replay::carry_out;
+use crate::exit::Failure;
+use crate::output::Output;
+use pipelines::replay::{Recording, Request, Task};
+use std::path::PathBuf;
+
+/// Arguments of `backfill`.
+#[derive(Debug, clap::Args)]
+#[command(
+    before_help = "Example:  coral-pipeline backfill reef.toml --from 2026-03-02 --to 2026-03-09",
+    after_help = "Late rows of the range become part of the patterns, hourly summaries are made again, and patterns are \
+                  those of the settings in reef.toml. Doing it twice changes nothing. After Ctrl-C the same command goes on \
+                  where it was. Stop the reef first: DuckDB lets one process have the file. More: docs/replay.md"
+)]
+pub struct BackfillArgs {
+    /// The reef: a .toml or .yaml file
+    pub config: PathBuf,
+    /// First event time: RFC 3339, a date, or how long ago (24h)
+    #[arg(long, value_name = "TIME")]
+    pub from: String,
+    /// First event time beyond
+    #[arg(long, value_name = "TIME", default_value = "now")]
+    pub to: String,
+}
+
+/// Does it and says what changed.
+pub fn run(args: &BackfillArgs, output: &Output) -> Result<(), Failure> {
+    carry_out(&args.config, &[], output, |_config, now| {
+        let (range, words) = super::moment::range(&args.from, &args.to, now)?;
+        Ok(Request { task: Task::Backfill, range, words, recording: Recording::Stored, into: None, what_if: None })
+    })
+}

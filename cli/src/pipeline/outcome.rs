@@ -1,0 +1,196 @@
+//! What a replay or backfill says at its end: rows, repairs, and how the patterns differ.
+
+use super::meter::per_second;
+use crate::exit::{Exit, Failure};
+use crate::output::Style;
+use crate::text::{count, counted};
+use model::time::{TimeMs, format_duration_ms};
+use pipelines::config::ReefConfig;
+use pipelines::params;
+use pipelines::progress::Ended;
+use pipelines::replay::{Outcome, Request, TimeRange};
+use pipelines::store;
+use reef::PatternDiff;
+use serde_json::{Value, json};
+use std::path::Path;
+
+/// Most patterns of each kind in the text; `--json` has all.
+const PATTERNS_SHOWN_MAX: usize = 20;
+
+/// Everything there is to say about one command.
+pub struct Page<'a> {
+    /// The configuration file.
+    pub config: &'a Path,
+    /// What it says.
+    pub reef: &'a ReefConfig,
+    /// What was asked for.
+    pub request: &'a Request,
+    /// The settings of a what-if.
+    pub settings: &'a [String],
+    /// What came of it.
+    pub outcome: &'a Outcome,
+}
+
+impl Page<'_> {
+    /// For programs: every pattern that differs.
+    pub fn document(&self) -> Value {
+        let Page { request, outcome, .. } = self;
+        json!({
+            "task": request.task.as_str(),
+            "from": outcome.range.from.to_string(),
+            "to": outcome.range.to.to_string(),
+            "source": request.recording.as_str(),
+            "into": request.into,
+            "settings": self.settings,
+            "resumed": outcome.is_resumed,
+            "ended": outcome.ended,
+            "rows_in_range": outcome.rows_in_range,
+            "rows_outside": outcome.rows_outside,
+            "late_rows_repaired": outcome.repaired,
+            "summary": outcome.summary,
+            "diff": self.diff(),
+            "notes": self.notes(),
+        })
+    }
+
+    /// For people.
+    pub fn text(&self, style: Style) -> String {
+        let mut lines = vec![style.bold(&self.heading())];
+        lines.extend(self.numbers());
+        if let Some(diff) = self.diff() {
+            lines.push(String::new());
+            lines.push(self.compared());
+            lines.push(diff.to_text(PATTERNS_SHOWN_MAX).trim_end().to_owned());
+        }
+        let notes = self.notes();
+        if !notes.is_empty() {
+            lines.push(String::new());
+            lines.extend(notes.into_iter().map(|note| format!("{} {note}", style.yellow("note:"))));
+        }
+        lines.join("\n")
+    }
+
+    /// What was done before it was stopped, and what the same command will do.
+    pub fn interrupted(&self) -> Failure {
+        let task = self.request.task.as_str();
+        let (done, in_all) =
+            self.outcome.summary.as_ref().and_then(|summary| summary.progress.rows).unwrap_or_default();
+        let time = self.outcome.summary.as_ref().and_then(|summary| summary.progress.event_time);
+        let keeps_nothing = self.request.what_if.is_some() && self.request.into.is_none();
+        let fate = if keeps_nothing { "read" } else { "read and stored" };
+        let mut message = format!("{task} stopped: {} of {} {fate}", count(done), counted(in_all, "row"));
+        if let Some(time) = time.filter(|_| self.request.into.is_some() || keeps_nothing) {
+            message += &format!(", up to event time {time}");
+        }
+        let hint = match keeps_nothing {
+            true => "a what-if without --into keeps nothing: the same command starts at the first row again",
+            false => "the same command goes on from there",
+        };
+        Failure::new(Exit::Interrupted, "interrupted", message).hint(hint).report(self.document())
+    }
+
+    fn heading(&self) -> String {
+        let Outcome { range, is_resumed, .. } = self.outcome;
+        let task = match self.request.task.as_str() {
+            "backfill" => "Backfill",
+            _ if self.request.what_if.is_some() => "What if",
+            _ => "Replay",
+        };
+        let settings = if self.settings.is_empty() { String::new() } else { format!(" {}", self.settings.join(" ")) };
+        let resumed = if *is_resumed { ", from where an earlier call had stopped" } else { "" };
+        format!("{task}{settings}: {} to {}, {} rows{resumed}", range.from, range.to, self.request.recording.as_str())
+    }
+
+    fn numbers(&self) -> Vec<String> {
+        let outcome = self.outcome;
+        let Some(summary) = &outcome.summary else {
+            return vec!["  rows      0: there is none in this range, and nothing was done".to_owned()];
+        };
+        let progress = &summary.progress;
+        let rows = progress.events + progress.metrics;
+        let took = format_duration_ms(i64::try_from(summary.elapsed_ms).unwrap_or(i64::MAX));
+        let speed = count(per_second(rows, summary.elapsed_ms) as u64);
+        let mut lines = vec![format!(
+            "  rows      {} ({} events, {} metrics) in {took}, {speed} rows/s",
+            count(rows),
+            count(progress.events),
+            count(progress.metrics),
+        )];
+        if outcome.rows_outside > 0 {
+            lines.push(format!("  outside   {} read that lie outside the range", counted(outcome.rows_outside, "row")));
+        }
+        if progress.rejects > 0 {
+            lines.push(format!("  rejects   {}; see table rejects", count(progress.rejects)));
+        }
+        lines.push(match (&self.request.into, &self.request.what_if) {
+            (None, None) => format!("  repaired  {} that had come too late", counted(outcome.repaired, "row")),
+            (None, Some(_)) => "  stored    nothing".to_owned(),
+            (Some(_), _) => format!("  stored    {}", summary.store),
+        });
+        lines
+    }
+
+    fn compared(&self) -> String {
+        let live = store::describe(self.reef);
+        match (&self.request.what_if, &self.request.into) {
+            (Some(_), _) => format!("With {}, compared with the reef's settings:", self.settings.join(" ")),
+            (None, Some(_)) => format!("Compared with the live patterns of {live}:"),
+            (None, None) => "Compared with the patterns before:".to_owned(),
+        }
+    }
+
+    fn diff(&self) -> Option<PatternDiff> {
+        self.outcome.summary.as_ref().filter(|summary| summary.ended == Ended::InputFinished)?;
+        Some(PatternDiff::between(self.outcome.before.as_deref()?, &self.outcome.after))
+    }
+
+    fn notes(&self) -> Vec<String> {
+        let outcome = self.outcome;
+        let mut notes = Vec::new();
+        if outcome.rows_in_range == Some(0) {
+            notes.push(match outcome.reach {
+                Some((first, last)) => {
+                    format!("no stored row lies in this range; stored rows reach from {first} to {last}")
+                }
+                None => "the store has no rows at all".to_owned(),
+            });
+        }
+        if outcome.summary.is_none() {
+            return notes;
+        }
+        if outcome.before.is_none() {
+            notes.push("the live store is in use, so there is nothing to compare with".to_owned());
+        }
+        if outcome.into_rows_before > 0 {
+            notes.push(format!(
+                "the target had {} outside the range before: its patterns are those of all of them",
+                counted(outcome.into_rows_before, "row")
+            ));
+        }
+        if self.settings.iter().any(|setting| setting.trim().starts_with("collection.")) {
+            notes.push(
+                "[collection] says how live rows are read; it changes nothing in a replay, where no row is late"
+                    .to_owned(),
+            );
+        }
+        notes.extend(self.out_of_sight());
+        notes
+    }
+
+    /// A range that the live patterns no longer look back to.
+    fn out_of_sight(&self) -> Option<String> {
+        let TimeRange { from, to } = self.outcome.range;
+        let looks_back_to = self.outcome.looks_back_to.filter(|begin| to <= *begin)?;
+        let look_back_ms = params::from_config(self.reef).events.keep_ms();
+        let learns_from = from.min(to - look_back_ms).max(TimeMs(0));
+        let learns_from = self.outcome.reach.map_or(learns_from, |(first, _)| learns_from.max(first));
+        Some(format!(
+            "today's patterns look back to {looks_back_to} and no further: rows and hourly summaries of this range are \
+             right again, the patterns do not depend on it. The patterns as of its end: coral-pipeline replay {} --from {} \
+             --to {} --source stored --into as-of.duckdb",
+            self.config.display(),
+            learns_from,
+            to
+        ))
+    }
+}

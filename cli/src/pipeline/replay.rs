@@ -1,0 +1,152 @@
+//! `coral-pipeline replay`: runs recorded rows through the engine again: a repair, a copy, or a what-if.
+
+use super::load::{load, load_with};
+use super::run::run_failure;
+use super::{display, moment, outcome};
+use crate::entry::runtime;
+use crate::exit::{Exit, Failure};
+use crate::output::Output;
+use crate::signals::watch_shutdown;
+use model::time::TimeMs;
+use pipelines::config::{ReefConfig, SourceConfig};
+use pipelines::progress::{Ended, Progress};
+use pipelines::replay::{Recording, ReplayError, Request, Task};
+use pipelines::run::{RunError, RunOptions};
+use sinks::SinkError;
+use std::path::{Path, PathBuf};
+use tokio::sync::watch;
+
+/// Arguments of `replay`.
+#[derive(Debug, clap::Args)]
+#[command(
+    before_help = "Example:  coral-pipeline replay reef.toml --from 7d --set correlation.max_lag=6h",
+    after_help = "Without --into and --set the live store is repaired: late rows of the range become part of the patterns; \
+                  what is right stays as it is. With --into another file is written and the live store is only read. With \
+                  --set nothing live is touched: the same rows are correlated with the reef's settings and with the \
+                  changed ones, and the difference is shown. After Ctrl-C the same command goes on where it was. More: \
+                  docs/replay.md"
+)]
+pub struct ReplayArgs {
+    /// The reef: a .toml or .yaml file
+    pub config: PathBuf,
+    /// First event time: RFC 3339, a date, or how long ago (24h)
+    #[arg(long, value_name = "TIME")]
+    pub from: String,
+    /// First event time beyond
+    #[arg(long, value_name = "TIME", default_value = "now")]
+    pub to: String,
+    /// Where the rows come from; default: kafka if the reef reads it, else stored
+    #[arg(long, value_enum)]
+    pub source: Option<SourceWord>,
+    /// What if this setting were different? A key of [correlation], [collection] or [engine]; repeatable
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub settings: Vec<String>,
+    /// Write this DuckDB file instead of the live store; created when missing
+    #[arg(long, value_name = "PATH")]
+    pub into: Option<PathBuf>,
+}
+
+/// Where recorded rows come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum SourceWord {
+    /// The rows that the reef has stored
+    Stored,
+    /// The reef's Kafka topics
+    Kafka,
+}
+
+/// Does it and says what differs.
+pub fn run(args: &ReplayArgs, output: &Output) -> Result<(), Failure> {
+    carry_out(&args.config, &args.settings, output, |config, now| {
+        let (range, words) = moment::range(&args.from, &args.to, now)?;
+        let what_if = match args.settings.is_empty() {
+            true => None,
+            false => Some(load_with(&args.config, &args.settings)?),
+        };
+        let recording = args.source.map_or_else(|| usual_recording(config), Recording::from);
+        Ok(Request { task: Task::Replay, range, words, recording, into: args.into.clone(), what_if })
+    })
+}
+
+impl From<SourceWord> for Recording {
+    fn from(word: SourceWord) -> Recording {
+        match word {
+            SourceWord::Stored => Recording::Stored,
+            SourceWord::Kafka => Recording::Kafka,
+        }
+    }
+}
+
+/// A recorder that was made to be replayed comes first.
+fn usual_recording(config: &ReefConfig) -> Recording {
+    match config.sources.iter().any(|source| matches!(source, SourceConfig::Kafka { .. })) {
+        true => Recording::Kafka,
+        false => Recording::Stored,
+    }
+}
+
+/// Carries out what `ask` makes of the configuration and of now; shows progress, then the result.
+pub(super) fn carry_out(
+    path: &Path,
+    settings: &[String],
+    output: &Output,
+    ask: impl FnOnce(&ReefConfig, TimeMs) -> Result<Request, Failure>,
+) -> Result<(), Failure> {
+    runtime()?.block_on(async {
+        let told = output.clone();
+        let shutdown = watch_shutdown(output, move || {
+            told.message("stopping: the last tick is being committed (once more: at once)")
+        })?;
+        let config = load(path)?;
+        let request = ask(&config, TimeMs::now())?;
+        let (progress, snapshots) = watch::channel(Progress::default());
+        let display = tokio::spawn(display::show(snapshots, output.clone()));
+        let result = pipelines::replay::replay(&config, &request, RunOptions { progress, shutdown }).await;
+        // the sender is gone by now, so the display ends; its panic would be a bug that must not hide the result
+        let _ = display.await;
+        let done = result.map_err(|error| failure(&error, path, &request))?;
+        let page = outcome::Page { config: path, reef: &config, request: &request, settings, outcome: &done };
+        match done.ended {
+            Ended::InputFinished => output.result(&page.document(), |style| page.text(style)),
+            Ended::Stopped => Err(page.interrupted()),
+        }
+    })
+}
+
+fn failure(error: &ReplayError, config: &Path, request: &Request) -> Failure {
+    let hinted = |exit, code| Failure::from_error(exit, code, error);
+    match error {
+        ReplayError::Run(RunError::Store(cause)) | ReplayError::Store(cause) => store_failure(cause, config, request),
+        ReplayError::Run(cause) => run_failure(cause, config),
+        ReplayError::NoStore { .. } => hinted(Exit::NotFound, "store_missing")
+            .hint(format!("record something first: coral-pipeline run {}", config.display())),
+        ReplayError::Kafka { .. } => hinted(Exit::Usage, "not_in_this_version"),
+        ReplayError::NoKafka
+        | ReplayError::IntoLive { .. }
+        | ReplayError::IntoReef { .. }
+        | ReplayError::IntoOther { .. } => hinted(Exit::Usage, "usage"),
+        ReplayError::Position { .. } => hinted(Exit::Failed, "position_invalid")
+            .hint("use the program that wrote it, or another range, which starts anew"),
+    }
+}
+
+/// A store that a running reef has open is the usual reason; what to do then depends on what is asked for.
+fn store_failure(error: &SinkError, config: &Path, request: &Request) -> Failure {
+    let failure = Failure::from_error(Exit::Failed, "store_failed", error);
+    if !error.hint.contains("another process has the file open") {
+        return failure;
+    }
+    let task = request.task.as_str();
+    let stop = format!(
+        "nothing was written and the other process goes on undisturbed; if it is the reef over {}, stop it (kill -TERM and \
+         the PID above), run this {task} and start it again: it goes on where it was",
+        config.display()
+    );
+    let failure = Failure { code: "store_busy", ..failure };
+    match request.task {
+        Task::Replay => {
+            failure.hint(format!("{stop}; a reef that reads Kafka can be replayed from there into another file"))
+        }
+        Task::Backfill => failure.hint(stop),
+    }
+}

@@ -1,0 +1,159 @@
+//! Ledger: the name under which a replay keeps its positions, and what an identical call goes on with.
+//!
+//! Positions of a replay are committed with its rows like those of any source, under a name of their own:
+//! `replay:<from>..<to>` or `backfill:<from>..<to>`. Its parts are those of the sources read (`<source>/<part>`), and
+//! two more: `state` (`running` or `done`) and `asked`, the call in the user's words.
+
+use super::{Request, TimeRange};
+use model::position::Positions;
+use model::time::TimeMs;
+use std::collections::BTreeMap;
+
+const STATE: &str = "state";
+const ASKED: &str = "asked";
+const RUNNING: &str = "running";
+const DONE: &str = "done";
+
+/// One replay, as the target store knows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    name: String,
+    asked: String,
+    range: TimeRange,
+    stored: Positions,
+    is_resumed: bool,
+}
+
+impl Entry {
+    /// The replay that `request` goes on with, else a new one.
+    ///
+    /// That of the same range is meant, if it is not done; else the latest that was asked for in the same words: with
+    /// `--to now` or `--from 24h` the range itself differs from call to call.
+    pub fn find(request: &Request, stored: &BTreeMap<String, Positions>) -> Entry {
+        let (task, asked) = (request.task.as_str(), request.asked());
+        let new = Entry {
+            name: format!("{task}:{}", request.range),
+            asked: asked.clone(),
+            range: request.range,
+            stored: Positions::default(),
+            is_resumed: false,
+        };
+        let unfinished = stored.iter().filter_map(|(name, positions)| {
+            let range = TimeRange::parse(name.strip_prefix(task)?.strip_prefix(':')?)?;
+            let part = |part: &str| positions.0.get(part).map(String::as_str);
+            let is_meant = range == request.range || part(ASKED) == Some(asked.as_str());
+            (is_meant && part(STATE) == Some(RUNNING)).then_some((range == request.range, range, name, positions))
+        });
+        match unfinished.max_by_key(|(is_same, range, ..)| (*is_same, range.to)) {
+            Some((_, range, name, positions)) => {
+                Entry { name: name.clone(), range, stored: positions.clone(), is_resumed: true, ..new }
+            }
+            None => new,
+        }
+    }
+
+    /// The name of its positions.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What it replays.
+    pub fn range(&self) -> TimeRange {
+        self.range
+    }
+
+    /// Whether an earlier call began it.
+    pub fn is_resumed(&self) -> bool {
+        self.is_resumed
+    }
+
+    /// The same replay without anything done.
+    pub fn from_the_start(&self) -> Entry {
+        Entry { stored: Positions::default(), ..self.clone() }
+    }
+
+    /// Where `source` goes on.
+    pub fn of_source(&self, source: &str) -> Positions {
+        let part = |part: &String| part.strip_prefix(source)?.strip_prefix('/').map(str::to_owned);
+        Positions(self.stored.0.iter().filter_map(|(name, at)| Some((part(name)?, at.clone()))).collect())
+    }
+
+    /// What is kept when `source` has come to `positions`.
+    pub fn kept(&self, source: &str, positions: Positions) -> Positions {
+        let mut kept = self.in_state(RUNNING);
+        kept.0.extend(positions.0.into_iter().map(|(part, at)| (format!("{source}/{part}"), at)));
+        kept
+    }
+
+    /// What is kept at the end: an identical call then starts anew.
+    pub fn done(&self) -> Positions {
+        self.in_state(DONE)
+    }
+
+    fn in_state(&self, state: &str) -> Positions {
+        Positions(BTreeMap::from([(STATE.to_owned(), state.to_owned()), (ASKED.to_owned(), self.asked.clone())]))
+    }
+}
+
+impl TimeRange {
+    /// Reads back what `Display` writes.
+    fn parse(text: &str) -> Option<TimeRange> {
+        let (from, to) = text.split_once("..")?;
+        Some(TimeRange { from: TimeMs::parse_rfc3339(from)?, to: TimeMs::parse_rfc3339(to)? })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Moment, Recording, Task};
+    use super::*;
+
+    fn request(from: &str, from_ms: i64, to: &str, to_ms: i64) -> Request {
+        let moment = |time, text: &str| Moment { time: TimeMs(time), text: text.to_owned() };
+        Request {
+            task: Task::Replay,
+            range: TimeRange { from: TimeMs(from_ms), to: TimeMs(to_ms) },
+            words: (moment(from_ms, from).text, to.to_owned()),
+            recording: Recording::Stored,
+            into: None,
+            what_if: None,
+        }
+    }
+
+    fn stored(entries: &[(&Entry, Positions)]) -> BTreeMap<String, Positions> {
+        entries.iter().map(|(entry, positions)| (entry.name().to_owned(), positions.clone())).collect()
+    }
+
+    fn at(position: &str) -> Positions {
+        Positions(BTreeMap::from([("events".to_owned(), position.to_owned())]))
+    }
+
+    #[test]
+    fn an_unfinished_replay_is_gone_on_with_its_own_end() {
+        let first = Entry::find(&request("24h", 1_000, "now", 5_000), &BTreeMap::new());
+        assert!(!first.is_resumed() && first.of_source("stored").0.is_empty());
+        let kept = stored(&[(&first, first.kept("stored", at("7")))]);
+        // a minute later the same words mean another range
+        let again = Entry::find(&request("24h", 61_000, "now", 65_000), &kept);
+        assert!(again.is_resumed());
+        assert_eq!((again.range(), again.of_source("stored")), (first.range(), at("7")));
+        assert!(again.of_source("coral.events").0.is_empty(), "another recording has its own positions");
+        let other_words = Entry::find(&request("12h", 61_000, "now", 65_000), &kept);
+        assert!(!other_words.is_resumed());
+        let same_range = Entry::find(&request("x", 1_000, "y", 5_000), &kept);
+        assert!(same_range.is_resumed(), "however it is written");
+    }
+
+    #[test]
+    fn a_finished_replay_starts_anew_and_tasks_are_apart() {
+        let request = request("a", 1_000, "b", 5_000);
+        let first = Entry::find(&request, &BTreeMap::new());
+        let mut positions = first.kept("stored", at("7"));
+        positions.advance(first.done());
+        let after_done = stored(&[(&first, positions)]);
+        assert!(!Entry::find(&request, &after_done).is_resumed());
+        let running = stored(&[(&first, first.kept("stored", at("7")))]);
+        let backfill = Request { task: Task::Backfill, ..request };
+        assert!(!Entry::find(&backfill, &running).is_resumed());
+    }
+}

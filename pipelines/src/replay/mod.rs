@@ -1,0 +1,366 @@
+//! Replay: the one loop over recorded rows: into the live store (repair), into another one, or as a what-if that leaves nothing.
+//!
+//! | file | owns |
+//! |---|---|
+//! | `ledger` | the positions of a replay under a name of its own; what an identical call goes on with |
+//! | `passes` | one or two runs of the loop, shown as one |
+//! | `targets` | which store a replay writes, and that it is the right one |
+//!
+//! A replay is finite input, so none of its rows is late: rows that a live run only kept become part of the patterns.
+//! That is the repair. A backfill is a replay of stored rows into their own store.
+
+use crate::config::ReefConfig;
+use crate::params;
+use crate::progress::{Ended, RunSummary};
+use crate::run::{RunError, RunOptions};
+use crate::store;
+use ledger::Entry;
+use model::pattern::Correlation;
+use model::time::TimeMs;
+use passes::{Passes, Run};
+use sinks::findings::FindingsStore;
+use sinks::{SinkError, Span, Store};
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+pub mod ledger;
+mod passes;
+mod targets;
+#[cfg(test)]
+mod tests;
+
+/// A range of event time: `from <= timestamp < to`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct TimeRange {
+    /// First time.
+    pub from: TimeMs,
+    /// First time beyond.
+    pub to: TimeMs,
+}
+
+impl fmt::Display for TimeRange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}..{}", self.from, self.to)
+    }
+}
+
+/// What is done with the rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Task {
+    /// Recorded rows run through the engine again.
+    Replay,
+    /// Stored rows are correlated and summed up again where they are.
+    Backfill,
+}
+
+impl Task {
+    /// The word in names of positions and in messages.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Task::Replay => "replay",
+            Task::Backfill => "backfill",
+        }
+    }
+}
+
+/// Where recorded rows come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Recording {
+    /// The reef's own store.
+    Stored,
+    /// The reef's Kafka topics.
+    Kafka,
+}
+
+impl Recording {
+    /// The word on the command line.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Recording::Stored => "stored",
+            Recording::Kafka => "kafka",
+        }
+    }
+}
+
+/// A time, and how the user wrote it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Moment {
+    /// The time.
+    pub time: TimeMs,
+    /// As it is recognised in the next call: `now`, `24h`, or RFC 3339.
+    pub text: String,
+}
+
+/// What is asked for.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// Replay or backfill.
+    pub task: Task,
+    /// Which rows.
+    pub range: TimeRange,
+    /// The range in the user's words (from, to), as in [`Moment::text`].
+    pub words: (String, String),
+    /// Where they come from.
+    pub recording: Recording,
+    /// Another DuckDB file to write; the live store is then only read.
+    pub into: Option<PathBuf>,
+    /// Other settings to compare with those of the reef; nothing live is then touched.
+    pub what_if: Option<ReefConfig>,
+}
+
+impl Request {
+    /// The call in the user's words, by which an unfinished replay is found again.
+    pub fn asked(&self) -> String {
+        format!("{} {}..{}", self.recording.as_str(), self.words.0, self.words.1)
+    }
+}
+
+/// What came of it.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// The range; of a resumed replay its own.
+    pub range: TimeRange,
+    /// Whether an earlier call had begun it.
+    pub is_resumed: bool,
+    /// Whether all rows went through.
+    pub ended: Ended,
+    /// Rows that the recording has in the range, where it can count them.
+    pub rows_in_range: Option<u64>,
+    /// Rows read that lie outside the range.
+    pub rows_outside: u64,
+    /// Rows of the live store that were late and now are on time.
+    pub repaired: u64,
+    /// The run that wrote, or that had the changed settings; none when the range is empty.
+    pub summary: Option<RunSummary>,
+    /// Patterns to compare with: live ones, or those of the reef's settings. None when the live store cannot be read.
+    pub before: Option<Vec<Correlation>>,
+    /// Patterns afterwards.
+    pub after: Vec<Correlation>,
+    /// First and last time of the stored rows.
+    pub reach: Option<(TimeMs, TimeMs)>,
+    /// Rows before this time cannot change the live patterns any more.
+    pub looks_back_to: Option<TimeMs>,
+    /// Rows that the other store had before.
+    pub into_rows_before: u64,
+}
+
+/// Why a replay cannot be done or go on.
+#[derive(Debug, thiserror::Error)]
+pub enum ReplayError {
+    /// The run itself failed.
+    #[error(transparent)]
+    Run(#[from] RunError),
+    /// A store refused.
+    #[error(transparent)]
+    Store(#[from] SinkError),
+    /// There is nothing recorded.
+    #[error("{store} does not exist: nothing has been recorded yet", store = path.display())]
+    NoStore {
+        /// The configured store.
+        path: PathBuf,
+    },
+    /// Kafka is asked for, and the reef has none.
+    #[error("the reef has no source of kind \"kafka\" to replay from; its stored rows can be: --source stored")]
+    NoKafka,
+    /// Kafka is not there yet.
+    #[error("replaying from Kafka ({brokers}) is not in this version yet; stored rows can be: --source stored")]
+    Kafka {
+        /// Brokers as configured.
+        brokers: String,
+    },
+    /// The target is the live store.
+    #[error(
+        "{path} is the live store of this reef: name another file, or leave --into away to repair the live store",
+        path = path.display()
+    )]
+    IntoLive {
+        /// The target.
+        path: PathBuf,
+    },
+    /// The target is the store of a running reef.
+    #[error(
+        "{path} holds what a reef has read from {source_name}: a replay would mix with it; name a new file",
+        path = path.display()
+    )]
+    IntoReef {
+        /// The target.
+        path: PathBuf,
+        /// One of its sources.
+        source_name: String,
+    },
+    /// The target is a database of somebody else.
+    #[error("{path} is a database without a reef's tables: name a new file", path = path.display())]
+    IntoOther {
+        /// The target.
+        path: PathBuf,
+    },
+    /// A stored position that cannot be read.
+    #[error("the stored position of {part}, {position:?}, is not one of this program's")]
+    Position {
+        /// Which part of the source.
+        part: &'static str,
+        /// The position.
+        position: String,
+    },
+}
+
+/// Does what `request` says. `options.progress` shows all passes as one; a shutdown ends it after a commit.
+///
+/// # Errors
+/// Nothing is written when the request itself cannot be met; otherwise everything up to the last tick is stored.
+pub async fn replay(config: &ReefConfig, request: &Request, options: RunOptions) -> Result<Outcome, ReplayError> {
+    targets::check(config, request)?;
+    let config = &without_colonies(config);
+    match (&request.what_if, &request.into) {
+        (None, None) => repair(config, request, options).await,
+        (None, Some(path)) => beside(config, request, path, options).await,
+        (Some(changed), into) => what_if((config, &without_colonies(changed)), request, into.as_deref(), options).await,
+    }
+}
+
+/// No colony is dialled, and none is waited for.
+fn without_colonies(config: &ReefConfig) -> ReefConfig {
+    ReefConfig { colonies: Vec::new(), ..config.clone() }
+}
+
+/// Into the live store itself.
+async fn repair(config: &ReefConfig, request: &Request, options: RunOptions) -> Result<Outcome, ReplayError> {
+    let (mut live, reader) = store::open_with_reader(config).await?;
+    let entry = Entry::find(request, &live.positions().await?);
+    let before = live.correlations().await?;
+    let late_before = live.totals().await?.late;
+    let run = Run { config, recording: request.recording, entry: &entry, is_kept: true };
+    let (passed, mut live) = Passes::new(1, options).run(&run, live, Some(reader)).await?;
+    let outcome = Outcome {
+        before: Some(before),
+        after: live.correlations().await?,
+        repaired: late_before.saturating_sub(live.totals().await?.late),
+        reach: reach(live.as_mut()).await?,
+        looks_back_to: looks_back_to(config, live.as_mut()).await?,
+        ..Outcome::of(&entry, passed)
+    };
+    live.close().await?;
+    Ok(outcome)
+}
+
+/// The live store, only to read. A running reef has its file to itself: a recording of stored rows then cannot be read,
+/// one in Kafka can, with no live patterns to compare with.
+async fn live_to_read(config: &ReefConfig, recording: Recording) -> Result<Option<Box<dyn Store>>, SinkError> {
+    match (store::open_for_reading(config).await, recording) {
+        (Ok(live), _) => Ok(Some(live)),
+        (Err(error), Recording::Stored) => Err(error),
+        (Err(_), Recording::Kafka) => Ok(None),
+    }
+}
+
+/// Into another store; the live one is only read.
+async fn beside(
+    config: &ReefConfig,
+    request: &Request,
+    path: &Path,
+    options: RunOptions,
+) -> Result<Outcome, ReplayError> {
+    let mut live = live_to_read(config, request.recording).await?;
+    let (before, reach) = match &mut live {
+        Some(live) => (Some(live.correlations().await?), reach(live.as_mut()).await?),
+        None => (None, None),
+    };
+    let mut target = targets::open(config, path).await?;
+    let entry = Entry::find(request, &target.positions().await?);
+    let into_rows_before = rows_before(target.as_mut(), &entry).await?;
+    let target_config = targets::config_of(config, path);
+    let run = Run { config: &target_config, recording: request.recording, entry: &entry, is_kept: true };
+    let (passed, mut target) = Passes::new(1, options).run(&run, target, live).await?;
+    let after = target.correlations().await?;
+    target.close().await?;
+    Ok(Outcome { before, after, reach, into_rows_before, ..Outcome::of(&entry, passed) })
+}
+
+/// The same rows twice, with the reef's settings and with changed ones; rows of the second are kept with `into` only.
+async fn what_if(
+    (config, changed): (&ReefConfig, &ReefConfig),
+    request: &Request,
+    into: Option<&Path>,
+    options: RunOptions,
+) -> Result<Outcome, ReplayError> {
+    let mut live = live_to_read(config, request.recording).await?;
+    let reach = match &mut live {
+        Some(live) => reach(live.as_mut()).await?,
+        None => None,
+    };
+    let mut target: Box<dyn Store> = match into {
+        Some(path) => targets::open(changed, path).await?,
+        None => Box::new(FindingsStore::new()),
+    };
+    let entry = Entry::find(request, &target.positions().await?);
+    let into_rows_before = rows_before(target.as_mut(), &entry).await?;
+    let mut passes = Passes::new(2, options);
+
+    // what the reef's own settings find is not kept, so that it always starts at the first row
+    let whole = entry.from_the_start();
+    let run = Run { config, recording: request.recording, entry: &whole, is_kept: false };
+    let (passed, mut baseline) = passes.run(&run, Box::new(FindingsStore::new()), live).await?;
+    let before = Some(baseline.correlations().await?);
+    if passed.ended == Ended::Stopped || passed.rows_in_range == Some(0) {
+        target.close().await?;
+        return Ok(Outcome { before, reach, into_rows_before, ..Outcome::of(&entry, passed) });
+    }
+    let changed = &into.map_or_else(|| changed.clone(), |path| targets::config_of(changed, path));
+    let run = Run { config: changed, recording: request.recording, entry: &entry, is_kept: into.is_some() };
+    let live = live_to_read(config, request.recording).await?;
+    let (passed, mut target) = passes.run(&run, target, live).await?;
+    let after = target.correlations().await?;
+    target.close().await?;
+    Ok(Outcome { before, after, reach, into_rows_before, ..Outcome::of(&entry, passed) })
+}
+
+impl Outcome {
+    fn of(entry: &Entry, passed: passes::Passed) -> Outcome {
+        Outcome {
+            range: entry.range(),
+            is_resumed: entry.is_resumed(),
+            ended: passed.ended,
+            rows_in_range: passed.rows_in_range,
+            rows_outside: passed.rows_outside,
+            repaired: 0,
+            summary: passed.summary,
+            before: None,
+            after: Vec::new(),
+            reach: None,
+            looks_back_to: None,
+            into_rows_before: 0,
+        }
+    }
+}
+
+/// Rows that a target had before this replay began; 0 when this replay itself wrote them.
+async fn rows_before(target: &mut dyn Store, entry: &Entry) -> Result<u64, SinkError> {
+    if entry.is_resumed() {
+        return Ok(0);
+    }
+    let range = entry.range();
+    let (events, metrics) = target.count_in(Span { from: TimeMs(0), to: None, with_late: true }).await?;
+    let of_range = target.count_in(Span { from: range.from, to: Some(range.to), with_late: true }).await?;
+    Ok((events + metrics).saturating_sub(of_range.0 + of_range.1))
+}
+
+/// First and last time of the stored rows.
+async fn reach(store: &mut dyn Store) -> Result<Option<(TimeMs, TimeMs)>, SinkError> {
+    let all = Span { from: TimeMs(0), to: None, with_late: true };
+    let event = store.events_in(all, None, 1).await?.first().map(|held| held.row.timestamp);
+    let metric = store.metrics_in(all, None, 1).await?.first().map(|held| held.row.timestamp);
+    let (events, metrics) = store.watermarks().await?;
+    let newest = events.values().chain(metrics.values()).copied().max();
+    Ok(event.into_iter().chain(metric).min().map(|first| (first, newest.unwrap_or(first))))
+}
+
+/// Where the look-back of the live patterns begins: of events or of metrics, whichever is longer.
+async fn looks_back_to(config: &ReefConfig, store: &mut dyn Store) -> Result<Option<TimeMs>, SinkError> {
+    let params = params::from_config(config);
+    let (events, metrics) = store.watermarks().await?;
+    let newest_metric = metrics.values().max().copied();
+    let now = events.values().max().copied().max(newest_metric);
+    let of_events = now.map(|now| now - params.events.keep_ms());
+    let of_metrics = newest_metric.map(|now| now - params.metrics.keep_ms());
+    Ok(of_events.into_iter().chain(of_metrics).min())
+}

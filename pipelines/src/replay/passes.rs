@@ -1,0 +1,141 @@
+//! Passes: one or two runs of the loop over the same recorded rows, shown to the user as one.
+
+use super::ledger::Entry;
+use super::{Recording, ReplayError};
+use crate::config::ReefConfig;
+use crate::in_range::InRange;
+use crate::progress::{Ended, Progress, RunSummary};
+use crate::recorded::recorded_sources;
+use crate::run::{RunError, RunOptions, drive};
+use crate::store::commit_with_retry;
+use model::time::TimeMs;
+use sinks::{Commit, Store};
+use sources::Source;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use tokio::sync::watch;
+
+/// One pass over the rows.
+pub struct Run<'a> {
+    /// The settings.
+    pub config: &'a ReefConfig,
+    /// Where the rows come from.
+    pub recording: Recording,
+    /// Which rows, and from where on.
+    pub entry: &'a Entry,
+    /// Whether the target keeps rows and positions.
+    pub is_kept: bool,
+}
+
+/// What a pass did.
+pub struct Passed {
+    /// Whether all rows went through.
+    pub ended: Ended,
+    /// Rows that the recording has in the range, where it can count them.
+    pub rows_in_range: Option<u64>,
+    /// Rows read that lie outside the range.
+    pub rows_outside: u64,
+    /// None when the range is empty: then there was no run.
+    pub summary: Option<RunSummary>,
+}
+
+/// The passes of one command.
+pub struct Passes {
+    count: u64,
+    options: RunOptions,
+    /// What the passes before have counted.
+    before: Progress,
+}
+
+impl Passes {
+    /// `count` passes over the same rows.
+    pub fn new(count: u64, options: RunOptions) -> Passes {
+        Passes { count, options, before: Progress::default() }
+    }
+
+    /// Runs the next pass into `target`. Once all rows are through, a target that keeps positions is told that the replay
+    /// is done.
+    pub async fn run(
+        &mut self,
+        run: &Run<'_>,
+        mut target: Box<dyn Store>,
+        reader: Option<Box<dyn Store>>,
+    ) -> Result<(Passed, Box<dyn Store>), ReplayError> {
+        let sources = recorded_sources(run.config, run.recording, reader, run.entry).await?;
+        let counts: Option<Vec<u64>> =
+            sources.iter().map(|source| source.progress_rows().map(|(_, in_all)| in_all)).collect();
+        let rows_in_range = counts.map(|counts| counts.iter().sum());
+        if rows_in_range == Some(0) {
+            let passed = Passed { ended: Ended::InputFinished, rows_in_range, rows_outside: 0, summary: None };
+            return Ok((passed, target));
+        }
+        let outside = Arc::new(AtomicU64::new(0));
+        let in_range =
+            |inner| -> Box<dyn Source> { Box::new(InRange::new(inner, run.entry.clone(), Arc::clone(&outside))) };
+        let summary;
+        (summary, target) = self.shown(run.config, target, sources.into_iter().map(in_range).collect()).await?;
+        if run.is_kept && summary.ended == Ended::InputFinished {
+            let positions = vec![(run.entry.name().to_owned(), run.entry.done())];
+            let done =
+                Commit { tick: summary.progress.ticks, committed_at: TimeMs::now(), positions, ..Commit::default() };
+            commit_with_retry(target.as_mut(), &done, &self.options.shutdown).await?;
+        }
+        let rows_outside = outside.load(Ordering::Relaxed);
+        Ok((Passed { ended: summary.ended, rows_in_range, rows_outside, summary: Some(summary) }, target))
+    }
+
+    /// The loop, with its snapshots passed on as those of the whole command.
+    async fn shown(
+        &mut self,
+        config: &ReefConfig,
+        target: Box<dyn Store>,
+        sources: Vec<Box<dyn Source>>,
+    ) -> Result<(RunSummary, Box<dyn Store>), RunError> {
+        let (progress, mut snapshots) = watch::channel(Progress::default());
+        let options = RunOptions { progress, shutdown: self.options.shutdown.clone() };
+        let show = async {
+            // ends when the loop drops its sender
+            while snapshots.changed().await.is_ok() {
+                let snapshot = snapshots.borrow_and_update().clone();
+                self.options.progress.send_replace(of_whole(&self.before, snapshot, self.count));
+            }
+        };
+        let (driven, ()) = tokio::join!(drive(config, target, sources, options), show);
+        let (summary, target) = driven?;
+        self.before.events += summary.progress.events;
+        self.before.metrics += summary.progress.metrics;
+        let (done, in_all) = self.before.rows.unwrap_or_default();
+        let (_, more) = summary.progress.rows.unwrap_or_default();
+        self.before.rows = Some((done + more, in_all + more));
+        Ok((summary, target))
+    }
+}
+
+/// A snapshot of one pass as a snapshot of all of them: each pass reads the same rows.
+fn of_whole(before: &Progress, mut snapshot: Progress, count: u64) -> Progress {
+    snapshot.events += before.events;
+    snapshot.metrics += before.metrics;
+    let (done_before, _) = before.rows.unwrap_or_default();
+    snapshot.rows = snapshot.rows.map(|(done, in_all)| (done_before + done, in_all * count));
+    snapshot
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_passes_count_as_one_that_reads_twice_as_much() {
+        let at = |done: u64| Progress { events: done, rows: Some((done, 100)), ..Progress::default() };
+        let mut shares = Vec::new();
+        let mut before = Progress::default();
+        for pass in 0..2 {
+            shares.extend([0, 40, 100].map(|done| of_whole(&before, at(done), 2)));
+            before = Progress { events: 100, rows: Some((100, 100)), ..Progress::default() };
+            assert_eq!(shares.len(), 3 * (pass + 1));
+        }
+        let rows: Vec<Option<(u64, u64)>> = shares.iter().map(|snapshot| snapshot.rows).collect();
+        assert_eq!(rows, [(0, 200), (40, 200), (100, 200), (100, 200), (140, 200), (200, 200)].map(Some));
+        assert!(shares.windows(2).all(|pair| pair[0].events <= pair[1].events), "counts only rise");
+    }
+}

@@ -1,0 +1,57 @@
+//! Targets: which store a replay writes, and that it is neither missing nor somebody else's.
+
+use super::{Recording, ReplayError, Request, Task};
+use crate::config::{ReefConfig, SourceConfig, StorageKind};
+use crate::store;
+use sinks::Store;
+use sinks::duckdb::stored_version;
+use std::path::{Path, PathBuf};
+
+/// Checks what can be checked before anything is opened.
+pub fn check(config: &ReefConfig, request: &Request) -> Result<(), ReplayError> {
+    let has_kafka = config.sources.iter().any(|source| matches!(source, SourceConfig::Kafka { .. }));
+    if request.recording == Recording::Kafka && !has_kafka {
+        return Err(ReplayError::NoKafka);
+    }
+    let StorageKind::DuckDb { path: live } = &config.storage.kind else { return Ok(()) };
+    // opening it would create it
+    if !live.exists() && request.recording == Recording::Stored {
+        return Err(ReplayError::NoStore { path: live.clone() });
+    }
+    match &request.into {
+        Some(path) if is_same_file(path, live) => Err(ReplayError::IntoLive { path: path.clone() }),
+        _ => Ok(()),
+    }
+}
+
+/// Opens another store to write to; it is created when missing.
+pub async fn open(config: &ReefConfig, path: &Path) -> Result<Box<dyn Store>, ReplayError> {
+    if stored_version(path).await? == Some(0) {
+        return Err(ReplayError::IntoOther { path: path.to_owned() });
+    }
+    let mut target = store::open(&config_of(config, path)).await?;
+    let of_replays = |name: &str| {
+        [Task::Replay, Task::Backfill]
+            .iter()
+            .any(|task| name.strip_prefix(task.as_str()).is_some_and(|rest| rest.starts_with(':')))
+    };
+    match target.positions().await?.into_keys().find(|name| !of_replays(name)) {
+        Some(source_name) => Err(ReplayError::IntoReef { path: path.to_owned(), source_name }),
+        None => Ok(target),
+    }
+}
+
+/// The settings of a reef, stored elsewhere.
+pub fn config_of(config: &ReefConfig, path: &Path) -> ReefConfig {
+    let mut config = config.clone();
+    config.storage.kind = StorageKind::DuckDb { path: path.to_owned() };
+    config
+}
+
+/// Whether both name one file, however they are written and linked.
+fn is_same_file(a: &Path, b: &Path) -> bool {
+    let real = |path: &Path| -> PathBuf {
+        path.canonicalize().or_else(|_| std::path::absolute(path)).unwrap_or_else(|_| path.to_owned())
+    };
+    real(a) == real(b)
+}

@@ -1,0 +1,224 @@
+//! Late truth: what a live run only kept becomes part of the patterns, by a backfill and by a replay, in any store.
+#![allow(clippy::unwrap_used)]
+
+use super::*;
+use crate::config::{Format, parse};
+use crate::progress::Progress;
+use crate::run::{RunOptions, drive};
+use async_trait::async_trait;
+use model::event::{Event, Severity};
+use model::metric::{MetricPoint, SeriesKey};
+use model::pattern::Evidence;
+use model::real::Real;
+use model::rows::Rows;
+use model::time::{DAY_MS, HOUR_MS, MINUTE_MS};
+use sources::{Batch, Source, SourceError};
+use std::collections::{BTreeMap, VecDeque};
+use tokio::sync::watch;
+
+const START: TimeMs = TimeMs(1_772_409_600_000); // 2026-03-02T00:00:00Z
+
+fn event(colony: &str, kind: &str, number: i64, at: TimeMs) -> Event {
+    Event {
+        colony_id: format!("{colony}-production"),
+        event_id: format!("{kind}-{number}"),
+        version: 0,
+        withdrawn: false,
+        application_name: colony.to_owned(),
+        environment: "production".to_owned(),
+        timestamp: at,
+        event_type: kind.to_owned(),
+        service_id: "api".to_owned(),
+        severity: Severity::Info,
+        description: String::new(),
+        metadata: BTreeMap::new(),
+    }
+}
+
+fn bucket(colony: &str, hour: i64, value: f64) -> MetricPoint {
+    MetricPoint {
+        series: SeriesKey {
+            colony_id: format!("{colony}-production"),
+            service_id: "api".to_owned(),
+            metric_name: "latency_ms".to_owned(),
+        },
+        timestamp: START + hour * HOUR_MS,
+        interval_seconds: Some(3_600),
+        count: Some(10),
+        mean: Some(Real(value)),
+        p50: None,
+        p95: None,
+        p99: None,
+        max: None,
+        application_name: colony.to_owned(),
+        environment: "production".to_owned(),
+    }
+}
+
+/// A deploy every ten to fourteen hours, most of them followed by errors elsewhere; a metric on both sides.
+fn days(days: std::ops::Range<i64>) -> Rows {
+    let mut rows = Rows::default();
+    for number in days.start * 2..days.end * 2 {
+        let at = START + number * 12 * HOUR_MS + (number * 37 % 120) * MINUTE_MS;
+        rows.events.push(event("shop", "deploy", number, at));
+        if number % 7 > 0 {
+            rows.events.push(event("pay", "error_spike", number, at + (40 + number % 5) * MINUTE_MS));
+        }
+    }
+    for hour in days.start * 24..days.end * 24 {
+        let value = ((hour * 7919) % 101) as f64;
+        rows.metrics.extend([bucket("shop", hour, value), bucket("pay", hour, value * 2.0 + 1.0)]);
+    }
+    rows
+}
+
+/// A source that delivers these batches.
+struct Scripted {
+    batches: VecDeque<Rows>,
+    is_finite: bool,
+}
+
+#[async_trait]
+impl Source for Scripted {
+    fn name(&self) -> &str {
+        "scripted"
+    }
+    fn is_finite(&self) -> bool {
+        self.is_finite
+    }
+    async fn next_batch(&mut self) -> Result<Option<Batch>, SourceError> {
+        Ok(self.batches.pop_front().map(|rows| Batch { rows, ..Batch::default() }))
+    }
+}
+
+fn config(folder: &Path, name: &str) -> ReefConfig {
+    let text = format!(
+        "reef_id = \"r\"\n[[sources]]\nkind = \"files\"\nevents = [\"e.ndjson\"]\n[storage]\npath = \"{name}.duckdb\"\n\
+         [engine]\nworkers = 1\ntick_rows_max = 200\n"
+    );
+    parse(&text, Format::Toml, &folder.join("reef.toml")).unwrap()
+}
+
+fn options() -> RunOptions {
+    let (_stop, shutdown) = watch::channel(false);
+    RunOptions { progress: watch::channel(Progress::default()).0, shutdown }
+}
+
+async fn record(config: &ReefConfig, batches: Vec<Rows>, is_finite: bool) {
+    let store = store::open(config).await.unwrap();
+    let source = Scripted { batches: batches.into(), is_finite };
+    let (_, store) = drive(config, store, vec![Box::new(source)], options()).await.unwrap();
+    store.close().await.unwrap();
+}
+
+/// Patterns, their evidence, and how many rows are late.
+async fn state(config: &ReefConfig) -> (Vec<Correlation>, Vec<Evidence>, u64) {
+    let mut store = store::open(config).await.unwrap();
+    let correlations = store.correlations().await.unwrap();
+    let mut evidence = Vec::new();
+    for correlation in &correlations {
+        evidence.extend(store.evidence(&correlation.key.correlation_id()).await.unwrap());
+    }
+    let late = store.totals().await.unwrap().late;
+    store.close().await.unwrap();
+    (correlations, evidence, late)
+}
+
+fn request(task: Task) -> Request {
+    Request {
+        task,
+        range: TimeRange { from: START, to: START + 100 * DAY_MS },
+        words: (START.to_string(), (START + 100 * DAY_MS).to_string()),
+        recording: Recording::Stored,
+        into: None,
+        what_if: None,
+    }
+}
+
+/// Four days that came when the others were long there.
+fn with_late_days() -> Vec<Rows> {
+    vec![days(0..8), days(12..24), days(8..12)]
+}
+
+#[tokio::test]
+async fn rows_beyond_the_lateness_are_kept_and_a_backfill_or_replay_makes_them_count() {
+    let folder = tempfile::tempdir().unwrap();
+    let in_order = config(folder.path(), "in-order");
+    record(&in_order, vec![days(0..24)], true).await;
+    let expected = state(&in_order).await;
+    assert!(expected.0.len() >= 2 && !expected.1.is_empty(), "events and metrics are related: {:?}", expected.0.len());
+
+    for task in [Task::Backfill, Task::Replay] {
+        let live = config(folder.path(), task.as_str());
+        record(&live, with_late_days(), false).await;
+        let (patterns, _, late) = state(&live).await;
+        assert_eq!(late as usize, days(8..12).len(), "kept, marked and counted");
+        assert_ne!(patterns, expected.0, "they are missing so far");
+        let outcome = replay(&live, &request(task), options()).await.unwrap();
+        assert_eq!((outcome.repaired, outcome.ended), (late, Ended::InputFinished));
+        assert_eq!(state(&live).await, expected);
+        // and once more, from the start
+        let again = replay(&live, &request(task), options()).await.unwrap();
+        assert_eq!((again.repaired, again.is_resumed), (0, false));
+        assert_eq!(state(&live).await, expected);
+    }
+}
+
+#[tokio::test]
+async fn late_rows_count_in_another_store_and_in_a_what_if_and_stay_late_where_they_are() {
+    let folder = tempfile::tempdir().unwrap();
+    let in_order = config(folder.path(), "in-order");
+    record(&in_order, vec![days(0..24)], true).await;
+    let expected = state(&in_order).await;
+    let live = config(folder.path(), "live");
+    record(&live, with_late_days(), false).await;
+    let before = state(&live).await;
+
+    let into = folder.path().join("into.duckdb");
+    let beside = Request { into: Some(into.clone()), ..request(Task::Replay) };
+    let outcome = replay(&live, &beside, options()).await.unwrap();
+    assert_eq!((outcome.before.as_ref(), &outcome.after), (Some(&before.0), &expected.0));
+    assert_eq!(state(&targets::config_of(&live, &into)).await, expected);
+
+    let mut changed = live.clone();
+    changed.correlation.min_occurrences = 1_000;
+    let what_if = Request { what_if: Some(changed), ..request(Task::Replay) };
+    let outcome = replay(&live, &what_if, options()).await.unwrap();
+    assert_eq!(outcome.before.as_ref(), Some(&expected.0), "the reef's settings over all rows of the range");
+    assert!(outcome.after.len() < expected.0.len(), "no event pattern has a thousand occurrences");
+    assert_eq!(state(&live).await, before, "the live store is as it was");
+}
+
+#[tokio::test]
+async fn a_replay_stopped_after_any_commit_goes_on_to_the_same_state() {
+    let folder = tempfile::tempdir().unwrap();
+    let live = config(folder.path(), "live");
+    record(&live, vec![days(0..24)], true).await;
+    let expected = state(&live).await;
+    let into = folder.path().join("into.duckdb");
+    let request = Request { into: Some(into.clone()), ..request(Task::Replay) };
+    let mut stops = 0;
+    loop {
+        // stopped as soon as something is committed
+        let (progress, mut seen) = watch::channel(Progress::default());
+        let (stop, shutdown) = watch::channel(false);
+        let stopping = async {
+            while seen.changed().await.is_ok() {
+                if seen.borrow_and_update().ticks > 0 {
+                    stop.send_replace(true);
+                }
+            }
+        };
+        let run = replay(&live, &request, RunOptions { progress, shutdown });
+        let (outcome, ()) = tokio::join!(run, stopping);
+        let outcome = outcome.unwrap();
+        assert_eq!(outcome.is_resumed, stops > 0);
+        if outcome.ended == Ended::InputFinished {
+            break;
+        }
+        stops += 1;
+        assert!(stops < 100, "each call gets further");
+    }
+    assert!(stops > 0, "it was stopped in the middle");
+    assert_eq!(state(&targets::config_of(&live, &into)).await, expected);
+}

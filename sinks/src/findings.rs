@@ -1,0 +1,133 @@
+//! The findings store: keeps patterns and counts, and no rows; for runs that ask "what would be found?" and leave nothing.
+
+use crate::resolve::{self, Held};
+use crate::{Commit, SinkError, Span, Store, Totals};
+use async_trait::async_trait;
+use model::event::Event;
+use model::metric::MetricPoint;
+use model::pattern::{Correlation, Evidence, Finding};
+use model::position::Positions;
+use model::reject::RejectReason;
+use model::time::TimeMs;
+use std::collections::BTreeMap;
+
+/// Patterns with their evidence, and how many rows went by. Its memory is bounded by that of the engine, which holds the
+/// same patterns: rows, summaries, topology and positions are counted or dropped.
+///
+/// Of the contract of a store it keeps all that concerns findings. It cannot be restarted from: it has no rows to rebuild
+/// windows from, no watermarks and no positions, and says so by having none of them.
+#[derive(Debug, Default)]
+pub struct FindingsStore {
+    findings: BTreeMap<String, Finding>,
+    rejects: BTreeMap<RejectReason, u64>,
+    late: u64,
+}
+
+impl FindingsStore {
+    /// An empty store.
+    pub fn new() -> FindingsStore {
+        FindingsStore::default()
+    }
+}
+
+#[async_trait]
+impl Store for FindingsStore {
+    async fn commit(&mut self, commit: &Commit) -> Result<(), SinkError> {
+        for correlation_id in &commit.removed {
+            self.findings.remove(correlation_id);
+        }
+        for finding in &commit.findings {
+            let mut finding = finding.clone();
+            finding.evidence.sort();
+            self.findings.insert(finding.correlation.key.correlation_id(), finding);
+        }
+        for reject in &commit.rejects {
+            *self.rejects.entry(reject.reason).or_default() += 1;
+        }
+        self.late += commit.late.len() as u64;
+        Ok(())
+    }
+
+    async fn positions(&mut self) -> Result<BTreeMap<String, Positions>, SinkError> {
+        Ok(BTreeMap::new())
+    }
+
+    async fn watermarks(&mut self) -> Result<(BTreeMap<String, TimeMs>, BTreeMap<String, TimeMs>), SinkError> {
+        Ok(Default::default())
+    }
+
+    async fn events_in(&mut self, _: Span, _: Option<&Event>, _: usize) -> Result<Vec<Held<Event>>, SinkError> {
+        Ok(Vec::new())
+    }
+
+    async fn metrics_in(
+        &mut self,
+        _: Span,
+        _: Option<&MetricPoint>,
+        _: usize,
+    ) -> Result<Vec<Held<MetricPoint>>, SinkError> {
+        Ok(Vec::new())
+    }
+
+    /// None: it holds no events, and recorded input has every event once, in its newest version.
+    async fn newer_events(&mut self, _: &[Event]) -> Result<Vec<Event>, SinkError> {
+        Ok(Vec::new())
+    }
+
+    async fn correlations(&mut self) -> Result<Vec<Correlation>, SinkError> {
+        Ok(self.findings.values().map(|finding| finding.correlation.clone()).collect())
+    }
+
+    async fn evidence(&mut self, correlation_id: &str) -> Result<Vec<Evidence>, SinkError> {
+        Ok(self.findings.get(correlation_id).map(|finding| finding.evidence.clone()).unwrap_or_default())
+    }
+
+    /// Rows by table are those that it holds: correlations, their evidence and links.
+    async fn totals(&mut self) -> Result<Totals, SinkError> {
+        let evidence: usize = self.findings.values().map(|finding| finding.evidence.len()).sum();
+        let links: usize = self.findings.values().map(|finding| resolve::event_links(finding).len()).sum();
+        let counts =
+            [("correlations", self.findings.len()), ("correlation_evidence", evidence), ("event_correlations", links)];
+        Ok(Totals {
+            rows: counts.into_iter().map(|(table, rows)| (table.to_owned(), rows as u64)).collect(),
+            rejects: self.rejects.iter().map(|(reason, rows)| (reason.as_str().to_owned(), *rows)).collect(),
+            late: self.late,
+        })
+    }
+
+    async fn close(self: Box<Self>) -> Result<(), SinkError> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::compliance::rows::{START, bucket, event, finding};
+    use crate::compliance::{self, commit_of};
+    use crate::memory::MemoryStore;
+    use model::rows::Rows;
+
+    #[tokio::test]
+    async fn findings_are_kept_as_the_reference_keeps_them() {
+        compliance::findings_as_the_reference(&mut FindingsStore::new(), &mut MemoryStore::new()).await;
+    }
+
+    #[tokio::test]
+    async fn no_row_is_kept() {
+        let mut store = FindingsStore::new();
+        let rows = Rows { events: vec![event("e", 0)], metrics: vec![bucket("svc", 0)], ..Rows::default() };
+        let mut commit = commit_of(1, rows);
+        commit.late.events.push(event("late", 0));
+        commit.findings.push(finding("a", 0.7, &[("e", "f")]));
+        commit.positions.push(("files".into(), Positions::default()));
+        store.commit(&commit).await.unwrap();
+        assert!(store.events_since(START, None, 9).await.unwrap().is_empty());
+        assert!(store.metrics_since(START, None, 9).await.unwrap().is_empty());
+        assert!(store.positions().await.unwrap().is_empty());
+        assert_eq!(store.watermarks().await.unwrap(), Default::default());
+        let totals = store.totals().await.unwrap();
+        assert_eq!((totals.rows["correlations"], totals.rows["correlation_evidence"], totals.late), (1, 1, 1));
+    }
+}
