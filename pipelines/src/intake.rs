@@ -20,6 +20,8 @@ pub enum Delivery {
         batch: Batch,
         /// Bytes done and in all, when the source knows.
         bytes: Option<(u64, u64)>,
+        /// Why the source cannot read at the moment.
+        outage: Option<String>,
     },
     /// A finite source has delivered everything.
     Finished,
@@ -105,8 +107,8 @@ async fn pump(mut source: Box<dyn Source>, send: mpsc::Sender<Delivery>, mut shu
         };
         let (delivery, ended) = match next {
             Ok(Some(batch)) => {
-                let bytes = source.progress_bytes();
-                (Delivery::Batch { source: name.clone(), is_finite: source.is_finite(), batch, bytes }, false)
+                let (bytes, outage) = (source.progress_bytes(), source.outage());
+                (Delivery::Batch { source: name.clone(), is_finite: source.is_finite(), batch, bytes, outage }, false)
             }
             Ok(None) => (Delivery::Finished, true),
             Err(error) => (Delivery::Failed { source: name.clone(), error }, true),

@@ -25,8 +25,8 @@ pub(super) const CANDIDATES_SHOWN_MAX: usize = 20;
 #[derive(Debug, clap::Args)]
 #[command(
     before_help = "Example:  coral-pipeline run reef.toml",
-    after_help = "With files only, the run ends when they have been read. With live colonies it goes on until SIGTERM or \
-                  Ctrl-C, drains, commits and exits 0; a second signal ends it at once (130). Started again, it goes on \
+    after_help = "With files only, or Kafka up to an end, the run ends when they have been read. With live colonies, or \
+                  Kafka without an end, it goes on until SIGTERM or Ctrl-C, drains, commits and exits 0; a second signal ends it at once (130). Started again, it goes on \
                   where it was."
 )]
 pub struct RunArgs {
@@ -116,6 +116,13 @@ fn repair(cause: &SourceError, config: &Path) -> Option<(Exit, String)> {
         SourceError::Format { path, .. } => {
             let hint = format!("repair or replace {}, or take it out of {}", path.display(), config.display());
             Some((Exit::Failed, hint + "; until then every run ends there"))
+        }
+        SourceError::Kafka { .. } => {
+            let hint = format!(
+                "correct it in {0}, or at the brokers; coral-pipeline validate {0} asks them",
+                config.display()
+            );
+            Some((Exit::Failed, hint))
         }
         SourceError::Colony { endpoint, .. } => {
             let hint =
