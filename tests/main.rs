@@ -3,6 +3,7 @@
 
 mod determinism;
 mod files;
+mod kafka;
 mod live;
 mod support;
 mod tidy;

@@ -60,6 +60,16 @@ impl Reef {
         json(&output)
     }
 
+    /// The configuration file.
+    pub fn config(&self) -> &Path {
+        &self.config
+    }
+
+    /// Another command of `coral-pipeline` on this reef with `--json`; its one document.
+    pub fn program(&self, command: &str) -> Value {
+        json(&Command::new(program("coral-pipeline")).arg(command).arg(&self.config).arg("--json").output().unwrap())
+    }
+
     /// The same, in the background.
     pub fn start(&self) -> std::process::Child {
         Command::new(program("coral-pipeline"))

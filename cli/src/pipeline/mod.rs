@@ -1,6 +1,7 @@
 //! The command line of `coral-pipeline`: which commands there are.
 
 mod check_colony;
+mod check_kafka;
 mod check_store;
 mod checklist;
 pub mod demo;
@@ -10,6 +11,7 @@ mod help_config;
 pub mod load;
 mod meter;
 pub mod migrate;
+pub mod publish;
 mod render;
 pub mod run;
 pub mod validate;
@@ -42,6 +44,8 @@ enum Command {
     Run(run::RunArgs),
     /// Check a configuration and what it names, without running
     Validate(validate::ValidateArgs),
+    /// Write a reef's files or stored rows to Kafka topics
+    Publish(publish::PublishArgs),
     /// Bring a store's tables to this version
     Migrate(migrate::MigrateArgs),
     /// Write a made-up fleet with planted relations as files
@@ -63,6 +67,7 @@ impl Program for CoralPipeline {
         match self.command {
             Command::Run(args) => run::run(&args, output),
             Command::Validate(args) => validate::run(&args, output),
+            Command::Publish(args) => publish::run(&args, output),
             Command::Migrate(args) => migrate::run(&args, output),
             Command::Generate(args) => generate::run(&args, output),
             Command::Demo(args) => demo::run(&args, output),
