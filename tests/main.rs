@@ -6,6 +6,7 @@ mod crash;
 mod determinism;
 mod disk_full;
 mod files;
+mod kafka;
 mod late;
 mod live;
 mod replay;

@@ -80,6 +80,16 @@ impl Reef {
         json(&output)
     }
 
+    /// The configuration file.
+    pub fn config(&self) -> &Path {
+        &self.config
+    }
+
+    /// Another command of `coral-pipeline` on this reef with `--json`; its one document.
+    pub fn program(&self, command: &str) -> Value {
+        json(&Command::new(program("coral-pipeline")).arg(command).arg(&self.config).arg("--json").output().unwrap())
+    }
+
     /// The same, in the background.
     pub fn start(&self) -> std::process::Child {
         Command::new(program("coral-pipeline"))
@@ -90,11 +100,6 @@ impl Reef {
             .stderr(Stdio::null())
             .spawn()
             .unwrap()
-    }
-
-    /// The configuration file.
-    pub fn config(&self) -> &Path {
-        &self.config
     }
 
     /// [`correlations`] of the reef's own store.

@@ -1,9 +1,10 @@
 //! Inputs: builds the sources that the configuration names, each from where it was committed.
 
-use crate::config::{ColonyConfig, ReefConfig, SourceConfig};
+use crate::config::{ColonyConfig, ReefConfig, SecretError, SecretSource, SourceConfig};
 use model::position::Positions;
 use sources::colony::ColonySourceConfig;
 use sources::files::FilesConfig;
+use sources::kafka::{KafkaConfig, QUEUE_BYTES_DEFAULT};
 use sources::share::Share;
 use sources::{Source, SourceError};
 use std::collections::BTreeMap;
@@ -20,11 +21,16 @@ pub enum InputError {
         /// Which colony.
         colony_id: String,
     },
-    /// A Kafka source.
-    #[error("source kind \"kafka\" ({brokers}): this version reads files and live colonies only")]
-    Kafka {
+    /// A property of a Kafka source that an environment variable holds.
+    #[error("option {option:?} of kafka {brokers}")]
+    Option {
         /// Brokers as configured.
         brokers: String,
+        /// The property.
+        option: String,
+        /// Why its value is not there.
+        #[source]
+        cause: SecretError,
     },
     /// A source refused.
     #[error("cannot open source {source_name}")]
@@ -49,10 +55,20 @@ pub fn build_share(
     share: Share,
 ) -> Result<Vec<Box<dyn Source>>, InputError> {
     let mut sources: Vec<Box<dyn Source>> = Vec::new();
+    for kafka in kafka(config)? {
+        let kafka = KafkaConfig { share, ..kafka };
+        let source_name = kafka.source_name();
+        let topics: Vec<&str> = kafka.topics().into_iter().map(|(topic, _)| topic).collect();
+        let own = positions.get(&source_name).cloned().unwrap_or_default();
+        let others = positions.iter().filter(|(name, _)| name.starts_with("kafka:")).map(|(_, held)| held);
+        let from = sources::kafka::inherit(&own, others, &topics);
+        let failed = |cause| InputError::Source { source_name, cause };
+        sources.push(Box::new(kafka.build(&from).map_err(failed)?));
+    }
     if !share.takes_the_undivided() {
         return Ok(sources);
     }
-    if let Some(files) = files(config)? {
+    if let Some(files) = files(config) {
         let from = positions.get("files").cloned().unwrap_or_default();
         let failed = |cause| InputError::Source { source_name: "files".to_owned(), cause };
         sources.push(Box::new(files.build(&from).map_err(failed)?));
@@ -64,18 +80,51 @@ pub fn build_share(
 }
 
 /// All file sources as one: a file has one position, however many tables of the configuration name it.
-pub fn files(config: &ReefConfig) -> Result<Option<FilesConfig>, InputError> {
+pub fn files(config: &ReefConfig) -> Option<FilesConfig> {
     let mut all = FilesConfig { base_dir: config.base_dir.clone(), ..FilesConfig::default() };
     for source in &config.sources {
-        match source {
-            SourceConfig::Files { metrics, events } => {
-                all.metrics.extend(metrics.iter().cloned());
-                all.events.extend(events.iter().cloned());
-            }
-            SourceConfig::Kafka { brokers, .. } => return Err(InputError::Kafka { brokers: brokers.clone() }),
+        if let SourceConfig::Files { metrics, events } = source {
+            all.metrics.extend(metrics.iter().cloned());
+            all.events.extend(events.iter().cloned());
         }
     }
-    Ok((!all.metrics.is_empty() || !all.events.is_empty()).then_some(all))
+    (!all.metrics.is_empty() || !all.events.is_empty()).then_some(all)
+}
+
+/// Every Kafka source, with the values of its properties.
+pub fn kafka(config: &ReefConfig) -> Result<Vec<KafkaConfig>, InputError> {
+    let mut all = Vec::new();
+    for source in &config.sources {
+        let SourceConfig::Kafka { brokers, metrics_topic, events_topic, start, end, options, options_env } = source
+        else {
+            continue;
+        };
+        let mut values: BTreeMap<String, String> =
+            options.iter().map(|(name, value)| (name.clone(), value.reveal().to_owned())).collect();
+        for (option, variable) in options_env {
+            let value = SecretSource::Env(variable.clone()).resolve().map_err(|cause| InputError::Option {
+                brokers: brokers.clone(),
+                option: option.clone(),
+                cause,
+            })?;
+            values.insert(option.clone(), value.reveal().to_owned());
+        }
+        all.push(KafkaConfig {
+            start: start.clone(),
+            end: end.clone(),
+            group_id: format!("coral.{}", config.reef_id),
+            options: values,
+            queue_bytes_max: queue_bytes_max(config.engine.memory_limit_bytes),
+            ..KafkaConfig::new(brokers, metrics_topic.as_deref(), events_topic.as_deref())
+        });
+    }
+    Ok(all)
+}
+
+/// What a topic may hold prefetched: a small part of the memory there is. The library's own book-keeping takes as much
+/// again for small messages.
+fn queue_bytes_max(memory_limit_bytes: Option<u64>) -> u64 {
+    memory_limit_bytes.map_or(QUEUE_BYTES_DEFAULT, |limit| (limit / 32).clamp(1 << 20, QUEUE_BYTES_DEFAULT))
 }
 
 /// Summaries and, unless it is switched off, the event stream of one colony.

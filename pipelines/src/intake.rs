@@ -24,6 +24,8 @@ pub enum Delivery {
         bytes: Option<(u64, u64)>,
         /// Rows done and in all, when the source counts them.
         rows: Option<(u64, u64)>,
+        /// Why the source cannot read at the moment.
+        outage: Option<String>,
     },
     /// A finite source has delivered everything.
     Finished,
@@ -130,9 +132,9 @@ async fn pump(
         };
         let (delivery, ended) = match next {
             Ok(Some(batch)) => {
-                let (bytes, rows) = (source.progress_bytes(), source.progress_rows());
+                let (bytes, rows, outage) = (source.progress_bytes(), source.progress_rows(), source.outage());
                 let is_finite = source.is_finite();
-                (Delivery::Batch { source: name.clone(), is_finite, batch, number, bytes, rows }, false)
+                (Delivery::Batch { source: name.clone(), is_finite, batch, number, bytes, rows, outage }, false)
             }
             Ok(None) => (Delivery::Finished, true),
             Err(error) => (Delivery::Failed { source: name.clone(), error }, true),

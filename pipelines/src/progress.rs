@@ -78,7 +78,7 @@ pub struct RunSummary {
     pub event_pairs_tested: u64,
     /// Pairs of metric series tested at the last evaluation.
     pub metric_pairs_tested: u64,
-    /// Colonies that could not be reached when it ended, each with its last error.
+    /// Colonies and Kafka sources that could not be reached when it ended, each with its last error.
     pub unreachable: BTreeMap<String, String>,
     /// Wall-clock length of the run.
     pub elapsed_ms: u64,
@@ -106,7 +106,7 @@ fn rfc_3339<S: Serializer>(time: &Option<TimeMs>, serializer: S) -> Result<S::Ok
     }
 }
 
-/// Which colonies answer, by the latest that each one's sources said.
+/// Which colonies and sources answer, by the latest that each one said.
 #[derive(Debug, Default)]
 pub(crate) struct Reach {
     answering: BTreeSet<String>,
@@ -124,6 +124,14 @@ impl Reach {
                 self.answering.insert(colony_id.clone());
                 self.unreachable.remove(colony_id);
             }
+        }
+    }
+
+    /// Notes what a source that is no colony says of itself.
+    pub(crate) fn observe_source(&mut self, source: &str, outage: Option<String>) {
+        match outage {
+            Some(words) => drop(self.unreachable.insert(source.to_owned(), words)),
+            None => drop(self.unreachable.remove(source)),
         }
     }
 

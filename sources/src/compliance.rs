@@ -157,7 +157,7 @@ async fn temporary_failure(harness: &impl Harness, scenario: &Scenario, all: &Se
     let is_unreachable =
         |batch: &Batch| batch.rows.colonies.iter().any(|row| row.health == "unreachable" && !row.last_error.is_empty());
     // an outage that had begun before is the same one, and is not told twice
-    while !is_unreachable(&batch) {
+    while !is_unreachable(&batch) && source.outage().is_none() {
         batch = next(source.as_mut()).await.unwrap();
         seen.add(&batch);
     }

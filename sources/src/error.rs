@@ -49,4 +49,12 @@ pub enum SourceError {
         /// What is wrong and what to do.
         problem: String,
     },
+    /// Kafka refuses, or the configuration of a Kafka source asks for what cannot be.
+    #[error("kafka {brokers}: {problem}")]
+    Kafka {
+        /// Brokers as configured.
+        brokers: String,
+        /// What is wrong and what to do.
+        problem: String,
+    },
 }

@@ -6,7 +6,8 @@
 //!    delivers exactly the rows after that position, or repeats some of them; it never skips one.
 //! 3. A row that cannot be decoded becomes a [`Reject`] with its reason and the source goes on.
 //! 4. A fault that may pass (connection refused, stream broken) is retried with backoff inside the source and shown
-//!    through a [`ColonyStatus`](model::topology::ColonyStatus) row; `Err` means the run must stop.
+//!    through a [`ColonyStatus`](model::topology::ColonyStatus) row, or through [`Source::outage`] where what is lost is
+//!    no colony; `Err` means the run must stop.
 //! 5. `next_batch` is cancel-safe: dropping it loses nothing, because positions advance only with a returned batch.
 //! 6. A finite source returns `None` after its last batch, every time. It promises nothing about order, so none of its
 //!    rows is ever late. A live source's rows are judged by [`lateness::LatenessGate`].
@@ -15,6 +16,7 @@
 //! |---|---|
 //! | `files` | finite: parquet, CSV, NDJSON |
 //! | `colony` | live: summaries pulled from a colony, events streamed by it |
+//! | `kafka` | topics of metrics and events, followed (live) or read to an end (finite); publishing to them |
 //! | `lateness` | which rows of live sources are late |
 //! | `generator` | seeded fleets with planted relations, as values and as files |
 //! | `compliance` | the harness that every source passes |
@@ -33,6 +35,7 @@ pub mod compliance;
 pub mod error;
 pub mod files;
 pub mod generator;
+pub mod kafka;
 pub mod lateness;
 pub mod share;
 
@@ -68,6 +71,12 @@ pub trait Source: Send {
 
     /// The same in rows (or records), for input that is counted and not measured.
     fn progress_rows(&self) -> Option<(u64, u64)> {
+        None
+    }
+
+    /// Why the source cannot read at the moment, for people; `None` while it can. A source that loses or regains its
+    /// input delivers a batch, if need be an empty one, so that the change is seen.
+    fn outage(&self) -> Option<String> {
         None
     }
 }

@@ -1,7 +1,7 @@
 //! `cargo xtask test`: every check, each of them run even when an earlier one failed, and a summary.
 
 use crate::report::Report;
-use crate::{checkout, setup};
+use crate::{checkout, kafka, setup};
 use anyhow::{Context, Result};
 use std::io::{BufRead, BufReader};
 use std::process::{Command, ExitCode, Stdio};
@@ -19,6 +19,10 @@ pub fn run(args: &[String]) -> Result<ExitCode> {
     let mut clippy = checkout::cargo();
     clippy.args(["clippy", "--workspace", "--all-targets", "--locked"]).args(args).args(["--", "-D", "warnings"]);
     step(&mut report, "lints", &mut clippy)?;
+    // each test that needs the broker says for itself that it is skipped
+    if let Err(reason) = kafka::jars()? {
+        println!("kafka: {reason}");
+    }
     tests(&mut report, args)?;
     Ok(report.finish())
 }

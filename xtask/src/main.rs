@@ -5,6 +5,7 @@ mod check;
 mod checkout;
 mod demo;
 mod fetch;
+mod kafka;
 mod report;
 mod setup;
 
@@ -16,6 +17,7 @@ cargo xtask <command>
 
   setup            fetch the prebuilt DuckDB library once and link it to .deps/duckdb
   demo [args]      setup, then `coral-pipeline demo [args]`
+  kafka            fetch Apache Kafka for the tests (needs java and mvn; `test` does the same)
   test [args]      setup, the tools the tests need, then format, lints, dependency rules, wire rules and
                    all tests; args go to the cargo commands (`--features bundled` compiles DuckDB instead)
   ci               what CI runs: `.ci/run`
@@ -35,6 +37,7 @@ fn run(command: &str, args: &[String]) -> anyhow::Result<ExitCode> {
     match command {
         "setup" => setup::run(args),
         "demo" => demo::run(args),
+        "kafka" => kafka::run(args),
         "test" => check::run(args),
         "ci" => checkout::run(std::process::Command::new("bash").arg(".ci/run")),
         "" | "help" | "-h" | "--help" => {

@@ -2,6 +2,7 @@
 
 pub mod backfill;
 mod check_colony;
+mod check_kafka;
 mod check_store;
 mod checklist;
 pub mod copy;
@@ -14,6 +15,7 @@ mod meter;
 pub mod migrate;
 mod moment;
 mod outcome;
+pub mod publish;
 mod render;
 pub mod replay;
 pub mod run;
@@ -51,6 +53,8 @@ enum Command {
     Backfill(backfill::BackfillArgs),
     /// Check a configuration and what it names, without running
     Validate(validate::ValidateArgs),
+    /// Write a reef's files or stored rows to Kafka topics
+    Publish(publish::PublishArgs),
     /// Bring a store's tables to this version
     Migrate(migrate::MigrateArgs),
     /// Move a reef: every table of one store into another, counted and compared
@@ -78,6 +82,7 @@ impl Program for CoralPipeline {
             Command::Replay(args) => replay::run(&args, output),
             Command::Backfill(args) => backfill::run(&args, output),
             Command::Validate(args) => validate::run(&args, output),
+            Command::Publish(args) => publish::run(&args, output),
             Command::Migrate(args) => migrate::run(&args, output),
             Command::Copy(args) => copy::run(&args, output),
             Command::Generate(args) => generate::run(&args, output),

@@ -30,11 +30,11 @@ pub(super) const CANDIDATES_SHOWN_MAX: usize = 20;
 #[derive(Debug, clap::Args)]
 #[command(
     before_help = "Example:  coral-pipeline run reef.toml",
-    after_help = "With files only, the run ends when they have been read. With live colonies it goes on until SIGTERM or \
-                  Ctrl-C, drains, commits and exits 0; a second signal ends it at once (130). Started again, it goes on \
-                  where it was.\n\nSeveral processes: name their addresses in engine.hosts, and start this command once for \
-                  each, on its machine, with --process 0, 1, …; process 0 writes the store. One of them that is lost \
-                  ends all; started again, they go on where they were."
+    after_help = "With files only, or Kafka up to an end, the run ends when they have been read. With live colonies, or \
+                  Kafka without an end, it goes on until SIGTERM or Ctrl-C, drains, commits and exits 0; a second signal \
+                  ends it at once (130). Started again, it goes on where it was.\n\nSeveral processes: name their addresses \
+                  in engine.hosts, and start this command once for each, on its machine, with --process 0, 1, …; process \
+                  0 writes the store. One of them that is lost ends all; started again, they go on where they were."
 )]
 pub struct RunArgs {
     /// The reef: a .toml or .yaml file
@@ -215,6 +215,13 @@ fn repair(cause: &SourceError, config: &Path) -> Option<(Exit, String)> {
         SourceError::Format { path, .. } => {
             let hint = format!("repair or replace {}, or take it out of {}", path.display(), config.display());
             Some((Exit::Failed, hint + "; until then every run ends there"))
+        }
+        SourceError::Kafka { .. } => {
+            let hint = format!(
+                "correct it in {0}, or at the brokers; coral-pipeline validate {0} asks them",
+                config.display()
+            );
+            Some((Exit::Failed, hint))
         }
         SourceError::Colony { endpoint, .. } => {
             let hint =

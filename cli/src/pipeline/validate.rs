@@ -2,7 +2,7 @@
 
 use super::checklist::{self, Check, Outcome};
 use super::load::load;
-use super::{check_colony, check_store};
+use super::{check_colony, check_kafka, check_store};
 use crate::entry::runtime;
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
@@ -23,7 +23,7 @@ use std::path::PathBuf;
 pub struct ValidateArgs {
     /// The reef: a .toml or .yaml file
     pub config: PathBuf,
-    /// Only what this machine knows: no colony is dialled, no secret has to be set
+    /// Only what this machine knows: no colony and no broker is dialled, no secret has to be set
     #[arg(long)]
     pub no_network: bool,
 }
@@ -39,6 +39,7 @@ pub fn run(args: &ValidateArgs, output: &Output) -> Result<(), Failure> {
         checks.push(check_store::check(path));
     }
     checks.extend(secret_checks(&config, args.no_network));
+    checks.extend(check_kafka::check_all(&config, args.no_network));
     checks.extend(if args.no_network {
         skipped_colonies(&config)
     } else {

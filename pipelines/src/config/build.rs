@@ -7,6 +7,7 @@ use super::node::Place;
 use super::secret::{Secret, SecretSource};
 use super::types::*;
 use model::time::format_duration_ms;
+use sources::kafka::reserved;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -41,6 +42,7 @@ pub fn build(scope: &Scope, origin: &Path, errors: &mut Vec<ConfigError>) -> Ree
         base_dir,
     };
     check_input(scope, errors);
+    check_topics(scope, errors);
     check_spans(&config, scope, errors);
     config
 }
@@ -155,21 +157,51 @@ fn kafka(item: &Scope, errors: &mut Vec<ConfigError>) -> SourceConfig {
     }
     let start = match item.setting("sources[].start") {
         Setting::Time(time) => KafkaStart::Time(time),
+        Setting::Offsets(offsets) => KafkaStart::Offsets(offsets),
         Setting::Text(word) if word == "earliest" => KafkaStart::Earliest,
         Setting::Text(word) if word == "latest" => KafkaStart::Latest,
         _ => KafkaStart::Committed,
     };
     let end = match item.setting("sources[].end") {
         Setting::Time(time) => KafkaEnd::Time(time),
+        Setting::Offsets(offsets) => KafkaEnd::Offsets(offsets),
         Setting::Text(word) if word == "now" => KafkaEnd::Now,
         _ => KafkaEnd::Never,
     };
-    if let (KafkaStart::Time(from), KafkaEnd::Time(to), Some(place)) = (start, end, item.place_of("sources[].end"))
+    if let (KafkaStart::Time(from), KafkaEnd::Time(to), Some(place)) = (&start, &end, item.place_of("sources[].end"))
         && from >= to
     {
         errors.push(ConfigError::at(place, format!("end ({to}) is not after start ({from})")));
     }
-    SourceConfig::Kafka { brokers: item.text("sources[].brokers"), metrics_topic, events_topic, start, end }
+    let map = |path: &str| match item.setting(path) {
+        Setting::Map(map) => map,
+        _ => BTreeMap::new(),
+    };
+    let (options, options_env) = (map("sources[].options"), map("sources[].options_env"));
+    for (path, names) in [("sources[].options", &options), ("sources[].options_env", &options_env)] {
+        let place = item.place_of(path).unwrap_or(item.place);
+        errors.extend(names.keys().filter_map(|name| reserved(name)).map(|problem| ConfigError::at(place, problem)));
+    }
+    let options = options.into_iter().map(|(name, text)| (name, Secret::new(text))).collect();
+    let brokers = item.text("sources[].brokers");
+    SourceConfig::Kafka { brokers, metrics_topic, events_topic, start, end, options, options_env }
+}
+
+/// Positions are kept by topic and partition: a topic can be read by one source only, and as one kind of rows.
+fn check_topics(scope: &Scope, errors: &mut Vec<ConfigError>) {
+    let mut first_use: BTreeMap<String, Place> = BTreeMap::new();
+    for item in items(scope, "sources") {
+        for path in ["sources[].topics.metrics", "sources[].topics.events"] {
+            let (Some(topic), Some(place)) = (item.optional_text(path), item.place_of(path)) else { continue };
+            match first_use.get(&topic) {
+                Some(first) => {
+                    let message = format!("topic {topic:?} is already read on line {}", first.line);
+                    errors.push(ConfigError::at(place, message));
+                }
+                None => drop(first_use.insert(topic, place)),
+            }
+        }
+    }
 }
 
 fn storage(scope: &Scope, reef_id: &str, base_dir: &Path, errors: &mut Vec<ConfigError>) -> StorageConfig {

@@ -78,8 +78,10 @@ pub const KEYS: &[Key] = &[
     only(KAFKA, key("sources[].brokers", Kind::Addresses, Default::Required, "host:port, several separated by commas")),
     only(KAFKA, key("sources[].topics.metrics", TEXT, Default::None, "topic of metrics")),
     only(KAFKA, key("sources[].topics.events", TEXT, Default::None, "topic of events")),
-    only(KAFKA, key("sources[].start", Kind::Moment(&["committed", "earliest", "latest"]), value("committed"), "where reading starts")),
-    only(KAFKA, key("sources[].end", Kind::Moment(&["never", "now"]), value("never"), "where reading stops")),
+    only(KAFKA, key("sources[].start", Kind::Offsets(&["committed", "earliest", "latest"]), value("committed"), "where reading starts in partitions that the store has no position of; committed: at the earliest record")),
+    only(KAFKA, key("sources[].end", Kind::Offsets(&["never", "now"]), value("never"), "where reading stops; anything but never ends the run when it is reached")),
+    only(KAFKA, key("sources[].options", Kind::Properties, Default::None, "properties of librdkafka, e.g. \"security.protocol\" = \"SASL_SSL\"")),
+    only(KAFKA, key("sources[].options_env", Kind::EnvNames, Default::None, "properties whose values environment variables hold, e.g. \"sasl.password\" = \"KAFKA_PASSWORD\"")),
 
     key("storage.type", Kind::Choice(&["duckdb", "clickhouse"]), value("duckdb"), "where everything is kept"),
     only(DUCKDB, key("storage.path", TEXT, Default::Computed(".coral/<reef_id>.duckdb"), "database file; relative to this file")),

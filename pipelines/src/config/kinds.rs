@@ -1,7 +1,9 @@
 //! The types of options: which values each accepts, and what to say about the others.
 
-use super::node::Value;
+use super::node::{Entry, Value};
 use model::time::{TimeMs, format_duration_ms, parse_duration_ms};
+use sources::kafka::Offsets;
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 /// Type of an option.
@@ -44,6 +46,12 @@ pub enum Kind {
     Choice(&'static [&'static str]),
     /// One of a few words, or an RFC 3339 time.
     Moment(&'static [&'static str]),
+    /// One of a few words, an RFC 3339 time, or offsets of partitions.
+    Offsets(&'static [&'static str]),
+    /// Names with a text, a number or a truth value each; no message repeats the values.
+    Properties,
+    /// Names with the name of an environment variable each.
+    EnvNames,
     /// An IPv4 or IPv6 address.
     Ip,
     /// `http://host:port`.
@@ -77,6 +85,10 @@ pub enum Setting {
     Ip(IpAddr),
     /// Time.
     Time(TimeMs),
+    /// Offsets of partitions.
+    Offsets(Offsets),
+    /// Names with their texts.
+    Map(BTreeMap<String, String>),
 }
 
 /// Most characters of an id.
@@ -109,6 +121,12 @@ impl Kind {
             }
             (Kind::Choice(words), Value::Text(text)) => Err(nearest_choice(words, text)),
             (Kind::Moment(words), Value::Text(text)) => moment(words, text),
+            (Kind::Offsets(words), Value::Text(text)) => match Offsets::parse(text) {
+                Some(offsets) => offsets.map(Setting::Offsets),
+                None => moment(words, text).map_err(|problem| format!("{problem}, nor offset:N or offset:P=N,P=N")),
+            },
+            (Kind::Properties, Value::Table(entries)) => properties(entries),
+            (Kind::EnvNames, Value::Table(entries)) => env_names(entries),
             (Kind::Ip, Value::Text(text)) => text
                 .parse()
                 .map(Setting::Ip)
@@ -116,6 +134,7 @@ impl Kind {
             (Kind::Url, Value::Text(text)) => url(text),
             (Kind::Addresses, Value::Text(text)) => addresses(text),
             (Kind::Model, Value::Text(text)) => vendor_model(text),
+            (Kind::Properties | Kind::EnvNames, _) => Err(format!("must be {}", self.describe())),
             (Kind::Secret, _) => Err(format!("must be {}; put it in quotes", self.describe())),
             (_, value) => Err(format!("must be {}, not {}", self.describe(), value.describe())),
         }
@@ -150,6 +169,11 @@ impl Kind {
             Kind::Bytes => "an amount such as 512MiB or 4GiB".to_owned(),
             Kind::Choice(words) => words.join(" or "),
             Kind::Moment(words) => format!("{} or an RFC 3339 time", words.join(", ")),
+            Kind::Offsets(words) => {
+                format!("{}, an RFC 3339 time, offset:N for every partition or offset:P=N,P=N", words.join(", "))
+            }
+            Kind::Properties => "a table of names and texts".to_owned(),
+            Kind::EnvNames => "a table of names and environment variables".to_owned(),
             Kind::Ip => "an IP address".to_owned(),
             Kind::Url => "an address such as http://127.0.0.1:9000".to_owned(),
             Kind::Addresses => "host:port, several separated by commas".to_owned(),
@@ -219,6 +243,42 @@ fn moment(words: &[&str], text: &str) -> Result<Setting, String> {
     TimeMs::parse_rfc3339(text).map(Setting::Time).ok_or_else(|| {
         format!("{text:?} is neither {} nor an RFC 3339 time such as 2023-01-03T19:00:00Z", words.join(", "))
     })
+}
+
+/// Names of properties have dots; unquoted, TOML makes tables of them, which are put together again.
+fn flat<'a>(entries: &'a [Entry], prefix: &str, found: &mut Vec<(String, &'a Value)>) {
+    for entry in entries {
+        let name = format!("{prefix}{}", entry.key);
+        match &entry.node.value {
+            Value::Table(inner) => flat(inner, &format!("{name}."), found),
+            value => found.push((name, value)),
+        }
+    }
+}
+
+fn properties(entries: &[Entry]) -> Result<Setting, String> {
+    let mut found = Vec::new();
+    flat(entries, "", &mut found);
+    let text = |(name, value): (String, &Value)| match value {
+        Value::Text(text) => Ok((name, text.clone())),
+        Value::Integer(number) => Ok((name, number.to_string())),
+        Value::Number(number) => Ok((name, number.to_string())),
+        Value::Bool(value) => Ok((name, value.to_string())),
+        // a value may be a secret, so it is not repeated
+        _ => Err(format!("{name:?} must be text, a number, true or false")),
+    };
+    found.into_iter().map(text).collect::<Result<_, _>>().map(Setting::Map)
+}
+
+fn env_names(entries: &[Entry]) -> Result<Setting, String> {
+    let mut found = Vec::new();
+    flat(entries, "", &mut found);
+    let named = |(name, value): (String, &Value)| {
+        let Value::Text(text) = value else { return Err(format!("{name:?} must be {}", Kind::EnvName.describe())) };
+        env_name(text).map_err(|problem| format!("{name:?} {problem}"))?;
+        Ok((name, text.clone()))
+    };
+    found.into_iter().map(named).collect::<Result<_, _>>().map(Setting::Map)
 }
 
 fn url(text: &str) -> Result<Setting, String> {

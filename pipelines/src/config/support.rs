@@ -1,6 +1,6 @@
 //! What the schema knows and this version does not do yet.
 
-use super::types::{ReefConfig, SourceConfig, StorageKind};
+use super::types::{ReefConfig, StorageKind};
 
 impl ReefConfig {
     /// Everything this configuration asks for that a run of this version refuses, each with what to do instead.
@@ -11,18 +11,12 @@ impl ReefConfig {
                 "colony {id}: this version does not include the WireGuard mesh; give endpoint = \"http://host:port\""
             )
         });
-        let kafka = self.sources.iter().filter_map(|source| match source {
-            SourceConfig::Kafka { brokers, .. } => {
-                Some(format!("kafka source {brokers}: this version reads files and live colonies only"))
-            }
-            SourceConfig::Files { .. } => None,
-        });
         let store = match &self.storage.kind {
             StorageKind::ClickHouse { host, port, .. } => Some(format!(
                 "ClickHouse {host}:{port}: this version stores in DuckDB only; set storage.type = \"duckdb\" and storage.path"
             )),
             StorageKind::DuckDb { .. } => None,
         };
-        mesh_only.chain(kafka).chain(store).collect()
+        mesh_only.chain(store).collect()
     }
 }

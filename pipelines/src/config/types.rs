@@ -1,10 +1,12 @@
 //! What a configuration is, once it is right: plain values, durations in milliseconds.
 
-use super::secret::SecretSource;
-use model::time::TimeMs;
+use super::secret::{Secret, SecretSource};
 use serde::Serialize;
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::PathBuf;
+
+pub use sources::kafka::{KafkaEnd, KafkaStart};
 
 /// A reef: where its data comes from, where it is kept, and how patterns are looked for.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -78,37 +80,15 @@ pub enum SourceConfig {
         metrics_topic: Option<String>,
         /// Topic of events.
         events_topic: Option<String>,
-        /// Where to start when nothing is committed, or always.
+        /// Where to start where nothing is committed.
         start: KafkaStart,
         /// Where to stop.
         end: KafkaEnd,
+        /// Properties of librdkafka.
+        options: BTreeMap<String, Secret>,
+        /// Properties whose values environment variables hold.
+        options_env: BTreeMap<String, String>,
     },
-}
-
-/// Where reading a topic starts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum KafkaStart {
-    /// After the committed position; from the earliest record when there is none.
-    Committed,
-    /// At the earliest record.
-    Earliest,
-    /// At the next record to come.
-    Latest,
-    /// At the first record of this time.
-    Time(TimeMs),
-}
-
-/// Where reading a topic stops.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum KafkaEnd {
-    /// Never.
-    Never,
-    /// At the last record there is when the run starts.
-    Now,
-    /// Before the first record of this time.
-    Time(TimeMs),
 }
 
 /// Where everything is kept, and for how long.

@@ -9,7 +9,7 @@
 //! | `summaries` | the source of metrics, health, topology (and events) by GetSummary |
 //! | `events` | the source of events by StreamEvents |
 
-mod backoff;
+pub(crate) mod backoff;
 mod config;
 mod dial;
 mod events;

@@ -7,6 +7,7 @@
 //! | `record` | a record as named cells |
 //! | `decode` | from cells to checked rows |
 //! | `chunk` | decoded and refused rows with the position after them |
+//! | `json` | one JSON object as a record |
 //! | `ndjson`, `csv`, `parquet`, `column` | the formats |
 //! | `reader` | one open file of any format |
 //!
@@ -18,7 +19,8 @@ mod column;
 mod config;
 mod csv;
 pub(crate) mod decode;
-mod ndjson;
+pub(crate) mod json;
+pub(crate) mod ndjson;
 mod parquet;
 mod position;
 mod reader;

@@ -1,13 +1,9 @@
 //! NDJSON: one object per line, lines of bounded length, a broken line refused and the next one read.
 
 use super::chunk::{CHUNK_ROWS_MAX, Collector};
-use super::decode::metadata_from_object;
+use super::json::parse_object;
 use super::position::FilePosition;
-use super::record::{Cell, Field, Record};
-use model::check::Fault;
 use model::reject::{RAW_CHARS_MAX, RejectReason};
-use serde_json::{Map, Value};
-use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Take};
 
@@ -54,9 +50,9 @@ impl NdjsonReader {
                 continue;
             }
             match parse_object(line) {
-                Ok(object) => {
+                Ok(record) => {
                     let raw = || String::from_utf8_lossy(&line[..line.len().min(4 * RAW_CHARS_MAX)]).into_owned();
-                    out.take(&JsonRecord(&object), || place.clone(), raw);
+                    out.take(&record, || place.clone(), raw);
                 }
                 Err(fault) => {
                     let head = &line[..line.len().min(4 * RAW_CHARS_MAX)];
@@ -90,63 +86,6 @@ fn read_line(input: &mut impl BufRead, line: &mut Vec<u8>) -> std::io::Result<u6
         total += used as u64;
         if end.is_some() {
             return Ok(total);
-        }
-    }
-}
-
-/// Reads a JSON object; says what is wrong when it is not one.
-pub(crate) fn parse_object(text: &[u8]) -> Result<Map<String, Value>, Fault> {
-    match serde_json::from_slice::<Value>(text) {
-        Ok(Value::Object(object)) => Ok(object),
-        Ok(other) => Err((RejectReason::Malformed, format!("{}, expected a JSON object", kind_of(&other)))),
-        Err(cause) => {
-            // `NaN` and `Infinity` are no JSON, but common writers emit them: name the real fault
-            let at = cause.column().saturating_sub(1);
-            let around = String::from_utf8_lossy(&text[at.saturating_sub(2)..text.len().min(at + 10)]).into_owned();
-            let is_not_finite = around.contains("NaN") || around.contains("Infinity");
-            let is_overflow = cause.to_string().starts_with("number out of range");
-            if is_not_finite || is_overflow {
-                return Err((RejectReason::NotFinite, format!("a number is not finite: {cause}")));
-            }
-            Err((RejectReason::Malformed, format!("not JSON: {cause}")))
-        }
-    }
-}
-
-fn kind_of(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "a boolean",
-        Value::Number(_) => "a number",
-        Value::String(_) => "text",
-        Value::Array(_) => "an array",
-        Value::Object(_) => "an object",
-    }
-}
-
-/// A JSON object as a record.
-pub(crate) struct JsonRecord<'a>(pub &'a Map<String, Value>);
-
-impl Record for JsonRecord<'_> {
-    fn cell(&self, field: Field) -> Cell<'_> {
-        match self.0.get(field.name()) {
-            None | Some(Value::Null) => Cell::Missing,
-            Some(Value::String(text)) => Cell::Text(text),
-            Some(Value::Bool(yes)) => Cell::Bool(*yes),
-            Some(Value::Number(number)) => match (number.as_i64(), number.as_f64()) {
-                (Some(int), _) => Cell::Int(int),
-                (None, Some(float)) => Cell::Float(float),
-                (None, None) => Cell::Unusable("a number out of range"),
-            },
-            Some(other) => Cell::Unusable(kind_of(other)),
-        }
-    }
-
-    fn metadata(&self) -> Result<BTreeMap<String, String>, Fault> {
-        match self.0.get(Field::Metadata.name()) {
-            None | Some(Value::Null) => Ok(BTreeMap::new()),
-            Some(Value::Object(object)) => Ok(metadata_from_object(object)),
-            Some(other) => Err((RejectReason::BadValue, format!("metadata is {}, expected an object", kind_of(other)))),
         }
     }
 }

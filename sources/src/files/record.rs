@@ -56,6 +56,33 @@ impl Field {
     /// The statistics, of which a metric row needs at least one.
     pub(crate) const STATISTICS: [Field; 5] = [Field::P50, Field::P95, Field::P99, Field::Mean, Field::Max];
 
+    /// The column of this name.
+    pub(crate) fn of_name(name: &str) -> Option<Field> {
+        Some(match name {
+            "colony_id" => Field::ColonyId,
+            "application_name" => Field::ApplicationName,
+            "environment" => Field::Environment,
+            "service_id" => Field::ServiceId,
+            "metric_name" => Field::MetricName,
+            "timestamp" => Field::Timestamp,
+            "p50" => Field::P50,
+            "p95" => Field::P95,
+            "p99" => Field::P99,
+            "mean" => Field::Mean,
+            "max" => Field::Max,
+            "count" => Field::Count,
+            "interval_seconds" => Field::IntervalSeconds,
+            "event_id" => Field::EventId,
+            "event_type" => Field::EventType,
+            "severity" => Field::Severity,
+            "description" => Field::Description,
+            "metadata" => Field::Metadata,
+            "version" => Field::Version,
+            "withdrawn" => Field::Withdrawn,
+            _ => return None,
+        })
+    }
+
     /// The column's name.
     pub(crate) fn name(self) -> &'static str {
         match self {

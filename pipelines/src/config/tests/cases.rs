@@ -2,6 +2,7 @@
 
 use crate::config::*;
 use model::time::TimeMs;
+use sources::kafka::Offsets;
 
 pub fn colony(config: &ReefConfig) -> &ColonyConfig {
     &config.colonies[0]
@@ -13,11 +14,17 @@ pub fn mesh(config: &ReefConfig) -> &MeshConfig {
 
 fn kafka(config: &ReefConfig) -> (&str, Option<&str>, Option<&str>, KafkaStart, KafkaEnd) {
     match &config.sources[0] {
-        SourceConfig::Kafka { brokers, metrics_topic, events_topic, start, end } => {
-            (brokers, metrics_topic.as_deref(), events_topic.as_deref(), *start, *end)
+        SourceConfig::Kafka { brokers, metrics_topic, events_topic, start, end, .. } => {
+            (brokers, metrics_topic.as_deref(), events_topic.as_deref(), start.clone(), end.clone())
         }
         SourceConfig::Files { .. } => panic!("files"),
     }
+}
+
+fn options(config: &ReefConfig) -> (Vec<String>, Vec<String>) {
+    let SourceConfig::Kafka { options, options_env, .. } = &config.sources[0] else { panic!("files") };
+    let shown = options.iter().map(|(name, value)| format!("{name}={}", value.reveal()));
+    (shown.collect(), options_env.iter().map(|(name, variable)| format!("{name}={variable}")).collect())
 }
 
 pub fn store(config: &ReefConfig) -> String {
@@ -56,6 +63,10 @@ pub const GOOD: &[Good] = &[
     ("sources[].start", "sources: [{kind: kafka, brokers: 'a:1', topics: {events: e}, start: earliest}]", |c| kafka(c).3 == KafkaStart::Earliest),
     ("sources[].start", "sources: [{kind: kafka, brokers: 'a:1', topics: {events: e}}]", |c| kafka(c).3 == KafkaStart::Committed && kafka(c).4 == KafkaEnd::Never),
     ("sources[].end", "sources: [{kind: kafka, brokers: 'a:1', topics: {events: e}, end: '1970-01-01T00:00:01Z'}]", |c| kafka(c).4 == KafkaEnd::Time(TimeMs(1000))),
+    ("sources[].start", "sources: [{kind: kafka, brokers: 'a:1', topics: {events: e}, start: 'offset:7'}]", |c| kafka(c).3 == KafkaStart::Offsets(Offsets::Every(7))),
+    ("sources[].end", "sources: [{kind: kafka, brokers: 'a:1', topics: {events: e}, end: 'offset:0=9,e/1=3'}]", |c| kafka(c).4 == KafkaEnd::Offsets(Offsets::Of([("0".to_owned(), 9), ("e/1".to_owned(), 3)].into()))),
+    ("sources[].options", "sources: [{kind: kafka, brokers: 'a:1', topics: {events: e}, options: {security.protocol: SSL, fetch: {min.bytes: 5}, check.crcs: true}}]", |c| options(c).0 == ["check.crcs=true", "fetch.min.bytes=5", "security.protocol=SSL"]),
+    ("sources[].options_env", "sources: [{kind: kafka, brokers: 'a:1', topics: {events: e}, options_env: {sasl.password: KAFKA_PASSWORD}}]", |c| options(c).1 == ["sasl.password=KAFKA_PASSWORD"]),
     ("storage.type", "storage: {type: duckdb}", |c| store(c) == "dir/.coral/r.duckdb"),
     ("storage.path", "storage: {path: /data/x.duckdb}", |c| store(c) == "/data/x.duckdb"),
     ("storage.path", "storage: {path: x.duckdb}", |c| store(c) == "dir/x.duckdb"),
@@ -129,8 +140,14 @@ pub const BAD: &[(&str, &str, &str)] = &[
     ("sources[].brokers", "sources: [{kind: files, events: [e.csv], brokers: 'a:1'}]", "sources.brokers belongs to sources.kind = \"kafka\"; here it is \"files\""),
     ("sources[].topics.metrics", "sources: [{kind: kafka, brokers: 'a:1'}]", "a kafka source needs topics"),
     ("sources[].topics.events", "sources: [{kind: kafka, brokers: 'a:1', topics: {event: e}}]", "unknown key \"event\" in [sources.topics]; did you mean \"events\"?"),
-    ("sources[].start", "sources: [{kind: kafka, brokers: 'a:1', topics: {events: e}, start: begin}]", "\"begin\" is neither committed, earliest, latest nor an RFC 3339 time"),
+    ("sources[].start", "sources: [{kind: kafka, brokers: 'a:1', topics: {events: e}, start: begin}]", "\"begin\" is neither committed, earliest, latest nor an RFC 3339 time such as 2023-01-03T19:00:00Z, nor offset:N"),
     ("sources[].end", "sources: [{kind: kafka, brokers: 'a:1', topics: {events: e}, start: '2023-01-02T00:00:00Z', end: '2023-01-01T00:00:00Z'}]", "is not after start"),
+    ("sources[].start", "sources: [{kind: kafka, brokers: 'a:1', topics: {events: e}, start: 'offset:0=x'}]", "\"0=x\" is not partition=offset; write for example offset:0=1200,1=88"),
+    ("sources[].topics.events", "sources: [{kind: kafka, brokers: 'a:1', topics: {metrics: t, events: t}}]", "topic \"t\" is already read on line 1"),
+    ("sources[].options", "sources: [{kind: kafka, brokers: 'a:1', topics: {events: e}, options: {enable.auto.commit: true}}]", "option \"enable.auto.commit\" cannot be set: positions are committed with the rows"),
+    ("sources[].options", "sources: [{kind: kafka, brokers: 'a:1', topics: {events: e}, options: {ssl.ca.location: [a]}}]", "sources.options: \"ssl.ca.location\" must be text, a number, true or false"),
+    ("sources[].options", "sources: [{kind: kafka, brokers: 'a:1', topics: {events: e}, options: SSL}]", "sources.options: must be a table of names and texts"),
+    ("sources[].options_env", "sources: [{kind: kafka, brokers: 'a:1', topics: {events: e}, options_env: {sasl.password: 'hunter-2'}}]", "not the secret itself"),
     ("storage.type", "storage: {type: postgres}", "reef.yaml:1:17: storage.type: \"postgres\" is not one of duckdb, clickhouse"),
     ("storage.type", "storage: {type: clickhouse}", "storage.connection is missing"),
     ("storage.path", "storage: {type: clickhouse, path: x, connection: {host: h, database: d}}", "storage.path belongs to storage.type = \"duckdb\""),

@@ -1,0 +1,370 @@
+//! `coral-pipeline publish`: a reef's files or stored rows to Kafka topics, so that they can be replayed from there.
+
+use super::load::load_runnable;
+use super::meter::per_second;
+use crate::entry::runtime;
+use crate::exit::{Exit, Failure};
+use crate::output::{Output, Style};
+use crate::signals::watch_shutdown;
+use crate::text::{bytes, count, counted};
+use model::event::Event;
+use model::metric::MetricPoint;
+use model::position::Positions;
+use model::time::{TimeMs, format_duration_ms};
+use pipelines::config::ReefConfig;
+use pipelines::{inputs, store};
+use serde_json::{Value, json};
+use sinks::{Span, Store};
+use sources::kafka::{Encoding, KafkaConfig, PublishConfig, PublishCounts, Publisher};
+use sources::{Source, SourceError};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+use tokio::sync::watch;
+
+/// Rows of one page of the store.
+const PAGE_ROWS: usize = 10_000;
+/// Between two lines of progress.
+const LINE_EVERY: Duration = Duration::from_secs(10);
+
+/// Arguments of `publish`.
+#[derive(Debug, clap::Args)]
+#[command(
+    before_help = "Example:  coral-pipeline publish reef.toml --brokers localhost:9092 \
+                   --metrics-topic coral.metrics --events-topic coral.events",
+    after_help = "Messages are keyed by colony and stamped with the event time of their row. Ends when every message has \
+                  been acknowledged. Publishing twice is harmless: a run reads repeats as what they are. Topics that are \
+                  created keep their records for ever. If the reef has one kafka source, its brokers, topics and options \
+                  are the defaults."
+)]
+pub struct PublishArgs {
+    /// The reef: a .toml or .yaml file
+    pub config: PathBuf,
+    /// host:port, several separated by commas
+    #[arg(long)]
+    pub brokers: Option<String>,
+    /// Topic for metrics; without it metrics stay behind
+    #[arg(long, value_name = "TOPIC")]
+    pub metrics_topic: Option<String>,
+    /// Topic for events; without it events stay behind
+    #[arg(long, value_name = "TOPIC")]
+    pub events_topic: Option<String>,
+    /// Rows from this time on (RFC 3339)
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub from: Option<TimeMs>,
+    /// Rows before this time (RFC 3339)
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub to: Option<TimeMs>,
+    /// How values are written
+    #[arg(long, value_enum, default_value = "json")]
+    pub encoding: Form,
+    /// Partitions of a topic that has to be created
+    #[arg(long, default_value_t = 6, value_parser = clap::value_parser!(i32).range(1..=10_000))]
+    pub partitions: i32,
+    /// The files of the reef (the default where it has any)
+    #[arg(long, conflicts_with = "stored")]
+    pub files: bool,
+    /// The rows that the reef has stored, late ones included
+    #[arg(long)]
+    pub stored: bool,
+}
+
+/// How values are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Form {
+    /// The records of files.
+    Json,
+    /// The messages of federation.proto.
+    Protobuf,
+}
+
+fn time(text: &str) -> Result<TimeMs, String> {
+    TimeMs::parse_rfc3339(text).ok_or_else(|| "write an RFC 3339 time such as 2023-01-03T19:00:00Z".to_owned())
+}
+
+/// What a publication came to.
+#[derive(Debug, Default)]
+struct Tally {
+    counts: PublishCounts,
+    rejects: u64,
+    outside: u64,
+    oldest: Option<TimeMs>,
+    stopped: bool,
+}
+
+/// Publishes, and prints what was acknowledged.
+pub fn run(args: &PublishArgs, output: &Output) -> Result<(), Failure> {
+    let config = load_runnable(&args.config)?;
+    let target = target(args, &config)?;
+    let started = Instant::now();
+    runtime()?.block_on(async {
+        let told = output.clone();
+        let shutdown = watch_shutdown(output, move || {
+            told.message("stopping: waiting for acknowledgements (once more: at once)")
+        })?;
+        let publisher = Publisher::open(target.clone()).await.map_err(|error| kafka_failure(&error))?;
+        let topics: Vec<Value> = publisher
+            .topics()
+            .iter()
+            .map(|it| json!({ "topic": it.topic, "created": it.is_new, "partitions": it.partitions }))
+            .collect();
+        let retention = publisher.topics().iter().filter_map(|it| Some((it.topic.clone(), it.retention_ms?)));
+        let retention: Vec<(String, i64)> = retention.collect();
+        let mut work = Work { args, publisher, tally: Tally::default(), shutdown, output, started, told_at: started };
+        match inputs::files(&config) {
+            Some(files) if !args.stored => {
+                let source = files.build(&Positions::default()).map_err(|error| file_failure(&error))?;
+                work.files(source).await?;
+            }
+            None if args.files => {
+                let message = format!("{} names no files", args.config.display());
+                return Err(Failure::new(Exit::Usage, "no_files", message).hint("publish its stored rows: --stored"));
+            }
+            _ => work.stored(store::open(&config).await.map_err(|error| store_failure(&error))?).await?,
+        }
+        let Work { publisher, mut tally, .. } = work;
+        tally.counts = tokio::task::block_in_place(|| publisher.finish()).map_err(|error| kafka_failure(&error))?;
+        warn_of_retention(&retention, &tally, output);
+        conclude(&target, &topics, &tally, started.elapsed(), output)
+    })
+}
+
+/// Where to publish: what the command line says, else the reef's one Kafka source.
+fn target(args: &PublishArgs, config: &ReefConfig) -> Result<PublishConfig, Failure> {
+    let mut sources =
+        inputs::kafka(config).map_err(|error| Failure::from_error(Exit::Usage, "input_invalid", &error))?;
+    let default: Option<KafkaConfig> = if sources.len() == 1 { sources.pop() } else { None };
+    let usage = |message: &str, hint: &str| {
+        Failure::new(Exit::Usage, "usage", message).hint(hint).docs("coral-pipeline publish --help")
+    };
+    let Some(brokers) = args.brokers.clone().or_else(|| default.as_ref().map(|it| it.brokers.clone())) else {
+        return Err(usage("no brokers to publish to", "name them: --brokers host:port"));
+    };
+    let names_topics = args.metrics_topic.is_some() || args.events_topic.is_some();
+    let of_default = |topic: fn(&KafkaConfig) -> &Option<String>| {
+        default.as_ref().filter(|_| !names_topics).and_then(|it| topic(it).clone())
+    };
+    let target = PublishConfig {
+        brokers,
+        metrics_topic: args.metrics_topic.clone().or_else(|| of_default(|it| &it.metrics_topic)),
+        events_topic: args.events_topic.clone().or_else(|| of_default(|it| &it.events_topic)),
+        encoding: if args.encoding == Form::Json { Encoding::Json } else { Encoding::Protobuf },
+        partitions: args.partitions,
+        options: default.map(|it| it.options).unwrap_or_default(),
+    };
+    match (&target.metrics_topic, &target.events_topic) {
+        (None, None) => {
+            Err(usage("no topic to publish to", "name at least one: --metrics-topic NAME, --events-topic NAME"))
+        }
+        (Some(one), Some(other)) if one == other => {
+            Err(usage(&format!("topic {one} cannot hold metrics and events"), "give each a topic of its own"))
+        }
+        _ => Ok(target),
+    }
+}
+
+struct Work<'a> {
+    args: &'a PublishArgs,
+    publisher: Publisher,
+    tally: Tally,
+    shutdown: watch::Receiver<bool>,
+    output: &'a Output,
+    started: Instant,
+    told_at: Instant,
+}
+
+impl Work<'_> {
+    async fn files(&mut self, mut source: impl Source) -> Result<(), Failure> {
+        while let Some(batch) = source.next_batch().await.map_err(|error| file_failure(&error))? {
+            self.tally.rejects += batch.rejects.len() as u64;
+            self.send(batch.rows.events, batch.rows.metrics, source.progress_bytes())?;
+            if self.tally.stopped {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    async fn stored(&mut self, mut store: Box<dyn Store>) -> Result<(), Failure> {
+        let from = self.args.from.unwrap_or(TimeMs(i64::MIN));
+        let span = Span { from, to: self.args.to, with_late: true };
+        let (mut last_event, mut last_metric): (Option<Event>, Option<MetricPoint>) = (None, None);
+        let (mut more_events, mut more_metrics) = (true, true);
+        while (more_events || more_metrics) && !self.tally.stopped {
+            let (mut events, mut metrics) = (Vec::new(), Vec::new());
+            if more_events {
+                let page = store.events_in(span, last_event.as_ref(), PAGE_ROWS).await;
+                events = page.map_err(|error| store_failure(&error))?.into_iter().map(|held| held.row).collect();
+                more_events = !events.is_empty();
+                last_event = events.last().cloned().or(last_event);
+            }
+            if more_metrics {
+                let page = store.metrics_in(span, last_metric.as_ref(), PAGE_ROWS).await;
+                metrics = page.map_err(|error| store_failure(&error))?.into_iter().map(|held| held.row).collect();
+                more_metrics = !metrics.is_empty();
+                last_metric = metrics.last().cloned().or(last_metric);
+            }
+            self.send(events, metrics, None)?;
+        }
+        store.close().await.map_err(|error| store_failure(&error))
+    }
+
+    fn send(
+        &mut self,
+        mut events: Vec<Event>,
+        mut metrics: Vec<MetricPoint>,
+        done: Option<(u64, u64)>,
+    ) -> Result<(), Failure> {
+        let before = events.len() + metrics.len();
+        let wanted =
+            |time: TimeMs| self.args.from.is_none_or(|from| time >= from) && self.args.to.is_none_or(|to| time < to);
+        events.retain(|row| wanted(row.timestamp));
+        metrics.retain(|row| wanted(row.timestamp));
+        self.tally.outside += (before - events.len() - metrics.len()) as u64;
+        let times = events.iter().map(|row| row.timestamp).chain(metrics.iter().map(|row| row.timestamp));
+        self.tally.oldest = self.tally.oldest.into_iter().chain(times).min();
+        // the producer waits while too much is unacknowledged
+        tokio::task::block_in_place(|| {
+            self.publisher.send_events(&events)?;
+            self.publisher.send_metrics(&metrics)
+        })
+        .map_err(|error| kafka_failure(&error))?;
+        self.tally.stopped = *self.shutdown.borrow();
+        if self.told_at.elapsed() >= LINE_EVERY {
+            self.told_at = Instant::now();
+            let elapsed_ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+            let acknowledged = self.publisher.acknowledged();
+            let share = done.filter(|(_, all)| *all > 0).map(|(read, all)| format!("{} % · ", read * 100 / all));
+            self.output.message(&format!(
+                "publishing · {}{} acknowledged ({} rows/s)",
+                share.unwrap_or_default(),
+                counted(acknowledged, "row"),
+                count(per_second(acknowledged, elapsed_ms) as u64)
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// A topic that deletes by age counts from event time: what is older than that is gone before it can be replayed.
+fn warn_of_retention(retention: &[(String, i64)], tally: &Tally, output: &Output) {
+    let Some(oldest) = tally.oldest else { return };
+    for (topic, retention_ms) in retention {
+        if TimeMs::now() - oldest > *retention_ms {
+            output.message(&format!(
+                "warning: topic {topic} keeps records for {} and the oldest row is of {oldest}: the brokers will delete \
+                 old rows; set its retention.ms to -1 to keep them",
+                format_duration_ms(*retention_ms)
+            ));
+        }
+    }
+}
+
+fn conclude(
+    target: &PublishConfig,
+    topics: &[Value],
+    tally: &Tally,
+    elapsed: Duration,
+    output: &Output,
+) -> Result<(), Failure> {
+    let elapsed_ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
+    let document = json!({
+        "brokers": target.brokers,
+        "topics": topics,
+        "events": tally.counts.events,
+        "metrics": tally.counts.metrics,
+        "bytes": tally.counts.bytes,
+        "outside": tally.outside,
+        "rejects": tally.rejects,
+        "elapsed_ms": elapsed_ms,
+    });
+    if tally.stopped {
+        let rows = counted(tally.counts.events + tally.counts.metrics, "row");
+        return Err(Failure::new(Exit::Interrupted, "interrupted", format!("stopped after {rows}, all acknowledged"))
+            .hint("publish again: rows that are there already do no harm")
+            .report(document));
+    }
+    output.result(&document, |style| page(target, tally, elapsed_ms, style))
+}
+
+fn page(target: &PublishConfig, tally: &Tally, elapsed_ms: u64, style: Style) -> String {
+    let PublishCounts { events, metrics, bytes: size } = tally.counts;
+    let rows = events + metrics;
+    let topic = |name: &Option<String>| name.as_deref().unwrap_or("no topic, left out").to_owned();
+    let mut lines = vec![
+        style.bold(&format!("Published to {}: every message acknowledged", target.brokers)),
+        format!("  events    {} ({})", count(events), topic(&target.events_topic)),
+        format!("  metrics   {} ({})", count(metrics), topic(&target.metrics_topic)),
+        format!(
+            "  size      {} in {}, {} rows/s",
+            bytes(size),
+            format_duration_ms(i64::try_from(elapsed_ms).unwrap_or(i64::MAX)),
+            count(per_second(rows, elapsed_ms) as u64)
+        ),
+    ];
+    if tally.outside > 0 {
+        lines.push(format!("  outside   {} before --from or after --to", counted(tally.outside, "row")));
+    }
+    if tally.rejects > 0 {
+        lines.push(style.yellow(&format!("  rejects   {} that no run would take", counted(tally.rejects, "row"))));
+    }
+    lines.join("\n")
+}
+
+fn kafka_failure(error: &SourceError) -> Failure {
+    Failure::from_error(Exit::Failed, "kafka_failed", error)
+        .hint("publish again once it is repaired: rows that are there already do no harm")
+}
+
+fn file_failure(error: &SourceError) -> Failure {
+    Failure::from_error(Exit::NotFound, "input_invalid", error)
+}
+
+fn store_failure(error: &sinks::SinkError) -> Failure {
+    Failure::from_error(Exit::Failed, "store_failed", error)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Debug, Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: PublishArgs,
+    }
+
+    fn target_of(words: &[&str], sources: &str) -> Result<PublishConfig, Failure> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("reef.yaml");
+        std::fs::write(&path, format!("reef_id: r\nsources: [{sources}]\n")).unwrap();
+        let line = ["publish", path.to_str().unwrap()].into_iter().chain(words.iter().copied());
+        let args = Line::try_parse_from(line).unwrap().args;
+        target(&args, &load_runnable(&path).unwrap())
+    }
+
+    #[test]
+    fn the_reefs_own_topics_are_the_default_and_the_command_line_wins() {
+        let kafka = "{kind: kafka, brokers: 'k:1', topics: {metrics: m, events: e}, options: {client.rack: a}}";
+        let all = target_of(&[], kafka).unwrap();
+        assert_eq!(
+            (all.brokers.as_str(), all.metrics_topic.as_deref(), all.events_topic.as_deref()),
+            ("k:1", Some("m"), Some("e"))
+        );
+        assert_eq!(all.options["client.rack"], "a");
+        let one = target_of(&["--events-topic", "x", "--brokers", "l:2"], kafka).unwrap();
+        assert_eq!((one.brokers.as_str(), one.metrics_topic, one.events_topic.as_deref()), ("l:2", None, Some("x")));
+    }
+
+    #[test]
+    fn what_is_missing_is_named() {
+        let files = "{kind: files, events: [e.csv]}";
+        assert_eq!(target_of(&[], files).unwrap_err().message, "no brokers to publish to");
+        assert_eq!(target_of(&["--brokers", "k:1"], files).unwrap_err().message, "no topic to publish to");
+        let same = target_of(&["--brokers", "k:1", "--events-topic", "t", "--metrics-topic", "t"], files).unwrap_err();
+        assert_eq!((same.exit, same.message.as_str()), (Exit::Usage, "topic t cannot hold metrics and events"));
+        assert!(Line::try_parse_from(["publish", "r.toml", "--from", "yesterday"]).is_err());
+        assert!(Line::try_parse_from(["publish", "r.toml", "--files", "--stored"]).is_err());
+    }
+}

@@ -1,0 +1,133 @@
+//! What a topic holds now: its partitions, and where each is begun and ended.
+
+use super::client::{Consumer, Trouble, class};
+use super::config::{KafkaConfig, KafkaEnd, KafkaStart};
+use super::position::part;
+use model::time::TimeMs;
+use rdkafka::consumer::Consumer as _;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::{Offset, TopicPartitionList};
+use std::time::Duration;
+
+/// How long brokers may take to say which partitions there are.
+const METADATA_TIMEOUT: Duration = Duration::from_secs(3);
+/// How long a broker may take to say an offset.
+const OFFSET_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Why nothing could be learnt.
+#[derive(Debug)]
+pub(super) struct Fault {
+    /// Whether asking again is of use without a change on the other side.
+    pub is_refusal: bool,
+    /// What happened.
+    pub words: String,
+}
+
+impl Fault {
+    fn of(what: &str, error: &KafkaError, consumer: &Consumer) -> Fault {
+        let said = error.rdkafka_error_code().map_or_else(|| error.to_string(), |code| code.to_string());
+        let reason = consumer.context().last_failure();
+        let words = if reason.is_empty() { format!("{what}: {said}") } else { format!("{what}: {said} ({reason})") };
+        Fault { is_refusal: class(error) == Trouble::Refused, words }
+    }
+}
+
+/// The partitions of a topic, sorted; none when the topic does not exist.
+pub(super) fn partitions(consumer: &Consumer, topic: &str) -> Result<Vec<i32>, Fault> {
+    let metadata = consumer
+        .fetch_metadata(Some(topic), METADATA_TIMEOUT)
+        .map_err(|error| Fault::of("no answer from the brokers", &error, consumer))?;
+    let Some(found) = metadata.topics().iter().find(|found| found.name() == topic) else { return Ok(Vec::new()) };
+    if let Some(error) = found.error() {
+        let code = RDKafkaErrorCode::from(error);
+        use RDKafkaErrorCode as Code;
+        return match code {
+            Code::UnknownTopicOrPartition | Code::UnknownTopic | Code::UnknownPartition => Ok(Vec::new()),
+            _ => Err(Fault::of(&format!("topic {topic}"), &KafkaError::MetadataFetch(code), consumer)),
+        };
+    }
+    let mut ids: Vec<i32> = found.partitions().iter().map(|partition| partition.id()).collect();
+    ids.sort_unstable();
+    Ok(ids)
+}
+
+/// A partition as it is now, and what of it is to be read: `start <= offset < end`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Range {
+    /// Offset of the earliest record that is still there.
+    pub low: i64,
+    /// First offset after the last committed record.
+    pub high: i64,
+    /// Where to start.
+    pub start: i64,
+    /// Where to stop; `None`: never.
+    pub end: Option<i64>,
+}
+
+/// Where a partition is begun and ended. A `committed` position is the one that counts; without one `start` says it,
+/// except for a partition that was added while the topic was read: everything in it is new.
+pub(super) fn range(
+    consumer: &Consumer,
+    config: &KafkaConfig,
+    (topic, partition): (&str, i32),
+    committed: Option<i64>,
+    is_added: bool,
+) -> Result<Range, Fault> {
+    let (low, high) = watermarks(consumer, topic, partition)?;
+    let at = |time: TimeMs| at_time(consumer, topic, partition, time).map(|offset| offset.unwrap_or(high));
+    let start = match (committed, &config.start) {
+        (Some(next), _) => go_on(&part(topic, partition), next, low, high),
+        (None, _) if is_added => low,
+        (None, KafkaStart::Committed | KafkaStart::Earliest) => low,
+        (None, KafkaStart::Latest) => high,
+        (None, KafkaStart::Time(time)) => at(*time)?,
+        (None, KafkaStart::Offsets(offsets)) => offsets.of(topic, partition).map_or(low, |at| at.clamp(low, high)),
+    };
+    let end = match &config.end {
+        KafkaEnd::Never => None,
+        KafkaEnd::Now => Some(high),
+        KafkaEnd::Time(time) => Some(at(*time)?),
+        KafkaEnd::Offsets(offsets) => Some(offsets.of(topic, partition).map_or(high, |at| at.min(high))),
+    };
+    Ok(Range { low, high, start, end })
+}
+
+/// Offset of the earliest record, and the first one after the last committed record.
+pub(super) fn watermarks(consumer: &Consumer, topic: &str, partition: i32) -> Result<(i64, i64), Fault> {
+    consumer
+        .fetch_watermarks(topic, partition, OFFSET_TIMEOUT)
+        .map_err(|error| Fault::of(&part(topic, partition), &error, consumer))
+}
+
+/// A committed position in a partition whose records are `low..high` now.
+fn go_on(part: &str, next: i64, low: i64, high: i64) -> i64 {
+    if next < low {
+        let gone = low - next;
+        tracing::warn!(part, next, low, gone, "records were deleted before they were read; reading goes on after them");
+        low
+    } else if next > high {
+        tracing::warn!(
+            part,
+            next,
+            high,
+            "the position lies beyond the end: the topic was made anew; reading it from its start"
+        );
+        low
+    } else {
+        next
+    }
+}
+
+/// The first offset whose record has this time or a later one; `None` when there is none yet.
+fn at_time(consumer: &Consumer, topic: &str, partition: i32, time: TimeMs) -> Result<Option<i64>, Fault> {
+    let failed = |error: KafkaError| Fault::of(&format!("{} at {time}", part(topic, partition)), &error, consumer);
+    let mut asked = TopicPartitionList::new();
+    asked.add_partition_offset(topic, partition, Offset::Offset(time.0.max(0))).map_err(failed)?;
+    let answer = consumer.offsets_for_times(asked, OFFSET_TIMEOUT).map_err(failed)?;
+    let Some(found) = answer.find_partition(topic, partition) else { return Ok(None) };
+    found.error().map_err(failed)?;
+    match found.offset() {
+        Offset::Offset(offset) => Ok(Some(offset)),
+        _ => Ok(None),
+    }
+}

@@ -1,0 +1,134 @@
+//! Runs that follow a topic: rows, topics and partitions that arrive later, and a broker that is killed on the way.
+
+use super::broker::{Broker, shared};
+use super::client::{self, Sent};
+use super::{count, event, events, held, positions, source, unique, until};
+use crate::support::{Reef, json};
+use std::process::{Child, Command};
+
+/// A run that goes on until it is stopped.
+struct Following(Option<Child>);
+
+impl Following {
+    fn start(reef: &Reef) -> Following {
+        Following(Some(reef.start()))
+    }
+
+    /// SIGTERM, the exit that must follow, and the summary.
+    fn stop(mut self) -> serde_json::Value {
+        let child = self.0.take().unwrap();
+        assert!(Command::new("kill").arg(child.id().to_string()).status().unwrap().success());
+        json(&child.wait_with_output().unwrap())
+    }
+}
+
+impl Drop for Following {
+    fn drop(&mut self) {
+        if let Some(child) = &mut self.0 {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+/// Nobody else may open a running reef's store, so it is stopped to look; whatever it has not read yet it reads after.
+fn follow_until_held(reef: &Reef, wanted: &[usize]) {
+    until("the store holds every event", || {
+        let following = Following::start(reef);
+        super::pause();
+        super::pause();
+        following.stop();
+        held(reef) == wanted
+    });
+}
+
+#[test]
+fn rows_are_read_as_they_arrive_until_the_run_is_stopped() {
+    let Some(brokers) = shared() else { return };
+    let topic = unique("follow");
+    client::create_topic(brokers, &topic, 2);
+    client::send(brokers, &topic, &events(0..20));
+    let reef = Reef::new(&source(brokers, &topic, ""));
+    let following = Following::start(&reef);
+    client::send(brokers, &topic, &events(20..30));
+    let summary = following.stop();
+    assert_eq!(summary["summary"]["ended"], "stopped");
+    assert_eq!(summary["summary"]["unreachable"], serde_json::json!({}));
+    follow_until_held(&reef, &(0..30).collect::<Vec<_>>());
+    assert_eq!(positions(&reef), format!("{topic}/0\t15\n{topic}/1\t15\n"));
+    // killed, not stopped: what was committed is not read again
+    let mut killed = reef.start();
+    killed.kill().unwrap();
+    killed.wait().unwrap();
+    client::send(brokers, &topic, &events(30..32));
+    follow_until_held(&reef, &(0..32).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_topic_and_a_partition_that_come_later_are_read_from_their_start() {
+    let Some(brokers) = shared() else { return };
+    let (topic, other) = (unique("grows"), unique("later"));
+    client::create_topic(brokers, &topic, 2);
+    client::send(brokers, &topic, &events(0..10));
+    // refreshed by a restart at the latest; while it runs, every interval (tested on the mock cluster)
+    let reef = Reef::new(&source(brokers, &topic, &format!("topics.metrics = \"{other}\"\nstart = \"earliest\"")));
+    follow_until_held(&reef, &(0..10).collect::<Vec<_>>());
+    client::add_partitions(brokers, &topic, 3);
+    client::send(brokers, &topic, &[Sent::text(2, &event(10))]);
+    client::create_topic(brokers, &other, 1);
+    let metric = "{\"colony_id\":\"shop-production\",\"service_id\":\"api\",\"metric_name\":\"m\",\"timestamp\":1672770000000,\"p95\":1.5}";
+    client::send(brokers, &other, &[Sent::text(0, metric)]);
+    follow_until_held(&reef, &(0..11).collect::<Vec<_>>());
+    until("the metric is stored", || {
+        let following = Following::start(&reef);
+        super::pause();
+        following.stop();
+        reef.query("SELECT count(*) FROM federated_metrics") == "1\n"
+    });
+    let expected = format!("{topic}/0\t5\n{topic}/1\t5\n{topic}/2\t1\n{other}/0\t1\n");
+    assert_eq!(positions(&reef), expected);
+}
+
+#[test]
+fn a_broker_that_is_killed_and_comes_back_costs_nothing() {
+    let Some(mut broker) = Broker::own() else { return };
+    let brokers = broker.brokers();
+    let topic = unique("killed");
+    client::create_topic(&brokers, &topic, 2);
+    client::send(&brokers, &topic, &events(0..1_000));
+    let reef = Reef::new(&source(&brokers, &topic, ""));
+    let following = Following::start(&reef);
+    broker.kill();
+    broker.restart();
+    client::send(&brokers, &topic, &events(1_000..1_100));
+    until("the broker answers", || client::answers(&brokers));
+    following.stop();
+    // away when the run begins: it waits and says so, and a run that is stopped then has lost nothing
+    broker.kill();
+    let following = Following::start(&reef);
+    (0..30).for_each(|_| super::pause());
+    let summary = following.stop();
+    let unreachable = summary["summary"]["unreachable"].as_object().unwrap();
+    assert!(unreachable.values().any(|it| it.as_str().unwrap().contains(&brokers)), "{summary:#}");
+    assert_eq!(count(&summary, "events"), 0);
+    broker.restart();
+    follow_until_held(&reef, &(0..1_100).collect::<Vec<_>>());
+    assert_eq!(reef.query("SELECT count(*) FROM federated_events"), "1100\n");
+}
+
+#[test]
+fn a_bounded_read_waits_for_a_broker_that_is_away() {
+    let Some(mut broker) = Broker::own() else { return };
+    let brokers = broker.brokers();
+    let topic = unique("waits");
+    client::create_topic(&brokers, &topic, 2);
+    client::send(&brokers, &topic, &events(0..100));
+    broker.kill();
+    let reef = Reef::new(&source(&brokers, &topic, "end = \"now\""));
+    let running = reef.start();
+    (0..20).for_each(|_| super::pause());
+    broker.restart();
+    let summary = json(&running.wait_with_output().unwrap());
+    assert_eq!((count(&summary, "events"), held(&reef).len()), (100, 100));
+    assert_eq!(summary["summary"]["unreachable"], serde_json::json!({}), "it is back");
+}
