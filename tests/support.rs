@@ -49,6 +49,10 @@ impl Reef {
         Reef { folder, config }
     }
 
+    pub fn config(&self) -> PathBuf {
+        self.config.clone()
+    }
+
     pub fn store(&self) -> PathBuf {
         self.folder.path().join("reef.duckdb")
     }

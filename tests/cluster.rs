@@ -1,0 +1,301 @@
+//! Clusters of real processes: the same results as one process, and a clean end for all when one is lost.
+
+use crate::support::{Reef, dump, files_source, json, program, shared_data};
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+/// A process that takes longer to end hangs.
+const LIMIT: Duration = Duration::from_secs(120);
+
+/// A reef that runs in several processes.
+struct Cluster {
+    reef: Reef,
+    processes: usize,
+    hosts: Vec<String>,
+}
+
+impl Cluster {
+    /// `body` without `[engine]`; `engine` are further keys of it.
+    fn new(processes: usize, body: &str, engine: &str) -> Cluster {
+        // addresses that were free a moment ago
+        let listeners: Vec<_> = (0..processes).map(|_| std::net::TcpListener::bind("127.0.0.1:0").unwrap()).collect();
+        let hosts: Vec<String> = listeners.iter().map(|listener| listener.local_addr().unwrap().to_string()).collect();
+        let reef = Reef::new(&format!("{body}\n[engine]\nworkers = 1\nhosts = {hosts:?}\n{engine}\n"));
+        Cluster { reef, processes, hosts }
+    }
+
+    fn start(&self, process: usize) -> Running {
+        self.start_with(process, &self.reef.config())
+    }
+
+    fn start_with(&self, process: usize, config: &Path) -> Running {
+        let mut command = Command::new(program("coral-pipeline"));
+        command.arg("run").arg(config).args(["--process", &process.to_string(), "--json"]);
+        Running(Some(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()))
+    }
+
+    fn start_all(&self) -> Vec<Running> {
+        (0..self.processes).map(|process| self.start(process)).collect()
+    }
+
+    /// Runs until the input ends; the documents of all processes.
+    fn run(&self) -> Vec<Value> {
+        let running = self.start_all();
+        running.into_iter().map(|process| json(&process.end())).collect()
+    }
+}
+
+/// One process. Killed when dropped.
+struct Running(Option<Child>);
+
+impl Running {
+    fn id(&self) -> String {
+        self.0.as_ref().unwrap().id().to_string()
+    }
+
+    fn signal(&self, name: &str) {
+        assert!(Command::new("kill").args(["-s", name, &self.id()]).status().unwrap().success());
+    }
+
+    fn kill(&mut self) {
+        let child = self.0.as_mut().unwrap();
+        // it may have ended already
+        let _ = child.kill();
+        child.wait().unwrap();
+    }
+
+    /// Waits for its end, not for ever.
+    fn end(mut self) -> Output {
+        let pid = self.id();
+        let child = self.0.take().unwrap();
+        let (done, wait) = mpsc::sync_channel(1);
+        // nobody listens any more once the limit is over
+        let body = move || drop(done.send(child.wait_with_output()));
+        std::thread::Builder::new().name("waits for a process".to_owned()).spawn(body).unwrap();
+        match wait.recv_timeout(LIMIT) {
+            Ok(output) => output.unwrap(),
+            Err(_) => {
+                let _ = Command::new("kill").args(["-s", "KILL", &pid]).status();
+                panic!("a process hangs");
+            }
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Some(child) = &mut self.0 {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+/// Exit code and message of a process that failed; nothing but our own words may be on its screen.
+fn failure(output: &Output) -> (i32, String) {
+    let screen = String::from_utf8_lossy(&output.stderr);
+    assert!(!screen.contains("panicked") && !screen.contains("timely"), "{screen}");
+    let document: Value = serde_json::from_slice(&output.stdout)
+        .unwrap_or_else(|error| panic!("{error}: {}\n{screen}", String::from_utf8_lossy(&output.stdout)));
+    (output.status.code().unwrap(), document["error"]["message"].as_str().unwrap().to_owned())
+}
+
+/// Events of releases that are enough for patterns, and quick to run.
+fn releases(folder: &Path) -> Option<PathBuf> {
+    let data = shared_data("releases")?;
+    let text = std::fs::read_to_string(data.join("events.ndjson")).unwrap();
+    let kept: Vec<&str> = text.lines().filter(|line| line.contains("boto") || line.contains("aws-sdk")).collect();
+    let path = folder.join("some.ndjson");
+    std::fs::write(&path, kept.join("\n") + "\n").unwrap();
+    Some(path)
+}
+
+fn from_one_process(body: &str) -> String {
+    let reef = Reef::new(body);
+    reef.run();
+    let correlations = reef.correlations();
+    assert!(correlations.contains("confirmed"), "there is something to be found: {correlations}");
+    correlations
+}
+
+#[test]
+fn two_processes_give_what_one_process_gives() {
+    let Some(data) = shared_data("releases") else { return };
+    let body = files_source(&[&data.join("events.ndjson")], &[]);
+    let cluster = Cluster::new(2, &body, "tick_rows_max = 700");
+    let documents = cluster.run();
+    assert_eq!(cluster.reef.correlations(), from_one_process(&body));
+    assert!(documents[0]["report"]["confirmed"].as_array().is_some_and(|found| found.len() > 5), "{documents:?}");
+    assert_eq!(documents[1]["served"]["process"], 1);
+    assert_eq!(documents[1]["served"]["ended"], "input_finished");
+}
+
+#[test]
+fn a_generated_fleet_is_the_same_in_one_two_and_three_processes() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut generate = Command::new(program("coral-pipeline"));
+    generate.args(["generate", "--colonies", "4", "--days", "21", "--seed", "5", "--json", "--out"]);
+    json(&generate.arg(folder.path()).output().unwrap());
+    let files = |name: &str| {
+        let found = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path());
+        found.filter(|path| path.file_name().unwrap().to_str().unwrap().starts_with(name)).collect::<Vec<_>>()
+    };
+    let (events, metrics) = (files("events"), files("metrics"));
+    assert!(!events.is_empty() && !metrics.is_empty());
+    let events: Vec<&Path> = events.iter().map(PathBuf::as_path).collect();
+    let metrics: Vec<&Path> = metrics.iter().map(PathBuf::as_path).collect();
+    let body = files_source(&events, &metrics);
+    let expected = from_one_process(&body);
+    for processes in [2, 3] {
+        let cluster = Cluster::new(processes, &body, "tick_rows_max = 3000");
+        cluster.run();
+        assert_eq!(cluster.reef.correlations(), expected, "{processes} processes");
+    }
+}
+
+#[test]
+fn killing_either_process_ends_the_other_and_a_restart_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(events) = releases(folder.path()) else { return };
+    let body = files_source(&[&events], &[]);
+    let expected = from_one_process(&body);
+    let seed = u64::from(std::process::id());
+    let mut hits = Vec::new();
+    // small ticks, so that there are many moments at which something is under way
+    let started = Instant::now();
+    Cluster::new(2, &body, "tick_rows_max = 40").run();
+    let undisturbed_ms = started.elapsed().as_millis() as u64;
+
+    let cluster = Cluster::new(2, &body, "tick_rows_max = 40");
+    for kill in 0..8 {
+        let mut processes = cluster.start_all();
+        let victim = (kill % 2) as usize;
+        let after_ms = (seed.wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(7 * kill) >> 16) % undisturbed_ms;
+        #[expect(clippy::disallowed_methods, reason = "the moment of the kill is what is drawn by chance")]
+        std::thread::sleep(Duration::from_millis(after_ms));
+        let victim_is_gone = processes[victim].0.as_mut().unwrap().try_wait().unwrap().is_some();
+        processes[victim].kill();
+        let other = 1 - victim;
+        let output = processes.remove(other).end();
+        if victim_is_gone || output.status.success() {
+            // it had heard that the run was over
+            hits.push(format!("{victim}: after the end ({after_ms} ms)"));
+            continue;
+        }
+        let (code, message) = failure(&output);
+        assert_eq!(code, 1, "seed {seed}, kill {kill}: {message}");
+        let host = &cluster.hosts[victim];
+        assert!(message.contains(&format!("process {victim} ({host})")), "seed {seed}, kill {kill}: {message}");
+        let phase = if message.contains("waited") { "while meeting" } else { "in the run" };
+        hits.push(format!("{victim}: {phase} ({after_ms} ms)"));
+    }
+    // what chance has drawn belongs to the result of the test
+    eprintln!("seed {seed}, undisturbed {undisturbed_ms} ms, kills: {}", hits.join(", "));
+    cluster.run();
+    assert_eq!(cluster.reef.correlations(), expected, "seed {seed}: {hits:?}");
+    let db = duckdb::Connection::open(cluster.reef.store()).unwrap();
+    let lines = std::fs::read_to_string(&events).unwrap().lines().count();
+    assert_eq!(dump(&db, "SELECT count(*) FROM federated_events"), format!("{lines}\n"));
+}
+
+/// A reef that runs until it is stopped: its colony is never there.
+const ENDLESS: &str = "[[colonies]]\ncolony_id = \"nobody\"\nendpoint = \"http://127.0.0.1:9\"\n";
+
+/// Waits until the store is there: the processes have met, and the run goes on.
+fn wait_for_the_run(cluster: &Cluster) {
+    let deadline = Instant::now() + LIMIT;
+    while !cluster.reef.store().exists() {
+        assert!(Instant::now() < deadline, "the processes never met");
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn sigterm_at_any_process_ends_all_with_0() {
+    for asked in [0, 1] {
+        let cluster = Cluster::new(2, ENDLESS, "");
+        let processes = cluster.start_all();
+        wait_for_the_run(&cluster);
+        processes[asked].signal("TERM");
+        let documents: Vec<Value> = processes.into_iter().map(|process| json(&process.end())).collect();
+        assert_eq!(documents[0]["summary"]["ended"], "stopped");
+        assert_eq!(documents[1]["served"]["ended"], "stopped");
+    }
+}
+
+#[test]
+fn a_process_that_hangs_ends_the_others() {
+    let cluster = Cluster::new(2, ENDLESS, "peer_silence = \"2s\"");
+    for hung in [1, 0] {
+        let mut processes = cluster.start_all();
+        wait_for_the_run(&cluster);
+        processes[hung].signal("STOP");
+        let (code, message) = failure(&processes.remove(1 - hung).end());
+        assert_eq!(code, 1);
+        let host = &cluster.hosts[hung];
+        assert!(message.starts_with(&format!("process {hung} ({host}) has been silent for 2 s")), "{message}");
+    }
+}
+
+#[test]
+fn a_process_that_never_comes_is_named() {
+    let cluster = Cluster::new(2, ENDLESS, "peer_wait = \"2s\"");
+    for process in [0, 1] {
+        let output = cluster.start(process).end();
+        let screen = String::from_utf8_lossy(&output.stderr).into_owned();
+        let (code, message) = failure(&output);
+        let other = format!("process {} ({})", 1 - process, cluster.hosts[1 - process]);
+        assert_eq!(code, 1);
+        assert!(message.contains(&format!("waited 2 s for {other}")), "{message}");
+        assert!(screen.contains(&format!("waits for {other}, at most 2 s")), "{screen}");
+        assert!(!cluster.reef.store().exists(), "nothing was begun");
+    }
+}
+
+#[test]
+fn different_settings_are_told_by_both() {
+    let cluster = Cluster::new(2, ENDLESS, "");
+    let other = cluster.reef.folder.path().join("other.toml");
+    let text = std::fs::read_to_string(cluster.reef.config()).unwrap();
+    std::fs::write(&other, text + "[correlation]\nmetric_threshold = 0.9\n").unwrap();
+    let (lead, second) = (cluster.start(0), cluster.start_with(1, &other));
+    let (code, message) = failure(&lead.end());
+    assert_eq!(code, 2);
+    assert!(message.contains("correlation.metric_threshold (0.8 here, 0.9 there)"), "{message}");
+    let (code, message) = failure(&second.end());
+    assert_eq!(code, 2);
+    assert!(message.contains("correlation.metric_threshold (0.9 here, 0.8 there)"), "{message}");
+}
+
+#[test]
+fn a_wrong_process_is_a_usage_error() {
+    let cluster = Cluster::new(2, ENDLESS, "");
+    let run = |config: &Path, more: &[&str]| {
+        let mut command = Command::new(program("coral-pipeline"));
+        failure(&command.arg("run").arg(config).arg("--json").args(more).output().unwrap())
+    };
+    let (code, message) = run(&cluster.reef.config(), &["--process", "2"]);
+    assert_eq!(code, 2);
+    assert!(message.contains("there is no process 2") && message.contains("names 2, counted from 0"), "{message}");
+    let (code, message) = run(&cluster.reef.config(), &[]);
+    assert_eq!(code, 2);
+    assert!(message.contains("is for 2 processes"), "{message}");
+    let alone = Reef::new(ENDLESS);
+    let (code, message) = run(&alone.config(), &["--process", "0"]);
+    assert_eq!(code, 2);
+    assert!(message.contains("is for one process"), "{message}");
+}
+
+#[test]
+fn a_missing_file_in_process_0_ends_both() {
+    let cluster = Cluster::new(2, &files_source(&[Path::new("none.ndjson")], &[]), "");
+    let mut processes = cluster.start_all();
+    let (code, message) = failure(&processes.remove(0).end());
+    assert_eq!(code, 3, "{message}");
+    let (code, message) = failure(&processes.remove(0).end());
+    assert_eq!(code, 1);
+    assert!(message.contains("process 0 (") && message.contains("none.ndjson"), "{message}");
+}
