@@ -1,6 +1,6 @@
 //! Clusters of real processes: the same results as one process, and a clean end for all when one is lost.
 
-use crate::support::{Reef, dump, files_source, json, program, shared_data};
+use crate::support::{Reef, files_source, json, program, shared_data};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -103,16 +103,6 @@ fn failure(output: &Output) -> (i32, String) {
     (output.status.code().unwrap(), document["error"]["message"].as_str().unwrap().to_owned())
 }
 
-/// Events of releases that are enough for patterns, and quick to run.
-fn releases(folder: &Path) -> Option<PathBuf> {
-    let data = shared_data("releases")?;
-    let text = std::fs::read_to_string(data.join("events.ndjson")).unwrap();
-    let kept: Vec<&str> = text.lines().filter(|line| line.contains("boto") || line.contains("aws-sdk")).collect();
-    let path = folder.join("some.ndjson");
-    std::fs::write(&path, kept.join("\n") + "\n").unwrap();
-    Some(path)
-}
-
 fn from_one_process(body: &str) -> String {
     let reef = Reef::new(body);
     reef.run();
@@ -156,49 +146,64 @@ fn a_generated_fleet_is_the_same_in_one_two_and_three_processes() {
     }
 }
 
+/// What a kill met, and when it came.
+struct Hit {
+    victim: usize,
+    after_ms: u64,
+    met: &'static str,
+}
+
+/// Starts all processes, kills one after a while, and sees the other one end as it should.
+fn run_and_kill(cluster: &Cluster, victim: usize, after_ms: u64) -> Hit {
+    let mut processes = cluster.start_all();
+    #[expect(clippy::disallowed_methods, reason = "the moment of the kill is what is drawn by chance")]
+    std::thread::sleep(Duration::from_millis(after_ms));
+    processes[victim].kill();
+    let output = processes.remove(1 - victim).end();
+    let hit = |met| Hit { victim, after_ms, met };
+    if output.status.success() {
+        return hit("after the end");
+    }
+    let (code, message) = failure(&output);
+    assert_eq!(code, 1, "{message}");
+    let named = format!("process {victim} ({})", cluster.hosts[victim]);
+    assert!(message.contains(&named), "{message}");
+    hit(if message.contains("waited") { "while meeting" } else { "in the run" })
+}
+
 #[test]
 fn killing_either_process_ends_the_other_and_a_restart_goes_on() {
-    let folder = tempfile::tempdir().unwrap();
-    let Some(events) = releases(folder.path()) else { return };
+    let Some(data) = shared_data("releases") else { return };
+    let events = data.join("events.ndjson");
     let body = files_source(&[&events], &[]);
     let expected = from_one_process(&body);
-    let seed = u64::from(std::process::id());
-    let mut hits = Vec::new();
+    let rows = std::fs::read_to_string(&events).unwrap().lines().count();
     // small ticks, so that there are many moments at which something is under way
+    let engine = "tick_rows_max = 40\npeer_wait = \"5s\"";
     let started = Instant::now();
-    Cluster::new(2, &body, "tick_rows_max = 40").run();
+    Cluster::new(2, &body, engine).run();
     let undisturbed_ms = started.elapsed().as_millis() as u64;
 
-    let cluster = Cluster::new(2, &body, "tick_rows_max = 40");
-    for kill in 0..8 {
-        let mut processes = cluster.start_all();
-        let victim = (kill % 2) as usize;
-        let after_ms = (seed.wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(7 * kill) >> 16) % undisturbed_ms;
-        #[expect(clippy::disallowed_methods, reason = "the moment of the kill is what is drawn by chance")]
-        std::thread::sleep(Duration::from_millis(after_ms));
-        let victim_is_gone = processes[victim].0.as_mut().unwrap().try_wait().unwrap().is_some();
-        processes[victim].kill();
-        let other = 1 - victim;
-        let output = processes.remove(other).end();
-        if victim_is_gone || output.status.success() {
-            // it had heard that the run was over
-            hits.push(format!("{victim}: after the end ({after_ms} ms)"));
-            continue;
+    let seed = u64::from(std::process::id());
+    let mut random = seed;
+    let mut draw_ms = || {
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (random >> 33) % undisturbed_ms
+    };
+    let mut hits = Vec::new();
+    for first in [0, 1, 0] {
+        let cluster = Cluster::new(2, &body, engine);
+        for victim in [first, 1 - first] {
+            hits.push(run_and_kill(&cluster, victim, draw_ms()));
         }
-        let (code, message) = failure(&output);
-        assert_eq!(code, 1, "seed {seed}, kill {kill}: {message}");
-        let host = &cluster.hosts[victim];
-        assert!(message.contains(&format!("process {victim} ({host})")), "seed {seed}, kill {kill}: {message}");
-        let phase = if message.contains("waited") { "while meeting" } else { "in the run" };
-        hits.push(format!("{victim}: {phase} ({after_ms} ms)"));
+        cluster.run();
+        assert_eq!(cluster.reef.correlations(), expected, "seed {seed}");
+        assert_eq!(cluster.reef.query("SELECT count(*) FROM federated_events"), format!("{rows}\n"), "seed {seed}");
     }
     // what chance has drawn belongs to the result of the test
-    eprintln!("seed {seed}, undisturbed {undisturbed_ms} ms, kills: {}", hits.join(", "));
-    cluster.run();
-    assert_eq!(cluster.reef.correlations(), expected, "seed {seed}: {hits:?}");
-    let db = duckdb::Connection::open(cluster.reef.store()).unwrap();
-    let lines = std::fs::read_to_string(&events).unwrap().lines().count();
-    assert_eq!(dump(&db, "SELECT count(*) FROM federated_events"), format!("{lines}\n"));
+    let told: Vec<String> =
+        hits.iter().map(|hit| format!("{} {} at {} ms", hit.victim, hit.met, hit.after_ms)).collect();
+    eprintln!("seed {seed}, undisturbed {undisturbed_ms} ms, killed: {}", told.join(", "));
 }
 
 /// A reef that runs until it is stopped: its colony is never there.
@@ -228,8 +233,8 @@ fn sigterm_at_any_process_ends_all_with_0() {
 
 #[test]
 fn a_process_that_hangs_ends_the_others() {
-    let cluster = Cluster::new(2, ENDLESS, "peer_silence = \"2s\"");
     for hung in [1, 0] {
+        let cluster = Cluster::new(2, ENDLESS, "peer_silence = \"2s\"");
         let mut processes = cluster.start_all();
         wait_for_the_run(&cluster);
         processes[hung].signal("STOP");

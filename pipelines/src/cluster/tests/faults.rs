@@ -12,19 +12,19 @@ use tokio::net::TcpStream;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_that_panics_ends_both_processes_with_its_message() {
-    for guilty in [1, 0] {
+    for guilty in [1_u64, 0] {
         let mut parts = Parts::of_fleet(6);
-        // no decoder lets such a time pass: it overflows in the operator that owns the row
-        let mut poison = parts.partitions[0][0].clone();
-        let event = &mut poison.rows.events[0];
-        event.timestamp = model::time::TimeMs(i64::MAX);
+        let batches = parts.partitions[0].iter();
+        let mut poison = batches.filter(|batch| batch.rows.metrics.len() > 1).next_back().unwrap().clone();
+        // no decoder lets such a time pass: its hour overflows in the operator that owns the row
+        let point = &mut poison.rows.metrics[0];
+        point.timestamp = model::time::TimeMs(i64::MIN);
         let of_guilty = (0..).find(|number| {
-            event.event_type = format!("poison-{number}");
-            fixed_hash(&[&event.colony_id, &event.service_id, &event.event_type]) % 2 == guilty
+            point.series.metric_name = format!("poison-{number}");
+            fixed_hash(&[&point.application_name, &point.environment, &point.series.metric_name]) % 2 == guilty
         });
         assert!(of_guilty.is_some());
-        event.event_id = "poison".to_owned();
-        poison.rows.events.truncate(1);
+        poison.rows.metrics.truncate(2);
         parts.partitions = Arc::new(vec![vec![poison], Vec::new()]);
         parts.ending = Ending::Endless;
         let folder = tempfile::tempdir().unwrap();
