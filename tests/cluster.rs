@@ -188,7 +188,7 @@ fn killing_either_process_ends_the_other_and_a_restart_goes_on() {
     let mut random = seed;
     let mut draw_ms = || {
         random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (random >> 33) % undisturbed_ms
+        (random >> 33) % (undisturbed_ms * 3 / 4)
     };
     let mut hits = Vec::new();
     for first in [0, 1, 0] {

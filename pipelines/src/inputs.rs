@@ -49,16 +49,15 @@ pub fn build_share(
     share: Share,
 ) -> Result<Vec<Box<dyn Source>>, InputError> {
     let mut sources: Vec<Box<dyn Source>> = Vec::new();
-    if !share.takes_the_undivided() {
-        return Ok(sources);
-    }
-    if let Some(files) = files(config)? {
-        let from = positions.get("files").cloned().unwrap_or_default();
-        let failed = |cause| InputError::Source { source_name: "files".to_owned(), cause };
-        sources.push(Box::new(files.build(&from).map_err(failed)?));
-    }
-    for colony in &config.colonies {
-        sources.extend(colony_sources(config, colony, positions)?);
+    if share.takes_the_undivided() {
+        if let Some(files) = files(config)? {
+            let from = positions.get("files").cloned().unwrap_or_default();
+            let failed = |cause| InputError::Source { source_name: "files".to_owned(), cause };
+            sources.push(Box::new(files.build(&from).map_err(failed)?));
+        }
+        for colony in &config.colonies {
+            sources.extend(colony_sources(config, colony, positions)?);
+        }
     }
     Ok(sources)
 }

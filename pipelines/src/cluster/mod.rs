@@ -48,7 +48,8 @@ use std::fmt;
 use std::time::Duration;
 use tokio::sync::watch;
 
-/// Builds the sources of one share from where they were committed.
+/// Builds the sources of one share from where they were committed. It must not block for long: on a small machine the
+/// heartbeats of this process wait for it.
 pub type BuildInputs =
     dyn Fn(&ReefConfig, &BTreeMap<String, Positions>, Share) -> Result<Vec<Box<dyn Source>>, InputError> + Send + Sync;
 

@@ -80,3 +80,17 @@ async fn a_process_that_is_lost_ends_the_other_and_a_restart_goes_on() {
     }
     assert_eq!(stored(&config).await, expected);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_that_is_lost_is_named_by_all_others() {
+    let parts = Parts { ending: Ending::Endless, ..Parts::of_fleet(14) };
+    let folder = tempfile::tempdir().unwrap();
+    let config = config(folder.path(), &free_hosts(3), "");
+    let mut processes = start_all(&config, &parts);
+    processes[0].sees(|progress| progress.ticks >= 2).await;
+    processes.pop().unwrap().task.abort();
+    for process in processes {
+        let message = process.failure().await;
+        assert!(message.contains(&format!("process 2 ({}) is lost", config.engine.hosts[2])), "{message}");
+    }
+}
