@@ -217,12 +217,14 @@ proptest! {
         random.shuffle(&mut shuffled_events);
         random.shuffle(&mut shuffled_metrics);
 
-        let cases: [Case<'_>; 5] = [
+        let cases: [Case<'_>; 7] = [
             ("in order, one row at a time", &events, &metrics[..], 1, 1, 97),
             ("shuffled and repeated, at once", &shuffled_events, &shuffled_metrics, 1, usize::MAX, 1),
             ("shuffled and repeated, small ticks", &shuffled_events, &shuffled_metrics, 1, 50, 3),
             ("three workers, at once", &shuffled_events, &shuffled_metrics, 3, usize::MAX, 1),
             ("three workers, small ticks", &shuffled_events, &shuffled_metrics, 3, 64, 5),
+            ("two workers, small ticks", &shuffled_events, &shuffled_metrics, 2, 80, 7),
+            ("four workers, at once", &shuffled_events, &shuffled_metrics, 4, usize::MAX, 1),
         ];
         for (case, events, metrics, workers, tick_rows, evaluate_each) in cases {
             let actual = hash(&findings(events, metrics, workers, tick_rows, evaluate_each));

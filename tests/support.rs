@@ -62,6 +62,10 @@ impl Reef {
         self
     }
 
+    pub fn config(&self) -> PathBuf {
+        self.config.clone()
+    }
+
     pub fn store(&self) -> PathBuf {
         self.store.clone()
     }

@@ -6,7 +6,7 @@ use super::meet::Met;
 use super::remote::{Awaited, FromReader, RemoteSource};
 use super::stream::DataStream;
 use super::wire::Frame;
-use super::{BuildInputs, Place, chain};
+use super::{BuildInputs, Place, asked, chain};
 use crate::config::ReefConfig;
 use crate::engine::{Engine, EngineError, Peers};
 use crate::progress::{Ended, RunSummary};
@@ -77,10 +77,9 @@ pub(super) fn peers(
 }
 
 /// Whoever is asked to stop, all stop.
-async fn forward(mut asked: watch::Receiver<bool>, stop: watch::Sender<bool>) {
-    if asked.wait_for(|stop| *stop).await.is_ok() {
-        stop.send_replace(true);
-    }
+async fn forward(shutdown: watch::Receiver<bool>, stop: watch::Sender<bool>) {
+    asked(shutdown).await;
+    stop.send_replace(true);
 }
 
 /// The run itself, as in one process, with the sources of the others beside its own.

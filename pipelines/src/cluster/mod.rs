@@ -46,8 +46,10 @@ use sources::share::Share;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
+use tokio::sync::watch;
 
-/// Builds the sources of one share from where they were committed.
+/// Builds the sources of one share from where they were committed. It must not block for long: on a small machine the
+/// heartbeats of this process wait for it.
 pub type BuildInputs =
     dyn Fn(&ReefConfig, &BTreeMap<String, Positions>, Share) -> Result<Vec<Box<dyn Source>>, InputError> + Send + Sync;
 
@@ -143,15 +145,22 @@ pub async fn run_with(
 ) -> Result<ClusterEnd, RunError> {
     let place = Place::new(config, process)?;
     let settings = settings::of(config);
-    let mut asked_to_stop = options.shutdown.clone();
+    let stop = options.shutdown.clone();
     let met = tokio::select! {
         met = meet::meet(&place, &settings, tell) => met?,
-        Ok(_) = asked_to_stop.wait_for(|stop| *stop) => return Ok(ClusterEnd::NotStarted),
+        () = asked(stop) => return Ok(ClusterEnd::NotStarted),
     };
     if process == 0 {
         lead::lead(config, &place, met, options, inputs).await.map(ClusterEnd::Led)
     } else {
         serve::serve(config, &place, met, options, inputs).await.map(ClusterEnd::Served)
+    }
+}
+
+/// Waits until it is asked for; for ever when nobody can ask any more.
+async fn asked(mut shutdown: watch::Receiver<bool>) {
+    if shutdown.wait_for(|stop| *stop).await.is_err() {
+        std::future::pending::<()>().await;
     }
 }
 

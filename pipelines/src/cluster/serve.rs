@@ -6,7 +6,7 @@ use super::link::{Link, queue};
 use super::meet::Met;
 use super::remote::WINDOW_BATCHES;
 use super::wire::{Frame, SourceFacts};
-use super::{BuildInputs, Place, chain};
+use super::{BuildInputs, Place, asked, chain};
 use crate::config::ReefConfig;
 use crate::engine::{EngineError, Serving};
 use crate::params;
@@ -106,7 +106,7 @@ impl Reading<'_> {
     async fn until_the_end(
         self,
         from_lead: FromLead,
-        mut shutdown: watch::Receiver<bool>,
+        shutdown: watch::Receiver<bool>,
     ) -> Result<(Ended, Progress), RunError> {
         let FromLead { start, mut end, window } = from_lead;
         // closed only with the link, and that raises the alarm
@@ -123,6 +123,8 @@ impl Reading<'_> {
             reading.spawn(ship(number, source, self.to_lead.clone(), Arc::clone(&window), self.progress.clone()));
         }
         let mut is_stopping = false;
+        let stop = asked(shutdown);
+        tokio::pin!(stop);
         loop {
             tokio::select! {
                 ended = &mut end => {
@@ -130,7 +132,7 @@ impl Reading<'_> {
                     let progress = self.progress.borrow().clone();
                     return Ok((ended, progress));
                 }
-                Ok(_) = shutdown.wait_for(|stop| *stop), if !is_stopping => {
+                () = &mut stop, if !is_stopping => {
                     is_stopping = true;
                     self.progress.send_modify(|progress| progress.phase = Phase::Draining);
                     self.send(Frame::Stop).await;
