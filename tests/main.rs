@@ -7,5 +7,6 @@ mod disk_full;
 mod files;
 mod late;
 mod live;
+mod signals;
 mod support;
 mod tidy;

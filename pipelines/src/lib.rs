@@ -16,6 +16,8 @@
 pub mod clock;
 pub mod config;
 pub mod engine;
+#[cfg(test)]
+mod faults;
 pub mod inputs;
 mod intake;
 mod pace;

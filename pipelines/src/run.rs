@@ -100,7 +100,6 @@ pub async fn drive(
     let mut intake = Intake::start(sources, &options.shutdown);
     let failure = run.take_in(&mut intake, &options.shutdown).await?;
     intake.stop();
-    enter("drain");
     run.progress.phase = Phase::Draining;
     run.tick(true).await?;
     if let Some(failure) = failure {
@@ -285,7 +284,7 @@ impl Running {
     async fn tick(&mut self, evaluate: bool) -> Result<(), RunError> {
         let Pending { rows, late, rejects, positions, .. } = std::mem::take(&mut self.pending);
         let order = if evaluate { self.clock.evaluate() } else { None };
-        enter("tick");
+        enter(if self.progress.phase == Phase::Draining { "drain" } else { "tick" });
         let began = Instant::now();
         let mut for_engine = TickRows { events: rows.events.clone(), metrics: rows.metrics.clone() };
         // a newer version may lie so far back that the engine has forgotten it: the store has not
