@@ -6,12 +6,13 @@ use crate::support::tables::{assert_equal, tables};
 use crate::support::{Reef, files_source, shared_data};
 use model::event::Event;
 use model::metric::MetricPoint;
+use model::time::{MINUTE_MS, TimeMs};
 use serde_json::{Map, Value, json};
 use std::path::{Path, PathBuf};
 
 const SEED: u64 = 20_261_122;
 const KILLS: u32 = 100;
-const HITS_EACH: u32 = 3;
+const HITS_EACH: u32 = 2;
 /// Files of each kind: every file is a batch, every batch a tick.
 const FILES: usize = 12;
 
@@ -38,6 +39,14 @@ fn metric_line(point: &MetricPoint) -> String {
     .to_string()
 }
 
+fn last_time(lines: &str) -> TimeMs {
+    let time_of = |line: &str| {
+        let event: Value = serde_json::from_str(line).unwrap();
+        TimeMs::parse_rfc3339(event["timestamp"].as_str().unwrap()).unwrap()
+    };
+    lines.lines().map(time_of).max().unwrap()
+}
+
 /// Deals the lines round robin into files, so that each file holds rows of every age.
 fn deal(folder: &Path, name: &str, lines: &[String]) -> Vec<PathBuf> {
     (0..FILES)
@@ -53,7 +62,14 @@ fn deal(folder: &Path, name: &str, lines: &[String]) -> Vec<PathBuf> {
 /// Generated rows with planted relations, amended and withdrawn events, lines that are refused, and the releases of real
 /// libraries where this machine has them.
 pub fn input(folder: &Path) -> (Vec<PathBuf>, Vec<PathBuf>) {
-    let (events, metrics) = rows(SEED);
+    let (mut events, mut metrics) = rows(SEED);
+    let released = shared_data("releases").map(|data| std::fs::read_to_string(data.join("events.ndjson")).unwrap());
+    if let Some(released) = &released {
+        // into the last weeks of the real ones, so that all of them are looked at
+        let shift_ms = last_time(released) - events.iter().map(|event| event.timestamp).max().unwrap();
+        events.iter_mut().for_each(|event| event.timestamp = event.timestamp + shift_ms);
+        metrics.iter_mut().for_each(|point| point.timestamp = (point.timestamp + shift_ms).floor_to(5 * MINUTE_MS));
+    }
     let mut event_lines: Vec<String> = events.iter().map(event_line).collect();
     for event in events.iter().step_by(5) {
         let amended = Event { version: 1, timestamp: event.timestamp - 60_000, ..event.clone() };
@@ -61,11 +77,8 @@ pub fn input(folder: &Path) -> (Vec<PathBuf>, Vec<PathBuf>) {
         event_lines.push(event_line(&amended));
     }
     event_lines.extend(["no JSON".to_owned(), "{\"event_id\": \"lost\"}".to_owned()]);
-    if let Some(data) = shared_data("releases") {
-        let text = std::fs::read_to_string(data.join("events.ndjson")).unwrap();
-        event_lines.extend(text.lines().step_by(2).map(str::to_owned));
-    }
-    let metric_lines: Vec<String> = metrics.iter().step_by(2).map(metric_line).collect();
+    event_lines.extend(released.iter().flat_map(|text| text.lines()).map(str::to_owned));
+    let metric_lines: Vec<String> = metrics.iter().map(metric_line).collect();
     (deal(folder, "events", &event_lines), deal(folder, "metrics", &metric_lines))
 }
 

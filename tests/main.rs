@@ -12,5 +12,6 @@ mod late;
 mod live;
 mod replay;
 mod replay_page;
+mod signals;
 mod support;
 mod tidy;

@@ -25,6 +25,8 @@ pub mod cluster;
 pub mod config;
 pub mod copy;
 pub mod engine;
+#[cfg(test)]
+mod faults;
 mod in_range;
 pub mod inputs;
 mod intake;

@@ -118,7 +118,6 @@ pub(crate) async fn drive_on(
     let mut intake = Intake::start(sources, &options.shutdown);
     let failure = run.take_in(&mut intake, &options.shutdown).await?;
     intake.stop();
-    enter("drain");
     run.progress.phase = Phase::Draining;
     run.tick(true).await?;
     // a reef whose runs are short has no other time for it
@@ -326,7 +325,7 @@ impl Running {
     async fn tick(&mut self, evaluate: bool) -> Result<(), RunError> {
         let Pending { rows, late, rejects, positions, .. } = std::mem::take(&mut self.pending);
         let order = if evaluate { self.clock.evaluate() } else { None };
-        enter("tick");
+        enter(if self.progress.phase == Phase::Draining { "drain" } else { "tick" });
         let began = Instant::now();
         let outcome = if self.correlates {
             let mut for_engine = TickRows { events: rows.events.clone(), metrics: rows.metrics.clone() };

@@ -122,7 +122,12 @@ impl Crashes {
             Some("read" | "tick" | "commit") => 1 + self.random.below(REPEATS_MAX),
             _ => 1,
         };
-        let delay_us = if aim.is_some() { DELAY_US_MAX } else { 1_500_000 };
+        let delay_us = match aim {
+            None => 1_500_000,
+            // the next batch waits already: this phase is over in no time
+            Some("read") => 100,
+            Some(_) => DELAY_US_MAX,
+        };
         (aim, repeats, Duration::from_micros(self.random.below(delay_us)))
     }
 

@@ -223,6 +223,19 @@ async fn a_file_of_version_4_keeps_its_events_and_takes_withdrawals() {
 }
 
 #[tokio::test]
+async fn a_panic_on_the_thread_of_the_store_is_an_error_and_never_a_wait() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut store = opened(&folder.path().join("reef.duckdb")).await;
+    let job = |_: &mut super::session::Session| -> Result<(), super::fault::Cause> { panic!("a bug in the store") };
+    let error = store.worker.call("cannot commit tick 7".into(), job).await.unwrap_err();
+    assert_eq!(error.class, FaultClass::Stop);
+    assert!(error.to_string().contains("cannot commit tick 7"), "{error}");
+    let error = store.commit(&commit_of(8, Rows::default())).await.unwrap_err();
+    assert!(error.cause.unwrap().to_string().contains("the thread of the store has ended"));
+    Box::new(store).close().await.unwrap_err();
+}
+
+#[tokio::test]
 async fn a_file_of_another_kind_is_refused_with_what_to_do() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("notes.duckdb");

@@ -56,10 +56,9 @@ impl ColonyEvents {
     }
 
     /// A failure: the stream is opened again after a pause. What has been received stays to be delivered.
-    fn take_fault(&mut self, fault: LinkFault) -> Result<(), SourceError> {
+    fn take_fault(&mut self, fault: LinkFault) {
         self.stream = None;
         let (words, reject) = match fault {
-            LinkFault::Permanent(error) => return Err(error),
             LinkFault::Nameless => ("the answer has no colony_id".to_owned(), Some(self.link.reject_nameless())),
             LinkFault::Passing(words) | LinkFault::TooLarge(words) => (words, None),
         };
@@ -67,7 +66,6 @@ impl ColonyEvents {
             self.pending.rejects.extend(reject);
             self.pend_status(status);
         }
-        Ok(())
     }
 
     fn pend_status(&mut self, status: ColonyStatus) {
@@ -124,7 +122,7 @@ impl Source for ColonyEvents {
                     return Ok(Some(self.take_pending()));
                 }
                 if let Err(fault) = self.open().await {
-                    self.take_fault(fault)?;
+                    self.take_fault(fault);
                 }
                 continue;
             };
@@ -137,10 +135,10 @@ impl Source for ColonyEvents {
             };
             match message {
                 Ok(Some(event)) => self.take_event(event),
-                Ok(None) => self.take_fault(LinkFault::Passing("the colony ended the stream".to_owned()))?,
+                Ok(None) => self.take_fault(LinkFault::Passing("the colony ended the stream".to_owned())),
                 Err(status) => {
                     let fault = self.link.classify(&status);
-                    self.take_fault(fault)?;
+                    self.take_fault(fault);
                 }
             }
         }

@@ -3,7 +3,6 @@
 use super::backoff::Backoff;
 use super::config::ColonySourceConfig;
 use super::dial::{Client, dial, with_causes};
-use crate::error::SourceError;
 use model::check::Fault;
 use model::colony::identity_from_id;
 use model::reject::{RAW_CHARS_MAX, Reject, RejectReason};
@@ -17,14 +16,13 @@ use tonic::{Code, Status, Streaming};
 /// Why an exchange failed.
 #[derive(Debug)]
 pub(crate) enum LinkFault {
-    /// It may pass; the words say what happened.
+    /// It may pass; the words say what happened. What answers at the address may also be corrected there, so even a wrong
+    /// colony is asked again, and never stops the run for the others.
     Passing(String),
     /// The answer is larger than a message may be: ask for less.
     TooLarge(String),
     /// The answer does not say which colony it is from.
     Nameless,
-    /// It will not pass.
-    Permanent(SourceError),
 }
 
 pub(crate) struct Link {
@@ -103,8 +101,9 @@ impl Link {
         match code {
             Code::ResourceExhausted | Code::OutOfRange => LinkFault::TooLarge(words),
             Code::Unimplemented => {
-                let problem = "what answers there is no colony (it does not serve coral.reef.v1.ColonyFederation)";
-                LinkFault::Permanent(self.config.error(problem))
+                let problem = "what answers there is no colony (it does not serve coral.reef.v1.ColonyFederation); correct \
+                               the endpoint in the config, or what listens there";
+                LinkFault::Passing(problem.to_owned())
             }
             _ => {
                 if let Some(cause) = std::error::Error::source(status) {
@@ -132,7 +131,7 @@ impl Link {
                 "colony {} answers there; correct the endpoint or the colony_id in the config",
                 answer.colony_id
             );
-            return Err(LinkFault::Permanent(self.config.error(&problem)));
+            return Err(LinkFault::Passing(problem));
         }
         let (application, environment) = identity_from_id(&answer.colony_id);
         let or = |stated: &str, from_id: String| if stated.is_empty() { from_id } else { stated.to_owned() };
@@ -143,15 +142,16 @@ impl Link {
         })
     }
 
-    /// Notes a failure: the next attempt waits. Returns the state of the colony once per outage, at its start.
+    /// Notes a failure: the next attempt waits. Returns the state of the colony at the start of an outage, and when another
+    /// reason takes the place of the first.
     pub(crate) fn failed(&mut self, words: &str) -> Option<ColonyStatus> {
         self.client = None;
         self.retry_at = Some(Instant::now() + self.backoff.next_pause());
-        if self.lost_at.is_some() {
+        let error = format!("{}: {words}", self.config.address());
+        if self.lost_at.is_some() && self.status.last_error == error {
             return None;
         }
-        self.lost_at = Some(Instant::now());
-        let error = format!("{}: {words}", self.config.address());
+        self.lost_at.get_or_insert_with(Instant::now);
         tracing::warn!(source = %self.source, colony_id = %self.config.colony_id, %error, "colony lost; trying again");
         self.status.health = "unreachable".to_owned();
         self.status.last_error = error;

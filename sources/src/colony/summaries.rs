@@ -136,16 +136,15 @@ impl ColonySummaries {
     }
 
     /// A slice did not come: a smaller one next, or the same one after a pause.
-    fn take_fault(&mut self, purpose: Purpose, fault: LinkFault) -> Result<(), SourceError> {
+    fn take_fault(&mut self, purpose: Purpose, fault: LinkFault) {
         let (words, reject) = match fault {
-            LinkFault::Permanent(error) => return Err(error),
             LinkFault::TooLarge(words) => {
                 let pass = match purpose {
                     Purpose::Tail => &mut self.tail_pass,
                     Purpose::Recheck => &mut self.recheck_pass,
                 };
                 if pass.as_mut().is_some_and(Pass::halve) {
-                    return Ok(());
+                    return;
                 }
                 (format!("one millisecond of rows is more than an answer may hold ({words})"), None)
             }
@@ -156,11 +155,10 @@ impl ColonySummaries {
             let rows = Rows { colonies: vec![status], ..Rows::default() };
             self.ready.push_back(Batch { rows, rejects: reject.into_iter().collect(), ..Batch::default() });
         }
-        Ok(())
     }
 
     /// A slice came: decodes what is new in it into batches, and moves on.
-    fn take_answer(&mut self, purpose: Purpose, pass: Pass, answer: GetSummaryResponse) -> Result<(), SourceError> {
+    fn take_answer(&mut self, purpose: Purpose, pass: Pass, answer: GetSummaryResponse) {
         let identity = match self.link.check_identity(&answer) {
             Ok(identity) => identity,
             Err(fault) => return self.take_fault(purpose, fault),
@@ -195,7 +193,6 @@ impl ColonySummaries {
             batches[last].positions = Positions([(partition, position)].into());
         }
         self.ready.extend(batches.into_iter().filter(|batch| *batch != Batch::default()));
-        Ok(())
     }
 }
 
@@ -217,8 +214,8 @@ impl Source for ColonySummaries {
             let (purpose, pass) = self.due().await;
             let (from, to) = pass.slice();
             match self.link.get_summary(from, to).await {
-                Ok(answer) => self.take_answer(purpose, pass, answer)?,
-                Err(fault) => self.take_fault(purpose, fault)?,
+                Ok(answer) => self.take_answer(purpose, pass, answer),
+                Err(fault) => self.take_fault(purpose, fault),
             }
         }
     }

@@ -5,7 +5,7 @@
 use super::test_server::TestColony;
 use super::*;
 use crate::compliance::{self, Harness, Scenario, Seen, next};
-use crate::{Source, SourceError};
+use crate::Source;
 use async_trait::async_trait;
 use model::event::{Event, Severity};
 use model::metric::{MetricPoint, SeriesKey};
@@ -203,14 +203,25 @@ async fn an_outage_shows_once_with_the_address_and_the_cause() {
 }
 
 #[tokio::test]
-async fn another_colony_at_the_address_is_an_error_and_a_nameless_one_is_refused() {
+async fn another_colony_at_the_address_is_told_and_asked_again_and_a_nameless_one_is_refused() {
     let colony = TestColony::start("other-colony-production").await;
-    let message = |error: SourceError| error.to_string();
-    let mut summaries = config(&colony).build_summaries(&Positions::default()).unwrap();
-    let error = message(summaries.next_batch().await.unwrap_err());
-    assert!(error.contains("colony other-colony-production answers there"), "{error}");
-    let mut events = config(&colony).build_events(&Positions::default()).unwrap();
-    assert_eq!(message(events.next_batch().await.unwrap_err()), error);
+    let mut sources: [Box<dyn Source>; 2] = [
+        Box::new(config(&colony).build_summaries(&Positions::default()).unwrap()),
+        Box::new(config(&colony).build_events(&Positions::default()).unwrap()),
+    ];
+    for source in &mut sources {
+        let batch = next(source.as_mut()).await.unwrap();
+        let status = &batch.rows.colonies[0];
+        assert_eq!((status.colony_id.as_str(), status.health.as_str()), (COLONY, "unreachable"));
+        let told = &status.last_error;
+        assert!(told.contains("colony other-colony-production answers there; correct the endpoint"), "{told}");
+        assert!(batch.rows.events.is_empty() && batch.rows.metrics.is_empty(), "nothing of the stranger is taken");
+    }
+    colony.state.lock().unwrap().colony_id = COLONY.to_owned();
+    for source in &mut sources {
+        let batch = next(source.as_mut()).await.unwrap();
+        assert_eq!(batch.rows.colonies[0].last_error, "", "put right, it is taken in without a restart");
+    }
 
     colony.state.lock().unwrap().colony_id.clear();
     let mut sources: [Box<dyn Source>; 2] = [

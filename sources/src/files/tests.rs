@@ -342,6 +342,19 @@ fn validate_needs_no_disk_and_names_every_fault() {
 }
 
 #[tokio::test]
+async fn a_reader_thread_that_dies_is_an_error_and_no_end() {
+    let (sender, chunks) = mpsc::channel(1);
+    let thread = std::thread::Builder::new().name("dies".to_owned()).spawn(move || {
+        let _sender = sender;
+        panic!("a bug in a reader")
+    });
+    let mut source = FilesSource { bytes_done: 0, bytes_in_all: 1, state: State::Reading(chunks) };
+    let error = source.next_batch().await.unwrap_err();
+    assert!(std::error::Error::source(&error).unwrap().to_string().contains("ended early"));
+    assert!(thread.unwrap().join().is_err());
+}
+
+#[tokio::test]
 async fn globs_are_expanded_once_in_order_and_say_where_they_looked() {
     let folder = folder(&[("b.ndjson", &event_line(2)), ("a.ndjson", &event_line(1))]);
     let error = config(folder.path(), &["*.parquet"], &[]).build(&Positions::default()).map(|_| ()).unwrap_err();
