@@ -116,7 +116,8 @@ fn a_what_if_leaves_the_live_store_untouched_and_finds_what_a_run_with_it_finds(
     let (narrow, wide) = (ids(&reef), ids(&other));
     let mut expected: Vec<&str> = wide.lines().filter(|id| !narrow.lines().any(|other| other == *id)).collect();
     let mut found = gained.clone();
-    (expected.sort_unstable(), found.sort_unstable());
+    expected.sort_unstable();
+    found.sort_unstable();
     assert_eq!(found, expected);
 }
 
@@ -237,7 +238,7 @@ fn a_range_beyond_the_look_back_is_told_with_the_command_that_helps() {
     assert!(counts["lost"].as_u64().unwrap() + counts["changed"].as_u64().unwrap() > 0, "as of then it was different");
     let as_of = crate::support::dump(
         &duckdb::Connection::open(reef.folder.path().join("as-of.duckdb")).unwrap(),
-        "SELECT max(timestamp) < TIMESTAMP '2023-06-01', count(*) > 100 FROM federated_events",
+        "SELECT max(timestamp) < TIMESTAMP '2023-06-01' AS is_before, count(*) > 100 AS is_filled FROM federated_events",
     );
     assert_eq!(as_of, "true\ttrue\n");
 }
