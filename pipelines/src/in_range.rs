@@ -3,22 +3,48 @@
 use crate::replay::TimeRange;
 use crate::replay::ledger::Entry;
 use async_trait::async_trait;
+use model::time::TimeMs;
 use sources::{Batch, Source, SourceError};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+
+/// What all sources of a replay have delivered, for whoever shows it.
+#[derive(Debug)]
+pub struct Tally {
+    outside: AtomicU64,
+    reached_ms: AtomicI64,
+}
+
+impl Default for Tally {
+    fn default() -> Tally {
+        Tally { outside: AtomicU64::new(0), reached_ms: AtomicI64::new(i64::MIN) }
+    }
+}
+
+impl Tally {
+    /// Rows that lay outside the range.
+    pub fn outside(&self) -> u64 {
+        self.outside.load(Ordering::Relaxed)
+    }
+
+    /// Greatest event time of a row inside.
+    pub fn reached(&self) -> Option<TimeMs> {
+        Some(TimeMs(self.reached_ms.load(Ordering::Relaxed))).filter(|time| time.0 > i64::MIN)
+    }
+}
 
 /// Wraps a source of recorded rows. Its positions are kept under the name of the replay, so that they never move those
 /// of the live run.
 pub struct InRange {
     inner: Box<dyn Source>,
     entry: Entry,
-    outside: Arc<AtomicU64>,
+    tally: Arc<Tally>,
 }
 
 impl InRange {
-    /// Lets rows of the entry's range through; the others are added to `outside`.
-    pub fn new(inner: Box<dyn Source>, entry: Entry, outside: Arc<AtomicU64>) -> InRange {
-        InRange { inner, entry, outside }
+    /// Lets rows of the entry's range through; all are counted in `tally`.
+    pub fn new(inner: Box<dyn Source>, entry: Entry, tally: Arc<Tally>) -> InRange {
+        InRange { inner, entry, tally }
     }
 }
 
@@ -39,7 +65,11 @@ impl Source for InRange {
         let before = batch.rows.len();
         batch.rows.events.retain(|row| from <= row.timestamp && row.timestamp < to);
         batch.rows.metrics.retain(|row| from <= row.timestamp && row.timestamp < to);
-        self.outside.fetch_add((before - batch.rows.len()) as u64, Ordering::Relaxed);
+        self.tally.outside.fetch_add((before - batch.rows.len()) as u64, Ordering::Relaxed);
+        let events = batch.rows.events.iter().map(|row| row.timestamp);
+        if let Some(newest) = events.chain(batch.rows.metrics.iter().map(|row| row.timestamp)).max() {
+            self.tally.reached_ms.fetch_max(newest.0, Ordering::Relaxed);
+        }
         batch.positions = self.entry.kept(self.inner.name(), std::mem::take(&mut batch.positions));
         Ok(Some(batch))
     }

@@ -21,6 +21,9 @@ const BATCH_ROWS: usize = 2_000;
 /// Name of the source, which is part of the names of its positions.
 const STORED: &str = "stored";
 
+/// The part of its positions that counts the rows before them, for progress.
+const ROWS: &str = "rows";
+
 /// The sources of a recording, each from where `entry` stands. `reader` reads the reef's own store.
 ///
 /// # Errors
@@ -68,7 +71,6 @@ struct Lane<R> {
 /// A row that can be found again by its place in the order of pages.
 trait Placed: Sized {
     const PART: &'static str;
-    fn timestamp(&self) -> TimeMs;
     fn place(&self) -> String;
     /// A row at this place; the rest of it is empty.
     fn at(place: &str) -> Option<Self>;
@@ -87,18 +89,8 @@ impl StoredRows {
         let span = Span { from: range.from, to: Some(range.to), with_late: true };
         let (events, metrics) = (Lane::<Event>::from(positions)?, Lane::<MetricPoint>::from(positions)?);
         let (all_events, all_metrics) = store.count_in(span).await?;
-        // of the rows before a position, those of its very millisecond are not counted
-        let before = |place: Option<TimeMs>| Span { to: place.or(Some(span.from)), ..span };
-        let (done_events, _) = store.count_in(before(events.read_to.as_ref().map(Placed::timestamp))).await?;
-        let (_, done_metrics) = store.count_in(before(metrics.read_to.as_ref().map(Placed::timestamp))).await?;
-        Ok(StoredRows {
-            store,
-            span,
-            events,
-            metrics,
-            rows_done: done_events + done_metrics,
-            rows_in_all: all_events + all_metrics,
-        })
+        let rows_done = positions.0.get(ROWS).and_then(|rows| rows.parse().ok()).unwrap_or(0);
+        Ok(StoredRows { store, span, events, metrics, rows_done, rows_in_all: all_events + all_metrics })
     }
 
     async fn fill(&mut self) -> Result<(), SinkError> {
@@ -148,6 +140,7 @@ impl Source for StoredRows {
             (Event::PART, batch.rows.events.last().map(Placed::place)),
             (MetricPoint::PART, batch.rows.metrics.last().map(Placed::place)),
         ];
+        batch.positions.0.insert(ROWS.to_owned(), self.rows_done.to_string());
         batch.positions.0.extend(places.into_iter().filter_map(|(part, place)| Some((part.to_owned(), place?))));
         Ok(Some(batch))
     }
@@ -183,10 +176,6 @@ impl<R: Placed + Clone> Lane<R> {
 impl Placed for Event {
     const PART: &'static str = "events";
 
-    fn timestamp(&self) -> TimeMs {
-        self.timestamp
-    }
-
     fn place(&self) -> String {
         written(&(self.timestamp, &self.colony_id, &self.event_id))
     }
@@ -212,10 +201,6 @@ impl Placed for Event {
 
 impl Placed for MetricPoint {
     const PART: &'static str = "metrics";
-
-    fn timestamp(&self) -> TimeMs {
-        self.timestamp
-    }
 
     fn place(&self) -> String {
         written(&(self.timestamp, &self.series, self.interval_seconds, &self.application_name, &self.environment))

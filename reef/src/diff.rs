@@ -194,7 +194,7 @@ mod tests {
         assert!(text.starts_with("Patterns: 1 gained, 0 lost, 1 changed, 0 unchanged"), "{text}");
         assert!(text.contains("state confirmed -> candidate, lag 2h15m -> 2h16m"), "{text}");
         assert!(text.contains("shop/production/api/restart -> shop/production/api/error_spike"), "{text}");
-        let none = PatternDiff::between(&[before.clone()], &[before]).to_text(20);
+        let none = PatternDiff::between(std::slice::from_ref(&before), std::slice::from_ref(&before)).to_text(20);
         assert_eq!(none, "Patterns: nothing differs, 1 unchanged\n");
     }
 

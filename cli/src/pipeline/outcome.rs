@@ -79,7 +79,7 @@ impl Page<'_> {
         let keeps_nothing = self.request.what_if.is_some() && self.request.into.is_none();
         let fate = if keeps_nothing { "read" } else { "read and stored" };
         let mut message = format!("{task} stopped: {} of {} {fate}", count(done), counted(in_all, "row"));
-        if let Some(time) = time.filter(|_| self.request.into.is_some() || keeps_nothing) {
+        if let Some(time) = time {
             message += &format!(", up to event time {time}");
         }
         let hint = match keeps_nothing {

@@ -213,14 +213,25 @@ pub async fn replay(config: &ReefConfig, request: &Request, options: RunOptions)
     let config = &without_colonies(config);
     match (&request.what_if, &request.into) {
         (None, None) => repair(config, request, options).await,
-        (None, Some(path)) => beside(config, request, path, options).await,
-        (Some(changed), into) => what_if((config, &without_colonies(changed)), request, into.as_deref(), options).await,
+        (None, Some(path)) => beside(&with_half_the_memory(config), request, path, options).await,
+        (Some(changed), None) => what_if((config, &without_colonies(changed)), request, None, options).await,
+        (Some(changed), Some(path)) => {
+            let changed = with_half_the_memory(&without_colonies(changed));
+            what_if((&with_half_the_memory(config), &changed), request, Some(path), options).await
+        }
     }
 }
 
 /// No colony is dialled, and none is waited for.
 fn without_colonies(config: &ReefConfig) -> ReefConfig {
     ReefConfig { colonies: Vec::new(), ..config.clone() }
+}
+
+/// Where two files are open at a time, each gets half of the memory.
+fn with_half_the_memory(config: &ReefConfig) -> ReefConfig {
+    let mut config = config.clone();
+    config.engine.memory_limit_bytes = config.engine.memory_limit_bytes.map(|bytes| bytes / 2);
+    config
 }
 
 /// Into the live store itself.

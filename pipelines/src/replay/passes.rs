@@ -3,7 +3,7 @@
 use super::ledger::Entry;
 use super::{Recording, ReplayError};
 use crate::config::ReefConfig;
-use crate::in_range::InRange;
+use crate::in_range::{InRange, Tally};
 use crate::progress::{Ended, Progress, RunSummary};
 use crate::recorded::recorded_sources;
 use crate::run::{RunError, RunOptions, drive};
@@ -12,7 +12,6 @@ use model::time::TimeMs;
 use sinks::{Commit, Store};
 use sources::Source;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::watch;
 
 /// One pass over the rows.
@@ -43,14 +42,21 @@ pub struct Passed {
 pub struct Passes {
     count: u64,
     options: RunOptions,
-    /// What the passes before have counted.
-    before: Progress,
+    counted: Counted,
+}
+
+/// What the passes so far have counted.
+#[derive(Clone, Copy, Default)]
+struct Counted {
+    events: u64,
+    metrics: u64,
+    rows: u64,
 }
 
 impl Passes {
     /// `count` passes over the same rows.
     pub fn new(count: u64, options: RunOptions) -> Passes {
-        Passes { count, options, before: Progress::default() }
+        Passes { count, options, counted: Counted::default() }
     }
 
     /// Runs the next pass into `target`. Once all rows are through, a target that keeps positions is told that the replay
@@ -62,25 +68,27 @@ impl Passes {
         reader: Option<Box<dyn Store>>,
     ) -> Result<(Passed, Box<dyn Store>), ReplayError> {
         let sources = recorded_sources(run.config, run.recording, reader, run.entry).await?;
-        let counts: Option<Vec<u64>> =
-            sources.iter().map(|source| source.progress_rows().map(|(_, in_all)| in_all)).collect();
-        let rows_in_range = counts.map(|counts| counts.iter().sum());
+        // where a resumed replay begins, and how much there is
+        let counts: Option<Vec<(u64, u64)>> = sources.iter().map(|source| source.progress_rows()).collect();
+        let rows = counts.map(|counts| counts.iter().fold((0, 0), |sum, more| (sum.0 + more.0, sum.1 + more.1)));
+        let rows_in_range = rows.map(|(_, in_all)| in_all);
         if rows_in_range == Some(0) {
             let passed = Passed { ended: Ended::InputFinished, rows_in_range, rows_outside: 0, summary: None };
             return Ok((passed, target));
         }
-        let outside = Arc::new(AtomicU64::new(0));
+        let tally = Arc::new(Tally::default());
         let in_range =
-            |inner| -> Box<dyn Source> { Box::new(InRange::new(inner, run.entry.clone(), Arc::clone(&outside))) };
+            |inner| -> Box<dyn Source> { Box::new(InRange::new(inner, run.entry.clone(), Arc::clone(&tally))) };
         let summary;
-        (summary, target) = self.shown(run.config, target, sources.into_iter().map(in_range).collect()).await?;
+        let sources = sources.into_iter().map(in_range).collect();
+        (summary, target) = self.shown(run.config, target, sources, (rows, &tally)).await?;
         if run.is_kept && summary.ended == Ended::InputFinished {
             let positions = vec![(run.entry.name().to_owned(), run.entry.done())];
             let done =
                 Commit { tick: summary.progress.ticks, committed_at: TimeMs::now(), positions, ..Commit::default() };
             commit_with_retry(target.as_mut(), &done, &self.options.shutdown).await?;
         }
-        let rows_outside = outside.load(Ordering::Relaxed);
+        let rows_outside = tally.outside();
         Ok((Passed { ended: summary.ended, rows_in_range, rows_outside, summary: Some(summary) }, target))
     }
 
@@ -90,33 +98,34 @@ impl Passes {
         config: &ReefConfig,
         target: Box<dyn Store>,
         sources: Vec<Box<dyn Source>>,
+        (rows, tally): (Option<(u64, u64)>, &Tally),
     ) -> Result<(RunSummary, Box<dyn Store>), RunError> {
         let (progress, mut snapshots) = watch::channel(Progress::default());
         let options = RunOptions { progress, shutdown: self.options.shutdown.clone() };
         let show = async {
             // ends when the loop drops its sender
             while snapshots.changed().await.is_ok() {
-                let snapshot = snapshots.borrow_and_update().clone();
-                self.options.progress.send_replace(of_whole(&self.before, snapshot, self.count));
+                let mut snapshot = snapshots.borrow_and_update().clone();
+                snapshot.rows = snapshot.rows.or(rows);
+                snapshot.event_time = tally.reached().or(snapshot.event_time);
+                self.options.progress.send_replace(of_whole(self.counted, snapshot, self.count));
             }
         };
         let (driven, ()) = tokio::join!(drive(config, target, sources, options), show);
-        let (summary, target) = driven?;
-        self.before.events += summary.progress.events;
-        self.before.metrics += summary.progress.metrics;
-        let (done, in_all) = self.before.rows.unwrap_or_default();
-        let (_, more) = summary.progress.rows.unwrap_or_default();
-        self.before.rows = Some((done + more, in_all + more));
+        let (mut summary, target) = driven?;
+        summary.progress.event_time = tally.reached().or(summary.progress.event_time);
+        self.counted.events += summary.progress.events;
+        self.counted.metrics += summary.progress.metrics;
+        self.counted.rows += summary.progress.rows.map_or(0, |(done, _)| done);
         Ok((summary, target))
     }
 }
 
 /// A snapshot of one pass as a snapshot of all of them: each pass reads the same rows.
-fn of_whole(before: &Progress, mut snapshot: Progress, count: u64) -> Progress {
-    snapshot.events += before.events;
-    snapshot.metrics += before.metrics;
-    let (done_before, _) = before.rows.unwrap_or_default();
-    snapshot.rows = snapshot.rows.map(|(done, in_all)| (done_before + done, in_all * count));
+fn of_whole(counted: Counted, mut snapshot: Progress, count: u64) -> Progress {
+    snapshot.events += counted.events;
+    snapshot.metrics += counted.metrics;
+    snapshot.rows = snapshot.rows.map(|(done, in_all)| (counted.rows + done, in_all * count));
     snapshot
 }
 
@@ -128,10 +137,10 @@ mod tests {
     fn two_passes_count_as_one_that_reads_twice_as_much() {
         let at = |done: u64| Progress { events: done, rows: Some((done, 100)), ..Progress::default() };
         let mut shares = Vec::new();
-        let mut before = Progress::default();
+        let mut counted = Counted::default();
         for pass in 0..2 {
-            shares.extend([0, 40, 100].map(|done| of_whole(&before, at(done), 2)));
-            before = Progress { events: 100, rows: Some((100, 100)), ..Progress::default() };
+            shares.extend([0, 40, 100].map(|done| of_whole(counted, at(done), 2)));
+            counted = Counted { events: 100, metrics: 0, rows: 100 };
             assert_eq!(shares.len(), 3 * (pass + 1));
         }
         let rows: Vec<Option<(u64, u64)>> = shares.iter().map(|snapshot| snapshot.rows).collect();

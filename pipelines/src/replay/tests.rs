@@ -99,16 +99,20 @@ fn config(folder: &Path, name: &str) -> ReefConfig {
     parse(&text, Format::Toml, &folder.join("reef.toml")).unwrap()
 }
 
-fn options() -> RunOptions {
-    let (_stop, shutdown) = watch::channel(false);
-    RunOptions { progress: watch::channel(Progress::default()).0, shutdown }
-}
-
 async fn record(config: &ReefConfig, batches: Vec<Rows>, is_finite: bool) {
     let store = store::open(config).await.unwrap();
     let source = Scripted { batches: batches.into(), is_finite };
-    let (_, store) = drive(config, store, vec![Box::new(source)], options()).await.unwrap();
+    // a sender that is gone would stop the run
+    let (_stop, shutdown) = watch::channel(false);
+    let options = RunOptions { progress: watch::channel(Progress::default()).0, shutdown };
+    let (_, store) = drive(config, store, vec![Box::new(source)], options).await.unwrap();
     store.close().await.unwrap();
+}
+
+async fn replayed(config: &ReefConfig, request: &Request) -> Outcome {
+    let (_stop, shutdown) = watch::channel(false);
+    let progress = watch::channel(Progress::default()).0;
+    replay(config, request, RunOptions { progress, shutdown }).await.unwrap()
 }
 
 /// Patterns, their evidence, and how many rows are late.
@@ -154,11 +158,11 @@ async fn rows_beyond_the_lateness_are_kept_and_a_backfill_or_replay_makes_them_c
         let (patterns, _, late) = state(&live).await;
         assert_eq!(late as usize, days(8..12).len(), "kept, marked and counted");
         assert_ne!(patterns, expected.0, "they are missing so far");
-        let outcome = replay(&live, &request(task), options()).await.unwrap();
+        let outcome = replayed(&live, &request(task)).await;
         assert_eq!((outcome.repaired, outcome.ended), (late, Ended::InputFinished));
         assert_eq!(state(&live).await, expected);
         // and once more, from the start
-        let again = replay(&live, &request(task), options()).await.unwrap();
+        let again = replayed(&live, &request(task)).await;
         assert_eq!((again.repaired, again.is_resumed), (0, false));
         assert_eq!(state(&live).await, expected);
     }
@@ -176,14 +180,14 @@ async fn late_rows_count_in_another_store_and_in_a_what_if_and_stay_late_where_t
 
     let into = folder.path().join("into.duckdb");
     let beside = Request { into: Some(into.clone()), ..request(Task::Replay) };
-    let outcome = replay(&live, &beside, options()).await.unwrap();
+    let outcome = replayed(&live, &beside).await;
     assert_eq!((outcome.before.as_ref(), &outcome.after), (Some(&before.0), &expected.0));
     assert_eq!(state(&targets::config_of(&live, &into)).await, expected);
 
     let mut changed = live.clone();
     changed.correlation.min_occurrences = 1_000;
     let what_if = Request { what_if: Some(changed), ..request(Task::Replay) };
-    let outcome = replay(&live, &what_if, options()).await.unwrap();
+    let outcome = replayed(&live, &what_if).await;
     assert_eq!(outcome.before.as_ref(), Some(&expected.0), "the reef's settings over all rows of the range");
     assert!(outcome.after.len() < expected.0.len(), "no event pattern has a thousand occurrences");
     assert_eq!(state(&live).await, before, "the live store is as it was");
