@@ -64,10 +64,7 @@ fn held(reef: &Reef) -> Vec<usize> {
 }
 
 fn positions(reef: &Reef) -> String {
-    let columns =
-        reef.query("SELECT column_name FROM information_schema.columns WHERE table_name = 'source_positions'");
-    assert!(columns.contains("position"), "{columns}");
-    reef.query("SELECT partition, position FROM source_positions ORDER BY partition")
+    reef.query("SELECT part, position FROM source_positions ORDER BY part")
 }
 
 fn count(summary: &Value, key: &str) -> u64 {

@@ -62,10 +62,6 @@ impl Reef {
         self
     }
 
-    pub fn config(&self) -> PathBuf {
-        self.config.clone()
-    }
-
     pub fn store(&self) -> PathBuf {
         self.store.clone()
     }

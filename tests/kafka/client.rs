@@ -67,7 +67,9 @@ pub fn send(brokers: &str, topic: &str, messages: &[Sent]) {
 pub fn send_with(brokers: &str, topic: &str, messages: &[Sent], options: &[(&str, &str)]) {
     let mut config = config(brokers);
     config.set("linger.ms", "50");
-    options.iter().for_each(|(name, value)| drop(config.set(*name, *value)));
+    for (name, value) in options {
+        config.set(*name, *value);
+    }
     let producer: BaseProducer = config.create().unwrap();
     enqueue(&producer, topic, messages);
     producer.flush(TIMEOUT).unwrap();

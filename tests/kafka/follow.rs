@@ -3,20 +3,49 @@
 use super::broker::{Broker, shared};
 use super::client::{self, Sent};
 use super::{count, event, events, held, positions, source, unique, until};
-use crate::support::{Reef, json};
-use std::process::{Child, Command};
+use crate::support::{Reef, json, program};
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::time::Duration;
 
-/// A run that goes on until it is stopped.
-struct Following(Option<Child>);
+/// A run that goes on until it is stopped, and what it says meanwhile.
+struct Following {
+    child: Option<Child>,
+    said: Receiver<String>,
+}
 
 impl Following {
+    /// Returns once the run has begun: a signal before that would simply end it.
     fn start(reef: &Reef) -> Following {
-        Following(Some(reef.start()))
+        let mut command = Command::new(program("coral-pipeline"));
+        command.arg("run").arg(reef.config()).arg("--json").stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let (tell, said) = sync_channel(1_000);
+        std::thread::Builder::new()
+            .name("stderr".to_owned())
+            // a full channel must not hold the run up
+            .spawn(move || lines.map_while(Result::ok).for_each(|line| drop(tell.try_send(line))))
+            .unwrap();
+        let following = Following { child: Some(child), said };
+        following.wait_for("running");
+        following
+    }
+
+    /// Waits until a line of the run's messages has these words.
+    fn wait_for(&self, words: &str) {
+        loop {
+            let line = self.said.recv_timeout(Duration::from_secs(120)).unwrap_or_else(|_| panic!("no {words:?}"));
+            if line.contains(words) {
+                return;
+            }
+        }
     }
 
     /// SIGTERM, the exit that must follow, and the summary.
     fn stop(mut self) -> serde_json::Value {
-        let child = self.0.take().unwrap();
+        let child = self.child.take().unwrap();
         assert!(Command::new("kill").arg(child.id().to_string()).status().unwrap().success());
         json(&child.wait_with_output().unwrap())
     }
@@ -24,7 +53,7 @@ impl Following {
 
 impl Drop for Following {
     fn drop(&mut self) {
-        if let Some(child) = &mut self.0 {
+        if let Some(child) = &mut self.child {
             let _ = child.kill();
             let _ = child.wait();
         }
@@ -33,10 +62,11 @@ impl Drop for Following {
 
 /// Nobody else may open a running reef's store, so it is stopped to look; whatever it has not read yet it reads after.
 fn follow_until_held(reef: &Reef, wanted: &[usize]) {
+    let mut round = 0;
     until("the store holds every event", || {
         let following = Following::start(reef);
-        super::pause();
-        super::pause();
+        round += 1;
+        (0..5 * round).for_each(|_| super::pause());
         following.stop();
         held(reef) == wanted
     });
@@ -81,7 +111,7 @@ fn a_topic_and_a_partition_that_come_later_are_read_from_their_start() {
     follow_until_held(&reef, &(0..11).collect::<Vec<_>>());
     until("the metric is stored", || {
         let following = Following::start(&reef);
-        super::pause();
+        (0..10).for_each(|_| super::pause());
         following.stop();
         reef.query("SELECT count(*) FROM federated_metrics") == "1\n"
     });
@@ -106,7 +136,8 @@ fn a_broker_that_is_killed_and_comes_back_costs_nothing() {
     // away when the run begins: it waits and says so, and a run that is stopped then has lost nothing
     broker.kill();
     let following = Following::start(&reef);
-    (0..30).for_each(|_| super::pause());
+    following.wait_for("kafka lost");
+    super::pause();
     let summary = following.stop();
     let unreachable = summary["summary"]["unreachable"].as_object().unwrap();
     assert!(unreachable.values().any(|it| it.as_str().unwrap().contains(&brokers)), "{summary:#}");

@@ -35,10 +35,10 @@ fn everything(reef: &Reef) -> String {
         let names: Vec<&str> = columns.lines().filter_map(|line| line.strip_prefix(&format!("{table}\t"))).collect();
         assert!(names.len() > 4, "{table}: {names:?}");
         // a digest in the database: a data set has a million rows
-        let row = names.iter().map(|name| format!("\"{name}\"::VARCHAR")).collect::<Vec<_>>().join(", ");
-        text += &reef.query(&format!(
-            "SELECT '{table}', count(*), bit_xor(md5_number_lower(concat_ws('|', {row}))) FROM {table}"
-        ));
+        let row =
+            names.iter().map(|name| format!("coalesce(\"{name}\"::VARCHAR, 'NULL')")).collect::<Vec<_>>().join(", ");
+        let digest = format!("bit_xor(md5_number_lower(concat_ws('|', {row})))");
+        text += &reef.query(&format!("SELECT '{table}' AS name, count(*) AS number, {digest} AS digest FROM {table}"));
     }
     text
 }

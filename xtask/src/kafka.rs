@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 
 /// The version that the tests run against.
-const KAFKA_VERSION: &str = "4.4.0";
+const KAFKA_VERSION: &str = "4.3.1";
 /// `mvn` checks every jar against the checksum that the repository holds beside it.
 const PLUGIN: &str = "org.apache.maven.plugins:maven-dependency-plugin:3.6.0:copy-dependencies";
 

@@ -12,6 +12,7 @@ use model::time::TimeMs;
 use prost::Message as _;
 use proto::convert::{Identity, event_from_wire, metric_from_wire};
 use proto::reef::v1;
+use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// How a value is encoded.
@@ -61,11 +62,22 @@ pub(super) struct Envelope<'a> {
     pub environment: Option<&'a [u8]>,
 }
 
+thread_local! {
+    static READS_HEADERS: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether this thread is reading the headers of a message. A panic there is a fault of the message: it is caught, and
+/// whoever ends the process on a panic must let it pass.
+pub fn reads_headers() -> bool {
+    READS_HEADERS.get()
+}
+
 /// Reads what is around a value. Names of headers are whatever bytes a producer wrote; the library panics on a name
 /// that is no UTF-8, which must be a fault of that message and not the end of the run.
 pub(super) fn envelope<M: rdkafka::Message>(message: &M) -> Result<Envelope<'_>, Fault> {
     let mut envelope = Envelope { key: message.key(), ..Envelope::default() };
     let Some(headers) = message.headers() else { return Ok(envelope) };
+    READS_HEADERS.set(true);
     let read = catch_unwind(AssertUnwindSafe(|| {
         use rdkafka::message::Headers as _;
         for header in headers.iter() {
@@ -77,10 +89,8 @@ pub(super) fn envelope<M: rdkafka::Message>(message: &M) -> Result<Envelope<'_>,
             }
         }
     }));
-    match read {
-        Ok(()) => Ok(envelope),
-        Err(_) => Err((RejectReason::Malformed, "the name of a header is not UTF-8".to_owned())),
-    }
+    READS_HEADERS.set(false);
+    read.map(|()| envelope).map_err(|_| (RejectReason::Malformed, "the name of a header is not UTF-8".to_owned()))
 }
 
 /// Decodes the messages of one topic into a batch.

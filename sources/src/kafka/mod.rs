@@ -29,7 +29,7 @@ mod tests;
 mod topics;
 
 pub use config::{KafkaConfig, KafkaEnd, KafkaStart, QUEUE_BYTES_DEFAULT, reserved};
-pub use decode::Encoding;
+pub use decode::{Encoding, reads_headers};
 pub use offsets::Offsets;
 pub use position::inherit;
 pub use probe::{PartitionSeen, TopicSeen, probe};
