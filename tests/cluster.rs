@@ -11,15 +11,15 @@ use std::time::{Duration, Instant};
 const LIMIT: Duration = Duration::from_secs(120);
 
 /// A reef that runs in several processes.
-struct Cluster {
-    reef: Reef,
+pub struct Cluster {
+    pub reef: Reef,
     processes: usize,
     hosts: Vec<String>,
 }
 
 impl Cluster {
     /// `body` without `[engine]`; `engine` are further keys of it.
-    fn new(processes: usize, body: &str, engine: &str) -> Cluster {
+    pub fn new(processes: usize, body: &str, engine: &str) -> Cluster {
         // addresses that were free a moment ago
         let listeners: Vec<_> = (0..processes).map(|_| std::net::TcpListener::bind("127.0.0.1:0").unwrap()).collect();
         let hosts: Vec<String> = listeners.iter().map(|listener| listener.local_addr().unwrap().to_string()).collect();
@@ -42,7 +42,7 @@ impl Cluster {
     }
 
     /// Runs until the input ends; the documents of all processes.
-    fn run(&self) -> Vec<Value> {
+    pub fn run(&self) -> Vec<Value> {
         let running = self.start_all();
         running.into_iter().map(|process| json(&process.end())).collect()
     }

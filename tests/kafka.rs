@@ -1,9 +1,9 @@
 //! Whole runs against Apache Kafka: what is published is read back as it was, up to an end or while it arrives.
 
-mod broker;
+pub mod broker;
 mod client;
 mod follow;
-mod round_trip;
+pub mod round_trip;
 
 use crate::support::Reef;
 use broker::shared;
@@ -28,7 +28,7 @@ fn until(what: &str, mut holds: impl FnMut() -> bool) {
 }
 
 /// A name that no other topic has, on a broker that may outlive this run.
-fn unique(name: &str) -> String {
+pub fn unique(name: &str) -> String {
     static NUMBER: AtomicU32 = AtomicU32::new(0);
     let number = NUMBER.fetch_add(1, Ordering::Relaxed);
     format!("{name}-{}-{}-{number}", std::process::id(), model::time::TimeMs::now().0)

@@ -10,6 +10,7 @@ mod files;
 mod kafka;
 mod late;
 mod live;
+mod recorded;
 mod replay;
 mod replay_page;
 mod signals;

@@ -1,9 +1,12 @@
 //! Recorded: input that was recorded before, as sources: the rows of a store, page by page in the order of time.
 
-use crate::config::{ReefConfig, SourceConfig};
+use crate::config::ReefConfig;
+use crate::inputs::{self, InputError};
 use crate::replay::ledger::Entry;
 use crate::replay::{Recording, ReplayError, TimeRange};
+use crate::run::RunError;
 use async_trait::async_trait;
+use model::check::FUTURE_SKEW_MS_MAX;
 use model::event::{Event, Severity};
 use model::metric::{MetricPoint, SeriesKey};
 use model::position::Positions;
@@ -11,6 +14,7 @@ use model::time::TimeMs;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sinks::{Held, SinkError, Span, Store};
+use sources::kafka::{KafkaConfig, KafkaEnd, KafkaStart};
 use sources::{Batch, Source, SourceError};
 use std::collections::{BTreeMap, VecDeque};
 
@@ -41,11 +45,21 @@ pub async fn recorded_sources(
         }
         (Recording::Stored, None) => Ok(Vec::new()),
         (Recording::Kafka, _) => {
-            let brokers = config.sources.iter().find_map(|source| match source {
-                SourceConfig::Kafka { brokers, .. } => Some(brokers.clone()),
-                SourceConfig::Files { .. } => None,
-            });
-            Err(ReplayError::Kafka { brokers: brokers.ok_or(ReplayError::NoKafka)? })
+            let recorded = inputs::kafka(config).map_err(RunError::from)?;
+            if recorded.is_empty() {
+                return Err(ReplayError::NoKafka);
+            }
+            let open = |kafka: KafkaConfig| -> Result<Box<dyn Source>, ReplayError> {
+                // an event lies at most this far ahead of its record: no row of the range stands before this time
+                let start = KafkaStart::Time(entry.range().from - FUTURE_SKEW_MS_MAX);
+                // but a late one may stand anywhere behind it, so that everything is read up to the end there is now
+                let kafka = KafkaConfig { start, end: KafkaEnd::Now, ..kafka };
+                let source_name = kafka.source_name();
+                let source = kafka.build(&entry.of_source(&source_name));
+                let failed = |cause| RunError::from(InputError::Source { source_name, cause });
+                Ok(Box::new(source.map_err(failed)?))
+            };
+            recorded.into_iter().map(open).collect()
         }
     }
 }

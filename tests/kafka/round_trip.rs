@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::Command;
 
 /// `coral-pipeline publish --json`; its document.
-fn publish(reef: &Reef, arguments: &[&str]) -> Value {
+pub fn publish(reef: &Reef, arguments: &[&str]) -> Value {
     let mut command = Command::new(program("coral-pipeline"));
     command.arg("publish").arg(reef.config()).args(arguments).arg("--json");
     json(&command.output().unwrap())

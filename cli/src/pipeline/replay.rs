@@ -120,7 +120,6 @@ fn failure(error: &ReplayError, config: &Path, request: &Request) -> Failure {
         ReplayError::Run(cause) => run_failure(cause, config),
         ReplayError::NoStore { .. } => hinted(Exit::NotFound, "store_missing")
             .hint(format!("record something first: coral-pipeline run {}", config.display())),
-        ReplayError::Kafka { .. } => hinted(Exit::Usage, "not_in_this_version"),
         ReplayError::NoKafka
         | ReplayError::IntoLive { .. }
         | ReplayError::IntoReef { .. }

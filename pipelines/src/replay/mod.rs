@@ -162,12 +162,6 @@ pub enum ReplayError {
     /// Kafka is asked for, and the reef has none.
     #[error("the reef has no source of kind \"kafka\" to replay from; its stored rows can be: --source stored")]
     NoKafka,
-    /// Kafka is not there yet.
-    #[error("replaying from Kafka ({brokers}) is not in this version yet; stored rows can be: --source stored")]
-    Kafka {
-        /// Brokers as configured.
-        brokers: String,
-    },
     /// The target is the live store.
     #[error(
         "{path} is the live store of this reef: name another file, or leave --into away to repair the live store",
