@@ -1,5 +1,7 @@
 //! What the end-to-end tests share: a reef in a temporary folder, the real programs, a dump of a table.
 
+pub mod clickhouse;
+
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};

@@ -17,6 +17,8 @@ use model::rows::{RollupKey, Rows};
 use model::time::TimeMs;
 use std::collections::BTreeMap;
 
+pub mod clickhouse;
+mod columns;
 #[cfg(any(test, feature = "compliance"))]
 pub mod compliance;
 pub mod duckdb;

@@ -1,6 +1,6 @@
 //! What the schema knows and this version does not do yet.
 
-use super::types::{ReefConfig, SourceConfig, StorageKind};
+use super::types::{ClickHouseProtocol, ReefConfig, SourceConfig, StorageKind};
 
 impl ReefConfig {
     /// Everything this configuration asks for that a run of this version refuses, each with what to do instead.
@@ -18,10 +18,11 @@ impl ReefConfig {
             SourceConfig::Files { .. } => None,
         });
         let store = match &self.storage.kind {
-            StorageKind::ClickHouse { host, port, .. } => Some(format!(
-                "ClickHouse {host}:{port}: this version stores in DuckDB only; set storage.type = \"duckdb\" and storage.path"
+            StorageKind::ClickHouse { host, port, protocol: ClickHouseProtocol::Native, .. } => Some(format!(
+                "ClickHouse {host}:{port}: this program speaks ClickHouse's HTTP interface and not its native protocol; set \
+                 storage.connection.protocol = \"http\" and port = 8123 (with TLS 8443)"
             )),
-            StorageKind::DuckDb { .. } => None,
+            StorageKind::ClickHouse { .. } | StorageKind::DuckDb { .. } => None,
         };
         mesh_only.chain(kafka).chain(store).collect()
     }
