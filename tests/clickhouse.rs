@@ -2,9 +2,9 @@
 
 use crate::support::clickhouse::Server;
 use async_trait::async_trait;
-use coral_sinks::Store;
-use coral_sinks::clickhouse::{ClickHouseConfig, ClickHouseStore};
-use coral_sinks::compliance::{Dump, Fixture, run_all};
+use sinks::Store;
+use sinks::clickhouse::{ClickHouseConfig, ClickHouseStore};
+use sinks::compliance::{Dump, Fixture, run_all};
 
 mod faults;
 mod schema;
@@ -27,26 +27,30 @@ const TABLES: &[(&str, &str)] = &[
 ];
 
 /// A fresh database on a server.
-struct InDatabase<'a> {
+pub struct InDatabase<'a> {
     server: &'a Server,
     database: String,
 }
 
 impl<'a> InDatabase<'a> {
-    fn new(server: &'a Server) -> InDatabase<'a> {
+    pub fn new(server: &'a Server) -> InDatabase<'a> {
         InDatabase { server, database: server.database() }
     }
 
-    fn config(&self) -> ClickHouseConfig {
+    pub fn name(&self) -> &str {
+        &self.database
+    }
+
+    pub fn config(&self) -> ClickHouseConfig {
         ClickHouseConfig::at("127.0.0.1", self.server.port(), &self.database)
     }
 
-    async fn opened(&self) -> ClickHouseStore {
+    pub async fn opened(&self) -> ClickHouseStore {
         ClickHouseStore::open(self.config()).await.unwrap()
     }
 
     /// All tables without the columns of the run, as text.
-    fn rows(&self) -> Dump {
+    pub fn rows(&self) -> Dump {
         let table = |(table, run): &(&str, &str)| {
             let sql = format!(
                 "SELECT * EXCEPT (ingest_version, removed, stored_at{run}) FROM {table} FINAL ORDER BY ALL FORMAT TSV"

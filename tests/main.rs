@@ -5,5 +5,6 @@ mod clickhouse;
 mod determinism;
 mod files;
 mod live;
+mod stores;
 mod support;
 mod tidy;

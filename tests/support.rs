@@ -42,13 +42,20 @@ pub struct Reef {
 impl Reef {
     /// `body` is the configuration after `reef_id` and `[storage]`.
     pub fn new(body: &str) -> Reef {
+        Reef::with_storage(body, "[storage]\ntype = \"duckdb\"\npath = \"reef.duckdb\"\n")
+    }
+
+    /// The same with another store.
+    pub fn with_storage(body: &str, storage: &str) -> Reef {
         let folder = tempfile::tempdir().unwrap();
         let config = folder.path().join("reef.toml");
-        let text = format!(
-            "reef_id = \"test-reef-a1b2c3\"\nname = \"test\"\n{body}\n[storage]\ntype = \"duckdb\"\npath = \"reef.duckdb\"\n"
-        );
+        let text = format!("reef_id = \"test-reef-a1b2c3\"\nname = \"test\"\n{body}\n{storage}");
         std::fs::write(&config, text).unwrap();
         Reef { folder, config }
+    }
+
+    pub fn config(&self) -> &Path {
+        &self.config
     }
 
     pub fn store(&self) -> PathBuf {

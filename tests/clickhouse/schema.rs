@@ -2,9 +2,9 @@
 
 use super::InDatabase;
 use crate::support::clickhouse::Server;
-use coral_sinks::Store;
-use coral_sinks::clickhouse::{ClickHouseConfig, ClickHouseStore, Retention, server_facts};
-use coral_sinks::error::FaultClass;
+use sinks::Store;
+use sinks::clickhouse::{ClickHouseConfig, ClickHouseStore, Retention, server_facts};
+use sinks::error::FaultClass;
 
 #[tokio::test]
 async fn opening_twice_changes_nothing_and_a_newer_store_is_refused() {

@@ -18,6 +18,8 @@ pub struct Server {
     folder: tempfile::TempDir,
     port: u16,
     password: String,
+    /// Size of the disk for its data, when it has one of its own.
+    disk_megabytes: Option<u32>,
 }
 
 /// Where the engine is, or the reason why it cannot be had.
@@ -37,20 +39,31 @@ fn engine() -> Result<PathBuf, String> {
 impl Server {
     /// Starts a server, or says loudly why not.
     pub fn start() -> Option<Server> {
-        Server::start_with_password("")
+        Server::start_with("", None)
     }
 
     /// The same, for the user `default` with a password.
     pub fn start_with_password(password: &str) -> Option<Server> {
+        Server::start_with(password, None)
+    }
+
+    /// The same, with its data on a small disk of its own (in memory, seen by that process alone).
+    pub fn start_on_small_disk(megabytes: u32) -> Option<Server> {
+        let tried = Command::new("unshare").args(["-rm", "mount", "-t", "tmpfs", "tmpfs", "/tmp"]).output();
+        if !tried.is_ok_and(|output| output.status.success()) {
+            skipped("unshare cannot mount a small disk here");
+            return None;
+        }
+        Server::start_with("", Some(megabytes))
+    }
+
+    fn start_with(password: &str, disk_megabytes: Option<u32>) -> Option<Server> {
         if let Err(reason) = engine() {
-            #[expect(clippy::print_stderr, reason = "a skipped test must be seen")]
-            {
-                eprintln!("SKIPPED ClickHouse: {reason}");
-            }
+            skipped(&reason);
             return None;
         }
         let folder = tempfile::tempdir().unwrap();
-        let mut server = Server { child: None, folder, port: 0, password: password.to_owned() };
+        let mut server = Server { child: None, folder, port: 0, password: password.to_owned(), disk_megabytes };
         server.restart();
         Some(server)
     }
@@ -59,8 +72,18 @@ impl Server {
     pub fn restart(&mut self) {
         self.kill();
         let script = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/support/clickhouse_front.py");
-        let mut command = Command::new("python3");
-        command.arg(script).arg(self.folder.path().join("data")).args(["--password", &self.password]);
+        let data = self.folder.path().join("data");
+        let mut command = match self.disk_megabytes {
+            None => Command::new("python3"),
+            Some(megabytes) => {
+                std::fs::create_dir_all(&data).unwrap();
+                let mut command = Command::new("unshare");
+                let mount = "mount -t tmpfs -o size=$1m tmpfs \"$2\" && shift 2 && exec python3 \"$@\"";
+                command.args(["-rm", "sh", "-c", mount, "sh", &megabytes.to_string()]).arg(&data);
+                command
+            }
+        };
+        command.arg(script).arg(&data).args(["--password", &self.password]);
         command.args(["--port", &self.port.to_string()]).env("PYTHONPATH", engine().unwrap());
         // no file of the tests is written into the cache
         command.env("PYTHONDONTWRITEBYTECODE", "1").stdin(Stdio::piped()).stdout(Stdio::piped());
@@ -101,9 +124,13 @@ impl Server {
 
     /// Runs a statement in `database`; its answer as tab-separated text.
     pub fn query(&self, database: &str, sql: &str) -> String {
+        self.try_query(database, sql).unwrap_or_else(|text| panic!("{sql}: {text}"))
+    }
+
+    /// The same, when the server may refuse it.
+    pub fn try_query(&self, database: &str, sql: &str) -> Result<String, String> {
         let (status, text) = self.request("POST", &format!("/?database={database}"), sql.as_bytes()).unwrap();
-        assert_eq!(status, 200, "{sql}: {text}");
-        text
+        if status == 200 { Ok(text) } else { Err(text) }
     }
 
     /// Arms a fault: `do=refuse&at=3`, … (see clickhouse_front.py).
@@ -138,6 +165,11 @@ impl Server {
         let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0);
         Ok((status, body.to_owned()))
     }
+}
+
+#[expect(clippy::print_stderr, reason = "a skipped test must be seen")]
+fn skipped(reason: &str) {
+    eprintln!("SKIPPED ClickHouse: {reason}");
 }
 
 impl Drop for Server {

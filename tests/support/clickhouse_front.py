@@ -16,7 +16,6 @@ prints `listening PORT` once it answers. Data survives a kill of the process. `P
     do=half         reads half of the body, answers `status` and closes
     do=die          starts the statement and kills the process `after_ms` later
     do=delay        waits `after_ms` before the statement runs
-    do=full         runs it with a limit of `bytes` on the size of files, as a full disk has
     do=none         disarms
 
 `GET /log` returns the statements that ran, one JSON text per line; `POST /log` empties it.
@@ -26,7 +25,6 @@ import argparse
 import json
 import os
 import re
-import resource
 import signal
 import sys
 import tempfile
@@ -67,7 +65,6 @@ class Fault:
         self.status = int(words.get("status", "500"))
         self.message = words.get("message", "Code: 999. DB::Exception: refused by a test. (KEEPER_EXCEPTION)")
         self.after_ms = int(words.get("after_ms", "0"))
-        self.bytes = int(words.get("bytes", "0"))
 
     def strikes(self, sql):
         if self.kind == "none" or self.only not in sql:
@@ -92,8 +89,7 @@ class Engine:
         self.log = []
         self.fault = Fault({})
 
-    def run(self, sql, database, parameters, settings, answer_format, size_limit):
-        unlimited = resource.getrlimit(resource.RLIMIT_FSIZE)
+    def run(self, sql, database, parameters, settings, answer_format):
         changed = []
         try:
             self.session.query(f"USE `{database.replace('`', '')}`")
@@ -104,12 +100,9 @@ class Engine:
                 self.session.query(f"SET {name} = '{quoted}'")
                 changed.append(name)
             self.log.append(sql)
-            if size_limit:
-                resource.setrlimit(resource.RLIMIT_FSIZE, (size_limit, unlimited[1]))
             answer = self.session.query(sql, answer_format, params=parameters)
             return answer.bytes() if answer is not None else b""
         finally:
-            resource.setrlimit(resource.RLIMIT_FSIZE, unlimited)
             for name in changed:
                 self.session.query(f"SET {name} = DEFAULT")
 
@@ -239,7 +232,7 @@ class Front(BaseHTTPRequestHandler):
             threading.Thread(target=lambda: (time.sleep(wait), os.kill(os.getpid(), signal.SIGKILL))).start()
         try:
             self.check_user(words)
-            answer = self.run(words, body, engine.fault.bytes if strike == "full" else 0)
+            answer = self.run(words, body)
         except Exception as error:
             text = str(error)
             code = re.match(r"Code: (\d+)", text.strip())
@@ -260,7 +253,7 @@ class Front(BaseHTTPRequestHandler):
                 "(AUTHENTICATION_FAILED)",
             )
 
-    def run(self, words, body, size_limit):
+    def run(self, words, body):
         sql = words["query"].strip().rstrip(";")
         parameters = {name[6:]: value for name, value in words.items() if name.startswith("param_")}
         settings = {n: v for n, v in words.items() if n not in NOT_SETTINGS and not n.startswith("param_")}
@@ -280,7 +273,7 @@ class Front(BaseHTTPRequestHandler):
             sql = sql + "\n" + body.decode()
         try:
             with engine.lock:
-                return engine.run(sql, words.get("database", "default"), parameters, settings, answer_format, size_limit)
+                return engine.run(sql, words.get("database", "default"), parameters, settings, answer_format)
         finally:
             if spooled:
                 os.unlink(spooled)

@@ -63,14 +63,12 @@ impl Layout {
     /// The statement that sets the time limit of a table.
     pub(super) fn modify_ttl(&self, table: &str, limit: &str) -> String {
         let stored = self.stored(table);
-        match self {
-            // sql: identifiers only
-            Layout::Cluster(cluster) => {
-                format!("ALTER TABLE {stored} ON CLUSTER {} MODIFY TTL {limit}", quoted(cluster))
-            }
-            // sql: identifiers only
-            _ => format!("ALTER TABLE {stored} MODIFY TTL {limit}"),
-        }
+        let everywhere = match self {
+            Layout::Cluster(cluster) => format!(" ON CLUSTER {}", quoted(cluster)),
+            Layout::Single | Layout::ReplicatedDatabase => String::new(),
+        };
+        // sql: identifiers only
+        format!("ALTER TABLE {stored}{everywhere} MODIFY TTL {limit}")
     }
 
     /// The table that holds the rows of `name` on a server.
