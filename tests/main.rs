@@ -1,6 +1,7 @@
 //! The tests of the workspace as a whole, in one binary: what no crate can check about itself.
 #![allow(clippy::unwrap_used)] // a test that meets what it did not expect has to fail
 
+mod clickhouse;
 mod cluster;
 mod copy;
 mod crash;
@@ -14,5 +15,6 @@ mod recorded;
 mod replay;
 mod replay_page;
 mod signals;
+mod stores;
 mod support;
 mod tidy;

@@ -49,13 +49,18 @@ fn what_kafka_recorded_is_replayed_into_what_live_gave() {
     live.run();
     let reef = Reef::new(&recorded(&live, brokers, "3", ""));
     let into = reef.folder.path().join("replayed.duckdb");
-    let told = json(&work("replay", &reef, &["--source", "kafka", "--json", "--into", into.to_str().unwrap()]).output().unwrap());
+    let told = json(
+        &work("replay", &reef, &["--source", "kafka", "--json", "--into", into.to_str().unwrap()]).output().unwrap(),
+    );
     assert_eq!(correlations(&into), live.correlations(), "{told:#}");
     assert!(!reef.store().exists(), "the live store is not even made");
 
     // a part of the time: the rows of that part, no other
     let rows = |store: &Path, sql: &str| dump(&duckdb::Connection::open(store).unwrap(), sql);
-    let middle = rows(&live.store(), "SELECT strftime(quantile_disc(timestamp, 0.5), '%Y-%m-%dT%H:%M:%SZ') AS t FROM federated_events");
+    let middle = rows(
+        &live.store(),
+        "SELECT strftime(quantile_disc(timestamp, 0.5), '%Y-%m-%dT%H:%M:%SZ') AS t FROM federated_events",
+    );
     let newer = reef.folder.path().join("newer.duckdb");
     let mut command = Command::new(program("coral-pipeline"));
     command.arg("replay").arg(reef.config()).args(["--json", "--source", "kafka", "--from", middle.trim(), "--into"]);
@@ -84,7 +89,12 @@ fn a_run_over_kafka_killed_at_any_moment_ends_as_an_undisturbed_one() {
     let Some(brokers) = shared() else { return };
     let folder = tempfile::tempdir().unwrap();
     let files = reef_over(&input(folder.path()));
-    let body = recorded(&files, brokers, "3", "[correlation]\nmetric_window = \"12h\"\n[engine]\nworkers = 2\ntick_rows_max = 1\n");
+    let body = recorded(
+        &files,
+        brokers,
+        "3",
+        "[correlation]\nmetric_window = \"12h\"\n[engine]\nworkers = 2\ntick_rows_max = 1\n",
+    );
     let undisturbed = Reef::new(&body);
     undisturbed.run();
     files.run();
@@ -134,7 +144,8 @@ fn replays_and_backfills_killed_at_any_moment_end_as_undisturbed_ones() {
     eprintln!("crash test of backfill: {crashes}");
 
     let into = |name: &str| folder.path().join(name);
-    let replay = |into: &Path| work("replay", &reef, &["--json", "--source", "stored", "--into", into.to_str().unwrap()]);
+    let replay =
+        |into: &Path| work("replay", &reef, &["--json", "--source", "stored", "--into", into.to_str().unwrap()]);
     json(&replay(&into("undisturbed.duckdb")).output().unwrap());
     let expected = tables(&into("undisturbed.duckdb"));
     let mut crashes = Crashes::new(SEED + 1, &PHASES);

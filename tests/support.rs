@@ -1,5 +1,6 @@
 //! What the end-to-end tests share: a reef in a temporary folder, the real programs, a dump of a table.
 
+pub mod clickhouse;
 pub mod crash;
 pub mod tables;
 
@@ -44,11 +45,14 @@ pub struct Reef {
 impl Reef {
     /// `body` is the configuration after `reef_id` and `[storage]`.
     pub fn new(body: &str) -> Reef {
+        Reef::with_storage(body, "[storage]\ntype = \"duckdb\"\npath = \"reef.duckdb\"\n")
+    }
+
+    /// The same with another store.
+    pub fn with_storage(body: &str, storage: &str) -> Reef {
         let folder = tempfile::tempdir().unwrap();
         let config = folder.path().join("reef.toml");
-        let text = format!(
-            "reef_id = \"test-reef-a1b2c3\"\nname = \"test\"\n{body}\n[storage]\ntype = \"duckdb\"\npath = \"reef.duckdb\"\n"
-        );
+        let text = format!("reef_id = \"test-reef-a1b2c3\"\nname = \"test\"\n{body}\n{storage}");
         std::fs::write(&config, text).unwrap();
         let store = folder.path().join("reef.duckdb");
         Reef { folder, config, store }

@@ -3,9 +3,11 @@
 //! | folder | store |
 //! |---|---|
 //! | `duckdb/` | one SQL file per step, statements separated by `;` |
+//! | `clickhouse/` | the same steps; a comment `shard by …` above a table says how a cluster spreads it |
 //!
-//! Steps are data: the store that owns the connection applies each one in a transaction of its own, together with its
-//! row in `schema_version`. A step that has been released is never edited; a change is a new step.
+//! Steps are data. DuckDB applies each one in a transaction of its own, together with its row in `schema_version`;
+//! ClickHouse has none, so each of its statements can be repeated and the row comes last. A step that has been released
+//! is never edited; a change is a new step, with the same number and name for both stores.
 
 use thiserror::Error;
 
@@ -31,6 +33,19 @@ pub const DUCKDB: &[Migration] = &[
     Migration { version: 4, name: "intake", sql: include_str!("../duckdb/0004_intake.sql") },
     Migration { version: 5, name: "withdrawn events", sql: include_str!("../duckdb/0005_withdrawn_events.sql") },
     Migration { version: 6, name: "stored at", sql: include_str!("../duckdb/0006_stored_at.sql") },
+];
+
+/// Creates `schema_version` in ClickHouse when it is missing.
+pub const CLICKHOUSE_SCHEMA_VERSION_TABLE: &str = include_str!("../clickhouse/schema_version.sql");
+
+/// The steps of the ClickHouse store.
+pub const CLICKHOUSE: &[Migration] = &[
+    Migration { version: 1, name: "reported rows", sql: include_str!("../clickhouse/0001_reported_rows.sql") },
+    Migration { version: 2, name: "correlations", sql: include_str!("../clickhouse/0002_correlations.sql") },
+    Migration { version: 3, name: "fleet", sql: include_str!("../clickhouse/0003_fleet.sql") },
+    Migration { version: 4, name: "intake", sql: include_str!("../clickhouse/0004_intake.sql") },
+    Migration { version: 5, name: "withdrawn events", sql: include_str!("../clickhouse/0005_withdrawn_events.sql") },
+    Migration { version: 6, name: "stored at", sql: include_str!("../clickhouse/0006_stored_at.sql") },
 ];
 
 /// The newest schema this program knows.
@@ -75,22 +90,41 @@ mod tests {
 
     #[test]
     fn versions_count_from_one_without_holes_up_to_the_known_version() {
-        let versions: Vec<u32> = DUCKDB.iter().map(|step| step.version).collect();
-        assert_eq!(versions, (1..=KNOWN_VERSION).collect::<Vec<_>>());
+        for steps in [DUCKDB, CLICKHOUSE] {
+            let versions: Vec<u32> = steps.iter().map(|step| step.version).collect();
+            assert_eq!(versions, (1..=KNOWN_VERSION).collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
+    fn both_stores_have_the_same_steps() {
+        let named = |steps: &[Migration]| steps.iter().map(|step| (step.version, step.name)).collect::<Vec<_>>();
+        assert_eq!(named(DUCKDB), named(CLICKHOUSE));
+    }
+
+    #[test]
+    fn every_clickhouse_table_can_be_created_again_and_says_how_it_is_spread() {
+        for sql in CLICKHOUSE.iter().map(|step| step.sql).chain([CLICKHOUSE_SCHEMA_VERSION_TABLE]) {
+            let count = |what: &str| sql.matches(what).count();
+            assert_eq!(count("CREATE TABLE "), count("CREATE TABLE IF NOT EXISTS "), "{sql}");
+            assert_eq!(count("CREATE TABLE "), count("-- shard by "), "{sql}");
+        }
     }
 
     #[test]
     fn file_names_agree_with_versions() {
-        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("duckdb");
-        let mut numbered: Vec<String> = std::fs::read_dir(folder)
-            .unwrap()
-            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-            .filter(|name| name != "schema_version.sql")
-            .collect();
-        numbered.sort();
-        let expected: Vec<String> =
-            DUCKDB.iter().map(|step| format!("{:04}_{}.sql", step.version, step.name.replace(' ', "_"))).collect();
-        assert_eq!(numbered, expected);
+        for (folder, steps) in [("duckdb", DUCKDB), ("clickhouse", CLICKHOUSE)] {
+            let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
+            let mut numbered: Vec<String> = std::fs::read_dir(folder)
+                .unwrap()
+                .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+                .filter(|name| name != "schema_version.sql")
+                .collect();
+            numbered.sort();
+            let expected: Vec<String> =
+                steps.iter().map(|step| format!("{:04}_{}.sql", step.version, step.name.replace(' ', "_"))).collect();
+            assert_eq!(numbered, expected);
+        }
     }
 
     #[test]

@@ -70,6 +70,7 @@ fn click_house(address: &str, url: &str, password_env: Option<&str>) -> Result<S
         database: database.to_owned(),
         user: user.to_owned(),
         password_env: password_env.map(str::to_owned),
+        cluster: None,
     })
 }
 

@@ -1,9 +1,10 @@
 //! Store: opens the configured store and writes ticks to it, trying again what may pass.
 
-use crate::config::{ReefConfig, StorageKind};
+use crate::config::support::NATIVE_PROTOCOL_HINT;
+use crate::config::{ClickHouseProtocol, ReefConfig, Secret, SecretError, SecretSource, StorageKind};
 use sinks::error::FaultClass;
 use sinks::transfer::Transfer;
-use sinks::{Commit, SinkError, Store, duckdb};
+use sinks::{Commit, SinkError, Store, clickhouse, duckdb};
 use std::path::Path;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -23,13 +24,71 @@ const RETRY_PAUSES: [Duration; 7] = [
 pub async fn open(config: &ReefConfig) -> Result<Box<dyn Store>, SinkError> {
     match &config.storage.kind {
         StorageKind::DuckDb { path } => Ok(Box::new(duckdb::DuckDbStore::open(duckdb_options(config, path)).await?)),
-        StorageKind::ClickHouse { host, port, .. } => Err(SinkError {
-            class: FaultClass::Stop,
-            doing: "cannot open the store".to_owned(),
-            store: format!("ClickHouse {host}:{port}"),
-            hint: "this version stores in DuckDB only; set storage.type = \"duckdb\" and storage.path".to_owned(),
-            cause: None,
+        StorageKind::ClickHouse { .. } => {
+            Ok(Box::new(clickhouse::ClickHouseStore::open(clickhouse_config(config)?).await?))
+        }
+    }
+}
+
+/// How the ClickHouse store of this configuration is reached.
+///
+/// # Errors
+/// When the store is none, when it is to be reached by a protocol that this program does not speak, or when the variable
+/// with the password is not set.
+pub fn clickhouse_config(config: &ReefConfig) -> Result<clickhouse::ClickHouseConfig, SinkError> {
+    let seconds = |ms: i64| ms.unsigned_abs().div_ceil(1_000);
+    let retention = &config.storage.retention;
+    Ok(clickhouse::ClickHouseConfig {
+        retention: Some(clickhouse::Retention {
+            metrics_seconds: seconds(retention.aggregated_metrics_ms),
+            events_seconds: seconds(retention.events_ms),
+            correlations_seconds: seconds(retention.correlations_ms),
+            deployments_seconds: seconds(retention.deployment_timeline_ms),
         }),
+        ..server_config(&config.storage.kind)?
+    })
+}
+
+/// The same of a store alone: time limits of its tables stay as they are.
+fn server_config(kind: &StorageKind) -> Result<clickhouse::ClickHouseConfig, SinkError> {
+    let refused = |hint: String, cause: Option<SecretError>| SinkError {
+        class: FaultClass::Stop,
+        doing: "cannot open the store".to_owned(),
+        store: describe_kind(kind),
+        hint,
+        cause: cause.map(Into::into),
+    };
+    let StorageKind::ClickHouse { host, port, protocol, database, user, password_env, cluster } = kind else {
+        return Err(refused("storage.type is not \"clickhouse\"".to_owned(), None));
+    };
+    if *protocol == ClickHouseProtocol::Native {
+        return Err(refused(NATIVE_PROTOCOL_HINT.to_owned(), None));
+    }
+    let password = match password_env {
+        Some(name) => SecretSource::Env(name.clone()).resolve().map_err(|error| {
+            refused(
+                format!("set {name} to the password of user {user}, or leave storage.connection.password_env out"),
+                Some(error),
+            )
+        })?,
+        None => Secret::new(""),
+    };
+    Ok(clickhouse::ClickHouseConfig {
+        user: user.clone(),
+        password: clickhouse::Password(password.reveal().to_owned()),
+        cluster: cluster.clone(),
+        retention: None,
+        ..clickhouse::ClickHouseConfig::at(host, *port, database)
+    })
+}
+
+/// Version of the schema that is stored; `None` when there is no store yet. Changes nothing.
+pub async fn stored_version(config: &ReefConfig) -> Result<Option<u32>, SinkError> {
+    match &config.storage.kind {
+        StorageKind::DuckDb { path } => duckdb::stored_version(path).await,
+        StorageKind::ClickHouse { .. } => {
+            Ok(Some(clickhouse::server_facts(clickhouse_config(config)?).await?.schema_version))
+        }
     }
 }
 
@@ -37,13 +96,7 @@ pub async fn open(config: &ReefConfig) -> Result<Box<dyn Store>, SinkError> {
 pub async fn open_transfer(kind: &StorageKind) -> Result<Box<dyn Transfer>, SinkError> {
     match kind {
         StorageKind::DuckDb { path } => Ok(Box::new(duckdb::DuckDbStore::open(duckdb::DuckDbConfig::at(path)).await?)),
-        StorageKind::ClickHouse { host, port, .. } => Err(SinkError {
-            class: FaultClass::Stop,
-            doing: "cannot open the store".to_owned(),
-            store: format!("ClickHouse {host}:{port}"),
-            hint: "this version stores in DuckDB only".to_owned(),
-            cause: None,
-        }),
+        StorageKind::ClickHouse { .. } => Ok(Box::new(clickhouse::ClickHouseStore::open(server_config(kind)?).await?)),
     }
 }
 
@@ -76,9 +129,15 @@ fn duckdb_options(config: &ReefConfig, path: &Path) -> duckdb::DuckDbConfig {
 
 /// The store in words, for people.
 pub fn describe(config: &ReefConfig) -> String {
-    match &config.storage.kind {
+    describe_kind(&config.storage.kind)
+}
+
+fn describe_kind(kind: &StorageKind) -> String {
+    match kind {
         StorageKind::DuckDb { path } => format!("DuckDB {}", path.display()),
-        StorageKind::ClickHouse { host, port, .. } => format!("ClickHouse {host}:{port}"),
+        StorageKind::ClickHouse { host, port, database, user, .. } => {
+            format!("ClickHouse {host}:{port}, database {database}, user {user}")
+        }
     }
 }
 

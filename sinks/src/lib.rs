@@ -1,7 +1,8 @@
 //! Sinks: where rows, results and source positions are kept. They know nothing of dataflow.
 //!
 //! The contract every store keeps (checked by `compliance`):
-//! 1. **One tick, one commit.** [`Store::commit`] writes everything of a [`Commit`] or nothing of it.
+//! 1. **One tick, one commit.** [`Store::commit`] writes everything of a [`Commit`] or nothing of it. A store without
+//!    transactions writes positions last, and a repeat of the commit completes what a cut-off one has left.
 //! 2. **Idempotent.** Writing the same commit again changes no row (run-time columns excepted).
 //! 3. An answer is one of three ([`error::FaultClass`]): retry, reject the row, stop. A missing table or a full disk is never a reject.
 //! 4. Text from outside is always a bound value, never part of a statement.
@@ -18,6 +19,8 @@ use model::time::TimeMs;
 use retention::{Pruned, Retention};
 use std::collections::BTreeMap;
 
+pub mod clickhouse;
+mod columns;
 #[cfg(any(test, feature = "compliance"))]
 pub mod compliance;
 pub mod duckdb;

@@ -70,13 +70,12 @@ pub const TABLES: &[Table] = &[
     Table { name: "federated_metrics", key: 7, columns: &[
         ("timestamp", Time), ("colony_id", Text), ("service_id", Text), ("metric_name", Text), ("interval_seconds", U32),
         ("application_name", Text), ("environment", Text), ("p50", Real), ("p95", Real), ("p99", Real), ("mean", Real),
-        ("max_value", Real), ("sample_count", U64), ("late", Truth), ("stored_at", Time),
+        ("max_value", Real), ("sample_count", U64), ("late", Truth),
     ] },
     Table { name: "federated_events", key: 3, columns: &[
         ("timestamp", Time), ("colony_id", Text), ("event_id", Text), ("application_name", Text), ("environment", Text),
         ("event_type", Text), ("service_id", Text), ("severity", Text), ("description", Text), ("metadata", Text),
         ("correlation_group", Text), ("correlation_score", Real), ("version", U64), ("late", Truth), ("withdrawn", Truth),
-        ("stored_at", Time),
     ] },
     Table { name: "env_metric_summary", key: 4, columns: &[
         ("hour", Time), ("application_name", Text), ("environment", Text), ("metric_name", Text), ("mean_p95", Real),
@@ -138,6 +137,11 @@ impl Table {
         &self.columns[..self.key]
     }
 
+    /// What a column holds.
+    pub(crate) fn kind(&self, column: &str) -> Kind {
+        self.columns.iter().find(|(name, _)| *name == column).map_or(Text, |(_, kind)| *kind)
+    }
+
     /// The columns of a page.
     pub fn schema(&self) -> SchemaRef {
         let fields: Vec<Field> =
@@ -146,14 +150,17 @@ impl Table {
     }
 }
 
-/// Rows of one table, in the order of its key.
+/// Rows of one table, in an order of the store's choice that tells all rows apart.
 #[derive(Clone, Debug)]
 pub struct Page {
     table: &'static Table,
     pub(crate) rows: RecordBatch,
+    /// The columns by which the page is ordered, and which its end is told by.
+    order: Vec<usize>,
 }
 
-/// Where a page ends: the key of its last row, as a JSON list; may be stored as text.
+/// Where a page ends: what its last row is ordered by, as a JSON list; may be stored as text. Only the store that gave it
+/// can use it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cursor(pub String);
 
@@ -169,7 +176,14 @@ impl Page {
             arrow::compute::cast(rows.column(index), field.data_type())
         };
         let columns = schema.fields().iter().map(column).collect::<Result<Vec<_>, _>>()?;
-        Ok(Page { table, rows: RecordBatch::try_new(schema, columns)? })
+        Ok(Page { table, rows: RecordBatch::try_new(schema, columns)?, order: (0..table.key).collect() })
+    }
+
+    /// The same page, when the store pages this table in another order than that of its key.
+    pub(crate) fn ordered_by(mut self, columns: &[&str]) -> Page {
+        let place = |column: &&str| self.table.columns.iter().position(|(name, _)| name == column);
+        self.order = columns.iter().filter_map(place).collect();
+        self
     }
 
     /// Which table.
@@ -190,7 +204,7 @@ impl Page {
     /// Where the next page begins; `None` for an empty page.
     pub fn end(&self) -> Option<Cursor> {
         let last = self.len().checked_sub(1)?;
-        let key: Vec<Value> = (0..self.table.key).map(|column| self.value(column, last)).collect();
+        let key: Vec<Value> = self.order.iter().map(|column| self.value(*column, last)).collect();
         Some(Cursor(Value::Array(key).to_string()))
     }
 

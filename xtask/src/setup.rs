@@ -67,12 +67,26 @@ fn buf_package() -> Option<Package> {
     Some(Package { registry: Registry::Npm, name, version, member, sha512: Some(sha512) })
 }
 
+/// ClickHouse's engine as a Python module; tests/support puts its HTTP interface before it and names the same version.
+fn chdb_package() -> Option<Package> {
+    let sha512 = match (std::env::consts::OS, std::env::consts::ARCH) {
+        ("linux", "x86_64") => Some(
+            "a75fc4577d8969df9a0ffd87d87b8386bb06af593fc0189d682b40646eaff90a\
+             d3b352f47a97bc7cfa5c67b71c3408b8e89fd6ef54b23aba727cb51f91438427",
+        ),
+        ("linux", "aarch64") => None,
+        _ => return None,
+    };
+    Some(Package { registry: Registry::PyPi, name: "chdb-core", version: "26.9.0", member: ".", sha512 })
+}
+
 /// `cargo xtask setup`.
 pub fn run(args: &[String]) -> Result<ExitCode> {
     if let Some(unknown) = args.first() {
         bail!("`cargo xtask setup` takes no arguments, got `{unknown}`");
     }
     duckdb()?;
+    clickhouse()?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -100,6 +114,26 @@ pub fn duckdb() -> Result<()> {
     }
     replace_link(&cached, &link)?;
     println!("setup: DuckDB {DUCKDB_VERSION} is in {}, linked from .deps/duckdb", cached.display());
+    Ok(())
+}
+
+/// Makes sure that the engine for the tests of the ClickHouse store is in the cache. Those tests say that they are skipped
+/// where it cannot be had, so that is no failure here.
+pub fn clickhouse() -> Result<()> {
+    let Some(package) = chdb_package() else {
+        println!("setup: there is no ClickHouse engine for this platform; its tests will be skipped");
+        return Ok(());
+    };
+    let folder = checkout::cache()?.join(format!("tools/chdb-core-{}", package.version));
+    if folder.join("chdb").is_dir() {
+        println!("setup: ClickHouse's engine is in {}", folder.display());
+        return Ok(());
+    }
+    println!("setup: fetching ClickHouse's engine (182 MB) from {}@{}", package.name, package.version);
+    match fetch(&package, &folder) {
+        Ok(()) => println!("setup: ClickHouse's engine is in {}", folder.display()),
+        Err(error) => println!("setup: no ClickHouse engine, its tests will be skipped: {error:#}"),
+    }
     Ok(())
 }
 

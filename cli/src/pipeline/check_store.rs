@@ -1,7 +1,12 @@
-//! Whether a DuckDB file can be opened or created, without opening or creating it.
+//! Whether a store can be used: a DuckDB file without opening or creating it, a ClickHouse server by asking it.
 
 use super::checklist::{Check, Outcome};
+use crate::entry::runtime;
+use crate::exit::Failure;
 use crate::text::bytes;
+use pipelines::config::ReefConfig;
+use pipelines::store;
+use sinks::clickhouse::server_facts;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read};
 use std::path::Path;
@@ -16,6 +21,38 @@ pub fn check(path: &Path) -> Check {
         Err(note) => (Outcome::Failed, note),
     };
     Check::new("store", outcome, note)
+}
+
+/// Asks the ClickHouse server for its version, the database, rights and schema; changes nothing.
+pub fn check_server(config: &ReefConfig) -> Result<Check, Failure> {
+    let asked = store::clickhouse_config(config).map(|server| runtime().map(|it| it.block_on(server_facts(server))));
+    let facts = match asked {
+        Ok(facts) => facts?,
+        Err(error) => Err(error),
+    };
+    let described = store::describe(config);
+    let (outcome, note) = match facts {
+        Err(error) => (Outcome::Failed, super::validate::with_causes(&error)),
+        Ok(facts) if !facts.missing_rights.is_empty() => {
+            let rights = facts.missing_rights.join(", ");
+            (Outcome::Failed, format!("{described} lacks rights: GRANT {rights} ON the database"))
+        }
+        Ok(facts) if facts.schema_version > migrations::KNOWN_VERSION => {
+            let (stored, known) = (facts.schema_version, migrations::KNOWN_VERSION);
+            (
+                Outcome::Failed,
+                format!("{described} has schema version {stored}, this program knows {known}: use a newer one"),
+            )
+        }
+        Ok(facts) => {
+            let schema = match facts.schema_version {
+                0 => "no tables yet".to_owned(),
+                version => format!("schema version {version}"),
+            };
+            (Outcome::Ok, format!("{described}, version {}, {schema}", facts.server_version))
+        }
+    };
+    Ok(Check::new("store", outcome, note))
 }
 
 fn look(path: &Path) -> Result<String, String> {

@@ -111,7 +111,7 @@ mod tests {
         let path = folder.path().join("reef.yaml");
         let text = "reef_id: r\n\
             colonies: [{colony_id: a, mesh: {mesh_ip: 10.42.0.1, colony_secret_env: S}}]\n\
-            storage: {type: clickhouse, connection: {host: h, database: d}}\n";
+             storage: {type: clickhouse, connection: {host: h, port: 9000, database: d}}\n";
         std::fs::write(&path, text).unwrap();
         let failure = load_runnable(&path).unwrap_err();
         assert_eq!((failure.exit, failure.code, failure.details.len()), (Exit::Usage, "not_in_this_version", 2));

@@ -4,12 +4,11 @@ use super::load::load_runnable;
 use crate::entry::runtime;
 use crate::exit::{Exit, Failure};
 use crate::output::{Output, Style};
-use migrations::{DUCKDB, Migration, pending};
+use migrations::{CLICKHOUSE, DUCKDB, Migration, pending};
 use pipelines::config::StorageKind;
 use pipelines::store;
 use serde_json::json;
-use sinks::duckdb::stored_version;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// Arguments of `migrate`.
 #[derive(Debug, clap::Args)]
@@ -28,29 +27,29 @@ pub struct MigrateArgs {
 /// Applies the missing steps, or lists them.
 pub fn run(args: &MigrateArgs, output: &Output) -> Result<(), Failure> {
     let config = load_runnable(&args.config)?;
-    let StorageKind::DuckDb { path } = &config.storage.kind else {
-        return Err(Failure::new(Exit::Usage, "not_in_this_version", "only a DuckDB store can be migrated"));
+    let (shown, known) = match &config.storage.kind {
+        StorageKind::DuckDb { path } => (path.display().to_string(), DUCKDB),
+        StorageKind::ClickHouse { .. } => (store::describe(&config), CLICKHOUSE),
     };
     let failed = |error: sinks::SinkError| Failure::from_error(Exit::Failed, "store_failed", &error);
     runtime()?.block_on(async {
-        let before = stored_version(path).await.map_err(failed)?;
-        let steps = pending(DUCKDB, before.unwrap_or(0))
+        let before = store::stored_version(&config).await.map_err(failed)?;
+        let steps = pending(known, before.unwrap_or(0))
             .map_err(|error| Failure::from_error(Exit::Failed, "store_too_new", &error))?;
         if !args.dry_run && !steps.is_empty() {
             drop(store::open(&config).await.map_err(failed)?);
         }
         let document = json!({
-            "store": path,
+            "store": shown,
             "version_before": before,
             "steps": steps.iter().map(|step| json!({ "version": step.version, "name": step.name })).collect::<Vec<_>>(),
             "applied": !args.dry_run,
         });
-        output.result(&document, |style| page(path, before, steps, args.dry_run, style))
+        output.result(&document, |style| page(&shown, before, steps, args.dry_run, style))
     })
 }
 
-fn page(path: &Path, before: Option<u32>, steps: &[Migration], dry_run: bool, style: Style) -> String {
-    let shown = path.display();
+fn page(shown: &str, before: Option<u32>, steps: &[Migration], dry_run: bool, style: Style) -> String {
     let mut lines = vec![match before {
         Some(version) => format!("{shown} has schema version {version}"),
         None => format!("{shown} does not exist yet"),

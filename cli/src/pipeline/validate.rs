@@ -23,7 +23,7 @@ use std::path::PathBuf;
 pub struct ValidateArgs {
     /// The reef: a .toml or .yaml file
     pub config: PathBuf,
-    /// Only what this machine knows: no colony and no broker is dialled, no secret has to be set
+    /// Only what this machine knows: no colony, broker or server is asked, no secret has to be set
     #[arg(long)]
     pub no_network: bool,
 }
@@ -35,8 +35,12 @@ pub fn run(args: &ValidateArgs, output: &Output) -> Result<(), Failure> {
     checks.extend(config.unsupported().into_iter().map(|text| Check::new("this version", Outcome::Warning, text)));
     checks.extend(processes_check(&config));
     checks.extend(file_checks(&config));
-    if let StorageKind::DuckDb { path } = &config.storage.kind {
-        checks.push(check_store::check(path));
+    match &config.storage.kind {
+        StorageKind::DuckDb { path } => checks.push(check_store::check(path)),
+        StorageKind::ClickHouse { .. } if args.no_network => {
+            checks.push(Check::new("store", Outcome::Skipped, "not asked (--no-network)"));
+        }
+        StorageKind::ClickHouse { .. } => checks.push(check_store::check_server(&config)?),
     }
     checks.extend(secret_checks(&config, args.no_network));
     checks.extend(check_kafka::check_all(&config, args.no_network));
@@ -63,10 +67,7 @@ fn conclude(file: &str, checks: Vec<Check>, output: &Output) -> Result<(), Failu
 }
 
 fn summary(config: &ReefConfig) -> String {
-    let store = match &config.storage.kind {
-        StorageKind::DuckDb { path } => format!("DuckDB {}", path.display()),
-        StorageKind::ClickHouse { host, port, .. } => format!("ClickHouse {host}:{port}"),
-    };
+    let store = pipelines::store::describe(config);
     let colonies = match config.colonies.len() as u64 {
         1 => "1 colony".to_owned(),
         number => format!("{number} colonies"),

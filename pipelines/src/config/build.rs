@@ -253,6 +253,7 @@ fn clickhouse(scope: &Scope, errors: &mut Vec<ConfigError>) -> StorageKind {
         database: scope.text("storage.connection.database"),
         user: scope.text("storage.connection.user"),
         password_env: scope.optional_text("storage.connection.password_env"),
+        cluster: scope.optional_text("storage.connection.cluster"),
     }
 }
 

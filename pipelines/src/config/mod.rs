@@ -24,7 +24,7 @@ pub mod kinds;
 mod node;
 mod overrides;
 mod secret;
-mod support;
+pub(crate) mod support;
 mod toml_text;
 mod types;
 mod yaml_text;

@@ -1,6 +1,10 @@
 //! What the schema knows and this version does not do yet.
 
-use super::types::{ReefConfig, StorageKind};
+use super::types::{ClickHouseProtocol, ReefConfig, StorageKind};
+
+/// What to do about ClickHouse's other protocol.
+pub(crate) const NATIVE_PROTOCOL_HINT: &str = "this program speaks ClickHouse's HTTP interface and not its native \
+     protocol; set storage.connection.protocol = \"http\" and port = 8123 (with TLS 8443)";
 
 impl ReefConfig {
     /// Everything this configuration asks for that a run of this version refuses, each with what to do instead.
@@ -12,10 +16,10 @@ impl ReefConfig {
             )
         });
         let store = match &self.storage.kind {
-            StorageKind::ClickHouse { host, port, .. } => Some(format!(
-                "ClickHouse {host}:{port}: this version stores in DuckDB only; set storage.type = \"duckdb\" and storage.path"
-            )),
-            StorageKind::DuckDb { .. } => None,
+            StorageKind::ClickHouse { host, port, protocol: ClickHouseProtocol::Native, .. } => {
+                Some(format!("ClickHouse {host}:{port}: {NATIVE_PROTOCOL_HINT}"))
+            }
+            StorageKind::ClickHouse { .. } | StorageKind::DuckDb { .. } => None,
         };
         mesh_only.chain(store).collect()
     }

@@ -73,7 +73,7 @@ fn the_sample_of_rfd_003_loads_as_it_stands() {
         store(&config),
         "clickhouse-reef.internal:9000 Native coral_reef_my_infrastructure reef_writer Some(\"REEF_CLICKHOUSE_PASSWORD\")"
     );
-    assert_eq!(config.unsupported().len(), 4, "three colonies behind a mesh, and ClickHouse");
+    assert_eq!(config.unsupported().len(), 4, "three colonies behind a mesh, and ClickHouse's native protocol");
     assert!(config.correlation.enabled);
     assert_eq!(config.correlation.interval_ms, 300_000);
     assert_eq!(config.ai.llm.unwrap().fallback_provider.as_deref(), Some("openai:gpt-4o"));

@@ -123,6 +123,8 @@ pub enum StorageKind {
         user: String,
         /// Environment variable that holds the password.
         password_env: Option<String>,
+        /// Name of the cluster on which tables are created, for replicated and distributed tables.
+        cluster: Option<String>,
     },
 }
 

@@ -1,13 +1,10 @@
 //! Writes what the dataflow found: correlations with a revision count, their evidence, and the links to events.
 
 use super::fault::Cause;
-use super::patterns::{
-    CORRELATION_SELECTION, CorrelationRow, EVIDENCE_SELECTION, correlation_columns, evidence_columns, read_correlation,
-    read_evidence,
-};
-use super::rows::text;
+use super::patterns::{CORRELATION_SELECTION, EVIDENCE_SELECTION, read_correlation, read_evidence};
 use super::stage::{append, temporary};
 use crate::Commit;
+use crate::columns::{CorrelationRow, correlation_columns, evidence_columns, text};
 use crate::resolve::{Role, event_links};
 use arrow::array::Float64Array;
 use duckdb::Connection;
@@ -113,9 +110,9 @@ fn upsert_correlations(connection: &Connection, rows: &[CorrelationRow<'_>]) -> 
         return Ok(());
     }
     temporary(connection, "staged_correlations", "SELECT * FROM correlations")?;
-    append(connection, "staged_correlations", rows, correlation_columns)?;
+    append(connection, "staged_correlations", rows, |chunk| correlation_columns(chunk.iter()))?;
     // every column but the key: DuckDB refuses to delete and insert the same key in one transaction
-    let columns: Vec<String> = correlation_columns(&[])
+    let columns: Vec<String> = correlation_columns([].iter())
         .iter()
         .filter(|(name, _)| *name != "correlation_id")
         .map(|(name, _)| format!("{name} = excluded.{name}"))

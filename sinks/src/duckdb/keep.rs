@@ -1,8 +1,9 @@
 //! Upserts of events and metric buckets: looks up what is stored under the same identity, keeps the greater copy.
 
 use super::fault::Cause;
-use super::rows::{Columns, KeptRow, selection, times};
+use super::rows::{ReadRow, selection};
 use super::stage::{append, temporary};
+use crate::columns::{Columns, KeptRow, times};
 use crate::resolve::Held;
 use arrow::array::UInt32Array;
 use duckdb::Connection;
@@ -14,7 +15,7 @@ use std::sync::Arc;
 ///
 /// The comparison is made here and not in SQL, so that it is the same code as in every other store. New rows are plainly
 /// appended; only rows that change go through an update.
-pub(super) fn keep<R: KeptRow>(
+pub(super) fn keep<R: ReadRow>(
     connection: &Connection,
     rows: &[Held<R>],
     all_new: bool,
@@ -37,7 +38,7 @@ pub(super) fn keep<R: KeptRow>(
 }
 
 /// Stored copies, by place in `rows`.
-pub(super) fn look_up<R: KeptRow>(connection: &Connection, rows: &[Held<R>]) -> Result<HashMap<usize, Held<R>>, Cause> {
+pub(super) fn look_up<R: ReadRow>(connection: &Connection, rows: &[Held<R>]) -> Result<HashMap<usize, Held<R>>, Cause> {
     let keys = R::KEY.join(", ");
     // sql: identifiers only
     temporary(connection, "staged_keys", &format!("SELECT {keys}, 0::UINTEGER AS place FROM {}", R::TABLE))?;

@@ -56,7 +56,7 @@ pub(super) fn prune(session: &mut Session, retention: &Retention, now: TimeMs) -
 fn delete_reported(connection: &Connection, table: &str, cutoff: TimeMs, limit: u64) -> Result<u64, Cause> {
     // sql: identifiers only
     let sql = format!(
-        "DELETE FROM {table} WHERE rowid IN (SELECT rowid FROM {table} WHERE timestamp < ?1 AND stored_at < ?1 LIMIT ?2)"
+        "DELETE FROM {table} WHERE rowid IN (SELECT rowid FROM {table} WHERE timestamp < ?1 AND coalesce(stored_at, timestamp) < ?1 LIMIT ?2)"
     );
     Ok(connection.execute(&sql, params![time(cutoff), i64::try_from(limit).unwrap_or(i64::MAX)])? as u64)
 }

@@ -3,7 +3,7 @@
 use super::fault::Cause;
 use super::fleet::time;
 use super::patterns::{CORRELATION_SELECTION, EVIDENCE_SELECTION, read_correlation, read_evidence};
-use super::rows::{KeptRow, selection};
+use super::rows::{ReadRow, selection};
 use super::session::Session;
 use crate::{Held, Span, Totals};
 use duckdb::types::Value;
@@ -54,7 +54,7 @@ pub(super) fn watermarks(session: &Session, table: &str) -> Result<BTreeMap<Stri
 }
 
 /// The order of pages and the values of a row in it.
-trait PagedRow: KeptRow {
+trait PagedRow: ReadRow {
     const ORDER: &'static str;
     fn timestamp(&self) -> TimeMs;
     fn place(&self) -> Vec<Value>;

@@ -2,8 +2,8 @@
 //! of threads can show in them; the float is made in [`crate::rollup`].
 
 use super::fault::Cause;
-use super::rows::{reals, text, times};
 use super::stage::{append, temporary};
+use crate::columns::{reals, text, times};
 use crate::rollup::{Summary, Sums, UNITS_PER_ONE, VALUE_ABS_MAX, WEIGHT_MAX};
 use arrow::array::{Float64Array, UInt32Array, UInt64Array};
 use duckdb::{Connection, params};

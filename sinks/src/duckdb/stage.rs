@@ -1,7 +1,7 @@
 //! Moves columns into tables through DuckDB's appender.
 
 use super::fault::Cause;
-use super::rows::Columns;
+use crate::columns::Columns;
 use arrow::record_batch::RecordBatch;
 use duckdb::Connection;
 

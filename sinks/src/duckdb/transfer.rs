@@ -4,10 +4,10 @@ use super::DuckDbStore;
 use super::fault::Cause;
 use super::fleet::{forget_positions, time, write_position};
 use super::reader::positions;
-use super::rows::Columns;
 use super::session::Session;
 use super::stage::append_batch;
 use crate::SinkError;
+use crate::columns::{Columns, times};
 use crate::transfer::{Cursor, Kind, Page, Table, Transfer};
 use arrow::array::{ArrayRef, AsArray, TimestampMicrosecondArray};
 use arrow::compute::concat_batches;
@@ -111,6 +111,11 @@ fn import(session: &mut Session, page: &Page, source: &str, progress: &Positions
         .zip(page.rows.columns())
         .map(|((name, kind), column)| (*name, if *kind == Kind::Time { micros(column) } else { Arc::clone(column) }))
         .collect();
+    let mut columns = columns;
+    if ["federated_metrics", "federated_events"].contains(&table.name) {
+        // it is stored here now
+        columns.push(("stored_at", times(std::iter::repeat_n(TimeMs::now(), page.len()))));
+    }
     let rows =
         RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(name, column)| (name, column, true)))?;
     let transaction = session.connection.transaction()?;
@@ -163,7 +168,7 @@ mod tests {
         let job = |session: &mut Session| {
             let mut statement = session.connection.prepare(
                 "SELECT table_name || '.' || column_name FROM information_schema.columns
-                 WHERE table_name <> 'schema_version' ORDER BY 1",
+                 WHERE table_name <> 'schema_version' AND column_name <> 'stored_at' ORDER BY 1",
             )?;
             let names = statement.query_map([], |row| row.get::<_, String>(0))?.collect::<Result<Vec<_>, _>>()?;
             Ok(names)

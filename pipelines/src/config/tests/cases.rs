@@ -30,8 +30,9 @@ fn options(config: &ReefConfig) -> (Vec<String>, Vec<String>) {
 pub fn store(config: &ReefConfig) -> String {
     match &config.storage.kind {
         StorageKind::DuckDb { path } => path.display().to_string(),
-        StorageKind::ClickHouse { host, port, protocol, database, user, password_env } => {
-            format!("{host}:{port} {protocol:?} {database} {user} {password_env:?}")
+        StorageKind::ClickHouse { host, port, protocol, database, user, password_env, cluster } => {
+            let cluster = cluster.as_ref().map(|name| format!(" on {name}")).unwrap_or_default();
+            format!("{host}:{port} {protocol:?} {database} {user} {password_env:?}{cluster}")
         }
     }
 }
@@ -76,6 +77,7 @@ pub const GOOD: &[Good] = &[
     ("storage.connection.database", "storage: {type: clickhouse, connection: {host: h, database: reef}}", |c| store(c) == "h:8123 Http reef default None"),
     ("storage.connection.user", "storage: {type: clickhouse, connection: {host: h, database: d, user: u}}", |c| store(c) == "h:8123 Http d u None"),
     ("storage.connection.password_env", "storage: {type: clickhouse, connection: {host: h, database: d, password_env: P}}", |c| store(c).ends_with("Some(\"P\")")),
+    ("storage.connection.cluster", "storage: {type: clickhouse, connection: {host: h, database: d, cluster: three}}", |c| store(c).ends_with("None on three")),
     ("storage.retention.aggregated_metrics", "storage: {retention: {aggregated_metrics: 30d}}", |c| c.storage.retention.aggregated_metrics_ms == 30 * DAY),
     ("storage.retention.events", "storage: {retention: {events: 45d}}", |c| c.storage.retention.events_ms == 45 * DAY && c.storage.retention.aggregated_metrics_ms == 90 * DAY),
     ("storage.retention.correlations", "storage: {retention: {correlations: 2y}}", |c| c.storage.retention.correlations_ms == 730 * DAY),
@@ -158,6 +160,7 @@ pub const BAD: &[(&str, &str, &str)] = &[
     ("storage.connection.database", "storage: {type: clickhouse, connection: {host: h}}", "storage.connection.database is missing"),
     ("storage.connection.user", "storage: {connection: {user: u}}", "storage.connection.user belongs to storage.type = \"clickhouse\""),
     ("storage.connection.password_env", "storage: {type: clickhouse, connection: {host: h, database: d, password_env: 'a b'}}", "must be the name of an environment variable"),
+    ("storage.connection.cluster", "storage: {connection: {cluster: c}}", "storage.connection.cluster belongs to storage.type = \"clickhouse\""),
     ("storage.retention.aggregated_metrics", "storage: {retention: {aggregated_metrics: 90}}", "duration \"90\" has no unit"),
     ("storage.retention.events", "storage: {retention: {events: 7 days}}", "\"7 days\" is not a duration"),
     ("storage.retention.correlations", "storage: {retention: {correlations: 0s}}", "\"0s\" is out of range"),

@@ -1,0 +1,1 @@
+-- Nothing to do: federated_events has had the column withdrawn from step 1 on.

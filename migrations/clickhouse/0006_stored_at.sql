@@ -1,0 +1,1 @@
+-- Nothing to do: every table has had the column stored_at from its first step on.

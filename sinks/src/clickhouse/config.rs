@@ -1,0 +1,95 @@
+//! Where the ClickHouse server is, how to log in, and how long rows are kept.
+
+use std::fmt;
+use std::time::Duration;
+
+/// Settings of a ClickHouse store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClickHouseConfig {
+    /// Host name or address.
+    pub host: String,
+    /// Port of the HTTP interface; 8443 is spoken to with TLS.
+    pub port: u16,
+    /// Database; it must exist.
+    pub database: String,
+    /// User.
+    pub user: String,
+    /// The user's password; empty for none.
+    pub password: Password,
+    /// Name of the cluster on which tables are created; `None` for one server, or a database with the Replicated engine.
+    pub cluster: Option<String>,
+    /// How long rows are kept; `None` leaves the tables' time limits as they are.
+    pub retention: Option<Retention>,
+    /// The longest time one statement may take.
+    pub statement_limit: Duration,
+}
+
+/// How long rows are kept, in whole seconds after the later of their own time and the time they were stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retention {
+    /// `federated_metrics`, `env_metric_summary`.
+    pub metrics_seconds: u64,
+    /// `federated_events`.
+    pub events_seconds: u64,
+    /// `correlations` after their last observation, and what belongs to them.
+    pub correlations_seconds: u64,
+    /// `deployment_timeline`.
+    pub deployments_seconds: u64,
+}
+
+/// A password that debug output does not show.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Password(pub String);
+
+impl fmt::Debug for Password {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("<redacted>")
+    }
+}
+
+impl ClickHouseConfig {
+    /// A database on a server, as the user `default` without a password.
+    pub fn at(host: impl Into<String>, port: u16, database: impl Into<String>) -> ClickHouseConfig {
+        ClickHouseConfig {
+            host: host.into(),
+            port,
+            database: database.into(),
+            user: "default".to_owned(),
+            password: Password::default(),
+            cluster: None,
+            retention: None,
+            statement_limit: Duration::from_secs(300),
+        }
+    }
+
+    /// `http://host:port`, or `https` on the port of HTTPS.
+    pub(super) fn url(&self) -> String {
+        let scheme = if self.port == HTTPS_PORT { "https" } else { "http" };
+        let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
+        format!("{scheme}://{host}:{}", self.port)
+    }
+
+    /// The store's name, for people: `ClickHouse localhost:8123, database reef, user default`.
+    pub fn name(&self) -> String {
+        format!("ClickHouse {}:{}, database {}, user {}", self.host, self.port, self.database, self.user)
+    }
+}
+
+const HTTPS_PORT: u16 = 8443;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_port_of_https_is_spoken_to_with_tls() {
+        assert_eq!(ClickHouseConfig::at("ch", 8443, "d").url(), "https://ch:8443");
+        assert_eq!(ClickHouseConfig::at("::1", 8123, "d").url(), "http://[::1]:8123");
+    }
+
+    #[test]
+    fn a_password_does_not_show() {
+        let config = ClickHouseConfig { password: Password("hunter2".into()), ..ClickHouseConfig::at("h", 1, "d") };
+        assert!(!format!("{config:?} {}", config.name()).contains("hunter2"));
+    }
+}

@@ -1,0 +1,147 @@
+//! Writes what the dataflow found: correlations with a revision count, their evidence, and the links to events.
+//!
+//! Without transactions the order does it: evidence first, then the correlations that stand on it, then what belongs to
+//! removed correlations. All changes to the evidence of a pattern come in one insert, which is one part of the table:
+//! seen whole or not at all. A repeated commit finds what is stored and writes only what is missing.
+
+use super::fault::Fault;
+use super::insert::insert;
+use super::links;
+use super::patterns::{
+    CORRELATION_SELECTION, CorrelationAnswer, EVIDENCE_SELECTION, EvidenceAnswer, read_correlation, read_evidence,
+};
+use super::rows::versions;
+use super::session::Session;
+use crate::Commit;
+use crate::columns::{CorrelationRow, correlation_columns, evidence_columns};
+use model::pattern::{Correlation, Evidence, Finding};
+use model::time::TimeMs;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Correlations per query.
+const IDS_PER_QUERY: usize = 2_000;
+/// Evidence rows of one insert: below the million rows at which the server would begin a second part.
+const EVIDENCE_ROWS_MAX: usize = 400_000;
+
+/// What is stored about correlations.
+#[derive(Default)]
+struct Stored {
+    correlations: BTreeMap<String, (Correlation, u64, TimeMs)>,
+    evidence: BTreeMap<String, BTreeSet<Evidence>>,
+}
+
+/// An evidence row to write, or to take back.
+struct Change<'a> {
+    evidence: &'a Evidence,
+    removed: bool,
+}
+
+/// Writes the findings of a commit and takes back what it removes. Only what differs from the stored rows is written.
+pub(super) async fn write(session: &mut Session, commit: &Commit) -> Result<(), Fault> {
+    let findings: BTreeMap<String, &Finding> =
+        commit.findings.iter().map(|finding| (finding.correlation.key.correlation_id(), finding)).collect();
+    let removed: BTreeSet<&str> =
+        commit.removed.iter().map(String::as_str).filter(|id| !findings.contains_key(*id)).collect();
+    if findings.is_empty() && removed.is_empty() {
+        return Ok(());
+    }
+    let named: Vec<&str> = findings.keys().map(String::as_str).chain(removed.iter().copied()).collect();
+    let stored = read_stored(session, &named).await?;
+
+    replace_evidence(session, &stored, findings.iter().map(|(id, finding)| (id.as_str(), *finding))).await?;
+    let links = links::add(session, &findings, &named).await?;
+    write_correlations(session, commit, &stored, &findings, &removed).await?;
+    let gone = removed.iter().flat_map(|id| stored.evidence.get(*id)).flatten();
+    write_evidence(session, &gone.map(|evidence| Change { evidence, removed: true }).collect::<Vec<_>>()).await?;
+    links::settle(session, links).await
+}
+
+async fn read_stored(session: &Session, ids: &[&str]) -> Result<Stored, Fault> {
+    let mut stored = Stored::default();
+    // sql: identifiers only
+    let correlations =
+        format!("SELECT {CORRELATION_SELECTION} FROM correlations FINAL WHERE correlation_id IN {{ids:Array(String)}}");
+    // sql: identifiers only
+    let evidence = format!(
+        "SELECT {EVIDENCE_SELECTION} FROM correlation_evidence FINAL WHERE correlation_id IN {{ids:Array(String)}}"
+    );
+    for ids in ids.chunks(IDS_PER_QUERY) {
+        for row in session.rows::<CorrelationAnswer>(session.query(&correlations).param("ids", ids)).await? {
+            let row = read_correlation(row)?;
+            stored.correlations.insert(row.0.key.correlation_id(), row);
+        }
+        for row in session.rows::<EvidenceAnswer>(session.query(&evidence).param("ids", ids)).await? {
+            let row = read_evidence(row);
+            stored.evidence.entry(row.correlation_id.clone()).or_default().insert(row);
+        }
+    }
+    Ok(stored)
+}
+
+/// Everything of an evidence row but its weight.
+fn identity(row: &Evidence) -> (&str, &str, TimeMs, TimeMs, i64) {
+    (&row.source_ref, &row.target_ref, row.source_timestamp, row.target_timestamp, row.lag_ms)
+}
+
+async fn replace_evidence<'a>(
+    session: &mut Session,
+    stored: &Stored,
+    findings: impl Iterator<Item = (&'a str, &'a Finding)>,
+) -> Result<(), Fault> {
+    let none = BTreeSet::new();
+    let mut changes: Vec<Change<'_>> = Vec::new();
+    for (id, finding) in findings {
+        let before = stored.evidence.get(id).unwrap_or(&none);
+        let after: BTreeSet<&Evidence> = finding.evidence.iter().collect();
+        let kept: BTreeSet<_> = after.iter().map(|row| identity(row)).collect();
+        let written = after.iter().filter(|row| !before.contains(**row));
+        let mut of_finding: Vec<Change<'_>> = written.map(|evidence| Change { evidence, removed: false }).collect();
+        let gone = before.iter().filter(|row| !kept.contains(&identity(row)));
+        of_finding.extend(gone.map(|evidence| Change { evidence, removed: true }));
+        if changes.len() + of_finding.len() > EVIDENCE_ROWS_MAX {
+            write_evidence(session, &changes).await?;
+            changes.clear();
+        }
+        changes.extend(of_finding);
+    }
+    write_evidence(session, &changes).await
+}
+
+async fn write_evidence(session: &mut Session, changes: &[Change<'_>]) -> Result<(), Fault> {
+    let version = session.next_version();
+    insert(session, "correlation_evidence", changes, |chunk| {
+        let rows: Vec<&Evidence> = chunk.iter().map(|change| change.evidence).collect();
+        let mut columns = evidence_columns(&rows);
+        columns.extend(versions(chunk.iter().map(|change| (version, change.removed))));
+        columns
+    })
+    .await
+}
+
+async fn write_correlations(
+    session: &mut Session,
+    commit: &Commit,
+    stored: &Stored,
+    findings: &BTreeMap<String, &Finding>,
+    removed: &BTreeSet<&str>,
+) -> Result<(), Fault> {
+    let changed = findings.iter().filter_map(|(id, finding)| {
+        let before = stored.correlations.get(id);
+        let differs = before.is_none_or(|(correlation, ..)| *correlation != finding.correlation);
+        let revision = before.map_or(0, |(_, revision, _)| *revision) + 1;
+        let row = CorrelationRow { correlation: &finding.correlation, revision, updated_at: commit.committed_at };
+        differs.then_some((row, false))
+    });
+    let gone =
+        removed.iter().filter_map(|id| stored.correlations.get(*id)).map(|(correlation, revision, updated_at)| {
+            (CorrelationRow { correlation, revision: *revision, updated_at: *updated_at }, true)
+        });
+    let rows: Vec<(CorrelationRow<'_>, bool)> = changed.chain(gone).collect();
+    let version = session.next_version();
+    insert(session, "correlations", &rows, |chunk| {
+        let mut columns = correlation_columns(chunk.iter().map(|(row, _)| row));
+        columns.extend(versions(chunk.iter().map(|(_, removed)| (version, *removed))));
+        columns
+    })
+    .await
+}

@@ -1,0 +1,132 @@
+//! Links between events and patterns, and the best-scored link that each event's own row shows.
+
+use super::fault::Fault;
+use super::insert::insert;
+use super::keep::{EventKey, stored_events};
+use super::rows::{EventCopy, Mark, event_columns, texts, versions};
+use super::session::Session;
+use crate::columns::KeptRow;
+use crate::resolve::event_links;
+use arrow::array::Float64Array;
+use model::event::Event;
+use model::pattern::Finding;
+use serde::Deserialize;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+/// Correlations or events per query.
+const KEYS_PER_QUERY: usize = 4_000;
+
+/// Colony, event, correlation and role.
+type LinkKey = (String, String, String, String);
+
+#[derive(clickhouse::Row, Deserialize)]
+struct LinkAnswer {
+    colony_id: String,
+    event_id: String,
+    correlation_id: String,
+    role: String,
+    score: f64,
+}
+
+/// What [`add`] leaves for later.
+pub(super) struct Open {
+    /// Events whose best link may have changed.
+    events: BTreeSet<EventKey>,
+    /// Links that no longer hold. They go last of all: as long as they stand, a repeated commit knows which events they
+    /// concern.
+    gone: BTreeMap<LinkKey, f64>,
+}
+
+/// Writes the links of `findings`, and finds those of all ids in `named` that no longer hold.
+pub(super) async fn add(
+    session: &mut Session,
+    findings: &BTreeMap<String, &Finding>,
+    named: &[&str],
+) -> Result<Open, Fault> {
+    let mut before: BTreeMap<LinkKey, f64> = BTreeMap::new();
+    let sql = "SELECT colony_id, event_id, correlation_id, role, score FROM event_correlations FINAL
+               WHERE correlation_id IN {ids:Array(String)}";
+    for ids in named.chunks(KEYS_PER_QUERY) {
+        for row in session.rows::<LinkAnswer>(session.query(sql).param("ids", ids)).await? {
+            before.insert((row.colony_id, row.event_id, row.correlation_id, row.role), row.score);
+        }
+    }
+    let mut after: BTreeMap<LinkKey, f64> = BTreeMap::new();
+    for (id, finding) in findings {
+        for (colony_id, event_id, role) in event_links(finding) {
+            let key = (colony_id, event_id, id.clone(), role.as_str().to_owned());
+            after.insert(key, finding.correlation.correlation_score.0);
+        }
+    }
+    let changed = after.iter().filter(|(key, score)| before.get(*key) != Some(*score));
+    write(session, changed.collect(), false).await?;
+    // unchanged links too: the commit before may have been cut off between the links and the marks
+    let events = before.keys().chain(after.keys()).map(|(colony, event, ..)| (colony.clone(), event.clone())).collect();
+    before.retain(|key, _| !after.contains_key(key));
+    Ok(Open { events, gone: before })
+}
+
+/// Shows each event its best link that holds, then takes the others back.
+pub(super) async fn settle(session: &mut Session, open: Open) -> Result<(), Fault> {
+    mark_events(session, &open).await?;
+    write(session, open.gone.iter().collect(), true).await
+}
+
+async fn write(session: &mut Session, links: Vec<(&LinkKey, &f64)>, removed: bool) -> Result<(), Fault> {
+    let version = session.next_version();
+    insert(session, "event_correlations", &links, |chunk| {
+        let mut columns = vec![
+            ("colony_id", texts(chunk, |row| &row.0.0)),
+            ("event_id", texts(chunk, |row| &row.0.1)),
+            ("correlation_id", texts(chunk, |row| &row.0.2)),
+            ("role", texts(chunk, |row| &row.0.3)),
+            ("score", Arc::new(Float64Array::from_iter_values(chunk.iter().map(|row| *row.1))) as _),
+        ];
+        columns.extend(versions(chunk.iter().map(|_| (version, removed))));
+        columns
+    })
+    .await
+}
+
+/// Writes again those events whose best link is another than their row shows.
+async fn mark_events(session: &mut Session, open: &Open) -> Result<(), Fault> {
+    let events: Vec<EventKey> = open.events.iter().cloned().collect();
+    let sql = "SELECT colony_id, event_id, correlation_id, role, score FROM event_correlations FINAL
+               WHERE (colony_id, event_id) IN {keys:Array(Tuple(String, String))}";
+    for keys in events.chunks(KEYS_PER_QUERY) {
+        let mut best: HashMap<EventKey, Mark> = HashMap::new();
+        for row in session.rows::<LinkAnswer>(session.query(sql).param("keys", keys)).await? {
+            let key = (row.colony_id, row.event_id, row.correlation_id, row.role);
+            if open.gone.contains_key(&key) {
+                continue;
+            }
+            let (colony_id, event_id, correlation_id, _) = key;
+            let mark = Mark { correlation_group: Some(correlation_id), correlation_score: Some(row.score) };
+            let stored = best.entry((colony_id, event_id)).or_default();
+            if is_better(&mark, stored) {
+                *stored = mark;
+            }
+        }
+        let version = session.next_version();
+        let mut copies = Vec::new();
+        for (key, stored) in stored_events(session, keys).await? {
+            let mark = best.remove(&key).unwrap_or_default();
+            if mark != stored.mark {
+                copies.push(EventCopy { held: stored.held, mark, version, removed: false });
+            }
+        }
+        insert(session, Event::TABLE, &copies, event_columns).await?;
+    }
+    Ok(())
+}
+
+/// The greater score; among equals the smaller id.
+fn is_better(mark: &Mark, than: &Mark) -> bool {
+    match (mark.correlation_score, than.correlation_score) {
+        (Some(score), Some(other)) if score == other => mark.correlation_group < than.correlation_group,
+        (Some(score), Some(other)) => score > other,
+        (Some(_), None) => true,
+        (None, _) => false,
+    }
+}

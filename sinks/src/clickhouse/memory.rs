@@ -1,0 +1,118 @@
+//! What a session remembers of the store, so that it need not ask: newest rows, colonies of environments, versions.
+
+use super::fault::Fault;
+use super::session::Session;
+use model::metric::MetricPoint;
+use serde::Deserialize;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+/// Colony, application, environment, service, metric, interval in seconds.
+pub(super) type Series = (String, String, String, String, String, u32);
+/// The same, borrowed from a row.
+pub(super) type SeriesRef<'a> = (&'a str, &'a str, &'a str, &'a str, &'a str, u32);
+
+/// Series remembered at most; beyond that all are forgotten and asked for again.
+const SERIES_MAX: usize = 500_000;
+
+/// Which rows a colony's newest time is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Kind {
+    Event,
+    Metric,
+    LateMetric,
+}
+
+impl Kind {
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Kind::Event => "event",
+            Kind::Metric => "metric",
+            Kind::LateMetric => "late_metric",
+        }
+    }
+}
+
+/// Colony, application, environment and kind.
+pub(super) type MarkKey = (String, String, String, Kind);
+
+/// See the module.
+#[derive(Default)]
+pub(super) struct Memory {
+    /// Buckets of a series after this time are not stored, in ms.
+    newest: HashMap<Series, i64>,
+    /// Newest time that whole commits have brought, in ms.
+    pub(super) marks: BTreeMap<MarkKey, i64>,
+    /// Application and environment to the colonies that have metrics in it.
+    pub(super) colonies: BTreeMap<(String, String), BTreeSet<String>>,
+    /// Width of the slice of time that holds about a page of rows.
+    pub(super) slice_ms: Option<i64>,
+    /// Greatest version that whole commits have written.
+    pub(super) newest_version: u64,
+}
+
+#[derive(clickhouse::Row, Deserialize)]
+struct MarkRow {
+    colony_id: String,
+    application_name: String,
+    environment: String,
+    kind: String,
+    newest_ms: i64,
+}
+
+#[derive(clickhouse::Row, Deserialize)]
+struct VersionRow {
+    version: u64,
+}
+
+impl Memory {
+    pub(super) async fn load(session: &Session) -> Result<Memory, Fault> {
+        let mut memory = Memory::default();
+        let sql =
+            "SELECT colony_id, application_name, environment, kind, toUnixTimestamp64Milli(max(newest)) AS newest_ms
+                   FROM watermarks GROUP BY ALL";
+        for row in session.rows::<MarkRow>(session.query(sql)).await? {
+            let known =
+                [Kind::Event, Kind::Metric, Kind::LateMetric].into_iter().find(|kind| kind.as_str() == row.kind);
+            let kind = known.ok_or_else(|| crate::columns::unknown("kind", &row.kind))?;
+            if kind != Kind::Event {
+                let environment = (row.application_name.clone(), row.environment.clone());
+                memory.colonies.entry(environment).or_default().insert(row.colony_id.clone());
+            }
+            memory.marks.insert((row.colony_id, row.application_name, row.environment, kind), row.newest_ms);
+        }
+        let sql = "SELECT max(ingest_version) AS version
+                   FROM (SELECT ingest_version FROM watermarks UNION ALL SELECT ingest_version FROM source_positions)";
+        memory.newest_version =
+            session.rows::<VersionRow>(session.query(sql)).await?.first().map_or(0, |row| row.version);
+        Ok(memory)
+    }
+
+    /// The time after which nothing is stored of a series; `None` when that is not known.
+    pub(super) fn newest(&self, series: &Series) -> Option<i64> {
+        self.newest.get(series).copied()
+    }
+
+    /// Remembers that nothing is stored after `newest_ms`.
+    pub(super) fn remember(&mut self, series: Series, newest_ms: i64) {
+        if self.newest.len() >= SERIES_MAX && !self.newest.contains_key(&series) {
+            self.newest.clear();
+        }
+        let newest = self.newest.entry(series).or_insert(newest_ms);
+        *newest = (*newest).max(newest_ms);
+    }
+}
+
+pub(super) fn series_of(point: &MetricPoint) -> SeriesRef<'_> {
+    (
+        &point.series.colony_id,
+        &point.application_name,
+        &point.environment,
+        &point.series.service_id,
+        &point.series.metric_name,
+        point.interval_seconds.unwrap_or(0),
+    )
+}
+
+pub(super) fn owned((colony, application, environment, service, metric, interval): SeriesRef<'_>) -> Series {
+    (colony.into(), application.into(), environment.into(), service.into(), metric.into(), interval)
+}

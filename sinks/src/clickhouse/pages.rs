@@ -1,0 +1,145 @@
+//! Pages of events and metric buckets in the order of time.
+//!
+//! The tables are sorted by colony or series, so a page in the order of time is a scan. It is kept short by reading a
+//! slice of time at once, wide enough for about a page: a slice grows when it brings little and shrinks when it is full.
+
+use super::fault::Fault;
+use super::rows::{ReadRow, selection};
+use super::session::Session;
+use crate::{Held, Span};
+use clickhouse::query::Query;
+use model::event::Event;
+use model::metric::MetricPoint;
+use model::time::{HOUR_MS, TimeMs};
+use serde::Deserialize;
+
+/// Width of the first slice.
+const SLICE_MS: i64 = 6 * HOUR_MS;
+/// A slice below this is not made narrower: one instant may hold more than a page.
+const SLICE_MIN_MS: i64 = 1_000;
+
+/// The order of pages and the values of a row in it.
+pub(super) trait PagedRow: ReadRow {
+    const ORDER: &'static str;
+    /// The same columns as bound values.
+    const PLACE: &'static str;
+    fn timestamp(&self) -> TimeMs;
+    fn bind(&self, query: Query) -> Query;
+}
+
+impl PagedRow for Event {
+    const ORDER: &'static str = "timestamp, colony_id, event_id";
+    const PLACE: &'static str = "fromUnixTimestamp64Milli({at:Int64}, 'UTC'), {colony:String}, {event:String}";
+    fn timestamp(&self) -> TimeMs {
+        self.timestamp
+    }
+    fn bind(&self, query: Query) -> Query {
+        query.param("at", self.timestamp.0).param("colony", &self.colony_id).param("event", &self.event_id)
+    }
+}
+
+impl PagedRow for MetricPoint {
+    const ORDER: &'static str =
+        "timestamp, colony_id, service_id, metric_name, interval_seconds, application_name, environment";
+    const PLACE: &'static str = "fromUnixTimestamp64Milli({at:Int64}, 'UTC'), {colony:String}, {service:String}, \
+                                 {metric:String}, {interval:UInt32}, {application:String}, {environment:String}";
+    fn timestamp(&self) -> TimeMs {
+        self.timestamp
+    }
+    fn bind(&self, query: Query) -> Query {
+        query
+            .param("at", self.timestamp.0)
+            .param("colony", &self.series.colony_id)
+            .param("service", &self.series.service_id)
+            .param("metric", &self.series.metric_name)
+            .param("interval", self.interval_seconds.unwrap_or(0))
+            .param("application", &self.application_name)
+            .param("environment", &self.environment)
+    }
+}
+
+/// A page of rows, as [`crate::Store::events_in`] and [`crate::Store::metrics_in`].
+pub(super) async fn page<R: PagedRow>(
+    session: &mut Session,
+    span: Span,
+    after: Option<&R>,
+    limit: usize,
+) -> Result<Vec<Held<R>>, Fault> {
+    let mut after = after;
+    let mut begin = after.map_or(span.from, |row| span.from.max(row.timestamp()));
+    loop {
+        let slice_ms = session.memory.slice_ms.unwrap_or(SLICE_MS);
+        let end = begin + slice_ms;
+        let end = span.to.map_or(end, |to| to.min(end));
+        let rows = slice(session, span, begin..end, after, limit).await?;
+        session.memory.slice_ms = Some(match rows.len() {
+            full if full >= limit => (slice_ms / 2).max(SLICE_MIN_MS),
+            few if few < limit / 2 => slice_ms.saturating_mul(2).min(365 * 24 * HOUR_MS),
+            _ => slice_ms,
+        });
+        if !rows.is_empty() {
+            return Ok(rows);
+        }
+        // nothing in it: on to the next row there is
+        let Some(next) = next_time::<R>(session, span, end).await? else { return Ok(rows) };
+        (begin, after) = (next, None);
+    }
+}
+
+async fn slice<R: PagedRow>(
+    session: &Session,
+    span: Span,
+    times: std::ops::Range<TimeMs>,
+    after: Option<&R>,
+    limit: usize,
+) -> Result<Vec<Held<R>>, Fault> {
+    let late = if span.with_late { "" } else { " AND NOT late" };
+    let beyond = match after {
+        // sql: identifiers only
+        Some(_) => format!(" AND ({}) > ({})", R::ORDER, R::PLACE),
+        None => String::new(),
+    };
+    // sql: identifiers only
+    let sql = format!(
+        "SELECT {} FROM {} FINAL
+         WHERE timestamp >= fromUnixTimestamp64Milli({{begin:Int64}}, 'UTC')
+           AND timestamp < fromUnixTimestamp64Milli({{end:Int64}}, 'UTC'){late}{beyond}
+         ORDER BY {} LIMIT {{limit:UInt64}}",
+        selection::<R>(),
+        R::TABLE,
+        R::ORDER
+    );
+    let mut query = session
+        .query(&sql)
+        .param("begin", times.start.0)
+        .param("end", times.end.0)
+        .param("limit", u64::try_from(limit).unwrap_or(u64::MAX));
+    if let Some(row) = after {
+        query = row.bind(query);
+    }
+    session.rows::<R::Answer>(query).await?.into_iter().map(R::read).collect()
+}
+
+#[derive(clickhouse::Row, Deserialize)]
+struct NextAnswer {
+    rows: u64,
+    next_ms: i64,
+}
+
+/// The first time from `begin` on at which the span may have a row.
+async fn next_time<R: PagedRow>(session: &Session, span: Span, begin: TimeMs) -> Result<Option<TimeMs>, Fault> {
+    let late = if span.with_late { "" } else { " AND NOT late" };
+    let before = if span.to.is_some() { " AND timestamp < fromUnixTimestamp64Milli({to:Int64}, 'UTC')" } else { "" };
+    // sql: identifiers only
+    let sql = format!(
+        "SELECT count() AS rows, toUnixTimestamp64Milli(min(timestamp)) AS next_ms FROM {}
+         WHERE timestamp >= fromUnixTimestamp64Milli({{begin:Int64}}, 'UTC'){before}{late}",
+        R::TABLE
+    );
+    let mut query = session.query(&sql).param("begin", begin.0);
+    if let Some(to) = span.to {
+        query = query.param("to", to.0);
+    }
+    let answer = session.rows::<NextAnswer>(query).await?;
+    Ok(answer.first().filter(|row| row.rows > 0).map(|row| TimeMs(row.next_ms)))
+}

@@ -1,0 +1,151 @@
+//! Reads what is stored. Every value from outside is bound.
+
+use super::fault::Fault;
+use super::memory::Kind;
+use super::patterns::{
+    CORRELATION_SELECTION, CorrelationAnswer, EVIDENCE_SELECTION, EvidenceAnswer, read_correlation, read_evidence,
+};
+use super::session::Session;
+use crate::Totals;
+use model::pattern::{Correlation, Evidence};
+use model::position::Positions;
+use model::time::TimeMs;
+use model::topology::ColonyStatus;
+use serde::Deserialize;
+use std::collections::BTreeMap;
+
+/// Every table whose rows are counted.
+const TABLES: &[&str] = &[
+    "federated_metrics",
+    "federated_events",
+    "env_metric_summary",
+    "correlations",
+    "correlation_evidence",
+    "event_correlations",
+    "deployment_timeline",
+    "service_nodes",
+    "service_edges",
+    "colony_status",
+    "predictions",
+    "rejects",
+    "source_positions",
+];
+
+#[derive(clickhouse::Row, Deserialize)]
+struct PositionAnswer {
+    source: String,
+    part: String,
+    position: String,
+}
+
+pub(super) async fn positions(session: &Session) -> Result<BTreeMap<String, Positions>, Fault> {
+    let mut sources: BTreeMap<String, Positions> = BTreeMap::new();
+    let sql = "SELECT source, part, position FROM source_positions FINAL";
+    for row in session.rows::<PositionAnswer>(session.query(sql)).await? {
+        sources.entry(row.source).or_default().0.insert(row.part, row.position);
+    }
+    Ok(sources)
+}
+
+/// Newest times that whole commits have brought: rows of a commit that was cut off do not count.
+pub(super) fn watermarks(session: &Session, of: Kind) -> BTreeMap<String, TimeMs> {
+    let mut marks: BTreeMap<String, TimeMs> = BTreeMap::new();
+    for ((colony, _, _, kind), newest_ms) in &session.memory.marks {
+        if *kind == of {
+            let mark = marks.entry(colony.clone()).or_insert(TimeMs(*newest_ms));
+            *mark = (*mark).max(TimeMs(*newest_ms));
+        }
+    }
+    marks
+}
+
+pub(super) async fn correlations(session: &Session) -> Result<Vec<Correlation>, Fault> {
+    let sql = format!("SELECT {CORRELATION_SELECTION} FROM correlations FINAL ORDER BY correlation_id");
+    let rows = session.rows::<CorrelationAnswer>(session.query(&sql)).await?;
+    rows.into_iter().map(|row| Ok(read_correlation(row)?.0)).collect()
+}
+
+pub(super) async fn evidence(session: &Session, correlation_id: &str) -> Result<Vec<Evidence>, Fault> {
+    let sql = "SELECT revision AS number FROM correlations FINAL WHERE correlation_id = {id:String}";
+    if session.rows::<NumberAnswer>(session.query(sql).param("id", correlation_id)).await?.is_empty() {
+        return Ok(Vec::new());
+    }
+    let sql =
+        format!("SELECT {EVIDENCE_SELECTION} FROM correlation_evidence FINAL WHERE correlation_id = {{id:String}}");
+    let rows = session.rows::<EvidenceAnswer>(session.query(&sql).param("id", correlation_id)).await?;
+    let mut evidence: Vec<Evidence> = rows.into_iter().map(read_evidence).collect();
+    evidence.sort();
+    Ok(evidence)
+}
+
+#[derive(clickhouse::Row, Deserialize)]
+struct ColonyAnswer {
+    colony_id: String,
+    application_name: String,
+    environment: String,
+    health: String,
+    total_services: u32,
+    healthy_services: u32,
+    degraded_services: u32,
+    unhealthy_services: u32,
+    agent_count: Option<u32>,
+    last_success_at: Option<i64>,
+    complete_to: Option<i64>,
+    last_error: String,
+}
+
+pub(super) async fn colony_status(session: &Session) -> Result<Vec<ColonyStatus>, Fault> {
+    let sql = "SELECT colony_id, application_name, environment, health, total_services, healthy_services,
+                      degraded_services, unhealthy_services, agent_count, last_success_at, complete_to, last_error
+               FROM colony_status FINAL ORDER BY colony_id";
+    let rows = session.rows::<ColonyAnswer>(session.query(sql)).await?;
+    let read = |row: ColonyAnswer| ColonyStatus {
+        colony_id: row.colony_id,
+        application_name: row.application_name,
+        environment: row.environment,
+        health: row.health,
+        total_services: row.total_services,
+        healthy_services: row.healthy_services,
+        degraded_services: row.degraded_services,
+        unhealthy_services: row.unhealthy_services,
+        agent_count: row.agent_count,
+        last_success_at: row.last_success_at.map(TimeMs),
+        complete_to: row.complete_to.map(TimeMs),
+        last_error: row.last_error,
+    };
+    Ok(rows.into_iter().map(read).collect())
+}
+
+#[derive(clickhouse::Row, Deserialize)]
+struct NumberAnswer {
+    number: u64,
+}
+
+#[derive(clickhouse::Row, Deserialize)]
+struct ReasonAnswer {
+    reason: String,
+    number: u64,
+}
+
+pub(super) async fn totals(session: &Session) -> Result<Totals, Fault> {
+    let mut totals = Totals::default();
+    for table in TABLES {
+        // sql: identifiers only
+        let sql = format!("SELECT count() AS number FROM {table} FINAL");
+        totals.rows.insert((*table).to_owned(), number(session, &sql).await?);
+    }
+    let sql = "SELECT reason, count() AS number FROM rejects FINAL GROUP BY reason";
+    for row in session.rows::<ReasonAnswer>(session.query(sql)).await? {
+        totals.rejects.insert(row.reason, row.number);
+    }
+    for table in ["federated_metrics", "federated_events"] {
+        // sql: identifiers only
+        let sql = format!("SELECT countIf(late) AS number FROM {table} FINAL");
+        totals.late += number(session, &sql).await?;
+    }
+    Ok(totals)
+}
+
+async fn number(session: &Session, sql: &str) -> Result<u64, Fault> {
+    Ok(session.rows::<NumberAnswer>(session.query(sql)).await?.first().map_or(0, |row| row.number))
+}

@@ -1,0 +1,55 @@
+//! Time limits of tables: what the configuration says, set when a store is opened and they differ.
+
+use super::config::Retention;
+use super::fault::Fault;
+use super::session::Session;
+use serde::Deserialize;
+
+/// A table, the time its rows are counted from, and how long they are kept.
+type Limit = (&'static str, &'static str, u64);
+
+/// A row is counted from the later of its own time and the time it was stored: imported history would be deleted on
+/// arrival otherwise.
+fn limits(retention: Retention) -> [Limit; 8] {
+    let Retention { metrics_seconds, events_seconds, correlations_seconds, deployments_seconds } = retention;
+    [
+        ("federated_metrics", "greatest(toDateTime(timestamp, 'UTC'), stored_at)", metrics_seconds),
+        ("env_metric_summary", "greatest(toDateTime(hour, 'UTC'), stored_at)", metrics_seconds),
+        ("federated_events", "greatest(toDateTime(timestamp, 'UTC'), stored_at)", events_seconds),
+        (
+            "correlations",
+            "greatest(toDateTime(last_observed, 'UTC'), toDateTime(updated_at, 'UTC'))",
+            correlations_seconds,
+        ),
+        ("correlation_evidence", "greatest(toDateTime(target_timestamp, 'UTC'), stored_at)", correlations_seconds),
+        ("event_correlations", "stored_at", correlations_seconds),
+        ("predictions", "greatest(toDateTime(expires_at, 'UTC'), stored_at)", correlations_seconds),
+        (
+            "deployment_timeline",
+            "greatest(toDateTime(coalesce(completed_at, started_at), 'UTC'), stored_at)",
+            deployments_seconds,
+        ),
+    ]
+}
+
+#[derive(clickhouse::Row, Deserialize)]
+struct Definition {
+    name: String,
+    create_table_query: String,
+}
+
+/// Sets every limit that the tables do not have yet. ClickHouse then applies it in the background, to old rows too.
+pub(super) async fn apply(session: &Session, retention: Retention) -> Result<(), Fault> {
+    let sql = "SELECT name, create_table_query FROM system.tables WHERE database = currentDatabase()";
+    let tables = session.rows::<Definition>(session.query(sql)).await?;
+    for (table, counted_from, seconds) in limits(retention) {
+        let limit = format!("{counted_from} + toIntervalSecond({seconds})");
+        let stored = session.layout.stored(table);
+        let has_it = tables.iter().any(|it| it.name == stored && it.create_table_query.contains(&limit));
+        if !has_it {
+            session.execute(session.query(&session.layout.modify_ttl(table, &limit))).await?;
+            tracing::debug!(table, seconds, "time limit set");
+        }
+    }
+    Ok(())
+}

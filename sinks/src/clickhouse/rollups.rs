@@ -1,0 +1,144 @@
+//! Recomputes hourly summaries from stored buckets. The sums are integers, so neither the order of rows nor the number
+//! of threads can show in them; the float is made in [`crate::rollup`].
+
+use super::fault::Fault;
+use super::insert::insert;
+use super::rows::{texts, versions};
+use super::session::Session;
+use crate::columns::{reals, times};
+use crate::rollup::{Summary, Sums, UNITS_PER_ONE, VALUE_ABS_MAX, WEIGHT_MAX};
+use arrow::array::{Float64Array, UInt64Array};
+use model::real::Real;
+use model::rows::RollupKey;
+use model::time::{HOUR_MS, TimeMs};
+use serde::Deserialize;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// Summaries per query.
+const KEYS_PER_QUERY: usize = 2_000;
+
+/// 2^32: a float of up to 70 bits is taken apart there, exactly.
+const TWO_TO_32: u64 = 1 << 32;
+
+/// Colony, application, environment and metric.
+type Member<'a> = (&'a str, &'a str, &'a str, &'a str);
+
+#[derive(clickhouse::Row, Deserialize)]
+struct SumsAnswer {
+    application_name: String,
+    environment: String,
+    metric_name: String,
+    hour_number: i64,
+    weighted_units: i128,
+    weight: i128,
+    max: Option<f64>,
+    samples: u128,
+    points: u64,
+}
+
+/// A summary to write; `None` when no bucket is left in its hour.
+struct Row<'a> {
+    key: &'a RollupKey,
+    summary: Option<Summary>,
+}
+
+/// Recomputes the summaries named by `keys`.
+pub(super) async fn recompute(session: &mut Session, keys: &[RollupKey]) -> Result<(), Fault> {
+    let keys: Vec<&RollupKey> = keys.iter().collect::<BTreeSet<_>>().into_iter().collect();
+    for part in keys.chunks(KEYS_PER_QUERY) {
+        let mut sums = read_sums(session, part).await?;
+        let rows: Vec<Row<'_>> =
+            part.iter().map(|key| Row { key, summary: sums.remove(*key).map(|sums: Sums| sums.summary()) }).collect();
+        write(session, &rows).await?;
+    }
+    Ok(())
+}
+
+async fn read_sums(session: &Session, keys: &[&RollupKey]) -> Result<BTreeMap<RollupKey, Sums>, Fault> {
+    let hours = || keys.iter().map(|key| key.hour.0);
+    let (first, last) = (hours().min().unwrap_or(0), hours().max().unwrap_or(0));
+    // the same arithmetic as `Sums::add`: round() goes to even numbers here, and toInt128 of a float is not exact
+    let sql = format!(
+        "WITH ifNull(coalesce(p95, mean), nan) AS value,
+              isFinite(value) AS has_value,
+              if(has_value, least(greatest(value, -{VALUE_ABS_MAX:e}), {VALUE_ABS_MAX:e}) * {UNITS_PER_ONE:e}, 0) AS exact,
+              trunc(exact / {TWO_TO_32}) AS high,
+              exact - high * {TWO_TO_32} AS low,
+              toInt64(trunc(low)) + if(abs(low - trunc(low)) >= 0.5, toInt64(sign(low)), 0) AS low_units,
+              toInt128(toInt64(high)) * {TWO_TO_32} + low_units AS units,
+              toInt128(least(ifNull(sample_count, 1), toUInt64({WEIGHT_MAX}))) AS weight_of_row
+         SELECT application_name, environment, metric_name,
+                intDiv(toUnixTimestamp64Milli(timestamp), {HOUR_MS}) AS hour_number,
+                sumIf(units * weight_of_row, has_value) AS weighted_units,
+                sumIf(weight_of_row, has_value) AS weight,
+                max(max_value) AS max,
+                sum(toUInt128(ifNull(sample_count, 0))) AS samples,
+                count() AS points
+         FROM federated_metrics FINAL
+         WHERE (colony_id, application_name, environment, metric_name)
+               IN {{members:Array(Tuple(String, String, String, String))}}
+           AND timestamp >= fromUnixTimestamp64Milli({{first:Int64}}, 'UTC')
+           AND timestamp < fromUnixTimestamp64Milli({{end:Int64}}, 'UTC')
+         GROUP BY ALL"
+    );
+    let members = members(session, keys);
+    let end = last.saturating_add(HOUR_MS);
+    let query = session.query(&sql).param("members", members).param("first", first).param("end", end);
+    // a bucket and its copies lie in one partition, since its time is part of its identity
+    let query = query.with_setting("do_not_merge_across_partitions_select_final", "1");
+    let mut sums = BTreeMap::new();
+    for row in session.rows::<SumsAnswer>(query).await? {
+        let key = RollupKey {
+            application_name: row.application_name,
+            environment: row.environment,
+            metric_name: row.metric_name,
+            hour: TimeMs(row.hour_number * HOUR_MS),
+        };
+        let of_key = Sums {
+            weighted_units: row.weighted_units,
+            weight: row.weight,
+            max: row.max.map(Real),
+            samples: row.samples,
+            points: row.points,
+        };
+        sums.insert(key, of_key);
+    }
+    Ok(sums)
+}
+
+/// The sorting key begins with the colony: naming the colonies of an environment lets the server skip all others.
+fn members<'a>(session: &'a Session, keys: &[&'a RollupKey]) -> Vec<Member<'a>> {
+    let mut members: BTreeSet<Member<'a>> = BTreeSet::new();
+    for key in keys {
+        let environment = (key.application_name.clone(), key.environment.clone());
+        for colony in session.memory.colonies.get(&environment).into_iter().flatten() {
+            members.insert((colony, &key.application_name, &key.environment, &key.metric_name));
+        }
+    }
+    members.into_iter().collect()
+}
+
+async fn write(session: &mut Session, rows: &[Row<'_>]) -> Result<(), Fault> {
+    let version = session.next_version();
+    insert(session, "env_metric_summary", rows, |chunk| {
+        let counts = |of: fn(&Summary) -> u64| {
+            Arc::new(UInt64Array::from_iter_values(chunk.iter().map(|row| row.summary.as_ref().map_or(0, of))))
+        };
+        let summaries = || chunk.iter().map(|row| row.summary.as_ref());
+        let means = summaries().map(|summary| summary.and_then(|summary| summary.mean_p95));
+        let mut columns = vec![
+            ("application_name", texts(chunk, |row| &row.key.application_name)),
+            ("environment", texts(chunk, |row| &row.key.environment)),
+            ("metric_name", texts(chunk, |row| &row.key.metric_name)),
+            ("hour", times(chunk.iter().map(|row| row.key.hour))),
+            ("mean_p95", Arc::new(means.collect::<Float64Array>()) as _),
+            ("max_value", reals(summaries().map(|summary| summary.and_then(|it| it.max_value).map(Real)))),
+            ("total_samples", counts(|summary| summary.total_samples) as _),
+            ("points", counts(|summary| summary.points) as _),
+        ];
+        columns.extend(versions(chunk.iter().map(|row| (version, row.summary.is_none()))));
+        columns
+    })
+    .await
+}

@@ -1,0 +1,148 @@
+//! The connection: opening, migrating, time limits, and the statements that everything else is made of.
+
+use super::config::ClickHouseConfig;
+use super::ddl::Layout;
+use super::fault::Fault;
+use super::memory::Memory;
+use super::{retention, version};
+use clickhouse::query::Query;
+use clickhouse::{Client, Compression, RowOwned, RowRead};
+use migrations::{CLICKHOUSE, CLICKHOUSE_SCHEMA_VERSION_TABLE, Migration, pending};
+use model::time::TimeMs;
+use serde::Deserialize;
+use std::future::Future;
+
+/// A server, and what is remembered of the store.
+pub(super) struct Session {
+    pub(super) client: Client,
+    pub(super) config: ClickHouseConfig,
+    pub(super) layout: Layout,
+    pub(super) memory: Memory,
+    /// The greatest `ingest_version` given out.
+    version: u64,
+}
+
+#[derive(clickhouse::Row, Deserialize)]
+struct DatabaseEngine {
+    engine: String,
+}
+
+impl Session {
+    /// Connects without changing anything.
+    pub(super) async fn connect(config: ClickHouseConfig) -> Result<Session, Fault> {
+        let mut client = Client::default()
+            .with_url(config.url())
+            .with_user(&config.user)
+            .with_database(&config.database)
+            .with_compression(Compression::Lz4);
+        if !config.password.0.is_empty() {
+            client = client.with_password(&config.password.0);
+        }
+        let layout = match &config.cluster {
+            Some(cluster) => {
+                // a statement is done when every shard has its rows, and a replica that lags behind is not read
+                for (name, value) in [
+                    ("distributed_foreground_insert", "1"),
+                    ("insert_quorum", "auto"),
+                    ("insert_quorum_parallel", "0"),
+                    ("select_sequential_consistency", "1"),
+                ] {
+                    client = client.with_setting(name, value);
+                }
+                Layout::Cluster(cluster.clone())
+            }
+            None => Layout::Single,
+        };
+        let mut session = Session { client, config, layout, memory: Memory::default(), version: 0 };
+        let sql = "SELECT engine FROM system.databases WHERE name = currentDatabase()";
+        let engine = session.rows::<DatabaseEngine>(session.query(sql)).await?;
+        if session.layout == Layout::Single && engine.iter().any(|row| row.engine == "Replicated") {
+            session.layout = Layout::ReplicatedDatabase;
+        }
+        Ok(session)
+    }
+
+    /// Connects, brings the schema up to date, and sets the time limits.
+    pub(super) async fn open(config: ClickHouseConfig) -> Result<Session, Fault> {
+        let mut session = Session::connect(config).await?;
+        session.migrate().await?;
+        if let Some(retention) = session.config.retention {
+            retention::apply(&session, retention).await?;
+        }
+        session.memory = Memory::load(&session).await?;
+        session.version = session.memory.newest_version;
+        Ok(session)
+    }
+
+    /// Applies the missing steps. Each statement can be repeated; the row in `schema_version` comes last.
+    async fn migrate(&self) -> Result<(), Fault> {
+        let stored = version::read(self).await?.unwrap_or(0);
+        let steps = pending(CLICKHOUSE, stored)
+            .map_err(|error| Fault::stop("a newer program wrote the database", Box::new(error)))?;
+        if steps.is_empty() {
+            return Ok(());
+        }
+        self.create(CLICKHOUSE_SCHEMA_VERSION_TABLE).await?;
+        for step in steps {
+            self.apply(step).await?;
+        }
+        Ok(())
+    }
+
+    async fn apply(&self, step: &Migration) -> Result<(), Fault> {
+        self.create(step.sql).await?;
+        let sql = "INSERT INTO schema_version SELECT {version:UInt32}, fromUnixTimestamp64Milli({now:Int64}, 'UTC')";
+        self.execute(self.query(sql).param("version", step.version).param("now", TimeMs::now().0)).await?;
+        tracing::debug!(version = step.version, name = step.name, "schema step applied");
+        Ok(())
+    }
+
+    async fn create(&self, sql: &str) -> Result<(), Fault> {
+        for statement in self.layout.statements(sql) {
+            self.execute(self.query(&statement)).await?;
+        }
+        Ok(())
+    }
+
+    /// A statement with this store's time limit. Values are bound as `{name:Type}`.
+    pub(super) fn query(&self, sql: &str) -> Query {
+        let seconds = self.config.statement_limit.as_secs().max(1);
+        self.client.query_raw(sql).with_setting("max_execution_time", seconds.to_string())
+    }
+
+    /// Runs a statement that answers nothing.
+    pub(super) async fn execute(&self, query: Query) -> Result<(), Fault> {
+        self.limited(query.execute()).await
+    }
+
+    /// Runs a query and reads its rows.
+    pub(super) async fn rows<T: RowOwned + RowRead>(&self, query: Query) -> Result<Vec<T>, Fault> {
+        self.limited(query.fetch_all::<T>()).await
+    }
+
+    /// Runs a query and reads its answer in a format, as it comes.
+    pub(super) async fn bytes(&self, query: Query, format: &str) -> Result<Vec<u8>, Fault> {
+        let read = async {
+            let mut cursor = query.fetch_bytes(format)?;
+            Ok(cursor.collect().await?.to_vec())
+        };
+        self.limited(read).await
+    }
+
+    /// The server keeps the limit itself; a little later so do we, should the server no longer answer.
+    async fn limited<T>(&self, work: impl Future<Output = Result<T, clickhouse::error::Error>>) -> Result<T, Fault> {
+        let limit = self.config.statement_limit;
+        match tokio::time::timeout(limit + limit / 4, work).await {
+            Ok(result) => Ok(result?),
+            Err(_) => Err(Fault::timed_out(limit.as_secs())),
+        }
+    }
+
+    /// A version above all before it: of two copies of a row the one that was written later stands. Taken from the
+    /// clock, so that a delayed insert of an ended process stays below those of its successor.
+    pub(super) fn next_version(&mut self) -> u64 {
+        let now = TimeMs::now().0.unsigned_abs().saturating_mul(1_000);
+        self.version = now.max(self.version + 1);
+        self.version
+    }
+}

@@ -1,0 +1,239 @@
+//! Whole tables in and out of a ClickHouse database.
+
+use super::ClickHouseStore;
+use super::fault::Fault;
+use super::insert::insert;
+use super::memory::{Kind as MarkKind, MarkKey};
+use super::rows::{texts, versions};
+use super::session::Session;
+use super::{fleet, reader};
+use crate::SinkError;
+use crate::columns::{Columns, times};
+use crate::transfer::{Cursor, Kind, Page, Table, Transfer};
+use arrow::array::{Array, ArrayRef, AsArray, TimestampMicrosecondArray};
+use arrow::compute::concat_batches;
+use arrow::datatypes::Int64Type;
+use arrow::ipc::reader::StreamReader;
+use arrow::record_batch::RecordBatch;
+use async_trait::async_trait;
+use clickhouse::query::Query;
+use model::position::Positions;
+use model::time::TimeMs;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Tables that are paged in the order in which they are sorted on disk, which reads each row once. The others are small.
+const ORDERS: &[(&str, &[&str])] = &[
+    (
+        "federated_metrics",
+        &["colony_id", "application_name", "environment", "service_id", "metric_name", "interval_seconds", "timestamp"],
+    ),
+    ("federated_events", &["colony_id", "event_id"]),
+    ("env_metric_summary", &["application_name", "environment", "metric_name", "hour"]),
+];
+
+#[async_trait]
+impl Transfer for ClickHouseStore {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    async fn export(&mut self, table: &'static Table, after: Option<&Cursor>, limit: usize) -> Result<Page, SinkError> {
+        let answer = export(&self.session, table, after, limit).await;
+        answer.map_err(|fault| fault.during(format!("cannot read {}", table.name), &self.name))
+    }
+
+    async fn import(&mut self, page: Page, source: &str, progress: Positions) -> Result<(), SinkError> {
+        let doing = format!("cannot write {}", page.table().name);
+        let answer = import(&mut self.session, &page, source, &progress).await;
+        answer.map_err(|fault| fault.during(doing, &self.name))
+    }
+
+    async fn progress(&mut self, source: &str) -> Result<Positions, SinkError> {
+        let positions = reader::positions(&self.session).await;
+        let mut positions = positions.map_err(|fault| fault.during("cannot read how far the copy is", &self.name))?;
+        Ok(positions.remove(source).unwrap_or_default())
+    }
+
+    async fn forget_progress(&mut self, source: &str) -> Result<(), SinkError> {
+        let answer = forget_progress(&mut self.session, source).await;
+        answer.map_err(|fault| fault.during("cannot end the copy", &self.name))
+    }
+
+    async fn close(self: Box<Self>) -> Result<(), SinkError> {
+        Ok(())
+    }
+}
+
+fn order(table: &'static Table) -> Vec<&'static str> {
+    match ORDERS.iter().find(|(name, _)| *name == table.name) {
+        Some((_, order)) => order.to_vec(),
+        None => table.key_columns().iter().map(|(name, _)| *name).collect(),
+    }
+}
+
+async fn export(session: &Session, table: &'static Table, after: Option<&Cursor>, limit: usize) -> Result<Page, Fault> {
+    let order = order(table);
+    let selection: Vec<String> = table
+        .columns
+        .iter()
+        .map(|(name, kind)| match kind {
+            Kind::Time => format!("toUnixTimestamp64Milli(stored.{name}) AS {name}"),
+            _ => format!("stored.{name} AS {name}"),
+        })
+        .collect();
+    let key = order.iter().map(|name| format!("stored.{name}")).collect::<Vec<_>>().join(", ");
+    let kinds: Vec<Kind> = order.iter().map(|name| table.kind(name)).collect();
+    let mut conditions = Vec::new();
+    if after.is_some() {
+        let marks: Vec<String> = kinds.iter().enumerate().map(|(place, kind)| mark(place, *kind)).collect();
+        // the first column alone lets the server skip what lies before, the row comparison is exact
+        conditions.push(format!("stored.{} >= {}", order[0], marks[0]));
+        conditions.push(format!("({key}) > ({})", marks.join(", ")));
+    }
+    if table.name == "source_positions" {
+        conditions.push("NOT startsWith(stored.source, 'copy:')".to_owned());
+    }
+    let conditions = if conditions.is_empty() { String::new() } else { format!("WHERE {}", conditions.join(" AND ")) };
+    // sql: identifiers only
+    let sql = format!(
+        "SELECT {} FROM {} AS stored FINAL {conditions} ORDER BY {key} LIMIT {{limit:UInt64}}",
+        selection.join(", "),
+        table.name
+    );
+    let mut query = session
+        .query(&sql)
+        .param("limit", u64::try_from(limit).unwrap_or(u64::MAX))
+        .with_setting("output_format_arrow_string_as_string", "1")
+        .with_setting("output_format_arrow_low_cardinality_as_dictionary", "0");
+    if let Some(cursor) = after {
+        query = bind(query, table, &kinds, cursor)?;
+    }
+    let bytes = session.bytes(query, "ArrowStream").await?;
+    let batches = if bytes.is_empty() {
+        Vec::new()
+    } else {
+        StreamReader::try_new(bytes.as_slice(), None)?.collect::<Result<Vec<RecordBatch>, _>>()?
+    };
+    let rows = match batches.first() {
+        Some(first) => concat_batches(&first.schema(), &batches)?,
+        None => RecordBatch::new_empty(table.schema()),
+    };
+    Ok(Page::new(table, rows)?.ordered_by(&order))
+}
+
+/// A bound value as it is compared with a column of this kind.
+fn mark(place: usize, kind: Kind) -> String {
+    match kind {
+        Kind::Time => format!("fromUnixTimestamp64Milli({{k{place}:Int64}}, 'UTC')"),
+        Kind::Real => format!("{{k{place}:Float64}}"),
+        Kind::I32 | Kind::I64 => format!("{{k{place}:Int64}}"),
+        Kind::U32 | Kind::U64 => format!("{{k{place}:UInt64}}"),
+        Kind::Text | Kind::Texts | Kind::Truth => format!("{{k{place}:String}}"),
+    }
+}
+
+fn bind(mut query: Query, table: &Table, kinds: &[Kind], cursor: &Cursor) -> Result<Query, Fault> {
+    let unusable = || {
+        let cause = format!("the stored progress of {} is not of this program", table.name);
+        Fault::stop("begin the copy anew, into an empty database", cause)
+    };
+    let values: Vec<serde_json::Value> = serde_json::from_str(&cursor.0).map_err(|_| unusable())?;
+    if values.len() != kinds.len() {
+        return Err(unusable());
+    }
+    for (place, (value, kind)) in values.iter().zip(kinds).enumerate() {
+        let name = format!("k{place}");
+        query = match kind {
+            Kind::Time | Kind::I32 | Kind::I64 => query.param(&name, value.as_i64().ok_or_else(unusable)?),
+            Kind::U32 | Kind::U64 => query.param(&name, value.as_u64().ok_or_else(unusable)?),
+            Kind::Real => query.param(&name, value.as_f64().ok_or_else(unusable)?),
+            Kind::Text | Kind::Texts | Kind::Truth => query.param(&name, value.as_str().ok_or_else(unusable)?),
+        };
+    }
+    Ok(query)
+}
+
+/// Rows first, positions after them: a page that is written again replaces itself.
+async fn import(session: &mut Session, page: &Page, source: &str, progress: &Positions) -> Result<(), Fault> {
+    let table = page.table();
+    let version = session.next_version();
+    let columns: Vec<(&'static str, ArrayRef)> = table
+        .columns
+        .iter()
+        .zip(page.rows.columns())
+        .map(|((name, kind), column)| (*name, if *kind == Kind::Time { micros(column) } else { Arc::clone(column) }))
+        .collect();
+    let places: Vec<usize> = (0..page.len()).collect();
+    insert(session, table.name, &places, |chunk| {
+        let (first, rows) = (chunk.first().copied().unwrap_or(0), chunk.len());
+        let mut chunk_columns: Columns =
+            columns.iter().map(|(name, column)| (*name, column.slice(first, rows))).collect();
+        chunk_columns.extend(versions(chunk.iter().map(|_| (version, false))));
+        chunk_columns
+    })
+    .await?;
+    fleet::write_watermarks(session, newest(page)).await?;
+    write_progress(session, source, &progress.0, false).await
+}
+
+/// Milliseconds as timestamps.
+fn micros(column: &ArrayRef) -> ArrayRef {
+    let times = column.as_primitive::<Int64Type>();
+    Arc::new(times.iter().map(|ms| ms.map(|ms| ms.saturating_mul(1_000))).collect::<TimestampMicrosecondArray>())
+}
+
+/// The newest time per colony of reported rows, as [`super::writer`] keeps it.
+fn newest(page: &Page) -> BTreeMap<MarkKey, i64> {
+    let mut newest: BTreeMap<MarkKey, i64> = BTreeMap::new();
+    let is_event = match page.table().name {
+        "federated_events" => true,
+        "federated_metrics" => false,
+        _ => return newest,
+    };
+    let column = |name: &str| page.rows.column_by_name(name);
+    let (Some(colony), Some(application), Some(environment), Some(time), Some(late)) =
+        (column("colony_id"), column("application_name"), column("environment"), column("timestamp"), column("late"))
+    else {
+        return newest;
+    };
+    for row in 0..page.len() {
+        let kind = match (is_event, late.as_boolean().value(row)) {
+            (true, true) => continue,
+            (true, false) => MarkKind::Event,
+            (false, false) => MarkKind::Metric,
+            (false, true) => MarkKind::LateMetric,
+        };
+        let text = |column: &ArrayRef| column.as_string::<i32>().value(row).to_owned();
+        let at = time.as_primitive::<Int64Type>().value(row);
+        let stored = newest.entry((text(colony), text(application), text(environment), kind)).or_insert(at);
+        *stored = (*stored).max(at);
+    }
+    newest
+}
+
+async fn write_progress(
+    session: &mut Session,
+    source: &str,
+    parts: &BTreeMap<String, String>,
+    is_removed: bool,
+) -> Result<(), Fault> {
+    let rows: Vec<(&String, &String)> = parts.iter().collect();
+    let version = session.next_version();
+    insert(session, "source_positions", &rows, |rows| {
+        let mut columns = vec![
+            ("source", texts(rows, |_| source)),
+            ("part", texts(rows, |row| row.0)),
+            ("position", texts(rows, |row| row.1)),
+            ("updated_at", times(rows.iter().map(|_| TimeMs::now()))),
+        ];
+        columns.extend(versions(rows.iter().map(|_| (version, is_removed))));
+        columns
+    })
+    .await
+}
+
+async fn forget_progress(session: &mut Session, source: &str) -> Result<(), Fault> {
+    let parts = reader::positions(session).await?.remove(source).unwrap_or_default();
+    write_progress(session, source, &parts.0, true).await
+}

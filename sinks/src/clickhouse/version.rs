@@ -1,0 +1,79 @@
+//! What can be known of a store without changing it: the server's version, the database, the schema's version.
+
+use super::config::ClickHouseConfig;
+use super::fault::Fault;
+use super::session::Session;
+use crate::SinkError;
+use serde::Deserialize;
+
+/// A server that answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServerFacts {
+    /// Its version, e.g. `26.9.2.1`.
+    pub server_version: String,
+    /// Version of the schema in the database; 0 when it has no tables of ours.
+    pub schema_version: u32,
+    /// Rights that a run needs and the user lacks.
+    pub missing_rights: Vec<&'static str>,
+}
+
+#[derive(clickhouse::Row, Deserialize)]
+struct Text {
+    text: String,
+}
+
+#[derive(clickhouse::Row, Deserialize)]
+struct Number {
+    number: u32,
+}
+
+#[derive(clickhouse::Row, Deserialize)]
+struct Allowed {
+    result: u8,
+}
+
+const RIGHTS: [&str; 4] = ["SELECT", "INSERT", "CREATE TABLE", "ALTER TABLE"];
+
+/// Asks the server without changing anything.
+///
+/// # Errors
+/// When it cannot be reached, refuses the user, or lacks the database.
+pub async fn server_facts(config: ClickHouseConfig) -> Result<ServerFacts, SinkError> {
+    let name = config.name();
+    facts(config).await.map_err(|fault| fault.during("cannot use the store", &name))
+}
+
+async fn facts(config: ClickHouseConfig) -> Result<ServerFacts, Fault> {
+    let session = Session::connect(config).await?;
+    let server = session.rows::<Text>(session.query("SELECT version() AS text")).await?;
+    Ok(ServerFacts {
+        server_version: server.into_iter().next().map_or(String::new(), |row| row.text),
+        schema_version: read(&session).await?.unwrap_or(0),
+        missing_rights: missing_rights(&session).await?,
+    })
+}
+
+/// Version of the schema; `None` when the database has no tables of ours.
+pub(super) async fn read(session: &Session) -> Result<Option<u32>, Fault> {
+    let sql = "SELECT name AS text FROM system.tables WHERE database = currentDatabase() AND name = 'schema_version'";
+    if session.rows::<Text>(session.query(sql)).await?.is_empty() {
+        return Ok(None);
+    }
+    let sql = "SELECT max(version) AS number FROM schema_version";
+    let versions = session.rows::<Number>(session.query(sql)).await?;
+    Ok(Some(versions.first().map_or(0, |row| row.number)))
+}
+
+async fn missing_rights(session: &Session) -> Result<Vec<&'static str>, Fault> {
+    let mut missing = Vec::new();
+    for right in RIGHTS {
+        // sql: identifiers only
+        let sql = format!("CHECK GRANT {right} ON *");
+        let query = session.query(&sql);
+        let allowed = session.rows::<Allowed>(query).await?;
+        if allowed.first().is_some_and(|row| row.result == 0) {
+            missing.push(right);
+        }
+    }
+    Ok(missing)
+}

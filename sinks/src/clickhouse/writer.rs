@@ -1,0 +1,95 @@
+//! Writes a commit: each insert can be repeated, and source positions come last.
+//!
+//! ClickHouse has no transactions. A commit that is cut off leaves some of its rows; they stay what they are, since the
+//! positions still stand before them, the same rows come again, and each step writes only what is missing.
+
+use super::fault::Fault;
+use super::insert::Refused;
+use super::memory::{Kind, MarkKey};
+use super::session::Session;
+use super::{findings, fleet, keep, rollups};
+use crate::Commit;
+use crate::resolve::{self, Held};
+use model::reject::{RAW_CHARS_MAX, Reject, RejectReason};
+use model::rows::Rows;
+use model::time::TimeMs;
+use std::collections::BTreeMap;
+
+pub(super) async fn commit(session: &mut Session, commit: &Commit) -> Result<(), Fault> {
+    let events = resolve::events(commit);
+    let metrics = resolve::metrics(commit);
+    for held in &metrics {
+        let environment = (held.row.application_name.clone(), held.row.environment.clone());
+        session.memory.colonies.entry(environment).or_default().insert(held.row.series.colony_id.clone());
+    }
+    let mut rejects = commit.rejects.clone();
+    let refused = keep::keep_events(session, &events).await?;
+    rejects.extend(refused.iter().map(|it| reject(it, &events[it.place], describe_event, commit.committed_at)));
+    let refused = keep::keep_metrics(session, &metrics).await?;
+    rejects.extend(refused.iter().map(|it| reject(it, &metrics[it.place], describe_metric, commit.committed_at)));
+    fleet::write_nodes(session, &both(commit, |rows| &rows.nodes)).await?;
+    fleet::write_edges(session, &both(commit, |rows| &rows.edges)).await?;
+    fleet::write_colonies(session, &both(commit, |rows| &rows.colonies), commit.committed_at).await?;
+    rollups::recompute(session, &commit.rollups).await?;
+    findings::write(session, commit).await?;
+    fleet::write_rejects(session, &rejects).await?;
+    fleet::write_watermarks(session, newest(commit)).await?;
+    fleet::write_positions(session, commit).await
+}
+
+fn both<T>(commit: &Commit, of: impl Fn(&Rows) -> &Vec<T>) -> Vec<&T> {
+    of(&commit.rows).iter().chain(of(&commit.late)).collect()
+}
+
+/// The newest time per colony that this commit brings.
+fn newest(commit: &Commit) -> BTreeMap<MarkKey, i64> {
+    let mut newest: BTreeMap<MarkKey, i64> = BTreeMap::new();
+    let mut raise = |colony: &str, application: &str, environment: &str, kind: Kind, time: TimeMs| {
+        let key = (colony.to_owned(), application.to_owned(), environment.to_owned(), kind);
+        let stored = newest.entry(key).or_insert(time.0);
+        *stored = (*stored).max(time.0);
+    };
+    for row in &commit.rows.events {
+        raise(&row.colony_id, &row.application_name, &row.environment, Kind::Event, row.timestamp);
+    }
+    for (rows, kind) in [(&commit.rows, Kind::Metric), (&commit.late, Kind::LateMetric)] {
+        for row in &rows.metrics {
+            raise(&row.series.colony_id, &row.application_name, &row.environment, kind, row.timestamp);
+        }
+    }
+    newest
+}
+
+/// Colony, place and content of a row, for people.
+type Description = (String, String, String);
+
+fn describe_event(row: &model::event::Event) -> Description {
+    let place = format!("federated_events {}/{}", row.colony_id, row.event_id);
+    (row.colony_id.clone(), place, serde_json::to_string(row).unwrap_or_default())
+}
+
+fn describe_metric(row: &model::metric::MetricPoint) -> Description {
+    let series = &row.series;
+    let place = format!(
+        "federated_metrics {}/{}/{} {} {}",
+        series.colony_id,
+        series.service_id,
+        series.metric_name,
+        row.interval_seconds.unwrap_or(0),
+        row.timestamp
+    );
+    (series.colony_id.clone(), place, serde_json::to_string(row).unwrap_or_default())
+}
+
+fn reject<T>(refused: &Refused, held: &Held<T>, describe: fn(&T) -> Description, now: TimeMs) -> Reject {
+    let (colony_id, place, raw) = describe(&held.row);
+    Reject {
+        source: "store".to_owned(),
+        place,
+        colony_id: Some(colony_id),
+        reason: RejectReason::RefusedByStore,
+        detail: refused.reason.clone(),
+        raw: raw.chars().take(RAW_CHARS_MAX).collect(),
+        rejected_at: now,
+    }
+}

@@ -1,0 +1,206 @@
+//! Rows as Arrow columns, named as in the schema: the same for every store.
+
+use crate::resolve::Held;
+use arrow::array::{
+    ArrayRef, BooleanArray, Float64Array, Int32Array, Int64Array, StringArray, TimestampMicrosecondArray, UInt32Array,
+    UInt64Array,
+};
+use model::event::{Event, Severity};
+use model::metric::MetricPoint;
+use model::pattern::{Correlation, Evidence, PatternState, SignalKind};
+use model::real::Real;
+use model::time::TimeMs;
+use std::sync::Arc;
+
+/// Named columns of equal length.
+pub(crate) type Columns = Vec<(&'static str, ArrayRef)>;
+
+pub(crate) fn text<'a>(values: impl Iterator<Item = &'a str>) -> ArrayRef {
+    Arc::new(StringArray::from_iter_values(values))
+}
+
+pub(crate) fn times(values: impl Iterator<Item = TimeMs>) -> ArrayRef {
+    Arc::new(TimestampMicrosecondArray::from_iter_values(values.map(|time| time.0.saturating_mul(1_000))))
+}
+
+pub(crate) fn reals(values: impl Iterator<Item = Option<Real>>) -> ArrayRef {
+    Arc::new(values.map(|value| value.map(|real| real.0)).collect::<Float64Array>())
+}
+
+fn exact_reals<'a>(values: impl Iterator<Item = &'a Real>) -> ArrayRef {
+    Arc::new(Float64Array::from_iter_values(values.map(|real| real.0)))
+}
+
+/// A row kept under an identity, of which the greatest copy stays (see [`Held`]).
+pub(crate) trait KeptRow: Ord + Clone {
+    /// Its table.
+    const TABLE: &'static str;
+    /// Columns of its identity; none is ever null.
+    const KEY: &'static [&'static str];
+    /// All other columns that a newer copy replaces.
+    const CONTENT: &'static [&'static str];
+    /// All columns but those that the store itself fills.
+    fn columns(rows: &[&Held<Self>]) -> Columns;
+}
+
+impl KeptRow for Event {
+    const TABLE: &'static str = "federated_events";
+    const KEY: &'static [&'static str] = &["colony_id", "event_id"];
+    const CONTENT: &'static [&'static str] = &[
+        "application_name",
+        "environment",
+        "timestamp",
+        "event_type",
+        "service_id",
+        "severity",
+        "description",
+        "metadata",
+        "version",
+        "withdrawn",
+        "late",
+    ];
+
+    fn columns(rows: &[&Held<Event>]) -> Columns {
+        let each = || rows.iter().map(|held| &held.row);
+        let metadata: Vec<String> = each().map(metadata_json).collect();
+        vec![
+            ("colony_id", text(each().map(|row| row.colony_id.as_str()))),
+            ("event_id", text(each().map(|row| row.event_id.as_str()))),
+            ("application_name", text(each().map(|row| row.application_name.as_str()))),
+            ("environment", text(each().map(|row| row.environment.as_str()))),
+            ("timestamp", times(each().map(|row| row.timestamp))),
+            ("event_type", text(each().map(|row| row.event_type.as_str()))),
+            ("service_id", text(each().map(|row| row.service_id.as_str()))),
+            ("severity", text(each().map(|row| row.severity.as_str()))),
+            ("description", text(each().map(|row| row.description.as_str()))),
+            ("metadata", text(metadata.iter().map(String::as_str))),
+            ("version", Arc::new(each().map(|row| Some(row.version)).collect::<UInt64Array>())),
+            ("withdrawn", Arc::new(each().map(|row| Some(row.withdrawn)).collect::<BooleanArray>())),
+            ("late", lateness(rows)),
+        ]
+    }
+}
+
+/// The metadata as a JSON object; a map of text to text always is one.
+fn metadata_json(event: &Event) -> String {
+    serde_json::to_string(&event.metadata).unwrap_or_else(|_| "{}".to_owned())
+}
+
+impl KeptRow for MetricPoint {
+    const TABLE: &'static str = "federated_metrics";
+    const KEY: &'static [&'static str] =
+        &["colony_id", "application_name", "environment", "service_id", "metric_name", "interval_seconds", "timestamp"];
+    const CONTENT: &'static [&'static str] = &["p50", "p95", "p99", "mean", "max_value", "sample_count", "late"];
+
+    fn columns(rows: &[&Held<MetricPoint>]) -> Columns {
+        let each = || rows.iter().map(|held| &held.row);
+        let intervals = each().map(|row| Some(row.interval_seconds.unwrap_or(0)));
+        vec![
+            ("colony_id", text(each().map(|row| row.series.colony_id.as_str()))),
+            ("application_name", text(each().map(|row| row.application_name.as_str()))),
+            ("environment", text(each().map(|row| row.environment.as_str()))),
+            ("service_id", text(each().map(|row| row.series.service_id.as_str()))),
+            ("metric_name", text(each().map(|row| row.series.metric_name.as_str()))),
+            ("interval_seconds", Arc::new(intervals.collect::<UInt32Array>())),
+            ("timestamp", times(each().map(|row| row.timestamp))),
+            ("p50", reals(each().map(|row| row.p50))),
+            ("p95", reals(each().map(|row| row.p95))),
+            ("p99", reals(each().map(|row| row.p99))),
+            ("mean", reals(each().map(|row| row.mean))),
+            ("max_value", reals(each().map(|row| row.max))),
+            ("sample_count", Arc::new(each().map(|row| row.count).collect::<UInt64Array>())),
+            ("late", lateness(rows)),
+        ]
+    }
+}
+
+fn lateness<T>(rows: &[&Held<T>]) -> ArrayRef {
+    Arc::new(rows.iter().map(|held| Some(!held.on_time)).collect::<BooleanArray>())
+}
+
+/// A row of `correlations` as it is written.
+pub(crate) struct CorrelationRow<'a> {
+    pub(crate) correlation: &'a Correlation,
+    pub(crate) revision: u64,
+    pub(crate) updated_at: TimeMs,
+}
+
+pub(crate) fn correlation_columns<'a>(rows: impl Iterator<Item = &'a CorrelationRow<'a>> + Clone) -> Columns {
+    let each = || rows.clone().map(|row| row.correlation);
+    let ids: Vec<String> = each().map(|row| row.key.correlation_id()).collect();
+    let seconds = |of: fn(&Correlation) -> i32| Arc::new(Int32Array::from_iter_values(each().map(of)));
+    vec![
+        ("correlation_id", text(ids.iter().map(String::as_str))),
+        ("correlation_type", text(each().map(|row| row.correlation_type.as_str()))),
+        ("source_colony_id", text(each().map(|row| row.key.source.colony_id.as_str()))),
+        ("source_service", text(each().map(|row| row.key.source.service_id.as_str()))),
+        ("source_timestamp", times(each().map(|row| row.source_timestamp))),
+        ("target_colony_id", text(each().map(|row| row.key.target.colony_id.as_str()))),
+        ("target_service", text(each().map(|row| row.key.target.service_id.as_str()))),
+        ("target_timestamp", times(each().map(|row| row.target_timestamp))),
+        ("correlation_score", exact_reals(each().map(|row| &row.correlation_score))),
+        ("confidence", exact_reals(each().map(|row| &row.confidence))),
+        ("lag_seconds", seconds(|row| row.lag_seconds)),
+        ("pattern_description", text(each().map(|row| row.pattern_description.as_str()))),
+        ("occurrence_count", Arc::new(UInt32Array::from_iter_values(each().map(|row| row.occurrence_count)))),
+        ("first_observed", times(each().map(|row| row.first_observed))),
+        ("last_observed", times(each().map(|row| row.last_observed))),
+        ("source_kind", text(each().map(|row| row.key.source.kind.as_str()))),
+        ("target_kind", text(each().map(|row| row.key.target.kind.as_str()))),
+        ("source_signal", text(each().map(|row| row.key.source.name.as_str()))),
+        ("target_signal", text(each().map(|row| row.key.target.name.as_str()))),
+        ("source_application", text(each().map(|row| row.source_application.as_str()))),
+        ("source_environment", text(each().map(|row| row.source_environment.as_str()))),
+        ("target_application", text(each().map(|row| row.target_application.as_str()))),
+        ("target_environment", text(each().map(|row| row.target_environment.as_str()))),
+        ("state", text(each().map(|row| row.state.as_str()))),
+        ("coefficient", exact_reals(each().map(|row| &row.coefficient))),
+        ("e_value", exact_reals(each().map(|row| &row.e_value))),
+        ("q_value", exact_reals(each().map(|row| &row.q_value))),
+        ("lag_low_seconds", seconds(|row| row.lag_low_seconds)),
+        ("lag_high_seconds", seconds(|row| row.lag_high_seconds)),
+        ("sample_count", Arc::new(UInt64Array::from_iter_values(each().map(|row| row.sample_count)))),
+        ("explained_by", Arc::new(each().map(|row| row.explained_by.as_deref()).collect::<StringArray>())),
+        ("revision", Arc::new(UInt64Array::from_iter_values(rows.clone().map(|row| row.revision)))),
+        ("updated_at", times(rows.clone().map(|row| row.updated_at))),
+    ]
+}
+
+pub(crate) fn evidence_columns(rows: &[&Evidence]) -> Columns {
+    let each = || rows.iter().copied();
+    vec![
+        ("correlation_id", text(each().map(|row| row.correlation_id.as_str()))),
+        ("source_ref", text(each().map(|row| row.source_ref.as_str()))),
+        ("target_ref", text(each().map(|row| row.target_ref.as_str()))),
+        ("source_timestamp", times(each().map(|row| row.source_timestamp))),
+        ("target_timestamp", times(each().map(|row| row.target_timestamp))),
+        ("lag_ms", Arc::new(Int64Array::from_iter_values(each().map(|row| row.lag_ms)))),
+        ("weight", exact_reals(each().map(|row| &row.weight))),
+    ]
+}
+
+/// Says what was read and is none of our words.
+pub(crate) type Unknown = Box<dyn std::error::Error + Send + Sync>;
+
+/// A stored word that this program never writes.
+pub(crate) fn unknown(column: &str, value: &str) -> Unknown {
+    format!("column {column} holds {value:?}, which this program does not know").into()
+}
+
+pub(crate) fn read_severity(text: &str) -> Result<Severity, Unknown> {
+    text.parse::<Severity>().map_err(|()| unknown("severity", text))
+}
+
+pub(crate) fn read_kind(text: &str) -> Result<SignalKind, Unknown> {
+    [SignalKind::Event, SignalKind::Metric]
+        .into_iter()
+        .find(|known| known.as_str() == text)
+        .ok_or_else(|| unknown("source_kind or target_kind", text))
+}
+
+pub(crate) fn read_state(text: &str) -> Result<PatternState, Unknown> {
+    [PatternState::Candidate, PatternState::Confirmed, PatternState::Withdrawn]
+        .into_iter()
+        .find(|known| known.as_str() == text)
+        .ok_or_else(|| unknown("state", text))
+}

@@ -1,0 +1,124 @@
+//! Opening: tables, versions, time limits, what a server says of itself.
+
+use super::InDatabase;
+use crate::support::clickhouse::Server;
+use sinks::Store;
+use sinks::clickhouse::{ClickHouseConfig, ClickHouseStore, Retention, server_facts};
+use sinks::error::FaultClass;
+
+#[tokio::test]
+async fn opening_twice_changes_nothing_and_a_newer_store_is_refused() {
+    let Some(server) = Server::start() else { return };
+    let fixture = InDatabase::new(&server);
+    let versions = || server.query(&fixture.database, "SELECT * FROM schema_version ORDER BY ALL");
+    assert_eq!(server_facts(fixture.config()).await.unwrap().schema_version, 0);
+    drop(fixture.opened().await);
+    let (first, tables) = (versions(), server.query(&fixture.database, "SHOW TABLES"));
+    assert_eq!(first.lines().count(), migrations::CLICKHOUSE.len(), "{first}");
+    assert_eq!(tables.lines().count(), 15, "{tables}");
+    drop(fixture.opened().await);
+    assert_eq!(versions(), first);
+    let facts = server_facts(fixture.config()).await.unwrap();
+    assert_eq!(facts.schema_version, migrations::KNOWN_VERSION);
+    assert!(facts.server_version.starts_with(|c: char| c.is_ascii_digit()), "{facts:?}");
+    assert!(facts.missing_rights.is_empty(), "{facts:?}");
+
+    server.query(&fixture.database, "INSERT INTO schema_version VALUES (999, now64(3))");
+    let error = ClickHouseStore::open(fixture.config()).await.err().unwrap();
+    assert_eq!(error.class, FaultClass::Stop);
+    assert!(error.cause.unwrap().to_string().contains("version 999"));
+}
+
+#[tokio::test]
+async fn an_upgrade_keeps_the_rows_and_a_step_that_was_cut_off_is_repeated() {
+    let Some(server) = Server::start() else { return };
+    let fixture = InDatabase::new(&server);
+    drop(fixture.opened().await);
+    // as after the step before the last, with rows, and with the last one cut off between its tables
+    let before_last = migrations::KNOWN_VERSION - 1;
+    server.query(
+        &fixture.database,
+        &format!("ALTER TABLE schema_version DELETE WHERE version > {before_last} SETTINGS mutations_sync = 1"),
+    );
+    server.query(&fixture.database, "DROP TABLE watermarks");
+    server.query(
+        &fixture.database,
+        "INSERT INTO colony_status (colony_id, health, updated_at) VALUES ('c', 'healthy', now64(3))",
+    );
+    let mut store = fixture.opened().await;
+    assert_eq!(store.colony_status().await.unwrap()[0].colony_id, "c");
+    assert!(store.positions().await.unwrap().is_empty(), "the tables of the last step are there");
+    assert_eq!(server_facts(fixture.config()).await.unwrap().schema_version, migrations::KNOWN_VERSION);
+}
+
+#[tokio::test]
+async fn the_tables_have_the_columns_of_the_other_store() {
+    let Some(server) = Server::start() else { return };
+    let fixture = InDatabase::new(&server);
+    drop(fixture.opened().await);
+    let db = duckdb::Connection::open_in_memory().unwrap();
+    for step in migrations::DUCKDB {
+        db.execute_batch(step.sql).unwrap();
+    }
+    for (table, _) in super::TABLES {
+        let sql = format!(
+            "SELECT name FROM system.columns WHERE database = currentDatabase() AND table = '{table}'
+               AND name NOT IN ('ingest_version', 'removed', 'stored_at') ORDER BY position"
+        );
+        let here: Vec<String> = server.query(&fixture.database, &sql).lines().map(str::to_owned).collect();
+        let mut statement = db.prepare(&format!("SELECT column_name FROM (DESCRIBE {table})")).unwrap();
+        let there: Vec<String> = statement.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
+        assert_eq!(here, there, "{table}");
+    }
+}
+
+fn with_retention(fixture: &InDatabase<'_>, days: u64) -> ClickHouseConfig {
+    let seconds = days * 86_400;
+    let retention = Retention {
+        metrics_seconds: seconds,
+        events_seconds: 2 * seconds,
+        correlations_seconds: 3 * seconds,
+        deployments_seconds: 4 * seconds,
+    };
+    ClickHouseConfig { retention: Some(retention), ..fixture.config() }
+}
+
+#[tokio::test]
+async fn time_limits_follow_the_configuration() {
+    let Some(server) = Server::start() else { return };
+    let fixture = InDatabase::new(&server);
+    let limit = |table: &str| {
+        let sql = format!(
+            "SELECT extract(create_table_query, 'toIntervalSecond\\\\((\\\\d+)\\\\)') FROM system.tables
+             WHERE database = currentDatabase() AND name = '{table}'"
+        );
+        server.query(&fixture.database, &sql).trim().parse::<u64>().unwrap()
+    };
+    for days in [90, 30] {
+        drop(ClickHouseStore::open(with_retention(&fixture, days)).await.unwrap());
+        let found = ["federated_metrics", "federated_events", "correlations", "deployment_timeline"].map(limit);
+        assert_eq!(found, [1, 2, 3, 4].map(|factor| factor * days * 86_400));
+    }
+    server.clear_log();
+    drop(ClickHouseStore::open(with_retention(&fixture, 30)).await.unwrap());
+    assert!(!server.log().iter().any(|sql| sql.contains("ALTER")), "limits that are right are left alone");
+}
+
+#[tokio::test]
+async fn imported_history_stays_for_its_retention_and_old_rows_go() {
+    let Some(server) = Server::start() else { return };
+    let fixture = InDatabase::new(&server);
+    drop(ClickHouseStore::open(with_retention(&fixture, 90)).await.unwrap());
+    // both rows are a year old; one was stored today, one a year ago
+    for (name, stored_at) in [("today", "now()"), ("then", "now() - INTERVAL 360 DAY")] {
+        server.query(
+            &fixture.database,
+            &format!(
+                "INSERT INTO federated_metrics (colony_id, metric_name, timestamp, interval_seconds, late, ingest_version, stored_at)
+                 SELECT 'c', '{name}', now64(3) - INTERVAL 365 DAY, 60, false, 1, {stored_at}"
+            ),
+        );
+    }
+    server.query(&fixture.database, "OPTIMIZE TABLE federated_metrics FINAL");
+    assert_eq!(server.query(&fixture.database, "SELECT metric_name FROM federated_metrics"), "today\n");
+}

@@ -1,0 +1,159 @@
+//! Two stores, one answer: the same runs on DuckDB and on ClickHouse, row for row; the commands that know both.
+
+use crate::clickhouse::InDatabase;
+use crate::support::clickhouse::Server;
+use crate::support::{Reef, files_source, json, program, shared_data};
+use model::pattern::{Correlation, Evidence};
+use serde_json::Value;
+use sinks::clickhouse::ClickHouseStore;
+use sinks::duckdb::{DuckDbConfig, DuckDbStore};
+use sinks::{Store, Totals};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::Command;
+
+mod sql;
+
+/// Application, environment, metric, hour in ms, mean and maximum by their bits, samples, points.
+type Summary = (String, String, String, i64, Option<u64>, Option<u64>, u64, u64);
+
+/// What a store says after a run.
+#[derive(Debug, PartialEq)]
+struct Answers {
+    correlations: Vec<Correlation>,
+    evidence: BTreeMap<String, Vec<Evidence>>,
+    summaries: Vec<Summary>,
+    totals: Totals,
+}
+
+async fn answers(store: &mut dyn Store, summaries: Vec<Summary>) -> Answers {
+    let correlations = store.correlations().await.unwrap();
+    let mut evidence = BTreeMap::new();
+    for correlation in &correlations {
+        let id = correlation.key.correlation_id();
+        evidence.insert(id.clone(), store.evidence(&id).await.unwrap());
+    }
+    Answers { correlations, evidence, summaries, totals: store.totals().await.unwrap() }
+}
+
+fn duckdb_summaries(path: &Path) -> Vec<Summary> {
+    let db = duckdb::Connection::open(path).unwrap();
+    let sql = "SELECT application_name, environment, metric_name, epoch_ms(hour), mean_p95, max_value, total_samples,
+                      points FROM env_metric_summary ORDER BY ALL";
+    let mut statement = db.prepare(sql).unwrap();
+    let bits = |value: Option<f64>| value.map(f64::to_bits);
+    let rows = statement.query_map([], |row| {
+        let (mean, max) = (bits(row.get(4)?), bits(row.get(5)?));
+        Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, mean, max, row.get(6)?, row.get(7)?))
+    });
+    rows.unwrap().map(Result::unwrap).collect()
+}
+
+fn clickhouse_summaries(server: &Server, database: &str) -> Vec<Summary> {
+    let sql = "SELECT application_name, environment, metric_name, toUnixTimestamp64Milli(hour),
+                      reinterpretAsUInt64(mean_p95), reinterpretAsUInt64(max_value), total_samples, points
+               FROM env_metric_summary FINAL ORDER BY ALL FORMAT JSONCompactEachRow
+               SETTINGS output_format_json_quote_64bit_integers = 0";
+    server.query(database, sql).lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+fn clickhouse_storage(server: &Server, database: &str) -> String {
+    format!(
+        "[storage]\ntype = \"clickhouse\"\n[storage.connection]\nhost = \"127.0.0.1\"\nport = {}\nprotocol = \"http\"\n\
+         database = \"{database}\"\n",
+        server.port()
+    )
+}
+
+/// Runs `body` on both stores and compares everything; then runs it again on ClickHouse, which must change nothing.
+fn both_answer_alike(server: &Server, body: &str) -> Answers {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let on_duckdb = Reef::new(body);
+    on_duckdb.run();
+    let summaries = duckdb_summaries(&on_duckdb.store());
+    let expected = runtime.block_on(async {
+        let mut store = DuckDbStore::open(DuckDbConfig::at(on_duckdb.store())).await.unwrap();
+        answers(&mut store, summaries).await
+    });
+    let fixture = InDatabase::new(server);
+    let on_clickhouse = Reef::with_storage(body, &clickhouse_storage(server, fixture.name()));
+    on_clickhouse.run();
+    let summaries = clickhouse_summaries(server, fixture.name());
+    let found = runtime.block_on(async {
+        let mut store = ClickHouseStore::open(fixture.config()).await.unwrap();
+        answers(&mut store, summaries).await
+    });
+    assert_eq!(found.totals, expected.totals);
+    assert_eq!(found.correlations, expected.correlations);
+    assert!(found.evidence == expected.evidence, "the evidence differs");
+    assert!(found.summaries == expected.summaries, "the hourly summaries differ");
+    let once = fixture.rows();
+    on_clickhouse.run();
+    assert!(fixture.rows() == once, "the same run again changes rows");
+    found
+}
+
+#[test]
+fn releases_is_the_same_on_both_stores() {
+    let (Some(data), Some(server)) = (shared_data("releases"), Server::start()) else { return };
+    let found = both_answer_alike(&server, &files_source(&[&data.join("events.ndjson")], &[]));
+    assert!(found.correlations.len() > 10 && found.evidence.values().all(|rows| !rows.is_empty()));
+}
+
+#[test]
+fn delta_is_the_same_on_both_stores() {
+    let (Some(data), Some(server)) = (shared_data("delta"), Server::start()) else { return };
+    let found = both_answer_alike(&server, &files_source(&[], &[&data.join("metrics.parquet")]));
+    assert!(found.correlations.len() > 60 && found.summaries.len() > 1_000);
+}
+
+#[test]
+fn boutique_is_the_same_on_both_stores() {
+    let (Some(data), Some(server)) = (shared_data("boutique"), Server::start()) else { return };
+    let body = files_source(&[&data.join("events.ndjson")], &[&data.join("metrics.parquet")]);
+    let found = both_answer_alike(&server, &body);
+    assert!(found.summaries.len() > 100, "{}", found.summaries.len());
+}
+
+fn coral_pipeline(args: &[&str], reef: &Reef) -> std::process::Output {
+    Command::new(program("coral-pipeline")).args(args).arg(reef.config()).arg("--json").output().unwrap()
+}
+
+/// The error document of a command that failed.
+fn refused(output: &std::process::Output) -> String {
+    assert!(!output.status.success());
+    [&output.stdout[..], &output.stderr[..]].map(String::from_utf8_lossy).concat()
+}
+
+#[test]
+fn migrate_and_validate_know_the_server() {
+    let Some(server) = Server::start() else { return };
+    let database = server.database();
+    let folder = tempfile::tempdir().unwrap();
+    let events = folder.path().join("e.ndjson");
+    std::fs::write(&events, "").unwrap();
+    let body = files_source(&[&events], &[]);
+    let reef = Reef::with_storage(&body, &clickhouse_storage(&server, &database));
+    let steps = |output: &std::process::Output| json(output)["steps"].as_array().unwrap().len();
+    let all = migrations::CLICKHOUSE.len();
+    assert_eq!(steps(&coral_pipeline(&["migrate", "--dry-run"], &reef)), all);
+    assert_eq!(server.query(&database, "SHOW TABLES"), "", "a dry run creates nothing");
+    assert_eq!(steps(&coral_pipeline(&["migrate"], &reef)), all);
+    assert_eq!(steps(&coral_pipeline(&["migrate"], &reef)), 0);
+
+    let note = |output: &std::process::Output| {
+        let checks: Value = json(output);
+        let store = checks["checks"].as_array().unwrap().iter().find(|check| check["name"] == "store").unwrap();
+        format!("{} {}", store["outcome"].as_str().unwrap(), store["note"].as_str().unwrap())
+    };
+    let fine = note(&coral_pipeline(&["validate"], &reef));
+    assert!(fine.starts_with("ok ClickHouse 127.0.0.1") && fine.contains("schema version"), "{fine}");
+    assert!(note(&coral_pipeline(&["validate", "--no-network"], &reef)).starts_with("skipped"));
+
+    let missing = Reef::with_storage(&body, &clickhouse_storage(&server, "nowhere"));
+    let text = refused(&coral_pipeline(&["validate"], &missing));
+    assert!(text.contains("CREATE DATABASE") && text.contains("nowhere"), "{text}");
+    let native = clickhouse_storage(&server, &database).replace("\"http\"", "\"native\"");
+    let text = refused(&coral_pipeline(&["run"], &Reef::with_storage(&body, &native)));
+    assert!(text.contains("port = 8123"), "{text}");
+}
