@@ -4,28 +4,20 @@
 //! Then all have replied, and what came out is consolidated. Ticks are answered in order, one at a time.
 //!
 //! With several processes the workers of all of them are one dataflow. Process 0 holds the [`Engine`] and feeds it; the
-//! others [`serve`](Serving): their inputs are closed from the start, so a tick is complete as soon as process 0 says so.
+//! others [serve](crate::cluster): their inputs are closed from the start, so a tick is complete as soon as process 0 says so.
 
-use crate::cluster::stream::DataStream;
+use crate::workers::{IDLE_STEP, Peers, abandon, panic_text, spawn};
 use differential_dataflow::consolidation::consolidate;
 use model::event::Event;
 use model::metric::MetricPoint;
 use model::pattern::Finding;
 use model::rows::RollupKey;
 use operators::dataflow::{self, Change, Evaluate, Outcome, Params};
-use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
-use std::time::Duration;
-use timely::communication::Hooks;
-use timely::communication::allocator::zero_copy::initialize::initialize_networking_from_sockets;
-use timely::communication::allocator::{AllocatorBuilder, ProcessBuilder};
 use timely::worker::Worker;
 use tokio::sync::mpsc as async_mpsc;
-
-/// How often an idle worker looks after its peers.
-const IDLE_STEP: Duration = Duration::from_millis(5);
 
 /// The rows of one tick, all on time.
 #[derive(Clone, Debug, Default)]
@@ -85,14 +77,6 @@ struct Reply {
     tick: u64,
     worker: usize,
     result: Result<Vec<Change<Outcome>>, String>,
-}
-
-/// The other processes of a dataflow.
-pub struct Peers {
-    /// Which process this is.
-    pub process: usize,
-    /// One connection to each process, in order; none to this one.
-    pub streams: Vec<Option<DataStream>>,
 }
 
 /// A running dataflow, fed by this process.
@@ -202,85 +186,6 @@ fn sort_out(mut outcomes: Vec<Change<Outcome>>) -> TickOutcome {
     sorted
 }
 
-/// The workers of a process that does not feed the dataflow.
-pub struct Serving {
-    is_finishing: bool,
-    abandoned: Arc<AtomicBool>,
-    failures: async_mpsc::Receiver<EngineError>,
-}
-
-impl Serving {
-    /// Starts `workers` worker threads for process 0 of `peers`. They end with its engine, or when this is dropped.
-    pub fn start(params: Params, workers: usize, peers: Peers) -> Result<Serving, EngineError> {
-        let (fail, failures) = async_mpsc::channel(workers);
-        let abandoned = Arc::new(AtomicBool::new(false));
-        let is_over = Arc::clone(&abandoned);
-        spawn(workers, Some(peers), move |worker| {
-            if let Err(failure) = serve(worker, &params, &is_over) {
-                let _ = fail.blocking_send(failure);
-            }
-        })?;
-        Ok(Serving { is_finishing: false, abandoned, failures })
-    }
-
-    /// Waits until a worker fails; for ever when none does.
-    pub async fn failed(&mut self) -> EngineError {
-        match self.failures.recv().await {
-            Some(failure) => failure,
-            None => std::future::pending().await,
-        }
-    }
-
-    /// Lets the workers go on until process 0 has closed the dataflow.
-    pub fn finish(mut self) {
-        self.is_finishing = true;
-    }
-}
-
-impl Drop for Serving {
-    fn drop(&mut self) {
-        if !self.is_finishing {
-            self.abandoned.store(true, Ordering::Relaxed);
-        }
-    }
-}
-
-/// Runs `life` on each worker of this process. Timely's own threads are joined when its guards drop, so the guards live
-/// on a thread of their own.
-fn spawn(
-    workers: usize,
-    peers: Option<Peers>,
-    life: impl Fn(&mut Worker) + Send + Sync + 'static,
-) -> Result<(), EngineError> {
-    let problem = |problem: String| EngineError::Start { problem };
-    let (allocators, others) = allocators(workers, peers).map_err(problem)?;
-    let (started, start) = mpsc::sync_channel(1);
-    let keep_guards = move || {
-        let guards = timely::execute::execute_from(allocators, others, timely::WorkerConfig::default(), life);
-        let (guards, result) = match guards {
-            Ok(guards) => (Some(guards), Ok(())),
-            Err(problem) => (None, Err(problem)),
-        };
-        let _ = started.send(result);
-        drop(guards);
-    };
-    let thread = std::thread::Builder::new().name("engine".to_owned()).spawn(keep_guards);
-    thread.map_err(|error| problem(error.to_string()))?;
-    start.recv().map_err(|_| EngineError::Gone)?.map_err(problem)
-}
-
-/// What moves rows between workers: queues inside a process, connections between processes.
-fn allocators(workers: usize, peers: Option<Peers>) -> Result<(Vec<AllocatorBuilder>, Box<dyn Any + Send>), String> {
-    let Some(Peers { process, streams }) = peers else {
-        return timely::CommunicationConfig::Process(workers).try_build();
-    };
-    let hooks = Hooks::default();
-    let local = ProcessBuilder::new_typed_vector(workers, hooks.refill.clone(), hooks.spill.clone());
-    let (builders, guard) = initialize_networking_from_sockets(local, streams, process, workers, hooks)
-        .map_err(|error| error.to_string())?;
-    Ok((builders.into_iter().map(AllocatorBuilder::Tcp).collect(), Box::new(guard)))
-}
-
 /// The life of one worker of the process that feeds: ticks until the engine is dropped. A panic anywhere in it is told as
 /// the answer to the current tick or, between ticks, to the next one: it must not leave the engine or the other workers
 /// waiting for ever.
@@ -362,42 +267,6 @@ fn run_tick(
         worker.step_or_park(Some(IDLE_STEP));
     }
     Some(ports.outcomes.take())
-}
-
-/// The life of one worker of another process: it takes part until the dataflow is closed.
-fn serve(worker: &mut Worker, params: &Params, is_over: &AtomicBool) -> Result<(), EngineError> {
-    // the inputs are dropped here, and so closed
-    let dataflow::Ports { probe, .. } = dataflow::build(worker, params);
-    let taking_part = catch_unwind(AssertUnwindSafe(|| {
-        while worker.has_dataflows() && !is_over.load(Ordering::Relaxed) {
-            worker.step_or_park(Some(IDLE_STEP));
-        }
-    }));
-    abandon(worker);
-    taking_part.map_err(|panic| EngineError::Panicked {
-        worker: worker.index(),
-        tick: probe.with_frontier(|open| open.first().copied().unwrap_or_default()),
-        panic: panic_text(panic.as_ref()),
-    })
-}
-
-/// Takes the dataflow down as it stands, so that the thread can end: without a peer it would never complete, and timely
-/// would go on with it for ever.
-fn abandon(worker: &mut Worker) {
-    // what an operator has left behind in a panic may panic again
-    let _ = catch_unwind(AssertUnwindSafe(|| {
-        for dataflow in worker.installed_dataflows() {
-            worker.drop_dataflow(dataflow);
-        }
-    }));
-}
-
-fn panic_text(panic: &(dyn Any + Send)) -> String {
-    panic
-        .downcast_ref::<String>()
-        .cloned()
-        .or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()))
-        .unwrap_or_else(|| "panic without a message".to_owned())
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@
 //! | `inputs`, `store`, `params` | from the configuration to sources, a store, the operators' parameters |
 //! | `intake` | sources as tasks, one bounded queue |
 //! | `engine` | the dataflow on its worker threads, one tick at a time |
+//! | `workers` | its worker threads, in one process or among several |
 //! | `clock` | now, as the rows tell it |
 //! | `pace` | when to evaluate |
 //! | `restore` | windows rebuilt from stored rows |
@@ -40,5 +41,6 @@ mod restore;
 mod retention;
 pub mod run;
 pub mod store;
+pub mod workers;
 
 pub use run::{RunError, RunOptions, run};

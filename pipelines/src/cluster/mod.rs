@@ -20,6 +20,7 @@
 //! | `lead` | process 0 |
 //! | `remote` | the sources of another process as sources of process 0 |
 //! | `serve` | the other processes |
+//! | `work` | the workers of the other processes |
 //! | `alarm` | the first fault of any process, told to everything in this one |
 
 pub mod alarm;
@@ -31,6 +32,7 @@ mod serve;
 mod settings;
 pub mod stream;
 mod wire;
+mod work;
 
 #[cfg(test)]
 mod tests;

@@ -14,8 +14,8 @@ use tokio::net::TcpStream;
 async fn a_worker_that_panics_ends_both_processes_with_its_message() {
     for guilty in [1_u64, 0] {
         let mut parts = Parts::of_fleet(6);
-        let batches = parts.partitions[0].iter();
-        let mut poison = batches.filter(|batch| batch.rows.metrics.len() > 1).next_back().unwrap().clone();
+        let mut batches = parts.partitions[0].iter();
+        let mut poison = batches.rfind(|batch| batch.rows.metrics.len() > 1).unwrap().clone();
         // no decoder lets such a time pass: its hour overflows in the operator that owns the row
         let point = &mut poison.rows.metrics[0];
         point.timestamp = model::time::TimeMs(i64::MIN);
