@@ -4,8 +4,8 @@
 
 use super::test_server::TestColony;
 use super::*;
-use crate::compliance::{self, Harness, Scenario, Seen, next};
 use crate::Source;
+use crate::compliance::{self, Harness, Scenario, Seen, next};
 use async_trait::async_trait;
 use model::event::{Event, Severity};
 use model::metric::{MetricPoint, SeriesKey};
