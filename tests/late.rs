@@ -232,3 +232,29 @@ fn rows_beyond_the_lateness_are_stored_marked_and_counted_but_not_correlated() {
     let others: String = others.into_iter().map(|row| format!("{row}\n")).collect();
     assert_eq!(others, expected["federated_events"]);
 }
+
+#[test]
+fn an_older_copy_of_an_event_that_the_engine_has_forgotten_does_not_rise_again() {
+    let one = |event: &Event| Rows { events: vec![event.clone()], ..Rows::default() };
+    let (events, _) = rows(1);
+    let deploy = events.iter().find(|event| event.event_type == "deploy").unwrap();
+    let moved = |number: i64, version: u64, timestamp: TimeMs| Event {
+        event_id: format!("moved-{number}"),
+        version,
+        timestamp,
+        ..deploy.clone()
+    };
+    // amended to a time far before all that is looked at
+    let forgotten = (0..12).map(|number| moved(number, 1, START - 60 * DAY_MS + number * HOUR_MS));
+    let plain: Vec<Rows> = forgotten.chain(events.iter().cloned()).map(|event| one(&event)).collect();
+    let case = case("restarted twice", 2, 20, 40, 3);
+    let (expected, _) = outcome(&in_order(&plain), &case);
+    assert!(expected["correlations"].contains("deploy"), "{}", expected["correlations"]);
+
+    // twelve deploys more, would they count
+    let older = (0..12).map(|number| moved(number, 0, START + 15 * DAY_MS + number * HOUR_MS));
+    let all: Vec<Rows> = plain.iter().cloned().chain(older.map(|event| one(&event))).collect();
+    let (actual, late) = outcome(&in_order(&all), &case);
+    assert_eq!(late, 0);
+    assert_equal(&actual, &expected, "older copies");
+}
