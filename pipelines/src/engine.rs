@@ -299,6 +299,23 @@ mod tests {
         }
     }
 
+    fn bucket(timestamp: TimeMs) -> MetricPoint {
+        let (colony_id, service_id, metric_name) = ("c".to_owned(), "s".to_owned(), "m".to_owned());
+        MetricPoint {
+            series: model::metric::SeriesKey { colony_id, service_id, metric_name },
+            timestamp,
+            interval_seconds: None,
+            count: None,
+            mean: Some(model::real::Real(1.0)),
+            p50: None,
+            p95: None,
+            p99: None,
+            max: None,
+            application_name: "shop".to_owned(),
+            environment: "production".to_owned(),
+        }
+    }
+
     /// Ticks until one fails.
     async fn failure(engine: &mut Engine, evaluate: impl Fn(u64) -> Option<Evaluate>) -> EngineError {
         for tick in 0..100 {
@@ -326,8 +343,8 @@ mod tests {
     #[tokio::test]
     async fn a_panic_of_one_worker_alone_does_not_leave_the_others_waiting() {
         let mut engine = Engine::start(params(), 3).unwrap();
-        // the row goes to one worker only; the others wait for it to complete the tick
-        let rows = TickRows { events: vec![event("a", TimeMs(i64::MIN)), event("b", TimeMs(5))], metrics: Vec::new() };
+        // its hour cannot be told; the one worker that owns it fails, the others wait for it to complete the tick
+        let rows = TickRows { events: vec![event("a", TimeMs(5))], metrics: vec![bucket(TimeMs(i64::MIN))] };
         let error = engine.tick(rows, None).await.unwrap_err();
         assert!(matches!(error, EngineError::Panicked { tick: 0, .. }), "{error:?}");
     }
