@@ -2,6 +2,7 @@
 //!
 //! | file | owns |
 //! |---|---|
+//! | `error` | why a replay cannot be done |
 //! | `ledger` | the positions of a replay under a name of its own; what an identical call goes on with |
 //! | `passes` | one or two runs of the loop, shown as one |
 //! | `targets` | which store a replay writes, and that it is the right one |
@@ -12,8 +13,9 @@
 use crate::config::ReefConfig;
 use crate::params;
 use crate::progress::{Ended, RunSummary};
-use crate::run::{RunError, RunOptions};
+use crate::run::RunOptions;
 use crate::store;
+pub use error::ReplayError;
 use ledger::Entry;
 use model::pattern::Correlation;
 use model::time::TimeMs;
@@ -23,6 +25,7 @@ use sinks::{SinkError, Span, Store};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+mod error;
 pub mod ledger;
 mod passes;
 mod targets;
@@ -142,60 +145,6 @@ pub struct Outcome {
     pub looks_back_to: Option<TimeMs>,
     /// Rows that the other store had before.
     pub into_rows_before: u64,
-}
-
-/// Why a replay cannot be done or go on.
-#[derive(Debug, thiserror::Error)]
-pub enum ReplayError {
-    /// The run itself failed.
-    #[error(transparent)]
-    Run(#[from] RunError),
-    /// A store refused.
-    #[error(transparent)]
-    Store(#[from] SinkError),
-    /// There is nothing recorded.
-    #[error("{store} does not exist: nothing has been recorded yet", store = path.display())]
-    NoStore {
-        /// The configured store.
-        path: PathBuf,
-    },
-    /// Kafka is asked for, and the reef has none.
-    #[error("the reef has no source of kind \"kafka\" to replay from; its stored rows can be: --source stored")]
-    NoKafka,
-    /// The target is the live store.
-    #[error(
-        "{path} is the live store of this reef: name another file, or leave --into away to repair the live store",
-        path = path.display()
-    )]
-    IntoLive {
-        /// The target.
-        path: PathBuf,
-    },
-    /// The target is the store of a running reef.
-    #[error(
-        "{path} holds what a reef has read from {source_name}: a replay would mix with it; name a new file",
-        path = path.display()
-    )]
-    IntoReef {
-        /// The target.
-        path: PathBuf,
-        /// One of its sources.
-        source_name: String,
-    },
-    /// The target is a database of somebody else.
-    #[error("{path} is a database without a reef's tables: name a new file", path = path.display())]
-    IntoOther {
-        /// The target.
-        path: PathBuf,
-    },
-    /// A stored position that cannot be read.
-    #[error("the stored position of {part}, {position:?}, is not one of this program's")]
-    Position {
-        /// Which part of the source.
-        part: &'static str,
-        /// The position.
-        position: String,
-    },
 }
 
 /// Does what `request` says. `options.progress` shows all passes as one; a shutdown ends it after a commit.

@@ -163,7 +163,7 @@ async fn only_a_store_of_this_version_is_opened_for_reading() {
     let old = folder.path().join("old.duckdb");
     drop(opened(&old).await);
     let connection = Connection::open(&old).unwrap();
-    connection.execute_batch("UPDATE schema_version SET version = 0").unwrap();
+    connection.execute_batch("DELETE FROM schema_version").unwrap();
     drop(connection);
     let error = DuckDbStore::open_for_reading(DuckDbConfig::at(&old)).await.err().unwrap();
     assert!(error.hint.contains("coral-pipeline migrate"), "{error}");
