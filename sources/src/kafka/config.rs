@@ -41,6 +41,25 @@ pub enum KafkaEnd {
     Offsets(Offsets),
 }
 
+/// Which partitions of each topic a process reads, where several processes share them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Share {
+    /// Number of this process, from 0.
+    pub process: usize,
+    /// How many processes there are, at least 1.
+    pub processes: usize,
+}
+
+impl Share {
+    /// One process reads everything.
+    pub const ALL: Share = Share { process: 0, processes: 1 };
+
+    /// Whether this process reads the partition of that number.
+    pub fn takes(self, partition: usize) -> bool {
+        partition % self.processes.max(1) == self.process
+    }
+}
+
 /// `[[sources]] kind = "kafka"`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct KafkaConfig {
@@ -58,6 +77,8 @@ pub struct KafkaConfig {
     pub group_id: String,
     /// Properties of librdkafka, values possibly secret.
     pub options: BTreeMap<String, String>,
+    /// Which partitions are read here.
+    pub share: Share,
     /// How many bytes each topic may hold prefetched.
     pub queue_bytes_max: u64,
     /// How often new partitions and missing topics are looked for.
@@ -96,6 +117,7 @@ impl KafkaConfig {
             end: KafkaEnd::Never,
             group_id: "coral".to_owned(),
             options: BTreeMap::new(),
+            share: Share::ALL,
             queue_bytes_max: QUEUE_BYTES_DEFAULT,
             metadata_interval: Duration::from_secs(30),
             batch_delay: Duration::from_millis(50),

@@ -28,7 +28,7 @@ mod reader;
 mod tests;
 mod topics;
 
-pub use config::{KafkaConfig, KafkaEnd, KafkaStart, QUEUE_BYTES_DEFAULT, reserved};
+pub use config::{KafkaConfig, KafkaEnd, KafkaStart, QUEUE_BYTES_DEFAULT, Share, reserved};
 pub use decode::{Encoding, reads_headers};
 pub use offsets::Offsets;
 pub use position::inherit;
