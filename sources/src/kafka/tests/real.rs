@@ -1,5 +1,6 @@
 //! The contract on Apache Kafka itself, killed and started again on the way.
 
+#[expect(dead_code, reason = "the end-to-end tests share one")]
 #[path = "../../../../tests/kafka/broker.rs"]
 mod broker;
 #[expect(dead_code, reason = "the end-to-end tests send more kinds of messages")]
