@@ -346,8 +346,11 @@ impl Reader {
 
     /// Notes a failure: the brokers are asked again after a pause. Told once per outage.
     fn lost(&mut self, words: &str) -> Result<(), Stop> {
-        let retry_at = Instant::now() + self.backoff.next_pause();
-        self.look_at = Some(retry_at);
+        let now = Instant::now();
+        // the library tells every attempt of its own; that must not put ours off
+        if !self.is_lost || self.look_at.is_none_or(|at| at <= now) {
+            self.look_at = Some(now + self.backoff.next_pause());
+        }
         if self.is_lost {
             return Ok(());
         }

@@ -3,9 +3,12 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod real;
+
 use super::*;
 use crate::compliance::{self, Harness, Scenario, next};
 use crate::files::FileKind;
+use crate::share::Share;
 use async_trait::async_trait;
 use model::event::{Event, Severity};
 use model::metric::{MetricPoint, SeriesKey};
@@ -166,17 +169,23 @@ const EVENTS: usize = 300;
 const METRICS: usize = 400;
 const BROKEN: usize = 5;
 
+/// Good rows in both encodings, broken ones among them: events and metrics.
+fn messages() -> (Vec<Sent>, Vec<Sent>) {
+    let encoding = |number: usize| if number.is_multiple_of(2) { Encoding::Json } else { Encoding::Protobuf };
+    let mut events: Vec<Sent> = (0..EVENTS).map(|number| event_message(number, encoding(number))).collect();
+    events.insert(10, json("{\"colony_id\":"));
+    events.insert(100, Sent::default());
+    events.insert(200, Sent { content_type: Some("text/csv"), ..json("a,b") });
+    let mut metrics: Vec<Sent> = (0..METRICS).map(|number| metric_message(number, encoding(number))).collect();
+    metrics.insert(1, Sent { content_type: Some("application/x-protobuf"), ..json("\u{ff}\u{fe}") });
+    metrics.insert(300, json("{}"));
+    (events, metrics)
+}
+
 impl KafkaScenario {
     fn new(end: KafkaEnd) -> KafkaScenario {
         let mock = Mock::with_topics(&["m", "e"]);
-        let encoding = |number: usize| if number.is_multiple_of(2) { Encoding::Json } else { Encoding::Protobuf };
-        let mut events: Vec<Sent> = (0..EVENTS).map(|number| event_message(number, encoding(number))).collect();
-        events.insert(10, json("{\"colony_id\":"));
-        events.insert(100, Sent::default());
-        events.insert(200, Sent { content_type: Some("text/csv"), ..json("a,b") });
-        let mut metrics: Vec<Sent> = (0..METRICS).map(|number| metric_message(number, encoding(number))).collect();
-        metrics.insert(1, Sent { content_type: Some("application/x-protobuf"), ..json("\u{ff}\u{fe}") });
-        metrics.insert(300, json("{}"));
+        let (events, metrics) = messages();
         mock.send("e", &events);
         mock.send("m", &metrics);
         KafkaScenario { mock, end }
@@ -302,6 +311,23 @@ async fn offsets_bound_a_read_and_a_stored_position_wins() {
     assert_eq!(all.positions, Positions(expected));
     let held = Positions([("e/0".to_owned(), "7".to_owned())].into());
     assert_eq!(numbers(&read_all(&config, &held).await), ["e21"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn processes_share_the_partitions_without_gap_or_overlap() {
+    let mock = Mock::with_topics(&["m", "e"]);
+    mock.send("e", &(0..30).map(|number| event_message(number, Encoding::Json)).collect::<Vec<_>>());
+    let mut all = Batch::default();
+    for process in 0..2 {
+        let share = Share { index: process, of: 2 };
+        let part = read_all(&KafkaConfig { share, end: KafkaEnd::Now, ..mock.config() }, &Positions::default()).await;
+        assert_eq!(part.positions.0.contains_key("e/1"), process == 1);
+        all.rows.append(part.rows);
+    }
+    all.rows.events.sort();
+    let mut expected: Vec<Event> = (0..30).map(event).collect();
+    expected.sort();
+    assert_eq!(all.rows.events, expected);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
