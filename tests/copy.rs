@@ -1,20 +1,41 @@
 //! `coral-pipeline copy`: a reef moves, interrupted or not, and both stores hold the same.
 
-use crate::support::{Reef, program, shared_data};
+use crate::support::clickhouse::Server;
+use crate::support::tables::{assert_equal, tables};
+use crate::support::{Reef, files_source, program, shared_data};
 use serde_json::Value;
 use std::path::Path;
 use std::process::{Command, Output};
 
 fn copy(from: &Path, to: &Path) -> Output {
-    Command::new(program("coral-pipeline"))
-        .args(["copy", "--json", "--from", &format!("duckdb:{}", from.display()), "--to"])
-        .arg(format!("duckdb:{}", to.display()))
-        .output()
-        .unwrap()
+    between(&format!("duckdb:{}", from.display()), &format!("duckdb:{}", to.display()))
+}
+
+fn between(from: &str, to: &str) -> Output {
+    Command::new(program("coral-pipeline")).args(["copy", "--json", "--from", from, "--to", to]).output().unwrap()
 }
 
 fn document(output: &Output) -> Value {
     serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&output.stderr)))
+}
+
+/// From a laptop to a server and back: every table is what it was.
+#[test]
+fn a_reef_that_has_outgrown_its_laptop_moves_to_a_server_and_back() {
+    let (Some(data), Some(server)) = (shared_data("releases"), Server::start()) else { return };
+    let reef = Reef::new(&files_source(&[&data.join("events.ndjson")], &[]));
+    reef.run();
+    let database = format!("clickhouse:http://default@127.0.0.1:{}/{}", server.port(), server.database());
+    let laptop = |path: &Path| format!("duckdb:{}", path.display());
+    let back = reef.folder.path().join("back.duckdb");
+    for (from, to) in [(laptop(&reef.store()), database.clone()), (database, laptop(&back))] {
+        let output = between(&from, &to);
+        let summary = document(&output);
+        assert!(output.status.success(), "{summary:#}");
+        let tables = summary["tables"].as_array().unwrap();
+        assert!(tables.iter().all(|table| table["source"] == table["target"]), "{summary:#}");
+    }
+    assert_equal(&tables(&back), &tables(&reef.store()), "there and back");
 }
 
 #[test]

@@ -94,7 +94,21 @@ fn next_slice(rows: u64, took: Duration) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::super::{DuckDbConfig, DuckDbStore};
     use super::*;
+    use crate::compliance::commit_of;
+    use crate::compliance::rows::{START, bucket, event, finding};
+    use crate::{Commit, Store};
+    use model::rows::{RollupKey, Rows};
+    use model::time::DAY_MS;
+
+    const KEEP: Retention = Retention {
+        metrics_ms: 90 * DAY_MS,
+        events_ms: 90 * DAY_MS,
+        correlations_ms: 365 * DAY_MS,
+        deployments_ms: 730 * DAY_MS,
+    };
 
     #[test]
     fn a_slow_slice_makes_the_next_one_shorter_and_a_quick_one_longer() {
@@ -103,5 +117,72 @@ mod tests {
         assert_eq!(next_slice(4_096, Duration::from_millis(5)), 8_192);
         assert_eq!(next_slice(300, Duration::from_secs(9)), 256);
         assert_eq!(next_slice(60_000, Duration::ZERO), 65_536);
+    }
+
+    async fn prune_all(store: &mut DuckDbStore, now: TimeMs) -> (Pruned, u32) {
+        let (mut all, mut slices) = (Pruned::default(), 0);
+        loop {
+            let pruned = store.prune(&KEEP, now).await.unwrap();
+            slices += 1;
+            pruned.rows.iter().for_each(|(table, rows)| all.add(table, *rows));
+            if !pruned.is_partial {
+                return (all, slices);
+            }
+        }
+    }
+
+    async fn rows_left(store: &mut DuckDbStore) -> Vec<u64> {
+        let totals = store.totals().await.unwrap();
+        let tables =
+            ["federated_metrics", "federated_events", "env_metric_summary", "correlations", "correlation_evidence"];
+        tables.iter().map(|table| totals.rows[*table]).collect()
+    }
+
+    /// Time moves on; nothing else does.
+    #[tokio::test]
+    async fn rows_go_when_their_retention_is_over_and_not_before() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut store = DuckDbStore::open(DuckDbConfig::at(folder.path().join("reef.duckdb"))).await.unwrap();
+        let metrics: Vec<_> = (0..10_000).map(|minute| bucket("api", minute * 60_000)).collect();
+        let commit = Commit {
+            committed_at: START,
+            rollups: RollupKey::touched(&metrics).into_iter().collect(),
+            findings: vec![finding("a", 0.5, &[("e1", "e2"), ("e3", "e4")])],
+            ..commit_of(
+                1,
+                Rows { events: (0..9).map(|n| event(&format!("e{n}"), n)).collect(), metrics, ..Rows::default() },
+            )
+        };
+        store.commit(&commit).await.unwrap();
+        let all = rows_left(&mut store).await;
+        assert_eq!((all[0], all[1], all[3], all[4]), (10_000, 9, 1, 2));
+
+        let last = START + 10_000 * 60_000;
+        assert_eq!(prune_all(&mut store, START + 90 * DAY_MS).await.0, Pruned::default());
+        assert_eq!(rows_left(&mut store).await, all);
+        let (pruned, slices) = prune_all(&mut store, START + 91 * DAY_MS).await;
+        assert_eq!((pruned.rows["federated_events"], pruned.rows["federated_metrics"]), (9, 1_440));
+        assert!(slices >= 1);
+        let (pruned, slices) = prune_all(&mut store, last + 91 * DAY_MS).await;
+        assert_eq!((pruned.rows["federated_metrics"], slices > 1), (8_560, true), "in slices: {slices}");
+        assert_eq!(rows_left(&mut store).await, vec![0, 0, 0, 1, 2], "summaries went with their buckets");
+
+        // a pattern is kept from when it was last observed
+        let observed = store.correlations().await.unwrap()[0].last_observed.max(START);
+        assert_eq!(prune_all(&mut store, observed + 365 * DAY_MS).await.0.total(), 0);
+        prune_all(&mut store, observed + 365 * DAY_MS + 1).await;
+        assert_eq!(rows_left(&mut store).await, vec![0; 5]);
+    }
+
+    /// History that is imported today is not deleted tonight.
+    #[tokio::test]
+    async fn old_rows_are_kept_from_when_they_were_stored() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut store = DuckDbStore::open(DuckDbConfig::at(folder.path().join("reef.duckdb"))).await.unwrap();
+        let rows = Rows { events: vec![event("old", 0)], ..Rows::default() };
+        let imported_at = START + 1_000 * DAY_MS;
+        store.commit(&Commit { committed_at: imported_at, ..commit_of(1, rows) }).await.unwrap();
+        assert_eq!(prune_all(&mut store, imported_at + 90 * DAY_MS).await.0.total(), 0);
+        assert_eq!(prune_all(&mut store, imported_at + 90 * DAY_MS + 1).await.0.total(), 1);
     }
 }
