@@ -113,6 +113,10 @@ impl Passes {
         };
         let (driven, ()) = tokio::join!(drive(config, target, sources, options), show);
         let (mut summary, target) = driven?;
+        // a stop that came when all rows were through has stopped nothing
+        if summary.progress.rows.is_some_and(|(done, in_all)| done >= in_all) {
+            summary.ended = Ended::InputFinished;
+        }
         summary.progress.event_time = tally.reached().or(summary.progress.event_time);
         self.counted.events += summary.progress.events;
         self.counted.metrics += summary.progress.metrics;

@@ -197,18 +197,28 @@ async fn late_rows_count_in_another_store_and_in_a_what_if_and_stay_late_where_t
 async fn a_replay_stopped_after_any_commit_goes_on_to_the_same_state() {
     let folder = tempfile::tempdir().unwrap();
     let live = config(folder.path(), "live");
-    record(&live, vec![days(0..24)], true).await;
+    let mut rows = days(0..24);
+    // more batches than may wait between the source and the engine
+    for (colony, modulus) in [("mail", 103), ("chat", 107)] {
+        rows.metrics.extend((0..24 * 1_440).map(|minute| MetricPoint {
+            timestamp: START + minute * MINUTE_MS,
+            interval_seconds: Some(60),
+            ..bucket(colony, 0, ((minute * 7_919) % modulus) as f64)
+        }));
+    }
+    record(&live, vec![rows], true).await;
     let expected = state(&live).await;
     let into = folder.path().join("into.duckdb");
     let request = Request { into: Some(into.clone()), ..request(Task::Replay) };
     let mut stops = 0;
     loop {
-        // stopped as soon as something is committed
+        // stopped as soon as rows are taken in, which are then committed
         let (progress, mut seen) = watch::channel(Progress::default());
         let (stop, shutdown) = watch::channel(false);
         let stopping = async {
             while seen.changed().await.is_ok() {
-                if seen.borrow_and_update().ticks > 0 {
+                let snapshot = seen.borrow_and_update().clone();
+                if snapshot.events + snapshot.metrics > 0 {
                     stop.send_replace(true);
                 }
             }
