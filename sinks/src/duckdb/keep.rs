@@ -11,38 +11,42 @@ use model::time::TimeMs;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-/// Writes `rows`, which hold each identity once. Unless `all_new`, stored copies are looked up first.
+/// Writes `rows`, which hold each identity once, after a look-up of their stored copies.
 ///
 /// The comparison is made here and not in SQL, so that it is the same code as in every other store. New rows are plainly
 /// appended; only rows that change go through an update.
-pub(super) fn keep<R: ReadRow>(
-    connection: &Connection,
-    rows: &[Held<R>],
-    all_new: bool,
-    stored_at: TimeMs,
-) -> Result<(), Cause> {
+pub(super) fn keep<R: ReadRow>(connection: &Connection, rows: &[&Held<R>], stored_at: TimeMs) -> Result<(), Cause> {
     if rows.is_empty() {
         return Ok(());
     }
-    let stored = if all_new { HashMap::new() } else { look_up(connection, rows)? };
+    let stored = look_up(connection, rows)?;
     let (mut new, mut changed) = (Vec::new(), Vec::new());
-    for (place, row) in rows.iter().enumerate() {
+    for (place, row) in rows.iter().copied().enumerate() {
         match stored.get(&place) {
             None => new.push(row),
             Some(copy) if row > copy => changed.push(row),
             Some(_) => {}
         }
     }
-    append(connection, R::TABLE, &new, |chunk| stamped(chunk, stored_at))?;
+    append_new(connection, &new, stored_at)?;
     update(connection, &changed, stored_at)
 }
 
+/// Writes rows of which no copy is stored.
+pub(super) fn append_new<R: ReadRow>(
+    connection: &Connection,
+    rows: &[&Held<R>],
+    stored_at: TimeMs,
+) -> Result<(), Cause> {
+    append(connection, R::TABLE, rows, |chunk| stamped(chunk, stored_at))
+}
+
 /// Stored copies, by place in `rows`.
-pub(super) fn look_up<R: ReadRow>(connection: &Connection, rows: &[Held<R>]) -> Result<HashMap<usize, Held<R>>, Cause> {
+pub(super) fn look_up<R: ReadRow>(connection: &Connection, rows: &[&Held<R>]) -> Result<HashMap<usize, Held<R>>, Cause> {
     let keys = R::KEY.join(", ");
     // sql: identifiers only
     temporary(connection, "staged_keys", &format!("SELECT {keys}, 0::UINTEGER AS place FROM {}", R::TABLE))?;
-    let placed: Vec<(u32, &Held<R>)> = (0..).zip(rows).collect();
+    let placed: Vec<(u32, &Held<R>)> = (0..).zip(rows.iter().copied()).collect();
     append(connection, "staged_keys", &placed, |chunk| {
         let held: Vec<&Held<R>> = chunk.iter().map(|(_, row)| *row).collect();
         let mut columns: Columns = R::columns(&held);

@@ -6,6 +6,7 @@
 //! | `version` | the schema version of a file, without changing it |
 //! | `session` | the thread with the connection; opening, migrating, closing |
 //! | `writer` | the transaction of a commit |
+//! | `newest` | how far each metric series is stored: what need not be looked up |
 //! | `keep` | events and metric buckets: look up, compare, append or update |
 //! | `newer` | amended and withdrawn events among given identities |
 //! | `fleet` | the small tables, row by row |
@@ -42,6 +43,7 @@ mod findings;
 mod fleet;
 mod keep;
 mod newer;
+mod newest;
 mod patterns;
 mod prune;
 mod reader;
@@ -107,8 +109,8 @@ impl DuckDbStore {
 impl Store for DuckDbStore {
     async fn commit(&mut self, commit: &Commit) -> Result<(), SinkError> {
         let doing = format!("cannot commit tick {}", commit.tick);
-        let commit = commit.clone();
-        self.worker.call(doing, move |session| writer::commit(session, &commit)).await
+        let prepared = writer::Prepared::of(commit);
+        self.worker.call(doing, move |session| writer::commit(session, &prepared)).await
     }
 
     async fn positions(&mut self) -> Result<BTreeMap<String, Positions>, SinkError> {

@@ -25,7 +25,7 @@ pub(super) fn events(session: &Session, events: &[Event]) -> Result<Vec<Event>, 
         .filter(|row| seen.insert((&row.colony_id, &row.event_id)))
         .map(|row| Held { on_time: true, row: row.clone() })
         .collect();
-    let stored = look_up(&session.connection, &identities)?.into_values();
+    let stored = look_up(&session.connection, &identities.iter().collect::<Vec<_>>())?.into_values();
     let mut newer: Vec<Event> = stored
         .filter(|held| held.on_time && (held.row.version > 0 || held.row.withdrawn))
         .map(|held| held.row)

@@ -3,6 +3,7 @@
 use super::config::DuckDbConfig;
 use super::fault::{Cause, explain};
 use super::newer;
+use super::newest::NewestBuckets;
 use crate::SinkError;
 use duckdb::{AccessMode, Config, Connection};
 use migrations::{DUCKDB, DUCKDB_SCHEMA_VERSION_TABLE, pending};
@@ -15,8 +16,8 @@ use tokio::sync::oneshot;
 pub(super) struct Session {
     /// The only connection to the file.
     pub(super) connection: Connection,
-    /// Greatest timestamp in `federated_metrics`: buckets after it need no look-up.
-    pub(super) newest_metric: Option<TimeMs>,
+    /// How far each metric series is stored.
+    pub(super) newest: NewestBuckets,
     /// Whether an event may be stored that is amended or withdrawn.
     pub(super) has_newer_events: bool,
     /// How many rows the next slice of deleting may take; learnt from the last one.
@@ -138,12 +139,10 @@ impl Session {
         }
         let mut connection = Connection::open_with_flags(&config.path, settings(config)?)?;
         migrate(&mut connection)?;
-        let newest: Option<i64> =
-            connection.query_row("SELECT epoch_ms(max(timestamp)) FROM federated_metrics", [], |row| row.get(0))?;
         let has_newer_events = newer::exist(&connection)?;
         Ok(Session {
             connection,
-            newest_metric: newest.map(TimeMs),
+            newest: NewestBuckets::default(),
             has_newer_events,
             prune_rows: None,
             fails_at_end: false,
@@ -169,7 +168,7 @@ impl Session {
         let has_newer_events = newer::exist(&connection)?;
         Ok(Session {
             connection,
-            newest_metric: None,
+            newest: NewestBuckets::default(),
             has_newer_events,
             prune_rows: None,
             fails_at_end: false,

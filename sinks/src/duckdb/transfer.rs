@@ -124,8 +124,7 @@ fn import(session: &mut Session, page: &Page, source: &str, progress: &Positions
         write_position(&transaction, source, part, position, TimeMs::now())?;
     }
     transaction.commit()?;
-    // a page may hold any time: whatever is committed later is looked up
-    session.newest_metric = Some(TimeMs(i64::MAX));
+    session.newest.forget();
     Ok(())
 }
 

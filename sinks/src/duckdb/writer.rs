@@ -7,32 +7,67 @@ use super::fault::Cause;
 use super::session::Session;
 use super::{findings, fleet, keep, rollups};
 use crate::Commit;
-use crate::resolve;
+use crate::resolve::{self, Held};
+use model::event::Event;
+use model::metric::MetricPoint;
+use model::rows::Rows;
 
-pub(super) fn commit(session: &mut Session, commit: &Commit) -> Result<(), Cause> {
+/// A commit as the store's thread takes it: of each reported row the copy that counts, everything else as it came.
+pub(super) struct Prepared {
+    events: Vec<Held<Event>>,
+    metrics: Vec<Held<MetricPoint>>,
+    /// Without events and metrics, so that rows are copied once and not twice.
+    rest: Commit,
+}
+
+impl Prepared {
+    pub(super) fn of(commit: &Commit) -> Prepared {
+        let without_reported = |rows: &Rows| Rows {
+            events: Vec::new(),
+            metrics: Vec::new(),
+            nodes: rows.nodes.clone(),
+            edges: rows.edges.clone(),
+            colonies: rows.colonies.clone(),
+        };
+        let rest = Commit {
+            tick: commit.tick,
+            committed_at: commit.committed_at,
+            rows: without_reported(&commit.rows),
+            late: without_reported(&commit.late),
+            rejects: commit.rejects.clone(),
+            rollups: commit.rollups.clone(),
+            findings: commit.findings.clone(),
+            removed: commit.removed.clone(),
+            positions: commit.positions.clone(),
+        };
+        Prepared { events: resolve::events(commit), metrics: resolve::metrics(commit), rest }
+    }
+}
+
+pub(super) fn commit(session: &mut Session, prepared: &Prepared) -> Result<(), Cause> {
     if !session.may_write {
         return Err("it was opened for reading only; this is a bug, please report it with this text".into());
     }
-    let events = resolve::events(commit);
-    let metrics = resolve::metrics(commit);
-    let oldest = metrics.iter().map(|held| held.row.timestamp).min();
-    let newest = metrics.iter().map(|held| held.row.timestamp).max();
-    let metrics_all_new = session.newest_metric.is_none_or(|stored| oldest.is_some_and(|oldest| oldest > stored));
-
+    let Prepared { events, metrics, rest: commit } = prepared;
+    if !metrics.is_empty() {
+        session.newest.load(&session.connection)?;
+    }
+    let events: Vec<&Held<Event>> = events.iter().collect();
+    let (new, doubtful): (Vec<_>, Vec<_>) = metrics.iter().partition(|held| session.newest.is_beyond(&held.row));
     let fails_at_end = std::mem::take(&mut session.fails_at_end);
     // raised before the outcome is known: a look-up too many is the safe side
+    new.iter().for_each(|held| session.newest.store(&held.row));
     session.has_newer_events |= events.iter().any(|held| held.row.version > 0 || held.row.withdrawn);
     let transaction = session.connection.transaction()?;
-    keep::keep(&transaction, &events, false, commit.committed_at)?;
-    keep::keep(&transaction, &metrics, metrics_all_new, commit.committed_at)?;
+    keep::keep(&transaction, &events, commit.committed_at)?;
+    keep::append_new(&transaction, &new, commit.committed_at)?;
+    keep::keep(&transaction, &doubtful, commit.committed_at)?;
     fleet::write(&transaction, commit)?;
     rollups::recompute(&transaction, &commit.rollups)?;
     findings::write(&transaction, commit)?;
     if fails_at_end {
         return Err("the commit was made to fail".into());
     }
-    // raised first: should the outcome of the commit be unknown, a look-up too many is the safe side
-    session.newest_metric = session.newest_metric.max(newest);
     transaction.commit()?;
     Ok(())
 }
