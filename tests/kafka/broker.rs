@@ -36,12 +36,13 @@ pub fn shared() -> Option<&'static str> {
     brokers.as_deref()
 }
 
-#[expect(clippy::print_stderr, reason = "a skipped test must be seen")]
+#[allow(clippy::print_stderr)] // a skipped test must be seen
 fn skipped() {
     eprintln!("SKIPPED a test on Apache Kafka: no jars or no java; `cargo xtask kafka` fetches them");
 }
 
 /// A static is never dropped: a shell waits for the end of this process and stops the broker then.
+#[expect(clippy::zombie_processes, reason = "it waits for this process, not this process for it")]
 fn stop_with_this_process(broker: Broker) {
     let (owner, child) = (std::process::id(), broker.child.id());
     let folder = broker.folder.path().display().to_string();
