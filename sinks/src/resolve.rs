@@ -2,7 +2,7 @@
 
 use crate::Commit;
 use model::event::Event;
-use model::metric::MetricPoint;
+use model::metric::{MetricPoint, SeriesKey};
 use model::pattern::{Finding, SignalKind};
 use model::real::Real;
 use model::time::TimeMs;
@@ -41,14 +41,13 @@ pub fn metric_key(point: &MetricPoint) -> MetricKey {
 
 /// The events of a commit, one copy each.
 pub fn events(commit: &Commit) -> Vec<Held<Event>> {
-    let key = |event: &Event| (event.colony_id.clone(), event.event_id.clone());
-    winners(&commit.rows.events, &commit.late.events, key)
+    winners(&commit.rows.events, &commit.late.events, |event| (&*event.colony_id, &*event.event_id))
 }
 
 /// The metric buckets of a commit, one copy each, with zeros unsigned: SQL takes -0 and 0 for the same number, so
 /// that which of the two is kept would depend on the order of arrival.
 pub fn metrics(commit: &Commit) -> Vec<Held<MetricPoint>> {
-    let mut held = winners(&commit.rows.metrics, &commit.late.metrics, metric_key);
+    let mut held = winners(&commit.rows.metrics, &commit.late.metrics, borrowed_key);
     for bucket in &mut held {
         let row = &mut bucket.row;
         for value in [&mut row.mean, &mut row.p50, &mut row.p95, &mut row.p99, &mut row.max] {
@@ -58,7 +57,17 @@ pub fn metrics(commit: &Commit) -> Vec<Held<MetricPoint>> {
     held
 }
 
-fn winners<T: Ord + Clone, K: Eq + Hash>(on_time: &[T], late: &[T], key: impl Fn(&T) -> K) -> Vec<Held<T>> {
+/// [`metric_key`] without copies: it is made once or twice for every row of a commit.
+fn borrowed_key(point: &MetricPoint) -> (&SeriesKey, &str, &str, Option<u32>, TimeMs) {
+    let interval = point.interval_seconds.filter(|seconds| *seconds > 0);
+    (&point.series, &point.application_name, &point.environment, interval, point.timestamp)
+}
+
+fn winners<'a, T: Ord + Clone, K: Eq + Hash>(
+    on_time: &'a [T],
+    late: &'a [T],
+    key: impl Fn(&'a T) -> K,
+) -> Vec<Held<T>> {
     let mut places: HashMap<K, usize> = HashMap::with_capacity(on_time.len() + late.len());
     let mut kept: Vec<Held<&T>> = Vec::with_capacity(on_time.len() + late.len());
     let copies = on_time.iter().map(|row| Held { on_time: true, row });
