@@ -15,6 +15,10 @@ const GRACE: Duration = Duration::from_secs(10);
 pub fn end_on_panic(output: Output) {
     let tell_first = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
+        if sources::kafka::reads_headers() {
+            // the library's panic on a header that is no text: it is caught there, and the message is a reject
+            return;
+        }
         tell_first(panic);
         let output = output.clone();
         after(GRACE, move || {

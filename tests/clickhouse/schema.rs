@@ -8,7 +8,7 @@ use sinks::error::FaultClass;
 
 #[tokio::test]
 async fn opening_twice_changes_nothing_and_a_newer_store_is_refused() {
-    let Some(server) = Server::start() else { return };
+    let Some(server) = Server::any() else { return };
     let fixture = InDatabase::new(&server);
     let versions = || server.query(&fixture.database, "SELECT * FROM schema_version ORDER BY ALL");
     assert_eq!(server_facts(fixture.config()).await.unwrap().schema_version, 0);
@@ -31,7 +31,7 @@ async fn opening_twice_changes_nothing_and_a_newer_store_is_refused() {
 
 #[tokio::test]
 async fn an_upgrade_keeps_the_rows_and_a_step_that_was_cut_off_is_repeated() {
-    let Some(server) = Server::start() else { return };
+    let Some(server) = Server::any() else { return };
     let fixture = InDatabase::new(&server);
     drop(fixture.opened().await);
     // as after the step before the last, with rows, and with the last one cut off between its tables
@@ -53,7 +53,7 @@ async fn an_upgrade_keeps_the_rows_and_a_step_that_was_cut_off_is_repeated() {
 
 #[tokio::test]
 async fn the_tables_have_the_columns_of_the_other_store() {
-    let Some(server) = Server::start() else { return };
+    let Some(server) = Server::any() else { return };
     let fixture = InDatabase::new(&server);
     drop(fixture.opened().await);
     let db = duckdb::Connection::open_in_memory().unwrap();
@@ -106,7 +106,7 @@ async fn time_limits_follow_the_configuration() {
 
 #[tokio::test]
 async fn imported_history_stays_for_its_retention_and_old_rows_go() {
-    let Some(server) = Server::start() else { return };
+    let Some(server) = Server::any() else { return };
     let fixture = InDatabase::new(&server);
     drop(ClickHouseStore::open(with_retention(&fixture, 90)).await.unwrap());
     // both rows are a year old; one was stored today, one a year ago

@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -12,9 +13,12 @@ const ENGINE: &str = "tools/chdb-core-26.9.0";
 /// Longest wait for an answer of a server that is asked directly.
 const ANSWER_LIMIT: Duration = Duration::from_secs(120);
 
-/// A server of this test's own.
+/// A server of this test's own, or the one that `CLICKHOUSE_URL` names.
 pub struct Server {
     child: Option<Child>,
+    host: String,
+    /// Databases to drop at the end, on a server that is not ours.
+    borrowed: Option<Mutex<Vec<String>>>,
     folder: tempfile::TempDir,
     port: u16,
     password: String,
@@ -37,6 +41,23 @@ fn engine() -> Result<PathBuf, String> {
 }
 
 impl Server {
+    /// The server that `CLICKHOUSE_URL` (`http://host:port`, user `default` without a password) names, else one of our
+    /// own: for tests that neither kill it nor make it fail.
+    pub fn any() -> Option<Server> {
+        let Ok(url) = std::env::var("CLICKHOUSE_URL") else { return Server::start() };
+        let address = url.trim_start_matches("http://").trim_end_matches('/');
+        let (host, port) = address.rsplit_once(':').unwrap_or((address, "8123"));
+        Some(Server {
+            child: None,
+            host: host.to_owned(),
+            borrowed: Some(Mutex::new(Vec::new())),
+            folder: tempfile::tempdir().unwrap(),
+            port: port.parse().unwrap(),
+            password: String::new(),
+            disk_megabytes: None,
+        })
+    }
+
     /// Starts a server, or says loudly why not.
     pub fn start() -> Option<Server> {
         Server::start_with("", None)
@@ -63,7 +84,15 @@ impl Server {
             return None;
         }
         let folder = tempfile::tempdir().unwrap();
-        let mut server = Server { child: None, folder, port: 0, password: password.to_owned(), disk_megabytes };
+        let mut server = Server {
+            child: None,
+            host: "127.0.0.1".to_owned(),
+            borrowed: None,
+            folder,
+            port: 0,
+            password: password.to_owned(),
+            disk_megabytes,
+        };
         server.restart();
         Some(server)
     }
@@ -110,6 +139,10 @@ impl Server {
         }
     }
 
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
     pub fn port(&self) -> u16 {
         self.port
     }
@@ -117,8 +150,11 @@ impl Server {
     /// Creates a database that no other test uses.
     pub fn database(&self) -> String {
         static NUMBER: AtomicU32 = AtomicU32::new(1);
-        let name = format!("reef_{}", NUMBER.fetch_add(1, Ordering::Relaxed));
+        let name = format!("reef_{}_{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
         self.query("default", &format!("CREATE DATABASE {name}"));
+        if let Some(borrowed) = &self.borrowed {
+            borrowed.lock().unwrap().push(name.clone());
+        }
         name
     }
 
@@ -149,7 +185,7 @@ impl Server {
     }
 
     fn request(&self, method: &str, path: &str, body: &[u8]) -> std::io::Result<(u16, String)> {
-        let mut stream = TcpStream::connect(("127.0.0.1", self.port))?;
+        let mut stream = TcpStream::connect((self.host.as_str(), self.port))?;
         stream.set_read_timeout(Some(ANSWER_LIMIT))?;
         let head = format!(
             "{method} {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\nX-ClickHouse-Key: {}\r\nContent-Length: {}\r\n\r\n",
@@ -175,5 +211,8 @@ fn skipped(reason: &str) {
 impl Drop for Server {
     fn drop(&mut self) {
         self.kill();
+        for name in self.borrowed.iter().flat_map(|names| names.lock().unwrap().clone()) {
+            let _ = self.try_query("default", &format!("DROP DATABASE {name}"));
+        }
     }
 }

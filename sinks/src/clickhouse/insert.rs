@@ -6,6 +6,7 @@ use crate::columns::Columns;
 use crate::error::FaultClass;
 use arrow::ipc::writer::StreamWriter;
 use arrow::record_batch::RecordBatch;
+use std::ops::Range;
 use std::time::Duration;
 
 /// Rows per record batch: small enough that the longest admissible texts fit Arrow's 32-bit offsets.
@@ -100,7 +101,7 @@ pub(super) async fn insert_taking_out<T>(
     let mut refused: Vec<Refused> = Vec::new();
     let mut any_taken = false;
     // the part on top comes first, so that rows are written and refused in their order
-    let mut parts = vec![0..rows.len()];
+    let mut parts: Vec<Range<usize>> = std::iter::once(0..rows.len()).collect();
     while let Some(part) = parts.pop() {
         match insert(session, table, &rows[part.clone()], &columns).await {
             Ok(()) => any_taken |= !part.is_empty(),

@@ -14,7 +14,7 @@ use crate::resolve::Held;
 use model::event::Event;
 use model::metric::MetricPoint;
 use serde::Deserialize;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 
 /// Identities per query: a few hundred kilobytes of bound values.
 const KEYS_PER_QUERY: usize = 4_000;
@@ -113,7 +113,7 @@ pub(super) async fn keep_events(session: &mut Session, rows: &[Held<Event>]) -> 
 
 /// [`keep_events`] for metric buckets. Buckets that are newer than all of their series need no look-up.
 pub(super) async fn keep_metrics(session: &mut Session, rows: &[Held<MetricPoint>]) -> Result<Vec<Refused>, Fault> {
-    let mut of_series: BTreeMap<SeriesRef<'_>, Vec<usize>> = BTreeMap::new();
+    let mut of_series: HashMap<SeriesRef<'_>, Vec<usize>> = HashMap::new();
     for (place, held) in rows.iter().enumerate() {
         of_series.entry(series_of(&held.row)).or_default().push(place);
     }

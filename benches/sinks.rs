@@ -1,0 +1,138 @@
+//! How fast commits are beside each engine's own bulk load of the same rows, in one run:
+//! `cargo bench --bench sinks -- [rows] [rows per commit]`.
+//!
+//! The commit path has everything a tick has: look-ups for upserts, hourly summaries, positions. The bulk load reads the
+//! same rows from a Parquet file into a table without any of that.
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a measurement, not a library")]
+
+#[path = "../tests/support/clickhouse.rs"]
+#[allow(dead_code, reason = "the tests use all of it")]
+mod clickhouse;
+
+use clickhouse::Server;
+use model::metric::{MetricPoint, SeriesKey};
+use model::position::Positions;
+use model::real::Real;
+use model::rows::{RollupKey, Rows};
+use model::time::TimeMs;
+use sinks::clickhouse::{ClickHouseConfig, ClickHouseStore};
+use sinks::duckdb::{DuckDbConfig, DuckDbStore};
+use sinks::{Commit, Store};
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Instant;
+
+const SERIES: usize = 300;
+const COLUMNS: &str = "colony_id, application_name, environment, service_id, metric_name, timestamp, p50, p95, p99, mean, \
+                       max_value, sample_count, interval_seconds, late";
+
+fn point(series: usize, minute: usize) -> MetricPoint {
+    let colony = series % 6;
+    let wave = |modulus: usize| Some(Real((series * 31 + minute * 17) as f64 % modulus as f64 * 1.1));
+    MetricPoint {
+        series: SeriesKey {
+            colony_id: format!("shop-{colony}-production"),
+            service_id: format!("service-{}", series % 50),
+            metric_name: format!("metric_{}", series / 50),
+        },
+        timestamp: TimeMs(1_767_225_600_000 + minute as i64 * 60_000),
+        interval_seconds: Some(60),
+        count: Some(60),
+        mean: wave(997),
+        p50: wave(991),
+        p95: wave(1_983),
+        p99: wave(2_977),
+        max: Some(Real(4_000.0)),
+        application_name: format!("shop-{colony}"),
+        environment: "production".into(),
+    }
+}
+
+/// Rows minute by minute, as live colonies send them.
+fn commits(rows: usize, rows_per_commit: usize) -> Vec<Commit> {
+    let commit = |tick: usize| {
+        let numbers = tick * rows_per_commit..(tick + 1) * rows_per_commit;
+        let metrics: Vec<MetricPoint> = numbers.map(|row| point(row % SERIES, row / SERIES)).collect();
+        let keys: BTreeSet<RollupKey> = metrics.iter().map(RollupKey::of).collect();
+        let position = Positions(BTreeMap::from([("rows".to_owned(), tick.to_string())]));
+        Commit {
+            tick: tick as u64,
+            rows: Rows { metrics, ..Rows::default() },
+            rollups: keys.into_iter().collect(),
+            positions: vec![("bench".to_owned(), position)],
+            ..Commit::default()
+        }
+    };
+    (0..rows / rows_per_commit).map(commit).collect()
+}
+
+async fn seconds_of(store: &mut dyn Store, commits: &[Commit]) -> f64 {
+    let begun = Instant::now();
+    for commit in commits {
+        store.commit(commit).await.unwrap();
+    }
+    begun.elapsed().as_secs_f64()
+}
+
+fn report(name: &str, rows: usize, commit_seconds: f64, bulk: &str, bulk_seconds: f64, wanted: f64) {
+    let rate = |seconds: f64| rows as f64 / seconds;
+    println!(
+        "{name}: commits {:.0} rows/s, {bulk} {:.0} rows/s, ratio {:.2} (wanted {wanted})",
+        rate(commit_seconds),
+        rate(bulk_seconds),
+        bulk_seconds / commit_seconds
+    );
+}
+
+async fn on_duckdb(rows: usize, commits: &[Commit]) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("reef.duckdb");
+    let mut store = DuckDbStore::open(DuckDbConfig::at(&path)).await.unwrap();
+    let commit_seconds = seconds_of(&mut store, commits).await;
+    Box::new(store).close().await.unwrap();
+    let db = duckdb::Connection::open(&path).unwrap();
+    let parquet = folder.path().join("rows.parquet");
+    db.execute_batch(&format!(
+        "COPY (SELECT {COLUMNS} FROM federated_metrics) TO '{}' (FORMAT parquet);
+         CREATE TABLE plain AS SELECT {COLUMNS} FROM federated_metrics LIMIT 0; CHECKPOINT",
+        parquet.display()
+    ))
+    .unwrap();
+    let begun = Instant::now();
+    db.execute_batch(&format!("COPY plain FROM '{}' (FORMAT parquet)", parquet.display())).unwrap();
+    report("DuckDB", rows, commit_seconds, "COPY … FROM Parquet", begun.elapsed().as_secs_f64(), 0.3);
+}
+
+async fn on_clickhouse(rows: usize, commits: &[Commit]) {
+    let Some(server) = Server::start() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let parquet = folder.path().join("rows.parquet");
+    let (ours, bulk) = (server.database(), server.database());
+    let at = |database: &str| ClickHouseConfig::at("127.0.0.1", server.port(), database);
+    let mut store = ClickHouseStore::open(at(&ours)).await.unwrap();
+    let commit_seconds = seconds_of(&mut store, commits).await;
+    drop(ClickHouseStore::open(at(&bulk)).await.unwrap());
+    server.query(
+        &ours,
+        &format!("SELECT {COLUMNS} FROM federated_metrics INTO OUTFILE '{}' FORMAT Parquet", parquet.display()),
+    );
+    let insert =
+        format!("INSERT INTO federated_metrics ({COLUMNS}) FROM INFILE '{}' FORMAT Parquet", parquet.display());
+    let begun = Instant::now();
+    server.query(&bulk, &insert);
+    report("ClickHouse", rows, commit_seconds, "INSERT … FROM INFILE Parquet", begun.elapsed().as_secs_f64(), 0.5);
+    server.query(&ours, "OPTIMIZE TABLE federated_metrics FINAL");
+    let sql = "SELECT round(sum(bytes_on_disk) / sum(rows), 1) FROM system.parts
+               WHERE active AND database = currentDatabase() AND table = 'federated_metrics'";
+    println!("  {} bytes per metric row on disk, merged", server.query(&ours, sql).trim());
+}
+
+#[tokio::main]
+async fn main() {
+    let mut numbers = std::env::args().skip(1).filter_map(|text| text.parse::<usize>().ok());
+    let (rows, rows_per_commit) = (numbers.next().unwrap_or(1_000_000), numbers.next().unwrap_or(50_000));
+    let cores = std::thread::available_parallelism().map_or(0, usize::from);
+    println!("{rows} metric rows of {SERIES} series, {rows_per_commit} per commit, {cores} cores");
+    let commits = commits(rows, rows_per_commit);
+    on_duckdb(rows, &commits).await;
+    on_clickhouse(rows, &commits).await;
+}
