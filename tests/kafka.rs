@@ -64,7 +64,7 @@ fn held(reef: &Reef) -> Vec<usize> {
 }
 
 fn positions(reef: &Reef) -> String {
-    reef.query("SELECT part, position FROM source_positions ORDER BY part")
+    reef.query("SELECT part, position FROM source_positions WHERE source LIKE 'kafka:%' ORDER BY part")
 }
 
 fn count(summary: &Value, key: &str) -> u64 {

@@ -124,7 +124,9 @@ pub async fn open_for_reading(config: &ReefConfig) -> Result<Box<dyn Store>, Sin
 }
 
 fn duckdb_options(config: &ReefConfig, path: &Path) -> duckdb::DuckDbConfig {
-    duckdb::DuckDbConfig { memory_limit_bytes: config.engine.memory_limit_bytes, ..duckdb::DuckDbConfig::at(path) }
+    // the other half is for what DuckDB does not count: rows under way, the engine's windows, what sources prefetch
+    let memory_limit_bytes = config.engine.memory_limit_bytes.map(|bytes| bytes / 2);
+    duckdb::DuckDbConfig { memory_limit_bytes, ..duckdb::DuckDbConfig::at(path) }
 }
 
 /// The store in words, for people.

@@ -37,7 +37,7 @@ fn mail_address(line: &str) -> Option<&str> {
     let is_name = |c: char| c.is_ascii_alphanumeric() || "._+-".contains(c);
     let is_domain = |c: char| c.is_ascii_alphanumeric() || ".-".contains(c);
     line.match_indices('@').find_map(|(at, _)| {
-        let start = line[..at].rfind(|c| !is_name(c)).map_or(0, |before| before + 1);
+        let start = line[..at].trim_end_matches(is_name).len();
         let end = line[at + 1..].find(|c| !is_domain(c)).map_or(line.len(), |after| at + 1 + after);
         let (name, domain) = (&line[start..at], line[at + 1..end].trim_end_matches(['.', '-']));
         let (_, last) = domain.rsplit_once('.')?;

@@ -5,6 +5,7 @@ use crate::config::{ReefConfig, SourceConfig, StorageKind};
 use crate::store;
 use sinks::Store;
 use sinks::duckdb::stored_version;
+use sources::lateness::GATE_NAME;
 use std::path::{Path, PathBuf};
 
 /// Checks what can be checked before anything is opened.
@@ -35,7 +36,7 @@ pub async fn open(config: &ReefConfig, path: &Path) -> Result<Box<dyn Store>, Re
             .iter()
             .any(|task| name.strip_prefix(task.as_str()).is_some_and(|rest| rest.starts_with(':')))
     };
-    match target.positions().await?.into_keys().find(|name| !of_replays(name)) {
+    match target.positions().await?.into_keys().find(|name| name != GATE_NAME && !of_replays(name)) {
         Some(source_name) => Err(ReplayError::IntoReef { path: path.to_owned(), source_name }),
         None => Ok(target),
     }

@@ -104,6 +104,7 @@ async fn export(session: &Session, table: &'static Table, after: Option<&Cursor>
     let mut query = session
         .query(&sql)
         .param("limit", u64::try_from(limit).unwrap_or(u64::MAX))
+        .with_setting("output_format_arrow_compression_method", "none")
         .with_setting("output_format_arrow_string_as_string", "1")
         .with_setting("output_format_arrow_low_cardinality_as_dictionary", "0");
     if let Some(cursor) = after {

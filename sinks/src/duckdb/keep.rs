@@ -42,7 +42,10 @@ pub(super) fn append_new<R: ReadRow>(
 }
 
 /// Stored copies, by place in `rows`.
-pub(super) fn look_up<R: ReadRow>(connection: &Connection, rows: &[&Held<R>]) -> Result<HashMap<usize, Held<R>>, Cause> {
+pub(super) fn look_up<R: ReadRow>(
+    connection: &Connection,
+    rows: &[&Held<R>],
+) -> Result<HashMap<usize, Held<R>>, Cause> {
     let keys = R::KEY.join(", ");
     // sql: identifiers only
     temporary(connection, "staged_keys", &format!("SELECT {keys}, 0::UINTEGER AS place FROM {}", R::TABLE))?;

@@ -84,13 +84,8 @@ impl NewestBuckets {
 
 fn of(point: &MetricPoint) -> u64 {
     let series = &point.series;
-    let texts = [
-        &series.colony_id,
-        &point.application_name,
-        &point.environment,
-        &series.service_id,
-        &series.metric_name,
-    ];
+    let texts =
+        [&series.colony_id, &point.application_name, &point.environment, &series.service_id, &series.metric_name];
     hash(texts.map(String::as_str), point.interval_seconds.unwrap_or(0))
 }
 

@@ -142,7 +142,8 @@ mod tests {
     #[tokio::test]
     async fn rows_go_when_their_retention_is_over_and_not_before() {
         let folder = tempfile::tempdir().unwrap();
-        let mut store = DuckDbStore::open(DuckDbConfig::at(folder.path().join("reef.duckdb"))).await.unwrap();
+        let path = folder.path().join("reef.duckdb");
+        let mut store = DuckDbStore::open(DuckDbConfig::at(&path)).await.unwrap();
         let metrics: Vec<_> = (0..10_000).map(|minute| bucket("api", minute * 60_000)).collect();
         let commit = Commit {
             committed_at: START,
@@ -160,9 +161,11 @@ mod tests {
         let last = START + 10_000 * 60_000;
         assert_eq!(prune_all(&mut store, START + 90 * DAY_MS).await.0, Pruned::default());
         assert_eq!(rows_left(&mut store).await, all);
-        let (pruned, slices) = prune_all(&mut store, START + 91 * DAY_MS).await;
+        let (pruned, _) = prune_all(&mut store, START + 91 * DAY_MS).await;
         assert_eq!((pruned.rows["federated_events"], pruned.rows["federated_metrics"]), (9, 1_440));
-        assert!(slices >= 1);
+        // opened again, it has to learn anew how many rows go into a slice
+        Box::new(store).close().await.unwrap();
+        let mut store = DuckDbStore::open(DuckDbConfig::at(&path)).await.unwrap();
         let (pruned, slices) = prune_all(&mut store, last + 91 * DAY_MS).await;
         assert_eq!((pruned.rows["federated_metrics"], slices > 1), (8_560, true), "in slices: {slices}");
         assert_eq!(rows_left(&mut store).await, vec![0, 0, 0, 1, 2], "summaries went with their buckets");

@@ -153,13 +153,12 @@ impl Session {
     /// The file must exist and have the tables of this version: a reader migrates nothing.
     fn open_for_reading(config: &DuckDbConfig) -> Result<Session, Cause> {
         let settings = settings(config)?.access_mode(AccessMode::ReadOnly)?;
-        let session = Session::reading(Connection::open_with_flags(&config.path, settings)?)?;
-        let stored: u32 = session
-            .connection
+        let connection = Connection::open_with_flags(&config.path, settings)?;
+        let stored: u32 = connection
             .query_row("SELECT coalesce(max(version), 0) FROM schema_version", [], |row| row.get(0))
             .map_err(|error| format!("it holds no tables of a reef: {error}"))?;
         match pending(DUCKDB, stored)? {
-            [] => Ok(session),
+            [] => Session::reading(connection),
             _ => Err(format!("it has tables of an older version ({stored})").into()),
         }
     }
