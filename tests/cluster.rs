@@ -28,7 +28,7 @@ impl Cluster {
     }
 
     fn start(&self, process: usize) -> Running {
-        self.start_with(process, &self.reef.config())
+        self.start_with(process, self.reef.config())
     }
 
     fn start_with(&self, process: usize, config: &Path) -> Running {
@@ -282,14 +282,14 @@ fn a_wrong_process_is_a_usage_error() {
         let mut command = Command::new(program("coral-pipeline"));
         failure(&command.arg("run").arg(config).arg("--json").args(more).output().unwrap())
     };
-    let (code, message) = run(&cluster.reef.config(), &["--process", "2"]);
+    let (code, message) = run(cluster.reef.config(), &["--process", "2"]);
     assert_eq!(code, 2);
     assert!(message.contains("there is no process 2") && message.contains("names 2, counted from 0"), "{message}");
-    let (code, message) = run(&cluster.reef.config(), &[]);
+    let (code, message) = run(cluster.reef.config(), &[]);
     assert_eq!(code, 2);
     assert!(message.contains("is for 2 processes"), "{message}");
     let alone = Reef::new(ENDLESS);
-    let (code, message) = run(&alone.config(), &["--process", "0"]);
+    let (code, message) = run(alone.config(), &["--process", "0"]);
     assert_eq!(code, 2);
     assert!(message.contains("is for one process"), "{message}");
 }

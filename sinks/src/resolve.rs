@@ -2,7 +2,7 @@
 
 use crate::Commit;
 use model::event::Event;
-use model::metric::{MetricPoint, SeriesKey};
+use model::metric::MetricPoint;
 use model::pattern::{Finding, SignalKind};
 use model::real::Real;
 use model::time::TimeMs;
