@@ -28,7 +28,8 @@ pub enum AddressError {
 /// assert!(parse("clickhouse:http://host/", None).is_err());
 /// ```
 pub fn parse(text: &str, password_env: Option<&str>) -> Result<StorageKind, AddressError> {
-    let unknown = || AddressError::Kind(text.to_owned());
+    // whoever forgets the kind may have written a password
+    let unknown = || AddressError::Kind(without_user(text));
     match text.split_once(':').ok_or_else(unknown)? {
         ("duckdb", path) if !path.is_empty() => Ok(StorageKind::DuckDb { path: PathBuf::from(path) }),
         ("clickhouse", url) => click_house(text, url, password_env),
@@ -37,7 +38,7 @@ pub fn parse(text: &str, password_env: Option<&str>) -> Result<StorageKind, Addr
 }
 
 fn click_house(address: &str, url: &str, password_env: Option<&str>) -> Result<StorageKind, AddressError> {
-    let refused = |problem| AddressError::Url { address: address.to_owned(), problem };
+    let refused = |problem| AddressError::Url { address: without_user(address), problem };
     let (default_port, rest) = if let Some(rest) = url.strip_prefix("http://") {
         (8123, rest)
     } else if let Some(rest) = url.strip_prefix("https://") {
@@ -45,10 +46,11 @@ fn click_house(address: &str, url: &str, password_env: Option<&str>) -> Result<S
     } else {
         return Err(refused("it needs http:// or https:// in front of the host"));
     };
-    let (authority, database) = rest.split_once('/').unwrap_or((rest, ""));
-    let (user, server) = authority.rsplit_once('@').unwrap_or(("default", authority));
+    // a password, which is refused below, may hold a slash
+    let (user, rest) = rest.rsplit_once('@').unwrap_or(("default", rest));
+    let (server, database) = rest.split_once('/').unwrap_or((rest, ""));
     if user.contains(':') {
-        let address = format!("clickhouse:…@{server}/{database}");
+        let address = without_user(address);
         let problem = "a password on the command line is seen by everyone on this machine: put it into an environment \
                        variable and name that with --password-env";
         return Err(AddressError::Url { address, problem });
@@ -72,6 +74,14 @@ fn click_house(address: &str, url: &str, password_env: Option<&str>) -> Result<S
         password_env: password_env.map(str::to_owned),
         cluster: None,
     })
+}
+
+/// The address without what stands before the host, where people write passwords.
+fn without_user(address: &str) -> String {
+    match address.rsplit_once('@') {
+        Some((_, host)) => format!("…@{host}"),
+        None => address.to_owned(),
+    }
 }
 
 #[cfg(test)]
@@ -108,7 +118,13 @@ mod tests {
             let error = parse(text, None).unwrap_err().to_string();
             assert!(error.contains(problem) && error.contains("write"), "{error}");
         }
-        let error = parse("clickhouse:http://me:secret@h/reef", None).unwrap_err().to_string();
-        assert!(error.contains("--password-env") && !error.contains("secret"), "{error}");
+        for address in ["clickhouse:http://me:secret@h/reef", "clickhouse:http://me:sec/secret@h/reef"] {
+            let error = parse(address, None).unwrap_err().to_string();
+            assert!(error.contains("--password-env") && !error.contains("secret"), "{error}");
+        }
+        for address in ["http://me:secret@h/reef", "clickhouse:me:secret@h/reef"] {
+            let error = parse(address, None).unwrap_err().to_string();
+            assert!(!error.contains("secret"), "{error}");
+        }
     }
 }

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use tokio::sync::watch;
 
 /// Rows that are read and written at once.
-const PAGE_ROWS: usize = 50_000;
+const PAGE_ROWS: usize = 10_000;
 /// The position of a table that has been copied.
 const DONE: &str = "done";
 
@@ -304,7 +304,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let from = folder.path().join("from");
         filled(&from).await;
-        for (pages_left, after_writing, rows_left) in [(1, false, 60_000), (3, false, 10_000), (3, true, 0)] {
+        for (pages_left, after_writing, rows_left) in [(1, false, 60_000), (3, false, 50_000), (3, true, 40_000)] {
             let to = folder.path().join(format!("to-{pages_left}-{after_writing}"));
             let failing = Failing { inner: opened(&to).await, pages_left, after_writing };
             assert!(matches!(copied(&from, Box::new(failing)).await, Err(CopyError::Store(_))));

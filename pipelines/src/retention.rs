@@ -1,6 +1,7 @@
 //! Retention: when the store is asked to delete what is too old; never so long that a tick waits for it.
 
 use crate::config::ReefConfig;
+use crate::params;
 use sinks::retention::Retention;
 use std::time::{Duration, Instant};
 
@@ -9,12 +10,14 @@ const PASS_EVERY: Duration = Duration::from_secs(600);
 /// Time between two slices of one pass, in which ticks are committed.
 const SLICE_EVERY: Duration = Duration::from_millis(200);
 
-/// How long this reef keeps its rows.
+/// How long this reef keeps its rows: as configured, but never shorter than the engine looks back. A restart rebuilds
+/// its windows from stored rows, and must find what the engine held before.
 pub fn of(config: &ReefConfig) -> Retention {
     let keep = config.storage.retention;
+    let params = params::from_config(config);
     Retention {
-        metrics_ms: keep.aggregated_metrics_ms,
-        events_ms: keep.events_ms,
+        metrics_ms: keep.aggregated_metrics_ms.max(params.metrics.keep_ms()),
+        events_ms: keep.events_ms.max(params.events.keep_ms()),
         correlations_ms: keep.correlations_ms,
         deployments_ms: keep.deployment_timeline_ms,
     }

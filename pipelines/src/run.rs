@@ -19,13 +19,14 @@ use crate::progress::{Ended, Phase, Progress, Reach, RunSummary};
 use crate::published::{Publication, Published};
 use crate::restore::restore;
 use crate::retention::{self, RetentionPace};
-use crate::store::{self, commit_with_retry};
+use crate::store::{self, commit_with_retry, newer_events_with_retry};
 use model::pattern::PatternState;
 use model::position::Positions;
 use model::reject::Reject;
 use model::rows::{RollupKey, Rows};
 use model::time::TimeMs;
-use sinks::retention::Retention;
+use sinks::error::FaultClass;
+use sinks::retention::{Pruned, Retention};
 use sinks::{Commit, SinkError, Store};
 use sources::lateness::{GATE_NAME, LatenessGate};
 use sources::{Source, SourceError};
@@ -104,6 +105,22 @@ pub async fn drive(
     drive_on(config, engine, store, sources, options).await
 }
 
+/// The same for recorded rows: they say nothing of how far the live sources have been judged, so the gate's state stays
+/// as it is in the store, and nothing is deleted.
+pub(crate) async fn drive_recorded(
+    config: &ReefConfig,
+    store: Box<dyn Store>,
+    sources: Vec<Box<dyn Source>>,
+    options: RunOptions,
+) -> Result<(RunSummary, Box<dyn Store>), RunError> {
+    let engine = Engine::start(params::from_config(config), config.engine.workers)?;
+    let started = Instant::now();
+    enter("restore");
+    let mut run = Running::restore(config, engine, store, &options).await?;
+    run.is_live = false;
+    run.until_the_end(config, sources, &options, started).await
+}
+
 /// The same on an engine that is started already, and whose workers may be those of several processes.
 pub(crate) async fn drive_on(
     config: &ReefConfig,
@@ -114,31 +131,8 @@ pub(crate) async fn drive_on(
 ) -> Result<(RunSummary, Box<dyn Store>), RunError> {
     let started = Instant::now();
     enter("restore");
-    let mut run = Running::restore(config, engine, store, &options).await?;
-    let mut intake = Intake::start(sources, &options.shutdown);
-    let failure = run.take_in(&mut intake, &options.shutdown).await?;
-    intake.stop();
-    run.progress.phase = Phase::Draining;
-    run.tick(true).await?;
-    // a reef whose runs are short has no other time for it
-    while !*options.shutdown.borrow() && run.prune_slice().await? {}
-    if let Some(failure) = failure {
-        return Err(failure);
-    }
-    if let Some(panic) = intake.panic().await {
-        return Err(RunError::SourcePanicked { panic });
-    }
-    let summary = RunSummary {
-        ended: if *options.shutdown.borrow() { Ended::Stopped } else { Ended::InputFinished },
-        progress: run.progress,
-        rejects_by_reason: run.rejects_by_reason,
-        event_pairs_tested: run.event_pairs_tested,
-        metric_pairs_tested: run.metric_pairs_tested,
-        unreachable: run.reach.into_unreachable(),
-        elapsed_ms: started.elapsed().as_millis() as u64,
-        store: store::describe(config),
-    };
-    Ok((summary, run.store))
+    let run = Running::restore(config, engine, store, &options).await?;
+    run.until_the_end(config, sources, &options, started).await
 }
 
 /// What has been delivered and waits for the next tick.
@@ -157,6 +151,8 @@ struct Running {
     gate: LatenessGate,
     clock: EventClock,
     correlates: bool,
+    /// Not a replay: the gate's state is committed, and what is too old is deleted.
+    is_live: bool,
     retention: Retention,
     retention_pace: RetentionPace,
     published: Published,
@@ -184,12 +180,14 @@ impl Running {
     ) -> Result<Running, RunError> {
         let params = params::from_config(config);
         let (events, metrics) = store.watermarks().await?;
+        // a replay stores rows and leaves the gate alone: they are known by the store only
+        let (stored_events_to, stored_metrics_to) = (events.values().max().copied(), metrics.values().max().copied());
         let mut gate = LatenessGate::new(config.collection.allowed_lateness_ms, events, metrics);
         if let Some(committed) = store.positions().await?.get(GATE_NAME) {
             gate = gate.resume(committed);
         }
         let (events_to, metrics_to) = gate.greatest();
-        let clock = EventClock::at(events_to, metrics_to);
+        let clock = EventClock::at(events_to.max(stored_events_to), metrics_to.max(stored_metrics_to));
         let mut published = Published::default();
         let mut pace = EvaluatePace::new(Instant::now());
         if params.correlate {
@@ -212,6 +210,7 @@ impl Running {
             gate,
             clock,
             correlates: params.correlate,
+            is_live: true,
             retention: retention::of(config),
             retention_pace: RetentionPace::new(Instant::now()),
             published,
@@ -229,6 +228,41 @@ impl Running {
             event_pairs_tested: 0,
             metric_pairs_tested: 0,
         })
+    }
+
+    /// Takes in everything, drains, and says what was done.
+    async fn until_the_end(
+        mut self,
+        config: &ReefConfig,
+        sources: Vec<Box<dyn Source>>,
+        options: &RunOptions,
+        started: Instant,
+    ) -> Result<(RunSummary, Box<dyn Store>), RunError> {
+        let mut intake = Intake::start(sources, &options.shutdown);
+        let failure = self.take_in(&mut intake, &options.shutdown).await?;
+        intake.stop();
+        self.progress.phase = Phase::Draining;
+        self.tick(true).await?;
+        if let Some(failure) = failure {
+            return Err(failure);
+        }
+        if let Some(panic) = intake.panic().await {
+            return Err(RunError::SourcePanicked { panic });
+        }
+        let ended = if *options.shutdown.borrow() { Ended::Stopped } else { Ended::InputFinished };
+        // a reef whose runs are short has no other time for it; all rows are stored whatever becomes of it
+        while self.is_live && !*options.shutdown.borrow() && self.prune_slice().await? {}
+        let summary = RunSummary {
+            ended,
+            progress: self.progress,
+            rejects_by_reason: self.rejects_by_reason,
+            event_pairs_tested: self.event_pairs_tested,
+            metric_pairs_tested: self.metric_pairs_tested,
+            unreachable: self.reach.into_unreachable(),
+            elapsed_ms: started.elapsed().as_millis() as u64,
+            store: store::describe(config),
+        };
+        Ok((summary, self.store))
     }
 
     /// Takes in deliveries and cuts ticks until every source has ended, one has failed, or the run is asked to stop. What
@@ -272,7 +306,7 @@ impl Running {
             if waited || is_full || (evaluate && self.pending.since.is_none()) {
                 self.tick(evaluate).await?;
             }
-            if self.retention_pace.is_due(now) {
+            if self.is_live && self.retention_pace.is_due(now) {
                 self.prune_slice().await?;
             }
         }
@@ -280,7 +314,14 @@ impl Running {
 
     /// Deletes some of what is too old; says whether there is more.
     async fn prune_slice(&mut self) -> Result<bool, RunError> {
-        let pruned = self.store.prune(&self.retention, TimeMs::now()).await?;
+        let pruned = match self.store.prune(&self.retention, TimeMs::now()).await {
+            // nothing is lost by it: the next pass comes
+            Err(error) if error.class == FaultClass::Retry => {
+                tracing::warn!(%error, "rows beyond their retention stay until the next pass");
+                Pruned::default()
+            }
+            answer => answer?,
+        };
         if pruned.total() > 0 {
             tracing::debug!(rows = ?pruned.rows, "rows beyond their retention deleted");
         }
@@ -292,7 +333,7 @@ impl Running {
     fn wake_at(&self) -> Option<Instant> {
         // while a tick is open its end is waited for, also by an evaluation that is due
         let tick = self.pending.since.map(|since| since + self.tick_interval).or(self.pace.due_at());
-        tick.into_iter().chain([self.retention_pace.due_at()]).min()
+        tick.into_iter().chain(self.is_live.then(|| self.retention_pace.due_at())).min()
     }
 
     fn take_batch(&mut self, source: String, is_finite: bool, batch: sources::Batch) {
@@ -330,7 +371,7 @@ impl Running {
         let outcome = if self.correlates {
             let mut for_engine = TickRows { events: rows.events.clone(), metrics: rows.metrics.clone() };
             // a newer version may lie so far back that the engine has forgotten it: the store has not
-            for_engine.events.extend(self.store.newer_events(&rows.events).await?);
+            for_engine.events.extend(newer_events_with_retry(self.store.as_mut(), &rows.events, &self.shutdown).await?);
             self.engine.tick(for_engine, order).await?
         } else {
             TickOutcome { rollups: RollupKey::touched(&rows.metrics).into_iter().collect(), ..TickOutcome::default() }
@@ -348,7 +389,7 @@ impl Running {
         rollups.extend(late.metrics.iter().map(RollupKey::of));
         let mut positions: Vec<(String, Positions)> = positions.into_iter().collect();
         let moved = self.gate.take_moved();
-        if moved != Positions::default() {
+        if self.is_live && moved != Positions::default() {
             positions.push((GATE_NAME.to_owned(), moved));
         }
         let commit = Commit {

@@ -2,6 +2,8 @@
 
 use crate::config::support::NATIVE_PROTOCOL_HINT;
 use crate::config::{ClickHouseProtocol, ReefConfig, Secret, SecretError, SecretSource, StorageKind};
+use crate::retention;
+use model::event::Event;
 use sinks::error::FaultClass;
 use sinks::transfer::Transfer;
 use sinks::{Commit, SinkError, Store, clickhouse, duckdb};
@@ -37,13 +39,13 @@ pub async fn open(config: &ReefConfig) -> Result<Box<dyn Store>, SinkError> {
 /// with the password is not set.
 pub fn clickhouse_config(config: &ReefConfig) -> Result<clickhouse::ClickHouseConfig, SinkError> {
     let seconds = |ms: i64| ms.unsigned_abs().div_ceil(1_000);
-    let retention = &config.storage.retention;
+    let keep = retention::of(config);
     Ok(clickhouse::ClickHouseConfig {
         retention: Some(clickhouse::Retention {
-            metrics_seconds: seconds(retention.aggregated_metrics_ms),
-            events_seconds: seconds(retention.events_ms),
-            correlations_seconds: seconds(retention.correlations_ms),
-            deployments_seconds: seconds(retention.deployment_timeline_ms),
+            metrics_seconds: seconds(keep.metrics_ms),
+            events_seconds: seconds(keep.events_ms),
+            correlations_seconds: seconds(keep.correlations_ms),
+            deployments_seconds: seconds(keep.deployments_ms),
         }),
         ..server_config(&config.storage.kind)?
     })
@@ -109,7 +111,7 @@ pub async fn open_with_reader(config: &ReefConfig) -> Result<(Box<dyn Store>, Bo
             let reader = store.reader().await?;
             Ok((Box::new(store), Box::new(reader)))
         }
-        StorageKind::ClickHouse { .. } => Ok((open(config).await?, open(config).await?)),
+        StorageKind::ClickHouse { .. } => Ok((open(config).await?, open_for_reading(config).await?)),
     }
 }
 
@@ -119,7 +121,9 @@ pub async fn open_for_reading(config: &ReefConfig) -> Result<Box<dyn Store>, Sin
         StorageKind::DuckDb { path } => {
             Ok(Box::new(duckdb::DuckDbStore::open_for_reading(duckdb_options(config, path)).await?))
         }
-        StorageKind::ClickHouse { .. } => open(config).await,
+        StorageKind::ClickHouse { .. } => {
+            Ok(Box::new(clickhouse::ClickHouseStore::open_for_reading(clickhouse_config(config)?).await?))
+        }
     }
 }
 
@@ -154,19 +158,40 @@ pub async fn commit_with_retry(
     commit: &Commit,
     shutdown: &watch::Receiver<bool>,
 ) -> Result<(), SinkError> {
-    let mut shutdown = shutdown.clone();
     for pause in RETRY_PAUSES {
         match store.commit(commit).await {
-            Err(error) if error.class == FaultClass::Retry && !(*shutdown.borrow() && pause > STOPPING_PAUSE_MAX) => {
-                tracing::warn!(tick = commit.tick, %error, pause_ms = pause.as_millis() as u64, "commit failed, trying again");
-                if *shutdown.borrow() {
-                    tokio::time::sleep(pause).await;
-                } else {
-                    let _ = tokio::time::timeout(pause, shutdown.wait_for(|stop| *stop)).await;
-                }
-            }
+            Err(error) if may_pass(&error, pause, shutdown) => wait(&error, pause, shutdown).await,
             answer => return answer,
         }
     }
     store.commit(commit).await
+}
+
+/// Asks for newer copies of events, as patiently as a commit is made.
+pub async fn newer_events_with_retry(
+    store: &mut dyn Store,
+    events: &[Event],
+    shutdown: &watch::Receiver<bool>,
+) -> Result<Vec<Event>, SinkError> {
+    for pause in RETRY_PAUSES {
+        match store.newer_events(events).await {
+            Err(error) if may_pass(&error, pause, shutdown) => wait(&error, pause, shutdown).await,
+            answer => return answer,
+        }
+    }
+    store.newer_events(events).await
+}
+
+fn may_pass(error: &SinkError, pause: Duration, shutdown: &watch::Receiver<bool>) -> bool {
+    error.class == FaultClass::Retry && !(*shutdown.borrow() && pause > STOPPING_PAUSE_MAX)
+}
+
+async fn wait(error: &SinkError, pause: Duration, shutdown: &watch::Receiver<bool>) {
+    tracing::warn!(%error, pause_ms = pause.as_millis() as u64, "the store failed, trying again");
+    let mut shutdown = shutdown.clone();
+    if *shutdown.borrow() {
+        tokio::time::sleep(pause).await;
+    } else {
+        let _ = tokio::time::timeout(pause, shutdown.wait_for(|stop| *stop)).await;
+    }
 }

@@ -81,7 +81,7 @@ pub const TABLES: &[Table] = &[
         ("hour", Time), ("application_name", Text), ("environment", Text), ("metric_name", Text), ("mean_p95", Real),
         ("max_value", Real), ("total_samples", U64), ("points", U64),
     ] },
-    Table { name: "correlation_evidence", key: 7, columns: &[
+    Table { name: "correlation_evidence", key: 6, columns: &[
         ("correlation_id", Text), ("source_ref", Text), ("target_ref", Text), ("source_timestamp", Time),
         ("target_timestamp", Time), ("lag_ms", I64), ("weight", Real),
     ] },

@@ -39,7 +39,7 @@ pub fn run(args: &CopyArgs, output: &Output) -> Result<(), Failure> {
             .map_err(|error| Failure::from_error(Exit::Usage, "address_invalid", &error))
     };
     let (from, to) = (parse(&args.from)?, parse(&args.to)?);
-    if from == to {
+    if from == to || is_same_file(&from, &to) {
         return Err(Failure::new(Exit::Usage, "same_store", "--from and --to name the same store"));
     }
     if let StorageKind::DuckDb { path } = &from
@@ -61,6 +61,15 @@ pub fn run(args: &CopyArgs, output: &Output) -> Result<(), Failure> {
         let summary = result.map_err(|error| failure(&error))?;
         output.result(&summary, |style| page(&summary, style))
     })
+}
+
+/// Whether both are one file, however it is written.
+fn is_same_file(from: &StorageKind, to: &StorageKind) -> bool {
+    let real = |kind: &StorageKind| match kind {
+        StorageKind::DuckDb { path } => path.canonicalize().ok(),
+        StorageKind::ClickHouse { .. } => None,
+    };
+    real(from).is_some_and(|from| Some(from) == real(to))
 }
 
 fn failure(error: &CopyError) -> Failure {

@@ -73,12 +73,16 @@ impl Page<'_> {
     /// What was done before it was stopped, and what the same command will do.
     pub fn interrupted(&self) -> Failure {
         let task = self.request.task.as_str();
-        let (done, in_all) =
-            self.outcome.summary.as_ref().and_then(|summary| summary.progress.rows).unwrap_or_default();
+        let progress = self.outcome.summary.as_ref().map(|summary| &summary.progress);
+        // topics are not counted in rows before they are read
+        let done = match progress.and_then(|progress| progress.rows) {
+            Some((done, in_all)) => format!("{} of {}", count(done), counted(in_all, "row")),
+            None => counted(progress.map_or(0, |progress| progress.events + progress.metrics), "row"),
+        };
         let time = self.outcome.summary.as_ref().and_then(|summary| summary.progress.event_time);
         let keeps_nothing = self.request.what_if.is_some() && self.request.into.is_none();
         let fate = if keeps_nothing { "read" } else { "read and stored" };
-        let mut message = format!("{task} stopped: {} of {} {fate}", count(done), counted(in_all, "row"));
+        let mut message = format!("{task} stopped: {done} {fate}");
         if let Some(time) = time {
             message += &format!(", up to event time {time}");
         }

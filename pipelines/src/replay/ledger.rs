@@ -22,6 +22,8 @@ pub struct Entry {
     range: TimeRange,
     stored: Positions,
     is_resumed: bool,
+    /// Parts that a finished replay of the same range has left.
+    left_over: Vec<String>,
 }
 
 impl Entry {
@@ -37,7 +39,10 @@ impl Entry {
             range: request.range,
             stored: Positions::default(),
             is_resumed: false,
+            left_over: Vec::new(),
         };
+        let left_over =
+            stored.get(&new.name).map(|positions| positions.0.keys().cloned().collect()).unwrap_or_default();
         let unfinished = stored.iter().filter_map(|(name, positions)| {
             let range = TimeRange::parse(name.strip_prefix(task)?.strip_prefix(':')?)?;
             let part = |part: &str| positions.0.get(part).map(String::as_str);
@@ -48,7 +53,7 @@ impl Entry {
             Some((_, range, name, positions)) => {
                 Entry { name: name.clone(), range, stored: positions.clone(), is_resumed: true, ..new }
             }
-            None => new,
+            None => Entry { left_over, ..new },
         }
     }
 
@@ -72,10 +77,27 @@ impl Entry {
         Entry { stored: Positions::default(), ..self.clone() }
     }
 
+    /// What is committed before the first row, when a finished replay of the same range has left its positions: a new
+    /// one that is interrupted must not go on with them.
+    pub fn begun(&self) -> Option<Positions> {
+        let parts: BTreeMap<String, String> = self
+            .left_over
+            .iter()
+            .filter(|part| ![STATE, ASKED].contains(&part.as_str()))
+            .map(|part| (part.clone(), String::new()))
+            .collect();
+        (!parts.is_empty()).then(|| {
+            let mut begun = self.in_state(RUNNING);
+            begun.0.extend(parts);
+            begun
+        })
+    }
+
     /// Where `source` goes on.
     pub fn of_source(&self, source: &str) -> Positions {
         let part = |part: &String| part.strip_prefix(source)?.strip_prefix('/').map(str::to_owned);
-        Positions(self.stored.0.iter().filter_map(|(name, at)| Some((part(name)?, at.clone()))).collect())
+        let known = self.stored.0.iter().filter(|(_, at)| !at.is_empty());
+        Positions(known.filter_map(|(name, at)| Some((part(name)?, at.clone()))).collect())
     }
 
     /// What is kept when `source` has come to `positions`.
@@ -155,5 +177,25 @@ mod tests {
         let running = stored(&[(&first, first.kept("stored", at("7")))]);
         let backfill = Request { task: Task::Backfill, ..request };
         assert!(!Entry::find(&backfill, &running).is_resumed());
+    }
+
+    /// Stores merge positions by part and forget none.
+    #[test]
+    fn a_replay_done_again_and_interrupted_does_not_go_on_with_the_positions_of_the_first() {
+        let request = request("a", 1_000, "b", 5_000);
+        let first = Entry::find(&request, &BTreeMap::new());
+        assert_eq!(first.begun(), None);
+        let mut held = first.kept("stored", at("9"));
+        held.advance(first.done());
+        let again = Entry::find(&request, &stored(&[(&first, held.clone())]));
+        assert!(!again.is_resumed() && again.of_source("stored").0.is_empty());
+        held.advance(again.begun().unwrap());
+        // interrupted before it has moved any part
+        let resumed = Entry::find(&request, &stored(&[(&first, held.clone())]));
+        assert!(resumed.is_resumed() && resumed.of_source("stored").0.is_empty(), "{resumed:?}");
+        // or after it has moved this one
+        held.advance(again.kept("stored", at("3")));
+        let resumed = Entry::find(&request, &stored(&[(&first, held)]));
+        assert_eq!(resumed.of_source("stored"), at("3"));
     }
 }

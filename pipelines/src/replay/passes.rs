@@ -6,7 +6,7 @@ use crate::config::ReefConfig;
 use crate::in_range::{InRange, Tally};
 use crate::progress::{Ended, Progress, RunSummary};
 use crate::recorded::recorded_sources;
-use crate::run::{RunError, RunOptions, drive};
+use crate::run::{RunError, RunOptions, drive_recorded};
 use crate::store::commit_with_retry;
 use model::time::TimeMs;
 use sinks::{Commit, Store};
@@ -76,6 +76,11 @@ impl Passes {
             let passed = Passed { ended: Ended::InputFinished, rows_in_range, rows_outside: 0, summary: None };
             return Ok((passed, target));
         }
+        if let Some(positions) = run.entry.begun().filter(|_| run.is_kept) {
+            let positions = vec![(run.entry.name().to_owned(), positions)];
+            let begun = Commit { committed_at: TimeMs::now(), positions, ..Commit::default() };
+            commit_with_retry(target.as_mut(), &begun, &self.options.shutdown).await?;
+        }
         let tally = Arc::new(Tally::default());
         let in_range =
             |inner| -> Box<dyn Source> { Box::new(InRange::new(inner, run.entry.clone(), Arc::clone(&tally))) };
@@ -111,7 +116,7 @@ impl Passes {
                 self.options.progress.send_replace(of_whole(self.counted, snapshot, self.count));
             }
         };
-        let (driven, ()) = tokio::join!(drive(config, target, sources, options), show);
+        let (driven, ()) = tokio::join!(drive_recorded(config, target, sources, options), show);
         let (mut summary, target) = driven?;
         // a stop that came when all rows were through has stopped nothing
         if summary.progress.rows.is_some_and(|(done, in_all)| done >= in_all) {

@@ -5,7 +5,7 @@
 //! in every other store.
 
 use super::fault::Fault;
-use super::insert::{Refused, insert_taking_out};
+use super::insert::{Refused, insert, insert_taking_out};
 use super::memory::{Series, SeriesRef, owned, series_of};
 use super::rows::{EventAnswer, EventCopy, Mark, ReadRow, event_columns, selection, versions};
 use super::session::Session;
@@ -13,8 +13,9 @@ use crate::columns::KeptRow;
 use crate::resolve::Held;
 use model::event::Event;
 use model::metric::MetricPoint;
+use model::time::{DAY_MS, TimeMs};
 use serde::Deserialize;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// Identities per query: a few hundred kilobytes of bound values.
 const KEYS_PER_QUERY: usize = 4_000;
@@ -90,25 +91,66 @@ pub(super) async fn keep_events(session: &mut Session, rows: &[Held<Event>]) -> 
     }
     let keys: Vec<EventKey> = rows.iter().map(|held| (held.row.colony_id.clone(), held.row.event_id.clone())).collect();
     let mut stored = stored_events(session, &keys).await?;
-    let (below, version) = (session.next_version(), session.next_version());
-    let (mut gone, mut copies, mut places) = (Vec::new(), Vec::new(), Vec::new());
+    // the version before it stays free for what takes an older copy back
+    let (_, version) = (session.next_version(), session.next_version());
+    let (mut known, mut copies, mut places) = (Vec::new(), Vec::new(), Vec::new());
     for (place, (held, key)) in rows.iter().zip(&keys).enumerate() {
         let before = stored.remove(key);
+        if before.is_some() {
+            known.push((key.clone(), held));
+        }
         if before.as_ref().is_some_and(|before| before.held >= *held) {
             continue;
         }
-        let mark = before.as_ref().map(|before| before.mark.clone()).unwrap_or_default();
-        if let Some(before) = before.filter(|before| before.held.row.timestamp != held.row.timestamp) {
-            // it may lie in another month's partition, where a query for that month alone would still find it
-            gone.push(EventCopy { held: before.held, mark: Mark::default(), version: below, removed: true });
-        }
+        let mark = before.map(|before| before.mark).unwrap_or_default();
         copies.push(EventCopy { held: held.clone(), mark, version, removed: false });
         places.push(place);
     }
     let mut refused = insert_taking_out(session, Event::TABLE, &copies, event_columns).await?;
     refused.iter_mut().for_each(|refused| refused.place = places[refused.place]);
-    insert_taking_out(session, Event::TABLE, &gone, event_columns).await?;
+    let gone = moved_away(session, &known).await?;
+    insert(session, Event::TABLE, &gone, event_columns).await?;
     Ok(refused)
+}
+
+#[derive(clickhouse::Row, Deserialize)]
+struct CopyAnswer {
+    colony_id: String,
+    event_id: String,
+    at_ms: i64,
+    copy_version: u64,
+    is_removed: u8,
+}
+
+/// What takes back the copies of events that now have another time: an older one may lie in another part of the table,
+/// where a query for that time alone would still find it. Asked for after the insert, so that a commit that was cut off
+/// between the two is healed by its repeat.
+async fn moved_away(session: &Session, known: &[(EventKey, &Held<Event>)]) -> Result<Vec<EventCopy>, Fault> {
+    let mut gone = Vec::new();
+    let sql =
+        "SELECT colony_id, event_id, toUnixTimestamp64Milli(timestamp) AS at_ms, max(ingest_version) AS copy_version,
+                      argMax(removed, ingest_version) AS is_removed
+               FROM federated_events
+               WHERE (colony_id, event_id) IN {keys:Array(Tuple(String, String))}
+               GROUP BY colony_id, event_id, timestamp";
+    for known in known.chunks(KEYS_PER_QUERY) {
+        let keys: Vec<&EventKey> = known.iter().map(|(key, _)| key).collect();
+        let mut copies: HashMap<EventKey, Vec<CopyAnswer>> = HashMap::new();
+        for row in session.rows::<CopyAnswer>(session.query(sql).param("keys", keys)).await? {
+            copies.entry((row.colony_id.clone(), row.event_id.clone())).or_default().push(row);
+        }
+        for (key, any) in known {
+            let Some(copies) = copies.get(key) else { continue };
+            let Some(current) = copies.iter().map(|copy| copy.copy_version).max() else { continue };
+            for copy in copies.iter().filter(|copy| copy.copy_version < current && copy.is_removed == 0) {
+                let row = Event { timestamp: TimeMs(copy.at_ms), ..any.row.clone() };
+                let held = Held { on_time: any.on_time, row };
+                // above the copy, below the one that counts
+                gone.push(EventCopy { held, mark: Mark::default(), version: current - 1, removed: true });
+            }
+        }
+    }
+    Ok(gone)
 }
 
 /// [`keep_events`] for metric buckets. Buckets that are newer than all of their series need no look-up.
@@ -122,21 +164,25 @@ pub(super) async fn keep_metrics(session: &mut Session, rows: &[Held<MetricPoint
     learn_newest(session, rows, &of_series).await?;
 
     let mut wanted = vec![true; rows.len()];
-    let mut doubtful: Vec<(&Series, Vec<usize>)> = Vec::new();
+    // by day, so that one old bucket does not make the look-up read all that lies between
+    let mut doubtful: BTreeMap<TimeMs, BTreeMap<&Series, Vec<usize>>> = BTreeMap::new();
     for (series, places) in &of_series {
         let newest = session.memory.newest(series).unwrap_or(i64::MAX);
-        let known: Vec<usize> = places.iter().copied().filter(|place| rows[*place].row.timestamp.0 <= newest).collect();
-        if !known.is_empty() {
-            doubtful.push((series, known));
+        for place in places.iter().copied().filter(|place| rows[*place].row.timestamp.0 <= newest) {
+            let day = rows[place].row.timestamp.floor_to(DAY_MS);
+            doubtful.entry(day).or_default().entry(series).or_default().push(place);
         }
     }
-    for part in doubtful.chunks(KEYS_PER_QUERY) {
-        drop_smaller(session, rows, part, &mut wanted).await?;
+    for of_day in doubtful.into_values() {
+        let of_day: Vec<(&Series, Vec<usize>)> = of_day.into_iter().collect();
+        for part in of_day.chunks(KEYS_PER_QUERY) {
+            drop_smaller(session, rows, part, &mut wanted).await?;
+        }
     }
     // raised first: should the outcome of the insert be unknown, a look-up too many is the safe side
     for (series, places) in of_series {
         if let Some(newest) = places.iter().map(|place| rows[*place].row.timestamp.0).max() {
-            session.memory.remember(series, newest);
+            session.memory.raise(&series, newest);
         }
     }
     let version = session.next_version();

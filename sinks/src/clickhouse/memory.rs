@@ -102,6 +102,15 @@ impl Memory {
     }
 }
 
+impl Memory {
+    /// Remembers a newer bucket of a series; one that was forgotten meanwhile is asked for again.
+    pub(super) fn raise(&mut self, series: &Series, newest_ms: i64) {
+        if let Some(newest) = self.newest.get_mut(series) {
+            *newest = (*newest).max(newest_ms);
+        }
+    }
+}
+
 pub(super) fn series_of(point: &MetricPoint) -> SeriesRef<'_> {
     (
         &point.series.colony_id,

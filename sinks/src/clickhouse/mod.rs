@@ -79,6 +79,18 @@ impl ClickHouseStore {
         }
     }
 
+    /// Connects to read, and changes nothing: the tables must be those of this version.
+    ///
+    /// # Errors
+    /// As [`open`](ClickHouseStore::open), and when an older or newer program wrote the database.
+    pub async fn open_for_reading(config: ClickHouseConfig) -> Result<ClickHouseStore, SinkError> {
+        let name = config.name();
+        match Session::open_for_reading(config).await {
+            Ok(session) => Ok(ClickHouseStore { session, name }),
+            Err(fault) => Err(fault.during("cannot open the store to read it", &name)),
+        }
+    }
+
     /// The store's name, for people: `ClickHouse localhost:8123, database reef, user default`.
     pub fn name(&self) -> &str {
         &self.name

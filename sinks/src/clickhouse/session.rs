@@ -74,6 +74,21 @@ impl Session {
         Ok(session)
     }
 
+    /// Connects and checks the schema; migrates nothing and leaves time limits as they are.
+    pub(super) async fn open_for_reading(config: ClickHouseConfig) -> Result<Session, Fault> {
+        let mut session = Session::connect(config).await?;
+        let stored = version::read(&session).await?.unwrap_or(0);
+        let missing = pending(CLICKHOUSE, stored)
+            .map_err(|error| Fault::stop("a newer program wrote the database", Box::new(error)))?;
+        if !missing.is_empty() {
+            let cause = format!("it has tables of version {stored}");
+            return Err(Fault::stop("bring it to this version first: coral-pipeline migrate", cause));
+        }
+        session.memory = Memory::load(&session).await?;
+        session.version = session.memory.newest_version;
+        Ok(session)
+    }
+
     /// Applies the missing steps. Each statement can be repeated; the row in `schema_version` comes last.
     async fn migrate(&self) -> Result<(), Fault> {
         let stored = version::read(self).await?.unwrap_or(0);

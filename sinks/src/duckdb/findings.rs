@@ -170,7 +170,7 @@ fn replace_evidence(
 }
 
 /// Gives each of `events` its best-scored link, or none.
-fn refresh_events(connection: &Connection, events: &BTreeSet<EventKey>) -> Result<(), Cause> {
+pub(super) fn refresh_events(connection: &Connection, events: &BTreeSet<EventKey>) -> Result<(), Cause> {
     if events.is_empty() {
         return Ok(());
     }

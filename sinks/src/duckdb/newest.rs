@@ -39,7 +39,7 @@ impl NewestBuckets {
         if self.state != State::Unread {
             return Ok(());
         }
-        self.state = State::Known;
+        let mut read = NewestBuckets { state: State::Known, ..NewestBuckets::default() };
         let mut statement = connection.prepare(
             "SELECT colony_id, application_name, environment, service_id, metric_name, interval_seconds,
                     epoch_ms(max(timestamp))
@@ -50,8 +50,9 @@ impl NewestBuckets {
             let text = |column: usize| row.get::<_, String>(column);
             let series = (text(0)?, text(1)?, text(2)?, text(3)?, text(4)?);
             let texts = [&series.0, &series.1, &series.2, &series.3, &series.4].map(String::as_str);
-            self.raise(hash(texts, row.get(5)?), row.get(6)?);
+            read.raise(hash(texts, row.get(5)?), row.get(6)?);
         }
+        *self = read;
         Ok(())
     }
 

@@ -1,17 +1,21 @@
 //! Deletes rows beyond their retention, in slices so short that a commit hardly waits for one.
 
 use super::fault::Cause;
+use super::findings::refresh_events;
 use super::fleet::time;
 use super::session::Session;
 use crate::retention::{Pruned, Retention};
 use duckdb::{Connection, params};
 use model::time::TimeMs;
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 /// How long a slice may take; a commit that comes meanwhile waits no longer than that.
 const SLICE_TIME: Duration = Duration::from_millis(40);
 /// Rows of the first slice.
 const SLICE_ROWS_FIRST: u64 = 4_096;
+/// Patterns of a slice at most: each costs several statements.
+const SLICE_CORRELATIONS: usize = 8;
 /// Rows of a slice at most and at least.
 const SLICE_ROWS: std::ops::RangeInclusive<u64> = 256..=65_536;
 
@@ -21,6 +25,7 @@ pub(super) fn prune(session: &mut Session, retention: &Retention, now: TimeMs) -
     let slice_rows = session.prune_rows.unwrap_or(SLICE_ROWS_FIRST);
     let mut pruned = Pruned::default();
     let mut left = slice_rows;
+    let mut has_more = false;
     let transaction = session.connection.transaction()?;
     for (table, cutoff) in
         [("federated_metrics", now - retention.metrics_ms), ("federated_events", now - retention.events_ms)]
@@ -38,7 +43,9 @@ pub(super) fn prune(session: &mut Session, retention: &Retention, now: TimeMs) -
             params![time(cutoff)],
         )?;
         pruned.add("env_metric_summary", rows as u64);
-        for (table, rows) in delete_correlations(&transaction, now - retention.correlations_ms)? {
+        let cutoff = now - retention.correlations_ms;
+        for (table, rows) in delete_correlations(&transaction, cutoff, SLICE_CORRELATIONS)? {
+            has_more |= table == "correlations" && rows as usize == SLICE_CORRELATIONS;
             pruned.add(table, rows);
         }
         let rows = transaction.execute(
@@ -48,7 +55,7 @@ pub(super) fn prune(session: &mut Session, retention: &Retention, now: TimeMs) -
         pruned.add("deployment_timeline", rows as u64);
     }
     transaction.commit()?;
-    pruned.is_partial = left == 0;
+    pruned.is_partial = left == 0 || has_more;
     session.prune_rows = Some(next_slice(slice_rows, begun.elapsed()));
     Ok(pruned)
 }
@@ -56,27 +63,38 @@ pub(super) fn prune(session: &mut Session, retention: &Retention, now: TimeMs) -
 fn delete_reported(connection: &Connection, table: &str, cutoff: TimeMs, limit: u64) -> Result<u64, Cause> {
     // sql: identifiers only
     let sql = format!(
-        "DELETE FROM {table} WHERE rowid IN (SELECT rowid FROM {table} WHERE timestamp < ?1 AND coalesce(stored_at, timestamp) < ?1 LIMIT ?2)"
+        "DELETE FROM {table} WHERE rowid IN (SELECT rowid FROM {table} WHERE timestamp < ?1
+           AND coalesce(stored_at, (SELECT applied_at FROM schema_version WHERE version = 6)) < ?1 LIMIT ?2)"
     );
     Ok(connection.execute(&sql, params![time(cutoff), i64::try_from(limit).unwrap_or(i64::MAX)])? as u64)
 }
 
-/// A pattern goes with its evidence and links; events that showed it as their best lose the mark.
-fn delete_correlations(connection: &Connection, cutoff: TimeMs) -> Result<Vec<(&'static str, u64)>, Cause> {
-    let mut statement =
-        connection.prepare("SELECT correlation_id FROM correlations WHERE last_observed < ?1 AND updated_at < ?1")?;
-    let ids: Vec<String> = statement.query_map(params![time(cutoff)], |row| row.get(0))?.collect::<Result<_, _>>()?;
+/// A pattern goes with its evidence and links; an event that showed it as its best shows the next best.
+fn delete_correlations(
+    connection: &Connection,
+    cutoff: TimeMs,
+    limit: usize,
+) -> Result<Vec<(&'static str, u64)>, Cause> {
+    let mut statement = connection
+        .prepare("SELECT correlation_id FROM correlations WHERE last_observed < ?1 AND updated_at < ?1 LIMIT ?2")?;
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let ids: Vec<String> =
+        statement.query_map(params![time(cutoff), limit], |row| row.get(0))?.collect::<Result<_, _>>()?;
     let mut deleted = vec![("correlation_evidence", 0), ("event_correlations", 0), ("correlations", 0)];
+    let mut events = BTreeSet::new();
     for id in &ids {
-        connection.execute(
-            "UPDATE federated_events SET correlation_group = NULL, correlation_score = NULL WHERE correlation_group = ?",
-            [id],
-        )?;
+        let mut links =
+            connection.prepare_cached("SELECT colony_id, event_id FROM event_correlations WHERE correlation_id = ?")?;
+        let mut rows = links.query([id])?;
+        while let Some(row) = rows.next()? {
+            events.insert((row.get(0)?, row.get(1)?));
+        }
         for (table, rows) in &mut deleted {
             // sql: identifiers only
             *rows += connection.execute(&format!("DELETE FROM {table} WHERE correlation_id = ?"), [id])? as u64;
         }
     }
+    refresh_events(connection, &events)?;
     Ok(deleted)
 }
 
