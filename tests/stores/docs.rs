@@ -1,8 +1,9 @@
 //! docs/clickhouse.md does what it says: its SQL runs on the engine, its configuration loads, its commands succeed.
 
 use super::{coral_pipeline, files_source, json};
-use crate::support::Reef;
 use crate::support::clickhouse::Server;
+use crate::support::{Reef, program};
+use std::process::Command;
 
 /// Statements that a whole server understands and the embedded engine refuses to run; it parses them.
 const NEED_A_SERVER: &[&str] =
@@ -50,6 +51,27 @@ fn every_command_of_the_page_works() {
     }
     let limits = server.query("default", statements.iter().find(|it| it.contains("create_table_query")).unwrap());
     assert!(limits.contains("federated_metrics\tTTL"), "{limits}");
+}
+
+#[test]
+fn the_move_of_the_page_works() {
+    let Some(server) = Server::start() else { return };
+    let commands = blocks(&page(), "sh");
+    assert_eq!(commands.len(), 1, "{commands:?}");
+    let folder = tempfile::tempdir().unwrap();
+    let events = folder.path().join("e.ndjson");
+    std::fs::write(&events, "").unwrap();
+    let reef = Reef::new(&files_source(&[&events], &[]));
+    reef.run();
+    let target = format!("default@127.0.0.1:{}/{}", server.port(), server.database());
+    let command = commands[0]
+        .replace(".coral/reef.duckdb", &reef.store().display().to_string())
+        .replace("reef_writer@127.0.0.1:8123/reef", &target)
+        .replace(" --password-env REEF_CLICKHOUSE_PASSWORD", "")
+        .replace("\\\n", "");
+    let words: Vec<&str> = command.split_whitespace().skip(1).collect();
+    let moved = json(&Command::new(program("coral-pipeline")).args(words).arg("--json").output().unwrap());
+    assert_eq!(moved["tables"].as_array().unwrap().len(), 13, "{moved:#}");
 }
 
 #[test]
