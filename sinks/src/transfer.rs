@@ -131,6 +131,11 @@ pub const TABLES: &[Table] = &[
     ] },
 ];
 
+/// The names of all tables: those whose rows are counted.
+pub fn table_names() -> impl Iterator<Item = &'static str> {
+    TABLES.iter().map(|table| table.name)
+}
+
 impl Table {
     /// The columns of its identity.
     pub fn key_columns(&self) -> &'static [(&'static str, Kind)] {

@@ -9,6 +9,7 @@ use std::time::Instant;
 
 /// Runs all checks; `args` (for example `--features bundled`) go to the cargo commands that build.
 pub fn run(args: &[String]) -> Result<ExitCode> {
+    setup::openssl()?;
     if !setup::is_bundled(args) {
         setup::duckdb()?;
     }

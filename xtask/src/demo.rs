@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 /// Builds the program and runs `coral-pipeline demo` with `args`.
 pub fn run(args: &[String]) -> Result<ExitCode> {
+    setup::openssl()?;
     setup::duckdb()?;
     let mut cargo = checkout::cargo();
     cargo.args(["run", "--locked", "--bin", "coral-pipeline", "--", "demo"]).args(args);

@@ -85,6 +85,7 @@ pub fn run(args: &[String]) -> Result<ExitCode> {
     if let Some(unknown) = args.first() {
         bail!("`cargo xtask setup` takes no arguments, got `{unknown}`");
     }
+    openssl()?;
     duckdb()?;
     clickhouse()?;
     Ok(ExitCode::SUCCESS)
@@ -93,6 +94,19 @@ pub fn run(args: &[String]) -> Result<ExitCode> {
 /// True when these cargo arguments ask for DuckDB to be compiled, so that no library is needed.
 pub fn is_bundled(cargo_args: &[String]) -> bool {
     cargo_args.iter().any(|arg| arg == "--all-features" || arg.split([',', '=', '/', ' ']).any(|it| it == "bundled"))
+}
+
+/// The Kafka client is compiled against the system's OpenSSL: said here, before a long build ends in a linker's words.
+pub fn openssl() -> Result<()> {
+    let is_elsewhere = std::env::var_os("OPENSSL_DIR").is_some();
+    let is_known = || Command::new("pkg-config").args(["--exists", "openssl"]).status().is_ok_and(|it| it.success());
+    if cfg!(target_os = "linux") && !is_elsewhere && !is_known() && !Path::new("/usr/include/openssl/ssl.h").exists() {
+        bail!(
+            "the headers of OpenSSL are missing, which the Kafka client needs: install them (Debian: apt-get install \
+             libssl-dev zlib1g-dev pkg-config), or name their folder in OPENSSL_DIR"
+        );
+    }
+    Ok(())
 }
 
 /// Makes sure that the DuckDB library is where the build looks for it.

@@ -7,29 +7,13 @@ use super::patterns::{
 };
 use super::session::Session;
 use crate::Totals;
+use crate::transfer::table_names;
 use model::pattern::{Correlation, Evidence};
 use model::position::Positions;
 use model::time::TimeMs;
 use model::topology::ColonyStatus;
 use serde::Deserialize;
 use std::collections::BTreeMap;
-
-/// Every table whose rows are counted.
-const TABLES: &[&str] = &[
-    "federated_metrics",
-    "federated_events",
-    "env_metric_summary",
-    "correlations",
-    "correlation_evidence",
-    "event_correlations",
-    "deployment_timeline",
-    "service_nodes",
-    "service_edges",
-    "colony_status",
-    "predictions",
-    "rejects",
-    "source_positions",
-];
 
 #[derive(clickhouse::Row, Deserialize)]
 struct PositionAnswer {
@@ -129,10 +113,10 @@ struct ReasonAnswer {
 
 pub(super) async fn totals(session: &Session) -> Result<Totals, Fault> {
     let mut totals = Totals::default();
-    for table in TABLES {
+    for table in table_names() {
         // sql: identifiers only
         let sql = format!("SELECT count() AS number FROM {table} FINAL");
-        totals.rows.insert((*table).to_owned(), number(session, &sql).await?);
+        totals.rows.insert(table.to_owned(), number(session, &sql).await?);
     }
     let sql = "SELECT reason, count() AS number FROM rejects FINAL GROUP BY reason";
     for row in session.rows::<ReasonAnswer>(session.query(sql)).await? {

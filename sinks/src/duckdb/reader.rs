@@ -5,6 +5,7 @@ use super::fleet::time;
 use super::patterns::{CORRELATION_SELECTION, EVIDENCE_SELECTION, read_correlation, read_evidence};
 use super::rows::{ReadRow, selection};
 use super::session::Session;
+use crate::transfer::table_names;
 use crate::{Held, Span, Totals};
 use duckdb::types::Value;
 use duckdb::{Row, params};
@@ -15,23 +16,6 @@ use model::position::Positions;
 use model::time::TimeMs;
 use model::topology::ColonyStatus;
 use std::collections::BTreeMap;
-
-/// Every table whose rows are counted.
-pub(super) const TABLES: &[&str] = &[
-    "federated_metrics",
-    "federated_events",
-    "env_metric_summary",
-    "correlations",
-    "correlation_evidence",
-    "event_correlations",
-    "deployment_timeline",
-    "service_nodes",
-    "service_edges",
-    "colony_status",
-    "predictions",
-    "rejects",
-    "source_positions",
-];
 
 pub(super) fn positions(session: &Session) -> Result<BTreeMap<String, Positions>, Cause> {
     let mut sources: BTreeMap<String, Positions> = BTreeMap::new();
@@ -203,11 +187,11 @@ pub(super) fn colony_status(session: &Session) -> Result<Vec<ColonyStatus>, Caus
 
 pub(super) fn totals(session: &Session) -> Result<Totals, Cause> {
     let mut totals = Totals::default();
-    for table in TABLES {
+    for table in table_names() {
         // sql: identifiers only
         let sql = format!("SELECT count(*) FROM {table}");
         let rows: i64 = session.connection.query_row(&sql, [], |row| row.get(0))?;
-        totals.rows.insert((*table).to_owned(), rows.unsigned_abs());
+        totals.rows.insert(table.to_owned(), rows.unsigned_abs());
     }
     each(session, "SELECT reason, count(*) FROM rejects GROUP BY reason", params![], |row| {
         totals.rejects.insert(row.get(0)?, row.get::<_, i64>(1)?.unsigned_abs());

@@ -1,11 +1,12 @@
 //! The compliance harness on DuckDB, and what is DuckDB's own: opening, locking, migrating, time zones, a killed process.
 #![allow(clippy::unwrap_used)]
 
-use super::{DuckDbConfig, DuckDbStore, reader};
+use super::{DuckDbConfig, DuckDbStore};
 use crate::compliance::rows::{START, bucket, event, finding};
 use crate::compliance::{Dump, Fixture, commit_of, run_all};
 use crate::error::FaultClass;
 use crate::rollup::Sums;
+use crate::transfer::table_names;
 use crate::{Commit, Store};
 use async_trait::async_trait;
 use duckdb::Connection;
@@ -64,7 +65,7 @@ fn dump(connection: &Connection) -> Dump {
         let rows = statement.query_map([], |row| row.get(0)).unwrap().collect::<Result<Vec<String>, _>>().unwrap();
         ((*table).to_owned(), rows)
     };
-    reader::TABLES.iter().map(dump_table).collect()
+    table_names().map(|table| dump_table(&table)).collect()
 }
 
 #[tokio::test]
