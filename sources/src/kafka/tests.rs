@@ -24,7 +24,8 @@ use std::time::Duration;
 /// The library's mock cluster on a thread of its own: it cannot be shared.
 struct Mock {
     brokers: String,
-    orders: sync::SyncSender<Asked>,
+    /// Each order with where to say that it is done.
+    orders: sync::SyncSender<(Asked, sync::SyncSender<()>)>,
 }
 
 enum Asked {
@@ -35,19 +36,20 @@ enum Asked {
 
 impl Mock {
     fn start() -> Mock {
-        let (orders, asked) = sync::sync_channel::<Asked>(1);
+        let (orders, asked) = sync::sync_channel::<(Asked, sync::SyncSender<()>)>(1);
         let (tell, told) = sync::sync_channel(1);
         std::thread::Builder::new()
             .name("mock-cluster".to_owned())
             .spawn(move || {
                 let cluster = MockCluster::new(1).unwrap();
                 tell.send(cluster.bootstrap_servers()).unwrap();
-                while let Ok(asked) = asked.recv() {
+                while let Ok((asked, done)) = asked.recv() {
                     match asked {
                         Asked::Topic(name, partitions) => cluster.create_topic(&name, partitions, 1).unwrap(),
                         Asked::Down => cluster.broker_down(1).unwrap(),
                         Asked::Up => cluster.broker_up(1).unwrap(),
                     }
+                    done.send(()).unwrap();
                 }
             })
             .unwrap();
@@ -61,8 +63,12 @@ impl Mock {
         mock
     }
 
+    /// Gives an order and waits until it is done: a producer that is sooner than a new topic would create
+    /// that topic itself, with another number of partitions.
     fn ask(&self, asked: Asked) {
-        self.orders.send(asked).unwrap();
+        let (done, is_done) = sync::sync_channel(1);
+        self.orders.send((asked, done)).unwrap();
+        is_done.recv().unwrap();
     }
 
     /// Sends messages, partition by partition, and waits for each to be stored.
