@@ -13,6 +13,7 @@ mod broker;
 #[expect(dead_code, reason = "the tests send messages of every kind, a measurement does not")]
 #[path = "../tests/kafka/client.rs"]
 mod client;
+mod stopwatch;
 
 use model::position::Positions;
 use model::time::TimeMs;
@@ -21,7 +22,8 @@ use sources::kafka::{KafkaConfig, KafkaEnd};
 use std::io::{BufWriter, Write};
 use std::path::Path;
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use stopwatch::{Took, machine, stopwatch};
 
 const ROWS_DEFAULT: u64 = 2_000_000;
 const PARTITIONS: &str = "6";
@@ -61,37 +63,9 @@ fn main() {
     line("replay+", rows, correlated, "the same with correlation on");
 }
 
-/// How long something took, by the clock and in processor time (which other work on the machine changes less).
-#[derive(Clone, Copy)]
-struct Took {
-    wall_s: f64,
-    cpu_s: f64,
-}
-
-/// Begins to measure; the answer measures up to when it is asked.
-fn stopwatch() -> impl Fn() -> Took {
-    let (started, cpu_before) = (Instant::now(), cpu_s());
-    move || Took { wall_s: started.elapsed().as_secs_f64(), cpu_s: cpu_s() - cpu_before }
-}
-
-/// Processor time of this process and of the children that it has waited for.
-fn cpu_s() -> f64 {
-    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    // after the name, which may hold blanks: utime, stime, cutime and cstime are fields 14 to 17, in hundredths
-    let fields = stat.rsplit(") ").next().unwrap_or_default().split(' ').skip(11).take(4);
-    fields.filter_map(|field| field.parse::<f64>().ok()).sum::<f64>() / 100.0
-}
-
 fn line(what: &str, rows: u64, Took { wall_s, cpu_s }: Took, note: &str) {
     let speed = rows as f64 / wall_s;
     println!("{what:9} {wall_s:8.2} s  {cpu_s:8.2} s cpu  {speed:10.0} rows/s  {note}");
-}
-
-fn machine() -> String {
-    let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let name = info.lines().find_map(|line| line.strip_prefix("model name")).unwrap_or("unknown");
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    format!("{}, {cores} cores", name.trim_start_matches([' ', '\t', ':']))
 }
 
 /// Rows as a fleet gives them: colonies, services, one bucket a minute, several statistics each.
@@ -128,7 +102,7 @@ fn reef(folder: &Path, name: &str, source: &str, correlate: bool) -> std::path::
 }
 
 fn pipeline(command: &str, reef: &Path, arguments: &[&str]) -> (serde_json::Value, Took) {
-    let watch = stopwatch();
+    let watch = stopwatch(&[]);
     let mut program = Command::new(env!("CARGO_BIN_EXE_coral-pipeline"));
     let output = program.arg(command).arg(reef).args(arguments).arg("--json").output().unwrap();
     let took = watch();
@@ -145,7 +119,7 @@ fn source_alone(brokers: &str, topic: &str, rows: u64) -> Took {
     let config = KafkaConfig { end: KafkaEnd::Now, ..KafkaConfig::new(brokers, Some(topic), None) };
     let mut source = config.build(&Positions::default()).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let watch = stopwatch();
+    let watch = stopwatch(&[]);
     let mut read = 0;
     while let Some(batch) = runtime.block_on(source.next_batch()).unwrap() {
         assert!(batch.rejects.is_empty(), "{:?}", batch.rejects[0]);
@@ -163,7 +137,7 @@ fn copied(folder: &Path, file: &Path, rows: u64) -> Took {
          count UBIGINT, interval_seconds UINTEGER)",
     )
     .unwrap();
-    let watch = stopwatch();
+    let watch = stopwatch(&[]);
     db.execute_batch(&format!("COPY metrics FROM '{}' (FORMAT json); CHECKPOINT;", file.display())).unwrap();
     let took = watch();
     assert_eq!(db.query_row("SELECT count(*) FROM metrics", [], |row| row.get::<_, u64>(0)).unwrap(), rows);

@@ -1,5 +1,5 @@
 //! How fast commits are beside each engine's own bulk load of the same rows, in one run:
-//! `cargo bench --bench sinks -- [rows] [rows per commit]`.
+//! `cargo bench --workspace --bench sinks -- [rows] [rows per commit] [duckdb|clickhouse]`.
 //!
 //! The commit path has everything a tick has: look-ups for upserts, hourly summaries, positions. The bulk load reads the
 //! same rows from a Parquet file into a table without any of that.
@@ -8,6 +8,7 @@
 #[path = "../tests/support/clickhouse.rs"]
 #[allow(dead_code, reason = "the tests use all of it")]
 mod clickhouse;
+mod stopwatch;
 
 use clickhouse::Server;
 use model::metric::{MetricPoint, SeriesKey};
@@ -19,7 +20,7 @@ use sinks::clickhouse::{ClickHouseConfig, ClickHouseStore};
 use sinks::duckdb::{DuckDbConfig, DuckDbStore};
 use sinks::{Commit, Store};
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Instant;
+use stopwatch::{Took, machine, stopwatch};
 
 const SERIES: usize = 300;
 const COLUMNS: &str = "colony_id, application_name, environment, service_id, metric_name, timestamp, p50, p95, p99, mean, \
@@ -56,7 +57,7 @@ fn commits(rows: usize, rows_per_commit: usize) -> Vec<Commit> {
         let position = Positions(BTreeMap::from([("rows".to_owned(), tick.to_string())]));
         Commit {
             tick: tick as u64,
-            rows: Rows { metrics, ..Rows::default() },
+            rows: Rows { metrics, ..Rows::default() }.into(),
             rollups: keys.into_iter().collect(),
             positions: vec![("bench".to_owned(), position)],
             ..Commit::default()
@@ -65,21 +66,24 @@ fn commits(rows: usize, rows_per_commit: usize) -> Vec<Commit> {
     (0..rows / rows_per_commit).map(commit).collect()
 }
 
-async fn seconds_of(store: &mut dyn Store, commits: &[Commit]) -> f64 {
-    let begun = Instant::now();
+async fn committed(store: &mut dyn Store, commits: &[Commit], server: &[u32]) -> Took {
+    let watch = stopwatch(server);
     for commit in commits {
         store.commit(commit).await.unwrap();
     }
-    begun.elapsed().as_secs_f64()
+    watch()
 }
 
-fn report(name: &str, rows: usize, commit_seconds: f64, bulk: &str, bulk_seconds: f64, wanted: f64) {
-    let rate = |seconds: f64| rows as f64 / seconds;
+fn report(name: &str, rows: usize, ours: Took, bulk: &str, theirs: Took, wanted: f64) {
+    let rate = |took: Took| rows as f64 / took.wall_s;
     println!(
-        "{name}: commits {:.0} rows/s, {bulk} {:.0} rows/s, ratio {:.2} (wanted {wanted})",
-        rate(commit_seconds),
-        rate(bulk_seconds),
-        bulk_seconds / commit_seconds
+        "{name}: commits {:.0} rows/s, {bulk} {:.0} rows/s, ratio {:.2} (wanted {wanted}); processor time {:.2} s and {:.2} s, ratio {:.2}",
+        rate(ours),
+        rate(theirs),
+        theirs.wall_s / ours.wall_s,
+        ours.cpu_s,
+        theirs.cpu_s,
+        theirs.cpu_s / ours.cpu_s
     );
 }
 
@@ -87,7 +91,7 @@ async fn on_duckdb(rows: usize, commits: &[Commit]) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("reef.duckdb");
     let mut store = DuckDbStore::open(DuckDbConfig::at(&path)).await.unwrap();
-    let commit_seconds = seconds_of(&mut store, commits).await;
+    let ours = committed(&mut store, commits, &[]).await;
     Box::new(store).close().await.unwrap();
     let db = duckdb::Connection::open(&path).unwrap();
     let parquet = folder.path().join("rows.parquet");
@@ -97,9 +101,9 @@ async fn on_duckdb(rows: usize, commits: &[Commit]) {
         parquet.display()
     ))
     .unwrap();
-    let begun = Instant::now();
+    let watch = stopwatch(&[]);
     db.execute_batch(&format!("COPY plain FROM '{}' (FORMAT parquet)", parquet.display())).unwrap();
-    report("DuckDB", rows, commit_seconds, "COPY … FROM Parquet", begun.elapsed().as_secs_f64(), 0.3);
+    report("DuckDB", rows, ours, "COPY … FROM Parquet", watch(), 0.3);
 }
 
 async fn on_clickhouse(rows: usize, commits: &[Commit]) {
@@ -109,7 +113,7 @@ async fn on_clickhouse(rows: usize, commits: &[Commit]) {
     let (ours, bulk) = (server.database(), server.database());
     let at = |database: &str| ClickHouseConfig::at("127.0.0.1", server.port(), database);
     let mut store = ClickHouseStore::open(at(&ours)).await.unwrap();
-    let commit_seconds = seconds_of(&mut store, commits).await;
+    let took = committed(&mut store, commits, &[server.pid()]).await;
     drop(ClickHouseStore::open(at(&bulk)).await.unwrap());
     server.query(
         &ours,
@@ -117,9 +121,9 @@ async fn on_clickhouse(rows: usize, commits: &[Commit]) {
     );
     let insert =
         format!("INSERT INTO federated_metrics ({COLUMNS}) FROM INFILE '{}' FORMAT Parquet", parquet.display());
-    let begun = Instant::now();
+    let watch = stopwatch(&[server.pid()]);
     server.query(&bulk, &insert);
-    report("ClickHouse", rows, commit_seconds, "INSERT … FROM INFILE Parquet", begun.elapsed().as_secs_f64(), 0.5);
+    report("ClickHouse", rows, took, "INSERT … FROM INFILE Parquet", watch(), 0.5);
     server.query(&ours, "OPTIMIZE TABLE federated_metrics FINAL");
     let sql = "SELECT round(sum(bytes_on_disk) / sum(rows), 1) FROM system.parts
                WHERE active AND database = currentDatabase() AND table = 'federated_metrics'";
@@ -130,9 +134,14 @@ async fn on_clickhouse(rows: usize, commits: &[Commit]) {
 async fn main() {
     let mut numbers = std::env::args().skip(1).filter_map(|text| text.parse::<usize>().ok());
     let (rows, rows_per_commit) = (numbers.next().unwrap_or(1_000_000), numbers.next().unwrap_or(50_000));
-    let cores = std::thread::available_parallelism().map_or(0, usize::from);
-    println!("{rows} metric rows of {SERIES} series, {rows_per_commit} per commit, {cores} cores");
+    println!("{}: {rows} metric rows of {SERIES} series, {rows_per_commit} per commit", machine());
     let commits = commits(rows, rows_per_commit);
-    on_duckdb(rows, &commits).await;
-    on_clickhouse(rows, &commits).await;
+    let wants =
+        |store: &str| std::env::args().all(|it| it == store || !["duckdb", "clickhouse"].contains(&it.as_str()));
+    if wants("duckdb") {
+        on_duckdb(rows, &commits).await;
+    }
+    if wants("clickhouse") {
+        on_clickhouse(rows, &commits).await;
+    }
 }

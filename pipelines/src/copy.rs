@@ -291,7 +291,7 @@ mod tests {
             metadata: BTreeMap::new(),
         };
         let rows = Rows { events: (0..60_000).map(event).collect(), ..Rows::default() };
-        store.commit(&Commit { rows, ..Commit::default() }).await.unwrap();
+        store.commit(&Commit { rows: rows.into(), ..Commit::default() }).await.unwrap();
     }
 
     async fn copied(from: &Path, to: Box<dyn Transfer>) -> Result<CopySummary, CopyError> {

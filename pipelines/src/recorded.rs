@@ -276,7 +276,7 @@ mod tests {
         let late = Rows { events: vec![event("late", MINUTE_MS)], ..Rows::default() };
         let mut store = MemoryStore::new();
         let rows = Rows { events, metrics, ..Rows::default() };
-        store.commit(&Commit { late, ..commit_of(1, rows) }).await.unwrap();
+        store.commit(&Commit { late: late.into(), ..commit_of(1, rows) }).await.unwrap();
         store
     }
 

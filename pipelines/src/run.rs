@@ -395,8 +395,8 @@ impl Running {
         let commit = Commit {
             tick: self.ticks,
             committed_at: TimeMs::now(),
-            rows,
-            late,
+            rows: rows.into(),
+            late: late.into(),
             rejects,
             rollups: rollups.into_iter().collect(),
             findings: publication.findings,

@@ -79,7 +79,11 @@ fn commit(case: &Case, rows: usize, numbers: std::ops::Range<usize>) -> Commit {
     let place = |row: usize| if case.by_series { (row / minutes, row % minutes) } else { (row % SERIES, row / SERIES) };
     let metrics: Vec<MetricPoint> = numbers.map(place).map(|(series, minute)| point(series, minute)).collect();
     let keys: BTreeSet<RollupKey> = metrics.iter().filter(|_| case.rollups).map(RollupKey::of).collect();
-    Commit { rows: Rows { metrics, ..Rows::default() }, rollups: keys.into_iter().collect(), ..Commit::default() }
+    Commit {
+        rows: Rows { metrics, ..Rows::default() }.into(),
+        rollups: keys.into_iter().collect(),
+        ..Commit::default()
+    }
 }
 
 async fn read_back(store: &mut DuckDbStore) {

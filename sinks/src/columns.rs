@@ -23,8 +23,9 @@ pub(crate) fn times(values: impl Iterator<Item = TimeMs>) -> ArrayRef {
     Arc::new(TimestampMicrosecondArray::from_iter_values(values.map(|time| time.0.saturating_mul(1_000))))
 }
 
+/// Zeros are written without a sign: see [`Real`].
 pub(crate) fn reals(values: impl Iterator<Item = Option<Real>>) -> ArrayRef {
-    Arc::new(values.map(|value| value.map(|real| real.0)).collect::<Float64Array>())
+    Arc::new(values.map(|value| value.map(Real::unsigned_zero)).collect::<Float64Array>())
 }
 
 fn exact_reals<'a>(values: impl Iterator<Item = &'a Real>) -> ArrayRef {
@@ -40,7 +41,7 @@ pub(crate) trait KeptRow: Ord + Clone {
     /// All other columns that a newer copy replaces.
     const CONTENT: &'static [&'static str];
     /// All columns but those that the store itself fills.
-    fn columns(rows: &[&Held<Self>]) -> Columns;
+    fn columns(rows: &[Held<&Self>]) -> Columns;
 }
 
 impl KeptRow for Event {
@@ -60,8 +61,8 @@ impl KeptRow for Event {
         "late",
     ];
 
-    fn columns(rows: &[&Held<Event>]) -> Columns {
-        let each = || rows.iter().map(|held| &held.row);
+    fn columns(rows: &[Held<&Event>]) -> Columns {
+        let each = || rows.iter().map(|held| held.row);
         let metadata: Vec<String> = each().map(metadata_json).collect();
         vec![
             ("colony_id", text(each().map(|row| row.colony_id.as_str()))),
@@ -92,8 +93,8 @@ impl KeptRow for MetricPoint {
         &["colony_id", "application_name", "environment", "service_id", "metric_name", "interval_seconds", "timestamp"];
     const CONTENT: &'static [&'static str] = &["p50", "p95", "p99", "mean", "max_value", "sample_count", "late"];
 
-    fn columns(rows: &[&Held<MetricPoint>]) -> Columns {
-        let each = || rows.iter().map(|held| &held.row);
+    fn columns(rows: &[Held<&MetricPoint>]) -> Columns {
+        let each = || rows.iter().map(|held| held.row);
         let intervals = each().map(|row| Some(row.interval_seconds.unwrap_or(0)));
         vec![
             ("colony_id", text(each().map(|row| row.series.colony_id.as_str()))),
@@ -114,7 +115,7 @@ impl KeptRow for MetricPoint {
     }
 }
 
-fn lateness<T>(rows: &[&Held<T>]) -> ArrayRef {
+fn lateness<T>(rows: &[Held<&T>]) -> ArrayRef {
     Arc::new(rows.iter().map(|held| Some(!held.on_time)).collect::<BooleanArray>())
 }
 

@@ -14,6 +14,7 @@ use model::reject::{Reject, RejectReason};
 use model::rows::{RollupKey, Rows};
 use model::time::{HOUR_MS, TimeMs};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 pub mod rows;
 
@@ -63,7 +64,7 @@ pub async fn run_all<F: Fixture>(fixture: impl Fn() -> F) {
 /// A commit of the given rows on time, with the rollups they touch.
 pub fn commit_of(tick: u64, rows: Rows) -> Commit {
     let rollups = rows.metrics.iter().map(RollupKey::of).collect();
-    Commit { tick, committed_at: START + tick as i64, rows, rollups, ..Commit::default() }
+    Commit { tick, committed_at: START + tick as i64, rows: rows.into(), rollups, ..Commit::default() }
 }
 
 fn rich_commit() -> Commit {
@@ -80,7 +81,7 @@ fn rich_commit() -> Commit {
     let late =
         Rows { events: vec![event("late", -HOUR_MS)], metrics: vec![bucket("svc-0", -HOUR_MS)], ..Rows::default() };
     Commit {
-        late,
+        late: late.into(),
         rejects: vec![reject("events.ndjson:51")],
         findings: vec![finding("a", 0.7, &[("e00", "e01"), ("e02", "e03")]), finding("b", 0.9, &[("e00", "e05")])],
         positions: vec![("files".into(), position)],
@@ -144,8 +145,8 @@ async fn the_same_commit_twice_changes_nothing<F: Fixture>(fixture: &F) {
     assert_eq!(fixture.dump(&mut store).await, once);
     // and from a later run, with everything doubled inside
     let mut doubled = rich_commit();
-    doubled.rows.append(rich_commit().rows);
-    doubled.late.append(rich_commit().late);
+    Arc::make_mut(&mut doubled.rows).append((*rich_commit().rows).clone());
+    Arc::make_mut(&mut doubled.late).append((*rich_commit().late).clone());
     doubled.rejects.extend(rich_commit().rejects);
     doubled.rollups.extend(rich_commit().rollups);
     doubled.committed_at = doubled.committed_at + HOUR_MS;
@@ -248,7 +249,8 @@ async fn late_rows_are_marked_and_never_hide_rows_on_time<F: Fixture>(fixture: &
     fuller.count = Some(1_000_000);
     let late = Rows { events: vec![newer], metrics: vec![fuller], ..Rows::default() };
     let on_time = Rows { events: vec![event("e", 0)], metrics: vec![bucket("svc", 0)], ..Rows::default() };
-    let late = Commit { late, rollups: vec![RollupKey::of(&bucket("svc", 0))], ..commit_of(1, Rows::default()) };
+    let late =
+        Commit { late: late.into(), rollups: vec![RollupKey::of(&bucket("svc", 0))], ..commit_of(1, Rows::default()) };
     let on_time = commit_of(2, on_time);
 
     let first = fixture();
@@ -300,7 +302,7 @@ async fn a_failed_commit_leaves_nothing<F: Fixture>(fixture: &F) {
 async fn a_restart_in_between_changes_nothing<F: Fixture>(fixture: &impl Fn() -> F) {
     let mut second = rich_commit();
     second.tick = 2;
-    second.rows.metrics.push(bucket("svc-9", 90 * 60_000));
+    Arc::make_mut(&mut second.rows).metrics.push(bucket("svc-9", 90 * 60_000));
     second.findings = vec![finding("a", 0.8, &[("e00", "e01")])];
     let commits = [rich_commit(), second, rich_commit()];
     let plain = dump_after(&fixture(), &commits, false).await;
@@ -462,7 +464,7 @@ async fn hostile_text_stays_data<F: Fixture>(fixture: &F) {
         commit.positions.push(((*text).to_owned(), positions));
     }
     commit.rollups = rows.metrics.iter().map(RollupKey::of).collect();
-    commit.rows = rows.clone();
+    commit.rows = rows.clone().into();
     for _ in 0..2 {
         store.commit(&commit).await.unwrap();
     }

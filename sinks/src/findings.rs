@@ -119,7 +119,7 @@ mod tests {
         let mut store = FindingsStore::new();
         let rows = Rows { events: vec![event("e", 0)], metrics: vec![bucket("svc", 0)], ..Rows::default() };
         let mut commit = commit_of(1, rows);
-        commit.late.events.push(event("late", 0));
+        std::sync::Arc::make_mut(&mut commit.late).events.push(event("late", 0));
         commit.findings.push(finding("a", 0.7, &[("e", "f")]));
         commit.positions.push(("files".into(), Positions::default()));
         store.commit(&commit).await.unwrap();

@@ -18,6 +18,7 @@ use model::rows::{RollupKey, Rows};
 use model::time::TimeMs;
 use retention::{Pruned, Retention};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 pub mod clickhouse;
 mod columns;
@@ -26,6 +27,7 @@ pub mod compliance;
 pub mod duckdb;
 pub mod error;
 pub mod findings;
+mod hours;
 pub mod memory;
 pub mod resolve;
 pub mod retention;
@@ -42,10 +44,10 @@ pub struct Commit {
     pub tick: u64,
     /// When the commit was made (run time).
     pub committed_at: TimeMs,
-    /// Rows on time.
-    pub rows: Rows,
+    /// Rows on time; shared, so that a store may take them to another thread as they are.
+    pub rows: Arc<Rows>,
     /// Rows beyond the allowed lateness: stored and marked, not correlated.
-    pub late: Rows,
+    pub late: Arc<Rows>,
     /// Refused rows.
     pub rejects: Vec<Reject>,
     /// Hourly summaries to recompute from stored rows, because a row of theirs is in this commit.

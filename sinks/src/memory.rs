@@ -8,6 +8,7 @@ use model::event::Event;
 use model::metric::MetricPoint;
 use model::pattern::{Correlation, Evidence, Finding};
 use model::position::Positions;
+use model::real::Real;
 use model::reject::Reject;
 use model::rows::RollupKey;
 use model::time::{HOUR_MS, TimeMs};
@@ -74,9 +75,15 @@ impl MemoryStore {
 impl Tables {
     fn apply(&mut self, commit: &Commit) {
         for held in resolve::events(commit) {
+            let held = Held { on_time: held.on_time, row: held.row.clone() };
             keep_greater(&mut self.events, (held.row.colony_id.clone(), held.row.event_id.clone()), held);
         }
         for held in resolve::metrics(commit) {
+            let mut held = Held { on_time: held.on_time, row: held.row.clone() };
+            let row = &mut held.row;
+            for value in [&mut row.mean, &mut row.p50, &mut row.p95, &mut row.p99, &mut row.max] {
+                *value = value.map(|real| Real(real.unsigned_zero()));
+            }
             keep_greater(&mut self.metrics, resolve::metric_key(&held.row), held);
         }
         for rows in [&commit.rows, &commit.late] {

@@ -1,27 +1,34 @@
 //! Which copy of a row is kept when two have the same identity: the same answer in every store and in any order of arrival.
 
 use crate::Commit;
+use foldhash::fast::RandomState as FastHash;
 use model::event::Event;
 use model::metric::MetricPoint;
 use model::pattern::{Finding, SignalKind};
-use model::real::Real;
 use model::time::TimeMs;
 use model::topology::{ServiceEdge, ServiceNode};
 use std::collections::hash_map::Entry;
-use std::collections::{BTreeSet, HashMap};
-use std::hash::Hash;
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::hash::{BuildHasher, Hash};
 
 /// A row as a store holds it. The greatest copy of a row is kept:
 ///
 /// 1. a copy on time beats a late one, whatever their contents: what has been correlated stays what is stored, and a
 ///    rebuilt window is the window that was lost;
 /// 2. then the row's own order decides: `(version, content)` of an event, [`MetricPoint::rank`] of a bucket.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Held<T> {
     /// Within the allowed lateness.
     pub on_time: bool,
     /// The row.
     pub row: T,
+}
+
+impl<T> Held<T> {
+    /// The same of a borrowed row.
+    pub fn as_ref(&self) -> Held<&T> {
+        Held { on_time: self.on_time, row: &self.row }
+    }
 }
 
 /// Identity of a stored metric bucket: `(colony, application, environment, service, metric, interval, timestamp)`.
@@ -41,37 +48,62 @@ pub fn metric_key(point: &MetricPoint) -> MetricKey {
 }
 
 /// The events of a commit, one copy each.
-pub fn events(commit: &Commit) -> Vec<Held<Event>> {
-    winners(&commit.rows.events, &commit.late.events, |event| (event.colony_id.as_str(), event.event_id.as_str()))
+pub fn events(commit: &Commit) -> Vec<Held<&Event>> {
+    let copies = copies(&commit.rows.events, &commit.late.events);
+    winners(copies, |event| (event.colony_id.as_str(), event.event_id.as_str()))
 }
 
-/// The metric buckets of a commit, one copy each, with zeros unsigned: SQL takes -0 and 0 for the same number, so
-/// that which of the two is kept would depend on the order of arrival.
-pub fn metrics<'a>(commit: &'a Commit) -> Vec<Held<MetricPoint>> {
-    let identity = |point: &'a MetricPoint| {
-        let series = &point.series;
-        let place = (point.timestamp, point.interval_seconds.unwrap_or(0));
-        (place, &series.service_id, &series.metric_name, &series.colony_id, &point.application_name, &point.environment)
-    };
-    let mut held = winners(&commit.rows.metrics, &commit.late.metrics, identity);
-    for bucket in &mut held {
-        let row = &mut bucket.row;
-        for value in [&mut row.mean, &mut row.p50, &mut row.p95, &mut row.p99, &mut row.max] {
-            *value = value.map(|Real(number)| Real(number + 0.0));
+/// The metric buckets of a commit, one copy each, in no particular order.
+///
+/// A series whose buckets come in the order of time has no two copies of one: nearly all do, and need no comparison.
+pub fn metrics(commit: &Commit) -> Vec<Held<&MetricPoint>> {
+    let copies = || copies(&commit.rows.metrics, &commit.late.metrics);
+    let hasher = FastHash::default();
+    let hashes: Vec<u64> = copies().map(|copy| hasher.hash_one(series_of(copy.row))).collect();
+    let mut reached: HashMap<u64, TimeMs, FastHash> = HashMap::default();
+    let mut disordered: HashSet<u64, FastHash> = HashSet::default();
+    for (copy, hash) in copies().zip(&hashes) {
+        let before = reached.insert(*hash, copy.row.timestamp);
+        if before.is_some_and(|before| before >= copy.row.timestamp) {
+            disordered.insert(*hash);
         }
     }
-    held
+    if disordered.is_empty() {
+        return copies().collect();
+    }
+    let (rest, rows): (Vec<_>, Vec<_>) = copies().zip(&hashes).partition(|(_, hash)| disordered.contains(hash));
+    let mut kept: Vec<Held<&MetricPoint>> = rows.into_iter().map(|(copy, _)| copy).collect();
+    kept.extend(winners(rest.into_iter().map(|(copy, _)| copy), |point| (point.timestamp, series_of(point))));
+    kept
 }
 
-fn winners<'a, T: Ord + Clone, K: Eq + Hash>(
-    on_time: &'a [T],
-    late: &'a [T],
+/// What tells series apart: colony, application, environment, service, metric, interval.
+pub(crate) type SeriesRef<'a> = (&'a str, &'a str, &'a str, &'a str, &'a str, u32);
+
+/// The series of `point`.
+pub(crate) fn series_of(point: &MetricPoint) -> SeriesRef<'_> {
+    (
+        &point.series.colony_id,
+        &point.application_name,
+        &point.environment,
+        &point.series.service_id,
+        &point.series.metric_name,
+        point.interval_seconds.unwrap_or(0),
+    )
+}
+
+fn copies<'a, T>(on_time: &'a [T], late: &'a [T]) -> impl Iterator<Item = Held<&'a T>> {
+    let on_time = on_time.iter().map(|row| Held { on_time: true, row });
+    on_time.chain(late.iter().map(|row| Held { on_time: false, row }))
+}
+
+fn winners<'a, T: Ord, K: Eq + Hash>(
+    copies: impl Iterator<Item = Held<&'a T>>,
     identity: impl Fn(&'a T) -> K,
-) -> Vec<Held<T>> {
-    let mut places: HashMap<K, usize> = HashMap::with_capacity(on_time.len() + late.len());
-    let mut kept: Vec<Held<&T>> = Vec::with_capacity(on_time.len() + late.len());
-    let copies = on_time.iter().map(|row| Held { on_time: true, row });
-    for copy in copies.chain(late.iter().map(|row| Held { on_time: false, row })) {
+) -> Vec<Held<&'a T>> {
+    let mut places: HashMap<K, usize, FastHash> = HashMap::default();
+    let mut kept: Vec<Held<&T>> = Vec::new();
+    for copy in copies {
         match places.entry(identity(copy.row)) {
             Entry::Occupied(place) if copy > kept[*place.get()] => kept[*place.get()] = copy,
             Entry::Occupied(_) => {}
@@ -81,7 +113,7 @@ fn winners<'a, T: Ord + Clone, K: Eq + Hash>(
             }
         }
     }
-    kept.into_iter().map(|copy| Held { on_time: copy.on_time, row: copy.row.clone() }).collect()
+    kept
 }
 
 /// A topology row as a store holds it.
@@ -158,4 +190,34 @@ pub fn event_links(finding: &Finding) -> BTreeSet<(String, String, Role)> {
         }
     }
     links
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::compliance::commit_of;
+    use crate::compliance::rows::bucket;
+    use model::rows::Rows;
+
+    fn commit(metrics: &[MetricPoint]) -> Commit {
+        commit_of(0, Rows { metrics: metrics.to_vec(), ..Rows::default() })
+    }
+
+    #[test]
+    fn of_two_copies_in_one_commit_the_greater_is_left() {
+        let (open, mut closed, other) = (bucket("api", 60_000), bucket("api", 60_000), bucket("web", 0));
+        closed.count = open.count.map(|count| count + 1);
+        for copies in [[&open, &closed, &other], [&closed, &other, &open], [&other, &closed, &open]] {
+            let commit = commit(&copies.map(Clone::clone));
+            let mut rows: Vec<&MetricPoint> = metrics(&commit).into_iter().map(|held| held.row).collect();
+            rows.sort();
+            assert_eq!(rows, [&closed, &other]);
+        }
+    }
+
+    #[test]
+    fn buckets_against_the_order_of_time_are_all_left() {
+        let commit = commit(&[bucket("api", 120_000), bucket("api", 60_000), bucket("api", 180_000)]);
+        assert_eq!(metrics(&commit).len(), 3);
+    }
 }

@@ -124,6 +124,12 @@ impl Server {
         assert_eq!(self.request("GET", "/ping", &[]).unwrap().1, "Ok.\n");
     }
 
+    /// The server's process, for measurements; 0 when it is not ours.
+    #[allow(dead_code, reason = "tests ask for no processor time")]
+    pub fn pid(&self) -> u32 {
+        self.child.as_ref().map_or(0, Child::id)
+    }
+
     /// `kill -9`.
     pub fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {

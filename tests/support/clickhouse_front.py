@@ -87,24 +87,30 @@ class Engine:
         self.session = session.Session(folder)
         self.spool = tempfile.mkdtemp(prefix="spool-", dir=os.path.dirname(os.path.abspath(folder)))
         self.log = []
+        self.database = None
+        self.settings = {}
         self.fault = Fault({})
 
     def run(self, sql, database, parameters, settings, answer_format):
-        changed = []
-        try:
+        if database != self.database:
+            self.database = None
             self.session.query(f"USE `{database.replace('`', '')}`")
-            for name, value in settings.items():
-                if not re.fullmatch(r"[a-z0-9_]+", name):
-                    raise Refused(115, f"Unknown setting {name}. (UNKNOWN_SETTING)")
-                quoted = value.replace("\\", "\\\\").replace("'", "\\'")
-                self.session.query(f"SET {name} = '{quoted}'")
-                changed.append(name)
-            self.log.append(sql)
-            answer = self.session.query(sql, answer_format, params=parameters)
-            return answer.bytes() if answer is not None else b""
-        finally:
-            for name in changed:
-                self.session.query(f"SET {name} = DEFAULT")
+            self.database = database
+        # a statement to set one costs as much as a small insert: what the last request had set stays as it is
+        for name in [name for name in self.settings if name not in settings]:
+            del self.settings[name]
+            self.session.query(f"SET {name} = DEFAULT")
+        for name, value in settings.items():
+            if self.settings.get(name) == value:
+                continue
+            if not re.fullmatch(r"[a-z0-9_]+", name):
+                raise Refused(115, f"Unknown setting {name}. (UNKNOWN_SETTING)")
+            quoted = value.replace("\\", "\\\\").replace("'", "\\'")
+            self.session.query(f"SET {name} = '{quoted}'")
+            self.settings[name] = value
+        self.log.append(sql)
+        answer = self.session.query(sql, answer_format, params=parameters)
+        return answer.bytes() if answer is not None else b""
 
 
 def lz4_frame(blocks):

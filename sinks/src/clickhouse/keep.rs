@@ -6,11 +6,12 @@
 
 use super::fault::Fault;
 use super::insert::{Refused, insert, insert_taking_out};
-use super::memory::{Series, SeriesRef, owned, series_of};
+use super::memory::{Series, owned};
 use super::rows::{EventAnswer, EventCopy, Mark, ReadRow, event_columns, selection, versions};
 use super::session::Session;
 use crate::columns::KeptRow;
-use crate::resolve::Held;
+use crate::resolve::{Held, SeriesRef, series_of};
+use foldhash::fast::RandomState as FastHash;
 use model::event::Event;
 use model::metric::MetricPoint;
 use model::time::{DAY_MS, TimeMs};
@@ -85,7 +86,7 @@ pub(super) async fn newer_events(session: &Session, events: &[Event]) -> Result<
 }
 
 /// Writes those of `rows` that are greater than what is stored; each identity stands in `rows` once.
-pub(super) async fn keep_events(session: &mut Session, rows: &[Held<Event>]) -> Result<Vec<Refused>, Fault> {
+pub(super) async fn keep_events(session: &mut Session, rows: &[Held<&Event>]) -> Result<Vec<Refused>, Fault> {
     if rows.is_empty() {
         return Ok(Vec::new());
     }
@@ -97,13 +98,14 @@ pub(super) async fn keep_events(session: &mut Session, rows: &[Held<Event>]) -> 
     for (place, (held, key)) in rows.iter().zip(&keys).enumerate() {
         let before = stored.remove(key);
         if before.is_some() {
-            known.push((key.clone(), held));
+            known.push((key.clone(), *held));
         }
-        if before.as_ref().is_some_and(|before| before.held >= *held) {
+        if before.as_ref().is_some_and(|before| before.held.as_ref() >= *held) {
             continue;
         }
         let mark = before.map(|before| before.mark).unwrap_or_default();
-        copies.push(EventCopy { held: held.clone(), mark, version, removed: false });
+        let held = Held { on_time: held.on_time, row: held.row.clone() };
+        copies.push(EventCopy { held, mark, version, removed: false });
         places.push(place);
     }
     let mut refused = insert_taking_out(session, Event::TABLE, &copies, event_columns).await?;
@@ -125,7 +127,7 @@ struct CopyAnswer {
 /// What takes back the copies of events that now have another time: an older one may lie in another part of the table,
 /// where a query for that time alone would still find it. Asked for after the insert, so that a commit that was cut off
 /// between the two is healed by its repeat.
-async fn moved_away(session: &Session, known: &[(EventKey, &Held<Event>)]) -> Result<Vec<EventCopy>, Fault> {
+async fn moved_away(session: &Session, known: &[(EventKey, Held<&Event>)]) -> Result<Vec<EventCopy>, Fault> {
     let mut gone = Vec::new();
     let sql =
         "SELECT colony_id, event_id, toUnixTimestamp64Milli(timestamp) AS at_ms, max(ingest_version) AS copy_version,
@@ -153,22 +155,31 @@ async fn moved_away(session: &Session, known: &[(EventKey, &Held<Event>)]) -> Re
     Ok(gone)
 }
 
+/// What became of metric buckets.
+pub(super) struct KeptMetrics {
+    pub(super) refused: Vec<Refused>,
+    /// By place: a copy of the bucket may have been stored before, or it was refused.
+    pub(super) is_doubtful: Vec<bool>,
+}
+
 /// [`keep_events`] for metric buckets. Buckets that are newer than all of their series need no look-up.
-pub(super) async fn keep_metrics(session: &mut Session, rows: &[Held<MetricPoint>]) -> Result<Vec<Refused>, Fault> {
-    let mut of_series: HashMap<SeriesRef<'_>, Vec<usize>> = HashMap::new();
+pub(super) async fn keep_metrics(session: &mut Session, rows: &[Held<&MetricPoint>]) -> Result<KeptMetrics, Fault> {
+    let mut of_series: HashMap<SeriesRef<'_>, Vec<usize>, FastHash> = HashMap::default();
     for (place, held) in rows.iter().enumerate() {
-        of_series.entry(series_of(&held.row)).or_default().push(place);
+        of_series.entry(series_of(held.row)).or_default().push(place);
     }
     let of_series: Vec<(Series, Vec<usize>)> =
         of_series.into_iter().map(|(series, places)| (owned(series), places)).collect();
     learn_newest(session, rows, &of_series).await?;
 
     let mut wanted = vec![true; rows.len()];
+    let mut is_doubtful = vec![false; rows.len()];
     // by day, so that one old bucket does not make the look-up read all that lies between
     let mut doubtful: BTreeMap<TimeMs, BTreeMap<&Series, Vec<usize>>> = BTreeMap::new();
     for (series, places) in &of_series {
         let newest = session.memory.newest(series).unwrap_or(i64::MAX);
         for place in places.iter().copied().filter(|place| rows[*place].row.timestamp.0 <= newest) {
+            is_doubtful[place] = true;
             let day = rows[place].row.timestamp.floor_to(DAY_MS);
             doubtful.entry(day).or_default().entry(series).or_default().push(place);
         }
@@ -187,21 +198,24 @@ pub(super) async fn keep_metrics(session: &mut Session, rows: &[Held<MetricPoint
     }
     let version = session.next_version();
     let places: Vec<usize> = (0..rows.len()).filter(|place| wanted[*place]).collect();
-    let copies: Vec<&Held<MetricPoint>> = places.iter().map(|place| &rows[*place]).collect();
-    let columns = |chunk: &[&Held<MetricPoint>]| {
+    let copies: Vec<Held<&MetricPoint>> = places.iter().map(|place| rows[*place]).collect();
+    let columns = |chunk: &[Held<&MetricPoint>]| {
         let mut columns = MetricPoint::columns(chunk);
         columns.extend(versions(chunk.iter().map(|_| (version, false))));
         columns
     };
     let mut refused = insert_taking_out(session, MetricPoint::TABLE, &copies, columns).await?;
-    refused.iter_mut().for_each(|refused| refused.place = places[refused.place]);
-    Ok(refused)
+    for refused in &mut refused {
+        refused.place = places[refused.place];
+        is_doubtful[refused.place] = true;
+    }
+    Ok(KeptMetrics { refused, is_doubtful })
 }
 
 /// Asks for the newest bucket of series that the session does not know yet, no further back than `rows` reach.
 async fn learn_newest(
     session: &mut Session,
-    rows: &[Held<MetricPoint>],
+    rows: &[Held<&MetricPoint>],
     of_series: &[(Series, Vec<usize>)],
 ) -> Result<(), Fault> {
     let unknown: Vec<&Series> =
@@ -237,13 +251,13 @@ async fn learn_newest(
 /// Looks up the stored copies of some rows and marks those rows as not wanted that are no greater.
 async fn drop_smaller(
     session: &Session,
-    rows: &[Held<MetricPoint>],
+    rows: &[Held<&MetricPoint>],
     of_series: &[(&Series, Vec<usize>)],
     wanted: &mut [bool],
 ) -> Result<(), Fault> {
     let mut places: HashMap<(SeriesRef<'_>, i64), usize> = HashMap::new();
     for place in of_series.iter().flat_map(|(_, places)| places) {
-        let row = &rows[*place].row;
+        let row = rows[*place].row;
         places.insert((series_of(row), row.timestamp.0), *place);
     }
     let times = || places.keys().map(|(_, timestamp)| *timestamp);
@@ -262,7 +276,7 @@ async fn drop_smaller(
     for answer in session.rows::<<MetricPoint as ReadRow>::Answer>(query).await? {
         let stored = MetricPoint::read(answer)?;
         if let Some(place) = places.get(&(series_of(&stored.row), stored.row.timestamp.0)) {
-            wanted[*place] = rows[*place] > stored;
+            wanted[*place] = rows[*place] > stored.as_ref();
         }
     }
     Ok(())

@@ -2,20 +2,21 @@
 
 use super::fault::Fault;
 use super::session::Session;
-use model::metric::MetricPoint;
+use crate::hours::HourSums;
+use crate::resolve::SeriesRef;
+use foldhash::fast::RandomState as FastHash;
+use model::time::TimeMs;
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// Colony, application, environment, service, metric, interval in seconds.
 pub(super) type Series = (String, String, String, String, String, u32);
-/// The same, borrowed from a row.
-pub(super) type SeriesRef<'a> = (&'a str, &'a str, &'a str, &'a str, &'a str, u32);
 
 /// Series remembered at most; beyond that all are forgotten and asked for again.
 const SERIES_MAX: usize = 500_000;
 
 /// Which rows a colony's newest time is of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Kind {
     Event,
     Metric,
@@ -39,11 +40,13 @@ pub(super) type MarkKey = (String, String, String, Kind);
 #[derive(Default)]
 pub(super) struct Memory {
     /// Buckets of a series after this time are not stored, in ms.
-    newest: HashMap<Series, i64>,
+    newest: HashMap<Series, i64, FastHash>,
     /// Newest time that whole commits have brought, in ms.
     pub(super) marks: BTreeMap<MarkKey, i64>,
     /// Application and environment to the colonies that have metrics in it.
     pub(super) colonies: BTreeMap<(String, String), BTreeSet<String>>,
+    /// Sums of the hours that this session has written.
+    pub(super) hours: HourSums,
     /// Width of the slice of time that holds about a page of rows.
     pub(super) slice_ms: Option<i64>,
     /// Greatest version that whole commits have written.
@@ -56,6 +59,12 @@ struct MarkRow {
     application_name: String,
     environment: String,
     kind: String,
+    newest_ms: i64,
+}
+
+#[derive(clickhouse::Row, Deserialize)]
+struct NewestRow {
+    has_any: bool,
     newest_ms: i64,
 }
 
@@ -74,17 +83,30 @@ impl Memory {
             let known =
                 [Kind::Event, Kind::Metric, Kind::LateMetric].into_iter().find(|kind| kind.as_str() == row.kind);
             let kind = known.ok_or_else(|| crate::columns::unknown("kind", &row.kind))?;
-            if kind != Kind::Event {
-                let environment = (row.application_name.clone(), row.environment.clone());
-                memory.colonies.entry(environment).or_default().insert(row.colony_id.clone());
-            }
             memory.marks.insert((row.colony_id, row.application_name, row.environment, kind), row.newest_ms);
         }
+        let marks = memory.marks.clone();
+        memory.note_colonies(&marks);
+        // also rows of a commit that was cut off: no watermark tells of them
+        let sql =
+            "SELECT count() > 0 AS has_any, toUnixTimestamp64Milli(max(timestamp)) AS newest_ms FROM federated_metrics";
+        let newest = session.rows::<NewestRow>(session.query(sql)).await?.into_iter().next();
+        memory.hours.begin(newest.filter(|row| row.has_any).map(|row| TimeMs(row.newest_ms)));
         let sql = "SELECT max(ingest_version) AS version
                    FROM (SELECT ingest_version FROM watermarks UNION ALL SELECT ingest_version FROM source_positions)";
         memory.newest_version =
             session.rows::<VersionRow>(session.query(sql)).await?.first().map_or(0, |row| row.version);
         Ok(memory)
+    }
+
+    /// Notes which colonies have metrics in an environment.
+    pub(super) fn note_colonies(&mut self, marks: &BTreeMap<MarkKey, i64>) {
+        for (colony, application, environment, kind) in marks.keys() {
+            if *kind != Kind::Event {
+                let environment = (application.clone(), environment.clone());
+                self.colonies.entry(environment).or_default().insert(colony.clone());
+            }
+        }
     }
 
     /// The time after which nothing is stored of a series; `None` when that is not known.
@@ -109,17 +131,6 @@ impl Memory {
             *newest = (*newest).max(newest_ms);
         }
     }
-}
-
-pub(super) fn series_of(point: &MetricPoint) -> SeriesRef<'_> {
-    (
-        &point.series.colony_id,
-        &point.application_name,
-        &point.environment,
-        &point.series.service_id,
-        &point.series.metric_name,
-        point.interval_seconds.unwrap_or(0),
-    )
 }
 
 pub(super) fn owned((colony, application, environment, service, metric, interval): SeriesRef<'_>) -> Series {

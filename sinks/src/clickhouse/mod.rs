@@ -41,6 +41,7 @@ mod ddl;
 mod fault;
 mod findings;
 mod fleet;
+mod http;
 mod insert;
 mod keep;
 mod links;

@@ -1,4 +1,4 @@
-//! Recomputes hourly summaries from stored buckets. The sums are integers, so neither the order of rows nor the number
+//! Writes hourly summaries, from stored buckets where they are not known. The sums are integers, so neither the order of rows nor the number
 //! of threads can show in them; the float is made in [`crate::rollup`].
 
 use super::fault::Fault;
@@ -6,8 +6,11 @@ use super::insert::insert;
 use super::rows::{texts, versions};
 use super::session::Session;
 use crate::columns::{reals, times};
+use crate::hours::Touched;
+use crate::resolve::Held;
 use crate::rollup::{Summary, Sums, UNITS_PER_ONE, VALUE_ABS_MAX, WEIGHT_MAX};
 use arrow::array::{Float64Array, UInt64Array};
+use model::metric::MetricPoint;
 use model::real::Real;
 use model::rows::RollupKey;
 use model::time::{HOUR_MS, TimeMs};
@@ -37,21 +40,23 @@ struct SumsAnswer {
     points: u64,
 }
 
-/// A summary to write; `None` when no bucket is left in its hour.
-struct Row<'a> {
-    key: &'a RollupKey,
-    summary: Option<Summary>,
-}
-
-/// Recomputes the summaries named by `keys`.
-pub(super) async fn recompute(session: &mut Session, keys: &[RollupKey]) -> Result<(), Fault> {
-    let keys: Vec<&RollupKey> = keys.iter().collect::<BTreeSet<_>>().into_iter().collect();
-    for part in keys.chunks(KEYS_PER_QUERY) {
+/// Writes the summaries named by `keys`, after the rows of their commit.
+pub(super) async fn write(
+    session: &mut Session,
+    keys: &[RollupKey],
+    rows: &[Held<&MetricPoint>],
+    is_doubtful: &[bool],
+) -> Result<(), Fault> {
+    let marked = || rows.iter().zip(is_doubtful);
+    let new: Vec<Held<&MetricPoint>> = marked().filter(|(_, doubt)| !**doubt).map(|(held, _)| *held).collect();
+    let doubtful: Vec<Held<&MetricPoint>> = marked().filter(|(_, doubt)| **doubt).map(|(held, _)| *held).collect();
+    let Touched { known: mut summaries, to_read } = session.memory.hours.touch(keys, &new, &doubtful);
+    for part in to_read.chunks(KEYS_PER_QUERY) {
         let mut sums = read_sums(session, part).await?;
-        let rows: Vec<Row<'_>> =
-            part.iter().map(|key| Row { key, summary: sums.remove(*key).map(|sums: Sums| sums.summary()) }).collect();
-        write(session, &rows).await?;
+        summaries.extend(part.iter().map(|key| (*key, sums.remove(*key).unwrap_or_default())));
     }
+    write_sums(session, &summaries).await?;
+    session.memory.hours.store(&summaries);
     Ok(())
 }
 
@@ -119,25 +124,28 @@ fn members<'a>(session: &'a Session, keys: &[&'a RollupKey]) -> Vec<Member<'a>> 
     members.into_iter().collect()
 }
 
-async fn write(session: &mut Session, rows: &[Row<'_>]) -> Result<(), Fault> {
+async fn write_sums(session: &mut Session, summaries: &[(&RollupKey, Sums)]) -> Result<(), Fault> {
     let version = session.next_version();
-    insert(session, "env_metric_summary", rows, |chunk| {
+    // none when no bucket is left in the hour
+    let summaries = summaries.iter().map(|(key, sums)| (*key, (sums.points > 0).then(|| sums.summary())));
+    let rows: Vec<(&RollupKey, Option<Summary>)> = summaries.collect();
+    insert(session, "env_metric_summary", &rows, |chunk| {
         let counts = |of: fn(&Summary) -> u64| {
-            Arc::new(UInt64Array::from_iter_values(chunk.iter().map(|row| row.summary.as_ref().map_or(0, of))))
+            Arc::new(UInt64Array::from_iter_values(chunk.iter().map(|(_, summary)| summary.as_ref().map_or(0, of))))
         };
-        let summaries = || chunk.iter().map(|row| row.summary.as_ref());
+        let summaries = || chunk.iter().map(|(_, summary)| summary.as_ref());
         let means = summaries().map(|summary| summary.and_then(|summary| summary.mean_p95));
         let mut columns = vec![
-            ("application_name", texts(chunk, |row| &row.key.application_name)),
-            ("environment", texts(chunk, |row| &row.key.environment)),
-            ("metric_name", texts(chunk, |row| &row.key.metric_name)),
-            ("hour", times(chunk.iter().map(|row| row.key.hour))),
+            ("application_name", texts(chunk, |(key, _)| &key.application_name)),
+            ("environment", texts(chunk, |(key, _)| &key.environment)),
+            ("metric_name", texts(chunk, |(key, _)| &key.metric_name)),
+            ("hour", times(chunk.iter().map(|(key, _)| key.hour))),
             ("mean_p95", Arc::new(means.collect::<Float64Array>()) as _),
             ("max_value", reals(summaries().map(|summary| summary.and_then(|it| it.max_value).map(Real)))),
             ("total_samples", counts(|summary| summary.total_samples) as _),
             ("points", counts(|summary| summary.points) as _),
         ];
-        columns.extend(versions(chunk.iter().map(|row| (version, row.summary.is_none()))));
+        columns.extend(versions(chunk.iter().map(|row| (version, row.1.is_none()))));
         columns
     })
     .await

@@ -132,7 +132,7 @@ pub(super) struct EventCopy {
 }
 
 pub(super) fn event_columns(copies: &[EventCopy]) -> Columns {
-    let held: Vec<&Held<Event>> = copies.iter().map(|copy| &copy.held).collect();
+    let held: Vec<Held<&Event>> = copies.iter().map(|copy| copy.held.as_ref()).collect();
     let mut columns = Event::columns(&held);
     let groups = copies.iter().map(|copy| copy.mark.correlation_group.as_deref());
     let scores = copies.iter().map(|copy| copy.mark.correlation_score);

@@ -4,7 +4,7 @@ use super::config::ClickHouseConfig;
 use super::ddl::Layout;
 use super::fault::Fault;
 use super::memory::Memory;
-use super::{retention, version};
+use super::{http, retention, version};
 use clickhouse::query::Query;
 use clickhouse::{Client, Compression, RowOwned, RowRead};
 use migrations::{CLICKHOUSE, CLICKHOUSE_SCHEMA_VERSION_TABLE, Migration, pending};
@@ -30,7 +30,8 @@ struct DatabaseEngine {
 impl Session {
     /// Connects without changing anything.
     pub(super) async fn connect(config: ClickHouseConfig) -> Result<Session, Fault> {
-        let mut client = Client::default()
+        let mut client = http::client()
+            .map_err(|error| Fault::stop("no TLS can be set up on this machine", error))?
             .with_url(config.url())
             .with_user(&config.user)
             .with_database(&config.database)

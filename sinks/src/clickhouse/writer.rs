@@ -5,35 +5,43 @@
 
 use super::fault::Fault;
 use super::insert::Refused;
+use super::keep::KeptMetrics;
 use super::memory::{Kind, MarkKey};
 use super::session::Session;
 use super::{findings, fleet, keep, rollups};
 use crate::Commit;
 use crate::resolve::{self, Held};
+use foldhash::fast::RandomState as FastHash;
 use model::reject::{RAW_CHARS_MAX, Reject, RejectReason};
 use model::rows::Rows;
 use model::time::TimeMs;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 pub(super) async fn commit(session: &mut Session, commit: &Commit) -> Result<(), Fault> {
+    let outcome = write(session, commit).await;
+    if outcome.is_err() {
+        session.memory.hours.forget();
+    }
+    outcome
+}
+
+async fn write(session: &mut Session, commit: &Commit) -> Result<(), Fault> {
     let events = resolve::events(commit);
     let metrics = resolve::metrics(commit);
-    for held in &metrics {
-        let environment = (held.row.application_name.clone(), held.row.environment.clone());
-        session.memory.colonies.entry(environment).or_default().insert(held.row.series.colony_id.clone());
-    }
+    let newest = newest(commit);
+    session.memory.note_colonies(&newest);
     let mut rejects = commit.rejects.clone();
     let refused = keep::keep_events(session, &events).await?;
-    rejects.extend(refused.iter().map(|it| reject(it, &events[it.place], describe_event, commit.committed_at)));
-    let refused = keep::keep_metrics(session, &metrics).await?;
-    rejects.extend(refused.iter().map(|it| reject(it, &metrics[it.place], describe_metric, commit.committed_at)));
+    rejects.extend(refused.iter().map(|it| reject(it, events[it.place], describe_event, commit.committed_at)));
+    let KeptMetrics { refused, is_doubtful } = keep::keep_metrics(session, &metrics).await?;
+    rejects.extend(refused.iter().map(|it| reject(it, metrics[it.place], describe_metric, commit.committed_at)));
     fleet::write_nodes(session, &both(commit, |rows| &rows.nodes)).await?;
     fleet::write_edges(session, &both(commit, |rows| &rows.edges)).await?;
     fleet::write_colonies(session, &both(commit, |rows| &rows.colonies), commit.committed_at).await?;
-    rollups::recompute(session, &commit.rollups).await?;
+    rollups::write(session, &commit.rollups, &metrics, &is_doubtful).await?;
     findings::write(session, commit).await?;
     fleet::write_rejects(session, &rejects).await?;
-    fleet::write_watermarks(session, newest(commit)).await?;
+    fleet::write_watermarks(session, newest).await?;
     fleet::write_positions(session, commit).await
 }
 
@@ -43,21 +51,23 @@ fn both<T>(commit: &Commit, of: impl Fn(&Rows) -> &Vec<T>) -> Vec<&T> {
 
 /// The newest time per colony that this commit brings.
 fn newest(commit: &Commit) -> BTreeMap<MarkKey, i64> {
-    let mut newest: BTreeMap<MarkKey, i64> = BTreeMap::new();
-    let mut raise = |colony: &str, application: &str, environment: &str, kind: Kind, time: TimeMs| {
-        let key = (colony.to_owned(), application.to_owned(), environment.to_owned(), kind);
+    let mut newest: HashMap<(&str, &str, &str, Kind), i64, FastHash> = HashMap::default();
+    let mut raise = |key, time: TimeMs| {
         let stored = newest.entry(key).or_insert(time.0);
         *stored = (*stored).max(time.0);
     };
     for row in &commit.rows.events {
-        raise(&row.colony_id, &row.application_name, &row.environment, Kind::Event, row.timestamp);
+        raise((&row.colony_id, &row.application_name, &row.environment, Kind::Event), row.timestamp);
     }
     for (rows, kind) in [(&commit.rows, Kind::Metric), (&commit.late, Kind::LateMetric)] {
         for row in &rows.metrics {
-            raise(&row.series.colony_id, &row.application_name, &row.environment, kind, row.timestamp);
+            raise((&row.series.colony_id, &row.application_name, &row.environment, kind), row.timestamp);
         }
     }
-    newest
+    let owned = |((colony, application, environment, kind), time): ((&str, &str, &str, Kind), i64)| {
+        ((colony.to_owned(), application.to_owned(), environment.to_owned(), kind), time)
+    };
+    newest.into_iter().map(owned).collect()
 }
 
 /// Colony, place and content of a row, for people.
@@ -81,8 +91,8 @@ fn describe_metric(row: &model::metric::MetricPoint) -> Description {
     (series.colony_id.clone(), place, serde_json::to_string(row).unwrap_or_default())
 }
 
-fn reject<T>(refused: &Refused, held: &Held<T>, describe: fn(&T) -> Description, now: TimeMs) -> Reject {
-    let (colony_id, place, raw) = describe(&held.row);
+fn reject<T>(refused: &Refused, held: Held<&T>, describe: fn(&T) -> Description, now: TimeMs) -> Reject {
+    let (colony_id, place, raw) = describe(held.row);
     Reject {
         source: "store".to_owned(),
         place,

@@ -15,7 +15,7 @@ use std::sync::Arc;
 ///
 /// The comparison is made here and not in SQL, so that it is the same code as in every other store. New rows are plainly
 /// appended; only rows that change go through an update.
-pub(super) fn keep<R: ReadRow>(connection: &Connection, rows: &[&Held<R>], stored_at: TimeMs) -> Result<(), Cause> {
+pub(super) fn keep<R: ReadRow>(connection: &Connection, rows: &[Held<&R>], stored_at: TimeMs) -> Result<(), Cause> {
     if rows.is_empty() {
         return Ok(());
     }
@@ -24,7 +24,7 @@ pub(super) fn keep<R: ReadRow>(connection: &Connection, rows: &[&Held<R>], store
     for (place, row) in rows.iter().copied().enumerate() {
         match stored.get(&place) {
             None => new.push(row),
-            Some(copy) if row > copy => changed.push(row),
+            Some(copy) if row > copy.as_ref() => changed.push(row),
             Some(_) => {}
         }
     }
@@ -35,7 +35,7 @@ pub(super) fn keep<R: ReadRow>(connection: &Connection, rows: &[&Held<R>], store
 /// Writes rows of which no copy is stored.
 pub(super) fn append_new<R: ReadRow>(
     connection: &Connection,
-    rows: &[&Held<R>],
+    rows: &[Held<&R>],
     stored_at: TimeMs,
 ) -> Result<(), Cause> {
     append(connection, R::TABLE, rows, |chunk| stamped(chunk, stored_at))
@@ -44,14 +44,14 @@ pub(super) fn append_new<R: ReadRow>(
 /// Stored copies, by place in `rows`.
 pub(super) fn look_up<R: ReadRow>(
     connection: &Connection,
-    rows: &[&Held<R>],
+    rows: &[Held<&R>],
 ) -> Result<HashMap<usize, Held<R>>, Cause> {
     let keys = R::KEY.join(", ");
     // sql: identifiers only
     temporary(connection, "staged_keys", &format!("SELECT {keys}, 0::UINTEGER AS place FROM {}", R::TABLE))?;
-    let placed: Vec<(u32, &Held<R>)> = (0..).zip(rows.iter().copied()).collect();
+    let placed: Vec<(u32, Held<&R>)> = (0..).zip(rows.iter().copied()).collect();
     append(connection, "staged_keys", &placed, |chunk| {
-        let held: Vec<&Held<R>> = chunk.iter().map(|(_, row)| *row).collect();
+        let held: Vec<Held<&R>> = chunk.iter().map(|(_, row)| *row).collect();
         let mut columns: Columns = R::columns(&held);
         columns.retain(|(name, _)| R::KEY.contains(name));
         columns.push(("place", Arc::new(chunk.iter().map(|(place, _)| Some(*place)).collect::<UInt32Array>())));
@@ -73,13 +73,13 @@ pub(super) fn look_up<R: ReadRow>(
 }
 
 /// The columns of rows that are stored now.
-fn stamped<R: KeptRow>(rows: &[&Held<R>], stored_at: TimeMs) -> Columns {
+fn stamped<R: KeptRow>(rows: &[Held<&R>], stored_at: TimeMs) -> Columns {
     let mut columns = R::columns(rows);
     columns.push(("stored_at", times(rows.iter().map(|_| stored_at))));
     columns
 }
 
-fn update<R: KeptRow>(connection: &Connection, changed: &[&Held<R>], stored_at: TimeMs) -> Result<(), Cause> {
+fn update<R: KeptRow>(connection: &Connection, changed: &[Held<&R>], stored_at: TimeMs) -> Result<(), Cause> {
     if changed.is_empty() {
         return Ok(());
     }

@@ -109,8 +109,8 @@ impl DuckDbStore {
 impl Store for DuckDbStore {
     async fn commit(&mut self, commit: &Commit) -> Result<(), SinkError> {
         let doing = format!("cannot commit tick {}", commit.tick);
-        let prepared = writer::Prepared::of(commit);
-        self.worker.call(doing, move |session| writer::commit(session, &prepared)).await
+        let commit = commit.clone();
+        self.worker.call(doing, move |session| writer::commit(session, &commit)).await
     }
 
     async fn positions(&mut self) -> Result<BTreeMap<String, Positions>, SinkError> {

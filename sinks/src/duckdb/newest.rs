@@ -4,10 +4,13 @@
 //! colonies are read side by side. So the newest time is known by series.
 
 use super::fault::Cause;
+use crate::resolve::{Held, SeriesRef, series_of};
 use duckdb::Connection;
+use foldhash::fast::RandomState as FastHash;
 use model::metric::MetricPoint;
+use model::time::TimeMs;
 use std::collections::HashMap;
-use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
+use std::hash::BuildHasher;
 
 /// Series that are remembered; beyond that every bucket is looked up.
 const SERIES_MAX: usize = 2_000_000;
@@ -18,8 +21,24 @@ const SERIES_MAX: usize = 2_000_000;
 /// nothing else.
 #[derive(Debug, Default)]
 pub(super) struct NewestBuckets {
-    by_series: HashMap<u64, i64>,
+    by_series: HashMap<u64, i64, FastHash>,
     state: State,
+    hasher: FastHash,
+}
+
+/// What was read from the file.
+pub(super) struct Read {
+    /// The newest bucket of all.
+    pub(super) newest: Option<TimeMs>,
+}
+
+/// The metric buckets of a commit, one copy each.
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct Split<'a> {
+    /// Surely not stored under any copy.
+    pub(super) new: Vec<Held<&'a MetricPoint>>,
+    /// To be looked up.
+    pub(super) doubtful: Vec<Held<&'a MetricPoint>>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -34,11 +53,12 @@ enum State {
 }
 
 impl NewestBuckets {
-    /// Reads what is stored, once.
-    pub(super) fn load(&mut self, connection: &Connection) -> Result<(), Cause> {
+    /// Reads what is stored, once; nothing when it was read before.
+    pub(super) fn load(&mut self, connection: &Connection) -> Result<Option<Read>, Cause> {
         if self.state != State::Unread {
-            return Ok(());
+            return Ok(None);
         }
+        let mut newest = None;
         let mut read = NewestBuckets { state: State::Known, ..NewestBuckets::default() };
         let mut statement = connection.prepare(
             "SELECT colony_id, application_name, environment, service_id, metric_name, interval_seconds,
@@ -50,10 +70,14 @@ impl NewestBuckets {
             let text = |column: usize| row.get::<_, String>(column);
             let series = (text(0)?, text(1)?, text(2)?, text(3)?, text(4)?);
             let texts = [&series.0, &series.1, &series.2, &series.3, &series.4].map(String::as_str);
-            read.raise(hash(texts, row.get(5)?), row.get(6)?);
+            let newest_of_series: i64 = row.get(6)?;
+            newest = newest.max(Some(TimeMs(newest_of_series)));
+            let [colony, application, environment, service, metric] = texts;
+            let series: SeriesRef<'_> = (colony, application, environment, service, metric, row.get(5)?);
+            read.raise(read.hasher.hash_one(series), newest_of_series);
         }
         *self = read;
-        Ok(())
+        Ok(Some(Read { newest }))
     }
 
     /// Forgets everything: rows were written that were not told.
@@ -61,14 +85,24 @@ impl NewestBuckets {
         *self = NewestBuckets::default();
     }
 
-    /// Whether surely no bucket with this identity is stored.
-    pub(super) fn is_beyond(&self, point: &MetricPoint) -> bool {
-        self.state == State::Known && self.by_series.get(&of(point)).is_none_or(|newest| point.timestamp.0 > *newest)
+    /// Sorts out the buckets of a commit, and notes that they are stored.
+    pub(super) fn split<'a>(&mut self, rows: Vec<Held<&'a MetricPoint>>) -> Split<'a> {
+        let mut split = Split::default();
+        let mut reached: HashMap<u64, i64, FastHash> = HashMap::default();
+        for held in rows {
+            let (series, timestamp_ms) = (self.hasher.hash_one(series_of(held.row)), held.row.timestamp.0);
+            let is_new = self.is_beyond(series, timestamp_ms);
+            if is_new { &mut split.new } else { &mut split.doubtful }.push(held);
+            let newest = reached.entry(series).or_insert(timestamp_ms);
+            *newest = (*newest).max(timestamp_ms);
+        }
+        reached.into_iter().for_each(|(series, newest_ms)| self.raise(series, newest_ms));
+        split
     }
 
-    /// Notes that this bucket is stored.
-    pub(super) fn store(&mut self, point: &MetricPoint) {
-        self.raise(of(point), point.timestamp.0);
+    /// Whether surely no bucket of this time is stored.
+    fn is_beyond(&self, series: u64, timestamp_ms: i64) -> bool {
+        self.state == State::Known && self.by_series.get(&series).is_none_or(|newest| timestamp_ms > *newest)
     }
 
     fn raise(&mut self, series: u64, timestamp_ms: i64) {
@@ -78,35 +112,39 @@ impl NewestBuckets {
         let newest = self.by_series.entry(series).or_insert(timestamp_ms);
         *newest = (*newest).max(timestamp_ms);
         if self.by_series.len() > SERIES_MAX {
-            *self = NewestBuckets { by_series: HashMap::new(), state: State::TooMany };
+            *self = NewestBuckets { state: State::TooMany, ..NewestBuckets::default() };
         }
     }
-}
-
-fn of(point: &MetricPoint) -> u64 {
-    let series = &point.series;
-    let texts =
-        [&series.colony_id, &point.application_name, &point.environment, &series.service_id, &series.metric_name];
-    hash(texts.map(String::as_str), point.interval_seconds.unwrap_or(0))
-}
-
-fn hash(texts: [&str; 5], interval_seconds: u32) -> u64 {
-    BuildHasherDefault::<DefaultHasher>::default().hash_one((texts, interval_seconds))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::compliance::rows::bucket;
+    use crate::Commit;
+    use crate::compliance::commit_of;
+    use crate::compliance::rows::{START, bucket};
+    use crate::resolve;
+    use model::rows::Rows;
+
+    fn commit(metrics: Vec<MetricPoint>) -> Commit {
+        commit_of(0, Rows { metrics, ..Rows::default() })
+    }
+
+    /// Times of new and of doubtful buckets, from the start on.
+    fn times(newest: &mut NewestBuckets, commit: &Commit) -> (Vec<i64>, Vec<i64>) {
+        let Split { new, doubtful } = newest.split(resolve::metrics(commit));
+        let times = |rows: Vec<Held<&MetricPoint>>| rows.iter().map(|held| held.row.timestamp.0 - START.0).collect();
+        (times(new), times(doubtful))
+    }
 
     #[test]
     fn a_series_is_known_up_to_its_own_newest_bucket() {
         let mut newest = NewestBuckets { state: State::Known, ..NewestBuckets::default() };
-        newest.store(&bucket("api", 60_000));
-        assert!(newest.is_beyond(&bucket("api", 120_000)));
-        assert!(!newest.is_beyond(&bucket("api", 60_000)) && !newest.is_beyond(&bucket("api", 0)));
-        assert!(newest.is_beyond(&bucket("web", 0)), "another series");
+        let first = commit(vec![bucket("api", 60_000), bucket("api", 120_000)]);
+        assert_eq!(times(&mut newest, &first), (vec![60_000, 120_000], vec![]));
+        let second = commit(vec![bucket("api", 180_000), bucket("web", 0), bucket("api", 120_000), bucket("api", 0)]);
+        assert_eq!(times(&mut newest, &second), (vec![0, 180_000], vec![120_000, 0]), "another series is by itself");
         newest.forget();
-        assert!(!newest.is_beyond(&bucket("web", 0)), "nothing is known before it is read");
+        assert_eq!(times(&mut newest, &commit(vec![bucket("web", 500_000)])), (vec![], vec![500_000]));
     }
 }

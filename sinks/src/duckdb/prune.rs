@@ -55,6 +55,7 @@ pub(super) fn prune(session: &mut Session, retention: &Retention, now: TimeMs) -
         pruned.add("deployment_timeline", rows as u64);
     }
     transaction.commit()?;
+    session.hours.forget();
     pruned.is_partial = left == 0 || has_more;
     session.prune_rows = Some(next_slice(slice_rows, begun.elapsed()));
     Ok(pruned)

@@ -1,42 +1,45 @@
-//! Recomputes hourly summaries from stored buckets. The sums are integers, so neither the order of rows nor the number
+//! Writes hourly summaries, from stored buckets where they are not known. The sums are integers, so neither the order of rows nor the number
 //! of threads can show in them; the float is made in [`crate::rollup`].
 
 use super::fault::Cause;
 use super::stage::{append, temporary};
 use crate::columns::{reals, text, times};
+use crate::hours::Touched;
 use crate::rollup::{Summary, Sums, UNITS_PER_ONE, VALUE_ABS_MAX, WEIGHT_MAX};
 use arrow::array::{Float64Array, UInt32Array, UInt64Array};
 use duckdb::{Connection, params};
 use model::real::Real;
 use model::rows::RollupKey;
 use model::time::HOUR_MS;
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
-/// Recomputes the summaries named by `keys`.
-pub(super) fn recompute(connection: &Connection, keys: &[RollupKey]) -> Result<(), Cause> {
-    let keys: Vec<&RollupKey> = keys.iter().collect::<BTreeSet<_>>().into_iter().collect();
-    if keys.is_empty() {
-        return Ok(());
+/// Writes the summaries of a commit whose rows are written; returns their sums.
+pub(super) fn write<'a>(connection: &Connection, touched: Touched<'a>) -> Result<Vec<(&'a RollupKey, Sums)>, Cause> {
+    let Touched { known: mut summaries, to_read } = touched;
+    if !to_read.is_empty() {
+        stage_keys(connection, &to_read)?;
+        let mut read = vec![Sums::default(); to_read.len()];
+        for (place, sums) in read_sums(connection, &to_read)? {
+            read[place as usize] = sums;
+        }
+        summaries.extend(to_read.into_iter().zip(read));
     }
-    stage_keys(connection, &keys)?;
-    let mut summaries: Vec<Option<Summary>> = vec![None; keys.len()];
-    for (place, sums) in read_sums(connection, &keys)? {
-        summaries[place as usize] = Some(sums.summary());
+    if summaries.is_empty() {
+        return Ok(summaries);
     }
     let mut deletion = connection.prepare(
         "DELETE FROM env_metric_summary WHERE (application_name, environment, metric_name, epoch_ms(hour)) = (?, ?, ?, ?)",
     )?;
-    let mut rows = Vec::with_capacity(keys.len());
-    for (key, summary) in keys.iter().zip(summaries) {
-        match summary {
-            Some(summary) => rows.push((*key, summary)),
-            None => {
-                deletion.execute(params![key.application_name, key.environment, key.metric_name, key.hour.0])?;
-            }
+    let mut rows = Vec::with_capacity(summaries.len());
+    for (key, sums) in &summaries {
+        if sums.points > 0 {
+            rows.push((*key, sums.summary()));
+        } else {
+            deletion.execute(params![key.application_name, key.environment, key.metric_name, key.hour.0])?;
         }
     }
-    upsert(connection, &rows)
+    upsert(connection, &rows)?;
+    Ok(summaries)
 }
 
 fn stage_keys(connection: &Connection, keys: &[&RollupKey]) -> Result<(), Cause> {

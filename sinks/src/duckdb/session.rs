@@ -5,6 +5,7 @@ use super::fault::{Cause, explain};
 use super::newer;
 use super::newest::NewestBuckets;
 use crate::SinkError;
+use crate::hours::HourSums;
 use duckdb::{AccessMode, Config, Connection};
 use migrations::{DUCKDB, DUCKDB_SCHEMA_VERSION_TABLE, pending};
 use model::time::TimeMs;
@@ -18,6 +19,8 @@ pub(super) struct Session {
     pub(super) connection: Connection,
     /// How far each metric series is stored.
     pub(super) newest: NewestBuckets,
+    /// Sums of the hours that this session has written.
+    pub(super) hours: HourSums,
     /// Whether an event may be stored that is amended or withdrawn.
     pub(super) has_newer_events: bool,
     /// How many rows the next slice of deleting may take; learnt from the last one.
@@ -27,6 +30,11 @@ pub(super) struct Session {
     /// Whether this connection may commit; the others only read.
     pub(super) may_write: bool,
 }
+
+/// Bytes of the log that are moved into the file at once, about a million metric rows. A checkpoint writes the last group
+/// of rows of each table again, so that many small ones cost several times what one large one does; reading a log of this
+/// size at the next start takes about a second.
+const CHECKPOINT_BYTES_MAX: u64 = 128 << 20;
 
 type Job = Box<dyn FnOnce(&mut Session) + Send>;
 
@@ -143,6 +151,7 @@ impl Session {
         Ok(Session {
             connection,
             newest: NewestBuckets::default(),
+            hours: HourSums::default(),
             has_newer_events,
             prune_rows: None,
             fails_at_end: false,
@@ -168,6 +177,7 @@ impl Session {
         Ok(Session {
             connection,
             newest: NewestBuckets::default(),
+            hours: HourSums::default(),
             has_newer_events,
             prune_rows: None,
             fails_at_end: false,
@@ -185,8 +195,12 @@ impl Session {
 
 fn settings(config: &DuckDbConfig) -> Result<Config, Cause> {
     // no extension is ever fetched: the program works without a network and runs no code but its own
-    let mut settings =
-        Config::default().with("autoinstall_known_extensions", "false")?.with("autoload_known_extensions", "false")?;
+    let memory_limit = config.memory_limit_bytes.unwrap_or(u64::MAX);
+    let checkpoint_bytes = CHECKPOINT_BYTES_MAX.min(memory_limit / 8);
+    let mut settings = Config::default()
+        .with("autoinstall_known_extensions", "false")?
+        .with("autoload_known_extensions", "false")?
+        .with("checkpoint_threshold", format!("{}KiB", checkpoint_bytes.div_ceil(1024)))?;
     if let Some(bytes) = config.memory_limit_bytes {
         settings = settings.max_memory(&format!("{}KiB", bytes.div_ceil(1024)))?;
     }

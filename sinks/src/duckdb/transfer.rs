@@ -125,6 +125,7 @@ fn import(session: &mut Session, page: &Page, source: &str, progress: &Positions
     }
     transaction.commit()?;
     session.newest.forget();
+    session.hours = crate::hours::HourSums::default();
     Ok(())
 }
 
@@ -191,7 +192,7 @@ mod tests {
             ..Rows::default()
         };
         let commit = crate::Commit {
-            late: Rows { events: vec![event("late", 9)], ..Rows::default() },
+            late: Rows { events: vec![event("late", 9)], ..Rows::default() }.into(),
             findings: vec![finding("a", 0.5, &[("e1'\";", "e2'\";"), ("e3'\";", "e4'\";")])],
             positions: vec![("files".into(), Positions([("e.csv".into(), "7".into())].into()))],
             ..crate::compliance::commit_of(1, rows)

@@ -4,70 +4,43 @@
 //! findings (they mark the events).
 
 use super::fault::Cause;
+use super::newest::Split;
 use super::session::Session;
 use super::{findings, fleet, keep, rollups};
-use crate::Commit;
-use crate::resolve::{self, Held};
-use model::event::Event;
-use model::metric::MetricPoint;
-use model::rows::Rows;
+use crate::{Commit, resolve};
 
-/// A commit as the store's thread takes it: of each reported row the copy that counts, everything else as it came.
-pub(super) struct Prepared {
-    events: Vec<Held<Event>>,
-    metrics: Vec<Held<MetricPoint>>,
-    /// Without events and metrics, so that rows are copied once and not twice.
-    rest: Commit,
-}
-
-impl Prepared {
-    pub(super) fn of(commit: &Commit) -> Prepared {
-        let without_reported = |rows: &Rows| Rows {
-            events: Vec::new(),
-            metrics: Vec::new(),
-            nodes: rows.nodes.clone(),
-            edges: rows.edges.clone(),
-            colonies: rows.colonies.clone(),
-        };
-        let rest = Commit {
-            tick: commit.tick,
-            committed_at: commit.committed_at,
-            rows: without_reported(&commit.rows),
-            late: without_reported(&commit.late),
-            rejects: commit.rejects.clone(),
-            rollups: commit.rollups.clone(),
-            findings: commit.findings.clone(),
-            removed: commit.removed.clone(),
-            positions: commit.positions.clone(),
-        };
-        Prepared { events: resolve::events(commit), metrics: resolve::metrics(commit), rest }
+pub(super) fn commit(session: &mut Session, commit: &Commit) -> Result<(), Cause> {
+    let outcome = write(session, commit);
+    if outcome.is_err() {
+        session.hours.forget();
     }
+    outcome
 }
 
-pub(super) fn commit(session: &mut Session, prepared: &Prepared) -> Result<(), Cause> {
+fn write(session: &mut Session, commit: &Commit) -> Result<(), Cause> {
     if !session.may_write {
         return Err("it was opened for reading only; this is a bug, please report it with this text".into());
     }
-    let Prepared { events, metrics, rest: commit } = prepared;
-    if !metrics.is_empty() {
-        session.newest.load(&session.connection)?;
+    let has_metrics = !commit.rows.metrics.is_empty() || !commit.late.metrics.is_empty();
+    if has_metrics && let Some(read) = session.newest.load(&session.connection)? {
+        session.hours.begin(read.newest);
     }
-    let events: Vec<&Held<Event>> = events.iter().collect();
-    let (new, doubtful): (Vec<_>, Vec<_>) = metrics.iter().partition(|held| session.newest.is_beyond(&held.row));
-    let fails_at_end = std::mem::take(&mut session.fails_at_end);
-    // raised before the outcome is known: a look-up too many is the safe side
-    new.iter().for_each(|held| session.newest.store(&held.row));
+    let events = resolve::events(commit);
+    // noted before the outcome is known: a look-up too many is the safe side
+    let Split { new, doubtful } = session.newest.split(resolve::metrics(commit));
     session.has_newer_events |= events.iter().any(|held| held.row.version > 0 || held.row.withdrawn);
+    let fails_at_end = std::mem::take(&mut session.fails_at_end);
     let transaction = session.connection.transaction()?;
     keep::keep(&transaction, &events, commit.committed_at)?;
     keep::append_new(&transaction, &new, commit.committed_at)?;
     keep::keep(&transaction, &doubtful, commit.committed_at)?;
     fleet::write(&transaction, commit)?;
-    rollups::recompute(&transaction, &commit.rollups)?;
+    let summaries = rollups::write(&transaction, session.hours.touch(&commit.rollups, &new, &doubtful))?;
     findings::write(&transaction, commit)?;
     if fails_at_end {
         return Err("the commit was made to fail".into());
     }
     transaction.commit()?;
+    session.hours.store(&summaries);
     Ok(())
 }

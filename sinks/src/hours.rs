@@ -1,0 +1,200 @@
+//! Exact sums of the hours that a session has seen whole: what a commit of new rows need not read back from the store.
+//!
+//! The sums of an hour are whole numbers, so adding rows to them as they come gives what adding up all stored rows would.
+
+use crate::resolve::Held;
+use crate::rollup::Sums;
+use foldhash::fast::RandomState as FastHash;
+use model::metric::MetricPoint;
+use model::rows::RollupKey;
+use model::time::{HOUR_MS, TimeMs};
+use std::collections::HashMap;
+
+/// Summaries remembered; beyond that all are forgotten and read again.
+const SUMMARIES_MAX: usize = 200_000;
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(crate) struct HourSums {
+    /// Every stored bucket of these is in their sums.
+    whole: HashMap<RollupKey, Sums, FastHash>,
+    /// No bucket of a later hour was stored that is not in `whole`; `None` when that is not known.
+    empty_after: Option<TimeMs>,
+    /// The latest hour of any commit.
+    latest: Option<TimeMs>,
+}
+
+/// The summaries that a commit touches.
+#[derive(Debug, Default, PartialEq)]
+pub(crate) struct Touched<'a> {
+    /// With the rows of the commit; nothing need be read.
+    pub(crate) known: Vec<(&'a RollupKey, Sums)>,
+    /// To be read from the store once the rows are written.
+    pub(crate) to_read: Vec<&'a RollupKey>,
+}
+
+/// What tells summaries apart, borrowed from a row.
+type Identity<'a> = (TimeMs, &'a str, &'a str, &'a str);
+
+impl HourSums {
+    /// Notes that no bucket is stored after `newest`, or none at all.
+    pub(crate) fn begin(&mut self, newest: Option<TimeMs>) {
+        self.whole.clear();
+        self.empty_after = Some(newest.map_or(TimeMs(i64::MIN), |newest| newest.floor_to(HOUR_MS)));
+    }
+
+    /// Forgets all sums: stored rows have gone, or it is not known which have come.
+    pub(crate) fn forget(&mut self) {
+        self.whole.clear();
+        self.empty_after = self.empty_after.max(self.latest).filter(|_| self.empty_after.is_some());
+    }
+
+    /// Sorts out `keys`, the summaries of a commit with the rows `new`, of which no copy is stored, and `doubtful`, of
+    /// which one may be. Until [`store`](HourSums::store) is told that they are written, their hours are forgotten.
+    pub(crate) fn touch<'a>(
+        &mut self,
+        keys: &'a [RollupKey],
+        new: &[Held<&MetricPoint>],
+        doubtful: &[Held<&MetricPoint>],
+    ) -> Touched<'a> {
+        let mut sums: HashMap<Identity<'_>, (&'a RollupKey, Option<Sums>), FastHash> = HashMap::default();
+        for key in keys {
+            sums.entry(identity_of_key(key)).or_insert_with(|| (key, self.take(key)));
+        }
+        let mut unnamed = Vec::new();
+        for held in new {
+            match sums.get_mut(&identity(held.row)) {
+                Some((_, Some(sums))) => sums.add(held.row),
+                Some((_, None)) => {}
+                None => unnamed.push(held.row),
+            }
+        }
+        for held in doubtful {
+            match sums.get_mut(&identity(held.row)) {
+                Some((_, sums)) => *sums = None,
+                None => unnamed.push(held.row),
+            }
+        }
+        let mut touched = Touched::default();
+        for (key, sums) in sums.into_values() {
+            self.latest = self.latest.max(Some(key.hour));
+            match sums {
+                Some(sums) => touched.known.push((key, sums)),
+                None => touched.to_read.push(key),
+            }
+        }
+        // rows whose summary is not asked for: nothing is known of it any more
+        for row in unnamed {
+            let key = RollupKey::of(row);
+            self.whole.remove(&key);
+            self.latest = self.latest.max(Some(key.hour));
+            self.empty_after = self.empty_after.map(|after| after.max(key.hour));
+        }
+        touched.known.sort_unstable_by_key(|(key, _)| *key);
+        touched.to_read.sort_unstable();
+        touched
+    }
+
+    /// Notes the sums of summaries after a commit.
+    pub(crate) fn store(&mut self, summaries: &[(&RollupKey, Sums)]) {
+        if self.empty_after.is_none() {
+            return;
+        }
+        self.whole.extend(summaries.iter().map(|(key, sums)| ((*key).clone(), *sums)));
+        if self.whole.len() > SUMMARIES_MAX {
+            self.forget();
+        }
+    }
+
+    fn take(&mut self, key: &RollupKey) -> Option<Sums> {
+        let is_empty = self.empty_after.is_some_and(|after| key.hour > after);
+        self.whole.remove(key).or(is_empty.then(Sums::default))
+    }
+}
+
+fn identity_of_key(key: &RollupKey) -> Identity<'_> {
+    (key.hour, &key.metric_name, &key.application_name, &key.environment)
+}
+
+fn identity(point: &MetricPoint) -> Identity<'_> {
+    let hour = point.timestamp.floor_to(HOUR_MS);
+    (hour, &point.series.metric_name, &point.application_name, &point.environment)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::compliance::rows::bucket;
+
+    fn held(point: &MetricPoint) -> Held<&MetricPoint> {
+        Held { on_time: true, row: point }
+    }
+
+    /// Commits a new bucket; the sums that are known, or nothing when the hour is to be read.
+    fn commit(hours: &mut HourSums, point: &MetricPoint) -> Option<Sums> {
+        let keys = [RollupKey::of(point)];
+        let touched = hours.touch(&keys, &[held(point)], &[]);
+        hours.store(&touched.known);
+        touched.known.first().map(|(_, sums)| *sums)
+    }
+
+    fn sums(points: &[&MetricPoint]) -> Sums {
+        let mut sums = Sums::default();
+        points.iter().for_each(|point| sums.add(point));
+        sums
+    }
+
+    #[test]
+    fn new_rows_are_added_to_hours_that_are_known_from_their_first_row() {
+        let mut hours = HourSums::default();
+        let (stored, first, second) = (bucket("api", 0), bucket("api", HOUR_MS), bucket("web", HOUR_MS + 60_000));
+        assert_eq!(commit(&mut hours, &first), None, "nothing is known of a store that was not asked");
+        hours.begin(Some(stored.timestamp));
+        assert_eq!(commit(&mut hours, &stored), None, "its hour may have other rows");
+        assert_eq!(commit(&mut hours, &first), Some(sums(&[&first])));
+        assert_eq!(commit(&mut hours, &second), Some(sums(&[&first, &second])));
+    }
+
+    #[test]
+    fn an_hour_is_read_once_and_then_known() {
+        let mut hours = HourSums::default();
+        let (stored, more) = (bucket("api", 0), bucket("api", 60_000));
+        hours.begin(Some(stored.timestamp));
+        let keys = [RollupKey::of(&stored)];
+        assert_eq!(hours.touch(&keys, &[held(&stored)], &[]).to_read, [&keys[0]]);
+        hours.store(&[(&keys[0], sums(&[&stored]))]);
+        assert_eq!(commit(&mut hours, &more), Some(sums(&[&stored, &more])));
+    }
+
+    #[test]
+    fn a_row_that_may_be_stored_makes_its_hour_be_read() {
+        let mut hours = HourSums::default();
+        hours.begin(None);
+        let (point, other) = (bucket("api", 0), bucket("api", 60_000));
+        assert!(commit(&mut hours, &point).is_some());
+        let keys = [RollupKey::of(&point)];
+        let touched = hours.touch(&keys, &[held(&other)], &[held(&point)]);
+        assert_eq!(touched, Touched { known: Vec::new(), to_read: vec![&keys[0]] });
+    }
+
+    #[test]
+    fn a_commit_that_was_not_stored_leaves_its_hours_to_be_read() {
+        let mut hours = HourSums::default();
+        hours.begin(None);
+        let (point, later) = (bucket("api", HOUR_MS), bucket("api", 5 * HOUR_MS));
+        let keys = [RollupKey::of(&point)];
+        assert!(hours.touch(&keys, &[held(&point)], &[]).to_read.is_empty());
+        hours.forget();
+        assert_eq!(commit(&mut hours, &point), None);
+        assert!(commit(&mut hours, &later).is_some(), "no commit has come so far");
+    }
+
+    #[test]
+    fn rows_whose_summary_is_not_asked_for_make_their_hour_unknown() {
+        let mut hours = HourSums::default();
+        hours.begin(None);
+        let point = bucket("api", HOUR_MS);
+        assert_eq!(hours.touch(&[], &[held(&point)], &[]), Touched::default());
+        assert_eq!(commit(&mut hours, &bucket("api", HOUR_MS + 60_000)), None);
+    }
+}
