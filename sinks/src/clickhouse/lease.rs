@@ -1,0 +1,395 @@
+//! The lease of a database: one process writes at a time, and a second one is told who does.
+//!
+//! The server has no locks, so a claim is a row that says how long it counts. Who wants to write first writes that it
+//! **asks** and then reads the claims of all others. Of two that ask at once at least one sees the other, so both never
+//! believe themselves alone: the smaller token goes on, the other one steps back. Who sees none that counts **holds**.
+//! The holder puts its end off in the background. Should that have failed for too long (the process was paused, the
+//! server away), it asks anew before the next insert, and writes no more when another one holds by then.
+
+use super::fault::Fault;
+use super::process::Process;
+use super::session::Session;
+use model::time::TimeMs;
+use serde::Deserialize;
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+/// Between two looks at somebody else's claim.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// The longest time one statement of the lease may take.
+const STATEMENT_LIMIT: Duration = Duration::from_secs(10);
+
+/// The leases that this process itself has now, so that one that was dropped is not taken for another writer.
+static OWN_TOKENS: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+
+/// A claim to write, renewed until it is dropped.
+pub(super) struct Lease {
+    desk: Arc<Desk>,
+    /// Closing it ends the renewal and gives the lease back.
+    renewing: Option<(oneshot::Sender<()>, JoinHandle<()>)>,
+}
+
+/// Where claims are made.
+struct Desk {
+    session: Session,
+    token: String,
+    /// How long a claim counts.
+    term: Duration,
+    version: AtomicU64,
+    /// One asks or renews at a time.
+    turn: tokio::sync::Mutex<()>,
+    state: Mutex<State>,
+}
+
+struct State {
+    /// Just before the claim was last put off.
+    renewed: Moment,
+    /// Who holds it now instead.
+    taken_by: Option<Claim>,
+}
+
+/// A claim of another opening of the store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Claim {
+    token: String,
+    holds: bool,
+    process: Process,
+    since: TimeMs,
+    /// How long it still counts if it is not renewed.
+    left_ms: i64,
+}
+
+#[derive(clickhouse::Row, Deserialize)]
+struct ClaimAnswer {
+    token: String,
+    state: String,
+    host: String,
+    process_id: u32,
+    process_start: u64,
+    machine: String,
+    since_ms: i64,
+    left_ms: i64,
+}
+
+#[derive(clickhouse::Row, Deserialize)]
+struct TokenAnswer {
+    token: String,
+}
+
+/// A point in time that also passes while the machine sleeps.
+#[derive(Clone, Copy)]
+struct Moment(Instant, TimeMs);
+
+impl Moment {
+    fn now() -> Moment {
+        Moment(Instant::now(), TimeMs::now())
+    }
+
+    fn elapsed(self) -> Duration {
+        let wall_ms = u64::try_from(TimeMs::now() - self.1).unwrap_or(0);
+        self.0.elapsed().max(Duration::from_millis(wall_ms))
+    }
+}
+
+/// What the claims of the others mean for one who asks.
+#[derive(Debug, PartialEq, Eq)]
+enum Verdict<'a> {
+    /// There is none that counts.
+    Free,
+    /// This one is before us, and is known to live or has just come.
+    Taken(&'a Claim),
+    /// This one may be before us; time will tell.
+    Unclear(&'a Claim),
+}
+
+impl Lease {
+    /// Takes the lease of the session's database. A holder on this machine that has ended is succeeded at once; one
+    /// elsewhere is watched until it is renewed, which is a refusal, or has run out.
+    pub(super) async fn take(session: &Session) -> Result<Lease, Fault> {
+        let token = session.rows::<TokenAnswer>(session.query("SELECT toString(generateUUIDv4()) AS token")).await?;
+        let Some(TokenAnswer { token }) = token.into_iter().next() else {
+            return Err(Fault::stop("the server gives no random number", "an empty answer"));
+        };
+        own_tokens().insert(token.clone());
+        let desk = Desk {
+            session: session.beside(STATEMENT_LIMIT.min(session.config.statement_limit)),
+            token,
+            term: session.config.lease_term,
+            version: AtomicU64::new(0),
+            turn: tokio::sync::Mutex::new(()),
+            state: Mutex::new(State { renewed: Moment::now(), taken_by: None }),
+        };
+        let mut lease = Lease { desk: Arc::new(desk), renewing: None };
+        lease.desk.ask().await?;
+        let (stop, stopped) = oneshot::channel();
+        lease.renewing = Some((stop, tokio::spawn(renew(Arc::clone(&lease.desk), stopped))));
+        Ok(lease)
+    }
+
+    /// To be asked before every insert: an error when this process may no longer write. It costs nothing as long as the
+    /// claim has been renewed in time.
+    pub(super) async fn check(&self) -> Result<(), Fault> {
+        self.desk.check().await
+    }
+
+    /// Lets the next one write at once.
+    pub(super) async fn give_back(mut self) {
+        if let Some((stop, renewing)) = self.renewing.take() {
+            drop(stop);
+            // ends after one statement, which has its limit
+            let _ = renewing.await;
+        }
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        own_tokens().remove(&self.desk.token);
+    }
+}
+
+fn own_tokens() -> MutexGuard<'static, BTreeSet<String>> {
+    OWN_TOKENS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Renews until the lease is dropped or lost, then gives it back.
+async fn renew(desk: Arc<Desk>, mut stopped: oneshot::Receiver<()>) {
+    let mut pause = tokio::time::interval(desk.term / 6);
+    pause.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    pause.tick().await;
+    let until_lost = async {
+        loop {
+            pause.tick().await;
+            if let Err(fault) = desk.put_off().await {
+                if desk.state().taken_by.is_some() {
+                    return;
+                }
+                tracing::warn!(hint = fault.hint, cause = %fault.cause, "the claim to write could not be renewed");
+            }
+        }
+    };
+    tokio::select! {
+        () = until_lost => {}
+        _ = &mut stopped => {}
+    }
+    if let Err(fault) = desk.write("released").await {
+        tracing::debug!(hint = fault.hint, "the claim to write runs out by itself");
+    }
+}
+
+impl Desk {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether the claim was put off lately enough for nobody else to hold by now: some of its term is kept back for the
+    /// statement that comes next.
+    fn is_fresh(&self) -> bool {
+        self.state().renewed.elapsed() < self.term * 2 / 3
+    }
+
+    fn refuse_if_taken(&self) -> Result<(), Fault> {
+        match &self.state().taken_by {
+            Some(claim) => Err(lost(claim)),
+            None => Ok(()),
+        }
+    }
+
+    async fn check(&self) -> Result<(), Fault> {
+        self.refuse_if_taken()?;
+        if self.is_fresh() { Ok(()) } else { self.put_off().await }
+    }
+
+    /// Renews the claim, or asks anew when it may have run out.
+    async fn put_off(&self) -> Result<(), Fault> {
+        let turn = self.turn.lock().await;
+        self.refuse_if_taken()?;
+        if self.is_fresh() {
+            let began = Moment::now();
+            self.write("holds").await?;
+            self.state().renewed = began;
+            return Ok(());
+        }
+        drop(turn);
+        self.ask().await
+    }
+
+    /// See the module.
+    async fn ask(&self) -> Result<(), Fault> {
+        let _turn = self.turn.lock().await;
+        self.refuse_if_taken()?;
+        let had_it = self.version.load(Ordering::Relaxed) > 0;
+        if had_it && self.is_fresh() {
+            return Ok(());
+        }
+        let mut first_look: Option<Claim> = None;
+        loop {
+            let asked = Moment::now();
+            self.write("asks").await?;
+            let others = self.others().await?;
+            match judge(&self.token, &others, first_look.as_ref()) {
+                Verdict::Free => {
+                    self.write("holds").await?;
+                    // else another one may have come in between
+                    if asked.elapsed() < self.term * 2 / 3 {
+                        self.state().renewed = asked;
+                        return Ok(());
+                    }
+                }
+                Verdict::Taken(claim) => {
+                    self.write("released").await?;
+                    if had_it {
+                        self.state().taken_by = Some(claim.clone());
+                        return Err(lost(claim));
+                    }
+                    return Err(refused(claim));
+                }
+                Verdict::Unclear(claim) => {
+                    if first_look.as_ref().is_none_or(|first| first.token != claim.token) {
+                        let Process { host, id, .. } = &claim.process;
+                        let seconds = claim.left_ms / 1_000 + 1;
+                        tracing::warn!(
+                            host,
+                            process = id,
+                            seconds,
+                            "another process wrote here last: waiting whether it lives"
+                        );
+                        first_look = Some(claim.clone());
+                    }
+                    tokio::time::sleep(LOOK_EVERY.min(self.term / 6)).await;
+                }
+            }
+        }
+    }
+
+    /// Claims of others that count.
+    async fn others(&self) -> Result<Vec<Claim>, Fault> {
+        let sql = "SELECT token, state, host, process_id, process_start, machine,
+                          toUnixTimestamp64Milli(since) AS since_ms,
+                          toUnixTimestamp64Milli(expires_at) - toUnixTimestamp64Milli(now64(3)) AS left_ms
+                   FROM writers FINAL WHERE state != 'released' AND token != {token:String} ORDER BY token";
+        let query = self.session.query(sql).param("token", &self.token);
+        let claim = |row: ClaimAnswer| Claim {
+            token: row.token,
+            holds: row.state == "holds",
+            process: Process { host: row.host, id: row.process_id, start: row.process_start, machine: row.machine },
+            since: TimeMs(row.since_ms),
+            left_ms: row.left_ms,
+        };
+        let rows = self.session.rows::<ClaimAnswer>(query).await?;
+        Ok(rows.into_iter().map(claim).filter(|claim| claim.left_ms > 0 && is_alive(claim) != Some(false)).collect())
+    }
+
+    async fn write(&self, state: &str) -> Result<(), Fault> {
+        let Process { host, id, start, machine } = Process::own();
+        let sql = "INSERT INTO writers
+                     (token, state, host, process_id, process_start, machine, since, expires_at, ingest_version)
+                   SELECT {token:String}, {state:String}, {host:String}, {id:UInt32}, {start:UInt64}, {machine:String},
+                          fromUnixTimestamp64Milli({since:Int64}, 'UTC'),
+                          now64(3, 'UTC') + toIntervalMillisecond({term:Int64}), {version:UInt64}";
+        let query = self
+            .session
+            .query(sql)
+            .param("token", &self.token)
+            .param("state", state)
+            .param("host", host)
+            .param("id", id)
+            .param("start", start)
+            .param("machine", machine)
+            .param("since", self.session.opened_at.0)
+            .param("term", i64::try_from(self.term.as_millis()).unwrap_or(i64::MAX))
+            .param("version", self.version.fetch_add(1, Ordering::Relaxed) + 1);
+        self.session.execute(query).await
+    }
+}
+
+/// Whether the process behind a claim lives; `None` when that cannot be seen from here.
+fn is_alive(claim: &Claim) -> Option<bool> {
+    let own = Process::own();
+    if claim.process.id == own.id && claim.process == *own {
+        return Some(own_tokens().contains(&claim.token));
+    }
+    claim.process.is_alive()
+}
+
+/// Sorts the claims of others, which all count. `first_look` is what was seen of an unclear one before.
+fn judge<'a>(token: &str, others: &'a [Claim], first_look: Option<&Claim>) -> Verdict<'a> {
+    let Some(first) = others.iter().max_by_key(|claim| (claim.holds, claim.token.as_str() < token)) else {
+        return Verdict::Free;
+    };
+    // it asks as we do, and sees us
+    if !first.holds && first.token.as_str() > token {
+        return Verdict::Unclear(first);
+    }
+    let was_renewed = first_look.is_some_and(|before| before.token == first.token && first.left_ms > before.left_ms);
+    match is_alive(first) {
+        None if first.holds && !was_renewed => Verdict::Unclear(first),
+        _ => Verdict::Taken(first),
+    }
+}
+
+fn refused(claim: &Claim) -> Fault {
+    let Claim { process: Process { host, id, .. }, since, holds, .. } = claim;
+    let doing = if *holds { "writes" } else { "is about to write" };
+    let hint = format!(
+        "process {id} on {host} {doing} to this database since {since}, and one process at a time may: end it first, or \
+         name another database; after a crash of that host the database is free within a minute"
+    );
+    Fault::stop(hint, "the database has another writer")
+}
+
+fn lost(claim: &Claim) -> Fault {
+    let Claim { process: Process { host, id, .. }, since, .. } = claim;
+    let hint = format!(
+        "process {id} on {host} has taken the database over at {since}, while this process was paused or cut off from the \
+         server: what has been committed stands; end the other one before this one is started again"
+    );
+    Fault::stop(hint, "the database has another writer")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn claim(token: &str, holds: bool, left_ms: i64, machine: &str) -> Claim {
+        let process = Process { machine: machine.to_owned(), ..Process::own().clone() };
+        Claim { token: token.to_owned(), holds, process, since: TimeMs(0), left_ms }
+    }
+
+    #[test]
+    fn of_two_that_ask_the_smaller_token_goes_on() {
+        let (a, b) = ([claim("a", false, 9, "x")], [claim("b", false, 9, "x")]);
+        assert_eq!(judge("a", &b, None), Verdict::Unclear(&b[0]), "b will see a and step back");
+        assert_eq!(judge("b", &a, None), Verdict::Taken(&a[0]));
+        assert_eq!(judge("a", &[], None), Verdict::Free);
+    }
+
+    #[test]
+    fn a_holder_elsewhere_is_watched_until_it_is_renewed() {
+        let before = claim("h", true, 5_000, "elsewhere");
+        let older = [claim("h", true, 4_000, "elsewhere")];
+        let renewed = [claim("h", true, 6_000, "elsewhere")];
+        assert_eq!(judge("a", &older, None), Verdict::Unclear(&older[0]));
+        assert_eq!(judge("a", &older, Some(&before)), Verdict::Unclear(&older[0]));
+        assert_eq!(judge("a", &renewed, Some(&before)), Verdict::Taken(&renewed[0]));
+    }
+
+    #[test]
+    fn a_holder_comes_before_those_that_ask() {
+        let claims =
+            [claim("a", false, 9, "x"), claim("h", true, 9, &Process::own().machine), claim("z", false, 9, "x")];
+        own_tokens().insert("h".to_owned());
+        assert_eq!(judge("b", &claims, None), Verdict::Taken(&claims[1]));
+        own_tokens().remove("h");
+    }
+
+    #[test]
+    fn whoever_is_refused_is_told_by_whom() {
+        let text = refused(&claim("h", true, 9, "x")).hint;
+        assert!(text.contains(&format!("process {} on ", std::process::id())) && text.contains("1970-01-01"), "{text}");
+    }
+}
