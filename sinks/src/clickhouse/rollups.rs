@@ -61,17 +61,15 @@ pub(super) async fn recompute(session: &mut Session, keys: &[RollupKey]) -> Resu
 
 async fn read_sums(session: &Session, keys: &[&RollupKey]) -> Result<BTreeMap<RollupKey, Sums>, Fault> {
     let ranges = ranges(keys.iter().map(|key| key.hour.0).collect());
-    let times: Vec<String> = (0..ranges.len())
-        .map(|at| {
-            format!(
-                "timestamp >= fromUnixTimestamp64Milli({{begin{at}:Int64}}, 'UTC')
-                 AND timestamp < fromUnixTimestamp64Milli({{end{at}:Int64}}, 'UTC')"
-            )
-        })
-        .collect();
-    let times = times.join(" OR ");
-    // sql: identifiers only
+    let range = |at: usize| {
+        format!(
+            "timestamp >= fromUnixTimestamp64Milli({{begin{at}:Int64}}, 'UTC')
+             AND timestamp < fromUnixTimestamp64Milli({{end{at}:Int64}}, 'UTC')"
+        )
+    };
+    let times = (0..ranges.len()).map(range).collect::<Vec<_>>().join(" OR ");
     // the same arithmetic as `Sums::add`: round() goes to even numbers here, and toInt128 of a float is not exact
+    // sql: identifiers only
     let sql = format!(
         "WITH ifNull(coalesce(p95, mean), nan) AS value,
               isFinite(value) AS has_value,
