@@ -122,6 +122,8 @@ impl Crashes {
         let aim = match self.random.below(4) {
             0 => None,
             1 => rarest,
+            // long commits are where the most can be cut off
+            2 if self.commit_delay_max > DELAY_MAX => Some("commit"),
             _ => Some(phases[self.random.below(phases.len() as u64) as usize]),
         };
         let repeats = match aim {

@@ -5,7 +5,7 @@
 //! | `config` | server, login, limits |
 //! | `version` | what can be known of a store without changing it |
 //! | `session` | opening, migrating, statements |
-//! | `lease`, `process` | who may write |
+//! | `lease`, `claims`, `process` | who may write |
 //! | `ddl` | tables for one server, a replicated database, a cluster |
 //! | `retention` | time limits of tables |
 //! | `memory` | what a session remembers, so that it need not ask |
@@ -37,6 +37,7 @@ use model::topology::ColonyStatus;
 use session::Session;
 use std::collections::BTreeMap;
 
+mod claims;
 mod config;
 mod ddl;
 mod fault;
