@@ -18,7 +18,7 @@ use std::time::Duration;
 const SEED: u64 = 20_261_123;
 /// Kills of each kind of work; those of a run over files are in `crash`.
 const KILLS: u32 = 25;
-const CLICKHOUSE_KILLS: u32 = 12;
+const CLICKHOUSE_KILLS: u32 = 8;
 const CLICKHOUSE_COMMIT_MAX: Duration = Duration::from_millis(250);
 
 /// What a recording says, whichever way it came: positions and the gate's marks belong to the way.
