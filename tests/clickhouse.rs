@@ -8,6 +8,7 @@ use sinks::compliance::{Dump, Fixture, run_all};
 
 mod faults;
 mod schema;
+mod writers;
 
 /// Every table and the columns that belong to the run or to the store itself.
 const TABLES: &[(&str, &str)] = &[

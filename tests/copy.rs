@@ -64,3 +64,24 @@ fn a_reef_moves_with_every_row_and_goes_on_in_its_new_place() {
     let went_on = moved.run();
     assert_eq!(went_on["summary"]["progress"]["events"], 0, "{went_on}");
 }
+
+/// What stands in an address reaches the server: the test engine has no cluster and does not listen on IPv6.
+#[test]
+fn addresses_of_ipv6_and_names_of_clusters_are_used() {
+    let Some(server) = Server::start() else { return };
+    let reef = Reef::new("[[colonies]]\ncolony_id = \"c\"\nendpoint = \"http://127.0.0.1:1\"\n");
+    reef.program("migrate");
+    let from = format!("duckdb:{}", reef.store().display());
+    let told = |to: &str| {
+        let output = between(&from, to);
+        assert_eq!(output.status.code(), Some(1), "{to}");
+        document(&output)["error"].to_string()
+    };
+    let text = told("clickhouse:http://[::1]:1/reef");
+    assert!(text.contains("ClickHouse [::1]:1, database reef"), "{text}");
+    let database = server.database();
+    server.clear_log();
+    told(&format!("clickhouse:http://127.0.0.1:{}/{database}?cluster=three_replicas", server.port()));
+    assert!(server.log().iter().any(|sql| sql.contains("ON CLUSTER 'three_replicas'")), "{:?}", server.log());
+    assert_eq!(server.query(&database, "SHOW TABLES"), "", "no table of one server is made instead");
+}

@@ -1,20 +1,28 @@
 //! Crash safety: a run that is killed at any moment and started again leaves the rows of an undisturbed run.
 
 use crate::determinism::rows;
+use crate::stores::clickhouse_storage;
+use crate::support::clickhouse::Server;
 use crate::support::crash::{Crashes, PHASES};
-use crate::support::tables::{assert_equal, tables};
-use crate::support::{Reef, files_source, shared_data};
+use crate::support::tables::{assert_equal, tables, tables_in};
+use crate::support::{Reef, files_source, json, program, shared_data};
 use model::event::Event;
 use model::metric::MetricPoint;
 use model::time::{MINUTE_MS, TimeMs};
 use serde_json::{Map, Value, json};
 use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
 
 const SEED: u64 = 20_261_122;
 const KILLS: u32 = 100;
 const HITS_EACH: u32 = 2;
+/// Kills of a run on ClickHouse, whose commits are many statements and so take longer.
+const CLICKHOUSE_KILLS: u32 = 40;
+const CLICKHOUSE_COMMIT_MAX: Duration = Duration::from_millis(250);
 /// Files of each kind: every file is a batch, every batch a tick.
 const FILES: usize = 12;
+const CLICKHOUSE_FILES: usize = 3;
 
 /// An event as a line of a file, every field present.
 fn event_line(event: &Event) -> String {
@@ -48,11 +56,11 @@ fn last_time(lines: &str) -> TimeMs {
 }
 
 /// Deals the lines round robin into files, so that each file holds rows of every age.
-fn deal(folder: &Path, name: &str, lines: &[String]) -> Vec<PathBuf> {
-    (0..FILES)
+fn deal(folder: &Path, name: &str, lines: &[String], files: usize) -> Vec<PathBuf> {
+    (0..files)
         .map(|number| {
             let path = folder.join(format!("{name}-{number:02}.ndjson"));
-            let dealt: Vec<&str> = lines.iter().skip(number).step_by(FILES).map(String::as_str).collect();
+            let dealt: Vec<&str> = lines.iter().skip(number).step_by(files).map(String::as_str).collect();
             std::fs::write(&path, dealt.join("\n") + "\n").unwrap();
             path
         })
@@ -62,6 +70,11 @@ fn deal(folder: &Path, name: &str, lines: &[String]) -> Vec<PathBuf> {
 /// Generated rows with planted relations, amended and withdrawn events, lines that are refused, and the releases of real
 /// libraries where this machine has them.
 pub fn input(folder: &Path) -> (Vec<PathBuf>, Vec<PathBuf>) {
+    input_in(folder, FILES)
+}
+
+/// The same in so many files of each kind.
+pub fn input_in(folder: &Path, files: usize) -> (Vec<PathBuf>, Vec<PathBuf>) {
     let (mut events, mut metrics) = rows(SEED);
     let released = shared_data("releases").map(|data| std::fs::read_to_string(data.join("events.ndjson")).unwrap());
     if let Some(released) = &released {
@@ -79,18 +92,21 @@ pub fn input(folder: &Path) -> (Vec<PathBuf>, Vec<PathBuf>) {
     event_lines.extend(["no JSON".to_owned(), "{\"event_id\": \"lost\"}".to_owned()]);
     event_lines.extend(released.iter().flat_map(|text| text.lines()).map(str::to_owned));
     let metric_lines: Vec<String> = metrics.iter().map(metric_line).collect();
-    (deal(folder, "events", &event_lines), deal(folder, "metrics", &metric_lines))
+    (deal(folder, "events", &event_lines, files), deal(folder, "metrics", &metric_lines, files))
 }
 
 /// A reef over the files that commits every batch by itself.
-pub fn reef_over((events, metrics): &(Vec<PathBuf>, Vec<PathBuf>)) -> Reef {
-    let paths = |files: &[PathBuf]| -> Vec<PathBuf> { files.to_vec() };
-    let (events, metrics) = (paths(events), paths(metrics));
+pub fn reef_over(input: &(Vec<PathBuf>, Vec<PathBuf>)) -> Reef {
+    Reef::new(&body_over(input))
+}
+
+/// Its configuration without the store.
+pub fn body_over((events, metrics): &(Vec<PathBuf>, Vec<PathBuf>)) -> String {
     let source = files_source(
         &events.iter().map(PathBuf::as_path).collect::<Vec<_>>(),
         &metrics.iter().map(PathBuf::as_path).collect::<Vec<_>>(),
     );
-    Reef::new(&(source + "[correlation]\nmetric_window = \"12h\"\n[engine]\nworkers = 2\ntick_rows_max = 1\n"))
+    source + "[correlation]\nmetric_window = \"12h\"\n[engine]\nworkers = 2\ntick_rows_max = 1\n"
 }
 
 #[test]
@@ -110,4 +126,36 @@ fn a_run_killed_at_any_moment_ends_as_an_undisturbed_one() {
         assert_equal(&tables(&reef.store()), &expected, &crashes.to_string());
     }
     eprintln!("crash test: {crashes}");
+}
+
+/// The same on ClickHouse: the server lives on, the process that writes to it is killed.
+#[test]
+fn a_run_on_clickhouse_killed_at_any_moment_ends_as_an_undisturbed_one() {
+    let Some(server) = Server::any() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let input = input_in(folder.path(), CLICKHOUSE_FILES);
+    let reef_in = |database: &str| Reef::with_storage(&body_over(&input), &clickhouse_storage(&server, database));
+    let database = server.database();
+    let undisturbed = reef_in(&database);
+    undisturbed.run();
+    let expected = tables_in(&server, &database);
+    assert!(expected["correlations"].contains("confirmed"), "there is something to find");
+
+    let on_duckdb = reef_over(&input);
+    on_duckdb.run();
+    let copied = undisturbed.folder.path().join("copied.duckdb");
+    let from = format!("clickhouse:http://{}:{}/{database}", server.host(), server.port());
+    let to = format!("duckdb:{}", copied.display());
+    let copy = ["copy", "--json", "--from", &from, "--to", &to];
+    json(&Command::new(program("coral-pipeline")).args(copy).output().unwrap());
+    assert_equal(&tables(&copied), &tables(&on_duckdb.store()), "ClickHouse and DuckDB");
+
+    let mut crashes = Crashes::new(SEED + 2, &PHASES).with_commits_of(CLICKHOUSE_COMMIT_MAX);
+    while !crashes.are_enough(CLICKHOUSE_KILLS, 1) {
+        let database = server.database();
+        let reef = reef_in(&database);
+        crashes.journey(|| reef.command());
+        assert_equal(&tables_in(&server, &database), &expected, &crashes.to_string());
+    }
+    eprintln!("crash test on ClickHouse: {crashes}");
 }

@@ -1,20 +1,25 @@
 //! What was recorded gives what live gave, whatever happens on the way: Kafka replayed, processes killed, work divided.
 
 use crate::cluster::Cluster;
-use crate::crash::{input, reef_over};
+use crate::crash::{body_over, input, input_in, reef_over};
 use crate::kafka::broker::shared;
 use crate::kafka::round_trip::publish;
 use crate::kafka::unique;
+use crate::stores::clickhouse_storage;
+use crate::support::clickhouse::Server;
 use crate::support::crash::{Crashes, PHASES};
-use crate::support::tables::{Tables, assert_equal, tables};
+use crate::support::tables::{Tables, assert_equal, tables, tables_in};
 use crate::support::{Reef, correlations, dump, files_source, json, program, shared_data};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 const SEED: u64 = 20_261_123;
 /// Kills of each kind of work; those of a run over files are in `crash`.
 const KILLS: u32 = 25;
+const CLICKHOUSE_KILLS: u32 = 8;
+const CLICKHOUSE_COMMIT_MAX: Duration = Duration::from_millis(250);
 
 /// What a recording says, whichever way it came: positions and the gate's marks belong to the way.
 fn contents(store: &Path) -> Tables {
@@ -157,4 +162,34 @@ fn replays_and_backfills_killed_at_any_moment_end_as_undisturbed_ones() {
         assert_equal(&tables(&target), &expected, &crashes.to_string());
     }
     eprintln!("crash test of replay: {crashes}");
+}
+
+/// Everything that follows from rows is gone; a backfill that is killed on the way brings it back all the same.
+#[test]
+fn a_backfill_on_clickhouse_killed_at_any_moment_ends_as_an_undisturbed_one() {
+    let Some(server) = Server::any() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let database = server.database();
+    let body = body_over(&input_in(folder.path(), 3));
+    let reef = Reef::with_storage(&body, &clickhouse_storage(&server, &database));
+    reef.run();
+    let recorded = tables_in(&server, &database);
+    let forget = || {
+        for table in ["correlations", "correlation_evidence", "event_correlations", "env_metric_summary"] {
+            server.query(&database, &format!("TRUNCATE TABLE {table}"));
+        }
+    };
+    forget();
+    json(&work("backfill", &reef, &["--json"]).output().unwrap());
+    let expected = tables_in(&server, &database);
+    for (table, rows) in &expected {
+        assert!(rows == &recorded[table] || table == "source_positions", "{table}: the backfill brings back what was");
+    }
+    let mut crashes = Crashes::new(SEED + 2, &PHASES).with_commits_of(CLICKHOUSE_COMMIT_MAX);
+    while !crashes.are_enough(CLICKHOUSE_KILLS, 0) {
+        forget();
+        crashes.journey(|| work("backfill", &reef, &["--json"]));
+        assert_equal(&tables_in(&server, &database), &expected, &crashes.to_string());
+    }
+    eprintln!("crash test of backfill on ClickHouse: {crashes}");
 }

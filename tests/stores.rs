@@ -58,7 +58,8 @@ fn clickhouse_summaries(server: &Server, database: &str) -> Vec<Summary> {
     server.query(database, sql).lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
-fn clickhouse_storage(server: &Server, database: &str) -> String {
+/// The configuration of a store in a database of the server.
+pub fn clickhouse_storage(server: &Server, database: &str) -> String {
     format!(
         "[storage]\ntype = \"clickhouse\"\n[storage.connection]\nhost = \"{}\"\nport = {}\nprotocol = \"http\"\n\
          database = \"{database}\"\n",
@@ -82,7 +83,7 @@ fn both_answer_alike(server: &Server, body: &str) -> Answers {
     on_clickhouse.run();
     let summaries = clickhouse_summaries(server, fixture.name());
     let found = runtime.block_on(async {
-        let mut store = ClickHouseStore::open(fixture.config()).await.unwrap();
+        let mut store = ClickHouseStore::open_for_reading(fixture.config()).await.unwrap();
         answers(&mut store, summaries).await
     });
     assert_eq!(found.totals, expected.totals);

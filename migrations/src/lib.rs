@@ -38,6 +38,9 @@ pub const DUCKDB: &[Migration] = &[
 /// Creates `schema_version` in ClickHouse when it is missing.
 pub const CLICKHOUSE_SCHEMA_VERSION_TABLE: &str = include_str!("../clickhouse/schema_version.sql");
 
+/// Creates ClickHouse's table of writers when it is missing; whoever applies steps already stands in it.
+pub const CLICKHOUSE_WRITERS_TABLE: &str = include_str!("../clickhouse/writers.sql");
+
 /// The steps of the ClickHouse store.
 pub const CLICKHOUSE: &[Migration] = &[
     Migration { version: 1, name: "reported rows", sql: include_str!("../clickhouse/0001_reported_rows.sql") },
@@ -104,7 +107,9 @@ mod tests {
 
     #[test]
     fn every_clickhouse_table_can_be_created_again_and_says_how_it_is_spread() {
-        for sql in CLICKHOUSE.iter().map(|step| step.sql).chain([CLICKHOUSE_SCHEMA_VERSION_TABLE]) {
+        for sql in
+            CLICKHOUSE.iter().map(|step| step.sql).chain([CLICKHOUSE_SCHEMA_VERSION_TABLE, CLICKHOUSE_WRITERS_TABLE])
+        {
             let count = |what: &str| sql.matches(what).count();
             assert_eq!(count("CREATE TABLE "), count("CREATE TABLE IF NOT EXISTS "), "{sql}");
             assert_eq!(count("CREATE TABLE "), count("-- shard by "), "{sql}");
@@ -118,7 +123,7 @@ mod tests {
             let mut numbered: Vec<String> = std::fs::read_dir(folder)
                 .unwrap()
                 .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-                .filter(|name| name != "schema_version.sql")
+                .filter(|name| !["schema_version.sql", "writers.sql"].contains(&name.as_str()))
                 .collect();
             numbered.sort();
             let expected: Vec<String> =

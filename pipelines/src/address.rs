@@ -1,6 +1,7 @@
 //! Address: a store named on a command line, `duckdb:PATH` or `clickhouse:URL`.
 
 use crate::config::{ClickHouseProtocol, StorageKind};
+use std::net::Ipv6Addr;
 use std::path::PathBuf;
 
 /// Why a text is not an address of a store.
@@ -10,7 +11,7 @@ pub enum AddressError {
     #[error("{0:?} names no store; write duckdb:PATH or clickhouse:http://user@host:8123/database")]
     Kind(String),
     /// A part of the URL is missing or wrong.
-    #[error("{address:?}: {problem}; write clickhouse:http://user@host:8123/database")]
+    #[error("{address:?}: {problem}; write clickhouse:http://user@host:8123/database, or …/database?cluster=name")]
     Url {
         /// As given, without a password.
         address: String,
@@ -19,7 +20,8 @@ pub enum AddressError {
     },
 }
 
-/// Reads an address. Passwords are never part of it: `password_env` names the environment variable that holds one.
+/// Reads an address. An address of IPv6 stands in brackets; `?cluster=name` behind the database names the cluster on which
+/// its tables are, or are to be created. Passwords are never part of it: `password_env` names the environment variable that holds one.
 ///
 /// ```
 /// use coral_pipelines::address::parse;
@@ -48,17 +50,21 @@ fn click_house(address: &str, url: &str, password_env: Option<&str>) -> Result<S
     };
     // a password, which is refused below, may hold a slash
     let (user, rest) = rest.rsplit_once('@').unwrap_or(("default", rest));
-    let (server, database) = rest.split_once('/').unwrap_or((rest, ""));
+    let (server, path) = rest.split_once('/').unwrap_or((rest, ""));
+    let (database, cluster) = match path.split_once('?') {
+        None => (path, None),
+        Some((database, setting)) => match setting.strip_prefix("cluster=") {
+            Some(name) if !name.is_empty() && !name.contains('&') => (database, Some(name.to_owned())),
+            _ => return Err(refused("behind the database only ?cluster=name may stand")),
+        },
+    };
     if user.contains(':') {
         let address = without_user(address);
         let problem = "a password on the command line is seen by everyone on this machine: put it into an environment \
                        variable and name that with --password-env";
         return Err(AddressError::Url { address, problem });
     }
-    let (host, port) = match server.rsplit_once(':') {
-        Some((host, port)) => (host, port.parse().map_err(|_| refused("the port is no number up to 65535"))?),
-        None => (server, default_port),
-    };
+    let (host, port) = host_and_port(server).map_err(refused)?;
     if host.is_empty() {
         return Err(refused("the host is missing"));
     }
@@ -67,13 +73,32 @@ fn click_house(address: &str, url: &str, password_env: Option<&str>) -> Result<S
     }
     Ok(StorageKind::ClickHouse {
         host: host.to_owned(),
-        port,
+        port: port.unwrap_or(default_port),
         protocol: ClickHouseProtocol::Http,
         database: database.to_owned(),
         user: user.to_owned(),
         password_env: password_env.map(str::to_owned),
-        cluster: None,
+        cluster,
     })
+}
+
+/// `host`, `host:port`, `[address of IPv6]` or that with a port.
+fn host_and_port(server: &str) -> Result<(&str, Option<u16>), &'static str> {
+    let (host, port) = match server.strip_prefix('[') {
+        Some(rest) => rest.split_once(']').ok_or("the bracket of the address is not closed")?,
+        None => server.split_at(server.find(':').unwrap_or(server.len())),
+    };
+    if server.starts_with('[') && host.parse::<Ipv6Addr>().is_err() {
+        return Err("in brackets stands no address of IPv6");
+    }
+    if server.parse::<Ipv6Addr>().is_ok() || (!server.starts_with('[') && port.matches(':').count() > 1) {
+        return Err("an address of IPv6 stands in brackets: http://[::1]:8123");
+    }
+    match port.strip_prefix(':') {
+        Some(port) => Ok((host, Some(port.parse().map_err(|_| "the port is no number up to 65535")?))),
+        None if port.is_empty() => Ok((host, None)),
+        None => Err("behind the bracket only :port may stand"),
+    }
 }
 
 /// The address without what stands before the host, where people write passwords.
@@ -106,6 +131,24 @@ mod tests {
     }
 
     #[test]
+    fn addresses_of_ipv6_and_clusters_are_read() {
+        for (text, expected) in [
+            ("clickhouse:http://[::1]/reef", ("::1", 8123, None)),
+            (
+                "clickhouse:http://me@[2001:db8::7]:8124/reef?cluster=three_replicas",
+                ("2001:db8::7", 8124, Some("three_replicas")),
+            ),
+            ("clickhouse:https://h/reef?cluster=c", ("h", 8443, Some("c"))),
+        ] {
+            let StorageKind::ClickHouse { host, port, cluster, database, .. } = parse(text, None).unwrap() else {
+                panic!("not ClickHouse");
+            };
+            assert_eq!((host.as_str(), port, cluster.as_deref()), expected, "{text}");
+            assert_eq!(database, "reef");
+        }
+    }
+
+    #[test]
     fn mistakes_are_told_and_a_password_is_not_repeated() {
         for (text, problem) in [
             ("reef.duckdb", "names no store"),
@@ -114,6 +157,13 @@ mod tests {
             ("clickhouse:http://h", "database is missing"),
             ("clickhouse:http://h:99999/reef", "port"),
             ("clickhouse:http://:1/reef", "host is missing"),
+            ("clickhouse:http://::1:8123/reef", "in brackets"),
+            ("clickhouse:http://[::1/reef", "not closed"),
+            ("clickhouse:http://[::1]8123/reef", "only :port"),
+            ("clickhouse:http://[h]:8123/reef", "no address of IPv6"),
+            ("clickhouse:http://h/reef?cluster=", "?cluster=name"),
+            ("clickhouse:http://h/reef?shards=2", "?cluster=name"),
+            ("clickhouse:http://h/?cluster=c", "database is missing"),
         ] {
             let error = parse(text, None).unwrap_err().to_string();
             assert!(error.contains(problem) && error.contains("write"), "{error}");

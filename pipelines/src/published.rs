@@ -1,6 +1,6 @@
 //! Published: turns changes of findings into what the store must write and remove.
 
-use model::pattern::{Correlation, Finding, PatternState};
+use model::pattern::{Finding, PatternState};
 use operators::dataflow::Change;
 use std::collections::BTreeMap;
 
@@ -25,12 +25,9 @@ pub struct Publication {
 }
 
 impl Published {
-    /// Starts from what an earlier run stored.
-    pub fn inherit(stored: &[Correlation]) -> Published {
-        Published {
-            states: BTreeMap::new(),
-            inherited: Some(stored.iter().map(|row| row.key.correlation_id()).collect()),
-        }
+    /// Starts from the ids of which an earlier run stored anything.
+    pub fn inherit(stored: Vec<String>) -> Published {
+        Published { states: BTreeMap::new(), inherited: Some(stored) }
     }
 
     /// Takes in the changes of a tick in which the engine evaluated.

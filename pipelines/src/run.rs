@@ -182,8 +182,11 @@ impl Running {
         let (events, metrics) = store.watermarks().await?;
         // a replay stores rows and leaves the gate alone: they are known by the store only
         let (stored_events_to, stored_metrics_to) = (events.values().max().copied(), metrics.values().max().copied());
+        let positions = store.positions().await?;
+        // no position at all: what rows there are, a first commit has left that was cut off
+        let (events, metrics) = if positions.is_empty() { Default::default() } else { (events, metrics) };
         let mut gate = LatenessGate::new(config.collection.allowed_lateness_ms, events, metrics);
-        if let Some(committed) = store.positions().await?.get(GATE_NAME) {
+        if let Some(committed) = positions.get(GATE_NAME) {
             gate = gate.resume(committed);
         }
         let (events_to, metrics_to) = gate.greatest();
@@ -194,7 +197,7 @@ impl Running {
             if restore(store.as_mut(), &mut engine, &params, &clock).await? > 0 {
                 pace.mark_dirty();
             }
-            published = Published::inherit(&store.correlations().await?);
+            published = Published::inherit(store.published().await?);
         }
         let expected_colonies = config.colonies.len() as u64;
         let progress = Progress {

@@ -141,9 +141,11 @@ pub fn describe(config: &ReefConfig) -> String {
 fn describe_kind(kind: &StorageKind) -> String {
     match kind {
         StorageKind::DuckDb { path } => format!("DuckDB {}", path.display()),
-        StorageKind::ClickHouse { host, port, database, user, .. } => {
-            format!("ClickHouse {host}:{port}, database {database}, user {user}")
+        StorageKind::ClickHouse { host, port, database, user, .. } => clickhouse::ClickHouseConfig {
+            user: user.clone(),
+            ..clickhouse::ClickHouseConfig::at(host, *port, database)
         }
+        .name(),
     }
 }
 

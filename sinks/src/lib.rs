@@ -142,6 +142,11 @@ pub trait Store: Send {
     /// All live correlations, by id.
     async fn correlations(&mut self) -> Result<Vec<Correlation>, SinkError>;
 
+    /// Ids of all live correlations, and of those of which a commit that was cut off has left evidence or links.
+    async fn published(&mut self) -> Result<Vec<String>, SinkError> {
+        Ok(self.correlations().await?.iter().map(|correlation| correlation.key.correlation_id()).collect())
+    }
+
     /// The rows behind a correlation, sorted; none when there is no such correlation.
     async fn evidence(&mut self, correlation_id: &str) -> Result<Vec<Evidence>, SinkError>;
 

@@ -53,17 +53,21 @@ impl LatenessGate {
     pub fn new(allowed_lateness_ms: i64, events: Watermarks, metrics: Watermarks) -> LatenessGate {
         let marks = |watermarks: Watermarks| {
             let reached = |time: TimeMs| Mark { greatest: time, second: Some(time) };
-            let by_colony = watermarks.into_iter().map(|(colony_id, time)| (colony_id, reached(time))).collect();
-            Marks { by_colony, has_moved: false }
+            let by_colony: BTreeMap<_, _> =
+                watermarks.into_iter().map(|(colony_id, time)| (colony_id, reached(time))).collect();
+            // committed with the first tick: from then on the committed state alone counts
+            Marks { has_moved: !by_colony.is_empty(), by_colony }
         };
         LatenessGate { allowed_lateness_ms, events: marks(events), metrics: marks(metrics) }
     }
 
-    /// The same gate with the state that was committed under [`GATE_NAME`]. What cannot be read is left as it is.
+    /// The same gate with the state that was committed under [`GATE_NAME`], which is then all that it knows: a store
+    /// without transactions may hold rows of a commit that was cut off. A state that cannot be read changes nothing.
     pub fn resume(mut self, committed: &Positions) -> LatenessGate {
         for (part, marks) in [("events", &mut self.events), ("metrics", &mut self.metrics)] {
-            if let Some(text) = committed.0.get(part) {
-                marks.read(text);
+            match committed.0.get(part) {
+                Some(text) => marks.read(text),
+                None => *marks = Marks::default(),
             }
         }
         self
@@ -143,6 +147,7 @@ impl Marks {
 
     fn read(&mut self, text: &str) {
         let Ok(colonies) = serde_json::from_str::<BTreeMap<String, Vec<i64>>>(text) else { return };
+        *self = Marks::default();
         for (colony_id, times) in colonies {
             let Some(greatest) = times.first() else { continue };
             let mark = Mark { greatest: TimeMs(*greatest), second: times.get(1).map(|time| TimeMs(*time)) };
@@ -268,6 +273,18 @@ mod tests {
         let late = |gate: &mut LatenessGate| times(&gate.split_late(&mut events(&rows), false));
         assert_eq!(late(&mut resumed), vec![899]);
         assert_eq!(late(&mut gate), vec![899], "as without a restart");
+    }
+
+    #[test]
+    fn a_colony_that_only_a_cut_off_commit_has_brought_is_not_known() {
+        let mut gate = LatenessGate::new(100, Watermarks::new(), Watermarks::new());
+        gate.split_late(&mut events(&[(1, 1_000), (1, 2_000)]), false);
+        let committed = gate.take_moved();
+        let stored = [("colony-1".to_owned(), TimeMs(2_000)), ("colony-2".to_owned(), TimeMs(9_000))].into();
+        let metrics = [("colony-2".to_owned(), TimeMs(9_000))].into();
+        let mut resumed = LatenessGate::new(100, stored, metrics).resume(&committed);
+        assert_eq!(resumed.greatest(), (Some(TimeMs(2_000)), None));
+        assert_eq!(resumed.take_moved(), Positions::default());
     }
 
     #[test]

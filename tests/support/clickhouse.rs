@@ -1,8 +1,8 @@
 //! A real ClickHouse engine for tests: started on a free port, killed, restarted, made to fail.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
-use std::path::PathBuf;
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -10,11 +10,22 @@ use std::time::Duration;
 
 /// The package that `cargo xtask setup` fetches; xtask/src/setup.rs names the same version.
 const ENGINE: &str = "tools/chdb-core-26.9.0";
+/// What a whole server needs to know.
+const SERVER_CONFIG: &str = "<clickhouse>
+  <listen_host>127.0.0.1</listen_host><http_port>PORT</http_port>
+  <path>FOLDER/data/</path><tmp_path>FOLDER/tmp/</tmp_path><user_files_path>FOLDER/files/</user_files_path>
+  <logger><level>warning</level><log>FOLDER/server.log</log></logger>
+  <users><default><password/><networks><ip>127.0.0.1</ip></networks>
+    <profile>default</profile><quota>default</quota></default></users>
+  <profiles><default/></profiles><quotas><default/></quotas>
+</clickhouse>";
+
 /// Longest wait for an answer of a server that is asked directly.
 const ANSWER_LIMIT: Duration = Duration::from_secs(120);
 
 /// A server of this test's own, or the one that `CLICKHOUSE_URL` names.
 pub struct Server {
+    engine: Engine,
     child: Option<Child>,
     host: String,
     /// Databases to drop at the end, on a server that is not ours.
@@ -24,10 +35,38 @@ pub struct Server {
     password: String,
     /// Size of the disk for its data, when it has one of its own.
     disk_megabytes: Option<u32>,
+    /// Its configuration, when it has another than the engine's own.
+    config: Option<PathBuf>,
 }
 
-/// Where the engine is, or the reason why it cannot be had.
-fn engine() -> Result<PathBuf, String> {
+/// What answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Engine {
+    /// A server that somebody else runs.
+    Elsewhere { host: String, port: u16 },
+    /// The fetched package behind the front of this folder.
+    Package(PathBuf),
+    /// A program of this machine.
+    Program(PathBuf),
+}
+
+/// The one that was asked for; else the fetched package, whose version is known; else what this machine has.
+fn choose(url: Option<&str>, package: Result<PathBuf, String>, program: Option<PathBuf>) -> Result<Engine, String> {
+    if let Some(url) = url {
+        let address = url.strip_prefix("http://").unwrap_or(url).trim_end_matches('/');
+        let (host, port) = address.rsplit_once(':').unwrap_or((address, "8123"));
+        let port = port.parse().map_err(|_| format!("CLICKHOUSE_URL={url} is not http://host:port"))?;
+        return Ok(Engine::Elsewhere { host: host.to_owned(), port });
+    }
+    match (package, program) {
+        (Ok(folder), _) => Ok(Engine::Package(folder)),
+        (Err(_), Some(program)) => Ok(Engine::Program(program)),
+        (Err(reason), None) => Err(format!("{reason}, and no `clickhouse` is on the PATH")),
+    }
+}
+
+/// Where the fetched package is, or the reason why it cannot be had.
+fn package() -> Result<PathBuf, String> {
     let absolute = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
     let cache = absolute("XDG_CACHE_HOME").or_else(|| absolute("HOME").map(|home| home.join(".cache")));
     let folder = cache.ok_or("neither XDG_CACHE_HOME nor HOME is set")?.join("coral-pipeline").join(ENGINE);
@@ -40,25 +79,23 @@ fn engine() -> Result<PathBuf, String> {
     }
 }
 
+fn program() -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path).map(|folder| folder.join("clickhouse")).find(|file| file.is_file())
+}
+
 impl Server {
-    /// The server that `CLICKHOUSE_URL` (`http://host:port`, user `default` without a password) names, else one of our
-    /// own: for tests that neither kill it nor make it fail.
+    /// A server for tests that neither kill it nor make it fail; `CLICKHOUSE_URL` (`http://host:port`, user `default`
+    /// without a password) may name it.
     pub fn any() -> Option<Server> {
-        let Ok(url) = std::env::var("CLICKHOUSE_URL") else { return Server::start() };
-        let address = url.trim_start_matches("http://").trim_end_matches('/');
-        let (host, port) = address.rsplit_once(':').unwrap_or((address, "8123"));
-        Some(Server {
-            child: None,
-            host: host.to_owned(),
-            borrowed: Some(Mutex::new(Vec::new())),
-            folder: tempfile::tempdir().unwrap(),
-            port: port.parse().unwrap(),
-            password: String::new(),
-            disk_megabytes: None,
-        })
+        let url = std::env::var("CLICKHOUSE_URL").ok();
+        match choose(url.as_deref(), package(), program()) {
+            Ok(engine) => Some(Server::of(engine, "", None)),
+            Err(reason) => skipped(&reason),
+        }
     }
 
-    /// Starts a server, or says loudly why not.
+    /// Starts a server that can be made to fail, or says loudly why not: that needs the front.
     pub fn start() -> Option<Server> {
         Server::start_with("", None)
     }
@@ -72,34 +109,60 @@ impl Server {
     pub fn start_on_small_disk(megabytes: u32) -> Option<Server> {
         let tried = Command::new("unshare").args(["-rm", "mount", "-t", "tmpfs", "tmpfs", "/tmp"]).output();
         if !tried.is_ok_and(|output| output.status.success()) {
-            skipped("unshare cannot mount a small disk here");
-            return None;
+            return skipped("unshare cannot mount a small disk here");
         }
         Server::start_with("", Some(megabytes))
     }
 
     fn start_with(password: &str, disk_megabytes: Option<u32>) -> Option<Server> {
-        if let Err(reason) = engine() {
-            skipped(&reason);
-            return None;
+        match package() {
+            Ok(folder) => Some(Server::of(Engine::Package(folder), password, disk_megabytes)),
+            Err(reason) => skipped(&reason),
         }
-        let folder = tempfile::tempdir().unwrap();
+    }
+
+    fn of(engine: Engine, password: &str, disk_megabytes: Option<u32>) -> Server {
         let mut server = Server {
+            engine,
             child: None,
             host: "127.0.0.1".to_owned(),
             borrowed: None,
-            folder,
+            folder: tempfile::tempdir().unwrap(),
             port: 0,
             password: password.to_owned(),
             disk_megabytes,
+            config: None,
         };
+        if let Engine::Elsewhere { host, port } = &server.engine {
+            (server.host, server.port, server.borrowed) = (host.clone(), *port, Some(Mutex::new(Vec::new())));
+        }
         server.restart();
-        Some(server)
+        server
+    }
+
+    /// Starts it again on the same data and the same port, with another configuration of the engine: files of its folder,
+    /// of which the first is the main one. `FOLDER` in their text stands for that folder.
+    pub fn restart_with(&mut self, files: &[(&str, &str)]) {
+        let folder = self.folder.path().to_owned();
+        for (name, text) in files {
+            std::fs::write(folder.join(name), text.replace("FOLDER", &folder.display().to_string())).unwrap();
+        }
+        self.config = files.first().map(|(name, _)| folder.join(name));
+        self.restart();
     }
 
     /// Starts it again on the same data and the same port.
     pub fn restart(&mut self) {
         self.kill();
+        match self.engine.clone() {
+            Engine::Elsewhere { .. } => {}
+            Engine::Package(folder) => self.start_front(&folder),
+            Engine::Program(program) => self.start_program(&program),
+        }
+        assert_eq!(self.request("GET", "/ping", &[]).unwrap().1, "Ok.\n");
+    }
+
+    fn start_front(&mut self, package: &Path) {
         let script = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/support/clickhouse_front.py");
         let data = self.folder.path().join("data");
         let mut command = match self.disk_megabytes {
@@ -113,7 +176,10 @@ impl Server {
             }
         };
         command.arg(script).arg(&data).args(["--password", &self.password]);
-        command.args(["--port", &self.port.to_string()]).env("PYTHONPATH", engine().unwrap());
+        command.args(["--port", &self.port.to_string()]).env("PYTHONPATH", package);
+        if let Some(config) = &self.config {
+            command.arg("--config").arg(config);
+        }
         // no file of the tests is written into the cache
         command.env("PYTHONDONTWRITEBYTECODE", "1").stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn().unwrap();
@@ -121,7 +187,28 @@ impl Server {
         let port = lines.by_ref().map_while(Result::ok).find_map(|line| line.strip_prefix("listening ")?.parse().ok());
         self.port = port.unwrap_or_else(|| panic!("the server did not start: {:?}", child.wait()));
         self.child = Some(child);
-        assert_eq!(self.request("GET", "/ping", &[]).unwrap().1, "Ok.\n");
+    }
+
+    /// A whole server, which says nothing when it listens: it is asked until it answers.
+    fn start_program(&mut self, program: &Path) {
+        if self.port == 0 {
+            self.port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        }
+        let config = self.folder.path().join("server.xml");
+        let text = SERVER_CONFIG.replace("PORT", &self.port.to_string());
+        std::fs::write(&config, text.replace("FOLDER", &self.folder.path().display().to_string())).unwrap();
+        let mut command = Command::new(program);
+        command.arg("server").arg(format!("--config-file={}", config.display())).current_dir(self.folder.path());
+        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let child = self.child.insert(child);
+        for _ in 0..600 {
+            if TcpStream::connect(("127.0.0.1", self.port)).is_ok() {
+                return;
+            }
+            assert!(child.try_wait().unwrap().is_none(), "{} ended at once", program.display());
+            std::thread::park_timeout(Duration::from_millis(100));
+        }
+        panic!("{} does not listen", program.display());
     }
 
     /// The server's process, for measurements; 0 when it is not ours.
@@ -210,8 +297,9 @@ impl Server {
 }
 
 #[expect(clippy::print_stderr, reason = "a skipped test must be seen")]
-fn skipped(reason: &str) {
+fn skipped(reason: &str) -> Option<Server> {
     eprintln!("SKIPPED ClickHouse: {reason}");
+    None
 }
 
 impl Drop for Server {
@@ -221,4 +309,20 @@ impl Drop for Server {
             let _ = self.try_query("default", &format!("DROP DATABASE {name}"));
         }
     }
+}
+
+#[test]
+fn the_server_that_was_named_comes_first_then_the_package_then_the_program() {
+    let package = || Ok(PathBuf::from("package"));
+    let program = || Some(PathBuf::from("clickhouse"));
+    let missing = || Err("no package".to_owned());
+    let named = Engine::Elsewhere { host: "db.example.com".to_owned(), port: 8124 };
+    assert_eq!(choose(Some("http://db.example.com:8124/"), package(), program()), Ok(named));
+    let Ok(Engine::Elsewhere { port, .. }) = choose(Some("db.example.com"), missing(), None) else { panic!() };
+    assert_eq!(port, 8123);
+    assert!(choose(Some("http://h:many"), package(), None).unwrap_err().contains("CLICKHOUSE_URL"));
+    assert_eq!(choose(None, package(), program()), Ok(Engine::Package("package".into())));
+    assert_eq!(choose(None, missing(), program()), Ok(Engine::Program("clickhouse".into())));
+    let reason = choose(None, missing(), None).unwrap_err();
+    assert!(reason.contains("no package") && reason.contains("PATH"), "{reason}");
 }

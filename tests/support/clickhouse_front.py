@@ -4,12 +4,14 @@ The engine is the real one; this file only carries requests to it: `query` in th
 `database`, `default_format`, settings, `/ping`, exception codes, users, and inserts whose body becomes a file that the
 engine reads itself. One request runs at a time, since the engine is one per process.
 
-    python3 clickhouse_front.py DATA_FOLDER [--user NAME] [--password TEXT] [--port N]
+    python3 clickhouse_front.py DATA_FOLDER [--user NAME] [--password TEXT] [--port N] [--config FILE]
 
 prints `listening PORT` once it answers. Data survives a kill of the process. `POST /control?…` arms a fault for tests:
 
     at=N            it strikes the Nth statement from now (1 is the next); statements that read count as well
     only=TEXT       only statements that contain TEXT are counted
+    besides=TEXT    statements that contain TEXT are not counted (default: writers, the table that stores write to in the
+                    background while they are open)
     times=N         it strikes N statements in a row (default 1)
     do=refuse       answers `status` (500) with `message`; the statement does not run
     do=lose         runs the statement, then closes the connection without an answer
@@ -62,12 +64,13 @@ class Fault:
         self.at = int(words.get("at", "1"))
         self.times = int(words.get("times", "1"))
         self.only = words.get("only", "")
+        self.besides = words.get("besides", "writers")
         self.status = int(words.get("status", "500"))
         self.message = words.get("message", "Code: 999. DB::Exception: refused by a test. (KEEPER_EXCEPTION)")
         self.after_ms = int(words.get("after_ms", "0"))
 
     def strikes(self, sql):
-        if self.kind == "none" or self.only not in sql:
+        if self.kind == "none" or self.only not in sql or self.besides in sql:
             return None
         self.at -= 1
         if self.at > 0:
@@ -82,9 +85,9 @@ class Fault:
 class Engine:
     """The engine, one statement at a time."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, config):
         self.lock = threading.Lock()
-        self.session = session.Session(folder)
+        self.session = session.Session(f"{folder}?config-file={config}" if config else folder)
         self.spool = tempfile.mkdtemp(prefix="spool-", dir=os.path.dirname(os.path.abspath(folder)))
         self.log = []
         self.database = None
@@ -143,6 +146,15 @@ def form_fields(content_type, body):
         if name:
             fields[name.group(1).decode()] = value
     return fields
+
+
+class Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request, client_address):
+        # a client that was killed has not much more to say
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)
 
 
 class Front(BaseHTTPRequestHandler):
@@ -291,11 +303,11 @@ def main():
     parser.add_argument("--user", default="default")
     parser.add_argument("--password", default="")
     parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--config", help="a configuration file of the engine")
     options = parser.parse_args()
-    server = ThreadingHTTPServer(("127.0.0.1", options.port), Front)
-    server.daemon_threads = True
+    server = Server(("127.0.0.1", options.port), Front)
     server.user = (options.user, options.password)
-    server.engine = Engine(options.folder)
+    server.engine = Engine(options.folder, options.config)
     print(f"listening {server.server_address[1]}", flush=True)
     # ends with the process that started it: its end closes our standard input
     threading.Thread(target=lambda: (sys.stdin.read(), os._exit(0)), daemon=True).start()

@@ -21,7 +21,7 @@ const RUN_MAX: Duration = Duration::from_secs(120);
 const KILLS_PER_JOURNEY: u32 = 12;
 
 /// After the line of a phase the kill waits at most this long: most phases are over sooner, commits are not.
-const DELAY_US_MAX: u64 = 6_000;
+const DELAY_MAX: Duration = Duration::from_millis(6);
 
 /// A line of one of these phases is awaited up to so many times, so that a run gets on between kills.
 const REPEATS_MAX: u64 = 9;
@@ -30,6 +30,7 @@ const REPEATS_MAX: u64 = 9;
 pub struct Crashes {
     seed: u64,
     random: Random,
+    commit_delay_max: Duration,
     hits: BTreeMap<&'static str, u32>,
     kills: u32,
     journeys: u32,
@@ -39,7 +40,12 @@ impl Crashes {
     /// The same seed aims at the same phases after the same pauses.
     pub fn new(seed: u64, phases: &[&'static str]) -> Crashes {
         let hits = phases.iter().map(|phase| (*phase, 0)).collect();
-        Crashes { seed, random: Random(seed), hits, kills: 0, journeys: 0 }
+        Crashes { seed, random: Random(seed), commit_delay_max: DELAY_MAX, hits, kills: 0, journeys: 0 }
+    }
+
+    /// For a store whose commits take up to so long: all of that time is aimed at.
+    pub fn with_commits_of(self, commit_delay_max: Duration) -> Crashes {
+        Crashes { commit_delay_max, ..self }
     }
 
     /// Whether there were that many kills, with at least `each` in every phase.
@@ -116,19 +122,22 @@ impl Crashes {
         let aim = match self.random.below(4) {
             0 => None,
             1 => rarest,
+            // long commits are where the most can be cut off
+            2 if self.commit_delay_max > DELAY_MAX => Some("commit"),
             _ => Some(phases[self.random.below(phases.len() as u64) as usize]),
         };
         let repeats = match aim {
             Some("read" | "tick" | "commit") => 1 + self.random.below(REPEATS_MAX),
             _ => 1,
         };
-        let delay_us = match aim {
-            None => 1_500_000,
+        let delay_max = match aim {
+            None => Duration::from_millis(1_500),
             // the next batch waits already: this phase is over in no time
-            Some("read") => 100,
-            Some(_) => DELAY_US_MAX,
+            Some("read") => Duration::from_micros(100),
+            Some("commit" | "drain") => self.commit_delay_max,
+            Some(_) => DELAY_MAX,
         };
-        (aim, repeats, Duration::from_micros(self.random.below(delay_us)))
+        (aim, repeats, Duration::from_micros(self.random.below(delay_max.as_micros() as u64)))
     }
 
     fn ended(&self, mut child: Child, text: &str) -> bool {

@@ -1,5 +1,6 @@
 //! Every table of a store as text, without the columns that tell of the run and not of the rows.
 
+use super::clickhouse::Server;
 use super::dump;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -7,6 +8,12 @@ use std::path::Path;
 /// Columns that say when or how often something was written.
 const RUN_TIME_COLUMNS: [&str; 6] =
     ["stored_at", "revision", "updated_at", "rejected_at", "last_success_at", "applied_at"];
+
+/// Columns with which ClickHouse's tables decide between copies of a row.
+const STORE_COLUMNS: [&str; 2] = ["ingest_version", "removed"];
+
+/// Tables that tell of processes and not of rows.
+const OWN_TABLES: [&str; 1] = ["writers"];
 
 /// Table name to its rows, sorted.
 pub type Tables = BTreeMap<String, String>;
@@ -27,6 +34,19 @@ fn rows_of(db: &duckdb::Connection, table: &str) -> String {
     let columns = dump(db, &columns);
     let kept: Vec<&str> = columns.lines().filter(|name| !RUN_TIME_COLUMNS.contains(name)).collect();
     format!("SELECT {} FROM {table} ORDER BY ALL", kept.join(", "))
+}
+
+/// The same of a ClickHouse database, as one sees it who asks for the rows that count.
+pub fn tables_in(server: &Server, database: &str) -> Tables {
+    let names = "SELECT name FROM system.tables WHERE database = currentDatabase() ORDER BY name";
+    let names = server.query(database, names);
+    assert!(names.lines().count() > 10, "the schema is there: {names}");
+    let of_run = [&RUN_TIME_COLUMNS[..], &STORE_COLUMNS].concat().join(", ");
+    let rows = |table: &str| {
+        let sql = format!("SELECT * EXCEPT ({of_run}) FROM {table} FINAL ORDER BY ALL FORMAT TSV");
+        server.query(database, &sql)
+    };
+    names.lines().filter(|table| !OWN_TABLES.contains(table)).map(|table| (table.to_owned(), rows(table))).collect()
 }
 
 /// Panics with the first difference when two stores are not equal, row for row. `case` says how to see it again.

@@ -21,7 +21,7 @@ use tokio::sync::watch;
                   tables compared by count and checksum."
 )]
 pub struct CopyArgs {
-    /// Where the reef is: duckdb:PATH or clickhouse:http://user@host:port/database
+    /// Where the reef is: duckdb:PATH or clickhouse:http://user@host:port/database[?cluster=NAME]
     #[arg(long)]
     pub from: String,
     /// Where it shall be

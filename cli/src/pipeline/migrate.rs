@@ -37,7 +37,7 @@ pub fn run(args: &MigrateArgs, output: &Output) -> Result<(), Failure> {
         let steps = pending(known, before.unwrap_or(0))
             .map_err(|error| Failure::from_error(Exit::Failed, "store_too_new", &error))?;
         if !args.dry_run && !steps.is_empty() {
-            drop(store::open(&config).await.map_err(failed)?);
+            store::open(&config).await.map_err(failed)?.close().await.map_err(failed)?;
         }
         let document = json!({
             "store": shown,

@@ -119,7 +119,7 @@ pub fn run(args: &PublishArgs, output: &Output) -> Result<(), Failure> {
                 let message = format!("{} names no files", args.config.display());
                 return Err(Failure::new(Exit::Usage, "no_files", message).hint("publish its stored rows: --stored"));
             }
-            _ => work.stored(store::open(&config).await.map_err(|error| store_failure(&error))?).await?,
+            _ => work.stored(store::open_for_reading(&config).await.map_err(|error| store_failure(&error))?).await?,
         }
         let Work { publisher, mut tally, .. } = work;
         tally.counts = tokio::task::block_in_place(|| publisher.finish()).map_err(|error| kafka_failure(&error))?;

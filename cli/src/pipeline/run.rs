@@ -156,7 +156,7 @@ async fn beside<T>(running: impl Future<Output = T>, mut display: JoinHandle<()>
 /// Prints what was found: numbers of the run, confirmed patterns, best candidates.
 pub async fn print(config: &ReefConfig, summary: &RunSummary, output: &Output) -> Result<(), Failure> {
     let failed = |error: sinks::SinkError| Failure::from_error(Exit::Failed, "store_failed", &error);
-    let mut store = store::open(config).await.map_err(failed)?;
+    let mut store = store::open_for_reading(config).await.map_err(failed)?;
     let report = Report::read(store.as_mut(), store::describe(config), CANDIDATES_SHOWN_MAX).await.map_err(failed)?;
     output.result(&json!({ "summary": summary, "report": report }), |style| {
         format!("{}\n\n{}", render::summary_page(summary, style), report.to_text())

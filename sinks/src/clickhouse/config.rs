@@ -22,6 +22,8 @@ pub struct ClickHouseConfig {
     pub retention: Option<Retention>,
     /// The longest time one statement may take.
     pub statement_limit: Duration,
+    /// How long after its last sign of life the process that writes is taken to be gone.
+    pub lease_term: Duration,
 }
 
 /// How long rows are kept, in whole seconds after the later of their own time and the time they were stored.
@@ -59,19 +61,25 @@ impl ClickHouseConfig {
             cluster: None,
             retention: None,
             statement_limit: Duration::from_secs(300),
+            lease_term: Duration::from_secs(30),
         }
     }
 
     /// `http://host:port`, or `https` on the port of HTTPS.
     pub(super) fn url(&self) -> String {
         let scheme = if self.port == HTTPS_PORT { "https" } else { "http" };
-        let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
-        format!("{scheme}://{host}:{}", self.port)
+        format!("{scheme}://{}", self.authority())
+    }
+
+    /// Host and port; an address of IPv6 has colons of its own and stands in brackets.
+    fn authority(&self) -> String {
+        let ClickHouseConfig { host, port, .. } = self;
+        if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
     }
 
     /// The store's name, for people: `ClickHouse localhost:8123, database reef, user default`.
     pub fn name(&self) -> String {
-        format!("ClickHouse {}:{}, database {}, user {}", self.host, self.port, self.database, self.user)
+        format!("ClickHouse {}, database {}, user {}", self.authority(), self.database, self.user)
     }
 }
 
@@ -84,7 +92,9 @@ mod tests {
     #[test]
     fn the_port_of_https_is_spoken_to_with_tls() {
         assert_eq!(ClickHouseConfig::at("ch", 8443, "d").url(), "https://ch:8443");
-        assert_eq!(ClickHouseConfig::at("::1", 8123, "d").url(), "http://[::1]:8123");
+        let ipv6 = ClickHouseConfig::at("::1", 8123, "d");
+        assert_eq!(ipv6.url(), "http://[::1]:8123");
+        assert!(ipv6.name().starts_with("ClickHouse [::1]:8123,"), "{}", ipv6.name());
     }
 
     #[test]

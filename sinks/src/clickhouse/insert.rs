@@ -45,6 +45,9 @@ async fn statement<T>(
     rows: &[T],
     columns: &impl Fn(&[T]) -> Columns,
 ) -> Result<usize, Fault> {
+    if let Some(lease) = &session.lease {
+        lease.check().await?;
+    }
     let batch = |chunk: &[T]| RecordBatch::try_from_iter_with_nullable(nullable(columns(chunk)));
     let empty = batch(&rows[..0])?;
     let names: Vec<String> = empty.schema().fields().iter().map(|field| field.name().clone()).collect();

@@ -5,6 +5,7 @@
 //! | `config` | server, login, limits |
 //! | `version` | what can be known of a store without changing it |
 //! | `session` | opening, migrating, statements |
+//! | `lease`, `claims`, `process` | who may write |
 //! | `ddl` | tables for one server, a replicated database, a cluster |
 //! | `retention` | time limits of tables |
 //! | `memory` | what a session remembers, so that it need not ask |
@@ -20,7 +21,7 @@
 //! | `fault` | what ClickHouse's errors mean |
 //!
 //! Invariants:
-//! 1. One process writes to a database at a time; it gives every copy of a row a version above all before it.
+//! 1. One process writes to a database at a time: it holds a lease, asks before every insert whether it still does, and gives every copy of a row a version above all before it.
 //! 2. Positions are written last, so what they stand for is there; every step before them can be repeated.
 //! 3. No text from outside is part of a statement: values are bound or are columns of an insert.
 //! 4. No background merge changes an answer: readers take the greatest version (FINAL).
@@ -36,6 +37,7 @@ use model::topology::ColonyStatus;
 use session::Session;
 use std::collections::BTreeMap;
 
+mod claims;
 mod config;
 mod ddl;
 mod fault;
@@ -44,10 +46,12 @@ mod fleet;
 mod http;
 mod insert;
 mod keep;
+mod lease;
 mod links;
 mod memory;
 mod pages;
 mod patterns;
+mod process;
 mod reader;
 mod retention;
 mod rollups;
@@ -67,11 +71,11 @@ pub struct ClickHouseStore {
 }
 
 impl ClickHouseStore {
-    /// Connects to the server and brings the schema and the time limits up to date. The database must exist.
+    /// Connects to the server to write, and brings the schema and the time limits up to date. The database must exist.
     ///
     /// # Errors
-    /// [`Stop`](crate::error::FaultClass::Stop) when the server refuses the user, lacks the database, or when a newer
-    /// program wrote it; [`Retry`](crate::error::FaultClass::Retry) when it cannot be reached.
+    /// [`Stop`](crate::error::FaultClass::Stop) when the server refuses the user, lacks the database, when a newer
+    /// program wrote it, or another process writes to it; [`Retry`](crate::error::FaultClass::Retry) when it cannot be reached.
     pub async fn open(config: ClickHouseConfig) -> Result<ClickHouseStore, SinkError> {
         let name = config.name();
         match Session::open(config).await {
@@ -151,6 +155,11 @@ impl Store for ClickHouseStore {
         answer.map_err(|fault| fault.during("cannot read correlations", &self.name))
     }
 
+    async fn published(&mut self) -> Result<Vec<String>, SinkError> {
+        let answer = reader::published(&self.session).await;
+        answer.map_err(|fault| fault.during("cannot read the ids of correlations", &self.name))
+    }
+
     async fn evidence(&mut self, correlation_id: &str) -> Result<Vec<Evidence>, SinkError> {
         let answer = reader::evidence(&self.session, correlation_id).await;
         answer.map_err(|fault| fault.during("cannot read evidence", &self.name))
@@ -161,8 +170,9 @@ impl Store for ClickHouseStore {
         answer.map_err(|fault| fault.during("cannot count rows", &self.name))
     }
 
-    /// Nothing is held back, and the server keeps no state for a session.
+    /// Nothing is held back; another process may write at once.
     async fn close(self: Box<Self>) -> Result<(), SinkError> {
+        self.session.close().await;
         Ok(())
     }
 }

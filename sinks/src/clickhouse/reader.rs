@@ -49,6 +49,22 @@ pub(super) async fn correlations(session: &Session) -> Result<Vec<Correlation>, 
     rows.into_iter().map(|row| Ok(read_correlation(row)?.0)).collect()
 }
 
+#[derive(clickhouse::Row, Deserialize)]
+struct IdAnswer {
+    correlation_id: String,
+}
+
+/// A commit writes evidence and links before the correlation and takes them back after it, so that a cut may leave
+/// either without one.
+pub(super) async fn published(session: &Session) -> Result<Vec<String>, Fault> {
+    let sql = "SELECT DISTINCT correlation_id FROM (
+                 SELECT correlation_id FROM correlations FINAL
+                 UNION ALL SELECT correlation_id FROM correlation_evidence FINAL
+                 UNION ALL SELECT correlation_id FROM event_correlations FINAL)
+               ORDER BY correlation_id";
+    Ok(session.rows::<IdAnswer>(session.query(sql)).await?.into_iter().map(|row| row.correlation_id).collect())
+}
+
 pub(super) async fn evidence(session: &Session, correlation_id: &str) -> Result<Vec<Evidence>, Fault> {
     let sql = "SELECT revision AS number FROM correlations FINAL WHERE correlation_id = {id:String}";
     if session.rows::<NumberAnswer>(session.query(sql).param("id", correlation_id)).await?.is_empty() {

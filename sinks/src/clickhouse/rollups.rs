@@ -16,10 +16,14 @@ use model::rows::RollupKey;
 use model::time::{HOUR_MS, TimeMs};
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 use std::sync::Arc;
 
 /// Summaries per query.
 const KEYS_PER_QUERY: usize = 2_000;
+
+/// Ranges of time per query at most.
+const RANGES_MAX: usize = 50;
 
 /// 2^32: a float of up to 70 bits is taken apart there, exactly.
 const TWO_TO_32: u64 = 1 << 32;
@@ -61,9 +65,16 @@ pub(super) async fn write(
 }
 
 async fn read_sums(session: &Session, keys: &[&RollupKey]) -> Result<BTreeMap<RollupKey, Sums>, Fault> {
-    let hours = || keys.iter().map(|key| key.hour.0);
-    let (first, last) = (hours().min().unwrap_or(0), hours().max().unwrap_or(0));
+    let ranges = ranges(keys.iter().map(|key| key.hour.0).collect());
+    let range = |at: usize| {
+        format!(
+            "timestamp >= fromUnixTimestamp64Milli({{begin{at}:Int64}}, 'UTC')
+             AND timestamp < fromUnixTimestamp64Milli({{end{at}:Int64}}, 'UTC')"
+        )
+    };
+    let times = (0..ranges.len()).map(range).collect::<Vec<_>>().join(" OR ");
     // the same arithmetic as `Sums::add`: round() goes to even numbers here, and toInt128 of a float is not exact
+    // sql: identifiers only
     let sql = format!(
         "WITH ifNull(coalesce(p95, mean), nan) AS value,
               isFinite(value) AS has_value,
@@ -83,13 +94,14 @@ async fn read_sums(session: &Session, keys: &[&RollupKey]) -> Result<BTreeMap<Ro
          FROM federated_metrics FINAL
          WHERE (colony_id, application_name, environment, metric_name)
                IN {{members:Array(Tuple(String, String, String, String))}}
-           AND timestamp >= fromUnixTimestamp64Milli({{first:Int64}}, 'UTC')
-           AND timestamp < fromUnixTimestamp64Milli({{end:Int64}}, 'UTC')
+           AND ({times})
          GROUP BY ALL"
     );
     let members = members(session, keys);
-    let end = last.saturating_add(HOUR_MS);
-    let query = session.query(&sql).param("members", members).param("first", first).param("end", end);
+    let mut query = session.query(&sql).param("members", members);
+    for (at, range) in ranges.iter().enumerate() {
+        query = query.param(&format!("begin{at}"), range.start).param(&format!("end{at}"), range.end);
+    }
     // a bucket and its copies lie in one partition, since its time is part of its identity
     let query = query.with_setting("do_not_merge_across_partitions_select_final", "1");
     let mut sums = BTreeMap::new();
@@ -110,6 +122,25 @@ async fn read_sums(session: &Session, keys: &[&RollupKey]) -> Result<BTreeMap<Ro
         sums.insert(key, of_key);
     }
     Ok(sums)
+}
+
+/// The times of these hours as ranges: what lies between two of them is not read, unless that made too many ranges.
+fn ranges(hours: BTreeSet<i64>) -> Vec<Range<i64>> {
+    let mut gap_ms = 0;
+    loop {
+        let mut ranges: Vec<Range<i64>> = Vec::new();
+        for hour in &hours {
+            let end = hour.saturating_add(HOUR_MS);
+            match ranges.last_mut() {
+                Some(range) if *hour - range.end <= gap_ms => range.end = end,
+                _ => ranges.push(*hour..end),
+            }
+        }
+        if ranges.len() <= RANGES_MAX {
+            return ranges;
+        }
+        gap_ms = 2 * gap_ms.max(HOUR_MS);
+    }
 }
 
 /// The sorting key begins with the colony: naming the colonies of an environment lets the server skip all others.
@@ -149,4 +180,26 @@ async fn write_sums(session: &mut Session, summaries: &[(&RollupKey, Sums)]) -> 
         columns
     })
     .await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of_hours(hours: impl IntoIterator<Item = i64>) -> Vec<Range<i64>> {
+        let ranges = ranges(hours.into_iter().map(|hour| hour * HOUR_MS).collect());
+        ranges.iter().map(|range| range.start / HOUR_MS..range.end / HOUR_MS).collect()
+    }
+
+    #[test]
+    fn one_late_hour_does_not_bring_the_days_between() {
+        assert_eq!(of_hours([5, 6, 7, 90 * 24]), [5..8, 2_160..2_161]);
+        assert!(of_hours([]).is_empty());
+    }
+
+    #[test]
+    fn too_many_ranges_grow_together_where_they_are_closest() {
+        let near: Vec<i64> = (0..200).map(|hour| 2 * hour).collect();
+        assert_eq!(of_hours(near.iter().copied().chain([100_000])), [0..399, 100_000..100_001]);
+    }
 }

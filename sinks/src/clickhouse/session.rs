@@ -3,14 +3,16 @@
 use super::config::ClickHouseConfig;
 use super::ddl::Layout;
 use super::fault::Fault;
+use super::lease::Lease;
 use super::memory::Memory;
 use super::{http, retention, version};
 use clickhouse::query::Query;
 use clickhouse::{Client, Compression, RowOwned, RowRead};
-use migrations::{CLICKHOUSE, CLICKHOUSE_SCHEMA_VERSION_TABLE, Migration, pending};
+use migrations::{CLICKHOUSE, CLICKHOUSE_SCHEMA_VERSION_TABLE, CLICKHOUSE_WRITERS_TABLE, Migration, pending};
 use model::time::TimeMs;
 use serde::Deserialize;
 use std::future::Future;
+use std::time::Duration;
 
 /// A server, and what is remembered of the store.
 pub(super) struct Session {
@@ -18,6 +20,9 @@ pub(super) struct Session {
     pub(super) config: ClickHouseConfig,
     pub(super) layout: Layout,
     pub(super) memory: Memory,
+    /// The right to write; none of a session that only reads.
+    pub(super) lease: Option<Lease>,
+    pub(super) opened_at: TimeMs,
     /// The greatest `ingest_version` given out.
     version: u64,
 }
@@ -54,7 +59,8 @@ impl Session {
             }
             None => Layout::Single,
         };
-        let mut session = Session { client, config, layout, memory: Memory::default(), version: 0 };
+        let memory = Memory::default();
+        let mut session = Session { client, config, layout, memory, lease: None, opened_at: TimeMs::now(), version: 0 };
         let sql = "SELECT engine FROM system.databases WHERE name = currentDatabase()";
         let engine = session.rows::<DatabaseEngine>(session.query(sql)).await?;
         if session.layout == Layout::Single && engine.iter().any(|row| row.engine == "Replicated") {
@@ -63,9 +69,13 @@ impl Session {
         Ok(session)
     }
 
-    /// Connects, brings the schema up to date, and sets the time limits.
+    /// Connects, takes the lease, brings the schema up to date, and sets the time limits.
     pub(super) async fn open(config: ClickHouseConfig) -> Result<Session, Fault> {
         let mut session = Session::connect(config).await?;
+        // a store of a newer program is left alone
+        session.missing_steps().await?;
+        session.create(CLICKHOUSE_WRITERS_TABLE).await?;
+        session.lease = Some(Lease::take(&session).await?);
         session.migrate().await?;
         if let Some(retention) = session.config.retention {
             retention::apply(&session, retention).await?;
@@ -78,11 +88,8 @@ impl Session {
     /// Connects and checks the schema; migrates nothing and leaves time limits as they are.
     pub(super) async fn open_for_reading(config: ClickHouseConfig) -> Result<Session, Fault> {
         let mut session = Session::connect(config).await?;
-        let stored = version::read(&session).await?.unwrap_or(0);
-        let missing = pending(CLICKHOUSE, stored)
-            .map_err(|error| Fault::stop("a newer program wrote the database", Box::new(error)))?;
-        if !missing.is_empty() {
-            let cause = format!("it has tables of version {stored}");
+        if let Some(first) = session.missing_steps().await?.first() {
+            let cause = format!("it has tables of version {}", first.version - 1);
             return Err(Fault::stop("bring it to this version first: coral-pipeline migrate", cause));
         }
         session.memory = Memory::load(&session).await?;
@@ -90,11 +97,34 @@ impl Session {
         Ok(session)
     }
 
+    /// The same server for statements of another kind, without what belongs to one session.
+    pub(super) fn beside(&self, statement_limit: Duration) -> Session {
+        Session {
+            client: self.client.clone(),
+            config: ClickHouseConfig { statement_limit, ..self.config.clone() },
+            layout: self.layout.clone(),
+            memory: Memory::default(),
+            lease: None,
+            opened_at: self.opened_at,
+            version: 0,
+        }
+    }
+
+    /// Lets the next process write at once.
+    pub(super) async fn close(self) {
+        if let Some(lease) = self.lease {
+            lease.give_back().await;
+        }
+    }
+
+    async fn missing_steps(&self) -> Result<&'static [Migration], Fault> {
+        let stored = version::read(self).await?.unwrap_or(0);
+        pending(CLICKHOUSE, stored).map_err(|error| Fault::stop("a newer program wrote the database", Box::new(error)))
+    }
+
     /// Applies the missing steps. Each statement can be repeated; the row in `schema_version` comes last.
     async fn migrate(&self) -> Result<(), Fault> {
-        let stored = version::read(self).await?.unwrap_or(0);
-        let steps = pending(CLICKHOUSE, stored)
-            .map_err(|error| Fault::stop("a newer program wrote the database", Box::new(error)))?;
+        let steps = self.missing_steps().await?;
         if steps.is_empty() {
             return Ok(());
         }

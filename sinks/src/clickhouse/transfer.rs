@@ -61,6 +61,7 @@ impl Transfer for ClickHouseStore {
     }
 
     async fn close(self: Box<Self>) -> Result<(), SinkError> {
+        self.session.close().await;
         Ok(())
     }
 }

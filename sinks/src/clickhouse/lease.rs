@@ -1,0 +1,249 @@
+//! The lease of a database: one process writes at a time, and a second one is told who does.
+//!
+//! The server has no locks, so a claim is a row that says how long it counts. Who wants to write first writes that it
+//! **asks** and then reads the claims of all others. Of two that ask at once at least one sees the other, so both never
+//! believe themselves alone: the smaller token goes on, the other one steps back. Who sees none that counts **holds**.
+//! The holder puts its end off in the background. Should that have failed for too long (the process was paused, the
+//! server away), it asks anew before the next insert, and writes no more when another one holds by then.
+
+use super::claims::{self, Claim, Verdict, judge, lost, own_tokens, refused};
+use super::fault::Fault;
+use super::process::Process;
+use super::session::Session;
+use model::time::TimeMs;
+use serde::Deserialize;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+/// Between two looks at somebody else's claim.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// The longest time one statement of the lease may take.
+const STATEMENT_LIMIT: Duration = Duration::from_secs(10);
+
+/// A claim to write, renewed until it is dropped.
+pub(super) struct Lease {
+    desk: Arc<Desk>,
+    /// Closing it ends the renewal and gives the lease back.
+    renewing: Option<(oneshot::Sender<()>, JoinHandle<()>)>,
+}
+
+/// Where claims are made.
+struct Desk {
+    session: Session,
+    token: String,
+    /// How long a claim counts.
+    term: Duration,
+    version: AtomicU64,
+    /// One asks or renews at a time.
+    turn: tokio::sync::Mutex<()>,
+    state: Mutex<State>,
+}
+
+struct State {
+    /// Just before the claim was last put off.
+    renewed: Moment,
+    /// Who holds it now instead.
+    taken_by: Option<Claim>,
+}
+
+#[derive(clickhouse::Row, Deserialize)]
+struct TokenAnswer {
+    token: String,
+}
+
+/// A point in time that also passes while the machine sleeps.
+#[derive(Clone, Copy)]
+struct Moment(Instant, TimeMs);
+
+impl Moment {
+    fn now() -> Moment {
+        Moment(Instant::now(), TimeMs::now())
+    }
+
+    fn elapsed(self) -> Duration {
+        let wall_ms = u64::try_from(TimeMs::now() - self.1).unwrap_or(0);
+        self.0.elapsed().max(Duration::from_millis(wall_ms))
+    }
+}
+
+impl Lease {
+    /// Takes the lease of the session's database. A holder on this machine that has ended is succeeded at once; one
+    /// elsewhere is watched until it is renewed, which is a refusal, or has run out.
+    pub(super) async fn take(session: &Session) -> Result<Lease, Fault> {
+        let token = session.rows::<TokenAnswer>(session.query("SELECT toString(generateUUIDv4()) AS token")).await?;
+        let Some(TokenAnswer { token }) = token.into_iter().next() else {
+            return Err(Fault::stop("the server gives no random number", "an empty answer"));
+        };
+        own_tokens().insert(token.clone());
+        let desk = Desk {
+            session: session.beside(STATEMENT_LIMIT.min(session.config.statement_limit)),
+            token,
+            term: session.config.lease_term,
+            version: AtomicU64::new(0),
+            turn: tokio::sync::Mutex::new(()),
+            state: Mutex::new(State { renewed: Moment::now(), taken_by: None }),
+        };
+        let mut lease = Lease { desk: Arc::new(desk), renewing: None };
+        lease.desk.ask().await?;
+        let (stop, stopped) = oneshot::channel();
+        lease.renewing = Some((stop, tokio::spawn(renew(Arc::clone(&lease.desk), stopped))));
+        Ok(lease)
+    }
+
+    /// To be asked before every insert: an error when this process may no longer write. It costs nothing as long as the
+    /// claim has been renewed in time.
+    pub(super) async fn check(&self) -> Result<(), Fault> {
+        self.desk.check().await
+    }
+
+    /// Lets the next one write at once.
+    pub(super) async fn give_back(mut self) {
+        if let Some((stop, renewing)) = self.renewing.take() {
+            drop(stop);
+            // ends after one statement, which has its limit
+            let _ = renewing.await;
+        }
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        own_tokens().remove(&self.desk.token);
+    }
+}
+
+/// Renews until the lease is dropped or lost, then gives it back.
+async fn renew(desk: Arc<Desk>, mut stopped: oneshot::Receiver<()>) {
+    let mut pause = tokio::time::interval(desk.term / 6);
+    pause.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    pause.tick().await;
+    let until_lost = async {
+        loop {
+            pause.tick().await;
+            if let Err(fault) = desk.put_off().await {
+                if desk.state().taken_by.is_some() {
+                    return;
+                }
+                tracing::warn!(hint = fault.hint, cause = %fault.cause, "the claim to write could not be renewed");
+            }
+        }
+    };
+    tokio::select! {
+        () = until_lost => {}
+        _ = &mut stopped => {}
+    }
+    if let Err(fault) = desk.write("released").await {
+        tracing::debug!(hint = fault.hint, "the claim to write runs out by itself");
+    }
+}
+
+impl Desk {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether the claim was put off lately enough for nobody else to hold by now: some of its term is kept back for the
+    /// statement that comes next.
+    fn is_fresh(&self) -> bool {
+        self.state().renewed.elapsed() < self.term * 2 / 3
+    }
+
+    fn refuse_if_taken(&self) -> Result<(), Fault> {
+        match &self.state().taken_by {
+            Some(claim) => Err(lost(claim)),
+            None => Ok(()),
+        }
+    }
+
+    async fn check(&self) -> Result<(), Fault> {
+        self.refuse_if_taken()?;
+        if self.is_fresh() { Ok(()) } else { self.put_off().await }
+    }
+
+    /// Renews the claim, or asks anew when it may have run out.
+    async fn put_off(&self) -> Result<(), Fault> {
+        let turn = self.turn.lock().await;
+        self.refuse_if_taken()?;
+        if self.is_fresh() {
+            let began = Moment::now();
+            self.write("holds").await?;
+            self.state().renewed = began;
+            return Ok(());
+        }
+        drop(turn);
+        self.ask().await
+    }
+
+    /// See the module.
+    async fn ask(&self) -> Result<(), Fault> {
+        let _turn = self.turn.lock().await;
+        self.refuse_if_taken()?;
+        let had_it = self.version.load(Ordering::Relaxed) > 0;
+        if had_it && self.is_fresh() {
+            return Ok(());
+        }
+        let mut first_look: Option<Claim> = None;
+        loop {
+            let asked = Moment::now();
+            self.write("asks").await?;
+            let others = claims::others(&self.session, &self.token).await?;
+            match judge(&self.token, &others, first_look.as_ref()) {
+                Verdict::Free => {
+                    self.write("holds").await?;
+                    // else another one may have come in between
+                    if asked.elapsed() < self.term * 2 / 3 {
+                        self.state().renewed = asked;
+                        return Ok(());
+                    }
+                }
+                Verdict::Taken(claim) => {
+                    self.write("released").await?;
+                    if had_it {
+                        self.state().taken_by = Some(claim.clone());
+                        return Err(lost(claim));
+                    }
+                    return Err(refused(claim));
+                }
+                Verdict::Unclear(claim) => {
+                    if first_look.as_ref().is_none_or(|first| first.token != claim.token) {
+                        let Process { host, id, .. } = &claim.process;
+                        let seconds = claim.left_ms / 1_000 + 1;
+                        tracing::warn!(
+                            host,
+                            process = id,
+                            seconds,
+                            "another process wrote here last: waiting whether it lives"
+                        );
+                        first_look = Some(claim.clone());
+                    }
+                    tokio::time::sleep(LOOK_EVERY.min(self.term / 6)).await;
+                }
+            }
+        }
+    }
+
+    async fn write(&self, state: &str) -> Result<(), Fault> {
+        let Process { host, id, start, machine } = Process::own();
+        let sql = "INSERT INTO writers
+                     (token, state, host, process_id, process_start, machine, since, expires_at, ingest_version)
+                   SELECT {token:String}, {state:String}, {host:String}, {id:UInt32}, {start:UInt64}, {machine:String},
+                          fromUnixTimestamp64Milli({since:Int64}, 'UTC'),
+                          now64(3, 'UTC') + toIntervalMillisecond({term:Int64}), {version:UInt64}";
+        let query = self
+            .session
+            .query(sql)
+            .param("token", &self.token)
+            .param("state", state)
+            .param("host", host)
+            .param("id", id)
+            .param("start", start)
+            .param("machine", machine)
+            .param("since", self.session.opened_at.0)
+            .param("term", i64::try_from(self.term.as_millis()).unwrap_or(i64::MAX))
+            .param("version", self.version.fetch_add(1, Ordering::Relaxed) + 1);
+        self.session.execute(query).await
+    }
+}

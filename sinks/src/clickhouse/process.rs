@@ -1,0 +1,89 @@
+//! Which process this is, and whether another one of the same machine still lives.
+
+use std::fs;
+use std::sync::LazyLock;
+
+/// A process as every process of its machine can find it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Process {
+    /// The machine's name, for people.
+    pub(super) host: String,
+    pub(super) id: u32,
+    /// In ticks of the machine's clock; 0 when it cannot be known.
+    pub(super) start: u64,
+    /// Which run of which kernel, and which of its process namespaces: only there does the number mean the same process.
+    /// Empty when it cannot be known.
+    pub(super) machine: String,
+}
+
+static OWN: LazyLock<Process> = LazyLock::new(|| {
+    let id = std::process::id();
+    let line = |path: &str| fs::read_to_string(path).map(|text| text.trim().to_owned()).unwrap_or_default();
+    let host = match line("/proc/sys/kernel/hostname") {
+        name if name.is_empty() => std::env::var("HOSTNAME").unwrap_or_else(|_| "an unnamed host".to_owned()),
+        name => name,
+    };
+    Process { host, id, start: start_of(id).unwrap_or(0), machine: machine().unwrap_or_default() }
+});
+
+impl Process {
+    /// This one.
+    pub(super) fn own() -> &'static Process {
+        &OWN
+    }
+
+    /// Whether it lives; `None` when that cannot be seen from here.
+    pub(super) fn is_alive(&self) -> Option<bool> {
+        let own = Process::own();
+        let is_here = !own.machine.is_empty() && own.machine == self.machine;
+        is_here.then(|| start_of(self.id) == Some(self.start))
+    }
+}
+
+fn machine() -> Option<String> {
+    // where a system hides other users' processes, one that cannot be seen may well be alive
+    fs::metadata("/proc/1").ok()?;
+    let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+    let namespace = fs::read_link("/proc/self/ns/pid").ok()?;
+    Some(format!("{} {}", boot.trim(), namespace.display()))
+}
+
+/// When a process began; `None` when there is none of that number, or only what is left of one that has ended.
+fn start_of(id: u32) -> Option<u64> {
+    let stat = fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
+    // its name stands in parentheses and may hold any of them
+    let fields: Vec<&str> = stat[stat.rfind(')')? + 1..].split_whitespace().collect();
+    let has_ended = matches!(fields.first(), Some(&("Z" | "X")));
+    if has_ended { None } else { fields.get(19)?.parse().ok() }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use std::process::Command;
+
+    #[test]
+    fn a_process_is_told_from_its_successors() {
+        let own = Process::own().clone();
+        assert!(own.start > 0 && !own.machine.is_empty() && !own.host.is_empty(), "{own:?}");
+        assert_eq!(own.is_alive(), Some(true));
+        assert_eq!(
+            Process { start: own.start + 1, ..own.clone() }.is_alive(),
+            Some(false),
+            "the number was given again"
+        );
+        assert_eq!(Process { machine: "another".to_owned(), ..own.clone() }.is_alive(), None);
+
+        let mut child = Command::new("sleep").arg("600").spawn().unwrap();
+        let other = Process { id: child.id(), start: start_of(child.id()).unwrap(), ..own };
+        assert_eq!(other.is_alive(), Some(true));
+        child.kill().unwrap();
+        while other.is_alive() == Some(true) {
+            std::thread::yield_now();
+        }
+        assert_eq!(other.is_alive(), Some(false), "ended, though nobody has waited for it yet");
+        child.wait().unwrap();
+        assert_eq!(other.is_alive(), Some(false));
+    }
+}
