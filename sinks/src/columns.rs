@@ -31,20 +31,23 @@ fn exact_reals<'a>(values: impl Iterator<Item = &'a Real>) -> ArrayRef {
     Arc::new(Float64Array::from_iter_values(values.map(|real| real.0)))
 }
 
-/// A row kept under an identity, of which the greatest copy stays (see [`Held`]).
+/// A row kept under an identity, of which the greatest copy is shown (see [`Held`]).
 pub(crate) trait KeptRow: Ord + Clone {
     /// Its table.
     const TABLE: &'static str;
+    /// The table of late copies kept aside; its columns are KEY and CONTENT.
+    const ASIDE: &'static str;
     /// Columns of its identity; none is ever null.
     const KEY: &'static [&'static str];
     /// All other columns that a newer copy replaces.
     const CONTENT: &'static [&'static str];
     /// All columns but those that the store itself fills.
-    fn columns(rows: &[&Held<Self>]) -> Columns;
+    fn columns(rows: &[Held<&Self>]) -> Columns;
 }
 
 impl KeptRow for Event {
     const TABLE: &'static str = "federated_events";
+    const ASIDE: &'static str = "late_event_copies";
     const KEY: &'static [&'static str] = &["colony_id", "event_id"];
     const CONTENT: &'static [&'static str] = &[
         "application_name",
@@ -60,8 +63,8 @@ impl KeptRow for Event {
         "late",
     ];
 
-    fn columns(rows: &[&Held<Event>]) -> Columns {
-        let each = || rows.iter().map(|held| &held.row);
+    fn columns(rows: &[Held<&Event>]) -> Columns {
+        let each = || rows.iter().map(|held| held.row);
         let metadata: Vec<String> = each().map(metadata_json).collect();
         vec![
             ("colony_id", text(each().map(|row| row.colony_id.as_str()))),
@@ -88,12 +91,13 @@ fn metadata_json(event: &Event) -> String {
 
 impl KeptRow for MetricPoint {
     const TABLE: &'static str = "federated_metrics";
+    const ASIDE: &'static str = "late_metric_copies";
     const KEY: &'static [&'static str] =
         &["colony_id", "application_name", "environment", "service_id", "metric_name", "interval_seconds", "timestamp"];
     const CONTENT: &'static [&'static str] = &["p50", "p95", "p99", "mean", "max_value", "sample_count", "late"];
 
-    fn columns(rows: &[&Held<MetricPoint>]) -> Columns {
-        let each = || rows.iter().map(|held| &held.row);
+    fn columns(rows: &[Held<&MetricPoint>]) -> Columns {
+        let each = || rows.iter().map(|held| held.row);
         let intervals = each().map(|row| Some(row.interval_seconds.unwrap_or(0)));
         vec![
             ("colony_id", text(each().map(|row| row.series.colony_id.as_str()))),
@@ -114,7 +118,7 @@ impl KeptRow for MetricPoint {
     }
 }
 
-fn lateness<T>(rows: &[&Held<T>]) -> ArrayRef {
+fn lateness<T>(rows: &[Held<&T>]) -> ArrayRef {
     Arc::new(rows.iter().map(|held| Some(!held.on_time)).collect::<BooleanArray>())
 }
 

@@ -1,5 +1,6 @@
 //! What a session remembers of the store, so that it need not ask: newest rows, colonies of environments, versions.
 
+use super::aside;
 use super::fault::Fault;
 use super::session::Session;
 use model::metric::MetricPoint;
@@ -46,6 +47,8 @@ pub(super) struct Memory {
     pub(super) colonies: BTreeMap<(String, String), BTreeSet<String>>,
     /// Width of the slice of time that holds about a page of rows.
     pub(super) slice_ms: Option<i64>,
+    /// Whether a late copy may be kept aside.
+    pub(super) has_late_copies: bool,
     /// Greatest version that whole commits have written.
     pub(super) newest_version: u64,
 }
@@ -80,6 +83,7 @@ impl Memory {
             }
             memory.marks.insert((row.colony_id, row.application_name, row.environment, kind), row.newest_ms);
         }
+        memory.has_late_copies = aside::exist(session).await?;
         let sql = "SELECT max(ingest_version) AS version
                    FROM (SELECT ingest_version FROM watermarks UNION ALL SELECT ingest_version FROM source_positions)";
         memory.newest_version =

@@ -10,7 +10,8 @@
 //! | `memory` | what a session remembers, so that it need not ask |
 //! | `writer` | the order of a commit |
 //! | `insert` | Arrow columns into tables; refused rows |
-//! | `keep` | events and metric buckets: look up, compare, write the greater copy |
+//! | `keep`, `buckets` | events and metric buckets: look up, compare, write the greater copy |
+//! | `aside` | late copies of rows that are stored on time |
 //! | `fleet` | the small tables |
 //! | `rollups` | hourly summaries from stored rows |
 //! | `findings`, `links` | correlations, evidence, links to events |
@@ -36,6 +37,8 @@ use model::topology::ColonyStatus;
 use session::Session;
 use std::collections::BTreeMap;
 
+mod aside;
+mod buckets;
 mod config;
 mod ddl;
 mod fault;

@@ -3,13 +3,13 @@
 //! ClickHouse has no transactions. A commit that is cut off leaves some of its rows; they stay what they are, since the
 //! positions still stand before them, the same rows come again, and each step writes only what is missing.
 
+use super::aside::RefusedRow;
 use super::fault::Fault;
-use super::insert::Refused;
 use super::memory::{Kind, MarkKey};
 use super::session::Session;
-use super::{findings, fleet, keep, rollups};
+use super::{buckets, findings, fleet, keep, rollups};
 use crate::Commit;
-use crate::resolve::{self, Held};
+use crate::resolve;
 use model::reject::{RAW_CHARS_MAX, Reject, RejectReason};
 use model::rows::Rows;
 use model::time::TimeMs;
@@ -18,15 +18,15 @@ use std::collections::BTreeMap;
 pub(super) async fn commit(session: &mut Session, commit: &Commit) -> Result<(), Fault> {
     let events = resolve::events(commit);
     let metrics = resolve::metrics(commit);
-    for held in &metrics {
-        let environment = (held.row.application_name.clone(), held.row.environment.clone());
-        session.memory.colonies.entry(environment).or_default().insert(held.row.series.colony_id.clone());
+    for row in metrics.iter().map(|kept| &kept.shown.row) {
+        let environment = (row.application_name.clone(), row.environment.clone());
+        session.memory.colonies.entry(environment).or_default().insert(row.series.colony_id.clone());
     }
     let mut rejects = commit.rejects.clone();
     let refused = keep::keep_events(session, &events).await?;
-    rejects.extend(refused.iter().map(|it| reject(it, &events[it.place], describe_event, commit.committed_at)));
-    let refused = keep::keep_metrics(session, &metrics).await?;
-    rejects.extend(refused.iter().map(|it| reject(it, &metrics[it.place], describe_metric, commit.committed_at)));
+    rejects.extend(refused.iter().map(|it| reject(it, describe_event, commit.committed_at)));
+    let refused = buckets::keep_metrics(session, &metrics).await?;
+    rejects.extend(refused.iter().map(|it| reject(it, describe_metric, commit.committed_at)));
     fleet::write_nodes(session, &both(commit, |rows| &rows.nodes)).await?;
     fleet::write_edges(session, &both(commit, |rows| &rows.edges)).await?;
     fleet::write_colonies(session, &both(commit, |rows| &rows.colonies), commit.committed_at).await?;
@@ -81,8 +81,8 @@ fn describe_metric(row: &model::metric::MetricPoint) -> Description {
     (series.colony_id.clone(), place, serde_json::to_string(row).unwrap_or_default())
 }
 
-fn reject<T>(refused: &Refused, held: &Held<T>, describe: fn(&T) -> Description, now: TimeMs) -> Reject {
-    let (colony_id, place, raw) = describe(&held.row);
+fn reject<T>(refused: &RefusedRow<T>, describe: fn(&T) -> Description, now: TimeMs) -> Reject {
+    let (colony_id, place, raw) = describe(&refused.row);
     Reject {
         source: "store".to_owned(),
         place,

@@ -3,6 +3,7 @@
 use super::fault::Cause;
 use super::keep::look_up;
 use super::session::Session;
+use crate::columns::KeptRow;
 use crate::resolve::Held;
 use duckdb::Connection;
 use model::event::Event;
@@ -20,12 +21,12 @@ pub(super) fn events(session: &Session, events: &[Event]) -> Result<Vec<Event>, 
         return Ok(Vec::new());
     }
     let mut seen = BTreeSet::new();
-    let identities: Vec<Held<Event>> = events
+    let identities: Vec<Held<&Event>> = events
         .iter()
         .filter(|row| seen.insert((&row.colony_id, &row.event_id)))
-        .map(|row| Held { on_time: true, row: row.clone() })
+        .map(|row| Held { on_time: true, row })
         .collect();
-    let stored = look_up(&session.connection, &identities.iter().collect::<Vec<_>>())?.into_values();
+    let stored = look_up(&session.connection, Event::TABLE, &identities)?.into_values();
     let mut newer: Vec<Event> = stored
         .filter(|held| held.on_time && (held.row.version > 0 || held.row.withdrawn))
         .map(|held| held.row)

@@ -7,15 +7,16 @@ use super::fault::Cause;
 use super::session::Session;
 use super::{findings, fleet, keep, rollups};
 use crate::Commit;
-use crate::resolve::{self, Held};
+use crate::columns::KeptRow;
+use crate::resolve::{self, Held, Kept};
 use model::event::Event;
 use model::metric::MetricPoint;
 use model::rows::Rows;
 
-/// A commit as the store's thread takes it: of each reported row the copy that counts, everything else as it came.
+/// A commit as the store's thread takes it: of each reported row the copies that count, everything else as it came.
 pub(super) struct Prepared {
-    events: Vec<Held<Event>>,
-    metrics: Vec<Held<MetricPoint>>,
+    events: Vec<Kept<Event>>,
+    metrics: Vec<Kept<MetricPoint>>,
     /// Without events and metrics, so that rows are copied once and not twice.
     rest: Commit,
 }
@@ -52,16 +53,19 @@ pub(super) fn commit(session: &mut Session, prepared: &Prepared) -> Result<(), C
     if !metrics.is_empty() {
         session.newest.load(&session.connection)?;
     }
-    let events: Vec<&Held<Event>> = events.iter().collect();
-    let (new, doubtful): (Vec<_>, Vec<_>) = metrics.iter().partition(|held| session.newest.is_beyond(&held.row));
+    let events: Vec<Kept<&Event>> = events.iter().map(Kept::each_ref).collect();
+    let (new, doubtful): (Vec<_>, Vec<_>) = (metrics.iter().map(Kept::each_ref))
+        .partition(|kept| kept.aside.is_none() && session.newest.is_beyond(kept.shown.row));
+    let new: Vec<Held<&MetricPoint>> = new.into_iter().map(|kept| kept.shown).collect();
     let fails_at_end = std::mem::take(&mut session.fails_at_end);
     // raised before the outcome is known: a look-up too many is the safe side
-    new.iter().for_each(|held| session.newest.store(&held.row));
-    session.has_newer_events |= events.iter().any(|held| held.row.version > 0 || held.row.withdrawn);
-    let transaction = session.connection.transaction()?;
-    keep::keep(&transaction, &events, commit.committed_at)?;
-    keep::append_new(&transaction, &new, commit.committed_at)?;
-    keep::keep(&transaction, &doubtful, commit.committed_at)?;
+    metrics.iter().for_each(|kept| session.newest.store(&kept.shown.row));
+    session.has_newer_events |= events.iter().any(|kept| kept.shown.row.version > 0 || kept.shown.row.withdrawn);
+    let Session { connection, has_late_copies, .. } = session;
+    let transaction = connection.transaction()?;
+    keep::keep(&transaction, &events, commit.committed_at, has_late_copies)?;
+    keep::append_new(&transaction, MetricPoint::TABLE, &new, commit.committed_at)?;
+    keep::keep(&transaction, &doubtful, commit.committed_at, has_late_copies)?;
     fleet::write(&transaction, commit)?;
     rollups::recompute(&transaction, &commit.rollups)?;
     findings::write(&transaction, commit)?;
