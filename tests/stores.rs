@@ -58,7 +58,7 @@ fn clickhouse_summaries(server: &Server, database: &str) -> Vec<Summary> {
     server.query(database, sql).lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
-fn clickhouse_storage(server: &Server, database: &str) -> String {
+pub fn clickhouse_storage(server: &Server, database: &str) -> String {
     format!(
         "[storage]\ntype = \"clickhouse\"\n[storage.connection]\nhost = \"{}\"\nport = {}\nprotocol = \"http\"\n\
          database = \"{database}\"\n",

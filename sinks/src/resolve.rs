@@ -215,7 +215,7 @@ mod tests {
     /// Every order of three copies, of every kind, ends in the same.
     #[test]
     fn what_is_kept_is_a_function_of_the_set_of_copies() {
-        let copy = |number: usize| Held { on_time: number % 2 == 0, row: number / 2 };
+        let copy = |number: usize| Held { on_time: number.is_multiple_of(2), row: number / 2 };
         for numbers in (0..512).map(|number| [number % 8, number / 8 % 8, number / 64]) {
             let [a, b, c] = numbers.map(copy);
             let kept = |first, others: [Held<usize>; 2]| {
