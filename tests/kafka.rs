@@ -3,6 +3,7 @@
 pub mod broker;
 mod client;
 mod follow;
+mod gone;
 pub mod round_trip;
 
 use crate::support::Reef;
