@@ -249,7 +249,7 @@ impl Running {
         if let Some(panic) = intake.panic().await {
             return Err(RunError::SourcePanicked { panic });
         }
-        let ended = if *options.shutdown.borrow() { Ended::Stopped } else { Ended::InputFinished };
+        let ended = if intake.is_complete() { Ended::InputFinished } else { Ended::Stopped };
         // a reef whose runs are short has no other time for it; all rows are stored whatever becomes of it
         while self.is_live && !*options.shutdown.borrow() && self.prune_slice().await? {}
         let summary = RunSummary {
