@@ -292,9 +292,9 @@ impl Running {
                 Some(Some(Delivery::Failed { source, error })) => {
                     return Ok(Some(RunError::Source { source_name: source, cause: error }));
                 }
-                Some(Some(Delivery::Batch { source, is_finite, batch, outage, .. })) => {
+                Some(Some(Delivery::Batch { source, is_finite, batch, number, outage, .. })) => {
                     (self.progress.bytes, self.progress.rows) = (intake.bytes(), intake.rows());
-                    self.reach.observe_source(&source, outage);
+                    self.reach.observe_source(number, &source, outage);
                     self.take_batch(source, is_finite, batch);
                 }
                 Some(Some(Delivery::Finished)) | None => {}
