@@ -116,8 +116,8 @@ fn pipeline(command: &str, reef: &Path, arguments: &[&str]) -> (serde_json::Valu
     program.arg(command).arg(reef).args(arguments).arg("--json");
     let child = program.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
     let status = format!("/proc/{}/status", child.id());
-    let (done, is_done) = mpsc::channel::<()>();
-    let peak = std::thread::spawn(move || {
+    let (done, is_done) = mpsc::sync_channel::<()>(0);
+    let watch_memory = move || {
         let mut peak_kib = 0;
         while is_done.recv_timeout(Duration::from_millis(100)) == Err(mpsc::RecvTimeoutError::Timeout) {
             let text = std::fs::read_to_string(&status).unwrap_or_default();
@@ -125,7 +125,8 @@ fn pipeline(command: &str, reef: &Path, arguments: &[&str]) -> (serde_json::Valu
             peak_kib = line.and_then(|it| it.trim().strip_suffix(" kB")?.parse().ok()).unwrap_or(0).max(peak_kib);
         }
         peak_kib / 1_024
-    });
+    };
+    let peak = std::thread::Builder::new().name("memory".to_owned()).spawn(watch_memory).unwrap();
     let output = child.wait_with_output().unwrap();
     let took = watch();
     drop(done);

@@ -14,6 +14,8 @@ mod writers;
 const TABLES: &[(&str, &str)] = &[
     ("federated_metrics", ""),
     ("federated_events", ""),
+    ("late_metric_copies", ""),
+    ("late_event_copies", ""),
     ("env_metric_summary", ""),
     ("correlations", ", updated_at"),
     ("correlation_evidence", ""),

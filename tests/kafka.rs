@@ -3,6 +3,8 @@
 pub mod broker;
 mod client;
 mod follow;
+mod gone;
+mod replayed;
 pub mod round_trip;
 
 use crate::support::Reef;

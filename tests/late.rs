@@ -15,6 +15,8 @@ use sources::{Batch, Source, SourceError};
 use std::path::Path;
 use tokio::sync::watch;
 
+mod aside;
+
 const ALLOWED_LATENESS_MS: i64 = 6 * HOUR_MS;
 
 /// One row on its way.
@@ -47,13 +49,13 @@ impl Source for Live {
     }
 }
 
-fn config(workers: usize, tick_rows_max: usize) -> ReefConfig {
+fn config(workers: usize, tick_rows_max: usize, storage: &str) -> ReefConfig {
     let text = format!(
         "reef_id = \"late-a1b2c3\"\nname = \"late\"\n\
          [[sources]]\nkind = \"files\"\nevents = [\"unused.ndjson\"]\n\
          [collection]\nallowed_lateness = \"6h\"\n\
          [correlation]\nhorizon = \"12d\"\nmax_lag = \"1h\"\nmetric_window = \"6h\"\n\
-         [engine]\nworkers = {workers}\ntick_rows_max = {tick_rows_max}\n"
+         [engine]\nworkers = {workers}\ntick_rows_max = {tick_rows_max}\n{storage}"
     );
     parse(&text, Format::Toml, Path::new("reef.toml")).unwrap()
 }
@@ -142,6 +144,17 @@ struct Case {
 fn outcome(arrivals: &[Arrival], case: &Case) -> (Tables, u64) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("reef.duckdb");
+    let late = live(arrivals, case, &at_path(&path));
+    (tables(&path), late)
+}
+
+fn at_path(path: &Path) -> String {
+    format!("[storage]\npath = {:?}\n", path.display().to_string())
+}
+
+/// Drives the arrivals into a store, in as many runs as the case has; returns how many rows were late.
+fn live(arrivals: &[Arrival], case: &Case, storage: &str) -> u64 {
+    let config = config(case.workers, case.tick_rows_max, storage);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let mut late = 0;
     for part in arrivals.chunks(arrivals.len().div_ceil(case.runs)) {
@@ -154,18 +167,17 @@ fn outcome(arrivals: &[Arrival], case: &Case) -> (Tables, u64) {
             })
             .collect();
         late += runtime.block_on(async {
-            let store = sinks::duckdb::DuckDbStore::open(sinks::duckdb::DuckDbConfig::at(&path)).await.unwrap();
+            let store = pipelines::store::open(&config).await.unwrap();
             let (progress, _watched) = watch::channel(Progress::default());
             let (_stop, shutdown) = watch::channel(false);
             let source: Box<dyn Source> = Box::new(Live { batches: batches.into_iter() });
             let options = RunOptions { progress, shutdown };
-            let config = config(case.workers, case.tick_rows_max);
-            let (summary, store) = drive(&config, Box::new(store), vec![source], options).await.unwrap();
+            let (summary, store) = drive(&config, store, vec![source], options).await.unwrap();
             store.close().await.unwrap();
             summary.progress.late
         });
     }
-    (tables(&path), late)
+    late
 }
 
 fn case(name: &'static str, workers: usize, batch_rows: usize, tick_rows_max: usize, runs: usize) -> Case {

@@ -1,6 +1,7 @@
-//! In range: a recorded source of which only the rows of a range of event time pass; the others are counted.
+//! In range: a recorded source of which only the rows of a range of event time pass; the others are counted. An event that
+//! was amended to a time outside does not pass by its older copy either.
 
-use crate::replay::TimeRange;
+use crate::recorded_kafka::Moved;
 use crate::replay::ledger::Entry;
 use async_trait::async_trait;
 use model::time::TimeMs;
@@ -38,13 +39,14 @@ impl Tally {
 pub struct InRange {
     inner: Box<dyn Source>,
     entry: Entry,
+    moved: Arc<Moved>,
     tally: Arc<Tally>,
 }
 
 impl InRange {
     /// Lets rows of the entry's range through; all are counted in `tally`.
-    pub fn new(inner: Box<dyn Source>, entry: Entry, tally: Arc<Tally>) -> InRange {
-        InRange { inner, entry, tally }
+    pub fn new(inner: Box<dyn Source>, entry: Entry, moved: Arc<Moved>, tally: Arc<Tally>) -> InRange {
+        InRange { inner, entry, moved, tally }
     }
 }
 
@@ -61,10 +63,10 @@ impl Source for InRange {
 
     async fn next_batch(&mut self) -> Result<Option<Batch>, SourceError> {
         let Some(mut batch) = self.inner.next_batch().await? else { return Ok(None) };
-        let TimeRange { from, to } = self.entry.range();
+        let range = self.entry.range();
         let before = batch.rows.len();
-        batch.rows.events.retain(|row| from <= row.timestamp && row.timestamp < to);
-        batch.rows.metrics.retain(|row| from <= row.timestamp && row.timestamp < to);
+        batch.rows.events.retain(|row| range.holds(row.timestamp) && !self.moved.supersedes(row));
+        batch.rows.metrics.retain(|row| range.holds(row.timestamp));
         self.tally.outside.fetch_add((before - batch.rows.len()) as u64, Ordering::Relaxed);
         let events = batch.rows.events.iter().map(|row| row.timestamp);
         if let Some(newest) = events.chain(batch.rows.metrics.iter().map(|row| row.timestamp)).max() {

@@ -45,17 +45,20 @@ pub struct Intake {
     panicked: Option<String>,
     bytes: BTreeMap<usize, (u64, u64)>,
     rows: BTreeMap<usize, (u64, u64)>,
+    /// Sources that have not delivered everything, or never will.
+    open: usize,
 }
 
 impl Intake {
     /// Starts one task per source. All stop when `shutdown` turns true.
     pub fn start(sources: Vec<Box<dyn Source>>, shutdown: &watch::Receiver<bool>) -> Intake {
         let (send, deliveries) = mpsc::channel(QUEUE_BATCHES);
+        let open = sources.len();
         let mut tasks = JoinSet::new();
         for (number, source) in sources.into_iter().enumerate() {
             tasks.spawn(pump(number, source, send.clone(), shutdown.clone()));
         }
-        Intake { deliveries, tasks, panicked: None, bytes: BTreeMap::new(), rows: BTreeMap::new() }
+        Intake { deliveries, tasks, panicked: None, bytes: BTreeMap::new(), rows: BTreeMap::new(), open }
     }
 
     /// The next delivery; `None` once every source has ended and the queue is empty, or one has panicked.
@@ -73,11 +76,20 @@ impl Intake {
                 }
             }
         };
-        if let Delivery::Batch { number, bytes, rows, .. } = &delivery {
-            self.bytes.extend(bytes.map(|bytes| (*number, bytes)));
-            self.rows.extend(rows.map(|rows| (*number, rows)));
+        match &delivery {
+            Delivery::Batch { number, bytes, rows, .. } => {
+                self.bytes.extend(bytes.map(|bytes| (*number, bytes)));
+                self.rows.extend(rows.map(|rows| (*number, rows)));
+            }
+            Delivery::Finished => self.open = self.open.saturating_sub(1),
+            Delivery::Failed { .. } => {}
         }
         Some(delivery)
+    }
+
+    /// Whether every source has ended by itself and everything of it has been taken: then a stop has stopped nothing.
+    pub fn is_complete(&self) -> bool {
+        self.open == 0
     }
 
     /// Takes no more: sources that wait for room in the queue end.

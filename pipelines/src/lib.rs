@@ -36,6 +36,7 @@ pub mod params;
 pub mod progress;
 mod published;
 pub mod recorded;
+mod recorded_kafka;
 pub mod replay;
 mod restore;
 mod retention;

@@ -111,6 +111,8 @@ fn rfc_3339<S: Serializer>(time: &Option<TimeMs>, serializer: S) -> Result<S::Ok
 pub(crate) struct Reach {
     answering: BTreeSet<String>,
     unreachable: BTreeMap<String, String>,
+    /// Outages of sources by their number: in a cluster several have one name.
+    outages: BTreeMap<usize, (String, String)>,
 }
 
 impl Reach {
@@ -128,10 +130,10 @@ impl Reach {
     }
 
     /// Notes what a source that is no colony says of itself.
-    pub(crate) fn observe_source(&mut self, source: &str, outage: Option<String>) {
+    pub(crate) fn observe_source(&mut self, number: usize, source: &str, outage: Option<String>) {
         match outage {
-            Some(words) => drop(self.unreachable.insert(source.to_owned(), words)),
-            None => drop(self.unreachable.remove(source)),
+            Some(words) => drop(self.outages.insert(number, (source.to_owned(), words))),
+            None => drop(self.outages.remove(&number)),
         }
     }
 
@@ -142,7 +144,9 @@ impl Reach {
 
     /// Those that do not, each with its last error.
     pub(crate) fn into_unreachable(self) -> BTreeMap<String, String> {
-        self.unreachable
+        let mut unreachable = self.unreachable;
+        unreachable.extend(self.outages.into_values());
+        unreachable
     }
 }
 
@@ -186,6 +190,16 @@ mod tests {
         assert_eq!(reach.answering(), 2);
         let lost = BTreeMap::from([("b".to_owned(), "127.0.0.1:9: refused".to_owned())]);
         assert_eq!(reach.into_unreachable(), lost);
+    }
+
+    #[test]
+    fn of_sources_with_one_name_each_says_for_itself() {
+        let mut reach = Reach::default();
+        reach.observe_source(2, "kafka:m", Some("b:9092: away".to_owned()));
+        reach.observe_source(0, "kafka:m", None);
+        reach.observe_source(1, "kafka:e", Some("b:9092: away".to_owned()));
+        reach.observe_source(1, "kafka:e", None);
+        assert_eq!(reach.into_unreachable(), BTreeMap::from([("kafka:m".to_owned(), "b:9092: away".to_owned())]));
     }
 
     #[test]

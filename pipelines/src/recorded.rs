@@ -1,12 +1,10 @@
 //! Recorded: input that was recorded before, as sources: the rows of a store, page by page in the order of time.
 
 use crate::config::ReefConfig;
-use crate::inputs::{self, InputError};
+use crate::recorded_kafka::Fixed;
 use crate::replay::ledger::Entry;
 use crate::replay::{Recording, ReplayError, TimeRange};
-use crate::run::RunError;
 use async_trait::async_trait;
-use model::check::FUTURE_SKEW_MS_MAX;
 use model::event::{Event, Severity};
 use model::metric::{MetricPoint, SeriesKey};
 use model::position::Positions;
@@ -14,7 +12,6 @@ use model::time::TimeMs;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sinks::{Held, SinkError, Span, Store};
-use sources::kafka::{KafkaConfig, KafkaEnd, KafkaStart};
 use sources::{Batch, Source, SourceError};
 use std::collections::{BTreeMap, VecDeque};
 
@@ -28,15 +25,17 @@ const STORED: &str = "stored";
 /// The part of its positions that counts the rows before them, for progress.
 const ROWS: &str = "rows";
 
-/// The sources of a recording, each from where `entry` stands. `reader` reads the reef's own store.
+/// The sources of a recording, each from where `entry` stands. `reader` reads the reef's own store; `fixed` says what of
+/// the topics is read.
 ///
 /// # Errors
 /// When the recording cannot be opened, or the reef has none of this kind.
-pub async fn recorded_sources(
+pub(crate) async fn recorded_sources(
     config: &ReefConfig,
     recording: Recording,
     reader: Option<Box<dyn Store>>,
     entry: &Entry,
+    fixed: &Fixed,
 ) -> Result<Vec<Box<dyn Source>>, ReplayError> {
     match (recording, reader) {
         (Recording::Stored, Some(reader)) => {
@@ -44,23 +43,7 @@ pub async fn recorded_sources(
             Ok(vec![Box::new(source)])
         }
         (Recording::Stored, None) => Ok(Vec::new()),
-        (Recording::Kafka, _) => {
-            let recorded = inputs::kafka(config).map_err(RunError::from)?;
-            if recorded.is_empty() {
-                return Err(ReplayError::NoKafka);
-            }
-            let open = |kafka: KafkaConfig| -> Result<Box<dyn Source>, ReplayError> {
-                // an event lies at most this far ahead of its record: no row of the range stands before this time
-                let start = KafkaStart::Time(entry.range().from - FUTURE_SKEW_MS_MAX);
-                // but a late one may stand anywhere behind it, so that everything is read up to the end there is now
-                let kafka = KafkaConfig { start, end: KafkaEnd::Now, ..kafka };
-                let source_name = kafka.source_name();
-                let source = kafka.build(&entry.of_source(&source_name));
-                let failed = |cause| RunError::from(InputError::Source { source_name, cause });
-                Ok(Box::new(source.map_err(failed)?))
-            };
-            recorded.into_iter().map(open).collect()
-        }
+        (Recording::Kafka, _) => fixed.sources(config, entry),
     }
 }
 

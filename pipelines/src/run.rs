@@ -252,7 +252,7 @@ impl Running {
         if let Some(panic) = intake.panic().await {
             return Err(RunError::SourcePanicked { panic });
         }
-        let ended = if *options.shutdown.borrow() { Ended::Stopped } else { Ended::InputFinished };
+        let ended = if intake.is_complete() { Ended::InputFinished } else { Ended::Stopped };
         // a reef whose runs are short has no other time for it; all rows are stored whatever becomes of it
         while self.is_live && !*options.shutdown.borrow() && self.prune_slice().await? {}
         let summary = RunSummary {
@@ -295,9 +295,9 @@ impl Running {
                 Some(Some(Delivery::Failed { source, error })) => {
                     return Ok(Some(RunError::Source { source_name: source, cause: error }));
                 }
-                Some(Some(Delivery::Batch { source, is_finite, batch, outage, .. })) => {
+                Some(Some(Delivery::Batch { source, is_finite, batch, number, outage, .. })) => {
                     (self.progress.bytes, self.progress.rows) = (intake.bytes(), intake.rows());
-                    self.reach.observe_source(&source, outage);
+                    self.reach.observe_source(number, &source, outage);
                     self.take_batch(source, is_finite, batch);
                 }
                 Some(Some(Delivery::Finished)) | None => {}

@@ -32,10 +32,12 @@ fn exact_reals<'a>(values: impl Iterator<Item = &'a Real>) -> ArrayRef {
     Arc::new(Float64Array::from_iter_values(values.map(|real| real.0)))
 }
 
-/// A row kept under an identity, of which the greatest copy stays (see [`Held`]).
+/// A row kept under an identity, of which the greatest copy is shown (see [`Held`]).
 pub(crate) trait KeptRow: Ord + Clone {
     /// Its table.
     const TABLE: &'static str;
+    /// The table of late copies kept aside; its columns are KEY and CONTENT.
+    const ASIDE: &'static str;
     /// Columns of its identity; none is ever null.
     const KEY: &'static [&'static str];
     /// All other columns that a newer copy replaces.
@@ -46,6 +48,7 @@ pub(crate) trait KeptRow: Ord + Clone {
 
 impl KeptRow for Event {
     const TABLE: &'static str = "federated_events";
+    const ASIDE: &'static str = "late_event_copies";
     const KEY: &'static [&'static str] = &["colony_id", "event_id"];
     const CONTENT: &'static [&'static str] = &[
         "application_name",
@@ -89,6 +92,7 @@ fn metadata_json(event: &Event) -> String {
 
 impl KeptRow for MetricPoint {
     const TABLE: &'static str = "federated_metrics";
+    const ASIDE: &'static str = "late_metric_copies";
     const KEY: &'static [&'static str] =
         &["colony_id", "application_name", "environment", "service_id", "metric_name", "interval_seconds", "timestamp"];
     const CONTENT: &'static [&'static str] = &["p50", "p95", "p99", "mean", "max_value", "sample_count", "late"];

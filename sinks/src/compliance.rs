@@ -16,6 +16,7 @@ use model::time::{HOUR_MS, TimeMs};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+mod late;
 pub mod rows;
 
 use rows::{START, bucket, event, finding};
@@ -49,7 +50,9 @@ pub async fn run_all<F: Fixture>(fixture: impl Fn() -> F) {
     an_open_bucket_is_replaced_by_its_fuller_copy(&fixture).await;
     the_greater_version_wins_in_any_order(&fixture).await;
     a_withdrawn_event_stays_and_is_told_to_an_engine_that_forgot(&fixture).await;
-    late_rows_are_marked_and_never_hide_rows_on_time(&fixture).await;
+    late::late_rows_are_marked_and_never_hide_rows_on_time(&fixture).await;
+    late::a_late_copy_of_a_row_on_time_is_kept_aside_until_it_counts(&fixture).await;
+    late::the_copies_that_are_kept_do_not_depend_on_the_order(&fixture).await;
     rejects_are_kept_once(&fixture()).await;
     a_failed_commit_leaves_nothing(&fixture()).await;
     a_restart_in_between_changes_nothing(&fixture).await;
@@ -240,35 +243,6 @@ async fn a_withdrawn_event_stays_and_is_told_to_an_engine_that_forgot<F: Fixture
         assert_eq!(store.events_since(TimeMs(0), None, 10).await.unwrap(), kept, "withdrawn rows are read back");
         fixture.close(store).await;
     }
-}
-
-async fn late_rows_are_marked_and_never_hide_rows_on_time<F: Fixture>(fixture: &impl Fn() -> F) {
-    let mut newer = event("e", 0);
-    (newer.version, newer.description) = (7, "late news".into());
-    let mut fuller = bucket("svc", 0);
-    fuller.count = Some(1_000_000);
-    let late = Rows { events: vec![newer], metrics: vec![fuller], ..Rows::default() };
-    let on_time = Rows { events: vec![event("e", 0)], metrics: vec![bucket("svc", 0)], ..Rows::default() };
-    let late =
-        Commit { late: late.into(), rollups: vec![RollupKey::of(&bucket("svc", 0))], ..commit_of(1, Rows::default()) };
-    let on_time = commit_of(2, on_time);
-
-    let first = fixture();
-    let mut store = first.open().await;
-    store.commit(&late).await.unwrap();
-    assert!(store.events_since(TimeMs(0), None, 10).await.unwrap().is_empty(), "late rows are not read back");
-    assert!(store.metrics_since(TimeMs(0), None, 10).await.unwrap().is_empty());
-    assert_eq!(store.watermarks().await.unwrap(), (BTreeMap::new(), BTreeMap::new()));
-    assert_eq!(store.totals().await.unwrap().late, 2);
-    assert_eq!(first.dump(&mut store).await["env_metric_summary"].len(), 1, "a late bucket counts in the hour");
-    store.commit(&on_time).await.unwrap();
-    assert_eq!(store.events_since(TimeMs(0), None, 10).await.unwrap(), on_time.rows.events);
-    assert_eq!(store.totals().await.unwrap().late, 0);
-    let late_first = first.dump(&mut store).await;
-    first.close(store).await;
-    assert_eq!(dump_after(&fixture(), &[on_time.clone(), late.clone()], false).await, late_first);
-    let together = Commit { late: late.late, ..on_time };
-    assert_eq!(dump_after(&fixture(), &[together], false).await, late_first);
 }
 
 async fn rejects_are_kept_once<F: Fixture>(fixture: &F) {

@@ -35,7 +35,7 @@ pub mod rollup;
 pub mod transfer;
 
 pub use error::SinkError;
-pub use resolve::Held;
+pub use resolve::{Held, Kept};
 
 /// Everything one tick writes.
 #[derive(Clone, Debug, Default)]
@@ -46,7 +46,7 @@ pub struct Commit {
     pub committed_at: TimeMs,
     /// Rows on time; shared, so that a store may take them to another thread as they are.
     pub rows: Arc<Rows>,
-    /// Rows beyond the allowed lateness: stored and marked, not correlated.
+    /// Rows beyond the allowed lateness: stored and marked, not correlated. One that amends a row on time is kept aside.
     pub late: Arc<Rows>,
     /// Refused rows.
     pub rejects: Vec<Reject>,
@@ -77,7 +77,7 @@ pub trait Store: Send {
     async fn watermarks(&mut self) -> Result<(BTreeMap<String, TimeMs>, BTreeMap<String, TimeMs>), SinkError>;
 
     /// Events of `span`, in pages: rows strictly after `after` in `(timestamp, colony_id, event_id)` order, at most
-    /// `limit`. An empty page is the end.
+    /// `limit`. An empty page is the end. Each event comes once: with late copies by the one kept aside, if there is one.
     async fn events_in(
         &mut self,
         span: Span,
@@ -171,7 +171,7 @@ pub struct Span {
     pub from: TimeMs,
     /// First timestamp beyond; `None` for no end.
     pub to: Option<TimeMs>,
-    /// Whether rows marked late are read too.
+    /// Whether late copies count as well: rows marked late, and of a row with a copy kept aside that one, at its own time.
     pub with_late: bool,
 }
 
@@ -194,6 +194,6 @@ pub struct Totals {
     pub rows: BTreeMap<String, u64>,
     /// Reject reason to rows.
     pub rejects: BTreeMap<String, u64>,
-    /// Rows marked late, events and metrics.
+    /// Rows marked late and late copies kept aside, events and metrics.
     pub late: u64,
 }

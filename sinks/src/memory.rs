@@ -1,6 +1,6 @@
 //! The reference store: plain maps, the same rules as the others. Tests of other crates use it in a store's place.
 
-use crate::resolve::{self, Held, MetricKey, Seen, Sighting};
+use crate::resolve::{self, Held, Kept, MetricKey, Seen, Sighting};
 use crate::rollup::{Summary, Sums};
 use crate::{Commit, SinkError, Span, Store, Totals};
 use async_trait::async_trait;
@@ -34,6 +34,10 @@ pub struct Tables {
     pub events: BTreeMap<(String, String), Held<Event>>,
     /// By bucket.
     pub metrics: BTreeMap<MetricKey, Held<MetricPoint>>,
+    /// Late copies of events kept aside.
+    pub late_events: BTreeMap<(String, String), Event>,
+    /// Late copies of buckets kept aside.
+    pub late_metrics: BTreeMap<MetricKey, MetricPoint>,
     /// Hourly summaries.
     pub summaries: BTreeMap<RollupKey, Summary>,
     /// By `(colony_id, service_id)`.
@@ -74,17 +78,13 @@ impl MemoryStore {
 
 impl Tables {
     fn apply(&mut self, commit: &Commit) {
-        for held in resolve::events(commit) {
-            let held = Held { on_time: held.on_time, row: held.row.clone() };
-            keep_greater(&mut self.events, (held.row.colony_id.clone(), held.row.event_id.clone()), held);
+        for kept in resolve::events(commit) {
+            let kept = owned(kept, Event::clone);
+            keep(&mut self.events, &mut self.late_events, event_key(&kept.shown.row), kept);
         }
-        for held in resolve::metrics(commit) {
-            let mut held = Held { on_time: held.on_time, row: held.row.clone() };
-            let row = &mut held.row;
-            for value in [&mut row.mean, &mut row.p50, &mut row.p95, &mut row.p99, &mut row.max] {
-                *value = value.map(|real| Real(real.unsigned_zero()));
-            }
-            keep_greater(&mut self.metrics, resolve::metric_key(&held.row), held);
+        for kept in resolve::metrics(commit) {
+            let kept = owned(kept, with_unsigned_zeros);
+            keep(&mut self.metrics, &mut self.late_metrics, resolve::metric_key(&kept.shown.row), kept);
         }
         for rows in [&commit.rows, &commit.late] {
             for node in &rows.nodes {
@@ -161,14 +161,41 @@ fn sorted(evidence: &[Evidence]) -> Vec<Evidence> {
     evidence
 }
 
-fn keep_greater<K: Ord, T: Ord>(map: &mut BTreeMap<K, Held<T>>, key: K, copy: Held<T>) {
-    match map.get_mut(&key) {
-        Some(stored) if copy > *stored => *stored = copy,
-        Some(_) => {}
-        None => {
-            map.insert(key, copy);
-        }
+fn owned<T>(kept: Kept<&T>, copy: impl Fn(&T) -> T) -> Kept<T> {
+    let Held { on_time, row } = kept.shown;
+    Kept { shown: Held { on_time, row: copy(row) }, aside: kept.aside.map(&copy) }
+}
+
+/// As every other store writes it.
+fn with_unsigned_zeros(point: &MetricPoint) -> MetricPoint {
+    let mut point = point.clone();
+    for value in [&mut point.mean, &mut point.p50, &mut point.p95, &mut point.p99, &mut point.max] {
+        *value = value.map(|real| Real(real.unsigned_zero()));
     }
+    point
+}
+
+fn keep<K: Ord + Clone, T: Ord>(shown: &mut BTreeMap<K, Held<T>>, aside: &mut BTreeMap<K, T>, key: K, copies: Kept<T>) {
+    let kept = copies.after(shown.remove(&key), aside.remove(&key));
+    aside.extend(kept.aside.map(|row| (key.clone(), row)));
+    shown.insert(key, kept.shown);
+}
+
+/// The rows of a span: with late copies, each row is the one kept aside, if there is one.
+fn rows_of<'a, K: Ord, T: Clone>(
+    shown: &'a BTreeMap<K, Held<T>>,
+    aside: &'a BTreeMap<K, T>,
+    span: Span,
+    timestamp: impl Fn(&T) -> TimeMs,
+) -> Vec<Held<T>> {
+    let shown = shown.iter().filter(|(key, _)| !(span.with_late && aside.contains_key(key))).map(|(_, held)| held);
+    let aside = aside.values().map(|row| Held { on_time: false, row: row.clone() });
+    let rows = shown.cloned().chain(aside);
+    rows.filter(|held| span.takes(timestamp(&held.row), held.on_time)).collect()
+}
+
+fn event_key(event: &Event) -> (String, String) {
+    (event.colony_id.clone(), event.event_id.clone())
 }
 
 fn see<K: Ord, T: Sighting>(map: &mut BTreeMap<K, Seen<T>>, key: K, row: &T) {
@@ -222,13 +249,11 @@ impl Store for MemoryStore {
         limit: usize,
     ) -> Result<Vec<Held<Event>>, SinkError> {
         let tables = self.lock();
-        let mut rows: Vec<&Held<Event>> = tables.events.values().collect();
-        rows.retain(|held| {
-            span.takes(held.row.timestamp, held.on_time)
-                && after.is_none_or(|after| event_order(&held.row) > event_order(after))
-        });
+        let mut rows = rows_of(&tables.events, &tables.late_events, span, |row| row.timestamp);
+        rows.retain(|held| after.is_none_or(|after| event_order(&held.row) > event_order(after)));
         rows.sort_by(|a, b| event_order(&a.row).cmp(&event_order(&b.row)));
-        Ok(rows.into_iter().take(limit).cloned().collect())
+        rows.truncate(limit);
+        Ok(rows)
     }
 
     async fn metrics_in(
@@ -238,13 +263,11 @@ impl Store for MemoryStore {
         limit: usize,
     ) -> Result<Vec<Held<MetricPoint>>, SinkError> {
         let tables = self.lock();
-        let mut rows: Vec<&Held<MetricPoint>> = tables.metrics.values().collect();
-        rows.retain(|held| {
-            span.takes(held.row.timestamp, held.on_time)
-                && after.is_none_or(|after| metric_order(&held.row) > metric_order(after))
-        });
+        let mut rows = rows_of(&tables.metrics, &tables.late_metrics, span, |row| row.timestamp);
+        rows.retain(|held| after.is_none_or(|after| metric_order(&held.row) > metric_order(after)));
         rows.sort_by(|a, b| metric_order(&a.row).cmp(&metric_order(&b.row)));
-        Ok(rows.into_iter().take(limit).cloned().collect())
+        rows.truncate(limit);
+        Ok(rows)
     }
 
     async fn newer_events(&mut self, events: &[Event]) -> Result<Vec<Event>, SinkError> {
@@ -276,6 +299,8 @@ impl Store for MemoryStore {
         let counts = [
             ("federated_metrics", tables.metrics.len()),
             ("federated_events", tables.events.len()),
+            ("late_metric_copies", tables.late_metrics.len()),
+            ("late_event_copies", tables.late_events.len()),
             ("env_metric_summary", tables.summaries.len()),
             ("correlations", tables.findings.len()),
             ("correlation_evidence", evidence),
@@ -297,7 +322,7 @@ impl Store for MemoryStore {
         Ok(Totals {
             rows: counts.into_iter().map(|(table, rows)| (table.to_owned(), rows as u64)).collect(),
             rejects,
-            late: (late_events + late_metrics) as u64,
+            late: (late_events + late_metrics + tables.late_events.len() + tables.late_metrics.len()) as u64,
         })
     }
 }
@@ -326,6 +351,8 @@ mod tests {
             Dump::from([
                 ("federated_events".into(), lines(&tables.events)),
                 ("federated_metrics".into(), lines(&tables.metrics)),
+                ("late_event_copies".into(), lines(&tables.late_events)),
+                ("late_metric_copies".into(), lines(&tables.late_metrics)),
                 ("env_metric_summary".into(), lines(&tables.summaries)),
                 (
                     "service_nodes".into(),

@@ -1,4 +1,5 @@
-//! Which copy of a row is kept when two have the same identity: the same answer in every store and in any order of arrival.
+//! Which copies of a row are kept when several have the same identity: the same answer in every store and in any order of
+//! arrival.
 
 use crate::Commit;
 use foldhash::fast::RandomState as FastHash;
@@ -11,9 +12,9 @@ use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::hash::{BuildHasher, Hash};
 
-/// A row as a store holds it. The greatest copy of a row is kept:
+/// A row as a store shows it. The greatest copy of a row is shown:
 ///
-/// 1. a copy on time beats a late one, whatever their contents: what has been correlated stays what is stored, and a
+/// 1. a copy on time beats a late one, whatever their contents: what has been correlated stays what is shown, and a
 ///    rebuilt window is the window that was lost;
 /// 2. then the row's own order decides: `(version, content)` of an event, [`MetricPoint::rank`] of a bucket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -24,9 +25,38 @@ pub struct Held<T> {
     pub row: T,
 }
 
+/// The copies of a row that are kept: the one that is shown, and a late one that says more than it (a newer version, a
+/// withdrawal, a fuller bucket), until a backfill or a replay makes that one count.
+///
+/// Both are a function of the set of copies: the greatest copy on time, else the greatest late one; and the greatest late
+/// one, if it is greater by the row's own order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Kept<T> {
+    /// In the table of its kind.
+    pub shown: Held<T>,
+    /// In the table of late copies.
+    pub aside: Option<T>,
+}
+
+impl<T: Ord> Kept<T> {
+    /// Takes in another copy.
+    pub fn take(&mut self, copy: Held<T>) {
+        let smaller = if copy > self.shown { std::mem::replace(&mut self.shown, copy) } else { copy };
+        let late = (!smaller.on_time).then_some(smaller.row);
+        self.aside = self.aside.take().into_iter().chain(late).max().filter(|row| *row > self.shown.row);
+    }
+
+    /// The same after the copies that are stored.
+    pub(crate) fn after(mut self, shown: Option<Held<T>>, aside: Option<T>) -> Kept<T> {
+        let aside = aside.map(|row| Held { on_time: false, row });
+        shown.into_iter().chain(aside).for_each(|copy| self.take(copy));
+        self
+    }
+}
+
 impl<T> Held<T> {
-    /// The same of a borrowed row.
-    pub fn as_ref(&self) -> Held<&T> {
+    /// The same, borrowed.
+    pub(crate) fn each_ref(&self) -> Held<&T> {
         Held { on_time: self.on_time, row: &self.row }
     }
 }
@@ -47,16 +77,16 @@ pub fn metric_key(point: &MetricPoint) -> MetricKey {
     )
 }
 
-/// The events of a commit, one copy each.
-pub fn events(commit: &Commit) -> Vec<Held<&Event>> {
+/// The events of a commit, each once.
+pub fn events(commit: &Commit) -> Vec<Kept<&Event>> {
     let copies = copies(&commit.rows.events, &commit.late.events);
-    winners(copies, |event| (event.colony_id.as_str(), event.event_id.as_str()))
+    by_identity(copies, |event| (event.colony_id.as_str(), event.event_id.as_str()))
 }
 
-/// The metric buckets of a commit, one copy each, in no particular order.
+/// The metric buckets of a commit, each once, in no particular order.
 ///
 /// A series whose buckets come in the order of time has no two copies of one: nearly all do, and need no comparison.
-pub fn metrics(commit: &Commit) -> Vec<Held<&MetricPoint>> {
+pub fn metrics(commit: &Commit) -> Vec<Kept<&MetricPoint>> {
     let copies = || copies(&commit.rows.metrics, &commit.late.metrics);
     let hasher = FastHash::default();
     let hashes: Vec<u64> = copies().map(|copy| hasher.hash_one(series_of(copy.row))).collect();
@@ -68,12 +98,13 @@ pub fn metrics(commit: &Commit) -> Vec<Held<&MetricPoint>> {
             disordered.insert(*hash);
         }
     }
+    let single = |copy| Kept { shown: copy, aside: None };
     if disordered.is_empty() {
-        return copies().collect();
+        return copies().map(single).collect();
     }
     let (rest, rows): (Vec<_>, Vec<_>) = copies().zip(&hashes).partition(|(_, hash)| disordered.contains(hash));
-    let mut kept: Vec<Held<&MetricPoint>> = rows.into_iter().map(|(copy, _)| copy).collect();
-    kept.extend(winners(rest.into_iter().map(|(copy, _)| copy), |point| (point.timestamp, series_of(point))));
+    let mut kept: Vec<Kept<&MetricPoint>> = rows.into_iter().map(|(copy, _)| single(copy)).collect();
+    kept.extend(by_identity(rest.into_iter().map(|(copy, _)| copy), |point| (point.timestamp, series_of(point))));
     kept
 }
 
@@ -97,19 +128,18 @@ fn copies<'a, T>(on_time: &'a [T], late: &'a [T]) -> impl Iterator<Item = Held<&
     on_time.chain(late.iter().map(|row| Held { on_time: false, row }))
 }
 
-fn winners<'a, T: Ord, K: Eq + Hash>(
+fn by_identity<'a, T: Ord, K: Eq + Hash>(
     copies: impl Iterator<Item = Held<&'a T>>,
     identity: impl Fn(&'a T) -> K,
-) -> Vec<Held<&'a T>> {
+) -> Vec<Kept<&'a T>> {
     let mut places: HashMap<K, usize, FastHash> = HashMap::default();
-    let mut kept: Vec<Held<&T>> = Vec::new();
+    let mut kept: Vec<Kept<&T>> = Vec::new();
     for copy in copies {
         match places.entry(identity(copy.row)) {
-            Entry::Occupied(place) if copy > kept[*place.get()] => kept[*place.get()] = copy,
-            Entry::Occupied(_) => {}
+            Entry::Occupied(place) => kept[*place.get()].take(copy),
             Entry::Vacant(place) => {
                 place.insert(kept.len());
-                kept.push(copy);
+                kept.push(Kept { shown: copy, aside: None });
             }
         }
     }
@@ -209,15 +239,50 @@ mod tests {
         closed.count = open.count.map(|count| count + 1);
         for copies in [[&open, &closed, &other], [&closed, &other, &open], [&other, &closed, &open]] {
             let commit = commit(&copies.map(Clone::clone));
-            let mut rows: Vec<&MetricPoint> = metrics(&commit).into_iter().map(|held| held.row).collect();
+            let mut rows: Vec<&MetricPoint> = metrics(&commit).into_iter().map(|kept| kept.shown.row).collect();
             rows.sort();
             assert_eq!(rows, [&closed, &other]);
         }
     }
 
     #[test]
+    fn a_late_copy_that_says_more_is_put_aside_in_the_same_commit() {
+        let (open, mut closed) = (bucket("api", 60_000), bucket("api", 60_000));
+        closed.count = open.count.map(|count| count + 1);
+        let late = Rows { metrics: vec![closed.clone()], ..Rows::default() }.into();
+        let commit = Commit { late, ..commit(std::slice::from_ref(&open)) };
+        let shown = Held { on_time: true, row: &open };
+        assert_eq!(metrics(&commit), [Kept { shown, aside: Some(&closed) }]);
+    }
+
+    #[test]
     fn buckets_against_the_order_of_time_are_all_left() {
         let commit = commit(&[bucket("api", 120_000), bucket("api", 60_000), bucket("api", 180_000)]);
         assert_eq!(metrics(&commit).len(), 3);
+    }
+
+    /// Every order of three copies, of every kind, ends in the same.
+    #[test]
+    fn what_is_kept_is_a_function_of_the_set_of_copies() {
+        let copy = |number: usize| Held { on_time: number.is_multiple_of(2), row: number / 2 };
+        for numbers in (0..512).map(|number| [number % 8, number / 8 % 8, number / 64]) {
+            let [a, b, c] = numbers.map(copy);
+            let kept = |first, others: [Held<usize>; 2]| {
+                let mut kept = Kept { shown: first, aside: None };
+                others.into_iter().for_each(|copy| kept.take(copy));
+                kept
+            };
+            let greatest =
+                |on_time: bool| [a, b, c].into_iter().filter(|copy| copy.on_time == on_time).map(|copy| copy.row).max();
+            let expected = match (greatest(true), greatest(false)) {
+                (Some(row), late) => {
+                    Kept { shown: Held { on_time: true, row }, aside: late.filter(|late| *late > row) }
+                }
+                (None, late) => Kept { shown: Held { on_time: false, row: late.unwrap_or(0) }, aside: None },
+            };
+            for (first, others) in [(a, [b, c]), (a, [c, b]), (b, [a, c]), (b, [c, a]), (c, [a, b]), (c, [b, a])] {
+                assert_eq!(kept(first, others), expected, "{a:?} {b:?} {c:?}");
+            }
+        }
     }
 }

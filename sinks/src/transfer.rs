@@ -77,6 +77,16 @@ pub const TABLES: &[Table] = &[
         ("event_type", Text), ("service_id", Text), ("severity", Text), ("description", Text), ("metadata", Text),
         ("correlation_group", Text), ("correlation_score", Real), ("version", U64), ("late", Truth), ("withdrawn", Truth),
     ] },
+    Table { name: "late_metric_copies", key: 7, columns: &[
+        ("timestamp", Time), ("colony_id", Text), ("service_id", Text), ("metric_name", Text), ("interval_seconds", U32),
+        ("application_name", Text), ("environment", Text), ("p50", Real), ("p95", Real), ("p99", Real), ("mean", Real),
+        ("max_value", Real), ("sample_count", U64), ("late", Truth),
+    ] },
+    Table { name: "late_event_copies", key: 3, columns: &[
+        ("timestamp", Time), ("colony_id", Text), ("event_id", Text), ("application_name", Text), ("environment", Text),
+        ("event_type", Text), ("service_id", Text), ("severity", Text), ("description", Text), ("metadata", Text),
+        ("version", U64), ("late", Truth), ("withdrawn", Truth),
+    ] },
     Table { name: "env_metric_summary", key: 4, columns: &[
         ("hour", Time), ("application_name", Text), ("environment", Text), ("metric_name", Text), ("mean_p95", Real),
         ("max_value", Real), ("total_samples", U64), ("points", U64),

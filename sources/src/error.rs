@@ -49,6 +49,24 @@ pub enum SourceError {
         /// What is wrong and what to do.
         problem: String,
     },
+    /// A bounded read cannot reach its end any more.
+    #[error(
+        "kafka {brokers}: {topic}/{partition} was to be read up to offset {wanted}, but {there}: it was deleted or made anew \
+         while it was read; start again to read what there is now",
+        there = there(*found)
+    )]
+    KafkaShort {
+        /// Brokers as configured.
+        brokers: String,
+        /// Which topic.
+        topic: String,
+        /// Which partition.
+        partition: i32,
+        /// The offset that was to be reached.
+        wanted: i64,
+        /// Where it ends now; `None` when it is not there any more.
+        found: Option<i64>,
+    },
     /// Kafka refuses, or the configuration of a Kafka source asks for what cannot be.
     #[error("kafka {brokers}: {problem}")]
     Kafka {
@@ -57,4 +75,8 @@ pub enum SourceError {
         /// What is wrong and what to do.
         problem: String,
     },
+}
+
+fn there(found: Option<i64>) -> String {
+    found.map_or_else(|| "it is not there any more".to_owned(), |end| format!("it now ends at {end}"))
 }

@@ -18,7 +18,8 @@ fn with_positions(tick: u64, rows: Rows, findings: Vec<Finding>, removed: Vec<St
     Commit { findings, removed, positions: vec![("files".to_owned(), position)], ..commit_of(tick, rows) }
 }
 
-/// Three commits that touch every step of a commit: new rows, newer copies, findings that change and go.
+/// Three commits that touch every step of a commit: new rows, newer copies, late copies that are kept aside and then count,
+/// findings that change and go.
 fn commits() -> Vec<Commit> {
     let events = (0..20).map(|i| event(&format!("e{i:02}"), i * 60_000)).collect();
     let metrics = (0..60).map(|i| bucket(&format!("svc-{}", i % 3), i / 3 * 60_000)).collect();
@@ -30,11 +31,16 @@ fn commits() -> Vec<Commit> {
     let mut fuller = bucket("svc-0", 0);
     fuller.count = Some(99);
     let second = Rows { events: vec![moved], metrics: vec![fuller, bucket("svc-0", 90 * 60_000)], ..Rows::default() };
+    let late = Rows {
+        events: vec![model::event::Event { version: 1, ..event("e02", 3_600_000) }],
+        metrics: vec![model::metric::MetricPoint { count: Some(99), ..bucket("svc-1", 0) }],
+        ..Rows::default()
+    };
     let changed = finding("a", 0.75, &[("e00", "e01"), ("e04", "e06")]);
     vec![
         with_positions(1, Rows { events, metrics, ..Rows::default() }, vec![a, b], vec![]),
-        with_positions(2, second, vec![changed], vec![]),
-        with_positions(3, Rows::default(), vec![], vec![id_b]),
+        Commit { late: late.clone().into(), ..with_positions(2, second, vec![changed], vec![]) },
+        with_positions(3, late, vec![], vec![id_b]),
     ]
 }
 

@@ -52,6 +52,11 @@ pub fn create_topic(brokers: &str, name: &str, partitions: i32) {
     wait(admin(brokers).create_topics([&topic], &options)).unwrap().remove(0).unwrap();
 }
 
+pub fn delete_topic(brokers: &str, name: &str) {
+    let options = AdminOptions::new().operation_timeout(Some(TIMEOUT));
+    wait(admin(brokers).delete_topics(&[name], &options)).unwrap().remove(0).unwrap();
+}
+
 pub fn add_partitions(brokers: &str, name: &str, in_all: usize) {
     let wanted = NewPartitions::new(name, in_all);
     let options = AdminOptions::new().operation_timeout(Some(TIMEOUT));

@@ -211,7 +211,7 @@ fn repair(cause: &SourceError, config: &Path) -> Option<(Exit, String)> {
             Some((Exit::NotFound, check_hint(config)))
         }
         SourceError::Pattern { .. } => Some((Exit::Usage, check_hint(config))),
-        SourceError::Recorded { .. } => None,
+        SourceError::Recorded { .. } | SourceError::KafkaShort { .. } => None,
         SourceError::Format { path, .. } => {
             let hint = format!("repair or replace {}, or take it out of {}", path.display(), config.display());
             Some((Exit::Failed, hint + "; until then every run ends there"))

@@ -1,7 +1,8 @@
 //! Meet: at the start each process finds the others, in whatever order they are started.
 //!
 //! A process listens on its own address and dials the processes before it in `engine.hosts`. Who dials says who it is and
-//! with which settings it runs; who is dialled answers, or says why not. Nobody listens any more once all have met.
+//! with which settings it runs; who is dialled answers, or says why not. A process that ends and is started again while
+//! the others still meet takes the place of its first start. Nobody listens any more once all have met.
 
 use super::alarm::ClusterError;
 use super::settings::{Settings, differences};
@@ -11,6 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Error, ErrorKind};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use tokio::io::Interest;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
@@ -106,6 +108,7 @@ impl Meeting<'_> {
                         continue;
                     };
                     let key = (hello.process, hello.purpose);
+                    self.forget_if_gone(hello.process, &mut accepted).await;
                     let is_new = expected.contains(&key) && !accepted.contains_key(&key);
                     self.answer(&hello, is_new, &mut stream).await?;
                     if is_new {
@@ -116,6 +119,20 @@ impl Meeting<'_> {
             }
         }
         Ok(accepted)
+    }
+
+    /// Gives up the connections of a process whose first start has ended: none of them may be mixed with those of the next.
+    async fn forget_if_gone(&self, process: usize, accepted: &mut Connections) {
+        let mut is_gone = false;
+        for purpose in [Purpose::Control, Purpose::Data] {
+            if let Some(stream) = accepted.get(&(process, purpose)) {
+                is_gone |= is_closed(stream).await;
+            }
+        }
+        if is_gone {
+            accepted.retain(|(of, _), _| *of != process);
+            self.missing.lock().unwrap_or_else(PoisonError::into_inner).insert(process);
+        }
     }
 
     /// Answers a greeting; different settings end the meeting on both sides.
@@ -166,6 +183,14 @@ impl Meeting<'_> {
             }
             sleep(DIAL_EVERY).await;
         }
+    }
+}
+
+/// Whether the other side has closed the connection. What it has sent before is not touched.
+async fn is_closed(stream: &TcpStream) -> bool {
+    match timeout(Duration::ZERO, stream.ready(Interest::READABLE)).await {
+        Ok(ready) => ready.map_or(true, |ready| ready.is_read_closed() || ready.is_error()),
+        Err(_) => false,
     }
 }
 

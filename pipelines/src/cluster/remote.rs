@@ -10,7 +10,12 @@ use tokio::sync::{mpsc, oneshot, watch};
 /// Batches of one process that may be on their way to process 0 at the same time.
 pub(super) const WINDOW_BATCHES: usize = 8;
 
-type Delivered = (Batch, Option<(u64, u64)>);
+/// A batch with what its source said of itself then.
+struct Delivered {
+    batch: Batch,
+    bytes: Option<(u64, u64)>,
+    outage: Option<String>,
+}
 
 /// A source that another process reads.
 pub(super) struct RemoteSource {
@@ -18,6 +23,7 @@ pub(super) struct RemoteSource {
     delivered: mpsc::Receiver<Delivered>,
     to_reader: mpsc::Sender<Frame>,
     bytes: Option<(u64, u64)>,
+    outage: Option<String>,
 }
 
 #[async_trait]
@@ -31,8 +37,8 @@ impl Source for RemoteSource {
     }
 
     async fn next_batch(&mut self) -> Result<Option<Batch>, SourceError> {
-        let Some((batch, bytes)) = self.delivered.recv().await else { return Ok(None) };
-        self.bytes = bytes;
+        let Some(Delivered { batch, bytes, outage }) = self.delivered.recv().await else { return Ok(None) };
+        (self.bytes, self.outage) = (bytes, outage);
         // that the other process is gone is the alarm's business
         let _ = self.to_reader.send(Frame::Taken).await;
         Ok(Some(batch))
@@ -40,6 +46,10 @@ impl Source for RemoteSource {
 
     fn progress_bytes(&self) -> Option<(u64, u64)> {
         self.bytes
+    }
+
+    fn outage(&self) -> Option<String> {
+        self.outage.clone()
     }
 }
 
@@ -80,7 +90,9 @@ impl FromReader {
     pub(super) fn take(&mut self, frame: Frame) {
         match frame {
             Frame::Sources(sources) => self.open(sources),
-            Frame::Batch { source, batch, bytes } => self.deliver(source, *batch, bytes),
+            Frame::Batch { source, batch, bytes, outage } => {
+                self.deliver(source, Delivered { batch: *batch, bytes, outage });
+            }
             Frame::SourceEnded { source } => {
                 // the source sees the end of its queue once it has taken what is in it
                 if let Some(open) = self.open.get_mut(source) {
@@ -99,18 +111,24 @@ impl FromReader {
         for facts in sources {
             let (deliver, delivered) = mpsc::channel(WINDOW_BATCHES);
             self.open.push(Some(deliver));
-            remote.push(RemoteSource { facts, delivered, to_reader: self.to_reader.clone(), bytes: None });
+            remote.push(RemoteSource {
+                facts,
+                delivered,
+                to_reader: self.to_reader.clone(),
+                bytes: None,
+                outage: None,
+            });
         }
         // a run that failed meanwhile needs them no more
         let _ = opened.send(remote);
     }
 
-    fn deliver(&mut self, source: usize, batch: Batch, bytes: Option<(u64, u64)>) {
+    fn deliver(&mut self, source: usize, delivered: Delivered) {
         let Some(Some(open)) = self.open.get(source) else {
             return self.broke_protocol(format!("a batch of source {source}, which is not open"));
         };
         // a queue that is closed belongs to a run that drains
-        if let Err(mpsc::error::TrySendError::Full(_)) = open.try_send((batch, bytes)) {
+        if let Err(mpsc::error::TrySendError::Full(_)) = open.try_send(delivered) {
             self.broke_protocol("more batches than agreed".to_owned());
         }
     }

@@ -175,7 +175,8 @@ async fn ship(
         // a place is free again when process 0 says so; the semaphore is never closed
         let Ok(place) = window.acquire().await else { return Ok(()) };
         place.forget();
-        let frame = Frame::Batch { source: number, batch: Box::new(batch), bytes: source.progress_bytes() };
+        let (bytes, outage) = (source.progress_bytes(), source.outage());
+        let frame = Frame::Batch { source: number, batch: Box::new(batch), bytes, outage };
         if to_lead.send(frame).await.is_err() {
             return Ok(());
         }

@@ -61,7 +61,7 @@ pub(super) enum Frame {
     /// To 0: what this process will read; numbered in this order.
     Sources(Vec<SourceFacts>),
     /// To 0: what a source delivered.
-    Batch { source: usize, batch: Box<Batch>, bytes: Option<(u64, u64)> },
+    Batch { source: usize, batch: Box<Batch>, bytes: Option<(u64, u64)>, outage: Option<String> },
     /// To 0: a finite source has delivered everything.
     SourceEnded { source: usize },
     /// From 0: a batch was taken in, one more may come.

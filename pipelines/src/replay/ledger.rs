@@ -2,7 +2,8 @@
 //!
 //! Positions of a replay are committed with its rows like those of any source, under a name of their own:
 //! `replay:<from>..<to>` or `backfill:<from>..<to>`. Its parts are those of the sources read (`<source>/<part>`), and
-//! two more: `state` (`running` or `done`) and `asked`, the call in the user's words.
+//! some more: `state` (`running` or `done`), `asked`, the call in the user's words, and `end:<source>`, where a recording
+//! ends that grows.
 
 use super::{Request, TimeRange};
 use model::position::Positions;
@@ -13,6 +14,7 @@ const STATE: &str = "state";
 const ASKED: &str = "asked";
 const RUNNING: &str = "running";
 const DONE: &str = "done";
+const END: &str = "end:";
 
 /// One replay, as the target store knows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,6 +26,8 @@ pub struct Entry {
     is_resumed: bool,
     /// Parts that a finished replay of the same range has left.
     left_over: Vec<String>,
+    /// Where the recording ends, by source.
+    ends: BTreeMap<String, String>,
 }
 
 impl Entry {
@@ -40,6 +44,7 @@ impl Entry {
             stored: Positions::default(),
             is_resumed: false,
             left_over: Vec::new(),
+            ends: BTreeMap::new(),
         };
         let left_over =
             stored.get(&new.name).map(|positions| positions.0.keys().cloned().collect()).unwrap_or_default();
@@ -51,7 +56,10 @@ impl Entry {
         });
         match unfinished.max_by_key(|(is_same, range, ..)| (*is_same, range.to)) {
             Some((_, range, name, positions)) => {
-                Entry { name: name.clone(), range, stored: positions.clone(), is_resumed: true, ..new }
+                let known = positions.0.iter().filter(|(_, end)| !end.is_empty());
+                let end = |(part, end): (&String, &String)| Some((part.strip_prefix(END)?.to_owned(), end.clone()));
+                let ends = known.filter_map(end).collect();
+                Entry { name: name.clone(), range, stored: positions.clone(), is_resumed: true, ends, ..new }
             }
             None => Entry { left_over, ..new },
         }
@@ -72,6 +80,16 @@ impl Entry {
         self.is_resumed
     }
 
+    /// Where the recording of `source` ends, if that is known.
+    pub fn end_of(&self, source: &str) -> Option<&str> {
+        self.ends.get(source).map(String::as_str)
+    }
+
+    /// The same replay with the ends of its recording.
+    pub fn ending_at(self, ends: BTreeMap<String, String>) -> Entry {
+        Entry { ends, ..self }
+    }
+
     /// The same replay without anything done.
     pub fn from_the_start(&self) -> Entry {
         Entry { stored: Positions::default(), ..self.clone() }
@@ -88,7 +106,9 @@ impl Entry {
             .collect();
         (!parts.is_empty()).then(|| {
             let mut begun = self.in_state(RUNNING);
-            begun.0.extend(parts);
+            for (part, nothing) in parts {
+                begun.0.entry(part).or_insert(nothing);
+            }
             begun
         })
     }
@@ -113,7 +133,9 @@ impl Entry {
     }
 
     fn in_state(&self, state: &str) -> Positions {
-        Positions(BTreeMap::from([(STATE.to_owned(), state.to_owned()), (ASKED.to_owned(), self.asked.clone())]))
+        let ends = self.ends.iter().map(|(source, end)| (format!("{END}{source}"), end.clone()));
+        let words = [(STATE.to_owned(), state.to_owned()), (ASKED.to_owned(), self.asked.clone())];
+        Positions(words.into_iter().chain(ends).collect())
     }
 }
 
@@ -164,6 +186,27 @@ mod tests {
         assert!(!other_words.is_resumed());
         let same_range = Entry::find(&request("x", 1_000, "y", 5_000), &kept);
         assert!(same_range.is_resumed(), "however it is written");
+    }
+
+    #[test]
+    fn a_replay_that_is_gone_on_with_keeps_its_end_and_a_new_one_has_none() {
+        let request = request("a", 1_000, "b", 5_000);
+        let first = Entry::find(&request, &BTreeMap::new())
+            .ending_at([("kafka:e".to_owned(), "offset:e/0=7".to_owned())].into());
+        let mut positions = first.kept("kafka:e", at("3"));
+        let resumed = Entry::find(&request, &stored(&[(&first, positions.clone())]));
+        assert_eq!((resumed.end_of("kafka:e"), resumed.of_source("kafka:e")), (Some("offset:e/0=7"), at("3")));
+        positions.advance(resumed.done());
+        let again = Entry::find(&request, &stored(&[(&first, positions.clone())]));
+        assert_eq!(again.end_of("kafka:e"), None, "what has come since is read as well");
+        // interrupted before its first row
+        let again = again.ending_at([("kafka:e".to_owned(), "offset:e/0=9".to_owned())].into());
+        positions.advance(again.begun().unwrap());
+        let resumed = Entry::find(&request, &stored(&[(&first, positions)]));
+        assert_eq!(
+            (resumed.end_of("kafka:e"), resumed.of_source("kafka:e")),
+            (Some("offset:e/0=9"), Positions::default())
+        );
     }
 
     #[test]

@@ -13,6 +13,7 @@
 use crate::config::ReefConfig;
 use crate::params;
 use crate::progress::{Ended, RunSummary};
+use crate::recorded_kafka::Fixed;
 use crate::run::RunOptions;
 use crate::store;
 pub use error::ReplayError;
@@ -39,6 +40,13 @@ pub struct TimeRange {
     pub from: TimeMs,
     /// First time beyond.
     pub to: TimeMs,
+}
+
+impl TimeRange {
+    /// Whether this time belongs to it.
+    pub fn holds(&self, time: TimeMs) -> bool {
+        self.from <= time && time < self.to
+    }
 }
 
 impl fmt::Display for TimeRange {
@@ -177,13 +185,25 @@ fn with_half_the_memory(config: &ReefConfig) -> ReefConfig {
     config
 }
 
+/// The replay as `target` knows it, and what of the recording all passes over it read.
+async fn fixed(
+    config: &ReefConfig,
+    request: &Request,
+    target: &mut dyn Store,
+    options: &RunOptions,
+) -> Result<(Entry, Fixed), ReplayError> {
+    let entry = Entry::find(request, &target.positions().await?);
+    let fixed = Fixed::of(config, request.recording, &entry, &options.shutdown).await?;
+    Ok((entry.ending_at(fixed.ends()), fixed))
+}
+
 /// Into the live store itself.
 async fn repair(config: &ReefConfig, request: &Request, options: RunOptions) -> Result<Outcome, ReplayError> {
     let (mut live, reader) = store::open_with_reader(config).await?;
-    let entry = Entry::find(request, &live.positions().await?);
+    let (entry, fixed) = fixed(config, request, live.as_mut(), &options).await?;
     let before = live.correlations().await?;
     let late_before = live.totals().await?.late;
-    let run = Run { config, recording: request.recording, entry: &entry, is_kept: true };
+    let run = Run { config, recording: request.recording, entry: &entry, fixed: &fixed, is_kept: true };
     let (passed, mut live) = Passes::new(1, options).run(&run, live, Some(reader)).await?;
     let outcome = Outcome {
         before: Some(before),
@@ -220,10 +240,10 @@ async fn beside(
         None => (None, None),
     };
     let mut target = targets::open(config, path).await?;
-    let entry = Entry::find(request, &target.positions().await?);
+    let (entry, fixed) = fixed(config, request, target.as_mut(), &options).await?;
     let into_rows_before = rows_before(target.as_mut(), &entry).await?;
     let target_config = targets::config_of(config, path);
-    let run = Run { config: &target_config, recording: request.recording, entry: &entry, is_kept: true };
+    let run = Run { config: &target_config, recording: request.recording, entry: &entry, fixed: &fixed, is_kept: true };
     let (passed, mut target) = Passes::new(1, options).run(&run, target, live).await?;
     let after = target.correlations().await?;
     target.close().await?;
@@ -246,13 +266,13 @@ async fn what_if(
         Some(path) => targets::open(changed, path).await?,
         None => Box::new(FindingsStore::new()),
     };
-    let entry = Entry::find(request, &target.positions().await?);
+    let (entry, fixed) = fixed(config, request, target.as_mut(), &options).await?;
     let into_rows_before = rows_before(target.as_mut(), &entry).await?;
     let mut passes = Passes::new(2, options);
 
     // what the reef's own settings find is not kept, so that it always starts at the first row
     let whole = entry.from_the_start();
-    let run = Run { config, recording: request.recording, entry: &whole, is_kept: false };
+    let run = Run { config, recording: request.recording, entry: &whole, fixed: &fixed, is_kept: false };
     let (passed, mut baseline) = passes.run(&run, Box::new(FindingsStore::new()), live).await?;
     let before = Some(baseline.correlations().await?);
     if passed.ended == Ended::Stopped || passed.rows_in_range == Some(0) {
@@ -260,7 +280,8 @@ async fn what_if(
         return Ok(Outcome { before, reach, into_rows_before, ..Outcome::of(&entry, passed) });
     }
     let changed = &into.map_or_else(|| changed.clone(), |path| targets::config_of(changed, path));
-    let run = Run { config: changed, recording: request.recording, entry: &entry, is_kept: into.is_some() };
+    let run =
+        Run { config: changed, recording: request.recording, entry: &entry, fixed: &fixed, is_kept: into.is_some() };
     let live = live_to_read(config, request.recording).await?;
     let (passed, mut target) = passes.run(&run, target, live).await?;
     let after = target.correlations().await?;

@@ -6,6 +6,7 @@ use crate::config::ReefConfig;
 use crate::in_range::{InRange, Tally};
 use crate::progress::{Ended, Progress, RunSummary};
 use crate::recorded::recorded_sources;
+use crate::recorded_kafka::Fixed;
 use crate::run::{RunError, RunOptions, drive_recorded};
 use crate::store::commit_with_retry;
 use model::time::TimeMs;
@@ -22,6 +23,8 @@ pub struct Run<'a> {
     pub recording: Recording,
     /// Which rows, and from where on.
     pub entry: &'a Entry,
+    /// What of the recording stays the same in every pass.
+    pub fixed: &'a Fixed,
     /// Whether the target keeps rows and positions.
     pub is_kept: bool,
 }
@@ -67,7 +70,7 @@ impl Passes {
         mut target: Box<dyn Store>,
         reader: Option<Box<dyn Store>>,
     ) -> Result<(Passed, Box<dyn Store>), ReplayError> {
-        let sources = recorded_sources(run.config, run.recording, reader, run.entry).await?;
+        let sources = recorded_sources(run.config, run.recording, reader, run.entry, run.fixed).await?;
         // where a resumed replay begins, and how much there is
         let counts: Option<Vec<(u64, u64)>> = sources.iter().map(|source| source.progress_rows()).collect();
         let rows = counts.map(|counts| counts.iter().fold((0, 0), |sum, more| (sum.0 + more.0, sum.1 + more.1)));
@@ -82,8 +85,9 @@ impl Passes {
             commit_with_retry(target.as_mut(), &begun, &self.options.shutdown).await?;
         }
         let tally = Arc::new(Tally::default());
-        let in_range =
-            |inner| -> Box<dyn Source> { Box::new(InRange::new(inner, run.entry.clone(), Arc::clone(&tally))) };
+        let in_range = |inner| -> Box<dyn Source> {
+            Box::new(InRange::new(inner, run.entry.clone(), run.fixed.moved(), Arc::clone(&tally)))
+        };
         let summary;
         let sources = sources.into_iter().map(in_range).collect();
         (summary, target) = self.shown(run.config, target, sources, (rows, &tally)).await?;
@@ -118,10 +122,6 @@ impl Passes {
         };
         let (driven, ()) = tokio::join!(drive_recorded(config, target, sources, options), show);
         let (mut summary, target) = driven?;
-        // a stop that came when all rows were through has stopped nothing
-        if summary.progress.rows.is_some_and(|(done, in_all)| done >= in_all) {
-            summary.ended = Ended::InputFinished;
-        }
         summary.progress.event_time = tally.reached().or(summary.progress.event_time);
         self.counted.events += summary.progress.events;
         self.counted.metrics += summary.progress.metrics;
@@ -140,7 +140,72 @@ fn of_whole(counted: Counted, mut snapshot: Progress, count: u64) -> Progress {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::config::{Format, parse};
+    use async_trait::async_trait;
+    use model::rows::Rows;
+    use sinks::compliance::rows::event;
+    use sinks::memory::MemoryStore;
+    use sources::{Batch, SourceError};
+    use std::path::Path;
+
+    /// Counts that say from the start that all is done: rows were deleted since the call that it goes on with.
+    struct Miscounted {
+        batches_left: i64,
+    }
+
+    #[async_trait]
+    impl Source for Miscounted {
+        fn name(&self) -> &str {
+            "miscounted"
+        }
+        fn is_finite(&self) -> bool {
+            true
+        }
+        async fn next_batch(&mut self) -> Result<Option<Batch>, SourceError> {
+            if self.batches_left == 0 {
+                return Ok(None);
+            }
+            self.batches_left -= 1;
+            let rows =
+                Rows { events: vec![event(&self.batches_left.to_string(), self.batches_left)], ..Rows::default() };
+            Ok(Some(Batch { rows, ..Batch::default() }))
+        }
+        fn progress_rows(&self) -> Option<(u64, u64)> {
+            Some((1, 1))
+        }
+    }
+
+    /// One pass over so many batches, stopped at its first rows if `stops`.
+    async fn ended(batches: i64, stops: bool) -> Ended {
+        let text = "reef_id = \"r\"\n[[sources]]\nkind = \"files\"\nevents = [\"e.ndjson\"]\n[engine]\nworkers = 1\n";
+        let config = parse(text, Format::Toml, Path::new("reef.toml")).unwrap();
+        let (progress, mut seen) = watch::channel(Progress::default());
+        let (stop, shutdown) = watch::channel(false);
+        let passes = Passes::new(1, RunOptions { progress, shutdown });
+        let sources: Vec<Box<dyn Source>> = vec![Box::new(Miscounted { batches_left: batches })];
+        let tally = Tally::default();
+        let stopping = async {
+            while seen.changed().await.is_ok() && !*stop.borrow() {
+                let has_rows = seen.borrow_and_update().events > 0;
+                stop.send_replace(stops && has_rows);
+            }
+        };
+        let pass = async {
+            // dropped at the end, with what it sends snapshots to
+            let mut passes = passes;
+            passes.shown(&config, Box::new(MemoryStore::new()), sources, (Some((1, 1)), &tally)).await
+        };
+        let (shown, ()) = tokio::join!(pass, stopping);
+        shown.unwrap().0.ended
+    }
+
+    #[tokio::test]
+    async fn a_pass_is_at_its_end_when_its_input_is_whatever_was_counted() {
+        assert_eq!(ended(1_000, true).await, Ended::Stopped, "the counts say that all is done");
+        assert_eq!(ended(3, false).await, Ended::InputFinished);
+    }
 
     #[test]
     fn two_passes_count_as_one_that_reads_twice_as_much() {

@@ -1,5 +1,6 @@
 //! Links between events and patterns, and the best-scored link that each event's own row shows.
 
+use super::aside::Place;
 use super::fault::Fault;
 use super::insert::insert;
 use super::keep::{EventKey, stored_events};
@@ -110,7 +111,7 @@ async fn mark_events(session: &mut Session, open: &Open) -> Result<(), Fault> {
         }
         let version = session.next_version();
         let mut copies = Vec::new();
-        for (key, stored) in stored_events(session, keys).await? {
+        for (key, stored) in stored_events(session, Place::Shown, keys).await? {
             let mark = best.remove(&key).unwrap_or_default();
             if mark != stored.mark {
                 copies.push(EventCopy { held: stored.held, mark, version, removed: false });

@@ -1,5 +1,6 @@
 //! What a session remembers of the store, so that it need not ask: newest rows, colonies of environments, versions.
 
+use super::aside;
 use super::fault::Fault;
 use super::session::Session;
 use crate::hours::HourSums;
@@ -49,6 +50,8 @@ pub(super) struct Memory {
     pub(super) hours: HourSums,
     /// Width of the slice of time that holds about a page of rows.
     pub(super) slice_ms: Option<i64>,
+    /// Whether a late copy may be kept aside.
+    pub(super) has_late_copies: bool,
     /// Greatest version that whole commits have written.
     pub(super) newest_version: u64,
 }
@@ -92,6 +95,7 @@ impl Memory {
             "SELECT count() > 0 AS has_any, toUnixTimestamp64Milli(max(timestamp)) AS newest_ms FROM federated_metrics";
         let newest = session.rows::<NewestRow>(session.query(sql)).await?.into_iter().next();
         memory.hours.begin(newest.filter(|row| row.has_any).map(|row| TimeMs(row.newest_ms)));
+        memory.has_late_copies = aside::exist(session).await?;
         let sql = "SELECT max(ingest_version) AS version
                    FROM (SELECT ingest_version FROM watermarks UNION ALL SELECT ingest_version FROM source_positions)";
         memory.newest_version =

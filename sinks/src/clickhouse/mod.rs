@@ -5,15 +5,17 @@
 //! | `config` | server, login, limits |
 //! | `version` | what can be known of a store without changing it |
 //! | `session` | opening, migrating, statements |
+//! | `http` | the HTTP client |
 //! | `lease`, `claims`, `process` | who may write |
 //! | `ddl` | tables for one server, a replicated database, a cluster |
 //! | `retention` | time limits of tables |
 //! | `memory` | what a session remembers, so that it need not ask |
 //! | `writer` | the order of a commit |
 //! | `insert` | Arrow columns into tables; refused rows |
-//! | `keep` | events and metric buckets: look up, compare, write the greater copy |
+//! | `keep`, `buckets` | events and metric buckets: look up, compare, write the greater copy |
+//! | `aside` | late copies of rows that are stored on time |
 //! | `fleet` | the small tables |
-//! | `rollups` | hourly summaries from stored rows |
+//! | `rollups` | hourly summaries |
 //! | `findings`, `links` | correlations, evidence, links to events |
 //! | `rows`, `patterns` | rows as the server answers them |
 //! | `pages`, `reader` | queries |
@@ -37,6 +39,8 @@ use model::topology::ColonyStatus;
 use session::Session;
 use std::collections::BTreeMap;
 
+mod aside;
+mod buckets;
 mod claims;
 mod config;
 mod ddl;

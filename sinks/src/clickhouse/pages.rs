@@ -4,7 +4,7 @@
 //! slice of time at once, wide enough for about a page: a slice grows when it brings little and shrinks when it is full.
 
 use super::fault::Fault;
-use super::rows::{ReadRow, selection};
+use super::rows::{ReadRow, selection, selection_aside};
 use super::session::Session;
 use crate::{Held, Span};
 use clickhouse::query::Query;
@@ -93,20 +93,16 @@ async fn slice<R: PagedRow>(
     after: Option<&R>,
     limit: usize,
 ) -> Result<Vec<Held<R>>, Fault> {
-    let late = if span.with_late { "" } else { " AND NOT late" };
     let beyond = match after {
         // sql: identifiers only
-        Some(_) => format!(" AND ({}) > ({})", R::ORDER, R::PLACE),
+        Some(_) => format!("WHERE ({}) > ({})", R::ORDER, R::PLACE),
         None => String::new(),
     };
     // sql: identifiers only
     let sql = format!(
-        "SELECT {} FROM {} FINAL
-         WHERE timestamp >= fromUnixTimestamp64Milli({{begin:Int64}}, 'UTC')
-           AND timestamp < fromUnixTimestamp64Milli({{end:Int64}}, 'UTC'){late}{beyond}
-         ORDER BY {} LIMIT {{limit:UInt64}}",
-        selection::<R>(),
-        R::TABLE,
+        "SELECT {} FROM ({}) {beyond} ORDER BY {} LIMIT {{limit:UInt64}}",
+        [R::KEY, R::CONTENT, R::OWN].concat().join(", "),
+        rows_of::<R>(span),
         R::ORDER
     );
     let mut query = session
@@ -120,6 +116,25 @@ async fn slice<R: PagedRow>(
     session.rows::<R::Answer>(query).await?.into_iter().map(R::read).collect()
 }
 
+/// The rows of a slice of time: with late copies, each row is the one kept aside, if there is one.
+fn rows_of<R: PagedRow>(span: Span) -> String {
+    const SLICE: &str = "timestamp >= fromUnixTimestamp64Milli({begin:Int64}, 'UTC')
+           AND timestamp < fromUnixTimestamp64Milli({end:Int64}, 'UTC')";
+    let (table, columns) = (R::TABLE, selection::<R>());
+    if !span.with_late {
+        // sql: identifiers only
+        return format!("SELECT {columns} FROM {table} FINAL WHERE {SLICE} AND NOT late");
+    }
+    let (aside, keys, columns_aside) = (R::ASIDE, R::KEY.join(", "), selection_aside::<R>());
+    // sql: identifiers only
+    format!(
+        "SELECT {columns} FROM {table} FINAL
+         WHERE {SLICE} AND ({keys}) GLOBAL NOT IN (SELECT {keys} FROM {aside} FINAL)
+         UNION ALL
+         SELECT {columns_aside} FROM {aside} FINAL WHERE {SLICE}"
+    )
+}
+
 #[derive(clickhouse::Row, Deserialize)]
 struct NextAnswer {
     rows: u64,
@@ -128,13 +143,16 @@ struct NextAnswer {
 
 /// The first time from `begin` on at which the span may have a row.
 async fn next_time<R: PagedRow>(session: &Session, span: Span, begin: TimeMs) -> Result<Option<TimeMs>, Fault> {
-    let late = if span.with_late { "" } else { " AND NOT late" };
+    let (table, aside) = (R::TABLE, R::ASIDE);
+    let rows = match span.with_late {
+        false => format!("SELECT timestamp FROM {table} WHERE NOT late"), // sql: identifiers only
+        true => format!("SELECT timestamp FROM {table} UNION ALL SELECT timestamp FROM {aside}"), // sql: identifiers only
+    };
     let before = if span.to.is_some() { " AND timestamp < fromUnixTimestamp64Milli({to:Int64}, 'UTC')" } else { "" };
     // sql: identifiers only
     let sql = format!(
-        "SELECT count() AS rows, toUnixTimestamp64Milli(min(timestamp)) AS next_ms FROM {}
-         WHERE timestamp >= fromUnixTimestamp64Milli({{begin:Int64}}, 'UTC'){before}{late}",
-        R::TABLE
+        "SELECT count() AS rows, toUnixTimestamp64Milli(min(timestamp)) AS next_ms FROM ({rows})
+         WHERE timestamp >= fromUnixTimestamp64Milli({{begin:Int64}}, 'UTC'){before}"
     );
     let mut query = session.query(&sql).param("begin", begin.0);
     if let Some(to) = span.to {

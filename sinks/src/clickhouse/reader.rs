@@ -7,7 +7,10 @@ use super::patterns::{
 };
 use super::session::Session;
 use crate::Totals;
+use crate::columns::KeptRow;
 use crate::transfer::table_names;
+use model::event::Event;
+use model::metric::MetricPoint;
 use model::pattern::{Correlation, Evidence};
 use model::position::Positions;
 use model::time::TimeMs;
@@ -138,7 +141,7 @@ pub(super) async fn totals(session: &Session) -> Result<Totals, Fault> {
     for row in session.rows::<ReasonAnswer>(session.query(sql)).await? {
         totals.rejects.insert(row.reason, row.number);
     }
-    for table in ["federated_metrics", "federated_events"] {
+    for table in [MetricPoint::TABLE, Event::TABLE, MetricPoint::ASIDE, Event::ASIDE] {
         // sql: identifiers only
         let sql = format!("SELECT countIf(late) AS number FROM {table} FINAL");
         totals.late += number(session, &sql).await?;

@@ -10,10 +10,12 @@ type Limit = (&'static str, &'static str, u64);
 
 /// A row is counted from the later of its own time and the time it was stored: imported history would be deleted on
 /// arrival otherwise.
-fn limits(retention: Retention) -> [Limit; 8] {
+fn limits(retention: Retention) -> [Limit; 10] {
     let Retention { metrics_seconds, events_seconds, correlations_seconds, deployments_seconds } = retention;
     [
         ("federated_metrics", "greatest(toDateTime(timestamp, 'UTC'), stored_at)", metrics_seconds),
+        ("late_metric_copies", "greatest(toDateTime(timestamp, 'UTC'), stored_at)", metrics_seconds),
+        ("late_event_copies", "greatest(toDateTime(timestamp, 'UTC'), stored_at)", events_seconds),
         ("env_metric_summary", "greatest(toDateTime(hour, 'UTC'), stored_at)", metrics_seconds),
         ("federated_events", "greatest(toDateTime(timestamp, 'UTC'), stored_at)", events_seconds),
         (

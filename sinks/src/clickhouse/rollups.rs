@@ -48,13 +48,10 @@ struct SumsAnswer {
 pub(super) async fn write(
     session: &mut Session,
     keys: &[RollupKey],
-    rows: &[Held<&MetricPoint>],
-    is_doubtful: &[bool],
+    new: &[Held<&MetricPoint>],
+    doubtful: &[Held<&MetricPoint>],
 ) -> Result<(), Fault> {
-    let marked = || rows.iter().zip(is_doubtful);
-    let new: Vec<Held<&MetricPoint>> = marked().filter(|(_, doubt)| !**doubt).map(|(held, _)| *held).collect();
-    let doubtful: Vec<Held<&MetricPoint>> = marked().filter(|(_, doubt)| **doubt).map(|(held, _)| *held).collect();
-    let Touched { known: mut summaries, to_read } = session.memory.hours.touch(keys, &new, &doubtful);
+    let Touched { known: mut summaries, to_read } = session.memory.hours.touch(keys, new, doubtful);
     for part in to_read.chunks(KEYS_PER_QUERY) {
         let mut sums = read_sums(session, part).await?;
         summaries.extend(part.iter().map(|key| (*key, sums.remove(*key).unwrap_or_default())));

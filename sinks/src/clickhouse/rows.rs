@@ -19,6 +19,8 @@ pub(super) trait ReadRow: KeptRow {
     type Answer: clickhouse::RowOwned + clickhouse::RowRead + DeserializeOwned;
     /// Columns of the answer that only this store has.
     const OWN: &'static [&'static str];
+    /// What stands for them where the table has none.
+    const OWN_ASIDE: &'static [&'static str];
     /// The row.
     fn read(answer: Self::Answer) -> Result<Held<Self>, Fault>;
 }
@@ -26,6 +28,11 @@ pub(super) trait ReadRow: KeptRow {
 /// `SELECT` list of [`ReadRow::Answer`].
 pub(super) fn selection<R: ReadRow>() -> String {
     [R::KEY, R::CONTENT, R::OWN].concat().join(", ")
+}
+
+/// The same from the table of late copies.
+pub(super) fn selection_aside<R: ReadRow>() -> String {
+    [R::KEY, R::CONTENT, R::OWN_ASIDE].concat().join(", ")
 }
 
 #[derive(clickhouse::Row, Deserialize)]
@@ -50,6 +57,10 @@ pub(super) struct EventAnswer {
 impl ReadRow for Event {
     type Answer = EventAnswer;
     const OWN: &'static [&'static str] = &["correlation_group", "correlation_score"];
+    const OWN_ASIDE: &'static [&'static str] = &[
+        "CAST(NULL, 'Nullable(String)') AS correlation_group",
+        "CAST(NULL, 'Nullable(Float64)') AS correlation_score",
+    ];
 
     fn read(answer: EventAnswer) -> Result<Held<Event>, Fault> {
         let metadata = serde_json::from_str(&answer.metadata);
@@ -93,6 +104,7 @@ pub(super) struct MetricAnswer {
 impl ReadRow for MetricPoint {
     type Answer = MetricAnswer;
     const OWN: &'static [&'static str] = &[];
+    const OWN_ASIDE: &'static [&'static str] = &[];
 
     fn read(answer: MetricAnswer) -> Result<Held<MetricPoint>, Fault> {
         let point = MetricPoint {
@@ -132,7 +144,7 @@ pub(super) struct EventCopy {
 }
 
 pub(super) fn event_columns(copies: &[EventCopy]) -> Columns {
-    let held: Vec<Held<&Event>> = copies.iter().map(|copy| copy.held.as_ref()).collect();
+    let held: Vec<Held<&Event>> = copies.iter().map(|copy| copy.held.each_ref()).collect();
     let mut columns = Event::columns(&held);
     let groups = copies.iter().map(|copy| copy.mark.correlation_group.as_deref());
     let scores = copies.iter().map(|copy| copy.mark.correlation_score);

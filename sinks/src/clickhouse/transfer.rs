@@ -175,6 +175,7 @@ async fn import(session: &mut Session, page: &Page, source: &str, progress: &Pos
         chunk_columns
     })
     .await?;
+    session.memory.has_late_copies = true;
     fleet::write_watermarks(session, newest(page)).await?;
     write_progress(session, source, &progress.0, false).await
 }

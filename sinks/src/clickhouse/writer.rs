@@ -3,14 +3,14 @@
 //! ClickHouse has no transactions. A commit that is cut off leaves some of its rows; they stay what they are, since the
 //! positions still stand before them, the same rows come again, and each step writes only what is missing.
 
+use super::aside::RefusedRow;
+use super::buckets::KeptMetrics;
 use super::fault::Fault;
-use super::insert::Refused;
-use super::keep::KeptMetrics;
 use super::memory::{Kind, MarkKey};
 use super::session::Session;
-use super::{findings, fleet, keep, rollups};
+use super::{buckets, findings, fleet, keep, rollups};
 use crate::Commit;
-use crate::resolve::{self, Held};
+use crate::resolve;
 use foldhash::fast::RandomState as FastHash;
 use model::reject::{RAW_CHARS_MAX, Reject, RejectReason};
 use model::rows::Rows;
@@ -32,13 +32,13 @@ async fn write(session: &mut Session, commit: &Commit) -> Result<(), Fault> {
     session.memory.note_colonies(&newest);
     let mut rejects = commit.rejects.clone();
     let refused = keep::keep_events(session, &events).await?;
-    rejects.extend(refused.iter().map(|it| reject(it, events[it.place], describe_event, commit.committed_at)));
-    let KeptMetrics { refused, is_doubtful } = keep::keep_metrics(session, &metrics).await?;
-    rejects.extend(refused.iter().map(|it| reject(it, metrics[it.place], describe_metric, commit.committed_at)));
+    rejects.extend(refused.iter().map(|it| reject(it, describe_event, commit.committed_at)));
+    let KeptMetrics { refused, new, doubtful } = buckets::keep_metrics(session, &metrics).await?;
+    rejects.extend(refused.iter().map(|it| reject(it, describe_metric, commit.committed_at)));
     fleet::write_nodes(session, &both(commit, |rows| &rows.nodes)).await?;
     fleet::write_edges(session, &both(commit, |rows| &rows.edges)).await?;
     fleet::write_colonies(session, &both(commit, |rows| &rows.colonies), commit.committed_at).await?;
-    rollups::write(session, &commit.rollups, &metrics, &is_doubtful).await?;
+    rollups::write(session, &commit.rollups, &new, &doubtful).await?;
     findings::write(session, commit).await?;
     fleet::write_rejects(session, &rejects).await?;
     fleet::write_watermarks(session, newest).await?;
@@ -91,8 +91,8 @@ fn describe_metric(row: &model::metric::MetricPoint) -> Description {
     (series.colony_id.clone(), place, serde_json::to_string(row).unwrap_or_default())
 }
 
-fn reject<T>(refused: &Refused, held: Held<&T>, describe: fn(&T) -> Description, now: TimeMs) -> Reject {
-    let (colony_id, place, raw) = describe(held.row);
+fn reject<T>(refused: &RefusedRow<T>, describe: fn(&T) -> Description, now: TimeMs) -> Reject {
+    let (colony_id, place, raw) = describe(&refused.row);
     Reject {
         source: "store".to_owned(),
         place,

@@ -1,51 +1,102 @@
-//! Upserts of events and metric buckets: looks up what is stored under the same identity, keeps the greater copy.
+//! Upserts of events and metric buckets: looks up what is stored under the same identity, keeps the greater copy, and
+//! aside a late one that says more.
 
 use super::fault::Cause;
 use super::rows::{ReadRow, selection};
 use super::stage::{append, temporary};
 use crate::columns::{Columns, KeptRow, times};
-use crate::resolve::Held;
+use crate::resolve::{Held, Kept};
 use arrow::array::UInt32Array;
 use duckdb::Connection;
+use model::event::Event;
+use model::metric::MetricPoint;
 use model::time::TimeMs;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+/// Whether any late copy is kept aside.
+pub(super) fn late_copies_exist(connection: &Connection) -> Result<bool, Cause> {
+    // sql: identifiers only
+    let sql = format!(
+        "SELECT EXISTS (FROM {}) OR EXISTS (FROM {})",
+        <Event as KeptRow>::ASIDE,
+        <MetricPoint as KeptRow>::ASIDE
+    );
+    Ok(connection.query_row(&sql, [], |row| row.get(0))?)
+}
+
 /// Writes `rows`, which hold each identity once, after a look-up of their stored copies.
 ///
 /// The comparison is made here and not in SQL, so that it is the same code as in every other store. New rows are plainly
-/// appended; only rows that change go through an update.
-pub(super) fn keep<R: ReadRow>(connection: &Connection, rows: &[Held<&R>], stored_at: TimeMs) -> Result<(), Cause> {
+/// appended; only rows that change go through an update. `has_late_copies` says whether any can be stored, and is raised
+/// when one is.
+pub(super) fn keep<R: ReadRow>(
+    connection: &Connection,
+    rows: &[Kept<&R>],
+    stored_at: TimeMs,
+    has_late_copies: &mut bool,
+) -> Result<(), Cause> {
     if rows.is_empty() {
         return Ok(());
     }
-    let stored = look_up(connection, rows)?;
-    let (mut new, mut changed) = (Vec::new(), Vec::new());
-    for (place, row) in rows.iter().copied().enumerate() {
-        match stored.get(&place) {
-            None => new.push(row),
-            Some(copy) if row > copy.as_ref() => changed.push(row),
+    let shown: Vec<Held<&R>> = rows.iter().map(|kept| kept.shown).collect();
+    let stored = look_up(connection, R::TABLE, &shown)?;
+    let stored_aside = if *has_late_copies { look_up(connection, R::ASIDE, &shown)? } else { HashMap::new() };
+    let (mut new, mut changed, mut put_aside, mut taken_back) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    for (place, row) in rows.iter().enumerate() {
+        let (before, aside) = (stored.get(&place).map(Held::each_ref), stored_aside.get(&place).map(|held| &held.row));
+        let now = row.clone().after(before, aside);
+        match before {
+            None => new.push(now.shown),
+            Some(before) if now.shown != before => changed.push(now.shown),
             Some(_) => {}
         }
+        if now.aside != aside {
+            taken_back.extend(aside.map(|row| Held { on_time: false, row }));
+            put_aside.extend(now.aside.map(|row| Held { on_time: false, row }));
+        }
     }
-    append_new(connection, &new, stored_at)?;
-    update(connection, &changed, stored_at)
+    append_new(connection, R::TABLE, &new, stored_at)?;
+    update(connection, &changed, stored_at)?;
+    delete_aside(connection, &taken_back)?;
+    *has_late_copies |= !put_aside.is_empty();
+    append_new(connection, R::ASIDE, &put_aside, stored_at)
 }
 
-/// Writes rows of which no copy is stored.
+/// Writes rows of which no copy is in `table`.
 pub(super) fn append_new<R: ReadRow>(
     connection: &Connection,
+    table: &str,
     rows: &[Held<&R>],
     stored_at: TimeMs,
 ) -> Result<(), Cause> {
-    append(connection, R::TABLE, rows, |chunk| stamped(chunk, stored_at))
+    append(connection, table, rows, |chunk| stamped(chunk, stored_at))
 }
 
-/// Stored copies, by place in `rows`.
+/// Copies in `table`, by place in `rows`.
 pub(super) fn look_up<R: ReadRow>(
     connection: &Connection,
+    table: &str,
     rows: &[Held<&R>],
 ) -> Result<HashMap<usize, Held<R>>, Cause> {
+    stage_keys(connection, rows)?;
+    // sql: identifiers only
+    let sql = format!(
+        "SELECT place, {} FROM {table} AS stored JOIN staged_keys USING ({})",
+        selection::<R>("stored"),
+        R::KEY.join(", ")
+    );
+    let mut statement = connection.prepare(&sql)?;
+    let mut found = statement.query([])?;
+    let mut stored = HashMap::new();
+    while let Some(row) = found.next()? {
+        stored.insert(row.get::<_, u32>(0)? as usize, R::read(row, 1)?);
+    }
+    Ok(stored)
+}
+
+/// The identities of `rows` as a temporary table.
+fn stage_keys<R: KeptRow>(connection: &Connection, rows: &[Held<&R>]) -> Result<(), Cause> {
     let keys = R::KEY.join(", ");
     // sql: identifiers only
     temporary(connection, "staged_keys", &format!("SELECT {keys}, 0::UINTEGER AS place FROM {}", R::TABLE))?;
@@ -56,20 +107,27 @@ pub(super) fn look_up<R: ReadRow>(
         columns.retain(|(name, _)| R::KEY.contains(name));
         columns.push(("place", Arc::new(chunk.iter().map(|(place, _)| Some(*place)).collect::<UInt32Array>())));
         columns
-    })?;
-    // sql: identifiers only
-    let sql = format!(
-        "SELECT place, {} FROM {} AS stored JOIN staged_keys USING ({keys})",
-        selection::<R>("stored"),
-        R::TABLE
-    );
-    let mut statement = connection.prepare(&sql)?;
-    let mut found = statement.query([])?;
-    let mut stored = HashMap::new();
-    while let Some(row) = found.next()? {
-        stored.insert(row.get::<_, u32>(0)? as usize, R::read(row, 1)?);
+    })
+}
+
+/// Deletes the late copies of these rows.
+fn delete_aside<R: KeptRow>(connection: &Connection, rows: &[Held<&R>]) -> Result<(), Cause> {
+    if rows.is_empty() {
+        return Ok(());
     }
-    Ok(stored)
+    stage_keys(connection, rows)?;
+    // sql: identifiers only
+    connection.execute_batch(&format!(
+        "DELETE FROM {} AS stored USING staged_keys AS staged WHERE {}",
+        R::ASIDE,
+        same_identity::<R>()
+    ))?;
+    Ok(())
+}
+
+fn same_identity<R: KeptRow>() -> String {
+    let same: Vec<String> = R::KEY.iter().map(|name| format!("stored.{name} = staged.{name}")).collect();
+    same.join(" AND ")
 }
 
 /// The columns of rows that are stored now.
@@ -89,13 +147,12 @@ fn update<R: KeptRow>(connection: &Connection, changed: &[Held<&R>], stored_at: 
     append(connection, "staged_rows", changed, |chunk| stamped(chunk, stored_at))?;
     let content: Vec<String> =
         R::CONTENT.iter().chain(&["stored_at"]).map(|name| format!("{name} = staged.{name}")).collect();
-    let same: Vec<String> = R::KEY.iter().map(|name| format!("stored.{name} = staged.{name}")).collect();
     // sql: identifiers only
     connection.execute_batch(&format!(
         "UPDATE {} AS stored SET {} FROM staged_rows AS staged WHERE {}",
         R::TABLE,
         content.join(", "),
-        same.join(" AND ")
+        same_identity::<R>()
     ))?;
     Ok(())
 }

@@ -10,7 +10,7 @@
 //! | `keep` | events and metric buckets: look up, compare, append or update |
 //! | `newer` | amended and withdrawn events among given identities |
 //! | `fleet` | the small tables, row by row |
-//! | `rollups` | hourly summaries from stored rows |
+//! | `rollups` | hourly summaries |
 //! | `findings` | correlations, evidence, links to events |
 //! | `rows`, `patterns` | rows as Arrow columns, and back |
 //! | `stage` | Arrow columns into tables |

@@ -3,6 +3,7 @@
 use super::fault::Cause;
 use super::keep::look_up;
 use super::session::Session;
+use crate::columns::KeptRow;
 use crate::resolve::Held;
 use duckdb::Connection;
 use model::event::Event;
@@ -25,7 +26,7 @@ pub(super) fn events(session: &Session, events: &[Event]) -> Result<Vec<Event>, 
         .filter(|row| seen.insert((&row.colony_id, &row.event_id)))
         .map(|row| Held { on_time: true, row })
         .collect();
-    let stored = look_up(&session.connection, &identities)?.into_values();
+    let stored = look_up(&session.connection, Event::TABLE, &identities)?.into_values();
     let mut newer: Vec<Event> = stored
         .filter(|held| held.on_time && (held.row.version > 0 || held.row.withdrawn))
         .map(|held| held.row)

@@ -4,7 +4,7 @@
 //! colonies are read side by side. So the newest time is known by series.
 
 use super::fault::Cause;
-use crate::resolve::{Held, SeriesRef, series_of};
+use crate::resolve::{Held, Kept, SeriesRef, series_of};
 use duckdb::Connection;
 use foldhash::fast::RandomState as FastHash;
 use model::metric::MetricPoint;
@@ -32,13 +32,13 @@ pub(super) struct Read {
     pub(super) newest: Option<TimeMs>,
 }
 
-/// The metric buckets of a commit, one copy each.
-#[derive(Debug, Default, PartialEq)]
+/// The metric buckets of a commit, each once.
+#[derive(Debug, Default)]
 pub(super) struct Split<'a> {
     /// Surely not stored under any copy.
     pub(super) new: Vec<Held<&'a MetricPoint>>,
     /// To be looked up.
-    pub(super) doubtful: Vec<Held<&'a MetricPoint>>,
+    pub(super) doubtful: Vec<Kept<&'a MetricPoint>>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -86,13 +86,17 @@ impl NewestBuckets {
     }
 
     /// Sorts out the buckets of a commit, and notes that they are stored.
-    pub(super) fn split<'a>(&mut self, rows: Vec<Held<&'a MetricPoint>>) -> Split<'a> {
+    pub(super) fn split<'a>(&mut self, rows: Vec<Kept<&'a MetricPoint>>) -> Split<'a> {
         let mut split = Split::default();
         let mut reached: HashMap<u64, i64, FastHash> = HashMap::default();
-        for held in rows {
-            let (series, timestamp_ms) = (self.hasher.hash_one(series_of(held.row)), held.row.timestamp.0);
-            let is_new = self.is_beyond(series, timestamp_ms);
-            if is_new { &mut split.new } else { &mut split.doubtful }.push(held);
+        for kept in rows {
+            let row = kept.shown.row;
+            let (series, timestamp_ms) = (self.hasher.hash_one(series_of(row)), row.timestamp.0);
+            if kept.aside.is_none() && self.is_beyond(series, timestamp_ms) {
+                split.new.push(kept.shown);
+            } else {
+                split.doubtful.push(kept);
+            }
             let newest = reached.entry(series).or_insert(timestamp_ms);
             *newest = (*newest).max(timestamp_ms);
         }
@@ -133,8 +137,8 @@ mod tests {
     /// Times of new and of doubtful buckets, from the start on.
     fn times(newest: &mut NewestBuckets, commit: &Commit) -> (Vec<i64>, Vec<i64>) {
         let Split { new, doubtful } = newest.split(resolve::metrics(commit));
-        let times = |rows: Vec<Held<&MetricPoint>>| rows.iter().map(|held| held.row.timestamp.0 - START.0).collect();
-        (times(new), times(doubtful))
+        let time = |held: Held<&MetricPoint>| held.row.timestamp.0 - START.0;
+        (new.into_iter().map(time).collect(), doubtful.into_iter().map(|kept| time(kept.shown)).collect())
     }
 
     #[test]

@@ -4,8 +4,11 @@ use super::fault::Cause;
 use super::findings::refresh_events;
 use super::fleet::time;
 use super::session::Session;
+use crate::columns::KeptRow;
 use crate::retention::{Pruned, Retention};
 use duckdb::{Connection, params};
+use model::event::Event;
+use model::metric::MetricPoint;
 use model::time::TimeMs;
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -27,8 +30,9 @@ pub(super) fn prune(session: &mut Session, retention: &Retention, now: TimeMs) -
     let mut left = slice_rows;
     let mut has_more = false;
     let transaction = session.connection.transaction()?;
+    let (metrics, events) = (now - retention.metrics_ms, now - retention.events_ms);
     for (table, cutoff) in
-        [("federated_metrics", now - retention.metrics_ms), ("federated_events", now - retention.events_ms)]
+        [(MetricPoint::TABLE, metrics), (Event::TABLE, events), (MetricPoint::ASIDE, metrics), (Event::ASIDE, events)]
     {
         let rows = delete_reported(&transaction, table, cutoff, left)?;
         pruned.add(table, rows);

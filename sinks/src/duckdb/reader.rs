@@ -5,6 +5,7 @@ use super::fleet::time;
 use super::patterns::{CORRELATION_SELECTION, EVIDENCE_SELECTION, read_correlation, read_evidence};
 use super::rows::{ReadRow, selection};
 use super::session::Session;
+use crate::columns::KeptRow;
 use crate::transfer::table_names;
 use crate::{Held, Span, Totals};
 use duckdb::types::Value;
@@ -101,7 +102,7 @@ fn page<R: PagedRow>(session: &Session, span: Span, after: Option<&R>, limit: us
     let sql = format!(
         "SELECT {} FROM {} AS stored WHERE {conditions} ORDER BY {} LIMIT ?",
         selection::<R>("stored"),
-        R::TABLE,
+        rows_of::<R>(span),
         R::ORDER
     );
     let mut rows = Vec::new();
@@ -110,6 +111,17 @@ fn page<R: PagedRow>(session: &Session, span: Span, after: Option<&R>, limit: us
         Ok(())
     })?;
     Ok(rows)
+}
+
+/// Where the rows of a span are: with late copies, each row is the one kept aside, if there is one.
+fn rows_of<R: KeptRow>(span: Span) -> String {
+    let (table, aside) = (R::TABLE, R::ASIDE);
+    if !span.with_late {
+        return table.to_owned();
+    }
+    let (keys, columns) = (R::KEY.join(", "), [R::KEY, R::CONTENT].concat().join(", "));
+    // sql: identifiers only
+    format!("(SELECT {columns} FROM {table} ANTI JOIN {aside} USING ({keys}) UNION ALL SELECT {columns} FROM {aside})")
 }
 
 /// The rows of a span: a condition with its values.
@@ -128,14 +140,14 @@ fn conditions(span: Span) -> (String, Vec<Value>) {
 
 /// Events and metric buckets of `span`.
 pub(super) fn count(session: &Session, span: Span) -> Result<(u64, u64), Cause> {
-    let count = |table: &str| -> Result<u64, Cause> {
+    let count = |rows: String| -> Result<u64, Cause> {
         let (conditions, values) = conditions(span);
         // sql: identifiers only
-        let sql = format!("SELECT count(*) FROM {table} WHERE {conditions}");
+        let sql = format!("SELECT count(*) FROM {rows} WHERE {conditions}");
         let rows: i64 = session.connection.query_row(&sql, duckdb::params_from_iter(values), |row| row.get(0))?;
         Ok(rows.unsigned_abs())
     };
-    Ok((count("federated_events")?, count("federated_metrics")?))
+    Ok((count(rows_of::<Event>(span))?, count(rows_of::<MetricPoint>(span))?))
 }
 
 pub(super) fn correlations(session: &Session) -> Result<Vec<Correlation>, Cause> {
@@ -197,7 +209,7 @@ pub(super) fn totals(session: &Session) -> Result<Totals, Cause> {
         totals.rejects.insert(row.get(0)?, row.get::<_, i64>(1)?.unsigned_abs());
         Ok(())
     })?;
-    for table in ["federated_metrics", "federated_events"] {
+    for table in [MetricPoint::TABLE, Event::TABLE, MetricPoint::ASIDE, Event::ASIDE] {
         // sql: identifiers only
         let sql = format!("SELECT count(*) FROM {table} WHERE late");
         totals.late += session.connection.query_row(&sql, [], |row| row.get::<_, i64>(0))?.unsigned_abs();

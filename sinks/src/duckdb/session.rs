@@ -2,8 +2,8 @@
 
 use super::config::DuckDbConfig;
 use super::fault::{Cause, explain};
-use super::newer;
 use super::newest::NewestBuckets;
+use super::{keep, newer};
 use crate::SinkError;
 use crate::hours::HourSums;
 use duckdb::{AccessMode, Config, Connection};
@@ -23,6 +23,8 @@ pub(super) struct Session {
     pub(super) hours: HourSums,
     /// Whether an event may be stored that is amended or withdrawn.
     pub(super) has_newer_events: bool,
+    /// Whether a late copy may be kept aside.
+    pub(super) has_late_copies: bool,
     /// How many rows the next slice of deleting may take; learnt from the last one.
     pub(super) prune_rows: Option<u64>,
     /// Makes the next commit fail at its very end, for tests.
@@ -148,11 +150,13 @@ impl Session {
         let mut connection = Connection::open_with_flags(&config.path, settings(config)?)?;
         migrate(&mut connection)?;
         let has_newer_events = newer::exist(&connection)?;
+        let has_late_copies = keep::late_copies_exist(&connection)?;
         Ok(Session {
             connection,
             newest: NewestBuckets::default(),
             hours: HourSums::default(),
             has_newer_events,
+            has_late_copies,
             prune_rows: None,
             fails_at_end: false,
             may_write: true,
@@ -174,11 +178,13 @@ impl Session {
 
     fn reading(connection: Connection) -> Result<Session, Cause> {
         let has_newer_events = newer::exist(&connection)?;
+        let has_late_copies = keep::late_copies_exist(&connection)?;
         Ok(Session {
             connection,
             newest: NewestBuckets::default(),
             hours: HourSums::default(),
             has_newer_events,
+            has_late_copies,
             prune_rows: None,
             fails_at_end: false,
             may_write: false,

@@ -55,7 +55,9 @@ impl Fixture for InFolder {
 fn dump(connection: &Connection) -> Dump {
     let dump_table = |table: &&str| {
         let excluded = match *table {
-            "federated_metrics" | "federated_events" => "EXCLUDE (stored_at)",
+            "federated_metrics" | "federated_events" | "late_metric_copies" | "late_event_copies" => {
+                "EXCLUDE (stored_at)"
+            }
             "correlations" => "EXCLUDE (updated_at)",
             "colony_status" | "source_positions" => "EXCLUDE (updated_at)",
             _ => "",

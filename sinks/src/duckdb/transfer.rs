@@ -7,7 +7,7 @@ use super::reader::positions;
 use super::session::Session;
 use super::stage::append_batch;
 use crate::SinkError;
-use crate::columns::{Columns, times};
+use crate::columns::{Columns, KeptRow, times};
 use crate::transfer::{Cursor, Kind, Page, Table, Transfer};
 use arrow::array::{ArrayRef, AsArray, TimestampMicrosecondArray};
 use arrow::compute::concat_batches;
@@ -15,6 +15,8 @@ use arrow::datatypes::Int64Type;
 use arrow::record_batch::RecordBatch;
 use async_trait::async_trait;
 use duckdb::types::Value;
+use model::event::Event;
+use model::metric::MetricPoint;
 use model::position::Positions;
 use model::time::TimeMs;
 use std::sync::Arc;
@@ -112,7 +114,7 @@ fn import(session: &mut Session, page: &Page, source: &str, progress: &Positions
         .map(|((name, kind), column)| (*name, if *kind == Kind::Time { micros(column) } else { Arc::clone(column) }))
         .collect();
     let mut columns = columns;
-    if ["federated_metrics", "federated_events"].contains(&table.name) {
+    if [MetricPoint::TABLE, Event::TABLE, MetricPoint::ASIDE, Event::ASIDE].contains(&table.name) {
         // it is stored here now
         columns.push(("stored_at", times(std::iter::repeat_n(TimeMs::now(), page.len()))));
     }
@@ -126,6 +128,7 @@ fn import(session: &mut Session, page: &Page, source: &str, progress: &Positions
     transaction.commit()?;
     session.newest.forget();
     session.hours = crate::hours::HourSums::default();
+    session.has_late_copies = true;
     Ok(())
 }
 

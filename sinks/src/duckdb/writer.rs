@@ -7,7 +7,10 @@ use super::fault::Cause;
 use super::newest::Split;
 use super::session::Session;
 use super::{findings, fleet, keep, rollups};
-use crate::{Commit, resolve};
+use crate::Commit;
+use crate::columns::KeptRow;
+use crate::resolve::{self, Held};
+use model::metric::MetricPoint;
 
 pub(super) fn commit(session: &mut Session, commit: &Commit) -> Result<(), Cause> {
     let outcome = write(session, commit);
@@ -28,19 +31,21 @@ fn write(session: &mut Session, commit: &Commit) -> Result<(), Cause> {
     let events = resolve::events(commit);
     // noted before the outcome is known: a look-up too many is the safe side
     let Split { new, doubtful } = session.newest.split(resolve::metrics(commit));
-    session.has_newer_events |= events.iter().any(|held| held.row.version > 0 || held.row.withdrawn);
+    session.has_newer_events |= events.iter().any(|kept| kept.shown.row.version > 0 || kept.shown.row.withdrawn);
     let fails_at_end = std::mem::take(&mut session.fails_at_end);
-    let transaction = session.connection.transaction()?;
-    keep::keep(&transaction, &events, commit.committed_at)?;
-    keep::append_new(&transaction, &new, commit.committed_at)?;
-    keep::keep(&transaction, &doubtful, commit.committed_at)?;
+    let Session { connection, has_late_copies, hours, .. } = session;
+    let transaction = connection.transaction()?;
+    keep::keep(&transaction, &events, commit.committed_at, has_late_copies)?;
+    keep::append_new(&transaction, MetricPoint::TABLE, &new, commit.committed_at)?;
+    keep::keep(&transaction, &doubtful, commit.committed_at, has_late_copies)?;
     fleet::write(&transaction, commit)?;
-    let summaries = rollups::write(&transaction, session.hours.touch(&commit.rollups, &new, &doubtful))?;
+    let looked_up: Vec<Held<&MetricPoint>> = doubtful.iter().map(|kept| kept.shown).collect();
+    let summaries = rollups::write(&transaction, hours.touch(&commit.rollups, &new, &looked_up))?;
     findings::write(&transaction, commit)?;
     if fails_at_end {
         return Err("the commit was made to fail".into());
     }
     transaction.commit()?;
-    session.hours.store(&summaries);
+    hours.store(&summaries);
     Ok(())
 }

@@ -69,6 +69,9 @@ pub struct KafkaConfig {
     pub batch_delay: Duration,
     /// Pauses between attempts to reach the brokers.
     pub backoff: BackoffConfig,
+    /// How long a partition of a bounded read may be away, or end before the end of the read, until it counts as deleted
+    /// or made anew. A new leader may not know its end for a moment; brokers that do not answer are waited for longer.
+    pub gone_after: Duration,
 }
 
 /// Prefetched bytes of a topic when nobody says otherwise: a quarter of a second at full speed.
@@ -104,6 +107,7 @@ impl KafkaConfig {
             metadata_interval: Duration::from_secs(30),
             batch_delay: Duration::from_millis(50),
             backoff: BackoffConfig { first: Duration::from_millis(250), max: Duration::from_secs(10) },
+            gone_after: Duration::from_secs(30),
         }
     }
 

@@ -22,14 +22,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
+mod ending;
+
 /// The most messages in a batch, good and bad together.
 const BATCH_ROWS_MAX: usize = 8_192;
 /// The most bytes of values in a batch; the message that crosses it is the last.
 const BATCH_BYTES_MAX: u64 = 8 << 20;
 /// How long a poll waits when nothing else is due: how soon a source that was dropped is noticed.
 const POLL_MAX: Duration = Duration::from_millis(100);
-/// How soon an end that could not be verified is looked at again.
-const VERIFY_EVERY: Duration = Duration::from_secs(1);
 
 /// What a reader sends.
 pub(super) enum Told {
@@ -106,6 +106,10 @@ struct Partition {
     has_moved: bool,
     /// The library has met the end of the log; it is not yet verified that this is the end of the read.
     met_end: bool,
+    /// Since when it is away, or ends before the end of the read.
+    short_since: Option<Instant>,
+    /// Where it stood when the brokers were last asked.
+    seen_at: i64,
 }
 
 struct Reader {
@@ -201,40 +205,6 @@ impl Reader {
         if is_last { self.finish(consumer, number) } else { Ok(()) }
     }
 
-    /// The end of the log was met before the end of the read: what lies between are marks of transactions, rows of
-    /// aborted ones, or nothing (a compacted topic). Verified, because a new leader may for a moment know a lower end.
-    fn meet_end(&mut self, consumer: &Consumer, number: i32) -> Result<(), Stop> {
-        let slot = usize::try_from(number).ok().and_then(|slot| self.partitions.get_mut(slot));
-        let Some(Some(partition)) = slot else { return Ok(()) };
-        let Some(end) = partition.end else { return Ok(()) };
-        match discover::watermarks(consumer, &self.order.topic, number) {
-            Ok((_, high)) if high >= end => self.finish(consumer, number),
-            _ => {
-                partition.met_end = true;
-                let again = Instant::now() + VERIFY_EVERY;
-                self.look_at = Some(self.look_at.map_or(again, |at| at.min(again)));
-                Ok(())
-            }
-        }
-    }
-
-    /// A partition has been read to its end; nothing more of it is fetched.
-    fn finish(&mut self, consumer: &Consumer, number: i32) -> Result<(), Stop> {
-        let slot = usize::try_from(number).ok().and_then(|slot| self.partitions.get_mut(slot));
-        let Some(Some(partition)) = slot else { return Ok(()) };
-        partition.is_done = true;
-        partition.next = partition.next.max(partition.end.unwrap_or(partition.next));
-        partition.has_moved = true;
-        let mut done = TopicPartitionList::new();
-        done.add_partition(&self.order.topic, number);
-        // only saves fetching: what comes all the same is not taken
-        if let Err(error) = consumer.pause(&done) {
-            tracing::debug!(topic = %self.order.topic, number, %error, "cannot pause a partition that is done");
-        }
-        self.cut_at.get_or_insert_with(Instant::now);
-        Ok(())
-    }
-
     fn take_fault(&mut self, consumer: &Consumer, mut fault: Fault) -> Result<(), Stop> {
         // without partitions nothing can be lost by serving the queue: why the brokers are not reached stands in it
         if self.partitions.iter().flatten().next().is_none() {
@@ -250,29 +220,26 @@ impl Reader {
         self.lost(&fault.words)
     }
 
-    /// Looks for partitions: all there are at first, new ones later.
+    /// Looks for partitions: all there are at first, new ones later. A bounded read takes those there were when it began,
+    /// and looks whether they can still be read to the end.
     fn look(&mut self, consumer: &Consumer) -> Result<(), Stop> {
-        let unverified: Vec<i32> = (0_i32..)
-            .zip(&self.partitions)
-            .filter(|(_, partition)| partition.as_ref().is_some_and(|it| it.met_end && !it.is_done))
-            .map(|(number, _)| number)
-            .collect();
-        let outcome = discover::partitions(consumer, &self.order.topic).and_then(|found| self.add(consumer, &found));
-        let now = Instant::now();
-        match outcome {
-            Ok(()) => {
-                self.has_looked = true;
-                self.backoff.reset();
-                // a bounded read takes the partitions there were when it began
-                let is_over = self.order.config.is_bounded();
-                self.look_at = (!is_over).then(|| now + self.order.config.metadata_interval);
-                if self.is_lost {
-                    self.found()?;
-                }
-                unverified.into_iter().try_for_each(|number| self.meet_end(consumer, number))
-            }
-            Err(fault) => self.take_fault(consumer, fault),
+        let found = match discover::partitions(consumer, &self.order.topic) {
+            Ok(found) => found,
+            Err(fault) => return self.take_fault(consumer, fault),
+        };
+        let is_bounded = self.order.config.is_bounded();
+        let outcome =
+            if is_bounded && self.has_looked { self.verify_all(consumer, &found)? } else { self.add(consumer, &found) };
+        if let Err(fault) = outcome {
+            return self.take_fault(consumer, fault);
         }
+        self.has_looked = true;
+        self.backoff.reset();
+        self.look_at = Some(Instant::now() + self.order.config.metadata_interval);
+        if self.partitions.iter().flatten().any(|it| !it.is_done && (it.met_end || it.short_since.is_some())) {
+            self.look_soon();
+        }
+        if self.is_lost { self.found() } else { Ok(()) }
     }
 
     /// Begins the partitions that are not read yet.
@@ -324,6 +291,8 @@ impl Reader {
             is_done,
             has_moved: held != Some(range.start),
             met_end: false,
+            short_since: None,
+            seen_at: range.start,
         });
         self.cut_at.get_or_insert_with(Instant::now);
         Ok(())
@@ -338,6 +307,9 @@ impl Reader {
             (_, Trouble::Refused) if !self.has_looked => Err(Stop::Failed(self.order.config.error(&words))),
             (_, Trouble::Refused | Trouble::Away) => self.lost(&words),
             (_, Trouble::Passing) => {
+                if self.order.config.is_bounded() {
+                    self.look_soon();
+                }
                 tracing::debug!(topic = %self.order.topic, error = %words, "kafka");
                 Ok(())
             }

@@ -145,6 +145,23 @@ async fn impostor(config: &ReefConfig) -> (TcpStream, TcpStream) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_process_that_is_started_again_while_the_others_meet_takes_its_own_place() {
+    let parts = Parts { ending: Ending::Finite, ..Parts::of_fleet(13) };
+    let folder = tempfile::tempdir().unwrap();
+    let config = config(folder.path(), &free_hosts(3), "");
+    let lead = Process::start(&config, 0, parts.inputs());
+    // its first start meets process 0, says something, and is gone before process 2 comes
+    let (mut control, data) = impostor(&config).await;
+    write(&mut control, &Frame::Beat).await.unwrap();
+    drop((control, data));
+    let again = Process::start(&config, 1, parts.inputs());
+    let last = Process::start(&config, 2, parts.inputs());
+    for process in [lead, again, last] {
+        process.end().await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_process_that_hangs_is_lost_after_its_silence() {
     let folder = tempfile::tempdir().unwrap();
     let mut config = config(folder.path(), &free_hosts(2), "");
@@ -173,7 +190,7 @@ async fn what_breaks_the_protocol_is_told() {
         (vec![Frame::Sources(Vec::new()), Frame::Sources(Vec::new())], "sources named twice"),
         (vec![Frame::End { is_stopped: true }], "unexpected End"),
         (
-            vec![Frame::Batch { source: 3, batch: Box::default(), bytes: None }],
+            vec![Frame::Batch { source: 3, batch: Box::default(), bytes: None, outage: None }],
             "a batch of source 3, which is not open",
         ),
     ] {
@@ -209,7 +226,7 @@ async fn a_process_may_not_send_more_batches_than_agreed() {
     let (mut from, awaited) = FromReader::new(peer, queue().0, watch::channel(false).0, alarm.clone());
     from.take(Frame::Sources(vec![SourceFacts { name: "parts".to_owned(), is_finite: true }]));
     let _sources = awaited.opened.await.unwrap();
-    let batch = || Frame::Batch { source: 0, batch: Box::default(), bytes: None };
+    let batch = || Frame::Batch { source: 0, batch: Box::default(), bytes: None, outage: None };
     for _ in 0..WINDOW_BATCHES {
         from.take(batch());
     }

@@ -10,14 +10,19 @@ use std::io::{Cursor, ErrorKind};
 #[tokio::test]
 async fn a_batch_arrives_as_it_was_sent() {
     for batch in Parts::of_fleet(1).partitions.iter().flatten().step_by(7) {
-        let frame = Frame::Batch { source: 2, batch: Box::new(batch.clone()), bytes: Some((3, 9)) };
+        let frame = Frame::Batch {
+            source: 2,
+            batch: Box::new(batch.clone()),
+            bytes: Some((3, 9)),
+            outage: Some("b:9092: away".to_owned()),
+        };
         let mut bytes = Vec::new();
         write(&mut bytes, &frame).await.unwrap();
         assert_eq!(read(&mut Cursor::new(bytes)).await.unwrap(), frame);
     }
     let empty = Batch { rows: Rows::default(), ..Batch::default() };
     let mut bytes = Vec::new();
-    write(&mut bytes, &Frame::Batch { source: 0, batch: Box::new(empty), bytes: None }).await.unwrap();
+    write(&mut bytes, &Frame::Batch { source: 0, batch: Box::new(empty), bytes: None, outage: None }).await.unwrap();
     for cut in 0..bytes.len() {
         let error = read(&mut Cursor::new(&bytes[..cut])).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::UnexpectedEof, "{cut} of {} bytes", bytes.len());

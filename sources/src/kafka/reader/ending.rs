@@ -1,0 +1,98 @@
+//! How a bounded read finds the end of each partition, and notices that it cannot be reached any more: the topic was
+//! deleted, or made anew and shorter.
+
+use super::{Order, Reader, Stop};
+use crate::SourceError;
+use crate::kafka::client::Consumer;
+use crate::kafka::discover::{self, Fault};
+use rdkafka::TopicPartitionList;
+use rdkafka::consumer::Consumer as _;
+use std::time::{Duration, Instant};
+
+/// How soon an end that could not be verified is looked at again.
+const VERIFY_EVERY: Duration = Duration::from_secs(1);
+
+impl Reader {
+    /// The end of the log was met before the end of the read: what lies between are marks of transactions, rows of
+    /// aborted ones, or nothing (a compacted topic). Verified, because a new leader may for a moment know a lower end.
+    pub(super) fn meet_end(&mut self, consumer: &Consumer, number: i32) -> Result<(), Stop> {
+        let slot = usize::try_from(number).ok().and_then(|slot| self.partitions.get_mut(slot));
+        let Some(Some(partition)) = slot else { return Ok(()) };
+        if partition.end.is_none() || partition.is_done {
+            return Ok(());
+        }
+        partition.met_end = true;
+        // brokers that do not answer now are asked again
+        let _ = self.verify(consumer, number, true)?;
+        self.look_soon();
+        Ok(())
+    }
+
+    /// Asks whether a partition of a bounded read can still reach its end, and has if it met one. `Err` inside: no answer.
+    fn verify(&mut self, consumer: &Consumer, number: i32, is_there: bool) -> Result<Result<(), Fault>, Stop> {
+        let slot = usize::try_from(number).ok().and_then(|slot| self.partitions.get_mut(slot));
+        let Some(Some(partition)) = slot else { return Ok(Ok(())) };
+        let Some(wanted) = partition.end else { return Ok(Ok(())) };
+        partition.seen_at = partition.next;
+        let found = match is_there.then(|| discover::watermarks(consumer, &self.order.topic, number)) {
+            Some(Err(fault)) => return Ok(Err(fault)),
+            Some(Ok((_, high))) => Some(high),
+            None => None,
+        };
+        if found.is_some_and(|high| high >= wanted) {
+            partition.short_since = None;
+            return if partition.met_end { self.finish(consumer, number).map(Ok) } else { Ok(Ok(())) };
+        }
+        let since = *partition.short_since.get_or_insert_with(Instant::now);
+        let Order { config, topic, .. } = &self.order;
+        if since.elapsed() < config.gone_after {
+            tracing::debug!(%topic, number, wanted, ?found, "a partition ends before the end of the read");
+            return Ok(Ok(()));
+        }
+        let (brokers, topic) = (config.brokers.clone(), topic.clone());
+        Err(Stop::Failed(SourceError::KafkaShort { brokers, topic, partition: number, wanted, found }))
+    }
+
+    /// Asks the brokers again soon, if nothing is to be asked before.
+    pub(super) fn look_soon(&mut self) {
+        let again = Instant::now() + VERIFY_EVERY;
+        self.look_at = Some(self.look_at.map_or(again, |at| at.min(again)));
+    }
+
+    /// A partition has been read to its end; nothing more of it is fetched.
+    pub(super) fn finish(&mut self, consumer: &Consumer, number: i32) -> Result<(), Stop> {
+        let slot = usize::try_from(number).ok().and_then(|slot| self.partitions.get_mut(slot));
+        let Some(Some(partition)) = slot else { return Ok(()) };
+        partition.is_done = true;
+        partition.next = partition.next.max(partition.end.unwrap_or(partition.next));
+        partition.has_moved = true;
+        let mut done = TopicPartitionList::new();
+        done.add_partition(&self.order.topic, number);
+        // only saves fetching: what comes all the same is not taken
+        if let Err(error) = consumer.pause(&done) {
+            tracing::debug!(topic = %self.order.topic, number, %error, "cannot pause a partition that is done");
+        }
+        self.cut_at.get_or_insert_with(Instant::now);
+        Ok(())
+    }
+
+    /// [`verify`](Reader::verify) of each partition that is away or has not moved since it was last asked for.
+    pub(super) fn verify_all(&mut self, consumer: &Consumer, found: &[i32]) -> Result<Result<(), Fault>, Stop> {
+        let mut outcome = Ok(());
+        for slot in 0..self.partitions.len() {
+            let Ok(number) = i32::try_from(slot) else { continue };
+            let Some(partition) = self.partitions[slot].as_mut().filter(|partition| !partition.is_done) else {
+                continue;
+            };
+            let is_there = found.contains(&number);
+            let has_moved = partition.next != partition.seen_at;
+            if is_there && has_moved && !partition.met_end {
+                partition.seen_at = partition.next;
+            } else {
+                // the others are looked at all the same
+                outcome = self.verify(consumer, number, is_there)?.and(outcome);
+            }
+        }
+        Ok(outcome)
+    }
+}
