@@ -2,7 +2,7 @@
 -- shard by cityHash64(token)
 CREATE TABLE IF NOT EXISTS writers (
   token String,                           -- one opening of the store
-  state LowCardinality(String),           -- asks, holds, released
+  state LowCardinality(String),           -- asks, holds, released (after it held), stepped_back
   host String,
   process_id UInt32,
   process_start UInt64,                   -- in ticks of the machine's clock: tells it from a later process with its number

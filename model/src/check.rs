@@ -78,13 +78,13 @@ pub fn check_metric(point: &MetricPoint, now: TimeMs) -> Result<(), Fault> {
     if statistics.iter().all(|(_, value)| value.is_none()) {
         return Err((RejectReason::MissingField, "none of p50, p95, p99, mean, max is present".to_owned()));
     }
-    let ordered: Vec<(&str, f64)> =
-        statistics[..4].iter().filter_map(|(name, value)| value.map(|v| (*name, v.0))).collect();
-    for pair in ordered.windows(2) {
-        if pair[0].1 > pair[1].1 {
-            let detail = format!("{} = {} is greater than {} = {}", pair[0].0, pair[0].1, pair[1].0, pair[1].1);
+    let mut before: Option<(&str, f64)> = None;
+    for (name, value) in statistics[..4].iter().filter_map(|(name, value)| value.map(|v| (*name, v.0))) {
+        if let Some((lower_name, lower)) = before.filter(|(_, lower)| *lower > value) {
+            let detail = format!("{lower_name} = {lower} is greater than {name} = {value}");
             return Err((RejectReason::PercentilesOutOfOrder, detail));
         }
+        before = Some((name, value));
     }
     if point.interval_seconds == Some(0) {
         return Err((RejectReason::BadValue, "interval_seconds is 0".to_owned()));

@@ -1,7 +1,7 @@
 //! Rollup: which hourly environment summaries a tick's metric rows touch.
 //!
-//! The sums themselves are taken by the store, from stored rows, in the tick's own transaction: so they are right after
-//! any repeat or correction, however old the hour, and no state grows here.
+//! The sums themselves are the store's, of all stored rows, in the tick's own transaction: so they are right after any
+//! repeat or correction, however old the hour, and no state grows here.
 
 use crate::ext::Change;
 use model::metric::MetricPoint;

@@ -99,24 +99,33 @@ impl KeptRow for MetricPoint {
 
     fn columns(rows: &[Held<&MetricPoint>]) -> Columns {
         let each = || rows.iter().map(|held| held.row);
-        let intervals = each().map(|row| Some(row.interval_seconds.unwrap_or(0)));
-        vec![
+        let mut columns = vec![
             ("colony_id", text(each().map(|row| row.series.colony_id.as_str()))),
             ("application_name", text(each().map(|row| row.application_name.as_str()))),
             ("environment", text(each().map(|row| row.environment.as_str()))),
             ("service_id", text(each().map(|row| row.series.service_id.as_str()))),
             ("metric_name", text(each().map(|row| row.series.metric_name.as_str()))),
-            ("interval_seconds", Arc::new(intervals.collect::<UInt32Array>())),
-            ("timestamp", times(each().map(|row| row.timestamp))),
-            ("p50", reals(each().map(|row| row.p50))),
-            ("p95", reals(each().map(|row| row.p95))),
-            ("p99", reals(each().map(|row| row.p99))),
-            ("mean", reals(each().map(|row| row.mean))),
-            ("max_value", reals(each().map(|row| row.max))),
-            ("sample_count", Arc::new(each().map(|row| row.count).collect::<UInt64Array>())),
-            ("late", lateness(rows)),
-        ]
+        ];
+        columns.extend(metric_columns_without_names(rows));
+        columns
     }
+}
+
+/// The columns of buckets but those with texts.
+pub(crate) fn metric_columns_without_names(rows: &[Held<&MetricPoint>]) -> Columns {
+    let each = || rows.iter().map(|held| held.row);
+    let intervals = each().map(|row| Some(row.interval_seconds.unwrap_or(0)));
+    vec![
+        ("interval_seconds", Arc::new(intervals.collect::<UInt32Array>())),
+        ("timestamp", times(each().map(|row| row.timestamp))),
+        ("p50", reals(each().map(|row| row.p50))),
+        ("p95", reals(each().map(|row| row.p95))),
+        ("p99", reals(each().map(|row| row.p99))),
+        ("mean", reals(each().map(|row| row.mean))),
+        ("max_value", reals(each().map(|row| row.max))),
+        ("sample_count", Arc::new(each().map(|row| row.count).collect::<UInt64Array>())),
+        ("late", lateness(rows)),
+    ]
 }
 
 fn lateness<T>(rows: &[Held<&T>]) -> ArrayRef {

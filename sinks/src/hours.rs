@@ -43,6 +43,11 @@ impl HourSums {
         self.empty_after = Some(newest.map_or(TimeMs(i64::MIN), |newest| newest.floor_to(HOUR_MS)));
     }
 
+    /// Notes that rows of these summaries are about to be written: should that fail, their hours are not known to be empty.
+    pub(crate) fn announce(&mut self, keys: &[RollupKey]) {
+        self.latest = self.latest.max(keys.iter().map(|key| key.hour).max());
+    }
+
     /// Forgets all sums: stored rows have gone, or it is not known which have come.
     pub(crate) fn forget(&mut self) {
         self.whole.clear();
@@ -57,6 +62,7 @@ impl HourSums {
         new: &[Held<&MetricPoint>],
         doubtful: &[Held<&MetricPoint>],
     ) -> Touched<'a> {
+        self.announce(keys);
         let mut sums: HashMap<Identity<'_>, (&'a RollupKey, Option<Sums>), FastHash> = HashMap::default();
         for key in keys {
             sums.entry(identity_of_key(key)).or_insert_with(|| (key, self.take(key)));
@@ -77,7 +83,6 @@ impl HourSums {
         }
         let mut touched = Touched::default();
         for (key, sums) in sums.into_values() {
-            self.latest = self.latest.max(Some(key.hour));
             match sums {
                 Some(sums) => touched.known.push((key, sums)),
                 None => touched.to_read.push(key),
@@ -186,6 +191,10 @@ mod tests {
         assert!(hours.touch(&keys, &[held(&point)], &[]).to_read.is_empty());
         hours.forget();
         assert_eq!(commit(&mut hours, &point), None);
+        let keys = [RollupKey::of(&bucket("api", 3 * HOUR_MS))];
+        hours.announce(&keys);
+        hours.forget();
+        assert_eq!(commit(&mut hours, &bucket("api", 2 * HOUR_MS)), None, "also when it failed before that");
         assert!(commit(&mut hours, &later).is_some(), "no commit has come so far");
     }
 

@@ -50,7 +50,7 @@ pub struct Commit {
     pub late: Arc<Rows>,
     /// Refused rows.
     pub rejects: Vec<Reject>,
-    /// Hourly summaries to recompute from stored rows, because a row of theirs is in this commit.
+    /// Hourly summaries that have a row in this commit: afterwards they say what all stored rows say.
     pub rollups: Vec<RollupKey>,
     /// Correlations that are new or changed, with all of their evidence (it replaces what is stored).
     pub findings: Vec<Finding>,

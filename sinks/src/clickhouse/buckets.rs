@@ -1,13 +1,14 @@
 //! Upserts of metric buckets, as `keep` does it for events. A bucket that is newer than all of its series is not looked up.
 
 use super::aside::{self, Changes, Place, RefusedRow};
+use super::dictionary::Dictionaries;
 use super::fault::Fault;
 use super::insert::insert_taking_out;
 use super::keep::KEYS_PER_QUERY;
 use super::memory::{Series, owned};
 use super::rows::{ReadRow, versions};
 use super::session::Session;
-use crate::columns::KeptRow;
+use crate::columns::{KeptRow, metric_columns_without_names};
 use crate::resolve::{Held, Kept, SeriesRef, series_of};
 use foldhash::fast::RandomState as FastHash;
 use model::metric::MetricPoint;
@@ -59,10 +60,13 @@ pub(super) async fn keep_metrics<'a>(
             }
         }
     }
+    let dictionaries = Dictionaries::of(of_series.iter().map(|(series, _)| series));
+    let mut series_of_row = vec![0; rows.len()];
     // raised first: should the outcome of the insert be unknown, a look-up too many is the safe side
-    for (series, places) in of_series {
+    for (number, (series, places)) in of_series.iter().enumerate() {
+        places.iter().for_each(|place| series_of_row[*place] = number);
         if let Some(newest) = places.iter().map(|place| rows[*place].shown.row.timestamp.0).max() {
-            session.memory.raise(&series, newest);
+            session.memory.raise(series, newest);
         }
     }
     let version = session.next_version();
@@ -73,18 +77,26 @@ pub(super) async fn keep_metrics<'a>(
         let now = kept.clone().after(before, aside);
         changes.note(aside, now.aside);
         if before != Some(now.shown) {
-            copies.push(now.shown);
+            copies.push((series_of_row[place], now.shown));
         }
     }
-    let columns = |chunk: &[Held<&MetricPoint>]| {
-        let mut columns = MetricPoint::columns(chunk);
+    let columns = |chunk: &[(usize, Held<&MetricPoint>)]| {
+        let held: Vec<Held<&MetricPoint>> = chunk.iter().map(|(_, held)| *held).collect();
+        let mut columns = match &dictionaries {
+            Some(dictionaries) => {
+                let mut columns = dictionaries.columns(chunk.iter().map(|(series, _)| *series));
+                columns.extend(metric_columns_without_names(&held));
+                columns
+            }
+            None => MetricPoint::columns(&held),
+        };
         columns.extend(versions(chunk.iter().map(|_| (version, false))));
         columns
     };
     let mut refused = aside::put(session, &changes.put).await?;
     let found = insert_taking_out(session, MetricPoint::TABLE, &copies, columns).await?;
     let any_refused = !found.is_empty();
-    refused.extend(found.into_iter().map(|it| RefusedRow { row: copies[it.place].row.clone(), reason: it.reason }));
+    refused.extend(found.into_iter().map(|it| RefusedRow { row: copies[it.place].1.row.clone(), reason: it.reason }));
     aside::take_back(session, &changes.taken_back).await?;
     let (new, doubtful): (Vec<_>, Vec<_>) = (rows.iter().map(|kept| kept.shown).zip(is_doubtful))
         .partition(|(_, is_doubtful)| !is_doubtful && !any_refused);

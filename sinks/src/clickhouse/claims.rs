@@ -34,6 +34,11 @@ struct ClaimAnswer {
     left_ms: i64,
 }
 
+#[derive(clickhouse::Row, Deserialize)]
+struct TimeAnswer {
+    at_ms: i64,
+}
+
 /// What the claims of the others mean for one who asks.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Verdict<'a> {
@@ -45,22 +50,49 @@ pub(super) enum Verdict<'a> {
     Unclear(&'a Claim),
 }
 
+const CLAIM: &str = "SELECT token, state, host, process_id, process_start, machine,
+                            toUnixTimestamp64Milli(since) AS since_ms,
+                            toUnixTimestamp64Milli(expires_at) - toUnixTimestamp64Milli(now64(3)) AS left_ms
+                     FROM writers FINAL";
+
+impl From<ClaimAnswer> for Claim {
+    fn from(row: ClaimAnswer) -> Claim {
+        Claim {
+            token: row.token,
+            holds: row.state == "holds",
+            process: Process { host: row.host, id: row.process_id, start: row.process_start, machine: row.machine },
+            since: TimeMs(row.since_ms),
+            left_ms: row.left_ms,
+        }
+    }
+}
+
 /// Claims of others that count.
 pub(super) async fn others(session: &Session, token: &str) -> Result<Vec<Claim>, Fault> {
-    let sql = "SELECT token, state, host, process_id, process_start, machine,
-                      toUnixTimestamp64Milli(since) AS since_ms,
-                      toUnixTimestamp64Milli(expires_at) - toUnixTimestamp64Milli(now64(3)) AS left_ms
-               FROM writers FINAL WHERE state != 'released' AND token != {token:String} ORDER BY token";
-    let query = session.query(sql).param("token", token);
-    let claim = |row: ClaimAnswer| Claim {
-        token: row.token,
-        holds: row.state == "holds",
-        process: Process { host: row.host, id: row.process_id, start: row.process_start, machine: row.machine },
-        since: TimeMs(row.since_ms),
-        left_ms: row.left_ms,
-    };
-    let rows = session.rows::<ClaimAnswer>(query).await?;
-    Ok(rows.into_iter().map(claim).filter(|claim| claim.left_ms > 0 && is_alive(claim) != Some(false)).collect())
+    // sql: identifiers only
+    let sql = format!("{CLAIM} WHERE state IN ('asks', 'holds') AND token != {{token:String}} ORDER BY token");
+    let rows = session.rows::<ClaimAnswer>(session.query(&sql).param("token", token)).await?;
+    let claims = rows.into_iter().map(Claim::from);
+    Ok(claims.filter(|claim| claim.left_ms > 0 && is_alive(claim) != Some(false)).collect())
+}
+
+/// Until when the claim counts or has counted, by the server's clock.
+pub(super) async fn counts_until(session: &Session, token: &str) -> Result<TimeMs, Fault> {
+    let sql = "SELECT toUnixTimestamp64Milli(max(expires_at)) AS at_ms FROM writers FINAL WHERE token = {token:String}";
+    let rows = session.rows::<TimeAnswer>(session.query(sql).param("token", token)).await?;
+    Ok(TimeMs(rows.first().map_or(0, |row| row.at_ms)))
+}
+
+/// One of the others that has held the database after `until`, whatever has become of it since.
+pub(super) async fn held_after(session: &Session, token: &str, until: TimeMs) -> Result<Option<Claim>, Fault> {
+    // sql: identifiers only
+    let sql = format!(
+        "{CLAIM} WHERE state IN ('holds', 'released') AND token != {{token:String}}
+           AND expires_at > fromUnixTimestamp64Milli({{until:Int64}}, 'UTC')
+         ORDER BY expires_at DESC LIMIT 1"
+    );
+    let query = session.query(&sql).param("token", token).param("until", until.0);
+    Ok(session.rows::<ClaimAnswer>(query).await?.into_iter().next().map(Claim::from))
 }
 
 pub(super) fn own_tokens() -> MutexGuard<'static, BTreeSet<String>> {
@@ -97,7 +129,7 @@ pub(super) fn refused(claim: &Claim) -> Fault {
     let doing = if *holds { "writes" } else { "is about to write" };
     let hint = format!(
         "process {id} on {host} {doing} to this database since {since}, and one process at a time may: end it first, or \
-         name another database; after a crash of that host the database is free within a minute"
+         name another database; after a crash of that host the database is free within half a minute"
     );
     Fault::stop(hint, "the database has another writer")
 }

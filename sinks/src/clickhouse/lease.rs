@@ -135,6 +135,9 @@ async fn renew(desk: Arc<Desk>, mut stopped: oneshot::Receiver<()>) {
         () = until_lost => {}
         _ = &mut stopped => {}
     }
+    if desk.state().taken_by.is_some() {
+        return;
+    }
     if let Err(fault) = desk.write("released").await {
         tracing::debug!(hint = fault.hint, "the claim to write runs out by itself");
     }
@@ -168,10 +171,13 @@ impl Desk {
         let turn = self.turn.lock().await;
         self.refuse_if_taken()?;
         if self.is_fresh() {
-            let began = Moment::now();
+            let (before, began) = (self.state().renewed, Moment::now());
             self.write("holds").await?;
-            self.state().renewed = began;
-            return Ok(());
+            // else it had run out before this could put it off
+            if before.elapsed() < self.term {
+                self.state().renewed = began;
+                return Ok(());
+            }
         }
         drop(turn);
         self.ask().await
@@ -185,6 +191,7 @@ impl Desk {
         if had_it && self.is_fresh() {
             return Ok(());
         }
+        let counted_until = if had_it { Some(claims::counts_until(&self.session, &self.token).await?) } else { None };
         let mut first_look: Option<Claim> = None;
         loop {
             let asked = Moment::now();
@@ -192,6 +199,12 @@ impl Desk {
             let others = claims::others(&self.session, &self.token).await?;
             match judge(&self.token, &others, first_look.as_ref()) {
                 Verdict::Free => {
+                    // one that has come and gone meanwhile has written too: what this process remembers is out of date
+                    if let Some(until) = counted_until
+                        && let Some(claim) = claims::held_after(&self.session, &self.token, until).await?
+                    {
+                        return Err(self.step_back(&claim, had_it).await?);
+                    }
                     self.write("holds").await?;
                     // else another one may have come in between
                     if asked.elapsed() < self.term * 2 / 3 {
@@ -199,14 +212,7 @@ impl Desk {
                         return Ok(());
                     }
                 }
-                Verdict::Taken(claim) => {
-                    self.write("released").await?;
-                    if had_it {
-                        self.state().taken_by = Some(claim.clone());
-                        return Err(lost(claim));
-                    }
-                    return Err(refused(claim));
-                }
+                Verdict::Taken(claim) => return Err(self.step_back(claim, had_it).await?),
                 Verdict::Unclear(claim) => {
                     if first_look.as_ref().is_none_or(|first| first.token != claim.token) {
                         let Process { host, id, .. } = &claim.process;
@@ -223,6 +229,16 @@ impl Desk {
                 }
             }
         }
+    }
+
+    /// Leaves the database to the other one; what the caller is told.
+    async fn step_back(&self, claim: &Claim, had_it: bool) -> Result<Fault, Fault> {
+        self.write("stepped_back").await?;
+        if !had_it {
+            return Ok(refused(claim));
+        }
+        self.state().taken_by = Some(claim.clone());
+        Ok(lost(claim))
     }
 
     async fn write(&self, state: &str) -> Result<(), Fault> {

@@ -113,6 +113,12 @@ impl Memory {
         }
     }
 
+    /// Forgets what is known of stored buckets: rows were written that were not told.
+    pub(super) fn forget_buckets(&mut self) {
+        self.newest.clear();
+        self.hours = HourSums::default();
+    }
+
     /// The time after which nothing is stored of a series; `None` when that is not known.
     pub(super) fn newest(&self, series: &Series) -> Option<i64> {
         self.newest.get(series).copied()

@@ -13,6 +13,7 @@
 //! | `writer` | the order of a commit |
 //! | `insert` | Arrow columns into tables; refused rows |
 //! | `keep`, `buckets` | events and metric buckets: look up, compare, write the greater copy |
+//! | `dictionary` | the texts of metric buckets, each sent once |
 //! | `aside` | late copies of rows that are stored on time |
 //! | `fleet` | the small tables |
 //! | `rollups` | hourly summaries |
@@ -23,7 +24,8 @@
 //! | `fault` | what ClickHouse's errors mean |
 //!
 //! Invariants:
-//! 1. One process writes to a database at a time: it holds a lease, asks before every insert whether it still does, and gives every copy of a row a version above all before it.
+//! 1. One process writes to a database at a time: it holds a lease, asks before every insert whether it still does, and
+//!    gives every copy of a row a version above all before it.
 //! 2. Positions are written last, so what they stand for is there; every step before them can be repeated.
 //! 3. No text from outside is part of a statement: values are bound or are columns of an insert.
 //! 4. No background merge changes an answer: readers take the greatest version (FINAL).
@@ -44,6 +46,7 @@ mod buckets;
 mod claims;
 mod config;
 mod ddl;
+mod dictionary;
 mod fault;
 mod findings;
 mod fleet;

@@ -1,6 +1,7 @@
 //! Which process this is, and whether another one of the same machine still lives.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::sync::LazyLock;
 
 /// A process as every process of its machine can find it.
@@ -23,7 +24,7 @@ static OWN: LazyLock<Process> = LazyLock::new(|| {
         name if name.is_empty() => std::env::var("HOSTNAME").unwrap_or_else(|_| "an unnamed host".to_owned()),
         name => name,
     };
-    Process { host, id, start: start_of(id).unwrap_or(0), machine: machine().unwrap_or_default() }
+    Process { host, id, start: start_of(id).ok().flatten().unwrap_or(0), machine: machine().unwrap_or_default() }
 });
 
 impl Process {
@@ -36,7 +37,10 @@ impl Process {
     pub(super) fn is_alive(&self) -> Option<bool> {
         let own = Process::own();
         let is_here = !own.machine.is_empty() && own.machine == self.machine;
-        is_here.then(|| start_of(self.id) == Some(self.start))
+        if !is_here {
+            return None;
+        }
+        start_of(self.id).ok().map(|start| start == Some(self.start))
     }
 }
 
@@ -49,13 +53,27 @@ fn machine() -> Option<String> {
 }
 
 /// When a process began; `None` when there is none of that number, or only what is left of one that has ended.
-fn start_of(id: u32) -> Option<u64> {
-    let stat = fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
+///
+/// # Errors
+/// When that is not to be seen from here, as with other users' processes on some systems.
+fn start_of(id: u32) -> Result<Option<u64>, std::io::Error> {
+    let stat = match fs::read_to_string(format!("/proc/{id}/stat")) {
+        // the second: it has ended while it was read
+        Err(error) if error.kind() == ErrorKind::NotFound || error.raw_os_error() == Some(ESRCH) => return Ok(None),
+        answer => answer?,
+    };
     // its name stands in parentheses and may hold any of them
-    let fields: Vec<&str> = stat[stat.rfind(')')? + 1..].split_whitespace().collect();
-    let has_ended = matches!(fields.first(), Some(&("Z" | "X")));
-    if has_ended { None } else { fields.get(19)?.parse().ok() }
+    let after_name = stat.rfind(')').map_or("", |at| &stat[at + 1..]);
+    let fields: Vec<&str> = after_name.split_whitespace().collect();
+    if matches!(fields.first(), Some(&("Z" | "X"))) {
+        return Ok(None);
+    }
+    let start = fields.get(19).and_then(|field| field.parse().ok());
+    start.map(Some).ok_or_else(|| ErrorKind::InvalidData.into())
 }
+
+/// "No such process", as Linux numbers it.
+const ESRCH: i32 = 3;
 
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
@@ -76,7 +94,7 @@ mod tests {
         assert_eq!(Process { machine: "another".to_owned(), ..own.clone() }.is_alive(), None);
 
         let mut child = Command::new("sleep").arg("600").spawn().unwrap();
-        let other = Process { id: child.id(), start: start_of(child.id()).unwrap(), ..own };
+        let other = Process { id: child.id(), start: start_of(child.id()).unwrap().unwrap(), ..own };
         assert_eq!(other.is_alive(), Some(true));
         child.kill().unwrap();
         while other.is_alive() == Some(true) {

@@ -44,27 +44,24 @@ impl Session {
         if !config.password.0.is_empty() {
             client = client.with_password(&config.password.0);
         }
-        let layout = match &config.cluster {
-            Some(cluster) => {
-                // a statement is done when every shard has its rows, and a replica that lags behind is not read
-                for (name, value) in [
-                    ("distributed_foreground_insert", "1"),
-                    ("insert_quorum", "auto"),
-                    ("insert_quorum_parallel", "0"),
-                    ("select_sequential_consistency", "1"),
-                ] {
-                    client = client.with_setting(name, value);
-                }
-                Layout::Cluster(cluster.clone())
-            }
-            None => Layout::Single,
-        };
+        let layout = config.cluster.clone().map_or(Layout::Single, Layout::Cluster);
         let memory = Memory::default();
         let mut session = Session { client, config, layout, memory, lease: None, opened_at: TimeMs::now(), version: 0 };
         let sql = "SELECT engine FROM system.databases WHERE name = currentDatabase()";
         let engine = session.rows::<DatabaseEngine>(session.query(sql)).await?;
         if session.layout == Layout::Single && engine.iter().any(|row| row.engine == "Replicated") {
             session.layout = Layout::ReplicatedDatabase;
+        }
+        if session.layout != Layout::Single {
+            // a statement is done when every shard has its rows, and a replica that lags behind is not read
+            for (name, value) in [
+                ("distributed_foreground_insert", "1"),
+                ("insert_quorum", "auto"),
+                ("insert_quorum_parallel", "0"),
+                ("select_sequential_consistency", "1"),
+            ] {
+                session.client = session.client.clone().with_setting(name, value);
+            }
         }
         Ok(session)
     }

@@ -176,6 +176,7 @@ async fn import(session: &mut Session, page: &Page, source: &str, progress: &Pos
     })
     .await?;
     session.memory.has_late_copies = true;
+    session.memory.forget_buckets();
     fleet::write_watermarks(session, newest(page)).await?;
     write_progress(session, source, &progress.0, false).await
 }

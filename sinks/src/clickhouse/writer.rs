@@ -18,6 +18,7 @@ use model::time::TimeMs;
 use std::collections::{BTreeMap, HashMap};
 
 pub(super) async fn commit(session: &mut Session, commit: &Commit) -> Result<(), Fault> {
+    session.memory.hours.announce(&commit.rollups);
     let outcome = write(session, commit).await;
     if outcome.is_err() {
         session.memory.hours.forget();

@@ -59,7 +59,9 @@ pub(super) fn prune(session: &mut Session, retention: &Retention, now: TimeMs) -
         pruned.add("deployment_timeline", rows as u64);
     }
     transaction.commit()?;
-    session.hours.forget();
+    if pruned.rows.get("federated_metrics").is_some_and(|rows| *rows > 0) {
+        session.hours.forget();
+    }
     pruned.is_partial = left == 0 || has_more;
     session.prune_rows = Some(next_slice(slice_rows, begun.elapsed()));
     Ok(pruned)

@@ -34,9 +34,11 @@ enum JsonCell<'a> {
 
 /// Reads a JSON object; says what is wrong when it is not one.
 pub(crate) fn parse_object(text: &[u8]) -> Result<JsonRecord<'_>, Fault> {
-    match serde_json::from_slice::<JsonRecord<'_>>(text) {
-        Ok(record) => Ok(record),
-        Err(_) => parse_tree(text).map(|object| JsonRecord::from_tree(&object)),
+    // checked once and not text by text
+    let record = std::str::from_utf8(text).ok().and_then(|text| serde_json::from_str::<JsonRecord<'_>>(text).ok());
+    match record {
+        Some(record) => Ok(record),
+        None => parse_tree(text).map(|object| JsonRecord::from_tree(&object)),
     }
 }
 
