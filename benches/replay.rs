@@ -104,7 +104,7 @@ fn reef(folder: &Path, name: &str, source: &str, correlate: bool) -> std::path::
     let path = folder.join(format!("{name}.toml"));
     let text = format!(
         "reef_id = \"{name}\"\n{source}\n[storage]\npath = \"{name}.duckdb\"\n[correlation]\nenabled = {correlate}\n\
-         [engine]\ntick_rows_max = 50000\nmemory_limit = \"{MEMORY_LIMIT_MIB}MiB\"\n"
+         [engine]\nmemory_limit = \"{MEMORY_LIMIT_MIB}MiB\"\n"
     );
     std::fs::write(&path, text).unwrap();
     path

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
-/// Batches that may wait between the sources and the next tick. A source that finds the queue full waits.
-const QUEUE_BATCHES: usize = 16;
+/// Batches that may wait between the sources and the next tick. A source that finds the queue full waits. As many rows as
+/// a source reads while the store moves its log into its file.
+const QUEUE_BATCHES: usize = 32;
 
 /// What a source sent.
 pub enum Delivery {

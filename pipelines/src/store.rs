@@ -130,7 +130,10 @@ pub async fn open_for_reading(config: &ReefConfig) -> Result<Box<dyn Store>, Sin
 fn duckdb_options(config: &ReefConfig, path: &Path) -> duckdb::DuckDbConfig {
     // the other half is for what DuckDB does not count: rows under way, the engine's windows, what sources prefetch
     let memory_limit_bytes = config.engine.memory_limit_bytes.map(|bytes| bytes / 2);
-    duckdb::DuckDbConfig { memory_limit_bytes, ..duckdb::DuckDbConfig::at(path) }
+    // as is the other half of the cores for: a thread of DuckDB that waits for another one does so by asking all the time
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let threads = u32::try_from(cores / 2).unwrap_or(1).max(1);
+    duckdb::DuckDbConfig { memory_limit_bytes, threads: Some(threads), ..duckdb::DuckDbConfig::at(path) }
 }
 
 /// The store in words, for people.

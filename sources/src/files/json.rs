@@ -7,8 +7,7 @@ use super::decode::metadata_from_object;
 use super::record::{Cell, Field, Record};
 use model::check::Fault;
 use model::reject::RejectReason;
-use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
-use serde::{Deserialize, de};
+use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -35,10 +34,11 @@ enum JsonCell<'a> {
 /// Reads a JSON object; says what is wrong when it is not one.
 pub(crate) fn parse_object(text: &[u8]) -> Result<JsonRecord<'_>, Fault> {
     // checked once and not text by text
-    let record = std::str::from_utf8(text).ok().and_then(|text| serde_json::from_str::<JsonRecord<'_>>(text).ok());
-    match record {
-        Some(record) => Ok(record),
-        None => parse_tree(text).map(|object| JsonRecord::from_tree(&object)),
+    let checked = std::str::from_utf8(text).ok();
+    let mut record = JsonRecord::empty();
+    match checked.map(|text| record.fill(text)) {
+        Some(Ok(())) => Ok(record),
+        _ => parse_tree(text).map(|object| JsonRecord::from_tree(&object)),
     }
 }
 
@@ -75,6 +75,13 @@ fn kind_of(value: &Value) -> &'static str {
 impl<'a> JsonRecord<'a> {
     fn empty() -> JsonRecord<'a> {
         JsonRecord { cells: [const { JsonCell::Missing }; Field::ALL.len()], metadata: Value::Null }
+    }
+
+    /// Reads an object into an empty record, which is not moved meanwhile: it is large.
+    fn fill(&mut self, text: &'a str) -> Result<(), serde_json::Error> {
+        let mut deserializer = serde_json::Deserializer::from_str(text);
+        deserializer.deserialize_any(RecordVisitor(self))?;
+        deserializer.end()
     }
 
     fn from_tree(object: &Map<String, Value>) -> JsonRecord<'a> {
@@ -125,24 +132,18 @@ impl Record for JsonRecord<'_> {
     }
 }
 
-impl<'de> Deserialize<'de> for JsonRecord<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<JsonRecord<'de>, D::Error> {
-        deserializer.deserialize_any(RecordVisitor)
-    }
-}
+struct RecordVisitor<'r, 'de>(&'r mut JsonRecord<'de>);
 
-struct RecordVisitor;
-
-impl<'de> Visitor<'de> for RecordVisitor {
-    type Value = JsonRecord<'de>;
+impl<'de> Visitor<'de> for RecordVisitor<'_, 'de> {
+    type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a JSON object")
     }
 
     /// A name that is written twice has its last value, as in a tree.
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<JsonRecord<'de>, A::Error> {
-        let mut record = JsonRecord::empty();
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        let RecordVisitor(record) = self;
         while let Some(field) = map.next_key_seed(NameSeed)? {
             match field {
                 Some(Field::Metadata) => {
@@ -154,7 +155,7 @@ impl<'de> Visitor<'de> for RecordVisitor {
                 None => drop(map.next_value_seed(CellSeed)?),
             }
         }
-        Ok(record)
+        Ok(())
     }
 }
 

@@ -28,6 +28,8 @@ mod ending;
 const BATCH_ROWS_MAX: usize = 8_192;
 /// The most bytes of values in a batch; the message that crosses it is the last.
 const BATCH_BYTES_MAX: u64 = 8 << 20;
+/// How many messages in a row are taken between two looks at the clock, which would cost as much as reading a field.
+const MESSAGES_PER_CLOCK: u32 = 32;
 /// How long a poll waits when nothing else is due: how soon a source that was dropped is noticed.
 const POLL_MAX: Duration = Duration::from_millis(100);
 
@@ -137,11 +139,15 @@ impl Reader {
         let config = self.order.config.client_config();
         let consumer = Consumer::from_config_and_context(&config, Context::default())
             .map_err(|error| Stop::Failed(self.order.config.error(&creation_words(&error))))?;
+        let mut now = Instant::now();
+        let mut since_clock = 0_u32;
         loop {
             if self.send.is_closed() {
                 return Err(Stop::Dropped);
             }
-            let now = Instant::now();
+            if since_clock.is_multiple_of(MESSAGES_PER_CLOCK) {
+                now = Instant::now();
+            }
             if self.look_at.is_some_and(|at| at <= now) {
                 self.look(&consumer)?;
             }
@@ -149,14 +155,16 @@ impl Reader {
                 self.flush()?;
                 return self.tell(Told::Finished);
             }
-            match consumer.poll(self.wait(Instant::now())) {
+            let polled = consumer.poll(self.wait(now));
+            since_clock = if matches!(polled, Some(Ok(_))) { since_clock.wrapping_add(1) } else { 0 };
+            match polled {
                 Some(Ok(message)) => self.take(&consumer, &message)?,
                 Some(Err(KafkaError::PartitionEOF(partition))) => self.meet_end(&consumer, partition)?,
                 Some(Err(error)) => self.take_error(&consumer, &error)?,
                 None => {}
             }
             let is_full = self.decoder.len() >= BATCH_ROWS_MAX || self.batch_bytes >= BATCH_BYTES_MAX;
-            if is_full || self.cut_at.is_some_and(|at| at <= Instant::now()) {
+            if is_full || self.cut_at.is_some_and(|at| at <= now) {
                 self.flush()?;
             }
         }
