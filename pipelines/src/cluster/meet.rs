@@ -93,7 +93,16 @@ impl Meeting<'_> {
         }
         let mut accepted = Connections::new();
         let mut greetings = JoinSet::new();
-        while accepted.len() < expected.len() {
+        loop {
+            if accepted.len() == expected.len() {
+                // one that has ended while the others came may be started again
+                for process in self.place.process + 1..self.place.hosts.len() {
+                    self.forget_if_gone(process, &mut accepted).await;
+                }
+            }
+            if accepted.len() == expected.len() {
+                return Ok(accepted);
+            }
             tokio::select! {
                 connection = listener.accept() => match connection {
                     Ok((stream, _)) => drop(greetings.spawn(greeting_of(stream))),
@@ -118,7 +127,6 @@ impl Meeting<'_> {
                 }
             }
         }
-        Ok(accepted)
     }
 
     /// Gives up the connections of a process whose first start has ended: none of them may be mixed with those of the next.
