@@ -5,6 +5,7 @@
 //! | `config` | path and limits |
 //! | `version` | the schema version of a file, without changing it |
 //! | `session` | the thread with the connection; opening, migrating, closing |
+//! | `unfinished` | a file whose making was cut off |
 //! | `writer` | the transaction of a commit |
 //! | `newest` | how far each metric series is stored: what need not be looked up |
 //! | `keep` | events and metric buckets: look up, compare, append or update |
@@ -52,6 +53,7 @@ mod rows;
 mod session;
 mod stage;
 mod transfer;
+mod unfinished;
 mod version;
 mod writer;
 

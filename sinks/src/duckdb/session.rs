@@ -3,6 +3,7 @@
 use super::config::DuckDbConfig;
 use super::fault::{Cause, explain};
 use super::newest::NewestBuckets;
+use super::unfinished::is_unfinished;
 use super::{keep, newer};
 use crate::SinkError;
 use crate::hours::HourSums;
@@ -147,7 +148,7 @@ impl Session {
         if let Some(folder) = config.path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
             std::fs::create_dir_all(folder)?;
         }
-        let mut connection = Connection::open_with_flags(&config.path, settings(config)?)?;
+        let mut connection = connect(config)?;
         migrate(&mut connection)?;
         let has_newer_events = newer::exist(&connection)?;
         let has_late_copies = keep::late_copies_exist(&connection)?;
@@ -196,6 +197,19 @@ impl Session {
             self.connection.execute_batch("CHECKPOINT")?;
         }
         self.connection.close().map_err(|(_, error)| error.into())
+    }
+}
+
+/// Opens the file for writing, or makes it.
+fn connect(config: &DuckDbConfig) -> Result<Connection, Cause> {
+    match Connection::open_with_flags(&config.path, settings(config)?) {
+        // whoever is making it at this moment has it locked
+        Err(error) if !error.to_string().contains("set lock on file") && is_unfinished(&config.path) => {
+            tracing::warn!(path = %config.path.display(), "a process was cut off while it made the file: making it anew");
+            std::fs::remove_file(&config.path)?;
+            Ok(Connection::open_with_flags(&config.path, settings(config)?)?)
+        }
+        answer => Ok(answer?),
     }
 }
 

@@ -1,0 +1,50 @@
+//! A file whose making was cut off: a process that is killed there leaves fewer bytes than any database has.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+/// A new file is three headers of 4 KiB, written one after the other; tables come later.
+const HEADERS_BYTES: u64 = 3 * 4_096;
+/// Where DuckDB's mark stands in the first header, and the mark.
+const MARK: (usize, &[u8]) = (8, b"DUCK");
+
+/// Whether the file is the beginning of a database and holds nothing yet. Any other short file is somebody else's.
+pub(super) fn is_unfinished(path: &Path) -> bool {
+    let Ok(mut file) = File::open(path) else { return false };
+    let Ok(bytes) = file.metadata().map(|data| data.len()) else { return false };
+    let (at, mark) = MARK;
+    let mut head = [0; 12];
+    bytes == 0 || (bytes < HEADERS_BYTES && file.read_exact(&mut head).is_ok() && &head[at..] == mark)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use crate::duckdb::{DuckDbConfig, DuckDbStore};
+    use duckdb::Connection;
+
+    #[tokio::test]
+    async fn a_file_that_was_cut_off_in_its_making_is_made_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("reef.duckdb");
+        Connection::open(&path).unwrap().close().unwrap();
+        let new = std::fs::read(&path).unwrap();
+        assert_eq!(new.len(), 12_288, "a new database is its headers");
+        for bytes in [0, 4_096, 8_192] {
+            let path = folder.path().join(format!("{bytes}.duckdb"));
+            std::fs::write(&path, &new[..bytes]).unwrap();
+            DuckDbStore::open(DuckDbConfig::at(&path)).await.unwrap();
+            assert!(std::fs::metadata(&path).unwrap().len() > 12_288, "{bytes}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_short_file_of_somebody_else_is_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("notes.txt");
+        std::fs::write(&path, "no database").unwrap();
+        assert!(DuckDbStore::open(DuckDbConfig::at(&path)).await.is_err());
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "no database");
+    }
+}
