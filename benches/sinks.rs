@@ -22,6 +22,10 @@ use sinks::{Commit, Store};
 use std::collections::{BTreeMap, BTreeSet};
 use stopwatch::{Took, machine, stopwatch};
 
+/// As in the program.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const SERIES: usize = 300;
 const COLUMNS: &str = "colony_id, application_name, environment, service_id, metric_name, timestamp, p50, p95, p99, mean, \
                        max_value, sample_count, interval_seconds, late";

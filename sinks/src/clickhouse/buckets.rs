@@ -45,8 +45,9 @@ pub(super) async fn keep_metrics<'a>(
     for (place, kept) in rows.iter().enumerate() {
         of_series.entry(series_of(kept.shown.row)).or_default().push(place);
     }
-    let of_series: Vec<(Series, Vec<usize>)> =
+    let mut of_series: Vec<(Series, Vec<usize>)> =
         of_series.into_iter().map(|(series, places)| (owned(series), places)).collect();
+    in_table_order(rows, &mut of_series);
     learn_newest(session, rows, &of_series).await?;
     let (mut stored, mut stored_aside) = (HashMap::new(), HashMap::new());
     let mut is_doubtful = vec![false; rows.len()];
@@ -61,23 +62,23 @@ pub(super) async fn keep_metrics<'a>(
         }
     }
     let dictionaries = Dictionaries::of(of_series.iter().map(|(series, _)| series));
-    let mut series_of_row = vec![0; rows.len()];
     // raised first: should the outcome of the insert be unknown, a look-up too many is the safe side
-    for (number, (series, places)) in of_series.iter().enumerate() {
-        places.iter().for_each(|place| series_of_row[*place] = number);
+    for (series, places) in &of_series {
         if let Some(newest) = places.iter().map(|place| rows[*place].shown.row.timestamp.0).max() {
             session.memory.raise(series, newest);
         }
     }
     let version = session.next_version();
     let (mut copies, mut changes) = (Vec::new(), Changes::default());
-    for (place, kept) in rows.iter().enumerate() {
-        let before = stored.get(&place).map(Held::each_ref);
-        let aside = stored_aside.get(&place).map(|held| &held.row);
-        let now = kept.clone().after(before, aside);
-        changes.note(aside, now.aside);
-        if before != Some(now.shown) {
-            copies.push((series_of_row[place], now.shown));
+    for (number, (_, places)) in of_series.iter().enumerate() {
+        for place in places {
+            let before = stored.get(place).map(Held::each_ref);
+            let aside = stored_aside.get(place).map(|held| &held.row);
+            let now = rows[*place].clone().after(before, aside);
+            changes.note(aside, now.aside);
+            if before != Some(now.shown) {
+                copies.push((number, now.shown));
+            }
         }
     }
     let columns = |chunk: &[(usize, Held<&MetricPoint>)]| {
@@ -102,6 +103,14 @@ pub(super) async fn keep_metrics<'a>(
         .partition(|(_, is_doubtful)| !is_doubtful && !any_refused);
     let rows = |of: Vec<(Held<&'a MetricPoint>, bool)>| of.into_iter().map(|(held, _)| held).collect();
     Ok(KeptMetrics { refused, new: rows(new), doubtful: rows(doubtful) })
+}
+
+/// In the order of the table's sorting key: the server finds that it has nothing to sort.
+fn in_table_order(rows: &[Kept<&MetricPoint>], of_series: &mut [(Series, Vec<usize>)]) {
+    of_series.sort_unstable();
+    for (_, places) in of_series {
+        places.sort_by_key(|place| rows[*place].shown.row.timestamp);
+    }
 }
 
 /// The places of buckets that may be stored already. By day, so that one old bucket does not make the look-up read all
