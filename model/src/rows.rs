@@ -1,9 +1,10 @@
 //! What sources deliver and stores keep: rows of every kind, side by side.
 
 use crate::event::Event;
-use crate::metric::MetricPoint;
+use crate::metric::{MetricPoint, SeriesKey};
 use crate::time::{HOUR_MS, TimeMs};
 use crate::topology::{ColonyStatus, ServiceEdge, ServiceNode};
+use foldhash::fast::RandomState as FastHash;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeSet, HashSet};
 
@@ -33,6 +34,21 @@ impl Rows {
         self.len() == 0
     }
 
+    /// The memory that the rows take, roughly.
+    pub fn bytes(&self) -> usize {
+        let events = self.events.iter().map(|row| {
+            let metadata: usize = row.metadata.iter().map(|(name, value)| name.len() + value.len()).sum();
+            let texts = [&row.colony_id, &row.event_id, &row.application_name, &row.environment, &row.service_id];
+            size_of_val(row) + bytes_of(texts) + row.event_type.len() + row.description.len() + metadata
+        });
+        let metrics = self.metrics.iter().map(|row| {
+            let SeriesKey { colony_id, service_id, metric_name } = &row.series;
+            size_of_val(row) + bytes_of([colony_id, service_id, metric_name, &row.application_name, &row.environment])
+        });
+        let fleet = size_of_val(&*self.nodes) + size_of_val(&*self.edges) + size_of_val(&*self.colonies);
+        events.sum::<usize>() + metrics.sum::<usize>() + fleet
+    }
+
     /// Takes over all rows of `other`.
     pub fn append(&mut self, mut other: Rows) {
         self.events.append(&mut other.events);
@@ -41,6 +57,10 @@ impl Rows {
         self.edges.append(&mut other.edges);
         self.colonies.append(&mut other.colonies);
     }
+}
+
+fn bytes_of<const N: usize>(texts: [&String; N]) -> usize {
+    texts.into_iter().map(String::len).sum()
 }
 
 /// One row of `env_metric_summary`: a metric of an environment in one hour.
@@ -69,7 +89,7 @@ impl RollupKey {
 
     /// The summary rows that these buckets belong to, each once.
     pub fn touched(points: &[MetricPoint]) -> BTreeSet<RollupKey> {
-        let mut seen: HashSet<(TimeMs, &str, &str, &str)> = HashSet::new();
+        let mut seen: HashSet<(TimeMs, &str, &str, &str), FastHash> = HashSet::default();
         let mut keys = BTreeSet::new();
         for point in points {
             let hour = point.timestamp.floor_to(HOUR_MS);

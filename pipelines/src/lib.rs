@@ -23,6 +23,7 @@
 pub mod address;
 pub mod clock;
 pub mod cluster;
+mod commits;
 pub mod config;
 pub mod copy;
 pub mod engine;

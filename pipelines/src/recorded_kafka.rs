@@ -101,7 +101,7 @@ fn bounded(kafka: KafkaConfig, range: TimeRange, end: Offsets) -> KafkaConfig {
     // an event lies at most this far ahead of its record: no row of the range stands before this time, but a late one may
     // stand anywhere behind it, so that everything is read up to the end
     let start = KafkaStart::Time(range.from - FUTURE_SKEW_MS_MAX);
-    KafkaConfig { start, end: KafkaEnd::Offsets(end), ..kafka }
+    KafkaConfig { start, end: KafkaEnd::Seen(end), ..kafka }
 }
 
 /// Where the topics end now.

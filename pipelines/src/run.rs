@@ -5,10 +5,12 @@
 //! ```
 //! 1. One tick is one commit: the rows, what the engine made of them, and the positions they were read up to.
 //! 2. A tick is cut when enough rows wait or the oldest has waited long enough; `pace` says when it evaluates.
-//! 3. The last tick of a run always evaluates, so that the store holds what all rows together say.
+//! 3. While a tick is written the next one is taken in; it is written after it (`commits`).
+//! 4. The last tick of a run always evaluates, so that the store holds what all rows together say.
 
 use crate::clock::EventClock;
 use crate::cluster::alarm::ClusterError;
+use crate::commits::Commits;
 use crate::config::ReefConfig;
 use crate::engine::{Engine, EngineError, TickOutcome, TickRows};
 use crate::inputs::{self, InputError};
@@ -19,7 +21,7 @@ use crate::progress::{Ended, Phase, Progress, Reach, RunSummary};
 use crate::published::{Publication, Published};
 use crate::restore::restore;
 use crate::retention::{self, RetentionPace};
-use crate::store::{self, commit_with_retry, newer_events_with_retry};
+use crate::store;
 use model::pattern::PatternState;
 use model::position::Positions;
 use model::reject::Reject;
@@ -135,6 +137,17 @@ pub(crate) async fn drive_on(
     run.until_the_end(config, sources, &options, started).await
 }
 
+/// Most memory of a tick's rows. Two ticks are held, one that is written and one that is taken in; a full one of metric
+/// buckets with names of usual length takes half of this.
+const TICK_BYTES_MAX: usize = 192 << 20;
+/// No more than this part of `engine.memory_limit`.
+const TICK_PART_OF_MEMORY: u64 = 10;
+
+fn tick_bytes_max(memory_limit_bytes: Option<u64>) -> usize {
+    let part = memory_limit_bytes.and_then(|limit| usize::try_from(limit / TICK_PART_OF_MEMORY).ok());
+    part.map_or(TICK_BYTES_MAX, |part| part.min(TICK_BYTES_MAX))
+}
+
 /// What has been delivered and waits for the next tick.
 #[derive(Default)]
 struct Pending {
@@ -142,11 +155,13 @@ struct Pending {
     late: Rows,
     rejects: Vec<Reject>,
     positions: BTreeMap<String, Positions>,
+    /// Memory of the rows.
+    bytes: usize,
     since: Option<Instant>,
 }
 
 struct Running {
-    store: Box<dyn Store>,
+    commits: Commits,
     engine: Engine,
     gate: LatenessGate,
     clock: EventClock,
@@ -159,13 +174,13 @@ struct Running {
     pace: EvaluatePace,
     pending: Pending,
     tick_rows_max: usize,
+    tick_bytes_max: usize,
     tick_interval: Duration,
     ticks: u64,
     expected_colonies: u64,
     reach: Reach,
     progress: Progress,
     watch: watch::Sender<Progress>,
-    shutdown: watch::Receiver<bool>,
     rejects_by_reason: BTreeMap<String, u64>,
     event_pairs_tested: u64,
     metric_pairs_tested: u64,
@@ -208,7 +223,7 @@ impl Running {
         };
         options.progress.send_replace(progress.clone());
         Ok(Running {
-            store,
+            commits: Commits::new(store, options.shutdown.clone()),
             engine,
             gate,
             clock,
@@ -220,13 +235,13 @@ impl Running {
             pace,
             pending: Pending::default(),
             tick_rows_max: config.engine.tick_rows_max,
+            tick_bytes_max: tick_bytes_max(config.engine.memory_limit_bytes),
             tick_interval: Duration::from_millis(config.engine.tick_interval_ms.unsigned_abs()),
             ticks: 0,
             expected_colonies,
             reach: Reach::default(),
             progress,
             watch: options.progress.clone(),
-            shutdown: options.shutdown.clone(),
             rejects_by_reason: BTreeMap::new(),
             event_pairs_tested: 0,
             metric_pairs_tested: 0,
@@ -242,10 +257,11 @@ impl Running {
         started: Instant,
     ) -> Result<(RunSummary, Box<dyn Store>), RunError> {
         let mut intake = Intake::start(sources, &options.shutdown);
-        let failure = self.take_in(&mut intake, &options.shutdown).await?;
-        intake.stop();
-        self.progress.phase = Phase::Draining;
-        self.tick(true).await?;
+        let failure = self.take_in_and_drain(&mut intake, &options.shutdown).await;
+        // whatever has happened: nobody is left who writes to the store
+        let stored = self.committed().await;
+        let failure = failure?;
+        stored?;
         if let Some(failure) = failure {
             return Err(failure);
         }
@@ -265,7 +281,20 @@ impl Running {
             elapsed_ms: started.elapsed().as_millis() as u64,
             store: store::describe(config),
         };
-        Ok((summary, self.store))
+        Ok((summary, self.commits.into_store().await?))
+    }
+
+    /// Takes in everything that comes, and cuts the last tick. The answer is why a source cannot go on.
+    async fn take_in_and_drain(
+        &mut self,
+        intake: &mut Intake,
+        shutdown: &watch::Receiver<bool>,
+    ) -> Result<Option<RunError>, RunError> {
+        let failure = self.take_in(intake, shutdown).await?;
+        intake.stop();
+        self.progress.phase = Phase::Draining;
+        self.tick(true).await?;
+        Ok(failure)
     }
 
     /// Takes in deliveries and cuts ticks until every source has ended, one has failed, or the run is asked to stop. What
@@ -277,7 +306,9 @@ impl Running {
     ) -> Result<Option<RunError>, RunError> {
         let mut stop = shutdown.clone();
         loop {
-            enter("read");
+            if !self.commits.is_at_work() {
+                enter("read");
+            }
             let wake_at = self.wake_at();
             let next = async {
                 match wake_at {
@@ -288,6 +319,11 @@ impl Running {
             let delivery = tokio::select! {
                 biased;
                 _ = stop.wait_for(|stop| *stop) => return Ok(None),
+                stored = self.commits.ended(), if self.commits.is_at_work() => {
+                    stored?;
+                    self.tell_committed();
+                    continue;
+                }
                 delivery = next => delivery,
             };
             match delivery {
@@ -304,7 +340,8 @@ impl Running {
             }
             let now = Instant::now();
             let waited = self.pending.since.is_some_and(|since| now >= since + self.tick_interval);
-            let is_full = self.pending.rows.len() + self.pending.late.len() >= self.tick_rows_max;
+            let is_full = self.pending.rows.len() + self.pending.late.len() >= self.tick_rows_max
+                || self.pending.bytes >= self.tick_bytes_max;
             let evaluate = self.pace.is_due(now);
             if waited || is_full || (evaluate && self.pending.since.is_none()) {
                 self.tick(evaluate).await?;
@@ -317,7 +354,8 @@ impl Running {
 
     /// Deletes some of what is too old; says whether there is more.
     async fn prune_slice(&mut self) -> Result<bool, RunError> {
-        let pruned = match self.store.prune(&self.retention, TimeMs::now()).await {
+        self.committed().await?;
+        let pruned = match self.commits.store().await?.prune(&self.retention, TimeMs::now()).await {
             // nothing is lost by it: the next pass comes
             Err(error) if error.class == FaultClass::Retry => {
                 tracing::warn!(%error, "rows beyond their retention stay until the next pass");
@@ -358,6 +396,7 @@ impl Running {
         }
         let pending = &mut self.pending;
         pending.since.get_or_insert_with(Instant::now);
+        pending.bytes += rows.bytes() + late.bytes();
         pending.rows.append(rows);
         pending.late.append(late);
         pending.rejects.extend(batch.rejects);
@@ -365,23 +404,31 @@ impl Running {
         self.watch.send_replace(self.progress.clone());
     }
 
-    /// Closes the tick: the engine takes the rows, the store takes everything.
+    /// Closes the tick: the engine takes the rows, the store begins to write everything.
     async fn tick(&mut self, evaluate: bool) -> Result<(), RunError> {
         let Pending { rows, late, rejects, positions, .. } = std::mem::take(&mut self.pending);
         let order = if evaluate { self.clock.evaluate() } else { None };
         enter(if self.progress.phase == Phase::Draining { "drain" } else { "tick" });
-        let began = Instant::now();
+        let mut took = Duration::ZERO;
         let outcome = if self.correlates {
             let mut for_engine = TickRows { events: rows.events.clone(), metrics: rows.metrics.clone() };
             // a newer version may lie so far back that the engine has forgotten it: the store has not
-            for_engine.events.extend(newer_events_with_retry(self.store.as_mut(), &rows.events, &self.shutdown).await?);
-            self.engine.tick(for_engine, order).await?
+            for_engine.events.extend(self.commits.newer_events(&rows.events).await?);
+            let began = Instant::now();
+            let engine = async {
+                let outcome = self.engine.tick(for_engine, order).await;
+                took = began.elapsed();
+                outcome
+            };
+            let (outcome, stored) = tokio::join!(engine, self.commits.ended());
+            stored?;
+            outcome?
         } else {
             TickOutcome { rollups: RollupKey::touched(&rows.metrics).into_iter().collect(), ..TickOutcome::default() }
         };
         let publication = match order {
             Some(_) => {
-                self.pace.evaluated(Instant::now(), began.elapsed());
+                self.pace.evaluated(Instant::now(), took);
                 self.published.apply(outcome.findings)
             }
             None => Publication::default(),
@@ -406,13 +453,24 @@ impl Running {
             removed: publication.removed,
             positions,
         };
+        self.committed().await?;
         enter("commit");
-        commit_with_retry(self.store.as_mut(), &commit, &self.shutdown).await?;
+        self.commits.begin(commit).await?;
         self.ticks += 1;
+        Ok(())
+    }
+
+    /// Waits until every tick that has been cut is stored.
+    async fn committed(&mut self) -> Result<(), RunError> {
+        self.commits.ended().await?;
+        self.tell_committed();
+        Ok(())
+    }
+
+    fn tell_committed(&mut self) {
         self.progress.ticks = self.ticks;
         self.progress.confirmed = self.published.count(PatternState::Confirmed);
         self.progress.candidates = self.published.count(PatternState::Candidate);
         self.watch.send_replace(self.progress.clone());
-        Ok(())
     }
 }

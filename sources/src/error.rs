@@ -52,7 +52,7 @@ pub enum SourceError {
     /// A bounded read cannot reach its end any more.
     #[error(
         "kafka {brokers}: {topic}/{partition} was to be read up to offset {wanted}, but {there}: it was deleted or made anew \
-         while it was read; start again to read what there is now",
+         since the read began; start again to read what there is now (a replay that was interrupted: with another range)",
         there = there(*found)
     )]
     KafkaShort {

@@ -1,5 +1,6 @@
 //! Allowed lateness, decided once, at the source edge: per colony and kind of row, against the watermark before the batch.
 
+use model::event::Event;
 use model::metric::MetricPoint;
 use model::position::Positions;
 use model::rows::Rows;
@@ -45,6 +46,20 @@ struct Marks {
 struct Mark {
     greatest: TimeMs,
     second: Option<TimeMs>,
+}
+
+impl Mark {
+    /// Takes in a row on time; says whether that has changed anything.
+    fn raise(&mut self, time: TimeMs) -> bool {
+        if time > self.greatest {
+            *self = Mark { greatest: time, second: Some(self.greatest) };
+        } else if time < self.greatest && self.second.is_none_or(|second| time > second) {
+            self.second = Some(time);
+        } else {
+            return false;
+        }
+        true
+    }
 }
 
 impl LatenessGate {
@@ -98,43 +113,68 @@ impl LatenessGate {
         let mut late = Rows::default();
         if !is_finite {
             let allowed_ms = self.allowed_lateness_ms;
-            (rows.events, late.events) = std::mem::take(&mut rows.events)
-                .into_iter()
-                .partition(|row| self.events.is_on_time(&row.colony_id, row.timestamp, allowed_ms));
-            (rows.metrics, late.metrics) = std::mem::take(&mut rows.metrics)
-                .into_iter()
-                .partition(|row| self.metrics.is_on_time(&row.series.colony_id, bucket_end(row), allowed_ms));
+            late.events = self.events.take_late(&mut rows.events, allowed_ms, |row| row.timestamp);
+            late.metrics = self.metrics.take_late(&mut rows.metrics, allowed_ms, bucket_end);
         }
-        for row in &rows.events {
-            self.events.raise(&row.colony_id, row.timestamp);
-        }
-        for row in &rows.metrics {
-            self.metrics.raise(&row.series.colony_id, row.timestamp);
-        }
+        self.events.raise(&rows.events, |row| row.timestamp);
+        self.metrics.raise(&rows.metrics, |row| row.timestamp);
         late
     }
 }
 
+/// A row that belongs to a colony.
+trait OfColony {
+    fn colony_id(&self) -> &str;
+}
+
+impl OfColony for Event {
+    fn colony_id(&self) -> &str {
+        &self.colony_id
+    }
+}
+
+impl OfColony for MetricPoint {
+    fn colony_id(&self) -> &str {
+        &self.series.colony_id
+    }
+}
+
+/// Rows by colony as they stand: those of one colony mostly come together, and its mark is looked up once for them.
+fn by_colony<R: OfColony>(rows: &[R]) -> impl Iterator<Item = (&str, &[R])> {
+    rows.chunk_by(|one, next| one.colony_id() == next.colony_id()).map(|rows| (rows[0].colony_id(), rows))
+}
+
 impl Marks {
-    fn is_on_time(&self, colony_id: &str, time: TimeMs, allowed_ms: i64) -> bool {
-        let watermark = self.by_colony.get(colony_id).and_then(|mark| mark.second);
-        watermark.is_none_or(|watermark| time >= watermark - allowed_ms)
+    /// Moves the late ones out of `rows`.
+    fn take_late<R: OfColony>(&self, rows: &mut Vec<R>, allowed_ms: i64, time: impl Fn(&R) -> TimeMs) -> Vec<R> {
+        let earliest = |colony_id: &str| self.by_colony.get(colony_id)?.second.map(|second| second - allowed_ms);
+        let is_late = |row: &R, earliest: Option<TimeMs>| earliest.is_some_and(|earliest| time(row) < earliest);
+        let any_late = by_colony(rows).any(|(colony_id, rows)| {
+            let earliest = earliest(colony_id);
+            rows.iter().any(|row| is_late(row, earliest))
+        });
+        // nearly always; then no row is moved
+        if !any_late {
+            return Vec::new();
+        }
+        let (late, on_time) = std::mem::take(rows).into_iter().partition(|row| is_late(row, earliest(row.colony_id())));
+        *rows = on_time;
+        late
     }
 
-    fn raise(&mut self, colony_id: &str, time: TimeMs) {
-        let Some(mark) = self.by_colony.get_mut(colony_id) else {
-            self.by_colony.insert(colony_id.to_owned(), Mark { greatest: time, second: None });
-            self.has_moved = true;
-            return;
-        };
-        if time > mark.greatest {
-            *mark = Mark { greatest: time, second: Some(mark.greatest) };
-        } else if time < mark.greatest && mark.second.is_none_or(|second| time > second) {
-            mark.second = Some(time);
-        } else {
-            return;
+    fn raise<R: OfColony>(&mut self, rows: &[R], time: impl Fn(&R) -> TimeMs) {
+        for (colony_id, rows) in by_colony(rows) {
+            let mut times = rows.iter().map(&time);
+            let mark = match self.by_colony.get_mut(colony_id) {
+                Some(mark) => mark,
+                None => {
+                    let Some(greatest) = times.next() else { continue };
+                    self.has_moved = true;
+                    self.by_colony.entry(colony_id.to_owned()).or_insert(Mark { greatest, second: None })
+                }
+            };
+            self.has_moved |= times.map(|time| mark.raise(time)).fold(false, |any, moved| any | moved);
         }
-        self.has_moved = true;
     }
 
     /// `{"colony": [greatest, second]}`, in milliseconds since 1970.
@@ -165,7 +205,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
-    use model::event::{Event, Severity};
+    use model::event::Severity;
     use model::metric::SeriesKey;
     use proptest::prelude::*;
 

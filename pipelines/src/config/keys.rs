@@ -124,7 +124,7 @@ pub const KEYS: &[Key] = &[
 
     key("engine.workers", Kind::Integer { min: 1, max: 64 }, Default::Computed("number of cores, at most 4"), "worker threads; results do not depend on it"),
     key("engine.memory_limit", Kind::Bytes, Default::None, "memory the store may use, e.g. 4GiB"),
-    key("engine.tick_rows_max", Kind::Integer { min: 1, max: 10_000_000 }, value("100000"), "most rows in a tick; results do not depend on it"),
+    key("engine.tick_rows_max", Kind::Integer { min: 1, max: 10_000_000 }, value("250000"), "most rows in a tick; results do not depend on it"),
     key("engine.tick_interval", between(1, MINUTE_MS), value("500ms"), "longest time a tick is kept open"),
     key("engine.hosts", Kind::Texts, Default::None, "host:port of every process, in the order of --process; absent: one process"),
     key("engine.peer_wait", between(SECOND_MS, HOUR_MS), value("60s"), "how long a process waits at its start for the others"),

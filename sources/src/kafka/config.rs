@@ -40,6 +40,9 @@ pub enum KafkaEnd {
     Time(TimeMs),
     /// Before these offsets, or as `Now` where they lie beyond or are not given.
     Offsets(Offsets),
+    /// Before these offsets, which have been reached before: a topic that ends sooner now is not the one it was. Nothing
+    /// of partitions that are not named.
+    Seen(Offsets),
 }
 
 /// `[[sources]] kind = "kafka"`.

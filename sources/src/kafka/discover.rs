@@ -88,6 +88,7 @@ pub(super) fn range(
         KafkaEnd::Now => Some(high),
         KafkaEnd::Time(time) => Some(at(*time)?),
         KafkaEnd::Offsets(offsets) => Some(offsets.of(topic, partition).map_or(high, |at| at.min(high))),
+        KafkaEnd::Seen(offsets) => Some(offsets.of(topic, partition).unwrap_or(start)),
     };
     Ok(Range { low, high, start, end })
 }

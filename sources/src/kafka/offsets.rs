@@ -46,6 +46,13 @@ impl Offsets {
         Some(parts.map(Offsets::Of))
     }
 
+    /// The partitions of a topic that are named one by one, with their offsets.
+    pub(super) fn named(&self, topic: &str) -> Vec<(i32, i64)> {
+        let Offsets::Of(offsets) = self else { return Vec::new() };
+        let of_topic = |place: &str| place.strip_prefix(topic)?.strip_prefix('/')?.parse().ok();
+        offsets.iter().filter_map(|(place, offset)| Some((of_topic(place)?, *offset))).collect()
+    }
+
     /// The offset of a partition, if it has one.
     pub fn of(&self, topic: &str, partition: i32) -> Option<i64> {
         match self {

@@ -81,6 +81,7 @@ pub(super) fn read(order: Order, send: &mpsc::Sender<(usize, Told)>, index: usiz
         has_looked: false,
         is_missing: false,
         is_lost: false,
+        short_since: None,
         send: send.clone(),
         index,
     };
@@ -129,6 +130,8 @@ struct Reader {
     has_looked: bool,
     is_missing: bool,
     is_lost: bool,
+    /// Since when a topic ends sooner than it once did.
+    short_since: Option<Instant>,
     backoff: Backoff,
     send: mpsc::Sender<(usize, Told)>,
     index: usize,
@@ -236,8 +239,11 @@ impl Reader {
             Err(fault) => return self.take_fault(consumer, fault),
         };
         let is_bounded = self.order.config.is_bounded();
-        let outcome =
-            if is_bounded && self.has_looked { self.verify_all(consumer, &found)? } else { self.add(consumer, &found) };
+        let outcome = if is_bounded && self.has_looked {
+            self.verify_all(consumer, &found)?
+        } else {
+            self.verify_seen(consumer, &found)?.and_then(|()| self.add(consumer, &found))
+        };
         if let Err(fault) = outcome {
             return self.take_fault(consumer, fault);
         }

@@ -1,10 +1,12 @@
-//! How a bounded read finds the end of each partition, and notices that it cannot be reached any more: the topic was
-//! deleted, or made anew and shorter.
+//! How a bounded read finds the end of each partition, and notices that it cannot be reached, or not any more: the topic
+//! was deleted, or made anew and shorter.
 
 use super::{Order, Reader, Stop};
 use crate::SourceError;
 use crate::kafka::client::Consumer;
+use crate::kafka::config::KafkaEnd;
 use crate::kafka::discover::{self, Fault};
+use crate::kafka::position::part;
 use rdkafka::TopicPartitionList;
 use rdkafka::consumer::Consumer as _;
 use std::time::{Duration, Instant};
@@ -44,13 +46,44 @@ impl Reader {
             return if partition.met_end { self.finish(consumer, number).map(Ok) } else { Ok(Ok(())) };
         }
         let since = *partition.short_since.get_or_insert_with(Instant::now);
-        let Order { config, topic, .. } = &self.order;
-        if since.elapsed() < config.gone_after {
-            tracing::debug!(%topic, number, wanted, ?found, "a partition ends before the end of the read");
+        if since.elapsed() < self.order.config.gone_after {
+            tracing::debug!(topic = %self.order.topic, number, wanted, ?found, "a partition ends before the end of the read");
             return Ok(Ok(()));
         }
-        let (brokers, topic) = (config.brokers.clone(), topic.clone());
-        Err(Stop::Failed(SourceError::KafkaShort { brokers, topic, partition: number, wanted, found }))
+        Err(self.short(number, wanted, found))
+    }
+
+    /// Before a read whose ends were seen before: whether each of its partitions still reaches so far. `Err` inside: not
+    /// now, and it is asked again.
+    pub(super) fn verify_seen(&mut self, consumer: &Consumer, there: &[i32]) -> Result<Result<(), Fault>, Stop> {
+        let Order { config, topic, committed, .. } = &self.order;
+        let KafkaEnd::Seen(seen) = &config.end else { return Ok(Ok(())) };
+        let unread = |(number, wanted): &(i32, i64)| {
+            config.share.takes(*number) && committed.get(number).is_none_or(|next| next < wanted)
+        };
+        for (number, wanted) in seen.named(topic).into_iter().filter(unread) {
+            let found = match there.contains(&number).then(|| discover::watermarks(consumer, topic, number)) {
+                Some(Err(fault)) => return Ok(Err(fault)),
+                Some(Ok((_, high))) => Some(high),
+                None => None,
+            };
+            // a topic that never held anything has lost nothing
+            if wanted == 0 || found.is_some_and(|high| high >= wanted) {
+                continue;
+            }
+            let since = *self.short_since.get_or_insert_with(Instant::now);
+            if since.elapsed() >= config.gone_after {
+                return Err(self.short(number, wanted, found));
+            }
+            let words = format!("{} does not reach offset {wanted} any more, as it did", part(topic, number));
+            return Ok(Err(Fault { is_refusal: false, words }));
+        }
+        Ok(Ok(()))
+    }
+
+    fn short(&self, partition: i32, wanted: i64, found: Option<i64>) -> Stop {
+        let (brokers, topic) = (self.order.config.brokers.clone(), self.order.topic.clone());
+        Stop::Failed(SourceError::KafkaShort { brokers, topic, partition, wanted, found })
     }
 
     /// Asks the brokers again soon, if nothing is to be asked before.
