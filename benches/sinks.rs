@@ -137,7 +137,7 @@ async fn on_clickhouse(rows: usize, commits: &[Commit]) {
 #[tokio::main]
 async fn main() {
     let mut numbers = std::env::args().skip(1).filter_map(|text| text.parse::<usize>().ok());
-    let (rows, rows_per_commit) = (numbers.next().unwrap_or(1_000_000), numbers.next().unwrap_or(50_000));
+    let (rows, rows_per_commit) = (numbers.next().unwrap_or(1_000_000), numbers.next().unwrap_or(250_000));
     println!("{}: {rows} metric rows of {SERIES} series, {rows_per_commit} per commit", machine());
     let commits = commits(rows, rows_per_commit);
     let wants =

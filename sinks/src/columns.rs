@@ -2,8 +2,8 @@
 
 use crate::resolve::Held;
 use arrow::array::{
-    ArrayRef, BooleanArray, Float64Array, Int32Array, Int64Array, StringArray, TimestampMicrosecondArray, UInt32Array,
-    UInt64Array,
+    ArrayRef, BooleanArray, Float64Array, Float64Builder, Int32Array, Int64Array, StringArray,
+    TimestampMicrosecondArray, UInt32Array, UInt64Array, UInt64Builder,
 };
 use model::event::{Event, Severity};
 use model::metric::MetricPoint;
@@ -20,7 +20,11 @@ pub(crate) fn text<'a>(values: impl Iterator<Item = &'a str>) -> ArrayRef {
 }
 
 pub(crate) fn times(values: impl Iterator<Item = TimeMs>) -> ArrayRef {
-    Arc::new(TimestampMicrosecondArray::from_iter_values(values.map(|time| time.0.saturating_mul(1_000))))
+    Arc::new(TimestampMicrosecondArray::from_iter_values(values.map(micros)))
+}
+
+fn micros(time: TimeMs) -> i64 {
+    time.0.saturating_mul(1_000)
 }
 
 /// Zeros are written without a sign: see [`Real`].
@@ -111,19 +115,31 @@ impl KeptRow for MetricPoint {
     }
 }
 
-/// The columns of buckets but those with texts.
+/// The columns of buckets but those with texts. Each row is looked at once: by column, rows that lie apart in memory are
+/// fetched as often as there are columns.
 pub(crate) fn metric_columns_without_names(rows: &[Held<&MetricPoint>]) -> Columns {
-    let each = || rows.iter().map(|held| held.row);
-    let intervals = each().map(|row| Some(row.interval_seconds.unwrap_or(0)));
+    let mut intervals = Vec::with_capacity(rows.len());
+    let mut times = Vec::with_capacity(rows.len());
+    let mut numbers = [(); 5].map(|()| Float64Builder::with_capacity(rows.len()));
+    let mut counts = UInt64Builder::with_capacity(rows.len());
+    for row in rows.iter().map(|held| held.row) {
+        intervals.push(row.interval_seconds.unwrap_or(0));
+        times.push(micros(row.timestamp));
+        for (number, value) in numbers.iter_mut().zip([row.p50, row.p95, row.p99, row.mean, row.max]) {
+            number.append_option(value.map(Real::unsigned_zero));
+        }
+        counts.append_option(row.count);
+    }
+    let [p50, p95, p99, mean, max_value] = numbers.map(|mut number| Arc::new(number.finish()) as ArrayRef);
     vec![
-        ("interval_seconds", Arc::new(intervals.collect::<UInt32Array>())),
-        ("timestamp", times(each().map(|row| row.timestamp))),
-        ("p50", reals(each().map(|row| row.p50))),
-        ("p95", reals(each().map(|row| row.p95))),
-        ("p99", reals(each().map(|row| row.p99))),
-        ("mean", reals(each().map(|row| row.mean))),
-        ("max_value", reals(each().map(|row| row.max))),
-        ("sample_count", Arc::new(each().map(|row| row.count).collect::<UInt64Array>())),
+        ("interval_seconds", Arc::new(UInt32Array::from(intervals))),
+        ("timestamp", Arc::new(TimestampMicrosecondArray::from(times))),
+        ("p50", p50),
+        ("p95", p95),
+        ("p99", p99),
+        ("mean", mean),
+        ("max_value", max_value),
+        ("sample_count", Arc::new(counts.finish())),
         ("late", lateness(rows)),
     ]
 }

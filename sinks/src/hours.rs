@@ -68,11 +68,12 @@ impl HourSums {
             sums.entry(identity_of_key(key)).or_insert_with(|| (key, self.take(key)));
         }
         let mut unnamed = Vec::new();
-        for held in new {
-            match sums.get_mut(&identity(held.row)) {
-                Some((_, Some(sums))) => sums.add(held.row),
+        // rows of a series stand together, and an hour of it is one look
+        for rows in new.chunk_by(|one, next| identity(one.row) == identity(next.row)) {
+            match sums.get_mut(&identity(rows[0].row)) {
+                Some((_, Some(sums))) => rows.iter().for_each(|held| sums.add(held.row)),
                 Some((_, None)) => {}
-                None => unnamed.push(held.row),
+                None => unnamed.push(rows[0].row),
             }
         }
         for held in doubtful {

@@ -82,7 +82,7 @@ impl Tables {
             let kept = owned(kept, Event::clone);
             keep(&mut self.events, &mut self.late_events, event_key(&kept.shown.row), kept);
         }
-        for kept in resolve::metrics(commit) {
+        for kept in resolve::metrics(commit).into_iter().flat_map(|of_series| of_series.buckets) {
             let kept = owned(kept, with_unsigned_zeros);
             keep(&mut self.metrics, &mut self.late_metrics, resolve::metric_key(&kept.shown.row), kept);
         }

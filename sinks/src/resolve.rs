@@ -9,8 +9,8 @@ use model::pattern::{Finding, SignalKind};
 use model::time::TimeMs;
 use model::topology::{ServiceEdge, ServiceNode};
 use std::collections::hash_map::Entry;
-use std::collections::{BTreeSet, HashMap, HashSet};
-use std::hash::{BuildHasher, Hash};
+use std::collections::{BTreeSet, HashMap};
+use std::hash::Hash;
 
 /// A row as a store shows it. The greatest copy of a row is shown:
 ///
@@ -83,29 +83,60 @@ pub fn events(commit: &Commit) -> Vec<Kept<&Event>> {
     by_identity(copies, |event| (event.colony_id.as_str(), event.event_id.as_str()))
 }
 
-/// The metric buckets of a commit, each once, in no particular order.
-///
-/// A series whose buckets come in the order of time has no two copies of one: nearly all do, and need no comparison.
-pub fn metrics(commit: &Commit) -> Vec<Kept<&MetricPoint>> {
-    let copies = || copies(&commit.rows.metrics, &commit.late.metrics);
-    let hasher = FastHash::default();
-    let hashes: Vec<u64> = copies().map(|copy| hasher.hash_one(series_of(copy.row))).collect();
-    let mut reached: HashMap<u64, TimeMs, FastHash> = HashMap::default();
-    let mut disordered: HashSet<u64, FastHash> = HashSet::default();
-    for (copy, hash) in copies().zip(&hashes) {
-        let before = reached.insert(*hash, copy.row.timestamp);
-        if before.is_some_and(|before| before >= copy.row.timestamp) {
-            disordered.insert(*hash);
+/// The buckets of one series.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct SeriesBuckets<'a> {
+    pub(crate) series: SeriesRef<'a>,
+    /// Each once, in the order of time.
+    pub(crate) buckets: Vec<Kept<&'a MetricPoint>>,
+}
+
+/// The metric buckets of a commit, each once, by series in the order of their names. Stores look up, write and sum by
+/// series, so that a row's names are looked at here and not again.
+pub(crate) fn metrics(commit: &Commit) -> Vec<SeriesBuckets<'_>> {
+    let mut of_series: Vec<SeriesBuckets<'_>> = Vec::new();
+    let mut numbers: HashMap<SeriesRef<'_>, usize, FastHash> = HashMap::default();
+    // a fleet reports its series in the same order each time: the one that came after this one comes again
+    let mut followers: Vec<usize> = Vec::new();
+    let mut before = None;
+    for copy in copies(&commit.rows.metrics, &commit.late.metrics) {
+        let series = series_of(copy.row);
+        let guess = before.map(|before: usize| followers[before]);
+        let number = match guess.filter(|guess| of_series[*guess].series == series) {
+            Some(number) => number,
+            None => *numbers.entry(series).or_insert_with(|| {
+                of_series.push(SeriesBuckets { series, buckets: Vec::new() });
+                followers.push(0);
+                of_series.len() - 1
+            }),
+        };
+        of_series[number].buckets.push(Kept { shown: copy, aside: None });
+        if let Some(before) = before.replace(number) {
+            followers[before] = number;
         }
     }
-    let single = |copy| Kept { shown: copy, aside: None };
-    if disordered.is_empty() {
-        return copies().map(single).collect();
+    of_series.iter_mut().for_each(|series| series.order());
+    of_series.sort_unstable_by(|one, other| one.series.cmp(&other.series));
+    of_series
+}
+
+impl SeriesBuckets<'_> {
+    /// In the order of time, copies of one bucket as one. Nearly always they come so.
+    fn order(&mut self) {
+        let time = |kept: &Kept<&MetricPoint>| kept.shown.row.timestamp;
+        if self.buckets.is_sorted_by(|one, next| time(one) < time(next)) {
+            return;
+        }
+        self.buckets.sort_by_key(time);
+        let mut ordered: Vec<Kept<&MetricPoint>> = Vec::with_capacity(self.buckets.len());
+        for kept in self.buckets.drain(..) {
+            match ordered.last_mut() {
+                Some(last) if time(last) == time(&kept) => last.take(kept.shown),
+                _ => ordered.push(kept),
+            }
+        }
+        self.buckets = ordered;
     }
-    let (rest, rows): (Vec<_>, Vec<_>) = copies().zip(&hashes).partition(|(_, hash)| disordered.contains(hash));
-    let mut kept: Vec<Kept<&MetricPoint>> = rows.into_iter().map(|(copy, _)| single(copy)).collect();
-    kept.extend(by_identity(rest.into_iter().map(|(copy, _)| copy), |point| (point.timestamp, series_of(point))));
-    kept
 }
 
 /// What tells series apart: colony, application, environment, service, metric, interval.
@@ -233,14 +264,17 @@ mod tests {
         commit_of(0, Rows { metrics: metrics.to_vec(), ..Rows::default() })
     }
 
+    fn buckets(commit: &Commit) -> Vec<Kept<&MetricPoint>> {
+        metrics(commit).into_iter().flat_map(|of_series| of_series.buckets).collect()
+    }
+
     #[test]
     fn of_two_copies_in_one_commit_the_greater_is_left() {
         let (open, mut closed, other) = (bucket("api", 60_000), bucket("api", 60_000), bucket("web", 0));
         closed.count = open.count.map(|count| count + 1);
         for copies in [[&open, &closed, &other], [&closed, &other, &open], [&other, &closed, &open]] {
             let commit = commit(&copies.map(Clone::clone));
-            let mut rows: Vec<&MetricPoint> = metrics(&commit).into_iter().map(|kept| kept.shown.row).collect();
-            rows.sort();
+            let rows: Vec<&MetricPoint> = buckets(&commit).into_iter().map(|kept| kept.shown.row).collect();
             assert_eq!(rows, [&closed, &other]);
         }
     }
@@ -252,13 +286,23 @@ mod tests {
         let late = Rows { metrics: vec![closed.clone()], ..Rows::default() }.into();
         let commit = Commit { late, ..commit(std::slice::from_ref(&open)) };
         let shown = Held { on_time: true, row: &open };
-        assert_eq!(metrics(&commit), [Kept { shown, aside: Some(&closed) }]);
+        assert_eq!(buckets(&commit), [Kept { shown, aside: Some(&closed) }]);
     }
 
+    /// By series and time, in whatever order they come.
     #[test]
-    fn buckets_against_the_order_of_time_are_all_left() {
-        let commit = commit(&[bucket("api", 120_000), bucket("api", 60_000), bucket("api", 180_000)]);
-        assert_eq!(metrics(&commit).len(), 3);
+    fn buckets_stand_by_series_and_time() {
+        let all = [("api", 60_000), ("api", 120_000), ("api", 180_000), ("db", 60_000), ("web", 0)];
+        let rows = all.map(|(service, ms)| bucket(service, ms));
+        for order in [[0, 1, 2, 3, 4], [4, 3, 2, 1, 0], [2, 4, 0, 3, 1], [1, 3, 0, 2, 4], [0, 3, 1, 3, 2]] {
+            let commit = commit(&order.map(|place| rows[place].clone()));
+            let expected: BTreeSet<usize> = order.into_iter().collect();
+            let expected: Vec<&MetricPoint> = expected.into_iter().map(|place| &rows[place]).collect();
+            let found: Vec<&MetricPoint> = buckets(&commit).into_iter().map(|kept| kept.shown.row).collect();
+            assert_eq!(found, expected, "{order:?}");
+            let series: Vec<&str> = metrics(&commit).iter().map(|of| of.series.3).collect();
+            assert!(series.is_sorted_by(|one, next| one < next), "each series once: {series:?}");
+        }
     }
 
     /// Every order of three copies, of every kind, ends in the same.

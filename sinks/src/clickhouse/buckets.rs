@@ -9,12 +9,12 @@ use super::memory::{Series, owned};
 use super::rows::{ReadRow, versions};
 use super::session::Session;
 use crate::columns::{KeptRow, metric_columns_without_names};
-use crate::resolve::{Held, Kept, SeriesRef, series_of};
+use crate::resolve::{Held, SeriesBuckets, SeriesRef, series_of};
 use foldhash::fast::RandomState as FastHash;
 use model::metric::MetricPoint;
 use model::time::{DAY_MS, TimeMs};
 use serde::Deserialize;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 #[derive(clickhouse::Row, Deserialize)]
 struct NewestAnswer {
@@ -36,51 +36,48 @@ pub(super) struct KeptMetrics<'a> {
     pub(super) doubtful: Vec<Held<&'a MetricPoint>>,
 }
 
-/// Writes those copies of `rows` that are greater than what is stored; each identity stands in `rows` once.
+/// Which series of a commit, and which of its buckets.
+type Spot = (usize, usize);
+
+/// Writes those copies that are greater than what is stored. By series, which is the order of the table: the server finds
+/// that it has nothing to sort.
 pub(super) async fn keep_metrics<'a>(
     session: &mut Session,
-    rows: &[Kept<&'a MetricPoint>],
+    of_series: &[SeriesBuckets<'a>],
 ) -> Result<KeptMetrics<'a>, Fault> {
-    let mut of_series: HashMap<SeriesRef<'_>, Vec<usize>, FastHash> = HashMap::default();
-    for (place, kept) in rows.iter().enumerate() {
-        of_series.entry(series_of(kept.shown.row)).or_default().push(place);
-    }
-    let mut of_series: Vec<(Series, Vec<usize>)> =
-        of_series.into_iter().map(|(series, places)| (owned(series), places)).collect();
-    in_table_order(rows, &mut of_series);
-    learn_newest(session, rows, &of_series).await?;
+    let names: Vec<Series> = of_series.iter().map(|it| owned(it.series)).collect();
+    learn_newest(session, of_series, &names).await?;
     let (mut stored, mut stored_aside) = (HashMap::new(), HashMap::new());
-    let mut is_doubtful = vec![false; rows.len()];
-    for of_day in doubtful(session, rows, &of_series).into_values() {
-        of_day.values().flatten().for_each(|place| is_doubtful[*place] = true);
-        let of_day: Vec<(&Series, Vec<usize>)> = of_day.into_iter().collect();
+    let mut is_doubtful: HashSet<Spot, FastHash> = HashSet::default();
+    for of_day in doubtful(session, of_series, &names).into_values() {
+        is_doubtful.extend(of_day.iter().flat_map(|(number, places)| places.iter().map(|place| (*number, *place))));
+        let of_day: Vec<(usize, Vec<usize>)> = of_day.into_iter().collect();
         for part in of_day.chunks(KEYS_PER_QUERY) {
-            stored.extend(stored_metrics(session, Place::Shown, rows, part).await?);
+            stored.extend(stored_metrics(session, Place::Shown, of_series, &names, part).await?);
             if session.memory.has_late_copies {
-                stored_aside.extend(stored_metrics(session, Place::Aside, rows, part).await?);
+                stored_aside.extend(stored_metrics(session, Place::Aside, of_series, &names, part).await?);
             }
         }
     }
-    let dictionaries = Dictionaries::of(of_series.iter().map(|(series, _)| series));
     // raised first: should the outcome of the insert be unknown, a look-up too many is the safe side
-    for (series, places) in &of_series {
-        if let Some(newest) = places.iter().map(|place| rows[*place].shown.row.timestamp.0).max() {
-            session.memory.raise(series, newest);
-        }
+    for (name, newest) in names.iter().zip(of_series.iter().map(|it| it.buckets.last())) {
+        newest.into_iter().for_each(|newest| session.memory.raise(name, newest.shown.row.timestamp.0));
     }
     let version = session.next_version();
     let (mut copies, mut changes) = (Vec::new(), Changes::default());
-    for (number, (_, places)) in of_series.iter().enumerate() {
-        for place in places {
-            let before = stored.get(place).map(Held::each_ref);
-            let aside = stored_aside.get(place).map(|held| &held.row);
-            let now = rows[*place].clone().after(before, aside);
-            changes.note(aside, now.aside);
-            if before != Some(now.shown) {
-                copies.push((number, now.shown));
-            }
+    let spots = || {
+        of_series.iter().enumerate().flat_map(|(number, it)| (0..it.buckets.len()).map(move |place| (number, place)))
+    };
+    for spot in spots() {
+        let before = stored.get(&spot).map(Held::each_ref);
+        let aside = stored_aside.get(&spot).map(|held| &held.row);
+        let now = of_series[spot.0].buckets[spot.1].clone().after(before, aside);
+        changes.note(aside, now.aside);
+        if before != Some(now.shown) {
+            copies.push((spot.0, now.shown));
         }
     }
+    let dictionaries = Dictionaries::of(names.iter());
     let columns = |chunk: &[(usize, Held<&MetricPoint>)]| {
         let held: Vec<Held<&MetricPoint>> = chunk.iter().map(|(_, held)| *held).collect();
         let mut columns = match &dictionaries {
@@ -99,47 +96,36 @@ pub(super) async fn keep_metrics<'a>(
     let any_refused = !found.is_empty();
     refused.extend(found.into_iter().map(|it| RefusedRow { row: copies[it.place].1.row.clone(), reason: it.reason }));
     aside::take_back(session, &changes.taken_back).await?;
-    let (new, doubtful): (Vec<_>, Vec<_>) = (rows.iter().map(|kept| kept.shown).zip(is_doubtful))
-        .partition(|(_, is_doubtful)| !is_doubtful && !any_refused);
-    let rows = |of: Vec<(Held<&'a MetricPoint>, bool)>| of.into_iter().map(|(held, _)| held).collect();
-    Ok(KeptMetrics { refused, new: rows(new), doubtful: rows(doubtful) })
+    let (doubtful, new): (Vec<Spot>, Vec<Spot>) = spots().partition(|spot| any_refused || is_doubtful.contains(spot));
+    let held =
+        |spots: Vec<Spot>| spots.into_iter().map(|(number, place)| of_series[number].buckets[place].shown).collect();
+    Ok(KeptMetrics { refused, new: held(new), doubtful: held(doubtful) })
 }
 
-/// In the order of the table's sorting key: the server finds that it has nothing to sort.
-fn in_table_order(rows: &[Kept<&MetricPoint>], of_series: &mut [(Series, Vec<usize>)]) {
-    of_series.sort_unstable();
-    for (_, places) in of_series {
-        places.sort_by_key(|place| rows[*place].shown.row.timestamp);
-    }
-}
-
-/// The places of buckets that may be stored already. By day, so that one old bucket does not make the look-up read all
-/// that lies between.
-fn doubtful<'a>(
+/// The places of buckets that may be stored already, by series. By day, so that one old bucket does not make the look-up
+/// read all that lies between.
+fn doubtful(
     session: &Session,
-    rows: &[Kept<&MetricPoint>],
-    of_series: &'a [(Series, Vec<usize>)],
-) -> BTreeMap<TimeMs, BTreeMap<&'a Series, Vec<usize>>> {
-    let mut doubtful: BTreeMap<TimeMs, BTreeMap<&Series, Vec<usize>>> = BTreeMap::new();
-    for (series, places) in of_series {
-        let newest = session.memory.newest(series).unwrap_or(i64::MAX);
-        for place in places.iter().copied().filter(|place| rows[*place].shown.row.timestamp.0 <= newest) {
-            let day = rows[place].shown.row.timestamp.floor_to(DAY_MS);
-            doubtful.entry(day).or_default().entry(series).or_default().push(place);
+    of_series: &[SeriesBuckets<'_>],
+    names: &[Series],
+) -> BTreeMap<TimeMs, BTreeMap<usize, Vec<usize>>> {
+    let mut doubtful: BTreeMap<TimeMs, BTreeMap<usize, Vec<usize>>> = BTreeMap::new();
+    for (number, SeriesBuckets { buckets, .. }) in of_series.iter().enumerate() {
+        let newest_ms = session.memory.newest(&names[number]).unwrap_or(i64::MAX);
+        let stored = buckets.iter().take_while(|kept| kept.shown.row.timestamp.0 <= newest_ms);
+        for (place, kept) in stored.enumerate() {
+            let day = kept.shown.row.timestamp.floor_to(DAY_MS);
+            doubtful.entry(day).or_default().entry(number).or_default().push(place);
         }
     }
     doubtful
 }
 
 /// Asks for the newest bucket of series that the session does not know yet, no further back than `rows` reach.
-async fn learn_newest(
-    session: &mut Session,
-    rows: &[Kept<&MetricPoint>],
-    of_series: &[(Series, Vec<usize>)],
-) -> Result<(), Fault> {
-    let unknown: Vec<&Series> =
-        of_series.iter().map(|(series, _)| series).filter(|series| session.memory.newest(series).is_none()).collect();
-    let Some(oldest) = rows.iter().map(|kept| kept.shown.row.timestamp.0).min() else { return Ok(()) };
+async fn learn_newest(session: &mut Session, of_series: &[SeriesBuckets<'_>], names: &[Series]) -> Result<(), Fault> {
+    let unknown: Vec<&Series> = names.iter().filter(|series| session.memory.newest(series).is_none()).collect();
+    let oldest = of_series.iter().filter_map(|it| it.buckets.first()).map(|kept| kept.shown.row.timestamp.0).min();
+    let Some(oldest) = oldest else { return Ok(()) };
     let sql = "SELECT colony_id, application_name, environment, service_id, metric_name, interval_seconds,
                       toUnixTimestamp64Milli(max(timestamp)) AS newest_ms
                FROM federated_metrics
@@ -167,21 +153,22 @@ async fn learn_newest(
     Ok(())
 }
 
-/// The stored copies of some rows, by their place in `rows`.
+/// The stored copies of some buckets (`asked`: series, and places of its buckets).
 async fn stored_metrics(
     session: &Session,
     place: Place,
-    rows: &[Kept<&MetricPoint>],
-    of_series: &[(&Series, Vec<usize>)],
-) -> Result<Vec<(usize, Held<MetricPoint>)>, Fault> {
-    let mut places: HashMap<(SeriesRef<'_>, i64), usize> = HashMap::new();
-    for place in of_series.iter().flat_map(|(_, places)| places) {
-        let row = rows[*place].shown.row;
-        places.insert((series_of(row), row.timestamp.0), *place);
+    of_series: &[SeriesBuckets<'_>],
+    names: &[Series],
+    asked: &[(usize, Vec<usize>)],
+) -> Result<Vec<(Spot, Held<MetricPoint>)>, Fault> {
+    let mut spots: HashMap<(SeriesRef<'_>, i64), Spot> = HashMap::new();
+    for (number, places) in asked {
+        let SeriesBuckets { series, buckets } = &of_series[*number];
+        spots.extend(places.iter().map(|place| ((*series, buckets[*place].shown.row.timestamp.0), (*number, *place))));
     }
-    let times = || places.keys().map(|(_, timestamp)| *timestamp);
+    let times = || spots.keys().map(|(_, timestamp)| *timestamp);
     let (Some(from), Some(to)) = (times().min(), times().max()) else { return Ok(Vec::new()) };
-    let series: Vec<&Series> = of_series.iter().map(|(series, _)| *series).collect();
+    let series: Vec<&Series> = asked.iter().map(|(number, _)| &names[*number]).collect();
     // sql: identifiers only
     let sql = format!(
         "SELECT {} FROM {} FINAL
@@ -196,8 +183,8 @@ async fn stored_metrics(
     let mut stored = Vec::new();
     for answer in session.rows::<<MetricPoint as ReadRow>::Answer>(query).await? {
         let held = MetricPoint::read(answer)?;
-        let place = places.get(&(series_of(&held.row), held.row.timestamp.0)).copied();
-        stored.extend(place.map(|place| (place, held)));
+        let spot = spots.get(&(series_of(&held.row), held.row.timestamp.0)).copied();
+        stored.extend(spot.map(|spot| (spot, held)));
     }
     Ok(stored)
 }

@@ -4,7 +4,7 @@
 //! colonies are read side by side. So the newest time is known by series.
 
 use super::fault::Cause;
-use crate::resolve::{Held, Kept, SeriesRef, series_of};
+use crate::resolve::{Held, Kept, SeriesBuckets, SeriesRef};
 use duckdb::Connection;
 use foldhash::fast::RandomState as FastHash;
 use model::metric::MetricPoint;
@@ -86,27 +86,27 @@ impl NewestBuckets {
     }
 
     /// Sorts out the buckets of a commit, and notes that they are stored.
-    pub(super) fn split<'a>(&mut self, rows: Vec<Kept<&'a MetricPoint>>) -> Split<'a> {
+    pub(super) fn split<'a>(&mut self, of_series: Vec<SeriesBuckets<'a>>) -> Split<'a> {
         let mut split = Split::default();
-        let mut reached: HashMap<u64, i64, FastHash> = HashMap::default();
-        for kept in rows {
-            let row = kept.shown.row;
-            let (series, timestamp_ms) = (self.hasher.hash_one(series_of(row)), row.timestamp.0);
-            if kept.aside.is_none() && self.is_beyond(series, timestamp_ms) {
-                split.new.push(kept.shown);
-            } else {
-                split.doubtful.push(kept);
+        let mut reached = Vec::with_capacity(of_series.len());
+        for SeriesBuckets { series, buckets } in of_series {
+            let series = self.hasher.hash_one(series);
+            reached.extend(buckets.last().map(|newest| (series, newest.shown.row.timestamp.0)));
+            // buckets after this time are surely not stored
+            let newest_ms = match self.state {
+                State::Known => self.by_series.get(&series).copied().unwrap_or(i64::MIN),
+                State::Unread | State::TooMany => i64::MAX,
+            };
+            for kept in buckets {
+                if kept.aside.is_none() && kept.shown.row.timestamp.0 > newest_ms {
+                    split.new.push(kept.shown);
+                } else {
+                    split.doubtful.push(kept);
+                }
             }
-            let newest = reached.entry(series).or_insert(timestamp_ms);
-            *newest = (*newest).max(timestamp_ms);
         }
         reached.into_iter().for_each(|(series, newest_ms)| self.raise(series, newest_ms));
         split
-    }
-
-    /// Whether surely no bucket of this time is stored.
-    fn is_beyond(&self, series: u64, timestamp_ms: i64) -> bool {
-        self.state == State::Known && self.by_series.get(&series).is_none_or(|newest| timestamp_ms > *newest)
     }
 
     fn raise(&mut self, series: u64, timestamp_ms: i64) {
@@ -147,7 +147,7 @@ mod tests {
         let first = commit(vec![bucket("api", 60_000), bucket("api", 120_000)]);
         assert_eq!(times(&mut newest, &first), (vec![60_000, 120_000], vec![]));
         let second = commit(vec![bucket("api", 180_000), bucket("web", 0), bucket("api", 120_000), bucket("api", 0)]);
-        assert_eq!(times(&mut newest, &second), (vec![0, 180_000], vec![120_000, 0]), "another series is by itself");
+        assert_eq!(times(&mut newest, &second), (vec![180_000, 0], vec![0, 120_000]), "another series is by itself");
         newest.forget();
         assert_eq!(times(&mut newest, &commit(vec![bucket("web", 500_000)])), (vec![], vec![500_000]));
     }
