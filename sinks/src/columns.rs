@@ -1,6 +1,6 @@
 //! Rows as Arrow columns, named as in the schema: the same for every store.
 
-use crate::resolve::Held;
+use crate::resolve::{Held, SeriesRef, series_of};
 use arrow::array::{
     ArrayRef, BooleanArray, Float64Array, Float64Builder, Int32Array, Int64Array, StringArray,
     TimestampMicrosecondArray, UInt32Array, UInt64Array, UInt64Builder,
@@ -102,17 +102,24 @@ impl KeptRow for MetricPoint {
     const CONTENT: &'static [&'static str] = &["p50", "p95", "p99", "mean", "max_value", "sample_count", "late"];
 
     fn columns(rows: &[Held<&MetricPoint>]) -> Columns {
-        let each = || rows.iter().map(|held| held.row);
-        let mut columns = vec![
-            ("colony_id", text(each().map(|row| row.series.colony_id.as_str()))),
-            ("application_name", text(each().map(|row| row.application_name.as_str()))),
-            ("environment", text(each().map(|row| row.environment.as_str()))),
-            ("service_id", text(each().map(|row| row.series.service_id.as_str()))),
-            ("metric_name", text(each().map(|row| row.series.metric_name.as_str()))),
-        ];
-        columns.extend(metric_columns_without_names(rows));
-        columns
+        metric_columns(rows.iter().map(|held| series_of(held.row)), rows)
     }
+}
+
+/// The columns of buckets whose series have these names.
+pub(crate) fn metric_columns<'a>(
+    series: impl Iterator<Item = SeriesRef<'a>> + Clone,
+    rows: &[Held<&MetricPoint>],
+) -> Columns {
+    let mut columns = vec![
+        ("colony_id", text(series.clone().map(|(colony, ..)| colony))),
+        ("application_name", text(series.clone().map(|(_, application, ..)| application))),
+        ("environment", text(series.clone().map(|(_, _, environment, ..)| environment))),
+        ("service_id", text(series.clone().map(|(_, _, _, service, ..)| service))),
+        ("metric_name", text(series.map(|(_, _, _, _, metric, _)| metric))),
+    ];
+    columns.extend(metric_columns_without_names(rows));
+    columns
 }
 
 /// The columns of buckets but those with texts. Each row is looked at once: by column, rows that lie apart in memory are

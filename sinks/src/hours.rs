@@ -2,7 +2,7 @@
 //!
 //! The sums of an hour are whole numbers, so adding rows to them as they come gives what adding up all stored rows would.
 
-use crate::resolve::Held;
+use crate::resolve::{Held, SeriesRows};
 use crate::rollup::Sums;
 use foldhash::fast::RandomState as FastHash;
 use model::metric::MetricPoint;
@@ -59,7 +59,7 @@ impl HourSums {
     pub(crate) fn touch<'a>(
         &mut self,
         keys: &'a [RollupKey],
-        new: &[Held<&MetricPoint>],
+        new: &[SeriesRows<'_>],
         doubtful: &[Held<&MetricPoint>],
     ) -> Touched<'a> {
         self.announce(keys);
@@ -68,12 +68,14 @@ impl HourSums {
             sums.entry(identity_of_key(key)).or_insert_with(|| (key, self.take(key)));
         }
         let mut unnamed = Vec::new();
-        // rows of a series stand together, and an hour of it is one look
-        for rows in new.chunk_by(|one, next| identity(one.row) == identity(next.row)) {
-            match sums.get_mut(&identity(rows[0].row)) {
-                Some((_, Some(sums))) => rows.iter().for_each(|held| sums.add(held.row)),
-                Some((_, None)) => {}
-                None => unnamed.push(rows[0].row),
+        for SeriesRows { series: (_, application, environment, _, metric, _), rows } in new {
+            let hour = |held: &Held<&MetricPoint>| held.row.timestamp.floor_to(HOUR_MS);
+            for rows in rows.chunk_by(|one, next| hour(one) == hour(next)) {
+                match sums.get_mut(&(hour(&rows[0]), metric, application, environment)) {
+                    Some((_, Some(sums))) => rows.iter().for_each(|held| sums.add(held.row)),
+                    Some((_, None)) => {}
+                    None => unnamed.push(rows[0].row),
+                }
             }
         }
         for held in doubtful {
@@ -131,15 +133,20 @@ fn identity(point: &MetricPoint) -> Identity<'_> {
 mod tests {
     use super::*;
     use crate::compliance::rows::bucket;
+    use crate::resolve::series_of;
 
     fn held(point: &MetricPoint) -> Held<&MetricPoint> {
         Held { on_time: true, row: point }
     }
 
+    fn rows(point: &MetricPoint) -> SeriesRows<'_> {
+        SeriesRows { series: series_of(point), rows: vec![held(point)] }
+    }
+
     /// Commits a new bucket; the sums that are known, or nothing when the hour is to be read.
     fn commit(hours: &mut HourSums, point: &MetricPoint) -> Option<Sums> {
         let keys = [RollupKey::of(point)];
-        let touched = hours.touch(&keys, &[held(point)], &[]);
+        let touched = hours.touch(&keys, &[rows(point)], &[]);
         hours.store(&touched.known);
         touched.known.first().map(|(_, sums)| *sums)
     }
@@ -167,7 +174,7 @@ mod tests {
         let (stored, more) = (bucket("api", 0), bucket("api", 60_000));
         hours.begin(Some(stored.timestamp));
         let keys = [RollupKey::of(&stored)];
-        assert_eq!(hours.touch(&keys, &[held(&stored)], &[]).to_read, [&keys[0]]);
+        assert_eq!(hours.touch(&keys, &[rows(&stored)], &[]).to_read, [&keys[0]]);
         hours.store(&[(&keys[0], sums(&[&stored]))]);
         assert_eq!(commit(&mut hours, &more), Some(sums(&[&stored, &more])));
     }
@@ -179,7 +186,7 @@ mod tests {
         let (point, other) = (bucket("api", 0), bucket("api", 60_000));
         assert!(commit(&mut hours, &point).is_some());
         let keys = [RollupKey::of(&point)];
-        let touched = hours.touch(&keys, &[held(&other)], &[held(&point)]);
+        let touched = hours.touch(&keys, &[rows(&other)], &[held(&point)]);
         assert_eq!(touched, Touched { known: Vec::new(), to_read: vec![&keys[0]] });
     }
 
@@ -189,7 +196,7 @@ mod tests {
         hours.begin(None);
         let (point, later) = (bucket("api", HOUR_MS), bucket("api", 5 * HOUR_MS));
         let keys = [RollupKey::of(&point)];
-        assert!(hours.touch(&keys, &[held(&point)], &[]).to_read.is_empty());
+        assert!(hours.touch(&keys, &[rows(&point)], &[]).to_read.is_empty());
         hours.forget();
         assert_eq!(commit(&mut hours, &point), None);
         let keys = [RollupKey::of(&bucket("api", 3 * HOUR_MS))];
@@ -204,7 +211,7 @@ mod tests {
         let mut hours = HourSums::default();
         hours.begin(None);
         let point = bucket("api", HOUR_MS);
-        assert_eq!(hours.touch(&[], &[held(&point)], &[]), Touched::default());
+        assert_eq!(hours.touch(&[], &[rows(&point)], &[]), Touched::default());
         assert_eq!(commit(&mut hours, &bucket("api", HOUR_MS + 60_000)), None);
     }
 }

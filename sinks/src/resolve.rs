@@ -91,6 +91,14 @@ pub(crate) struct SeriesBuckets<'a> {
     pub(crate) buckets: Vec<Kept<&'a MetricPoint>>,
 }
 
+/// Rows of one series, in the order of time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct SeriesRows<'a> {
+    /// Its names, which are those of each row: a row's own lie elsewhere in memory for each.
+    pub(crate) series: SeriesRef<'a>,
+    pub(crate) rows: Vec<Held<&'a MetricPoint>>,
+}
+
 /// The metric buckets of a commit, each once, by series in the order of their names. Stores look up, write and sum by
 /// series, so that a row's names are looked at here and not again.
 pub(crate) fn metrics(commit: &Commit) -> Vec<SeriesBuckets<'_>> {

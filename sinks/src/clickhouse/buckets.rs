@@ -9,7 +9,7 @@ use super::memory::{Series, owned};
 use super::rows::{ReadRow, versions};
 use super::session::Session;
 use crate::columns::{KeptRow, metric_columns_without_names};
-use crate::resolve::{Held, SeriesBuckets, SeriesRef, series_of};
+use crate::resolve::{Held, SeriesBuckets, SeriesRef, SeriesRows, series_of};
 use foldhash::fast::RandomState as FastHash;
 use model::metric::MetricPoint;
 use model::time::{DAY_MS, TimeMs};
@@ -31,7 +31,7 @@ struct NewestAnswer {
 pub(super) struct KeptMetrics<'a> {
     pub(super) refused: Vec<RefusedRow<MetricPoint>>,
     /// Stored now, and under no copy before.
-    pub(super) new: Vec<Held<&'a MetricPoint>>,
+    pub(super) new: Vec<SeriesRows<'a>>,
     /// All others.
     pub(super) doubtful: Vec<Held<&'a MetricPoint>>,
 }
@@ -96,10 +96,16 @@ pub(super) async fn keep_metrics<'a>(
     let any_refused = !found.is_empty();
     refused.extend(found.into_iter().map(|it| RefusedRow { row: copies[it.place].1.row.clone(), reason: it.reason }));
     aside::take_back(session, &changes.taken_back).await?;
-    let (doubtful, new): (Vec<Spot>, Vec<Spot>) = spots().partition(|spot| any_refused || is_doubtful.contains(spot));
-    let held =
-        |spots: Vec<Spot>| spots.into_iter().map(|(number, place)| of_series[number].buckets[place].shown).collect();
-    Ok(KeptMetrics { refused, new: held(new), doubtful: held(doubtful) })
+    let mut kept = KeptMetrics { refused, new: Vec::with_capacity(of_series.len()), doubtful: Vec::new() };
+    for (number, SeriesBuckets { series, buckets }) in of_series.iter().enumerate() {
+        let (doubtful, new): (Vec<_>, Vec<_>) = (0..buckets.len())
+            .map(|place| ((number, place), buckets[place].shown))
+            .partition(|(spot, _)| any_refused || is_doubtful.contains(spot));
+        let held = |rows: Vec<(Spot, Held<&'a MetricPoint>)>| rows.into_iter().map(|(_, held)| held);
+        kept.new.push(SeriesRows { series: *series, rows: held(new).collect() });
+        kept.doubtful.extend(held(doubtful));
+    }
+    Ok(kept)
 }
 
 /// The places of buckets that may be stored already, by series. By day, so that one old bucket does not make the look-up

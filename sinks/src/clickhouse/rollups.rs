@@ -7,7 +7,7 @@ use super::rows::{texts, versions};
 use super::session::Session;
 use crate::columns::{reals, times};
 use crate::hours::Touched;
-use crate::resolve::Held;
+use crate::resolve::{Held, SeriesRows};
 use crate::rollup::{Summary, Sums, UNITS_PER_ONE, VALUE_ABS_MAX, WEIGHT_MAX};
 use arrow::array::{Float64Array, UInt64Array};
 use model::metric::MetricPoint;
@@ -48,7 +48,7 @@ struct SumsAnswer {
 pub(super) async fn write(
     session: &mut Session,
     keys: &[RollupKey],
-    new: &[Held<&MetricPoint>],
+    new: &[SeriesRows<'_>],
     doubtful: &[Held<&MetricPoint>],
 ) -> Result<(), Fault> {
     let Touched { known: mut summaries, to_read } = session.memory.hours.touch(keys, new, doubtful);

@@ -4,8 +4,8 @@
 use super::fault::Cause;
 use super::rows::{ReadRow, selection};
 use super::stage::{append, temporary};
-use crate::columns::{Columns, KeptRow, times};
-use crate::resolve::{Held, Kept};
+use crate::columns::{Columns, KeptRow, metric_columns, times};
+use crate::resolve::{Held, Kept, SeriesRef, SeriesRows};
 use arrow::array::UInt32Array;
 use duckdb::Connection;
 use model::event::Event;
@@ -63,8 +63,24 @@ pub(super) fn keep<R: ReadRow>(
     append_new(connection, R::ASIDE, &put_aside, stored_at)
 }
 
+/// Writes metric buckets of which no copy is stored.
+pub(super) fn append_buckets(
+    connection: &Connection,
+    of_series: &[SeriesRows<'_>],
+    stored_at: TimeMs,
+) -> Result<(), Cause> {
+    let rows = of_series.iter().flat_map(|it| it.rows.iter().map(|held| (it.series, *held)));
+    let rows: Vec<(SeriesRef<'_>, Held<&MetricPoint>)> = rows.collect();
+    append(connection, MetricPoint::TABLE, &rows, |chunk| {
+        let held: Vec<Held<&MetricPoint>> = chunk.iter().map(|(_, held)| *held).collect();
+        let mut columns = metric_columns(chunk.iter().map(|(series, _)| *series), &held);
+        columns.push(("stored_at", times(held.iter().map(|_| stored_at))));
+        columns
+    })
+}
+
 /// Writes rows of which no copy is in `table`.
-pub(super) fn append_new<R: ReadRow>(
+fn append_new<R: ReadRow>(
     connection: &Connection,
     table: &str,
     rows: &[Held<&R>],

@@ -4,7 +4,7 @@
 //! colonies are read side by side. So the newest time is known by series.
 
 use super::fault::Cause;
-use crate::resolve::{Held, Kept, SeriesBuckets, SeriesRef};
+use crate::resolve::{Kept, SeriesBuckets, SeriesRef, SeriesRows};
 use duckdb::Connection;
 use foldhash::fast::RandomState as FastHash;
 use model::metric::MetricPoint;
@@ -36,7 +36,7 @@ pub(super) struct Read {
 #[derive(Debug, Default)]
 pub(super) struct Split<'a> {
     /// Surely not stored under any copy.
-    pub(super) new: Vec<Held<&'a MetricPoint>>,
+    pub(super) new: Vec<SeriesRows<'a>>,
     /// To be looked up.
     pub(super) doubtful: Vec<Kept<&'a MetricPoint>>,
 }
@@ -89,21 +89,23 @@ impl NewestBuckets {
     pub(super) fn split<'a>(&mut self, of_series: Vec<SeriesBuckets<'a>>) -> Split<'a> {
         let mut split = Split::default();
         let mut reached = Vec::with_capacity(of_series.len());
-        for SeriesBuckets { series, buckets } in of_series {
-            let series = self.hasher.hash_one(series);
+        for SeriesBuckets { series: names, buckets } in of_series {
+            let series = self.hasher.hash_one(names);
             reached.extend(buckets.last().map(|newest| (series, newest.shown.row.timestamp.0)));
             // buckets after this time are surely not stored
             let newest_ms = match self.state {
                 State::Known => self.by_series.get(&series).copied().unwrap_or(i64::MIN),
                 State::Unread | State::TooMany => i64::MAX,
             };
+            let mut rows = Vec::with_capacity(buckets.len());
             for kept in buckets {
                 if kept.aside.is_none() && kept.shown.row.timestamp.0 > newest_ms {
-                    split.new.push(kept.shown);
+                    rows.push(kept.shown);
                 } else {
                     split.doubtful.push(kept);
                 }
             }
+            split.new.push(SeriesRows { series: names, rows });
         }
         reached.into_iter().for_each(|(series, newest_ms)| self.raise(series, newest_ms));
         split
@@ -127,7 +129,7 @@ mod tests {
     use crate::Commit;
     use crate::compliance::commit_of;
     use crate::compliance::rows::{START, bucket};
-    use crate::resolve;
+    use crate::resolve::{self, Held};
     use model::rows::Rows;
 
     fn commit(metrics: Vec<MetricPoint>) -> Commit {
@@ -138,7 +140,8 @@ mod tests {
     fn times(newest: &mut NewestBuckets, commit: &Commit) -> (Vec<i64>, Vec<i64>) {
         let Split { new, doubtful } = newest.split(resolve::metrics(commit));
         let time = |held: Held<&MetricPoint>| held.row.timestamp.0 - START.0;
-        (new.into_iter().map(time).collect(), doubtful.into_iter().map(|kept| time(kept.shown)).collect())
+        let new = new.into_iter().flat_map(|of_series| of_series.rows);
+        (new.map(time).collect(), doubtful.into_iter().map(|kept| time(kept.shown)).collect())
     }
 
     #[test]

@@ -8,7 +8,6 @@ use super::newest::Split;
 use super::session::Session;
 use super::{findings, fleet, keep, rollups};
 use crate::Commit;
-use crate::columns::KeptRow;
 use crate::resolve::{self, Held};
 use model::metric::MetricPoint;
 
@@ -36,7 +35,7 @@ fn write(session: &mut Session, commit: &Commit) -> Result<(), Cause> {
     let Session { connection, has_late_copies, hours, .. } = session;
     let transaction = connection.transaction()?;
     keep::keep(&transaction, &events, commit.committed_at, has_late_copies)?;
-    keep::append_new(&transaction, MetricPoint::TABLE, &new, commit.committed_at)?;
+    keep::append_buckets(&transaction, &new, commit.committed_at)?;
     keep::keep(&transaction, &doubtful, commit.committed_at, has_late_copies)?;
     fleet::write(&transaction, commit)?;
     let looked_up: Vec<Held<&MetricPoint>> = doubtful.iter().map(|kept| kept.shown).collect();
