@@ -6,6 +6,7 @@ mod follow;
 mod gone;
 mod replayed;
 pub mod round_trip;
+mod secured;
 
 use crate::support::Reef;
 use broker::shared;

@@ -1,4 +1,5 @@
-//! A real Apache Kafka broker in KRaft mode: one shared by all tests, and brokers of a test's own that it may kill.
+//! A real Apache Kafka broker in KRaft mode: one shared by all tests, brokers of a test's own that it may kill, and one
+//! that also listens with TLS and asks for a password.
 
 use std::fs::File;
 use std::net::{TcpListener, TcpStream};
@@ -15,8 +16,14 @@ pub struct Broker {
     folder: tempfile::TempDir,
     jars: PathBuf,
     port: u16,
+    /// Where it asks for a certificate and a password, if it does.
+    secure_port: Option<u16>,
     child: Child,
 }
+
+/// Who may read from a secured broker, by SCRAM-SHA-512.
+pub const USER: &str = "reef";
+pub const PASSWORD: &str = "opens-sesame";
 
 /// Addresses of a broker that all tests of this process share; `None`, with a loud line, where there can be none.
 pub fn shared() -> Option<&'static str> {
@@ -25,7 +32,7 @@ pub fn shared() -> Option<&'static str> {
         if let Ok(brokers) = std::env::var("KAFKA_BOOTSTRAP_SERVERS") {
             return Some(brokers);
         }
-        let broker = Broker::start()?;
+        let broker = Broker::start(false)?;
         let brokers = broker.brokers();
         stop_with_this_process(broker);
         Some(brokers)
@@ -56,32 +63,49 @@ fn stop_with_this_process(broker: Broker) {
 impl Broker {
     /// Starts a broker of the test's own; `None`, with a loud line, where there can be none.
     pub fn own() -> Option<Broker> {
-        let broker = Broker::start();
+        let broker = Broker::start(false);
         if broker.is_none() {
             skipped();
         }
         broker
     }
 
-    fn start() -> Option<Broker> {
+    /// The same, which also listens with TLS for [`USER`] with [`PASSWORD`].
+    pub fn secured() -> Option<Broker> {
+        let broker = Broker::start(true);
+        if broker.is_none() {
+            skipped();
+        }
+        broker
+    }
+
+    fn start(is_secured: bool) -> Option<Broker> {
         let jars = jars()?;
         let folder = tempfile::tempdir().unwrap();
-        // both ports are held until both are known, so they differ
-        let free = [TcpListener::bind("127.0.0.1:0").unwrap(), TcpListener::bind("127.0.0.1:0").unwrap()];
-        let [port, controller] = free.each_ref().map(|listener| listener.local_addr().unwrap().port());
+        // all ports are held until all are known, so they differ
+        let free = [(); 3].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+        let [port, controller, secure] = free.each_ref().map(|listener| listener.local_addr().unwrap().port());
         drop(free);
-        std::fs::write(folder.path().join("server.properties"), properties(folder.path(), port, controller)).unwrap();
-        let formatted = java(&jars)
-            .arg("kafka.tools.StorageTool")
-            .args(["format", "--cluster-id", "4L6g3nShT-eMCtK--X86sw", "--config"])
-            .arg(folder.path().join("server.properties"))
-            .output()
-            .unwrap();
+        let mut text = properties(folder.path(), port, controller);
+        let mut format = java(&jars);
+        format.args(["kafka.tools.StorageTool", "format", "--cluster-id", "4L6g3nShT-eMCtK--X86sw"]);
+        if is_secured {
+            make_keys(folder.path());
+            text = with_secure_listener(&text, folder.path(), secure);
+            format.args(["--add-scram", &format!("SCRAM-SHA-512=[name={USER},password={PASSWORD}]")]);
+        }
+        std::fs::write(folder.path().join("server.properties"), text).unwrap();
+        let formatted = format.arg("--config").arg(folder.path().join("server.properties")).output().unwrap();
         assert!(formatted.status.success(), "{}", String::from_utf8_lossy(&formatted.stderr));
         let child = spawn(&jars, folder.path());
-        let mut broker = Broker { folder, jars, port, child };
+        let mut broker = Broker { folder, jars, port, secure_port: is_secured.then_some(secure), child };
         broker.wait();
         Some(broker)
+    }
+
+    /// The address that asks for a password, and the file with the certificate that vouches for the broker.
+    pub fn secure(&self) -> (String, PathBuf) {
+        (format!("127.0.0.1:{}", self.secure_port.unwrap()), self.folder.path().join("ca.pem"))
     }
 
     /// The address to dial.
@@ -145,6 +169,32 @@ fn spawn(jars: &Path, folder: &Path) -> Child {
     let mut command = java(jars);
     command.arg("kafka.Kafka").arg(folder.join("server.properties"));
     command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap()
+}
+
+/// A key of the broker, and the certificate that its clients trust.
+fn make_keys(folder: &Path) {
+    let keytool = |arguments: &[&str]| {
+        let mut keytool = Command::new("keytool");
+        keytool.args(arguments).args(["-alias", "broker", "-keystore", "keys.p12", "-storepass", "changeit"]);
+        let output = keytool.current_dir(folder).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    };
+    let subject = ["-dname", "CN=127.0.0.1", "-ext", "SAN=IP:127.0.0.1", "-validity", "2"];
+    keytool(&[&["-genkeypair", "-keyalg", "RSA", "-storetype", "PKCS12"], &subject[..]].concat());
+    keytool(&["-exportcert", "-rfc", "-file", "ca.pem"]);
+}
+
+fn with_secure_listener(properties: &str, folder: &Path, port: u16) -> String {
+    let properties = properties
+        .replace(",CONTROLLER://", &format!(",SECURE://127.0.0.1:{port},CONTROLLER://"))
+        .replace("PLAINTEXT:PLAINTEXT\n", "PLAINTEXT:PLAINTEXT,SECURE:SASL_SSL\n")
+        .replace("advertised.listeners=", &format!("advertised.listeners=SECURE://127.0.0.1:{port},"));
+    format!(
+        "{properties}sasl.enabled.mechanisms=SCRAM-SHA-512\n\
+         listener.name.secure.scram-sha-512.sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required;\n\
+         ssl.keystore.type=PKCS12\nssl.keystore.location={}\nssl.keystore.password=changeit\n",
+        folder.join("keys.p12").display()
+    )
 }
 
 fn properties(folder: &Path, port: u16, controller: u16) -> String {
