@@ -121,7 +121,7 @@ fn recorded_with_late_rows(input: &(Vec<PathBuf>, Vec<PathBuf>)) -> Reef {
     let db = duckdb::Connection::open(reef.store()).unwrap();
     db.execute_batch(
         "UPDATE federated_events SET late = true WHERE hash(event_id) % 7 = 0;
-         UPDATE federated_metrics SET late = true WHERE hash(timestamp) % 11 = 0;",
+         UPDATE metric_buckets SET late = true WHERE hash(timestamp) % 11 = 0;",
     )
     .unwrap();
     reef

@@ -34,6 +34,7 @@ pub const DUCKDB: &[Migration] = &[
     Migration { version: 5, name: "withdrawn events", sql: include_str!("../duckdb/0005_withdrawn_events.sql") },
     Migration { version: 6, name: "stored at", sql: include_str!("../duckdb/0006_stored_at.sql") },
     Migration { version: 7, name: "late copies", sql: include_str!("../duckdb/0007_late_copies.sql") },
+    Migration { version: 8, name: "metric series", sql: include_str!("../duckdb/0008_metric_series.sql") },
 ];
 
 /// Creates `schema_version` in ClickHouse when it is missing.
@@ -51,10 +52,11 @@ pub const CLICKHOUSE: &[Migration] = &[
     Migration { version: 5, name: "withdrawn events", sql: include_str!("../clickhouse/0005_withdrawn_events.sql") },
     Migration { version: 6, name: "stored at", sql: include_str!("../clickhouse/0006_stored_at.sql") },
     Migration { version: 7, name: "late copies", sql: include_str!("../clickhouse/0007_late_copies.sql") },
+    Migration { version: 8, name: "metric series", sql: include_str!("../clickhouse/0008_metric_series.sql") },
 ];
 
 /// The newest schema this program knows.
-pub const KNOWN_VERSION: u32 = 7;
+pub const KNOWN_VERSION: u32 = 8;
 
 /// Why a store cannot be brought to the known version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -137,7 +139,7 @@ mod tests {
     #[test]
     fn a_store_in_between_gets_the_rest() {
         let rest = pending(DUCKDB, 2).unwrap();
-        assert_eq!(rest.iter().map(|step| step.version).collect::<Vec<_>>(), vec![3, 4, 5, 6, 7]);
+        assert_eq!(rest.iter().map(|step| step.version).collect::<Vec<_>>(), vec![3, 4, 5, 6, 7, 8]);
     }
 
     #[test]

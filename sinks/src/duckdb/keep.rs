@@ -4,8 +4,8 @@
 use super::fault::Cause;
 use super::rows::{ReadRow, selection};
 use super::stage::{append, temporary};
-use crate::columns::{Columns, KeptRow, metric_columns, times};
-use crate::resolve::{Held, Kept, SeriesRef, SeriesRows};
+use crate::columns::{Columns, KeptRow, metric_columns_without_names, times};
+use crate::resolve::{Held, Kept, SeriesRows};
 use arrow::array::UInt32Array;
 use duckdb::Connection;
 use model::event::Event;
@@ -56,7 +56,7 @@ pub(super) fn keep<R: ReadRow>(
             put_aside.extend(now.aside.map(|row| Held { on_time: false, row }));
         }
     }
-    append_new(connection, R::TABLE, &new, stored_at)?;
+    insert(connection, &new, stored_at)?;
     update(connection, &changed, stored_at)?;
     delete_aside(connection, &taken_back)?;
     *has_late_copies |= !put_aside.is_empty();
@@ -66,17 +66,48 @@ pub(super) fn keep<R: ReadRow>(
 /// Writes metric buckets of which no copy is stored.
 pub(super) fn append_buckets(
     connection: &Connection,
-    of_series: &[SeriesRows<'_>],
+    of_series: &[(u32, SeriesRows<'_>)],
     stored_at: TimeMs,
 ) -> Result<(), Cause> {
-    let rows = of_series.iter().flat_map(|it| it.rows.iter().map(|held| (it.series, *held)));
-    let rows: Vec<(SeriesRef<'_>, Held<&MetricPoint>)> = rows.collect();
-    append(connection, MetricPoint::TABLE, &rows, |chunk| {
+    let rows = of_series.iter().flat_map(|(id, it)| it.rows.iter().map(|held| (*id, *held)));
+    let rows: Vec<(u32, Held<&MetricPoint>)> = rows.collect();
+    append(connection, MetricPoint::STORED, &rows, |chunk| {
         let held: Vec<Held<&MetricPoint>> = chunk.iter().map(|(_, held)| *held).collect();
-        let mut columns = metric_columns(chunk.iter().map(|(series, _)| *series), &held);
+        let mut columns = metric_columns_without_names(&held);
+        columns.retain(|(name, _)| *name != "interval_seconds");
+        columns.push(("series_id", Arc::new(chunk.iter().map(|(id, _)| Some(*id)).collect::<UInt32Array>())));
         columns.push(("stored_at", times(held.iter().map(|_| stored_at))));
         columns
     })
+}
+
+/// Writes rows of which no copy is shown.
+fn insert<R: ReadRow>(connection: &Connection, rows: &[Held<&R>], stored_at: TimeMs) -> Result<(), Cause> {
+    if R::STORED == R::TABLE || rows.is_empty() {
+        return append_new(connection, R::TABLE, rows, stored_at);
+    }
+    stage_rows(connection, rows, stored_at)?;
+    insert_staged::<R>(connection)
+}
+
+/// Moves `staged_rows` into the table where rows of this kind are stored.
+pub(super) fn insert_staged<R: ReadRow>(connection: &Connection) -> Result<(), Cause> {
+    let columns = [R::STORED_KEY, R::CONTENT, &["stored_at"]].concat().join(", ");
+    // sql: identifiers only
+    let sql = format!("INSERT INTO {} BY NAME SELECT {columns} FROM {} AS staged", R::STORED, R::STAGED);
+    Ok(connection.execute_batch(&sql)?)
+}
+
+/// An empty temporary table for rows as they are shown.
+pub(super) fn make_stage<R: ReadRow>(connection: &Connection) -> Result<(), Cause> {
+    let columns = [R::KEY, R::CONTENT, &["stored_at"]].concat().join(", ");
+    // sql: identifiers only
+    temporary(connection, "staged_rows", &format!("SELECT {columns} FROM {}", R::TABLE))
+}
+
+fn stage_rows<R: ReadRow>(connection: &Connection, rows: &[Held<&R>], stored_at: TimeMs) -> Result<(), Cause> {
+    make_stage::<R>(connection)?;
+    append(connection, "staged_rows", rows, |chunk| stamped(chunk, stored_at))
 }
 
 /// Writes rows of which no copy is in `table`.
@@ -136,13 +167,13 @@ fn delete_aside<R: KeptRow>(connection: &Connection, rows: &[Held<&R>]) -> Resul
     connection.execute_batch(&format!(
         "DELETE FROM {} AS stored USING staged_keys AS staged WHERE {}",
         R::ASIDE,
-        same_identity::<R>()
+        same(R::KEY)
     ))?;
     Ok(())
 }
 
-fn same_identity<R: KeptRow>() -> String {
-    let same: Vec<String> = R::KEY.iter().map(|name| format!("stored.{name} = staged.{name}")).collect();
+fn same(key: &[&str]) -> String {
+    let same: Vec<String> = key.iter().map(|name| format!("stored.{name} = staged.{name}")).collect();
     same.join(" AND ")
 }
 
@@ -153,22 +184,20 @@ fn stamped<R: KeptRow>(rows: &[Held<&R>], stored_at: TimeMs) -> Columns {
     columns
 }
 
-fn update<R: KeptRow>(connection: &Connection, changed: &[Held<&R>], stored_at: TimeMs) -> Result<(), Cause> {
+fn update<R: ReadRow>(connection: &Connection, changed: &[Held<&R>], stored_at: TimeMs) -> Result<(), Cause> {
     if changed.is_empty() {
         return Ok(());
     }
-    let columns = [R::KEY, R::CONTENT, &["stored_at"]].concat().join(", ");
-    // sql: identifiers only
-    temporary(connection, "staged_rows", &format!("SELECT {columns} FROM {}", R::TABLE))?;
-    append(connection, "staged_rows", changed, |chunk| stamped(chunk, stored_at))?;
+    stage_rows(connection, changed, stored_at)?;
     let content: Vec<String> =
         R::CONTENT.iter().chain(&["stored_at"]).map(|name| format!("{name} = staged.{name}")).collect();
     // sql: identifiers only
     connection.execute_batch(&format!(
-        "UPDATE {} AS stored SET {} FROM staged_rows AS staged WHERE {}",
-        R::TABLE,
+        "UPDATE {} AS stored SET {} FROM {} AS staged WHERE {}",
+        R::STORED,
         content.join(", "),
-        same_identity::<R>()
+        R::STAGED,
+        same(R::STORED_KEY)
     ))?;
     Ok(())
 }

@@ -7,7 +7,7 @@
 //! | `session` | the thread with the connection; opening, migrating, closing |
 //! | `unfinished` | a file whose making was cut off |
 //! | `writer` | the transaction of a commit |
-//! | `newest` | how far each metric series is stored: what need not be looked up |
+//! | `series` | numbers of metric series, and how far each is stored: what need not be looked up |
 //! | `keep` | events and metric buckets: look up, compare, append or update |
 //! | `newer` | amended and withdrawn events among given identities |
 //! | `fleet` | the small tables, row by row |
@@ -44,12 +44,12 @@ mod findings;
 mod fleet;
 mod keep;
 mod newer;
-mod newest;
 mod patterns;
 mod prune;
 mod reader;
 mod rollups;
 mod rows;
+mod series;
 mod session;
 mod stage;
 mod transfer;

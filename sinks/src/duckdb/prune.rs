@@ -3,6 +3,7 @@
 use super::fault::Cause;
 use super::findings::refresh_events;
 use super::fleet::time;
+use super::rows::ReadRow;
 use super::session::Session;
 use crate::columns::KeptRow;
 use crate::retention::{Pruned, Retention};
@@ -31,10 +32,13 @@ pub(super) fn prune(session: &mut Session, retention: &Retention, now: TimeMs) -
     let mut has_more = false;
     let transaction = session.connection.transaction()?;
     let (metrics, events) = (now - retention.metrics_ms, now - retention.events_ms);
-    for (table, cutoff) in
-        [(MetricPoint::TABLE, metrics), (Event::TABLE, events), (MetricPoint::ASIDE, metrics), (Event::ASIDE, events)]
-    {
-        let rows = delete_reported(&transaction, table, cutoff, left)?;
+    for (table, stored, cutoff) in [
+        (MetricPoint::TABLE, MetricPoint::STORED, metrics),
+        (Event::TABLE, Event::STORED, events),
+        (MetricPoint::ASIDE, MetricPoint::ASIDE, metrics),
+        (Event::ASIDE, Event::ASIDE, events),
+    ] {
+        let rows = delete_reported(&transaction, stored, cutoff, left)?;
         pruned.add(table, rows);
         left -= rows;
     }
@@ -43,7 +47,7 @@ pub(super) fn prune(session: &mut Session, retention: &Retention, now: TimeMs) -
         // an hour whose buckets are still kept stays whole
         let rows = transaction.execute(
             "DELETE FROM env_metric_summary WHERE hour < date_trunc('hour', ?::TIMESTAMP)
-             AND hour < (SELECT coalesce(date_trunc('hour', min(timestamp)), 'infinity'::TIMESTAMP) FROM federated_metrics)",
+             AND hour < (SELECT coalesce(date_trunc('hour', min(timestamp)), 'infinity'::TIMESTAMP) FROM metric_buckets)",
             params![time(cutoff)],
         )?;
         pruned.add("env_metric_summary", rows as u64);

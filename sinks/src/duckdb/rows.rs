@@ -11,11 +11,21 @@ use model::time::TimeMs;
 
 /// A kept row that DuckDB can give back.
 pub(super) trait ReadRow: KeptRow {
+    /// The table that holds it; [`KeptRow::TABLE`] is what shows it.
+    const STORED: &'static str;
+    /// Its identity there.
+    const STORED_KEY: &'static [&'static str];
+    /// `staged_rows`, which has rows as they are shown, with the columns of [`ReadRow::STORED_KEY`].
+    const STAGED: &'static str;
     /// Reads `epoch_ms`-ed times and plain columns in the order KEY, CONTENT, starting at `first`.
     fn read(row: &Row<'_>, first: usize) -> Result<Held<Self>, Cause>;
 }
 
 impl ReadRow for Event {
+    const STORED: &'static str = Event::TABLE;
+    const STORED_KEY: &'static [&'static str] = Event::KEY;
+    const STAGED: &'static str = "staged_rows";
+
     fn read(row: &Row<'_>, first: usize) -> Result<Held<Event>, Cause> {
         let severity: String = row.get(first + 7)?;
         let metadata: String = row.get(first + 9)?;
@@ -39,6 +49,11 @@ impl ReadRow for Event {
 }
 
 impl ReadRow for MetricPoint {
+    const STORED: &'static str = "metric_buckets";
+    const STORED_KEY: &'static [&'static str] = &["series_id", "timestamp"];
+    const STAGED: &'static str = "(FROM staged_rows JOIN metric_series
+        USING (colony_id, application_name, environment, service_id, metric_name, interval_seconds))";
+
     fn read(row: &Row<'_>, first: usize) -> Result<Held<MetricPoint>, Cause> {
         let interval_seconds: u32 = row.get(first + 5)?;
         let real = |index: usize| row.get::<_, Option<f64>>(first + index).map(|value| value.map(Real));

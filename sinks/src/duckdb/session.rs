@@ -2,7 +2,7 @@
 
 use super::config::DuckDbConfig;
 use super::fault::{Cause, explain};
-use super::newest::NewestBuckets;
+use super::series::KnownSeries;
 use super::unfinished::is_unfinished;
 use super::{keep, newer};
 use crate::SinkError;
@@ -19,7 +19,7 @@ pub(super) struct Session {
     /// The only connection to the file.
     pub(super) connection: Connection,
     /// How far each metric series is stored.
-    pub(super) newest: NewestBuckets,
+    pub(super) series: KnownSeries,
     /// Sums of the hours that this session has written.
     pub(super) hours: HourSums,
     /// Whether an event may be stored that is amended or withdrawn.
@@ -154,7 +154,7 @@ impl Session {
         let has_late_copies = keep::late_copies_exist(&connection)?;
         Ok(Session {
             connection,
-            newest: NewestBuckets::default(),
+            series: KnownSeries::default(),
             hours: HourSums::default(),
             has_newer_events,
             has_late_copies,
@@ -182,7 +182,7 @@ impl Session {
         let has_late_copies = keep::late_copies_exist(&connection)?;
         Ok(Session {
             connection,
-            newest: NewestBuckets::default(),
+            series: KnownSeries::default(),
             hours: HourSums::default(),
             has_newer_events,
             has_late_copies,

@@ -3,7 +3,9 @@
 use super::DuckDbStore;
 use super::fault::Cause;
 use super::fleet::{forget_positions, time, write_position};
+use super::keep::{insert_staged, make_stage};
 use super::reader::positions;
+use super::series::name_staged;
 use super::session::Session;
 use super::stage::append_batch;
 use crate::SinkError;
@@ -121,12 +123,19 @@ fn import(session: &mut Session, page: &Page, source: &str, progress: &Positions
     let rows =
         RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(name, column)| (name, column, true)))?;
     let transaction = session.connection.transaction()?;
-    append_batch(&transaction, table.name, &rows)?;
+    if table.name == MetricPoint::TABLE {
+        make_stage::<MetricPoint>(&transaction)?;
+        append_batch(&transaction, "staged_rows", &rows)?;
+        name_staged(&transaction)?;
+        insert_staged::<MetricPoint>(&transaction)?;
+    } else {
+        append_batch(&transaction, table.name, &rows)?;
+    }
     for (part, position) in &progress.0 {
         write_position(&transaction, source, part, position, TimeMs::now())?;
     }
     transaction.commit()?;
-    session.newest.forget();
+    session.series.forget();
     session.hours = crate::hours::HourSums::default();
     session.has_late_copies = true;
     Ok(())
@@ -171,7 +180,7 @@ mod tests {
         let job = |session: &mut Session| {
             let mut statement = session.connection.prepare(
                 "SELECT table_name || '.' || column_name FROM information_schema.columns
-                 WHERE table_name <> 'schema_version' AND column_name <> 'stored_at' ORDER BY 1",
+                 WHERE table_name NOT IN ('schema_version', 'metric_series', 'metric_buckets') AND column_name <> 'stored_at' ORDER BY 1",
             )?;
             let names = statement.query_map([], |row| row.get::<_, String>(0))?.collect::<Result<Vec<_>, _>>()?;
             Ok(names)

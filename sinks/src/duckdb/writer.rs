@@ -4,17 +4,18 @@
 //! findings (they mark the events).
 
 use super::fault::Cause;
-use super::newest::Split;
+use super::series::{self, Sorted};
 use super::session::Session;
 use super::{findings, fleet, keep, rollups};
 use crate::Commit;
-use crate::resolve::{self, Held};
+use crate::resolve::{self, Held, SeriesRows};
 use model::metric::MetricPoint;
 
 pub(super) fn commit(session: &mut Session, commit: &Commit) -> Result<(), Cause> {
     let outcome = write(session, commit);
     if outcome.is_err() {
         session.hours.forget();
+        session.series.forget();
     }
     outcome
 }
@@ -24,18 +25,21 @@ fn write(session: &mut Session, commit: &Commit) -> Result<(), Cause> {
         return Err("it was opened for reading only; this is a bug, please report it with this text".into());
     }
     let has_metrics = !commit.rows.metrics.is_empty() || !commit.late.metrics.is_empty();
-    if has_metrics && let Some(read) = session.newest.load(&session.connection)? {
-        session.hours.begin(read.newest);
+    if has_metrics && let Some(read) = session.series.load(&session.connection)? {
+        session.hours.begin(read);
     }
     let events = resolve::events(commit);
     // noted before the outcome is known: a look-up too many is the safe side
-    let Split { new, doubtful } = session.newest.split(resolve::metrics(commit));
+    let metrics = resolve::metrics(commit);
+    let Sorted { unnamed, new, doubtful } = session.series.sort(&session.connection, metrics)?;
     session.has_newer_events |= events.iter().any(|kept| kept.shown.row.version > 0 || kept.shown.row.withdrawn);
     let fails_at_end = std::mem::take(&mut session.fails_at_end);
     let Session { connection, has_late_copies, hours, .. } = session;
     let transaction = connection.transaction()?;
     keep::keep(&transaction, &events, commit.committed_at, has_late_copies)?;
+    series::name(&transaction, &unnamed)?;
     keep::append_buckets(&transaction, &new, commit.committed_at)?;
+    let new: Vec<SeriesRows<'_>> = new.into_iter().map(|(_, rows)| rows).collect();
     keep::keep(&transaction, &doubtful, commit.committed_at, has_late_copies)?;
     fleet::write(&transaction, commit)?;
     let looked_up: Vec<Held<&MetricPoint>> = doubtful.iter().map(|kept| kept.shown).collect();

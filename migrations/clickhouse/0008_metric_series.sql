@@ -1,0 +1,1 @@
+-- Nothing to do: names of series are LowCardinality here.

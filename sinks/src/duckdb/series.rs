@@ -1,0 +1,292 @@
+//! Metric series: their names stand once, under a number, and it is known how far each is stored. A bucket beyond that is
+//! new, and needs no look-up.
+//!
+//! Rows of one series come in the order of time, nearly always; rows of different series do not, since partitions and
+//! colonies are read side by side. So the newest time is known by series.
+
+use super::fault::Cause;
+use super::stage::{append, temporary};
+use crate::columns::text;
+use crate::resolve::{Kept, SeriesBuckets, SeriesRef, SeriesRows};
+use arrow::array::UInt32Array;
+use duckdb::{Connection, Row};
+use foldhash::fast::RandomState as FastHash;
+use model::metric::MetricPoint;
+use model::time::TimeMs;
+use std::collections::HashMap;
+use std::hash::BuildHasher;
+use std::sync::Arc;
+
+/// Series that are remembered; beyond that they are asked for by each commit, and every bucket is looked up.
+const SERIES_MAX: usize = 500_000;
+
+/// What names a series, as [`SeriesRef`] has it.
+pub(super) const NAMES: &str = "colony_id, application_name, environment, service_id, metric_name, interval_seconds";
+
+/// Numbers of series and the newest stored timestamp of each.
+#[derive(Debug, Default)]
+pub(super) struct KnownSeries {
+    /// By the hash of their names.
+    by_hash: HashMap<u64, Vec<Known>, FastHash>,
+    count: usize,
+    next_id: u32,
+    state: State,
+    hasher: FastHash,
+}
+
+#[derive(Clone, Debug)]
+struct Known {
+    names: [String; 5],
+    interval_seconds: u32,
+    id: u32,
+    /// No bucket after this time is stored, in ms.
+    newest_ms: i64,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum State {
+    /// Not read from the file yet.
+    #[default]
+    Unread,
+    /// Every stored series is known.
+    All,
+    /// There are too many.
+    TooMany,
+}
+
+/// The metric buckets of a commit, each once.
+#[derive(Debug, Default)]
+pub(super) struct Sorted<'a> {
+    /// Series of which nothing is stored, with the number that each gets.
+    pub(super) unnamed: Vec<(u32, SeriesRef<'a>)>,
+    /// Rows that are surely not stored under any copy, with the number of their series.
+    pub(super) new: Vec<(u32, SeriesRows<'a>)>,
+    /// To be looked up.
+    pub(super) doubtful: Vec<Kept<&'a MetricPoint>>,
+}
+
+impl Known {
+    fn read(row: &Row<'_>) -> Result<Known, Cause> {
+        let names = [row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?];
+        let newest_ms = row.get::<_, Option<i64>>(7)?.unwrap_or(i64::MIN);
+        Ok(Known { names, interval_seconds: row.get(5)?, id: row.get(6)?, newest_ms })
+    }
+
+    fn series(&self) -> SeriesRef<'_> {
+        let [colony, application, environment, service, metric] = self.names.each_ref().map(String::as_str);
+        (colony, application, environment, service, metric, self.interval_seconds)
+    }
+}
+
+impl KnownSeries {
+    /// Reads what is stored, once. The answer is the newest bucket of all, or nothing when it was read before.
+    pub(super) fn load(&mut self, connection: &Connection) -> Result<Option<Option<TimeMs>>, Cause> {
+        if self.state != State::Unread {
+            return Ok(None);
+        }
+        let next_id =
+            connection
+                .query_row("SELECT coalesce(max(series_id)::BIGINT + 1, 0) FROM metric_series", [], |row| row.get(0))?;
+        let mut read = KnownSeries { state: State::All, next_id, ..KnownSeries::default() };
+        let mut newest = None;
+        // sql: identifiers only
+        let sql = format!(
+            "SELECT {NAMES}, series_id, newest
+             FROM metric_series LEFT JOIN (SELECT series_id, epoch_ms(max(timestamp)) AS newest FROM metric_buckets
+                                           GROUP BY series_id) USING (series_id)"
+        );
+        let mut statement = connection.prepare(&sql)?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            let known = Known::read(row)?;
+            newest = newest.max((known.newest_ms > i64::MIN).then_some(TimeMs(known.newest_ms)));
+            read.remember(known);
+        }
+        *self = read;
+        Ok(Some(newest))
+    }
+
+    /// Forgets everything: rows were written that were not told, or were told and not written.
+    pub(super) fn forget(&mut self) {
+        *self = KnownSeries::default();
+    }
+
+    /// Sorts out the buckets of a commit, and notes that they are stored.
+    pub(super) fn sort<'a>(
+        &mut self,
+        connection: &Connection,
+        of_series: Vec<SeriesBuckets<'a>>,
+    ) -> Result<Sorted<'a>, Cause> {
+        let mut sorted = Sorted::default();
+        let asked = match self.state {
+            State::TooMany => self.ask(connection, &of_series)?,
+            State::Unread | State::All => KnownSeries::default(),
+        };
+        for SeriesBuckets { series, buckets } in of_series {
+            let Some(last_ms) = buckets.last().map(|kept| kept.shown.row.timestamp.0) else { continue };
+            let stored = self.find(series).or_else(|| asked.find(series)).map(|known| (known.id, known.newest_ms));
+            let (id, newest_ms) = match stored {
+                Some(stored) => stored,
+                None => {
+                    let id = self.next_id;
+                    self.next_id = id.checked_add(1).ok_or("there are too many metric series")?;
+                    sorted.unnamed.push((id, series));
+                    (id, i64::MIN)
+                }
+            };
+            let mut rows = Vec::with_capacity(buckets.len());
+            for kept in buckets {
+                if kept.aside.is_none() && kept.shown.row.timestamp.0 > newest_ms {
+                    rows.push(kept.shown);
+                } else {
+                    sorted.doubtful.push(kept);
+                }
+            }
+            sorted.new.push((id, SeriesRows { series, rows }));
+            self.raise(series, id, newest_ms.max(last_ms));
+        }
+        Ok(sorted)
+    }
+
+    /// The stored ones of these series; every bucket of them is doubtful.
+    fn ask(&self, connection: &Connection, of_series: &[SeriesBuckets<'_>]) -> Result<KnownSeries, Cause> {
+        // sql: identifiers only
+        temporary(connection, "staged_series", &format!("SELECT {NAMES} FROM metric_series"))?;
+        append(connection, "staged_series", of_series, |chunk| names(chunk.iter().map(|it| it.series)))?;
+        // sql: identifiers only
+        let sql =
+            format!("SELECT {NAMES}, series_id, {} FROM metric_series JOIN staged_series USING ({NAMES})", i64::MAX);
+        let mut statement = connection.prepare(&sql)?;
+        let mut rows = statement.query([])?;
+        let mut asked = KnownSeries { hasher: self.hasher.clone(), ..KnownSeries::default() };
+        while let Some(row) = rows.next()? {
+            asked.insert(Known::read(row)?);
+        }
+        Ok(asked)
+    }
+
+    fn find(&self, series: SeriesRef<'_>) -> Option<&Known> {
+        self.by_hash.get(&self.hasher.hash_one(series))?.iter().find(|known| known.series() == series)
+    }
+
+    fn raise(&mut self, series: SeriesRef<'_>, id: u32, newest_ms: i64) {
+        let hash = self.hasher.hash_one(series);
+        let known = self.by_hash.get_mut(&hash).and_then(|all| all.iter_mut().find(|known| known.id == id));
+        match known {
+            Some(known) => known.newest_ms = newest_ms,
+            None => {
+                let (colony, application, environment, service, metric, interval_seconds) = series;
+                let names = [colony, application, environment, service, metric].map(str::to_owned);
+                self.remember(Known { names, interval_seconds, id, newest_ms });
+            }
+        }
+    }
+
+    fn remember(&mut self, known: Known) {
+        if self.state == State::TooMany {
+            return;
+        }
+        self.insert(known);
+        if self.count > SERIES_MAX {
+            (self.by_hash, self.count, self.state) = (HashMap::default(), 0, State::TooMany);
+        }
+    }
+
+    fn insert(&mut self, known: Known) {
+        self.by_hash.entry(self.hasher.hash_one(known.series())).or_default().push(known);
+        self.count += 1;
+    }
+}
+
+/// Writes the names of series.
+pub(super) fn name(connection: &Connection, unnamed: &[(u32, SeriesRef<'_>)]) -> Result<(), Cause> {
+    append(connection, "metric_series", unnamed, |chunk| {
+        let mut columns = names(chunk.iter().map(|(_, series)| *series));
+        columns.push(("series_id", Arc::new(chunk.iter().map(|(id, _)| Some(*id)).collect::<UInt32Array>())));
+        columns
+    })
+}
+
+/// Names the series of `staged_rows` that have no number yet.
+pub(super) fn name_staged(connection: &Connection) -> Result<(), Cause> {
+    // sql: identifiers only
+    Ok(connection.execute_batch(&format!(
+        "INSERT INTO metric_series BY NAME
+         SELECT ((SELECT coalesce(max(series_id)::BIGINT + 1, 0) FROM metric_series) + row_number() OVER () - 1)::UINTEGER
+                AS series_id, *
+         FROM (SELECT DISTINCT {NAMES} FROM staged_rows ANTI JOIN metric_series USING ({NAMES}))"
+    ))?)
+}
+
+fn names<'a>(series: impl Iterator<Item = SeriesRef<'a>> + Clone) -> crate::columns::Columns {
+    vec![
+        ("colony_id", text(series.clone().map(|(colony, ..)| colony))),
+        ("application_name", text(series.clone().map(|(_, application, ..)| application))),
+        ("environment", text(series.clone().map(|(_, _, environment, ..)| environment))),
+        ("service_id", text(series.clone().map(|(_, _, _, service, ..)| service))),
+        ("metric_name", text(series.clone().map(|(_, _, _, _, metric, _)| metric))),
+        ("interval_seconds", Arc::new(series.map(|(.., interval)| Some(interval)).collect::<UInt32Array>())),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::Commit;
+    use crate::compliance::commit_of;
+    use crate::compliance::rows::{START, bucket};
+    use crate::resolve::{self, Held};
+    use model::rows::Rows;
+
+    fn commit(metrics: Vec<MetricPoint>) -> Commit {
+        commit_of(0, Rows { metrics, ..Rows::default() })
+    }
+
+    fn stored() -> Connection {
+        let connection = Connection::open_in_memory().unwrap();
+        migrations::DUCKDB.iter().for_each(|step| connection.execute_batch(step.sql).unwrap());
+        connection
+    }
+
+    /// Times of new and of doubtful buckets, from the start on, and the series that got a number.
+    fn sorted(known: &mut KnownSeries, connection: &Connection, commit: &Commit) -> (Vec<i64>, Vec<i64>, Vec<u32>) {
+        let Sorted { unnamed, new, doubtful } = known.sort(connection, resolve::metrics(commit)).unwrap();
+        name(connection, &unnamed).unwrap();
+        let time = |held: Held<&MetricPoint>| held.row.timestamp.0 - START.0;
+        let new = new.into_iter().flat_map(|(_, of_series)| of_series.rows);
+        let ids = unnamed.into_iter().map(|(id, _)| id).collect();
+        (new.map(time).collect(), doubtful.into_iter().map(|kept| time(kept.shown)).collect(), ids)
+    }
+
+    #[test]
+    fn a_series_is_known_up_to_its_own_newest_bucket() {
+        let (mut known, connection) = (KnownSeries::default(), stored());
+        assert_eq!(known.load(&connection).unwrap(), Some(None));
+        let first = commit(vec![bucket("api", 60_000), bucket("api", 120_000)]);
+        assert_eq!(sorted(&mut known, &connection, &first), (vec![60_000, 120_000], vec![], vec![0]));
+        let second = commit(vec![bucket("api", 180_000), bucket("web", 0), bucket("api", 120_000), bucket("api", 0)]);
+        let by_itself = (vec![180_000, 0], vec![0, 120_000], vec![1]);
+        assert_eq!(sorted(&mut known, &connection, &second), by_itself, "another series is by itself");
+    }
+
+    #[test]
+    fn numbers_are_given_once_also_where_series_are_too_many_to_remember() {
+        let connection = stored();
+        let mut known = KnownSeries::default();
+        known.load(&connection).unwrap();
+        let mut expected = vec![0, 1];
+        for (number, services) in [["api", "web"], ["web", "db"], ["db", "api"]].into_iter().enumerate() {
+            let rows = commit(services.map(|service| bucket(service, 60_000 * number as i64)).to_vec());
+            let (new, doubtful, ids) = sorted(&mut known, &connection, &rows);
+            assert_eq!((new.len() + doubtful.len(), ids), (2, expected));
+            expected = if number == 0 { vec![2] } else { vec![] };
+            // what a restart knows
+            known.forget();
+            known.load(&connection).unwrap();
+            if number == 0 {
+                (known.by_hash, known.state) = (HashMap::default(), State::TooMany);
+            }
+        }
+    }
+}
