@@ -190,7 +190,7 @@ fn a_backfill_that_is_interrupted_and_killed_goes_on_to_the_same_end() {
 /// Rows as a live run stores them that came after the allowed lateness, with patterns and summaries that do not know them.
 fn mark_late(reef: &Reef, condition: &str) {
     let db = duckdb::Connection::open(reef.store()).unwrap();
-    for table in ["federated_events", "federated_metrics"] {
+    for table in ["federated_events", "metric_buckets"] {
         db.execute_batch(&format!("UPDATE {table} SET late = true WHERE {condition}")).unwrap();
     }
     db.execute_batch("DELETE FROM correlation_evidence; DELETE FROM correlations; DELETE FROM env_metric_summary")

@@ -40,7 +40,8 @@ impl Commits {
     /// a thread or a server of its own works meanwhile.
     ///
     /// # Errors
-    /// Those of the commit before it. Those of this one: [`ended`](Commits::ended), or whatever is asked next.
+    /// Those of the commit before it, and of this one if it ends at once; else they come from [`ended`](Commits::ended) or
+    /// whatever is asked next.
     pub(crate) async fn begin(&mut self, commit: Commit) -> Result<(), SinkError> {
         self.ended().await?;
         if let State::AtRest(mut store) = std::mem::replace(&mut self.state, State::Moving) {

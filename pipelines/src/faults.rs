@@ -17,7 +17,8 @@ use sinks::{Commit, Held, SinkError, Span, Store, Totals};
 use sources::{Batch, Source, SourceError};
 use std::collections::BTreeMap;
 use std::path::Path;
-use tokio::sync::watch;
+use std::sync::{Arc, Mutex};
+use tokio::sync::{Semaphore, watch};
 
 /// A store in memory whose commits may go wrong.
 struct Faulty {
@@ -25,6 +26,24 @@ struct Faulty {
     is_away: bool,
     /// Asked to stop by the first commit.
     stop: Option<watch::Sender<bool>>,
+    /// Each commit waits for a permit.
+    permits: Option<Arc<Semaphore>>,
+    /// The tick that is refused for good.
+    refuses: Option<u64>,
+    /// Ticks that were offered, in order.
+    offered: Arc<Mutex<Vec<u64>>>,
+}
+
+impl Faulty {
+    fn over(inner: &MemoryStore) -> Faulty {
+        let inner = inner.clone();
+        Faulty { inner, is_away: false, stop: None, permits: None, refuses: None, offered: Arc::default() }
+    }
+
+    fn error(class: FaultClass) -> SinkError {
+        let (doing, store, hint) = ("cannot commit".to_owned(), "a store".to_owned(), "wait".to_owned());
+        SinkError { class, doing, store, hint, cause: None }
+    }
 }
 
 #[async_trait]
@@ -33,14 +52,15 @@ impl Store for Faulty {
         if let Some(stop) = &self.stop {
             stop.send_replace(true);
         }
+        self.offered.lock().unwrap().push(commit.tick);
+        if let Some(permits) = &self.permits {
+            permits.acquire().await.unwrap().forget();
+        }
         if self.is_away {
-            return Err(SinkError {
-                class: FaultClass::Retry,
-                doing: "cannot commit".to_owned(),
-                store: "a store".to_owned(),
-                hint: "wait".to_owned(),
-                cause: None,
-            });
+            return Err(Faulty::error(FaultClass::Retry));
+        }
+        if self.refuses == Some(commit.tick) {
+            return Err(Faulty::error(FaultClass::Stop));
         }
         self.inner.commit(commit).await
     }
@@ -129,9 +149,18 @@ fn config() -> ReefConfig {
 }
 
 async fn outcome(store: Faulty, source: Counting, shutdown: watch::Receiver<bool>) -> Result<RunSummary, RunError> {
+    outcome_with(&config(), store, source, shutdown).await
+}
+
+async fn outcome_with(
+    config: &ReefConfig,
+    store: Faulty,
+    source: Counting,
+    shutdown: watch::Receiver<bool>,
+) -> Result<RunSummary, RunError> {
     let (progress, _watched) = watch::channel(Progress::default());
     let options = RunOptions { progress, shutdown };
-    let driven = drive(&config(), Box::new(store), vec![Box::new(source)], options).await;
+    let driven = drive(config, Box::new(store), vec![Box::new(source)], options).await;
     driven.map(|(summary, _)| summary)
 }
 
@@ -139,7 +168,7 @@ async fn outcome(store: Faulty, source: Counting, shutdown: watch::Receiver<bool
 async fn a_source_that_panics_ends_the_run_with_its_message_and_keeps_what_came_before() {
     let (_stop, shutdown) = watch::channel(false);
     let inner = MemoryStore::new();
-    let store = Faulty { inner: inner.clone(), is_away: false, stop: None };
+    let store = Faulty::over(&inner);
     let source = Counting { delivered: 0, in_all: 9, panics_at: Some(4) };
     let error = outcome(store, source, shutdown).await.unwrap_err();
     assert!(matches!(&error, RunError::SourcePanicked { panic } if panic.contains("a bug in the source")), "{error:?}");
@@ -151,7 +180,7 @@ async fn a_source_that_panics_ends_the_run_with_its_message_and_keeps_what_came_
 async fn a_run_that_is_asked_to_stop_leaves_queued_input_to_the_next_one() {
     let (stop, shutdown) = watch::channel(false);
     let inner = MemoryStore::new();
-    let store = Faulty { inner: inner.clone(), is_away: false, stop: Some(stop) };
+    let store = Faulty { stop: Some(stop), ..Faulty::over(&inner) };
     let source = Counting { delivered: 0, in_all: 100_000, panics_at: None };
     let summary = outcome(store, source, shutdown).await.unwrap();
     assert_eq!(summary.ended, Ended::Stopped);
@@ -161,7 +190,7 @@ async fn a_run_that_is_asked_to_stop_leaves_queued_input_to_the_next_one() {
     // the next run goes on there and ends with every row once
     let delivered = tables.events.len() as i64;
     let (_stop, shutdown) = watch::channel(false);
-    let store = Faulty { inner: inner.clone(), is_away: false, stop: None };
+    let store = Faulty::over(&inner);
     let source = Counting { delivered, in_all: delivered + 20, panics_at: None };
     outcome(store, source, shutdown).await.unwrap();
     assert_eq!(inner.tables().events.len() as i64, delivered + 20);
@@ -171,9 +200,68 @@ async fn a_run_that_is_asked_to_stop_leaves_queued_input_to_the_next_one() {
 async fn a_store_that_stays_away_does_not_hold_a_run_that_is_asked_to_stop() {
     let (stop, shutdown) = watch::channel(false);
     // the pauses of a run that goes on take longer than any test would wait
-    let store = Faulty { inner: MemoryStore::new(), is_away: true, stop: Some(stop) };
+    let store = Faulty { is_away: true, stop: Some(stop), ..Faulty::over(&MemoryStore::new()) };
     let source = Counting { delivered: 0, in_all: 5, panics_at: None };
     let ended = tokio::time::timeout(std::time::Duration::from_secs(30), outcome(store, source, shutdown)).await;
     let error = ended.expect("it ends by itself").unwrap_err();
     assert!(matches!(&error, RunError::Store(cause) if cause.class == FaultClass::Retry), "{error:?}");
+}
+
+/// A store that takes its time: rows come in meanwhile, and ticks go to it one after the other.
+#[tokio::test]
+async fn while_a_tick_is_written_the_next_is_taken_in_and_no_further_one() {
+    let (_stop, shutdown) = watch::channel(false);
+    let (inner, permits) = (MemoryStore::new(), Arc::new(Semaphore::new(0)));
+    let store = Faulty { permits: Some(Arc::clone(&permits)), ..Faulty::over(&inner) };
+    let (offered, tables) = (Arc::clone(&store.offered), inner.clone());
+    let (progress, mut watched) = watch::channel(Progress::default());
+    let options = RunOptions { progress, shutdown };
+    let source = Counting { delivered: 0, in_all: 9, panics_at: None };
+    let config = config();
+    let run = drive(&config, Box::new(store), vec![Box::new(source)], options);
+    let watching = async {
+        // the second row is taken in while the first tick is written; the third waits, and nothing is stored
+        watched.wait_for(|progress| progress.events == 2).await.unwrap();
+        assert_eq!((offered.lock().unwrap().clone(), tables.tables().events.len()), (vec![0], 0));
+        assert_eq!(watched.borrow().ticks, 0, "no tick is told before it is stored");
+        permits.add_permits(1);
+        watched.wait_for(|progress| progress.events == 3 && progress.ticks == 1).await.unwrap();
+        assert_eq!((offered.lock().unwrap().clone(), tables.tables().events.len()), (vec![0, 1], 1));
+        permits.add_permits(1_000);
+    };
+    let (outcome, ()) = tokio::join!(run, watching);
+    let summary = outcome.unwrap().0;
+    assert_eq!((summary.ended, summary.progress.events, inner.tables().events.len()), (Ended::InputFinished, 9, 9));
+    assert_eq!(summary.progress.ticks, offered.lock().unwrap().len() as u64);
+    assert!(offered.lock().unwrap().is_sorted());
+    assert_eq!(inner.tables().positions["counting"].0["all"], "9");
+}
+
+#[tokio::test]
+async fn after_a_tick_that_is_refused_no_later_one_is_offered() {
+    let (_stop, shutdown) = watch::channel(false);
+    let inner = MemoryStore::new();
+    let store = Faulty { refuses: Some(2), ..Faulty::over(&inner) };
+    let offered = Arc::clone(&store.offered);
+    let error = outcome(store, Counting { delivered: 0, in_all: 9, panics_at: None }, shutdown).await.unwrap_err();
+    assert!(matches!(&error, RunError::Store(cause) if cause.class == FaultClass::Stop), "{error:?}");
+    assert_eq!(*offered.lock().unwrap(), [0, 1, 2]);
+    assert_eq!((inner.tables().events.len(), inner.tables().positions["counting"].0["all"].as_str()), (2, "2"));
+}
+
+#[tokio::test]
+async fn a_tick_is_cut_when_its_rows_take_too_much_memory() {
+    let mut ticks = Vec::new();
+    for memory_limit_bytes in [Some(1 << 20), None] {
+        let mut config = config();
+        config.engine.tick_rows_max = 1_000_000;
+        config.engine.tick_interval_ms = 600_000;
+        config.engine.memory_limit_bytes = memory_limit_bytes;
+        let (_stop, shutdown) = watch::channel(false);
+        let source = Counting { delivered: 0, in_all: 2_000, panics_at: None };
+        let summary = outcome_with(&config, Faulty::over(&MemoryStore::new()), source, shutdown).await.unwrap();
+        assert_eq!(summary.progress.events, 2_000);
+        ticks.push(summary.progress.ticks);
+    }
+    assert!(ticks[0] > 3 && ticks[1] <= 2, "some 500 kB in ticks of at most 100 kB, and in one: {ticks:?}");
 }

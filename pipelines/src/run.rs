@@ -36,6 +36,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
+/// How long a commit under way may hold up the message of a run that has failed meanwhile.
+const COMMIT_AFTER_FAILURE_MAX: Duration = Duration::from_secs(5);
+
 /// How a caller watches and stops a run.
 pub struct RunOptions {
     /// Receives a snapshot after each tick and each batch.
@@ -137,8 +140,8 @@ pub(crate) async fn drive_on(
     run.until_the_end(config, sources, &options, started).await
 }
 
-/// Most memory of a tick's rows. Two ticks are held, one that is written and one that is taken in; a full one of metric
-/// buckets with names of usual length takes half of this.
+/// Most memory of a tick's rows. Two ticks are held, one that is written and one that is taken in, and the engine has a
+/// copy of the second; a full one of metric buckets with names of usual length takes half of this.
 const TICK_BYTES_MAX: usize = 192 << 20;
 /// No more than this part of `engine.memory_limit`.
 const TICK_PART_OF_MEMORY: u64 = 10;
@@ -258,8 +261,11 @@ impl Running {
     ) -> Result<(RunSummary, Box<dyn Store>), RunError> {
         let mut intake = Intake::start(sources, &options.shutdown);
         let failure = self.take_in_and_drain(&mut intake, &options.shutdown).await;
-        // whatever has happened: nobody is left who writes to the store
-        let stored = self.committed().await;
+        // whatever has happened, nobody shall be left who writes to the store; but what has ended the run is said soon
+        let stored = match &failure {
+            Ok(_) => self.committed().await,
+            Err(_) => tokio::time::timeout(COMMIT_AFTER_FAILURE_MAX, self.committed()).await.unwrap_or(Ok(())),
+        };
         let failure = failure?;
         stored?;
         if let Some(failure) = failure {
@@ -420,9 +426,8 @@ impl Running {
                 took = began.elapsed();
                 outcome
             };
-            let (outcome, stored) = tokio::join!(engine, self.commits.ended());
-            stored?;
-            outcome?
+            let stored = async { self.commits.ended().await.map_err(RunError::from) };
+            tokio::try_join!(async { engine.await.map_err(RunError::from) }, stored)?.0
         } else {
             TickOutcome { rollups: RollupKey::touched(&rows.metrics).into_iter().collect(), ..TickOutcome::default() }
         };
@@ -455,8 +460,11 @@ impl Running {
         };
         self.committed().await?;
         enter("commit");
-        self.commits.begin(commit).await?;
         self.ticks += 1;
+        self.commits.begin(commit).await?;
+        if !self.commits.is_at_work() {
+            self.tell_committed();
+        }
         Ok(())
     }
 

@@ -207,6 +207,19 @@ mod tests {
     }
 
     #[test]
+    fn a_series_adds_to_each_of_its_hours_and_an_hour_has_several_series() {
+        let mut hours = HourSums::default();
+        hours.begin(None);
+        let api = [bucket("api", 0), bucket("api", 60_000), bucket("api", HOUR_MS)];
+        let web = bucket("web", 120_000);
+        let keys = [RollupKey::of(&api[0]), RollupKey::of(&api[2])];
+        let of_api = SeriesRows { series: series_of(&api[0]), rows: api.iter().map(held).collect() };
+        let touched = hours.touch(&keys, &[of_api, rows(&web)], &[]);
+        let expected = vec![(&keys[0], sums(&[&api[0], &api[1], &web])), (&keys[1], sums(&[&api[2]]))];
+        assert_eq!(touched, Touched { known: expected, to_read: vec![] });
+    }
+
+    #[test]
     fn rows_whose_summary_is_not_asked_for_make_their_hour_unknown() {
         let mut hours = HourSums::default();
         hours.begin(None);

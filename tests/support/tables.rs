@@ -15,15 +15,31 @@ const STORE_COLUMNS: [&str; 2] = ["ingest_version", "removed"];
 /// Tables that tell of processes and not of rows.
 const OWN_TABLES: [&str; 1] = ["writers"];
 
+/// What `federated_metrics` is made of in DuckDB: series are numbered as they arrive.
+const MADE_OF: &str = "'metric_series', 'metric_buckets'";
+
+/// Series with two numbers, numbers of two series, and buckets of no series or twice in one.
+const MISNUMBERED: &str = "
+    SELECT 'names', count(*) FROM metric_series GROUP BY colony_id, application_name, environment,
+           service_id, metric_name, interval_seconds HAVING count(*) > 1
+    UNION ALL SELECT 'number ' || series_id, count(*) FROM metric_series GROUP BY series_id HAVING count(*) > 1
+    UNION ALL SELECT 'nameless ' || series_id, count(*) FROM metric_buckets ANTI JOIN metric_series USING (series_id)
+              GROUP BY series_id
+    UNION ALL SELECT 'bucket of ' || series_id, count(*) FROM metric_buckets GROUP BY series_id, timestamp
+              HAVING count(*) > 1";
+
 /// Table name to its rows, sorted.
 pub type Tables = BTreeMap<String, String>;
 
 /// Reads every table of the store at `path`. The store must be closed.
 pub fn tables(path: &Path) -> Tables {
     let db = duckdb::Connection::open(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    let names = "SELECT table_name FROM duckdb_tables() WHERE NOT temporary ORDER BY table_name";
-    let names = dump(&db, names);
+    let names = format!(
+        "SELECT table_name FROM information_schema.tables WHERE table_name NOT IN ({MADE_OF}) ORDER BY table_name"
+    );
+    let names = dump(&db, &names);
     assert!(names.lines().count() > 10, "the schema is there: {names}");
+    assert_eq!(dump(&db, MISNUMBERED), "", "{}", path.display());
     names.lines().map(|table| (table.to_owned(), dump(&db, &rows_of(&db, table)))).collect()
 }
 

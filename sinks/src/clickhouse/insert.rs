@@ -62,7 +62,7 @@ async fn statement<T>(
         .with_setting("max_partitions_per_insert_block", "0")
         .with_setting("max_execution_time", seconds)
         .with_setting("async_insert", "0")
-        // a key stands in one insert once: there is nothing to merge before it is written
+        // a key stands in one insert once, or as often with the same version: there is nothing to merge beforehand
         .with_setting("optimize_on_insert", "0")
         .with_timeouts(Some(limit), Some(limit + Duration::from_secs(5)))
         .buffered_with_capacity(BYTES_PER_BLOCK);

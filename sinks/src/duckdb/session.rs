@@ -206,7 +206,8 @@ fn connect(config: &DuckDbConfig) -> Result<Connection, Cause> {
         // whoever is making it at this moment has it locked
         Err(error) if !error.to_string().contains("set lock on file") && is_unfinished(&config.path) => {
             tracing::warn!(path = %config.path.display(), "a process was cut off while it made the file: making it anew");
-            std::fs::remove_file(&config.path)?;
+            // the file itself, not a link to it
+            std::fs::remove_file(config.path.canonicalize()?)?;
             Ok(Connection::open_with_flags(&config.path, settings(config)?)?)
         }
         answer => Ok(answer?),

@@ -12,7 +12,11 @@ const MARK: (usize, &[u8]) = (8, b"DUCK");
 /// Whether the file is the beginning of a database and holds nothing yet. Any other short file is somebody else's.
 pub(super) fn is_unfinished(path: &Path) -> bool {
     let Ok(mut file) = File::open(path) else { return false };
-    let Ok(bytes) = file.metadata().map(|data| data.len()) else { return false };
+    let Ok(data) = file.metadata() else { return false };
+    if !data.is_file() {
+        return false;
+    }
+    let bytes = data.len();
     let (at, mark) = MARK;
     let mut head = [0; 12];
     bytes == 0 || (bytes < HEADERS_BYTES && file.read_exact(&mut head).is_ok() && &head[at..] == mark)
@@ -21,7 +25,7 @@ pub(super) fn is_unfinished(path: &Path) -> bool {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use crate::duckdb::{DuckDbConfig, DuckDbStore};
+    use crate::duckdb::{DuckDbConfig, DuckDbStore, stored_version};
     use duckdb::Connection;
 
     #[tokio::test]
@@ -31,9 +35,11 @@ mod tests {
         Connection::open(&path).unwrap().close().unwrap();
         let new = std::fs::read(&path).unwrap();
         assert_eq!(new.len(), 12_288, "a new database is its headers");
+        assert_eq!(stored_version(&path).await.unwrap(), None, "no tables at all");
         for bytes in [0, 4_096, 8_192] {
             let path = folder.path().join(format!("{bytes}.duckdb"));
             std::fs::write(&path, &new[..bytes]).unwrap();
+            assert_eq!(stored_version(&path).await.unwrap(), None, "nothing is in it: {bytes}");
             DuckDbStore::open(DuckDbConfig::at(&path)).await.unwrap();
             assert!(std::fs::metadata(&path).unwrap().len() > 12_288, "{bytes}");
         }

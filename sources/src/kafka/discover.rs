@@ -75,7 +75,13 @@ pub(super) fn range(
 ) -> Result<Range, Fault> {
     let (low, high) = watermarks(consumer, topic, partition)?;
     let at = |time: TimeMs| at_time(consumer, topic, partition, time).map(|offset| offset.unwrap_or(high));
+    let is_passed = |next: i64| match &config.end {
+        KafkaEnd::Seen(seen) => seen.of(topic, partition).is_some_and(|end| next >= end),
+        _ => false,
+    };
     let start = match (committed, &config.start) {
+        // done before; what has become of the topic since does not matter
+        (Some(next), _) if is_passed(next) => next,
         (Some(next), _) => go_on(&part(topic, partition), next, low, high),
         (None, _) if is_added => low,
         (None, KafkaStart::Committed | KafkaStart::Earliest) => low,

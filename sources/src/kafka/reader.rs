@@ -236,7 +236,10 @@ impl Reader {
     fn look(&mut self, consumer: &Consumer) -> Result<(), Stop> {
         let found = match discover::partitions(consumer, &self.order.topic) {
             Ok(found) => found,
-            Err(fault) => return self.take_fault(consumer, fault),
+            Err(fault) => {
+                self.short_since = None;
+                return self.take_fault(consumer, fault);
+            }
         };
         let is_bounded = self.order.config.is_bounded();
         let outcome = if is_bounded && self.has_looked {

@@ -63,7 +63,10 @@ impl Reader {
         };
         for (number, wanted) in seen.named(topic).into_iter().filter(unread) {
             let found = match there.contains(&number).then(|| discover::watermarks(consumer, topic, number)) {
-                Some(Err(fault)) => return Ok(Err(fault)),
+                Some(Err(fault)) => {
+                    self.short_since = None;
+                    return Ok(Err(fault));
+                }
                 Some(Ok((_, high))) => Some(high),
                 None => None,
             };
@@ -78,6 +81,7 @@ impl Reader {
             let words = format!("{} does not reach offset {wanted} any more, as it did", part(topic, number));
             return Ok(Err(Fault { is_refusal: false, words }));
         }
+        self.short_since = None;
         Ok(Ok(()))
     }
 

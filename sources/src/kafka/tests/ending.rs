@@ -22,6 +22,11 @@ async fn ends_that_were_seen_are_reached_exactly_or_missed_aloud() {
     let part = read_all(&seen(&format!("offset:m/{partition}={}", high - 1)), &Positions::default()).await;
     assert_eq!(part.rows.len() as i64, high - 1, "partitions that were not there are not read");
 
+    // what is done needs no topic
+    let done = Positions([(format!("m/{partition}"), (high + 5).to_string())].into());
+    let nothing = read_all(&seen(&format!("offset:m/{partition}={}", high + 5)), &done).await;
+    assert!(nothing.rows.is_empty());
+
     for (text, missing) in [
         (format!("offset:m/{partition}={}", high + 1), Some(high)),
         (format!("offset:m/{partition}={high},m/99=1"), None),
