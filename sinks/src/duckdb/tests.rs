@@ -195,6 +195,52 @@ async fn an_upgrade_keeps_the_rows() {
     assert!(store.positions().await.unwrap().is_empty(), "the tables of the last step are there");
 }
 
+/// The step that gives series a number, on rows of several series with repeats of their names in other combinations.
+#[tokio::test]
+async fn a_file_of_version_7_keeps_its_metric_rows_and_takes_fuller_ones() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("reef.duckdb");
+    let connection = Connection::open(&path).unwrap();
+    connection.execute_batch(migrations::DUCKDB_SCHEMA_VERSION_TABLE).unwrap();
+    for step in &migrations::DUCKDB[..7] {
+        connection.execute_batch(step.sql).unwrap();
+        connection.execute("INSERT INTO schema_version VALUES (?, TIMESTAMP '2026-01-01')", [step.version]).unwrap();
+    }
+    // as `bucket` has them, 40 a series; the old rows were stored before there was `stored_at`
+    connection
+        .execute_batch(
+            "INSERT INTO federated_metrics
+             SELECT 'shop-production', 'shop', 'production', service, 'http_latency_ms',
+               TIMESTAMP '2026-03-02 10:00:00' + to_minutes(n), 10, 20, NULL, n, 31, 60, seconds, n % 7 = 0,
+               CASE WHEN n > 5 THEN TIMESTAMP '2026-03-03' END
+             FROM range(40) AS numbers(n), (VALUES ('api', 60), ('web', 60), ('api', 3600)) AS series(service, seconds)",
+        )
+        .unwrap();
+    let shown = |connection: &Connection| -> Vec<String> {
+        let sql = "SELECT r::VARCHAR FROM (FROM federated_metrics) AS r ORDER BY 1";
+        let mut statement = connection.prepare(sql).unwrap();
+        statement.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
+    };
+    let before = shown(&connection);
+    connection.close().unwrap();
+
+    let mut store = opened(&path).await;
+    let after = store.worker.call("read".into(), move |session| Ok(shown(&session.connection))).await.unwrap();
+    assert_eq!(after, before);
+    let mut fuller = bucket("web", 8 * 60_000);
+    fuller.count = Some(61);
+    let metrics = vec![fuller.clone(), bucket("web", 40 * 60_000), bucket("db", 0)];
+    store.commit(&commit_of(1, Rows { metrics: metrics.clone(), ..Rows::default() })).await.unwrap();
+    let stored = store.metrics_since(START, None, 1_000).await.unwrap();
+    assert_eq!(store.totals().await.unwrap().rows["federated_metrics"], 122);
+    assert!(metrics.iter().all(|row| stored.contains(row)), "{stored:?}");
+    let sql = "SELECT count(*) || ' ' || count(DISTINCT series_id) || ' ' || max(series_id) FROM metric_series";
+    let job = move |session: &mut super::session::Session| {
+        Ok(session.connection.query_row(sql, [], |row| row.get::<_, String>(0))?)
+    };
+    assert_eq!(store.worker.call("count".into(), job).await.unwrap(), "4 4 3");
+}
+
 #[tokio::test]
 async fn a_file_of_version_4_keeps_its_events_and_takes_withdrawals() {
     let folder = tempfile::tempdir().unwrap();
