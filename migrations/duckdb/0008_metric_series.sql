@@ -2,7 +2,7 @@
 -- thirds of a commit.
 
 CREATE TABLE metric_series (
-  series_id UINTEGER NOT NULL,            -- given in the order of arrival, never again
+  series_id UINTEGER NOT NULL,            -- given in the order of arrival
   colony_id VARCHAR NOT NULL,
   application_name VARCHAR NOT NULL,
   environment VARCHAR NOT NULL,

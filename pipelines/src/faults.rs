@@ -243,8 +243,12 @@ async fn after_a_tick_that_is_refused_no_later_one_is_offered() {
     let inner = MemoryStore::new();
     let store = Faulty { refuses: Some(2), ..Faulty::over(&inner) };
     let offered = Arc::clone(&store.offered);
-    let error = outcome(store, Counting { delivered: 0, in_all: 9, panics_at: None }, shutdown).await.unwrap_err();
+    let (progress, watched) = watch::channel(Progress::default());
+    let source = Counting { delivered: 0, in_all: 9, panics_at: None };
+    let run = drive(&config(), Box::new(store), vec![Box::new(source)], RunOptions { progress, shutdown }).await;
+    let error = run.map(|(summary, _)| summary).unwrap_err();
     assert!(matches!(&error, RunError::Store(cause) if cause.class == FaultClass::Stop), "{error:?}");
+    assert_eq!(watched.borrow().ticks, 2, "a refused one is not told as stored");
     assert_eq!(*offered.lock().unwrap(), [0, 1, 2]);
     assert_eq!((inner.tables().events.len(), inner.tables().positions["counting"].0["all"].as_str()), (2, "2"));
 }

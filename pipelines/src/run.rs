@@ -261,13 +261,15 @@ impl Running {
     ) -> Result<(RunSummary, Box<dyn Store>), RunError> {
         let mut intake = Intake::start(sources, &options.shutdown);
         let failure = self.take_in_and_drain(&mut intake, &options.shutdown).await;
-        // whatever has happened, nobody shall be left who writes to the store; but what has ended the run is said soon
-        let stored = match &failure {
-            Ok(_) => self.committed().await,
-            Err(_) => tokio::time::timeout(COMMIT_AFTER_FAILURE_MAX, self.committed()).await.unwrap_or(Ok(())),
+        let failure = match failure {
+            Ok(failure) => failure,
+            Err(error) => {
+                // what is under way may end, but the pauses between its tries shall not hold the message up
+                let _ = tokio::time::timeout(COMMIT_AFTER_FAILURE_MAX, self.commits.ended()).await;
+                return Err(error);
+            }
         };
-        let failure = failure?;
-        stored?;
+        self.committed().await?;
         if let Some(failure) = failure {
             return Err(failure);
         }

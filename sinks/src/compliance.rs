@@ -270,6 +270,9 @@ async fn a_failed_commit_leaves_nothing<F: Fixture>(fixture: &F) {
     assert!(store.positions().await.unwrap().is_empty(), "positions come only with their rows");
     store.commit(&rich_commit()).await.unwrap();
     assert_eq!(store.positions().await.unwrap().len(), 1, "the same commit goes through afterwards");
+    let rich = rich_commit();
+    let stored = store.metrics_since(TimeMs(0), None, 100_000).await.unwrap();
+    assert!(rich.rows.metrics.iter().all(|row| stored.contains(row)), "with every row of it");
     fixture.close(store).await;
 }
 

@@ -17,21 +17,40 @@ use std::collections::HashMap;
 use std::hash::BuildHasher;
 use std::sync::Arc;
 
-/// Series that are remembered; beyond that they are asked for by each commit, and every bucket is looked up.
-const SERIES_MAX: usize = 500_000;
+/// Series that are remembered, in some 400 bytes each; beyond that they are asked for by each commit, and every bucket is
+/// looked up.
+const SERIES_MAX: usize = 1_000_000;
 
 /// What names a series, as [`SeriesRef`] has it.
 pub(super) const NAMES: &str = "colony_id, application_name, environment, service_id, metric_name, interval_seconds";
 
+/// Numbers whose last bucket has been deleted.
+const WITHOUT_BUCKETS: &str =
+    "SELECT series_id FROM metric_series ANTI JOIN (SELECT DISTINCT series_id FROM metric_buckets) USING (series_id)";
+
 /// Numbers of series and the newest stored timestamp of each.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct KnownSeries {
     /// By the hash of their names.
     by_hash: HashMap<u64, Vec<Known>, FastHash>,
     count: usize,
+    count_max: usize,
     next_id: u32,
     state: State,
     hasher: FastHash,
+}
+
+impl Default for KnownSeries {
+    fn default() -> KnownSeries {
+        KnownSeries {
+            by_hash: HashMap::default(),
+            count: 0,
+            count_max: SERIES_MAX,
+            next_id: 0,
+            state: State::default(),
+            hasher: FastHash::default(),
+        }
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -79,15 +98,18 @@ impl Known {
 }
 
 impl KnownSeries {
-    /// Reads what is stored, once. The answer is the newest bucket of all, or nothing when it was read before.
+    /// Reads what is stored, once, and drops the names of series of which nothing is left. The answer is the newest bucket of all, or nothing when it was read before.
     pub(super) fn load(&mut self, connection: &Connection) -> Result<Option<Option<TimeMs>>, Cause> {
         if self.state != State::Unread {
             return Ok(None);
         }
+        // sql: identifiers only
+        connection.execute_batch(&format!("DELETE FROM metric_series WHERE series_id IN ({WITHOUT_BUCKETS})"))?;
         let next_id =
             connection
                 .query_row("SELECT coalesce(max(series_id)::BIGINT + 1, 0) FROM metric_series", [], |row| row.get(0))?;
-        let mut read = KnownSeries { state: State::All, next_id, ..KnownSeries::default() };
+        let count_max = self.count_max;
+        let mut read = KnownSeries { state: State::All, next_id, count_max, ..KnownSeries::default() };
         let mut newest = None;
         // sql: identifiers only
         let sql = format!(
@@ -108,7 +130,7 @@ impl KnownSeries {
 
     /// Forgets everything: rows were written that were not told, or were told and not written.
     pub(super) fn forget(&mut self) {
-        *self = KnownSeries::default();
+        *self = KnownSeries { count_max: self.count_max, ..KnownSeries::default() };
     }
 
     /// Sorts out the buckets of a commit, and notes that they are stored.
@@ -118,6 +140,8 @@ impl KnownSeries {
         of_series: Vec<SeriesBuckets<'a>>,
     ) -> Result<Sorted<'a>, Cause> {
         let mut sorted = Sorted::default();
+        // noted when all are sorted: one too many makes all be forgotten
+        let mut reached = Vec::with_capacity(of_series.len());
         let asked = match self.state {
             State::TooMany => self.ask(connection, &of_series)?,
             State::Unread | State::All => KnownSeries::default(),
@@ -143,8 +167,9 @@ impl KnownSeries {
                 }
             }
             sorted.new.push((id, SeriesRows { series, rows }));
-            self.raise(series, id, newest_ms.max(last_ms));
+            reached.push((series, id, newest_ms.max(last_ms)));
         }
+        reached.into_iter().for_each(|(series, id, newest_ms)| self.raise(series, id, newest_ms));
         Ok(sorted)
     }
 
@@ -187,13 +212,14 @@ impl KnownSeries {
             return;
         }
         self.insert(known);
-        if self.count > SERIES_MAX {
+        if self.count > self.count_max {
             (self.by_hash, self.count, self.state) = (HashMap::default(), 0, State::TooMany);
         }
     }
 
     fn insert(&mut self, known: Known) {
-        self.by_hash.entry(self.hasher.hash_one(known.series())).or_default().push(known);
+        let hash = self.hasher.hash_one(known.series());
+        self.by_hash.entry(hash).or_insert_with(|| Vec::with_capacity(1)).push(known);
         self.count += 1;
     }
 }
@@ -236,8 +262,10 @@ mod tests {
     use crate::Commit;
     use crate::compliance::commit_of;
     use crate::compliance::rows::{START, bucket};
+    use crate::duckdb::keep::append_buckets;
     use crate::resolve::{self, Held};
     use model::rows::Rows;
+    use std::collections::BTreeSet;
 
     fn commit(metrics: Vec<MetricPoint>) -> Commit {
         commit_of(0, Rows { metrics, ..Rows::default() })
@@ -253,6 +281,7 @@ mod tests {
     fn sorted(known: &mut KnownSeries, connection: &Connection, commit: &Commit) -> (Vec<i64>, Vec<i64>, Vec<u32>) {
         let Sorted { unnamed, new, doubtful } = known.sort(connection, resolve::metrics(commit)).unwrap();
         name(connection, &unnamed).unwrap();
+        append_buckets(connection, &new, START).unwrap();
         let time = |held: Held<&MetricPoint>| held.row.timestamp.0 - START.0;
         let new = new.into_iter().flat_map(|(_, of_series)| of_series.rows);
         let ids = unnamed.into_iter().map(|(id, _)| id).collect();
@@ -270,23 +299,39 @@ mod tests {
         assert_eq!(sorted(&mut known, &connection, &second), by_itself, "another series is by itself");
     }
 
+    /// More series than are remembered, from whichever commit on.
     #[test]
-    fn numbers_are_given_once_also_where_series_are_too_many_to_remember() {
+    fn numbers_are_given_once_however_many_series_are_remembered() {
+        let commits = [vec!["api", "web"], vec!["a", "api", "db", "web"], vec!["db", "web", "z"], vec!["a", "z"]];
+        for (count_max, restarts) in (0..=6).flat_map(|count_max| [(count_max, false), (count_max, true)]) {
+            let (mut known, connection) = (KnownSeries { count_max, ..KnownSeries::default() }, stored());
+            let (mut given, mut seen) = (Vec::new(), BTreeSet::new());
+            for (minute, services) in (0..).zip(&commits) {
+                if restarts {
+                    known.forget();
+                }
+                known.load(&connection).unwrap();
+                let rows = commit(services.iter().map(|service| bucket(service, minute * 60_000)).collect());
+                let (new, doubtful, ids) = sorted(&mut known, &connection, &rows);
+                assert_eq!(new.len() + doubtful.len(), services.len());
+                let unseen = services.iter().filter(|service| seen.insert(**service)).count();
+                assert_eq!(ids.len(), unseen, "{count_max} {restarts} {services:?}");
+                given.extend(ids);
+            }
+            assert_eq!(given, [0, 1, 2, 3, 4], "{count_max} {restarts}");
+        }
+    }
+
+    #[test]
+    fn names_of_series_of_which_nothing_is_left_go_with_the_next_start() {
         let connection = stored();
         let mut known = KnownSeries::default();
         known.load(&connection).unwrap();
-        let mut expected = vec![0, 1];
-        for (number, services) in [["api", "web"], ["web", "db"], ["db", "api"]].into_iter().enumerate() {
-            let rows = commit(services.map(|service| bucket(service, 60_000 * number as i64)).to_vec());
-            let (new, doubtful, ids) = sorted(&mut known, &connection, &rows);
-            assert_eq!((new.len() + doubtful.len(), ids), (2, expected));
-            expected = if number == 0 { vec![2] } else { vec![] };
-            // what a restart knows
-            known.forget();
-            known.load(&connection).unwrap();
-            if number == 0 {
-                (known.by_hash, known.state) = (HashMap::default(), State::TooMany);
-            }
-        }
+        let rows = commit(vec![bucket("api", 0), bucket("web", 0)]);
+        assert_eq!(sorted(&mut known, &connection, &rows).2, [0, 1]);
+        connection.execute_batch("DELETE FROM metric_buckets WHERE series_id = 1").unwrap();
+        known.forget();
+        known.load(&connection).unwrap();
+        assert_eq!(sorted(&mut known, &connection, &rows), (vec![0], vec![0], vec![1]));
     }
 }

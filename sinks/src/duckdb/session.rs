@@ -18,7 +18,7 @@ use tokio::sync::oneshot;
 pub(super) struct Session {
     /// The only connection to the file.
     pub(super) connection: Connection,
-    /// How far each metric series is stored.
+    /// The number of each metric series, and how far it is stored.
     pub(super) series: KnownSeries,
     /// Sums of the hours that this session has written.
     pub(super) hours: HourSums,

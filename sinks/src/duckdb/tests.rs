@@ -10,6 +10,7 @@ use crate::transfer::table_names;
 use crate::{Commit, Store};
 use async_trait::async_trait;
 use duckdb::Connection;
+use model::metric::MetricPoint;
 use model::real::Real;
 use model::rows::Rows;
 use model::time::TimeMs;
@@ -192,7 +193,7 @@ async fn an_upgrade_keeps_the_rows() {
     connection.close().unwrap();
     let mut store = opened(&path).await;
     assert_eq!(store.colony_status().await.unwrap()[0].colony_id, "c");
-    assert!(store.positions().await.unwrap().is_empty(), "the tables of the last step are there");
+    assert!(store.positions().await.unwrap().is_empty(), "its tables are there");
 }
 
 /// The step that gives series a number, on rows of several series with repeats of their names in other combinations.
@@ -229,11 +230,18 @@ async fn a_file_of_version_7_keeps_its_metric_rows_and_takes_fuller_ones() {
     assert_eq!(after, before);
     let mut fuller = bucket("web", 8 * 60_000);
     fuller.count = Some(61);
-    let metrics = vec![fuller.clone(), bucket("web", 40 * 60_000), bucket("db", 0)];
+    let mut hourly = bucket("api", 9 * 60_000);
+    (hourly.interval_seconds, hourly.count) = (Some(3_600), Some(99));
+    let unsaid = MetricPoint { interval_seconds: None, ..bucket("db", 0) };
+    let metrics = vec![fuller, hourly, bucket("web", 40 * 60_000), unsaid.clone()];
     store.commit(&commit_of(1, Rows { metrics: metrics.clone(), ..Rows::default() })).await.unwrap();
     let stored = store.metrics_since(START, None, 1_000).await.unwrap();
     assert_eq!(store.totals().await.unwrap().rows["federated_metrics"], 122);
     assert!(metrics.iter().all(|row| stored.contains(row)), "{stored:?}");
+    let fuller = MetricPoint { count: Some(77), ..unsaid };
+    store.commit(&commit_of(2, Rows { metrics: vec![fuller.clone()], ..Rows::default() })).await.unwrap();
+    let stored = store.metrics_since(START, None, 1_000).await.unwrap();
+    assert_eq!(stored.iter().filter(|row| row.series == fuller.series).collect::<Vec<_>>(), [&fuller]);
     let sql = "SELECT count(*) || ' ' || count(DISTINCT series_id) || ' ' || max(series_id) FROM metric_series";
     let job = move |session: &mut super::session::Session| {
         Ok(session.connection.query_row(sql, [], |row| row.get::<_, String>(0))?)

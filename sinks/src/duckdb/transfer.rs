@@ -122,6 +122,8 @@ fn import(session: &mut Session, page: &Page, source: &str, progress: &Positions
     }
     let rows =
         RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(name, column)| (name, column, true)))?;
+    // whatever becomes of it: others than the session's own are written
+    session.series.forget();
     let transaction = session.connection.transaction()?;
     if table.name == MetricPoint::TABLE {
         make_stage::<MetricPoint>(&transaction)?;
@@ -135,7 +137,6 @@ fn import(session: &mut Session, page: &Page, source: &str, progress: &Positions
         write_position(&transaction, source, part, position, TimeMs::now())?;
     }
     transaction.commit()?;
-    session.series.forget();
     session.hours = crate::hours::HourSums::default();
     session.has_late_copies = true;
     Ok(())
@@ -200,7 +201,12 @@ mod tests {
         let (mut a, mut b) = (opened(&folder, "a").await, opened(&folder, "b").await);
         let rows = Rows {
             events: (0..23).map(|n| event(&format!("e{n}'\";"), n)).collect(),
-            metrics: (0..40).map(|n| bucket("api", n * 60_000)).collect(),
+            metrics: (0..40)
+                .map(|n| MetricPoint {
+                    interval_seconds: (n % 5 > 0).then_some(60),
+                    ..bucket(["api", "web", "db'\";"][n as usize % 3], n * 60_000)
+                })
+                .collect(),
             ..Rows::default()
         };
         let commit = crate::Commit {
@@ -232,6 +238,10 @@ mod tests {
             assert_eq!(tally(&mut b, table, 3).await, expected, "{}", table.name);
         }
         assert_eq!(tally(&mut b, &TABLES[0], 9).await.rows, 40);
+        let sql = "SELECT count(*) || ' ' || count(DISTINCT series_id) FROM metric_series";
+        let job =
+            move |session: &mut Session| Ok(session.connection.query_row(sql, [], |row| row.get::<_, String>(0))?);
+        assert_eq!(b.worker.call("count series".into(), job).await.unwrap(), "6 6");
         assert_eq!(b.progress("copy:test").await.unwrap().0.len(), TABLES.len());
         b.forget_progress("copy:test").await.unwrap();
         assert!(b.progress("copy:test").await.unwrap().0.is_empty());

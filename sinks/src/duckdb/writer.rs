@@ -4,7 +4,7 @@
 //! findings (they mark the events).
 
 use super::fault::Cause;
-use super::series::{self, Sorted};
+use super::series::{Sorted, name};
 use super::session::Session;
 use super::{findings, fleet, keep, rollups};
 use crate::Commit;
@@ -29,15 +29,15 @@ fn write(session: &mut Session, commit: &Commit) -> Result<(), Cause> {
         session.hours.begin(read);
     }
     let events = resolve::events(commit);
-    // noted before the outcome is known: a look-up too many is the safe side
-    let metrics = resolve::metrics(commit);
-    let Sorted { unnamed, new, doubtful } = session.series.sort(&session.connection, metrics)?;
+    // noted before the outcome is known: asked for once too often is the safe side
     session.has_newer_events |= events.iter().any(|kept| kept.shown.row.version > 0 || kept.shown.row.withdrawn);
     let fails_at_end = std::mem::take(&mut session.fails_at_end);
-    let Session { connection, has_late_copies, hours, .. } = session;
+    let Session { connection, series, has_late_copies, hours, .. } = session;
     let transaction = connection.transaction()?;
+    // told before it is stored: a failure makes all be read again
+    let Sorted { unnamed, new, doubtful } = series.sort(&transaction, resolve::metrics(commit))?;
     keep::keep(&transaction, &events, commit.committed_at, has_late_copies)?;
-    series::name(&transaction, &unnamed)?;
+    name(&transaction, &unnamed)?;
     keep::append_buckets(&transaction, &new, commit.committed_at)?;
     let new: Vec<SeriesRows<'_>> = new.into_iter().map(|(_, rows)| rows).collect();
     keep::keep(&transaction, &doubtful, commit.committed_at, has_late_copies)?;

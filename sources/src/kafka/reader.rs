@@ -238,6 +238,7 @@ impl Reader {
             Ok(found) => found,
             Err(fault) => {
                 self.short_since = None;
+                self.partitions.iter_mut().flatten().for_each(|partition| partition.short_since = None);
                 return self.take_fault(consumer, fault);
             }
         };

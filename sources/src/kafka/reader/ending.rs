@@ -37,7 +37,10 @@ impl Reader {
         let Some(wanted) = partition.end else { return Ok(Ok(())) };
         partition.seen_at = partition.next;
         let found = match is_there.then(|| discover::watermarks(consumer, &self.order.topic, number)) {
-            Some(Err(fault)) => return Ok(Err(fault)),
+            Some(Err(fault)) => {
+                partition.short_since = None;
+                return Ok(Err(fault));
+            }
             Some(Ok((_, high))) => Some(high),
             None => None,
         };
