@@ -102,35 +102,35 @@ impl KeptRow for MetricPoint {
     const CONTENT: &'static [&'static str] = &["p50", "p95", "p99", "mean", "max_value", "sample_count", "late"];
 
     fn columns(rows: &[Held<&MetricPoint>]) -> Columns {
-        metric_columns(rows.iter().map(|held| series_of(held.row)), rows)
+        let mut columns = series_columns(rows.iter().map(|held| series_of(held.row)));
+        columns.extend(bucket_columns(rows));
+        columns
     }
 }
 
-/// The columns of buckets whose series have these names.
-pub(crate) fn metric_columns<'a>(
-    series: impl Iterator<Item = SeriesRef<'a>> + Clone,
-    rows: &[Held<&MetricPoint>],
-) -> Columns {
-    let mut columns = vec![
+/// What names the series of buckets.
+pub(crate) fn series_columns<'a>(series: impl Iterator<Item = SeriesRef<'a>> + Clone) -> Columns {
+    vec![
         ("colony_id", text(series.clone().map(|(colony, ..)| colony))),
         ("application_name", text(series.clone().map(|(_, application, ..)| application))),
         ("environment", text(series.clone().map(|(_, _, environment, ..)| environment))),
         ("service_id", text(series.clone().map(|(_, _, _, service, ..)| service))),
-        ("metric_name", text(series.map(|(_, _, _, _, metric, _)| metric))),
-    ];
-    columns.extend(metric_columns_without_names(rows));
-    columns
+        ("metric_name", text(series.clone().map(|(_, _, _, _, metric, _)| metric))),
+        ("interval_seconds", intervals(series.map(|(.., interval)| interval))),
+    ]
 }
 
-/// The columns of buckets but those with texts. Each row is looked at once: by column, rows that lie apart in memory are
-/// fetched as often as there are columns.
-pub(crate) fn metric_columns_without_names(rows: &[Held<&MetricPoint>]) -> Columns {
-    let mut intervals = Vec::with_capacity(rows.len());
+pub(crate) fn intervals(seconds: impl Iterator<Item = u32>) -> ArrayRef {
+    Arc::new(UInt32Array::from_iter_values(seconds))
+}
+
+/// The columns of buckets but those that name their series. Each row is looked at once: by column, rows that lie apart in
+/// memory are fetched as often as there are columns.
+pub(crate) fn bucket_columns(rows: &[Held<&MetricPoint>]) -> Columns {
     let mut times = Vec::with_capacity(rows.len());
     let mut numbers = [(); 5].map(|()| Float64Builder::with_capacity(rows.len()));
     let mut counts = UInt64Builder::with_capacity(rows.len());
     for row in rows.iter().map(|held| held.row) {
-        intervals.push(row.interval_seconds.unwrap_or(0));
         times.push(micros(row.timestamp));
         for (number, value) in numbers.iter_mut().zip([row.p50, row.p95, row.p99, row.mean, row.max]) {
             number.append_option(value.map(Real::unsigned_zero));
@@ -139,7 +139,6 @@ pub(crate) fn metric_columns_without_names(rows: &[Held<&MetricPoint>]) -> Colum
     }
     let [p50, p95, p99, mean, max_value] = numbers.map(|mut number| Arc::new(number.finish()) as ArrayRef);
     vec![
-        ("interval_seconds", Arc::new(UInt32Array::from(intervals))),
         ("timestamp", Arc::new(TimestampMicrosecondArray::from(times))),
         ("p50", p50),
         ("p95", p95),

@@ -8,7 +8,7 @@ use super::keep::KEYS_PER_QUERY;
 use super::memory::{Series, owned};
 use super::rows::{ReadRow, versions};
 use super::session::Session;
-use crate::columns::{KeptRow, metric_columns_without_names};
+use crate::columns::{KeptRow, bucket_columns, intervals};
 use crate::resolve::{Held, SeriesBuckets, SeriesRef, SeriesRows, series_of};
 use foldhash::fast::RandomState as FastHash;
 use model::metric::MetricPoint;
@@ -83,7 +83,9 @@ pub(super) async fn keep_metrics<'a>(
         let mut columns = match &dictionaries {
             Some(dictionaries) => {
                 let mut columns = dictionaries.columns(chunk.iter().map(|(series, _)| *series));
-                columns.extend(metric_columns_without_names(&held));
+                columns
+                    .push(("interval_seconds", intervals(chunk.iter().map(|(series, _)| of_series[*series].series.5))));
+                columns.extend(bucket_columns(&held));
                 columns
             }
             None => MetricPoint::columns(&held),

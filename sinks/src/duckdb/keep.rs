@@ -4,7 +4,7 @@
 use super::fault::Cause;
 use super::rows::{ReadRow, selection};
 use super::stage::{append, temporary};
-use crate::columns::{Columns, KeptRow, metric_columns_without_names, times};
+use crate::columns::{Columns, KeptRow, bucket_columns, times};
 use crate::resolve::{Held, Kept, SeriesRows};
 use arrow::array::UInt32Array;
 use duckdb::Connection;
@@ -73,8 +73,7 @@ pub(super) fn append_buckets(
     let rows: Vec<(u32, Held<&MetricPoint>)> = rows.collect();
     append(connection, MetricPoint::STORED, &rows, |chunk| {
         let held: Vec<Held<&MetricPoint>> = chunk.iter().map(|(_, held)| *held).collect();
-        let mut columns = metric_columns_without_names(&held);
-        columns.retain(|(name, _)| *name != "interval_seconds");
+        let mut columns = bucket_columns(&held);
         columns.push(("series_id", Arc::new(chunk.iter().map(|(id, _)| Some(*id)).collect::<UInt32Array>())));
         columns.push(("stored_at", times(held.iter().map(|_| stored_at))));
         columns

@@ -6,7 +6,7 @@
 
 use super::fault::Cause;
 use super::stage::{append, temporary};
-use crate::columns::text;
+use crate::columns::series_columns;
 use crate::resolve::{Kept, SeriesBuckets, SeriesRef, SeriesRows};
 use arrow::array::UInt32Array;
 use duckdb::{Connection, Row};
@@ -23,6 +23,8 @@ const SERIES_MAX: usize = 1_000_000;
 
 /// What names a series, as [`SeriesRef`] has it.
 pub(super) const NAMES: &str = "colony_id, application_name, environment, service_id, metric_name, interval_seconds";
+
+const TOO_MANY: &str = "there are too many metric series";
 
 /// Numbers whose last bucket has been deleted.
 const WITHOUT_BUCKETS: &str =
@@ -98,19 +100,15 @@ impl Known {
 }
 
 impl KnownSeries {
-    /// Reads what is stored, once, and drops the names of series of which nothing is left. The answer is the newest bucket of all, or nothing when it was read before.
+    /// Reads what is stored, once, and drops the names of series of which nothing is left. The answer is the newest bucket
+    /// of all, or nothing when it was read before.
     pub(super) fn load(&mut self, connection: &Connection) -> Result<Option<Option<TimeMs>>, Cause> {
         if self.state != State::Unread {
             return Ok(None);
         }
-        // sql: identifiers only
-        connection.execute_batch(&format!("DELETE FROM metric_series WHERE series_id IN ({WITHOUT_BUCKETS})"))?;
-        let next_id =
-            connection
-                .query_row("SELECT coalesce(max(series_id)::BIGINT + 1, 0) FROM metric_series", [], |row| row.get(0))?;
         let count_max = self.count_max;
-        let mut read = KnownSeries { state: State::All, next_id, count_max, ..KnownSeries::default() };
-        let mut newest = None;
+        let mut read = KnownSeries { state: State::All, count_max, ..KnownSeries::default() };
+        let (mut newest, mut any_without_buckets) = (None, false);
         // sql: identifiers only
         let sql = format!(
             "SELECT {NAMES}, series_id, newest
@@ -121,8 +119,17 @@ impl KnownSeries {
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
             let known = Known::read(row)?;
-            newest = newest.max((known.newest_ms > i64::MIN).then_some(TimeMs(known.newest_ms)));
+            if known.newest_ms == i64::MIN {
+                any_without_buckets = true;
+                continue;
+            }
+            newest = newest.max(Some(TimeMs(known.newest_ms)));
+            read.next_id = read.next_id.max(known.id.checked_add(1).ok_or(TOO_MANY)?);
             read.remember(known);
+        }
+        if any_without_buckets {
+            // sql: identifiers only
+            connection.execute_batch(&format!("DELETE FROM metric_series WHERE series_id IN ({WITHOUT_BUCKETS})"))?;
         }
         *self = read;
         Ok(Some(newest))
@@ -153,7 +160,7 @@ impl KnownSeries {
                 Some(stored) => stored,
                 None => {
                     let id = self.next_id;
-                    self.next_id = id.checked_add(1).ok_or("there are too many metric series")?;
+                    self.next_id = id.checked_add(1).ok_or(TOO_MANY)?;
                     sorted.unnamed.push((id, series));
                     (id, i64::MIN)
                 }
@@ -177,7 +184,7 @@ impl KnownSeries {
     fn ask(&self, connection: &Connection, of_series: &[SeriesBuckets<'_>]) -> Result<KnownSeries, Cause> {
         // sql: identifiers only
         temporary(connection, "staged_series", &format!("SELECT {NAMES} FROM metric_series"))?;
-        append(connection, "staged_series", of_series, |chunk| names(chunk.iter().map(|it| it.series)))?;
+        append(connection, "staged_series", of_series, |chunk| series_columns(chunk.iter().map(|it| it.series)))?;
         // sql: identifiers only
         let sql =
             format!("SELECT {NAMES}, series_id, {} FROM metric_series JOIN staged_series USING ({NAMES})", i64::MAX);
@@ -227,7 +234,7 @@ impl KnownSeries {
 /// Writes the names of series.
 pub(super) fn name(connection: &Connection, unnamed: &[(u32, SeriesRef<'_>)]) -> Result<(), Cause> {
     append(connection, "metric_series", unnamed, |chunk| {
-        let mut columns = names(chunk.iter().map(|(_, series)| *series));
+        let mut columns = series_columns(chunk.iter().map(|(_, series)| *series));
         columns.push(("series_id", Arc::new(chunk.iter().map(|(id, _)| Some(*id)).collect::<UInt32Array>())));
         columns
     })
@@ -242,17 +249,6 @@ pub(super) fn name_staged(connection: &Connection) -> Result<(), Cause> {
                 AS series_id, *
          FROM (SELECT DISTINCT {NAMES} FROM staged_rows ANTI JOIN metric_series USING ({NAMES}))"
     ))?)
-}
-
-fn names<'a>(series: impl Iterator<Item = SeriesRef<'a>> + Clone) -> crate::columns::Columns {
-    vec![
-        ("colony_id", text(series.clone().map(|(colony, ..)| colony))),
-        ("application_name", text(series.clone().map(|(_, application, ..)| application))),
-        ("environment", text(series.clone().map(|(_, _, environment, ..)| environment))),
-        ("service_id", text(series.clone().map(|(_, _, _, service, ..)| service))),
-        ("metric_name", text(series.clone().map(|(_, _, _, _, metric, _)| metric))),
-        ("interval_seconds", Arc::new(series.map(|(.., interval)| Some(interval)).collect::<UInt32Array>())),
-    ]
 }
 
 #[cfg(test)]

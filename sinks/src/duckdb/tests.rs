@@ -177,16 +177,22 @@ async fn only_a_store_of_this_version_is_opened_for_reading() {
     assert!(error.hint.contains("check storage.path"), "{error}");
 }
 
+/// A file as the program of that version made it.
+fn of_version(path: &Path, version: usize) -> Connection {
+    let connection = Connection::open(path).unwrap();
+    connection.execute_batch(migrations::DUCKDB_SCHEMA_VERSION_TABLE).unwrap();
+    for step in &migrations::DUCKDB[..version] {
+        connection.execute_batch(step.sql).unwrap();
+        connection.execute("INSERT INTO schema_version VALUES (?, TIMESTAMP '2026-01-01')", [step.version]).unwrap();
+    }
+    connection
+}
+
 #[tokio::test]
 async fn an_upgrade_keeps_the_rows() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("reef.duckdb");
-    let connection = Connection::open(&path).unwrap();
-    connection.execute_batch(migrations::DUCKDB_SCHEMA_VERSION_TABLE).unwrap();
-    for step in &migrations::DUCKDB[..migrations::DUCKDB.len() - 1] {
-        connection.execute_batch(step.sql).unwrap();
-        connection.execute("INSERT INTO schema_version VALUES (?, TIMESTAMP '2026-01-01')", [step.version]).unwrap();
-    }
+    let connection = of_version(&path, migrations::DUCKDB.len() - 1);
     connection
         .execute_batch("INSERT INTO colony_status VALUES ('c', 'a', 'e', 'healthy', 1, 1, 0, 0, NULL, NULL, NULL, '', '2026-01-01')")
         .unwrap();
@@ -201,12 +207,7 @@ async fn an_upgrade_keeps_the_rows() {
 async fn a_file_of_version_7_keeps_its_metric_rows_and_takes_fuller_ones() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("reef.duckdb");
-    let connection = Connection::open(&path).unwrap();
-    connection.execute_batch(migrations::DUCKDB_SCHEMA_VERSION_TABLE).unwrap();
-    for step in &migrations::DUCKDB[..7] {
-        connection.execute_batch(step.sql).unwrap();
-        connection.execute("INSERT INTO schema_version VALUES (?, TIMESTAMP '2026-01-01')", [step.version]).unwrap();
-    }
+    let connection = of_version(&path, 7);
     // as `bucket` has them, 40 a series; the old rows were stored before there was `stored_at`
     connection
         .execute_batch(
@@ -253,12 +254,7 @@ async fn a_file_of_version_7_keeps_its_metric_rows_and_takes_fuller_ones() {
 async fn a_file_of_version_4_keeps_its_events_and_takes_withdrawals() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("reef.duckdb");
-    let connection = Connection::open(&path).unwrap();
-    connection.execute_batch(migrations::DUCKDB_SCHEMA_VERSION_TABLE).unwrap();
-    for step in &migrations::DUCKDB[..4] {
-        connection.execute_batch(step.sql).unwrap();
-        connection.execute("INSERT INTO schema_version VALUES (?, TIMESTAMP '2026-01-01')", [step.version]).unwrap();
-    }
+    let connection = of_version(&path, 4);
     connection
         .execute_batch(
             "INSERT INTO federated_events (event_id, colony_id, application_name, environment, timestamp, event_type,
