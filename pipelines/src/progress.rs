@@ -3,6 +3,7 @@
 use model::time::TimeMs;
 use model::topology::ColonyStatus;
 use serde::{Serialize, Serializer};
+use sources::InputReport;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What the run is doing.
@@ -78,6 +79,8 @@ pub struct RunSummary {
     pub event_pairs_tested: u64,
     /// Pairs of metric series tested at the last evaluation.
     pub metric_pairs_tested: u64,
+    /// Inputs that could not be read, files without anything new, what was put right in rows that were kept.
+    pub inputs: InputReport,
     /// Colonies and Kafka sources that could not be reached when it ended, each with its last error.
     pub unreachable: BTreeMap<String, String>,
     /// Wall-clock length of the run.

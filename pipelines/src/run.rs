@@ -31,7 +31,7 @@ use sinks::error::FaultClass;
 use sinks::retention::{Pruned, Retention};
 use sinks::{Commit, SinkError, Store};
 use sources::lateness::{GATE_NAME, LatenessGate};
-use sources::{Source, SourceError};
+use sources::{InputReport, Source, SourceError};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
@@ -185,6 +185,7 @@ struct Running {
     progress: Progress,
     watch: watch::Sender<Progress>,
     rejects_by_reason: BTreeMap<String, u64>,
+    inputs: InputReport,
     event_pairs_tested: u64,
     metric_pairs_tested: u64,
 }
@@ -246,6 +247,7 @@ impl Running {
             progress,
             watch: options.progress.clone(),
             rejects_by_reason: BTreeMap::new(),
+            inputs: InputReport::default(),
             event_pairs_tested: 0,
             metric_pairs_tested: 0,
         })
@@ -283,6 +285,7 @@ impl Running {
             ended,
             progress: self.progress,
             rejects_by_reason: self.rejects_by_reason,
+            inputs: self.inputs,
             event_pairs_tested: self.event_pairs_tested,
             metric_pairs_tested: self.metric_pairs_tested,
             unreachable: self.reach.into_unreachable(),
@@ -385,7 +388,11 @@ impl Running {
         tick.into_iter().chain(self.is_live.then(|| self.retention_pace.due_at())).min()
     }
 
-    fn take_batch(&mut self, source: String, is_finite: bool, batch: sources::Batch) {
+    fn take_batch(&mut self, source: String, is_finite: bool, mut batch: sources::Batch) {
+        self.inputs.absorb(std::mem::take(&mut batch.report));
+        if !batch.is_to_be_committed() {
+            return;
+        }
         let mut rows = batch.rows;
         self.progress.events += rows.events.len() as u64;
         self.progress.metrics += rows.metrics.len() as u64;

@@ -7,7 +7,8 @@
 //! 3. A row that cannot be decoded becomes a [`Reject`] with its reason and the source goes on.
 //! 4. A fault that may pass (connection refused, stream broken) is retried with backoff inside the source and shown
 //!    through a [`ColonyStatus`](model::topology::ColonyStatus) row, or through [`Source::outage`] where what is lost is
-//!    no colony; `Err` means the run must stop.
+//!    no colony. An input that stays unreadable is named in [`Batch::report`] and the others are read on. `Err` means that
+//!    the run must stop.
 //! 5. `next_batch` is cancel-safe: dropping it loses nothing, because positions advance only with a returned batch.
 //! 6. A finite source returns `None` after its last batch, every time. It promises nothing about order, so none of its
 //!    rows is ever late. A live source's rows are judged by [`lateness::LatenessGate`].
@@ -21,6 +22,7 @@
 //! | `generator` | seeded fleets with planted relations, as values and as files |
 //! | `compliance` | the harness that every source passes |
 //! | `share` | which part of a source a process reads |
+//! | `report` | what a source reports beside rows and rejects |
 //! | `error` | faults that stop a run |
 
 use async_trait::async_trait;
@@ -37,9 +39,11 @@ pub mod files;
 pub mod generator;
 pub mod kafka;
 pub mod lateness;
+pub mod report;
 pub mod share;
 
 pub use error::SourceError;
+pub use report::{FailedInput, FailureClass, InputReport};
 
 /// What a source delivers at once. Bounded by the source: at most a few thousand rows.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,6 +54,25 @@ pub struct Batch {
     pub rejects: Vec<Reject>,
     /// Where to resume after this batch: the partitions that moved.
     pub positions: Positions,
+    /// Partitions that are read again from their start because their content has changed: what was refused of them
+    /// before this batch no longer holds, and is said again where it is still true.
+    pub restarted: Vec<String>,
+    /// Places of single rejects that no longer hold: a record that had no end yet has been read on.
+    pub settled: Vec<String>,
+    /// Failed inputs, unchanged inputs, repairs.
+    pub report: InputReport,
+}
+
+impl Batch {
+    /// Whether the batch changes what is stored: one that does not only reports.
+    pub fn is_to_be_committed(&self) -> bool {
+        let Batch { rows, rejects, positions, restarted, settled, report: _ } = self;
+        !rows.is_empty()
+            || !rejects.is_empty()
+            || !positions.0.is_empty()
+            || !restarted.is_empty()
+            || !settled.is_empty()
+    }
 }
 
 /// A producer of batches.

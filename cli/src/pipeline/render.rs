@@ -108,6 +108,7 @@ fn rejects_text(summary: &RunSummary) -> String {
 mod tests {
     use super::*;
     use model::time::TimeMs;
+    use sources::InputReport;
     use std::collections::BTreeMap;
 
     fn progress() -> Progress {
@@ -132,6 +133,7 @@ mod tests {
             ended: Ended::InputFinished,
             progress: progress(),
             rejects_by_reason: BTreeMap::from([("not_finite".to_owned(), 2)]),
+            inputs: InputReport::default(),
             event_pairs_tested: 56,
             metric_pairs_tested: 0,
             unreachable: BTreeMap::new(),

@@ -10,6 +10,7 @@
 //! | `json` | one JSON object as a record |
 //! | `ndjson`, `csv`, `parquet`, `column` | the formats |
 //! | `reader` | one open file of any format |
+//! | `look` | whether each file can be opened, for a check before a run |
 //!
 //! A partition is a file as the config names it; its position is a [`position::FilePosition`]. Reading happens on a
 //! thread of its own, at most a few chunks ahead, so that the runtime never waits for a disk.
@@ -20,6 +21,7 @@ mod config;
 mod csv;
 pub(crate) mod decode;
 pub(crate) mod json;
+mod look;
 pub(crate) mod ndjson;
 mod parquet;
 mod position;
@@ -30,6 +32,7 @@ mod tests;
 
 pub use chunk::{CHUNK_ROWS_MAX, Chunk};
 pub use config::{FileFormat, FileKind, FilesConfig};
+pub use look::FileLook;
 pub use reader::{FileReader, open};
 
 use crate::{Batch, Source, SourceError};
@@ -204,5 +207,5 @@ impl Plan {
 
 fn into_batch(chunk: Chunk, partition: &str) -> Batch {
     let positions = [(partition.to_owned(), chunk.position.to_text())].into();
-    Batch { rows: chunk.rows, rejects: chunk.rejects, positions: Positions(positions) }
+    Batch { rows: chunk.rows, rejects: chunk.rejects, positions: Positions(positions), ..Batch::default() }
 }

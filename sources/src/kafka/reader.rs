@@ -373,7 +373,7 @@ impl Reader {
             }
         }
         self.reached.records = records;
-        let batch = Batch { rows, rejects, positions };
+        let batch = Batch { rows, rejects, positions, ..Batch::default() };
         if batch == Batch::default() { Ok(()) } else { self.tell(Told::Batch(batch, self.reached)) }
     }
 

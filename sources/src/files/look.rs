@@ -1,0 +1,64 @@
+//! A look at each file before a run: whether it opens, has its columns, and what its first records are.
+
+use super::config::{FileFormat, FileKind, FilesConfig, InputFile};
+use super::position::FilePosition;
+use super::reader::FileReader;
+use crate::error::SourceError;
+use model::reject::Reject;
+use std::path::PathBuf;
+
+/// What a file of the configuration looks like from its first records.
+#[derive(Debug)]
+pub struct FileLook {
+    /// The file as the configuration names it.
+    pub name: String,
+    /// Where it is.
+    pub path: PathBuf,
+    /// Which records it is to hold.
+    pub kind: FileKind,
+    /// How it is encoded.
+    pub format: FileFormat,
+    /// Its size.
+    pub len_bytes: u64,
+    /// Good records among the first ones.
+    pub good_rows: usize,
+    /// Refused records among the first ones.
+    pub rejects: Vec<Reject>,
+    /// Why a run could not read it: it does not open, is another format, lacks columns, breaks at once.
+    pub problem: Option<SourceError>,
+}
+
+impl FilesConfig {
+    /// Opens every file that the globs stand for and reads its first records (one chunk). Nothing is changed.
+    ///
+    /// # Errors
+    /// A pattern that names no readable file, as for [`FilesConfig::build`]; what is wrong with a single file is in its
+    /// [`FileLook::problem`].
+    pub fn look(&self) -> Result<Vec<FileLook>, SourceError> {
+        let (metrics, events) = self.expand()?;
+        Ok(metrics.into_iter().chain(events).map(FileLook::at).collect())
+    }
+}
+
+impl FileLook {
+    fn at(file: InputFile) -> FileLook {
+        let mut look = FileLook {
+            name: file.partition.clone(),
+            path: file.path.clone(),
+            kind: file.kind,
+            format: file.format,
+            len_bytes: file.fingerprint.len_bytes,
+            good_rows: 0,
+            rejects: Vec::new(),
+            problem: None,
+        };
+        let first = FileReader::open(&file, FilePosition::start(file.fingerprint))
+            .and_then(|mut reader| reader.next().transpose());
+        match first {
+            Ok(Some(chunk)) => (look.good_rows, look.rejects) = (chunk.rows.len(), chunk.rejects),
+            Ok(None) => {}
+            Err(problem) => look.problem = Some(problem),
+        }
+        look
+    }
+}
