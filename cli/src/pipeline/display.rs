@@ -1,7 +1,7 @@
 //! Shows a run while it goes: a redrawn line on a terminal, a plain line now and then anywhere else.
 
 use super::meter::{Meter, Reading};
-use super::render::progress_line;
+use super::progress_line::progress_line;
 use crate::output::Output;
 use crate::screen;
 use indicatif::{ProgressBar, ProgressStyle};

@@ -15,10 +15,12 @@ mod meter;
 pub mod migrate;
 mod moment;
 mod outcome;
+mod progress_line;
 pub mod publish;
-mod render;
 pub mod replay;
 pub mod run;
+mod run_failure;
+mod summary;
 pub mod validate;
 
 use crate::entry::Program;

@@ -1,7 +1,7 @@
 //! `coral-pipeline replay`: runs recorded rows through the engine again: a repair, a copy, or a what-if.
 
 use super::load::{load, load_with};
-use super::run::run_failure;
+use super::run_failure::run_failure;
 use super::{display, moment, outcome};
 use crate::entry::runtime;
 use crate::exit::{Exit, Failure};

@@ -1,23 +1,20 @@
 //! `coral-pipeline run`: runs a reef, shows how it goes, and ends with what was found.
 
 use super::load::load_runnable;
-use super::{display, render};
+use super::run_failure::run_failure;
+use super::{display, summary};
 use crate::entry::runtime;
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
 use crate::signals::watch_shutdown;
 use crate::text::counted;
-use pipelines::cluster::alarm::ClusterError;
 use pipelines::cluster::{self, ClusterEnd};
 use pipelines::config::ReefConfig;
-use pipelines::inputs::InputError;
 use pipelines::progress::{Ended, Progress, RunSummary, ServeSummary};
-use pipelines::run::{RunError, RunOptions};
+use pipelines::run::RunOptions;
 use pipelines::store;
 use reef::Report;
 use serde_json::json;
-use sources::SourceError;
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 use tokio::sync::watch;
@@ -159,117 +156,14 @@ pub async fn print(config: &ReefConfig, summary: &RunSummary, output: &Output) -
     let mut store = store::open_for_reading(config).await.map_err(failed)?;
     let report = Report::read(store.as_mut(), store::describe(config), CANDIDATES_SHOWN_MAX).await.map_err(failed)?;
     output.result(&json!({ "summary": summary, "report": report }), |style| {
-        format!("{}\n\n{}", render::summary_page(summary, style), report.to_text())
+        format!("{}\n\n{}", summary::summary_page(summary, style), report.to_text())
     })
-}
-
-/// What ended a run, with what to do: repair what starting again would only meet again.
-pub(super) fn run_failure(error: &RunError, config: &Path) -> Failure {
-    let (exit, code, hint) = match error {
-        RunError::Input(InputError::Source { cause, .. }) => {
-            let (exit, hint) = repair(cause, config).unwrap_or_else(|| (Exit::Usage, check_hint(config)));
-            // nothing has been tried yet
-            (if exit == Exit::Failed { Exit::Usage } else { exit }, "input_invalid", Some(hint))
-        }
-        RunError::Input(_) => (Exit::Usage, "input_invalid", Some(check_hint(config))),
-        RunError::Source { cause, .. } => match repair(cause, config) {
-            Some((Exit::Failed, hint)) => (Exit::Failed, "source_failed", Some(hint)),
-            Some((exit, hint)) => (exit, "input_invalid", Some(hint)),
-            None => (
-                Exit::Failed,
-                "source_failed",
-                Some("everything up to the last tick is stored; start again to go on from there".to_owned()),
-            ),
-        },
-        RunError::Store(_) => (Exit::Failed, "store_failed", None),
-        RunError::SourcePanicked { .. } | RunError::Engine(_) => (Exit::Failed, "internal", None),
-        // a usage error of the cluster as a whole: nothing was read
-        RunError::Cluster(
-            ClusterError::SettingsDiffer { .. } | ClusterError::Refused { .. } | ClusterError::NoSuchProcess { .. },
-        ) => (Exit::Usage, "cluster", Some(check_hint(config))),
-        RunError::Cluster(_) => (Exit::Failed, "cluster", None),
-    };
-    let failure = Failure::from_error(exit, code, error);
-    match hint {
-        Some(hint) => failure.hint(hint),
-        None => failure,
-    }
-}
-
-fn check_hint(config: &Path) -> String {
-    format!("check it with: coral-pipeline validate {}", config.display())
-}
-
-/// What has to be repaired before a run can get past this fault. `None`: it may be gone next time.
-fn repair(cause: &SourceError, config: &Path) -> Option<(Exit, String)> {
-    match cause {
-        SourceError::File { cause, .. } if cause.kind() == ErrorKind::NotFound => {
-            Some((Exit::NotFound, check_hint(config)))
-        }
-        SourceError::File { .. } => None,
-        SourceError::Pattern { problem, .. } if problem.starts_with("matches no file") => {
-            Some((Exit::NotFound, check_hint(config)))
-        }
-        SourceError::Pattern { .. } => Some((Exit::Usage, check_hint(config))),
-        SourceError::Recorded { .. } | SourceError::KafkaShort { .. } => None,
-        SourceError::Format { path, .. } => {
-            let hint = format!("repair or replace {}, or take it out of {}", path.display(), config.display());
-            Some((Exit::Failed, hint + "; until then every run ends there"))
-        }
-        SourceError::Kafka { .. } => {
-            let hint = format!(
-                "correct it in {0}, or at the brokers; coral-pipeline validate {0} asks them",
-                config.display()
-            );
-            Some((Exit::Failed, hint))
-        }
-        SourceError::Colony { endpoint, .. } => {
-            let hint =
-                format!("correct its endpoint or colony_id in {}, or what listens at {endpoint}", config.display());
-            Some((Exit::Failed, hint + "; until then every run ends there"))
-        }
-    }
 }
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-
-    fn failure(cause: SourceError) -> Failure {
-        run_failure(&RunError::Source { source_name: "files".to_owned(), cause }, Path::new("conf/reef.toml"))
-    }
-
-    fn file(kind: ErrorKind) -> SourceError {
-        SourceError::File { path: PathBuf::from("e.csv"), cause: kind.into() }
-    }
-
-    #[test]
-    fn starting_again_is_advised_only_where_it_helps() {
-        let passing = failure(file(ErrorKind::Interrupted));
-        assert_eq!((passing.exit, passing.code), (Exit::Failed, "source_failed"));
-        assert!(passing.hint.unwrap().contains("start again"));
-        let broken =
-            SourceError::Format { path: PathBuf::from("e.csv"), format: "CSV", problem: "no header".to_owned() };
-        let broken = failure(broken);
-        assert_eq!(broken.exit, Exit::Failed);
-        assert!(broken.hint.unwrap().starts_with("repair or replace e.csv, or take it out of conf/reef.toml"));
-        let stranger = failure(SourceError::Colony {
-            colony_id: "shop".to_owned(),
-            endpoint: "http://127.0.0.1:9".to_owned(),
-            problem: "colony b answers there".to_owned(),
-        });
-        assert_eq!(stranger.exit, Exit::Failed);
-        let hint = stranger.hint.unwrap();
-        assert!(hint.contains("conf/reef.toml") && hint.contains("http://127.0.0.1:9"), "{hint}");
-    }
-
-    #[test]
-    fn a_file_that_is_gone_is_not_found() {
-        let gone = failure(file(ErrorKind::NotFound));
-        assert_eq!(gone.exit, Exit::NotFound);
-        assert_eq!(gone.hint.unwrap(), "check it with: coral-pipeline validate conf/reef.toml");
-    }
 
     #[tokio::test]
     async fn a_display_that_panics_ends_the_run_with_its_message() {

@@ -7,8 +7,9 @@
 mod fleet;
 mod planted;
 
-use super::run::{CANDIDATES_SHOWN_MAX, run_failure};
-use super::{display, render};
+use super::run::CANDIDATES_SHOWN_MAX;
+use super::run_failure::run_failure;
+use super::{display, summary};
 use crate::entry::runtime;
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
@@ -91,7 +92,7 @@ pub fn run(args: &DemoArgs, output: &Output) -> Result<(), Failure> {
         let report =
             Report::read(store.as_mut(), store::describe(&config), CANDIDATES_SHOWN_MAX).await.map_err(failed)?;
         output.result(&json!({ "summary": summary, "report": report, "score": score }), |style| {
-            format!("{}\n\n{}\n{}", render::summary_page(&summary, style), report.to_text(), score.to_text())
+            format!("{}\n\n{}\n{}", summary::summary_page(&summary, style), report.to_text(), score.to_text())
         })
     })
 }
