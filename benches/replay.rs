@@ -17,6 +17,7 @@ mod broker;
 mod client;
 mod stopwatch;
 
+use model::clock::{Clock, SystemClock};
 use model::position::Positions;
 use model::time::TimeMs;
 use sources::Source;
@@ -53,7 +54,7 @@ fn main() {
     println!("command   REPLAY_ROWS={rows} {}", std::env::args().collect::<Vec<_>>().join(" "));
     println!("input     {rows} metric rows, {bytes} bytes as NDJSON");
 
-    let topic = format!("replay-{}-{}", std::process::id(), TimeMs::now().0);
+    let topic = format!("replay-{}-{}", std::process::id(), SystemClock.now().0);
     let publish = published(folder.path(), brokers, &topic);
     line("publish", rows, publish, "files to topic, every message acknowledged");
     let source = source_alone(brokers, &topic, rows);
@@ -146,7 +147,7 @@ fn published(folder: &Path, brokers: &str, topic: &str) -> Took {
 
 fn source_alone(brokers: &str, topic: &str, rows: u64) -> Took {
     let config = KafkaConfig { end: KafkaEnd::Now, ..KafkaConfig::new(brokers, Some(topic), None) };
-    let mut source = config.build(&Positions::default()).unwrap();
+    let mut source = config.build(&Positions::default(), &SystemClock::shared()).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let watch = stopwatch(&[]);
     let mut read = 0;

@@ -11,6 +11,7 @@ mod secured;
 use crate::support::Reef;
 use broker::shared;
 use client::Sent;
+use model::clock::{Clock, SystemClock};
 use serde_json::Value;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
@@ -34,7 +35,7 @@ fn until(what: &str, mut holds: impl FnMut() -> bool) {
 pub fn unique(name: &str) -> String {
     static NUMBER: AtomicU32 = AtomicU32::new(0);
     let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-    format!("{name}-{}-{}-{number}", std::process::id(), model::time::TimeMs::now().0)
+    format!("{name}-{}-{}-{number}", std::process::id(), SystemClock.now().0)
 }
 
 const START_MS: i64 = 1_672_770_000_000;

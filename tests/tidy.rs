@@ -1,5 +1,6 @@
 //! Keeps the rules of ARCHITECTURE.md and STYLE.md that a compiler does not know. One file, one kind of rule.
 
+mod clocks;
 mod documents;
 mod edges;
 mod files;

@@ -1,7 +1,7 @@
 //! A running colony, asked from outside: is it there, and is it the one that is meant?
 
 use mesh::MeshError;
-use model::time::TimeMs;
+use model::check::TIMESTAMP_MIN;
 use proto::convert::time_to_wire;
 use proto::reef::v1::colony_federation_client::ColonyFederationClient;
 use proto::reef::v1::{GetSummaryRequest, GetSummaryResponse};
@@ -43,9 +43,9 @@ impl AskError {
 /// identity, health and topology now (no metrics and no events).
 pub async fn ask(endpoint: &str, colony_id: &str) -> Result<(Channel, GetSummaryResponse), AskError> {
     let channel = mesh::dial(endpoint).await.map_err(AskError::Dial)?;
-    let now = Some(time_to_wire(TimeMs::now()));
+    let nothing = Some(time_to_wire(TIMESTAMP_MIN));
     let answer = ColonyFederationClient::new(channel.clone())
-        .get_summary(GetSummaryRequest { start_time: now, end_time: now })
+        .get_summary(GetSummaryRequest { start_time: nothing, end_time: nothing })
         .await
         .map_err(|status| AskError::refused(endpoint, status))?
         .into_inner();

@@ -4,6 +4,7 @@ use crate::federation::{audited, store_status};
 use crate::record::Recorder;
 use crate::store::{ConnectionRow, ServiceRow, ServiceStatus};
 use model::check::{Fault, NAME_BYTES_MAX};
+use model::clock::SharedClock;
 use model::reject::RejectReason;
 use model::time::TimeMs;
 use prost_types::Timestamp;
@@ -17,6 +18,7 @@ use tonic::{Request, Response, Status};
 pub(crate) struct Ingest {
     pub identity: Identity,
     pub recorder: Arc<Recorder>,
+    pub clock: SharedClock,
 }
 
 fn rejected(index: usize, (reason, detail): Fault) -> v1::RejectedRow {
@@ -45,7 +47,7 @@ impl IngestService for Ingest {
         request: Request<v1::IngestMetricsRequest>,
     ) -> Result<Response<v1::IngestMetricsResponse>, Status> {
         let call = async |request: v1::IngestMetricsRequest| {
-            let now = TimeMs::now();
+            let now = self.clock.now();
             let (indexes, points, mut bad) = decode(request.metrics, |row| metric_from_wire(&self.identity, row, now));
             let refused = self.recorder.metrics(&points).await.map_err(store_status)?;
             let accepted = points.len() - refused.len();
@@ -61,7 +63,7 @@ impl IngestService for Ingest {
         request: Request<v1::IngestEventsRequest>,
     ) -> Result<Response<v1::IngestEventsResponse>, Status> {
         let call = async |request: v1::IngestEventsRequest| {
-            let now = TimeMs::now();
+            let now = self.clock.now();
             let (_, events, bad) = decode(request.events, |row| event_from_wire(&self.identity, row, now));
             let accepted = events.len() as i64;
             let written = self.recorder.events(events).await.map_err(store_status)?;
@@ -76,7 +78,7 @@ impl IngestService for Ingest {
         request: Request<v1::IngestTopologyRequest>,
     ) -> Result<Response<v1::IngestTopologyResponse>, Status> {
         let call = async |request: v1::IngestTopologyRequest| {
-            let now = TimeMs::now();
+            let now = self.clock.now();
             let services_in_all = request.services.len();
             let (_, services, mut bad) =
                 decode(request.services, |row| service_row(&self.identity.application_name, row, now));

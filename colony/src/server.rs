@@ -7,7 +7,7 @@ use crate::ingest::Ingest;
 use crate::record::Recorder;
 use crate::store::Store;
 use mesh::Listen;
-use model::time::TimeMs;
+use model::clock::SharedClock;
 use proto::colony::v1::ingest_service_server::IngestServiceServer;
 use proto::convert::Identity;
 use proto::reef::v1::colony_federation_server::ColonyFederationServer;
@@ -42,6 +42,8 @@ pub struct ColonySettings {
     pub storage_path: PathBuf,
     /// How long rows are kept.
     pub retention: Retention,
+    /// By which rows are judged and expire.
+    pub clock: SharedClock,
 }
 
 /// A colony that serves.
@@ -118,7 +120,7 @@ pub async fn serve(
     let (health, health_service) = tonic_health::server::health_reporter();
     set_health(&health, ServingStatus::Serving).await;
     let federation = Federation { identity: identity.clone(), store: store.clone(), stopping: stopping.clone() };
-    let ingest = Ingest { identity: identity.clone(), recorder: recorder.clone() };
+    let ingest = Ingest { identity: identity.clone(), recorder: recorder.clone(), clock: settings.clock.clone() };
     let reflection = tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(proto::DESCRIPTORS)
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
@@ -143,7 +145,7 @@ pub async fn serve(
         .add_service(ColonyFederationServer::new(federation))
         .add_service(IngestServiceServer::new(ingest))
         .serve_with_incoming_shutdown(listener.incoming(), signal);
-    tokio::spawn(look_after(store.clone(), settings.retention, health, stopping.clone()));
+    tokio::spawn(look_after(store.clone(), (settings.retention, settings.clock), health, stopping.clone()));
     let task = tokio::spawn(async move {
         let mut stopping = stopping;
         let grace = async {
@@ -207,7 +209,12 @@ async fn set_health(health: &HealthReporter, status: ServingStatus) {
 }
 
 /// Deletes expired rows now and then, and keeps the health answer true, until the colony stops.
-async fn look_after(store: Store, retention: Retention, health: HealthReporter, mut stopping: watch::Receiver<bool>) {
+async fn look_after(
+    store: Store,
+    (retention, clock): (Retention, SharedClock),
+    health: HealthReporter,
+    mut stopping: watch::Receiver<bool>,
+) {
     let mut ping = tokio::time::interval(PING_INTERVAL);
     let mut clean = tokio::time::interval(RETENTION_INTERVAL);
     loop {
@@ -224,7 +231,7 @@ async fn look_after(store: Store, retention: Retention, health: HealthReporter, 
                 set_health(&health, status).await;
             }
             _ = clean.tick(), if retention != Retention::default() => {
-                match store.delete_expired(retention, TimeMs::now()).await {
+                match store.delete_expired(retention, clock.now()).await {
                     Ok(rows) => tracing::info!(rows, "expired rows deleted"),
                     Err(error) => tracing::error!(%error, "expired rows are still there"),
                 }

@@ -3,6 +3,7 @@
 //! | file | owns |
 //! |---|---|
 //! | `time` | event time in milliseconds, durations such as `4h`, RFC 3339 text |
+//! | `clock` | where "now" comes from: the machine's clock, or one that a test sets |
 //! | `real` | a float with a total order, so that rows can be compared and hashed |
 //! | `colony` | what a colony id says about application and environment |
 //! | `event`, `metric`, `topology` | the rows that colonies report |
@@ -13,6 +14,7 @@
 //! | `pattern` | a correlation: its key, its numbers, its evidence |
 
 pub mod check;
+pub mod clock;
 pub mod colony;
 pub mod event;
 pub mod metric;

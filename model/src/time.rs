@@ -28,12 +28,6 @@ impl TimeMs {
         TimeMs(self.0.div_euclid(step_ms) * step_ms)
     }
 
-    /// Now, by the clock of this machine.
-    #[expect(clippy::disallowed_methods, reason = "the one place that reads the clock")]
-    pub fn now() -> TimeMs {
-        TimeMs(chrono::Utc::now().timestamp_millis())
-    }
-
     /// Reads RFC 3339 (`2023-01-03T19:06:18.000Z`, any offset). `None` when the text is not a time.
     ///
     /// ```

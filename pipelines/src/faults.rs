@@ -5,6 +5,7 @@ use crate::config::{Format, ReefConfig, parse};
 use crate::progress::{Ended, Progress, RunSummary};
 use crate::run::{RunError, RunOptions, drive};
 use async_trait::async_trait;
+use model::clock::SystemClock;
 use model::event::{Event, Severity};
 use model::metric::MetricPoint;
 use model::pattern::{Correlation, Evidence};
@@ -159,7 +160,7 @@ async fn outcome_with(
     shutdown: watch::Receiver<bool>,
 ) -> Result<RunSummary, RunError> {
     let (progress, _watched) = watch::channel(Progress::default());
-    let options = RunOptions { progress, shutdown };
+    let options = RunOptions { progress, shutdown, clock: SystemClock::shared() };
     let driven = drive(config, Box::new(store), vec![Box::new(source)], options).await;
     driven.map(|(summary, _)| summary)
 }
@@ -215,7 +216,7 @@ async fn while_a_tick_is_written_the_next_is_taken_in_and_no_further_one() {
     let store = Faulty { permits: Some(Arc::clone(&permits)), ..Faulty::over(&inner) };
     let (offered, tables) = (Arc::clone(&store.offered), inner.clone());
     let (progress, mut watched) = watch::channel(Progress::default());
-    let options = RunOptions { progress, shutdown };
+    let options = RunOptions { progress, shutdown, clock: SystemClock::shared() };
     let source = Counting { delivered: 0, in_all: 9, panics_at: None };
     let config = config();
     let run = drive(&config, Box::new(store), vec![Box::new(source)], options);
@@ -245,7 +246,13 @@ async fn after_a_tick_that_is_refused_no_later_one_is_offered() {
     let offered = Arc::clone(&store.offered);
     let (progress, watched) = watch::channel(Progress::default());
     let source = Counting { delivered: 0, in_all: 9, panics_at: None };
-    let run = drive(&config(), Box::new(store), vec![Box::new(source)], RunOptions { progress, shutdown }).await;
+    let run = drive(
+        &config(),
+        Box::new(store),
+        vec![Box::new(source)],
+        RunOptions { progress, shutdown, clock: SystemClock::shared() },
+    )
+    .await;
     let error = run.map(|(summary, _)| summary).unwrap_err();
     assert!(matches!(&error, RunError::Store(cause) if cause.class == FaultClass::Stop), "{error:?}");
     assert_eq!(watched.borrow().ticks, 2, "a refused one is not told as stored");

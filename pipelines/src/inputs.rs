@@ -1,6 +1,7 @@
 //! Inputs: builds the sources that the configuration names, each from where it was committed.
 
 use crate::config::{ColonyConfig, ReefConfig, SecretError, SecretSource, SourceConfig};
+use model::clock::SharedClock;
 use model::position::Positions;
 use sources::colony::ColonySourceConfig;
 use sources::files::FilesConfig;
@@ -44,8 +45,12 @@ pub enum InputError {
 }
 
 /// All sources of the reef.
-pub fn build(config: &ReefConfig, positions: &BTreeMap<String, Positions>) -> Result<Vec<Box<dyn Source>>, InputError> {
-    build_share(config, positions, Share::WHOLE)
+pub fn build(
+    config: &ReefConfig,
+    positions: &BTreeMap<String, Positions>,
+    clock: &SharedClock,
+) -> Result<Vec<Box<dyn Source>>, InputError> {
+    build_share(config, positions, Share::WHOLE, clock)
 }
 
 /// The sources that one of several processes reads: partitioned ones by partition, all others by process 0.
@@ -53,6 +58,7 @@ pub fn build_share(
     config: &ReefConfig,
     positions: &BTreeMap<String, Positions>,
     share: Share,
+    clock: &SharedClock,
 ) -> Result<Vec<Box<dyn Source>>, InputError> {
     let mut sources: Vec<Box<dyn Source>> = Vec::new();
     for kafka in kafka(config)? {
@@ -63,7 +69,7 @@ pub fn build_share(
         let others = positions.iter().filter(|(name, _)| name.starts_with("kafka:")).map(|(_, held)| held);
         let from = sources::kafka::inherit(&own, others, &topics);
         let failed = |cause| InputError::Source { source_name, cause };
-        sources.push(Box::new(kafka.build(&from).map_err(failed)?));
+        sources.push(Box::new(kafka.build(&from, clock).map_err(failed)?));
     }
     if !share.takes_the_undivided() {
         return Ok(sources);
@@ -71,10 +77,10 @@ pub fn build_share(
     if let Some(files) = files(config) {
         let from = positions.get("files").cloned().unwrap_or_default();
         let failed = |cause| InputError::Source { source_name: "files".to_owned(), cause };
-        sources.push(Box::new(files.build(&from).map_err(failed)?));
+        sources.push(Box::new(files.build(&from, clock).map_err(failed)?));
     }
     for colony in &config.colonies {
-        sources.extend(colony_sources(config, colony, positions)?);
+        sources.extend(colony_sources(config, colony, positions, clock)?);
     }
     Ok(sources)
 }
@@ -135,6 +141,7 @@ fn colony_sources(
     config: &ReefConfig,
     colony: &ColonyConfig,
     positions: &BTreeMap<String, Positions>,
+    clock: &SharedClock,
 ) -> Result<Vec<Box<dyn Source>>, InputError> {
     let colony_id = &colony.colony_id;
     let Some(endpoint) = &colony.endpoint else {
@@ -149,13 +156,13 @@ fn colony_sources(
     };
     let summaries_name = format!("colony-summaries:{colony_id}");
     let summaries = target
-        .build_summaries(&from(&summaries_name))
+        .build_summaries(&from(&summaries_name), clock)
         .map_err(|cause| InputError::Source { source_name: summaries_name, cause })?;
     let mut sources: Vec<Box<dyn Source>> = vec![Box::new(summaries)];
     if collection.event_stream {
         let events_name = format!("colony-events:{colony_id}");
         let events = target
-            .build_events(&from(&events_name))
+            .build_events(&from(&events_name), clock)
             .map_err(|cause| InputError::Source { source_name: events_name, cause })?;
         sources.push(Box::new(events));
     }

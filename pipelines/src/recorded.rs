@@ -5,6 +5,7 @@ use crate::recorded_kafka::Fixed;
 use crate::replay::ledger::Entry;
 use crate::replay::{Recording, ReplayError, TimeRange};
 use async_trait::async_trait;
+use model::clock::SharedClock;
 use model::event::{Event, Severity};
 use model::metric::{MetricPoint, SeriesKey};
 use model::position::Positions;
@@ -36,6 +37,7 @@ pub(crate) async fn recorded_sources(
     reader: Option<Box<dyn Store>>,
     entry: &Entry,
     fixed: &Fixed,
+    clock: &SharedClock,
 ) -> Result<Vec<Box<dyn Source>>, ReplayError> {
     match (recording, reader) {
         (Recording::Stored, Some(reader)) => {
@@ -43,7 +45,7 @@ pub(crate) async fn recorded_sources(
             Ok(vec![Box::new(source)])
         }
         (Recording::Stored, None) => Ok(Vec::new()),
-        (Recording::Kafka, _) => fixed.sources(config, entry),
+        (Recording::Kafka, _) => fixed.sources(config, entry, clock),
     }
 }
 

@@ -5,8 +5,9 @@ use crate::config::ReefConfig;
 use crate::inputs::{self, InputError};
 use crate::replay::ledger::Entry;
 use crate::replay::{Recording, ReplayError, TimeRange};
-use crate::run::RunError;
+use crate::run::{RunError, RunOptions};
 use model::check::FUTURE_SKEW_MS_MAX;
+use model::clock::SharedClock;
 use model::event::Event;
 use model::position::Positions;
 use sources::kafka::{KafkaConfig, KafkaEnd, KafkaStart, Offsets, PartitionSeen, TopicSeen, probe};
@@ -34,7 +35,7 @@ impl Fixed {
         config: &ReefConfig,
         recording: Recording,
         entry: &Entry,
-        shutdown: &watch::Receiver<bool>,
+        options: &RunOptions,
     ) -> Result<Fixed, ReplayError> {
         if recording == Recording::Stored {
             return Ok(Fixed::default());
@@ -49,9 +50,9 @@ impl Fixed {
             };
             if kafka.events_topic.is_some() {
                 let events = KafkaConfig { metrics_topic: None, ..bounded(kafka, entry.range(), end.clone()) };
-                let source = events.build(&Positions::default());
+                let source = events.build(&Positions::default(), &options.clock);
                 let read = match source {
-                    Ok(mut source) => moved.read(&mut source, entry.range(), shutdown).await,
+                    Ok(mut source) => moved.read(&mut source, entry.range(), &options.shutdown).await,
                     Err(cause) => Err(cause),
                 };
                 read.map_err(|cause| failed(&name, cause))?;
@@ -76,11 +77,16 @@ impl Fixed {
     ///
     /// # Errors
     /// When a source cannot be built, or the reef has no topics.
-    pub(crate) fn sources(&self, config: &ReefConfig, entry: &Entry) -> Result<Vec<Box<dyn Source>>, ReplayError> {
+    pub(crate) fn sources(
+        &self,
+        config: &ReefConfig,
+        entry: &Entry,
+        clock: &SharedClock,
+    ) -> Result<Vec<Box<dyn Source>>, ReplayError> {
         let open = |kafka: KafkaConfig| -> Result<Box<dyn Source>, ReplayError> {
             let name = kafka.source_name();
             let end = self.ends.get(&name).cloned().unwrap_or(Offsets::Of(BTreeMap::new()));
-            let source = bounded(kafka, entry.range(), end).build(&entry.of_source(&name));
+            let source = bounded(kafka, entry.range(), end).build(&entry.of_source(&name), clock);
             Ok(Box::new(source.map_err(|cause| failed(&name, cause))?))
         };
         topics_of(config)?.into_iter().map(open).collect()

@@ -22,11 +22,11 @@ use crate::published::{Publication, Published};
 use crate::restore::restore;
 use crate::retention::{self, RetentionPace};
 use crate::store;
+use model::clock::SharedClock;
 use model::pattern::PatternState;
 use model::position::Positions;
 use model::reject::Reject;
 use model::rows::{RollupKey, Rows};
-use model::time::TimeMs;
 use sinks::error::FaultClass;
 use sinks::retention::{Pruned, Retention};
 use sinks::{Commit, SinkError, Store};
@@ -39,12 +39,14 @@ use tokio::sync::watch;
 /// How long a commit under way may hold up the message of a run that has failed meanwhile.
 const COMMIT_AFTER_FAILURE_MAX: Duration = Duration::from_secs(5);
 
-/// How a caller watches and stops a run.
+/// How a caller watches and stops a run, and by which clock it goes.
 pub struct RunOptions {
     /// Receives a snapshot after each tick and each batch.
     pub progress: watch::Sender<Progress>,
     /// Turns true when the run shall drain and end.
     pub shutdown: watch::Receiver<bool>,
+    /// The time of day: by it rows are judged, commits are dated, and rows expire.
+    pub clock: SharedClock,
 }
 
 /// Why a run ended before its time.
@@ -84,7 +86,7 @@ pub async fn run(config: &ReefConfig, options: RunOptions) -> Result<RunSummary,
     enter("open");
     let mut store = store::open(config).await?;
     let positions = store.positions().await?;
-    let sources = inputs::build(config, &positions)?;
+    let sources = inputs::build(config, &positions, &options.clock)?;
     let (summary, store) = drive(config, store, sources, options).await?;
     enter("close");
     store.close().await?;
@@ -167,7 +169,8 @@ struct Running {
     commits: Commits,
     engine: Engine,
     gate: LatenessGate,
-    clock: EventClock,
+    clock: SharedClock,
+    event_clock: EventClock,
     correlates: bool,
     /// Not a replay: the gate's state is committed, and what is too old is deleted.
     is_live: bool,
@@ -209,11 +212,11 @@ impl Running {
             gate = gate.resume(committed);
         }
         let (events_to, metrics_to) = gate.greatest();
-        let clock = EventClock::at(events_to.max(stored_events_to), metrics_to.max(stored_metrics_to));
+        let event_clock = EventClock::at(events_to.max(stored_events_to), metrics_to.max(stored_metrics_to));
         let mut published = Published::default();
         let mut pace = EvaluatePace::new(Instant::now());
         if params.correlate {
-            if restore(store.as_mut(), &mut engine, &params, &clock).await? > 0 {
+            if restore(store.as_mut(), &mut engine, &params, &event_clock).await? > 0 {
                 pace.mark_dirty();
             }
             published = Published::inherit(store.published().await?);
@@ -221,7 +224,7 @@ impl Running {
         let expected_colonies = config.colonies.len() as u64;
         let progress = Progress {
             phase: Phase::Running,
-            event_time: clock.now(),
+            event_time: event_clock.now(),
             colonies: (0, expected_colonies),
             ..Progress::default()
         };
@@ -230,7 +233,8 @@ impl Running {
             commits: Commits::new(store, options.shutdown.clone()),
             engine,
             gate,
-            clock,
+            clock: options.clock.clone(),
+            event_clock,
             correlates: params.correlate,
             is_live: true,
             retention: retention::of(config),
@@ -366,7 +370,7 @@ impl Running {
     /// Deletes some of what is too old; says whether there is more.
     async fn prune_slice(&mut self) -> Result<bool, RunError> {
         self.committed().await?;
-        let pruned = match self.commits.store().await?.prune(&self.retention, TimeMs::now()).await {
+        let pruned = match self.commits.store().await?.prune(&self.retention, self.clock.now()).await {
             // nothing is lost by it: the next pass comes
             Err(error) if error.class == FaultClass::Retry => {
                 tracing::warn!(%error, "rows beyond their retention stay until the next pass");
@@ -402,8 +406,8 @@ impl Running {
         }
         let late = self.gate.split_late(&mut rows, is_finite);
         self.progress.late += late.len() as u64;
-        self.clock.observe(&rows);
-        self.progress.event_time = self.clock.now();
+        self.event_clock.observe(&rows);
+        self.progress.event_time = self.event_clock.now();
         self.reach.observe(&rows.colonies);
         self.progress.colonies = (self.reach.answering(), self.expected_colonies);
         if !rows.events.is_empty() || !rows.metrics.is_empty() {
@@ -422,7 +426,7 @@ impl Running {
     /// Closes the tick: the engine takes the rows, the store begins to write everything.
     async fn tick(&mut self, evaluate: bool) -> Result<(), RunError> {
         let Pending { rows, late, rejects, positions, .. } = std::mem::take(&mut self.pending);
-        let order = if evaluate { self.clock.evaluate() } else { None };
+        let order = if evaluate { self.event_clock.evaluate() } else { None };
         enter(if self.progress.phase == Phase::Draining { "drain" } else { "tick" });
         let mut took = Duration::ZERO;
         let outcome = if self.correlates {
@@ -458,7 +462,7 @@ impl Running {
         }
         let commit = Commit {
             tick: self.ticks,
-            committed_at: TimeMs::now(),
+            committed_at: self.clock.now(),
             rows: rows.into(),
             late: late.into(),
             rejects,

@@ -3,6 +3,7 @@
 use super::broker::shared;
 use super::client::{self, Sent};
 use super::{event, pause, unique};
+use model::clock::SystemClock;
 use model::position::Positions;
 use sources::kafka::{KafkaConfig, KafkaEnd};
 use sources::{Source, SourceError};
@@ -24,7 +25,7 @@ fn told_after(brokers: &str, topic: &str, change: impl FnOnce()) -> SourceError 
         ..KafkaConfig::new(brokers, None, Some(topic))
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let mut source = config.build(&Positions::default()).unwrap();
+    let mut source = config.build(&Positions::default(), &SystemClock::shared()).unwrap();
     assert!(runtime.block_on(source.next_batch()).unwrap().is_some());
     change();
     let end = async {

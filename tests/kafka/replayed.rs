@@ -4,6 +4,7 @@ use super::broker::shared;
 use super::client::{self, Sent};
 use super::{START_MS, event, source, unique};
 use crate::support::{Reef, dump};
+use model::clock::SystemClock;
 use model::time::{MINUTE_MS, TimeMs};
 use pipelines::config::{Format, parse};
 use pipelines::progress::{Ended, Progress};
@@ -42,8 +43,14 @@ fn replayed(
         }
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let work =
-        async { tokio::join!(replay(&config, &request, RunOptions { progress, shutdown }), watching).0.unwrap() };
+    let work = async {
+        tokio::join!(
+            replay(&config, &request, RunOptions { progress, shutdown, clock: SystemClock::shared() }),
+            watching
+        )
+        .0
+        .unwrap()
+    };
     let outcome = runtime.block_on(work);
     assert_eq!(outcome.ended, Ended::InputFinished);
     outcome

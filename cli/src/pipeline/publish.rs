@@ -7,6 +7,7 @@ use crate::exit::{Exit, Failure};
 use crate::output::{Output, Style};
 use crate::signals::watch_shutdown;
 use crate::text::{bytes, count, counted};
+use model::clock::{Clock, SystemClock};
 use model::event::Event;
 use model::metric::MetricPoint;
 use model::position::Positions;
@@ -112,7 +113,8 @@ pub fn run(args: &PublishArgs, output: &Output) -> Result<(), Failure> {
         let mut work = Work { args, publisher, tally: Tally::default(), shutdown, output, started, told_at: started };
         match inputs::files(&config) {
             Some(files) if !args.stored => {
-                let source = files.build(&Positions::default()).map_err(|error| file_failure(&error))?;
+                let source =
+                    files.build(&Positions::default(), &SystemClock::shared()).map_err(|error| file_failure(&error))?;
                 work.files(source).await?;
             }
             None if args.files => {
@@ -249,7 +251,7 @@ impl Work<'_> {
 fn warn_of_retention(retention: &[(String, i64)], tally: &Tally, output: &Output) {
     let Some(oldest) = tally.oldest else { return };
     for (topic, retention_ms) in retention {
-        if TimeMs::now() - oldest > *retention_ms {
+        if SystemClock.now() - oldest > *retention_ms {
             output.message(&format!(
                 "warning: topic {topic} keeps records for {} and the oldest row is of {oldest}: the brokers will delete \
                  old rows; set its retention.ms to -1 to keep them",

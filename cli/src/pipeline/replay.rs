@@ -7,6 +7,7 @@ use crate::entry::runtime;
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
 use crate::signals::watch_shutdown;
+use model::clock::{Clock, SystemClock};
 use model::time::TimeMs;
 use pipelines::config::{ReefConfig, SourceConfig};
 use pipelines::progress::{Ended, Progress};
@@ -98,10 +99,15 @@ pub(super) fn carry_out(
             told.message("stopping: the last tick is being committed (once more: at once)")
         })?;
         let config = load(path)?;
-        let request = ask(&config, TimeMs::now())?;
+        let request = ask(&config, SystemClock.now())?;
         let (progress, snapshots) = watch::channel(Progress::default());
         let display = tokio::spawn(display::show(snapshots, output.clone()));
-        let result = pipelines::replay::replay(&config, &request, RunOptions { progress, shutdown }).await;
+        let result = pipelines::replay::replay(
+            &config,
+            &request,
+            RunOptions { progress, shutdown, clock: SystemClock::shared() },
+        )
+        .await;
         // the sender is gone by now, so the display ends; its panic would be a bug that must not hide the result
         let _ = display.await;
         let done = result.map_err(|error| failure(&error, path, &request))?;

@@ -8,6 +8,7 @@ use crate::exit::{Exit, Failure};
 use crate::output::Output;
 use crate::signals::watch_shutdown;
 use crate::text::counted;
+use model::clock::SystemClock;
 use pipelines::cluster::{self, ClusterEnd};
 use pipelines::config::ReefConfig;
 use pipelines::progress::{Ended, Progress, RunSummary, ServeSummary};
@@ -93,7 +94,8 @@ async fn one_of_several(
     let display = tokio::spawn(display::show(snapshots, output.clone()));
     let told = output.clone();
     let tell = move |line: &str| told.message(line);
-    let end = cluster::run(config, process, RunOptions { progress, shutdown }, &tell).await;
+    let end =
+        cluster::run(config, process, RunOptions { progress, shutdown, clock: SystemClock::shared() }, &tell).await;
     // as above: the display ends by itself
     let _ = display.await;
     match end.map_err(|error| run_failure(&error, path))? {
@@ -128,7 +130,7 @@ pub async fn watched(
 ) -> Result<RunSummary, Failure> {
     let (progress, snapshots) = watch::channel(Progress::default());
     let display = tokio::spawn(display::show(snapshots, output.clone()));
-    let running = pipelines::run::run(config, RunOptions { progress, shutdown });
+    let running = pipelines::run::run(config, RunOptions { progress, shutdown, clock: SystemClock::shared() });
     beside(running, display).await?.map_err(|error| run_failure(&error, path))
 }
 

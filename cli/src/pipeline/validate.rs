@@ -7,6 +7,7 @@ use crate::entry::runtime;
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
 use crate::text::{bytes, counted};
+use model::clock::SystemClock;
 use model::position::Positions;
 use pipelines::config::{ReefConfig, SecretSource, SourceConfig, StorageKind};
 use serde_json::json;
@@ -102,7 +103,7 @@ fn file_checks(config: &ReefConfig) -> Vec<Check> {
 }
 
 fn file_check(name: &str, files: &FilesConfig) -> Check {
-    match files.build(&Positions::default()) {
+    match files.build(&Positions::default(), &SystemClock::shared()) {
         Ok(source) => {
             let size = source.progress_bytes().map_or(String::new(), |(_, in_all)| bytes(in_all));
             Check::new(name, Outcome::Ok, size)

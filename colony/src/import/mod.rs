@@ -16,6 +16,7 @@ pub use target::Target;
 
 use crate::ask::AskError;
 use crate::error::StoreError;
+use model::clock::SharedClock;
 use model::reject::{Reject, RejectReason};
 use proto::convert::Identity;
 use read::{Message, kind_of};
@@ -93,12 +94,13 @@ pub async fn import(
     files: &[PathBuf],
     colony: &Identity,
     target: &mut Target,
+    clock: &SharedClock,
     mut on_progress: impl FnMut(&ImportProgress),
 ) -> Result<Vec<FileReport>, ImportError> {
     let mut reports = Vec::new();
     let mut others = BTreeSet::new();
     for path in files {
-        reports.push(import_file(path, colony, target, &mut others, &mut on_progress).await?);
+        reports.push(import_file((path, clock), colony, target, &mut others, &mut on_progress).await?);
     }
     let rows: u64 = reports.iter().map(|report| report.accepted + report.rejects.values().sum::<u64>()).sum();
     if rows == 0 {
@@ -111,15 +113,15 @@ pub async fn import(
 }
 
 async fn import_file(
-    path: &Path,
+    (path, clock): (&Path, &SharedClock),
     colony: &Identity,
     target: &mut Target,
     others: &mut BTreeSet<String>,
     on_progress: &mut impl FnMut(&ImportProgress),
 ) -> Result<FileReport, ImportError> {
     let failed = |cause| ImportError::File { path: path.to_owned(), cause };
-    let kind: FileKind = kind_of(path).map_err(failed)?;
-    let mut messages = read::start(path, kind, colony.colony_id.clone()).map_err(failed)?;
+    let kind: FileKind = kind_of(path, clock).map_err(failed)?;
+    let mut messages = read::start(path, kind, colony.colony_id.clone(), clock.clone()).map_err(failed)?;
     let mut report = FileReport { path: path.to_owned(), ..FileReport::default() };
     while let Some(message) = messages.recv().await {
         let Message { chunk, passed_over, other_colonies, bytes_in_all } = message.map_err(failed)?;

@@ -1,5 +1,6 @@
 //! What a file holds; chunks of it, read on a thread of its own, a few ahead of the writer.
 
+use model::clock::SharedClock;
 use model::metric::SeriesKey;
 use sources::SourceError;
 use sources::files::{Chunk, FileFormat, FileKind, open};
@@ -26,7 +27,7 @@ pub(super) struct Message {
 }
 
 /// Whether a file holds metrics or events: its columns say so, or the keys of its first line.
-pub(super) fn kind_of(path: &Path) -> Result<FileKind, SourceError> {
+pub(super) fn kind_of(path: &Path, clock: &SharedClock) -> Result<FileKind, SourceError> {
     if FileFormat::of_path(path) == Some(FileFormat::Ndjson) {
         let file_error = |cause| SourceError::File { path: path.to_owned(), cause };
         let file = std::fs::File::open(path).map_err(file_error)?;
@@ -43,9 +44,9 @@ pub(super) fn kind_of(path: &Path) -> Result<FileKind, SourceError> {
             problem: "no line of it is a JSON object".to_owned(),
         });
     }
-    match open(path, FileKind::Metrics) {
+    match open(path, FileKind::Metrics, clock) {
         Ok(_) => Ok(FileKind::Metrics),
-        Err(as_metrics @ SourceError::Format { .. }) => match open(path, FileKind::Events) {
+        Err(as_metrics @ SourceError::Format { .. }) => match open(path, FileKind::Events, clock) {
             Ok(_) => Ok(FileKind::Events),
             // when it is neither, what metrics lack says most
             Err(_) => Err(as_metrics),
@@ -59,6 +60,7 @@ pub(super) fn start(
     path: &Path,
     kind: FileKind,
     colony_id: String,
+    clock: SharedClock,
 ) -> Result<mpsc::Receiver<Result<Message, SourceError>>, SourceError> {
     let (sender, receiver) = mpsc::channel(CHUNKS_AHEAD_MAX);
     let path = path.to_owned();
@@ -67,7 +69,7 @@ pub(super) fn start(
     std::thread::Builder::new()
         .name("import-reader".to_owned())
         .spawn(move || {
-            if let Err(error) = read_all(&reader_path, kind, &colony_id, &sender) {
+            if let Err(error) = read_all((&reader_path, kind), &colony_id, &clock, &sender) {
                 // nobody listens any more: nobody wants to know
                 let _ = sender.blocking_send(Err(error));
             }
@@ -77,16 +79,16 @@ pub(super) fn start(
 }
 
 fn read_all(
-    path: &Path,
-    kind: FileKind,
+    (path, kind): (&Path, FileKind),
     colony_id: &str,
+    clock: &SharedClock,
     sender: &mpsc::Sender<Result<Message, SourceError>>,
 ) -> Result<(), SourceError> {
     let intervals = match kind {
-        FileKind::Metrics => learn_intervals(path, colony_id)?,
+        FileKind::Metrics => learn_intervals(path, colony_id, clock)?,
         FileKind::Events => BTreeMap::new(),
     };
-    let reader = open(path, kind)?;
+    let reader = open(path, kind, clock)?;
     let bytes_in_all = reader.bytes_in_all();
     for chunk in reader {
         let mut chunk = chunk?;
@@ -115,14 +117,14 @@ fn read_all(
 
 /// The interval of each of the colony's series whose rows do not state one: the commonest spacing of successive rows.
 /// This reads the whole file once; it is kept per series only, not per row.
-fn learn_intervals(path: &Path, colony_id: &str) -> Result<BTreeMap<SeriesKey, u32>, SourceError> {
+fn learn_intervals(path: &Path, colony_id: &str, clock: &SharedClock) -> Result<BTreeMap<SeriesKey, u32>, SourceError> {
     #[derive(Default)]
     struct Spacing {
         last_ms: Option<i64>,
         seen: BTreeMap<i64, u64>,
     }
     let mut series: BTreeMap<SeriesKey, Spacing> = BTreeMap::new();
-    for chunk in open(path, FileKind::Metrics)? {
+    for chunk in open(path, FileKind::Metrics, clock)? {
         for point in chunk?.rows.metrics {
             if point.series.colony_id != colony_id || point.interval_seconds.is_some() {
                 continue;

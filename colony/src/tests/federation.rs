@@ -2,7 +2,8 @@
 
 use super::{Running, T0, event, point};
 use crate::store::{ConnectionRow, ServiceRow, ServiceStatus};
-use model::time::{DAY_MS, TimeMs};
+use model::clock::{Clock, SystemClock};
+use model::time::DAY_MS;
 use proto::convert::{metric_from_wire, time_to_wire};
 use proto::reef::v1;
 use tonic::Code;
@@ -68,7 +69,7 @@ async fn a_summary_is_the_range_and_no_more() {
     let points: Vec<_> = answer
         .metrics
         .into_iter()
-        .map(|wire| metric_from_wire(&super::identity("c1"), wire, TimeMs::now()).unwrap())
+        .map(|wire| metric_from_wire(&super::identity("c1"), wire, SystemClock.now()).unwrap())
         .collect();
     assert_eq!(points, [point("m", 300, 1, 5, 1.0), point("m", 300, 2, 5, 2.0)]);
 

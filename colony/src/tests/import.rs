@@ -5,6 +5,7 @@ use crate::Store;
 use crate::import::{ImportError, Target, import};
 use crate::record::Recorder;
 use crate::summarize::Interval;
+use model::clock::SystemClock;
 use model::reject::RejectReason;
 use std::path::{Path, PathBuf};
 
@@ -52,7 +53,8 @@ async fn a_stopped_colony_takes_its_own_rows_once_and_counts_the_rest() {
     let (mut target, store) = stopped(dir.path());
     let mut told = 0;
     for turn in 0..2 {
-        let reports = import(&files, &identity("c1"), &mut target, |_| told += 1).await.unwrap();
+        let reports =
+            import(&files, &identity("c1"), &mut target, &SystemClock::shared(), |_| told += 1).await.unwrap();
         assert_eq!((reports[0].accepted, reports[0].passed_over), (2, 1), "turn {turn}");
         assert_eq!(reports[0].already_stored, turn * 2);
         assert_eq!(reports[0].rejects, [(RejectReason::Malformed, 1), (RejectReason::BadValue, 1)].into());
@@ -71,12 +73,12 @@ async fn a_running_colony_takes_the_same_rows_through_its_door() {
     let dir = tempfile::tempdir().unwrap();
     let files = [events(dir.path()), metrics(dir.path(), "m.csv", 60)];
     let (mut target, store) = stopped(dir.path());
-    import(&files, &identity("c1"), &mut target, |_| ()).await.unwrap();
+    import(&files, &identity("c1"), &mut target, &SystemClock::shared(), |_| ()).await.unwrap();
 
     let other = tempfile::tempdir().unwrap();
     let colony = Running::start(other.path()).await;
     let mut target = Target::running(&colony.serving.endpoint(), &identity("c1")).await.unwrap();
-    let reports = import(&files, &identity("c1"), &mut target, |_| ()).await.unwrap();
+    let reports = import(&files, &identity("c1"), &mut target, &SystemClock::shared(), |_| ()).await.unwrap();
     assert_eq!((reports[0].accepted, reports[1].accepted), (2, 20));
     let through = colony.serving.recorder().store().clone();
     assert_eq!(through.recent_events(None, 10).await.unwrap(), store.recent_events(None, 10).await.unwrap());
@@ -102,7 +104,9 @@ async fn files_that_cannot_be_read_are_named() {
         write(dir.path(), "notes.txt", "x"),
     ];
     for path in bad {
-        let error = import(std::slice::from_ref(&path), &identity("c1"), &mut target, |_| ()).await.unwrap_err();
+        let error = import(std::slice::from_ref(&path), &identity("c1"), &mut target, &SystemClock::shared(), |_| ())
+            .await
+            .unwrap_err();
         assert!(error.to_string().contains(path.to_str().unwrap()), "{error}");
         assert!(std::error::Error::source(&error).is_some());
     }
@@ -114,7 +118,7 @@ async fn files_of_other_colonies_say_whose_they_are() {
     let file = metrics(dir.path(), "m.csv", 60);
     let store = Store::open(dir.path(), "c7").unwrap();
     let mut target = Target::Stopped(Box::new(Recorder::new(store)));
-    let error = import(&[file], &identity("c7"), &mut target, |_| ()).await.unwrap_err();
+    let error = import(&[file], &identity("c7"), &mut target, &SystemClock::shared(), |_| ()).await.unwrap_err();
     assert!(error.to_string().ends_with("c1, c9"), "{error}");
 }
 
@@ -130,7 +134,8 @@ async fn real_release_events_are_imported_and_streamed_whole() {
     let mut target = Target::Stopped(Box::new(Recorder::new(store.clone())));
     let text = std::fs::read_to_string(&file).unwrap();
     let ours = text.lines().filter(|line| line.contains(r#""colony_id": "boto3-production""#)).count() as u64;
-    let reports = import(&[file], &identity("boto3-production"), &mut target, |_| ()).await.unwrap();
+    let reports =
+        import(&[file], &identity("boto3-production"), &mut target, &SystemClock::shared(), |_| ()).await.unwrap();
     assert_eq!((reports[0].accepted, reports[0].passed_over), (ours, 1_591 - ours));
     assert!(reports[0].rejects.is_empty());
     assert_eq!(store.events_after(0, 10_000).await.unwrap().len() as u64, ours);

@@ -12,6 +12,7 @@ mod stream;
 
 use crate::config::Retention;
 use crate::{ColonySettings, Listen, Serving, serve};
+use model::clock::SystemClock;
 use model::event::{Event, Severity};
 use model::metric::{MetricPoint, SeriesKey};
 use model::real::Real;
@@ -34,6 +35,7 @@ pub fn settings(storage_path: &Path, colony_id: &str) -> ColonySettings {
         identity: identity(colony_id),
         storage_path: storage_path.to_owned(),
         retention: Retention::default(),
+        clock: SystemClock::shared(),
     }
 }
 

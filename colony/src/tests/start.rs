@@ -4,6 +4,7 @@ use super::{Running, event, identity, inspect, settings};
 use crate::config::{NewColony, Places, init, resolve};
 use crate::store::TABLES;
 use crate::{ColonyError, ColonySettings, Listen, StoreError, serve};
+use model::clock::SystemClock;
 use std::path::Path;
 
 async fn start_and_stop(storage: &Path) {
@@ -67,6 +68,7 @@ async fn TestColonyStart_EnvironmentOverride() {
         identity: identity(&colony_id),
         storage_path: resolved.storage_path,
         retention: resolved.retention,
+        clock: SystemClock::shared(),
     };
     serve(settings, Listen::plain("127.0.0.1:0"), async {}).await.unwrap().stopped().await.unwrap();
     assert!(dir.path().join("elsewhere").join(format!("{colony_id}.duckdb")).is_file());
@@ -121,6 +123,7 @@ async fn no_secret_lies_in_the_database() {
         identity: identity(&colony_id),
         storage_path: resolved.storage_path.clone(),
         retention: resolved.retention,
+        clock: SystemClock::shared(),
     };
     serve(settings, Listen::plain("127.0.0.1:0"), async {}).await.unwrap().stopped().await.unwrap();
     let bytes = std::fs::read(resolved.storage_path.join(format!("{colony_id}.duckdb"))).unwrap();

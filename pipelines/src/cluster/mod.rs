@@ -42,6 +42,7 @@ use crate::inputs::{self, InputError};
 use crate::progress::{RunSummary, ServeSummary};
 use crate::run::{RunError, RunOptions};
 use alarm::ClusterError;
+use model::clock::SharedClock;
 use model::position::Positions;
 use sources::Source;
 use sources::share::Share;
@@ -52,8 +53,9 @@ use tokio::sync::watch;
 
 /// Builds the sources of one share from where they were committed. It must not block for long: on a small machine the
 /// heartbeats of this process wait for it.
-pub type BuildInputs =
-    dyn Fn(&ReefConfig, &BTreeMap<String, Positions>, Share) -> Result<Vec<Box<dyn Source>>, InputError> + Send + Sync;
+pub type BuildInputs = dyn Fn(&ReefConfig, &BTreeMap<String, Positions>, Share, &SharedClock) -> Result<Vec<Box<dyn Source>>, InputError>
+    + Send
+    + Sync;
 
 /// Tells the user something while nothing else can be shown.
 pub type Tell = dyn Fn(&str) + Send + Sync;

@@ -13,6 +13,7 @@ use crate::engine::EngineError;
 use crate::params;
 use crate::progress::{Ended, Phase, Progress, ServeSummary};
 use crate::run::{RunError, RunOptions};
+use model::clock::SharedClock;
 use model::position::Positions;
 use sources::{Batch, Source, SourceError};
 use std::collections::BTreeMap;
@@ -51,7 +52,7 @@ pub(super) async fn serve(
     let result = match Serving::start(params::from_config(config), config.engine.workers, peers) {
         Err(failure) => Err(failure.into()),
         Ok(mut serving) => {
-            let read = Reading { config, place, inputs, to_lead, progress: options.progress };
+            let read = Reading { config, place, inputs, to_lead, progress: options.progress, clock: options.clock };
             let result = tokio::select! {
                 biased;
                 fault = alarm.raised() => Err(RunError::Cluster(fault)),
@@ -98,6 +99,7 @@ struct Reading<'a> {
     config: &'a ReefConfig,
     place: &'a Place,
     inputs: &'a BuildInputs,
+    clock: SharedClock,
     to_lead: mpsc::Sender<Frame>,
     progress: watch::Sender<Progress>,
 }
@@ -112,7 +114,7 @@ impl Reading<'_> {
         let FromLead { start, mut end, window } = from_lead;
         // closed only with the link, and that raises the alarm
         let positions = start.await.map_err(|_| EngineError::Gone)?;
-        let sources = (self.inputs)(self.config, &positions, self.place.share())?;
+        let sources = (self.inputs)(self.config, &positions, self.place.share(), &self.clock)?;
         let facts = sources
             .iter()
             .map(|source| SourceFacts { name: source.name().to_owned(), is_finite: source.is_finite() })

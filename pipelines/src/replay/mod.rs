@@ -193,7 +193,7 @@ async fn fixed(
     options: &RunOptions,
 ) -> Result<(Entry, Fixed), ReplayError> {
     let entry = Entry::find(request, &target.positions().await?);
-    let fixed = Fixed::of(config, request.recording, &entry, &options.shutdown).await?;
+    let fixed = Fixed::of(config, request.recording, &entry, options).await?;
     Ok((entry.ending_at(fixed.ends()), fixed))
 }
 

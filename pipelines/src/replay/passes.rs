@@ -9,7 +9,6 @@ use crate::recorded::recorded_sources;
 use crate::recorded_kafka::Fixed;
 use crate::run::{RunError, RunOptions, drive_recorded};
 use crate::store::commit_with_retry;
-use model::time::TimeMs;
 use sinks::{Commit, Store};
 use sources::Source;
 use std::sync::Arc;
@@ -70,7 +69,8 @@ impl Passes {
         mut target: Box<dyn Store>,
         reader: Option<Box<dyn Store>>,
     ) -> Result<(Passed, Box<dyn Store>), ReplayError> {
-        let sources = recorded_sources(run.config, run.recording, reader, run.entry, run.fixed).await?;
+        let sources =
+            recorded_sources(run.config, run.recording, reader, run.entry, run.fixed, &self.options.clock).await?;
         // where a resumed replay begins, and how much there is
         let counts: Option<Vec<(u64, u64)>> = sources.iter().map(|source| source.progress_rows()).collect();
         let rows = counts.map(|counts| counts.iter().fold((0, 0), |sum, more| (sum.0 + more.0, sum.1 + more.1)));
@@ -81,7 +81,7 @@ impl Passes {
         }
         if let Some(positions) = run.entry.begun().filter(|_| run.is_kept) {
             let positions = vec![(run.entry.name().to_owned(), positions)];
-            let begun = Commit { committed_at: TimeMs::now(), positions, ..Commit::default() };
+            let begun = Commit { committed_at: self.options.clock.now(), positions, ..Commit::default() };
             commit_with_retry(target.as_mut(), &begun, &self.options.shutdown).await?;
         }
         let tally = Arc::new(Tally::default());
@@ -93,8 +93,8 @@ impl Passes {
         (summary, target) = self.shown(run.config, target, sources, (rows, &tally)).await?;
         if run.is_kept && summary.ended == Ended::InputFinished {
             let positions = vec![(run.entry.name().to_owned(), run.entry.done())];
-            let done =
-                Commit { tick: summary.progress.ticks, committed_at: TimeMs::now(), positions, ..Commit::default() };
+            let (tick, committed_at) = (summary.progress.ticks, self.options.clock.now());
+            let done = Commit { tick, committed_at, positions, ..Commit::default() };
             commit_with_retry(target.as_mut(), &done, &self.options.shutdown).await?;
         }
         let rows_outside = tally.outside();
@@ -110,7 +110,8 @@ impl Passes {
         (rows, tally): (Option<(u64, u64)>, &Tally),
     ) -> Result<(RunSummary, Box<dyn Store>), RunError> {
         let (progress, mut snapshots) = watch::channel(Progress::default());
-        let options = RunOptions { progress, shutdown: self.options.shutdown.clone() };
+        let options =
+            RunOptions { progress, shutdown: self.options.shutdown.clone(), clock: self.options.clock.clone() };
         let show = async {
             // ends when the loop drops its sender
             while snapshots.changed().await.is_ok() {
@@ -144,6 +145,7 @@ mod tests {
     use super::*;
     use crate::config::{Format, parse};
     use async_trait::async_trait;
+    use model::clock::SystemClock;
     use model::rows::Rows;
     use sinks::compliance::rows::event;
     use sinks::memory::MemoryStore;
@@ -183,7 +185,7 @@ mod tests {
         let config = parse(text, Format::Toml, Path::new("reef.toml")).unwrap();
         let (progress, mut seen) = watch::channel(Progress::default());
         let (stop, shutdown) = watch::channel(false);
-        let passes = Passes::new(1, RunOptions { progress, shutdown });
+        let passes = Passes::new(1, RunOptions { progress, shutdown, clock: SystemClock::shared() });
         let sources: Vec<Box<dyn Source>> = vec![Box::new(Miscounted { batches_left: batches })];
         let tally = Tally::default();
         let stopping = async {

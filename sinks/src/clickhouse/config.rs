@@ -1,10 +1,11 @@
 //! Where the ClickHouse server is, how to log in, and how long rows are kept.
 
+use model::clock::{SharedClock, SystemClock};
 use std::fmt;
 use std::time::Duration;
 
 /// Settings of a ClickHouse store.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct ClickHouseConfig {
     /// Host name or address.
     pub host: String,
@@ -24,6 +25,8 @@ pub struct ClickHouseConfig {
     pub statement_limit: Duration,
     /// How long after its last sign of life the process that writes is taken to be gone.
     pub lease_term: Duration,
+    /// By which versions of rows rise and the lease is renewed.
+    pub clock: SharedClock,
 }
 
 /// How long rows are kept, in whole seconds after the later of their own time and the time they were stored.
@@ -50,7 +53,7 @@ impl fmt::Debug for Password {
 }
 
 impl ClickHouseConfig {
-    /// A database on a server, as the user `default` without a password.
+    /// A database on a server, as the user `default` without a password, with the clock of this machine.
     pub fn at(host: impl Into<String>, port: u16, database: impl Into<String>) -> ClickHouseConfig {
         ClickHouseConfig {
             host: host.into(),
@@ -62,6 +65,7 @@ impl ClickHouseConfig {
             retention: None,
             statement_limit: Duration::from_secs(300),
             lease_term: Duration::from_secs(30),
+            clock: SystemClock::shared(),
         }
     }
 

@@ -10,6 +10,7 @@ use super::claims::{self, Claim, Verdict, judge, lost, own_tokens, refused};
 use super::fault::Fault;
 use super::process::Process;
 use super::session::Session;
+use model::clock::SharedClock;
 use model::time::TimeMs;
 use serde::Deserialize;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -55,16 +56,16 @@ struct TokenAnswer {
 }
 
 /// A point in time that also passes while the machine sleeps.
-#[derive(Clone, Copy)]
-struct Moment(Instant, TimeMs);
+#[derive(Clone)]
+struct Moment(Instant, TimeMs, SharedClock);
 
 impl Moment {
-    fn now() -> Moment {
-        Moment(Instant::now(), TimeMs::now())
+    fn now(clock: &SharedClock) -> Moment {
+        Moment(Instant::now(), clock.now(), clock.clone())
     }
 
-    fn elapsed(self) -> Duration {
-        let wall_ms = u64::try_from(TimeMs::now() - self.1).unwrap_or(0);
+    fn elapsed(&self) -> Duration {
+        let wall_ms = u64::try_from(self.2.now() - self.1).unwrap_or(0);
         self.0.elapsed().max(Duration::from_millis(wall_ms))
     }
 }
@@ -84,7 +85,7 @@ impl Lease {
             term: session.config.lease_term,
             version: AtomicU64::new(0),
             turn: tokio::sync::Mutex::new(()),
-            state: Mutex::new(State { renewed: Moment::now(), taken_by: None }),
+            state: Mutex::new(State { renewed: Moment::now(&session.config.clock), taken_by: None }),
         };
         let mut lease = Lease { desk: Arc::new(desk), renewing: None };
         lease.desk.ask().await?;
@@ -166,12 +167,16 @@ impl Desk {
         if self.is_fresh() { Ok(()) } else { self.put_off().await }
     }
 
+    fn now(&self) -> Moment {
+        Moment::now(&self.session.config.clock)
+    }
+
     /// Renews the claim, or asks anew when it may have run out.
     async fn put_off(&self) -> Result<(), Fault> {
         let turn = self.turn.lock().await;
         self.refuse_if_taken()?;
         if self.is_fresh() {
-            let (before, began) = (self.state().renewed, Moment::now());
+            let (before, began) = (self.state().renewed.clone(), self.now());
             self.write("holds").await?;
             // else it had run out before this could put it off
             if before.elapsed() < self.term {
@@ -194,7 +199,7 @@ impl Desk {
         let counted_until = if had_it { Some(claims::counts_until(&self.session, &self.token).await?) } else { None };
         let mut first_look: Option<Claim> = None;
         loop {
-            let asked = Moment::now();
+            let asked = self.now();
             self.write("asks").await?;
             let others = claims::others(&self.session, &self.token).await?;
             match judge(&self.token, &others, first_look.as_ref()) {

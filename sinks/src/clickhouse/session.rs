@@ -46,7 +46,8 @@ impl Session {
         }
         let layout = config.cluster.clone().map_or(Layout::Single, Layout::Cluster);
         let memory = Memory::default();
-        let mut session = Session { client, config, layout, memory, lease: None, opened_at: TimeMs::now(), version: 0 };
+        let opened_at = config.clock.now();
+        let mut session = Session { client, config, layout, memory, lease: None, opened_at, version: 0 };
         let sql = "SELECT engine FROM system.databases WHERE name = currentDatabase()";
         let engine = session.rows::<DatabaseEngine>(session.query(sql)).await?;
         if session.layout == Layout::Single && engine.iter().any(|row| row.engine == "Replicated") {
@@ -135,7 +136,7 @@ impl Session {
     async fn apply(&self, step: &Migration) -> Result<(), Fault> {
         self.create(step.sql).await?;
         let sql = "INSERT INTO schema_version SELECT {version:UInt32}, fromUnixTimestamp64Milli({now:Int64}, 'UTC')";
-        self.execute(self.query(sql).param("version", step.version).param("now", TimeMs::now().0)).await?;
+        self.execute(self.query(sql).param("version", step.version).param("now", self.config.clock.now().0)).await?;
         tracing::debug!(version = step.version, name = step.name, "schema step applied");
         Ok(())
     }
@@ -184,7 +185,7 @@ impl Session {
     /// A version above all before it: of two copies of a row the one that was written later stands. Taken from the
     /// clock, so that a delayed insert of an ended process stays below those of its successor.
     pub(super) fn next_version(&mut self) -> u64 {
-        let now = TimeMs::now().0.unsigned_abs().saturating_mul(1_000);
+        let now = self.config.clock.now().0.unsigned_abs().saturating_mul(1_000);
         self.version = now.max(self.version + 1);
         self.version
     }

@@ -18,7 +18,6 @@ use arrow::record_batch::RecordBatch;
 use async_trait::async_trait;
 use clickhouse::query::Query;
 use model::position::Positions;
-use model::time::TimeMs;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -223,13 +222,13 @@ async fn write_progress(
     is_removed: bool,
 ) -> Result<(), Fault> {
     let rows: Vec<(&String, &String)> = parts.iter().collect();
-    let version = session.next_version();
+    let (version, now) = (session.next_version(), session.config.clock.now());
     insert(session, "source_positions", &rows, |rows| {
         let mut columns = vec![
             ("source", texts(rows, |_| source)),
             ("part", texts(rows, |row| row.0)),
             ("position", texts(rows, |row| row.1)),
-            ("updated_at", times(rows.iter().map(|_| TimeMs::now()))),
+            ("updated_at", times(rows.iter().map(|_| now))),
         ];
         columns.extend(versions(rows.iter().map(|_| (version, is_removed))));
         columns

@@ -1,9 +1,10 @@
 //! Where the DuckDB file is and what DuckDB may use.
 
+use model::clock::{SharedClock, SystemClock};
 use std::path::PathBuf;
 
 /// Settings of a DuckDB store.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct DuckDbConfig {
     /// The file; it and its folder are created when missing.
     pub path: PathBuf,
@@ -11,11 +12,13 @@ pub struct DuckDbConfig {
     pub memory_limit_bytes: Option<u64>,
     /// The most threads DuckDB may use; `None` for one per core.
     pub threads: Option<u32>,
+    /// When schema steps and copied rows are said to be stored.
+    pub clock: SharedClock,
 }
 
 impl DuckDbConfig {
-    /// A store at `path` with DuckDB's own limits.
+    /// A store at `path` with DuckDB's own limits and the clock of this machine.
     pub fn at(path: impl Into<PathBuf>) -> DuckDbConfig {
-        DuckDbConfig { path: path.into(), memory_limit_bytes: None, threads: None }
+        DuckDbConfig { path: path.into(), memory_limit_bytes: None, threads: None, clock: SystemClock::shared() }
     }
 }

@@ -9,6 +9,7 @@ use crate::SinkError;
 use crate::hours::HourSums;
 use duckdb::{AccessMode, Config, Connection};
 use migrations::{DUCKDB, DUCKDB_SCHEMA_VERSION_TABLE, pending};
+use model::clock::SharedClock;
 use model::time::TimeMs;
 use std::sync::mpsc;
 use std::thread::JoinHandle;
@@ -32,6 +33,7 @@ pub(super) struct Session {
     pub(super) fails_at_end: bool,
     /// Whether this connection may commit; the others only read.
     pub(super) may_write: bool,
+    pub(super) clock: SharedClock,
 }
 
 /// Bytes of the log that are moved into the file at once, about a million metric rows. A checkpoint writes the last group
@@ -67,7 +69,9 @@ impl Worker {
     /// A second connection to the open file, on a thread of its own, that only reads. It sees each commit as a whole.
     pub(super) async fn reader(&self) -> Result<Worker, SinkError> {
         let doing = "cannot open a second connection".to_owned();
-        let session = self.call(doing, |session| Session::reading(session.connection.try_clone()?)).await?;
+        let session = self
+            .call(doing, |session| Session::reading(session.connection.try_clone()?, session.clock.clone()))
+            .await?;
         Worker::with(self.name.clone(), move || Ok(session)).await
     }
 
@@ -149,7 +153,7 @@ impl Session {
             std::fs::create_dir_all(folder)?;
         }
         let mut connection = connect(config)?;
-        migrate(&mut connection)?;
+        migrate(&mut connection, config.clock.now())?;
         let has_newer_events = newer::exist(&connection)?;
         let has_late_copies = keep::late_copies_exist(&connection)?;
         Ok(Session {
@@ -159,6 +163,7 @@ impl Session {
             has_newer_events,
             has_late_copies,
             prune_rows: None,
+            clock: config.clock.clone(),
             fails_at_end: false,
             may_write: true,
         })
@@ -172,12 +177,12 @@ impl Session {
             .query_row("SELECT coalesce(max(version), 0) FROM schema_version", [], |row| row.get(0))
             .map_err(|error| format!("it holds no tables of a reef: {error}"))?;
         match pending(DUCKDB, stored)? {
-            [] => Session::reading(connection),
+            [] => Session::reading(connection, config.clock.clone()),
             _ => Err(format!("it has tables of an older version ({stored})").into()),
         }
     }
 
-    fn reading(connection: Connection) -> Result<Session, Cause> {
+    fn reading(connection: Connection, clock: SharedClock) -> Result<Session, Cause> {
         let has_newer_events = newer::exist(&connection)?;
         let has_late_copies = keep::late_copies_exist(&connection)?;
         Ok(Session {
@@ -187,6 +192,7 @@ impl Session {
             has_newer_events,
             has_late_copies,
             prune_rows: None,
+            clock,
             fails_at_end: false,
             may_write: false,
         })
@@ -232,7 +238,7 @@ fn settings(config: &DuckDbConfig) -> Result<Config, Cause> {
 }
 
 /// Applies the missing steps, each in a transaction of its own.
-fn migrate(connection: &mut Connection) -> Result<(), Cause> {
+fn migrate(connection: &mut Connection, now: TimeMs) -> Result<(), Cause> {
     connection.execute_batch(DUCKDB_SCHEMA_VERSION_TABLE)?;
     let stored: u32 =
         connection.query_row("SELECT coalesce(max(version), 0) FROM schema_version", [], |row| row.get(0))?;
@@ -241,7 +247,7 @@ fn migrate(connection: &mut Connection) -> Result<(), Cause> {
         transaction.execute_batch(step.sql)?;
         transaction.execute(
             "INSERT INTO schema_version VALUES (?, make_timestamp(?::BIGINT * 1000))",
-            duckdb::params![step.version, TimeMs::now().0],
+            duckdb::params![step.version, now.0],
         )?;
         transaction.commit()?;
         tracing::debug!(version = step.version, name = step.name, "schema step applied");

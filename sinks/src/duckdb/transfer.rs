@@ -115,10 +115,10 @@ fn import(session: &mut Session, page: &Page, source: &str, progress: &Positions
         .zip(page.rows.columns())
         .map(|((name, kind), column)| (*name, if *kind == Kind::Time { micros(column) } else { Arc::clone(column) }))
         .collect();
-    let mut columns = columns;
+    let (mut columns, now) = (columns, session.clock.now());
     if [MetricPoint::TABLE, Event::TABLE, MetricPoint::ASIDE, Event::ASIDE].contains(&table.name) {
         // it is stored here now
-        columns.push(("stored_at", times(std::iter::repeat_n(TimeMs::now(), page.len()))));
+        columns.push(("stored_at", times(std::iter::repeat_n(now, page.len()))));
     }
     let rows =
         RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(name, column)| (name, column, true)))?;
@@ -134,7 +134,7 @@ fn import(session: &mut Session, page: &Page, source: &str, progress: &Positions
         append_batch(&transaction, table.name, &rows)?;
     }
     for (part, position) in &progress.0 {
-        write_position(&transaction, source, part, position, TimeMs::now())?;
+        write_position(&transaction, source, part, position, now)?;
     }
     transaction.commit()?;
     session.hours = crate::hours::HourSums::default();

@@ -3,6 +3,7 @@
 use super::backoff::BackoffConfig;
 use super::{ColonyEvents, ColonySummaries};
 use crate::error::SourceError;
+use model::clock::SharedClock;
 use model::position::Positions;
 use model::time::MINUTE_MS;
 use std::time::Duration;
@@ -71,15 +72,15 @@ impl ColonySourceConfig {
     }
 
     /// The source of summaries, begun at the committed positions.
-    pub fn build_summaries(&self, positions: &Positions) -> Result<ColonySummaries, SourceError> {
+    pub fn build_summaries(&self, positions: &Positions, clock: &SharedClock) -> Result<ColonySummaries, SourceError> {
         self.validate()?;
-        Ok(ColonySummaries::new(self.clone(), positions))
+        Ok(ColonySummaries::new(self.clone(), positions, clock.clone()))
     }
 
     /// The source of streamed events, begun at the committed positions.
-    pub fn build_events(&self, positions: &Positions) -> Result<ColonyEvents, SourceError> {
+    pub fn build_events(&self, positions: &Positions, clock: &SharedClock) -> Result<ColonyEvents, SourceError> {
         self.validate()?;
-        Ok(ColonyEvents::new(self.clone(), positions))
+        Ok(ColonyEvents::new(self.clone(), positions, clock.clone()))
     }
 
     /// An error about this colony.

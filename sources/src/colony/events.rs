@@ -9,8 +9,9 @@ use super::config::ColonySourceConfig;
 use super::link::{Link, LinkFault};
 use crate::{Batch, Source, SourceError};
 use async_trait::async_trait;
+use model::check::TIMESTAMP_MIN;
+use model::clock::SharedClock;
 use model::position::Positions;
-use model::time::TimeMs;
 use model::topology::ColonyStatus;
 use proto::convert::{Identity, event_from_wire};
 use proto::reef::v1::Event;
@@ -28,11 +29,11 @@ pub struct ColonyEvents {
 }
 
 impl ColonyEvents {
-    pub(crate) fn new(config: ColonySourceConfig, positions: &Positions) -> ColonyEvents {
+    pub(crate) fn new(config: ColonySourceConfig, positions: &Positions, clock: SharedClock) -> ColonyEvents {
         let name = format!("colony-events:{}", config.colony_id);
         let resume_token = positions.0.get(&config.colony_id).cloned().unwrap_or_default();
         ColonyEvents {
-            link: Link::new(config, &name),
+            link: Link::new(config, &name, clock),
             name,
             stream: None,
             resume_token,
@@ -43,8 +44,8 @@ impl ColonyEvents {
 
     /// Connects, asks who answers, and opens the stream. Cancel-safe: nothing is kept until the stream is open.
     async fn open(&mut self) -> Result<(), LinkFault> {
-        let now = TimeMs::now();
-        let answer = self.link.get_summary(now, now + 1).await?;
+        // only who it is and how it does: a range without rows
+        let answer = self.link.get_summary(TIMESTAMP_MIN, TIMESTAMP_MIN + 1).await?;
         let identity = self.link.check_identity(&answer)?;
         let stream = self.link.stream_events(&self.resume_token).await?;
         let (status, fault) = self.link.answered(&identity, &answer, None);
@@ -81,7 +82,7 @@ impl ColonyEvents {
             self.pending.positions.0.insert(identity.colony_id.clone(), wire.resume_token.clone());
         }
         let (event_id, raw) = (wire.event_id.clone(), wire.clone());
-        match event_from_wire(identity, wire, TimeMs::now()) {
+        match event_from_wire(identity, wire, self.link.clock.now()) {
             Ok(event) => self.pending.rows.events.push(event),
             Err(fault) => {
                 let place = format!("StreamEvents {event_id:?} after {}", raw.resume_token);

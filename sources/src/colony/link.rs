@@ -4,6 +4,7 @@ use super::backoff::Backoff;
 use super::config::ColonySourceConfig;
 use super::dial::{Client, dial, with_causes};
 use model::check::Fault;
+use model::clock::SharedClock;
 use model::colony::identity_from_id;
 use model::reject::{RAW_CHARS_MAX, Reject, RejectReason};
 use model::time::TimeMs;
@@ -27,6 +28,7 @@ pub(crate) enum LinkFault {
 
 pub(crate) struct Link {
     pub(crate) config: ColonySourceConfig,
+    pub(crate) clock: SharedClock,
     source: String,
     client: Option<Client>,
     backoff: Backoff,
@@ -36,7 +38,7 @@ pub(crate) struct Link {
 }
 
 impl Link {
-    pub(crate) fn new(config: ColonySourceConfig, source: &str) -> Link {
+    pub(crate) fn new(config: ColonySourceConfig, source: &str, clock: SharedClock) -> Link {
         let (application_name, environment) = identity_from_id(&config.colony_id);
         let status = ColonyStatus {
             colony_id: config.colony_id.clone(),
@@ -53,7 +55,7 @@ impl Link {
             last_error: String::new(),
         };
         let backoff = Backoff::new(config.backoff);
-        Link { config, source: source.to_owned(), client: None, backoff, retry_at: None, lost_at: None, status }
+        Link { config, clock, source: source.to_owned(), client: None, backoff, retry_at: None, lost_at: None, status }
     }
 
     /// Asks for the rows of `[from, to)`.
@@ -171,7 +173,7 @@ impl Link {
             tracing::info!(source = %self.source, colony_id = %self.config.colony_id, outage_s, "colony is back");
         }
         let (mut status, fault) = health_from_wire(identity, &answer.health.clone().unwrap_or_default());
-        status.last_success_at = Some(TimeMs::now());
+        status.last_success_at = Some(self.clock.now());
         status.complete_to = complete_to.or(self.status.complete_to);
         self.status = status.clone();
         (status, fault)
@@ -191,7 +193,7 @@ impl Link {
             reason: fault.0,
             detail: fault.1,
             raw: raw.chars().take(RAW_CHARS_MAX).collect(),
-            rejected_at: TimeMs::now(),
+            rejected_at: self.clock.now(),
         }
     }
 

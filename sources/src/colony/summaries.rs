@@ -20,6 +20,7 @@ use super::slices::Pass;
 use crate::{Batch, Source, SourceError};
 use async_trait::async_trait;
 use model::check::{Fault, TIMESTAMP_MIN};
+use model::clock::SharedClock;
 use model::event::Event;
 use model::metric::MetricPoint;
 use model::position::Positions;
@@ -69,17 +70,17 @@ pub struct ColonySummaries {
 }
 
 impl ColonySummaries {
-    pub(crate) fn new(config: ColonySourceConfig, positions: &Positions) -> ColonySummaries {
+    pub(crate) fn new(config: ColonySourceConfig, positions: &Positions, clock: SharedClock) -> ColonySummaries {
         let name = format!("colony-summaries:{}", config.colony_id);
         let start = match config.initial_lookback_ms {
-            Some(lookback_ms) => TIMESTAMP_MIN.max(TimeMs::now() - lookback_ms),
+            Some(lookback_ms) => TIMESTAMP_MIN.max(clock.now() - lookback_ms),
             None => TIMESTAMP_MIN,
         };
         let stored = positions.0.get(&config.colony_id).and_then(|text| serde_json::from_str(text).ok());
         let tail = stored.unwrap_or(Tail { complete_to: start, interval_ms: INTERVAL_MS_DEFAULT });
         let next_recheck_at = Instant::now() + config.recheck_interval;
         ColonySummaries {
-            link: Link::new(config, &name),
+            link: Link::new(config, &name, clock),
             name,
             start,
             tail,
@@ -108,7 +109,7 @@ impl ColonySummaries {
             if now >= self.next_tail_at {
                 self.next_tail_at = now + self.link.config.summary_interval;
                 // a clock that was set back must not give an empty range
-                let end = TimeMs::now().max(self.reopened() + 1);
+                let end = self.link.clock.now().max(self.reopened() + 1);
                 self.tail_pass = Some(Pass::new(self.reopened(), end));
                 continue;
             }
@@ -231,7 +232,7 @@ struct Slice {
 
 impl Slice {
     fn decode(&mut self, link: &Link, remembered: &mut Remembered, answer: &GetSummaryResponse) {
-        let now = TimeMs::now();
+        let now = link.clock.now();
         let shown = |time: Option<&prost_types::Timestamp>| {
             time.and_then(time_from_wire).map_or_else(|| "no time".to_owned(), |time| time.to_string())
         };
@@ -267,7 +268,7 @@ impl Slice {
 
     fn take_topology(&mut self, link: &Link, answer: GetSummaryResponse) {
         let topology = answer.topology.unwrap_or_default();
-        let (nodes, edges, faults) = topology_from_wire(&self.identity.colony_id, topology, TimeMs::now());
+        let (nodes, edges, faults) = topology_from_wire(&self.identity.colony_id, topology, link.clock.now());
         self.rows.nodes = nodes;
         self.rows.edges = edges;
         let faults = faults.into_iter().enumerate();

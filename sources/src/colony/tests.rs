@@ -7,6 +7,7 @@ use super::*;
 use crate::Source;
 use crate::compliance::{self, Harness, Scenario, Seen, next};
 use async_trait::async_trait;
+use model::clock::{Clock, SystemClock};
 use model::event::{Event, Severity};
 use model::metric::{MetricPoint, SeriesKey};
 use model::position::Positions;
@@ -82,7 +83,7 @@ const METRICS: usize = 600;
 impl ColonyScenario {
     async fn new(kind: Kind) -> ColonyScenario {
         let colony = TestColony::start(COLONY).await;
-        let now = TimeMs::now().floor_to(MINUTE_MS);
+        let now = SystemClock.now().floor_to(MINUTE_MS);
         let time = |row: usize| match row % 3 {
             0 => now - 3_000 * DAY_MS + row as i64 * HOUR_MS,
             1 => now - 20 * DAY_MS + row as i64 * MINUTE_MS,
@@ -108,8 +109,8 @@ impl Harness for ColonyScenario {
     async fn build(&self, positions: &Positions) -> Box<dyn Source> {
         let config = config(&self.colony);
         match self.kind {
-            Kind::Summaries => Box::new(config.build_summaries(positions).unwrap()),
-            Kind::Events => Box::new(config.build_events(positions).unwrap()),
+            Kind::Summaries => Box::new(config.build_summaries(positions, &SystemClock::shared()).unwrap()),
+            Kind::Events => Box::new(config.build_events(positions, &SystemClock::shared()).unwrap()),
         }
     }
 
@@ -151,11 +152,11 @@ async fn read_until(source: &mut dyn Source, enough: impl Fn(&crate::Batch) -> b
 #[tokio::test]
 async fn streamed_events_come_once_in_order_through_many_cuts() {
     let colony = TestColony::start(COLONY).await;
-    let start = TimeMs::now() - HOUR_MS;
+    let start = SystemClock.now() - HOUR_MS;
     let events: Vec<Event> = (0..2_000).map(|row| event(row, start + row as i64)).collect();
     colony.add_events(&events);
     colony.state.lock().unwrap().break_stream_after = 100;
-    let mut source = config(&colony).build_events(&Positions::default()).unwrap();
+    let mut source = config(&colony).build_events(&Positions::default(), &SystemClock::shared()).unwrap();
     let all = read_until(&mut source, |all| all.rows.events.len() >= 2_000).await;
     assert_eq!(all.rows.events, events, "no loss, no doubles, in order");
     assert!(colony.streams.load(Ordering::SeqCst) >= 20, "the stream was cut at least 19 times");
@@ -165,10 +166,10 @@ async fn streamed_events_come_once_in_order_through_many_cuts() {
 #[tokio::test]
 async fn an_event_arrives_while_the_stream_is_open() {
     let colony = TestColony::start(COLONY).await;
-    let mut source = config(&colony).build_events(&Positions::default()).unwrap();
+    let mut source = config(&colony).build_events(&Positions::default(), &SystemClock::shared()).unwrap();
     let first = next(&mut source).await.unwrap();
     assert_eq!(first.rows.colonies[0].health, "degraded", "the state of the colony comes first");
-    let one = event(1, TimeMs::now());
+    let one = event(1, SystemClock.now());
     colony.add_events(std::slice::from_ref(&one));
     let batch = next(&mut source).await.unwrap();
     assert_eq!(batch.rows.events, [one]);
@@ -181,8 +182,12 @@ async fn an_outage_shows_once_with_the_address_and_the_cause() {
     for kind in [Kind::Summaries, Kind::Events] {
         let scenario_config = config(&colony);
         let mut source: Box<dyn Source> = match kind {
-            Kind::Summaries => Box::new(scenario_config.build_summaries(&Positions::default()).unwrap()),
-            Kind::Events => Box::new(scenario_config.build_events(&Positions::default()).unwrap()),
+            Kind::Summaries => {
+                Box::new(scenario_config.build_summaries(&Positions::default(), &SystemClock::shared()).unwrap())
+            }
+            Kind::Events => {
+                Box::new(scenario_config.build_events(&Positions::default(), &SystemClock::shared()).unwrap())
+            }
         };
         let batch = next(source.as_mut()).await.unwrap();
         let [status] = &batch.rows.colonies[..] else { panic!("one status row: {batch:?}") };
@@ -206,8 +211,8 @@ async fn an_outage_shows_once_with_the_address_and_the_cause() {
 async fn another_colony_at_the_address_is_told_and_asked_again_and_a_nameless_one_is_refused() {
     let colony = TestColony::start("other-colony-production").await;
     let mut sources: [Box<dyn Source>; 2] = [
-        Box::new(config(&colony).build_summaries(&Positions::default()).unwrap()),
-        Box::new(config(&colony).build_events(&Positions::default()).unwrap()),
+        Box::new(config(&colony).build_summaries(&Positions::default(), &SystemClock::shared()).unwrap()),
+        Box::new(config(&colony).build_events(&Positions::default(), &SystemClock::shared()).unwrap()),
     ];
     for source in &mut sources {
         let batch = next(source.as_mut()).await.unwrap();
@@ -225,8 +230,8 @@ async fn another_colony_at_the_address_is_told_and_asked_again_and_a_nameless_on
 
     colony.state.lock().unwrap().colony_id.clear();
     let mut sources: [Box<dyn Source>; 2] = [
-        Box::new(config(&colony).build_summaries(&Positions::default()).unwrap()),
-        Box::new(config(&colony).build_events(&Positions::default()).unwrap()),
+        Box::new(config(&colony).build_summaries(&Positions::default(), &SystemClock::shared()).unwrap()),
+        Box::new(config(&colony).build_events(&Positions::default(), &SystemClock::shared()).unwrap()),
     ];
     for source in &mut sources {
         let batch = next(source.as_mut()).await.unwrap();
@@ -242,7 +247,7 @@ async fn a_first_pull_finds_very_old_rows_in_few_questions() {
     let metrics: Vec<MetricPoint> = (0..1_000).map(|row| metric(old + row * 15 * MINUTE_MS, 900, 1)).collect();
     colony.add_metrics(&metrics);
     colony.state.lock().unwrap().answer_rows_max = 400;
-    let mut source = config(&colony).build_summaries(&Positions::default()).unwrap();
+    let mut source = config(&colony).build_summaries(&Positions::default(), &SystemClock::shared()).unwrap();
     let all = read_until(&mut source, |all| !all.rows.colonies.is_empty()).await;
     assert_eq!(all.rows.metrics, metrics, "each once, in the order of time");
     assert_eq!((all.rows.nodes.len(), all.rows.edges.len()), (2, 1));
@@ -253,10 +258,10 @@ async fn a_first_pull_finds_very_old_rows_in_few_questions() {
 #[tokio::test]
 async fn open_buckets_are_sent_again_until_closed_and_nothing_else_is() {
     let colony = TestColony::start(COLONY).await;
-    let now = TimeMs::now();
+    let now = SystemClock.now();
     let (closed, open) = (metric(now - 3 * HOUR_MS, 3_600, 9), metric(now - 5 * MINUTE_MS, 3_600, 1));
     colony.add_metrics(&[closed.clone(), open.clone()]);
-    let mut source = config(&colony).build_summaries(&Positions::default()).unwrap();
+    let mut source = config(&colony).build_summaries(&Positions::default(), &SystemClock::shared()).unwrap();
     let all = read_until(&mut source, |all| all.rows.colonies.len() >= 3).await;
     assert_eq!(all.rows.metrics, [closed, open.clone()], "pulled three times, delivered once");
     let grown = MetricPoint { count: Some(2), ..open };
@@ -270,9 +275,9 @@ async fn rows_imported_later_with_old_timestamps_are_found() {
     let colony = TestColony::start(COLONY).await;
     let mut config = config(&colony);
     config.recheck_interval = Duration::from_millis(50);
-    let mut source = config.build_summaries(&Positions::default()).unwrap();
+    let mut source = config.build_summaries(&Positions::default(), &SystemClock::shared()).unwrap();
     read_until(&mut source, |all| !all.rows.colonies.is_empty()).await;
-    let old = metric(TimeMs::now() - 400 * DAY_MS, 60, 1);
+    let old = metric(SystemClock.now() - 400 * DAY_MS, 60, 1);
     colony.add_metrics(std::slice::from_ref(&old));
     let all = read_until(&mut source, |all| !all.rows.metrics.is_empty()).await;
     assert_eq!(all.rows.metrics, [old]);
@@ -281,14 +286,14 @@ async fn rows_imported_later_with_old_timestamps_are_found() {
 #[tokio::test]
 async fn a_gap_after_a_restart_is_filled_from_the_committed_position() {
     let colony = TestColony::start(COLONY).await;
-    let first = event(1, TimeMs::now() - 3 * HOUR_MS);
+    let first = event(1, SystemClock.now() - 3 * HOUR_MS);
     colony.add_events(std::slice::from_ref(&first));
-    let mut source = config(&colony).build_summaries(&Positions::default()).unwrap();
+    let mut source = config(&colony).build_summaries(&Positions::default(), &SystemClock::shared()).unwrap();
     let before = read_until(&mut source, |all| !all.rows.colonies.is_empty()).await;
     drop(source);
-    let second = event(2, TimeMs::now() - MINUTE_MS);
+    let second = event(2, SystemClock.now() - MINUTE_MS);
     colony.add_events(std::slice::from_ref(&second));
-    let mut source = config(&colony).build_summaries(&before.positions).unwrap();
+    let mut source = config(&colony).build_summaries(&before.positions, &SystemClock::shared()).unwrap();
     let after = read_until(&mut source, |all| !all.rows.colonies.is_empty()).await;
     assert_eq!(after.rows.events, [second], "the old event lies before the overlap and is not asked for again");
 }

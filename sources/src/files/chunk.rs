@@ -5,6 +5,7 @@ use super::decode::{colony_of, decode_event, decode_metric};
 use super::position::FilePosition;
 use super::record::Record;
 use model::check::Fault;
+use model::clock::SharedClock;
 use model::reject::{RAW_CHARS_MAX, Reject};
 use model::rows::Rows;
 use model::time::TimeMs;
@@ -40,14 +41,16 @@ pub(crate) struct Collector {
     source: String,
     label: String,
     kind: FileKind,
+    clock: SharedClock,
+    /// The clock when the chunk was begun.
     now: TimeMs,
     chunk: Chunk,
 }
 
 impl Collector {
-    pub(crate) fn new(source: &str, label: &str, kind: FileKind) -> Collector {
-        let chunk = Chunk::default();
-        Collector { source: source.to_owned(), label: label.to_owned(), kind, now: TimeMs::now(), chunk }
+    pub(crate) fn new(source: &str, label: &str, kind: FileKind, clock: SharedClock) -> Collector {
+        let (now, chunk) = (clock.now(), Chunk::default());
+        Collector { source: source.to_owned(), label: label.to_owned(), kind, clock, now, chunk }
     }
 
     /// How many records the chunk holds, good and bad together.
@@ -82,7 +85,7 @@ impl Collector {
 
     /// The chunk so far, which ends at `position`.
     pub(crate) fn finish(&mut self, position: FilePosition) -> Chunk {
-        self.now = TimeMs::now();
+        self.now = self.clock.now();
         let mut chunk = std::mem::take(&mut self.chunk);
         chunk.position = position;
         chunk

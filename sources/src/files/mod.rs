@@ -38,6 +38,7 @@ pub use reader::{FileReader, open};
 use crate::{Batch, Source, SourceError};
 use async_trait::async_trait;
 use config::InputFile;
+use model::clock::SharedClock;
 use model::position::Positions;
 use position::FilePosition;
 use std::collections::VecDeque;
@@ -73,7 +74,7 @@ enum Message {
 
 impl FilesConfig {
     /// Expands the globs and fixes the list of files and where each is begun.
-    pub fn build(&self, positions: &Positions) -> Result<FilesSource, SourceError> {
+    pub fn build(&self, positions: &Positions, clock: &SharedClock) -> Result<FilesSource, SourceError> {
         let (metrics, events) = self.expand()?;
         let mut bytes_done = 0;
         let mut bytes_in_all = 0;
@@ -90,7 +91,7 @@ impl FilesConfig {
             }
             queue
         };
-        let plan = Plan { queues: [queue(metrics), queue(events)] };
+        let plan = Plan { queues: [queue(metrics), queue(events)], clock: clock.clone() };
         Ok(FilesSource { bytes_done, bytes_in_all, state: State::Idle(plan) })
     }
 }
@@ -158,6 +159,7 @@ fn thread_error(problem: &str) -> SourceError {
 /// What is still to be read: metric files and event files, each in order.
 struct Plan {
     queues: [VecDeque<(InputFile, FilePosition)>; 2],
+    clock: SharedClock,
 }
 
 impl Plan {
@@ -169,7 +171,7 @@ impl Plan {
             if open[turn].is_none()
                 && let Some((file, from)) = self.queues[turn].pop_front()
             {
-                match FileReader::open(&file, from) {
+                match FileReader::open(&file, from, &self.clock) {
                     Ok(reader) => open[turn] = Some((reader, file.partition, from.bytes)),
                     Err(error) => {
                         let _ = sender.blocking_send(Message::Failed(error));

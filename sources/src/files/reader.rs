@@ -8,6 +8,7 @@ use super::parquet::ParquetReader;
 use super::position::{FilePosition, Fingerprint};
 use super::record::Field;
 use crate::error::SourceError;
+use model::clock::SharedClock;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
@@ -15,20 +16,21 @@ use std::path::{Path, PathBuf};
 ///
 /// ```no_run
 /// use coral_sources::files::{FileKind, open};
-/// for chunk in open("events.ndjson".as_ref(), FileKind::Events)? {
+/// use model::clock::SystemClock;
+/// for chunk in open("events.ndjson".as_ref(), FileKind::Events, &SystemClock::shared())? {
 ///     let chunk = chunk?;
 ///     assert!(chunk.rows.events.len() + chunk.rejects.len() <= 8_192);
 /// }
 /// # Ok::<(), coral_sources::SourceError>(())
 /// ```
-pub fn open(path: &Path, kind: FileKind) -> Result<FileReader, SourceError> {
+pub fn open(path: &Path, kind: FileKind, clock: &SharedClock) -> Result<FileReader, SourceError> {
     let format = FileFormat::of_path(path).ok_or_else(|| SourceError::Pattern {
         pattern: path.display().to_string(),
         problem: "has no known extension; it must end in .parquet, .csv, .ndjson, .jsonl or .json".to_owned(),
     })?;
     let fingerprint = Fingerprint::of(path)?;
     let file = InputFile { kind, format, path: path.to_owned(), partition: path.display().to_string(), fingerprint };
-    FileReader::open(&file, FilePosition::start(fingerprint))
+    FileReader::open(&file, FilePosition::start(fingerprint), clock)
 }
 
 /// An open file: gives chunks of at most 8,192 records until the end.
@@ -47,7 +49,7 @@ enum Format {
 }
 
 impl FileReader {
-    pub(crate) fn open(input: &InputFile, from: FilePosition) -> Result<FileReader, SourceError> {
+    pub(crate) fn open(input: &InputFile, from: FilePosition, clock: &SharedClock) -> Result<FileReader, SourceError> {
         let path = &input.path;
         let file_error = |cause| SourceError::File { path: path.clone(), cause };
         let format_error = |problem| SourceError::Format { path: path.clone(), format: input.format.name(), problem };
@@ -62,7 +64,7 @@ impl FileReader {
                 Err(CsvFault::Header(problem)) => return Err(format_error(problem)),
             },
         };
-        let collector = Collector::new("files", &input.partition, input.kind);
+        let collector = Collector::new("files", &input.partition, input.kind, clock.clone());
         Ok(FileReader { path: path.clone(), format, collector, position: from, is_finished: false })
     }
 

@@ -7,12 +7,17 @@ use crate::compliance::{self, Harness, Scenario};
 use arrow::array::{
     ArrayRef, BooleanArray, Float64Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray, UInt64Array,
 };
+use model::clock::SystemClock;
 use model::reject::RejectReason;
 use model::time::TimeMs;
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 use tempfile::TempDir;
+
+fn open(path: &Path, kind: FileKind) -> Result<FileReader, SourceError> {
+    super::open(path, kind, &SystemClock::shared())
+}
 
 /// Files that later tests read: a folder and what is in it.
 fn folder(files: &[(&str, &str)]) -> TempDir {
@@ -43,7 +48,7 @@ fn metric_line(number: usize) -> String {
 const METRIC_HEADER: &str = "colony_id,service_id,metric_name,timestamp,p50,p95,count\n";
 
 async fn read_all(config: &FilesConfig) -> Result<Batch, SourceError> {
-    let mut source = config.build(&Positions::default())?;
+    let mut source = config.build(&Positions::default(), &SystemClock::shared())?;
     let mut all = Batch::default();
     while let Some(batch) = source.next_batch().await? {
         all.rows.append(batch.rows);
@@ -357,15 +362,20 @@ async fn a_reader_thread_that_dies_is_an_error_and_no_end() {
 #[tokio::test]
 async fn globs_are_expanded_once_in_order_and_say_where_they_looked() {
     let folder = folder(&[("b.ndjson", &event_line(2)), ("a.ndjson", &event_line(1))]);
-    let error = config(folder.path(), &["*.parquet"], &[]).build(&Positions::default()).map(|_| ()).unwrap_err();
+    let error = config(folder.path(), &["*.parquet"], &[])
+        .build(&Positions::default(), &SystemClock::shared())
+        .map(|_| ())
+        .unwrap_err();
     assert!(error.to_string().contains(&folder.path().join("*.parquet").display().to_string()), "{error}");
-    let both =
-        config(folder.path(), &["a.ndjson"], &["*.ndjson"]).build(&Positions::default()).map(|_| ()).unwrap_err();
+    let both = config(folder.path(), &["a.ndjson"], &["*.ndjson"])
+        .build(&Positions::default(), &SystemClock::shared())
+        .map(|_| ())
+        .unwrap_err();
     assert!(both.to_string().contains("as metrics and as events"), "{both}");
 
     let twice = config(folder.path(), &[], &["*.ndjson", "a.*"]);
     let twice = FilesConfig { events: vec![twice.events[0].clone(), "a.ndjson".to_owned()], ..twice };
-    let mut source = twice.build(&Positions::default()).unwrap();
+    let mut source = twice.build(&Positions::default(), &SystemClock::shared()).unwrap();
     fs::write(folder.path().join("c.ndjson"), event_line(3)).unwrap();
     let mut partitions = Vec::new();
     while let Some(batch) = source.next_batch().await.unwrap() {
@@ -379,7 +389,8 @@ async fn metrics_and_events_take_turns() {
     let many: String = (2..20_000).map(metric_line).collect();
     let events: Vec<String> = (0..20_000).map(event_line).collect();
     let folder = folder(&[("m.csv", &format!("{METRIC_HEADER}{many}")), ("e.ndjson", &events.join("\n"))]);
-    let mut source = config(folder.path(), &["m.csv"], &["e.ndjson"]).build(&Positions::default()).unwrap();
+    let mut source =
+        config(folder.path(), &["m.csv"], &["e.ndjson"]).build(&Positions::default(), &SystemClock::shared()).unwrap();
     let mut order = String::new();
     while let Some(batch) = source.next_batch().await.unwrap() {
         assert!(batch.rows.len() + batch.rejects.len() <= CHUNK_ROWS_MAX);
@@ -394,10 +405,10 @@ async fn a_finished_file_is_not_read_again_and_a_changed_one_is_from_the_start()
     let config = config(folder.path(), &[], &["e.ndjson"]);
     let first = read_all(&config).await.unwrap();
     assert_eq!(first.rows.events.len(), 1);
-    let mut again = config.build(&first.positions).unwrap();
+    let mut again = config.build(&first.positions, &SystemClock::shared()).unwrap();
     assert_eq!(again.next_batch().await.unwrap(), None);
     fs::write(folder.path().join("e.ndjson"), format!("{}\n{}", event_line(1), event_line(2))).unwrap();
-    let mut changed = config.build(&first.positions).unwrap();
+    let mut changed = config.build(&first.positions, &SystemClock::shared()).unwrap();
     assert_eq!(changed.next_batch().await.unwrap().unwrap().rows.events.len(), 2);
 }
 
@@ -443,7 +454,7 @@ impl FilesScenario {
 impl Harness for FilesScenario {
     async fn build(&self, positions: &Positions) -> Box<dyn Source> {
         assert!(self.folder.path().exists());
-        Box::new(self.config.build(positions).unwrap())
+        Box::new(self.config.build(positions, &SystemClock::shared()).unwrap())
     }
 }
 

@@ -5,6 +5,7 @@
 use super::*;
 use crate::Source;
 use crate::files::FilesConfig;
+use model::clock::SystemClock;
 use model::position::Positions;
 use model::time::{HOUR_MS, MINUTE_MS};
 
@@ -99,7 +100,7 @@ async fn written_files_read_back_as_the_fleet() {
         events: vec!["new/events.ndjson".to_owned()],
         base_dir: folder.path().to_owned(),
     };
-    let mut source = config.build(&Positions::default()).unwrap();
+    let mut source = config.build(&Positions::default(), &SystemClock::shared()).unwrap();
     let (mut events, mut metrics) = (Vec::new(), Vec::new());
     while let Some(batch) = source.next_batch().await.unwrap() {
         assert_eq!(batch.rejects, []);

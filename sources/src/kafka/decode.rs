@@ -5,6 +5,7 @@ use crate::files::decode::{colony_of, decode_event, decode_metric};
 use crate::files::json::parse_object;
 use crate::files::ndjson::LINE_BYTES_MAX;
 use model::check::Fault;
+use model::clock::SharedClock;
 use model::colony::identity_from_id;
 use model::reject::{RAW_CHARS_MAX, Reject, RejectReason};
 use model::rows::Rows;
@@ -97,15 +98,16 @@ pub(super) fn envelope<M: rdkafka::Message>(message: &M) -> Result<Envelope<'_>,
 pub(super) struct Decoder {
     source: String,
     kind: FileKind,
+    clock: SharedClock,
     now: TimeMs,
     pub(super) rows: Rows,
     pub(super) rejects: Vec<Reject>,
 }
 
 impl Decoder {
-    pub(super) fn new(source: &str, kind: FileKind) -> Decoder {
-        let (rows, rejects) = (Rows::default(), Vec::new());
-        Decoder { source: source.to_owned(), kind, now: TimeMs::now(), rows, rejects }
+    pub(super) fn new(source: &str, kind: FileKind, clock: SharedClock) -> Decoder {
+        let (now, rows, rejects) = (clock.now(), Rows::default(), Vec::new());
+        Decoder { source: source.to_owned(), kind, clock, now, rows, rejects }
     }
 
     /// How many messages the batch holds, good and bad together.
@@ -178,7 +180,7 @@ impl Decoder {
 
     /// The rows and rejects so far.
     pub(super) fn finish(&mut self) -> (Rows, Vec<Reject>) {
-        self.now = TimeMs::now();
+        self.now = self.clock.now();
         (std::mem::take(&mut self.rows), std::mem::take(&mut self.rejects))
     }
 }

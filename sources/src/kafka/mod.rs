@@ -38,6 +38,7 @@ pub use topics::TopicReady;
 
 use crate::{Batch, Source, SourceError};
 use async_trait::async_trait;
+use model::clock::SharedClock;
 use model::position::Positions;
 use reader::{Order, Reached, Told};
 use std::sync::Arc;
@@ -73,7 +74,7 @@ enum State {
 
 impl KafkaConfig {
     /// The source, begun at `positions`. Nothing is dialled before the first batch is asked for.
-    pub fn build(&self, positions: &Positions) -> Result<KafkaSource, SourceError> {
+    pub fn build(&self, positions: &Positions, clock: &SharedClock) -> Result<KafkaSource, SourceError> {
         if let Err(mut problems) = self.validate() {
             return Err(problems.swap_remove(0));
         }
@@ -84,6 +85,7 @@ impl KafkaConfig {
             topic: topic.to_owned(),
             kind,
             committed: position::of_topic(positions, topic),
+            clock: clock.clone(),
         };
         let orders: Vec<Order> = self.topics().into_iter().map(order).collect();
         let topics = orders.iter().map(|_| Topic::default()).collect();

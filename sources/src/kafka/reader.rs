@@ -11,6 +11,7 @@ use super::position::part;
 use crate::colony::backoff::Backoff;
 use crate::files::FileKind;
 use crate::{Batch, SourceError};
+use model::clock::SharedClock;
 use model::position::Positions;
 use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::consumer::Consumer as _;
@@ -64,11 +65,13 @@ pub(super) struct Order {
     pub kind: FileKind,
     /// Where each partition goes on.
     pub committed: BTreeMap<i32, i64>,
+    /// By which rows from the future are told.
+    pub clock: SharedClock,
 }
 
 /// Reads the topic until its end, a fault that stays, or until nobody listens any more.
 pub(super) fn read(order: Order, send: &mpsc::Sender<(usize, Told)>, index: usize) {
-    let decoder = Decoder::new(&order.source, order.kind);
+    let decoder = Decoder::new(&order.source, order.kind, order.clock.clone());
     let reader = Reader {
         backoff: Backoff::new(order.config.backoff),
         order,

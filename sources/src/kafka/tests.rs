@@ -11,6 +11,7 @@ use crate::compliance::{self, Harness, Scenario, next};
 use crate::files::FileKind;
 use crate::share::Share;
 use async_trait::async_trait;
+use model::clock::SystemClock;
 use model::event::{Event, Severity};
 use model::metric::{MetricPoint, SeriesKey};
 use model::reject::RejectReason;
@@ -202,7 +203,11 @@ impl KafkaScenario {
 #[async_trait]
 impl Harness for KafkaScenario {
     async fn build(&self, positions: &Positions) -> Box<dyn Source> {
-        Box::new(KafkaConfig { end: self.end.clone(), ..self.mock.config() }.build(positions).unwrap())
+        Box::new(
+            KafkaConfig { end: self.end.clone(), ..self.mock.config() }
+                .build(positions, &SystemClock::shared())
+                .unwrap(),
+        )
     }
 
     async fn fail(&self) {
@@ -228,7 +233,7 @@ async fn followed_topics_keep_the_contract() {
 
 /// Reads a bounded source to its end.
 async fn read_all(config: &KafkaConfig, positions: &Positions) -> Batch {
-    let mut source = config.build(positions).unwrap();
+    let mut source = config.build(positions, &SystemClock::shared()).unwrap();
     let mut all = Batch::default();
     while let Some(batch) = next(&mut source).await {
         all.rows.append(batch.rows);
@@ -291,7 +296,7 @@ async fn broken_messages_are_refused_with_their_place_and_the_rest_is_read() {
 
 #[test]
 fn a_value_beyond_the_limit_is_refused_without_being_read() {
-    let mut decoder = decode::Decoder::new("kafka:e", FileKind::Events);
+    let mut decoder = decode::Decoder::new("kafka:e", FileKind::Events, SystemClock::shared());
     let value = vec![b' '; crate::files::ndjson::LINE_BYTES_MAX + 1];
     decoder.take(Ok(decode::Envelope::default()), Some(&value), || "e/0@0".to_owned());
     let (_, rejects) = decoder.finish();
@@ -352,7 +357,9 @@ async fn a_read_that_starts_at_the_latest_record_remembers_where_that_was() {
 async fn a_topic_that_is_created_later_is_read_from_its_start() {
     let mock = Mock::with_topics(&["m"]);
     mock.send("m", &[metric_message(1, Encoding::Json)]);
-    let mut source = KafkaConfig { start: KafkaStart::Earliest, ..mock.config() }.build(&Positions::default()).unwrap();
+    let mut source = KafkaConfig { start: KafkaStart::Earliest, ..mock.config() }
+        .build(&Positions::default(), &SystemClock::shared())
+        .unwrap();
     while next(&mut source).await.unwrap().rows.metrics.is_empty() {}
     mock.ask(Asked::Topic("e".to_owned(), 3));
     mock.send("e", &[event_message(1, Encoding::Json)]);
@@ -368,7 +375,7 @@ async fn a_slow_consumer_holds_only_so_many_batches() {
     let mock = Mock::with_topics(&["m", "e"]);
     mock.send("m", &(0..20_000).map(|number| metric_message(number, Encoding::Json)).collect::<Vec<_>>());
     let config = KafkaConfig { queue_bytes_max: 64 << 10, end: KafkaEnd::Now, ..mock.config() };
-    let mut source = config.build(&Positions::default()).unwrap();
+    let mut source = config.build(&Positions::default(), &SystemClock::shared()).unwrap();
     let mut rows = 0;
     while let Some(batch) = next(&mut source).await {
         assert!(batch.rows.len() + batch.rejects.len() <= 8_192, "a batch is bounded");

@@ -8,6 +8,7 @@ use colony::Store;
 use colony::config::{Places, Resolved};
 use colony::import::{FileReport, ImportError, Target, import};
 use colony::record::Recorder;
+use model::clock::SystemClock;
 use proto::convert::Identity;
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -52,7 +53,7 @@ async fn load(
         }
     };
     let mut told_percent = 0;
-    let result = import(&args.files, identity, &mut target, |progress| {
+    let result = import(&args.files, identity, &mut target, &SystemClock::shared(), |progress| {
         let percent = progress.bytes_done * 100 / progress.bytes_in_all.max(1);
         if percent < told_percent {
             told_percent = 0;

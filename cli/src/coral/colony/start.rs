@@ -7,6 +7,7 @@ use crate::output::Output;
 use crate::signals::watch_shutdown;
 use colony::config::Places;
 use colony::{ColonySettings, Listen, serve};
+use model::clock::SystemClock;
 use serde_json::json;
 
 /// Arguments of `start`.
@@ -29,7 +30,12 @@ pub fn run(args: &StartArgs, places: &Places, output: &Output) -> Result<(), Fai
         let stopping = output.clone();
         let mut shutdown =
             watch_shutdown(output, move || stopping.message("stopping: calls end, the database is written back"))?;
-        let settings = ColonySettings { identity, storage_path: resolved.storage_path, retention: resolved.retention };
+        let settings = ColonySettings {
+            identity,
+            storage_path: resolved.storage_path,
+            retention: resolved.retention,
+            clock: SystemClock::shared(),
+        };
         let asked = async move {
             // the sender lives as long as the process
             let _ = shutdown.wait_for(|stop| *stop).await;

@@ -4,6 +4,7 @@ use crate::exit::{Exit, Failure};
 use colony::config::Retention;
 use colony::server::{ColonySettings, Serving, serve};
 use mesh::Listen;
+use model::clock::SystemClock;
 use model::event::Event;
 use model::metric::MetricPoint;
 use proto::colony::v1::ingest_service_client::IngestServiceClient;
@@ -31,8 +32,12 @@ impl Colonies {
         for identity in identities {
             let mut stopping = stopping.clone();
             let colony_id = identity.colony_id.clone();
-            let settings =
-                ColonySettings { identity, storage_path: folder.to_path_buf(), retention: Retention::default() };
+            let settings = ColonySettings {
+                identity,
+                storage_path: folder.to_path_buf(),
+                retention: Retention::default(),
+                clock: SystemClock::shared(),
+            };
             let shutdown = async move {
                 // a sender that is gone stops it too
                 let _ = stopping.wait_for(|stop| *stop).await;

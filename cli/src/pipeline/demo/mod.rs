@@ -16,6 +16,7 @@ use crate::output::Output;
 use crate::signals::watch_shutdown;
 use crate::text::count;
 use fleet::Colonies;
+use model::clock::{Clock, SystemClock};
 use model::colony::identity_from_id;
 use model::time::{DAY_MS, TimeMs};
 use pipelines::config::{self, ReefConfig};
@@ -99,7 +100,7 @@ pub fn run(args: &DemoArgs, output: &Output) -> Result<(), Failure> {
 
 /// A fleet whose history ended last midnight.
 fn generate(args: &DemoArgs) -> Result<Fleet, Failure> {
-    let start = TimeMs::now().floor_to(DAY_MS) - i64::from(args.days) * DAY_MS;
+    let start = SystemClock.now().floor_to(DAY_MS) - i64::from(args.days) * DAY_MS;
     let config =
         FleetConfig { seed: args.seed, colonies: args.colonies, days: args.days, start, ..FleetConfig::default() };
     Fleet::generate(&config).map_err(|problem| Failure::new(Exit::Usage, "fleet_invalid", problem))
@@ -122,7 +123,7 @@ async fn watch_reef(
     let (stop, shutdown) = watch::channel(false);
     let (progress, mut snapshots) = watch::channel(Progress::default());
     let display = tokio::spawn(display::show(snapshots.clone(), output.clone()));
-    let reef = pipelines::run::run(config, RunOptions { progress, shutdown });
+    let reef = pipelines::run::run(config, RunOptions { progress, shutdown, clock: SystemClock::shared() });
     let (events, metrics) = (fleet.events.len() as u64, fleet.metric_rows());
     let feed = async {
         for arriving in live.chunks(LIVE_EVENTS) {

@@ -13,6 +13,7 @@ use crate::inputs::InputError;
 use crate::progress::Progress;
 use crate::run::{RunError, RunOptions, drive};
 use crate::store;
+use model::clock::SystemClock;
 use model::pattern::{Correlation, Evidence};
 use model::position::Positions;
 use parts::{Ending, Parts};
@@ -51,9 +52,8 @@ impl Process {
         let (stop, shutdown) = watch::channel(false);
         let (progress, seen) = watch::channel(Progress::default());
         let config = config.clone();
-        let task = tokio::spawn(async move {
-            run_with(&config, process, RunOptions { progress, shutdown }, &|_| {}, inputs.as_ref()).await
-        });
+        let options = RunOptions { progress, shutdown, clock: SystemClock::shared() };
+        let task = tokio::spawn(async move { run_with(&config, process, options, &|_| {}, inputs.as_ref()).await });
         Process { stop, seen, task }
     }
 
@@ -105,10 +105,11 @@ async fn undisturbed(parts: &Parts) -> Stored {
     let config = config(folder.path(), &free_hosts(2), "");
     let parts = Parts { ending: Ending::Finite, ..parts.clone() };
     let build = |positions: &BTreeMap<String, Positions>| -> Result<_, InputError> {
-        parts.inputs()(&config, positions, sources::share::Share::WHOLE)
+        parts.inputs()(&config, positions, sources::share::Share::WHOLE, &SystemClock::shared())
     };
     let (_stop, shutdown) = watch::channel(false);
-    let options = RunOptions { progress: watch::channel(Progress::default()).0, shutdown };
+    let options =
+        RunOptions { progress: watch::channel(Progress::default()).0, shutdown, clock: SystemClock::shared() };
     let store = store::open(&config).await.unwrap();
     let (_, store) = drive(&config, store, build(&BTreeMap::new()).unwrap(), options).await.unwrap();
     store.close().await.unwrap();

@@ -60,7 +60,7 @@ impl Parts {
     /// Builds the source of a share.
     pub fn inputs(&self) -> Arc<BuildInputs> {
         let parts = self.clone();
-        Arc::new(move |_, positions, share| {
+        Arc::new(move |_, positions, share, _| {
             let at = positions.get("parts").cloned().unwrap_or_default().0;
             let mine = (0_i32..).zip(parts.partitions.iter()).filter(|(partition, _)| share.takes(*partition));
             let left: BTreeMap<i32, VecDeque<Batch>> = mine

@@ -36,7 +36,7 @@ async fn ends_that_were_seen_are_reached_exactly_or_missed_aloud() {
         if text.contains("gone") {
             config.metrics_topic = Some("gone".to_owned());
         }
-        let mut source = config.build(&Positions::default()).unwrap();
+        let mut source = config.build(&Positions::default(), &SystemClock::shared()).unwrap();
         let told = loop {
             match source.next_batch().await {
                 Ok(Some(batch)) => assert!(batch.rows.is_empty(), "{text}: nothing is read of what has changed"),
@@ -64,7 +64,7 @@ async fn brokers_that_are_away_are_no_topic_that_is_gone() {
     // the mock cluster keeps the newest records only
     let expected = read_all(&config, &Positions::default()).await.rows.len();
     assert!(expected > 20_000, "{expected}");
-    let mut source = config.build(&Positions::default()).unwrap();
+    let mut source = config.build(&Positions::default(), &SystemClock::shared()).unwrap();
     let mut rows = next(&mut source).await.unwrap().rows.len();
     mock.ask(Asked::Down);
     tokio::time::sleep(AWAY).await;

@@ -9,6 +9,7 @@ mod client;
 
 use super::*;
 use broker::Broker;
+use model::clock::SystemClock;
 use std::sync::Mutex;
 
 /// Between two looks at a broker that starts.
@@ -52,7 +53,7 @@ impl RealScenario {
 #[async_trait]
 impl Harness for RealScenario {
     async fn build(&self, positions: &Positions) -> Box<dyn Source> {
-        Box::new(self.config.build(positions).unwrap())
+        Box::new(self.config.build(positions, &SystemClock::shared()).unwrap())
     }
 
     async fn fail(&self) {
