@@ -4,6 +4,7 @@ use super::config::{FileFormat, FileKind, FilesConfig, InputFile};
 use super::position::FilePosition;
 use super::reader::FileReader;
 use crate::error::SourceError;
+use model::clock::SharedClock;
 use model::reject::Reject;
 use std::path::PathBuf;
 
@@ -34,14 +35,14 @@ impl FilesConfig {
     /// # Errors
     /// A pattern that names no readable file, as for [`FilesConfig::build`]; what is wrong with a single file is in its
     /// [`FileLook::problem`].
-    pub fn look(&self) -> Result<Vec<FileLook>, SourceError> {
+    pub fn look(&self, clock: &SharedClock) -> Result<Vec<FileLook>, SourceError> {
         let (metrics, events) = self.expand()?;
-        Ok(metrics.into_iter().chain(events).map(FileLook::at).collect())
+        Ok(metrics.into_iter().chain(events).map(|file| FileLook::at(file, clock)).collect())
     }
 }
 
 impl FileLook {
-    fn at(file: InputFile) -> FileLook {
+    fn at(file: InputFile, clock: &SharedClock) -> FileLook {
         let mut look = FileLook {
             name: file.partition.clone(),
             path: file.path.clone(),
@@ -52,7 +53,7 @@ impl FileLook {
             rejects: Vec::new(),
             problem: None,
         };
-        let first = FileReader::open(&file, FilePosition::start(file.fingerprint))
+        let first = FileReader::open(&file, FilePosition::start(file.fingerprint), clock)
             .and_then(|mut reader| reader.next().transpose());
         match first {
             Ok(Some(chunk)) => (look.good_rows, look.rejects) = (chunk.rows.len(), chunk.rejects),
