@@ -4,7 +4,12 @@ use prost::Message;
 use std::error::Error;
 use std::path::PathBuf;
 
-const FILES: [&str; 3] = ["coral/reef/v1/federation.proto", "coral/reef/v1/llm.proto", "coral/colony/v1/ingest.proto"];
+const FILES: [&str; 4] = [
+    "coral/reef/v1/federation.proto",
+    "coral/reef/v1/llm.proto",
+    "coral/colony/v1/ingest.proto",
+    "coral/mesh/v1/mesh.proto",
+];
 
 fn main() -> Result<(), Box<dyn Error>> {
     for file in FILES {

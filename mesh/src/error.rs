@@ -1,6 +1,10 @@
 //! What can go wrong between a reef and a colony, with the address and what to do about it.
 
+use crate::discovery::DiscoveryError;
+use crate::secret::WeakSecret;
+use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 /// A network fault.
 #[derive(Debug, thiserror::Error)]
@@ -54,11 +58,224 @@ pub enum MeshError {
         #[source]
         cause: tonic::transport::Error,
     },
+    /// A file could not be read or written.
+    #[error("cannot {what} {}", path.display())]
+    File {
+        /// What was tried.
+        what: &'static str,
+        /// Which file.
+        path: PathBuf,
+        /// The cause.
+        #[source]
+        cause: io::Error,
+    },
+    /// A private file that others may read.
+    #[error("{0} may be read by others: `chmod 600 {0}`, and make a new key or secret if others have read it", path.display())]
+    FileOpenToOthers {
+        /// Which file.
+        path: PathBuf,
+    },
+    /// A key file without a key.
+    #[error("{} holds no WireGuard key (44 characters of base64); move it away and a new key is made", path.display())]
+    BadKeyFile {
+        /// Which file.
+        path: PathBuf,
+    },
+    /// A registry file that cannot be read.
+    #[error("{} holds no registry of peers; restore it from a backup, or move it away: reefs then register again", path.display())]
+    BadRegistry {
+        /// Which file.
+        path: PathBuf,
+        /// The cause.
+        #[source]
+        cause: serde_json::Error,
+    },
+    /// There is no secret where one was expected.
+    #[error(
+        "there is no colony secret in {found_in}; get one with `coral colony secret create` on the colony's machine"
+    )]
+    NoSecret {
+        /// Where it was looked for.
+        found_in: String,
+    },
+    /// The secret can be guessed.
+    #[error("the secret in {found_in} cannot be used")]
+    WeakSecret {
+        /// Where it was found.
+        found_in: String,
+        /// Why.
+        #[source]
+        cause: WeakSecret,
+    },
+    /// Neither a fixed endpoint nor discovery says where the colony is.
+    #[error(
+        "colony {colony_id}: neither `mesh.endpoint` and `mesh.public_key` nor `[discovery] endpoint` says where it is"
+    )]
+    NoWay {
+        /// Which colony.
+        colony_id: String,
+    },
+    /// Discovery could not say where the colony is.
+    #[error("colony {colony_id}: cannot be looked up")]
+    LookUp {
+        /// Which colony.
+        colony_id: String,
+        /// Why.
+        #[source]
+        cause: DiscoveryError,
+    },
+    /// Discovery shows another key than the configured one.
+    #[error(
+        "colony {colony_id}: discovery shows the key {found}, and `mesh.public_key` is {expected}; correct it if the \
+         colony has a new key, and distrust the discovery service if it has not"
+    )]
+    OtherKey {
+        /// Which colony.
+        colony_id: String,
+        /// The configured key.
+        expected: String,
+        /// The one that was found.
+        found: String,
+    },
+    /// The colony answers, and has another secret.
+    #[error(
+        "colony {colony_id}: it answers at {at} but the secret does not match (or another colony answers there); check \
+         --colony-secret-file (on the colony: `coral colony secret list`)"
+    )]
+    WrongSecret {
+        /// Which colony.
+        colony_id: String,
+        /// Where it answered.
+        at: String,
+    },
+    /// Nobody answered.
+    #[error(
+        "colony {colony_id}: no answer from {at} after {tries} tries in {seconds} s; is UDP open there and the colony \
+         running?"
+    )]
+    NoAnswer {
+        /// Which colony.
+        colony_id: String,
+        /// Where it was called.
+        at: String,
+        /// How often.
+        tries: u32,
+        /// For how long.
+        seconds: u64,
+    },
+    /// The colony does not let this reef in.
+    #[error("colony {colony_id} refused this reef: {detail}")]
+    Refused {
+        /// Which colony.
+        colony_id: String,
+        /// The reason as a word, for programs.
+        reason: String,
+        /// The reason in words, and what to do.
+        detail: String,
+    },
+    /// The registration got no answer that can be used.
+    #[error("colony {colony_id}: the tunnel is up, but the registration at {at} got no answer")]
+    Register {
+        /// Which colony.
+        colony_id: String,
+        /// Where inside the mesh.
+        at: SocketAddr,
+        /// The cause.
+        #[source]
+        cause: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The mesh has no address left.
+    #[error("mesh network {network} is full ({addresses} addresses)")]
+    NetworkFull {
+        /// The mesh.
+        network: String,
+        /// How many peers it can have.
+        addresses: u32,
+    },
+    /// Settings of a mesh that cannot be.
+    #[error("{what}")]
+    BadSettings {
+        /// What is wrong, and what to write instead.
+        what: String,
+    },
+    /// There is no such reef or secret in the registry.
+    #[error("there is no {what} {name:?}; known: {known}")]
+    Unknown {
+        /// The kind of thing.
+        what: &'static str,
+        /// The name asked for.
+        name: String,
+        /// What there is.
+        known: String,
+    },
+    /// A link is down and will be built again.
+    #[error("colony {colony_id}: no tunnel; it is tried again ({cause})")]
+    Down {
+        /// Which colony.
+        colony_id: String,
+        /// Why, with everything below.
+        cause: String,
+    },
+    /// The network was closed.
+    #[error("the mesh is closed")]
+    Closed,
+}
+
+/// What a command ends with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Class {
+    /// It failed, and may succeed another time.
+    Failed,
+    /// Something was written wrongly.
+    Usage,
+    /// Not let in.
+    NotAuthorised,
 }
 
 impl MeshError {
+    /// Which of the exit codes it stands for: 1, 2 or 4.
+    pub fn class(&self) -> Class {
+        match self {
+            MeshError::WrongSecret { .. } | MeshError::Refused { .. } => Class::NotAuthorised,
+            MeshError::BadListenAddress { .. }
+            | MeshError::BadEndpoint { .. }
+            | MeshError::NoSecret { .. }
+            | MeshError::WeakSecret { .. }
+            | MeshError::NoWay { .. }
+            | MeshError::BadSettings { .. }
+            | MeshError::FileOpenToOthers { .. } => Class::Usage,
+            _ => Class::Failed,
+        }
+    }
+
     /// Whether trying again later may help.
     pub fn may_pass(&self) -> bool {
-        matches!(self, MeshError::Dial { .. })
+        matches!(
+            self,
+            MeshError::Dial { .. }
+                | MeshError::NoAnswer { .. }
+                | MeshError::WrongSecret { .. }
+                | MeshError::Refused { .. }
+                | MeshError::LookUp { .. }
+                | MeshError::Register { .. }
+                | MeshError::Down { .. }
+        )
     }
+}
+
+/// Why an address cannot be listened on, and what to do.
+pub(crate) fn listen_refused(transport: &str, address: &str, cause: io::Error) -> MeshError {
+    let hint = match cause.kind() {
+        io::ErrorKind::InvalidInput => return MeshError::BadListenAddress { address: address.to_owned(), cause },
+        io::ErrorKind::AddrInUse => {
+            "another program listens there; stop it or choose another port (port 0 takes a free one)"
+        }
+        io::ErrorKind::PermissionDenied => "ports below 1024 need more rights; choose a higher one",
+        io::ErrorKind::AddrNotAvailable => {
+            "this machine has no such address; 127.0.0.1 is local, 0.0.0.0 is every address"
+        }
+        _ => "check host and port",
+    };
+    let address = if transport == "TCP" { address.to_owned() } else { format!("{transport} {address}") };
+    MeshError::Listen { address, hint, cause }
 }

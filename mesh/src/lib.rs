@@ -1,21 +1,76 @@
-//! The network between a reef and its colonies: where a colony listens, how a reef dials.
+//! The network between a reef and its colonies: plain TCP, or a WireGuard mesh of each colony in user space.
+//!
+//! A process holds a [`Network`] and asks it for a channel to each colony; a colony opens a [`Listen`] and serves the
+//! [`Incoming`] connections. Whether a connection is plain TCP or comes through a tunnel is known only here.
 //!
 //! | file | owns |
 //! |---|---|
-//! | `listener` | [`Listen`]: where to listen; [`Listener`]: connections with the peer's identity |
-//! | `dial` | [`dial`](dial::dial): a channel to a colony |
-//! | `error` | what can go wrong, with the address and what to do |
+//! | `network` | [`Network`]: the handle that dials; one channel per colony |
+//! | `listener` | [`Listen`], [`Incoming`], [`Connection`], [`Peer`]: what a colony serves |
+//! | `link` | a reef's link to one colony: found, called, registered, watched, built anew |
+//! | `door` | a colony's side: the socket, its peers, the connections that come in |
+//! | `guard` | what a peer may call, and one line per call |
+//! | `enrol` | registration inside the tunnel, both sides |
+//! | `registry` | secrets, reefs, addresses and revocations of a colony, in one private file |
+//! | `discovery` | where colonies are: client, lease, server |
+//! | `endpoint` | the one task per endpoint: socket, state machine, TCP |
+//! | `uplink` | the reef's state machine: calling, silence, packet size |
+//! | `peers` | the colony's state machine: whose datagram it is, who is let in |
+//! | `noise` | handshake and transport; names boringtun |
+//! | `netstack`, `stream` | TCP inside the tunnel; names smoltcp |
+//! | `wire`, `echo`, `mtu`, `limit`, `outbox`, `provisional` | messages, echoes, packet sizes, buckets, queues, addresses |
+//! | `keys`, `secret`, `psk`, `private_file` | key pairs, secrets, what is derived of them, where they lie |
+//! | `datagrams`, `sim` | UDP, and the in-memory network of tests |
+//! | `stats`, `clock`, `error`, `dial` | what is shown, the wall clock, what can go wrong, plain TCP |
 //!
-//! There is one kind of network so far: plain TCP, for trusted networks. Callers see only [`Listen`], [`Connection`],
-//! [`Peer`] and a tonic channel, so that an encrypted network becomes another variant of each.
+//! What is promised and what is not stands in `docs/mesh.md`.
 
+pub mod clock;
+mod datagrams;
 pub mod dial;
+pub mod discovery;
+mod door;
+mod echo;
+mod endpoint;
+mod enrol;
 pub mod error;
+mod guard;
+pub mod keys;
+mod limit;
+mod link;
 pub mod listener;
+mod mtu;
+mod netstack;
+mod network;
+mod noise;
+mod outbox;
+mod peers;
+mod private_file;
+mod provisional;
+mod psk;
+pub mod registry;
+pub mod secret;
+#[cfg(any(test, feature = "sim"))]
+pub mod sim;
+pub mod stats;
+mod stream;
+mod uplink;
+mod wire;
 
+pub use clock::Clock;
+pub use datagrams::Underlay;
 pub use dial::dial;
+pub use discovery::Discovery;
+pub use door::{Door, DoorSettings, MeshPeer};
+pub use enrol::Registrar;
 pub use error::MeshError;
+pub use guard::{Guard, GuardLayer};
+pub use link::{LinkState, LinkStatus, MeshColony, Step};
 pub use listener::{Connection, Incoming, Listen, Listener, Peer};
+pub use netstack::Windows;
+pub use network::{Network, ReefSettings, Route};
+pub use peers::Identity;
+pub use stream::MeshStream;
 
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,8 @@
 //! Where a colony listens, and the connections that come in, each with the identity of its peer.
 
-use crate::error::MeshError;
+use crate::door::{Door, DoorSettings, MeshPeer};
+use crate::error::{MeshError, listen_refused};
+use crate::stream::MeshStream;
 use std::convert::Infallible;
 use std::fmt;
 use std::future::Future;
@@ -19,10 +21,12 @@ use tonic::transport::server::Connected;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Where to listen; nothing is opened yet.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum Listen {
     /// Plain TCP on `host:port`; port 0 takes any free one.
     Plain(String),
+    /// The colony's mesh.
+    Mesh(Box<DoorSettings>),
 }
 
 impl Listen {
@@ -34,9 +38,11 @@ impl Listen {
     /// Starts listening.
     pub async fn open(&self) -> Result<Listener, MeshError> {
         match self {
-            Listen::Plain(address) => {
-                TcpListener::bind(address.as_str()).await.map(Listener::Plain).map_err(|cause| refused(address, cause))
-            }
+            Listen::Plain(address) => TcpListener::bind(address.as_str())
+                .await
+                .map(Listener::Plain)
+                .map_err(|cause| listen_refused("TCP", address, cause)),
+            Listen::Mesh(settings) => Door::open(settings.as_ref().clone()).map(Listener::Mesh),
         }
     }
 }
@@ -45,23 +51,9 @@ impl fmt::Display for Listen {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Listen::Plain(address) => f.write_str(address),
+            Listen::Mesh(settings) => write!(f, "UDP {}", settings.listen),
         }
     }
-}
-
-fn refused(address: &str, cause: io::Error) -> MeshError {
-    let hint = match cause.kind() {
-        io::ErrorKind::InvalidInput => return MeshError::BadListenAddress { address: address.to_owned(), cause },
-        io::ErrorKind::AddrInUse => {
-            "another program listens there; stop it or choose another port (port 0 takes a free one)"
-        }
-        io::ErrorKind::PermissionDenied => "ports below 1024 need more rights; choose a higher one",
-        io::ErrorKind::AddrNotAvailable => {
-            "this machine has no such address; 127.0.0.1 is local, 0.0.0.0 is every address"
-        }
-        _ => "check host and port",
-    };
-    MeshError::Listen { address: address.to_owned(), hint, cause }
 }
 
 /// A colony's open door.
@@ -69,15 +61,18 @@ fn refused(address: &str, cause: io::Error) -> MeshError {
 pub enum Listener {
     /// Plain TCP.
     Plain(TcpListener),
+    /// The colony's mesh.
+    Mesh(Door),
 }
 
 impl Listener {
-    /// The address in fact listened on.
+    /// The address in fact listened on: TCP, or UDP for a mesh.
     pub fn address(&self) -> Result<SocketAddr, MeshError> {
         match self {
             Listener::Plain(listener) => listener
                 .local_addr()
                 .map_err(|cause| MeshError::LocalAddress { address: SocketAddr::from(([0, 0, 0, 0], 0)), cause }),
+            Listener::Mesh(door) => Ok(door.address()),
         }
     }
 
@@ -89,17 +84,23 @@ impl Listener {
 }
 
 /// Who is at the other end. A request finds it in its extensions.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Peer {
-    /// The address it comes from.
+    /// The address it comes from; inside the mesh for a peer of it.
     pub address: Option<SocketAddr>,
+    /// What its tunnel says of it.
+    pub mesh: Option<MeshPeer>,
 }
 
 impl fmt::Display for Peer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.address {
-            Some(address) => write!(f, "{address}"),
-            None => f.write_str("unknown"),
+            Some(address) => write!(f, "{address}")?,
+            None => f.write_str("unknown")?,
+        }
+        match self.mesh.as_ref().and_then(|mesh| mesh.identity.as_ref()) {
+            Some(identity) => write!(f, " ({})", identity.reef_id),
+            None => Ok(()),
         }
     }
 }
@@ -109,6 +110,8 @@ impl fmt::Display for Peer {
 pub enum Connection {
     /// Plain TCP.
     Plain(TcpStream),
+    /// A connection through a tunnel, and whose tunnel it is.
+    Mesh(MeshStream, MeshPeer),
 }
 
 impl Connected for Connection {
@@ -116,7 +119,10 @@ impl Connected for Connection {
 
     fn connect_info(&self) -> Peer {
         match self {
-            Connection::Plain(stream) => Peer { address: stream.peer_addr().ok() },
+            Connection::Plain(stream) => Peer { address: stream.peer_addr().ok(), mesh: None },
+            Connection::Mesh(stream, peer) => {
+                Peer { address: Some(stream.peer_address().into()), mesh: Some(peer.clone()) }
+            }
         }
     }
 }
@@ -125,6 +131,7 @@ impl AsyncRead for Connection {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Connection::Plain(stream) => Pin::new(stream).poll_read(cx, buffer),
+            Connection::Mesh(stream, _) => Pin::new(stream).poll_read(cx, buffer),
         }
     }
 }
@@ -133,18 +140,21 @@ impl AsyncWrite for Connection {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         match self.get_mut() {
             Connection::Plain(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Connection::Mesh(stream, _) => Pin::new(stream).poll_write(cx, bytes),
         }
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Connection::Plain(stream) => Pin::new(stream).poll_flush(cx),
+            Connection::Mesh(stream, _) => Pin::new(stream).poll_flush(cx),
         }
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Connection::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
+            Connection::Mesh(stream, _) => Pin::new(stream).poll_shutdown(cx),
         }
     }
 }
@@ -164,7 +174,13 @@ impl Stream for Incoming {
                 ready!(pause.as_mut().poll(cx));
                 self.pause = None;
             }
-            let Listener::Plain(listener) = &self.listener;
+            let listener = match &self.listener {
+                Listener::Plain(listener) => listener,
+                Listener::Mesh(door) => {
+                    let (stream, peer) = ready!(door.acceptor().poll_accept(cx));
+                    return Poll::Ready(Some(Ok(Connection::Mesh(stream, peer))));
+                }
+            };
             match ready!(listener.poll_accept(cx)) {
                 Ok((stream, peer)) => {
                     // small messages must not wait for more

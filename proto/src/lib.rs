@@ -5,6 +5,7 @@
 //! | `coral/reef/v1/federation.proto` | colony to reef: summaries, event stream, metrics, topology |
 //! | `coral/reef/v1/llm.proto` | reef to its users: analysis |
 //! | `coral/colony/v1/ingest.proto` | agent to colony: what is recorded |
+//! | `coral/mesh/v1/mesh.proto` | reef to colony: registration as a peer of its mesh |
 //! | `src/convert.rs` | wire values to model values and back; wire types stop here |
 
 pub mod convert;
@@ -24,6 +25,15 @@ pub mod colony {
     #[allow(missing_docs, clippy::all, clippy::unwrap_used)]
     pub mod v1 {
         include!(concat!(env!("OUT_DIR"), "/coral.colony.v1.rs"));
+    }
+}
+
+/// `coral.mesh.v1`: how a reef becomes a peer of a colony's mesh.
+pub mod mesh {
+    /// Version 1.
+    #[allow(missing_docs, clippy::all, clippy::unwrap_used)]
+    pub mod v1 {
+        include!(concat!(env!("OUT_DIR"), "/coral.mesh.v1.rs"));
     }
 }
 

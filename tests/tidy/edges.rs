@@ -9,7 +9,7 @@ pub const ALLOWED: &[(&str, &[&str])] = &[
     ("model", &[]),
     ("migrations", &[]),
     ("proto", &["model"]),
-    ("mesh", &["model"]),
+    ("mesh", &["model", "proto"]),
     ("operators", &["model"]),
     ("sources", &["model", "proto", "mesh"]),
     ("sinks", &["model", "migrations"]),

@@ -20,8 +20,8 @@ const FENCES: &[Fence] = &[
     Fence { library: "rdkafka", crates: &["sources"], folders: &["sources/src/kafka"] },
     Fence { library: "arrow", crates: &["sources", "sinks", "colony"], folders: &[] },
     Fence { library: "parquet", crates: &["sources", "sinks", "colony"], folders: &[] },
-    Fence { library: "boringtun", crates: &["mesh"], folders: &[] },
-    Fence { library: "smoltcp", crates: &["mesh"], folders: &[] },
+    Fence { library: "boringtun", crates: &["mesh"], folders: &["mesh/src/noise.rs"] },
+    Fence { library: "smoltcp", crates: &["mesh"], folders: &["mesh/src/netstack.rs"] },
     Fence { library: "tonic", crates: &["proto", "mesh", "sources", "colony", "reef", "cli"], folders: &[] },
     Fence { library: "anyhow", crates: &["cli", "xtask"], folders: &[] },
 ];

@@ -11,7 +11,7 @@ const ONE_VERSION: &[&str] = &["arrow", "parquet", "prost", "tonic", "timely", "
 const ONE_VERSION_ALONE: &[&str] = &["tokio"];
 /// Requirements that must stay as they are until somebody tries another version on purpose.
 const PINNED: &[(&str, &str)] =
-    &[("timely", "=0.32.0"), ("differential-dataflow", "=0.26.0"), ("duckdb", "=1.10506.1")];
+    &[("timely", "=0.32.0"), ("differential-dataflow", "=0.26.0"), ("duckdb", "=1.10506.1"), ("boringtun", "=0.7.1")];
 
 /// The versions in Cargo.lock by package name.
 fn locked() -> BTreeMap<String, Vec<String>> {

@@ -1,0 +1,1 @@
+//! Tests of discovery as it is.

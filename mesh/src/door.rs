@@ -1,0 +1,268 @@
+//! A colony's door: the UDP socket of its mesh, its peers, and the connections that come in through tunnels.
+
+use crate::datagrams::Underlay;
+use crate::endpoint::{Endpoint, Side};
+use crate::enrol::Registrar;
+use crate::error::MeshError;
+use crate::keys::{PrivateKey, PublicKey};
+use crate::netstack::Windows;
+use crate::peers::{Admission, Identity, Peers, Registered};
+use crate::registry::{Range, Reef, Registry, State};
+use crate::stats::{Drops, PeerStats};
+use crate::stream::MeshStream;
+use model::time::TimeMs;
+use std::net::{SocketAddr, SocketAddrV4};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, MissedTickBehavior};
+
+/// How often the registry's file is looked at: a reef that is let go by a command is gone within a second.
+const REGISTRY_INTERVAL: Duration = Duration::from_millis(250);
+/// How often it is noted who was seen, and what is over is forgotten.
+const KEEP_INTERVAL: Duration = Duration::from_secs(3_600);
+
+/// Where a colony opens its door, and whom it lets in.
+#[derive(Clone, Debug)]
+pub struct DoorSettings {
+    /// The colony's key.
+    pub key: PrivateKey,
+    /// UDP address to listen on.
+    pub listen: SocketAddr,
+    /// Addresses of the mesh.
+    pub range: Range,
+    /// TCP port inside the mesh.
+    pub connect_port: u16,
+    /// Largest packet inside the tunnels, in bytes.
+    pub mtu: u16,
+    /// Peers that may be registered.
+    pub peers_max: usize,
+    /// Who may be a peer.
+    pub registry: Registry,
+    /// The network below.
+    pub underlay: Underlay,
+}
+
+/// The open door. Dropping it closes it at once; [`Door::close`] lets connections end.
+pub struct Door {
+    pub(crate) endpoint: Arc<Endpoint>,
+    settings: Arc<DoorSettings>,
+    address: SocketAddr,
+    stop: watch::Sender<bool>,
+    task: Option<JoinHandle<()>>,
+}
+
+impl std::fmt::Debug for Door {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Door({})", self.address)
+    }
+}
+
+impl Door {
+    /// Opens it. Reefs that were registered before go on without registering again.
+    pub fn open(settings: DoorSettings) -> Result<Door, MeshError> {
+        let socket = settings.underlay.bind(settings.listen)?;
+        let address = socket.address().map_err(|cause| MeshError::LocalAddress { address: settings.listen, cause })?;
+        let own = settings.range.own();
+        let peers = Peers::new(settings.key.clone(), own, settings.mtu);
+        let endpoint = Endpoint::new(Side::Colony(Box::new(peers)), own, settings.mtu, Windows::COLONY);
+        endpoint.lock().stack.listen(settings.connect_port);
+        let endpoint = Arc::new(endpoint);
+        let settings = Arc::new(settings);
+        apply(&endpoint, &settings.registry.state(), settings.registry.now());
+        let (stop, stopped) = watch::channel(false);
+        let task = {
+            let (endpoint, settings) = (endpoint.clone(), settings.clone());
+            tokio::spawn(async move {
+                let registry = settings.registry.clone();
+                let clock = move || registry.now().0;
+                let mut stopped_too = stopped.clone();
+                tokio::join!(endpoint.run(&socket, clock, stopped), async {
+                    tokio::select! {
+                        _ = stopped_too.wait_for(|stop| *stop) => {}
+                        () = look_after(&endpoint, &settings.registry) => {}
+                    }
+                });
+            })
+        };
+        Ok(Door { endpoint, settings, address, stop, task: Some(task) })
+    }
+
+    /// The UDP address.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Where its services are inside the mesh.
+    pub fn mesh_address(&self) -> SocketAddrV4 {
+        SocketAddrV4::new(self.settings.range.own(), self.settings.connect_port)
+    }
+
+    /// The key that discovery shows.
+    pub fn public_key(&self) -> PublicKey {
+        self.settings.key.public()
+    }
+
+    /// The service that makes peers of those who have proved a secret.
+    pub fn registrar(&self) -> Registrar {
+        Registrar::new(self.endpoint.clone(), self.settings.clone())
+    }
+
+    /// Peers and strangers now.
+    pub fn peers(&self) -> Vec<PeerStats> {
+        match &self.endpoint.lock().side {
+            Side::Colony(peers) => peers.stats(Instant::now()),
+            Side::Reef(_) | Side::Idle => Vec::new(),
+        }
+    }
+
+    /// Datagrams not taken so far.
+    pub fn drops(&self) -> Drops {
+        self.endpoint.drops()
+    }
+
+    pub(crate) fn acceptor(&self) -> Acceptor {
+        Acceptor { endpoint: self.endpoint.clone() }
+    }
+
+    /// Resets what is still connected and waits until the socket is free.
+    pub async fn close(mut self) {
+        let _ = self.stop.send(true);
+        if let Some(task) = self.task.take() {
+            let _ = task.await;
+        }
+    }
+}
+
+impl Drop for Door {
+    fn drop(&mut self) {
+        let _ = self.stop.send(true);
+    }
+}
+
+/// Who came through a tunnel. A request finds it in the extensions, inside [`crate::Peer`].
+#[derive(Clone, Debug)]
+pub struct MeshPeer {
+    /// Key of the tunnel.
+    pub key: PublicKey,
+    /// Name of the secret that it has proved.
+    pub secret: Arc<str>,
+    /// Who it is; `None` before it is registered.
+    pub identity: Option<Arc<Identity>>,
+    ended: watch::Receiver<Option<&'static str>>,
+}
+
+impl MeshPeer {
+    /// Why the peer was let go, once it was.
+    pub fn ended(&self) -> Option<&'static str> {
+        *self.ended.borrow()
+    }
+
+    /// Waits until it is let go.
+    pub async fn until_ended(mut self) -> &'static str {
+        match self.ended.wait_for(Option::is_some).await {
+            Ok(why) => why.unwrap_or_default(),
+            Err(_) => "its tunnel has ended",
+        }
+    }
+}
+
+/// Takes connections from the endpoint.
+#[derive(Clone)]
+pub(crate) struct Acceptor {
+    endpoint: Arc<Endpoint>,
+}
+
+impl Acceptor {
+    pub(crate) fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<(MeshStream, MeshPeer)> {
+        let mut core = self.endpoint.lock();
+        while let Some((handle, remote)) = core.stack.accept() {
+            let stream = MeshStream::new(self.endpoint.clone(), core.generation, handle, remote);
+            let peer = match &core.side {
+                Side::Colony(peers) => peers.at(*remote.ip()).map(|peer| MeshPeer {
+                    key: peer.key,
+                    secret: peer.secret.clone(),
+                    identity: peer.identity().cloned(),
+                    ended: peer.ended.subscribe(),
+                }),
+                Side::Reef(_) | Side::Idle => None,
+            };
+            match peer {
+                Some(peer) => return Poll::Ready((stream, peer)),
+                None => {
+                    // its tunnel has gone since; the stream locks the core itself when it is dropped
+                    drop(core);
+                    drop(stream);
+                    core = self.endpoint.lock();
+                }
+            }
+        }
+        core.accept_waker = Some(cx.waker().clone());
+        Poll::Pending
+    }
+}
+
+pub(crate) fn registered(reef: &Reef, state: &State) -> Registered {
+    let read_only = state.grant(&reef.secret).is_some_and(|grant| grant.read_only);
+    let identity = Identity { reef_id: reef.reef_id.clone(), secret: reef.secret.clone(), read_only };
+    Registered { identity: Arc::new(identity), key: reef.key, address: reef.address }
+}
+
+/// Makes the peers what the registry says.
+fn apply(endpoint: &Endpoint, state: &State, now: TimeMs) {
+    let at = Instant::now();
+    let mut core = endpoint.lock();
+    let Side::Colony(peers) = &mut core.side else { return };
+    let admissions = state.grants.iter();
+    let admissions = admissions.map(|grant| Admission { name: grant.name.as_str().into(), psk: grant.psk.clone() });
+    peers.set_admissions(admissions.collect(), at);
+    let ids: Vec<String> = peers.reef_ids().map(str::to_owned).collect();
+    for reef_id in ids {
+        let expired = |reef: &Reef| state.grant(&reef.secret).is_some_and(|grant| grant.is_expired(now));
+        match state.reef(&reef_id) {
+            None => peers.unpeer(&reef_id, "it is not registered any more", at),
+            Some(reef) if reef.revoked_at.is_some() => peers.unpeer(&reef_id, "revoked", at),
+            Some(reef) if expired(reef) => peers.unpeer(&reef_id, "its secret has expired", at),
+            Some(_) => {}
+        }
+    }
+    for reef in state.peers() {
+        if let Some(grant) = state.grant(&reef.secret).filter(|grant| !grant.is_expired(now)) {
+            peers.restore(registered(reef, state), &grant.psk, at);
+        }
+    }
+}
+
+/// Follows the registry: changes of other processes, secrets that expire, who was seen.
+async fn look_after(endpoint: &Endpoint, registry: &Registry) {
+    let mut tick = tokio::time::interval(REGISTRY_INTERVAL);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let (mut kept_at, mut ticks) = (Instant::now(), 0_u32);
+    loop {
+        tick.tick().await;
+        ticks = ticks.wrapping_add(1);
+        let changed = registry.refresh().unwrap_or_else(|error| {
+            tracing::warn!(%error, "the registry of peers cannot be read; what was read before counts");
+            false
+        });
+        if changed || ticks.is_multiple_of(4) {
+            apply(endpoint, &registry.state(), registry.now());
+        }
+        if kept_at.elapsed() >= KEEP_INTERVAL {
+            kept_at = Instant::now();
+            if let Err(error) = registry.keep(&recently_seen(endpoint)) {
+                tracing::warn!(%error, "the registry of peers cannot be written");
+            }
+        }
+    }
+}
+
+fn recently_seen(endpoint: &Endpoint) -> Vec<String> {
+    let core = endpoint.lock();
+    let Side::Colony(peers) = &core.side else { return Vec::new() };
+    let stats = peers.stats(Instant::now()).into_iter();
+    let seen = stats.filter(|peer| peer.tunnel.answer_age.is_some_and(|age| age < KEEP_INTERVAL));
+    seen.filter_map(|peer| peer.reef_id).collect()
+}

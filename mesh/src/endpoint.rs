@@ -1,0 +1,360 @@
+//! One end of tunnels: a socket, its state machine and its TCP, moved by one task.
+
+use crate::datagrams::Socket;
+use crate::netstack::{Handle, Netstack, Windows};
+use crate::outbox::{DATAGRAMS_MAX, Outbox};
+use crate::peers::Peers;
+use crate::stats::Drops;
+use crate::uplink::{Phase, Uplink};
+use crate::wire::DATAGRAM_MAX;
+use std::collections::VecDeque;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::task::Waker;
+use std::time::Duration;
+use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
+
+/// How often timers are looked at.
+const TICK: Duration = Duration::from_millis(250);
+/// Datagrams read before anything else is done.
+const BURST: usize = 64;
+/// Rounds between TCP and tunnel before the socket is looked at again.
+const ROUNDS: usize = 8;
+/// A step of the wall clock against the other one that says: the machine has slept, or its clock was set.
+const CLOCK_STEP_MS: i64 = 10_000;
+
+/// Whose end it is.
+pub(crate) enum Side {
+    /// A colony's door.
+    Colony(Box<Peers>),
+    /// A reef's way to one colony.
+    Reef(Box<Uplink>),
+    /// A reef between two calls.
+    Idle,
+}
+
+/// What the task and the streams share. Locked for one turn or one copy, never while waiting.
+pub(crate) struct Core {
+    pub(crate) stack: Netstack,
+    /// Counts the stacks: a connection of a former one is gone.
+    pub(crate) generation: u64,
+    pub(crate) side: Side,
+    pub(crate) accept_waker: Option<Waker>,
+    out: Outbox,
+    mtu: u16,
+    windows: Windows,
+    next_tick: Instant,
+}
+
+impl Core {
+    fn drops(&self) -> Drops {
+        match &self.side {
+            Side::Colony(peers) => peers.drops,
+            Side::Reef(uplink) => uplink.drops,
+            Side::Idle => Drops::default(),
+        }
+    }
+
+    /// Ends every connection and begins anew at `address`.
+    fn renew_stack(&mut self, address: Ipv4Addr, mtu: u16, now: Instant) {
+        self.stack.abort_all();
+        self.pump(now);
+        self.mtu = mtu;
+        self.generation += 1;
+        self.stack = Netstack::new(address, mtu, self.windows, now);
+    }
+
+    /// One turn: what has arrived, what is due. Returns when the next one is due.
+    fn turn(&mut self, now: Instant, received: &mut Vec<(SocketAddr, Vec<u8>)>) -> Instant {
+        for (from, datagram) in received.drain(..) {
+            match &mut self.side {
+                Side::Colony(peers) => peers.receive(now, from, &datagram, &mut self.out),
+                Side::Reef(uplink) => uplink.receive(now, from, &datagram, &mut self.out),
+                Side::Idle => {}
+            }
+            self.out.recycle(datagram);
+        }
+        if now >= self.next_tick {
+            self.next_tick = now + TICK;
+            self.tick(now);
+        }
+        self.pump(now);
+        if self.stack.has_accepted()
+            && let Some(waker) = self.accept_waker.take()
+        {
+            waker.wake();
+        }
+        let at = self.stack.poll_at(now).map_or(self.next_tick, |at| at.min(self.next_tick));
+        // "now", after all has been done that can be done now, is as soon as a timer goes
+        if at <= now { now + Duration::from_millis(1) } else { at }
+    }
+
+    fn tick(&mut self, now: Instant) {
+        match &mut self.side {
+            Side::Colony(peers) => {
+                peers.tick(now, &mut self.out);
+                for address in peers.to_abort.drain(..) {
+                    self.stack.abort_peer(address);
+                }
+            }
+            Side::Reef(uplink) => {
+                uplink.tick(now, &mut self.out);
+                let (address, found) = (uplink.address(), uplink.mtu());
+                if let Some(mtu) = found.filter(|mtu| *mtu != self.mtu) {
+                    tracing::info!(mtu, before = self.mtu, "the path carries packets of another size");
+                    self.renew_stack(address, mtu, now);
+                }
+            }
+            Side::Idle => {}
+        }
+    }
+
+    /// Moves packets between TCP and tunnel until neither has more, or the socket has enough to do.
+    fn pump(&mut self, now: Instant) {
+        for _ in 0..ROUNDS {
+            self.stack.poll(now, &mut self.out);
+            let mut is_moved = false;
+            while !self.out.is_full() {
+                let Some(packet) = self.stack.packet() else { break };
+                match &mut self.side {
+                    Side::Colony(peers) => peers.send(now, &packet, &mut self.out),
+                    Side::Reef(uplink) => uplink.send(now, &packet, &mut self.out),
+                    Side::Idle => {}
+                }
+                self.out.recycle(packet);
+                is_moved = true;
+            }
+            if !is_moved || self.out.is_full() {
+                break;
+            }
+        }
+    }
+}
+
+/// The shared half of an endpoint.
+pub(crate) struct Endpoint {
+    core: Mutex<Core>,
+    wake: Notify,
+    phase: watch::Sender<Option<Phase>>,
+}
+
+impl Endpoint {
+    pub(crate) fn new(side: Side, address: Ipv4Addr, mtu: u16, windows: Windows) -> Endpoint {
+        let now = Instant::now();
+        let core = Core {
+            stack: Netstack::new(address, mtu, windows, now),
+            generation: 0,
+            side,
+            accept_waker: None,
+            out: Outbox::default(),
+            mtu,
+            windows,
+            next_tick: now,
+        };
+        Endpoint { core: Mutex::new(core), wake: Notify::new(), phase: watch::Sender::new(None) }
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Core> {
+        // a panic while it was held ends the task that owns it; what is left is only taken down
+        self.core.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Something was put in from outside the task.
+    pub(crate) fn wake(&self) {
+        self.wake.notify_one();
+    }
+
+    pub(crate) fn drops(&self) -> Drops {
+        self.lock().drops()
+    }
+
+    /// How a reef's tunnel is, as it changes.
+    pub(crate) fn phase(&self) -> watch::Receiver<Option<Phase>> {
+        self.phase.subscribe()
+    }
+
+    /// Takes another side, with a TCP of its own.
+    pub(crate) fn replace(&self, uplink: Option<Uplink>) {
+        let now = Instant::now();
+        let mut core = self.lock();
+        if let Some(uplink) = uplink {
+            let (address, mtu) = (uplink.address(), core.mtu);
+            let mtu = uplink.mtu().unwrap_or(mtu);
+            core.renew_stack(address, mtu, now);
+            self.phase.send_replace(Some(uplink.phase));
+            core.side = Side::Reef(Box::new(uplink));
+        } else {
+            let address = core.stack.address();
+            let mtu = core.mtu;
+            core.renew_stack(address, mtu, now);
+            core.side = Side::Idle;
+            self.phase.send_replace(None);
+        }
+        core.next_tick = now;
+        drop(core);
+        self.wake();
+    }
+
+    /// A reef's address, once the colony has given it.
+    pub(crate) fn set_address(&self, address: Ipv4Addr) {
+        let mut core = self.lock();
+        if let Side::Reef(uplink) = &mut core.side {
+            uplink.set_address(address);
+        }
+        core.stack.set_address(address);
+    }
+
+    /// Closes a connection that nobody holds any more.
+    pub(crate) fn let_go(&self, generation: u64, handle: Handle) {
+        let mut core = self.lock();
+        if core.generation == generation {
+            core.stack.let_go(handle);
+            drop(core);
+            self.wake();
+        }
+    }
+
+    /// Moves everything until `stop` says so. Then connections are reset, so that peers do not wait for a timeout.
+    pub(crate) async fn run(&self, socket: &Socket, wall_ms: impl Fn() -> i64, mut stop: watch::Receiver<bool>) {
+        let mut io = Io { socket, received: Vec::with_capacity(BURST), to_send: VecDeque::new(), spare: Vec::new() };
+        let mut clocks = Clocks::new(Instant::now(), wall_ms());
+        loop {
+            let is_more = io.receive();
+            let now = Instant::now();
+            let is_stepped = clocks.is_stepped(now, wall_ms());
+            let next = {
+                let mut core = self.lock();
+                if is_stepped && let Side::Reef(uplink) = &mut core.side {
+                    tracing::info!("the clock was set or the machine has slept: agreeing on new keys");
+                    uplink.wake(now);
+                }
+                let next = core.turn(now, &mut io.received);
+                self.publish(&core);
+                std::mem::swap(&mut core.out.datagrams, &mut io.to_send);
+                next
+            };
+            let was_full = io.to_send.len() >= DATAGRAMS_MAX;
+            io.send().await;
+            io.give_back(&mut self.lock().out);
+            if is_more || was_full {
+                // others of this thread want their turn
+                tokio::task::yield_now().await;
+                if !*stop.borrow() {
+                    continue;
+                }
+            }
+            tokio::select! {
+                biased;
+                _ = stop.wait_for(|stop| *stop) => break,
+                _ = socket.readable() => {}
+                () = self.wake.notified() => {}
+                () = tokio::time::sleep_until(next) => {}
+            }
+        }
+        {
+            let mut core = self.lock();
+            core.stack.abort_all();
+            core.pump(Instant::now());
+            std::mem::swap(&mut core.out.datagrams, &mut io.to_send);
+        }
+        io.send().await;
+    }
+
+    fn publish(&self, core: &Core) {
+        if let Side::Reef(uplink) = &core.side {
+            self.phase.send_if_modified(|phase| {
+                let is_new = *phase != Some(uplink.phase);
+                *phase = Some(uplink.phase);
+                is_new
+            });
+        }
+    }
+}
+
+/// The socket's side of the task.
+struct Io<'a> {
+    socket: &'a Socket,
+    received: Vec<(SocketAddr, Vec<u8>)>,
+    to_send: VecDeque<(SocketAddr, Vec<u8>)>,
+    spare: Vec<Vec<u8>>,
+}
+
+impl Io<'_> {
+    /// Reads at most a burst; true when there may be more.
+    fn receive(&mut self) -> bool {
+        while self.received.len() < BURST {
+            let mut buffer = self.spare.pop().unwrap_or_default();
+            // one byte more than any message of ours: what fills it was cut, and is none
+            buffer.resize(DATAGRAM_MAX + 1, 0);
+            match self.socket.try_receive(&mut buffer) {
+                Ok((len, from)) => {
+                    buffer.truncate(len);
+                    self.received.push((from, buffer));
+                }
+                Err(error) => {
+                    self.spare.push(buffer);
+                    if error.kind() == io::ErrorKind::WouldBlock {
+                        return false;
+                    }
+                    // a refusal that came back for an earlier datagram
+                    tracing::trace!(%error, "receive");
+                    return true;
+                }
+            }
+        }
+        true
+    }
+
+    async fn send(&mut self) {
+        while let Some((to, datagram)) = self.to_send.front() {
+            match self.socket.try_send(datagram, *to) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    if self.socket.writable().await.is_err() {
+                        self.to_send.clear();
+                    }
+                    continue;
+                }
+                Err(error) => tracing::trace!(%error, %to, "send"),
+                Ok(()) => {}
+            }
+            if let Some((_, buffer)) = self.to_send.pop_front() {
+                self.spare.push(buffer);
+            }
+        }
+    }
+
+    fn give_back(&mut self, out: &mut Outbox) {
+        while self.spare.len() > 2 * BURST
+            && let Some(buffer) = self.spare.pop()
+        {
+            out.recycle(buffer);
+        }
+        while self.spare.len() < BURST
+            && let Some(buffer) = out.spare()
+        {
+            self.spare.push(buffer);
+        }
+    }
+}
+
+/// The two clocks of a machine, to see when they part.
+struct Clocks {
+    at: Instant,
+    wall_ms: i64,
+}
+
+impl Clocks {
+    fn new(at: Instant, wall_ms: i64) -> Clocks {
+        Clocks { at, wall_ms }
+    }
+
+    /// True when the wall clock has gone far ahead. Sleep looks like that; setting it back harms nothing.
+    fn is_stepped(&mut self, now: Instant, wall_ms: i64) -> bool {
+        let elapsed = i64::try_from(now.saturating_duration_since(self.at).as_millis()).unwrap_or(i64::MAX);
+        let step = wall_ms.saturating_sub(self.wall_ms).saturating_sub(elapsed);
+        *self = Clocks::new(now, wall_ms);
+        step >= CLOCK_STEP_MS
+    }
+}

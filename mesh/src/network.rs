@@ -1,0 +1,158 @@
+//! The handle that a process reaches its colonies with: plain TCP or the mesh, one channel per colony.
+
+use crate::clock::Clock;
+use crate::datagrams::Underlay;
+use crate::dial::{CONNECT_TIMEOUT, KEEP_ALIVE_INTERVAL, KEEP_ALIVE_TIMEOUT, dial};
+use crate::discovery::Discovery;
+use crate::error::MeshError;
+use crate::link::{Link, LinkState, LinkStatus, MeshColony, ReefSide, Step};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use tokio::sync::Mutex;
+use tonic::transport::{Channel, Endpoint as HttpEndpoint};
+
+/// HTTP/2 windows inside a tunnel, in bytes: above what TCP there has under way.
+const STREAM_WINDOW: u32 = 1024 * 1024;
+const CONNECTION_WINDOW: u32 = 2 * 1024 * 1024;
+
+/// How one colony is reached.
+#[derive(Clone, Debug)]
+pub enum Route {
+    /// Plain TCP, for trusted networks: `http://host:port`.
+    Plain(String),
+    /// Its mesh.
+    Mesh(Box<MeshColony>),
+}
+
+/// What a reef needs to be a peer of meshes.
+#[derive(Clone, Debug, Default)]
+pub struct ReefSettings {
+    /// Its id, which colonies know it by.
+    pub reef_id: String,
+    /// Where colonies are looked up; without it each needs a fixed endpoint and key.
+    pub discovery: Option<Discovery>,
+    /// The network below.
+    pub underlay: Underlay,
+    /// The clock.
+    pub clock: Clock,
+}
+
+/// Links by colony. Each has a lock of its own, so that one colony that does not answer holds up no other.
+type Slot = Arc<Mutex<Option<(Arc<Link>, Channel)>>>;
+
+/// The ways of one process to its colonies. Clones are the same one.
+#[derive(Clone, Debug)]
+pub struct Network {
+    reef: Option<ReefSide>,
+    links: Arc<Mutex<BTreeMap<String, Slot>>>,
+}
+
+impl Network {
+    /// Plain TCP only.
+    pub fn plain() -> Network {
+        Network { reef: None, links: Arc::default() }
+    }
+
+    /// Plain TCP, and meshes as the reef of these settings.
+    pub fn of_reef(settings: ReefSettings) -> Network {
+        let ReefSettings { reef_id, discovery, underlay, clock } = settings;
+        Network { reef: Some(ReefSide { reef_id, discovery, underlay, clock }), links: Arc::default() }
+    }
+
+    /// A channel to a colony. Through a mesh it is the same one for every caller, and the tunnel below it is kept, and
+    /// built anew when it is lost; a call meanwhile waits or fails as over a broken connection.
+    ///
+    /// Fails when the colony does not answer or does not let this reef in; the error says which.
+    pub async fn dial(&self, route: &Route) -> Result<Channel, MeshError> {
+        self.dial_showing(route, |_| {}).await
+    }
+
+    /// [`Network::dial`], telling each step to a new mesh link.
+    pub async fn dial_showing(
+        &self,
+        route: &Route,
+        steps: impl Fn(Step) + Send + Sync + 'static,
+    ) -> Result<Channel, MeshError> {
+        let colony = match route {
+            Route::Plain(endpoint) => return dial(endpoint).await,
+            Route::Mesh(colony) => colony,
+        };
+        let slot = self.links.lock().await.entry(colony.colony_id.clone()).or_default().clone();
+        let mut slot = slot.lock().await;
+        if let Some((link, channel)) = &*slot {
+            match link.state() {
+                LinkState::Connecting | LinkState::Up => return Ok(channel.clone()),
+                // the link's own pauses count, not those of its callers
+                LinkState::Down { error } => return Err(again(&error, link.colony())),
+                LinkState::Closed => *slot = None,
+            }
+        }
+        let reef = self.reef.clone().ok_or_else(|| MeshError::BadSettings {
+            what: format!("colony {} is reached through its mesh, and this program has no reef id", colony.colony_id),
+        })?;
+        let link = Link::open(colony.as_ref().clone(), reef, steps).await?;
+        let channel = channel(&link)?;
+        *slot = Some((Arc::new(link), channel.clone()));
+        Ok(channel)
+    }
+
+    /// All mesh links now, by colony.
+    pub async fn status(&self) -> Vec<LinkStatus> {
+        let slots: Vec<Slot> = self.links.lock().await.values().cloned().collect();
+        let mut status = Vec::new();
+        for slot in slots {
+            // one that is being opened has nothing to show
+            if let Ok(slot) = slot.try_lock()
+                && let Some((link, _)) = &*slot
+            {
+                status.push(link.status());
+            }
+        }
+        status
+    }
+
+    /// Ends all mesh links; their channels fail from then on.
+    pub async fn close(&self) {
+        let slots: Vec<Slot> = std::mem::take(&mut *self.links.lock().await).into_values().collect();
+        for slot in slots {
+            if let Some((link, _)) = slot.lock().await.take() {
+                link.close().await;
+            }
+        }
+    }
+}
+
+fn channel(link: &Link) -> Result<Channel, MeshError> {
+    let to = link.mesh_address().ok_or(MeshError::Closed)?;
+    let endpoint = format!("http://{to}");
+    let http = HttpEndpoint::from_shared(endpoint.clone())
+        .map_err(|cause| MeshError::BadEndpoint { endpoint, cause: Some(cause) })?;
+    Ok(http
+        .connect_timeout(CONNECT_TIMEOUT)
+        .http2_keep_alive_interval(KEEP_ALIVE_INTERVAL)
+        .keep_alive_timeout(KEEP_ALIVE_TIMEOUT)
+        .keep_alive_while_idle(true)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .connect_with_connector_lazy(link.connector()))
+}
+
+/// The error of a link for one more caller.
+fn again(error: &MeshError, colony: &MeshColony) -> MeshError {
+    let colony_id = colony.colony_id.clone();
+    match error {
+        MeshError::WrongSecret { at, .. } => MeshError::WrongSecret { colony_id, at: at.clone() },
+        MeshError::NoAnswer { at, tries, seconds, .. } => {
+            MeshError::NoAnswer { colony_id, at: at.clone(), tries: *tries, seconds: *seconds }
+        }
+        MeshError::Refused { reason, detail, .. } => {
+            MeshError::Refused { colony_id, reason: reason.clone(), detail: detail.clone() }
+        }
+        other => MeshError::Down { colony_id, cause: with_causes(other) },
+    }
+}
+
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |error| error.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}

@@ -1,0 +1,1 @@
+//! Tests of peers as it is.

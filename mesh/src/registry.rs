@@ -1,0 +1,12 @@
+//! Who may be a peer of a colony: secrets, reefs with their addresses, revocations; kept in one private file.
+
+mod range;
+mod state;
+mod store;
+
+pub use range::Range;
+pub use state::{Grant, Reef, Refusal, State};
+pub use store::Registry;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,301 @@
+//! What a registry says and how it changes. No IO; the time comes in.
+
+use super::range::Range;
+use crate::keys::PublicKey;
+use crate::psk::Psk;
+use model::time::{DAY_MS, TimeMs};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+use std::fmt;
+use std::net::Ipv4Addr;
+
+/// Peers not seen for so long are forgotten.
+const UNSEEN_MS: i64 = 30 * DAY_MS;
+/// How long an expired secret is still recognized, so that a reef is told that it has expired.
+const EXPIRED_KNOWN_MS: i64 = 30 * DAY_MS;
+/// Longest id of a reef.
+const REEF_ID_MAX: usize = 128;
+
+/// A secret that admits reefs. What is kept is the key derived from it.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Grant {
+    /// What it is called.
+    pub name: String,
+    #[serde(with = "psk_text")]
+    pub(crate) psk: Psk,
+    /// True when it admits to reading only.
+    #[serde(default)]
+    pub read_only: bool,
+    /// True when any number of reefs may use it; otherwise it belongs to the first one that registers with it.
+    #[serde(default)]
+    pub shared: bool,
+    /// The reef it belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reef_id: Option<String>,
+    /// When it was created.
+    pub created_at: TimeMs,
+    /// When it ends; `None` is never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<TimeMs>,
+}
+
+impl fmt::Debug for Grant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Grant({}, expires {:?})", self.name, self.expires_at)
+    }
+}
+
+impl Grant {
+    /// True once its time is over.
+    pub fn is_expired(&self, now: TimeMs) -> bool {
+        self.expires_at.is_some_and(|at| at <= now)
+    }
+}
+
+/// A reef that is registered, or was and is revoked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reef {
+    /// Its id.
+    pub reef_id: String,
+    /// Its address, the same each time it registers.
+    pub address: Ipv4Addr,
+    #[serde(with = "key_text")]
+    pub(crate) key: PublicKey,
+    /// Name of the secret it has proved.
+    pub secret: String,
+    /// When it registered first.
+    pub registered_at: TimeMs,
+    /// When it was last seen, to the hour.
+    pub seen_at: TimeMs,
+    /// When it was let go; it is not let in again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revoked_at: Option<TimeMs>,
+}
+
+/// Why a reef is not registered.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// It means another colony.
+    #[error("this is colony {here}")]
+    WrongColony {
+        /// The colony that it has reached.
+        here: String,
+    },
+    /// The key in the message is not that of the tunnel.
+    #[error("the key in the registration is not that of the tunnel")]
+    WrongKey,
+    /// A secret was sent.
+    #[error("a secret was sent; the tunnel proves it, and it must stay where it is")]
+    SecretSent,
+    /// No id, or one that cannot be shown.
+    #[error("a reef id has 1 to {REEF_ID_MAX} printable characters without spaces")]
+    BadReefId,
+    /// It was let go.
+    #[error("revoked on {at}; ask for a new secret")]
+    Revoked {
+        /// When.
+        at: TimeMs,
+    },
+    /// Its secret has ended.
+    #[error("the secret {secret:?} expired on {at}; ask for a new one (`coral colony secret create`)")]
+    SecretExpired {
+        /// Which one.
+        secret: String,
+        /// When.
+        at: TimeMs,
+    },
+    /// Its secret was made for one reef, and that is another one.
+    #[error("the secret {secret:?} belongs to another reef; each reef needs one of its own")]
+    SecretOfAnotherReef {
+        /// Which one.
+        secret: String,
+    },
+    /// No address is left.
+    #[error("mesh network {network} is full ({addresses} addresses)")]
+    NetworkFull {
+        /// The mesh.
+        network: String,
+        /// How many peers it can have.
+        addresses: u32,
+    },
+    /// As many peers as allowed.
+    #[error("there are {max} peers, as many as `mesh.peers_max` allows")]
+    TooManyPeers {
+        /// The limit.
+        max: usize,
+    },
+}
+
+impl Refusal {
+    /// The reason as a word, as it goes over the wire.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Refusal::WrongColony { .. } => "wrong_colony",
+            Refusal::WrongKey => "wrong_key",
+            Refusal::SecretSent => "secret_sent",
+            Refusal::BadReefId => "bad_reef_id",
+            Refusal::Revoked { .. } => "revoked",
+            Refusal::SecretExpired { .. } => "secret_expired",
+            Refusal::SecretOfAnotherReef { .. } => "secret_of_another_reef",
+            Refusal::NetworkFull { .. } => "network_full",
+            Refusal::TooManyPeers { .. } => "too_many_peers",
+        }
+    }
+}
+
+/// Everything a registry knows.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct State {
+    /// Secrets, the colony's own first.
+    pub grants: Vec<Grant>,
+    /// Reefs, in the order in which they came.
+    pub reefs: Vec<Reef>,
+}
+
+impl State {
+    /// The secret with a name.
+    pub fn grant(&self, name: &str) -> Option<&Grant> {
+        self.grants.iter().find(|grant| grant.name == name)
+    }
+
+    /// The reef with an id.
+    pub fn reef(&self, reef_id: &str) -> Option<&Reef> {
+        self.reefs.iter().find(|reef| reef.reef_id == reef_id)
+    }
+
+    /// Reefs that are let in.
+    pub fn peers(&self) -> impl Iterator<Item = &Reef> {
+        self.reefs.iter().filter(|reef| reef.revoked_at.is_none())
+    }
+
+    /// Registers a reef with the key of its tunnel and the secret that it has proved there: the same address as before,
+    /// or a free one.
+    pub(crate) fn register(
+        &mut self,
+        reef_id: &str,
+        key: PublicKey,
+        secret: &str,
+        limits: (&Range, usize),
+        now: TimeMs,
+    ) -> Result<Reef, Refusal> {
+        let (range, peers_max) = limits;
+        let printable = |c: char| !c.is_whitespace() && !c.is_control();
+        if reef_id.is_empty() || reef_id.len() > REEF_ID_MAX || !reef_id.chars().all(printable) {
+            return Err(Refusal::BadReefId);
+        }
+        self.check(reef_id, secret, now)?;
+        let known = self.reefs.iter().position(|reef| reef.reef_id == reef_id);
+        let index = match known {
+            Some(index) => {
+                // a network that was changed has other addresses
+                if !range.contains(self.reefs[index].address) {
+                    self.reefs[index].address = self.free(range)?;
+                }
+                index
+            }
+            None => {
+                if self.peers().count() >= peers_max {
+                    return Err(Refusal::TooManyPeers { max: peers_max });
+                }
+                let address = self.free(range)?;
+                self.reefs.push(Reef {
+                    reef_id: reef_id.to_owned(),
+                    address,
+                    key,
+                    secret: secret.to_owned(),
+                    registered_at: now,
+                    seen_at: now,
+                    revoked_at: None,
+                });
+                self.reefs.len() - 1
+            }
+        };
+        if let Some(grant) = self.grants.iter_mut().find(|grant| grant.name == secret && !grant.shared) {
+            grant.reef_id = Some(reef_id.to_owned());
+        }
+        let reef = &mut self.reefs[index];
+        (reef.key, reef.seen_at) = (key, now);
+        secret.clone_into(&mut reef.secret);
+        Ok(reef.clone())
+    }
+
+    fn check(&self, reef_id: &str, secret: &str, now: TimeMs) -> Result<(), Refusal> {
+        if let Some(at) = self.reef(reef_id).and_then(|reef| reef.revoked_at) {
+            return Err(Refusal::Revoked { at });
+        }
+        // it was there when the tunnel proved it; a moment later it may be gone
+        let grant = self.grant(secret).ok_or(Refusal::Revoked { at: now })?;
+        if let Some(at) = grant.expires_at.filter(|at| *at <= now) {
+            return Err(Refusal::SecretExpired { secret: secret.to_owned(), at });
+        }
+        match &grant.reef_id {
+            Some(owner) if !grant.shared && owner != reef_id => {
+                Err(Refusal::SecretOfAnotherReef { secret: secret.to_owned() })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn free(&self, range: &Range) -> Result<Ipv4Addr, Refusal> {
+        let taken: BTreeSet<Ipv4Addr> = self.reefs.iter().map(|reef| reef.address).collect();
+        let full = || Refusal::NetworkFull { network: range.to_string(), addresses: range.addresses() };
+        range.free(&taken).ok_or_else(full)
+    }
+
+    /// Lets a reef go: it is not let in again, and its own secret goes with it. False when it is not known.
+    pub fn unpeer(&mut self, reef_id: &str, now: TimeMs) -> bool {
+        let Some(reef) = self.reefs.iter_mut().find(|reef| reef.reef_id == reef_id) else { return false };
+        reef.revoked_at.get_or_insert(now);
+        self.grants.retain(|grant| grant.shared || grant.reef_id.as_deref() != Some(reef_id));
+        true
+    }
+
+    /// Lets a reef in again that was let go. False when it was not.
+    pub fn readmit(&mut self, reef_id: &str) -> bool {
+        let revoked = self.reefs.iter_mut().find(|reef| reef.reef_id == reef_id && reef.revoked_at.is_some());
+        revoked.map(|reef| reef.revoked_at = None).is_some()
+    }
+
+    /// Takes away a secret. Its reefs may register with another one. False when there is none of that name.
+    pub fn revoke_grant(&mut self, name: &str) -> bool {
+        let before = self.grants.len();
+        self.grants.retain(|grant| grant.name != name);
+        self.grants.len() < before
+    }
+
+    /// Forgets what is over: peers not seen for 30 days, secrets expired for as long. Revocations stay, and with them
+    /// their addresses: nobody else gets what is meant for the former one.
+    pub(crate) fn prune(&mut self, now: TimeMs) {
+        self.reefs.retain(|reef| reef.revoked_at.is_some() || now.0 < reef.seen_at.0 + UNSEEN_MS);
+        self.grants.retain(|grant| grant.expires_at.is_none_or(|at| now.0 < at.0 + EXPIRED_KNOWN_MS));
+    }
+}
+
+mod psk_text {
+    use super::Psk;
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+    use zeroize::Zeroizing;
+
+    pub(super) fn serialize<S: Serializer>(psk: &Psk, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&psk.to_base64())
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Psk, D::Error> {
+        let text = Zeroizing::new(String::deserialize(deserializer)?);
+        // the text itself must not stand in the error
+        Psk::from_base64(&text).ok_or_else(|| D::Error::custom("a derived key is 32 bytes in base64"))
+    }
+}
+
+mod key_text {
+    use super::PublicKey;
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    pub(super) fn serialize<S: Serializer>(key: &PublicKey, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(key)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<PublicKey, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+    }
+}

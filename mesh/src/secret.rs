@@ -1,0 +1,131 @@
+//! Colony secrets: where they come from, which are too weak, and that they never show.
+
+use crate::error::MeshError;
+use crate::private_file;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use std::fmt;
+use std::path::PathBuf;
+use zeroize::Zeroizing;
+
+/// Fewest characters: 22 of base64 are 132 bits. Message 2 of the handshake lets anyone who reaches the colony test
+/// guesses without it noticing, so a secret must not be guessable.
+pub const CHARACTERS_MIN: usize = 22;
+/// Fewest different characters; random texts of 22 characters have more.
+pub const DISTINCT_MIN: usize = 8;
+/// Most characters.
+const CHARACTERS_MAX: usize = 1024;
+
+/// What admits a reef to a colony. It is overwritten when it is dropped, and never sent.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(Zeroizing<String>);
+
+/// Why a text is no secret.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum WeakSecret {
+    /// Too short to be unguessable.
+    #[error(
+        "the secret has {characters} characters; a mesh secret needs {CHARACTERS_MIN} random ones, make one with \
+         `coral colony secret create`"
+    )]
+    Short {
+        /// How many it has.
+        characters: usize,
+    },
+    /// Too regular to be random.
+    #[error(
+        "the secret has only {distinct} different characters; a mesh secret must be random, make one with \
+         `coral colony secret create`"
+    )]
+    Regular {
+        /// How many it has.
+        distinct: usize,
+    },
+    /// Not a text that a file or a variable should hold.
+    #[error("the secret has more than {CHARACTERS_MAX} characters, or control characters; is it the right file?")]
+    NoText,
+}
+
+impl Secret {
+    /// 32 random bytes as 43 characters of base64url.
+    pub fn generate() -> Secret {
+        Secret(Zeroizing::new(URL_SAFE_NO_PAD.encode(Zeroizing::new(crate::keys::random::<32>()).as_slice())))
+    }
+
+    /// Takes a text, without the white space around it; refuses a weak one.
+    pub fn parse(text: &str) -> Result<Secret, WeakSecret> {
+        let text = text.trim();
+        let characters = text.chars().count();
+        if characters > CHARACTERS_MAX || text.chars().any(char::is_control) {
+            return Err(WeakSecret::NoText);
+        }
+        if characters < CHARACTERS_MIN {
+            return Err(WeakSecret::Short { characters });
+        }
+        let mut distinct: Zeroizing<Vec<u32>> = Zeroizing::new(text.chars().map(u32::from).collect());
+        distinct.sort_unstable();
+        distinct.dedup();
+        if distinct.len() < DISTINCT_MIN {
+            return Err(WeakSecret::Regular { distinct: distinct.len() });
+        }
+        Ok(Secret(Zeroizing::new(text.to_owned())))
+    }
+
+    /// The text itself, to show it once to whoever has created it.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
+/// Where a secret is kept. It is read at each dial, so that a rotated one is taken up.
+#[derive(Clone, PartialEq, Eq)]
+pub enum SecretSource {
+    /// The secret itself.
+    Text(Secret),
+    /// An environment variable.
+    Env(String),
+    /// A file (mode 0600).
+    File(PathBuf),
+}
+
+impl SecretSource {
+    /// Reads it. Fails when it is not there, readable by others, or weak.
+    pub fn read(&self) -> Result<Secret, MeshError> {
+        let found_in = self.to_string();
+        let weak = |cause| MeshError::WeakSecret { found_in: found_in.clone(), cause };
+        match self {
+            SecretSource::Text(secret) => Ok(secret.clone()),
+            SecretSource::Env(name) => {
+                let text = std::env::var(name).map(Zeroizing::new);
+                let text = text.map_err(|_| MeshError::NoSecret { found_in: found_in.clone() })?;
+                Secret::parse(&text).map_err(weak)
+            }
+            SecretSource::File(path) => match private_file::read(path)? {
+                Some(text) => Secret::parse(&text).map_err(weak),
+                None => Err(MeshError::NoSecret { found_in }),
+            },
+        }
+    }
+}
+
+impl fmt::Display for SecretSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            SecretSource::Text(_) => f.write_str("the configuration"),
+            SecretSource::Env(name) => write!(f, "the environment variable {name}"),
+            SecretSource::File(path) => write!(f, "{}", path.display()),
+        }
+    }
+}
+
+impl fmt::Debug for SecretSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SecretSource({self})")
+    }
+}

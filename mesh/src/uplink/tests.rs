@@ -1,0 +1,1 @@
+//! Tests of uplink as it is.
