@@ -1,6 +1,9 @@
 //! Colonies and reefs in one process, over the simulated network and over UDP of this machine.
 #![allow(clippy::unwrap_used)]
 
+mod access;
+mod hostile;
 mod life;
+mod paths;
 mod plain;
 mod support;

@@ -1,1 +1,158 @@
-//! Tests of peers as it is.
+//! Any bytes, and any changed bytes of real messages, are taken without a panic and lead to nothing.
+#![allow(clippy::unwrap_used)]
+
+use super::*;
+use crate::secret::Secret;
+use crate::uplink::{Call, Phase, Uplink};
+use proptest::prelude::*;
+
+const COLONY: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), 41_580);
+const REEF: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 2)), 1);
+
+struct Pair {
+    peers: Peers,
+    uplink: Uplink,
+    now: Instant,
+    /// Every datagram so far, with true for those to the colony.
+    sent: Vec<(bool, Vec<u8>)>,
+}
+
+impl Pair {
+    fn new(now: Instant) -> Pair {
+        let own = PrivateKey::generate();
+        let colony_key = own.public();
+        let psk = Psk::derive(&Secret::generate(), "my-shop", &colony_key);
+        let address = Ipv4Addr::new(10, 42, 0, 1);
+        let mut peers = Peers::new(own, address, 1420);
+        peers.set_admissions(vec![Admission { name: "colony".into(), psk: psk.clone() }], now);
+        let call = Call {
+            colony_key,
+            colony_address: address,
+            candidates: vec![COLONY],
+            psk,
+            mtu: 1420,
+            keepalive: Duration::from_secs(25),
+        };
+        Pair { peers, uplink: Uplink::new(&PrivateKey::generate(), call, now), now, sent: Vec::new() }
+    }
+
+    /// Ticks both and carries datagrams until none is left.
+    fn settle(&mut self) {
+        let (mut of_reef, mut of_colony) = (Outbox::default(), Outbox::default());
+        self.uplink.tick(self.now, &mut of_reef);
+        self.peers.tick(self.now, &mut of_colony);
+        while !(of_reef.datagrams.is_empty() && of_colony.datagrams.is_empty()) {
+            for (_, datagram) in std::mem::take(&mut of_reef.datagrams) {
+                self.sent.push((true, datagram.clone()));
+                self.peers.receive(self.now, REEF, &datagram, &mut of_colony);
+            }
+            for (_, datagram) in std::mem::take(&mut of_colony.datagrams) {
+                self.sent.push((false, datagram.clone()));
+                self.uplink.receive(self.now, COLONY, &datagram, &mut of_reef);
+            }
+        }
+    }
+
+    fn offer(&mut self, to_colony: bool, datagram: &[u8]) -> usize {
+        let mut out = Outbox::default();
+        if to_colony {
+            self.peers.receive(self.now, REEF, datagram, &mut out);
+        } else {
+            self.uplink.receive(self.now, COLONY, datagram, &mut out);
+        }
+        out.packets.len()
+    }
+}
+
+#[tokio::test]
+async fn a_handshake_and_the_first_echo_make_a_proved_peer() {
+    let mut pair = Pair::new(Instant::now());
+    pair.settle();
+    assert_eq!(pair.uplink.phase, Phase::Up);
+    let peers = pair.peers.stats(pair.now);
+    assert_eq!((peers.len(), peers[0].address.is_link_local()), (1, true));
+    assert_eq!(pair.peers.drops.total() + pair.uplink.drops.total(), 0);
+    // one secret, one answer: the hint says which
+    assert_eq!(pair.sent.iter().filter(|(_, datagram)| datagram[0] == 2).count(), 1);
+}
+
+#[tokio::test]
+async fn each_byte_that_is_changed_makes_a_datagram_worthless() {
+    let mut pair = Pair::new(Instant::now());
+    pair.settle();
+    let sent = pair.sent.clone();
+    for (to_colony, datagram) in sent {
+        for at in 0..datagram.len() {
+            let mut changed = datagram.clone();
+            changed[at] ^= 1;
+            assert_eq!(pair.offer(to_colony, &changed), 0);
+        }
+        assert_eq!(pair.offer(to_colony, &datagram), 0, "a copy");
+    }
+    assert_eq!(pair.peers.stats(pair.now).len(), 1);
+    assert_eq!(pair.uplink.phase, Phase::Up);
+}
+
+#[tokio::test]
+async fn a_stranger_without_the_secret_is_forgotten_after_a_while() {
+    let start = Instant::now();
+    let mut pair = Pair::new(start);
+    pair.peers.set_admissions(
+        (0..6)
+            .map(|number| Admission {
+                name: format!("secret-{number}").into(),
+                psk: Psk::derive(&Secret::generate(), "my-shop", &pair.peers.own.public()),
+            })
+            .collect(),
+        start,
+    );
+    pair.settle();
+    // its hint fits none of six secrets: four are tried, and no more
+    assert_eq!(pair.sent.iter().filter(|(_, datagram)| datagram[0] == 2).count(), GUESSES_MAX);
+    assert_eq!(pair.peers.stats(start).len(), GUESSES_MAX);
+    pair.now = start + PROVE_WITHIN;
+    pair.peers.tick(pair.now, &mut Outbox::default());
+    assert!(pair.peers.stats(pair.now).is_empty() && pair.peers.by_key.is_empty() && pair.peers.by_address.is_empty());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn random_and_mutated_datagrams_never_panic(
+        random in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..2_048), 1..20),
+        changes in proptest::collection::vec((any::<prop::sample::Index>(), any::<prop::sample::Index>(), any::<u8>()), 0..60),
+        cuts in proptest::collection::vec((any::<prop::sample::Index>(), any::<prop::sample::Index>()), 0..20),
+        kinds in proptest::collection::vec(1_u8..5, 20),
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        runtime.block_on(async {
+            let mut pair = Pair::new(Instant::now());
+            pair.settle();
+            let sent = pair.sent.clone();
+            let mut offered: Vec<(bool, Vec<u8>)> = Vec::new();
+            for (number, mut datagram) in random.into_iter().enumerate() {
+                // half of them with a begin that is taken for a message
+                if number % 2 == 0 && datagram.len() > 8 {
+                    datagram[..4].copy_from_slice(&[kinds[number % kinds.len()], 0, 0, 0]);
+                }
+                offered.push((number % 3 == 0, datagram));
+            }
+            for (which, at, value) in changes {
+                let (to_colony, mut datagram) = which.get(&sent).clone();
+                let at = at.index(datagram.len());
+                datagram[at] = datagram[at].wrapping_add(value.max(1));
+                offered.push((to_colony, datagram));
+            }
+            for (which, at) in cuts {
+                let (to_colony, mut datagram) = which.get(&sent).clone();
+                datagram.truncate(at.index(datagram.len()));
+                offered.push((to_colony, datagram));
+            }
+            for (to_colony, datagram) in offered {
+                assert_eq!(pair.offer(to_colony, &datagram), 0);
+                assert_eq!(pair.offer(!to_colony, &datagram), 0);
+            }
+        });
+    }
+}

@@ -1,0 +1,243 @@
+//! Who is let in, how far, and until when: the matrix of keys and secrets.
+
+use super::support::{TestColony, World, refusal, summary};
+use crate::error::{Class, MeshError};
+use crate::keys::PrivateKey;
+use crate::link::{LinkState, MeshColony};
+use crate::network::Route;
+use crate::secret::{Secret, SecretSource};
+use crate::sim::Path;
+use model::time::TimeMs;
+use proto::reef::v1::StreamEventsRequest;
+use proto::reef::v1::colony_federation_client::ColonyFederationClient;
+use std::time::Duration;
+use tokio::time::{Instant, sleep, timeout};
+use tonic::Code;
+
+fn with_secret(colony: &TestColony, secret: &Secret) -> Route {
+    let secret = SecretSource::Text(secret.clone());
+    Route::Mesh(Box::new(MeshColony { secret, ..colony.mesh_colony() }))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wrong_secret_a_silent_colony_and_an_unknown_one_are_three_errors() {
+    let (world, _) = World::sim(Path::default());
+    let colony = world.colony("my-shop-production").await;
+    let reef = world.reef("reef-1");
+
+    let started = Instant::now();
+    let error = refusal(&reef, &with_secret(&colony, &Secret::generate())).await;
+    assert!(matches!(error, MeshError::WrongSecret { .. }), "{error}");
+    assert_eq!(error.class(), Class::NotAuthorised);
+    let text = error.to_string();
+    assert!(text.contains("my-shop-production") && text.contains(&colony.address.to_string()), "{text}");
+    assert!(started.elapsed() < Duration::from_secs(4), "{:?}", started.elapsed());
+
+    let nowhere = MeshColony { endpoint: Some("127.0.0.1:9".to_owned()), ..colony.mesh_colony() };
+    let error = refusal(&reef, &Route::Mesh(Box::new(nowhere))).await;
+    assert!(matches!(error, MeshError::NoAnswer { tries: 5, seconds: 15, .. }), "{error}");
+    assert_eq!(error.class(), Class::Failed);
+
+    let unknown = MeshColony { endpoint: None, ..colony.mesh_colony() };
+    let error = refusal(&reef, &Route::Mesh(Box::new(unknown))).await;
+    assert!(matches!(error, MeshError::NoWay { .. }), "{error}");
+    // nothing came of any of it
+    assert!(colony.registry.state().reefs.is_empty() && reef.status().await.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn key_and_secret_are_both_needed() {
+    let (world, _) = World::sim(Path::default());
+    let colony = world.colony("my-shop-production").await;
+    let reef = world.reef("reef-1");
+    // the right secret and another key: whoever listens there cannot even read the call
+    let other = PrivateKey::generate().public();
+    let route = MeshColony { public_key: Some(other), ..colony.mesh_colony() };
+    assert!(matches!(refusal(&reef, &Route::Mesh(Box::new(route))).await, MeshError::NoAnswer { .. }));
+    // the secret and the key of one colony under the id of another
+    let route = MeshColony { colony_id: "my-shop-staging".to_owned(), ..colony.mesh_colony() };
+    assert!(matches!(refusal(&reef, &Route::Mesh(Box::new(route))).await, MeshError::WrongSecret { .. }));
+    reef.dial(&colony.route()).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_impostor_with_a_key_of_its_own_learns_nothing_that_opens_the_colony() {
+    let (world, net) = World::sim(Path::default());
+    let colony = world.colony("my-shop-production").await;
+    // a lying discovery would show the impostor's key and place
+    let impostor = TestColony::start(
+        &world,
+        "impostor",
+        PrivateKey::generate(),
+        "127.0.0.1:0".parse().unwrap(),
+        Secret::generate(),
+    )
+    .await;
+    net.start_record();
+    let route = MeshColony {
+        endpoint: Some(impostor.address.to_string()),
+        public_key: Some(impostor.public_key()),
+        ..colony.mesh_colony()
+    };
+    assert!(matches!(
+        refusal(&world.reef("reef-1"), &Route::Mesh(Box::new(route))).await,
+        MeshError::WrongSecret { .. }
+    ));
+    let secret = colony.secret.reveal().as_bytes().to_vec();
+    for sent in net.recorded() {
+        assert!(matches!(sent.bytes[0], 1 | 2), "data went to an impostor");
+        assert!(!sent.bytes.windows(secret.len()).any(|window| window == secret));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn letting_a_reef_go_ends_its_streams_within_a_second_and_is_remembered() {
+    let (world, net) = World::sim(Path::default());
+    let colony = world.colony("my-shop-production").await;
+    let (gone, stays) = (world.reef("reef-1"), world.reef("reef-2"));
+    let route = colony.route();
+    let (channel, other) = (gone.dial(&route).await.unwrap(), stays.dial(&route).await.unwrap());
+    let mut stream = ColonyFederationClient::new(channel.clone())
+        .stream_events(StreamEventsRequest::default())
+        .await
+        .unwrap()
+        .into_inner();
+    stream.message().await.unwrap().unwrap();
+    let mut waiting = ColonyFederationClient::new(other.clone())
+        .stream_events(StreamEventsRequest::default())
+        .await
+        .unwrap()
+        .into_inner();
+
+    let started = Instant::now();
+    colony.registry.unpeer("reef-1").unwrap();
+    let status = loop {
+        match timeout(Duration::from_secs(5), stream.message()).await.expect("the stream ends") {
+            Ok(Some(_)) => {}
+            Ok(None) => panic!("it ended without a word"),
+            Err(status) => break status,
+        }
+    };
+    assert!(started.elapsed() <= Duration::from_secs(1), "{:?}", started.elapsed());
+    assert_eq!((status.code(), status.message()), (Code::PermissionDenied, "revoked"));
+    sleep(Duration::from_secs(1)).await;
+    assert!(!colony.door.peers().iter().any(|peer| peer.reef_id.as_deref() == Some("reef-1")));
+
+    // it comes back with the secret that it still has, is told, and does not try hotly
+    let mut state = gone.status().await[0].state.clone();
+    let waiting_for = Instant::now();
+    while !matches!(&state, LinkState::Down { error } if matches!(**error, MeshError::Refused { .. })) {
+        assert!(waiting_for.elapsed() < Duration::from_secs(60), "{state:?}");
+        let _ = summary(channel.clone(), 1).await;
+        sleep(Duration::from_millis(500)).await;
+        state = gone.status().await[0].state.clone();
+    }
+    let error = refusal(&gone, &route).await;
+    assert!(matches!(&error, MeshError::Refused { reason, .. } if reason == "revoked"), "{error}");
+    assert_eq!(error.class(), Class::NotAuthorised);
+    assert!(error.to_string().contains("revoked on 2025-"), "{error}");
+    net.start_record();
+    sleep(Duration::from_secs(300)).await;
+    let calls = net.recorded().iter().filter(|sent| sent.bytes[0] == 1 && sent.to == colony.address).count();
+    assert!(calls <= 10, "{calls} handshakes in five minutes");
+
+    // the other reef has not noticed
+    assert!(waiting.message().await.unwrap().is_some());
+    summary(other, 1).await.unwrap();
+    // and doing it again changes nothing
+    let before = colony.registry.state();
+    colony.registry.unpeer("reef-1").unwrap();
+    assert_eq!(colony.registry.state(), before);
+}
+
+#[tokio::test(start_paused = true)]
+async fn named_secrets_admit_one_reef_each_and_die_with_it() {
+    let (world, _) = World::sim(Path::default());
+    let colony = world.colony("my-shop-production").await;
+    let mut secrets = Vec::new();
+    for number in 0..20 {
+        secrets.push(colony.registry.create_secret(&format!("reef-{number}"), false, None).unwrap());
+    }
+    sleep(Duration::from_secs(1)).await;
+    let reef = world.reef("reef-a");
+    let route = with_secret(&colony, &secrets[13]);
+    summary(reef.dial(&route).await.unwrap(), 1).await.unwrap();
+    assert_eq!(colony.registry.state().grant("reef-13").unwrap().reef_id.as_deref(), Some("reef-a"));
+    assert_eq!(colony.door.peers()[0].secret, "reef-13");
+
+    let error = refusal(&world.reef("reef-b"), &route).await;
+    assert!(matches!(&error, MeshError::Refused { reason, .. } if reason == "secret_of_another_reef"), "{error}");
+
+    colony.registry.unpeer("reef-a").unwrap();
+    sleep(Duration::from_secs(1)).await;
+    let error = refusal(&world.reef("reef-c"), &route).await;
+    assert!(matches!(error, MeshError::WrongSecret { .. }), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_read_only_secret_reads_and_nothing_else() {
+    let (world, _) = World::sim(Path::default());
+    let colony = world.colony("my-shop-production").await;
+    let secret = colony.registry.create_secret("auditor", true, None).unwrap();
+    sleep(Duration::from_secs(1)).await;
+    let reef = world.reef("reef-1");
+    let channel = reef.dial(&with_secret(&colony, &secret)).await.unwrap();
+    summary(channel.clone(), 1).await.unwrap();
+    assert!(reef.status().await[0].read_only);
+    let mut ingest = proto::colony::v1::ingest_service_client::IngestServiceClient::new(channel);
+    let status = ingest.ingest_events(proto::colony::v1::IngestEventsRequest::default()).await.unwrap_err();
+    assert_eq!(status.code(), Code::PermissionDenied, "{status}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_secret_that_ends_cuts_its_reefs_and_says_when_it_ended() {
+    let (world, _) = World::sim(Path::default());
+    let colony = world.colony("my-shop-production").await;
+    let ends = TimeMs(world.clock.now().0 + 60_000);
+    let secret = colony.registry.create_secret("trial", false, Some(ends)).unwrap();
+    sleep(Duration::from_secs(1)).await;
+    let reef = world.reef("reef-1");
+    let route = with_secret(&colony, &secret);
+    let channel = reef.dial(&route).await.unwrap();
+    assert_eq!(reef.status().await[0].secret_expires_at, Some(ends));
+    sleep(Duration::from_secs(62)).await;
+    assert!(summary(channel, 1).await.is_err());
+    let error = refusal(&world.reef("reef-2"), &route).await.to_string();
+    assert!(error.contains("\"trial\" expired on 2025-"), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rotated_secret_counts_for_its_grace_and_then_no_more() {
+    let (world, _) = World::sim(Path::default());
+    let colony = world.colony("my-shop-production").await;
+    let old = world.reef("reef-old");
+    let channel = old.dial(&colony.route()).await.unwrap();
+    let new = Secret::generate();
+    colony.registry.set_own_secret(&new, Some(Duration::from_secs(600))).unwrap();
+    sleep(Duration::from_secs(2)).await;
+    summary(channel.clone(), 1).await.unwrap();
+    world.reef("reef-late").dial(&colony.route()).await.unwrap();
+    let fresh = world.reef("reef-new");
+    let fresh_channel = fresh.dial(&with_secret(&colony, &new)).await.unwrap();
+    sleep(Duration::from_secs(600)).await;
+    assert!(summary(channel, 1).await.is_err());
+    summary(fresh_channel, 1).await.unwrap();
+    assert!(matches!(refusal(&world.reef("reef-3"), &colony.route()).await, MeshError::Refused { .. }));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_revoked_secret_is_a_wrong_one_at_once() {
+    let (world, _) = World::sim(Path::default());
+    let colony = world.colony("my-shop-production").await;
+    let secret = colony.registry.create_secret("partner", false, None).unwrap();
+    sleep(Duration::from_secs(1)).await;
+    let reef = world.reef("reef-1");
+    let channel = reef.dial(&with_secret(&colony, &secret)).await.unwrap();
+    summary(channel.clone(), 1).await.unwrap();
+    colony.registry.revoke_secret("partner").unwrap();
+    sleep(Duration::from_secs(1)).await;
+    assert!(timeout(Duration::from_secs(60), summary(channel, 1)).await.expect("no hang").is_err());
+    let error = refusal(&world.reef("reef-2"), &with_secret(&colony, &secret)).await;
+    assert!(matches!(error, MeshError::WrongSecret { .. }), "{error}");
+    assert!(colony.registry.revoke_secret("partner").unwrap_err().to_string().contains("known: colony"));
+}
