@@ -2,12 +2,13 @@
 
 use crate::clock::Clock;
 use crate::datagrams::Underlay;
-use crate::dial::{CONNECT_TIMEOUT, KEEP_ALIVE_INTERVAL, KEEP_ALIVE_TIMEOUT, dial};
+use crate::dial::{CONNECT_TIMEOUT, KEEP_ALIVE_INTERVAL, dial};
 use crate::discovery::Discovery;
 use crate::error::MeshError;
 use crate::link::{Link, LinkState, LinkStatus, MeshColony, ReefSide, Step};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::Mutex;
 use tonic::transport::{Channel, Endpoint as HttpEndpoint};
 
@@ -36,6 +37,9 @@ pub struct ReefSettings {
     /// The clock.
     pub clock: Clock,
 }
+
+/// How long a sign of life may take inside a tunnel. It waits behind what is being sent, and the tunnel watches itself.
+const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(40);
 
 /// Links by colony. Each has a lock of its own, so that one colony that does not answer holds up no other.
 type Slot = Arc<Mutex<Option<(Arc<Link>, Channel)>>>;

@@ -2,8 +2,10 @@
 #![allow(clippy::unwrap_used)]
 
 mod access;
+mod foreign;
 mod hostile;
 mod life;
 mod paths;
 mod plain;
+mod rights;
 mod support;

@@ -119,7 +119,7 @@ impl Discovery {
         self.checked(colony_id, &colony)
     }
 
-    fn checked(&self, colony_id: &str, colony: &Colony) -> Result<Found, DiscoveryError> {
+    pub(super) fn checked(&self, colony_id: &str, colony: &Colony) -> Result<Found, DiscoveryError> {
         let bad = |what: String| DiscoveryError::BadAnswer { url: self.url.clone(), what };
         if colony.mesh_id != colony_id {
             return Err(bad(format!("the colony {:?}", printable(&colony.mesh_id))));

@@ -3,7 +3,7 @@
 use super::support::{TestColony, World, summary};
 use crate::datagrams::Underlay;
 use crate::endpoint::{Endpoint, Side};
-use crate::keys::{PrivateKey, random};
+use crate::keys::{PrivateKey, PublicKey, random};
 use crate::link::Connector;
 use crate::netstack::Windows;
 use crate::noise::Tunnel;
@@ -24,38 +24,54 @@ use tonic::transport::{Channel, Endpoint as HttpEndpoint};
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_client::HealthClient;
 
-const SERVICES: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(10, 42, 0, 1), 9000);
+pub(super) const SERVICES: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(10, 42, 0, 1), 9000);
 
 /// A peer that has the secret and keeps to no order.
-struct Rogue {
+pub(super) struct Rogue {
     endpoint: Arc<Endpoint>,
     _stop: watch::Sender<bool>,
 }
 
 impl Rogue {
     async fn start(underlay: &Underlay, colony: &TestColony) -> Rogue {
+        let psk = Psk::derive(&colony.secret, &colony.colony_id, &colony.public_key());
+        Rogue::call(underlay, colony.public_key(), colony.address, psk, PrivateKey::generate()).await
+    }
+
+    /// Calls with a key of the test's.
+    pub(super) async fn call(
+        underlay: &Underlay,
+        colony_key: PublicKey,
+        at: SocketAddr,
+        psk: Psk,
+        own: PrivateKey,
+    ) -> Rogue {
         let socket = underlay.bind_any().unwrap();
         let endpoint = Arc::new(Endpoint::new(Side::Idle, Ipv4Addr::UNSPECIFIED, 1420, Windows::REEF));
         let (stop, stopped) = watch::channel(false);
         let driven = endpoint.clone();
         tokio::spawn(async move { driven.run(&socket, || 0, stopped).await });
         let call = Call {
-            colony_key: colony.public_key(),
+            colony_key,
             colony_address: *SERVICES.ip(),
-            candidates: vec![colony.address],
-            psk: Psk::derive(&colony.secret, &colony.colony_id, &colony.public_key()),
+            candidates: vec![at],
+            psk,
             mtu: 1420,
             keepalive: Duration::from_secs(25),
         };
         let mut phase = endpoint.phase();
-        endpoint.replace(Some(Uplink::new(&PrivateKey::generate(), call, Instant::now())));
+        endpoint.replace(Some(Uplink::new(&own, call, Instant::now())));
         phase.wait_for(|phase| *phase == Some(Phase::Up)).await.unwrap();
         Rogue { endpoint, _stop: stop }
     }
 
-    async fn channel(&self) -> Channel {
+    pub(super) async fn try_channel(&self) -> Result<Channel, tonic::transport::Error> {
         let http = HttpEndpoint::from_static("http://10.42.0.1:9000");
-        http.connect_with_connector(Connector::once(self.endpoint.clone(), SERVICES)).await.unwrap()
+        http.connect_with_connector(Connector::once(self.endpoint.clone(), SERVICES)).await
+    }
+
+    async fn channel(&self) -> Channel {
+        self.try_channel().await.unwrap()
     }
 }
 
@@ -121,6 +137,8 @@ async fn every_recorded_datagram_sent_again_changes_nothing() {
     net.start_record();
     let channel = reef.dial(&colony.route()).await.unwrap();
     summary(channel.clone(), 500).await.unwrap();
+    // the last acknowledgement is on its way
+    sleep(Duration::from_secs(1)).await;
     let recorded = net.recorded();
     let (state, before) = (colony.registry.state(), reef.status().await.remove(0));
     let endpoint = colony.door.peers()[0].tunnel.endpoint;

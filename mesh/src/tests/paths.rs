@@ -35,12 +35,12 @@ async fn bytes_arrive_whole_over_a_path_with_delay_disorder_and_duplicates() {
 
 #[tokio::test(start_paused = true)]
 async fn lossy_paths_carry_what_tcp_can_carry_there() {
-    for (loss, mib, within_s) in [(0.01, 4, 60), (0.05, 1, 60)] {
+    for (loss, kib) in [(0.01, 4_096), (0.05, 256)] {
         let path = Path { delay: Duration::from_millis(25), loss, ..Path::default() };
         let (_world, _, _colony, _reef, channel) = connected(path).await;
-        let started = Instant::now();
-        let answer = timeout(Duration::from_secs(within_s), summary(channel, mib * BUCKETS_PER_MIB)).await;
-        assert!(answer.expect("in time").is_ok(), "{loss}: {:?}", started.elapsed());
+        // in the network's own time, which no machine slows down
+        let answer = timeout(Duration::from_secs(60), summary(channel, kib * BUCKETS_PER_MIB / 1_024)).await;
+        answer.expect("in time").unwrap();
     }
 }
 

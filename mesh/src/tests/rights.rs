@@ -1,0 +1,55 @@
+//! As nobody, with every capability dropped: a colony and a reef work, and no tun device is open.
+
+use std::process::Command;
+
+/// Set for the child that has no rights.
+const WITHOUT_RIGHTS: &str = "CORAL_MESH_TEST_WITHOUT_RIGHTS";
+
+#[test]
+fn neither_side_needs_a_right() {
+    let this = std::env::current_exe().unwrap();
+    let folder = tempfile::Builder::new().permissions(std::os::unix::fs::PermissionsExt::from_mode(0o777)).tempdir().unwrap();
+    // nobody may not read where this one lies
+    let copy = folder.path().join("test");
+    std::fs::copy(&this, &copy).unwrap();
+    let output = Command::new("setpriv")
+        .args(["--reuid", "65534", "--regid", "65534", "--clear-groups", "--bounding-set=-all", "--inh-caps=-all"])
+        .arg("--no-new-privs")
+        .arg(copy)
+        .args(["--exact", "tests::rights::works_without_rights", "--nocapture"])
+        .env(WITHOUT_RIGHTS, "1")
+        .env("TMPDIR", folder.path())
+        .output();
+    let output = match output {
+        Ok(output) => output,
+        Err(error) => return eprintln!("SKIPPED neither_side_needs_a_right: setpriv: {error}"),
+    };
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    if !output.status.success() && text.contains("setpriv: ") {
+        return eprintln!("SKIPPED neither_side_needs_a_right: {}", text.trim());
+    }
+    assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stdout));
+}
+
+/// Not a test by itself: what the one above runs as nobody.
+#[tokio::test]
+async fn works_without_rights() {
+    if std::env::var_os(WITHOUT_RIGHTS).is_none() {
+        return;
+    }
+    let world = super::support::World::udp();
+    let colony = world.colony("my-shop-production").await;
+    let reef = world.reef("reef-1");
+    let channel = reef.dial(&colony.route()).await.unwrap();
+    super::support::summary(channel, 100).await.unwrap();
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    for set in ["CapInh", "CapPrm", "CapEff", "CapBnd"] {
+        assert!(status.contains(&format!("{set}:\t0000000000000000")), "{status}");
+    }
+    let open = std::fs::read_dir("/proc/self/fd").unwrap();
+    let open: Vec<_> = open.filter_map(|file| std::fs::read_link(file.ok()?.path()).ok()).collect();
+    assert!(!open.iter().any(|path| path.ends_with("tun")), "{open:?}");
+    // TCP is inside: nothing of it is known to the kernel
+    let tcp = std::fs::read_to_string("/proc/self/net/tcp").unwrap();
+    assert!(!tcp.contains(":2328 "), "port 9000 is open outside the tunnel\n{tcp}");
+}
