@@ -115,6 +115,14 @@ pub enum MeshError {
         /// Which colony.
         colony_id: String,
     },
+    /// Discovery does not know the colony.
+    #[error("colony {colony_id}: not known at {discovery}; the colony registers itself when it runs with [discovery]")]
+    UnknownColony {
+        /// Which colony.
+        colony_id: String,
+        /// The service that was asked.
+        discovery: String,
+    },
     /// Discovery could not say where the colony is.
     #[error("colony {colony_id}: cannot be looked up")]
     LookUp {
@@ -257,6 +265,7 @@ impl MeshError {
                 | MeshError::WrongSecret { .. }
                 | MeshError::Refused { .. }
                 | MeshError::LookUp { .. }
+                | MeshError::UnknownColony { .. }
                 | MeshError::Register { .. }
                 | MeshError::Down { .. }
         )
@@ -278,4 +287,10 @@ pub(crate) fn listen_refused(transport: &str, address: &str, cause: io::Error) -
     };
     let address = if transport == "TCP" { address.to_owned() } else { format!("{transport} {address}") };
     MeshError::Listen { address, hint, cause }
+}
+
+/// An error and everything below it.
+pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |error| error.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }

@@ -21,11 +21,10 @@
 //! | `wire`, `echo`, `mtu`, `limit`, `outbox`, `provisional` | messages, echoes, packet sizes, buckets, queues, addresses |
 //! | `keys`, `secret`, `psk`, `private_file` | key pairs, secrets, what is derived of them, where they lie |
 //! | `datagrams`, `sim` | UDP, and the in-memory network of tests |
-//! | `stats`, `clock`, `error`, `dial` | what is shown, the wall clock, what can go wrong, plain TCP |
+//! | `stats`, `error`, `dial` | what is shown, what can go wrong, plain TCP |
 //!
 //! What is promised and what is not stands in `docs/mesh.md`.
 
-pub mod clock;
 mod datagrams;
 pub mod dial;
 pub mod discovery;
@@ -57,7 +56,6 @@ mod stream;
 mod uplink;
 mod wire;
 
-pub use clock::Clock;
 pub use datagrams::Underlay;
 pub use dial::dial;
 pub use discovery::Discovery;

@@ -1,8 +1,7 @@
 //! A reef's link to one colony: found, called, registered, watched, and built anew when it is lost.
 
-use crate::clock::Clock;
 use crate::datagrams::Underlay;
-use crate::discovery::Discovery;
+use crate::discovery::{Discovery, DiscoveryError};
 use crate::endpoint::{Endpoint, Side};
 use crate::enrol::{self, Admitted};
 use crate::error::MeshError;
@@ -14,6 +13,7 @@ use crate::stats::{Drops, TunnelStats};
 use crate::stream::MeshStream;
 use crate::uplink::{Call, Failure, Phase, Uplink};
 use hyper_util::rt::TokioIo;
+use model::clock::SharedClock;
 use std::future::Future;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
@@ -80,7 +80,7 @@ pub(crate) struct ReefSide {
     pub(crate) reef_id: String,
     pub(crate) discovery: Option<Discovery>,
     pub(crate) underlay: Underlay,
-    pub(crate) clock: Clock,
+    pub(crate) clock: SharedClock,
 }
 
 /// The steps of getting to a colony, in order; for whoever watches them.
@@ -448,6 +448,9 @@ impl Shared {
             (Err(error), Some((_, place))) => {
                 tracing::warn!(colony_id = self.colony.colony_id, %error, "calling the colony where it was last");
                 return Ok(place);
+            }
+            (Err(DiscoveryError::Unknown { url }), None) => {
+                return Err(MeshError::UnknownColony { colony_id: colony_id(), discovery: url });
             }
             (Err(cause), None) => return Err(MeshError::LookUp { colony_id: colony_id(), cause }),
         };

@@ -22,7 +22,7 @@ const LISTENING: usize = 4;
 const PACKETS_MAX: usize = 256;
 /// Connections of one peer, and of all.
 const CONNECTIONS_PER_PEER_MAX: usize = 8;
-const CONNECTIONS_MAX: usize = 64;
+const CONNECTIONS_MAX: usize = 160;
 /// A connection is asked for a sign of life this often, and ends after the other time without one.
 const KEEP_ALIVE: StackDuration = StackDuration::from_secs(20);
 const TIMEOUT: StackDuration = StackDuration::from_secs(45);

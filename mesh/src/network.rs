@@ -1,11 +1,11 @@
 //! The handle that a process reaches its colonies with: plain TCP or the mesh, one channel per colony.
 
-use crate::clock::Clock;
 use crate::datagrams::Underlay;
 use crate::dial::{CONNECT_TIMEOUT, KEEP_ALIVE_INTERVAL, dial};
 use crate::discovery::Discovery;
-use crate::error::MeshError;
+use crate::error::{MeshError, with_causes};
 use crate::link::{Link, LinkState, LinkStatus, MeshColony, ReefSide, Step};
+use model::clock::SharedClock;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,7 +26,7 @@ pub enum Route {
 }
 
 /// What a reef needs to be a peer of meshes.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct ReefSettings {
     /// Its id, which colonies know it by.
     pub reef_id: String,
@@ -35,7 +35,7 @@ pub struct ReefSettings {
     /// The network below.
     pub underlay: Underlay,
     /// The clock.
-    pub clock: Clock,
+    pub clock: SharedClock,
 }
 
 /// How long a sign of life may take inside a tunnel. It waits behind what is being sent, and the tunnel watches itself.
@@ -154,9 +154,4 @@ fn again(error: &MeshError, colony: &MeshColony) -> MeshError {
         }
         other => MeshError::Down { colony_id, cause: with_causes(other) },
     }
-}
-
-fn with_causes(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |error| error.source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }

@@ -1,6 +1,11 @@
 //! An in-memory network for tests and benches: loss, delay, order, rate, duplicates and small MTUs from one seed, in
 //! tokio's time, so that a paused clock runs hours of it at once.
 
+use crate::keys::{PrivateKey, PublicKey};
+use crate::noise::Tunnel;
+use crate::psk::Psk;
+use crate::secret::Secret;
+use crate::wire::DATAGRAM_MAX;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use std::collections::{HashMap, VecDeque};
@@ -59,6 +64,16 @@ pub struct Sent {
     pub to: SocketAddr,
     /// Its bytes.
     pub bytes: Vec<u8>,
+}
+
+/// A handshake of somebody who knows a colony's key and not its secret.
+pub fn stranger(colony: &PublicKey) -> Vec<u8> {
+    let mut datagram = vec![0; DATAGRAM_MAX];
+    let psk = Psk::derive(&Secret::generate(), "guess", colony);
+    let index = u32::from_le_bytes(crate::keys::random()) >> 8;
+    let len = Tunnel::new(&PrivateKey::generate(), colony, &psk, index, None).initiate(&mut datagram);
+    datagram.truncate(len.unwrap_or_default());
+    datagram
 }
 
 struct State {

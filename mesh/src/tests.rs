@@ -8,4 +8,5 @@ mod life;
 mod paths;
 mod plain;
 mod rights;
+mod rootless;
 mod support;

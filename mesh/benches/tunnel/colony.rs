@@ -3,7 +3,8 @@
 use coral_mesh::keys::{PrivateKey, PublicKey};
 use coral_mesh::registry::{Range, Registry};
 use coral_mesh::secret::Secret;
-use coral_mesh::{Clock, Door, DoorSettings, GuardLayer, Incoming, Listen, Listener, Underlay};
+use coral_mesh::{Door, DoorSettings, GuardLayer, Incoming, Listen, Listener, Underlay};
+use model::clock::SystemClock;
 use proto::mesh::v1::mesh_service_server::MeshServiceServer;
 use proto::reef::v1::colony_federation_client::ColonyFederationClient;
 use proto::reef::v1::colony_federation_server::{ColonyFederation, ColonyFederationServer};
@@ -63,7 +64,7 @@ pub(crate) async fn colony(underlay: Underlay, colony_id: &str, secret: Option<S
     let (folder, key) = (tempfile::tempdir().unwrap(), PrivateKey::generate());
     let secret = secret.unwrap_or_else(Secret::generate);
     let path = folder.path().join("mesh.json");
-    let registry = Registry::open(&path, colony_id, key.public(), Clock::system()).unwrap();
+    let registry = Registry::open(&path, colony_id, key.public(), SystemClock::shared()).unwrap();
     registry.set_own_secret(&secret, None).unwrap();
     let own = Ipv4Addr::new(10, 42, 0, 1);
     let door = Door::open(DoorSettings {
@@ -96,7 +97,8 @@ pub(crate) async fn colony(underlay: Underlay, colony_id: &str, secret: Option<S
 pub(crate) async fn plain() -> String {
     let listener = Listen::plain("127.0.0.1:0").open().await.unwrap();
     let endpoint = format!("http://{}", listener.address().unwrap());
-    let serve = Server::builder().add_service(ColonyFederationServer::new(Services)).serve_with_incoming(listener.incoming());
+    let serve =
+        Server::builder().add_service(ColonyFederationServer::new(Services)).serve_with_incoming(listener.incoming());
     tokio::spawn(serve);
     endpoint
 }

@@ -8,8 +8,9 @@ mod colony;
 use colony::{Colony, colony, events, plain, summary, topology};
 use coral_mesh::keys::PublicKey;
 use coral_mesh::secret::{Secret, SecretSource};
-use coral_mesh::sim::{Path, SimNet};
-use coral_mesh::{Clock, MeshColony, Network, ReefSettings, Route, Underlay};
+use coral_mesh::sim::{Path, SimNet, stranger};
+use coral_mesh::{MeshColony, Network, ReefSettings, Route, Underlay};
+use model::clock::SystemClock;
 use std::io::{BufRead, BufReader, Write};
 use std::net::Ipv4Addr;
 use std::process::{Command, Stdio};
@@ -29,6 +30,7 @@ fn main() {
     runtime().block_on(async {
         throughput_and_latency().await;
         idle().await;
+        flood().await;
         memory().await;
     });
     let paused = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
@@ -37,7 +39,7 @@ fn main() {
 
 fn reef(underlay: Underlay) -> Network {
     let reef_id = "bench".to_owned();
-    Network::of_reef(ReefSettings { reef_id, discovery: None, underlay, clock: Clock::system() })
+    Network::of_reef(ReefSettings { reef_id, discovery: None, underlay, clock: SystemClock::shared() })
 }
 
 fn route(address: &str, key: PublicKey, secret: &Secret, colony_id: &str) -> Route {
@@ -67,7 +69,10 @@ async fn throughput_and_latency() {
         }
     }
     let [over_tcp, through_tunnel] = best;
-    println!("64 MiB of GetSummary: plain {over_tcp:.0} Mbit/s, tunnel {through_tunnel:.0} Mbit/s, ratio {:.3}", through_tunnel / over_tcp);
+    println!(
+        "64 MiB of GetSummary: plain {over_tcp:.0} Mbit/s, tunnel {through_tunnel:.0} Mbit/s, ratio {:.3}",
+        through_tunnel / over_tcp
+    );
     let (over_tcp, through_tunnel) = (p50(&tcp).await, p50(&tunnel).await);
     println!(
         "unary p50: plain {:.3} ms, tunnel {:.3} ms, {:+.3} ms",
@@ -158,6 +163,50 @@ async fn lossy_path() {
         let channel = reef(Underlay::Sim(net)).dial(&route_to(&colony)).await.unwrap();
         all.push(events(channel, 8 * MIB).await);
     }
-    let text: Vec<String> = all.iter().map(|(mbit, stall)| format!("{mbit:.2} Mbit/s (longest stall {:.1} s)", stall.as_secs_f64())).collect();
+    let text: Vec<String> = all
+        .iter()
+        .map(|(mbit, stall)| format!("{mbit:.2} Mbit/s (longest stall {:.1} s)", stall.as_secs_f64()))
+        .collect();
     println!("50 ms and 1 % loss: {}", text.join(", "));
+}
+
+/// Unary calls while 10,000 strangers a second knock, against the same calls without them.
+async fn flood() {
+    let colony = colony(Underlay::Udp, "colony", None).await;
+    let channel = reef(Underlay::Udp).dial(&route_to(&colony)).await.unwrap();
+    let strangers: Vec<Vec<u8>> = (0..10_000).map(|_| stranger(&colony.key)).collect();
+    let quiet = p99(&channel, Duration::from_secs(5)).await;
+    let socket = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let before = resident_mib();
+    let knock = async {
+        let mut tick = tokio::time::interval(Duration::from_millis(10));
+        for datagrams in strangers.chunks(100).cycle() {
+            tick.tick().await;
+            for datagram in datagrams {
+                let _ = socket.try_send_to(datagram, colony.address);
+            }
+        }
+    };
+    let loud = tokio::select! {
+        () = knock => Duration::ZERO,
+        loud = p99(&channel, Duration::from_secs(5)) => loud,
+    };
+    println!(
+        "unary p99: quiet {:.3} ms, with 10,000 strangers a second {:.3} ms, ratio {:.2}, memory {:+.1} MiB",
+        quiet.as_secs_f64() * 1e3,
+        loud.as_secs_f64() * 1e3,
+        loud.as_secs_f64() / quiet.as_secs_f64(),
+        resident_mib() - before
+    );
+}
+
+async fn p99(channel: &Channel, time: Duration) -> Duration {
+    let (mut took, started) = (Vec::new(), Instant::now());
+    while started.elapsed() < time {
+        let asked = Instant::now();
+        topology(channel.clone()).await;
+        took.push(asked.elapsed());
+    }
+    took.sort();
+    took[took.len() * 99 / 100]
 }

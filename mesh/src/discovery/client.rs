@@ -2,6 +2,7 @@
 
 use super::messages::{Colony, Fault, LookupColony, RegisterColony, Registered};
 use crate::enrol::printable;
+use crate::error::with_causes;
 use crate::keys::PublicKey;
 use http::{Method, Request, StatusCode, Uri};
 use http_body_util::{BodyExt, Full, Limited};
@@ -41,7 +42,7 @@ pub enum DiscoveryError {
         cause: String,
     },
     /// It does not know the colony.
-    #[error("not known at {url}; the colony registers itself when it runs with [discovery]")]
+    #[error("discovery {url} does not know the colony")]
     Unknown {
         /// Which service.
         url: String,
@@ -209,9 +210,4 @@ impl Discovery {
 /// What a colony may call its own inside a mesh.
 fn may_be_in_a_mesh(ip: Ipv4Addr) -> bool {
     !(ip.is_unspecified() || ip.is_loopback() || ip.is_multicast() || ip.is_broadcast() || ip.is_link_local())
-}
-
-fn with_causes(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |error| error.source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }

@@ -2,7 +2,6 @@
 
 use super::client::WRITE_TOKEN;
 use super::messages::{Colony, Fault, Health, LookupColony, RegisterColony, Registered};
-use crate::clock::Clock;
 use crate::error::{MeshError, listen_refused};
 use crate::keys::PublicKey;
 use crate::limit::Buckets;
@@ -15,6 +14,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use model::clock::SharedClock;
 use model::time::{DAY_MS, SECOND_MS, TimeMs};
 use ring::digest::{SHA256, digest};
 use serde::{Deserialize, Serialize};
@@ -44,7 +44,7 @@ pub struct DiscoverySettings {
     /// Where registrations are kept; without it a restart forgets who owns which id.
     pub file: Option<PathBuf>,
     /// The clock.
-    pub clock: Clock,
+    pub clock: SharedClock,
 }
 
 /// A registration, with the digest of the token that made it.

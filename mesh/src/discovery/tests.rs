@@ -3,19 +3,17 @@
 
 use super::client::DiscoveryError;
 use super::lease::write_token;
-use super::messages::{Colony, Registered, RegisterColony};
+use super::messages::{Colony, RegisterColony, Registered};
 use super::*;
-use crate::clock::Clock;
 use crate::keys::{PrivateKey, PublicKey};
 use axum::Router;
 use axum::http::StatusCode;
 use axum::routing::post;
+use model::clock::{ManualClock, SharedClock, SystemClock};
 use model::time::TimeMs;
 use proptest::prelude::*;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 use tokio::task::JoinHandle;
 
@@ -50,7 +48,8 @@ async fn what_the_hosted_service_answers_is_read_and_what_cannot_be_is_left_out(
     assert_eq!((found.mesh_ip, found.connect_port), (Some([100, 64, 0, 1].into()), Some(9000)));
     assert_eq!(found.key.to_string(), KEY);
     // as proto JSON with proto names
-    let text = RECORDED.replace("meshId", "mesh_id").replace("meshIpv4", "mesh_ipv4").replace("connectPort", "connect_port");
+    let text =
+        RECORDED.replace("meshId", "mesh_id").replace("meshIpv4", "mesh_ipv4").replace("connectPort", "connect_port");
     let again = service(200, text).await.look_up("my-shop-production-a3f2e1").await.unwrap();
     assert_eq!((again.mesh_ip, again.connect_port), (found.mesh_ip, found.connect_port));
 }
@@ -61,7 +60,10 @@ async fn lies_are_named_and_not_followed() {
         (RECORDED.replace("a3f2e1", "other"), "the colony \"my-shop-production-other\""),
         (RECORDED.replace(KEY, "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="), "the key"),
         (RECORDED.replace(KEY, "short"), "the key \"short\""),
-        (RECORDED.replace("203.0.113.42", "224.0.0.1").replace("127.0.0.1", "0.0.0.0").replace("198.51.100.9", "x"), "no endpoint"),
+        (
+            RECORDED.replace("203.0.113.42", "224.0.0.1").replace("127.0.0.1", "0.0.0.0").replace("198.51.100.9", "x"),
+            "no endpoint",
+        ),
         (RECORDED.replace("100.64.0.1", "127.0.0.1"), "the mesh address"),
         ("{".to_owned(), "an answer that is none"),
         ("[1]".to_owned(), "an answer that is none"),
@@ -98,7 +100,7 @@ struct Running {
     _task: JoinHandle<()>,
 }
 
-async fn run(file: Option<PathBuf>, clock: Clock) -> Running {
+async fn run(file: Option<PathBuf>, clock: SharedClock) -> Running {
     let settings = DiscoverySettings { listen: "127.0.0.1:0".to_owned(), file, clock };
     let server = DiscoveryServer::bind(settings).await.unwrap();
     let url = format!("http://{}", server.address());
@@ -124,8 +126,7 @@ fn registration(key: PublicKey, endpoint: &str) -> RegisterColony {
 async fn a_registration_is_changed_by_who_made_it_alone_also_after_a_restart() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("discovery.json");
-    let time = Arc::new(AtomicI64::new(1_764_000_000_000));
-    let clock = { let time = time.clone(); Clock::from_fn(move || TimeMs(time.load(Ordering::Relaxed))) };
+    let clock = ManualClock::at(TimeMs(1_764_000_000_000));
     let (owner, thief) = (PrivateKey::generate(), PrivateKey::generate());
     let token = write_token(&owner, "my-shop");
     {
@@ -134,10 +135,10 @@ async fn a_registration_is_changed_by_who_made_it_alone_also_after_a_restart() {
         let ttl = discovery.register(&registration(owner.public(), "203.0.113.1:1"), &token).await.unwrap();
         assert_eq!(ttl, Duration::from_secs(300));
         assert_eq!(discovery.look_up("my-shop").await.unwrap().endpoints, ["203.0.113.1:1".parse().unwrap()]);
-        time.fetch_add(301_000, Ordering::Relaxed);
+        clock.advance(301_000);
         assert!(matches!(discovery.look_up("my-shop").await.unwrap_err(), DiscoveryError::Unknown { .. }));
     }
-    let server = run(Some(file.clone()), clock).await;
+    let server = run(Some(file.clone()), clock.clone()).await;
     let discovery = Discovery::new(&server.url).unwrap();
     // the lease is over, and yet nobody else gets the id: neither with another key nor with the same public one
     for key in [thief.public(), owner.public()] {
@@ -169,7 +170,7 @@ async fn post_json(url: &str, method: &str, kind: &str, body: Vec<u8>) -> (u16, 
 
 #[tokio::test]
 async fn upstream_clients_without_a_token_get_upstreams_rules_and_nonsense_is_refused() {
-    let server = run(None, Clock::system()).await;
+    let server = run(None, SystemClock::shared()).await;
     let json = "application/json";
     let register = |key: &PublicKey| serde_json::to_vec(&registration(*key, "203.0.113.1:1")).unwrap();
     let (first, second) = (PrivateKey::generate().public(), PrivateKey::generate().public());
@@ -209,7 +210,7 @@ async fn upstream_clients_without_a_token_get_upstreams_rules_and_nonsense_is_re
 
 #[tokio::test]
 async fn a_lease_registers_and_says_when_it_cannot() {
-    let server = run(None, Clock::system()).await;
+    let server = run(None, SystemClock::shared()).await;
     let discovery = Discovery::new(&server.url).unwrap();
     let settings = |key: PrivateKey| LeaseSettings {
         colony_id: "my-shop".to_owned(),

@@ -2,12 +2,12 @@
 
 use super::range::Range;
 use super::state::{Grant, Reef, Refusal, State};
-use crate::clock::Clock;
 use crate::error::MeshError;
 use crate::keys::PublicKey;
 use crate::private_file;
 use crate::psk::Psk;
 use crate::secret::Secret;
+use model::clock::SharedClock;
 use model::time::TimeMs;
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
@@ -26,7 +26,7 @@ pub struct Registry {
     path: Arc<Path>,
     colony_id: Arc<str>,
     colony_key: PublicKey,
-    clock: Clock,
+    clock: SharedClock,
     /// What was last read, and the stamp of the file then.
     seen: Arc<Mutex<(Option<Stamp>, State)>>,
 }
@@ -36,7 +36,12 @@ type Stamp = (u64, i64, i64, u64);
 
 impl Registry {
     /// The registry in `path`; the file comes with the first change. Secrets are bound to the colony's id and key.
-    pub fn open(path: &Path, colony_id: &str, colony_key: PublicKey, clock: Clock) -> Result<Registry, MeshError> {
+    pub fn open(
+        path: &Path,
+        colony_id: &str,
+        colony_key: PublicKey,
+        clock: SharedClock,
+    ) -> Result<Registry, MeshError> {
         let registry =
             Registry { path: path.into(), colony_id: colony_id.into(), colony_key, clock, seen: Arc::default() };
         registry.refresh()?;

@@ -2,10 +2,10 @@
 #![allow(clippy::unwrap_used)]
 
 use super::*;
-use crate::clock::Clock;
 use crate::error::MeshError;
 use crate::keys::{PrivateKey, PublicKey};
 use crate::secret::Secret;
+use model::clock::{ManualClock, SystemClock};
 use model::time::{DAY_MS, TimeMs};
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
@@ -23,7 +23,7 @@ fn key() -> PublicKey {
 
 fn registry(folder: &tempfile::TempDir, now: TimeMs) -> Registry {
     let colony_key = PublicKey([7; 32]);
-    Registry::open(&folder.path().join("mesh.json"), "my-shop", colony_key, Clock::from_fn(move || now)).unwrap()
+    Registry::open(&folder.path().join("mesh.json"), "my-shop", colony_key, ManualClock::at(now)).unwrap()
 }
 
 #[test]
@@ -78,11 +78,11 @@ fn the_file_is_private_and_what_others_write_is_seen() {
         assert!(!text.contains(secret.reveal()) && !text.contains(named.reveal()));
     }
     std::fs::set_permissions(&path, PermissionsExt::from_mode(0o644)).unwrap();
-    let other = Registry::open(&path, "my-shop", PublicKey([7; 32]), Clock::system());
+    let other = Registry::open(&path, "my-shop", PublicKey([7; 32]), SystemClock::shared());
     assert!(matches!(other, Err(MeshError::FileOpenToOthers { .. })));
     std::fs::set_permissions(&path, PermissionsExt::from_mode(0o600)).unwrap();
     std::fs::write(&path, "{ \"grants\": [ { \"name\": \"x\", \"psk\": \"not-base-64!\" } ] }").unwrap();
-    let error = Registry::open(&path, "my-shop", PublicKey([7; 32]), Clock::system()).unwrap_err();
+    let error = Registry::open(&path, "my-shop", PublicKey([7; 32]), SystemClock::shared()).unwrap_err();
     assert!(!format!("{error:?}").contains("not-base-64"), "{error:?}");
 }
 

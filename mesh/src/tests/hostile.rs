@@ -3,17 +3,15 @@
 use super::support::{TestColony, World, summary};
 use crate::datagrams::Underlay;
 use crate::endpoint::{Endpoint, Side};
-use crate::keys::{PrivateKey, PublicKey, random};
+use crate::keys::{PrivateKey, PublicKey};
 use crate::link::Connector;
 use crate::netstack::Windows;
-use crate::noise::Tunnel;
 use crate::psk::Psk;
 use crate::secret::Secret;
-use crate::sim::Path;
+use crate::sim::{self, Path};
 use crate::stats::Drops;
 use crate::stream::MeshStream;
 use crate::uplink::{Call, Phase, Uplink};
-use crate::wire::DATAGRAM_MAX;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::sync::Arc;
 use std::time::Duration;
@@ -159,19 +157,8 @@ async fn every_recorded_datagram_sent_again_changes_nothing() {
     summary(channel, 500).await.unwrap();
 }
 
-/// Handshakes of people who know the colony's key and not its secret.
 fn strangers(colony: &TestColony, count: usize) -> Vec<Vec<u8>> {
-    let psk = Psk::derive(&Secret::generate(), "guess", &colony.public_key());
-    let initiation = |_| {
-        let mut buffer = vec![0; DATAGRAM_MAX];
-        let index = u32::from_le_bytes(random()) >> 8;
-        let len = Tunnel::new(&PrivateKey::generate(), &colony.public_key(), &psk, index, None)
-            .initiate(&mut buffer)
-            .unwrap();
-        buffer.truncate(len);
-        buffer
-    };
-    (0..count).map(initiation).collect()
+    (0..count).map(|_| sim::stranger(&colony.public_key())).collect()
 }
 
 #[tokio::test(start_paused = true)]
@@ -248,7 +235,7 @@ fn nothing_that_is_printed_holds_a_secret() {
         &folder.path().join("mesh.json"),
         "my-shop-production",
         key.public(),
-        crate::Clock::system(),
+        model::clock::SystemClock::shared(),
     )
     .unwrap();
     registry.set_own_secret(&secret, None).unwrap();

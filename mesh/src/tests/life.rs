@@ -1,11 +1,16 @@
 //! From the first dial to the last: enrolment, restarts of either side, moves, silence, sleep.
 
-use super::support::{TestColony, World, clock, summary};
+use super::support::{TestClock, TestColony, World, refusal, summary};
+use crate::discovery::{Discovery, DiscoveryServer, DiscoverySettings, Lease, LeaseSettings, LeaseState};
+use crate::error::MeshError;
+use crate::keys::PrivateKey;
+use crate::link::MeshColony;
 use crate::link::{LinkState, Step};
 use crate::network::{Network, Route};
+use crate::secret::SecretSource;
 use crate::sim::Path;
 use crate::stats::TunnelStats;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout};
@@ -195,9 +200,8 @@ async fn a_reef_that_moves_to_another_network_keeps_its_connection() {
 #[tokio::test(start_paused = true)]
 async fn a_machine_that_has_slept_agrees_on_new_keys_at_once() {
     let (mut world, net) = World::sim(Path::default());
-    let step = Arc::new(AtomicI64::new(0));
-    let (base, added) = (clock(), step.clone());
-    world.clock = crate::Clock::from_fn(move || model::time::TimeMs(base.now().0 + added.load(Ordering::Relaxed)));
+    let clock = TestClock::new();
+    world.clock = clock.clone();
     let colony = world.colony("my-shop-production").await;
     let reef = world.reef("reef-1");
     let channel = reef.dial(&colony.route()).await.unwrap();
@@ -208,7 +212,7 @@ async fn a_machine_that_has_slept_agrees_on_new_keys_at_once() {
     net.start_record();
     // an hour forward, as after sleep; then back by two, as a clock that is set
     for (ms, expected) in [(3_600_000, 1), (-7_200_000, 1)] {
-        step.fetch_add(ms, Ordering::Relaxed);
+        clock.step_ms.fetch_add(ms, Ordering::Relaxed);
         sleep(Duration::from_secs(2)).await;
         summary(channel.clone(), 1).await.unwrap();
         assert_eq!(initiations(&net), expected);
@@ -217,12 +221,12 @@ async fn a_machine_that_has_slept_agrees_on_new_keys_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_colony_at_another_place_is_found_through_discovery() {
+async fn a_colony_whose_address_changes_is_followed() {
     let (world, net) = World::sim(Path::default());
     let colony = world.colony("my-shop-production").await;
     let reef = world.reef("reef-1");
     let mut route = colony.mesh_colony();
-    // two places, of which one is nobody's: both are called
+    // a name, which may have several addresses: all are called
     route.endpoint = Some(format!("localhost:{}", colony.address.port()));
     let channel = reef.dial(&Route::Mesh(Box::new(route))).await.unwrap();
     summary(channel.clone(), 1).await.unwrap();
@@ -232,4 +236,70 @@ async fn a_colony_at_another_place_is_found_through_discovery() {
     let took = answers_within(&channel, Duration::from_secs(60)).await;
     assert!(took < Duration::from_secs(30), "{took:?}");
     assert_eq!(tunnel(&reef).await.endpoint, Some(moved));
+}
+
+#[tokio::test]
+async fn discovery_says_where_a_colony_is_and_which_one_it_does_not_know() {
+    let mut world = World::udp();
+    let colony = world.colony("my-shop-production").await;
+    let settings = DiscoverySettings { listen: "127.0.0.1:0".to_owned(), file: None, clock: world.clock.clone() };
+    let server = DiscoveryServer::bind(settings).await.unwrap();
+    let discovery = Discovery::new(&format!("http://{}", server.address())).unwrap();
+    tokio::spawn(server.serve(std::future::pending()));
+    let lease = Lease::start(
+        discovery.clone(),
+        LeaseSettings {
+            colony_id: colony.colony_id.clone(),
+            key: colony.key.clone(),
+            endpoints: vec![colony.address],
+            mesh_ip: [10, 42, 0, 1].into(),
+            connect_port: 9000,
+            interval: Duration::from_secs(60),
+        },
+    );
+    lease.state().wait_for(|state| *state == LeaseState::Registered).await.unwrap();
+    world.discovery = Some(discovery.clone());
+    let reef = world.reef("reef-1");
+    let secret = SecretSource::Text(colony.secret.clone());
+    // neither address nor key is configured
+    let route = Route::Mesh(Box::new(MeshColony::new(&colony.colony_id, secret.clone())));
+    summary(reef.dial(&route).await.unwrap(), 1).await.unwrap();
+
+    let error = refusal(&reef, &Route::Mesh(Box::new(MeshColony::new("my-shop-staging", secret.clone())))).await;
+    assert!(matches!(error, MeshError::UnknownColony { .. }), "{error}");
+    assert!(
+        error.to_string().starts_with(&format!("colony my-shop-staging: not known at {}", discovery.url())),
+        "{error}"
+    );
+    // a key that is configured counts more than what discovery shows
+    let pinned =
+        MeshColony { public_key: Some(PrivateKey::generate().public()), ..MeshColony::new(&colony.colony_id, secret) };
+    let error = refusal(&world.reef("reef-2"), &Route::Mesh(Box::new(pinned))).await;
+    assert!(matches!(error, MeshError::OtherKey { .. }), "{error}");
+}
+
+/// Keys are renewed every two minutes of real time; the library's clock cannot be set.
+#[tokio::test]
+async fn keys_are_renewed_without_a_pause_or_a_lost_byte() {
+    if std::env::var_os("CORAL_MESH_SOAK").is_none() {
+        eprintln!("SKIPPED keys_are_renewed_without_a_pause_or_a_lost_byte: it takes 260 s; CORAL_MESH_SOAK=1 runs it");
+        return;
+    }
+    let world = World::udp();
+    let colony = world.colony("my-shop-production").await;
+    let reef = world.reef("reef-1");
+    let channel = reef.dial(&colony.route()).await.unwrap();
+    let (started, mut longest, mut renewed, mut before) = (Instant::now(), Duration::ZERO, 0, Duration::ZERO);
+    while started.elapsed() < Duration::from_secs(260) {
+        let asked = Instant::now();
+        assert_eq!(summary(channel.clone(), 100).await.unwrap().metrics.len(), 100);
+        longest = longest.max(asked.elapsed());
+        let age = tunnel(&reef).await.handshake_age.unwrap();
+        renewed += u32::from(age < before);
+        before = age;
+        sleep(Duration::from_millis(200)).await;
+    }
+    eprintln!("keys renewed {renewed} times, longest call {longest:?}");
+    assert_eq!(renewed, 2);
+    assert_eq!(reef.status().await[0].drops.total() + colony.door.endpoint.drops().total(), 0);
 }

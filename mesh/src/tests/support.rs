@@ -1,7 +1,7 @@
 //! A colony and a reef for tests: real gRPC through real tunnels, over the network that a test chooses.
 
-use crate::clock::Clock;
 use crate::datagrams::Underlay;
+use crate::discovery::Discovery;
 use crate::door::{Door, DoorSettings};
 use crate::error::MeshError;
 use crate::guard::GuardLayer;
@@ -13,6 +13,7 @@ use crate::registry::{Range, Registry};
 use crate::secret::{Secret, SecretSource};
 use crate::sim::{Path, SimNet};
 use crate::stats::PeerStats;
+use model::clock::{Clock, SharedClock, SystemClock};
 use model::time::TimeMs;
 use proto::mesh::v1::mesh_service_server::MeshServiceServer;
 use proto::reef::v1::colony_federation_server::{ColonyFederation, ColonyFederationServer};
@@ -24,20 +25,31 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio_stream::Stream;
 use tonic::transport::Server;
 use tonic::{Request, Response, Status};
 
-/// A clock that goes with tokio's, from a fixed day: a test that is paused moves both.
-pub(super) fn clock() -> Clock {
-    let start = tokio::time::Instant::now();
-    Clock::from_fn(move || {
-        TimeMs(
-            1_764_000_000_000 + i64::try_from(tokio::time::Instant::now().duration_since(start).as_millis()).unwrap(),
-        )
-    })
+/// A clock that goes with tokio's, from a fixed day: a test that is paused moves both. It can be set besides.
+#[derive(Debug)]
+pub(super) struct TestClock {
+    start: tokio::time::Instant,
+    pub(super) step_ms: AtomicI64,
+}
+
+impl TestClock {
+    pub(super) fn new() -> Arc<TestClock> {
+        Arc::new(TestClock { start: tokio::time::Instant::now(), step_ms: AtomicI64::new(0) })
+    }
+}
+
+impl Clock for TestClock {
+    fn now(&self) -> TimeMs {
+        let passed = i64::try_from(self.start.elapsed().as_millis()).unwrap();
+        TimeMs(1_764_000_000_000 + passed + self.step_ms.load(Ordering::Relaxed))
+    }
 }
 
 /// Services of a colony that know nothing but their name.
@@ -93,22 +105,23 @@ impl Stream for Ticks {
 /// A network to play on, with a folder for files.
 pub(super) struct World {
     pub(super) underlay: Underlay,
-    pub(super) clock: Clock,
+    pub(super) clock: SharedClock,
+    pub(super) discovery: Option<Discovery>,
     pub(super) folder: tempfile::TempDir,
 }
 
 impl World {
     pub(super) fn sim(path: Path) -> (World, SimNet) {
         let net = SimNet::new(7, path);
-        (World::over(Underlay::Sim(net.clone()), clock()), net)
+        (World::over(Underlay::Sim(net.clone()), TestClock::new()), net)
     }
 
     pub(super) fn udp() -> World {
-        World::over(Underlay::Udp, Clock::system())
+        World::over(Underlay::Udp, SystemClock::shared())
     }
 
-    fn over(underlay: Underlay, clock: Clock) -> World {
-        World { underlay, clock, folder: tempfile::tempdir().unwrap() }
+    fn over(underlay: Underlay, clock: SharedClock) -> World {
+        World { underlay, clock, discovery: None, folder: tempfile::tempdir().unwrap() }
     }
 
     pub(super) fn path(&self, name: &str) -> PathBuf {
@@ -125,7 +138,7 @@ impl World {
     pub(super) fn reef(&self, reef_id: &str) -> Network {
         Network::of_reef(ReefSettings {
             reef_id: reef_id.to_owned(),
-            discovery: None,
+            discovery: self.discovery.clone(),
             underlay: self.underlay.clone(),
             clock: self.clock.clone(),
         })
@@ -244,7 +257,7 @@ pub(super) async fn summary(channel: tonic::transport::Channel, seconds: i64) ->
     let mut client = proto::reef::v1::colony_federation_client::ColonyFederationClient::new(channel)
         .max_decoding_message_size(512 * 1024 * 1024);
     let at = |seconds| Some(prost_types::Timestamp { seconds, nanos: 0 });
-    let request = GetSummaryRequest { start_time: at(0), end_time: at(seconds), ..Default::default() };
+    let request = GetSummaryRequest { start_time: at(0), end_time: at(seconds) };
     client.get_summary(request).await.map(Response::into_inner)
 }
 

@@ -1,0 +1,96 @@
+//! WireGuard of other hands without a right or a namespace: wireguard-go with gVisor's TCP and Go's HTTP/2.
+
+use super::hostile::SERVICES;
+use super::support::World;
+use crate::keys::{PrivateKey, PublicKey};
+use crate::provisional;
+use crate::psk::Psk;
+use crate::secret::Secret;
+use prost::Message;
+use proto::mesh::v1::{RegisterRequest, RegisterResponse};
+use std::fmt::Write;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        write!(text, "{byte:02x}").unwrap();
+        text
+    })
+}
+
+fn unhex(text: &str) -> Vec<u8> {
+    (0..text.len() / 2).map(|at| u8::from_str_radix(&text[2 * at..2 * at + 2], 16).unwrap()).collect()
+}
+
+/// Builds the peer, or says why it cannot be built.
+fn build(folder: &Path) -> Result<PathBuf, String> {
+    let program = folder.join("netstack-peer");
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/tests/netstack_peer");
+    let go = Command::new("go").arg("build").arg("-o").arg(&program).current_dir(source).output();
+    let go = go.map_err(|error| format!("go: {error}"))?;
+    if go.status.success() { Ok(program) } else { Err(String::from_utf8_lossy(&go.stderr).trim().to_owned()) }
+}
+
+struct Peer {
+    program: PathBuf,
+    own: PrivateKey,
+    colony: PublicKey,
+    endpoint: SocketAddr,
+}
+
+impl Peer {
+    async fn call(&self, psk: &Psk, address: Ipv4Addr, method: &str, request: &[u8]) -> Output {
+        let mut command = Command::new(&self.program);
+        command.args([hex(self.own.bytes()), hex(self.colony.as_bytes()), hex(psk.bytes()), self.endpoint.to_string()]);
+        command.args([address.to_string(), SERVICES.to_string(), method.to_owned(), hex(request)]);
+        tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap()
+    }
+
+    /// The status and the answer.
+    async fn answer(&self, psk: &Psk, address: Ipv4Addr, method: &str, request: &[u8]) -> (String, Vec<u8>) {
+        let output = self.call(psk, address, method, request).await;
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let (status, body) = text
+            .trim_end_matches('\n')
+            .split_once(' ')
+            .unwrap_or_else(|| panic!("{}", String::from_utf8_lossy(&output.stderr)));
+        (status.to_owned(), unhex(body))
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn wireguard_of_go_without_a_right_registers_and_calls() {
+    let world = World::udp();
+    let program = match build(world.folder.path()) {
+        Ok(program) => program,
+        Err(reason) => {
+            eprintln!("SKIPPED wireguard_of_go_without_a_right_registers_and_calls: {reason}");
+            return;
+        }
+    };
+    let colony = world.colony("my-shop").await;
+    let peer = Peer { program, own: PrivateKey::generate(), colony: colony.public_key(), endpoint: colony.address };
+    let psk = |secret: &Secret| Psk::derive(secret, "my-shop", &colony.public_key());
+    let (right, provisional) = (psk(&colony.secret), provisional::address(&peer.own.public()));
+    let health = "grpc.health.v1.Health/Check";
+
+    let wrong = peer.call(&psk(&Secret::generate()), provisional, health, &[]).await;
+    assert!(!wrong.status.success() && wrong.stdout.is_empty());
+    assert_eq!(peer.answer(&right, provisional, health, &[]).await.0, "16", "unauthenticated before it is registered");
+    let request = RegisterRequest {
+        agent_id: "go-reef".to_owned(),
+        colony_id: "my-shop".to_owned(),
+        wireguard_pubkey: peer.own.public().to_string(),
+        ..RegisterRequest::default()
+    };
+    let (status, answer) =
+        peer.answer(&right, provisional, "coral.mesh.v1.MeshService/Register", &request.encode_to_vec()).await;
+    assert_eq!(status, "0");
+    let answer = RegisterResponse::decode(answer.as_slice()).unwrap();
+    assert!(answer.accepted, "{answer:?}");
+    let address = answer.assigned_ip.parse().unwrap();
+    assert_eq!(peer.answer(&right, address, health, &[]).await, ("0".to_owned(), vec![8, 1]), "SERVING");
+    colony.stop().await;
+}
