@@ -19,7 +19,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior};
 
-/// How often the registry's file is looked at: a reef that is let go by a command is gone within a second.
+/// How often the registry's file is looked at: a reef that a command revokes is gone within a second.
 const REGISTRY_INTERVAL: Duration = Duration::from_millis(250);
 /// How often it is noted who was seen, and what is over is forgotten.
 const KEEP_INTERVAL: Duration = Duration::from_secs(3_600);
@@ -155,12 +155,12 @@ pub struct MeshPeer {
 }
 
 impl MeshPeer {
-    /// Why the peer was let go, once it was.
+    /// Why the peer was removed, once it was.
     pub fn ended(&self) -> Option<&'static str> {
         *self.ended.borrow()
     }
 
-    /// Waits until it is let go.
+    /// Waits until it is removed.
     pub async fn until_ended(mut self) -> &'static str {
         match self.ended.wait_for(Option::is_some).await {
             Ok(why) => why.unwrap_or_default(),

@@ -31,7 +31,7 @@ impl<S> Layer<S> for GuardLayer {
     }
 }
 
-/// Lets calls through that their peer may make, ends them when it is let go, and writes one line for each.
+/// Lets calls through that their peer may make, ends them when it is removed, and writes one line for each.
 #[derive(Clone, Debug)]
 pub struct Guard<S> {
     inner: S,

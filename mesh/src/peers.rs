@@ -1,4 +1,4 @@
-//! A colony's peers: whose datagram it is, what it may send, and who is let in. No IO and no clock of its own.
+//! A colony's peers: whose datagram it is, what it may send, and who is admitted. No IO and no clock of its own.
 
 mod peer;
 
@@ -26,7 +26,7 @@ const PROVE_WITHIN: Duration = Duration::from_secs(15);
 const REGISTER_WITHIN: Duration = Duration::from_secs(30);
 /// Secrets that are tried for a handshake which does not hint at one.
 const GUESSES_MAX: usize = 4;
-/// Between the steps of letting go a peer: words first, then resets, then silence.
+/// Between the steps of removing a peer: the reason first, then resets, then silence.
 const LEAVE_STEP: Duration = Duration::from_millis(200);
 
 /// A secret that admits peers.
@@ -79,7 +79,7 @@ impl Peers {
         }
     }
 
-    /// Replaces the secrets that admit. Peers of one that is gone are let go.
+    /// Replaces the secrets that admit. Peers of one that is gone are removed.
     pub(crate) fn set_admissions(&mut self, admissions: Vec<Admission>, now: Instant) {
         self.admissions = admissions;
         let gone: Vec<u32> = self
@@ -134,7 +134,7 @@ impl Peers {
         true
     }
 
-    /// Lets go every peer of a reef.
+    /// Removes every peer of a reef.
     pub(crate) fn unpeer(&mut self, reef_id: &str, why: &'static str, now: Instant) {
         let of_reef = self.peers.iter().filter(|(_, peer)| peer.reef_id() == Some(reef_id));
         for index in of_reef.map(|(index, _)| *index).collect::<Vec<_>>() {
@@ -185,11 +185,11 @@ impl Peers {
         }
     }
 
-    /// Begins to let go a peer: its connections hear why, then they are reset, then the tunnel goes.
+    /// Begins to remove a peer: its connections get the reason, then they are reset, then the tunnel is dropped.
     fn leave(&mut self, index: u32, why: &'static str, now: Instant) {
         let Some(peer) = self.peers.get_mut(&index) else { return };
         if peer.leaving.is_none() {
-            tracing::info!(reef_id = peer.reef_id(), address = %peer.address, why, "a peer is let go");
+            tracing::info!(reef_id = peer.reef_id(), address = %peer.address, why, "peer removed");
             peer.leaving = Some(now);
             peer.ended.send_replace(Some(why));
             // no handshake of it is answered from now on

@@ -52,7 +52,7 @@ pub(crate) struct Peer {
     /// When its stage began.
     pub(crate) since: Instant,
     pub(crate) leaving: Option<Instant>,
-    /// Says why, once the peer is let go.
+    /// The reason, once the peer is removed.
     pub(crate) ended: watch::Sender<Option<&'static str>>,
     pub(crate) received_bytes: u64,
     sent_bytes: u64,

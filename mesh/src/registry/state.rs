@@ -67,7 +67,7 @@ pub struct Reef {
     pub registered_at: TimeMs,
     /// When it was last seen, to the hour.
     pub seen_at: TimeMs,
-    /// When it was let go; it is not let in again.
+    /// When it was revoked; it is not admitted again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revoked_at: Option<TimeMs>,
 }
@@ -90,7 +90,7 @@ pub enum Refusal {
     /// No id, or one that cannot be shown.
     #[error("a reef id has 1 to {REEF_ID_MAX} printable characters without spaces")]
     BadReefId,
-    /// It was let go.
+    /// It was revoked.
     #[error("revoked on {at}; ask for a new secret")]
     Revoked {
         /// When.
@@ -163,7 +163,7 @@ impl State {
         self.reefs.iter().find(|reef| reef.reef_id == reef_id)
     }
 
-    /// Reefs that are let in.
+    /// Reefs that are not revoked.
     pub fn peers(&self) -> impl Iterator<Item = &Reef> {
         self.reefs.iter().filter(|reef| reef.revoked_at.is_none())
     }
@@ -242,7 +242,7 @@ impl State {
         range.free(&taken).ok_or_else(full)
     }
 
-    /// Lets a reef go: it is not let in again, and its own secret goes with it. False when it is not known.
+    /// Revokes a reef: it is not admitted again, and a secret of its own is deleted. False when it is not known.
     pub fn unpeer(&mut self, reef_id: &str, now: TimeMs) -> bool {
         let Some(reef) = self.reefs.iter_mut().find(|reef| reef.reef_id == reef_id) else { return false };
         reef.revoked_at.get_or_insert(now);
@@ -250,7 +250,7 @@ impl State {
         true
     }
 
-    /// Lets a reef in again that was let go. False when it was not.
+    /// Lifts the revocation of a reef. False when there is none.
     pub fn readmit(&mut self, reef_id: &str) -> bool {
         let revoked = self.reefs.iter_mut().find(|reef| reef.reef_id == reef_id && reef.revoked_at.is_some());
         revoked.map(|reef| reef.revoked_at = None).is_some()

@@ -170,7 +170,7 @@ impl Registry {
         Ok(secret)
     }
 
-    /// Takes away a secret; its peers are let go at once.
+    /// Revokes a secret; its peers are removed at once.
     pub fn revoke_secret(&self, name: &str) -> Result<(), MeshError> {
         self.update(|state| {
             if state.revoke_grant(name) {
@@ -181,7 +181,7 @@ impl Registry {
         })
     }
 
-    /// Lets a reef go at once and remembers it. Doing so again changes nothing.
+    /// Revokes a reef at once and remembers it. Doing so again changes nothing.
     pub fn unpeer(&self, reef_id: &str) -> Result<(), MeshError> {
         let now = self.clock.now();
         self.update(|state| {
