@@ -3,13 +3,13 @@
 use crate::error::{MeshError, listen_refused};
 #[cfg(any(test, feature = "sim"))]
 use crate::sim;
-use socket2::{Domain, Protocol, Socket as RawSocket, Type};
+use crate::udp::Udp;
+use std::collections::VecDeque;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use tokio::net::UdpSocket;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
-/// Asked of the kernel for each direction; it gives at most `net.core.rmem_max` and `wmem_max`.
-const KERNEL_BUFFER_BYTES: usize = 4 * 1024 * 1024;
+/// What one system call may bring or take.
+pub(crate) const SCRATCH_BYTES: usize = 64 * 1024;
 
 /// The network that tunnels run over.
 #[derive(Clone, Debug, Default)]
@@ -27,7 +27,7 @@ impl Underlay {
     pub(crate) fn bind(&self, address: SocketAddr) -> Result<Socket, MeshError> {
         match self {
             Underlay::Udp => {
-                bind_udp(address).map(Socket::Udp).map_err(|cause| listen_refused("UDP", &address.to_string(), cause))
+                Udp::bind(address).map(Socket::Udp).map_err(|cause| listen_refused("UDP", &address.to_string(), cause))
             }
             #[cfg(any(test, feature = "sim"))]
             Underlay::Sim(net) => {
@@ -43,28 +43,10 @@ impl Underlay {
     }
 }
 
-fn bind_udp(address: SocketAddr) -> io::Result<UdpSocket> {
-    let socket = RawSocket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
-    if address.is_ipv6() {
-        socket.set_only_v6(false)?;
-    }
-    for (what, result) in [
-        ("receive", socket.set_recv_buffer_size(KERNEL_BUFFER_BYTES)),
-        ("send", socket.set_send_buffer_size(KERNEL_BUFFER_BYTES)),
-    ] {
-        if let Err(error) = result {
-            tracing::debug!(%error, what, "the kernel's buffer stays as it is");
-        }
-    }
-    socket.set_nonblocking(true)?;
-    socket.bind(&address.into())?;
-    UdpSocket::from_std(socket.into())
-}
-
 /// One open socket.
 #[derive(Debug)]
 pub(crate) enum Socket {
-    Udp(UdpSocket),
+    Udp(Udp),
     #[cfg(any(test, feature = "sim"))]
     Sim(sim::SimSocket),
 }
@@ -72,7 +54,7 @@ pub(crate) enum Socket {
 impl Socket {
     pub(crate) fn address(&self) -> io::Result<SocketAddr> {
         match self {
-            Socket::Udp(socket) => socket.local_addr(),
+            Socket::Udp(socket) => socket.address(),
             #[cfg(any(test, feature = "sim"))]
             Socket::Sim(socket) => Ok(socket.address()),
         }
@@ -97,38 +79,31 @@ impl Socket {
         }
     }
 
-    /// The next datagram, as far as it fits into `buffer`.
-    pub(crate) fn try_receive(&self, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
+    /// Gives the datagrams of one system call to `take`. `scratch` must have [`SCRATCH_BYTES`].
+    pub(crate) fn try_receive(&self, scratch: &mut [u8], take: impl FnMut(SocketAddr, &[u8])) -> io::Result<()> {
         match self {
-            Socket::Udp(socket) => socket.try_recv_from(buffer).map(|(len, from)| (len, plain(from))),
-            #[cfg(any(test, feature = "sim"))]
-            Socket::Sim(socket) => socket.try_receive(buffer),
-        }
-    }
-
-    pub(crate) fn try_send(&self, datagram: &[u8], to: SocketAddr) -> io::Result<()> {
-        match self {
-            Socket::Udp(socket) => {
-                let to = if socket.local_addr()?.is_ipv6() { mapped(to) } else { to };
-                socket.try_send_to(datagram, to).map(|_| ())
-            }
+            Socket::Udp(socket) => socket.try_receive(scratch, take),
             #[cfg(any(test, feature = "sim"))]
             Socket::Sim(socket) => {
-                socket.send(datagram, to);
+                let mut take = take;
+                let (len, from) = socket.try_receive(scratch)?;
+                take(from, &scratch[..len]);
                 Ok(())
             }
         }
     }
-}
 
-/// A socket of both families shows IPv4 addresses as IPv6 ones.
-fn plain(address: SocketAddr) -> SocketAddr {
-    SocketAddr::new(address.ip().to_canonical(), address.port())
-}
-
-fn mapped(address: SocketAddr) -> SocketAddr {
-    match address.ip() {
-        IpAddr::V4(ip) => SocketAddr::from((ip.to_ipv6_mapped(), address.port())),
-        IpAddr::V6(_) => address,
+    /// Sends the first datagram, and those behind it that go with the same system call; returns how many.
+    pub(crate) fn try_send(&self, queue: &VecDeque<(SocketAddr, Vec<u8>)>, scratch: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Socket::Udp(socket) => socket.try_send(queue, scratch),
+            #[cfg(any(test, feature = "sim"))]
+            Socket::Sim(socket) => {
+                for (to, datagram) in queue {
+                    socket.send(datagram, *to);
+                }
+                Ok(queue.len())
+            }
+        }
     }
 }

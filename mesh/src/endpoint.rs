@@ -1,6 +1,6 @@
 //! One end of tunnels: a socket, its state machine and its TCP, moved by one task.
 
-use crate::datagrams::Socket;
+use crate::datagrams::{SCRATCH_BYTES, Socket};
 use crate::netstack::{Handle, Netstack, Windows};
 use crate::outbox::{DATAGRAMS_MAX, Outbox};
 use crate::peers::Peers;
@@ -218,7 +218,13 @@ impl Endpoint {
 
     /// Moves everything until `stop` says so. Then connections are reset, so that peers do not wait for a timeout.
     pub(crate) async fn run(&self, socket: &Socket, wall_ms: impl Fn() -> i64, mut stop: watch::Receiver<bool>) {
-        let mut io = Io { socket, received: Vec::with_capacity(BURST), to_send: VecDeque::new(), spare: Vec::new() };
+        let mut io = Io {
+            socket,
+            scratch: vec![0; SCRATCH_BYTES],
+            received: Vec::with_capacity(2 * BURST),
+            to_send: VecDeque::new(),
+            spare: Vec::new(),
+        };
         let mut clocks = Clocks::new(Instant::now(), wall_ms());
         loop {
             let is_more = io.receive();
@@ -276,28 +282,28 @@ impl Endpoint {
 /// The socket's side of the task.
 struct Io<'a> {
     socket: &'a Socket,
+    scratch: Vec<u8>,
     received: Vec<(SocketAddr, Vec<u8>)>,
     to_send: VecDeque<(SocketAddr, Vec<u8>)>,
     spare: Vec<Vec<u8>>,
 }
 
 impl Io<'_> {
-    /// Reads at most a burst; true when there may be more.
+    /// Reads about a burst; true when there may be more.
     fn receive(&mut self) -> bool {
-        while self.received.len() < BURST {
-            let mut buffer = self.spare.pop().unwrap_or_default();
-            // one byte more than any message of ours: what fills it was cut, and is none
-            buffer.resize(DATAGRAM_MAX + 1, 0);
-            match self.socket.try_receive(&mut buffer) {
-                Ok((len, from)) => {
-                    buffer.truncate(len);
-                    self.received.push((from, buffer));
-                }
+        let Io { socket, scratch, received, spare, .. } = self;
+        while received.len() < BURST {
+            let took = socket.try_receive(scratch, |from, datagram| {
+                let mut buffer = spare.pop().unwrap_or_default();
+                buffer.clear();
+                // one byte more than any message of ours: what is longer is none, whatever follows
+                buffer.extend_from_slice(&datagram[..datagram.len().min(DATAGRAM_MAX + 1)]);
+                received.push((from, buffer));
+            });
+            match took {
+                Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return false,
                 Err(error) => {
-                    self.spare.push(buffer);
-                    if error.kind() == io::ErrorKind::WouldBlock {
-                        return false;
-                    }
                     // a refusal that came back for an earlier datagram
                     tracing::trace!(%error, "receive");
                     return true;
@@ -308,19 +314,15 @@ impl Io<'_> {
     }
 
     async fn send(&mut self) {
-        while let Some((to, datagram)) = self.to_send.front() {
-            match self.socket.try_send(datagram, *to) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+        while !self.to_send.is_empty() {
+            match self.socket.try_send(&self.to_send, &mut self.scratch) {
+                Ok(count) => self.spare.extend(self.to_send.drain(..count).map(|(_, buffer)| buffer)),
+                Err(_) => {
+                    // full; or gone, and then nothing is of use any more
                     if self.socket.writable().await.is_err() {
                         self.to_send.clear();
                     }
-                    continue;
                 }
-                Err(error) => tracing::trace!(%error, %to, "send"),
-                Ok(()) => {}
-            }
-            if let Some((_, buffer)) = self.to_send.pop_front() {
-                self.spare.push(buffer);
             }
         }
     }

@@ -20,7 +20,7 @@
 //! | `netstack`, `stream` | TCP inside the tunnel; names smoltcp |
 //! | `wire`, `echo`, `mtu`, `limit`, `outbox`, `provisional` | messages, echoes, packet sizes, buckets, queues, addresses |
 //! | `keys`, `secret`, `psk`, `private_file` | key pairs, secrets, what is derived of them, where they lie |
-//! | `datagrams`, `sim` | UDP, and the in-memory network of tests |
+//! | `datagrams`, `udp`, `sim` | UDP many datagrams at a time, and the in-memory network of tests |
 //! | `stats`, `error`, `dial` | what is shown, what can go wrong, plain TCP |
 //!
 //! What is promised and what is not stands in `docs/mesh.md`.
@@ -53,6 +53,7 @@ pub mod secret;
 pub mod sim;
 pub mod stats;
 mod stream;
+mod udp;
 mod uplink;
 mod wire;
 

@@ -22,6 +22,7 @@ const FENCES: &[Fence] = &[
     Fence { library: "parquet", crates: &["sources", "sinks", "colony"], folders: &[] },
     Fence { library: "boringtun", crates: &["mesh"], folders: &["mesh/src/noise.rs"] },
     Fence { library: "smoltcp", crates: &["mesh"], folders: &["mesh/src/netstack.rs"] },
+    Fence { library: "quinn", crates: &["mesh"], folders: &["mesh/src/udp.rs"] },
     Fence { library: "tonic", crates: &["proto", "mesh", "sources", "colony", "reef", "cli"], folders: &[] },
     Fence { library: "anyhow", crates: &["cli", "xtask"], folders: &[] },
 ];
