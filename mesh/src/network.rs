@@ -44,7 +44,8 @@ const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(40);
 /// Links by colony. Each has a lock of its own, so that one colony that does not answer holds up no other.
 type Slot = Arc<Mutex<Option<(Arc<Link>, Channel)>>>;
 
-/// The ways of one process to its colonies. Clones are the same one.
+/// The ways of one process to its colonies. Clones are the same one; channels through meshes work for as long as one of
+/// them is there.
 #[derive(Clone, Debug)]
 pub struct Network {
     reef: Option<ReefSide>,

@@ -160,7 +160,8 @@ async fn lossy_path() {
     for seed in 0..5 {
         let net = SimNet::new(seed, path.clone());
         let colony = colony(Underlay::Sim(net.clone()), "colony", None).await;
-        let channel = reef(Underlay::Sim(net)).dial(&route_to(&colony)).await.unwrap();
+        let reef = reef(Underlay::Sim(net));
+        let channel = reef.dial(&route_to(&colony)).await.unwrap();
         all.push(events(channel, 8 * MIB).await);
     }
     let text: Vec<String> = all
@@ -173,7 +174,8 @@ async fn lossy_path() {
 /// Unary calls while 10,000 strangers a second knock, against the same calls without them.
 async fn flood() {
     let colony = colony(Underlay::Udp, "colony", None).await;
-    let channel = reef(Underlay::Udp).dial(&route_to(&colony)).await.unwrap();
+    let reef = reef(Underlay::Udp);
+    let channel = reef.dial(&route_to(&colony)).await.unwrap();
     let strangers: Vec<Vec<u8>> = (0..10_000).map(|_| stranger(&colony.key)).collect();
     let quiet = p99(&channel, Duration::from_secs(5)).await;
     let socket = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
