@@ -117,7 +117,7 @@ impl Core {
             self.stack.poll(now, &mut self.out);
             let mut is_moved = false;
             while !self.out.is_full() {
-                let Some(packet) = self.stack.packet() else { break };
+                let Some(packet) = self.stack.packet(now) else { break };
                 match &mut self.side {
                     Side::Colony(peers) => peers.send(now, &packet, &mut self.out),
                     Side::Reef(uplink) => uplink.send(now, &packet, &mut self.out),

@@ -17,7 +17,7 @@
 //! | `uplink` | the reef's state machine: calling, silence, packet size |
 //! | `peers` | the colony's state machine: whose datagram it is, who is let in |
 //! | `noise` | handshake and transport; names boringtun |
-//! | `netstack`, `stream` | TCP inside the tunnel; names smoltcp |
+//! | `netstack`, `stream`, `gaps` | TCP inside the tunnel; names smoltcp |
 //! | `wire`, `echo`, `mtu`, `limit`, `outbox`, `provisional` | messages, echoes, packet sizes, buckets, queues, addresses |
 //! | `keys`, `secret`, `psk`, `private_file` | key pairs, secrets, what is derived of them, where they lie |
 //! | `datagrams`, `udp`, `sim` | UDP many datagrams at a time, and the in-memory network of tests |
@@ -33,6 +33,7 @@ mod echo;
 mod endpoint;
 mod enrol;
 pub mod error;
+mod gaps;
 mod guard;
 pub mod keys;
 mod limit;

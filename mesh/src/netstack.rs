@@ -1,5 +1,6 @@
 //! TCP inside a tunnel, in this process: the one file that names smoltcp.
 
+use crate::gaps::Gaps;
 use crate::outbox::Outbox;
 use smoltcp::iface::{Config, Interface, SocketHandle, SocketSet};
 use smoltcp::phy::{Checksum, Device, DeviceCapabilities, Medium};
@@ -53,6 +54,7 @@ pub(crate) struct Netstack {
     interface: Interface,
     sockets: SocketSet<'static>,
     device: Queues,
+    gaps: Gaps,
     epoch: Instant,
     windows: Windows,
     address: Ipv4Addr,
@@ -77,6 +79,7 @@ impl Netstack {
             interface,
             sockets: SocketSet::new(Vec::new()),
             device,
+            gaps: Gaps::default(),
             epoch: now,
             windows,
             address,
@@ -168,8 +171,12 @@ impl Netstack {
     /// Takes the packets of `out`, moves time, and makes packets for [`Netstack::packet`].
     pub(crate) fn poll(&mut self, now: Instant, out: &mut Outbox) {
         let time = self.stack_time(now);
-        self.device.received.append(&mut out.packets);
+        for packet in out.packets.drain(..) {
+            self.gaps.received(&packet, now);
+            self.device.received.push_back(packet);
+        }
         self.interface.poll(time, &mut self.device, &mut self.sockets);
+        self.device.to_send.extend(self.gaps.due(now));
         for buffer in self.device.spare.borrow_mut().drain(..) {
             out.recycle(buffer);
         }
@@ -180,13 +187,16 @@ impl Netstack {
     /// When [`Netstack::poll`] is due without a packet.
     pub(crate) fn poll_at(&mut self, now: Instant) -> Option<Instant> {
         let time = self.stack_time(now);
-        let delay = self.interface.poll_delay(time, &self.sockets)?;
-        Some(now + Duration::from_micros(delay.total_micros()))
+        let delay = self.interface.poll_delay(time, &self.sockets);
+        let of_sockets = delay.map(|delay| now + Duration::from_micros(delay.total_micros()));
+        of_sockets.into_iter().chain(self.gaps.next_at()).min()
     }
 
     /// The next packet for the tunnel.
-    pub(crate) fn packet(&mut self) -> Option<Vec<u8>> {
-        self.device.to_send.pop_front()
+    pub(crate) fn packet(&mut self, now: Instant) -> Option<Vec<u8>> {
+        let packet = self.device.to_send.pop_front()?;
+        self.gaps.sent(&packet, now);
+        Some(packet)
     }
 
     pub(crate) fn address(&self) -> Ipv4Addr {

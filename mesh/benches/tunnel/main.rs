@@ -28,10 +28,11 @@ fn main() {
         return runtime().block_on(hold_colonies(&Secret::parse(&secret).unwrap()));
     }
     runtime().block_on(async {
+        // first: what the others have freed would hide what it takes
+        memory().await;
         throughput_and_latency().await;
         idle().await;
         flood().await;
-        memory().await;
     });
     let paused = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
     paused.block_on(lossy_path());
