@@ -7,6 +7,7 @@ use crate::peers::Peers;
 use crate::stats::Drops;
 use crate::uplink::{Phase, Uplink};
 use crate::wire::DATAGRAM_MAX;
+use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -22,8 +23,15 @@ const TICK: Duration = Duration::from_millis(250);
 const BURST: usize = 64;
 /// Rounds between TCP and tunnel before the socket is looked at again.
 const ROUNDS: usize = 8;
+/// Buffers for reuse are given back after so long without a datagram.
+const TRIM_AFTER: Duration = Duration::from_secs(1);
 /// A step of the wall clock against the other one that says: the machine has slept, or its clock was set.
 const CLOCK_STEP_MS: i64 = 10_000;
+
+thread_local! {
+    /// What a system call reads into or sends from; never used across a wait, so that all tunnels of a thread share it.
+    static SCRATCH: RefCell<Vec<u8>> = RefCell::new(vec![0; SCRATCH_BYTES]);
+}
 
 /// Whose end it is.
 pub(crate) enum Side {
@@ -218,17 +226,20 @@ impl Endpoint {
 
     /// Moves everything until `stop` says so. Then connections are reset, so that peers do not wait for a timeout.
     pub(crate) async fn run(&self, socket: &Socket, wall_ms: impl Fn() -> i64, mut stop: watch::Receiver<bool>) {
-        let mut io = Io {
-            socket,
-            scratch: vec![0; SCRATCH_BYTES],
-            received: Vec::with_capacity(2 * BURST),
-            to_send: VecDeque::new(),
-            spare: Vec::new(),
-        };
+        let mut io = Io { socket, received: Vec::new(), to_send: VecDeque::new(), spare: Vec::new() };
+        let mut busy_at = Instant::now();
         let mut clocks = Clocks::new(Instant::now(), wall_ms());
         loop {
             let is_more = io.receive();
             let now = Instant::now();
+            if !io.received.is_empty() {
+                busy_at = now;
+            } else if now.saturating_duration_since(busy_at) >= TRIM_AFTER {
+                // a reef has many tunnels, and most of them are quiet
+                busy_at = now;
+                io.trim();
+                self.lock().out.trim();
+            }
             let is_stepped = clocks.is_stepped(now, wall_ms());
             let next = {
                 let mut core = self.lock();
@@ -282,24 +293,28 @@ impl Endpoint {
 /// The socket's side of the task.
 struct Io<'a> {
     socket: &'a Socket,
-    scratch: Vec<u8>,
     received: Vec<(SocketAddr, Vec<u8>)>,
     to_send: VecDeque<(SocketAddr, Vec<u8>)>,
     spare: Vec<Vec<u8>>,
 }
 
 impl Io<'_> {
+    fn trim(&mut self) {
+        (self.spare, self.received, self.to_send) = Default::default();
+    }
+
     /// Reads about a burst; true when there may be more.
     fn receive(&mut self) -> bool {
-        let Io { socket, scratch, received, spare, .. } = self;
+        let Io { socket, received, spare, .. } = self;
         while received.len() < BURST {
-            let took = socket.try_receive(scratch, |from, datagram| {
+            let mut take = |from, datagram: &[u8]| {
                 let mut buffer = spare.pop().unwrap_or_default();
                 buffer.clear();
                 // one byte more than any message of ours: what is longer is none, whatever follows
                 buffer.extend_from_slice(&datagram[..datagram.len().min(DATAGRAM_MAX + 1)]);
                 received.push((from, buffer));
-            });
+            };
+            let took = SCRATCH.with_borrow_mut(|scratch| socket.try_receive(scratch, &mut take));
             match took {
                 Ok(()) => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return false,
@@ -315,7 +330,7 @@ impl Io<'_> {
 
     async fn send(&mut self) {
         while !self.to_send.is_empty() {
-            match self.socket.try_send(&self.to_send, &mut self.scratch) {
+            match SCRATCH.with_borrow_mut(|scratch| self.socket.try_send(&self.to_send, scratch)) {
                 Ok(count) => self.spare.extend(self.to_send.drain(..count).map(|(_, buffer)| buffer)),
                 Err(_) => {
                     // full; or gone, and then nothing is of use any more

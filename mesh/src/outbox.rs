@@ -26,6 +26,11 @@ impl Outbox {
         buffer
     }
 
+    /// Gives the spare buffers back.
+    pub(crate) fn trim(&mut self) {
+        self.spare = Vec::new();
+    }
+
     /// A buffer of any length, if there is one.
     pub(crate) fn spare(&mut self) -> Option<Vec<u8>> {
         self.spare.pop()

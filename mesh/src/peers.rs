@@ -350,12 +350,16 @@ impl Peers {
         self.gate.tick();
         let mut over = Vec::new();
         for (index, peer) in &mut self.peers {
-            if let Some((address, until)) = peer.former
-                && now >= until
-            {
-                peer.former = None;
-                if self.by_address.get(&address) == Some(index) {
-                    self.by_address.remove(&address);
+            if let Some((address, until)) = peer.former {
+                if now + LEAVE_STEP >= until {
+                    // what the reef has left open there when it registered
+                    self.to_abort.push(address);
+                }
+                if now >= until {
+                    peer.former = None;
+                    if self.by_address.get(&address) == Some(index) {
+                        self.by_address.remove(&address);
+                    }
                 }
             }
             let age = now.saturating_duration_since(peer.since);

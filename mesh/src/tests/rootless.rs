@@ -30,7 +30,11 @@ fn build(folder: &Path) -> Result<PathBuf, String> {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/tests/netstack_peer");
     let go = Command::new("go").arg("build").arg("-o").arg(&program).current_dir(source).output();
     let go = go.map_err(|error| format!("go: {error}"))?;
-    if go.status.success() { Ok(program) } else { Err(String::from_utf8_lossy(&go.stderr).trim().to_owned()) }
+    if go.status.success() { Ok(program) } else { Err(first_line(&go.stderr)) }
+}
+
+fn first_line(text: &[u8]) -> String {
+    String::from_utf8_lossy(text).lines().next().unwrap_or_default().to_owned()
 }
 
 struct Peer {
