@@ -1,30 +1,29 @@
 //! A reef's link to one colony: found, called, registered, watched, and built anew when it is lost.
 
-use crate::datagrams::Underlay;
-use crate::discovery::{Discovery, DiscoveryError};
+mod connector;
+mod place;
+mod target;
+
 use crate::endpoint::{Endpoint, Side};
 use crate::enrol::{self, Admitted};
 use crate::error::MeshError;
 use crate::keys::{PrivateKey, PublicKey, random};
 use crate::netstack::Windows;
 use crate::psk::Psk;
-use crate::secret::SecretSource;
 use crate::stats::{Drops, TunnelStats};
 use crate::stream::MeshStream;
 use crate::uplink::{Call, Failure, Phase, Uplink};
-use hyper_util::rt::TokioIo;
-use model::clock::SharedClock;
-use std::future::Future;
+pub(crate) use connector::Connector;
+use place::Place;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
-use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll};
 use std::time::Duration;
+pub(crate) use target::ReefSide;
+pub use target::{LinkState, LinkStatus, MeshColony, Step};
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
-use tower_service::Service;
 
 /// Waits between calls of a colony that does not answer: doubled each time, between these.
 const RETRY_MIN: Duration = Duration::from_secs(1);
@@ -32,124 +31,8 @@ const RETRY_MAX: Duration = Duration::from_secs(8);
 /// Wait after an answer that only somebody at the colony, or with the right secret, can change.
 const REFUSED_WAIT: Duration = Duration::from_secs(600);
 const WRONG_SECRET_WAIT: Duration = Duration::from_secs(60);
-/// Between two look-ups of one colony.
-const LOOK_UP_EVERY: Duration = Duration::from_secs(30);
 /// How long the search for a packet size may hold up the registration.
 const SIZE_WITHIN: Duration = Duration::from_secs(5);
-
-/// A colony that is reached through its mesh.
-#[derive(Clone, Debug)]
-pub struct MeshColony {
-    /// Its id.
-    pub colony_id: String,
-    /// Its address inside its mesh; `None` takes the one that discovery shows.
-    pub mesh_ip: Option<Ipv4Addr>,
-    /// Its port there.
-    pub connect_port: u16,
-    /// What admits to it.
-    pub secret: SecretSource,
-    /// Where it is (`host:port`, UDP), for colonies that no discovery knows; needs the key.
-    pub endpoint: Option<String>,
-    /// Its key. Where discovery shows another one, it is refused.
-    pub public_key: Option<PublicKey>,
-    /// Largest packet inside the tunnel, in bytes.
-    pub mtu: u16,
-    /// How often a quiet tunnel is used, so that routers keep its path open.
-    pub keepalive: Duration,
-}
-
-impl MeshColony {
-    /// Settings as they are mostly.
-    pub fn new(colony_id: &str, secret: SecretSource) -> MeshColony {
-        MeshColony {
-            colony_id: colony_id.to_owned(),
-            mesh_ip: None,
-            connect_port: 9000,
-            secret,
-            endpoint: None,
-            public_key: None,
-            mtu: 1420,
-            keepalive: Duration::from_secs(25),
-        }
-    }
-}
-
-/// What a reef brings to all its links.
-#[derive(Clone, Debug)]
-pub(crate) struct ReefSide {
-    pub(crate) reef_id: String,
-    pub(crate) discovery: Option<Discovery>,
-    pub(crate) underlay: Underlay,
-    pub(crate) clock: SharedClock,
-}
-
-/// The steps of getting to a colony, in order; for whoever watches them.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Step {
-    /// Where it is, is asked; `None` of a fixed endpoint.
-    LookingUp {
-        /// The discovery service.
-        discovery: Option<String>,
-    },
-    /// Where it may be.
-    Found {
-        /// UDP addresses that are called.
-        endpoints: Vec<SocketAddr>,
-        /// Where its services are inside the mesh.
-        mesh_address: SocketAddrV4,
-    },
-    /// Handshakes are under way.
-    Calling,
-    /// The tunnel is up, the reef asks to be a peer.
-    Registering {
-        /// Where the colony answered.
-        endpoint: SocketAddr,
-    },
-    /// The reef is a peer.
-    Registered {
-        /// The address that it was given.
-        reef_mesh_ip: Ipv4Addr,
-    },
-}
-
-/// How a link is.
-#[derive(Clone, Debug)]
-pub enum LinkState {
-    /// It is being built.
-    Connecting,
-    /// Calls go through.
-    Up,
-    /// It is not there; it will be tried again.
-    Down {
-        /// Why.
-        error: Arc<MeshError>,
-    },
-    /// It was closed.
-    Closed,
-}
-
-/// A link now.
-#[derive(Clone, Debug)]
-pub struct LinkStatus {
-    /// The colony.
-    pub colony_id: String,
-    /// How it is.
-    pub state: LinkState,
-    /// The reef's address in the colony's mesh.
-    pub reef_mesh_ip: Option<Ipv4Addr>,
-    /// The colony's address there.
-    pub mesh_address: Option<SocketAddrV4>,
-    /// The key of the present tunnel.
-    pub public_key: Option<PublicKey>,
-    /// True when the secret admits to reading only.
-    pub read_only: bool,
-    /// When the secret ends.
-    pub secret_expires_at: Option<model::time::TimeMs>,
-    /// Present tunnel.
-    pub tunnel: TunnelStats,
-    /// Datagrams not taken by the present tunnel.
-    pub drops: Drops,
-}
 
 /// What is known of a link besides its tunnel.
 #[derive(Debug, Default)]
@@ -160,13 +43,6 @@ struct Known {
     /// Where the colony answered last.
     endpoint: Option<SocketAddr>,
     looked_up: Option<(Instant, Place)>,
-}
-
-#[derive(Clone, Debug)]
-struct Place {
-    key: PublicKey,
-    candidates: Vec<SocketAddr>,
-    mesh_address: SocketAddrV4,
 }
 
 /// A link and its task.
@@ -229,7 +105,7 @@ impl Link {
     }
 
     pub(crate) fn connector(&self) -> Connector {
-        Connector { link: ConnectTo::Link(self.shared.clone()) }
+        Connector::through(self.shared.clone())
     }
 
     /// The colony's services inside the mesh.
@@ -413,61 +289,6 @@ impl Shared {
         }
     }
 
-    /// Where the colony is: as configured, or as discovery says; and where it answered last.
-    async fn place(&self, steps: &(impl Fn(Step) + Send + Sync)) -> Result<Place, MeshError> {
-        let colony_id = || self.colony.colony_id.clone();
-        let mut place = match (&self.colony.endpoint, self.colony.public_key, &self.reef.discovery) {
-            (Some(endpoint), Some(key), _) => {
-                steps(Step::LookingUp { discovery: None });
-                let ip = self.colony.mesh_ip.ok_or_else(|| MeshError::BadSettings {
-                    what: format!("colony {}: `mesh.endpoint` needs `mesh.mesh_ip` beside it", colony_id()),
-                })?;
-                let mesh_address = SocketAddrV4::new(ip, self.colony.connect_port);
-                Place { key, candidates: resolve(endpoint).await?, mesh_address }
-            }
-            (_, _, Some(discovery)) => {
-                steps(Step::LookingUp { discovery: Some(discovery.url().to_owned()) });
-                self.look_up(discovery).await?
-            }
-            _ => return Err(MeshError::NoWay { colony_id: colony_id() }),
-        };
-        if let Some(last) = self.known().endpoint.filter(|last| !place.candidates.contains(last)) {
-            place.candidates.push(last);
-        }
-        Ok(place)
-    }
-
-    async fn look_up(&self, discovery: &Discovery) -> Result<Place, MeshError> {
-        let before = self.known().looked_up.clone();
-        if let Some((_, place)) = before.as_ref().filter(|(at, _)| at.elapsed() < LOOK_UP_EVERY) {
-            return Ok(place.clone());
-        }
-        let colony_id = || self.colony.colony_id.clone();
-        let found = match (discovery.look_up(&self.colony.colony_id).await, before) {
-            (Ok(found), _) => found,
-            (Err(error), Some((_, place))) => {
-                tracing::warn!(colony_id = self.colony.colony_id, %error, "calling the colony where it was last");
-                return Ok(place);
-            }
-            (Err(DiscoveryError::Unknown { url }), None) => {
-                return Err(MeshError::UnknownColony { colony_id: colony_id(), discovery: url });
-            }
-            (Err(cause), None) => return Err(MeshError::LookUp { colony_id: colony_id(), cause }),
-        };
-        if let Some(expected) = self.colony.public_key.filter(|expected| *expected != found.key) {
-            let (expected, found) = (expected.to_string(), found.key.to_string());
-            return Err(MeshError::OtherKey { colony_id: colony_id(), expected, found });
-        }
-        let ip = self.colony.mesh_ip.or(found.mesh_ip).ok_or_else(|| MeshError::BadSettings {
-            what: format!("colony {}: discovery shows no mesh address; write `mesh.mesh_ip`", colony_id()),
-        })?;
-        let port = if self.colony.mesh_ip.is_some() { None } else { found.connect_port };
-        let mesh_address = SocketAddrV4::new(ip, port.unwrap_or(self.colony.connect_port));
-        let place = Place { key: found.key, candidates: found.endpoints, mesh_address };
-        self.known().looked_up = Some((Instant::now(), place.clone()));
-        Ok(place)
-    }
-
     /// A connection to the colony's services, once the link is up.
     async fn connect(&self) -> io::Result<MeshStream> {
         let mut state = self.state.subscribe();
@@ -479,63 +300,5 @@ impl Shared {
             (LinkState::Down { error }, _) => Err(io::Error::other(error)),
             _ => Err(io::Error::other(MeshError::Closed)),
         }
-    }
-}
-
-async fn resolve(endpoint: &str) -> Result<Vec<SocketAddr>, MeshError> {
-    let bad = |why: String| MeshError::BadSettings {
-        what: format!("mesh.endpoint {endpoint:?} cannot be used ({why}); write host:port of the colony's UDP port"),
-    };
-    let found = tokio::net::lookup_host(endpoint).await.map_err(|error| bad(error.to_string()))?;
-    let found: Vec<SocketAddr> = found.take(16).collect();
-    if found.is_empty() { Err(bad("the name has no address".to_owned())) } else { Ok(found) }
-}
-
-/// Connects through a link, as tonic asks for it.
-#[derive(Clone, Debug)]
-pub(crate) struct Connector {
-    link: ConnectTo,
-}
-
-#[derive(Clone)]
-enum ConnectTo {
-    Link(Arc<Shared>),
-    Once(Arc<Endpoint>, SocketAddrV4),
-}
-
-impl std::fmt::Debug for ConnectTo {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            ConnectTo::Link(shared) => shared.fmt(f),
-            ConnectTo::Once(_, to) => write!(f, "{to}"),
-        }
-    }
-}
-
-impl Connector {
-    /// To an address inside a tunnel, whatever its link says.
-    pub(crate) fn once(endpoint: Arc<Endpoint>, to: SocketAddrV4) -> Connector {
-        Connector { link: ConnectTo::Once(endpoint, to) }
-    }
-}
-
-impl Service<http::Uri> for Connector {
-    type Response = TokioIo<MeshStream>;
-    type Error = io::Error;
-    type Future = Pin<Box<dyn Future<Output = io::Result<TokioIo<MeshStream>>> + Send>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, _: http::Uri) -> Self::Future {
-        let link = self.link.clone();
-        Box::pin(async move {
-            let stream = match link {
-                ConnectTo::Link(shared) => shared.connect().await,
-                ConnectTo::Once(endpoint, to) => MeshStream::connect(&endpoint, to).await,
-            };
-            stream.map(TokioIo::new)
-        })
     }
 }

@@ -1,0 +1,126 @@
+//! What a reef says of a colony that it wants to reach, and what it is told of the link.
+
+use crate::datagrams::Underlay;
+use crate::discovery::Discovery;
+use crate::error::MeshError;
+use crate::keys::PublicKey;
+use crate::secret::SecretSource;
+use crate::stats::{Drops, TunnelStats};
+use model::clock::SharedClock;
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A colony that is reached through its mesh.
+#[derive(Clone, Debug)]
+pub struct MeshColony {
+    /// Its id.
+    pub colony_id: String,
+    /// Its address inside its mesh; `None` takes the one that discovery shows.
+    pub mesh_ip: Option<Ipv4Addr>,
+    /// Its port there.
+    pub connect_port: u16,
+    /// What admits to it.
+    pub secret: SecretSource,
+    /// Where it is (`host:port`, UDP), for colonies that no discovery knows; needs the key.
+    pub endpoint: Option<String>,
+    /// Its key. Where discovery shows another one, it is refused.
+    pub public_key: Option<PublicKey>,
+    /// Largest packet inside the tunnel, in bytes.
+    pub mtu: u16,
+    /// How often a quiet tunnel is used, so that routers keep its path open.
+    pub keepalive: Duration,
+}
+
+impl MeshColony {
+    /// Settings as they are mostly.
+    pub fn new(colony_id: &str, secret: SecretSource) -> MeshColony {
+        MeshColony {
+            colony_id: colony_id.to_owned(),
+            mesh_ip: None,
+            connect_port: 9000,
+            secret,
+            endpoint: None,
+            public_key: None,
+            mtu: 1420,
+            keepalive: Duration::from_secs(25),
+        }
+    }
+}
+
+/// What a reef brings to all its links.
+#[derive(Clone, Debug)]
+pub(crate) struct ReefSide {
+    pub(crate) reef_id: String,
+    pub(crate) discovery: Option<Discovery>,
+    pub(crate) underlay: Underlay,
+    pub(crate) clock: SharedClock,
+}
+
+/// The steps of getting to a colony, in order; for whoever watches them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Where it is, is asked; `None` of a fixed endpoint.
+    LookingUp {
+        /// The discovery service.
+        discovery: Option<String>,
+    },
+    /// Where it may be.
+    Found {
+        /// UDP addresses that are called.
+        endpoints: Vec<SocketAddr>,
+        /// Where its services are inside the mesh.
+        mesh_address: SocketAddrV4,
+    },
+    /// Handshakes are under way.
+    Calling,
+    /// The tunnel is up, the reef asks to be a peer.
+    Registering {
+        /// Where the colony answered.
+        endpoint: SocketAddr,
+    },
+    /// The reef is a peer.
+    Registered {
+        /// The address that it was given.
+        reef_mesh_ip: Ipv4Addr,
+    },
+}
+
+/// How a link is.
+#[derive(Clone, Debug)]
+pub enum LinkState {
+    /// It is being built.
+    Connecting,
+    /// Calls go through.
+    Up,
+    /// It is not there; it will be tried again.
+    Down {
+        /// Why.
+        error: Arc<MeshError>,
+    },
+    /// It was closed.
+    Closed,
+}
+
+/// A link now.
+#[derive(Clone, Debug)]
+pub struct LinkStatus {
+    /// The colony.
+    pub colony_id: String,
+    /// How it is.
+    pub state: LinkState,
+    /// The reef's address in the colony's mesh.
+    pub reef_mesh_ip: Option<Ipv4Addr>,
+    /// The colony's address there.
+    pub mesh_address: Option<SocketAddrV4>,
+    /// The key of the present tunnel.
+    pub public_key: Option<PublicKey>,
+    /// True when the secret admits to reading only.
+    pub read_only: bool,
+    /// When the secret ends.
+    pub secret_expires_at: Option<model::time::TimeMs>,
+    /// Present tunnel.
+    pub tunnel: TunnelStats,
+    /// Datagrams not taken by the present tunnel.
+    pub drops: Drops,
+}
