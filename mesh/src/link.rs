@@ -27,7 +27,7 @@ use tokio::time::Instant;
 
 /// Waits between calls of a colony that does not answer: doubled each time, between these.
 const RETRY_MIN: Duration = Duration::from_secs(1);
-const RETRY_MAX: Duration = Duration::from_secs(8);
+const RETRY_MAX: Duration = Duration::from_secs(5);
 /// Wait after an answer that only somebody at the colony, or with the right secret, can change.
 const REFUSED_WAIT: Duration = Duration::from_secs(600);
 const WRONG_SECRET_WAIT: Duration = Duration::from_secs(60);

@@ -295,6 +295,10 @@ impl Peers {
             Opened::Reply(len) => {
                 out.send(from, buffer, len);
                 if let Some(peer) = self.peers.get_mut(&index) {
+                    if peer.stage == Stage::Answered {
+                        // it may prove this answer as long as any other
+                        peer.since = now;
+                    }
                     peer.send_waiting(from, out);
                 }
             }
