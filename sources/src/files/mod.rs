@@ -66,7 +66,7 @@ enum State {
 
 enum Message {
     /// A batch, and how many bytes of input it stands for.
-    Batch(Batch, u64),
+    Batch(Box<Batch>, u64),
     Failed(SourceError),
     /// Everything has been read. Without it a closed channel means that the reader died.
     Finished,
@@ -112,7 +112,7 @@ impl Source for FilesSource {
         match chunks.recv().await {
             Some(Message::Batch(batch, bytes)) => {
                 self.bytes_done += bytes;
-                Ok(Some(batch))
+                Ok(Some(*batch))
             }
             Some(Message::Finished) => {
                 self.state = State::Done;
@@ -184,7 +184,7 @@ impl Plan {
                     Some(Ok(chunk)) => {
                         let bytes = chunk.bytes_done() - *bytes_before;
                         *bytes_before = chunk.bytes_done();
-                        Message::Batch(into_batch(chunk, partition), bytes)
+                        Message::Batch(Box::new(into_batch(chunk, partition)), bytes)
                     }
                     Some(Err(error)) => Message::Failed(error),
                     None => {

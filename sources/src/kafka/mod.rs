@@ -114,7 +114,7 @@ impl Source for KafkaSource {
             match told {
                 Told::Batch(batch, reached) => {
                     self.topics[index].reached = reached;
-                    return Ok(Some(batch));
+                    return Ok(Some(*batch));
                 }
                 Told::Outage(words) => {
                     self.topics[index].outage = (!words.is_empty()).then_some(words);

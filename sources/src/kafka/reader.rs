@@ -37,7 +37,7 @@ const POLL_MAX: Duration = Duration::from_millis(100);
 /// What a reader sends.
 pub(super) enum Told {
     /// A batch, and how far the topic has been read.
-    Batch(Batch, Reached),
+    Batch(Box<Batch>, Reached),
     /// The brokers are not reached, or (empty words) are again.
     Outage(String),
     /// A bounded read is complete.
@@ -377,7 +377,7 @@ impl Reader {
         }
         self.reached.records = records;
         let batch = Batch { rows, rejects, positions, ..Batch::default() };
-        if batch == Batch::default() { Ok(()) } else { self.tell(Told::Batch(batch, self.reached)) }
+        if batch == Batch::default() { Ok(()) } else { self.tell(Told::Batch(Box::new(batch), self.reached)) }
     }
 
     fn tell(&self, told: Told) -> Result<(), Stop> {
