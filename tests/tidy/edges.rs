@@ -8,6 +8,7 @@ use super::tree::Violations;
 pub const ALLOWED: &[(&str, &[&str])] = &[
     ("model", &[]),
     ("migrations", &[]),
+    ("kernels", &[]),
     ("proto", &["model"]),
     ("mesh", &["model", "proto"]),
     ("operators", &["model"]),

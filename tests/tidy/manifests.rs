@@ -78,16 +78,30 @@ impl Manifest {
     }
 }
 
+/// The one crate whose vector instructions need `unsafe`. It has a table of its own: `deny`, so that a file can ask for it.
+const WITH_UNSAFE: &str = "kernels";
+
 #[test]
 fn every_crate_takes_the_workspace_lints() {
     let mut violations = Violations::default();
-    for manifest in members() {
+    for manifest in members().into_iter().filter(|manifest| manifest.folder != WITH_UNSAFE) {
         let lints = manifest.table.get("lints").and_then(|lints| lints.get("workspace")).and_then(toml::Value::as_bool);
         if lints != Some(true) {
             violations.push(&manifest.path, 1, "no `[lints] workspace = true`");
         }
     }
     violations.assert_none("Add the two lines, so that `unsafe_code = \"forbid\"` and the others hold there too.");
+}
+
+#[test]
+fn the_crate_with_unsafe_takes_all_other_lints_and_argues_for_each_block() {
+    let mut wanted = workspace()["workspace"]["lints"].as_table().unwrap().clone();
+    for (tool, lint) in
+        [("rust", "unsafe_code"), ("rust", "unsafe_op_in_unsafe_fn"), ("clippy", "undocumented_unsafe_blocks")]
+    {
+        wanted[tool].as_table_mut().unwrap().insert(lint.into(), "deny".into());
+    }
+    assert_eq!(Manifest::read(WITH_UNSAFE).table["lints"].as_table(), Some(&wanted), "the lints of {WITH_UNSAFE}");
 }
 
 #[test]

@@ -1,0 +1,33 @@
+//! Lagged correlations of many series: integers screen, with a proven bound, and f64 decides.
+//!
+//! Pure functions over slices, without dependencies, clocks, threads or IO. What they compute, in which units and within
+//! which bounds, with the proof, stands in `kernels/README.md`.
+//!
+//! | module | owns |
+//! |---|---|
+//! | `path` | which instructions are used, chosen once |
+//! | [`dots`] | the kernel: sums of products of 16-bit integers at every lag |
+//! | `quantise` | values as levels, and how far each is from its value |
+//! | `series` | one series prepared for comparison with any other |
+//! | `gaps` | sums over the slots in which both of a pair are observed |
+//! | `estimate` | r from integers, with how far it can be off |
+//! | [`exact`] | r in f64 |
+//! | `pairs` | all pairs of two sets of series |
+
+pub mod dots;
+mod estimate;
+pub mod exact;
+mod gaps;
+mod pairs;
+mod path;
+mod quantise;
+mod series;
+
+#[cfg(test)]
+mod tests;
+
+pub use estimate::{Cut, Estimates, MARGIN};
+pub use pairs::{Cell, Pair, TIE, each_pair};
+pub use path::{NoPath, Path, VARIABLE};
+pub use quantise::{WINDOW_MAX, level_max};
+pub use series::{Refused, Series};

@@ -1,0 +1,193 @@
+//! All pairs of two sets of series, both ways, at every lag: integers decide which cells are evaluated in f64.
+
+use crate::dots::{TILE_TARGETS, Word, accumulate};
+use crate::estimate::{Cut, Estimates, MARGIN};
+use crate::exact::{evaluate, published};
+use crate::gaps::GapSums;
+use crate::path::Path;
+use crate::series::Series;
+
+/// |r| this close to each other count as equal; the shorter lag is taken, so that rounding never decides.
+pub const TIE: f64 = 1e-9;
+
+/// A correlation at one lag. A positive lag says that the first series comes first.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Cell {
+    /// Lag in slots.
+    pub lag: i64,
+    /// Pearson's r.
+    pub r: f64,
+    /// Slots in which both are observed.
+    pub points: usize,
+}
+
+/// One pair at every lag, both ways.
+#[derive(Debug)]
+pub struct Pair<'a> {
+    a: &'a Series,
+    b: &'a Series,
+    points_min: usize,
+    forward: &'a Estimates,
+    backward: &'a Estimates,
+}
+
+impl Pair<'_> {
+    /// Longest lag, both ways.
+    pub fn lag_max(&self) -> i64 {
+        self.forward.lags() as i64 - 1
+    }
+
+    /// Signed lags, shortest first: 0, 1, -1, 2, -2, …
+    pub fn lags(&self) -> impl Iterator<Item = i64> + use<> {
+        std::iter::once(0).chain((1..=self.lag_max()).flat_map(|lag| [lag, -lag]))
+    }
+
+    fn side(&self, lag: i64) -> (&Estimates, usize) {
+        let steps = lag.unsigned_abs() as usize;
+        if lag >= 0 { (self.forward, steps) } else { (self.backward, steps) }
+    }
+
+    fn ends(&self, lag: i64) -> (&Series, &Series, usize) {
+        let steps = lag.unsigned_abs() as usize;
+        if lag >= 0 { (self.a, self.b, steps) } else { (self.b, self.a, steps) }
+    }
+
+    /// The least and the greatest value that r can have; `None` where no correlation is defined.
+    pub fn bounds(&self, lag: i64) -> Option<(f64, f64)> {
+        let (estimates, steps) = self.side(lag);
+        estimates.bounds(steps)
+    }
+
+    /// r at a lag, as it is published; `None` where it is not defined.
+    pub fn cell(&self, lag: i64) -> Option<Cell> {
+        let (source, target, steps) = self.ends(lag);
+        published(source, target, steps, self.points_min).map(|(r, points)| Cell { lag, r, points })
+    }
+
+    /// r at a lag within 1e-12 of [`Pair::cell`], several times as fast.
+    pub fn r(&self, lag: i64) -> Option<f64> {
+        let (source, target, steps) = self.ends(lag);
+        evaluate(source, target, steps, self.points_min)
+    }
+
+    /// Whether |r| at a lag may be as great as the cut.
+    pub fn may_reach(&self, lag: i64, cut: Cut) -> bool {
+        let (estimates, steps) = self.side(lag);
+        estimates.may_reach(steps, cut)
+    }
+
+    /// Appends every cell with |r| ≥ `least`, in the order of [`Pair::lags`]. Returns how many were evaluated.
+    pub fn reaching(&self, least: f64, out: &mut Vec<Cell>) -> usize {
+        let cut = Cut::new(least);
+        let mut evaluated = 0;
+        for lag in self.lags().filter(|lag| self.may_reach(*lag, cut)) {
+            evaluated += 1;
+            // the fast number first: most of what the integers let through is just below
+            if self.r(lag).is_some_and(|r| r.abs() >= least - MARGIN) {
+                out.extend(self.cell(lag).filter(|cell| cell.r.abs() >= least));
+            }
+        }
+        evaluated
+    }
+
+    /// The lag of greatest |r|, the shortest of those within [`TIE`] of it, and how many cells were evaluated. `None` when
+    /// no correlation is defined at any lag.
+    pub fn best(&self) -> (Option<Cell>, usize) {
+        let strength = |lag: i64| {
+            let (estimates, steps) = self.side(lag);
+            estimates.estimate(steps).map_or(-1.0, f64::abs)
+        };
+        let first = self.lags().max_by(|a, b| strength(*a).total_cmp(&strength(*b))).unwrap_or(0);
+        let mut greatest = self.r(first).map_or(0.0, f64::abs);
+        let mut cut = Cut::new(greatest - TIE);
+        let mut near: Vec<(i64, f64)> = Vec::new();
+        let mut evaluated = 1;
+        for lag in self.lags() {
+            if !self.may_reach(lag, cut) {
+                continue;
+            }
+            evaluated += 1;
+            let Some(r) = self.r(lag) else { continue };
+            near.push((lag, r.abs()));
+            if r.abs() > greatest {
+                greatest = r.abs();
+                cut = Cut::new(greatest - TIE);
+            }
+        }
+        let best = near.into_iter().find(|(_, r)| *r >= greatest - TIE);
+        (best.and_then(|(lag, _)| self.cell(lag)), evaluated)
+    }
+}
+
+/// Space for one tile of pairs, used again for the next.
+#[derive(Debug, Default)]
+struct Tile {
+    forward: Vec<i32>,
+    backward: Vec<i32>,
+    estimates: [Estimates; 2],
+    gaps: GapSums,
+}
+
+/// Visits the pairs of each of `lefts` with each of `rights`; the visitor gets both indices.
+///
+/// `points_min`: slots in which both must be observed, at least 3 whatever is asked. For each pair this takes
+/// `2 × lags × window` multiplications of the integer kernel, and no memory that grows with the number of series.
+///
+/// # Panics
+/// When the series differ in window or longest lag.
+///
+/// ```
+/// use coral_kernels::{Path, Series, each_pair};
+/// let wave = |slot: i64| (slot as f64 / 5.0).sin() + (slot as f64 / 3.0).cos();
+/// let early: Vec<f64> = (0..60).map(|slot| wave(slot + 4)).collect();
+/// let late: Vec<f64> = (0..60).map(|slot| 100.0 - wave(slot)).collect();
+/// let series = [Series::new(&early, 48).unwrap(), Series::new(&late, 48).unwrap()];
+/// each_pair(Path::chosen().unwrap(), &series[..1], &series[1..], 40, |_, _, pair| {
+///     let best = pair.best().0.unwrap();
+///     assert!(best.lag == 4 && (best.r + 1.0).abs() < 1e-12);
+/// });
+/// ```
+pub fn each_pair(
+    path: Path,
+    lefts: &[Series],
+    rights: &[Series],
+    points_min: usize,
+    mut visit: impl FnMut(usize, usize, &Pair<'_>),
+) {
+    let Some(first) = lefts.first() else { return };
+    let shape = |series: &Series| (series.window(), series.lag_max());
+    assert!(
+        lefts.iter().chain(rights).all(|series| shape(series) == shape(first)),
+        "series differ in window or longest lag"
+    );
+    let lags = first.lag_max() + 1;
+    let mut tile = Tile::default();
+    for (right, rights) in rights.chunks(TILE_TARGETS).enumerate() {
+        for (left, lefts) in lefts.chunks(TILE_TARGETS).enumerate() {
+            all_dots(path, lefts, rights, &mut tile.forward);
+            all_dots(path, rights, lefts, &mut tile.backward);
+            for (i, a) in lefts.iter().enumerate() {
+                for (j, b) in rights.iter().enumerate() {
+                    let forward = (i * rights.len() + j) * lags;
+                    let backward = (j * lefts.len() + i) * lags;
+                    let [ab, ba] = &mut tile.estimates;
+                    ab.fill(a, b, &tile.forward[forward..forward + lags], points_min, &mut tile.gaps);
+                    ba.fill(b, a, &tile.backward[backward..backward + lags], points_min, &mut tile.gaps);
+                    let pair = Pair { a, b, points_min, forward: ab, backward: ba };
+                    visit(left * TILE_TARGETS + i, right * TILE_TARGETS + j, &pair);
+                }
+            }
+        }
+    }
+}
+
+/// `out[(i * targets + j) * lags + l]`: the sum of products of the levels of source `i`, `l` slots back, and target `j`.
+fn all_dots(path: Path, sources: &[Series], targets: &[Series], out: &mut Vec<i32>) {
+    let words: Vec<&[Word]> = targets.iter().map(|series| series.target.as_slice()).collect();
+    out.clear();
+    for source in sources {
+        let (lags, from) = (source.lag_max() + 1, out.len());
+        out.resize(from + words.len() * lags, 0);
+        accumulate::<2>(path, &source.source, &words, lags, &mut out[from..]);
+    }
+}

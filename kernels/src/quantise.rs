@@ -1,0 +1,52 @@
+//! Values as integer levels, and how far each level is from its value.
+
+/// Longest window in slots: beyond it a level would have fewer than seven bits.
+pub const WINDOW_MAX: usize = 131_072;
+
+/// Squared distances are kept as whole multiples of this part of a squared level.
+pub(crate) const ENERGY_UNIT: f64 = 1.0 / 65_536.0;
+
+/// Greatest level for windows of `window` slots. `window × level²` stays below 2^31, so that a sum over a window is exact
+/// in 32 bits: 1221 for a day of minutes, 4729 for a day of quarters of an hour.
+///
+/// ```
+/// use coral_kernels::level_max;
+/// assert_eq!((level_max(1440), level_max(96), level_max(1)), (1221, 4729, 32_767));
+/// ```
+pub fn level_max(window: usize) -> i16 {
+    let room = i32::MAX as usize / window.max(1);
+    room.isqrt().min(i16::MAX as usize) as i16
+}
+
+/// A series as integers, in the order of its values.
+pub(crate) struct Quantised {
+    /// 0 where missing.
+    pub levels: Vec<i16>,
+    /// At least (value − level)², both in steps, in [`ENERGY_UNIT`]s; 0 where missing.
+    pub energies: Vec<u64>,
+}
+
+/// Levels from `-max` to `max` between the least and the greatest value; NaN is missing. Nothing is clamped: a spike makes
+/// the step coarse, and what that costs is in the energies.
+///
+/// `value = centre + step × (level + e)` with |e| ≤ 1/2 up to rounding; e² goes into the energy, rounded up.
+pub(crate) fn quantise(values: &[f64], max: i16) -> Quantised {
+    let observed = || values.iter().filter(|v| !v.is_nan());
+    let least = observed().copied().fold(f64::INFINITY, f64::min);
+    let greatest = observed().copied().fold(f64::NEG_INFINITY, f64::max);
+    // halves first: the range of two numbers may be beyond all numbers
+    let centre = least / 2.0 + greatest / 2.0;
+    let step = (greatest / 2.0 - least / 2.0) / f64::from(max);
+    let mut out = Quantised { levels: Vec::with_capacity(values.len()), energies: Vec::with_capacity(values.len()) };
+    for value in values {
+        // a step without its full precision says nothing: all levels are 0 then, and no bound comes from them
+        let exact = if value.is_nan() || !step.is_normal() { 0.0 } else { (value - centre) / step };
+        let level = exact.round().clamp(-f64::from(max), f64::from(max));
+        let error = exact - level;
+        out.levels.push(level as i16);
+        // `exact` is off by at most 2^-51 × 32767, so its square by less than the one unit that is added
+        let energy = (error * error / ENERGY_UNIT).ceil() as u64 + 1;
+        out.energies.push(if value.is_nan() { 0 } else { energy });
+    }
+    out
+}
