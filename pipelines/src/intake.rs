@@ -18,7 +18,7 @@ pub enum Delivery {
         /// Whether the source is finite (its rows are never late).
         is_finite: bool,
         /// What it delivered.
-        batch: Batch,
+        batch: Box<Batch>,
         /// Which of the running sources it is: in a cluster several have one name.
         number: usize,
         /// Bytes done and in all, when the source knows.
@@ -147,6 +147,7 @@ async fn pump(
             Ok(Some(batch)) => {
                 let (bytes, rows, outage) = (source.progress_bytes(), source.progress_rows(), source.outage());
                 let is_finite = source.is_finite();
+                let batch = Box::new(batch);
                 (Delivery::Batch { source: name.clone(), is_finite, batch, number, bytes, rows, outage }, false)
             }
             Ok(None) => (Delivery::Finished, true),

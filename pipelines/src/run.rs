@@ -349,7 +349,7 @@ impl Running {
                 Some(Some(Delivery::Batch { source, is_finite, batch, number, outage, .. })) => {
                     (self.progress.bytes, self.progress.rows) = (intake.bytes(), intake.rows());
                     self.reach.observe_source(number, &source, outage);
-                    self.take_batch(source, is_finite, batch);
+                    self.take_batch(source, is_finite, *batch);
                 }
                 Some(Some(Delivery::Finished)) | None => {}
             }
