@@ -1,9 +1,11 @@
 //! Which decoded rows are acceptable. Decoding is the only step that may fail; what passes here is total downstream.
 
 use crate::event::Event;
+use crate::instant::likely_unit;
 use crate::metric::MetricPoint;
 use crate::reject::RejectReason;
 use crate::time::{DAY_MS, TimeMs};
+use std::collections::BTreeMap;
 
 /// Longest id or name (colony, service, metric, event type, event id), in bytes.
 pub const NAME_BYTES_MAX: usize = 16 * 1024;
@@ -15,6 +17,9 @@ pub const METADATA_BYTES_MAX: usize = 256 * 1024;
 pub const FUTURE_SKEW_MS_MAX: i64 = DAY_MS;
 /// Timestamps before 1990 are unit errors (seconds read as milliseconds land in January 1970).
 pub const TIMESTAMP_MIN: TimeMs = TimeMs(631_152_000_000);
+
+/// Differences between statistics that are rounding and no disorder, as a part of the greater one.
+const ROUNDING_MAX: f64 = 1e-6;
 
 /// Why one row is not acceptable: the class, and the words for it.
 pub type Fault = (RejectReason, String);
@@ -31,6 +36,14 @@ fn check_name(field: &str, value: &str) -> Result<(), Fault> {
 }
 
 fn check_time(timestamp: TimeMs, now: TimeMs) -> Result<(), Fault> {
+    let is_possible = (TIMESTAMP_MIN..=now + FUTURE_SKEW_MS_MAX).contains(&timestamp);
+    if let Some((unit, time)) = (!is_possible).then(|| likely_unit(timestamp.0, now)).flatten() {
+        let number = timestamp.0;
+        let detail = format!(
+            "timestamp {number} is no time in milliseconds since 1970; in {unit}, the likely unit, it is {time}"
+        );
+        return Err((RejectReason::BadTimestamp, detail));
+    }
     if timestamp < TIMESTAMP_MIN {
         return Err((RejectReason::BadTimestamp, format!("timestamp {timestamp} is before 1990; wrong unit?")));
     }
@@ -60,6 +73,11 @@ pub fn check_event(event: &Event, now: TimeMs) -> Result<(), Fault> {
     Ok(())
 }
 
+/// Whether `lower` lies above `value` by more than writers round, single precision included.
+fn is_above(lower: f64, value: f64) -> bool {
+    lower - value > ROUNDING_MAX * lower.abs().max(value.abs())
+}
+
 /// Checks a metric summary: names, time, finite statistics, p50 <= p95 <= p99 <= max where present.
 pub fn check_metric(point: &MetricPoint, now: TimeMs) -> Result<(), Fault> {
     check_name("colony_id", &point.series.colony_id)?;
@@ -80,14 +98,88 @@ pub fn check_metric(point: &MetricPoint, now: TimeMs) -> Result<(), Fault> {
     }
     let mut before: Option<(&str, f64)> = None;
     for (name, value) in statistics[..4].iter().filter_map(|(name, value)| value.map(|v| (*name, v.0))) {
-        if let Some((lower_name, lower)) = before.filter(|(_, lower)| *lower > value) {
+        if let Some((lower_name, lower)) = before.filter(|(_, lower)| is_above(*lower, value)) {
             let detail = format!("{lower_name} = {lower} is greater than {name} = {value}");
             return Err((RejectReason::PercentilesOutOfOrder, detail));
         }
-        before = Some((name, value));
+        before = Some((name, before.map_or(value, |(_, lower)| value.max(lower))));
     }
     if point.interval_seconds == Some(0) {
         return Err((RejectReason::BadValue, "interval_seconds is 0".to_owned()));
     }
     Ok(())
+}
+
+/// Makes metadata fit [`METADATA_BYTES_MAX`]: the longest values are left out, since what is beside the point of an event
+/// must not cost the event. Says how many were.
+pub fn fit_metadata(metadata: &mut BTreeMap<String, String>) -> usize {
+    let size = |(key, value): (&String, &String)| key.len() + value.len();
+    let mut bytes: usize = metadata.iter().map(size).sum();
+    let mut left_out = 0;
+    while bytes > METADATA_BYTES_MAX {
+        let Some(longest) = metadata.iter().max_by_key(|entry| size(*entry)).map(|(key, _)| key.clone()) else { break };
+        if let Some((key, value)) = metadata.remove_entry(&longest) {
+            bytes -= key.len() + value.len();
+            left_out += 1;
+        }
+    }
+    left_out
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::metric::SeriesKey;
+    use crate::real::Real;
+
+    const NOW: TimeMs = TimeMs(1_700_000_000_000);
+
+    fn point(p50: f64, p95: f64, max: f64) -> MetricPoint {
+        let name = || "x".to_owned();
+        MetricPoint {
+            series: SeriesKey { colony_id: name(), service_id: name(), metric_name: name() },
+            timestamp: TimeMs(1_672_770_000_000),
+            p50: Some(Real(p50)),
+            p95: Some(Real(p95)),
+            max: Some(Real(max)),
+            ..MetricPoint::default()
+        }
+    }
+
+    #[test]
+    fn rounding_is_no_disorder() {
+        assert_eq!(check_metric(&point(0.300_000_000_000_000_04, 0.3, 0.3), NOW), Ok(()));
+        assert_eq!(check_metric(&point(f64::from(0.3_f32), 0.3, 0.3), NOW), Ok(()));
+        assert_eq!(check_metric(&point(-0.3, f64::from(-0.3_f32), 0.0), NOW), Ok(()));
+        let reason = |point| check_metric(&point, NOW).unwrap_err().0;
+        assert_eq!(reason(point(0.3001, 0.3, 0.3)), RejectReason::PercentilesOutOfOrder);
+        assert_eq!(reason(point(1e-9, 0.0, 0.3)), RejectReason::PercentilesOutOfOrder);
+        // small steps do not add up to a large one
+        assert_eq!(reason(point(1.0, 1.0 - 9e-7, 1.0 - 1.8e-6)), RejectReason::PercentilesOutOfOrder);
+    }
+
+    #[test]
+    fn a_wrong_unit_is_named() {
+        for (number, unit) in [(1_672_772_778, "seconds"), (1_672_772_778_000_000, "microseconds")] {
+            let (reason, detail) = check_time(TimeMs(number), NOW).unwrap_err();
+            assert_eq!(reason, RejectReason::BadTimestamp);
+            assert!(
+                detail.contains(&format!("in {unit}, the likely unit, it is 2023-01-03T19:06:18.000Z")),
+                "{detail}"
+            );
+        }
+        assert_eq!(check_time(NOW + 2 * DAY_MS, NOW).unwrap_err().0, RejectReason::FarFuture);
+        assert_eq!(check_time(TimeMs(17), NOW).unwrap_err().0, RejectReason::BadTimestamp);
+    }
+
+    #[test]
+    fn metadata_gives_up_its_longest_values() {
+        let entry = |key: &str, bytes: usize| (key.to_owned(), "x".repeat(bytes));
+        let mut metadata =
+            BTreeMap::from([entry("a", 10), entry("b", METADATA_BYTES_MAX), entry("c", METADATA_BYTES_MAX - 20)]);
+        assert_eq!(fit_metadata(&mut metadata), 1);
+        assert_eq!(metadata.keys().collect::<Vec<_>>(), ["a", "c"]);
+        assert_eq!(fit_metadata(&mut metadata), 0);
+    }
 }

@@ -33,6 +33,48 @@ impl Severity {
     }
 }
 
+impl Severity {
+    /// The level that a word stands for, its own name or one that other systems have for it, in any case.
+    ///
+    /// ```
+    /// use coral_model::event::Severity;
+    /// assert_eq!(Severity::of_word(" WARN"), Some(Severity::Warning));
+    /// assert_eq!(Severity::of_word("P9"), None);
+    /// ```
+    pub fn of_word(word: &str) -> Option<Severity> {
+        let known = word.trim().to_ascii_lowercase();
+        Some(match known.as_str() {
+            "info" | "information" | "informational" | "notice" | "debug" | "trace" | "verbose" | "normal" | "none"
+            | "ok" | "low" => Severity::Info,
+            "warning" | "warn" | "minor" | "medium" | "moderate" => Severity::Warning,
+            "error" | "err" | "major" | "high" | "severe" | "failure" => Severity::Error,
+            "critical" | "crit" | "fatal" | "emergency" | "emerg" | "alert" | "panic" | "page" | "disaster" => {
+                Severity::Critical
+            }
+            _ => return None,
+        })
+    }
+
+    /// The level of a row whose severity is `word`. An unknown word costs no event: the level is `info`, the word is kept
+    /// in the metadata, and what is returned beside says so. An empty word is `info`.
+    pub fn read(word: &str, metadata: &mut BTreeMap<String, String>) -> (Severity, Option<String>) {
+        if word.trim().is_empty() {
+            return (Severity::default(), None);
+        }
+        if let Some(severity) = Severity::of_word(word) {
+            return (severity, None);
+        }
+        let shown: String = word.trim().chars().take(WORD_CHARS_MAX).collect();
+        let note =
+            format!("severity {shown:?} is none of info, warning, error or critical: taken as info, kept in metadata");
+        metadata.entry("severity".to_owned()).or_insert(shown);
+        (Severity::default(), Some(note))
+    }
+}
+
+/// The most of an unknown word that is kept and shown.
+const WORD_CHARS_MAX: usize = 40;
+
 impl fmt::Display for Severity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
@@ -125,6 +167,20 @@ mod tests {
             severity: Severity::Info,
             description: String::new(),
             metadata: BTreeMap::new(),
+        }
+    }
+
+    #[test]
+    fn unknown_severities_cost_nothing_but_their_level() {
+        let mut metadata = BTreeMap::new();
+        assert_eq!(Severity::read("Fatal ", &mut metadata), (Severity::Critical, None));
+        assert_eq!(Severity::read("", &mut metadata), (Severity::Info, None));
+        assert!(metadata.is_empty());
+        let (severity, note) = Severity::read("P1", &mut metadata);
+        assert!(note.is_some_and(|note| note.contains("\"P1\" is none of info, warning, error or critical")));
+        assert_eq!((severity, metadata["severity"].as_str()), (Severity::Info, "P1"));
+        for severity in [Severity::Info, Severity::Warning, Severity::Error, Severity::Critical] {
+            assert_eq!(Severity::of_word(severity.as_str()), Some(severity));
         }
     }
 

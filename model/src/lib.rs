@@ -3,6 +3,7 @@
 //! | file | owns |
 //! |---|---|
 //! | `time` | event time in milliseconds, durations such as `4h`, RFC 3339 text |
+//! | `instant` | an instant in whatever usual form it is written |
 //! | `clock` | where "now" comes from: the machine's clock, or one that a test sets |
 //! | `real` | a float with a total order, so that rows can be compared and hashed |
 //! | `colony` | what a colony id says about application and environment |
@@ -17,6 +18,7 @@ pub mod check;
 pub mod clock;
 pub mod colony;
 pub mod event;
+pub mod instant;
 pub mod metric;
 pub mod pattern;
 pub mod position;

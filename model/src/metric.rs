@@ -5,7 +5,7 @@ use crate::time::TimeMs;
 use serde::{Deserialize, Serialize};
 
 /// One series: a metric of a service of a colony.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct SeriesKey {
     /// Colony.
     pub colony_id: String,
@@ -17,7 +17,7 @@ pub struct SeriesKey {
 
 /// One bucket of one series. `(series, interval_seconds, timestamp)` is its identity; an open bucket is sent again
 /// with a higher count until it is closed, and the row with the greatest `(count, statistics)` wins.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct MetricPoint {
     /// Which series.
     pub series: SeriesKey,

@@ -2,7 +2,7 @@
 //! step that may fail, and says which row is at fault and why.
 
 use crate::reef::v1;
-use model::check::{Fault, check_event, check_metric};
+use model::check::{Fault, check_event, check_metric, fit_metadata};
 use model::event::{Event, Severity};
 use model::metric::{MetricPoint, SeriesKey};
 use model::real::Real;
@@ -102,15 +102,13 @@ pub fn event_to_wire(event: &Event) -> v1::Event {
     }
 }
 
-/// Reads and checks an event of `colony`. An empty severity is `info`; kinds of event that are not known are kept.
+/// Reads and checks an event of `colony`. An empty severity is `info`, an unknown one too, kept in the metadata; kinds of event that are not known are kept.
 /// `now` is the reader's clock.
 pub fn event_from_wire(colony: &Identity, wire: v1::Event, now: TimeMs) -> Result<Event, Fault> {
-    let severity = match wire.severity.as_str() {
-        "" => Severity::Info,
-        text => text.parse().map_err(|()| {
-            (RejectReason::BadValue, format!("severity {text:?} is none of info, warning, error, critical"))
-        })?,
-    };
+    let mut metadata = wire.metadata;
+    // what is beside the point of an event never costs the event
+    let (severity, _) = Severity::read(&wire.severity, &mut metadata);
+    fit_metadata(&mut metadata);
     let event = Event {
         colony_id: colony.colony_id.clone(),
         event_id: wire.event_id,
@@ -123,7 +121,7 @@ pub fn event_from_wire(colony: &Identity, wire: v1::Event, now: TimeMs) -> Resul
         service_id: wire.service_id,
         severity,
         description: wire.description,
-        metadata: wire.metadata,
+        metadata,
     };
     check_event(&event, now)?;
     Ok(event)

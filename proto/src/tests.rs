@@ -168,11 +168,19 @@ fn faults_are_named() {
     assert_eq!(metric(v1::MetricSummary { timestamp: far, ..summary() }), RejectReason::BadTimestamp);
 
     let of_event = |wire| event_from_wire(&colony(), wire, NOW).unwrap_err().0;
-    assert_eq!(of_event(v1::Event { severity: "fatal".into(), ..event() }), RejectReason::BadValue);
     assert_eq!(of_event(v1::Event { event_id: String::new(), ..event() }), RejectReason::MissingField);
     assert_eq!(of_event(v1::Event { description: "x".repeat(1 << 17), ..event() }), RejectReason::Oversized);
     let tomorrow = Some(time_to_wire(NOW + 2 * model::time::DAY_MS));
     assert_eq!(of_event(v1::Event { timestamp: tomorrow, ..event() }), RejectReason::FarFuture);
+}
+
+#[test]
+fn severities_are_the_words_of_files() {
+    let read = |word: &str| event_from_wire(&colony(), v1::Event { severity: word.into(), ..event() }, NOW).unwrap();
+    assert_eq!(read("Error").severity, model::event::Severity::Error);
+    assert_eq!(read("fatal").severity, model::event::Severity::Critical);
+    let unknown = read("P1");
+    assert_eq!((unknown.severity, unknown.metadata["severity"].as_str()), (model::event::Severity::Info, "P1"));
 }
 
 #[test]
