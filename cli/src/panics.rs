@@ -15,8 +15,8 @@ const GRACE: Duration = Duration::from_secs(10);
 pub fn end_on_panic(output: Output) {
     let tell_first = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
-        if sources::kafka::reads_headers() {
-            // the library's panic on a header that is no text: it is caught there, and the message is a reject
+        if sources::guard::is_guarded() {
+            // a library's panic on broken input: it is caught there, and becomes a fault of that input
             return;
         }
         tell_first(panic);

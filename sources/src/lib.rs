@@ -21,6 +21,7 @@
 //! | `lateness` | which rows of live sources are late |
 //! | `generator` | seeded fleets with planted relations, as values and as files |
 //! | `compliance` | the harness that every source passes |
+//! | `guard` | panics of libraries on broken input |
 //! | `share` | which part of a source a process reads |
 //! | `report` | what a source reports beside rows and rejects |
 //! | `error` | faults that stop a run |
@@ -37,6 +38,7 @@ pub mod compliance;
 pub mod error;
 pub mod files;
 pub mod generator;
+pub mod guard;
 pub mod kafka;
 pub mod lateness;
 pub mod report;

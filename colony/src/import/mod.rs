@@ -3,7 +3,7 @@
 //!
 //! | file | owns |
 //! |---|---|
-//! | `read` | what a file holds; chunks of it, read on a thread of its own |
+//! | `read` | chunks of a file, read on a thread of its own |
 //! | `target` | where rows go |
 //!
 //! A file may hold the rows of many colonies; those of others are passed over and counted. Importing a file again
@@ -19,9 +19,9 @@ use crate::error::StoreError;
 use model::clock::SharedClock;
 use model::reject::{Reject, RejectReason};
 use proto::convert::Identity;
-use read::{Message, kind_of};
+use read::Message;
 use sources::SourceError;
-use sources::files::FileKind;
+use sources::files::{FileKind, kind_of};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 

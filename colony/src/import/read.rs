@@ -1,11 +1,10 @@
-//! What a file holds; chunks of it, read on a thread of its own, a few ahead of the writer.
+//! Chunks of a file, read on a thread of its own, a few ahead of the writer.
 
 use model::clock::SharedClock;
 use model::metric::SeriesKey;
 use sources::SourceError;
-use sources::files::{Chunk, FileFormat, FileKind, open};
+use sources::files::{Chunk, FileKind, open};
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader};
 use std::path::Path;
 use tokio::sync::mpsc;
 
@@ -24,35 +23,6 @@ pub(super) struct Message {
     pub other_colonies: Vec<String>,
     /// Length of the file.
     pub bytes_in_all: u64,
-}
-
-/// Whether a file holds metrics or events: its columns say so, or the keys of its first line.
-pub(super) fn kind_of(path: &Path, clock: &SharedClock) -> Result<FileKind, SourceError> {
-    if FileFormat::of_path(path) == Some(FileFormat::Ndjson) {
-        let file_error = |cause| SourceError::File { path: path.to_owned(), cause };
-        let file = std::fs::File::open(path).map_err(file_error)?;
-        for line in BufReader::new(file).lines() {
-            let line = line.map_err(file_error)?;
-            if let Ok(serde_json::Value::Object(record)) = serde_json::from_str(&line) {
-                let is_event = record.contains_key("event_id") || record.contains_key("event_type");
-                return Ok(if is_event { FileKind::Events } else { FileKind::Metrics });
-            }
-        }
-        return Err(SourceError::Format {
-            path: path.to_owned(),
-            format: FileFormat::Ndjson.name(),
-            problem: "no line of it is a JSON object".to_owned(),
-        });
-    }
-    match open(path, FileKind::Metrics, clock) {
-        Ok(_) => Ok(FileKind::Metrics),
-        Err(as_metrics @ SourceError::Format { .. }) => match open(path, FileKind::Events, clock) {
-            Ok(_) => Ok(FileKind::Events),
-            // when it is neither, what metrics lack says most
-            Err(_) => Err(as_metrics),
-        },
-        Err(error) => Err(error),
-    }
 }
 
 /// Starts reading; the receiver ends after the last chunk or the first error.

@@ -26,7 +26,7 @@ fn events(dir: &Path) -> PathBuf {
         line("c1", 1, "info"),
         line("c2", 1, "info"),
         "not json".to_owned(),
-        line("c1", 2, "fatal"),
+        line("c1", 2, "info").replace("\"service_id\":\"s\"", "\"service_id\":[1]"),
         line("c1", 3, "error"),
     ];
     write(dir, "events.ndjson", &lines.join("\n"))

@@ -1,17 +1,22 @@
 //! A chunk of a file: decoded rows, refused rows, and where the reader stands after them.
 
 use super::config::FileKind;
-use super::decode::{colony_of, decode_event, decode_metric};
+use super::decode::{Notes, colony_of, decode_event, decode_metric, series_of};
 use super::position::FilePosition;
 use super::record::Record;
+use crate::report::InputReport;
 use model::check::Fault;
 use model::clock::SharedClock;
+use model::event::Event;
+use model::metric::MetricPoint;
 use model::reject::{RAW_CHARS_MAX, Reject};
 use model::rows::Rows;
 use model::time::TimeMs;
 
 /// The most records in one chunk, good and bad together.
 pub const CHUNK_ROWS_MAX: usize = 8_192;
+/// The memory that the rows of one chunk take at most, roughly, unless a single one takes more.
+pub const CHUNK_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// What one step of a reader gives.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -20,6 +25,10 @@ pub struct Chunk {
     pub rows: Rows,
     /// Refused rows, each with its place.
     pub rejects: Vec<Reject>,
+    /// Places of rejects of an earlier read that no longer hold: records that had no end then.
+    pub settled: Vec<String>,
+    /// What was put right or left out in rows that were kept, and which series were refused.
+    pub report: InputReport,
     /// Where the reader stands after this chunk.
     pub(crate) position: FilePosition,
 }
@@ -32,7 +41,7 @@ impl Chunk {
 
     /// Bytes of the file done so far.
     pub fn bytes_done(&self) -> u64 {
-        self.position.bytes
+        self.position.bytes_read()
     }
 }
 
@@ -45,49 +54,136 @@ pub(crate) struct Collector {
     /// The clock when the chunk was begun.
     now: TimeMs,
     chunk: Chunk,
+    bytes: usize,
+    notes: Notes,
 }
 
 impl Collector {
     pub(crate) fn new(source: &str, label: &str, kind: FileKind, clock: SharedClock) -> Collector {
-        let (now, chunk) = (clock.now(), Chunk::default());
-        Collector { source: source.to_owned(), label: label.to_owned(), kind, clock, now, chunk }
+        let (now, chunk, bytes, notes) = (clock.now(), Chunk::default(), 0, Notes::new());
+        Collector { source: source.to_owned(), label: label.to_owned(), kind, clock, now, chunk, bytes, notes }
     }
 
-    /// How many records the chunk holds, good and bad together.
-    pub(crate) fn len(&self) -> usize {
-        self.chunk.rows.len() + self.chunk.rejects.len()
+    /// Whether the chunk holds as much as one may: records, or bytes.
+    pub(crate) fn is_full(&self) -> bool {
+        self.chunk.rows.len() + self.chunk.rejects.len() >= CHUNK_ROWS_MAX || self.bytes >= CHUNK_BYTES_MAX
     }
 
-    /// Decodes a record. `place` is the number after the file name, `:17` or ` row 17`; `raw` is the record as it came.
-    pub(crate) fn take(&mut self, record: &impl Record, place: impl Fn() -> String, raw: impl Fn() -> String) {
+    /// Which records are collected.
+    pub(crate) fn kind(&self) -> FileKind {
+        self.kind
+    }
+
+    /// The clock when the chunk was begun.
+    pub(crate) fn now(&self) -> TimeMs {
+        self.now
+    }
+
+    /// The full form of a place: with the file before it.
+    pub(crate) fn place(&self, place: &str) -> String {
+        format!("{}{place}", self.label)
+    }
+
+    /// Decodes a record; false when it is refused. `place` is the number after the file name, `:17` or ` row 17`; `raw` is
+    /// the record as it came.
+    pub(crate) fn take(
+        &mut self,
+        record: &impl Record,
+        place: impl FnOnce() -> String,
+        raw: impl FnOnce() -> String,
+    ) -> bool {
         let fault = match self.kind {
-            FileKind::Events => decode_event(record, self.now).map(|row| self.chunk.rows.events.push(row)),
-            FileKind::Metrics => decode_metric(record, self.now).map(|row| self.chunk.rows.metrics.push(row)),
+            FileKind::Events => decode_event(record, self.now, &mut self.notes).map(|row| {
+                self.bytes += event_bytes(&row);
+                self.chunk.rows.events.push(row);
+            }),
+            FileKind::Metrics => decode_metric(record, self.now).map(|row| {
+                self.bytes += metric_bytes(&row);
+                self.chunk.rows.metrics.push(row);
+            }),
         };
-        if let Err(fault) = fault {
-            self.refuse(colony_of(record), fault, &place(), &raw());
+        let Err(fault) = fault else {
+            self.notes.drain(..).for_each(|note| self.chunk.report.add_note(&note));
+            return true;
+        };
+        self.notes.clear();
+        if let (FileKind::Metrics, Some(series)) = (self.kind, series_of(record)) {
+            self.chunk.report.add_refused(&series);
         }
+        self.refuse(colony_of(record), fault, &place(), &raw());
+        false
     }
 
     /// Keeps a refused record.
     pub(crate) fn refuse(&mut self, colony_id: Option<String>, fault: Fault, place: &str, raw: &str) {
         let (reason, detail) = fault;
+        let raw: String = raw.chars().take(RAW_CHARS_MAX).collect();
+        self.bytes += size_of::<Reject>() + raw.len() + detail.len();
         self.chunk.rejects.push(Reject {
             source: self.source.clone(),
-            place: format!("{}{place}", self.label),
+            place: self.place(place),
             colony_id,
             reason,
             detail,
-            raw: raw.chars().take(RAW_CHARS_MAX).collect(),
+            raw,
             rejected_at: self.now,
         });
+    }
+
+    /// The reject at this full place no longer holds.
+    pub(crate) fn settle(&mut self, place: String) {
+        self.chunk.settled.push(place);
+    }
+
+    /// Says something about a row that was kept, or is kept later.
+    pub(crate) fn note(&mut self, note: &str) {
+        self.chunk.report.add_note(note);
+    }
+
+    /// The record that was just taken (or refused) was read before without its end, and `earlier` was made of it, with at
+    /// least this version. Makes the new row the one that counts, or takes the earlier one back. Returns its version.
+    pub(crate) fn replace_row(&mut self, is_taken: bool, earlier: &impl Record, version: u64) -> u64 {
+        match self.kind {
+            FileKind::Events => {
+                let Ok(mut earlier) = decode_event(earlier, self.now, &mut Notes::new()) else { return 0 };
+                earlier.version = earlier.version.max(version);
+                let same =
+                    |event: &&mut Event| (&event.colony_id, &event.event_id) == (&earlier.colony_id, &earlier.event_id);
+                match self.chunk.rows.events.last_mut().filter(|_| is_taken).filter(same) {
+                    Some(event) => {
+                        if *event < earlier {
+                            event.version = earlier.version + 1;
+                        }
+                        event.version
+                    }
+                    None => {
+                        let taken_back = Event { withdrawn: true, version: earlier.version + 1, ..earlier };
+                        self.chunk.rows.events.push(taken_back);
+                        0
+                    }
+                }
+            }
+            FileKind::Metrics => 0,
+        }
     }
 
     /// The chunk so far, which ends at `position`.
     pub(crate) fn finish(&mut self, position: FilePosition) -> Chunk {
         self.now = self.clock.now();
+        self.bytes = 0;
         let mut chunk = std::mem::take(&mut self.chunk);
         chunk.position = position;
         chunk
     }
+}
+
+fn event_bytes(event: &Event) -> usize {
+    let metadata: usize = event.metadata.iter().map(|(name, value)| name.len() + value.len()).sum();
+    let texts = [&event.colony_id, &event.event_id, &event.service_id, &event.event_type, &event.description];
+    size_of::<Event>() + texts.into_iter().map(String::len).sum::<usize>() + metadata
+}
+
+fn metric_bytes(point: &MetricPoint) -> usize {
+    let series = &point.series;
+    size_of::<MetricPoint>() + series.colony_id.len() + series.service_id.len() + series.metric_name.len()
 }

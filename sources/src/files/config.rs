@@ -3,6 +3,7 @@
 use super::position::Fingerprint;
 use crate::error::SourceError;
 use std::collections::BTreeMap;
+use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
 /// Which records a file holds.
@@ -26,12 +27,12 @@ pub enum FileFormat {
 }
 
 impl FileFormat {
-    /// The format that a path's extension names: `parquet`, `csv`, `ndjson`, `jsonl` or `json`.
+    /// The format that a path's extension names: `parquet`, `csv`, `tsv`, `ndjson`, `jsonl` or `json`.
     pub fn of_path(path: &Path) -> Option<FileFormat> {
         let extension = path.extension()?.to_str()?.to_ascii_lowercase();
         match extension.as_str() {
             "parquet" => Some(FileFormat::Parquet),
-            "csv" => Some(FileFormat::Csv),
+            "csv" | "tsv" => Some(FileFormat::Csv),
             "ndjson" | "jsonl" | "json" => Some(FileFormat::Ndjson),
             _ => None,
         }
@@ -82,14 +83,14 @@ impl FilesConfig {
                 problems
                     .push(pattern_error(pattern, &format!("is not a glob: {} at character {}", cause.msg, cause.pos)));
             } else if FileFormat::of_path(Path::new(pattern)).is_none() {
-                let hint = "has no known extension; end it with .parquet, .csv, .ndjson, .jsonl or .json";
-                problems.push(pattern_error(pattern, hint));
+                problems.push(pattern_error(pattern, unknown_extension(pattern)));
             }
         }
         if problems.is_empty() { Ok(()) } else { Err(problems) }
     }
 
     /// The files behind the globs, now: metrics and events, each sorted by path. The list does not change afterwards.
+    /// A file that several patterns or links name is there once.
     pub(crate) fn expand(&self) -> Result<(Vec<InputFile>, Vec<InputFile>), SourceError> {
         if let Err(mut problems) = self.validate() {
             return Err(problems.swap_remove(0));
@@ -100,36 +101,92 @@ impl FilesConfig {
             let problem = "is listed as metrics and as events; list it once";
             return Err(pattern_error(&both.display().to_string(), problem));
         }
-        Ok((metrics.into_values().collect(), events.into_values().collect()))
+        let sorted = |files: BTreeMap<PathBuf, InputFile>| {
+            let mut files: Vec<InputFile> = files.into_values().collect();
+            files.sort_by(|one, other| one.path.cmp(&other.path));
+            files
+        };
+        Ok((sorted(metrics), sorted(events)))
     }
 
+    /// The files of one kind, by where they really are.
     fn expand_kind(&self, kind: FileKind, patterns: &[String]) -> Result<BTreeMap<PathBuf, InputFile>, SourceError> {
-        let mut files = BTreeMap::new();
+        let mut files: BTreeMap<PathBuf, InputFile> = BTreeMap::new();
         for pattern in patterns {
-            let base = glob::Pattern::escape(&self.base_dir.to_string_lossy());
-            let absolute = Path::new(&base).join(pattern);
-            let looked = absolute.to_string_lossy().into_owned();
-            let paths = glob::glob(&looked)
-                .map_err(|cause| pattern_error(pattern, &format!("is not a glob: {}", cause.msg)))?;
-            let before = files.len();
+            let (paths, is_name) = self.paths_of(pattern)?;
+            let (mut found, mut folder) = (0, None);
             for path in paths {
-                let path = path.map_err(|cause| SourceError::File {
-                    path: cause.path().to_owned(),
-                    cause: std::io::Error::new(cause.error().kind(), cause.error().to_string()),
-                })?;
-                if path.is_dir() {
-                    continue;
+                let metadata = std::fs::metadata(&path);
+                match metadata.as_ref().map(|metadata| metadata.file_type()) {
+                    Ok(kind) if kind.is_dir() => folder = Some(path),
+                    Ok(kind) if !kind.is_file() => return Err(pattern_error(pattern, &not_a_file(&path, kind))),
+                    Err(cause) if is_name => {
+                        let cause = std::io::Error::new(cause.kind(), cause.to_string());
+                        return Err(SourceError::File { path, cause });
+                    }
+                    // a dead link among others: who opens it says so
+                    _ => {
+                        let Some(format) = FileFormat::of_path(&path) else { continue };
+                        found += 1;
+                        let fingerprint = Fingerprint::of(&path).unwrap_or_default();
+                        let partition = self.partition_of(&path);
+                        let real = std::fs::canonicalize(&path).unwrap_or_else(|_| path.clone());
+                        let input = InputFile { kind, format, path, partition, fingerprint };
+                        match files.get_mut(&real) {
+                            Some(known) if known.path <= input.path => {}
+                            Some(known) => *known = input,
+                            None => drop(files.insert(real, input)),
+                        }
+                    }
                 }
-                let Some(format) = FileFormat::of_path(&path) else { continue };
-                let fingerprint = Fingerprint::of(&path)?;
-                let partition = path.strip_prefix(&self.base_dir).unwrap_or(&path).to_string_lossy().into_owned();
-                files.insert(path.clone(), InputFile { kind, format, path, partition, fingerprint });
             }
-            if files.len() == before && !files.keys().any(|path| matches(&looked, path)) {
-                return Err(pattern_error(pattern, &format!("matches no file; looked at {}", self.shown(pattern))));
+            if found == 0 {
+                let problem = match folder {
+                    Some(folder) => {
+                        let example = Path::new(pattern).join("*.ndjson");
+                        format!(
+                            "is a folder ({}); name the files in it: {:?}",
+                            folder.display(),
+                            example.display().to_string()
+                        )
+                    }
+                    None => format!("matches no file; looked at {}", self.shown(pattern)),
+                };
+                return Err(pattern_error(pattern, &problem));
             }
         }
         Ok(files)
+    }
+
+    /// What a pattern stands for, and whether it is the name of a single file: a file of exactly this name comes before
+    /// what `*`, `?` and `[ ]` in it could mean.
+    fn paths_of(&self, pattern: &str) -> Result<(Vec<PathBuf>, bool), SourceError> {
+        let literal = self.base_dir.join(pattern);
+        let has_wildcards = pattern.contains(['*', '?', '[']);
+        if literal.symlink_metadata().is_ok() {
+            return Ok((vec![literal], !has_wildcards));
+        }
+        let base = glob::Pattern::escape(&self.base_dir.to_string_lossy());
+        let looked = Path::new(&base).join(pattern).to_string_lossy().into_owned();
+        let paths =
+            glob::glob(&looked).map_err(|cause| pattern_error(pattern, &format!("is not a glob: {}", cause.msg)))?;
+        let paths: Result<Vec<PathBuf>, glob::GlobError> = paths.collect();
+        let paths = paths.map_err(|cause| SourceError::File {
+            path: cause.path().to_owned(),
+            cause: std::io::Error::new(cause.error().kind(), cause.error().to_string()),
+        })?;
+        Ok((paths, !has_wildcards))
+    }
+
+    /// The name of a file in positions and messages: relative to the configuration where it lies below it, however the
+    /// pattern was written.
+    fn partition_of(&self, path: &Path) -> String {
+        let plain = |path: &Path| -> PathBuf {
+            let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+            absolute.components().collect()
+        };
+        let (path, base) = (plain(path), plain(&self.base_dir));
+        path.strip_prefix(&base).unwrap_or(&path).to_string_lossy().into_owned()
     }
 
     /// The absolute form of a pattern, for people.
@@ -139,8 +196,29 @@ impl FilesConfig {
     }
 }
 
-fn matches(pattern: &str, path: &Path) -> bool {
-    glob::Pattern::new(pattern).is_ok_and(|pattern| pattern.matches_path(path))
+fn unknown_extension(pattern: &str) -> &'static str {
+    let extension = Path::new(pattern).extension().and_then(|it| it.to_str()).unwrap_or_default().to_ascii_lowercase();
+    match extension.as_str() {
+        "gz" | "zst" | "bz2" | "xz" | "lz4" | "zip" | "z" => {
+            "is a compressed file, which is not read; decompress it first (for example gunzip for .gz)"
+        }
+        "xlsx" | "xls" | "ods" => "is a spreadsheet, which is not read; save it as .csv",
+        _ => "has no known extension; end it with .parquet, .csv, .tsv, .ndjson, .jsonl or .json",
+    }
+}
+
+fn not_a_file(path: &Path, kind: std::fs::FileType) -> String {
+    let what = if kind.is_fifo() {
+        "a pipe (FIFO)"
+    } else if kind.is_socket() {
+        "a socket"
+    } else {
+        "a device"
+    };
+    format!(
+        "names {what} ({}); only files can be read again from where they were left: write it into a file first",
+        path.display()
+    )
 }
 
 fn pattern_error(pattern: &str, problem: &str) -> SourceError {

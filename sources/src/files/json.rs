@@ -3,8 +3,9 @@
 //! What it gives is what a tree of `serde_json::Value` would give, faults included: whatever the fast reading refuses is
 //! read again as a tree, whose fault is the answer. A property test holds the two against each other.
 
-use super::decode::metadata_from_object;
-use super::record::{Cell, Field, Record};
+use super::decode::Notes;
+use super::metadata::metadata_of_value;
+use super::record::{Cell, Field, Naming, Record};
 use model::check::Fault;
 use model::reject::RejectReason;
 use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
@@ -25,6 +26,7 @@ pub(crate) struct JsonRecord<'a> {
 enum JsonCell<'a> {
     Missing,
     Int(i64),
+    Uint(u64),
     Float(f64),
     Text(Cow<'a, str>),
     Bool(bool),
@@ -44,20 +46,68 @@ pub(crate) fn parse_object(text: &[u8]) -> Result<JsonRecord<'_>, Fault> {
 
 /// The slow reading: a tree, and the words for what is no object.
 fn parse_tree(text: &[u8]) -> Result<Map<String, Value>, Fault> {
-    match serde_json::from_slice::<Value>(text) {
-        Ok(Value::Object(object)) => Ok(object),
-        Ok(other) => Err((RejectReason::Malformed, format!("{}, expected a JSON object", kind_of(&other)))),
-        Err(cause) => {
-            // `NaN` and `Infinity` are no JSON, but common writers emit them: name the real fault
-            let at = cause.column().saturating_sub(1);
-            let around = String::from_utf8_lossy(&text[at.saturating_sub(2)..text.len().min(at + 10)]).into_owned();
-            let is_not_finite = around.contains("NaN") || around.contains("Infinity");
-            let is_overflow = cause.to_string().starts_with("number out of range");
-            if is_not_finite || is_overflow {
-                return Err((RejectReason::NotFinite, format!("a number is not finite: {cause}")));
-            }
-            Err((RejectReason::Malformed, format!("not JSON: {cause}")))
+    let cause = match serde_json::from_slice::<Value>(text) {
+        Ok(value) => return object_of(value),
+        Err(cause) => cause,
+    };
+    // `NaN` and `Infinity` are no JSON, but common writers emit them
+    if let Some(marked) = mark_not_finite(text)
+        && let Ok(value) = serde_json::from_slice::<Value>(&marked)
+    {
+        return object_of(value);
+    }
+    if cause.to_string().starts_with("number out of range") {
+        return Err((RejectReason::NotFinite, format!("a number is not finite: {cause}")));
+    }
+    let more = if cause.to_string().starts_with("trailing characters") && text.trim_ascii_start().starts_with(b"{") {
+        "; more than one value, expected a single JSON object"
+    } else {
+        ""
+    };
+    Err((RejectReason::Malformed, format!("not JSON: {cause}{more}")))
+}
+
+fn object_of(value: Value) -> Result<Map<String, Value>, Fault> {
+    match value {
+        Value::Object(object) => Ok(object),
+        other => Err((RejectReason::Malformed, format!("{}, expected a JSON object", kind_of(&other)))),
+    }
+}
+
+/// Begins the text that stands for a number which is not finite, in a tree: no text of a writer begins so.
+const NOT_FINITE: char = '\u{10fffd}';
+
+/// The text with each bare `NaN` and `Infinity` made a marked string; `None` where there is none.
+fn mark_not_finite(text: &[u8]) -> Option<Vec<u8>> {
+    let words: [&[u8]; 3] = [b"-Infinity", b"Infinity", b"NaN"];
+    let mut marked = Vec::with_capacity(text.len() + 16);
+    let (mut at, mut is_in_string, mut is_found) = (0, false, false);
+    while at < text.len() {
+        let word = words.iter().find(|word| !is_in_string && text[at..].starts_with(word));
+        if let Some(word) = word {
+            marked.extend_from_slice(format!("\"{NOT_FINITE}").as_bytes());
+            marked.extend_from_slice(word);
+            marked.push(b'"');
+            at += word.len();
+            is_found = true;
+            continue;
         }
+        let escaped = is_in_string && text[at] == b'\\';
+        is_in_string ^= text[at] == b'"';
+        let end = text.len().min(at + if escaped { 2 } else { 1 });
+        marked.extend_from_slice(&text[at..end]);
+        at = end;
+    }
+    is_found.then_some(marked)
+}
+
+/// Metadata as it came: marked numbers are the words again.
+fn without_marks(value: &mut Value) {
+    match value {
+        Value::String(text) if text.starts_with(NOT_FINITE) => *text = text.trim_start_matches(NOT_FINITE).to_owned(),
+        Value::Array(items) => items.iter_mut().for_each(without_marks),
+        Value::Object(entries) => entries.values_mut().for_each(without_marks),
+        _ => {}
     }
 }
 
@@ -86,11 +136,15 @@ impl<'a> JsonRecord<'a> {
 
     fn from_tree(object: &Map<String, Value>) -> JsonRecord<'a> {
         let mut record = JsonRecord::empty();
-        for field in Field::ALL {
-            let Some(value) = object.get(field.name()) else { continue };
+        let mut naming = Naming::default();
+        for (name, value) in object {
+            let Some(field) = naming.field(name) else { continue };
             record.cells[field as usize] = JsonCell::of_value(value);
+            if field == Field::Metadata {
+                record.metadata = value.clone();
+                without_marks(&mut record.metadata);
+            }
         }
-        record.metadata = object.get(Field::Metadata.name()).cloned().unwrap_or_default();
         record
     }
 }
@@ -99,11 +153,15 @@ impl JsonCell<'_> {
     fn of_value(value: &Value) -> JsonCell<'static> {
         match value {
             Value::Null => JsonCell::Missing,
-            Value::String(text) => JsonCell::Text(Cow::Owned(text.clone())),
-            Value::Number(number) => match (number.as_i64(), number.as_f64()) {
-                (Some(int), _) => JsonCell::Int(int),
-                (None, Some(float)) => JsonCell::Float(float),
-                (None, None) => JsonCell::Unusable("a number out of range"),
+            Value::String(text) => match text.strip_prefix(NOT_FINITE) {
+                Some(number) => JsonCell::Float(number.parse().unwrap_or(f64::NAN)),
+                None => JsonCell::Text(Cow::Owned(text.clone())),
+            },
+            Value::Number(number) => match (number.as_i64(), number.as_u64(), number.as_f64()) {
+                (Some(int), _, _) => JsonCell::Int(int),
+                (None, Some(uint), _) => JsonCell::Uint(uint),
+                (None, None, Some(float)) => JsonCell::Float(float),
+                (None, None, None) => JsonCell::Unusable("a number out of range"),
             },
             Value::Bool(yes) => JsonCell::Bool(*yes),
             other => JsonCell::Unusable(kind_of(other)),
@@ -116,6 +174,7 @@ impl Record for JsonRecord<'_> {
         match &self.cells[field as usize] {
             JsonCell::Missing => Cell::Missing,
             JsonCell::Int(int) => Cell::Int(*int),
+            JsonCell::Uint(uint) => Cell::Uint(*uint),
             JsonCell::Float(float) => Cell::Float(*float),
             JsonCell::Text(text) => Cell::Text(text),
             JsonCell::Bool(yes) => Cell::Bool(*yes),
@@ -123,12 +182,8 @@ impl Record for JsonRecord<'_> {
         }
     }
 
-    fn metadata(&self) -> Result<BTreeMap<String, String>, Fault> {
-        match &self.metadata {
-            Value::Null => Ok(BTreeMap::new()),
-            Value::Object(object) => Ok(metadata_from_object(object)),
-            other => Err((RejectReason::BadValue, format!("metadata is {}, expected an object", kind_of(other)))),
-        }
+    fn metadata(&self, notes: &mut Notes) -> BTreeMap<String, String> {
+        metadata_of_value(&self.metadata, notes)
     }
 }
 
@@ -144,7 +199,8 @@ impl<'de> Visitor<'de> for RecordVisitor<'_, 'de> {
     /// A name that is written twice has its last value, as in a tree.
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         let RecordVisitor(record) = self;
-        while let Some(field) = map.next_key_seed(NameSeed)? {
+        let mut naming = Naming::default();
+        while let Some(field) = map.next_key_seed(NameSeed(&mut naming))? {
             match field {
                 Some(Field::Metadata) => {
                     record.metadata = map.next_value()?;
@@ -155,14 +211,18 @@ impl<'de> Visitor<'de> for RecordVisitor<'_, 'de> {
                 None => drop(map.next_value_seed(CellSeed)?),
             }
         }
+        if naming.is_ambiguous {
+            // which of the names is the last one, a tree says
+            return Err(de::Error::custom("two names of one column"));
+        }
         Ok(())
     }
 }
 
 /// A name: the column it stands for, if any.
-struct NameSeed;
+struct NameSeed<'n>(&'n mut Naming);
 
-impl<'de> DeserializeSeed<'de> for NameSeed {
+impl<'de> DeserializeSeed<'de> for NameSeed<'_> {
     type Value = Option<Field>;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Option<Field>, D::Error> {
@@ -170,7 +230,7 @@ impl<'de> DeserializeSeed<'de> for NameSeed {
     }
 }
 
-impl Visitor<'_> for NameSeed {
+impl Visitor<'_> for NameSeed<'_> {
     type Value = Option<Field>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -178,7 +238,28 @@ impl Visitor<'_> for NameSeed {
     }
 
     fn visit_str<E: de::Error>(self, name: &str) -> Result<Option<Field>, E> {
-        Ok(Field::of_name(name))
+        Ok(self.0.field(name))
+    }
+}
+
+/// A name inside a value: read through and dropped, but a name all the same.
+struct IgnoredName;
+
+impl<'de> de::Deserialize<'de> for IgnoredName {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<IgnoredName, D::Error> {
+        deserializer.deserialize_str(IgnoredName)
+    }
+}
+
+impl Visitor<'_> for IgnoredName {
+    type Value = IgnoredName;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a name")
+    }
+
+    fn visit_str<E: de::Error>(self, _: &str) -> Result<IgnoredName, E> {
+        Ok(IgnoredName)
     }
 }
 
@@ -213,7 +294,7 @@ impl<'de> Visitor<'de> for CellSeed {
     }
 
     fn visit_u64<E: de::Error>(self, number: u64) -> Result<JsonCell<'de>, E> {
-        Ok(i64::try_from(number).map_or(JsonCell::Float(number as f64), JsonCell::Int))
+        Ok(i64::try_from(number).map_or(JsonCell::Uint(number), JsonCell::Int))
     }
 
     fn visit_f64<E: de::Error>(self, number: f64) -> Result<JsonCell<'de>, E> {
@@ -234,7 +315,7 @@ impl<'de> Visitor<'de> for CellSeed {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<JsonCell<'de>, A::Error> {
-        while entries.next_key_seed(NameSeed)?.is_some() {
+        while entries.next_key::<IgnoredName>()?.is_some() {
             entries.next_value_seed(CellSeed)?;
         }
         Ok(JsonCell::Unusable(kind_of(&Value::Object(Map::new()))))
@@ -263,7 +344,8 @@ mod tests {
                     prop_assert_eq!(format!("{:?}", fast.cell(field)), format!("{:?}", slow.cell(field)));
                 }
                 prop_assert_eq!(decode_metric(fast, NOW), decode_metric(slow, NOW));
-                prop_assert_eq!(decode_event(fast, NOW), decode_event(slow, NOW));
+                let event = |record| decode_event(record, NOW, &mut Notes::new());
+                prop_assert_eq!(event(fast), event(slow));
             }
             _ => prop_assert!(false, "{}: {fast:?} but {slow:?}", String::from_utf8_lossy(text)),
         }
@@ -322,7 +404,16 @@ mod tests {
 
     fn name() -> impl Strategy<Value = String> {
         let known = prop::sample::select(Field::ALL.to_vec()).prop_map(|field| field.name().to_owned());
-        let odd = prop::sample::select(vec!["other", "", "p50 ", "\\u0070\\u0035\\u0030", "time\\nstamp"]);
+        let odd = prop::sample::select(vec![
+            "other",
+            "",
+            "p50 ",
+            "P50",
+            "Timestamp",
+            "colonyId",
+            "\\u0070\\u0035\\u0030",
+            "time\\nstamp",
+        ]);
         prop_oneof![6 => known, 1 => odd.prop_map(str::to_owned)]
     }
 

@@ -1,91 +1,180 @@
-//! NDJSON: one object per line, lines of bounded length, a broken line refused and the next one read.
+//! JSON records: one object per line, or objects in another layout; a broken one refused and the next one read.
+//!
+//! The layout is known by how the file begins. One per line, a line is what is refused; in another layout (an array, objects
+//! over several lines or without line breaks) it is an object. A last one that is not whole is refused, and read again
+//! when the file has grown.
 
 use super::chunk::{CHUNK_ROWS_MAX, Collector};
+use super::config::FileKind;
+use super::input::Input;
 use super::json::parse_object;
-use super::position::FilePosition;
+use super::lines::{LINE_BYTES_MAX, Line, LineEnd, Lines};
+use super::objects::{Ending, Object, Objects, is_other_layout};
+use super::position::{FilePosition, Tail};
+use super::record::{Cell, Field, Record};
+use model::check::Fault;
 use model::reject::{RAW_CHARS_MAX, RejectReason};
-use std::fs::File;
-use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Take};
+use std::io::{Cursor, Read};
 
-/// Longest line, in bytes: far above the longest acceptable row, so that only rubbish is cut.
-pub(crate) const LINE_BYTES_MAX: usize = 4 * 1024 * 1024;
-const BUFFER_BYTES: usize = 256 * 1024;
+/// How much of a file is looked at to know its layout.
+const FIRST_LOOK_BYTES: u64 = 64 * 1024;
 
 pub(crate) struct NdjsonReader {
-    input: BufReader<Take<File>>,
-    line: Vec<u8>,
+    layout: Layout,
     position: FilePosition,
 }
 
+enum Layout {
+    Lines {
+        lines: Lines,
+        line: Line,
+        /// The line is still to be taken.
+        is_ahead: bool,
+    },
+    Objects(Objects, Object),
+}
+
 impl NdjsonReader {
-    pub(crate) fn open(mut file: File, from: FilePosition) -> std::io::Result<NdjsonReader> {
-        file.seek(SeekFrom::Start(from.bytes))?;
-        // what is appended while the file is read belongs to the next run, which sees a changed file
-        let input = BufReader::with_capacity(BUFFER_BYTES, file.take(from.file.len_bytes - from.bytes));
-        Ok(NdjsonReader { input, line: Vec::new(), position: from })
+    pub(crate) fn open(input: &Input, from: FilePosition) -> std::io::Result<NdjsonReader> {
+        let mut position = from;
+        let mut start = Vec::new();
+        input.reader(0).take(FIRST_LOOK_BYTES).read_to_end(&mut start)?;
+        let layout = if is_other_layout(&start) {
+            let objects = Objects::new(input.reader(position.bytes), position.bytes, position.lines);
+            Layout::Objects(objects, Object::default())
+        } else {
+            let mut lines = Lines::new(input.reader(position.bytes), false);
+            let ahead = position.after_break(input, &mut lines)?;
+            Layout::Lines { lines, is_ahead: ahead.is_some(), line: ahead.unwrap_or_default() }
+        };
+        Ok(NdjsonReader { layout, position })
     }
 
-    /// Reads up to a chunk's worth of lines; returns where it stands.
+    /// Reads up to a chunk's worth of records; returns where it stands.
     pub(crate) fn fill(&mut self, out: &mut Collector) -> std::io::Result<FilePosition> {
-        while out.len() < CHUNK_ROWS_MAX {
-            let bytes = read_line(&mut self.input, &mut self.line)?;
-            if bytes == 0 {
-                self.position.bytes = self.position.file.len_bytes;
+        while !out.is_full() {
+            let is_more = match &mut self.layout {
+                Layout::Lines { lines, line, is_ahead } => std::mem::take(is_ahead) || lines.read(line)?,
+                Layout::Objects(objects, object) => objects.next(object)?,
+            };
+            if !is_more {
+                if let Layout::Objects(objects, _) = &self.layout {
+                    (self.position.bytes, self.position.lines) = (objects.bytes, objects.lines);
+                }
+                self.position.is_done = true;
                 break;
             }
-            self.position.bytes += bytes;
+            if let Some(place) = self.position.tail.take().and_then(|tail| tail.refused) {
+                out.settle(place);
+            }
+            let step = match &self.layout {
+                Layout::Lines { line, .. } => take_line(line, self.position.lines, out),
+                Layout::Objects(_, object) => take_object(object, out),
+            };
+            let (bytes, lines) = match &self.layout {
+                Layout::Lines { line, .. } => (self.position.bytes + line.bytes, self.position.lines + 1),
+                Layout::Objects(objects, _) => (objects.bytes, objects.lines),
+            };
+            if let Err(refused) = step {
+                let bytes = bytes - self.position.bytes;
+                self.position.tail = Some(Tail { bytes, refused: Some(refused), ..Tail::default() });
+                self.position.is_done = true;
+                break;
+            }
+            (self.position.bytes, self.position.lines) = (bytes, lines);
             self.position.rows += 1;
-            self.position.lines += 1;
-            let place = format!(":{}", self.position.lines);
-            if bytes > LINE_BYTES_MAX as u64 {
-                let detail = format!("the line has {bytes} bytes, the limit is {LINE_BYTES_MAX}");
-                let head = &self.line[..self.line.len().min(4 * RAW_CHARS_MAX)];
-                out.refuse(None, (RejectReason::Oversized, detail), &place, &String::from_utf8_lossy(head));
-                continue;
-            }
-            let line = self.line.trim_ascii();
-            // a byte-order mark may precede the first line
-            let line = if self.position.lines == 1 { line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line) } else { line };
-            if line.is_empty() {
-                continue;
-            }
-            match parse_object(line) {
-                Ok(record) => {
-                    let raw = || String::from_utf8_lossy(&line[..line.len().min(4 * RAW_CHARS_MAX)]).into_owned();
-                    out.take(&record, || place.clone(), raw);
-                }
-                Err(fault) => {
-                    let head = &line[..line.len().min(4 * RAW_CHARS_MAX)];
-                    out.refuse(None, fault, &place, &String::from_utf8_lossy(head));
-                }
-            }
         }
-        Ok(self.position)
+        Ok(self.position.clone())
     }
 }
 
-/// Reads one line without its end into `line`, of which at most `LINE_BYTES_MAX` bytes are kept.
-/// Returns how many bytes the line took, its end included; 0 at the end of the file.
-fn read_line(input: &mut impl BufRead, line: &mut Vec<u8>) -> std::io::Result<u64> {
-    line.clear();
-    let mut total = 0;
-    loop {
-        let available = match input.fill_buf() {
-            Ok(available) => available,
-            Err(cause) if cause.kind() == std::io::ErrorKind::Interrupted => continue,
-            Err(cause) => return Err(cause),
+/// What the first record that says so holds: events or metrics. `None` when no record among the first ones is an object.
+pub(crate) fn kind_of(input: &Input) -> std::io::Result<Option<FileKind>> {
+    let mut reader = NdjsonReader::open(input, FilePosition::default())?;
+    let mut is_object = false;
+    for _ in 0..CHUNK_ROWS_MAX {
+        let text = match &mut reader.layout {
+            Layout::Lines { lines, line, .. } => lines.read(line)?.then_some(&line.text),
+            Layout::Objects(objects, object) => objects.next(object)?.then_some(&object.text),
         };
-        if available.is_empty() {
-            return Ok(total);
+        let Some(text) = text else { break };
+        let text = text.trim_ascii();
+        let Ok(record) = parse_object(text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text)) else { continue };
+        let has = |field| record.cell(field) != Cell::Missing;
+        if has(Field::EventId) || has(Field::EventType) {
+            return Ok(Some(FileKind::Events));
         }
-        let end = available.iter().position(|byte| *byte == b'\n');
-        let used = end.map_or(available.len(), |at| at + 1);
-        let room = LINE_BYTES_MAX - line.len();
-        line.extend_from_slice(&available[..end.unwrap_or(used).min(room)]);
-        input.consume(used);
-        total += used as u64;
-        if end.is_some() {
-            return Ok(total);
+        if has(Field::MetricName) {
+            return Ok(Some(FileKind::Metrics));
         }
+        is_object = true;
     }
+    // what metrics lack says most
+    Ok(is_object.then_some(FileKind::Metrics))
+}
+
+/// Takes or refuses a line. The error is the place of a refused one that may not be whole yet.
+fn take_line(line: &Line, lines_before: u64, out: &mut Collector) -> Result<(), String> {
+    let place = format!(":{}", lines_before + 1);
+    let text = line.text.trim_ascii();
+    // a byte-order mark may precede the first line
+    let text = if lines_before == 0 { text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text) } else { text };
+    let fault = if line.is_cut() {
+        let detail = format!("the line has {} bytes, the limit is {LINE_BYTES_MAX}", line.bytes);
+        (RejectReason::Oversized, detail)
+    } else if text.is_empty() {
+        return Ok(());
+    } else {
+        match take_text(text, &place, out) {
+            Ok(()) => return Ok(()),
+            Err(_) if take_several(text, &place, out) => return Ok(()),
+            Err(fault) => fault,
+        }
+    };
+    out.refuse(None, fault, &place, &head(text));
+    if line.end == LineEnd::Input { Err(out.place(&place)) } else { Ok(()) }
+}
+
+fn take_object(object: &Object, out: &mut Collector) -> Result<(), String> {
+    let place = format!(":{}", object.line + 1);
+    let malformed = |detail: &str| (RejectReason::Malformed, detail.to_owned());
+    let fault = match object.ending {
+        Ending::TooLong => {
+            let detail = format!("the object has {} bytes, the limit is {LINE_BYTES_MAX}", object.bytes);
+            (RejectReason::Oversized, detail)
+        }
+        Ending::Unfinished => malformed("the object is not closed before the end of the file"),
+        Ending::Whole | Ending::Broken => match take_text(&object.text, &place, out) {
+            Ok(()) => return Ok(()),
+            Err(fault) => fault,
+        },
+    };
+    out.refuse(None, fault, &place, &head(&object.text));
+    if object.ending == Ending::Unfinished { Err(out.place(&place)) } else { Ok(()) }
+}
+
+/// Takes one object; the error says why the text is none.
+fn take_text(text: &[u8], place: &str, out: &mut Collector) -> Result<(), Fault> {
+    let record = parse_object(text)?;
+    out.take(&record, || place.to_owned(), || head(text));
+    Ok(())
+}
+
+/// Takes the objects of a line that holds several, or one with a comma behind it; false when they are not all whole.
+fn take_several(text: &[u8], place: &str, out: &mut Collector) -> bool {
+    let mut found = Vec::new();
+    let mut objects = Objects::new(Box::new(Cursor::new(text.to_vec())), 0, 0);
+    let mut object = Object::default();
+    while let Ok(true) = objects.next(&mut object) {
+        if object.ending != Ending::Whole {
+            return false;
+        }
+        found.push(std::mem::take(&mut object.text));
+    }
+    let is_all = !found.is_empty() && found.iter().all(|text| parse_object(text).is_ok());
+    is_all && found.iter().all(|text| take_text(text, place, out).is_ok())
+}
+
+fn head(text: &[u8]) -> String {
+    String::from_utf8_lossy(&text[..text.len().min(4 * RAW_CHARS_MAX)]).into_owned()
 }

@@ -1,11 +1,17 @@
 //! How far a file has been read, and whether it is still the same file.
 
+use super::config::{FileFormat, InputFile};
+use super::content::Content;
+use super::input::Input;
+use super::lines::{Line, Lines};
 use crate::error::SourceError;
 use serde::{Deserialize, Serialize};
+use std::fs::File;
+use std::io::Read;
 use std::path::Path;
 use std::time::UNIX_EPOCH;
 
-/// What tells a changed file from an unchanged one.
+/// What tells a changed file from an unchanged one before it is opened.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Fingerprint {
     pub len_bytes: u64,
@@ -22,17 +28,62 @@ impl Fingerprint {
     }
 }
 
+/// The end of a file that may not be the end of its record: no line break, or a quote that is still open.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Tail {
+    /// Its length.
+    pub bytes: u64,
+    /// The record as it stood, where a row was made of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub row: Option<String>,
+    /// The version that this row was given, where the record did not state a higher one.
+    #[serde(default)]
+    pub version: u64,
+    /// The place of the reject, where it was refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused: Option<String>,
+}
+
 /// Where to go on in a file. The stored form is JSON.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct FilePosition {
     /// Records done: lines of NDJSON (blank ones too), records of CSV, rows of parquet.
     pub rows: u64,
     /// Lines done, for the place of a reject; equal to `rows` except in CSV, whose records may span lines.
     pub lines: u64,
-    /// Bytes done; the length of the file once everything has been read.
+    /// Bytes done. Behind them there may be a [`Tail`].
     pub bytes: u64,
     /// The file that these numbers are about.
     pub file: Fingerprint,
+    /// Whether everything has been read that the file held.
+    #[serde(default)]
+    pub is_done: bool,
+    /// What has been read, recognisable; positions of earlier versions do not have it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content: Option<Content>,
+    /// What was read behind `bytes` and is read again once the file has grown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tail: Option<Tail>,
+}
+
+/// What a stored position says about a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Found {
+    /// It has never been read.
+    New,
+    /// It has been read to its end and has not changed.
+    Unchanged,
+    /// It has been read in part, or has grown since.
+    GoesOn,
+    /// It is another file than the one read before: it is read from its start.
+    Replaced,
+}
+
+impl Tail {
+    /// Whether nothing has been made of it: it waits for its end.
+    fn is_waiting(&self) -> bool {
+        self.row.is_none() && self.refused.is_none()
+    }
 }
 
 impl FilePosition {
@@ -41,25 +92,72 @@ impl FilePosition {
         FilePosition { file, ..FilePosition::default() }
     }
 
-    /// The stored position when it is about this very file, else the start: a changed file is read again from the
-    /// start (rows that have not changed are repeats, which change nothing downstream).
-    pub(crate) fn resume(stored: Option<&String>, file: Fingerprint) -> FilePosition {
-        stored
-            .and_then(|text| serde_json::from_str::<FilePosition>(text).ok())
-            .filter(|position| position.file == file && position.bytes <= file.len_bytes)
-            .unwrap_or_else(|| FilePosition::start(file))
+    /// The stored position.
+    pub(crate) fn of_text(text: &str) -> Option<FilePosition> {
+        let mut position: FilePosition = serde_json::from_str(text).ok()?;
+        // earlier versions said it by the number of bytes
+        position.is_done |= position.content.is_none() && position.bytes >= position.file.len_bytes;
+        Some(position)
     }
 
-    /// Whether everything has been read.
-    pub(crate) fn is_done(&self) -> bool {
-        self.bytes >= self.file.len_bytes
+    /// Where to go on in `input`, and why there. A changed file is read again from its start (rows that have not changed
+    /// are repeats, which change nothing downstream); one that has only grown is read on.
+    pub(crate) fn resume(stored: Option<&String>, input: &InputFile) -> (FilePosition, Found) {
+        let start = FilePosition::start(input.fingerprint);
+        let Some(stored) = stored else { return (start, Found::New) };
+        let Some(position) = FilePosition::of_text(stored) else { return (start, Found::Replaced) };
+        // a file that cannot be read is told by who opens it
+        let file = File::open(&input.path).ok();
+        let holds = |look: fn(&Content, &File) -> std::io::Result<bool>| match (&position.content, &file) {
+            (Some(content), Some(file)) => look(content, file).unwrap_or(false),
+            (None, _) => position.file == input.fingerprint,
+            (Some(_), None) => true,
+        };
+        if position.file == input.fingerprint {
+            if !holds(Content::is_start_of) {
+                return (start, Found::Replaced);
+            }
+            if position.is_done && !position.tail.as_ref().is_some_and(Tail::is_waiting) {
+                return (position, Found::Unchanged);
+            }
+            return (FilePosition { is_done: false, ..position }, Found::GoesOn);
+        }
+        let has_grown = input.format != FileFormat::Parquet && input.fingerprint.len_bytes > position.file.len_bytes;
+        if has_grown && position.content.is_some() && holds(Content::is_surely_start_of) {
+            return (FilePosition { file: input.fingerprint, is_done: false, ..position }, Found::GoesOn);
+        }
+        (start, Found::Replaced)
+    }
+
+    /// Moves over the line break of a line that was taken before it had one. A line that is no such break is given back.
+    pub(crate) fn after_break(&mut self, input: &Input, lines: &mut Lines) -> std::io::Result<Option<Line>> {
+        let is_at_line_start = match self.bytes.checked_sub(1) {
+            None => true,
+            Some(before) => {
+                let mut byte = [0];
+                input.reader(before).read_exact(&mut byte)?;
+                byte == *b"\n" || byte == *b"\r"
+            }
+        };
+        let mut line = Line::default();
+        if is_at_line_start || !lines.read(&mut line)? {
+            return Ok(None);
+        }
+        if !line.text.is_empty() {
+            return Ok(Some(line));
+        }
+        self.bytes += line.bytes;
+        Ok(None)
+    }
+
+    /// Bytes of the file that have been read.
+    pub(crate) fn bytes_read(&self) -> u64 {
+        let behind = self.tail.as_ref().map_or(0, |tail| tail.bytes);
+        (self.bytes + behind).min(self.file.len_bytes)
     }
 
     /// The stored form.
-    pub(crate) fn to_text(self) -> String {
-        format!(
-            r#"{{"rows":{},"lines":{},"bytes":{},"file":{{"len_bytes":{},"modified_ns":{}}}}}"#,
-            self.rows, self.lines, self.bytes, self.file.len_bytes, self.file.modified_ns
-        )
+    pub(crate) fn to_text(&self) -> String {
+        serde_json::to_string(self).unwrap_or_default()
     }
 }

@@ -2,15 +2,21 @@
 
 use super::chunk::{Chunk, Collector};
 use super::config::{FileFormat, FileKind, InputFile};
+use super::content::Content;
 use super::csv::{CsvFault, CsvReader};
-use super::ndjson::NdjsonReader;
+use super::input::Input;
+use super::magic::known_by;
+use super::ndjson::{self, NdjsonReader};
 use super::parquet::ParquetReader;
 use super::position::{FilePosition, Fingerprint};
 use super::record::Field;
 use crate::error::SourceError;
+use crate::guard::guarded;
 use model::clock::SharedClock;
 use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Opens a file from its start; `kind` says which records it holds, the extension how they are encoded.
 ///
@@ -33,9 +39,36 @@ pub fn open(path: &Path, kind: FileKind, clock: &SharedClock) -> Result<FileRead
     FileReader::open(&file, FilePosition::start(fingerprint), clock)
 }
 
-/// An open file: gives chunks of at most 8,192 records until the end.
+/// Whether a file holds metrics or events: its columns say so, or the names in its first records.
+///
+/// # Errors
+/// It cannot be read, or holds neither.
+pub fn kind_of(path: &Path, clock: &SharedClock) -> Result<FileKind, SourceError> {
+    match open(path, FileKind::Metrics, clock) {
+        Ok(reader) if matches!(reader.format, Format::Ndjson(_)) => {
+            let kind = ndjson::kind_of(&reader.input);
+            kind.map_err(|cause| SourceError::File { path: path.to_owned(), cause })?.ok_or_else(|| {
+                SourceError::Format {
+                    path: path.to_owned(),
+                    format: FileFormat::Ndjson.name(),
+                    problem: "no record of it is a JSON object".to_owned(),
+                }
+            })
+        }
+        Ok(_) => Ok(FileKind::Metrics),
+        Err(as_metrics @ SourceError::Format { .. }) => match open(path, FileKind::Events, clock) {
+            Ok(_) => Ok(FileKind::Events),
+            // when it is neither, what metrics lack says most
+            Err(_) => Err(as_metrics),
+        },
+        Err(error) => Err(error),
+    }
+}
+
+/// An open file: gives chunks of bounded size until the end.
 pub struct FileReader {
     path: PathBuf,
+    input: Input,
     format: Format,
     collector: Collector,
     position: FilePosition,
@@ -43,29 +76,22 @@ pub struct FileReader {
 }
 
 enum Format {
-    Parquet(ParquetReader),
+    Parquet(Box<ParquetReader>),
     Csv(Box<CsvReader>),
-    Ndjson(NdjsonReader),
+    Ndjson(Box<NdjsonReader>),
 }
 
 impl FileReader {
     pub(crate) fn open(input: &InputFile, from: FilePosition, clock: &SharedClock) -> Result<FileReader, SourceError> {
-        let path = &input.path;
-        let file_error = |cause| SourceError::File { path: path.clone(), cause };
-        let format_error = |problem| SourceError::Format { path: path.clone(), format: input.format.name(), problem };
-        let file = File::open(path).map_err(file_error)?;
-        let require = |has: &dyn Fn(Field) -> bool| required_columns(input.kind, has);
-        let format = match input.format {
-            FileFormat::Ndjson => Format::Ndjson(NdjsonReader::open(file, from).map_err(file_error)?),
-            FileFormat::Parquet => Format::Parquet(ParquetReader::open(file, from, require).map_err(format_error)?),
-            FileFormat::Csv => match CsvReader::open(file, from, require) {
-                Ok(reader) => Format::Csv(Box::new(reader)),
-                Err(CsvFault::Io(cause)) => return Err(file_error(cause)),
-                Err(CsvFault::Header(problem)) => return Err(format_error(problem)),
-            },
-        };
+        let (path, format) = (&input.path, input.format);
+        let file = File::open(path).map_err(|cause| SourceError::File { path: path.clone(), cause })?;
+        let bytes = Input { file: Arc::new(file), len_bytes: from.file.len_bytes };
+        let opened = guarded(|| {
+            first_look(&bytes, format).and_then(|()| Format::open(format, input.kind, &bytes, from.clone()))
+        });
+        let format = in_file(path, format, opened)?;
         let collector = Collector::new("files", &input.partition, input.kind, clock.clone());
-        Ok(FileReader { path: path.clone(), format, collector, position: from, is_finished: false })
+        Ok(FileReader { path: path.clone(), input: bytes, format, collector, position: from, is_finished: false })
     }
 
     /// Length of the file in bytes, as it was when it was opened.
@@ -73,20 +99,77 @@ impl FileReader {
         self.position.file.len_bytes
     }
 
+    /// Whether the last chunk has been given.
+    pub(crate) fn is_at_end(&self) -> bool {
+        self.is_finished
+    }
+
     /// The next chunk. The last one may be empty: it carries the position of the end.
     fn read(&mut self) -> Result<Chunk, SourceError> {
-        let file_error = |cause| SourceError::File { path: self.path.clone(), cause };
-        let position = match &mut self.format {
-            Format::Ndjson(reader) => reader.fill(&mut self.collector).map_err(file_error)?,
-            Format::Csv(reader) => reader.fill(&mut self.collector).map_err(file_error)?,
-            Format::Parquet(reader) => reader.fill(&mut self.collector).map_err(|problem| SourceError::Format {
-                path: self.path.clone(),
-                format: FileFormat::Parquet.name(),
-                problem,
-            })?,
-        };
-        self.position = position;
+        let (format, collector) = (&mut self.format, &mut self.collector);
+        let filled = guarded(|| format.fill(collector));
+        let mut position = in_file(&self.path, self.format.name(), filled)?;
+        let is_whole = self.format.is_whole();
+        let about = if is_whole { position.file.len_bytes } else { position.bytes };
+        // where this fails, the file was cut while it was read: the next run sees another file
+        position.content = Content::of(&self.input.file, about, position.is_done && !is_whole).ok();
+        self.position = position.clone();
         Ok(self.collector.finish(position))
+    }
+}
+
+impl Format {
+    fn open(format: FileFormat, kind: FileKind, input: &Input, from: FilePosition) -> Result<Format, ReadFault> {
+        let require = |has: &dyn Fn(Field) -> bool| required_columns(kind, has);
+        Ok(match format {
+            FileFormat::Ndjson => Format::Ndjson(Box::new(NdjsonReader::open(input, from).map_err(ReadFault::Io)?)),
+            FileFormat::Parquet => {
+                Format::Parquet(Box::new(ParquetReader::open(input, from, require).map_err(ReadFault::Format)?))
+            }
+            FileFormat::Csv => match CsvReader::open(input, from, &require) {
+                Ok(reader) => Format::Csv(Box::new(reader)),
+                Err(CsvFault::Io(cause)) => return Err(ReadFault::Io(cause)),
+                Err(CsvFault::Header(problem)) => return Err(ReadFault::Format(problem)),
+            },
+        })
+    }
+
+    fn fill(&mut self, out: &mut Collector) -> Result<FilePosition, ReadFault> {
+        match self {
+            Format::Ndjson(reader) => reader.fill(out).map_err(ReadFault::Io),
+            Format::Csv(reader) => reader.fill(out).map_err(ReadFault::Io),
+            Format::Parquet(reader) => reader.fill(out).map_err(ReadFault::Format),
+        }
+    }
+
+    fn name(&self) -> FileFormat {
+        match self {
+            Format::Parquet(_) => FileFormat::Parquet,
+            Format::Csv(_) => FileFormat::Csv,
+            Format::Ndjson(_) => FileFormat::Ndjson,
+        }
+    }
+
+    /// Whether the file means something only as a whole: nothing can be appended to it.
+    fn is_whole(&self) -> bool {
+        matches!(self, Format::Parquet(_))
+    }
+}
+
+/// Why a file cannot be read, or not on.
+enum ReadFault {
+    Io(std::io::Error),
+    Format(String),
+}
+
+/// Names the file in a fault. A panic of a library is a fault of the file that it was reading.
+fn in_file<T>(path: &Path, format: FileFormat, read: Result<Result<T, ReadFault>, String>) -> Result<T, SourceError> {
+    let format_error = |problem| SourceError::Format { path: path.to_owned(), format: format.name(), problem };
+    match read {
+        Ok(Ok(value)) => Ok(value),
+        Ok(Err(ReadFault::Io(cause))) => Err(SourceError::File { path: path.to_owned(), cause }),
+        Ok(Err(ReadFault::Format(problem))) => Err(format_error(problem)),
+        Err(panic) => Err(format_error(format!("it is damaged in a way that its reader does not survive ({panic})"))),
     }
 }
 
@@ -98,9 +181,50 @@ impl Iterator for FileReader {
             return None;
         }
         let chunk = self.read();
-        self.is_finished = chunk.is_err() || self.position.is_done();
+        self.is_finished = chunk.is_err() || self.position.is_done;
         Some(chunk)
     }
+}
+
+/// How much of a file is looked at before it is read.
+const FIRST_LOOK_BYTES: u64 = 4 * 1024;
+
+/// Names a file that is something else than its extension says.
+fn first_look(input: &Input, format: FileFormat) -> Result<(), ReadFault> {
+    let mut start = Vec::new();
+    input.reader(0).take(FIRST_LOOK_BYTES).read_to_end(&mut start).map_err(ReadFault::Io)?;
+    let text = start.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&start).trim_ascii_start();
+    let problem = match format {
+        FileFormat::Parquet if start.is_empty() => Some("it is empty".to_owned()),
+        FileFormat::Parquet if start.starts_with(b"PAR1") => {
+            let mut end = [0; 4];
+            let from = input.len_bytes.saturating_sub(4);
+            input.reader(from).read_exact(&mut end).map_err(ReadFault::Io)?;
+            let is_whole = input.len_bytes >= 12 && (end == *b"PAR1" || end == *b"PARE");
+            (!is_whole).then(|| "its end is missing: it was cut off, or is still being written".to_owned())
+        }
+        FileFormat::Parquet => Some(match known_by(&start) {
+            Some(what) => format!("it is {what}"),
+            None => format!("it does not begin as one but with {:?}: is its extension right?", shown(&start)),
+        }),
+        _ => known_by(&start).map(|what| format!("it is {what}")),
+    };
+    let problem = problem.or_else(|| match format {
+        FileFormat::Csv if matches!(text.first(), Some(b'{' | b'[')) => {
+            Some(format!("it holds JSON ({:?}): let its name end with .ndjson", shown(text)))
+        }
+        FileFormat::Ndjson if !matches!(text.first(), Some(b'{' | b'[')) && super::csv::is_header(text) => {
+            Some(format!("its first line is a header of CSV ({:?}): let its name end with .csv", shown(text)))
+        }
+        _ => None,
+    });
+    problem.map_or(Ok(()), |problem| Err(ReadFault::Format(problem)))
+}
+
+/// The first characters of a first line.
+fn shown(text: &[u8]) -> String {
+    let line = text.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    String::from_utf8_lossy(line).trim_end().chars().take(60).collect()
 }
 
 /// What a file as a whole must have: the identity columns of its kind, and for metrics at least one statistic.

@@ -1,6 +1,6 @@
 //! One record as its format gives it: named cells of a few simple types, before any rule is applied.
 
-use model::check::Fault;
+use super::decode::Notes;
 use std::collections::BTreeMap;
 
 /// The columns of DESIGN 3.3.
@@ -56,7 +56,13 @@ impl Field {
     /// The statistics, of which a metric row needs at least one.
     pub(crate) const STATISTICS: [Field; 5] = [Field::P50, Field::P95, Field::P99, Field::Mean, Field::Max];
 
-    /// The column of this name.
+    /// What identifies a row: a row with another value here is another row.
+    pub(crate) fn is_identity(self) -> bool {
+        use Field::{ColonyId, EventId, IntervalSeconds, MetricName, ServiceId, Timestamp};
+        matches!(self, ColonyId | ServiceId | MetricName | Timestamp | IntervalSeconds | EventId)
+    }
+
+    /// The column of exactly this name.
     pub(crate) fn of_name(name: &str) -> Option<Field> {
         Some(match name {
             "colony_id" => Field::ColonyId,
@@ -110,6 +116,45 @@ impl Field {
     }
 }
 
+/// The longest name that is compared without case and separators.
+const NAME_BYTES_MAX: usize = 48;
+
+/// The one rule for names of columns, in every format: the name itself, else the same letters and digits whatever their
+/// case and whatever separates words (`Timestamp`, `colonyId`, `EVENT ID`). Of several names for one column the exact
+/// one counts, else the last.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Naming {
+    /// Columns that were named exactly, by discriminant.
+    exact: u32,
+    /// Columns that were named nearly.
+    near: u32,
+    /// Whether two names nearly named one column.
+    pub is_ambiguous: bool,
+}
+
+impl Naming {
+    /// The column that this name stands for, if it is to be read from here.
+    pub(crate) fn field(&mut self, name: &str) -> Option<Field> {
+        if let Some(field) = Field::of_name(name) {
+            self.exact |= 1 << field as u32;
+            return Some(field);
+        }
+        let field = Field::ALL.into_iter().find(|field| has_letters_of(name, field.name()))?;
+        let bit = 1 << field as u32;
+        self.is_ambiguous |= self.near & bit != 0;
+        self.near |= bit;
+        (self.exact & bit == 0).then_some(field)
+    }
+}
+
+fn has_letters_of(name: &str, other: &str) -> bool {
+    name.len() <= NAME_BYTES_MAX && letters(name).eq(letters(other))
+}
+
+fn letters(name: &str) -> impl Iterator<Item = char> {
+    name.chars().filter(|c| !matches!(c, '_' | '-' | ' ' | '\t')).map(|c| c.to_ascii_lowercase())
+}
+
 /// The value of one column of one record.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Cell<'a> {
@@ -117,6 +162,8 @@ pub(crate) enum Cell<'a> {
     Missing,
     /// A whole number.
     Int(i64),
+    /// A whole number beyond those.
+    Uint(u64),
     /// A float, possibly not finite.
     Float(f64),
     /// Text.
@@ -132,6 +179,6 @@ pub(crate) trait Record {
     /// The value of a column; `Missing` when the record does not have it.
     fn cell(&self, field: Field) -> Cell<'_>;
 
-    /// The metadata: strings as they are, other values as compact JSON, nulls left out.
-    fn metadata(&self) -> Result<BTreeMap<String, String>, Fault>;
+    /// The metadata, in whatever shape it is; what is odd about it is noted.
+    fn metadata(&self, notes: &mut Notes) -> BTreeMap<String, String>;
 }

@@ -3,6 +3,12 @@
 #![allow(clippy::unwrap_used)]
 
 use super::*;
+mod cells;
+mod csv;
+mod layouts;
+mod parquet;
+mod resume;
+
 use crate::compliance::{self, Harness, Scenario};
 use arrow::array::{
     ArrayRef, BooleanArray, Float64Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray, UInt64Array,
@@ -48,12 +54,19 @@ fn metric_line(number: usize) -> String {
 const METRIC_HEADER: &str = "colony_id,service_id,metric_name,timestamp,p50,p95,count\n";
 
 async fn read_all(config: &FilesConfig) -> Result<Batch, SourceError> {
-    let mut source = config.build(&Positions::default(), &SystemClock::shared())?;
+    read_from(config, &Positions::default()).await
+}
+
+async fn read_from(config: &FilesConfig, positions: &Positions) -> Result<Batch, SourceError> {
+    let mut source = config.build(positions, &SystemClock::shared())?;
     let mut all = Batch::default();
     while let Some(batch) = source.next_batch().await? {
         all.rows.append(batch.rows);
         all.rejects.extend(batch.rejects);
         all.positions.advance(batch.positions);
+        all.restarted.extend(batch.restarted);
+        all.settled.extend(batch.settled);
+        all.report.absorb(batch.report);
     }
     let (done, in_all) = source.progress_bytes().unwrap();
     assert_eq!(done, in_all, "all bytes are done at the end");
@@ -69,6 +82,7 @@ fn chunks(name: &str, text: &str, kind: FileKind) -> Result<Chunk, SourceError> 
         let chunk = chunk?;
         all.rows.append(chunk.rows);
         all.rejects.extend(chunk.rejects);
+        all.report.absorb(chunk.report);
     }
     Ok(all)
 }
@@ -120,7 +134,9 @@ fn json_lines_decode_and_broken_ones_are_refused() {
     ]
     .join("\n");
     let chunk = chunks("events.ndjson", &text, FileKind::Events).unwrap();
-    let [first, last] = &chunk.rows.events[..] else { panic!("two good rows: {:?}", chunk.rows.events) };
+    let [first, loud, last] = &chunk.rows.events[..] else { panic!("three good rows: {:?}", chunk.rows.events) };
+    assert_eq!((loud.severity, loud.metadata["severity"].as_str()), (model::event::Severity::Info, "loud"));
+    assert_eq!(chunk.report.notes.len(), 1, "it is said: {:?}", chunk.report.notes);
     assert_eq!((first.application_name.as_str(), first.environment.as_str()), ("my-shop", "production"));
     assert_eq!(first.severity, model::event::Severity::Error);
     let metadata: Vec<_> = first.metadata.iter().map(|(key, value)| format!("{key}={value}")).collect();
@@ -134,7 +150,6 @@ fn json_lines_decode_and_broken_ones_are_refused() {
         (6, RejectReason::BadValue),
         (7, RejectReason::FarFuture),
         (8, RejectReason::BadTimestamp),
-        (9, RejectReason::BadValue),
         (10, RejectReason::Malformed),
     ];
     let expected: Vec<_> = expected.iter().map(|(line, reason)| (format!("events.ndjson:{line}"), *reason)).collect();
@@ -242,23 +257,12 @@ fn csv_reads_by_header_name_with_quotes_and_nulls() {
 
 #[test]
 fn oversized_records_are_refused_and_the_next_one_is_read() {
-    let long = "x".repeat(ndjson::LINE_BYTES_MAX + 10);
+    let long = "x".repeat(lines::LINE_BYTES_MAX + 10);
     let text = format!("{}\n{long}\n{}", event_line(1), event_line(2));
     let chunk = chunks("e.ndjson", &text, FileKind::Events).unwrap();
     assert_eq!(chunk.rows.events.len(), 2);
     assert_eq!(reasons(&chunk), [("e.ndjson:2".to_owned(), RejectReason::Oversized)]);
     assert_eq!(chunk.rejects[0].raw.len(), 1_024);
-
-    // a quote that is never closed: its line is refused, the lines after it are read
-    let filler: String = (2..(csv::RECORD_BYTES_MAX as usize / 40)).map(metric_line).collect();
-    let text = format!("{METRIC_HEADER}{}shop,\"api,latency,1672770000000,1,2,\n{filler}", metric_line(2));
-    assert!(text.len() as u64 > csv::RECORD_BYTES_MAX + 100_000);
-    let chunk = chunks("m.csv", &text, FileKind::Metrics).unwrap();
-    assert_eq!(chunk.rows.metrics.len(), 1 + filler.lines().count());
-    assert_eq!(reasons(&chunk), [("m.csv:3".to_owned(), RejectReason::Oversized)]);
-    let windows = chunks("m.csv", &text.replace('\n', "\r\n"), FileKind::Metrics).unwrap();
-    assert_eq!(reasons(&windows), reasons(&chunk));
-    assert_eq!(windows.rows, chunk.rows);
 }
 
 #[test]
@@ -284,7 +288,7 @@ fn a_file_that_is_wrong_as_a_whole_is_an_error_that_says_why() {
     let named = ["colony_id", "service_id", "metric_name", "timestamp", "mean"].into_iter().zip(columns);
     write_parquet(&path, &RecordBatch::try_from_iter(named).unwrap(), 10);
     let wrong_type = open(&path, FileKind::Metrics).map(|_| ()).unwrap_err().to_string();
-    assert!(wrong_type.contains("column colony_id has the type Float64"), "{wrong_type}");
+    assert!(wrong_type.contains("column colony_id has the type DOUBLE"), "{wrong_type}");
 }
 
 #[test]
@@ -397,19 +401,6 @@ async fn metrics_and_events_take_turns() {
         order.push(if batch.rows.events.is_empty() { 'm' } else { 'e' });
     }
     assert_eq!(order, "mememe");
-}
-
-#[tokio::test]
-async fn a_finished_file_is_not_read_again_and_a_changed_one_is_from_the_start() {
-    let folder = folder(&[("e.ndjson", &event_line(1))]);
-    let config = config(folder.path(), &[], &["e.ndjson"]);
-    let first = read_all(&config).await.unwrap();
-    assert_eq!(first.rows.events.len(), 1);
-    let mut again = config.build(&first.positions, &SystemClock::shared()).unwrap();
-    assert_eq!(again.next_batch().await.unwrap(), None);
-    fs::write(folder.path().join("e.ndjson"), format!("{}\n{}", event_line(1), event_line(2))).unwrap();
-    let mut changed = config.build(&first.positions, &SystemClock::shared()).unwrap();
-    assert_eq!(changed.next_batch().await.unwrap().unwrap().rows.events.len(), 2);
 }
 
 /// A files source over `rows` records of one format, a broken one among them.

@@ -1,9 +1,12 @@
 //! From a message to a row or a reject. JSON goes through the one decoder of records; protobuf through the wire's.
 
 use crate::files::FileKind;
-use crate::files::decode::{colony_of, decode_event, decode_metric};
+use crate::files::decode::{Notes, colony_of, decode_event, decode_metric, series_of};
 use crate::files::json::parse_object;
-use crate::files::ndjson::LINE_BYTES_MAX;
+use crate::files::lines::LINE_BYTES_MAX;
+use crate::files::magic::known_by;
+use crate::guard::guarded;
+use crate::report::InputReport;
 use model::check::Fault;
 use model::clock::SharedClock;
 use model::colony::identity_from_id;
@@ -13,8 +16,6 @@ use model::time::TimeMs;
 use prost::Message as _;
 use proto::convert::{Identity, event_from_wire, metric_from_wire};
 use proto::reef::v1;
-use std::cell::Cell;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// How a value is encoded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -63,23 +64,12 @@ pub(super) struct Envelope<'a> {
     pub environment: Option<&'a [u8]>,
 }
 
-thread_local! {
-    static READS_HEADERS: Cell<bool> = const { Cell::new(false) };
-}
-
-/// Whether this thread is reading the headers of a message. A panic there is a fault of the message: it is caught, and
-/// whoever ends the process on a panic must let it pass.
-pub fn reads_headers() -> bool {
-    READS_HEADERS.get()
-}
-
 /// Reads what is around a value. Names of headers are whatever bytes a producer wrote; the library panics on a name
 /// that is no UTF-8, which must be a fault of that message and not the end of the run.
 pub(super) fn envelope<M: rdkafka::Message>(message: &M) -> Result<Envelope<'_>, Fault> {
     let mut envelope = Envelope { key: message.key(), ..Envelope::default() };
     let Some(headers) = message.headers() else { return Ok(envelope) };
-    READS_HEADERS.set(true);
-    let read = catch_unwind(AssertUnwindSafe(|| {
+    let read = guarded(|| {
         use rdkafka::message::Headers as _;
         for header in headers.iter() {
             match header.key {
@@ -89,8 +79,7 @@ pub(super) fn envelope<M: rdkafka::Message>(message: &M) -> Result<Envelope<'_>,
                 _ => {}
             }
         }
-    }));
-    READS_HEADERS.set(false);
+    });
     read.map(|()| envelope).map_err(|_| (RejectReason::Malformed, "the name of a header is not UTF-8".to_owned()))
 }
 
@@ -102,12 +91,15 @@ pub(super) struct Decoder {
     now: TimeMs,
     pub(super) rows: Rows,
     pub(super) rejects: Vec<Reject>,
+    report: InputReport,
+    notes: Notes,
 }
 
 impl Decoder {
     pub(super) fn new(source: &str, kind: FileKind, clock: SharedClock) -> Decoder {
         let (now, rows, rejects) = (clock.now(), Rows::default(), Vec::new());
-        Decoder { source: source.to_owned(), kind, clock, now, rows, rejects }
+        let (report, notes) = (InputReport::default(), Notes::new());
+        Decoder { source: source.to_owned(), kind, clock, now, rows, rejects, report, notes }
     }
 
     /// How many messages the batch holds, good and bad together.
@@ -150,12 +142,24 @@ impl Decoder {
     }
 
     fn json(&mut self, value: &[u8]) -> Result<(), (Option<String>, Fault)> {
-        let record = parse_object(value).map_err(|fault| (None, fault))?;
-        match self.kind {
-            FileKind::Events => decode_event(&record, self.now).map(|row| self.rows.events.push(row)),
+        let record = json_in(value).and_then(parse_object).map_err(|fault| (None, fault))?;
+        self.notes.clear();
+        let decoded = match self.kind {
+            FileKind::Events => decode_event(&record, self.now, &mut self.notes).map(|row| self.rows.events.push(row)),
             FileKind::Metrics => decode_metric(&record, self.now).map(|row| self.rows.metrics.push(row)),
+        };
+        match decoded {
+            Ok(()) => {
+                self.notes.drain(..).for_each(|note| self.report.add_note(&note));
+                Ok(())
+            }
+            Err(fault) => {
+                if let (FileKind::Metrics, Some(series)) = (self.kind, series_of(&record)) {
+                    self.report.add_refused(&series);
+                }
+                Err((colony_of(&record), fault))
+            }
         }
-        .map_err(|fault| (colony_of(&record), fault))
     }
 
     /// Messages of the wire do not repeat whose they are: the key is the colony, headers may add the rest.
@@ -166,11 +170,11 @@ impl Decoder {
             (RejectReason::Malformed, format!("not a coral.reef.v1.{message}: {cause}"))
         };
         match self.kind {
-            FileKind::Events => v1::Event::decode(value)
+            FileKind::Events => v1::Event::decode(wire_in(value))
                 .map_err(malformed)
                 .and_then(|wire| event_from_wire(&colony, wire, self.now))
                 .map(|row| self.rows.events.push(row)),
-            FileKind::Metrics => v1::MetricSummary::decode(value)
+            FileKind::Metrics => v1::MetricSummary::decode(wire_in(value))
                 .map_err(malformed)
                 .and_then(|wire| metric_from_wire(&colony, wire, self.now))
                 .map(|row| self.rows.metrics.push(row)),
@@ -178,11 +182,84 @@ impl Decoder {
         .map_err(|fault| (Some(colony.colony_id), fault))
     }
 
-    /// The rows and rejects so far.
-    pub(super) fn finish(&mut self) -> (Rows, Vec<Reject>) {
+    /// The rows and rejects so far, and what there is to say about them.
+    pub(super) fn finish(&mut self) -> (Rows, Vec<Reject>, InputReport) {
         self.now = self.clock.now();
-        (std::mem::take(&mut self.rows), std::mem::take(&mut self.rejects))
+        (std::mem::take(&mut self.rows), std::mem::take(&mut self.rejects), std::mem::take(&mut self.report))
     }
+}
+
+/// Decodes values as a topic holds them, for tests of what is read: the key is a colony, the header `content-type` as given.
+#[cfg(any(test, feature = "compliance"))]
+pub fn decode_values(
+    kind: FileKind,
+    content_type: Option<&[u8]>,
+    values: &[&[u8]],
+    clock: SharedClock,
+) -> (Rows, Vec<Reject>) {
+    let mut decoder = Decoder::new("kafka", kind, clock);
+    for (offset, value) in values.iter().enumerate() {
+        let envelope = Envelope { key: Some(b"shop-production"), content_type, ..Envelope::default() };
+        decoder.take(Ok(envelope), Some(value), || format!("topic/0@{offset}"));
+    }
+    let (rows, rejects, _) = decoder.finish();
+    (rows, rejects)
+}
+
+/// Bytes before a value that a schema registry's serializer writes: zero, and the number of the schema.
+const FRAME_BYTES: usize = 5;
+
+/// The number of the schema, and the value behind the frame.
+fn framed(value: &[u8]) -> Option<(u32, &[u8])> {
+    let (frame, rest) = value.split_at_checked(FRAME_BYTES)?;
+    let schema = frame[1..].try_into().ok().map(u32::from_be_bytes)?;
+    (frame[0] == 0).then_some((schema, rest))
+}
+
+/// The JSON of a value: behind a byte-order mark, or behind the frame of a schema registry.
+fn json_in(value: &[u8]) -> Result<&[u8], Fault> {
+    let malformed = |detail: String| Err((RejectReason::Malformed, detail));
+    let without_mark = |text: &'_ [u8]| text.strip_prefix(b"\xef\xbb\xbf").map_or(0, |_| 3);
+    if let Some((schema, rest)) = framed(value) {
+        let text = &rest[without_mark(rest)..];
+        if matches!(text.trim_ascii_start().first(), Some(b'{' | b'[')) {
+            return Ok(text);
+        }
+        return malformed(format!(
+            "framed by a schema registry (schema {schema}) and no JSON: Avro is not read; write JSON, or protobuf with the \
+             header content-type application/x-protobuf"
+        ));
+    }
+    if let Some(what) = known_by(value) {
+        return malformed(format!("the value is {what}"));
+    }
+    Ok(&value[without_mark(value)..])
+}
+
+/// The message of a value: behind the frame of a schema registry, whose indexes say which message of a file it is. No
+/// message of the wire begins with a zero.
+fn wire_in(value: &[u8]) -> &[u8] {
+    let Some((_, mut rest)) = framed(value) else { return value };
+    let mut varint = || {
+        let mut number = 0_u64;
+        for shift in (0..64).step_by(7) {
+            let (byte, behind) = rest.split_first()?;
+            rest = behind;
+            number |= u64::from(byte & 0x7f) << shift;
+            if byte & 0x80 == 0 {
+                return Some(number);
+            }
+        }
+        None
+    };
+    // zigzag: n indexes are written as 2n; none stands for the first message
+    let indexes = varint().unwrap_or_default() / 2;
+    for _ in 0..indexes {
+        if varint().is_none() {
+            break;
+        }
+    }
+    rest
 }
 
 fn encoding(envelope: &Envelope<'_>) -> Result<Encoding, Fault> {

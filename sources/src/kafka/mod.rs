@@ -29,7 +29,9 @@ mod tests;
 mod topics;
 
 pub use config::{KafkaConfig, KafkaEnd, KafkaStart, QUEUE_BYTES_DEFAULT, reserved};
-pub use decode::{Encoding, reads_headers};
+pub use decode::Encoding;
+#[cfg(any(test, feature = "compliance"))]
+pub use decode::decode_values;
 pub use offsets::Offsets;
 pub use position::inherit;
 pub use probe::{PartitionSeen, TopicSeen, probe};

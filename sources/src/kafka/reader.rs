@@ -365,7 +365,7 @@ impl Reader {
     fn flush(&mut self) -> Result<(), Stop> {
         self.cut_at = None;
         self.batch_bytes = 0;
-        let (rows, rejects) = self.decoder.finish();
+        let (rows, rejects, report) = self.decoder.finish();
         let mut positions = Positions::default();
         let mut records = 0;
         for (number, partition) in (0_i32..).zip(&mut self.partitions) {
@@ -376,7 +376,7 @@ impl Reader {
             }
         }
         self.reached.records = records;
-        let batch = Batch { rows, rejects, positions, ..Batch::default() };
+        let batch = Batch { rows, rejects, positions, report, ..Batch::default() };
         if batch == Batch::default() { Ok(()) } else { self.tell(Told::Batch(Box::new(batch), self.reached)) }
     }
 

@@ -297,9 +297,9 @@ async fn broken_messages_are_refused_with_their_place_and_the_rest_is_read() {
 #[test]
 fn a_value_beyond_the_limit_is_refused_without_being_read() {
     let mut decoder = decode::Decoder::new("kafka:e", FileKind::Events, SystemClock::shared());
-    let value = vec![b' '; crate::files::ndjson::LINE_BYTES_MAX + 1];
+    let value = vec![b' '; crate::files::lines::LINE_BYTES_MAX + 1];
     decoder.take(Ok(decode::Envelope::default()), Some(&value), || "e/0@0".to_owned());
-    let (_, rejects) = decoder.finish();
+    let (_, rejects, _) = decoder.finish();
     assert_eq!(rejects[0].reason, RejectReason::Oversized);
     assert!(rejects[0].raw.len() <= 1_024);
 }

@@ -1,33 +1,57 @@
 //! CSV: columns by header name, quoted fields, empty means null, a broken record refused and the next one read.
+//!
+//! | file | owns |
+//! |---|---|
+//! | `header` | where the header is, and what it says |
+//! | `fields` | a record as fields |
+//!
+//! **Where a record ends.** A quote that is open at the end of a line belongs to a value of several lines, or is a stray
+//! one. It is believed as long as no line behind it is a row by itself, the quote closes properly and the record has
+//! as many fields as the header, all within [`RECORD_BYTES_MAX`]. Otherwise its line alone is refused and the next
+//! line is read as if it had never been.
+//!
+//! **Where a file ends.** A last record without a line break may be half written. It is taken, and the position stays
+//! before it: when the file has grown it is read again and replaces what was made of it.
 
-use super::chunk::{CHUNK_ROWS_MAX, Collector};
-use super::decode::metadata_from_text;
-use super::position::FilePosition;
+mod fields;
+mod header;
+
+use super::chunk::Collector;
+use super::decode::{Notes, looks_like_row};
+use super::input::Input;
+use super::lines::{LINE_BYTES_MAX, Line, LineEnd, Lines};
+use super::metadata::metadata_of_text;
+use super::position::{FilePosition, Tail};
 use super::record::{Cell, Field, Record};
-use ::csv::{ByteRecord, Position, Reader, ReaderBuilder};
+use fields::Fields;
+pub(super) use header::is_header;
+use header::{Columns, Header};
 use model::check::Fault;
 use model::reject::{RAW_CHARS_MAX, RejectReason};
-use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use model::time::{MINUTE_MS, TimeMs};
+use std::collections::{BTreeMap, VecDeque};
 
-/// Longest record, in bytes. A quote that is never closed would otherwise swallow the rest of the file.
-pub(crate) const RECORD_BYTES_MAX: u64 = 4 * 1024 * 1024;
-const BUFFER_BYTES: usize = 64 * 1024;
-const TOO_LONG: &str = "record too long";
+/// Longest record of several lines, in bytes: above the longest acceptable row.
+pub(crate) const RECORD_BYTES_MAX: u64 = 1024 * 1024;
+/// Longest unfinished record that is remembered with the position, in bytes.
+const TAIL_BYTES_MAX: usize = 64 * 1024;
+/// How long after the last change of a file nobody is believed to write it any more.
+const QUIET_MS: i64 = MINUTE_MS;
 
-/// Which column of the file holds which field.
-type Columns = [Option<usize>; Field::ALL.len()];
+/// What a file as a whole must have.
+pub(crate) type Require<'a> = &'a dyn Fn(&dyn Fn(Field) -> bool) -> Result<(), String>;
 
 pub(crate) struct CsvReader {
-    reader: Reader<Guard>,
-    budget: Arc<AtomicU64>,
-    columns: Columns,
-    header_len: usize,
-    record: ByteRecord,
+    lines: Lines,
+    /// Lines that were looked at and not yet taken.
+    ahead: VecDeque<Line>,
+    header: Header,
+    fields: Fields,
+    /// For lines looked at by themselves.
+    single: Fields,
     position: FilePosition,
+    /// The last field of the record before, for judging an unfinished one.
+    last_field: Vec<u8>,
 }
 
 /// Why a CSV file cannot be read at all.
@@ -38,182 +62,224 @@ pub(crate) enum CsvFault {
     Header(String),
 }
 
+/// The lines of one record.
+struct Extent {
+    first: Line,
+    lines: u64,
+    bytes: u64,
+    ends: Ending,
+}
+
+/// How sure the end of a record is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ending {
+    /// A line break, or a closing quote.
+    Sure,
+    /// The end of the file.
+    Unfinished,
+    /// Its quote is not closed before the end of the file.
+    OpenToEnd,
+    /// Its quote does not close, or closes in the middle of other records.
+    Stray,
+    /// Its line is too long.
+    TooLong,
+}
+
 impl CsvReader {
-    /// Reads the header and moves to `from`. `require` says what is missing from a set of columns, if anything.
-    pub(crate) fn open(
-        file: File,
-        from: FilePosition,
-        require: impl Fn(&dyn Fn(Field) -> bool) -> Result<(), String>,
-    ) -> Result<CsvReader, CsvFault> {
-        let budget = Arc::new(AtomicU64::new(RECORD_BYTES_MAX));
-        let guard = Guard { file, left: from.file.len_bytes, budget: budget.clone(), is_crlf: None };
-        let mut reader = ReaderBuilder::new().flexible(true).buffer_capacity(BUFFER_BYTES).from_reader(guard);
-        let header = match reader.byte_headers() {
-            Ok(header) => header.clone(),
-            Err(cause) => return Err(into_fault(cause)),
-        };
-        let mut columns: Columns = [None; Field::ALL.len()];
-        for field in Field::ALL {
-            columns[field as usize] =
-                header.iter().position(|name| name.trim_ascii().eq_ignore_ascii_case(field.name().as_bytes()));
+    /// Reads the header and moves to `from`.
+    pub(crate) fn open(input: &Input, from: FilePosition, require: Require<'_>) -> Result<CsvReader, CsvFault> {
+        let mut lines = Lines::new(input.reader(0), true);
+        let header = Header::find(&mut lines, require)?;
+        let (mut position, mut ahead) = (from, VecDeque::new());
+        if position.bytes == 0 {
+            (position.bytes, position.lines) = (header.bytes, header.lines);
+        } else {
+            lines = Lines::new(input.reader(position.bytes), true);
+            if let Some(line) = position.after_break(input, &mut lines).map_err(CsvFault::Io)? {
+                ahead.push_back(line);
+            }
         }
-        require(&|field| columns[field as usize].is_some()).map_err(CsvFault::Header)?;
-        let mut opened =
-            CsvReader { reader, budget, columns, header_len: header.len(), record: ByteRecord::new(), position: from };
-        if from.bytes > 0 {
-            opened.seek(from.bytes, from.lines, from.rows).map_err(into_fault)?;
-        }
-        Ok(opened)
+        let (fields, single) = (Fields::new(header.delimiter), Fields::new(header.delimiter));
+        Ok(CsvReader { lines, ahead, header, fields, single, position, last_field: Vec::new() })
     }
 
     /// Reads up to a chunk's worth of records; returns where it stands.
     pub(crate) fn fill(&mut self, out: &mut Collector) -> std::io::Result<FilePosition> {
-        while out.len() < CHUNK_ROWS_MAX {
-            let start = self.reader.position().clone();
-            self.budget.store(RECORD_BYTES_MAX, Ordering::Relaxed);
-            match self.reader.read_byte_record(&mut self.record) {
-                Ok(true) => self.take_record(out),
-                Ok(false) => {
-                    self.position.bytes = self.position.file.len_bytes;
-                    break;
-                }
-                Err(cause) if is_too_long(&cause) => self.skip_line(&start, out)?,
-                Err(cause) => return Err(into_io(cause)),
+        while !out.is_full() {
+            let Some(extent) = self.next_record(out)? else {
+                self.position.is_done = true;
+                break;
+            };
+            let before = self.position.tail.take();
+            if let Some(place) = before.as_ref().and_then(|tail| tail.refused.clone()) {
+                out.settle(place);
+            }
+            let is_open_end = matches!(extent.ends, Ending::Unfinished | Ending::OpenToEnd);
+            let tail = self.take_record(&extent, before.as_ref(), out);
+            if is_open_end {
+                self.position.tail = tail;
+                self.position.is_done = true;
+                break;
             }
             self.position.rows += 1;
-            self.position.bytes = self.reader.position().byte();
-            self.position.lines = self.reader.position().line();
+            self.position.lines += extent.lines;
+            self.position.bytes += extent.bytes;
         }
-        Ok(self.position)
+        Ok(self.position.clone())
     }
 
-    fn take_record(&mut self, out: &mut Collector) {
-        let line = self.line_of(self.record.position());
-        let place = || format!(":{line}");
-        let raw = || {
-            let fields: Vec<_> = self.record.iter().map(String::from_utf8_lossy).collect();
-            fields.join(",").chars().take(RAW_CHARS_MAX).collect()
+    fn next_line(&mut self) -> std::io::Result<Option<Line>> {
+        if let Some(line) = self.ahead.pop_front() {
+            return Ok(Some(line));
+        }
+        let mut line = Line::default();
+        Ok(self.lines.read(&mut line)?.then_some(line))
+    }
+
+    /// Finds where the next record ends; its fields are in `self.fields` unless it is broken.
+    fn next_record(&mut self, out: &Collector) -> std::io::Result<Option<Extent>> {
+        let delimiter = self.header.delimiter;
+        let first = loop {
+            match self.next_line()? {
+                None => return Ok(None),
+                // spreadsheets leave lines of separators
+                Some(blank) if blank.text.iter().all(|byte| byte.is_ascii_whitespace() || *byte == delimiter) => {
+                    self.position.lines += 1;
+                    self.position.bytes += blank.bytes;
+                }
+                Some(line) => break line,
+            }
         };
-        let fault = if self.record.len() != self.header_len {
-            format!("{} fields, the header has {}", self.record.len(), self.header_len)
-        } else if self.record.iter().any(|field| std::str::from_utf8(field).is_err()) {
-            "not UTF-8 text".to_owned()
-        } else {
-            out.take(&CsvRecord { record: &self.record, columns: &self.columns }, place, raw);
-            return;
+        let (mut lines, mut bytes) = (1, first.bytes);
+        if first.is_cut() {
+            return Ok(Some(Extent { first, lines, bytes, ends: Ending::TooLong }));
+        }
+        self.fields.begin();
+        self.fields.push(&first.text);
+        let mut end = first.end;
+        let mut looked = 0;
+        while self.fields.is_open() {
+            if self.ahead.len() == looked {
+                let mut line = Line::default();
+                if !self.lines.read(&mut line)? {
+                    return Ok(Some(Extent { first, lines, bytes, ends: Ending::OpenToEnd }));
+                }
+                self.ahead.push_back(line);
+            }
+            let line = &self.ahead[looked];
+            looked += 1;
+            let is_stray = bytes + line.bytes > RECORD_BYTES_MAX || {
+                self.single.read(&line.text);
+                let record = CsvRecord { fields: &self.single, columns: &self.header.columns };
+                !self.single.is_open() && self.fits(&self.single) && looks_like_row(out.kind(), &record, out.now())
+            };
+            self.fields.push(end.bytes());
+            self.fields.push(&line.text);
+            end = line.end;
+            if is_stray || self.fields.is_odd() {
+                let (lines, bytes) = (1, first.bytes);
+                return Ok(Some(Extent { first, lines, bytes, ends: Ending::Stray }));
+            }
+            lines += 1;
+            bytes += line.bytes;
+        }
+        self.ahead.drain(..looked);
+        let is_closed = self.fields.finish();
+        let ends = if is_closed || end != LineEnd::Input { Ending::Sure } else { Ending::Unfinished };
+        Ok(Some(Extent { first, lines, bytes, ends }))
+    }
+
+    /// Whether a record has as many fields as the header. Empty ones behind them are what spreadsheets leave.
+    fn fits(&self, fields: &Fields) -> bool {
+        let known = self.header.len;
+        fields.len() == known || fields.len() > known && (known..fields.len()).all(|at| fields.get(at).is_empty())
+    }
+
+    /// Takes or refuses a record; what it returns is remembered if the record is the unfinished end of the file.
+    fn take_record(&mut self, extent: &Extent, before: Option<&Tail>, out: &mut Collector) -> Option<Tail> {
+        let place = format!(":{}", self.position.lines + 1);
+        let head = &extent.first.text[..extent.first.text.len().min(4 * RAW_CHARS_MAX)];
+        let shown = || String::from_utf8_lossy(head).into_owned();
+        let mut tail = Tail { bytes: extent.bytes, ..Tail::default() };
+        let fault = match extent.ends {
+            Ending::TooLong => {
+                let detail = format!("the line has {} bytes, the limit is {LINE_BYTES_MAX}", extent.bytes);
+                Some((RejectReason::Oversized, detail))
+            }
+            Ending::Stray => {
+                let detail = "a quote in it is not closed before the next record begins";
+                Some((RejectReason::Malformed, detail.to_owned()))
+            }
+            Ending::OpenToEnd => {
+                let lines = extent.lines;
+                let detail =
+                    format!("a quote in it is not closed before the end of the file ({lines} lines, none a row)");
+                Some((RejectReason::Malformed, detail))
+            }
+            Ending::Sure | Ending::Unfinished => self.fault(),
         };
-        out.refuse(None, (RejectReason::Malformed, fault), &place(), &raw());
-    }
-
-    /// The line on which a record starts. The parser ends a record at CR and counts lines at LF, so where lines end in
-    /// CR LF it is one line behind.
-    fn line_of(&self, start: Option<&Position>) -> u64 {
-        start.map_or(0, Position::line) + u64::from(self.reader.get_ref().is_crlf == Some(true))
-    }
-
-    /// Refuses the record that starts at `start` and goes on at the line after its first.
-    fn skip_line(&mut self, start: &Position, out: &mut Collector) -> std::io::Result<()> {
-        let guard = self.reader.get_mut();
-        guard.seek(SeekFrom::Start(start.byte()))?;
-        // the guard's own budget is spent; the skipping reader below is bounded by its buffer
-        self.budget.store(u64::MAX, Ordering::Relaxed);
-        let mut lines = BufReader::with_capacity(BUFFER_BYTES, self.reader.get_mut());
-        let mut head = Vec::new();
-        let mut skipped = 0;
-        loop {
-            let available = lines.fill_buf()?;
-            if available.is_empty() {
-                break;
-            }
-            let end = available.iter().position(|byte| *byte == b'\n');
-            let used = end.map_or(available.len(), |at| at + 1);
-            if head.len() < 4 * RAW_CHARS_MAX {
-                head.extend_from_slice(&available[..used.min(4 * RAW_CHARS_MAX)]);
-            }
-            // the LF of the CR LF before the record
-            let is_leftover = skipped == 0 && end == Some(0);
-            lines.consume(used);
-            skipped += used as u64;
-            if end.is_some() && !is_leftover {
-                break;
-            }
+        if let Some(fault) = fault {
+            out.refuse(None, fault, &place, &shown());
+            tail.refused = Some(out.place(&place));
+            return Some(tail);
         }
-        let detail = format!("the record has more than {RECORD_BYTES_MAX} bytes; is a quote not closed?");
-        let place = format!(":{}", self.line_of(Some(start)));
-        let raw = String::from_utf8_lossy(&head).trim().to_owned();
-        out.refuse(None, (RejectReason::Oversized, detail), &place, &raw);
-        self.seek(start.byte() + skipped, start.line() + 1, start.record() + 1).map_err(into_io)
-    }
-
-    fn seek(&mut self, byte: u64, line: u64, record: u64) -> Result<(), ::csv::Error> {
-        let mut position = Position::new();
-        position.set_byte(byte).set_line(line.max(1)).set_record(record);
-        self.reader.seek_raw(SeekFrom::Start(byte), position)
-    }
-}
-
-fn is_too_long(cause: &::csv::Error) -> bool {
-    matches!(cause.kind(), ::csv::ErrorKind::Io(io) if io.to_string() == TOO_LONG)
-}
-
-fn into_io(cause: ::csv::Error) -> std::io::Error {
-    match cause.into_kind() {
-        ::csv::ErrorKind::Io(io) => io,
-        other => std::io::Error::other(format!("{other:?}")),
-    }
-}
-
-fn into_fault(cause: ::csv::Error) -> CsvFault {
-    if is_too_long(&cause) {
-        return CsvFault::Header(format!("the header has more than {RECORD_BYTES_MAX} bytes"));
-    }
-    CsvFault::Io(into_io(cause))
-}
-
-/// A file that stops at its length as first seen, and that refuses to feed one record without end.
-struct Guard {
-    file: File,
-    left: u64,
-    budget: Arc<AtomicU64>,
-    /// Whether the first line ends in CR LF.
-    is_crlf: Option<bool>,
-}
-
-impl Read for Guard {
-    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        let budget = self.budget.load(Ordering::Relaxed);
-        if budget == 0 && self.left > 0 {
-            return Err(std::io::Error::other(TOO_LONG));
+        if extent.ends == Ending::Unfinished && !self.may_be_whole(out.now()) {
+            let note =
+                "the last record of a file has no line break yet and may be half written: it is taken once it has one";
+            out.note(note);
+            return Some(tail);
         }
-        let room = (buffer.len() as u64).min(budget).min(self.left) as usize;
-        let read = self.file.read(&mut buffer[..room])?;
-        self.left -= read as u64;
-        self.budget.store(budget - read as u64, Ordering::Relaxed);
-        if self.is_crlf.is_none() {
-            let first_end = buffer[..read].iter().position(|byte| *byte == b'\n');
-            self.is_crlf = first_end.map(|end| end > 0 && buffer[end - 1] == b'\r');
+        let record = CsvRecord { fields: &self.fields, columns: &self.header.columns };
+        let is_taken = out.take(&record, || place.clone(), shown);
+        if !is_taken {
+            tail.refused = Some(out.place(&place));
+        } else if extent.ends == Ending::Unfinished {
+            tail.row = std::str::from_utf8(&extent.first.text).ok().map(str::to_owned);
         }
-        Ok(read)
+        if let Some(row) = before.and_then(|tail| tail.row.as_ref()) {
+            self.single.read(row.as_bytes());
+            let earlier = CsvRecord { fields: &self.single, columns: &self.header.columns };
+            tail.version = out.replace_row(is_taken, &earlier, before.map_or(0, |tail| tail.version));
+        }
+        self.last_field.clear();
+        self.last_field.extend_from_slice(self.fields.get(self.header.len - 1));
+        Some(tail)
     }
-}
 
-impl Seek for Guard {
-    fn seek(&mut self, to: SeekFrom) -> std::io::Result<u64> {
-        let before = self.file.stream_position()?;
-        let after = self.file.seek(to)?;
-        self.left = (self.left + before).saturating_sub(after);
-        Ok(after)
+    /// What is wrong with the fields as such.
+    fn fault(&self) -> Option<Fault> {
+        let detail = format!("{} fields, the header has {}", self.fields.len(), self.header.len);
+        (!self.fits(&self.fields)).then_some((RejectReason::Malformed, detail))
+    }
+
+    /// Whether an unfinished record may be taken. One that is cut in what identifies it would become a row of its own,
+    /// which nothing replaces later.
+    fn may_be_whole(&self, now: TimeMs) -> bool {
+        let last = self.header.len - 1;
+        let field = self.fields.get(last);
+        let modified = TimeMs((self.position.file.modified_ns / 1_000_000) as i64);
+        let column = Field::ALL.into_iter().find(|field| self.header.columns[*field as usize] == Some(last));
+        if now - modified > QUIET_MS || self.fields.len() > self.header.len {
+            return true;
+        }
+        let is_short = self.fields.iter().map(<[u8]>::len).sum::<usize>() <= TAIL_BYTES_MAX;
+        is_short
+            && match column {
+                Some(Field::Timestamp) => field.len() == self.last_field.len(),
+                Some(column) if column.is_identity() => field == self.last_field,
+                _ => true,
+            }
     }
 }
 
 struct CsvRecord<'a> {
-    record: &'a ByteRecord,
+    fields: &'a Fields,
     columns: &'a Columns,
 }
 
 impl Record for CsvRecord<'_> {
     fn cell(&self, field: Field) -> Cell<'_> {
-        let bytes = self.columns[field as usize].and_then(|column| self.record.get(column)).unwrap_or_default();
+        let bytes = self.columns[field as usize].map(|column| self.fields.get(column)).unwrap_or_default();
         match std::str::from_utf8(bytes) {
             Ok("") => Cell::Missing,
             Ok(text) => Cell::Text(text),
@@ -221,10 +287,14 @@ impl Record for CsvRecord<'_> {
         }
     }
 
-    fn metadata(&self) -> Result<BTreeMap<String, String>, Fault> {
+    fn metadata(&self, notes: &mut Notes) -> BTreeMap<String, String> {
         match self.cell(Field::Metadata) {
-            Cell::Text(json) => metadata_from_text(json),
-            _ => Ok(BTreeMap::new()),
+            Cell::Text(text) => metadata_of_text(text, notes),
+            Cell::Unusable(what) => {
+                notes.push(format!("metadata is {what} and was left out"));
+                BTreeMap::new()
+            }
+            _ => BTreeMap::new(),
         }
     }
 }

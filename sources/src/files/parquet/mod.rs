@@ -1,114 +1,249 @@
-//! Parquet: read row group by row group through the arrow reader, columns by name, common types accepted.
+//! Parquet: read row group by row group, column by column, by its physical types; each cell is judged by itself.
+//!
+//! | file | owns |
+//! |---|---|
+//! | `kinds` | what a column holds, by its physical and logical type, and which field it may be |
+//! | `values` | the values of one column for a few rows, as cells |
+//! | `nested` | metadata that is a map, a struct or a list |
+//!
+//! Text is whatever bytes a column holds that are UTF-8: older writers leave the mark out, and one bad value costs one
+//! row. How many rows are read at once follows from how long they are, so that a chunk is bounded in bytes; a value that
+//! many rows share is held once.
 
-use super::chunk::{CHUNK_ROWS_MAX, Collector};
-use super::column::Column;
-use super::decode::metadata_from_text;
+mod kinds;
+mod nested;
+mod values;
+
+use super::chunk::{CHUNK_BYTES_MAX, Collector};
+use super::decode::Notes;
+use super::input::Input;
+use super::metadata::metadata_of_text;
 use super::position::FilePosition;
-use super::record::{Cell, Field, Record};
-use ::parquet::arrow::ProjectionMask;
-use ::parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
-use arrow::array::RecordBatch;
-use model::check::Fault;
-use model::reject::RejectReason;
+use super::record::{Cell, Field, Naming, Record};
+use crate::guard::guarded;
+use ::parquet::basic::Compression;
+use ::parquet::file::metadata::ParquetMetaData;
+use ::parquet::file::reader::{FileReader, SerializedFileReader};
+use kinds::Kind;
+use model::reject::RAW_CHARS_MAX;
+use nested::Nested;
 use std::collections::BTreeMap;
 use std::fs::File;
+use std::sync::Arc;
+use values::{ColumnReader, Values};
+
+/// The most rows that are read at once.
+const ROWS_AT_ONCE_MAX: u64 = 1_024;
+/// The fewest.
+const ROWS_AT_ONCE_MIN: u64 = 8;
+
+/// A column that holds a field: which field, its number, and what it holds.
+type Leaf = (Field, usize, Kind);
 
 pub(crate) struct ParquetReader {
-    batches: ParquetRecordBatchReader,
+    input: Arc<File>,
+    file: SerializedFileReader<File>,
+    /// By field: the column, and what it holds.
+    leaves: Vec<Leaf>,
+    /// The root column of nested metadata.
+    nested_root: Option<usize>,
+    /// The row group that is open, and its columns.
+    group: usize,
+    open: Option<Group>,
+    rows: Rows,
     rows_in_all: u64,
     position: FilePosition,
+}
+
+/// A row group that is being read.
+struct Group {
+    columns: Vec<(Field, ColumnReader)>,
+    nested: Option<Nested>,
+    rows_left: u64,
+    rows_at_once: u64,
+}
+
+/// Rows that were read and not all taken.
+#[derive(Default)]
+struct Rows {
+    columns: [Option<Values>; Field::ALL.len()],
+    nested: Option<nested::Rows>,
+    count: usize,
+    next: usize,
 }
 
 impl ParquetReader {
     /// Opens the file at `from`; row groups that lie before it are not read. `require` says what is missing from a set
     /// of columns, if anything. The error says what is wrong with the file as a whole.
     pub(crate) fn open(
-        file: File,
+        input: &Input,
         from: FilePosition,
         require: impl Fn(&dyn Fn(Field) -> bool) -> Result<(), String>,
     ) -> Result<ParquetReader, String> {
-        let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|cause| cause.to_string())?;
-        let schema = builder.schema().clone();
-        require(&|field| schema.column_with_name(field.name()).is_some())?;
-        for field in Field::ALL {
-            if let Some((_, column)) = schema.column_with_name(field.name()) {
-                Column::check_type(field, column.data_type())?;
-            }
+        let handle = input.file.try_clone().map_err(|cause| cause.to_string())?;
+        let file = SerializedFileReader::new(handle).map_err(|cause| cause.to_string())?;
+        let (leaves, nested_root) = columns_of(file.metadata())?;
+        require(&|field| {
+            leaves.iter().any(|(leaf, _, _)| *leaf == field) || nested_root.is_some() && field == Field::Metadata
+        })?;
+        check_codecs(file.metadata(), &leaves)?;
+        let groups = file.metadata().row_groups();
+        let rows_in_all = groups.iter().map(|group| u64::try_from(group.num_rows()).unwrap_or_default()).sum();
+        let (mut group, mut before) = (0, 0);
+        while let Some(rows) = groups.get(group).map(|group| u64::try_from(group.num_rows()).unwrap_or_default())
+            && before + rows <= from.rows
+        {
+            before += rows;
+            group += 1;
         }
-        let wanted = schema.fields().iter().enumerate().filter(|(_, column)| is_known(column.name()));
-        let mask = ProjectionMask::roots(builder.parquet_schema(), wanted.map(|(index, _)| index));
-        let rows_in_all = u64::try_from(builder.metadata().file_metadata().num_rows()).unwrap_or_default();
-        let skip = usize::try_from(from.rows).map_err(|_| "more rows than this machine can count".to_owned())?;
-        let batches = builder
-            .with_projection(mask)
-            .with_batch_size(CHUNK_ROWS_MAX)
-            .with_offset(skip)
-            .build()
-            .map_err(|cause| cause.to_string())?;
-        Ok(ParquetReader { batches, rows_in_all, position: from })
+        let skip = from.rows - before.min(from.rows);
+        let (rows, open) = (Rows::default(), None);
+        let input = input.file.clone();
+        let mut reader =
+            ParquetReader { input, file, leaves, nested_root, group, open, rows, rows_in_all, position: from };
+        if skip > 0 {
+            reader.open_group(skip)?;
+        }
+        Ok(reader)
     }
 
-    /// Reads the next batch of rows; returns where it stands.
+    /// Reads up to a chunk's worth of rows; returns where it stands.
     pub(crate) fn fill(&mut self, out: &mut Collector) -> Result<FilePosition, String> {
-        let length = self.position.file.len_bytes;
-        let Some(batch) = self.batches.next() else {
-            if self.position.rows < self.rows_in_all {
-                return Err(format!("ends after {} of {} rows", self.position.rows, self.rows_in_all));
+        while !out.is_full() && self.position.rows < self.rows_in_all {
+            if self.rows.next == self.rows.count {
+                self.read_rows(out)?;
             }
-            self.position.bytes = length;
-            return Ok(self.position);
-        };
-        let batch = batch.map_err(|cause| cause.to_string())?;
-        let columns = Columns::of(&batch)?;
-        for row in 0..batch.num_rows() {
-            let number = self.position.rows + row as u64 + 1;
-            let record = ParquetRecord { columns: &columns, row };
+            let record = ParquetRecord { rows: &self.rows, row: self.rows.next };
+            let number = self.position.rows + 1;
             out.take(&record, || format!(" row {number}"), || record.shown());
+            self.rows.next += 1;
+            self.position.rows += 1;
         }
-        self.position.rows += batch.num_rows() as u64;
         self.position.lines = self.position.rows;
         // the share of rows done stands for the share of bytes; the whole length is kept for the very end
+        let length = self.position.file.len_bytes;
         let share = u128::from(length) * u128::from(self.position.rows) / u128::from(self.rows_in_all.max(1));
-        let is_last = self.position.rows >= self.rows_in_all;
-        self.position.bytes = if is_last { length } else { (share as u64).min(length.saturating_sub(1)) };
-        Ok(self.position)
+        self.position.is_done = self.position.rows >= self.rows_in_all;
+        self.position.bytes = if self.position.is_done { length } else { (share as u64).min(length.saturating_sub(1)) };
+        Ok(self.position.clone())
     }
-}
 
-fn is_known(name: &str) -> bool {
-    Field::ALL.iter().any(|field| field.name() == name)
-}
+    /// Opens the row group at hand and moves over its first `skip` rows.
+    fn open_group(&mut self, skip: u64) -> Result<(), String> {
+        let group = self.file.get_row_group(self.group).map_err(|cause| cause.to_string())?;
+        let metadata = group.metadata();
+        let rows = u64::try_from(metadata.num_rows()).unwrap_or_default();
+        let bytes: i64 = self.leaves.iter().map(|(_, leaf, _)| metadata.column(*leaf).uncompressed_size()).sum();
+        let row_bytes = u64::try_from(bytes).unwrap_or_default() / rows.max(1) + 1;
+        let rows_at_once = (CHUNK_BYTES_MAX as u64 / row_bytes).clamp(ROWS_AT_ONCE_MIN, ROWS_AT_ONCE_MAX);
+        let mut columns = Vec::with_capacity(self.leaves.len());
+        for (field, leaf, kind) in &self.leaves {
+            let named = |cause| format!("column {} of row group {} cannot be read: {cause}", field.name(), self.group);
+            let mut reader = group.get_column_reader(*leaf).map_err(named).map(|it| ColumnReader::new(it, *kind))?;
+            reader.skip(skip as usize).map_err(named)?;
+            columns.push((*field, reader));
+        }
+        let nested = self.nested_root.map(|root| Nested::new(root, self.group, skip as usize, rows_at_once as usize));
+        self.open = Some(Group { columns, nested, rows_left: rows - skip.min(rows), rows_at_once });
+        self.group += 1;
+        Ok(())
+    }
 
-/// The known columns of one batch.
-struct Columns([Option<Column>; Field::ALL.len()]);
-
-impl Columns {
-    fn of(batch: &RecordBatch) -> Result<Columns, String> {
-        let mut columns = [const { None }; Field::ALL.len()];
-        for field in Field::ALL {
-            if let Some(array) = batch.column_by_name(field.name()) {
-                columns[field as usize] = Some(Column::new(field, array)?);
+    /// Reads the next rows.
+    fn read_rows(&mut self, out: &mut Collector) -> Result<(), String> {
+        while self.open.as_ref().is_none_or(|group| group.rows_left == 0) {
+            if self.group >= self.file.num_row_groups() {
+                return Err(format!("ends after {} of {} rows", self.position.rows, self.rows_in_all));
+            }
+            self.open_group(0)?;
+        }
+        let Some(group) = &mut self.open else { return Ok(()) };
+        let count = group.rows_at_once.min(group.rows_left) as usize;
+        let mut rows = Rows { count, ..Rows::default() };
+        for (field, column) in &mut group.columns {
+            let first = self.position.rows + 1;
+            let named = |cause| format!("column {} cannot be read from row {first} on: {cause}", field.name());
+            rows.columns[*field as usize] = Some(column.read(count).map_err(named)?);
+        }
+        if let Some(nested) = &mut group.nested {
+            // the arrow reader may panic on what the other columns survive
+            let read = guarded(|| nested.read(count, &self.input)).and_then(|read| read);
+            match read {
+                Ok(read) => rows.nested = Some(read),
+                Err(problem) => {
+                    out.note(&format!("metadata of the rest of a row group was left out: {problem}"));
+                    group.nested = None;
+                }
             }
         }
-        Ok(Columns(columns))
+        group.rows_left -= count as u64;
+        self.rows = rows;
+        Ok(())
     }
+}
+
+/// The columns that hold known fields, and the root column of metadata that is nested.
+fn columns_of(metadata: &ParquetMetaData) -> Result<(Vec<Leaf>, Option<usize>), String> {
+    let schema = metadata.file_metadata().schema_descr();
+    let mut naming = Naming::default();
+    let mut roots: BTreeMap<usize, Field> = BTreeMap::new();
+    for (root, column) in schema.root_schema().get_fields().iter().enumerate() {
+        if let Some(field) = naming.field(column.name()) {
+            roots.retain(|_, known| *known != field);
+            roots.insert(root, field);
+        }
+    }
+    let (mut leaves, mut nested_root) = (Vec::new(), None);
+    for leaf in 0..schema.num_columns() {
+        let root = schema.get_column_root_idx(leaf);
+        let Some(field) = roots.get(&root).copied() else { continue };
+        let column = schema.column(leaf);
+        if column.path().parts().len() == 1 && column.max_rep_level() == 0 {
+            leaves.push((field, leaf, Kind::of(field, &column)?));
+        } else if field == Field::Metadata {
+            nested_root = Some(root);
+        } else {
+            return Err(format!("column {} is nested, which it cannot be", field.name()));
+        }
+    }
+    Ok((leaves, nested_root))
+}
+
+/// A codec that is not built in is named before anything is read.
+fn check_codecs(metadata: &ParquetMetaData, leaves: &[Leaf]) -> Result<(), String> {
+    for group in metadata.row_groups() {
+        for (field, leaf, _) in leaves {
+            let codec = match group.column(*leaf).compression() {
+                Compression::LZO => "LZO",
+                Compression::BROTLI(_) => "Brotli",
+                _ => continue,
+            };
+            let name = field.name();
+            return Err(format!(
+                "column {name} is compressed with {codec}, which this program does not read: write it with zstd, snappy, gzip or lz4"
+            ));
+        }
+    }
+    Ok(())
 }
 
 struct ParquetRecord<'a> {
-    columns: &'a Columns,
+    rows: &'a Rows,
     row: usize,
 }
 
 impl ParquetRecord<'_> {
     /// The row as text, for a reject.
     fn shown(&self) -> String {
+        let short = |text: &str| -> String { text.chars().take(RAW_CHARS_MAX).collect() };
         let mut parts = Vec::new();
         for field in Field::ALL {
             match self.cell(field) {
                 Cell::Missing => {}
                 Cell::Int(number) => parts.push(format!("{}={number}", field.name())),
+                Cell::Uint(number) => parts.push(format!("{}={number}", field.name())),
                 Cell::Float(number) => parts.push(format!("{}={number}", field.name())),
-                Cell::Text(text) => parts.push(format!("{}={text:?}", field.name())),
+                Cell::Text(text) => parts.push(format!("{}={:?}", field.name(), short(text))),
                 Cell::Bool(yes) => parts.push(format!("{}={yes}", field.name())),
                 Cell::Unusable(what) => parts.push(format!("{}=({what})", field.name())),
             }
@@ -119,19 +254,20 @@ impl ParquetRecord<'_> {
 
 impl Record for ParquetRecord<'_> {
     fn cell(&self, field: Field) -> Cell<'_> {
-        self.columns.0[field as usize].as_ref().map_or(Cell::Missing, |column| column.cell(self.row))
+        self.rows.columns[field as usize].as_ref().map_or(Cell::Missing, |column| column.cell(self.row))
     }
 
-    fn metadata(&self) -> Result<BTreeMap<String, String>, Fault> {
-        match &self.columns.0[Field::Metadata as usize] {
-            None => Ok(BTreeMap::new()),
-            Some(Column::Nested(array)) => {
-                super::column::nested_metadata(array, self.row).map_err(|problem| (RejectReason::BadValue, problem))
+    fn metadata(&self, notes: &mut Notes) -> BTreeMap<String, String> {
+        if let Some(nested) = &self.rows.nested {
+            return nested.metadata(self.row, notes);
+        }
+        match self.cell(Field::Metadata) {
+            Cell::Text(text) => metadata_of_text(text, notes),
+            Cell::Unusable(what) => {
+                notes.push(format!("metadata is {what} and was left out"));
+                BTreeMap::new()
             }
-            Some(column) => match column.cell(self.row) {
-                Cell::Text(json) => metadata_from_text(json),
-                _ => Ok(BTreeMap::new()),
-            },
+            _ => BTreeMap::new(),
         }
     }
 }

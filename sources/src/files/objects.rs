@@ -1,0 +1,250 @@
+//! JSON objects one after the other in whatever layout: in an array, over several lines, without a line break between them.
+//!
+//! A text cannot hold a line break in JSON, and a record does not begin where another one is open: by both a broken object
+//! is known, and reading goes on at the next line that begins an object in the same column.
+
+use super::lines::LINE_BYTES_MAX;
+use std::io::{BufRead, BufReader, Read};
+
+const BUFFER_BYTES: usize = 256 * 1024;
+
+/// How an object ends.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Ending {
+    /// With its brace.
+    #[default]
+    Whole,
+    /// Not: another one begins, a text is not closed, or it is no object at all.
+    Broken,
+    /// With its brace, but too far away.
+    TooLong,
+    /// Not before the end of the input.
+    Unfinished,
+}
+
+/// One object, or what stands in its place.
+#[derive(Debug, Default)]
+pub(super) struct Object {
+    /// Its first bytes, at most [`LINE_BYTES_MAX`].
+    pub text: Vec<u8>,
+    pub ending: Ending,
+    /// How many bytes it has.
+    pub bytes: u64,
+    /// The line on which it begins, counted from 0.
+    pub line: u64,
+}
+
+/// Where objects come from.
+pub(super) struct Objects {
+    input: BufReader<Box<dyn Read + Send>>,
+    /// Bytes taken so far.
+    pub bytes: u64,
+    /// Line breaks taken so far.
+    pub lines: u64,
+    column: u64,
+    /// After a broken object: the column in which the next one begins.
+    wanted_column: Option<u64>,
+}
+
+impl Objects {
+    /// `bytes` and `lines` lie before the input.
+    pub(super) fn new(input: Box<dyn Read + Send>, bytes: u64, lines: u64) -> Objects {
+        let input = BufReader::with_capacity(BUFFER_BYTES, input);
+        Objects { input, bytes, lines, column: 0, wanted_column: None }
+    }
+
+    fn peek(&mut self) -> std::io::Result<Option<u8>> {
+        loop {
+            match self.input.fill_buf() {
+                Ok(_) => break,
+                Err(cause) if cause.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(cause) => return Err(cause),
+            }
+        }
+        Ok(self.input.buffer().first().copied())
+    }
+
+    fn take(&mut self, byte: u8) {
+        self.input.consume(1);
+        self.bytes += 1;
+        self.column += 1;
+        if byte == b'\n' {
+            self.lines += 1;
+            self.column = 0;
+        }
+    }
+
+    /// Finds the next object; false when there is none any more.
+    pub(super) fn next(&mut self, object: &mut Object) -> std::io::Result<bool> {
+        object.text.clear();
+        (object.bytes, object.ending) = (0, Ending::Whole);
+        loop {
+            let Some(byte) = self.peek()? else { return Ok(false) };
+            match byte {
+                b'{' if self.wanted_column.is_none_or(|column| column == self.column) => break,
+                // white space, separators, the brackets of an array, a byte-order mark
+                b' ' | b'\t' | b'\r' | b'\n' | b',' | b'[' | b']' | 0x1e | 0xef | 0xbb | 0xbf => self.take(byte),
+                _ if self.wanted_column.is_some() => {
+                    while let Some(byte) = self.peek()?.filter(|byte| *byte != b'\n') {
+                        self.take(byte);
+                    }
+                }
+                _ => {
+                    object.line = self.lines;
+                    return self.take_line(object).map(|()| true);
+                }
+            }
+        }
+        self.wanted_column = None;
+        object.line = self.lines;
+        self.take_object(object).map(|()| true)
+    }
+
+    /// What is no object, up to the end of its line.
+    fn take_line(&mut self, object: &mut Object) -> std::io::Result<()> {
+        object.ending = Ending::Broken;
+        while let Some(byte) = self.peek()?.filter(|byte| *byte != b'\n') {
+            self.keep(object, byte);
+        }
+        Ok(())
+    }
+
+    fn keep(&mut self, object: &mut Object, byte: u8) {
+        if object.text.len() < LINE_BYTES_MAX {
+            object.text.push(byte);
+        }
+        object.bytes += 1;
+        self.take(byte);
+    }
+
+    fn take_object(&mut self, object: &mut Object) -> std::io::Result<()> {
+        let column = self.column;
+        let (mut depth, mut is_text, mut is_escaped, mut before) = (0_u64, false, false, 0);
+        loop {
+            let Some(byte) = self.peek()? else {
+                object.ending = Ending::Unfinished;
+                return Ok(());
+            };
+            let begins_another =
+                byte == b'{' && depth > 0 && !is_text && self.column == column && !matches!(before, b':' | b'[' | b',');
+            if is_text && byte == b'\n' || begins_another {
+                object.ending = Ending::Broken;
+                self.wanted_column = Some(column);
+                return Ok(());
+            }
+            self.keep(object, byte);
+            if is_text {
+                (is_text, is_escaped) = (is_escaped || byte != b'"', !is_escaped && byte == b'\\');
+                before = b'"';
+                continue;
+            }
+            match byte {
+                b'"' => is_text = true,
+                b'{' | b'[' => depth += 1,
+                b'}' | b']' => depth = depth.saturating_sub(1),
+                _ => {}
+            }
+            if !byte.is_ascii_whitespace() {
+                before = byte;
+            }
+            if depth == 0 {
+                let is_long = object.bytes > LINE_BYTES_MAX as u64;
+                object.ending = if is_long { Ending::TooLong } else { Ending::Whole };
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// Whether a text that begins so holds objects in another layout than one per line.
+pub(super) fn is_other_layout(start: &[u8]) -> bool {
+    let text = start.strip_prefix(b"\xef\xbb\xbf").unwrap_or(start).trim_ascii_start();
+    match text.first() {
+        Some(b'[') => return true,
+        Some(b'{') => {}
+        _ => return false,
+    }
+    let Some(line) = text.split(|byte| *byte == b'\n').next() else { return false };
+    let mut objects = Objects::new(Box::new(std::io::Cursor::new(line.to_vec())), 0, 0);
+    let mut object = Object::default();
+    let is_closed = matches!(objects.next(&mut object), Ok(true)) && object.ending == Ending::Whole;
+    if is_closed {
+        let behind = line[objects.bytes as usize..].trim_ascii_start();
+        return matches!(behind.first(), Some(b'{' | b',' | b'['));
+    }
+    // a broken line among whole ones, or the first line of an object
+    let next = text[line.len()..].trim_ascii_start();
+    line.len() < text.len() && !next.is_empty() && next.first() != Some(&b'{')
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn all(text: &str) -> Vec<(String, Ending, u64)> {
+        let mut objects = Objects::new(Box::new(std::io::Cursor::new(text.as_bytes().to_vec())), 0, 0);
+        let mut object = Object::default();
+        let mut all = Vec::new();
+        while objects.next(&mut object).unwrap() {
+            all.push((String::from_utf8(object.text.clone()).unwrap(), object.ending, object.line));
+        }
+        assert_eq!(objects.bytes, text.len() as u64, "every byte is taken");
+        all
+    }
+
+    fn whole(text: &str) -> Vec<String> {
+        all(text)
+            .into_iter()
+            .map(|(text, ending, _)| {
+                assert_eq!(ending, Ending::Whole);
+                text
+            })
+            .collect()
+    }
+
+    #[test]
+    fn objects_are_found_in_every_layout() {
+        let (one, two) = (r#"{"a":"}{\"","b":{"c":[1,{}]}}"#, r#"{"d":2}"#);
+        for text in [
+            format!("{one}\n{two}\n"),
+            format!("{one}{two}"),
+            format!("\u{feff}[{one},{two}]"),
+            format!("[\n  {one},\r\n  {two}\n]\n"),
+            format!("\u{1e}{one}\n\u{1e}{two}\n"),
+        ] {
+            assert_eq!(whole(&text), [one, two], "{text}");
+        }
+        let pretty = "{\n  \"a\": {\n    \"b\": 1\n  }\n}\n{\n  \"c\": 2\n}\n";
+        assert_eq!(whole(pretty).len(), 2);
+        assert_eq!(all(pretty)[1].2, 5, "the line on which it begins");
+    }
+
+    #[test]
+    fn a_broken_object_costs_itself() {
+        let text = "{\n  \"a\": \"open,\n  \"b\": {\n    \"c\": 1\n  }\n}\n{\n  \"d\": 2\n}\n";
+        let found = all(text);
+        assert_eq!(
+            (found.len(), found[0].1, found[1].1, found[1].2),
+            (2, Ending::Broken, Ending::Whole, 6),
+            "{found:?}"
+        );
+        let text = "{\n  \"a\": {\n    \"c\": 1\n}\n{\n  \"d\": 2\n}\n";
+        let found = all(text);
+        assert_eq!((found.len(), found[0].1, found[1].1), (2, Ending::Broken, Ending::Whole), "{found:?}");
+        let found = all("{\"a\":1}\nwords\n{\"b\":");
+        let endings: Vec<Ending> = found.iter().map(|(_, ending, _)| *ending).collect();
+        assert_eq!(endings, [Ending::Whole, Ending::Broken, Ending::Unfinished]);
+    }
+
+    #[test]
+    fn the_layout_is_known_by_its_first_line() {
+        for text in ["[{\"a\":1}]", "\u{feff} [\n", "{\n  \"a\": 1\n}\n", "{\"a\":1}{\"a\":2}", "{\"a\":1},\n{\"a\":2}"]
+        {
+            assert!(is_other_layout(text.as_bytes()), "{text}");
+        }
+        for text in ["{\"a\":1}\n{\"a\":2}\n", "{\"a\":\n{\"a\":2}\n", "{\"a\":1}", "{\"a\":", "x", ""] {
+            assert!(!is_other_layout(text.as_bytes()), "{text}");
+        }
+    }
+}
