@@ -199,6 +199,20 @@ mod tests {
     }
 
     #[test]
+    fn changes_that_cannot_be_seen_are_only_counted() {
+        let before = finding("deploy", 0.5, &[("e", "f")]).correlation;
+        let mut after = before.clone();
+        after.confidence = Real(before.confidence.0 + 0.000_001);
+        let diff = PatternDiff::between(std::slice::from_ref(&before), &[after]);
+        assert_eq!(diff.counts.changed, 1, "programs see it");
+        assert_eq!(
+            diff.to_text(20),
+            "Patterns: 0 gained, 0 lost, 0 changed, 0 unchanged; confirmed: 0 more, 0 no longer\n\
+             1 more differ only in digits that are not shown (all: --json)\n"
+        );
+    }
+
+    #[test]
     fn long_lists_are_cut_and_say_so() {
         let many: Vec<Correlation> = (0..30).map(|i| finding(&format!("p{i}"), 0.5, &[]).correlation).collect();
         let text = PatternDiff::between(&[], &many).to_text(20);

@@ -4,14 +4,19 @@
 //! |---|---|
 //! | `report` | the patterns and totals of a store, ranked; serialisable |
 //! | `diff` | what differs between the patterns of two stores; serialisable |
+//! | `show` | one pattern and the rows behind it; serialisable |
 //! | `text` | the report as plain text of at most 120 columns where names allow |
+//! | `printable` | text that nothing in it can turn, move or colour |
 
 pub mod diff;
+pub mod printable;
 pub mod report;
+pub mod show;
 mod text;
 
 #[cfg(test)]
 mod tests;
 
 pub use diff::{DiffCounts, PatternChange, PatternDiff};
-pub use report::{PatternCounts, PatternLine, Report, ReportTotals};
+pub use report::{PatternCounts, PatternLine, Report, ReportTotals, Rules};
+pub use show::Shown;

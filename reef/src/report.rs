@@ -1,10 +1,11 @@
 //! What a store knows, ranked: confirmed patterns, the best candidates, and how many rows stand behind them.
 
 use model::pattern::{Correlation, PatternState};
-use serde::Serialize;
+use model::time::TimeMs;
+use serde::{Serialize, Serializer};
 use sinks::{SinkError, Store};
 use std::cmp::Ordering;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The patterns and totals of a store.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -15,10 +16,25 @@ pub struct Report {
     pub candidates: Vec<PatternLine>,
     /// How many patterns there are of each state, shown or not.
     pub counts: PatternCounts,
+    /// How many of the candidates something simpler explains, by its kind (`daily_cycle`, `common_cause`, …).
+    pub explained: BTreeMap<String, u64>,
     /// Rows behind them.
     pub totals: ReportTotals,
     /// Where everything is stored, for people.
     pub store: String,
+    /// The settings that decide what counts, where they are known.
+    pub rules: Option<Rules>,
+}
+
+/// The settings of a reef that a reader needs to understand why something is not there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Rules {
+    /// Whether rows are correlated at all.
+    pub correlates: bool,
+    /// Greatest lag looked at.
+    pub max_lag_ms: i64,
+    /// Fewest occurrences of a pattern.
+    pub min_occurrences: u32,
 }
 
 /// Patterns by state.
@@ -41,6 +57,25 @@ pub struct ReportTotals {
     pub rejects: BTreeMap<String, u64>,
     /// Rows beyond the allowed lateness.
     pub late: u64,
+    /// Colonies that have rows on time.
+    pub colonies: Vec<String>,
+    /// Time of the newest event on time, RFC 3339 when serialised.
+    #[serde(serialize_with = "rfc_3339")]
+    pub newest_event: Option<TimeMs>,
+}
+
+impl ReportTotals {
+    /// Rows of a table.
+    pub(crate) fn rows_of(&self, table: &str) -> u64 {
+        self.rows.get(table).copied().unwrap_or(0)
+    }
+}
+
+fn rfc_3339<S: Serializer>(time: &Option<TimeMs>, serializer: S) -> Result<S::Ok, S::Error> {
+    match time {
+        Some(time) => serializer.collect_str(time),
+        None => serializer.serialize_none(),
+    }
 }
 
 /// One correlation, its columns named as in the table `correlations`. Times are RFC 3339.
@@ -92,6 +127,7 @@ impl Report {
     ) -> Result<Report, SinkError> {
         let correlations = store.correlations().await?;
         let totals = store.totals().await?;
+        let (events, metrics) = store.watermarks().await?;
         let count = |state: PatternState| correlations.iter().filter(|row| row.state == state).count() as u64;
         let counts = PatternCounts {
             confirmed: count(PatternState::Confirmed),
@@ -102,15 +138,46 @@ impl Report {
             confirmed: ranked(&correlations, PatternState::Confirmed, usize::MAX),
             candidates: ranked(&correlations, PatternState::Candidate, most_candidates),
             counts,
-            totals: ReportTotals { rows: totals.rows, rejects: totals.rejects, late: totals.late },
+            explained: explained(&correlations),
+            totals: ReportTotals {
+                rows: totals.rows,
+                rejects: totals.rejects,
+                late: totals.late,
+                colonies: events.keys().chain(metrics.keys()).cloned().collect::<BTreeSet<_>>().into_iter().collect(),
+                newest_event: events.values().max().copied(),
+            },
             store: store_name.into(),
+            rules: None,
         })
     }
 
-    /// The report for a terminal: ends with a line break, has no colours.
-    pub fn to_text(&self) -> String {
-        crate::text::render(self)
+    /// The same with the settings that it was made under.
+    pub fn with_rules(self, rules: Rules) -> Report {
+        Report { rules: Some(rules), ..self }
     }
+
+    /// The report for a terminal: ends with a line break, has no colours. Candidates that something simpler explains are
+    /// counted only.
+    pub fn to_text(&self) -> String {
+        crate::text::render(self, false)
+    }
+
+    /// The same, explained candidates listed too.
+    pub fn to_long_text(&self) -> String {
+        crate::text::render(self, true)
+    }
+}
+
+/// Candidates by the kind of what explains them.
+fn explained(correlations: &[Correlation]) -> BTreeMap<String, u64> {
+    let mut kinds = BTreeMap::new();
+    for row in correlations.iter().filter(|row| row.state == PatternState::Candidate) {
+        if let Some(explanation) = &row.explained_by {
+            let kind = explanation.split(':').next().unwrap_or_default();
+            *kinds.entry(kind.to_owned()).or_default() += 1;
+        }
+    }
+    kinds
 }
 
 fn ranked(correlations: &[Correlation], state: PatternState, most: usize) -> Vec<PatternLine> {
@@ -130,6 +197,11 @@ pub(crate) fn better_first(a: &Correlation, b: &Correlation) -> Ordering {
 }
 
 impl PatternLine {
+    /// The pattern as one line: its sentence, its numbers and its id.
+    pub fn to_line(&self) -> String {
+        crate::text::pattern::line(self)
+    }
+
     /// The columns of `row`.
     pub fn of(row: &Correlation) -> PatternLine {
         let (source, target) = (row.key.source.clone(), row.key.target.clone());

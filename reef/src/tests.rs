@@ -1,11 +1,13 @@
 //! Reports over the memory store.
 #![allow(clippy::unwrap_used)]
 
-use crate::Report;
+use crate::{Report, Rules};
+use model::event::Event;
 use model::pattern::{Finding, PatternState, SignalKind};
 use model::real::Real;
 use model::reject::{Reject, RejectReason};
 use model::rows::Rows;
+use model::time::HOUR_MS;
 use sinks::compliance::commit_of;
 use sinks::compliance::rows::{START, event, finding};
 use sinks::memory::MemoryStore;
@@ -39,7 +41,32 @@ async fn candidates_come_best_first_and_explained_ones_last() {
     assert_eq!(names, ["a", "b", "c"]);
     assert_eq!((report.counts.confirmed, report.counts.candidates, report.counts.withdrawn), (1, 4, 0));
     assert_eq!(report.confirmed[0].source_signal, "sure");
-    assert!(report.to_text().contains("4, the best 3"));
+    assert_eq!(report.explained, [("daily_cycle".to_owned(), 1)].into());
+}
+
+#[tokio::test]
+async fn what_something_simpler_explains_is_counted_in_words_and_listed_only_when_asked_for() {
+    let explained = |name: &str, by: &str| {
+        let mut found = candidate(name, 0.5);
+        found.correlation.explained_by = Some(by.into());
+        found
+    };
+    let findings = vec![
+        candidate("plain", 0.4),
+        candidate("weak", 0.6),
+        explained("tide", "daily_cycle"),
+        explained("sun", "daily_cycle"),
+        explained("load", "common_cause:shared_load"),
+    ];
+    let short = report(with(findings.clone()), 1).await.to_text();
+    assert!(short.starts_with("No pattern is confirmed; 2 candidates are not beyond chance yet.\n"), "{short}");
+    assert!(short.contains("2 more move together with the daily cycle (coral-pipeline report --all)\n"), "{short}");
+    assert!(short.contains("1 more follow a cause that both ends share (coral-pipeline report --all)\n"), "{short}");
+    assert!(short.contains("1 more candidates are weaker"), "{short}");
+    assert!(short.contains("api/plain ->") && !short.contains("api/tide"), "{short}");
+    let long = report(with(findings), usize::MAX).await.to_long_text();
+    assert!(long.contains("api/tide ->") && long.contains("explained by: both follow the daily cycle\n"), "{long}");
+    assert!(long.contains("explained by: a load that all of them share\n") && !long.contains("--all"), "{long}");
 }
 
 #[tokio::test]
@@ -55,11 +82,19 @@ async fn json_has_every_column_and_rfc_3339_times() {
 }
 
 #[tokio::test]
-async fn text_shows_what_leads_to_what() {
+async fn text_shows_the_sentence_first_and_what_leads_to_what() {
     let text = report(with(vec![finding("deploy", 0.9, &[("e", "f")])]), 5).await.to_text();
-    assert!(text.contains("confirmed  2h15m (2h10m to 2h19m)         0.90      0.9700      1  c-"), "{text}");
+    assert!(
+        text.starts_with(
+            "1 pattern is confirmed.\n\n\
+             confirmed  deploy is followed by error_spike after 2h15m\n           \
+             lag 2h15m (2h10m to 2h19m) · score 0.90 · confidence 0.9700 · 1 time · c-"
+        ),
+        "{text}"
+    );
     assert!(text.contains("           shop/production/api/deploy -> shop/production/api/error_spike\n"), "{text}");
-    assert!(text.contains("1 events, 0 metric rows, 0 late, 0 refused\nStored in memory\n"), "{text}");
+    assert!(text.contains("\nscore: how far") && text.contains("coral-pipeline show "), "{text}");
+    assert!(text.ends_with("1 event, 0 metric rows of 1 colony, 0 late, 0 refused\nStored in memory\n"), "{text}");
 }
 
 #[tokio::test]
@@ -69,9 +104,14 @@ async fn metric_pairs_show_their_sign_and_no_direction_at_lag_zero() {
         signal.kind = SignalKind::Metric;
     }
     (pair.correlation.coefficient, pair.correlation.lag_seconds) = (Real(-0.83), 0);
-    let text = report(with(vec![pair]), 5).await.to_text();
+    (pair.correlation.occurrence_count, pair.correlation.lag_low_seconds) = (288, -8_400);
+    let text = report(with(vec![pair.clone()]), 5).await.to_text();
+    assert!(text.contains(" · 288 points · "), "{text}");
     assert!(text.contains("r=-0.83"), "{text}");
     assert!(text.contains("api/level <> shop"), "{text}");
+    (pair.correlation.lag_seconds, pair.correlation.lag_high_seconds) = (300, 9_000);
+    let text = report(with(vec![pair]), 5).await.to_text();
+    assert!(text.contains("lag 5m, unsure: from 2h20m before to 2h30m after"), "{text}");
 }
 
 #[tokio::test]
@@ -88,12 +128,12 @@ async fn confidence_is_never_shown_as_certainty() {
 async fn long_names_are_cut_in_the_middle_and_control_characters_are_shown_harmless() {
     let mut long = finding(&format!("begin{}end", "x".repeat(500)), 0.9, &[]);
     long.correlation.explained_by = Some("common_cause:c-0123456789abcdef0123".into());
-    let mut hostile = finding("a\u{1b}[31mred\nline", 0.8, &[]);
+    let mut hostile = finding("a\u{1b}[31mred\nline\u{202e}npc", 0.8, &[]);
     (hostile.correlation.lag_low_seconds, hostile.correlation.lag_high_seconds) =
         (3 * 3_600 + 59 * 60, 3 * 3_600 + 59 * 60);
     let text = report(with(vec![long, hostile]), 5).await.to_text();
     assert!(text.contains("…") && text.contains("xend ->"), "{text}");
-    assert!(text.contains("a·[31mred·line"), "{text}");
+    assert!(text.contains("a·[31mred·line·npc ->"), "{text}");
     let widest = text.lines().map(|line| line.chars().count()).max().unwrap();
     assert!(widest <= 120, "{widest} columns:\n{text}");
 }
@@ -114,8 +154,27 @@ async fn an_empty_report_says_why_and_what_to_do() {
     let refused = report(Commit { rejects: vec![reject], ..Commit::default() }, 5).await.to_text();
     assert!(refused.contains("Every row read was refused (1 in all)"), "{refused}");
     assert!(refused.contains("1 refused (malformed 1)"), "{refused}");
-    let quiet = report(with(vec![]), 5).await.to_text();
-    assert!(quiet.contains("Nothing repeated often enough"), "{quiet}");
-    let unsure = report(with(vec![candidate("a", 0.5)]), 5).await.to_text();
-    assert!(unsure.contains("not yet distinguishable from chance"), "{unsure}");
+    let alone = report(with(vec![]), 5).await.to_text();
+    assert!(alone.contains("All rows are of one colony, shop-production."), "{alone}");
+}
+
+/// A commit with rows of two colonies, an hour apart.
+fn of_two_colonies(findings: Vec<Finding>) -> Commit {
+    let other = Event { colony_id: "shop-staging".into(), ..event("f", 60) };
+    Commit { findings, ..commit_of(1, Rows { events: vec![event("e", 0), other], ..Rows::default() }) }
+}
+
+#[tokio::test]
+async fn an_empty_report_does_not_say_more_than_is_known() {
+    let rules = Rules { correlates: true, max_lag_ms: 4 * HOUR_MS, min_occurrences: 3 };
+    let quiet = report(of_two_colonies(vec![]), 5).await.with_rules(rules);
+    let newest = quiet.totals.newest_event.unwrap();
+    let text = quiet.to_text();
+    assert!(text.contains("within 4h (max_lag) at least 3 times (min_occurrences)"), "{text}");
+    assert!(text.contains(&format!("those after {} still wait", newest - 4 * HOUR_MS)), "{text}");
+    assert!(!text.contains("more history"), "{text}");
+    let unsure = report(of_two_colonies(vec![candidate("a", 0.5)]), 5).await.to_text();
+    assert!(unsure.contains("could still be chance"), "{unsure}");
+    let off = report(of_two_colonies(vec![]), 5).await.with_rules(Rules { correlates: false, ..rules }).to_text();
+    assert!(off.contains("correlation.enabled is false"), "{off}");
 }

@@ -1,0 +1,150 @@
+//! One pattern with the rows behind it, found by its id or the beginning of it.
+
+use crate::printable::shortened;
+use crate::report::PatternLine;
+use crate::text::pattern::block;
+use model::pattern::{Correlation, Evidence};
+use model::time::format_duration_ms;
+use serde::Serialize;
+use sinks::{SinkError, Store};
+
+/// Most rows in the text.
+const ROWS_SHOWN_MAX: usize = 50;
+/// Widest reference in the text.
+const REFERENCE_COLUMNS_MAX: usize = 32;
+/// Most ids that are named when a prefix fits several.
+const IDS_NAMED_MAX: usize = 10;
+
+/// What an id or its beginning stands for.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Shown {
+    /// This pattern.
+    Pattern(Box<Traced>),
+    /// Several, or none: their ids, the first ones.
+    Several(Vec<String>),
+}
+
+/// A pattern and the rows behind it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Traced {
+    /// Its row.
+    pub pattern: PatternLine,
+    /// Matched rows, in the order of time.
+    pub evidence: Vec<EvidenceLine>,
+}
+
+/// One matched pair of rows. Times are RFC 3339.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct EvidenceLine {
+    /// Event id, or `colony/service/metric`.
+    pub source_ref: String,
+    /// The same of the target.
+    pub target_ref: String,
+    /// When the source happened, or the start of its window.
+    pub source_timestamp: String,
+    /// The same of the target.
+    pub target_timestamp: String,
+    /// From source to target.
+    pub lag_ms: i64,
+    /// Share of the score this row carries.
+    pub weight: f64,
+}
+
+impl Shown {
+    /// Looks `id` up in `store`.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn read(store: &mut dyn Store, id: &str) -> Result<Shown, SinkError> {
+        let fits = |row: &Correlation| {
+            let whole = row.key.correlation_id();
+            whole.starts_with(id) || whole.trim_start_matches("c-").starts_with(id)
+        };
+        let mut found: Vec<Correlation> = store.correlations().await?.into_iter().filter(fits).collect();
+        match found.as_slice() {
+            [one] => {
+                let (pattern, id) = (PatternLine::of(one), one.key.correlation_id());
+                let mut rows = store.evidence(&id).await?;
+                rows.sort_by_key(|row| (row.source_timestamp, row.target_timestamp));
+                let evidence = rows.iter().map(EvidenceLine::of).collect();
+                Ok(Shown::Pattern(Box::new(Traced { pattern, evidence })))
+            }
+            _ => {
+                found.truncate(IDS_NAMED_MAX);
+                Ok(Shown::Several(found.iter().map(|row| row.key.correlation_id()).collect()))
+            }
+        }
+    }
+}
+
+impl EvidenceLine {
+    fn of(row: &Evidence) -> EvidenceLine {
+        EvidenceLine {
+            source_ref: row.source_ref.clone(),
+            target_ref: row.target_ref.clone(),
+            source_timestamp: row.source_timestamp.to_string(),
+            target_timestamp: row.target_timestamp.to_string(),
+            lag_ms: row.lag_ms,
+            weight: row.weight.0,
+        }
+    }
+}
+
+impl Traced {
+    /// For a terminal: ends with a line break, has no colours.
+    pub fn to_text(&self) -> String {
+        let mut text = block(&self.pattern);
+        let shown = self.evidence.len().min(ROWS_SHOWN_MAX);
+        text.push_str(&match self.evidence.len() {
+            0 => "\nNo rows behind it are stored.\n".to_owned(),
+            number if number > shown => format!("\nThe last {shown} of {number} rows behind it (all: --json):\n\n"),
+            _ => "\nThe rows behind it:\n\n".to_owned(),
+        });
+        for row in &self.evidence[self.evidence.len() - shown..] {
+            let reference = |text: &str| shortened(text, REFERENCE_COLUMNS_MAX);
+            text.push_str(&format!(
+                "  {}  {:<REFERENCE_COLUMNS_MAX$}  {:>8} later: {}\n",
+                row.source_timestamp,
+                reference(&row.source_ref),
+                format_duration_ms(row.lag_ms),
+                reference(&row.target_ref)
+            ));
+        }
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use model::rows::Rows;
+    use sinks::Commit;
+    use sinks::compliance::commit_of;
+    use sinks::compliance::rows::{event, finding};
+    use sinks::memory::MemoryStore;
+
+    async fn store(names: &[&str]) -> MemoryStore {
+        let findings = names.iter().map(|name| finding(name, 0.9, &[("e", "f"), ("g", "h")])).collect();
+        let rows = Rows { events: vec![event("e", 0)], ..Rows::default() };
+        let mut store = MemoryStore::new();
+        store.commit(&Commit { findings, ..commit_of(1, rows) }).await.unwrap();
+        store
+    }
+
+    #[tokio::test]
+    async fn a_pattern_is_found_by_its_id_and_by_the_beginning_of_it() {
+        let mut store = store(&["deploy", "restart"]).await;
+        let id = finding("deploy", 0.9, &[]).correlation.key.correlation_id();
+        for name in [id.as_str(), &id[..10], &id[2..10]] {
+            let Shown::Pattern(traced) = Shown::read(&mut store, name).await.unwrap() else { panic!("{name}") };
+            assert_eq!((traced.pattern.correlation_id.as_str(), traced.evidence.len()), (id.as_str(), 2));
+            let text = traced.to_text();
+            assert!(text.contains("The rows behind it:") && text.contains("later: f\n"), "{text}");
+        }
+        let Shown::Several(all) = Shown::read(&mut store, "c-").await.unwrap() else { panic!("several") };
+        assert_eq!(all.len(), 2);
+        assert_eq!(Shown::read(&mut store, "c-none").await.unwrap(), Shown::Several(Vec::new()));
+    }
+}
