@@ -1,6 +1,7 @@
 //! How a colony is reached and asked.
 
 use super::backoff::BackoffConfig;
+use super::told::Told;
 use super::{ColonyEvents, ColonySummaries};
 use crate::error::SourceError;
 use model::clock::SharedClock;
@@ -34,6 +35,8 @@ pub struct ColonySourceConfig {
     pub backoff: BackoffConfig,
     /// Longest wait for an answer.
     pub request_timeout: Duration,
+    /// What has been logged of an outage; shared by the sources that are built from one configuration.
+    pub told: Told,
 }
 
 impl ColonySourceConfig {
@@ -50,6 +53,7 @@ impl ColonySourceConfig {
             batch_delay: Duration::from_millis(100),
             backoff: BackoffConfig::default(),
             request_timeout: Duration::from_secs(60),
+            told: Told::default(),
         }
     }
 

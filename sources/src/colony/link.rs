@@ -154,7 +154,11 @@ impl Link {
             return None;
         }
         self.lost_at.get_or_insert_with(Instant::now);
-        tracing::warn!(source = %self.source, colony_id = %self.config.colony_id, %error, "colony lost; trying again");
+        if self.config.told.is_news(&error) {
+            tracing::warn!(colony_id = %self.config.colony_id, %error, "colony lost; trying again");
+        } else {
+            tracing::debug!(source = %self.source, colony_id = %self.config.colony_id, %error, "colony lost; trying again");
+        }
         self.status.health = "unreachable".to_owned();
         self.status.last_error = error;
         Some(self.status.clone())
@@ -170,7 +174,9 @@ impl Link {
         self.retry_at = None;
         if let Some(lost_at) = self.lost_at.take() {
             let outage_s = lost_at.elapsed().as_secs();
-            tracing::info!(source = %self.source, colony_id = %self.config.colony_id, outage_s, "colony is back");
+            if self.config.told.is_over() {
+                tracing::info!(colony_id = %self.config.colony_id, outage_s, "colony is back");
+            }
         }
         let (mut status, fault) = health_from_wire(identity, &answer.health.clone().unwrap_or_default());
         status.last_success_at = Some(self.clock.now());

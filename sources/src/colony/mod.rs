@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `config` | how a colony is reached and asked |
 //! | `dial`, `backoff`, `link` | the line to it: connection, pauses, identity, outages, its state |
+//! | `told` | what its sources have logged of an outage, so that it is logged once |
 //! | `slices` | which range of time is asked for next |
 //! | `remembered` | which rows were delivered already |
 //! | `summaries` | the source of metrics, health, topology (and events) by GetSummary |
@@ -21,11 +22,13 @@ mod summaries;
 mod test_server;
 #[cfg(test)]
 mod tests;
+mod told;
 
 pub use backoff::BackoffConfig;
 pub use config::ColonySourceConfig;
 pub use events::ColonyEvents;
 pub use summaries::ColonySummaries;
+pub use told::Told;
 
 /// The most rows of one kind in a batch.
 pub const BATCH_ROWS_MAX: usize = 4_096;

@@ -1,0 +1,53 @@
+//! What the sources of one colony have said of its outage, so that each reason is logged once and not once by each.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Most reasons of one outage that are logged.
+const REASONS_MAX: usize = 8;
+
+/// Shared by the sources of one colony.
+#[derive(Clone, Debug, Default)]
+pub struct Told(Arc<Mutex<BTreeSet<String>>>);
+
+impl Told {
+    /// Notes a reason why the colony cannot be reached; says whether it is a new one of this outage.
+    pub(crate) fn is_news(&self, reason: &str) -> bool {
+        let mut reasons = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        reasons.len() < REASONS_MAX && reasons.insert(reason.to_owned())
+    }
+
+    /// Ends the outage; says whether there was one of which nobody has said yet that it is over.
+    pub(crate) fn is_over(&self) -> bool {
+        let mut reasons = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        !std::mem::take(&mut *reasons).is_empty()
+    }
+}
+
+/// What has been logged is no part of a configuration.
+impl PartialEq for Told {
+    fn eq(&self, _: &Told) -> bool {
+        true
+    }
+}
+
+impl Eq for Told {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reason_is_news_once_an_outage_whoever_meets_it() {
+        let summaries = Told::default();
+        let events = summaries.clone();
+        assert!(summaries.is_news("refused"));
+        assert!(!events.is_news("refused"), "the other source of the same colony has said it");
+        assert!(events.is_news("no answer within 60 s"));
+        assert!(summaries.is_over() && !events.is_over(), "one of them says that it is over");
+        assert!(events.is_news("refused"), "the next outage is news again");
+        assert!(Told::default().is_news("refused"), "another colony is another outage");
+        let flood = (0..100).filter(|number| summaries.is_news(&number.to_string())).count();
+        assert!(flood < REASONS_MAX, "words that change with each try are not logged for ever: {flood}");
+    }
+}
