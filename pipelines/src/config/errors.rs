@@ -11,12 +11,14 @@ pub struct ConfigError {
     pub place: Option<Place>,
     /// What is wrong and what to do.
     pub message: String,
+    /// Nothing is wrong with the text: a variable that it names is not set here.
+    pub is_unset: bool,
 }
 
 impl ConfigError {
     /// An error at a place.
     pub(super) fn at(place: Place, message: impl Into<String>) -> ConfigError {
-        ConfigError { place: Some(place), message: message.into() }
+        ConfigError { place: Some(place), message: message.into(), is_unset: false }
     }
 }
 
@@ -35,10 +37,15 @@ pub struct ConfigErrors {
 }
 
 impl ConfigErrors {
-    pub(super) fn new(origin: &Path, mut errors: Vec<ConfigError>) -> ConfigErrors {
-        errors.sort();
-        errors.dedup();
-        ConfigErrors { origin: origin.to_owned(), errors, overrides: Vec::new(), cause: None }
+    pub(super) fn new(origin: &Path, errors: Vec<ConfigError>) -> ConfigErrors {
+        ConfigErrors { origin: origin.to_owned(), errors, overrides: Vec::new(), cause: None }.in_order()
+    }
+
+    /// In the order of the text, each once.
+    pub(super) fn in_order(mut self) -> ConfigErrors {
+        self.errors.sort();
+        self.errors.dedup();
+        self
     }
 
     pub(super) fn with_overrides(self, overrides: &[String]) -> ConfigErrors {
@@ -46,7 +53,7 @@ impl ConfigErrors {
     }
 
     pub(super) fn of_file(origin: &Path, message: String) -> ConfigErrors {
-        ConfigErrors::new(origin, vec![ConfigError { place: None, message }])
+        ConfigErrors::new(origin, vec![ConfigError { place: None, message, is_unset: false }])
     }
 
     pub(super) fn unreadable(origin: &Path, cause: std::io::Error) -> ConfigErrors {

@@ -16,6 +16,19 @@ pub struct Key {
     pub meaning: &'static str,
     /// The option belongs to one choice of another key: `("sources[].kind", "kafka")`.
     pub only: Option<(&'static str, &'static str)>,
+    /// What in its text stands for something else.
+    pub expands: Expands,
+}
+
+/// What in the text of an option stands for something else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expands {
+    /// Nothing.
+    Never,
+    /// `${NAME}` and `$NAME`: variables of the environment.
+    Variables,
+    /// The same, and `~/` for the home folder.
+    Path,
 }
 
 /// What an absent key means.
@@ -41,7 +54,15 @@ const DUCKDB: (&str, &str) = ("storage.type", "duckdb");
 const CLICKHOUSE: (&str, &str) = ("storage.type", "clickhouse");
 
 const fn key(path: &'static str, kind: Kind, default: Default, meaning: &'static str) -> Key {
-    Key { path, kind, default, meaning, only: None }
+    Key { path, kind, default, meaning, only: None, expands: Expands::Never }
+}
+
+const fn variables(key: Key) -> Key {
+    Key { expands: Expands::Variables, ..key }
+}
+
+const fn file(key: Key) -> Key {
+    Key { expands: Expands::Path, ..key }
 }
 
 const fn only(choice: (&'static str, &'static str), key: Key) -> Key {
@@ -59,39 +80,39 @@ const fn between(min_ms: i64, max_ms: i64) -> Kind {
 /// The table.
 #[rustfmt::skip]
 pub const KEYS: &[Key] = &[
-    key("reef_id", Kind::Id, Default::Required, "unique id of this reef"),
-    key("name", TEXT, Default::Computed("reef_id"), "name for people"),
+    variables(key("reef_id", Kind::Id, Default::Required, "unique id of this reef")),
+    variables(key("name", TEXT, Default::Computed("reef_id"), "name for people")),
     key("description", Kind::Text { may_be_empty: true }, value(""), "free text"),
 
-    key("colonies[].colony_id", Kind::Id, Default::Required, "id the colony answers to"),
-    key("colonies[].endpoint", Kind::Url, Default::None, "address on a trusted network; used instead of the mesh"),
+    variables(key("colonies[].colony_id", Kind::Id, Default::Required, "id the colony answers to")),
+    variables(key("colonies[].endpoint", Kind::Url, Default::None, "address on a trusted network; used instead of the mesh")),
     key("colonies[].reef_mesh_ip", Kind::Ip, Default::None, "this reef's address in the colony's mesh; absent: not yet peered"),
     key("colonies[].mesh.mesh_ip", Kind::Ip, Default::Required, "address of the colony in its mesh"),
     key("colonies[].mesh.connect_port", PORT, value("9000"), "port of the colony's federation service"),
     key("colonies[].mesh.colony_secret", Kind::Secret, Default::None, "secret that admits this reef; better as _env or _file"),
     key("colonies[].mesh.colony_secret_env", Kind::EnvName, Default::None, "environment variable that holds the secret"),
-    key("colonies[].mesh.colony_secret_file", TEXT, Default::None, "file that holds the secret; relative to this file"),
+    file(key("colonies[].mesh.colony_secret_file", TEXT, Default::None, "file that holds the secret; relative to this file")),
 
     key("sources[].kind", Kind::Choice(&["files", "kafka"]), Default::Required, "what is read"),
-    only(FILES, key("sources[].metrics", Kind::Texts, Default::None, "parquet, csv or ndjson files of metrics; globs allowed; relative to this file")),
-    only(FILES, key("sources[].events", Kind::Texts, Default::None, "parquet, csv or ndjson files of events; globs allowed; relative to this file")),
-    only(KAFKA, key("sources[].brokers", Kind::Addresses, Default::Required, "host:port, several separated by commas")),
-    only(KAFKA, key("sources[].topics.metrics", TEXT, Default::None, "topic of metrics")),
-    only(KAFKA, key("sources[].topics.events", TEXT, Default::None, "topic of events")),
+    only(FILES, file(key("sources[].metrics", Kind::Texts, Default::None, "parquet, csv or ndjson files of metrics; globs allowed; relative to this file"))),
+    only(FILES, file(key("sources[].events", Kind::Texts, Default::None, "parquet, csv or ndjson files of events; globs allowed; relative to this file"))),
+    only(KAFKA, variables(key("sources[].brokers", Kind::Addresses, Default::Required, "host:port, several separated by commas"))),
+    only(KAFKA, variables(key("sources[].topics.metrics", TEXT, Default::None, "topic of metrics"))),
+    only(KAFKA, variables(key("sources[].topics.events", TEXT, Default::None, "topic of events"))),
     only(KAFKA, key("sources[].start", Kind::Offsets(&["committed", "earliest", "latest"]), value("committed"), "where reading starts in partitions that the store has no position of; committed: at the earliest record")),
     only(KAFKA, key("sources[].end", Kind::Offsets(&["never", "now"]), value("never"), "where reading stops; anything but never ends the run when it is reached")),
     only(KAFKA, key("sources[].options", Kind::Properties, Default::None, "properties of librdkafka, e.g. \"security.protocol\" = \"SASL_SSL\"")),
     only(KAFKA, key("sources[].options_env", Kind::EnvNames, Default::None, "properties whose values environment variables hold, e.g. \"sasl.password\" = \"KAFKA_PASSWORD\"")),
 
     key("storage.type", Kind::Choice(&["duckdb", "clickhouse"]), value("duckdb"), "where everything is kept"),
-    only(DUCKDB, key("storage.path", TEXT, Default::Computed(".coral/<reef_id>.duckdb"), "database file; relative to this file")),
-    only(CLICKHOUSE, key("storage.connection.host", TEXT, Default::Required, "host of the server")),
+    only(DUCKDB, file(key("storage.path", TEXT, Default::Computed(".coral/<reef_id>.duckdb"), "database file; relative to this file"))),
+    only(CLICKHOUSE, variables(key("storage.connection.host", TEXT, Default::Required, "host of the server"))),
     only(CLICKHOUSE, key("storage.connection.port", PORT, Default::Computed("8123 for http, 9000 for native"), "port of the server")),
     only(CLICKHOUSE, key("storage.connection.protocol", Kind::Choice(&["http", "native"]), Default::Computed("native on port 9000 or 9440, else http"), "protocol spoken on that port; a run needs http")),
-    only(CLICKHOUSE, key("storage.connection.database", TEXT, Default::Required, "database")),
-    only(CLICKHOUSE, key("storage.connection.user", TEXT, value("default"), "user")),
+    only(CLICKHOUSE, variables(key("storage.connection.database", TEXT, Default::Required, "database"))),
+    only(CLICKHOUSE, variables(key("storage.connection.user", TEXT, value("default"), "user"))),
     only(CLICKHOUSE, key("storage.connection.password_env", Kind::EnvName, Default::None, "environment variable that holds the password")),
-    only(CLICKHOUSE, key("storage.connection.cluster", TEXT, Default::None, "cluster on which tables are created, replicated and distributed")),
+    only(CLICKHOUSE, variables(key("storage.connection.cluster", TEXT, Default::None, "cluster on which tables are created, replicated and distributed"))),
     key("storage.retention.aggregated_metrics", RETENTION, value("90d"), "how long metrics are kept"),
     key("storage.retention.events", RETENTION, value("90d"), "how long events are kept"),
     key("storage.retention.correlations", RETENTION, value("1y"), "how long patterns are kept after they were last seen"),
@@ -126,7 +147,7 @@ pub const KEYS: &[Key] = &[
     key("engine.memory_limit", Kind::Bytes, Default::None, "memory the store may use, e.g. 4GiB"),
     key("engine.tick_rows_max", Kind::Integer { min: 1, max: 10_000_000 }, value("250000"), "most rows in a tick; results do not depend on it"),
     key("engine.tick_interval", between(1, MINUTE_MS), value("500ms"), "longest time a tick is kept open"),
-    key("engine.hosts", Kind::Texts, Default::None, "host:port of every process, in the order of --process; absent: one process"),
+    variables(key("engine.hosts", Kind::Texts, Default::None, "host:port of every process, in the order of --process; absent: one process")),
     key("engine.peer_wait", between(SECOND_MS, HOUR_MS), value("60s"), "how long a process waits at its start for the others"),
     key("engine.peer_silence", between(SECOND_MS, HOUR_MS), value("10s"), "a process that is silent for longer is lost"),
 ];

@@ -1,13 +1,15 @@
 //! The configuration of a reef: one schema for TOML and YAML, every error at once, each with its line.
 //!
-//! text → [`node`] (a tree with places) → [`decode`] (checked against the table in [`keys`]) → [`build`] (cross-checks) → [`ReefConfig`].
-//! Loading does no IO beyond reading the file itself: no environment variable, no network, no store.
+//! text → [`node`] (a tree with places) → [`variables`] (put in) → [`decode`] (checked against the table in [`keys`]) →
+//! [`build`] (cross-checks) → [`ReefConfig`]. Loading reads the file and the variables of the environment that it names;
+//! secrets, network and store are not touched.
 //!
 //! | file | owns |
 //! |---|---|
 //! | `types` | what a configuration is, once it is right |
 //! | `secret` | a secret that never shows itself |
 //! | `node`, `toml_text`, `yaml_text` | a text as a tree in which every value knows its line and column |
+//! | `variables` | `${NAME}`, `$NAME` and `~` in paths, addresses and names |
 //! | `overrides` | settings of a command line, put into the tree of a file |
 //! | `keys` | every option: name, type, default, meaning |
 //! | `kinds` | the types of options and which values they accept |
@@ -27,6 +29,7 @@ mod secret;
 pub(crate) mod support;
 mod toml_text;
 mod types;
+mod variables;
 mod yaml_text;
 
 #[cfg(test)]
@@ -68,6 +71,11 @@ pub fn load(path: &Path) -> Result<ReefConfig, ConfigErrors> {
 /// Reads a configuration file as if each of `overrides` (`correlation.max_lag=6h`) stood in it. Keys of
 /// [`OVERRIDABLE`] sections only; errors name the override.
 pub fn load_with(path: &Path, overrides: &[String]) -> Result<ReefConfig, ConfigErrors> {
+    let (text, format) = read(path)?;
+    parse_with(&text, format, path, overrides)
+}
+
+fn read(path: &Path) -> Result<(String, Format), ConfigErrors> {
     let failed = |message: String| ConfigErrors::of_file(path, message);
     if path.is_dir() {
         return Err(failed("is a directory; name the configuration file in it, e.g. reef.toml".to_owned()));
@@ -77,7 +85,17 @@ pub fn load_with(path: &Path, overrides: &[String]) -> Result<ReefConfig, Config
     let bytes = std::fs::read(path).map_err(|cause| ConfigErrors::unreadable(path, cause))?;
     let text = String::from_utf8(bytes)
         .map_err(|error| failed(format!("is not UTF-8 text (byte {})", error.utf8_error().valid_up_to())))?;
-    parse_with(&text, format, path, overrides)
+    Ok((text, format))
+}
+
+/// Reads a configuration file where its variables may not be set. Those that are not stay as they are written, and are
+/// told beside the configuration, one line each.
+pub fn load_offline(path: &Path) -> Result<(ReefConfig, Vec<String>), ConfigErrors> {
+    let text = read(path)?;
+    let mut unset = Vec::new();
+    let config = check(&text.0, text.1, path, &[], &variables::of_process, &mut unset)?;
+    let lines = if unset.is_empty() { Vec::new() } else { ConfigErrors::new(path, unset).lines().collect() };
+    Ok((config, lines))
 }
 
 /// Reads a configuration from text. `origin` is the file it came from: named in errors, and the folder that relative
@@ -87,12 +105,48 @@ pub fn parse(text: &str, format: Format, origin: &Path) -> Result<ReefConfig, Co
 }
 
 fn parse_with(text: &str, format: Format, origin: &Path, overrides: &[String]) -> Result<ReefConfig, ConfigErrors> {
+    parse_in(text, format, origin, overrides, &variables::of_process)
+}
+
+/// The same in an environment that is looked up with `lookup`; a variable that is not set is an error.
+fn parse_in(
+    text: &str,
+    format: Format,
+    origin: &Path,
+    overrides: &[String],
+    lookup: variables::Lookup,
+) -> Result<ReefConfig, ConfigErrors> {
+    let mut unset = Vec::new();
+    match check(text, format, origin, overrides, lookup, &mut unset) {
+        Ok(config) if unset.is_empty() => Ok(config),
+        Ok(_) => Err(ConfigErrors::new(origin, unset).with_overrides(overrides)),
+        Err(mut errors) => {
+            unset.append(&mut errors.errors);
+            Err(ConfigErrors { errors: unset, ..errors }.in_order())
+        }
+    }
+}
+
+/// Checks a text; variables that are not set are put into `unset` and are no error yet.
+fn check(
+    text: &str,
+    format: Format,
+    origin: &Path,
+    overrides: &[String],
+    lookup: variables::Lookup,
+    unset: &mut Vec<ConfigError>,
+) -> Result<ReefConfig, ConfigErrors> {
     let root = match format {
         Format::Toml => toml_text::parse(text),
         Format::Yaml => yaml_text::parse(text),
     };
     let mut root = root.map_err(|errors| ConfigErrors::new(origin, errors))?;
     let mut errors = overrides::apply(&mut root, overrides);
+    let expanded = variables::expand(&mut root, lookup);
+    let (missing, broken): (Vec<ConfigError>, Vec<ConfigError>) =
+        expanded.into_iter().partition(|error| error.is_unset);
+    errors.extend(broken);
+    unset.extend(missing);
     let (scope, more) = decode::decode(&root);
     errors.extend(more);
     let config = build::build(&scope, origin, &mut errors);

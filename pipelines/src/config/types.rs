@@ -37,6 +37,14 @@ pub struct ReefConfig {
     pub base_dir: PathBuf,
 }
 
+impl ReefConfig {
+    /// Whether all input has an end, so that a run ends by itself.
+    pub fn is_finite(&self) -> bool {
+        let has_end = |source: &SourceConfig| !matches!(source, SourceConfig::Kafka { end: KafkaEnd::Never, .. });
+        self.colonies.is_empty() && self.sources.iter().all(has_end)
+    }
+}
+
 /// One live colony.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ColonyConfig {
