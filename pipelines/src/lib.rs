@@ -10,6 +10,7 @@
 //! | `clock` | now, as the rows tell it |
 //! | `pace` | when to evaluate |
 //! | `restore` | windows rebuilt from stored rows |
+//! | `desk` | looks into the store of a running reef, and news of its patterns |
 //! | `published` | from changes of findings to what the store writes |
 //! | `address` | a store named on a command line |
 //! | `copy` | a reef's tables from one store into another |
@@ -26,6 +27,7 @@ pub mod cluster;
 mod commits;
 pub mod config;
 pub mod copy;
+pub mod desk;
 pub mod engine;
 #[cfg(test)]
 mod faults;

@@ -12,6 +12,7 @@ use crate::clock::EventClock;
 use crate::cluster::alarm::ClusterError;
 use crate::commits::Commits;
 use crate::config::ReefConfig;
+use crate::desk::Desk;
 use crate::engine::{Engine, EngineError, TickOutcome, TickRows};
 use crate::inputs::{self, InputError};
 use crate::intake::{Delivery, Intake};
@@ -83,11 +84,21 @@ pub enum RunError {
 
 /// Runs a reef until its input ends or it is asked to stop.
 pub async fn run(config: &ReefConfig, options: RunOptions) -> Result<RunSummary, RunError> {
+    run_with_desk(config, options, Desk::default()).await
+}
+
+/// The same with a desk at which others may look into its store and hear news.
+pub async fn run_with_desk(config: &ReefConfig, options: RunOptions, desk: Desk) -> Result<RunSummary, RunError> {
     enter("open");
     let mut store = store::open(config).await?;
     let positions = store.positions().await?;
     let sources = inputs::build(config, &positions, &options.clock)?;
-    let (summary, store) = drive(config, store, sources, options).await?;
+    let started = Instant::now();
+    let engine = Engine::start(params::from_config(config), config.engine.workers)?;
+    enter("restore");
+    let mut run = Running::restore(config, engine, store, &options).await?;
+    run.open_desk(desk).await?;
+    let (summary, store) = run.until_the_end(config, sources, &options, started).await?;
     enter("close");
     store.close().await?;
     enter("closed");
@@ -177,6 +188,7 @@ struct Running {
     retention: Retention,
     retention_pace: RetentionPace,
     published: Published,
+    desk: Desk,
     pace: EvaluatePace,
     pending: Pending,
     tick_rows_max: usize,
@@ -240,6 +252,7 @@ impl Running {
             retention: retention::of(config),
             retention_pace: RetentionPace::new(Instant::now()),
             published,
+            desk: Desk::default(),
             pace,
             pending: Pending::default(),
             tick_rows_max: config.engine.tick_rows_max,
@@ -255,6 +268,13 @@ impl Running {
             event_pairs_tested: 0,
             metric_pairs_tested: 0,
         })
+    }
+
+    /// Lets visitors in; what is confirmed already is no news to them.
+    async fn open_desk(&mut self, mut desk: Desk) -> Result<(), RunError> {
+        desk.learn(self.commits.store().await?).await?;
+        self.desk = desk;
+        Ok(())
     }
 
     /// Takes in everything, drains, and says what was done.
@@ -339,7 +359,16 @@ impl Running {
                     self.tell_committed();
                     continue;
                 }
-                delivery = next => delivery,
+                look = self.desk.next_look() => Err(look),
+                delivery = next => Ok(delivery),
+            };
+            let delivery = match delivery {
+                Ok(delivery) => delivery,
+                Err(look) => {
+                    self.committed().await?;
+                    look(self.commits.store().await?).await;
+                    continue;
+                }
             };
             match delivery {
                 Some(None) => return Ok(None),
@@ -472,6 +501,7 @@ impl Running {
             positions,
         };
         self.committed().await?;
+        self.desk.note(&commit.findings, &commit.removed);
         enter("commit");
         self.ticks += 1;
         self.commits.begin(commit).await?;
@@ -492,6 +522,7 @@ impl Running {
         self.progress.ticks = self.ticks;
         self.progress.confirmed = self.published.count(PatternState::Confirmed);
         self.progress.candidates = self.published.count(PatternState::Candidate);
+        self.desk.tell();
         self.watch.send_replace(self.progress.clone());
     }
 }
