@@ -1,9 +1,16 @@
-//! Signals: the second one ends a run at once, and programs are told so.
+//! Signals: the first one drains, whichever it is; one wish told twice is one wish; a later one ends at once.
 
-use crate::support::Reef;
+use crate::support::{Reef, json, program};
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Read};
-use std::process::{Child, Command, Stdio};
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Child, ChildStderr, Command, Stdio};
+use std::sync::mpsc::{RecvTimeoutError, sync_channel};
+use std::time::Duration;
+
+/// Nobody listens there: the run waits for its colony for ever.
+const ENDLESS: &str = "[[colonies]]\ncolony_id = \"shop-production\"\nendpoint = \"http://127.0.0.1:1\"\n";
 
 /// Sends signals by name.
 fn send(child: &Child, signals: &[&str]) {
@@ -13,33 +20,96 @@ fn send(child: &Child, signals: &[&str]) {
     }
 }
 
+/// A run that has entered `phase`, and the rest of what it says on standard error.
+fn run_until(reef: &Reef, phase: &str) -> (Child, BufReader<ChildStderr>) {
+    let mut command = reef.command();
+    command.env("RUST_LOG", "coral_pipelines=debug").stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut messages = BufReader::new(child.stderr.take().unwrap());
+    let mut line = String::new();
+    while !line.contains(&format!("phase=\"{phase}\"")) {
+        line.clear();
+        assert!(messages.read_line(&mut line).unwrap() > 0, "it ended before it came there");
+    }
+    (child, messages)
+}
+
 #[test]
-fn a_second_signal_ends_the_run_at_once_with_an_error_for_programs() {
-    // nobody listens there: the run waits for its colony for ever
-    let reef = Reef::new("[[colonies]]\ncolony_id = \"shop-production\"\nendpoint = \"http://127.0.0.1:1\"\n");
-    let mut told = Value::Null;
-    for _ in 0..20 {
-        let mut command = reef.command();
-        command.env("RUST_LOG", "coral_pipelines=debug").stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().unwrap();
-        let mut messages = BufReader::new(child.stderr.take().unwrap());
-        let mut line = String::new();
-        while !line.contains("phase=\"read\"") {
-            line.clear();
-            assert!(messages.read_line(&mut line).unwrap() > 0, "it ended before it ran");
-        }
+fn a_wish_told_twice_drains_as_if_told_once() {
+    let reef = Reef::new(ENDLESS);
+    for signals in [["TERM", "TERM"], ["INT", "TERM"], ["TERM", "HUP"], ["HUP", "TERM"], ["INT", "INT"]] {
+        let (child, mut messages) = run_until(&reef, "read");
         // both are there when it goes on
-        send(&child, &["STOP", "INT", "TERM", "CONT"]);
+        send(&child, &["STOP", signals[0], signals[1], "CONT"]);
         let mut rest = String::new();
         messages.read_to_string(&mut rest).unwrap();
         let output = child.wait_with_output().unwrap();
-        if output.status.code() == Some(130) {
-            told = serde_json::from_slice(&output.stdout).unwrap();
-            break;
-        }
-        // it had drained before it saw the second one
-        assert_eq!(output.status.code(), Some(0), "{rest}");
+        assert_eq!(output.status.code(), Some(0), "{signals:?}: {rest}");
     }
+}
+
+#[test]
+fn a_hang_up_drains_reef_and_colony() {
+    let reef = Reef::new(ENDLESS);
+    let (child, mut messages) = run_until(&reef, "read");
+    send(&child, &["HUP"]);
+    messages.read_to_string(&mut String::new()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    assert!(String::from_utf8_lossy(&output.stdout).contains("\"stopped\""), "the summary is printed");
+
+    let home = tempfile::tempdir().unwrap();
+    json(
+        &coral(home.path(), &["init", "shop", "--environment", "production", "--colony-id", "c", "--json"])
+            .output()
+            .unwrap(),
+    );
+    let mut start = coral(home.path(), &["start", "--colony-id", "c", "--listen", "127.0.0.1:0"]);
+    let mut colony = start.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut told = BufReader::new(colony.stdout.take().unwrap());
+    let mut line = String::new();
+    told.read_line(&mut line).unwrap();
+    assert!(line.starts_with("listening on"), "{line}");
+    send(&colony, &["HUP"]);
+    let mut rest = String::new();
+    told.read_to_string(&mut rest).unwrap();
+    assert_eq!((colony.wait().unwrap().code(), rest.as_str()), (Some(0), "stopped\n"));
+}
+
+fn coral(home: &Path, words: &[&str]) -> Command {
+    let mut command = Command::new(program("coral"));
+    command.arg("colony").args(words).current_dir(home).env("CORAL_HOME", home).env("CORAL_STORAGE_PATH", home);
+    command
+}
+
+#[test]
+fn a_later_signal_ends_the_run_at_once_with_an_error_for_programs() {
+    // a server that takes the connection and never answers: the run cannot drain
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = silent.local_addr().unwrap().port();
+    let storage = format!(
+        "[storage]\ntype = \"clickhouse\"\nconnection = {{ host = \"127.0.0.1\", port = {port}, protocol = \"http\", \
+         database = \"d\" }}\n"
+    );
+    let reef = Reef::with_storage(ENDLESS, &storage);
+    let (child, mut messages) = run_until(&reef, "open");
+    let (done, ended) = sync_channel(1);
+    let reader = std::thread::Builder::new().name("messages".to_owned()).spawn(move || {
+        messages.read_to_string(&mut String::new()).unwrap();
+        done.send(()).unwrap();
+    });
+    // impatient: again and again; within the first second nothing comes of it
+    loop {
+        let _ = Command::new("kill").args(["-s", "TERM", &child.id().to_string()]).stderr(Stdio::null()).status();
+        match ended.recv_timeout(Duration::from_millis(100)) {
+            Err(RecvTimeoutError::Timeout) => {}
+            other => break other.unwrap(),
+        }
+    }
+    reader.unwrap().join().unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(130));
+    let told: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(told["error"]["code"], "interrupted", "{told:#}");
     assert!(told["error"]["hint"].as_str().unwrap().contains("start again"), "{told:#}");
 }

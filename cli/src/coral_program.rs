@@ -13,6 +13,7 @@ use clap::{Parser, Subcommand};
     name = "coral",
     version,
     disable_help_subcommand = true,
+    disable_help_flag = true,
     arg_required_else_help = true,
     before_help = "Example:  coral colony init my-shop --environment production"
 )]

@@ -19,7 +19,7 @@ pub enum Exit {
     NotAuthorised = 4,
     /// Completeness was required and some colony is missing.
     Incomplete = 5,
-    /// Ended by a second SIGINT or SIGTERM, before draining was over; a replay or backfill already by the first.
+    /// Stopped by a signal before its input was read, or by a second signal before it had drained.
     Interrupted = 130,
 }
 
@@ -27,14 +27,14 @@ impl Exit {
     /// Every code with its meaning, as `help exit-codes` prints it.
     pub const TABLE: [(Exit, &'static str); 7] = [
         (Exit::Ok, "done"),
-        (Exit::Failed, "tried and failed; the message says why"),
+        (Exit::Failed, "tried and failed, or nothing that was read could be taken; the message says why"),
         (Exit::Usage, "wrong command line or configuration; nothing was tried"),
         (Exit::NotFound, "a file, colony or reef that was named does not exist"),
-        (Exit::NotAuthorised, "refused: wrong secret or missing permission"),
+        (Exit::NotAuthorised, "refused: a permission of a file or folder is missing, or the secret is wrong"),
         (Exit::Incomplete, "completeness was required and some colony is missing"),
         (
             Exit::Interrupted,
-            "interrupted: a replay or backfill before its end; a run before it had drained (second Ctrl-C)",
+            "interrupted: finite input, a replay or a backfill before its end; anything before it had drained (second Ctrl-C)",
         ),
     ];
 
@@ -72,14 +72,20 @@ impl Failure {
         Failure { exit, code, message: message.into(), details: Vec::new(), hint: None, docs: None, report: None }
     }
 
-    /// A failure told by `error`: its own text is the message, its sources are the details.
+    /// A failure told by `error`: its own text is the message, its sources are the details. Whatever `exit` says, a
+    /// missing permission among them has its own exit code.
     pub fn from_error(exit: Exit, code: &'static str, error: &(dyn Error + 'static)) -> Failure {
+        let exit = if is_refusal(error) { Exit::NotAuthorised } else { exit };
         Failure::new(exit, code, error.to_string()).caused_by(error.source())
     }
 
-    /// Adds a cause and the causes behind it. A cause whose text its parent already repeats is left out.
+    /// Adds a cause and the causes behind it. A cause whose text its parent already repeats is left out. A missing
+    /// permission decides the exit code.
     pub fn caused_by(mut self, mut cause: Option<&(dyn Error + 'static)>) -> Failure {
         while let Some(error) = cause {
+            if is_refusal(error) {
+                self.exit = Exit::NotAuthorised;
+            }
             let text = error.to_string();
             let last = self.details.last().unwrap_or(&self.message);
             if !last.contains(&text) {
@@ -115,6 +121,14 @@ impl Failure {
     }
 }
 
+/// Whether the operating system refused for want of a permission. DuckDB passes that on as text.
+fn is_refusal(error: &(dyn Error + 'static)) -> bool {
+    match error.downcast_ref::<std::io::Error>() {
+        Some(error) => error.kind() == std::io::ErrorKind::PermissionDenied,
+        None => error.to_string().contains("Permission denied"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -132,6 +146,18 @@ mod tests {
         assert_eq!(failure.details, ["disk is full"]);
         let repeated = Failure::new(Exit::Failed, "x", "a: disk is full").caused_by(error.source());
         assert!(repeated.details.is_empty());
+    }
+
+    #[test]
+    fn a_missing_permission_has_its_own_code_wherever_it_turns_up() {
+        let denied = || std::io::Error::from(std::io::ErrorKind::PermissionDenied);
+        let exit = |error: &(dyn Error + 'static)| Failure::from_error(Exit::Failed, "x", error).exit;
+        assert_eq!(exit(&denied()), Exit::NotAuthorised);
+        assert_eq!(exit(&Outer(denied())), Exit::NotAuthorised);
+        assert_eq!(Failure::new(Exit::Usage, "x", "y").caused_by(Some(&denied())).exit, Exit::NotAuthorised);
+        assert_eq!(exit(&Outer(std::io::Error::other("disk is full"))), Exit::Failed);
+        let text: Box<dyn Error> = "IO Error: Cannot open file \"r.duckdb\": Permission denied".into();
+        assert_eq!(exit(text.as_ref()), Exit::NotAuthorised);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use serde_json::json;
 #[derive(Debug, clap::Args)]
 #[command(before_help = "Example:  help exit-codes")]
 pub struct Topic {
-    /// exit-codes, config (coral-pipeline), or a command
+    /// exit-codes, config and records (coral-pipeline), or a command
     topic: Vec<String>,
 }
 

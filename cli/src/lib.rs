@@ -5,6 +5,7 @@
 //! | `exit` | exit codes, and [`exit::Failure`]: what went wrong, why, what to do |
 //! | `output` | results on stdout, messages on stderr, `--json`, colours |
 //! | `entry` | from command line to exit code, the same way for both programs |
+//! | `harmless` | text from outside that cannot act on the terminal |
 //! | `help` | `help exit-codes` and other topics |
 //! | `screen`, `text` | moving progress without torn lines; numbers and tables |
 //! | `panics` | a panic anywhere ends the process |
@@ -16,6 +17,7 @@ pub mod coral;
 pub mod coral_program;
 pub mod entry;
 pub mod exit;
+pub mod harmless;
 pub mod help;
 pub mod output;
 pub mod panics;

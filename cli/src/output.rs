@@ -1,9 +1,11 @@
 //! Where text goes: results on stdout, messages and progress on stderr, errors on either; JSON and colours.
 
 use crate::exit::{Exit, Failure};
+use crate::harmless::{harmless, harmless_json};
 use crate::screen;
 use serde::Serialize;
 use std::io::{self, IsTerminal, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Flags that every command takes.
@@ -29,6 +31,10 @@ pub struct OutputArgs {
     /// More messages on stderr; repeat for more
     #[arg(short, long, global = true, help_heading = "Output", action = clap::ArgAction::Count)]
     pub verbose: u8,
+    /// Print help
+    // the short form, which fits a screen
+    #[arg(short, long, global = true, help_heading = "Output", action = clap::ArgAction::HelpShort)]
+    pub help: Option<bool>,
 }
 
 /// Form of results.
@@ -88,6 +94,8 @@ type Writer = Arc<Mutex<Box<dyn Write + Send>>>;
 #[derive(Clone)]
 pub struct Output {
     json: bool,
+    /// Each document is one line: there will be several.
+    lines: Arc<AtomicBool>,
     stdout: Writer,
     stderr: Writer,
     stdout_style: Style,
@@ -104,6 +112,7 @@ impl Output {
         let stderr_terminal = io::stderr().is_terminal();
         Output {
             json: args.json || args.format == Format::Json,
+            lines: Arc::default(),
             stdout: Arc::new(Mutex::new(Box::new(io::stdout()))),
             stderr: Arc::new(Mutex::new(Box::new(io::stderr()))),
             stdout_style: Style { colour: !plain && io::stdout().is_terminal() },
@@ -117,6 +126,7 @@ impl Output {
         let captured = Captured::default();
         let output = Output {
             json,
+            lines: Arc::default(),
             stdout: Arc::new(Mutex::new(Box::new(captured.stdout.clone()))),
             stderr: Arc::new(Mutex::new(Box::new(captured.stderr.clone()))),
             stdout_style: Style::PLAIN,
@@ -124,6 +134,19 @@ impl Output {
             animated: false,
         };
         (output, captured)
+    }
+
+    /// From now on each document is one line, the last one and an error too: a stream of results has begun.
+    pub fn begin_lines(&self) {
+        self.lines.store(true, Ordering::Relaxed);
+    }
+
+    /// A document in the form that is due.
+    fn text_of(&self, value: &impl Serialize) -> Result<String, serde_json::Error> {
+        match self.lines.load(Ordering::Relaxed) {
+            true => serde_json::to_string(value),
+            false => serde_json::to_string_pretty(value),
+        }
     }
 
     /// Whether results are wanted as JSON.
@@ -151,9 +174,26 @@ impl Output {
         if !self.json {
             return self.write_stdout(&page(self.stdout_style));
         }
-        let text =
-            serde_json::to_string_pretty(value).map_err(|error| Failure::from_error(Exit::Failed, "output", &error))?;
+        let text = self.text_of(value).map_err(|error| Failure::from_error(Exit::Failed, "output", &error))?;
         self.write_stdout(&text)
+    }
+
+    /// Writes the result of a command that may have failed all the same. With `--json` there is one document: the result,
+    /// or the failure with the result as its report.
+    pub fn concluded(
+        &self,
+        value: &impl Serialize,
+        page: impl FnOnce(Style) -> String,
+        failure: Option<Failure>,
+    ) -> Result<(), Failure> {
+        let Some(failure) = failure else { return self.result(value, page) };
+        if !self.json {
+            self.write_stdout(&page(self.stdout_style))?;
+            return Err(failure);
+        }
+        let report =
+            serde_json::to_value(value).map_err(|error| Failure::from_error(Exit::Failed, "output", &error))?;
+        Err(failure.report(report))
     }
 
     /// Writes one item of a stream of results: one line of NDJSON with `--json`, otherwise the text of `page`.
@@ -168,7 +208,8 @@ impl Output {
     /// Writes a message for people to stderr. A closed stderr is no reason to stop.
     pub fn message(&self, line: &str) {
         let mut stream = self.stderr.lock().unwrap_or_else(PoisonError::into_inner);
-        let _ = screen::between_frames(|| writeln!(stream, "{}", line.trim_end_matches('\n')));
+        let line = harmless(line.trim_end_matches('\n'), self.stderr_style.colour);
+        let _ = screen::between_frames(|| writeln!(stream, "{line}"));
     }
 
     /// Writes an error: JSON on stdout with `--json`, otherwise text on stderr.
@@ -176,7 +217,7 @@ impl Output {
         if self.json {
             let document = serde_json::json!({ "error": failure });
             // nothing is left to try when stdout does not take the error either
-            let _ = self.write_stdout(&format!("{document:#}"));
+            let _ = self.text_of(&document).map(|text| self.write_stdout(&text));
         } else {
             self.message(&failure_page(failure, self.stderr_style));
         }
@@ -184,7 +225,9 @@ impl Output {
 
     fn write_stdout(&self, text: &str) -> Result<(), Failure> {
         let mut stream = self.stdout.lock().unwrap_or_else(PoisonError::into_inner);
-        let written = writeln!(stream, "{}", text.trim_end_matches('\n')).and_then(|()| stream.flush());
+        let text = text.trim_end_matches('\n');
+        let text = if self.json { harmless_json(text) } else { harmless(text, self.stdout_style.colour) };
+        let written = writeln!(stream, "{text}").and_then(|()| stream.flush());
         match written {
             // the reader (head, less) has seen enough
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
@@ -280,6 +323,18 @@ mod tests {
     }
 
     #[test]
+    fn a_result_that_falls_short_is_shown_and_fails() {
+        let (output, captured) = Output::captured(false);
+        assert_eq!(output.concluded(&1, |_| "page".to_owned(), Some(failure())), Err(failure()));
+        assert_eq!(captured.stdout(), "page\n");
+        let (output, captured) = Output::captured(true);
+        let told = output.concluded(&1, |_| "page".to_owned(), Some(failure()));
+        assert_eq!((captured.stdout().as_str(), told), ("", Err(failure().report(serde_json::json!(1)))));
+        assert_eq!(output.concluded(&1, |_| "page".to_owned(), None), Ok(()));
+        assert_eq!(captured.stdout(), "1\n");
+    }
+
+    #[test]
     fn only_a_colour_style_writes_escape_codes() {
         assert!(!failure_page(&failure(), Style::PLAIN).contains('\x1b'));
         assert!(failure_page(&failure(), Style { colour: true }).contains("\x1b[31merror:\x1b[0m"));
@@ -292,5 +347,17 @@ mod tests {
             assert!(output.item(&serde_json::json!({ "n": n }), |_| String::new()).is_ok());
         }
         assert_eq!(captured.stdout(), "{\"n\":1}\n{\"n\":2}\n");
+    }
+
+    #[test]
+    fn in_a_stream_the_last_document_and_an_error_are_lines_too() {
+        let (output, captured) = Output::captured(true);
+        output.begin_lines();
+        assert!(output.result(&serde_json::json!({ "summary": { "n": 1 } }), |_| String::new()).is_ok());
+        output.clone().failure(&failure());
+        let lines: Vec<serde_json::Value> =
+            captured.stdout().lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+        assert_eq!(lines.len(), 2);
+        assert_eq!((&lines[0]["summary"]["n"], &lines[1]["error"]["code"]), (&1.into(), &"file_missing".into()));
     }
 }

@@ -1,5 +1,6 @@
 //! The one place that draws moving progress on stderr, so that messages and log lines never tear it.
 
+use crate::harmless::harmless;
 use indicatif::{MultiProgress, ProgressBar};
 use std::io::{self, Write};
 use std::sync::LazyLock;
@@ -21,7 +22,9 @@ pub struct LogWriter;
 
 impl Write for LogWriter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        between_frames(|| io::stderr().lock().write_all(bytes))?;
+        // a line may quote what came from outside
+        let text = String::from_utf8_lossy(bytes);
+        between_frames(|| io::stderr().lock().write_all(harmless(&text, true).as_bytes()))?;
         Ok(bytes.len())
     }
 

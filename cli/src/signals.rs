@@ -1,38 +1,120 @@
-//! SIGINT and SIGTERM: the first asks a command to finish, the second ends the process at once.
+//! SIGINT, SIGTERM and SIGHUP: the first asks a command to finish, a later one ends the process at once.
+//!
+//! A supervisor, a shell and a process group may pass one wish on twice, so what comes within a second of the first signal
+//! changes nothing; nor does a hang-up ever, because a terminal that is closed does not ask again.
 
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
-use tokio::signal::unix::{SignalKind, signal};
+use std::time::{Duration, Instant};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
+
+/// A signal this soon after the first one tells the same wish again.
+const SAME_WISH: Duration = Duration::from_secs(1);
+
+/// What has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Asked {
+    /// SIGINT or SIGTERM.
+    ToStop,
+    /// SIGHUP: the terminal is gone, or somebody wants a reload.
+    HangUp,
+}
+
+/// The handlers.
+struct Handlers {
+    interrupt: Signal,
+    terminate: Signal,
+    /// Absent where whoever started the process has it ignored (`nohup`).
+    hang_up: Option<Signal>,
+}
+
+impl Handlers {
+    fn install() -> Result<Handlers, Failure> {
+        let install = |kind| {
+            signal(kind).map_err(|error| {
+                Failure::new(Exit::Failed, "signals", "cannot install signal handlers").caused_by(Some(&error))
+            })
+        };
+        let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+        Ok(Handlers {
+            interrupt: install(SignalKind::interrupt())?,
+            terminate: install(SignalKind::terminate())?,
+            hang_up: if ignores_hang_up(&status) { None } else { Some(install(SignalKind::hangup())?) },
+        })
+    }
+
+    async fn next(&mut self) -> Asked {
+        let Handlers { interrupt, terminate, hang_up } = self;
+        let hung_up = async {
+            match hang_up {
+                Some(signal) => signal.recv().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            _ = interrupt.recv() => Asked::ToStop,
+            _ = terminate.recv() => Asked::ToStop,
+            _ = hung_up => Asked::HangUp,
+        }
+    }
+}
+
+/// Whether a process with this `/proc/self/status` was started with SIGHUP ignored.
+fn ignores_hang_up(status: &str) -> bool {
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok()).unwrap_or(0);
+    mask & (1 << (SignalKind::hangup().as_raw_value() - 1)) != 0
+}
 
 /// Installs the handlers; the receiver turns `true` at the first signal. To be called before anything slow.
 ///
-/// Must run inside a tokio runtime. `on_first` is called once, to tell the user that draining has begun; a second signal is
-/// told on `output` as the command's failure.
+/// Must run inside a tokio runtime. `on_first` is called once, to tell the user that draining has begun; a signal that ends
+/// the process is told on `output` as the command's failure.
 pub fn watch_shutdown(output: &Output, on_first: impl Fn() + Send + 'static) -> Result<watch::Receiver<bool>, Failure> {
-    let install = |kind| {
-        signal(kind).map_err(|error| {
-            Failure::new(Exit::Failed, "signals", "cannot install signal handlers").caused_by(Some(&error))
-        })
-    };
-    let mut interrupt = install(SignalKind::interrupt())?;
-    let mut terminate = install(SignalKind::terminate())?;
+    let mut handlers = Handlers::install()?;
     let (sender, receiver) = watch::channel(false);
     let output = output.clone();
     tokio::spawn(async move {
-        tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} }
+        handlers.next().await;
         on_first();
         // the command may be over already
         let _ = sender.send(true);
-        tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} }
+        let first = Instant::now();
+        while !is_asked_again(handlers.next().await, first.elapsed()) {}
         output.failure(&interrupted());
-        #[expect(clippy::disallowed_methods, reason = "the second signal ends the process here and now")]
+        #[expect(clippy::disallowed_methods, reason = "a second signal ends the process here and now")]
         std::process::exit(Exit::Interrupted.code().into());
     });
     Ok(receiver)
 }
 
+/// Whether a signal so long after the first one asks once more to stop, and at once.
+fn is_asked_again(asked: Asked, since_first: Duration) -> bool {
+    asked == Asked::ToStop && since_first >= SAME_WISH
+}
+
 fn interrupted() -> Failure {
     Failure::new(Exit::Interrupted, "interrupted", "interrupted before it was over")
         .hint("what was committed is kept; start again to go on from there")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wish_told_twice_is_one_wish_and_a_hang_up_ends_nothing_at_once() {
+        let after = |asked, ms| is_asked_again(asked, Duration::from_millis(ms));
+        assert!(!after(Asked::ToStop, 0) && !after(Asked::ToStop, 999));
+        assert!(after(Asked::ToStop, 1_000) && after(Asked::ToStop, 3_600_000));
+        assert!(!after(Asked::HangUp, 0) && !after(Asked::HangUp, 3_600_000));
+    }
+
+    #[test]
+    fn nohup_is_told_from_the_mask_of_ignored_signals() {
+        assert!(ignores_hang_up("Name:\tcoral\nSigIgn:\t0000000000000001\nSigCgt:\t0\n"));
+        assert!(!ignores_hang_up("Name:\tcoral\nSigIgn:\t0000000000001000\n"));
+        assert!(!ignores_hang_up(""));
+    }
 }

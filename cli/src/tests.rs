@@ -40,6 +40,10 @@ fn help_of_every_command_of_coral_pipeline_starts_with_an_example_and_is_short()
         assert!(!help.contains('\x1b'), "{path}");
     }
     assert!(found.len() >= 4, "{found:?}");
+    for command in ["replay", "publish", "run"] {
+        let (_, streams) = call::<CoralPipeline>(&[command, "--help"]);
+        assert!(streams.stdout().lines().count() < 40, "{}", streams.stdout());
+    }
 }
 
 #[test]
@@ -106,7 +110,7 @@ fn a_wrong_command_line_has_no_colours_when_asked_for_none() {
 fn an_unknown_topic_names_those_of_its_program() {
     let (exit, streams) = call::<CoralPipeline>(&["help", "nope"]);
     assert_eq!(exit, Exit::Usage);
-    assert!(streams.stderr().contains("topics: exit-codes, config\n"), "{}", streams.stderr());
+    assert!(streams.stderr().contains("topics: exit-codes, config, records\n"), "{}", streams.stderr());
     let (_, streams) = call::<Coral>(&["help", "nope"]);
     assert!(streams.stderr().contains("topics: exit-codes\n"), "{}", streams.stderr());
 }

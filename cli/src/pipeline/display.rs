@@ -9,8 +9,11 @@ use pipelines::progress::{Phase, Progress};
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
-/// Between two plain lines.
+/// Between two plain lines when something has changed.
 const LINE_EVERY: Duration = Duration::from_secs(10);
+
+/// Between two plain lines when nothing has.
+const IDLE_LINE_EVERY: Duration = Duration::from_secs(600);
 
 /// Between two frames on a terminal.
 const FRAME_EVERY: Duration = Duration::from_millis(200);
@@ -45,13 +48,39 @@ enum View {
     /// One line that is redrawn.
     Moving { bar: ProgressBar, output: Output, last: Option<Duration> },
     /// Lines of their own.
-    Lines { output: Output, last: Option<Duration> },
+    Lines { output: Output, told: Told },
+}
+
+/// What the plain lines have said.
+#[derive(Default)]
+struct Told {
+    last: Option<(Duration, Progress)>,
+}
+
+impl Told {
+    /// Whether `progress` is worth a line now. Ticks alone are no change: an idle reef evaluates too.
+    fn is_due(&mut self, progress: &Progress, elapsed: Duration, is_news: bool) -> bool {
+        let now = Progress { ticks: 0, ..progress.clone() };
+        let is_due = match &self.last {
+            None => true,
+            Some((at, before)) => {
+                let every = if *before != now { LINE_EVERY } else { IDLE_LINE_EVERY };
+                // a timer may fire a little early
+                let is_time = elapsed + LINE_EVERY / 10 >= *at + every;
+                is_time || (is_news && *before != now)
+            }
+        };
+        if is_due {
+            self.last = Some((elapsed, now));
+        }
+        is_due
+    }
 }
 
 impl View {
     fn new(output: Output) -> View {
         if !output.animated() {
-            return View::Lines { output, last: None };
+            return View::Lines { output, told: Told::default() };
         }
         let bar = screen::show(ProgressBar::new(BAR_STEPS));
         bar.set_style(spinner());
@@ -67,17 +96,18 @@ impl View {
 
     /// Draws when it is time to, or when there is news.
     fn draw(&mut self, progress: &Progress, reading: &Reading, elapsed: Duration, is_news: bool) {
-        let every = self.every();
-        let (View::Moving { last, .. } | View::Lines { last, .. }) = self;
-        // a timer may fire a little early
-        let is_time = last.is_none_or(|last| elapsed + every / 10 >= last + every);
-        if !is_time && !is_news {
-            return;
-        }
-        *last = Some(elapsed);
         match self {
-            View::Lines { output, .. } => output.message(&progress_line(progress, reading, output.message_style())),
-            View::Moving { bar, output, .. } => {
+            View::Lines { output, told } => {
+                if told.is_due(progress, elapsed, is_news) {
+                    output.message(&progress_line(progress, reading, output.message_style()));
+                }
+            }
+            View::Moving { bar, output, last } => {
+                let is_time = last.is_none_or(|last| elapsed + FRAME_EVERY / 10 >= last + FRAME_EVERY);
+                if !is_time && !is_news {
+                    return;
+                }
+                *last = Some(elapsed);
                 if let (Some(done), Phase::Running) = (reading.done, progress.phase) {
                     bar.set_style(filling());
                     bar.set_position((done * BAR_STEPS as f64) as u64);
@@ -100,7 +130,7 @@ fn spinner() -> ProgressStyle {
 }
 
 fn filling() -> ProgressStyle {
-    ProgressStyle::with_template("{spinner} {bar:20} {wide_msg}").unwrap_or_else(|_| ProgressStyle::default_bar())
+    ProgressStyle::with_template("{spinner} {bar:10} {wide_msg}").unwrap_or_else(|_| ProgressStyle::default_bar())
 }
 
 #[cfg(test)]
@@ -119,9 +149,24 @@ mod tests {
         assert!(shown.await.is_ok());
         let text = captured.stderr();
         assert!(text.lines().count() >= 1, "{text}");
-        assert!(text.ends_with("rejects 1 · patterns 0 confirmed, 0 candidates\n"), "{text}");
-        assert!(text.contains("draining · 7 rows"), "{text}");
+        assert!(text.contains("draining · patterns 0 confirmed, 0 candidates · rejects 1 · 7 rows"), "{text}");
         assert!(!text.contains('\x1b') && !text.contains('\r'), "{text:?}");
         assert_eq!(captured.stdout(), "");
+    }
+
+    #[test]
+    fn a_line_comes_when_something_has_changed_and_else_every_ten_minutes() {
+        let mut told = Told::default();
+        let at = |seconds: u64| Duration::from_secs(seconds);
+        let idle = |ticks: u64| Progress { phase: Phase::Running, events: 5, ticks, ..Progress::default() };
+        assert!(told.is_due(&Progress::default(), at(0), true));
+        assert!(!told.is_due(&Progress::default(), at(1), true), "the end says nothing twice");
+        assert!(told.is_due(&idle(0), at(1), true), "a new phase");
+        let lines = (1..=90).filter(|round| told.is_due(&idle(*round), at(1 + round * 10), false)).count();
+        assert_eq!(lines, 1, "fifteen idle minutes");
+        let busy = |round: u64| Progress { events: round, ..idle(round) };
+        let lines = (91..=100).filter(|round| told.is_due(&busy(*round), at(1 + round * 10), false)).count();
+        assert_eq!(lines, 10);
+        assert!(!told.is_due(&busy(101), at(1_003), false), "not more often than every ten seconds");
     }
 }

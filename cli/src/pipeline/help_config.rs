@@ -2,7 +2,7 @@
 
 use crate::exit::Failure;
 use crate::output::{Output, Style};
-use pipelines::config::keys::{Default, KEYS, Key};
+use pipelines::config::keys::{Default, Expands, KEYS, Key};
 use serde_json::{Value, json};
 
 /// Prints the options.
@@ -19,6 +19,8 @@ fn option_value(key: &Key) -> Value {
         "default_is": match key.default { Default::Computed(how) => Some(how), _ => None },
         "required": key.default == Default::Required,
         "only_for": key.only.map(|(selector, choice)| format!("{selector} = {choice}")),
+        "variables": key.expands != Expands::Never,
+        "home": key.expands == Expands::Path,
         "meaning": key.meaning,
     })
 }
@@ -27,6 +29,10 @@ fn page(style: Style) -> String {
     let mut lines = vec![
         "A reef's configuration: TOML or YAML by extension, the same options in both.".to_owned(),
         "Durations carry their unit (500ms, 90s, 15m, 2h15m, 30d, 1y). Example: config/reef.toml".to_owned(),
+        "Where it says \"variables\", ${NAME} and $NAME are variables of the environment, ${NAME:-text} has a default,"
+            .to_owned(),
+        "$$ is a dollar sign; one that is not set is an error. Where it says \"~\", ~/ is the home folder as well."
+            .to_owned(),
     ];
     let mut section = None;
     for key in KEYS {
@@ -61,7 +67,12 @@ fn facts(key: &Key) -> String {
         let name = selector.rsplit('.').next().unwrap_or(selector);
         format!("; only for {name} = {choice:?}")
     });
-    format!("{}; {default}{}", key.kind.describe(), only.unwrap_or_default())
+    let expands = match key.expands {
+        Expands::Never => "",
+        Expands::Variables => "; variables",
+        Expands::Path => "; variables, ~",
+    };
+    format!("{}; {default}{}{expands}", key.kind.describe(), only.unwrap_or_default())
 }
 
 #[cfg(test)]
@@ -76,6 +87,8 @@ mod tests {
         for key in KEYS {
             assert!(text.contains(key.meaning), "{}", key.path);
         }
+        assert!(text.contains("default: .coral/<reef_id>.duckdb; only for type = \"duckdb\"; variables, ~"), "{text}");
+        assert!(text.contains("an id (text without blanks); required; variables"), "{text}");
         assert!(text.contains("\n[[colonies]]\n  colony_id  "), "{text}");
         assert!(text.contains("a duration from 1s to 1d; default \"60s\""), "{text}");
     }

@@ -10,6 +10,11 @@ pub fn load(path: &Path) -> Result<ReefConfig, Failure> {
     load_with(path, &[])
 }
 
+/// Loads the file where its variables need not be set; what is not is told in lines.
+pub fn load_offline(path: &Path) -> Result<(ReefConfig, Vec<String>), Failure> {
+    config::load_offline(path).map_err(|errors| config_failure(path, &errors))
+}
+
 /// Loads the file as if each of `settings` (`correlation.max_lag=6h`) stood in it.
 pub fn load_with(path: &Path, settings: &[String]) -> Result<ReefConfig, Failure> {
     config::load_with(path, settings).map_err(|errors| config_failure(path, &errors))

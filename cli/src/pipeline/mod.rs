@@ -1,5 +1,6 @@
 //! The command line of `coral-pipeline`: which commands there are.
 
+mod ask;
 pub mod backfill;
 mod check_colony;
 mod check_kafka;
@@ -10,6 +11,7 @@ pub mod demo;
 mod display;
 pub mod generate;
 mod help_config;
+mod help_records;
 pub mod load;
 mod meter;
 pub mod migrate;
@@ -18,8 +20,10 @@ mod outcome;
 mod progress_line;
 pub mod publish;
 pub mod replay;
+pub mod report;
 pub mod run;
 mod run_failure;
+mod shortfall;
 mod summary;
 pub mod validate;
 
@@ -35,6 +39,7 @@ use clap::{Parser, Subcommand};
     name = "coral-pipeline",
     version,
     disable_help_subcommand = true,
+    disable_help_flag = true,
     arg_required_else_help = true,
     before_help = "Example:  coral-pipeline run reef.toml"
 )]
@@ -49,6 +54,10 @@ pub struct CoralPipeline {
 enum Command {
     /// Run a reef: read its sources, find patterns, store everything
     Run(run::RunArgs),
+    /// What a reef has found so far, while it runs and afterwards
+    Report(report::ReportArgs),
+    /// One pattern, and the rows behind it
+    Show(report::ShowArgs),
     /// Run recorded rows through the engine again: repair a range, or ask "what if?"
     Replay(replay::ReplayArgs),
     /// Correlate and sum up a past range of stored rows again, late rows included
@@ -81,6 +90,8 @@ impl Program for CoralPipeline {
     fn run(self, output: &Output) -> Result<(), Failure> {
         match self.command {
             Command::Run(args) => run::run(&args, output),
+            Command::Report(args) => report::report(&args, output),
+            Command::Show(args) => report::show(&args, output),
             Command::Replay(args) => replay::run(&args, output),
             Command::Backfill(args) => backfill::run(&args, output),
             Command::Validate(args) => validate::run(&args, output),
@@ -90,7 +101,8 @@ impl Program for CoralPipeline {
             Command::Generate(args) => generate::run(&args, output),
             Command::Demo(args) => demo::run(&args, output),
             Command::Help(topic) if topic.word() == "config" => help_config::print(output),
-            Command::Help(topic) => help::run::<CoralPipeline>(&topic, &["config"], output),
+            Command::Help(topic) if topic.word() == "records" => help_records::print(output),
+            Command::Help(topic) => help::run::<CoralPipeline>(&topic, &["config", "records"], output),
         }
     }
 }

@@ -6,20 +6,20 @@ use crate::text::{bytes, count, counted};
 use model::time::format_duration_ms;
 use pipelines::progress::{Phase, Progress};
 
-/// One line of progress, without line break.
+/// One line of progress, without line break. What is news comes first: a narrow terminal cuts the end.
 pub fn progress_line(progress: &Progress, reading: &Reading, style: Style) -> String {
     let mut parts = vec![style.bold(phase_word(progress.phase))];
+    parts.push(format!("patterns {} confirmed, {} candidates", count(progress.confirmed), count(progress.candidates)));
+    parts.extend(shown_if_any(progress.rejects, "rejects", style));
+    parts.extend(shown_if_any(progress.late, "late", style));
     parts.extend(share_done(progress, reading));
-    parts.push(format!("{} ({} rows/s)", counted(reading.rows, "row"), count(reading.rows_per_second as u64)));
-    if let Some(time) = progress.event_time {
-        parts.push(format!("event time {time}"));
-    }
     if progress.colonies.1 > 0 {
         parts.push(format!("colonies {}/{}", progress.colonies.0, progress.colonies.1));
     }
-    parts.push(format!("late {}", count(progress.late)));
-    parts.push(shown_if_any(progress.rejects, "rejects", style));
-    parts.push(format!("patterns {} confirmed, {} candidates", count(progress.confirmed), count(progress.candidates)));
+    parts.push(format!("{} ({}/s)", counted(reading.rows, "row"), count(reading.rows_per_second as u64)));
+    if let Some(time) = progress.event_time {
+        parts.push(format!("event time {time}"));
+    }
     parts.join(" · ")
 }
 
@@ -31,9 +31,8 @@ fn phase_word(phase: Phase) -> &'static str {
     }
 }
 
-fn shown_if_any(number: u64, name: &str, style: Style) -> String {
-    let text = format!("{name} {}", count(number));
-    if number > 0 { style.yellow(&text) } else { text }
+fn shown_if_any(number: u64, name: &str, style: Style) -> Option<String> {
+    (number > 0).then(|| style.yellow(&format!("{name} {}", count(number))))
 }
 
 fn share_done(progress: &Progress, reading: &Reading) -> Option<String> {
@@ -79,8 +78,8 @@ mod tests {
         let reading = Reading { rows: 1_234_567, rows_per_second: 12_345.6, done: Some(0.4399), left_ms: Some(11_001) };
         assert_eq!(
             progress_line(&progress(), &reading, Style::PLAIN),
-            "running · 43 % of 120.0 MB, 12s left · 1,234,567 rows (12,345 rows/s) · \
-             event time 2023-01-03T19:06:18.000Z · late 0 · rejects 2 · patterns 5 confirmed, 12 candidates"
+            "running · patterns 5 confirmed, 12 candidates · rejects 2 · 43 % of 120.0 MB, 12s left · \
+             1,234,567 rows (12,345/s) · event time 2023-01-03T19:06:18.000Z"
         );
     }
 
@@ -89,10 +88,7 @@ mod tests {
         let recorded = Progress { bytes: None, rows: Some((500, 12_000)), ..progress() };
         let reading = Reading { rows: 500, rows_per_second: 250.0, done: Some(0.0417), left_ms: Some(46_000) };
         let line = progress_line(&recorded, &reading, Style::PLAIN);
-        assert!(
-            line.starts_with("running · 4 % of 12,000 rows, 46s left · 500 rows (250 rows/s) · event time"),
-            "{line}"
-        );
+        assert!(line.contains(" · 4 % of 12,000 rows, 46s left · 500 rows (250/s) · event time"), "{line}");
     }
 
     #[test]
@@ -100,8 +96,17 @@ mod tests {
         let live = Progress { colonies: (1, 2), bytes: None, event_time: None, ..Progress::default() };
         assert_eq!(
             progress_line(&live, &Reading::default(), Style::PLAIN),
-            "restoring · 0 rows (0 rows/s) · colonies 1/2 · late 0 · rejects 0 · patterns 0 confirmed, 0 candidates"
+            "restoring · patterns 0 confirmed, 0 candidates · colonies 1/2 · 0 rows (0/s)"
         );
+    }
+
+    #[test]
+    fn patterns_and_rejects_are_seen_on_80_columns_beside_the_bar() {
+        let reading = Reading { rows: 1_234_567, rows_per_second: 12_345.6, done: Some(0.4399), left_ms: Some(11_001) };
+        let line = progress_line(&progress(), &reading, Style::PLAIN);
+        // the spinner and the bar take the rest
+        let seen: String = line.chars().take(80 - 13).collect();
+        assert!(seen.contains("5 confirmed, 12 candidates") && seen.contains("rejects 2"), "{seen}");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use super::load::load_runnable;
 use super::meter::per_second;
+use super::run_failure::read_failure;
 use crate::entry::runtime;
 use crate::exit::{Exit, Failure};
 use crate::output::{Output, Style};
@@ -113,8 +114,9 @@ pub fn run(args: &PublishArgs, output: &Output) -> Result<(), Failure> {
         let mut work = Work { args, publisher, tally: Tally::default(), shutdown, output, started, told_at: started };
         match inputs::files(&config) {
             Some(files) if !args.stored => {
-                let source =
-                    files.build(&Positions::default(), &SystemClock::shared()).map_err(|error| file_failure(&error))?;
+                let source = files
+                    .build(&Positions::default(), &SystemClock::shared())
+                    .map_err(|error| file_failure(&error, args))?;
                 work.files(source).await?;
             }
             None if args.files => {
@@ -176,7 +178,7 @@ struct Work<'a> {
 
 impl Work<'_> {
     async fn files(&mut self, mut source: impl Source) -> Result<(), Failure> {
-        while let Some(batch) = source.next_batch().await.map_err(|error| file_failure(&error))? {
+        while let Some(batch) = source.next_batch().await.map_err(|error| file_failure(&error, self.args))? {
             self.tally.rejects += batch.rejects.len() as u64;
             self.send(batch.rows.events, batch.rows.metrics, source.progress_bytes())?;
             if self.tally.stopped {
@@ -317,8 +319,8 @@ fn kafka_failure(error: &SourceError) -> Failure {
         .hint("publish again once it is repaired: rows that are there already do no harm")
 }
 
-fn file_failure(error: &SourceError) -> Failure {
-    Failure::from_error(Exit::NotFound, "input_invalid", error)
+fn file_failure(error: &SourceError, args: &PublishArgs) -> Failure {
+    read_failure(error, &args.config, "publish again: rows that are there already do no harm")
 }
 
 fn store_failure(error: &sinks::SinkError) -> Failure {

@@ -1,20 +1,24 @@
 //! `coral-pipeline run`: runs a reef, shows how it goes, and ends with what was found.
 
+use super::ask::door::Facts;
+use super::ask::{door, news};
 use super::load::load_runnable;
 use super::run_failure::run_failure;
+use super::shortfall::{shortfall, stopped_early};
 use super::{display, summary};
 use crate::entry::runtime;
 use crate::exit::{Exit, Failure};
-use crate::output::Output;
+use crate::output::{Output, Style};
 use crate::signals::watch_shutdown;
 use crate::text::counted;
 use model::clock::SystemClock;
 use pipelines::cluster::{self, ClusterEnd};
-use pipelines::config::ReefConfig;
+use pipelines::config::{ReefConfig, StorageKind};
+use pipelines::desk::Desk;
 use pipelines::progress::{Ended, Progress, RunSummary, ServeSummary};
 use pipelines::run::RunOptions;
 use pipelines::store;
-use reef::Report;
+use reef::{Report, Rules};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
@@ -29,8 +33,9 @@ pub(super) const CANDIDATES_SHOWN_MAX: usize = 20;
 #[command(
     before_help = "Example:  coral-pipeline run reef.toml",
     after_help = "With files only, or Kafka up to an end, the run ends when they have been read. With live colonies, or \
-                  Kafka without an end, it goes on until SIGTERM or Ctrl-C, drains, commits and exits 0; a second signal \
-                  ends it at once (130). Started again, it goes on where it was.\n\nSeveral processes: name their addresses \
+                  Kafka without an end, it goes on until SIGTERM, SIGHUP or Ctrl-C, drains, commits and exits 0; a later \
+                  signal ends it at once (130). Stopped before finite input was read, it exits 130 as well. Started \
+                  again, it goes on where it was.\n\nSeveral processes: name their addresses \
                   in engine.hosts, and start this command once for each, on its machine, with --process 0, 1, …; process \
                   0 writes the store. One of them that is lost ends all; started again, they go on where they were."
 )]
@@ -50,6 +55,9 @@ pub fn run(args: &RunArgs, output: &Output) -> Result<(), Failure> {
             told.message("stopping: the last tick is being committed (once more: at once)")
         })?;
         let config = load_runnable(&args.config)?;
+        if !config.is_finite() {
+            output.begin_lines();
+        }
         match process_of(&config, args)? {
             None => {
                 let summary = watched((&config, &args.config), shutdown, output).await?;
@@ -101,7 +109,10 @@ async fn one_of_several(
     match end.map_err(|error| run_failure(&error, path))? {
         ClusterEnd::Led(summary) => print(config, &summary, output).await,
         ClusterEnd::Served(summary) => {
-            output.result(&json!({ "served": summary }), |_| served_line(&summary, &config.engine.hosts[0]))
+            let short = config.is_finite() && summary.ended == Ended::Stopped;
+            let failure = short.then(|| stopped_early(&summary.progress));
+            let page = |_: Style| served_line(&summary, &config.engine.hosts[0]);
+            output.concluded(&json!({ "served": summary }), page, failure)
         }
         ClusterEnd::NotStarted => {
             output.result(&json!({ "not_started": true }), |_| "stopped before the others were there".to_owned())
@@ -122,16 +133,44 @@ fn served_line(summary: &ServeSummary, lead: &str) -> String {
     )
 }
 
-/// Runs the reef while a display of its own follows.
+/// Runs the reef while a display of its own follows, callers are answered and, where it has no end, patterns are told when
+/// they are confirmed or withdrawn.
 pub async fn watched(
     (config, path): (&ReefConfig, &Path),
     shutdown: watch::Receiver<bool>,
     output: &Output,
 ) -> Result<RunSummary, Failure> {
     let (progress, snapshots) = watch::channel(Progress::default());
-    let display = tokio::spawn(display::show(snapshots, output.clone()));
-    let running = pipelines::run::run(config, RunOptions { progress, shutdown, clock: SystemClock::shared() });
-    beside(running, display).await?.map_err(|error| run_failure(&error, path))
+    let display = tokio::spawn(display::show(snapshots.clone(), output.clone()));
+    let (desk, visitor) = Desk::open();
+    let door = match &config.storage.kind {
+        StorageKind::DuckDb { path } => {
+            let facts = Facts { store_name: store::describe(config), rules: rules(config), progress: snapshots };
+            let (path, visitor) = (path.clone(), visitor.clone());
+            Some(tokio::spawn(async move { door::answer_at(&path, visitor, facts).await }))
+        }
+        // a server answers several at a time
+        StorageKind::ClickHouse { .. } => None,
+    };
+    let options = RunOptions { progress, shutdown, clock: SystemClock::shared() };
+    let running = beside(pipelines::run::run_with_desk(config, options, desk), display);
+    let ended = if config.is_finite() {
+        running.await
+    } else {
+        tokio::select! {
+            ended = running => ended,
+            never = news::print(&visitor, output) => match never {},
+        }
+    };
+    if let Some(door) = door {
+        door.abort();
+        // its socket is gone then; that it was ended is no news
+        let _ = door.await;
+    }
+    if !config.is_finite() {
+        news::print_rest(&visitor, output);
+    }
+    ended?.map_err(|error| run_failure(&error, path))
 }
 
 /// Waits for `running` while a display of it goes on, and then for the display. A display that panics ends both.
@@ -152,14 +191,26 @@ async fn beside<T>(running: impl Future<Output = T>, mut display: JoinHandle<()>
     }
 }
 
-/// Prints what was found: numbers of the run, confirmed patterns, best candidates.
+/// Prints what was found: numbers of the run, confirmed patterns, best candidates. A run that has not done its work fails
+/// all the same.
 pub async fn print(config: &ReefConfig, summary: &RunSummary, output: &Output) -> Result<(), Failure> {
     let failed = |error: sinks::SinkError| Failure::from_error(Exit::Failed, "store_failed", &error);
     let mut store = store::open_for_reading(config).await.map_err(failed)?;
     let report = Report::read(store.as_mut(), store::describe(config), CANDIDATES_SHOWN_MAX).await.map_err(failed)?;
-    output.result(&json!({ "summary": summary, "report": report }), |style| {
-        format!("{}\n\n{}", summary::summary_page(summary, style), report.to_text())
-    })
+    let report = report.with_rules(rules(config));
+    let page = |style| format!("{}\n\n{}", summary::summary_page(summary, style), report.to_text());
+    let failure = shortfall(config.is_finite(), summary);
+    output.concluded(&json!({ "summary": summary, "report": report }), page, failure)
+}
+
+/// The settings that decide what counts.
+pub(super) fn rules(config: &ReefConfig) -> Rules {
+    let correlation = &config.correlation;
+    Rules {
+        correlates: correlation.enabled,
+        max_lag_ms: correlation.max_lag_ms,
+        min_occurrences: correlation.min_occurrences,
+    }
 }
 
 #[cfg(test)]

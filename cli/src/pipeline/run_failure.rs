@@ -41,6 +41,14 @@ pub(super) fn run_failure(error: &RunError, config: &Path) -> Failure {
     }
 }
 
+/// What ended the reading of a source outside a run; `again` is what to do about a fault that may be gone next time.
+pub(super) fn read_failure(error: &SourceError, config: &Path, again: &str) -> Failure {
+    match repair(error, config) {
+        Some((exit, hint)) => Failure::from_error(exit, "input_invalid", error).hint(hint),
+        None => Failure::from_error(Exit::Failed, "source_failed", error).hint(again),
+    }
+}
+
 fn check_hint(config: &Path) -> String {
     format!("check it with: coral-pipeline validate {}", config.display())
 }
@@ -50,6 +58,9 @@ fn repair(cause: &SourceError, config: &Path) -> Option<(Exit, String)> {
     match cause {
         SourceError::File { cause, .. } if cause.kind() == ErrorKind::NotFound => {
             Some((Exit::NotFound, check_hint(config)))
+        }
+        SourceError::File { cause, path } if cause.kind() == ErrorKind::PermissionDenied => {
+            Some((Exit::NotAuthorised, format!("give this user the right to read {}", path.display())))
         }
         SourceError::File { .. } => None,
         SourceError::Pattern { problem, .. } if problem.starts_with("matches no file") => {
@@ -108,6 +119,34 @@ mod tests {
         assert_eq!(stranger.exit, Exit::Failed);
         let hint = stranger.hint.unwrap();
         assert!(hint.contains("conf/reef.toml") && hint.contains("http://127.0.0.1:9"), "{hint}");
+    }
+
+    #[test]
+    fn a_file_that_may_not_be_read_is_a_missing_permission() {
+        for error in [
+            RunError::Source { source_name: "files".to_owned(), cause: file(ErrorKind::PermissionDenied) },
+            RunError::Input(InputError::Source {
+                source_name: "files".to_owned(),
+                cause: file(ErrorKind::PermissionDenied),
+            }),
+        ] {
+            let refused = run_failure(&error, Path::new("conf/reef.toml"));
+            assert_eq!((refused.exit, refused.code), (Exit::NotAuthorised, "input_invalid"));
+            assert_eq!(refused.hint.unwrap(), "give this user the right to read e.csv");
+        }
+    }
+
+    #[test]
+    fn reading_outside_a_run_has_the_same_codes() {
+        let exit = |error: &SourceError| read_failure(error, Path::new("r.toml"), "publish again").exit;
+        assert_eq!(exit(&file(ErrorKind::NotFound)), Exit::NotFound);
+        assert_eq!(exit(&file(ErrorKind::PermissionDenied)), Exit::NotAuthorised);
+        assert_eq!(exit(&file(ErrorKind::Interrupted)), Exit::Failed);
+        let broken =
+            SourceError::Format { path: PathBuf::from("e.csv"), format: "CSV", problem: "no header".to_owned() };
+        assert_eq!(exit(&broken), Exit::Failed);
+        let pattern = SourceError::Pattern { pattern: "*.csv".to_owned(), problem: "matches no file".to_owned() };
+        assert_eq!(exit(&pattern), Exit::NotFound);
     }
 
     #[test]

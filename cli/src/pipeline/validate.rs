@@ -1,7 +1,7 @@
 //! `coral-pipeline validate`: everything that can be known before a run, as a checklist.
 
 use super::checklist::{self, Check, Outcome};
-use super::load::load;
+use super::load::{load, load_offline};
 use super::{check_colony, check_kafka, check_store};
 use crate::entry::runtime;
 use crate::exit::{Exit, Failure};
@@ -31,13 +31,14 @@ pub struct ValidateArgs {
 
 /// Checks the configuration, then what it names.
 pub fn run(args: &ValidateArgs, output: &Output) -> Result<(), Failure> {
-    let config = load(&args.config)?;
+    let (config, unset) = if args.no_network { load_offline(&args.config)? } else { (load(&args.config)?, Vec::new()) };
     let mut checks = vec![Check::new("configuration", Outcome::Ok, summary(&config))];
+    checks.extend(unset.into_iter().map(|text| Check::new("variable", Outcome::Warning, text)));
     checks.extend(config.unsupported().into_iter().map(|text| Check::new("this version", Outcome::Warning, text)));
     checks.extend(processes_check(&config));
     checks.extend(file_checks(&config));
     match &config.storage.kind {
-        StorageKind::DuckDb { path } => checks.push(check_store::check(path)),
+        StorageKind::DuckDb { path } => checks.push(check_store::check(&config, path)?),
         StorageKind::ClickHouse { .. } if args.no_network => {
             checks.push(Check::new("store", Outcome::Skipped, "not asked (--no-network)"));
         }
@@ -56,15 +57,11 @@ pub fn run(args: &ValidateArgs, output: &Output) -> Result<(), Failure> {
 fn conclude(file: &str, checks: Vec<Check>, output: &Output) -> Result<(), Failure> {
     let failed = checklist::failed(&checks);
     let document = json!({ "valid": failed == 0, "checks": checks });
-    // with --json there is one document: the result, or the error that holds the checklist
-    if failed == 0 || !output.json() {
-        output.result(&document, |style| checklist::page(&checks, style))?;
-    }
-    if failed == 0 {
-        return Ok(());
-    }
-    let message = format!("{file}: {} of {} failed", failed, counted(checks.len() as u64, "check"));
-    Err(Failure::new(Exit::Usage, "validation_failed", message).report(document))
+    let failure = (failed > 0).then(|| {
+        let message = format!("{file}: {} of {} failed", failed, counted(checks.len() as u64, "check"));
+        Failure::new(Exit::Usage, "validation_failed", message)
+    });
+    output.concluded(&document, |style| checklist::page(&checks, style), failure)
 }
 
 fn summary(config: &ReefConfig) -> String {
@@ -195,6 +192,18 @@ mod tests {
         let (result, page) = validate_with(folder.path(), text, false, false);
         assert!(result.is_ok(), "{result:?}");
         assert!(page.contains("⚠ warning  key of the model"), "{page}");
+    }
+
+    #[test]
+    fn variables_that_are_not_set_are_told_offline_and_refused_otherwise() {
+        let folder = tempfile::tempdir().unwrap();
+        let text = "reef_id: r\ncolonies: [{colony_id: a, endpoint: 'http://${CORAL_TEST_HOST_NOBODY_SETS}:9'}]\n";
+        let (result, page) = validate(folder.path(), text, false);
+        assert!(result.is_ok(), "{result:?}");
+        assert!(page.contains("⚠ warning  variable") && page.contains("needs the environment variable"), "{page}");
+        let failure = validate_with(folder.path(), text, false, false).0.unwrap_err();
+        assert_eq!((failure.exit, failure.code), (Exit::Usage, "config_invalid"));
+        assert!(failure.details[0].contains("CORAL_TEST_HOST_NOBODY_SETS, which is not set"), "{failure:?}");
     }
 
     #[test]

@@ -1,0 +1,152 @@
+//! The running reef's side: answers at a Unix socket beside its store, which only the same user can open.
+
+use super::question::{Answer, Question};
+use super::{short, socket_of};
+use pipelines::desk::Visitor;
+use pipelines::progress::{Phase, Progress};
+use reef::Rules;
+use serde_json::{Value, json};
+use std::fs::{DirBuilder, Permissions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::{Semaphore, oneshot, watch};
+use tokio::task::JoinSet;
+
+/// Longest question, in bytes.
+const QUESTION_BYTES_MAX: u64 = 4_096;
+/// Callers that are answered at the same time.
+const CALLERS_MAX: usize = 8;
+/// How long a caller may take to ask, or to take the answer.
+const CALLER_WAIT: Duration = Duration::from_secs(30);
+
+/// What every answer needs.
+#[derive(Clone)]
+pub struct Facts {
+    /// The store, for people.
+    pub store_name: String,
+    /// The settings that decide what counts.
+    pub rules: Rules,
+    /// How the run goes.
+    pub progress: watch::Receiver<Progress>,
+}
+
+/// The socket; gone when dropped.
+struct Door {
+    listener: UnixListener,
+    path: PathBuf,
+}
+
+impl Drop for Door {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
+
+impl Door {
+    /// Opens the socket for this user alone. Whoever calls has the store locked, so what lies there is left over.
+    fn open(store: &Path) -> io::Result<Door> {
+        let path = socket_of(store);
+        // made in a folder that nobody else may enter, so that it is never open to others
+        let mut private = path.as_os_str().to_owned();
+        private.push(".new");
+        let private = PathBuf::from(private);
+        let _ = std::fs::remove_dir_all(&private);
+        DirBuilder::new().mode(0o700).create(&private)?;
+        let made = || -> io::Result<UnixListener> {
+            let new = private.join("s");
+            let (bound, _folder) = short(&new)?;
+            let listener = UnixListener::bind(bound)?;
+            std::fs::set_permissions(&new, Permissions::from_mode(0o600))?;
+            std::fs::rename(&new, &path)?;
+            Ok(listener)
+        };
+        let listener = made();
+        let _ = std::fs::remove_dir_all(&private);
+        Ok(Door { listener: listener?, path })
+    }
+}
+
+/// Answers until it is dropped, from the moment on that the run has its store. A socket that cannot be opened costs the
+/// answers and not the run.
+pub async fn answer_at(store: &Path, visitor: Visitor, mut facts: Facts) {
+    // by then the store is open and locked
+    if facts.progress.wait_for(|progress| progress.phase != Phase::Restoring).await.is_err() {
+        return;
+    }
+    let door = match Door::open(store) {
+        Ok(door) => door,
+        Err(error) => {
+            let path = socket_of(store);
+            tracing::warn!(path = %path.display(), %error, "this run cannot be asked: its socket cannot be opened");
+            return;
+        }
+    };
+    let places = Arc::new(Semaphore::new(CALLERS_MAX));
+    let mut callers = JoinSet::new();
+    loop {
+        tokio::select! {
+            accepted = door.listener.accept() => {
+                let (Ok((stream, _)), Ok(place)) = (accepted, Arc::clone(&places).acquire_owned().await) else { continue };
+                let (visitor, facts) = (visitor.clone(), facts.clone());
+                callers.spawn(async move {
+                    let _place = place;
+                    // a caller that goes away has no use for an answer
+                    let _ = tokio::time::timeout(CALLER_WAIT, serve(stream, &visitor, &facts)).await;
+                });
+            }
+            Some(_) = callers.join_next() => {}
+        }
+    }
+}
+
+async fn serve(stream: UnixStream, visitor: &Visitor, facts: &Facts) -> io::Result<()> {
+    let (from, mut to) = stream.into_split();
+    let mut line = String::new();
+    BufReader::new(from.take(QUESTION_BYTES_MAX)).read_line(&mut line).await?;
+    let answer = match serde_json::from_str::<Question>(&line) {
+        Ok(question) => ask(question, visitor, facts).await,
+        Err(error) => Answer::Failed { message: format!("the question is not understood: {error}") },
+    };
+    let mut text = serde_json::to_string(&answer)?;
+    text.push('\n');
+    to.write_all(text.as_bytes()).await?;
+    to.shutdown().await
+}
+
+async fn ask(question: Question, visitor: &Visitor, facts: &Facts) -> Answer {
+    let (reply, replied) = oneshot::channel();
+    let (store_name, rules) = (facts.store_name.clone(), facts.rules);
+    let is_asked = visitor
+        .look(Box::new(move |store| {
+            Box::pin(async move {
+                let answer = question.answer(store, &store_name, rules).await;
+                let _ = reply.send(answer.unwrap_or_else(|error| Answer::Failed { message: error.to_string() }));
+            })
+        }))
+        .await;
+    let answer = if is_asked { replied.await.ok() } else { None };
+    match answer {
+        Some(Answer::Found { document, page }) => with_progress(document, page, &facts.progress.borrow()),
+        Some(answer) => answer,
+        None => Answer::Failed { message: "the reef is ending; ask its store".to_owned() },
+    }
+}
+
+/// Says beside the answer who gave it and how far it has come.
+fn with_progress(mut document: Value, page: String, progress: &Progress) -> Answer {
+    let pid = std::process::id();
+    if let Value::Object(fields) = &mut document {
+        fields.insert("running".to_owned(), json!({ "pid": pid, "progress": progress }));
+    }
+    let to = progress.event_time.map_or(String::new(), |time| format!(", up to event time {time}"));
+    let colonies = match progress.colonies {
+        (_, 0) => String::new(),
+        (answering, expected) => format!(", {answering} of {expected} colonies answering"),
+    };
+    Answer::Found { document, page: format!("As the running reef has it (PID {pid}{to}{colonies}):\n\n{page}") }
+}

@@ -1,0 +1,42 @@
+//! Questions about what a reef has found: answered from the store, or by the process that runs the reef and has the store open.
+//!
+//! | file | owns |
+//! |---|---|
+//! | `question` | what can be asked, and the answer read from a store |
+//! | `door` | the running reef's side: a Unix socket beside its store |
+//! | `caller` | the asking side: the running process first, else the store |
+//! | `news` | patterns as lines while a reef runs |
+
+pub(super) mod caller;
+pub(super) mod door;
+pub(super) mod news;
+pub(super) mod question;
+
+#[cfg(test)]
+mod tests;
+
+use std::path::{Path, PathBuf};
+
+/// Longest path of a socket that the operating system takes.
+const SOCKET_PATH_BYTES_MAX: usize = 100;
+
+/// Where the process that has the store at `store` open can be asked.
+pub(super) fn socket_of(store: &Path) -> PathBuf {
+    let mut name = store.as_os_str().to_owned();
+    name.push(".sock");
+    PathBuf::from(name)
+}
+
+/// A path that is short enough for the operating system: through the open folder where it must be. The folder has to stay
+/// open while the path is used.
+fn short(path: &Path) -> std::io::Result<(PathBuf, Option<std::fs::File>)> {
+    use std::os::fd::AsRawFd;
+    let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
+        return Ok((path.to_owned(), None));
+    };
+    if path.as_os_str().len() <= SOCKET_PATH_BYTES_MAX {
+        return Ok((path.to_owned(), None));
+    }
+    let folder = std::fs::File::open(folder)?;
+    Ok((PathBuf::from(format!("/proc/self/fd/{}", folder.as_raw_fd())).join(name), Some(folder)))
+}

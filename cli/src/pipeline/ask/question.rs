@@ -1,0 +1,66 @@
+//! What can be asked of a store, and the answer: a document for programs and a page for people.
+
+use reef::{Report, Rules, Shown};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use sinks::{SinkError, Store};
+
+/// A question.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "ask", rename_all = "snake_case")]
+pub enum Question {
+    /// The patterns.
+    Report {
+        /// Explained and weaker candidates too.
+        all: bool,
+    },
+    /// One pattern and the rows behind it.
+    Show {
+        /// Its id, or the beginning of it.
+        id: String,
+    },
+}
+
+/// The answer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "answer", rename_all = "snake_case")]
+pub enum Answer {
+    /// What was asked for.
+    Found {
+        /// For programs.
+        document: Value,
+        /// For people.
+        page: String,
+    },
+    /// No pattern has this id, or several begin like it.
+    Unclear {
+        /// The ids that begin like it.
+        ids: Vec<String>,
+    },
+    /// The store did not answer.
+    Failed {
+        /// Why.
+        message: String,
+    },
+}
+
+/// Most candidates that are listed unless all are asked for.
+const CANDIDATES_MAX: usize = super::super::run::CANDIDATES_SHOWN_MAX;
+
+impl Question {
+    /// Reads the answer from a store.
+    pub async fn answer(&self, store: &mut dyn Store, store_name: &str, rules: Rules) -> Result<Answer, SinkError> {
+        match self {
+            Question::Report { all } => {
+                let most = if *all { usize::MAX } else { CANDIDATES_MAX };
+                let report = Report::read(store, store_name, most).await?.with_rules(rules);
+                let page = if *all { report.to_long_text() } else { report.to_text() };
+                Ok(Answer::Found { document: json!({ "report": report }), page })
+            }
+            Question::Show { id } => Ok(match Shown::read(store, id).await? {
+                Shown::Pattern(traced) => Answer::Found { document: json!(traced), page: traced.to_text() },
+                Shown::Several(ids) => Answer::Unclear { ids },
+            }),
+        }
+    }
+}

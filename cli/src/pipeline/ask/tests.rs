@@ -1,0 +1,91 @@
+//! The door of a running reef and who calls at it.
+#![allow(clippy::unwrap_used)]
+
+use super::door::{Facts, answer_at};
+use super::question::{Answer, Question};
+use super::{caller, short, socket_of};
+use crate::output::Output;
+use pipelines::config::{Format, ReefConfig, parse};
+use pipelines::desk::Desk;
+use pipelines::progress::{Phase, Progress};
+use reef::Rules;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use tokio::sync::watch;
+
+const RULES: Rules = Rules { correlates: true, max_lag_ms: 1, min_occurrences: 3 };
+
+fn reef_at(store: &Path) -> ReefConfig {
+    let text = format!("reef_id: r\nsources: [{{kind: files, events: [e.csv]}}]\nstorage: {{path: {store:?}}}\n");
+    parse(&text, Format::Yaml, Path::new("reef.yaml")).unwrap()
+}
+
+#[tokio::test]
+async fn a_socket_is_open_to_its_user_alone_and_gone_with_its_run() {
+    let folder = tempfile::tempdir().unwrap();
+    // as long as paths of deployments are: longer than a socket's path may be
+    let deep = folder.path().join("d".repeat(120));
+    std::fs::create_dir(&deep).unwrap();
+    for folder in [folder.path(), &deep] {
+        let store = folder.join("r.duckdb");
+        std::fs::write(socket_of(&store), "left over").unwrap();
+        let (_desk, visitor) = Desk::open();
+        let running = Progress { phase: Phase::Running, ..Progress::default() };
+        let (_progress, snapshots) = watch::channel(running);
+        let facts = Facts { store_name: "s".to_owned(), rules: RULES, progress: snapshots };
+        let path = store.clone();
+        let door = tokio::spawn(async move { answer_at(&path, visitor, facts).await });
+        let is_socket = || {
+            use std::os::unix::fs::FileTypeExt;
+            std::fs::symlink_metadata(socket_of(&store)).is_ok_and(|data| data.file_type().is_socket())
+        };
+        while !is_socket() {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(std::fs::metadata(socket_of(&store)).unwrap().permissions().mode() & 0o777, 0o600);
+        let (path, _folder) = short(&socket_of(&store)).unwrap();
+        tokio::net::UnixStream::connect(path).await.unwrap();
+        door.abort();
+        assert!(door.await.unwrap_err().is_cancelled());
+        assert!(std::fs::read_dir(folder).unwrap().all(|entry| entry.unwrap().path() == deep), "nothing is left");
+    }
+}
+
+#[tokio::test]
+async fn a_socket_of_a_process_that_was_killed_is_passed_over_and_the_store_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = reef_at(&folder.path().join("r.duckdb"));
+    pipelines::store::open(&config).await.unwrap().close().await.unwrap();
+    drop(std::os::unix::net::UnixListener::bind(folder.path().join("r.duckdb.sock")).unwrap());
+    let (output, captured) = Output::captured(true);
+    let question = Question::Report { all: false };
+    caller::ask(&question, (&config, Path::new("reef.yaml")), RULES, &output).await.unwrap();
+    let document: serde_json::Value = serde_json::from_str(&captured.stdout()).unwrap();
+    assert_eq!(
+        (&document["report"]["counts"]["confirmed"], &document["running"]),
+        (&0.into(), &serde_json::Value::Null)
+    );
+}
+
+#[tokio::test]
+async fn a_pattern_that_is_not_there_is_not_found() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = reef_at(&folder.path().join("r.duckdb"));
+    let (output, _captured) = Output::captured(false);
+    let show = Question::Show { id: "c-0".to_owned() };
+    let missing = caller::ask(&show, (&config, Path::new("reef.yaml")), RULES, &output).await.unwrap_err();
+    assert_eq!((missing.exit, missing.code), (crate::exit::Exit::NotFound, "store_missing"));
+    pipelines::store::open(&config).await.unwrap().close().await.unwrap();
+    let unknown = caller::ask(&show, (&config, Path::new("reef.yaml")), RULES, &output).await.unwrap_err();
+    assert_eq!((unknown.exit, unknown.code), (crate::exit::Exit::NotFound, "pattern_unknown"));
+}
+
+#[test]
+fn questions_and_answers_survive_the_way() {
+    for question in [Question::Report { all: true }, Question::Show { id: "c-1".to_owned() }] {
+        let text = serde_json::to_string(&question).unwrap();
+        assert_eq!(serde_json::from_str::<Question>(&text).unwrap(), question);
+    }
+    let answer = Answer::Unclear { ids: vec!["c-1".to_owned()] };
+    assert_eq!(serde_json::from_str::<Answer>(&serde_json::to_string(&answer).unwrap()).unwrap(), answer);
+}

@@ -1,0 +1,55 @@
+//! `coral-pipeline report` and `show`: what a reef has found, asked of the process that runs it or read from its store.
+
+use super::ask::caller;
+use super::ask::question::Question;
+use super::load::load;
+use super::run::rules;
+use crate::entry::runtime;
+use crate::exit::Failure;
+use crate::output::Output;
+use std::path::{Path, PathBuf};
+
+/// Arguments of `report`.
+#[derive(Debug, clap::Args)]
+#[command(
+    before_help = "Example:  coral-pipeline report reef.toml",
+    after_help = "While the reef runs, its process is asked (at a socket beside the store, for the same user only); otherwise \
+                  the store is read. Nothing is changed."
+)]
+pub struct ReportArgs {
+    /// The reef: a .toml or .yaml file
+    #[arg(default_value = "reef.toml")]
+    pub config: PathBuf,
+    /// Every candidate, also those that something simpler explains
+    #[arg(long)]
+    pub all: bool,
+}
+
+/// Arguments of `show`.
+#[derive(Debug, clap::Args)]
+#[command(
+    before_help = "Example:  coral-pipeline show c-32e3df26 reef.toml",
+    after_help = "Ids stand in what run and report print. While the reef runs, its process is asked, as by report."
+)]
+pub struct ShowArgs {
+    /// The pattern: its id, or the beginning of it
+    pub id: String,
+    /// The reef: a .toml or .yaml file
+    #[arg(default_value = "reef.toml")]
+    pub config: PathBuf,
+}
+
+/// Prints the patterns.
+pub fn report(args: &ReportArgs, output: &Output) -> Result<(), Failure> {
+    ask(&Question::Report { all: args.all }, &args.config, output)
+}
+
+/// Prints one pattern with the rows behind it.
+pub fn show(args: &ShowArgs, output: &Output) -> Result<(), Failure> {
+    ask(&Question::Show { id: args.id.trim().to_owned() }, &args.config, output)
+}
+
+fn ask(question: &Question, path: &Path, output: &Output) -> Result<(), Failure> {
+    let config = load(path)?;
+    runtime()?.block_on(caller::ask(question, (&config, path), rules(&config), output))
+}

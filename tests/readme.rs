@@ -1,0 +1,135 @@
+//! README.md: what "Run your own" shows is run as it stands, files and live colonies, and leads to patterns.
+
+use crate::support::{json, program};
+use serde_json::Value;
+use std::io::{BufRead, BufReader};
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+/// The bodies of the README's fences of a language, in order.
+fn fences(language: &str) -> Vec<String> {
+    let page = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
+    let mut bodies = Vec::new();
+    let mut lines = page.lines();
+    while let Some(line) = lines.next() {
+        if line == format!("```{language}") {
+            let body: Vec<&str> = lines.by_ref().take_while(|line| *line != "```").collect();
+            bodies.push(body.join("\n") + "\n");
+        }
+    }
+    bodies
+}
+
+/// The commands of the one console block that holds `mark`, without remarks.
+fn commands(mark: &str) -> Vec<String> {
+    let blocks = fences("console");
+    let block = blocks.iter().find(|block| block.contains(mark)).unwrap_or_else(|| panic!("no block with {mark}"));
+    let command = |line: &str| {
+        let command = line.strip_prefix("$ ").unwrap_or_else(|| panic!("a command begins with $: {line}"));
+        command.split(" #").next().unwrap().trim().to_owned()
+    };
+    block.lines().map(command).collect()
+}
+
+/// A command line of the page, in `folder`, with our programs on the path.
+fn shell(folder: &Path, line: &str) -> Command {
+    let programs = Path::new(program("coral-pipeline")).parent().unwrap();
+    let path = format!("{}:{}", programs.display(), std::env::var("PATH").unwrap_or_default());
+    let mut command = Command::new("bash");
+    command.args(["-ec", &format!("exec {line}")]).current_dir(folder).env("PATH", path);
+    command.env("CORAL_HOME", folder.join("home")).env_remove("CORAL_STORAGE_PATH");
+    command
+}
+
+fn run(folder: &Path, line: &str) -> Output {
+    let output = shell(folder, line).output().unwrap();
+    assert!(
+        output.status.success(),
+        "{line}\nexit {:?}\n{}\n{}",
+        output.status.code(),
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+    output
+}
+
+/// Writes the configuration that names itself in its first line.
+fn write_config(folder: &Path, name: &str, change: impl Fn(&str) -> String) {
+    let all = fences("toml");
+    let text = all.iter().find(|text| text.starts_with(&format!("# {name}\n"))).unwrap();
+    std::fs::write(folder.join(name), change(text)).unwrap();
+}
+
+#[test]
+fn files_are_read_as_the_page_says() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let help = json(&Command::new(program("coral-pipeline")).args(["help", "records", "--json"]).output().unwrap());
+    let tables = fences("csv");
+    for (name, kind, text) in [("events.csv", "events", &tables[0]), ("metrics.csv", "metrics", &tables[1])] {
+        assert_eq!(help[kind]["csv"].as_str().unwrap(), text, "the page and `help records` show the same rows");
+        std::fs::write(folder.join(name), text).unwrap();
+    }
+    write_config(folder, "reef.toml", str::to_owned);
+    for line in commands("coral-pipeline run reef.toml") {
+        run(folder, &line);
+    }
+    let report: Value = serde_json::from_slice(&run(folder, "coral-pipeline report reef.toml --json").stdout).unwrap();
+    assert_eq!(report["report"]["totals"]["rows"]["federated_events"], 3);
+    assert_eq!(report["report"]["totals"]["rejects"], serde_json::json!({}));
+}
+
+/// A process of the page that goes on. Ended when dropped.
+struct Background(Child);
+
+impl Drop for Background {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn live_colonies_lead_to_a_pattern_that_can_be_looked_at_meanwhile() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let free = || TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
+    let (staging, production) = (free(), free());
+    let change = |text: &str| {
+        text.replace("127.0.0.1:9000", &format!("127.0.0.1:{staging}"))
+            .replace("127.0.0.1:9010", &format!("127.0.0.1:{production}"))
+    };
+    write_config(folder, "live.toml", change);
+    for line in commands("coral-pipeline generate --out fleet") {
+        run(folder, &line);
+    }
+    let mut background = Vec::new();
+    let lines = commands("coral-pipeline run live.toml");
+    for line in lines.iter().map(|line| change(line)) {
+        if line.starts_with("coral colony start") || line == "coral-pipeline run live.toml" {
+            let mut child = shell(folder, &line).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+            let mut told = String::new();
+            let mut stdout = BufReader::new(child.stdout.take().unwrap());
+            stdout.read_line(&mut told).unwrap();
+            background.push((Background(child), stdout));
+            let expected = if line.starts_with("coral colony") { "listening on" } else { "confirmed  " };
+            assert!(told.starts_with(expected), "{line}: {told:?}");
+        } else {
+            run(folder, &line);
+        }
+    }
+    let deadline = Instant::now() + Duration::from_secs(60);
+    let report = loop {
+        let report: Value =
+            serde_json::from_slice(&run(folder, "coral-pipeline report live.toml --json").stdout).unwrap();
+        if report["report"]["counts"]["confirmed"].as_u64().unwrap() > 0 || Instant::now() > deadline {
+            break report;
+        }
+    };
+    assert!(report["running"]["pid"].is_u64(), "the running process answers: {report:#}");
+    let id = report["report"]["confirmed"][0]["correlation_id"].as_str().unwrap();
+    let rows = run(folder, &format!("coral-pipeline show {} live.toml", &id[..12]));
+    assert!(String::from_utf8_lossy(&rows.stdout).contains("The rows behind it"), "{rows:?}");
+}
