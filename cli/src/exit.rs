@@ -121,11 +121,17 @@ impl Failure {
     }
 }
 
-/// Whether the operating system refused for want of a permission. DuckDB passes that on as text.
+/// Words of stores that stand for a refusal: DuckDB's of the operating system, ours of a ClickHouse server's login and rights.
+const REFUSALS: [&str; 3] = ["Permission denied", "refuses the user or the password", "the user lacks a right"];
+
+/// Whether somebody refused for want of a permission or a right password.
 fn is_refusal(error: &(dyn Error + 'static)) -> bool {
     match error.downcast_ref::<std::io::Error>() {
         Some(error) => error.kind() == std::io::ErrorKind::PermissionDenied,
-        None => error.to_string().contains("Permission denied"),
+        None => {
+            let text = error.to_string();
+            REFUSALS.iter().any(|words| text.contains(words))
+        }
     }
 }
 

@@ -21,11 +21,12 @@ pub struct StartArgs {
     listen: String,
 }
 
-/// Serves until SIGINT or SIGTERM.
+/// Serves until SIGINT, SIGTERM or SIGHUP.
 pub fn run(args: &StartArgs, places: &Places, output: &Output) -> Result<(), Failure> {
     let resolved = args.colony.resolve(places)?;
     let identity = identity_of(&resolved);
     let colony_id = identity.colony_id.clone();
+    output.begin_lines();
     runtime()?.block_on(async {
         let stopping = output.clone();
         let mut shutdown =
