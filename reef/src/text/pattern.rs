@@ -114,6 +114,7 @@ pub(super) fn explained(explanation: &str) -> String {
         ("daily_cycle", _) => "explained by: both follow the daily cycle".to_owned(),
         ("common_cause", "shared_load") => "explained by: a load that all of them share".to_owned(),
         ("common_cause", cause) => format!("explained by: both follow {}", printable(cause)),
+        ("mediator", middle) => format!("explained by: {}, by which one reaches the other", printable(middle)),
         ("mirror", other) => format!("explained by: {} read backwards", printable(other)),
         ("few_points", _) => {
             "explained by: too few independent points, any two smooth series look like this".to_owned()
@@ -128,6 +129,7 @@ pub(super) fn folded(kind: &str) -> String {
     match kind {
         "daily_cycle" => "move together with the daily cycle".to_owned(),
         "common_cause" => "follow a cause that both ends share".to_owned(),
+        "mediator" => "reach their end by a third one that is listed".to_owned(),
         "mirror" => "are the reverse reading of another pattern".to_owned(),
         "few_points" => "rest on too few independent points".to_owned(),
         "co_moving" => "are one of many that move at the same time".to_owned(),
