@@ -14,6 +14,8 @@ pub struct Report {
     pub confirmed: Vec<PatternLine>,
     /// The best candidates, best first.
     pub candidates: Vec<PatternLine>,
+    /// All that were confirmed within the horizon and no longer are, best first.
+    pub withdrawn: Vec<PatternLine>,
     /// How many patterns there are of each state, shown or not.
     pub counts: PatternCounts,
     /// How many of the candidates something simpler explains, by its kind (`daily_cycle`, `common_cause`, …).
@@ -137,6 +139,7 @@ impl Report {
         Ok(Report {
             confirmed: ranked(&correlations, PatternState::Confirmed, usize::MAX),
             candidates: ranked(&correlations, PatternState::Candidate, most_candidates),
+            withdrawn: ranked(&correlations, PatternState::Withdrawn, usize::MAX),
             counts,
             explained: explained(&correlations),
             totals: ReportTotals {

@@ -70,6 +70,16 @@ async fn what_something_simpler_explains_is_counted_in_words_and_listed_only_whe
 }
 
 #[tokio::test]
+async fn withdrawn_patterns_are_counted_and_listed_when_asked_for() {
+    let mut gone = finding("gone", 0.9, &[]);
+    gone.correlation.state = PatternState::Withdrawn;
+    let report = report(with(vec![gone]), 5).await;
+    let (short, long) = (report.to_text(), report.to_long_text());
+    assert!(short.contains("1 pattern withdrawn (report --all)") && !short.contains("api/gone"), "{short}");
+    assert!(long.contains("withdrawn  gone is followed by error_spike"), "{long}");
+}
+
+#[tokio::test]
 async fn json_has_every_column_and_rfc_3339_times() {
     let report = report(with(vec![finding("deploy", 0.9, &[("e", "f")])]), 5).await;
     let json = serde_json::to_value(&report).unwrap();

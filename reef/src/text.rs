@@ -14,7 +14,7 @@ const LEGEND: &str = "score: how far the share of sources that are followed lies
                       confidence: 1 less the share of chance findings among patterns at least this good; confirmed from\n\
                       1 - correlation.false_discovery_rate on. lag: the usual one, and its range.\n";
 
-/// The report; `everything` lists explained candidates too.
+/// The report; `everything` lists explained candidates and withdrawn patterns too.
 pub(crate) fn render(report: &Report, everything: bool) -> String {
     let candidates: Vec<&PatternLine> =
         report.candidates.iter().filter(|line| everything || line.explained_by.is_none()).collect();
@@ -26,6 +26,10 @@ pub(crate) fn render(report: &Report, everything: bool) -> String {
     if !candidates.is_empty() {
         text.push_str("\nCandidates, not beyond chance so far:\n\n");
         candidates.iter().for_each(|line| text.push_str(&block(line)));
+    }
+    if everything && !report.withdrawn.is_empty() {
+        text.push_str("\nWithdrawn, once confirmed and no longer beyond chance:\n\n");
+        report.withdrawn.iter().for_each(|line| text.push_str(&block(line)));
     }
     text.push_str(&the_rest(report, candidates.len() as u64, everything));
     if report.confirmed.is_empty() {
@@ -94,7 +98,7 @@ fn totals_line(report: &Report) -> String {
         format!("{refused} refused ({})", reasons.join(", "))
     });
     if report.counts.withdrawn > 0 {
-        parts.push(format!("{} withdrawn", counted(report.counts.withdrawn, "pattern")));
+        parts.push(format!("{} withdrawn (report --all)", counted(report.counts.withdrawn, "pattern")));
     }
     parts.join(", ")
 }
