@@ -42,7 +42,7 @@ pub(crate) fn wrapped(text: &str, columns_max: usize, lines_max: usize) -> Vec<S
     let text = shortened(text, columns_max * lines_max);
     let mut lines = vec![String::new()];
     for word in text.split_whitespace() {
-        let word = shortened(word, columns_max / 2);
+        let word = shortened(word, columns_max);
         let last = lines.last_mut().map_or(0, |line| line.chars().count());
         if last > 0 && last + 1 + word.chars().count() > columns_max {
             lines.push(String::new());
