@@ -77,12 +77,11 @@ impl Desk {
 
     /// Waits for somebody who wants to look; for ever when nobody can. Cancel-safe.
     pub(crate) async fn next_look(&mut self) -> Look {
-        match &mut self.looks {
-            Some(looks) => match looks.recv().await {
+        if let Some(looks) = &mut self.looks {
+            match looks.recv().await {
                 Some(look) => return look,
                 None => self.looks = None,
-            },
-            None => {}
+            }
         }
         std::future::pending().await
     }
