@@ -41,6 +41,7 @@ fn point(series: usize, minute: usize) -> MetricPoint {
         },
         timestamp: TimeMs(1_767_225_600_000 + minute as i64 * 60_000),
         interval_seconds: Some(60),
+        version: 0,
         count: Some(60),
         mean: wave(997),
         p50: wave(991),

@@ -26,6 +26,7 @@ const TABLES: &[(&str, &str)] = &[
     ("colony_status", ", updated_at"),
     ("predictions", ""),
     ("rejects", ""),
+    ("rejects_omitted", ", updated_at"),
     ("source_positions", ", updated_at"),
 ];
 

@@ -104,6 +104,7 @@ pub fn rows(seed: u64) -> (Vec<Event>, Vec<MetricPoint>) {
                 },
                 timestamp: START + 15 * DAY_MS + slot as i64 * 5 * MINUTE_MS,
                 interval_seconds: Some(300),
+                version: 0,
                 count: Some(10),
                 mean: Some(Real(value)),
                 p50: None,

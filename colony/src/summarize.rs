@@ -205,6 +205,7 @@ mod tests {
             series,
             timestamp: TimeMs(1_690_000_200_000 + minute * 60_000),
             interval_seconds: Some(60),
+            version: 0,
             count,
             mean: Some(Real(mean)),
             p50: None,

@@ -35,6 +35,11 @@ pub const DUCKDB: &[Migration] = &[
     Migration { version: 6, name: "stored at", sql: include_str!("../duckdb/0006_stored_at.sql") },
     Migration { version: 7, name: "late copies", sql: include_str!("../duckdb/0007_late_copies.sql") },
     Migration { version: 8, name: "metric series", sql: include_str!("../duckdb/0008_metric_series.sql") },
+    Migration {
+        version: 9,
+        name: "corrections and refusals",
+        sql: include_str!("../duckdb/0009_corrections_and_refusals.sql"),
+    },
 ];
 
 /// Creates `schema_version` in ClickHouse when it is missing.
@@ -53,10 +58,15 @@ pub const CLICKHOUSE: &[Migration] = &[
     Migration { version: 6, name: "stored at", sql: include_str!("../clickhouse/0006_stored_at.sql") },
     Migration { version: 7, name: "late copies", sql: include_str!("../clickhouse/0007_late_copies.sql") },
     Migration { version: 8, name: "metric series", sql: include_str!("../clickhouse/0008_metric_series.sql") },
+    Migration {
+        version: 9,
+        name: "corrections and refusals",
+        sql: include_str!("../clickhouse/0009_corrections_and_refusals.sql"),
+    },
 ];
 
 /// The newest schema this program knows.
-pub const KNOWN_VERSION: u32 = 8;
+pub const KNOWN_VERSION: u32 = 9;
 
 /// Why a store cannot be brought to the known version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -110,13 +120,14 @@ mod tests {
     }
 
     #[test]
-    fn every_clickhouse_table_can_be_created_again_and_says_how_it_is_spread() {
+    fn every_clickhouse_step_can_be_repeated_and_says_how_its_tables_are_spread() {
         for sql in
             CLICKHOUSE.iter().map(|step| step.sql).chain([CLICKHOUSE_SCHEMA_VERSION_TABLE, CLICKHOUSE_WRITERS_TABLE])
         {
             let count = |what: &str| sql.matches(what).count();
             assert_eq!(count("CREATE TABLE "), count("CREATE TABLE IF NOT EXISTS "), "{sql}");
             assert_eq!(count("CREATE TABLE "), count("-- shard by "), "{sql}");
+            assert_eq!(count("ALTER TABLE "), count(" ADD COLUMN IF NOT EXISTS "), "{sql}");
         }
     }
 
@@ -139,13 +150,13 @@ mod tests {
     #[test]
     fn a_store_in_between_gets_the_rest() {
         let rest = pending(DUCKDB, 2).unwrap();
-        assert_eq!(rest.iter().map(|step| step.version).collect::<Vec<_>>(), vec![3, 4, 5, 6, 7, 8]);
+        assert_eq!(rest.iter().map(|step| step.version).collect::<Vec<_>>(), vec![3, 4, 5, 6, 7, 8, 9]);
     }
 
     #[test]
     fn a_newer_store_is_refused_with_both_versions() {
-        let error = pending(DUCKDB, 9).unwrap_err();
-        assert_eq!(error, MigrationError::TooNew { stored: 9, known: KNOWN_VERSION });
-        assert!(error.to_string().contains("version 9"), "{error}");
+        let error = pending(DUCKDB, KNOWN_VERSION + 1).unwrap_err();
+        assert_eq!(error, MigrationError::TooNew { stored: KNOWN_VERSION + 1, known: KNOWN_VERSION });
+        assert!(error.to_string().contains(&format!("version {}", KNOWN_VERSION + 1)), "{error}");
     }
 }

@@ -2,13 +2,15 @@
 
 use crate::event::Event;
 use crate::instant::likely_unit;
-use crate::metric::MetricPoint;
+use crate::metric::{MetricPoint, SeriesKey};
 use crate::reject::RejectReason;
 use crate::time::{DAY_MS, TimeMs};
 use std::collections::BTreeMap;
 
 /// Longest id or name (colony, service, metric, event type, event id), in bytes.
 pub const NAME_BYTES_MAX: usize = 16 * 1024;
+/// All names of a row together, application and environment included, in bytes: what a store can look up at once.
+pub const NAMES_BYTES_MAX: usize = 48 * 1024;
 /// Longest description, in bytes.
 pub const DESCRIPTION_BYTES_MAX: usize = 64 * 1024;
 /// Longest metadata, keys and values together, in bytes.
@@ -30,6 +32,15 @@ fn check_name(field: &str, value: &str) -> Result<(), Fault> {
     }
     if value.len() > NAME_BYTES_MAX {
         let detail = format!("{field} has {} bytes, the limit is {NAME_BYTES_MAX}", value.len());
+        return Err((RejectReason::Oversized, detail));
+    }
+    Ok(())
+}
+
+fn check_names(names: [&str; 5]) -> Result<(), Fault> {
+    let bytes: usize = names.iter().map(|name| name.len()).sum();
+    if bytes > NAMES_BYTES_MAX {
+        let detail = format!("ids and names have {bytes} bytes together, the limit is {NAMES_BYTES_MAX}");
         return Err((RejectReason::Oversized, detail));
     }
     Ok(())
@@ -60,6 +71,8 @@ pub fn check_event(event: &Event, now: TimeMs) -> Result<(), Fault> {
     check_name("event_id", &event.event_id)?;
     check_name("event_type", &event.event_type)?;
     check_name("service_id", &event.service_id)?;
+    let Event { colony_id, event_id, application_name, environment, service_id, .. } = event;
+    check_names([colony_id, event_id, application_name, environment, service_id])?;
     check_time(event.timestamp, now)?;
     if event.description.len() > DESCRIPTION_BYTES_MAX {
         let detail = format!("description has {} bytes, the limit is {DESCRIPTION_BYTES_MAX}", event.description.len());
@@ -83,6 +96,8 @@ pub fn check_metric(point: &MetricPoint, now: TimeMs) -> Result<(), Fault> {
     check_name("colony_id", &point.series.colony_id)?;
     check_name("service_id", &point.series.service_id)?;
     check_name("metric_name", &point.series.metric_name)?;
+    let SeriesKey { colony_id, service_id, metric_name } = &point.series;
+    check_names([colony_id, &point.application_name, &point.environment, service_id, metric_name])?;
     check_time(point.timestamp, now)?;
     let statistics =
         [("p50", point.p50), ("p95", point.p95), ("p99", point.p99), ("max", point.max), ("mean", point.mean)];

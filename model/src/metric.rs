@@ -16,7 +16,9 @@ pub struct SeriesKey {
 }
 
 /// One bucket of one series. `(series, interval_seconds, timestamp)` is its identity; an open bucket is sent again
-/// with a higher count until it is closed, and the row with the greatest `(count, statistics)` wins.
+/// with a higher count until it is closed, and the row with the greatest `(version, count, statistics)` wins.
+///
+/// A correction that lowers a value says so by a higher version (test `a_correction_wins_by_its_version`).
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct MetricPoint {
     /// Which series.
@@ -25,6 +27,8 @@ pub struct MetricPoint {
     pub timestamp: TimeMs,
     /// Length of the bucket; `None` when the source does not say (then it is learnt from the spacing).
     pub interval_seconds: Option<u32>,
+    /// A correction has a higher version than what it corrects; 0 where the source has no notion of one.
+    pub version: u64,
     /// Samples in the bucket.
     pub count: Option<u64>,
     /// Mean of the samples.
@@ -50,7 +54,38 @@ impl MetricPoint {
     }
 
     /// What decides between two rows of the same bucket: the greater one wins, whatever the order of arrival.
-    pub fn rank(&self) -> (Option<u64>, [Option<Real>; 5]) {
-        (self.count, [self.mean, self.p50, self.p95, self.p99, self.max])
+    pub fn rank(&self) -> (u64, Option<u64>, [Option<Real>; 5]) {
+        (self.version, self.count, [self.mean, self.p50, self.p95, self.p99, self.max])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_correction_wins_by_its_version() {
+        let wrong = MetricPoint {
+            series: SeriesKey {
+                colony_id: "shop-production".to_owned(),
+                service_id: "api".to_owned(),
+                metric_name: "latency_ms".to_owned(),
+            },
+            timestamp: TimeMs(60_000),
+            interval_seconds: Some(60),
+            version: 0,
+            count: Some(60),
+            mean: Some(Real(5_000.0)),
+            p50: None,
+            p95: None,
+            p99: None,
+            max: None,
+            application_name: "shop".to_owned(),
+            environment: "production".to_owned(),
+        };
+        let lower = MetricPoint { mean: Some(Real(5.0)), ..wrong.clone() };
+        let corrected = MetricPoint { version: 1, count: Some(1), ..lower.clone() };
+        assert!(lower.rank() < wrong.rank() && lower < wrong, "without a version the greater value stands");
+        assert!(corrected.rank() > wrong.rank() && corrected > wrong);
     }
 }

@@ -78,3 +78,69 @@ pub struct Reject {
 
 /// The most characters of a refused row that are kept.
 pub const RAW_CHARS_MAX: usize = 1_024;
+
+impl Reject {
+    /// The part of the source that the place lies in, as the source's positions name it: `events.ndjson`,
+    /// `coral.events/3`. Empty where places name no part: then it is the whole source.
+    pub fn part(&self) -> &str {
+        if self.source.starts_with("colony-") || self.source == STORE_SOURCE {
+            return "";
+        }
+        let name = self.place.trim_end_matches(|c: char| c.is_ascii_digit());
+        if name.len() == self.place.len() {
+            return &self.place;
+        }
+        [":", "@", " row "].iter().find_map(|sign| name.strip_suffix(sign)).unwrap_or(&self.place)
+    }
+
+    /// The place's number within its part: a line, a row, an offset. They rise in the order in which the part is read.
+    pub fn number(&self) -> Option<u64> {
+        let part = self.part();
+        if part.is_empty() || part.len() == self.place.len() {
+            return None;
+        }
+        self.place[part.len()..].trim_start_matches(|c: char| !c.is_ascii_digit()).parse().ok()
+    }
+
+    /// The memory that it takes, roughly.
+    pub fn bytes(&self) -> usize {
+        let colony = self.colony_id.as_ref().map_or(0, String::len);
+        size_of_val(self) + self.source.len() + self.place.len() + colony + self.detail.len() + self.raw.len()
+    }
+}
+
+/// The source of rows that a store refuses.
+pub const STORE_SOURCE: &str = "store";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(source: &str, place: &str) -> Reject {
+        Reject {
+            source: source.to_owned(),
+            place: place.to_owned(),
+            colony_id: None,
+            reason: RejectReason::Malformed,
+            detail: String::new(),
+            raw: String::new(),
+            rejected_at: TimeMs(0),
+        }
+    }
+
+    #[test]
+    fn a_place_names_its_part_and_its_number_in_it() {
+        for (source, place, part, number) in [
+            ("files", "in/e 1.ndjson:17", "in/e 1.ndjson", Some(17)),
+            ("files", "m.parquet row 8192", "m.parquet", Some(8_192)),
+            ("files", "m.parquet", "m.parquet", None),
+            ("files", "2026", "2026", None),
+            ("kafka", "coral.events/3@1042", "coral.events/3", Some(1_042)),
+            ("colony-events:c", "StreamEvents \"e1\" after session:150", "", None),
+            (STORE_SOURCE, "federated_events c/e:1", "", None),
+        ] {
+            let reject = at(source, place);
+            assert_eq!((reject.part(), reject.number()), (part, number), "{place}");
+        }
+    }
+}

@@ -15,8 +15,8 @@ use std::collections::BTreeSet;
 /// use model::{metric::{MetricPoint, SeriesKey}, time::{HOUR_MS, TimeMs}};
 /// let point = |at| MetricPoint {
 ///     series: SeriesKey { colony_id: "c".into(), service_id: "s".into(), metric_name: "m".into() },
-///     timestamp: TimeMs(at), interval_seconds: None, count: None, mean: None, p50: None, p95: None, p99: None,
-///     max: None, application_name: "shop".into(), environment: "dev".into(),
+///     timestamp: TimeMs(at), interval_seconds: None, version: 0, count: None, mean: None, p50: None, p95: None,
+///     p99: None, max: None, application_name: "shop".into(), environment: "dev".into(),
 /// };
 /// let hours = touched_hours(vec![(point(1), 1), (point(2), 1), (point(HOUR_MS), 1)]);
 /// assert_eq!(hours.len(), 2);

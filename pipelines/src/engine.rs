@@ -305,6 +305,7 @@ mod tests {
             series: model::metric::SeriesKey { colony_id, service_id, metric_name },
             timestamp,
             interval_seconds: None,
+            version: 0,
             count: None,
             mean: Some(model::real::Real(1.0)),
             p50: None,

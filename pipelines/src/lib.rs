@@ -16,6 +16,7 @@
 //! | `copy` | a reef's tables from one store into another |
 //! | `recorded`, `in_range` | rows that were recorded before, of a range of event time, as sources |
 //! | `replay/` | the loop over recorded rows: into the live store, into another one, or as a what-if |
+//! | `refused` | refused rows that wait for the next tick |
 //! | `retention` | when the store deletes what is too old |
 //! | `run` | the loop that puts them together |
 //! | `cluster/` | one run in several processes |
@@ -40,6 +41,7 @@ pub mod progress;
 mod published;
 pub mod recorded;
 mod recorded_kafka;
+mod refused;
 pub mod replay;
 mod restore;
 mod retention;

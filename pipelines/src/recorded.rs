@@ -212,6 +212,7 @@ impl Placed for MetricPoint {
             series,
             timestamp,
             interval_seconds,
+            version: 0,
             count: None,
             mean: None,
             p50: None,

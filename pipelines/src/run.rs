@@ -20,6 +20,7 @@ use crate::pace::EvaluatePace;
 use crate::params;
 use crate::progress::{Ended, Phase, Progress, Reach, RunSummary};
 use crate::published::{Publication, Published};
+use crate::refused::Refused;
 use crate::restore::restore;
 use crate::retention::{self, RetentionPace};
 use crate::store;
@@ -169,11 +170,18 @@ fn tick_bytes_max(memory_limit_bytes: Option<u64>) -> usize {
 struct Pending {
     rows: Rows,
     late: Rows,
-    rejects: Vec<Reject>,
+    refused: Refused,
     positions: BTreeMap<String, Positions>,
-    /// Memory of the rows.
+    /// Memory of the rows, refused ones included.
     bytes: usize,
     since: Option<Instant>,
+}
+
+impl Pending {
+    /// Rows, refused ones included: refusing a row costs about what storing it does.
+    fn len(&self) -> usize {
+        self.rows.len() + self.late.len() + self.refused.rejects.len()
+    }
 }
 
 struct Running {
@@ -384,8 +392,7 @@ impl Running {
             }
             let now = Instant::now();
             let waited = self.pending.since.is_some_and(|since| now >= since + self.tick_interval);
-            let is_full = self.pending.rows.len() + self.pending.late.len() >= self.tick_rows_max
-                || self.pending.bytes >= self.tick_bytes_max;
+            let is_full = self.pending.len() >= self.tick_rows_max || self.pending.bytes >= self.tick_bytes_max;
             let evaluate = self.pace.is_due(now);
             if waited || is_full || (evaluate && self.pending.since.is_none()) {
                 self.tick(evaluate).await?;
@@ -444,17 +451,18 @@ impl Running {
         }
         let pending = &mut self.pending;
         pending.since.get_or_insert_with(Instant::now);
-        pending.bytes += rows.bytes() + late.bytes();
+        let refused: usize = batch.rejects.iter().map(Reject::bytes).sum();
+        pending.bytes += rows.bytes() + late.bytes() + refused;
         pending.rows.append(rows);
         pending.late.append(late);
-        pending.rejects.extend(batch.rejects);
+        pending.refused.take(&source, batch.restarted, batch.settled, batch.rejects);
         pending.positions.entry(source).or_default().advance(batch.positions);
         self.watch.send_replace(self.progress.clone());
     }
 
     /// Closes the tick: the engine takes the rows, the store begins to write everything.
     async fn tick(&mut self, evaluate: bool) -> Result<(), RunError> {
-        let Pending { rows, late, rejects, positions, .. } = std::mem::take(&mut self.pending);
+        let Pending { rows, late, refused, positions, .. } = std::mem::take(&mut self.pending);
         let order = if evaluate { self.event_clock.evaluate() } else { None };
         enter(if self.progress.phase == Phase::Draining { "drain" } else { "tick" });
         let mut took = Duration::ZERO;
@@ -494,7 +502,9 @@ impl Running {
             committed_at: self.clock.now(),
             rows: rows.into(),
             late: late.into(),
-            rejects,
+            restarted: refused.restarted,
+            settled: refused.settled,
+            rejects: refused.rejects,
             rollups: rollups.into_iter().collect(),
             findings: publication.findings,
             removed: publication.removed,

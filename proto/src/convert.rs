@@ -56,6 +56,7 @@ pub fn metric_to_wire(point: &MetricPoint) -> v1::MetricSummary {
         max: number(point.max),
         count: point.count.map(|n| i64::try_from(n).unwrap_or(i64::MAX)),
         interval_seconds: point.interval_seconds.unwrap_or(0),
+        version: (point.version > 0).then_some(point.version),
     }
 }
 
@@ -73,6 +74,7 @@ pub fn metric_from_wire(colony: &Identity, wire: v1::MetricSummary, now: TimeMs)
             metric_name: wire.metric_name,
         },
         interval_seconds: (wire.interval_seconds > 0).then_some(wire.interval_seconds),
+        version: wire.version.unwrap_or(0),
         count,
         mean: wire.mean.map(Real),
         p50: wire.p50.map(Real),

@@ -99,7 +99,7 @@ impl KeptRow for MetricPoint {
     const ASIDE: &'static str = "late_metric_copies";
     const KEY: &'static [&'static str] =
         &["colony_id", "application_name", "environment", "service_id", "metric_name", "interval_seconds", "timestamp"];
-    const CONTENT: &'static [&'static str] = &["p50", "p95", "p99", "mean", "max_value", "sample_count", "late"];
+    const CONTENT: &'static [&'static str] = &["p50", "p95", "p99", "mean", "max_value", "sample_count", "version", "late"];
 
     fn columns(rows: &[Held<&MetricPoint>]) -> Columns {
         let mut columns = series_columns(rows.iter().map(|held| series_of(held.row)));
@@ -130,12 +130,14 @@ pub(crate) fn bucket_columns(rows: &[Held<&MetricPoint>]) -> Columns {
     let mut times = Vec::with_capacity(rows.len());
     let mut numbers = [(); 5].map(|()| Float64Builder::with_capacity(rows.len()));
     let mut counts = UInt64Builder::with_capacity(rows.len());
+    let mut versions = UInt64Builder::with_capacity(rows.len());
     for row in rows.iter().map(|held| held.row) {
         times.push(micros(row.timestamp));
         for (number, value) in numbers.iter_mut().zip([row.p50, row.p95, row.p99, row.mean, row.max]) {
             number.append_option(value.map(Real::unsigned_zero));
         }
         counts.append_option(row.count);
+        versions.append_value(row.version);
     }
     let [p50, p95, p99, mean, max_value] = numbers.map(|mut number| Arc::new(number.finish()) as ArrayRef);
     vec![
@@ -146,6 +148,7 @@ pub(crate) fn bucket_columns(rows: &[Held<&MetricPoint>]) -> Columns {
         ("mean", mean),
         ("max_value", max_value),
         ("sample_count", Arc::new(counts.finish())),
+        ("version", Arc::new(versions.finish())),
         ("late", lateness(rows)),
     ]
 }

@@ -10,15 +10,17 @@ use model::metric::MetricPoint;
 use model::pattern::PatternState;
 use model::position::Positions;
 use model::real::Real;
-use model::reject::{Reject, RejectReason};
+use model::reject::Reject;
 use model::rows::{RollupKey, Rows};
 use model::time::{HOUR_MS, TimeMs};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 mod late;
+mod refused;
 pub mod rows;
 
+use refused::reject;
 use rows::{START, bucket, event, finding};
 
 /// Table name to its rows as text, sorted, without columns that belong to the run (`updated_at`, `revision`, …).
@@ -49,11 +51,16 @@ pub async fn run_all<F: Fixture>(fixture: impl Fn() -> F) {
     the_same_commit_twice_changes_nothing(&fixture()).await;
     an_open_bucket_is_replaced_by_its_fuller_copy(&fixture).await;
     the_greater_version_wins_in_any_order(&fixture).await;
+    a_correction_of_a_bucket_wins_by_its_version(&fixture).await;
     a_withdrawn_event_stays_and_is_told_to_an_engine_that_forgot(&fixture).await;
     late::late_rows_are_marked_and_never_hide_rows_on_time(&fixture).await;
     late::a_late_copy_of_a_row_on_time_is_kept_aside_until_it_counts(&fixture).await;
     late::the_copies_that_are_kept_do_not_depend_on_the_order(&fixture).await;
-    rejects_are_kept_once(&fixture()).await;
+    refused::rejects_are_kept_once(&fixture()).await;
+    refused::a_reject_says_what_is_wrong_now(&fixture()).await;
+    refused::rejects_are_taken_back_when_their_rows_are_right(&fixture()).await;
+    refused::rejects_beyond_those_kept_are_counted(&fixture()).await;
+    refused::many_identities_are_looked_up(&fixture()).await;
     a_failed_commit_leaves_nothing(&fixture()).await;
     a_restart_in_between_changes_nothing(&fixture).await;
     findings_are_replaced_and_removed(&fixture()).await;
@@ -89,18 +96,6 @@ fn rich_commit() -> Commit {
         findings: vec![finding("a", 0.7, &[("e00", "e01"), ("e02", "e03")]), finding("b", 0.9, &[("e00", "e05")])],
         positions: vec![("files".into(), position)],
         ..commit_of(1, rows)
-    }
-}
-
-fn reject(place: &str) -> Reject {
-    Reject {
-        source: "files".into(),
-        place: place.into(),
-        colony_id: None,
-        reason: RejectReason::Malformed,
-        detail: "not JSON".into(),
-        raw: "{\"event_id\": ".into(),
-        rejected_at: START,
     }
 }
 
@@ -217,6 +212,32 @@ async fn the_greater_version_wins_in_any_order<F: Fixture>(fixture: &impl Fn() -
     }
 }
 
+/// Microseconds for milliseconds: the right value is smaller and has fewer samples. The hour says what counts.
+async fn a_correction_of_a_bucket_wins_by_its_version<F: Fixture>(fixture: &impl Fn() -> F) {
+    let wrong = MetricPoint { p95: Some(Real(5_000.0)), mean: Some(Real(4_000.0)), ..bucket("svc", 0) };
+    let right = MetricPoint {
+        version: 1,
+        count: Some(1),
+        p95: Some(Real(5.0)),
+        mean: Some(Real(4.0)),
+        ..wrong.clone()
+    };
+    let twice = MetricPoint { version: 1, p95: Some(Real(4.5)), ..right.clone() };
+    let commits = [wrong, twice, right.clone()].map(|row| Rows { metrics: vec![row], ..Rows::default() });
+    let mut dumps = Vec::new();
+    for order in [[0, 1, 2], [2, 1, 0], [1, 2, 0], [2, 0, 1]] {
+        let fixture = fixture();
+        let mut store = fixture.open().await;
+        for (tick, number) in (1..).zip(order) {
+            store.commit(&commit_of(tick, commits[number].clone())).await.unwrap();
+        }
+        assert_eq!(store.metrics_since(TimeMs(0), None, 10).await.unwrap(), vec![right.clone()], "{order:?}");
+        dumps.push(fixture.dump(&mut store).await["env_metric_summary"].clone());
+        fixture.close(store).await;
+    }
+    assert!(dumps.iter().all(|dump| *dump == dumps[0] && dump.len() == 1), "{dumps:?}");
+}
+
 async fn a_withdrawn_event_stays_and_is_told_to_an_engine_that_forgot<F: Fixture>(fixture: &impl Fn() -> F) {
     let copy = |id: &str, version: u64, withdrawn: bool| {
         let mut row = event(id, 0);
@@ -243,18 +264,6 @@ async fn a_withdrawn_event_stays_and_is_told_to_an_engine_that_forgot<F: Fixture
         assert_eq!(store.events_since(TimeMs(0), None, 10).await.unwrap(), kept, "withdrawn rows are read back");
         fixture.close(store).await;
     }
-}
-
-async fn rejects_are_kept_once<F: Fixture>(fixture: &F) {
-    let mut store = fixture.open().await;
-    for tick in 1..=3 {
-        let rejects = vec![reject("a:1"), reject("a:2"), reject("a:2")];
-        store.commit(&Commit { rejects, ..commit_of(tick, Rows::default()) }).await.unwrap();
-    }
-    let totals = store.totals().await.unwrap();
-    assert_eq!(totals.rows["rejects"], 2);
-    assert_eq!(totals.rejects, BTreeMap::from([("malformed".into(), 2)]));
-    fixture.close(store).await;
 }
 
 async fn a_failed_commit_leaves_nothing<F: Fixture>(fixture: &F) {

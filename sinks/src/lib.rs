@@ -16,6 +16,7 @@ use model::position::Positions;
 use model::reject::Reject;
 use model::rows::{RollupKey, Rows};
 use model::time::TimeMs;
+use rejects::Part;
 use retention::{Pruned, Retention};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -29,6 +30,7 @@ pub mod error;
 pub mod findings;
 mod hours;
 pub mod memory;
+pub mod rejects;
 pub mod resolve;
 pub mod retention;
 pub mod rollup;
@@ -48,7 +50,12 @@ pub struct Commit {
     pub rows: Arc<Rows>,
     /// Rows beyond the allowed lateness: stored and marked, not correlated. One that amends a row on time is kept aside.
     pub late: Arc<Rows>,
-    /// Refused rows.
+    /// Parts of sources that were begun again because their content has changed: what was refused of them before no longer
+    /// holds.
+    pub restarted: Vec<Part>,
+    /// Sources and places of single rejects that no longer hold.
+    pub settled: Vec<(String, String)>,
+    /// Refused rows; what was refused at the same place before no longer holds. See [`rejects`].
     pub rejects: Vec<Reject>,
     /// Hourly summaries that have a row in this commit: afterwards they say what all stored rows say.
     pub rollups: Vec<RollupKey>,

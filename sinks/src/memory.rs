@@ -1,5 +1,6 @@
 //! The reference store: plain maps, the same rules as the others. Tests of other crates use it in a store's place.
 
+use crate::rejects::{self, KEPT_MAX, Omitted, Stored};
 use crate::resolve::{self, Held, Kept, MetricKey, Seen, Sighting};
 use crate::rollup::{Summary, Sums};
 use crate::{Commit, SinkError, Span, Store, Totals};
@@ -50,6 +51,8 @@ pub struct Tables {
     pub findings: BTreeMap<String, Revised>,
     /// By `(source, place)`.
     pub rejects: BTreeMap<(String, String), Reject>,
+    /// By source, part and reason: refused rows that are counted only.
+    pub rejects_omitted: BTreeMap<(String, String, String), Omitted>,
     /// By source.
     pub positions: BTreeMap<String, Positions>,
 }
@@ -104,9 +107,7 @@ impl Tables {
                 self.colonies.insert(status.colony_id.clone(), status);
             }
         }
-        for reject in &commit.rejects {
-            self.rejects.entry((reject.source.clone(), reject.place.clone())).or_insert_with(|| reject.clone());
-        }
+        self.refuse(commit);
         self.summarize(&commit.rollups);
         for correlation_id in &commit.removed {
             self.findings.remove(correlation_id);
@@ -117,6 +118,33 @@ impl Tables {
         for (source, newer) in &commit.positions {
             self.positions.entry(source.clone()).or_default().advance(newer.clone());
         }
+    }
+
+    fn refuse(&mut self, commit: &Commit) {
+        if commit.rejects.is_empty() && commit.restarted.is_empty() && commit.settled.is_empty() {
+            return;
+        }
+        for (source, part) in &commit.restarted {
+            self.rejects.retain(|_, reject| reject.source != *source || reject.part() != part);
+            self.rejects_omitted.retain(|(of, in_part, _), _| of != source || in_part != part);
+        }
+        for key in &commit.settled {
+            self.rejects.remove(key);
+        }
+        let mut stored = Stored {
+            rejects: self.rejects.clone().into_iter().collect(),
+            omitted: self.rejects_omitted.clone().into_iter().collect(),
+            ..Stored::default()
+        };
+        self.rejects.values().for_each(|reject| *stored.kept.entry(rejects::group(reject)).or_default() += 1);
+        let changes = rejects::changes(&rejects::each_once(&commit.rejects), stored, KEPT_MAX);
+        for key in &changes.removed {
+            self.rejects.remove(key);
+        }
+        for reject in changes.written {
+            self.rejects.insert((reject.source.clone(), reject.place.clone()), reject.clone());
+        }
+        self.rejects_omitted.extend(changes.omitted);
     }
 
     fn summarize(&mut self, keys: &[RollupKey]) {
@@ -311,11 +339,16 @@ impl Store for MemoryStore {
             ("colony_status", tables.colonies.len()),
             ("predictions", 0),
             ("rejects", tables.rejects.len()),
+            ("rejects_omitted", tables.rejects_omitted.len()),
+            ("store_owner", 0),
             ("source_positions", parts),
         ];
         let mut rejects: BTreeMap<String, u64> = BTreeMap::new();
         for reject in tables.rejects.values() {
             *rejects.entry(reject.reason.as_str().to_owned()).or_default() += 1;
+        }
+        for ((_, _, reason), omitted) in &tables.rejects_omitted {
+            *rejects.entry(reason.clone()).or_default() += omitted.rows;
         }
         let late_events = tables.events.values().filter(|held| !held.on_time).count();
         let late_metrics = tables.metrics.values().filter(|held| !held.on_time).count();
@@ -368,6 +401,7 @@ mod tests {
                     lines(&tables.findings)
                 }),
                 ("rejects".into(), lines(&tables.rejects)),
+                ("rejects_omitted".into(), lines(&tables.rejects_omitted)),
                 ("source_positions".into(), lines(&tables.positions)),
             ])
         }

@@ -53,6 +53,15 @@ impl Sums {
         self.points += 1;
     }
 
+    /// Adds the sums of other buckets.
+    pub fn merge(&mut self, other: &Sums) {
+        self.weighted_units += other.weighted_units;
+        self.weight += other.weight;
+        self.max = self.max.max(other.max);
+        self.samples += other.samples;
+        self.points += other.points;
+    }
+
     /// The row. The one place where a float is made of the sums.
     pub fn summary(&self) -> Summary {
         let mean = || self.weighted_units as f64 / self.weight as f64 / UNITS_PER_ONE;

@@ -70,7 +70,7 @@ pub const TABLES: &[Table] = &[
     Table { name: "federated_metrics", key: 7, columns: &[
         ("timestamp", Time), ("colony_id", Text), ("service_id", Text), ("metric_name", Text), ("interval_seconds", U32),
         ("application_name", Text), ("environment", Text), ("p50", Real), ("p95", Real), ("p99", Real), ("mean", Real),
-        ("max_value", Real), ("sample_count", U64), ("late", Truth),
+        ("max_value", Real), ("sample_count", U64), ("version", U64), ("late", Truth),
     ] },
     Table { name: "federated_events", key: 3, columns: &[
         ("timestamp", Time), ("colony_id", Text), ("event_id", Text), ("application_name", Text), ("environment", Text),
@@ -80,7 +80,7 @@ pub const TABLES: &[Table] = &[
     Table { name: "late_metric_copies", key: 7, columns: &[
         ("timestamp", Time), ("colony_id", Text), ("service_id", Text), ("metric_name", Text), ("interval_seconds", U32),
         ("application_name", Text), ("environment", Text), ("p50", Real), ("p95", Real), ("p99", Real), ("mean", Real),
-        ("max_value", Real), ("sample_count", U64), ("late", Truth),
+        ("max_value", Real), ("sample_count", U64), ("version", U64), ("late", Truth),
     ] },
     Table { name: "late_event_copies", key: 3, columns: &[
         ("timestamp", Time), ("colony_id", Text), ("event_id", Text), ("application_name", Text), ("environment", Text),
@@ -134,8 +134,12 @@ pub const TABLES: &[Table] = &[
     ] },
     Table { name: "rejects", key: 2, columns: &[
         ("source", Text), ("place", Text), ("colony_id", Text), ("reason", Text), ("detail", Text), ("raw", Text),
-        ("rejected_at", Time),
+        ("rejected_at", Time), ("part", Text),
     ] },
+    Table { name: "rejects_omitted", key: 3, columns: &[
+        ("source", Text), ("part", Text), ("reason", Text), ("omitted", U64), ("counted_to", Text), ("updated_at", Time),
+    ] },
+    Table { name: "store_owner", key: 1, columns: &[("reef_id", Text), ("since", Time)] },
     Table { name: "source_positions", key: 2, columns: &[
         ("source", Text), ("part", Text), ("position", Text), ("updated_at", Time),
     ] },

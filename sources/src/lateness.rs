@@ -232,6 +232,7 @@ mod tests {
             series,
             timestamp: TimeMs(ms),
             interval_seconds: Some(interval_seconds),
+            version: 0,
             count: None,
             mean: Some(1.0.into()),
             p50: None,

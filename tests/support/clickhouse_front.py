@@ -47,6 +47,7 @@ STATUS_OF_CODE = {516: 403, 193: 403, 497: 403, 60: 404, 81: 404, 46: 404, 36: 4
 FORMAT_AT_END = re.compile(r"\bFORMAT\s+([A-Za-z0-9]+)\s*;?\s*$", re.IGNORECASE)
 LZ4_FRAME_HEAD = b"\x04\x22\x4d\x18" + b"\x60\x70\x73"  # version 1, independent blocks of up to 4 MiB
 LZ4_FRAME_BLOCK_MAX = 4 << 20
+FIELD_VALUE_BYTES_MAX = 128 << 10  # the server's http_max_field_value_size, as it is delivered
 
 
 class Refused(Exception):
@@ -143,6 +144,8 @@ def form_fields(content_type, body):
     for part in (b"\r\n" + body).split(b"\r\n" + mark)[1:-1]:
         head, _, value = part.partition(b"\r\n\r\n")
         name = re.search(rb'name="([^"]*)"', head)
+        if len(value) > FIELD_VALUE_BYTES_MAX:
+            raise Refused(1000, "HTML Form Exception: Field value too long. (POCO_EXCEPTION)")
         if name:
             fields[name.group(1).decode()] = value
     return fields

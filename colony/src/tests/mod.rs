@@ -86,6 +86,7 @@ pub fn point(metric_name: &str, interval_seconds: u32, step: i64, count: u64, p9
         series: SeriesKey { colony_id: "c1".into(), service_id: "checkout".into(), metric_name: metric_name.into() },
         timestamp: T0 + step * i64::from(interval_seconds) * 1_000,
         interval_seconds: Some(interval_seconds),
+        version: 0,
         count: Some(count),
         mean: Some(Real(p95 / 2.0)),
         p50: Some(Real(p95 / 2.0)),

@@ -32,6 +32,7 @@ type Bucket = (SeriesKey, Option<u32>);
 /// One state of a bucket, in the order that decides: `MetricPoint::rank`, then the identity, never arrival.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Version {
+    version: u64,
     count: Option<u64>,
     mean: Option<Real>,
     p50: Option<Real>,
@@ -70,7 +71,7 @@ fn winner(bucket: &Bucket, at: TimeMs, versions: &Versions) -> Option<Sample> {
 impl Align {
     /// Takes rows in and out (any order, any multiplicity) and returns how the samples change.
     ///
-    /// An open bucket is sent again with a higher count; the greatest `(count, statistics)` wins.
+    /// An open bucket is sent again with a higher count; the greatest `(version, count, statistics)` wins.
     ///
     /// ```
     /// use coral_operators::metrics::Align;
@@ -78,8 +79,8 @@ impl Align {
     /// use model::{real::Real, time::TimeMs};
     /// let open = MetricPoint {
     ///     series: SeriesKey { colony_id: "a".into(), service_id: "s".into(), metric_name: "m".into() },
-    ///     timestamp: TimeMs(60_000), interval_seconds: Some(60), count: Some(2), mean: Some(Real(1.0)),
-    ///     p50: None, p95: None, p99: None, max: None, application_name: "a".into(), environment: "prod".into(),
+    ///     timestamp: TimeMs(60_000), interval_seconds: Some(60), version: 0, count: Some(2),
+    ///     mean: Some(Real(1.0)), p50: None, p95: None, p99: None, max: None, application_name: "a".into(), environment: "prod".into(),
     /// };
     /// let closed = MetricPoint { count: Some(5), mean: Some(Real(3.0)), ..open.clone() };
     /// let mut align = Align::default();
@@ -131,8 +132,8 @@ impl Align {
                 identity
             }
         };
-        let MetricPoint { count, mean, p50, p95, p99, max, .. } = *point;
-        Version { count, mean, p50, p95, p99, max, identity }
+        let MetricPoint { version, count, mean, p50, p95, p99, max, .. } = *point;
+        Version { version, count, mean, p50, p95, p99, max, identity }
     }
 
     /// Drops rows before `time`. Their samples are not retracted: nothing looks at them any more.

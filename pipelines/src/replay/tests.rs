@@ -45,6 +45,7 @@ fn bucket(colony: &str, hour: i64, value: f64) -> MetricPoint {
         },
         timestamp: START + hour * HOUR_MS,
         interval_seconds: Some(3_600),
+        version: 0,
         count: Some(10),
         mean: Some(Real(value)),
         p50: None,

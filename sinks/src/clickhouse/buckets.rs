@@ -4,8 +4,8 @@ use super::aside::{self, Changes, Place, RefusedRow};
 use super::dictionary::Dictionaries;
 use super::fault::Fault;
 use super::insert::insert_taking_out;
-use super::keep::KEYS_PER_QUERY;
 use super::memory::{Series, owned};
+use super::parts::{Encoded, parts, parts_by};
 use super::rows::{ReadRow, versions};
 use super::session::Session;
 use crate::columns::{KeptRow, bucket_columns, intervals};
@@ -52,7 +52,7 @@ pub(super) async fn keep_metrics<'a>(
     for of_day in doubtful(session, of_series, &names).into_values() {
         is_doubtful.extend(of_day.iter().flat_map(|(number, places)| places.iter().map(|place| (*number, *place))));
         let of_day: Vec<(usize, Vec<usize>)> = of_day.into_iter().collect();
-        for part in of_day.chunks(KEYS_PER_QUERY) {
+        for part in parts_by(&of_day, |(number, _)| names[*number].encoded_bytes()) {
             stored.extend(stored_metrics(session, Place::Shown, of_series, &names, part).await?);
             if session.memory.has_late_copies {
                 stored_aside.extend(stored_metrics(session, Place::Aside, of_series, &names, part).await?);
@@ -141,7 +141,7 @@ async fn learn_newest(session: &mut Session, of_series: &[SeriesBuckets<'_>], na
                      IN {series:Array(Tuple(String, String, String, String, String, UInt32))}
                  AND timestamp >= fromUnixTimestamp64Milli({oldest:Int64}, 'UTC')
                GROUP BY ALL";
-    for part in unknown.chunks(KEYS_PER_QUERY) {
+    for part in parts(&unknown) {
         let query = session.query(sql).param("series", part).param("oldest", oldest);
         let answers = session.rows::<NewestAnswer>(query).await?;
         // nothing found: nothing is stored from the oldest of these rows on

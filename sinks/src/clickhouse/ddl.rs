@@ -1,4 +1,4 @@
-//! The statements that create tables: as they stand for one server, with ON CLUSTER and Distributed fronts for a cluster.
+//! The statements that make and extend tables: as they stand for one server, with ON CLUSTER and Distributed fronts for a cluster.
 
 /// Where tables live.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -11,27 +11,48 @@ pub(super) enum Layout {
     Cluster(String),
 }
 
-/// One table of a migration.
-struct Table<'a> {
-    name: &'a str,
-    /// From the opening parenthesis of its columns to the end, comments left out.
+/// One statement of a migration: a table that is made, or a column that one gets.
+struct Statement<'a> {
+    table: &'a str,
+    /// What follows the table's name, comments left out.
     body: String,
-    /// What rows are spread by.
-    shard_by: &'a str,
+    /// What rows are spread by; nothing for a column.
+    shard_by: Option<&'a str>,
 }
 
 const CREATE: &str = "CREATE TABLE IF NOT EXISTS ";
+const ALTER: &str = "ALTER TABLE ";
 const SHARD: &str = "-- shard by ";
 const ENGINE: &str = "ENGINE = ";
 
 impl Layout {
     /// The statements of a migration's SQL for this layout, in order.
     pub(super) fn statements(&self, sql: &str) -> Vec<String> {
-        tables(sql).iter().flat_map(|table| self.create(table)).collect()
+        parts(sql).iter().flat_map(|part| self.spread(part)).collect()
     }
 
-    fn create(&self, table: &Table<'_>) -> Vec<String> {
-        let Table { name, body, shard_by } = table;
+    fn spread(&self, statement: &Statement<'_>) -> Vec<String> {
+        match statement.shard_by {
+            Some(shard_by) => self.create(statement.table, &statement.body, shard_by),
+            None => self.extend(statement.table, &statement.body),
+        }
+    }
+
+    /// A front has columns of its own, and gets them after the table that it stands for.
+    fn extend(&self, name: &str, body: &str) -> Vec<String> {
+        match self {
+            // sql: identifiers only
+            Layout::Single | Layout::ReplicatedDatabase => vec![format!("ALTER TABLE {name} {body}")],
+            Layout::Cluster(cluster) => {
+                let cluster = quoted(cluster);
+                // sql: identifiers only
+                let on = |table: &str| format!("ALTER TABLE {table} ON CLUSTER {cluster} {body}");
+                vec![on(&self.stored(name)), on(name)]
+            }
+        }
+    }
+
+    fn create(&self, name: &str, body: &str, shard_by: &str) -> Vec<String> {
         let replicated = body.replacen(ENGINE, "ENGINE = Replicated", 1);
         match self {
             // sql: identifiers only
@@ -80,24 +101,25 @@ impl Layout {
     }
 }
 
-fn tables(sql: &str) -> Vec<Table<'_>> {
+fn parts(sql: &str) -> Vec<Statement<'_>> {
     let mut shard_by = "rand()";
-    let mut found: Vec<Table<'_>> = Vec::new();
+    let mut found: Vec<Statement<'_>> = Vec::new();
     for line in sql.lines() {
         if let Some(key) = line.strip_prefix(SHARD) {
             shard_by = key.trim();
         }
         let code = line.split("--").next().unwrap_or_default().trim_end();
-        if let Some(rest) = code.strip_prefix(CREATE) {
+        let begins = code.strip_prefix(CREATE).map(|rest| (rest, Some(shard_by)));
+        if let Some((rest, shard_by)) = begins.or_else(|| code.strip_prefix(ALTER).map(|rest| (rest, None))) {
             let end = rest.find(' ').unwrap_or(rest.len());
-            found.push(Table { name: &rest[..end], body: rest[end..].trim_start().to_owned(), shard_by });
-        } else if let Some(table) = found.last_mut().filter(|_| !code.is_empty()) {
-            table.body.push('\n');
-            table.body.push_str(code);
+            found.push(Statement { table: &rest[..end], body: rest[end..].trim_start().to_owned(), shard_by });
+        } else if let Some(statement) = found.last_mut().filter(|_| !code.is_empty()) {
+            statement.body.push('\n');
+            statement.body.push_str(code);
         }
     }
-    for table in &mut found {
-        table.body.truncate(table.body.trim_end_matches([';', '\n', ' ']).len());
+    for statement in &mut found {
+        statement.body.truncate(statement.body.trim_end_matches([';', '\n', ' ']).len());
     }
     found
 }
@@ -152,14 +174,26 @@ mod tests {
     }
 
     #[test]
-    fn every_migration_becomes_as_many_statements_as_it_has_tables() {
+    fn every_migration_becomes_as_many_statements_as_it_makes_tables_and_columns() {
         for step in migrations::CLICKHOUSE {
             let tables = step.sql.matches("CREATE TABLE IF NOT EXISTS ").count();
-            assert_eq!(Layout::Single.statements(step.sql).len(), tables, "{}", step.name);
+            let columns = step.sql.matches("ADD COLUMN IF NOT EXISTS ").count();
+            assert_eq!(Layout::Single.statements(step.sql).len(), tables + columns, "{}", step.name);
             let cluster = Layout::Cluster("c".to_owned()).statements(step.sql);
-            assert_eq!(cluster.len(), 2 * tables, "{}", step.name);
-            assert!(cluster.iter().step_by(2).all(|sql| sql.contains("ENGINE = ReplicatedReplacingMergeTree('/")));
+            assert_eq!(cluster.len(), 2 * (tables + columns), "{}", step.name);
+            let engine = |sql: &String| sql.contains("ENGINE = ReplicatedReplacingMergeTree('/");
+            assert_eq!(cluster.iter().filter(|sql| engine(sql)).count(), tables, "{}", step.name);
         }
+    }
+
+    #[test]
+    fn a_column_goes_to_the_rows_and_to_their_front() {
+        let sql = "-- Why.\nALTER TABLE t ADD COLUMN IF NOT EXISTS v UInt64\n  DEFAULT 0;  -- what\n";
+        let body = "ADD COLUMN IF NOT EXISTS v UInt64\n  DEFAULT 0";
+        assert_eq!(Layout::Single.statements(sql), [format!("ALTER TABLE t {body}")]);
+        let cluster = Layout::Cluster("c".to_owned()).statements(sql);
+        let on = |table: &str| format!("ALTER TABLE {table} ON CLUSTER 'c' {body}");
+        assert_eq!(cluster, [on("t_local"), on("t")]);
     }
 
     #[test]

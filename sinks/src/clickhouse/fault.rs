@@ -37,7 +37,8 @@ const KNOWN: &[(u32, FaultClass, &str)] = &[
     (
         60,
         FaultClass::Stop,
-        "a table is missing, dropped by someone else: restart, which creates missing tables, or restore it",
+        "a table is missing, dropped by someone else; a restart does not make it, since the schema counts as complete: \
+         restore the table from a backup, or use another database and read the sources again",
     ),
     (
         16,

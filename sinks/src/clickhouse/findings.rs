@@ -7,6 +7,7 @@
 use super::fault::Fault;
 use super::insert::insert;
 use super::links;
+use super::parts::parts;
 use super::patterns::{
     CORRELATION_SELECTION, CorrelationAnswer, EVIDENCE_SELECTION, EvidenceAnswer, read_correlation, read_evidence,
 };
@@ -18,8 +19,6 @@ use model::pattern::{Correlation, Evidence, Finding};
 use model::time::TimeMs;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Correlations per query.
-const IDS_PER_QUERY: usize = 2_000;
 /// Evidence rows of one insert: below the million rows at which the server would begin a second part.
 const EVIDENCE_ROWS_MAX: usize = 400_000;
 
@@ -65,7 +64,7 @@ async fn read_stored(session: &Session, ids: &[&str]) -> Result<Stored, Fault> {
     let evidence = format!(
         "SELECT {EVIDENCE_SELECTION} FROM correlation_evidence FINAL WHERE correlation_id IN {{ids:Array(String)}}"
     );
-    for ids in ids.chunks(IDS_PER_QUERY) {
+    for ids in parts(ids) {
         for row in session.rows::<CorrelationAnswer>(session.query(&correlations).param("ids", ids)).await? {
             let row = read_correlation(row)?;
             stored.correlations.insert(row.0.key.correlation_id(), row);

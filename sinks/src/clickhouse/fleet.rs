@@ -1,23 +1,20 @@
-//! Writes the small tables of a commit: services, calls, colonies, refused rows, newest times, source positions.
+//! Writes the small tables of a commit: services, calls, colonies, newest times, source positions. Refused rows: `refused`.
 
 use super::fault::Fault;
 use super::insert::insert;
 use super::memory::MarkKey;
+use super::parts::parts;
 use super::rows::{texts, versions};
 use super::session::Session;
 use crate::Commit;
 use crate::columns::times;
 use crate::resolve::Seen;
 use arrow::array::{ArrayRef, StringArray, TimestampMicrosecondArray, UInt32Array, UInt64Array};
-use model::reject::Reject;
 use model::time::TimeMs;
 use model::topology::{ColonyStatus, ServiceEdge, ServiceNode};
 use serde::Deserialize;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
-
-/// Identities per query.
-const KEYS_PER_QUERY: usize = 4_000;
 
 #[derive(clickhouse::Row, Deserialize)]
 struct NodeAnswer {
@@ -36,7 +33,7 @@ pub(super) async fn write_nodes(session: &mut Session, nodes: &[&ServiceNode]) -
     let mut seen: BTreeMap<(String, String), Seen<ServiceNode>> = BTreeMap::new();
     let sql = "SELECT colony_id, service_id, name, version, status, first_seen_at, last_seen_at
                FROM service_nodes FINAL WHERE (colony_id, service_id) IN {keys:Array(Tuple(String, String))}";
-    for keys in keys.chunks(KEYS_PER_QUERY) {
+    for keys in parts(&keys) {
         for row in session.rows::<NodeAnswer>(session.query(sql).param("keys", keys)).await? {
             let latest = ServiceNode {
                 colony_id: row.colony_id,
@@ -99,7 +96,7 @@ pub(super) async fn write_edges(session: &mut Session, edges: &[&ServiceEdge]) -
                FROM service_edges FINAL
                WHERE (colony_id, from_service, to_service, protocol)
                      IN {keys:Array(Tuple(String, String, String, String))}";
-    for keys in keys.chunks(KEYS_PER_QUERY) {
+    for keys in parts(&keys) {
         for row in session.rows::<EdgeAnswer>(session.query(sql).param("keys", keys)).await? {
             let latest = ServiceEdge {
                 colony_id: row.colony_id,
@@ -181,44 +178,6 @@ pub(super) async fn write_colonies(
             ("complete_to", moments(|row| row.complete_to)),
             ("last_error", texts(rows, |row| &row.last_error)),
             ("updated_at", times(rows.iter().map(|_| updated_at))),
-        ];
-        columns.extend(versions(rows.iter().map(|_| (version, false))));
-        columns
-    })
-    .await
-}
-
-#[derive(clickhouse::Row, Deserialize)]
-struct PlaceAnswer {
-    source: String,
-    place: String,
-}
-
-/// Reading the same input again adds nothing: the first report of a refused row stands.
-pub(super) async fn write_rejects(session: &mut Session, rejects: &[Reject]) -> Result<(), Fault> {
-    let mut new: HashMap<(String, String), &Reject> = HashMap::new();
-    for reject in rejects {
-        new.entry((reject.source.clone(), reject.place.clone())).or_insert(reject);
-    }
-    let keys: Vec<(String, String)> = new.keys().cloned().collect();
-    let sql = "SELECT source, place FROM rejects FINAL WHERE (source, place) IN {keys:Array(Tuple(String, String))}";
-    for keys in keys.chunks(KEYS_PER_QUERY) {
-        for row in session.rows::<PlaceAnswer>(session.query(sql).param("keys", keys)).await? {
-            new.remove(&(row.source, row.place));
-        }
-    }
-    let rows: Vec<&Reject> = new.into_values().collect();
-    let version = session.next_version();
-    insert(session, "rejects", &rows, |rows| {
-        let colonies = rows.iter().map(|row| row.colony_id.as_deref());
-        let mut columns = vec![
-            ("source", texts(rows, |row| &row.source)),
-            ("place", texts(rows, |row| &row.place)),
-            ("colony_id", Arc::new(colonies.collect::<StringArray>()) as _),
-            ("reason", texts(rows, |row| row.reason.as_str())),
-            ("detail", texts(rows, |row| &row.detail)),
-            ("raw", texts(rows, |row| &row.raw)),
-            ("rejected_at", times(rows.iter().map(|row| row.rejected_at))),
         ];
         columns.extend(versions(rows.iter().map(|_| (version, false))));
         columns

@@ -7,6 +7,7 @@
 use super::aside::{self, Changes, Place, RefusedRow};
 use super::fault::Fault;
 use super::insert::{insert, insert_taking_out};
+use super::parts::{Encoded, parts, parts_by};
 use super::rows::{EventAnswer, EventCopy, Mark, ReadRow, event_columns, selection};
 use super::session::Session;
 use crate::columns::KeptRow;
@@ -15,9 +16,6 @@ use model::event::Event;
 use model::time::TimeMs;
 use serde::Deserialize;
 use std::collections::{BTreeSet, HashMap};
-
-/// Identities per query: a few hundred kilobytes of bound values.
-pub(super) const KEYS_PER_QUERY: usize = 4_000;
 
 /// Colony and event id.
 pub(super) type EventKey = (String, String);
@@ -42,7 +40,7 @@ pub(super) async fn stored_events(
         place.selection::<Event>(),
         place.table::<Event>()
     );
-    for keys in keys.chunks(KEYS_PER_QUERY) {
+    for keys in parts(keys) {
         for row in session.rows::<EventAnswer>(session.query(&sql).param("keys", keys)).await? {
             let key = (row.colony_id.clone(), row.event_id.clone());
             let mark =
@@ -65,7 +63,7 @@ pub(super) async fn newer_events(session: &Session, events: &[Event]) -> Result<
            AND (version > 0 OR withdrawn)",
         selection::<Event>()
     );
-    for keys in keys.chunks(KEYS_PER_QUERY) {
+    for keys in parts(&keys) {
         for row in session.rows::<EventAnswer>(session.query(&sql).param("keys", keys)).await? {
             newer.push(Event::read(row)?.row);
         }
@@ -134,7 +132,7 @@ async fn moved_away(session: &Session, known: &[(EventKey, Held<&Event>)]) -> Re
                FROM federated_events
                WHERE (colony_id, event_id) IN {keys:Array(Tuple(String, String))}
                GROUP BY colony_id, event_id, timestamp";
-    for known in known.chunks(KEYS_PER_QUERY) {
+    for known in parts_by(known, |(key, _)| key.encoded_bytes()) {
         let keys: Vec<&EventKey> = known.iter().map(|(key, _)| key).collect();
         let mut copies: HashMap<EventKey, Vec<CopyAnswer>> = HashMap::new();
         for row in session.rows::<CopyAnswer>(session.query(sql).param("keys", keys)).await? {

@@ -4,6 +4,7 @@ use super::aside::Place;
 use super::fault::Fault;
 use super::insert::insert;
 use super::keep::{EventKey, stored_events};
+use super::parts::parts;
 use super::rows::{EventCopy, Mark, event_columns, texts, versions};
 use super::session::Session;
 use crate::columns::KeptRow;
@@ -14,9 +15,6 @@ use model::pattern::Finding;
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
-
-/// Correlations or events per query.
-const KEYS_PER_QUERY: usize = 4_000;
 
 /// Colony, event, correlation and role.
 type LinkKey = (String, String, String, String);
@@ -48,7 +46,7 @@ pub(super) async fn add(
     let mut before: BTreeMap<LinkKey, f64> = BTreeMap::new();
     let sql = "SELECT colony_id, event_id, correlation_id, role, score FROM event_correlations FINAL
                WHERE correlation_id IN {ids:Array(String)}";
-    for ids in named.chunks(KEYS_PER_QUERY) {
+    for ids in parts(named) {
         for row in session.rows::<LinkAnswer>(session.query(sql).param("ids", ids)).await? {
             before.insert((row.colony_id, row.event_id, row.correlation_id, row.role), row.score);
         }
@@ -95,7 +93,7 @@ async fn mark_events(session: &mut Session, open: &Open) -> Result<(), Fault> {
     let events: Vec<EventKey> = open.events.iter().cloned().collect();
     let sql = "SELECT colony_id, event_id, correlation_id, role, score FROM event_correlations FINAL
                WHERE (colony_id, event_id) IN {keys:Array(Tuple(String, String))}";
-    for keys in events.chunks(KEYS_PER_QUERY) {
+    for keys in parts(&events) {
         let mut best: HashMap<EventKey, Mark> = HashMap::new();
         for row in session.rows::<LinkAnswer>(session.query(sql).param("keys", keys)).await? {
             let key = (row.colony_id, row.event_id, row.correlation_id, row.role);

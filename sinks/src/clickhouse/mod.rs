@@ -16,6 +16,8 @@
 //! | `dictionary` | the texts of metric buckets, each sent once |
 //! | `aside` | late copies of rows that are stored on time |
 //! | `fleet` | the small tables |
+//! | `refused` | refused rows, and the numbers of those that are not kept |
+//! | `parts` | how much is asked for at once |
 //! | `rollups` | hourly summaries |
 //! | `findings`, `links` | correlations, evidence, links to events |
 //! | `rows`, `patterns` | rows as the server answers them |
@@ -57,9 +59,11 @@ mod lease;
 mod links;
 mod memory;
 mod pages;
+mod parts;
 mod patterns;
 mod process;
 mod reader;
+mod refused;
 mod retention;
 mod rollups;
 mod rows;

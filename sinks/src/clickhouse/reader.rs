@@ -137,7 +137,10 @@ pub(super) async fn totals(session: &Session) -> Result<Totals, Fault> {
         let sql = format!("SELECT count() AS number FROM {table} FINAL");
         totals.rows.insert(table.to_owned(), number(session, &sql).await?);
     }
-    let sql = "SELECT reason, count() AS number FROM rejects FINAL GROUP BY reason";
+    let sql = "SELECT reason, sum(rows) AS number FROM (
+                 SELECT reason, count() AS rows FROM rejects FINAL GROUP BY reason
+                 UNION ALL SELECT reason, omitted AS rows FROM rejects_omitted FINAL)
+               GROUP BY reason";
     for row in session.rows::<ReasonAnswer>(session.query(sql)).await? {
         totals.rejects.insert(row.reason, row.number);
     }

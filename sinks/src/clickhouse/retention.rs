@@ -10,7 +10,7 @@ type Limit = (&'static str, &'static str, u64);
 
 /// A row is counted from the later of its own time and the time it was stored: imported history would be deleted on
 /// arrival otherwise.
-fn limits(retention: Retention) -> [Limit; 10] {
+fn limits(retention: Retention) -> [Limit; 15] {
     let Retention { metrics_seconds, events_seconds, correlations_seconds, deployments_seconds } = retention;
     [
         ("federated_metrics", "greatest(toDateTime(timestamp, 'UTC'), stored_at)", metrics_seconds),
@@ -31,6 +31,11 @@ fn limits(retention: Retention) -> [Limit; 10] {
             "greatest(toDateTime(coalesce(completed_at, started_at), 'UTC'), stored_at)",
             deployments_seconds,
         ),
+        ("rejects", "greatest(toDateTime(rejected_at, 'UTC'), stored_at)", events_seconds),
+        ("rejects_omitted", "greatest(toDateTime(updated_at, 'UTC'), stored_at)", events_seconds),
+        ("service_nodes", "greatest(toDateTime(last_seen_at, 'UTC'), stored_at)", events_seconds),
+        ("service_edges", "greatest(toDateTime(last_seen_at, 'UTC'), stored_at)", events_seconds),
+        ("source_positions", "greatest(toDateTime(updated_at, 'UTC'), stored_at)", events_seconds),
     ]
 }
 
@@ -45,7 +50,9 @@ pub(super) async fn apply(session: &Session, retention: Retention) -> Result<(),
     let sql = "SELECT name, create_table_query FROM system.tables WHERE database = currentDatabase()";
     let tables = session.rows::<Definition>(session.query(sql)).await?;
     for (table, counted_from, seconds) in limits(retention) {
-        let limit = format!("{counted_from} + toIntervalSecond({seconds})");
+        // what is being read is never forgotten
+        let only = if table == "source_positions" { " WHERE startsWith(source, 'replay:')" } else { "" };
+        let limit = format!("{counted_from} + toIntervalSecond({seconds}){only}");
         let stored = session.layout.stored(table);
         let has_it = tables.iter().any(|it| it.name == stored && it.create_table_query.contains(&limit));
         if !has_it {

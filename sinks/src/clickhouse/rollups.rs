@@ -3,6 +3,7 @@
 
 use super::fault::Fault;
 use super::insert::insert;
+use super::parts::parts;
 use super::rows::{texts, versions};
 use super::session::Session;
 use crate::columns::{reals, times};
@@ -94,15 +95,18 @@ async fn read_sums(session: &Session, keys: &[&RollupKey]) -> Result<BTreeMap<Ro
            AND ({times})
          GROUP BY ALL"
     );
-    let members = members(session, keys);
-    let mut query = session.query(&sql).param("members", members);
-    for (at, range) in ranges.iter().enumerate() {
-        query = query.param(&format!("begin{at}"), range.start).param(&format!("end{at}"), range.end);
+    let mut sums: BTreeMap<RollupKey, Sums> = BTreeMap::new();
+    let mut answers = Vec::new();
+    for members in parts(&members(session, keys)) {
+        let mut query = session.query(&sql).param("members", members);
+        for (at, range) in ranges.iter().enumerate() {
+            query = query.param(&format!("begin{at}"), range.start).param(&format!("end{at}"), range.end);
+        }
+        // a bucket and its copies lie in one partition, since its time is part of its identity
+        let query = query.with_setting("do_not_merge_across_partitions_select_final", "1");
+        answers.extend(session.rows::<SumsAnswer>(query).await?);
     }
-    // a bucket and its copies lie in one partition, since its time is part of its identity
-    let query = query.with_setting("do_not_merge_across_partitions_select_final", "1");
-    let mut sums = BTreeMap::new();
-    for row in session.rows::<SumsAnswer>(query).await? {
+    for row in answers {
         let key = RollupKey {
             application_name: row.application_name,
             environment: row.environment,
@@ -116,7 +120,8 @@ async fn read_sums(session: &Session, keys: &[&RollupKey]) -> Result<BTreeMap<Ro
             samples: row.samples,
             points: row.points,
         };
-        sums.insert(key, of_key);
+        // the colonies of an environment may stand in several answers
+        sums.entry(key).or_default().merge(&of_key);
     }
     Ok(sums)
 }

@@ -98,6 +98,7 @@ pub(super) struct MetricAnswer {
     mean: Option<f64>,
     max_value: Option<f64>,
     sample_count: Option<u64>,
+    version: u64,
     late: bool,
 }
 
@@ -115,6 +116,7 @@ impl ReadRow for MetricPoint {
             },
             timestamp: TimeMs(answer.timestamp),
             interval_seconds: (answer.interval_seconds > 0).then_some(answer.interval_seconds),
+            version: answer.version,
             count: answer.sample_count,
             mean: answer.mean.map(Real),
             p50: answer.p50.map(Real),

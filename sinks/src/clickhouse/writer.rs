@@ -8,11 +8,11 @@ use super::buckets::KeptMetrics;
 use super::fault::Fault;
 use super::memory::{Kind, MarkKey};
 use super::session::Session;
-use super::{buckets, findings, fleet, keep, rollups};
+use super::{buckets, findings, fleet, keep, refused, rollups};
 use crate::Commit;
 use crate::resolve;
 use foldhash::fast::RandomState as FastHash;
-use model::reject::{RAW_CHARS_MAX, Reject, RejectReason};
+use model::reject::{RAW_CHARS_MAX, Reject, RejectReason, STORE_SOURCE};
 use model::rows::Rows;
 use model::time::TimeMs;
 use std::collections::{BTreeMap, HashMap};
@@ -41,7 +41,7 @@ async fn write(session: &mut Session, commit: &Commit) -> Result<(), Fault> {
     fleet::write_colonies(session, &both(commit, |rows| &rows.colonies), commit.committed_at).await?;
     rollups::write(session, &commit.rollups, &new, &doubtful).await?;
     findings::write(session, commit).await?;
-    fleet::write_rejects(session, &rejects).await?;
+    refused::write(session, commit, &rejects).await?;
     fleet::write_watermarks(session, newest).await?;
     fleet::write_positions(session, commit).await
 }
@@ -95,7 +95,7 @@ fn describe_metric(row: &model::metric::MetricPoint) -> Description {
 fn reject<T>(refused: &RefusedRow<T>, describe: fn(&T) -> Description, now: TimeMs) -> Reject {
     let (colony_id, place, raw) = describe(&refused.row);
     Reject {
-        source: "store".to_owned(),
+        source: STORE_SOURCE.to_owned(),
         place,
         colony_id: Some(colony_id),
         reason: RejectReason::RefusedByStore,

@@ -39,6 +39,7 @@ pub fn bucket(service_id: &str, offset_ms: i64) -> MetricPoint {
         },
         timestamp: START + offset_ms,
         interval_seconds: Some(60),
+        version: 0,
         count: Some(60),
         mean: Some(Real(11.5)),
         p50: Some(Real(10.0)),

@@ -1,7 +1,11 @@
-//! Writes the small tables of a commit row by row: services, calls, colonies, refused rows, source positions.
+//! Writes the small tables of a commit: services, calls and colonies row by row, source positions in bulk. Refused rows:
+//! `refused`.
 
 use super::fault::Cause;
+use super::refused;
+use super::stage::{append, temporary};
 use crate::Commit;
+use crate::columns::{text, times};
 use crate::resolve::Seen;
 use duckdb::types::{TimeUnit, Value};
 use duckdb::{Connection, OptionalExt, params};
@@ -18,7 +22,7 @@ pub(super) fn write(connection: &Connection, commit: &Commit) -> Result<(), Caus
         rows.edges.iter().try_for_each(|edge| write_edge(connection, edge))?;
         rows.colonies.iter().try_for_each(|status| write_colony(connection, status, commit.committed_at))?;
     }
-    write_rejects(connection, commit)?;
+    refused::write(connection, commit)?;
     write_positions(connection, commit)
 }
 
@@ -109,29 +113,26 @@ fn write_colony(connection: &Connection, status: &ColonyStatus, updated_at: Time
     Ok(())
 }
 
-/// Reading the same input again adds nothing: the first report of a refused row stands.
-fn write_rejects(connection: &Connection, commit: &Commit) -> Result<(), Cause> {
-    let mut statement = connection.prepare_cached("INSERT OR IGNORE INTO rejects VALUES (?, ?, ?, ?, ?, ?, ?)")?;
-    for reject in &commit.rejects {
-        statement.execute(params![
-            reject.source,
-            reject.place,
-            reject.colony_id,
-            reject.reason.as_str(),
-            reject.detail,
-            reject.raw,
-            time(reject.rejected_at)
-        ])?;
-    }
-    Ok(())
-}
-
+/// A position per file of a source can be many.
 fn write_positions(connection: &Connection, commit: &Commit) -> Result<(), Cause> {
-    for (source, positions) in &commit.positions {
-        for (part, position) in &positions.0 {
-            write_position(connection, source, part, position, commit.committed_at)?;
-        }
+    let parts: Vec<(&String, &String, &String)> = commit
+        .positions
+        .iter()
+        .flat_map(|(source, positions)| positions.0.iter().map(move |(part, position)| (source, part, position)))
+        .collect();
+    if parts.is_empty() {
+        return Ok(());
     }
+    temporary(connection, "staged_positions", "SELECT * FROM source_positions")?;
+    append(connection, "staged_positions", &parts, |chunk| {
+        vec![
+            ("source", text(chunk.iter().map(|(source, ..)| source.as_str()))),
+            ("part", text(chunk.iter().map(|(_, part, _)| part.as_str()))),
+            ("position", text(chunk.iter().map(|(.., position)| position.as_str()))),
+            ("updated_at", times(chunk.iter().map(|_| commit.committed_at))),
+        ]
+    })?;
+    connection.execute_batch("INSERT OR REPLACE INTO source_positions BY NAME SELECT * FROM staged_positions")?;
     Ok(())
 }
 

@@ -10,7 +10,8 @@
 //! | `series` | numbers of metric series, and how far each is stored: what need not be looked up |
 //! | `keep` | events and metric buckets: look up, compare, append or update |
 //! | `newer` | amended and withdrawn events among given identities |
-//! | `fleet` | the small tables, row by row |
+//! | `fleet` | the small tables |
+//! | `refused` | refused rows, and the numbers of those that are not kept |
 //! | `rollups` | hourly summaries |
 //! | `findings` | correlations, evidence, links to events |
 //! | `rows`, `patterns` | rows as Arrow columns, and back |
@@ -47,6 +48,7 @@ mod newer;
 mod patterns;
 mod prune;
 mod reader;
+mod refused;
 mod rollups;
 mod rows;
 mod series;

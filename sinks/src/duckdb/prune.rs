@@ -23,6 +23,16 @@ const SLICE_CORRELATIONS: usize = 8;
 /// Rows of a slice at most and at least.
 const SLICE_ROWS: std::ops::RangeInclusive<u64> = 256..=65_536;
 
+/// What is kept as long as events are, and which rows of it are too old: refused rows, services and calls that were not
+/// seen since, and how far replays and copies came.
+const AGED: [(&str, &str); 5] = [
+    ("rejects", "rejected_at < ?1"),
+    ("rejects_omitted", "updated_at < ?1"),
+    ("service_nodes", "last_seen_at < ?1"),
+    ("service_edges", "last_seen_at < ?1"),
+    ("source_positions", "(starts_with(source, 'replay:') OR starts_with(source, 'copy:')) AND updated_at < ?1"),
+];
+
 /// Deletes what one slice allows. Oldest kinds first; each in a transaction of its own.
 pub(super) fn prune(session: &mut Session, retention: &Retention, now: TimeMs) -> Result<Pruned, Cause> {
     let begun = Instant::now();
@@ -39,6 +49,11 @@ pub(super) fn prune(session: &mut Session, retention: &Retention, now: TimeMs) -
         (Event::ASIDE, Event::ASIDE, events),
     ] {
         let rows = delete_reported(&transaction, stored, cutoff, left)?;
+        pruned.add(table, rows);
+        left -= rows;
+    }
+    for (table, condition) in AGED {
+        let rows = delete_aged(&transaction, table, condition, events, left)?;
         pruned.add(table, rows);
         left -= rows;
     }
@@ -69,6 +84,18 @@ pub(super) fn prune(session: &mut Session, retention: &Retention, now: TimeMs) -
     pruned.is_partial = left == 0 || has_more;
     session.prune_rows = Some(next_slice(slice_rows, begun.elapsed()));
     Ok(pruned)
+}
+
+fn delete_aged(
+    connection: &Connection,
+    table: &str,
+    condition: &str,
+    cutoff: TimeMs,
+    limit: u64,
+) -> Result<u64, Cause> {
+    // sql: identifiers only
+    let sql = format!("DELETE FROM {table} WHERE rowid IN (SELECT rowid FROM {table} WHERE {condition} LIMIT ?2)");
+    Ok(connection.execute(&sql, params![time(cutoff), i64::try_from(limit).unwrap_or(i64::MAX)])? as u64)
 }
 
 fn delete_reported(connection: &Connection, table: &str, cutoff: TimeMs, limit: u64) -> Result<u64, Cause> {
@@ -127,7 +154,7 @@ mod tests {
     use super::super::{DuckDbConfig, DuckDbStore};
     use super::*;
     use crate::compliance::commit_of;
-    use crate::compliance::rows::{START, bucket, event, finding};
+    use crate::compliance::rows::{self, START, bucket, event, finding};
     use crate::{Commit, Store};
     use model::rows::{RollupKey, Rows};
     use model::time::DAY_MS;
@@ -216,5 +243,40 @@ mod tests {
         store.commit(&Commit { committed_at: imported_at, ..commit_of(1, rows) }).await.unwrap();
         assert_eq!(prune_all(&mut store, imported_at + 90 * DAY_MS).await.0.total(), 0);
         assert_eq!(prune_all(&mut store, imported_at + 90 * DAY_MS + 1).await.0.total(), 1);
+    }
+
+    /// A broken producer must not fill the disk, nor services that are gone.
+    #[tokio::test]
+    async fn rejects_services_and_old_replays_go_as_events_do() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut store = DuckDbStore::open(DuckDbConfig::at(folder.path().join("reef.duckdb"))).await.unwrap();
+        let rejects = (0..3)
+            .map(|line| model::reject::Reject {
+                source: "files".into(),
+                place: format!("a.csv:{line}"),
+                colony_id: None,
+                reason: model::reject::RejectReason::Malformed,
+                detail: String::new(),
+                raw: String::new(),
+                rejected_at: START,
+            })
+            .collect();
+        let position = || model::position::Positions([("events".to_owned(), "7".to_owned())].into());
+        let rows = Rows { nodes: vec![rows::node(0)], edges: vec![rows::edge(0)], ..Rows::default() };
+        let commit = Commit {
+            committed_at: START,
+            rejects,
+            positions: ["replay:a..b", "copy:x", "files"].map(|source| (source.to_owned(), position())).into(),
+            ..commit_of(1, rows)
+        };
+        store.commit(&commit).await.unwrap();
+        assert_eq!(prune_all(&mut store, START + 90 * DAY_MS).await.0, Pruned::default());
+        let (pruned, _) = prune_all(&mut store, START + 90 * DAY_MS + 1).await;
+        let gone: Vec<(&str, u64)> = ["rejects", "service_nodes", "service_edges", "source_positions"]
+            .map(|table| (table, pruned.rows.get(table).copied().unwrap_or(0)))
+            .into();
+        assert_eq!(gone, [("rejects", 3), ("service_nodes", 1), ("service_edges", 1), ("source_positions", 2)]);
+        let positions = store.positions().await.unwrap();
+        assert_eq!(positions.keys().collect::<Vec<_>>(), ["files"], "what is being read is never forgotten");
     }
 }

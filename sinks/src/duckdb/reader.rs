@@ -205,7 +205,9 @@ pub(super) fn totals(session: &Session) -> Result<Totals, Cause> {
         let rows: i64 = session.connection.query_row(&sql, [], |row| row.get(0))?;
         totals.rows.insert(table.to_owned(), rows.unsigned_abs());
     }
-    each(session, "SELECT reason, count(*) FROM rejects GROUP BY reason", params![], |row| {
+    let sql = "SELECT reason, sum(rows)::BIGINT FROM (SELECT reason, count(*) AS rows FROM rejects GROUP BY reason
+                 UNION ALL SELECT reason, omitted FROM rejects_omitted) GROUP BY reason";
+    each(session, sql, params![], |row| {
         totals.rejects.insert(row.get(0)?, row.get::<_, i64>(1)?.unsigned_abs());
         Ok(())
     })?;

@@ -57,7 +57,7 @@ impl ReadRow for MetricPoint {
     fn read(row: &Row<'_>, first: usize) -> Result<Held<MetricPoint>, Cause> {
         let interval_seconds: u32 = row.get(first + 5)?;
         let real = |index: usize| row.get::<_, Option<f64>>(first + index).map(|value| value.map(Real));
-        let late: bool = row.get(first + 13)?;
+        let late: bool = row.get(first + 14)?;
         let point = MetricPoint {
             series: SeriesKey {
                 colony_id: row.get(first)?,
@@ -73,6 +73,7 @@ impl ReadRow for MetricPoint {
             p99: real(9)?,
             mean: real(10)?,
             max: real(11)?,
+            version: row.get(first + 13)?,
             count: row.get(first + 12)?,
         };
         Ok(Held { on_time: !late, row: point })

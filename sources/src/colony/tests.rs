@@ -44,6 +44,7 @@ fn metric(timestamp: TimeMs, interval_seconds: u32, count: u64) -> MetricPoint {
         },
         timestamp,
         interval_seconds: Some(interval_seconds),
+        version: 0,
         count: Some(count),
         mean: Some(1.0.into()),
         p50: None,

@@ -24,6 +24,7 @@ pub(crate) fn decode_metric(record: &impl Record, now: TimeMs) -> Result<MetricP
         },
         timestamp: timestamp(record, now)?,
         interval_seconds: whole(record, Field::IntervalSeconds, u64::from(u32::MAX))?.map(|seconds| seconds as u32),
+        version: whole(record, Field::Version, u64::MAX)?.unwrap_or(0),
         // what the wire holds
         count: whole(record, Field::Count, i64::MAX as u64)?,
         mean: number(record, Field::Mean)?,

@@ -86,6 +86,7 @@ fn point(config: &FleetConfig, series: &Series, step: usize) -> MetricPoint {
         series: series.key.clone(),
         timestamp: config.start + step as i64 * config.step_ms(),
         interval_seconds: Some((config.step_ms() / SECOND_MS) as u32),
+        version: 0,
         count: Some((config.step_ms() / SECOND_MS) as u64),
         mean: scaled(0.65),
         p50: scaled(0.6),

@@ -44,6 +44,8 @@ struct MetricRecord<'a> {
     count: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     interval_seconds: Option<u32>,
+    #[serde(skip_serializing_if = "is_zero")]
+    version: u64,
 }
 
 fn is_zero(version: &u64) -> bool {
@@ -99,6 +101,7 @@ pub(super) fn metric(row: &MetricPoint, encoding: Encoding, out: &mut Vec<u8>) -
                 max: row.max,
                 count: row.count,
                 interval_seconds: row.interval_seconds,
+                version: row.version,
             };
             serde_json::to_writer(out, &record).map_err(|error| error.to_string())
         }

@@ -137,6 +137,7 @@ fn metric(number: usize) -> MetricPoint {
         },
         timestamp: TimeMs(1_672_770_000_000 + number as i64 * 60_000),
         interval_seconds: Some(60),
+        version: 0,
         count: Some(number as u64),
         // most floats need all of their digits to come back as they were
         mean: Some((number as f64 / 7.0).into()),

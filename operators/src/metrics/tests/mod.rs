@@ -76,6 +76,7 @@ pub fn point(series: &SeriesKey, at_ms: i64, value: f64, interval: Option<u32>) 
         series: series.clone(),
         timestamp: TimeMs(at_ms),
         interval_seconds: interval,
+        version: 0,
         count: Some(10),
         mean: Some(Real(value)),
         p50: None,

@@ -42,6 +42,7 @@ fn read(row: &Row) -> MetricPoint {
             other => panic!("timestamp is {other}"),
         },
         interval_seconds: None,
+        version: 0,
         count: match fields["count"] {
             Field::Long(n) => Some(*n as u64),
             _ => None,

@@ -1,0 +1,243 @@
+//! Which refused rows are kept and how the others are counted: the same answer in every store.
+//!
+//! A refused row is known by `(source, place)`, so reading the input again adds nothing; what is wrong with it now takes
+//! the place of what was wrong with it before. Of one part of a source (a file, a partition) and one reason the first
+//! [`KEPT_MAX`] are kept, of the others only the number is: one wrong column name refuses every row of a file, and ten
+//! thousand of them say all there is to say.
+
+use model::reject::{Reject, RejectReason};
+use std::collections::{BTreeMap, HashMap};
+
+/// Rows kept of one part and reason.
+pub const KEPT_MAX: u64 = 10_000;
+
+/// A source and a part of it, as its positions name it.
+pub type Part = (String, String);
+
+/// A part and a reason.
+pub(crate) type Group = (String, String, String);
+
+/// Refused rows that are counted and not kept.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Omitted {
+    /// How many.
+    pub rows: u64,
+    /// The last place that is counted: what is read again up to it is not counted twice.
+    pub counted_to: String,
+}
+
+/// What is stored of the rejects of a commit and their groups.
+#[derive(Debug, Default)]
+pub(crate) struct Stored {
+    /// By source and place.
+    pub(crate) rejects: HashMap<(String, String), Reject>,
+    /// Rows kept.
+    pub(crate) kept: HashMap<Group, u64>,
+    pub(crate) omitted: HashMap<Group, Omitted>,
+}
+
+/// What a commit changes.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Changes<'a> {
+    /// No longer true, by source and place; some are written again.
+    pub(crate) removed: Vec<(String, String)>,
+    /// Written now.
+    pub(crate) written: Vec<&'a Reject>,
+    /// The numbers of groups that have changed.
+    pub(crate) omitted: BTreeMap<Group, Omitted>,
+}
+
+/// The rejects of a commit, each place once: what was said last of it stands.
+pub(crate) fn each_once<'a>(rejects: impl IntoIterator<Item = &'a Reject>) -> Vec<&'a Reject> {
+    let mut places: HashMap<(&str, &str), usize> = HashMap::new();
+    let mut once: Vec<&Reject> = Vec::new();
+    for reject in rejects {
+        match places.get(&(reject.source.as_str(), reject.place.as_str())) {
+            Some(place) => once[*place] = reject,
+            None => {
+                places.insert((&reject.source, &reject.place), once.len());
+                once.push(reject);
+            }
+        }
+    }
+    once
+}
+
+/// The group of a refused row.
+pub(crate) fn group(reject: &Reject) -> Group {
+    (reject.source.clone(), reject.part().to_owned(), reject.reason.as_str().to_owned())
+}
+
+/// What is to be written of `rejects`, which hold each place once.
+pub(crate) fn changes<'a>(rejects: &[&'a Reject], mut stored: Stored, kept_max: u64) -> Changes<'a> {
+    let mut changes = Changes::default();
+    let mut beyond: BTreeMap<Group, Vec<&Reject>> = BTreeMap::new();
+    for reject in rejects.iter().copied() {
+        let group = group(reject);
+        if let Some(before) = stored.rejects.get(&(reject.source.clone(), reject.place.clone())) {
+            if is_same(before, reject) {
+                continue;
+            }
+            changes.removed.push((reject.source.clone(), reject.place.clone()));
+            let kept = stored.kept.entry(self::group(before)).or_default();
+            *kept = kept.saturating_sub(1);
+        }
+        let kept = stored.kept.entry(group.clone()).or_default();
+        if *kept < kept_max && !stored.omitted.contains_key(&group) {
+            *kept += 1;
+            changes.written.push(reject);
+        } else {
+            beyond.entry(group).or_default().push(reject);
+        }
+    }
+    for (group, rejects) in beyond {
+        let before = stored.omitted.remove(&group).unwrap_or_default();
+        let after = counted(&before, &rejects);
+        if after != before {
+            changes.omitted.insert(group, after);
+        }
+    }
+    changes
+}
+
+/// Whether a row is refused again for what it was refused for; when that was does not matter.
+fn is_same(before: &Reject, reject: &Reject) -> bool {
+    (before.reason, &before.detail, &before.raw, &before.colony_id)
+        == (reject.reason, &reject.detail, &reject.raw, &reject.colony_id)
+}
+
+/// The number after `rejects` of one group: those beyond the last place that is counted. Where places have no numbers,
+/// only the very same commit is known again.
+fn counted(before: &Omitted, rejects: &[&Reject]) -> Omitted {
+    let number = |place: &str| place_number(place);
+    let last = rejects.iter().max_by_key(|reject| number(&reject.place)).map(|reject| reject.place.clone());
+    let Some(last) = last else { return before.clone() };
+    let is_numbered = rejects.iter().all(|reject| reject.number().is_some());
+    let new = match (is_numbered, number(&before.counted_to)) {
+        (true, Some(to)) => rejects.iter().filter(|reject| reject.number().is_some_and(|number| number > to)).count(),
+        (false, _) if before.counted_to == last => 0,
+        _ => rejects.len(),
+    };
+    match new {
+        0 => before.clone(),
+        new => Omitted { rows: before.rows + new as u64, counted_to: last },
+    }
+}
+
+fn place_number(place: &str) -> Option<u64> {
+    let digits = place.len() - place.trim_end_matches(|c: char| c.is_ascii_digit()).len();
+    place[place.len() - digits..].parse().ok()
+}
+
+/// The reason of this stored name.
+pub(crate) fn read_reason(name: &str) -> Result<RejectReason, String> {
+    RejectReason::ALL
+        .into_iter()
+        .find(|reason| reason.as_str() == name)
+        .ok_or_else(|| format!("column reason of rejects has {name:?}, which this program does not know"))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use model::time::TimeMs;
+
+    fn reject(place: &str, reason: RejectReason) -> Reject {
+        Reject {
+            source: "files".to_owned(),
+            place: place.to_owned(),
+            colony_id: None,
+            reason,
+            detail: format!("{} is wrong", reason.as_str()),
+            raw: "{".to_owned(),
+            rejected_at: TimeMs(1),
+        }
+    }
+
+    fn lines(numbers: std::ops::RangeInclusive<u64>) -> Vec<Reject> {
+        numbers.map(|line| reject(&format!("e.ndjson:{line}"), RejectReason::BadValue)).collect()
+    }
+
+    /// A store of nothing else; commits go into it.
+    #[derive(Default)]
+    struct Table {
+        rejects: BTreeMap<(String, String), Reject>,
+        omitted: BTreeMap<Group, Omitted>,
+    }
+
+    impl Table {
+        fn commit(&mut self, rejects: &[Reject], kept_max: u64) {
+            let once = each_once(rejects);
+            let mut kept: HashMap<Group, u64> = HashMap::new();
+            self.rejects.values().for_each(|reject| *kept.entry(group(reject)).or_default() += 1);
+            let stored = Stored {
+                rejects: self.rejects.clone().into_iter().collect(),
+                kept,
+                omitted: self.omitted.clone().into_iter().collect(),
+            };
+            let changes = changes(&once, stored, kept_max);
+            for key in &changes.removed {
+                self.rejects.remove(key);
+            }
+            for reject in changes.written {
+                self.rejects.insert((reject.source.clone(), reject.place.clone()), reject.clone());
+            }
+            self.omitted.extend(changes.omitted);
+        }
+
+        fn numbers(&self) -> (usize, u64) {
+            (self.rejects.len(), self.omitted.values().map(|omitted| omitted.rows).sum())
+        }
+    }
+
+    #[test]
+    fn the_first_are_kept_and_the_others_counted_once_however_they_come_again() {
+        let mut table = Table::default();
+        table.commit(&lines(1..=7), 5);
+        assert_eq!(table.numbers(), (5, 2));
+        table.commit(&lines(1..=7), 5);
+        assert_eq!(table.numbers(), (5, 2), "the same commit again");
+        table.commit(&lines(4..=9), 5);
+        assert_eq!(table.numbers(), (5, 4), "read again from another place");
+        table.commit(&lines(10..=10), 5);
+        assert_eq!(table.numbers(), (5, 5));
+    }
+
+    #[test]
+    fn each_reason_and_each_part_has_its_own_number() {
+        let mut table = Table::default();
+        table.commit(&lines(1..=3), 2);
+        let other = [reject("e.ndjson:4", RejectReason::FarFuture), reject("f.ndjson:4", RejectReason::BadValue)];
+        table.commit(&other, 2);
+        assert_eq!(table.numbers(), (4, 1));
+    }
+
+    #[test]
+    fn what_is_wrong_now_takes_the_place_of_what_was() {
+        let mut table = Table::default();
+        table.commit(&lines(1..=2), 5);
+        let mut again = reject("e.ndjson:2", RejectReason::MissingField);
+        again.rejected_at = TimeMs(9);
+        table.commit(std::slice::from_ref(&again), 5);
+        let mut same = reject("e.ndjson:1", RejectReason::BadValue);
+        same.rejected_at = TimeMs(9);
+        table.commit(&[same], 5);
+        assert_eq!(table.rejects.values().cloned().collect::<Vec<_>>(), [lines(1..=1)[0].clone(), again]);
+    }
+
+    #[test]
+    fn places_without_numbers_are_counted_and_a_repeat_is_not() {
+        let of = |names: &[&str]| -> Vec<Reject> {
+            let named = |name: &&str| Reject {
+                source: "colony-summaries:c".to_owned(),
+                ..reject(&format!("GetSummary metric {name} x"), RejectReason::BadValue)
+            };
+            names.iter().map(named).collect()
+        };
+        let mut table = Table::default();
+        table.commit(&of(&["a", "b", "c", "d"]), 2);
+        table.commit(&of(&["a", "b", "c", "d"]), 2);
+        assert_eq!(table.numbers(), (2, 2));
+    }
+}
