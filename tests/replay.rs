@@ -308,7 +308,7 @@ fn typical_mistakes_say_what_to_do() {
         (&["--from", "24h", "--set", "correlation.max_lag=6"], "has no unit"),
         (&["--from", "24h", "--into", live], "is the live store of this reef"),
         (&["--from", "24h", "--into", &other], "holds what a reef has read from files"),
-        (&["--from", "24h", "--into", &strange], "a database without a reef's tables"),
+        (&["--from", "24h", "--into", &strange], "is no store of this reef"),
         (&["--from", "24h", "--source", "kafka"], "no source of kind \"kafka\""),
     ];
     for (flags, expected) in cases {

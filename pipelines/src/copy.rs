@@ -104,12 +104,22 @@ pub async fn copy(
     let mut copy = Copy { from: from.as_mut(), to: to.as_mut(), progress, shutdown, rows: 0 };
     let result = copy.run().await;
     let rows = copy.rows;
-    from.close().await?;
-    to.close().await?;
-    if let Err(CopyError::Stopped { .. }) = result {
-        return Err(CopyError::Stopped { rows });
+    // both, whatever became of the copy: a store that stays open keeps others out
+    let closed = [from.close().await, to.close().await];
+    match result {
+        Ok(summary) => {
+            for closed in closed {
+                closed?;
+            }
+            Ok(summary)
+        }
+        Err(error) => {
+            for error in closed.into_iter().filter_map(Result::err) {
+                tracing::warn!(%error, "a store could not be closed after the copy had failed");
+            }
+            Err(if let CopyError::Stopped { .. } = error { CopyError::Stopped { rows } } else { error })
+        }
     }
-    result
 }
 
 struct Copy<'a> {
@@ -223,12 +233,30 @@ mod tests {
     use sinks::transfer::Page;
     use sinks::{Commit, Store};
     use std::path::Path;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
 
     /// A target that fails before or after it has written its `nth` page.
     struct Failing {
         inner: Box<dyn Transfer>,
         pages_left: u32,
         after_writing: bool,
+        closes: bool,
+        is_closed: Arc<AtomicBool>,
+    }
+
+    fn lost(doing: &str) -> SinkError {
+        SinkError {
+            class: FaultClass::Retry,
+            doing: doing.to_owned(),
+            store: "test".to_owned(),
+            hint: "connection lost".to_owned(),
+            cause: None,
+        }
+    }
+
+    fn failing(inner: Box<dyn Transfer>, pages_left: u32) -> Failing {
+        Failing { inner, pages_left, after_writing: false, closes: true, is_closed: Arc::default() }
     }
 
     #[async_trait]
@@ -250,14 +278,7 @@ mod tests {
             if !is_last || self.after_writing {
                 self.inner.import(page, source, progress).await?;
             }
-            let lost = SinkError {
-                class: FaultClass::Retry,
-                doing: "cannot write".to_owned(),
-                store: "test".to_owned(),
-                hint: "connection lost".to_owned(),
-                cause: None,
-            };
-            if is_last { Err(lost) } else { Ok(()) }
+            if is_last { Err(lost("cannot write")) } else { Ok(()) }
         }
         async fn progress(&mut self, source: &str) -> Result<Positions, SinkError> {
             self.inner.progress(source).await
@@ -266,7 +287,9 @@ mod tests {
             self.inner.forget_progress(source).await
         }
         async fn close(self: Box<Self>) -> Result<(), SinkError> {
-            self.inner.close().await
+            self.is_closed.store(true, Ordering::Relaxed);
+            self.inner.close().await?;
+            if self.closes { Ok(()) } else { Err(lost("cannot close")) }
         }
     }
 
@@ -306,7 +329,7 @@ mod tests {
         filled(&from).await;
         for (pages_left, after_writing, rows_left) in [(1, false, 60_000), (3, false, 50_000), (3, true, 40_000)] {
             let to = folder.path().join(format!("to-{pages_left}-{after_writing}"));
-            let failing = Failing { inner: opened(&to).await, pages_left, after_writing };
+            let failing = Failing { after_writing, ..failing(opened(&to).await, pages_left) };
             assert!(matches!(copied(&from, Box::new(failing)).await, Err(CopyError::Store(_))));
             let summary = copied(&from, opened(&to).await).await.unwrap();
             let events = summary.tables.iter().find(|copied| copied.table == "federated_events").unwrap();
@@ -314,5 +337,20 @@ mod tests {
             assert_eq!((summary.rows_written, summary.was_resumed), (rows_left, pages_left > 1));
             assert!(matches!(copied(&from, opened(&to).await).await, Err(CopyError::NotEmpty { rows: 1_000, .. })));
         }
+    }
+
+    #[tokio::test]
+    async fn a_copy_that_fails_says_why_and_closes_both_stores() {
+        let folder = tempfile::tempdir().unwrap();
+        let from = folder.path().join("from");
+        filled(&from).await;
+        let source = Failing { closes: false, ..failing(opened(&from).await, u32::MAX) };
+        let target = failing(opened(&folder.path().join("to")).await, 1);
+        let closed = [source.is_closed.clone(), target.is_closed.clone()];
+        let (_stop, shutdown) = watch::channel(false);
+        let progress = watch::channel(CopyProgress::default()).0;
+        let error = copy(Box::new(source), Box::new(target), progress, shutdown).await.unwrap_err();
+        assert!(error.to_string().contains("cannot write"), "{error}");
+        assert!(closed.iter().all(|closed| closed.load(Ordering::Relaxed)));
     }
 }

@@ -87,7 +87,7 @@ fn server_config(kind: &StorageKind) -> Result<clickhouse::ClickHouseConfig, Sin
 /// Version of the schema that is stored; `None` when there is no store yet. Changes nothing.
 pub async fn stored_version(config: &ReefConfig) -> Result<Option<u32>, SinkError> {
     match &config.storage.kind {
-        StorageKind::DuckDb { path } => duckdb::stored_version(path).await,
+        StorageKind::DuckDb { path } => duckdb::stored_version(path, Some(&config.reef_id)).await,
         StorageKind::ClickHouse { .. } => {
             Ok(Some(clickhouse::server_facts(clickhouse_config(config)?).await?.schema_version))
         }
@@ -133,7 +133,8 @@ fn duckdb_options(config: &ReefConfig, path: &Path) -> duckdb::DuckDbConfig {
     // as is the other half of the cores for: a thread of DuckDB that waits for another one does so by asking all the time
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let threads = u32::try_from(cores / 2).unwrap_or(1).max(1);
-    duckdb::DuckDbConfig { memory_limit_bytes, threads: Some(threads), ..duckdb::DuckDbConfig::at(path) }
+    let reef_id = Some(config.reef_id.clone());
+    duckdb::DuckDbConfig { reef_id, memory_limit_bytes, threads: Some(threads), ..duckdb::DuckDbConfig::at(path) }
 }
 
 /// The store in words, for people.

@@ -340,7 +340,6 @@ impl Store for MemoryStore {
             ("predictions", 0),
             ("rejects", tables.rejects.len()),
             ("rejects_omitted", tables.rejects_omitted.len()),
-            ("store_owner", 0),
             ("source_positions", parts),
         ];
         let mut rejects: BTreeMap<String, u64> = BTreeMap::new();

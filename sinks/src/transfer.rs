@@ -139,7 +139,6 @@ pub const TABLES: &[Table] = &[
     Table { name: "rejects_omitted", key: 3, columns: &[
         ("source", Text), ("part", Text), ("reason", Text), ("omitted", U64), ("counted_to", Text), ("updated_at", Time),
     ] },
-    Table { name: "store_owner", key: 1, columns: &[("reef_id", Text), ("since", Time)] },
     Table { name: "source_positions", key: 2, columns: &[
         ("source", Text), ("part", Text), ("position", Text), ("updated_at", Time),
     ] },

@@ -42,11 +42,14 @@ pub enum ReplayError {
         /// One of its sources.
         source_name: String,
     },
-    /// The target is a database of somebody else.
-    #[error("{path} is a database without a reef's tables: name a new file", path = path.display())]
+    /// The target is somebody else's.
+    #[error("{path} is no store of this reef: name a new file", path = path.display())]
     IntoOther {
         /// The target.
         path: PathBuf,
+        /// Whose it is.
+        #[source]
+        cause: SinkError,
     },
     /// A stored position that cannot be read.
     #[error("the stored position of {part}, {position:?}, is not one of this program's")]

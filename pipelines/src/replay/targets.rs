@@ -4,7 +4,7 @@ use super::{Recording, ReplayError, Request, Task};
 use crate::config::{ReefConfig, SourceConfig, StorageKind};
 use crate::store;
 use sinks::Store;
-use sinks::duckdb::stored_version;
+use sinks::duckdb::{NotOurs, stored_version};
 use sources::lateness::GATE_NAME;
 use std::path::{Path, PathBuf};
 
@@ -27,8 +27,13 @@ pub fn check(config: &ReefConfig, request: &Request) -> Result<(), ReplayError> 
 
 /// Opens another store to write to; it is created when missing.
 pub async fn open(config: &ReefConfig, path: &Path) -> Result<Box<dyn Store>, ReplayError> {
-    if stored_version(path).await? == Some(0) {
-        return Err(ReplayError::IntoOther { path: path.to_owned() });
+    if let Err(cause) = stored_version(path, Some(&config.reef_id)).await {
+        let is_other = cause.cause.as_ref().is_some_and(|cause| cause.is::<NotOurs>());
+        return Err(if is_other {
+            ReplayError::IntoOther { path: path.to_owned(), cause }
+        } else {
+            ReplayError::Store(cause)
+        });
     }
     let mut target = store::open(&config_of(config, path)).await?;
     let of_replays = |name: &str| {

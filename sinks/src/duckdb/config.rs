@@ -8,6 +8,8 @@ use std::path::PathBuf;
 pub struct DuckDbConfig {
     /// The file; it and its folder are created when missing.
     pub path: PathBuf,
+    /// The reef that opens it: the store of another one is refused. `None` where tables are copied whole.
+    pub reef_id: Option<String>,
     /// The most memory DuckDB may use, in bytes; `None` leaves DuckDB's own limit (80 % of the machine).
     pub memory_limit_bytes: Option<u64>,
     /// The most threads DuckDB may use; `None` for one per core.
@@ -19,6 +21,12 @@ pub struct DuckDbConfig {
 impl DuckDbConfig {
     /// A store at `path` with DuckDB's own limits and the clock of this machine.
     pub fn at(path: impl Into<PathBuf>) -> DuckDbConfig {
-        DuckDbConfig { path: path.into(), memory_limit_bytes: None, threads: None, clock: SystemClock::shared() }
+        DuckDbConfig {
+            path: path.into(),
+            reef_id: None,
+            memory_limit_bytes: None,
+            threads: None,
+            clock: SystemClock::shared(),
+        }
     }
 }

@@ -29,7 +29,22 @@ const KNOWN: &[(&str, FaultClass, &str)] = &[
         FaultClass::Stop,
         "bring its tables to this version first: coral-pipeline migrate <reef.toml>",
     ),
-    ("no tables of a reef", FaultClass::Stop, "check storage.path: a reef's run creates and fills its store"),
+    (
+        "no tables of a reef",
+        FaultClass::Stop,
+        "check storage.path: it must name a file of the reef's own, which its run creates and fills",
+    ),
+    (
+        "belongs to the reef",
+        FaultClass::Stop,
+        "check storage.path and reef_id: each reef has a store of its own",
+    ),
+    (
+        "Corrupt database file",
+        FaultClass::Stop,
+        "the file is damaged: put a copy of it in its place, or move it and the .wal beside it away; a run then makes a \
+         new one and reads its sources from their start",
+    ),
     (
         "No space left on device",
         FaultClass::Stop,
@@ -58,7 +73,17 @@ const KNOWN: &[(&str, FaultClass, &str)] = &[
 /// Sorts `cause` into one of the three answers. What is not known stops the run: a row is never blamed for a fault of
 /// the store.
 pub(super) fn explain(store: &str, doing: &str, cause: Cause) -> SinkError {
+    let cause = in_words(cause);
     let text = cause.to_string();
+    if is_damaged_log(&text) {
+        return SinkError {
+            class: FaultClass::Stop,
+            doing: doing.to_owned(),
+            store: store.to_owned(),
+            hint: damaged_log(store),
+            cause: Some(cause),
+        };
+    }
     let known = KNOWN.iter().find(|(words, ..)| text.to_lowercase().contains(&words.to_lowercase()));
     let (class, hint) = match known {
         Some((_, class, hint)) => (*class, *hint),
@@ -71,6 +96,36 @@ pub(super) fn explain(store: &str, doing: &str, cause: Cause) -> SinkError {
     SinkError { class, doing: doing.to_owned(), store: store.to_owned(), hint, cause: Some(cause) }
 }
 
+/// DuckDB's C interface has one code for every error, "Unknown error code"; what it says in words is all there is.
+fn in_words(cause: Cause) -> Cause {
+    match cause.downcast::<duckdb::Error>() {
+        Ok(error) => match *error {
+            duckdb::Error::DuckDBFailure(_, Some(text)) => text.into(),
+            other => Box::new(other),
+        },
+        Err(cause) => cause,
+    }
+}
+
+/// Whether the log of commits that are not in the file yet cannot be read.
+fn is_damaged_log(text: &str) -> bool {
+    let text = text.to_lowercase();
+    ["corrupt wal", "replaying wal", "wal file", "read wal"].iter().any(|words| text.contains(words))
+        && !text.contains("set lock on file")
+        && !text.contains("no space left")
+        && !text.contains("permission denied")
+}
+
+/// The log stands beside the file. Rows and positions are in it alike, so that without it both are what they were.
+fn damaged_log(store: &str) -> String {
+    let path = store.strip_prefix("DuckDB ").unwrap_or(store);
+    format!(
+        "the log {path}.wal is damaged: move it away and run again. The store is then as of its last checkpoint; files and \
+         topics are read on from there, and only what live colonies and topics no longer hold is lost. Keep the log until \
+         the rows are back"
+    )
+}
+
 /// Who holds the lock, as DuckDB tells it: `Conflicting lock is held in /usr/bin/duckdb (PID 123)`.
 fn holder(text: &str) -> Option<&str> {
     let rest = &text[text.find("lock is held in ")? + "lock is held in ".len()..];
@@ -80,6 +135,7 @@ fn holder(text: &str) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
 
     fn explained(text: &str) -> SinkError {
@@ -101,6 +157,33 @@ mod tests {
         let error = explained("IO Error: Could not write file \"reef.duckdb.wal\": No space left on device");
         assert_eq!(error.class, FaultClass::Stop);
         assert!(error.to_string().contains("free some space"));
+    }
+
+    #[test]
+    fn a_damaged_log_is_named_with_what_to_move_and_what_that_costs() {
+        for text in [
+            "IO Error: Corrupt WAL file: entry at byte position 4096 computed checksum 1 does not match stored checksum 2",
+            "INTERNAL Error: Failure while replaying WAL file \"/x/reef.duckdb.wal\": Serialization Error",
+        ] {
+            let hint = explained(text).hint;
+            assert!(hint.contains("reef.duckdb.wal is damaged: move it away"), "{hint}");
+            assert!(hint.contains("last checkpoint"), "{hint}");
+        }
+        let full = explained("IO Error: Could not write to WAL file \"reef.duckdb.wal\": No space left on device");
+        assert!(full.hint.contains("free some space"), "{}", full.hint);
+    }
+
+    #[test]
+    fn the_one_code_that_every_error_has_is_not_shown() {
+        let failure = duckdb::Connection::open_in_memory().unwrap().execute_batch("FROM nowhere").unwrap_err();
+        let error = explain("DuckDB reef.duckdb", "cannot commit", failure.into());
+        let mut shown = error.to_string();
+        let mut cause = std::error::Error::source(&error);
+        while let Some(one) = cause {
+            shown.push_str(&format!("\n{one}"));
+            cause = one.source();
+        }
+        assert!(shown.contains("nowhere") && !shown.contains("Unknown error code"), "{shown}");
     }
 
     #[test]

@@ -6,6 +6,7 @@
 //! | `version` | the schema version of a file, without changing it |
 //! | `session` | the thread with the connection; opening, migrating, closing |
 //! | `unfinished` | a file whose making was cut off |
+//! | `owner` | whose file it is |
 //! | `writer` | the transaction of a commit |
 //! | `series` | numbers of metric series, and how far each is stored: what need not be looked up |
 //! | `keep` | events and metric buckets: look up, compare, append or update |
@@ -45,6 +46,7 @@ mod findings;
 mod fleet;
 mod keep;
 mod newer;
+mod owner;
 mod patterns;
 mod prune;
 mod reader;
@@ -63,6 +65,7 @@ mod writer;
 mod tests;
 
 pub use config::DuckDbConfig;
+pub use owner::NotOurs;
 pub use version::stored_version;
 
 /// A store in a DuckDB file.

@@ -4,7 +4,7 @@ use super::config::DuckDbConfig;
 use super::fault::{Cause, explain};
 use super::series::KnownSeries;
 use super::unfinished::is_unfinished;
-use super::{keep, newer};
+use super::{keep, newer, owner};
 use crate::SinkError;
 use crate::hours::HourSums;
 use duckdb::{AccessMode, Config, Connection};
@@ -153,7 +153,11 @@ impl Session {
             std::fs::create_dir_all(folder)?;
         }
         let mut connection = connect(config)?;
+        owner::check_kind(&connection)?;
         migrate(&mut connection, config.clock.now())?;
+        if let Some(reef_id) = &config.reef_id {
+            owner::claim(&connection, reef_id, config.clock.now())?;
+        }
         let has_newer_events = newer::exist(&connection)?;
         let has_late_copies = keep::late_copies_exist(&connection)?;
         Ok(Session {
@@ -177,7 +181,12 @@ impl Session {
             .query_row("SELECT coalesce(max(version), 0) FROM schema_version", [], |row| row.get(0))
             .map_err(|error| format!("it holds no tables of a reef: {error}"))?;
         match pending(DUCKDB, stored)? {
-            [] => Session::reading(connection, config.clock.clone()),
+            [] => {
+                if let Some(reef_id) = &config.reef_id {
+                    owner::check(&connection, reef_id)?;
+                }
+                Session::reading(connection, config.clock.clone())
+            }
             _ => Err(format!("it has tables of an older version ({stored})").into()),
         }
     }

@@ -181,7 +181,8 @@ mod tests {
         let job = |session: &mut Session| {
             let mut statement = session.connection.prepare(
                 "SELECT table_name || '.' || column_name FROM information_schema.columns
-                 WHERE table_name NOT IN ('schema_version', 'metric_series', 'metric_buckets') AND column_name <> 'stored_at' ORDER BY 1",
+                 WHERE table_name NOT IN ('schema_version', 'store_owner', 'metric_series',
+                                          'metric_buckets') AND column_name <> 'stored_at' ORDER BY 1",
             )?;
             let names = statement.query_map([], |row| row.get::<_, String>(0))?.collect::<Result<Vec<_>, _>>()?;
             Ok(names)

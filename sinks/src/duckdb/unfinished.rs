@@ -35,11 +35,11 @@ mod tests {
         Connection::open(&path).unwrap().close().unwrap();
         let new = std::fs::read(&path).unwrap();
         assert_eq!(new.len(), 12_288, "a new database is its headers");
-        assert_eq!(stored_version(&path).await.unwrap(), None, "no tables at all");
+        assert_eq!(stored_version(&path, None).await.unwrap(), None, "no tables at all");
         for bytes in [0, 4_096, 8_192] {
             let path = folder.path().join(format!("{bytes}.duckdb"));
             std::fs::write(&path, &new[..bytes]).unwrap();
-            assert_eq!(stored_version(&path).await.unwrap(), None, "nothing is in it: {bytes}");
+            assert_eq!(stored_version(&path, None).await.unwrap(), None, "nothing is in it: {bytes}");
             DuckDbStore::open(DuckDbConfig::at(&path)).await.unwrap();
             assert!(std::fs::metadata(&path).unwrap().len() > 12_288, "{bytes}");
         }
