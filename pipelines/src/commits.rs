@@ -5,17 +5,18 @@
 
 use crate::store::{commit_with_retry, newer_events_with_retry};
 use model::event::Event;
-use sinks::{Commit, SinkError, Store};
+use sinks::{Commit, Outcome, SinkError, Store};
 use std::pin::Pin;
 use std::task::Poll;
 use tokio::sync::watch;
 
-type UnderWay = Pin<Box<dyn Future<Output = (Box<dyn Store>, Result<(), SinkError>)> + Send>>;
+type UnderWay = Pin<Box<dyn Future<Output = (Box<dyn Store>, Result<Outcome, SinkError>)> + Send>>;
 
 /// The store of a run, at rest or at work.
 pub(crate) struct Commits {
     state: State,
     shutdown: watch::Receiver<bool>,
+    outcome: Outcome,
 }
 
 enum State {
@@ -28,7 +29,7 @@ enum State {
 impl Commits {
     /// A store at rest.
     pub(crate) fn new(store: Box<dyn Store>, shutdown: watch::Receiver<bool>) -> Commits {
-        Commits { state: State::AtRest(store), shutdown }
+        Commits { state: State::AtRest(store), shutdown, outcome: Outcome::default() }
     }
 
     /// Whether a commit is under way.
@@ -65,7 +66,13 @@ impl Commits {
         let State::AtWork(commit) = &mut self.state else { return Ok(()) };
         let (store, outcome) = commit.await;
         self.state = State::AtRest(store);
-        outcome
+        self.outcome.add(outcome?);
+        Ok(())
+    }
+
+    /// What the commits that have ended found out about their rows.
+    pub(crate) fn outcome(&self) -> Outcome {
+        self.outcome
     }
 
     /// The store, once it is at rest.

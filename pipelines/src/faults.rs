@@ -49,7 +49,7 @@ impl Faulty {
 
 #[async_trait]
 impl Store for Faulty {
-    async fn commit(&mut self, commit: &Commit) -> Result<(), SinkError> {
+    async fn commit(&mut self, commit: &Commit) -> Result<sinks::Outcome, SinkError> {
         if let Some(stop) = &self.stop {
             stop.send_replace(true);
         }

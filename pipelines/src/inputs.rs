@@ -1,5 +1,6 @@
 //! Inputs: builds the sources that the configuration names, each from where it was committed.
 
+use crate::memory::Memory;
 use crate::config::{ColonyConfig, ReefConfig, SecretError, SecretSource, SourceConfig};
 use model::clock::SharedClock;
 use model::position::Positions;
@@ -120,7 +121,7 @@ pub fn kafka(config: &ReefConfig) -> Result<Vec<KafkaConfig>, InputError> {
             end: end.clone(),
             group_id: format!("coral.{}", config.reef_id),
             options: values,
-            queue_bytes_max: queue_bytes_max(config.engine.memory_limit_bytes),
+            queue_bytes_max: queue_bytes_max(config),
             ..KafkaConfig::new(brokers, metrics_topic.as_deref(), events_topic.as_deref())
         });
     }
@@ -129,8 +130,8 @@ pub fn kafka(config: &ReefConfig) -> Result<Vec<KafkaConfig>, InputError> {
 
 /// What a topic may hold prefetched: a small part of the memory there is. The library's own book-keeping takes as much
 /// again for small messages.
-fn queue_bytes_max(memory_limit_bytes: Option<u64>) -> u64 {
-    memory_limit_bytes.map_or(QUEUE_BYTES_DEFAULT, |limit| (limit / 32).clamp(1 << 20, QUEUE_BYTES_DEFAULT))
+fn queue_bytes_max(config: &ReefConfig) -> u64 {
+    Memory::of(config.engine.memory_limit_bytes).topic_bytes().clamp(1 << 20, QUEUE_BYTES_DEFAULT)
 }
 
 /// Summaries and, unless it is switched off, the event stream of one colony.

@@ -1,8 +1,10 @@
 //! Intake: runs every source as a task of its own, into one bounded queue, so that a slow store slows the sources.
 
+use model::reject::Reject;
 use sources::{Batch, Source, SourceError};
 use std::collections::BTreeMap;
-use tokio::sync::{mpsc, watch};
+use std::sync::Arc;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 
 /// Batches that may wait between the sources and the next tick. A source that finds the queue full waits. As many rows as
@@ -39,9 +41,13 @@ pub enum Delivery {
     },
 }
 
+/// A delivery on its way, and the room that it takes.
+type Queued = (Delivery, Option<OwnedSemaphorePermit>);
+
 /// The running sources.
 pub struct Intake {
-    deliveries: mpsc::Receiver<Delivery>,
+    deliveries: mpsc::Receiver<Queued>,
+    room: Room,
     tasks: JoinSet<()>,
     panicked: Option<String>,
     bytes: BTreeMap<usize, (u64, u64)>,
@@ -52,14 +58,16 @@ pub struct Intake {
 
 impl Intake {
     /// Starts one task per source. All stop when `shutdown` turns true.
-    pub fn start(sources: Vec<Box<dyn Source>>, shutdown: &watch::Receiver<bool>) -> Intake {
+    /// What they have delivered and nobody has taken yet has at most [`QUEUE_BATCHES`] batches and `queue_bytes_max`.
+    pub fn start(sources: Vec<Box<dyn Source>>, shutdown: &watch::Receiver<bool>, queue_bytes_max: usize) -> Intake {
         let (send, deliveries) = mpsc::channel(QUEUE_BATCHES);
+        let room = Room::of(queue_bytes_max);
         let open = sources.len();
         let mut tasks = JoinSet::new();
         for (number, source) in sources.into_iter().enumerate() {
-            tasks.spawn(pump(number, source, send.clone(), shutdown.clone()));
+            tasks.spawn(pump(number, source, send.clone(), room.clone(), shutdown.clone()));
         }
-        Intake { deliveries, tasks, panicked: None, bytes: BTreeMap::new(), rows: BTreeMap::new(), open }
+        Intake { deliveries, room, tasks, panicked: None, bytes: BTreeMap::new(), rows: BTreeMap::new(), open }
     }
 
     /// The next delivery; `None` once every source has ended and the queue is empty, or one has panicked.
@@ -67,7 +75,7 @@ impl Intake {
         let delivery = loop {
             tokio::select! {
                 biased;
-                delivery = self.deliveries.recv() => break delivery?,
+                queued = self.deliveries.recv() => break queued?.0,
                 // a source that fails by a bug must not be missed while the others go on
                 ended = self.tasks.join_next(), if !self.tasks.is_empty() => {
                     if let Some(Err(error)) = ended && error.is_panic() {
@@ -96,6 +104,7 @@ impl Intake {
     /// Takes no more: sources that wait for room in the queue end.
     pub fn stop(&mut self) {
         self.deliveries.close();
+        self.room.left.close();
     }
 
     /// Bytes done and in all over every source that knows.
@@ -129,11 +138,36 @@ fn sum(parts: &BTreeMap<usize, (u64, u64)>) -> Option<(u64, u64)> {
     (!parts.is_empty()).then(|| parts.values().fold((0, 0), add))
 }
 
+/// Bytes that may wait in the queue, over all sources.
+#[derive(Clone)]
+struct Room {
+    left: Arc<Semaphore>,
+    in_all: u32,
+}
+
+/// A semaphore counts no further than 32 bits at once.
+const ROOM_UNIT_BYTES: usize = 1 << 10;
+
+impl Room {
+    fn of(bytes: usize) -> Room {
+        let in_all = u32::try_from(bytes.div_ceil(ROOM_UNIT_BYTES)).unwrap_or(u32::MAX).max(1);
+        Room { left: Arc::new(Semaphore::new(in_all as usize)), in_all }
+    }
+
+    /// Waits until the batch has room. One that is larger than all there is waits for all of it.
+    async fn take(&self, batch: &Batch) -> Option<OwnedSemaphorePermit> {
+        let bytes = batch.rows.bytes() + batch.rejects.iter().map(Reject::bytes).sum::<usize>();
+        let units = u32::try_from(bytes.div_ceil(ROOM_UNIT_BYTES)).unwrap_or(u32::MAX).min(self.in_all);
+        Arc::clone(&self.left).acquire_many_owned(units).await.ok()
+    }
+}
+
 /// Moves batches from one source to the queue until it ends, fails, or the run stops.
 async fn pump(
     number: usize,
     mut source: Box<dyn Source>,
-    send: mpsc::Sender<Delivery>,
+    send: mpsc::Sender<Queued>,
+    room: Room,
     mut shutdown: watch::Receiver<bool>,
 ) {
     let name = source.name().to_owned();
@@ -153,7 +187,15 @@ async fn pump(
             Ok(None) => (Delivery::Finished, true),
             Err(error) => (Delivery::Failed { source: name.clone(), error }, true),
         };
-        if send.send(delivery).await.is_err() || ended {
+        let place = match &delivery {
+            Delivery::Batch { batch, .. } => tokio::select! {
+                biased;
+                _ = shutdown.wait_for(|stop| *stop) => return,
+                place = room.take(batch) => place,
+            },
+            Delivery::Finished | Delivery::Failed { .. } => None,
+        };
+        if send.send((delivery, place)).await.is_err() || ended {
             return;
         }
     }
@@ -164,6 +206,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use async_trait::async_trait;
+    use std::sync::atomic::{AtomicUsize, Ordering};
 
     /// A source that fails by a bug, or one that waits for ever.
     struct Odd(bool);
@@ -185,8 +228,64 @@ mod tests {
     #[tokio::test]
     async fn a_panicking_source_is_told_while_others_wait() {
         let (_stop, shutdown) = watch::channel(false);
-        let mut intake = Intake::start(vec![Box::new(Odd(true)), Box::new(Odd(false))], &shutdown);
+        let mut intake = Intake::start(vec![Box::new(Odd(true)), Box::new(Odd(false))], &shutdown, 1 << 20);
         assert!(intake.next().await.is_none());
         assert!(intake.panic().await.unwrap().contains("a bug in a source"));
+    }
+
+    /// A source of batches of some 100 kB each, and how many have been asked of it.
+    struct Large(Arc<AtomicUsize>);
+
+    #[async_trait]
+    impl Source for Large {
+        fn name(&self) -> &str {
+            "large"
+        }
+        fn is_finite(&self) -> bool {
+            true
+        }
+        async fn next_batch(&mut self) -> Result<Option<Batch>, SourceError> {
+            if self.0.fetch_add(1, Ordering::Relaxed) == 20 {
+                return Ok(None);
+            }
+            let reject = Reject {
+                source: "large".to_owned(),
+                place: "a:1".to_owned(),
+                colony_id: None,
+                reason: model::reject::RejectReason::Oversized,
+                detail: String::new(),
+                raw: "x".repeat(100_000),
+                rejected_at: model::time::TimeMs(0),
+            };
+            Ok(Some(Batch { rejects: vec![reject], ..Batch::default() }))
+        }
+    }
+
+    #[tokio::test]
+    async fn what_waits_is_bounded_in_bytes_and_a_stop_does_not_wait_for_room() {
+        let asked = Arc::new(AtomicUsize::new(0));
+        for queue_bytes_max in [250_000, 10_000] {
+            asked.store(0, Ordering::Relaxed);
+            let (_stop, shutdown) = watch::channel(false);
+            let mut intake = Intake::start(vec![Box::new(Large(Arc::clone(&asked)))], &shutdown, queue_bytes_max);
+            assert!(intake.next().await.is_some());
+            for _ in 0..100 {
+                tokio::task::yield_now().await;
+            }
+            // taken, waiting, and one in the hand of the task
+            let most = 1 + queue_bytes_max.div_ceil(100_000).max(1) + 1;
+            let asked = asked.load(Ordering::Relaxed);
+            assert!((2..=most).contains(&asked), "{asked} of at most {most}");
+            intake.stop();
+            assert_eq!(intake.panic().await, None);
+        }
+        let (_stop, shutdown) = watch::channel(false);
+        asked.store(0, Ordering::Relaxed);
+        let mut intake = Intake::start(vec![Box::new(Large(asked))], &shutdown, 10_000);
+        let mut batches = 0;
+        while let Some(delivery) = intake.next().await {
+            batches += usize::from(matches!(delivery, Delivery::Batch { .. }));
+        }
+        assert_eq!(batches, 20, "a batch that is larger than all room comes through");
     }
 }

@@ -7,6 +7,7 @@
 //! | `intake` | sources as tasks, one bounded queue |
 //! | `engine` | the dataflow on its worker threads, one tick at a time |
 //! | `workers` | its worker threads, in one process or among several |
+//! | `memory` | how much memory there is, and how it is shared out |
 //! | `clock` | now, as the rows tell it |
 //! | `pace` | when to evaluate |
 //! | `restore` | windows rebuilt from stored rows |
@@ -35,6 +36,7 @@ mod faults;
 mod in_range;
 pub mod inputs;
 mod intake;
+pub mod memory;
 mod pace;
 pub mod params;
 pub mod progress;

@@ -3,6 +3,7 @@
 use model::time::TimeMs;
 use model::topology::ColonyStatus;
 use serde::{Serialize, Serializer};
+use sinks::Outcome;
 use sources::InputReport;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -75,6 +76,8 @@ pub struct RunSummary {
     pub progress: Progress,
     /// Refused rows by reason, this run.
     pub rejects_by_reason: BTreeMap<String, u64>,
+    /// Rows that were not taken, this run.
+    pub outcome: RowOutcome,
     /// Eligible ordered pairs of event types tested at the last evaluation.
     pub event_pairs_tested: u64,
     /// Pairs of metric series tested at the last evaluation.
@@ -87,6 +90,23 @@ pub struct RunSummary {
     pub elapsed_ms: u64,
     /// Where everything is stored, for people, e.g. `DuckDB .coral/my-infrastructure.duckdb`.
     pub store: String,
+}
+
+/// Rows that differ from the copy that is stored, and were not taken: see [`sinks::outcome`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct RowOutcome {
+    /// Rows that differ from what is stored, have no higher version, and were not taken.
+    pub not_taken: u64,
+    /// Of these, metric buckets with fewer samples than the stored ones.
+    pub fewer_samples: u64,
+    /// Events whose id stands for an event of another time, without a higher version.
+    pub reused_ids: u64,
+}
+
+impl From<Outcome> for RowOutcome {
+    fn from(Outcome { not_taken, fewer_samples, reused_ids }: Outcome) -> RowOutcome {
+        RowOutcome { not_taken, fewer_samples, reused_ids }
+    }
 }
 
 /// What a process that does not lead did for a run.

@@ -2,6 +2,7 @@
 
 use crate::clock::EventClock;
 use crate::engine::{Engine, TickRows};
+use crate::memory::Memory;
 use crate::run::RunError;
 use operators::dataflow::Params;
 use sinks::Store;
@@ -15,6 +16,7 @@ pub async fn restore(
     engine: &mut Engine,
     params: &Params,
     clock: &EventClock,
+    memory: &Memory,
 ) -> Result<u64, RunError> {
     let mut restored = 0;
     if let Some(now) = clock.now() {
@@ -26,6 +28,7 @@ pub async fn restore(
             after = Some(last.clone());
             restored += page.len() as u64;
             engine.tick(TickRows { events: page, metrics: Vec::new() }, None).await?;
+            memory.check()?;
         }
     }
     if let Some(now) = clock.metrics_now() {
@@ -37,6 +40,7 @@ pub async fn restore(
             after = Some(last.clone());
             restored += page.len() as u64;
             engine.tick(TickRows { events: Vec::new(), metrics: page }, None).await?;
+            memory.check()?;
         }
     }
     Ok(restored)

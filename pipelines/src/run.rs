@@ -16,6 +16,7 @@ use crate::desk::Desk;
 use crate::engine::{Engine, EngineError, TickOutcome, TickRows};
 use crate::inputs::{self, InputError};
 use crate::intake::{Delivery, Intake};
+use crate::memory::{Memory, Outgrown};
 use crate::pace::EvaluatePace;
 use crate::params;
 use crate::progress::{Ended, Phase, Progress, Reach, RunSummary};
@@ -78,6 +79,9 @@ pub enum RunError {
     /// The dataflow cannot go on.
     #[error(transparent)]
     Engine(#[from] EngineError),
+    /// There is too little memory.
+    #[error(transparent)]
+    Memory(#[from] Outgrown),
     /// The processes of a cluster cannot run together, or not any longer.
     #[error(transparent)]
     Cluster(#[from] ClusterError),
@@ -154,17 +158,6 @@ pub(crate) async fn drive_on(
     run.until_the_end(config, sources, &options, started).await
 }
 
-/// Most memory of a tick's rows. Two ticks are held, one that is written and one that is taken in, and the engine has a
-/// copy of the second; a full one of metric buckets with names of usual length takes half of this.
-const TICK_BYTES_MAX: usize = 192 << 20;
-/// No more than this part of `engine.memory_limit`.
-const TICK_PART_OF_MEMORY: u64 = 10;
-
-fn tick_bytes_max(memory_limit_bytes: Option<u64>) -> usize {
-    let part = memory_limit_bytes.and_then(|limit| usize::try_from(limit / TICK_PART_OF_MEMORY).ok());
-    part.map_or(TICK_BYTES_MAX, |part| part.min(TICK_BYTES_MAX))
-}
-
 /// What has been delivered and waits for the next tick.
 #[derive(Default)]
 struct Pending {
@@ -201,6 +194,7 @@ struct Running {
     pending: Pending,
     tick_rows_max: usize,
     tick_bytes_max: usize,
+    memory: Memory,
     tick_interval: Duration,
     ticks: u64,
     expected_colonies: u64,
@@ -221,6 +215,7 @@ impl Running {
         options: &RunOptions,
     ) -> Result<Running, RunError> {
         let params = params::from_config(config);
+        let memory = Memory::of(config.engine.memory_limit_bytes);
         let (events, metrics) = store.watermarks().await?;
         // a replay stores rows and leaves the gate alone: they are known by the store only
         let (stored_events_to, stored_metrics_to) = (events.values().max().copied(), metrics.values().max().copied());
@@ -236,7 +231,7 @@ impl Running {
         let mut published = Published::default();
         let mut pace = EvaluatePace::new(Instant::now());
         if params.correlate {
-            if restore(store.as_mut(), &mut engine, &params, &event_clock).await? > 0 {
+            if restore(store.as_mut(), &mut engine, &params, &event_clock, &memory).await? > 0 {
                 pace.mark_dirty();
             }
             published = Published::inherit(store.published().await?);
@@ -264,7 +259,8 @@ impl Running {
             pace,
             pending: Pending::default(),
             tick_rows_max: config.engine.tick_rows_max,
-            tick_bytes_max: tick_bytes_max(config.engine.memory_limit_bytes),
+            tick_bytes_max: memory.tick_bytes_max(),
+            memory,
             tick_interval: Duration::from_millis(config.engine.tick_interval_ms.unsigned_abs()),
             ticks: 0,
             expected_colonies,
@@ -293,7 +289,7 @@ impl Running {
         options: &RunOptions,
         started: Instant,
     ) -> Result<(RunSummary, Box<dyn Store>), RunError> {
-        let mut intake = Intake::start(sources, &options.shutdown);
+        let mut intake = Intake::start(sources, &options.shutdown, self.memory.queue_bytes_max());
         let failure = self.take_in_and_drain(&mut intake, &options.shutdown).await;
         let failure = match failure {
             Ok(failure) => failure,
@@ -317,6 +313,7 @@ impl Running {
             ended,
             progress: self.progress,
             rejects_by_reason: self.rejects_by_reason,
+            outcome: self.commits.outcome().into(),
             inputs: self.inputs,
             event_pairs_tested: self.event_pairs_tested,
             metric_pairs_tested: self.metric_pairs_tested,
@@ -517,6 +514,11 @@ impl Running {
         self.commits.begin(commit).await?;
         if !self.commits.is_at_work() {
             self.tell_committed();
+        }
+        if let Err(outgrown) = self.memory.check() {
+            // what has been taken in is stored first, so that each start comes further than the one before it
+            self.committed().await?;
+            return Err(outgrown.into());
         }
         Ok(())
     }

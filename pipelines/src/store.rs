@@ -2,11 +2,12 @@
 
 use crate::config::support::NATIVE_PROTOCOL_HINT;
 use crate::config::{ClickHouseProtocol, ReefConfig, Secret, SecretError, SecretSource, StorageKind};
+use crate::memory::Memory;
 use crate::retention;
 use model::event::Event;
 use sinks::error::FaultClass;
 use sinks::transfer::Transfer;
-use sinks::{Commit, SinkError, Store, clickhouse, duckdb};
+use sinks::{Commit, Outcome, SinkError, Store, clickhouse, duckdb};
 use std::path::Path;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -128,9 +129,9 @@ pub async fn open_for_reading(config: &ReefConfig) -> Result<Box<dyn Store>, Sin
 }
 
 fn duckdb_options(config: &ReefConfig, path: &Path) -> duckdb::DuckDbConfig {
-    // the other half is for what DuckDB does not count: rows under way, the engine's windows, what sources prefetch
-    let memory_limit_bytes = config.engine.memory_limit_bytes.map(|bytes| bytes / 2);
-    // as is the other half of the cores for: a thread of DuckDB that waits for another one does so by asking all the time
+    // the rest is for what DuckDB does not count: rows under way, the engine's windows, what sources prefetch
+    let memory_limit_bytes = Some(Memory::of(config.engine.memory_limit_bytes).store_bytes());
+    // as is the other half of the cores: a thread of DuckDB that waits for another one does so by asking all the time
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let threads = u32::try_from(cores / 2).unwrap_or(1).max(1);
     let reef_id = Some(config.reef_id.clone());
@@ -163,7 +164,7 @@ pub async fn commit_with_retry(
     store: &mut dyn Store,
     commit: &Commit,
     shutdown: &watch::Receiver<bool>,
-) -> Result<(), SinkError> {
+) -> Result<Outcome, SinkError> {
     for pause in RETRY_PAUSES {
         match store.commit(commit).await {
             Err(error) if may_pass(&error, pause, shutdown) => wait(&error, pause, shutdown).await,

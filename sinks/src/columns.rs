@@ -1,5 +1,6 @@
 //! Rows as Arrow columns, named as in the schema: the same for every store.
 
+use crate::outcome::Met;
 use crate::resolve::{Held, SeriesRef, series_of};
 use arrow::array::{
     ArrayRef, BooleanArray, Float64Array, Float64Builder, Int32Array, Int64Array, StringArray,
@@ -37,7 +38,7 @@ fn exact_reals<'a>(values: impl Iterator<Item = &'a Real>) -> ArrayRef {
 }
 
 /// A row kept under an identity, of which the greatest copy is shown (see [`Held`]).
-pub(crate) trait KeptRow: Ord + Clone {
+pub(crate) trait KeptRow: Ord + Clone + Met {
     /// Its table.
     const TABLE: &'static str;
     /// The table of late copies kept aside; its columns are KEY and CONTENT.
@@ -99,7 +100,8 @@ impl KeptRow for MetricPoint {
     const ASIDE: &'static str = "late_metric_copies";
     const KEY: &'static [&'static str] =
         &["colony_id", "application_name", "environment", "service_id", "metric_name", "interval_seconds", "timestamp"];
-    const CONTENT: &'static [&'static str] = &["p50", "p95", "p99", "mean", "max_value", "sample_count", "version", "late"];
+    const CONTENT: &'static [&'static str] =
+        &["p50", "p95", "p99", "mean", "max_value", "sample_count", "version", "late"];
 
     fn columns(rows: &[Held<&MetricPoint>]) -> Columns {
         let mut columns = series_columns(rows.iter().map(|held| series_of(held.row)));

@@ -215,13 +215,8 @@ async fn the_greater_version_wins_in_any_order<F: Fixture>(fixture: &impl Fn() -
 /// Microseconds for milliseconds: the right value is smaller and has fewer samples. The hour says what counts.
 async fn a_correction_of_a_bucket_wins_by_its_version<F: Fixture>(fixture: &impl Fn() -> F) {
     let wrong = MetricPoint { p95: Some(Real(5_000.0)), mean: Some(Real(4_000.0)), ..bucket("svc", 0) };
-    let right = MetricPoint {
-        version: 1,
-        count: Some(1),
-        p95: Some(Real(5.0)),
-        mean: Some(Real(4.0)),
-        ..wrong.clone()
-    };
+    let right =
+        MetricPoint { version: 1, count: Some(1), p95: Some(Real(5.0)), mean: Some(Real(4.0)), ..wrong.clone() };
     let twice = MetricPoint { version: 1, p95: Some(Real(4.5)), ..right.clone() };
     let commits = [wrong, twice, right.clone()].map(|row| Rows { metrics: vec![row], ..Rows::default() });
     let mut dumps = Vec::new();

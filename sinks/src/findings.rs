@@ -1,7 +1,7 @@
 //! The findings store: keeps patterns and counts, and no rows; for runs that ask "what would be found?" and leave nothing.
 
 use crate::resolve::{self, Held};
-use crate::{Commit, SinkError, Span, Store, Totals};
+use crate::{Commit, Outcome, SinkError, Span, Store, Totals};
 use async_trait::async_trait;
 use model::event::Event;
 use model::metric::MetricPoint;
@@ -32,7 +32,7 @@ impl FindingsStore {
 
 #[async_trait]
 impl Store for FindingsStore {
-    async fn commit(&mut self, commit: &Commit) -> Result<(), SinkError> {
+    async fn commit(&mut self, commit: &Commit) -> Result<Outcome, SinkError> {
         for correlation_id in &commit.removed {
             self.findings.remove(correlation_id);
         }
@@ -45,7 +45,8 @@ impl Store for FindingsStore {
             *self.rejects.entry(reject.reason).or_default() += 1;
         }
         self.late += commit.late.len() as u64;
-        Ok(())
+        // it keeps no rows that others could differ from
+        Ok(Outcome::default())
     }
 
     async fn positions(&mut self) -> Result<BTreeMap<String, Positions>, SinkError> {

@@ -30,6 +30,7 @@ pub mod error;
 pub mod findings;
 mod hours;
 pub mod memory;
+pub mod outcome;
 pub mod rejects;
 pub mod resolve;
 pub mod retention;
@@ -37,6 +38,7 @@ pub mod rollup;
 pub mod transfer;
 
 pub use error::SinkError;
+pub use outcome::Outcome;
 pub use resolve::{Held, Kept};
 
 /// Everything one tick writes.
@@ -73,8 +75,8 @@ const COUNT_PAGE_ROWS: usize = 10_000;
 /// A place where everything is kept.
 #[async_trait]
 pub trait Store: Send {
-    /// Writes a tick.
-    async fn commit(&mut self, commit: &Commit) -> Result<(), SinkError>;
+    /// Writes a tick; says which of its rows were not taken.
+    async fn commit(&mut self, commit: &Commit) -> Result<Outcome, SinkError>;
 
     /// Positions of every source, by source name.
     async fn positions(&mut self) -> Result<BTreeMap<String, Positions>, SinkError>;

@@ -1,5 +1,6 @@
 //! The reference store: plain maps, the same rules as the others. Tests of other crates use it in a store's place.
 
+use crate::outcome::{Met, Outcome};
 use crate::rejects::{self, KEPT_MAX, Omitted, Stored};
 use crate::resolve::{self, Held, Kept, MetricKey, Seen, Sighting};
 use crate::rollup::{Summary, Sums};
@@ -80,14 +81,16 @@ impl MemoryStore {
 }
 
 impl Tables {
-    fn apply(&mut self, commit: &Commit) {
-        for kept in resolve::events(commit) {
+    fn apply(&mut self, commit: &Commit) -> Outcome {
+        let mut outcome = Outcome::default();
+        for kept in resolve::events(commit, &mut outcome) {
             let kept = owned(kept, Event::clone);
-            keep(&mut self.events, &mut self.late_events, event_key(&kept.shown.row), kept);
+            keep(&mut self.events, &mut self.late_events, event_key(&kept.shown.row), kept, &mut outcome);
         }
-        for kept in resolve::metrics(commit).into_iter().flat_map(|of_series| of_series.buckets) {
+        for kept in resolve::metrics(commit, &mut outcome).into_iter().flat_map(|of_series| of_series.buckets) {
             let kept = owned(kept, with_unsigned_zeros);
-            keep(&mut self.metrics, &mut self.late_metrics, resolve::metric_key(&kept.shown.row), kept);
+            let key = resolve::metric_key(&kept.shown.row);
+            keep(&mut self.metrics, &mut self.late_metrics, key, kept, &mut outcome);
         }
         for rows in [&commit.rows, &commit.late] {
             for node in &rows.nodes {
@@ -118,6 +121,7 @@ impl Tables {
         for (source, newer) in &commit.positions {
             self.positions.entry(source.clone()).or_default().advance(newer.clone());
         }
+        outcome
     }
 
     fn refuse(&mut self, commit: &Commit) {
@@ -203,7 +207,16 @@ fn with_unsigned_zeros(point: &MetricPoint) -> MetricPoint {
     point
 }
 
-fn keep<K: Ord + Clone, T: Ord>(shown: &mut BTreeMap<K, Held<T>>, aside: &mut BTreeMap<K, T>, key: K, copies: Kept<T>) {
+fn keep<K: Ord + Clone, T: Ord + Met>(
+    shown: &mut BTreeMap<K, Held<T>>,
+    aside: &mut BTreeMap<K, T>,
+    key: K,
+    copies: Kept<T>,
+    outcome: &mut Outcome,
+) {
+    if let Some(stands) = shown.get(&key) {
+        T::met(copies.shown.each_ref(), stands.each_ref(), outcome);
+    }
     let kept = copies.after(shown.remove(&key), aside.remove(&key));
     aside.extend(kept.aside.map(|row| (key.clone(), row)));
     shown.insert(key, kept.shown);
@@ -244,9 +257,8 @@ fn metric_order(point: &MetricPoint) -> (TimeMs, &model::metric::SeriesKey, Opti
 
 #[async_trait]
 impl Store for MemoryStore {
-    async fn commit(&mut self, commit: &Commit) -> Result<(), SinkError> {
-        self.lock().apply(commit);
-        Ok(())
+    async fn commit(&mut self, commit: &Commit) -> Result<Outcome, SinkError> {
+        Ok(self.lock().apply(commit))
     }
 
     async fn positions(&mut self) -> Result<BTreeMap<String, Positions>, SinkError> {

@@ -2,6 +2,7 @@
 //! arrival.
 
 use crate::Commit;
+use crate::outcome::{Met, Outcome};
 use foldhash::fast::RandomState as FastHash;
 use model::event::Event;
 use model::metric::MetricPoint;
@@ -77,10 +78,20 @@ pub fn metric_key(point: &MetricPoint) -> MetricKey {
     )
 }
 
-/// The events of a commit, each once.
-pub fn events(commit: &Commit) -> Vec<Kept<&Event>> {
+/// The events of a commit, each once. What copies have in each other's way is counted.
+pub fn events<'a>(commit: &'a Commit, outcome: &mut Outcome) -> Vec<Kept<&'a Event>> {
     let copies = copies(&commit.rows.events, &commit.late.events);
-    by_identity(copies, |event| (event.colony_id.as_str(), event.event_id.as_str()))
+    by_identity(copies, |event| (event.colony_id.as_str(), event.event_id.as_str()), outcome)
+}
+
+/// Two copies of a row in one commit. Which of them came first says nothing, and of two states of a bucket the fuller one
+/// is the later.
+fn meet<T: Met + Ord>(one: Held<&T>, other: Held<&T>, outcome: &mut Outcome) {
+    let mut met = Outcome::default();
+    T::met(one.min(other), one.max(other), &mut met);
+    if met.fewer_samples == 0 {
+        outcome.add(met);
+    }
 }
 
 /// The buckets of one series.
@@ -101,7 +112,7 @@ pub(crate) struct SeriesRows<'a> {
 
 /// The metric buckets of a commit, each once, by series in the order of their names. Stores look up, write and sum by
 /// series, so that a row's names are looked at here and not again.
-pub(crate) fn metrics(commit: &Commit) -> Vec<SeriesBuckets<'_>> {
+pub(crate) fn metrics<'a>(commit: &'a Commit, outcome: &mut Outcome) -> Vec<SeriesBuckets<'a>> {
     let mut of_series: Vec<SeriesBuckets<'_>> = Vec::new();
     let mut numbers: HashMap<SeriesRef<'_>, usize, FastHash> = HashMap::default();
     // a fleet reports its series in the same order each time: the one that came after this one comes again
@@ -123,14 +134,14 @@ pub(crate) fn metrics(commit: &Commit) -> Vec<SeriesBuckets<'_>> {
             followers[before] = number;
         }
     }
-    of_series.iter_mut().for_each(|series| series.order());
+    of_series.iter_mut().for_each(|series| series.order(outcome));
     of_series.sort_unstable_by(|one, other| one.series.cmp(&other.series));
     of_series
 }
 
 impl SeriesBuckets<'_> {
     /// In the order of time, copies of one bucket as one. Nearly always they come so.
-    fn order(&mut self) {
+    fn order(&mut self, outcome: &mut Outcome) {
         let time = |kept: &Kept<&MetricPoint>| kept.shown.row.timestamp;
         if self.buckets.is_sorted_by(|one, next| time(one) < time(next)) {
             return;
@@ -139,7 +150,10 @@ impl SeriesBuckets<'_> {
         let mut ordered: Vec<Kept<&MetricPoint>> = Vec::with_capacity(self.buckets.len());
         for kept in self.buckets.drain(..) {
             match ordered.last_mut() {
-                Some(last) if time(last) == time(&kept) => last.take(kept.shown),
+                Some(last) if time(last) == time(&kept) => {
+                    meet(last.shown, kept.shown, outcome);
+                    last.take(kept.shown);
+                }
                 _ => ordered.push(kept),
             }
         }
@@ -167,15 +181,20 @@ fn copies<'a, T>(on_time: &'a [T], late: &'a [T]) -> impl Iterator<Item = Held<&
     on_time.chain(late.iter().map(|row| Held { on_time: false, row }))
 }
 
-fn by_identity<'a, T: Ord, K: Eq + Hash>(
+fn by_identity<'a, T: Ord + Met, K: Eq + Hash>(
     copies: impl Iterator<Item = Held<&'a T>>,
     identity: impl Fn(&'a T) -> K,
+    outcome: &mut Outcome,
 ) -> Vec<Kept<&'a T>> {
     let mut places: HashMap<K, usize, FastHash> = HashMap::default();
     let mut kept: Vec<Kept<&T>> = Vec::new();
     for copy in copies {
         match places.entry(identity(copy.row)) {
-            Entry::Occupied(place) => kept[*place.get()].take(copy),
+            Entry::Occupied(place) => {
+                let before = &mut kept[*place.get()];
+                meet(before.shown, copy, outcome);
+                before.take(copy);
+            }
             Entry::Vacant(place) => {
                 place.insert(kept.len());
                 kept.push(Kept { shown: copy, aside: None });
@@ -273,7 +292,7 @@ mod tests {
     }
 
     fn buckets(commit: &Commit) -> Vec<Kept<&MetricPoint>> {
-        metrics(commit).into_iter().flat_map(|of_series| of_series.buckets).collect()
+        metrics(commit, &mut Outcome::default()).into_iter().flat_map(|of_series| of_series.buckets).collect()
     }
 
     #[test]
@@ -308,7 +327,7 @@ mod tests {
             let expected: Vec<&MetricPoint> = expected.into_iter().map(|place| &rows[place]).collect();
             let found: Vec<&MetricPoint> = buckets(&commit).into_iter().map(|kept| kept.shown.row).collect();
             assert_eq!(found, expected, "{order:?}");
-            let series: Vec<&str> = metrics(&commit).iter().map(|of| of.series.3).collect();
+            let series: Vec<&str> = metrics(&commit, &mut Outcome::default()).iter().map(|of| of.series.3).collect();
             assert!(series.is_sorted_by(|one, next| one < next), "each series once: {series:?}");
         }
     }

@@ -4,7 +4,7 @@ use super::meter::per_second;
 use crate::output::Style;
 use crate::text::{count, counted};
 use model::time::format_duration_ms;
-use pipelines::progress::{Ended, RunSummary};
+use pipelines::progress::{Ended, RowOutcome, RunSummary};
 
 /// The numbers of a run that has ended: a heading, then one labelled line for each thing there is to say.
 pub fn summary_page(summary: &RunSummary, style: Style) -> String {
@@ -19,6 +19,7 @@ pub fn summary_page(summary: &RunSummary, style: Style) -> String {
     }
     lines.push(labelled("ticks", &format!("{} committed, late rows {}", count(progress.ticks), count(progress.late))));
     lines.push(labelled("rejects", &rejects_text(summary)));
+    lines.extend(outcome_lines(summary));
     let tested = counted(summary.event_pairs_tested, "pair");
     lines.push(labelled(
         "tested",
@@ -66,6 +67,38 @@ fn rejects_text(summary: &RunSummary) -> String {
     format!("{} ({}); see table rejects", count(summary.progress.rejects), reasons.join(", "))
 }
 
+/// Rows that lost against what is stored: a correction that was meant is missed otherwise.
+fn outcome_lines(summary: &RunSummary) -> Vec<String> {
+    let RowOutcome { not_taken, fewer_samples, reused_ids } = summary.outcome;
+    let mut lines = Vec::new();
+    if not_taken > 0 {
+        let (rows, were) = match not_taken {
+            1 => ("1 row differs".to_owned(), "was"),
+            rows => (format!("{} rows differ", count(rows)), "were"),
+        };
+        let fewer = match fewer_samples {
+            0 => String::new(),
+            of_these => format!(" ({} with fewer samples than the stored bucket)", count(of_these)),
+        };
+        let text = format!("{rows} from what is stored and {were} not taken{fewer}: a correction needs a higher");
+        lines.push(labelled("kept", &text));
+        lines.push(labelled("", "`version`, a column with whole numbers (rows without one have 0)"));
+    }
+    if reused_ids > 0 {
+        let (copies, were) = if reused_ids == 1 { ("copy", "was") } else { ("copies", "were") };
+        let text = format!(
+            "{} {copies} of an event_id with another time {were} taken as amendments: of one id one",
+            count(reused_ids)
+        );
+        lines.push(labelled("same id", &text));
+        lines.push(labelled(
+            "",
+            "event is kept, so an id must name one happening (an alert and the start of its firing)",
+        ));
+    }
+    lines
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -96,6 +129,7 @@ mod tests {
             ended: Ended::InputFinished,
             progress: progress(),
             rejects_by_reason: BTreeMap::from([("not_finite".to_owned(), 2)]),
+            outcome: RowOutcome::default(),
             inputs: InputReport::default(),
             event_pairs_tested: 56,
             metric_pairs_tested: 0,
@@ -118,6 +152,20 @@ mod tests {
              patterns  5 confirmed, 12 candidates\n  \
              stored    DuckDB .coral/r.duckdb"
         );
+    }
+
+    #[test]
+    fn rows_that_were_not_taken_and_ids_that_were_used_again_are_told() {
+        let outcome = RowOutcome { not_taken: 6, fewer_samples: 1, reused_ids: 39 };
+        let page = summary_page(&RunSummary { outcome, ..summary() }, Style::PLAIN);
+        let kept = "\n  kept      6 rows differ from what is stored and were not taken (1 with fewer samples than the stored \
+                    bucket): a correction needs a higher\n            `version`, ";
+        assert!(page.contains(kept), "{page}");
+        assert!(
+            page.contains("\n  same id   39 copies of an event_id with another time were taken as amendments"),
+            "{page}"
+        );
+        assert!(!summary_page(&summary(), Style::PLAIN).contains("kept"));
     }
 
     #[test]

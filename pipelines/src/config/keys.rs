@@ -144,7 +144,7 @@ pub const KEYS: &[Key] = &[
     key("dashboard.port", PORT, value("3100"), "port of the dashboard; not applied by this version"),
 
     key("engine.workers", Kind::Integer { min: 1, max: 64 }, Default::Computed("number of cores, at most 4"), "worker threads; results do not depend on it"),
-    key("engine.memory_limit", Kind::Bytes, Default::None, "memory the store may use, e.g. 4GiB"),
+    key("engine.memory_limit", Kind::Bytes, Default::None, "memory of the program, store included, e.g. 4GiB; default: what the container allows, or four fifths of the machine"),
     key("engine.tick_rows_max", Kind::Integer { min: 1, max: 10_000_000 }, value("250000"), "most rows in a tick; results do not depend on it"),
     key("engine.tick_interval", between(1, MINUTE_MS), value("500ms"), "longest time a tick is kept open"),
     variables(key("engine.hosts", Kind::Texts, Default::None, "host:port of every process, in the order of --process; absent: one process")),

@@ -181,7 +181,7 @@ fn without_colonies(config: &ReefConfig) -> ReefConfig {
 /// Where two files are open at a time, each gets half of the memory.
 fn with_half_the_memory(config: &ReefConfig) -> ReefConfig {
     let mut config = config.clone();
-    config.engine.memory_limit_bytes = config.engine.memory_limit_bytes.map(|bytes| bytes / 2);
+    config.engine.memory_limit_bytes = Some(Memory::of(config.engine.memory_limit_bytes).limit_bytes / 2);
     config
 }
 

@@ -9,6 +9,7 @@ use super::parts::{Encoded, parts, parts_by};
 use super::rows::{ReadRow, versions};
 use super::session::Session;
 use crate::columns::{KeptRow, bucket_columns, intervals};
+use crate::outcome::{Met, Outcome};
 use crate::resolve::{Held, SeriesBuckets, SeriesRef, SeriesRows, series_of};
 use foldhash::fast::RandomState as FastHash;
 use model::metric::MetricPoint;
@@ -44,6 +45,7 @@ type Spot = (usize, usize);
 pub(super) async fn keep_metrics<'a>(
     session: &mut Session,
     of_series: &[SeriesBuckets<'a>],
+    outcome: &mut Outcome,
 ) -> Result<KeptMetrics<'a>, Fault> {
     let names: Vec<Series> = of_series.iter().map(|it| owned(it.series)).collect();
     learn_newest(session, of_series, &names).await?;
@@ -71,7 +73,9 @@ pub(super) async fn keep_metrics<'a>(
     for spot in spots() {
         let before = stored.get(&spot).map(Held::each_ref);
         let aside = stored_aside.get(&spot).map(|held| &held.row);
-        let now = of_series[spot.0].buckets[spot.1].clone().after(before, aside);
+        let kept = &of_series[spot.0].buckets[spot.1];
+        before.into_iter().for_each(|stands| MetricPoint::met(kept.shown, stands, outcome));
+        let now = kept.clone().after(before, aside);
         changes.note(aside, now.aside);
         if before != Some(now.shown) {
             copies.push((spot.0, now.shown));

@@ -9,11 +9,11 @@ use super::session::Session;
 use crate::Commit;
 use crate::columns::times;
 use crate::resolve::Seen;
-use arrow::array::{ArrayRef, StringArray, TimestampMicrosecondArray, UInt32Array, UInt64Array};
+use arrow::array::{ArrayRef, TimestampMicrosecondArray, UInt32Array, UInt64Array};
 use model::time::TimeMs;
 use model::topology::{ColonyStatus, ServiceEdge, ServiceNode};
 use serde::Deserialize;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 #[derive(clickhouse::Row, Deserialize)]

@@ -11,6 +11,7 @@ use super::parts::{Encoded, parts, parts_by};
 use super::rows::{EventAnswer, EventCopy, Mark, ReadRow, event_columns, selection};
 use super::session::Session;
 use crate::columns::KeptRow;
+use crate::outcome::{Met, Outcome};
 use crate::resolve::{Held, Kept};
 use model::event::Event;
 use model::time::TimeMs;
@@ -73,7 +74,11 @@ pub(super) async fn newer_events(session: &Session, events: &[Event]) -> Result<
 }
 
 /// Writes those copies of `rows` that are greater than what is stored; each identity stands in `rows` once.
-pub(super) async fn keep_events(session: &mut Session, rows: &[Kept<&Event>]) -> Result<Vec<RefusedRow<Event>>, Fault> {
+pub(super) async fn keep_events(
+    session: &mut Session,
+    rows: &[Kept<&Event>],
+    outcome: &mut Outcome,
+) -> Result<Vec<RefusedRow<Event>>, Fault> {
     if rows.is_empty() {
         return Ok(Vec::new());
     }
@@ -91,6 +96,7 @@ pub(super) async fn keep_events(session: &mut Session, rows: &[Kept<&Event>]) ->
         let before = stored.get(key);
         let before_shown = before.map(|before| before.held.each_ref());
         let aside = stored_aside.get(key).map(|stored| &stored.held.row);
+        before_shown.into_iter().for_each(|stands| Event::met(kept.shown, stands, outcome));
         let now = kept.clone().after(before_shown, aside);
         changes.note(aside, now.aside);
         if before.is_some() {

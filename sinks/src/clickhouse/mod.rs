@@ -32,7 +32,7 @@
 //! 3. No text from outside is part of a statement: values are bound or are columns of an insert.
 //! 4. No background merge changes an answer: readers take the greatest version (FINAL).
 
-use crate::{Commit, Held, SinkError, Span, Store, Totals};
+use crate::{Commit, Held, Outcome, SinkError, Span, Store, Totals};
 use async_trait::async_trait;
 use model::event::Event;
 use model::metric::MetricPoint;
@@ -121,7 +121,7 @@ impl ClickHouseStore {
 
 #[async_trait]
 impl Store for ClickHouseStore {
-    async fn commit(&mut self, commit: &Commit) -> Result<(), SinkError> {
+    async fn commit(&mut self, commit: &Commit) -> Result<Outcome, SinkError> {
         let answer = writer::commit(&mut self.session, commit).await;
         answer.map_err(|fault| fault.during(format!("cannot commit tick {}", commit.tick), &self.name))
     }

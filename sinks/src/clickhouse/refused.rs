@@ -102,13 +102,12 @@ async fn take_back(session: &mut Session, commit: &Commit) -> Result<(), Fault> 
 async fn remove(session: &mut Session, keys: &[&(String, String)]) -> Result<(), Fault> {
     let (version, now) = (session.next_version(), session.config.clock.now());
     insert(session, "rejects", keys, |keys| {
-        let empty = |_: &&(String, String)| "";
         let mut columns = vec![
             ("source", texts(keys, |key| &key.0)),
             ("place", texts(keys, |key| &key.1)),
-            ("reason", texts(keys, empty)),
-            ("detail", texts(keys, empty)),
-            ("raw", texts(keys, empty)),
+            ("reason", texts(keys, |_| "")),
+            ("detail", texts(keys, |_| "")),
+            ("raw", texts(keys, |_| "")),
             ("rejected_at", times(keys.iter().map(|_| now))),
         ];
         columns.extend(versions(keys.iter().map(|_| (version, true))));
@@ -158,7 +157,8 @@ fn read(row: RejectAnswer) -> Result<Reject, Fault> {
         source: row.source,
         place: row.place,
         colony_id: row.colony_id,
-        reason: rejects::read_reason(&row.reason)?,
+        reason: rejects::read_reason(&row.reason)
+            .map_err(|error| Fault::stop("column reason of rejects is not what this program writes", error))?,
         detail: row.detail,
         raw: row.raw,
         rejected_at: TimeMs(row.rejected_at),

@@ -9,15 +9,15 @@ use super::fault::Fault;
 use super::memory::{Kind, MarkKey};
 use super::session::Session;
 use super::{buckets, findings, fleet, keep, refused, rollups};
-use crate::Commit;
 use crate::resolve;
+use crate::{Commit, Outcome};
 use foldhash::fast::RandomState as FastHash;
 use model::reject::{RAW_CHARS_MAX, Reject, RejectReason, STORE_SOURCE};
 use model::rows::Rows;
 use model::time::TimeMs;
 use std::collections::{BTreeMap, HashMap};
 
-pub(super) async fn commit(session: &mut Session, commit: &Commit) -> Result<(), Fault> {
+pub(super) async fn commit(session: &mut Session, commit: &Commit) -> Result<Outcome, Fault> {
     session.memory.hours.announce(&commit.rollups);
     let outcome = write(session, commit).await;
     if outcome.is_err() {
@@ -26,15 +26,16 @@ pub(super) async fn commit(session: &mut Session, commit: &Commit) -> Result<(),
     outcome
 }
 
-async fn write(session: &mut Session, commit: &Commit) -> Result<(), Fault> {
-    let events = resolve::events(commit);
-    let metrics = resolve::metrics(commit);
+async fn write(session: &mut Session, commit: &Commit) -> Result<Outcome, Fault> {
+    let mut outcome = Outcome::default();
+    let events = resolve::events(commit, &mut outcome);
+    let metrics = resolve::metrics(commit, &mut outcome);
     let newest = newest(commit);
     session.memory.note_colonies(&newest);
     let mut rejects = commit.rejects.clone();
-    let refused = keep::keep_events(session, &events).await?;
+    let refused = keep::keep_events(session, &events, &mut outcome).await?;
     rejects.extend(refused.iter().map(|it| reject(it, describe_event, commit.committed_at)));
-    let KeptMetrics { refused, new, doubtful } = buckets::keep_metrics(session, &metrics).await?;
+    let KeptMetrics { refused, new, doubtful } = buckets::keep_metrics(session, &metrics, &mut outcome).await?;
     rejects.extend(refused.iter().map(|it| reject(it, describe_metric, commit.committed_at)));
     fleet::write_nodes(session, &both(commit, |rows| &rows.nodes)).await?;
     fleet::write_edges(session, &both(commit, |rows| &rows.edges)).await?;
@@ -43,7 +44,8 @@ async fn write(session: &mut Session, commit: &Commit) -> Result<(), Fault> {
     findings::write(session, commit).await?;
     refused::write(session, commit, &rejects).await?;
     fleet::write_watermarks(session, newest).await?;
-    fleet::write_positions(session, commit).await
+    fleet::write_positions(session, commit).await?;
+    Ok(outcome)
 }
 
 fn both<T>(commit: &Commit, of: impl Fn(&Rows) -> &Vec<T>) -> Vec<&T> {

@@ -34,11 +34,7 @@ const KNOWN: &[(&str, FaultClass, &str)] = &[
         FaultClass::Stop,
         "check storage.path: it must name a file of the reef's own, which its run creates and fills",
     ),
-    (
-        "belongs to the reef",
-        FaultClass::Stop,
-        "check storage.path and reef_id: each reef has a store of its own",
-    ),
+    ("belongs to the reef", FaultClass::Stop, "check storage.path and reef_id: each reef has a store of its own"),
     (
         "Corrupt database file",
         FaultClass::Stop,

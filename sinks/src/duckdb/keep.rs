@@ -4,6 +4,7 @@
 use super::fault::Cause;
 use super::rows::{ReadRow, selection};
 use super::stage::{append, temporary};
+use crate::Outcome;
 use crate::columns::{Columns, KeptRow, bucket_columns, times};
 use crate::resolve::{Held, Kept, SeriesRows};
 use arrow::array::UInt32Array;
@@ -29,15 +30,16 @@ pub(super) fn late_copies_exist(connection: &Connection) -> Result<bool, Cause> 
 ///
 /// The comparison is made here and not in SQL, so that it is the same code as in every other store. New rows are plainly
 /// appended; only rows that change go through an update. `has_late_copies` says whether any can be stored, and is raised
-/// when one is.
+/// when one is. The answer says which rows were not taken.
 pub(super) fn keep<R: ReadRow>(
     connection: &Connection,
     rows: &[Kept<&R>],
     stored_at: TimeMs,
     has_late_copies: &mut bool,
-) -> Result<(), Cause> {
+) -> Result<Outcome, Cause> {
+    let mut outcome = Outcome::default();
     if rows.is_empty() {
-        return Ok(());
+        return Ok(outcome);
     }
     let shown: Vec<Held<&R>> = rows.iter().map(|kept| kept.shown).collect();
     let stored = look_up(connection, R::TABLE, &shown)?;
@@ -45,6 +47,7 @@ pub(super) fn keep<R: ReadRow>(
     let (mut new, mut changed, mut put_aside, mut taken_back) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for (place, row) in rows.iter().enumerate() {
         let (before, aside) = (stored.get(&place).map(Held::each_ref), stored_aside.get(&place).map(|held| &held.row));
+        before.into_iter().for_each(|stands| R::met(row.shown, stands, &mut outcome));
         let now = row.clone().after(before, aside);
         match before {
             None => new.push(now.shown),
@@ -60,7 +63,8 @@ pub(super) fn keep<R: ReadRow>(
     update(connection, &changed, stored_at)?;
     delete_aside(connection, &taken_back)?;
     *has_late_copies |= !put_aside.is_empty();
-    append_new(connection, R::ASIDE, &put_aside, stored_at)
+    append_new(connection, R::ASIDE, &put_aside, stored_at)?;
+    Ok(outcome)
 }
 
 /// Writes metric buckets of which no copy is stored.

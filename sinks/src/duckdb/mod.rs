@@ -29,7 +29,7 @@
 //! 3. A failed commit leaves nothing, its temporary tables included.
 
 use crate::retention::{Pruned, Retention};
-use crate::{Commit, Held, SinkError, Span, Store, Totals};
+use crate::{Commit, Held, Outcome, SinkError, Span, Store, Totals};
 use async_trait::async_trait;
 use model::event::Event;
 use model::metric::MetricPoint;
@@ -114,7 +114,7 @@ impl DuckDbStore {
 
 #[async_trait]
 impl Store for DuckDbStore {
-    async fn commit(&mut self, commit: &Commit) -> Result<(), SinkError> {
+    async fn commit(&mut self, commit: &Commit) -> Result<Outcome, SinkError> {
         let doing = format!("cannot commit tick {}", commit.tick);
         let commit = commit.clone();
         self.worker.call(doing, move |session| writer::commit(session, &commit)).await

@@ -101,7 +101,7 @@ mod tests {
 
     fn refused(answer: Result<DuckDbStore, SinkError>) -> String {
         let error = answer.err().unwrap();
-        format!("{error} {}", error.cause.unwrap())
+        format!("{error} {}", error.cause.as_ref().unwrap())
     }
 
     #[tokio::test]
@@ -111,7 +111,10 @@ mod tests {
             ("notes", "CREATE TABLE notes (a INTEGER); INSERT INTO notes VALUES (1)"),
             ("seen", "CREATE VIEW seen AS SELECT 1 AS a"),
             ("flyway", "CREATE TABLE schema_version (installed_rank INTEGER, script VARCHAR)"),
-            ("both", "CREATE TABLE schema_version (version INTEGER, applied_at TIMESTAMP); CREATE TABLE notes (a TEXT)"),
+            (
+                "both",
+                "CREATE TABLE schema_version (version INTEGER, applied_at TIMESTAMP); CREATE TABLE notes (a TEXT)",
+            ),
         ];
         for (name, sql) in tables {
             let path = folder.path().join(format!("{name}.duckdb"));

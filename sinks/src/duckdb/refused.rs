@@ -115,11 +115,7 @@ fn groups<T>(
     Ok(groups)
 }
 
-fn each(
-    connection: &Connection,
-    sql: &str,
-    mut take: impl FnMut(&Row<'_>) -> Result<(), Cause>,
-) -> Result<(), Cause> {
+fn each(connection: &Connection, sql: &str, mut take: impl FnMut(&Row<'_>) -> Result<(), Cause>) -> Result<(), Cause> {
     let mut statement = connection.prepare(sql)?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {

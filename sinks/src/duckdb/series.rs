@@ -259,6 +259,7 @@ mod tests {
     use crate::compliance::commit_of;
     use crate::compliance::rows::{START, bucket};
     use crate::duckdb::keep::append_buckets;
+    use crate::outcome::Outcome;
     use crate::resolve::{self, Held};
     use model::rows::Rows;
     use std::collections::BTreeSet;
@@ -275,7 +276,8 @@ mod tests {
 
     /// Times of new and of doubtful buckets, from the start on, and the series that got a number.
     fn sorted(known: &mut KnownSeries, connection: &Connection, commit: &Commit) -> (Vec<i64>, Vec<i64>, Vec<u32>) {
-        let Sorted { unnamed, new, doubtful } = known.sort(connection, resolve::metrics(commit)).unwrap();
+        let Sorted { unnamed, new, doubtful } =
+            known.sort(connection, resolve::metrics(commit, &mut Outcome::default())).unwrap();
         name(connection, &unnamed).unwrap();
         append_buckets(connection, &new, START).unwrap();
         let time = |held: Held<&MetricPoint>| held.row.timestamp.0 - START.0;

@@ -7,11 +7,11 @@ use super::fault::Cause;
 use super::series::{Sorted, name};
 use super::session::Session;
 use super::{findings, fleet, keep, rollups};
-use crate::Commit;
 use crate::resolve::{self, Held, SeriesRows};
+use crate::{Commit, Outcome};
 use model::metric::MetricPoint;
 
-pub(super) fn commit(session: &mut Session, commit: &Commit) -> Result<(), Cause> {
+pub(super) fn commit(session: &mut Session, commit: &Commit) -> Result<Outcome, Cause> {
     let outcome = write(session, commit);
     if outcome.is_err() {
         session.hours.forget();
@@ -20,7 +20,7 @@ pub(super) fn commit(session: &mut Session, commit: &Commit) -> Result<(), Cause
     outcome
 }
 
-fn write(session: &mut Session, commit: &Commit) -> Result<(), Cause> {
+fn write(session: &mut Session, commit: &Commit) -> Result<Outcome, Cause> {
     if !session.may_write {
         return Err("it was opened for reading only; this is a bug, please report it with this text".into());
     }
@@ -28,19 +28,20 @@ fn write(session: &mut Session, commit: &Commit) -> Result<(), Cause> {
     if has_metrics && let Some(read) = session.series.load(&session.connection)? {
         session.hours.begin(read);
     }
-    let events = resolve::events(commit);
+    let mut outcome = Outcome::default();
+    let events = resolve::events(commit, &mut outcome);
     // noted before the outcome is known: asked for once too often is the safe side
     session.has_newer_events |= events.iter().any(|kept| kept.shown.row.version > 0 || kept.shown.row.withdrawn);
     let fails_at_end = std::mem::take(&mut session.fails_at_end);
     let Session { connection, series, has_late_copies, hours, .. } = session;
     let transaction = connection.transaction()?;
     // told before it is stored: a failure makes all be read again
-    let Sorted { unnamed, new, doubtful } = series.sort(&transaction, resolve::metrics(commit))?;
-    keep::keep(&transaction, &events, commit.committed_at, has_late_copies)?;
+    let Sorted { unnamed, new, doubtful } = series.sort(&transaction, resolve::metrics(commit, &mut outcome))?;
+    outcome.add(keep::keep(&transaction, &events, commit.committed_at, has_late_copies)?);
     name(&transaction, &unnamed)?;
     keep::append_buckets(&transaction, &new, commit.committed_at)?;
     let new: Vec<SeriesRows<'_>> = new.into_iter().map(|(_, rows)| rows).collect();
-    keep::keep(&transaction, &doubtful, commit.committed_at, has_late_copies)?;
+    outcome.add(keep::keep(&transaction, &doubtful, commit.committed_at, has_late_copies)?);
     fleet::write(&transaction, commit)?;
     let looked_up: Vec<Held<&MetricPoint>> = doubtful.iter().map(|kept| kept.shown).collect();
     let summaries = rollups::write(&transaction, hours.touch(&commit.rollups, &new, &looked_up))?;
@@ -50,5 +51,5 @@ fn write(session: &mut Session, commit: &Commit) -> Result<(), Cause> {
     }
     transaction.commit()?;
     hours.store(&summaries);
-    Ok(())
+    Ok(outcome)
 }

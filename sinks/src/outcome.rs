@@ -1,0 +1,114 @@
+//! What a commit found out about its rows: which of them differ from the copy that stands and were not taken.
+//!
+//! Which copy of a row stands is a function of the set of copies ([`crate::resolve`]), so a correction that compares
+//! lower loses, and so does an event whose id is used again. Neither must happen without a word. A row with another
+//! version than the one that stands has said itself which of them is newer: it is not counted.
+
+use crate::resolve::Held;
+use model::event::Event;
+use model::metric::MetricPoint;
+
+/// Counts of a commit; those of several commits are added up. A repeated commit may count less: its own rows are stored by
+/// then.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Outcome {
+    /// Rows that differ from the copy that stands, which has the same version and compares higher.
+    pub not_taken: u64,
+    /// Of these, metric buckets with fewer samples than the one that stands, as an earlier state of a bucket has.
+    pub fewer_samples: u64,
+    /// Events whose id stands for an event of another time, without another version: one of the two stands.
+    pub reused_ids: u64,
+}
+
+impl Outcome {
+    /// Adds the counts of another commit.
+    pub fn add(&mut self, other: Outcome) {
+        self.not_taken += other.not_taken;
+        self.fewer_samples += other.fewer_samples;
+        self.reused_ids += other.reused_ids;
+    }
+
+    /// Whether there is nothing to say.
+    pub fn is_nothing(&self) -> bool {
+        *self == Outcome::default()
+    }
+}
+
+/// A row of which one copy meets another.
+pub(crate) trait Met {
+    /// Counts what `incoming` has in the way of `stands`, another copy of the same row that was there before it.
+    fn met(incoming: Held<&Self>, stands: Held<&Self>, outcome: &mut Outcome);
+}
+
+impl Met for Event {
+    fn met(incoming: Held<&Event>, stands: Held<&Event>, outcome: &mut Outcome) {
+        let (new, old) = (incoming.row, stands.row);
+        if new.version != old.version || new.withdrawn != old.withdrawn || new == old {
+            return;
+        }
+        if new.timestamp != old.timestamp {
+            outcome.reused_ids += 1;
+        } else if incoming < stands && !(new > old && !incoming.on_time) {
+            outcome.not_taken += 1;
+        }
+    }
+}
+
+impl Met for MetricPoint {
+    fn met(incoming: Held<&MetricPoint>, stands: Held<&MetricPoint>, outcome: &mut Outcome) {
+        let (new, old) = (incoming.row, stands.row);
+        // a late copy that says more is kept aside
+        let is_lost = incoming < stands && !(new > old && !incoming.on_time);
+        if new.version != old.version || new.rank() == old.rank() || !is_lost {
+            return;
+        }
+        outcome.not_taken += 1;
+        outcome.fewer_samples += u64::from(new.count < old.count);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::compliance::rows::{bucket, event};
+    use model::real::Real;
+
+    fn met<T: Met>(incoming: (bool, &T), stands: (bool, &T)) -> (u64, u64, u64) {
+        let mut outcome = Outcome::default();
+        let held = |(on_time, row)| Held { on_time, row };
+        T::met(held(incoming), held(stands), &mut outcome);
+        (outcome.not_taken, outcome.fewer_samples, outcome.reused_ids)
+    }
+
+    #[test]
+    fn a_bucket_that_compares_lower_is_told_and_a_version_settles_it() {
+        let stands = bucket("api", 0);
+        let lower = MetricPoint { mean: Some(Real(1.0)), ..stands.clone() };
+        let higher = MetricPoint { mean: Some(Real(99.0)), ..stands.clone() };
+        let fewer = MetricPoint { count: Some(3), ..stands.clone() };
+        let earlier = MetricPoint { version: 0, ..lower.clone() };
+        let corrected = MetricPoint { version: 1, ..stands.clone() };
+        assert_eq!(met((true, &lower), (true, &stands)), (1, 0, 0));
+        assert_eq!(met((true, &fewer), (true, &stands)), (1, 1, 0));
+        assert_eq!(met((true, &higher), (true, &stands)), (0, 0, 0), "it is taken");
+        assert_eq!(met((true, &stands), (true, &stands)), (0, 0, 0), "a repeat");
+        assert_eq!(met((true, &earlier), (true, &corrected)), (0, 0, 0), "what was corrected comes again");
+        assert_eq!(met((false, &higher), (true, &stands)), (0, 0, 0), "a late one that says more is kept aside");
+        assert_eq!(met((false, &lower), (true, &stands)), (1, 0, 0));
+    }
+
+    #[test]
+    fn an_id_with_another_time_is_told_whichever_stands() {
+        let (first, second) = (event("e", 0), event("e", 60_000));
+        let mut other = first.clone();
+        other.service_id = "a".to_owned();
+        let mut newer = second.clone();
+        newer.version = 1;
+        assert_eq!(met((true, &second), (true, &first)), (0, 0, 1));
+        assert_eq!(met((true, &first), (true, &second)), (0, 0, 1));
+        assert_eq!(met((true, &newer), (true, &first)), (0, 0, 0), "an amendment says so");
+        assert_eq!(met((true, &other), (true, &first)), (1, 0, 0), "the same time, and it compares lower");
+        assert_eq!(met((true, &first), (true, &other)), (0, 0, 0), "it is taken");
+        assert_eq!(met((true, &first), (true, &first)), (0, 0, 0));
+    }
+}
