@@ -139,6 +139,11 @@ pub struct EventTypeKey {
 }
 
 impl Event {
+    /// Whether an older copy of it may come that must not count: it has a version, or is withdrawn.
+    pub fn is_amended(&self) -> bool {
+        self.version > 0 || self.withdrawn
+    }
+
     /// The (colony, service, type) this event is an instance of.
     pub fn type_key(&self) -> EventTypeKey {
         EventTypeKey {

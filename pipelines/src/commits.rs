@@ -17,6 +17,8 @@ pub(crate) struct Commits {
     state: State,
     shutdown: watch::Receiver<bool>,
     outcome: Outcome,
+    /// Whether an event that is amended or withdrawn may be stored.
+    may_have_newer: bool,
 }
 
 enum State {
@@ -27,9 +29,9 @@ enum State {
 }
 
 impl Commits {
-    /// A store at rest.
-    pub(crate) fn new(store: Box<dyn Store>, shutdown: watch::Receiver<bool>) -> Commits {
-        Commits { state: State::AtRest(store), shutdown, outcome: Outcome::default() }
+    /// A store at rest; `may_have_newer` is what it says of [`Store::may_have_newer_events`].
+    pub(crate) fn new(store: Box<dyn Store>, shutdown: watch::Receiver<bool>, may_have_newer: bool) -> Commits {
+        Commits { state: State::AtRest(store), shutdown, outcome: Outcome::default(), may_have_newer }
     }
 
     /// Whether a commit is under way.
@@ -45,6 +47,7 @@ impl Commits {
     /// whatever is asked next.
     pub(crate) async fn begin(&mut self, commit: Commit) -> Result<(), SinkError> {
         self.ended().await?;
+        self.may_have_newer |= commit.rows.events.iter().any(Event::is_amended);
         if let State::AtRest(mut store) = std::mem::replace(&mut self.state, State::Moving) {
             let shutdown = self.shutdown.clone();
             self.state = State::AtWork(Box::pin(async move {
@@ -84,9 +87,10 @@ impl Commits {
         }
     }
 
-    /// The stored newer copies of these events. Without events the store is not asked.
+    /// The stored newer copies of these events. Without events, and while no stored one is amended, the store is not asked:
+    /// asking waits for the commit under way.
     pub(crate) async fn newer_events(&mut self, events: &[Event]) -> Result<Vec<Event>, SinkError> {
-        if events.is_empty() {
+        if events.is_empty() || !self.may_have_newer {
             return Ok(Vec::new());
         }
         let shutdown = self.shutdown.clone();

@@ -18,6 +18,7 @@ use sinks::{Commit, Held, SinkError, Span, Store, Totals};
 use sources::{Batch, Source, SourceError};
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use tokio::sync::{Semaphore, watch};
 
@@ -33,12 +34,14 @@ struct Faulty {
     refuses: Option<u64>,
     /// Ticks that were offered, in order.
     offered: Arc<Mutex<Vec<u64>>>,
+    /// How often it was asked for amended events.
+    asked: Arc<AtomicU64>,
 }
 
 impl Faulty {
     fn over(inner: &MemoryStore) -> Faulty {
         let inner = inner.clone();
-        Faulty { inner, is_away: false, stop: None, permits: None, refuses: None, offered: Arc::default() }
+        Faulty { inner, is_away: false, stop: None, permits: None, refuses: None, offered: Arc::default(), asked: Arc::default() }
     }
 
     fn error(class: FaultClass) -> SinkError {
@@ -83,7 +86,11 @@ impl Store for Faulty {
         self.inner.metrics_in(span, after, n).await
     }
     async fn newer_events(&mut self, events: &[Event]) -> Result<Vec<Event>, SinkError> {
+        self.asked.fetch_add(1, Ordering::Relaxed);
         self.inner.newer_events(events).await
+    }
+    async fn may_have_newer_events(&mut self) -> Result<bool, SinkError> {
+        self.inner.may_have_newer_events().await
     }
     async fn correlations(&mut self) -> Result<Vec<Correlation>, SinkError> {
         self.inner.correlations().await
@@ -275,4 +282,30 @@ async fn a_tick_is_cut_when_its_rows_take_too_much_memory() {
         ticks.push(summary.progress.ticks);
     }
     assert!(ticks[0] > 3 && ticks[1] <= 2, "some 500 kB in ticks of at most 100 kB, and in one: {ticks:?}");
+}
+
+/// Asking waits for the commit under way: ticks of events would lose what they gain by being written while the next one is
+/// taken in.
+#[tokio::test]
+async fn ticks_of_events_ask_the_store_only_once_an_event_was_amended() {
+    for is_amended in [false, true] {
+        let inner = MemoryStore::new();
+        if is_amended {
+            let amended = Event { version: 1, ..event(1) };
+            let rows = Rows { events: vec![amended], ..Rows::default() };
+            let mut store = inner.clone();
+            store.commit(&Commit { rows: rows.into(), ..Commit::default() }).await.unwrap();
+        }
+        let store = Faulty::over(&inner);
+        let asked = Arc::clone(&store.asked);
+        let (_stop, shutdown) = watch::channel(false);
+        let mut config = config();
+        config.correlation.enabled = true;
+        config.engine.tick_rows_max = 1;
+        let source = Counting { delivered: 0, in_all: 9, panics_at: None };
+        let summary = outcome_with(&config, store, source, shutdown).await.unwrap();
+        assert_eq!(summary.progress.events, 9);
+        assert_eq!(asked.load(Ordering::Relaxed) > 0, is_amended);
+        assert!(!is_amended || inner.tables().events.values().any(|held| held.row.version == 1));
+    }
 }

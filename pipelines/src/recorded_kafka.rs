@@ -10,9 +10,10 @@ use model::check::FUTURE_SKEW_MS_MAX;
 use model::clock::SharedClock;
 use model::event::Event;
 use model::position::Positions;
+use model::time::TimeMs;
 use sources::kafka::{KafkaConfig, KafkaEnd, KafkaStart, Offsets, PartitionSeen, TopicSeen, probe};
 use sources::{Source, SourceError};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use tokio::sync::watch;
 
@@ -132,8 +133,16 @@ async fn end_now(kafka: &KafkaConfig) -> Result<Offsets, SourceError> {
 #[derive(Debug, Default)]
 pub(crate) struct Moved {
     /// The greatest such copy, by colony and event.
-    newest: HashMap<(String, String), Event>,
+    newest: HashMap<(String, String), Rank>,
+    /// Applications and environments, each once.
+    names: HashSet<Arc<str>>,
 }
+
+/// Amended events outside the range at most, in some 200 bytes each.
+const MOVED_MAX: usize = 2_000_000;
+
+/// What decides between a copy outside the range and one inside: their times differ, so nothing behind the time does.
+type Rank = (u64, bool, Arc<str>, Arc<str>, TimeMs);
 
 impl Moved {
     /// Whether a newer copy of this event lies outside.
@@ -142,19 +151,34 @@ impl Moved {
             return false;
         }
         let newest = self.newest.get(&(event.colony_id.clone(), event.event_id.clone()));
-        newest.is_some_and(|newest| newest > event)
+        newest.is_some_and(|(version, withdrawn, application, environment, timestamp)| {
+            let of_event =
+                (event.version, event.withdrawn, &*event.application_name, &*event.environment, event.timestamp);
+            (*version, *withdrawn, &**application, &**environment, *timestamp) > of_event
+        })
     }
 
-    /// Notes a copy.
-    pub(crate) fn note(&mut self, event: Event, range: TimeRange) {
+    /// Notes a copy; says whether there is room for more.
+    pub(crate) fn note(&mut self, event: Event, range: TimeRange) -> bool {
         if range.holds(event.timestamp) || (event.version == 0 && !event.withdrawn) {
-            return;
+            return true;
         }
-        let key = (event.colony_id.clone(), event.event_id.clone());
-        let newest = self.newest.entry(key).or_insert_with(|| event.clone());
-        if event > *newest {
-            *newest = event;
+        let (application, environment) = (self.name(&event.application_name), self.name(&event.environment));
+        let rank = (event.version, event.withdrawn, application, environment, event.timestamp);
+        let newest = self.newest.entry((event.colony_id, event.event_id)).or_insert_with(|| rank.clone());
+        if rank > *newest {
+            *newest = rank;
         }
+        self.newest.len() <= MOVED_MAX
+    }
+
+    fn name(&mut self, name: &str) -> Arc<str> {
+        if let Some(known) = self.names.get(name) {
+            return Arc::clone(known);
+        }
+        let name: Arc<str> = name.into();
+        self.names.insert(Arc::clone(&name));
+        name
     }
 
     /// Reads a source to its end; a run that is asked to stop needs no more of it.
@@ -172,7 +196,13 @@ impl Moved {
                 batch = source.next_batch() => batch?,
             };
             let Some(batch) = batch else { return Ok(()) };
-            batch.rows.events.into_iter().for_each(|event| self.note(event, range));
+            if !batch.rows.events.into_iter().all(|event| self.note(event, range)) {
+                let problem = format!(
+                    "more than {MOVED_MAX} events outside the range were amended or withdrawn, which is more than can be \
+                     kept in view: replay a wider range"
+                );
+                return Err(SourceError::Kafka { brokers: source.name().to_owned(), problem });
+            }
         }
     }
 }

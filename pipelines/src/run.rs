@@ -236,6 +236,7 @@ impl Running {
             }
             published = Published::inherit(store.published().await?);
         }
+        let may_have_newer = store.may_have_newer_events().await?;
         let expected_colonies = config.colonies.len() as u64;
         let progress = Progress {
             phase: Phase::Running,
@@ -245,7 +246,7 @@ impl Running {
         };
         options.progress.send_replace(progress.clone());
         Ok(Running {
-            commits: Commits::new(store, options.shutdown.clone()),
+            commits: Commits::new(store, options.shutdown.clone(), may_have_newer),
             engine,
             gate,
             clock: options.clock.clone(),

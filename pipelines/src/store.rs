@@ -42,6 +42,7 @@ pub fn clickhouse_config(config: &ReefConfig) -> Result<clickhouse::ClickHouseCo
     let seconds = |ms: i64| ms.unsigned_abs().div_ceil(1_000);
     let keep = retention::of(config);
     Ok(clickhouse::ClickHouseConfig {
+        reef_id: Some(config.reef_id.clone()),
         retention: Some(clickhouse::Retention {
             metrics_seconds: seconds(keep.metrics_ms),
             events_seconds: seconds(keep.events_ms),

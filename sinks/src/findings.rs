@@ -75,6 +75,10 @@ impl Store for FindingsStore {
         Ok(Vec::new())
     }
 
+    async fn may_have_newer_events(&mut self) -> Result<bool, SinkError> {
+        Ok(false)
+    }
+
     async fn correlations(&mut self) -> Result<Vec<Correlation>, SinkError> {
         Ok(self.findings.values().map(|finding| finding.correlation.clone()).collect())
     }

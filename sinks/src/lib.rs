@@ -128,6 +128,11 @@ pub trait Store: Send {
     /// `events`: what an engine that has forgotten them must be told again before it sees an older copy.
     async fn newer_events(&mut self, events: &[Event]) -> Result<Vec<Event>, SinkError>;
 
+    /// Whether any such event may be stored. While there is none, no tick need wait for the one before it to ask.
+    async fn may_have_newer_events(&mut self) -> Result<bool, SinkError> {
+        Ok(true)
+    }
+
     /// How many events and metric buckets `span` has.
     async fn count_in(&mut self, span: Span) -> Result<(u64, u64), SinkError> {
         let (mut events, mut metrics) = (0, 0);

@@ -315,8 +315,12 @@ impl Store for MemoryStore {
         let identities: BTreeSet<(String, String)> =
             events.iter().map(|row| (row.colony_id.clone(), row.event_id.clone())).collect();
         let stored = identities.iter().filter_map(|identity| tables.events.get(identity));
-        let newer = stored.filter(|held| held.on_time && (held.row.version > 0 || held.row.withdrawn));
+        let newer = stored.filter(|held| held.on_time && held.row.is_amended());
         Ok(newer.map(|held| held.row.clone()).collect())
+    }
+
+    async fn may_have_newer_events(&mut self) -> Result<bool, SinkError> {
+        Ok(self.lock().events.values().any(|held| held.row.is_amended()))
     }
 
     async fn correlations(&mut self) -> Result<Vec<Correlation>, SinkError> {

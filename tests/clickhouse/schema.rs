@@ -15,7 +15,7 @@ async fn opening_twice_changes_nothing_and_a_newer_store_is_refused() {
     drop(fixture.opened().await);
     let (first, tables) = (versions(), server.query(&fixture.database, "SHOW TABLES"));
     assert_eq!(first.lines().count(), migrations::CLICKHOUSE.len(), "{first}");
-    assert_eq!(tables.lines().count(), 18, "{tables}");
+    assert_eq!(tables.lines().count(), 20, "{tables}");
     drop(fixture.opened().await);
     assert_eq!(versions(), first);
     let facts = server_facts(fixture.config()).await.unwrap();
@@ -27,6 +27,26 @@ async fn opening_twice_changes_nothing_and_a_newer_store_is_refused() {
     let error = ClickHouseStore::open(fixture.config()).await.err().unwrap();
     assert_eq!(error.class, FaultClass::Stop);
     assert!(error.cause.unwrap().to_string().contains("version 999"));
+}
+
+#[tokio::test]
+async fn the_database_of_another_reef_is_refused_and_stays_free_for_its_own() {
+    let Some(server) = Server::any() else { return };
+    let fixture = InDatabase::new(&server);
+    // one that was written before owners were noted
+    drop(fixture.opened().await);
+    let of = |reef_id: &str| ClickHouseConfig { reef_id: Some(reef_id.to_owned()), ..fixture.config() };
+    for _ in 0..2 {
+        Box::new(ClickHouseStore::open(of("mine")).await.unwrap()).close().await.unwrap();
+    }
+    for answer in [ClickHouseStore::open(of("yours")).await, ClickHouseStore::open_for_reading(of("yours")).await] {
+        let error = answer.err().unwrap();
+        assert_eq!(error.class, FaultClass::Stop);
+        let text = format!("{error} {}", error.cause.as_ref().unwrap());
+        assert!(text.contains("\"mine\"") && text.contains("\"yours\"") && text.contains("reef_id"), "{text}");
+    }
+    Box::new(ClickHouseStore::open(of("mine")).await.unwrap()).close().await.unwrap();
+    assert_eq!(server.query(&fixture.database, "SELECT reef_id FROM store_owner FINAL"), "mine\n");
 }
 
 #[tokio::test]

@@ -118,7 +118,7 @@ impl Writer {
 
     fn commit(&mut self, tick: u64, id: &str) -> Result<(), SinkError> {
         let commit: Commit = commit_of(tick, Rows { events: vec![event(id, 0)], ..Rows::default() });
-        self.runtime.block_on(self.store.commit(&commit))
+        self.runtime.block_on(self.store.commit(&commit)).map(|_| ())
     }
 
     fn close(self) {

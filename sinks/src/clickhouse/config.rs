@@ -17,6 +17,8 @@ pub struct ClickHouseConfig {
     pub user: String,
     /// The user's password; empty for none.
     pub password: Password,
+    /// The reef that opens it: the store of another one is refused. `None` where tables are copied whole.
+    pub reef_id: Option<String>,
     /// Name of the cluster on which tables are created; `None` for one server, or a database with the Replicated engine.
     pub cluster: Option<String>,
     /// How long rows are kept; `None` leaves the tables' time limits as they are.
@@ -61,6 +63,7 @@ impl ClickHouseConfig {
             database: database.into(),
             user: "default".to_owned(),
             password: Password::default(),
+            reef_id: None,
             cluster: None,
             retention: None,
             statement_limit: Duration::from_secs(300),

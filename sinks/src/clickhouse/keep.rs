@@ -52,6 +52,17 @@ pub(super) async fn stored_events(
     Ok(stored)
 }
 
+#[derive(clickhouse::Row, Deserialize)]
+struct ExistsAnswer {
+    any: bool,
+}
+
+/// As [`crate::Store::may_have_newer_events`].
+pub(super) async fn may_have_newer_events(session: &Session) -> Result<bool, Fault> {
+    let sql = "SELECT count() > 0 AS any FROM (SELECT 1 FROM federated_events WHERE version > 0 OR withdrawn LIMIT 1)";
+    Ok(session.rows::<ExistsAnswer>(session.query(sql)).await?.iter().any(|answer| answer.any))
+}
+
 /// As [`crate::Store::newer_events`].
 pub(super) async fn newer_events(session: &Session, events: &[Event]) -> Result<Vec<Event>, Fault> {
     let keys: BTreeSet<EventKey> = events.iter().map(|row| (row.colony_id.clone(), row.event_id.clone())).collect();

@@ -7,6 +7,7 @@
 //! | `session` | opening, migrating, statements |
 //! | `http` | the HTTP client |
 //! | `lease`, `claims`, `process` | who may write |
+//! | `owner` | whose database it is |
 //! | `ddl` | tables for one server, a replicated database, a cluster |
 //! | `retention` | time limits of tables |
 //! | `memory` | what a session remembers, so that it need not ask |
@@ -58,6 +59,7 @@ mod keep;
 mod lease;
 mod links;
 mod memory;
+mod owner;
 mod pages;
 mod parts;
 mod patterns;
@@ -159,6 +161,11 @@ impl Store for ClickHouseStore {
     async fn newer_events(&mut self, events: &[Event]) -> Result<Vec<Event>, SinkError> {
         let answer = keep::newer_events(&self.session, events).await;
         answer.map_err(|fault| fault.during("cannot look up amended events", &self.name))
+    }
+
+    async fn may_have_newer_events(&mut self) -> Result<bool, SinkError> {
+        let answer = keep::may_have_newer_events(&self.session).await;
+        answer.map_err(|fault| fault.during("cannot look for amended events", &self.name))
     }
 
     async fn correlations(&mut self) -> Result<Vec<Correlation>, SinkError> {

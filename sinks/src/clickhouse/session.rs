@@ -5,7 +5,7 @@ use super::ddl::Layout;
 use super::fault::Fault;
 use super::lease::Lease;
 use super::memory::Memory;
-use super::{http, retention, version};
+use super::{http, owner, retention, version};
 use clickhouse::query::Query;
 use clickhouse::{Client, Compression, RowOwned, RowRead};
 use migrations::{CLICKHOUSE, CLICKHOUSE_SCHEMA_VERSION_TABLE, CLICKHOUSE_WRITERS_TABLE, Migration, pending};
@@ -70,8 +70,10 @@ impl Session {
     /// Connects, takes the lease, brings the schema up to date, and sets the time limits.
     pub(super) async fn open(config: ClickHouseConfig) -> Result<Session, Fault> {
         let mut session = Session::connect(config).await?;
-        // a store of a newer program is left alone
-        session.missing_steps().await?;
+        // a store of a newer program is left alone, and one of another reef is not kept from it
+        if session.missing_steps().await?.is_empty() {
+            owner::check(&session).await?;
+        }
         session.create(CLICKHOUSE_WRITERS_TABLE).await?;
         session.lease = Some(Lease::take(&session).await?);
         session.migrate().await?;
@@ -80,6 +82,7 @@ impl Session {
         }
         session.memory = Memory::load(&session).await?;
         session.version = session.memory.newest_version;
+        owner::claim(&mut session).await?;
         Ok(session)
     }
 
@@ -90,6 +93,7 @@ impl Session {
             let cause = format!("it has tables of version {}", first.version - 1);
             return Err(Fault::stop("bring it to this version first: coral-pipeline migrate", cause));
         }
+        owner::check(&session).await?;
         session.memory = Memory::load(&session).await?;
         session.version = session.memory.newest_version;
         Ok(session)

@@ -164,6 +164,10 @@ impl Store for DuckDbStore {
         self.worker.call("cannot look up amended events".into(), job).await
     }
 
+    async fn may_have_newer_events(&mut self) -> Result<bool, SinkError> {
+        self.worker.call("cannot look for amended events".into(), |session| Ok(session.has_newer_events)).await
+    }
+
     async fn count_in(&mut self, span: Span) -> Result<(u64, u64), SinkError> {
         let job = move |session: &mut _| reader::count(session, span);
         self.worker.call("cannot count rows".into(), job).await

@@ -28,7 +28,7 @@ pub(super) fn events(session: &Session, events: &[Event]) -> Result<Vec<Event>, 
         .collect();
     let stored = look_up(&session.connection, Event::TABLE, &identities)?.into_values();
     let mut newer: Vec<Event> = stored
-        .filter(|held| held.on_time && (held.row.version > 0 || held.row.withdrawn))
+        .filter(|held| held.on_time && held.row.is_amended())
         .map(|held| held.row)
         .collect();
     newer.sort();

@@ -31,7 +31,7 @@ fn write(session: &mut Session, commit: &Commit) -> Result<Outcome, Cause> {
     let mut outcome = Outcome::default();
     let events = resolve::events(commit, &mut outcome);
     // noted before the outcome is known: asked for once too often is the safe side
-    session.has_newer_events |= events.iter().any(|kept| kept.shown.row.version > 0 || kept.shown.row.withdrawn);
+    session.has_newer_events |= events.iter().any(|kept| kept.shown.row.is_amended());
     let fails_at_end = std::mem::take(&mut session.fails_at_end);
     let Session { connection, series, has_late_copies, hours, .. } = session;
     let transaction = connection.transaction()?;

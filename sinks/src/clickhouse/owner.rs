@@ -1,0 +1,44 @@
+//! Whose database it is. Asked by whoever holds the lease, so that two reefs cannot both find it free.
+
+use super::fault::Fault;
+use super::insert::insert;
+use super::rows::{texts, versions};
+use super::session::Session;
+use crate::columns::times;
+use serde::Deserialize;
+
+#[derive(clickhouse::Row, Deserialize)]
+struct OwnerAnswer {
+    reef_id: String,
+}
+
+/// Refuses the store of another reef; says whether it is this one's.
+pub(super) async fn check(session: &Session) -> Result<bool, Fault> {
+    let Some(reef_id) = &session.config.reef_id else { return Ok(true) };
+    let sql = "SELECT reef_id FROM store_owner FINAL ORDER BY since, reef_id";
+    let owners = session.rows::<OwnerAnswer>(session.query(sql)).await?;
+    match owners.first() {
+        None => Ok(false),
+        Some(_) if owners.iter().any(|owner| owner.reef_id == *reef_id) => Ok(true),
+        Some(OwnerAnswer { reef_id: owner }) => {
+            let hint = "check storage.connection.database and reef_id: each reef has a database of its own";
+            Err(Fault::stop(hint, format!("the store belongs to the reef {owner:?}, this is the reef {reef_id:?}")))
+        }
+    }
+}
+
+/// The same, and notes whose it is when nobody has written to it yet.
+pub(super) async fn claim(session: &mut Session) -> Result<(), Fault> {
+    if check(session).await? {
+        return Ok(());
+    }
+    let Some(reef_id) = session.config.reef_id.clone() else { return Ok(()) };
+    let (version, now) = (session.next_version(), session.config.clock.now());
+    insert(session, "store_owner", &[reef_id], |rows| {
+        let mut columns =
+            vec![("reef_id", texts(rows, |reef_id| reef_id)), ("since", times(rows.iter().map(|_| now)))];
+        columns.extend(versions(rows.iter().map(|_| (version, false))));
+        columns
+    })
+    .await
+}
