@@ -112,6 +112,8 @@ fn metric_to_wire(row: MetricRow) -> v1::MetricSummary {
         max: s.max.map(|v| v.0),
         count: s.count.map(|count| i64::try_from(count).unwrap_or(i64::MAX)),
         interval_seconds: row.interval.seconds(),
+        // a colony keeps one state of a bucket, the last that was stored
+        version: None,
     }
 }
 

@@ -41,7 +41,15 @@ struct Faulty {
 impl Faulty {
     fn over(inner: &MemoryStore) -> Faulty {
         let inner = inner.clone();
-        Faulty { inner, is_away: false, stop: None, permits: None, refuses: None, offered: Arc::default(), asked: Arc::default() }
+        Faulty {
+            inner,
+            is_away: false,
+            stop: None,
+            permits: None,
+            refuses: None,
+            offered: Arc::default(),
+            asked: Arc::default(),
+        }
     }
 
     fn error(class: FaultClass) -> SinkError {

@@ -1,7 +1,7 @@
 //! Inputs: builds the sources that the configuration names, each from where it was committed.
 
-use crate::memory::Memory;
 use crate::config::{ColonyConfig, ReefConfig, SecretError, SecretSource, SourceConfig};
+use crate::memory::Memory;
 use model::clock::SharedClock;
 use model::position::Positions;
 use sources::colony::ColonySourceConfig;

@@ -120,6 +120,7 @@ fn summary() -> v1::MetricSummary {
         max: Some(4.0),
         count: Some(10),
         interval_seconds: 300,
+        version: Some(2),
     }
 }
 

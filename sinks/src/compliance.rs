@@ -19,6 +19,7 @@ use std::sync::Arc;
 mod late;
 mod refused;
 pub mod rows;
+mod told;
 
 use refused::reject;
 use rows::{START, bucket, event, finding};
@@ -61,6 +62,8 @@ pub async fn run_all<F: Fixture>(fixture: impl Fn() -> F) {
     refused::rejects_are_taken_back_when_their_rows_are_right(&fixture()).await;
     refused::rejects_beyond_those_kept_are_counted(&fixture()).await;
     refused::many_identities_are_looked_up(&fixture()).await;
+    told::rows_that_are_not_taken_are_told(&fixture()).await;
+    told::an_id_that_is_used_again_is_told(&fixture()).await;
     a_failed_commit_leaves_nothing(&fixture()).await;
     a_restart_in_between_changes_nothing(&fixture).await;
     findings_are_replaced_and_removed(&fixture()).await;

@@ -40,6 +40,11 @@ pub(crate) trait Met {
     fn met(incoming: Held<&Self>, stands: Held<&Self>, outcome: &mut Outcome);
 }
 
+/// Whether nothing is kept of a copy. A late one that says more is kept aside.
+fn is_lost<T: Ord>(incoming: Held<&T>, stands: Held<&T>) -> bool {
+    incoming < stands && (incoming.on_time || incoming.row <= stands.row)
+}
+
 impl Met for Event {
     fn met(incoming: Held<&Event>, stands: Held<&Event>, outcome: &mut Outcome) {
         let (new, old) = (incoming.row, stands.row);
@@ -48,7 +53,7 @@ impl Met for Event {
         }
         if new.timestamp != old.timestamp {
             outcome.reused_ids += 1;
-        } else if incoming < stands && !(new > old && !incoming.on_time) {
+        } else if is_lost(incoming, stands) {
             outcome.not_taken += 1;
         }
     }
@@ -57,9 +62,7 @@ impl Met for Event {
 impl Met for MetricPoint {
     fn met(incoming: Held<&MetricPoint>, stands: Held<&MetricPoint>, outcome: &mut Outcome) {
         let (new, old) = (incoming.row, stands.row);
-        // a late copy that says more is kept aside
-        let is_lost = incoming < stands && !(new > old && !incoming.on_time);
-        if new.version != old.version || new.rank() == old.rank() || !is_lost {
+        if new.version != old.version || new.rank() == old.rank() || !is_lost(incoming, stands) {
             return;
         }
         outcome.not_taken += 1;

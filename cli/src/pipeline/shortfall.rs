@@ -84,6 +84,7 @@ mod tests {
             ended,
             progress: Progress { events: rows, rejects, bytes: Some((50, 100)), ..Progress::default() },
             rejects_by_reason: BTreeMap::from([("malformed".to_owned(), rejects)]),
+            outcome: pipelines::progress::RowOutcome::default(),
             inputs: InputReport::default(),
             event_pairs_tested: 0,
             metric_pairs_tested: 0,

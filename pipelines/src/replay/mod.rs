@@ -11,6 +11,7 @@
 //! That is the repair. A backfill is a replay of stored rows into their own store.
 
 use crate::config::ReefConfig;
+use crate::memory::Memory;
 use crate::params;
 use crate::progress::{Ended, RunSummary};
 use crate::recorded_kafka::Fixed;

@@ -35,8 +35,7 @@ pub(super) async fn claim(session: &mut Session) -> Result<(), Fault> {
     let Some(reef_id) = session.config.reef_id.clone() else { return Ok(()) };
     let (version, now) = (session.next_version(), session.config.clock.now());
     insert(session, "store_owner", &[reef_id], |rows| {
-        let mut columns =
-            vec![("reef_id", texts(rows, |reef_id| reef_id)), ("since", times(rows.iter().map(|_| now)))];
+        let mut columns = vec![("reef_id", texts(rows, |reef_id| reef_id)), ("since", times(rows.iter().map(|_| now)))];
         columns.extend(versions(rows.iter().map(|_| (version, false))));
         columns
     })

@@ -27,10 +27,8 @@ pub(super) fn events(session: &Session, events: &[Event]) -> Result<Vec<Event>, 
         .map(|row| Held { on_time: true, row })
         .collect();
     let stored = look_up(&session.connection, Event::TABLE, &identities)?.into_values();
-    let mut newer: Vec<Event> = stored
-        .filter(|held| held.on_time && held.row.is_amended())
-        .map(|held| held.row)
-        .collect();
+    let mut newer: Vec<Event> =
+        stored.filter(|held| held.on_time && held.row.is_amended()).map(|held| held.row).collect();
     newer.sort();
     Ok(newer)
 }

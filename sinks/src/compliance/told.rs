@@ -1,0 +1,58 @@
+//! What every store owes of rows that it does not take: it says how many there were.
+
+use super::rows::{bucket, event};
+use super::{Fixture, commit_of};
+use crate::{Outcome, Store};
+use model::event::Event;
+use model::metric::MetricPoint;
+use model::real::Real;
+use model::rows::Rows;
+
+pub(super) async fn rows_that_are_not_taken_are_told<F: Fixture>(fixture: &F) {
+    let mut store = fixture.open().await;
+    let wrong = |service: &str| MetricPoint { mean: Some(Real(5_000.0)), ..bucket(service, 0) };
+    let right = |service: &str| MetricPoint { mean: Some(Real(5.0)), ..bucket(service, 0) };
+    let first = Rows {
+        metrics: ["a", "b", "c", "d"].map(wrong).into(),
+        events: vec![event("x", 0), event("y", 0), event("z", 0)],
+        ..Rows::default()
+    };
+    let first = commit_of(1, first);
+    assert_eq!(store.commit(&first).await.unwrap(), Outcome::default(), "all of it is new");
+    assert_eq!(store.commit(&first).await.unwrap(), Outcome::default(), "and the same again");
+    fixture.close(store).await;
+    let mut store = fixture.open().await;
+    let fuller = MetricPoint { count: Some(99), ..right("b") };
+    let fewer = MetricPoint { count: Some(1), ..right("c") };
+    let corrected = MetricPoint { version: 1, ..right("d") };
+    let lesser = Event { service_id: String::new(), ..event("x", 0) };
+    let again = event("y", 60_000);
+    let amended = Event { version: 1, ..event("z", 60_000) };
+    let second = commit_of(
+        2,
+        Rows {
+            metrics: vec![right("a"), fuller.clone(), fewer, corrected.clone()],
+            events: vec![lesser, again.clone(), amended.clone()],
+            ..Rows::default()
+        },
+    );
+    let told = Outcome { not_taken: 3, fewer_samples: 1, reused_ids: 1 };
+    assert_eq!(store.commit(&second).await.unwrap(), told);
+    let stored = store.metrics_since(model::time::TimeMs(0), None, 9).await.unwrap();
+    assert_eq!(stored, [wrong("a"), fuller, wrong("c"), corrected]);
+    let stored = store.events_since(model::time::TimeMs(0), None, 9).await.unwrap();
+    assert_eq!(stored, [event("x", 0), again, amended]);
+    fixture.close(store).await;
+}
+
+/// One id for every firing of an alert, in one file or over many commits.
+pub(super) async fn an_id_that_is_used_again_is_told<F: Fixture>(fixture: &F) {
+    let mut store = fixture.open().await;
+    let firings = |from: i64, to: i64| -> Vec<Event> { (from..to).map(|n| event("fingerprint", n * 60_000)).collect() };
+    let commit = |tick, events| commit_of(tick, Rows { events, ..Rows::default() });
+    let told = |reused_ids| Outcome { reused_ids, ..Outcome::default() };
+    assert_eq!(store.commit(&commit(1, firings(0, 40))).await.unwrap(), told(39));
+    assert_eq!(store.commit(&commit(2, firings(40, 41))).await.unwrap(), told(1));
+    assert_eq!(store.commit(&commit(3, firings(40, 41))).await.unwrap(), told(0), "a repeat");
+    fixture.close(store).await;
+}
