@@ -9,6 +9,7 @@ mod determinism;
 mod disk_full;
 mod exit_codes;
 mod files;
+mod fuzz;
 mod kafka;
 mod late;
 mod live;

@@ -5,6 +5,7 @@ mod check;
 mod checkout;
 mod demo;
 mod fetch;
+mod fuzz;
 mod kafka;
 mod report;
 mod setup;
@@ -17,6 +18,7 @@ cargo xtask <command>
 
   setup            fetch the prebuilt DuckDB library once and link it to .deps/duckdb
   demo [args]      setup, then `coral-pipeline demo [args]`
+  fuzz TARGET S    feed a decoder (csv, ndjson, parquet, kafka, config, grpc) with broken input for S seconds
   kafka            fetch Apache Kafka for the tests (needs java and mvn; `test` does the same)
   test [args]      setup, the tools the tests need, then format, lints, dependency rules, wire rules and
                    all tests; args go to the cargo commands (`--features bundled` compiles DuckDB instead)
@@ -37,6 +39,7 @@ fn run(command: &str, args: &[String]) -> anyhow::Result<ExitCode> {
     match command {
         "setup" => setup::run(args),
         "demo" => demo::run(args),
+        "fuzz" => fuzz::run(args),
         "kafka" => kafka::run(args),
         "test" => check::run(args),
         "ci" => checkout::run(std::process::Command::new("bash").arg(".ci/run")),

@@ -87,7 +87,13 @@ pub(crate) fn looks_like_row(kind: FileKind, record: &impl Record, now: TimeMs) 
         FileKind::Events => &[Field::ColonyId, Field::EventId, Field::EventType, Field::ServiceId],
     };
     let has_name = |field: &Field| matches!(record.cell(*field), Cell::Text(text) if !text.is_empty());
-    names.iter().all(has_name) && timestamp(record, now).is_ok()
+    // a time that is refused, for want of a zone for example, is a time by its looks
+    let has_digits = |text: &str| text.bytes().filter(u8::is_ascii_digit).count() >= 8;
+    let has_time = match record.cell(Field::Timestamp) {
+        Cell::Text(text) => has_digits(text) || timestamp(record, now).is_ok(),
+        _ => false,
+    };
+    names.iter().all(has_name) && has_time
 }
 
 /// Application and environment: the record's own where it has them, else what the colony id says.

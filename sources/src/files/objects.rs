@@ -119,40 +119,83 @@ impl Objects {
 
     fn take_object(&mut self, object: &mut Object) -> std::io::Result<()> {
         let column = self.column;
-        let (mut depth, mut is_text, mut is_escaped, mut before) = (0_u64, false, false, 0);
+        let mut scan = Scan::default();
         loop {
-            let Some(byte) = self.peek()? else {
+            if self.peek()?.is_none() {
                 object.ending = Ending::Unfinished;
                 return Ok(());
-            };
-            let begins_another =
-                byte == b'{' && depth > 0 && !is_text && self.column == column && !matches!(before, b':' | b'[' | b',');
-            if is_text && byte == b'\n' || begins_another {
-                object.ending = Ending::Broken;
-                self.wanted_column = Some(column);
-                return Ok(());
             }
-            self.keep(object, byte);
-            if is_text {
-                (is_text, is_escaped) = (is_escaped || byte != b'"', !is_escaped && byte == b'\\');
-                before = b'"';
+            let (used, ending) = scan.advance(self.input.buffer(), self.column, column);
+            let piece = &self.input.buffer()[..used];
+            let room = LINE_BYTES_MAX - object.text.len();
+            object.text.extend_from_slice(&piece[..used.min(room)]);
+            match piece.iter().rposition(|byte| *byte == b'\n') {
+                Some(last) => {
+                    self.lines += piece.iter().filter(|byte| **byte == b'\n').count() as u64;
+                    self.column = (used - last - 1) as u64;
+                }
+                None => self.column += used as u64,
+            }
+            self.bytes += used as u64;
+            object.bytes += used as u64;
+            self.input.consume(used);
+            match ending {
+                None => {}
+                Some(Ending::Whole) if object.bytes > LINE_BYTES_MAX as u64 => {
+                    object.ending = Ending::TooLong;
+                    return Ok(());
+                }
+                Some(ending) => {
+                    object.ending = ending;
+                    self.wanted_column = (ending == Ending::Broken).then_some(column);
+                    return Ok(());
+                }
+            }
+        }
+    }
+}
+
+/// How deep in an object, and whether in a text.
+#[derive(Default)]
+struct Scan {
+    depth: u64,
+    is_text: bool,
+    is_escaped: bool,
+    /// The last byte that is no white space.
+    before: u8,
+}
+
+impl Scan {
+    /// Reads on: how many bytes belong to the object that began in column `own`, and how it ends, if it does here.
+    fn advance(&mut self, bytes: &[u8], mut column: u64, own: u64) -> (usize, Option<Ending>) {
+        for (at, byte) in bytes.iter().copied().enumerate() {
+            if self.is_text {
+                if byte == b'\n' {
+                    return (at, Some(Ending::Broken));
+                }
+                (self.is_text, self.is_escaped) = (self.is_escaped || byte != b'"', !self.is_escaped && byte == b'\\');
+                self.before = b'"';
+                column += 1;
                 continue;
             }
             match byte {
-                b'"' => is_text = true,
-                b'{' | b'[' => depth += 1,
-                b'}' | b']' => depth = depth.saturating_sub(1),
+                b'"' => self.is_text = true,
+                b'{' if self.depth > 0 && column == own && !matches!(self.before, b':' | b'[' | b',') => {
+                    return (at, Some(Ending::Broken));
+                }
+                b'{' | b'[' => self.depth += 1,
+                b'}' | b']' => self.depth = self.depth.saturating_sub(1),
                 _ => {}
             }
+            column = if byte == b'\n' { 0 } else { column + 1 };
             if !byte.is_ascii_whitespace() {
-                before = byte;
+                self.before = byte;
             }
-            if depth == 0 {
-                let is_long = object.bytes > LINE_BYTES_MAX as u64;
-                object.ending = if is_long { Ending::TooLong } else { Ending::Whole };
-                return Ok(());
+            if self.depth == 0 {
+                return (at + 1, Some(Ending::Whole));
             }
         }
+        (bytes.len(), None)
     }
 }
 

@@ -28,6 +28,14 @@ fn a_stray_quote_costs_its_record_and_no_other() {
 }
 
 #[test]
+fn rows_that_are_refused_are_counted_behind_a_stray_quote_too() {
+    let naive = |text: String| text.replace("16727", "2023-01-03 19:");
+    let text = format!("{METRIC_HEADER}{}{}", row(2, "\"api"), naive(rows(3..200)));
+    let chunk = chunks("m.csv", &text, FileKind::Metrics).unwrap();
+    assert_eq!((chunk.rows.metrics.len(), chunk.rejects.len()), (0, 198));
+}
+
+#[test]
 fn two_stray_quotes_far_apart_cost_two_records() {
     let header = "colony_id,service_id,metric_name,timestamp,p50,p95,note\n";
     let line = |number: usize, note: &str| {

@@ -1,0 +1,23 @@
+//! `cargo xtask fuzz TARGET SECONDS`: one decoder, fed with broken input for as long as asked.
+
+use anyhow::{Context, bail};
+use std::process::{Command, ExitCode};
+
+const TARGETS: [&str; 6] = ["csv", "ndjson", "parquet", "kafka", "config", "grpc"];
+
+/// `cargo xtask fuzz`.
+pub fn run(args: &[String]) -> anyhow::Result<ExitCode> {
+    let [target, seconds] = args else {
+        bail!("say what and how long: cargo xtask fuzz TARGET SECONDS, TARGET one of {}", TARGETS.join(", "));
+    };
+    if !TARGETS.contains(&target.as_str()) {
+        bail!("there is no target {target:?}: it is one of {}", TARGETS.join(", "));
+    }
+    let seconds: u64 = seconds.parse().with_context(|| format!("{seconds:?} is no number of seconds"))?;
+    let status = Command::new(env!("CARGO"))
+        .args(["test", "--test", "all", "--", "--exact", "--nocapture", &format!("fuzz::{target}")])
+        .env("CORAL_FUZZ_SECONDS", seconds.to_string())
+        .status()
+        .context("cannot start cargo")?;
+    Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
