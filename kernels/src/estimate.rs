@@ -6,6 +6,7 @@
 
 use crate::gaps::{GapSums, common_sums};
 use crate::series::{Angle, Series};
+use crate::wide::Work;
 
 /// Room for the rounding of f64: of the estimate, its bound, and the evaluation that it is compared with.
 pub const MARGIN: f64 = 1e-9;
@@ -59,13 +60,14 @@ impl Estimates {
     }
 
     /// Whether |r| at a lag may be as great as the cut.
-    #[inline]
+    #[inline(always)]
     pub fn may_reach(&self, lag: usize, cut: Cut) -> bool {
         // cos(acos(cut) + angle); below 0 once the two exceed a right angle, which every estimate reaches
         self.r[lag].abs() >= cut.cos * self.cos[lag] - cut.sin * self.sin[lag]
     }
 
     /// Fills in one direction: `dots[l]` is the sum of products of the source's levels `l` slots back with the target's.
+    #[inline(always)]
     pub(crate) fn fill(
         &mut self,
         source: &Series,
@@ -90,6 +92,7 @@ impl Estimates {
         }
     }
 
+    #[inline(always)]
     fn fill_whole(&mut self, source: &Series, target: &Series, dots: &[i32]) {
         let (x, y) = (&source.whole, &target.whole);
         let window = target.window as f64;
@@ -106,25 +109,106 @@ impl Estimates {
         }
     }
 
+    #[inline(always)]
     fn fill_with_gaps(&mut self, source: &Series, target: &Series, dots: &[i32], points_min: usize, sums: &GapSums) {
         if target.windows.still[0] {
             return;
         }
-        for (lag, dot) in dots.iter().enumerate() {
-            let n = f64::from(sums.count[lag]);
-            if n < points_min as f64 || source.windows.still[lag] {
-                continue;
-            }
-            let (sum_x, sum_y) = (f64::from(sums.source[lag]), f64::from(sums.target[lag]));
-            let spread_x = n * f64::from(sums.source_squares[lag]) - sum_x * sum_x;
-            let spread_y = n * f64::from(sums.target_squares[lag]) - sum_y * sum_y;
-            let angle_x = Angle::new(source.windows.energy[lag], spread_x / n);
-            let angle_y = Angle::new(target.windows.energy[0], spread_y / n);
-            let known = !angle_x.says_nothing() && !angle_y.says_nothing();
-            let product = n * f64::from(*dot) - sum_x * sum_y;
+        let lags = dots.len();
+        let (r, sin, cos) = (&mut self.r[..lags], &mut self.sin[..lags], &mut self.cos[..lags]);
+        let (energy_x, energy_y) = (&source.windows.energy[..lags], target.windows.energy[0]);
+        let (still, count) = (&source.windows.still[..lags], &sums.count[..lags]);
+        let (sum_x, squares_x) = (&sums.source[..lags], &sums.source_squares[..lags]);
+        let (sum_y, squares_y) = (&sums.target[..lags], &sums.target_squares[..lags]);
+        // without a branch, so that vectors can do it
+        for lag in 0..lags {
+            let n = f64::from(count[lag]);
+            let (x, y) = (f64::from(sum_x[lag]), f64::from(sum_y[lag]));
+            let spread_x = n * f64::from(squares_x[lag]) - x * x;
+            let spread_y = n * f64::from(squares_y[lag]) - y * y;
+            let angle_x = Angle::new(n * energy_x[lag], spread_x);
+            let angle_y = Angle::new(n * energy_y, spread_y);
             let angle = angle_x.plus(angle_y);
-            self.r[lag] = if known { product / (spread_x.sqrt() * spread_y.sqrt()) } else { 0.0 };
-            (self.sin[lag], self.cos[lag]) = (angle.sin, angle.cos);
+            let estimate = (n * f64::from(dots[lag]) - x * y) / (spread_x * spread_y).sqrt();
+            let known = !angle_x.says_nothing() & !angle_y.says_nothing();
+            let defined = (n >= points_min as f64) & !still[lag];
+            r[lag] = if defined { if known { estimate } else { 0.0 } } else { f64::NAN };
+            (sin[lag], cos[lag]) = (angle.sin, angle.cos);
         }
+    }
+}
+
+/// Fills in both directions of a pair.
+pub(crate) struct FillBoth<'a> {
+    pub a: &'a Series,
+    pub b: &'a Series,
+    /// Sums of products of `a` back in time with `b`.
+    pub forward: &'a [i32],
+    /// Of `b` with `a`.
+    pub backward: &'a [i32],
+    pub points_min: usize,
+    pub out: &'a mut [Estimates; 2],
+    pub work: &'a mut GapSums,
+}
+
+impl Work for FillBoth<'_> {
+    type Out = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let [forward, backward] = self.out;
+        forward.fill(self.a, self.b, self.forward, self.points_min, self.work);
+        backward.fill(self.b, self.a, self.backward, self.points_min, self.work);
+    }
+}
+
+/// The lags from `from` on at which |r| may be as great as the cut.
+pub(crate) struct LagsReaching<'a> {
+    pub estimates: &'a Estimates,
+    pub from: usize,
+    pub cut: Cut,
+}
+
+impl Work for LagsReaching<'_> {
+    type Out = Vec<usize>;
+
+    #[inline(always)]
+    fn run(self) -> Vec<usize> {
+        let (all, cut) = (self.estimates, self.cut);
+        let mut out = Vec::new();
+        for first in (self.from..all.r.len()).step_by(16) {
+            let block = first..(first + 16).min(all.r.len());
+            // all of a block at once; most blocks have none
+            if block.clone().fold(false, |any, lag| any | all.may_reach(lag, cut)) {
+                out.extend(block.filter(|lag| all.may_reach(*lag, cut)));
+            }
+        }
+        out
+    }
+}
+
+/// The lag from `from` on with the greatest |estimate|, and that; `None` where none is defined.
+pub(crate) struct Greatest<'a> {
+    pub estimates: &'a Estimates,
+    pub from: usize,
+}
+
+impl Work for Greatest<'_> {
+    type Out = Option<(usize, f64)>;
+
+    #[inline(always)]
+    fn run(self) -> Option<(usize, f64)> {
+        let estimates = &self.estimates.r[self.from..];
+        let mut lanes = [0.0_f64; 8];
+        let (blocks, rest) = estimates.as_chunks::<8>();
+        for block in blocks {
+            for (lane, r) in lanes.iter_mut().zip(block) {
+                // not NaN, which is greater than nothing
+                *lane = if r.abs() > *lane { r.abs() } else { *lane };
+            }
+        }
+        let most = lanes.into_iter().chain(rest.iter().map(|r| r.abs())).fold(0.0, f64::max);
+        let lag = estimates.iter().position(|r| r.abs() == most)?;
+        Some((self.from + lag, most))
     }
 }

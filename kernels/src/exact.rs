@@ -1,11 +1,13 @@
 //! The correlation itself, in f64: the definition, and the same from prepared series.
 
 use crate::series::Series;
+use crate::wide::Work;
 
 /// A sum of squares about the mean this small beside the sum of squares is rounding: the series does not move.
 const RELATIVE_VARIANCE_MIN: f64 = 1e-12;
 
 /// Whether a sum of squares about the mean, out of a sum of squares `raw`, is more than rounding.
+#[inline]
 pub fn varies(about_mean: f64, raw: f64) -> bool {
     about_mean > RELATIVE_VARIANCE_MIN * raw
 }
@@ -52,7 +54,7 @@ fn pearson_of(both: impl Iterator<Item = (f64, f64)> + Clone) -> Option<(f64, us
 
 /// [`pearson`] of the source's window `lag` slots back with the target's, bit for bit; `None` also with fewer than
 /// `points_min` common slots.
-pub fn published(source: &Series, target: &Series, lag: usize, points_min: usize) -> Option<(f64, usize)> {
+pub(crate) fn published(source: &Series, target: &Series, lag: usize, points_min: usize) -> Option<(f64, usize)> {
     let slots = (0..target.window).rev();
     let observed = slots.filter(|k| source.mask[lag + k] > 0.0 && target.mask[*k] > 0.0);
     pearson_of(observed.map(|k| (source.values[lag + k], target.values[k]))).filter(|(_, n)| *n >= points_min)
@@ -61,71 +63,96 @@ pub fn published(source: &Series, target: &Series, lag: usize, points_min: usize
 /// Sums kept side by side, so that vectors of any width add in the same order.
 const LANES: usize = 8;
 
-/// The sums over `n` slots of what `at` gives for a slot.
+/// The sum over all slots of what `at` makes of the values there. The slices are of one length.
+///
+/// One sum at a time: that is a shape which the compiler makes vectors of.
 #[inline(always)]
-fn sums<const N: usize>(n: usize, at: impl Fn(usize) -> [f64; N]) -> [f64; N] {
-    let mut lanes = [[0.0; LANES]; N];
-    let whole = n - n % LANES;
-    for from in (0..whole).step_by(LANES) {
-        for lane in 0..LANES {
-            for (sum, value) in lanes.iter_mut().zip(at(from + lane)) {
-                sum[lane] += value;
-            }
+fn sum<const S: usize>(slices: [&[f64]; S], at: impl Fn([f64; S]) -> f64) -> f64 {
+    let mut lanes = [0.0; LANES];
+    let blocks = slices.map(|values| values.as_chunks::<LANES>().0);
+    for index in 0..blocks[0].len() {
+        let block = blocks.map(|blocks| &blocks[index]);
+        for (lane, sum) in lanes.iter_mut().enumerate() {
+            *sum += at(block.map(|block| block[lane]));
         }
     }
-    for slot in whole..n {
-        for (sum, value) in lanes.iter_mut().zip(at(slot)) {
-            sum[slot - whole] += value;
-        }
+    let rests = slices.map(|values| values.as_chunks::<LANES>().1);
+    for (lane, sum) in lanes.iter_mut().enumerate().take(rests[0].len()) {
+        *sum += at(rests.map(|rest| rest[lane]));
     }
-    lanes.map(|sum| sum.iter().sum())
+    lanes.iter().sum()
 }
 
 /// Mean and sum of squares about it for every window of values without a gap; 0 where the sum is no more than rounding.
-pub(crate) fn window_moments(values: &[f64], window: usize) -> Vec<(f64, f64)> {
-    values
-        .windows(window)
-        .map(|slice| {
-            let [sum] = sums(window, |k| [slice[k]]);
-            let mean = sum / window as f64;
-            let [about, raw] = sums(window, |k| [(slice[k] - mean) * (slice[k] - mean), slice[k] * slice[k]]);
-            (mean, if varies(about, raw) { about } else { 0.0 })
-        })
-        .collect()
+pub(crate) struct WindowMoments<'a> {
+    pub values: &'a [f64],
+    pub window: usize,
+}
+
+impl Work for WindowMoments<'_> {
+    type Out = Vec<(f64, f64)>;
+
+    #[inline(always)]
+    fn run(self) -> Vec<(f64, f64)> {
+        let window = self.window;
+        let mut out = Vec::with_capacity(self.values.len() - window + 1);
+        for slice in self.values.windows(window) {
+            let mean = sum([slice], |[v]| v) / window as f64;
+            let about = sum([slice], |[v]| (v - mean) * (v - mean));
+            let raw = sum([slice], |[v]| v * v);
+            out.push((mean, if varies(about, raw) { about } else { 0.0 }));
+        }
+        out
+    }
 }
 
 /// As [`published`], added up in another order: the same number to within rounding, several times as fast.
-pub fn evaluate(source: &Series, target: &Series, lag: usize, points_min: usize) -> Option<f64> {
-    let window = target.window;
-    let (x, y) = (&source.values[lag..lag + window], &target.values[..window]);
-    if source.is_complete() && target.is_complete() {
-        if window < points_min.max(3) {
-            return None;
-        }
-        let ((mean_x, xx), (mean_y, yy)) = (source.whole.moments[lag], target.whole.moments[0]);
-        if xx <= 0.0 || yy <= 0.0 {
-            return None;
-        }
-        let [xy] = sums(window, |k| [(x[k] - mean_x) * (y[k] - mean_y)]);
-        return finite(xy / (xx.sqrt() * yy.sqrt()));
-    }
-    let (in_x, in_y) = (&source.mask[lag..lag + window], &target.mask[..window]);
-    let [n, sum_x, sum_y] = sums(window, |k| [in_x[k] * in_y[k], x[k] * in_y[k], y[k] * in_x[k]]);
-    if n < points_min.max(3) as f64 {
-        return None;
-    }
-    let (mean_x, mean_y) = (sum_x / n, sum_y / n);
-    let [xx, yy, xy, raw_x, raw_y] = sums(window, |k| {
-        let both = in_x[k] * in_y[k];
-        let (dx, dy) = ((x[k] - mean_x) * both, (y[k] - mean_y) * both);
-        [dx * dx, dy * dy, dx * dy, x[k] * x[k] * both, y[k] * y[k] * both]
-    });
-    if !varies(xx, raw_x) || !varies(yy, raw_y) {
-        return None;
-    }
-    finite(xy / (xx.sqrt() * yy.sqrt()))
+pub(crate) struct Evaluate<'a> {
+    pub source: &'a Series,
+    pub target: &'a Series,
+    pub lag: usize,
+    pub points_min: usize,
 }
 
+impl Work for Evaluate<'_> {
+    type Out = Option<f64>;
+
+    #[inline(always)]
+    fn run(self) -> Option<f64> {
+        let Evaluate { source, target, lag, points_min } = self;
+        let window = target.window;
+        let (x, y) = (&source.values[lag..lag + window], &target.values[..window]);
+        if source.is_complete() && target.is_complete() {
+            if window < points_min.max(3) {
+                return None;
+            }
+            let ((mean_x, xx), (mean_y, yy)) = (source.whole.moments[lag], target.whole.moments[0]);
+            if xx <= 0.0 || yy <= 0.0 {
+                return None;
+            }
+            let xy = sum([x, y], |[x, y]| (x - mean_x) * (y - mean_y));
+            return finite(xy / (xx.sqrt() * yy.sqrt()));
+        }
+        let (in_x, in_y) = (&source.mask[lag..lag + window], &target.mask[..window]);
+        let n = sum([in_x, in_y], |[in_x, in_y]| in_x * in_y);
+        if n < points_min.max(3) as f64 {
+            return None;
+        }
+        let mean_x = sum([x, in_y], |[x, in_y]| x * in_y) / n;
+        let mean_y = sum([y, in_x], |[y, in_x]| y * in_x) / n;
+        let xx = sum([x, in_x, in_y], |[x, in_x, in_y]| (x - mean_x) * (x - mean_x) * (in_x * in_y));
+        let yy = sum([y, in_x, in_y], |[y, in_x, in_y]| (y - mean_y) * (y - mean_y) * (in_x * in_y));
+        let xy = sum([x, y, in_x, in_y], |[x, y, in_x, in_y]| (x - mean_x) * (y - mean_y) * (in_x * in_y));
+        let raw_x = sum([x, in_y], |[x, in_y]| x * x * in_y);
+        let raw_y = sum([y, in_x], |[y, in_x]| y * y * in_x);
+        if !varies(xx, raw_x) || !varies(yy, raw_y) {
+            return None;
+        }
+        finite(xy / (xx.sqrt() * yy.sqrt()))
+    }
+}
+
+#[inline(always)]
 fn finite(r: f64) -> Option<f64> {
     r.is_finite().then_some(r.clamp(-1.0, 1.0))
 }

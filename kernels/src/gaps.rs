@@ -18,6 +18,7 @@ pub(crate) struct GapSums {
 }
 
 /// Fills `out` for a source and a target.
+#[inline(always)]
 pub(crate) fn common_sums(source: &Series, target: &Series, out: &mut GapSums) {
     let (lags, window) = (source.lag_max() + 1, source.window);
     out.count.clone_from(&source.windows.count);
@@ -49,13 +50,14 @@ pub(crate) fn common_sums(source: &Series, target: &Series, out: &mut GapSums) {
         for (from, to) in &source.gaps {
             // a source slot `u` meets the target's slot `u - lag`
             let (upper, lower) = (&out.padded[*to..to + lags], &out.padded[*from..from + lags]);
-            for (sum, (upper, lower)) in sums.iter_mut().zip(upper.iter().zip(lower).rev()) {
+            for (sum, (upper, lower)) in sums.iter_mut().zip(upper.iter().rev().zip(lower.iter().rev())) {
                 *sum = sum.wrapping_sub(upper.wrapping_sub(*lower));
             }
         }
     }
 }
 
+#[inline(always)]
 fn take(sums: &mut [i32], upper: &[i32], lower: &[i32]) {
     for (sum, (upper, lower)) in sums.iter_mut().zip(upper.iter().zip(lower)) {
         *sum = sum.wrapping_sub(upper.wrapping_sub(*lower));

@@ -13,6 +13,7 @@
 //! | `estimate` | r from integers, with how far it can be off |
 //! | [`exact`] | r in f64 |
 //! | `pairs` | all pairs of two sets of series |
+//! | `wide` | plain Rust compiled for the instructions of a path |
 
 pub mod dots;
 mod estimate;
@@ -22,12 +23,13 @@ mod pairs;
 mod path;
 mod quantise;
 mod series;
+mod wide;
 
 #[cfg(test)]
 mod tests;
 
 pub use estimate::{Cut, Estimates, MARGIN};
-pub use pairs::{Cell, Pair, TIE, each_pair};
+pub use pairs::{Best, Cell, Pair, TIE, each_pair};
 pub use path::{NoPath, Path, VARIABLE};
 pub use quantise::{WINDOW_MAX, level_max};
 pub use series::{Refused, Series};

@@ -1,11 +1,12 @@
 //! All pairs of two sets of series, both ways, at every lag: integers decide which cells are evaluated in f64.
 
 use crate::dots::{TILE_TARGETS, Word, accumulate};
-use crate::estimate::{Cut, Estimates, MARGIN};
-use crate::exact::{evaluate, published};
+use crate::estimate::{Cut, Estimates, FillBoth, Greatest, LagsReaching, MARGIN};
+use crate::exact::{Evaluate, published};
 use crate::gaps::GapSums;
 use crate::path::Path;
 use crate::series::Series;
+use crate::wide;
 
 /// |r| this close to each other count as equal; the shorter lag is taken, so that rounding never decides.
 pub const TIE: f64 = 1e-9;
@@ -21,9 +22,21 @@ pub struct Cell {
     pub points: usize,
 }
 
+/// The strongest lag of a pair.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Best {
+    /// Lag in slots.
+    pub lag: i64,
+    /// r there, as [`Pair::r`] has it.
+    pub r: f64,
+    /// Cells that were evaluated in f64 to find it.
+    pub evaluated: usize,
+}
+
 /// One pair at every lag, both ways.
 #[derive(Debug)]
 pub struct Pair<'a> {
+    path: Path,
     a: &'a Series,
     b: &'a Series,
     points_min: usize,
@@ -64,10 +77,10 @@ impl Pair<'_> {
         published(source, target, steps, self.points_min).map(|(r, points)| Cell { lag, r, points })
     }
 
-    /// r at a lag within 1e-12 of [`Pair::cell`], several times as fast.
+    /// r at a lag to within the rounding of f64 from [`Pair::cell`], several times as fast.
     pub fn r(&self, lag: i64) -> Option<f64> {
         let (source, target, steps) = self.ends(lag);
-        evaluate(source, target, steps, self.points_min)
+        wide::with(self.path, Evaluate { source, target, lag: steps, points_min: self.points_min })
     }
 
     /// Whether |r| at a lag may be as great as the cut.
@@ -76,46 +89,59 @@ impl Pair<'_> {
         estimates.may_reach(steps, cut)
     }
 
-    /// Appends every cell with |r| ≥ `least`, in the order of [`Pair::lags`]. Returns how many were evaluated.
-    pub fn reaching(&self, least: f64, out: &mut Vec<Cell>) -> usize {
-        let cut = Cut::new(least);
-        let mut evaluated = 0;
-        for lag in self.lags().filter(|lag| self.may_reach(*lag, cut)) {
-            evaluated += 1;
-            // the fast number first: most of what the integers let through is just below
-            if self.r(lag).is_some_and(|r| r.abs() >= least - MARGIN) {
-                out.extend(self.cell(lag).filter(|cell| cell.r.abs() >= least));
-            }
-        }
-        evaluated
+    /// The lags at which |r| may be as great as the cut, in the order of [`Pair::lags`].
+    pub fn lags_reaching(&self, cut: Cut) -> Vec<i64> {
+        let side = |estimates, from| wide::with(self.path, LagsReaching { estimates, from, cut });
+        let (forward, backward) = (side(self.forward, 0), side(self.backward, 1));
+        let signed = forward.into_iter().map(|lag| lag as i64).chain(backward.into_iter().map(|lag| -(lag as i64)));
+        let mut lags: Vec<i64> = signed.collect();
+        lags.sort_unstable_by_key(|lag| (lag.abs(), *lag < 0));
+        lags
     }
 
-    /// The lag of greatest |r|, the shortest of those within [`TIE`] of it, and how many cells were evaluated. `None` when
-    /// no correlation is defined at any lag.
-    pub fn best(&self) -> (Option<Cell>, usize) {
-        let strength = |lag: i64| {
-            let (estimates, steps) = self.side(lag);
-            estimates.estimate(steps).map_or(-1.0, f64::abs)
+    /// Appends every lag with |r| ≥ `least` and its r, as [`Pair::r`] has it, in the order of [`Pair::lags`]. Whether a lag
+    /// is among them is decided by what [`Pair::cell`] gives. Returns how many were evaluated.
+    pub fn reaching(&self, least: f64, out: &mut Vec<(i64, f64)>) -> usize {
+        let lags = self.lags_reaching(Cut::new(least));
+        for lag in &lags {
+            let Some(r) = self.r(*lag) else { continue };
+            let is_near = (r.abs() - least).abs() <= MARGIN;
+            let decides = if is_near { self.cell(*lag).map_or(0.0, |cell| cell.r) } else { r };
+            if decides.abs() >= least {
+                out.push((*lag, r));
+            }
+        }
+        lags.len()
+    }
+
+    /// The lag of greatest |r|, the shortest of those within [`TIE`] of it. `None` when no correlation is defined at any.
+    pub fn best(&self) -> Option<Best> {
+        let side = |estimates, from| wide::with(self.path, Greatest { estimates, from });
+        let first = match (side(self.forward, 0), side(self.backward, 1)) {
+            (Some((lag, r)), Some((_, other))) if r >= other => lag as i64,
+            (_, Some((lag, _))) => -(lag as i64),
+            (Some((lag, _)), None) => lag as i64,
+            (None, None) => return None,
         };
-        let first = self.lags().max_by(|a, b| strength(*a).total_cmp(&strength(*b))).unwrap_or(0);
-        let mut greatest = self.r(first).map_or(0.0, f64::abs);
+        let r_first = self.r(first);
+        let mut greatest = r_first.map_or(0.0, f64::abs);
         let mut cut = Cut::new(greatest - TIE);
-        let mut near: Vec<(i64, f64)> = Vec::new();
-        let mut evaluated = 1;
-        for lag in self.lags() {
+        let (mut near, mut evaluated) = (Vec::new(), 1);
+        for lag in self.lags_reaching(cut) {
             if !self.may_reach(lag, cut) {
                 continue;
             }
-            evaluated += 1;
-            let Some(r) = self.r(lag) else { continue };
-            near.push((lag, r.abs()));
+            let r = if lag == first { r_first } else { self.r(lag) };
+            evaluated += usize::from(lag != first);
+            let Some(r) = r else { continue };
+            near.push((lag, r));
             if r.abs() > greatest {
                 greatest = r.abs();
                 cut = Cut::new(greatest - TIE);
             }
         }
-        let best = near.into_iter().find(|(_, r)| *r >= greatest - TIE);
-        (best.and_then(|(lag, _)| self.cell(lag)), evaluated)
+        let best = near.into_iter().find(|(_, r)| r.abs() >= greatest - TIE);
+        best.map(|(lag, r)| Best { lag, r, evaluated })
     }
 }
 
@@ -141,9 +167,10 @@ struct Tile {
 /// let wave = |slot: i64| (slot as f64 / 5.0).sin() + (slot as f64 / 3.0).cos();
 /// let early: Vec<f64> = (0..60).map(|slot| wave(slot + 4)).collect();
 /// let late: Vec<f64> = (0..60).map(|slot| 100.0 - wave(slot)).collect();
-/// let series = [Series::new(&early, 48).unwrap(), Series::new(&late, 48).unwrap()];
-/// each_pair(Path::chosen().unwrap(), &series[..1], &series[1..], 40, |_, _, pair| {
-///     let best = pair.best().0.unwrap();
+/// let path = Path::chosen().unwrap();
+/// let series = [Series::new(path, &early, 48).unwrap(), Series::new(path, &late, 48).unwrap()];
+/// each_pair(path, &series[..1], &series[1..], 40, |_, _, pair| {
+///     let best = pair.best().unwrap();
 ///     assert!(best.lag == 4 && (best.r + 1.0).abs() < 1e-12);
 /// });
 /// ```
@@ -170,10 +197,18 @@ pub fn each_pair(
                 for (j, b) in rights.iter().enumerate() {
                     let forward = (i * rights.len() + j) * lags;
                     let backward = (j * lefts.len() + i) * lags;
-                    let [ab, ba] = &mut tile.estimates;
-                    ab.fill(a, b, &tile.forward[forward..forward + lags], points_min, &mut tile.gaps);
-                    ba.fill(b, a, &tile.backward[backward..backward + lags], points_min, &mut tile.gaps);
-                    let pair = Pair { a, b, points_min, forward: ab, backward: ba };
+                    let fill = FillBoth {
+                        a,
+                        b,
+                        forward: &tile.forward[forward..forward + lags],
+                        backward: &tile.backward[backward..backward + lags],
+                        points_min,
+                        out: &mut tile.estimates,
+                        work: &mut tile.gaps,
+                    };
+                    wide::with(path, fill);
+                    let [forward, backward] = &tile.estimates;
+                    let pair = Pair { path, a, b, points_min, forward, backward };
                     visit(left * TILE_TARGETS + i, right * TILE_TARGETS + j, &pair);
                 }
             }

@@ -1,8 +1,10 @@
 //! `Series`: one series prepared for comparison with any other: levels, sums of every window, exact values.
 
 use crate::dots::{Word, source_words};
-use crate::exact::window_moments;
+use crate::exact::WindowMoments;
+use crate::path::Path;
 use crate::quantise::{ENERGY_UNIT, WINDOW_MAX, level_max, quantise};
+use crate::wide;
 use std::fmt;
 
 /// Why values cannot be prepared.
@@ -99,12 +101,13 @@ impl Series {
     /// When the window does not fit or a value is infinite.
     ///
     /// ```
-    /// use coral_kernels::{Refused, Series};
-    /// let series = Series::new(&[1.0, f64::NAN, 3.0, 2.0, 5.0], 4).unwrap();
+    /// use coral_kernels::{Path, Refused, Series};
+    /// let path = Path::chosen().unwrap();
+    /// let series = Series::new(path, &[1.0, f64::NAN, 3.0, 2.0, 5.0], 4).unwrap();
     /// assert_eq!((series.window(), series.lag_max(), series.is_complete()), (4, 1, false));
-    /// assert_eq!(Series::new(&[1.0], 2).err(), Some(Refused::Window { window: 2, values: 1 }));
+    /// assert_eq!(Series::new(path, &[1.0], 2).err(), Some(Refused::Window { window: 2, values: 1 }));
     /// ```
-    pub fn new(values: &[f64], window: usize) -> Result<Series, Refused> {
+    pub fn new(path: Path, values: &[f64], window: usize) -> Result<Series, Refused> {
         if window == 0 || window > values.len() || window > WINDOW_MAX {
             return Err(Refused::Window { window, values: values.len() });
         }
@@ -130,7 +133,7 @@ impl Series {
             still: still(&newest_first, window),
         };
         let gaps = runs(&newest_first);
-        let whole = if gaps.is_empty() { Whole::new(&newest_first, &windows, window) } else { Whole::default() };
+        let whole = if gaps.is_empty() { Whole::new(path, &newest_first, &windows, window) } else { Whole::default() };
         let mut source: Vec<Word> = levels.windows(2).map(|pair| Word::new(pair[0], pair[1])).collect();
         source.extend(levels.last().map(|last| Word::new(*last, 0)));
         source.resize(source_words(lags, window.div_ceil(2), 2).max(source.len()), Word::default());
@@ -174,8 +177,9 @@ impl Series {
 }
 
 impl Whole {
-    fn new(values: &[f64], windows: &Windows, window: usize) -> Whole {
-        let mut whole = Whole { moments: window_moments(values, window), ..Whole::default() };
+    fn new(path: Path, values: &[f64], windows: &Windows, window: usize) -> Whole {
+        let moments = wide::with(path, WindowMoments { values, window });
+        let mut whole = Whole { moments, ..Whole::default() };
         for lag in 0..windows.sum.len() {
             let (sum, squares) = (f64::from(windows.sum[lag]), f64::from(windows.squares[lag]));
             let spread = window as f64 * squares - sum * sum;
@@ -199,19 +203,19 @@ pub(crate) struct Angle {
 impl Angle {
     /// `energy`: the greatest squared distance; `spread`: the squared length. A right angle when the distance may be as
     /// long as the vector: then the vector says nothing.
+    #[inline(always)]
     pub fn new(energy: f64, spread: f64) -> Angle {
-        if energy >= spread {
-            return Angle { sin: 1.0, cos: 0.0 };
-        }
-        let share = energy / spread;
+        let share = if energy < spread { energy / spread } else { 1.0 };
         Angle { sin: share.sqrt(), cos: (1.0 - share).sqrt() }
     }
 
+    #[inline(always)]
     pub fn says_nothing(self) -> bool {
         self.cos == 0.0
     }
 
     /// Both angles together.
+    #[inline(always)]
     pub fn plus(self, other: Angle) -> Angle {
         Angle { sin: self.sin * other.cos + self.cos * other.sin, cos: self.cos * other.cos - self.sin * other.sin }
     }

@@ -11,7 +11,7 @@ pub const ALLOWED: &[(&str, &[&str])] = &[
     ("kernels", &[]),
     ("proto", &["model"]),
     ("mesh", &["model", "proto"]),
-    ("operators", &["model"]),
+    ("operators", &["model", "kernels"]),
     ("sources", &["model", "proto", "mesh"]),
     ("sinks", &["model", "migrations"]),
     ("pipelines", &["model", "operators", "sources", "sinks"]),

@@ -27,7 +27,7 @@ pub(super) fn tile<const T: usize, const STRIDE: usize>(source: &[Word], targets
                 *x = load(words);
             }
             for (sums, words) in sums.iter_mut().zip(targets) {
-                let word = _mm256_set1_epi32(words[step].0);
+                let word = _mm256_set1_epi32(words[step].bits());
                 for (sum, x) in sums.iter_mut().zip(x) {
                     *sum = _mm256_add_epi32(*sum, _mm256_madd_epi16(x, word));
                 }
@@ -42,12 +42,14 @@ pub(super) fn tile<const T: usize, const STRIDE: usize>(source: &[Word], targets
     out
 }
 
+#[inline]
 #[target_feature(enable = "avx2")]
 fn load(words: &[Word; LANES]) -> __m256i {
     // SAFETY: the reference covers 32 bytes, the load asks for no alignment, and every bit pattern is a vector.
     unsafe { _mm256_loadu_si256(words.as_ptr().cast()) }
 }
 
+#[inline]
 #[target_feature(enable = "avx2")]
 fn store(sum: __m256i, out: &mut [i32; LANES]) {
     // SAFETY: the reference covers 32 bytes and is the only one, the store asks for no alignment, and every bit pattern

@@ -23,7 +23,7 @@ pub(super) fn tile<const T: usize, const STRIDE: usize>(source: &[Word], targets
             *x = load(words);
         }
         for (sums, words) in sums.iter_mut().zip(targets) {
-            let word = _mm512_set1_epi32(words[step].0);
+            let word = _mm512_set1_epi32(words[step].bits());
             for (sum, x) in sums.iter_mut().zip(x) {
                 *sum = _mm512_dpwssd_epi32(*sum, x, word);
             }
@@ -38,12 +38,14 @@ pub(super) fn tile<const T: usize, const STRIDE: usize>(source: &[Word], targets
     out
 }
 
+#[inline]
 #[target_feature(enable = "avx512f")]
 fn load(words: &[Word; LANES]) -> __m512i {
     // SAFETY: the reference covers 64 bytes, the load asks for no alignment, and every bit pattern is a vector.
     unsafe { _mm512_loadu_si512(words.as_ptr().cast()) }
 }
 
+#[inline]
 #[target_feature(enable = "avx512f")]
 fn store(sum: __m512i, out: &mut [i32; LANES]) {
     // SAFETY: the reference covers 64 bytes and is the only one, the store asks for no alignment, and every bit pattern

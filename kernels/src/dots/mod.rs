@@ -2,6 +2,10 @@
 //!
 //! A word is two numbers, and a step adds the products of two words half by half. With `sources[u]` = (x[u], x[u + 1]) and
 //! `targets[s]` = (y[2 s], y[2 s + 1]), steps two apart make the dot product of `y` with `x` from every lag on.
+//!
+//! The same sums slide along with a window of `W` slots. With `x`, `y` newest first, `sources[u]` = (x[u], x[u + W]) and
+//! `targets[s]` = (y[s], -y[s + W]), each step, one apart, adds the product of a slot and takes off the one that leaves the
+//! window with it; `b` steps move the sums of `b` slots ago to now. Nothing is ever rounded, so they never drift.
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
@@ -18,23 +22,25 @@ pub const TILE_TARGETS: usize = 4;
 
 /// Two 16-bit numbers, the first in the low half.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[repr(transparent)]
-pub struct Word(i32);
+#[repr(C)]
+pub struct Word {
+    /// The first number.
+    pub low: i16,
+    /// The second number.
+    pub high: i16,
+}
 
 impl Word {
     /// Both halves.
     pub fn new(low: i16, high: i16) -> Word {
-        Word(i32::from(high) << 16 | i32::from(low as u16))
+        Word { low, high }
     }
 
-    /// The low half.
-    pub fn low(self) -> i32 {
-        i32::from(self.0 as i16)
-    }
-
-    /// The high half.
-    pub fn high(self) -> i32 {
-        self.0 >> 16
+    /// Both halves as one number, as they lie in memory on the machines with vector paths.
+    #[cfg(target_arch = "x86_64")]
+    #[inline(always)]
+    fn bits(self) -> i32 {
+        i32::from(self.high) << 16 | i32::from(self.low as u16)
     }
 }
 

@@ -2,25 +2,29 @@
 
 use super::{TILE_LAGS, Tile, Word, near};
 
-/// Neighbouring lags whose sums stay in registers.
-const LANES: usize = 8;
+/// Neighbouring lags that are computed together.
+const LANES: usize = 32;
 
 /// See [`super::accumulate`].
 pub(super) fn tile<const T: usize, const STRIDE: usize>(source: &[Word], targets: [&[Word]; T]) -> Tile<T> {
     let mut out = [[0; TILE_LAGS]; T];
     for (words, out) in targets.iter().zip(&mut out) {
-        for (from, out) in (0..TILE_LAGS).step_by(LANES).zip(out.as_chunks_mut::<LANES>().0) {
-            let mut sums = [0_i32; LANES];
+        for (from, sums) in (0..TILE_LAGS).step_by(LANES).zip(out.as_chunks_mut().0) {
             for (step, word) in words.iter().enumerate() {
-                let near: &[Word; LANES] = near(source, from + STRIDE * step);
-                let (low, high) = (word.low(), word.high());
-                for (sum, x) in sums.iter_mut().zip(near) {
-                    let products = (x.low() * low).wrapping_add(x.high() * high);
-                    *sum = sum.wrapping_add(products);
-                }
+                add(near(source, from + STRIDE * step), *word, sums);
             }
-            *out = sums;
         }
     }
     out
+}
+
+/// Adds the products of one step. Not inlined: by itself, over memory, it is a shape that the compiler makes vectors of.
+#[inline(never)]
+fn add(x: &[Word; LANES], word: Word, sums: &mut [i32; LANES]) {
+    let same = [word; LANES];
+    for lane in 0..LANES {
+        let low = i32::from(x[lane].low) * i32::from(same[lane].low);
+        let high = i32::from(x[lane].high) * i32::from(same[lane].high);
+        sums[lane] = sums[lane].wrapping_add(low.wrapping_add(high));
+    }
 }

@@ -20,8 +20,8 @@ pub struct History {
 }
 
 impl History {
-    pub fn series(&self) -> Vec<Series> {
-        self.values.iter().map(|values| Series::new(values, self.window).unwrap()).collect()
+    pub fn series(&self, path: Path) -> Vec<Series> {
+        self.values.iter().map(|values| Series::new(path, values, self.window).unwrap()).collect()
     }
 
     /// As the engine asks for: four fifths of the window.

@@ -1,7 +1,7 @@
 //! Every path of this machine gives the bits of a plain sum, for any input whatever.
 
 use super::histories::{Noise, history, paths};
-use crate::dots::{Word, accumulate, source_words};
+use crate::dots::{TILE_LAGS, Word, accumulate, source_words};
 use crate::{NoPath, Path, VARIABLE, each_pair};
 use proptest::prelude::*;
 use std::process::Command;
@@ -13,7 +13,7 @@ fn slow<const STRIDE: usize>(source: &[Word], targets: &[Vec<Word>], lags: usize
             let mut sum = i64::from(before[t * lags + lag]);
             for (s, y) in words.iter().enumerate() {
                 let x = source[lag + STRIDE * s];
-                sum += i64::from(x.low()) * i64::from(y.low()) + i64::from(x.high()) * i64::from(y.high());
+                sum += i64::from(x.low) * i64::from(y.low) + i64::from(x.high) * i64::from(y.high);
             }
             // modulo 2^32
             out[t * lags + lag] = sum as i32;
@@ -57,17 +57,45 @@ proptest! {
         check::<2>(lags, steps, count, seed);
     }
 
+    /// Sums that slide, by any number of slots at a time, end as those from scratch.
+    #[test]
+    fn sums_that_slide_are_those_from_scratch(
+        window in 1..100_usize, lags in 1..100_usize, blocks in prop::collection::vec(1..20_usize, 1..6), seed in any::<u64>(),
+    ) {
+        let slots = blocks.iter().sum::<usize>();
+        let levels = |seed: u64| -> Vec<i16> {
+            let mut noise = Noise(seed);
+            (0..slots + window + lags + 2 * TILE_LAGS).map(|_| (noise.next() * 1221.0) as i16).collect()
+        };
+        // newest first
+        let (x, y) = (levels(seed), levels(!seed));
+        let source: Vec<Word> = x[window..].iter().zip(&x).map(|(old, new)| Word::new(*new, *old)).collect();
+        let target: Vec<Word> = y[window..].iter().zip(&y).map(|(old, new)| Word::new(*new, -*old)).collect();
+        let from_scratch = |now: usize| -> Vec<i32> {
+            let product = |lag: usize, k: usize| i32::from(x[now + lag + k]) * i32::from(y[now + k]);
+            (0..lags).map(|lag| (0..window).map(|k| product(lag, k)).sum()).collect()
+        };
+        for path in paths() {
+            let (mut now, mut sums) = (slots, from_scratch(slots));
+            for block in &blocks {
+                now -= block;
+                accumulate::<1>(path, &source[now..], &[&target[now..now + block]], lags, &mut sums);
+                prop_assert_eq!(&sums, &from_scratch(now), "{}", path);
+            }
+        }
+    }
+
     /// The whole way, floats included: what a path finds has the bits of what the others find.
     #[test]
     fn all_paths_find_the_same_bits(history in history(8..150, 0..40)) {
-        let series = history.series();
         let found = |path: Path| {
-            let mut out = Vec::new();
+            let (series, mut out) = (history.series(path), Vec::new());
             each_pair(path, &series, &series, history.points_min(), |i, j, pair| {
-                let (best, evaluated) = pair.best();
                 let bits = |r: f64| r.to_bits();
                 let bounds = pair.lags().map(|lag| pair.bounds(lag).map(|(low, high)| (bits(low), bits(high))));
-                out.push((i, j, best.map(|cell| (cell.lag, bits(cell.r))), evaluated, bounds.collect::<Vec<_>>()));
+                let best = pair.best().map(|best| (best.lag, bits(best.r), best.evaluated));
+                let fast = pair.lags().map(|lag| pair.r(lag).map(bits)).collect::<Vec<_>>();
+                out.push((i, j, best, fast, bounds.collect::<Vec<_>>()));
             });
             out
         };

@@ -16,8 +16,9 @@ fn slow(history: &History, a: usize, b: usize, lag: i64) -> Option<(f64, usize)>
 }
 
 fn check(history: &History, least: f64) {
-    let series = history.series();
-    each_pair(Path::chosen().unwrap(), &series, &series, history.points_min(), |i, j, pair| {
+    let path = Path::chosen().unwrap();
+    let series = history.series(path);
+    each_pair(path, &series, &series, history.points_min(), |i, j, pair| {
         let curve: Vec<(i64, Option<(f64, usize)>)> = pair.lags().map(|lag| (lag, slow(history, i, j, lag))).collect();
         for (lag, expected) in &curve {
             let cell = pair.cell(*lag);
@@ -30,11 +31,11 @@ fn check(history: &History, least: f64) {
         }
         let mut reaching = Vec::new();
         pair.reaching(least, &mut reaching);
-        let found: Vec<(i64, u64)> = reaching.iter().map(|cell| (cell.lag, cell.r.to_bits())).collect();
-        let strong = curve.iter().filter_map(|(lag, r)| Some((*lag, r.filter(|(r, _)| r.abs() >= least)?.0.to_bits())));
+        let found: Vec<i64> = reaching.iter().map(|(lag, _)| *lag).collect();
+        let strong = curve.iter().filter(|(_, r)| r.is_some_and(|(r, _)| r.abs() >= least)).map(|(lag, _)| *lag);
         assert_eq!(found, strong.collect::<Vec<_>>(), "series {i} and {j}");
 
-        let (best, _) = pair.best();
+        let best = pair.best();
         let greatest = curve.iter().filter_map(|(_, r)| Some(r.as_ref()?.0.abs())).reduce(f64::max);
         assert_eq!(best.is_some(), greatest.is_some(), "series {i} and {j}");
         if let (Some(best), Some(greatest)) = (best, greatest) {
@@ -101,8 +102,8 @@ fn the_greatest_sums_fit() {
 #[test]
 fn levels_at_both_ends_of_the_range_do_not_run_over() {
     let values: Vec<f64> = (0..1680).map(|slot| if slot % 2 == 0 { 1.0 } else { -1.0 }).collect();
-    let series = [Series::new(&values, 1440).unwrap()];
     for path in paths() {
+        let series = [Series::new(path, &values, 1440).unwrap()];
         each_pair(path, &series, &series, 1152, |_, _, pair| {
             for (lag, sign) in [(0, 1.0), (1, -1.0), (-240, 1.0)] {
                 let (low, high) = pair.bounds(lag).unwrap();
@@ -117,7 +118,7 @@ fn levels_at_both_ends_of_the_range_do_not_run_over() {
 fn the_bound_is_small_enough_to_be_of_use() {
     let mut noise = super::histories::Noise(7);
     let values: Vec<Vec<f64>> = (0..2).map(|_| (0..1680).map(|_| noise.next()).collect()).collect();
-    let series: Vec<Series> = values.iter().map(|values| Series::new(values, 1440).unwrap()).collect();
+    let series: Vec<Series> = values.iter().map(|values| Series::new(Path::PORTABLE, values, 1440).unwrap()).collect();
     each_pair(Path::PORTABLE, &series[..1], &series[1..], 1152, |_, _, pair| {
         let widest = pair.lags().filter_map(|lag| pair.bounds(lag)).map(|(low, high)| high - low).fold(0.0, f64::max);
         assert!(widest > MARGIN && widest < 0.01, "{widest}");
@@ -128,18 +129,18 @@ fn the_bound_is_small_enough_to_be_of_use() {
 
 #[test]
 fn what_cannot_be_prepared_is_refused_with_its_reason() {
-    assert_eq!(Series::new(&[1.0, 2.0], 0).err(), Some(Refused::Window { window: 0, values: 2 }));
-    let refused = Series::new(&[1.0, f64::NEG_INFINITY], 2).unwrap_err();
+    assert_eq!(Series::new(Path::PORTABLE, &[1.0, 2.0], 0).err(), Some(Refused::Window { window: 0, values: 2 }));
+    let refused = Series::new(Path::PORTABLE, &[1.0, f64::NEG_INFINITY], 2).unwrap_err();
     assert_eq!(refused.to_string(), "the value of slot 1 is infinite: leave it out as NaN");
     let long = vec![0.0; WINDOW_MAX + 1];
-    assert!(Series::new(&long, WINDOW_MAX + 1).unwrap_err().to_string().contains("1 to 131072 slots"));
+    assert!(Series::new(Path::PORTABLE, &long, WINDOW_MAX + 1).unwrap_err().to_string().contains("1 to 131072 slots"));
 }
 
 #[test]
 fn without_a_value_nothing_is_defined() {
-    let series = [Series::new(&[f64::NAN; 20], 16).unwrap(), Series::new(&[2.5; 20], 16).unwrap()];
+    let series = [f64::NAN, 2.5].map(|value| Series::new(Path::PORTABLE, &[value; 20], 16).unwrap());
     each_pair(Path::PORTABLE, &series, &series, 3, |_, _, pair| {
-        assert_eq!(pair.best(), (None, 1));
+        assert_eq!(pair.best(), None);
         assert!(pair.lags().all(|lag| pair.bounds(lag).is_none()));
     });
 }

@@ -4,6 +4,7 @@
 mod planted;
 mod property;
 mod real;
+mod screen;
 mod verdict;
 
 use super::{Align, MetricParams, MetricScan, MetricVerdict};
