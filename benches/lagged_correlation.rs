@@ -123,7 +123,8 @@ fn pairs(what: &str, gaps: f64, count: usize, rounds: usize) {
         let mut cells = Vec::new();
         let mut evaluated = 0;
         let reaching = fastest(rounds, || {
-            (cells.clear(), evaluated = 0);
+            cells.clear();
+            evaluated = 0;
             each_pair(path, lefts, rights, points_min, |_, _, pair| evaluated += pair.reaching(0.8, &mut cells));
         });
         let (found, reaching_f64) = (cells.len(), evaluated as f64 / pairs);

@@ -25,6 +25,11 @@ mod quantise;
 mod series;
 mod wide;
 
+/// The examples of the page are run as tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Page;
+
 #[cfg(test)]
 mod tests;
 
