@@ -60,7 +60,7 @@ fn files(base_dir: &Path, name: &str, kind: FileKind) -> FilesConfig {
         FileKind::Metrics => metrics.push(name.to_owned()),
         FileKind::Events => events.push(name.to_owned()),
     }
-    FilesConfig { metrics, events, base_dir: base_dir.to_owned(), ..FilesConfig::default() }
+    FilesConfig { metrics, events, base_dir: base_dir.to_owned() }
 }
 
 fn read(files: &FilesConfig, positions: &Positions) -> (Batch, Positions) {
