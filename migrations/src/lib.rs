@@ -40,6 +40,7 @@ pub const DUCKDB: &[Migration] = &[
         name: "corrections and refusals",
         sql: include_str!("../duckdb/0009_corrections_and_refusals.sql"),
     },
+    Migration { version: 10, name: "reasons", sql: include_str!("../duckdb/0010_reasons.sql") },
 ];
 
 /// Creates `schema_version` in ClickHouse when it is missing.
@@ -63,10 +64,11 @@ pub const CLICKHOUSE: &[Migration] = &[
         name: "corrections and refusals",
         sql: include_str!("../clickhouse/0009_corrections_and_refusals.sql"),
     },
+    Migration { version: 10, name: "reasons", sql: include_str!("../clickhouse/0010_reasons.sql") },
 ];
 
 /// The newest schema this program knows.
-pub const KNOWN_VERSION: u32 = 9;
+pub const KNOWN_VERSION: u32 = 10;
 
 /// Why a store cannot be brought to the known version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]

@@ -26,6 +26,9 @@ impl SignalKind {
     }
 }
 
+/// The service of a signal that stands for its colony as a whole.
+pub const ANY_SERVICE: &str = "*";
+
 /// One end of a pattern.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Signal {
@@ -33,7 +36,7 @@ pub struct Signal {
     pub kind: SignalKind,
     /// Colony.
     pub colony_id: String,
-    /// Service.
+    /// Service, or [`ANY_SERVICE`].
     pub service_id: String,
     /// Event type or metric name.
     pub name: String,
@@ -142,9 +145,24 @@ pub struct Correlation {
     pub q_value: Real,
     /// Eligible source onsets (events) or points compared (metrics).
     pub sample_count: u64,
-    /// `daily_cycle`, `common_cause:<correlation_id or name>`, `mirror:<correlation_id>`, `few_points`, `co_moving`; absent
+    /// `daily_cycle`, `common_cause:<correlation_id or name>`, `mediator:<name>`, `mirror:<correlation_id>`, `few_points`, `co_moving`; absent
     /// when nothing else explains it.
     pub explained_by: Option<String>,
+    /// Why it is not confirmed, in words; absent when it is.
+    pub reason: Option<String>,
+    /// How often chance alone does this: probability per source (events), p-value of the pair (metrics); 0..1.
+    pub chance_level: Option<Real>,
+    /// Independent points that the compared points are worth (metrics).
+    pub effective_points: Option<Real>,
+    /// The coefficient that was judged: without the daily profile where it is known, of differences where a side drifts
+    /// (metrics).
+    pub judged_coefficient: Option<Real>,
+    /// The id of the more specific pattern that this one follows from.
+    pub part_of: Option<String>,
+    /// Sources whose time for a target has not passed yet (events).
+    pub open_count: u32,
+    /// When the last of them will have had its time.
+    pub open_until: Option<TimeMs>,
 }
 
 /// One row behind a correlation: a matched source and target.

@@ -12,6 +12,7 @@
 //! needs all pairs together. Outcomes are collected by worker 0, whichever process the worker that found them belongs to.
 
 use crate::dedupe::Dedupe;
+use crate::events::levels::on_both_levels;
 use crate::events::{Episodes, EventParams, EventScan, EventVerdict};
 pub use crate::ext::{Change, Evaluate};
 use crate::ext::{Rows, by_tick, stay, to_all, to_first, to_owner};
@@ -131,7 +132,8 @@ fn event_patterns<'scope>(
             dedupe.forget_before(order.now - keep_ms);
         }
         dedupe.apply(rows)
-    });
+    })
+    .flat_map(on_both_levels);
 
     let mut episodes = Episodes::new(params.clone());
     let by_type = to_owner(|stamp: &crate::events::EventStamp| {

@@ -118,6 +118,7 @@ fn differing(then: &Correlation, now: &Correlation) -> Vec<&'static str> {
         ("lag_high_seconds", then.lag_high_seconds != now.lag_high_seconds),
         ("occurrence_count", then.occurrence_count != now.occurrence_count),
         ("explained_by", then.explained_by != now.explained_by),
+        ("part_of", then.part_of != now.part_of),
     ];
     columns.into_iter().filter(|(_, differs)| *differs).map(|(name, _)| name).collect()
 }

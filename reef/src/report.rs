@@ -115,6 +115,13 @@ pub struct PatternLine {
     pub lag_high_seconds: i32,
     pub sample_count: u64,
     pub explained_by: Option<String>,
+    pub reason: Option<String>,
+    pub chance_level: Option<f64>,
+    pub effective_points: Option<f64>,
+    pub judged_coefficient: Option<f64>,
+    pub part_of: Option<String>,
+    pub open_count: u32,
+    pub open_until: Option<String>,
 }
 
 impl Report {
@@ -175,7 +182,8 @@ impl Report {
 fn explained(correlations: &[Correlation]) -> BTreeMap<String, u64> {
     let mut kinds = BTreeMap::new();
     for row in correlations.iter().filter(|row| row.state == PatternState::Candidate) {
-        if let Some(explanation) = &row.explained_by {
+        let part_of = row.part_of.is_some().then_some("part_of");
+        if let Some(explanation) = row.explained_by.as_deref().or(part_of) {
             let kind = explanation.split(':').next().unwrap_or_default();
             *kinds.entry(kind.to_owned()).or_default() += 1;
         }
@@ -189,10 +197,15 @@ fn ranked(correlations: &[Correlation], state: PatternState, most: usize) -> Vec
     of_state.into_iter().take(most).map(PatternLine::of).collect()
 }
 
+/// Whether something else explains it, or it follows from a more specific pattern.
+fn stands_behind(row: &Correlation) -> bool {
+    row.explained_by.is_some() || row.part_of.is_some()
+}
+
 /// What nothing else explains comes first; then the least share of chance, the most evidence, the greater strength. The
 /// key breaks ties, so that the order is the same everywhere.
 pub(crate) fn better_first(a: &Correlation, b: &Correlation) -> Ordering {
-    (a.explained_by.is_some().cmp(&b.explained_by.is_some()))
+    (stands_behind(a).cmp(&stands_behind(b)))
         .then(a.q_value.cmp(&b.q_value))
         .then(b.e_value.cmp(&a.e_value))
         .then(b.correlation_score.cmp(&a.correlation_score))
@@ -240,6 +253,13 @@ impl PatternLine {
             lag_high_seconds: row.lag_high_seconds,
             sample_count: row.sample_count,
             explained_by: row.explained_by.clone(),
+            reason: row.reason.clone(),
+            chance_level: row.chance_level.map(|real| real.0),
+            effective_points: row.effective_points.map(|real| real.0),
+            judged_coefficient: row.judged_coefficient.map(|real| real.0),
+            part_of: row.part_of.clone(),
+            open_count: row.open_count,
+            open_until: row.open_until.map(|at| at.to_string()),
         }
     }
 }

@@ -84,7 +84,7 @@ async fn json_has_every_column_and_rfc_3339_times() {
     let report = report(with(vec![finding("deploy", 0.9, &[("e", "f")])]), 5).await;
     let json = serde_json::to_value(&report).unwrap();
     let line = json["confirmed"][0].as_object().unwrap();
-    assert_eq!(line.len(), 31, "every column but revision and updated_at, which belong to the run");
+    assert_eq!(line.len(), 38, "every column but revision and updated_at, which belong to the run");
     assert_eq!(line["source_timestamp"], START.to_string());
     assert_eq!(line["lag_seconds"], 8_100);
     assert_eq!(line["explained_by"], serde_json::Value::Null);
@@ -105,6 +105,19 @@ async fn text_shows_the_sentence_first_and_what_leads_to_what() {
     assert!(text.contains("           shop/production/api/deploy -> shop/production/api/error_spike\n"), "{text}");
     assert!(text.contains("\nscore: how far") && text.contains("coral-pipeline show "), "{text}");
     assert!(text.ends_with("1 event, 0 metric rows of 1 colony, 0 late, 0 refused\nStored in memory\n"), "{text}");
+}
+
+#[tokio::test]
+async fn a_candidate_says_why_it_is_one() {
+    let mut part = candidate("part", 0.2);
+    part.correlation.reason = Some(format!("follows from {}", "x".repeat(200)));
+    let report = report(with(vec![finding("sure", 0.9, &[]), candidate("deploy", 0.2), part]), 5).await;
+    let text = report.to_text();
+    assert_eq!(text.matches("\n           not confirmed: 2 occurrences of the 3 needed\n").count(), 1, "{text}");
+    assert!(text.contains("           not confirmed: follows from "), "{text}");
+    assert!(text.lines().all(|line| line.chars().count() <= 120), "{text}");
+    let line = &report.candidates[0];
+    assert_eq!((line.chance_level, line.judged_coefficient, line.open_count), (Some(0.31), Some(-0.25), 2));
 }
 
 #[tokio::test]

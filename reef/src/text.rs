@@ -16,8 +16,11 @@ const LEGEND: &str = "score: how far the share of sources that are followed lies
 
 /// The report; `everything` lists explained candidates and withdrawn patterns too.
 pub(crate) fn render(report: &Report, everything: bool) -> String {
-    let candidates: Vec<&PatternLine> =
-        report.candidates.iter().filter(|line| everything || line.explained_by.is_none()).collect();
+    let candidates: Vec<&PatternLine> = report
+        .candidates
+        .iter()
+        .filter(|line| everything || line.explained_by.is_none() && line.part_of.is_none())
+        .collect();
     let mut text = headline(report);
     if !report.confirmed.is_empty() {
         text.push('\n');

@@ -170,6 +170,10 @@ pub(crate) fn correlation_columns<'a>(rows: impl Iterator<Item = &'a Correlation
     let each = || rows.clone().map(|row| row.correlation);
     let ids: Vec<String> = each().map(|row| row.key.correlation_id()).collect();
     let seconds = |of: fn(&Correlation) -> i32| Arc::new(Int32Array::from_iter_values(each().map(of)));
+    let optional = |of: fn(&Correlation) -> Option<&str>| Arc::new(each().map(of).collect::<StringArray>());
+    let exact = |of: fn(&Correlation) -> Option<Real>| {
+        Arc::new(each().map(|row| of(row).map(|real| real.0)).collect::<Float64Array>())
+    };
     vec![
         ("correlation_id", text(ids.iter().map(String::as_str))),
         ("correlation_type", text(each().map(|row| row.correlation_type.as_str()))),
@@ -201,7 +205,14 @@ pub(crate) fn correlation_columns<'a>(rows: impl Iterator<Item = &'a Correlation
         ("lag_low_seconds", seconds(|row| row.lag_low_seconds)),
         ("lag_high_seconds", seconds(|row| row.lag_high_seconds)),
         ("sample_count", Arc::new(UInt64Array::from_iter_values(each().map(|row| row.sample_count)))),
-        ("explained_by", Arc::new(each().map(|row| row.explained_by.as_deref()).collect::<StringArray>())),
+        ("explained_by", optional(|row| row.explained_by.as_deref())),
+        ("reason", optional(|row| row.reason.as_deref())),
+        ("chance_level", exact(|row| row.chance_level)),
+        ("effective_points", exact(|row| row.effective_points)),
+        ("judged_coefficient", exact(|row| row.judged_coefficient)),
+        ("part_of", optional(|row| row.part_of.as_deref())),
+        ("open_count", Arc::new(UInt32Array::from_iter_values(each().map(|row| row.open_count)))),
+        ("open_until", Arc::new(each().map(|row| row.open_until.map(micros)).collect::<TimestampMicrosecondArray>())),
         ("revision", Arc::new(UInt64Array::from_iter_values(rows.clone().map(|row| row.revision)))),
         ("updated_at", times(rows.clone().map(|row| row.updated_at))),
     ]

@@ -106,7 +106,9 @@ pub const TABLES: &[Table] = &[
         ("target_kind", Text), ("source_signal", Text), ("target_signal", Text), ("source_application", Text),
         ("source_environment", Text), ("target_application", Text), ("target_environment", Text), ("state", Text),
         ("coefficient", Real), ("e_value", Real), ("q_value", Real), ("lag_low_seconds", I32), ("lag_high_seconds", I32),
-        ("sample_count", U64), ("explained_by", Text), ("revision", U64), ("updated_at", Time),
+        ("sample_count", U64), ("explained_by", Text), ("reason", Text), ("chance_level", Real), ("effective_points", Real),
+        ("judged_coefficient", Real), ("part_of", Text), ("open_count", U32), ("open_until", Time), ("revision", U64),
+        ("updated_at", Time),
     ] },
     Table { name: "deployment_timeline", key: 2, columns: &[
         ("colony_id", Text), ("deployment_id", Text), ("application_name", Text), ("environment", Text),

@@ -1,30 +1,45 @@
-//! How often a window is hit by chance: the largest of five estimates (methods, section 2.2, step 4).
+//! How many targets a window holds by chance, per source: the largest of six estimates (methods, section "chance").
 //!
 //! (i) flat rate, (ii) hour of day with the minute of the hour of scheduled targets, (iii) the flanks of the window,
-//! (iv) the mirrored lags, (v) the same time on other days. Estimates (i) to (iv) are rates, turned into a probability
-//! by `1 - exp(-mu)`; (v) is a probability.
+//! (iv) the mirrored lags, (v) the same time on other days and weeks, (vi) another lag that carries evidence of its own.
+//! All of them estimate a mean count. None has a floor that grows when data begin to exist: (iii) to (v) are pulled towards
+//! what is known before them by a few imagined sources.
 
+use crate::events::ends::End;
+use crate::events::lags::PairLags;
 use crate::events::span::Span;
-use crate::events::windows::{HitCounter, Window, Windows};
-use libm::{cos, exp, sin, sqrt};
+use crate::events::windows::{Window, Windows};
+use libm::{cos, sin, sqrt};
 use model::time::{DAY_MS, HOUR_MS, MINUTE_MS};
-
-/// Day shifts of estimate (v): days of another kind together, and whole weeks.
-pub const DAY_SHIFTS: [&[i64]; 2] = [&[1, 2, 3, 4, 5, 6, 8, 9, 10, 11, 12, 13], &[7, 14, 21, 28]];
 
 /// A minute counts as scheduled beyond this (Rayleigh test at level 0.001 over six harmonics).
 const SCHEDULED_POWER: f64 = 8.7;
-
-/// Mirrored lags are used from this width on.
+/// Mirrored lags are taken from at least this width.
 const MIRROR_WIDTH_MIN: u32 = 16;
+/// Imagined sources behind the model in estimate (iv).
+const MIRROR_PRIOR: f64 = 5.0;
+/// Imagined sources behind the model in estimate (v).
+const MOVED_PRIOR: f64 = 10.0;
+/// Standard deviations above the model from which other days are believed as they are, without much of a prior.
+const MOVED_DEVIATIONS: f64 = 3.0;
+/// The wider surroundings of a window are this many widths …
+const WIDE: u32 = 4;
+/// … and at least this long.
+const WIDE_MIN: u32 = 16;
+/// Another lag is looked for in slots of at least this length (a grid of a quarter of an hour fills all of them alike) …
+const SLOT_MIN: u32 = 15;
+/// … at least this far away, or one and a half widths.
+const SLOT_DISTANCE_MIN: f64 = 25.0;
+/// Standard deviations above chance from which another lag carries evidence of its own …
+const SLOT_DEVIATIONS: f64 = 3.0;
+/// … and above the flat rate, for a short slot with at least half as many pairs as the window.
+const SHORT_SLOT_DEVIATIONS: f64 = 4.0;
+/// No chance level is below this.
+const CHANCE_MIN: f64 = 1e-9;
 
 const MINUTES_OF_DAY: usize = 1440;
 
-/// Bounds of an accepted chance level.
-const CHANCE_MIN: f64 = 1e-9;
-const CHANCE_MAX: f64 = 0.999;
-
-/// What estimate (ii) needs to know of a target type.
+/// What estimate (ii) needs to know of the counted type.
 #[derive(Clone, Debug)]
 pub struct TargetRate {
     /// Expected onsets between midnight and the start of each minute; runs on past midnight by the longest lag.
@@ -32,7 +47,7 @@ pub struct TargetRate {
 }
 
 impl TargetRate {
-    /// Learns the rate of a target type from its onsets in `span`.
+    /// Learns the rate of a type from its onsets in `span`.
     ///
     /// ```
     /// use coral_operators::events::{background::TargetRate, span::Span};
@@ -88,7 +103,8 @@ fn minute_factor(targets: &[i64]) -> [f64; 60] {
         }
         (real * real + imaginary * imaginary) / count
     };
-    if [1, 2, 3, 4, 6, 12].into_iter().all(|harmonic| power(harmonic) <= SCHEDULED_POWER) {
+    // the power is at most the count
+    if count <= SCHEDULED_POWER || [1, 2, 3, 4, 6, 12].into_iter().all(|harmonic| power(harmonic) <= SCHEDULED_POWER) {
         return [1.0; 60];
     }
     let mut counts = [0.0; 60];
@@ -104,207 +120,164 @@ fn minute_factor(targets: &[i64]) -> [f64; 60] {
     })
 }
 
-/// Signed lags of all pairs, counted on a grid of half minutes, for the flanks and mirrored windows.
+/// The chance level of every window at one end of a pair.
 #[derive(Clone, Debug)]
-pub struct LagCounts {
-    max_lag_half_min: i64,
-    /// Lags below each grid point from minus to plus the longest lag.
-    below: Vec<u32>,
-    /// Lags exactly on each grid point.
-    on: Vec<u32>,
+pub struct Chance {
+    /// Expected onsets of the other side per onset of this one.
+    pub level: Vec<f64>,
+    /// Whether another lag carries evidence of its own.
+    pub locked: Vec<bool>,
 }
 
-impl LagCounts {
-    /// Counts the lags `target - source` of no more than `max_lag_min` in either direction. Times must rise.
-    pub fn count(sources: &[i64], targets: &[i64], max_lag_min: u32) -> LagCounts {
-        let half_min = MINUTE_MS / 2;
-        let reach_ms = i64::from(max_lag_min) * MINUTE_MS;
-        let max_lag_half_min = i64::from(max_lag_min) * 2;
-        let points = 2 * max_lag_half_min as usize + 1;
-        let (mut below, mut on) = (vec![0; points + 1], vec![0; points]);
-        let mut first = 0;
-        for source in sources {
-            while first < targets.len() && targets[first] - source < -reach_ms {
-                first += 1;
-            }
-            for lag in targets[first..].iter().map(|target| target - source).take_while(|lag| *lag <= reach_ms) {
-                let point = (lag + reach_ms).div_euclid(half_min) as usize;
-                // it lies below every later point; on this one, or between this one and the next
-                below[point + 1] += 1;
-                if (lag + reach_ms) % half_min == 0 {
-                    on[point] += 1;
-                }
-            }
-        }
-        let mut sum = 0;
-        for count in &mut below {
-            sum += *count;
-            *count = sum;
-        }
-        LagCounts { max_lag_half_min, below, on }
-    }
-
-    fn point(&self, half_min: i64) -> usize {
-        (half_min.clamp(-self.max_lag_half_min, self.max_lag_half_min) + self.max_lag_half_min) as usize
-    }
-
-    /// Lags in `[from, to)`.
-    fn half_open(&self, from_half_min: i64, to_half_min: i64) -> u32 {
-        self.below[self.point(to_half_min)] - self.below[self.point(from_half_min)]
-    }
-
-    /// Lags in `[from, to]`.
-    fn closed(&self, from_half_min: i64, to_half_min: i64) -> u32 {
-        let to = self.point(to_half_min);
-        self.below[to] + self.on[to] - self.below[self.point(from_half_min)]
-    }
-}
-
-/// The surroundings of a window without its close neighbourhood: lengths in half minutes.
-struct Flank {
-    outer: (i64, i64),
-    inner: (i64, i64),
-}
-
-impl Flank {
-    fn of(window: Window, max_lag_min: u32) -> Flank {
-        let reach = i64::from(max_lag_min) * 2;
-        let (start, end) = (i64::from(window.start_min) * 2, i64::from(window.end_min) * 2);
-        let width = i64::from(window.width_min()) * 2;
-        let margin = width + (4 * width).max(120);
-        let clip = |half_min: i64| half_min.clamp(-reach, reach);
-        Flank {
-            outer: (clip(start - margin), clip(end + margin)),
-            inner: (clip(start - width / 2), clip(end + width / 2)),
-        }
-    }
-
-    fn length_min(&self) -> f64 {
-        let half_min = (self.outer.1 - self.outer.0) - (self.inner.1 - self.inner.0);
-        (half_min as f64 / 2.0).max(1.0)
-    }
-}
-
-/// Chance level per window that holds however targets fall, as long as there are `target_count` of them:
-/// estimate (i), and (iii), (iv), (v) with nothing counted. A lower bound of [`chance_levels`].
-pub fn chance_floor(
-    windows: &Windows,
-    width: usize,
-    source_count: usize,
-    target_count: usize,
-    moved: [usize; 2],
-    span: Span,
-) -> f64 {
-    let n = source_count as f64;
-    let width_min = windows.widths[width].width_min;
-    let minutes = f64::from(width_min);
-    let flat = minutes * target_count as f64 / (span.length_ms() as f64 / MINUTE_MS as f64);
-    // no flank is longer than both sides in full
-    let flank = minutes / (n * (minutes + 2.0 * (4.0 * minutes).max(60.0)).min(2.0 * f64::from(windows.max_lag_min)));
-    let mirrored = if width_min >= MIRROR_WIDTH_MIN { 1.0 / n } else { 0.0 };
-    let by_rate = 1.0 - exp(-flat.max(flank).max(mirrored));
-    let by_day = moved.into_iter().filter(|seen| *seen > 0).map(|seen| 1.0 / (seen as f64 + 1.0)).fold(0.0, f64::max);
-    by_rate.max(by_day).clamp(CHANCE_MIN, CHANCE_MAX)
-}
-
-/// The part of `sources`, moved by whole days, whose windows are observed; per group of [`DAY_SHIFTS`] the sum of all.
-pub fn moved_counts(sources: &[i64], span: Span, max_lag_ms: i64) -> [usize; 2] {
-    DAY_SHIFTS.map(|days| shifts(days).map(|shift| moved(sources, shift, span, max_lag_ms).len()).sum())
-}
-
-/// Both directions of every day shift, in milliseconds.
-fn shifts(days: &[i64]) -> impl Iterator<Item = i64> {
-    days.iter().flat_map(|days| [-days * DAY_MS, days * DAY_MS])
-}
-
-/// The sources that are still observed, with their windows, after a shift.
-fn moved(sources: &[i64], shift_ms: i64, span: Span, max_lag_ms: i64) -> &[i64] {
-    let low = sources.partition_point(|at| at + shift_ms < span.origin.0);
-    let high = sources.partition_point(|at| at + shift_ms + max_lag_ms <= span.instant.0);
-    if low < high { &sources[low..high] } else { &[] }
-}
-
-/// Counts, per window, the sources with a target inside it; sources are moved by `shift_ms` first. Times must rise.
-pub fn count_hits(windows: &Windows, sources: &[i64], shift_ms: i64, targets: &[i64], hits: &mut HitCounter) {
-    let max_lag_ms = windows.max_lag_ms();
-    let mut first = sources.first().map_or(0, |source| targets.partition_point(|at| *at <= source + shift_ms));
-    for source in sources.iter().map(|source| source + shift_ms) {
-        while first < targets.len() && targets[first] <= source {
-            first += 1;
-        }
-        hits.next_source();
-        for lag in targets[first..].iter().map(|target| target - source).take_while(|lag| *lag < max_lag_ms) {
-            hits.add(windows, lag, |_, _| ());
-        }
-    }
-}
-
-/// How many sources have a target at a lag inside `(start_ms, end_ms)`; lags may be negative. Times must rise.
-pub fn count_hits_between(sources: &[i64], targets: &[i64], start_ms: i64, end_ms: i64) -> usize {
-    let is_hit = |source: &&i64| {
-        let next = targets.partition_point(|target| target - **source <= start_ms);
-        targets.get(next).is_some_and(|target| target - **source < end_ms)
-    };
-    sources.iter().filter(is_hit).count()
-}
-
-/// The chance level of every window for eligible `sources` (not empty) and all observed `targets`.
-pub fn chance_levels(
-    windows: &Windows,
-    sources: &[i64],
-    targets: &[i64],
-    rate: &TargetRate,
-    span: Span,
-    hits: &mut HitCounter,
-) -> Vec<f64> {
-    let n = sources.len() as f64;
-    let lags = LagCounts::count(sources, targets, windows.max_lag_min);
-    let seasonal = seasonal_sums(sources, rate, windows.max_lag_min);
-    let targets_per_min = targets.len() as f64 / (span.length_ms() as f64 / MINUTE_MS as f64);
-    let mut levels: Vec<f64> = windows
+/// The chance levels for the onsets of `own`, of which there is at least one, with those of `other` counted.
+pub fn chance_levels(windows: &Windows, own: &End, other: &End, lags: &PairLags, length_ms: i64) -> Chance {
+    let n = own.times.len() as f64;
+    let per_min = other.times.len() as f64 / (length_ms as f64 / MINUTE_MS as f64);
+    let seasonal = seasonal_sums(&own.times, &other.rate, windows.max_lag_min);
+    let level = windows
         .all
         .iter()
         .map(|&window| {
-            let minutes = f64::from(window.width_min());
-            let flat = minutes * targets_per_min;
             let by_hour = (seasonal[window.end_min as usize] - seasonal[window.start_min as usize]) / n;
-            let flank = Flank::of(window, windows.max_lag_min);
-            let around = lags.half_open(flank.outer.0, flank.outer.1) - lags.half_open(flank.inner.0, flank.inner.1);
-            let nearby = minutes * (f64::from(around) + 1.0) / (n * flank.length_min());
-            let mirrored = if window.width_min() >= MIRROR_WIDTH_MIN {
-                let count = lags.closed(-2 * i64::from(window.end_min), -2 * i64::from(window.start_min));
-                (f64::from(count) + 1.0) / n
-            } else {
-                0.0
-            };
-            1.0 - exp(-flat.max(by_hour).max(nearby).max(mirrored).max(1e-12))
+            let model = (f64::from(window.width_min()) * per_min).max(by_hour);
+            let model = model.max(flank(window, lags, n, per_min));
+            moved(window, own, lags, mirrored(window, lags, n, model))
         })
         .collect();
-    for days in DAY_SHIFTS {
-        hits.clear();
-        let mut seen = 0;
-        for shift in shifts(days) {
-            let moved = moved(sources, shift, span, windows.max_lag_ms());
-            seen += moved.len();
-            count_hits(windows, moved, shift, targets, hits);
+    let mut chance = Chance { level, locked: vec![false; windows.all.len()] };
+    for width in 0..windows.widths.len() {
+        if windows.widths[width].width_min < windows.max_lag_min {
+            chance.lock(windows, width, lags, n, per_min);
         }
-        if seen > 0 {
-            for (level, count) in levels.iter_mut().zip(&hits.counts) {
-                *level = level.max((f64::from(*count) + 1.0) / (seen as f64 + 1.0));
+    }
+    for level in &mut chance.level {
+        *level = level.max(CHANCE_MIN);
+    }
+    chance
+}
+
+/// (iii) The surroundings of a window without its close neighbourhood; one event of prior exposure.
+fn flank(window: Window, lags: &PairLags, n: f64, per_min: f64) -> f64 {
+    let width = i64::from(window.width_min());
+    let (start, end) = (i64::from(window.start_min), i64::from(window.end_min));
+    let margin = width + (4 * width).max(60);
+    let half = width / 2;
+    let around = lags.within(start - margin, end + margin) - lags.within(start - half, end + half);
+    let reach = i64::from(lags.max_lag_min());
+    let clip = |min: i64| min.clamp(-reach, reach);
+    let length = (clip(end + margin) - clip(start - margin)) - (clip(end + half) - clip(start - half));
+    width as f64 * (f64::from(around) + 1.0) / (n * length.max(1) as f64 + 1.0 / per_min)
+}
+
+/// (iv) The mirrored lags, of the window or of its wider surroundings, pulled towards the model.
+fn mirrored(window: Window, lags: &PairLags, n: f64, model: f64) -> f64 {
+    let margin = MIRROR_WIDTH_MIN.saturating_sub(window.width_min()) / 2;
+    let (start, end) = (window.start_min.saturating_sub(margin), (window.end_min + margin).min(lags.max_lag_min()));
+    let share = f64::from(window.width_min()) / f64::from(end - start);
+    let count = f64::from(lags.within(-i64::from(end), -i64::from(start)));
+    model.max(share * (count + 0.5 * sqrt(count) + MIRROR_PRIOR * model / share) / (n + MIRROR_PRIOR))
+}
+
+/// (v) The same time on other days, then on other weeks, from the window and from its wider surroundings: few moved onsets
+/// hit a narrow window, or none.
+fn moved(window: Window, own: &End, lags: &PairLags, model: f64) -> f64 {
+    let width = window.width_min();
+    let margin = ((WIDE * width).max(WIDE_MIN) - width) / 2;
+    let (start, end) = (window.start_min.saturating_sub(margin), (window.end_min + margin).min(lags.max_lag_min()));
+    let share = f64::from(width) / f64::from(end - start);
+    let (mut best, mut known) = (model, model);
+    for group in [0, 1] {
+        let seen = own.seen(group, window.start_min, window.end_min);
+        let narrow = pulled(lags.moved_within(group, window.start_min, window.end_min), seen, known);
+        let wide = share * pulled(lags.moved_within(group, start, end), seen, known / share);
+        known = narrow.max(wide);
+        best = best.max(known);
+    }
+    best
+}
+
+/// Hits per moved onset, pulled towards what is known before. One standard error is taken off, since the largest of several
+/// noisy estimates is used. Where other days contradict what is known (tight daily habits), they are believed as they are.
+fn pulled(count: u32, seen: f64, known: f64) -> f64 {
+    let (count, expected) = (f64::from(count), seen * known);
+    if count - expected > MOVED_DEVIATIONS * sqrt(expected + 0.5) {
+        (count + known) / (seen + 1.0)
+    } else {
+        ((count - sqrt(count)).max(0.0) + MOVED_PRIOR * known) / (seen + MOVED_PRIOR)
+    }
+}
+
+impl Chance {
+    /// (vi) The windows of one width for which another lag, ahead or behind, carries evidence of its own: that lag is
+    /// chance for this one.
+    fn lock(&mut self, windows: &Windows, width: usize, lags: &PairLags, n: f64, per_min: f64) {
+        let width = &windows.widths[width];
+        let length = width.width_min.max(SLOT_MIN);
+        let (Some(slots), Some(short)) = (Slots::new(lags, length), Slots::new(lags, SLOT_MIN)) else { return };
+        let distance = (1.5 * f64::from(length)).max(SLOT_DISTANCE_MIN) as i64;
+        let short_mean = n * per_min * f64::from(SLOT_MIN);
+        for index in width.first..width.first + width.count {
+            let window = windows.all[index];
+            let (start, end) = (i64::from(window.start_min), i64::from(window.end_min));
+            let model = self.level[index];
+            let fullest = slots.fullest(start - i64::from((length - width.width_min) / 2), distance);
+            let mean = n * model * f64::from(length) / f64::from(width.width_min);
+            if (fullest - mean) / sqrt(mean + 0.5) > SLOT_DEVIATIONS {
+                self.level[index] = self.level[index].max(fullest / n);
+                self.locked[index] = true;
+            }
+            let fullest = if width.width_min > SLOT_MIN {
+                short.fullest(start, distance).min(short.fullest(end - i64::from(SLOT_MIN), distance))
+            } else {
+                fullest
+            };
+            let own = f64::from(lags.within(start, end));
+            if (fullest - short_mean) / sqrt(short_mean + 0.5) > SHORT_SLOT_DEVIATIONS && fullest >= 0.5 * own {
+                self.level[index] = self.level[index].max(fullest / n);
+                self.locked[index] = true;
             }
         }
     }
-    for level in &mut levels {
-        *level = level.clamp(CHANCE_MIN, CHANCE_MAX);
-    }
-    levels
 }
 
-/// Per minute of lag: expected onsets since midnight, summed over the sources.
-fn seasonal_sums(sources: &[i64], rate: &TargetRate, max_lag_min: u32) -> Vec<f64> {
+/// The fullest of all slots of one length before and from each start on.
+struct Slots {
+    max_lag_min: i64,
+    before: Vec<u32>,
+    from: Vec<u32>,
+}
+
+impl Slots {
+    fn new(lags: &PairLags, length_min: u32) -> Option<Slots> {
+        if length_min >= 2 * lags.max_lag_min() {
+            return None;
+        }
+        let counts = lags.slots(length_min);
+        let mut before = vec![0; counts.len() + 1];
+        for (index, count) in counts.iter().enumerate() {
+            before[index + 1] = before[index].max(*count);
+        }
+        let mut from = vec![0; counts.len() + 1];
+        for (index, count) in counts.iter().enumerate().rev() {
+            from[index] = from[index + 1].max(*count);
+        }
+        Some(Slots { max_lag_min: i64::from(lags.max_lag_min()), before, from })
+    }
+
+    /// The greatest count of a slot that starts at least `distance` minutes before or after `start`.
+    fn fullest(&self, start: i64, distance: i64) -> f64 {
+        let last = self.from.len() as i64 - 1;
+        let before = (start - distance + self.max_lag_min + 1).clamp(0, last) as usize;
+        let from = (start + distance + self.max_lag_min).clamp(0, last) as usize;
+        f64::from(self.before[before].max(self.from[from]))
+    }
+}
+
+/// Per minute of lag: expected onsets since midnight, summed over the onsets of this end.
+fn seasonal_sums(times: &[i64], rate: &TargetRate, max_lag_min: u32) -> Vec<f64> {
     let mut sums = vec![0.0; max_lag_min as usize + 1];
-    for source in sources {
-        let minute = (source.rem_euclid(DAY_MS) / MINUTE_MS) as usize;
+    for at in times {
+        let minute = (at.rem_euclid(DAY_MS) / MINUTE_MS) as usize;
         for (sum, cumulative) in sums.iter_mut().zip(&rate.cumulative[minute..]) {
             *sum += cumulative;
         }

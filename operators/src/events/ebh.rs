@@ -1,26 +1,38 @@
-//! q-values: e-BH over all pairs tested (Wang and Ramdas), valid under any dependence between pairs.
+//! q-values: weighted e-BH over all pairs tested (Wang and Ramdas; Ignatiadis, Wang and Ramdas), valid under any dependence
+//! between pairs.
+//!
+//! Weights say where there is reason to look. They depend on names alone, and are scaled to sum to the number of pairs.
 
 use libm::{exp, log};
 
-/// `q_(r) = min over s >= r of K / (s E_(s))`, at most 1, for e-values given as logarithms in falling order.
+/// Pairs of one application, across its environments.
+pub const WEIGHT_APPLICATION: u32 = 10;
+/// Pairs of services of one name.
+pub const WEIGHT_SERVICE: u32 = 3;
+/// All other pairs.
+pub const WEIGHT_OTHER: u32 = 1;
+
+/// `q_(r) = min over s >= r of K / (s w E_(s))`, at most 1, with weights scaled to sum to the number of pairs K: for `ln w E`,
+/// weights as they are, in falling order.
 ///
-/// `pairs_tested` is K: all eligible pairs, whether or not their e-value is listed. Leaving out e-values below `1/a`
-/// changes no q-value that is `a` or less: such an entry at rank `s <= K` gives `K/(s E) >= 1/E > a`.
+/// `weight_total` is the sum of the weights of all eligible pairs, whether or not their e-value is listed. Leaving out
+/// `w E` below `1/a` changes no q-value that is `a` or less: such an entry at rank `s <= K` gives
+/// `sum of w / (s w E) >= K / (s w E) >= 1 / (w E) > a`.
 ///
 /// ```
 /// use coral_operators::events::ebh::q_values;
 /// let q = q_values(&[100f64.ln(), 50f64.ln(), 0.5f64.ln()], 4);
 /// assert!((q[0] - 0.04).abs() < 1e-12 && (q[1] - 0.04).abs() < 1e-12 && q[2] == 1.0);
 /// ```
-pub fn q_values(log_e_falling: &[f64], pairs_tested: u64) -> Vec<f64> {
-    let log_pairs = log(pairs_tested as f64);
+pub fn q_values(log_weighted_falling: &[f64], weight_total: u64) -> Vec<f64> {
+    let log_total = log(weight_total as f64);
     let mut smallest = 1.0_f64;
-    let mut q_values: Vec<f64> = log_e_falling
+    let mut q_values: Vec<f64> = log_weighted_falling
         .iter()
         .enumerate()
         .rev()
         .map(|(index, log_e)| {
-            let log_q = log_pairs - log((index + 1) as f64) - log_e;
+            let log_q = log_total - log((index + 1) as f64) - log_e;
             smallest = smallest.min(exp(log_q.min(0.0)));
             smallest
         })

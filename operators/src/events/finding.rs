@@ -1,6 +1,6 @@
 //! A scanned pair as people and stores see it: a correlation, its sentence and its evidence.
 
-use crate::events::matching::lag_quartiles_s;
+use crate::events::levels::is_general;
 use crate::events::row::{Identity, PairDetail, PairScan};
 use model::event::EventTypeKey;
 use model::pattern::{Correlation, Evidence, Finding, PatternKey, PatternState, Signal, SignalKind};
@@ -13,15 +13,28 @@ const DIRECTION_MIN: f64 = 0.5;
 /// What [`Correlation::explained_by`] says when sources follow targets about as often as targets follow sources.
 pub const CO_MOVING: &str = "co_moving";
 
+/// What the verdict says about a pair.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Judgement {
+    /// Its q-value.
+    pub q_value: f64,
+    /// Its state.
+    pub state: PatternState,
+    /// Why it is not confirmed.
+    pub reason: Option<String>,
+    /// The id of the more specific pattern that it follows from.
+    pub part_of: Option<String>,
+}
+
 /// The finding for a pair; `None` without detail or without a single matched occurrence.
 ///
 /// `e_value` is capped at the greatest finite number.
-pub fn finding(pair: &PairScan, q_value: f64, state: PatternState) -> Option<Finding> {
+pub fn finding(pair: &PairScan, judgement: Judgement) -> Option<Finding> {
+    let Judgement { q_value, state, reason, part_of } = judgement;
     let detail = pair.detail.as_ref()?;
     let (first, last) = (detail.matches.first()?, detail.matches.last()?);
-    let [lag_low_seconds, lag_seconds, lag_high_seconds] =
-        lag_quartiles_s(detail.matches.iter().map(|occurrence| occurrence.lag_ms()).collect())?;
-    let key = PatternKey { source: signal(&pair.source), target: signal(&pair.target) };
+    let [lag_low_seconds, lag_seconds, lag_high_seconds] = detail.lag_s;
+    let key = pattern_key(&pair.source, &pair.target);
     let correlation = Correlation {
         correlation_type: correlation_type(&pair.source.event_type, &pair.target.event_type).to_owned(),
         source_application: detail.source_identity.application_name.clone(),
@@ -45,6 +58,13 @@ pub fn finding(pair: &PairScan, q_value: f64, state: PatternState) -> Option<Fin
         q_value: Real(q_value),
         sample_count: detail.source_count,
         explained_by: is_undirected(detail.hits, detail.hits_reversed).then(|| CO_MOVING.to_owned()),
+        reason,
+        chance_level: Some(detail.chance),
+        effective_points: None,
+        judged_coefficient: None,
+        part_of,
+        open_count: u32::try_from(detail.open_count).unwrap_or(u32::MAX),
+        open_until: detail.open_until,
         key,
     };
     let correlation_id = correlation.key.correlation_id();
@@ -64,6 +84,11 @@ pub fn finding(pair: &PairScan, q_value: f64, state: PatternState) -> Option<Fin
         .collect();
     evidence.sort_unstable();
     Some(Finding { correlation, evidence })
+}
+
+/// The key of the pattern of two event types.
+pub fn pattern_key(source: &EventTypeKey, target: &EventTypeKey) -> PatternKey {
+    PatternKey { source: signal(source), target: signal(target) }
 }
 
 fn signal(key: &EventTypeKey) -> Signal {
@@ -112,7 +137,8 @@ fn describe(pair: &PairScan, detail: &PairDetail, lag_seconds: i32) -> String {
             "" => String::new(),
             environment => format!(" ({environment})"),
         };
-        format!("{} of {} in {place}{environment}", key.event_type, key.service_id)
+        let service = if is_general(key) { "any service" } else { &key.service_id };
+        format!("{} of {service} in {place}{environment}", key.event_type)
     };
     let lag = match lag_seconds {
         0 => "within a second".to_owned(),
@@ -123,13 +149,13 @@ fn describe(pair: &PairScan, detail: &PairDetail, lag_seconds: i32) -> String {
         "{} {verb} {}, {lag} in {} of {} cases (chance: {} %)",
         what(&pair.source, &detail.source_identity),
         what(&pair.target, &detail.target_identity),
-        detail.hits,
+        pair.occurrences,
         detail.source_count,
         percent(detail.chance.0),
     )
 }
 
 /// Whole percents, but never a rounded-up certainty or a rounded-down impossibility.
-fn percent(share: f64) -> String {
+pub(crate) fn percent(share: f64) -> String {
     if share < 0.005 { "< 1".to_owned() } else { format!("{:.0}", share * 100.0) }
 }

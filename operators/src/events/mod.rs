@@ -6,30 +6,42 @@
 //! | `episodes` | bursts of events become onsets |
 //! | `span` | the instants of the walk over event time and what is observed at each |
 //! | `windows` | the lag windows and which of them a lag falls into |
-//! | `background` | five estimates of how often a window is hit by chance |
-//! | `evalue` | evidence against chance in one window |
-//! | `matching` | which source goes with which target; lags |
+//! | `levels` | types of one service and of a colony as a whole; which pairs there is reason to look at |
+//! | `lags` | all lags of a pair, counted once |
+//! | `ends` | what one type says of itself as an end of pairs: units of evidence, rate, moved onsets |
+//! | `background` | six estimates of how many targets a window holds by chance |
+//! | `evidence` | evidence against chance in each window, unit by unit |
 //! | `pair` | one pair of event types, exactly |
-//! | `bound` | an upper bound that spares most pairs the exact evaluation |
+//! | `glance` | a quick look that spares most pairs the full evaluation |
+//! | `matching` | which source goes with which target |
+//! | `lag` | the lag of a pattern and its range |
 //! | `types` | the onsets of one type, and what is observed of them |
 //! | `row` | what a scan says about a pair or an instant |
+//! | `sweep` | all pairs that are observed from one begin on, at one instant |
 //! | `scan` | all pairs at all instants, kept up to date |
-//! | `ebh` | q-values over all pairs tested |
+//! | `ebh` | weighted q-values over all pairs tested |
+//! | `reason` | why a pattern is not confirmed, in words |
 //! | `finding` | a scanned pair as a correlation with evidence |
 //! | `verdict` | the walk over instants: candidate, confirmed, withdrawn |
 
 pub mod background;
-pub mod bound;
 pub mod ebh;
+pub mod ends;
 pub mod episodes;
-pub mod evalue;
+pub mod evidence;
 pub mod finding;
+pub mod glance;
+pub mod lag;
+pub mod lags;
+pub mod levels;
 pub mod matching;
 pub mod pair;
 pub mod params;
+pub mod reason;
 pub mod row;
 pub mod scan;
 pub mod span;
+pub mod sweep;
 pub mod types;
 pub mod verdict;
 pub mod windows;

@@ -1,94 +1,83 @@
-//! One pair of event types, exactly: the e-value over all windows, and the best window (methods, steps 1 to 6).
+//! One pair of event types, exactly: the e-value over all windows from both ends, and the best window.
 
-use crate::events::background::{TargetRate, chance_levels, count_hits};
-use crate::events::evalue::LogFactorials;
-use crate::events::span::Span;
-use crate::events::windows::{HitCounter, Window, Windows};
+use crate::events::background::chance_levels;
+use crate::events::ends::{End, Ends};
+use crate::events::evidence::{log_e_values, log_sum_exp};
+use crate::events::lags::{Meeting, PairLags};
+use crate::events::windows::{Window, Windows};
 use libm::{exp, log};
 
-/// Fewest eligible sources and fewest targets of an eligible pair.
+/// Fewest onsets of either side of an eligible pair.
 pub const ONSETS_MIN: usize = 3;
+
+/// Numbers this close to each other count as equal, so that rounding never decides.
+const TIE: f64 = 1e-9;
 
 /// What the onsets of a pair say.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct PairResult {
-    /// Logarithm of the e-value, averaged over windows by their prior.
+    /// Logarithm of the e-value, averaged over windows by their prior; minus infinity when nothing is above chance.
     pub log_e: f64,
-    /// Eligible sources.
-    pub source_count: usize,
-    /// Of these, followed by a target in the best window.
-    pub hits: usize,
     /// The window with the greatest share in the e-value.
     pub window: Window,
-    /// Chance level in it.
+    /// Targets expected by chance per source in it.
+    pub expected: f64,
+    /// Probability of at least one of them.
     pub chance: f64,
-    /// Certainty factor in it, 0..1: share of sources beyond chance that are followed by a target.
-    pub score: f64,
 }
 
-/// Tables and buffers for evaluating pairs with the same windows.
-#[derive(Clone, Debug)]
-pub struct PairScorer {
-    /// The windows.
-    pub windows: Windows,
-    log_factorials: LogFactorials,
-    forward: HitCounter,
-    shifted: HitCounter,
+/// Evaluates an eligible pair from its onsets in a span of `length_ms`.
+///
+/// ```
+/// use coral_operators::events::{ends::Ends, pair::evaluate, span::Span, windows::Windows};
+/// use model::time::{DAY_MS, TimeMs};
+/// let span = Span { origin: TimeMs(0), instant: TimeMs(30 * DAY_MS) };
+/// // every 35 hours, followed after 17 minutes
+/// let sources: Vec<i64> = (1..20).map(|i| i * 35 * 3_600_000).collect();
+/// let targets: Vec<i64> = sources.iter().map(|at| at + 17 * 60_000).collect();
+/// let ends = |times: &[i64]| Ends::new(times, span, 240);
+/// let result = evaluate(&Windows::new(240), &ends(&sources), &ends(&targets), span.length_ms());
+/// assert!(result.window.start_min < 17 && result.window.end_min >= 17 && result.log_e > 10.0);
+/// ```
+pub fn evaluate(windows: &Windows, source: &Ends, target: &Ends, length_ms: i64) -> PairResult {
+    let lags = PairLags::count(&source.forward.times, &target.forward.times, windows.max_lag_min);
+    let side = |own: &End, other: &End, meetings: &[Meeting]| {
+        let chance = chance_levels(windows, own, other, &lags, length_ms);
+        let log_e = log_e_values(windows, own, meetings, &chance);
+        (log_e, chance)
+    };
+    let (by_source, chance) = side(&source.forward, &target.forward, &lags.by_source);
+    let (by_target, _) = side(&target.mirrored, &source.mirrored, &lags.by_target);
+    let clustered = (source.forward.clustered, target.mirrored.clustered);
+    let share = |(index, window): (usize, &Window)| {
+        both_ends(by_source[index], by_target[index], clustered) + windows.log_prior(*window)
+    };
+    let shares: Vec<f64> = windows.all.iter().enumerate().map(share).collect();
+    // without any evidence the window is shown whose count is the greatest beside chance
+    let excess = |(index, window): (usize, &Window)| {
+        let count = f64::from(lags.within(i64::from(window.start_min), i64::from(window.end_min)));
+        (count + 1.0) / (source.forward.times.len() as f64 * chance.level[index] + 1.0)
+    };
+    let best = first_greatest(&shares).unwrap_or_else(|| {
+        first_greatest(&windows.all.iter().enumerate().map(excess).collect::<Vec<f64>>()).unwrap_or(0)
+    });
+    let expected = chance.level[best];
+    PairResult { log_e: log_sum_exp(&shares), window: windows.all[best], expected, chance: 1.0 - exp(-expected) }
 }
 
-impl PairScorer {
-    /// For lags up to `max_lag_min` minutes.
-    pub fn new(max_lag_min: u32) -> PairScorer {
-        let windows = Windows::new(max_lag_min);
-        let (forward, shifted) = (HitCounter::new(&windows), HitCounter::new(&windows));
-        PairScorer { windows, log_factorials: LogFactorials::default(), forward, shifted }
-    }
+/// Position of the first of the greatest numbers, equal but for rounding; `None` when none is finite.
+fn first_greatest(numbers: &[f64]) -> Option<usize> {
+    let greatest = numbers.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    numbers.iter().position(|one| *one >= greatest - TIE).filter(|_| greatest.is_finite())
+}
 
-    /// The logarithm of the e-value of one window.
-    pub fn log_e(&mut self, source_count: usize, hits: usize, chance: f64) -> f64 {
-        self.log_factorials.log_e(source_count, hits, chance)
-    }
-
-    /// Evaluates a pair from the onsets in `span`, rising; `None` when it is not eligible.
-    ///
-    /// ```
-    /// use coral_operators::events::{background::TargetRate, pair::PairScorer, span::Span};
-    /// use model::time::{DAY_MS, TimeMs};
-    /// let span = Span { origin: TimeMs(0), instant: TimeMs(30 * DAY_MS) };
-    /// // every 35 hours, followed after 17 minutes
-    /// let sources: Vec<i64> = (1..20).map(|i| i * 35 * 3_600_000).collect();
-    /// let targets: Vec<i64> = sources.iter().map(|at| at + 17 * 60_000).collect();
-    /// let mut scorer = PairScorer::new(240);
-    /// let rate = TargetRate::learn(&targets, span, 240);
-    /// let result = scorer.evaluate(&sources, &targets, &rate, span).unwrap();
-    /// assert_eq!((result.source_count, result.hits), (19, 19));
-    /// assert!(result.window.start_min < 17 && result.window.end_min > 17 && result.log_e > 10.0);
-    /// ```
-    pub fn evaluate(&mut self, sources: &[i64], targets: &[i64], rate: &TargetRate, span: Span) -> Option<PairResult> {
-        let eligible = span.eligible(sources, self.windows.max_lag_ms());
-        if eligible.len() < ONSETS_MIN || targets.len() < ONSETS_MIN {
-            return None;
-        }
-        let n = eligible.len();
-        self.forward.clear();
-        count_hits(&self.windows, eligible, 0, targets, &mut self.forward);
-        let chances = chance_levels(&self.windows, eligible, targets, rate, span, &mut self.shifted);
-
-        let mut log_shares = Vec::with_capacity(chances.len());
-        let mut best = (0, f64::NEG_INFINITY);
-        for (index, window) in self.windows.all.iter().enumerate() {
-            let hits = self.forward.counts[index] as usize;
-            let log_e = self.log_factorials.log_e(n, hits, chances[index]);
-            let log_share = log_e + log(self.windows.widths[window.width].prior);
-            if log_share > best.1 {
-                best = (index, log_share);
-            }
-            log_shares.push(log_share);
-        }
-        let sum: f64 = log_shares.iter().map(|log_share| exp(log_share - best.1)).sum();
-        let (hits, chance) = (self.forward.counts[best.0] as usize, chances[best.0]);
-        let score = ((hits as f64 / n as f64 - chance) / (1.0 - chance)).max(0.0);
-        let window = self.windows.all[best.0];
-        Some(PairResult { log_e: best.1 + log(sum), source_count: n, hits, window, chance, score })
+/// Evidence of a window from both ends: the mean when neither stream is clustered, the end that is not when one is, the
+/// smaller when both are.
+fn both_ends(by_source: f64, by_target: f64, clustered: (bool, bool)) -> f64 {
+    match clustered {
+        (true, true) => by_source.min(by_target),
+        (true, false) => by_target,
+        (false, true) => by_source,
+        (false, false) => log_sum_exp(&[by_source, by_target]) - log(2.0),
     }
 }

@@ -14,9 +14,11 @@ pub struct EventParams {
     pub horizon_ms: i64,
     /// Fewest matched occurrences of a reported pattern.
     pub min_occurrences: u32,
+    /// Fewest days (UTC) on which the sources of these occurrences must lie for the pattern to be confirmed.
+    pub min_days: u32,
     /// Share of chance findings that is tolerated among the confirmed.
     pub false_discovery_rate: f64,
-    /// The current instant moves on in steps of this length.
+    /// The current instant moves on in steps of this length; it is the first step after the newest event.
     pub interval_ms: i64,
     /// An event this long or longer after the previous one of its type starts a new episode.
     pub burst_gap_ms: i64,
@@ -30,6 +32,7 @@ impl Default for EventParams {
             max_lag_ms: 4 * HOUR_MS,
             horizon_ms: 30 * DAY_MS,
             min_occurrences: 3,
+            min_days: 3,
             false_discovery_rate: 0.05,
             interval_ms: 5 * MINUTE_MS,
             burst_gap_ms: 5 * MINUTE_MS,
@@ -43,7 +46,7 @@ impl EventParams {
     ///
     /// The walk starts a horizon ago, its first span reaches one more horizon back to a midnight (one day), the
     /// question whether the fleet was observed then looks 7 days further, and one day is left for the
-    /// episodes at that edge and for `now` being rounded down.
+    /// episodes at that edge.
     ///
     /// ```
     /// use coral_operators::events::EventParams;

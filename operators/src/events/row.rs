@@ -26,6 +26,8 @@ pub struct InstantTotals {
     pub shard: u64,
     /// Eligible ordered pairs of different colonies, whether or not they ever co-occur.
     pub eligible_pairs: u64,
+    /// Sum of their weights.
+    pub weight_total: u64,
 }
 
 /// A pair of event types at an instant.
@@ -37,10 +39,14 @@ pub struct PairScan {
     pub source: EventTypeKey,
     /// What follows.
     pub target: EventTypeKey,
-    /// Logarithm of the e-value.
+    /// Logarithm of the e-value; minus infinity where nothing is above chance.
     pub log_e: Real,
+    /// How much reason there is to look at this pair (see `ebh`).
+    pub weight: u32,
     /// Matched source and target onsets in the best window.
     pub occurrences: u32,
+    /// Days (UTC) on which their sources lie.
+    pub days: u32,
     /// The rest, at the current instant only.
     pub detail: Option<PairDetail>,
 }
@@ -52,18 +58,26 @@ pub struct PairDetail {
     pub source_identity: Identity,
     /// Application and environment of the target colony, as its latest onset states them.
     pub target_identity: Identity,
-    /// Eligible sources.
+    /// Sources that are decided: their window has passed, or they are matched already.
     pub source_count: u64,
-    /// Of these, followed by a target in the best window.
+    /// Sources whose window has passed and which are followed by a target in it.
     pub hits: u64,
-    /// Of these, preceded by a target in the mirrored window.
+    /// Sources whose window has passed and which are preceded by a target in the mirrored window.
     pub hits_reversed: u64,
+    /// Sources that are not decided yet.
+    pub open_count: u64,
+    /// When the last of them will be.
+    pub open_until: Option<TimeMs>,
     /// Start and end of the best window, in minutes of lag.
     pub window_min: (u32, u32),
-    /// Chance level in it.
+    /// Logarithm of its prior weight.
+    pub log_prior: Real,
+    /// Probability of a target in it by chance.
     pub chance: Real,
-    /// Certainty factor in it.
+    /// Certainty factor in it, over the sources whose window has passed.
     pub score: Real,
+    /// First quartile, median and third quartile of the lag, in seconds.
+    pub lag_s: [i32; 3],
     /// Who goes with whom, by time.
     pub matches: Vec<Match>,
 }

@@ -21,22 +21,9 @@ impl Span {
         self.instant - self.origin
     }
 
-    /// The part of rising `times` that is observed.
-    pub fn observed(self, times: &[i64]) -> &[i64] {
-        let range = self.observed_range(times);
-        &times[range]
-    }
-
     /// Positions of the part of rising `times` that is observed.
     pub fn observed_range(self, times: &[i64]) -> std::ops::Range<usize> {
         times.partition_point(|at| *at < self.origin.0)..times.partition_point(|at| *at < self.instant.0)
-    }
-
-    /// The part of observed rising `times` with the longest lag before and after it inside the span.
-    pub fn eligible(self, times: &[i64], max_lag_ms: i64) -> &[i64] {
-        let low = times.partition_point(|at| *at < self.origin.0 + max_lag_ms);
-        let high = times.partition_point(|at| *at + max_lag_ms <= self.instant.0);
-        if low < high { &times[low..high] } else { &[] }
     }
 }
 
@@ -46,17 +33,19 @@ pub fn step_ms(horizon_ms: i64) -> i64 {
     (horizon_ms + thirty_days_ms - 1).div_euclid(thirty_days_ms).max(1) * DAY_MS
 }
 
-/// The closed instants and, last, the current one, when `now` is the greatest event time.
+/// The closed instants and, last, the current one, when `now` is the greatest event time: it is the first step of the
+/// interval after `now`, so that the newest event is observed.
 ///
 /// ```
 /// use coral_operators::events::{EventParams, span};
 /// use model::time::{DAY_MS, TimeMs};
 /// let params = EventParams { horizon_ms: 2 * DAY_MS, ..EventParams::default() };
 /// let now = TimeMs(10 * DAY_MS + 400_000);
-/// assert_eq!(span::instants(&params, now), [TimeMs(9 * DAY_MS), TimeMs(10 * DAY_MS), TimeMs(10 * DAY_MS + 300_000)]);
+/// assert_eq!(span::instants(&params, now), [TimeMs(9 * DAY_MS), TimeMs(10 * DAY_MS), TimeMs(10 * DAY_MS + 600_000)]);
 /// ```
 pub fn instants(params: &EventParams, now: TimeMs) -> Vec<TimeMs> {
-    let current = now.floor_to(params.interval_ms.max(1));
+    let interval_ms = params.interval_ms.max(1);
+    let current = now.floor_to(interval_ms) + interval_ms;
     let step = step_ms(params.horizon_ms);
     let mut instants = Vec::new();
     let mut instant = (current - params.horizon_ms).floor_to(step) + step;

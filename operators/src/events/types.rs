@@ -1,16 +1,19 @@
 //! The onsets of one event type, and the part of them that is observed at an instant.
 
-use crate::events::background::count_hits_between;
+use crate::events::ends::Ends;
 use crate::events::episodes::Onset;
+use crate::events::lag::lag_law_s;
+use crate::events::levels::weight;
 use crate::events::matching::match_one_to_one;
-use crate::events::pair::PairResult;
+use crate::events::pair::{ONSETS_MIN, PairResult};
 use crate::events::row::{Identity, Match, PairDetail, PairScan};
 use crate::events::span::Span;
+use crate::events::windows::Windows;
 use crate::shard::Shard;
 use model::event::EventTypeKey;
 use model::real::Real;
-use model::time::TimeMs;
-use std::collections::BTreeMap;
+use model::time::{DAY_MS, TimeMs};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Onsets of one type, by time.
 #[derive(Clone, Debug, Default)]
@@ -69,8 +72,6 @@ pub struct Observed<'a> {
     pub key: &'a EventTypeKey,
     /// Times of its onsets.
     pub times: &'a [i64],
-    /// Of these, the ones whose windows, and mirrored windows, are observed.
-    pub eligible: &'a [i64],
     /// Whether its colony is observed from the begin of the span, not from earlier on.
     pub begins_here: bool,
     onsets: &'a [Onset],
@@ -78,17 +79,14 @@ pub struct Observed<'a> {
 
 impl<'a> Observed<'a> {
     /// The settled onsets of `key` in `span`.
-    pub fn new(
-        key: &'a EventTypeKey,
-        onsets: &'a TypeOnsets,
-        span: Span,
-        begins_here: bool,
-        max_lag_ms: i64,
-    ) -> Observed<'a> {
+    pub fn new(key: &'a EventTypeKey, onsets: &'a TypeOnsets, span: Span, begins_here: bool) -> Observed<'a> {
         let range = span.observed_range(&onsets.times);
-        let times = &onsets.times[range.clone()];
-        let eligible = span.eligible(times, max_lag_ms);
-        Observed { key, times, eligible, begins_here, onsets: &onsets.settled[range] }
+        Observed { key, times: &onsets.times[range.clone()], begins_here, onsets: &onsets.settled[range] }
+    }
+
+    /// Whether it has enough onsets to be an end of a pair.
+    pub fn is_eligible(&self) -> bool {
+        self.times.len() >= ONSETS_MIN
     }
 
     /// Whether the pair of this source with `target` is between two colonies and observed from the begin of this span.
@@ -101,6 +99,16 @@ impl<'a> Observed<'a> {
         shard.owns(&[&self.key.colony_id, &self.key.service_id, &self.key.event_type])
     }
 
+    /// Its onsets as an end of pairs.
+    pub fn ends(&self, span: Span, max_lag_min: u32) -> Ends {
+        Ends::new(self.times, span, max_lag_min)
+    }
+
+    /// Application, as its latest onset states it, and service.
+    pub fn names(&self) -> (&'a str, &'a str) {
+        (self.onsets.last().map_or("", |onset| &onset.application_name), &self.key.service_id)
+    }
+
     fn identity(&self) -> Identity {
         let text = |field: fn(&Onset) -> &String| self.onsets.last().map(field).cloned().unwrap_or_default();
         Identity {
@@ -109,31 +117,72 @@ impl<'a> Observed<'a> {
         }
     }
 
-    /// The row of the pair with this source. Occurrences are matched among all observed onsets, not only eligible
-    /// sources, so that an occurrence counts as soon as it is seen.
-    pub fn pair_row(&self, target: &Observed, result: &PairResult, span: Span, with_detail: bool) -> PairScan {
-        let (start_ms, end_ms) = (result.window.start_ms(), result.window.end_ms());
-        let matches = match_one_to_one(self.times, target.times, start_ms, end_ms);
-        let detail = || PairDetail {
-            source_identity: self.identity(),
-            target_identity: target.identity(),
-            source_count: result.source_count as u64,
-            hits: result.hits as u64,
-            hits_reversed: count_hits_between(self.eligible, target.times, -end_ms, -start_ms) as u64,
-            window_min: (result.window.start_min, result.window.end_min),
-            chance: Real(result.chance),
-            score: Real(result.score),
-            matches: matches.iter().map(|&(s, t)| matched(&self.onsets[s], &target.onsets[t])).collect(),
-        };
+    /// The row of the pair with this source.
+    pub fn pair_row(
+        &self,
+        target: &Observed,
+        result: &PairResult,
+        windows: &Windows,
+        span: Span,
+        with_detail: bool,
+    ) -> PairScan {
+        let matches = match_one_to_one(self.times, target.times, result.window.start_ms(), result.window.end_ms());
+        let days: BTreeSet<i64> = matches.iter().map(|(source, _)| self.times[*source].div_euclid(DAY_MS)).collect();
+        let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
         PairScan {
             instant: span.instant,
             source: self.key.clone(),
             target: target.key.clone(),
             log_e: Real(result.log_e),
-            occurrences: u32::try_from(matches.len()).unwrap_or(u32::MAX),
-            detail: with_detail.then(detail),
+            weight: weight(self.names(), target.names()),
+            occurrences: count(matches.len()),
+            days: count(days.len()),
+            detail: with_detail.then(|| self.detail(target, result, windows, span, &matches)),
         }
     }
+
+    /// A source is decided when its window has passed, or when it has its target: what has happened is shown at once. The
+    /// score counts only those whose window has passed, which depends on the clock alone.
+    fn detail(
+        &self,
+        target: &Observed,
+        result: &PairResult,
+        windows: &Windows,
+        span: Span,
+        matches: &[(usize, usize)],
+    ) -> PairDetail {
+        let (start_ms, end_ms) = (result.window.start_ms(), result.window.end_ms());
+        let passed = self.times.partition_point(|at| at + end_ms <= span.instant.0);
+        let hits_passed = matches.iter().filter(|(source, _)| *source < passed).count();
+        let is_matched = |source: &usize| matches.iter().any(|(matched, _)| matched == source);
+        let (early, open): (Vec<usize>, Vec<usize>) = (passed..self.times.len()).partition(is_matched);
+        let decided: Vec<i64> = (0..passed).chain(early).map(|source| self.times[source]).collect();
+        let share = if passed == 0 { 0.0 } else { hits_passed as f64 / passed as f64 };
+        PairDetail {
+            source_identity: self.identity(),
+            target_identity: target.identity(),
+            source_count: decided.len() as u64,
+            hits: count_hits(&self.times[..passed], target.times, start_ms, end_ms) as u64,
+            hits_reversed: count_hits(&self.times[..passed], target.times, -end_ms, -start_ms) as u64,
+            open_count: open.len() as u64,
+            open_until: open.last().map(|source| TimeMs(self.times[*source] + end_ms)),
+            window_min: (result.window.start_min, result.window.end_min),
+            log_prior: Real(windows.log_prior(result.window)),
+            chance: Real(result.chance),
+            score: Real(((share - result.chance) / (1.0 - result.chance).max(1e-9)).max(0.0)),
+            lag_s: lag_law_s(&decided, target.times, result.window, windows.max_lag_min, result.expected),
+            matches: matches.iter().map(|&(s, t)| matched(&self.onsets[s], &target.onsets[t])).collect(),
+        }
+    }
+}
+
+/// How many sources have a target at a lag in `(start_ms, end_ms]`; lags may be negative. Times must rise.
+fn count_hits(sources: &[i64], targets: &[i64], start_ms: i64, end_ms: i64) -> usize {
+    let is_hit = |source: &&i64| {
+        let next = targets.partition_point(|target| target - **source <= start_ms);
+        targets.get(next).is_some_and(|target| target - **source <= end_ms)
+    };
+    sources.iter().filter(is_hit).count()
 }
 
 fn matched(source: &Onset, target: &Onset) -> Match {

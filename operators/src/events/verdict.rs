@@ -1,20 +1,30 @@
 //! The walk over instants: which patterns are candidates, confirmed, or withdrawn.
 //!
 //! At each instant e-BH gives q-values over all pairs that all shards tested there. A pattern is confirmed where its
-//! confidence `1 - q` reaches `1 - fdr` with enough occurrences. It stays so until its confidence falls below
-//! `1 - 2 fdr` or its occurrences below the least number; then it is withdrawn. Only the instants within the horizon
+//! confidence `1 - q` reaches `1 - fdr` with enough occurrences on enough days. It stays so until its confidence falls
+//! below `1 - 2 fdr` or its occurrences below the least number; then it is withdrawn. Only the instants within the horizon
 //! count, so the verdict depends on rows and on `now`, not on when anybody looked.
+//!
+//! A pair of whole colonies that follows from a pair of their services says so and is never confirmed beside it: when the
+//! more specific pair has at least its evidence, or when confirmed ones cover nearly all of its occurrences.
 
 use crate::events::ebh::q_values;
-use crate::events::finding::finding;
+use crate::events::finding::{Judgement, finding, pattern_key};
+use crate::events::levels::{is_general, is_more_specific};
 use crate::events::params::EventParams;
-use crate::events::row::{InstantTotals, PairScan, ScanRow};
+use crate::events::reason::{Bar, reason};
+use crate::events::row::{InstantTotals, Match, PairScan, ScanRow};
+use libm::log;
 use model::event::EventTypeKey;
 use model::pattern::{Finding, PatternState};
+use model::real::Real;
 use model::time::TimeMs;
 use std::collections::{BTreeMap, BTreeSet};
 
 type PairKey = (EventTypeKey, EventTypeKey);
+
+/// Share of its occurrences that confirmed, more specific pairs must cover for a pair to follow from them.
+const COVERED_MIN: f64 = 0.8;
 
 /// What all shards say about one instant.
 #[derive(Clone, Debug, Default)]
@@ -29,6 +39,7 @@ struct InstantRows {
 struct Judged {
     q_value: f64,
     occurrences: u32,
+    days: u32,
 }
 
 /// Turns the scan rows of all shards into findings. Give it all rows of a tick at once: q-values need all pairs.
@@ -37,7 +48,7 @@ struct Judged {
 /// use coral_operators::events::row::{InstantTotals, PairScan, ScanRow};
 /// use coral_operators::events::{EventParams, EventVerdict};
 /// use model::time::TimeMs;
-/// let totals = InstantTotals { instant: TimeMs(0), current: true, shard: 0, eligible_pairs: 56 };
+/// let totals = InstantTotals { instant: TimeMs(0), current: true, shard: 0, eligible_pairs: 56, weight_total: 56 };
 /// let mut verdict = EventVerdict::new(EventParams::default());
 /// // pairs were tested, none had evidence
 /// assert!(verdict.apply(vec![(ScanRow::Totals(totals), 1)]).is_empty());
@@ -130,21 +141,30 @@ impl EventVerdict {
     /// The findings of the pairs with a row at the current instant.
     fn walk(&self) -> BTreeMap<PairKey, Finding> {
         let Some(current) = self.current() else { return BTreeMap::new() };
-        current
-            .pairs
-            .iter()
-            .filter_map(|(key, scans)| {
-                let judged = current.judged.get(key)?;
-                let state = self.state(key);
-                // a candidate must stand on its own; what was confirmed is shown as long as anything of it is left
-                let pair = scans.first()?;
-                let has_evidence = pair.log_e.0 >= 0.0 && judged.occurrences >= self.params.min_occurrences;
-                if state == PatternState::Candidate && !has_evidence {
-                    return None;
-                }
-                Some((key.clone(), finding(pair, judged.q_value, state)?))
-            })
-            .collect()
+        let bar = Bar {
+            weight_total: current.weight_total(),
+            declared: current.judged.values().filter(|one| one.q_value <= self.params.false_discovery_rate).count(),
+        };
+        let states: BTreeMap<&PairKey, PatternState> = current.pairs.keys().map(|key| (key, self.state(key))).collect();
+        let judged = current.pairs.iter().filter_map(|(key, scans)| {
+            let (one, pair) = (current.judged.get(key)?, scans.first()?);
+            let part_of = follows_from(key, pair, current, &states);
+            let state = if part_of.is_some() { PatternState::Candidate } else { states[key] };
+            // a candidate must stand on its own; what was confirmed is shown as long as anything of it is left
+            let has_evidence = pair.log_e.0 >= 0.0 && one.occurrences >= self.params.min_occurrences;
+            if state == PatternState::Candidate && !has_evidence {
+                return None;
+            }
+            let why = match (&part_of, state) {
+                (Some(_), _) => Some("follows from a more specific pattern".to_owned()),
+                (None, PatternState::Confirmed) => None,
+                (None, _) => Some(reason(pair, pair.detail.as_ref()?, bar, &self.params)),
+            };
+            let part_of = part_of.map(|(source, target)| pattern_key(source, target).correlation_id());
+            let judgement = Judgement { q_value: one.q_value, state, reason: why, part_of };
+            Some((key.clone(), finding(pair, judgement)?))
+        });
+        judged.collect()
     }
 
     /// The state of a pair after all instants in order.
@@ -154,7 +174,11 @@ impl EventVerdict {
         for rows in self.instants.values() {
             let judged = rows.judged.get(key);
             let holds = |limit: f64| {
-                judged.is_some_and(|one| one.q_value <= limit && one.occurrences >= self.params.min_occurrences)
+                judged.is_some_and(|one| {
+                    one.q_value <= limit
+                        && one.occurrences >= self.params.min_occurrences
+                        && one.days >= self.params.min_days
+                })
             };
             state = match state {
                 PatternState::Confirmed if holds(2.0 * rate) => PatternState::Confirmed,
@@ -172,17 +196,61 @@ impl InstantRows {
         self.totals.iter().map(|totals| totals.eligible_pairs).sum()
     }
 
+    fn weight_total(&self) -> u64 {
+        self.totals.iter().map(|totals| totals.weight_total).sum()
+    }
+
     /// Computes the q-values anew.
     fn judge(&mut self) {
         let mut ranked: Vec<(&PairKey, &PairScan)> =
             self.pairs.iter().filter_map(|(key, scans)| Some((key, scans.first()?))).collect();
-        ranked.sort_by(|a, b| b.1.log_e.cmp(&a.1.log_e).then_with(|| a.0.cmp(b.0)));
-        let log_e: Vec<f64> = ranked.iter().map(|(_, pair)| pair.log_e.0).collect();
-        let q_values = q_values(&log_e, self.pairs_tested());
+        let weighted = |pair: &PairScan| Real(pair.log_e.0 + log(f64::from(pair.weight)));
+        ranked.sort_by(|a, b| weighted(b.1).cmp(&weighted(a.1)).then_with(|| a.0.cmp(b.0)));
+        let log_weighted: Vec<f64> = ranked.iter().map(|(_, pair)| weighted(pair).0).collect();
+        let q_values = q_values(&log_weighted, self.weight_total());
         self.judged = ranked
             .into_iter()
             .zip(q_values)
-            .map(|((key, pair), q_value)| (key.clone(), Judged { q_value, occurrences: pair.occurrences }))
+            .map(|((key, pair), q_value)| {
+                (key.clone(), Judged { q_value, occurrences: pair.occurrences, days: pair.days })
+            })
             .collect();
     }
+}
+
+/// The more specific pair that a pair of whole colonies follows from, if there is one.
+fn follows_from<'a>(
+    key: &PairKey,
+    pair: &PairScan,
+    current: &'a InstantRows,
+    states: &BTreeMap<&PairKey, PatternState>,
+) -> Option<&'a PairKey> {
+    if !is_general(&key.0) && !is_general(&key.1) {
+        return None;
+    }
+    let is_confirmed = |one: &PairKey| states.get(one) == Some(&PatternState::Confirmed);
+    let specific: Vec<(&PairKey, &PairScan)> = current
+        .pairs
+        .iter()
+        .filter(|(other, _)| is_more_specific(other, key))
+        .filter_map(|(other, scans)| Some((other, scans.first()?)))
+        .collect();
+    let (best, best_pair) = specific.iter().max_by(|a, b| a.1.log_e.cmp(&b.1.log_e).then_with(|| b.0.cmp(a.0)))?;
+    if best_pair.log_e >= pair.log_e && (is_confirmed(best) || !is_confirmed(key)) {
+        return Some(best);
+    }
+    let confirmed: Vec<&(&PairKey, &PairScan)> = specific.iter().filter(|(other, _)| is_confirmed(other)).collect();
+    let strongest = confirmed.iter().max_by(|a, b| a.1.log_e.cmp(&b.1.log_e).then_with(|| b.0.cmp(a.0)))?;
+    let covered: BTreeSet<(&str, &str)> = confirmed
+        .iter()
+        .filter_map(|(_, pair)| pair.detail.as_ref())
+        .flat_map(|detail| event_ids(&detail.matches))
+        .collect();
+    let own = &pair.detail.as_ref()?.matches;
+    let shared = event_ids(own).filter(|ids| covered.contains(ids)).count();
+    (shared as f64 >= COVERED_MIN * own.len() as f64).then_some(strongest.0)
+}
+
+fn event_ids(matches: &[Match]) -> impl Iterator<Item = (&str, &str)> {
+    matches.iter().map(|one| (one.source_event_id.as_str(), one.target_event_id.as_str()))
 }

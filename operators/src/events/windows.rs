@@ -1,8 +1,9 @@
 //! The lag windows: widths 2, 4, …, 128 minutes and the longest lag itself, each starting every half width.
 //!
-//! A window is open at both ends: a lag exactly on a boundary belongs to neither neighbour, but to the window that
-//! straddles it. Each width has the same prior weight, shared equally by its windows.
+//! Lags are counted in cells of a minute: cell `c` holds the lags above `c - 1` and up to `c` minutes. A window `(a, b]` is
+//! the cells `a + 1` to `b`. Each width has the same prior weight, shared equally by its windows.
 
+use libm::log;
 use model::time::MINUTE_MS;
 
 /// All windows of one width.
@@ -18,6 +19,8 @@ pub struct Width {
     pub count: usize,
     /// Prior weight of each.
     pub prior: f64,
+    /// Its logarithm.
+    pub log_prior: f64,
 }
 
 /// One window.
@@ -25,7 +28,7 @@ pub struct Width {
 pub struct Window {
     /// Lags above this belong to it.
     pub start_min: u32,
-    /// Lags below this belong to it.
+    /// Lags up to this belong to it.
     pub end_min: u32,
     /// Index of its width.
     pub width: usize,
@@ -68,7 +71,7 @@ pub struct Windows {
 }
 
 impl Windows {
-    /// The windows within `(0, max_lag_min)`.
+    /// The windows within `(0, max_lag_min]`.
     pub fn new(max_lag_min: u32) -> Windows {
         let lengths: Vec<u32> =
             (1..=7).map(|power| 1 << power).filter(|width| *width < max_lag_min).chain([max_lag_min]).collect();
@@ -81,7 +84,7 @@ impl Windows {
             all.extend(starts.map(|start_min| Window { start_min, end_min: start_min + width_min, width: index }));
             let count = all.len() - first;
             let prior = 1.0 / (lengths.len() * count) as f64;
-            widths.push(Width { width_min, step_min, first, count, prior });
+            widths.push(Width { width_min, step_min, first, count, prior, log_prior: log(prior) });
         }
         Windows { max_lag_min, widths, all }
     }
@@ -90,15 +93,30 @@ impl Windows {
     pub fn max_lag_ms(&self) -> i64 {
         i64::from(self.max_lag_min) * MINUTE_MS
     }
+
+    /// Logarithm of the prior weight of a window.
+    pub fn log_prior(&self, window: Window) -> f64 {
+        self.widths[window.width].log_prior
+    }
+}
+
+/// The cell of a lag: whole minutes, rounded up.
+///
+/// ```
+/// use coral_operators::events::windows::cell;
+/// assert_eq!([cell(-60_001), cell(-60_000), cell(-1), cell(0), cell(1), cell(60_000)], [-1, -1, 0, 0, 1, 1]);
+/// ```
+pub fn cell(lag_ms: i64) -> i64 {
+    -(-lag_ms).div_euclid(MINUTE_MS)
 }
 
 impl Width {
-    /// Positions (counted within this width) of the windows that hold `lag_ms > 0`; empty when the first exceeds the last.
-    fn holding(&self, lag_ms: i64) -> (usize, usize) {
-        let (width_ms, step_ms) = (i64::from(self.width_min) * MINUTE_MS, i64::from(self.step_min) * MINUTE_MS);
-        // start < lag < start + width, in whole milliseconds
-        let low = if lag_ms < width_ms { 0 } else { (lag_ms - width_ms) / step_ms + 1 };
-        let high = ((lag_ms - 1) / step_ms).min(self.count as i64 - 1);
+    /// Positions (counted within this width) of the windows that hold `cell > 0`; empty when the first exceeds the last.
+    fn holding(&self, cell: i64) -> (usize, usize) {
+        let (width, step) = (i64::from(self.width_min), i64::from(self.step_min));
+        // cell - width <= start <= cell - 1
+        let low = if cell <= width { 0 } else { (cell - width + step - 1) / step };
+        let high = ((cell - 1) / step).min(self.count as i64 - 1);
         (low as usize, (high + 1) as usize)
     }
 }
@@ -128,15 +146,12 @@ impl HitCounter {
         self.reached.fill(0);
     }
 
-    /// A target of the present source at this lag, greater than zero; lags must come in rising order.
-    /// `hit` is told the width and the new count of every window that this source had not hit before.
-    pub fn add(&mut self, windows: &Windows, lag_ms: i64, mut hit: impl FnMut(usize, u32)) {
+    /// A target of the present source in this cell, greater than zero; cells must come in rising order.
+    pub fn add(&mut self, windows: &Windows, cell: i64) {
         for (index, width) in windows.widths.iter().enumerate() {
-            let (low, end) = width.holding(lag_ms);
+            let (low, end) = width.holding(cell);
             for position in low.max(self.reached[index])..end {
-                let count = &mut self.counts[width.first + position];
-                *count += 1;
-                hit(index, *count);
+                self.counts[width.first + position] += 1;
             }
             self.reached[index] = self.reached[index].max(end);
         }

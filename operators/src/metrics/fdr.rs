@@ -35,6 +35,11 @@ impl Family {
         self.sorted.len()
     }
 
+    /// How many have a q-value of at most `rate`.
+    pub fn declared(&self, rate: f64) -> usize {
+        self.q.partition_point(|q| *q <= rate)
+    }
+
     /// Whether nothing was tested.
     pub fn is_empty(&self) -> bool {
         self.sorted.is_empty()

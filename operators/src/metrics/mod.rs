@@ -14,6 +14,7 @@
 //! | `row` | what a scan emits |
 //! | `scan` | which instants are looked at, what is recomputed when a sample changes |
 //! | `fdr` | Benjamini-Hochberg |
+//! | `reason` | why a pair is not confirmed, in words |
 //! | `verdict` | the walk with hysteresis, common causes, findings |
 //!
 //! The relation that is published is Pearson's r of the raw values. Whether it is believed is decided on values
@@ -28,6 +29,7 @@ pub mod lags;
 pub mod load;
 pub mod pair;
 pub mod params;
+mod reason;
 pub mod row;
 pub mod scan;
 pub mod series;

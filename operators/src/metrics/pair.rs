@@ -33,6 +33,8 @@ pub struct Found {
     pub points: usize,
     /// Independent points they are worth.
     pub effective: f64,
+    /// The coefficient that was judged: without the daily profile, or of differences.
+    pub judged_r: f64,
     /// Chance of as strong a relation at any lag.
     pub p: f64,
     /// Whether the other direction is stronger.
@@ -54,6 +56,8 @@ pub struct PairResult {
 struct Verdict {
     p: f64,
     effective: f64,
+    /// The coefficient that `p` is of; 0 when a side does not move.
+    judged_r: f64,
     /// r without the daily profile, where it is known for both.
     adjusted_r: Option<f64>,
 }
@@ -83,14 +87,14 @@ fn judge(source: &Prepared, target: &Prepared, lag: usize) -> Verdict {
     let drifts = x.level.time.max(y.level.time) > window as f64 / 10.0;
     let (x, y) = if drifts { (&x.differences, &y.differences) } else { (&x.level, &y.level) };
     let lags = 2 * target.lag_max() + 1;
-    let (p, effective) = match pearson(source.window_of(&x.values, lag), target.window_of(&y.values, 0)) {
+    let (p, effective, judged_r) = match pearson(source.window_of(&x.values, lag), target.window_of(&y.values, 0)) {
         Some((r, n)) => {
             let effective = effective_points(&x.acf, &y.acf, window, n);
-            (p_value(r, effective, lags), effective)
+            (p_value(r, effective, lags), effective, r)
         }
-        None => (1.0, 3.0),
+        None => (1.0, 3.0, 0.0),
     };
-    Verdict { p, effective, adjusted_r: adjusted.map(|(r, _, _)| r) }
+    Verdict { p, effective, judged_r, adjusted_r: adjusted.map(|(r, _, _)| r) }
 }
 
 /// Whether the relation rests on a few slots: on the three of largest product, on values beyond six robust sigmas, or on
@@ -165,8 +169,12 @@ pub fn correlate(a: &Prepared, b: &Prepared, params: &MetricParams, work: &mut W
         };
         let (low, high) = peak_range(lag, lag_max as i64, 1.0 / verdict.effective.sqrt(), at);
         let lag_range = if forward { (low, high) } else { (-high, -low) };
-        let effective = verdict.effective;
-        Some((p, Some(Found { forward, lag: steps, lag_range, r, clamped_r, points, effective, p, mirror, explained })))
+        let (effective, judged_r) = (verdict.effective, verdict.judged_r);
+        let lag = steps;
+        Some((
+            p,
+            Some(Found { forward, lag, lag_range, r, clamped_r, points, effective, judged_r, p, mirror, explained }),
+        ))
     };
 
     let (p, primary) = look(best, false, 0.0)?;

@@ -54,6 +54,8 @@ pub struct FoundRow {
     pub points: u64,
     /// Independent points they are worth.
     pub effective_points: Real,
+    /// The coefficient that was judged: without the daily profile where it is known, of differences where a side drifts.
+    pub judged_coefficient: Real,
     /// Chance of as strong a relation at any lag, on the judged values.
     pub p_value: Real,
     /// Start of the target's window; the source's lies `lag_ms` earlier.

@@ -270,6 +270,7 @@ impl MetricScan {
             coefficient: Real(found.r),
             points: found.points as u64,
             effective_points: Real(found.effective),
+            judged_coefficient: Real(found.judged_r),
             p_value: Real(found.p),
             target_from: target_to - (window - 1) * step_ms,
             target_to,

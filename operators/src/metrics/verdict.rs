@@ -10,6 +10,7 @@
 use super::fdr::Family;
 use super::kinds::is_latency;
 use super::params::MetricParams;
+use super::reason::{Bar, reason};
 use super::row::{FoundRow, MetricScanRow};
 use model::metric::SeriesKey;
 use model::pattern::{Correlation, Evidence, Finding, PatternKey, PatternState, Signal, SignalKind};
@@ -38,6 +39,7 @@ struct Judged<'a> {
     /// Whether q is low enough to confirm it or, where it was confirmed, to keep it so.
     sure: bool,
     explained: Option<String>,
+    bar: Bar,
 }
 
 impl Judged<'_> {
@@ -165,6 +167,7 @@ fn judge<'a>(
     params: &MetricParams,
 ) -> BTreeMap<Direction<'a>, Judged<'a>> {
     let family = Family::new(p_values(instant));
+    let bar = Bar { tested: family.len(), declared: family.declared(params.false_discovery_rate) };
     let mut judged: BTreeMap<Direction<'a>, Judged<'a>> = BTreeMap::new();
     for row in instant.rows.keys() {
         let MetricScanRow::Found(row) = row else { continue };
@@ -176,7 +179,7 @@ fn judge<'a>(
         let q = family.q_value(row.p_value.0);
         let allowed = if held.contains(&(&row.source, &row.target)) { HELD_RATE } else { 1.0 };
         let sure = q <= allowed * params.false_discovery_rate;
-        judged.insert((&row.source, &row.target), Judged { row, q, sure, explained });
+        judged.insert((&row.source, &row.target), Judged { row, q, sure, explained, bar });
     }
     for direction in without_direction(&judged) {
         if let Some(judged) = judged.get_mut(&direction) {
@@ -186,7 +189,7 @@ fn judge<'a>(
     let causes = common_causes(&judged);
     for (direction, cause) in causes {
         if let Some(judged) = judged.get_mut(&direction) {
-            judged.explained = Some(format!("common_cause:{}", series_ref(cause)));
+            judged.explained = Some(format!("{}:{}", cause.role, series_ref(cause.series)));
         }
     }
     judged
@@ -214,10 +217,18 @@ struct Edge<'a> {
     lag_ms: i64,
 }
 
+/// A third series that explains a relation.
+#[derive(Clone, Copy)]
+struct Cause<'a> {
+    series: &'a SeriesKey,
+    /// `mediator` when it lies between source and target in time, else `common_cause`.
+    role: &'static str,
+}
+
 /// Which relations a third series explains. In a triangle of relations between three colonies whose lags add up, the
 /// weakest follows from the other two: if z drives x and y, r(x,y) = r(x,z) r(z,y) is below both. (The data-processing
 /// rule of network inference; given z, r falls to at most r / (1 + r).) Only relations that would be confirmed count.
-fn common_causes<'a>(judged: &BTreeMap<Direction<'a>, Judged<'a>>) -> BTreeMap<Direction<'a>, &'a SeriesKey> {
+fn common_causes<'a>(judged: &BTreeMap<Direction<'a>, Judged<'a>>) -> BTreeMap<Direction<'a>, Cause<'a>> {
     let mut edges: BTreeMap<&SeriesKey, BTreeMap<&SeriesKey, Edge<'_>>> = BTreeMap::new();
     let believed: Vec<&Judged<'a>> = judged.values().filter(|j| j.believed()).collect();
     for Judged { row, .. } in &believed {
@@ -231,7 +242,7 @@ fn common_causes<'a>(judged: &BTreeMap<Direction<'a>, Judged<'a>>) -> BTreeMap<D
     let mut causes = BTreeMap::new();
     for Judged { row, .. } in &believed {
         let (Some(of_source), Some(of_target)) = (edges.get(&row.source), edges.get(&row.target)) else { continue };
-        let mut best: Option<(Real, &'a SeriesKey)> = None;
+        let mut best: Option<(Real, Cause<'a>)> = None;
         for (third, first) in of_source {
             let Some(second) = of_target.get(*third) else { continue };
             if third.colony_id == row.source.colony_id || third.colony_id == row.target.colony_id {
@@ -242,7 +253,9 @@ fn common_causes<'a>(judged: &BTreeMap<Direction<'a>, Judged<'a>>) -> BTreeMap<D
             let weakest = strength(row) < strength(first.row) && strength(row) < strength(second.row);
             let weaker_leg = Real(first.row.coefficient.0.abs().min(second.row.coefficient.0.abs()));
             if adds_up && weakest && best.is_none_or(|(leg, _)| weaker_leg > leg) {
-                best = Some((weaker_leg, first.other));
+                let between = first.lag_ms > 0 && second.lag_ms < 0;
+                let role = if between { "mediator" } else { "common_cause" };
+                best = Some((weaker_leg, Cause { series: first.other, role }));
             }
         }
         if let Some((_, cause)) = best {
@@ -284,7 +297,12 @@ impl<'a> Walk<'a> {
             // what an earlier instant was sure of says nothing about the present
             shown.q = 1.0;
         }
-        Some(finding(&shown, state, self.first?, self.last?, params))
+        let why = match state {
+            PatternState::Confirmed => None,
+            _ if !(self.seen && self.current) => Some("too little is observed at present".to_owned()),
+            _ => Some(reason(shown.row, shown.explained.as_deref(), present, shown.bar, params)),
+        };
+        Some(finding(&shown, state, why, self.first?, self.last?, params))
     }
 }
 
@@ -333,6 +351,7 @@ fn describe(row: &FoundRow, params: &MetricParams) -> String {
 fn finding(
     shown: &Judged<'_>,
     state: PatternState,
+    reason: Option<String>,
     first: &FoundRow,
     last: &FoundRow,
     params: &MetricParams,
@@ -374,6 +393,13 @@ fn finding(
         q_value: Real(shown.q),
         sample_count: row.points,
         explained_by: shown.explained.clone(),
+        reason,
+        chance_level: Some(row.p_value),
+        effective_points: Some(row.effective_points),
+        judged_coefficient: Some(row.judged_coefficient),
+        part_of: None,
+        open_count: 0,
+        open_until: None,
     };
     Finding { correlation, evidence: vec![evidence] }
 }

@@ -475,7 +475,10 @@ fn explain_triangles(rows: &mut [Row]) {
             }
         }
         if let Some((_, z)) = best {
-            row.explained = Some(format!("common_cause:{}/{}/{}", z.colony_id, z.service_id, z.metric_name));
+            let leg = |u: &SeriesKey, v: &SeriesKey| between(u, v).map_or(0, |(lag, _)| lag);
+            let is_between = leg(&row.source, z) > 0 && leg(z, &row.target) > 0;
+            let role = if is_between { "mediator" } else { "common_cause" };
+            row.explained = Some(format!("{role}:{}/{}/{}", z.colony_id, z.service_id, z.metric_name));
         }
     }
 }

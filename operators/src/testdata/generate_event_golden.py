@@ -1,26 +1,17 @@
 """Writes event_golden.json: what the NumPy/SciPy reference of the event patterns says about varied pairs.
 
-    python generate_event_golden.py PATH/event_patterns.py > event_golden.json
+    python generate_event_golden.py > event_golden.json
 
 Times are whole multiples of 1.875 s, which is exact in milliseconds and in minutes (1/32 min) as the reference counts
 them, so that onsets exactly on a window's boundary are tested too.
 """
-import importlib.util
 import json
 import sys
 
+import event_patterns as reference
 import numpy as np
-from scipy.special import betaln
-from scipy.stats import binom
 
 GRID_MS, MINUTE_MS, DAY_MS = 1875, 60_000, 86_400_000
-
-
-def load(path):
-    spec = importlib.util.spec_from_file_location("event_patterns", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def onsets(times_min, days):
@@ -72,33 +63,36 @@ def cases(rng):
     yield "too few targets", 10, uniform(20, 10), np.array([2000.0, 4000])
     yield "too short for any source", 0.3, uniform(8, 0.3), uniform(8, 0.3)
     yield "dense targets", 12, uniform(60, 12), uniform(1500, 12)
+    dense = uniform(800, 20)
+    yield "sources outnumber targets", 20, dense, follow(dense, 0.2, 120, 30)
+    seconds = uniform(30, 20)
+    yield "a lag of seconds", 20, seconds, np.concatenate([follow(seconds, 0.9, 0.25, 0.03), uniform(5, 20)])
+    few = np.array([1, 3, 6]) * 1440.0 + 700
+    yield "three of three", 21, few, np.concatenate([few + [134, 135, 137], uniform(3, 21)])
+    yield "the last source is open but matched", 5, np.array([1000.0, 2900, 4700, 7150]), np.array([1030.5, 2931.25, 4729.25, 7180.5])
+    rounds = np.concatenate([start + 30.0 * np.arange(12) for start in (540, 2500, 4700)])
+    yield "rounds of a script", 5, rounds[::4], rounds[2::4] + 2
+    yield "every two hours and twenty minutes", 10, np.arange(0, 14400, 140.0), np.arange(0, 14400, 140.0) + 33
 
 
-def main(path):
-    reference, rng = load(path), np.random.default_rng(20261122)
+def main():
+    rng = np.random.default_rng(20261122)
     pairs = []
     for name, days, source, target in cases(rng):
         span_ms = int(round(days * DAY_MS / GRID_MS)) * GRID_MS
         source_ms, target_ms = onsets(source, days), onsets(target, days)
         result = reference.analyse(np.array(source_ms) / MINUTE_MS, np.array(target_ms) / MINUTE_MS, span_ms / MINUTE_MS)
-        if result is not None:
-            result["window"] = [int(bound) for bound in result["window"]]
+        if result is not None and result["log_e"] == -np.inf:
+            result["log_e"] = None
         pairs.append(dict(name=name, span_ms=span_ms, source_ms=source_ms, target_ms=target_ms, expected=result))
-    log_e = []
-    for n in (3, 5, 20, 100, 1000):
-        for k in sorted({0, 1, 2, n // 3, n // 2, n - 1, n}):
-            for p0 in (1e-9, 1e-3, 0.05, 0.3, 0.7, 0.95):
-                cdf = binom.logcdf(k, n + 1, p0)
-                if np.isfinite(cdf):  # SciPy's cdf underflows far in the lower tail
-                    value = betaln(k + 1, n - k + 1) + cdf - (n - k + 1) * np.log1p(-p0) - k * np.log(p0)
-                    log_e.append(dict(n=n, k=k, p0=p0, log_e=float(value)))
     declared = []
     for size in (1, 5, 40, 400):
-        values = rng.normal(0, 4, size)
-        declared.append(dict(log_e=list(map(float, values)), declared=[bool(x) for x in reference.ebh(values, 0.05)]))
-    json.dump(dict(pairs=pairs, log_e=log_e, declared=declared), sys.stdout, indent=None, separators=(",", ":"))
+        values, weights = rng.normal(0, 4, size), rng.choice([1, 3, 10], size)
+        declared.append(dict(log_e=list(map(float, values)), weights=list(map(int, weights)),
+                             declared=[bool(x) for x in reference.ebh(values, weights, 0.05)]))
+    json.dump(dict(pairs=pairs, declared=declared), sys.stdout, indent=None, separators=(",", ":"))
     print()
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main()

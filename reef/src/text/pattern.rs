@@ -2,6 +2,7 @@
 
 use crate::printable::{printable, shortened, wrapped};
 use crate::report::PatternLine;
+use model::pattern::PatternState;
 use model::time::{SECOND_MS, format_duration_ms};
 
 /// Widest line, in characters, where ids and reasons allow.
@@ -25,10 +26,13 @@ pub(crate) fn block(line: &PatternLine) -> String {
     }
     text.push_str(&format!("{:INDENT$}{}\n", "", numbers(line)));
     text.push_str(&format!("{:INDENT$}{}\n", "", ends(line)));
-    if let Some(explanation) = &line.explained_by {
-        for part in wrapped(&explained(explanation), COLUMNS_MAX - INDENT, SENTENCE_LINES_MAX) {
-            text.push_str(&format!("{:INDENT$}{part}\n", ""));
-        }
+    let why = line.reason.as_ref().filter(|_| line.state != PatternState::Confirmed.as_str());
+    let because = match &line.explained_by {
+        Some(explanation) => Some(explained(explanation)),
+        None => why.map(|why| format!("not confirmed: {}", printable(why))),
+    };
+    for part in because.iter().flat_map(|because| wrapped(because, COLUMNS_MAX - INDENT, SENTENCE_LINES_MAX)) {
+        text.push_str(&format!("{:INDENT$}{part}\n", ""));
     }
     text
 }

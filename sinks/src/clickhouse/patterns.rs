@@ -39,6 +39,13 @@ pub(super) struct CorrelationAnswer {
     q_value: f64,
     sample_count: u64,
     explained_by: Option<String>,
+    reason: Option<String>,
+    chance_level: Option<f64>,
+    effective_points: Option<f64>,
+    judged_coefficient: Option<f64>,
+    part_of: Option<String>,
+    open_count: u32,
+    open_until: Option<i64>,
     revision: u64,
     updated_at: i64,
 }
@@ -50,7 +57,8 @@ pub(super) const CORRELATION_SELECTION: &str = "
     correlation_type, source_application, source_environment, target_application, target_environment,
     source_timestamp, target_timestamp, correlation_score, coefficient, confidence,
     lag_seconds, lag_low_seconds, lag_high_seconds, pattern_description, occurrence_count,
-    first_observed, last_observed, state, e_value, q_value, sample_count, explained_by, revision, updated_at";
+    first_observed, last_observed, state, e_value, q_value, sample_count, explained_by, reason, chance_level,
+    effective_points, judged_coefficient, part_of, open_count, open_until, revision, updated_at";
 
 /// A stored correlation, its revision, and when that was written.
 pub(super) fn read_correlation(row: CorrelationAnswer) -> Result<(Correlation, u64, TimeMs), Fault> {
@@ -91,6 +99,13 @@ pub(super) fn read_correlation(row: CorrelationAnswer) -> Result<(Correlation, u
         q_value: Real(row.q_value),
         sample_count: row.sample_count,
         explained_by: row.explained_by,
+        reason: row.reason,
+        chance_level: row.chance_level.map(Real),
+        effective_points: row.effective_points.map(Real),
+        judged_coefficient: row.judged_coefficient.map(Real),
+        part_of: row.part_of,
+        open_count: row.open_count,
+        open_until: row.open_until.map(TimeMs),
     };
     Ok((correlation, row.revision, TimeMs(row.updated_at)))
 }

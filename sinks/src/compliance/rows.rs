@@ -137,6 +137,13 @@ pub fn finding(name: &str, score: f64, pairs: &[(&str, &str)]) -> Finding {
             q_value: Real(0.03),
             sample_count: 9,
             explained_by: None,
+            reason: Some("2 occurrences of the 3 needed".into()),
+            chance_level: Some(Real(0.31)),
+            effective_points: None,
+            judged_coefficient: Some(Real(-0.25)),
+            part_of: (pairs.len() == 1).then(|| "c-0123456789abcdef0123".into()),
+            open_count: 2,
+            open_until: (!pairs.is_empty()).then_some(START + 14_400_000),
         },
     }
 }

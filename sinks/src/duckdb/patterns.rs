@@ -14,11 +14,14 @@ pub(super) const CORRELATION_SELECTION: &str = "
     correlation_type, source_application, source_environment, target_application, target_environment,
     epoch_ms(source_timestamp), epoch_ms(target_timestamp), correlation_score, coefficient, confidence,
     lag_seconds, lag_low_seconds, lag_high_seconds, pattern_description, occurrence_count,
-    epoch_ms(first_observed), epoch_ms(last_observed), state, e_value, q_value, sample_count, explained_by, revision";
+    epoch_ms(first_observed), epoch_ms(last_observed), state, e_value, q_value, sample_count, explained_by,
+    reason, chance_level, effective_points, judged_coefficient, part_of, coalesce(open_count, 0), epoch_ms(open_until),
+    revision";
 
 /// A stored correlation and its revision.
 pub(super) fn read_correlation(row: &Row<'_>) -> Result<(Correlation, u64), Cause> {
     let real = |index: usize| row.get::<_, f64>(index).map(Real);
+    let perhaps = |index: usize| row.get::<_, Option<f64>>(index).map(|value| value.map(Real));
     let time = |index: usize| row.get::<_, i64>(index).map(TimeMs);
     let correlation = Correlation {
         key: PatternKey { source: read_signal(row, 0)?, target: read_signal(row, 4)? },
@@ -44,8 +47,15 @@ pub(super) fn read_correlation(row: &Row<'_>) -> Result<(Correlation, u64), Caus
         q_value: real(27)?,
         sample_count: row.get(28)?,
         explained_by: row.get(29)?,
+        reason: row.get(30)?,
+        chance_level: perhaps(31)?,
+        effective_points: perhaps(32)?,
+        judged_coefficient: perhaps(33)?,
+        part_of: row.get(34)?,
+        open_count: row.get(35)?,
+        open_until: row.get::<_, Option<i64>>(36)?.map(TimeMs),
     };
-    Ok((correlation, row.get(30)?))
+    Ok((correlation, row.get(37)?))
 }
 
 fn read_signal(row: &Row<'_>, first: usize) -> Result<Signal, Cause> {

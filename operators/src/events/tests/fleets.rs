@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 const DAYS: i64 = 8;
 
 fn params() -> EventParams {
-    EventParams { max_lag_ms: 30 * MINUTE_MS, horizon_ms: 3 * DAY_MS, ..EventParams::default() }
+    EventParams { max_lag_ms: 30 * MINUTE_MS, horizon_ms: 3 * DAY_MS, min_days: 1, ..EventParams::default() }
 }
 
 fn kind(index: usize) -> (&'static str, &'static str) {
@@ -190,7 +190,7 @@ fn a_finding_says_what_was_seen() {
     let (correlation, evidence) = (&found[0].correlation, &found[0].evidence);
     assert_eq!(correlation.correlation_type, "error_propagation");
     assert_eq!((correlation.source_application.as_str(), correlation.target_application.as_str()), ("app-a", "app-b"));
-    assert_eq!((correlation.lag_low_seconds, correlation.lag_seconds, correlation.lag_high_seconds), (725, 729, 734));
+    assert_eq!((correlation.lag_low_seconds, correlation.lag_seconds, correlation.lag_high_seconds), (725, 729, 735));
     assert_eq!(correlation.occurrence_count as usize, evidence.len());
     assert_eq!(correlation.explained_by, None);
     assert!(correlation.confidence.0 > 0.95 && correlation.correlation_score.0 > 0.9);
@@ -200,8 +200,8 @@ fn a_finding_says_what_was_seen() {
     assert_eq!(correlation.first_observed, first.source_timestamp);
     assert_eq!(
         correlation.pattern_description,
-        "deploy of web in app-a (production) is followed by alert of web in app-b (staging), 12m9s later in 31 of 31 \
-         cases (chance: 5 %)"
+        "deploy of web in app-a (production) is followed by alert of web in app-b (staging), 12m9s later in 32 of 32 \
+         cases (chance: 2 %)"
     );
     // an occurrence counts as soon as it is seen
     let occurrences = correlation.occurrence_count;

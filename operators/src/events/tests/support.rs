@@ -1,5 +1,6 @@
 //! What several tests need: stamps, the operators in a row, comparison with the oracle.
 
+use crate::events::levels::on_both_levels;
 use crate::events::{Episodes, EventParams, EventScan, EventStamp, EventVerdict, Onset};
 use crate::shard::Shard;
 use model::event::EventTypeKey;
@@ -37,7 +38,8 @@ impl Chain {
     }
 
     pub fn apply(&mut self, changes: Vec<(EventStamp, i64)>) {
-        let onsets: Vec<(Onset, i64)> = self.episodes.apply(changes);
+        let on_both = changes.into_iter().flat_map(|(stamp, diff)| on_both_levels(stamp).map(|stamp| (stamp, diff)));
+        let onsets: Vec<(Onset, i64)> = self.episodes.apply(on_both.collect());
         for scan in &mut self.scans {
             scan.apply(onsets.clone());
         }
@@ -92,6 +94,10 @@ pub fn assert_same(found: &[Finding], expected: &[Finding]) {
             assert!(close(a.0, b.0), "{} and {} in {id}: {found:?}", a.0, b.0);
             *a = b;
         }
+        if let (Some(a), Some(b)) = (a.chance_level, b.chance_level) {
+            assert!(close(a.0, b.0), "{} and {} in {id}: {found:?}", a.0, b.0);
+        }
+        a.chance_level = b.chance_level;
         assert_eq!(&numbers, expected);
     }
 }

@@ -25,6 +25,7 @@ fn found(at: TimeMs, r: f64, p: f64, mirror: bool) -> MetricScanRow {
         coefficient: Real(r),
         points: 1440,
         effective_points: Real(100.0),
+        judged_coefficient: Real(r),
         p_value: Real(p),
         target_from: at - DAY_MS,
         target_to: at,

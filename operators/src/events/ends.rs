@@ -1,0 +1,175 @@
+//! What one event type says of itself within a span, as one end of a pair: its units of evidence, its rate, and how many
+//! of its onsets are still observed when they are moved by whole days.
+//!
+//! The target's end of a pair is the source's end on reversed time. So every type is prepared twice, forward and mirrored,
+//! and everything else is written once.
+
+use crate::events::background::TargetRate;
+use crate::events::lags::shifts;
+use crate::events::span::Span;
+use crate::events::windows::cell;
+use libm::{exp, sqrt};
+use model::time::{DAY_MS, MINUTE_MS, TimeMs};
+
+/// A gap below this share of the mean gap may join onsets of a bursty stream …
+const LINK_SHARE: f64 = 0.25;
+/// … but none above an hour does.
+const LINK_MAX_MS: f64 = 60.0 * MINUTE_MS as f64;
+/// A stream is bursty when it has more short gaps than a Poisson stream, by this many standard deviations.
+const BURST_DEVIATIONS: f64 = 2.0;
+
+/// A stream is regular when a slot of its own lags of this length …
+const SLOT_MIN: usize = 15;
+/// … stands out of the slots up to this far around it …
+const AROUND_MIN: usize = 60;
+/// … by this many standard deviations.
+const REGULAR_DEVIATIONS: f64 = 4.0;
+
+/// Gaps this close to the median gap are like it.
+const NEAR_MS: i64 = 15 * MINUTE_MS / 2;
+/// Fewest such gaps of a periodic stream.
+const NEAR_LEAST: usize = 4;
+
+/// One type on one direction of time.
+#[derive(Clone, Debug)]
+pub struct End {
+    /// Onsets, rising; on reversed time they are negated.
+    pub times: Vec<i64>,
+    /// When the span ends on this direction of time.
+    pub until: i64,
+    /// Starts of the units of evidence: single onsets, bursts, sessions, or the stream as a whole.
+    pub units: Vec<usize>,
+    /// Whether they are more than single onsets.
+    pub clustered: bool,
+    /// Starts of stretches of activity without a gap of the longest lag.
+    pub sessions: Vec<usize>,
+    /// What to expect of it as the counted side.
+    pub rate: TargetRate,
+    /// Per group of day shifts, by start plus end of a window in minutes: moved onsets with the middle of the window observed.
+    seen: [Vec<u32>; 2],
+}
+
+/// One type in both directions of time.
+#[derive(Clone, Debug)]
+pub struct Ends {
+    /// As it happened.
+    pub forward: End,
+    /// On reversed time.
+    pub mirrored: End,
+}
+
+impl Ends {
+    /// Prepares the onsets of a type, rising, in `span`.
+    pub fn new(times: &[i64], span: Span, max_lag_min: u32) -> Ends {
+        let reversed = Span { origin: TimeMs(-span.instant.0), instant: TimeMs(-span.origin.0) };
+        let negated = times.iter().rev().map(|at| -at).collect();
+        Ends {
+            forward: End::new(times.to_vec(), span, max_lag_min),
+            mirrored: End::new(negated, reversed, max_lag_min),
+        }
+    }
+}
+
+impl End {
+    fn new(times: Vec<i64>, span: Span, max_lag_min: u32) -> End {
+        let rate = TargetRate::learn(&times, span, max_lag_min);
+        let max_lag_ms = i64::from(max_lag_min) * MINUTE_MS;
+        let sessions = starts(&times, |gap_ms| gap_ms >= max_lag_ms);
+        let (units, clustered) = if is_periodic(&times, max_lag_ms) {
+            (vec![0], true)
+        } else if is_regular(&times, max_lag_min) {
+            (sessions.clone(), true)
+        } else {
+            units(&times, span.length_ms())
+        };
+        let seen = [0, 1].map(|group| seen(&times, group, span, max_lag_min));
+        End { times, until: span.instant.0, units, clustered, sessions, rate, seen }
+    }
+
+    /// Onsets moved by the days of a group whose window `(start_min, end_min]` is observed, judged by its middle.
+    pub fn seen(&self, group: usize, start_min: u32, end_min: u32) -> f64 {
+        f64::from(self.seen[group][(start_min + end_min) as usize])
+    }
+}
+
+/// Positions at which a stretch begins: the first, and each after a gap that splits.
+fn starts(times: &[i64], splits: impl Fn(i64) -> bool) -> Vec<usize> {
+    let after = times.windows(2).enumerate().filter(|(_, pair)| splits(pair[1] - pair[0])).map(|(index, _)| index + 1);
+    std::iter::once(0).filter(|_| !times.is_empty()).chain(after).collect()
+}
+
+/// Starts of the units, and whether the stream is bursty. Only then onsets closer than a quarter of the mean gap (at most
+/// an hour) are one unit: in a Poisson stream a fifth of the gaps are as short by chance.
+fn units(times: &[i64], length_ms: i64) -> (Vec<usize>, bool) {
+    let (count, gaps) = (times.len() as f64, times.len().saturating_sub(1) as f64);
+    let length = length_ms as f64;
+    let link_ms = (LINK_SHARE * length / count).min(LINK_MAX_MS);
+    let share = 1.0 - exp(-link_ms * count / length);
+    let short = times.windows(2).filter(|pair| ((pair[1] - pair[0]) as f64) < link_ms).count() as f64;
+    let bursty = short - gaps * share > BURST_DEVIATIONS * sqrt(gaps * share * (1.0 - share));
+    if bursty { (starts(times, |gap_ms| gap_ms as f64 >= link_ms), true) } else { ((0..times.len()).collect(), false) }
+}
+
+/// Whether gaps repeat, as those of a beat or of a script do: then the onsets of a session are no separate occurrences. Slots
+/// of a quarter of an hour do not mind times that lie on a grid.
+fn is_regular(times: &[i64], max_lag_min: u32) -> bool {
+    let longest = max_lag_min as usize;
+    let mut upto = vec![0_u32; longest + 1];
+    for (index, at) in times.iter().enumerate() {
+        for cell in times[index + 1..].iter().map(|next| cell(next - at) as usize).take_while(|cell| *cell <= longest) {
+            upto[cell] += 1;
+        }
+    }
+    let mut sum = 0;
+    for count in &mut upto {
+        sum += *count;
+        *count = sum;
+    }
+    (SLOT_MIN..(longest + 1).saturating_sub(SLOT_MIN)).any(|start| {
+        let within = |low: usize, high: usize| f64::from(upto[high.min(longest)] - upto[low.max(SLOT_MIN)]);
+        let length = |low: usize, high: usize| high.min(longest) - low.max(SLOT_MIN);
+        let outer = (start.saturating_sub(AROUND_MIN), start + SLOT_MIN + AROUND_MIN);
+        let inner = (start - SLOT_MIN, start + 2 * SLOT_MIN);
+        let minutes = length(outer.0, outer.1) - length(inner.0, inner.1);
+        if minutes < SLOT_MIN {
+            return false;
+        }
+        let around = within(outer.0, outer.1) - within(inner.0, inner.1);
+        let mean = around * SLOT_MIN as f64 / minutes as f64;
+        (within(start, start + SLOT_MIN) - mean) / sqrt(mean + 0.5) > REGULAR_DEVIATIONS
+    })
+}
+
+/// Whether more gaps are about the median gap, which is a long one, than in a Poisson stream: onsets that come on their own
+/// clock are no separate occurrences, and two such streams stay undecided.
+fn is_periodic(times: &[i64], max_lag_ms: i64) -> bool {
+    let mut gaps: Vec<i64> = times.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    gaps.sort_unstable();
+    let Some(middle) = gaps.get(gaps.len().saturating_sub(1) / 2).copied() else { return false };
+    let count = gaps.len() as f64;
+    let mean = gaps.iter().sum::<i64>() as f64 / count;
+    let near = gaps.iter().filter(|gap| (*gap - middle).abs() <= NEAR_MS).count();
+    let expected = count * (2 * NEAR_MS) as f64 / mean * exp(-(middle as f64) / mean);
+    let deviation = (near as f64 - expected) / sqrt(expected + 0.5);
+    middle >= max_lag_ms && near >= NEAR_LEAST && deviation > REGULAR_DEVIATIONS
+}
+
+/// By twice the middle of a window: moved onsets for which that middle lies in the span.
+fn seen(times: &[i64], group: usize, span: Span, max_lag_min: u32) -> Vec<u32> {
+    let mut counts = vec![0; 2 * max_lag_min as usize + 1];
+    for shift in shifts(group).filter(|shift| shift.abs() <= span.length_ms() + DAY_MS) {
+        // as the middle moves on, both bounds fall
+        let (mut low, mut high) = (times.len(), times.len());
+        for (half_min, count) in counts.iter_mut().enumerate() {
+            let middle = shift + half_min as i64 * (MINUTE_MS / 2);
+            while high > 0 && times[high - 1] + middle > span.instant.0 {
+                high -= 1;
+            }
+            while low > 0 && times[low - 1] + middle >= span.origin.0 {
+                low -= 1;
+            }
+            *count += high.saturating_sub(low) as u32;
+        }
+    }
+    counts
+}

@@ -1,0 +1,160 @@
+//! Evidence against chance from one end of a pair: a bet, unit by unit, that more targets come than chance brings.
+//!
+//! A unit of evidence is an occurrence: one onset, one burst, or one stretch of activity. With `y` the mean count over the
+//! onsets of a unit and `m` the chance level, the factor `1 - theta + theta y / m` has mean 1 at most when there is only
+//! chance, whatever depends on whatever inside the unit. E is the product over units, averaged over twelve values of
+//! theta. An end whose mean count is not above chance says nothing: E = 0.
+
+use crate::events::background::Chance;
+use crate::events::ends::End;
+use crate::events::lags::Meeting;
+use crate::events::windows::Windows;
+use libm::{exp, log, log1p};
+use model::time::MINUTE_MS;
+
+/// Shares of the units that an effect may explain.
+pub const THETA: [f64; 12] = [0.03, 0.06, 0.12, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.96];
+/// By how much a mean count must be above chance, relative to it, to count as above it.
+const ROUNDING: f64 = 1e-9;
+/// Units of one onset with fewer targets than this are counted, not listed.
+const LISTED_FROM: usize = 8;
+
+/// The counts of all units in all windows.
+#[derive(Clone, Debug)]
+struct Tally {
+    /// Units with an onset whose window has passed.
+    units: Vec<u32>,
+    /// Units of one onset by their count.
+    single: Vec<[u32; LISTED_FROM]>,
+    /// Sum and size of all other units with a count.
+    listed: Vec<Vec<(u32, u32)>>,
+}
+
+impl Tally {
+    /// Counts the meetings (sorted) of an end by units, given their starts.
+    fn count(windows: &Windows, end: &End, starts: &[usize], meetings: &[Meeting]) -> Tally {
+        let all = windows.all.len();
+        let mut tally =
+            Tally { units: vec![0; all], single: vec![[0; LISTED_FROM]; all], listed: vec![Vec::new(); all] };
+        let mut upto = vec![0_u32; windows.max_lag_min as usize + 1];
+        let mut next = 0;
+        let mut whole = 0;
+        for (index, first) in starts.iter().enumerate() {
+            let last = starts.get(index + 1).copied().unwrap_or(end.times.len());
+            let size = last - first;
+            let begin = next;
+            while next < meetings.len() && (meetings[next].at as usize) < last {
+                next += 1;
+            }
+            let own = &meetings[begin..next];
+            if end.times[last - 1] + windows.max_lag_ms() > end.until {
+                tally.add_unfinished(windows, end, *first..last, own);
+                continue;
+            }
+            whole += 1;
+            if own.is_empty() {
+                continue;
+            }
+            upto.fill(0);
+            for meeting in own {
+                upto[meeting.cell as usize] += 1;
+            }
+            let mut sum = 0;
+            for count in &mut upto {
+                sum += *count;
+                *count = sum;
+            }
+            for (index, window) in windows.all.iter().enumerate() {
+                let count = upto[window.end_min as usize] - upto[window.start_min as usize];
+                tally.add(index, count, size as u32);
+            }
+        }
+        for units in &mut tally.units {
+            *units += whole;
+        }
+        tally
+    }
+
+    /// A unit with an onset for which not all windows have passed: only onsets whose window has passed count.
+    fn add_unfinished(&mut self, windows: &Windows, end: &End, unit: std::ops::Range<usize>, meetings: &[Meeting]) {
+        for (index, window) in windows.all.iter().enumerate() {
+            let passed = |at: usize| end.times[at] + i64::from(window.end_min) * MINUTE_MS <= end.until;
+            let size = unit.clone().filter(|at| passed(*at)).count() as u32;
+            if size == 0 {
+                continue;
+            }
+            self.units[index] += 1;
+            let inside = |meeting: &&Meeting| {
+                meeting.cell > window.start_min && meeting.cell <= window.end_min && passed(meeting.at as usize)
+            };
+            self.add(index, meetings.iter().filter(inside).count() as u32, size);
+        }
+    }
+
+    fn add(&mut self, window: usize, count: u32, size: u32) {
+        if count == 0 {
+            return;
+        }
+        if size == 1 && (count as usize) < LISTED_FROM {
+            self.single[window][count as usize] += 1;
+        } else {
+            self.listed[window].push((count, size));
+        }
+    }
+
+    /// `ln E` of one window at chance level `chance`; minus infinity where the mean count is not above it.
+    fn log_e(&mut self, window: usize, chance: f64) -> f64 {
+        let mut parts: Vec<(f64, f64)> = Vec::new();
+        for (count, units) in self.single[window].iter().enumerate().filter(|(_, units)| **units > 0) {
+            parts.push((count as f64, f64::from(*units)));
+        }
+        let listed = &mut self.listed[window];
+        listed.sort_unstable();
+        for same in listed.chunk_by(|a, b| a == b) {
+            parts.push((f64::from(same[0].0) / f64::from(same[0].1), same.len() as f64));
+        }
+        let units = f64::from(self.units[window]);
+        let total: f64 = parts.iter().map(|(mean, count)| mean * count).sum();
+        if total <= units * chance * (1.0 + ROUNDING) {
+            return f64::NEG_INFINITY;
+        }
+        let without = units - parts.iter().map(|part| part.1).sum::<f64>();
+        let logs = THETA.map(|theta| {
+            let hits: f64 = parts.iter().map(|(mean, count)| count * log1p(theta * (mean / chance - 1.0))).sum();
+            without * log1p(-theta) + hits
+        });
+        log_mean_exp(&logs)
+    }
+}
+
+/// `ln` of the mean of `exp` of some numbers.
+fn log_mean_exp(logs: &[f64]) -> f64 {
+    log_sum_exp(logs) - log(logs.len() as f64)
+}
+
+/// `ln` of the sum of `exp` of some numbers; minus infinity for none.
+///
+/// ```
+/// use coral_operators::events::evidence::log_sum_exp;
+/// assert!((log_sum_exp(&[0.0, 0.0]) - 2.0_f64.ln()).abs() < 1e-15);
+/// assert_eq!(log_sum_exp(&[f64::NEG_INFINITY]), f64::NEG_INFINITY);
+/// ```
+pub fn log_sum_exp(logs: &[f64]) -> f64 {
+    let greatest = logs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    if greatest == f64::NEG_INFINITY {
+        return greatest;
+    }
+    greatest + log(logs.iter().map(|one| exp(one - greatest)).sum::<f64>())
+}
+
+/// `ln E` of every window from one end. Where another lag carries evidence of its own, a whole session is one unit.
+pub fn log_e_values(windows: &Windows, end: &End, meetings: &[Meeting], chance: &Chance) -> Vec<f64> {
+    let mut by_unit = Tally::count(windows, end, &end.units, meetings);
+    let mut by_session = chance.locked.contains(&true).then(|| Tally::count(windows, end, &end.sessions, meetings));
+    (0..windows.all.len())
+        .map(|window| match &mut by_session {
+            Some(by_session) if chance.locked[window] => by_session.log_e(window, chance.level[window]),
+            _ => by_unit.log_e(window, chance.level[window]),
+        })
+        .collect()
+}

@@ -1,0 +1,47 @@
+//! Two levels of event types: of one service, and of a colony as a whole (any service).
+//!
+//! Alerts of one incident come from whichever service notices first; a relation between two applications is then diluted
+//! over pairs of services. So each event also counts for the type of its colony, whose service is `*`.
+
+use crate::events::ebh::{WEIGHT_APPLICATION, WEIGHT_OTHER, WEIGHT_SERVICE};
+use crate::events::episodes::EventStamp;
+use model::event::EventTypeKey;
+use model::pattern::ANY_SERVICE;
+
+/// Whether a type is that of a colony as a whole.
+pub fn is_general(key: &EventTypeKey) -> bool {
+    key.service_id == ANY_SERVICE
+}
+
+/// The type of the colony as a whole.
+pub fn general(key: &EventTypeKey) -> EventTypeKey {
+    EventTypeKey { service_id: ANY_SERVICE.to_owned(), ..key.clone() }
+}
+
+/// An event on both levels.
+pub fn on_both_levels(stamp: EventStamp) -> [EventStamp; 2] {
+    let general = EventStamp { key: general(&stamp.key), ..stamp.clone() };
+    [stamp, general]
+}
+
+/// Whether `special` is `whole` or a service of it.
+fn is_within(special: &EventTypeKey, whole: &EventTypeKey) -> bool {
+    special == whole
+        || (is_general(whole) && special.colony_id == whole.colony_id && special.event_type == whole.event_type)
+}
+
+/// Whether the pair `special` is another one than `whole` and each of its ends is the same or a service of it.
+pub fn is_more_specific(special: &(EventTypeKey, EventTypeKey), whole: &(EventTypeKey, EventTypeKey)) -> bool {
+    special != whole && is_within(&special.0, &whole.0) && is_within(&special.1, &whole.1)
+}
+
+/// How much reason there is to look at a pair, by the names of its ends: `(application, service)`.
+pub fn weight(source: (&str, &str), target: (&str, &str)) -> u32 {
+    if !source.0.is_empty() && source.0 == target.0 {
+        WEIGHT_APPLICATION
+    } else if !source.1.is_empty() && source.1 == target.1 && source.1 != ANY_SERVICE {
+        WEIGHT_SERVICE
+    } else {
+        WEIGHT_OTHER
+    }
+}
