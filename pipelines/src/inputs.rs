@@ -90,7 +90,11 @@ pub fn build_share(
 pub fn files(config: &ReefConfig) -> Option<FilesConfig> {
     let mut all = FilesConfig { base_dir: config.base_dir.clone(), ..FilesConfig::default() };
     for source in &config.sources {
-        if let SourceConfig::Files { metrics, events } = source {
+        if let SourceConfig::Files { metrics, events, version } = source {
+            for pattern in metrics.iter().chain(events) {
+                let stated = all.versions.entry(pattern.clone()).or_default();
+                *stated = (*stated).max(*version);
+            }
             all.metrics.extend(metrics.iter().cloned());
             all.events.extend(events.iter().cloned());
         }

@@ -110,6 +110,7 @@ mod tests {
             metrics: vec!["m.csv".to_owned()],
             events: vec!["e.csv".to_owned()],
             base_dir: folder.path().to_owned(),
+            ..FilesConfig::default()
         };
         let (mut events, mut metrics) = (0, 0);
         crate::entry::runtime().unwrap().block_on(async {
@@ -149,7 +150,8 @@ mod tests {
                 std::fs::write(folder.path().join("x.csv"), without).unwrap();
                 let list = vec!["x.csv".to_owned()];
                 let (metrics, events) = if is_events { (Vec::new(), list) } else { (list, Vec::new()) };
-                let files = FilesConfig { metrics, events, base_dir: folder.path().to_owned() };
+                let files =
+                    FilesConfig { metrics, events, base_dir: folder.path().to_owned(), ..FilesConfig::default() };
                 let look = files.look(&SystemClock::shared()).unwrap().remove(0);
                 let is_refused = look.problem.is_some() || !look.rejects.is_empty();
                 assert_eq!(is_refused, *required, "{name}: {look:?}");

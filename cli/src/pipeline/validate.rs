@@ -82,12 +82,13 @@ fn processes_check(config: &ReefConfig) -> Option<Check> {
 fn file_checks(config: &ReefConfig) -> Vec<Check> {
     let mut checks = Vec::new();
     for source in &config.sources {
-        let SourceConfig::Files { metrics, events } = source else { continue };
+        let SourceConfig::Files { metrics, events, .. } = source else { continue };
         // one pattern at a time, so that every missing file is reported
         let one = |metrics: &[String], events: &[String]| FilesConfig {
             metrics: metrics.to_vec(),
             events: events.to_vec(),
             base_dir: config.base_dir.clone(),
+            ..FilesConfig::default()
         };
         for pattern in metrics {
             checks.push(file_check(&format!("metrics {pattern}"), &one(std::slice::from_ref(pattern), &[])));

@@ -138,7 +138,8 @@ fn sources(scope: &Scope, errors: &mut Vec<ConfigError>) -> Vec<SourceConfig> {
                     let message = "a files source needs metrics or events: a list of files";
                     errors.push(ConfigError::at(given.unwrap_or(item.place), message));
                 }
-                sources.push(SourceConfig::Files { metrics, events });
+                let version = item.integer("sources[].version").and_then(|number| u64::try_from(number).ok());
+                sources.push(SourceConfig::Files { metrics, events, version: version.unwrap_or_default() });
             }
             "kafka" => sources.push(kafka(item, errors)),
             // already reported: kind is missing or unknown

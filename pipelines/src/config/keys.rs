@@ -96,6 +96,7 @@ pub const KEYS: &[Key] = &[
     key("sources[].kind", Kind::Choice(&["files", "kafka"]), Default::Required, "what is read"),
     only(FILES, file(key("sources[].metrics", Kind::Texts, Default::None, "parquet, csv or ndjson files of metrics; globs allowed; relative to this file"))),
     only(FILES, file(key("sources[].events", Kind::Texts, Default::None, "parquet, csv or ndjson files of events; globs allowed; relative to this file"))),
+    only(FILES, key("sources[].version", Kind::Integer { min: 0, max: i64::MAX }, value("0"), "rows of these files stand against stored rows of a lower version, whatever their values: raise it for corrected files")),
     only(KAFKA, variables(key("sources[].brokers", Kind::Addresses, Default::Required, "host:port, several separated by commas"))),
     only(KAFKA, variables(key("sources[].topics.metrics", TEXT, Default::None, "topic of metrics"))),
     only(KAFKA, variables(key("sources[].topics.events", TEXT, Default::None, "topic of events"))),

@@ -79,6 +79,8 @@ pub enum SourceConfig {
         metrics: Vec<String>,
         /// Parquet, CSV or NDJSON files of events, globs allowed, as written.
         events: Vec<String>,
+        /// The least version of all their rows: against rows of a lower one, what these files say stands.
+        version: u64,
     },
     /// Kafka topics.
     Kafka {

@@ -1,6 +1,6 @@
 //! A chunk of a file: decoded rows, refused rows, and where the reader stands after them.
 
-use super::config::FileKind;
+use super::config::{FileKind, InputFile};
 use super::decode::{Notes, colony_of, decode_event, decode_metric, series_of};
 use super::position::FilePosition;
 use super::record::Record;
@@ -56,12 +56,15 @@ pub(crate) struct Collector {
     chunk: Chunk,
     bytes: usize,
     notes: Notes,
+    /// The least version of every row.
+    version: u64,
 }
 
 impl Collector {
-    pub(crate) fn new(source: &str, label: &str, kind: FileKind, clock: SharedClock) -> Collector {
+    pub(crate) fn new(source: &str, input: &InputFile, clock: SharedClock) -> Collector {
+        let (label, kind, version) = (&input.partition, input.kind, input.version);
         let (now, chunk, bytes, notes) = (clock.now(), Chunk::default(), 0, Notes::new());
-        Collector { source: source.to_owned(), label: label.to_owned(), kind, clock, now, chunk, bytes, notes }
+        Collector { source: source.to_owned(), label: label.to_owned(), kind, clock, now, chunk, bytes, notes, version }
     }
 
     /// Whether the chunk holds as much as one may: records, or bytes.
@@ -93,11 +96,13 @@ impl Collector {
         raw: impl FnOnce() -> String,
     ) -> bool {
         let fault = match self.kind {
-            FileKind::Events => decode_event(record, self.now, &mut self.notes).map(|row| {
+            FileKind::Events => decode_event(record, self.now, &mut self.notes).map(|mut row| {
+                row.version = row.version.max(self.version);
                 self.bytes += event_bytes(&row);
                 self.chunk.rows.events.push(row);
             }),
-            FileKind::Metrics => decode_metric(record, self.now).map(|row| {
+            FileKind::Metrics => decode_metric(record, self.now).map(|mut row| {
+                row.version = row.version.max(self.version);
                 self.bytes += metric_bytes(&row);
                 self.chunk.rows.metrics.push(row);
             }),
@@ -146,24 +151,44 @@ impl Collector {
         match self.kind {
             FileKind::Events => {
                 let Ok(mut earlier) = decode_event(earlier, self.now, &mut Notes::new()) else { return 0 };
-                earlier.version = earlier.version.max(version);
+                earlier.version = earlier.version.max(version).max(self.version);
                 let same =
                     |event: &&mut Event| (&event.colony_id, &event.event_id) == (&earlier.colony_id, &earlier.event_id);
                 match self.chunk.rows.events.last_mut().filter(|_| is_taken).filter(same) {
                     Some(event) => {
                         if *event < earlier {
-                            event.version = earlier.version + 1;
+                            event.version = earlier.version.saturating_add(1);
                         }
                         event.version
                     }
                     None => {
-                        let taken_back = Event { withdrawn: true, version: earlier.version + 1, ..earlier };
+                        let taken_back =
+                            Event { withdrawn: true, version: earlier.version.saturating_add(1), ..earlier };
                         self.chunk.rows.events.push(taken_back);
                         0
                     }
                 }
             }
-            FileKind::Metrics => 0,
+            FileKind::Metrics => {
+                let Ok(mut earlier) = decode_metric(earlier, self.now) else { return 0 };
+                earlier.version = earlier.version.max(version).max(self.version);
+                let same = |point: &&mut MetricPoint| {
+                    let bucket = |point: &MetricPoint| (point.timestamp, point.interval_seconds);
+                    point.series == earlier.series && bucket(point) == bucket(&earlier)
+                };
+                match self.chunk.rows.metrics.last_mut().filter(|_| is_taken).filter(same) {
+                    Some(point) => {
+                        if point.rank() < earlier.rank() {
+                            point.version = earlier.version.saturating_add(1);
+                        }
+                        point.version
+                    }
+                    None => {
+                        self.note("a row made of a half-written record stays, because the whole record is no row");
+                        0
+                    }
+                }
+            }
         }
     }
 

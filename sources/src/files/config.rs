@@ -57,6 +57,9 @@ pub struct FilesConfig {
     pub events: Vec<String>,
     /// What relative globs are relative to: the folder of the config file.
     pub base_dir: PathBuf,
+    /// The least version of the rows behind a glob, where one is stated: what these files say stands against what lower
+    /// versions say, whatever the values are.
+    pub versions: BTreeMap<String, u64>,
 }
 
 /// One file that a glob stands for.
@@ -69,6 +72,8 @@ pub(crate) struct InputFile {
     /// How the config names it: the partition of its position.
     pub partition: String,
     pub fingerprint: Fingerprint,
+    /// The least version of its rows.
+    pub version: u64,
 }
 
 impl FilesConfig {
@@ -114,6 +119,7 @@ impl FilesConfig {
         let mut files: BTreeMap<PathBuf, InputFile> = BTreeMap::new();
         for pattern in patterns {
             let (paths, is_name) = self.paths_of(pattern)?;
+            let version = self.versions.get(pattern).copied().unwrap_or_default();
             let (mut found, mut folder) = (0, None);
             for path in paths {
                 let metadata = std::fs::metadata(&path);
@@ -131,12 +137,14 @@ impl FilesConfig {
                         let fingerprint = Fingerprint::of(&path).unwrap_or_default();
                         let partition = self.partition_of(&path);
                         let real = std::fs::canonicalize(&path).unwrap_or_else(|_| path.clone());
-                        let input = InputFile { kind, format, path, partition, fingerprint };
-                        match files.get_mut(&real) {
-                            Some(known) if known.path <= input.path => {}
-                            Some(known) => *known = input,
-                            None => drop(files.insert(real, input)),
+                        let mut input = InputFile { kind, format, path, partition, fingerprint, version };
+                        if let Some(known) = files.get(&real) {
+                            input.version = input.version.max(known.version);
+                            if known.path <= input.path {
+                                input = InputFile { version: input.version, ..known.clone() };
+                            }
                         }
+                        files.insert(real, input);
                     }
                 }
             }

@@ -61,6 +61,9 @@ pub(crate) struct FilePosition {
     /// What has been read, recognisable; positions of earlier versions do not have it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub content: Option<Content>,
+    /// The least version that its rows were given.
+    #[serde(default)]
+    pub version: u64,
     /// What was read behind `bytes` and is read again once the file has grown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tail: Option<Tail>,
@@ -103,9 +106,12 @@ impl FilePosition {
     /// Where to go on in `input`, and why there. A changed file is read again from its start (rows that have not changed
     /// are repeats, which change nothing downstream); one that has only grown is read on.
     pub(crate) fn resume(stored: Option<&String>, input: &InputFile) -> (FilePosition, Found) {
-        let start = FilePosition::start(input.fingerprint);
+        let start = FilePosition { version: input.version, ..FilePosition::start(input.fingerprint) };
         let Some(stored) = stored else { return (start, Found::New) };
         let Some(position) = FilePosition::of_text(stored) else { return (start, Found::Replaced) };
+        if position.version != input.version {
+            return (start, Found::Replaced);
+        }
         // a file that cannot be read is told by who opens it
         let file = File::open(&input.path).ok();
         let holds = |look: fn(&Content, &File) -> std::io::Result<bool>| match (&position.content, &file) {

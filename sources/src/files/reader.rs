@@ -35,7 +35,8 @@ pub fn open(path: &Path, kind: FileKind, clock: &SharedClock) -> Result<FileRead
         problem: "has no known extension; it must end in .parquet, .csv, .ndjson, .jsonl or .json".to_owned(),
     })?;
     let fingerprint = Fingerprint::of(path)?;
-    let file = InputFile { kind, format, path: path.to_owned(), partition: path.display().to_string(), fingerprint };
+    let partition = path.display().to_string();
+    let file = InputFile { kind, format, path: path.to_owned(), partition, fingerprint, version: 0 };
     FileReader::open(&file, FilePosition::start(fingerprint), clock)
 }
 
@@ -90,7 +91,7 @@ impl FileReader {
             first_look(&bytes, format).and_then(|()| Format::open(format, input.kind, &bytes, from.clone()))
         });
         let format = in_file(path, format, opened)?;
-        let collector = Collector::new("files", &input.partition, input.kind, clock.clone());
+        let collector = Collector::new("files", input, clock.clone());
         Ok(FileReader { path: path.clone(), input: bytes, format, collector, position: from, is_finished: false })
     }
 

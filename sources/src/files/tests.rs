@@ -36,7 +36,12 @@ fn folder(files: &[(&str, &str)]) -> TempDir {
 
 fn config(folder: &Path, metrics: &[&str], events: &[&str]) -> FilesConfig {
     let owned = |patterns: &[&str]| patterns.iter().map(|pattern| (*pattern).to_owned()).collect();
-    FilesConfig { metrics: owned(metrics), events: owned(events), base_dir: folder.to_owned() }
+    FilesConfig {
+        metrics: owned(metrics),
+        events: owned(events),
+        base_dir: folder.to_owned(),
+        ..FilesConfig::default()
+    }
 }
 
 fn event_line(number: usize) -> String {

@@ -184,3 +184,54 @@ fn positions_of_earlier_versions_are_understood() {
     assert!(!half.is_done);
     assert_eq!(position::FilePosition::of_text(&position.to_text()), Some(position));
 }
+
+/// The metric rows that the versions of a file leave behind: the greatest copy of each bucket, without its version.
+async fn metrics_left_behind(versions: &[&str]) -> Vec<(TimeMs, Option<f64>)> {
+    let folder = folder(&[("m.csv", "")]);
+    let config = config(folder.path(), &["m.csv"], &[]);
+    let mut positions = Positions::default();
+    let mut points: std::collections::BTreeMap<TimeMs, model::metric::MetricPoint> = Default::default();
+    for version in versions {
+        fs::write(folder.path().join("m.csv"), version).unwrap();
+        let batch = read_from(&config, &positions).await.unwrap();
+        positions.advance(batch.positions);
+        for point in batch.rows.metrics {
+            let stored = points.entry(point.timestamp).or_insert_with(|| point.clone());
+            if point.rank() > stored.rank() {
+                *stored = point;
+            }
+        }
+    }
+    points.into_values().map(|point| (point.timestamp, point.p95.map(|real| real.0))).collect()
+}
+
+#[tokio::test]
+async fn a_number_cut_before_its_exponent_gives_way_to_the_whole_one() {
+    let header = "colony_id,service_id,metric_name,timestamp,count,p95\n";
+    let line = |minute: i64, p95: &str| format!("shop,web,rate,{},100,{p95}", 1_672_770_000_000_i64 + minute * 60_000);
+    let whole = format!("{header}{}\n{}\n{}\n", line(0, "9.75e-05"), line(1, "1.5e-05"), line(2, "152.75"));
+    let expected = metrics_left_behind(&[&whole]).await;
+    assert_eq!(expected.len(), 3);
+    for cut in header.len() + 1..whole.len() {
+        assert_eq!(metrics_left_behind(&[&whole[..cut], &whole]).await, expected, "cut at {cut}: {:?}", &whole[..cut]);
+    }
+    // in steps, each of which says more
+    let steps: Vec<&str> = [5, 4, 3, 1, 0].iter().map(|less| &whole[..whole.len() - less]).collect();
+    assert_eq!(metrics_left_behind(&steps).await, expected);
+}
+
+#[tokio::test]
+async fn a_stated_version_makes_the_file_the_truth_and_reads_it_again() {
+    let header = "colony_id,service_id,metric_name,timestamp,p95,version\n";
+    let folder =
+        folder(&[("m.csv", &format!("{header}shop,web,rate,1672770000000,5,\nshop,web,rate,1672770060000,5,7\n"))]);
+    let config = config(folder.path(), &["m.csv"], &[]);
+    let first = read_all(&config).await.unwrap();
+    let versions = |batch: &Batch| batch.rows.metrics.iter().map(|point| point.version).collect::<Vec<_>>();
+    assert_eq!(versions(&first), [0, 7]);
+    let stated = FilesConfig { versions: [("m.csv".to_owned(), 3)].into(), ..config.clone() };
+    let again = read_from(&stated, &first.positions).await.unwrap();
+    assert_eq!((versions(&again), again.restarted.len()), (vec![3, 7], 1));
+    let unchanged = read_from(&stated, &again.positions).await.unwrap();
+    assert_eq!((unchanged.rows.len(), unchanged.report.unchanged_files), (0, 1));
+}
