@@ -12,6 +12,7 @@ mod display;
 pub mod generate;
 mod help_config;
 mod help_records;
+mod input_note;
 pub mod load;
 mod meter;
 pub mod migrate;

@@ -42,7 +42,9 @@ fn unreadable(summary: &RunSummary) -> Option<Failure> {
         false if all_are(FailureClass::NotFound) => Exit::NotFound,
         _ => Exit::Failed,
     };
-    let message = format!("{} could not be read; the others were", counted(inputs.failed_inputs, "input"));
+    let progress = &summary.progress;
+    let others = if progress.events + progress.metrics > 0 { "; the others were" } else { "" };
+    let message = format!("{} could not be read{others}", counted(inputs.failed_inputs, "input"));
     let mut failure = Failure::new(exit, "input_unreadable", message);
     for failed in inputs.failed.iter().take(INPUTS_NAMED_MAX) {
         failure = failure.detail(format!("{}: {}", failed.input, failed.problem));

@@ -1,5 +1,6 @@
 //! What a run says when it has ended: rows, rejects, patterns, and what was not reached.
 
+use super::input_note;
 use super::meter::per_second;
 use crate::output::Style;
 use crate::text::{count, counted};
@@ -20,6 +21,7 @@ pub fn summary_page(summary: &RunSummary, style: Style) -> String {
     lines.push(labelled("ticks", &format!("{} committed, late rows {}", count(progress.ticks), count(progress.late))));
     lines.push(labelled("rejects", &rejects_text(summary)));
     lines.extend(outcome_lines(summary));
+    lines.extend(input_note::lines(&summary.inputs, style).iter().map(|(label, text)| labelled(label, text)));
     let tested = counted(summary.event_pairs_tested, "pair");
     lines.push(labelled(
         "tested",

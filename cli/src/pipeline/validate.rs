@@ -8,11 +8,9 @@ use crate::exit::{Exit, Failure};
 use crate::output::Output;
 use crate::text::{bytes, counted};
 use model::clock::SystemClock;
-use model::position::Positions;
 use pipelines::config::{ReefConfig, SecretSource, SourceConfig, StorageKind};
 use serde_json::json;
-use sources::Source;
-use sources::files::FilesConfig;
+use sources::files::{FileLook, FilesConfig};
 use std::path::PathBuf;
 
 /// Arguments of `validate`.
@@ -91,23 +89,51 @@ fn file_checks(config: &ReefConfig) -> Vec<Check> {
             ..FilesConfig::default()
         };
         for pattern in metrics {
-            checks.push(file_check(&format!("metrics {pattern}"), &one(std::slice::from_ref(pattern), &[])));
+            checks.extend(pattern_checks(&format!("metrics {pattern}"), &one(std::slice::from_ref(pattern), &[])));
         }
         for pattern in events {
-            checks.push(file_check(&format!("events {pattern}"), &one(&[], std::slice::from_ref(pattern))));
+            checks.extend(pattern_checks(&format!("events {pattern}"), &one(&[], std::slice::from_ref(pattern))));
         }
     }
     checks
 }
 
-fn file_check(name: &str, files: &FilesConfig) -> Check {
-    match files.build(&Positions::default(), &SystemClock::shared()) {
-        Ok(source) => {
-            let size = source.progress_bytes().map_or(String::new(), |(_, in_all)| bytes(in_all));
-            Check::new(name, Outcome::Ok, size)
-        }
-        Err(error) => Check::new(name, Outcome::Failed, with_causes(&error)),
+/// Every file of a pattern is opened and its first records are read. Files without fault are told together.
+fn pattern_checks(name: &str, files: &FilesConfig) -> Vec<Check> {
+    let looks = match files.look(&SystemClock::shared()) {
+        Ok(looks) => looks,
+        Err(error) => return vec![Check::new(name, Outcome::Failed, with_causes(&error))],
+    };
+    let size = looks.iter().map(|look| look.len_bytes).sum();
+    let mut checks: Vec<Check> = looks.iter().filter_map(|look| file_fault(name, look)).collect();
+    if checks.len() < looks.len() {
+        let number = counted((looks.len() - checks.len()) as u64, "file");
+        checks.insert(0, Check::new(name, Outcome::Ok, format!("{number}, {}", bytes(size))));
     }
+    checks
+}
+
+/// What a run would stumble over in a file.
+fn file_fault(name: &str, look: &FileLook) -> Option<Check> {
+    if let Some(problem) = &look.problem {
+        return Some(Check::new(name, Outcome::Failed, with_causes(problem)));
+    }
+    let first = look.rejects.first()?;
+    let (rows, file) = (look.rejects.len() as u64, look.path.display());
+    let why = format!("{}: {}", first.place, first.detail);
+    // nothing that was seen would be taken
+    Some(match look.good_rows {
+        0 => Check::new(
+            name,
+            Outcome::Failed,
+            format!("{file}: each of its first {} is refused; {why}", counted(rows, "row")),
+        ),
+        good => Check::new(
+            name,
+            Outcome::Warning,
+            format!("{file}: {rows} of its first {} are refused; {why}", counted(good as u64 + rows, "row")),
+        ),
+    })
 }
 
 /// Secrets that the configuration names but does not hold.
@@ -155,6 +181,9 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
+    const EVENT: &str = "{\"event_id\":\"e\",\"colony_id\":\"c\",\"timestamp\":\"2026-09-01T00:00:00Z\",\"event_type\":\"deploy\",\
+                         \"service_id\":\"s\"}\n";
+
     fn validate(folder: &std::path::Path, text: &str, json: bool) -> (Result<(), Failure>, String) {
         validate_with(folder, text, json, true)
     }
@@ -175,7 +204,7 @@ mod tests {
     #[test]
     fn a_good_reef_passes_and_colonies_are_not_dialled_offline() {
         let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("e.ndjson"), "{}\n").unwrap();
+        std::fs::write(folder.path().join("e.ndjson"), EVENT).unwrap();
         let text = "reef_id: r\nsources: [{kind: files, events: [e.ndjson]}]\n\
                     colonies: [{colony_id: a, endpoint: 'http://127.0.0.1:9'}]\n";
         let (result, page) = validate(folder.path(), text, false);
@@ -187,7 +216,7 @@ mod tests {
     #[test]
     fn a_run_does_not_need_the_key_of_a_model() {
         let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("e.ndjson"), "{}\n").unwrap();
+        std::fs::write(folder.path().join("e.ndjson"), EVENT).unwrap();
         let text = "reef_id: r\nsources: [{kind: files, events: [e.ndjson]}]\n\
                     ai: {llm: {provider: 'openai:gpt-4o', api_key_env: CORAL_TEST_KEY_THAT_NOBODY_SETS}}\n";
         let (result, page) = validate_with(folder.path(), text, false, false);
@@ -205,6 +234,30 @@ mod tests {
         let failure = validate_with(folder.path(), text, false, false).0.unwrap_err();
         assert_eq!((failure.exit, failure.code), (Exit::Usage, "config_invalid"));
         assert!(failure.details[0].contains("CORAL_TEST_HOST_NOBODY_SETS, which is not set"), "{failure:?}");
+    }
+
+    #[test]
+    fn files_are_opened_and_their_first_rows_are_judged() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+        write("good-1.ndjson", EVENT);
+        write("good-2.ndjson", &format!("{EVENT}no json\n"));
+        write("wrong.ndjson", &EVENT.replace("timestamp", "time"));
+        write("cut.parquet", "PAR1");
+        write("other.csv", "a,b\n1,2\n");
+        let text = "reef_id: r\nsources: [{kind: files, events: ['*.ndjson', cut.parquet, other.csv]}]\n";
+        let (result, page) = validate(folder.path(), text, false);
+        assert_eq!(result.unwrap_err().exit, Exit::Usage);
+        let line =
+            |words: &str| page.lines().find(|line| line.contains(words)).unwrap_or_else(|| panic!("{words}: {page}"));
+        assert!(
+            line("events *.ndjson  ").starts_with("✓ ok") && line("events *.ndjson  ").contains("1 file,"),
+            "{page}"
+        );
+        assert!(line("good-2.ndjson").starts_with("⚠ warning") && line("good-2").contains("1 of its first 2 rows"));
+        assert!(line("wrong.ndjson").starts_with("✗ failed") && line("wrong").contains("timestamp"), "{page}");
+        assert!(line("cut.parquet is not").starts_with("✗ failed"), "{page}");
+        assert!(line("other.csv is not").starts_with("✗ failed"), "{page}");
     }
 
     #[test]
