@@ -232,6 +232,27 @@ fn sigterm_at_any_process_ends_all_with_0() {
 }
 
 #[test]
+fn process_0_can_be_asked_while_all_run() {
+    let cluster = Cluster::new(2, ENDLESS, "");
+    let processes = cluster.start_all();
+    wait_for_the_run(&cluster);
+    let deadline = Instant::now() + LIMIT;
+    let report = loop {
+        let mut ask = Command::new(program("coral-pipeline"));
+        let output = ask.arg("report").arg(cluster.reef.config()).arg("--json").output().unwrap();
+        if output.status.success() {
+            break json(&output);
+        }
+        // it is just starting
+        assert_eq!(failure(&output).0, 1);
+        assert!(Instant::now() < deadline, "it never answered");
+    };
+    assert_eq!(report["running"]["pid"].as_u64().unwrap().to_string(), processes[0].id());
+    processes[1].signal("TERM");
+    processes.into_iter().for_each(|process| drop(json(&process.end())));
+}
+
+#[test]
 fn a_process_that_hangs_ends_the_others() {
     for hung in [1, 0] {
         let cluster = Cluster::new(2, ENDLESS, "peer_silence = \"2s\"");

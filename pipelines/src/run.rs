@@ -98,12 +98,8 @@ pub async fn run_with_desk(config: &ReefConfig, options: RunOptions, desk: Desk)
     let mut store = store::open(config).await?;
     let positions = store.positions().await?;
     let sources = inputs::build(config, &positions, &options.clock)?;
-    let started = Instant::now();
     let engine = Engine::start(params::from_config(config), config.engine.workers)?;
-    enter("restore");
-    let mut run = Running::restore(config, engine, store, &options).await?;
-    run.open_desk(desk).await?;
-    let (summary, store) = run.until_the_end(config, sources, &options, started).await?;
+    let (summary, store) = drive_on(config, engine, store, sources, (options, desk)).await?;
     enter("close");
     store.close().await?;
     enter("closed");
@@ -125,7 +121,7 @@ pub async fn drive(
     options: RunOptions,
 ) -> Result<(RunSummary, Box<dyn Store>), RunError> {
     let engine = Engine::start(params::from_config(config), config.engine.workers)?;
-    drive_on(config, engine, store, sources, options).await
+    drive_on(config, engine, store, sources, (options, Desk::default())).await
 }
 
 /// The same for recorded rows: they say nothing of how far the live sources have been judged, so the gate's state stays
@@ -144,17 +140,18 @@ pub(crate) async fn drive_recorded(
     run.until_the_end(config, sources, &options, started).await
 }
 
-/// The same on an engine that is started already, and whose workers may be those of several processes.
+/// The same on an engine that is started already, and whose workers may be those of several processes; with a desk.
 pub(crate) async fn drive_on(
     config: &ReefConfig,
     engine: Engine,
     store: Box<dyn Store>,
     sources: Vec<Box<dyn Source>>,
-    options: RunOptions,
+    (options, desk): (RunOptions, Desk),
 ) -> Result<(RunSummary, Box<dyn Store>), RunError> {
     let started = Instant::now();
     enter("restore");
-    let run = Running::restore(config, engine, store, &options).await?;
+    let mut run = Running::restore(config, engine, store, &options).await?;
+    run.open_desk(desk).await?;
     run.until_the_end(config, sources, &options, started).await
 }
 

@@ -1,7 +1,6 @@
 //! `coral-pipeline run`: runs a reef, shows how it goes, and ends with what was found.
 
-use super::ask::door::Facts;
-use super::ask::{door, news};
+use super::ask::attended;
 use super::load::load_runnable;
 use super::run_failure::run_failure;
 use super::shortfall::{shortfall, stopped_early};
@@ -13,7 +12,7 @@ use crate::signals::watch_shutdown;
 use crate::text::counted;
 use model::clock::SystemClock;
 use pipelines::cluster::{self, ClusterEnd};
-use pipelines::config::{ReefConfig, StorageKind};
+use pipelines::config::ReefConfig;
 use pipelines::desk::Desk;
 use pipelines::progress::{Ended, Progress, RunSummary, ServeSummary};
 use pipelines::run::RunOptions;
@@ -99,11 +98,17 @@ async fn one_of_several(
     output: &Output,
 ) -> Result<(), Failure> {
     let (progress, snapshots) = watch::channel(Progress::default());
-    let display = tokio::spawn(display::show(snapshots, output.clone()));
+    let display = tokio::spawn(display::show(snapshots.clone(), output.clone()));
     let told = output.clone();
     let tell = move |line: &str| told.message(line);
-    let end =
-        cluster::run(config, process, RunOptions { progress, shutdown, clock: SystemClock::shared() }, &tell).await;
+    let (desk, visitor) = Desk::open();
+    let options = RunOptions { progress, shutdown, clock: SystemClock::shared() };
+    let running = cluster::run(config, process, (options, desk), &tell);
+    let end = match process {
+        // the store is its own
+        0 => attended(config, (snapshots, visitor), output, running).await,
+        _ => running.await,
+    };
     // as above: the display ends by itself
     let _ = display.await;
     match end.map_err(|error| run_failure(&error, path))? {
@@ -143,33 +148,9 @@ pub async fn watched(
     let (progress, snapshots) = watch::channel(Progress::default());
     let display = tokio::spawn(display::show(snapshots.clone(), output.clone()));
     let (desk, visitor) = Desk::open();
-    let door = match &config.storage.kind {
-        StorageKind::DuckDb { path } => {
-            let facts = Facts { store_name: store::describe(config), rules: rules(config), progress: snapshots };
-            let (path, visitor) = (path.clone(), visitor.clone());
-            Some(tokio::spawn(async move { door::answer_at(&path, visitor, facts).await }))
-        }
-        // a server answers several at a time
-        StorageKind::ClickHouse { .. } => None,
-    };
     let options = RunOptions { progress, shutdown, clock: SystemClock::shared() };
     let running = beside(pipelines::run::run_with_desk(config, options, desk), display);
-    let ended = if config.is_finite() {
-        running.await
-    } else {
-        tokio::select! {
-            ended = running => ended,
-            never = news::print(&visitor, output) => match never {},
-        }
-    };
-    if let Some(door) = door {
-        door.abort();
-        // its socket is gone then; that it was ended is no news
-        let _ = door.await;
-    }
-    if !config.is_finite() {
-        news::print_rest(&visitor, output);
-    }
+    let ended = attended(config, (snapshots, visitor), output, running).await;
     ended?.map_err(|error| run_failure(&error, path))
 }
 

@@ -8,6 +8,7 @@ use super::stream::DataStream;
 use super::wire::Frame;
 use super::{BuildInputs, Place, asked, chain};
 use crate::config::ReefConfig;
+use crate::desk::Desk;
 use crate::engine::{Engine, EngineError};
 use crate::progress::{Ended, RunSummary};
 use crate::run::{RunError, RunOptions, drive_on};
@@ -29,7 +30,7 @@ pub(super) async fn lead(
     config: &ReefConfig,
     place: &Place,
     met: Met,
-    options: RunOptions,
+    (options, desk): (RunOptions, Desk),
     inputs: &BuildInputs,
 ) -> Result<RunSummary, RunError> {
     let alarm = Alarm::default();
@@ -55,7 +56,7 @@ pub(super) async fn lead(
     let result = tokio::select! {
         biased;
         fault = alarm.raised() => Err(RunError::Cluster(fault)),
-        result = conduct(config, place, &links, opened, peers, options, inputs) => result,
+        result = conduct(config, place, &links, opened, peers, (options, desk), inputs) => result,
     };
     match &result {
         Ok(summary) => end(links, ended, summary.ended == Ended::Stopped, &is_ending).await,
@@ -90,7 +91,7 @@ async fn conduct(
     links: &[Link],
     opened: Vec<oneshot::Receiver<Vec<RemoteSource>>>,
     peers: Peers,
-    options: RunOptions,
+    (options, desk): (RunOptions, Desk),
     inputs: &BuildInputs,
 ) -> Result<RunSummary, RunError> {
     let engine = Engine::start_among(params::from_config(config), config.engine.workers, Some(peers))?;
@@ -105,7 +106,7 @@ async fn conduct(
         let remote = opened.await.map_err(|_| EngineError::Gone)?;
         sources.extend(remote.into_iter().map(|source| Box::new(source) as Box<dyn Source>));
     }
-    let (summary, store) = drive_on(config, engine, store, sources, options).await?;
+    let (summary, store) = drive_on(config, engine, store, sources, (options, desk)).await?;
     store.close().await?;
     Ok(summary)
 }

@@ -38,6 +38,7 @@ mod work;
 mod tests;
 
 use crate::config::ReefConfig;
+use crate::desk::Desk;
 use crate::inputs::{self, InputError};
 use crate::progress::{RunSummary, ServeSummary};
 use crate::run::{RunError, RunOptions};
@@ -129,14 +130,14 @@ impl Place {
     }
 }
 
-/// Runs one process of the reef's cluster until the run ends for all.
+/// Runs one process of the reef's cluster until the run ends for all. Process 0 has the store, and the desk.
 pub async fn run(
     config: &ReefConfig,
     process: usize,
-    options: RunOptions,
+    (options, desk): (RunOptions, Desk),
     tell: &Tell,
 ) -> Result<ClusterEnd, RunError> {
-    run_with(config, process, options, tell, &inputs::build_share).await
+    run_at_desk(config, process, (options, desk), tell, &inputs::build_share).await
 }
 
 /// The same with sources that the caller builds.
@@ -144,6 +145,16 @@ pub async fn run_with(
     config: &ReefConfig,
     process: usize,
     options: RunOptions,
+    tell: &Tell,
+    inputs: &BuildInputs,
+) -> Result<ClusterEnd, RunError> {
+    run_at_desk(config, process, (options, Desk::default()), tell, inputs).await
+}
+
+async fn run_at_desk(
+    config: &ReefConfig,
+    process: usize,
+    (options, desk): (RunOptions, Desk),
     tell: &Tell,
     inputs: &BuildInputs,
 ) -> Result<ClusterEnd, RunError> {
@@ -155,7 +166,7 @@ pub async fn run_with(
         () = asked(stop) => return Ok(ClusterEnd::NotStarted),
     };
     if process == 0 {
-        lead::lead(config, &place, met, options, inputs).await.map(ClusterEnd::Led)
+        lead::lead(config, &place, met, (options, desk), inputs).await.map(ClusterEnd::Led)
     } else {
         serve::serve(config, &place, met, options, inputs).await.map(ClusterEnd::Served)
     }

@@ -15,7 +15,15 @@ pub(super) mod question;
 #[cfg(test)]
 mod tests;
 
+use super::run::rules;
+use crate::output::Output;
+use door::Facts;
+use pipelines::config::{ReefConfig, StorageKind};
+use pipelines::desk::Visitor;
+use pipelines::progress::Progress;
+use pipelines::store;
 use std::path::{Path, PathBuf};
+use tokio::sync::watch;
 
 /// Longest path of a socket that the operating system takes.
 const SOCKET_PATH_BYTES_MAX: usize = 100;
@@ -39,4 +47,40 @@ fn short(path: &Path) -> std::io::Result<(PathBuf, Option<std::fs::File>)> {
     }
     let folder = std::fs::File::open(folder)?;
     Ok((PathBuf::from(format!("/proc/self/fd/{}", folder.as_raw_fd())).join(name), Some(folder)))
+}
+
+/// Waits for `running`, the run of a reef that has the visitor's desk. Meanwhile callers are answered and, where the run has
+/// no end, patterns are told when they are confirmed or withdrawn.
+pub(super) async fn attended<T>(
+    config: &ReefConfig,
+    (progress, visitor): (watch::Receiver<Progress>, Visitor),
+    output: &Output,
+    running: impl Future<Output = T>,
+) -> T {
+    let door = match &config.storage.kind {
+        StorageKind::DuckDb { path } => {
+            let facts = Facts { store_name: store::describe(config), rules: rules(config), progress };
+            let (path, visitor) = (path.clone(), visitor.clone());
+            Some(tokio::spawn(async move { door::answer_at(&path, visitor, facts).await }))
+        }
+        // a server answers several at a time
+        StorageKind::ClickHouse { .. } => None,
+    };
+    let ended = if config.is_finite() {
+        running.await
+    } else {
+        tokio::select! {
+            ended = running => ended,
+            never = news::print(&visitor, output) => match never {},
+        }
+    };
+    if let Some(door) = door {
+        door.abort();
+        // its socket is gone then; that it was ended is no news
+        let _ = door.await;
+    }
+    if !config.is_finite() {
+        news::print_rest(&visitor, output);
+    }
+    ended
 }
