@@ -103,6 +103,10 @@ async fn text_shows_the_sentence_first_and_what_leads_to_what() {
         "{text}"
     );
     assert!(text.contains("           shop/production/api/deploy -> shop/production/api/error_spike\n"), "{text}");
+    let until = START + 14_400_000;
+    let open =
+        format!("\n           2 more cases are still open: each counts as followed or not by {until} at the latest\n");
+    assert!(text.contains(&open), "{text}");
     assert!(text.contains("\nscore: how far") && text.contains("coral-pipeline show "), "{text}");
     assert!(text.ends_with("1 event, 0 metric rows of 1 colony, 0 late, 0 refused\nStored in memory\n"), "{text}");
 }

@@ -26,6 +26,9 @@ pub(crate) fn block(line: &PatternLine) -> String {
     }
     text.push_str(&format!("{:INDENT$}{}\n", "", numbers(line)));
     text.push_str(&format!("{:INDENT$}{}\n", "", ends(line)));
+    if let Some(open) = still_open(line) {
+        text.push_str(&format!("{:INDENT$}{open}\n", ""));
+    }
     let why = line.reason.as_ref().filter(|_| line.state != PatternState::Confirmed.as_str());
     let because = match &line.explained_by {
         Some(explanation) => Some(explained(explanation)),
@@ -35,6 +38,18 @@ pub(crate) fn block(line: &PatternLine) -> String {
         text.push_str(&format!("{:INDENT$}{part}\n", ""));
     }
     text
+}
+
+/// The cases at the end of the data, for which it is too early to say.
+fn still_open(line: &PatternLine) -> Option<String> {
+    let until = line.open_until.as_ref()?;
+    match line.open_count {
+        0 => None,
+        1 => Some(format!("1 more case is still open: it counts as followed or not by {until}")),
+        many => {
+            Some(format!("{many} more cases are still open: each counts as followed or not by {until} at the latest"))
+        }
+    }
 }
 
 /// A pattern on one line.
