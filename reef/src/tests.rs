@@ -118,7 +118,7 @@ async fn a_candidate_says_why_it_is_one() {
     let report = report(with(vec![finding("sure", 0.9, &[]), candidate("deploy", 0.2), part]), 5).await;
     let text = report.to_text();
     assert_eq!(text.matches("\n           not confirmed: 2 occurrences of the 3 needed\n").count(), 1, "{text}");
-    assert!(text.contains("           not confirmed: follows from "), "{text}");
+    assert!(text.contains("           not confirmed: follows from"), "{text}");
     assert!(text.lines().all(|line| line.chars().count() <= 120), "{text}");
     let line = &report.candidates[0];
     assert_eq!((line.chance_level, line.judged_coefficient, line.open_count), (Some(0.31), Some(-0.25), 2));
