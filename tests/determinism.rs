@@ -128,8 +128,8 @@ pub fn rows(seed: u64) -> (Vec<Event>, Vec<MetricPoint>) {
 
 fn order(events: &[Event], metrics: &[MetricPoint]) -> Evaluate {
     let metrics_now = metrics.iter().map(|row| row.timestamp).max();
-    let now = events.iter().map(|row| row.timestamp).max().max(metrics_now).unwrap();
-    Evaluate { now, metrics_now }
+    let events_now = events.iter().map(|row| row.timestamp).max().max(metrics_now);
+    Evaluate { events_now, metrics_now }
 }
 
 /// Runs the rows in ticks of at most `tick_rows`, evaluating every `evaluate_each` ticks and at the end.

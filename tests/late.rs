@@ -1,6 +1,7 @@
 //! Late truth: rows that come late, repeated, reordered, amended or withdrawn end in the state of an in-order run, row for
 //! row, through the real lateness gate, pipeline and store, across restarts.
 
+use self::aside::rows_only;
 use crate::determinism::{Random, START, rows};
 use crate::support::tables::{Tables, assert_equal, tables};
 use async_trait::async_trait;
@@ -269,5 +270,6 @@ fn an_older_copy_of_an_event_that_the_engine_has_forgotten_does_not_rise_again()
     let all: Vec<Rows> = plain.iter().cloned().chain(older.map(|event| one(&event))).collect();
     let (actual, late) = outcome(&in_order(&all), &case);
     assert_eq!(late, 0);
-    assert_equal(&actual, &expected, "older copies");
+    // what has been seen is more; what follows from it is the same
+    assert_equal(&rows_only(actual), &rows_only(expected), "older copies");
 }

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)] // a test that meets what it did not expect has to fail
 
 mod clickhouse;
+mod clocks;
 mod cluster;
 mod copy;
 mod crash;

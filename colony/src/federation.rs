@@ -119,6 +119,8 @@ fn metric_to_wire(row: MetricRow) -> v1::MetricSummary {
 
 fn event_to_wire(row: EventRow, resume_token: String) -> v1::Event {
     v1::Event {
+        backlog: None,
+        resent: None,
         event_id: row.details.event_id,
         timestamp: Some(time_to_wire(row.timestamp)),
         event_type: row.event_type,
@@ -199,13 +201,33 @@ impl ColonyFederation for Federation {
         let peer = request.extensions().get::<Peer>().cloned();
         let request = request.into_inner();
         let filter = Filter::of(&request)?;
-        let after = position_of(&request.resume_token, &self.store);
+        let backlog_to = *self.store.newest_event().borrow();
+        let Start { position, is_resent } =
+            start_of(&request.resume_token, &self.store, backlog_to).await.map_err(store_status)?;
+        if is_resent {
+            tracing::warn!(
+                token = %request.resume_token,
+                "a reader comes back with a position that is not of this history (was the database restored from a \
+                 backup?); it is sent all events again"
+            );
+        }
         let (sender, receiver) = mpsc::channel(STREAM_QUEUE_EVENTS);
-        let stream = EventStream { store: self.store.clone(), filter, position: after, sent: 0, sender };
+        let store = self.store.clone();
+        let stream = EventStream { store, filter, position, backlog_to, is_resent, sent: 0, sender };
         let stopping = self.stopping.clone();
+        let reader = stream.sender.clone();
+        let task = tokio::spawn(stream.run(stopping));
         tokio::spawn(async move {
             let started = Instant::now();
-            let (sent, code) = stream.run(stopping).await;
+            let (sent, code) = match task.await {
+                Ok(end) => end,
+                Err(error) => {
+                    tracing::error!(%error, "an event stream failed by a bug");
+                    let _ =
+                        reader.try_send(Err(Status::internal("the stream failed by a bug; the colony's log has it")));
+                    (0, tonic::Code::Internal)
+                }
+            };
             audit(peer.as_ref(), "StreamEvents", started, sent, code);
         });
         Ok(Response::new(ReceiverStream::new(receiver)))
@@ -316,14 +338,43 @@ impl Filter {
     }
 }
 
-/// The position that a token stands for. A token of another database, or of this one's future (it was replaced by an
-/// older copy), says nothing here: everything is sent again, and the reader knows events by their ids.
-fn position_of(resume_token: &str, store: &Store) -> i64 {
-    let position = resume_token
-        .split_once(':')
-        .filter(|(session, _)| *session == store.session())
-        .and_then(|(_, sequence)| sequence.parse::<i64>().ok());
-    position.filter(|position| (0..=*store.newest_event().borrow()).contains(position)).unwrap_or(0)
+/// Where a stream begins.
+struct Start {
+    /// After this event.
+    position: i64,
+    /// The reader had a position, and it is not of this history.
+    is_resent: bool,
+}
+
+/// The position that a token stands for: `session:sequence:hash`. A token of another database, of this one's future (it
+/// was replaced by an older copy), or of an event that is another one now (an older copy that has gone on) says nothing
+/// here: everything is sent again, and the reader knows events by their ids. Tokens of earlier versions have no hash.
+async fn start_of(resume_token: &str, store: &Store, newest: i64) -> Result<Start, StoreError> {
+    let mut parts = resume_token.split(':');
+    let (session, sequence, hash) = (parts.next().unwrap_or_default(), parts.next(), parts.next());
+    let position = sequence.and_then(|sequence| sequence.parse::<i64>().ok());
+    let position = position.filter(|position| session == store.session() && (0..=newest).contains(position));
+    let is_of_this_history = match (position, hash) {
+        (Some(position), Some(hash)) => {
+            let rows = store.events_after(position - 1, 1).await?;
+            rows.first().is_some_and(|row| row.id == position && hash_of(row) == hash)
+        }
+        (position, None) => position.is_some(),
+        (None, Some(_)) => false,
+    };
+    let position = position.filter(|_| is_of_this_history);
+    Ok(Start { position: position.unwrap_or(0), is_resent: position.is_none() && !resume_token.is_empty() })
+}
+
+/// Tells the event at a position from the one that another history has there. What may be amended has no part in it.
+fn hash_of(row: &EventRow) -> String {
+    // FNV-1a: the same in every version of this program
+    let hash = row
+        .details
+        .event_id
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3));
+    format!("{hash:016x}")
 }
 
 /// One open stream.
@@ -331,6 +382,9 @@ struct EventStream {
     store: Store,
     filter: Filter,
     position: i64,
+    /// The newest event when the stream was opened.
+    backlog_to: i64,
+    is_resent: bool,
     sent: usize,
     sender: mpsc::Sender<Result<v1::Event, Status>>,
 }
@@ -369,8 +423,14 @@ impl EventStream {
             for row in rows {
                 let position = row.id;
                 if self.filter.lets_through(&row) {
-                    let token = format!("{}:{position}", self.store.session());
-                    if self.sender.send(Ok(event_to_wire(row, token))).await.is_err() {
+                    let token = format!("{}:{position}:{}", self.store.session(), hash_of(&row));
+                    let is_backlog = position <= self.backlog_to;
+                    let event = v1::Event {
+                        backlog: is_backlog.then_some(true),
+                        resent: (is_backlog && self.is_resent).then_some(true),
+                        ..event_to_wire(row, token)
+                    };
+                    if self.sender.send(Ok(event)).await.is_err() {
                         return None;
                     }
                     self.sent += 1;

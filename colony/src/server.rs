@@ -11,13 +11,14 @@ use model::clock::SharedClock;
 use proto::colony::v1::ingest_service_server::IngestServiceServer;
 use proto::convert::Identity;
 use proto::reef::v1::colony_federation_server::ColonyFederationServer;
+use std::any::Any;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 use tonic::transport::Server;
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
@@ -145,7 +146,8 @@ pub async fn serve(
         .add_service(ColonyFederationServer::new(federation))
         .add_service(IngestServiceServer::new(ingest))
         .serve_with_incoming_shutdown(listener.incoming(), signal);
-    tokio::spawn(look_after(store.clone(), (settings.retention, settings.clock), health, stopping.clone()));
+    let mut caretaker = JoinSet::new();
+    caretaker.spawn(look_after(store.clone(), (settings.retention, settings.clock), health, stopping.clone()));
     let task = tokio::spawn(async move {
         let mut stopping = stopping;
         let grace = async {
@@ -158,12 +160,23 @@ pub async fn serve(
                 tracing::warn!("calls were still in progress when the colony stopped");
                 Ok(())
             }
+            panic = panicked(&mut caretaker) => std::panic::resume_unwind(panic),
         };
         let closed = close_store(&store, &identity.colony_id).await;
         tracing::info!(colony_id = %identity.colony_id, "colony stopped");
         served.and(closed)
     });
     Ok(Serving { address, recorder, task })
+}
+
+/// Waits until a task panics; for ever where none does.
+async fn panicked(tasks: &mut JoinSet<()>) -> Box<dyn Any + Send> {
+    while let Some(ended) = tasks.join_next().await {
+        if let Some(panic) = ended.err().and_then(|error| error.try_into_panic().ok()) {
+            return panic;
+        }
+    }
+    std::future::pending().await
 }
 
 /// Waits until the colony stops.
@@ -237,5 +250,21 @@ async fn look_after(
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_task_that_panics_is_noticed_and_one_that_ends_is_not() {
+        let mut tasks = JoinSet::new();
+        tasks.spawn(async {});
+        tasks.spawn(async { panic!("a bug beside the server") });
+        let panic = panicked(&mut tasks).await;
+        assert_eq!(panic.downcast_ref::<&str>(), Some(&"a bug beside the server"));
     }
 }

@@ -65,6 +65,12 @@ fn check_time(timestamp: TimeMs, now: TimeMs) -> Result<(), Fault> {
     Ok(())
 }
 
+/// The time that a row refused as [`RejectReason::FarFuture`] states, from the words above.
+pub fn far_future_time(detail: &str) -> Option<TimeMs> {
+    let (time, _) = detail.strip_prefix("timestamp ")?.split_once(' ')?;
+    TimeMs::parse_rfc3339(time)
+}
+
 /// Checks an event against the limits above. `now` is the reader's clock.
 pub fn check_event(event: &Event, now: TimeMs) -> Result<(), Fault> {
     check_name("colony_id", &event.colony_id)?;
@@ -196,5 +202,13 @@ mod tests {
         assert_eq!(fit_metadata(&mut metadata), 1);
         assert_eq!(metadata.keys().collect::<Vec<_>>(), ["a", "c"]);
         assert_eq!(fit_metadata(&mut metadata), 0);
+    }
+
+    #[test]
+    fn the_words_about_a_time_ahead_tell_that_time() {
+        let (now, ahead) = (TimeMs(1_700_000_000_000), TimeMs(1_700_900_000_123));
+        let (reason, detail) = check_time(ahead, now).unwrap_err();
+        assert_eq!((reason, far_future_time(&detail)), (RejectReason::FarFuture, Some(ahead)));
+        assert_eq!(far_future_time("colony_id is missing or empty"), None);
     }
 }

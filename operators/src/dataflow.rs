@@ -128,8 +128,8 @@ fn event_patterns<'scope>(
     let mut dedupe = Dedupe::default();
     let by_identity = to_owner(|event: &Event| fixed_hash(&[&event.colony_id, &event.event_id]));
     let stamps = by_tick(events, orders.clone(), "Dedupe", by_identity, move |rows, order| {
-        if let Some(order) = order {
-            dedupe.forget_before(order.now - keep_ms);
+        if let Some(now) = order.and_then(|order| order.events_now) {
+            dedupe.forget_before(now - keep_ms);
         }
         dedupe.apply(rows)
     })
@@ -140,8 +140,8 @@ fn event_patterns<'scope>(
         fixed_hash(&[&stamp.key.colony_id, &stamp.key.service_id, &stamp.key.event_type])
     });
     let onsets = by_tick(stamps, orders.clone(), "Episodes", by_type, move |rows, order| {
-        if let Some(order) = order {
-            episodes.forget_before(order.now - keep_ms);
+        if let Some(now) = order.and_then(|order| order.events_now) {
+            episodes.forget_before(now - keep_ms);
         }
         episodes.apply(rows)
     });
@@ -149,9 +149,9 @@ fn event_patterns<'scope>(
     let mut scan = EventScan::new(params.clone(), shard);
     let scanned = by_tick(to_all(onsets), orders.clone(), "EventScan", stay(), move |rows, order| {
         scan.apply(rows);
-        let Some(order) = order else { return Vec::new() };
-        scan.forget_before(order.now - keep_ms);
-        scan.scan(order.now)
+        let Some(now) = order.and_then(|order| order.events_now) else { return Vec::new() };
+        scan.forget_before(now - keep_ms);
+        scan.scan(now)
     });
 
     let mut verdict = EventVerdict::new(params.clone());

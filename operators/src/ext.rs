@@ -32,9 +32,9 @@ impl<T: ExchangeData + Clone + Ord> Row for T {}
 /// The order to bring published results up to date.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Evaluate {
-    /// Greatest event time of all rows on time.
-    pub now: TimeMs,
-    /// Greatest timestamp of metric rows on time; `None` before the first.
+    /// From where event patterns look back; `None` before the first row.
+    pub events_now: Option<TimeMs>,
+    /// From where metric pairs look back; `None` before the first row.
     pub metrics_now: Option<TimeMs>,
 }
 

@@ -128,7 +128,10 @@ impl Engine {
         let mut outcomes = Vec::new();
         for _ in 0..self.commands.len() {
             let reply = self.replies.recv().await.ok_or(EngineError::Gone)?;
-            debug_assert_eq!(reply.tick, tick, "ticks are answered one at a time");
+            assert_eq!(
+                reply.tick, tick,
+                "ticks are answered one at a time: another tick's answer must not be committed"
+            );
             outcomes.extend(reply.result.map_err(|panic| EngineError::Panicked {
                 worker: reply.worker,
                 tick,
@@ -329,7 +332,7 @@ mod tests {
     }
 
     /// A time that no source lets through: the arithmetic of the operators has no room for it.
-    const OUT_OF_RANGE: Evaluate = Evaluate { now: TimeMs(i64::MIN), metrics_now: None };
+    const OUT_OF_RANGE: Evaluate = Evaluate { events_now: Some(TimeMs(i64::MIN)), metrics_now: None };
 
     #[tokio::test]
     async fn a_panicking_worker_ends_the_tick_with_its_message() {

@@ -1,6 +1,7 @@
 //! Inputs: builds the sources that the configuration names, each from where it was committed.
 
 use crate::config::{ColonyConfig, ReefConfig, SecretError, SecretSource, SourceConfig};
+use crate::held::{self, Rewound};
 use crate::memory::Memory;
 use model::clock::SharedClock;
 use model::position::Positions;
@@ -56,6 +57,22 @@ pub fn build(
 
 /// The sources that one of several processes reads: partitioned ones by partition, all others by process 0.
 pub fn build_share(
+    config: &ReefConfig,
+    positions: &BTreeMap<String, Positions>,
+    share: Share,
+    clock: &SharedClock,
+) -> Result<Vec<Box<dyn Source>>, InputError> {
+    let (positions, mut rewound) = held::rewind(positions, clock.now());
+    let sources = build_at(config, &positions, share, clock)?;
+    let tell = |source: Box<dyn Source>| match rewound.remove(source.name()) {
+        Some(partitions) => Box::new(Rewound { inner: source, partitions }) as Box<dyn Source>,
+        None => source,
+    };
+    Ok(sources.into_iter().map(tell).collect())
+}
+
+/// The same from these positions.
+fn build_at(
     config: &ReefConfig,
     positions: &BTreeMap<String, Positions>,
     share: Share,

@@ -9,6 +9,9 @@
 //! | `workers` | its worker threads, in one process or among several |
 //! | `memory` | how much memory there is, and how it is shared out |
 //! | `clock` | now, as the rows tell it |
+//! | `fast` | which services' clocks are ahead of the reader's |
+//! | `held` | rows that lie after the reader's clock, read again once it has passed them |
+//! | `outside` | stored rows that lie outside the look-back |
 //! | `pace` | when to evaluate |
 //! | `restore` | windows rebuilt from stored rows |
 //! | `desk` | looks into the store of a running reef, and news of its patterns |
@@ -31,12 +34,15 @@ pub mod config;
 pub mod copy;
 pub mod desk;
 pub mod engine;
+mod fast;
 #[cfg(test)]
 mod faults;
+pub mod held;
 mod in_range;
 pub mod inputs;
 mod intake;
 pub mod memory;
+pub mod outside;
 mod pace;
 pub mod params;
 pub mod progress;

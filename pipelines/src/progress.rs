@@ -1,5 +1,7 @@
 //! What a run reports while it goes and when it ends; rendered by the command line, never by the pipeline.
 
+use crate::held::HeldRows;
+use crate::outside::OutsideRows;
 use model::time::TimeMs;
 use model::topology::ColonyStatus;
 use serde::{Serialize, Serializer};
@@ -33,6 +35,9 @@ pub struct Progress {
     pub rejects: u64,
     /// Rows beyond the allowed lateness.
     pub late: u64,
+    /// The earliest of these; RFC 3339 when serialised.
+    #[serde(serialize_with = "rfc_3339")]
+    pub late_from: Option<TimeMs>,
     /// Ticks committed.
     pub ticks: u64,
     /// Greatest event time reached; RFC 3339 when serialised.
@@ -84,6 +89,12 @@ pub struct RunSummary {
     pub metric_pairs_tested: u64,
     /// Inputs that could not be read, files without anything new, what was put right in rows that were kept.
     pub inputs: InputReport,
+    /// Rows that lie after this machine's clock and are read again once it has passed them.
+    pub held: Option<HeldRows>,
+    /// Stored rows that patterns do not look at for their time.
+    pub outside: OutsideRows,
+    /// Rows deleted because their retention was over, by table.
+    pub deleted: BTreeMap<String, u64>,
     /// Colonies and Kafka sources that could not be reached when it ended, each with its last error.
     pub unreachable: BTreeMap<String, String>,
     /// Wall-clock length of the run.

@@ -19,7 +19,7 @@ pub async fn restore(
     memory: &Memory,
 ) -> Result<u64, RunError> {
     let mut restored = 0;
-    if let Some(now) = clock.now() {
+    if let Some(now) = clock.events_now() {
         let from = now - params.events.keep_ms();
         let mut after = None;
         loop {

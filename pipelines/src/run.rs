@@ -8,15 +8,18 @@
 //! 3. While a tick is written the next one is taken in; it is written after it (`commits`).
 //! 4. The last tick of a run always evaluates, so that the store holds what all rows together say.
 
-use crate::clock::EventClock;
+use crate::clock::{CLOCK_NAME, EventClock};
 use crate::cluster::alarm::ClusterError;
 use crate::commits::Commits;
 use crate::config::ReefConfig;
 use crate::desk::Desk;
 use crate::engine::{Engine, EngineError, TickOutcome, TickRows};
+use crate::fast::FastClocks;
+use crate::held::{HELD_NAME, HeldBack};
 use crate::inputs::{self, InputError};
 use crate::intake::{Delivery, Intake};
 use crate::memory::{Memory, Outgrown};
+use crate::outside::{self, OutsideRows};
 use crate::pace::EvaluatePace;
 use crate::params;
 use crate::progress::{Ended, Phase, Progress, Reach, RunSummary};
@@ -33,7 +36,7 @@ use model::rows::{RollupKey, Rows};
 use sinks::error::FaultClass;
 use sinks::retention::{Pruned, Retention};
 use sinks::{Commit, SinkError, Store};
-use sources::lateness::{GATE_NAME, LatenessGate};
+use sources::lateness::{GATE_NAME, LatenessGate, Origin};
 use sources::{InputReport, Source, SourceError};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -180,6 +183,8 @@ struct Running {
     gate: LatenessGate,
     clock: SharedClock,
     event_clock: EventClock,
+    held: HeldBack,
+    fast: FastClocks,
     correlates: bool,
     /// Not a replay: the gate's state is committed, and what is too old is deleted.
     is_live: bool,
@@ -200,6 +205,8 @@ struct Running {
     watch: watch::Sender<Progress>,
     rejects_by_reason: BTreeMap<String, u64>,
     inputs: InputReport,
+    /// Rows deleted for their age, by table.
+    deleted: BTreeMap<String, u64>,
     event_pairs_tested: u64,
     metric_pairs_tested: u64,
 }
@@ -214,17 +221,14 @@ impl Running {
         let params = params::from_config(config);
         let memory = Memory::of(config.engine.memory_limit_bytes);
         let (events, metrics) = store.watermarks().await?;
-        // a replay stores rows and leaves the gate alone: they are known by the store only
-        let (stored_events_to, stored_metrics_to) = (events.values().max().copied(), metrics.values().max().copied());
         let positions = store.positions().await?;
         // no position at all: what rows there are, a first commit has left that was cut off
         let (events, metrics) = if positions.is_empty() { Default::default() } else { (events, metrics) };
+        let event_clock = EventClock::of_store(&params, &positions, (&events, &metrics));
         let mut gate = LatenessGate::new(config.collection.allowed_lateness_ms, events, metrics);
         if let Some(committed) = positions.get(GATE_NAME) {
             gate = gate.resume(committed);
         }
-        let (events_to, metrics_to) = gate.greatest();
-        let event_clock = EventClock::at(events_to.max(stored_events_to), metrics_to.max(stored_metrics_to));
         let mut published = Published::default();
         let mut pace = EvaluatePace::new(Instant::now());
         if params.correlate {
@@ -237,7 +241,7 @@ impl Running {
         let expected_colonies = config.colonies.len() as u64;
         let progress = Progress {
             phase: Phase::Running,
-            event_time: event_clock.now(),
+            event_time: event_clock.newest(),
             colonies: (0, expected_colonies),
             ..Progress::default()
         };
@@ -248,6 +252,8 @@ impl Running {
             gate,
             clock: options.clock.clone(),
             event_clock,
+            held: HeldBack::of_store(&positions),
+            fast: FastClocks::default(),
             correlates: params.correlate,
             is_live: true,
             retention: retention::of(config),
@@ -267,6 +273,7 @@ impl Running {
             watch: options.progress.clone(),
             rejects_by_reason: BTreeMap::new(),
             inputs: InputReport::default(),
+            deleted: BTreeMap::new(),
             event_pairs_tested: 0,
             metric_pairs_tested: 0,
         })
@@ -307,12 +314,21 @@ impl Running {
         let ended = if intake.is_complete() { Ended::InputFinished } else { Ended::Stopped };
         // a reef whose runs are short has no other time for it; all rows are stored whatever becomes of it
         while self.is_live && !*options.shutdown.borrow() && self.prune_slice().await? {}
+        let has_none = self.progress.confirmed + self.progress.candidates == 0;
+        let is_empty = has_none && !*options.shutdown.borrow();
+        let outside = match self.is_live && self.correlates {
+            true => outside::count(config, self.commits.store().await?, &self.event_clock, is_empty).await?,
+            false => OutsideRows::default(),
+        };
         let summary = RunSummary {
             ended,
+            outside,
             progress: self.progress,
             rejects_by_reason: self.rejects_by_reason,
             outcome: self.commits.outcome().into(),
             inputs: self.inputs,
+            held: self.held.rows(self.clock.now()),
+            deleted: self.deleted,
             event_pairs_tested: self.event_pairs_tested,
             metric_pairs_tested: self.metric_pairs_tested,
             unreachable: self.reach.into_unreachable(),
@@ -398,10 +414,16 @@ impl Running {
         }
     }
 
-    /// Deletes some of what is too old; says whether there is more.
+    /// Deletes some of what is too old; says whether there is more. Age is counted from the newest rows that several
+    /// colonies share, never from a clock that may be ahead of all of them.
     async fn prune_slice(&mut self) -> Result<bool, RunError> {
         self.committed().await?;
-        let pruned = match self.commits.store().await?.prune(&self.retention, self.clock.now()).await {
+        let Some(newest) = self.event_clock.now() else {
+            self.retention_pace.pruned(Instant::now(), false);
+            return Ok(false);
+        };
+        let now = newest.min(self.clock.now());
+        let pruned = match self.commits.store().await?.prune(&self.retention, now).await {
             // nothing is lost by it: the next pass comes
             Err(error) if error.class == FaultClass::Retry => {
                 tracing::warn!(%error, "rows beyond their retention stay until the next pass");
@@ -410,7 +432,10 @@ impl Running {
             answer => answer?,
         };
         if pruned.total() > 0 {
-            tracing::debug!(rows = ?pruned.rows, "rows beyond their retention deleted");
+            tracing::info!(rows = ?pruned.rows, %now, "rows beyond their retention (storage.retention) deleted");
+        }
+        for (table, rows) in &pruned.rows {
+            *self.deleted.entry((*table).to_owned()).or_default() += rows;
         }
         self.retention_pace.pruned(Instant::now(), pruned.is_partial);
         Ok(pruned.is_partial)
@@ -428,6 +453,10 @@ impl Running {
         if !batch.is_to_be_committed() {
             return;
         }
+        if self.is_live {
+            self.held.observe(&source, &batch, self.clock.now());
+            self.fast.observe(&batch.rows, self.clock.now(), &mut self.inputs);
+        }
         let mut rows = batch.rows;
         self.progress.events += rows.events.len() as u64;
         self.progress.metrics += rows.metrics.len() as u64;
@@ -435,10 +464,12 @@ impl Running {
         for reject in &batch.rejects {
             *self.rejects_by_reason.entry(reject.reason.as_str().to_owned()).or_default() += 1;
         }
-        let late = self.gate.split_late(&mut rows, is_finite);
+        let origin = Origin { source: &source, is_finite, arrival: batch.arrival, now: self.clock.now() };
+        let late = self.gate.split_late(&mut rows, origin);
         self.progress.late += late.len() as u64;
+        self.note_late(&late);
         self.event_clock.observe(&rows);
-        self.progress.event_time = self.event_clock.now();
+        self.progress.event_time = self.event_clock.newest();
         self.reach.observe(&rows.colonies);
         self.progress.colonies = (self.reach.answering(), self.expected_colonies);
         if !rows.events.is_empty() || !rows.metrics.is_empty() {
@@ -453,6 +484,22 @@ impl Running {
         pending.refused.take(&source, batch.restarted, batch.settled, batch.rejects);
         pending.positions.entry(source).or_default().advance(batch.positions);
         self.watch.send_replace(self.progress.clone());
+    }
+
+    /// Remembers where late rows begin; says at the first ones what makes them count.
+    fn note_late(&mut self, late: &Rows) {
+        let events = late.events.iter().map(|row| row.timestamp);
+        let Some(earliest) = events.chain(late.metrics.iter().map(|row| row.timestamp)).min() else { return };
+        let late_from = &mut self.progress.late_from;
+        if late_from.is_none() {
+            tracing::warn!(
+                %earliest,
+                rows = late.len(),
+                "rows came too late to be correlated (collection.allowed_lateness); they are stored, and `coral-pipeline \
+                 backfill CONFIG --from TIME` makes them count"
+            );
+        }
+        *late_from = Some(late_from.map_or(earliest, |known| known.min(earliest)));
     }
 
     /// Closes the tick: the engine takes the rows, the store begins to write everything.
@@ -491,6 +538,11 @@ impl Running {
         let moved = self.gate.take_moved();
         if self.is_live && moved != Positions::default() {
             positions.push((GATE_NAME.to_owned(), moved));
+        }
+        for (name, moved) in [(CLOCK_NAME, self.event_clock.take_moved()), (HELD_NAME, self.held.take_moved())] {
+            if moved != Positions::default() {
+                positions.push((name.to_owned(), moved));
+            }
         }
         let commit = Commit {
             tick: self.ticks,

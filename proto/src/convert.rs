@@ -101,6 +101,8 @@ pub fn event_to_wire(event: &Event) -> v1::Event {
         resume_token: String::new(),
         version: (event.version > 0).then_some(event.version),
         withdrawn: event.withdrawn.then_some(true),
+        backlog: None,
+        resent: None,
     }
 }
 

@@ -136,6 +136,8 @@ fn event() -> v1::Event {
         resume_token: String::new(),
         version: Some(3),
         withdrawn: Some(true),
+        backlog: None,
+        resent: None,
     }
 }
 

@@ -11,7 +11,7 @@
 //!    the run must stop.
 //! 5. `next_batch` is cancel-safe: dropping it loses nothing, because positions advance only with a returned batch.
 //! 6. A finite source returns `None` after its last batch, every time. It promises nothing about order, so none of its
-//!    rows is ever late. A live source's rows are judged by [`lateness::LatenessGate`].
+//!    rows is ever late. A live source's rows are judged by [`lateness::LatenessGate`], but not its [`Arrival::Backlog`].
 //!
 //! | module | owns |
 //! |---|---|
@@ -47,6 +47,19 @@ pub mod share;
 pub use error::SourceError;
 pub use report::{FailedInput, FailureClass, InputReport};
 
+/// When the rows of a batch were written, as far as their source knows. It decides whether a row can be late.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Arrival {
+    /// They were read as they came: a row far behind the others is late.
+    #[default]
+    Live,
+    /// They were there before the source had read to the end of its input for the first time in this process. Such rows
+    /// come in any order; they are late only if an earlier process had caught up already.
+    Backlog,
+    /// The source went back, and its whole history is read again: none of it is late.
+    Again,
+}
+
 /// What a source delivers at once. Bounded by the source: at most a few thousand rows.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Batch {
@@ -63,17 +76,22 @@ pub struct Batch {
     pub settled: Vec<String>,
     /// Failed inputs, unchanged inputs, repairs.
     pub report: InputReport,
+    /// Whether the rows can be late.
+    pub arrival: Arrival,
+    /// Partitions that went back to where rows lay after the reader's clock: what was held back there is read again.
+    pub rewound: Vec<String>,
 }
 
 impl Batch {
     /// Whether the batch changes what is stored: one that does not only reports.
     pub fn is_to_be_committed(&self) -> bool {
-        let Batch { rows, rejects, positions, restarted, settled, report: _ } = self;
+        let Batch { rows, rejects, positions, restarted, settled, report: _, arrival: _, rewound } = self;
         !rows.is_empty()
             || !rejects.is_empty()
             || !positions.0.is_empty()
             || !restarted.is_empty()
             || !settled.is_empty()
+            || !rewound.is_empty()
     }
 }
 

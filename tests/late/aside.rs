@@ -44,7 +44,7 @@ fn with_late_copies(seed: u64) -> (Vec<Rows>, Vec<Rows>) {
 }
 
 /// The tables without what belongs to the way: positions of replays, the gate.
-fn rows_only(mut tables: Tables) -> Tables {
+pub(super) fn rows_only(mut tables: Tables) -> Tables {
     tables.remove("source_positions");
     tables
 }

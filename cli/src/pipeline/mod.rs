@@ -6,6 +6,7 @@ mod check_colony;
 mod check_kafka;
 mod check_store;
 mod checklist;
+mod clock_note;
 pub mod copy;
 pub mod demo;
 mod display;

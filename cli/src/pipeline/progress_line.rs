@@ -11,7 +11,8 @@ pub fn progress_line(progress: &Progress, reading: &Reading, style: Style) -> St
     let mut parts = vec![style.bold(phase_word(progress.phase))];
     parts.push(format!("patterns {} confirmed, {} candidates", count(progress.confirmed), count(progress.candidates)));
     parts.extend(shown_if_any(progress.rejects, "rejects", style));
-    parts.extend(shown_if_any(progress.late, "late", style));
+    let late = shown_if_any(progress.late, "late", style);
+    parts.extend(late.map(|late| format!("{late} (to count them: backfill)")));
     parts.extend(share_done(progress, reading));
     if progress.colonies.1 > 0 {
         parts.push(format!("colonies {}/{}", progress.colonies.0, progress.colonies.1));
@@ -63,6 +64,7 @@ mod tests {
             metrics: 34_567,
             rejects: 2,
             late: 0,
+            late_from: None,
             ticks: 12,
             event_time: Some(TimeMs(1_672_772_778_000)),
             colonies: (0, 0),

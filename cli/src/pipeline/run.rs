@@ -4,7 +4,7 @@ use super::ask::attended;
 use super::load::load_runnable;
 use super::run_failure::run_failure;
 use super::shortfall::{shortfall, stopped_early};
-use super::{display, summary};
+use super::{clock_note, display, summary};
 use crate::entry::runtime;
 use crate::exit::{Exit, Failure};
 use crate::output::{Output, Style};
@@ -60,7 +60,7 @@ pub fn run(args: &RunArgs, output: &Output) -> Result<(), Failure> {
         match process_of(&config, args)? {
             None => {
                 let summary = watched((&config, &args.config), shutdown, output).await?;
-                print(&config, &summary, output).await
+                print((&config, &args.config), &summary, output).await
             }
             Some(process) => one_of_several((&config, &args.config), process, shutdown, output).await,
         }
@@ -112,7 +112,7 @@ async fn one_of_several(
     // as above: the display ends by itself
     let _ = display.await;
     match end.map_err(|error| run_failure(&error, path))? {
-        ClusterEnd::Led(summary) => print(config, &summary, output).await,
+        ClusterEnd::Led(summary) => print((config, path), &summary, output).await,
         ClusterEnd::Served(summary) => {
             let short = config.is_finite() && summary.ended == Ended::Stopped;
             let failure = short.then(|| stopped_early(&summary.progress));
@@ -174,13 +174,13 @@ async fn beside<T>(running: impl Future<Output = T>, mut display: JoinHandle<()>
 
 /// Prints what was found: numbers of the run, confirmed patterns, best candidates. A run that has not done its work fails
 /// all the same.
-pub async fn print(config: &ReefConfig, summary: &RunSummary, output: &Output) -> Result<(), Failure> {
+pub async fn print((config, path): (&ReefConfig, &Path), summary: &RunSummary, output: &Output) -> Result<(), Failure> {
     let failed = |error: sinks::SinkError| Failure::from_error(Exit::Failed, "store_failed", &error);
     let mut store = store::open_for_reading(config).await.map_err(failed)?;
     let report = Report::read(store.as_mut(), store::describe(config), CANDIDATES_SHOWN_MAX).await.map_err(failed)?;
     let report = report.with_rules(rules(config));
-    let page = |style| format!("{}\n\n{}", summary::summary_page(summary, style), report.to_text());
-    let failure = shortfall(config.is_finite(), summary);
+    let page = |style| format!("{}\n\n{}", summary::summary_page(summary, path, style), report.to_text());
+    let failure = clock_note::wrong_clock(summary, path).or_else(|| shortfall(config.is_finite(), summary));
     output.concluded(&json!({ "summary": summary, "report": report }), page, failure)
 }
 

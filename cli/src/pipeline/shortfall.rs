@@ -78,6 +78,7 @@ fn nothing_taken(summary: &RunSummary) -> Option<Failure> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use pipelines::outside::OutsideRows;
     use sources::{FailedInput, InputReport};
     use std::collections::BTreeMap;
 
@@ -88,6 +89,9 @@ mod tests {
             rejects_by_reason: BTreeMap::from([("malformed".to_owned(), rejects)]),
             outcome: pipelines::progress::RowOutcome::default(),
             inputs: InputReport::default(),
+            held: None,
+            outside: OutsideRows::default(),
+            deleted: BTreeMap::new(),
             event_pairs_tested: 0,
             metric_pairs_tested: 0,
             unreachable: BTreeMap::new(),

@@ -1,14 +1,16 @@
 //! What a run says when it has ended: rows, rejects, patterns, and what was not reached.
 
+use super::clock_note;
 use super::input_note;
 use super::meter::per_second;
 use crate::output::Style;
 use crate::text::{count, counted};
-use model::time::format_duration_ms;
+use model::time::{HOUR_MS, format_duration_ms};
 use pipelines::progress::{Ended, RowOutcome, RunSummary};
+use std::path::Path;
 
-/// The numbers of a run that has ended: a heading, then one labelled line for each thing there is to say.
-pub fn summary_page(summary: &RunSummary, style: Style) -> String {
+/// The numbers of a run of `config` that has ended: a heading, then one labelled line for each thing there is to say.
+pub fn summary_page(summary: &RunSummary, config: &Path, style: Style) -> String {
     let progress = &summary.progress;
     let ended = match summary.ended {
         Ended::InputFinished => "all input read",
@@ -19,9 +21,13 @@ pub fn summary_page(summary: &RunSummary, style: Style) -> String {
         lines.push(labelled("reached", &format!("event time {time}")));
     }
     lines.push(labelled("ticks", &format!("{} committed, late rows {}", count(progress.ticks), count(progress.late))));
+    lines.extend(backfill_hint(summary, config).map(|hint| labelled("", &hint)));
     lines.push(labelled("rejects", &rejects_text(summary)));
     lines.extend(outcome_lines(summary));
     lines.extend(input_note::lines(&summary.inputs, style).iter().map(|(label, text)| labelled(label, text)));
+    lines.extend(summary.held.as_ref().map(|held| labelled("ahead", &clock_note::held_text(held))));
+    lines.extend(clock_note::outside_texts(summary).iter().map(|text| labelled("outside", text)));
+    lines.extend(clock_note::deleted_text(summary).map(|text| labelled("deleted", &text)));
     let tested = counted(summary.event_pairs_tested, "pair");
     lines.push(labelled(
         "tested",
@@ -58,6 +64,13 @@ fn rows_text(summary: &RunSummary) -> String {
         format_duration_ms(elapsed_ms),
         count(per_second(rows, summary.elapsed_ms) as u64)
     )
+}
+
+/// The command that makes late rows count.
+pub(super) fn backfill_hint(summary: &RunSummary, config: &Path) -> Option<String> {
+    let from = summary.progress.late_from?.floor_to(HOUR_MS);
+    let (config, from) = (config.display(), from.to_string().replace(".000Z", "Z"));
+    Some(format!("late rows are stored; they count after: coral-pipeline backfill {config} --from {from}"))
 }
 
 fn rejects_text(summary: &RunSummary) -> String {
@@ -105,6 +118,8 @@ fn outcome_lines(summary: &RunSummary) -> Vec<String> {
 mod tests {
     use super::*;
     use model::time::TimeMs;
+    use pipelines::held::HeldRows;
+    use pipelines::outside::{Outside, OutsideRows};
     use pipelines::progress::{Phase, Progress};
     use sources::InputReport;
     use std::collections::BTreeMap;
@@ -116,6 +131,7 @@ mod tests {
             metrics: 34_567,
             rejects: 2,
             late: 0,
+            late_from: None,
             ticks: 12,
             event_time: Some(TimeMs(1_672_772_778_000)),
             colonies: (0, 0),
@@ -133,6 +149,9 @@ mod tests {
             rejects_by_reason: BTreeMap::from([("not_finite".to_owned(), 2)]),
             outcome: RowOutcome::default(),
             inputs: InputReport::default(),
+            held: None,
+            outside: OutsideRows::default(),
+            deleted: BTreeMap::new(),
             event_pairs_tested: 56,
             metric_pairs_tested: 0,
             unreachable: BTreeMap::new(),
@@ -144,7 +163,7 @@ mod tests {
     #[test]
     fn the_end_of_a_run() {
         assert_eq!(
-            summary_page(&summary(), Style::PLAIN),
+            summary_page(&summary(), Path::new("r.toml"), Style::PLAIN),
             "Run: all input read\n  \
              rows      1,234,567 (1,200,000 events, 34,567 metrics) in 1m40s, 12,345 rows/s\n  \
              reached   event time 2023-01-03T19:06:18.000Z\n  \
@@ -159,7 +178,7 @@ mod tests {
     #[test]
     fn rows_that_were_not_taken_and_ids_that_were_used_again_are_told() {
         let outcome = RowOutcome { not_taken: 6, fewer_samples: 1, reused_ids: 39 };
-        let page = summary_page(&RunSummary { outcome, ..summary() }, Style::PLAIN);
+        let page = summary_page(&RunSummary { outcome, ..summary() }, Path::new("r.toml"), Style::PLAIN);
         let kept = "\n  kept      6 rows differ from what is stored and were not taken (1 with fewer samples than the stored \
                     bucket): a correction needs a higher\n            `version`, ";
         assert!(page.contains(kept), "{page}");
@@ -167,7 +186,7 @@ mod tests {
             page.contains("\n  same id   39 copies of an event_id with another time were taken as amendments"),
             "{page}"
         );
-        assert!(!summary_page(&summary(), Style::PLAIN).contains("kept"));
+        assert!(!summary_page(&summary(), Path::new("r.toml"), Style::PLAIN).contains("kept"));
     }
 
     #[test]
@@ -177,7 +196,7 @@ mod tests {
             unreachable: BTreeMap::from([("shop".to_owned(), "127.0.0.1:9: no\x1b[2J\nanswer".to_owned())]),
             ..summary()
         };
-        let page = summary_page(&lost, Style::PLAIN);
+        let page = summary_page(&lost, Path::new("r.toml"), Style::PLAIN);
         assert!(
             page.ends_with("\n  colonies  1 of 2 answering\n            unreachable shop: 127.0.0.1:9: no [2J answer"),
             "{page}"
@@ -185,9 +204,59 @@ mod tests {
     }
 
     #[test]
+    fn late_rows_come_with_the_command_that_makes_them_count() {
+        let late = Progress { late: 35, late_from: Some(TimeMs(1_672_772_778_000)), ..progress() };
+        let page = summary_page(&RunSummary { progress: late, ..summary() }, Path::new("r.toml"), Style::PLAIN);
+        let line = "\n            late rows are stored; they count after: coral-pipeline backfill r.toml --from \
+                    2023-01-03T19:00:00Z\n";
+        assert!(page.contains(line), "{page}");
+        assert!(!summary_page(&summary(), Path::new("r.toml"), Style::PLAIN).contains("backfill"));
+    }
+
+    #[test]
+    fn rows_after_the_clock_and_deleted_rows_have_a_line() {
+        let at = |day: i64| TimeMs(1_672_704_000_000 + day * 86_400_000);
+        let (rows, met) = (40, 40);
+        let held = HeldRows { rows, met, first: at(10), last: at(11), clock: at(0), read_again_from: at(9) };
+        let deleted = BTreeMap::from([("federated_events".to_owned(), 1_200)]);
+        let page =
+            summary_page(&RunSummary { held: Some(held), deleted, ..summary() }, Path::new("r.toml"), Style::PLAIN);
+        let lines = "\n  ahead     40 rows more than a day after this machine's clock, 2023-01-03T00:00:00.000Z: they say \
+                     2023-01-13T00:00:00.000Z to 2023-01-14T00:00:00.000Z. The first run after 2023-01-12T00:00:00.000Z \
+                     reads them again\n  deleted   1,200 of federated_events: beyond storage.retention\n";
+        assert!(page.contains(lines), "{page}");
+    }
+
+    #[test]
+    fn rows_outside_the_look_back_are_told_with_the_reason() {
+        let outside = Outside { now: TimeMs(1_672_704_000_000), since: TimeMs(0), newer: 1, older: Some(70) };
+        let rows = OutsideRows { events: Some(outside), metrics: None };
+        let page = summary_page(&RunSummary { outside: rows, ..summary() }, Path::new("r.toml"), Style::PLAIN);
+        let lines = "\n  outside   1 event a day or more after 2023-01-03T00:00:00.000Z, as of when patterns are told: \
+                     the other colonies have not come so far, or a clock is wrong\n  outside   70 events older than the \
+                     look-back of the patterns, which begins 1970-01-01T00:00:00.000Z\n";
+        assert!(page.contains(lines), "{page}");
+    }
+
+    #[test]
+    fn a_run_that_took_less_than_lay_ahead_of_the_clock_fails() {
+        let (first, path) = (TimeMs(1_672_704_000_000), Path::new("r.toml"));
+        let held = HeldRows { rows: 9, met: 9, first, last: first, clock: first, read_again_from: first };
+        let of = |events: u64| RunSummary {
+            held: Some(held),
+            progress: Progress { events, metrics: 0, ..progress() },
+            ..summary()
+        };
+        let failure = clock_note::wrong_clock(&of(8), path).expect("it fails");
+        assert_eq!((failure.exit, failure.code), (crate::exit::Exit::Failed, "clock_behind"));
+        assert!(clock_note::wrong_clock(&of(9), path).is_none());
+        assert!(clock_note::wrong_clock(&summary(), path).is_none());
+    }
+
+    #[test]
     fn escape_codes_appear_only_in_colour() {
         for style in [Style::PLAIN, Style { colour: true }] {
-            assert_eq!(summary_page(&summary(), style).contains('\x1b'), style.colour);
+            assert_eq!(summary_page(&summary(), Path::new("r.toml"), style).contains('\x1b'), style.colour);
         }
     }
 }

@@ -81,9 +81,15 @@ async fn tokens_of_another_database_start_from_the_beginning() {
     let mut colony = Running::start(dir.path()).await;
     colony.serving.recorder().events((0..3).map(event).collect()).await.unwrap();
     let session = colony.serving.recorder().store().session().to_owned();
-    for token in
-        ["other:2", "no token", ":", &format!("{session}:999"), &format!("{session}:-1"), &format!("{session}:x")]
-    {
+    for token in [
+        "other:2",
+        "no token",
+        ":",
+        &format!("{session}:999"),
+        &format!("{session}:-1"),
+        &format!("{session}:x"),
+        &format!("{session}:2:0"),
+    ] {
         let mut stream = open(&mut colony, from(token)).await;
         assert_eq!(numbers(&take(&mut stream, 3).await), [0, 1, 2], "{token}");
     }
@@ -186,4 +192,42 @@ async fn a_client_that_does_not_read_holds_up_nobody_else() {
 async fn stream_time(colony: &mut Running) -> i64 {
     let request = v1::GetSummaryRequest { start_time: None, end_time: Some(proto::convert::time_to_wire(T0 + 1)) };
     colony.client.get_summary(request).await.unwrap().into_inner().events[0].timestamp.unwrap().seconds
+}
+
+#[tokio::test]
+async fn a_restored_database_that_has_gone_on_sends_its_whole_history_again() {
+    let (dir, backup) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let record = async |folder: &std::path::Path, numbers: std::ops::Range<u32>, in_all: usize| {
+        let mut colony = Running::start(folder).await;
+        colony.serving.recorder().events(numbers.map(event).collect()).await.unwrap();
+        let mut stream = open(&mut colony, from("")).await;
+        let token = take(&mut stream, in_all).await.pop().unwrap().resume_token;
+        drop(stream);
+        colony.stop().await;
+        token
+    };
+    record(dir.path(), 0..10, 10).await;
+    // the nightly backup; then the day goes on, and the reef has read all of it
+    for file in std::fs::read_dir(dir.path()).unwrap() {
+        let file = file.unwrap();
+        std::fs::copy(file.path(), backup.path().join(file.file_name())).unwrap();
+    }
+    let token = record(dir.path(), 10..15, 15).await;
+    // restored, other events have come
+    record(backup.path(), 20..30, 20).await;
+
+    let mut colony = Running::start(backup.path()).await;
+    let mut stream = open(&mut colony, from(&token)).await;
+    let events = take(&mut stream, 20).await;
+    assert_eq!(numbers(&events), (0..10).chain(20..30).collect::<Vec<_>>());
+    assert!(events.iter().all(|event| event.resent == Some(true) && event.backlog == Some(true)));
+    colony.serving.recorder().events(vec![event(40)]).await.unwrap();
+    let live = take(&mut stream, 1).await.remove(0);
+    assert_eq!((live.resent, live.backlog), (None, None));
+    // the new position is one of this history
+    let mut stream = open(&mut colony, from(&events[18].resume_token)).await;
+    let rest = take(&mut stream, 2).await;
+    assert_eq!((numbers(&rest), rest[0].resent, rest[0].backlog), (vec![29, 40], None, Some(true)));
+    drop(stream);
+    colony.stop().await;
 }

@@ -142,6 +142,8 @@ impl Align {
             *times = times.split_off(&time);
             !times.is_empty()
         });
+        // an identity that no row has any more
+        self.identities.retain(|identity| Arc::strong_count(identity) > 1);
     }
 
     /// Rows held.

@@ -30,6 +30,29 @@ struct Series {
     identities: Vec<(String, String)>,
 }
 
+impl Series {
+    /// Drops the identities that no sample has any more.
+    fn forget_identities(&mut self) {
+        if self.identities.len() < 2 {
+            return;
+        }
+        let samples = || self.tracks.values().flat_map(Track::values);
+        let used: BTreeSet<u32> = samples().map(|kept| kept.identity).collect();
+        if used.len() == self.identities.len() {
+            return;
+        }
+        let place = |identity: u32| used.range(..identity).count() as u32;
+        for kept in self.tracks.values_mut().flat_map(Track::values_mut) {
+            kept.identity = place(kept.identity);
+        }
+        let mut index = 0;
+        self.identities.retain(|_| {
+            index += 1;
+            used.contains(&(index - 1))
+        });
+    }
+}
+
 /// What is known about one instant.
 #[derive(Debug, Default)]
 struct Instant {
@@ -128,6 +151,7 @@ impl MetricScan {
                 }
                 !track.is_empty()
             });
+            series.forget_identities();
             !series.tracks.is_empty()
         });
     }
@@ -307,4 +331,38 @@ fn replace(old: &mut Vec<MetricScanRow>, new: Vec<MetricScanRow>, out: &mut Vec<
     let before = std::mem::replace(old, new);
     out.extend(before.iter().filter(|row| old.binary_search(row).is_err()).map(|row| (row.clone(), -1)));
     out.extend(old.iter().filter(|row| before.binary_search(row).is_err()).map(|row| (row.clone(), 1)));
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    fn sample(minute: i64, environment: &str) -> (Sample, i64) {
+        let sample = Sample {
+            series: SeriesKey { colony_id: "c".into(), service_id: "s".into(), metric_name: "m".into() },
+            application_name: "shop".to_owned(),
+            environment: environment.to_owned(),
+            interval_seconds: Some(60),
+            at: TimeMs(minute * MINUTE_MS),
+            value: Real(1.0),
+            weight: 1,
+        };
+        (sample, 1)
+    }
+
+    #[test]
+    fn identities_go_with_the_last_sample_that_has_them() {
+        let mut scan = MetricScan::new(MetricParams::default(), Shard::WHOLE);
+        scan.apply(vec![sample(1, "staging"), sample(2, "test"), sample(3, "production"), sample(4, "test")]);
+        scan.forget_before(TimeMs(3 * MINUTE_MS));
+        let series = scan.series.values().next().unwrap();
+        assert_eq!(series.identities.len(), 2);
+        let environment = |minute: i64| {
+            let kept = series.tracks[&Some(60)][&(minute * MINUTE_MS)];
+            series.identities[kept.identity as usize].1.as_str()
+        };
+        assert_eq!((environment(3), environment(4)), ("production", "test"));
+    }
 }

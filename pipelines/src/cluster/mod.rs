@@ -65,7 +65,7 @@ pub type Tell = dyn Fn(&str) + Send + Sync;
 #[derive(Clone, Debug, PartialEq)]
 pub enum ClusterEnd {
     /// Process 0: the run's own summary.
-    Led(RunSummary),
+    Led(Box<RunSummary>),
     /// Another process: what it did for the run.
     Served(ServeSummary),
     /// It was asked to stop while it waited for the others.
@@ -166,7 +166,8 @@ async fn run_at_desk(
         () = asked(stop) => return Ok(ClusterEnd::NotStarted),
     };
     if process == 0 {
-        lead::lead(config, &place, met, (options, desk), inputs).await.map(ClusterEnd::Led)
+        let summary = lead::lead(config, &place, met, (options, desk), inputs).await?;
+        Ok(ClusterEnd::Led(Box::new(summary)))
     } else {
         serve::serve(config, &place, met, options, inputs).await.map(ClusterEnd::Served)
     }

@@ -10,6 +10,7 @@
 //! A replay is finite input, so none of its rows is late: rows that a live run only kept become part of the patterns.
 //! That is the repair. A backfill is a replay of stored rows into their own store.
 
+use crate::clock::EventClock;
 use crate::config::ReefConfig;
 use crate::memory::Memory;
 use crate::params;
@@ -334,9 +335,8 @@ async fn reach(store: &mut dyn Store) -> Result<Option<(TimeMs, TimeMs)>, SinkEr
 async fn looks_back_to(config: &ReefConfig, store: &mut dyn Store) -> Result<Option<TimeMs>, SinkError> {
     let params = params::from_config(config);
     let (events, metrics) = store.watermarks().await?;
-    let newest_metric = metrics.values().max().copied();
-    let now = events.values().max().copied().max(newest_metric);
-    let of_events = now.map(|now| now - params.events.keep_ms());
-    let of_metrics = newest_metric.map(|now| now - params.metrics.keep_ms());
+    let clock = EventClock::of_store(&params, &store.positions().await?, (&events, &metrics));
+    let of_events = clock.events_now().map(|now| now - params.events.keep_ms());
+    let of_metrics = clock.metrics_now().map(|now| now - params.metrics.keep_ms());
     Ok(of_events.into_iter().chain(of_metrics).min())
 }

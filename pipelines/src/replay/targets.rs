@@ -1,7 +1,9 @@
 //! Targets: which store a replay writes, and that it is neither missing nor somebody else's.
 
 use super::{Recording, ReplayError, Request, Task};
+use crate::clock::CLOCK_NAME;
 use crate::config::{ReefConfig, SourceConfig, StorageKind};
+use crate::held::HELD_NAME;
 use crate::store;
 use sinks::Store;
 use sinks::duckdb::{NotOurs, stored_version};
@@ -36,12 +38,13 @@ pub async fn open(config: &ReefConfig, path: &Path) -> Result<Box<dyn Store>, Re
         });
     }
     let mut target = store::open(&config_of(config, path)).await?;
+    let of_run = [GATE_NAME, CLOCK_NAME, HELD_NAME];
     let of_replays = |name: &str| {
         [Task::Replay, Task::Backfill]
             .iter()
             .any(|task| name.strip_prefix(task.as_str()).is_some_and(|rest| rest.starts_with(':')))
     };
-    match target.positions().await?.into_keys().find(|name| name != GATE_NAME && !of_replays(name)) {
+    match target.positions().await?.into_keys().find(|name| !of_run.contains(&&**name) && !of_replays(name)) {
         Some(source_name) => Err(ReplayError::IntoReef { path: path.to_owned(), source_name }),
         None => Ok(target),
     }

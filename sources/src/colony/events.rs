@@ -3,11 +3,14 @@
 //! The position is the resume token of the last event taken, refused ones included. A batch is cut when it is full or
 //! when its first event has waited `batch_delay`. After every connect the colony is asked once who it is: that names the
 //! application and environment of its events, and finds another colony at the same address.
+//!
+//! The colony says of each event whether it was there before the stream was opened, and whether it is sent again because
+//! the position is not of the colony's history (it was restored from a backup). A batch holds one kind only.
 
 use super::BATCH_ROWS_MAX;
 use super::config::ColonySourceConfig;
 use super::link::{Link, LinkFault};
-use crate::{Batch, Source, SourceError};
+use crate::{Arrival, Batch, Source, SourceError};
 use async_trait::async_trait;
 use model::check::TIMESTAMP_MIN;
 use model::clock::SharedClock;
@@ -25,6 +28,10 @@ pub struct ColonyEvents {
     stream: Option<(Streaming<Event>, Identity)>,
     resume_token: String,
     pending: Batch,
+    /// An event that does not go with those pending: the first of the next batch.
+    held: Option<Event>,
+    /// A history is being read again, also across cuts of the stream.
+    is_resent: bool,
     cut_at: Option<Instant>,
 }
 
@@ -38,6 +45,8 @@ impl ColonyEvents {
             stream: None,
             resume_token,
             pending: Batch::default(),
+            held: None,
+            is_resent: false,
             cut_at: None,
         }
     }
@@ -74,8 +83,21 @@ impl ColonyEvents {
         self.cut_at.get_or_insert_with(Instant::now);
     }
 
+    /// Takes in an event, or holds it back until what is pending has been delivered.
     fn take_event(&mut self, wire: Event) {
         self.link.works();
+        let arrival = match wire.backlog.unwrap_or(false) {
+            true if self.is_resent || wire.resent.unwrap_or(false) => Arrival::Again,
+            true => Arrival::Backlog,
+            false => Arrival::Live,
+        };
+        if arrival != self.pending.arrival && !self.pending.positions.0.is_empty() {
+            self.held = Some(wire);
+            self.cut_at = Some(Instant::now());
+            return;
+        }
+        self.pending.arrival = arrival;
+        self.note_resent(arrival == Arrival::Again);
         let Some((_, identity)) = &self.stream else { return };
         if !wire.resume_token.is_empty() {
             self.resume_token.clone_from(&wire.resume_token);
@@ -91,6 +113,19 @@ impl ColonyEvents {
         }
         let delay = self.link.config.batch_delay;
         self.cut_at.get_or_insert_with(|| Instant::now() + delay);
+    }
+
+    /// Says once for each time that a history is sent again.
+    fn note_resent(&mut self, is_resent: bool) {
+        if is_resent && !self.is_resent {
+            tracing::warn!(
+                source = %self.name,
+                colony_id = %self.link.config.colony_id,
+                "the colony's history is not the one that was read: its database was restored from a backup, or is another \
+                 one; all events that it holds are read again, and those known are taken once"
+            );
+        }
+        self.is_resent = is_resent;
     }
 
     fn take_pending(&mut self) -> Batch {
@@ -115,8 +150,12 @@ impl Source for ColonyEvents {
 
     async fn next_batch(&mut self) -> Result<Option<Batch>, SourceError> {
         loop {
-            if self.is_full() {
+            if self.is_full() || (self.held.is_some() && self.pending != Batch::default()) {
                 return Ok(Some(self.take_pending()));
+            }
+            if let Some(held) = self.held.take() {
+                self.take_event(held);
+                continue;
             }
             let Some((stream, _)) = &mut self.stream else {
                 if self.pending != Batch::default() {

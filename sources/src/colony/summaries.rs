@@ -17,7 +17,7 @@ use super::config::ColonySourceConfig;
 use super::link::{Link, LinkFault};
 use super::remembered::{REMEMBERED_ROWS_MAX, Remembered};
 use super::slices::Pass;
-use crate::{Batch, Source, SourceError};
+use crate::{Arrival, Batch, Source, SourceError};
 use async_trait::async_trait;
 use model::check::{Fault, TIMESTAMP_MIN};
 use model::clock::SharedClock;
@@ -61,6 +61,8 @@ pub struct ColonySummaries {
     start: TimeMs,
     tail: Tail,
     tail_pass: Option<Pass>,
+    /// A pass of the tail has come to its end: what came before was the backlog.
+    has_caught_up: bool,
     recheck_pass: Option<Pass>,
     recheck_started: Instant,
     next_tail_at: Instant,
@@ -85,6 +87,7 @@ impl ColonySummaries {
             start,
             tail,
             tail_pass: None,
+            has_caught_up: false,
             recheck_pass: None,
             recheck_started: next_recheck_at,
             next_tail_at: Instant::now(),
@@ -192,8 +195,12 @@ impl ColonySummaries {
             let position = serde_json::json!(self.tail).to_string();
             let last = batches.len() - 1;
             batches[last].positions = Positions([(partition, position)].into());
+            if !self.has_caught_up {
+                batches.iter_mut().for_each(|batch| batch.arrival = Arrival::Backlog);
+            }
+            self.has_caught_up |= is_over;
         }
-        self.ready.extend(batches.into_iter().filter(|batch| *batch != Batch::default()));
+        self.ready.extend(batches.into_iter().filter(Batch::is_to_be_committed));
     }
 }
 

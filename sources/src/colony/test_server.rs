@@ -189,8 +189,13 @@ impl ColonyFederation for Service {
         self.streams.fetch_add(1, Ordering::SeqCst);
         let token = request.into_inner().resume_token;
         let mut next: usize = token.rsplit(':').next().and_then(|sequence| sequence.parse().ok()).unwrap_or(0);
+        let held = self.state.lock().unwrap().events.len();
+        // as after a restore from a backup
+        let resent_to = if next > held { held } else { 0 };
+        next = if next > held { 0 } else { next };
         let (sender, receiver) = tokio::sync::mpsc::channel(16);
         let (state, mut changed) = (self.state.clone(), self.changed.clone());
+        let backlog_to = state.lock().unwrap().events.len();
         let mut left = match state.lock().unwrap().break_stream_after {
             0 => usize::MAX,
             some => some,
@@ -203,6 +208,8 @@ impl ColonyFederation for Service {
                         next += 1;
                         left -= 1;
                         event.resume_token = format!("session-1:{next}");
+                        event.backlog = (next <= backlog_to).then_some(true);
+                        event.resent = (next <= resent_to).then_some(true);
                         if sender.send(Ok(event)).await.is_err() {
                             return;
                         }

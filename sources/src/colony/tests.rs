@@ -4,8 +4,8 @@
 
 use super::test_server::TestColony;
 use super::*;
-use crate::Source;
 use crate::compliance::{self, Harness, Scenario, Seen, next};
+use crate::{Arrival, Source};
 use async_trait::async_trait;
 use model::clock::{Clock, SystemClock};
 use model::event::{Event, Severity};
@@ -162,6 +162,55 @@ async fn streamed_events_come_once_in_order_through_many_cuts() {
     assert_eq!(all.rows.events, events, "no loss, no doubles, in order");
     assert!(colony.streams.load(Ordering::SeqCst) >= 20, "the stream was cut at least 19 times");
     assert_eq!(all.positions.0[COLONY], "session-1:2000");
+}
+
+#[tokio::test]
+async fn what_a_colony_held_before_is_backlog_and_what_comes_then_is_live() {
+    let colony = TestColony::start(COLONY).await;
+    let start = SystemClock.now() - HOUR_MS;
+    colony.add_events(&(0..150).map(|row| event(row, start + row as i64)).collect::<Vec<_>>());
+    colony.state.lock().unwrap().break_stream_after = 100;
+    let mut source = config(&colony).build_events(&Positions::default(), &SystemClock::shared()).unwrap();
+    let mut seen = Vec::new();
+    while seen.len() < 150 {
+        let batch = next(&mut source).await.unwrap();
+        seen.extend(batch.rows.events.iter().map(|_| batch.arrival));
+    }
+    assert_eq!(seen, vec![Arrival::Backlog; 150], "also after the stream was cut");
+    colony.add_events(&[event(200, SystemClock.now())]);
+    let live = read_until(&mut source, |all| !all.rows.events.is_empty()).await;
+    assert_eq!(live.rows.events.len(), 1);
+}
+
+#[tokio::test]
+async fn backlog_and_live_events_never_share_a_batch() {
+    let colony = TestColony::start(COLONY).await;
+    colony.add_events(&[event(0, SystemClock.now())]);
+    let slow = ColonySourceConfig { batch_delay: Duration::from_secs(5), ..config(&colony) };
+    let mut source = slow.build_events(&Positions::default(), &SystemClock::shared()).unwrap();
+    let state = next(&mut source).await.unwrap();
+    assert!(state.rows.events.is_empty(), "the state of the colony comes first");
+    let adds = async {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        colony.add_events(&[event(1, SystemClock.now()), event(2, SystemClock.now())]);
+    };
+    let (first, ()) = tokio::join!(next(&mut source), adds);
+    let (first, second) = (first.unwrap(), next(&mut source).await.unwrap());
+    assert_eq!((first.arrival, first.rows.events.len()), (Arrival::Backlog, 1));
+    assert_eq!((second.arrival, second.rows.events.len()), (Arrival::Live, 2));
+}
+
+#[tokio::test]
+async fn a_history_that_is_sent_again_is_told_as_such() {
+    let colony = TestColony::start(COLONY).await;
+    colony.add_events(&[event(0, SystemClock.now()), event(1, SystemClock.now())]);
+    let position = Positions([(COLONY.to_owned(), "session-1:5".to_owned())].into());
+    let mut source = config(&colony).build_events(&position, &SystemClock::shared()).unwrap();
+    let mut batch = next(&mut source).await.unwrap();
+    while batch.rows.events.is_empty() {
+        batch = next(&mut source).await.unwrap();
+    }
+    assert_eq!((batch.arrival, batch.rows.events.len()), (Arrival::Again, 2));
 }
 
 #[tokio::test]

@@ -144,7 +144,7 @@ impl Open {
         let partition = &self.input.partition;
         let restarted = if std::mem::take(&mut self.is_restarted) { vec![partition.clone()] } else { Vec::new() };
         let positions = Positions([(partition.clone(), position.to_text())].into());
-        Batch { rows, rejects, positions, restarted, settled, report }
+        Batch { rows, rejects, positions, restarted, settled, report, ..Batch::default() }
     }
 }
 

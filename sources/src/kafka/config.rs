@@ -89,7 +89,7 @@ const RESERVED: &[(&str, &str)] = &[
     ("enable.auto.offset.store", "positions are committed with the rows, in the store"),
     ("auto.offset.reset", "the option `start` says it; records that are gone are told, never skipped silently"),
     ("isolation.level", "rows of aborted transactions must never be read"),
-    ("enable.partition.eof", "the end of a bounded read is found with it"),
+    ("enable.partition.eof", "the end of a bounded read, and of a backlog, is found with it"),
     ("group.instance.id", "partitions are assigned by the reef itself"),
     ("group.protocol", "partitions are assigned by the reef itself"),
 ];
@@ -169,7 +169,7 @@ impl KafkaConfig {
             // also where the store's position is no longer there: what is left is read, nothing is skipped
             .set("auto.offset.reset", "earliest")
             .set("isolation.level", "read_committed")
-            .set("enable.partition.eof", if self.is_bounded() { "true" } else { "false" })
+            .set("enable.partition.eof", "true")
             .set("queued.max.messages.kbytes", (self.queue_bytes_max / 1024).max(1).to_string())
             // a full queue is looked at again soon, not after a second
             .set("fetch.queue.backoff.ms", "10")

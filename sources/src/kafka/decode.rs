@@ -88,6 +88,7 @@ pub(super) struct Decoder {
     source: String,
     kind: FileKind,
     clock: SharedClock,
+    /// When the first message of the batch came; by it the whole batch is judged.
     now: TimeMs,
     pub(super) rows: Rows,
     pub(super) rejects: Vec<Reject>,
@@ -114,6 +115,10 @@ impl Decoder {
         value: Option<&[u8]>,
         place: impl FnOnce() -> String,
     ) {
+        // a quiet topic may leave days between two batches
+        if self.len() == 0 {
+            self.now = self.clock.now();
+        }
         let refused = match (envelope, value) {
             (Err(fault), _) => Err((None, fault)),
             (Ok(_), None) => Err((None, (RejectReason::Malformed, "no value (tombstone)".to_owned()))),
@@ -184,7 +189,6 @@ impl Decoder {
 
     /// The rows and rejects so far, and what there is to say about them.
     pub(super) fn finish(&mut self) -> (Rows, Vec<Reject>, InputReport) {
-        self.now = self.clock.now();
         (std::mem::take(&mut self.rows), std::mem::take(&mut self.rejects), std::mem::take(&mut self.report))
     }
 }
@@ -290,4 +294,32 @@ fn identity(envelope: &Envelope<'_>) -> Result<Identity, Fault> {
         environment: or(text(envelope.environment, "the header environment")?, environment),
         colony_id,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use model::clock::{Clock, ManualClock};
+    use model::time::{DAY_MS, HOUR_MS};
+
+    #[test]
+    fn rows_after_days_of_silence_are_judged_by_the_clock_at_their_arrival() {
+        let friday = TimeMs(1_700_000_000_000);
+        let clock = ManualClock::at(friday);
+        let mut decoder = Decoder::new("kafka:b", FileKind::Events, clock.clone());
+        let take = |decoder: &mut Decoder, at: TimeMs| {
+            let value = format!(
+                r#"{{"event_id":"e","colony_id":"c","timestamp":"{at}","event_type":"deploy","service_id":"s"}}"#
+            );
+            decoder.take(Ok(Envelope::default()), Some(value.as_bytes()), || "events/0@0".to_owned());
+            let (rows, rejects, _) = decoder.finish();
+            (rows.events.len(), rejects.len())
+        };
+        assert_eq!(take(&mut decoder, friday), (1, 0));
+        clock.advance(3 * DAY_MS);
+        assert_eq!(take(&mut decoder, clock.now() - HOUR_MS), (1, 0), "three silent days later");
+        assert_eq!(take(&mut decoder, clock.now() + 2 * DAY_MS), (0, 1), "still far in the future");
+    }
 }

@@ -43,6 +43,7 @@ use async_trait::async_trait;
 use model::clock::SharedClock;
 use model::position::Positions;
 use reader::{Order, Reached, Told};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use tokio::sync::mpsc;
 
@@ -162,10 +163,10 @@ impl KafkaSource {
             State::Idle(orders) => {
                 let (send, receive) = mpsc::channel(BATCHES_AHEAD_MAX);
                 for (index, order) in orders.into_iter().enumerate() {
-                    let send = send.clone();
+                    let (send, name) = (send.clone(), self.name.clone());
                     std::thread::Builder::new()
                         .name(format!("kafka-{index}"))
-                        .spawn(move || reader::read(order, &send, index))
+                        .spawn(move || guarded(&send, (index, name), || reader::read(order, &send, index)))
                         .map_err(|cause| self.fault(&format!("cannot start a reader thread: {cause}")))?;
                 }
                 self.state = State::Reading(receive);
@@ -178,4 +179,17 @@ impl KafkaSource {
     fn fault(&self, problem: &str) -> SourceError {
         SourceError::Kafka { brokers: self.name.clone(), problem: problem.to_owned() }
     }
+}
+
+/// Runs a reader; its panic ends the source with the message, though the other readers go on sending.
+fn guarded(send: &mpsc::Sender<(usize, Told)>, (index, source): (usize, String), read: impl FnOnce()) {
+    let Err(panic) = catch_unwind(AssertUnwindSafe(read)) else { return };
+    let text = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
+    let problem = format!(
+        "the reader of a topic failed: {}; this is a bug, please report it with this text",
+        text.unwrap_or("a panic without a message")
+    );
+    // the source is gone when this is not taken
+    let failed = Told::Failed(SourceError::Kafka { brokers: source, problem });
+    drop(send.blocking_send((index, failed)));
 }

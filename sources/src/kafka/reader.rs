@@ -10,7 +10,7 @@ use super::discover::{self, Fault};
 use super::position::part;
 use crate::colony::backoff::Backoff;
 use crate::files::FileKind;
-use crate::{Batch, SourceError};
+use crate::{Arrival, Batch, SourceError};
 use model::clock::SharedClock;
 use model::position::Positions;
 use rdkafka::config::FromClientConfigAndContext;
@@ -112,6 +112,8 @@ struct Partition {
     has_moved: bool,
     /// The library has met the end of the log; it is not yet verified that this is the end of the read.
     met_end: bool,
+    /// It has not been read to the end of its log yet: what comes is its backlog.
+    is_behind: bool,
     /// Since when it is away, or ends before the end of the read.
     short_since: Option<Instant>,
     /// Where it stood when the brokers were last asked.
@@ -312,6 +314,7 @@ impl Reader {
             is_done,
             has_moved: held != Some(range.start),
             met_end: false,
+            is_behind: true,
             short_since: None,
             seen_at: range.start,
         });
@@ -363,6 +366,11 @@ impl Reader {
 
     /// Sends what has been read, with the positions behind it.
     fn flush(&mut self) -> Result<(), Stop> {
+        let is_behind = self.partitions.iter().flatten().any(|partition| partition.is_behind);
+        self.flush_as(if is_behind { Arrival::Backlog } else { Arrival::Live })
+    }
+
+    fn flush_as(&mut self, arrival: Arrival) -> Result<(), Stop> {
         self.cut_at = None;
         self.batch_bytes = 0;
         let (rows, rejects, report) = self.decoder.finish();
@@ -377,7 +385,10 @@ impl Reader {
         }
         self.reached.records = records;
         let batch = Batch { rows, rejects, positions, report, ..Batch::default() };
-        if batch == Batch::default() { Ok(()) } else { self.tell(Told::Batch(Box::new(batch), self.reached)) }
+        if batch == Batch::default() {
+            return Ok(());
+        }
+        self.tell(Told::Batch(Box::new(Batch { arrival, ..batch }), self.reached))
     }
 
     fn tell(&self, told: Told) -> Result<(), Stop> {

@@ -428,3 +428,15 @@ fn the_probe_says_what_there_is_and_what_is_outside() {
         ["start names e/7, which does not exist", "start 9 is outside e/1 (0 to 2); 2 is used"]
     );
 }
+
+#[tokio::test]
+async fn a_reader_that_panics_ends_the_source_though_others_go_on() {
+    let (send, mut told) = tokio::sync::mpsc::channel(1);
+    let others = send.clone();
+    let reader = move || guarded(&send, (1, "kafka:a".to_owned()), || panic!("a bug in a reader"));
+    std::thread::Builder::new().name("kafka-1".to_owned()).spawn(reader).unwrap();
+    let (index, Told::Failed(error)) = told.recv().await.unwrap() else { panic!("the panic is told") };
+    assert_eq!(index, 1);
+    assert!(error.to_string().contains("a bug in a reader"), "{error}");
+    drop(others);
+}

@@ -93,7 +93,12 @@ pub fn run(args: &DemoArgs, output: &Output) -> Result<(), Failure> {
         let report =
             Report::read(store.as_mut(), store::describe(&config), CANDIDATES_SHOWN_MAX).await.map_err(failed)?;
         output.result(&json!({ "summary": summary, "report": report, "score": score }), |style| {
-            format!("{}\n\n{}\n{}", summary::summary_page(&summary, style), report.to_text(), score.to_text())
+            format!(
+                "{}\n\n{}\n{}",
+                summary::summary_page(&summary, &folder.config(), style),
+                report.to_text(),
+                score.to_text()
+            )
         })
     })
 }

@@ -2,11 +2,11 @@
 //! was deleted, or made anew and shorter.
 
 use super::{Order, Reader, Stop};
-use crate::SourceError;
 use crate::kafka::client::Consumer;
 use crate::kafka::config::KafkaEnd;
 use crate::kafka::discover::{self, Fault};
 use crate::kafka::position::part;
+use crate::{Arrival, SourceError};
 use rdkafka::TopicPartitionList;
 use rdkafka::consumer::Consumer as _;
 use std::time::{Duration, Instant};
@@ -20,7 +20,15 @@ impl Reader {
     pub(super) fn meet_end(&mut self, consumer: &Consumer, number: i32) -> Result<(), Stop> {
         let slot = usize::try_from(number).ok().and_then(|slot| self.partitions.get_mut(slot));
         let Some(Some(partition)) = slot else { return Ok(()) };
-        if partition.end.is_none() || partition.is_done {
+        if partition.end.is_none() {
+            // what has been read so far was the backlog; what comes from now on is not
+            if !partition.is_behind {
+                return Ok(());
+            }
+            partition.is_behind = false;
+            return self.flush_as(Arrival::Backlog);
+        }
+        if partition.is_done {
             return Ok(());
         }
         partition.met_end = true;

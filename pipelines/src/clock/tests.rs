@@ -1,0 +1,140 @@
+//! What wrong clocks and silent colonies do to now; that it is a function of the set of rows, across restarts.
+
+#![allow(clippy::unwrap_used)]
+
+use super::*;
+use model::event::{Event, Severity};
+use model::metric::{MetricPoint, SeriesKey};
+use model::time::{HOUR_MS, MINUTE_MS};
+use operators::events::EventParams;
+use operators::metrics::MetricParams;
+use proptest::prelude::*;
+
+const YEAR_MS: i64 = 365 * DAY_MS;
+const T0: TimeMs = TimeMs(1_700_000_000_000);
+
+fn params() -> Params {
+    Params { correlate: true, events: EventParams::default(), metrics: MetricParams::default() }
+}
+
+fn event(colony_id: &str, timestamp: TimeMs) -> Event {
+    Event {
+        colony_id: colony_id.to_owned(),
+        event_id: timestamp.to_string(),
+        version: 0,
+        withdrawn: false,
+        application_name: String::new(),
+        environment: String::new(),
+        timestamp,
+        event_type: "deploy".to_owned(),
+        service_id: "api".to_owned(),
+        severity: Severity::Info,
+        description: String::new(),
+        metadata: BTreeMap::new(),
+    }
+}
+
+fn events(rows: &[(&str, TimeMs)]) -> Rows {
+    Rows { events: rows.iter().map(|(colony_id, time)| event(colony_id, *time)).collect(), ..Rows::default() }
+}
+
+fn metrics(rows: &[(&str, TimeMs)]) -> Rows {
+    let point = |(colony_id, timestamp): &(&str, TimeMs)| MetricPoint {
+        series: SeriesKey { colony_id: (*colony_id).to_owned(), service_id: "s".into(), metric_name: "m".into() },
+        timestamp: *timestamp,
+        interval_seconds: Some(60),
+        count: None,
+        mean: Some(1.0.into()),
+        p50: None,
+        p95: None,
+        p99: None,
+        max: None,
+        version: 0,
+        application_name: String::new(),
+        environment: String::new(),
+    };
+    Rows { metrics: rows.iter().map(point).collect(), ..Rows::default() }
+}
+
+fn of(batches: &[Rows]) -> EventClock {
+    let mut clock = EventClock::new(&params());
+    batches.iter().for_each(|rows| clock.observe(rows));
+    clock
+}
+
+#[test]
+fn one_event_of_a_wrong_year_moves_now_for_nobody() {
+    let good = events(&[("a", T0), ("b", T0 + HOUR_MS), ("a", T0 + 3 * HOUR_MS)]);
+    let clock = of(&[good.clone(), events(&[("c", T0 + YEAR_MS)])]);
+    assert_eq!(clock.events_now(), Some(T0 + 3 * HOUR_MS));
+    assert_eq!(clock.newest(), Some(T0 + YEAR_MS));
+    // nor two of one of the same colonies
+    let clock = of(&[good.clone(), events(&[("a", T0 + YEAR_MS), ("a", T0 + YEAR_MS + 1)])]);
+    assert_eq!(clock.events_now(), Some(T0 + 3 * HOUR_MS));
+    // a fleet that is there again does
+    let clock = of(&[good, events(&[("a", T0 + YEAR_MS), ("a", T0 + YEAR_MS + 1), ("b", T0 + YEAR_MS + 2)])]);
+    assert_eq!(clock.events_now(), Some(T0 + YEAR_MS + 2));
+}
+
+#[test]
+fn one_colony_ahead_moves_now_of_metrics_for_nobody() {
+    let minute = |n: i64| T0 + n * MINUTE_MS;
+    let clock = of(&[metrics(&[("a", minute(10)), ("b", minute(12)), ("fast", minute(12) + 5 * HOUR_MS)])]);
+    assert_eq!(clock.metrics_now(), Some(minute(12)));
+    let clock = of(&[metrics(&[("a", minute(10)), ("b", minute(12)), ("wrong", minute(12) + YEAR_MS)])]);
+    assert_eq!(clock.metrics_now(), Some(minute(10)), "the slower of the two that are left");
+    assert_eq!(of(&[metrics(&[("a", minute(10))])]).metrics_now(), Some(minute(10)), "alone");
+}
+
+#[test]
+fn old_events_beside_live_metrics_have_their_own_now() {
+    let old = events(&[("a", T0), ("b", T0 + HOUR_MS), ("a", T0 + 3 * HOUR_MS)]);
+    let live = metrics(&[("a", T0 + YEAR_MS), ("b", T0 + YEAR_MS)]);
+    let order = of(&[old.clone(), live]).evaluate().unwrap();
+    assert_eq!(order.metrics_now, Some(T0 + YEAR_MS));
+    assert_eq!(order.events_now, Some(T0 + 31 * HOUR_MS), "the windows of the last events are over");
+    let beside = metrics(&[("a", T0 + 4 * HOUR_MS), ("b", T0 + 4 * HOUR_MS)]);
+    assert_eq!(of(&[old, beside]).events_now(), Some(T0 + 4 * HOUR_MS));
+}
+
+#[test]
+fn a_store_of_an_earlier_version_tells_how_far_each_colony_has_come() {
+    let marks = |rows: &[(&str, TimeMs)]| rows.iter().map(|(name, time)| ((*name).to_owned(), *time)).collect();
+    let seen: BTreeMap<String, TimeMs> = marks(&[("a", T0), ("b", T0 + HOUR_MS), ("c", T0 + YEAR_MS)]);
+    let clock = EventClock::of_store(&params(), &BTreeMap::new(), (&seen, &BTreeMap::new()));
+    assert_eq!((clock.events_now(), clock.metrics_now()), (Some(T0 + HOUR_MS), None));
+}
+
+proptest! {
+    /// Whatever the order, the batches and the restarts: the same now, and the same text in the store.
+    #[test]
+    fn now_is_a_function_of_the_set_of_rows(
+        (rows, shuffled) in prop::collection::vec((0usize..3, 0i64..200, 0i64..4), 1..40)
+            .prop_flat_map(|rows| (Just(rows.clone()), Just(rows).prop_shuffle())),
+        batch in 1usize..7,
+    ) {
+        let names = ["a", "b", "c"];
+        let batches = |rows: &[(usize, i64, i64)], size: usize| -> Vec<Rows> {
+            let time = |day: i64, hour: i64| T0 + day * DAY_MS + hour * HOUR_MS;
+            rows.chunks(size)
+                .map(|rows| {
+                    let of: Vec<_> = rows.iter().map(|(n, day, hour)| (names[*n], time(*day, *hour))).collect();
+                    Rows { metrics: metrics(&of).metrics, ..events(&of) }
+                })
+                .collect()
+        };
+        let mut whole = of(&batches(&rows, rows.len()));
+        let mut committed = Positions::default();
+        for rows in batches(&shuffled, batch) {
+            let positions = BTreeMap::from([(CLOCK_NAME.to_owned(), committed.clone())]);
+            let mut clock = EventClock::of_store(&params(), &positions, (&BTreeMap::new(), &BTreeMap::new()));
+            clock.observe(&rows);
+            committed.advance(clock.take_moved());
+            prop_assert_eq!(clock.take_moved(), Positions::default());
+        }
+        let positions = BTreeMap::from([(CLOCK_NAME.to_owned(), committed.clone())]);
+        let resumed = EventClock::of_store(&params(), &positions, (&BTreeMap::new(), &BTreeMap::new()));
+        prop_assert_eq!(resumed.evaluate(), whole.evaluate());
+        prop_assert_eq!(committed.0, whole.take_moved().0);
+    }
+}
