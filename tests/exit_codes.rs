@@ -129,7 +129,7 @@ fn validate_says_who_holds_the_store_and_whose_tables_it_has() {
     foreign.close().unwrap();
     let (code, store) = validate(&reef);
     assert_eq!((code, &store["outcome"]), (Some(2), &Value::from("failed")));
-    assert!(store["note"].as_str().unwrap().contains("DuckDB file of something else"), "{store}");
+    assert!(store["note"].as_str().unwrap().contains("no tables of a reef"), "{store}");
 
     std::fs::remove_file(reef.store()).unwrap();
     reef.run();

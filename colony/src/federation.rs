@@ -357,7 +357,8 @@ async fn start_of(resume_token: &str, store: &Store, newest: i64) -> Result<Star
     let is_of_this_history = match (position, hash) {
         (Some(position), Some(hash)) => {
             let rows = store.events_after(position - 1, 1).await?;
-            rows.first().is_some_and(|row| row.id == position && hash_of(row) == hash)
+            // an event that is not there any more has expired: only another one in its place is another history
+            rows.first().is_none_or(|row| row.id > position || hash_of(row) == hash)
         }
         (position, None) => position.is_some(),
         (None, Some(_)) => false,

@@ -11,7 +11,7 @@ use model::position::Positions;
 use model::reject::{Reject, RejectReason};
 use model::time::{DAY_MS, TimeMs};
 use serde::{Deserialize, Serialize};
-use sources::{Batch, Source, SourceError};
+use sources::{Arrival, Batch, Source, SourceError};
 use std::collections::{BTreeMap, BTreeSet};
 
 #[cfg(test)]
@@ -95,9 +95,14 @@ impl HeldBack {
     pub(crate) fn observe(&mut self, source: &str, batch: &Batch, now: TimeMs) {
         for partition in batch.restarted.iter().chain(&batch.rewound) {
             let key = (source.to_owned(), partition.clone());
-            if self.held.remove(&key).is_some() {
-                self.moved.insert(key);
+            let Some(held) = self.held.remove(&key) else { continue };
+            // it stands there again: rows of it that are still ahead are held back from there, not from where it was
+            let reached = self.reached.entry(source.to_owned()).or_default();
+            match held.from {
+                Some(from) => drop(reached.0.insert(partition.clone(), from)),
+                None => drop(reached.0.remove(partition)),
             }
+            self.moved.insert(key);
         }
         let ahead = batch.rejects.iter().filter_map(|reject| Some((reject.place.clone(), time_ahead(reject, now)?)));
         self.open.entry(source.to_owned()).or_default().extend(ahead);
@@ -201,6 +206,10 @@ impl Source for Rewound {
 
     async fn next_batch(&mut self) -> Result<Option<Batch>, SourceError> {
         let Some(mut batch) = self.inner.next_batch().await? else { return Ok(None) };
+        // the others have gone on meanwhile: what waited for the clock is not late for that
+        if batch.arrival == Arrival::Backlog {
+            batch.arrival = Arrival::Again;
+        }
         for partition in batch.positions.0.keys() {
             if self.partitions.remove(partition) {
                 batch.rewound.push(partition.clone());

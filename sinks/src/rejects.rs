@@ -83,7 +83,12 @@ pub(crate) fn changes<'a>(rejects: &[&'a Reject], mut stored: Stored, kept_max: 
             *kept = kept.saturating_sub(1);
         }
         let kept = stored.kept.entry(group.clone()).or_default();
-        if *kept < kept_max && !stored.omitted.contains_key(&group) {
+        // retention makes room for new ones; those that are counted stay so
+        let is_counted = stored.omitted.get(&group).is_some_and(|omitted| {
+            let counted_to = place_number(&omitted.counted_to);
+            reject.number().zip(counted_to).is_some_and(|(number, counted_to)| number <= counted_to)
+        });
+        if *kept < kept_max && !is_counted {
             *kept += 1;
             changes.written.push(reject);
         } else {
@@ -202,6 +207,17 @@ mod tests {
         assert_eq!(table.numbers(), (5, 4), "read again from another place");
         table.commit(&lines(10..=10), 5);
         assert_eq!(table.numbers(), (5, 5));
+    }
+
+    #[test]
+    fn new_ones_are_kept_again_where_retention_has_made_room() {
+        let mut table = Table::default();
+        table.commit(&lines(1..=7), 5);
+        table.rejects.clear();
+        table.commit(&lines(6..=7), 5);
+        assert_eq!(table.numbers(), (0, 2), "these are counted already");
+        table.commit(&lines(8..=9), 5);
+        assert_eq!(table.numbers(), (2, 2));
     }
 
     #[test]

@@ -33,11 +33,8 @@ async fn look_at_tables(config: &ReefConfig, path: &Path, size: u64) -> Result<S
     let shown = format!("{}, {}", path.display(), bytes(size));
     let told = |error: sinks::SinkError| super::validate::with_causes(&error);
     match store::stored_version(config).await.map_err(told)? {
-        None => Ok(format!("{shown}, holds nothing yet")),
-        Some(0) => Err(format!(
-            "{} is a DuckDB file of something else: it has tables, and none of a reef; choose another storage.path",
-            path.display()
-        )),
+        // version 0: the first step of the schema was cut off, and a run goes on with it
+        None | Some(0) => Ok(format!("{shown}, holds nothing yet")),
         Some(version) if version > migrations::KNOWN_VERSION => Err(format!(
             "{} has schema version {version}, this program knows {}: use a newer one",
             path.display(),

@@ -180,7 +180,10 @@ pub async fn print((config, path): (&ReefConfig, &Path), summary: &RunSummary, o
     let report = Report::read(store.as_mut(), store::describe(config), CANDIDATES_SHOWN_MAX).await.map_err(failed)?;
     let report = report.with_rules(rules(config));
     let page = |style| format!("{}\n\n{}", summary::summary_page(summary, path, style), report.to_text());
-    let failure = clock_note::wrong_clock(summary, path).or_else(|| shortfall(config.is_finite(), summary));
+    // what was stopped or could not be read comes first; a live reef that drains has told it in its summary
+    let is_whole = summary.ended == Ended::InputFinished && summary.inputs.failed_inputs == 0;
+    let wrong_clock = clock_note::wrong_clock(summary, path).filter(|_| config.is_finite() && is_whole);
+    let failure = wrong_clock.or_else(|| shortfall(config.is_finite(), summary));
     output.concluded(&json!({ "summary": summary, "report": report }), page, failure)
 }
 

@@ -1,6 +1,7 @@
 //! The event stream: order, filters, and positions that survive everything.
 
 use super::{Running, T0, event};
+use crate::config::Retention;
 use model::event::{Event, Severity};
 use proto::reef::v1;
 use std::collections::BTreeSet;
@@ -228,6 +229,25 @@ async fn a_restored_database_that_has_gone_on_sends_its_whole_history_again() {
     let mut stream = open(&mut colony, from(&events[18].resume_token)).await;
     let rest = take(&mut stream, 2).await;
     assert_eq!((numbers(&rest), rest[0].resent, rest[0].backlog), (vec![29, 40], None, Some(true)));
+    drop(stream);
+    colony.stop().await;
+}
+
+#[tokio::test]
+async fn a_position_whose_event_has_expired_is_still_a_position() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut colony = Running::start(dir.path()).await;
+    let store = colony.serving.recorder().store().clone();
+    // old history that was imported last
+    colony.serving.recorder().events(vec![event(1_000), event(1_001), event(0)]).await.unwrap();
+    let mut stream = open(&mut colony, from("")).await;
+    let token = take(&mut stream, 3).await.pop().unwrap().resume_token;
+    let retention = Retention { events_ms: Some(0), ..Retention::default() };
+    assert_eq!(store.delete_expired(retention, T0 + 500_000).await.unwrap(), 1);
+    let mut stream = open(&mut colony, from(&token)).await;
+    colony.serving.recorder().events(vec![event(1_002)]).await.unwrap();
+    let next = take(&mut stream, 1).await;
+    assert_eq!((numbers(&next), next[0].resent), (vec![1_002], None));
     drop(stream);
     colony.stop().await;
 }

@@ -118,3 +118,22 @@ fn rows_without_a_position_of_their_own_go_with_the_next_one_and_wrong_units_are
     let (moved, _) = rewind(&stored, ahead(2));
     assert_eq!(moved["colony-events:c"], Positions::default());
 }
+
+#[test]
+fn rows_that_are_still_ahead_after_a_rewind_are_held_from_there() {
+    let first = [
+        batch(Vec::new(), &[("e/0", "5")]),
+        batch(vec![reject("e/0@6", ahead(3)), reject("e/0@7", ahead(10))], &[("e/0", "200")]),
+    ];
+    let mut all = stored("kafka:e", &first);
+    // two days later the first of them is taken, the second is not
+    let (moved, rewound) = rewind(&all, ahead(2));
+    assert_eq!((moved["kafka:e"].clone(), rewound.len()), (positions(&[("e/0", "5")]), 1));
+    let mut held = HeldBack::of_store(&all);
+    let again = batch(vec![reject("e/0@7", ahead(10))], &[("e/0", "8")]);
+    held.observe("kafka:e", &Batch { rewound: vec!["e/0".to_owned()], ..again }, NOW);
+    held.observe("kafka:e", &batch(Vec::new(), &[("e/0", "200")]), NOW);
+    all.entry(HELD_NAME.to_owned()).or_default().advance(held.take_moved());
+    let (moved, _) = rewind(&all, ahead(9));
+    assert_eq!(moved["kafka:e"], positions(&[("e/0", "5")]), "and not at 200, which is behind it");
+}

@@ -61,8 +61,8 @@ fn nothing_seen(report: &Report) -> String {
 fn still_open(report: &Report) -> Option<String> {
     let (rules, newest) = (report.rules?, report.totals.newest_event?);
     Some(format!(
-        "An event counts as not followed only once its max_lag ({}) is over: those after {} still wait for what may come.",
-        format_duration_ms(rules.max_lag_ms),
-        newest - rules.max_lag_ms
+        "Events after {} are not older than max_lag ({}): what follows them may still come.",
+        newest - rules.max_lag_ms,
+        format_duration_ms(rules.max_lag_ms)
     ))
 }

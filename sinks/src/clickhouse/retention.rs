@@ -51,7 +51,7 @@ pub(super) async fn apply(session: &Session, retention: Retention) -> Result<(),
     let tables = session.rows::<Definition>(session.query(sql)).await?;
     for (table, counted_from, seconds) in limits(retention) {
         // what is being read is never forgotten
-        let only = if table == "source_positions" { " WHERE startsWith(source, 'replay:')" } else { "" };
+        let only = if table == "source_positions" { " WHERE match(source, '^(replay|copy):')" } else { "" };
         let limit = format!("{counted_from} + toIntervalSecond({seconds}){only}");
         let stored = session.layout.stored(table);
         let has_it = tables.iter().any(|it| it.name == stored && it.create_table_query.contains(&limit));

@@ -68,7 +68,7 @@ fn stage_pairs(connection: &Connection, column: &'static str, pairs: &[Pair<'_>]
 
 fn stored(connection: &Connection, rejects: &[&Reject]) -> Result<Stored, Cause> {
     let mut stored = Stored::default();
-    if !connection.query_row("SELECT EXISTS (FROM rejects)", [], |row| row.get(0))? {
+    if !connection.query_row("SELECT EXISTS (FROM rejects) OR EXISTS (FROM rejects_omitted)", [], |row| row.get(0))? {
         return Ok(stored);
     }
     let places: Vec<Pair<'_>> = rejects.iter().map(|reject| (&*reject.source, &*reject.place)).collect();

@@ -69,7 +69,7 @@ impl NdjsonReader {
             }
             let step = match &self.layout {
                 Layout::Lines { line, .. } => take_line(line, self.position.lines, out),
-                Layout::Objects(_, object) => take_object(object, out),
+                Layout::Objects(_, object) => take_object(object, self.position.rows, out),
             };
             let (bytes, lines) = match &self.layout {
                 Layout::Lines { line, .. } => (self.position.bytes + line.bytes, self.position.lines + 1),
@@ -135,8 +135,9 @@ fn take_line(line: &Line, lines_before: u64, out: &mut Collector) -> Result<(), 
     if line.end == LineEnd::Input { Err(out.place(&place)) } else { Ok(()) }
 }
 
-fn take_object(object: &Object, out: &mut Collector) -> Result<(), String> {
-    let place = format!(":{}", object.line + 1);
+/// Takes or refuses an object. Its place is its number: a line may hold many of them.
+fn take_object(object: &Object, rows_before: u64, out: &mut Collector) -> Result<(), String> {
+    let place = format!(" row {}", rows_before + 1);
     let malformed = |detail: &str| (RejectReason::Malformed, detail.to_owned());
     let fault = match object.ending {
         Ending::TooLong => {

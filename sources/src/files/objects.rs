@@ -1,7 +1,8 @@
 //! JSON objects one after the other in whatever layout: in an array, over several lines, without a line break between them.
 //!
 //! A text cannot hold a line break in JSON, and a record does not begin where another one is open: by both a broken object
-//! is known, and reading goes on at the next line that begins an object in the same column.
+//! is known. Reading goes on at the next line that begins an object no further right, or at the next object that
+//! follows another one's end.
 
 use super::lines::LINE_BYTES_MAX;
 use std::io::{BufRead, BufReader, Read};
@@ -42,15 +43,19 @@ pub(super) struct Objects {
     /// Line breaks taken so far.
     pub lines: u64,
     column: u64,
-    /// After a broken object: the column in which the next one begins.
+    /// After a broken object: the column in which the next one begins, or left of which.
     wanted_column: Option<u64>,
+    /// Nothing but white space and separators since the line began.
+    is_line_start: bool,
+    /// Nothing but white space and commas since an object ended.
+    is_after_object: bool,
 }
 
 impl Objects {
     /// `bytes` and `lines` lie before the input.
     pub(super) fn new(input: Box<dyn Read + Send>, bytes: u64, lines: u64) -> Objects {
         let input = BufReader::with_capacity(BUFFER_BYTES, input);
-        Objects { input, bytes, lines, column: 0, wanted_column: None }
+        Objects { input, bytes, lines, column: 0, wanted_column: None, is_line_start: true, is_after_object: false }
     }
 
     fn peek(&mut self) -> std::io::Result<Option<u8>> {
@@ -68,9 +73,19 @@ impl Objects {
         self.input.consume(1);
         self.bytes += 1;
         self.column += 1;
+        self.is_after_object = byte == b'}' || (self.is_after_object && is_between(byte));
         if byte == b'\n' {
             self.lines += 1;
             self.column = 0;
+        }
+        self.is_line_start = byte == b'\n' || (self.is_line_start && (is_between(byte) || matches!(byte, b'[' | b']')));
+    }
+
+    /// Whether an object that begins here is a record of its own. After a broken one it might be a part of that.
+    fn may_begin(&self) -> bool {
+        match self.wanted_column {
+            None => true,
+            Some(column) => (self.is_line_start && self.column <= column) || self.is_after_object,
         }
     }
 
@@ -81,21 +96,20 @@ impl Objects {
         loop {
             let Some(byte) = self.peek()? else { return Ok(false) };
             match byte {
-                b'{' if self.wanted_column.is_none_or(|column| column == self.column) => break,
+                b'{' if self.may_begin() => break,
                 // white space, separators, the brackets of an array, a byte-order mark
                 b' ' | b'\t' | b'\r' | b'\n' | b',' | b'[' | b']' | 0x1e | 0xef | 0xbb | 0xbf => self.take(byte),
-                _ if self.wanted_column.is_some() => {
-                    while let Some(byte) = self.peek()?.filter(|byte| *byte != b'\n') {
-                        self.take(byte);
-                    }
-                }
+                _ if self.wanted_column.is_some() => self.take(byte),
                 _ => {
                     object.line = self.lines;
                     return self.take_line(object).map(|()| true);
                 }
             }
         }
-        self.wanted_column = None;
+        // one behind another may still be a part of the broken one: what follows it is looked at in the same way
+        if self.is_line_start {
+            self.wanted_column = None;
+        }
         object.line = self.lines;
         self.take_object(object).map(|()| true)
     }
@@ -133,9 +147,14 @@ impl Objects {
                 Some(last) => {
                     self.lines += piece.iter().filter(|byte| **byte == b'\n').count() as u64;
                     self.column = (used - last - 1) as u64;
+                    self.is_line_start = piece[last + 1..].trim_ascii().is_empty();
                 }
-                None => self.column += used as u64,
+                None => {
+                    self.column += used as u64;
+                    self.is_line_start &= piece.trim_ascii().is_empty();
+                }
             }
+            self.is_after_object = ending == Some(Ending::Whole);
             self.bytes += used as u64;
             object.bytes += used as u64;
             self.input.consume(used);
@@ -147,12 +166,19 @@ impl Objects {
                 }
                 Some(ending) => {
                     object.ending = ending;
-                    self.wanted_column = (ending == Ending::Broken).then_some(column);
+                    if ending == Ending::Broken {
+                        self.wanted_column.get_or_insert(column);
+                    }
                     return Ok(());
                 }
             }
         }
     }
+}
+
+/// White space and commas stand between objects.
+fn is_between(byte: u8) -> bool {
+    byte == b',' || byte.is_ascii_whitespace()
 }
 
 /// How deep in an object, and whether in a text.
@@ -278,6 +304,22 @@ mod tests {
         let found = all("{\"a\":1}\nwords\n{\"b\":");
         let endings: Vec<Ending> = found.iter().map(|(_, ending, _)| *ending).collect();
         assert_eq!(endings, [Ending::Whole, Ending::Broken, Ending::Unfinished]);
+    }
+
+    #[test]
+    fn the_objects_behind_a_broken_one_are_found_whatever_their_column() {
+        let (two, three) = (r#"{"a":2}"#, r#"{"a":{"b":3}}"#);
+        for text in [
+            format!("[{{\"a\":\"one\nmore\"}},{two},{three}]\n"),
+            format!("[{{\"a\":\"one\nmore\"}},\n{two},\n{three}]\n"),
+            format!("[{{\"a\":\"one\nmore\"}}, {two},\n {three}]\n"),
+            format!("  {{\"a\":\"one\nmore\"}}\n{two}\n{three}\n"),
+        ] {
+            let found = all(&text);
+            assert_eq!(found[0].1, Ending::Broken, "{text}");
+            let whole: Vec<&str> = found[1..].iter().map(|(text, ..)| &**text).collect();
+            assert_eq!(whole, [two, three], "{text}");
+        }
     }
 
     #[test]

@@ -23,6 +23,8 @@ const QUESTION_BYTES_MAX: u64 = 4_096;
 const CALLERS_MAX: usize = 8;
 /// How long a caller may take to ask, or to take the answer.
 const CALLER_WAIT: Duration = Duration::from_secs(30);
+/// How long nobody is accepted after that has failed.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// What every answer needs.
 #[derive(Clone)]
@@ -91,7 +93,12 @@ pub async fn answer_at(store: &Path, visitor: Visitor, mut facts: Facts) {
     loop {
         tokio::select! {
             accepted = door.listener.accept() => {
-                let (Ok((stream, _)), Ok(place)) = (accepted, Arc::clone(&places).acquire_owned().await) else { continue };
+                let Ok((stream, _)) = accepted else {
+                    // no descriptors left, for example: the socket stays ready
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                    continue;
+                };
+                let Ok(place) = Arc::clone(&places).acquire_owned().await else { continue };
                 let (visitor, facts) = (visitor.clone(), facts.clone());
                 callers.spawn(async move {
                     let _place = place;

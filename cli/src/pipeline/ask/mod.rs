@@ -66,20 +66,20 @@ pub(super) async fn attended<T>(
         // a server answers several at a time
         StorageKind::ClickHouse { .. } => None,
     };
-    let ended = if config.is_finite() {
-        running.await
-    } else {
-        tokio::select! {
-            ended = running => ended,
-            never = news::print(&visitor, output) => match never {},
-        }
-    };
+    // a task of its own: whoever reads the lines and pauses must not hold up the run
+    let printer = (!config.is_finite()).then(|| {
+        let (visitor, output) = (visitor.clone(), output.clone());
+        tokio::spawn(async move { news::print(&visitor, &output).await })
+    });
+    let ended = running.await;
     if let Some(door) = door {
         door.abort();
         // its socket is gone then; that it was ended is no news
         let _ = door.await;
     }
-    if !config.is_finite() {
+    if let Some(printer) = printer {
+        printer.abort();
+        let _ = printer.await;
         news::print_rest(&visitor, output);
     }
     ended

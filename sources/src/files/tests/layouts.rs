@@ -39,7 +39,15 @@ fn a_broken_object_of_another_layout_is_refused_and_the_next_one_is_read() {
     let text = format!("[\n{},\n{},\n{}\n]\n", lines[0], lines[1].replace("\"deploy\"", "\"deploy"), lines[2]);
     let chunk = chunks("e.json", &text, FileKind::Events).unwrap();
     assert_eq!(ids(&chunk), ["e0", "e2"]);
-    assert_eq!(reasons(&chunk), [("e.json:3".to_owned(), RejectReason::Malformed)]);
+    assert_eq!(reasons(&chunk), [("e.json row 2".to_owned(), RejectReason::Malformed)]);
+}
+
+#[test]
+fn each_refused_object_of_a_line_has_a_place_of_its_own() {
+    let lines: Vec<String> = events(4).iter().map(|line| line.replace("\"service_id\"", "\"servise\"")).collect();
+    let chunk = chunks("e.json", &format!("[{}]", lines.join(",")), FileKind::Events).unwrap();
+    let places: Vec<String> = reasons(&chunk).into_iter().map(|(place, _)| place).collect();
+    assert_eq!(places, ["e.json row 1", "e.json row 2", "e.json row 3", "e.json row 4"]);
 }
 
 #[tokio::test]
