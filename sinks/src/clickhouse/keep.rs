@@ -53,14 +53,14 @@ pub(super) async fn stored_events(
 }
 
 #[derive(clickhouse::Row, Deserialize)]
-struct ExistsAnswer {
-    any: bool,
+struct AmendedAnswer {
+    amended: u64,
 }
 
 /// As [`crate::Store::may_have_newer_events`].
 pub(super) async fn may_have_newer_events(session: &Session) -> Result<bool, Fault> {
-    let sql = "SELECT count() > 0 AS any FROM (SELECT 1 FROM federated_events WHERE version > 0 OR withdrawn LIMIT 1)";
-    Ok(session.rows::<ExistsAnswer>(session.query(sql)).await?.iter().any(|answer| answer.any))
+    let sql = "SELECT count() AS amended FROM (SELECT 1 FROM federated_events WHERE version > 0 OR withdrawn LIMIT 1)";
+    Ok(session.rows::<AmendedAnswer>(session.query(sql)).await?.iter().any(|answer| answer.amended > 0))
 }
 
 /// As [`crate::Store::newer_events`].
