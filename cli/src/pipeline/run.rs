@@ -120,7 +120,9 @@ async fn one_of_several(
             output.concluded(&json!({ "served": summary }), page, failure)
         }
         ClusterEnd::NotStarted => {
-            output.result(&json!({ "not_started": true }), |_| "stopped before the others were there".to_owned())
+            let failure = config.is_finite().then(|| stopped_early(&Progress::default()));
+            let page = |_: Style| "stopped before the others were there".to_owned();
+            output.concluded(&json!({ "not_started": true }), page, failure)
         }
     }
 }

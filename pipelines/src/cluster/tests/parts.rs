@@ -86,7 +86,8 @@ fn refused(partition: usize) -> Reject {
         reason: RejectReason::Malformed,
         detail: "not a row".to_owned(),
         raw: "{".to_owned(),
-        rejected_at: TimeMs(0),
+        // beyond any retention
+        rejected_at: TimeMs(4_102_444_800_000),
     }
 }
 
