@@ -49,7 +49,7 @@ fn a_reef_moves_with_every_row_and_goes_on_in_its_new_place() {
     let summary = document(&output);
     assert!(output.status.success(), "{summary}");
     let tables = summary["tables"].as_array().unwrap();
-    assert_eq!(tables.len(), 15);
+    assert_eq!(tables.len(), 16);
     assert!(tables.iter().all(|table| table["source"] == table["target"]));
     let rows = |name: &str| tables.iter().find(|table| table["table"] == name).unwrap()["target"]["rows"].clone();
     assert_eq!((rows("federated_events"), rows("source_positions")), (1_591.into(), 2.into()));

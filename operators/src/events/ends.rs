@@ -140,8 +140,9 @@ fn is_regular(times: &[i64], max_lag_min: u32) -> bool {
     })
 }
 
-/// Whether more gaps are about the median gap, which is a long one, than in a Poisson stream: onsets that come on their own
-/// clock are no separate occurrences, and two such streams stay undecided.
+/// Whether at least half of the gaps are about the median gap, which is a long one, and more than in a Poisson stream: onsets
+/// that come on their own clock are no separate occurrences, and two such streams stay undecided. Releases of every
+/// working day at about the same hour are none: between 14 and 41 % of their gaps are that close.
 fn is_periodic(times: &[i64], max_lag_ms: i64) -> bool {
     let mut gaps: Vec<i64> = times.windows(2).map(|pair| pair[1] - pair[0]).collect();
     gaps.sort_unstable();
@@ -151,7 +152,7 @@ fn is_periodic(times: &[i64], max_lag_ms: i64) -> bool {
     let near = gaps.iter().filter(|gap| (*gap - middle).abs() <= NEAR_MS).count();
     let expected = count * (2 * NEAR_MS) as f64 / mean * exp(-(middle as f64) / mean);
     let deviation = (near as f64 - expected) / sqrt(expected + 0.5);
-    middle >= max_lag_ms && near >= NEAR_LEAST && deviation > REGULAR_DEVIATIONS
+    middle >= max_lag_ms && near >= NEAR_LEAST && 2 * near >= gaps.len() && deviation > REGULAR_DEVIATIONS
 }
 
 /// By twice the middle of a window: moved onsets for which that middle lies in the span.

@@ -221,7 +221,7 @@ impl<'a> Side<'a> {
         })
     }
 
-    /// Whether more gaps are about the median gap, a long one, than in a Poisson stream.
+    /// Whether half of the gaps are about the median gap, a long one, and more than in a Poisson stream.
     fn is_periodic(&self) -> bool {
         let mut gaps: Vec<i64> = self.own.windows(2).map(|pair| pair[1] - pair[0]).collect();
         gaps.sort_unstable();
@@ -229,7 +229,8 @@ impl<'a> Side<'a> {
         let middle = gaps[(gaps.len() - 1) / 2];
         let near = gaps.iter().filter(|gap| (*gap - middle).abs() <= 450_000).count() as f64;
         let expected = gaps.len() as f64 * (15 * MINUTE_MS) as f64 / mean * (-(middle as f64) / mean).exp();
-        middle >= self.max_lag_min * MINUTE_MS && near >= 4.0 && (near - expected) / (expected + 0.5).sqrt() > 4.0
+        let is_most = near >= 4.0 && 2.0 * near >= gaps.len() as f64;
+        middle >= self.max_lag_min * MINUTE_MS && is_most && (near - expected) / (expected + 0.5).sqrt() > 4.0
     }
 
     fn units(&self) -> (Vec<Vec<i64>>, bool) {

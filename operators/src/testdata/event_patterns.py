@@ -137,11 +137,11 @@ def regular(S):
 
 
 def periodic(S):
-    """Whether more gaps lie within 7.5 min of the median gap, which is at least L, than in a Poisson stream."""
+    """Whether at least half of the gaps lie within 7.5 min of the median gap, which is at least L, and more than in a Poisson stream."""
     gap = np.diff(S)
     mean, middle = gap.mean(), np.sort(gap)[(len(gap) - 1) // 2]
     near, mu = (abs(gap - middle) <= 7.5).sum(), len(gap) * 15 / mean * np.exp(-middle / mean)
-    return bool(middle >= L and near >= 4 and (near - mu) / np.sqrt(mu + .5) > 4)
+    return bool(middle >= L and near >= 4 and 2 * near >= len(gap) and (near - mu) / np.sqrt(mu + .5) > 4)
 
 
 def units(S, T):
