@@ -32,8 +32,8 @@ pub struct PairResult {
 /// use coral_operators::events::{ends::Ends, pair::evaluate, span::Span, windows::Windows};
 /// use model::time::{DAY_MS, TimeMs};
 /// let span = Span { origin: TimeMs(0), instant: TimeMs(30 * DAY_MS) };
-/// // every 35 hours, followed after 17 minutes
-/// let sources: Vec<i64> = (1..20).map(|i| i * 35 * 3_600_000).collect();
+/// // every day or two, at no fixed time, followed after 17 minutes
+/// let sources: Vec<i64> = (1..20).map(|i| (i * 35 + (i * i % 11) * 2) * 3_600_000).collect();
 /// let targets: Vec<i64> = sources.iter().map(|at| at + 17 * 60_000).collect();
 /// let ends = |times: &[i64]| Ends::new(times, span, 240);
 /// let result = evaluate(&Windows::new(240), &ends(&sources), &ends(&targets), span.length_ms());
