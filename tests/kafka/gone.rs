@@ -1,4 +1,4 @@
-//! A topic that is deleted, or made anew and shorter, while it is read up to an end.
+//! A topic that is deleted, or recreated and shorter, while it is read up to an end.
 
 use super::broker::shared;
 use super::client::{self, Sent};

@@ -73,7 +73,7 @@ pub struct KafkaConfig {
     /// Pauses between attempts to reach the brokers.
     pub backoff: BackoffConfig,
     /// How long a partition of a bounded read may be away, or end before the end of the read, until it counts as deleted
-    /// or made anew. A new leader may not know its end for a moment; brokers that do not answer are waited for longer.
+    /// or recreated. A new leader may not know its end for a moment; brokers that do not answer are waited for longer.
     pub gone_after: Duration,
 }
 

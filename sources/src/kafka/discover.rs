@@ -117,7 +117,7 @@ fn go_on(part: &str, next: i64, low: i64, high: i64) -> i64 {
             part,
             next,
             high,
-            "the position lies beyond the end: the topic was made anew; reading it from its start"
+            "the position lies beyond the end: the topic was recreated; reading it from its start"
         );
         low
     } else {
