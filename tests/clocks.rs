@@ -58,7 +58,7 @@ fn runtime() -> tokio::runtime::Runtime {
 /// Takes in the batches in one run.
 fn take_in(config: &ReefConfig, clock: &Arc<ManualClock>, batches: Vec<Rows>) -> RunSummary {
     runtime().block_on(async {
-        let store = pipelines::store::open(config).await.unwrap();
+        let store = pipelines::open::store::open(config).await.unwrap();
         let (options, _stop) = options(clock);
         let source: Box<dyn Source> = Box::new(Finite(batches.into_iter()));
         let (summary, store) = drive(config, store, vec![source], options).await.unwrap();

@@ -17,7 +17,6 @@ pub const START: TimeMs = TimeMs(1_700_006_400_000); // 2023-11-15T00:00:00Z
 
 fn params() -> Params {
     Params {
-        correlate: true,
         events: EventParams { horizon_ms: 12 * DAY_MS, ..EventParams::default() },
         metrics: MetricParams { max_lag_ms: HOUR_MS, window_ms: 12 * HOUR_MS, ..MetricParams::default() },
     }

@@ -169,7 +169,7 @@ fn live(arrivals: &[Arrival], case: &Case, storage: &str) -> u64 {
             })
             .collect();
         late += runtime.block_on(async {
-            let store = pipelines::store::open(&config).await.unwrap();
+            let store = pipelines::open::store::open(&config).await.unwrap();
             let (progress, _watched) = watch::channel(Progress::default());
             let (_stop, shutdown) = watch::channel(false);
             let source: Box<dyn Source> = Box::new(Live { batches: batches.into_iter() });

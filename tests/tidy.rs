@@ -1,5 +1,6 @@
 //! Keeps the rules of ARCHITECTURE.md and STYLE.md that a compiler does not know. One file, one kind of rule.
 
+mod circles;
 mod clocks;
 mod documents;
 mod edges;
@@ -9,5 +10,6 @@ mod machine;
 mod manifests;
 mod markers;
 mod sql;
+mod tables;
 mod tree;
 mod versions;

@@ -1,14 +1,15 @@
 //! `ColonyFederation`: what a reef may ask. Summaries, the event stream, metrics, topology.
 
+use crate::call::{audit, audited, store_status, until_stop};
 use crate::error::StoreError;
-use crate::server::until_stop;
 use crate::store::{ConnectionRow, EventRow, Health, MetricRow, ServiceRow, Store};
 use crate::summarize::{Interval, Statistics};
 use mesh::Peer;
+use model::colony::ColonyIdentity;
 use model::event::Severity;
 use model::time::TimeMs;
 use prost_types::Timestamp;
-use proto::convert::{Identity, time_from_wire, time_to_wire};
+use proto::convert::{time_from_wire, time_to_wire};
 use proto::reef::v1;
 use proto::reef::v1::colony_federation_server::ColonyFederation;
 use std::collections::{BTreeMap, BTreeSet};
@@ -31,45 +32,10 @@ const RESOLUTIONS: [(&str, u32); 7] =
 
 /// Answers reefs from the store.
 pub(crate) struct Federation {
-    pub identity: Identity,
+    pub identity: ColonyIdentity,
     pub store: Store,
     /// Turns `true` when the colony stops; streams end then.
     pub stopping: watch::Receiver<bool>,
-}
-
-/// Writes one line per call: who asked what, what came of it.
-fn audit(peer: Option<&Peer>, method: &'static str, started: Instant, rows: usize, code: tonic::Code) {
-    let peer = peer.map_or_else(|| "unknown".to_owned(), Peer::to_string);
-    let elapsed_ms = started.elapsed().as_millis() as u64;
-    tracing::info!(target: "audit", %peer, method, rows, elapsed_ms, code = ?code, "call");
-}
-
-/// Runs a call and writes its audit line; `rows` counts what the answer holds.
-pub(crate) async fn audited<Q, A>(
-    request: Request<Q>,
-    method: &'static str,
-    call: impl AsyncFnOnce(Q) -> Result<A, Status>,
-    rows: impl FnOnce(&A) -> usize,
-) -> Result<Response<A>, Status> {
-    let started = Instant::now();
-    let peer = request.extensions().get::<Peer>().cloned();
-    let answer = call(request.into_inner()).await;
-    let (rows, code) = match &answer {
-        Ok(answer) => (rows(answer), tonic::Code::Ok),
-        Err(status) => (0, status.code()),
-    };
-    audit(peer.as_ref(), method, started, rows, code);
-    answer.map(Response::new)
-}
-
-/// The caller learns that the store failed; the log learns why.
-pub(crate) fn store_status(error: StoreError) -> Status {
-    let cause = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
-    tracing::error!(%error, %cause, "storage failed");
-    match error {
-        StoreError::Closed { .. } => Status::unavailable("the colony is stopping"),
-        _ => Status::internal("the colony's storage failed; its log says why"),
-    }
 }
 
 fn bounded<A: prost::Message>(answer: A) -> Result<A, Status> {

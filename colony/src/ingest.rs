@@ -1,22 +1,23 @@
 //! `IngestService`: what an agent may write into the running colony.
 
-use crate::federation::{audited, store_status};
+use crate::call::{audited, store_status};
 use crate::record::Recorder;
 use crate::store::{ConnectionRow, ServiceRow, ServiceStatus};
 use model::check::{Fault, NAME_BYTES_MAX};
 use model::clock::SharedClock;
+use model::colony::ColonyIdentity;
 use model::reject::RejectReason;
 use model::time::TimeMs;
 use prost_types::Timestamp;
 use proto::colony::v1;
 use proto::colony::v1::ingest_service_server::IngestService;
-use proto::convert::{Identity, event_from_wire, metric_from_wire, time_from_wire};
+use proto::convert::{event_from_wire, metric_from_wire, time_from_wire};
 use std::sync::Arc;
 use tonic::{Request, Response, Status};
 
 /// Takes rows from agents.
 pub(crate) struct Ingest {
-    pub identity: Identity,
+    pub identity: ColonyIdentity,
     pub recorder: Arc<Recorder>,
     pub clock: SharedClock,
 }

@@ -6,6 +6,7 @@
 //! | `store` | the DuckDB file: six tables, one writer, a bounded set of readers |
 //! | `summarize` | five-minute buckets out of finer ones; coarser answers out of stored ones |
 //! | `record` | checked rows into the store, the same way for agents and imports |
+//! | `call` | what all calls share: audit line, status of a store's error, the end with the colony |
 //! | `federation` | `ColonyFederation`: what a reef may ask |
 //! | `ingest` | `IngestService`: what an agent may write |
 //! | `import` | files of metrics and events into a stopped or a running colony |
@@ -14,6 +15,7 @@
 //! | `error` | what can go wrong, where, and what to do |
 
 pub mod ask;
+mod call;
 pub mod config;
 pub mod error;
 mod federation;

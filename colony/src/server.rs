@@ -1,5 +1,6 @@
 //! A colony's life: storage, then listener, then services; and the way down.
 
+use crate::call::until_stop;
 use crate::config::Retention;
 use crate::error::ColonyError;
 use crate::federation::Federation;
@@ -8,8 +9,8 @@ use crate::record::Recorder;
 use crate::store::Store;
 use mesh::Listen;
 use model::clock::SharedClock;
+use model::colony::ColonyIdentity;
 use proto::colony::v1::ingest_service_server::IngestServiceServer;
-use proto::convert::Identity;
 use proto::reef::v1::colony_federation_server::ColonyFederationServer;
 use std::any::Any;
 use std::future::Future;
@@ -38,7 +39,7 @@ const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(20);
 #[derive(Clone, Debug)]
 pub struct ColonySettings {
     /// Who it is.
-    pub identity: Identity,
+    pub identity: ColonyIdentity,
     /// Directory of the database.
     pub storage_path: PathBuf,
     /// How long rows are kept.
@@ -177,12 +178,6 @@ async fn panicked(tasks: &mut JoinSet<()>) -> Box<dyn Any + Send> {
         }
     }
     std::future::pending().await
-}
-
-/// Waits until the colony stops.
-pub(crate) async fn until_stop(stopping: &mut watch::Receiver<bool>) {
-    // an error means that the sender is gone, and with it the server
-    let _ = stopping.wait_for(|stop| *stop).await;
 }
 
 async fn open_store(storage_path: &Path, colony_id: &str) -> Result<Store, ColonyError> {

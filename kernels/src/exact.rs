@@ -1,16 +1,9 @@
 //! The correlation itself, in f64: the definition, and the same from prepared series.
 
+use crate::moments::sum;
+pub use crate::moments::varies;
 use crate::series::Series;
 use crate::wide::Work;
-
-/// A sum of squares about the mean this small beside the sum of squares is rounding: the series does not move.
-const RELATIVE_VARIANCE_MIN: f64 = 1e-12;
-
-/// Whether a sum of squares about the mean, out of a sum of squares `raw`, is more than rounding.
-#[inline]
-pub fn varies(about_mean: f64, raw: f64) -> bool {
-    about_mean > RELATIVE_VARIANCE_MIN * raw
-}
 
 /// Pearson's r of the slots in which both are observed (not NaN), and their number. Two passes, oldest first: means, then
 /// sums about them. `None` with fewer than three slots or when one side does not move.
@@ -58,52 +51,6 @@ pub(crate) fn published(source: &Series, target: &Series, lag: usize, points_min
     let slots = (0..target.window).rev();
     let observed = slots.filter(|k| source.mask[lag + k] > 0.0 && target.mask[*k] > 0.0);
     pearson_of(observed.map(|k| (source.values[lag + k], target.values[k]))).filter(|(_, n)| *n >= points_min)
-}
-
-/// Sums kept side by side, so that vectors of any width add in the same order.
-const LANES: usize = 8;
-
-/// The sum over all slots of what `at` makes of the values there. The slices are of one length.
-///
-/// One sum at a time: that is a shape which the compiler makes vectors of.
-#[inline(always)]
-fn sum<const S: usize>(slices: [&[f64]; S], at: impl Fn([f64; S]) -> f64) -> f64 {
-    let mut lanes = [0.0; LANES];
-    let blocks = slices.map(|values| values.as_chunks::<LANES>().0);
-    for index in 0..blocks[0].len() {
-        let block = blocks.map(|blocks| &blocks[index]);
-        for (lane, sum) in lanes.iter_mut().enumerate() {
-            *sum += at(block.map(|block| block[lane]));
-        }
-    }
-    let rests = slices.map(|values| values.as_chunks::<LANES>().1);
-    for (lane, sum) in lanes.iter_mut().enumerate().take(rests[0].len()) {
-        *sum += at(rests.map(|rest| rest[lane]));
-    }
-    lanes.iter().sum()
-}
-
-/// Mean and sum of squares about it for every window of values without a gap; 0 where the sum is no more than rounding.
-pub(crate) struct WindowMoments<'a> {
-    pub values: &'a [f64],
-    pub window: usize,
-}
-
-impl Work for WindowMoments<'_> {
-    type Out = Vec<(f64, f64)>;
-
-    #[inline(always)]
-    fn run(self) -> Vec<(f64, f64)> {
-        let window = self.window;
-        let mut out = Vec::with_capacity(self.values.len() - window + 1);
-        for slice in self.values.windows(window) {
-            let mean = sum([slice], |[v]| v) / window as f64;
-            let about = sum([slice], |[v]| (v - mean) * (v - mean));
-            let raw = sum([slice], |[v]| v * v);
-            out.push((mean, if varies(about, raw) { about } else { 0.0 }));
-        }
-        out
-    }
 }
 
 /// As [`published`], added up in another order: the same number to within rounding, several times as fast.

@@ -11,6 +11,7 @@
 //! | `series` | one series prepared for comparison with any other |
 //! | `gaps` | sums over the slots in which both of a pair are observed |
 //! | `estimate` | r from integers, with how far it can be off |
+//! | `moments` | means and sums of squares of windows |
 //! | [`exact`] | r in f64 |
 //! | `pairs` | all pairs of two sets of series |
 //! | `wide` | plain Rust compiled for the instructions of a path |
@@ -19,6 +20,7 @@ pub mod dots;
 mod estimate;
 pub mod exact;
 mod gaps;
+mod moments;
 mod pairs;
 mod path;
 mod quantise;

@@ -1,7 +1,7 @@
 //! `Series`: one series prepared for comparison with any other: levels, sums of every window, exact values.
 
 use crate::dots::{Word, source_words};
-use crate::exact::WindowMoments;
+use crate::moments::WindowMoments;
 use crate::path::Path;
 use crate::quantise::{ENERGY_UNIT, WINDOW_MAX, level_max, quantise};
 use crate::wide;

@@ -5,7 +5,8 @@ mod lease;
 mod messages;
 mod server;
 
-pub use client::{Discovery, DiscoveryError, Found};
+pub use crate::error::DiscoveryError;
+pub use client::{Discovery, Found};
 pub use lease::{Lease, LeaseSettings, LeaseState, local_address_towards};
 pub use server::{DiscoveryServer, DiscoverySettings};
 

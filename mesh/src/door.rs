@@ -1,11 +1,15 @@
 //! A colony's door: the UDP socket of its mesh, its peers, and the connections that come in through tunnels.
 
+use crate::caller::MeshPeer;
 use crate::datagrams::Underlay;
 use crate::endpoint::{Endpoint, Side};
-use crate::enrol::Registrar;
+pub use registrar::Registrar;
+
+mod registrar;
+
 use crate::error::MeshError;
-use crate::keys::{PrivateKey, PublicKey};
 use crate::netstack::Windows;
+use crate::noise::keys::{PrivateKey, PublicKey};
 use crate::peers::{Admission, Identity, Peers, Registered};
 use crate::registry::{Range, Reef, Registry, State};
 use crate::stats::{Drops, PeerStats};
@@ -139,33 +143,6 @@ impl Door {
 impl Drop for Door {
     fn drop(&mut self) {
         let _ = self.stop.send(true);
-    }
-}
-
-/// Who came through a tunnel. A request finds it in the extensions, inside [`crate::Peer`].
-#[derive(Clone, Debug)]
-pub struct MeshPeer {
-    /// Key of the tunnel.
-    pub key: PublicKey,
-    /// Name of the secret that it has proved.
-    pub secret: Arc<str>,
-    /// Who it is; `None` before it is registered.
-    pub identity: Option<Arc<Identity>>,
-    ended: watch::Receiver<Option<&'static str>>,
-}
-
-impl MeshPeer {
-    /// Why the peer was removed, once it was.
-    pub fn ended(&self) -> Option<&'static str> {
-        *self.ended.borrow()
-    }
-
-    /// Waits until it is removed.
-    pub async fn until_ended(mut self) -> &'static str {
-        match self.ended.wait_for(Option::is_some).await {
-            Ok(why) => why.unwrap_or_default(),
-            Err(_) => "its tunnel has ended",
-        }
     }
 }
 

@@ -1,7 +1,5 @@
 //! What can go wrong between a reef and a colony, with the address and what to do about it.
 
-use crate::discovery::DiscoveryError;
-use crate::secret::WeakSecret;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -289,8 +287,81 @@ pub(crate) fn listen_refused(transport: &str, address: &str, cause: io::Error) -
     MeshError::Listen { address, hint, cause }
 }
 
-/// An error and everything below it.
-pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |error| error.source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+/// Why a text is no secret.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum WeakSecret {
+    /// Too short to be unguessable.
+    #[error(
+        "the secret has {characters} characters; a mesh secret needs {least} random ones, make one with \
+         `coral colony secret create`"
+    )]
+    Short {
+        /// How many it has.
+        characters: usize,
+        /// How many it needs.
+        least: usize,
+    },
+    /// Too regular to be random.
+    #[error(
+        "the secret has only {distinct} different characters; a mesh secret must be random, make one with \
+         `coral colony secret create`"
+    )]
+    Regular {
+        /// How many it has.
+        distinct: usize,
+    },
+    /// Not a text that a file or a variable should hold.
+    #[error("the secret has more than {most} characters, or control characters; is it the right file?")]
+    NoText {
+        /// How many characters it may have.
+        most: usize,
+    },
+}
+
+/// Why discovery is of no help.
+#[derive(Debug, thiserror::Error)]
+pub enum DiscoveryError {
+    /// The address of the service cannot be used.
+    #[error("{url:?} is not the address of a discovery service; write for example https://discovery.example.com")]
+    BadUrl {
+        /// As written.
+        url: String,
+    },
+    /// It does not answer.
+    #[error("discovery {url} does not answer: {cause}")]
+    NoAnswer {
+        /// Which service.
+        url: String,
+        /// Why, with everything below.
+        cause: String,
+    },
+    /// It does not know the colony.
+    #[error("discovery {url} does not know the colony")]
+    Unknown {
+        /// Which service.
+        url: String,
+    },
+    /// It answers with an error.
+    #[error("discovery {url} answers {message:?} ({code})")]
+    Fault {
+        /// Which service.
+        url: String,
+        /// Connect's code.
+        code: String,
+        /// Its words.
+        message: String,
+    },
+    /// It answers with something that cannot be.
+    #[error("discovery {url} answers with {what}")]
+    BadAnswer {
+        /// Which service.
+        url: String,
+        /// What is wrong.
+        what: String,
+    },
+}
+
+/// A text from outside, as it may stand in a message.
+pub(crate) fn printable(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).take(300).collect()
 }

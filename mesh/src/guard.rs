@@ -1,7 +1,6 @@
 //! What a peer may call, and one line per call: a layer before a colony's services.
 
-use crate::door::MeshPeer;
-use crate::listener::Peer;
+use crate::caller::{MeshPeer, Peer};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, Response};
 use http_body::{Body as HttpBody, Frame, SizeHint};

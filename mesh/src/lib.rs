@@ -7,35 +7,34 @@
 //! |---|---|
 //! | `network` | [`Network`]: the handle that dials; one channel per colony |
 //! | `listener` | [`Listen`], [`Incoming`], [`Connection`], [`Peer`]: what a colony serves |
-//! | `link` | a reef's link to one colony: found, called, registered, watched, built anew |
-//! | `door` | a colony's side: the socket, its peers, the connections that come in |
+//! | `link` | a reef's link to one colony: found, called, registered, watched, rebuilt |
+//! | `caller` | who is at the other end of a connection |
+//! | `door` | a colony's side: the socket, its peers, the connections that come in, registration |
 //! | `guard` | what a peer may call, and one line per call |
-//! | `enrol` | registration inside the tunnel, both sides |
 //! | `registry` | secrets, reefs, addresses and revocations of a colony, in one private file |
 //! | `discovery` | where colonies are: client, lease, server |
 //! | `endpoint` | the one task per endpoint: socket, state machine, TCP |
 //! | `uplink` | the reef's state machine: calling, silence, packet size |
 //! | `peers` | the colony's state machine: whose datagram it is, who is let in |
-//! | `noise` | handshake and transport; names boringtun |
+//! | `noise` | handshake and transport, key pairs and pre-shared keys; names boringtun |
 //! | `netstack`, `stream`, `gaps` | TCP inside the tunnel; names smoltcp |
 //! | `wire`, `echo`, `mtu`, `limit`, `outbox`, `provisional` | messages, echoes, packet sizes, buckets, queues, addresses |
-//! | `keys`, `secret`, `psk`, `private_file` | key pairs, secrets, what is derived of them, where they lie |
+//! | `secret`, `private_file`, `random` | secrets, where they lie, random bytes |
 //! | `datagrams`, `udp`, `sim` | UDP many datagrams at a time, and the in-memory network of tests |
 //! | `stats`, `error`, `dial` | what is shown, what can go wrong, plain TCP |
 //!
 //! What is promised and what is not stands in `docs/mesh.md`.
 
+mod caller;
 mod datagrams;
 pub mod dial;
 pub mod discovery;
 mod door;
 mod echo;
 mod endpoint;
-mod enrol;
 pub mod error;
 mod gaps;
 mod guard;
-pub mod keys;
 mod limit;
 mod link;
 pub mod listener;
@@ -47,7 +46,7 @@ mod outbox;
 mod peers;
 mod private_file;
 mod provisional;
-mod psk;
+mod random;
 pub mod registry;
 pub mod secret;
 #[cfg(any(test, feature = "sim"))]
@@ -58,17 +57,18 @@ mod udp;
 mod uplink;
 mod wire;
 
+pub use caller::{MeshPeer, Peer};
 pub use datagrams::Underlay;
 pub use dial::dial;
 pub use discovery::Discovery;
-pub use door::{Door, DoorSettings, MeshPeer};
-pub use enrol::Registrar;
+pub use door::{Door, DoorSettings, Registrar};
 pub use error::MeshError;
 pub use guard::{Guard, GuardLayer};
 pub use link::{LinkState, LinkStatus, MeshColony, Step};
-pub use listener::{Connection, Incoming, Listen, Listener, Peer};
+pub use listener::{Connection, Incoming, Listen, Listener};
 pub use netstack::Windows;
 pub use network::{Network, ReefSettings, Route};
+pub use noise::keys;
 pub use peers::Identity;
 pub use stream::MeshStream;
 

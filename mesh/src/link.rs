@@ -1,19 +1,21 @@
 //! A reef's link to one colony: found, called, registered, watched, and built anew when it is lost.
 
-mod connector;
+pub(crate) mod connector;
+mod enrol;
 mod place;
 mod target;
 
 use crate::endpoint::{Endpoint, Side};
-use crate::enrol::{self, Admitted};
 use crate::error::MeshError;
-use crate::keys::{PrivateKey, PublicKey, random};
 use crate::netstack::Windows;
-use crate::psk::Psk;
+use crate::noise::keys::{PrivateKey, PublicKey};
+use crate::noise::psk::Psk;
+use crate::random::random;
 use crate::stats::{Drops, TunnelStats};
 use crate::stream::MeshStream;
 use crate::uplink::{Call, Failure, Phase, Uplink};
-pub(crate) use connector::Connector;
+use connector::Connector;
+use enrol::Admitted;
 use place::Place;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};

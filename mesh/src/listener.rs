@@ -1,6 +1,7 @@
 //! Where a colony listens, and the connections that come in, each with the identity of its peer.
 
-use crate::door::{Door, DoorSettings, MeshPeer};
+use crate::caller::{MeshPeer, Peer};
+use crate::door::{Door, DoorSettings};
 use crate::error::{MeshError, listen_refused};
 use crate::stream::MeshStream;
 use std::convert::Infallible;
@@ -80,28 +81,6 @@ impl Listener {
     /// connection that cannot be accepted is logged and the next one is waited for.
     pub fn incoming(self) -> Incoming {
         Incoming { listener: self, pause: None }
-    }
-}
-
-/// Who is at the other end. A request finds it in its extensions.
-#[derive(Clone, Debug)]
-pub struct Peer {
-    /// The address it comes from; inside the mesh for a peer of it.
-    pub address: Option<SocketAddr>,
-    /// What its tunnel says of it.
-    pub mesh: Option<MeshPeer>,
-}
-
-impl fmt::Display for Peer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.address {
-            Some(address) => write!(f, "{address}")?,
-            None => f.write_str("unknown")?,
-        }
-        match self.mesh.as_ref().and_then(|mesh| mesh.identity.as_ref()) {
-            Some(identity) => write!(f, " ({})", identity.reef_id),
-            None => Ok(()),
-        }
     }
 }
 

@@ -73,7 +73,7 @@ impl Netstack {
     pub(crate) fn new(address: Ipv4Addr, mtu: u16, windows: Windows, now: Instant) -> Netstack {
         let mut device = Queues { mtu: usize::from(mtu), ..Queues::default() };
         let mut config = Config::new(HardwareAddress::Ip);
-        config.random_seed = u64::from_le_bytes(crate::keys::random());
+        config.random_seed = u64::from_le_bytes(crate::random::random());
         let interface = Interface::new(config, &mut device, StackInstant::ZERO);
         let mut stack = Netstack {
             interface,
@@ -147,7 +147,7 @@ impl Netstack {
         let is_used = |port: u16| {
             self.tcp().any(|(_, socket)| socket.local_endpoint().is_some_and(|endpoint| endpoint.port == port))
         };
-        let any = || 49_152 + u16::from_le_bytes(crate::keys::random()) % 16_384;
+        let any = || 49_152 + u16::from_le_bytes(crate::random::random()) % 16_384;
         std::iter::repeat_with(any).take(64).find(|port| !is_used(*port))
     }
 

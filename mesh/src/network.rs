@@ -3,9 +3,10 @@
 use crate::datagrams::Underlay;
 use crate::dial::{CONNECT_TIMEOUT, KEEP_ALIVE_INTERVAL, dial};
 use crate::discovery::Discovery;
-use crate::error::{MeshError, with_causes};
+use crate::error::MeshError;
 use crate::link::{Link, LinkState, LinkStatus, MeshColony, ReefSide, Step};
 use model::clock::SharedClock;
+use model::error::one_line;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -153,6 +154,6 @@ fn again(error: &MeshError, colony: &MeshColony) -> MeshError {
         MeshError::Refused { reason, detail, .. } => {
             MeshError::Refused { colony_id, reason: reason.clone(), detail: detail.clone() }
         }
-        other => MeshError::Down { colony_id, cause: with_causes(other) },
+        other => MeshError::Down { colony_id, cause: one_line(other) },
     }
 }

@@ -1,16 +1,19 @@
 //! WireGuard's handshake and transport: the one file that names boringtun, behind the few calls the mesh needs.
 
-use crate::keys::{PrivateKey, PublicKey};
-use crate::psk::Psk;
 use crate::wire::DATAGRAM_MAX;
 use boringtun::noise::errors::WireGuardError;
 use boringtun::noise::handshake::parse_handshake_anon;
 use boringtun::noise::rate_limiter::RateLimiter;
 use boringtun::noise::{Packet, Tunn, TunnResult};
 use boringtun::x25519;
+use keys::{PrivateKey, PublicKey};
+use psk::Psk;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
+
+pub mod keys;
+pub(crate) mod psk;
 
 /// Handshake messages per second above which a colony asks for a cookie before it computes. The library counts each
 /// message twice, at the gate and in the tunnel.

@@ -2,12 +2,13 @@
 
 mod peer;
 
-use crate::keys::{PrivateKey, PublicKey, random};
 use crate::limit::{Buckets, network};
+use crate::noise::keys::{PrivateKey, PublicKey};
+use crate::noise::psk::Psk;
 use crate::noise::{Due, Gate, Opened, Refused, Tunnel};
 use crate::outbox::Outbox;
 use crate::provisional;
-use crate::psk::Psk;
+use crate::random::random;
 use crate::stats::{Drops, PeerStats};
 use crate::wire::{self, Kind};
 pub use peer::Identity;

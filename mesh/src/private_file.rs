@@ -55,7 +55,7 @@ pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<(), MeshError> {
 
 fn write_beside(path: &Path, bytes: &[u8]) -> Result<PathBuf, MeshError> {
     let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(format!(".{:016x}.new", u64::from_le_bytes(crate::keys::random())));
+    name.push(format!(".{:016x}.new", u64::from_le_bytes(crate::random::random())));
     let temporary = path.with_file_name(name);
     let written = OpenOptions::new()
         .write(true)

@@ -1,6 +1,6 @@
 //! The address of a peer that has proved the secret and is not registered yet, derived from its key.
 
-use crate::keys::PublicKey;
+use crate::noise::keys::PublicKey;
 use std::net::Ipv4Addr;
 
 /// 169.254.x.y with x in 1..=254, from the SHA-256 of the key: both ends know it without asking.

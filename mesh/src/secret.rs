@@ -1,6 +1,6 @@
 //! Colony secrets: where they come from, which are too weak, and that they never show.
 
-use crate::error::MeshError;
+use crate::error::{MeshError, WeakSecret};
 use crate::private_file;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -20,36 +20,10 @@ const CHARACTERS_MAX: usize = 1024;
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(Zeroizing<String>);
 
-/// Why a text is no secret.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum WeakSecret {
-    /// Too short to be unguessable.
-    #[error(
-        "the secret has {characters} characters; a mesh secret needs {CHARACTERS_MIN} random ones, make one with \
-         `coral colony secret create`"
-    )]
-    Short {
-        /// How many it has.
-        characters: usize,
-    },
-    /// Too regular to be random.
-    #[error(
-        "the secret has only {distinct} different characters; a mesh secret must be random, make one with \
-         `coral colony secret create`"
-    )]
-    Regular {
-        /// How many it has.
-        distinct: usize,
-    },
-    /// Not a text that a file or a variable should hold.
-    #[error("the secret has more than {CHARACTERS_MAX} characters, or control characters; is it the right file?")]
-    NoText,
-}
-
 impl Secret {
     /// 32 random bytes as 43 characters of base64url.
     pub fn generate() -> Secret {
-        Secret(Zeroizing::new(URL_SAFE_NO_PAD.encode(Zeroizing::new(crate::keys::random::<32>()).as_slice())))
+        Secret(Zeroizing::new(URL_SAFE_NO_PAD.encode(Zeroizing::new(crate::random::random::<32>()).as_slice())))
     }
 
     /// Takes a text, without the white space around it; refuses a weak one.
@@ -57,10 +31,10 @@ impl Secret {
         let text = text.trim();
         let characters = text.chars().count();
         if characters > CHARACTERS_MAX || text.chars().any(char::is_control) {
-            return Err(WeakSecret::NoText);
+            return Err(WeakSecret::NoText { most: CHARACTERS_MAX });
         }
         if characters < CHARACTERS_MIN {
-            return Err(WeakSecret::Short { characters });
+            return Err(WeakSecret::Short { characters, least: CHARACTERS_MIN });
         }
         let mut distinct: Zeroizing<Vec<u32>> = Zeroizing::new(text.chars().map(u32::from).collect());
         distinct.sort_unstable();

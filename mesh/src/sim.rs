@@ -1,9 +1,9 @@
 //! An in-memory network for tests and benches: loss, delay, order, rate, duplicates and small MTUs from one seed, in
 //! tokio's time, so that a paused clock runs hours of it at once.
 
-use crate::keys::{PrivateKey, PublicKey};
 use crate::noise::Tunnel;
-use crate::psk::Psk;
+use crate::noise::keys::{PrivateKey, PublicKey};
+use crate::noise::psk::Psk;
 use crate::secret::Secret;
 use crate::wire::DATAGRAM_MAX;
 use rand::rngs::StdRng;
@@ -70,7 +70,7 @@ pub struct Sent {
 pub fn stranger(colony: &PublicKey) -> Vec<u8> {
     let mut datagram = vec![0; DATAGRAM_MAX];
     let psk = Psk::derive(&Secret::generate(), "guess", colony);
-    let index = u32::from_le_bytes(crate::keys::random()) >> 8;
+    let index = u32::from_le_bytes(crate::random::random()) >> 8;
     let len = Tunnel::new(&PrivateKey::generate(), colony, &psk, index, None).initiate(&mut datagram);
     datagram.truncate(len.unwrap_or_default());
     datagram

@@ -1,6 +1,6 @@
 //! What is counted and shown of a tunnel and of an endpoint.
 
-use crate::keys::PublicKey;
+use crate::noise::keys::PublicKey;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 

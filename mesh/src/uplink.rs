@@ -1,11 +1,12 @@
 //! A reef's side of one tunnel: calling, watching for silence, measuring. No IO and no clock of its own.
 
 use crate::echo;
-use crate::keys::{PrivateKey, PublicKey, random};
 use crate::mtu::MtuSearch;
+use crate::noise::keys::{PrivateKey, PublicKey};
+use crate::noise::psk::Psk;
 use crate::noise::{Due, Opened, Refused, Tunnel};
 use crate::outbox::Outbox;
-use crate::psk::Psk;
+use crate::random::random;
 use crate::stats::{Drops, TunnelStats};
 use crate::wire::{self, Kind};
 use std::net::{Ipv4Addr, SocketAddr};

@@ -4,6 +4,7 @@ use crate::event::Event;
 use crate::instant::likely_unit;
 use crate::metric::{MetricPoint, SeriesKey};
 use crate::reject::RejectReason;
+pub use crate::time::TIMESTAMP_MIN;
 use crate::time::{DAY_MS, TimeMs};
 use std::collections::BTreeMap;
 
@@ -17,8 +18,6 @@ pub const DESCRIPTION_BYTES_MAX: usize = 64 * 1024;
 pub const METADATA_BYTES_MAX: usize = 256 * 1024;
 /// How far a timestamp may lie after the reader's clock: clock skew, not a wrong unit.
 pub const FUTURE_SKEW_MS_MAX: i64 = DAY_MS;
-/// Timestamps before 1990 are unit errors (seconds read as milliseconds land in January 1970).
-pub const TIMESTAMP_MIN: TimeMs = TimeMs(631_152_000_000);
 
 /// Differences between statistics that are rounding and no disorder, as a part of the greater one.
 const ROUNDING_MAX: f64 = 1e-6;

@@ -41,3 +41,14 @@ pub fn identity_from_id(colony_id: &str) -> (String, String) {
     });
     split(colony_id).or_else(|| without_suffix.and_then(split)).unwrap_or_else(|| (colony_id.to_owned(), String::new()))
 }
+
+/// Which application and environment a colony watches.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ColonyIdentity {
+    /// The colony.
+    pub colony_id: String,
+    /// The application it watches.
+    pub application_name: String,
+    /// The environment it watches; may be empty.
+    pub environment: String,
+}

@@ -132,7 +132,7 @@ fn digits(text: &str) -> Option<u32> {
 /// In which unit a number of that unit since 1970 would be a time between 1990 and a day after `now`, when it cannot be one
 /// in milliseconds: the unit's name, and the time.
 pub fn likely_unit(number: i64, now: TimeMs) -> Option<(&'static str, TimeMs)> {
-    let fits = |time: &TimeMs| (crate::check::TIMESTAMP_MIN..=now + DAY_MS).contains(time);
+    let fits = |time: &TimeMs| (crate::time::TIMESTAMP_MIN..=now + DAY_MS).contains(time);
     let units = [
         ("seconds", number.checked_mul(1_000)),
         ("microseconds", Some(number / 1_000)),

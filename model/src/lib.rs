@@ -7,6 +7,7 @@
 //! | `clock` | where "now" comes from: the machine's clock, or one that a test sets |
 //! | `real` | a float with a total order, so that rows can be compared and hashed |
 //! | `colony` | what a colony id says about application and environment |
+//! | `error` | an error and its causes on one line |
 //! | `event`, `metric`, `topology` | the rows that colonies report |
 //! | `check` | which rows are acceptable; the reason when one is not |
 //! | `reject` | a refused row, counted and kept |
@@ -17,6 +18,7 @@
 pub mod check;
 pub mod clock;
 pub mod colony;
+pub mod error;
 pub mod event;
 pub mod instant;
 pub mod metric;

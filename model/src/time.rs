@@ -12,6 +12,9 @@ pub const HOUR_MS: i64 = 60 * MINUTE_MS;
 /// Milliseconds in one day.
 pub const DAY_MS: i64 = 24 * HOUR_MS;
 
+/// Timestamps before 1990 are unit errors (seconds read as milliseconds land in January 1970).
+pub const TIMESTAMP_MIN: TimeMs = TimeMs(631_152_000_000);
+
 /// A point in event time, UTC, in whole milliseconds since 1970.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct TimeMs(pub i64);

@@ -2,8 +2,7 @@
 //!
 //! ```text
 //! events  ── dedupe ── episodes ── (to all) ── event scan  ── event verdict ──┐
-//! metrics ┬─ align ────────────── (to all) ── metric scan ── metric verdict ──┼── Outcome
-//!         └─ rollup ──────────────────────────────────────────────────────────┘
+//! metrics ── align ────────────── (to all) ── metric scan ── metric verdict ──┴── Outcome
 //! Evaluate ─ (to all) ─ every operator above: scan now, forget what can no longer matter
 //! ```
 //! Timely's timestamp is the tick; event time is data. [`Evaluate`] arrives on every worker in the ticks that the caller
@@ -17,13 +16,11 @@ use crate::events::{Episodes, EventParams, EventScan, EventVerdict};
 pub use crate::ext::{Change, Evaluate};
 use crate::ext::{Rows, by_tick, stay, to_all, to_first, to_owner};
 use crate::metrics::{Align, MetricParams, MetricScan, MetricVerdict};
-use crate::rollup::touched_hours;
 use crate::shard::{Shard, fixed_hash};
 use differential_dataflow::input::InputSession;
 use model::event::Event;
 use model::metric::MetricPoint;
 use model::pattern::Finding;
-use model::rows::RollupKey;
 use serde::{Deserialize, Serialize};
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -33,8 +30,6 @@ use timely::worker::Worker;
 /// What to correlate.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Params {
-    /// Whether to correlate at all; hourly summaries are kept up to date in any case.
-    pub correlate: bool,
     /// Event patterns.
     pub events: EventParams,
     /// Metric pairs.
@@ -47,8 +42,6 @@ pub struct Params {
 pub enum Outcome {
     /// A correlation with its evidence.
     Finding(Finding),
-    /// A stored summary to recompute.
-    Rollup(RollupKey),
     /// Ordered pairs of event types tested at the last evaluation.
     EventPairsTested(u64),
     /// Pairs of metric series tested at the last evaluation.
@@ -93,21 +86,12 @@ pub fn build(worker: &mut Worker, params: &Params) -> Ports {
         let orders = to_all(evaluate.to_collection(scope));
         let metrics = metrics.to_collection(scope);
         let events = events.to_collection(scope);
-        let by_hour = to_owner(|point: &MetricPoint| {
-            fixed_hash(&[&point.application_name, &point.environment, &point.series.metric_name])
-        });
-        let rollups = by_tick(metrics.clone(), orders.clone(), "Rollup", by_hour, |rows, _| touched_hours(rows))
-            .map(Outcome::Rollup);
-        let results = if params.correlate {
-            rollups.concat(event_patterns(events, orders.clone(), &params.events, shard)).concat(metric_pairs(
-                metrics,
-                orders,
-                &params.metrics,
-                shard,
-            ))
-        } else {
-            rollups
-        };
+        let results = event_patterns(events, orders.clone(), &params.events, shard).concat(metric_pairs(
+            metrics,
+            orders,
+            &params.metrics,
+            shard,
+        ));
         let taken = Rc::clone(&outcomes);
         let results = to_first(results);
         results

@@ -7,7 +7,6 @@
 //! | `dedupe` | one winner per event identity |
 //! | `events/` | episodes, onsets, lag windows, background rates, e-values, verdicts |
 //! | `metrics/` | alignment to the grid, lag scan, confidence, guards, verdicts |
-//! | `rollup` | which hourly summaries a tick touches |
 //! | `shard` | which worker scans which pair |
 //! | `reference/` | slow answers from scratch, for tests |
 
@@ -17,5 +16,4 @@ pub mod events;
 pub mod ext;
 pub mod metrics;
 pub mod reference;
-pub mod rollup;
 pub mod shard;

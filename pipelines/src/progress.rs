@@ -1,7 +1,6 @@
 //! What a run reports while it goes and when it ends; rendered by the command line, never by the pipeline.
 
-use crate::held::HeldRows;
-use crate::outside::OutsideRows;
+use crate::deferred::DeferredRows;
 use model::time::TimeMs;
 use model::topology::ColonyStatus;
 use serde::{Serialize, Serializer};
@@ -90,7 +89,7 @@ pub struct RunSummary {
     /// Inputs that could not be read, files without anything new, what was put right in rows that were kept.
     pub inputs: InputReport,
     /// Rows that lie after this machine's clock and are read again once it has passed them.
-    pub held: Option<HeldRows>,
+    pub held: Option<DeferredRows>,
     /// Stored rows that patterns do not look at for their time.
     pub outside: OutsideRows,
     /// Rows deleted because their retention was over, by table.
@@ -101,6 +100,34 @@ pub struct RunSummary {
     pub elapsed_ms: u64,
     /// Where everything is stored, for people, e.g. `DuckDB .coral/my-infrastructure.duckdb`.
     pub store: String,
+}
+
+/// Rows of one kind that no pattern rests on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Outside {
+    /// As of when patterns are told.
+    #[serde(serialize_with = "rfc_3339_time")]
+    pub now: TimeMs,
+    /// Where their look-back begins.
+    #[serde(serialize_with = "rfc_3339_time")]
+    pub since: TimeMs,
+    /// Rows a day or more after now: of a colony whose clock is wrong, or that is ahead of all others.
+    pub newer: u64,
+    /// Rows before the look-back; not counted where a store would have to read them all.
+    pub older: Option<u64>,
+}
+
+/// The same for both kinds of rows; `None` where there are none, or all are looked at.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct OutsideRows {
+    /// Events.
+    pub events: Option<Outside>,
+    /// Metric rows.
+    pub metrics: Option<Outside>,
+}
+
+fn rfc_3339_time<S: serde::Serializer>(time: &TimeMs, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(time)
 }
 
 /// Rows that differ from the copy that is stored, and were not taken: see [`sinks::outcome`].

@@ -3,23 +3,13 @@
 
 use crate::reef::v1;
 use model::check::{Fault, check_event, check_metric, fit_metadata};
+use model::colony::ColonyIdentity;
 use model::event::{Event, Severity};
 use model::metric::{MetricPoint, SeriesKey};
 use model::real::Real;
 use model::reject::RejectReason;
 use model::time::TimeMs;
 use model::topology::{ColonyStatus, ServiceEdge, ServiceNode};
-
-/// What the messages of one colony do not repeat in every row.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Identity {
-    /// The colony.
-    pub colony_id: String,
-    /// The application it watches.
-    pub application_name: String,
-    /// The environment it watches; may be empty.
-    pub environment: String,
-}
 
 /// Writes a time.
 pub fn time_to_wire(time: TimeMs) -> prost_types::Timestamp {
@@ -61,7 +51,7 @@ pub fn metric_to_wire(point: &MetricPoint) -> v1::MetricSummary {
 }
 
 /// Reads and checks a metric bucket of `colony`. `now` is the reader's clock.
-pub fn metric_from_wire(colony: &Identity, wire: v1::MetricSummary, now: TimeMs) -> Result<MetricPoint, Fault> {
+pub fn metric_from_wire(colony: &ColonyIdentity, wire: v1::MetricSummary, now: TimeMs) -> Result<MetricPoint, Fault> {
     let count = wire
         .count
         .map(|n| u64::try_from(n).map_err(|_| (RejectReason::BadValue, format!("count is {n}"))))
@@ -108,7 +98,7 @@ pub fn event_to_wire(event: &Event) -> v1::Event {
 
 /// Reads and checks an event of `colony`. An empty severity is `info`, an unknown one too, kept in the metadata; kinds of event that are not known are kept.
 /// `now` is the reader's clock.
-pub fn event_from_wire(colony: &Identity, wire: v1::Event, now: TimeMs) -> Result<Event, Fault> {
+pub fn event_from_wire(colony: &ColonyIdentity, wire: v1::Event, now: TimeMs) -> Result<Event, Fault> {
     let mut metadata = wire.metadata;
     // what is beside the point of an event never costs the event
     let (severity, _) = Severity::read(&wire.severity, &mut metadata);
@@ -175,7 +165,7 @@ pub fn topology_from_wire(
 
 /// Reads a colony's health. The fields about the connection (`last_success_at`, `complete_to`, `last_error`) are left
 /// empty for the caller. Counts that do not add up are a fault, beside the status.
-pub fn health_from_wire(colony: &Identity, wire: &v1::HealthSummary) -> (ColonyStatus, Option<Fault>) {
+pub fn health_from_wire(colony: &ColonyIdentity, wire: &v1::HealthSummary) -> (ColonyStatus, Option<Fault>) {
     let count = |n: i32| u32::try_from(n).unwrap_or(0);
     let parts = [wire.healthy_services, wire.degraded_services, wire.unhealthy_services];
     let sum: i64 = parts.iter().map(|n| i64::from(*n)).sum();

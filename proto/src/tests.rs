@@ -2,10 +2,11 @@
 #![allow(clippy::unwrap_used)]
 
 use crate::convert::{
-    Identity, event_from_wire, event_to_wire, health_from_wire, metric_from_wire, metric_to_wire, time_from_wire,
-    time_to_wire, topology_from_wire,
+    event_from_wire, event_to_wire, health_from_wire, metric_from_wire, metric_to_wire, time_from_wire, time_to_wire,
+    topology_from_wire,
 };
 use crate::reef::v1;
+use model::colony::ColonyIdentity;
 use model::reject::RejectReason;
 use model::time::TimeMs;
 use proptest::prelude::*;
@@ -98,8 +99,8 @@ fn everything_of_rfd_003_is_there() {
     assert_eq!(seed.lines().count(), 115);
 }
 
-fn colony() -> Identity {
-    Identity {
+fn colony() -> ColonyIdentity {
+    ColonyIdentity {
         colony_id: "my-shop-production-a3f2e1".into(),
         application_name: "my-shop".into(),
         environment: "production".into(),
@@ -165,7 +166,7 @@ fn faults_are_named() {
     assert_eq!(metric(v1::MetricSummary { mean: Some(f64::NAN), ..summary() }), RejectReason::NotFinite);
     assert_eq!(metric(v1::MetricSummary { count: Some(-1), ..summary() }), RejectReason::BadValue);
     assert_eq!(metric(v1::MetricSummary { timestamp: None, ..summary() }), RejectReason::MissingField);
-    let nowhere = Identity { colony_id: String::new(), ..colony() };
+    let nowhere = ColonyIdentity { colony_id: String::new(), ..colony() };
     assert_eq!(metric_from_wire(&nowhere, summary(), NOW).unwrap_err().0, RejectReason::MissingField);
     let far = Some(prost_types::Timestamp { seconds: i64::MAX, nanos: 0 });
     assert_eq!(metric(v1::MetricSummary { timestamp: far, ..summary() }), RejectReason::BadTimestamp);

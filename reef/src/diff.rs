@@ -1,7 +1,6 @@
 //! What differs between the patterns of two stores: gained, lost, changed, with what changed in each.
 
 use crate::report::{PatternLine, better_first};
-use crate::text;
 use model::pattern::{Correlation, PatternState};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -88,11 +87,6 @@ impl PatternDiff {
     /// Whether nothing differs.
     pub fn is_empty(&self) -> bool {
         self.gained.is_empty() && self.lost.is_empty() && self.changed.is_empty()
-    }
-
-    /// The difference for a terminal, at most `most` patterns of each kind: ends with a line break, has no colours.
-    pub fn to_text(&self, most: usize) -> String {
-        text::render_diff(self, most)
     }
 }
 
@@ -191,11 +185,12 @@ mod tests {
         assert_eq!(diff.changed[0].columns, ["state", "lag_seconds"]);
         let counts = DiffCounts { gained: 1, gained_confirmed: 1, lost_confirmed: 1, changed: 1, ..Default::default() };
         assert_eq!(diff.counts, counts);
-        let text = diff.to_text(20);
+        let text = crate::text::diff(&diff, 20);
         assert!(text.starts_with("Patterns: 1 gained, 0 lost, 1 changed, 0 unchanged"), "{text}");
         assert!(text.contains("state confirmed -> candidate, lag 2h15m -> 2h16m"), "{text}");
         assert!(text.contains("shop/production/api/restart -> shop/production/api/error_spike"), "{text}");
-        let none = PatternDiff::between(std::slice::from_ref(&before), std::slice::from_ref(&before)).to_text(20);
+        let none =
+            crate::text::diff(&PatternDiff::between(std::slice::from_ref(&before), std::slice::from_ref(&before)), 20);
         assert_eq!(none, "Patterns: nothing differs, 1 unchanged\n");
     }
 
@@ -207,7 +202,7 @@ mod tests {
         let diff = PatternDiff::between(std::slice::from_ref(&before), &[after]);
         assert_eq!(diff.counts.changed, 1, "programs see it");
         assert_eq!(
-            diff.to_text(20),
+            crate::text::diff(&diff, 20),
             "Patterns: 0 gained, 0 lost, 0 changed, 0 unchanged; confirmed: 0 more, 0 no longer\n\
              1 more differ only in digits that are not shown (all: --json)\n"
         );
@@ -216,7 +211,7 @@ mod tests {
     #[test]
     fn long_lists_are_cut_and_say_so() {
         let many: Vec<Correlation> = (0..30).map(|i| finding(&format!("p{i}"), 0.5, &[]).correlation).collect();
-        let text = PatternDiff::between(&[], &many).to_text(20);
+        let text = crate::text::diff(&PatternDiff::between(&[], &many), 20);
         assert!(text.contains("gained: 30, the best 20 (all: --json)"), "{text}");
     }
 }

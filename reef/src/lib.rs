@@ -12,7 +12,7 @@ pub mod diff;
 pub mod printable;
 pub mod report;
 pub mod show;
-mod text;
+pub mod text;
 
 #[cfg(test)]
 mod tests;

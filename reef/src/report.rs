@@ -7,6 +7,9 @@ use sinks::{SinkError, Store};
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 
+/// Most candidates in the table at the end.
+pub const CANDIDATES_SHOWN_MAX: usize = 20;
+
 /// The patterns and totals of a store.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Report {
@@ -165,17 +168,6 @@ impl Report {
     pub fn with_rules(self, rules: Rules) -> Report {
         Report { rules: Some(rules), ..self }
     }
-
-    /// The report for a terminal: ends with a line break, has no colours. Candidates that something simpler explains are
-    /// counted only.
-    pub fn to_text(&self) -> String {
-        crate::text::render(self, false)
-    }
-
-    /// The same, explained candidates listed too.
-    pub fn to_long_text(&self) -> String {
-        crate::text::render(self, true)
-    }
 }
 
 /// Candidates by the kind of what explains them.
@@ -213,11 +205,6 @@ pub(crate) fn better_first(a: &Correlation, b: &Correlation) -> Ordering {
 }
 
 impl PatternLine {
-    /// The pattern as one line: its sentence, its numbers and its id.
-    pub fn to_line(&self) -> String {
-        crate::text::pattern::line(self)
-    }
-
     /// The columns of `row`.
     pub fn of(row: &Correlation) -> PatternLine {
         let (source, target) = (row.key.source.clone(), row.key.target.clone());

@@ -1,17 +1,10 @@
 //! One pattern with the rows behind it, found by its id or the beginning of it.
 
-use crate::printable::shortened;
 use crate::report::PatternLine;
-use crate::text::pattern::block;
 use model::pattern::{Correlation, Evidence};
-use model::time::format_duration_ms;
 use serde::Serialize;
 use sinks::{SinkError, Store};
 
-/// Most rows in the text.
-const ROWS_SHOWN_MAX: usize = 50;
-/// Widest reference in the text.
-const REFERENCE_COLUMNS_MAX: usize = 32;
 /// Most ids that are named when a prefix fits several.
 const IDS_NAMED_MAX: usize = 10;
 
@@ -91,30 +84,6 @@ impl EvidenceLine {
     }
 }
 
-impl Traced {
-    /// For a terminal: ends with a line break, has no colours.
-    pub fn to_text(&self) -> String {
-        let mut text = block(&self.pattern);
-        let shown = self.evidence.len().min(ROWS_SHOWN_MAX);
-        text.push_str(&match self.evidence.len() {
-            0 => "\nNo rows behind it are stored.\n".to_owned(),
-            number if number > shown => format!("\nThe last {shown} of {number} rows behind it (all: --json):\n\n"),
-            _ => "\nThe rows behind it:\n\n".to_owned(),
-        });
-        for row in &self.evidence[self.evidence.len() - shown..] {
-            let reference = |text: &str| shortened(text, REFERENCE_COLUMNS_MAX);
-            text.push_str(&format!(
-                "  {}  {:<REFERENCE_COLUMNS_MAX$}  {:>8} later: {}\n",
-                row.source_timestamp,
-                reference(&row.source_ref),
-                format_duration_ms(row.lag_ms),
-                reference(&row.target_ref)
-            ));
-        }
-        text
-    }
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -140,7 +109,7 @@ mod tests {
         for name in [id.as_str(), &id[..10], &id[2..10]] {
             let Shown::Pattern(traced) = Shown::read(&mut store, name).await.unwrap() else { panic!("{name}") };
             assert_eq!((traced.pattern.correlation_id.as_str(), traced.evidence.len()), (id.as_str(), 2));
-            let text = traced.to_text();
+            let text = crate::text::traced(&traced);
             assert!(text.contains("The rows behind it:") && text.contains("later: f\n"), "{text}");
         }
         let Shown::Several(all) = Shown::read(&mut store, "c-").await.unwrap() else { panic!("several") };

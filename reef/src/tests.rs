@@ -1,7 +1,7 @@
 //! Reports over the memory store.
 #![allow(clippy::unwrap_used)]
 
-use crate::{Report, Rules};
+use crate::{Report, Rules, text};
 use model::event::Event;
 use model::pattern::{Finding, PatternState, SignalKind};
 use model::real::Real;
@@ -58,13 +58,13 @@ async fn what_something_simpler_explains_is_counted_in_words_and_listed_only_whe
         explained("sun", "daily_cycle"),
         explained("load", "common_cause:shared_load"),
     ];
-    let short = report(with(findings.clone()), 1).await.to_text();
+    let short = text::report(&report(with(findings.clone()), 1).await);
     assert!(short.starts_with("No pattern is confirmed; 2 candidates are not beyond chance yet.\n"), "{short}");
     assert!(short.contains("2 more move together with the daily cycle (coral-pipeline report --all)\n"), "{short}");
     assert!(short.contains("1 more follow a cause that both ends share (coral-pipeline report --all)\n"), "{short}");
     assert!(short.contains("1 more candidates are weaker"), "{short}");
     assert!(short.contains("api/plain ->") && !short.contains("api/tide"), "{short}");
-    let long = report(with(findings), usize::MAX).await.to_long_text();
+    let long = text::full_report(&report(with(findings), usize::MAX).await);
     assert!(long.contains("api/tide ->") && long.contains("explained by: both follow the daily cycle\n"), "{long}");
     assert!(long.contains("explained by: a load that all of them share\n") && !long.contains("--all"), "{long}");
 }
@@ -74,7 +74,7 @@ async fn withdrawn_patterns_are_counted_and_listed_when_asked_for() {
     let mut gone = finding("gone", 0.9, &[]);
     gone.correlation.state = PatternState::Withdrawn;
     let report = report(with(vec![gone]), 5).await;
-    let (short, long) = (report.to_text(), report.to_long_text());
+    let (short, long) = (text::report(&report), text::full_report(&report));
     assert!(short.contains("1 pattern withdrawn (report --all)") && !short.contains("api/gone"), "{short}");
     assert!(long.contains("withdrawn  gone is followed by error_spike"), "{long}");
 }
@@ -93,7 +93,7 @@ async fn json_has_every_column_and_rfc_3339_times() {
 
 #[tokio::test]
 async fn text_shows_the_sentence_first_and_what_leads_to_what() {
-    let text = report(with(vec![finding("deploy", 0.9, &[("e", "f")])]), 5).await.to_text();
+    let text = text::report(&report(with(vec![finding("deploy", 0.9, &[("e", "f")])]), 5).await);
     assert!(
         text.starts_with(
             "1 pattern is confirmed.\n\n\
@@ -116,7 +116,7 @@ async fn a_candidate_says_why_it_is_one() {
     let mut part = candidate("part", 0.2);
     part.correlation.reason = Some(format!("follows from {}", "x".repeat(200)));
     let report = report(with(vec![finding("sure", 0.9, &[]), candidate("deploy", 0.2), part]), 5).await;
-    let text = report.to_text();
+    let text = text::report(&report);
     assert_eq!(text.matches("\n           not confirmed: 2 occurrences of the 3 needed\n").count(), 1, "{text}");
     assert!(text.contains("           not confirmed: follows from"), "{text}");
     assert!(text.lines().all(|line| line.chars().count() <= 120), "{text}");
@@ -132,12 +132,12 @@ async fn metric_pairs_show_their_sign_and_no_direction_at_lag_zero() {
     }
     (pair.correlation.coefficient, pair.correlation.lag_seconds) = (Real(-0.83), 0);
     (pair.correlation.occurrence_count, pair.correlation.lag_low_seconds) = (288, -8_400);
-    let text = report(with(vec![pair.clone()]), 5).await.to_text();
+    let text = text::report(&report(with(vec![pair.clone()]), 5).await);
     assert!(text.contains(" · 288 points · "), "{text}");
     assert!(text.contains("r=-0.83"), "{text}");
     assert!(text.contains("api/level <> shop"), "{text}");
     (pair.correlation.lag_seconds, pair.correlation.lag_high_seconds) = (300, 9_000);
-    let text = report(with(vec![pair]), 5).await.to_text();
+    let text = text::report(&report(with(vec![pair]), 5).await);
     assert!(text.contains("lag 5m, unsure: from 2h20m before to 2h30m after"), "{text}");
 }
 
@@ -146,7 +146,7 @@ async fn confidence_is_never_shown_as_certainty() {
     for (confidence, shown) in [(0.9999, "0.9999"), (0.99996, ">0.9999"), (1.0, ">0.9999")] {
         let mut sure = finding("sure", 0.9, &[]);
         sure.correlation.confidence = Real(confidence);
-        let text = report(with(vec![sure]), 5).await.to_text();
+        let text = text::report(&report(with(vec![sure]), 5).await);
         assert!(text.contains(&format!(" {shown} ")) && !text.contains("1.0000"), "{text}");
     }
 }
@@ -158,7 +158,7 @@ async fn long_names_are_cut_in_the_middle_and_control_characters_are_shown_harml
     let mut hostile = finding("a\u{1b}[31mred\nline\u{202e}npc", 0.8, &[]);
     (hostile.correlation.lag_low_seconds, hostile.correlation.lag_high_seconds) =
         (3 * 3_600 + 59 * 60, 3 * 3_600 + 59 * 60);
-    let text = report(with(vec![long, hostile]), 5).await.to_text();
+    let text = text::report(&report(with(vec![long, hostile]), 5).await);
     assert!(text.contains("…") && text.contains("xend ->"), "{text}");
     assert!(text.contains("a·[31mred·line·npc ->"), "{text}");
     let widest = text.lines().map(|line| line.chars().count()).max().unwrap();
@@ -167,7 +167,7 @@ async fn long_names_are_cut_in_the_middle_and_control_characters_are_shown_harml
 
 #[tokio::test]
 async fn an_empty_report_says_why_and_what_to_do() {
-    let nothing = report(Commit::default(), 5).await.to_text();
+    let nothing = text::report(&report(Commit::default(), 5).await);
     assert!(nothing.contains("holds no events and no metrics") && nothing.contains("validate"), "{nothing}");
     let reject = Reject {
         source: "files".into(),
@@ -178,10 +178,10 @@ async fn an_empty_report_says_why_and_what_to_do() {
         raw: String::new(),
         rejected_at: START,
     };
-    let refused = report(Commit { rejects: vec![reject], ..Commit::default() }, 5).await.to_text();
+    let refused = text::report(&report(Commit { rejects: vec![reject], ..Commit::default() }, 5).await);
     assert!(refused.contains("Every row read was refused (1 in all)"), "{refused}");
     assert!(refused.contains("1 refused (malformed 1)"), "{refused}");
-    let alone = report(with(vec![]), 5).await.to_text();
+    let alone = text::report(&report(with(vec![]), 5).await);
     assert!(alone.contains("All rows are of one colony, shop-production."), "{alone}");
 }
 
@@ -196,12 +196,12 @@ async fn an_empty_report_does_not_say_more_than_is_known() {
     let rules = Rules { correlates: true, max_lag_ms: 4 * HOUR_MS, min_occurrences: 3 };
     let quiet = report(of_two_colonies(vec![]), 5).await.with_rules(rules);
     let newest = quiet.totals.newest_event.unwrap();
-    let text = quiet.to_text();
+    let text = text::report(&quiet);
     assert!(text.contains("within 4h (max_lag) at least 3 times (min_occurrences)"), "{text}");
     assert!(text.contains(&format!("Events after {} are not older than max_lag (4h)", newest - 4 * HOUR_MS)), "{text}");
     assert!(!text.contains("more history"), "{text}");
-    let unsure = report(of_two_colonies(vec![candidate("a", 0.5)]), 5).await.to_text();
+    let unsure = text::report(&report(of_two_colonies(vec![candidate("a", 0.5)]), 5).await);
     assert!(unsure.contains("could still be chance"), "{unsure}");
-    let off = report(of_two_colonies(vec![]), 5).await.with_rules(Rules { correlates: false, ..rules }).to_text();
+    let off = text::report(&report(of_two_colonies(vec![]), 5).await.with_rules(Rules { correlates: false, ..rules }));
     assert!(off.contains("correlation.enabled is false"), "{off}");
 }

@@ -2,20 +2,33 @@
 
 mod diff;
 pub(crate) mod pattern;
+mod traced;
 mod why;
 
 use crate::printable::printable;
 use crate::report::{PatternLine, Report};
-pub(crate) use diff::render_diff;
+pub use diff::diff;
+pub use pattern::line;
 use pattern::{block, folded};
+pub use traced::traced;
 
 /// What the words in a pattern's second line mean.
 const LEGEND: &str = "score: how far the share of sources that are followed lies above chance, 0 to 1. r: the correlation of two metrics.\n\
                       confidence: 1 less the share of chance findings among patterns at least this good; confirmed from\n\
                       1 - correlation.false_discovery_rate on. lag: the usual one, and its range.\n";
 
-/// The report; `everything` lists explained candidates and withdrawn patterns too.
-pub(crate) fn render(report: &Report, everything: bool) -> String {
+/// The report for a terminal: ends with a line break, has no colours. Candidates that something simpler explains are
+/// counted only.
+pub fn report(report: &Report) -> String {
+    render(report, false)
+}
+
+/// The same, explained candidates and withdrawn patterns listed too.
+pub fn full_report(report: &Report) -> String {
+    render(report, true)
+}
+
+fn render(report: &Report, everything: bool) -> String {
     let candidates: Vec<&PatternLine> = report
         .candidates
         .iter()

@@ -18,6 +18,8 @@
 //! | `files` | finite: parquet, CSV, NDJSON |
 //! | `colony` | live: summaries pulled from a colony, events streamed by it |
 //! | `kafka` | topics of metrics and events, followed (live) or read to an end (finite); publishing to them |
+//! | `record` | one row as named cells, and the rules by which it becomes a checked row |
+//! | `backoff` | pauses between tries |
 //! | `lateness` | which rows of live sources are late |
 //! | `generator` | seeded fleets with planted relations, as values and as files |
 //! | `compliance` | the harness that every source passes |
@@ -32,6 +34,7 @@ use model::reject::Reject;
 use model::rows::Rows;
 use serde::{Deserialize, Serialize};
 
+pub mod backoff;
 pub mod colony;
 #[cfg(any(test, feature = "compliance"))]
 pub mod compliance;
@@ -41,10 +44,12 @@ pub mod generator;
 pub mod guard;
 pub mod kafka;
 pub mod lateness;
+mod record;
 pub mod report;
 pub mod share;
 
 pub use error::SourceError;
+pub use record::RowKind;
 pub use report::{FailedInput, FailureClass, InputReport};
 
 /// When the rows of a batch were written, as far as their source knows. It decides whether a row can be late.

@@ -1,13 +1,15 @@
 //! What each decoder promises about any input: it ends, it does not panic, and it says the same whenever it is asked.
 
 use model::clock::{ManualClock, SharedClock};
+use model::colony::ColonyIdentity;
 use model::position::Positions;
 use model::time::TimeMs;
 use pipelines::config::{self, Format};
 use prost::Message;
-use proto::convert::{Identity, event_from_wire, event_to_wire, metric_from_wire, metric_to_wire};
+use proto::convert::{event_from_wire, event_to_wire, metric_from_wire, metric_to_wire};
 use proto::reef::v1;
-use sources::files::{Chunk, FileKind, FilesConfig};
+use sources::RowKind;
+use sources::files::{Chunk, FilesConfig};
 use sources::{Batch, Source};
 use std::path::Path;
 
@@ -18,23 +20,23 @@ fn clock() -> SharedClock {
 }
 
 pub fn csv(input: &[u8]) {
-    file("x.csv", input, FileKind::Events);
-    file("x.csv", input, FileKind::Metrics);
+    file("x.csv", input, RowKind::Events);
+    file("x.csv", input, RowKind::Metrics);
 }
 
 pub fn ndjson(input: &[u8]) {
-    file("x.ndjson", input, FileKind::Events);
-    file("x.ndjson", input, FileKind::Metrics);
+    file("x.ndjson", input, RowKind::Events);
+    file("x.ndjson", input, RowKind::Metrics);
 }
 
 pub fn parquet(input: &[u8]) {
-    file("x.parquet", input, FileKind::Events);
-    file("x.parquet", input, FileKind::Metrics);
+    file("x.parquet", input, RowKind::Events);
+    file("x.parquet", input, RowKind::Metrics);
 }
 
 /// A file is read to its end, or named as what is wrong; the same bytes give the same rows. Of some, also as a source:
 /// read again nothing is new.
-fn file(name: &str, input: &[u8], kind: FileKind) {
+fn file(name: &str, input: &[u8], kind: RowKind) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join(name);
     std::fs::write(&path, input).unwrap();
@@ -55,16 +57,16 @@ fn file(name: &str, input: &[u8], kind: FileKind) {
     }
 }
 
-fn chunks(path: &Path, kind: FileKind) -> Result<Vec<Chunk>, String> {
+fn chunks(path: &Path, kind: RowKind) -> Result<Vec<Chunk>, String> {
     let reader = sources::files::open(path, kind, &clock()).map_err(|error| error.to_string())?;
     reader.collect::<Result<_, _>>().map_err(|error| error.to_string())
 }
 
-fn files(base_dir: &Path, name: &str, kind: FileKind) -> FilesConfig {
+fn files(base_dir: &Path, name: &str, kind: RowKind) -> FilesConfig {
     let (mut metrics, mut events) = (Vec::new(), Vec::new());
     match kind {
-        FileKind::Metrics => metrics.push(name.to_owned()),
-        FileKind::Events => events.push(name.to_owned()),
+        RowKind::Metrics => metrics.push(name.to_owned()),
+        RowKind::Events => events.push(name.to_owned()),
     }
     FilesConfig { metrics, events, base_dir: base_dir.to_owned(), ..FilesConfig::default() }
 }
@@ -86,7 +88,7 @@ fn read(files: &FilesConfig, positions: &Positions) -> (Batch, Positions) {
 
 /// Every value is a row or a reject, whatever it is.
 pub fn kafka(input: &[u8]) {
-    for kind in [FileKind::Events, FileKind::Metrics] {
+    for kind in [RowKind::Events, RowKind::Metrics] {
         for content_type in [None, Some(&b"application/x-protobuf"[..])] {
             let (rows, rejects) = sources::kafka::decode_values(kind, content_type, &[input], clock());
             assert_eq!(rows.len() + rejects.len(), 1);
@@ -106,7 +108,7 @@ pub fn config(input: &[u8]) {
 
 /// A message that is taken says the same after a way over the wire.
 pub fn grpc(input: &[u8]) {
-    let colony = Identity {
+    let colony = ColonyIdentity {
         colony_id: "shop-production".to_owned(),
         application_name: "shop".to_owned(),
         environment: "production".to_owned(),

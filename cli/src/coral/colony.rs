@@ -19,7 +19,7 @@ mod tests;
 use crate::exit::Failure;
 use crate::output::Output;
 use colony::config::{Places, Resolved, resolve};
-use proto::convert::Identity;
+use model::colony::ColonyIdentity;
 
 /// Commands of a colony.
 #[derive(Debug, clap::Subcommand)]
@@ -59,8 +59,8 @@ impl ColonyChoice {
     }
 }
 
-fn identity_of(resolved: &Resolved) -> Identity {
-    Identity {
+fn identity_of(resolved: &Resolved) -> ColonyIdentity {
+    ColonyIdentity {
         colony_id: resolved.colony.colony_id.clone(),
         application_name: resolved.colony.application_name.clone(),
         environment: resolved.colony.environment.clone(),

@@ -1,7 +1,7 @@
 //! Whether the colonies of a reef answer, and are who the configuration says.
 
 use super::checklist::{Check, Outcome};
-use super::validate::with_causes;
+use model::error::one_line;
 use pipelines::config::{ColonyConfig, ReefConfig};
 use proto::reef::v1::GetSummaryRequest;
 use proto::reef::v1::colony_federation_client::ColonyFederationClient;
@@ -46,7 +46,7 @@ async fn check(colony: ColonyConfig) -> Check {
 
 /// The id of the colony at `endpoint`. The range asked for is empty, so the answer is small.
 async fn ask(endpoint: &str) -> Result<String, String> {
-    let channel = mesh::dial(endpoint).await.map_err(|error| with_causes(&error))?;
+    let channel = mesh::dial(endpoint).await.map_err(|error| one_line(&error))?;
     let long_ago = prost_types::Timestamp { seconds: 0, nanos: 0 };
     let request = GetSummaryRequest { start_time: Some(long_ago), end_time: Some(long_ago) };
     match ColonyFederationClient::new(channel).get_summary(request).await {

@@ -1,10 +1,10 @@
 //! Whether the Kafka topics of a reef are there, and what of them a run would read.
 
 use super::checklist::{Check, Outcome};
-use super::validate::with_causes;
 use crate::text::{count, counted};
+use model::error::one_line;
 use pipelines::config::ReefConfig;
-use pipelines::inputs;
+use pipelines::open::inputs;
 use sources::kafka::{KafkaConfig, PartitionSeen, TopicSeen, probe};
 
 /// Partitions whose offsets are shown one by one.
@@ -17,7 +17,7 @@ pub fn check_all(config: &ReefConfig, offline: bool) -> Vec<Check> {
         // a secret that is not set here may be set where the reef runs
         Err(error) => {
             let outcome = if offline { Outcome::Warning } else { Outcome::Failed };
-            return vec![Check::new("kafka", outcome, with_causes(&error))];
+            return vec![Check::new("kafka", outcome, one_line(&error))];
         }
     };
     sources.iter().flat_map(|source| check(source, offline)).collect()
@@ -26,14 +26,14 @@ pub fn check_all(config: &ReefConfig, offline: bool) -> Vec<Check> {
 fn check(source: &KafkaConfig, offline: bool) -> Vec<Check> {
     let name = format!("kafka {}", source.brokers);
     if let Err(problems) = source.validate() {
-        return problems.iter().map(|problem| Check::new(&name, Outcome::Failed, with_causes(problem))).collect();
+        return problems.iter().map(|problem| Check::new(&name, Outcome::Failed, one_line(problem))).collect();
     }
     if offline {
         return vec![Check::new(name, Outcome::Skipped, "not asked (--no-network)")];
     }
     match probe(source) {
         Ok(topics) => topics.iter().flat_map(|topic| of_topic(source, topic)).collect(),
-        Err(error) => vec![Check::new(name, Outcome::Failed, with_causes(&error))],
+        Err(error) => vec![Check::new(name, Outcome::Failed, one_line(&error))],
     }
 }
 

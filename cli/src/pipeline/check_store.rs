@@ -4,8 +4,9 @@ use super::checklist::{Check, Outcome};
 use crate::entry::runtime;
 use crate::exit::Failure;
 use crate::text::bytes;
+use model::error::one_line;
 use pipelines::config::ReefConfig;
-use pipelines::store;
+use pipelines::open::store;
 use sinks::clickhouse::server_facts;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read};
@@ -31,7 +32,7 @@ pub fn check(config: &ReefConfig, path: &Path) -> Result<Check, Failure> {
 /// What `run` would find when it opens the file.
 async fn look_at_tables(config: &ReefConfig, path: &Path, size: u64) -> Result<String, String> {
     let shown = format!("{}, {}", path.display(), bytes(size));
-    let told = |error: sinks::SinkError| super::validate::with_causes(&error);
+    let told = |error: sinks::SinkError| one_line(&error);
     match store::stored_version(config).await.map_err(told)? {
         // version 0: the first step of the schema was cut off, and a run goes on with it
         None | Some(0) => Ok(format!("{shown}, holds nothing yet")),
@@ -60,7 +61,7 @@ pub fn check_server(config: &ReefConfig) -> Result<Check, Failure> {
     };
     let described = store::describe(config);
     let (outcome, note) = match facts {
-        Err(error) => (Outcome::Failed, super::validate::with_causes(&error)),
+        Err(error) => (Outcome::Failed, one_line(&error)),
         Ok(facts) if !facts.missing_rights.is_empty() => {
             let rights = facts.missing_rights.join(", ");
             (Outcome::Failed, format!("{described} lacks rights: GRANT {rights} ON the database"))

@@ -2,14 +2,14 @@
 
 use crate::exit::{Exit, Failure};
 use crate::text::{count, counted};
-use pipelines::held::HeldRows;
-use pipelines::outside::Outside;
+use pipelines::deferred::DeferredRows;
+use pipelines::progress::Outside;
 use pipelines::progress::RunSummary;
 use std::path::Path;
 
 /// Rows that wait for the clock, and when they are read again.
-pub(super) fn held_text(held: &HeldRows) -> String {
-    let HeldRows { rows, first, last, clock, read_again_from, .. } = held;
+pub(super) fn held_text(held: &DeferredRows) -> String {
+    let DeferredRows { rows, first, last, clock, read_again_from, .. } = held;
     format!(
         "{} more than a day after this machine's clock, {clock}: they say {first} to {last}. The first run after \
          {read_again_from} reads them again",

@@ -5,10 +5,10 @@ use crate::exit::{Exit, Failure};
 use crate::output::{Output, Style};
 use crate::signals::watch_shutdown;
 use crate::text::counted;
-use pipelines::address;
 use pipelines::config::StorageKind;
 use pipelines::copy::{CopyError, CopyProgress, CopySummary};
-use pipelines::store::open_transfer;
+use pipelines::open::address;
+use pipelines::open::store::open_transfer;
 use std::time::Duration;
 use tokio::sync::watch;
 

@@ -6,7 +6,7 @@ use crate::exit::{Exit, Failure};
 use crate::output::{Output, Style};
 use migrations::{CLICKHOUSE, DUCKDB, Migration, pending};
 use pipelines::config::StorageKind;
-use pipelines::store;
+use pipelines::open::store;
 use serde_json::json;
 use std::path::PathBuf;
 

@@ -2,20 +2,20 @@
 
 use crate::exit::{Exit, Failure};
 use model::time::{TimeMs, parse_duration_ms};
-use pipelines::replay::{Moment, TimeRange};
+use pipelines::replay::{RequestedTime, TimeRange};
 
 /// Reads a time as users write it; `now` is handed in so that both ends of a range mean the same one.
-fn parse(flag: &str, text: &str, now: TimeMs) -> Result<Moment, Failure> {
+fn parse(flag: &str, text: &str, now: TimeMs) -> Result<RequestedTime, Failure> {
     let text = text.trim();
     let absolute = TimeMs::parse_rfc3339(text).or_else(|| TimeMs::parse_rfc3339(&format!("{text}T00:00:00Z")));
     if let Some(time) = absolute {
-        return Ok(Moment { time, text: time.to_string() });
+        return Ok(RequestedTime { time, text: time.to_string() });
     }
     if text == "now" {
-        return Ok(Moment { time: now, text: text.to_owned() });
+        return Ok(RequestedTime { time: now, text: text.to_owned() });
     }
     if let Ok(ms) = parse_duration_ms(text) {
-        return Ok(Moment { time: now - ms, text: text.to_owned() });
+        return Ok(RequestedTime { time: now - ms, text: text.to_owned() });
     }
     let message = format!("{flag} {text:?} is not a time");
     let hint = "write for example 2026-03-02T10:00:00Z, 2026-03-02 (its first moment, UTC), now, or 24h for a day ago";

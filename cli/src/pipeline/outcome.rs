@@ -6,10 +6,10 @@ use crate::output::Style;
 use crate::text::{count, counted};
 use model::time::{TimeMs, format_duration_ms};
 use pipelines::config::ReefConfig;
-use pipelines::params;
+use pipelines::open::params;
+use pipelines::open::store;
 use pipelines::progress::Ended;
 use pipelines::replay::{Outcome, Request, TimeRange};
-use pipelines::store;
 use reef::PatternDiff;
 use serde_json::{Value, json};
 use std::path::Path;
@@ -60,7 +60,7 @@ impl Page<'_> {
         if let Some(diff) = self.diff() {
             lines.push(String::new());
             lines.push(self.compared());
-            lines.push(diff.to_text(PATTERNS_SHOWN_MAX).trim_end().to_owned());
+            lines.push(reef::text::diff(&diff, PATTERNS_SHOWN_MAX).trim_end().to_owned());
         }
         let notes = self.notes();
         if !notes.is_empty() {

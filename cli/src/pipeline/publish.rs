@@ -14,7 +14,7 @@ use model::metric::MetricPoint;
 use model::position::Positions;
 use model::time::{TimeMs, format_duration_ms};
 use pipelines::config::ReefConfig;
-use pipelines::{inputs, store};
+use pipelines::open::{inputs, store};
 use serde_json::{Value, json};
 use sinks::{Span, Store};
 use sources::kafka::{Encoding, KafkaConfig, PublishConfig, PublishCounts, Publisher};

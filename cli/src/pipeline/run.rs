@@ -2,6 +2,7 @@
 
 use super::ask::attended;
 use super::load::load_runnable;
+use super::rules;
 use super::run_failure::run_failure;
 use super::shortfall::{shortfall, stopped_early};
 use super::{clock_note, display, summary};
@@ -13,19 +14,16 @@ use crate::text::counted;
 use model::clock::SystemClock;
 use pipelines::cluster::{self, ClusterEnd};
 use pipelines::config::ReefConfig;
-use pipelines::desk::Desk;
+use pipelines::open::store;
 use pipelines::progress::{Ended, Progress, RunSummary, ServeSummary};
 use pipelines::run::RunOptions;
-use pipelines::store;
-use reef::{Report, Rules};
+use pipelines::run::desk::Desk;
+use reef::Report;
 use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-
-/// Most candidates in the table at the end.
-pub(super) const CANDIDATES_SHOWN_MAX: usize = 20;
 
 /// Arguments of `run`.
 #[derive(Debug, clap::Args)]
@@ -179,24 +177,16 @@ async fn beside<T>(running: impl Future<Output = T>, mut display: JoinHandle<()>
 pub async fn print((config, path): (&ReefConfig, &Path), summary: &RunSummary, output: &Output) -> Result<(), Failure> {
     let failed = |error: sinks::SinkError| Failure::from_error(Exit::Failed, "store_failed", &error);
     let mut store = store::open_for_reading(config).await.map_err(failed)?;
-    let report = Report::read(store.as_mut(), store::describe(config), CANDIDATES_SHOWN_MAX).await.map_err(failed)?;
-    let report = report.with_rules(rules(config));
-    let page = |style| format!("{}\n\n{}", summary::summary_page(summary, path, style), report.to_text());
+    let report = Report::read(store.as_mut(), store::describe(config), reef::report::CANDIDATES_SHOWN_MAX)
+        .await
+        .map_err(failed)?;
+    let report = report.with_rules(rules::of(config));
+    let page = |style| format!("{}\n\n{}", summary::summary_page(summary, path, style), reef::text::report(&report));
     // what was stopped or could not be read comes first; a live reef that drains has told it in its summary
     let is_whole = summary.ended == Ended::InputFinished && summary.inputs.failed_inputs == 0;
     let wrong_clock = clock_note::wrong_clock(summary, path).filter(|_| config.is_finite() && is_whole);
     let failure = wrong_clock.or_else(|| shortfall(config.is_finite(), summary));
     output.concluded(&json!({ "summary": summary, "report": report }), page, failure)
-}
-
-/// The settings that decide what counts.
-pub(super) fn rules(config: &ReefConfig) -> Rules {
-    let correlation = &config.correlation;
-    Rules {
-        correlates: correlation.enabled,
-        max_lag_ms: correlation.max_lag_ms,
-        min_occurrences: correlation.min_occurrences,
-    }
 }
 
 #[cfg(test)]

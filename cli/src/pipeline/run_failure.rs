@@ -1,9 +1,9 @@
 //! What ended a run before its time, as a failure: exit code, what to do, and whether starting again helps.
 
 use crate::exit::{Exit, Failure};
-use pipelines::cluster::alarm::ClusterError;
-use pipelines::inputs::InputError;
-use pipelines::run::RunError;
+use pipelines::error::ClusterError;
+use pipelines::error::RunError;
+use pipelines::open::inputs::InputError;
 use sources::SourceError;
 use std::io::ErrorKind;
 use std::path::Path;

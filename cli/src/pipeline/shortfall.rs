@@ -78,7 +78,7 @@ fn nothing_taken(summary: &RunSummary) -> Option<Failure> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use pipelines::outside::OutsideRows;
+    use pipelines::progress::OutsideRows;
     use sources::{FailedInput, InputReport};
     use std::collections::BTreeMap;
 

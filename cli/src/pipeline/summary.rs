@@ -118,8 +118,8 @@ fn outcome_lines(summary: &RunSummary) -> Vec<String> {
 mod tests {
     use super::*;
     use model::time::TimeMs;
-    use pipelines::held::HeldRows;
-    use pipelines::outside::{Outside, OutsideRows};
+    use pipelines::deferred::DeferredRows;
+    use pipelines::progress::{Outside, OutsideRows};
     use pipelines::progress::{Phase, Progress};
     use sources::InputReport;
     use std::collections::BTreeMap;
@@ -217,7 +217,7 @@ mod tests {
     fn rows_after_the_clock_and_deleted_rows_have_a_line() {
         let at = |day: i64| TimeMs(1_672_704_000_000 + day * 86_400_000);
         let (rows, met) = (40, 40);
-        let held = HeldRows { rows, met, first: at(10), last: at(11), clock: at(0), read_again_from: at(9) };
+        let held = DeferredRows { rows, met, first: at(10), last: at(11), clock: at(0), read_again_from: at(9) };
         let deleted = BTreeMap::from([("federated_events".to_owned(), 1_200)]);
         let page =
             summary_page(&RunSummary { held: Some(held), deleted, ..summary() }, Path::new("r.toml"), Style::PLAIN);
@@ -241,7 +241,7 @@ mod tests {
     #[test]
     fn a_run_that_took_less_than_lay_ahead_of_the_clock_fails() {
         let (first, path) = (TimeMs(1_672_704_000_000), Path::new("r.toml"));
-        let held = HeldRows { rows: 9, met: 9, first, last: first, clock: first, read_again_from: first };
+        let held = DeferredRows { rows: 9, met: 9, first, last: first, clock: first, read_again_from: first };
         let of = |events: u64| RunSummary {
             held: Some(held),
             progress: Progress { events, metrics: 0, ..progress() },

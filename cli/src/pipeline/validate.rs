@@ -8,6 +8,7 @@ use crate::exit::{Exit, Failure};
 use crate::output::Output;
 use crate::text::{bytes, counted};
 use model::clock::SystemClock;
+use model::error::one_line;
 use pipelines::config::{ReefConfig, SecretSource, SourceConfig, StorageKind};
 use serde_json::json;
 use sources::files::{FileLook, FilesConfig};
@@ -63,7 +64,7 @@ fn conclude(file: &str, checks: Vec<Check>, output: &Output) -> Result<(), Failu
 }
 
 fn summary(config: &ReefConfig) -> String {
-    let store = pipelines::store::describe(config);
+    let store = pipelines::open::store::describe(config);
     let colonies = match config.colonies.len() as u64 {
         1 => "1 colony".to_owned(),
         number => format!("{number} colonies"),
@@ -102,7 +103,7 @@ fn file_checks(config: &ReefConfig) -> Vec<Check> {
 fn pattern_checks(name: &str, files: &FilesConfig) -> Vec<Check> {
     let looks = match files.look(&SystemClock::shared()) {
         Ok(looks) => looks,
-        Err(error) => return vec![Check::new(name, Outcome::Failed, with_causes(&error))],
+        Err(error) => return vec![Check::new(name, Outcome::Failed, one_line(&error))],
     };
     let size = looks.iter().map(|look| look.len_bytes).sum();
     let mut checks: Vec<Check> = looks.iter().filter_map(|look| file_fault(name, look)).collect();
@@ -116,7 +117,7 @@ fn pattern_checks(name: &str, files: &FilesConfig) -> Vec<Check> {
 /// What a run would stumble over in a file.
 fn file_fault(name: &str, look: &FileLook) -> Option<Check> {
     if let Some(problem) = &look.problem {
-        return Some(Check::new(name, Outcome::Failed, with_causes(problem)));
+        return Some(Check::new(name, Outcome::Failed, one_line(problem)));
     }
     let first = look.rejects.first()?;
     let (rows, file) = (look.rejects.len() as u64, look.path.display());
@@ -161,19 +162,13 @@ fn secret_checks(config: &ReefConfig, offline: bool) -> Vec<Check> {
 fn secret_check(name: String, secret: &SecretSource, when_missing: Outcome) -> Check {
     match secret.resolve() {
         Ok(_) => Check::new(name, Outcome::Ok, "is there"),
-        Err(error) => Check::new(name, when_missing, with_causes(&error)),
+        Err(error) => Check::new(name, when_missing, one_line(&error)),
     }
 }
 
 fn skipped_colonies(config: &ReefConfig) -> Vec<Check> {
     let skipped = |id: &str| Check::new(format!("colony {id}"), Outcome::Skipped, "not dialled (--no-network)");
     config.colonies.iter().map(|colony| skipped(&colony.colony_id)).collect()
-}
-
-/// An error and its causes on one line.
-pub(super) fn with_causes(error: &(dyn std::error::Error + 'static)) -> String {
-    let failure = Failure::from_error(Exit::Failed, "", error);
-    [vec![failure.message], failure.details].concat().join(": ")
 }
 
 #[cfg(test)]

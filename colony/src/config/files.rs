@@ -1,9 +1,8 @@
 //! The three configuration files and their keys; writing new ones.
 
 use super::error::ConfigError;
-use super::resolve::Places;
+use super::places::Places;
 use super::yaml::{Keys, YamlFile};
-use crate::store::is_colony_id;
 use model::time::parse_duration_ms;
 use rand::RngExt;
 use std::fmt;
@@ -235,4 +234,11 @@ fn write_new(path: &Path, text: &str, access: Access, written: &mut Written) -> 
         Err(cause) => return Err(io_error(cause)),
     }
     Ok(())
+}
+
+/// Whether the text can be a colony's id: it becomes part of file names.
+pub fn is_colony_id(text: &str) -> bool {
+    (1..=128).contains(&text.len())
+        && !text.starts_with('.')
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'))
 }

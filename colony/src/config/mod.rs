@@ -4,13 +4,17 @@
 //! |---|---|
 //! | `yaml` | reading a YAML file, with path and line in every error |
 //! | `files` | the three files and their keys; writing new ones |
+//! | `places` | where configuration is looked for, and what the environment overrides |
+//! | `error` | what is wrong with them, with path and line |
 //! | `resolve` | which colony is meant, and where its database lies |
 
 pub mod error;
 pub mod files;
+pub mod places;
 pub mod resolve;
 mod yaml;
 
 pub use error::ConfigError;
-pub use files::{ColonyFile, NewColony, Retention, init};
-pub use resolve::{Places, Resolved, resolve};
+pub use files::{ColonyFile, NewColony, Retention, init, is_colony_id};
+pub use places::Places;
+pub use resolve::{Resolved, resolve};

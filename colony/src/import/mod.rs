@@ -17,11 +17,12 @@ pub use target::Target;
 use crate::ask::AskError;
 use crate::error::StoreError;
 use model::clock::SharedClock;
+use model::colony::ColonyIdentity;
 use model::reject::{Reject, RejectReason};
-use proto::convert::Identity;
 use read::Message;
+use sources::RowKind;
 use sources::SourceError;
-use sources::files::{FileKind, kind_of};
+use sources::files::kind_of;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
@@ -92,7 +93,7 @@ pub struct ImportProgress {
 /// importing again goes over it without harm.
 pub async fn import(
     files: &[PathBuf],
-    colony: &Identity,
+    colony: &ColonyIdentity,
     target: &mut Target,
     clock: &SharedClock,
     mut on_progress: impl FnMut(&ImportProgress),
@@ -114,13 +115,13 @@ pub async fn import(
 
 async fn import_file(
     (path, clock): (&Path, &SharedClock),
-    colony: &Identity,
+    colony: &ColonyIdentity,
     target: &mut Target,
     others: &mut BTreeSet<String>,
     on_progress: &mut impl FnMut(&ImportProgress),
 ) -> Result<FileReport, ImportError> {
     let failed = |cause| ImportError::File { path: path.to_owned(), cause };
-    let kind: FileKind = kind_of(path, clock).map_err(failed)?;
+    let kind: RowKind = kind_of(path, clock).map_err(failed)?;
     let mut messages = read::start(path, kind, colony.colony_id.clone(), clock.clone()).map_err(failed)?;
     let mut report = FileReport { path: path.to_owned(), ..FileReport::default() };
     while let Some(message) = messages.recv().await {

@@ -2,8 +2,9 @@
 
 use model::clock::SharedClock;
 use model::metric::SeriesKey;
+use sources::RowKind;
 use sources::SourceError;
-use sources::files::{Chunk, FileKind, open};
+use sources::files::{Chunk, open};
 use std::collections::BTreeMap;
 use std::path::Path;
 use tokio::sync::mpsc;
@@ -28,7 +29,7 @@ pub(super) struct Message {
 /// Starts reading; the receiver ends after the last chunk or the first error.
 pub(super) fn start(
     path: &Path,
-    kind: FileKind,
+    kind: RowKind,
     colony_id: String,
     clock: SharedClock,
 ) -> Result<mpsc::Receiver<Result<Message, SourceError>>, SourceError> {
@@ -49,14 +50,14 @@ pub(super) fn start(
 }
 
 fn read_all(
-    (path, kind): (&Path, FileKind),
+    (path, kind): (&Path, RowKind),
     colony_id: &str,
     clock: &SharedClock,
     sender: &mpsc::Sender<Result<Message, SourceError>>,
 ) -> Result<(), SourceError> {
     let intervals = match kind {
-        FileKind::Metrics => learn_intervals(path, colony_id, clock)?,
-        FileKind::Events => BTreeMap::new(),
+        RowKind::Metrics => learn_intervals(path, colony_id, clock)?,
+        RowKind::Events => BTreeMap::new(),
     };
     let reader = open(path, kind, clock)?;
     let bytes_in_all = reader.bytes_in_all();
@@ -94,7 +95,7 @@ fn learn_intervals(path: &Path, colony_id: &str, clock: &SharedClock) -> Result<
         seen: BTreeMap<i64, u64>,
     }
     let mut series: BTreeMap<SeriesKey, Spacing> = BTreeMap::new();
-    for chunk in open(path, FileKind::Metrics, clock)? {
+    for chunk in open(path, RowKind::Metrics, clock)? {
         for point in chunk?.rows.metrics {
             if point.series.colony_id != colony_id || point.interval_seconds.is_some() {
                 continue;

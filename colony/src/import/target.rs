@@ -4,11 +4,12 @@ use super::ImportError;
 use crate::ask::{AskError, ask};
 use crate::record::Recorder;
 use model::check::Fault;
+use model::colony::ColonyIdentity;
 use model::reject::RejectReason;
 use model::rows::Rows;
 use proto::colony::v1::ingest_service_client::IngestServiceClient;
 use proto::colony::v1::{IngestEventsRequest, IngestMetricsRequest, RejectedRow};
-use proto::convert::{Identity, event_to_wire, metric_to_wire};
+use proto::convert::{event_to_wire, metric_to_wire};
 use tonic::transport::Channel;
 
 /// The most rows in one call.
@@ -39,7 +40,7 @@ pub(super) struct Written {
 
 impl Target {
     /// Dials a running colony and makes sure that it is the one meant.
-    pub async fn running(endpoint: &str, colony: &Identity) -> Result<Target, ImportError> {
+    pub async fn running(endpoint: &str, colony: &ColonyIdentity) -> Result<Target, ImportError> {
         let (channel, _) = ask(endpoint, &colony.colony_id).await.map_err(ImportError::Running)?;
         Ok(Target::Running { endpoint: endpoint.to_owned(), client: IngestServiceClient::new(channel) })
     }

@@ -42,13 +42,6 @@ pub const READERS_IDLE_MAX: usize = 5;
 const THREADS: i64 = 2;
 const MEMORY_MAX: &str = "512MB";
 
-/// Whether the text can be a colony's id: it becomes part of file names.
-pub fn is_colony_id(text: &str) -> bool {
-    (1..=128).contains(&text.len())
-        && !text.starts_with('.')
-        && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'))
-}
-
 /// The database file of a colony: `<storage_path>/<colony_id>.duckdb`.
 pub fn database_path(storage_path: &Path, colony_id: &str) -> PathBuf {
     storage_path.join(format!("{colony_id}.duckdb"))
@@ -89,7 +82,7 @@ impl Store {
     /// Opens the database of a colony, and creates directory (0755), file and schema where they are missing.
     pub fn open(storage_path: &Path, colony_id: &str) -> Result<Store, StoreError> {
         use std::os::unix::fs::DirBuilderExt;
-        if !is_colony_id(colony_id) {
+        if !crate::config::is_colony_id(colony_id) {
             return Err(StoreError::BadColonyId { colony_id: colony_id.to_owned() });
         }
         std::fs::DirBuilder::new()

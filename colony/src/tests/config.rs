@@ -1,7 +1,7 @@
 //! The two `.coral` folders and what overrides what.
 
 use crate::config::files::Secret;
-use crate::config::resolve::find_project;
+use crate::config::places::find_project;
 use crate::config::{ColonyFile, ConfigError, NewColony, Places, init, resolve};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};

@@ -13,11 +13,11 @@ mod stream;
 use crate::config::Retention;
 use crate::{ColonySettings, Listen, Serving, serve};
 use model::clock::SystemClock;
+use model::colony::ColonyIdentity;
 use model::event::{Event, Severity};
 use model::metric::{MetricPoint, SeriesKey};
 use model::real::Real;
 use model::time::TimeMs;
-use proto::convert::Identity;
 use proto::reef::v1::colony_federation_client::ColonyFederationClient;
 use std::path::Path;
 use tokio::sync::oneshot;
@@ -26,8 +26,8 @@ use tonic::transport::Channel;
 /// 2023-08-31T00:00:00Z: a whole day, so a whole bucket of every interval.
 pub const T0: TimeMs = TimeMs(1_693_440_000_000);
 
-pub fn identity(colony_id: &str) -> Identity {
-    Identity { colony_id: colony_id.into(), application_name: "my-shop".into(), environment: "production".into() }
+pub fn identity(colony_id: &str) -> ColonyIdentity {
+    ColonyIdentity { colony_id: colony_id.into(), application_name: "my-shop".into(), environment: "production".into() }
 }
 
 pub fn settings(storage_path: &Path, colony_id: &str) -> ColonySettings {

@@ -1,15 +1,15 @@
 //! Asking a discovery service where a colony is, and telling it where one is. What it answers is checked, never trusted.
 
 use super::messages::{Colony, Fault, LookupColony, RegisterColony, Registered};
-use crate::enrol::printable;
-use crate::error::with_causes;
-use crate::keys::PublicKey;
+use crate::error::{DiscoveryError, printable};
+use crate::noise::keys::PublicKey;
 use http::{Method, Request, StatusCode, Uri};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
+use model::error::one_line;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::fmt;
@@ -23,49 +23,6 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 const BYTES_MAX: usize = 64 * 1024;
 /// Endpoints of one colony that are tried.
 const ENDPOINTS_MAX: usize = 16;
-
-/// Why discovery is of no help.
-#[derive(Debug, thiserror::Error)]
-pub enum DiscoveryError {
-    /// The address of the service cannot be used.
-    #[error("{url:?} is not the address of a discovery service; write for example https://discovery.example.com")]
-    BadUrl {
-        /// As written.
-        url: String,
-    },
-    /// It does not answer.
-    #[error("discovery {url} does not answer: {cause}")]
-    NoAnswer {
-        /// Which service.
-        url: String,
-        /// Why, with everything below.
-        cause: String,
-    },
-    /// It does not know the colony.
-    #[error("discovery {url} does not know the colony")]
-    Unknown {
-        /// Which service.
-        url: String,
-    },
-    /// It answers with an error.
-    #[error("discovery {url} answers {message:?} ({code})")]
-    Fault {
-        /// Which service.
-        url: String,
-        /// Connect's code.
-        code: String,
-        /// Its words.
-        message: String,
-    },
-    /// It answers with something that cannot be.
-    #[error("discovery {url} answers with {what}")]
-    BadAnswer {
-        /// Which service.
-        url: String,
-        /// What is wrong.
-        what: String,
-    },
-}
 
 /// A discovery service.
 #[derive(Clone)]
@@ -186,7 +143,7 @@ impl Discovery {
         }
         let http = http.body(Full::from(body)).map_err(|_| DiscoveryError::BadUrl { url: self.url.clone() })?;
         let exchange = async {
-            let response = self.client.request(http).await.map_err(|error| no_answer(with_causes(&error)))?;
+            let response = self.client.request(http).await.map_err(|error| no_answer(one_line(&error)))?;
             let (head, body) = response.into_parts();
             let body = Limited::new(body, BYTES_MAX).collect().await;
             let body = body.map_err(|error| bad(format!("an answer that cannot be read: {error}")))?.to_bytes();

@@ -1,8 +1,10 @@
 //! A colony's registration with discovery, renewed for as long as it runs.
 
-use super::client::{Discovery, DiscoveryError};
+use super::client::Discovery;
 use super::messages::RegisterColony;
-use crate::keys::{PrivateKey, random};
+use crate::error::DiscoveryError;
+use crate::noise::keys::PrivateKey;
+use crate::random::random;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::hkdf;

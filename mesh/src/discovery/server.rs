@@ -3,8 +3,8 @@
 use super::client::WRITE_TOKEN;
 use super::messages::{Colony, Fault, Health, LookupColony, RegisterColony, Registered};
 use crate::error::{MeshError, listen_refused};
-use crate::keys::PublicKey;
 use crate::limit::Buckets;
+use crate::noise::keys::PublicKey;
 use crate::private_file;
 use axum::Router;
 use axum::body::Bytes;

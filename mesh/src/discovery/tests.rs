@@ -1,11 +1,11 @@
 //! The client against recorded answers of the hosted service, the server against all that clients may send.
 #![allow(clippy::unwrap_used)]
 
-use super::client::DiscoveryError;
 use super::lease::write_token;
 use super::messages::{Colony, RegisterColony, Registered};
 use super::*;
-use crate::keys::{PrivateKey, PublicKey};
+use crate::error::DiscoveryError;
+use crate::noise::keys::{PrivateKey, PublicKey};
 use axum::Router;
 use axum::http::StatusCode;
 use axum::routing::post;

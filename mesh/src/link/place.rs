@@ -3,7 +3,7 @@
 use super::{Shared, Step};
 use crate::discovery::{Discovery, DiscoveryError};
 use crate::error::MeshError;
-use crate::keys::PublicKey;
+use crate::noise::keys::PublicKey;
 use std::net::{SocketAddr, SocketAddrV4};
 use std::time::Duration;
 use tokio::time::Instant;

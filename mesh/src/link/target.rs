@@ -3,7 +3,7 @@
 use crate::datagrams::Underlay;
 use crate::discovery::Discovery;
 use crate::error::MeshError;
-use crate::keys::PublicKey;
+use crate::noise::keys::PublicKey;
 use crate::secret::SecretSource;
 use crate::stats::{Drops, TunnelStats};
 use model::clock::SharedClock;

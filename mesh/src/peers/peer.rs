@@ -1,9 +1,9 @@
 //! One peer of a colony: its tunnel, where it is, and how far it has been let in.
 
-use crate::keys::PublicKey;
 use crate::noise::Tunnel;
+use crate::noise::keys::PublicKey;
+use crate::noise::psk::Psk;
 use crate::outbox::Outbox;
-use crate::psk::Psk;
 use crate::stats::{PeerStats, TunnelStats};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;

@@ -1,8 +1,8 @@
 //! What a registry says and how it changes. No IO; the time comes in.
 
 use super::range::Range;
-use crate::keys::PublicKey;
-use crate::psk::Psk;
+use crate::noise::keys::PublicKey;
+use crate::noise::psk::Psk;
 use model::time::{DAY_MS, TimeMs};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;

@@ -3,9 +3,9 @@
 use super::range::Range;
 use super::state::{Grant, Reef, Refusal, State};
 use crate::error::MeshError;
-use crate::keys::PublicKey;
+use crate::noise::keys::PublicKey;
+use crate::noise::psk::Psk;
 use crate::private_file;
-use crate::psk::Psk;
 use crate::secret::Secret;
 use model::clock::SharedClock;
 use model::time::TimeMs;

@@ -3,7 +3,7 @@
 
 use super::*;
 use crate::error::MeshError;
-use crate::keys::{PrivateKey, PublicKey};
+use crate::noise::keys::{PrivateKey, PublicKey};
 use crate::secret::Secret;
 use model::clock::{ManualClock, SystemClock};
 use model::time::{DAY_MS, TimeMs};

@@ -2,9 +2,9 @@
 
 use super::support::{TestColony, World, refusal, summary};
 use crate::error::{Class, MeshError};
-use crate::keys::PrivateKey;
 use crate::link::{LinkState, MeshColony};
 use crate::network::Route;
+use crate::noise::keys::PrivateKey;
 use crate::secret::{Secret, SecretSource};
 use crate::sim::Path;
 use model::time::TimeMs;

@@ -2,9 +2,9 @@
 
 use super::hostile::{Rogue, SERVICES};
 use super::support::{Colonial, TestColony, World, summary};
-use crate::keys::{PrivateKey, PublicKey};
+use crate::noise::keys::{PrivateKey, PublicKey};
+use crate::noise::psk::Psk;
 use crate::provisional;
-use crate::psk::Psk;
 use crate::secret::Secret;
 use prost::Message;
 use proto::mesh::v1::{RegisterRequest, RegisterResponse};
@@ -66,7 +66,7 @@ impl Namespace {
         if !Path::new("/dev/net/tun").exists() {
             return Err("there is no /dev/net/tun".to_owned());
         }
-        let tag = format!("{:06x}", u32::from_le_bytes(crate::keys::random()) >> 8);
+        let tag = format!("{:06x}", u32::from_le_bytes(crate::random::random()) >> 8);
         let name = format!("coral-{tag}");
         let made = Command::new("ip").args(["netns", "add", &name]).output();
         match made {
@@ -76,7 +76,7 @@ impl Namespace {
             }
             Ok(_) => {}
         }
-        let [a, b] = crate::keys::random::<2>();
+        let [a, b] = crate::random::random::<2>();
         let (host, inside) = (Ipv4Addr::new(198, 18, a, b & 0xfc | 1), Ipv4Addr::new(198, 18, a, b & 0xfc | 2));
         let interface = format!("wg{tag}");
         let mut namespace = Namespace { name: name.clone(), interface: interface.clone(), host, daemon: None };

@@ -3,10 +3,10 @@
 use super::support::{TestColony, World, summary};
 use crate::datagrams::Underlay;
 use crate::endpoint::{Endpoint, Side};
-use crate::keys::{PrivateKey, PublicKey};
-use crate::link::Connector;
+use crate::link::connector::Connector;
 use crate::netstack::Windows;
-use crate::psk::Psk;
+use crate::noise::keys::{PrivateKey, PublicKey};
+use crate::noise::psk::Psk;
 use crate::secret::Secret;
 use crate::sim::{self, Path};
 use crate::stats::Drops;

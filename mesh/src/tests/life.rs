@@ -3,10 +3,10 @@
 use super::support::{TestClock, TestColony, World, refusal, summary};
 use crate::discovery::{Discovery, DiscoveryServer, DiscoverySettings, Lease, LeaseSettings, LeaseState};
 use crate::error::MeshError;
-use crate::keys::PrivateKey;
 use crate::link::MeshColony;
 use crate::link::{LinkState, Step};
 use crate::network::{Network, Route};
+use crate::noise::keys::PrivateKey;
 use crate::secret::SecretSource;
 use crate::sim::Path;
 use crate::stats::TunnelStats;

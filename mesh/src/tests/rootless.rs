@@ -2,9 +2,9 @@
 
 use super::hostile::SERVICES;
 use super::support::World;
-use crate::keys::{PrivateKey, PublicKey};
+use crate::noise::keys::{PrivateKey, PublicKey};
+use crate::noise::psk::Psk;
 use crate::provisional;
-use crate::psk::Psk;
 use crate::secret::Secret;
 use prost::Message;
 use proto::mesh::v1::{RegisterRequest, RegisterResponse};

@@ -4,8 +4,8 @@
 //! The target's end of a pair is the source's end on reversed time. So every type is prepared twice, forward and mirrored,
 //! and everything else is written once.
 
-use crate::events::background::TargetRate;
 use crate::events::lags::shifts;
+use crate::events::rate::TargetRate;
 use crate::events::span::Span;
 use crate::events::windows::cell;
 use libm::{exp, sqrt};

@@ -9,6 +9,7 @@
 //! | `levels` | types of one service and of a colony as a whole; which pairs there is reason to look at |
 //! | `lags` | all lags of a pair, counted once |
 //! | `ends` | what one type says of itself as an end of pairs: units of evidence, rate, moved onsets |
+//! | `rate` | the rate of a type by the time of day |
 //! | `background` | six estimates of how many targets a window holds by chance |
 //! | `evidence` | evidence against chance in each window, unit by unit |
 //! | `pair` | one pair of event types, exactly |
@@ -37,6 +38,7 @@ pub mod levels;
 pub mod matching;
 pub mod pair;
 pub mod params;
+pub mod rate;
 pub mod reason;
 pub mod row;
 pub mod scan;

@@ -14,7 +14,7 @@ const YEAR_MS: i64 = 365 * DAY_MS;
 const T0: TimeMs = TimeMs(1_700_000_000_000);
 
 fn params() -> Params {
-    Params { correlate: true, events: EventParams::default(), metrics: MetricParams::default() }
+    Params { events: EventParams::default(), metrics: MetricParams::default() }
 }
 
 fn event(colony_id: &str, timestamp: TimeMs) -> Event {

@@ -1,19 +1,23 @@
 //! Lead: process 0. It owns the store and the run; the other processes read for it and work in its dataflow.
 
-use super::alarm::{Alarm, ClusterError};
+use super::alarm::Alarm;
 use super::link::{Link, queue};
 use super::meet::Met;
 use super::remote::{Awaited, FromReader, RemoteSource};
 use super::stream::DataStream;
 use super::wire::Frame;
-use super::{BuildInputs, Place, asked, chain};
+use super::{BuildInputs, Place, asked};
 use crate::config::ReefConfig;
-use crate::desk::Desk;
-use crate::engine::{Engine, EngineError};
+use crate::engine::Engine;
+use crate::engine::workers::Peers;
+use crate::error::ClusterError;
+use crate::error::EngineError;
+use crate::error::RunError;
+use crate::open::{params, store};
 use crate::progress::{Ended, RunSummary};
-use crate::run::{RunError, RunOptions, drive_on};
-use crate::workers::Peers;
-use crate::{params, store};
+use crate::run::desk::Desk;
+use crate::run::{DriveOptions, RunOptions, drive_with};
+use model::error::one_line;
 use sources::Source;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -71,7 +75,7 @@ pub(super) fn peers(
     sockets: Vec<Option<std::net::TcpStream>>,
     alarm: &Alarm,
     is_ending: &Arc<AtomicBool>,
-) -> Peers {
+) -> Peers<DataStream> {
     let wrap = |(process, socket): (usize, Option<std::net::TcpStream>)| {
         socket.map(|socket| DataStream::new(socket, place.peer(process), alarm.clone(), Arc::clone(is_ending)))
     };
@@ -90,7 +94,7 @@ async fn conduct(
     place: &Place,
     links: &[Link],
     opened: Vec<oneshot::Receiver<Vec<RemoteSource>>>,
-    peers: Peers,
+    peers: Peers<DataStream>,
     (options, desk): (RunOptions, Desk),
     inputs: &BuildInputs,
 ) -> Result<RunSummary, RunError> {
@@ -106,7 +110,8 @@ async fn conduct(
         let remote = opened.await.map_err(|_| EngineError::Gone)?;
         sources.extend(remote.into_iter().map(|source| Box::new(source) as Box<dyn Source>));
     }
-    let (summary, store) = drive_on(config, engine, store, sources, (options, desk)).await?;
+    let with = DriveOptions { engine: Some(engine), desk, ..DriveOptions::default() };
+    let (summary, store) = drive_with(config, store, sources, options, with).await?;
     store.close().await?;
     Ok(summary)
 }
@@ -127,7 +132,7 @@ async fn end(links: Vec<Link>, ended: Vec<oneshot::Receiver<()>>, is_stopped: bo
 
 /// Tells the others why the run has failed.
 async fn fail(links: Vec<Link>, error: &RunError) {
-    let message = chain(error);
+    let message = one_line(error);
     let mut farewells = JoinSet::new();
     for link in links {
         // the lost one need not be told that it is lost

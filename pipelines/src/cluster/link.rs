@@ -1,8 +1,9 @@
 //! Link: a control connection while it lives. Two tasks write and read; silence, an end or a fault raises the alarm.
 
-use super::Peer;
-use super::alarm::{Alarm, ClusterError};
+use super::alarm::Alarm;
 use super::wire::{self, Frame};
+use crate::error::ClusterError;
+use crate::error::Peer;
 use std::io::{Error, ErrorKind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -4,10 +4,11 @@
 //! with which settings it runs; who is dialled answers, or says why not. A process that ends and is started again while
 //! the others still meet takes the place of its first start. Nobody listens any more once all have met.
 
-use super::alarm::ClusterError;
 use super::settings::{Settings, differences};
 use super::wire::{Answer, Hello, MAGIC, Purpose, read_greeting, write_greeting};
-use super::{Peer, Place, Tell};
+use super::{Place, Tell};
+use crate::error::ClusterError;
+use crate::error::Peer;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Error, ErrorKind};
 use std::sync::{Arc, Mutex, PoisonError};

@@ -38,17 +38,17 @@ mod work;
 mod tests;
 
 use crate::config::ReefConfig;
-use crate::desk::Desk;
-use crate::inputs::{self, InputError};
+use crate::error::{ClusterError, Peer, RunError};
+
+use crate::open::inputs::{self, InputError};
 use crate::progress::{RunSummary, ServeSummary};
-use crate::run::{RunError, RunOptions};
-use alarm::ClusterError;
+use crate::run::RunOptions;
+use crate::run::desk::Desk;
 use model::clock::SharedClock;
 use model::position::Positions;
 use sources::Source;
 use sources::share::Share;
 use std::collections::BTreeMap;
-use std::fmt;
 use std::time::Duration;
 use tokio::sync::watch;
 
@@ -70,21 +70,6 @@ pub enum ClusterEnd {
     Served(ServeSummary),
     /// It was asked to stop while it waited for the others.
     NotStarted,
-}
-
-/// One process of the cluster, as people know it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Peer {
-    /// Its place in `engine.hosts`.
-    pub process: usize,
-    /// Its address.
-    pub host: String,
-}
-
-impl fmt::Display for Peer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "process {} ({})", self.process, self.host)
-    }
 }
 
 /// This process among the others.
@@ -178,15 +163,4 @@ async fn asked(mut shutdown: watch::Receiver<bool>) {
     if shutdown.wait_for(|stop| *stop).await.is_err() {
         std::future::pending::<()>().await;
     }
-}
-
-/// An error and what caused it, on one line, for another process.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text += &format!(": {error}");
-        cause = error.source();
-    }
-    text
 }

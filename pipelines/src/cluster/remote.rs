@@ -1,8 +1,9 @@
 //! Remote: the sources of another process as sources of process 0, with a bound on what is under way.
 
-use super::Peer;
-use super::alarm::{Alarm, ClusterError};
+use super::alarm::Alarm;
 use super::wire::{Frame, SourceFacts};
+use crate::error::ClusterError;
+use crate::error::Peer;
 use async_trait::async_trait;
 use sources::{Batch, Source, SourceError};
 use tokio::sync::{mpsc, oneshot, watch};

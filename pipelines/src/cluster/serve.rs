@@ -7,13 +7,15 @@ use super::meet::Met;
 use super::remote::WINDOW_BATCHES;
 use super::wire::{Frame, SourceFacts};
 use super::work::Serving;
-use super::{BuildInputs, Place, asked, chain};
+use super::{BuildInputs, Place, asked};
 use crate::config::ReefConfig;
-use crate::engine::EngineError;
-use crate::params;
+use crate::error::EngineError;
+use crate::error::RunError;
+use crate::open::params;
 use crate::progress::{Ended, Phase, Progress, ServeSummary};
-use crate::run::{RunError, RunOptions};
+use crate::run::RunOptions;
 use model::clock::SharedClock;
+use model::error::one_line;
 use model::position::Positions;
 use sources::{Batch, Source, SourceError};
 use std::collections::BTreeMap;
@@ -73,7 +75,7 @@ pub(super) async fn serve(
             Ok(ServeSummary { process: place.process, ended, progress, elapsed_ms })
         }
         Err(error) => {
-            link.close(Frame::Failed { message: chain(&error) }).await;
+            link.close(Frame::Failed { message: one_line(&error) }).await;
             Err(error)
         }
     }

@@ -3,8 +3,9 @@
 //! Timely panics on its own threads when a connection breaks. Here the reading side of a broken connection stays silent
 //! and the writing side swallows, until the alarm has ended the run and the process with it.
 
-use super::Peer;
-use super::alarm::{Alarm, ClusterError};
+use super::alarm::Alarm;
+use crate::error::ClusterError;
+use crate::error::Peer;
 use std::io::{ErrorKind, Read, Result, Write};
 use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;

@@ -1,11 +1,12 @@
 //! Work: the workers of a process that does not feed the dataflow but takes part in it.
 
-use crate::engine::EngineError;
-use crate::workers::{IDLE_STEP, Peers, abandon, panic_text, spawn};
+use crate::engine::workers::{IDLE_STEP, Peers, abandon, panic_text, spawn};
+use crate::error::EngineError;
 use operators::dataflow::{self, Params};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use timely::communication::allocator::zero_copy::stream::Stream;
 use timely::worker::Worker;
 use tokio::sync::mpsc;
 
@@ -18,7 +19,11 @@ pub(super) struct Serving {
 
 impl Serving {
     /// Starts `workers` worker threads for process 0 of `peers`. They end with its engine, or when this is dropped.
-    pub(super) fn start(params: Params, workers: usize, peers: Peers) -> Result<Serving, EngineError> {
+    pub(super) fn start<S: Stream + 'static>(
+        params: Params,
+        workers: usize,
+        peers: Peers<S>,
+    ) -> Result<Serving, EngineError> {
         let (fail, failures) = mpsc::channel(workers);
         let abandoned = Arc::new(AtomicBool::new(false));
         let is_over = Arc::clone(&abandoned);

@@ -1,6 +1,6 @@
 //! Why a replay cannot be done or go on: what is missing, in the way, or not there yet.
 
-use crate::run::RunError;
+use crate::error::RunError;
 use sinks::SinkError;
 use std::path::PathBuf;
 

@@ -149,11 +149,11 @@ impl TimeRange {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Moment, Recording, Task};
+    use super::super::{Recording, RequestedTime, Task};
     use super::*;
 
     fn request(from: &str, from_ms: i64, to: &str, to_ms: i64) -> Request {
-        let moment = |time, text: &str| Moment { time: TimeMs(time), text: text.to_owned() };
+        let moment = |time, text: &str| RequestedTime { time: TimeMs(time), text: text.to_owned() };
         Request {
             task: Task::Replay,
             range: TimeRange { from: TimeMs(from_ms), to: TimeMs(to_ms) },

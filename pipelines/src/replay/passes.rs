@@ -3,12 +3,13 @@
 use super::ledger::Entry;
 use super::{Recording, ReplayError};
 use crate::config::ReefConfig;
-use crate::in_range::{InRange, Tally};
+use crate::error::RunError;
 use crate::progress::{Ended, Progress, RunSummary};
-use crate::recorded::recorded_sources;
-use crate::recorded_kafka::Fixed;
-use crate::run::{RunError, RunOptions, drive_recorded};
-use crate::store::commit_with_retry;
+use crate::replay::in_range::{InRange, Tally};
+use crate::replay::kafka::Fixed;
+use crate::replay::stored::recorded_sources;
+use crate::run::retry::commit_with_retry;
+use crate::run::{DriveOptions, RunOptions, drive_with};
 use sinks::{Commit, Store};
 use sources::Source;
 use std::sync::Arc;
@@ -121,7 +122,8 @@ impl Passes {
                 self.options.progress.send_replace(of_whole(self.counted, snapshot, self.count));
             }
         };
-        let (driven, ()) = tokio::join!(drive_recorded(config, target, sources, options), show);
+        let with = DriveOptions { is_recorded: true, ..DriveOptions::default() };
+        let (driven, ()) = tokio::join!(drive_with(config, target, sources, options, with), show);
         let (mut summary, target) = driven?;
         summary.progress.event_time = tally.reached().or(summary.progress.event_time);
         self.counted.events += summary.progress.events;

@@ -3,8 +3,8 @@
 use super::{Recording, ReplayError, Request, Task};
 use crate::clock::CLOCK_NAME;
 use crate::config::{ReefConfig, SourceConfig, StorageKind};
-use crate::held::HELD_NAME;
-use crate::store;
+use crate::deferred::DEFERRED_NAME;
+use crate::open::store;
 use sinks::Store;
 use sinks::duckdb::{NotOurs, stored_version};
 use sources::lateness::GATE_NAME;
@@ -38,7 +38,7 @@ pub async fn open(config: &ReefConfig, path: &Path) -> Result<Box<dyn Store>, Re
         });
     }
     let mut target = store::open(&config_of(config, path)).await?;
-    let of_run = [GATE_NAME, CLOCK_NAME, HELD_NAME];
+    let of_run = [GATE_NAME, CLOCK_NAME, DEFERRED_NAME];
     let of_replays = |name: &str| {
         [Task::Replay, Task::Backfill]
             .iter()

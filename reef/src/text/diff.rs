@@ -5,7 +5,8 @@ use crate::diff::{PatternChange, PatternDiff};
 use crate::printable::printable;
 use crate::report::PatternLine;
 
-pub(crate) fn render_diff(diff: &PatternDiff, most: usize) -> String {
+/// The difference for a terminal, at most `most` patterns of each kind: ends with a line break, has no colours.
+pub fn diff(diff: &PatternDiff, most: usize) -> String {
     let counts = &diff.counts;
     if diff.is_empty() {
         return format!("Patterns: nothing differs, {} unchanged\n", counts.unchanged);

@@ -53,7 +53,7 @@ fn still_open(line: &PatternLine) -> Option<String> {
 }
 
 /// A pattern on one line.
-pub(crate) fn line(line: &PatternLine) -> String {
+pub fn line(line: &PatternLine) -> String {
     let sentence = shortened(&line.pattern_description, COLUMNS_MAX * SENTENCE_LINES_MAX);
     format!("{sentence} · {} · {}", ends(line), numbers(line))
 }

@@ -2,6 +2,7 @@
 
 use crate::error::{FaultClass, SinkError};
 use clickhouse::error::Error;
+use model::error::one_line;
 
 /// Whatever went wrong below.
 pub(super) type Cause = Box<dyn std::error::Error + Send + Sync>;
@@ -146,7 +147,7 @@ impl From<Error> for Fault {
     fn from(error: Error) -> Fault {
         let (class, hint) = match &error {
             Error::BadResponse(text) => explain(text),
-            Error::Network(cause) => (FaultClass::Retry, network(&chain(cause.as_ref())).to_owned()),
+            Error::Network(cause) => (FaultClass::Retry, network(&one_line(cause.as_ref())).to_owned()),
             Error::TimedOut => (FaultClass::Retry, "no answer in time; the same statement is tried again".to_owned()),
             _ => (FaultClass::Stop, "the answer of the server is not what was asked for".to_owned()),
         };
@@ -191,18 +192,6 @@ fn network(text: &str) -> &'static str {
     } else {
         "the connection broke; the same statement is tried again"
     }
-}
-
-/// An error and its causes on one line.
-fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }
 
 #[cfg(test)]

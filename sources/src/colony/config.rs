@@ -1,8 +1,8 @@
 //! How a colony is reached and asked.
 
-use super::backoff::BackoffConfig;
 use super::told::Told;
 use super::{ColonyEvents, ColonySummaries};
+use crate::backoff::BackoffConfig;
 use crate::error::SourceError;
 use model::clock::SharedClock;
 use model::position::Positions;

@@ -1,6 +1,7 @@
 //! A connection to a colony. The one place that knows how colonies are dialled.
 
 use super::config::ColonySourceConfig;
+use model::error::one_line;
 use proto::reef::v1::colony_federation_client::ColonyFederationClient;
 use std::error::Error;
 use tonic::transport::Channel;
@@ -13,23 +14,8 @@ pub(crate) type Client = ColonyFederationClient<Channel>;
 /// Connects, or says in words why not.
 pub(crate) async fn dial(config: &ColonySourceConfig) -> Result<Client, String> {
     let channel = mesh::dial(&config.endpoint).await.map_err(|error| match error.source() {
-        Some(cause) => with_causes(cause),
+        Some(cause) => one_line(cause),
         None => error.to_string(),
     })?;
     Ok(ColonyFederationClient::new(channel).max_decoding_message_size(MESSAGE_BYTES_MAX))
-}
-
-/// An error and everything below it, each once.
-pub(crate) fn with_causes(error: &dyn Error) -> String {
-    let mut words = error.to_string();
-    let mut below = error.source();
-    while let Some(cause) = below {
-        let text = cause.to_string();
-        if !words.contains(&text) {
-            words.push_str(": ");
-            words.push_str(&text);
-        }
-        below = cause.source();
-    }
-    words
 }

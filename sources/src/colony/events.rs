@@ -14,9 +14,10 @@ use crate::{Arrival, Batch, Source, SourceError};
 use async_trait::async_trait;
 use model::check::TIMESTAMP_MIN;
 use model::clock::SharedClock;
+use model::colony::ColonyIdentity;
 use model::position::Positions;
 use model::topology::ColonyStatus;
-use proto::convert::{Identity, event_from_wire};
+use proto::convert::event_from_wire;
 use proto::reef::v1::Event;
 use tokio::time::{Instant, timeout_at};
 use tonic::Streaming;
@@ -25,7 +26,7 @@ use tonic::Streaming;
 pub struct ColonyEvents {
     name: String,
     link: Link,
-    stream: Option<(Streaming<Event>, Identity)>,
+    stream: Option<(Streaming<Event>, ColonyIdentity)>,
     resume_token: String,
     pending: Batch,
     /// An event that does not go with those pending: the first of the next batch.

@@ -1,15 +1,17 @@
 //! The line to one colony: dials, asks, paces attempts, checks who answers, and keeps what is known of its state.
 
-use super::backoff::Backoff;
 use super::config::ColonySourceConfig;
-use super::dial::{Client, dial, with_causes};
+use super::dial::{Client, dial};
+use crate::backoff::Backoff;
 use model::check::Fault;
 use model::clock::SharedClock;
+use model::colony::ColonyIdentity;
 use model::colony::identity_from_id;
+use model::error::one_line;
 use model::reject::{RAW_CHARS_MAX, Reject, RejectReason};
 use model::time::TimeMs;
 use model::topology::ColonyStatus;
-use proto::convert::{Identity, health_from_wire, time_to_wire};
+use proto::convert::{health_from_wire, time_to_wire};
 use proto::reef::v1::{Event, GetSummaryRequest, GetSummaryResponse, StreamEventsRequest};
 use tokio::time::{Instant, sleep_until, timeout};
 use tonic::{Code, Status, Streaming};
@@ -109,7 +111,7 @@ impl Link {
             }
             _ => {
                 if let Some(cause) = std::error::Error::source(status) {
-                    let cause = with_causes(cause);
+                    let cause = one_line(cause);
                     if !words.contains(&cause) {
                         words = format!("{words}: {cause}");
                     }
@@ -124,7 +126,7 @@ impl Link {
     }
 
     /// Who answers: it must be the configured colony.
-    pub(crate) fn check_identity(&self, answer: &GetSummaryResponse) -> Result<Identity, LinkFault> {
+    pub(crate) fn check_identity(&self, answer: &GetSummaryResponse) -> Result<ColonyIdentity, LinkFault> {
         if answer.colony_id.is_empty() {
             return Err(LinkFault::Nameless);
         }
@@ -137,7 +139,7 @@ impl Link {
         }
         let (application, environment) = identity_from_id(&answer.colony_id);
         let or = |stated: &str, from_id: String| if stated.is_empty() { from_id } else { stated.to_owned() };
-        Ok(Identity {
+        Ok(ColonyIdentity {
             colony_id: answer.colony_id.clone(),
             application_name: or(&answer.application_name, application),
             environment: or(&answer.environment, environment),
@@ -167,7 +169,7 @@ impl Link {
     /// Notes an answer: what the colony says of itself is its state now. The fault is one in its health counts.
     pub(crate) fn answered(
         &mut self,
-        identity: &Identity,
+        identity: &ColonyIdentity,
         answer: &GetSummaryResponse,
         complete_to: Option<TimeMs>,
     ) -> (ColonyStatus, Option<Fault>) {

@@ -3,14 +3,13 @@
 //! | file | owns |
 //! |---|---|
 //! | `config` | how a colony is reached and asked |
-//! | `dial`, `backoff`, `link` | the line to it: connection, pauses, identity, outages, its state |
+//! | `dial`, `link` | the line to it: connection, pauses, identity, outages, its state |
 //! | `told` | what its sources have logged of an outage, so that it is logged once |
 //! | `slices` | which range of time is asked for next |
 //! | `remembered` | which rows were delivered already |
 //! | `summaries` | the source of metrics, health, topology (and events) by GetSummary |
 //! | `events` | the source of events by StreamEvents |
 
-pub(crate) mod backoff;
 mod config;
 mod dial;
 mod events;
@@ -24,7 +23,7 @@ mod test_server;
 mod tests;
 mod told;
 
-pub use backoff::BackoffConfig;
+pub use crate::backoff::BackoffConfig;
 pub use config::ColonySourceConfig;
 pub use events::ColonyEvents;
 pub use summaries::ColonySummaries;

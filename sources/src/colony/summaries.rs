@@ -21,13 +21,14 @@ use crate::{Arrival, Batch, Source, SourceError};
 use async_trait::async_trait;
 use model::check::{Fault, TIMESTAMP_MIN};
 use model::clock::SharedClock;
+use model::colony::ColonyIdentity;
 use model::event::Event;
 use model::metric::MetricPoint;
 use model::position::Positions;
 use model::reject::Reject;
 use model::rows::Rows;
 use model::time::{DAY_MS, MINUTE_MS, SECOND_MS, TimeMs};
-use proto::convert::{Identity, event_from_wire, metric_from_wire, time_from_wire, topology_from_wire};
+use proto::convert::{event_from_wire, metric_from_wire, time_from_wire, topology_from_wire};
 use proto::reef::v1::GetSummaryResponse;
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
@@ -232,7 +233,7 @@ impl Source for ColonySummaries {
 /// What is new in the answer about one slice of time.
 struct Slice {
     from: TimeMs,
-    identity: Identity,
+    identity: ColonyIdentity,
     rows: Rows,
     rejects: Vec<Reject>,
 }

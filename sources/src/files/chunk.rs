@@ -1,9 +1,11 @@
 //! A chunk of a file: decoded rows, refused rows, and where the reader stands after them.
 
-use super::config::{FileKind, InputFile};
-use super::decode::{Notes, colony_of, decode_event, decode_metric, series_of};
+use super::config::InputFile;
 use super::position::FilePosition;
-use super::record::Record;
+use crate::record::Notes;
+use crate::record::RowKind;
+use crate::record::decode::{colony_of, decode_event, decode_metric, series_of};
+use crate::record::fields::Record;
 use crate::report::InputReport;
 use model::check::Fault;
 use model::clock::SharedClock;
@@ -49,7 +51,7 @@ impl Chunk {
 pub(crate) struct Collector {
     source: String,
     label: String,
-    kind: FileKind,
+    kind: RowKind,
     clock: SharedClock,
     /// The clock when the chunk was begun.
     now: TimeMs,
@@ -73,7 +75,7 @@ impl Collector {
     }
 
     /// Which records are collected.
-    pub(crate) fn kind(&self) -> FileKind {
+    pub(crate) fn kind(&self) -> RowKind {
         self.kind
     }
 
@@ -96,12 +98,12 @@ impl Collector {
         raw: impl FnOnce() -> String,
     ) -> bool {
         let fault = match self.kind {
-            FileKind::Events => decode_event(record, self.now, &mut self.notes).map(|mut row| {
+            RowKind::Events => decode_event(record, self.now, &mut self.notes).map(|mut row| {
                 row.version = row.version.max(self.version);
                 self.bytes += event_bytes(&row);
                 self.chunk.rows.events.push(row);
             }),
-            FileKind::Metrics => decode_metric(record, self.now).map(|mut row| {
+            RowKind::Metrics => decode_metric(record, self.now).map(|mut row| {
                 row.version = row.version.max(self.version);
                 self.bytes += metric_bytes(&row);
                 self.chunk.rows.metrics.push(row);
@@ -112,7 +114,7 @@ impl Collector {
             return true;
         };
         self.notes.clear();
-        if let (FileKind::Metrics, Some(series)) = (self.kind, series_of(record)) {
+        if let (RowKind::Metrics, Some(series)) = (self.kind, series_of(record)) {
             self.chunk.report.add_refused(&series);
         }
         self.refuse(colony_of(record), fault, &place(), &raw());
@@ -149,7 +151,7 @@ impl Collector {
     /// least this version. Makes the new row the one that counts, or takes the earlier one back. Returns its version.
     pub(crate) fn replace_row(&mut self, is_taken: bool, earlier: &impl Record, version: u64) -> u64 {
         match self.kind {
-            FileKind::Events => {
+            RowKind::Events => {
                 let Ok(mut earlier) = decode_event(earlier, self.now, &mut Notes::new()) else { return 0 };
                 earlier.version = earlier.version.max(version).max(self.version);
                 let same =
@@ -169,7 +171,7 @@ impl Collector {
                     }
                 }
             }
-            FileKind::Metrics => {
+            RowKind::Metrics => {
                 let Ok(mut earlier) = decode_metric(earlier, self.now) else { return 0 };
                 earlier.version = earlier.version.max(version).max(self.version);
                 let same = |point: &&mut MetricPoint| {

@@ -1,19 +1,11 @@
 //! The configuration of a files source, and the fixed list of files that its globs stand for.
 
-use super::position::Fingerprint;
+use super::fingerprint::Fingerprint;
 use crate::error::SourceError;
+use crate::record::RowKind;
 use std::collections::BTreeMap;
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
-
-/// Which records a file holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum FileKind {
-    /// Metric summaries.
-    Metrics,
-    /// Events.
-    Events,
-}
 
 /// How a file is encoded; told by its extension.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -65,7 +57,7 @@ pub struct FilesConfig {
 /// One file that a glob stands for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct InputFile {
-    pub kind: FileKind,
+    pub kind: RowKind,
     pub format: FileFormat,
     /// Where to open it.
     pub path: PathBuf,
@@ -100,8 +92,8 @@ impl FilesConfig {
         if let Err(mut problems) = self.validate() {
             return Err(problems.swap_remove(0));
         }
-        let metrics = self.expand_kind(FileKind::Metrics, &self.metrics)?;
-        let events = self.expand_kind(FileKind::Events, &self.events)?;
+        let metrics = self.expand_kind(RowKind::Metrics, &self.metrics)?;
+        let events = self.expand_kind(RowKind::Events, &self.events)?;
         if let Some(both) = metrics.keys().find(|path| events.contains_key(*path)) {
             let problem = "is listed as metrics and as events; list it once";
             return Err(pattern_error(&both.display().to_string(), problem));
@@ -115,7 +107,7 @@ impl FilesConfig {
     }
 
     /// The files of one kind, by where they really are.
-    fn expand_kind(&self, kind: FileKind, patterns: &[String]) -> Result<BTreeMap<PathBuf, InputFile>, SourceError> {
+    fn expand_kind(&self, kind: RowKind, patterns: &[String]) -> Result<BTreeMap<PathBuf, InputFile>, SourceError> {
         let mut files: BTreeMap<PathBuf, InputFile> = BTreeMap::new();
         for pattern in patterns {
             let (paths, is_name) = self.paths_of(pattern)?;

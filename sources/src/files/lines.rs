@@ -1,9 +1,8 @@
 //! Lines of bounded length, one after the other, with how each ended.
 
+use crate::record::LINE_BYTES_MAX;
 use std::io::{BufRead, BufReader, Read};
 
-/// Longest line that is kept, in bytes: far above the longest acceptable row, so that only rubbish is cut.
-pub(crate) const LINE_BYTES_MAX: usize = 4 * 1024 * 1024;
 const BUFFER_BYTES: usize = 256 * 1024;
 
 /// What a line ends with.

@@ -1,9 +1,10 @@
 //! A look at each file before a run: whether it opens, has its columns, and what its first records are.
 
-use super::config::{FileFormat, FileKind, FilesConfig, InputFile};
+use super::config::{FileFormat, FilesConfig, InputFile};
 use super::position::FilePosition;
 use super::reader::FileReader;
 use crate::error::SourceError;
+use crate::record::RowKind;
 use model::clock::SharedClock;
 use model::reject::Reject;
 use std::path::PathBuf;
@@ -16,7 +17,7 @@ pub struct FileLook {
     /// Where it is.
     pub path: PathBuf,
     /// Which records it is to hold.
-    pub kind: FileKind,
+    pub kind: RowKind,
     /// How it is encoded.
     pub format: FileFormat,
     /// Its size.

@@ -4,13 +4,10 @@
 //! |---|---|
 //! | `config` | globs, and the fixed list of files they stand for |
 //! | `position` | rows, lines and bytes done, and whether the file is still the same |
+//! | `fingerprint` | length and time, by which a file counts as unchanged before it is opened |
 //! | `content` | hashes by which a file is known again |
-//! | `record` | a record as named cells, and the one rule for names of columns |
-//! | `cells`, `metadata` | one reader for each kind of cell |
-//! | `decode` | from cells to checked rows |
 //! | `chunk` | decoded and refused rows with the position after them |
-//! | `json`, `objects` | one JSON object as a record; objects in whatever layout |
-//! | `magic` | what a file is that is not what it should be |
+//! | `objects` | JSON objects in whatever layout |
 //! | `input`, `lines` | the bytes of an open file, and its lines |
 //! | `ndjson`, `csv`, `parquet` | the formats |
 //! | `reader` | one open file of any format |
@@ -21,30 +18,25 @@
 //! thread of its own, at most a few chunks ahead, so that the runtime never waits for a disk. A file that cannot be read
 //! is reported by name, and the others are read.
 
-mod cells;
 mod chunk;
 mod config;
 mod content;
 mod csv;
-pub(crate) mod decode;
+mod fingerprint;
 mod input;
-pub(crate) mod json;
-pub(crate) mod lines;
+mod lines;
 mod look;
-pub(crate) mod magic;
-mod metadata;
 mod ndjson;
 mod objects;
 mod parquet;
 mod plan;
 mod position;
 mod reader;
-pub(crate) mod record;
 #[cfg(test)]
 mod tests;
 
 pub use chunk::{CHUNK_ROWS_MAX, Chunk};
-pub use config::{FileFormat, FileKind, FilesConfig};
+pub use config::{FileFormat, FilesConfig};
 pub use look::FileLook;
 pub use reader::{FileReader, kind_of, open};
 

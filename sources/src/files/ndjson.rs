@@ -5,13 +5,14 @@
 //! when the file has grown.
 
 use super::chunk::{CHUNK_ROWS_MAX, Collector};
-use super::config::FileKind;
 use super::input::Input;
-use super::json::parse_object;
-use super::lines::{LINE_BYTES_MAX, Line, LineEnd, Lines};
+use super::lines::{Line, LineEnd, Lines};
 use super::objects::{Ending, Object, Objects, is_other_layout};
 use super::position::{FilePosition, Tail};
-use super::record::{Cell, Field, Record};
+use crate::record::LINE_BYTES_MAX;
+use crate::record::RowKind;
+use crate::record::fields::{Cell, Field, Record};
+use crate::record::json::parse_object;
 use model::check::Fault;
 use model::reject::{RAW_CHARS_MAX, RejectReason};
 use std::io::{Cursor, Read};
@@ -89,7 +90,7 @@ impl NdjsonReader {
 }
 
 /// What the first record that says so holds: events or metrics. `None` when no record among the first ones is an object.
-pub(crate) fn kind_of(input: &Input) -> std::io::Result<Option<FileKind>> {
+pub(crate) fn kind_of(input: &Input) -> std::io::Result<Option<RowKind>> {
     let mut reader = NdjsonReader::open(input, FilePosition::default())?;
     let mut is_object = false;
     for _ in 0..CHUNK_ROWS_MAX {
@@ -102,15 +103,15 @@ pub(crate) fn kind_of(input: &Input) -> std::io::Result<Option<FileKind>> {
         let Ok(record) = parse_object(text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text)) else { continue };
         let has = |field| record.cell(field) != Cell::Missing;
         if has(Field::EventId) || has(Field::EventType) {
-            return Ok(Some(FileKind::Events));
+            return Ok(Some(RowKind::Events));
         }
         if has(Field::MetricName) {
-            return Ok(Some(FileKind::Metrics));
+            return Ok(Some(RowKind::Metrics));
         }
         is_object = true;
     }
     // what metrics lack says most
-    Ok(is_object.then_some(FileKind::Metrics))
+    Ok(is_object.then_some(RowKind::Metrics))
 }
 
 /// Takes or refuses a line. The error is the place of a refused one that may not be whole yet.

@@ -4,7 +4,7 @@
 //! is known. Reading goes on at the next line that begins an object no further right, or at the next object that
 //! follows another one's end.
 
-use super::lines::LINE_BYTES_MAX;
+use crate::record::LINE_BYTES_MAX;
 use std::io::{BufRead, BufReader, Read};
 
 const BUFFER_BYTES: usize = 256 * 1024;

@@ -8,9 +8,9 @@ use crate::Batch;
 use crate::error::SourceError;
 use crate::report::{FailedInput, FailureClass, InputReport};
 use model::clock::SharedClock;
+use model::error::one_line;
 use model::position::Positions;
 use std::collections::VecDeque;
-use std::error::Error;
 use std::io::ErrorKind;
 use tokio::sync::mpsc;
 
@@ -158,12 +158,7 @@ fn failed(input: &InputFile, error: &SourceError, bytes_left: u64) -> Message {
         },
         _ => FailureClass::Format,
     };
-    let mut problem = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        problem += &format!(": {error}");
-        cause = error.source();
-    }
+    let problem = one_line(error);
     let mut report = InputReport::default();
     report.add_failed(FailedInput { input: input.partition.clone(), class, problem });
     Message::Batch(Box::new(Batch { report, ..Batch::default() }), bytes_left)

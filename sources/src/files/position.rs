@@ -2,31 +2,12 @@
 
 use super::config::{FileFormat, InputFile};
 use super::content::Content;
+use super::fingerprint::Fingerprint;
 use super::input::Input;
 use super::lines::{Line, Lines};
-use crate::error::SourceError;
 use serde::{Deserialize, Serialize};
 use std::fs::File;
 use std::io::Read;
-use std::path::Path;
-use std::time::UNIX_EPOCH;
-
-/// What tells a changed file from an unchanged one before it is opened.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Fingerprint {
-    pub len_bytes: u64,
-    pub modified_ns: u64,
-}
-
-impl Fingerprint {
-    pub(crate) fn of(path: &Path) -> Result<Fingerprint, SourceError> {
-        let file_error = |cause| SourceError::File { path: path.to_owned(), cause };
-        let metadata = std::fs::metadata(path).map_err(file_error)?;
-        let modified = metadata.modified().map_err(file_error)?;
-        let since_1970 = modified.duration_since(UNIX_EPOCH).unwrap_or_default();
-        Ok(Fingerprint { len_bytes: metadata.len(), modified_ns: since_1970.as_nanos() as u64 })
-    }
-}
 
 /// The end of a file that may not be the end of its record: no line break, or a quote that is still open.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,17 +1,19 @@
 //! One open file of any format: an iterator of chunks. The files source and `coral colony import` both read with it.
 
 use super::chunk::{Chunk, Collector};
-use super::config::{FileFormat, FileKind, InputFile};
+use super::config::{FileFormat, InputFile};
 use super::content::Content;
 use super::csv::{CsvFault, CsvReader};
+use super::fingerprint::Fingerprint;
 use super::input::Input;
-use super::magic::known_by;
 use super::ndjson::{self, NdjsonReader};
 use super::parquet::ParquetReader;
-use super::position::{FilePosition, Fingerprint};
-use super::record::Field;
+use super::position::FilePosition;
 use crate::error::SourceError;
 use crate::guard::guarded;
+use crate::record::RowKind;
+use crate::record::fields::Field;
+use crate::record::magic::known_by;
 use model::clock::SharedClock;
 use std::fs::File;
 use std::io::Read;
@@ -21,15 +23,16 @@ use std::sync::Arc;
 /// Opens a file from its start; `kind` says which records it holds, the extension how they are encoded.
 ///
 /// ```no_run
-/// use coral_sources::files::{FileKind, open};
+/// use coral_sources::RowKind;
+/// use coral_sources::files::open;
 /// use model::clock::SystemClock;
-/// for chunk in open("events.ndjson".as_ref(), FileKind::Events, &SystemClock::shared())? {
+/// for chunk in open("events.ndjson".as_ref(), RowKind::Events, &SystemClock::shared())? {
 ///     let chunk = chunk?;
 ///     assert!(chunk.rows.events.len() + chunk.rejects.len() <= 8_192);
 /// }
 /// # Ok::<(), coral_sources::SourceError>(())
 /// ```
-pub fn open(path: &Path, kind: FileKind, clock: &SharedClock) -> Result<FileReader, SourceError> {
+pub fn open(path: &Path, kind: RowKind, clock: &SharedClock) -> Result<FileReader, SourceError> {
     let format = FileFormat::of_path(path).ok_or_else(|| SourceError::Pattern {
         pattern: path.display().to_string(),
         problem: "has no known extension; it must end in .parquet, .csv, .ndjson, .jsonl or .json".to_owned(),
@@ -44,8 +47,8 @@ pub fn open(path: &Path, kind: FileKind, clock: &SharedClock) -> Result<FileRead
 ///
 /// # Errors
 /// It cannot be read, or holds neither.
-pub fn kind_of(path: &Path, clock: &SharedClock) -> Result<FileKind, SourceError> {
-    match open(path, FileKind::Metrics, clock) {
+pub fn kind_of(path: &Path, clock: &SharedClock) -> Result<RowKind, SourceError> {
+    match open(path, RowKind::Metrics, clock) {
         Ok(reader) if matches!(reader.format, Format::Ndjson(_)) => {
             let kind = ndjson::kind_of(&reader.input);
             kind.map_err(|cause| SourceError::File { path: path.to_owned(), cause })?.ok_or_else(|| {
@@ -56,9 +59,9 @@ pub fn kind_of(path: &Path, clock: &SharedClock) -> Result<FileKind, SourceError
                 }
             })
         }
-        Ok(_) => Ok(FileKind::Metrics),
-        Err(as_metrics @ SourceError::Format { .. }) => match open(path, FileKind::Events, clock) {
-            Ok(_) => Ok(FileKind::Events),
+        Ok(_) => Ok(RowKind::Metrics),
+        Err(as_metrics @ SourceError::Format { .. }) => match open(path, RowKind::Events, clock) {
+            Ok(_) => Ok(RowKind::Events),
             // when it is neither, what metrics lack says most
             Err(_) => Err(as_metrics),
         },
@@ -120,7 +123,7 @@ impl FileReader {
 }
 
 impl Format {
-    fn open(format: FileFormat, kind: FileKind, input: &Input, from: FilePosition) -> Result<Format, ReadFault> {
+    fn open(format: FileFormat, kind: RowKind, input: &Input, from: FilePosition) -> Result<Format, ReadFault> {
         let require = |has: &dyn Fn(Field) -> bool| required_columns(kind, has);
         Ok(match format {
             FileFormat::Ndjson => Format::Ndjson(Box::new(NdjsonReader::open(input, from).map_err(ReadFault::Io)?)),
@@ -229,16 +232,16 @@ fn shown(text: &[u8]) -> String {
 }
 
 /// What a file as a whole must have: the identity columns of its kind, and for metrics at least one statistic.
-fn required_columns(kind: FileKind, has: &dyn Fn(Field) -> bool) -> Result<(), String> {
+fn required_columns(kind: RowKind, has: &dyn Fn(Field) -> bool) -> Result<(), String> {
     let required: &[Field] = match kind {
-        FileKind::Metrics => &[Field::ColonyId, Field::ServiceId, Field::MetricName, Field::Timestamp],
-        FileKind::Events => &[Field::ColonyId, Field::EventId, Field::Timestamp, Field::EventType, Field::ServiceId],
+        RowKind::Metrics => &[Field::ColonyId, Field::ServiceId, Field::MetricName, Field::Timestamp],
+        RowKind::Events => &[Field::ColonyId, Field::EventId, Field::Timestamp, Field::EventType, Field::ServiceId],
     };
     let missing: Vec<&str> = required.iter().filter(|field| !has(**field)).map(|field| field.name()).collect();
     if !missing.is_empty() {
         return Err(format!("required columns are missing: {}", missing.join(", ")));
     }
-    if kind == FileKind::Metrics && !Field::STATISTICS.into_iter().any(has) {
+    if kind == RowKind::Metrics && !Field::STATISTICS.into_iter().any(has) {
         return Err("it has none of the columns p50, p95, p99, mean, max".to_owned());
     }
     Ok(())

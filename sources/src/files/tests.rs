@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 use super::*;
+use crate::record::RowKind;
 mod cells;
 mod csv;
 mod layouts;
@@ -21,7 +22,7 @@ use std::path::Path;
 use std::sync::Arc;
 use tempfile::TempDir;
 
-fn open(path: &Path, kind: FileKind) -> Result<FileReader, SourceError> {
+fn open(path: &Path, kind: RowKind) -> Result<FileReader, SourceError> {
     super::open(path, kind, &SystemClock::shared())
 }
 
@@ -80,7 +81,7 @@ async fn read_from(config: &FilesConfig, positions: &Positions) -> Result<Batch,
 }
 
 /// Reads one file of the given name and text.
-fn chunks(name: &str, text: &str, kind: FileKind) -> Result<Chunk, SourceError> {
+fn chunks(name: &str, text: &str, kind: RowKind) -> Result<Chunk, SourceError> {
     let folder = folder(&[(name, text)]);
     let mut all = Chunk::default();
     for chunk in open(&folder.path().join(name), kind)? {
@@ -138,7 +139,7 @@ fn json_lines_decode_and_broken_ones_are_refused() {
         r#"{"event_id":7,"colony_id":"c","timestamp":"2023-01-03T21:06:18+02:00","event_type":"new-kind","service_id":"api","application_name":"app","environment":"qa","extra":true}"#,
     ]
     .join("\n");
-    let chunk = chunks("events.ndjson", &text, FileKind::Events).unwrap();
+    let chunk = chunks("events.ndjson", &text, RowKind::Events).unwrap();
     let [first, loud, last] = &chunk.rows.events[..] else { panic!("three good rows: {:?}", chunk.rows.events) };
     assert_eq!((loud.severity, loud.metadata["severity"].as_str()), (model::event::Severity::Info, "loud"));
     assert_eq!(chunk.report.notes.len(), 1, "it is said: {:?}", chunk.report.notes);
@@ -183,7 +184,7 @@ fn amended_and_withdrawn_events_decode_in_every_format() {
         line("e", r#","withdrawn":"perhaps""#),
         line("f", r#","version":true"#),
     ];
-    let chunk = chunks("e.ndjson", &json.concat(), FileKind::Events).unwrap();
+    let chunk = chunks("e.ndjson", &json.concat(), RowKind::Events).unwrap();
     assert_eq!(versions(&chunk), expected);
     let refused = |line: usize| (format!("e.ndjson:{line}"), RejectReason::BadValue);
     assert_eq!(reasons(&chunk), [refused(4), refused(5), refused(6)]);
@@ -191,7 +192,7 @@ fn amended_and_withdrawn_events_decode_in_every_format() {
 
     let csv = "event_id,colony_id,timestamp,event_type,service_id,version,withdrawn\n\
                a,c,1672770000000,deploy,api,,\nb,c,1672770000000,deploy,api,2,True\nc,c,1672770000000,deploy,api,3,0\n";
-    assert_eq!(versions(&chunks("e.csv", csv, FileKind::Events).unwrap()), expected);
+    assert_eq!(versions(&chunks("e.csv", csv, RowKind::Events).unwrap()), expected);
 
     let texts = |texts: [&str; 3]| Arc::new(StringArray::from(texts.to_vec())) as ArrayRef;
     let batch = RecordBatch::try_from_iter_with_nullable([
@@ -205,7 +206,7 @@ fn amended_and_withdrawn_events_decode_in_every_format() {
     ]);
     let folder = tempfile::tempdir().unwrap();
     write_parquet(&folder.path().join("e.parquet"), &batch.unwrap(), 10);
-    let chunk = open(&folder.path().join("e.parquet"), FileKind::Events).unwrap().next().unwrap().unwrap();
+    let chunk = open(&folder.path().join("e.parquet"), RowKind::Events).unwrap().next().unwrap().unwrap();
     assert_eq!(versions(&chunk), expected);
 }
 
@@ -215,13 +216,13 @@ fn numbers_that_are_not_finite_are_named_so_in_every_format() {
         format!(r#"{{"colony_id":"c","service_id":"s","metric_name":"m","timestamp":1672770000000,"p50":{p50}}}"#)
     };
     let text = [json("NaN"), json("-Infinity"), json("1e999"), json("null"), json("true")].join("\n");
-    let chunk = chunks("m.jsonl", &text, FileKind::Metrics).unwrap();
+    let chunk = chunks("m.jsonl", &text, RowKind::Metrics).unwrap();
     let kinds: Vec<_> = chunk.rejects.iter().map(|reject| reject.reason).collect();
     use RejectReason::{BadValue, MissingField, NotFinite};
     assert_eq!(kinds, [NotFinite, NotFinite, NotFinite, MissingField, BadValue]);
 
     let text = "colony_id,service_id,metric_name,timestamp,p50\nc,s,m,1672770000000,NaN\nc,s,m,1672770000000,inf\nc,s,m,1672770000000,x\n";
-    let chunk = chunks("m.csv", text, FileKind::Metrics).unwrap();
+    let chunk = chunks("m.csv", text, RowKind::Metrics).unwrap();
     let kinds: Vec<_> = chunk.rejects.iter().map(|reject| reject.reason).collect();
     assert_eq!(kinds, [NotFinite, NotFinite, BadValue]);
 
@@ -231,7 +232,7 @@ fn numbers_that_are_not_finite_are_named_so_in_every_format() {
     columns[4] = Arc::new(Float64Array::from(vec![Some(f64::NAN), Some(1.0), None]));
     let names = ["colony_id", "service_id", "metric_name", "timestamp", "mean"];
     write_parquet(&path, &RecordBatch::try_from_iter(names.into_iter().zip(columns)).unwrap(), 100);
-    let chunk = open(&path, FileKind::Metrics).unwrap().next().unwrap().unwrap();
+    let chunk = open(&path, RowKind::Metrics).unwrap().next().unwrap().unwrap();
     assert_eq!(chunk.rows.metrics.len(), 1);
     let expected = [("m.parquet row 1".to_owned(), NotFinite), ("m.parquet row 3".to_owned(), MissingField)];
     assert_eq!(reasons(&chunk), expected);
@@ -246,7 +247,7 @@ fn csv_reads_by_header_name_with_quotes_and_nulls() {
         latency,1,2,shop-staging,1672770000000,api,,\r\n\
         latency,2,1,shop-staging,1672770000000,api,,-1\r\n\
         latency,3,1,shop-staging,1672770000000,api,,\r\n";
-    let chunk = chunks("m.csv", text, FileKind::Metrics).unwrap();
+    let chunk = chunks("m.csv", text, RowKind::Metrics).unwrap();
     let [first, last] = &chunk.rows.metrics[..] else { panic!("two good rows: {:?}", chunk.rows.metrics) };
     assert_eq!(first.series.metric_name, "latency, \"ms\"");
     assert_eq!((first.p50, first.p95, first.count), (None, Some(2.5.into()), Some(7)));
@@ -262,9 +263,9 @@ fn csv_reads_by_header_name_with_quotes_and_nulls() {
 
 #[test]
 fn oversized_records_are_refused_and_the_next_one_is_read() {
-    let long = "x".repeat(lines::LINE_BYTES_MAX + 10);
+    let long = "x".repeat(crate::record::LINE_BYTES_MAX + 10);
     let text = format!("{}\n{long}\n{}", event_line(1), event_line(2));
-    let chunk = chunks("e.ndjson", &text, FileKind::Events).unwrap();
+    let chunk = chunks("e.ndjson", &text, RowKind::Events).unwrap();
     assert_eq!(chunk.rows.events.len(), 2);
     assert_eq!(reasons(&chunk), [("e.ndjson:2".to_owned(), RejectReason::Oversized)]);
     assert_eq!(chunk.rejects[0].raw.len(), 1_024);
@@ -273,26 +274,26 @@ fn oversized_records_are_refused_and_the_next_one_is_read() {
 #[test]
 fn a_file_that_is_wrong_as_a_whole_is_an_error_that_says_why() {
     let error = |name: &str, text: &str, kind| chunks(name, text, kind).map(|_| ()).unwrap_err().to_string();
-    let missing = error("m.csv", "colony_id,timestamp\n", FileKind::Metrics);
+    let missing = error("m.csv", "colony_id,timestamp\n", RowKind::Metrics);
     assert!(missing.contains("required columns are missing: service_id, metric_name"), "{missing}");
-    let no_statistic = error("m.csv", "colony_id,service_id,metric_name,timestamp\n", FileKind::Metrics);
+    let no_statistic = error("m.csv", "colony_id,service_id,metric_name,timestamp\n", RowKind::Metrics);
     assert!(no_statistic.contains("none of the columns p50"), "{no_statistic}");
-    let broken = error("m.parquet", "PAR1 not really", FileKind::Metrics);
+    let broken = error("m.parquet", "PAR1 not really", RowKind::Metrics);
     assert!(broken.contains("m.parquet is not a readable parquet file"), "{broken}");
-    let unknown = error("m.txt", "", FileKind::Metrics);
+    let unknown = error("m.txt", "", RowKind::Metrics);
     assert!(unknown.contains("no known extension"), "{unknown}");
 
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("e.parquet");
     write_parquet(&path, &metric_batch(1), 10);
-    let wrong_kind = open(&path, FileKind::Events).map(|_| ()).unwrap_err().to_string();
+    let wrong_kind = open(&path, RowKind::Events).map(|_| ()).unwrap_err().to_string();
     assert!(wrong_kind.contains("required columns are missing: event_id, event_type"), "{wrong_kind}");
     let batch = metric_batch(1);
     let mut columns = batch.columns().to_vec();
     columns[0] = columns[4].clone();
     let named = ["colony_id", "service_id", "metric_name", "timestamp", "mean"].into_iter().zip(columns);
     write_parquet(&path, &RecordBatch::try_from_iter(named).unwrap(), 10);
-    let wrong_type = open(&path, FileKind::Metrics).map(|_| ()).unwrap_err().to_string();
+    let wrong_type = open(&path, RowKind::Metrics).map(|_| ()).unwrap_err().to_string();
     assert!(wrong_type.contains("column colony_id has the type DOUBLE"), "{wrong_type}");
 }
 
@@ -316,7 +317,7 @@ fn parquet_columns_of_many_types_decode() {
         ("interval_seconds", Arc::new(Float64Array::from(vec![60.0, 60.0]))),
     ];
     write_parquet(&path, &RecordBatch::try_from_iter(columns).unwrap(), 10);
-    let chunk = open(&path, FileKind::Metrics).unwrap().next().unwrap().unwrap();
+    let chunk = open(&path, RowKind::Metrics).unwrap().next().unwrap().unwrap();
     let [point] = &chunk.rows.metrics[..] else { panic!("one good row: {chunk:?}") };
     assert_eq!((point.timestamp, point.interval_seconds, point.count), (TimeMs(1_672_770_000_123), Some(60), Some(4)));
     assert_eq!((point.p50, point.p95, point.mean), (Some(1.0.into()), Some(1.5.into()), None));
@@ -339,7 +340,7 @@ fn parquet_columns_of_many_types_decode() {
         ("metadata", Arc::new(metadata.finish()) as ArrayRef),
     ];
     write_parquet(&path, &RecordBatch::try_from_iter(columns).unwrap(), 10);
-    let chunk = open(&path, FileKind::Events).unwrap().next().unwrap().unwrap();
+    let chunk = open(&path, RowKind::Events).unwrap().next().unwrap().unwrap();
     assert_eq!(chunk.rejects, []);
     assert_eq!(chunk.rows.events[0].metadata, [("commit".to_owned(), "abc".to_owned())].into());
 }

@@ -2,9 +2,9 @@
 
 use super::client;
 use super::offsets::Offsets;
-use crate::colony::BackoffConfig;
+use crate::backoff::BackoffConfig;
 use crate::error::SourceError;
-use crate::files::FileKind;
+use crate::record::RowKind;
 use crate::share::Share;
 use model::time::TimeMs;
 use serde::Serialize;
@@ -115,9 +115,9 @@ impl KafkaConfig {
     }
 
     /// The topics and what they hold.
-    pub fn topics(&self) -> Vec<(&str, FileKind)> {
-        let metrics = self.metrics_topic.as_deref().map(|topic| (topic, FileKind::Metrics));
-        let events = self.events_topic.as_deref().map(|topic| (topic, FileKind::Events));
+    pub fn topics(&self) -> Vec<(&str, RowKind)> {
+        let metrics = self.metrics_topic.as_deref().map(|topic| (topic, RowKind::Metrics));
+        let events = self.events_topic.as_deref().map(|topic| (topic, RowKind::Events));
         metrics.into_iter().chain(events).collect()
     }
 

@@ -1,20 +1,22 @@
 //! From a message to a row or a reject. JSON goes through the one decoder of records; protobuf through the wire's.
 
-use crate::files::FileKind;
-use crate::files::decode::{Notes, colony_of, decode_event, decode_metric, series_of};
-use crate::files::json::parse_object;
-use crate::files::lines::LINE_BYTES_MAX;
-use crate::files::magic::known_by;
 use crate::guard::guarded;
+use crate::record::LINE_BYTES_MAX;
+use crate::record::Notes;
+use crate::record::RowKind;
+use crate::record::decode::{colony_of, decode_event, decode_metric, series_of};
+use crate::record::json::parse_object;
+use crate::record::magic::known_by;
 use crate::report::InputReport;
 use model::check::Fault;
 use model::clock::SharedClock;
+use model::colony::ColonyIdentity;
 use model::colony::identity_from_id;
 use model::reject::{RAW_CHARS_MAX, Reject, RejectReason};
 use model::rows::Rows;
 use model::time::TimeMs;
 use prost::Message as _;
-use proto::convert::{Identity, event_from_wire, metric_from_wire};
+use proto::convert::{event_from_wire, metric_from_wire};
 use proto::reef::v1;
 
 /// How a value is encoded.
@@ -86,7 +88,7 @@ pub(super) fn envelope<M: rdkafka::Message>(message: &M) -> Result<Envelope<'_>,
 /// Decodes the messages of one topic into a batch.
 pub(super) struct Decoder {
     source: String,
-    kind: FileKind,
+    kind: RowKind,
     clock: SharedClock,
     /// When the first message of the batch came; by it the whole batch is judged.
     now: TimeMs,
@@ -97,7 +99,7 @@ pub(super) struct Decoder {
 }
 
 impl Decoder {
-    pub(super) fn new(source: &str, kind: FileKind, clock: SharedClock) -> Decoder {
+    pub(super) fn new(source: &str, kind: RowKind, clock: SharedClock) -> Decoder {
         let (now, rows, rejects) = (clock.now(), Rows::default(), Vec::new());
         let (report, notes) = (InputReport::default(), Notes::new());
         Decoder { source: source.to_owned(), kind, clock, now, rows, rejects, report, notes }
@@ -150,8 +152,8 @@ impl Decoder {
         let record = json_in(value).and_then(parse_object).map_err(|fault| (None, fault))?;
         self.notes.clear();
         let decoded = match self.kind {
-            FileKind::Events => decode_event(&record, self.now, &mut self.notes).map(|row| self.rows.events.push(row)),
-            FileKind::Metrics => decode_metric(&record, self.now).map(|row| self.rows.metrics.push(row)),
+            RowKind::Events => decode_event(&record, self.now, &mut self.notes).map(|row| self.rows.events.push(row)),
+            RowKind::Metrics => decode_metric(&record, self.now).map(|row| self.rows.metrics.push(row)),
         };
         match decoded {
             Ok(()) => {
@@ -159,7 +161,7 @@ impl Decoder {
                 Ok(())
             }
             Err(fault) => {
-                if let (FileKind::Metrics, Some(series)) = (self.kind, series_of(&record)) {
+                if let (RowKind::Metrics, Some(series)) = (self.kind, series_of(&record)) {
                     self.report.add_refused(&series);
                 }
                 Err((colony_of(&record), fault))
@@ -171,15 +173,15 @@ impl Decoder {
     fn protobuf(&mut self, envelope: &Envelope<'_>, value: &[u8]) -> Result<(), (Option<String>, Fault)> {
         let colony = identity(envelope).map_err(|fault| (None, fault))?;
         let malformed = |cause: prost::DecodeError| {
-            let message = if self.kind == FileKind::Events { "Event" } else { "MetricSummary" };
+            let message = if self.kind == RowKind::Events { "Event" } else { "MetricSummary" };
             (RejectReason::Malformed, format!("not a coral.reef.v1.{message}: {cause}"))
         };
         match self.kind {
-            FileKind::Events => v1::Event::decode(wire_in(value))
+            RowKind::Events => v1::Event::decode(wire_in(value))
                 .map_err(malformed)
                 .and_then(|wire| event_from_wire(&colony, wire, self.now))
                 .map(|row| self.rows.events.push(row)),
-            FileKind::Metrics => v1::MetricSummary::decode(wire_in(value))
+            RowKind::Metrics => v1::MetricSummary::decode(wire_in(value))
                 .map_err(malformed)
                 .and_then(|wire| metric_from_wire(&colony, wire, self.now))
                 .map(|row| self.rows.metrics.push(row)),
@@ -196,7 +198,7 @@ impl Decoder {
 /// Decodes values as a topic holds them, for tests of what is read: the key is a colony, the header `content-type` as given.
 #[cfg(any(test, feature = "compliance"))]
 pub fn decode_values(
-    kind: FileKind,
+    kind: RowKind,
     content_type: Option<&[u8]>,
     values: &[&[u8]],
     clock: SharedClock,
@@ -276,7 +278,7 @@ fn encoding(envelope: &Envelope<'_>) -> Result<Encoding, Fault> {
     })
 }
 
-fn identity(envelope: &Envelope<'_>) -> Result<Identity, Fault> {
+fn identity(envelope: &Envelope<'_>) -> Result<ColonyIdentity, Fault> {
     let text = |bytes: Option<&[u8]>, what: &str| match bytes {
         None => Ok(String::new()),
         Some(bytes) => std::str::from_utf8(bytes)
@@ -289,7 +291,7 @@ fn identity(envelope: &Envelope<'_>) -> Result<Identity, Fault> {
     }
     let (application, environment) = identity_from_id(&colony_id);
     let or = |stated: String, from_id: String| if stated.is_empty() { from_id } else { stated };
-    Ok(Identity {
+    Ok(ColonyIdentity {
         application_name: or(text(envelope.application, "the header application-name")?, application),
         environment: or(text(envelope.environment, "the header environment")?, environment),
         colony_id,
@@ -308,7 +310,7 @@ mod tests {
     fn rows_after_days_of_silence_are_judged_by_the_clock_at_their_arrival() {
         let friday = TimeMs(1_700_000_000_000);
         let clock = ManualClock::at(friday);
-        let mut decoder = Decoder::new("kafka:b", FileKind::Events, clock.clone());
+        let mut decoder = Decoder::new("kafka:b", RowKind::Events, clock.clone());
         let take = |decoder: &mut Decoder, at: TimeMs| {
             let value = format!(
                 r#"{{"event_id":"e","colony_id":"c","timestamp":"{at}","event_type":"deploy","service_id":"s"}}"#

@@ -9,6 +9,7 @@
 //! | `decode` | from a message to a row or a reject |
 //! | `position` | positions by partition |
 //! | `probe` | what `validate` asks the brokers |
+//! | `publish_config` | where rows are published, and how |
 //! | `publish`, `encode`, `topics` | the other direction: rows to topics |
 //!
 //! A partition is `topic/partition`; its position is the offset of the next record. Positions in the store are the
@@ -23,6 +24,7 @@ mod offsets;
 mod position;
 mod probe;
 mod publish;
+mod publish_config;
 mod reader;
 #[cfg(test)]
 mod tests;
@@ -35,7 +37,8 @@ pub use decode::decode_values;
 pub use offsets::Offsets;
 pub use position::inherit;
 pub use probe::{PartitionSeen, TopicSeen, probe};
-pub use publish::{PublishConfig, PublishCounts, Publisher};
+pub use publish::{PublishCounts, Publisher};
+pub use publish_config::PublishConfig;
 pub use topics::TopicReady;
 
 use crate::{Batch, Source, SourceError};

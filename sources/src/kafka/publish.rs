@@ -1,22 +1,20 @@
 //! Rows to topics: keyed by colony, stamped with their event time, each acknowledged before the end.
 
-use super::client::{base, check, creation_words};
+use super::client::{check, creation_words};
 use super::config::reserved;
 use super::decode::{APPLICATION, CONTENT_TYPE, ENVIRONMENT, Encoding};
 use super::encode::{self, beside_the_key};
+use super::publish_config::PublishConfig;
 use super::topics::{TopicReady, ensure};
 use crate::error::SourceError;
 use model::event::Event;
 use model::metric::MetricPoint;
 use model::time::TimeMs;
-use rdkafka::ClientConfig;
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Header, Message as _, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, ProducerContext};
-use std::collections::BTreeMap;
-use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -25,67 +23,6 @@ use std::time::Duration;
 const WAIT: Duration = Duration::from_millis(100);
 /// Messages between two looks at acknowledgements.
 const POLL_EVERY: u64 = 1_000;
-
-/// Where rows are published, and how.
-#[derive(Clone)]
-pub struct PublishConfig {
-    /// `host:port`, several separated by commas.
-    pub brokers: String,
-    /// Topic of metrics.
-    pub metrics_topic: Option<String>,
-    /// Topic of events.
-    pub events_topic: Option<String>,
-    /// How values are encoded.
-    pub encoding: Encoding,
-    /// Partitions of a topic that has to be created.
-    pub partitions: i32,
-    /// Properties of librdkafka, values possibly secret.
-    pub options: BTreeMap<String, String>,
-}
-
-/// Values of properties may be secrets: only their names are shown.
-impl fmt::Debug for PublishConfig {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PublishConfig")
-            .field("brokers", &self.brokers)
-            .field("metrics_topic", &self.metrics_topic)
-            .field("events_topic", &self.events_topic)
-            .field("options", &self.options.keys())
-            .finish_non_exhaustive()
-    }
-}
-
-impl PublishConfig {
-    pub(super) fn error(&self, problem: &str) -> SourceError {
-        SourceError::Kafka { brokers: self.brokers.clone(), problem: problem.to_owned() }
-    }
-
-    /// What every client of a publication shares, the user's properties last.
-    pub(super) fn client_config(&self) -> ClientConfig {
-        let mut config = base(&self.brokers);
-        config.extend(self.options.clone());
-        config
-    }
-
-    fn producer_config(&self) -> ClientConfig {
-        let mut config = base(&self.brokers);
-        config
-            .set("enable.idempotence", "true")
-            .set("compression.type", "lz4")
-            .set("linger.ms", "20")
-            .set("batch.size", "1000000")
-            .set("message.max.bytes", MESSAGE_BYTES_MAX)
-            // the producers of the Java client put a colony into the same partition
-            .set("partitioner", "murmur2_random")
-            .set("queue.buffering.max.kbytes", "65536");
-        config.extend(self.options.clone());
-        config.set("enable.idempotence", "true");
-        config
-    }
-}
-
-/// Largest message, in bytes: above the largest acceptable row.
-pub(super) const MESSAGE_BYTES_MAX: &str = "4194304";
 
 /// What has been acknowledged.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

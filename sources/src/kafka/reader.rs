@@ -8,8 +8,8 @@ use super::config::KafkaConfig;
 use super::decode::{Decoder, envelope};
 use super::discover::{self, Fault};
 use super::position::part;
-use crate::colony::backoff::Backoff;
-use crate::files::FileKind;
+use crate::backoff::Backoff;
+use crate::record::RowKind;
 use crate::{Arrival, Batch, SourceError};
 use model::clock::SharedClock;
 use model::position::Positions;
@@ -62,7 +62,7 @@ pub(super) struct Order {
     pub config: Arc<KafkaConfig>,
     pub source: String,
     pub topic: String,
-    pub kind: FileKind,
+    pub kind: RowKind,
     /// Where each partition goes on.
     pub committed: BTreeMap<i32, i64>,
     /// By which rows from the future are told.

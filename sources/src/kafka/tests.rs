@@ -8,7 +8,7 @@ mod real;
 
 use super::*;
 use crate::compliance::{self, Harness, Scenario, next};
-use crate::files::FileKind;
+use crate::record::RowKind;
 use crate::share::Share;
 use async_trait::async_trait;
 use model::clock::SystemClock;
@@ -94,7 +94,10 @@ impl Mock {
         KafkaConfig {
             metadata_interval: Duration::from_millis(100),
             batch_delay: Duration::from_millis(5),
-            backoff: crate::colony::BackoffConfig { first: Duration::from_millis(10), max: Duration::from_millis(100) },
+            backoff: crate::backoff::BackoffConfig {
+                first: Duration::from_millis(10),
+                max: Duration::from_millis(100),
+            },
             ..KafkaConfig::new(&self.brokers, Some("m"), Some("e"))
         }
     }
@@ -297,8 +300,8 @@ async fn broken_messages_are_refused_with_their_place_and_the_rest_is_read() {
 
 #[test]
 fn a_value_beyond_the_limit_is_refused_without_being_read() {
-    let mut decoder = decode::Decoder::new("kafka:e", FileKind::Events, SystemClock::shared());
-    let value = vec![b' '; crate::files::lines::LINE_BYTES_MAX + 1];
+    let mut decoder = decode::Decoder::new("kafka:e", RowKind::Events, SystemClock::shared());
+    let value = vec![b' '; crate::record::LINE_BYTES_MAX + 1];
     decoder.take(Ok(decode::Envelope::default()), Some(&value), || "e/0@0".to_owned());
     let (_, rejects, _) = decoder.finish();
     assert_eq!(rejects[0].reason, RejectReason::Oversized);

@@ -1,7 +1,7 @@
 //! Topics that a publication needs: found as they are, or created.
 
 use super::client::creation_words;
-use super::publish::{MESSAGE_BYTES_MAX, PublishConfig};
+use super::publish_config::{MESSAGE_BYTES_MAX, PublishConfig};
 use crate::error::SourceError;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
 use rdkafka::client::DefaultClientContext;

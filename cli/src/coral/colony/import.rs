@@ -9,7 +9,7 @@ use colony::config::{Places, Resolved};
 use colony::import::{FileReport, ImportError, Target, import};
 use colony::record::Recorder;
 use model::clock::SystemClock;
-use proto::convert::Identity;
+use model::colony::ColonyIdentity;
 use serde_json::{Value, json};
 use std::path::PathBuf;
 
@@ -42,7 +42,7 @@ pub fn run(args: &ImportArgs, places: &Places, output: &Output) -> Result<(), Fa
 async fn load(
     args: &ImportArgs,
     resolved: &Resolved,
-    identity: &Identity,
+    identity: &ColonyIdentity,
     output: &Output,
 ) -> Result<Vec<FileReport>, ImportError> {
     let (mut target, store) = match &args.endpoint {

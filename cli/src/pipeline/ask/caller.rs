@@ -5,7 +5,7 @@ use super::{short, socket_of};
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
 use pipelines::config::{ReefConfig, StorageKind};
-use pipelines::store;
+use pipelines::open::store;
 use reef::Rules;
 use sinks::SinkError;
 use std::io;

@@ -2,8 +2,8 @@
 
 use super::question::{Answer, Question};
 use super::{short, socket_of};
-use pipelines::desk::Visitor;
 use pipelines::progress::{Phase, Progress};
+use pipelines::run::desk::Visitor;
 use reef::Rules;
 use serde_json::{Value, json};
 use std::fs::{DirBuilder, Permissions};

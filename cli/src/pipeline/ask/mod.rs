@@ -15,13 +15,13 @@ pub(super) mod question;
 #[cfg(test)]
 mod tests;
 
-use super::run::rules;
 use crate::output::Output;
+use crate::pipeline::rules;
 use door::Facts;
 use pipelines::config::{ReefConfig, StorageKind};
-use pipelines::desk::Visitor;
+use pipelines::open::store;
 use pipelines::progress::Progress;
-use pipelines::store;
+use pipelines::run::desk::Visitor;
 use std::path::{Path, PathBuf};
 use tokio::sync::watch;
 
@@ -59,7 +59,7 @@ pub(super) async fn attended<T>(
 ) -> T {
     let door = match &config.storage.kind {
         StorageKind::DuckDb { path } => {
-            let facts = Facts { store_name: store::describe(config), rules: rules(config), progress };
+            let facts = Facts { store_name: store::describe(config), rules: rules::of(config), progress };
             let (path, visitor) = (path.clone(), visitor.clone());
             Some(tokio::spawn(async move { door::answer_at(&path, visitor, facts).await }))
         }

@@ -1,7 +1,7 @@
 //! Patterns as lines on standard output while a reef runs: each when it is confirmed, and when it no longer is.
 
 use crate::output::Output;
-use pipelines::desk::{Change, News, Visitor};
+use pipelines::run::desk::{Change, News, Visitor};
 use reef::PatternLine;
 use serde_json::json;
 use std::convert::Infallible;
@@ -31,7 +31,7 @@ fn print_all(news: &[News], output: &Output) {
                 Change::Confirmed => style.green(word),
                 Change::Withdrawn => style.yellow(word),
             };
-            format!("{word}  {}", pattern.to_line())
+            format!("{word}  {}", reef::text::line(&pattern))
         });
     }
 }

@@ -1,6 +1,6 @@
 //! What can be asked of a store, and the answer: a document for programs and a page for people.
 
-use reef::{Report, Rules, Shown};
+use reef::{Report, Rules, Shown, text};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sinks::{SinkError, Store};
@@ -45,7 +45,7 @@ pub enum Answer {
 }
 
 /// Most candidates that are listed unless all are asked for.
-const CANDIDATES_MAX: usize = super::super::run::CANDIDATES_SHOWN_MAX;
+const CANDIDATES_MAX: usize = reef::report::CANDIDATES_SHOWN_MAX;
 
 impl Question {
     /// Reads the answer from a store.
@@ -54,11 +54,11 @@ impl Question {
             Question::Report { all } => {
                 let most = if *all { usize::MAX } else { CANDIDATES_MAX };
                 let report = Report::read(store, store_name, most).await?.with_rules(rules);
-                let page = if *all { report.to_long_text() } else { report.to_text() };
+                let page = if *all { text::full_report(&report) } else { text::report(&report) };
                 Ok(Answer::Found { document: json!({ "report": report }), page })
             }
             Question::Show { id } => Ok(match Shown::read(store, id).await? {
-                Shown::Pattern(traced) => Answer::Found { document: json!(traced), page: traced.to_text() },
+                Shown::Pattern(traced) => Answer::Found { document: json!(traced), page: text::traced(&traced) },
                 Shown::Several(ids) => Answer::Unclear { ids },
             }),
         }

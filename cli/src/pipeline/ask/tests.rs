@@ -6,8 +6,8 @@ use super::question::{Answer, Question};
 use super::{caller, short, socket_of};
 use crate::output::Output;
 use pipelines::config::{Format, ReefConfig, parse};
-use pipelines::desk::Desk;
 use pipelines::progress::{Phase, Progress};
+use pipelines::run::desk::Desk;
 use reef::Rules;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -55,7 +55,7 @@ async fn a_socket_is_open_to_its_user_alone_and_gone_with_its_run() {
 async fn a_socket_of_a_process_that_was_killed_is_passed_over_and_the_store_is_read() {
     let folder = tempfile::tempdir().unwrap();
     let config = reef_at(&folder.path().join("r.duckdb"));
-    pipelines::store::open(&config).await.unwrap().close().await.unwrap();
+    pipelines::open::store::open(&config).await.unwrap().close().await.unwrap();
     drop(std::os::unix::net::UnixListener::bind(folder.path().join("r.duckdb.sock")).unwrap());
     let (output, captured) = Output::captured(true);
     let question = Question::Report { all: false };
@@ -75,7 +75,7 @@ async fn a_pattern_that_is_not_there_is_not_found() {
     let show = Question::Show { id: "c-0".to_owned() };
     let missing = caller::ask(&show, (&config, Path::new("reef.yaml")), RULES, &output).await.unwrap_err();
     assert_eq!((missing.exit, missing.code), (crate::exit::Exit::NotFound, "store_missing"));
-    pipelines::store::open(&config).await.unwrap().close().await.unwrap();
+    pipelines::open::store::open(&config).await.unwrap().close().await.unwrap();
     let unknown = caller::ask(&show, (&config, Path::new("reef.yaml")), RULES, &output).await.unwrap_err();
     assert_eq!((unknown.exit, unknown.code), (crate::exit::Exit::NotFound, "pattern_unknown"));
 }

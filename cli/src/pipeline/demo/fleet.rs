@@ -5,11 +5,12 @@ use colony::config::Retention;
 use colony::server::{ColonySettings, Serving, serve};
 use mesh::Listen;
 use model::clock::SystemClock;
+use model::colony::ColonyIdentity;
 use model::event::Event;
 use model::metric::MetricPoint;
 use proto::colony::v1::ingest_service_client::IngestServiceClient;
 use proto::colony::v1::{IngestEventsRequest, IngestMetricsRequest};
-use proto::convert::{Identity, event_to_wire, metric_to_wire};
+use proto::convert::{event_to_wire, metric_to_wire};
 use std::collections::BTreeMap;
 use std::path::Path;
 use tokio::sync::watch;
@@ -26,7 +27,7 @@ pub struct Colonies {
 
 impl Colonies {
     /// Starts one daemon per identity, on free ports of this machine, with databases in `folder`.
-    pub async fn start(identities: Vec<Identity>, folder: &Path) -> Result<Colonies, Failure> {
+    pub async fn start(identities: Vec<ColonyIdentity>, folder: &Path) -> Result<Colonies, Failure> {
         let (stop, stopping) = watch::channel(false);
         let mut colonies = BTreeMap::new();
         for identity in identities {

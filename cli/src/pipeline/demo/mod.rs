@@ -7,7 +7,6 @@
 mod fleet;
 mod planted;
 
-use super::run::CANDIDATES_SHOWN_MAX;
 use super::run_failure::run_failure;
 use super::{display, summary};
 use crate::entry::runtime;
@@ -17,14 +16,15 @@ use crate::signals::watch_shutdown;
 use crate::text::count;
 use fleet::Colonies;
 use model::clock::{Clock, SystemClock};
+use model::colony::ColonyIdentity;
 use model::colony::identity_from_id;
 use model::time::{DAY_MS, TimeMs};
 use pipelines::config::{self, ReefConfig};
+use pipelines::open::store;
 use pipelines::progress::Progress;
 use pipelines::run::RunOptions;
-use pipelines::store;
-use proto::convert::Identity;
 use reef::Report;
+use reef::report::CANDIDATES_SHOWN_MAX;
 use serde_json::json;
 use sources::generator::{Fleet, FleetConfig};
 use std::path::{Path, PathBuf};
@@ -96,7 +96,7 @@ pub fn run(args: &DemoArgs, output: &Output) -> Result<(), Failure> {
             format!(
                 "{}\n\n{}\n{}",
                 summary::summary_page(&summary, &folder.config(), style),
-                report.to_text(),
+                reef::text::report(&report),
                 score.to_text()
             )
         })
@@ -111,9 +111,9 @@ fn generate(args: &DemoArgs) -> Result<Fleet, Failure> {
     Fleet::generate(&config).map_err(|problem| Failure::new(Exit::Usage, "fleet_invalid", problem))
 }
 
-fn identity(colony_id: &str) -> Identity {
+fn identity(colony_id: &str) -> ColonyIdentity {
     let (application_name, environment) = identity_from_id(colony_id);
-    Identity { colony_id: colony_id.to_owned(), application_name, environment }
+    ColonyIdentity { colony_id: colony_id.to_owned(), application_name, environment }
 }
 
 /// Runs the reef while live events arrive, and stops it once it has everything.

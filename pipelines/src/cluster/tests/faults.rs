@@ -218,10 +218,10 @@ async fn what_breaks_the_protocol_is_told() {
 
 #[tokio::test]
 async fn a_process_may_not_send_more_batches_than_agreed() {
-    use crate::cluster::Peer;
     use crate::cluster::alarm::Alarm;
     use crate::cluster::remote::{FromReader, WINDOW_BATCHES};
     use crate::cluster::wire::SourceFacts;
+    use crate::error::Peer;
 
     let alarm = Alarm::default();
     let peer = Peer { process: 1, host: "a:1".to_owned() };

@@ -9,10 +9,11 @@ mod wires;
 
 use super::{BuildInputs, ClusterEnd, run_with};
 use crate::config::{Format, ReefConfig, parse};
-use crate::inputs::InputError;
+use crate::error::RunError;
+use crate::open::inputs::InputError;
+use crate::open::store;
 use crate::progress::Progress;
-use crate::run::{RunError, RunOptions, drive};
-use crate::store;
+use crate::run::{RunOptions, drive};
 use model::clock::SystemClock;
 use model::pattern::{Correlation, Evidence};
 use model::position::Positions;
@@ -62,7 +63,7 @@ impl Process {
     }
 
     async fn failure(self) -> String {
-        super::chain(&self.end().await.unwrap_err())
+        model::error::one_line(&self.end().await.unwrap_err())
     }
 
     /// Waits until the process has seen this.

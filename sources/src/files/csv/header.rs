@@ -1,9 +1,9 @@
 //! The header of a CSV file: where it is, what separates its fields, and which column holds which field.
 
 use super::super::lines::{Line, Lines};
-use super::super::record::{Field, Naming};
 use super::fields::Fields;
 use super::{CsvFault, Require};
+use crate::record::fields::{Field, Naming};
 
 /// What may separate fields, the commonest first.
 const DELIMITERS: [u8; 4] = [b',', b';', b'\t', b'|'];

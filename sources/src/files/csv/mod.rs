@@ -17,12 +17,14 @@ mod fields;
 mod header;
 
 use super::chunk::Collector;
-use super::decode::{Notes, looks_like_row};
 use super::input::Input;
-use super::lines::{LINE_BYTES_MAX, Line, LineEnd, Lines};
-use super::metadata::metadata_of_text;
+use super::lines::{Line, LineEnd, Lines};
 use super::position::{FilePosition, Tail};
-use super::record::{Cell, Field, Record};
+use crate::record::LINE_BYTES_MAX;
+use crate::record::Notes;
+use crate::record::decode::looks_like_row;
+use crate::record::fields::{Cell, Field, Record};
+use crate::record::metadata::metadata_of_text;
 use fields::Fields;
 pub(super) use header::is_header;
 use header::{Columns, Header};

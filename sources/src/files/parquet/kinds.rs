@@ -1,6 +1,6 @@
 //! What a column of a parquet file holds, by its physical and logical type, and which fields may be that.
 
-use super::super::record::Field;
+use crate::record::fields::Field;
 use ::parquet::basic::{ConvertedType, LogicalType, TimeUnit, Type};
 use ::parquet::schema::types::ColumnDescriptor;
 

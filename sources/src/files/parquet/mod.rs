@@ -15,12 +15,12 @@ mod nested;
 mod values;
 
 use super::chunk::{CHUNK_BYTES_MAX, Collector};
-use super::decode::Notes;
 use super::input::Input;
-use super::metadata::metadata_of_text;
 use super::position::FilePosition;
-use super::record::{Cell, Field, Naming, Record};
 use crate::guard::guarded;
+use crate::record::Notes;
+use crate::record::fields::{Cell, Field, Naming, Record};
+use crate::record::metadata::metadata_of_text;
 use ::parquet::basic::Compression;
 use ::parquet::file::metadata::ParquetMetaData;
 use ::parquet::file::reader::{FileReader, SerializedFileReader};

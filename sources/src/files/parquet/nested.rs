@@ -1,6 +1,6 @@
 //! Metadata of a parquet file that is a map, a struct or a list: read through arrow, beside the other columns.
 
-use super::super::decode::Notes;
+use crate::record::Notes;
 use ::parquet::arrow::ProjectionMask;
 use ::parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,

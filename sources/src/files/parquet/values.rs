@@ -1,7 +1,7 @@
 //! The values of one column of a parquet file for a few rows, as cells.
 
-use super::super::record::Cell;
 use super::kinds::Kind;
+use crate::record::fields::Cell;
 use ::parquet::column::reader::{ColumnReader as Raw, ColumnReaderImpl};
 use ::parquet::data_type::{ByteArray, DataType, Int96};
 use ::parquet::errors::ParquetError;

@@ -10,7 +10,7 @@ fn clock() -> SharedClock {
     ManualClock::at(TimeMs(1_700_000_000_000))
 }
 
-fn read_file(name: &str, bytes: &[u8], kind: FileKind) -> Outcome {
+fn read_file(name: &str, bytes: &[u8], kind: RowKind) -> Outcome {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join(name);
     fs::write(&path, bytes).unwrap();
@@ -37,8 +37,8 @@ const METRIC: [(&str, &str); 5] = [
 ];
 
 /// A good record of text cells with one cell replaced or added.
-fn record(kind: FileKind, (name, value): (&str, &str)) -> Vec<(String, String)> {
-    let good: &[(&str, &str)] = if kind == FileKind::Events { &EVENT } else { &METRIC };
+fn record(kind: RowKind, (name, value): (&str, &str)) -> Vec<(String, String)> {
+    let good: &[(&str, &str)] = if kind == RowKind::Events { &EVENT } else { &METRIC };
     let letters = |name: &str| name.to_lowercase().replace(['_', ' ', '-'], "");
     let mut cells: Vec<(String, String)> = good.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
     match cells.iter_mut().find(|(known, _)| letters(known) == letters(name)) {
@@ -57,7 +57,7 @@ fn outcome(rows: &model::rows::Rows, rejects: &[Reject]) -> Outcome {
     }
 }
 
-fn as_csv(kind: FileKind, cells: &[(String, String)]) -> Outcome {
+fn as_csv(kind: RowKind, cells: &[(String, String)]) -> Outcome {
     let quoted = |text: &String| format!("\"{}\"", text.replace('"', "\"\""));
     let names: Vec<String> = cells.iter().map(|(name, _)| quoted(name)).collect();
     let values: Vec<String> = cells.iter().map(|(_, value)| quoted(value)).collect();
@@ -70,11 +70,11 @@ fn json(cells: &[(String, String)]) -> String {
     serde_json::Value::Object(object).to_string()
 }
 
-fn as_ndjson(kind: FileKind, cells: &[(String, String)]) -> Outcome {
+fn as_ndjson(kind: RowKind, cells: &[(String, String)]) -> Outcome {
     read_file("x.ndjson", format!("\u{feff}{}\n", json(cells)).as_bytes(), kind)
 }
 
-fn as_kafka(kind: FileKind, cells: &[(String, String)]) -> Outcome {
+fn as_kafka(kind: RowKind, cells: &[(String, String)]) -> Outcome {
     let mut framed = vec![0, 0, 0, 0, 7];
     framed.extend_from_slice(json(cells).as_bytes());
     let all = [json(cells).into_bytes(), format!("\u{feff}{}", json(cells)).into_bytes(), framed]
@@ -84,7 +84,7 @@ fn as_kafka(kind: FileKind, cells: &[(String, String)]) -> Outcome {
     all.into_iter().next().unwrap()
 }
 
-fn as_parquet(kind: FileKind, cells: &[(String, String)]) -> Outcome {
+fn as_parquet(kind: RowKind, cells: &[(String, String)]) -> Outcome {
     let column = |value: &String| Arc::new(StringArray::from(vec![value.as_str()])) as ArrayRef;
     let batch = RecordBatch::try_from_iter(cells.iter().map(|(name, value)| (name.as_str(), column(value)))).unwrap();
     let folder = tempfile::tempdir().unwrap();
@@ -94,7 +94,7 @@ fn as_parquet(kind: FileKind, cells: &[(String, String)]) -> Outcome {
 }
 
 /// Reads a record through every format, and asserts that they agree.
-fn read(kind: FileKind, cell: (&str, &str)) -> Outcome {
+fn read(kind: RowKind, cell: (&str, &str)) -> Outcome {
     let cells = record(kind, cell);
     let csv = as_csv(kind, &cells);
     assert_eq!(as_ndjson(kind, &cells), csv, "NDJSON and CSV of {cell:?}");
@@ -106,7 +106,7 @@ fn read(kind: FileKind, cell: (&str, &str)) -> Outcome {
 #[test]
 fn cells_of_events_are_read_alike_in_every_format() {
     use RejectReason::{BadTimestamp, BadValue, FarFuture, MissingField};
-    let good = read(FileKind::Events, ("severity", "info")).unwrap();
+    let good = read(RowKind::Events, ("severity", "info")).unwrap();
     let same = [
         ("severity", ""),
         ("severity", "NOTICE"),
@@ -127,7 +127,7 @@ fn cells_of_events_are_read_alike_in_every_format() {
         ("version", "0"),
     ];
     for cell in same {
-        assert_eq!(read(FileKind::Events, cell), Ok(good.clone()), "{cell:?}");
+        assert_eq!(read(RowKind::Events, cell), Ok(good.clone()), "{cell:?}");
     }
     let kept = [
         ("severity", "WARN", "severity: Warning"),
@@ -140,7 +140,7 @@ fn cells_of_events_are_read_alike_in_every_format() {
         ("withdrawn", "TRUE", "withdrawn: true"),
     ];
     for (name, value, expected) in kept {
-        let row = read(FileKind::Events, (name, value)).unwrap();
+        let row = read(RowKind::Events, (name, value)).unwrap();
         assert!(row.contains(expected), "{name} {value}: {row}");
     }
     let refused = [
@@ -159,7 +159,7 @@ fn cells_of_events_are_read_alike_in_every_format() {
         ("withdrawn", "perhaps", BadValue, "expected true or false"),
     ];
     for (name, value, reason, words) in refused {
-        let (found, detail) = read(FileKind::Events, (name, value)).unwrap_err();
+        let (found, detail) = read(RowKind::Events, (name, value)).unwrap_err();
         assert!(found == reason && detail.contains(words), "{name} {value}: {found:?} {detail}");
     }
 }
@@ -167,9 +167,9 @@ fn cells_of_events_are_read_alike_in_every_format() {
 #[test]
 fn cells_of_metrics_are_read_alike_in_every_format() {
     use RejectReason::{BadValue, NotFinite};
-    let good = read(FileKind::Metrics, ("p50", "")).unwrap();
+    let good = read(RowKind::Metrics, ("p50", "")).unwrap();
     for cell in [("p50", "NULL"), ("p50", "\\N"), ("p50", "n/a"), ("count", "None"), ("Max", "9007199254740992")] {
-        assert_eq!(read(FileKind::Metrics, cell), Ok(good.clone()), "{cell:?}");
+        assert_eq!(read(RowKind::Metrics, cell), Ok(good.clone()), "{cell:?}");
     }
     let kept = [
         ("p50", "0.1", "p50: Some(Real(0.1))"),
@@ -179,7 +179,7 @@ fn cells_of_metrics_are_read_alike_in_every_format() {
         ("interval_seconds", "60", "interval_seconds: Some(60)"),
     ];
     for (name, value, expected) in kept {
-        let row = read(FileKind::Metrics, (name, value)).unwrap();
+        let row = read(RowKind::Metrics, (name, value)).unwrap();
         assert!(row.contains(expected), "{name} {value}: {row}");
     }
     let refused = [
@@ -193,7 +193,7 @@ fn cells_of_metrics_are_read_alike_in_every_format() {
         ("interval_seconds", "4294967296", BadValue, "the greatest is 4294967295"),
     ];
     for (name, value, reason, words) in refused {
-        let (found, detail) = read(FileKind::Metrics, (name, value)).unwrap_err();
+        let (found, detail) = read(RowKind::Metrics, (name, value)).unwrap_err();
         assert!(found == reason && detail.contains(words), "{name} {value}: {found:?} {detail}");
     }
 }
@@ -205,7 +205,7 @@ fn numbers_of_json_arrive_exactly_or_are_refused() {
     let chunk = chunks(
         "e.ndjson",
         &[event("12345678901234567890"), event("7"), event("1.5"), event("NaN")].join("\n"),
-        FileKind::Events,
+        RowKind::Events,
     );
     let chunk = chunk.unwrap();
     let ids: Vec<&str> = chunk.rows.events.iter().map(|event| event.event_id.as_str()).collect();
@@ -223,11 +223,11 @@ fn numbers_of_json_arrive_exactly_or_are_refused() {
 #[test]
 fn the_exact_name_of_a_column_counts_before_a_similar_one() {
     let text = "colony_id,Service_ID,service_id,metric_name,timestamp,p50,P50\nc,wrong,right,m,1672772778000,1,2\n";
-    let chunk = chunks("m.csv", text, FileKind::Metrics).unwrap();
+    let chunk = chunks("m.csv", text, RowKind::Metrics).unwrap();
     let point = &chunk.rows.metrics[0];
     assert_eq!((point.series.service_id.as_str(), point.p50), ("right", Some(1.0.into())));
     let line = r#"{"colony_id":"c","service_id":"right","Service_ID":"wrong","metric_name":"m","timestamp":1672772778000,"P50":1,"p 50":3}"#;
-    let chunk = chunks("m.ndjson", line, FileKind::Metrics).unwrap();
+    let chunk = chunks("m.ndjson", line, RowKind::Metrics).unwrap();
     let point = &chunk.rows.metrics[0];
     assert_eq!((point.series.service_id.as_str(), point.p50), ("right", Some(3.0.into())));
 }

@@ -19,7 +19,7 @@ fn a_stray_quote_costs_its_record_and_no_other() {
     for stray in ["\"api", "\"api, the \"\"big\"\" one", "\"\"\"api"] {
         for line_end in ["\n", "\r\n", "\r"] {
             let text = format!("{METRIC_HEADER}{}{}{}", rows(2..10), row(10, stray), rows(11..500));
-            let chunk = chunks("m.csv", &text.replace('\n', line_end), FileKind::Metrics).unwrap();
+            let chunk = chunks("m.csv", &text.replace('\n', line_end), RowKind::Metrics).unwrap();
             assert_eq!(chunk.rows.metrics.len(), 8 + 489, "{stray} {line_end:?}");
             assert_eq!(places(&chunk), ["m.csv:10"], "{stray} {line_end:?}");
             assert!(chunk.rejects[0].detail.contains("quote"), "{}", chunk.rejects[0].detail);
@@ -31,7 +31,7 @@ fn a_stray_quote_costs_its_record_and_no_other() {
 fn rows_that_are_refused_are_counted_behind_a_stray_quote_too() {
     let naive = |text: String| text.replace("16727", "2023-01-03 19:");
     let text = format!("{METRIC_HEADER}{}{}", row(2, "\"api"), naive(rows(3..200)));
-    let chunk = chunks("m.csv", &text, FileKind::Metrics).unwrap();
+    let chunk = chunks("m.csv", &text, RowKind::Metrics).unwrap();
     assert_eq!((chunk.rows.metrics.len(), chunk.rejects.len()), (0, 198));
 }
 
@@ -44,7 +44,7 @@ fn two_stray_quotes_far_apart_cost_two_records() {
     };
     let body: String =
         (2..300).map(|number| line(number, if number == 50 || number == 90 { "\"5" } else { "ok" })).collect();
-    let chunk = chunks("m.csv", &format!("{header}{body}"), FileKind::Metrics).unwrap();
+    let chunk = chunks("m.csv", &format!("{header}{body}"), RowKind::Metrics).unwrap();
     assert_eq!((chunk.rows.metrics.len(), places(&chunk)), (296, vec!["m.csv:50".to_owned(), "m.csv:90".to_owned()]));
     // the second one ends its line, as the end of a long value would
     let closing: String = (2..300)
@@ -54,7 +54,7 @@ fn two_stray_quotes_far_apart_cost_two_records() {
             _ => line(number, "ok"),
         })
         .collect();
-    let chunk = chunks("m.csv", &format!("{header}{closing}"), FileKind::Metrics).unwrap();
+    let chunk = chunks("m.csv", &format!("{header}{closing}"), RowKind::Metrics).unwrap();
     assert_eq!(chunk.rows.metrics.len(), 297, "the rows between the quotes are rows");
     assert_eq!(places(&chunk), ["m.csv:50"]);
 }
@@ -64,7 +64,7 @@ fn a_quoted_line_break_stays_one_record() {
     let header = "event_id,colony_id,timestamp,event_type,service_id,description\n";
     let text = "e1,shop-production,1672770000000,deploy,api,\"first, of all\r\n\r\nthen: a,b,c,d,e,f\nlast\"\n\
                 e2,shop-production,1672770000000,deploy,api,plain\n";
-    let chunk = chunks("e.csv", &format!("{header}{text}"), FileKind::Events).unwrap();
+    let chunk = chunks("e.csv", &format!("{header}{text}"), RowKind::Events).unwrap();
     assert_eq!(chunk.rejects, []);
     assert_eq!(chunk.rows.events[0].description, "first, of all\r\n\r\nthen: a,b,c,d,e,f\nlast");
     assert_eq!(chunk.rows.events[1].description, "plain");
@@ -74,7 +74,7 @@ fn a_quoted_line_break_stays_one_record() {
 fn a_quote_that_nothing_closes_is_refused_line_by_line_beyond_the_longest_record() {
     let junk: String = (0..crate::files::csv::RECORD_BYTES_MAX / 40).map(|number| format!("{number:059}\n")).collect();
     let text = format!("{METRIC_HEADER}{}{junk}{}", row(2, "\"api"), row(3, "api"));
-    let chunk = chunks("m.csv", &text, FileKind::Metrics).unwrap();
+    let chunk = chunks("m.csv", &text, RowKind::Metrics).unwrap();
     assert_eq!(chunk.rows.metrics.len(), 1, "the row behind the junk is read");
     assert_eq!(chunk.rejects.len(), 1 + junk.lines().count(), "every line is counted");
 }
@@ -82,7 +82,7 @@ fn a_quote_that_nothing_closes_is_refused_line_by_line_beyond_the_longest_record
 #[test]
 fn separators_titles_and_blank_lines_are_what_people_have() {
     let plain = format!("{METRIC_HEADER}{}", rows(2..6));
-    let expected = chunks("m.csv", &plain, FileKind::Metrics).unwrap().rows;
+    let expected = chunks("m.csv", &plain, RowKind::Metrics).unwrap().rows;
     assert_eq!(expected.metrics.len(), 4);
     for text in [
         plain.replace(',', ";"),
@@ -94,10 +94,10 @@ fn separators_titles_and_blank_lines_are_what_people_have() {
         plain.replace('\n', ",,\n"),
         plain.replace("colony_id,service_id", "Colony ID,serviceId"),
     ] {
-        let chunk = chunks("m.csv", &text, FileKind::Metrics).unwrap();
+        let chunk = chunks("m.csv", &text, RowKind::Metrics).unwrap();
         assert_eq!((chunk.rows, chunk.rejects), (expected.clone(), Vec::new()), "{text}");
     }
-    let error = chunks("m.csv", &format!("2023 latencies\nof the shop\n{}", rows(2..6)), FileKind::Metrics);
+    let error = chunks("m.csv", &format!("2023 latencies\nof the shop\n{}", rows(2..6)), RowKind::Metrics);
     let error = error.unwrap_err().to_string();
     assert!(error.contains("required columns are missing"), "{error}");
     assert!(error.contains("line 1 was taken for the header: \"2023 latencies\""), "{error}");

@@ -28,7 +28,7 @@ fn objects_of_every_layout_are_read() {
         lines.concat(),
         format!("{}\n{}", lines[0], lines[1..].join(",")),
     ] {
-        let chunk = chunks("e.json", &text, FileKind::Events).unwrap();
+        let chunk = chunks("e.json", &text, RowKind::Events).unwrap();
         assert_eq!((ids(&chunk), chunk.rejects), (expected.clone(), Vec::new()), "{}", &text[..200]);
     }
 }
@@ -37,7 +37,7 @@ fn objects_of_every_layout_are_read() {
 fn a_broken_object_of_another_layout_is_refused_and_the_next_one_is_read() {
     let lines = events(3);
     let text = format!("[\n{},\n{},\n{}\n]\n", lines[0], lines[1].replace("\"deploy\"", "\"deploy"), lines[2]);
-    let chunk = chunks("e.json", &text, FileKind::Events).unwrap();
+    let chunk = chunks("e.json", &text, RowKind::Events).unwrap();
     assert_eq!(ids(&chunk), ["e0", "e2"]);
     assert_eq!(reasons(&chunk), [("e.json row 2".to_owned(), RejectReason::Malformed)]);
 }
@@ -45,7 +45,7 @@ fn a_broken_object_of_another_layout_is_refused_and_the_next_one_is_read() {
 #[test]
 fn each_refused_object_of_a_line_has_a_place_of_its_own() {
     let lines: Vec<String> = events(4).iter().map(|line| line.replace("\"service_id\"", "\"servise\"")).collect();
-    let chunk = chunks("e.json", &format!("[{}]", lines.join(",")), FileKind::Events).unwrap();
+    let chunk = chunks("e.json", &format!("[{}]", lines.join(",")), RowKind::Events).unwrap();
     let places: Vec<String> = reasons(&chunk).into_iter().map(|(place, _)| place).collect();
     assert_eq!(places, ["e.json row 1", "e.json row 2", "e.json row 3", "e.json row 4"]);
 }
@@ -81,7 +81,7 @@ fn a_file_that_is_something_else_is_named_once() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(name);
         fs::write(&path, bytes).unwrap();
-        let error = open(&path, FileKind::Events).map(|_| ()).unwrap_err().to_string();
+        let error = open(&path, RowKind::Events).map(|_| ()).unwrap_err().to_string();
         assert!(error.contains(words) && error.contains(name), "{name}: {error}");
     }
 }
@@ -134,11 +134,11 @@ fn what_a_file_holds_is_known_by_its_first_records() {
     let metric = r#"{"colony_id":"c","service_id":"s","Metric-Name":"m","timestamp":1672770000000,"p50":1}"#;
     let clock = SystemClock::shared();
     for (name, text, expected) in [
-        ("e.ndjson", format!("\u{feff}{}\n", event_line(1)), FileKind::Events),
-        ("e.json", format!("[{}]", event_line(1)), FileKind::Events),
-        ("m.ndjson", format!("caf\u{e9}\n{metric}\n"), FileKind::Metrics),
-        ("m.csv", format!("{METRIC_HEADER}{}", metric_line(1)), FileKind::Metrics),
-        ("e.csv", "Event ID;Colony ID;Timestamp;Event Type;Service ID\n".to_owned(), FileKind::Events),
+        ("e.ndjson", format!("\u{feff}{}\n", event_line(1)), RowKind::Events),
+        ("e.json", format!("[{}]", event_line(1)), RowKind::Events),
+        ("m.ndjson", format!("caf\u{e9}\n{metric}\n"), RowKind::Metrics),
+        ("m.csv", format!("{METRIC_HEADER}{}", metric_line(1)), RowKind::Metrics),
+        ("e.csv", "Event ID;Colony ID;Timestamp;Event Type;Service ID\n".to_owned(), RowKind::Events),
     ] {
         let folder = folder(&[(name, &text)]);
         assert_eq!(kind_of(&folder.path().join(name), &clock).unwrap(), expected, "{name}");

@@ -20,7 +20,7 @@ fn events_batch(rows: usize, description: ArrayRef, metadata: Option<ArrayRef>) 
     RecordBatch::try_from_iter(columns).unwrap()
 }
 
-fn read(path: &Path, kind: FileKind) -> Result<Vec<Chunk>, SourceError> {
+fn read(path: &Path, kind: RowKind) -> Result<Vec<Chunk>, SourceError> {
     open(path, kind)?.collect()
 }
 
@@ -37,7 +37,7 @@ fn bytes_that_are_text_are_text_and_one_bad_value_costs_one_row() {
     }
     let metadata = Arc::new(metadata.finish()) as ArrayRef;
     write_parquet(&path, &events_batch(30, Arc::new(BinaryArray::from(unmarked)), Some(metadata)), 7);
-    let chunk = read(&path, FileKind::Events).unwrap().remove(0);
+    let chunk = read(&path, RowKind::Events).unwrap().remove(0);
     assert_eq!(chunk.rows.events.len(), 29);
     assert_eq!(reasons(&chunk), [("e.parquet row 12".to_owned(), RejectReason::BadValue)]);
     assert!(chunk.rejects[0].detail.contains("description is not UTF-8 text"), "{}", chunk.rejects[0].detail);
@@ -50,7 +50,7 @@ fn bytes_that_are_text_are_text_and_one_bad_value_costs_one_row() {
     let places: Vec<usize> = (0..bytes.len() - 6).filter(|at| bytes[*at..].starts_with(b"badbad")).collect();
     places.into_iter().for_each(|at| bytes[at] = 0xff);
     fs::write(&path, bytes).unwrap();
-    let chunk = read(&path, FileKind::Events).unwrap().remove(0);
+    let chunk = read(&path, RowKind::Events).unwrap().remove(0);
     assert_eq!((chunk.rows.events.len(), reasons(&chunk)[0].0.as_str()), (29, "e.parquet row 12"));
 }
 
@@ -74,7 +74,7 @@ fn decimals_dates_and_nulls_are_exact() {
         ("interval_seconds", Arc::new(Int32Array::from(vec![Some(60), None, Some(-60)])) as ArrayRef, true),
     ]);
     write_parquet(&path, &batch.unwrap(), 2);
-    let chunk = read(&path, FileKind::Metrics).unwrap().remove(0);
+    let chunk = read(&path, RowKind::Metrics).unwrap().remove(0);
     let [point] = &chunk.rows.metrics[..] else { panic!("one good row: {chunk:?}") };
     assert_eq!(
         (point.series.colony_id.as_str(), point.timestamp),
@@ -93,12 +93,12 @@ fn chunks_of_huge_texts_are_bounded_in_bytes() {
     let path = folder.path().join("e.parquet");
     let text = "x".repeat(60_000);
     write_parquet(&path, &events_batch(2_000, Arc::new(StringArray::from(vec![text.as_str(); 2_000])), None), 2_000);
-    let all = read(&path, FileKind::Events).unwrap();
+    let all = read(&path, RowKind::Events).unwrap();
     assert_eq!(all.iter().map(|chunk| chunk.rows.events.len()).sum::<usize>(), 2_000);
     assert!(all.iter().all(|chunk| chunk.rows.bytes() < chunk::CHUNK_BYTES_MAX + 100_000));
     let long = "x".repeat(300_000);
     write_parquet(&path, &events_batch(500, Arc::new(StringArray::from(vec![long.as_str(); 500])), None), 500);
-    let all = read(&path, FileKind::Events).unwrap();
+    let all = read(&path, RowKind::Events).unwrap();
     assert!(all.iter().flat_map(|chunk| &chunk.rejects).all(|reject| reject.reason == RejectReason::Oversized));
     assert_eq!(all.iter().map(|chunk| chunk.rejects.len()).sum::<usize>(), 500);
 }
@@ -115,7 +115,7 @@ fn damaged_bytes_are_an_error_that_names_the_file_or_cost_rows_and_never_a_panic
             let mut bytes = good.clone();
             bytes[at] = byte;
             fs::write(&path, bytes).unwrap();
-            if let Err(error) = read(&path, FileKind::Metrics) {
+            if let Err(error) = read(&path, RowKind::Metrics) {
                 assert!(error.to_string().contains("m.parquet"), "{error}");
                 failed += 1;
             }

@@ -43,7 +43,10 @@ impl RealScenario {
         }
         let config = KafkaConfig {
             batch_delay: Duration::from_millis(5),
-            backoff: crate::colony::BackoffConfig { first: Duration::from_millis(10), max: Duration::from_millis(500) },
+            backoff: crate::backoff::BackoffConfig {
+                first: Duration::from_millis(10),
+                max: Duration::from_millis(500),
+            },
             ..KafkaConfig::new(&brokers, Some("m"), Some("e"))
         };
         Some(RealScenario { broker: Mutex::new(broker), config })

@@ -1,0 +1,48 @@
+//! Call: what all calls to a colony share: the audit line, the status of a store's error, the end with the colony.
+
+use crate::error::StoreError;
+use mesh::Peer;
+use std::time::Instant;
+use tokio::sync::watch;
+use tonic::{Request, Response, Status};
+
+/// Writes one line per call: who asked what, what came of it.
+pub(crate) fn audit(peer: Option<&Peer>, method: &'static str, started: Instant, rows: usize, code: tonic::Code) {
+    let peer = peer.map_or_else(|| "unknown".to_owned(), Peer::to_string);
+    let elapsed_ms = started.elapsed().as_millis() as u64;
+    tracing::info!(target: "audit", %peer, method, rows, elapsed_ms, code = ?code, "call");
+}
+
+/// Runs a call and writes its audit line; `rows` counts what the answer holds.
+pub(crate) async fn audited<Q, A>(
+    request: Request<Q>,
+    method: &'static str,
+    call: impl AsyncFnOnce(Q) -> Result<A, Status>,
+    rows: impl FnOnce(&A) -> usize,
+) -> Result<Response<A>, Status> {
+    let started = Instant::now();
+    let peer = request.extensions().get::<Peer>().cloned();
+    let answer = call(request.into_inner()).await;
+    let (rows, code) = match &answer {
+        Ok(answer) => (rows(answer), tonic::Code::Ok),
+        Err(status) => (0, status.code()),
+    };
+    audit(peer.as_ref(), method, started, rows, code);
+    answer.map(Response::new)
+}
+
+/// The caller learns that the store failed; the log learns why.
+pub(crate) fn store_status(error: StoreError) -> Status {
+    let cause = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
+    tracing::error!(%error, %cause, "storage failed");
+    match error {
+        StoreError::Closed { .. } => Status::unavailable("the colony is stopping"),
+        _ => Status::internal("the colony's storage failed; its log says why"),
+    }
+}
+
+/// Waits until the colony stops.
+pub(crate) async fn until_stop(stopping: &mut watch::Receiver<bool>) {
+    // an error means that the sender is gone, and with it the server
+    let _ = stopping.wait_for(|stop| *stop).await;
+}

@@ -1,0 +1,237 @@
+//! DeferredPart back: rows that were refused because they lie after the reader's clock, and are read again once it has passed them.
+//!
+//! A source's position goes on past such rows, so that everything behind them is taken. Where they begin is committed
+//! beside it, under [`DEFERRED_NAME`]: source and partition, the position before them, and the time at which the clock
+//! will take the first of them. A run that starts later than that begins the partition there again; rows that are stored
+//! already change nothing. A machine whose clock was wrong for one run has thus lost nothing once it is right.
+
+use async_trait::async_trait;
+use model::check::{FUTURE_SKEW_MS_MAX, far_future_time};
+use model::position::Positions;
+use model::reject::{Reject, RejectReason};
+use model::time::{DAY_MS, TimeMs};
+use serde::{Deserialize, Serialize};
+use sources::{Arrival, Batch, Source, SourceError};
+use std::collections::{BTreeMap, BTreeSet};
+
+#[cfg(test)]
+mod tests;
+
+/// The name under which deferred partitions are committed.
+pub const DEFERRED_NAME: &str = "held-back";
+/// No clock is wrong by more: times further ahead are no times, and stay refused.
+const AHEAD_MS_MAX: i64 = 100 * 366 * DAY_MS;
+/// The source whose partitions are cheap to read from their start, which also settles what was refused of them before.
+const FILES: &str = "files";
+
+/// Rows of one partition that wait for the clock. The stored form is JSON.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct DeferredPart {
+    /// The position before the first of them; `None` is the start.
+    from: Option<String>,
+    /// When the clock will take the first of them.
+    when: TimeMs,
+    rows: u64,
+    first: TimeMs,
+    last: TimeMs,
+}
+
+/// What waits for the clock, over all partitions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct DeferredRows {
+    /// Rows refused for their time and not yet read again.
+    pub rows: u64,
+    /// How many of them this run has met.
+    pub met: u64,
+    /// The earliest time that such a row states.
+    #[serde(serialize_with = "rfc_3339")]
+    pub first: TimeMs,
+    /// The latest.
+    #[serde(serialize_with = "rfc_3339")]
+    pub last: TimeMs,
+    /// The machine's clock when the run ended.
+    #[serde(serialize_with = "rfc_3339")]
+    pub clock: TimeMs,
+    /// The first run after this time reads the first of them again.
+    #[serde(serialize_with = "rfc_3339")]
+    pub read_again_from: TimeMs,
+}
+
+fn rfc_3339<S: serde::Serializer>(time: &TimeMs, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(time)
+}
+
+/// Everything that is held back, and where the sources stand.
+#[derive(Debug, Default)]
+pub(crate) struct Deferred {
+    held: BTreeMap<(String, String), DeferredPart>,
+    /// Where each partition stands, by source.
+    reached: BTreeMap<String, Positions>,
+    /// Rows of a source refused since its last position: where they stand, and their times.
+    open: BTreeMap<String, Vec<(String, TimeMs)>>,
+    moved: BTreeSet<(String, String)>,
+    met: u64,
+}
+
+fn part_of(source: &str, partition: &str) -> String {
+    serde_json::json!([source, partition]).to_string()
+}
+
+fn read(positions: &BTreeMap<String, Positions>) -> BTreeMap<(String, String), DeferredPart> {
+    let stored = positions.get(DEFERRED_NAME).map(|held| &held.0).into_iter().flatten();
+    // an empty text: nothing is held back there any more
+    stored
+        .filter_map(|(part, text)| Some((serde_json::from_str(part).ok()?, serde_json::from_str(text).ok()?)))
+        .collect()
+}
+
+impl Deferred {
+    /// As it was committed.
+    pub(crate) fn of_store(positions: &BTreeMap<String, Positions>) -> Deferred {
+        Deferred { held: read(positions), reached: positions.clone(), ..Deferred::default() }
+    }
+
+    /// Takes note of a batch, in the order of delivery.
+    pub(crate) fn observe(&mut self, source: &str, batch: &Batch, now: TimeMs) {
+        for partition in batch.restarted.iter().chain(&batch.rewound) {
+            let key = (source.to_owned(), partition.clone());
+            let Some(held) = self.held.remove(&key) else { continue };
+            // it stands there again: rows of it that are still ahead are held back from there, not from where it was
+            let reached = self.reached.entry(source.to_owned()).or_default();
+            match held.from {
+                Some(from) => drop(reached.0.insert(partition.clone(), from)),
+                None => drop(reached.0.remove(partition)),
+            }
+            self.moved.insert(key);
+        }
+        let ahead = batch.rejects.iter().filter_map(|reject| Some((reject.place.clone(), time_ahead(reject, now)?)));
+        self.open.entry(source.to_owned()).or_default().extend(ahead);
+        if batch.positions.0.is_empty() {
+            return;
+        }
+        let refused = self.open.remove(source).unwrap_or_default();
+        let reached = self.reached.entry(source.to_owned()).or_default();
+        self.met += refused.len() as u64;
+        let names_none = |place: &str| !batch.positions.0.keys().any(|partition| is_in(place, partition));
+        for partition in batch.positions.0.keys() {
+            let own = refused.iter().filter(|(place, _)| is_in(place, partition) || names_none(place));
+            let times: Vec<TimeMs> = own.map(|(_, time)| *time).collect();
+            let (Some(first), Some(last)) = (times.iter().min(), times.iter().max()) else { continue };
+            let before = reached.0.get(partition).filter(|_| source != FILES);
+            let key = (source.to_owned(), partition.clone());
+            let fresh = || DeferredPart { from: before.cloned(), when: *first, rows: 0, first: *first, last: *last };
+            let held = self.held.entry(key.clone()).or_insert_with(fresh);
+            held.rows += times.len() as u64;
+            held.first = held.first.min(*first);
+            held.last = held.last.max(*last);
+            held.when = held.first - FUTURE_SKEW_MS_MAX;
+            self.moved.insert(key);
+        }
+        reached.advance(batch.positions.clone());
+    }
+
+    /// What has changed since it was last committed.
+    pub(crate) fn take_moved(&mut self) -> Positions {
+        let text = |key: &(String, String)| self.held.get(key).map(|held| serde_json::json!(held).to_string());
+        let moved = std::mem::take(&mut self.moved);
+        Positions(moved.iter().map(|key| (part_of(&key.0, &key.1), text(key).unwrap_or_default())).collect())
+    }
+
+    /// What waits for the clock; `None` when nothing does.
+    pub(crate) fn rows(&self, clock: TimeMs) -> Option<DeferredRows> {
+        let held = || self.held.values();
+        Some(DeferredRows {
+            rows: held().map(|held| held.rows).sum(),
+            met: self.met,
+            first: held().map(|held| held.first).min()?,
+            last: held().map(|held| held.last).max()?,
+            clock,
+            read_again_from: held().map(|held| held.when).min()?,
+        })
+    }
+}
+
+/// Whether a place such as `events/0@17` lies in this partition.
+fn is_in(place: &str, partition: &str) -> bool {
+    place.strip_prefix(partition).is_some_and(|rest| !rest.starts_with(|next: char| next.is_alphanumeric()))
+}
+
+/// The time of a row that was refused for its time, if a clock may be that wrong.
+fn time_ahead(reject: &Reject, now: TimeMs) -> Option<TimeMs> {
+    let is_ahead = reject.reason == RejectReason::FarFuture;
+    far_future_time(&reject.detail).filter(|time| is_ahead && *time <= now + AHEAD_MS_MAX)
+}
+
+/// Positions from which what the clock now takes is read again, and the partitions that go back, by source.
+pub(crate) fn rewind(
+    positions: &BTreeMap<String, Positions>,
+    now: TimeMs,
+) -> (BTreeMap<String, Positions>, BTreeMap<String, BTreeSet<String>>) {
+    let mut positions = positions.clone();
+    let mut rewound: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for ((source, partition), held) in read(&positions) {
+        if held.when > now {
+            continue;
+        }
+        tracing::info!(
+            %source, %partition, rows = held.rows, first = %held.first,
+            "rows that lay after this machine's clock are read again"
+        );
+        if let Some(of_source) = positions.get_mut(&source) {
+            match held.from {
+                Some(from) => drop(of_source.0.insert(partition.clone(), from)),
+                None => drop(of_source.0.remove(&partition)),
+            }
+        }
+        rewound.entry(source).or_default().insert(partition);
+    }
+    (positions, rewound)
+}
+
+/// A source of which partitions were rewound: says so with the first batch of each.
+pub(crate) struct Rewound {
+    pub(crate) inner: Box<dyn Source>,
+    pub(crate) partitions: BTreeSet<String>,
+}
+
+#[async_trait]
+impl Source for Rewound {
+    fn name(&self) -> &str {
+        self.inner.name()
+    }
+
+    fn is_finite(&self) -> bool {
+        self.inner.is_finite()
+    }
+
+    async fn next_batch(&mut self) -> Result<Option<Batch>, SourceError> {
+        let Some(mut batch) = self.inner.next_batch().await? else { return Ok(None) };
+        // the others have gone on meanwhile: what waited for the clock is not late for that
+        if batch.arrival == Arrival::Backlog {
+            batch.arrival = Arrival::Again;
+        }
+        for partition in batch.positions.0.keys() {
+            if self.partitions.remove(partition) {
+                batch.rewound.push(partition.clone());
+            }
+        }
+        if self.name() == FILES {
+            let again = batch.rewound.iter().filter(|partition| !batch.restarted.contains(partition));
+            let again: Vec<String> = again.cloned().collect();
+            batch.restarted.extend(again);
+        }
+        Ok(Some(batch))
+    }
+
+    fn progress_bytes(&self) -> Option<(u64, u64)> {
+        self.inner.progress_bytes()
+    }
+
+    fn progress_rows(&self) -> Option<(u64, u64)> {
+        self.inner.progress_rows()
+    }
+
+    fn outage(&self) -> Option<String> {
+        self.inner.outage()
+    }
+}

@@ -1,0 +1,139 @@
+//! Rows after the clock: what is remembered, when it is read again, what a clock can make good and what not.
+
+#![allow(clippy::unwrap_used)]
+
+use super::*;
+use model::check::check_event;
+use model::event::{Event, Severity};
+use model::rows::Rows;
+
+const NOW: TimeMs = TimeMs(1_700_000_000_000);
+
+fn reject(place: &str, timestamp: TimeMs) -> Reject {
+    let event = Event {
+        colony_id: "c".to_owned(),
+        event_id: "e".to_owned(),
+        version: 0,
+        withdrawn: false,
+        application_name: String::new(),
+        environment: String::new(),
+        timestamp,
+        event_type: "deploy".to_owned(),
+        service_id: "api".to_owned(),
+        severity: Severity::Info,
+        description: String::new(),
+        metadata: BTreeMap::new(),
+    };
+    let (reason, detail) = check_event(&event, NOW).unwrap_err();
+    let (source, place) = ("s".to_owned(), place.to_owned());
+    Reject { source, place, colony_id: None, reason, detail, raw: String::new(), rejected_at: NOW }
+}
+
+fn positions(parts: &[(&str, &str)]) -> Positions {
+    Positions(parts.iter().map(|(part, text)| ((*part).to_owned(), (*text).to_owned())).collect())
+}
+
+fn batch(rejects: Vec<Reject>, at: &[(&str, &str)]) -> Batch {
+    Batch { rejects, positions: positions(at), ..Batch::default() }
+}
+
+fn ahead(days: i64) -> TimeMs {
+    NOW + days * DAY_MS
+}
+
+/// Observes, and gives the positions that a store then has.
+fn stored(source: &str, batches: &[Batch]) -> BTreeMap<String, Positions> {
+    let mut held = Deferred::default();
+    let mut stored: BTreeMap<String, Positions> = BTreeMap::new();
+    for batch in batches {
+        held.observe(source, batch, NOW);
+        stored.entry(source.to_owned()).or_default().advance(batch.positions.clone());
+    }
+    stored.insert(DEFERRED_NAME.to_owned(), held.take_moved());
+    stored
+}
+
+#[test]
+fn a_partition_goes_back_to_where_its_first_row_ahead_lay_once_the_clock_takes_it() {
+    let stored = stored(
+        "kafka:e",
+        &[
+            batch(Vec::new(), &[("e/0", "5"), ("e/1", "7")]),
+            batch(vec![reject("e/0@6", ahead(12)), reject("e/0@7", ahead(10))], &[("e/0", "8"), ("e/1", "9")]),
+            batch(vec![reject("e/0@9", ahead(11))], &[("e/0", "10")]),
+        ],
+    );
+    let (unmoved, rewound) = rewind(&stored, ahead(9) - 1);
+    assert_eq!((unmoved["kafka:e"].clone(), rewound.len()), (positions(&[("e/0", "10"), ("e/1", "9")]), 0));
+    let (moved, rewound) = rewind(&stored, ahead(9));
+    assert_eq!(moved["kafka:e"], positions(&[("e/0", "5"), ("e/1", "9")]), "the other partition stays");
+    assert_eq!(rewound["kafka:e"], BTreeSet::from(["e/0".to_owned()]));
+    let rows = Deferred::of_store(&stored).rows(NOW).unwrap();
+    assert_eq!((rows.rows, rows.met, rows.first, rows.last), (3, 0, ahead(10), ahead(12)));
+    assert_eq!(rows.read_again_from, ahead(9));
+}
+
+#[tokio::test]
+async fn what_is_read_again_is_no_longer_held_back_and_files_settle_their_rejects() {
+    let stored = stored("files", &[batch(vec![reject("a.csv:3", ahead(10))], &[("a.csv", "end")])]);
+    let (moved, rewound) = rewind(&stored, ahead(20));
+    assert_eq!(moved["files"], Positions::default(), "from its start");
+
+    struct One(Option<Batch>);
+    #[async_trait]
+    impl Source for One {
+        fn name(&self) -> &str {
+            "files"
+        }
+        fn is_finite(&self) -> bool {
+            true
+        }
+        async fn next_batch(&mut self) -> Result<Option<Batch>, SourceError> {
+            Ok(self.0.take())
+        }
+    }
+    let again = Batch { rows: Rows::default(), ..batch(Vec::new(), &[("a.csv", "end")]) };
+    let mut source = Rewound { inner: Box::new(One(Some(again))), partitions: rewound["files"].clone() };
+    let batch = source.next_batch().await.unwrap().unwrap();
+    assert_eq!((batch.rewound.clone(), batch.restarted.clone()), (vec!["a.csv".to_owned()], vec!["a.csv".to_owned()]));
+
+    let mut held = Deferred::of_store(&stored);
+    held.observe("files", &batch, ahead(20));
+    assert_eq!(held.rows(NOW), None);
+    let mut after = stored.clone();
+    after.entry(DEFERRED_NAME.to_owned()).or_default().advance(held.take_moved());
+    assert_eq!(Deferred::of_store(&after).rows(NOW), None, "also after a restart");
+    assert!(rewind(&after, ahead(30)).1.is_empty());
+}
+
+#[test]
+fn rows_without_a_position_of_their_own_go_with_the_next_one_and_wrong_units_are_not_held() {
+    let no_time = reject("x", TimeMs(1_700_000_000_000_000_000 / 1_000));
+    let stored = stored(
+        "colony-events:c",
+        &[batch(vec![reject("StreamEvents e", ahead(3)), no_time], &[]), batch(Vec::new(), &[("c", "s:2")])],
+    );
+    let rows = Deferred::of_store(&stored).rows(NOW).unwrap();
+    assert_eq!((rows.rows, rows.first), (1, ahead(3)));
+    let (moved, _) = rewind(&stored, ahead(2));
+    assert_eq!(moved["colony-events:c"], Positions::default());
+}
+
+#[test]
+fn rows_that_are_still_ahead_after_a_rewind_are_held_from_there() {
+    let first = [
+        batch(Vec::new(), &[("e/0", "5")]),
+        batch(vec![reject("e/0@6", ahead(3)), reject("e/0@7", ahead(10))], &[("e/0", "200")]),
+    ];
+    let mut all = stored("kafka:e", &first);
+    // two days later the first of them is taken, the second is not
+    let (moved, rewound) = rewind(&all, ahead(2));
+    assert_eq!((moved["kafka:e"].clone(), rewound.len()), (positions(&[("e/0", "5")]), 1));
+    let mut held = Deferred::of_store(&all);
+    let again = batch(vec![reject("e/0@7", ahead(10))], &[("e/0", "8")]);
+    held.observe("kafka:e", &Batch { rewound: vec!["e/0".to_owned()], ..again }, NOW);
+    held.observe("kafka:e", &batch(Vec::new(), &[("e/0", "200")]), NOW);
+    all.entry(DEFERRED_NAME.to_owned()).or_default().advance(held.take_moved());
+    let (moved, _) = rewind(&all, ahead(9));
+    assert_eq!(moved["kafka:e"], positions(&[("e/0", "5")]), "and not at 200, which is behind it");
+}

@@ -1,0 +1,341 @@
+//! Engine: runs the dataflow on its worker threads and answers one tick at a time; the one place where async meets timely.
+//!
+//! A tick is handed to all workers, each takes its share of the rows and steps until the tick is complete everywhere.
+//! Then all have replied, and what came out is consolidated. Ticks are answered in order, one at a time.
+//!
+//! With several processes the workers of all of them are one dataflow. Process 0 holds the [`Engine`] and feeds it; the
+//! others [serve](crate::cluster): their inputs are closed from the start, so a tick is complete as soon as process 0 says so.
+
+use crate::error::EngineError;
+use differential_dataflow::consolidation::consolidate;
+use model::event::Event;
+use model::metric::MetricPoint;
+use model::pattern::Finding;
+use operators::dataflow::{self, Change, Evaluate, Outcome, Params};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, mpsc};
+use timely::communication::allocator::zero_copy::stream::Stream;
+use timely::worker::Worker;
+use tokio::sync::mpsc as async_mpsc;
+use workers::{IDLE_STEP, Peers, abandon, panic_text, spawn};
+
+pub(crate) mod workers;
+
+/// The rows of one tick, all on time.
+#[derive(Clone, Debug, Default)]
+pub struct TickRows {
+    /// Events.
+    pub events: Vec<Event>,
+    /// Metric rows.
+    pub metrics: Vec<MetricPoint>,
+}
+
+/// What a tick changed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TickOutcome {
+    /// Findings that came (+1) and went (-1).
+    pub findings: Vec<Change<Finding>>,
+    /// Ordered pairs of event types tested, when an evaluation changed it.
+    pub event_pairs_tested: Option<u64>,
+    /// Pairs of metric series tested, when an evaluation changed it.
+    pub metric_pairs_tested: Option<u64>,
+}
+
+struct Command {
+    tick: u64,
+    rows: TickRows,
+    evaluate: Option<Evaluate>,
+}
+
+struct Reply {
+    tick: u64,
+    worker: usize,
+    result: Result<Vec<Change<Outcome>>, String>,
+}
+
+/// A running dataflow, fed by this process.
+pub struct Engine {
+    tick: u64,
+    is_mid_tick: bool,
+    abandoned: Arc<AtomicBool>,
+    commands: Vec<mpsc::SyncSender<Command>>,
+    replies: async_mpsc::Receiver<Reply>,
+}
+
+impl Engine {
+    /// Starts `workers` worker threads. They end when the engine is dropped.
+    pub fn start(params: Params, workers: usize) -> Result<Engine, EngineError> {
+        Engine::start_among(params, workers, None::<Peers<std::net::TcpStream>>)
+    }
+
+    /// Starts `workers` worker threads in this process, which is process 0 of its peers. They end when the engine is
+    /// dropped, and so do the workers of the peers.
+    pub fn start_among<S: Stream + 'static>(
+        params: Params,
+        workers: usize,
+        peers: Option<Peers<S>>,
+    ) -> Result<Engine, EngineError> {
+        // one tick at a time: at most one command and one reply wait for each worker
+        let (reply_to, replies) = async_mpsc::channel(workers);
+        let (commands, inboxes): (Vec<_>, Vec<_>) = (0..workers).map(|_| mpsc::sync_channel(1)).unzip();
+        let inboxes: Arc<Vec<Mutex<Option<mpsc::Receiver<Command>>>>> =
+            Arc::new(inboxes.into_iter().map(|inbox| Mutex::new(Some(inbox))).collect());
+        let abandoned = Arc::new(AtomicBool::new(false));
+        let is_over = Arc::clone(&abandoned);
+        spawn(workers, peers, move |worker| {
+            let inbox = inboxes[worker.index()].lock().ok().and_then(|mut inbox| inbox.take());
+            if let Some(inbox) = inbox {
+                work(worker, &params, &inbox, &reply_to, &is_over);
+            }
+        })?;
+        Ok(Engine { tick: 0, is_mid_tick: false, abandoned, commands, replies })
+    }
+
+    /// Feeds one tick and waits until it is complete on all workers.
+    pub async fn tick(&mut self, rows: TickRows, evaluate: Option<Evaluate>) -> Result<TickOutcome, EngineError> {
+        let tick = self.tick;
+        self.tick += 1;
+        self.is_mid_tick = true;
+        let mut evaluate = evaluate;
+        for (share, command) in divide(rows, self.commands.len()).into_iter().zip(&self.commands) {
+            // one worker takes the order and sends it to all
+            if command.send(Command { tick, rows: share, evaluate: evaluate.take() }).is_err() {
+                return Err(self.end_of_a_worker(tick));
+            }
+        }
+        let mut outcomes = Vec::new();
+        for _ in 0..self.commands.len() {
+            let reply = self.replies.recv().await.ok_or(EngineError::Gone)?;
+            assert_eq!(
+                reply.tick, tick,
+                "ticks are answered one at a time: another tick's answer must not be committed"
+            );
+            outcomes.extend(reply.result.map_err(|panic| EngineError::Panicked {
+                worker: reply.worker,
+                tick,
+                panic,
+            })?);
+        }
+        self.is_mid_tick = false;
+        Ok(sort_out(outcomes))
+    }
+
+    /// Why a worker no longer takes commands: it panicked between two ticks, and has left its message.
+    fn end_of_a_worker(&mut self, tick: u64) -> EngineError {
+        while let Ok(Reply { worker, result, .. }) = self.replies.try_recv() {
+            if let Err(panic) = result {
+                return EngineError::Panicked { worker, tick, panic };
+            }
+        }
+        EngineError::Gone
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        // a tick that failed, or that nobody waits for any more, may never be complete
+        if self.is_mid_tick {
+            self.abandoned.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Equal shares, in order, one for each worker.
+fn divide(rows: TickRows, workers: usize) -> Vec<TickRows> {
+    let events_each = rows.events.len().div_ceil(workers).max(1);
+    let metrics_each = rows.metrics.len().div_ceil(workers).max(1);
+    let (mut events, mut metrics) = (rows.events.into_iter(), rows.metrics.into_iter());
+    (0..workers)
+        .map(|_| TickRows {
+            events: events.by_ref().take(events_each).collect(),
+            metrics: metrics.by_ref().take(metrics_each).collect(),
+        })
+        .collect()
+}
+
+fn sort_out(mut outcomes: Vec<Change<Outcome>>) -> TickOutcome {
+    consolidate(&mut outcomes);
+    let mut sorted = TickOutcome::default();
+    for (outcome, diff) in outcomes {
+        match outcome {
+            Outcome::Finding(finding) => sorted.findings.push((finding, diff)),
+            Outcome::EventPairsTested(pairs) => sorted.event_pairs_tested = Some(pairs),
+            Outcome::MetricPairsTested(pairs) => sorted.metric_pairs_tested = Some(pairs),
+        }
+    }
+    sorted
+}
+
+/// The life of one worker of the process that feeds: ticks until the engine is dropped. A panic anywhere in it is told as
+/// the answer to the current tick or, between ticks, to the next one: it must not leave the engine or the other workers
+/// waiting for ever.
+fn work(
+    worker: &mut Worker,
+    params: &Params,
+    inbox: &mpsc::Receiver<Command>,
+    reply_to: &async_mpsc::Sender<Reply>,
+    is_over: &AtomicBool,
+) {
+    let mut next_tick = 0;
+    let life = || tick_by_tick(worker, params, inbox, reply_to, is_over, &mut next_tick);
+    match catch_unwind(AssertUnwindSafe(life)) {
+        // the inputs have closed with the ports, and what is under way is finished
+        Ok(Left::Closed) => {}
+        Ok(Left::Abandoned) => abandon(worker),
+        Err(panic) => {
+            let result = Err(panic_text(panic.as_ref()));
+            let _ = reply_to.blocking_send(Reply { tick: next_tick, worker: worker.index(), result });
+            abandon(worker);
+        }
+    }
+}
+
+/// How a worker was left.
+enum Left {
+    /// Between two ticks.
+    Closed,
+    /// In the middle of a tick that may never be complete.
+    Abandoned,
+}
+
+fn tick_by_tick(
+    worker: &mut Worker,
+    params: &Params,
+    inbox: &mpsc::Receiver<Command>,
+    reply_to: &async_mpsc::Sender<Reply>,
+    is_over: &AtomicBool,
+    next_tick: &mut u64,
+) -> Left {
+    let mut ports = dataflow::build(worker, params);
+    loop {
+        match inbox.recv_timeout(IDLE_STEP) {
+            Ok(command) => {
+                let tick = command.tick;
+                let Some(outcomes) = run_tick(worker, &mut ports, command, is_over) else { return Left::Abandoned };
+                *next_tick = tick + 1;
+                let _ = reply_to.blocking_send(Reply { tick, worker: worker.index(), result: Ok(outcomes) });
+            }
+            Err(mpsc::RecvTimeoutError::Timeout) => {
+                worker.step();
+            }
+            Err(mpsc::RecvTimeoutError::Disconnected) => return Left::Closed,
+        }
+    }
+}
+
+/// What came out of the tick; `None` when nobody waits for it any more.
+fn run_tick(
+    worker: &mut Worker,
+    ports: &mut dataflow::Ports,
+    command: Command,
+    is_over: &AtomicBool,
+) -> Option<Vec<Change<Outcome>>> {
+    for event in command.rows.events {
+        ports.events.update(event, 1);
+    }
+    for point in command.rows.metrics {
+        ports.metrics.update(point, 1);
+    }
+    if let Some(order) = command.evaluate {
+        ports.evaluate.update(order, 1);
+    }
+    ports.close_tick(command.tick);
+    while ports.probe.less_than(&(command.tick + 1)) {
+        if is_over.load(Ordering::Relaxed) {
+            return None;
+        }
+        worker.step_or_park(Some(IDLE_STEP));
+    }
+    Some(ports.outcomes.take())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use model::event::Severity;
+    use model::time::TimeMs;
+    use operators::events::EventParams;
+    use operators::metrics::MetricParams;
+
+    fn params() -> Params {
+        Params { events: EventParams::default(), metrics: MetricParams::default() }
+    }
+
+    fn event(event_id: &str, timestamp: TimeMs) -> Event {
+        Event {
+            colony_id: "shop-production".to_owned(),
+            event_id: event_id.to_owned(),
+            version: 0,
+            withdrawn: false,
+            application_name: "shop".to_owned(),
+            environment: "production".to_owned(),
+            timestamp,
+            event_type: "deploy".to_owned(),
+            service_id: "api".to_owned(),
+            severity: Severity::Info,
+            description: String::new(),
+            metadata: std::collections::BTreeMap::new(),
+        }
+    }
+
+    fn bucket(timestamp: TimeMs) -> MetricPoint {
+        let (colony_id, service_id, metric_name) = ("c".to_owned(), "s".to_owned(), "m".to_owned());
+        MetricPoint {
+            series: model::metric::SeriesKey { colony_id, service_id, metric_name },
+            timestamp,
+            interval_seconds: None,
+            version: 0,
+            count: None,
+            mean: Some(model::real::Real(1.0)),
+            p50: None,
+            p95: None,
+            p99: None,
+            max: None,
+            application_name: "shop".to_owned(),
+            environment: "production".to_owned(),
+        }
+    }
+
+    /// Ticks until one fails.
+    async fn failure(engine: &mut Engine, evaluate: impl Fn(u64) -> Option<Evaluate>) -> EngineError {
+        for tick in 0..100 {
+            let rows = TickRows { events: vec![event("e", TimeMs(1_700_000_000_000))], metrics: Vec::new() };
+            if let Err(error) = engine.tick(rows, evaluate(tick)).await {
+                return error;
+            }
+        }
+        panic!("no tick failed")
+    }
+
+    /// A time that no source lets through: the arithmetic of the operators has no room for it.
+    const OUT_OF_RANGE: Evaluate = Evaluate { events_now: Some(TimeMs(i64::MIN)), metrics_now: None };
+
+    #[tokio::test]
+    async fn a_panicking_worker_ends_the_tick_with_its_message() {
+        for workers in [1, 3] {
+            let mut engine = Engine::start(params(), workers).unwrap();
+            let error = failure(&mut engine, |tick| (tick == 2).then_some(OUT_OF_RANGE)).await;
+            assert!(matches!(error, EngineError::Panicked { tick: 2, .. }), "{error:?}");
+            assert!(error.to_string().contains("overflow") && error.to_string().contains("report it"), "{error}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_panic_of_one_worker_alone_does_not_leave_the_others_waiting() {
+        let mut engine = Engine::start(params(), 3).unwrap();
+        // its hour cannot be told; the one worker that owns it fails, the others wait for it to complete the tick
+        let rows = TickRows { events: vec![event("a", TimeMs(5))], metrics: vec![bucket(TimeMs(i64::MIN))] };
+        let error = engine.tick(rows, None).await.unwrap_err();
+        assert!(matches!(error, EngineError::Panicked { tick: 0, .. }), "{error:?}");
+    }
+
+    #[tokio::test]
+    async fn a_panic_before_the_first_tick_is_told() {
+        let broken = Params { metrics: MetricParams { window_ms: i64::MAX, ..MetricParams::default() }, ..params() };
+        let mut engine = Engine::start(broken, 2).unwrap();
+        let error = failure(&mut engine, |_| None).await;
+        assert!(matches!(error, EngineError::Panicked { .. }), "{error:?}");
+    }
+}

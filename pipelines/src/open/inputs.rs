@@ -1,0 +1,192 @@
+//! Inputs: builds the sources that the configuration names, each from where it was committed.
+
+use crate::config::{ColonyConfig, ReefConfig, SecretError, SecretSource, SourceConfig};
+use crate::deferred::{self, Rewound};
+use crate::memory::Memory;
+use model::clock::SharedClock;
+use model::position::Positions;
+use sources::colony::ColonySourceConfig;
+use sources::files::FilesConfig;
+use sources::kafka::{KafkaConfig, QUEUE_BYTES_DEFAULT};
+use sources::share::Share;
+use sources::{Source, SourceError};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// The configuration is right but asks for what this version does not do, or a source cannot be built.
+#[derive(Debug, thiserror::Error)]
+pub enum InputError {
+    /// A colony is reachable through the mesh only.
+    #[error(
+        "colony {colony_id} has no endpoint: this version does not include the WireGuard mesh; give `endpoint = \"http://host:port\"` on a trusted network"
+    )]
+    MeshOnly {
+        /// Which colony.
+        colony_id: String,
+    },
+    /// A property of a Kafka source that an environment variable holds.
+    #[error("option {option:?} of kafka {brokers}")]
+    Option {
+        /// Brokers as configured.
+        brokers: String,
+        /// The property.
+        option: String,
+        /// Why its value is not there.
+        #[source]
+        cause: SecretError,
+    },
+    /// A source refused.
+    #[error("cannot open source {source_name}")]
+    Source {
+        /// Which source.
+        source_name: String,
+        /// Why.
+        #[source]
+        cause: SourceError,
+    },
+}
+
+/// All sources of the reef.
+pub fn build(
+    config: &ReefConfig,
+    positions: &BTreeMap<String, Positions>,
+    clock: &SharedClock,
+) -> Result<Vec<Box<dyn Source>>, InputError> {
+    build_share(config, positions, Share::WHOLE, clock)
+}
+
+/// The sources that one of several processes reads: partitioned ones by partition, all others by process 0.
+pub fn build_share(
+    config: &ReefConfig,
+    positions: &BTreeMap<String, Positions>,
+    share: Share,
+    clock: &SharedClock,
+) -> Result<Vec<Box<dyn Source>>, InputError> {
+    let (positions, mut rewound) = deferred::rewind(positions, clock.now());
+    let sources = build_at(config, &positions, share, clock)?;
+    let tell = |source: Box<dyn Source>| match rewound.remove(source.name()) {
+        Some(partitions) => Box::new(Rewound { inner: source, partitions }) as Box<dyn Source>,
+        None => source,
+    };
+    Ok(sources.into_iter().map(tell).collect())
+}
+
+/// The same from these positions.
+fn build_at(
+    config: &ReefConfig,
+    positions: &BTreeMap<String, Positions>,
+    share: Share,
+    clock: &SharedClock,
+) -> Result<Vec<Box<dyn Source>>, InputError> {
+    let mut sources: Vec<Box<dyn Source>> = Vec::new();
+    for kafka in kafka(config)? {
+        let kafka = KafkaConfig { share, ..kafka };
+        let source_name = kafka.source_name();
+        let topics: Vec<&str> = kafka.topics().into_iter().map(|(topic, _)| topic).collect();
+        let own = positions.get(&source_name).cloned().unwrap_or_default();
+        let others = positions.iter().filter(|(name, _)| name.starts_with("kafka:")).map(|(_, held)| held);
+        let from = sources::kafka::inherit(&own, others, &topics);
+        let failed = |cause| InputError::Source { source_name, cause };
+        sources.push(Box::new(kafka.build(&from, clock).map_err(failed)?));
+    }
+    if !share.takes_the_undivided() {
+        return Ok(sources);
+    }
+    if let Some(files) = files(config) {
+        let from = positions.get("files").cloned().unwrap_or_default();
+        let failed = |cause| InputError::Source { source_name: "files".to_owned(), cause };
+        sources.push(Box::new(files.build(&from, clock).map_err(failed)?));
+    }
+    for colony in &config.colonies {
+        sources.extend(colony_sources(config, colony, positions, clock)?);
+    }
+    Ok(sources)
+}
+
+/// All file sources as one: a file has one position, however many tables of the configuration name it.
+pub fn files(config: &ReefConfig) -> Option<FilesConfig> {
+    let mut all = FilesConfig { base_dir: config.base_dir.clone(), ..FilesConfig::default() };
+    for source in &config.sources {
+        if let SourceConfig::Files { metrics, events, version } = source {
+            for pattern in metrics.iter().chain(events) {
+                let stated = all.versions.entry(pattern.clone()).or_default();
+                *stated = (*stated).max(*version);
+            }
+            all.metrics.extend(metrics.iter().cloned());
+            all.events.extend(events.iter().cloned());
+        }
+    }
+    (!all.metrics.is_empty() || !all.events.is_empty()).then_some(all)
+}
+
+/// Every Kafka source, with the values of its properties.
+pub fn kafka(config: &ReefConfig) -> Result<Vec<KafkaConfig>, InputError> {
+    let mut all = Vec::new();
+    for source in &config.sources {
+        let SourceConfig::Kafka { brokers, metrics_topic, events_topic, start, end, options, options_env } = source
+        else {
+            continue;
+        };
+        let mut values: BTreeMap<String, String> =
+            options.iter().map(|(name, value)| (name.clone(), value.reveal().to_owned())).collect();
+        for (option, variable) in options_env {
+            let value = SecretSource::Env(variable.clone()).resolve().map_err(|cause| InputError::Option {
+                brokers: brokers.clone(),
+                option: option.clone(),
+                cause,
+            })?;
+            values.insert(option.clone(), value.reveal().to_owned());
+        }
+        all.push(KafkaConfig {
+            start: start.clone(),
+            end: end.clone(),
+            group_id: format!("coral.{}", config.reef_id),
+            options: values,
+            queue_bytes_max: queue_bytes_max(config),
+            ..KafkaConfig::new(brokers, metrics_topic.as_deref(), events_topic.as_deref())
+        });
+    }
+    Ok(all)
+}
+
+/// What a topic may hold prefetched: a small part of the memory there is. The library's own book-keeping takes as much
+/// again for small messages.
+fn queue_bytes_max(config: &ReefConfig) -> u64 {
+    Memory::of(config.engine.memory_limit_bytes).topic_bytes().clamp(1 << 20, QUEUE_BYTES_DEFAULT)
+}
+
+/// Summaries and, unless it is switched off, the event stream of one colony.
+///
+/// With the stream on, summaries carry no events: two paths of different speed to one watermark would make rows late
+/// that are not.
+fn colony_sources(
+    config: &ReefConfig,
+    colony: &ColonyConfig,
+    positions: &BTreeMap<String, Positions>,
+    clock: &SharedClock,
+) -> Result<Vec<Box<dyn Source>>, InputError> {
+    let colony_id = &colony.colony_id;
+    let Some(endpoint) = &colony.endpoint else {
+        return Err(InputError::MeshOnly { colony_id: colony_id.clone() });
+    };
+    let collection = &config.collection;
+    let from = |source_name: &str| positions.get(source_name).cloned().unwrap_or_default();
+    let target = ColonySourceConfig {
+        summary_interval: Duration::from_millis(collection.summary_interval_ms.unsigned_abs()),
+        summaries_carry_events: !collection.event_stream,
+        ..ColonySourceConfig::new(colony_id, endpoint)
+    };
+    let summaries_name = format!("colony-summaries:{colony_id}");
+    let summaries = target
+        .build_summaries(&from(&summaries_name), clock)
+        .map_err(|cause| InputError::Source { source_name: summaries_name, cause })?;
+    let mut sources: Vec<Box<dyn Source>> = vec![Box::new(summaries)];
+    if collection.event_stream {
+        let events_name = format!("colony-events:{colony_id}");
+        let events = target
+            .build_events(&from(&events_name), clock)
+            .map_err(|cause| InputError::Source { source_name: events_name, cause })?;
+        sources.push(Box::new(events));
+    }
+    Ok(sources)
+}

@@ -1,0 +1,18 @@
+//! Retention: how long the store of this reef keeps its rows.
+
+use crate::config::ReefConfig;
+use crate::open::params;
+use sinks::retention::Retention;
+
+/// How long this reef keeps its rows: as configured, but never shorter than the engine looks back. A restart rebuilds
+/// its windows from stored rows, and must find what the engine held before.
+pub fn of(config: &ReefConfig) -> Retention {
+    let keep = config.storage.retention;
+    let params = params::from_config(config);
+    Retention {
+        metrics_ms: keep.aggregated_metrics_ms.max(params.metrics.keep_ms()),
+        events_ms: keep.events_ms.max(params.events.keep_ms()),
+        correlations_ms: keep.correlations_ms,
+        deployments_ms: keep.deployment_timeline_ms,
+    }
+}

@@ -1,0 +1,142 @@
+//! Store: opens the configured store: to write, to read beside a writer, or to copy.
+
+use crate::config::support::NATIVE_PROTOCOL_HINT;
+use crate::config::{ClickHouseProtocol, ReefConfig, Secret, SecretError, SecretSource, StorageKind};
+use crate::memory::Memory;
+use crate::open::retention;
+use sinks::error::FaultClass;
+use sinks::transfer::Transfer;
+use sinks::{SinkError, Store, clickhouse, duckdb};
+use std::path::Path;
+
+/// Opens the store, creating and upgrading its tables.
+pub async fn open(config: &ReefConfig) -> Result<Box<dyn Store>, SinkError> {
+    match &config.storage.kind {
+        StorageKind::DuckDb { path } => Ok(Box::new(duckdb::DuckDbStore::open(duckdb_options(config, path)).await?)),
+        StorageKind::ClickHouse { .. } => {
+            Ok(Box::new(clickhouse::ClickHouseStore::open(clickhouse_config(config)?).await?))
+        }
+    }
+}
+
+/// How the ClickHouse store of this configuration is reached.
+///
+/// # Errors
+/// When the store is none, when it is to be reached by a protocol that this program does not speak, or when the variable
+/// with the password is not set.
+pub fn clickhouse_config(config: &ReefConfig) -> Result<clickhouse::ClickHouseConfig, SinkError> {
+    let seconds = |ms: i64| ms.unsigned_abs().div_ceil(1_000);
+    let keep = retention::of(config);
+    Ok(clickhouse::ClickHouseConfig {
+        reef_id: Some(config.reef_id.clone()),
+        retention: Some(clickhouse::Retention {
+            metrics_seconds: seconds(keep.metrics_ms),
+            events_seconds: seconds(keep.events_ms),
+            correlations_seconds: seconds(keep.correlations_ms),
+            deployments_seconds: seconds(keep.deployments_ms),
+        }),
+        ..server_config(&config.storage.kind)?
+    })
+}
+
+/// The same of a store alone: time limits of its tables stay as they are.
+fn server_config(kind: &StorageKind) -> Result<clickhouse::ClickHouseConfig, SinkError> {
+    let refused = |hint: String, cause: Option<SecretError>| SinkError {
+        class: FaultClass::Stop,
+        doing: "cannot open the store".to_owned(),
+        store: describe_kind(kind),
+        hint,
+        cause: cause.map(Into::into),
+    };
+    let StorageKind::ClickHouse { host, port, protocol, database, user, password_env, cluster } = kind else {
+        return Err(refused("storage.type is not \"clickhouse\"".to_owned(), None));
+    };
+    if *protocol == ClickHouseProtocol::Native {
+        return Err(refused(NATIVE_PROTOCOL_HINT.to_owned(), None));
+    }
+    let password = match password_env {
+        Some(name) => SecretSource::Env(name.clone()).resolve().map_err(|error| {
+            refused(
+                format!("set {name} to the password of user {user}, or leave storage.connection.password_env out"),
+                Some(error),
+            )
+        })?,
+        None => Secret::new(""),
+    };
+    Ok(clickhouse::ClickHouseConfig {
+        user: user.clone(),
+        password: clickhouse::Password(password.reveal().to_owned()),
+        cluster: cluster.clone(),
+        retention: None,
+        ..clickhouse::ClickHouseConfig::at(host, *port, database)
+    })
+}
+
+/// Version of the schema that is stored; `None` when there is no store yet. Changes nothing.
+pub async fn stored_version(config: &ReefConfig) -> Result<Option<u32>, SinkError> {
+    match &config.storage.kind {
+        StorageKind::DuckDb { path } => duckdb::stored_version(path, Some(&config.reef_id)).await,
+        StorageKind::ClickHouse { .. } => {
+            Ok(Some(clickhouse::server_facts(clickhouse_config(config)?).await?.schema_version))
+        }
+    }
+}
+
+/// Opens a store whose tables are to be copied, bringing its schema up to date.
+pub async fn open_transfer(kind: &StorageKind) -> Result<Box<dyn Transfer>, SinkError> {
+    match kind {
+        StorageKind::DuckDb { path } => Ok(Box::new(duckdb::DuckDbStore::open(duckdb::DuckDbConfig::at(path)).await?)),
+        StorageKind::ClickHouse { .. } => Ok(Box::new(clickhouse::ClickHouseStore::open(server_config(kind)?).await?)),
+    }
+}
+
+/// Opens the store, and a second handle on it that reads pages while the first commits.
+pub async fn open_with_reader(config: &ReefConfig) -> Result<(Box<dyn Store>, Box<dyn Store>), SinkError> {
+    match &config.storage.kind {
+        StorageKind::DuckDb { path } => {
+            // one process may have the file, so that the second handle comes from the first
+            let store = duckdb::DuckDbStore::open(duckdb_options(config, path)).await?;
+            let reader = store.reader().await?;
+            Ok((Box::new(store), Box::new(reader)))
+        }
+        StorageKind::ClickHouse { .. } => Ok((open(config).await?, open_for_reading(config).await?)),
+    }
+}
+
+/// Opens the store only to read from it. It must exist and have the tables of this version.
+pub async fn open_for_reading(config: &ReefConfig) -> Result<Box<dyn Store>, SinkError> {
+    match &config.storage.kind {
+        StorageKind::DuckDb { path } => {
+            Ok(Box::new(duckdb::DuckDbStore::open_for_reading(duckdb_options(config, path)).await?))
+        }
+        StorageKind::ClickHouse { .. } => {
+            Ok(Box::new(clickhouse::ClickHouseStore::open_for_reading(clickhouse_config(config)?).await?))
+        }
+    }
+}
+
+fn duckdb_options(config: &ReefConfig, path: &Path) -> duckdb::DuckDbConfig {
+    // the rest is for what DuckDB does not count: rows under way, the engine's windows, what sources prefetch
+    let memory_limit_bytes = Some(Memory::of(config.engine.memory_limit_bytes).store_bytes());
+    // as is the other half of the cores: a thread of DuckDB that waits for another one does so by asking all the time
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let threads = u32::try_from(cores / 2).unwrap_or(1).max(1);
+    let reef_id = Some(config.reef_id.clone());
+    duckdb::DuckDbConfig { reef_id, memory_limit_bytes, threads: Some(threads), ..duckdb::DuckDbConfig::at(path) }
+}
+
+/// The store in words, for people.
+pub fn describe(config: &ReefConfig) -> String {
+    describe_kind(&config.storage.kind)
+}
+
+fn describe_kind(kind: &StorageKind) -> String {
+    match kind {
+        StorageKind::DuckDb { path } => format!("DuckDB {}", path.display()),
+        StorageKind::ClickHouse { host, port, database, user, .. } => clickhouse::ClickHouseConfig {
+            user: user.clone(),
+            ..clickhouse::ClickHouseConfig::at(host, *port, database)
+        }
+        .name(),
+    }
+}

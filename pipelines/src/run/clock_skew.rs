@@ -1,0 +1,80 @@
+//! Fast clocks: rows that were taken though they lie after the reader's clock, and whose they are. They move nobody's mark, but
+//! their times are wrong, and so is what is learnt from them.
+
+use model::rows::Rows;
+use model::time::{MINUTE_MS, TimeMs, format_duration_ms};
+use sources::InputReport;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// How far ahead two clocks that are kept right may be.
+const AHEAD_MS_MIN: i64 = 10 * MINUTE_MS;
+/// The most services that are named in the log.
+const NAMED_MAX: usize = 100;
+
+/// Services whose clocks have been told to be ahead.
+#[derive(Debug, Default)]
+pub(crate) struct ClockSkew {
+    told: BTreeSet<(String, String)>,
+}
+
+impl ClockSkew {
+    /// Notes rows after `now`, the reader's clock; the log names each service once.
+    pub(crate) fn observe(&mut self, rows: &Rows, now: TimeMs, report: &mut InputReport) {
+        let mut ahead: BTreeMap<(&str, &str), (u64, TimeMs)> = BTreeMap::new();
+        let events = rows.events.iter().map(|row| (&*row.colony_id, &*row.service_id, row.timestamp));
+        let metrics = rows.metrics.iter().map(|row| (&*row.series.colony_id, &*row.series.service_id, row.timestamp));
+        for (colony_id, service_id, time) in events.chain(metrics).filter(|(_, _, time)| *time > now + AHEAD_MS_MIN) {
+            let (rows, furthest) = ahead.entry((colony_id, service_id)).or_insert((0, time));
+            *rows += 1;
+            *furthest = time.max(*furthest);
+        }
+        for ((colony_id, service_id), (rows, furthest)) in ahead {
+            let note =
+                format!("{colony_id}/{service_id}: times ahead of this machine's clock; one of the two is wrong");
+            (0..rows).for_each(|_| report.add_note(&note));
+            let key = (colony_id.to_owned(), service_id.to_owned());
+            if self.told.len() < NAMED_MAX && self.told.insert(key) {
+                let ahead = format_duration_ms(furthest - now);
+                tracing::warn!(
+                    %colony_id, %service_id, %furthest, clock = %now,
+                    "the clock of a service is {ahead} ahead of this machine's; its rows are taken as they are, and make no \
+                     others late"
+                );
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use model::event::{Event, Severity};
+
+    #[test]
+    fn services_ahead_of_the_clock_are_named_and_others_are_not() {
+        let now = TimeMs(1_700_000_000_000);
+        let event = |service: &str, minutes: i64| Event {
+            colony_id: "shop".to_owned(),
+            event_id: format!("{service}{minutes}"),
+            version: 0,
+            withdrawn: false,
+            application_name: String::new(),
+            environment: String::new(),
+            timestamp: now + minutes * MINUTE_MS,
+            event_type: "deploy".to_owned(),
+            service_id: service.to_owned(),
+            severity: Severity::Info,
+            description: String::new(),
+            metadata: BTreeMap::new(),
+        };
+        let events = vec![event("api", 0), event("web", 300), event("api", 10), event("web", 360)];
+        let (mut fast, mut report) = (ClockSkew::default(), InputReport::default());
+        fast.observe(&Rows { events, ..Rows::default() }, now, &mut report);
+        let notes: Vec<(&String, &u64)> = report.notes.iter().collect();
+        assert_eq!(notes.len(), 1, "{notes:?}");
+        assert!(notes[0].0.starts_with("shop/web: ") && *notes[0].1 == 2, "{notes:?}");
+        assert_eq!(fast.told, BTreeSet::from([("shop".to_owned(), "web".to_owned())]));
+    }
+}

@@ -1,0 +1,108 @@
+//! Commits: the store of a run, which writes one tick while the run takes in the next.
+//!
+//! At most one commit is under way, so that a slow store still slows the sources: the tick after it waits for it to end.
+//! It is a part of the run's own future and not a task beside it: a run that is dropped leaves nobody at its store.
+
+use crate::run::retry::{commit_with_retry, newer_events_with_retry};
+use model::event::Event;
+use sinks::{Commit, Outcome, SinkError, Store};
+use std::pin::Pin;
+use std::task::Poll;
+use tokio::sync::watch;
+
+type UnderWay = Pin<Box<dyn Future<Output = (Box<dyn Store>, Result<Outcome, SinkError>)> + Send>>;
+
+/// The store of a run, at rest or at work.
+pub(crate) struct Commits {
+    state: State,
+    shutdown: watch::Receiver<bool>,
+    outcome: Outcome,
+    /// Whether an event that is amended or withdrawn may be stored.
+    may_have_newer: bool,
+}
+
+enum State {
+    AtRest(Box<dyn Store>),
+    AtWork(UnderWay),
+    /// Between the two; nobody sees it.
+    Moving,
+}
+
+impl Commits {
+    /// A store at rest; `may_have_newer` is what it says of [`Store::may_have_newer_events`].
+    pub(crate) fn new(store: Box<dyn Store>, shutdown: watch::Receiver<bool>, may_have_newer: bool) -> Commits {
+        Commits { state: State::AtRest(store), shutdown, outcome: Outcome::default(), may_have_newer }
+    }
+
+    /// Whether a commit is under way.
+    pub(crate) fn is_at_work(&self) -> bool {
+        matches!(self.state, State::AtWork(_))
+    }
+
+    /// Begins to write a tick, after the one before it. It goes on while something of this store is awaited: a store with
+    /// a thread or a server of its own works meanwhile.
+    ///
+    /// # Errors
+    /// Those of the commit before it, and of this one if it ends at once; else they come from [`ended`](Commits::ended) or
+    /// whatever is asked next.
+    pub(crate) async fn begin(&mut self, commit: Commit) -> Result<(), SinkError> {
+        self.ended().await?;
+        self.may_have_newer |= commit.rows.events.iter().any(Event::is_amended);
+        if let State::AtRest(mut store) = std::mem::replace(&mut self.state, State::Moving) {
+            let shutdown = self.shutdown.clone();
+            self.state = State::AtWork(Box::pin(async move {
+                let outcome = commit_with_retry(store.as_mut(), &commit, &shutdown).await;
+                (store, outcome)
+            }));
+        }
+        // up to its first wait: the store has it then
+        let mut ended = std::pin::pin!(self.ended());
+        std::future::poll_fn(|context| match ended.as_mut().poll(context) {
+            Poll::Ready(outcome) => Poll::Ready(outcome),
+            Poll::Pending => Poll::Ready(Ok(())),
+        })
+        .await
+    }
+
+    /// Waits for the commit under way, if there is one. May be dropped and asked again.
+    pub(crate) async fn ended(&mut self) -> Result<(), SinkError> {
+        let State::AtWork(commit) = &mut self.state else { return Ok(()) };
+        let (store, outcome) = commit.await;
+        self.state = State::AtRest(store);
+        self.outcome.add(outcome?);
+        Ok(())
+    }
+
+    /// What the commits that have ended found out about their rows.
+    pub(crate) fn outcome(&self) -> Outcome {
+        self.outcome
+    }
+
+    /// The store, once it is at rest.
+    pub(crate) async fn store(&mut self) -> Result<&mut dyn Store, SinkError> {
+        self.ended().await?;
+        match &mut self.state {
+            State::AtRest(store) => Ok(store.as_mut()),
+            State::AtWork(_) | State::Moving => unreachable!("its commit has ended"),
+        }
+    }
+
+    /// The stored newer copies of these events. Without events, and while no stored one is amended, the store is not asked:
+    /// asking waits for the commit under way.
+    pub(crate) async fn newer_events(&mut self, events: &[Event]) -> Result<Vec<Event>, SinkError> {
+        if events.is_empty() || !self.may_have_newer {
+            return Ok(Vec::new());
+        }
+        let shutdown = self.shutdown.clone();
+        newer_events_with_retry(self.store().await?, events, &shutdown).await
+    }
+
+    /// The store again, once it is at rest.
+    pub(crate) async fn into_store(mut self) -> Result<Box<dyn Store>, SinkError> {
+        self.ended().await?;
+        match self.state {
+            State::AtRest(store) => Ok(store),
+            State::AtWork(_) | State::Moving => unreachable!("its commit has ended"),
+        }
+    }
+}

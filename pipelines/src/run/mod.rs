@@ -1,0 +1,125 @@
+//! Run: from a checked configuration to a finished run: restore, take in, tick, correlate, commit, drain.
+//!
+//! ```text
+//! sources ──(bounded queue)── pending rows ── lateness gate ── engine ── commit: rows + findings + positions
+//! ```
+//! 1. One tick is one commit: the rows, what the engine made of them, and the positions they were read up to.
+//! 2. A tick is cut when enough rows wait or the oldest has waited long enough; `pace` says when it evaluates.
+//! 3. While a tick is written the next one is taken in; it is written after it (`commits`).
+//! 4. The last tick of a run always evaluates, so that the store holds what all rows together say.
+//!
+//! | file | owns |
+//! |---|---|
+//! | `running` | the state of a run, and its loop: take in until the end, drain, sum up |
+//! | `tick` | closing a tick: engine, commit, deletion of old rows |
+//! | `intake` | sources as tasks, one queue bounded in bytes |
+//! | `commits` | the store of a run, which writes one tick while the run takes in the next |
+//! | `retry` | commits and look-ups repeated after faults that may pass |
+//! | `restore` | windows rebuilt from stored rows |
+//! | `published` | from changes of findings to what the store writes |
+//! | `pace` | when to evaluate |
+//! | `retention` | when the store deletes what is too old |
+//! | `pending_rejects` | refused rows that wait for the next tick |
+//! | `clock_skew` | which services' clocks are ahead of the reader's |
+//! | `lookback` | stored rows that lie outside the look-back |
+//! | `desk` | looks into the store of a running reef, and news of its patterns |
+
+use crate::config::ReefConfig;
+use crate::engine::Engine;
+use crate::error::RunError;
+use crate::open::{inputs, params, store};
+use crate::progress::{Progress, RunSummary};
+use desk::Desk;
+use model::clock::SharedClock;
+use running::{Running, enter};
+use sinks::Store;
+use sources::Source;
+use std::time::Instant;
+use tokio::sync::watch;
+
+mod clock_skew;
+mod commits;
+pub mod desk;
+mod intake;
+mod lookback;
+mod pace;
+mod pending_rejects;
+mod published;
+mod restore;
+mod retention;
+pub(crate) mod retry;
+mod running;
+#[cfg(test)]
+mod tests;
+mod tick;
+
+/// How a caller watches and stops a run, and by which clock it goes.
+pub struct RunOptions {
+    /// Receives a snapshot after each tick and each batch.
+    pub progress: watch::Sender<Progress>,
+    /// Turns true when the run shall drain and end.
+    pub shutdown: watch::Receiver<bool>,
+    /// The time of day: by it rows are judged, commits are dated, and rows expire.
+    pub clock: SharedClock,
+}
+
+/// What differs between a live run, a replay and the leading process of several.
+#[derive(Default)]
+pub(crate) struct DriveOptions {
+    /// An engine that is started already, and whose workers may be those of several processes; else one is started.
+    pub(crate) engine: Option<Engine>,
+    /// Where others look into the store of the run and hear news.
+    pub(crate) desk: Desk,
+    /// The rows were recorded before: they say nothing of how far the live sources have been judged, so the gate's state
+    /// stays as it is in the store, and nothing is deleted.
+    pub(crate) is_recorded: bool,
+}
+
+/// Runs a reef until its input ends or it is asked to stop.
+pub async fn run(config: &ReefConfig, options: RunOptions) -> Result<RunSummary, RunError> {
+    run_with_desk(config, options, Desk::default()).await
+}
+
+/// The same with a desk at which others may look into its store and hear news.
+pub async fn run_with_desk(config: &ReefConfig, options: RunOptions, desk: Desk) -> Result<RunSummary, RunError> {
+    enter("open");
+    let mut store = store::open(config).await?;
+    let positions = store.positions().await?;
+    let sources = inputs::build(config, &positions, &options.clock)?;
+    let with = DriveOptions { desk, ..DriveOptions::default() };
+    let (summary, store) = drive_with(config, store, sources, options, with).await?;
+    enter("close");
+    store.close().await?;
+    enter("closed");
+    Ok(summary)
+}
+
+/// Feeds `sources` through the engine into `store` until they end or the run is asked to stop.
+pub async fn drive(
+    config: &ReefConfig,
+    store: Box<dyn Store>,
+    sources: Vec<Box<dyn Source>>,
+    options: RunOptions,
+) -> Result<(RunSummary, Box<dyn Store>), RunError> {
+    drive_with(config, store, sources, options, DriveOptions::default()).await
+}
+
+/// The same with more to say. Live run, replay and backfill are this one loop.
+pub(crate) async fn drive_with(
+    config: &ReefConfig,
+    store: Box<dyn Store>,
+    sources: Vec<Box<dyn Source>>,
+    options: RunOptions,
+    with: DriveOptions,
+) -> Result<(RunSummary, Box<dyn Store>), RunError> {
+    let engine = match with.engine {
+        Some(engine) => engine,
+        None => Engine::start(params::from_config(config), config.engine.workers)?,
+    };
+    let started = Instant::now();
+    enter("restore");
+    let mut run = Running::restore(config, engine, store, &options).await?;
+    run.is_live = !with.is_recorded;
+    run.open_desk(with.desk).await?;
+    run.until_the_end(config, sources, &options, started).await
+}

@@ -1,0 +1,104 @@
+//! PendingRejects rows that wait for the next tick, and which earlier ones no longer hold.
+
+use model::reject::Reject;
+
+/// Bytes of a place at most: it names ids as they came, and what is refused may be refused for their length.
+const PLACE_BYTES_MAX: usize = 4 * 1024;
+
+/// What a tick says of refused rows: first what is taken back, then what is refused.
+#[derive(Debug, Default)]
+pub(crate) struct PendingRejects {
+    /// Sources and parts that were begun again.
+    pub(crate) restarted: Vec<(String, String)>,
+    /// Sources and places of single rows.
+    pub(crate) settled: Vec<(String, String)>,
+    /// Rows refused.
+    pub(crate) rejects: Vec<Reject>,
+}
+
+impl PendingRejects {
+    /// Takes over what a batch of `source` says.
+    pub(crate) fn take(
+        &mut self,
+        source: &str,
+        restarted: Vec<String>,
+        settled: Vec<String>,
+        mut rejects: Vec<Reject>,
+    ) {
+        let settled = settled.into_iter().map(shortened).collect::<Vec<_>>();
+        // what was refused in this very tick has not been written, and must not be
+        if !restarted.is_empty() || !settled.is_empty() {
+            self.rejects.retain(|reject| {
+                reject.source != source
+                    || !(restarted.iter().any(|part| part == reject.part()) || settled.contains(&reject.place))
+            });
+        }
+        self.restarted.extend(restarted.into_iter().map(|part| (source.to_owned(), part)));
+        self.settled.extend(settled.into_iter().map(|place| (source.to_owned(), place)));
+        rejects.iter_mut().for_each(|reject| reject.place = shortened(std::mem::take(&mut reject.place)));
+        self.rejects.append(&mut rejects);
+    }
+}
+
+/// Cuts a place that is too long out in its middle: both its part and its number stay.
+fn shortened(mut place: String) -> String {
+    if place.len() <= PLACE_BYTES_MAX {
+        return place;
+    }
+    let (mut head, mut tail) = (PLACE_BYTES_MAX / 2, place.len() - PLACE_BYTES_MAX / 2);
+    while !place.is_char_boundary(head) {
+        head -= 1;
+    }
+    while !place.is_char_boundary(tail) {
+        tail += 1;
+    }
+    place.replace_range(head..tail, " … ");
+    place
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use model::reject::RejectReason;
+    use model::time::TimeMs;
+
+    fn reject(source: &str, place: &str) -> Reject {
+        Reject {
+            source: source.to_owned(),
+            place: place.to_owned(),
+            colony_id: None,
+            reason: RejectReason::BadValue,
+            detail: String::new(),
+            raw: String::new(),
+            rejected_at: TimeMs(0),
+        }
+    }
+
+    fn places(refused: &PendingRejects) -> Vec<&str> {
+        refused.rejects.iter().map(|reject| reject.place.as_str()).collect()
+    }
+
+    #[test]
+    fn what_is_begun_again_in_the_same_tick_takes_its_rejects_back() {
+        let mut refused = PendingRejects::default();
+        let first = ["a.csv:1", "a.csv:2", "b.csv:1"].map(|place| reject("files", place));
+        refused.take("files", Vec::new(), Vec::new(), first.into());
+        refused.take("kafka", Vec::new(), Vec::new(), vec![reject("kafka", "a.csv:1")]);
+        refused.take("files", vec!["a.csv".to_owned()], Vec::new(), vec![reject("files", "a.csv:2")]);
+        assert_eq!(places(&refused), ["b.csv:1", "a.csv:1", "a.csv:2"]);
+        assert_eq!(refused.restarted, [("files".to_owned(), "a.csv".to_owned())]);
+        refused.take("files", Vec::new(), vec!["b.csv:1".to_owned()], Vec::new());
+        assert_eq!(places(&refused), ["a.csv:1", "a.csv:2"]);
+        assert_eq!(refused.settled, [("files".to_owned(), "b.csv:1".to_owned())]);
+    }
+
+    #[test]
+    fn a_place_is_bounded_and_keeps_its_ends() {
+        let mut refused = PendingRejects::default();
+        let long = format!("StreamEvents {} after 7:15", "ü".repeat(100_000));
+        refused.take("colony-events:c", Vec::new(), Vec::new(), vec![reject("colony-events:c", &long)]);
+        let place = &refused.rejects[0].place;
+        assert!(place.len() <= PLACE_BYTES_MAX + 8, "{}", place.len());
+        assert!(place.starts_with("StreamEvents ü") && place.ends_with("ü after 7:15"), "{place}");
+    }
+}

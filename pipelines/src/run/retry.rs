@@ -1,0 +1,67 @@
+//! Retry: repeats commits and look-ups that fail with a fault that may pass, with growing pauses.
+
+use model::event::Event;
+use sinks::error::FaultClass;
+use sinks::{Commit, Outcome, SinkError, Store};
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// Pauses between tries of one commit; after the last the run stops.
+const RETRY_PAUSES: [Duration; 7] = [
+    Duration::from_millis(50),
+    Duration::from_millis(200),
+    Duration::from_secs(1),
+    Duration::from_secs(2),
+    Duration::from_secs(5),
+    Duration::from_secs(10),
+    Duration::from_secs(30),
+];
+
+/// Longest pause once the run has been asked to stop.
+const STOPPING_PAUSE_MAX: Duration = Duration::from_secs(1);
+
+/// Writes one tick; a fault that may pass is tried again with growing pauses. A commit is idempotent, so a try whose
+/// answer was lost may be repeated. When the run is asked to stop, a pause ends at once, and the longer ones are not made
+/// any more: the error is returned, and the next run reads again what this tick held.
+pub async fn commit_with_retry(
+    store: &mut dyn Store,
+    commit: &Commit,
+    shutdown: &watch::Receiver<bool>,
+) -> Result<Outcome, SinkError> {
+    for pause in RETRY_PAUSES {
+        match store.commit(commit).await {
+            Err(error) if may_pass(&error, pause, shutdown) => wait(&error, pause, shutdown).await,
+            answer => return answer,
+        }
+    }
+    store.commit(commit).await
+}
+
+/// Asks for newer copies of events, as patiently as a commit is made.
+pub async fn newer_events_with_retry(
+    store: &mut dyn Store,
+    events: &[Event],
+    shutdown: &watch::Receiver<bool>,
+) -> Result<Vec<Event>, SinkError> {
+    for pause in RETRY_PAUSES {
+        match store.newer_events(events).await {
+            Err(error) if may_pass(&error, pause, shutdown) => wait(&error, pause, shutdown).await,
+            answer => return answer,
+        }
+    }
+    store.newer_events(events).await
+}
+
+fn may_pass(error: &SinkError, pause: Duration, shutdown: &watch::Receiver<bool>) -> bool {
+    error.class == FaultClass::Retry && !(*shutdown.borrow() && pause > STOPPING_PAUSE_MAX)
+}
+
+async fn wait(error: &SinkError, pause: Duration, shutdown: &watch::Receiver<bool>) {
+    tracing::warn!(%error, pause_ms = pause.as_millis() as u64, "the store failed, trying again");
+    let mut shutdown = shutdown.clone();
+    if *shutdown.borrow() {
+        tokio::time::sleep(pause).await;
+    } else {
+        let _ = tokio::time::timeout(pause, shutdown.wait_for(|stop| *stop)).await;
+    }
+}

@@ -1,0 +1,361 @@
+//! Running: the state of a run and its loop: take in until the end, drain, sum up.
+
+use super::RunOptions;
+use super::clock_skew::ClockSkew;
+use super::commits::Commits;
+use super::desk::Desk;
+use super::intake::{Delivery, Intake};
+use super::lookback;
+use super::pace::EvaluatePace;
+use super::pending_rejects::PendingRejects;
+use super::published::Published;
+use super::restore::restore;
+use super::retention::RetentionPace;
+use crate::clock::EventClock;
+use crate::config::ReefConfig;
+use crate::deferred::Deferred;
+use crate::engine::Engine;
+use crate::error::RunError;
+use crate::memory::Memory;
+use crate::open::{params, retention, store};
+use crate::progress::{Ended, OutsideRows, Phase, Progress, Reach, RunSummary};
+use model::clock::SharedClock;
+use model::position::Positions;
+use model::reject::Reject;
+use model::rows::Rows;
+use sinks::Store;
+use sinks::retention::Retention;
+use sources::lateness::{GATE_NAME, LatenessGate, Origin};
+use sources::{InputReport, Source};
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+use tokio::sync::watch;
+
+/// How long a commit under way may hold up the message of a run that has failed meanwhile.
+const COMMIT_AFTER_FAILURE_MAX: Duration = Duration::from_secs(5);
+
+/// Says in the log what the run does next; `RUST_LOG=coral_pipelines=debug` shows it. Tests that stop a run at any moment
+/// aim by these lines.
+pub(super) fn enter(phase: &'static str) {
+    tracing::debug!(phase, "the run enters a phase");
+}
+
+/// What has been delivered and waits for the next tick.
+#[derive(Default)]
+pub(super) struct Pending {
+    pub(super) rows: Rows,
+    pub(super) late: Rows,
+    pub(super) refused: PendingRejects,
+    pub(super) positions: BTreeMap<String, Positions>,
+    /// Memory of the rows, refused ones included.
+    pub(super) bytes: usize,
+    pub(super) since: Option<Instant>,
+}
+
+impl Pending {
+    /// Rows, refused ones included: refusing a row costs about what storing it does.
+    fn len(&self) -> usize {
+        self.rows.len() + self.late.len() + self.refused.rejects.len()
+    }
+}
+
+/// A run between its start and its end.
+pub(super) struct Running {
+    pub(super) commits: Commits,
+    pub(super) engine: Engine,
+    pub(super) gate: LatenessGate,
+    pub(super) clock: SharedClock,
+    pub(super) event_clock: EventClock,
+    pub(super) held: Deferred,
+    pub(super) fast: ClockSkew,
+    pub(super) correlates: bool,
+    /// Not a replay: the gate's state is committed, and what is too old is deleted.
+    pub(super) is_live: bool,
+    pub(super) retention: Retention,
+    pub(super) retention_pace: RetentionPace,
+    pub(super) published: Published,
+    pub(super) desk: Desk,
+    pub(super) pace: EvaluatePace,
+    pub(super) pending: Pending,
+    pub(super) tick_rows_max: usize,
+    pub(super) tick_bytes_max: usize,
+    pub(super) memory: Memory,
+    pub(super) tick_interval: Duration,
+    pub(super) ticks: u64,
+    pub(super) expected_colonies: u64,
+    pub(super) reach: Reach,
+    pub(super) progress: Progress,
+    pub(super) watch: watch::Sender<Progress>,
+    pub(super) rejects_by_reason: BTreeMap<String, u64>,
+    pub(super) inputs: InputReport,
+    /// Rows deleted for their age, by table.
+    pub(super) deleted: BTreeMap<String, u64>,
+    pub(super) event_pairs_tested: u64,
+    pub(super) metric_pairs_tested: u64,
+}
+
+impl Running {
+    pub(super) async fn restore(
+        config: &ReefConfig,
+        mut engine: Engine,
+        mut store: Box<dyn Store>,
+        options: &RunOptions,
+    ) -> Result<Running, RunError> {
+        let params = params::from_config(config);
+        let memory = Memory::of(config.engine.memory_limit_bytes);
+        let (events, metrics) = store.watermarks().await?;
+        let positions = store.positions().await?;
+        // no position at all: what rows there are, a first commit has left that was cut off
+        let (events, metrics) = if positions.is_empty() { Default::default() } else { (events, metrics) };
+        let event_clock = EventClock::of_store(&params, &positions, (&events, &metrics));
+        let mut gate = LatenessGate::new(config.collection.allowed_lateness_ms, events, metrics);
+        if let Some(committed) = positions.get(GATE_NAME) {
+            gate = gate.resume(committed);
+        }
+        let mut published = Published::default();
+        let mut pace = EvaluatePace::new(Instant::now());
+        let correlates = config.correlation.enabled;
+        if correlates {
+            if restore(store.as_mut(), &mut engine, &params, &event_clock, &memory).await? > 0 {
+                pace.mark_dirty();
+            }
+            published = Published::inherit(store.published().await?);
+        }
+        let may_have_newer = store.may_have_newer_events().await?;
+        let expected_colonies = config.colonies.len() as u64;
+        let progress = Progress {
+            phase: Phase::Running,
+            event_time: event_clock.newest(),
+            colonies: (0, expected_colonies),
+            ..Progress::default()
+        };
+        options.progress.send_replace(progress.clone());
+        Ok(Running {
+            commits: Commits::new(store, options.shutdown.clone(), may_have_newer),
+            engine,
+            gate,
+            clock: options.clock.clone(),
+            event_clock,
+            held: Deferred::of_store(&positions),
+            fast: ClockSkew::default(),
+            correlates,
+            is_live: true,
+            retention: retention::of(config),
+            retention_pace: RetentionPace::new(Instant::now()),
+            published,
+            desk: Desk::default(),
+            pace,
+            pending: Pending::default(),
+            tick_rows_max: config.engine.tick_rows_max,
+            tick_bytes_max: memory.tick_bytes_max(),
+            memory,
+            tick_interval: Duration::from_millis(config.engine.tick_interval_ms.unsigned_abs()),
+            ticks: 0,
+            expected_colonies,
+            reach: Reach::default(),
+            progress,
+            watch: options.progress.clone(),
+            rejects_by_reason: BTreeMap::new(),
+            inputs: InputReport::default(),
+            deleted: BTreeMap::new(),
+            event_pairs_tested: 0,
+            metric_pairs_tested: 0,
+        })
+    }
+
+    /// Lets visitors in; what is confirmed already is no news to them.
+    pub(super) async fn open_desk(&mut self, mut desk: Desk) -> Result<(), RunError> {
+        desk.learn(self.commits.store().await?).await?;
+        self.desk = desk;
+        Ok(())
+    }
+
+    /// Takes in everything, drains, and says what was done.
+    pub(super) async fn until_the_end(
+        mut self,
+        config: &ReefConfig,
+        sources: Vec<Box<dyn Source>>,
+        options: &RunOptions,
+        started: Instant,
+    ) -> Result<(RunSummary, Box<dyn Store>), RunError> {
+        let mut intake = Intake::start(sources, &options.shutdown, self.memory.queue_bytes_max());
+        let failure = self.take_in_and_drain(&mut intake, &options.shutdown).await;
+        let failure = match failure {
+            Ok(failure) => failure,
+            Err(error) => {
+                // what is under way may end, but the pauses between its tries shall not hold the message up
+                let _ = tokio::time::timeout(COMMIT_AFTER_FAILURE_MAX, self.commits.ended()).await;
+                return Err(error);
+            }
+        };
+        self.committed().await?;
+        if let Some(failure) = failure {
+            return Err(failure);
+        }
+        if let Some(panic) = intake.panic().await {
+            return Err(RunError::SourcePanicked { panic });
+        }
+        let ended = if intake.is_complete() { Ended::InputFinished } else { Ended::Stopped };
+        // a reef whose runs are short has no other time for it; all rows are stored whatever becomes of it
+        while self.is_live && !*options.shutdown.borrow() && self.prune_slice().await? {}
+        let has_none = self.progress.confirmed + self.progress.candidates == 0;
+        let is_empty = has_none && !*options.shutdown.borrow();
+        let outside = match self.is_live && self.correlates {
+            true => lookback::count(config, self.commits.store().await?, &self.event_clock, is_empty).await?,
+            false => OutsideRows::default(),
+        };
+        let summary = RunSummary {
+            ended,
+            outside,
+            progress: self.progress,
+            rejects_by_reason: self.rejects_by_reason,
+            outcome: self.commits.outcome().into(),
+            inputs: self.inputs,
+            held: self.held.rows(self.clock.now()),
+            deleted: self.deleted,
+            event_pairs_tested: self.event_pairs_tested,
+            metric_pairs_tested: self.metric_pairs_tested,
+            unreachable: self.reach.into_unreachable(),
+            elapsed_ms: started.elapsed().as_millis() as u64,
+            store: store::describe(config),
+        };
+        Ok((summary, self.commits.into_store().await?))
+    }
+
+    /// Takes in everything that comes, and cuts the last tick. The answer is why a source cannot go on.
+    async fn take_in_and_drain(
+        &mut self,
+        intake: &mut Intake,
+        shutdown: &watch::Receiver<bool>,
+    ) -> Result<Option<RunError>, RunError> {
+        let failure = self.take_in(intake, shutdown).await?;
+        intake.stop();
+        self.progress.phase = Phase::Draining;
+        self.tick(true).await?;
+        Ok(failure)
+    }
+
+    /// Takes in deliveries and cuts ticks until every source has ended, one has failed, or the run is asked to stop. What
+    /// then still waits in the queue is read again by the next run: its positions have not been committed.
+    async fn take_in(
+        &mut self,
+        intake: &mut Intake,
+        shutdown: &watch::Receiver<bool>,
+    ) -> Result<Option<RunError>, RunError> {
+        let mut stop = shutdown.clone();
+        loop {
+            if !self.commits.is_at_work() {
+                enter("read");
+            }
+            let wake_at = self.wake_at();
+            let next = async {
+                match wake_at {
+                    Some(at) => tokio::time::timeout_at(at.into(), intake.next()).await.ok(),
+                    None => Some(intake.next().await),
+                }
+            };
+            let delivery = tokio::select! {
+                biased;
+                _ = stop.wait_for(|stop| *stop) => return Ok(None),
+                stored = self.commits.ended(), if self.commits.is_at_work() => {
+                    stored?;
+                    self.tell_committed();
+                    continue;
+                }
+                look = self.desk.next_look() => Err(look),
+                delivery = next => Ok(delivery),
+            };
+            let delivery = match delivery {
+                Ok(delivery) => delivery,
+                Err(look) => {
+                    self.committed().await?;
+                    look(self.commits.store().await?).await;
+                    continue;
+                }
+            };
+            match delivery {
+                Some(None) => return Ok(None),
+                Some(Some(Delivery::Failed { source, error })) => {
+                    return Ok(Some(RunError::Source { source_name: source, cause: error }));
+                }
+                Some(Some(Delivery::Batch { source, is_finite, batch, number, outage, .. })) => {
+                    (self.progress.bytes, self.progress.rows) = (intake.bytes(), intake.rows());
+                    self.reach.observe_source(number, &source, outage);
+                    self.take_batch(source, is_finite, *batch);
+                }
+                Some(Some(Delivery::Finished)) | None => {}
+            }
+            let now = Instant::now();
+            let waited = self.pending.since.is_some_and(|since| now >= since + self.tick_interval);
+            let is_full = self.pending.len() >= self.tick_rows_max || self.pending.bytes >= self.tick_bytes_max;
+            let evaluate = self.pace.is_due(now);
+            if waited || is_full || (evaluate && self.pending.since.is_none()) {
+                self.tick(evaluate).await?;
+            }
+            if self.is_live && self.retention_pace.is_due(now) {
+                self.prune_slice().await?;
+            }
+        }
+    }
+
+    /// When there is something to do even if nothing is delivered.
+    fn wake_at(&self) -> Option<Instant> {
+        // while a tick is open its end is waited for, also by an evaluation that is due
+        let tick = self.pending.since.map(|since| since + self.tick_interval).or(self.pace.due_at());
+        tick.into_iter().chain(self.is_live.then(|| self.retention_pace.due_at())).min()
+    }
+
+    fn take_batch(&mut self, source: String, is_finite: bool, mut batch: sources::Batch) {
+        self.inputs.absorb(std::mem::take(&mut batch.report));
+        if !batch.is_to_be_committed() {
+            return;
+        }
+        if self.is_live {
+            self.held.observe(&source, &batch, self.clock.now());
+            self.fast.observe(&batch.rows, self.clock.now(), &mut self.inputs);
+        }
+        let mut rows = batch.rows;
+        self.progress.events += rows.events.len() as u64;
+        self.progress.metrics += rows.metrics.len() as u64;
+        self.progress.rejects += batch.rejects.len() as u64;
+        for reject in &batch.rejects {
+            *self.rejects_by_reason.entry(reject.reason.as_str().to_owned()).or_default() += 1;
+        }
+        let origin = Origin { source: &source, is_finite, arrival: batch.arrival, now: self.clock.now() };
+        let late = self.gate.split_late(&mut rows, origin);
+        self.progress.late += late.len() as u64;
+        self.note_late(&late);
+        self.event_clock.observe(&rows);
+        self.progress.event_time = self.event_clock.newest();
+        self.reach.observe(&rows.colonies);
+        self.progress.colonies = (self.reach.answering(), self.expected_colonies);
+        if !rows.events.is_empty() || !rows.metrics.is_empty() {
+            self.pace.mark_dirty();
+        }
+        let pending = &mut self.pending;
+        pending.since.get_or_insert_with(Instant::now);
+        let refused: usize = batch.rejects.iter().map(Reject::bytes).sum();
+        pending.bytes += rows.bytes() + late.bytes() + refused;
+        pending.rows.append(rows);
+        pending.late.append(late);
+        pending.refused.take(&source, batch.restarted, batch.settled, batch.rejects);
+        pending.positions.entry(source).or_default().advance(batch.positions);
+        self.watch.send_replace(self.progress.clone());
+    }
+
+    /// Remembers where late rows begin; says at the first ones what makes them count.
+    fn note_late(&mut self, late: &Rows) {
+        let events = late.events.iter().map(|row| row.timestamp);
+        let Some(earliest) = events.chain(late.metrics.iter().map(|row| row.timestamp)).min() else { return };
+        let late_from = &mut self.progress.late_from;
+        if late_from.is_none() {
+            tracing::warn!(
+                %earliest,
+                rows = late.len(),
+                "rows came too late to be correlated (collection.allowed_lateness); they are stored, and `coral-pipeline \
+                 backfill CONFIG --from TIME` makes them count"
+            );
+        }
+        *late_from = Some(late_from.map_or(earliest, |known| known.min(earliest)));
+    }
+}

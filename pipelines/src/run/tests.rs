@@ -1,0 +1,320 @@
+//! Tests of the loop with sources and stores that fail: every failure ends the run, none hangs, none loses a row.
+#![allow(clippy::unwrap_used)]
+
+use crate::config::{Format, ReefConfig, parse};
+use crate::error::RunError;
+use crate::progress::{Ended, Progress, RunSummary};
+use crate::run::{RunOptions, drive};
+use async_trait::async_trait;
+use model::clock::SystemClock;
+use model::event::{Event, Severity};
+use model::metric::MetricPoint;
+use model::pattern::{Correlation, Evidence};
+use model::position::Positions;
+use model::rows::Rows;
+use model::time::{MINUTE_MS, TimeMs};
+use sinks::error::FaultClass;
+use sinks::memory::MemoryStore;
+use sinks::{Commit, Held, SinkError, Span, Store, Totals};
+use sources::{Batch, Source, SourceError};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use tokio::sync::{Semaphore, watch};
+
+/// A store in memory whose commits may go wrong.
+struct Faulty {
+    inner: MemoryStore,
+    is_away: bool,
+    /// Asked to stop by the first commit.
+    stop: Option<watch::Sender<bool>>,
+    /// Each commit waits for a permit.
+    permits: Option<Arc<Semaphore>>,
+    /// The tick that is refused for good.
+    refuses: Option<u64>,
+    /// Ticks that were offered, in order.
+    offered: Arc<Mutex<Vec<u64>>>,
+    /// How often it was asked for amended events.
+    asked: Arc<AtomicU64>,
+}
+
+impl Faulty {
+    fn over(inner: &MemoryStore) -> Faulty {
+        let inner = inner.clone();
+        Faulty {
+            inner,
+            is_away: false,
+            stop: None,
+            permits: None,
+            refuses: None,
+            offered: Arc::default(),
+            asked: Arc::default(),
+        }
+    }
+
+    fn error(class: FaultClass) -> SinkError {
+        let (doing, store, hint) = ("cannot commit".to_owned(), "a store".to_owned(), "wait".to_owned());
+        SinkError { class, doing, store, hint, cause: None }
+    }
+}
+
+#[async_trait]
+impl Store for Faulty {
+    async fn commit(&mut self, commit: &Commit) -> Result<sinks::Outcome, SinkError> {
+        if let Some(stop) = &self.stop {
+            stop.send_replace(true);
+        }
+        self.offered.lock().unwrap().push(commit.tick);
+        if let Some(permits) = &self.permits {
+            permits.acquire().await.unwrap().forget();
+        }
+        if self.is_away {
+            return Err(Faulty::error(FaultClass::Retry));
+        }
+        if self.refuses == Some(commit.tick) {
+            return Err(Faulty::error(FaultClass::Stop));
+        }
+        self.inner.commit(commit).await
+    }
+    async fn positions(&mut self) -> Result<BTreeMap<String, Positions>, SinkError> {
+        self.inner.positions().await
+    }
+    async fn watermarks(&mut self) -> Result<(BTreeMap<String, TimeMs>, BTreeMap<String, TimeMs>), SinkError> {
+        self.inner.watermarks().await
+    }
+    async fn events_in(&mut self, span: Span, after: Option<&Event>, n: usize) -> Result<Vec<Held<Event>>, SinkError> {
+        self.inner.events_in(span, after, n).await
+    }
+    async fn metrics_in(
+        &mut self,
+        span: Span,
+        after: Option<&MetricPoint>,
+        n: usize,
+    ) -> Result<Vec<Held<MetricPoint>>, SinkError> {
+        self.inner.metrics_in(span, after, n).await
+    }
+    async fn newer_events(&mut self, events: &[Event]) -> Result<Vec<Event>, SinkError> {
+        self.asked.fetch_add(1, Ordering::Relaxed);
+        self.inner.newer_events(events).await
+    }
+    async fn may_have_newer_events(&mut self) -> Result<bool, SinkError> {
+        self.inner.may_have_newer_events().await
+    }
+    async fn correlations(&mut self) -> Result<Vec<Correlation>, SinkError> {
+        self.inner.correlations().await
+    }
+    async fn evidence(&mut self, correlation_id: &str) -> Result<Vec<Evidence>, SinkError> {
+        self.inner.evidence(correlation_id).await
+    }
+    async fn totals(&mut self) -> Result<Totals, SinkError> {
+        self.inner.totals().await
+    }
+    async fn close(self: Box<Self>) -> Result<(), SinkError> {
+        Ok(())
+    }
+}
+
+/// One event a batch, as fast as they are taken; its position is their number. It fails by a bug at `panics_at`.
+struct Counting {
+    delivered: i64,
+    in_all: i64,
+    panics_at: Option<i64>,
+}
+
+#[async_trait]
+impl Source for Counting {
+    fn name(&self) -> &str {
+        "counting"
+    }
+    fn is_finite(&self) -> bool {
+        true
+    }
+    async fn next_batch(&mut self) -> Result<Option<Batch>, SourceError> {
+        assert!(self.panics_at != Some(self.delivered), "a bug in the source");
+        if self.delivered == self.in_all {
+            return Ok(None);
+        }
+        self.delivered += 1;
+        let rows = Rows { events: vec![event(self.delivered)], ..Rows::default() };
+        let positions = Positions([("all".to_owned(), self.delivered.to_string())].into());
+        Ok(Some(Batch { rows, positions, ..Batch::default() }))
+    }
+}
+
+fn event(number: i64) -> Event {
+    Event {
+        colony_id: "shop-production".to_owned(),
+        event_id: format!("e{number}"),
+        version: 0,
+        withdrawn: false,
+        application_name: "shop".to_owned(),
+        environment: "production".to_owned(),
+        timestamp: TimeMs(1_700_000_000_000 + number * MINUTE_MS),
+        event_type: "deploy".to_owned(),
+        service_id: "api".to_owned(),
+        severity: Severity::Info,
+        description: String::new(),
+        metadata: BTreeMap::new(),
+    }
+}
+
+fn config() -> ReefConfig {
+    let text = "reef_id = \"r\"\n[[sources]]\nkind = \"files\"\nevents = [\"e.ndjson\"]\n\
+                [engine]\nworkers = 1\ntick_rows_max = 1\n";
+    parse(text, Format::Toml, Path::new("reef.toml")).unwrap()
+}
+
+async fn outcome(store: Faulty, source: Counting, shutdown: watch::Receiver<bool>) -> Result<RunSummary, RunError> {
+    outcome_with(&config(), store, source, shutdown).await
+}
+
+async fn outcome_with(
+    config: &ReefConfig,
+    store: Faulty,
+    source: Counting,
+    shutdown: watch::Receiver<bool>,
+) -> Result<RunSummary, RunError> {
+    let (progress, _watched) = watch::channel(Progress::default());
+    let options = RunOptions { progress, shutdown, clock: SystemClock::shared() };
+    let driven = drive(config, Box::new(store), vec![Box::new(source)], options).await;
+    driven.map(|(summary, _)| summary)
+}
+
+#[tokio::test]
+async fn a_source_that_panics_ends_the_run_with_its_message_and_keeps_what_came_before() {
+    let (_stop, shutdown) = watch::channel(false);
+    let inner = MemoryStore::new();
+    let store = Faulty::over(&inner);
+    let source = Counting { delivered: 0, in_all: 9, panics_at: Some(4) };
+    let error = outcome(store, source, shutdown).await.unwrap_err();
+    assert!(matches!(&error, RunError::SourcePanicked { panic } if panic.contains("a bug in the source")), "{error:?}");
+    let tables = inner.tables();
+    assert_eq!(tables.positions["counting"].0["all"], tables.events.len().to_string());
+}
+
+#[tokio::test]
+async fn a_run_that_is_asked_to_stop_leaves_queued_input_to_the_next_one() {
+    let (stop, shutdown) = watch::channel(false);
+    let inner = MemoryStore::new();
+    let store = Faulty { stop: Some(stop), ..Faulty::over(&inner) };
+    let source = Counting { delivered: 0, in_all: 100_000, panics_at: None };
+    let summary = outcome(store, source, shutdown).await.unwrap();
+    assert_eq!(summary.ended, Ended::Stopped);
+    let tables = inner.tables();
+    assert!((1..=3).contains(&tables.events.len()), "{} rows were taken after the stop", tables.events.len());
+    assert_eq!(tables.positions["counting"].0["all"], tables.events.len().to_string(), "no row without its position");
+    // the next run goes on there and ends with every row once
+    let delivered = tables.events.len() as i64;
+    let (_stop, shutdown) = watch::channel(false);
+    let store = Faulty::over(&inner);
+    let source = Counting { delivered, in_all: delivered + 20, panics_at: None };
+    outcome(store, source, shutdown).await.unwrap();
+    assert_eq!(inner.tables().events.len() as i64, delivered + 20);
+}
+
+#[tokio::test]
+async fn a_store_that_stays_away_does_not_hold_a_run_that_is_asked_to_stop() {
+    let (stop, shutdown) = watch::channel(false);
+    // the pauses of a run that goes on take longer than any test would wait
+    let store = Faulty { is_away: true, stop: Some(stop), ..Faulty::over(&MemoryStore::new()) };
+    let source = Counting { delivered: 0, in_all: 5, panics_at: None };
+    let ended = tokio::time::timeout(std::time::Duration::from_secs(30), outcome(store, source, shutdown)).await;
+    let error = ended.expect("it ends by itself").unwrap_err();
+    assert!(matches!(&error, RunError::Store(cause) if cause.class == FaultClass::Retry), "{error:?}");
+}
+
+/// A store that takes its time: rows come in meanwhile, and ticks go to it one after the other.
+#[tokio::test]
+async fn while_a_tick_is_written_the_next_is_taken_in_and_no_further_one() {
+    let (_stop, shutdown) = watch::channel(false);
+    let (inner, permits) = (MemoryStore::new(), Arc::new(Semaphore::new(0)));
+    let store = Faulty { permits: Some(Arc::clone(&permits)), ..Faulty::over(&inner) };
+    let (offered, tables) = (Arc::clone(&store.offered), inner.clone());
+    let (progress, mut watched) = watch::channel(Progress::default());
+    let options = RunOptions { progress, shutdown, clock: SystemClock::shared() };
+    let source = Counting { delivered: 0, in_all: 9, panics_at: None };
+    let config = config();
+    let run = drive(&config, Box::new(store), vec![Box::new(source)], options);
+    let watching = async {
+        // the second row is taken in while the first tick is written; the third waits, and nothing is stored
+        watched.wait_for(|progress| progress.events == 2).await.unwrap();
+        assert_eq!((offered.lock().unwrap().clone(), tables.tables().events.len()), (vec![0], 0));
+        assert_eq!(watched.borrow().ticks, 0, "no tick is told before it is stored");
+        permits.add_permits(1);
+        watched.wait_for(|progress| progress.events == 3 && progress.ticks == 1).await.unwrap();
+        assert_eq!((offered.lock().unwrap().clone(), tables.tables().events.len()), (vec![0, 1], 1));
+        permits.add_permits(1_000);
+    };
+    let (outcome, ()) = tokio::join!(run, watching);
+    let summary = outcome.unwrap().0;
+    assert_eq!((summary.ended, summary.progress.events, inner.tables().events.len()), (Ended::InputFinished, 9, 9));
+    assert_eq!(summary.progress.ticks, offered.lock().unwrap().len() as u64);
+    assert!(offered.lock().unwrap().is_sorted());
+    assert_eq!(inner.tables().positions["counting"].0["all"], "9");
+}
+
+#[tokio::test]
+async fn after_a_tick_that_is_refused_no_later_one_is_offered() {
+    let (_stop, shutdown) = watch::channel(false);
+    let inner = MemoryStore::new();
+    let store = Faulty { refuses: Some(2), ..Faulty::over(&inner) };
+    let offered = Arc::clone(&store.offered);
+    let (progress, watched) = watch::channel(Progress::default());
+    let source = Counting { delivered: 0, in_all: 9, panics_at: None };
+    let run = drive(
+        &config(),
+        Box::new(store),
+        vec![Box::new(source)],
+        RunOptions { progress, shutdown, clock: SystemClock::shared() },
+    )
+    .await;
+    let error = run.map(|(summary, _)| summary).unwrap_err();
+    assert!(matches!(&error, RunError::Store(cause) if cause.class == FaultClass::Stop), "{error:?}");
+    assert_eq!(watched.borrow().ticks, 2, "a refused one is not told as stored");
+    assert_eq!(*offered.lock().unwrap(), [0, 1, 2]);
+    assert_eq!((inner.tables().events.len(), inner.tables().positions["counting"].0["all"].as_str()), (2, "2"));
+}
+
+#[tokio::test]
+async fn a_tick_is_cut_when_its_rows_take_too_much_memory() {
+    let mut ticks = Vec::new();
+    for memory_limit_bytes in [Some(1 << 20), None] {
+        let mut config = config();
+        config.engine.tick_rows_max = 1_000_000;
+        config.engine.tick_interval_ms = 600_000;
+        config.engine.memory_limit_bytes = memory_limit_bytes;
+        let (_stop, shutdown) = watch::channel(false);
+        let source = Counting { delivered: 0, in_all: 2_000, panics_at: None };
+        let summary = outcome_with(&config, Faulty::over(&MemoryStore::new()), source, shutdown).await.unwrap();
+        assert_eq!(summary.progress.events, 2_000);
+        ticks.push(summary.progress.ticks);
+    }
+    assert!(ticks[0] > 3 && ticks[1] <= 2, "some 500 kB in ticks of at most 100 kB, and in one: {ticks:?}");
+}
+
+/// Asking waits for the commit under way: ticks of events would lose what they gain by being written while the next one is
+/// taken in.
+#[tokio::test]
+async fn ticks_of_events_ask_the_store_only_once_an_event_was_amended() {
+    for is_amended in [false, true] {
+        let inner = MemoryStore::new();
+        if is_amended {
+            let amended = Event { version: 1, ..event(1) };
+            let rows = Rows { events: vec![amended], ..Rows::default() };
+            let mut store = inner.clone();
+            store.commit(&Commit { rows: rows.into(), ..Commit::default() }).await.unwrap();
+        }
+        let store = Faulty::over(&inner);
+        let asked = Arc::clone(&store.asked);
+        let (_stop, shutdown) = watch::channel(false);
+        let mut config = config();
+        config.correlation.enabled = true;
+        config.engine.tick_rows_max = 1;
+        let source = Counting { delivered: 0, in_all: 9, panics_at: None };
+        let summary = outcome_with(&config, store, source, shutdown).await.unwrap();
+        assert_eq!(summary.progress.events, 9);
+        assert_eq!(asked.load(Ordering::Relaxed) > 0, is_amended);
+        assert!(!is_amended || inner.tables().events.values().any(|held| held.row.version == 1));
+    }
+}
