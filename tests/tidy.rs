@@ -13,3 +13,4 @@ mod sql;
 mod tables;
 mod tree;
 mod versions;
+mod words;
