@@ -1,4 +1,4 @@
-//! Which decoded rows are acceptable. Decoding is the only step that may fail; what passes here is total downstream.
+//! Which decoded rows are acceptable. Decoding is the only step that may fail; everything downstream is total.
 
 use crate::event::Event;
 use crate::instant::likely_unit;
@@ -16,13 +16,13 @@ pub const NAMES_BYTES_MAX: usize = 48 * 1024;
 pub const DESCRIPTION_BYTES_MAX: usize = 64 * 1024;
 /// Longest metadata, keys and values together, in bytes.
 pub const METADATA_BYTES_MAX: usize = 256 * 1024;
-/// How far a timestamp may lie after the reader's clock: clock skew, not a wrong unit.
+/// How far a timestamp may be ahead of the reader's clock: clock skew is allowed, a wrong unit is not.
 pub const FUTURE_SKEW_MS_MAX: i64 = DAY_MS;
 
-/// Differences between statistics that are rounding and no disorder, as a part of the greater one.
+/// Largest difference between statistics that counts as rounding, as a fraction of the greater one.
 const ROUNDING_MAX: f64 = 1e-6;
 
-/// Why one row is not acceptable: the class, and the words for it.
+/// Why a row is not acceptable: the class and the message.
 pub type Fault = (RejectReason, String);
 
 fn check_name(field: &str, value: &str) -> Result<(), Fault> {
@@ -64,7 +64,7 @@ fn check_time(timestamp: TimeMs, now: TimeMs) -> Result<(), Fault> {
     Ok(())
 }
 
-/// The time that a row refused as [`RejectReason::FarFuture`] states, from the words above.
+/// The time of a row rejected as [`RejectReason::FarFuture`], parsed from the message above.
 pub fn far_future_time(detail: &str) -> Option<TimeMs> {
     let (time, _) = detail.strip_prefix("timestamp ")?.split_once(' ')?;
     TimeMs::parse_rfc3339(time)
@@ -91,7 +91,7 @@ pub fn check_event(event: &Event, now: TimeMs) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Whether `lower` lies above `value` by more than writers round, single precision included.
+/// Whether `lower` exceeds `value` by more than the rounding of writers, single precision included.
 fn is_above(lower: f64, value: f64) -> bool {
     lower - value > ROUNDING_MAX * lower.abs().max(value.abs())
 }
@@ -130,8 +130,8 @@ pub fn check_metric(point: &MetricPoint, now: TimeMs) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Makes metadata fit [`METADATA_BYTES_MAX`]: the longest values are left out, since what is beside the point of an event
-/// must not cost the event. Says how many were.
+/// Makes metadata fit [`METADATA_BYTES_MAX`]: the longest values are dropped, because secondary data must not cause a
+/// reject. Returns how many were dropped.
 pub fn fit_metadata(metadata: &mut BTreeMap<String, String>) -> usize {
     let size = |(key, value): (&String, &String)| key.len() + value.len();
     let mut bytes: usize = metadata.iter().map(size).sum();

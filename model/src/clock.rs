@@ -1,27 +1,28 @@
-//! Clock: where "now" comes from. Whoever needs the time of day is handed a clock; only [`SystemClock`] reads the machine's.
+//! Clock: where "now" comes from. Code that needs the current time takes a clock; only [`SystemClock`] reads the
+//! machine's.
 //!
-//! Waiting is not its business: pauses and limits go by `tokio::time` and `std::time::Instant`, which never jump.
+//! It is not for waiting: pauses and timeouts use `tokio::time` and `std::time::Instant`, which never jump.
 
 use crate::time::TimeMs;
 use std::fmt::Debug;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-/// Tells the time of day.
+/// A source of the current time.
 pub trait Clock: Debug + Send + Sync {
-    /// Now, UTC. May go back and jump ahead: an operator or a time service may set the machine's clock.
+    /// Now, UTC. May jump in both directions: an administrator or a time service can set the machine's clock.
     fn now(&self) -> TimeMs;
 }
 
 /// A clock that several parts of a program share.
 pub type SharedClock = Arc<dyn Clock>;
 
-/// The clock of this machine. Made in `main` and in tests; everything below is handed one.
+/// The clock of this machine. Created in `main` and in tests, and passed to everything else.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SystemClock;
 
 impl SystemClock {
-    /// The clock of this machine, to be handed on.
+    /// The clock of this machine, ready to share.
     pub fn shared() -> SharedClock {
         Arc::new(SystemClock)
     }
@@ -34,7 +35,7 @@ impl Clock for SystemClock {
     }
 }
 
-/// A clock that stands still until it is set: for tests in which time matters.
+/// A clock that changes only when it is set, for tests.
 ///
 /// ```
 /// use coral_model::clock::{Clock, ManualClock};
@@ -48,7 +49,7 @@ impl Clock for SystemClock {
 pub struct ManualClock(AtomicI64);
 
 impl ManualClock {
-    /// A clock that says `now`.
+    /// A clock that returns `now`.
     pub fn at(now: TimeMs) -> Arc<ManualClock> {
         Arc::new(ManualClock(AtomicI64::new(now.0)))
     }

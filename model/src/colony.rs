@@ -1,4 +1,4 @@
-//! What a colony id says: `my-shop-production-a3f2e1` is application `my-shop` in environment `production`.
+//! Parses a colony id: `my-shop-production-a3f2e1` is application `my-shop` in environment `production`.
 
 /// Environment names that may end a colony id.
 const ENVIRONMENTS: [&str; 14] = [
@@ -18,10 +18,10 @@ const ENVIRONMENTS: [&str; 14] = [
     "demo",
 ];
 
-/// Application and environment read from a colony id, for records that carry neither.
+/// Application and environment parsed from a colony id, for records that have neither.
 ///
-/// The id is `<application>-<environment>` with an optional suffix of six lower-case hexadecimal digits or letters.
-/// When no known environment ends it, the whole id is the application and the environment is empty.
+/// The id is `<application>-<environment>` with an optional suffix of six lower-case hexadecimal digits or letters. If
+/// it does not end with a known environment, the whole id is the application and the environment is empty.
 ///
 /// ```
 /// use coral_model::colony::identity_from_id;

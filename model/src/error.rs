@@ -1,8 +1,8 @@
-//! Errors in words: an error and everything that caused it, on one line.
+//! Formats an error and all its causes on one line.
 
 use std::error::Error;
 
-/// An error and its causes, outermost first, joined by `: `. A cause whose text is in the line already is not repeated.
+/// An error and its causes, outermost first, joined by `: `. A cause whose text is already in the line is not repeated.
 ///
 /// ```
 /// use coral_model::error::one_line;

@@ -34,7 +34,7 @@ impl Severity {
 }
 
 impl Severity {
-    /// The level that a word stands for, its own name or one that other systems have for it, in any case.
+    /// The level for a name: its own, or a synonym used by other systems, in any case.
     ///
     /// ```
     /// use coral_model::event::Severity;
@@ -55,8 +55,8 @@ impl Severity {
         })
     }
 
-    /// The level of a row whose severity is `word`. An unknown word costs no event: the level is `info`, the word is kept
-    /// in the metadata, and what is returned beside says so. An empty word is `info`.
+    /// The level of a row whose severity is `word`. An unknown word does not reject the event: the level is `info`, the
+    /// word is kept in the metadata, and a note is returned. An empty word is `info`.
     pub fn read(word: &str, metadata: &mut BTreeMap<String, String>) -> (Severity, Option<String>) {
         if word.trim().is_empty() {
             return (Severity::default(), None);
@@ -72,7 +72,7 @@ impl Severity {
     }
 }
 
-/// The most of an unknown word that is kept and shown.
+/// Longest part of an unknown word that is kept and shown.
 const WORD_CHARS_MAX: usize = 40;
 
 impl fmt::Display for Severity {
@@ -96,8 +96,8 @@ impl FromStr for Severity {
 
 /// One event. `(colony_id, event_id)` is its identity; a second row with the same identity is a repeat or a newer version.
 ///
-/// Of several copies the greatest stands, by the derived order of the fields below the identity: the higher version; of
-/// equal versions the withdrawn one; then the content. So which copy stands is a function of the set of copies, never of
+/// Of several copies the greatest wins, by the derived order of the fields after the identity: the higher version; of
+/// equal versions the withdrawn one; then the content. The winner is thus a function of the set of copies, never of
 /// their order of arrival (test `the_higher_version_stands_then_the_withdrawn_copy_then_the_content`).
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Event {
@@ -105,9 +105,9 @@ pub struct Event {
     pub colony_id: String,
     /// Unique within the colony.
     pub event_id: String,
-    /// Newer content of the same event has a higher version; 0 where the source has no notion of one.
+    /// Newer content of the same event has a higher version; 0 if the source has no versions.
     pub version: u64,
-    /// The event is taken back: it is kept, and counts as if it had never been.
+    /// The event is withdrawn: it is stored, but does not count.
     pub withdrawn: bool,
     /// Application of the colony.
     pub application_name: String,
@@ -123,11 +123,11 @@ pub struct Event {
     pub severity: Severity,
     /// Free text.
     pub description: String,
-    /// Further details. Values that were not text in the source are their compact JSON; nulls are left out.
+    /// Further details. Values that are not text in the source are compact JSON; nulls are omitted.
     pub metadata: BTreeMap<String, String>,
 }
 
-/// What kind of happening, where: the unit whose onsets are correlated.
+/// The event type of a service: the unit whose onsets are correlated.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct EventTypeKey {
     /// Colony.
@@ -139,7 +139,7 @@ pub struct EventTypeKey {
 }
 
 impl Event {
-    /// Whether an older copy of it may come that must not count: it has a version, or is withdrawn.
+    /// Whether an older copy may arrive that must not count: the event has a version, or is withdrawn.
     pub fn is_amended(&self) -> bool {
         self.version > 0 || self.withdrawn
     }

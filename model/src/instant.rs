@@ -1,25 +1,25 @@
-//! Instants as writers put them into files and messages: whatever states one without doubt is read.
+//! Instants in the formats found in files and messages: every unambiguous form is read.
 
 use crate::time::{DAY_MS, TimeMs};
 use chrono::{FixedOffset, NaiveDate, NaiveTime};
 
-/// Why a text is no instant.
+/// Why a text is not an instant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InstantError {
-    /// A date and a time of day, but of which zone?
+    /// A date and time without a time zone.
     #[error("names no time zone: write Z or an offset such as +02:00 behind it")]
     NoZone,
-    /// A zone by a name that stands for several offsets, or for one that changes.
+    /// A zone name that is ambiguous, or whose offset changes.
     #[error("names a time zone that is no offset: write Z or an offset such as +02:00")]
     NamedZone,
-    /// Day and month may be exchanged, or it is something else.
+    /// Day and month are ambiguous, or another format.
     #[error("expected RFC 3339 text such as 2023-01-03T19:06:18Z, or whole milliseconds since 1970")]
     NotATime,
 }
 
 impl TimeMs {
-    /// Reads an instant in any usual form: RFC 3339; a blank or `_` for the `T`; an offset as `+00`, `+0000`, `+00:00`, `Z`,
-    /// `UTC` or `GMT`; the forms of RFC 2822, Go and Java. Digits below a millisecond are cut off.
+    /// Reads an instant in any common form: RFC 3339; a blank or `_` instead of `T`; an offset as `+00`, `+0000`,
+    /// `+00:00`, `Z`, `UTC` or `GMT`; the forms of RFC 2822, Go and Java. Digits below a millisecond are cut off.
     ///
     /// ```
     /// use coral_model::instant::InstantError;
@@ -58,7 +58,7 @@ fn split_date(text: &str) -> Option<(NaiveDate, &str)> {
     };
     let year = i32::try_from(number(0, 4)?).ok()?;
     let rest = text.get(end..)?;
-    // nine digits and more are a count of something
+    // nine or more digits are a count
     if rest.starts_with(|c: char| c.is_ascii_digit()) {
         return None;
     }
@@ -129,8 +129,8 @@ fn digits(text: &str) -> Option<u32> {
     (!text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())).then(|| text.parse().ok())?
 }
 
-/// In which unit a number of that unit since 1970 would be a time between 1990 and a day after `now`, when it cannot be one
-/// in milliseconds: the unit's name, and the time.
+/// For a number that cannot be milliseconds since 1970: the unit in which it is a time between 1990 and a day after
+/// `now`, and that time.
 pub fn likely_unit(number: i64, now: TimeMs) -> Option<(&'static str, TimeMs)> {
     let fits = |time: &TimeMs| (crate::time::TIMESTAMP_MIN..=now + DAY_MS).contains(time);
     let units = [

@@ -3,15 +3,15 @@
 //! | file | owns |
 //! |---|---|
 //! | `time` | event time in milliseconds, durations such as `4h`, RFC 3339 text |
-//! | `instant` | an instant in whatever usual form it is written |
+//! | `instant` | an instant in any common format |
 //! | `clock` | where "now" comes from: the machine's clock, or one that a test sets |
 //! | `real` | a float with a total order, so that rows can be compared and hashed |
-//! | `colony` | what a colony id says about application and environment |
+//! | `colony` | application and environment of a colony id |
 //! | `error` | an error and its causes on one line |
 //! | `event`, `metric`, `topology` | the rows that colonies report |
 //! | `check` | which rows are acceptable; the reason when one is not |
-//! | `reject` | a refused row, counted and kept |
-//! | `position` | where a source stands, partition by partition |
+//! | `reject` | a rejected row, counted and kept |
+//! | `position` | where a source resumes, per partition |
 //! | `rows` | rows of every kind side by side; the key of an hourly summary |
 //! | `pattern` | a correlation: its key, its numbers, its evidence |
 

@@ -1,4 +1,4 @@
-//! A metric summary: what one series of a colony looked like during one bucket of time.
+//! A metric summary: the statistics of one series of a colony in one time bucket.
 
 use crate::real::Real;
 use crate::time::TimeMs;
@@ -18,16 +18,16 @@ pub struct SeriesKey {
 /// One bucket of one series. `(series, interval_seconds, timestamp)` is its identity; an open bucket is sent again
 /// with a higher count until it is closed, and the row with the greatest `(version, count, statistics)` wins.
 ///
-/// A correction that lowers a value says so by a higher version (test `a_correction_wins_by_its_version`).
+/// A correction that lowers a value needs a higher version (test `a_correction_wins_by_its_version`).
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct MetricPoint {
     /// Which series.
     pub series: SeriesKey,
     /// Start of the bucket.
     pub timestamp: TimeMs,
-    /// Length of the bucket; `None` when the source does not say (then it is learnt from the spacing).
+    /// Length of the bucket; `None` if the source does not state it (it is then derived from the spacing).
     pub interval_seconds: Option<u32>,
-    /// A correction has a higher version than what it corrects; 0 where the source has no notion of one.
+    /// A correction has a higher version than what it corrects; 0 if the source has no versions.
     pub version: u64,
     /// Samples in the bucket.
     pub count: Option<u64>,
@@ -53,7 +53,7 @@ impl MetricPoint {
         self.p95.or(self.mean).map(|v| v.0)
     }
 
-    /// What decides between two rows of the same bucket: the greater one wins, whatever the order of arrival.
+    /// Decides between two rows of the same bucket: the greater one wins, in any order of arrival.
     pub fn rank(&self) -> (u64, Option<u64>, [Option<Real>; 5]) {
         (self.version, self.count, [self.mean, self.p50, self.p95, self.p99, self.max])
     }
@@ -85,7 +85,7 @@ mod tests {
         };
         let lower = MetricPoint { mean: Some(Real(5.0)), ..wrong.clone() };
         let corrected = MetricPoint { version: 1, count: Some(1), ..lower.clone() };
-        assert!(lower.rank() < wrong.rank() && lower < wrong, "without a version the greater value stands");
+        assert!(lower.rank() < wrong.rank() && lower < wrong, "without a version the greater value wins");
         assert!(corrected.rank() > wrong.rank() && corrected > wrong);
     }
 }

@@ -1,4 +1,4 @@
-//! A correlation: what was found between two signals, how sure it is, and the rows behind it.
+//! A correlation: the relation between two signals, its confidence, and the rows behind it.
 
 use crate::real::Real;
 use crate::time::TimeMs;
@@ -26,7 +26,7 @@ impl SignalKind {
     }
 }
 
-/// The service of a signal that stands for its colony as a whole.
+/// The service of a signal that represents a whole colony.
 pub const ANY_SERVICE: &str = "*";
 
 /// One end of a pattern.
@@ -48,7 +48,7 @@ impl fmt::Display for Signal {
     }
 }
 
-/// What makes two findings the same pattern: source signal and target signal, in this direction.
+/// Identity of a pattern: source signal and target signal, in this direction.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct PatternKey {
     /// What comes first.
@@ -148,9 +148,9 @@ pub struct Correlation {
     /// `daily_cycle`, `common_cause:<correlation_id or name>`, `mediator:<name>`, `mirror:<correlation_id>`, `few_points`, `co_moving`; absent
     /// when nothing else explains it.
     pub explained_by: Option<String>,
-    /// Why it is not confirmed, in words; absent when it is.
+    /// Why it is not confirmed; absent if it is.
     pub reason: Option<String>,
-    /// How often chance alone does this: probability per source (events), p-value of the pair (metrics); 0..1.
+    /// How often this happens by chance: probability per source (events), p-value of the pair (metrics); 0..1.
     pub chance_level: Option<Real>,
     /// Independent points that the compared points are worth (metrics).
     pub effective_points: Option<Real>,

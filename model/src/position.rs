@@ -1,4 +1,4 @@
-//! Where a source stands: one opaque position per partition, committed together with the rows it produced.
+//! Where a source resumes: one opaque position per partition, committed with the rows before it.
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;

@@ -6,8 +6,8 @@ use std::hash::{Hash, Hasher};
 
 /// An `f64` ordered by `total_cmp`. Rows hold it so that they can be compared, hashed and cancelled exactly.
 ///
-/// -0 and 0 are the same number here, as in SQL: otherwise which of the two a store keeps, and with it which copy of a
-/// row, would depend on the order of arrival.
+/// -0 and 0 are equal here, as in SQL. Otherwise the stored value, and with it the winning copy of a row, would depend
+/// on the order of arrival.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Real(pub f64);

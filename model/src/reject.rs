@@ -1,4 +1,4 @@
-//! A refused row: counted by reason and kept, never dropped silently.
+//! A rejected row: counted by reason and stored, never dropped silently.
 
 use crate::time::TimeMs;
 use serde::{Deserialize, Serialize};
@@ -76,12 +76,12 @@ pub struct Reject {
     pub rejected_at: TimeMs,
 }
 
-/// The most characters of a refused row that are kept.
+/// Maximum number of characters of a rejected row that are stored.
 pub const RAW_CHARS_MAX: usize = 1_024;
 
 impl Reject {
-    /// The part of the source that the place lies in, as the source's positions name it: `events.ndjson`,
-    /// `coral.events/3`. Empty where places name no part: then it is the whole source.
+    /// The part of the source that contains the row, as named by the source's positions: `events.ndjson`,
+    /// `coral.events/3`. Empty if locations name no part; it is then the whole source.
     pub fn part(&self) -> &str {
         if self.source.starts_with("colony-") || self.source == STORE_SOURCE {
             return "";

@@ -107,7 +107,7 @@ pub enum DurationError {
     /// A bare number: `90` could be seconds or days.
     #[error("duration {0:?} has no unit; write for example 90s, 15m, 4h, 30d or 1y")]
     NoUnit(String),
-    /// Neither a number with a unit nor a run of them.
+    /// Not a sequence of numbers with units.
     #[error("{0:?} is not a duration; write for example 90s, 15m, 2h15m, 30d or 1y")]
     Malformed(String),
 }
@@ -179,7 +179,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// The form that is read quickly, and what is nearly that.
+    /// The form with a fast path, and near misses.
     fn nearly_plain() -> impl Strategy<Value = String> {
         let field = |width: usize, max: u32| (0..=max).prop_map(move |number| format!("{number:0width$}"));
         let fraction = prop_oneof![Just(String::new()), field(3, 999).prop_map(|ms| format!(".{ms}"))];

@@ -37,7 +37,7 @@ pub struct ServiceEdge {
     pub seen_at: TimeMs,
 }
 
-/// How a colony is doing and how well the reef hears from it.
+/// Health of a colony and of the reef's connection to it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct ColonyStatus {
     /// Colony.
@@ -62,6 +62,6 @@ pub struct ColonyStatus {
     pub last_success_at: Option<TimeMs>,
     /// Everything up to here has been received.
     pub complete_to: Option<TimeMs>,
-    /// Last failure in words, empty when the last exchange went well.
+    /// Message of the last failure; empty if the last exchange succeeded.
     pub last_error: String,
 }
