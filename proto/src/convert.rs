@@ -1,5 +1,5 @@
-//! Wire values to model values and back. Decoding checks a row against the limits of `model::check`; it is the only
-//! step that may fail, and says which row is at fault and why.
+//! Wire values to model values and back. Decoding checks a row against the limits of `model::check`. It is the only
+//! step that may fail, and reports the faulty row and the reason.
 
 use crate::reef::v1;
 use model::check::{Fault, check_event, check_metric, fit_metadata};
@@ -96,11 +96,11 @@ pub fn event_to_wire(event: &Event) -> v1::Event {
     }
 }
 
-/// Reads and checks an event of `colony`. An empty severity is `info`, an unknown one too, kept in the metadata; kinds of event that are not known are kept.
-/// `now` is the reader's clock.
+/// Reads and checks an event of `colony`. An empty severity is `info`; so is an unknown one, which is kept in the
+/// metadata. Unknown event types are kept. `now` is the reader's clock.
 pub fn event_from_wire(colony: &ColonyIdentity, wire: v1::Event, now: TimeMs) -> Result<Event, Fault> {
     let mut metadata = wire.metadata;
-    // what is beside the point of an event never costs the event
+    // secondary data never causes a reject
     let (severity, _) = Severity::read(&wire.severity, &mut metadata);
     fit_metadata(&mut metadata);
     let event = Event {

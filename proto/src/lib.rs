@@ -10,7 +10,7 @@
 
 pub mod convert;
 
-/// `coral.reef.v1`: what colonies answer to a reef, and what a reef answers to its users.
+/// `coral.reef.v1`: responses of colonies to a reef, and of a reef to its users.
 pub mod reef {
     /// Version 1.
     #[allow(missing_docs, clippy::all, clippy::unwrap_used)]
