@@ -16,7 +16,7 @@ pub const MARGIN: f64 = 1e-9;
 pub struct Estimates {
     /// The estimate; NaN where no correlation is defined, 0 where nothing is known of it.
     r: Vec<f64>,
-    /// Sine and cosine of the angle by which it can be off; the cosine is at most 0 where nothing is known.
+    /// Sine and cosine of the angle by which it can be off; the cosine is at most 0 if there is no bound.
     sin: Vec<f64>,
     cos: Vec<f64>,
 }
@@ -29,7 +29,7 @@ pub struct Cut {
 }
 
 impl Cut {
-    /// Keeps whatever an f64 evaluation may find at or above `least`.
+    /// Keeps every lag that an f64 evaluation may find at or above `least`.
     pub fn new(least: f64) -> Cut {
         let cos = (least - MARGIN).clamp(0.0, 1.0);
         Cut { cos, sin: (1.0 - cos * cos).sqrt() }
@@ -48,7 +48,7 @@ impl Estimates {
         (!r.is_nan()).then_some(r)
     }
 
-    /// The least and the greatest value that r can have at a lag; `None` where no correlation is defined.
+    /// The minimum and maximum of r at a lag; `None` where no correlation is defined.
     pub fn bounds(&self, lag: usize) -> Option<(f64, f64)> {
         let estimate = self.estimate(lag)?;
         if self.cos[lag] <= 0.0 {
@@ -187,7 +187,7 @@ impl Work for LagsReaching<'_> {
     }
 }
 
-/// The lag from `from` on with the greatest |estimate|, and that; `None` where none is defined.
+/// The lag with the greatest |estimate| from `from` on, and the estimate; `None` if none is defined.
 pub(crate) struct Greatest<'a> {
     pub estimates: &'a Estimates,
     pub from: usize,

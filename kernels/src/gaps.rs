@@ -1,7 +1,7 @@
 //! Sums over the slots in which both series of a pair are observed: those of the whole window less those of its gaps.
 //!
-//! A run of missing slots of one series takes a difference of two running sums of the other, at every lag. All is modulo
-//! 2^32, and every result fits.
+//! For a run of missing slots of one series, a difference of two running sums of the other is subtracted at every lag.
+//! The arithmetic is modulo 2^32, and every result fits.
 
 use crate::series::Series;
 

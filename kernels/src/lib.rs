@@ -1,7 +1,7 @@
 //! Lagged correlations of many series: integers screen, with a proven bound, and f64 decides.
 //!
-//! Pure functions over slices, without dependencies, clocks, threads or IO. What they compute, in which units and within
-//! which bounds, with the proof, stands in `kernels/README.md`.
+//! Pure functions over slices, without dependencies, clocks, threads or IO. `kernels/README.md` defines what they
+//! compute, the units, and the bounds with their proof.
 //!
 //! | module | owns |
 //! |---|---|

@@ -1,4 +1,4 @@
-//! Means and sums of squares of windows, added up in one fixed order whatever the width of the vectors.
+//! Means and sums of squares of windows, added in one fixed order for any vector width.
 
 use crate::wide::Work;
 

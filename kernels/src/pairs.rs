@@ -11,7 +11,7 @@ use crate::wide;
 /// |r| this close to each other count as equal; the shorter lag is taken, so that rounding never decides.
 pub const TIE: f64 = 1e-9;
 
-/// A correlation at one lag. A positive lag says that the first series comes first.
+/// A correlation at one lag. A positive lag means that the first series leads.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Cell {
     /// Lag in slots.
@@ -65,7 +65,7 @@ impl Pair<'_> {
         if lag >= 0 { (self.a, self.b, steps) } else { (self.b, self.a, steps) }
     }
 
-    /// The least and the greatest value that r can have; `None` where no correlation is defined.
+    /// The minimum and maximum of r; `None` if no correlation is defined.
     pub fn bounds(&self, lag: i64) -> Option<(f64, f64)> {
         let (estimates, steps) = self.side(lag);
         estimates.bounds(steps)
@@ -156,8 +156,8 @@ struct Tile {
 
 /// Visits the pairs of each of `lefts` with each of `rights`; the visitor gets both indices.
 ///
-/// `points_min`: slots in which both must be observed, at least 3 whatever is asked. For each pair this takes
-/// `2 × lags × window` multiplications of the integer kernel, and no memory that grows with the number of series.
+/// `points_min`: slots in which both must be observed, at least 3. For each pair this takes `2 × lags × window`
+/// multiplications of the integer kernel, and no memory that grows with the number of series.
 ///
 /// # Panics
 /// When the series differ in window or longest lag.

@@ -3,19 +3,19 @@
 use std::fmt;
 use std::sync::OnceLock;
 
-/// Set to the name of a path, it is what [`Path::chosen`] answers.
+/// The environment variable that forces the path of [`Path::chosen`].
 pub const VARIABLE: &str = "CORAL_KERNELS_PATH";
 
 /// A way of computing lagged sums that this machine has. All ways give the same bits.
 ///
-/// Only this module makes one, and only after it has asked the processor: that is what makes a call through it sound.
+/// Only this module creates one, and only after it has queried the processor. This makes a call through it sound.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Path(pub(crate) Kind);
 
 /// The ways there are, slowest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Kind {
-    /// No instruction beyond those of the build.
+    /// No instructions beyond those of the build.
     Portable,
     /// 256-bit multiply-and-add of 16-bit numbers.
     Avx2,

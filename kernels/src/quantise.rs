@@ -3,7 +3,7 @@
 /// Longest window in slots: beyond it a level would have fewer than seven bits.
 pub const WINDOW_MAX: usize = 131_072;
 
-/// Squared distances are kept as whole multiples of this part of a squared level.
+/// Squared distances are stored as whole multiples of this fraction of a squared level.
 pub(crate) const ENERGY_UNIT: f64 = 1.0 / 65_536.0;
 
 /// Greatest level for windows of `window` slots. `window × level²` stays below 2^31, so that a sum over a window is exact
@@ -26,8 +26,8 @@ pub(crate) struct Quantised {
     pub energies: Vec<u64>,
 }
 
-/// Levels from `-max` to `max` between the least and the greatest value; NaN is missing. Nothing is clamped: a spike makes
-/// the step coarse, and what that costs is in the energies.
+/// Levels from `-max` to `max` between the minimum and the maximum; NaN is missing. Nothing is clamped: a spike makes
+/// the step coarse, and the energies account for it.
 ///
 /// `value = centre + step × (level + e)` with |e| ≤ 1/2 up to rounding; e² goes into the energy, rounded up.
 pub(crate) fn quantise(values: &[f64], max: i16) -> Quantised {

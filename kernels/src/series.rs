@@ -38,7 +38,7 @@ impl fmt::Display for Refused {
 
 impl std::error::Error for Refused {}
 
-/// What is known of a window of levels without the other series. One entry for each lag, newest window first.
+/// Properties of a window of levels that do not depend on the other series. One entry per lag, newest window first.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Windows {
     /// Observed slots.
@@ -53,16 +53,16 @@ pub(crate) struct Windows {
     pub still: Vec<bool>,
 }
 
-/// What is known of a window in which nothing is missing. One entry for each lag.
+/// Properties of a window without missing slots. One entry per lag.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Whole {
     /// One over the root of `window × squares − sum²`; NaN where still, 0 where the levels say nothing.
     pub scale: Vec<f64>,
-    /// Sine of the greatest angle between values and levels; 1 where the levels say nothing.
+    /// Sine of the greatest angle between values and levels; 1 if the levels give no bound.
     pub sin: Vec<f64>,
     /// Its cosine.
     pub cos: Vec<f64>,
-    /// Mean of the values and sum of squares about it; the sum is 0 where it is no more than rounding.
+    /// Mean of the values and sum of squares about it; the sum is 0 if it is only rounding.
     pub moments: Vec<(f64, f64)>,
 }
 
@@ -201,8 +201,8 @@ pub(crate) struct Angle {
 }
 
 impl Angle {
-    /// `energy`: the greatest squared distance; `spread`: the squared length. A right angle when the distance may be as
-    /// long as the vector: then the vector says nothing.
+    /// `energy`: the greatest squared distance; `spread`: the squared length. A right angle if the distance can be as
+    /// long as the vector, because then there is no bound.
     #[inline(always)]
     pub fn new(energy: f64, spread: f64) -> Angle {
         let share = if energy < spread { energy / spread } else { 1.0 };

@@ -1,10 +1,10 @@
-//! Plain Rust compiled once more for the vector instructions of each path: the same operations in the same order.
+//! Plain Rust, also compiled for the vector instructions of each path: the same operations in the same order.
 
 use crate::path::{Kind, Path};
 
 /// Something to be done with the vector instructions of a path.
 ///
-/// A trait and not a closure, since only a function with a name can be asked to be inlined, and only what is inlined into a
+/// A trait instead of a closure, because only a named function can be marked for inlining, and only code inlined into a
 /// function for certain instructions uses them.
 pub(crate) trait Work {
     type Out;
@@ -18,15 +18,15 @@ pub(crate) trait Work {
 pub(crate) fn with<W: Work>(path: Path, work: W) -> W::Out {
     match path.0 {
         Kind::Portable => work.run(),
-        // SAFETY: a `Path` of this kind is made only after the processor was asked for `avx2`, which is all that the
-        // function needs beyond the build's own instructions.
+        // SAFETY: a `Path` of this kind is created only after the processor has reported `avx2`, the only feature that
+        // the function needs beyond the build's own.
         #[cfg(target_arch = "x86_64")]
         Kind::Avx2 => unsafe { avx2(work) },
         // SAFETY: as above, with `avx512f`.
         #[cfg(target_arch = "x86_64")]
         Kind::Avx512Vnni => unsafe { avx512(work) },
         #[cfg(not(target_arch = "x86_64"))]
-        _ => unreachable!("no such path is made on this architecture"),
+        _ => unreachable!("no such path is created on this architecture"),
     }
 }
 

@@ -3,9 +3,10 @@
 //! A word is two numbers, and a step adds the products of two words half by half. With `sources[u]` = (x[u], x[u + 1]) and
 //! `targets[s]` = (y[2 s], y[2 s + 1]), steps two apart make the dot product of `y` with `x` from every lag on.
 //!
-//! The same sums slide along with a window of `W` slots. With `x`, `y` newest first, `sources[u]` = (x[u], x[u + W]) and
-//! `targets[s]` = (y[s], -y[s + W]), each step, one apart, adds the product of a slot and takes off the one that leaves the
-//! window with it; `b` steps move the sums of `b` slots ago to now. Nothing is ever rounded, so they never drift.
+//! The same sums slide along with a window of `W` slots. With `x`, `y` newest first, `sources[u]` = (x[u], x[u + W])
+//! and `targets[s]` = (y[s], -y[s + W]), each step, one apart, adds the product of a slot and subtracts the product of
+//! the slot that leaves the window; `b` steps move the sums of `b` slots ago to now. Nothing is ever rounded, so they
+//! never drift.
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
@@ -52,7 +53,7 @@ pub fn source_words(lags: usize, steps: usize, stride: usize) -> usize {
 /// Adds to `out[t * lags + l]`, for every target `t` and every lag `l`, the sum over the steps `s` of the products of both
 /// halves of `source[l + STRIDE * s]` and `targets[t][s]`, modulo 2^32.
 ///
-/// The sums are exact where they fit into 32 bits, whatever they pass on the way. Takes
+/// The sums are exact if the results fit into 32 bits; intermediate sums may overflow. Takes
 /// `targets × lags × steps × 2` multiplications.
 ///
 /// # Panics
@@ -101,15 +102,15 @@ fn add<const T: usize>(out: &mut [i32], lags: usize, from: usize, tile: &Tile<T>
 fn tile<const T: usize, const STRIDE: usize>(path: Path, source: &[Word], targets: [&[Word]; T]) -> Tile<T> {
     match path.0 {
         Kind::Portable => portable::tile::<T, STRIDE>(source, targets),
-        // SAFETY: a `Path` of this kind is made only after the processor was asked for `avx2`, which is all that the
-        // function needs beyond the build's own instructions.
+        // SAFETY: a `Path` of this kind is created only after the processor has reported `avx2`, the only feature that
+        // the function needs beyond the build's own.
         #[cfg(target_arch = "x86_64")]
         Kind::Avx2 => unsafe { avx2::tile::<T, STRIDE>(source, targets) },
         // SAFETY: as above, with `avx512f` and `avx512vnni`.
         #[cfg(target_arch = "x86_64")]
         Kind::Avx512Vnni => unsafe { avx512::tile::<T, STRIDE>(source, targets) },
         #[cfg(not(target_arch = "x86_64"))]
-        _ => unreachable!("no such path is made on this architecture"),
+        _ => unreachable!("no such path is created on this architecture"),
     }
 }
 
@@ -118,6 +119,6 @@ fn tile<const T: usize, const STRIDE: usize>(path: Path, source: &[Word], target
 fn near<const N: usize>(words: &[Word], at: usize) -> &[Word; N] {
     match words[at..].first_chunk() {
         Some(near) => near,
-        None => unreachable!("`accumulate` has asked for the length"),
+        None => unreachable!("`accumulate` has checked the length"),
     }
 }

@@ -18,7 +18,7 @@ pub(super) fn tile<const T: usize, const STRIDE: usize>(source: &[Word], targets
     out
 }
 
-/// Adds the products of one step. Not inlined: by itself, over memory, it is a shape that the compiler makes vectors of.
+/// Adds the products of one step. Not inlined: as a separate function over memory the compiler vectorises it.
 #[inline(never)]
 fn add(x: &[Word; LANES], word: Word, sums: &mut [i32; LANES]) {
     let same = [word; LANES];

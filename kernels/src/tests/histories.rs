@@ -59,7 +59,7 @@ pub enum Shape {
     Still,
 }
 
-/// What is done to a series afterwards.
+/// How a series is modified afterwards.
 #[derive(Clone, Debug)]
 pub enum Fault {
     /// Missing from a slot on, for some slots.

@@ -1,4 +1,4 @@
-//! Every path of this machine gives the bits of a plain sum, for any input whatever.
+//! Every path of this machine gives the bits of a plain sum, for any input.
 
 use super::histories::{Noise, history, paths};
 use crate::dots::{TILE_LAGS, Word, accumulate, source_words};
@@ -85,7 +85,7 @@ proptest! {
         }
     }
 
-    /// The whole way, floats included: what a path finds has the bits of what the others find.
+    /// End to end, floats included: all paths give the same bits.
     #[test]
     fn all_paths_find_the_same_bits(history in history(8..150, 0..40)) {
         let found = |path: Path| {
@@ -118,7 +118,7 @@ fn the_variable_forces_a_path() {
     }
 }
 
-/// The tests of the whole once more in a process of their own for each path, as a machine without the others runs them.
+/// Runs all tests again in a separate process for each path, as on a machine without the other paths.
 #[test]
 fn with_any_path_forced_the_tests_of_the_whole_pass() {
     if std::env::var_os(VARIABLE).is_some_and(|name| !name.is_empty()) {
