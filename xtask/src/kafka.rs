@@ -25,7 +25,7 @@ pub fn run(args: &[String]) -> Result<ExitCode> {
     }
 }
 
-/// The folder with the jars, or why there is none on this machine. The tests look there by themselves.
+/// The folder with the jars, or why this machine has none. The tests find it themselves.
 pub fn jars() -> Result<std::result::Result<PathBuf, String>> {
     let folder = checkout::cache()?.join(format!("kafka-{KAFKA_VERSION}"));
     if folder.is_dir() {

