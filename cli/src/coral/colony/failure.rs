@@ -32,7 +32,7 @@ pub fn store(error: &StoreError) -> Failure {
     Failure::from_error(Exit::Failed, code, error)
 }
 
-/// A running colony that did not do what it was asked.
+/// A running colony that failed to answer a request.
 pub fn ask(error: &AskError) -> Failure {
     match error {
         AskError::WrongColony { .. } => Failure::from_error(Exit::Usage, "wrong_colony", error),

@@ -27,7 +27,7 @@ pub struct ImportArgs {
     endpoint: Option<String>,
 }
 
-/// Loads the files and says what became of their rows.
+/// Loads the files and reports the result.
 pub fn run(args: &ImportArgs, places: &Places, output: &Output) -> Result<(), Failure> {
     let resolved = args.colony.resolve(places)?;
     let identity = identity_of(&resolved);

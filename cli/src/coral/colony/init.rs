@@ -24,7 +24,7 @@ pub struct InitArgs {
     storage_path: Option<PathBuf>,
 }
 
-/// Writes the files and says which.
+/// Writes the files and lists them.
 pub fn run(args: InitArgs, places: &Places, output: &Output) -> Result<(), Failure> {
     let new = NewColony {
         application_name: args.application,

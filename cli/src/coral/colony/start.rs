@@ -16,7 +16,7 @@ use serde_json::json;
 pub struct StartArgs {
     #[command(flatten)]
     colony: ColonyChoice,
-    /// Address to listen on; port 0 takes a free one, which the first line of output tells
+    /// Address to listen on; port 0 chooses a free port, shown in the first line of output
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:9000")]
     listen: String,
 }

@@ -17,12 +17,12 @@ use std::path::Path;
 pub struct StatusArgs {
     #[command(flatten)]
     colony: ColonyChoice,
-    /// Where the colony runs; its own answer is shown then
+    /// Address of the running colony; shows its response
     #[arg(long, value_name = "URL")]
     endpoint: Option<String>,
 }
 
-/// What is known of the colony's database.
+/// State of the colony's database.
 enum Found {
     Running(Box<GetSummaryResponse>),
     /// Some process has the file open.

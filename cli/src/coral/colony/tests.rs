@@ -1,4 +1,4 @@
-//! The commands of a colony, run against folders of their own.
+//! The commands of a colony, each run in its own folder.
 #![allow(clippy::unwrap_used)]
 
 use super::import::ImportArgs;
