@@ -1,4 +1,4 @@
-//! A running colony, asked from outside: is it there, and is it the one that is meant?
+//! Client of a running colony: connects and checks its identity.
 
 use mesh::MeshError;
 use model::check::TIMESTAMP_MIN;
@@ -7,21 +7,21 @@ use proto::reef::v1::colony_federation_client::ColonyFederationClient;
 use proto::reef::v1::{GetSummaryRequest, GetSummaryResponse};
 use tonic::transport::Channel;
 
-/// Why a running colony did not do what it was asked.
+/// Why a request to a running colony failed.
 #[derive(Debug, thiserror::Error)]
 pub enum AskError {
-    /// Nobody answered.
+    /// No response.
     #[error("no colony answers")]
     Dial(#[source] MeshError),
     /// The colony refused.
     #[error("the colony at {endpoint} refused: {}", status.message())]
     Refused {
-        /// Where it was dialled.
+        /// The endpoint.
         endpoint: String,
-        /// Its answer.
+        /// Its response.
         status: Box<tonic::Status>,
     },
-    /// Another colony answers there.
+    /// Another colony is at this endpoint.
     #[error("the colony at {endpoint} is {found}, not {wanted}: check --endpoint and --colony-id")]
     WrongColony {
         /// Where it was dialled.
@@ -39,8 +39,8 @@ impl AskError {
     }
 }
 
-/// Dials `endpoint` and makes sure that colony `colony_id` answers there; gives the connection, and the colony's
-/// identity, health and topology now (no metrics and no events).
+/// Dials `endpoint` and checks that colony `colony_id` is there. Returns the connection and the colony's current
+/// identity, health and topology (no metrics and no events).
 pub async fn ask(endpoint: &str, colony_id: &str) -> Result<(Channel, GetSummaryResponse), AskError> {
     let channel = mesh::dial(endpoint).await.map_err(AskError::Dial)?;
     let nothing = Some(time_to_wire(TIMESTAMP_MIN));

@@ -6,14 +6,14 @@ use std::time::Instant;
 use tokio::sync::watch;
 use tonic::{Request, Response, Status};
 
-/// Writes one line per call: who asked what, what came of it.
+/// Writes one line per call: caller, method, result.
 pub(crate) fn audit(peer: Option<&Peer>, method: &'static str, started: Instant, rows: usize, code: tonic::Code) {
     let peer = peer.map_or_else(|| "unknown".to_owned(), Peer::to_string);
     let elapsed_ms = started.elapsed().as_millis() as u64;
     tracing::info!(target: "audit", %peer, method, rows, elapsed_ms, code = ?code, "call");
 }
 
-/// Runs a call and writes its audit line; `rows` counts what the answer holds.
+/// Runs a call and writes its audit line; `rows` counts the rows of the response.
 pub(crate) async fn audited<Q, A>(
     request: Request<Q>,
     method: &'static str,
@@ -31,7 +31,7 @@ pub(crate) async fn audited<Q, A>(
     answer.map(Response::new)
 }
 
-/// The caller learns that the store failed; the log learns why.
+/// The caller gets an error without details; the log has the cause.
 pub(crate) fn store_status(error: StoreError) -> Status {
     let cause = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
     tracing::error!(%error, %cause, "storage failed");
@@ -43,6 +43,6 @@ pub(crate) fn store_status(error: StoreError) -> Status {
 
 /// Waits until the colony stops.
 pub(crate) async fn until_stop(stopping: &mut watch::Receiver<bool>) {
-    // an error means that the sender is gone, and with it the server
+    // an error means that the sender, and with it the server, no longer exists
     let _ = stopping.wait_for(|stop| *stop).await;
 }

@@ -1,9 +1,9 @@
-//! What can go wrong in a colony, where, and what to do about it.
+//! Errors of a colony: what failed, where, and what to do.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-/// What DuckDB said. The number behind its words (it has no meaning to anyone) is left out of the chain of causes.
+/// DuckDB's error. Its number, which has no meaning, is omitted from the chain of causes.
 #[derive(Debug)]
 pub struct DuckDbError(pub(crate) duckdb::Error);
 
@@ -26,7 +26,7 @@ pub enum StoreError {
         /// As given.
         colony_id: String,
     },
-    /// The storage directory could not be made.
+    /// The storage directory could not be created.
     #[error("cannot create the storage directory {path}: check storage_path and its permissions", path = path.display())]
     Directory {
         /// Which directory.
@@ -56,7 +56,7 @@ pub enum StoreError {
     /// A statement failed.
     #[error("cannot {doing} in {path}", path = path.display())]
     Statement {
-        /// What was being done.
+        /// The operation.
         doing: &'static str,
         /// Which file.
         path: PathBuf,
@@ -70,7 +70,7 @@ pub enum StoreError {
         /// Which file.
         path: PathBuf,
     },
-    /// No answer in time.
+    /// No response in time.
     #[error("the database {path} did not answer within {deadline_ms} ms", path = path.display())]
     Slow {
         /// Which file.
@@ -118,7 +118,7 @@ pub enum ColonyError {
     Serve {
         /// Which colony.
         colony_id: String,
-        /// Where it listened.
+        /// The address.
         address: std::net::SocketAddr,
         /// The cause.
         #[source]

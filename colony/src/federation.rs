@@ -20,21 +20,21 @@ use tonic::{Request, Response, Status};
 
 /// The most rows in one summary.
 const SUMMARY_ROWS_MAX: usize = 20_000;
-/// The most bytes in one answer: gRPC clients take 4 MiB unless told otherwise.
+/// Maximum size of a response: gRPC clients accept 4 MiB by default.
 const ANSWER_BYTES_MAX: usize = 4_000_000;
 /// Events read at once for a stream.
 const STREAM_PAGE_ROWS: usize = 64;
 /// Events waiting for a client of a stream. When it is slow, its own stream waits and nothing else does.
 const STREAM_QUEUE_EVENTS: usize = 64;
-/// What GetMetrics may be asked for, in seconds.
+/// Resolutions of GetMetrics, in seconds.
 const RESOLUTIONS: [(&str, u32); 7] =
     [("1s", 1), ("10s", 10), ("1m", 60), ("5m", 300), ("15m", 900), ("1h", 3_600), ("1d", 86_400)];
 
-/// Answers reefs from the store.
+/// Serves reefs from the store.
 pub(crate) struct Federation {
     pub identity: ColonyIdentity,
     pub store: Store,
-    /// Turns `true` when the colony stops; streams end then.
+    /// Becomes `true` when the colony stops; streams then end.
     pub stopping: watch::Receiver<bool>,
 }
 
@@ -78,7 +78,7 @@ fn metric_to_wire(row: MetricRow) -> v1::MetricSummary {
         max: s.max.map(|v| v.0),
         count: s.count.map(|count| i64::try_from(count).unwrap_or(i64::MAX)),
         interval_seconds: row.interval.seconds(),
-        // a colony keeps one state of a bucket, the last that was stored
+        // a colony keeps one version of a bucket, the last one stored
         version: None,
     }
 }
@@ -246,8 +246,8 @@ fn resolution_of(text: &str) -> Result<u32, Status> {
     })
 }
 
-/// Buckets at the resolution asked for, or at the nearest coarser one that is kept. When only finer ones are kept they
-/// are put together.
+/// Buckets at the requested resolution, or at the nearest coarser one that is stored. If only finer ones are stored,
+/// they are aggregated.
 fn at_resolution(rows: Vec<MetricRow>, asked_seconds: u32) -> (Interval, Vec<(TimeMs, Statistics)>) {
     // an hour is the most that RESOLUTIONS has below a day, so there is always one
     let asked = Interval::at_least(asked_seconds).unwrap_or(Interval::Day1);
@@ -312,9 +312,10 @@ struct Start {
     is_resent: bool,
 }
 
-/// The position that a token stands for: `session:sequence:hash`. A token of another database, of this one's future (it
-/// was replaced by an older copy), or of an event that is another one now (an older copy that has gone on) says nothing
-/// here: everything is sent again, and the reader knows events by their ids. Tokens of earlier versions have no hash.
+/// The position of a token `session:sequence:hash`. A token is invalid if it is from another database, from the future
+/// of this one (which was replaced by an older copy), or names an event that has changed (an older copy that has
+/// advanced). Everything is then sent again, and the reader deduplicates events by their ids. Tokens of earlier
+/// versions have no hash.
 async fn start_of(resume_token: &str, store: &Store, newest: i64) -> Result<Start, StoreError> {
     let mut parts = resume_token.split(':');
     let (session, sequence, hash) = (parts.next().unwrap_or_default(), parts.next(), parts.next());
@@ -323,7 +324,7 @@ async fn start_of(resume_token: &str, store: &Store, newest: i64) -> Result<Star
     let is_of_this_history = match (position, hash) {
         (Some(position), Some(hash)) => {
             let rows = store.events_after(position - 1, 1).await?;
-            // an event that is not there any more has expired: only another one in its place is another history
+            // a missing event has expired: only a different event in its place means another history
             rows.first().is_none_or(|row| row.id > position || hash_of(row) == hash)
         }
         (position, None) => position.is_some(),
@@ -333,7 +334,8 @@ async fn start_of(resume_token: &str, store: &Store, newest: i64) -> Result<Star
     Ok(Start { position: position.unwrap_or(0), is_resent: position.is_none() && !resume_token.is_empty() })
 }
 
-/// Tells the event at a position from the one that another history has there. What may be amended has no part in it.
+/// Hash that distinguishes the event at a position from that of another history. It excludes content that can be
+/// amended.
 fn hash_of(row: &EventRow) -> String {
     // FNV-1a: the same in every version of this program
     let hash = row
@@ -357,7 +359,7 @@ struct EventStream {
 }
 
 impl EventStream {
-    /// Sends what is stored, then what comes in, until the client goes or the colony stops.
+    /// Sends stored events, then new ones, until the client disconnects or the colony stops.
     async fn run(mut self, mut stopping: watch::Receiver<bool>) -> (usize, tonic::Code) {
         let mut newest = self.store.newest_event();
         let end = tokio::select! {
@@ -368,7 +370,7 @@ impl EventStream {
         };
         let code = end.as_ref().map_or(tonic::Code::Ok, Status::code);
         if let Some(status) = end {
-            // the queue may be full and its reader gone or slow: then closing it says enough
+            // the queue may be full, or its reader slow or disconnected: closing it is then sufficient
             let _ = self.sender.try_send(Err(status));
         }
         (self.sent, code)
@@ -382,8 +384,8 @@ impl EventStream {
                 Err(error) => return Some(store_status(error)),
             };
             let is_last_page = rows.len() < STREAM_PAGE_ROWS;
-            // rows can be read before their writer has announced them; a token handed out must never lie ahead of what
-            // is announced, or coming back with it would look like another database's
+            // rows can be read before their writer has announced them. A token must never be ahead of the announced
+            // position, or it would later look like that of another database
             if let Some(last) = rows.last() {
                 self.store.announce(last.id);
             }

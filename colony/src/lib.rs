@@ -2,7 +2,7 @@
 //!
 //! | file | owns |
 //! |---|---|
-//! | `config` | the two `.coral` folders: who the colony is, where its database lies, what is kept how long |
+//! | `config` | the two `.coral` folders: identity of the colony, path of its database, retention |
 //! | `store` | the DuckDB file: six tables, one writer, a bounded set of readers |
 //! | `summarize` | five-minute buckets out of finer ones; coarser answers out of stored ones |
 //! | `record` | checked rows into the store, the same way for agents and imports |
@@ -11,8 +11,8 @@
 //! | `ingest` | `IngestService`: what an agent may write |
 //! | `import` | files of metrics and events into a stopped or a running colony |
 //! | `server` | storage, then listener, then services; and the way down |
-//! | `ask` | a running colony, asked from outside |
-//! | `error` | what can go wrong, where, and what to do |
+//! | `ask` | client of a running colony |
+//! | `error` | errors: what failed, where, and what to do |
 
 pub mod ask;
 mod call;

@@ -9,7 +9,7 @@ use model::metric::MetricPoint;
 use model::reject::RejectReason;
 use std::sync::{Mutex, PoisonError};
 
-/// What a bucket is taken for when nobody says how long it is: RFD 010's finest.
+/// Default length of a bucket: RFD 010's finest.
 pub const DEFAULT_INTERVAL_SECONDS: u32 = 300;
 
 /// Writes rows of one colony. There is one per open store: it holds the buckets that are still filling.
@@ -25,14 +25,14 @@ impl Recorder {
         Recorder { store, windows: Mutex::new(FineWindows::default()) }
     }
 
-    /// Where it writes.
+    /// The store.
     pub fn store(&self) -> &Store {
         &self.store
     }
 
-    /// Stores metric points in one transaction; gives those that no kept interval can hold, by index.
+    /// Stores metric points in one transaction. Returns the indexes of points whose interval is too long.
     ///
-    /// Points of 5, 15, 60 minutes or a day are kept as they are, others are put together into buckets of the next
+    /// Points of 5, 15, 60 minutes or a day are stored unchanged; others are aggregated into buckets of the next
     /// coarser interval.
     pub async fn metrics(&self, points: &[MetricPoint]) -> Result<Vec<(usize, Fault)>, StoreError> {
         let mut rows = Vec::with_capacity(points.len());

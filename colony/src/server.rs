@@ -24,18 +24,18 @@ use tonic::transport::Server;
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 
-/// How long the store may take to answer before the colony counts as not ready.
+/// How long the store may take to respond before the colony is reported as not ready.
 pub const PING_DEADLINE: Duration = Duration::from_secs(1);
-/// How often the store is asked for a sign of life.
+/// Interval of the store's health check.
 const PING_INTERVAL: Duration = Duration::from_secs(15);
 /// How often expired rows are deleted.
 const RETENTION_INTERVAL: Duration = Duration::from_secs(3_600);
 /// How long calls in progress may take to end once the colony stops.
 const STOP_GRACE: Duration = Duration::from_secs(5);
-/// How often an idle connection is asked for a sign of life: a peer that vanished frees its stream.
+/// Keepalive interval of idle connections, so that the streams of vanished peers are freed.
 const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(20);
 
-/// Which colony, where its database lies, what it keeps.
+/// Identity, database path and retention of the colony.
 #[derive(Clone, Debug)]
 pub struct ColonySettings {
     /// Who it is.
@@ -48,7 +48,7 @@ pub struct ColonySettings {
     pub clock: SharedClock,
 }
 
-/// A colony that serves.
+/// A running colony server.
 pub struct Serving {
     address: SocketAddr,
     recorder: Arc<Recorder>,
@@ -136,7 +136,7 @@ pub async fn serve(
         async move {
             shutdown.await;
             set_health(&health, ServingStatus::NotServing).await;
-            // streams end, no new call comes in
+            // streams end, no new call is accepted
             let _ = stop.send(true);
         }
     };
@@ -170,7 +170,7 @@ pub async fn serve(
     Ok(Serving { address, recorder, task })
 }
 
-/// Waits until a task panics; for ever where none does.
+/// Waits until a task panics; never returns otherwise.
 async fn panicked(tasks: &mut JoinSet<()>) -> Box<dyn Any + Send> {
     while let Some(ended) = tasks.join_next().await {
         if let Some(panic) = ended.err().and_then(|error| error.try_into_panic().ok()) {
@@ -216,7 +216,7 @@ async fn set_health(health: &HealthReporter, status: ServingStatus) {
     }
 }
 
-/// Deletes expired rows now and then, and keeps the health answer true, until the colony stops.
+/// Deletes expired rows periodically, and updates the health status, until the colony stops.
 async fn look_after(
     store: Store,
     (retention, clock): (Retention, SharedClock),

@@ -1,16 +1,16 @@
-//! Buckets out of finer buckets: of the kept intervals on the way in, coarser answers on the way out.
+//! Aggregates buckets into coarser ones: into stored intervals when written, into requested ones when read.
 //!
 //! Count and maximum of a bucket are those of all its samples. The mean is weighted by count. A percentile of a bucket
-//! cannot be had from percentiles of its parts; what stands in its place is their mean, weighted by count, the same
-//! number that the correlation grid uses (a part without a count weighs as one sample). A statistic that one of the
-//! parts lacks is missing in the bucket too, rather than standing for a part of it.
+//! cannot be computed from percentiles of its parts. Their mean weighted by count is used instead, as in the
+//! correlation grid (a part without a count weighs as one sample). A statistic that is missing in one part is missing
+//! in the bucket, because it would not represent all of it.
 
 use model::metric::{MetricPoint, SeriesKey};
 use model::real::Real;
 use model::time::TimeMs;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The intervals a colony keeps.
+/// The intervals that a colony stores.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Interval {
     /// Five minutes.
@@ -63,7 +63,7 @@ impl Interval {
     }
 }
 
-/// What was measured in a bucket. The order decides between two versions of the same bucket: the greater one wins.
+/// Statistics of a bucket. Of two versions of the same bucket the greater one wins.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Statistics {
     /// Samples.
@@ -134,11 +134,11 @@ const FINE_POINTS_MAX: usize = 200_000;
 
 type WindowKey = (SeriesKey, Interval, TimeMs);
 
-/// Buckets that are still filling, with the finer points they are made of.
+/// Buckets that are still filling, with their finer points.
 ///
-/// A bucket is written again each time one of its points comes in; its count rises, so the newer version replaces the
-/// older one. The points themselves are not stored: a bucket that was let go (the longest untouched goes first when
-/// there are too many points, or at a restart) starts anew, and replaces what is stored only once it holds more.
+/// A bucket is rewritten for each of its points. Its count rises, so the newer version replaces the older one. The
+/// points themselves are not stored. A bucket that was evicted (the least recently used first when there are too many
+/// points, or all at a restart) starts over, and replaces the stored one only once it has more samples.
 #[derive(Debug, Default)]
 pub struct FineWindows {
     windows: BTreeMap<WindowKey, Window>,

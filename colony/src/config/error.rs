@@ -1,4 +1,4 @@
-//! What can be wrong with a colony's configuration.
+//! Errors of a colony's configuration.
 
 use std::path::PathBuf;
 
@@ -34,18 +34,18 @@ pub enum ConfigError {
         path: PathBuf,
         /// Which key.
         key: String,
-        /// What is wrong and what to write.
+        /// The error and the correction.
         problem: String,
     },
-    /// Neither the command line nor a file says which colony.
+    /// Neither the command line nor a file names the colony.
     #[error("no colony is configured: run `coral colony init <app> --environment <env>`, or name one with --colony-id")]
     NoColony,
     /// Several colonies fit.
     #[error("several colonies fit {wanted}: {}; name one with --colony-id", candidates.join(", "))]
     Ambiguous {
-        /// What was asked for.
+        /// The requested one.
         wanted: String,
-        /// What there is.
+        /// The available ones.
         candidates: Vec<String>,
     },
     /// No colony fits.

@@ -10,10 +10,10 @@ use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-/// How long rows are kept, in milliseconds; `None` keeps them for ever.
+/// How long rows are kept, in milliseconds; `None` keeps them indefinitely.
 ///
-/// Nothing is deleted unless a file says so: a colony that was filled with last year's records must not lose them at
-/// its first start. RFD 010 suggests 30d, 90d and 7d.
+/// Nothing is deleted by default: a colony loaded with last year's records must not lose them at its first start. RFD
+/// 010 suggests 30d, 90d and 7d.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Retention {
     /// By start of the bucket.
@@ -132,7 +132,7 @@ pub fn read_default_colony(path: &Path) -> Result<Option<String>, ConfigError> {
     }
 }
 
-/// What `coral colony init` is asked to write.
+/// The input of `coral colony init`.
 #[derive(Clone, Debug, Default)]
 pub struct NewColony {
     /// The application.
@@ -152,7 +152,7 @@ pub struct Written {
     pub colony_id: String,
     /// Files written, in order.
     pub files: Vec<PathBuf>,
-    /// Files that were there already and have been left as they are.
+    /// Files that already existed and were not changed.
     pub kept: Vec<PathBuf>,
 }
 

@@ -4,9 +4,9 @@
 //! |---|---|
 //! | `yaml` | reading a YAML file, with path and line in every error |
 //! | `files` | the three files and their keys; writing new ones |
-//! | `places` | where configuration is looked for, and what the environment overrides |
-//! | `error` | what is wrong with them, with path and line |
-//! | `resolve` | which colony is meant, and where its database lies |
+//! | `places` | where configuration is searched, and the overriding environment variables |
+//! | `error` | errors with path and line |
+//! | `resolve` | the selected colony and the path of its database |
 
 pub mod error;
 pub mod files;

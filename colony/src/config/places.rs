@@ -1,9 +1,9 @@
-//! Places: where configuration is looked for, and what the environment overrides.
+//! Where configuration is searched, and which environment variables override it.
 
 use super::error::ConfigError;
 use std::path::{Path, PathBuf};
 
-/// Where configuration is looked for, and what the environment overrides. Tests make their own.
+/// Where configuration is searched, and which environment variables override it. Tests create their own.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Places {
     /// `~/.coral`, or `CORAL_HOME`.
@@ -15,8 +15,8 @@ pub struct Places {
 }
 
 impl Places {
-    /// Those of this process: the project is the nearest folder, from the current one upwards, with a
-    /// `.coral/config.yaml`; else the current one.
+    /// The locations of this process. The project is the nearest folder, from the current one upwards, with a
+    /// `.coral/config.yaml`; otherwise the current one.
     pub fn of_process() -> Result<Places, ConfigError> {
         let non_empty = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
         let home = non_empty("CORAL_HOME")

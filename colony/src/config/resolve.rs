@@ -1,11 +1,11 @@
-//! Which colony is meant, and where its database lies.
+//! Resolves the selected colony and the path of its database.
 
 use super::error::ConfigError;
 use super::files::{ColonyFile, ProjectFile, Retention, read_default_colony};
 use super::places::Places;
 use std::path::PathBuf;
 
-/// Storage path where nobody says otherwise.
+/// Default storage path.
 pub const DEFAULT_STORAGE_PATH: &str = ".coral";
 
 /// A colony as configured.
@@ -13,7 +13,7 @@ pub const DEFAULT_STORAGE_PATH: &str = ".coral";
 pub struct Resolved {
     /// Who it is.
     pub colony: ColonyFile,
-    /// Where its database lies; absolute when the project directory is.
+    /// Path of its database; absolute if the project directory is.
     pub storage_path: PathBuf,
     /// How long rows are kept.
     pub retention: Retention,

@@ -1,6 +1,6 @@
 //! Reading a YAML file into nested mappings of text, with path and key in every error.
 //!
-//! Keys that are not known are left alone: other programs keep theirs in the same files.
+//! Unknown keys are ignored: other programs store theirs in the same files.
 
 use super::error::ConfigError;
 use saphyr::{LoadableYamlNode, Scalar, Yaml};
@@ -69,7 +69,7 @@ impl<'a> Keys<'a> {
         }
     }
 
-    /// As `text`, and the key must be there.
+    /// As `text`, but the key is required.
     pub(super) fn required(&self, key: &str) -> Result<String, ConfigError> {
         self.text(key)?.filter(|text| !text.is_empty()).ok_or_else(|| self.error(key, "is missing"))
     }
@@ -78,7 +78,7 @@ impl<'a> Keys<'a> {
     pub(super) fn section(&self, key: &str, prefix: &'a str) -> Result<Keys<'a>, ConfigError> {
         let node = self.get(key);
         if node.is_some_and(|node| !is_mapping_or_empty(node)) {
-            return Err(self.error(key, "must have keys of its own, indented below it"));
+            return Err(self.error(key, "must have nested keys, indented below it"));
         }
         Ok(Keys { file: self.file, prefix, node })
     }

@@ -6,8 +6,8 @@
 //! | `read` | chunks of a file, read on a thread of its own |
 //! | `target` | where rows go |
 //!
-//! A file may hold the rows of many colonies; those of others are passed over and counted. Importing a file again
-//! changes nothing.
+//! A file may have the rows of many colonies; those of others are skipped and counted. Importing a file again changes
+//! nothing.
 
 mod read;
 mod target;
@@ -26,7 +26,7 @@ use sources::files::kind_of;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-/// The most refused rows of a file that are told one by one.
+/// Maximum number of rejected rows of a file that are listed individually.
 const REJECTS_SHOWN_MAX: usize = 10;
 /// The most ids of other colonies that are remembered.
 const OTHERS_SHOWN_MAX: usize = 10;
@@ -72,11 +72,11 @@ pub struct FileReport {
     pub passed_over: u64,
     /// Refused rows by reason.
     pub rejects: BTreeMap<RejectReason, u64>,
-    /// The first of them, in words.
+    /// Messages of the first ones.
     pub first_rejects: Vec<String>,
 }
 
-/// How far an import is.
+/// Progress of an import.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ImportProgress {
     /// The file being read.
@@ -89,8 +89,8 @@ pub struct ImportProgress {
     pub bytes_in_all: u64,
 }
 
-/// Imports `files` in the order given. Stops at the first file that cannot be read; what was stored by then stays, and
-/// importing again goes over it without harm.
+/// Imports `files` in the order given. Stops at the first file that cannot be read. Rows stored before stay, and
+/// importing them again changes nothing.
 pub async fn import(
     files: &[PathBuf],
     colony: &ColonyIdentity,

@@ -11,12 +11,12 @@ use tokio::sync::mpsc;
 
 /// Chunks read ahead.
 const CHUNKS_AHEAD_MAX: usize = 2;
-/// The most different spacings remembered per series while its interval is learnt.
+/// Maximum number of distinct spacings counted per series to determine its interval.
 const SPACINGS_MAX: usize = 64;
 
 /// One step of reading.
 pub(super) struct Message {
-    /// Rows of the colony, and refused rows (of whatever colony they are).
+    /// Rows of the colony, and rejected rows of any colony.
     pub chunk: Chunk,
     /// Rows of other colonies, which have been taken out.
     pub passed_over: u64,
@@ -41,7 +41,7 @@ pub(super) fn start(
         .name("import-reader".to_owned())
         .spawn(move || {
             if let Err(error) = read_all((&reader_path, kind), &colony_id, &clock, &sender) {
-                // nobody listens any more: nobody wants to know
+                // the receiver has been dropped
                 let _ = sender.blocking_send(Err(error));
             }
         })
@@ -86,8 +86,8 @@ fn read_all(
     Ok(())
 }
 
-/// The interval of each of the colony's series whose rows do not state one: the commonest spacing of successive rows.
-/// This reads the whole file once; it is kept per series only, not per row.
+/// The interval of each of the colony's series whose rows do not state one: the most common spacing of successive rows.
+/// This reads the whole file once; memory is per series, not per row.
 fn learn_intervals(path: &Path, colony_id: &str, clock: &SharedClock) -> Result<BTreeMap<SeriesKey, u32>, SourceError> {
     #[derive(Default)]
     struct Spacing {
@@ -111,7 +111,7 @@ fn learn_intervals(path: &Path, colony_id: &str, clock: &SharedClock) -> Result<
         }
     }
     let commonest = |seen: BTreeMap<i64, u64>| {
-        // of equally common ones the shorter: reversed, so that it is the last greatest
+        // of equally common ones the shorter: reversed, so that it is the last maximum
         let (gap_ms, _) = seen.into_iter().rev().max_by_key(|(_, times)| *times)?;
         u32::try_from(gap_ms.max(1_000) / 1_000).ok()
     };

@@ -23,7 +23,7 @@ pub enum Target {
     Stopped(Box<Recorder>),
     /// To a colony that runs.
     Running {
-        /// Where it was dialled.
+        /// The endpoint.
         endpoint: String,
         /// The connection.
         client: IngestServiceClient<Channel>,

@@ -1,4 +1,4 @@
-//! The colony's findings about its services, kept until somebody resolves or dismisses them.
+//! The colony's insights about its services, stored until a user resolves or dismisses them.
 
 use super::Store;
 use super::write::json;
@@ -32,7 +32,7 @@ named! {
     InsightKind {
         /// Something unusual.
         Anomaly = "anomaly",
-        /// Something that comes back.
+        /// A recurring pattern.
         Pattern = "pattern",
         /// Something to do.
         Recommendation = "recommendation",
@@ -40,7 +40,7 @@ named! {
 }
 
 named! {
-    /// How soon it wants looking at.
+    /// Its urgency.
     Priority {
         /// Now.
         High = "high",
@@ -76,7 +76,7 @@ pub struct Insight {
     pub title: String,
     /// A few lines.
     pub summary: String,
-    /// What it rests on.
+    /// Its evidence.
     pub details: BTreeMap<String, String>,
     /// Services it is about.
     pub affected_services: Vec<String>,

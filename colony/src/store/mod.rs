@@ -36,7 +36,7 @@ use tokio::sync::{Semaphore, watch};
 
 /// The most readers at work at the same time; more wait for their turn.
 pub const READERS_MAX: usize = 8;
-/// The most idle reader connections that are kept.
+/// Maximum number of idle reader connections.
 pub const READERS_IDLE_MAX: usize = 5;
 /// DuckDB's own threads and memory: a colony is a small neighbour of the application it watches.
 const THREADS: i64 = 2;
@@ -140,7 +140,7 @@ impl Store {
         &self.0.path
     }
 
-    /// What tells this database from every other one, restarts included.
+    /// Unique id of this database, stable across restarts.
     pub fn session(&self) -> &str {
         &self.0.session
     }
@@ -150,7 +150,7 @@ impl Store {
         self.0.newest_event.subscribe()
     }
 
-    /// Checks that the database answers within `deadline`.
+    /// Checks that the database responds within `deadline`.
     pub async fn ping(&self, deadline: Duration) -> Result<(), StoreError> {
         let answer = self.read("answer", |connection| connection.query_row("SELECT 1", [], |row| row.get::<_, i32>(0)));
         match tokio::time::timeout(deadline, answer).await {
@@ -255,7 +255,7 @@ impl Store {
         StoreError::Statement { doing, path: self.0.path.clone(), cause: DuckDbError(cause) }
     }
 
-    /// Tells those who wait for events that there are some up to `id`.
+    /// Notifies waiting streams of events up to `id`.
     pub(crate) fn announce(&self, id: i64) {
         self.0.newest_event.send_if_modified(|newest| {
             let is_newer = id > *newest;
@@ -266,11 +266,11 @@ impl Store {
 }
 
 fn configured(mode: AccessMode) -> duckdb::Result<Config> {
-    // files come in through the import only, never through a statement
+    // files are read by the import only, never by a statement
     Config::default().access_mode(mode)?.threads(THREADS)?.max_memory(MEMORY_MAX)?.enable_autoload_extension(false)
 }
 
-/// Whatever the umask: others may read the file, not write it.
+/// Independent of the umask: others may read the file, not write it.
 fn restrict(path: &Path) -> Result<(), StoreError> {
     use std::os::unix::fs::PermissionsExt;
     let failed = |cause| StoreError::Directory { path: path.to_owned(), cause };

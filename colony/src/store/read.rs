@@ -37,7 +37,7 @@ impl Health {
     }
 }
 
-/// Rows per table and how far they reach, for people.
+/// Rows and time range per table, for display.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Totals {
     /// Table and rows, in the order of the schema.
@@ -115,7 +115,7 @@ impl Store {
         .await
     }
 
-    /// The buckets of one series in `range`, at every interval that is kept, ordered by interval and time.
+    /// The buckets of one series in `range`, at every stored interval, ordered by interval and time.
     pub(crate) async fn series(
         &self,
         service_id: &str,
@@ -160,7 +160,7 @@ impl Store {
     }
 }
 
-/// The greatest id of an event; 0 where there is none.
+/// The greatest event id; 0 if there is none.
 pub(super) fn newest_event_id(connection: &Connection) -> duckdb::Result<i64> {
     connection.query_row("SELECT coalesce(max(id), 0) FROM events", [], |row| row.get(0))
 }
@@ -169,7 +169,7 @@ const EVENT_COLUMNS: &str = "SELECT id, epoch_ms(timestamp), service_id, event_t
 const METRIC_COLUMNS: &str =
     "SELECT epoch_ms(timestamp), service_id, metric_name, interval, p50, p95, p99, mean, max, count
      FROM metric_summaries";
-/// Length in milliseconds of a row's interval; what is not known counts as coarsest.
+/// Length of a row's interval in milliseconds; unknown ones count as coarsest.
 const INTERVAL_MS: &str =
     "CASE interval WHEN '5m' THEN 300000 WHEN '15m' THEN 900000 WHEN '1h' THEN 3600000 ELSE 86400000 END";
 
@@ -214,8 +214,8 @@ fn rows_in(tx: &Connection, range: Range) -> duckdb::Result<i64> {
     )
 }
 
-/// The buckets of `range` but for those that hold the start of a finer bucket of their series, be it in the range or
-/// behind its end: what is left out does not depend on how a time is cut into ranges.
+/// The buckets of `range`, except those that contain the start of a finer bucket of their series, in the range or after
+/// its end. The selection thus does not depend on how time is divided into ranges.
 fn finest_metrics(tx: &Connection, range: Range) -> duckdb::Result<Vec<MetricRow>> {
     let (from, to) = bounds(range);
     let sql = format!(

@@ -17,7 +17,7 @@ pub struct MetricRow {
     pub metric_name: String,
     /// Length of the bucket.
     pub interval: Interval,
-    /// What was measured in it.
+    /// Its statistics.
     pub statistics: Statistics,
 }
 
@@ -53,7 +53,7 @@ pub struct EventDetails {
     /// Newer content of the same event has a higher version.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub version: u64,
-    /// The event is taken back.
+    /// The event is withdrawn.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub withdrawn: bool,
 }
@@ -76,8 +76,8 @@ impl EventDetails {
         }
     }
 
-    /// Reads the column. A row that some other program wrote keeps its text as description, and is told from other
-    /// events by its position.
+    /// Reads the column. A row written by another program keeps its text as description, and is identified by its
+    /// position.
     pub(super) fn parse(text: Option<&str>, id: i64) -> EventDetails {
         let text = text.unwrap_or_default();
         serde_json::from_str(text).unwrap_or_else(|_| EventDetails {

@@ -1,15 +1,16 @@
-//! The six tables of RFD 010 and their sixteen indexes, made in one transaction.
+//! The six tables of RFD 010 and their sixteen indexes, created in one transaction.
 //!
 //! Departures from the RFD's text, each because the text does not work: ids of events and insights come from a sequence
 //! and are 64 bits wide (an INTEGER id has no default and ends at 2^31), counts are 64 bits wide like the wire's, and
 //! insights have the `resolved_at` that their clean-up needs.
 //!
-//! What an event has beyond the RFD's columns (event_id, severity, description, metadata, version, withdrawn) lies in its `details`. The
-//! database's session, which makes resume positions of one database useless in another, is the comment on `events`.
+//! Fields of an event beyond the RFD's columns (event_id, severity, description, metadata, version, withdrawn) are in
+//! `details`. The database's session, which makes resume positions valid in this database only, is the comment on
+//! `events`.
 
 use duckdb::{Connection, params};
 
-/// Everything that is created, in order; each statement leaves alone what exists.
+/// All statements in order; each skips existing objects.
 pub(crate) const STATEMENTS: [&str; 24] = [
     "CREATE SEQUENCE IF NOT EXISTS events_id_seq",
     "CREATE SEQUENCE IF NOT EXISTS insights_id_seq",
@@ -114,7 +115,7 @@ pub(crate) fn apply(connection: &Connection, statements: &[&str]) -> duckdb::Res
     transaction.commit()
 }
 
-/// Gives the database a session of its own at its first opening.
+/// Creates the database's session when it is first opened.
 fn ensure_session(connection: &Connection) -> duckdb::Result<()> {
     if session(connection)?.is_some() {
         return Ok(());
@@ -122,7 +123,7 @@ fn ensure_session(connection: &Connection) -> duckdb::Result<()> {
     let fresh: String = connection.query_row("SELECT replace(uuid()::VARCHAR, '-', '')", [], |row| row.get(0))?;
     // DDL takes no parameters; the text is ours and hexadecimal
     assert!(fresh.bytes().all(|b| b.is_ascii_hexdigit()), "DuckDB's uuid() gives hexadecimal digits");
-    // sql: identifiers only; the session is made above, of letters and digits
+    // sql: identifiers only; the session is created above, of letters and digits
     connection.execute_batch(&format!("COMMENT ON TABLE events IS '{SESSION_PREFIX}{fresh}'"))
 }
 

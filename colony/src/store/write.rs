@@ -44,12 +44,12 @@ impl ServiceStatus {
 pub struct EventsWritten {
     /// New rows.
     pub stored: u64,
-    /// Events of which this very version was stored already.
+    /// Events whose version was already stored.
     pub already_stored: u64,
 }
 
-/// Many rows come in through an appender into these tables of the writer's session, and from there in one statement.
-/// They are temporary: the file never sees them.
+/// Large batches are appended to these temporary tables of the writer's session, and inserted from there in one
+/// statement. They are never written to the file.
 pub(super) fn create_staging(writer: &Connection) -> duckdb::Result<()> {
     writer.execute_batch(
         "CREATE TEMP TABLE staged_metrics (timestamp_ms BIGINT, service_id TEXT, metric_name TEXT, interval TEXT,
@@ -65,8 +65,8 @@ impl Store {
         self.write("store metric summaries", move |tx| upsert_metrics(tx, &rows)).await
     }
 
-    /// Stores events in the order given; those that are stored already (same time, event_id and
-    /// version, equally withdrawn) stay as they are. An amended or withdrawn event is one more row, streamed as such.
+    /// Stores events in the given order. Those already stored (same time, event_id, version and withdrawn) stay
+    /// unchanged. An amended or withdrawn event is an additional row, and is streamed as one.
     pub async fn insert_events(&self, events: Vec<Event>) -> Result<EventsWritten, StoreError> {
         let (written, newest) = self.write("store events", move |tx| insert_events(tx, &events)).await?;
         if let Some(newest) = newest {
@@ -75,8 +75,8 @@ impl Store {
         Ok(written)
     }
 
-    /// Stores services and adds to the counts of connections, in one transaction. A report of a service older than
-    /// the stored one changes nothing; the count of a connection is what was seen since the last report.
+    /// Stores services and adds to the counts of connections, in one transaction. A report of a service older than the
+    /// stored one changes nothing; the count of a connection is the number of calls since the last report.
     pub async fn record_topology(
         &self,
         services: Vec<ServiceRow>,
@@ -89,7 +89,7 @@ impl Store {
         .await
     }
 
-    /// Deletes what is older than `retention` allows, at the time `now`; gives the number of rows deleted.
+    /// Deletes rows older than `retention` at time `now`; returns their number.
     pub async fn delete_expired(&self, retention: Retention, now: TimeMs) -> Result<u64, StoreError> {
         self.write("delete expired rows", move |tx| {
             let limits = [
@@ -168,7 +168,7 @@ fn insert_events(tx: &Connection, events: &[Event]) -> duckdb::Result<(EventsWri
     Ok((written, ids.last().copied()))
 }
 
-/// What tells rows of one instant apart: event_id, version, withdrawn.
+/// What distinguishes rows of one instant: event_id, version, withdrawn.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct EventVersion(String, u64, bool);
 
@@ -256,7 +256,7 @@ fn add_connection(tx: &Connection, row: &ConnectionRow) -> duckdb::Result<()> {
     Ok(())
 }
 
-/// The JSON columns hold JSON and nothing else: their text is made here, from values.
+/// The JSON columns contain only valid JSON: their text is created here, from values.
 pub(super) fn json(value: &impl serde::Serialize) -> duckdb::Result<String> {
     serde_json::to_string(value).map_err(|error| duckdb::Error::ToSqlConversionFailure(Box::new(error)))
 }

@@ -182,7 +182,7 @@ async fn metrics_come_at_the_resolution_asked_or_the_nearest_coarser_one() {
     for bad in ["7s", "1 m", "2h", "60"] {
         assert_eq!(metrics(&mut colony, bad).await, Err(Code::InvalidArgument), "{bad}");
     }
-    // a kept coarser resolution is preferred to one put together
+    // a stored coarser resolution is preferred to an aggregated one
     colony.serving.recorder().metrics(&[point("m", 3_600, 0, 60, 99.0)]).await.unwrap();
     assert_eq!(metrics(&mut colony, "15m").await, Ok(("1h".into(), vec![99.0])));
     let nameless = v1::GetMetricsRequest { service_id: "s".into(), ..Default::default() };

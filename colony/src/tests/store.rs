@@ -96,7 +96,7 @@ async fn in_memory_and_read_only_opens() {
 fn a_file_that_is_no_database_is_named_with_a_way_out() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("c1.duckdb");
-    std::fs::write(&path, "this is not a database, whatever its name says".repeat(1_000)).unwrap();
+    std::fs::write(&path, "this is not a database, despite its name".repeat(1_000)).unwrap();
     let error = Store::open(dir.path(), "c1").unwrap_err();
     let text = error.to_string();
     assert!(text.contains(path.to_str().unwrap()) && text.contains("start again"), "{text}");
@@ -345,7 +345,7 @@ async fn fifty_parallel_reads_beside_a_writer() {
     assert_eq!(lengths, [100; 50]);
 }
 
-/// Runs itself again in a child process under another time zone, and compares what lies in the file.
+/// Runs itself again in a child process with another time zone, and compares the files.
 #[test]
 fn times_are_utc_in_any_zone() {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();

@@ -189,7 +189,7 @@ async fn a_client_that_does_not_read_holds_up_nobody_else() {
     colony.stop().await;
 }
 
-/// Time of the first event, asked by another call on the same connection as the idle stream.
+/// Time of the first event, requested by another call on the connection of the idle stream.
 async fn stream_time(colony: &mut Running) -> i64 {
     let request = v1::GetSummaryRequest { start_time: None, end_time: Some(proto::convert::time_to_wire(T0 + 1)) };
     colony.client.get_summary(request).await.unwrap().into_inner().events[0].timestamp.unwrap().seconds
@@ -208,7 +208,7 @@ async fn a_restored_database_that_has_gone_on_sends_its_whole_history_again() {
         token
     };
     record(dir.path(), 0..10, 10).await;
-    // the nightly backup; then the day goes on, and the reef has read all of it
+    // the nightly backup; then the day continues, and the reef has read everything
     for file in std::fs::read_dir(dir.path()).unwrap() {
         let file = file.unwrap();
         std::fs::copy(file.path(), backup.path().join(file.file_name())).unwrap();
