@@ -1,4 +1,4 @@
-//! Caller: who is at the other end of a connection, as far as the transport tells.
+//! Caller: the peer of a connection, as known to the transport.
 
 use crate::noise::keys::PublicKey;
 use crate::peers::Identity;
@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use tokio::sync::watch;
 
-/// Who is at the other end. A request finds it in its extensions.
+/// The peer of a connection, in a request's extensions.
 #[derive(Clone, Debug)]
 pub struct Peer {
     /// The address it comes from; inside the mesh for a peer of it.

@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
-/// What one system call may bring or take.
+/// Maximum number of datagrams per system call.
 pub(crate) const SCRATCH_BYTES: usize = 64 * 1024;
 
 /// The network that tunnels run over.

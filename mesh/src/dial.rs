@@ -6,15 +6,15 @@ use tonic::transport::{Channel, Endpoint};
 
 /// How long a connection may take to come about.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// How often a connection, idle ones included, is asked for a sign of life.
+/// Keepalive interval of connections, including idle ones.
 pub const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(20);
 /// How long that sign may take before the connection counts as broken.
 pub const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Connects to a colony at `endpoint` (`http://host:port`). The channel connects again by itself when a call finds the
-/// connection broken; a silent peer is noticed within [`KEEP_ALIVE_INTERVAL`] plus [`KEEP_ALIVE_TIMEOUT`].
+/// Connects to a colony at `endpoint` (`http://host:port`). The channel reconnects when a call finds the connection
+/// broken; a silent peer is noticed within [`KEEP_ALIVE_INTERVAL`] plus [`KEEP_ALIVE_TIMEOUT`].
 ///
-/// Fails when the text is no endpoint, or when nobody answers there.
+/// Fails if the text is not an endpoint, or if the endpoint does not respond.
 pub async fn dial(endpoint: &str) -> Result<Channel, MeshError> {
     let bad = |cause| MeshError::BadEndpoint { endpoint: endpoint.to_owned(), cause };
     if !endpoint.starts_with("http://") {

@@ -1,4 +1,4 @@
-//! A colony's door: the UDP socket of its mesh, its peers, and the connections that come in through tunnels.
+//! A colony's door: the UDP socket of its mesh, its peers, and incoming connections through tunnels.
 
 use crate::caller::MeshPeer;
 use crate::datagrams::Underlay;
@@ -23,9 +23,9 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior};
 
-/// How often the registry's file is looked at: a reef that a command revokes is gone within a second.
+/// Polling interval of the registry's file: a revoked reef is disconnected within a second.
 const REGISTRY_INTERVAL: Duration = Duration::from_millis(250);
-/// How often it is noted who was seen, and what is over is forgotten.
+/// How often last-seen times are saved and expired entries removed.
 const KEEP_INTERVAL: Duration = Duration::from_secs(3_600);
 
 /// Where a colony opens its door, and whom it lets in.
@@ -65,7 +65,7 @@ impl std::fmt::Debug for Door {
 }
 
 impl Door {
-    /// Opens it. Reefs that were registered before go on without registering again.
+    /// Opens it. Reefs that were registered before stay registered.
     pub fn open(settings: DoorSettings) -> Result<Door, MeshError> {
         let socket = settings.underlay.bind(settings.listen)?;
         let address = socket.address().map_err(|cause| MeshError::LocalAddress { address: settings.listen, cause })?;
@@ -131,7 +131,7 @@ impl Door {
         Acceptor { endpoint: self.endpoint.clone() }
     }
 
-    /// Resets what is still connected and waits until the socket is free.
+    /// Resets open connections and waits until the socket is free.
     pub async fn close(mut self) {
         let _ = self.stop.send(true);
         if let Some(task) = self.task.take() {
@@ -169,7 +169,7 @@ impl Acceptor {
             match peer {
                 Some(peer) => return Poll::Ready((stream, peer)),
                 None => {
-                    // its tunnel has gone since; the stream locks the core itself when it is dropped
+                    // its tunnel has been removed since; the stream locks the core itself when it is dropped
                     drop(core);
                     drop(stream);
                     core = self.endpoint.lock();
@@ -199,7 +199,7 @@ fn apply(endpoint: &Endpoint, state: &State, now: TimeMs) {
     for reef_id in ids {
         let expired = |reef: &Reef| state.grant(&reef.secret).is_some_and(|grant| grant.is_expired(now));
         match state.reef(&reef_id) {
-            None => peers.unpeer(&reef_id, "it is not registered any more", at),
+            None => peers.unpeer(&reef_id, "it is no longer registered", at),
             Some(reef) if reef.revoked_at.is_some() => peers.unpeer(&reef_id, "revoked", at),
             Some(reef) if expired(reef) => peers.unpeer(&reef_id, "its secret has expired", at),
             Some(_) => {}
@@ -221,7 +221,7 @@ async fn look_after(endpoint: &Endpoint, registry: &Registry) {
         tick.tick().await;
         ticks = ticks.wrapping_add(1);
         let changed = registry.refresh().unwrap_or_else(|error| {
-            tracing::warn!(%error, "the registry of peers cannot be read; what was read before counts");
+            tracing::warn!(%error, "the registry of peers cannot be read; its last state is used");
             false
         });
         if changed || ticks.is_multiple_of(4) {

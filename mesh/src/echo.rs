@@ -6,8 +6,8 @@ const HEADERS: usize = 28;
 /// Smallest echo: headers and the number of the question.
 pub(crate) const BYTES_MIN: usize = HEADERS + 8;
 
-/// An echo request of `bytes` bytes, headers included, at the begin of `out`. Its text is `nonce`, so that only who
-/// has seen it can answer.
+/// An echo request of `bytes` bytes, headers included, at the begin of `out`. Its content is `nonce`, so that only its
+/// receiver can reply.
 pub(crate) fn request(from: Ipv4Addr, to: Ipv4Addr, nonce: u64, bytes: usize, out: &mut [u8]) -> usize {
     let bytes = bytes.clamp(BYTES_MIN, out.len().min(usize::from(u16::MAX)));
     let packet = &mut out[..bytes];

@@ -17,15 +17,15 @@ use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
-/// How often timers are looked at.
+/// Timer interval.
 const TICK: Duration = Duration::from_millis(250);
 /// Datagrams read before anything else is done.
 const BURST: usize = 64;
-/// Rounds between TCP and tunnel before the socket is looked at again.
+/// Rounds between TCP and tunnel before the socket is polled again.
 const ROUNDS: usize = 8;
-/// Buffers for reuse are given back after so long without a datagram.
+/// Buffers for reuse are freed after this time without a datagram.
 const TRIM_AFTER: Duration = Duration::from_secs(1);
-/// A step of the wall clock against the other one that says: the machine has slept, or its clock was set.
+/// A difference between wall clock and monotonic clock from which on the machine has slept, or its clock was set.
 const CLOCK_STEP_MS: i64 = 10_000;
 
 thread_local! {
@@ -46,7 +46,7 @@ pub(crate) enum Side {
 /// What the task and the streams share. Locked for one turn or one copy, never while waiting.
 pub(crate) struct Core {
     pub(crate) stack: Netstack,
-    /// Counts the stacks: a connection of a former one is gone.
+    /// Generation of the stack: connections of an earlier one are closed.
     pub(crate) generation: u64,
     pub(crate) side: Side,
     pub(crate) accept_waker: Option<Waker>,
@@ -65,7 +65,7 @@ impl Core {
         }
     }
 
-    /// Ends every connection and begins anew at `address`.
+    /// Ends every connection and restarts at `address`.
     fn renew_stack(&mut self, address: Ipv4Addr, mtu: u16, now: Instant) {
         self.stack.abort_all();
         self.pump(now);
@@ -74,7 +74,7 @@ impl Core {
         self.stack = Netstack::new(address, mtu, self.windows, now);
     }
 
-    /// One turn: what has arrived, what is due. Returns when the next one is due.
+    /// One iteration: handles received datagrams and due timers. Returns when the next one is due.
     fn turn(&mut self, now: Instant, received: &mut Vec<(SocketAddr, Vec<u8>)>) -> Instant {
         for (from, datagram) in received.drain(..) {
             match &mut self.side {
@@ -119,7 +119,7 @@ impl Core {
         }
     }
 
-    /// Moves packets between TCP and tunnel until neither has more, or the socket has enough to do.
+    /// Moves packets between TCP and tunnel until neither has more, or the socket's queue is full.
     fn pump(&mut self, now: Instant) {
         for _ in 0..ROUNDS {
             self.stack.poll(now, &mut self.out);
@@ -165,11 +165,11 @@ impl Endpoint {
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, Core> {
-        // a panic while it was held ends the task that owns it; what is left is only taken down
+        // a panic while the lock was held ends the task that owns it; the rest is only shut down
         self.core.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Something was put in from outside the task.
+    /// Another task has added something.
     pub(crate) fn wake(&self) {
         self.wake.notify_one();
     }
@@ -183,7 +183,7 @@ impl Endpoint {
         self.phase.subscribe()
     }
 
-    /// Takes another side, with a TCP of its own.
+    /// Adds another side with its own TCP stack.
     pub(crate) fn replace(&self, uplink: Option<Uplink>) {
         let now = Instant::now();
         let mut core = self.lock();
@@ -214,7 +214,7 @@ impl Endpoint {
         core.stack.set_address(address);
     }
 
-    /// Closes a connection that nobody holds any more.
+    /// Closes a connection whose stream was dropped.
     pub(crate) fn let_go(&self, generation: u64, handle: Handle) {
         let mut core = self.lock();
         if core.generation == generation {
@@ -224,7 +224,7 @@ impl Endpoint {
         }
     }
 
-    /// Moves everything until `stop` says so. Then connections are reset, so that peers do not wait for a timeout.
+    /// Runs until `stop`. Then connections are reset, so that peers do not wait for a timeout.
     pub(crate) async fn run(&self, socket: &Socket, wall_ms: impl Fn() -> i64, mut stop: watch::Receiver<bool>) {
         let mut io = Io { socket, received: Vec::new(), to_send: VecDeque::new(), spare: Vec::new() };
         let mut busy_at = Instant::now();
@@ -256,7 +256,7 @@ impl Endpoint {
             io.send().await;
             io.give_back(&mut self.lock().out);
             if is_more || was_full {
-                // others of this thread want their turn
+                // other tasks of this thread must run
                 tokio::task::yield_now().await;
                 if !*stop.borrow() {
                     continue;
@@ -310,7 +310,7 @@ impl Io<'_> {
             let mut take = |from, datagram: &[u8]| {
                 let mut buffer = spare.pop().unwrap_or_default();
                 buffer.clear();
-                // one byte more than any message of ours: what is longer is none, whatever follows
+                // one byte more than our longest message: anything longer is invalid
                 buffer.extend_from_slice(&datagram[..datagram.len().min(DATAGRAM_MAX + 1)]);
                 received.push((from, buffer));
             };
@@ -333,7 +333,7 @@ impl Io<'_> {
             match SCRATCH.with_borrow_mut(|scratch| self.socket.try_send(&self.to_send, scratch)) {
                 Ok(count) => self.spare.extend(self.to_send.drain(..count).map(|(_, buffer)| buffer)),
                 Err(_) => {
-                    // full; or gone, and then nothing is of use any more
+                    // full, or closed; then nothing can be done
                     if self.socket.writable().await.is_err() {
                         self.to_send.clear();
                     }
@@ -367,7 +367,7 @@ impl Clocks {
         Clocks { at, wall_ms }
     }
 
-    /// True when the wall clock has gone far ahead. Sleep looks like that; setting it back harms nothing.
+    /// True if the wall clock has jumped ahead, as after sleep. Setting it back is harmless.
     fn is_stepped(&mut self, now: Instant, wall_ms: i64) -> bool {
         let elapsed = i64::try_from(now.saturating_duration_since(self.at).as_millis()).unwrap_or(i64::MAX);
         let step = wall_ms.saturating_sub(self.wall_ms).saturating_sub(elapsed);

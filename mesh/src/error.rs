@@ -1,4 +1,4 @@
-//! What can go wrong between a reef and a colony, with the address and what to do about it.
+//! Errors between a reef and a colony, with the address and what to do.
 
 use std::io;
 use std::net::SocketAddr;
@@ -30,7 +30,7 @@ pub enum MeshError {
     /// The listener does not know its own address.
     #[error("cannot read the address of the listener on {address}")]
     LocalAddress {
-        /// Where it was to listen.
+        /// The address.
         address: SocketAddr,
         /// The cause.
         #[source]
@@ -45,12 +45,12 @@ pub enum MeshError {
         #[source]
         cause: Option<tonic::transport::Error>,
     },
-    /// Nobody answered.
+    /// No response.
     #[error(
         "cannot reach {endpoint}: check that the colony runs there (`coral colony status`) and that the port is right"
     )]
     Dial {
-        /// Where it was dialled.
+        /// The endpoint.
         endpoint: String,
         /// The cause.
         #[source]
@@ -59,7 +59,7 @@ pub enum MeshError {
     /// A file could not be read or written.
     #[error("cannot {what} {}", path.display())]
     File {
-        /// What was tried.
+        /// The operation.
         what: &'static str,
         /// Which file.
         path: PathBuf,
@@ -74,7 +74,7 @@ pub enum MeshError {
         path: PathBuf,
     },
     /// A key file without a key.
-    #[error("{} holds no WireGuard key (44 characters of base64); move it away and a new key is made", path.display())]
+    #[error("{} holds no WireGuard key (44 characters of base64); move it away to create a new key", path.display())]
     BadKeyFile {
         /// Which file.
         path: PathBuf,
@@ -93,19 +93,19 @@ pub enum MeshError {
         "there is no colony secret in {found_in}; get one with `coral colony secret create` on the colony's machine"
     )]
     NoSecret {
-        /// Where it was looked for.
+        /// The path that was searched.
         found_in: String,
     },
     /// The secret can be guessed.
     #[error("the secret in {found_in} cannot be used")]
     WeakSecret {
-        /// Where it was found.
+        /// The path.
         found_in: String,
         /// Why.
         #[source]
         cause: WeakSecret,
     },
-    /// Neither a fixed endpoint nor discovery says where the colony is.
+    /// Neither a fixed endpoint nor discovery is configured.
     #[error(
         "colony {colony_id}: neither `mesh.endpoint` and `mesh.public_key` nor `[discovery] endpoint` says where it is"
     )]
@@ -118,7 +118,7 @@ pub enum MeshError {
     UnknownColony {
         /// Which colony.
         colony_id: String,
-        /// The service that was asked.
+        /// The service.
         discovery: String,
     },
     /// Discovery could not say where the colony is.
@@ -143,7 +143,7 @@ pub enum MeshError {
         /// The one that was found.
         found: String,
     },
-    /// The colony answers, and has another secret.
+    /// The colony responds, but has another secret.
     #[error(
         "colony {colony_id}: it answers at {at} but the secret does not match (or another colony answers there); check \
          --colony-secret-file (on the colony: `coral colony secret list`)"
@@ -151,7 +151,7 @@ pub enum MeshError {
     WrongSecret {
         /// Which colony.
         colony_id: String,
-        /// Where it answered.
+        /// Its address.
         at: String,
     },
     /// Nobody answered.
@@ -162,7 +162,7 @@ pub enum MeshError {
     NoAnswer {
         /// Which colony.
         colony_id: String,
-        /// Where it was called.
+        /// Its address.
         at: String,
         /// How often.
         tries: u32,
@@ -174,12 +174,12 @@ pub enum MeshError {
     Refused {
         /// Which colony.
         colony_id: String,
-        /// The reason as a word, for programs.
+        /// The reason as a code, for programs.
         reason: String,
-        /// The reason in words, and what to do.
+        /// The reason as text, and what to do.
         detail: String,
     },
-    /// The registration got no answer that can be used.
+    /// The registration got no valid response.
     #[error("colony {colony_id}: the tunnel is up, but the registration at {at} got no answer")]
     Register {
         /// Which colony.
@@ -201,17 +201,17 @@ pub enum MeshError {
     /// Settings of a mesh that cannot be.
     #[error("{what}")]
     BadSettings {
-        /// What is wrong, and what to write instead.
+        /// The error and the correction.
         what: String,
     },
-    /// There is no such reef or secret in the registry.
+    /// The registry has no such reef or secret.
     #[error("there is no {what} {name:?}; known: {known}")]
     Unknown {
         /// The kind of thing.
         what: &'static str,
-        /// The name asked for.
+        /// The requested name.
         name: String,
-        /// What there is.
+        /// The existing names.
         known: String,
     },
     /// A link is down and will be built again.
@@ -239,7 +239,7 @@ pub enum Class {
 }
 
 impl MeshError {
-    /// Which of the exit codes it stands for: 1, 2 or 4.
+    /// Its exit code: 1, 2 or 4.
     pub fn class(&self) -> Class {
         match self {
             MeshError::WrongSecret { .. } | MeshError::Refused { .. } => Class::NotAuthorised,
@@ -327,7 +327,7 @@ pub enum DiscoveryError {
         /// As written.
         url: String,
     },
-    /// It does not answer.
+    /// It does not respond.
     #[error("discovery {url} does not answer: {cause}")]
     NoAnswer {
         /// Which service.
@@ -341,7 +341,7 @@ pub enum DiscoveryError {
         /// Which service.
         url: String,
     },
-    /// It answers with an error.
+    /// It returns an error.
     #[error("discovery {url} answers {message:?} ({code})")]
     Fault {
         /// Which service.
@@ -351,17 +351,17 @@ pub enum DiscoveryError {
         /// Its words.
         message: String,
     },
-    /// It answers with something that cannot be.
+    /// It returns an invalid response.
     #[error("discovery {url} answers with {what}")]
     BadAnswer {
         /// Which service.
         url: String,
-        /// What is wrong.
+        /// The error.
         what: String,
     },
 }
 
-/// A text from outside, as it may stand in a message.
+/// External text, made safe for a message.
 pub(crate) fn printable(text: &str) -> String {
     text.chars().filter(|c| !c.is_control()).take(300).collect()
 }

@@ -1,10 +1,11 @@
-//! Gaps in what has been received: the sender is asked for them at once, where smoltcp's sender would wait a second.
+//! Gaps in received data: missing segments are requested at once, where smoltcp's sender would wait a second.
 //!
-//! smoltcp sends again early only after three duplicate acknowledgements in a row, and only once per gap; a gap near the
-//! end of the window, a second one, or a repeat that is lost too costs its retransmission timeout of at least a second.
-//! The receiver knows better: a gap that is still there after [`REORDER`] is no matter of order. So the last acknowledgement
-//! is sent four times with a window smaller by a byte or two: the first counts as a window update and starts the sender's
-//! count anew, the other three are the duplicates that make it send the missing segment.
+//! smoltcp sends again early only after three duplicate acknowledgements in a row, and only once per gap; a gap near
+//! the end of the window, a second one, or a repeat that is lost too costs its retransmission timeout of at least a
+//! second. The receiver has better information: a gap that still exists after [`REORDER`] is not caused by reordering.
+//! It therefore sends the last acknowledgement four times with a window smaller by a byte or two. The first counts as a
+//! window update and resets the sender's count; the other three are the duplicates that make it send the missing
+//! segment.
 
 use std::collections::HashMap;
 use std::net::Ipv4Addr;
@@ -13,13 +14,13 @@ use tokio::time::Instant;
 
 /// Segments that overtake others by less are not missing.
 const REORDER: Duration = Duration::from_millis(10);
-/// How often a gap is asked for. The answer takes a round trip; asking once too often costs one segment.
+/// Interval of requests for a gap. The response takes a round trip; one request too many costs one segment.
 const AGAIN: Duration = Duration::from_millis(250);
-/// Times that one gap is asked for: after four seconds its connection is over, or about to be.
+/// Maximum number of requests for one gap: after four seconds its connection has ended or is about to.
 const TIMES_MAX: u16 = 16;
 /// Copies of the acknowledgement: one that starts the count, three that count.
 const COPIES: usize = 4;
-/// Connections watched; those silent for so long are over.
+/// Watched connections; those silent for this time have ended.
 const FLOWS_MAX: usize = 512;
 const SILENT: Duration = Duration::from_secs(60);
 
@@ -38,14 +39,14 @@ struct Flow {
     farthest: u32,
     /// The last packet that does nothing but acknowledge.
     acknowledgement: Vec<u8>,
-    /// When the present gap was seen first, and when it was asked for last.
+    /// When the current gap was first seen and last requested.
     since: Option<Instant>,
     asked: Option<Instant>,
     times: u16,
     at: Instant,
 }
 
-/// What is used of a TCP packet.
+/// The used fields of a TCP packet.
 struct Segment {
     from: Ipv4Addr,
     to: Ipv4Addr,
@@ -93,7 +94,7 @@ pub(crate) struct Gaps {
 }
 
 impl Gaps {
-    /// A packet has come in.
+    /// Handles an incoming packet.
     pub(crate) fn received(&mut self, packet: &[u8], now: Instant) {
         let Some(segment) = parse(packet) else { return };
         let key = (segment.from, segment.from_port, segment.to_port);
@@ -155,7 +156,7 @@ impl Gaps {
         self.flows.values().filter_map(Flow::due_at).min()
     }
 
-    /// Acknowledgements that ask for what is missing.
+    /// Acknowledgements that request the missing segments.
     pub(crate) fn due(&mut self, now: Instant) -> Vec<Vec<u8>> {
         let mut packets = Vec::new();
         for flow in self.flows.values_mut() {

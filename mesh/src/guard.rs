@@ -127,7 +127,7 @@ impl Drop for Audit {
     }
 }
 
-/// An answer that ends with the peer.
+/// A response that ends with the peer.
 struct Watched {
     body: Body,
     ended: Pin<Box<dyn Future<Output = &'static str> + Send>>,

@@ -1,15 +1,15 @@
 //! The network between a reef and its colonies: plain TCP, or a WireGuard mesh of each colony in user space.
 //!
-//! A process holds a [`Network`] and asks it for a channel to each colony; a colony opens a [`Listen`] and serves the
-//! [`Incoming`] connections. Whether a connection is plain TCP or comes through a tunnel is known only here.
+//! A process has a [`Network`] and gets a channel to each colony from it; a colony opens a [`Listen`] and serves the
+//! [`Incoming`] connections. Only this crate knows whether a connection is plain TCP or uses a tunnel.
 //!
 //! | file | owns |
 //! |---|---|
 //! | `network` | [`Network`]: the handle that dials; one channel per colony |
 //! | `listener` | [`Listen`], [`Incoming`], [`Connection`], [`Peer`]: what a colony serves |
 //! | `link` | a reef's link to one colony: found, called, registered, watched, rebuilt |
-//! | `caller` | who is at the other end of a connection |
-//! | `door` | a colony's side: the socket, its peers, the connections that come in, registration |
+//! | `caller` | the peer of a connection |
+//! | `door` | a colony's side: the socket, its peers, incoming connections, registration |
 //! | `guard` | what a peer may call, and one line per call |
 //! | `registry` | secrets, reefs, addresses and revocations of a colony, in one private file |
 //! | `discovery` | where colonies are: client, lease, server |
@@ -21,9 +21,9 @@
 //! | `wire`, `echo`, `mtu`, `limit`, `outbox`, `provisional` | messages, echoes, packet sizes, buckets, queues, addresses |
 //! | `secret`, `private_file`, `random` | secrets, where they lie, random bytes |
 //! | `datagrams`, `udp`, `sim` | UDP many datagrams at a time, and the in-memory network of tests |
-//! | `stats`, `error`, `dial` | what is shown, what can go wrong, plain TCP |
+//! | `stats`, `error`, `dial` | counters, errors, plain TCP |
 //!
-//! What is promised and what is not stands in `docs/mesh.md`.
+//! Guarantees and limits are in `docs/mesh.md`.
 
 mod caller;
 mod datagrams;

@@ -1,4 +1,4 @@
-//! How many handshakes one source may begin: a bucket per address, so that one stranger does not use up what all share.
+//! Rate limit of handshakes: a bucket per source address, so that one unknown source does not exhaust the shared limit.
 
 use std::collections::HashMap;
 use std::net::IpAddr;

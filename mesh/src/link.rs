@@ -1,4 +1,4 @@
-//! A reef's link to one colony: found, called, registered, watched, and built anew when it is lost.
+//! A reef's link to one colony: look-up, call, registration, monitoring, and reconnection.
 
 pub(crate) mod connector;
 mod enrol;
@@ -27,16 +27,16 @@ use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-/// Waits between calls of a colony that does not answer: doubled each time, between these.
+/// Range of the exponential backoff between calls to a colony that does not respond.
 const RETRY_MIN: Duration = Duration::from_secs(1);
 const RETRY_MAX: Duration = Duration::from_secs(5);
-/// Wait after an answer that only somebody at the colony, or with the right secret, can change.
+/// Pause after a response that only a change of the colony or of the secret can fix.
 const REFUSED_WAIT: Duration = Duration::from_secs(600);
 const WRONG_SECRET_WAIT: Duration = Duration::from_secs(60);
 /// How long the search for a packet size may hold up the registration.
 const SIZE_WITHIN: Duration = Duration::from_secs(5);
 
-/// What is known of a link besides its tunnel.
+/// State of a link besides its tunnel.
 #[derive(Debug, Default)]
 struct Known {
     mesh_address: Option<SocketAddrV4>,
@@ -165,7 +165,8 @@ impl Shared {
         }
     }
 
-    /// Builds the link, waits until it is lost, and builds it anew. The first failure goes to whoever opens it.
+    /// Builds the link, waits until it is lost, and rebuilds it. The first failure is returned to the caller that opens
+    /// it.
     async fn supervise(&self, first: oneshot::Sender<Result<(), MeshError>>, steps: impl Fn(Step) + Send + Sync) {
         let mut first = Some(first);
         let mut retry = RETRY_MIN;
@@ -178,7 +179,7 @@ impl Shared {
                         let _ = first.send(Ok(()));
                     }
                     self.until_lost().await;
-                    tracing::info!(colony_id = self.colony.colony_id, "the tunnel is lost and built anew");
+                    tracing::info!(colony_id = self.colony.colony_id, "the tunnel is lost and is being rebuilt");
                     self.state.send_replace(LinkState::Connecting);
                     Duration::ZERO
                 }
@@ -276,7 +277,7 @@ impl Shared {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
         };
-        // a colony that answers no echo is taken at its word
+        // a colony that answers no echo is assumed to be reachable
         let _ = tokio::time::timeout(SIZE_WITHIN, size_known).await;
         match &self.endpoint.lock().side {
             Side::Reef(uplink) => uplink.endpoint().ok_or(MeshError::Closed),

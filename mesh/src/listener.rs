@@ -1,4 +1,4 @@
-//! Where a colony listens, and the connections that come in, each with the identity of its peer.
+//! Where a colony listens, and its incoming connections with the identity of each peer.
 
 use crate::caller::{MeshPeer, Peer};
 use crate::door::{Door, DoorSettings};
@@ -77,8 +77,8 @@ impl Listener {
         }
     }
 
-    /// Connections as they come in, for tonic's `serve_with_incoming_shutdown`. Never ends and never fails: a
-    /// connection that cannot be accepted is logged and the next one is waited for.
+    /// The incoming connections, for tonic's `serve_with_incoming_shutdown`. Never ends and never fails: a connection
+    /// that cannot be accepted is logged, and the next one is awaited.
     pub fn incoming(self) -> Incoming {
         Incoming { listener: self, pause: None }
     }
@@ -138,7 +138,7 @@ impl AsyncWrite for Connection {
     }
 }
 
-/// Connections as they come in.
+/// The incoming connections.
 pub struct Incoming {
     listener: Listener,
     pause: Option<Pin<Box<Sleep>>>,

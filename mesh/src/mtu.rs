@@ -1,4 +1,4 @@
-//! Which packet size passes a path: sizes are asked for by echoes, and the greatest that comes back is used.
+//! Path MTU discovery: echoes of several sizes are sent, and the largest that returns is used.
 
 use std::time::Duration;
 use tokio::time::Instant;
@@ -7,16 +7,16 @@ use tokio::time::Instant;
 const LADDER: [u16; 6] = [1400, 1340, 1280, 1200, 1000, 576];
 /// How long the configured size has for itself: mostly it passes.
 const FIRST_WAIT: Duration = Duration::from_millis(500);
-/// Between two rounds over the sizes that have not come back.
+/// Pause between two rounds over the sizes without a response.
 const ROUND: Duration = Duration::from_millis(700);
-/// Rounds until the greatest that came back counts.
+/// Rounds until the largest that returned is used.
 const ROUNDS: u32 = 4;
 
 /// A search in progress, or its result. It begins with the first [`MtuSearch::due`].
 #[derive(Debug)]
 pub(crate) struct MtuSearch {
     configured: u16,
-    /// Greatest first; true where an echo came back.
+    /// Largest first; true if an echo returned.
     sizes: Vec<(u16, bool)>,
     round: u32,
     next_at: Option<Instant>,
@@ -37,7 +37,7 @@ impl MtuSearch {
         }
         let best = self.best();
         if self.round > ROUNDS {
-            // a peer that answers no echo at all tells nothing about sizes
+            // without any echo reply nothing is known about sizes
             self.found = Some(best.unwrap_or(self.configured));
             return Vec::new();
         }

@@ -24,7 +24,7 @@ const PACKETS_MAX: usize = 256;
 /// Connections of one peer, and of all.
 const CONNECTIONS_PER_PEER_MAX: usize = 8;
 const CONNECTIONS_MAX: usize = 160;
-/// A connection is asked for a sign of life this often, and ends after the other time without one.
+/// Keepalive interval of a connection, and the silence after which it ends.
 const KEEP_ALIVE: StackDuration = StackDuration::from_secs(20);
 const TIMEOUT: StackDuration = StackDuration::from_secs(45);
 
@@ -39,9 +39,9 @@ pub struct Windows {
 }
 
 impl Windows {
-    /// A reef: summaries come in, requests go out.
+    /// A reef: receives summaries, sends requests.
     pub const REEF: Windows = Windows { receive_bytes: 256 * 1024, send_bytes: 64 * 1024 };
-    /// A colony: the other way round.
+    /// A colony: the reverse.
     pub const COLONY: Windows = Windows { receive_bytes: 64 * 1024, send_bytes: 256 * 1024 };
 }
 
@@ -63,7 +63,7 @@ pub(crate) struct Netstack {
     opening: Vec<SocketHandle>,
     /// Established and not yet taken.
     ready: VecDeque<SocketHandle>,
-    /// Nobody reads or writes these any more; they go once their last packets are through.
+    /// Connections whose streams were dropped; removed once their last packets are sent.
     leaving: Vec<SocketHandle>,
     /// Connections refused because there are too many.
     pub(crate) refused: u64,
@@ -129,7 +129,7 @@ impl Netstack {
         socket
     }
 
-    /// Begins a connection; [`Netstack::poll_open`] says how it went.
+    /// Begins a connection; [`Netstack::poll_open`] returns the result.
     pub(crate) fn connect(&mut self, to: SocketAddrV4) -> io::Result<Handle> {
         if self.connections() >= CONNECTIONS_MAX {
             return Err(io::Error::other(format!("there are {CONNECTIONS_MAX} connections through this tunnel")));
@@ -237,7 +237,7 @@ impl Netstack {
     fn remove_finished(&mut self) {
         for handle in std::mem::take(&mut self.leaving) {
             let socket = self.get(handle);
-            // a socket that was aborted keeps its endpoints until the reset is sent
+            // an aborted socket keeps its endpoints until the reset is sent
             let is_closed = socket.state() == State::Closed && socket.remote_endpoint().is_none();
             if is_closed || socket.state() == State::TimeWait {
                 self.sockets.remove(handle);
@@ -247,7 +247,7 @@ impl Netstack {
         }
     }
 
-    /// A connection that has come in, with the address it comes from.
+    /// An incoming connection, with its source address.
     pub(crate) fn accept(&mut self) -> Option<(Handle, SocketAddrV4)> {
         while let Some(handle) = self.ready.pop_front() {
             match self.get(handle).remote_endpoint().and_then(v4) {
@@ -304,12 +304,12 @@ impl Netstack {
         Poll::Ready(socket.send_slice(bytes).map_err(io::Error::other))
     }
 
-    /// Says that nothing more will be written.
+    /// Closes the writing side.
     pub(crate) fn finish(&mut self, handle: Handle) {
         self.get(handle.0).close();
     }
 
-    /// Nobody holds the connection any more: what was written is still sent.
+    /// The stream was dropped: written data is still sent.
     pub(crate) fn let_go(&mut self, handle: Handle) {
         self.get(handle.0).close();
         self.leaving.push(handle.0);
@@ -385,7 +385,7 @@ impl Device for Queues {
     type TxToken<'a> = ToSend<'a>;
 
     fn receive(&mut self, _: StackInstant) -> Option<(Received<'_>, ToSend<'_>)> {
-        // each packet may ask for an answer
+        // each packet may require a response
         if self.to_send.len() >= PACKETS_MAX {
             return None;
         }
@@ -401,7 +401,7 @@ impl Device for Queues {
         let mut capabilities = DeviceCapabilities::default();
         capabilities.medium = Medium::Ip;
         capabilities.max_transmission_unit = self.mtu;
-        // what comes out of the tunnel is authenticated: sums are written, for kernels, and not checked
+        // packets from the tunnel are authenticated: checksums are written, for kernels, but not verified
         capabilities.checksum.ipv4 = Checksum::Tx;
         capabilities.checksum.tcp = Checksum::Tx;
         capabilities

@@ -13,7 +13,7 @@ use std::time::Duration;
 use tokio::sync::Mutex;
 use tonic::transport::{Channel, Endpoint as HttpEndpoint};
 
-/// HTTP/2 windows inside a tunnel, in bytes: above what TCP there has under way.
+/// HTTP/2 windows inside a tunnel, in bytes: larger than what TCP has in flight.
 const STREAM_WINDOW: u32 = 1024 * 1024;
 const CONNECTION_WINDOW: u32 = 2 * 1024 * 1024;
 
@@ -39,14 +39,14 @@ pub struct ReefSettings {
     pub clock: SharedClock,
 }
 
-/// How long a sign of life may take inside a tunnel. It waits behind what is being sent, and the tunnel watches itself.
+/// Keepalive timeout inside a tunnel. Keepalives wait behind sent data, and the tunnel has its own monitoring.
 const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(40);
 
-/// Links by colony. Each has a lock of its own, so that one colony that does not answer holds up no other.
+/// Links by colony. Each has its own lock, so that a colony that does not respond delays no other.
 type Slot = Arc<Mutex<Option<(Arc<Link>, Channel)>>>;
 
-/// The ways of one process to its colonies. Clones are the same one; channels through meshes work for as long as one of
-/// them is there.
+/// The connections of one process to its colonies. Clones share them; channels through meshes work as long as one clone
+/// exists.
 #[derive(Clone, Debug)]
 pub struct Network {
     reef: Option<ReefSide>,
@@ -65,10 +65,10 @@ impl Network {
         Network { reef: Some(ReefSide { reef_id, discovery, underlay, clock }), links: Arc::default() }
     }
 
-    /// A channel to a colony. Through a mesh it is the same one for every caller, and the tunnel below it is kept, and
-    /// built anew when it is lost; a call meanwhile waits or fails as over a broken connection.
+    /// A channel to a colony. Through a mesh all callers share it, and its tunnel is kept and rebuilt if it is lost.
+    /// Until then a call waits or fails as over a broken connection.
     ///
-    /// Fails when the colony does not answer or does not let this reef in; the error says which.
+    /// Fails if the colony does not respond or refuses this reef; the error distinguishes the two.
     pub async fn dial(&self, route: &Route) -> Result<Channel, MeshError> {
         self.dial_showing(route, |_| {}).await
     }
@@ -88,7 +88,7 @@ impl Network {
         if let Some((link, channel)) = &*slot {
             match link.state() {
                 LinkState::Connecting | LinkState::Up => return Ok(channel.clone()),
-                // the link's own pauses count, not those of its callers
+                // the link has its own pauses, independent of its callers
                 LinkState::Down { error } => return Err(again(&error, link.colony())),
                 LinkState::Closed => *slot = None,
             }

@@ -35,12 +35,12 @@ pub(crate) fn is_of_small_order(key: &PublicKey) -> bool {
     !any.diffie_hellman(&x25519::PublicKey::from(key.0)).was_contributory()
 }
 
-/// What came out of a datagram; the length counts bytes at the begin of the buffer.
+/// The content of a datagram; the length counts bytes from the start of the buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Opened {
     /// A packet for us.
     Packet(usize),
-    /// A datagram to send back: the answer of a handshake, or what confirms one.
+    /// A datagram to send back: the response or confirmation of a handshake.
     Reply(usize),
     /// Nothing to do: a keepalive or a cookie.
     Quiet,
@@ -59,14 +59,14 @@ pub(crate) enum Refused {
     Damaged,
 }
 
-/// What is due without a datagram.
+/// Due actions without a datagram.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Due {
     /// A datagram of this length is to be sent.
     Send(usize),
     /// Nothing.
     Nothing,
-    /// The peer has not answered for so long that all keys are gone.
+    /// The peer has not responded for so long that all keys have expired.
     Expired,
 }
 
@@ -76,7 +76,7 @@ pub(crate) struct Tunnel {
 }
 
 impl Tunnel {
-    /// `index` (24 bits) says in each message to us which tunnel it belongs to.
+    /// `index` (24 bits) identifies the tunnel in each message to us.
     pub(crate) fn new(own: &PrivateKey, peer: &PublicKey, psk: &Psk, index: u32, gate: Option<&Gate>) -> Tunnel {
         let limiter = gate.map(|gate| gate.limiter.clone());
         let peer = x25519::PublicKey::from(peer.0);
@@ -120,8 +120,8 @@ impl Tunnel {
         }
     }
 
-    /// Encrypts a packet of at most [`PACKET_MAX`] bytes; a longer one is dropped. Without a session it waits inside, and what is returned is
-    /// an initiation.
+    /// Encrypts a packet of at most [`PACKET_MAX`] bytes; a longer one is dropped. Without a session it is queued, and
+    /// a handshake initiation is returned.
     pub(crate) fn seal(&mut self, packet: &[u8], out: &mut [u8]) -> Option<usize> {
         if packet.len() > PACKET_MAX {
             return None;
@@ -132,7 +132,7 @@ impl Tunnel {
         }
     }
 
-    /// Looks at the timers; four times a second.
+    /// Runs the timers; called four times a second.
     pub(crate) fn tick(&mut self, out: &mut [u8]) -> Due {
         match self.tunn.update_timers(out) {
             TunnResult::WriteToNetwork(datagram) => Due::Send(datagram.len()),
@@ -147,7 +147,7 @@ impl Tunnel {
     }
 }
 
-/// What a colony asks of each handshake message before it looks for a peer.
+/// Checks of each handshake message before a peer is looked up.
 pub(crate) struct Gate {
     private: x25519::StaticSecret,
     public: x25519::PublicKey,
@@ -162,8 +162,8 @@ impl Gate {
         Gate { private, public, limiter }
     }
 
-    /// `Ok` when the sender knows our public key and, under load, can receive at its address. `Err(Some)` is the
-    /// length of a cookie to send back, `Err(None)` deserves no answer.
+    /// `Ok` if the sender knows our public key and, under load, can receive at its address. `Err(Some)` is the length
+    /// of a cookie to send back; `Err(None)` gets no reply.
     pub(crate) fn admit(&self, from: IpAddr, datagram: &[u8], out: &mut [u8]) -> Result<(), Option<usize>> {
         match self.limiter.verify_packet(Some(from), datagram, out) {
             Ok(_) => Ok(()),

@@ -4,9 +4,9 @@ use crate::wire::DATAGRAM_MAX;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 
-/// Datagrams that may wait for the socket; more packets are not taken from TCP meanwhile.
+/// Maximum number of datagrams waiting for the socket; above it no packets are read from TCP.
 pub(crate) const DATAGRAMS_MAX: usize = 256;
-/// Buffers kept for reuse.
+/// Buffers for reuse.
 const SPARE_MAX: usize = 512;
 
 /// The queues. Packets are bounded by the datagrams that one turn reads, datagrams by [`DATAGRAMS_MAX`] and the few

@@ -1,4 +1,4 @@
-//! A colony's peers: whose datagram it is, what it may send, and who is admitted. No IO and no clock of its own.
+//! A colony's peers: sender of a datagram, permissions, admission. No IO and no clock.
 
 mod peer;
 
@@ -22,7 +22,7 @@ use tokio::time::Instant;
 /// Peers that are not registered yet: all, and of one source.
 const PROVISIONAL_MAX: usize = 64;
 const PROVISIONAL_PER_SOURCE_MAX: usize = 4;
-/// How long a stranger may take to prove the secret, and then to register.
+/// How long an unknown peer may take to prove the secret, and then to register.
 const PROVE_WITHIN: Duration = Duration::from_secs(15);
 const REGISTER_WITHIN: Duration = Duration::from_secs(30);
 /// Secrets that are tried for a handshake which does not hint at one.
@@ -54,7 +54,7 @@ pub(crate) struct Peers {
     admissions: Vec<Admission>,
     /// By the index that their datagrams carry.
     peers: HashMap<u32, Peer>,
-    /// Several per key only while it is open which secret a stranger has.
+    /// Several per key only while the secret of an unknown peer is undetermined.
     by_key: HashMap<PublicKey, Vec<u32>>,
     by_address: HashMap<Ipv4Addr, u32>,
     pub(crate) drops: Drops,
@@ -80,7 +80,7 @@ impl Peers {
         }
     }
 
-    /// Replaces the secrets that admit. Peers of one that is gone are removed.
+    /// Replaces the valid secrets. Peers of a removed secret are removed.
     pub(crate) fn set_admissions(&mut self, admissions: Vec<Admission>, now: Instant) {
         self.admissions = admissions;
         let gone: Vec<u32> = self
@@ -94,7 +94,7 @@ impl Peers {
         }
     }
 
-    /// Adds a reef known from before, so that its tunnel goes on without registering again.
+    /// Adds a reef that was registered before, so that its tunnel needs no new registration.
     pub(crate) fn restore(&mut self, reef: Registered, psk: &Psk, now: Instant) {
         if self.by_key.contains_key(&reef.key) || self.by_address.contains_key(&reef.address) {
             return;
@@ -108,8 +108,8 @@ impl Peers {
         self.by_address.insert(reef.address, index);
     }
 
-    /// Makes a peer that has proved the secret a registered one: its address changes, and whoever had its id before
-    /// goes. False when the peer is gone.
+    /// Registers a peer that has proved the secret: its address changes, and an earlier peer with its id is removed.
+    /// False if the peer no longer exists.
     pub(crate) fn register(&mut self, reef: &Registered, now: Instant) -> bool {
         let Some(index) = self.by_key.get(&reef.key).and_then(|indices| indices.first()).copied() else { return false };
         let former: Vec<u32> = self
@@ -126,7 +126,7 @@ impl Peers {
         }
         let Some(peer) = self.peers.get_mut(&index) else { return false };
         if peer.address != reef.address {
-            // the answer to the registration still goes to the address that it came from
+            // the response to the registration is still sent to its source address
             peer.former = Some((peer.address, now + REGISTER_WITHIN));
             peer.address = reef.address;
         }
@@ -160,7 +160,7 @@ impl Peers {
     }
 
     fn free_index(&self, wanted: Option<u32>) -> u32 {
-        // at random: numbers in order would tell an observer how many peers there are
+        // random, because sequential numbers would tell an observer the number of peers
         let any = std::iter::repeat_with(|| u32::from_le_bytes(random()) >> 8);
         wanted.into_iter().chain(any).find(|index| !self.peers.contains_key(index)).unwrap_or_default()
     }
@@ -297,7 +297,7 @@ impl Peers {
                 out.send(from, buffer, len);
                 if let Some(peer) = self.peers.get_mut(&index) {
                     if peer.stage == Stage::Answered {
-                        // it may prove this answer as long as any other
+                        // it has as long to prove this response as any other
                         peer.since = now;
                     }
                     peer.send_waiting(from, out);
@@ -307,7 +307,7 @@ impl Peers {
         }
     }
 
-    /// A stranger's first data: it has the secret of this tunnel. False when another peer has its address.
+    /// The first data of an unknown peer: it has the secret of this tunnel. False if another peer has its address.
     fn prove(&mut self, index: u32, now: Instant) -> bool {
         let Some(peer) = self.peers.get_mut(&index) else { return false };
         let (key, address) = (peer.key, peer.address);

@@ -1,4 +1,4 @@
-//! Files that only their owner may read: keys, secrets, the registry of peers. Written whole or not at all.
+//! Files that only their owner may read: keys, secrets, the registry of peers. Written atomically.
 
 use crate::error::MeshError;
 use std::fs::{self, File, OpenOptions};
@@ -31,7 +31,7 @@ pub(crate) fn read(path: &Path) -> Result<Option<Zeroizing<String>>, MeshError> 
     fs::read_to_string(path).map(|text| Some(Zeroizing::new(text))).map_err(failed("read", path))
 }
 
-/// Writes a file that must not exist yet; leaves one that does as it is.
+/// Creates a file; an existing one stays unchanged.
 pub(crate) fn create(path: &Path, bytes: &[u8]) -> Result<(), MeshError> {
     let temporary = write_beside(path, bytes)?;
     // a hard link, because it fails where a rename would replace
@@ -43,7 +43,7 @@ pub(crate) fn create(path: &Path, bytes: &[u8]) -> Result<(), MeshError> {
     }
 }
 
-/// Replaces a file: whoever reads sees the old content or the new one.
+/// Replaces a file atomically: readers see the old or the new content.
 pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<(), MeshError> {
     let temporary = write_beside(path, bytes)?;
     fs::rename(&temporary, path).map_err(failed("write", path))?;

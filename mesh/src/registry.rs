@@ -1,4 +1,4 @@
-//! Who may be a peer of a colony: secrets, reefs with their addresses, revocations; kept in one private file.
+//! Who may be a peer of a colony: secrets, reefs with their addresses, revocations; stored in one private file.
 
 mod range;
 mod state;

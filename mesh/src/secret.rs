@@ -45,7 +45,7 @@ impl Secret {
         Ok(Secret(Zeroizing::new(text.to_owned())))
     }
 
-    /// The text itself, to show it once to whoever has created it.
+    /// The text itself, shown once to its creator.
     pub fn reveal(&self) -> &str {
         &self.0
     }
@@ -57,7 +57,7 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// Where a secret is kept. It is read at each dial, so that a rotated one is taken up.
+/// Where a secret is stored. It is read at each dial, so that a rotated one is used.
 #[derive(Clone, PartialEq, Eq)]
 pub enum SecretSource {
     /// The secret itself.

@@ -25,7 +25,7 @@ const HEADERS: usize = 28;
 /// What a path does to datagrams.
 #[derive(Clone, Debug)]
 pub struct Path {
-    /// Time from one end to the other.
+    /// One-way delay.
     pub delay: Duration,
     /// Up to this much more, at random: datagrams overtake one another.
     pub jitter: Duration,
@@ -33,7 +33,7 @@ pub struct Path {
     pub loss: f64,
     /// Share of datagrams that arrive twice.
     pub duplicates: f64,
-    /// Largest IP packet that passes; larger ones vanish without a word.
+    /// Largest IP packet that passes; larger ones are dropped silently.
     pub mtu: usize,
     /// Bits per second of the path, and datagrams that may wait before it; `None` is no limit.
     pub rate: Option<(u64, usize)>,
@@ -55,18 +55,18 @@ impl Default for Path {
     }
 }
 
-/// A datagram as it was sent.
+/// A sent datagram.
 #[derive(Clone, Debug)]
 pub struct Sent {
-    /// Where it came from.
+    /// Its source.
     pub from: SocketAddr,
-    /// Where it was to go.
+    /// Its destination.
     pub to: SocketAddr,
     /// Its bytes.
     pub bytes: Vec<u8>,
 }
 
-/// A handshake of somebody who knows a colony's key and not its secret.
+/// A handshake of a sender that knows a colony's key but not its secret.
 pub fn stranger(colony: &PublicKey) -> Vec<u8> {
     let mut datagram = vec![0; DATAGRAM_MAX];
     let psk = Psk::derive(&Secret::generate(), "guess", colony);
@@ -132,7 +132,7 @@ impl SimNet {
         lock(&self.0).record = Some(Vec::new());
     }
 
-    /// What was sent since then.
+    /// The datagrams sent since then.
     pub fn recorded(&self) -> Vec<Sent> {
         lock(&self.0).record.clone().unwrap_or_default()
     }

@@ -1,4 +1,4 @@
-//! What is counted and shown of a tunnel and of an endpoint.
+//! Counters of a tunnel and of an endpoint.
 
 use crate::noise::keys::PublicKey;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -36,9 +36,9 @@ impl Drops {
 pub struct TunnelStats {
     /// Since the keys in use were agreed; `None` without any.
     pub handshake_age: Option<Duration>,
-    /// Since the last datagram that was the peer's beyond doubt; `None` before the first.
+    /// Time since the last authentic datagram of the peer; `None` before the first.
     pub answer_age: Option<Duration>,
-    /// Round trip inside the tunnel, smoothed; `None` where it is not measured.
+    /// Round trip inside the tunnel, smoothed; `None` if it is not measured.
     pub round_trip: Option<Duration>,
     /// Bytes of packets received.
     pub received_bytes: u64,

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// A TCP connection inside a tunnel. Dropping it sends what was written and closes it.
+/// A TCP connection inside a tunnel. Dropping it sends written data and closes it.
 pub struct MeshStream {
     endpoint: Arc<Endpoint>,
     generation: u64,
@@ -60,7 +60,7 @@ impl AsyncRead for MeshStream {
             core.stack.poll_read(self.handle, cx, buffer)
         };
         if buffer.filled().len() > before {
-            // there is room again, and the other side may be waiting to hear so
+            // there is space again, and the other side may be waiting for a window update
             self.endpoint.wake();
         }
         polled
@@ -82,7 +82,7 @@ impl AsyncWrite for MeshStream {
         polled
     }
 
-    /// What is written is on its way.
+    /// Written data is already on its way.
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(Ok(()))
     }

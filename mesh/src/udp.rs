@@ -8,13 +8,13 @@ use std::net::{IpAddr, SocketAddr};
 use tokio::io::Interest;
 use tokio::net::UdpSocket;
 
-/// Asked of the kernel for each direction; it gives at most `net.core.rmem_max` and `wmem_max`.
+/// Requested from the kernel for each direction; it grants at most `net.core.rmem_max` and `wmem_max`.
 const KERNEL_BUFFER_BYTES: usize = 4 * 1024 * 1024;
 
 /// Bytes of one system call; UDP takes 65,507.
 const SEND_BYTES_MAX: usize = 64_000;
 
-/// A socket. Datagrams are never cut into fragments on the way: what is too large vanishes, and the size is searched.
+/// A socket. Datagrams are never fragmented: too large ones are dropped, and a working size is searched.
 #[derive(Debug)]
 pub(crate) struct Udp {
     socket: UdpSocket,
@@ -33,7 +33,7 @@ impl Udp {
             ("send", socket.set_send_buffer_size(KERNEL_BUFFER_BYTES)),
         ] {
             if let Err(error) = result {
-                tracing::debug!(%error, what, "the kernel's buffer stays as it is");
+                tracing::debug!(%error, what, "the kernel's buffer stays unchanged");
             }
         }
         socket.set_nonblocking(true)?;
@@ -99,7 +99,7 @@ impl Udp {
         };
         match self.socket.try_io(Interest::WRITABLE, || self.state.try_send((&self.socket).into(), &transmit)) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Err(error),
-            // lost, as on the way
+            // lost, as on the network
             Err(error) => tracing::trace!(%error, %to, "send"),
             Ok(()) => {}
         }

@@ -1,4 +1,4 @@
-//! A reef's side of one tunnel: calling, watching for silence, measuring. No IO and no clock of its own.
+//! A reef's side of one tunnel: calling, detecting silence, measuring. No IO and no clock.
 
 use crate::echo;
 use crate::mtu::MtuSearch;
@@ -13,7 +13,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// Pauses between handshakes that nobody answers; after the last one the call has failed.
+/// Pauses between unanswered handshakes; after the last one the call has failed.
 const PAUSES: [Duration; 5] = [
     Duration::from_secs(1),
     Duration::from_secs(2),
@@ -21,28 +21,28 @@ const PAUSES: [Duration; 5] = [
     Duration::from_secs(4),
     Duration::from_secs(5),
 ];
-/// An answer with another secret may come from anyone who has read ours on its way: a better one may still come.
+/// A response with another secret may come from anyone who intercepted our message: a valid one may still arrive.
 const REFUSED_FOR: Duration = Duration::from_secs(1);
 const REFUSED_TRIES: u32 = 2;
-/// Sent and nothing back for so long: ask; and for so long: agree on new keys.
+/// Silence after sending until an echo is sent, and until new keys are negotiated.
 const ASK_AFTER: Duration = Duration::from_secs(3);
 const SILENT_AFTER: Duration = Duration::from_secs(8);
 const ASK_EVERY: Duration = Duration::from_secs(1);
-/// How often a tunnel in use is asked whether full packets still pass.
+/// How often a tunnel in use is tested with full packets.
 const CHECK_SIZE_EVERY: Duration = Duration::from_secs(30);
-/// Full echoes without an answer, while small ones have one, until sizes are searched again.
+/// Unanswered full echoes, while small ones are answered, until sizes are searched again.
 const LOST_FULL_MAX: u32 = 3;
-/// Echoes whose answers are waited for.
+/// Echoes in flight.
 const ASKED_MAX: usize = 64;
 
 /// How the tunnel is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Phase {
-    /// The first handshake is under way.
+    /// The first handshake is in progress.
     Calling,
     /// Packets pass.
     Up,
-    /// The colony has stopped answering; handshakes are under way.
+    /// The colony has stopped responding; handshakes are in progress.
     Silent,
     /// Nothing more is tried.
     Failed(Failure),
@@ -51,9 +51,9 @@ pub(crate) enum Phase {
 /// Why nothing more is tried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Failure {
-    /// Nobody answered the first handshakes.
+    /// The first handshakes were not answered.
     NoAnswer,
-    /// Somebody with the colony's key answered, and has another secret.
+    /// The responder has the colony's key but another secret.
     WrongSecret,
     /// The colony had answered before and does no more.
     Lost,
@@ -96,7 +96,7 @@ pub(crate) struct Uplink {
     sent_at: Instant,
     /// When a connection has last sent something.
     used_at: Option<Instant>,
-    /// Since when something has been sent that nothing has come back for.
+    /// Since when sent data is unanswered.
     unanswered_since: Option<Instant>,
     /// Times in a row that a handshake went well and nothing else did.
     hollow: u32,
@@ -201,7 +201,7 @@ impl Uplink {
         }
     }
 
-    /// Somebody who can read our handshake has another pre-shared key.
+    /// A peer that can read our handshake has another pre-shared key.
     fn refused(&mut self, now: Instant) {
         let (since, tries, last) = self.refused.unwrap_or((now, 0, 0));
         let tries = if last == self.tries { tries } else { tries + 1 };
@@ -368,7 +368,7 @@ impl Uplink {
         self.next_try = now + *pause;
         let mut buffer = out.buffer();
         if let Some(len) = self.tunnel.initiate(&mut buffer) {
-            // one handshake to all: whoever is the colony answers, and takes only the first copy
+            // one handshake to all addresses: only the colony responds, and accepts only the first copy
             let last = self.endpoint.filter(|endpoint| !self.call.candidates.contains(endpoint));
             for to in self.call.candidates.iter().copied().chain(last) {
                 let mut copy = out.buffer();
@@ -412,7 +412,7 @@ impl Uplink {
             return;
         }
         self.checked_at = now;
-        // small ones came back meanwhile, or the tunnel would be silent
+        // small ones were answered, otherwise the tunnel would be silent
         if self.lost_full >= LOST_FULL_MAX {
             self.mtu = MtuSearch::new(self.call.mtu);
             self.lost_full = 0;

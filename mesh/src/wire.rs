@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 
 /// Longest datagram handled; longer ones are no messages of ours.
 pub(crate) const DATAGRAM_MAX: usize = 2048;
-/// Counters above this would overflow the window arithmetic of the replay guard. Nobody gets there honestly.
+/// Counters above this would overflow the window arithmetic of the replay guard. No valid peer reaches it.
 const COUNTER_MAX: u64 = 1 << 63;
 
 /// What a datagram claims to be.

@@ -1,4 +1,4 @@
-//! A colony that answers with as many bytes as it is asked for, inside a mesh or over plain TCP.
+//! A colony that returns the requested number of bytes, inside a mesh or over plain TCP.
 
 use coral_mesh::keys::{PrivateKey, PublicKey};
 use coral_mesh::registry::{Range, Registry};

@@ -28,7 +28,7 @@ fn main() {
         return runtime().block_on(hold_colonies(&Secret::parse(&secret).unwrap()));
     }
     runtime().block_on(async {
-        // first: what the others have freed would hide what it takes
+        // first, because memory freed by the others would hide its use
         memory().await;
         throughput_and_latency().await;
         idle().await;
@@ -156,7 +156,7 @@ async fn hold_colonies(secret: &Secret) {
     tokio::task::spawn_blocking(|| std::io::stdin().lines().count()).await.unwrap();
 }
 
-/// In the network's own time: what the machine does meanwhile does not count.
+/// Measured in the simulated network's time, independent of the machine's load.
 async fn lossy_path() {
     let path = Path { delay: Duration::from_millis(25), loss: 0.01, ..Path::default() };
     let mut all = Vec::new();

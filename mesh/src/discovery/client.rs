@@ -1,4 +1,4 @@
-//! Asking a discovery service where a colony is, and telling it where one is. What it answers is checked, never trusted.
+//! Client of a discovery service: look-up and registration of colonies. Its responses are checked, never trusted.
 
 use super::messages::{Colony, Fault, LookupColony, RegisterColony, Registered};
 use crate::error::{DiscoveryError, printable};
@@ -44,7 +44,7 @@ impl fmt::Debug for Discovery {
 pub struct Found {
     /// The colony's key.
     pub key: PublicKey,
-    /// Where it may be reached, the likeliest first.
+    /// Possible addresses, the most likely first.
     pub endpoints: Vec<SocketAddr>,
     /// Its address inside the mesh.
     pub mesh_ip: Option<Ipv4Addr>,
@@ -112,7 +112,7 @@ impl Discovery {
         !is_nowhere && (self.is_local || !ip.is_loopback())
     }
 
-    /// Says where a colony is; returns how long that counts.
+    /// Registers a colony's addresses; returns how long the registration is valid.
     pub(super) async fn register(&self, request: &RegisterColony, token: &str) -> Result<Duration, DiscoveryError> {
         let answer: Registered = self.call("RegisterColony", request, Some(token)).await?;
         if !answer.success {

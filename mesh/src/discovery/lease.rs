@@ -18,20 +18,20 @@ use zeroize::Zeroizing;
 const RETRY_MIN: Duration = Duration::from_secs(1);
 const RETRY_MAX: Duration = Duration::from_secs(30);
 
-/// What a colony tells discovery.
+/// A colony's registration at discovery.
 #[derive(Clone, Debug)]
 pub struct LeaseSettings {
     /// Its id.
     pub colony_id: String,
     /// Its key.
     pub key: PrivateKey,
-    /// Where it may be reached.
+    /// Its possible addresses.
     pub endpoints: Vec<SocketAddr>,
     /// Its address inside the mesh.
     pub mesh_ip: Ipv4Addr,
     /// Its port there.
     pub connect_port: u16,
-    /// How often it says so.
+    /// Renewal interval.
     pub interval: Duration,
 }
 
@@ -100,7 +100,7 @@ async fn renew(discovery: Discovery, settings: LeaseSettings, state: watch::Send
         let wait = match &result {
             Ok(ttl) => {
                 retry = RETRY_MIN;
-                // a service with a shorter memory is told more often
+                // a service with a shorter expiry is renewed more often
                 settings.interval.min((*ttl / 3).max(RETRY_MIN))
             }
             Err(_) => {
@@ -128,8 +128,8 @@ fn report(state: &watch::Sender<LeaseState>, colony_id: &str, result: Result<(),
     state.send_replace(new);
 }
 
-/// The address of this machine that `host` (`name:port`) is reached from: what is advertised where nothing else is
-/// configured. No packet is sent.
+/// This machine's address on the route to `host` (`name:port`): advertised if nothing else is configured. No packet is
+/// sent.
 pub async fn local_address_towards(host: &str) -> Option<IpAddr> {
     let to = tokio::net::lookup_host(host).await.ok()?.next()?;
     let any: SocketAddr = if to.is_ipv4() { ([0, 0, 0, 0], 0).into() } else { ([0_u16; 8], 0).into() };

@@ -21,7 +21,7 @@ pub(super) struct RegisterColony {
     pub(super) metadata: BTreeMap<String, String>,
 }
 
-/// Its answer. `expires_at` is left out: the hosted service fills it with dates of 1970.
+/// Its response. `expires_at` is omitted: the hosted service sets it to dates of 1970.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct Registered {
@@ -39,7 +39,7 @@ pub(super) struct LookupColony {
     pub(super) mesh_id: String,
 }
 
-/// Its answer, as far as it is used.
+/// Its response, only the used fields.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct Colony {
@@ -69,7 +69,7 @@ pub(super) struct Observed {
     pub(super) via_relay: bool,
 }
 
-/// `Health`'s answer.
+/// The response of `Health`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct Health {

@@ -1,4 +1,4 @@
-//! A small discovery service: registrations that only whoever made them can change, look-ups for everyone.
+//! A small discovery service: only the creator of a registration can change it; look-ups are public.
 
 use super::client::WRITE_TOKEN;
 use super::messages::{Colony, Fault, Health, LookupColony, RegisterColony, Registered};
@@ -27,7 +27,7 @@ use subtle::ConstantTimeEq;
 use tokio::net::TcpListener;
 use tokio::time::Instant;
 
-/// How long a registration counts, and how long nobody else may take its id.
+/// How long a registration is valid, and how long its id stays reserved.
 const TTL_SECONDS: i64 = 300;
 const RESERVED_MS: i64 = 30 * DAY_MS;
 const BODY_BYTES_MAX: usize = 64 * 1024;
@@ -41,13 +41,13 @@ const TEXT_MAX: usize = 256;
 pub struct DiscoverySettings {
     /// TCP address, `host:port`.
     pub listen: String,
-    /// Where registrations are kept; without it a restart forgets who owns which id.
+    /// Where registrations are stored; without it a restart forgets the owners of ids.
     pub file: Option<PathBuf>,
     /// The clock.
     pub clock: SharedClock,
 }
 
-/// A registration, with the digest of the token that made it.
+/// A registration, with the digest of the token that created it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Entry {
     colony: Colony,
@@ -103,7 +103,7 @@ impl DiscoveryServer {
         self.address
     }
 
-    /// Answers until `shutdown` is done.
+    /// Serves until `shutdown` completes.
     pub async fn serve(self, shutdown: impl Future<Output = ()> + Send + 'static) -> Result<(), MeshError> {
         let shared = Arc::new(Shared {
             started: self.settings.clock.now(),

@@ -1,4 +1,4 @@
-//! The client against recorded answers of the hosted service, the server against all that clients may send.
+//! The client against recorded responses of the hosted service, the server against anything that clients may send.
 #![allow(clippy::unwrap_used)]
 
 use super::lease::write_token;
@@ -19,7 +19,7 @@ use tokio::task::JoinHandle;
 
 const KEY: &str = "xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=";
 
-/// A service that answers every look-up with the same bytes.
+/// A service that returns the same bytes for every look-up.
 async fn service(status: u16, answer: String) -> Discovery {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -30,7 +30,7 @@ async fn service(status: u16, answer: String) -> Discovery {
     Discovery::new(&url).unwrap()
 }
 
-/// As the hosted service answers: camel case, 64 bits as text, dates of 1970, an observed endpoint without a port.
+/// The hosted service's format: camel case, 64 bits as text, dates of 1970, an observed endpoint without a port.
 const RECORDED: &str = r#"{"meshId":"my-shop-production-a3f2e1","pubkey":"xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=",
 "endpoints":["203.0.113.42:41580","127.0.0.1:41580","0.0.0.0:41580","198.51.100.7:0","nowhere","203.0.113.42:41580"],
 "meshIpv4":"100.64.0.1","meshIpv6":"fd42::1","connectPort":9000,"metadata":{"application":"my-shop"},
@@ -140,7 +140,7 @@ async fn a_registration_is_changed_by_who_made_it_alone_also_after_a_restart() {
     }
     let server = run(Some(file.clone()), clock.clone()).await;
     let discovery = Discovery::new(&server.url).unwrap();
-    // the lease is over, and yet nobody else gets the id: neither with another key nor with the same public one
+    // the lease has expired, but the id stays reserved: another key is refused, and so is the same public one
     for key in [thief.public(), owner.public()] {
         let error = discovery.register(&registration(key, "198.51.100.66:6"), &write_token(&thief, "my-shop")).await;
         let error = error.unwrap_err().to_string();
@@ -231,7 +231,7 @@ async fn a_lease_registers_and_says_when_it_cannot() {
 }
 
 proptest! {
-    /// Whatever a service answers is an error or makes sense.
+    /// Every response of a service is either an error or valid.
     #[test]
     fn any_answer_is_an_error_or_makes_sense(
         endpoints in proptest::collection::vec(".{0,30}|[0-9]{1,3}\\.0\\.0\\.1:[0-9]{1,5}", 0..40),

@@ -84,7 +84,7 @@ impl MeshService for Registrar {
             Side::Reef(_) | Side::Idle => false,
         };
         if !is_there {
-            return Err(Status::unavailable("the tunnel has ended meanwhile"));
+            return Err(Status::unavailable("the tunnel has ended in the meantime"));
         }
         let grant = state.grant(&reef.secret);
         tracing::info!(reef_id = %reef.reef_id, address = %reef.address, secret = %reef.secret, "a reef has registered");

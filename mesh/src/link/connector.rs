@@ -39,7 +39,7 @@ impl Connector {
         Connector { link: ConnectTo::Link(link) }
     }
 
-    /// To an address inside a tunnel, whatever its link says.
+    /// To an address inside a tunnel, regardless of the link's state.
     pub(crate) fn once(endpoint: Arc<Endpoint>, to: SocketAddrV4) -> Connector {
         Connector { link: ConnectTo::Once(endpoint, to) }
     }

@@ -14,10 +14,10 @@ use tonic::transport::Endpoint as HttpEndpoint;
 
 /// How long one registration may take.
 const REGISTER_TIMEOUT: Duration = Duration::from_secs(5);
-/// Registrations are tried again so often when the connection breaks on the way.
+/// Retries of a registration whose connection breaks.
 const REGISTER_TRIES: u32 = 3;
 
-/// What a reef learns from its registration.
+/// The result of a registration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Admitted {
     pub(crate) address: Ipv4Addr,

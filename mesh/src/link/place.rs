@@ -1,4 +1,4 @@
-//! Where a colony is: as configured, as discovery says, and where it answered last.
+//! A colony's addresses: configured, from discovery, and the last one that responded.
 
 use super::{Shared, Step};
 use crate::discovery::{Discovery, DiscoveryError};
@@ -19,7 +19,7 @@ pub(super) struct Place {
 }
 
 impl Shared {
-    /// Where the colony is: as configured, or as discovery says; and where it answered last.
+    /// The colony's addresses, configured or from discovery, and the last one that responded.
     pub(super) async fn place(&self, steps: &(impl Fn(Step) + Send + Sync)) -> Result<Place, MeshError> {
         let colony_id = || self.colony.colony_id.clone();
         let mut place = match (&self.colony.endpoint, self.colony.public_key, &self.reef.discovery) {
@@ -52,7 +52,7 @@ impl Shared {
         let found = match (discovery.look_up(&self.colony.colony_id).await, before) {
             (Ok(found), _) => found,
             (Err(error), Some((_, place))) => {
-                tracing::warn!(colony_id = self.colony.colony_id, %error, "calling the colony where it was last");
+                tracing::warn!(colony_id = self.colony.colony_id, %error, "calling the colony at its last address");
                 return Ok(place);
             }
             (Err(DiscoveryError::Unknown { url }), None) => {

@@ -1,4 +1,4 @@
-//! What a reef says of a colony that it wants to reach, and what it is told of the link.
+//! The configuration of a colony to reach, and the reported states of its link.
 
 use crate::datagrams::Underlay;
 use crate::discovery::Discovery;
@@ -22,7 +22,7 @@ pub struct MeshColony {
     pub connect_port: u16,
     /// What admits to it.
     pub secret: SecretSource,
-    /// Where it is (`host:port`, UDP), for colonies that no discovery knows; needs the key.
+    /// Its address (`host:port`, UDP), for colonies without discovery; requires the key.
     pub endpoint: Option<String>,
     /// Its key. Where discovery shows another one, it is refused.
     pub public_key: Option<PublicKey>,
@@ -33,7 +33,7 @@ pub struct MeshColony {
 }
 
 impl MeshColony {
-    /// Settings as they are mostly.
+    /// Default settings.
     pub fn new(colony_id: &str, secret: SecretSource) -> MeshColony {
         MeshColony {
             colony_id: colony_id.to_owned(),
@@ -48,7 +48,7 @@ impl MeshColony {
     }
 }
 
-/// What a reef brings to all its links.
+/// Settings shared by all links of a reef.
 #[derive(Clone, Debug)]
 pub(crate) struct ReefSide {
     pub(crate) reef_id: String,
@@ -57,22 +57,22 @@ pub(crate) struct ReefSide {
     pub(crate) clock: SharedClock,
 }
 
-/// The steps of getting to a colony, in order; for whoever watches them.
+/// The steps of connecting to a colony, in order, for observers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// Where it is, is asked; `None` of a fixed endpoint.
+    /// Discovery is queried; `None` for a fixed endpoint.
     LookingUp {
         /// The discovery service.
         discovery: Option<String>,
     },
-    /// Where it may be.
+    /// Possible addresses.
     Found {
         /// UDP addresses that are called.
         endpoints: Vec<SocketAddr>,
         /// Where its services are inside the mesh.
         mesh_address: SocketAddrV4,
     },
-    /// Handshakes are under way.
+    /// Handshakes are in progress.
     Calling,
     /// The tunnel is up, the reef asks to be a peer.
     Registering {

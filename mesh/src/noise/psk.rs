@@ -1,4 +1,4 @@
-//! The pre-shared key of a tunnel, derived from secret, colony id and colony key; and the hint that says which it is.
+//! The pre-shared key of a tunnel, derived from secret, colony id and colony key; and the hint that identifies it.
 
 use crate::noise::keys::PublicKey;
 use crate::secret::Secret;
@@ -16,9 +16,9 @@ const INFO: &[u8] = b"wireguard-psk";
 pub struct Psk(Zeroizing<[u8; 32]>);
 
 impl Psk {
-    /// HKDF-SHA256 (RFC 5869) of the secret, with the salt `coral-mesh/v1` and the info
-    /// `wireguard-psk` ‖ 0 ‖ colony id ‖ 0 ‖ colony key. Whoever answers with another key, or under another id, needs
-    /// another one: an impostor learns nothing that opens the real colony.
+    /// HKDF-SHA256 (RFC 5869) of the secret, with the salt `coral-mesh/v1` and the info `wireguard-psk` ‖ 0 ‖ colony id
+    /// ‖ 0 ‖ colony key. Another key or id gives another pre-shared key, so an impostor learns nothing that opens the
+    /// real colony.
     pub fn derive(secret: &Secret, colony_id: &str, colony_key: &PublicKey) -> Psk {
         let mut psk = Zeroizing::new([0; 32]);
         let prk = hkdf::Salt::new(hkdf::HKDF_SHA256, SALT).extract(secret.reveal().as_bytes());
@@ -32,8 +32,8 @@ impl Psk {
         &self.0
     }
 
-    /// 24 bits that a reef puts into the index of its handshakes, so that the colony answers with this key alone and
-    /// not with all it has. Only who can read the handshake knows the public key that they depend on.
+    /// 24 bits in the index of a reef's handshakes, so that the colony tries only this key instead of all. They depend
+    /// on a public key that only a reader of the handshake knows.
     pub(crate) fn hint(&self, initiator: &PublicKey) -> u32 {
         let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, self.0.as_slice()), initiator.as_bytes());
         let bytes = tag.as_ref();

@@ -84,14 +84,14 @@ fn under_load_a_sender_must_show_that_it_receives_at_its_address() {
             cookie = Some(buffer[..len].to_vec());
         }
     }
-    // with the cookie it is let through, from its own address alone
+    // with the cookie it is accepted, from its own address only
     assert_eq!(tunnel.open(ip(), &cookie.unwrap(), &mut buffer), Ok(Opened::Quiet));
     let len = tunnel.initiate(&mut buffer).unwrap();
     let initiation = buffer[..len].to_vec();
     assert_eq!(gate.admit(ip(), &initiation, &mut buffer), Ok(()));
     assert!(gate.admit([192, 0, 2, 9].into(), &initiation, &mut buffer).is_err());
     let other = Gate::new(&PrivateKey::generate());
-    assert_eq!(other.admit(ip(), &initiation, &mut buffer), Err(None), "who has not our key gets no word");
+    assert_eq!(other.admit(ip(), &initiation, &mut buffer), Err(None), "without our key there is no reply");
 }
 
 #[test]

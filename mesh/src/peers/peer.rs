@@ -1,4 +1,4 @@
-//! One peer of a colony: its tunnel, where it is, and how far it has been let in.
+//! One peer of a colony: its tunnel, address and admission state.
 
 use crate::noise::Tunnel;
 use crate::noise::keys::PublicKey;
@@ -11,10 +11,10 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-/// Keys are at most this old. Without a word from the peer for so long there is nothing to send with.
+/// Keys are at most this old. After this silence of the peer there is no key to send with.
 const SESSION_MAX: Duration = Duration::from_secs(180);
 
-/// Who a registered peer is, and what it may do.
+/// Identity and permissions of a registered peer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
     /// Id of the reef.
@@ -25,10 +25,10 @@ pub struct Identity {
     pub read_only: bool,
 }
 
-/// How far a peer has been let in.
+/// Admission state of a peer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Stage {
-    /// It has an answer to its handshake, and has proved nothing.
+    /// Its handshake was answered; it has proved nothing.
     Answered,
     /// It has the secret, and reaches the registration.
     Proved,
@@ -47,7 +47,7 @@ pub(crate) struct Peer {
     pub(crate) former: Option<(Ipv4Addr, Instant)>,
     /// Where its last authenticated datagram came from.
     pub(crate) endpoint: Option<SocketAddr>,
-    /// Where the handshake of a stranger came from.
+    /// Source address of an unknown peer's handshake.
     pub(crate) source: Option<IpAddr>,
     /// When its stage began.
     pub(crate) since: Instant,
@@ -106,7 +106,7 @@ impl Peer {
         self.address == address || self.former.is_some_and(|(former, _)| former == address)
     }
 
-    /// A datagram from it was authentic: that is where it is now.
+    /// The source of its last authentic datagram is its current address.
     pub(crate) fn heard(&mut self, now: Instant, from: SocketAddr) {
         if self.endpoint != Some(from) {
             tracing::debug!(reef_id = self.reef_id(), %from, "a peer has another endpoint");
@@ -115,7 +115,7 @@ impl Peer {
         self.heard_at = Some(now);
     }
 
-    /// Encrypts a packet for it; false when it cannot be sent to now. The colony never begins a handshake: it answers.
+    /// Encrypts a packet for it; false if nothing can be sent to it now. The colony never starts a handshake.
     pub(crate) fn send(&mut self, now: Instant, packet: &[u8], out: &mut Outbox) -> bool {
         let is_fresh = self.heard_at.is_some_and(|at| now.saturating_duration_since(at) < SESSION_MAX);
         let (true, Some(to)) = (is_fresh, self.endpoint) else { return false };
@@ -130,7 +130,7 @@ impl Peer {
         true
     }
 
-    /// Sends what was waiting for the end of a handshake.
+    /// Sends packets that were queued during a handshake.
     pub(crate) fn send_waiting(&mut self, to: SocketAddr, out: &mut Outbox) {
         loop {
             let mut buffer = out.buffer();

@@ -72,7 +72,7 @@ async fn a_handshake_and_the_first_echo_make_a_proved_peer() {
     let peers = pair.peers.stats(pair.now);
     assert_eq!((peers.len(), peers[0].address.is_link_local()), (1, true));
     assert_eq!(pair.peers.drops.total() + pair.uplink.drops.total(), 0);
-    // one secret, one answer: the hint says which
+    // one secret, one reply: the hint selects it
     assert_eq!(pair.sent.iter().filter(|(_, datagram)| datagram[0] == 2).count(), 1);
 }
 

@@ -1,4 +1,4 @@
-//! What a registry says and how it changes. No IO; the time comes in.
+//! The state of a registry and its changes. No IO; time is a parameter.
 
 use super::range::Range;
 use crate::noise::keys::PublicKey;
@@ -9,17 +9,17 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::net::Ipv4Addr;
 
-/// Peers not seen for so long are forgotten.
+/// Peers not seen for this time are removed.
 const UNSEEN_MS: i64 = 30 * DAY_MS;
-/// How long an expired secret is still recognized, so that a reef is told that it has expired.
+/// How long an expired secret is still recognised, so that the reef gets a specific error.
 const EXPIRED_KNOWN_MS: i64 = 30 * DAY_MS;
 /// Longest id of a reef.
 const REEF_ID_MAX: usize = 128;
 
-/// A secret that admits reefs. What is kept is the key derived from it.
+/// A secret that admits reefs. Only the key derived from it is stored.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Grant {
-    /// What it is called.
+    /// Its name.
     pub name: String,
     #[serde(with = "psk_text")]
     pub(crate) psk: Psk,
@@ -104,8 +104,8 @@ pub enum Refusal {
         /// When.
         at: TimeMs,
     },
-    /// Its secret was made for one reef, and that is another one.
-    #[error("the secret {secret:?} belongs to another reef; each reef needs one of its own")]
+    /// Its secret belongs to another reef.
+    #[error("the secret {secret:?} belongs to another reef; each reef needs its own")]
     SecretOfAnotherReef {
         /// Which one.
         secret: String,
@@ -127,7 +127,7 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    /// The reason as a word, as it goes over the wire.
+    /// The reason as a code, as sent over the wire.
     pub fn code(&self) -> &'static str {
         match self {
             Refusal::WrongColony { .. } => "wrong_colony",
@@ -223,7 +223,7 @@ impl State {
         if let Some(at) = self.reef(reef_id).and_then(|reef| reef.revoked_at) {
             return Err(Refusal::Revoked { at });
         }
-        // it was there when the tunnel proved it; a moment later it may be gone
+        // it existed when the tunnel proved it, but may have been removed since
         let grant = self.grant(secret).ok_or(Refusal::Revoked { at: now })?;
         if let Some(at) = grant.expires_at.filter(|at| *at <= now) {
             return Err(Refusal::SecretExpired { secret: secret.to_owned(), at });
@@ -242,7 +242,7 @@ impl State {
         range.free(&taken).ok_or_else(full)
     }
 
-    /// Revokes a reef: it is not admitted again, and a secret of its own is deleted. False when it is not known.
+    /// Revokes a reef: it is not admitted again, and its own secret is deleted. False if it is unknown.
     pub fn unpeer(&mut self, reef_id: &str, now: TimeMs) -> bool {
         let Some(reef) = self.reefs.iter_mut().find(|reef| reef.reef_id == reef_id) else { return false };
         reef.revoked_at.get_or_insert(now);
@@ -263,8 +263,8 @@ impl State {
         self.grants.len() < before
     }
 
-    /// Forgets what is over: peers not seen for 30 days, secrets expired for as long. Revocations stay, and with them
-    /// their addresses: nobody else gets what is meant for the former one.
+    /// Removes peers not seen for 30 days and secrets expired for 30 days. Revocations and their addresses stay, so
+    /// that no other reef receives traffic for the former one.
     pub(crate) fn prune(&mut self, now: TimeMs) {
         self.reefs.retain(|reef| reef.revoked_at.is_some() || now.0 < reef.seen_at.0 + UNSEEN_MS);
         self.grants.retain(|grant| grant.expires_at.is_none_or(|at| now.0 < at.0 + EXPIRED_KNOWN_MS));
@@ -282,7 +282,7 @@ mod psk_text {
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Psk, D::Error> {
         let text = Zeroizing::new(String::deserialize(deserializer)?);
-        // the text itself must not stand in the error
+        // the text itself must not appear in the error
         Psk::from_base64(&text).ok_or_else(|| D::Error::custom("a derived key is 32 bytes in base64"))
     }
 }

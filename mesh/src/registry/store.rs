@@ -27,11 +27,11 @@ pub struct Registry {
     colony_id: Arc<str>,
     colony_key: PublicKey,
     clock: SharedClock,
-    /// What was last read, and the stamp of the file then.
+    /// The last state read, and the file's stamp at that time.
     seen: Arc<Mutex<(Option<Stamp>, State)>>,
 }
 
-/// Tells one content of a file from another: a replaced file has another number.
+/// Identifies the content of a file: a replaced file has another inode number.
 type Stamp = (u64, i64, i64, u64);
 
 impl Registry {
@@ -48,7 +48,7 @@ impl Registry {
         Ok(registry)
     }
 
-    /// What it says, as last read or written by this process.
+    /// Its state, as last read or written by this process.
     pub fn state(&self) -> State {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).1.clone()
     }
@@ -57,7 +57,7 @@ impl Registry {
         self.clock.now()
     }
 
-    /// The colony that it belongs to.
+    /// Its colony.
     pub fn colony_id(&self) -> &str {
         &self.colony_id
     }
@@ -86,7 +86,7 @@ impl Registry {
         }
     }
 
-    /// Changes it: what is there is read under a lock, changed, and written. Nothing is written when `change` fails.
+    /// Changes it: reads under a lock, applies `change`, writes. Nothing is written if `change` fails.
     pub fn update<T, E: From<MeshError>>(&self, change: impl FnOnce(&mut State) -> Result<T, E>) -> Result<T, E> {
         let _lock = self.lock()?;
         let mut state = self.read()?;
@@ -113,7 +113,7 @@ impl Registry {
         Ok(file)
     }
 
-    /// Makes `secret` the colony's own one. A former one counts for `grace` more; none is no time at all.
+    /// Makes `secret` the colony's own. The former one stays valid for `grace`, or not at all without it.
     pub fn set_own_secret(&self, secret: &Secret, grace: Option<Duration>) -> Result<(), MeshError> {
         let psk = self.psk(secret);
         let now = self.clock.now();
@@ -149,7 +149,7 @@ impl Registry {
         Psk::derive(secret, &self.colony_id, &self.colony_key)
     }
 
-    /// Makes a secret for one reef. It is returned, and not kept: what is kept is the key derived from it.
+    /// Creates a secret for one reef and returns it. Only the key derived from it is stored.
     pub fn create_secret(&self, name: &str, read_only: bool, expires_at: Option<TimeMs>) -> Result<Secret, MeshError> {
         let is_name = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
         if name.is_empty() || name.len() > 64 || !name.chars().all(is_name) {
@@ -205,7 +205,7 @@ impl Registry {
         self.update(|state| Ok(state.register(reef_id, key, secret, limits, now)))
     }
 
-    /// Forgets what is over, and notes who has been seen.
+    /// Removes expired entries and updates last-seen times.
     pub(crate) fn keep(&self, seen: &[String]) -> Result<(), MeshError> {
         let now = self.clock.now();
         self.update(|state| {

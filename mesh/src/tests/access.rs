@@ -1,4 +1,4 @@
-//! Who is let in, how far, and until when: the matrix of keys and secrets.
+//! Admission: the matrix of keys and secrets, permissions and expiry.
 
 use super::support::{TestColony, World, refusal, summary};
 use crate::error::{Class, MeshError};
@@ -50,7 +50,7 @@ async fn key_and_secret_are_both_needed() {
     let (world, _) = World::sim(Path::default());
     let colony = world.colony("my-shop-production").await;
     let reef = world.reef("reef-1");
-    // the right secret and another key: whoever listens there cannot even read the call
+    // the right secret and another key: the receiver cannot even read the call
     let other = PrivateKey::generate().public();
     let route = MeshColony { public_key: Some(other), ..colony.mesh_colony() };
     assert!(matches!(refusal(&reef, &Route::Mesh(Box::new(route))).await, MeshError::NoAnswer { .. }));
@@ -114,7 +114,7 @@ async fn letting_a_reef_go_ends_its_streams_within_a_second_and_is_remembered() 
     let status = loop {
         match timeout(Duration::from_secs(5), stream.message()).await.expect("the stream ends") {
             Ok(Some(_)) => {}
-            Ok(None) => panic!("it ended without a word"),
+            Ok(None) => panic!("it ended without a reason"),
             Err(status) => break status,
         }
     };
@@ -123,7 +123,7 @@ async fn letting_a_reef_go_ends_its_streams_within_a_second_and_is_remembered() 
     sleep(Duration::from_secs(1)).await;
     assert!(!colony.door.peers().iter().any(|peer| peer.reef_id.as_deref() == Some("reef-1")));
 
-    // it comes back with the secret that it still has, is told, and does not try hotly
+    // it returns with its old secret, is refused with the reason, and does not retry in a tight loop
     let mut state = gone.status().await[0].state.clone();
     let waiting_for = Instant::now();
     while !matches!(&state, LinkState::Down { error } if matches!(**error, MeshError::Refused { .. })) {

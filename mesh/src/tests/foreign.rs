@@ -117,7 +117,7 @@ impl Namespace {
         let mut stream = timeout(Duration::from_secs(10), connect).await.expect("wireguard-go opens its socket");
         stream.write_all(format!("{text}\n\n").as_bytes()).unwrap();
         let mut answer = String::new();
-        // the daemon leaves the connection open: an empty line ends the answer
+        // the daemon leaves the connection open: an empty line ends the response
         let mut byte = [0];
         while !answer.ends_with("\n\n") && stream.read(&mut byte).unwrap() == 1 {
             answer.push(char::from(byte[0]));
@@ -217,7 +217,7 @@ async fn wireguard_go_with_linux_tcp_registers_and_reaches_a_colony_by_curl() {
     let health = "grpc.health.v1.Health/Check";
     let psk = |secret: &Secret| Psk::derive(secret, "my-shop", &colony.public_key());
 
-    // a wrong secret: no handshake is ever finished, not a byte comes back
+    // a wrong secret: no handshake completes, no byte is returned
     let wrong = peer(&colony.public_key(), &psk(&Secret::generate()), "10.42.0.0/16", Some(endpoint));
     namespace.configure(&format!("set=1\nprivate_key={}\n{wrong}", hex(own.bytes()))).await;
     namespace.up(provisional, "10.42.0.0/16");
@@ -253,7 +253,7 @@ async fn wireguard_go_with_linux_tcp_registers_and_reaches_a_colony_by_curl() {
     let (status, answer) = tokio::task::block_in_place(|| curl(&namespace, folder, health, &[]));
     assert_eq!((status.as_deref(), answer.as_slice()), (Some("0"), [8, 1].as_slice()), "SERVING");
 
-    // the same services are nowhere outside the tunnel, whatever else answers at that address there
+    // the same services are not reachable outside the tunnel, even if another program uses that address there
     let outside = run(
         "curl",
         &["--silent", "-i", "--max-time", "2", "--http2-prior-knowledge", &format!("http://{SERVICES}/{health}")],
@@ -312,7 +312,7 @@ async fn a_reef_reaches_a_colony_behind_wireguard_go() {
     assert!(server.wait().unwrap().success());
 }
 
-/// Not a test by itself: the other end of the one above, in a namespace of its own.
+/// Not a test itself: the other end of the one above, in its own namespace.
 #[tokio::test]
 async fn serves_inside_the_namespace() {
     if std::env::var_os(SERVE_IN_NAMESPACE).is_none() {

@@ -24,7 +24,7 @@ use tonic_health::pb::health_client::HealthClient;
 
 pub(super) const SERVICES: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(10, 42, 0, 1), 9000);
 
-/// A peer that has the secret and keeps to no order.
+/// A peer that has the secret and follows no protocol order.
 pub(super) struct Rogue {
     endpoint: Arc<Endpoint>,
     _stop: watch::Sender<bool>,
@@ -143,7 +143,7 @@ async fn every_recorded_datagram_sent_again_changes_nothing() {
     let received = colony.door.peers()[0].tunnel.received_bytes;
     for sent in &recorded {
         net.inject(sent.from, sent.to, &sent.bytes);
-        // and from somewhere else: nobody is led away
+        // and from another address: no peer's address changes
         net.inject("198.51.100.66:6666".parse().unwrap(), sent.to, &sent.bytes);
     }
     sleep(Duration::from_millis(200)).await;

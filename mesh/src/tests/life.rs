@@ -16,7 +16,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout};
 use tonic::transport::Channel;
 
-/// Asks until there is an answer, for at most `limit`; returns how long it took.
+/// Calls until there is a response, for at most `limit`; returns how long it took.
 async fn answers_within(channel: &Channel, limit: Duration) -> Duration {
     let started = Instant::now();
     let ask = async {

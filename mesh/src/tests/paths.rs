@@ -1,4 +1,4 @@
-//! Paths that lose, delay, repeat, reorder, and drop what is large: bytes arrive whole, and nothing hangs.
+//! Paths that lose, delay, repeat, reorder, and drop large packets: all bytes arrive, and nothing hangs.
 
 use super::support::{World, summary};
 use crate::network::Network;
@@ -95,7 +95,7 @@ async fn no_packet_is_larger_than_the_tunnel_takes() {
     let sent = net.recorded();
     let largest = sent.iter().map(|sent| sent.bytes.len()).max().unwrap();
     assert_eq!(largest, 1_420 + 32);
-    // and whoever listens on the way sees WireGuard's four messages alone
+    // and an eavesdropper sees only WireGuard's four messages
     assert!(sent.iter().all(|sent| crate::wire::kind(&sent.bytes).is_some()));
     let text = "m".repeat(20);
     assert!(!sent.iter().any(|sent| sent.bytes.windows(20).any(|window| window == text.as_bytes())));

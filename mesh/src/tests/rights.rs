@@ -1,4 +1,4 @@
-//! As nobody, with every capability dropped: a colony and a reef work, and no tun device is open.
+//! As user nobody, with every capability dropped: a colony and a reef work, and no tun device is open.
 
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
@@ -11,7 +11,7 @@ fn neither_side_needs_a_right() {
     let this = std::env::current_exe().unwrap();
     let folder = tempfile::tempdir().unwrap();
     std::fs::set_permissions(folder.path(), PermissionsExt::from_mode(0o777)).unwrap();
-    // nobody may not read where this one lies
+    // the user nobody may not read the folder of this program
     let copy = folder.path().join("test");
     std::fs::copy(&this, &copy).unwrap();
     let output = Command::new("setpriv")
@@ -33,7 +33,7 @@ fn neither_side_needs_a_right() {
     assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stdout));
 }
 
-/// Not a test by itself: what the one above runs as nobody.
+/// Not a test itself: the program that the one above runs as user nobody.
 #[tokio::test]
 async fn works_without_rights() {
     if std::env::var_os(WITHOUT_RIGHTS).is_none() {

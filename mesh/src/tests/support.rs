@@ -73,7 +73,7 @@ impl ColonyFederation for Colonial {
 
     type StreamEventsStream = Events;
 
-    /// One event every 100 ms, for ever.
+    /// One event every 100 ms, without end.
     async fn stream_events(&self, _: Request<StreamEventsRequest>) -> Result<Response<Events>, Status> {
         let ticks = futures(tokio::time::interval(Duration::from_millis(100)));
         Ok(Response::new(Box::pin(ticks)))
@@ -128,7 +128,7 @@ impl World {
         self.folder.path().join(name)
     }
 
-    /// A colony with a secret of its own.
+    /// A colony with its own secret.
     pub(super) async fn colony(&self, colony_id: &str) -> TestColony {
         TestColony::start(self, colony_id, PrivateKey::generate(), "127.0.0.1:0".parse().unwrap(), Secret::generate())
             .await
@@ -157,7 +157,7 @@ pub(super) struct TestColony {
     task: JoinHandle<()>,
 }
 
-/// What a test looks at in a door that is being served.
+/// What a test inspects in a served door.
 pub(super) struct DoorView {
     pub(super) endpoint: Arc<crate::endpoint::Endpoint>,
 }
@@ -228,7 +228,7 @@ impl TestColony {
         self.task.await.unwrap();
     }
 
-    /// Stops at once, without a word to peers, as a machine does that loses power.
+    /// Stops at once without notifying peers, as after a power failure.
     pub(super) async fn kill(self) {
         self.task.abort();
         let _ = self.task.await;

@@ -1,4 +1,4 @@
-//! Calls that nobody answers, in time.
+//! Unanswered calls over time.
 
 use super::*;
 use crate::secret::Secret;
