@@ -25,11 +25,11 @@ pub type Rows<'scope, Row> = VecCollection<'scope, u64, Row, i64>;
 /// An update as it travels.
 type Update<Row> = (Row, u64, i64);
 
-/// What may travel between workers.
+/// Data that can be exchanged between workers.
 pub trait Row: ExchangeData + Clone + Ord {}
 impl<T: ExchangeData + Clone + Ord> Row for T {}
 
-/// The order to bring published results up to date.
+/// The command to update published results.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Evaluate {
     /// From where event patterns look back; `None` before the first row.
@@ -38,7 +38,7 @@ pub struct Evaluate {
     pub metrics_now: Option<TimeMs>,
 }
 
-/// What a tick brought an operator: signed rows and, in some ticks, the order to evaluate.
+/// An operator's input of one tick: signed rows and, in some ticks, the command to evaluate.
 struct Waiting<Row, Capability> {
     capability: Capability,
     changes: Vec<Change<Row>>,
@@ -48,7 +48,7 @@ struct Waiting<Row, Capability> {
 /// Runs `step` once for each tick that has rows or an order. Rows go to the worker that `pact` names; `orders` must
 /// already be on every worker.
 ///
-/// The rows of a tick arrive consolidated (repeats and take-backs inside the tick cancel) and sorted.
+/// The rows of a tick arrive consolidated (repeats and retractions inside the tick cancel) and sorted.
 pub fn by_tick<'scope, In: Row, Out: Row>(
     rows: Rows<'scope, In>,
     orders: Rows<'scope, Evaluate>,

@@ -40,9 +40,9 @@ pub struct DiffCounts {
 pub struct PatternChange {
     /// The columns that differ.
     pub columns: Vec<&'static str>,
-    /// As it was.
+    /// Before.
     pub before: PatternLine,
-    /// As it is.
+    /// After.
     pub after: PatternLine,
 }
 
@@ -124,7 +124,7 @@ mod tests {
     use proptest::prelude::*;
     use sinks::compliance::rows::finding;
 
-    /// Patterns `p0`… with a number of their own that decides what they are.
+    /// Patterns `p0`…, each with a number that determines its content.
     fn patterns(numbers: &BTreeMap<u8, u8>) -> Vec<Correlation> {
         let pattern = |(name, number): (&u8, &u8)| {
             let mut row = finding(&format!("p{name}"), 0.5, &[]).correlation;

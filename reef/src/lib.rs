@@ -1,4 +1,4 @@
-//! The reef's services: what people and programs are told about a store's contents.
+//! The reef's services: what users and programs see of a store's contents.
 //!
 //! | file | owns |
 //! |---|---|

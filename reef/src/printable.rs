@@ -1,7 +1,7 @@
 //! Which characters act on a terminal or on the direction of reading, and text without them.
 
-/// Whether a character does something else than stand where it is written: control characters, marks that turn the
-/// direction of reading, separators of lines, and characters without a width that hide in names.
+/// Whether a character affects display beyond its own position: control characters, bidirectional marks, line
+/// separators, and zero-width characters.
 pub fn is_harmful(c: char) -> bool {
     c.is_control()
         || matches!(
@@ -36,8 +36,8 @@ pub(crate) fn shortened(text: &str, columns_max: usize) -> String {
     format!("{head}…{tail}")
 }
 
-/// A sentence in lines of at most `columns_max` characters; a word that is longer is cut in the middle, and so is a
-/// sentence of more than `lines_max` lines.
+/// A sentence in lines of at most `columns_max` characters. A longer word is cut in the middle, and so is a sentence of
+/// more than `lines_max` lines.
 pub(crate) fn wrapped(text: &str, columns_max: usize, lines_max: usize) -> Vec<String> {
     let text = shortened(text, columns_max * lines_max);
     let mut lines = vec![String::new()];

@@ -1,9 +1,9 @@
 //! How many targets a window holds by chance, per source: the largest of six estimates (methods, section "chance").
 //!
 //! (i) flat rate, (ii) hour of day with the minute of the hour of scheduled targets, (iii) the flanks of the window,
-//! (iv) the mirrored lags, (v) the same time on other days and weeks, (vi) another lag that carries evidence of its own.
-//! All of them estimate a mean count. None has a floor that grows when data begin to exist: (iii) to (v) are pulled towards
-//! what is known before them by a few imagined sources.
+//! (iv) the mirrored lags, (v) the same time on other days and weeks, (vi) another lag with evidence of its own. All of
+//! them estimate a mean count. None has a floor that grows with the amount of data: (iii) to (v) are shrunk towards the
+//! previous estimates by a few imagined sources.
 
 use crate::events::ends::End;
 use crate::events::lags::PairLags;
@@ -18,17 +18,18 @@ const MIRROR_WIDTH_MIN: u32 = 16;
 const MIRROR_PRIOR: f64 = 5.0;
 /// Imagined sources behind the model in estimate (v).
 const MOVED_PRIOR: f64 = 10.0;
-/// Standard deviations above the model from which other days are believed as they are, without much of a prior.
+/// Standard deviations above the model from which other days are used almost without a prior.
 const MOVED_DEVIATIONS: f64 = 3.0;
 /// The wider surroundings of a window are this many widths …
 const WIDE: u32 = 4;
 /// … and at least this long.
 const WIDE_MIN: u32 = 16;
-/// Another lag is looked for in slots of at least this length (a grid of a quarter of an hour fills all of them alike) …
+/// Another lag is searched in slots of at least this length (a grid of a quarter of an hour fills all of them equally)
+/// …
 const SLOT_MIN: u32 = 15;
 /// … at least this far away, or one and a half widths.
 const SLOT_DISTANCE_MIN: f64 = 25.0;
-/// Standard deviations above chance from which another lag carries evidence of its own …
+/// Standard deviations above chance from which another lag has evidence of its own …
 const SLOT_DEVIATIONS: f64 = 3.0;
 /// … and above the flat rate, for a short slot with at least half as many pairs as the window.
 const SHORT_SLOT_DEVIATIONS: f64 = 4.0;
@@ -40,7 +41,7 @@ const CHANCE_MIN: f64 = 1e-9;
 pub struct Chance {
     /// Expected onsets of the other side per onset of this one.
     pub level: Vec<f64>,
-    /// Whether another lag carries evidence of its own.
+    /// Whether another lag has evidence of its own.
     pub locked: Vec<bool>,
 }
 
@@ -111,8 +112,9 @@ fn moved(window: Window, own: &End, lags: &PairLags, model: f64) -> f64 {
     best
 }
 
-/// Hits per moved onset, pulled towards what is known before. One standard error is taken off, since the largest of several
-/// noisy estimates is used. Where other days contradict what is known (tight daily habits), they are believed as they are.
+/// Hits per shifted onset, shrunk towards the previous estimate. One standard error is subtracted, because the largest
+/// of several noisy estimates is used. If other days contradict the previous estimate (strict daily habits), they are
+/// used without shrinkage.
 fn pulled(count: u32, seen: f64, known: f64) -> f64 {
     let (count, expected) = (f64::from(count), seen * known);
     if count - expected > MOVED_DEVIATIONS * sqrt(expected + 0.5) {
@@ -123,8 +125,8 @@ fn pulled(count: u32, seen: f64, known: f64) -> f64 {
 }
 
 impl Chance {
-    /// (vi) The windows of one width for which another lag, ahead or behind, carries evidence of its own: that lag is
-    /// chance for this one.
+    /// (vi) The windows of one width for which another positive or negative lag has evidence of its own: that lag is
+    /// the chance level for this one.
     fn lock(&mut self, windows: &Windows, width: usize, lags: &PairLags, n: f64, per_min: f64) {
         let width = &windows.widths[width];
         let length = width.width_min.max(SLOT_MIN);
@@ -179,7 +181,7 @@ impl Slots {
         Some(Slots { max_lag_min: i64::from(lags.max_lag_min()), before, from })
     }
 
-    /// The greatest count of a slot that starts at least `distance` minutes before or after `start`.
+    /// The maximum count of a slot that starts at least `distance` minutes before or after `start`.
     fn fullest(&self, start: i64, distance: i64) -> f64 {
         let last = self.from.len() as i64 - 1;
         let before = (start - distance + self.max_lag_min + 1).clamp(0, last) as usize;

@@ -1,7 +1,7 @@
 //! q-values: weighted e-BH over all pairs tested (Wang and Ramdas; Ignatiadis, Wang and Ramdas), valid under any dependence
 //! between pairs.
 //!
-//! Weights say where there is reason to look. They depend on names alone, and are scaled to sum to the number of pairs.
+//! Weights express prior plausibility. They depend only on names, and are scaled to sum to the number of pairs.
 
 use libm::{exp, log};
 

@@ -1,5 +1,5 @@
-//! What one event type says of itself within a span, as one end of a pair: its units of evidence, its rate, and how many
-//! of its onsets are still observed when they are moved by whole days.
+//! One end of a pair: the units of evidence of an event type within a span, its rate, and how many of its onsets are
+//! still observed after a shift by whole days.
 //!
 //! The target's end of a pair is the source's end on reversed time. So every type is prepared twice, forward and mirrored,
 //! and everything else is written once.
@@ -18,7 +18,7 @@ const LINK_MAX_MS: f64 = 60.0 * MINUTE_MS as f64;
 /// A stream is bursty when it has more short gaps than a Poisson stream, by this many standard deviations.
 const BURST_DEVIATIONS: f64 = 2.0;
 
-/// A stream is regular when a slot of its own lags of this length …
+/// A stream is regular if a slot of its own lags of this length …
 const SLOT_MIN: usize = 15;
 /// … stands out of the slots up to this far around it …
 const AROUND_MIN: usize = 60;
@@ -110,8 +110,8 @@ fn units(times: &[i64], length_ms: i64) -> (Vec<usize>, bool) {
     if bursty { (starts(times, |gap_ms| gap_ms as f64 >= link_ms), true) } else { ((0..times.len()).collect(), false) }
 }
 
-/// Whether gaps repeat, as those of a beat or of a script do: then the onsets of a session are no separate occurrences. Slots
-/// of a quarter of an hour do not mind times that lie on a grid.
+/// Whether gaps repeat, as those of a beat or script: the onsets of a session are then not separate occurrences. Slots
+/// of a quarter of an hour are insensitive to times on a grid.
 fn is_regular(times: &[i64], max_lag_min: u32) -> bool {
     let longest = max_lag_min as usize;
     let mut upto = vec![0_u32; longest + 1];
@@ -140,9 +140,9 @@ fn is_regular(times: &[i64], max_lag_min: u32) -> bool {
     })
 }
 
-/// Whether at least half of the gaps are about the median gap, which is a long one, and more than in a Poisson stream: onsets
-/// that come on their own clock are no separate occurrences, and two such streams stay undecided. Releases of every
-/// working day at about the same hour are none: between 14 and 41 % of their gaps are that close.
+/// Whether at least half of the gaps are about the median gap, which is a long one, and more than in a Poisson stream:
+/// onsets on their own schedule are not separate occurrences, and two such streams stay undecided. Releases on every
+/// working day at about the same hour do not qualify: between 14 and 41 % of their gaps are that close.
 fn is_periodic(times: &[i64], max_lag_ms: i64) -> bool {
     let mut gaps: Vec<i64> = times.windows(2).map(|pair| pair[1] - pair[0]).collect();
     gaps.sort_unstable();
@@ -155,7 +155,7 @@ fn is_periodic(times: &[i64], max_lag_ms: i64) -> bool {
     middle >= max_lag_ms && near >= NEAR_LEAST && 2 * near >= gaps.len() && deviation > REGULAR_DEVIATIONS
 }
 
-/// By twice the middle of a window: moved onsets for which that middle lies in the span.
+/// By twice the middle of a window: shifted onsets for which that middle is in the span.
 fn seen(times: &[i64], group: usize, span: Span, max_lag_min: u32) -> Vec<u32> {
     let mut counts = vec![0; 2 * max_lag_min as usize + 1];
     for shift in shifts(group).filter(|shift| shift.abs() <= span.length_ms() + DAY_MS) {

@@ -1,9 +1,9 @@
 //! Bursts of events become onsets: one per episode (methods, section 2.2, step 0).
 //!
-//! Per event type, in order of time: an event is an onset when the previous *event* is at least the burst gap away. A run
-//! of events without such a gap that has lasted to the cap has further onsets: the first event in each cell of a fixed
-//! grid whose step is the cap. The grid, not the begin of the run, says where: a run that never ends has the same onsets
-//! however much of its past is known, so a restart that reads back a bounded past changes nothing.
+//! Per event type, in order of time: an event is an onset if the previous *event* is at least the burst gap away. A run
+//! of events without such a gap that is longer than the cap has further onsets: the first event in each cell of a fixed
+//! grid with the cap as step. Because the grid is fixed, a run that never ends has the same onsets for any known part
+//! of its past, and a restart that reads a bounded past changes nothing.
 
 use crate::events::params::EventParams;
 use model::event::EventTypeKey;
@@ -52,7 +52,7 @@ struct Texts {
 /// Events and onsets of one type.
 #[derive(Clone, Debug, Default)]
 struct TypeState {
-    /// Events by time, with how often each was inserted less how often taken back.
+    /// Events by time, with insertions minus retractions.
     events: BTreeMap<TimeMs, BTreeMap<Texts, i64>>,
     onsets: BTreeMap<TimeMs, Begin>,
 }
@@ -61,7 +61,7 @@ struct TypeState {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Begin {
     texts: Texts,
-    /// No gap lies before it: its run has lasted to the cap.
+    /// No gap before it: its run has reached the cap.
     run_on: bool,
 }
 
@@ -138,9 +138,9 @@ impl Episodes {
         onsets
     }
 
-    /// Drops what lies before `limit`; nothing is taken back, and later changes before it are ignored.
+    /// Drops events before `limit`. Nothing is retracted, and later changes before it are ignored.
     ///
-    /// An episode under way at the limit is kept from its onset on, so that the onsets after it stay the same.
+    /// An episode that spans the limit is kept from its onset on, so that the onsets after it stay the same.
     pub fn forget_before(&mut self, limit: TimeMs) {
         if limit <= self.forgotten_before {
             return;
@@ -185,8 +185,8 @@ impl TypeState {
         cancel(changes)
     }
 
-    /// Onsets from `begin` up to the first one that was there before and has no change behind it in this stretch.
-    /// Returns that end (`None`: to the last event) and the onsets before it.
+    /// Onsets from `begin` up to the first unchanged one without changes after it in this stretch. Returns that end
+    /// (`None`: to the last event) and the onsets before it.
     fn walk(&self, begin: TimeMs, changed: &[TimeMs], params: &EventParams) -> (Option<TimeMs>, Vec<(TimeMs, Begin)>) {
         let cap_ms = params.episode_cap_ms.max(1);
         let mut fresh: Vec<(TimeMs, Begin)> = Vec::new();
@@ -213,7 +213,7 @@ impl TypeState {
             if !joined {
                 run_from = at;
             }
-            // what follows an onset depends on nothing before it but on whether its run has lasted to the cap
+            // what follows an onset depends on the past only by whether its run has reached the cap
             let unchanged_here = changed.get(passed).is_none_or(|change| *change != at);
             let is_as_before = self.onsets.get(&at).is_some_and(|onset| onset.run_on == run_on);
             if passed > 0 && unchanged_here && is_as_before {
@@ -227,7 +227,7 @@ impl TypeState {
     }
 }
 
-/// Takes out what was removed and inserted alike.
+/// Cancels equal removals and insertions.
 fn cancel(mut changes: Vec<(TimeMs, Texts, i64)>) -> Vec<(TimeMs, Texts, i64)> {
     changes.sort_unstable();
     let mut net: Vec<(TimeMs, Texts, i64)> = Vec::new();

@@ -1,9 +1,9 @@
-//! Evidence against chance from one end of a pair: a bet, unit by unit, that more targets come than chance brings.
+//! Evidence against chance from one end of a pair: a bet, unit by unit, that there are more targets than by chance.
 //!
-//! A unit of evidence is an occurrence: one onset, one burst, or one stretch of activity. With `y` the mean count over the
-//! onsets of a unit and `m` the chance level, the factor `1 - theta + theta y / m` has mean 1 at most when there is only
-//! chance, whatever depends on whatever inside the unit. E is the product over units, averaged over twelve values of
-//! theta. An end whose mean count is not above chance says nothing: E = 0.
+//! A unit of evidence is an occurrence: one onset, one burst, or one stretch of activity. With `y` the mean count over
+//! the onsets of a unit and `m` the chance level, the factor `1 - theta + theta y / m` has mean at most 1 under chance,
+//! for any dependence inside the unit. E is the product over units, averaged over twelve values of theta. An end whose
+//! mean count is not above chance has no evidence: E = 0.
 
 use crate::events::background::Chance;
 use crate::events::ends::End;
@@ -147,7 +147,7 @@ pub fn log_sum_exp(logs: &[f64]) -> f64 {
     greatest + log(logs.iter().map(|one| exp(one - greatest)).sum::<f64>())
 }
 
-/// `ln E` of every window from one end. Where another lag carries evidence of its own, a whole session is one unit.
+/// `ln E` of every window from one end. If another lag has evidence of its own, a whole session is one unit.
 pub fn log_e_values(windows: &Windows, end: &End, meetings: &[Meeting], chance: &Chance) -> Vec<f64> {
     let mut by_unit = Tally::count(windows, end, &end.units, meetings);
     let mut by_session = chance.locked.contains(&true).then(|| Tally::count(windows, end, &end.sessions, meetings));

@@ -10,7 +10,7 @@ use model::time::{SECOND_MS, format_duration_ms};
 /// Below this share of forward over backward hits the direction is not decided.
 const DIRECTION_MIN: f64 = 0.5;
 
-/// What [`Correlation::explained_by`] says when sources follow targets about as often as targets follow sources.
+/// The [`Correlation::explained_by`] of a pair whose sources follow targets about as often as targets follow sources.
 pub const CO_MOVING: &str = "co_moving";
 
 /// What the verdict says about a pair.
@@ -129,7 +129,7 @@ pub fn correlation_type(source: &str, target: &str) -> &'static str {
     }
 }
 
-/// One sentence: what follows what, how much later, how often, and how often chance alone would do it.
+/// One sentence: source, target, lag, frequency, and frequency by chance.
 fn describe(pair: &PairScan, detail: &PairDetail, lag_seconds: i32) -> String {
     let what = |key: &EventTypeKey, identity: &Identity| {
         let place = if identity.application_name.is_empty() { &key.colony_id } else { &identity.application_name };

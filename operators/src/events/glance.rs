@@ -1,4 +1,4 @@
-//! A quick look at a pair against the flat rate alone, which spares most pairs the full evaluation.
+//! A fast pre-check of a pair against the flat rate only, which avoids the full evaluation of most pairs.
 //!
 //! Per window `n KL(k/n || p)` bounds the logarithm of the likelihood ratio of any hit probability against `p`, the flat
 //! rate's, and no chance level is below the flat rate's. A pair whose bounds, averaged over windows, stay below e has no evidence by

@@ -8,9 +8,9 @@ use crate::events::windows::Window;
 use libm::{exp, sqrt};
 use model::time::{MINUTE_MS, SECOND_MS};
 
-/// How far around the window lags are taken at least.
+/// Minimum distance around the window from which lags are used.
 const MARGIN_MIN: f64 = 90.0;
-/// Chance pairs pull the width of the bell towards that of the window by this share of their number.
+/// Weight of chance pairs, as a share of their number, that shrinks the width of the bell towards that of the window.
 const PULL: f64 = 0.1;
 const ROUNDS: usize = 80;
 /// No bell is narrower.

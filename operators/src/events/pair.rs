@@ -18,7 +18,7 @@ const TIE: f64 = 1e-9;
 pub struct PairResult {
     /// Logarithm of the e-value, averaged over windows by their prior; minus infinity when nothing is above chance.
     pub log_e: f64,
-    /// The window with the greatest share in the e-value.
+    /// The window with the largest share of the e-value.
     pub window: Window,
     /// Targets expected by chance per source in it.
     pub expected: f64,
@@ -53,7 +53,7 @@ pub fn evaluate(windows: &Windows, source: &Ends, target: &Ends, length_ms: i64)
         both_ends(by_source[index], by_target[index], clustered) + windows.log_prior(*window)
     };
     let shares: Vec<f64> = windows.all.iter().enumerate().map(share).collect();
-    // without any evidence the window is shown whose count is the greatest beside chance
+    // without evidence the window with the largest count relative to chance is shown
     let excess = |(index, window): (usize, &Window)| {
         let count = f64::from(lags.within(i64::from(window.start_min), i64::from(window.end_min)));
         (count + 1.0) / (source.forward.times.len() as f64 * chance.level[index] + 1.0)
@@ -65,14 +65,14 @@ pub fn evaluate(windows: &Windows, source: &Ends, target: &Ends, length_ms: i64)
     PairResult { log_e: log_sum_exp(&shares), window: windows.all[best], expected, chance: 1.0 - exp(-expected) }
 }
 
-/// Position of the first of the greatest numbers, equal but for rounding; `None` when none is finite.
+/// Position of the first maximum, ignoring rounding; `None` if none is finite.
 fn first_greatest(numbers: &[f64]) -> Option<usize> {
     let greatest = numbers.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     numbers.iter().position(|one| *one >= greatest - TIE).filter(|_| greatest.is_finite())
 }
 
-/// Evidence of a window from both ends: the mean when neither stream is clustered, the end that is not when one is, the
-/// smaller when both are.
+/// Evidence of a window from both ends: the mean if neither stream is clustered, the other end if one is, the smaller
+/// if both are.
 fn both_ends(by_source: f64, by_target: f64, clustered: (bool, bool)) -> f64 {
     match clustered {
         (true, true) => by_source.min(by_target),

@@ -2,15 +2,15 @@
 
 use model::time::{DAY_MS, HOUR_MS, MINUTE_MS};
 
-/// How far before a span the first onset may lie for the span to count as observed from its start.
+/// How long before a span the first onset must be for the span to count as observed from its start.
 pub(crate) const QUIET_MS: i64 = 7 * DAY_MS;
 
-/// What to look for.
+/// Parameters of the search.
 #[derive(Clone, Debug, PartialEq)]
 pub struct EventParams {
     /// Longest lag from source to target; used in whole minutes, at least one.
     pub max_lag_ms: i64,
-    /// How much history a pattern is learnt from, and how far back it may have been confirmed.
+    /// History used for a pattern, and how long ago it may have been confirmed.
     pub horizon_ms: i64,
     /// Fewest matched occurrences of a reported pattern.
     pub min_occurrences: u32,

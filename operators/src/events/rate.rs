@@ -1,4 +1,4 @@
-//! The rate of a type by the time of day: hour by hour, and minute by minute of the hour where it is scheduled.
+//! The rate of a type by time of day: per hour, and per minute of the hour if it is scheduled.
 
 use crate::events::span::Span;
 use libm::{cos, sin, sqrt};
@@ -17,7 +17,7 @@ pub struct TargetRate {
 }
 
 impl TargetRate {
-    /// Learns the rate of a type from its onsets in `span`.
+    /// Estimates the rate of a type from its onsets in `span`.
     ///
     /// ```
     /// use coral_operators::events::{rate::TargetRate, span::Span};

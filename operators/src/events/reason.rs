@@ -1,4 +1,4 @@
-//! Why an event pattern is not confirmed, in words that say what would have to come.
+//! The text why an event pattern is not confirmed, and what is missing.
 
 use crate::events::finding::percent;
 use crate::events::params::EventParams;

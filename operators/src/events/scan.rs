@@ -1,7 +1,8 @@
-//! All pairs at all instants, kept up to date: the state machine between onsets and verdicts.
+//! All pairs at all instants, updated incrementally: the state machine between onsets and verdicts.
 //!
-//! Each instant of the walk keeps its rows. A scan re-evaluates, at each instant, only the pairs of which an onset inside
-//! the span changed, and everything where the span itself is new: the current instant moves on with `now`.
+//! Each instant of the walk keeps its rows. At each instant a scan re-evaluates only the pairs with a changed onset
+//! inside the span. It re-evaluates everything if the span itself is new, as that of the current instant, which moves
+//! with `now`.
 
 use crate::events::episodes::Onset;
 use crate::events::glance::Logs;
@@ -19,15 +20,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 type PairKey = (EventTypeKey, EventTypeKey);
 
-/// What is known at one instant.
+/// The state of one instant.
 #[derive(Clone, Debug, Default)]
 struct InstantState {
     current: bool,
-    /// What is observed of each colony; empty before the first onset.
+    /// The observed span of each colony; empty before the first onset.
     spans: BTreeMap<String, Span>,
     /// Types with an onset changed inside the span since the last scan.
     dirty: BTreeSet<EventTypeKey>,
-    /// Pairs with evidence of their own.
+    /// Pairs with evidence.
     rows: BTreeMap<PairKey, PairScan>,
     /// Current instant only: pairs without evidence that had some at an earlier instant.
     remnants: BTreeMap<PairKey, PairScan>,
@@ -84,17 +85,17 @@ impl EventScan {
         }
     }
 
-    /// Takes in changes of onsets, of all types.
+    /// Applies changes of onsets, of all types.
     pub fn apply(&mut self, changes: Vec<(Onset, i64)>) {
         for (onset, diff) in changes {
             if onset.at < self.forgotten_before {
                 continue;
             }
-            // onsets before a span matter only through its origin, which each scan finds anew
+            // onsets before a span matter only through its origin, which each scan recomputes
             for (_, state) in self.instants.range_mut((onset.at + 1)..) {
                 if state.spans.get(&onset.key.colony_id).is_some_and(|span| onset.at >= span.origin) {
                     state.dirty.insert(onset.key.clone());
-                    // with another service the colony as a whole may become a type of its own
+                    // with another service the whole colony may become a type
                     state.dirty.insert(general(&onset.key));
                 }
             }
@@ -116,7 +117,7 @@ impl EventScan {
         });
     }
 
-    /// Brings all instants up to date and returns what changed since the last scan, sorted.
+    /// Updates all instants and returns the changes since the last scan, sorted.
     pub fn scan(&mut self, now: TimeMs) -> Vec<(ScanRow, i64)> {
         let mut changes = Vec::new();
         let wanted = instants(&self.params, now);
@@ -150,8 +151,8 @@ impl EventScan {
         consolidated(changes)
     }
 
-    /// What is observed of each colony at an instant. A colony is observed from the midnight before its first onset: a
-    /// colony that came later than others says nothing about the time before, neither as source nor as target.
+    /// The observed span of each colony at an instant. A colony is observed from the midnight before its first onset:
+    /// before that it is used neither as source nor as target.
     fn spans(&self, instant: TimeMs) -> BTreeMap<String, Span> {
         let search_start = origin_search_start(&self.params, instant);
         let mut first: BTreeMap<&str, TimeMs> = BTreeMap::new();
@@ -164,7 +165,7 @@ impl EventScan {
         first.into_iter().filter_map(|(colony_id, at)| Some((colony_id.to_owned(), span(at)?))).collect()
     }
 
-    /// Brings the rows and totals of one instant up to date.
+    /// Updates the rows and totals of one instant.
     fn refresh(&mut self, instant: TimeMs, state: &mut InstantState, changes: &mut Vec<(ScanRow, i64)>) {
         let spans = self.spans(instant);
         let renewed = spans != state.spans;
@@ -180,7 +181,7 @@ impl EventScan {
         }
         let least_e = self.least_e(state.current);
         let mut totals = (0, 0);
-        // a pair is observed from where both of its colonies are: one pass for each such begin
+        // a pair is observed while both of its colonies are: one pass per start
         let begins: BTreeSet<Span> = state.spans.values().copied().collect();
         for span in begins {
             let observed = observed(&self.types, &state.spans, span);
@@ -260,7 +261,7 @@ impl EventScan {
 }
 
 impl InstantState {
-    /// Retracts everything this instant said.
+    /// Retracts all rows of this instant.
     fn take_back(&mut self, changes: &mut Vec<(ScanRow, i64)>) {
         take_back_where(&mut self.rows, |_| true, changes);
         take_back_where(&mut self.remnants, |_| true, changes);

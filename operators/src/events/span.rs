@@ -1,4 +1,4 @@
-//! The instants of the walk over event time, and what is observed at each.
+//! The instants of the walk over event time, and the span observed at each.
 //!
 //! Closed instants lie on a fixed grid, so that the walk does not depend on when anybody looked; the last instant is
 //! the current one.
@@ -6,7 +6,7 @@
 use crate::events::params::{EventParams, QUIET_MS};
 use model::time::{DAY_MS, TimeMs};
 
-/// What is observed at an instant: `[origin, instant)`.
+/// The observed span of an instant: `[origin, instant)`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Span {
     /// A midnight (UTC).
@@ -64,8 +64,8 @@ pub fn origin_search_start(params: &EventParams, instant: TimeMs) -> TimeMs {
 
 /// The span at `instant`, given the first onset of any type at or after [`origin_search_start`] and before `instant`.
 ///
-/// It begins at the midnight before the horizon, or before the first onset when the fleet is younger. A fleet that
-/// was silent for the 7 days before the horizon counts as younger: so the answer needs a bounded past only.
+/// It begins at the midnight before the horizon, or before the first onset if the fleet is younger. A fleet that was
+/// silent for the 7 days before the horizon counts as younger, so that the result needs only a bounded past.
 pub fn span_at(params: &EventParams, instant: TimeMs, first_onset: Option<TimeMs>) -> Option<Span> {
     let first = first_onset?;
     Some(Span { origin: first.max(instant - params.horizon_ms).floor_to(DAY_MS), instant })

@@ -14,8 +14,8 @@ use model::event::EventTypeKey;
 use model::real::Real;
 use std::collections::BTreeMap;
 
-/// The types whose colonies are observed from the begin of `span` or earlier. A colony as a whole is a type of its own only
-/// where at least two of its services have onsets.
+/// The types whose colonies are observed from the start of `span` or earlier. A whole colony is a type only if at least
+/// two of its services have onsets.
 pub fn observed<'a>(
     types: &'a BTreeMap<EventTypeKey, TypeOnsets>,
     spans: &BTreeMap<String, Span>,
@@ -39,8 +39,8 @@ pub fn observed<'a>(
     seen.into_iter().filter(counts).collect()
 }
 
-/// Eligible ordered pairs of different colonies that are observed from the begin of this pass and whose source belongs
-/// to the shard: their number, and the sum of their weights.
+/// Number and sum of weights of the eligible ordered pairs of different colonies that are observed from the start of
+/// this pass and whose source belongs to the shard.
 pub fn eligible_pairs(observed: &[Observed], shard: Shard) -> (u64, u64) {
     let eligible: Vec<&Observed> = observed.iter().filter(|one| one.is_eligible()).collect();
     let (mut pairs, mut weights) = (0, 0);
@@ -71,7 +71,7 @@ pub struct Sweep<'a> {
 }
 
 impl<'a> Sweep<'a> {
-    /// Over the pairs of what is observed of `span`.
+    /// Over the pairs observed in `span`.
     pub fn new(
         windows: &'a Windows,
         logs: &'a mut Logs,
@@ -83,7 +83,8 @@ impl<'a> Sweep<'a> {
         Sweep { least_e: 1.0, with_detail: true, windows, logs, shard, span, observed, ends, hits }
     }
 
-    /// The pairs of `sources` and `targets` (positions in what is observed) with weight times e-value of at least `least_e`.
+    /// The pairs of `sources` and `targets` (positions in the observed types) with weight times e-value of at least
+    /// `least_e`.
     ///
     /// All targets of a source are found in one sweep over their onsets merged by time; a pair that never co-occurs
     /// costs nothing.
@@ -130,7 +131,7 @@ impl<'a> Sweep<'a> {
         found
     }
 
-    /// What is left of one pair, whatever its evidence; `None` when it is not eligible any more.
+    /// The row of one pair, with any evidence; `None` if it is no longer eligible.
     pub fn remnant(&mut self, pair: &(EventTypeKey, EventTypeKey)) -> Option<PairScan> {
         let observed = self.observed;
         let end = |key: &EventTypeKey| observed.iter().position(|one| one.key == key && one.is_eligible());
@@ -150,7 +151,7 @@ impl<'a> Sweep<'a> {
         Some(row)
     }
 
-    /// The quick look at a pair with these lags, by source and then rising.
+    /// The pre-check of a pair with these lags, ordered by source, then ascending.
     fn glance(&mut self, source: usize, target: usize, lags: &[(u32, i64)]) -> f64 {
         self.hits.clear();
         let mut present = None;

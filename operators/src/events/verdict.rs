@@ -1,12 +1,13 @@
 //! The walk over instants: which patterns are candidates, confirmed, or withdrawn.
 //!
 //! At each instant e-BH gives q-values over all pairs that all shards tested there. A pattern is confirmed where its
-//! confidence `1 - q` reaches `1 - fdr` with enough occurrences on enough days. It stays so until its confidence falls
-//! below `1 - 2 fdr` or its occurrences below the least number; then it is withdrawn. Only the instants within the horizon
-//! count, so the verdict depends on rows and on `now`, not on when anybody looked.
+//! confidence `1 - q` reaches `1 - fdr` with enough occurrences on enough days. It stays confirmed until its confidence
+//! falls below `1 - 2 fdr` or its occurrences below the minimum; then it is withdrawn. Only the instants within the
+//! horizon count, so the verdict depends on rows and on `now`, not on when it is evaluated.
 //!
-//! A pair of whole colonies that follows from a pair of their services says so and is never confirmed beside it: when the
-//! more specific pair has at least its evidence, or when confirmed ones cover nearly all of its occurrences.
+//! A pair of whole colonies follows from a pair of their services if the more specific pair has at least as much
+//! evidence, or if confirmed ones cover nearly all of its occurrences. It then names that pair and is never confirmed
+//! in addition.
 
 use crate::events::ebh::q_values;
 use crate::events::finding::{Judgement, finding, pattern_key};
@@ -70,7 +71,7 @@ impl EventVerdict {
     /// Applies changes of scan rows and returns the changes of findings, sorted.
     pub fn apply(&mut self, changes: Vec<(ScanRow, i64)>) -> Vec<(Finding, i64)> {
         let mut touched = BTreeSet::new();
-        // what is taken back first: one pair may have an old and a new row
+        // retractions first: one pair may have an old and a new row
         for insert in [false, true] {
             for (row, _) in changes.iter().filter(|(_, diff)| (*diff > 0) == insert) {
                 touched.insert(self.change(row, insert));
@@ -150,7 +151,7 @@ impl EventVerdict {
             let (one, pair) = (current.judged.get(key)?, scans.first()?);
             let part_of = follows_from(key, pair, current, &states);
             let state = if part_of.is_some() { PatternState::Candidate } else { states[key] };
-            // a candidate must stand on its own; what was confirmed is shown as long as anything of it is left
+            // a candidate must be eligible by itself; a confirmed pattern is shown as long as any of its rows remain
             let has_evidence = pair.log_e.0 >= 0.0 && one.occurrences >= self.params.min_occurrences;
             if state == PatternState::Candidate && !has_evidence {
                 return None;
@@ -200,7 +201,7 @@ impl InstantRows {
         self.totals.iter().map(|totals| totals.weight_total).sum()
     }
 
-    /// Computes the q-values anew.
+    /// Recomputes the q-values.
     fn judge(&mut self) {
         let mut ranked: Vec<(&PairKey, &PairScan)> =
             self.pairs.iter().filter_map(|(key, scans)| Some((key, scans.first()?))).collect();

@@ -26,9 +26,9 @@ pub struct Width {
 /// One window.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Window {
-    /// Lags above this belong to it.
+    /// Exclusive lower bound of its lags.
     pub start_min: u32,
-    /// Lags up to this belong to it.
+    /// Inclusive upper bound of its lags.
     pub end_min: u32,
     /// Index of its width.
     pub width: usize,
@@ -146,7 +146,7 @@ impl HitCounter {
         self.reached.fill(0);
     }
 
-    /// A target of the present source in this cell, greater than zero; cells must come in rising order.
+    /// A target of the current source in this cell, greater than zero; cells must be in ascending order.
     pub fn add(&mut self, windows: &Windows, cell: i64) {
         for (index, width) in windows.widths.iter().enumerate() {
             let (low, end) = width.holding(cell);

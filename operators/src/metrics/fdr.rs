@@ -9,7 +9,7 @@ pub struct Family {
 }
 
 impl Family {
-    /// Takes the p-values of all tests, also of those that nobody will look at.
+    /// Takes the p-values of all tests, including those that are not reported.
     ///
     /// ```
     /// use coral_operators::metrics::fdr::Family;

@@ -1,10 +1,10 @@
 //! The demand that a whole fleet shares, and which pairs it explains.
 //!
-//! When users do more, every service sees more work at the same moment, and everything driven by work moves along. Such
-//! series correlate at lag 0 without depending on one another. The mode of a fleet is the mean of the standardised demand
-//! series (see `kinds`) of the colonies that are *not* part of the pair. A pair is simultaneous when its lag is at most one
-//! step or its range of lags holds 0: the peak of smooth series is flat, and noise moves its top by a few steps. The mode
-//! explains a simultaneous pair in two cases:
+//! When load rises, every service has more work at the same moment, and every series driven by work moves with it. Such
+//! series correlate at lag 0 without depending on one another. The mode of a fleet is the mean of the standardised
+//! demand series (see `kinds`) of the colonies that are *not* part of the pair. A pair is simultaneous when its lag is
+//! at most one step or its range of lags holds 0: the peak of smooth series is flat, and noise moves its top by a few
+//! steps. The mode explains a simultaneous pair in two cases:
 //! 1. each end follows the mode at least as closely as the ends follow each other (then r given the mode is at most
 //!    r / (1 + r) < 1/2);
 //! 2. both ends are demand themselves and each follows the mode beyond chance: more work at two services at once is what a
@@ -76,7 +76,7 @@ impl Fleet {
         Some((0..others[0].len()).map(at).collect())
     }
 
-    /// Whether the shared load explains what was found between a source and a target.
+    /// Whether the shared load explains a relation between a source and a target.
     pub fn explains(&self, source: End<'_>, target: End<'_>, found: &Found) -> bool {
         let (low, high) = found.lag_range;
         if found.lag > SIMULTANEOUS_STEPS && !(low..=high).contains(&0) {

@@ -8,15 +8,15 @@ use super::stats::{effective_points, p_value, pearson, pearson_without_largest};
 
 /// |r| this close to each other count as equal; the shorter lag is taken, so that rounding never decides.
 const TIE: f64 = 1e-9;
-/// Slots whose products are left out when the influence of a few is tested.
+/// Slots whose products are omitted to test the influence of a few.
 const INFLUENTIAL: usize = 3;
-/// Parts of the window in which a relation is looked for again.
+/// Parts of the window in which a relation is tested again.
 const PARTS: usize = 4;
 /// |r| at which it is seen again in a part, and the parts in which it must be.
 const PART_STANDS: f64 = 0.5;
 const PARTS_NEEDED: usize = 2;
 
-/// One direction of a pair that is strong enough to be looked at.
+/// One direction of a pair that is strong enough to be evaluated.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Found {
     /// Whether the first series of the pair is the source.
@@ -43,7 +43,7 @@ pub struct Found {
     pub explained: Option<Explained>,
 }
 
-/// What one pair comes to.
+/// The result of one pair.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PairResult {
     /// p-value of the best lag: the pair's member in the family of tests.
@@ -58,7 +58,7 @@ struct Verdict {
     effective: f64,
     /// The coefficient that `p` is of; 0 when a side does not move.
     judged_r: f64,
-    /// r without the daily profile, where it is known for both.
+    /// r without the daily profile, if it is known for both.
     adjusted_r: Option<f64>,
 }
 
@@ -118,7 +118,7 @@ fn by_length(lag_max: usize) -> impl Iterator<Item = i64> {
     std::iter::once(0).chain((1..=lag_max as i64).flat_map(|lag| [lag, -lag]))
 }
 
-/// The first of `lags` whose |r| is the greatest.
+/// The first of `lags` with maximum |r|.
 fn best_of(lags: impl Iterator<Item = i64> + Clone, r: impl Fn(i64) -> f64) -> Option<i64> {
     let greatest = lags.clone().map(&r).filter(|r| !r.is_nan()).map(f64::abs).reduce(f64::max)?;
     lags.into_iter().find(|lag| r(*lag).abs() >= greatest - TIE)
@@ -139,8 +139,8 @@ fn peak_range(best: i64, lag_max: i64, slack: f64, r: impl Fn(i64) -> f64) -> (i
 
 /// Correlates two series at every lag, both ways. `None` when no lag has enough common slots or one side does not move.
 ///
-/// Positive lags: `a` comes first. A second direction is reported only where it has a peak of its own, not where it is
-/// the shoulder of the first.
+/// Positive lags: `a` leads. A second direction is reported only if it has its own peak, not if it is the shoulder of
+/// the first.
 pub fn correlate(a: &Prepared, b: &Prepared, params: &MetricParams, work: &mut Workspace) -> Option<PairResult> {
     let lag_max = a.lag_max();
     let (mut ab, mut ba) = (Vec::new(), Vec::new());

@@ -3,15 +3,15 @@
 use model::metric::SeriesKey;
 use model::time::{DAY_MS, HOUR_MS, MINUTE_MS};
 
-/// How many earlier days make the time-of-day profile that is taken off a series.
+/// Number of earlier days in the time-of-day profile that is subtracted from a series.
 pub const PROFILE_DAYS: i64 = 3;
-/// How far back the walk with hysteresis starts.
+/// How long ago the walk with hysteresis starts.
 pub const WALK_MS: i64 = 7 * DAY_MS;
 /// Share of a window's slots in which both series must have been observed.
 pub const COVERAGE_MIN: f64 = 0.8;
-/// Fewest slots a correlation is computed from, whatever the window.
+/// Minimum number of slots of a correlation, for any window.
 pub const POINTS_MIN: usize = 8;
-/// A relation stands a check if at least this much of it is left afterwards (|r|).
+/// A relation passes a check if at least this |r| remains.
 pub const STANDS: f64 = 0.7;
 
 /// Which pairs of series are compared.
@@ -59,12 +59,12 @@ impl MetricParams {
         self.threshold - self.hysteresis
     }
 
-    /// How far before an instant its samples reach: window, lag, the days of the profile, and one coarsest slot.
+    /// Range of the samples before an instant: window, lag, the days of the profile, and one coarsest slot.
     pub fn range_ms(&self) -> i64 {
         self.window_ms + self.max_lag_ms + PROFILE_DAYS * DAY_MS + HOUR_MS
     }
 
-    /// How long samples must be kept before the present: older ones change no result.
+    /// How long samples must be kept: older ones change no result.
     ///
     /// ```
     /// use coral_operators::metrics::MetricParams;
@@ -84,12 +84,12 @@ impl MetricParams {
         usize::try_from(self.max_lag_ms / step_ms).unwrap_or(0)
     }
 
-    /// Slots in which both series must have been observed, out of a window of `window` slots.
+    /// Minimum number of slots in which both series are observed, of a window of `window` slots.
     pub fn points_needed(window: usize) -> usize {
         ((COVERAGE_MIN * window as f64).ceil() as usize).max(POINTS_MIN)
     }
 
-    /// Whether these two series are compared at all: different colonies, and the same name where only those count.
+    /// Whether these two series are compared: different colonies, and equal names if configured.
     pub fn compares(&self, a: &SeriesKey, b: &SeriesKey) -> bool {
         a.colony_id != b.colony_id && (self.pairs == MetricPairs::All || a.metric_name == b.metric_name)
     }

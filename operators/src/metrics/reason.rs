@@ -1,4 +1,4 @@
-//! Why a metric pair is not confirmed, in words that say what would have to change.
+//! The text why a metric pair is not confirmed, and what is missing.
 
 use super::params::MetricParams;
 use super::row::FoundRow;
@@ -8,7 +8,7 @@ use model::time::{HOUR_MS, format_duration_ms};
 
 /// Longer windows are not advised.
 const WINDOW_MAX_HOURS: f64 = 24.0 * 90.0;
-/// No number of points above this is looked for.
+/// Largest number of points that is searched.
 const POINTS_MAX: f64 = 1e7;
 
 /// What p-values are measured against at an instant.

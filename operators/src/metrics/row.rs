@@ -1,16 +1,16 @@
-//! What a scan emits: the p-values of everything it tested, and the pairs strong enough to be looked at.
+//! The output of a scan: the p-values of all its tests, and the pairs strong enough to be evaluated.
 
 use model::metric::SeriesKey;
 use model::real::Real;
 use model::time::TimeMs;
 use serde::{Deserialize, Serialize};
 
-/// What else explains a pair, as far as one scan can tell.
+/// Other explanations of a pair, as known to one scan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Explained {
     /// It rests on a few extreme slots or on one part of the window.
     FewPoints,
-    /// Nothing is left of it once the usual value of the time of day is taken off.
+    /// Nothing remains without the daily profile.
     DailyCycle,
     /// Both follow the demand that the whole fleet shares.
     SharedLoad,
@@ -32,9 +32,9 @@ impl Explained {
 pub struct FoundRow {
     /// The instant it was seen from.
     pub at: TimeMs,
-    /// What comes first; the smaller key at lag 0.
+    /// The source; at lag 0 the smaller key.
     pub source: SeriesKey,
-    /// What follows.
+    /// The target.
     pub target: SeriesKey,
     /// Application and environment of the source colony.
     pub source_identity: (String, String),
@@ -44,9 +44,9 @@ pub struct FoundRow {
     pub step_ms: i64,
     /// Best lag, a whole number of steps; 0 is undirected.
     pub lag_ms: i64,
-    /// Lags around the best whose |r| is within 1/sqrt(effective points) of it. Negative: towards the other direction.
+    /// Lags around the best whose |r| is within 1/sqrt(effective points) of it. Negative: in the other direction.
     pub lag_low_ms: i64,
-    /// The other end of them.
+    /// The upper end of them.
     pub lag_high_ms: i64,
     /// Pearson's r of the raw values.
     pub coefficient: Real,

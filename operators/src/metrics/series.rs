@@ -1,4 +1,4 @@
-//! A series as it is seen from one instant on one grid: the raw values for r, and the values on which r is judged.
+//! A series at one instant on one grid: the raw values for r, and the values on which r is judged.
 
 use super::grid::{Track, resample};
 use super::params::{MetricParams, PROFILE_DAYS};
@@ -125,7 +125,7 @@ impl Prepared {
         self.raw.len() - self.window
     }
 
-    /// The window that lies `lag` slots before the target's, of one of this series' slices.
+    /// The window `lag` slots before the target's, of one of this series' slices.
     pub fn window_of<'a>(&self, values: &'a [f64], lag: usize) -> &'a [f64] {
         let start = self.lag_max() - lag;
         &values[start..start + self.window]

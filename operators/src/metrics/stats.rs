@@ -75,8 +75,8 @@ fn median_of_sorted(sorted: &[f64]) -> f64 {
 }
 
 /// Centre and robust sigma of the observed values: the median, and the median distance from it over that of a normal
-/// law. A series that mostly stands still has median distance 0; then the 75th, then the 90th percentile of the
-/// distances says how far it moves when it moves, and a series that is still for nine tenths of the time has sigma 0.
+/// law. A mostly constant series has median distance 0. Then the 75th, then the 90th percentile of the distances is
+/// used, and a series that is constant for nine tenths of the time has sigma 0.
 pub fn robust_scale(values: &[f64]) -> Option<(f64, f64)> {
     let mut sorted: Vec<f64> = values.iter().copied().filter(|v| !v.is_nan()).collect();
     if sorted.is_empty() {

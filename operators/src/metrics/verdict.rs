@@ -1,11 +1,11 @@
 //! `MetricVerdict`: from the rows of all shards to findings. The false-discovery rate, common causes, and the walk with
-//! hysteresis over the instants that were looked at.
+//! hysteresis over the evaluated instants.
 //!
 //! State at an instant depends on |r| there and on the state at the instant before: a direction becomes a candidate at
-//! the threshold and stays one down to threshold - hysteresis. It is confirmed where it is a candidate, sure enough at the
-//! configured false-discovery rate (twice that where it was confirmed at the instant before), the stronger of its two
-//! directions, and nothing else explains it. It is withdrawn when it was confirmed at an earlier instant of the walk and no
-//! longer is.
+//! the threshold and stays one down to threshold - hysteresis. It is confirmed if it is a candidate, passes the
+//! configured false-discovery rate (twice that rate if it was confirmed at the previous instant), is the stronger of
+//! its two directions, and nothing else explains it. It is withdrawn if it was confirmed at an earlier instant of the
+//! walk and no longer is.
 
 use super::fdr::Family;
 use super::kinds::is_latency;
@@ -20,7 +20,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// A p-value below this is published as 1 / this: the reciprocal stays finite.
 const P_VALUE_MIN: f64 = 1e-300;
-/// How well the lags of two relations must add up to that of a third, in steps of the coarsest of their grids.
+/// Tolerance for the lags of two relations to add up to that of a third, in steps of the coarsest of their grids.
 const LAG_SLACK_STEPS: i64 = 2;
 /// How many times the false-discovery rate the q-value of a confirmed relation may reach before it is withdrawn.
 const HELD_RATE: f64 = 2.0;
@@ -51,7 +51,7 @@ impl Judged<'_> {
 
 type Direction<'a> = (&'a SeriesKey, &'a SeriesKey);
 
-/// Where the walk stands for one direction.
+/// State of the walk for one direction.
 #[derive(Default)]
 struct Walk<'a> {
     present: bool,
@@ -128,7 +128,7 @@ impl MetricVerdict {
         out
     }
 
-    /// Pairs of series that the last evaluation tested: the greatest number over the instants it looked at.
+    /// Pairs of series that the last evaluation tested: the maximum over its instants.
     pub fn pairs_tested(&self) -> u64 {
         self.instants.values().map(|instant| p_values(instant).len() as u64).max().unwrap_or(0)
     }
@@ -195,9 +195,9 @@ fn judge<'a>(
     judged
 }
 
-/// Relations that would be confirmed and run as well the other way: the reverse has a peak of its own, and |r| is not
-/// greater by more than `2 / sqrt(effective points)` (methods, section 3.2). Two slow series that both drift look like
-/// this. A relation at lag 0 claims no direction.
+/// Relations that would be confirmed but also exist in reverse: the reverse has its own peak, and |r| is not greater by
+/// more than `2 / sqrt(effective points)` (methods, section 3.2). Two slow series that both drift look like this. A
+/// relation at lag 0 claims no direction.
 fn without_direction<'a>(judged: &BTreeMap<Direction<'a>, Judged<'a>>) -> Vec<Direction<'a>> {
     let runs_both_ways = |row: &FoundRow| {
         let mirror = judged.get(&(&row.target, &row.source)).filter(|other| other.row.mirror);
@@ -221,7 +221,7 @@ struct Edge<'a> {
 #[derive(Clone, Copy)]
 struct Cause<'a> {
     series: &'a SeriesKey,
-    /// `mediator` when it lies between source and target in time, else `common_cause`.
+    /// `mediator` if it is between source and target in time, otherwise `common_cause`.
     role: &'static str,
 }
 
@@ -283,7 +283,7 @@ impl<'a> Walk<'a> {
     }
 
     fn finding(self, params: &MetricParams) -> Option<Finding> {
-        // a direction that no later instant mentions was last stepped before the present: it is not there any more
+        // a direction without a row at a later instant was last stepped before the current one: it no longer exists
         let (present, confirmed) = (self.present && self.current, self.confirmed && self.current);
         let was_confirmed = self.was_confirmed || (self.confirmed && !self.current);
         let state = match (confirmed, was_confirmed, present) {

@@ -6,7 +6,7 @@ use std::f64::consts::PI;
 /// One pair at one instant.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Analysis {
-    /// Logarithm of the e-value, whatever the quick look says.
+    /// Logarithm of the e-value, ignoring the pre-check.
     pub log_e: f64,
     /// The quick look.
     pub glance: f64,
@@ -199,7 +199,7 @@ impl<'a> Side<'a> {
         units
     }
 
-    /// Whether a slot of 15 minutes of the own lags stands out of its surroundings.
+    /// Whether a slot of 15 minutes of its own lags exceeds its surroundings.
     fn is_regular(&self) -> bool {
         let lags: Vec<i64> = self
             .own
@@ -320,7 +320,7 @@ pub fn analyse(sources: &[i64], targets: &[i64], origin: i64, instant: i64, max_
         let excess = (by_source.lags_within(start, end) + 1.0) / (sources.len() as f64 * m + 1.0);
         looked.push((both + prior.ln(), excess, (start, end), prior.ln(), m));
     }
-    // the first of the best; windows that are equal but for rounding are equally good
+    // the first of the best; windows that differ only by rounding are equally good
     let shares: Vec<f64> = looked.iter().map(|one| one.0).collect();
     let top = shares.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     let most = looked.iter().map(|one| one.1).fold(0.0, f64::max);

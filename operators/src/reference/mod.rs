@@ -1,4 +1,4 @@
-//! Slow answers computed from scratch: what the operators are held against in tests.
+//! Slow from-scratch references, compared with the operators in tests.
 
 pub mod event_pair;
 pub mod events;

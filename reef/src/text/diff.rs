@@ -45,8 +45,8 @@ pub fn diff(diff: &PatternDiff, most: usize) -> String {
     text
 }
 
-/// `state candidate -> confirmed, confidence 0.8000 -> 0.9700`: what differs, as it is shown elsewhere; `None` when
-/// nothing that is shown differs.
+/// `state candidate -> confirmed, confidence 0.8000 -> 0.9700`: the difference as displayed; `None` if no displayed
+/// value differs.
 fn changes(change: &PatternChange) -> Option<String> {
     let PatternChange { before, after, .. } = change;
     let reason = |line: &PatternLine| line.explained_by.as_deref().map_or("-".to_owned(), printable);

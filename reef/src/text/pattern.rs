@@ -1,4 +1,4 @@
-//! One pattern in words: the sentence first, its numbers below, then what leads to what.
+//! One pattern as text: the sentence first, then its numbers, then source and target.
 
 use crate::printable::{printable, shortened, wrapped};
 use crate::report::PatternLine;
@@ -97,7 +97,7 @@ pub(super) fn confidence(confidence: f64) -> String {
 
 /// What leads to what, on one line.
 pub(super) fn ends(line: &PatternLine) -> String {
-    // a lag of nothing says that the two move together, not which one leads
+    // a lag of zero means that the two move together, not which one leads
     let arrow = if line.lag_seconds == 0 { "<>" } else { "->" };
     let source = end(
         &line.source_colony_id,
@@ -116,7 +116,7 @@ pub(super) fn ends(line: &PatternLine) -> String {
     format!("{source} {arrow} {target}")
 }
 
-/// `application/environment/service/signal`; the colony's id stands in for what it does not say.
+/// `application/environment/service/signal`; missing parts are replaced by the colony's id.
 fn end(colony_id: &str, application: &str, environment: &str, service: &str, signal: &str) -> String {
     let place = match (application, environment) {
         ("", _) => colony_id.to_owned(),

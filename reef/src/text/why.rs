@@ -57,7 +57,7 @@ fn nothing_seen(report: &Report) -> String {
     }
 }
 
-/// The events at the end of the data wait for what may still follow.
+/// The last events of the data may still be followed by a target.
 fn still_open(report: &Report) -> Option<String> {
     let (rules, newest) = (report.rules?, report.totals.newest_event?);
     Some(format!(

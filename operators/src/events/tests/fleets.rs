@@ -1,4 +1,4 @@
-//! Random fleets: whatever the order, the steps, the shards and the detours, the findings are those of the oracle.
+//! Random fleets: for any order, steps, shards and detours, the findings equal those of the oracle.
 
 use super::support::{Chain, assert_same, stamp};
 use crate::events::{EventParams, EventStamp};
@@ -51,12 +51,12 @@ fn latest(events: &[EventStamp]) -> Option<TimeMs> {
     events.iter().map(|event| event.at).max()
 }
 
-/// Feeds `order` in steps, with a detour in each, and evaluates now and then. Returns what stands at the end.
+/// Feeds `order` in steps, with a detour in each, and evaluates from time to time. Returns the final findings.
 fn feed(order: &[EventStamp], step: usize, peers: usize, now: TimeMs) -> Vec<Finding> {
     let mut chain = Chain::new(&params(), peers);
     let mut seen = None;
     for (index, chunk) in order.chunks(step).enumerate() {
-        // an event that is taken back in the next step
+        // an event that is retracted in the next step
         let wrong = event(index % 8, chunk[0].at.0 % (DAYS * DAY_MS) + 60_000, 90_000 + index);
         chain.apply(chunk.iter().cloned().chain([wrong.clone()]).map(|event| (event, 1)).collect());
         seen = seen.max(latest(chunk));
@@ -80,7 +80,7 @@ proptest! {
         let expected = reference::events::findings(&events.iter().cloned().collect(), &params(), now);
         let at_once = feed(&shuffled, shuffled.len(), 1, now);
         assert_same(&at_once, &expected);
-        // bit for bit, however they come
+        // bit for bit, in any order
         let in_order = feed(&events, step, 1, now);
         prop_assert_eq!(&in_order, &at_once);
         let in_shards = feed(&shuffled, step, 3, now);
@@ -171,7 +171,7 @@ fn forgetting_and_restarting_from_recent_rows_change_nothing() {
         let recent = events[..60 * index + chunk.len()].iter().filter(|event| event.at >= now - keep_ms);
         restarted.apply(recent.cloned().map(|event| (event, 1)).collect());
         assert_eq!(restarted.evaluate(now), expected);
-        // old rows that come again are ignored
+        // old rows that are sent again are ignored
         forgetful
             .apply(events.iter().filter(|event| event.at < now - keep_ms).map(|event| (event.clone(), 1)).collect());
     }
@@ -208,7 +208,7 @@ fn a_finding_says_what_was_seen() {
     chain.apply(vec![(event(0, 6 * DAY_MS + 3_000, 7_000), 1), (event(5, 6 * DAY_MS + 723_000, 7_001), 1)]);
     let found = chain.evaluate(TimeMs(19_003 * DAY_MS + 6 * DAY_MS + 20 * MINUTE_MS));
     let later = &found[0].correlation;
-    // a horizon of three days: what is older has left
+    // a horizon of three days: older rows have been dropped
     assert!(later.last_observed > correlation.last_observed);
     assert!(later.occurrence_count <= occurrences + 1);
 }

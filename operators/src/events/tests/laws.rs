@@ -45,7 +45,7 @@ proptest! {
             let ends = |times: &[i64]| Ends::new(times, span, max_lag_min);
             let found = evaluate(&Windows::new(max_lag_min), &ends(&sources), &ends(&targets), span.length_ms());
             prop_assert!(super::support::close(found.log_e, oracle.log_e), "{found:?} {oracle:?}");
-            // two windows may be equally good but for rounding
+            // two windows may be equally good except for rounding
             let window_min = (i64::from(found.window.start_min), i64::from(found.window.end_min));
             if window_min == oracle.window_min {
                 prop_assert!(super::support::close(found.expected, oracle.expected), "{found:?} {oracle:?}");
@@ -104,7 +104,7 @@ proptest! {
                 if insert && events.insert(event.clone()) {
                     changes.push((event, 1));
                 } else if !insert {
-                    // takes back what is there near the place
+                    // retracts existing onsets nearby
                     let near = events.range(event..).next().cloned();
                     if let Some(near) = near {
                         events.remove(&near);
@@ -163,7 +163,7 @@ fn an_alarm_that_never_stops_is_an_onset_every_four_hours() {
     // forgetting in the middle of an episode does not move the onsets that follow
     episodes.forget_before(TimeMs(9 * HOUR_MS));
     assert_eq!(hours(episodes.apply(storm(600..1000))), [12, 16]);
-    // what lies before is ignored
+    // earlier onsets are ignored
     assert!(episodes.apply(storm(0..10).into_iter().map(|(event, _)| (event, -1)).collect()).is_empty());
 }
 
@@ -183,7 +183,7 @@ fn of_events_at_the_same_instant_the_smallest_id_begins_the_episode() {
 #[test]
 fn a_run_that_never_ends_has_the_same_onsets_however_much_of_it_is_known() {
     let params = EventParams::default();
-    // every three minutes for ten days, begun off the grid
+    // every three minutes for ten days, starting off the grid
     let run: Vec<(EventStamp, i64)> = (0..4_800)
         .map(|n| (stamp("a", "alert", TimeMs(77 * MINUTE_MS + n * 3 * MINUTE_MS), &format!("{n:05}")), 1))
         .collect();
@@ -191,7 +191,7 @@ fn a_run_that_never_ends_has_the_same_onsets_however_much_of_it_is_known() {
     assert!(whole.len() > 50, "an onset every four hours: {}", whole.len());
     for from in [1, 1_234, 3_000] {
         let known = Episodes::new(params.clone()).apply(run[from..].to_vec());
-        // the begin of what is known looks like the begin of a run; two caps later nothing of it is left
+        // the start of the known past looks like the start of a run; two caps later this has no effect
         let settled = run[from].0.at + 2 * params.episode_cap_ms;
         let after = |onsets: &[(crate::events::Onset, i64)]| -> Vec<TimeMs> {
             onsets.iter().map(|(onset, _)| onset.at).filter(|at| *at >= settled).collect()

@@ -52,7 +52,7 @@ impl Chain {
         }
     }
 
-    /// Evaluates, and returns all findings that stand.
+    /// Evaluates, and returns all current findings.
     pub fn evaluate(&mut self, now: TimeMs) -> Vec<Finding> {
         let rows = self.scans.iter_mut().flat_map(|scan| scan.scan(now)).collect();
         for (finding, diff) in self.verdict.apply(rows) {

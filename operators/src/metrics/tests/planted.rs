@@ -1,4 +1,4 @@
-//! What must be confirmed and what must not, in series whose truth is known.
+//! What must and must not be confirmed, in series with known truth.
 
 use super::*;
 use model::pattern::PatternState;
@@ -226,7 +226,7 @@ fn different_intervals_meet_on_the_coarser_grid() {
     let coarse: Vec<f64> =
         (0..2 * DAY / 5).map(|slot| fine[slot * 5..slot * 5 + 5].iter().sum::<f64>() / 5.0).collect();
     let mut points = minutely(&key("fine", "gauge"), &fine);
-    // no interval stated: learnt from the spacing; two slots (10 minutes) later
+    // no interval stated: derived from the spacing; two slots (10 minutes) later
     points.extend(
         coarse
             .iter()

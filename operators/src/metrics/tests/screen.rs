@@ -11,7 +11,7 @@ use proptest::prelude::*;
 
 const QUARTER: i64 = 900_000;
 
-/// Values as a colony sends them, quarter by quarter, with what can be wrong with them.
+/// Values as a colony sends them, every quarter of an hour, with typical defects.
 fn values(random: &mut Random, common: &[f64], slots: usize) -> Vec<f64> {
     let (lag, noise) = (random.below(12), random.uniform() * 1.5);
     let kind = random.below(7);

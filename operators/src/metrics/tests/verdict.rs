@@ -76,7 +76,7 @@ fn a_pair_that_is_no_longer_there_shows_no_confidence_of_the_past() {
     assert_eq!(gone.state, PatternState::Withdrawn);
     assert_eq!((gone.q_value.0, gone.confidence.0), (1.0, 0.0));
     assert_eq!((gone.coefficient.0, gone.lag_seconds), (0.9, 300), "what it was stays on show");
-    // one that is there and too weak to be confirmed shows what it has
+    // one that exists but is too weak to be confirmed shows its current values
     let weak = walked(&[&[(0.9, 0.01)], &[(0.9, 0.2)]]).unwrap();
     assert_eq!((weak.state, weak.q_value.0, weak.confidence.0), (PatternState::Withdrawn, 0.2, 0.8));
 }
