@@ -154,7 +154,7 @@ fn a_replay_that_is_interrupted_and_killed_goes_on_to_the_same_end() {
     let error = refused(&output, 130);
     assert_eq!(words(&error, "code"), "interrupted");
     assert!(words(&error, "message").contains("rows read and stored"), "{error:#}");
-    assert_eq!(words(&error, "hint"), "the same command goes on from there");
+    assert_eq!(words(&error, "hint"), "the same command resumes");
     let progress = String::from_utf8_lossy(&output.stderr);
     assert!(progress.contains("running") && progress.contains("stopping"), "{progress}");
 

@@ -9,7 +9,7 @@ use clap::error::ErrorKind;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-/// A program: its flags, and what it does with them.
+/// A program: its flags and its main function.
 pub trait Program: Parser {
     /// Name as typed, for hints.
     const NAME: &'static str;
@@ -111,7 +111,7 @@ fn usage_failure(text: &str, name: &str) -> Failure {
     failure.docs(help)
 }
 
-/// Whether a command line that could not be parsed asked for JSON.
+/// Whether a command line that could not be parsed has --json.
 fn wants_json(arguments: &[OsString]) -> bool {
     let words: Vec<&str> = arguments.iter().filter_map(|word| word.to_str()).collect();
     words.iter().any(|word| *word == "--json" || *word == "--format=json")

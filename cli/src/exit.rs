@@ -15,7 +15,7 @@ pub enum Exit {
     Usage = 2,
     /// A file, colony or reef that was named does not exist.
     NotFound = 3,
-    /// Refused by the other side, or by file permissions.
+    /// Refused by the peer, or by file permissions.
     NotAuthorised = 4,
     /// Completeness was required and some colony is missing.
     Incomplete = 5,
@@ -61,7 +61,7 @@ pub struct Failure {
     pub hint: Option<String>,
     /// Which command shows more.
     pub docs: Option<String>,
-    /// What a program may want to read beside it, e.g. a checklist. Not shown as text.
+    /// Additional data for programs, e.g. a checklist. Not shown as text.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub report: Option<serde_json::Value>,
 }
@@ -72,15 +72,15 @@ impl Failure {
         Failure { exit, code, message: message.into(), details: Vec::new(), hint: None, docs: None, report: None }
     }
 
-    /// A failure told by `error`: its own text is the message, its sources are the details. Whatever `exit` says, a
-    /// missing permission among them has its own exit code.
+    /// A failure from `error`: its text is the message, its sources are the details. A missing permission among them
+    /// overrides `exit`.
     pub fn from_error(exit: Exit, code: &'static str, error: &(dyn Error + 'static)) -> Failure {
         let exit = if is_refusal(error) { Exit::NotAuthorised } else { exit };
         Failure::new(exit, code, error.to_string()).caused_by(error.source())
     }
 
-    /// Adds a cause and the causes behind it. A cause whose text its parent already repeats is left out. A missing
-    /// permission decides the exit code.
+    /// Adds a cause and its own causes. A cause whose text is already in its parent's is omitted. A missing permission
+    /// decides the exit code.
     pub fn caused_by(mut self, mut cause: Option<&(dyn Error + 'static)>) -> Failure {
         while let Some(error) = cause {
             if is_refusal(error) {
@@ -102,13 +102,13 @@ impl Failure {
         self
     }
 
-    /// Says what to do.
+    /// Adds a hint.
     pub fn hint(mut self, hint: impl Into<String>) -> Failure {
         self.hint = Some(hint.into());
         self
     }
 
-    /// Adds what a program may want to read.
+    /// Adds data for programs.
     pub fn report(mut self, report: serde_json::Value) -> Failure {
         self.report = Some(report);
         self
@@ -121,10 +121,11 @@ impl Failure {
     }
 }
 
-/// Words of stores that stand for a refusal: DuckDB's of the operating system, ours of a ClickHouse server's login and rights.
+/// Texts of stores that mean a refusal: DuckDB's for the operating system, ours for a ClickHouse server's login and
+/// rights.
 const REFUSALS: [&str; 3] = ["Permission denied", "refuses the user or the password", "the user lacks a right"];
 
-/// Whether somebody refused for want of a permission or a right password.
+/// Whether access was refused for a missing permission or a wrong password.
 fn is_refusal(error: &(dyn Error + 'static)) -> bool {
     match error.downcast_ref::<std::io::Error>() {
         Some(error) => error.kind() == std::io::ErrorKind::PermissionDenied,

@@ -35,7 +35,7 @@ pub fn harmless(text: &str, colour: bool) -> Cow<'_, str> {
     Cow::Owned(clean)
 }
 
-/// The same document with each such character of its strings written as an escape.
+/// The same document with each such character of its strings escaped.
 pub fn harmless_json(text: &str) -> Cow<'_, str> {
     let is_bad = |c: char| is_harmful(c) && c != '\n';
     if !text.contains(is_bad) {

@@ -1,4 +1,4 @@
-//! `help`: topics that belong to no single command, and `help <command>` as another spelling of `<command> --help`.
+//! `help`: topics that belong to no single command, and `help <command>` as an alias of `<command> --help`.
 
 use crate::exit::{Exit, Failure};
 use crate::output::{Output, Style};
@@ -14,7 +14,7 @@ pub struct Topic {
 }
 
 impl Topic {
-    /// The topic's first word.
+    /// The topic's name.
     pub fn word(&self) -> &str {
         self.topic.first().map_or("", String::as_str)
     }

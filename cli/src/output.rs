@@ -121,7 +121,7 @@ impl Output {
         }
     }
 
-    /// Streams kept in memory, for tests.
+    /// In-memory streams, for tests.
     pub fn captured(json: bool) -> (Output, Captured) {
         let captured = Captured::default();
         let output = Output {
@@ -136,7 +136,7 @@ impl Output {
         (output, captured)
     }
 
-    /// From now on each document is one line, the last one and an error too: a stream of results has begun.
+    /// From now on each document is one line, including the last one and errors: the output is a stream.
     pub fn begin_lines(&self) {
         self.lines.store(true, Ordering::Relaxed);
     }
@@ -178,8 +178,8 @@ impl Output {
         self.write_stdout(&text)
     }
 
-    /// Writes the result of a command that may have failed all the same. With `--json` there is one document: the result,
-    /// or the failure with the result as its report.
+    /// Writes the result of a command that may still have failed. With `--json` there is one document: the result, or
+    /// the failure with the result as its report.
     pub fn concluded(
         &self,
         value: &impl Serialize,

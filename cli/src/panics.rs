@@ -1,17 +1,17 @@
-//! Panics: in whatever thread or task one happens, the process ends, with a message and exit code 1.
+//! Panics: a panic in any thread or task ends the process with a message and exit code 1.
 //!
-//! Most are told by whoever waits for the thread or task, with where it happened. This is the net below: a panic that nobody
-//! waits for, or that leaves others waiting, ends the process all the same once it has had time to end by itself.
+//! Most are reported by the code that joins the thread or task. This is the safety net: a panic that is not joined, or
+//! that leaves other threads waiting, still ends the process after a grace period.
 
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
 use std::sync::mpsc::sync_channel;
 use std::time::Duration;
 
-/// How long the command has to end by itself: that message is the better one.
+/// Grace period in which the command can end itself, with a better message.
 const GRACE: Duration = Duration::from_secs(10);
 
-/// From now on a panic ends the process: by itself, or after a pause.
+/// From now on a panic ends the process, at the latest after the grace period.
 pub fn end_on_panic(output: Output) {
     let tell_first = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
@@ -30,12 +30,12 @@ pub fn end_on_panic(output: Output) {
 }
 
 fn unexpected() -> Failure {
-    Failure::new(Exit::Failed, "internal", "a part of the program failed by a bug, and the rest waits for it")
-        .detail("its message stands above, on standard error")
-        .hint("everything up to the last commit is stored: start again to go on from there, and report the message")
+    Failure::new(Exit::Failed, "internal", "internal error: a background thread panicked")
+        .detail("the panic message is above, on standard error")
+        .hint("everything up to the last commit is stored; start again to resume, and report the message")
 }
 
-/// Calls `end` after `grace`, on a thread of its own. A thread that cannot be started ends at once.
+/// Calls `end` after `grace`, on its own thread. If the thread cannot be started, calls it at once.
 fn after(grace: Duration, end: impl FnOnce() + Send + 'static) {
     let wait = move || {
         let (_nobody_sends, never) = sync_channel::<()>(1);

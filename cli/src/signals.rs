@@ -1,7 +1,7 @@
 //! SIGINT, SIGTERM and SIGHUP: the first asks a command to finish, a later one ends the process at once.
 //!
-//! A supervisor, a shell and a process group may pass one wish on twice, so what comes within a second of the first signal
-//! changes nothing; nor does a hang-up ever, because a terminal that is closed does not ask again.
+//! A supervisor, a shell and a process group may deliver one request twice, so signals within a second of the first one
+//! are ignored. So is every later hang-up, because a closed terminal does not ask again.
 
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
@@ -9,15 +9,15 @@ use std::time::{Duration, Instant};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
-/// A signal this soon after the first one tells the same wish again.
+/// A signal this soon after the first one is the same request.
 const SAME_WISH: Duration = Duration::from_secs(1);
 
-/// What has come.
+/// The received signals.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Asked {
     /// SIGINT or SIGTERM.
     ToStop,
-    /// SIGHUP: the terminal is gone, or somebody wants a reload.
+    /// SIGHUP: the terminal was closed, or a reload is requested.
     HangUp,
 }
 
@@ -25,7 +25,7 @@ enum Asked {
 struct Handlers {
     interrupt: Signal,
     terminate: Signal,
-    /// Absent where whoever started the process has it ignored (`nohup`).
+    /// Absent if it was ignored at the start (`nohup`).
     hang_up: Option<Signal>,
 }
 
@@ -67,10 +67,10 @@ fn ignores_hang_up(status: &str) -> bool {
     mask & (1 << (SignalKind::hangup().as_raw_value() - 1)) != 0
 }
 
-/// Installs the handlers; the receiver turns `true` at the first signal. To be called before anything slow.
+/// Installs the handlers; the receiver becomes `true` at the first signal. Call it before anything slow.
 ///
-/// Must run inside a tokio runtime. `on_first` is called once, to tell the user that draining has begun; a signal that ends
-/// the process is told on `output` as the command's failure.
+/// Must run inside a tokio runtime. `on_first` is called once, to report that draining has begun. A signal that ends
+/// the process is reported on `output` as the command's failure.
 pub fn watch_shutdown(output: &Output, on_first: impl Fn() + Send + 'static) -> Result<watch::Receiver<bool>, Failure> {
     let mut handlers = Handlers::install()?;
     let (sender, receiver) = watch::channel(false);
@@ -89,14 +89,14 @@ pub fn watch_shutdown(output: &Output, on_first: impl Fn() + Send + 'static) -> 
     Ok(receiver)
 }
 
-/// Whether a signal so long after the first one asks once more to stop, and at once.
+/// Whether a signal this long after the first one is a second request, to stop at once.
 fn is_asked_again(asked: Asked, since_first: Duration) -> bool {
     asked == Asked::ToStop && since_first >= SAME_WISH
 }
 
 fn interrupted() -> Failure {
     Failure::new(Exit::Interrupted, "interrupted", "interrupted before it was over")
-        .hint("what was committed is kept; start again to go on from there")
+        .hint("committed rows are kept; start again to resume")
 }
 
 #[cfg(test)]

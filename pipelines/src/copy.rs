@@ -87,7 +87,7 @@ pub enum CopyError {
         target_tally: Tally,
     },
     /// Asked to stop.
-    #[error("stopped after {rows} rows; the same command goes on from there")]
+    #[error("stopped after {rows} rows; the same command resumes")]
     Stopped {
         /// Rows written by this call.
         rows: u64,

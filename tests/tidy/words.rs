@@ -72,7 +72,8 @@ fn documents_messages_and_comments_use_the_terms_of_the_field() {
 
 #[test]
 fn a_phrase_is_found_across_lines_and_as_whole_words() {
-    let style = "# Style\n\n## Words\n\n| say | instead of |\n|---|---|\n| recreated | `made anew`, made again |\n\n## Next\n";
+    let style =
+        "# Style\n\n## Words\n\n| say | instead of |\n|---|---|\n| recreated | `made anew`, made again |\n\n## Next\n";
     assert_eq!(entries(style), [Entry { say: "recreated".to_owned(), refused: "made anew".to_owned() }]);
     let find = |text: &str| {
         let (flat, begins) = flattened(text);

@@ -10,9 +10,9 @@ use std::path::PathBuf;
 #[derive(Debug, clap::Args)]
 #[command(
     before_help = "Example:  coral-pipeline backfill reef.toml --from 2026-03-02 --to 2026-03-09",
-    after_help = "Late rows of the range become part of the patterns, hourly summaries are made again, and patterns are \
-                  those of the settings in reef.toml. Doing it twice changes nothing. After Ctrl-C the same command goes on \
-                  where it was. Stop the reef first: DuckDB lets one process have the file. More: docs/replay.md"
+    after_help = "Late rows of the range become part of the patterns, hourly summaries are recomputed, and patterns \
+                  follow the settings in reef.toml. Repeating it changes nothing. After Ctrl-C the same command \
+                  resumes. Stop the reef first: only one process can open a DuckDB file. More: docs/replay.md"
 )]
 pub struct BackfillArgs {
     /// The reef: a .toml or .yaml file
@@ -25,7 +25,7 @@ pub struct BackfillArgs {
     pub to: String,
 }
 
-/// Does it and says what changed.
+/// Runs the backfill and reports what changed.
 pub fn run(args: &BackfillArgs, output: &Output) -> Result<(), Failure> {
     carry_out(&args.config, &[], output, |_config, now| {
         let (range, words) = super::moment::range(&args.from, &args.to, now)?;

@@ -1,4 +1,4 @@
-//! Whether the Kafka topics of a reef are there, and what of them a run would read.
+//! Whether the Kafka topics of a reef exist, and which part of them a run would read.
 
 use super::checklist::{Check, Outcome};
 use crate::text::{count, counted};
@@ -10,7 +10,7 @@ use sources::kafka::{KafkaConfig, PartitionSeen, TopicSeen, probe};
 /// Partitions whose offsets are shown one by one.
 const PARTITIONS_SHOWN_MAX: usize = 16;
 
-/// Checks what can be seen without a broker and, unless `offline`, asks the brokers.
+/// Checks what is possible without a broker and, unless `offline`, queries the brokers.
 pub fn check_all(config: &ReefConfig, offline: bool) -> Vec<Check> {
     let sources = match inputs::kafka(config) {
         Ok(sources) => sources,

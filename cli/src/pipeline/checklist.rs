@@ -13,18 +13,18 @@ pub enum Outcome {
     Warning,
     /// A run would fail.
     Failed,
-    /// Not looked at.
+    /// Not checked.
     Skipped,
 }
 
 /// One check.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Check {
-    /// What was looked at.
+    /// The checked item.
     pub name: String,
     /// How it went.
     pub outcome: Outcome,
-    /// What was found, and what to do.
+    /// The result, and what to do.
     pub note: String,
 }
 
@@ -40,7 +40,7 @@ pub fn failed(checks: &[Check]) -> usize {
     checks.iter().filter(|check| check.outcome == Outcome::Failed).count()
 }
 
-/// The list as text; a symbol never stands without its word.
+/// The list as text; a symbol is never shown without its word.
 pub fn page(checks: &[Check], style: Style) -> String {
     let width = checks.iter().map(|check| check.name.chars().count()).max().unwrap_or(0);
     let lines = checks.iter().map(|check| {

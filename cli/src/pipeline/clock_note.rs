@@ -32,8 +32,8 @@ pub(super) fn outside_texts(summary: &RunSummary) -> Vec<String> {
         let Some(Outside { now, since, newer, older }) = outside else { continue };
         if newer > 0 {
             texts.push(format!(
-                "{} a day or more after {now}, as of when patterns are told: the other colonies have not come so far, or \
-                 a clock is wrong",
+                "{} a day or more after {now}, the time of the patterns: the other colonies have not reached it yet, \
+                 or a clock is wrong",
                 counted(newer, kind)
             ));
         }
@@ -55,5 +55,5 @@ pub(super) fn wrong_clock(summary: &RunSummary, config: &Path) -> Option<Failure
          right, the times in the rows are wrong: look at their unit and zone (table rejects, reason far_future)",
         config.display()
     );
-    Some(Failure::new(Exit::Failed, "clock_behind", format!("not taken: {}", held_text(&held))).hint(hint))
+    Some(Failure::new(Exit::Failed, "clock_behind", format!("not accepted: {}", held_text(&held))).hint(hint))
 }

@@ -21,7 +21,7 @@ const FRAME_EVERY: Duration = Duration::from_millis(200);
 /// Steps of a bar that is full.
 const BAR_STEPS: u64 = 1_000;
 
-/// Shows snapshots until the sender is gone.
+/// Shows snapshots until the sender is dropped.
 pub async fn show(mut progress: watch::Receiver<Progress>, output: Output) {
     let started = Instant::now();
     let mut view = View::new(output);
@@ -47,18 +47,18 @@ pub async fn show(mut progress: watch::Receiver<Progress>, output: Output) {
 enum View {
     /// One line that is redrawn.
     Moving { bar: ProgressBar, output: Output, last: Option<Duration> },
-    /// Lines of their own.
+    /// Plain lines.
     Lines { output: Output, told: Told },
 }
 
-/// What the plain lines have said.
+/// The state shown by the last plain line.
 #[derive(Default)]
 struct Told {
     last: Option<(Duration, Progress)>,
 }
 
 impl Told {
-    /// Whether `progress` is worth a line now. Ticks alone are no change: an idle reef evaluates too.
+    /// Whether `progress` is worth a line now. A tick without rows is no change: an idle reef evaluates too.
     fn is_due(&mut self, progress: &Progress, elapsed: Duration, is_news: bool) -> bool {
         let now = Progress { ticks: 0, ..progress.clone() };
         let is_due = match &self.last {

@@ -1,4 +1,4 @@
-//! `coral-pipeline generate`: a made-up fleet as files, with the truth about what was planted and a reef that reads them.
+//! `coral-pipeline generate`: a synthetic fleet as files, with the planted relations and a reef that reads them.
 
 use crate::exit::{Exit, Failure};
 use crate::output::{Output, Style};
@@ -11,8 +11,8 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, clap::Args)]
 #[command(
     before_help = "Example:  coral-pipeline generate --out fleet && coral-pipeline run fleet/reef.toml",
-    after_help = "The same seed gives the same files on every machine. The truth file says what was planted, and what only \
-                  looks like a relation."
+    after_help = "The same seed gives the same files on every machine. The truth file lists the planted \
+                  relations, and pairs that only look related."
 )]
 pub struct GenerateArgs {
     /// Folder for the files; created when missing
@@ -59,7 +59,7 @@ pub fn run(args: &GenerateArgs, output: &Output) -> Result<(), Failure> {
     output.result(&document, |style| page(&written, &reef, [events, metric_rows, planted], style))
 }
 
-/// What is there may be somebody's own: it is replaced only on demand.
+/// Existing files may be the user's: they are replaced only with --force.
 fn refuse_to_replace(folder: &Path) -> Result<(), Failure> {
     let mut paths = std::iter::once(REEF).chain(WrittenFiles::NAMES).map(|name| folder.join(name));
     match paths.find(|path| path.symlink_metadata().is_ok()) {

@@ -4,14 +4,14 @@ use crate::exit::Failure;
 use crate::output::{Output, Style};
 use serde_json::{Value, json};
 
-/// A column: its name, whether a row needs it, and what it holds.
+/// A column: its name, whether it is required, and its content.
 struct Column(&'static str, bool, &'static str);
 
 const EVENT_COLUMNS: [Column; 12] = [
     Column("event_id", true, "unique within its colony; a second row with it is a repeat, or a newer version"),
     Column("colony_id", true, "which application in which environment, e.g. my-shop-production"),
     Column("timestamp", true, "when it happened: RFC 3339 (2026-11-02T09:15:00Z), or whole milliseconds since 1970"),
-    Column("event_type", true, "what happened, in a word that repeats: deploy, error_spike, crash, alert, …"),
+    Column("event_type", true, "what happened, as a recurring name: deploy, error_spike, crash, alert, …"),
     Column("service_id", true, "to which service"),
     Column("severity", false, "info, warning, error or critical; info when missing"),
     Column("description", false, "free text"),
@@ -19,7 +19,7 @@ const EVENT_COLUMNS: [Column; 12] = [
     Column("application_name", false, "read from colony_id (my-shop) when missing"),
     Column("environment", false, "read from colony_id (production) when missing"),
     Column("version", false, "a whole number; of two rows with one event_id the higher one is right"),
-    Column("withdrawn", false, "true: the event is taken back"),
+    Column("withdrawn", false, "true: the event is withdrawn"),
 ];
 
 const METRIC_COLUMNS: [Column; 14] = [
@@ -36,7 +36,7 @@ const METRIC_COLUMNS: [Column; 14] = [
     Column(
         "interval_seconds",
         false,
-        "length of the interval: 60, 300, 900 or 3600; learnt from the series when missing",
+        "length of the interval: 60, 300, 900 or 3600; derived from the series if missing",
     ),
     Column("application_name", false, "as above"),
     Column("environment", false, "as above"),

@@ -1,4 +1,4 @@
-//! What a run says of its inputs: those that could not be read, those without anything new, what was put right in rows.
+//! Notes of a run about its inputs: those that could not be read, those without new rows, and corrections in rows.
 
 use crate::output::Style;
 use crate::text::{count, counted};

@@ -1,4 +1,4 @@
-//! Loads a configuration for a command, and turns what is wrong with it into one failure.
+//! Loads a configuration for a command, and combines its errors into one failure.
 
 use crate::exit::{Exit, Failure};
 use crate::text::counted;
@@ -10,12 +10,12 @@ pub fn load(path: &Path) -> Result<ReefConfig, Failure> {
     load_with(path, &[])
 }
 
-/// Loads the file where its variables need not be set; what is not is told in lines.
+/// Loads the file without requiring its variables; unset ones are reported in lines.
 pub fn load_offline(path: &Path) -> Result<(ReefConfig, Vec<String>), Failure> {
     config::load_offline(path).map_err(|errors| config_failure(path, &errors))
 }
 
-/// Loads the file as if each of `settings` (`correlation.max_lag=6h`) stood in it.
+/// Loads the file as if it contained each of `settings` (`correlation.max_lag=6h`).
 pub fn load_with(path: &Path, settings: &[String]) -> Result<ReefConfig, Failure> {
     config::load_with(path, settings).map_err(|errors| config_failure(path, &errors))
 }

@@ -3,7 +3,7 @@
 use pipelines::progress::Progress;
 use std::collections::VecDeque;
 
-/// The speed shown is that of this much recent time.
+/// The displayed speed is the average over this recent time.
 const WINDOW_MS: u64 = 10_000;
 
 /// Time left is not guessed from less than this.
@@ -12,7 +12,7 @@ const ETA_AFTER_MS: u64 = 2_000;
 /// What a display shows beside the snapshot itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Reading {
-    /// Rows taken in.
+    /// Rows read.
     pub rows: u64,
     /// Recent speed.
     pub rows_per_second: f64,
@@ -22,7 +22,7 @@ pub struct Reading {
     pub left_ms: Option<u64>,
 }
 
-/// Turns snapshots into readings. It has no clock of its own.
+/// Turns snapshots into readings. It has no clock.
 #[derive(Debug, Default)]
 pub struct Meter {
     /// (elapsed, rows) of recent snapshots, oldest first.
@@ -34,7 +34,7 @@ pub struct Meter {
 }
 
 impl Meter {
-    /// Takes a snapshot made `elapsed_ms` after the start.
+    /// Adds a snapshot taken `elapsed_ms` after the start.
     pub fn read(&mut self, progress: &Progress, elapsed_ms: u64) -> Reading {
         let rows = progress.events + progress.metrics;
         Reading {

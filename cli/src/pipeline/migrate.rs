@@ -1,4 +1,4 @@
-//! `coral-pipeline migrate`: brings a store's tables to this version; `run` does the same by itself.
+//! `coral-pipeline migrate`: upgrades a store's tables to this version; `run` does the same automatically.
 
 use super::load::load_runnable;
 use crate::entry::runtime;
@@ -14,7 +14,7 @@ use std::path::PathBuf;
 #[derive(Debug, clap::Args)]
 #[command(
     before_help = "Example:  coral-pipeline migrate reef.toml --dry-run",
-    after_help = "`run` migrates by itself; this command does it at a time of your choosing."
+    after_help = "`run` migrates automatically; this command does it at a time of your choice."
 )]
 pub struct MigrateArgs {
     /// The reef: a .toml or .yaml file

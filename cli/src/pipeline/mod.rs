@@ -36,7 +36,7 @@ use crate::help::{self, Topic};
 use crate::output::{Output, OutputArgs};
 use clap::{Parser, Subcommand};
 
-/// The engine of a reef: finds lagged patterns across colonies, and keeps them up to date
+/// The engine of a reef: finds lagged patterns across colonies and updates them incrementally
 #[derive(Debug, Parser)]
 #[command(
     name = "coral-pipeline",
@@ -65,17 +65,17 @@ enum Command {
     Replay(replay::ReplayArgs),
     /// Correlate and sum up a past range of stored rows again, late rows included
     Backfill(backfill::BackfillArgs),
-    /// Check a configuration and what it names, without running
+    /// Check a configuration and its inputs and store, without running
     Validate(validate::ValidateArgs),
     /// Write a reef's files or stored rows to Kafka topics
     Publish(publish::PublishArgs),
-    /// Bring a store's tables to this version
+    /// Upgrade a store's tables to this version
     Migrate(migrate::MigrateArgs),
     /// Move a reef: every table of one store into another, counted and compared
     Copy(copy::CopyArgs),
-    /// Write a made-up fleet with planted relations as files
+    /// Write a synthetic fleet with planted relations as files
     Generate(generate::GenerateArgs),
-    /// See it work: a small live fleet, a reef over it, and what it finds
+    /// Run a small live fleet with a reef over it, and show what it finds
     Demo(demo::DemoArgs),
     /// Explain a topic
     Help(Topic),

@@ -4,7 +4,7 @@ use crate::exit::{Exit, Failure};
 use model::time::{TimeMs, parse_duration_ms};
 use pipelines::replay::{RequestedTime, TimeRange};
 
-/// Reads a time as users write it; `now` is handed in so that both ends of a range mean the same one.
+/// Parses a user's time; `now` is a parameter so that both ends of a range use the same one.
 fn parse(flag: &str, text: &str, now: TimeMs) -> Result<RequestedTime, Failure> {
     let text = text.trim();
     let absolute = TimeMs::parse_rfc3339(text).or_else(|| TimeMs::parse_rfc3339(&format!("{text}T00:00:00Z")));
@@ -22,7 +22,7 @@ fn parse(flag: &str, text: &str, now: TimeMs) -> Result<RequestedTime, Failure> 
     Err(Failure::new(Exit::Usage, "time_invalid", message).hint(hint))
 }
 
-/// A range, and both of its ends in words by which the next call recognises them.
+/// A range, and the text of both its ends, by which the next call recognises it.
 pub fn range(from: &str, to: &str, now: TimeMs) -> Result<(TimeRange, (String, String)), Failure> {
     let (from, to) = (parse("--from", from, now)?, parse("--to", to, now)?);
     if from.time >= to.time {

@@ -21,9 +21,9 @@ const PATTERNS_SHOWN_MAX: usize = 20;
 pub struct Page<'a> {
     /// The configuration file.
     pub config: &'a Path,
-    /// What it says.
+    /// Its text.
     pub reef: &'a ReefConfig,
-    /// What was asked for.
+    /// The request.
     pub request: &'a Request,
     /// The settings of a what-if.
     pub settings: &'a [String],
@@ -70,7 +70,7 @@ impl Page<'_> {
         lines.join("\n")
     }
 
-    /// What was done before it was stopped, and what the same command will do.
+    /// What was done before it was stopped, and what the same command will do next.
     pub fn interrupted(&self) -> Failure {
         let task = self.request.task.as_str();
         let progress = self.outcome.summary.as_ref().map(|summary| &summary.progress);
@@ -87,8 +87,8 @@ impl Page<'_> {
             message += &format!(", up to event time {time}");
         }
         let hint = match keeps_nothing {
-            true => "a what-if without --into keeps nothing: the same command starts at the first row again",
-            false => "the same command goes on from there",
+            true => "a what-if without --into stores nothing: the same command starts over",
+            false => "the same command resumes",
         };
         Failure::new(Exit::Interrupted, "interrupted", message).hint(hint).report(self.document())
     }
@@ -154,7 +154,7 @@ impl Page<'_> {
         if outcome.rows_in_range == Some(0) {
             notes.push(match outcome.reach {
                 Some((first, last)) => {
-                    format!("no stored row lies in this range; stored rows reach from {first} to {last}")
+                    format!("no stored row lies in this range; stored rows are from {first} to {last}")
                 }
                 None => "the store has no rows at all".to_owned(),
             });
@@ -173,8 +173,7 @@ impl Page<'_> {
         }
         if self.settings.iter().any(|setting| setting.trim().starts_with("collection.")) {
             notes.push(
-                "[collection] says how live rows are read; it changes nothing in a replay, where no row is late"
-                    .to_owned(),
+                "[collection] applies to live rows; it changes nothing in a replay, where no row is late".to_owned(),
             );
         }
         notes.extend(self.out_of_sight());

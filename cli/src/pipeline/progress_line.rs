@@ -1,4 +1,4 @@
-//! The line that says how a run goes.
+//! The progress line of a run.
 
 use super::meter::Reading;
 use crate::output::Style;
@@ -6,7 +6,7 @@ use crate::text::{bytes, count, counted};
 use model::time::format_duration_ms;
 use pipelines::progress::{Phase, Progress};
 
-/// One line of progress, without line break. What is news comes first: a narrow terminal cuts the end.
+/// One progress line, without line break. The most important values are first, because a narrow terminal cuts the end.
 pub fn progress_line(progress: &Progress, reading: &Reading, style: Style) -> String {
     let mut parts = vec![style.bold(phase_word(progress.phase))];
     parts.push(format!("patterns {} confirmed, {} candidates", count(progress.confirmed), count(progress.candidates)));

@@ -1,4 +1,4 @@
-//! `coral-pipeline report` and `show`: what a reef has found, asked of the process that runs it or read from its store.
+//! `coral-pipeline report` and `show`: the patterns of a reef, from the process that runs it or from its store.
 
 use super::ask::caller;
 use super::ask::question::Question;
@@ -29,7 +29,7 @@ pub struct ReportArgs {
 #[derive(Debug, clap::Args)]
 #[command(
     before_help = "Example:  coral-pipeline show c-32e3df26 reef.toml",
-    after_help = "Ids stand in what run and report print. While the reef runs, its process is asked, as by report."
+    after_help = "Ids are in the output of run and report. While the reef runs, its process is asked, as by report."
 )]
 pub struct ShowArgs {
     /// The pattern: its id, or the beginning of it

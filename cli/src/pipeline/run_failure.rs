@@ -23,7 +23,7 @@ pub(super) fn run_failure(error: &RunError, config: &Path) -> Failure {
             None => (
                 Exit::Failed,
                 "source_failed",
-                Some("everything up to the last tick is stored; start again to go on from there".to_owned()),
+                Some("everything up to the last tick is stored; start again to resume".to_owned()),
             ),
         },
         RunError::Store(_) => (Exit::Failed, "store_failed", None),
@@ -42,7 +42,7 @@ pub(super) fn run_failure(error: &RunError, config: &Path) -> Failure {
     }
 }
 
-/// What ended the reading of a source outside a run; `again` is what to do about a fault that may be gone next time.
+/// An error that ended reading a source outside a run; `again` is the hint for a temporary fault.
 pub(super) fn read_failure(error: &SourceError, config: &Path, again: &str) -> Failure {
     match repair(error, config) {
         Some((exit, hint)) => Failure::from_error(exit, "input_invalid", error).hint(hint),
@@ -54,7 +54,7 @@ fn check_hint(config: &Path) -> String {
     format!("check it with: coral-pipeline validate {}", config.display())
 }
 
-/// What has to be repaired before a run can get past this fault. `None`: it may be gone next time.
+/// What must be repaired before a run can pass this fault. `None`: it may be temporary.
 fn repair(cause: &SourceError, config: &Path) -> Option<(Exit, String)> {
     match cause {
         SourceError::File { cause, .. } if cause.kind() == ErrorKind::NotFound => {

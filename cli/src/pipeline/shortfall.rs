@@ -8,8 +8,8 @@ use sources::FailureClass;
 /// Most inputs that are named one by one.
 const INPUTS_NAMED_MAX: usize = 20;
 
-/// What is left to be done, as a failure; `None` when the run did what it could be expected to do. `is_finite` says that
-/// all input has an end: input without one is never done, and stopping is the way to end it.
+/// The unfinished work as a failure; `None` if the run completed. `is_finite`: all input has an end. Endless input is
+/// never completed, and stopping is its normal end.
 pub(super) fn shortfall(is_finite: bool, summary: &RunSummary) -> Option<Failure> {
     if !is_finite {
         return None;
@@ -20,17 +20,17 @@ pub(super) fn shortfall(is_finite: bool, summary: &RunSummary) -> Option<Failure
     unreadable(summary).or_else(|| nothing_taken(summary))
 }
 
-/// A run of finite input that was asked to stop before it had read all of it.
+/// A run of finite input that was stopped before it had read all of it.
 pub(super) fn stopped_early(progress: &Progress) -> Failure {
     let rows = counted(progress.events + progress.metrics, "row");
     let share = progress.input().filter(|(_, in_all)| *in_all > 0).map(|(read, in_all)| read * 100 / in_all);
-    // the last bytes may have been read without having been taken in
+    // the last bytes may have been read without being processed
     let share = share.map_or(String::new(), |percent| format!(", {} % of the input", percent.min(99)));
-    Failure::new(Exit::Interrupted, "interrupted", format!("stopped before all input was read: {rows} taken in{share}"))
-        .hint("what was taken in is stored; start again to go on from there")
+    Failure::new(Exit::Interrupted, "interrupted", format!("stopped before all input was read: {rows} read{share}"))
+        .hint("rows read so far are stored; start again to resume")
 }
 
-/// Inputs that could not be read while the others were.
+/// Inputs that could not be read.
 fn unreadable(summary: &RunSummary) -> Option<Failure> {
     let inputs = &summary.inputs;
     if inputs.failed_inputs == 0 {
@@ -53,7 +53,7 @@ fn unreadable(summary: &RunSummary) -> Option<Failure> {
     if unnamed > 0 {
         failure = failure.detail(format!("and {} more", count(unnamed)));
     }
-    Some(failure.hint("repair or replace them and start again: what was read is not read again"))
+    Some(failure.hint("repair or replace them and start again: the others are not read again"))
 }
 
 /// Rows were read and every one was refused.
@@ -104,7 +104,7 @@ mod tests {
     fn finite_input_that_was_not_read_to_its_end_is_interrupted() {
         let failure = shortfall(true, &summary(Ended::Stopped, 41_000, 0)).unwrap();
         assert_eq!((failure.exit, failure.code), (Exit::Interrupted, "interrupted"));
-        assert_eq!(failure.message, "stopped before all input was read: 41,000 rows taken in, 50 % of the input");
+        assert_eq!(failure.message, "stopped before all input was read: 41,000 rows read, 50 % of the input");
         assert_eq!(shortfall(false, &summary(Ended::Stopped, 41_000, 0)), None, "a live reef ends by being stopped");
     }
 

@@ -1,4 +1,4 @@
-//! What a run says when it has ended: rows, rejects, patterns, and what was not reached.
+//! The summary of a run: rows, rejects, patterns, and unreachable colonies.
 
 use super::clock_note;
 use super::input_note;
@@ -14,7 +14,7 @@ pub fn summary_page(summary: &RunSummary, config: &Path, style: Style) -> String
     let progress = &summary.progress;
     let ended = match summary.ended {
         Ended::InputFinished => "all input read",
-        Ended::Stopped => "stopped and drained; start again to go on from here",
+        Ended::Stopped => "stopped and drained; start again to resume",
     };
     let mut lines = vec![style.bold(&format!("Run: {ended}")), labelled("rows", &rows_text(summary))];
     if let Some(time) = progress.event_time {
@@ -82,7 +82,7 @@ fn rejects_text(summary: &RunSummary) -> String {
     format!("{} ({}); see table rejects", count(summary.progress.rejects), reasons.join(", "))
 }
 
-/// Rows that lost against what is stored: a correction that was meant is missed otherwise.
+/// Rows that lost against stored ones: without this note an intended correction would be missed.
 fn outcome_lines(summary: &RunSummary) -> Vec<String> {
     let RowOutcome { not_taken, fewer_samples, reused_ids } = summary.outcome;
     let mut lines = Vec::new();
@@ -95,7 +95,7 @@ fn outcome_lines(summary: &RunSummary) -> Vec<String> {
             0 => String::new(),
             of_these => format!(" ({} with fewer samples than the stored bucket)", count(of_these)),
         };
-        let text = format!("{rows} from what is stored and {were} not taken{fewer}: a correction needs a higher");
+        let text = format!("{rows} from what is stored and {were} not applied{fewer}: a correction needs a higher");
         lines.push(labelled("kept", &text));
         lines.push(labelled("", "`version`, a column with whole numbers (rows without one have 0)"));
     }
@@ -108,7 +108,7 @@ fn outcome_lines(summary: &RunSummary) -> Vec<String> {
         lines.push(labelled("same id", &text));
         lines.push(labelled(
             "",
-            "event is kept, so an id must name one happening (an alert and the start of its firing)",
+            "event is kept, so an id must name one occurrence (an alert and the start of its firing)",
         ));
     }
     lines
@@ -179,8 +179,8 @@ mod tests {
     fn rows_that_were_not_taken_and_ids_that_were_used_again_are_told() {
         let outcome = RowOutcome { not_taken: 6, fewer_samples: 1, reused_ids: 39 };
         let page = summary_page(&RunSummary { outcome, ..summary() }, Path::new("r.toml"), Style::PLAIN);
-        let kept = "\n  kept      6 rows differ from what is stored and were not taken (1 with fewer samples than the stored \
-                    bucket): a correction needs a higher\n            `version`, ";
+        let kept = "\n  kept      6 rows differ from what is stored and were not applied (1 with fewer samples than \
+                    the stored bucket): a correction needs a higher\n            `version`, ";
         assert!(page.contains(kept), "{page}");
         assert!(
             page.contains("\n  same id   39 copies of an event_id with another time were taken as amendments"),
@@ -232,8 +232,9 @@ mod tests {
         let outside = Outside { now: TimeMs(1_672_704_000_000), since: TimeMs(0), newer: 1, older: Some(70) };
         let rows = OutsideRows { events: Some(outside), metrics: None };
         let page = summary_page(&RunSummary { outside: rows, ..summary() }, Path::new("r.toml"), Style::PLAIN);
-        let lines = "\n  outside   1 event a day or more after 2023-01-03T00:00:00.000Z, as of when patterns are told: \
-                     the other colonies have not come so far, or a clock is wrong\n  outside   70 events older than the \
+        let lines = "\n  outside   1 event a day or more after 2023-01-03T00:00:00.000Z, the time of the patterns: \
+                     the other colonies have not reached it yet, or a clock is wrong\n  outside   70 events older \
+                     than the \
                      look-back of the patterns, which begins 1970-01-01T00:00:00.000Z\n";
         assert!(page.contains(lines), "{page}");
     }

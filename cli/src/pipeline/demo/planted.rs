@@ -1,4 +1,4 @@
-//! What was planted in a generated fleet, held against what the reef found.
+//! Compares what was planted in a generated fleet with what the reef found.
 
 use model::time::{MINUTE_MS, format_duration_ms};
 use reef::Report;
@@ -24,7 +24,7 @@ pub struct Planted {
 pub struct Score {
     /// Every planted relation.
     pub planted: Vec<Planted>,
-    /// Pairs that only look related and were confirmed all the same.
+    /// Pairs that only look related but were confirmed.
     pub decoys_confirmed: usize,
     /// Pairs that only look related.
     pub decoys: usize,
