@@ -1,5 +1,5 @@
-//! How many lagged coefficients a second the kernels look at, on each path, beside the plain engine's scan of the same pairs:
-//! `cargo bench -p coral-operators --bench lagged_correlation -- [series] [rounds]`.
+//! Lagged coefficients per second of the kernels, on each path, compared with the plain engine's scan of the same
+//! pairs: `cargo bench -p coral-operators --bench lagged_correlation -- [series] [rounds]`.
 //!
 //! A coefficient is Pearson's r of one ordered pair at one lag over the whole window, from scratch. Measured in processor time of
 //! one thread, and the fastest round counts: what else the machine does can only slow a round down.
@@ -23,7 +23,7 @@ const SLOTS: usize = WINDOW + LAG_MAX;
 const ROUND_S: f64 = 0.3;
 /// Slots by which sums slide at once.
 const SLIDE: usize = 16;
-/// Series each way that the plain engine is asked for: enough to measure, few enough to wait for.
+/// Number of series for the plain engine: enough to measure, few enough to be fast.
 const PLAIN: usize = 12;
 
 fn main() {

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-/// What was measured.
+/// A measurement.
 #[derive(Clone, Copy)]
 pub struct Took {
     /// By the clock.
@@ -11,7 +11,7 @@ pub struct Took {
     pub cpu_s: f64,
 }
 
-/// Begins to measure; the answer measures up to when it is asked. `others` are processes that work for this one.
+/// Starts a measurement; the result measures up to its reading. `others` are processes that work for this one.
 pub fn stopwatch(others: &[u32]) -> impl Fn() -> Took + use<> {
     let others = others.to_vec();
     let cpu_s = move || cpu_s("self") + others.iter().map(|pid| cpu_s(&pid.to_string())).sum::<f64>();
@@ -26,7 +26,7 @@ fn cpu_s(process: &str) -> f64 {
     fields.filter_map(|field| field.parse::<f64>().ok()).sum::<f64>() / 100.0
 }
 
-/// The machine, in words.
+/// Description of the machine.
 pub fn machine() -> String {
     let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let name = info.lines().find_map(|line| line.strip_prefix("model name")).unwrap_or("unknown");

@@ -19,7 +19,7 @@ fn document(output: &Output) -> Value {
     serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&output.stderr)))
 }
 
-/// From a laptop to a server and back: every table is what it was.
+/// From a laptop to a server and back: every table is unchanged.
 #[test]
 fn a_reef_that_has_outgrown_its_laptop_moves_to_a_server_and_back() {
     let (Some(data), Some(server)) = (shared_data("releases"), Server::start()) else { return };
@@ -58,14 +58,14 @@ fn a_reef_moves_with_every_row_and_goes_on_in_its_new_place() {
     let again = copy(&reef.store(), &target);
     assert_eq!((again.status.code(), &document(&again)["error"]["code"]), (Some(2), &"target_not_empty".into()));
 
-    // the reef goes on in its new place and has nothing left to read
+    // the reef resumes on its new store and has nothing left to read
     let moved = Reef::new(&body);
     std::fs::rename(&target, moved.store()).unwrap();
     let went_on = moved.run();
     assert_eq!(went_on["summary"]["progress"]["events"], 0, "{went_on}");
 }
 
-/// What stands in an address reaches the server: the test engine has no cluster and does not listen on IPv6.
+/// The parts of an address reach the server: the test engine has no cluster and does not listen on IPv6.
 #[test]
 fn addresses_of_ipv6_and_names_of_clusters_are_used() {
     let Some(server) = Server::start() else { return };
@@ -83,5 +83,5 @@ fn addresses_of_ipv6_and_names_of_clusters_are_used() {
     server.clear_log();
     told(&format!("clickhouse:http://127.0.0.1:{}/{database}?cluster=three_replicas", server.port()));
     assert!(server.log().iter().any(|sql| sql.contains("ON CLUSTER 'three_replicas'")), "{:?}", server.log());
-    assert_eq!(server.query(&database, "SHOW TABLES"), "", "no table of one server is made instead");
+    assert_eq!(server.query(&database, "SHOW TABLES"), "", "no single-server table is created instead");
 }

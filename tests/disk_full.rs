@@ -1,5 +1,5 @@
-//! A disk that is full during a commit: a clear message, no hang, nothing lost; with space again the run goes on and ends as
-//! an undisturbed one.
+//! A disk that is full during a commit: a clear message, no hang, nothing lost; with space again the run resumes and
+//! ends as an undisturbed one.
 
 use crate::crash::{input, reef_over};
 use crate::support::tables::{assert_equal, tables};

@@ -51,7 +51,7 @@ fn finite_input_that_is_interrupted_ends_with_130_and_goes_on_from_there() {
         messages.read_to_string(&mut String::new()).unwrap();
         let (code, error) = error_of(&child.wait_with_output().unwrap());
         assert_eq!((code, &error["code"]), (Some(130), &Value::from("interrupted")));
-        assert_eq!(error["report"]["summary"]["ended"], "stopped", "the result so far is told as well");
+        assert_eq!(error["report"]["summary"]["ended"], "stopped", "the result so far is reported as well");
         assert!(error["hint"].as_str().unwrap().contains("start again to resume"));
     }
     assert_eq!(reef.run()["summary"]["ended"], "input_finished");

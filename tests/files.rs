@@ -107,7 +107,7 @@ fn delta_best_lags_are_within_a_quarter_of_an_hour() {
          WHERE source_colony_id = 'gauge-fpx-production' AND target_colony_id = 'gauge-srv-production'
            AND source_signal = 'stage_ft' AND target_signal = 'stage_ft'",
     );
-    assert_eq!(trap, "true\tcandidate\ttrue\n", "the half-tide trap is told with its sign, as a mirror");
+    assert_eq!(trap, "true\tcandidate\ttrue\n", "the half-tide trap is reported with its sign, as a mirror");
 }
 
 /// Confirmed metric pairs, pairs whose explanation is the load that all services share, and pairs tested.
@@ -127,7 +127,7 @@ fn boutique_confirms_no_pair_that_only_shares_the_load() {
     let (confirmed, _, tested) = boutique(&data, "");
     assert_eq!(confirmed, "");
     assert!(tested > 1_000, "{tested} pairs tested");
-    // a shorter window shows the shared load, and says so
+    // a shorter window shows the shared load, and names it
     let (confirmed, explained, tested) = boutique(&data, "[correlation]\nmetric_window = \"8h\"\n");
     assert_eq!(confirmed, "");
     assert!(explained > 0);

@@ -1,7 +1,8 @@
-//! Every decoder fed with broken input: kept examples, changed by a seeded generator, again and again.
+//! Every decoder with broken input: stored examples, repeatedly mutated by a seeded generator.
 //!
-//! A short run of fixed length is a test like any other; `cargo xtask fuzz TARGET SECONDS` runs one for as long as you like.
-//! What a target finds is written to a file in the temporary folder, and belongs into `fuzz/corpus/TARGET` with its mend.
+//! A short run of fixed length is an ordinary test; `cargo xtask fuzz TARGET SECONDS` runs one for as long as you like.
+//! What a target finds is written to a file in the temporary folder, and belongs into `fuzz/corpus/TARGET` with the
+//! fix.
 
 mod mutate;
 mod targets;
@@ -20,7 +21,7 @@ type Target = fn(&[u8]);
 
 fn fuzz(name: &str, target: Target, words: &'static [&'static str]) {
     let corpus = corpus(name);
-    assert!(!corpus.is_empty(), "{name} has no kept inputs");
+    assert!(!corpus.is_empty(), "{name} has no stored inputs");
     for (path, input) in &corpus {
         assert!(survives(target, input), "{name} fails on {}", path.display());
     }
@@ -33,7 +34,7 @@ fn fuzz(name: &str, target: Target, words: &'static [&'static str]) {
         if !survives(target, &input) {
             let kept = std::env::temp_dir().join(format!("coral-fuzz-{name}-{tried}"));
             std::fs::write(&kept, &input).unwrap();
-            panic!("{name} fails on input {tried}, kept as {}", kept.display());
+            panic!("{name} fails on input {tried}, stored as {}", kept.display());
         }
         tried += 1;
     }
@@ -47,7 +48,7 @@ fn survives(target: Target, input: &[u8]) -> bool {
     catch_unwind(AssertUnwindSafe(|| target(input))).is_ok()
 }
 
-/// The kept inputs of a target, by name.
+/// The stored inputs of a target, by name.
 fn corpus(name: &str) -> Vec<(PathBuf, Vec<u8>)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fuzz/corpus").join(name);
     let mut paths: Vec<PathBuf> = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();

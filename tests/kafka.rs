@@ -1,4 +1,4 @@
-//! Whole runs against Apache Kafka: what is published is read back as it was, up to an end or while it arrives.
+//! Whole runs against Apache Kafka: published rows are read back unchanged, up to an end or while they arrive.
 
 pub mod broker;
 mod client;
@@ -16,8 +16,8 @@ use serde_json::Value;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-/// Between two looks at a condition.
-#[expect(clippy::disallowed_methods, reason = "the condition is somebody else's: a broker, a program, a store")]
+/// Polling interval of a condition.
+#[expect(clippy::disallowed_methods, reason = "the condition is external: a broker, a program, a store")]
 fn pause() {
     std::thread::sleep(Duration::from_millis(100));
 }

@@ -1,4 +1,4 @@
-//! Two colonies in processes of their own, streamed and pulled by a running reef while their events arrive.
+//! Two colonies in their own processes, streamed and pulled by a running reef while their events arrive.
 
 use crate::support::{Reef, files_source, json, program, shared_data};
 use serde_json::Value;
@@ -120,7 +120,7 @@ fn run_until_complete(reef: &Reef, events: usize) {
         let child = reef.start();
         #[expect(
             clippy::disallowed_methods,
-            reason = "a live reef never ends by itself, and nobody else may open its store"
+            reason = "a live reef never ends on its own, and no other process can open its store"
         )]
         std::thread::sleep(Duration::from_millis(wait_ms));
         stop(child);
@@ -136,7 +136,7 @@ fn from_files(all: &Path) -> String {
     let reef = Reef::new(&files_source(&[all], &[]));
     reef.run();
     let correlations = reef.correlations();
-    assert!(correlations.contains("confirmed"), "the relation is there to be found: {correlations}");
+    assert!(correlations.contains("confirmed"), "the relation exists: {correlations}");
     correlations
 }
 

@@ -1,4 +1,4 @@
-//! README.md: what "Run your own" shows is run as it stands, files and live colonies, and leads to patterns.
+//! README.md: its commands for files and live colonies run unchanged and lead to patterns.
 
 use crate::support::{json, program};
 use serde_json::Value;
@@ -81,7 +81,7 @@ fn files_are_read_as_the_page_says() {
     assert_eq!(report["report"]["totals"]["rejects"], serde_json::json!({}));
 }
 
-/// A process of the page that goes on. Ended when dropped.
+/// A background process of the page. Ended when dropped.
 struct Background(Child);
 
 impl Drop for Background {

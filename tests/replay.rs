@@ -1,4 +1,5 @@
-//! Replay and backfill of whole reefs: what live gave comes out again, what-if leaves no trace, interruptions change nothing.
+//! Replay and backfill of whole reefs: they reproduce the live results, a what-if leaves no trace, interruptions change
+//! nothing.
 
 use crate::support::{Reef, correlations, files_source, json, program, shared_data};
 use serde_json::Value;
@@ -33,7 +34,7 @@ fn words<'a>(value: &'a Value, key: &str) -> &'a str {
     value[key].as_str().unwrap_or_else(|| panic!("{key} missing in {value:#}"))
 }
 
-/// A made-up fleet of four colonies.
+/// A generated fleet of four colonies.
 fn fleet(days: u32, settings: &str) -> Reef {
     let reef = Reef::new(
         "[[sources]]\nkind = \"files\"\nevents = [\"fleet/events.ndjson\"]\nmetrics = [\"fleet/metrics.parquet\"]\n",
@@ -75,8 +76,8 @@ fn replay_and_backfill_give_what_live_gave(reef: &Reef) {
     assert_eq!(backfilled["late_rows_repaired"], 0);
     assert_eq!(reef.correlations(), live);
     assert_eq!(reef.query(summaries), live_summaries);
-    assert_eq!(reef.query(revisions), live_revisions, "what is right stays as it is");
-    // live goes on where it was: the files have been read
+    assert_eq!(reef.query(revisions), live_revisions, "correct rows stay unchanged");
+    // live resumes: the files have been read
     reef.run();
     assert_eq!(reef.correlations(), live);
     assert_eq!(reef.query(rows), live_rows);
@@ -165,7 +166,7 @@ fn a_replay_that_is_interrupted_and_killed_goes_on_to_the_same_end() {
     assert_eq!(end["to"], error["report"]["to"], "`now` is still that of the first call");
     assert!(end["summary"]["progress"]["rows"][0].as_u64() == end["rows_in_range"].as_u64(), "{end:#}");
     assert_eq!(correlations(&copy), live);
-    // done: the next call begins anew and changes nothing
+    // done: the next call starts over and changes nothing
     let again = done("replay", &reef, &flags);
     assert_eq!(again["resumed"], false);
     assert_eq!(correlations(&copy), live);
@@ -225,7 +226,7 @@ fn a_range_beyond_the_look_back_is_told_with_the_command_that_helps() {
     let notes = report["notes"].to_string();
     assert!(notes.contains("today's patterns look back to"), "{notes}");
     assert_eq!(reef.correlations(), live);
-    // the command of the note, as it stands there
+    // the command of the note, unchanged
     let command = notes.split("coral-pipeline ").nth(1).unwrap().trim_end_matches(['"', ']']);
     let arguments: Vec<&str> = command.split_whitespace().collect();
     let output = Command::new(program("coral-pipeline"))
@@ -247,14 +248,14 @@ fn a_range_beyond_the_look_back_is_told_with_the_command_that_helps() {
 fn a_running_reef_is_not_disturbed() {
     let reef = fleet(6, "");
     reef.run();
-    // a live colony that never answers keeps the reef running
+    // a live colony that never responds keeps the reef running
     let text = std::fs::read_to_string(reef.config()).unwrap();
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let colony = format!("[[colonies]]\ncolony_id = \"c\"\nendpoint = \"http://{}\"\n", listener.local_addr().unwrap());
     std::fs::write(reef.config(), text + &colony).unwrap();
     let mut start = pipeline("run", &reef, &[]);
     let mut running = start.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
-    // once the reef says that it runs, it has the file, and nobody else can open it
+    // once the reef reports that it runs, it has the file open, and no other process can open it
     let mut progress = BufReader::new(running.stderr.take().unwrap());
     let mut line = String::new();
     while !line.starts_with("running") {

@@ -5,7 +5,7 @@ use crate::support::{json, program};
 use std::path::Path;
 use std::process::Command;
 
-/// A fence that a test can run; commands that need a broker stand in ```` ```sh broker ````.
+/// A fence that a test can run; commands that need a broker are in ```` ```sh broker ````.
 const FENCE: &str = "```sh";
 const BROKER: &str = "```sh broker";
 

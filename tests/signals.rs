@@ -1,4 +1,4 @@
-//! Signals: the first one drains, whichever it is; one wish told twice is one wish; a later one ends at once.
+//! Signals: the first one of any kind drains; a duplicate is ignored; a later one ends at once.
 
 use crate::support::{Reef, json, program};
 use serde_json::Value;
@@ -9,7 +9,7 @@ use std::process::{Child, ChildStderr, Command, Stdio};
 use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::time::Duration;
 
-/// Nobody listens there: the run waits for its colony for ever.
+/// No process listens there: the run waits for its colony indefinitely.
 const ENDLESS: &str = "[[colonies]]\ncolony_id = \"shop-production\"\nendpoint = \"http://127.0.0.1:1\"\n";
 
 /// Sends signals by name.
@@ -20,7 +20,7 @@ fn send(child: &Child, signals: &[&str]) {
     }
 }
 
-/// A run that has entered `phase`, and the rest of what it says on standard error.
+/// A run that has entered `phase`, and the rest of its standard error.
 fn run_until(reef: &Reef, phase: &str) -> (Child, BufReader<ChildStderr>) {
     let mut command = reef.command();
     command.env("RUST_LOG", "coral_pipelines=debug").stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -39,7 +39,7 @@ fn a_wish_told_twice_drains_as_if_told_once() {
     let reef = Reef::new(ENDLESS);
     for signals in [["TERM", "TERM"], ["INT", "TERM"], ["TERM", "HUP"], ["HUP", "TERM"], ["INT", "INT"]] {
         let (child, mut messages) = run_until(&reef, "read");
-        // both are there when it goes on
+        // both are pending when it continues
         send(&child, &["STOP", signals[0], signals[1], "CONT"]);
         let mut rest = String::new();
         messages.read_to_string(&mut rest).unwrap();
@@ -48,7 +48,7 @@ fn a_wish_told_twice_drains_as_if_told_once() {
     }
 }
 
-/// As `nohup` sets it: every process started from here ignores SIGHUP too, and rightly goes on.
+/// As set by `nohup`: every process started from here ignores SIGHUP too, and correctly continues.
 fn ignores_hang_up() -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).unwrap_or_default();
@@ -95,7 +95,7 @@ fn coral(home: &Path, words: &[&str]) -> Command {
 
 #[test]
 fn a_later_signal_ends_the_run_at_once_with_an_error_for_programs() {
-    // a server that takes the connection and never answers: the run cannot drain
+    // a server that accepts the connection and never responds: the run cannot drain
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = silent.local_addr().unwrap().port();
     let storage = format!(

@@ -131,7 +131,7 @@ pub fn files_source(events: &[&Path], metrics: &[&Path]) -> String {
     format!("[[sources]]\nkind = \"files\"\nevents = {}\nmetrics = {}\n", list(events), list(metrics))
 }
 
-/// Standard output as JSON; panics with everything the program said when it failed.
+/// Standard output as JSON; panics with all output if the program failed.
 pub fn json(output: &Output) -> Value {
     assert!(
         output.status.success(),

@@ -1,4 +1,4 @@
-//! Keeps the rules of ARCHITECTURE.md and STYLE.md that a compiler does not know. One file, one kind of rule.
+//! Checks the rules of ARCHITECTURE.md and STYLE.md that a compiler cannot check. One file per kind of rule.
 
 mod circles;
 mod clocks;

@@ -1,4 +1,4 @@
-//! Changes to kept inputs: bytes flipped, cut out, doubled, exchanged with another input, words put in.
+//! Mutations of stored inputs: bytes flipped, removed, duplicated, exchanged with another input, tokens inserted.
 
 /// A seeded source of changes: the same seed gives the same input on every machine.
 pub struct Mutator {

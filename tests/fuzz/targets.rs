@@ -1,4 +1,4 @@
-//! What each decoder promises about any input: it ends, it does not panic, and it says the same whenever it is asked.
+//! Guarantees of each decoder for any input: it terminates, does not panic, and is deterministic.
 
 use model::clock::{ManualClock, SharedClock};
 use model::colony::ColonyIdentity;
@@ -34,8 +34,8 @@ pub fn parquet(input: &[u8]) {
     file("x.parquet", input, RowKind::Metrics);
 }
 
-/// A file is read to its end, or named as what is wrong; the same bytes give the same rows. Of some, also as a source:
-/// read again nothing is new.
+/// A file is read to its end, or reported as invalid; the same bytes give the same rows. For some, also as a source:
+/// reading again gives nothing new.
 fn file(name: &str, input: &[u8], kind: RowKind) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join(name);
@@ -86,7 +86,7 @@ fn read(files: &FilesConfig, positions: &Positions) -> (Batch, Positions) {
     })
 }
 
-/// Every value is a row or a reject, whatever it is.
+/// Every value is a row or a reject.
 pub fn kafka(input: &[u8]) {
     for kind in [RowKind::Events, RowKind::Metrics] {
         for content_type in [None, Some(&b"application/x-protobuf"[..])] {

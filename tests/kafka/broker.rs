@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-/// How long a broker may take to answer; it starts in seconds on an idle machine.
+/// How long a broker may take to respond; it starts in seconds on an idle machine.
 const START_MAX: Duration = Duration::from_secs(180);
 
 /// A broker in a temporary folder. Killed when dropped.
@@ -16,7 +16,7 @@ pub struct Broker {
     folder: tempfile::TempDir,
     jars: PathBuf,
     port: u16,
-    /// Where it asks for a certificate and a password, if it does.
+    /// The listener that requires a certificate and a password, if any.
     secure_port: Option<u16>,
     child: Child,
 }
@@ -125,7 +125,7 @@ impl Broker {
         self.wait();
     }
 
-    /// Waits until the broker answers a question; a port alone is open too early.
+    /// Waits until the broker answers a request, because its port is open too early.
     fn wait(&mut self) {
         let deadline = Instant::now() + START_MAX;
         let answers = |port: u16| {
@@ -134,7 +134,7 @@ impl Broker {
         while !answers(self.port) {
             let ended = self.child.try_wait().unwrap();
             let log = || std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default();
-            assert!(ended.is_none() && Instant::now() < deadline, "the broker does not answer: {ended:?}\n{}", log());
+            assert!(ended.is_none() && Instant::now() < deadline, "the broker does not respond: {ended:?}\n{}", log());
             super::pause();
         }
     }

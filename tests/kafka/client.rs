@@ -32,7 +32,7 @@ fn config(brokers: &str) -> ClientConfig {
     config
 }
 
-/// Whether the brokers answer.
+/// Whether the brokers respond.
 pub fn answers(brokers: &str) -> bool {
     let consumer: BaseConsumer = config(brokers).create().unwrap();
     consumer.fetch_metadata(None, Duration::from_secs(2)).is_ok()

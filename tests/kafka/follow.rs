@@ -1,4 +1,4 @@
-//! Runs that follow a topic: rows, topics and partitions that arrive later, and a broker that is killed on the way.
+//! Runs that follow a topic: rows, topics and partitions that arrive later, and a broker that is killed during the run.
 
 use super::broker::{Broker, shared};
 use super::client::{self, Sent};
@@ -9,14 +9,14 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::Duration;
 
-/// A run that goes on until it is stopped, and what it says meanwhile.
+/// A run that continues until it is stopped, and its output.
 struct Following {
     child: Option<Child>,
     said: Receiver<String>,
 }
 
 impl Following {
-    /// Returns once the run has begun: a signal before that would simply end it.
+    /// Returns once the run has started: an earlier signal would simply end it.
     fn start(reef: &Reef) -> Following {
         let mut command = Command::new(program("coral-pipeline"));
         command.arg("run").arg(reef.config()).arg("--json").stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -60,7 +60,7 @@ impl Drop for Following {
     }
 }
 
-/// Nobody else may open a running reef's store, so it is stopped to look; whatever it has not read yet it reads after.
+/// No other process can open a running reef's store, so it is stopped for the check; it reads the rest afterwards.
 fn follow_until_held(reef: &Reef, wanted: &[usize]) {
     let mut round = 0;
     until("the store holds every event", || {
@@ -86,7 +86,7 @@ fn rows_are_read_as_they_arrive_until_the_run_is_stopped() {
     assert_eq!(summary["summary"]["unreachable"], serde_json::json!({}));
     follow_until_held(&reef, &(0..30).collect::<Vec<_>>());
     assert_eq!(positions(&reef), format!("{topic}/0\t15\n{topic}/1\t15\n"));
-    // killed, not stopped: what was committed is not read again
+    // killed, not stopped: committed rows are not read again
     let mut killed = reef.start();
     killed.kill().unwrap();
     killed.wait().unwrap();
@@ -133,7 +133,7 @@ fn a_broker_that_is_killed_and_comes_back_costs_nothing() {
     client::send(&brokers, &topic, &events(1_000..1_100));
     until("the broker answers", || client::answers(&brokers));
     following.stop();
-    // away when the run begins: it waits and says so, and a run that is stopped then has lost nothing
+    // unavailable when the run starts: it waits and reports that, and a run that is stopped then has lost nothing
     broker.kill();
     let following = Following::start(&reef);
     following.wait_for("kafka lost");

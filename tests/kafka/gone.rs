@@ -9,7 +9,7 @@ use sources::kafka::{KafkaConfig, KafkaEnd};
 use sources::{Source, SourceError};
 use std::time::Duration;
 
-/// More than the source, its queue and the library's take in ahead.
+/// More than the source, its queue and the library prefetch.
 const MESSAGES: usize = 150_000;
 
 /// What a bounded read says whose topic `change`s after its first batch.

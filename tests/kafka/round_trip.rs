@@ -22,7 +22,8 @@ fn from_kafka(brokers: &str, metrics: &str, events: &str, more: &str) -> Reef {
     ))
 }
 
-/// Everything that is a function of the rows: findings, evidence, federated rows, summaries. Columns of the run are left out.
+/// Everything that is a function of the rows: findings, evidence, federated rows, summaries. Columns of the run are
+/// omitted.
 fn everything(reef: &Reef) -> String {
     let columns = reef.query(
         "SELECT table_name, column_name FROM information_schema.columns
@@ -110,7 +111,7 @@ fn brokers_that_are_not_there_end_a_publication_with_words() {
     std::fs::write(&file, super::event(0)).unwrap();
     let reef = Reef::new(&files_source(&[&file], &[]));
     let mut command = Command::new(program("coral-pipeline"));
-    // the discard port: nobody listens
+    // the discard port: no process listens
     command.arg("publish").arg(reef.config()).args(["--brokers", "127.0.0.1:9", "--events-topic", "e", "--json"]);
     let output = command.output().unwrap();
     assert_eq!(output.status.code(), Some(1));

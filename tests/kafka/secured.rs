@@ -1,4 +1,4 @@
-//! A broker that asks for TLS and a password: properties of the source reach the client, and what is wrong is said.
+//! A broker that asks for TLS and a password: properties of the source reach the client, and errors are reported.
 
 use super::broker::{Broker, PASSWORD, USER};
 use super::{client, count, events, held, unique};
@@ -34,7 +34,7 @@ fn a_topic_behind_tls_and_a_password_is_read_and_written_and_refusals_say_why() 
     assert_eq!((count(&read, "events"), held(&trusting)), (20, (0..20).collect()));
     assert!(asked("validate", &trusting, PASSWORD).status.success());
 
-    // what is stored goes the same way back
+    // stored rows are published the same way
     let copy = format!("{topic}-copy");
     let mut publish = Command::new(program("coral-pipeline"));
     publish.arg("publish").arg(trusting.config()).args(["--stored", "--events-topic", &copy, "--json"]);

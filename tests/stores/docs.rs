@@ -1,4 +1,4 @@
-//! docs/clickhouse.md does what it says: its SQL runs on the engine, its configuration loads, its commands succeed.
+//! docs/clickhouse.md is correct: its SQL runs on the engine, its configuration loads, its commands succeed.
 
 use super::{coral_pipeline, files_source, json, refused};
 use crate::crash::{body_over, input_in};
@@ -8,9 +8,8 @@ use crate::support::{Reef, program};
 use std::path::Path;
 use std::process::Command;
 
-/// Statements that the embedded engine refuses: it keeps no users (those of its configuration cannot be added to), and has
-/// no Keeper. It parses them. What a user may do with the rights of the page is tried all the same:
-/// [`the_rights_of_the_page_are_enough`].
+/// Statements that the embedded engine refuses: it stores no users (those of its configuration are fixed), and has no
+/// Keeper. It parses them. The rights of the page are still tested: [`the_rights_of_the_page_are_enough`].
 const NEED_A_SERVER: &[&str] = &["CREATE USER", "GRANT ", "CREATE DATABASE reef_replicated ENGINE = Replicated"];
 
 /// A disk for backups, as a server's administrator configures one.
@@ -94,7 +93,7 @@ fn every_command_of_the_page_works() {
     assert!(were_restored);
     let limits = server.query("default", statements.iter().find(|it| it.contains("create_table_query")).unwrap());
     assert!(limits.contains("federated_metrics\tTTL"), "{limits}");
-    // the positions are gone with the last statement of the page: the same rows are read again and change nothing
+    // the last statement of the page deletes the positions: the same rows are read again and change nothing
     assert!(tables_in(&server, "reef")["source_positions"].is_empty());
     reef.run();
     assert_equal(&tables_in(&server, "reef"), &stored, "read again after the backup came back");
@@ -115,7 +114,7 @@ fn the_rights_of_the_page_are_enough() {
     for beyond in ["DROP TABLE reef.correlations", "CREATE TABLE another.t (a UInt8) ENGINE = Memory"] {
         assert!(server.try_query("reef", beyond).unwrap_err().contains("ACCESS_DENIED"), "{beyond}");
     }
-    // without one of them, the check says which
+    // without one of them, the check names it
     let fewer = rights.replace("INSERT, ", "");
     server.restart_with(&[("config.xml", WITH_USERS), ("users.xml", &USERS.replace("RIGHTS", &fewer))]);
     let told = refused(&coral_pipeline(&["validate"], &reef(&text, &server, folder.path())));

@@ -20,7 +20,7 @@ const SERVER_CONFIG: &str = "<clickhouse>
   <profiles><default/></profiles><quotas><default/></quotas>
 </clickhouse>";
 
-/// Longest wait for an answer of a server that is asked directly.
+/// Timeout of a direct request to a server.
 const ANSWER_LIMIT: Duration = Duration::from_secs(120);
 
 /// A server of this test's own, or the one that `CLICKHOUSE_URL` names.
@@ -33,16 +33,16 @@ pub struct Server {
     folder: tempfile::TempDir,
     port: u16,
     password: String,
-    /// Size of the disk for its data, when it has one of its own.
+    /// Size of its own disk for data, if it has one.
     disk_megabytes: Option<u32>,
     /// Its configuration, when it has another than the engine's own.
     config: Option<PathBuf>,
 }
 
-/// What answers.
+/// The kind of server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Engine {
-    /// A server that somebody else runs.
+    /// An external server.
     Elsewhere { host: String, port: u16 },
     /// The fetched package behind the front of this folder.
     Package(PathBuf),
@@ -50,7 +50,7 @@ enum Engine {
     Program(PathBuf),
 }
 
-/// The one that was asked for; else the fetched package, whose version is known; else what this machine has.
+/// The configured one; otherwise the downloaded package, whose version is known; otherwise that of this machine.
 fn choose(url: Option<&str>, package: Result<PathBuf, String>, program: Option<PathBuf>) -> Result<Engine, String> {
     if let Some(url) = url {
         let address = url.strip_prefix("http://").unwrap_or(url).trim_end_matches('/');
@@ -95,7 +95,7 @@ impl Server {
         }
     }
 
-    /// Starts a server that can be made to fail, or says loudly why not: that needs the front.
+    /// Starts a server with injectable faults, which requires the front, or prints why not.
     pub fn start() -> Option<Server> {
         Server::start_with("", None)
     }
@@ -105,7 +105,7 @@ impl Server {
         Server::start_with(password, None)
     }
 
-    /// The same, with its data on a small disk of its own (in memory, seen by that process alone).
+    /// The same, with its data on its own small disk (in memory, visible only to that process).
     pub fn start_on_small_disk(megabytes: u32) -> Option<Server> {
         let tried = Command::new("unshare").args(["-rm", "mount", "-t", "tmpfs", "tmpfs", "/tmp"]).output();
         if !tried.is_ok_and(|output| output.status.success()) {
@@ -140,8 +140,8 @@ impl Server {
         server
     }
 
-    /// Starts it again on the same data and the same port, with another configuration of the engine: files of its folder,
-    /// of which the first is the main one. `FOLDER` in their text stands for that folder.
+    /// Restarts it on the same data and port, with another configuration of the engine: files of its folder, the first
+    /// of which is the main one. `FOLDER` in their text is replaced by that folder.
     pub fn restart_with(&mut self, files: &[(&str, &str)]) {
         let folder = self.folder.path().to_owned();
         for (name, text) in files {
@@ -189,7 +189,7 @@ impl Server {
         self.child = Some(child);
     }
 
-    /// A whole server, which says nothing when it listens: it is asked until it answers.
+    /// A complete server, which prints nothing when it listens: it is polled until it responds.
     fn start_program(&mut self, program: &Path) {
         if self.port == 0 {
             self.port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
@@ -225,7 +225,7 @@ impl Server {
         }
     }
 
-    /// Waits until it has ended by itself.
+    /// Waits until it has ended.
     pub fn await_end(&mut self) {
         if let Some(mut child) = self.child.take() {
             child.wait().unwrap();
@@ -251,7 +251,7 @@ impl Server {
         name
     }
 
-    /// Runs a statement in `database`; its answer as tab-separated text.
+    /// Runs a statement in `database`; returns its result as tab-separated text.
     pub fn query(&self, database: &str, sql: &str) -> String {
         self.try_query(database, sql).unwrap_or_else(|text| panic!("{sql}: {text}"))
     }

@@ -1,4 +1,4 @@
-//! Every table of a store as text, without the columns that tell of the run and not of the rows.
+//! Every table of a store as text, without the columns that depend on the run and not on the rows.
 
 use super::clickhouse::Server;
 use super::dump;
@@ -12,10 +12,10 @@ const RUN_TIME_COLUMNS: [&str; 6] =
 /// Columns with which ClickHouse's tables decide between copies of a row.
 const STORE_COLUMNS: [&str; 2] = ["ingest_version", "removed"];
 
-/// Tables that tell of processes and owners and not of rows.
+/// Tables about processes and owners, not rows.
 const OWN_TABLES: [&str; 2] = ["writers", "store_owner"];
 
-/// What `federated_metrics` is made of in DuckDB: series are numbered as they arrive.
+/// The tables behind `federated_metrics` in DuckDB: series ids depend on arrival order.
 const MADE_OF: &str = "'metric_series', 'metric_buckets'";
 
 /// Series with two numbers, numbers of two series, and buckets of no series or twice in one.
@@ -38,7 +38,7 @@ pub fn tables(path: &Path) -> Tables {
         "SELECT table_name FROM information_schema.tables WHERE table_name NOT IN ({MADE_OF}) ORDER BY table_name"
     );
     let names = dump(&db, &names);
-    assert!(names.lines().count() > 10, "the schema is there: {names}");
+    assert!(names.lines().count() > 10, "the schema exists: {names}");
     assert_eq!(dump(&db, MISNUMBERED), "", "{}", path.display());
     let names = names.lines().filter(|table| !OWN_TABLES.contains(table));
     names.map(|table| (table.to_owned(), dump(&db, &rows_of(&db, table)))).collect()
@@ -66,7 +66,7 @@ pub fn tables_in(server: &Server, database: &str) -> Tables {
     names.lines().filter(|table| !OWN_TABLES.contains(table)).map(|table| (table.to_owned(), rows(table))).collect()
 }
 
-/// Panics with the first difference when two stores are not equal, row for row. `case` says how to see it again.
+/// Panics with the first difference if two stores are not equal, row for row. `case` describes how to reproduce it.
 pub fn assert_equal(actual: &Tables, expected: &Tables, case: &str) {
     assert!(actual.keys().eq(expected.keys()), "{case}: not the same tables");
     for (table, rows) in expected {

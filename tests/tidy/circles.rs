@@ -1,7 +1,7 @@
-//! Modules side by side do not depend on each other in a circle: in each folder, what lies in it forms layers.
+//! Sibling modules do not depend on each other in a circle: the modules of each folder form layers.
 //!
 //! A file and the folder of the same name are one module. The file of a folder (`mod.rs`, or the file beside it) is its
-//! front and may know all of it. Modules for tests are left out: they look at what they test from all sides.
+//! front and may depend on all of it. Test modules are excluded: they may use everything.
 
 use super::tree::{Violations, rust_files};
 use std::collections::{BTreeMap, BTreeSet};
@@ -175,8 +175,7 @@ fn modules_side_by_side_do_not_depend_on_each_other_in_circles() {
             violations.push(&format!("{folder}/src"), 1, circle);
         }
     }
-    violations
-        .assert_none("Move what both need below both of them: a type into a file of its own, a function to its data.");
+    violations.assert_none("Move shared code below both modules: a type into its own file, a function to its data.");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! The documents keep up with the code: the map names every crate, and every invariant names a test that exists.
+//! The documents match the code: the map names every crate, and every invariant names an existing test.
 
 use super::edges::ALLOWED;
 use super::tree::{TextFile, Violations, root, rust_files};
@@ -18,7 +18,7 @@ fn the_architecture_maps_every_crate_with_its_edges() {
             violations.push("ARCHITECTURE.md", 1, format!("no row `| `{folder}` | … |` in the table of folders"));
             continue;
         };
-        // the crate that puts everything together says so in words
+        // the top-level crate describes its edges in words
         let mut drawn: Vec<&str> = edges.split(", ").filter(|edge| !["–", "-", ""].contains(edge)).collect();
         let mut allowed = allowed.to_vec();
         drawn.sort_unstable();

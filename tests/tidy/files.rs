@@ -1,4 +1,4 @@
-//! The shape of a Rust file: it says what it owns, and it is short enough to read.
+//! The shape of a Rust file: its first line states what it owns, and it is short enough to read.
 
 use super::tree::{Violations, rust_files};
 

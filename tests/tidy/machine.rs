@@ -1,4 +1,4 @@
-//! Nothing in the repository depends on, or tells of, one machine or one person.
+//! Nothing in the repository depends on, or mentions, one machine or one person.
 
 use super::tree::{Violations, text_files};
 

@@ -78,7 +78,7 @@ impl Manifest {
     }
 }
 
-/// The one crate whose vector instructions need `unsafe`. It has a table of its own: `deny`, so that a file can ask for it.
+/// The only crate with `unsafe` vector instructions. It has its own table: `deny`, so that a file can allow it.
 const WITH_UNSAFE: &str = "kernels";
 
 #[test]

@@ -1,9 +1,9 @@
-//! The tables of files in the documentation of crates and folders name what is there, and all of it.
+//! The tables of files in crate and folder documentation are complete and correct.
 
 use super::tree::{TextFile, Violations, rust_files};
 use std::collections::BTreeSet;
 
-/// Modules beside or below a file that is the front of a folder, tests left out.
+/// Modules beside or below a file that is the front of a folder, without tests.
 fn neighbours(front: &TextFile, files: &[TextFile]) -> BTreeSet<String> {
     let folder = match front.path.rsplit_once('/') {
         Some((folder, "mod.rs" | "lib.rs" | "main.rs")) => format!("{folder}/"),

@@ -1,4 +1,4 @@
-//! The text files of this checkout, and the list of what is wrong in them.
+//! The text files of this checkout, and the list of violations.
 
 use std::fmt::Write;
 use std::fs;

@@ -9,7 +9,7 @@ use std::fs;
 const ONE_VERSION: &[&str] = &["arrow", "parquet", "prost", "tonic", "timely", "differential-dataflow", "duckdb"];
 /// Single crates with one version.
 const ONE_VERSION_ALONE: &[&str] = &["tokio"];
-/// Requirements that must stay as they are until somebody tries another version on purpose.
+/// Requirements that must stay pinned until another version is tested.
 const PINNED: &[(&str, &str)] =
     &[("timely", "=0.32.0"), ("differential-dataflow", "=0.26.0"), ("duckdb", "=1.10506.1"), ("boringtun", "=0.7.1")];
 

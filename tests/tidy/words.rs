@@ -1,4 +1,4 @@
-//! The word list of STYLE.md: what its second column quotes does not occur in documents, messages or comments.
+//! The word list of STYLE.md: phrases quoted in its second column do not occur in documents, messages or comments.
 
 use super::tree::{TextFile, Violations, root, text_files};
 use std::fs;
