@@ -27,14 +27,15 @@ impl Exit {
     /// Every code with its meaning, as `help exit-codes` prints it.
     pub const TABLE: [(Exit, &'static str); 7] = [
         (Exit::Ok, "done"),
-        (Exit::Failed, "tried and failed, or nothing that was read could be taken; the message says why"),
+        (Exit::Failed, "failed, or every row that was read was rejected; the message says why"),
         (Exit::Usage, "wrong command line or configuration; nothing was tried"),
-        (Exit::NotFound, "a file, colony or reef that was named does not exist"),
+        (Exit::NotFound, "a named file, colony or reef does not exist"),
         (Exit::NotAuthorised, "refused: a permission of a file or folder is missing, or the secret is wrong"),
         (Exit::Incomplete, "completeness was required and some colony is missing"),
         (
             Exit::Interrupted,
-            "interrupted: finite input, a replay or a backfill before its end; anything before it had drained (second Ctrl-C)",
+            "interrupted: finite input, a replay or a backfill before its end; or a second Ctrl-C before the drain \
+             ended",
         ),
     ];
 

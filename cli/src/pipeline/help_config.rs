@@ -29,9 +29,9 @@ fn page(style: Style) -> String {
     let mut lines = vec![
         "A reef's configuration: TOML or YAML by extension, the same options in both.".to_owned(),
         "Durations carry their unit (500ms, 90s, 15m, 2h15m, 30d, 1y). Example: config/reef.toml".to_owned(),
-        "Where it says \"variables\", ${NAME} and $NAME are variables of the environment, ${NAME:-text} has a default,"
+        "If marked \"variables\", ${NAME} and $NAME are environment variables, ${NAME:-text} has a default, and"
             .to_owned(),
-        "$$ is a dollar sign; one that is not set is an error. Where it says \"~\", ~/ is the home folder as well."
+        "$$ is a dollar sign; an unset variable is an error. If marked \"~\", ~/ is the home folder as well."
             .to_owned(),
     ];
     let mut section = None;
