@@ -26,8 +26,57 @@ fn modules(folder: &str) -> BTreeMap<Module, String> {
     modules
 }
 
+/// The text without its comments, and with empty string literals: their words are no code.
 fn without_comments(text: &str) -> String {
-    text.lines().map(|line| line.split("//").next().unwrap_or_default()).collect::<Vec<_>>().join("\n")
+    let (mut code, mut rest) = (String::new(), text);
+    while let Some(at) = rest.find(['/', '"', '\'']) {
+        code.push_str(&rest[..at]);
+        let item = &rest[at..];
+        let length = if item.starts_with("//") {
+            item.find('\n').unwrap_or(item.len())
+        } else if item.starts_with('"') {
+            code.push_str("\"\"");
+            string_length(item, &code[..code.len() - 2])
+        } else if item.starts_with('\'') {
+            char_length(item)
+        } else {
+            code.push('/');
+            1
+        };
+        rest = &item[length..];
+    }
+    code + rest
+}
+
+/// Bytes of a string literal from its opening quote on; `before` tells whether it is a raw one.
+fn string_length(text: &str, before: &str) -> usize {
+    let hashes = before.len() - before.trim_end_matches('#').len();
+    if before.trim_end_matches('#').ends_with('r') {
+        let end = format!("\"{}", "#".repeat(hashes));
+        return text[1..].find(&end).map_or(text.len(), |at| 1 + at + end.len());
+    }
+    let mut is_escaped = false;
+    for (at, c) in text.char_indices().skip(1) {
+        match c {
+            _ if is_escaped => is_escaped = false,
+            '\\' => is_escaped = true,
+            '"' => return at + 1,
+            _ => {}
+        }
+    }
+    text.len()
+}
+
+/// Bytes of a character literal, or of the quote of a lifetime.
+fn char_length(text: &str) -> usize {
+    let mut chars = text.char_indices().skip(1);
+    match (chars.next(), chars.next()) {
+        (Some((_, '\\')), Some((at, c))) => {
+            text[at + c.len_utf8()..].find('\'').map_or(1, |end| at + c.len_utf8() + end + 1)
+        }
+        (Some(_), Some((at, '\''))) => at + 1,
+        _ => 1,
+    }
 }
 
 /// Cuts modules out that are compiled for tests only.
@@ -197,4 +246,7 @@ fn a_circle_is_found_whatever_way_a_path_is_written() {
     let tested = "use crate::b::X;\n#[cfg(test)]\nmod tests { use crate::c::Z; fn f() { if true {} } }\n";
     assert_eq!(circle(&[("", ""), ("a", tested), ("b", ""), ("c", "use crate::a::Y;")]).len(), 0);
     assert_eq!(circle(&[("", ""), ("a", "// use crate::b::X;"), ("b", "use crate::a::Y;")]).len(), 0);
+    let quoted = r##"const A: &str = "a \" // use crate::b::X;"; const B: &str = r#"use crate::b::{"#; let c = '"';"##;
+    assert_eq!(circle(&[("", ""), ("a", quoted), ("b", "use crate::a::Y;")]).len(), 0);
+    assert_eq!(circle(&[("", ""), ("a", &format!("{quoted} use crate::b::X;")), ("b", "use crate::a::Y;")]).len(), 1);
 }
