@@ -19,7 +19,7 @@ pub enum SourceError {
     Pattern {
         /// As written in the config.
         pattern: String,
-        /// What is wrong with it and what to do.
+        /// The error and what to do.
         problem: String,
     },
     /// A file is not what its extension says, as a whole (bad header, missing column, broken footer).
@@ -35,24 +35,24 @@ pub enum SourceError {
     /// Recorded rows could not be read back.
     #[error("cannot read recorded rows back")]
     Recorded {
-        /// The store's answer: what, where, what to do.
+        /// The store's error: what, where, what to do.
         #[source]
         cause: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// The colony answered, and its answer will not change by asking again (wrong colony at that address, no such service).
+    /// The colony responded with an error that a retry cannot fix (wrong colony at that address, no such service).
     #[error("colony {colony_id} at {endpoint}: {problem}")]
     Colony {
         /// Which colony.
         colony_id: String,
-        /// Where it was dialled.
+        /// The endpoint.
         endpoint: String,
         /// What is wrong and what to do.
         problem: String,
     },
-    /// A bounded read cannot reach its end any more.
+    /// A bounded read can no longer reach its end.
     #[error(
-        "kafka {brokers}: {topic}/{partition} was to be read up to offset {wanted}, but {there}: it was deleted or made anew \
-         since the read began; start again to read what there is now (a replay that was interrupted: with another range)",
+        "kafka {brokers}: {topic}/{partition} {there}, but the read was planned up to offset {wanted}: the topic was \
+         deleted or recreated; start again to read it as it is now (an interrupted replay needs another range)",
         there = there(*found)
     )]
     KafkaShort {
@@ -62,12 +62,12 @@ pub enum SourceError {
         topic: String,
         /// Which partition.
         partition: i32,
-        /// The offset that was to be reached.
+        /// The planned end.
         wanted: i64,
-        /// Where it ends now; `None` when it is not there any more.
+        /// Where it ends now; `None` if it no longer exists.
         found: Option<i64>,
     },
-    /// Kafka refuses, or the configuration of a Kafka source asks for what cannot be.
+    /// Kafka refuses, or the configuration of a Kafka source is invalid.
     #[error("kafka {brokers}: {problem}")]
     Kafka {
         /// Brokers as configured.
@@ -78,5 +78,5 @@ pub enum SourceError {
 }
 
 fn there(found: Option<i64>) -> String {
-    found.map_or_else(|| "it is not there any more".to_owned(), |end| format!("it now ends at {end}"))
+    found.map_or_else(|| "no longer exists".to_owned(), |end| format!("ends at offset {end}"))
 }

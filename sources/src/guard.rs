@@ -1,4 +1,4 @@
-//! Panics of libraries on what comes from outside: caught, and made a fault of that input and not the end of the run.
+//! Catches panics of libraries on external input: they become a fault of that input and do not end the run.
 
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -7,8 +7,8 @@ thread_local! {
     static IS_GUARDED: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Whether this thread is handing input to a library that may panic on it. Such a panic is caught: whoever ends the
-/// process on a panic, or shows it, must let it pass.
+/// Whether this thread is passing input to a library that may panic on it. Such a panic is caught: a panic hook must
+/// ignore it.
 pub fn is_guarded() -> bool {
     IS_GUARDED.get()
 }

@@ -3,10 +3,9 @@
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// The most different notes, and the most different series, that are kept apart; further ones are counted under
-/// [`OTHER`].
+/// Maximum number of distinct notes, and of distinct series; further ones are counted under [`OTHER`].
 pub const ENTRIES_MAX: usize = 200;
-/// The most failed inputs that are kept by name; all of them are counted.
+/// Maximum number of failed inputs stored by name; all of them are counted.
 pub const FAILED_NAMED_MAX: usize = 200;
 /// Where entries beyond [`ENTRIES_MAX`] are counted.
 pub const OTHER: &str = "(others)";
@@ -21,18 +20,18 @@ pub enum FailureClass {
     Permission,
     /// Opening or reading failed otherwise.
     Unreadable,
-    /// It is not what it should be: another format, cut off, damaged, without the columns.
+    /// Its content is wrong: another format, truncated, damaged, without the columns.
     Format,
 }
 
-/// An input that could not be read, or not to its end. The source went on with its other inputs.
+/// An input that could not be read, or not to its end. The source continued with its other inputs.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct FailedInput {
     /// The input as the configuration names it, e.g. `m-2.parquet`.
     pub input: String,
     /// What kind of fault.
     pub class: FailureClass,
-    /// What is wrong, with the path, for people.
+    /// The message, with the path.
     pub problem: String,
 }
 
@@ -45,7 +44,7 @@ pub struct InputReport {
     pub failed_inputs: u64,
     /// Files that have not changed since they were read.
     pub unchanged_files: u64,
-    /// What was put right or left out in rows that were kept, in words, and in how many rows.
+    /// Corrections and omissions in accepted rows, and the number of rows.
     pub notes: BTreeMap<String, u64>,
     /// Refused rows by metric series (`colony/service/metric`).
     pub refused_by_series: BTreeMap<String, u64>,
@@ -65,7 +64,7 @@ impl InputReport {
         }
     }
 
-    /// Notes something about a row that was kept.
+    /// Adds a note about an accepted row.
     pub fn add_note(&mut self, note: &str) {
         add(&mut self.notes, note, 1);
     }

@@ -26,7 +26,7 @@ impl Share {
         i64::from(partition).rem_euclid(i64::from(self.of)) == i64::from(self.index)
     }
 
-    /// Whether this share also reads what has no partitions: files and colonies.
+    /// Whether this share also reads sources without partitions: files and colonies.
     pub fn takes_the_undivided(self) -> bool {
         self.index == 0
     }

@@ -1,9 +1,9 @@
-//! Which range is asked for next: passes over a range of time in slices that fit a message.
+//! Which range is requested next: passes over a time range in slices that fit a message.
 
 use model::time::TimeMs;
 
-/// One pass over `[cursor, end)`. Slices halve when an answer is too large and double after each that fits, so that
-/// empty years cost one question and dense hours as many as they need.
+/// One pass over `[cursor, end)`. Slices halve when a response is too large and double after each that fits, so that
+/// empty years need one request and dense hours as many as required.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Pass {
     cursor: TimeMs,
@@ -22,7 +22,7 @@ impl Pass {
         (self.cursor, (self.cursor + self.width_ms).min(self.end))
     }
 
-    /// The answer was too large. `false` when a slice cannot be smaller.
+    /// The response was too large. `false` if a slice cannot be smaller.
     pub(crate) fn halve(&mut self) -> bool {
         let (from, to) = self.slice();
         self.width_ms = ((to - from) / 2).max(1);
@@ -45,7 +45,7 @@ mod tests {
     use proptest::prelude::*;
 
     proptest! {
-        /// Whatever fits, the slices of a pass tile its range, and each one fits.
+        /// For any message limit, the slices of a pass tile its range, and each one fits.
         #[test]
         fn slices_tile_the_range(rows in prop::collection::vec(0i64..100_000, 0..60), rows_max in 1usize..8) {
             let mut rows = rows;

@@ -1,4 +1,5 @@
-//! A small real colony for tests: serves ColonyFederation over TCP from memory, and can fail in every way a colony can.
+//! A small real colony for tests: serves ColonyFederation over TCP from memory, and can fail in every way that a colony
+//! can.
 
 #![allow(clippy::unwrap_used)]
 
@@ -28,7 +29,7 @@ pub(crate) struct State {
     pub metrics: Vec<v1::MetricSummary>,
     /// In the order of storage; the sequence of an event is its index plus one.
     pub events: Vec<v1::Event>,
-    /// More rows than this in an answer are refused.
+    /// Responses with more rows are refused.
     pub answer_rows_max: usize,
     /// A stream breaks after this many events; 0 = never.
     pub break_stream_after: usize,
@@ -41,7 +42,7 @@ pub(crate) struct TestColony {
     pub summaries: Arc<AtomicUsize>,
     /// Streams opened.
     pub streams: Arc<AtomicUsize>,
-    /// Told whenever something changes.
+    /// Notified of every change.
     changed: watch::Sender<u64>,
     /// The server's own runtime: when it goes, every task and socket of the server goes.
     runtime: Mutex<Option<Runtime>>,
@@ -82,7 +83,7 @@ impl TestColony {
         runtime.spawn(async move {
             let listener = tokio::net::TcpListener::from_std(listener).unwrap();
             let incoming = TcpListenerStream::new(listener).map(|connection| {
-                // otherwise every small answer waits 40 ms for an acknowledgement
+                // otherwise every small response waits 40 ms for an acknowledgement
                 connection.and_then(|stream| stream.set_nodelay(true).map(|()| stream))
             });
             let _ = server.serve_with_incoming(incoming).await;
@@ -90,7 +91,7 @@ impl TestColony {
         *self.runtime.lock().unwrap() = Some(runtime);
     }
 
-    /// Dies: the port and every connection are closed without a word.
+    /// Simulates a crash: the port and every connection are closed silently.
     pub(crate) async fn kill(&self) {
         let runtime = self.runtime.lock().unwrap().take();
         if let Some(runtime) = runtime {
@@ -98,7 +99,7 @@ impl TestColony {
         }
     }
 
-    /// Comes back at the same address.
+    /// Restarts at the same address.
     pub(crate) async fn revive(&self) {
         self.serve(TcpListener::bind(self.address).unwrap());
     }
@@ -143,7 +144,7 @@ impl ColonyFederation for Service {
         let request = request.into_inner();
         let from = request.start_time.as_ref().and_then(time_from_wire).unwrap_or(TimeMs(i64::MIN));
         let to = request.end_time.as_ref().and_then(time_from_wire).unwrap_or(TimeMs(i64::MAX));
-        // a row whose time cannot be read is given with every answer, as a broken colony might
+        // a row with an invalid time is in every response, as from a broken colony
         let is_in = |time: &Option<prost_types::Timestamp>| {
             time.as_ref().and_then(time_from_wire).is_none_or(|time| (from..to).contains(&time))
         };

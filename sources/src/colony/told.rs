@@ -1,4 +1,5 @@
-//! What the sources of one colony have said of its outage, so that each reason is logged once and not once by each.
+//! What the sources of one colony have logged of its outage, so that each reason is logged once and not once per
+//! source.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,14 +18,14 @@ impl Told {
         reasons.len() < REASONS_MAX && reasons.insert(reason.to_owned())
     }
 
-    /// Ends the outage; says whether there was one of which nobody has said yet that it is over.
+    /// Ends the outage; returns whether its end has not been logged yet.
     pub(crate) fn is_over(&self) -> bool {
         let mut reasons = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         !std::mem::take(&mut *reasons).is_empty()
     }
 }
 
-/// What has been logged is no part of a configuration.
+/// What has been logged is not part of a configuration.
 impl PartialEq for Told {
     fn eq(&self, _: &Told) -> bool {
         true
@@ -42,12 +43,12 @@ mod tests {
         let summaries = Told::default();
         let events = summaries.clone();
         assert!(summaries.is_news("refused"));
-        assert!(!events.is_news("refused"), "the other source of the same colony has said it");
+        assert!(!events.is_news("refused"), "the other source of the same colony has logged it");
         assert!(events.is_news("no answer within 60 s"));
-        assert!(summaries.is_over() && !events.is_over(), "one of them says that it is over");
+        assert!(summaries.is_over() && !events.is_over(), "one of them logs that it is over");
         assert!(events.is_news("refused"), "the next outage is news again");
         assert!(Told::default().is_news("refused"), "another colony is another outage");
         let flood = (0..100).filter(|number| summaries.is_news(&number.to_string())).count();
-        assert!(flood < REASONS_MAX, "words that change with each try are not logged for ever: {flood}");
+        assert!(flood < REASONS_MAX, "reasons that change with each retry are not logged indefinitely: {flood}");
     }
 }

@@ -1,7 +1,7 @@
 //! What a file holds, in a few numbers: hashes of its first, last and some middle blocks, or of all of it.
 //!
-//! Size and time do not tell a file from another one: `cp -p`, `rsync -t` and `tar -x` keep both. The hashes are kept with
-//! the position; they are made and compared by this program alone, and nobody gains from two files that collide.
+//! Size and time do not identify a file: `cp -p`, `rsync -t` and `tar -x` preserve both. The hashes are stored with the
+//! position. Only this program creates and compares them, so an attacker gains nothing from a collision.
 
 use serde::{Deserialize, Serialize};
 use std::fs::File;
@@ -20,13 +20,13 @@ pub(crate) struct Content {
     pub bytes: u64,
     /// Hash of a quick look.
     pub quick: u64,
-    /// Hash of a thorough look, made where a file has been read to its end.
+    /// Hash of the whole content, computed when a file has been read to its end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub thorough: Option<u64>,
 }
 
 impl Content {
-    /// Looks at the first `bytes` of a file.
+    /// Hashes the first `bytes` of a file.
     pub(crate) fn of(file: &File, bytes: u64, is_thorough: bool) -> std::io::Result<Content> {
         let thorough = if is_thorough { Some(hash(file, bytes, THOROUGH)?) } else { None };
         Ok(Content { bytes, quick: hash(file, bytes, QUICK)?, thorough })

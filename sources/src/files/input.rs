@@ -13,7 +13,7 @@ pub(crate) struct Input {
 }
 
 impl Input {
-    /// Reads from byte `from` on. What is appended meanwhile belongs to the next run, which sees a changed file.
+    /// Reads from byte `from` on. Data appended in the meantime is for the next run, which sees a changed file.
     pub(crate) fn reader(&self, from: u64) -> Box<dyn Read + Send> {
         Box::new(Bytes { file: self.file.clone(), at: from, end: self.len_bytes })
     }

@@ -5,7 +5,7 @@
 //! | `rng` | random numbers that are the same on every machine |
 //! | `events` | background events, planted event relations, scheduled decoys |
 //! | `metrics` | series, planted lagged relations, daily cycles |
-//! | `truth` | what was planted and what only looks like it |
+//! | `truth` | planted relations, and pairs that only look related |
 //! | `write` | the fleet as files |
 
 mod events;
@@ -26,7 +26,7 @@ use model::time::{DAY_MS, SECOND_MS, TimeMs};
 /// Applications are called by these names, then by these names with a number.
 const APPLICATIONS: [&str; 8] = ["shop", "checkout", "billing", "search", "catalog", "delivery", "accounts", "media"];
 
-/// What a fleet is made from.
+/// Parameters of a fleet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FleetConfig {
     /// The same seed gives the same fleet, on every machine.
@@ -35,7 +35,7 @@ pub struct FleetConfig {
     pub colonies: usize,
     /// Length of the history.
     pub days: u32,
-    /// First instant; taken back to the start of its UTC day.
+    /// First instant; rounded down to the start of its UTC day.
     pub start: TimeMs,
     /// Length of a metric bucket: a divisor of 45 minutes.
     pub interval_seconds: u32,
@@ -49,7 +49,7 @@ impl Default for FleetConfig {
 }
 
 impl FleetConfig {
-    /// What is wrong with the configuration, in words.
+    /// Errors of the configuration.
     pub fn validate(&self) -> Result<(), String> {
         if self.colonies == 0 || self.colonies > 1_000 {
             return Err(format!("{} colonies; choose 1 to 1000", self.colonies));
@@ -97,7 +97,7 @@ impl Colony {
     }
 }
 
-/// A made-up fleet with its history.
+/// A generated fleet with its history.
 #[derive(Clone, Debug)]
 pub struct Fleet {
     /// Every event, sorted by time.
@@ -109,7 +109,7 @@ pub struct Fleet {
 }
 
 impl Fleet {
-    /// Makes a fleet; the error says what is wrong with the configuration.
+    /// Generates a fleet; the error is one of the configuration.
     ///
     /// ```
     /// use coral_sources::generator::{Fleet, FleetConfig};

@@ -1,11 +1,11 @@
-//! What was planted in a fleet, and what only looks like a pattern: the answers to check a run against.
+//! Planted relations of a fleet, and pairs that only look related: the expected results of a run.
 
 use serde::Serialize;
 
 /// The truth about a fleet.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Truth {
-    /// Seed the fleet was made from.
+    /// Seed of the fleet.
     pub seed: u64,
     /// First instant, RFC 3339.
     pub start: String,
@@ -35,9 +35,9 @@ pub struct End {
 /// A planted relation between two event types.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct EventRelation {
-    /// What comes first.
+    /// The source.
     pub source: End,
-    /// What follows.
+    /// The target.
     pub target: End,
     /// Mean delay.
     pub lag_minutes: f64,
@@ -56,7 +56,7 @@ pub struct EventRelation {
 pub struct MetricRelation {
     /// What moves first.
     pub source: End,
-    /// What follows.
+    /// The target.
     pub target: End,
     /// Delay, a whole number of buckets.
     pub lag_minutes: i64,

@@ -1,4 +1,4 @@
-//! The library's clients: how they are made, what they say, and what their errors mean.
+//! The library's clients: creation, logs, and classification of errors.
 
 use rdkafka::client::ClientContext;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
@@ -11,10 +11,10 @@ use std::time::Duration;
 /// Events served at once: more than a failed attempt to connect leaves behind.
 const DRAIN_EVENTS_MAX: usize = 64;
 
-/// A consumer that keeps what the library says about connections.
+/// A consumer that keeps the library's log about connections.
 pub(super) type Consumer = BaseConsumer<Context>;
 
-/// Takes the library's log: the last failure is kept as the reason of an outage, everything goes to `tracing`.
+/// Receives the library's log: the last failure is the reason of an outage, everything goes to `tracing`.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Context {
     last_failure: Arc<Mutex<String>>,
@@ -36,7 +36,7 @@ impl ClientContext for Context {
             let words = words.split(" (after ").next().unwrap_or(words);
             words.clone_into(&mut self.last_failure.lock().unwrap_or_else(PoisonError::into_inner));
         }
-        // an outage is told once, by the source; the library tells every attempt
+        // an outage is reported once, by the source; the library reports every attempt
         tracing::debug!(?level, facility, "librdkafka: {words}");
     }
 
@@ -63,7 +63,7 @@ pub(super) fn check(config: &ClientConfig) -> Result<(), String> {
     config.create_native_config().map(drop).map_err(|error| creation_words(&error))
 }
 
-/// Why a client could not be made.
+/// Why a client could not be created.
 pub(super) fn creation_words(error: &KafkaError) -> String {
     match error {
         KafkaError::ClientConfig(RDKafkaConfRes::RD_KAFKA_CONF_UNKNOWN, _, name, _) => {
@@ -82,7 +82,7 @@ pub(super) enum Trouble {
     Away,
     /// Refused by name: wrong password, missing permission. It does not pass by waiting, but may on the broker's side.
     Refused,
-    /// One of several connections, or a question that can be asked again.
+    /// One of several connections, or a request that can be retried.
     Passing,
 }
 
@@ -102,8 +102,8 @@ pub(super) fn class(error: &KafkaError) -> Trouble {
     }
 }
 
-/// Serves what the library has queued of a consumer without partitions: its log, where the reason of a failure stands,
-/// and errors. True when one of them is a refusal.
+/// Polls the queue of a consumer without partitions: its log, which has the reason of a failure, and errors. True if
+/// one of them is a refusal.
 pub(super) fn drain(consumer: &Consumer) -> bool {
     let mut is_refused = false;
     for _ in 0..DRAIN_EVENTS_MAX {

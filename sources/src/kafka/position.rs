@@ -8,7 +8,7 @@ pub(super) fn part(topic: &str, partition: i32) -> String {
     format!("{topic}/{partition}")
 }
 
-/// Where each partition of a topic goes on. What is no offset is left out, so that its partition is read again.
+/// Resume offset of each partition of a topic. An invalid offset is ignored, so that its partition is read again.
 pub(super) fn of_topic(positions: &Positions, topic: &str) -> BTreeMap<i32, i64> {
     let one = |(name, text): (&String, &String)| {
         let (of, partition) = name.rsplit_once('/')?;
@@ -18,8 +18,8 @@ pub(super) fn of_topic(positions: &Positions, topic: &str) -> BTreeMap<i32, i64>
     positions.0.iter().filter_map(one).collect()
 }
 
-/// Positions of these topics, whichever Kafka source they were committed under: adding a topic to a source, which
-/// renames it, must not start the others again. Each was committed with its rows, so the furthest one is right.
+/// Positions of these topics, of any Kafka source that committed them: adding a topic to a source, which renames it,
+/// must not restart the others. Each was committed with its rows, so the furthest one is right.
 pub fn inherit<'a>(own: &Positions, others: impl Iterator<Item = &'a Positions>, topics: &[&str]) -> Positions {
     let mut all = own.clone();
     for (name, text) in others.flat_map(|positions| &positions.0) {

@@ -9,7 +9,7 @@ use crate::error::SourceError;
 use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::consumer::Consumer as _;
 
-/// A topic as it is now.
+/// Current state of a topic.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TopicSeen {
     /// Its name.
@@ -20,7 +20,7 @@ pub struct TopicSeen {
     pub problems: Vec<String>,
 }
 
-/// A partition as it is now.
+/// Current state of a partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PartitionSeen {
     /// Its number.
@@ -35,7 +35,7 @@ pub struct PartitionSeen {
     pub end: Option<i64>,
 }
 
-/// Asks the brokers. Blocks for some seconds when they do not answer.
+/// Queries the brokers. Blocks for some seconds if they do not respond.
 pub fn probe(config: &KafkaConfig) -> Result<Vec<TopicSeen>, SourceError> {
     if let Err(mut problems) = config.validate() {
         return Err(problems.swap_remove(0));
@@ -60,7 +60,7 @@ pub fn probe(config: &KafkaConfig) -> Result<Vec<TopicSeen>, SourceError> {
     Ok(seen)
 }
 
-/// A fault with the reason that the library has logged meanwhile.
+/// A fault with the reason that the library has logged.
 fn explained(consumer: &Consumer, fault: Fault) -> String {
     drain(consumer);
     let reason = consumer.context().last_failure();

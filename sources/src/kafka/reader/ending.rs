@@ -1,5 +1,5 @@
-//! How a bounded read finds the end of each partition, and notices that it cannot be reached, or not any more: the topic
-//! was deleted, or made anew and shorter.
+//! How a bounded read finds the end of each partition, and detects that the end is unreachable because the topic was
+//! deleted or recreated.
 
 use super::{Order, Reader, Stop};
 use crate::kafka::client::Consumer;
@@ -11,17 +11,17 @@ use rdkafka::TopicPartitionList;
 use rdkafka::consumer::Consumer as _;
 use std::time::{Duration, Instant};
 
-/// How soon an end that could not be verified is looked at again.
+/// Retry interval for an end that could not be verified.
 const VERIFY_EVERY: Duration = Duration::from_secs(1);
 
 impl Reader {
-    /// The end of the log was met before the end of the read: what lies between are marks of transactions, rows of
-    /// aborted ones, or nothing (a compacted topic). Verified, because a new leader may for a moment know a lower end.
+    /// The end of the log was met before the end of the read: between them are transaction markers, aborted records, or
+    /// nothing (a compacted topic). Verified, because a new leader may briefly know a lower end.
     pub(super) fn meet_end(&mut self, consumer: &Consumer, number: i32) -> Result<(), Stop> {
         let slot = usize::try_from(number).ok().and_then(|slot| self.partitions.get_mut(slot));
         let Some(Some(partition)) = slot else { return Ok(()) };
         if partition.end.is_none() {
-            // what has been read so far was the backlog; what comes from now on is not
+            // records read so far were the backlog; later ones are not
             if !partition.is_behind {
                 return Ok(());
             }
@@ -32,13 +32,14 @@ impl Reader {
             return Ok(());
         }
         partition.met_end = true;
-        // brokers that do not answer now are asked again
+        // brokers that do not respond now are queried again
         let _ = self.verify(consumer, number, true)?;
         self.look_soon();
         Ok(())
     }
 
-    /// Asks whether a partition of a bounded read can still reach its end, and has if it met one. `Err` inside: no answer.
+    /// Queries whether a partition of a bounded read can still reach its end, or has reached it. `Err` inside: no
+    /// response.
     fn verify(&mut self, consumer: &Consumer, number: i32, is_there: bool) -> Result<Result<(), Fault>, Stop> {
         let slot = usize::try_from(number).ok().and_then(|slot| self.partitions.get_mut(slot));
         let Some(Some(partition)) = slot else { return Ok(Ok(())) };
@@ -64,8 +65,8 @@ impl Reader {
         Err(self.short(number, wanted, found))
     }
 
-    /// Before a read whose ends were seen before: whether each of its partitions still reaches so far. `Err` inside: not
-    /// now, and it is asked again.
+    /// Before a read with known ends: whether each of its partitions still has its end. `Err` inside: not now; it is
+    /// retried.
     pub(super) fn verify_seen(&mut self, consumer: &Consumer, there: &[i32]) -> Result<Result<(), Fault>, Stop> {
         let Order { config, topic, committed, .. } = &self.order;
         let KafkaEnd::Seen(seen) = &config.end else { return Ok(Ok(())) };
@@ -89,7 +90,7 @@ impl Reader {
             if since.elapsed() >= config.gone_after {
                 return Err(self.short(number, wanted, found));
             }
-            let words = format!("{} does not reach offset {wanted} any more, as it did", part(topic, number));
+            let words = format!("{} no longer reaches offset {wanted}", part(topic, number));
             return Ok(Err(Fault { is_refusal: false, words }));
         }
         self.short_since = None;
@@ -101,7 +102,7 @@ impl Reader {
         Stop::Failed(SourceError::KafkaShort { brokers, topic, partition, wanted, found })
     }
 
-    /// Asks the brokers again soon, if nothing is to be asked before.
+    /// Schedules an early query of the brokers, unless one is due earlier.
     pub(super) fn look_soon(&mut self) {
         let again = Instant::now() + VERIFY_EVERY;
         self.look_at = Some(self.look_at.map_or(again, |at| at.min(again)));
@@ -116,7 +117,7 @@ impl Reader {
         partition.has_moved = true;
         let mut done = TopicPartitionList::new();
         done.add_partition(&self.order.topic, number);
-        // only saves fetching: what comes all the same is not taken
+        // only saves fetching: records that still arrive are ignored
         if let Err(error) = consumer.pause(&done) {
             tracing::debug!(topic = %self.order.topic, number, %error, "cannot pause a partition that is done");
         }
@@ -124,7 +125,7 @@ impl Reader {
         Ok(())
     }
 
-    /// [`verify`](Reader::verify) of each partition that is away or has not moved since it was last asked for.
+    /// [`verify`](Reader::verify) of each partition that is missing or has not moved since the last query.
     pub(super) fn verify_all(&mut self, consumer: &Consumer, found: &[i32]) -> Result<Result<(), Fault>, Stop> {
         let mut outcome = Ok(());
         for slot in 0..self.partitions.len() {
@@ -137,7 +138,7 @@ impl Reader {
             if is_there && has_moved && !partition.met_end {
                 partition.seen_at = partition.next;
             } else {
-                // the others are looked at all the same
+                // the others are still checked
                 outcome = self.verify(consumer, number, is_there)?.and(outcome);
             }
         }

@@ -22,7 +22,7 @@ async fn ends_that_were_seen_are_reached_exactly_or_missed_aloud() {
     let part = read_all(&seen(&format!("offset:m/{partition}={}", high - 1)), &Positions::default()).await;
     assert_eq!(part.rows.len() as i64, high - 1, "partitions that were not there are not read");
 
-    // what is done needs no topic
+    // a completed read needs no topic
     let done = Positions([(format!("m/{partition}"), (high + 5).to_string())].into());
     let nothing = read_all(&seen(&format!("offset:m/{partition}={}", high + 5)), &done).await;
     assert!(nothing.rows.is_empty());
@@ -39,7 +39,7 @@ async fn ends_that_were_seen_are_reached_exactly_or_missed_aloud() {
         let mut source = config.build(&Positions::default(), &SystemClock::shared()).unwrap();
         let told = loop {
             match source.next_batch().await {
-                Ok(Some(batch)) => assert!(batch.rows.is_empty(), "{text}: nothing is read of what has changed"),
+                Ok(Some(batch)) => assert!(batch.rows.is_empty(), "{text}: nothing is read of a changed topic"),
                 Ok(None) => panic!("{text}: it cannot have reached its end"),
                 Err(error) => break error,
             }
