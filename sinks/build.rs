@@ -1,4 +1,4 @@
-//! Puts the prebuilt DuckDB library beside the programs and tests of this build, where their run path looks for it.
+//! Copies the prebuilt DuckDB library beside the programs and tests of this build, where their rpath expects it.
 
 use std::path::{Path, PathBuf};
 

@@ -1,23 +1,23 @@
-//! What a store can answer: retry, reject the row, or stop.
+//! Error classes of a store: retry, reject the row, or stop.
 
 /// What the caller must do about an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FaultClass {
     /// May pass: try the same commit again.
     Retry,
-    /// The row is at fault: it goes to `rejects`, the commit goes on without it.
+    /// The row is at fault: it goes to `rejects`, and the commit continues without it.
     Reject,
     /// Neither: the run ends with a message (missing table, full disk, wrong version, locked file).
     Stop,
 }
 
-/// A store's refusal: what was being done, where, why, and what to do.
+/// A store's error: the operation, where, why, and what to do.
 #[derive(Debug, thiserror::Error)]
 #[error("{doing} in {store}: {hint}")]
 pub struct SinkError {
     /// What the caller must do.
     pub class: FaultClass,
-    /// What was being done, e.g. `cannot commit tick 17`.
+    /// The failed operation, e.g. `cannot commit tick 17`.
     pub doing: String,
     /// Which store, e.g. `DuckDB .coral/reef.duckdb`.
     pub store: String,

@@ -1,7 +1,7 @@
-//! Retention: how long rows are kept, and what one slice of deleting did.
+//! Retention: how long rows are kept, and the result of one slice of deletion.
 //!
-//! A row is kept for its retention after the later of its own time and the time it was stored, so that history which was
-//! imported today is not deleted tonight. A correlation counts from when it was last observed or last changed.
+//! A row is kept for its retention after the later of its own time and its storage time, so that history imported today
+//! is not deleted tonight. A correlation counts from when it was last observed or last changed.
 
 use std::collections::BTreeMap;
 
@@ -18,7 +18,7 @@ pub struct Retention {
     pub deployments_ms: i64,
 }
 
-/// What one slice of deleting did.
+/// The result of one slice of deletion.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Pruned {
     /// Rows deleted, by table.

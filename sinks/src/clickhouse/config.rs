@@ -1,4 +1,4 @@
-//! Where the ClickHouse server is, how to log in, and how long rows are kept.
+//! Address, credentials and retention of a ClickHouse store.
 
 use model::clock::{SharedClock, SystemClock};
 use std::fmt;
@@ -21,24 +21,24 @@ pub struct ClickHouseConfig {
     pub reef_id: Option<String>,
     /// Name of the cluster on which tables are created; `None` for one server, or a database with the Replicated engine.
     pub cluster: Option<String>,
-    /// How long rows are kept; `None` leaves the tables' time limits as they are.
+    /// Retention; `None` leaves the tables' TTLs unchanged.
     pub retention: Option<Retention>,
     /// The longest time one statement may take.
     pub statement_limit: Duration,
-    /// How long after its last sign of life the process that writes is taken to be gone.
+    /// How long after its last renewal a writer's lease expires.
     pub lease_term: Duration,
     /// By which versions of rows rise and the lease is renewed.
     pub clock: SharedClock,
 }
 
-/// How long rows are kept, in whole seconds after the later of their own time and the time they were stored.
+/// Retention in whole seconds after the later of a row's own time and its storage time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Retention {
     /// `federated_metrics`, `env_metric_summary`.
     pub metrics_seconds: u64,
     /// `federated_events`.
     pub events_seconds: u64,
-    /// `correlations` after their last observation, and what belongs to them.
+    /// `correlations` after their last observation, and their evidence.
     pub correlations_seconds: u64,
     /// `deployment_timeline`.
     pub deployments_seconds: u64,
@@ -78,7 +78,7 @@ impl ClickHouseConfig {
         format!("{scheme}://{}", self.authority())
     }
 
-    /// Host and port; an address of IPv6 has colons of its own and stands in brackets.
+    /// Host and port; an IPv6 address contains colons and is put in brackets.
     fn authority(&self) -> String {
         let ClickHouseConfig { host, port, .. } = self;
         if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }

@@ -1,4 +1,5 @@
-//! The statements that make and extend tables: as they stand for one server, with ON CLUSTER and Distributed fronts for a cluster.
+//! The statements that create and alter tables: unchanged for one server, with ON CLUSTER and Distributed tables for a
+//! cluster.
 
 /// Where tables live.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -11,10 +12,10 @@ pub(super) enum Layout {
     Cluster(String),
 }
 
-/// One statement of a migration: a table that is made, or a column that one gets.
+/// One statement of a migration: a new table, or a new column.
 struct Statement<'a> {
     table: &'a str,
-    /// What follows the table's name, comments left out.
+    /// The text after the table's name, without comments.
     body: String,
     /// What rows are spread by; nothing for a column.
     shard_by: Option<&'a str>,
@@ -38,7 +39,7 @@ impl Layout {
         }
     }
 
-    /// A front has columns of its own, and gets them after the table that it stands for.
+    /// A Distributed table has its own columns, and is altered after its local table.
     fn extend(&self, name: &str, body: &str) -> Vec<String> {
         match self {
             // sql: identifiers only

@@ -1,13 +1,13 @@
-//! Cuts what is asked for into queries: the server takes no bound value above 128 KiB
-//! (`http_max_field_value_size`), and a commit whose look-up is refused is refused at every start.
+//! Splits look-ups into queries: the server accepts no bound value above 128 KiB (`http_max_field_value_size`), and a
+//! commit whose look-up is refused would fail after every restart.
 
-/// Bytes of one bound value at most, as it is sent. A key fits in any case: the names of a row are limited together
+/// Maximum bytes of one bound value, as sent. A key fits in any case: the names of a row are limited together
 /// (`model::check::NAMES_BYTES_MAX`), and half of that is left for escapes.
 const VALUE_BYTES_MAX: usize = 120 * 1024;
 
 /// What a key takes as part of a bound list.
 pub(super) trait Encoded {
-    /// At most so many bytes.
+    /// Maximum bytes.
     fn encoded_bytes(&self) -> usize;
 }
 
@@ -54,7 +54,7 @@ tuples!(A B C);
 tuples!(A B C D);
 tuples!(A B C D E F);
 
-/// `keys` in pieces, each of which can be bound as one value.
+/// `keys` in parts, each of which can be bound as one value.
 pub(super) fn parts<K: Encoded>(keys: &[K]) -> Vec<&[K]> {
     parts_by(keys, K::encoded_bytes)
 }

@@ -1,4 +1,4 @@
-//! Correlations and their evidence as the server's answers give them. How they are written: [`crate::columns`].
+//! Correlations and their evidence in the server's response format. Written by [`crate::columns`].
 
 use super::fault::Fault;
 use crate::columns::{read_kind, read_state};

@@ -14,7 +14,7 @@ pub struct DuckDbConfig {
     pub memory_limit_bytes: Option<u64>,
     /// The most threads DuckDB may use; `None` for one per core.
     pub threads: Option<u32>,
-    /// When schema steps and copied rows are said to be stored.
+    /// The clock for the storage time of migrations and copied rows.
     pub clock: SharedClock,
 }
 

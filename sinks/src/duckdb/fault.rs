@@ -1,8 +1,8 @@
-//! What DuckDB's errors mean for a run, and what to tell its user.
+//! Classification of DuckDB's errors for a run, with hints for the user.
 
 use crate::error::{FaultClass, SinkError};
 
-/// Whatever went wrong below.
+/// The underlying error.
 pub(super) type Cause = Box<dyn std::error::Error + Send + Sync>;
 
 /// What DuckDB says, what the caller must do about it, and what the user can do.
@@ -24,17 +24,13 @@ const KNOWN: &[(&str, FaultClass, &str)] = &[
         "a newer DuckDB wrote the file: use the program that wrote it, or a newer one",
     ),
     ("database does not exist", FaultClass::Stop, "the file does not exist: check storage.path, or run the reef first"),
-    (
-        "tables of an older version",
-        FaultClass::Stop,
-        "bring its tables to this version first: coral-pipeline migrate <reef.toml>",
-    ),
+    ("tables of an older version", FaultClass::Stop, "upgrade its tables first: coral-pipeline migrate <reef.toml>"),
     (
         "no tables of a reef",
         FaultClass::Stop,
         "check storage.path: it must name a file of the reef's own, which its run creates and fills",
     ),
-    ("belongs to the reef", FaultClass::Stop, "check storage.path and reef_id: each reef has a store of its own"),
+    ("belongs to the reef", FaultClass::Stop, "check storage.path and reef_id: each reef needs its own store"),
     (
         "Corrupt database file",
         FaultClass::Stop,
@@ -66,8 +62,8 @@ const KNOWN: &[(&str, FaultClass, &str)] = &[
     ("Conflict", FaultClass::Retry, "two transactions met; nothing of this commit was written: try again"),
 ];
 
-/// Sorts `cause` into one of the three answers. What is not known stops the run: a row is never blamed for a fault of
-/// the store.
+/// Classifies `cause` as retry, reject or stop. Unknown errors stop the run: a row is never blamed for a fault of the
+/// store.
 pub(super) fn explain(store: &str, doing: &str, cause: Cause) -> SinkError {
     let cause = in_words(cause);
     let text = cause.to_string();
@@ -92,7 +88,7 @@ pub(super) fn explain(store: &str, doing: &str, cause: Cause) -> SinkError {
     SinkError { class, doing: doing.to_owned(), store: store.to_owned(), hint, cause: Some(cause) }
 }
 
-/// DuckDB's C interface has one code for every error, "Unknown error code"; what it says in words is all there is.
+/// DuckDB's C interface has one code for every error, "Unknown error code"; only its text can be used.
 fn in_words(cause: Cause) -> Cause {
     match cause.downcast::<duckdb::Error>() {
         Ok(error) => match *error {
@@ -112,7 +108,7 @@ fn is_damaged_log(text: &str) -> bool {
         && !text.contains("permission denied")
 }
 
-/// The log stands beside the file. Rows and positions are in it alike, so that without it both are what they were.
+/// The log is beside the file. It has rows and positions, so that both revert consistently without it.
 fn damaged_log(store: &str) -> String {
     let path = store.strip_prefix("DuckDB ").unwrap_or(store);
     format!(
@@ -122,7 +118,7 @@ fn damaged_log(store: &str) -> String {
     )
 }
 
-/// Who holds the lock, as DuckDB tells it: `Conflicting lock is held in /usr/bin/duckdb (PID 123)`.
+/// The holder of the lock, from DuckDB's message: `Conflicting lock is held in /usr/bin/duckdb (PID 123)`.
 fn holder(text: &str) -> Option<&str> {
     let rest = &text[text.find("lock is held in ")? + "lock is held in ".len()..];
     let end = rest.find(')').map_or(rest.len(), |close| close + 1);

@@ -12,7 +12,7 @@ use model::pattern::{Correlation, Evidence, Finding};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-/// What is stored about one correlation.
+/// The stored state of one correlation.
 struct Stored {
     finding: Finding,
     revision: u64,
@@ -20,8 +20,7 @@ struct Stored {
 
 type EventKey = (String, String);
 
-/// Writes the findings of a commit and deletes what it removes. Of a finding only what differs from the stored one is
-/// written.
+/// Writes the findings of a commit and deletes removed ones. Only differences from the stored finding are written.
 pub(super) fn write(connection: &Connection, commit: &Commit) -> Result<(), Cause> {
     let findings: BTreeMap<String, Finding> = commit
         .findings

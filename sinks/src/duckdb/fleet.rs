@@ -81,8 +81,8 @@ fn write_edge(connection: &Connection, edge: &ServiceEdge) -> Result<(), Cause> 
     Ok(())
 }
 
-/// The status last written stands: it describes this run's exchange with the colony, not an event in its life. Only what
-/// a status does not know (an event stream knows no `complete_to`) is kept from the one before.
+/// The last status wins: it describes this run's exchange with the colony. Only fields that it does not have (an event
+/// stream has no `complete_to`) are kept from the previous one.
 fn write_colony(connection: &Connection, status: &ColonyStatus, updated_at: TimeMs) -> Result<(), Cause> {
     connection
         .prepare_cached(

@@ -1,5 +1,5 @@
-//! Writes hourly summaries, from stored buckets where they are not known. The sums are integers, so neither the order of
-//! rows nor the number of threads can show in them; the float is made in [`crate::rollup`].
+//! Writes hourly summaries, from stored buckets unless they are cached. The sums are integers, so they depend neither
+//! on the order of rows nor on the number of threads; [`crate::rollup`] converts them to floats.
 
 use super::fault::Cause;
 use super::stage::{append, temporary};

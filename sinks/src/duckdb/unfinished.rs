@@ -1,4 +1,4 @@
-//! A file whose making was cut off: a process that is killed there leaves fewer bytes than any database has.
+//! A file whose creation was interrupted: it is shorter than any database.
 
 use std::fs::File;
 use std::io::Read;
@@ -6,10 +6,10 @@ use std::path::Path;
 
 /// A new file is three headers of 4 KiB, written one after the other; tables come later.
 const HEADERS_BYTES: u64 = 3 * 4_096;
-/// Where DuckDB's mark stands in the first header, and the mark.
+/// Offset of DuckDB's magic bytes in the first header, and the bytes.
 const MARK: (usize, &[u8]) = (8, b"DUCK");
 
-/// Whether the file is the beginning of a database and holds nothing yet. Any other short file is somebody else's.
+/// Whether the file is the beginning of an empty database. Any other short file is foreign.
 pub(super) fn is_unfinished(path: &Path) -> bool {
     let Ok(mut file) = File::open(path) else { return false };
     let Ok(data) = file.metadata() else { return false };

@@ -11,8 +11,8 @@ use std::path::Path;
 /// only.
 ///
 /// # Errors
-/// When the file is no DuckDB database, no store, that of another reef than `reef_id`, or another process has it open for
-/// writing.
+/// If the file is not a DuckDB database, not a store, belongs to another reef than `reef_id`, or is open for writing in
+/// another process.
 pub async fn stored_version(path: &Path, reef_id: Option<&str>) -> Result<Option<u32>, SinkError> {
     if !path.exists() || is_unfinished(path) {
         return Ok(None);
