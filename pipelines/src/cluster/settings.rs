@@ -5,7 +5,7 @@ use operators::shard::fixed_hash;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Key to value as text. Sources are there as a hash: their addresses concern nobody else.
+/// Key to value as text. Sources are included as a hash, because their addresses are not for others.
 pub(super) type Settings = BTreeMap<String, String>;
 
 /// The settings of this process that change what a run computes or who reads what.

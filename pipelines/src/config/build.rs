@@ -319,7 +319,7 @@ fn engine(scope: &Scope, errors: &mut Vec<ConfigError>) -> EngineConfig {
     }
 }
 
-/// The processes of a cluster: at least two, each with an address of its own.
+/// The processes of a cluster: at least two, each with its own address.
 fn hosts(scope: &Scope, errors: &mut Vec<ConfigError>) -> Vec<String> {
     let hosts = scope.texts("engine.hosts");
     let Some(place) = scope.place_of("engine.hosts") else { return hosts };
@@ -328,7 +328,7 @@ fn hosts(scope: &Scope, errors: &mut Vec<ConfigError>) -> Vec<String> {
             let message = format!("engine.hosts: {host:?} is not host:port; write for example \"127.0.0.1:2101\"");
             errors.push(ConfigError::at(place, message));
         } else if hosts[..index].contains(host) {
-            let message = format!("engine.hosts: {host} is named twice; each process needs an address of its own");
+            let message = format!("engine.hosts: {host} is named twice; each process needs its own address");
             errors.push(ConfigError::at(place, message));
         }
     }
@@ -339,11 +339,11 @@ fn hosts(scope: &Scope, errors: &mut Vec<ConfigError>) -> Vec<String> {
     hosts
 }
 
-/// The longest lag must fit into the history it is learnt from.
+/// The longest lag must fit into the history used for it.
 fn check_spans(config: &ReefConfig, scope: &Scope, errors: &mut Vec<ConfigError>) {
     let (inner, outer) = ("correlation.max_lag", "correlation.horizon");
     let (inner_ms, outer_ms) = (config.correlation.max_lag_ms, config.correlation.horizon_ms);
-    // reported at whichever of the two is written; a bad value was reported already and counts as its default
+    // reported at the one that is configured; an invalid value was already reported and counts as its default
     if let (true, Some(place)) = (inner_ms > outer_ms, scope.place_of(inner).or(scope.place_of(outer))) {
         let (inner_text, outer_text) = (format_duration_ms(inner_ms), format_duration_ms(outer_ms));
         errors.push(ConfigError::at(place, format!("{inner} ({inner_text}) is longer than {outer} ({outer_text})")));

@@ -6,7 +6,7 @@ use super::kinds::{Setting, did_you_mean};
 use super::node::{Entry, Node, Place, Value};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The settings of one table and its sub-tables; the items of a list of tables are scopes of their own.
+/// The settings of one table and its sub-tables; each item of a list of tables is its own scope.
 #[derive(Debug, Default)]
 pub struct Scope {
     /// Where the table starts.

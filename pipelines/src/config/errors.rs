@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 pub struct ConfigError {
     /// Where, unless the file as a whole is meant.
     pub place: Option<Place>,
-    /// What is wrong and what to do.
+    /// The error and what to do.
     pub message: String,
     /// Nothing is wrong with the text: a variable that it names is not set here.
     pub is_unset: bool,
@@ -29,9 +29,9 @@ pub struct ConfigErrors {
     pub origin: PathBuf,
     /// The errors; at least one.
     pub errors: Vec<ConfigError>,
-    /// Settings of the command line, which errors on line 0 mean: the column says which one, from 1.
+    /// Settings of the command line. Errors in them have line 0 and their number, from 1, as column.
     pub overrides: Vec<String>,
-    /// Set when the file could not be read at all.
+    /// Set if the file could not be read at all.
     #[source]
     pub cause: Option<std::io::Error>,
 }

@@ -12,15 +12,15 @@ pub struct Key {
     pub kind: Kind,
     /// What an absent key means.
     pub default: Default,
-    /// What it is for, in one line.
+    /// Its purpose, in one line.
     pub meaning: &'static str,
     /// The option belongs to one choice of another key: `("sources[].kind", "kafka")`.
     pub only: Option<(&'static str, &'static str)>,
-    /// What in its text stands for something else.
+    /// What is expanded in its text.
     pub expands: Expands,
 }
 
-/// What in the text of an option stands for something else.
+/// What is expanded in the text of an option.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Expands {
     /// Nothing.
@@ -34,7 +34,7 @@ pub enum Expands {
 /// What an absent key means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Default {
-    /// The key must be there whenever its section is.
+    /// The key is required if its section exists.
     Required,
     /// Nothing; the feature is not used.
     None,
@@ -96,7 +96,7 @@ pub const KEYS: &[Key] = &[
     key("sources[].kind", Kind::Choice(&["files", "kafka"]), Default::Required, "what is read"),
     only(FILES, file(key("sources[].metrics", Kind::Texts, Default::None, "parquet, csv or ndjson files of metrics; globs allowed; relative to this file"))),
     only(FILES, file(key("sources[].events", Kind::Texts, Default::None, "parquet, csv or ndjson files of events; globs allowed; relative to this file"))),
-    only(FILES, key("sources[].version", Kind::Integer { min: 0, max: i64::MAX }, value("0"), "rows of these files stand against stored rows of a lower version, whatever their values: raise it for corrected files")),
+    only(FILES, key("sources[].version", Kind::Integer { min: 0, max: i64::MAX }, value("0"), "rows of these files win over stored rows of a lower version, whatever their values: raise it for corrected files")),
     only(KAFKA, variables(key("sources[].brokers", Kind::Addresses, Default::Required, "host:port, several separated by commas"))),
     only(KAFKA, variables(key("sources[].topics.metrics", TEXT, Default::None, "topic of metrics"))),
     only(KAFKA, variables(key("sources[].topics.events", TEXT, Default::None, "topic of events"))),
@@ -121,12 +121,12 @@ pub const KEYS: &[Key] = &[
 
     key("collection.summary_interval", between(SECOND_MS, DAY_MS), value("60s"), "time between two pulls of a colony's summaries"),
     key("collection.event_stream", Kind::Bool, value("true"), "whether colonies' events are streamed"),
-    key("collection.allowed_lateness", between(0, 30 * DAY_MS), value("10m"), "how far behind its colony's newest row a row may arrive and still count"),
+    key("collection.allowed_lateness", between(0, 30 * DAY_MS), value("10m"), "how far behind its colony's watermark a row may be and still count"),
 
     key("correlation.enabled", Kind::Bool, value("true"), "false: collect only"),
     key("correlation.interval", between(SECOND_MS, DAY_MS), value("300s"), "how old a published confidence may be"),
     key("correlation.max_lag", between(MINUTE_MS, 7 * DAY_MS), value("4h"), "largest evaluated lag"),
-    key("correlation.horizon", between(DAY_MS, 2 * YEAR_MS), value("30d"), "how much history event patterns learn from"),
+    key("correlation.horizon", between(DAY_MS, 2 * YEAR_MS), value("30d"), "how much history event patterns use"),
     key("correlation.min_occurrences", Kind::Integer { min: 2, max: 1_000_000 }, value("3"), "minimum number of occurrences of a pattern"),
     key("correlation.false_discovery_rate", Kind::Fraction, value("0.05"), "share of chance findings accepted among confirmed patterns"),
     key("correlation.metric_window", between(HOUR_MS, YEAR_MS), value("24h"), "length of the window of metric correlations"),
@@ -147,7 +147,7 @@ pub const KEYS: &[Key] = &[
     key("engine.workers", Kind::Integer { min: 1, max: 64 }, Default::Computed("number of cores, at most 4"), "worker threads; results do not depend on it"),
     key("engine.memory_limit", Kind::Bytes, Default::None, "memory of the program, store included, e.g. 4GiB; default: what the container allows, or four fifths of the machine"),
     key("engine.tick_rows_max", Kind::Integer { min: 1, max: 10_000_000 }, value("250000"), "maximum number of rows in a tick; results do not depend on it"),
-    key("engine.tick_interval", between(1, MINUTE_MS), value("500ms"), "longest time a tick is kept open"),
+    key("engine.tick_interval", between(1, MINUTE_MS), value("500ms"), "maximum duration of a tick"),
     variables(key("engine.hosts", Kind::Texts, Default::None, "host:port of every process, in the order of --process; absent: one process")),
     key("engine.peer_wait", between(SECOND_MS, HOUR_MS), value("60s"), "how long a process waits for the others at its start"),
     key("engine.peer_silence", between(SECOND_MS, HOUR_MS), value("10s"), "a process that is silent for longer is lost"),

@@ -1,4 +1,4 @@
-//! The types of options: which values each accepts, and what to say about the others.
+//! The types of options: accepted values, and messages for others.
 
 use super::node::{Entry, Value};
 use model::time::{TimeMs, format_duration_ms, parse_duration_ms};
@@ -9,7 +9,7 @@ use std::net::IpAddr;
 /// Type of an option.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Kind {
-    /// Text, not empty unless said so.
+    /// Text, not empty unless stated.
     Text {
         /// Whether the empty text is fine.
         may_be_empty: bool,
@@ -95,7 +95,7 @@ pub enum Setting {
 const ID_CHARS_MAX: usize = 128;
 
 impl Kind {
-    /// Checks a value; the error says what would be right.
+    /// Checks a value; the error names valid values.
     pub fn check(self, value: &Value) -> Result<Setting, String> {
         match (self, value) {
             (Kind::Text { may_be_empty }, Value::Text(text)) if may_be_empty || !text.trim().is_empty() => {
@@ -151,7 +151,7 @@ impl Kind {
         self.check(&value)
     }
 
-    /// The type in words, with its limits.
+    /// Description of the type, with its limits.
     pub fn describe(self) -> String {
         match self {
             Kind::Text { .. } => "text".to_owned(),
@@ -195,7 +195,7 @@ fn env_name(text: &str) -> Result<Setting, String> {
     if starts_well && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {
         return Ok(Setting::Text(text.to_owned()));
     }
-    // what was written may be the secret itself, so it is not repeated
+    // the value may be the secret itself, so it is not repeated
     Err("must be the name of an environment variable (letters, digits, _), not the secret itself".to_owned())
 }
 

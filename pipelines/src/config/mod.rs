@@ -1,8 +1,8 @@
 //! The configuration of a reef: one schema for TOML and YAML, every error at once, each with its line.
 //!
-//! text → [`node`] (a tree with places) → [`variables`] (put in) → [`decode`] (checked against the table in [`keys`]) →
-//! [`build`] (cross-checks) → [`ReefConfig`]. Loading reads the file and the variables of the environment that it names;
-//! secrets, network and store are not touched.
+//! text → [`node`] (a tree with positions) → [`variables`] (expanded) → [`decode`] (checked against the table in
+//! [`keys`]) → [`build`] (cross-checks) → [`ReefConfig`]. Loading reads the file and the variables of the environment
+//! that it names; secrets, network and store are not used.
 //!
 //! | file | owns |
 //! |---|---|
@@ -68,7 +68,7 @@ pub fn load(path: &Path) -> Result<ReefConfig, ConfigErrors> {
     load_with(path, &[])
 }
 
-/// Reads a configuration file as if each of `overrides` (`correlation.max_lag=6h`) stood in it. Keys of
+/// Reads a configuration file as if it contained each of `overrides` (`correlation.max_lag=6h`). Keys of
 /// [`OVERRIDABLE`] sections only; errors name the override.
 pub fn load_with(path: &Path, overrides: &[String]) -> Result<ReefConfig, ConfigErrors> {
     let (text, format) = read(path)?;
@@ -88,8 +88,8 @@ fn read(path: &Path) -> Result<(String, Format), ConfigErrors> {
     Ok((text, format))
 }
 
-/// Reads a configuration file where its variables may not be set. Those that are not stay as they are written, and are
-/// told beside the configuration, one line each.
+/// Reads a configuration file without requiring its variables. Unset ones stay unexpanded, and are returned with the
+/// configuration, one line each.
 pub fn load_offline(path: &Path) -> Result<(ReefConfig, Vec<String>), ConfigErrors> {
     let text = read(path)?;
     let mut unset = Vec::new();

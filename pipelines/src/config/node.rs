@@ -11,12 +11,12 @@ pub struct Place {
     pub column: usize,
 }
 
-/// A value and where it stands.
+/// A value and its position.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Node {
     /// Where it starts.
     pub place: Place,
-    /// What it is.
+    /// Its value.
     pub value: Value,
 }
 
@@ -35,7 +35,7 @@ pub enum Value {
     Text(String),
     /// List.
     List(Vec<Node>),
-    /// Table, in the order of the text where the format keeps it.
+    /// Table, in the order of the text if the format preserves it.
     Table(Vec<Entry>),
 }
 
@@ -51,7 +51,7 @@ pub struct Entry {
 }
 
 impl Value {
-    /// What it is, for people.
+    /// Its type, for messages.
     pub fn describe(&self) -> String {
         match self {
             Value::Null => "nothing".to_owned(),

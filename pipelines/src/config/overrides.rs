@@ -8,8 +8,8 @@ use super::node::{Entry, Node, Place, Value};
 /// Sections whose keys may be overridden: what decides how rows are read and correlated, not where they come from or go.
 pub const OVERRIDABLE: [&str; 3] = ["correlation", "collection", "engine"];
 
-/// Puts each override into `root`, in place of what the text says. Those that cannot be put anywhere are the errors; the
-/// others are checked with the rest of the tree, and what is wrong with them carries their place.
+/// Applies each override to `root`, replacing the text's value. Invalid keys are errors; the others are checked with
+/// the rest of the tree, and their errors have the override's position.
 pub(super) fn apply(root: &mut Node, overrides: &[String]) -> Vec<ConfigError> {
     let mut errors = Vec::new();
     let mut given: Vec<(&str, &str)> = Vec::new();

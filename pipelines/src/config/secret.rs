@@ -4,7 +4,7 @@ use serde::{Serialize, Serializer};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-/// What is shown in place of a secret.
+/// Displayed instead of a secret.
 const MASK: &str = "<redacted>";
 
 /// Text that only [`Secret::reveal`] shows.
@@ -17,7 +17,7 @@ impl Secret {
         Secret(text.into())
     }
 
-    /// The secret itself, to hand it to whoever checks it.
+    /// The secret itself, for authentication.
     pub fn reveal(&self) -> &str {
         &self.0
     }
@@ -49,7 +49,7 @@ pub enum SecretSource {
     Inline(Secret),
     /// An environment variable.
     Env(String),
-    /// A file (the configuration's folder is already joined); one trailing line break is cut off.
+    /// A file (the configuration's folder is already joined); one trailing line break is removed.
     File(PathBuf),
 }
 

@@ -8,7 +8,7 @@ use super::*;
 use cases::{BAD, GOOD, colony, mesh, store};
 use std::path::{Path, PathBuf};
 
-/// A snippet of YAML, completed to a configuration by whatever it lacks; the snippet comes first, so it starts on line 1.
+/// A snippet of YAML, completed to a valid configuration; the snippet is first, so it starts on line 1.
 fn complete(snippet: &str) -> String {
     let mut text = format!("{snippet}\n");
     if !snippet.contains("reef_id:") {

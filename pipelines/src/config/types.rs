@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 pub use sources::kafka::{KafkaEnd, KafkaStart};
 
-/// A reef: where its data comes from, where it is kept, and how patterns are looked for.
+/// A reef: its inputs, its store, and the parameters of correlation.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ReefConfig {
     /// Unique id.
@@ -21,11 +21,11 @@ pub struct ReefConfig {
     pub colonies: Vec<ColonyConfig>,
     /// Files and Kafka topics.
     pub sources: Vec<SourceConfig>,
-    /// Where everything is kept.
+    /// The store.
     pub storage: StorageConfig,
     /// How colonies are read.
     pub collection: Collection,
-    /// How patterns are looked for.
+    /// The parameters of correlation.
     pub correlation: CorrelationConfig,
     /// Language model and its limits.
     pub ai: AiConfig,
@@ -38,7 +38,7 @@ pub struct ReefConfig {
 }
 
 impl ReefConfig {
-    /// Whether all input has an end, so that a run ends by itself.
+    /// Whether all input has an end, so that a run completes.
     pub fn is_finite(&self) -> bool {
         let has_end = |source: &SourceConfig| !matches!(source, SourceConfig::Kafka { end: KafkaEnd::Never, .. });
         self.colonies.is_empty() && self.sources.iter().all(has_end)
@@ -48,7 +48,7 @@ impl ReefConfig {
 /// One live colony.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ColonyConfig {
-    /// Id the colony answers to.
+    /// The colony's id.
     pub colony_id: String,
     /// Address on a trusted network, e.g. `http://127.0.0.1:9000`. Used instead of the mesh when given.
     pub endpoint: Option<String>,
@@ -79,7 +79,7 @@ pub enum SourceConfig {
         metrics: Vec<String>,
         /// Parquet, CSV or NDJSON files of events, globs allowed, as written.
         events: Vec<String>,
-        /// The least version of all their rows: against rows of a lower one, what these files say stands.
+        /// Minimum version of all their rows: they win over rows of a lower version.
         version: u64,
     },
     /// Kafka topics.
@@ -101,7 +101,7 @@ pub enum SourceConfig {
     },
 }
 
-/// Where everything is kept, and for how long.
+/// The store and its retention.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct StorageConfig {
     /// Which store.
@@ -168,20 +168,20 @@ pub struct Collection {
     pub summary_interval_ms: i64,
     /// Whether event streams are opened.
     pub event_stream: bool,
-    /// How far behind its colony's newest row a row may arrive and still be correlated.
+    /// How far behind its colony's watermark a row may be and still be correlated.
     pub allowed_lateness_ms: i64,
 }
 
-/// How patterns are looked for.
+/// The parameters of correlation.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct CorrelationConfig {
-    /// Off: rows are collected and nothing is correlated.
+    /// Off: rows are collected but not correlated.
     pub enabled: bool,
     /// How old a published confidence may be.
     pub interval_ms: i64,
-    /// Greatest lag looked at.
+    /// Largest evaluated lag.
     pub max_lag_ms: i64,
-    /// How much history event patterns learn from.
+    /// History used for event patterns.
     pub horizon_ms: i64,
     /// Fewest matched occurrences of a pattern.
     pub min_occurrences: u32,
@@ -245,7 +245,7 @@ pub struct EngineConfig {
     pub memory_limit_bytes: Option<u64>,
     /// Most rows in a tick. Results do not depend on it.
     pub tick_rows_max: usize,
-    /// Longest time a tick is kept open.
+    /// Maximum duration of a tick.
     pub tick_interval_ms: i64,
     /// `host:port` of every process, in the order of `--process`; empty for one process.
     pub hosts: Vec<String>,

@@ -1,8 +1,8 @@
-//! Variables and `~` in the values of a configuration, put in place of what is written before the tree is checked.
+//! Expands variables and `~` in the values of a configuration before the tree is checked.
 //!
-//! `${NAME}` and `$NAME` stand for a variable of the environment, `${NAME:-text}` has a default, `$$` is a dollar sign; in
-//! a path `~/` is the home folder. Only options of the table in [`keys`](super::keys) that say so are looked at. What is
-//! not set is an error of its own kind, so that a check of a file alone can go on without it.
+//! `${NAME}` and `$NAME` are environment variables, `${NAME:-text}` has a default, `$$` is a dollar sign; in a path
+//! `~/` is the home folder. Only options marked in [`keys`](super::keys) are expanded. An unset variable is a separate
+//! kind of error, so that a check of the file alone can ignore it.
 
 use super::errors::ConfigError;
 use super::keys::{Expands, find};
@@ -144,7 +144,7 @@ fn unset(text: String) -> Problem {
     Problem { text, is_unset: true }
 }
 
-/// Secrets are taken as they are; one that is nothing but a variable is a mistake.
+/// Secrets are not expanded; one that is only a variable is an error.
 fn refuse_placeholder(path: &str, kind: Kind, node: &Node, errors: &mut Vec<ConfigError>) {
     let is_placeholder = |text: &str| {
         let name = text.strip_prefix("${").and_then(|rest| rest.strip_suffix('}'));

@@ -1,4 +1,4 @@
-//! Desk: where others look into the store of a run while it goes, and hear which patterns were confirmed or withdrawn.
+//! Desk: lets callers read the store of a running reef, and reports confirmed and withdrawn patterns.
 
 use model::pattern::{Correlation, Finding, PatternState};
 use sinks::{SinkError, Store};
@@ -10,7 +10,7 @@ use tokio::sync::{Notify, mpsc};
 /// Visitors that may wait; further ones wait for a place.
 const WAITING_MAX: usize = 16;
 
-/// A look into the store between two commits. It must only read.
+/// A query of the store between two commits. It must only read.
 pub type Look = Box<dyn for<'a> FnOnce(&'a mut dyn Store) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>> + Send>;
 
 /// What became of a pattern.
@@ -18,11 +18,11 @@ pub type Look = Box<dyn for<'a> FnOnce(&'a mut dyn Store) -> Pin<Box<dyn Future<
 pub enum Change {
     /// It is beyond chance now, and was not before.
     Confirmed,
-    /// It was confirmed and no longer is, or is not there at all any more.
+    /// It was confirmed and no longer is, or no longer exists.
     Withdrawn,
 }
 
-/// A pattern that changed: as it is now, or as it last was where it is gone.
+/// A changed pattern: its current state, or its last one if it no longer exists.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct News {
     /// What became of it.
@@ -36,20 +36,20 @@ pub struct News {
 pub struct Desk {
     looks: Option<mpsc::Receiver<Look>>,
     board: Option<Arc<Board>>,
-    /// Confirmed patterns as they are stored.
+    /// Confirmed patterns as stored.
     confirmed: BTreeMap<String, Correlation>,
-    /// What the commit under way changes; told when it is stored.
+    /// Changes of the commit in progress; reported when it is stored.
     waiting: Vec<News>,
 }
 
-/// The other side: asks for looks and hears news. Cheap to clone.
+/// The other side: sends queries and receives news. Cheap to clone.
 #[derive(Clone)]
 pub struct Visitor {
     looks: mpsc::Sender<Look>,
     board: Arc<Board>,
 }
 
-/// The latest change of each pattern that nobody has taken yet: bounded by the number of patterns.
+/// The latest unread change of each pattern: bounded by the number of patterns.
 #[derive(Debug, Default)]
 struct Board {
     changes: Mutex<BTreeMap<String, News>>,
@@ -57,7 +57,7 @@ struct Board {
 }
 
 impl Desk {
-    /// A desk, and who may come to it.
+    /// A desk, and its visitor.
     pub fn open() -> (Desk, Visitor) {
         let (sender, looks) = mpsc::channel(WAITING_MAX);
         let board = Arc::new(Board::default());
@@ -65,7 +65,7 @@ impl Desk {
         (desk, Visitor { looks: sender, board })
     }
 
-    /// Learns what is confirmed already, so that it is no news.
+    /// Loads the confirmed patterns, so that they are not reported as news.
     pub(crate) async fn learn(&mut self, store: &mut dyn Store) -> Result<(), SinkError> {
         if self.board.is_some() {
             let stored = store.correlations().await?.into_iter();
@@ -75,7 +75,7 @@ impl Desk {
         Ok(())
     }
 
-    /// Waits for somebody who wants to look; for ever when nobody can. Cancel-safe.
+    /// Waits for a query; never returns if none is possible any more. Cancel-safe.
     pub(crate) async fn next_look(&mut self) -> Look {
         if let Some(looks) = &mut self.looks {
             match looks.recv().await {
@@ -108,7 +108,7 @@ impl Desk {
         }
     }
 
-    /// Tells what was noted: it is stored now.
+    /// Reports the noted changes: they are stored now.
     pub(crate) fn tell(&mut self) {
         if let Some(board) = &self.board
             && !self.waiting.is_empty()
@@ -121,12 +121,12 @@ impl Desk {
 }
 
 impl Visitor {
-    /// Looks into the store once the run has a moment. Says whether the run will do it: not when it ends.
+    /// Queries the store between two commits. Returns false if the run is ending.
     pub async fn look(&self, look: Look) -> bool {
         self.looks.send(look).await.is_ok()
     }
 
-    /// Waits for news; best first. One listener at a time hears them.
+    /// Waits for news; best first. For one listener at a time.
     pub async fn news(&self) -> Vec<News> {
         loop {
             let news = self.news_so_far();
@@ -137,7 +137,7 @@ impl Visitor {
         }
     }
 
-    /// The news that nobody has taken.
+    /// Unread news.
     pub fn news_so_far(&self) -> Vec<News> {
         let changes = std::mem::take(&mut *self.board.changes.lock().unwrap_or_else(PoisonError::into_inner));
         let mut news: Vec<News> = changes.into_values().collect();
