@@ -38,7 +38,7 @@ fn told_after(brokers: &str, topic: &str, change: impl FnOnce()) -> SourceError 
         }
     };
     let told = runtime.block_on(async { tokio::time::timeout(Duration::from_secs(90), end).await });
-    told.expect("it does not wait for ever")
+    told.expect("it does not wait indefinitely")
 }
 
 #[test]
@@ -47,7 +47,7 @@ fn a_bounded_read_says_that_its_topic_was_deleted_or_made_anew() {
     let topic = unique("deleted");
     let error = told_after(brokers, &topic, || client::delete_topic(brokers, &topic));
     assert!(matches!(error, SourceError::KafkaShort { partition: 0, wanted: 150_000, found: None, .. }), "{error:?}");
-    let wanted = format!("{topic}/0 was to be read up to offset 150000, but it is not there any more");
+    let wanted = format!("{topic}/0 no longer exists, but the read was planned up to offset 150000");
     assert!(error.to_string().contains(&wanted) && error.to_string().contains("start again"), "{error}");
 
     let topic = unique("anew");

@@ -57,7 +57,7 @@ fn rows_of(db: &duckdb::Connection, table: &str) -> String {
 pub fn tables_in(server: &Server, database: &str) -> Tables {
     let names = "SELECT name FROM system.tables WHERE database = currentDatabase() ORDER BY name";
     let names = server.query(database, names);
-    assert!(names.lines().count() > 10, "the schema is there: {names}");
+    assert!(names.lines().count() > 10, "the schema exists: {names}");
     let of_run = [&RUN_TIME_COLUMNS[..], &STORE_COLUMNS].concat().join(", ");
     let rows = |table: &str| {
         let sql = format!("SELECT * EXCEPT ({of_run}) FROM {table} FINAL ORDER BY ALL FORMAT TSV");
