@@ -18,7 +18,7 @@ use model::rows::{RollupKey, Rows};
 use model::time::TimeMs;
 use sinks::clickhouse::{ClickHouseConfig, ClickHouseStore};
 use sinks::duckdb::{DuckDbConfig, DuckDbStore};
-use sinks::{Commit, Store};
+use sinks::{Commit, StoreWriter};
 use std::collections::{BTreeMap, BTreeSet};
 use stopwatch::{Took, machine, stopwatch};
 
@@ -71,7 +71,7 @@ fn commits(rows: usize, rows_per_commit: usize) -> Vec<Commit> {
     (0..rows / rows_per_commit).map(commit).collect()
 }
 
-async fn committed(store: &mut dyn Store, commits: &[Commit], server: &[u32]) -> Took {
+async fn committed(store: &mut dyn StoreWriter, commits: &[Commit], server: &[u32]) -> Took {
     let watch = stopwatch(server);
     for commit in commits {
         store.commit(commit).await.unwrap();

@@ -2,7 +2,7 @@
 
 use crate::support::clickhouse::Server;
 use async_trait::async_trait;
-use sinks::Store;
+use sinks::StoreWriter;
 use sinks::clickhouse::{ClickHouseConfig, ClickHouseStore};
 use sinks::compliance::{Dump, Fixture, run_all};
 

@@ -5,9 +5,9 @@ use crate::support::clickhouse::Server;
 use crate::support::{Reef, files_source, json, program, shared_data};
 use model::pattern::{Correlation, Evidence};
 use serde_json::Value;
-use sinks::clickhouse::ClickHouseStore;
-use sinks::duckdb::{DuckDbConfig, DuckDbStore};
-use sinks::{Store, Totals};
+use sinks::clickhouse::ClickHouseReader;
+use sinks::duckdb::{DuckDbConfig, DuckDbReader};
+use sinks::{StoreReader, Totals};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
@@ -27,14 +27,14 @@ struct Answers {
     totals: Totals,
 }
 
-async fn answers(store: &mut dyn Store, summaries: Vec<Summary>) -> Answers {
-    let correlations = store.correlations().await.unwrap();
+async fn answers(reader: &dyn StoreReader, summaries: Vec<Summary>) -> Answers {
+    let correlations = reader.correlations().await.unwrap();
     let mut evidence = BTreeMap::new();
     for correlation in &correlations {
         let id = correlation.key.correlation_id();
-        evidence.insert(id.clone(), store.evidence(&id).await.unwrap());
+        evidence.insert(id.clone(), reader.evidence(&id).await.unwrap());
     }
-    Answers { correlations, evidence, summaries, totals: store.totals().await.unwrap() }
+    Answers { correlations, evidence, summaries, totals: reader.totals().await.unwrap() }
 }
 
 fn duckdb_summaries(path: &Path) -> Vec<Summary> {
@@ -75,16 +75,16 @@ fn both_answer_alike(server: &Server, body: &str) -> Answers {
     on_duckdb.run();
     let summaries = duckdb_summaries(&on_duckdb.store());
     let expected = runtime.block_on(async {
-        let mut store = DuckDbStore::open(DuckDbConfig::at(on_duckdb.store())).await.unwrap();
-        answers(&mut store, summaries).await
+        let reader = DuckDbReader::open(DuckDbConfig::at(on_duckdb.store())).await.unwrap();
+        answers(&reader, summaries).await
     });
     let fixture = InDatabase::new(server);
     let on_clickhouse = Reef::with_storage(body, &clickhouse_storage(server, fixture.name()));
     on_clickhouse.run();
     let summaries = clickhouse_summaries(server, fixture.name());
     let found = runtime.block_on(async {
-        let mut store = ClickHouseStore::open_for_reading(fixture.config()).await.unwrap();
-        answers(&mut store, summaries).await
+        let reader = ClickHouseReader::open(fixture.config()).await.unwrap();
+        answers(&reader, summaries).await
     });
     assert_eq!(found.totals, expected.totals);
     assert_eq!(found.correlations, expected.correlations);

@@ -16,6 +16,7 @@ use model::rows::Rows;
 use model::time::{DAY_MS, TimeMs};
 use operators::dataflow::{Evaluate, Params};
 use serde::{Deserialize, Serialize};
+use sinks::Watermarks;
 use std::collections::{BTreeMap, BTreeSet};
 
 #[cfg(test)]
@@ -176,16 +177,12 @@ impl EventClock {
 
     /// The clock of a store: as it was committed. Of a store that an earlier version wrote, all that is known is how far
     /// each colony has come (`watermarks` of events and of metrics).
-    pub fn of_store(
-        params: &Params,
-        positions: &BTreeMap<String, Positions>,
-        watermarks: (&BTreeMap<String, TimeMs>, &BTreeMap<String, TimeMs>),
-    ) -> EventClock {
+    pub fn of_store(params: &Params, positions: &BTreeMap<String, Positions>, watermarks: &Watermarks) -> EventClock {
         let mut clock = EventClock::new(params);
         match positions.get(CLOCK_NAME) {
             Some(committed) => clock.resume(committed),
             None => {
-                let (events, metrics) = watermarks;
+                let Watermarks { events, metrics } = watermarks;
                 // a colony that has rows has more than one: it counts as repeated
                 for before in 0..2_i64 {
                     clock.events.add(events.iter().map(|(colony_id, time)| (&**colony_id, *time - before)));

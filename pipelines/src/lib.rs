@@ -12,13 +12,11 @@
 //! | `deferred` | rows after the reader's clock, read again once it has passed them |
 //! | `memory` | how much memory there is, and how it is shared out |
 //! | `progress` | what a run reports |
-//! | `copy` | a reef's tables from one store into another |
 //! | `error` | what ends a run |
 
 pub mod clock;
 pub mod cluster;
 pub mod config;
-pub mod copy;
 pub mod deferred;
 pub mod engine;
 pub mod error;

@@ -3,7 +3,7 @@
 use model::pattern::{Correlation, PatternState};
 use model::time::TimeMs;
 use serde::{Serialize, Serializer};
-use sinks::{SinkError, Store};
+use sinks::{SinkError, StoreReader, Watermarks};
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -133,13 +133,13 @@ impl Report {
     /// # Errors
     /// Those of the store.
     pub async fn read(
-        store: &mut dyn Store,
+        reader: &dyn StoreReader,
         store_name: impl Into<String>,
         most_candidates: usize,
     ) -> Result<Report, SinkError> {
-        let correlations = store.correlations().await?;
-        let totals = store.totals().await?;
-        let (events, metrics) = store.watermarks().await?;
+        let correlations = reader.correlations().await?;
+        let totals = reader.totals().await?;
+        let Watermarks { events, metrics } = reader.watermarks().await?;
         let count = |state: PatternState| correlations.iter().filter(|row| row.state == state).count() as u64;
         let counts = PatternCounts {
             confirmed: count(PatternState::Confirmed),

@@ -3,7 +3,7 @@
 use crate::report::PatternLine;
 use model::pattern::{Correlation, Evidence};
 use serde::Serialize;
-use sinks::{SinkError, Store};
+use sinks::{SinkError, StoreReader};
 
 /// Most ids that are named when a prefix fits several.
 const IDS_NAMED_MAX: usize = 10;
@@ -49,16 +49,16 @@ impl Shown {
     ///
     /// # Errors
     /// Those of the store.
-    pub async fn read(store: &mut dyn Store, id: &str) -> Result<Shown, SinkError> {
+    pub async fn read(reader: &dyn StoreReader, id: &str) -> Result<Shown, SinkError> {
         let fits = |row: &Correlation| {
             let whole = row.key.correlation_id();
             whole.starts_with(id) || whole.trim_start_matches("c-").starts_with(id)
         };
-        let mut found: Vec<Correlation> = store.correlations().await?.into_iter().filter(fits).collect();
+        let mut found: Vec<Correlation> = reader.correlations().await?.into_iter().filter(fits).collect();
         match found.as_slice() {
             [one] => {
                 let (pattern, id) = (PatternLine::of(one), one.key.correlation_id());
-                let mut rows = store.evidence(&id).await?;
+                let mut rows = reader.evidence(&id).await?;
                 rows.sort_by_key(|row| (row.source_timestamp, row.target_timestamp));
                 let evidence = rows.iter().map(EvidenceLine::of).collect();
                 Ok(Shown::Pattern(Box::new(Traced { pattern, evidence })))
@@ -90,6 +90,7 @@ mod tests {
     use super::*;
     use model::rows::Rows;
     use sinks::Commit;
+    use sinks::StoreWriter;
     use sinks::compliance::commit_of;
     use sinks::compliance::rows::{event, finding};
     use sinks::memory::MemoryStore;
@@ -104,16 +105,18 @@ mod tests {
 
     #[tokio::test]
     async fn a_pattern_is_found_by_its_id_and_by_the_beginning_of_it() {
-        let mut store = store(&["deploy", "restart"]).await;
+        let store = store(&["deploy", "restart"]).await;
         let id = finding("deploy", 0.9, &[]).correlation.key.correlation_id();
         for name in [id.as_str(), &id[..10], &id[2..10]] {
-            let Shown::Pattern(traced) = Shown::read(&mut store, name).await.unwrap() else { panic!("{name}") };
+            let Shown::Pattern(traced) = Shown::read(store.reader().as_ref(), name).await.unwrap() else {
+                panic!("{name}")
+            };
             assert_eq!((traced.pattern.correlation_id.as_str(), traced.evidence.len()), (id.as_str(), 2));
             let text = crate::text::traced(&traced);
             assert!(text.contains("The rows behind it:") && text.contains("later: f\n"), "{text}");
         }
-        let Shown::Several(all) = Shown::read(&mut store, "c-").await.unwrap() else { panic!("several") };
+        let Shown::Several(all) = Shown::read(store.reader().as_ref(), "c-").await.unwrap() else { panic!("several") };
         assert_eq!(all.len(), 2);
-        assert_eq!(Shown::read(&mut store, "c-none").await.unwrap(), Shown::Several(Vec::new()));
+        assert_eq!(Shown::read(store.reader().as_ref(), "c-none").await.unwrap(), Shown::Several(Vec::new()));
     }
 }

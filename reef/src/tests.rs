@@ -11,12 +11,12 @@ use model::time::HOUR_MS;
 use sinks::compliance::commit_of;
 use sinks::compliance::rows::{START, event, finding};
 use sinks::memory::MemoryStore;
-use sinks::{Commit, Store};
+use sinks::{Commit, StoreWriter};
 
 async fn report(commit: Commit, most_candidates: usize) -> Report {
     let mut store = MemoryStore::new();
     store.commit(&commit).await.unwrap();
-    Report::read(&mut store, "memory", most_candidates).await.unwrap()
+    Report::read(store.reader().as_ref(), "memory", most_candidates).await.unwrap()
 }
 
 fn candidate(name: &str, q_value: f64) -> Finding {

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a measurement, not a library")]
 
 use coral_sinks::duckdb::{DuckDbConfig, DuckDbStore};
-use coral_sinks::{Commit, Store};
+use coral_sinks::{Commit, Span, StoreWriter, pages};
 use model::metric::{MetricPoint, SeriesKey};
 use model::real::Real;
 use model::rows::{RollupKey, Rows};
@@ -66,7 +66,7 @@ async fn main() {
         }
         println!("{}: {rows} rows in {seconds:.2} s, {:.0} rows/s", case.name, rows as f64 / seconds);
         if case.by_series {
-            read_back(&mut store).await;
+            read_back(&store).await;
         }
         let begun = Instant::now();
         Box::new(store).close().await.unwrap();
@@ -87,16 +87,13 @@ fn commit(case: &Case, rows: usize, numbers: std::ops::Range<usize>) -> Commit {
     }
 }
 
-async fn read_back(store: &mut DuckDbStore) {
+async fn read_back(store: &DuckDbStore) {
     let begun = Instant::now();
-    let (mut rows, mut last) = (0, None);
-    loop {
-        let page = store.metrics_since(TimeMs(0), last.as_ref(), 50_000).await.unwrap();
-        if page.is_empty() {
-            break;
-        }
+    let reader = store.reader();
+    let mut pages = pages::<MetricPoint>(&reader, Span::on_time_since(TimeMs(0)), 50_000);
+    let mut rows = 0;
+    while let Some(page) = pages.next().await.unwrap() {
         rows += page.len();
-        last = page.last().cloned();
     }
     println!("  read back {rows} rows in {:.2} s", begun.elapsed().as_secs_f64());
 }

@@ -1,7 +1,7 @@
 //! Rows as Arrow columns, named as in the schema: the same for every store.
 
 use crate::outcome::Met;
-use crate::resolve::{Held, SeriesRef, series_of};
+use crate::resolve::{SeriesRef, StoredRow, series_of};
 use arrow::array::{
     ArrayRef, BooleanArray, Float64Array, Float64Builder, Int32Array, Int64Array, StringArray,
     TimestampMicrosecondArray, UInt32Array, UInt64Array, UInt64Builder,
@@ -37,23 +37,23 @@ fn exact_reals<'a>(values: impl Iterator<Item = &'a Real>) -> ArrayRef {
     Arc::new(Float64Array::from_iter_values(values.map(|real| real.0)))
 }
 
-/// A row kept under an identity, of which the greatest copy is shown (see [`Held`]).
-pub(crate) trait KeptRow: Ord + Clone + Met {
+/// A row stored under an identity; the greatest copy is the current one (see [`StoredRow`]).
+pub(crate) trait ReportedRow: Ord + Clone + Met {
     /// Its table.
     const TABLE: &'static str;
-    /// The table of late copies kept aside; its columns are KEY and CONTENT.
-    const ASIDE: &'static str;
+    /// The table of late copies; its columns are KEY and CONTENT.
+    const LATE_TABLE: &'static str;
     /// Columns of its identity; none is ever null.
     const KEY: &'static [&'static str];
     /// All other columns that a newer copy replaces.
     const CONTENT: &'static [&'static str];
     /// All columns but those that the store itself fills.
-    fn columns(rows: &[Held<&Self>]) -> Columns;
+    fn columns(rows: &[StoredRow<&Self>]) -> Columns;
 }
 
-impl KeptRow for Event {
+impl ReportedRow for Event {
     const TABLE: &'static str = "federated_events";
-    const ASIDE: &'static str = "late_event_copies";
+    const LATE_TABLE: &'static str = "late_event_copies";
     const KEY: &'static [&'static str] = &["colony_id", "event_id"];
     const CONTENT: &'static [&'static str] = &[
         "application_name",
@@ -69,7 +69,7 @@ impl KeptRow for Event {
         "late",
     ];
 
-    fn columns(rows: &[Held<&Event>]) -> Columns {
+    fn columns(rows: &[StoredRow<&Event>]) -> Columns {
         let each = || rows.iter().map(|held| held.row);
         let metadata: Vec<String> = each().map(metadata_json).collect();
         vec![
@@ -95,15 +95,15 @@ fn metadata_json(event: &Event) -> String {
     serde_json::to_string(&event.metadata).unwrap_or_else(|_| "{}".to_owned())
 }
 
-impl KeptRow for MetricPoint {
+impl ReportedRow for MetricPoint {
     const TABLE: &'static str = "federated_metrics";
-    const ASIDE: &'static str = "late_metric_copies";
+    const LATE_TABLE: &'static str = "late_metric_copies";
     const KEY: &'static [&'static str] =
         &["colony_id", "application_name", "environment", "service_id", "metric_name", "interval_seconds", "timestamp"];
     const CONTENT: &'static [&'static str] =
         &["p50", "p95", "p99", "mean", "max_value", "sample_count", "version", "late"];
 
-    fn columns(rows: &[Held<&MetricPoint>]) -> Columns {
+    fn columns(rows: &[StoredRow<&MetricPoint>]) -> Columns {
         let mut columns = series_columns(rows.iter().map(|held| series_of(held.row)));
         columns.extend(bucket_columns(rows));
         columns
@@ -128,7 +128,7 @@ pub(crate) fn intervals(seconds: impl Iterator<Item = u32>) -> ArrayRef {
 
 /// The columns of buckets but those that name their series. Each row is looked at once: by column, rows that lie apart in
 /// memory are fetched as often as there are columns.
-pub(crate) fn bucket_columns(rows: &[Held<&MetricPoint>]) -> Columns {
+pub(crate) fn bucket_columns(rows: &[StoredRow<&MetricPoint>]) -> Columns {
     let mut times = Vec::with_capacity(rows.len());
     let mut numbers = [(); 5].map(|()| Float64Builder::with_capacity(rows.len()));
     let mut counts = UInt64Builder::with_capacity(rows.len());
@@ -155,7 +155,7 @@ pub(crate) fn bucket_columns(rows: &[Held<&MetricPoint>]) -> Columns {
     ]
 }
 
-fn lateness<T>(rows: &[Held<&T>]) -> ArrayRef {
+fn lateness<T>(rows: &[StoredRow<&T>]) -> ArrayRef {
     Arc::new(rows.iter().map(|held| Some(!held.on_time)).collect::<BooleanArray>())
 }
 

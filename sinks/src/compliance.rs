@@ -4,8 +4,9 @@
 //! without the columns of the run itself.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test harness: a failure is a panic")]
 
-use crate::{Commit, Span, Store};
+use crate::{Commit, SinkError, Span, StoreReader, StoreWriter, Watermarks};
 use async_trait::async_trait;
+use model::event::Event;
 use model::metric::MetricPoint;
 use model::pattern::PatternState;
 use model::position::Positions;
@@ -17,9 +18,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 mod late;
+mod not_taken;
+mod readers;
 mod refused;
 pub mod rows;
-mod told;
 
 use refused::reject;
 use rows::{START, bucket, event, finding};
@@ -31,7 +33,7 @@ pub type Dump = BTreeMap<String, Vec<String>>;
 #[async_trait]
 pub trait Fixture: Send + Sync {
     /// The store under test.
-    type Opened: Store;
+    type Opened: StoreWriter;
 
     /// Opens the fixture's one store; after [`Fixture::close`] it opens the same data again.
     async fn open(&self) -> Self::Opened;
@@ -44,6 +46,39 @@ pub trait Fixture: Send + Sync {
 
     /// Makes the next commit fail after all its rows were handed over; `false` when the store cannot fail.
     async fn fail_next_commit(&self, store: &mut Self::Opened) -> bool;
+}
+
+/// Rows on time from `from` on, without their marks: what most cases compare.
+#[async_trait]
+pub trait OnTime {
+    /// Events, in pages.
+    async fn events_since(&self, from: TimeMs, after: Option<&Event>, limit: usize) -> Result<Vec<Event>, SinkError>;
+
+    /// Metric buckets, in pages.
+    async fn metrics_since(
+        &self,
+        from: TimeMs,
+        after: Option<&MetricPoint>,
+        limit: usize,
+    ) -> Result<Vec<MetricPoint>, SinkError>;
+}
+
+#[async_trait]
+impl OnTime for Arc<dyn StoreReader> {
+    async fn events_since(&self, from: TimeMs, after: Option<&Event>, limit: usize) -> Result<Vec<Event>, SinkError> {
+        let page = self.events_in(Span::on_time_since(from), after, limit).await?;
+        Ok(page.into_iter().map(|stored| stored.row).collect())
+    }
+
+    async fn metrics_since(
+        &self,
+        from: TimeMs,
+        after: Option<&MetricPoint>,
+        limit: usize,
+    ) -> Result<Vec<MetricPoint>, SinkError> {
+        let page = self.metrics_in(Span::on_time_since(from), after, limit).await?;
+        Ok(page.into_iter().map(|stored| stored.row).collect())
+    }
 }
 
 /// Runs every case, each on a fresh fixture.
@@ -62,8 +97,8 @@ pub async fn run_all<F: Fixture>(fixture: impl Fn() -> F) {
     refused::rejects_are_taken_back_when_their_rows_are_right(&fixture()).await;
     refused::rejects_beyond_those_kept_are_counted(&fixture()).await;
     refused::many_identities_are_looked_up(&fixture()).await;
-    told::rows_that_are_not_taken_are_told(&fixture()).await;
-    told::an_id_that_is_used_again_is_told(&fixture()).await;
+    not_taken::rows_that_are_not_taken_are_counted(&fixture()).await;
+    not_taken::an_id_that_is_used_again_is_counted(&fixture()).await;
     a_failed_commit_leaves_nothing(&fixture()).await;
     a_restart_in_between_changes_nothing(&fixture).await;
     findings_are_replaced_and_removed(&fixture()).await;
@@ -72,6 +107,10 @@ pub async fn run_all<F: Fixture>(fixture: impl Fn() -> F) {
     hostile_text_stays_data(&fixture()).await;
     large_counts_survive(&fixture()).await;
     sightings_keep_the_first_and_the_latest(&fixture()).await;
+    readers::readers_see_whole_commits_while_commits_go_on(&fixture()).await;
+    readers::pages_hold_what_was_stored_when_reading_began(&fixture()).await;
+    readers::many_readers_get_the_same_answer_at_once(&fixture()).await;
+    readers::a_reader_of_a_closed_store_says_so(&fixture()).await;
 }
 
 /// A commit of the given rows on time, with the rollups they touch.
@@ -106,19 +145,23 @@ async fn what_was_written_is_read<F: Fixture>(fixture: &F) {
     let mut store = fixture.open().await;
     let commit = rich_commit();
     store.commit(&commit).await.unwrap();
-    assert_eq!(store.events_since(TimeMs(0), None, 1_000).await.unwrap(), commit.rows.events);
+    assert_eq!(store.reader().events_since(TimeMs(0), None, 1_000).await.unwrap(), commit.rows.events);
     let mut metrics = commit.rows.metrics.clone();
     metrics.sort_by(|a, b| (a.timestamp, &a.series).cmp(&(b.timestamp, &b.series)));
-    assert_eq!(store.metrics_since(TimeMs(0), None, 1_000).await.unwrap(), metrics);
-    assert_eq!(store.events_since(START + 49 * 60_000, None, 9).await.unwrap().len(), 1, "`from` is inclusive");
+    assert_eq!(store.reader().metrics_since(TimeMs(0), None, 1_000).await.unwrap(), metrics);
+    assert_eq!(
+        store.reader().events_since(START + 49 * 60_000, None, 9).await.unwrap().len(),
+        1,
+        "`from` is inclusive"
+    );
     let mut correlations: Vec<_> = commit.findings.iter().map(|finding| finding.correlation.clone()).collect();
     correlations.sort_by_key(|correlation| correlation.key.correlation_id());
-    assert_eq!(store.correlations().await.unwrap(), correlations);
-    assert_eq!(store.positions().await.unwrap()["files"].0["events.ndjson"], "50");
-    let (events, metrics) = store.watermarks().await.unwrap();
-    assert_eq!(events, BTreeMap::from([("shop-production".into(), START + 49 * 60_000)]));
-    assert_eq!(metrics, BTreeMap::from([("shop-production".into(), START + 49 * 60_000)]));
-    let totals = store.totals().await.unwrap();
+    assert_eq!(store.reader().correlations().await.unwrap(), correlations);
+    assert_eq!(store.reader().positions().await.unwrap()["files"].0["events.ndjson"], "50");
+    let newest = BTreeMap::from([("shop-production".into(), START + 49 * 60_000)]);
+    let expected = Watermarks { events: newest.clone(), metrics: newest };
+    assert_eq!(store.reader().watermarks().await.unwrap(), expected);
+    let totals = store.reader().totals().await.unwrap();
     assert_eq!(totals.late, 2);
     assert_eq!(totals.rejects, BTreeMap::from([("malformed".into(), 1)]));
     let expected = [
@@ -185,7 +228,7 @@ async fn an_open_bucket_is_replaced_by_its_fuller_copy<F: Fixture>(fixture: &imp
     for commit in &commits {
         store.commit(commit).await.unwrap();
     }
-    assert_eq!(store.metrics_since(TimeMs(0), None, 10).await.unwrap(), vec![with_count(40)]);
+    assert_eq!(store.reader().metrics_since(TimeMs(0), None, 10).await.unwrap(), vec![with_count(40)]);
     let in_order = first.dump(&mut store).await;
     first.close(store).await;
     let reversed: Vec<Commit> = commits.iter().rev().cloned().collect();
@@ -210,7 +253,11 @@ async fn the_greater_version_wins_in_any_order<F: Fixture>(fixture: &impl Fn() -
             let rows = Rows { events: vec![copies[copy].clone()], ..Rows::default() };
             store.commit(&commit_of(tick, rows)).await.unwrap();
         }
-        assert_eq!(store.events_since(TimeMs(0), None, 10).await.unwrap(), vec![copies[1].clone()], "{order:?}");
+        assert_eq!(
+            store.reader().events_since(TimeMs(0), None, 10).await.unwrap(),
+            vec![copies[1].clone()],
+            "{order:?}"
+        );
         fixture.close(store).await;
     }
 }
@@ -229,7 +276,7 @@ async fn a_correction_of_a_bucket_wins_by_its_version<F: Fixture>(fixture: &impl
         for (tick, number) in (1..).zip(order) {
             store.commit(&commit_of(tick, commits[number].clone())).await.unwrap();
         }
-        assert_eq!(store.metrics_since(TimeMs(0), None, 10).await.unwrap(), vec![right.clone()], "{order:?}");
+        assert_eq!(store.reader().metrics_since(TimeMs(0), None, 10).await.unwrap(), vec![right.clone()], "{order:?}");
         dumps.push(fixture.dump(&mut store).await["env_metric_summary"].clone());
         fixture.close(store).await;
     }
@@ -259,7 +306,11 @@ async fn a_withdrawn_event_stays_and_is_told_to_an_engine_that_forgot<F: Fixture
         let newer = vec![copy("a", 1, true), copy("b", 0, true), copy("c", 3, false)];
         assert_eq!(store.newer_events(&asked).await.unwrap(), newer, "of equal versions the withdrawn one stands");
         let kept = [newer, vec![copy("d", 0, false)]].concat();
-        assert_eq!(store.events_since(TimeMs(0), None, 10).await.unwrap(), kept, "withdrawn rows are read back");
+        assert_eq!(
+            store.reader().events_since(TimeMs(0), None, 10).await.unwrap(),
+            kept,
+            "withdrawn rows are read back"
+        );
         fixture.close(store).await;
     }
 }
@@ -274,11 +325,11 @@ async fn a_failed_commit_leaves_nothing<F: Fixture>(fixture: &F) {
     }
     store.commit(&rich_commit()).await.unwrap_err();
     assert_eq!(fixture.dump(&mut store).await, before);
-    assert!(store.positions().await.unwrap().is_empty(), "positions come only with their rows");
+    assert!(store.reader().positions().await.unwrap().is_empty(), "positions come only with their rows");
     store.commit(&rich_commit()).await.unwrap();
-    assert_eq!(store.positions().await.unwrap().len(), 1, "the same commit goes through afterwards");
+    assert_eq!(store.reader().positions().await.unwrap().len(), 1, "the same commit goes through afterwards");
     let rich = rich_commit();
-    let stored = store.metrics_since(TimeMs(0), None, 100_000).await.unwrap();
+    let stored = store.reader().metrics_since(TimeMs(0), None, 100_000).await.unwrap();
     assert!(rich.rows.metrics.iter().all(|row| stored.contains(row)), "with every row of it");
     fixture.close(store).await;
 }
@@ -306,22 +357,26 @@ async fn findings_are_replaced_and_removed<F: Fixture>(fixture: &F) {
     let b = finding("b", 0.9, &[("e1", "e3")]);
     let (id_a, id_b) = (a.correlation.key.correlation_id(), b.correlation.key.correlation_id());
     store.commit(&write(2, vec![a.clone(), b.clone()], vec![])).await.unwrap();
-    assert_eq!(store.totals().await.unwrap().rows["correlation_evidence"], 3);
+    assert_eq!(store.reader().totals().await.unwrap().rows["correlation_evidence"], 3);
 
     let mut shorter = finding("a", 0.95, &[("e1", "e2")]);
     shorter.correlation.state = PatternState::Withdrawn;
     store.commit(&write(3, vec![shorter.clone()], vec![])).await.unwrap();
-    let stored = store.correlations().await.unwrap();
+    let stored = store.reader().correlations().await.unwrap();
     assert_eq!(stored.len(), 2, "one live row per pattern");
     assert!(stored.contains(&shorter.correlation));
-    assert_eq!(store.totals().await.unwrap().rows["correlation_evidence"], 2, "evidence is replaced, not added to");
+    assert_eq!(
+        store.reader().totals().await.unwrap().rows["correlation_evidence"],
+        2,
+        "evidence is replaced, not added to"
+    );
 
     store.commit(&write(4, vec![], vec![id_a.clone(), "c-unknown".into()])).await.unwrap();
-    assert_eq!(store.correlations().await.unwrap(), vec![b.correlation.clone()]);
-    assert_eq!(store.totals().await.unwrap().rows["event_correlations"], 2);
+    assert_eq!(store.reader().correlations().await.unwrap(), vec![b.correlation.clone()]);
+    assert_eq!(store.reader().totals().await.unwrap().rows["event_correlations"], 2);
     // found again in the commit that also removes it: it lives
     store.commit(&write(5, vec![a.clone()], vec![id_a, id_b])).await.unwrap();
-    assert_eq!(store.correlations().await.unwrap(), vec![a.correlation]);
+    assert_eq!(store.reader().correlations().await.unwrap(), vec![a.correlation]);
     fixture.close(store).await;
 }
 
@@ -342,7 +397,7 @@ async fn pages_hold_every_row_once_in_order<F: Fixture>(fixture: &F) {
         .unwrap();
     let (mut read_events, mut read_metrics) = (Vec::new(), Vec::new());
     loop {
-        let page = store.events_since(START, read_events.last(), 7).await.unwrap();
+        let page = store.reader().events_since(START, read_events.last(), 7).await.unwrap();
         assert!(page.len() <= 7);
         if page.is_empty() {
             break;
@@ -350,7 +405,7 @@ async fn pages_hold_every_row_once_in_order<F: Fixture>(fixture: &F) {
         read_events.extend(page);
     }
     loop {
-        let page = store.metrics_since(START, read_metrics.last(), 7).await.unwrap();
+        let page = store.reader().metrics_since(START, read_metrics.last(), 7).await.unwrap();
         if page.is_empty() {
             break;
         }
@@ -380,13 +435,13 @@ async fn rows_of_a_span_are_counted<F: Fixture>(fixture: &F) {
         (span(START + HOUR_MS, None, true), (0, 0)),
     ];
     for (span, rows) in counted {
-        assert_eq!(store.count_in(span).await.unwrap(), rows, "{span:?}");
+        assert_eq!(store.reader().count_in(span).await.unwrap(), rows, "{span:?}");
     }
     fixture.close(store).await;
 }
 
 /// For a store that keeps findings only: after the same commits it holds the patterns and the evidence of `reference`.
-pub async fn findings_as_the_reference(store: &mut dyn Store, reference: &mut dyn Store) {
+pub async fn findings_as_the_reference(store: &mut dyn StoreWriter, reference: &mut dyn StoreWriter) {
     let id = |name: &str| finding(name, 0.0, &[]).correlation.key.correlation_id();
     let write = |tick: u64, findings: Vec<_>, removed: Vec<String>| Commit {
         findings,
@@ -404,14 +459,14 @@ pub async fn findings_as_the_reference(store: &mut dyn Store, reference: &mut dy
     for commit in commits {
         store.commit(&commit).await.unwrap();
         reference.commit(&commit).await.unwrap();
-        let held = store.correlations().await.unwrap();
-        assert_eq!(held, reference.correlations().await.unwrap(), "tick {}", commit.tick);
+        let held = store.reader().correlations().await.unwrap();
+        assert_eq!(held, reference.reader().correlations().await.unwrap(), "tick {}", commit.tick);
         for correlation in held {
             let id = correlation.key.correlation_id();
-            assert_eq!(store.evidence(&id).await.unwrap(), reference.evidence(&id).await.unwrap());
+            assert_eq!(store.reader().evidence(&id).await.unwrap(), reference.reader().evidence(&id).await.unwrap());
         }
-        assert!(store.evidence("never seen").await.unwrap().is_empty());
-        let (totals, expected) = (store.totals().await.unwrap(), reference.totals().await.unwrap());
+        assert!(store.reader().evidence("never seen").await.unwrap().is_empty());
+        let (totals, expected) = (store.reader().totals().await.unwrap(), reference.reader().totals().await.unwrap());
         for table in ["correlations", "correlation_evidence", "event_correlations"] {
             assert_eq!(totals.rows[table], expected.rows[table], "{table} after tick {}", commit.tick);
         }
@@ -452,12 +507,12 @@ async fn hostile_text_stays_data<F: Fixture>(fixture: &F) {
     for _ in 0..2 {
         store.commit(&commit).await.unwrap();
     }
-    assert_eq!(store.events_since(TimeMs(0), None, 100).await.unwrap(), rows.events);
-    assert_eq!(store.metrics_since(TimeMs(0), None, 100).await.unwrap(), rows.metrics);
-    assert_eq!(store.correlations().await.unwrap().len(), hostile.len());
-    let positions = store.positions().await.unwrap();
+    assert_eq!(store.reader().events_since(TimeMs(0), None, 100).await.unwrap(), rows.events);
+    assert_eq!(store.reader().metrics_since(TimeMs(0), None, 100).await.unwrap(), rows.metrics);
+    assert_eq!(store.reader().correlations().await.unwrap().len(), hostile.len());
+    let positions = store.reader().positions().await.unwrap();
     assert!(hostile.iter().all(|text| positions[*text].0[*text] == *text));
-    let totals = store.totals().await.unwrap();
+    let totals = store.reader().totals().await.unwrap();
     for table in ["rejects", "env_metric_summary", "service_nodes", "source_positions"] {
         assert_eq!(totals.rows[table], hostile.len() as u64, "{table}");
     }
@@ -473,9 +528,9 @@ async fn large_counts_survive<F: Fixture>(fixture: &F) {
     row.version = u64::MAX;
     store.commit(&commit_of(1, Rows { metrics, events: vec![row], ..Rows::default() })).await.unwrap();
     let stored: Vec<_> =
-        store.metrics_since(TimeMs(0), None, 9).await.unwrap().iter().map(|point| point.count).collect();
+        store.reader().metrics_since(TimeMs(0), None, 9).await.unwrap().iter().map(|point| point.count).collect();
     assert_eq!(stored, counts.map(Some).to_vec());
-    assert_eq!(store.events_since(TimeMs(0), None, 9).await.unwrap()[0].version, u64::MAX);
+    assert_eq!(store.reader().events_since(TimeMs(0), None, 9).await.unwrap()[0].version, u64::MAX);
     let summary = fixture.dump(&mut store).await["env_metric_summary"].join("");
     assert!(summary.contains(&u64::MAX.to_string()), "samples are held to 64 bits: {summary}");
     fixture.close(store).await;

@@ -1,15 +1,20 @@
 //! The findings store: keeps patterns and counts, and no rows; for runs that ask "what would be found?" and leave nothing.
 
-use crate::resolve::{self, Held};
-use crate::{Commit, Outcome, SinkError, Span, Store, Totals};
+use crate::closing::Closing;
+use crate::commit::Commit;
+use crate::error::SinkError;
+use crate::outcome::Outcome;
+use crate::resolve::{self, StoredRow};
+use crate::store::{Span, StoreReader, StoreWriter, Totals, Watermarks};
 use async_trait::async_trait;
 use model::event::Event;
 use model::metric::MetricPoint;
 use model::pattern::{Correlation, Evidence, Finding};
 use model::position::Positions;
 use model::reject::RejectReason;
-use model::time::TimeMs;
+use model::topology::ColonyStatus;
 use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Patterns with their evidence, and how many rows went by. Its memory is bounded by that of the engine, which holds the
 /// same patterns: rows, summaries, topology and positions are counted or dropped.
@@ -18,6 +23,17 @@ use std::collections::BTreeMap;
 /// windows from, no watermarks and no positions, and says so by having none of them.
 #[derive(Debug, Default)]
 pub struct FindingsStore {
+    reader: FindingsReader,
+}
+
+#[derive(Clone, Debug, Default)]
+struct FindingsReader {
+    kept: Arc<Mutex<Findings>>,
+    closing: Closing,
+}
+
+#[derive(Debug, Default)]
+struct Findings {
     findings: BTreeMap<String, Finding>,
     rejects: BTreeMap<RejectReason, u64>,
     late: u64,
@@ -30,44 +46,45 @@ impl FindingsStore {
     }
 }
 
+impl Drop for FindingsStore {
+    fn drop(&mut self) {
+        self.reader.closing.close();
+    }
+}
+
+impl FindingsReader {
+    fn lock(&self) -> MutexGuard<'_, Findings> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn open(&self, doing: &str) -> Result<MutexGuard<'_, Findings>, SinkError> {
+        self.closing.check("memory", doing)?;
+        Ok(self.lock())
+    }
+}
+
 #[async_trait]
-impl Store for FindingsStore {
+impl StoreWriter for FindingsStore {
+    fn reader(&self) -> Arc<dyn StoreReader> {
+        Arc::new(self.reader.clone())
+    }
+
     async fn commit(&mut self, commit: &Commit) -> Result<Outcome, SinkError> {
+        let mut kept = self.reader.lock();
         for correlation_id in &commit.removed {
-            self.findings.remove(correlation_id);
+            kept.findings.remove(correlation_id);
         }
         for finding in &commit.findings {
             let mut finding = finding.clone();
             finding.evidence.sort();
-            self.findings.insert(finding.correlation.key.correlation_id(), finding);
+            kept.findings.insert(finding.correlation.key.correlation_id(), finding);
         }
         for reject in &commit.rejects {
-            *self.rejects.entry(reject.reason).or_default() += 1;
+            *kept.rejects.entry(reject.reason).or_default() += 1;
         }
-        self.late += commit.late.len() as u64;
+        kept.late += commit.late.len() as u64;
         // it keeps no rows that others could differ from
         Ok(Outcome::default())
-    }
-
-    async fn positions(&mut self) -> Result<BTreeMap<String, Positions>, SinkError> {
-        Ok(BTreeMap::new())
-    }
-
-    async fn watermarks(&mut self) -> Result<(BTreeMap<String, TimeMs>, BTreeMap<String, TimeMs>), SinkError> {
-        Ok(Default::default())
-    }
-
-    async fn events_in(&mut self, _: Span, _: Option<&Event>, _: usize) -> Result<Vec<Held<Event>>, SinkError> {
-        Ok(Vec::new())
-    }
-
-    async fn metrics_in(
-        &mut self,
-        _: Span,
-        _: Option<&MetricPoint>,
-        _: usize,
-    ) -> Result<Vec<Held<MetricPoint>>, SinkError> {
-        Ok(Vec::new())
     }
 
     /// None: it holds no events, and recorded input has every event once, in its newest version.
@@ -79,29 +96,64 @@ impl Store for FindingsStore {
         Ok(false)
     }
 
-    async fn correlations(&mut self) -> Result<Vec<Correlation>, SinkError> {
-        Ok(self.findings.values().map(|finding| finding.correlation.clone()).collect())
+    async fn close(self: Box<Self>) -> Result<(), SinkError> {
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl StoreReader for FindingsReader {
+    async fn positions(&self) -> Result<BTreeMap<String, Positions>, SinkError> {
+        Ok(BTreeMap::new())
     }
 
-    async fn evidence(&mut self, correlation_id: &str) -> Result<Vec<Evidence>, SinkError> {
-        Ok(self.findings.get(correlation_id).map(|finding| finding.evidence.clone()).unwrap_or_default())
+    async fn watermarks(&self) -> Result<Watermarks, SinkError> {
+        Ok(Watermarks::default())
+    }
+
+    async fn events_in(&self, _: Span, _: Option<&Event>, _: usize) -> Result<Vec<StoredRow<Event>>, SinkError> {
+        Ok(Vec::new())
+    }
+
+    async fn metrics_in(
+        &self,
+        _: Span,
+        _: Option<&MetricPoint>,
+        _: usize,
+    ) -> Result<Vec<StoredRow<MetricPoint>>, SinkError> {
+        Ok(Vec::new())
+    }
+
+    async fn count_in(&self, _: Span) -> Result<(u64, u64), SinkError> {
+        Ok((0, 0))
+    }
+
+    async fn correlations(&self) -> Result<Vec<Correlation>, SinkError> {
+        let kept = self.open("cannot read correlations")?;
+        Ok(kept.findings.values().map(|finding| finding.correlation.clone()).collect())
+    }
+
+    async fn evidence(&self, correlation_id: &str) -> Result<Vec<Evidence>, SinkError> {
+        let kept = self.open("cannot read evidence")?;
+        Ok(kept.findings.get(correlation_id).map(|finding| finding.evidence.clone()).unwrap_or_default())
+    }
+
+    async fn colony_status(&self) -> Result<Vec<ColonyStatus>, SinkError> {
+        Ok(Vec::new())
     }
 
     /// Rows by table are those that it holds: correlations, their evidence and links.
-    async fn totals(&mut self) -> Result<Totals, SinkError> {
-        let evidence: usize = self.findings.values().map(|finding| finding.evidence.len()).sum();
-        let links: usize = self.findings.values().map(|finding| resolve::event_links(finding).len()).sum();
+    async fn totals(&self) -> Result<Totals, SinkError> {
+        let kept = self.open("cannot count rows")?;
+        let evidence: usize = kept.findings.values().map(|finding| finding.evidence.len()).sum();
+        let links: usize = kept.findings.values().map(|finding| resolve::event_links(finding).len()).sum();
         let counts =
-            [("correlations", self.findings.len()), ("correlation_evidence", evidence), ("event_correlations", links)];
+            [("correlations", kept.findings.len()), ("correlation_evidence", evidence), ("event_correlations", links)];
         Ok(Totals {
             rows: counts.into_iter().map(|(table, rows)| (table.to_owned(), rows as u64)).collect(),
-            rejects: self.rejects.iter().map(|(reason, rows)| (reason.as_str().to_owned(), *rows)).collect(),
-            late: self.late,
+            rejects: kept.rejects.iter().map(|(reason, rows)| (reason.as_str().to_owned(), *rows)).collect(),
+            late: kept.late,
         })
-    }
-
-    async fn close(self: Box<Self>) -> Result<(), SinkError> {
-        Ok(())
     }
 }
 
@@ -110,7 +162,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::compliance::rows::{START, bucket, event, finding};
-    use crate::compliance::{self, commit_of};
+    use crate::compliance::{self, OnTime, commit_of};
     use crate::memory::MemoryStore;
     use model::rows::Rows;
 
@@ -128,11 +180,11 @@ mod tests {
         commit.findings.push(finding("a", 0.7, &[("e", "f")]));
         commit.positions.push(("files".into(), Positions::default()));
         store.commit(&commit).await.unwrap();
-        assert!(store.events_since(START, None, 9).await.unwrap().is_empty());
-        assert!(store.metrics_since(START, None, 9).await.unwrap().is_empty());
-        assert!(store.positions().await.unwrap().is_empty());
-        assert_eq!(store.watermarks().await.unwrap(), Default::default());
-        let totals = store.totals().await.unwrap();
+        assert!(store.reader().events_since(START, None, 9).await.unwrap().is_empty());
+        assert!(store.reader().metrics_since(START, None, 9).await.unwrap().is_empty());
+        assert!(store.reader().positions().await.unwrap().is_empty());
+        assert_eq!(store.reader().watermarks().await.unwrap(), Default::default());
+        let totals = store.reader().totals().await.unwrap();
         assert_eq!((totals.rows["correlations"], totals.rows["correlation_evidence"], totals.late), (1, 1, 1));
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! The sums of an hour are whole numbers, so adding rows to them as they come gives what adding up all stored rows would.
 
-use crate::resolve::{Held, SeriesRows};
+use crate::resolve::{SeriesRows, StoredRow};
 use crate::rollup::Sums;
 use foldhash::fast::RandomState as FastHash;
 use model::metric::MetricPoint;
@@ -54,13 +54,13 @@ impl HourSums {
         self.empty_after = self.empty_after.max(self.latest).filter(|_| self.empty_after.is_some());
     }
 
-    /// Sorts out `keys`, the summaries of a commit with the rows `new`, of which no copy is stored, and `doubtful`, of
+    /// Sorts out `keys`, the summaries of a commit with the rows `new`, of which no copy is stored, and `needs_lookup`, of
     /// which one may be. Until [`store`](HourSums::store) is told that they are written, their hours are forgotten.
     pub(crate) fn touch<'a>(
         &mut self,
         keys: &'a [RollupKey],
         new: &[SeriesRows<'_>],
-        doubtful: &[Held<&MetricPoint>],
+        needs_lookup: &[StoredRow<&MetricPoint>],
     ) -> Touched<'a> {
         self.announce(keys);
         let mut sums: HashMap<Identity<'_>, (&'a RollupKey, Option<Sums>), FastHash> = HashMap::default();
@@ -69,7 +69,7 @@ impl HourSums {
         }
         let mut unnamed = Vec::new();
         for SeriesRows { series: (_, application, environment, _, metric, _), rows } in new {
-            let hour = |held: &Held<&MetricPoint>| held.row.timestamp.floor_to(HOUR_MS);
+            let hour = |held: &StoredRow<&MetricPoint>| held.row.timestamp.floor_to(HOUR_MS);
             for rows in rows.chunk_by(|one, next| hour(one) == hour(next)) {
                 match sums.get_mut(&(hour(&rows[0]), metric, application, environment)) {
                     Some((_, Some(sums))) => rows.iter().for_each(|held| sums.add(held.row)),
@@ -78,7 +78,7 @@ impl HourSums {
                 }
             }
         }
-        for held in doubtful {
+        for held in needs_lookup {
             match sums.get_mut(&identity(held.row)) {
                 Some((_, sums)) => *sums = None,
                 None => unnamed.push(held.row),
@@ -135,8 +135,8 @@ mod tests {
     use crate::compliance::rows::bucket;
     use crate::resolve::series_of;
 
-    fn held(point: &MetricPoint) -> Held<&MetricPoint> {
-        Held { on_time: true, row: point }
+    fn held(point: &MetricPoint) -> StoredRow<&MetricPoint> {
+        StoredRow { on_time: true, row: point }
     }
 
     fn rows(point: &MetricPoint) -> SeriesRows<'_> {

@@ -1,10 +1,13 @@
 //! The reference store: plain maps, the same rules as the others. Tests of other crates use it in a store's place.
 
+use crate::closing::Closing;
+use crate::commit::Commit;
+use crate::error::SinkError;
 use crate::outcome::{Met, Outcome};
 use crate::rejects::{self, KEPT_MAX, Omitted, Stored};
-use crate::resolve::{self, Held, Kept, MetricKey, Seen, Sighting};
+use crate::resolve::{self, MetricKey, Seen, Sighting, StoredCopies, StoredRow};
 use crate::rollup::{Summary, Sums};
-use crate::{Commit, SinkError, Span, Store, Totals};
+use crate::store::{Span, StoreReader, StoreWriter, Totals, Watermarks};
 use async_trait::async_trait;
 use model::event::Event;
 use model::metric::MetricPoint;
@@ -33,12 +36,12 @@ pub struct Revised {
 #[derive(Clone, Debug, Default)]
 pub struct Tables {
     /// By `(colony_id, event_id)`.
-    pub events: BTreeMap<(String, String), Held<Event>>,
+    pub events: BTreeMap<(String, String), StoredRow<Event>>,
     /// By bucket.
-    pub metrics: BTreeMap<MetricKey, Held<MetricPoint>>,
-    /// Late copies of events kept aside.
+    pub metrics: BTreeMap<MetricKey, StoredRow<MetricPoint>>,
+    /// Late copies of events.
     pub late_events: BTreeMap<(String, String), Event>,
-    /// Late copies of buckets kept aside.
+    /// Late copies of buckets.
     pub late_metrics: BTreeMap<MetricKey, MetricPoint>,
     /// Hourly summaries.
     pub summaries: BTreeMap<RollupKey, Summary>,
@@ -58,10 +61,29 @@ pub struct Tables {
     pub positions: BTreeMap<String, Positions>,
 }
 
-/// A store in memory. Clones share their contents, so that a "restart" opens the same data again.
-#[derive(Clone, Debug, Default)]
+/// A store in memory. A clone is the same store opened again: it shares the contents, but closing one closes no other.
+#[derive(Debug, Default)]
 pub struct MemoryStore {
+    reader: MemoryReader,
+}
+
+/// Reads a store in memory.
+#[derive(Clone, Debug, Default)]
+pub struct MemoryReader {
     tables: Arc<Mutex<Tables>>,
+    closing: Closing,
+}
+
+impl Clone for MemoryStore {
+    fn clone(&self) -> Self {
+        MemoryStore { reader: MemoryReader { tables: Arc::clone(&self.reader.tables), closing: Closing::default() } }
+    }
+}
+
+impl Drop for MemoryStore {
+    fn drop(&mut self) {
+        self.reader.closing.close();
+    }
 }
 
 impl MemoryStore {
@@ -76,7 +98,21 @@ impl MemoryStore {
     }
 
     fn lock(&self) -> MutexGuard<'_, Tables> {
+        self.reader.lock()
+    }
+}
+
+/// What a store in memory is called.
+const NAME: &str = "memory";
+
+impl MemoryReader {
+    fn lock(&self) -> MutexGuard<'_, Tables> {
         self.tables.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn open(&self, doing: &str) -> Result<MutexGuard<'_, Tables>, SinkError> {
+        self.closing.check(NAME, doing)?;
+        Ok(self.lock())
     }
 }
 
@@ -85,11 +121,11 @@ impl Tables {
         let mut outcome = Outcome::default();
         for kept in resolve::events(commit, &mut outcome) {
             let kept = owned(kept, Event::clone);
-            keep(&mut self.events, &mut self.late_events, event_key(&kept.shown.row), kept, &mut outcome);
+            keep(&mut self.events, &mut self.late_events, event_key(&kept.current.row), kept, &mut outcome);
         }
         for kept in resolve::metrics(commit, &mut outcome).into_iter().flat_map(|of_series| of_series.buckets) {
             let kept = owned(kept, with_unsigned_zeros);
-            let key = resolve::metric_key(&kept.shown.row);
+            let key = resolve::metric_key(&kept.current.row);
             keep(&mut self.metrics, &mut self.late_metrics, key, kept, &mut outcome);
         }
         for rows in [&commit.rows, &commit.late] {
@@ -193,9 +229,9 @@ fn sorted(evidence: &[Evidence]) -> Vec<Evidence> {
     evidence
 }
 
-fn owned<T>(kept: Kept<&T>, copy: impl Fn(&T) -> T) -> Kept<T> {
-    let Held { on_time, row } = kept.shown;
-    Kept { shown: Held { on_time, row: copy(row) }, aside: kept.aside.map(&copy) }
+fn owned<T>(kept: StoredCopies<&T>, copy: impl Fn(&T) -> T) -> StoredCopies<T> {
+    let StoredRow { on_time, row } = kept.current;
+    StoredCopies { current: StoredRow { on_time, row: copy(row) }, late: kept.late.map(&copy) }
 }
 
 /// As every other store writes it.
@@ -208,30 +244,30 @@ fn with_unsigned_zeros(point: &MetricPoint) -> MetricPoint {
 }
 
 fn keep<K: Ord + Clone, T: Ord + Met>(
-    shown: &mut BTreeMap<K, Held<T>>,
-    aside: &mut BTreeMap<K, T>,
+    current: &mut BTreeMap<K, StoredRow<T>>,
+    late: &mut BTreeMap<K, T>,
     key: K,
-    copies: Kept<T>,
+    copies: StoredCopies<T>,
     outcome: &mut Outcome,
 ) {
-    if let Some(stands) = shown.get(&key) {
-        T::met(copies.shown.each_ref(), stands.each_ref(), outcome);
+    if let Some(stands) = current.get(&key) {
+        T::met(copies.current.each_ref(), stands.each_ref(), outcome);
     }
-    let kept = copies.after(shown.remove(&key), aside.remove(&key));
-    aside.extend(kept.aside.map(|row| (key.clone(), row)));
-    shown.insert(key, kept.shown);
+    let kept = copies.after(current.remove(&key), late.remove(&key));
+    late.extend(kept.late.map(|row| (key.clone(), row)));
+    current.insert(key, kept.current);
 }
 
-/// The rows of a span: with late copies, each row is the one kept aside, if there is one.
+/// The rows of a span: with late copies, each row by its late copy, if there is one.
 fn rows_of<'a, K: Ord, T: Clone>(
-    shown: &'a BTreeMap<K, Held<T>>,
-    aside: &'a BTreeMap<K, T>,
+    current: &'a BTreeMap<K, StoredRow<T>>,
+    late: &'a BTreeMap<K, T>,
     span: Span,
     timestamp: impl Fn(&T) -> TimeMs,
-) -> Vec<Held<T>> {
-    let shown = shown.iter().filter(|(key, _)| !(span.with_late && aside.contains_key(key))).map(|(_, held)| held);
-    let aside = aside.values().map(|row| Held { on_time: false, row: row.clone() });
-    let rows = shown.cloned().chain(aside);
+) -> Vec<StoredRow<T>> {
+    let current = current.iter().filter(|(key, _)| !(span.with_late && late.contains_key(key))).map(|(_, held)| held);
+    let late = late.values().map(|row| StoredRow { on_time: false, row: row.clone() });
+    let rows = current.cloned().chain(late);
     rows.filter(|held| span.takes(timestamp(&held.row), held.on_time)).collect()
 }
 
@@ -256,58 +292,13 @@ fn metric_order(point: &MetricPoint) -> (TimeMs, &model::metric::SeriesKey, Opti
 }
 
 #[async_trait]
-impl Store for MemoryStore {
+impl StoreWriter for MemoryStore {
+    fn reader(&self) -> Arc<dyn StoreReader> {
+        Arc::new(self.reader.clone())
+    }
+
     async fn commit(&mut self, commit: &Commit) -> Result<Outcome, SinkError> {
         Ok(self.lock().apply(commit))
-    }
-
-    async fn positions(&mut self) -> Result<BTreeMap<String, Positions>, SinkError> {
-        Ok(self.lock().positions.clone())
-    }
-
-    async fn watermarks(&mut self) -> Result<(BTreeMap<String, TimeMs>, BTreeMap<String, TimeMs>), SinkError> {
-        let tables = self.lock();
-        let mut marks = (BTreeMap::new(), BTreeMap::new());
-        let mut raise = |events: bool, colony_id: &String, timestamp: TimeMs| {
-            let marks: &mut BTreeMap<String, TimeMs> = if events { &mut marks.0 } else { &mut marks.1 };
-            let mark = marks.entry(colony_id.clone()).or_insert(timestamp);
-            *mark = (*mark).max(timestamp);
-        };
-        for held in tables.events.values().filter(|held| held.on_time) {
-            raise(true, &held.row.colony_id, held.row.timestamp);
-        }
-        for held in tables.metrics.values().filter(|held| held.on_time) {
-            raise(false, &held.row.series.colony_id, held.row.timestamp);
-        }
-        Ok(marks)
-    }
-
-    async fn events_in(
-        &mut self,
-        span: Span,
-        after: Option<&Event>,
-        limit: usize,
-    ) -> Result<Vec<Held<Event>>, SinkError> {
-        let tables = self.lock();
-        let mut rows = rows_of(&tables.events, &tables.late_events, span, |row| row.timestamp);
-        rows.retain(|held| after.is_none_or(|after| event_order(&held.row) > event_order(after)));
-        rows.sort_by(|a, b| event_order(&a.row).cmp(&event_order(&b.row)));
-        rows.truncate(limit);
-        Ok(rows)
-    }
-
-    async fn metrics_in(
-        &mut self,
-        span: Span,
-        after: Option<&MetricPoint>,
-        limit: usize,
-    ) -> Result<Vec<Held<MetricPoint>>, SinkError> {
-        let tables = self.lock();
-        let mut rows = rows_of(&tables.metrics, &tables.late_metrics, span, |row| row.timestamp);
-        rows.retain(|held| after.is_none_or(|after| metric_order(&held.row) > metric_order(after)));
-        rows.sort_by(|a, b| metric_order(&a.row).cmp(&metric_order(&b.row)));
-        rows.truncate(limit);
-        Ok(rows)
     }
 
     async fn newer_events(&mut self, events: &[Event]) -> Result<Vec<Event>, SinkError> {
@@ -323,20 +314,81 @@ impl Store for MemoryStore {
         Ok(self.lock().events.values().any(|held| held.row.is_amended()))
     }
 
-    async fn correlations(&mut self) -> Result<Vec<Correlation>, SinkError> {
-        Ok(self.lock().findings.values().map(|revised| revised.finding.correlation.clone()).collect())
-    }
-
-    async fn evidence(&mut self, correlation_id: &str) -> Result<Vec<Evidence>, SinkError> {
-        Ok(self.lock().findings.get(correlation_id).map(|stored| stored.finding.evidence.clone()).unwrap_or_default())
-    }
-
     async fn close(self: Box<Self>) -> Result<(), SinkError> {
         Ok(())
     }
+}
 
-    async fn totals(&mut self) -> Result<Totals, SinkError> {
-        let tables = self.lock();
+#[async_trait]
+impl StoreReader for MemoryReader {
+    async fn positions(&self) -> Result<BTreeMap<String, Positions>, SinkError> {
+        Ok(self.open("cannot read source positions")?.positions.clone())
+    }
+
+    async fn watermarks(&self) -> Result<Watermarks, SinkError> {
+        let tables = self.open("cannot read watermarks")?;
+        let mut marks = Watermarks::default();
+        let raise = |marks: &mut BTreeMap<String, TimeMs>, colony_id: &String, timestamp: TimeMs| {
+            let mark = marks.entry(colony_id.clone()).or_insert(timestamp);
+            *mark = (*mark).max(timestamp);
+        };
+        for held in tables.events.values().filter(|held| held.on_time) {
+            raise(&mut marks.events, &held.row.colony_id, held.row.timestamp);
+        }
+        for held in tables.metrics.values().filter(|held| held.on_time) {
+            raise(&mut marks.metrics, &held.row.series.colony_id, held.row.timestamp);
+        }
+        Ok(marks)
+    }
+
+    async fn events_in(
+        &self,
+        span: Span,
+        after: Option<&Event>,
+        limit: usize,
+    ) -> Result<Vec<StoredRow<Event>>, SinkError> {
+        let tables = self.open("cannot read events")?;
+        let mut rows = rows_of(&tables.events, &tables.late_events, span, |row| row.timestamp);
+        rows.retain(|held| after.is_none_or(|after| event_order(&held.row) > event_order(after)));
+        rows.sort_by(|a, b| event_order(&a.row).cmp(&event_order(&b.row)));
+        rows.truncate(limit);
+        Ok(rows)
+    }
+
+    async fn metrics_in(
+        &self,
+        span: Span,
+        after: Option<&MetricPoint>,
+        limit: usize,
+    ) -> Result<Vec<StoredRow<MetricPoint>>, SinkError> {
+        let tables = self.open("cannot read metrics")?;
+        let mut rows = rows_of(&tables.metrics, &tables.late_metrics, span, |row| row.timestamp);
+        rows.retain(|held| after.is_none_or(|after| metric_order(&held.row) > metric_order(after)));
+        rows.sort_by(|a, b| metric_order(&a.row).cmp(&metric_order(&b.row)));
+        rows.truncate(limit);
+        Ok(rows)
+    }
+
+    async fn correlations(&self) -> Result<Vec<Correlation>, SinkError> {
+        Ok(self
+            .open("cannot read correlations")?
+            .findings
+            .values()
+            .map(|revised| revised.finding.correlation.clone())
+            .collect())
+    }
+
+    async fn evidence(&self, correlation_id: &str) -> Result<Vec<Evidence>, SinkError> {
+        Ok(self
+            .open("cannot read evidence")?
+            .findings
+            .get(correlation_id)
+            .map(|stored| stored.finding.evidence.clone())
+            .unwrap_or_default())
+    }
+
+    async fn totals(&self) -> Result<Totals, SinkError> {
+        let tables = self.open("cannot count rows")?;
         let links: usize = tables.findings.values().map(|revised| resolve::event_links(&revised.finding).len()).sum();
         let evidence: usize = tables.findings.values().map(|revised| revised.finding.evidence.len()).sum();
         let parts: usize = tables.positions.values().map(|positions| positions.0.len()).sum();
@@ -372,6 +424,17 @@ impl Store for MemoryStore {
             rejects,
             late: (late_events + late_metrics + tables.late_events.len() + tables.late_metrics.len()) as u64,
         })
+    }
+
+    async fn count_in(&self, span: Span) -> Result<(u64, u64), SinkError> {
+        let tables = self.open("cannot count rows")?;
+        let events = rows_of(&tables.events, &tables.late_events, span, |row| row.timestamp);
+        let metrics = rows_of(&tables.metrics, &tables.late_metrics, span, |row| row.timestamp);
+        Ok((events.len() as u64, metrics.len() as u64))
+    }
+
+    async fn colony_status(&self) -> Result<Vec<ColonyStatus>, SinkError> {
+        Ok(self.open("cannot read the state of colonies")?.colonies.values().cloned().collect())
     }
 }
 

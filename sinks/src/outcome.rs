@@ -4,7 +4,7 @@
 //! lower loses, and so does an event whose id is used again. Neither must happen without a word. A row with another
 //! version than the one that stands has said itself which of them is newer: it is not counted.
 
-use crate::resolve::Held;
+use crate::resolve::StoredRow;
 use model::event::Event;
 use model::metric::MetricPoint;
 
@@ -37,16 +37,16 @@ impl Outcome {
 /// A row of which one copy meets another.
 pub(crate) trait Met {
     /// Counts what `incoming` has in the way of `stands`, another copy of the same row that was there before it.
-    fn met(incoming: Held<&Self>, stands: Held<&Self>, outcome: &mut Outcome);
+    fn met(incoming: StoredRow<&Self>, stands: StoredRow<&Self>, outcome: &mut Outcome);
 }
 
-/// Whether nothing is kept of a copy. A late one that says more is kept aside.
-fn is_lost<T: Ord>(incoming: Held<&T>, stands: Held<&T>) -> bool {
+/// Whether nothing is kept of a copy. A late one that says more is stored beside it.
+fn is_lost<T: Ord>(incoming: StoredRow<&T>, stands: StoredRow<&T>) -> bool {
     incoming < stands && (incoming.on_time || incoming.row <= stands.row)
 }
 
 impl Met for Event {
-    fn met(incoming: Held<&Event>, stands: Held<&Event>, outcome: &mut Outcome) {
+    fn met(incoming: StoredRow<&Event>, stands: StoredRow<&Event>, outcome: &mut Outcome) {
         let (new, old) = (incoming.row, stands.row);
         if new.version != old.version || new.withdrawn != old.withdrawn || new == old {
             return;
@@ -60,7 +60,7 @@ impl Met for Event {
 }
 
 impl Met for MetricPoint {
-    fn met(incoming: Held<&MetricPoint>, stands: Held<&MetricPoint>, outcome: &mut Outcome) {
+    fn met(incoming: StoredRow<&MetricPoint>, stands: StoredRow<&MetricPoint>, outcome: &mut Outcome) {
         let (new, old) = (incoming.row, stands.row);
         if new.version != old.version || new.rank() == old.rank() || !is_lost(incoming, stands) {
             return;
@@ -78,7 +78,7 @@ mod tests {
 
     fn met<T: Met>(incoming: (bool, &T), stands: (bool, &T)) -> (u64, u64, u64) {
         let mut outcome = Outcome::default();
-        let held = |(on_time, row)| Held { on_time, row };
+        let held = |(on_time, row)| StoredRow { on_time, row };
         T::met(held(incoming), held(stands), &mut outcome);
         (outcome.not_taken, outcome.fewer_samples, outcome.reused_ids)
     }
@@ -96,7 +96,7 @@ mod tests {
         assert_eq!(met((true, &higher), (true, &stands)), (0, 0, 0), "it is taken");
         assert_eq!(met((true, &stands), (true, &stands)), (0, 0, 0), "a repeat");
         assert_eq!(met((true, &earlier), (true, &corrected)), (0, 0, 0), "what was corrected comes again");
-        assert_eq!(met((false, &higher), (true, &stands)), (0, 0, 0), "a late one that says more is kept aside");
+        assert_eq!(met((false, &higher), (true, &stands)), (0, 0, 0), "a late one that says more is stored beside it");
         assert_eq!(met((false, &lower), (true, &stands)), (1, 0, 0));
     }
 

@@ -1,7 +1,7 @@
 //! Which copies of a row are kept when several have the same identity: the same answer in every store and in any order of
 //! arrival.
 
-use crate::Commit;
+use crate::commit::Commit;
 use crate::outcome::{Met, Outcome};
 use foldhash::fast::RandomState as FastHash;
 use model::event::Event;
@@ -13,52 +13,52 @@ use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap};
 use std::hash::Hash;
 
-/// A row as a store shows it. The greatest copy of a row is shown:
+/// A row as a store shows it. The greatest copy of a row is current:
 ///
-/// 1. a copy on time beats a late one, whatever their contents: what has been correlated stays what is shown, and a
+/// 1. a copy on time beats a late one, whatever their contents: what has been correlated stays current, and a
 ///    rebuilt window is the window that was lost;
 /// 2. then the row's own order decides: `(version, content)` of an event, [`MetricPoint::rank`] of a bucket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Held<T> {
+pub struct StoredRow<T> {
     /// Within the allowed lateness.
     pub on_time: bool,
     /// The row.
     pub row: T,
 }
 
-/// The copies of a row that are kept: the one that is shown, and a late one that says more than it (a newer version, a
+/// The copies of a row that are stored: the current one, and a late one that says more than it (a newer version, a
 /// withdrawal, a fuller bucket), until a backfill or a replay makes that one count.
 ///
 /// Both are a function of the set of copies: the greatest copy on time, else the greatest late one; and the greatest late
 /// one, if it is greater by the row's own order.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Kept<T> {
-    /// In the table of its kind.
-    pub shown: Held<T>,
+pub struct StoredCopies<T> {
+    /// Shown to readers; in the table of its kind.
+    pub current: StoredRow<T>,
     /// In the table of late copies.
-    pub aside: Option<T>,
+    pub late: Option<T>,
 }
 
-impl<T: Ord> Kept<T> {
+impl<T: Ord> StoredCopies<T> {
     /// Takes in another copy.
-    pub fn take(&mut self, copy: Held<T>) {
-        let smaller = if copy > self.shown { std::mem::replace(&mut self.shown, copy) } else { copy };
+    pub fn take(&mut self, copy: StoredRow<T>) {
+        let smaller = if copy > self.current { std::mem::replace(&mut self.current, copy) } else { copy };
         let late = (!smaller.on_time).then_some(smaller.row);
-        self.aside = self.aside.take().into_iter().chain(late).max().filter(|row| *row > self.shown.row);
+        self.late = self.late.take().into_iter().chain(late).max().filter(|row| *row > self.current.row);
     }
 
     /// The same after the copies that are stored.
-    pub(crate) fn after(mut self, shown: Option<Held<T>>, aside: Option<T>) -> Kept<T> {
-        let aside = aside.map(|row| Held { on_time: false, row });
-        shown.into_iter().chain(aside).for_each(|copy| self.take(copy));
+    pub(crate) fn after(mut self, current: Option<StoredRow<T>>, late: Option<T>) -> StoredCopies<T> {
+        let late = late.map(|row| StoredRow { on_time: false, row });
+        current.into_iter().chain(late).for_each(|copy| self.take(copy));
         self
     }
 }
 
-impl<T> Held<T> {
+impl<T> StoredRow<T> {
     /// The same, borrowed.
-    pub(crate) fn each_ref(&self) -> Held<&T> {
-        Held { on_time: self.on_time, row: &self.row }
+    pub(crate) fn each_ref(&self) -> StoredRow<&T> {
+        StoredRow { on_time: self.on_time, row: &self.row }
     }
 }
 
@@ -79,14 +79,14 @@ pub fn metric_key(point: &MetricPoint) -> MetricKey {
 }
 
 /// The events of a commit, each once. What copies have in each other's way is counted.
-pub fn events<'a>(commit: &'a Commit, outcome: &mut Outcome) -> Vec<Kept<&'a Event>> {
+pub fn events<'a>(commit: &'a Commit, outcome: &mut Outcome) -> Vec<StoredCopies<&'a Event>> {
     let copies = copies(&commit.rows.events, &commit.late.events);
     by_identity(copies, |event| (event.colony_id.as_str(), event.event_id.as_str()), outcome)
 }
 
 /// Two copies of a row in one commit. Which of them came first says nothing, and of two states of a bucket the fuller one
 /// is the later.
-fn meet<T: Met + Ord>(one: Held<&T>, other: Held<&T>, outcome: &mut Outcome) {
+fn meet<T: Met + Ord>(one: StoredRow<&T>, other: StoredRow<&T>, outcome: &mut Outcome) {
     let mut met = Outcome::default();
     T::met(one.min(other), one.max(other), &mut met);
     if met.fewer_samples == 0 {
@@ -99,7 +99,7 @@ fn meet<T: Met + Ord>(one: Held<&T>, other: Held<&T>, outcome: &mut Outcome) {
 pub(crate) struct SeriesBuckets<'a> {
     pub(crate) series: SeriesRef<'a>,
     /// Each once, in the order of time.
-    pub(crate) buckets: Vec<Kept<&'a MetricPoint>>,
+    pub(crate) buckets: Vec<StoredCopies<&'a MetricPoint>>,
 }
 
 /// Rows of one series, in the order of time.
@@ -107,7 +107,7 @@ pub(crate) struct SeriesBuckets<'a> {
 pub(crate) struct SeriesRows<'a> {
     /// Its names, which are those of each row: a row's own lie elsewhere in memory for each.
     pub(crate) series: SeriesRef<'a>,
-    pub(crate) rows: Vec<Held<&'a MetricPoint>>,
+    pub(crate) rows: Vec<StoredRow<&'a MetricPoint>>,
 }
 
 /// The metric buckets of a commit, each once, by series in the order of their names. Stores look up, write and sum by
@@ -129,7 +129,7 @@ pub(crate) fn metrics<'a>(commit: &'a Commit, outcome: &mut Outcome) -> Vec<Seri
                 of_series.len() - 1
             }),
         };
-        of_series[number].buckets.push(Kept { shown: copy, aside: None });
+        of_series[number].buckets.push(StoredCopies { current: copy, late: None });
         if let Some(before) = before.replace(number) {
             followers[before] = number;
         }
@@ -142,17 +142,17 @@ pub(crate) fn metrics<'a>(commit: &'a Commit, outcome: &mut Outcome) -> Vec<Seri
 impl SeriesBuckets<'_> {
     /// In the order of time, copies of one bucket as one. Nearly always they come so.
     fn order(&mut self, outcome: &mut Outcome) {
-        let time = |kept: &Kept<&MetricPoint>| kept.shown.row.timestamp;
+        let time = |kept: &StoredCopies<&MetricPoint>| kept.current.row.timestamp;
         if self.buckets.is_sorted_by(|one, next| time(one) < time(next)) {
             return;
         }
         self.buckets.sort_by_key(time);
-        let mut ordered: Vec<Kept<&MetricPoint>> = Vec::with_capacity(self.buckets.len());
+        let mut ordered: Vec<StoredCopies<&MetricPoint>> = Vec::with_capacity(self.buckets.len());
         for kept in self.buckets.drain(..) {
             match ordered.last_mut() {
                 Some(last) if time(last) == time(&kept) => {
-                    meet(last.shown, kept.shown, outcome);
-                    last.take(kept.shown);
+                    meet(last.current, kept.current, outcome);
+                    last.take(kept.current);
                 }
                 _ => ordered.push(kept),
             }
@@ -176,28 +176,28 @@ pub(crate) fn series_of(point: &MetricPoint) -> SeriesRef<'_> {
     )
 }
 
-fn copies<'a, T>(on_time: &'a [T], late: &'a [T]) -> impl Iterator<Item = Held<&'a T>> {
-    let on_time = on_time.iter().map(|row| Held { on_time: true, row });
-    on_time.chain(late.iter().map(|row| Held { on_time: false, row }))
+fn copies<'a, T>(on_time: &'a [T], late: &'a [T]) -> impl Iterator<Item = StoredRow<&'a T>> {
+    let on_time = on_time.iter().map(|row| StoredRow { on_time: true, row });
+    on_time.chain(late.iter().map(|row| StoredRow { on_time: false, row }))
 }
 
 fn by_identity<'a, T: Ord + Met, K: Eq + Hash>(
-    copies: impl Iterator<Item = Held<&'a T>>,
+    copies: impl Iterator<Item = StoredRow<&'a T>>,
     identity: impl Fn(&'a T) -> K,
     outcome: &mut Outcome,
-) -> Vec<Kept<&'a T>> {
+) -> Vec<StoredCopies<&'a T>> {
     let mut places: HashMap<K, usize, FastHash> = HashMap::default();
-    let mut kept: Vec<Kept<&T>> = Vec::new();
+    let mut kept: Vec<StoredCopies<&T>> = Vec::new();
     for copy in copies {
         match places.entry(identity(copy.row)) {
             Entry::Occupied(place) => {
                 let before = &mut kept[*place.get()];
-                meet(before.shown, copy, outcome);
+                meet(before.current, copy, outcome);
                 before.take(copy);
             }
             Entry::Vacant(place) => {
                 place.insert(kept.len());
-                kept.push(Kept { shown: copy, aside: None });
+                kept.push(StoredCopies { current: copy, late: None });
             }
         }
     }
@@ -291,7 +291,7 @@ mod tests {
         commit_of(0, Rows { metrics: metrics.to_vec(), ..Rows::default() })
     }
 
-    fn buckets(commit: &Commit) -> Vec<Kept<&MetricPoint>> {
+    fn buckets(commit: &Commit) -> Vec<StoredCopies<&MetricPoint>> {
         metrics(commit, &mut Outcome::default()).into_iter().flat_map(|of_series| of_series.buckets).collect()
     }
 
@@ -301,7 +301,7 @@ mod tests {
         closed.count = open.count.map(|count| count + 1);
         for copies in [[&open, &closed, &other], [&closed, &other, &open], [&other, &closed, &open]] {
             let commit = commit(&copies.map(Clone::clone));
-            let rows: Vec<&MetricPoint> = buckets(&commit).into_iter().map(|kept| kept.shown.row).collect();
+            let rows: Vec<&MetricPoint> = buckets(&commit).into_iter().map(|kept| kept.current.row).collect();
             assert_eq!(rows, [&closed, &other]);
         }
     }
@@ -312,8 +312,8 @@ mod tests {
         closed.count = open.count.map(|count| count + 1);
         let late = Rows { metrics: vec![closed.clone()], ..Rows::default() }.into();
         let commit = Commit { late, ..commit(std::slice::from_ref(&open)) };
-        let shown = Held { on_time: true, row: &open };
-        assert_eq!(buckets(&commit), [Kept { shown, aside: Some(&closed) }]);
+        let current = StoredRow { on_time: true, row: &open };
+        assert_eq!(buckets(&commit), [StoredCopies { current, late: Some(&closed) }]);
     }
 
     /// By series and time, in whatever order they come.
@@ -325,7 +325,7 @@ mod tests {
             let commit = commit(&order.map(|place| rows[place].clone()));
             let expected: BTreeSet<usize> = order.into_iter().collect();
             let expected: Vec<&MetricPoint> = expected.into_iter().map(|place| &rows[place]).collect();
-            let found: Vec<&MetricPoint> = buckets(&commit).into_iter().map(|kept| kept.shown.row).collect();
+            let found: Vec<&MetricPoint> = buckets(&commit).into_iter().map(|kept| kept.current.row).collect();
             assert_eq!(found, expected, "{order:?}");
             let series: Vec<&str> = metrics(&commit, &mut Outcome::default()).iter().map(|of| of.series.3).collect();
             assert!(series.is_sorted_by(|one, next| one < next), "each series once: {series:?}");
@@ -335,11 +335,11 @@ mod tests {
     /// Every order of three copies, of every kind, ends in the same.
     #[test]
     fn what_is_kept_is_a_function_of_the_set_of_copies() {
-        let copy = |number: usize| Held { on_time: number.is_multiple_of(2), row: number / 2 };
+        let copy = |number: usize| StoredRow { on_time: number.is_multiple_of(2), row: number / 2 };
         for numbers in (0..512).map(|number| [number % 8, number / 8 % 8, number / 64]) {
             let [a, b, c] = numbers.map(copy);
-            let kept = |first, others: [Held<usize>; 2]| {
-                let mut kept = Kept { shown: first, aside: None };
+            let kept = |first, others: [StoredRow<usize>; 2]| {
+                let mut kept = StoredCopies { current: first, late: None };
                 others.into_iter().for_each(|copy| kept.take(copy));
                 kept
             };
@@ -347,9 +347,11 @@ mod tests {
                 |on_time: bool| [a, b, c].into_iter().filter(|copy| copy.on_time == on_time).map(|copy| copy.row).max();
             let expected = match (greatest(true), greatest(false)) {
                 (Some(row), late) => {
-                    Kept { shown: Held { on_time: true, row }, aside: late.filter(|late| *late > row) }
+                    StoredCopies { current: StoredRow { on_time: true, row }, late: late.filter(|late| *late > row) }
                 }
-                (None, late) => Kept { shown: Held { on_time: false, row: late.unwrap_or(0) }, aside: None },
+                (None, late) => {
+                    StoredCopies { current: StoredRow { on_time: false, row: late.unwrap_or(0) }, late: None }
+                }
             };
             for (first, others) in [(a, [b, c]), (a, [c, b]), (b, [a, c]), (b, [c, a]), (c, [a, b]), (c, [b, a])] {
                 assert_eq!(kept(first, others), expected, "{a:?} {b:?} {c:?}");

@@ -9,7 +9,7 @@ use sinks::clickhouse::{ClickHouseConfig, ClickHouseStore, Password};
 use sinks::compliance::rows::{bucket, event, finding};
 use sinks::compliance::{Dump, commit_of};
 use sinks::error::FaultClass;
-use sinks::{Commit, Store};
+use sinks::{Commit, StoreWriter};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -71,13 +71,14 @@ async fn every_cut_heals(server: &Server, fault: &str, reopens: bool) {
                     server.control(&format!("do={fault}&at={at}&only=INSERT"));
                     let error = store.commit(commit).await.unwrap_err();
                     assert_eq!(error.class, FaultClass::Retry, "{error} {:?}", error.cause);
-                    let stands = store.positions().await.unwrap().get("files").map(|it| it.0["events.ndjson"].clone());
+                    let stands =
+                        store.reader().positions().await.unwrap().get("files").map(|it| it.0["events.ndjson"].clone());
                     // the answer to the last insert of all may be what was lost
                     let is_last = at == *cut_statements && fault == "lose";
                     let expected = if is_last { number + 1 } else { number };
                     assert_eq!(stands, (expected > 0).then(|| expected.to_string()), "{fault} {at} of commit {number}");
-                    for correlation in store.correlations().await.unwrap() {
-                        let evidence = store.evidence(&correlation.key.correlation_id()).await.unwrap();
+                    for correlation in store.reader().correlations().await.unwrap() {
+                        let evidence = store.reader().evidence(&correlation.key.correlation_id()).await.unwrap();
                         assert!(!evidence.is_empty(), "{fault} {at} of commit {number}: half a finding is seen");
                         let weight: f64 = evidence.iter().map(|row| row.weight.0).sum();
                         assert!((weight - 1.0).abs() < 1e-9, "{fault} {at} of commit {number}: mixed evidence");
@@ -116,9 +117,9 @@ async fn a_server_that_answers_500_in_the_middle_of_a_batch_is_tried_again() {
     server.control("do=half&only=INSERT+INTO+federated_metrics&status=500&message=<html>proxy</html>");
     let error = store.commit(&commit).await.unwrap_err();
     assert_eq!(error.class, FaultClass::Retry, "{error} {:?}", error.cause);
-    assert!(store.positions().await.unwrap().is_empty());
+    assert!(store.reader().positions().await.unwrap().is_empty());
     store.commit(&commit).await.unwrap();
-    assert_eq!(store.totals().await.unwrap().rows["federated_metrics"], 200_000);
+    assert_eq!(store.reader().totals().await.unwrap().rows["federated_metrics"], 200_000);
     assert_eq!(server.query(&fixture.database, "SELECT count() FROM federated_metrics"), "200000\n", "nothing doubled");
 }
 
@@ -173,7 +174,7 @@ async fn a_slow_server_is_given_up_in_time_and_tried_again() {
     assert_eq!(error.class, FaultClass::Retry, "{error}");
     assert!(error.hint.contains("no answer"), "{error}");
     store.commit(&commit).await.unwrap();
-    assert_eq!(store.totals().await.unwrap().rows["federated_events"], 1);
+    assert_eq!(store.reader().totals().await.unwrap().rows["federated_events"], 1);
 }
 
 #[tokio::test]
@@ -207,8 +208,8 @@ async fn a_missing_table_stops_and_rejects_no_row() {
     assert_eq!(error.class, FaultClass::Stop, "{error}");
     assert!(error.hint.contains("a table is missing"), "{error}");
     server.query(&fixture.database, "RENAME TABLE away TO federated_events");
-    assert!(store.totals().await.unwrap().rejects.is_empty());
-    assert!(store.positions().await.unwrap().is_empty());
+    assert!(store.reader().totals().await.unwrap().rejects.is_empty());
+    assert!(store.reader().positions().await.unwrap().is_empty());
     store.commit(&commit).await.unwrap();
 }
 
@@ -227,11 +228,11 @@ async fn a_full_disk_stops_and_the_same_commit_goes_through_later() {
     let error = store.commit(&commit).await.unwrap_err();
     assert_eq!(error.class, FaultClass::Stop, "{error} {:?}", error.cause);
     assert!(error.hint.contains("disk is full"), "{error} {:?}", error.cause);
-    assert!(store.positions().await.unwrap().is_empty());
-    assert!(store.totals().await.unwrap().rejects.is_empty());
+    assert!(store.reader().positions().await.unwrap().is_empty());
+    assert!(store.reader().totals().await.unwrap().rejects.is_empty());
     server.query(&fixture.database, "DROP TABLE ballast SYNC");
     store.commit(&commit).await.unwrap();
-    assert_eq!(store.totals().await.unwrap().rows["federated_metrics"], 50_000);
+    assert_eq!(store.reader().totals().await.unwrap().rows["federated_metrics"], 50_000);
 }
 
 #[tokio::test]
@@ -248,11 +249,11 @@ async fn a_refused_value_costs_its_row_and_no_other() {
     let commit = with_positions(1, Rows { events: events.clone(), ..Rows::default() }, vec![], vec![]);
     for _ in 0..2 {
         store.commit(&commit).await.unwrap();
-        let totals = store.totals().await.unwrap();
+        let totals = store.reader().totals().await.unwrap();
         assert_eq!(totals.rows["federated_events"], 296);
         assert_eq!(totals.rejects, BTreeMap::from([("refused_by_store".to_owned(), 4)]));
     }
-    assert_eq!(store.positions().await.unwrap().len(), 1);
+    assert_eq!(store.reader().positions().await.unwrap().len(), 1);
     let reject =
         server.query(&fixture.database, "SELECT source, place, detail, raw FROM rejects FINAL ORDER BY place LIMIT 1");
     for part in ["store\t", "federated_events shop-production/e000", "Constraint", "short", "xxx"] {
@@ -285,12 +286,13 @@ async fn what_is_left_of_a_correlation_that_was_half_taken_back_is_known_and_goe
         store.commit(&third).await.unwrap_err();
         drop(store);
         let mut store = fixture.opened().await;
-        let ids: Vec<String> = store.correlations().await.unwrap().iter().map(|row| row.key.correlation_id()).collect();
+        let ids: Vec<String> =
+            store.reader().correlations().await.unwrap().iter().map(|row| row.key.correlation_id()).collect();
         assert!(!ids.contains(&gone), "{table}: the correlation has been taken back");
-        assert!(store.published().await.unwrap().contains(&gone), "{table}");
+        assert!(store.reader().published().await.unwrap().contains(&gone), "{table}");
         // as a run does that does not find it any more; with the positions that stand already
         store.commit(&Commit { removed: vec![gone.clone()], ..third.clone() }).await.unwrap();
-        assert_eq!(store.published().await.unwrap(), ids, "{table}");
+        assert_eq!(store.reader().published().await.unwrap(), ids, "{table}");
         assert_eq!(fixture.rows(), expected, "{table}");
     }
 }

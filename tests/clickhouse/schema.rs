@@ -2,8 +2,8 @@
 
 use super::InDatabase;
 use crate::support::clickhouse::Server;
-use sinks::Store;
-use sinks::clickhouse::{ClickHouseConfig, ClickHouseStore, Retention, server_facts};
+use sinks::StoreWriter;
+use sinks::clickhouse::{ClickHouseConfig, ClickHouseReader, ClickHouseStore, Retention, server_facts};
 use sinks::error::FaultClass;
 
 #[tokio::test]
@@ -39,8 +39,9 @@ async fn the_database_of_another_reef_is_refused_and_stays_free_for_its_own() {
     for _ in 0..2 {
         Box::new(ClickHouseStore::open(of("mine")).await.unwrap()).close().await.unwrap();
     }
-    for answer in [ClickHouseStore::open(of("yours")).await, ClickHouseStore::open_for_reading(of("yours")).await] {
-        let error = answer.err().unwrap();
+    let to_write = ClickHouseStore::open(of("yours")).await.err();
+    let to_read = ClickHouseReader::open(of("yours")).await.err();
+    for error in [to_write.unwrap(), to_read.unwrap()] {
         assert_eq!(error.class, FaultClass::Stop);
         let text = format!("{error} {}", error.cause.as_ref().unwrap());
         assert!(text.contains("\"mine\"") && text.contains("\"yours\"") && text.contains("reef_id"), "{text}");
@@ -65,9 +66,9 @@ async fn an_upgrade_keeps_the_rows_and_a_step_that_was_cut_off_is_repeated() {
         &fixture.database,
         "INSERT INTO colony_status (colony_id, health, updated_at) VALUES ('c', 'healthy', now64(3))",
     );
-    let mut store = fixture.opened().await;
-    assert_eq!(store.colony_status().await.unwrap()[0].colony_id, "c");
-    assert!(store.positions().await.unwrap().is_empty(), "the tables of that step are there");
+    let store = fixture.opened().await;
+    assert_eq!(store.reader().colony_status().await.unwrap()[0].colony_id, "c");
+    assert!(store.reader().positions().await.unwrap().is_empty(), "the tables of that step are there");
     assert_eq!(server_facts(fixture.config()).await.unwrap().schema_version, migrations::KNOWN_VERSION);
 }
 

@@ -12,7 +12,7 @@ use sinks::clickhouse::{ClickHouseConfig, ClickHouseStore};
 use sinks::compliance::commit_of;
 use sinks::compliance::rows::event;
 use sinks::error::FaultClass;
-use sinks::{Commit, SinkError, Store};
+use sinks::{Commit, SinkError, StoreWriter};
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};

@@ -17,7 +17,7 @@ use model::time::{HOUR_MS, MINUTE_MS};
 use sinks::compliance::commit_of;
 use sinks::compliance::rows::{bucket, event};
 use sinks::duckdb::{DuckDbConfig, DuckDbStore};
-use sinks::{Commit, Store};
+use sinks::{Commit, StoreWriter};
 use std::path::Path;
 
 struct Case {

@@ -45,8 +45,7 @@ async fn look_at_tables(config: &ReefConfig, path: &Path, size: u64) -> Result<S
             Ok(format!("{shown}, schema version {version}; a run brings it to {}", migrations::KNOWN_VERSION))
         }
         Some(version) => {
-            let opened = store::open_for_reading(config).await.map_err(told)?;
-            opened.close().await.map_err(told)?;
+            store::open_for_reading(config).await.map_err(told)?;
             Ok(format!("{shown}, schema version {version}"))
         }
     }

@@ -6,9 +6,9 @@ use crate::output::{Output, Style};
 use crate::signals::watch_shutdown;
 use crate::text::counted;
 use pipelines::config::StorageKind;
-use pipelines::copy::{CopyError, CopyProgress, CopySummary};
 use pipelines::open::address;
-use pipelines::open::store::open_transfer;
+use pipelines::open::store::open_to_copy;
+use sinks::copy::{CopyError, CopyProgress, CopySummary};
 use std::time::Duration;
 use tokio::sync::watch;
 
@@ -52,10 +52,10 @@ pub fn run(args: &CopyArgs, output: &Output) -> Result<(), Failure> {
         let failed = |error: sinks::SinkError| Failure::from_error(Exit::Failed, "store_failed", &error);
         let told = output.clone();
         let shutdown = watch_shutdown(output, move || told.message("stopping after this page (once more: at once)"))?;
-        let (source, target) = (open_transfer(&from).await.map_err(failed)?, open_transfer(&to).await.map_err(failed)?);
+        let (source, target) = (open_to_copy(&from).await.map_err(failed)?, open_to_copy(&to).await.map_err(failed)?);
         let (progress, snapshots) = watch::channel(CopyProgress::default());
         let display = tokio::spawn(show(snapshots, output.clone()));
-        let result = pipelines::copy::copy(source, target, progress, shutdown).await;
+        let result = sinks::copy::copy(source, target, progress, shutdown).await;
         // the sender is gone by now, so the display ends
         let _ = display.await;
         let summary = result.map_err(|error| failure(&error))?;

@@ -16,10 +16,11 @@ use model::time::{TimeMs, format_duration_ms};
 use pipelines::config::ReefConfig;
 use pipelines::open::{inputs, store};
 use serde_json::{Value, json};
-use sinks::{Span, Store};
+use sinks::{Span, StoreReader, pages};
 use sources::kafka::{Encoding, KafkaConfig, PublishConfig, PublishCounts, Publisher};
 use sources::{Source, SourceError};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
@@ -123,7 +124,7 @@ pub fn run(args: &PublishArgs, output: &Output) -> Result<(), Failure> {
                 let message = format!("{} names no files", args.config.display());
                 return Err(Failure::new(Exit::Usage, "no_files", message).hint("publish its stored rows: --stored"));
             }
-            _ => work.stored(store::open_for_reading(&config).await.map_err(|error| store_failure(&error))?).await?,
+            _ => work.stored(&store::open_for_reading(&config).await.map_err(|error| store_failure(&error))?).await?,
         }
         let Work { publisher, mut tally, .. } = work;
         tally.counts = tokio::task::block_in_place(|| publisher.finish()).map_err(|error| kafka_failure(&error))?;
@@ -188,28 +189,22 @@ impl Work<'_> {
         Ok(())
     }
 
-    async fn stored(&mut self, mut store: Box<dyn Store>) -> Result<(), Failure> {
+    async fn stored(&mut self, reader: &Arc<dyn StoreReader>) -> Result<(), Failure> {
         let from = self.args.from.unwrap_or(TimeMs(i64::MIN));
         let span = Span { from, to: self.args.to, with_late: true };
-        let (mut last_event, mut last_metric): (Option<Event>, Option<MetricPoint>) = (None, None);
-        let (mut more_events, mut more_metrics) = (true, true);
-        while (more_events || more_metrics) && !self.tally.stopped {
-            let (mut events, mut metrics) = (Vec::new(), Vec::new());
-            if more_events {
-                let page = store.events_in(span, last_event.as_ref(), PAGE_ROWS).await;
-                events = page.map_err(|error| store_failure(&error))?.into_iter().map(|held| held.row).collect();
-                more_events = !events.is_empty();
-                last_event = events.last().cloned().or(last_event);
+        let mut pages_of_events = pages::<Event>(reader, span, PAGE_ROWS);
+        let mut pages_of_metrics = pages::<MetricPoint>(reader, span, PAGE_ROWS);
+        while !self.tally.stopped {
+            let events = pages_of_events.next().await.map_err(|error| store_failure(&error))?;
+            let metrics = pages_of_metrics.next().await.map_err(|error| store_failure(&error))?;
+            if events.is_none() && metrics.is_none() {
+                break;
             }
-            if more_metrics {
-                let page = store.metrics_in(span, last_metric.as_ref(), PAGE_ROWS).await;
-                metrics = page.map_err(|error| store_failure(&error))?.into_iter().map(|held| held.row).collect();
-                more_metrics = !metrics.is_empty();
-                last_metric = metrics.last().cloned().or(last_metric);
-            }
+            let events = events.into_iter().flatten().map(|stored| stored.row).collect();
+            let metrics = metrics.into_iter().flatten().map(|stored| stored.row).collect();
             self.send(events, metrics, None)?;
         }
-        store.close().await.map_err(|error| store_failure(&error))
+        Ok(())
     }
 
     fn send(

@@ -16,8 +16,7 @@ use pipelines::cluster::{self, ClusterEnd};
 use pipelines::config::ReefConfig;
 use pipelines::open::store;
 use pipelines::progress::{Ended, Progress, RunSummary, ServeSummary};
-use pipelines::run::RunOptions;
-use pipelines::run::desk::Desk;
+use pipelines::run::RunningReef;
 use reef::Report;
 use serde_json::json;
 use std::path::{Path, PathBuf};
@@ -95,16 +94,15 @@ async fn one_of_several(
     shutdown: watch::Receiver<bool>,
     output: &Output,
 ) -> Result<(), Failure> {
-    let (progress, snapshots) = watch::channel(Progress::default());
-    let display = tokio::spawn(display::show(snapshots.clone(), output.clone()));
-    let told = output.clone();
-    let tell = move |line: &str| told.message(line);
-    let (desk, visitor) = Desk::open();
-    let options = RunOptions { progress, shutdown, clock: SystemClock::shared() };
-    let running = cluster::run(config, process, (options, desk), &tell);
+    let (reef, options, announcer) = RunningReef::new(SystemClock::shared());
+    let display = tokio::spawn(display::show(reef.progress(), output.clone()));
+    let messages = output.clone();
+    let tell = move |line: &str| messages.message(line);
+    let running = cluster::run(config, process, (options, announcer), &tell);
+    let running = stopped_by(shutdown, &reef, running);
     let end = match process {
         // the store is its own
-        0 => attended(config, (snapshots, visitor), output, running).await,
+        0 => attended(config, &reef, output, running).await,
         _ => running.await,
     };
     // as above: the display ends by itself
@@ -145,13 +143,22 @@ pub async fn watched(
     shutdown: watch::Receiver<bool>,
     output: &Output,
 ) -> Result<RunSummary, Failure> {
-    let (progress, snapshots) = watch::channel(Progress::default());
-    let display = tokio::spawn(display::show(snapshots.clone(), output.clone()));
-    let (desk, visitor) = Desk::open();
-    let options = RunOptions { progress, shutdown, clock: SystemClock::shared() };
-    let running = beside(pipelines::run::run_with_desk(config, options, desk), display);
-    let ended = attended(config, (snapshots, visitor), output, running).await;
+    let (reef, options, announcer) = RunningReef::new(SystemClock::shared());
+    let display = tokio::spawn(display::show(reef.progress(), output.clone()));
+    let running = beside(pipelines::run::run_announced(config, options, announcer), display);
+    let ended = attended(config, &reef, output, stopped_by(shutdown, &reef, running)).await;
     ended?.map_err(|error| run_failure(&error, path))
+}
+
+/// Waits for `running`, and asks it to end once `shutdown` says so.
+async fn stopped_by<T>(mut shutdown: watch::Receiver<bool>, reef: &RunningReef, running: impl Future<Output = T>) -> T {
+    let mut running = pin!(running);
+    tokio::select! {
+        ended = &mut running => return ended,
+        // also when nobody can ask any more
+        asked = shutdown.wait_for(|stop| *stop) => if asked.is_ok() { reef.stop() },
+    }
+    running.await
 }
 
 /// Waits for `running` while a display of it goes on, and then for the display. A display that panics ends both.
@@ -176,8 +183,8 @@ async fn beside<T>(running: impl Future<Output = T>, mut display: JoinHandle<()>
 /// all the same.
 pub async fn print((config, path): (&ReefConfig, &Path), summary: &RunSummary, output: &Output) -> Result<(), Failure> {
     let failed = |error: sinks::SinkError| Failure::from_error(Exit::Failed, "store_failed", &error);
-    let mut store = store::open_for_reading(config).await.map_err(failed)?;
-    let report = Report::read(store.as_mut(), store::describe(config), reef::report::CANDIDATES_SHOWN_MAX)
+    let reader = store::open_for_reading(config).await.map_err(failed)?;
+    let report = Report::read(reader.as_ref(), store::describe(config), reef::report::CANDIDATES_SHOWN_MAX)
         .await
         .map_err(failed)?;
     let report = report.with_rules(rules::of(config));

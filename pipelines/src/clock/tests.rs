@@ -101,7 +101,11 @@ fn old_events_beside_live_metrics_have_their_own_now() {
 fn a_store_of_an_earlier_version_tells_how_far_each_colony_has_come() {
     let marks = |rows: &[(&str, TimeMs)]| rows.iter().map(|(name, time)| ((*name).to_owned(), *time)).collect();
     let seen: BTreeMap<String, TimeMs> = marks(&[("a", T0), ("b", T0 + HOUR_MS), ("c", T0 + YEAR_MS)]);
-    let clock = EventClock::of_store(&params(), &BTreeMap::new(), (&seen, &BTreeMap::new()));
+    let clock = EventClock::of_store(
+        &params(),
+        &BTreeMap::new(),
+        &Watermarks { events: seen.clone(), ..Watermarks::default() },
+    );
     assert_eq!((clock.events_now(), clock.metrics_now()), (Some(T0 + HOUR_MS), None));
 }
 
@@ -127,13 +131,13 @@ proptest! {
         let mut committed = Positions::default();
         for rows in batches(&shuffled, batch) {
             let positions = BTreeMap::from([(CLOCK_NAME.to_owned(), committed.clone())]);
-            let mut clock = EventClock::of_store(&params(), &positions, (&BTreeMap::new(), &BTreeMap::new()));
+            let mut clock = EventClock::of_store(&params(), &positions, &Watermarks::default());
             clock.observe(&rows);
             committed.advance(clock.take_moved());
             prop_assert_eq!(clock.take_moved(), Positions::default());
         }
         let positions = BTreeMap::from([(CLOCK_NAME.to_owned(), committed.clone())]);
-        let resumed = EventClock::of_store(&params(), &positions, (&BTreeMap::new(), &BTreeMap::new()));
+        let resumed = EventClock::of_store(&params(), &positions, &Watermarks::default());
         prop_assert_eq!(resumed.evaluate(), whole.evaluate());
         prop_assert_eq!(committed.0, whole.take_moved().0);
     }

@@ -15,7 +15,7 @@ use crate::error::EngineError;
 use crate::error::RunError;
 use crate::open::{params, store};
 use crate::progress::{Ended, RunSummary};
-use crate::run::desk::Desk;
+use crate::run::handle::Announcer;
 use crate::run::{DriveOptions, RunOptions, drive_with};
 use model::error::one_line;
 use sources::Source;
@@ -34,7 +34,7 @@ pub(super) async fn lead(
     config: &ReefConfig,
     place: &Place,
     met: Met,
-    (options, desk): (RunOptions, Desk),
+    (options, announcer): (RunOptions, Announcer),
     inputs: &BuildInputs,
 ) -> Result<RunSummary, RunError> {
     let alarm = Alarm::default();
@@ -60,7 +60,7 @@ pub(super) async fn lead(
     let result = tokio::select! {
         biased;
         fault = alarm.raised() => Err(RunError::Cluster(fault)),
-        result = conduct(config, place, &links, opened, peers, (options, desk), inputs) => result,
+        result = conduct(config, place, &links, opened, peers, (options, announcer), inputs) => result,
     };
     match &result {
         Ok(summary) => end(links, ended, summary.ended == Ended::Stopped, &is_ending).await,
@@ -95,12 +95,12 @@ async fn conduct(
     links: &[Link],
     opened: Vec<oneshot::Receiver<Vec<RemoteSource>>>,
     peers: Peers<DataStream>,
-    (options, desk): (RunOptions, Desk),
+    (options, announcer): (RunOptions, Announcer),
     inputs: &BuildInputs,
 ) -> Result<RunSummary, RunError> {
     let engine = Engine::start_among(params::from_config(config), config.engine.workers, Some(peers))?;
-    let mut store = store::open(config).await?;
-    let positions = store.positions().await?;
+    let store = store::open(config).await?;
+    let positions = store.reader().positions().await?;
     for link in links {
         link.send(Frame::Start { positions: positions.clone() }).await;
     }
@@ -110,7 +110,7 @@ async fn conduct(
         let remote = opened.await.map_err(|_| EngineError::Gone)?;
         sources.extend(remote.into_iter().map(|source| Box::new(source) as Box<dyn Source>));
     }
-    let with = DriveOptions { engine: Some(engine), desk, ..DriveOptions::default() };
+    let with = DriveOptions { engine: Some(engine), announcer, ..DriveOptions::default() };
     let (summary, store) = drive_with(config, store, sources, options, with).await?;
     store.close().await?;
     Ok(summary)

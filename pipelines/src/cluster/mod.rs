@@ -43,7 +43,7 @@ use crate::error::{ClusterError, Peer, RunError};
 use crate::open::inputs::{self, InputError};
 use crate::progress::{RunSummary, ServeSummary};
 use crate::run::RunOptions;
-use crate::run::desk::Desk;
+use crate::run::handle::Announcer;
 use model::clock::SharedClock;
 use model::position::Positions;
 use sources::Source;
@@ -115,14 +115,14 @@ impl Place {
     }
 }
 
-/// Runs one process of the reef's cluster until the run ends for all. Process 0 has the store, and the desk.
+/// Runs one process of the reef's cluster until the run ends for all. Process 0 has the store, and announces it.
 pub async fn run(
     config: &ReefConfig,
     process: usize,
-    (options, desk): (RunOptions, Desk),
+    (options, announcer): (RunOptions, Announcer),
     tell: &Tell,
 ) -> Result<ClusterEnd, RunError> {
-    run_at_desk(config, process, (options, desk), tell, &inputs::build_share).await
+    run_announced(config, process, (options, announcer), tell, &inputs::build_share).await
 }
 
 /// The same with sources that the caller builds.
@@ -133,13 +133,13 @@ pub async fn run_with(
     tell: &Tell,
     inputs: &BuildInputs,
 ) -> Result<ClusterEnd, RunError> {
-    run_at_desk(config, process, (options, Desk::default()), tell, inputs).await
+    run_announced(config, process, (options, Announcer::default()), tell, inputs).await
 }
 
-async fn run_at_desk(
+async fn run_announced(
     config: &ReefConfig,
     process: usize,
-    (options, desk): (RunOptions, Desk),
+    (options, announcer): (RunOptions, Announcer),
     tell: &Tell,
     inputs: &BuildInputs,
 ) -> Result<ClusterEnd, RunError> {
@@ -151,7 +151,7 @@ async fn run_at_desk(
         () = asked(stop) => return Ok(ClusterEnd::NotStarted),
     };
     if process == 0 {
-        let summary = lead::lead(config, &place, met, (options, desk), inputs).await?;
+        let summary = lead::lead(config, &place, met, (options, announcer), inputs).await?;
         Ok(ClusterEnd::Led(Box::new(summary)))
     } else {
         serve::serve(config, &place, met, options, inputs).await.map(ClusterEnd::Served)

@@ -2,7 +2,7 @@
 //!
 //! | file | owns |
 //! |---|---|
-//! | `store` | the configured store: to write, to read beside a writer, or to copy |
+//! | `store` | the configured store: to write, to read, or to copy |
 //! | `address` | a store named on a command line |
 //! | `inputs` | the sources, each from where it was committed |
 //! | `params` | the operators' parameters |

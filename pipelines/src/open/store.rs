@@ -1,16 +1,16 @@
-//! Store: opens the configured store: to write, to read beside a writer, or to copy.
+//! Store: opens the configured store: to write, to read, or to copy.
 
 use crate::config::support::NATIVE_PROTOCOL_HINT;
 use crate::config::{ClickHouseProtocol, ReefConfig, Secret, SecretError, SecretSource, StorageKind};
 use crate::memory::Memory;
 use crate::open::retention;
 use sinks::error::FaultClass;
-use sinks::transfer::Transfer;
-use sinks::{SinkError, Store, clickhouse, duckdb};
+use sinks::{SinkError, StoreAdmin, StoreReader, StoreWriter, clickhouse, duckdb};
 use std::path::Path;
+use std::sync::Arc;
 
 /// Opens the store, creating and upgrading its tables.
-pub async fn open(config: &ReefConfig) -> Result<Box<dyn Store>, SinkError> {
+pub async fn open(config: &ReefConfig) -> Result<Box<dyn StoreWriter>, SinkError> {
     match &config.storage.kind {
         StorageKind::DuckDb { path } => Ok(Box::new(duckdb::DuckDbStore::open(duckdb_options(config, path)).await?)),
         StorageKind::ClickHouse { .. } => {
@@ -83,34 +83,20 @@ pub async fn stored_version(config: &ReefConfig) -> Result<Option<u32>, SinkErro
 }
 
 /// Opens a store whose tables are to be copied, bringing its schema up to date.
-pub async fn open_transfer(kind: &StorageKind) -> Result<Box<dyn Transfer>, SinkError> {
+pub async fn open_to_copy(kind: &StorageKind) -> Result<Box<dyn StoreAdmin>, SinkError> {
     match kind {
         StorageKind::DuckDb { path } => Ok(Box::new(duckdb::DuckDbStore::open(duckdb::DuckDbConfig::at(path)).await?)),
         StorageKind::ClickHouse { .. } => Ok(Box::new(clickhouse::ClickHouseStore::open(server_config(kind)?).await?)),
     }
 }
 
-/// Opens the store, and a second handle on it that reads pages while the first commits.
-pub async fn open_with_reader(config: &ReefConfig) -> Result<(Box<dyn Store>, Box<dyn Store>), SinkError> {
+/// Opens the store only to read from it. It must exist and have the tables of this version. It is closed when the last
+/// clone is dropped.
+pub async fn open_for_reading(config: &ReefConfig) -> Result<Arc<dyn StoreReader>, SinkError> {
     match &config.storage.kind {
-        StorageKind::DuckDb { path } => {
-            // one process may have the file, so that the second handle comes from the first
-            let store = duckdb::DuckDbStore::open(duckdb_options(config, path)).await?;
-            let reader = store.reader().await?;
-            Ok((Box::new(store), Box::new(reader)))
-        }
-        StorageKind::ClickHouse { .. } => Ok((open(config).await?, open_for_reading(config).await?)),
-    }
-}
-
-/// Opens the store only to read from it. It must exist and have the tables of this version.
-pub async fn open_for_reading(config: &ReefConfig) -> Result<Box<dyn Store>, SinkError> {
-    match &config.storage.kind {
-        StorageKind::DuckDb { path } => {
-            Ok(Box::new(duckdb::DuckDbStore::open_for_reading(duckdb_options(config, path)).await?))
-        }
+        StorageKind::DuckDb { path } => Ok(Arc::new(duckdb::DuckDbReader::open(duckdb_options(config, path)).await?)),
         StorageKind::ClickHouse { .. } => {
-            Ok(Box::new(clickhouse::ClickHouseStore::open_for_reading(clickhouse_config(config)?).await?))
+            Ok(Arc::new(clickhouse::ClickHouseReader::open(clickhouse_config(config)?).await?))
         }
     }
 }

@@ -130,7 +130,7 @@ async fn end_now(kafka: &KafkaConfig) -> Result<Offsets, SourceError> {
 /// that are older do not count: with all copies in view the event is not in the range.
 ///
 /// Copies without a version (0) that are not withdrawn are not looked for, as everywhere an engine is told of what it does
-/// not know ([`sinks::Store::newer_events`]).
+/// not know ([`sinks::StoreWriter::newer_events`]).
 #[derive(Debug, Default)]
 pub(crate) struct Moved {
     /// The greatest such copy, by colony and event.

@@ -29,8 +29,9 @@ use model::time::TimeMs;
 use passes::{Passes, Run};
 pub use request::{Recording, Request, RequestedTime, Task, TimeRange};
 use sinks::findings::FindingsStore;
-use sinks::{SinkError, Span, Store};
+use sinks::{SinkError, Span, StoreReader, StoreWriter, Watermarks};
 use std::path::Path;
+use std::sync::Arc;
 
 mod error;
 mod in_range;
@@ -106,7 +107,7 @@ fn with_half_the_memory(config: &ReefConfig) -> ReefConfig {
 async fn fixed(
     config: &ReefConfig,
     request: &Request,
-    target: &mut dyn Store,
+    target: &dyn StoreReader,
     options: &RunOptions,
 ) -> Result<(Entry, Fixed), ReplayError> {
     let entry = Entry::find(request, &target.positions().await?);
@@ -116,18 +117,19 @@ async fn fixed(
 
 /// Into the live store itself.
 async fn repair(config: &ReefConfig, request: &Request, options: RunOptions) -> Result<Outcome, ReplayError> {
-    let (mut live, reader) = store::open_with_reader(config).await?;
-    let (entry, fixed) = fixed(config, request, live.as_mut(), &options).await?;
-    let before = live.correlations().await?;
-    let late_before = live.totals().await?.late;
+    let live = store::open(config).await?;
+    let reader = live.reader();
+    let (entry, fixed) = fixed(config, request, reader.as_ref(), &options).await?;
+    let before = reader.correlations().await?;
+    let late_before = reader.totals().await?.late;
     let run = Run { config, recording: request.recording, entry: &entry, fixed: &fixed, is_kept: true };
-    let (passed, mut live) = Passes::new(1, options).run(&run, live, Some(reader)).await?;
+    let (passed, live) = Passes::new(1, options).run(&run, live, Some(&reader)).await?;
     let outcome = Outcome {
         before: Some(before),
-        after: live.correlations().await?,
-        repaired: late_before.saturating_sub(live.totals().await?.late),
-        reach: reach(live.as_mut()).await?,
-        looks_back_to: looks_back_to(config, live.as_mut()).await?,
+        after: reader.correlations().await?,
+        repaired: late_before.saturating_sub(reader.totals().await?.late),
+        reach: reach(reader.as_ref()).await?,
+        looks_back_to: looks_back_to(config, reader.as_ref()).await?,
         ..Outcome::of(&entry, passed)
     };
     live.close().await?;
@@ -136,7 +138,7 @@ async fn repair(config: &ReefConfig, request: &Request, options: RunOptions) -> 
 
 /// The live store, only to read. A running reef has its file to itself: a recording of stored rows then cannot be read,
 /// one in Kafka can, with no live patterns to compare with.
-async fn live_to_read(config: &ReefConfig, recording: Recording) -> Result<Option<Box<dyn Store>>, SinkError> {
+async fn live_to_read(config: &ReefConfig, recording: Recording) -> Result<Option<Arc<dyn StoreReader>>, SinkError> {
     match (store::open_for_reading(config).await, recording) {
         (Ok(live), _) => Ok(Some(live)),
         (Err(error), Recording::Stored) => Err(error),
@@ -151,18 +153,19 @@ async fn beside(
     path: &Path,
     options: RunOptions,
 ) -> Result<Outcome, ReplayError> {
-    let mut live = live_to_read(config, request.recording).await?;
-    let (before, reach) = match &mut live {
-        Some(live) => (Some(live.correlations().await?), reach(live.as_mut()).await?),
+    let live = live_to_read(config, request.recording).await?;
+    let (before, reach) = match &live {
+        Some(live) => (Some(live.correlations().await?), reach(live.as_ref()).await?),
         None => (None, None),
     };
-    let mut target = targets::open(config, path).await?;
-    let (entry, fixed) = fixed(config, request, target.as_mut(), &options).await?;
-    let into_rows_before = rows_before(target.as_mut(), &entry).await?;
+    let target = targets::open(config, path).await?;
+    let reader = target.reader();
+    let (entry, fixed) = fixed(config, request, reader.as_ref(), &options).await?;
+    let into_rows_before = rows_before(reader.as_ref(), &entry).await?;
     let target_config = targets::config_of(config, path);
     let run = Run { config: &target_config, recording: request.recording, entry: &entry, fixed: &fixed, is_kept: true };
-    let (passed, mut target) = Passes::new(1, options).run(&run, target, live).await?;
-    let after = target.correlations().await?;
+    let (passed, target) = Passes::new(1, options).run(&run, target, live.as_ref()).await?;
+    let after = reader.correlations().await?;
     target.close().await?;
     Ok(Outcome { before, after, reach, into_rows_before, ..Outcome::of(&entry, passed) })
 }
@@ -174,24 +177,25 @@ async fn what_if(
     into: Option<&Path>,
     options: RunOptions,
 ) -> Result<Outcome, ReplayError> {
-    let mut live = live_to_read(config, request.recording).await?;
-    let reach = match &mut live {
-        Some(live) => reach(live.as_mut()).await?,
+    let live = live_to_read(config, request.recording).await?;
+    let reach = match &live {
+        Some(live) => reach(live.as_ref()).await?,
         None => None,
     };
-    let mut target: Box<dyn Store> = match into {
+    let target: Box<dyn StoreWriter> = match into {
         Some(path) => targets::open(changed, path).await?,
         None => Box::new(FindingsStore::new()),
     };
-    let (entry, fixed) = fixed(config, request, target.as_mut(), &options).await?;
-    let into_rows_before = rows_before(target.as_mut(), &entry).await?;
+    let reader = target.reader();
+    let (entry, fixed) = fixed(config, request, reader.as_ref(), &options).await?;
+    let into_rows_before = rows_before(reader.as_ref(), &entry).await?;
     let mut passes = Passes::new(2, options);
 
     // what the reef's own settings find is not kept, so that it always starts at the first row
     let whole = entry.from_the_start();
     let run = Run { config, recording: request.recording, entry: &whole, fixed: &fixed, is_kept: false };
-    let (passed, mut baseline) = passes.run(&run, Box::new(FindingsStore::new()), live).await?;
-    let before = Some(baseline.correlations().await?);
+    let (passed, baseline) = passes.run(&run, Box::new(FindingsStore::new()), live.as_ref()).await?;
+    let before = Some(baseline.reader().correlations().await?);
     if passed.ended == Ended::Stopped || passed.rows_in_range == Some(0) {
         target.close().await?;
         return Ok(Outcome { before, reach, into_rows_before, ..Outcome::of(&entry, passed) });
@@ -199,9 +203,8 @@ async fn what_if(
     let changed = &into.map_or_else(|| changed.clone(), |path| targets::config_of(changed, path));
     let run =
         Run { config: changed, recording: request.recording, entry: &entry, fixed: &fixed, is_kept: into.is_some() };
-    let live = live_to_read(config, request.recording).await?;
-    let (passed, mut target) = passes.run(&run, target, live).await?;
-    let after = target.correlations().await?;
+    let (passed, target) = passes.run(&run, target, live.as_ref()).await?;
+    let after = reader.correlations().await?;
     target.close().await?;
     Ok(Outcome { before, after, reach, into_rows_before, ..Outcome::of(&entry, passed) })
 }
@@ -226,7 +229,7 @@ impl Outcome {
 }
 
 /// Rows that a target had before this replay began; 0 when this replay itself wrote them.
-async fn rows_before(target: &mut dyn Store, entry: &Entry) -> Result<u64, SinkError> {
+async fn rows_before(target: &dyn StoreReader, entry: &Entry) -> Result<u64, SinkError> {
     if entry.is_resumed() {
         return Ok(0);
     }
@@ -237,20 +240,19 @@ async fn rows_before(target: &mut dyn Store, entry: &Entry) -> Result<u64, SinkE
 }
 
 /// First and last time of the stored rows.
-async fn reach(store: &mut dyn Store) -> Result<Option<(TimeMs, TimeMs)>, SinkError> {
+async fn reach(store: &dyn StoreReader) -> Result<Option<(TimeMs, TimeMs)>, SinkError> {
     let all = Span { from: TimeMs(0), to: None, with_late: true };
     let event = store.events_in(all, None, 1).await?.first().map(|held| held.row.timestamp);
     let metric = store.metrics_in(all, None, 1).await?.first().map(|held| held.row.timestamp);
-    let (events, metrics) = store.watermarks().await?;
+    let Watermarks { events, metrics } = store.watermarks().await?;
     let newest = events.values().chain(metrics.values()).copied().max();
     Ok(event.into_iter().chain(metric).min().map(|first| (first, newest.unwrap_or(first))))
 }
 
 /// Where the look-back of the live patterns begins: of events or of metrics, whichever is longer.
-async fn looks_back_to(config: &ReefConfig, store: &mut dyn Store) -> Result<Option<TimeMs>, SinkError> {
+async fn looks_back_to(config: &ReefConfig, store: &dyn StoreReader) -> Result<Option<TimeMs>, SinkError> {
     let params = params::from_config(config);
-    let (events, metrics) = store.watermarks().await?;
-    let clock = EventClock::of_store(&params, &store.positions().await?, (&events, &metrics));
+    let clock = EventClock::of_store(&params, &store.positions().await?, &store.watermarks().await?);
     let of_events = clock.events_now().map(|now| now - params.events.keep_ms());
     let of_metrics = clock.metrics_now().map(|now| now - params.metrics.keep_ms());
     Ok(of_events.into_iter().chain(of_metrics).min())

@@ -10,7 +10,7 @@ use crate::replay::kafka::Fixed;
 use crate::replay::stored::recorded_sources;
 use crate::run::retry::commit_with_retry;
 use crate::run::{DriveOptions, RunOptions, drive_with};
-use sinks::{Commit, Store};
+use sinks::{Commit, StoreReader, StoreWriter};
 use sources::Source;
 use std::sync::Arc;
 use tokio::sync::watch;
@@ -67,9 +67,9 @@ impl Passes {
     pub async fn run(
         &mut self,
         run: &Run<'_>,
-        mut target: Box<dyn Store>,
-        reader: Option<Box<dyn Store>>,
-    ) -> Result<(Passed, Box<dyn Store>), ReplayError> {
+        mut target: Box<dyn StoreWriter>,
+        reader: Option<&Arc<dyn StoreReader>>,
+    ) -> Result<(Passed, Box<dyn StoreWriter>), ReplayError> {
         let sources =
             recorded_sources(run.config, run.recording, reader, run.entry, run.fixed, &self.options.clock).await?;
         // where a resumed replay begins, and how much there is
@@ -106,10 +106,10 @@ impl Passes {
     async fn shown(
         &mut self,
         config: &ReefConfig,
-        target: Box<dyn Store>,
+        target: Box<dyn StoreWriter>,
         sources: Vec<Box<dyn Source>>,
         (rows, tally): (Option<(u64, u64)>, &Tally),
-    ) -> Result<(RunSummary, Box<dyn Store>), RunError> {
+    ) -> Result<(RunSummary, Box<dyn StoreWriter>), RunError> {
         let (progress, mut snapshots) = watch::channel(Progress::default());
         let options =
             RunOptions { progress, shutdown: self.options.shutdown.clone(), clock: self.options.clock.clone() };

@@ -12,9 +12,10 @@ use model::position::Positions;
 use model::time::TimeMs;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use sinks::{Held, SinkError, Span, Store};
+use sinks::{Paged, Pages, SinkError, Span, StoreReader, pages};
 use sources::{Batch, Source, SourceError};
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
 /// Rows read at once from each table.
 const PAGE_ROWS: usize = 10_000;
@@ -34,14 +35,14 @@ const ROWS: &str = "rows";
 pub(crate) async fn recorded_sources(
     config: &ReefConfig,
     recording: Recording,
-    reader: Option<Box<dyn Store>>,
+    reader: Option<&Arc<dyn StoreReader>>,
     entry: &Entry,
     fixed: &Fixed,
     clock: &SharedClock,
 ) -> Result<Vec<Box<dyn Source>>, ReplayError> {
     match (recording, reader) {
         (Recording::Stored, Some(reader)) => {
-            let source = StoredRows::open(reader, entry.range(), &entry.of_source(STORED)).await?;
+            let source = StoredRows::open(Arc::clone(reader), entry.range(), &entry.of_source(STORED)).await?;
             Ok(vec![Box::new(source)])
         }
         (Recording::Stored, None) => Ok(Vec::new()),
@@ -51,8 +52,6 @@ pub(crate) async fn recorded_sources(
 
 /// The rows of a store within a range, late ones too: events and metric buckets in one order of time.
 pub struct StoredRows {
-    store: Box<dyn Store>,
-    span: Span,
     events: Lane<Event>,
     metrics: Lane<MetricPoint>,
     rows_done: u64,
@@ -62,8 +61,7 @@ pub struct StoredRows {
 /// One table, read ahead by a page.
 struct Lane<R> {
     page: VecDeque<R>,
-    /// The last row read, from which the next page goes on.
-    read_to: Option<R>,
+    pages: Pages<R>,
     is_read: bool,
 }
 
@@ -81,25 +79,21 @@ impl StoredRows {
     /// # Errors
     /// Those of the store, and a position that this program did not write.
     pub async fn open(
-        mut store: Box<dyn Store>,
+        reader: Arc<dyn StoreReader>,
         range: TimeRange,
         positions: &Positions,
     ) -> Result<StoredRows, ReplayError> {
         let span = Span { from: range.from, to: Some(range.to), with_late: true };
-        let (events, metrics) = (Lane::<Event>::from(positions)?, Lane::<MetricPoint>::from(positions)?);
-        let (all_events, all_metrics) = store.count_in(span).await?;
+        let events = Lane::after(positions, pages(&reader, span, PAGE_ROWS))?;
+        let metrics = Lane::after(positions, pages(&reader, span, PAGE_ROWS))?;
+        let (all_events, all_metrics) = reader.count_in(span).await?;
         let rows_done = positions.0.get(ROWS).and_then(|rows| rows.parse().ok()).unwrap_or(0);
-        Ok(StoredRows { store, span, events, metrics, rows_done, rows_in_all: all_events + all_metrics })
+        Ok(StoredRows { events, metrics, rows_done, rows_in_all: all_events + all_metrics })
     }
 
     async fn fill(&mut self) -> Result<(), SinkError> {
-        if self.events.is_starved() {
-            self.events.take(self.store.events_in(self.span, self.events.read_to.as_ref(), PAGE_ROWS).await?);
-        }
-        if self.metrics.is_starved() {
-            self.metrics.take(self.store.metrics_in(self.span, self.metrics.read_to.as_ref(), PAGE_ROWS).await?);
-        }
-        Ok(())
+        self.events.fill().await?;
+        self.metrics.fill().await
     }
 }
 
@@ -149,13 +143,14 @@ impl Source for StoredRows {
     }
 }
 
-impl<R: Placed + Clone> Lane<R> {
-    fn from(positions: &Positions) -> Result<Lane<R>, ReplayError> {
+impl<R: Placed + Paged> Lane<R> {
+    /// The rows of `pages` after the committed position.
+    fn after(positions: &Positions, pages: Pages<R>) -> Result<Lane<R>, ReplayError> {
         let read_to = positions
             .0
             .get(R::PART)
             .map(|place| R::at(place).ok_or_else(|| ReplayError::Position { part: R::PART, position: place.clone() }));
-        Ok(Lane { page: VecDeque::new(), read_to: read_to.transpose()?, is_read: false })
+        Ok(Lane { page: VecDeque::new(), pages: pages.after(read_to.transpose()?), is_read: false })
     }
 
     /// Whether the next row is not known.
@@ -163,12 +158,14 @@ impl<R: Placed + Clone> Lane<R> {
         self.page.is_empty() && !self.is_read
     }
 
-    fn take(&mut self, page: Vec<Held<R>>) {
-        self.page.extend(page.into_iter().map(|held| held.row));
-        match self.page.back() {
-            Some(last) => self.read_to = Some(last.clone()),
-            None => self.is_read = true,
+    async fn fill(&mut self) -> Result<(), SinkError> {
+        if self.is_starved() {
+            match self.pages.next().await? {
+                Some(page) => self.page.extend(page.into_iter().map(|stored| stored.row)),
+                None => self.is_read = true,
+            }
         }
+        Ok(())
     }
 }
 
@@ -240,10 +237,10 @@ mod tests {
     use super::*;
     use model::rows::Rows;
     use model::time::MINUTE_MS;
-    use sinks::Commit;
     use sinks::compliance::commit_of;
     use sinks::compliance::rows::{START, bucket, event};
     use sinks::memory::MemoryStore;
+    use sinks::{Commit, StoreWriter};
     use sources::compliance::{Harness, Scenario, check, next};
 
     struct Over(MemoryStore, TimeRange);
@@ -251,7 +248,7 @@ mod tests {
     #[async_trait]
     impl Harness for Over {
         async fn build(&self, positions: &Positions) -> Box<dyn Source> {
-            Box::new(StoredRows::open(Box::new(self.0.clone()), self.1, positions).await.unwrap())
+            Box::new(StoredRows::open(self.0.reader(), self.1, positions).await.unwrap())
         }
     }
 
@@ -299,7 +296,7 @@ mod tests {
     #[tokio::test]
     async fn a_position_of_another_program_is_refused() {
         let positions = Positions(BTreeMap::from([("events".to_owned(), "17".to_owned())]));
-        let opened = StoredRows::open(Box::new(MemoryStore::new()), minutes(0, 1), &positions).await;
+        let opened = StoredRows::open(MemoryStore::new().reader(), minutes(0, 1), &positions).await;
         let error = opened.err().unwrap().to_string();
         assert!(error.contains("\"17\""), "{error}");
     }

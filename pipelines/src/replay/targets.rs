@@ -5,7 +5,7 @@ use crate::clock::CLOCK_NAME;
 use crate::config::{ReefConfig, SourceConfig, StorageKind};
 use crate::deferred::DEFERRED_NAME;
 use crate::open::store;
-use sinks::Store;
+use sinks::StoreWriter;
 use sinks::duckdb::{NotOurs, stored_version};
 use sources::lateness::GATE_NAME;
 use std::path::{Path, PathBuf};
@@ -28,7 +28,7 @@ pub fn check(config: &ReefConfig, request: &Request) -> Result<(), ReplayError> 
 }
 
 /// Opens another store to write to; it is created when missing.
-pub async fn open(config: &ReefConfig, path: &Path) -> Result<Box<dyn Store>, ReplayError> {
+pub async fn open(config: &ReefConfig, path: &Path) -> Result<Box<dyn StoreWriter>, ReplayError> {
     if let Err(cause) = stored_version(path, Some(&config.reef_id)).await {
         let is_other = cause.cause.as_ref().is_some_and(|cause| cause.is::<NotOurs>());
         return Err(if is_other {
@@ -37,14 +37,14 @@ pub async fn open(config: &ReefConfig, path: &Path) -> Result<Box<dyn Store>, Re
             ReplayError::Store(cause)
         });
     }
-    let mut target = store::open(&config_of(config, path)).await?;
+    let target = store::open(&config_of(config, path)).await?;
     let of_run = [GATE_NAME, CLOCK_NAME, DEFERRED_NAME];
     let of_replays = |name: &str| {
         [Task::Replay, Task::Backfill]
             .iter()
             .any(|task| name.strip_prefix(task.as_str()).is_some_and(|rest| rest.starts_with(':')))
     };
-    match target.positions().await?.into_keys().find(|name| !of_run.contains(&&**name) && !of_replays(name)) {
+    match target.reader().positions().await?.into_keys().find(|name| !of_run.contains(&&**name) && !of_replays(name)) {
         Some(source_name) => Err(ReplayError::IntoReef { path: path.to_owned(), source_name }),
         None => Ok(target),
     }

@@ -120,13 +120,14 @@ async fn replayed(config: &ReefConfig, request: &Request) -> Outcome {
 
 /// Patterns, their evidence, and how many rows are late.
 async fn state(config: &ReefConfig) -> (Vec<Correlation>, Vec<Evidence>, u64) {
-    let mut store = store::open(config).await.unwrap();
-    let correlations = store.correlations().await.unwrap();
+    let store = store::open(config).await.unwrap();
+    let reader = store.reader();
+    let correlations = reader.correlations().await.unwrap();
     let mut evidence = Vec::new();
     for correlation in &correlations {
-        evidence.extend(store.evidence(&correlation.key.correlation_id()).await.unwrap());
+        evidence.extend(reader.evidence(&correlation.key.correlation_id()).await.unwrap());
     }
-    let late = store.totals().await.unwrap().late;
+    let late = reader.totals().await.unwrap().late;
     store.close().await.unwrap();
     (correlations, evidence, late)
 }

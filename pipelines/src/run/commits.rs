@@ -5,12 +5,12 @@
 
 use crate::run::retry::{commit_with_retry, newer_events_with_retry};
 use model::event::Event;
-use sinks::{Commit, Outcome, SinkError, Store};
+use sinks::{Commit, Outcome, SinkError, StoreWriter};
 use std::pin::Pin;
 use std::task::Poll;
 use tokio::sync::watch;
 
-type UnderWay = Pin<Box<dyn Future<Output = (Box<dyn Store>, Result<Outcome, SinkError>)> + Send>>;
+type UnderWay = Pin<Box<dyn Future<Output = (Box<dyn StoreWriter>, Result<Outcome, SinkError>)> + Send>>;
 
 /// The store of a run, at rest or at work.
 pub(crate) struct Commits {
@@ -22,15 +22,15 @@ pub(crate) struct Commits {
 }
 
 enum State {
-    AtRest(Box<dyn Store>),
+    AtRest(Box<dyn StoreWriter>),
     AtWork(UnderWay),
     /// Between the two; nobody sees it.
     Moving,
 }
 
 impl Commits {
-    /// A store at rest; `may_have_newer` is what it says of [`Store::may_have_newer_events`].
-    pub(crate) fn new(store: Box<dyn Store>, shutdown: watch::Receiver<bool>, may_have_newer: bool) -> Commits {
+    /// A store at rest; `may_have_newer` is what it says of [`StoreWriter::may_have_newer_events`].
+    pub(crate) fn new(store: Box<dyn StoreWriter>, shutdown: watch::Receiver<bool>, may_have_newer: bool) -> Commits {
         Commits { state: State::AtRest(store), shutdown, outcome: Outcome::default(), may_have_newer }
     }
 
@@ -79,7 +79,7 @@ impl Commits {
     }
 
     /// The store, once it is at rest.
-    pub(crate) async fn store(&mut self) -> Result<&mut dyn Store, SinkError> {
+    pub(crate) async fn store(&mut self) -> Result<&mut dyn StoreWriter, SinkError> {
         self.ended().await?;
         match &mut self.state {
             State::AtRest(store) => Ok(store.as_mut()),
@@ -98,7 +98,7 @@ impl Commits {
     }
 
     /// The store again, once it is at rest.
-    pub(crate) async fn into_store(mut self) -> Result<Box<dyn Store>, SinkError> {
+    pub(crate) async fn into_store(mut self) -> Result<Box<dyn StoreWriter>, SinkError> {
         self.ended().await?;
         match self.state {
             State::AtRest(store) => Ok(store),

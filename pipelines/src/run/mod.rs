@@ -22,24 +22,25 @@
 //! | `pending_rejects` | refused rows that wait for the next tick |
 //! | `clock_skew` | which services' clocks are ahead of the reader's |
 //! | `lookback` | stored rows that lie outside the look-back |
-//! | `desk` | looks into the store of a running reef, and news of its patterns |
+//! | `handle` | what a run hands out: a reader of its store, progress, a stop, news of its patterns |
 
 use crate::config::ReefConfig;
 use crate::engine::Engine;
 use crate::error::RunError;
 use crate::open::{inputs, params, store};
 use crate::progress::{Progress, RunSummary};
-use desk::Desk;
+use handle::Announcer;
+pub use handle::RunningReef;
 use model::clock::SharedClock;
 use running::{Running, enter};
-use sinks::Store;
+use sinks::StoreWriter;
 use sources::Source;
 use std::time::Instant;
 use tokio::sync::watch;
 
 mod clock_skew;
 mod commits;
-pub mod desk;
+pub mod handle;
 mod intake;
 mod lookback;
 mod pace;
@@ -68,8 +69,8 @@ pub struct RunOptions {
 pub(crate) struct DriveOptions {
     /// An engine that is started already, and whose workers may be those of several processes; else one is started.
     pub(crate) engine: Option<Engine>,
-    /// Where others look into the store of the run and hear news.
-    pub(crate) desk: Desk,
+    /// Who gets a reader of the store, and news.
+    pub(crate) announcer: Announcer,
     /// The rows were recorded before: they say nothing of how far the live sources have been judged, so the gate's state
     /// stays as it is in the store, and nothing is deleted.
     pub(crate) is_recorded: bool,
@@ -77,16 +78,20 @@ pub(crate) struct DriveOptions {
 
 /// Runs a reef until its input ends or it is asked to stop.
 pub async fn run(config: &ReefConfig, options: RunOptions) -> Result<RunSummary, RunError> {
-    run_with_desk(config, options, Desk::default()).await
+    run_announced(config, options, Announcer::default()).await
 }
 
-/// The same with a desk at which others may look into its store and hear news.
-pub async fn run_with_desk(config: &ReefConfig, options: RunOptions, desk: Desk) -> Result<RunSummary, RunError> {
+/// The same for a run that others read beside and hear news of: see [`RunningReef`].
+pub async fn run_announced(
+    config: &ReefConfig,
+    options: RunOptions,
+    announcer: Announcer,
+) -> Result<RunSummary, RunError> {
     enter("open");
-    let mut store = store::open(config).await?;
-    let positions = store.positions().await?;
+    let store = store::open(config).await?;
+    let positions = store.reader().positions().await?;
     let sources = inputs::build(config, &positions, &options.clock)?;
-    let with = DriveOptions { desk, ..DriveOptions::default() };
+    let with = DriveOptions { announcer, ..DriveOptions::default() };
     let (summary, store) = drive_with(config, store, sources, options, with).await?;
     enter("close");
     store.close().await?;
@@ -97,21 +102,21 @@ pub async fn run_with_desk(config: &ReefConfig, options: RunOptions, desk: Desk)
 /// Feeds `sources` through the engine into `store` until they end or the run is asked to stop.
 pub async fn drive(
     config: &ReefConfig,
-    store: Box<dyn Store>,
+    store: Box<dyn StoreWriter>,
     sources: Vec<Box<dyn Source>>,
     options: RunOptions,
-) -> Result<(RunSummary, Box<dyn Store>), RunError> {
+) -> Result<(RunSummary, Box<dyn StoreWriter>), RunError> {
     drive_with(config, store, sources, options, DriveOptions::default()).await
 }
 
 /// The same with more to say. Live run, replay and backfill are this one loop.
 pub(crate) async fn drive_with(
     config: &ReefConfig,
-    store: Box<dyn Store>,
+    store: Box<dyn StoreWriter>,
     sources: Vec<Box<dyn Source>>,
     options: RunOptions,
     with: DriveOptions,
-) -> Result<(RunSummary, Box<dyn Store>), RunError> {
+) -> Result<(RunSummary, Box<dyn StoreWriter>), RunError> {
     let engine = match with.engine {
         Some(engine) => engine,
         None => Engine::start(params::from_config(config), config.engine.workers)?,
@@ -120,6 +125,6 @@ pub(crate) async fn drive_with(
     enter("restore");
     let mut run = Running::restore(config, engine, store, &options).await?;
     run.is_live = !with.is_recorded;
-    run.open_desk(with.desk).await?;
+    run.announce(with.announcer).await?;
     run.until_the_end(config, sources, &options, started).await
 }

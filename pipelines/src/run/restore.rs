@@ -4,15 +4,18 @@ use crate::clock::EventClock;
 use crate::engine::{Engine, TickRows};
 use crate::error::RunError;
 use crate::memory::Memory;
+use model::event::Event;
+use model::metric::MetricPoint;
 use operators::dataflow::Params;
-use sinks::Store;
+use sinks::{Span, StoreReader, pages};
+use std::sync::Arc;
 
 /// Rows read back and fed at once.
 const PAGE_ROWS: usize = 20_000;
 
 /// Feeds the rows that can still matter (the operators say how far back that is) to a fresh engine.
 pub async fn restore(
-    store: &mut dyn Store,
+    reader: &Arc<dyn StoreReader>,
     engine: &mut Engine,
     params: &Params,
     clock: &EventClock,
@@ -20,26 +23,20 @@ pub async fn restore(
 ) -> Result<u64, RunError> {
     let mut restored = 0;
     if let Some(now) = clock.events_now() {
-        let from = now - params.events.keep_ms();
-        let mut after = None;
-        loop {
-            let page = store.events_since(from, after.as_ref(), PAGE_ROWS).await?;
-            let Some(last) = page.last() else { break };
-            after = Some(last.clone());
+        let mut pages = pages::<Event>(reader, Span::on_time_since(now - params.events.keep_ms()), PAGE_ROWS);
+        while let Some(page) = pages.next().await? {
             restored += page.len() as u64;
-            engine.tick(TickRows { events: page, metrics: Vec::new() }, None).await?;
+            let events = page.into_iter().map(|stored| stored.row).collect();
+            engine.tick(TickRows { events, metrics: Vec::new() }, None).await?;
             memory.check()?;
         }
     }
     if let Some(now) = clock.metrics_now() {
-        let from = now - params.metrics.keep_ms();
-        let mut after = None;
-        loop {
-            let page = store.metrics_since(from, after.as_ref(), PAGE_ROWS).await?;
-            let Some(last) = page.last() else { break };
-            after = Some(last.clone());
+        let mut pages = pages::<MetricPoint>(reader, Span::on_time_since(now - params.metrics.keep_ms()), PAGE_ROWS);
+        while let Some(page) = pages.next().await? {
             restored += page.len() as u64;
-            engine.tick(TickRows { events: Vec::new(), metrics: page }, None).await?;
+            let metrics = page.into_iter().map(|stored| stored.row).collect();
+            engine.tick(TickRows { events: Vec::new(), metrics }, None).await?;
             memory.check()?;
         }
     }

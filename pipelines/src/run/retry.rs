@@ -2,7 +2,7 @@
 
 use model::event::Event;
 use sinks::error::FaultClass;
-use sinks::{Commit, Outcome, SinkError, Store};
+use sinks::{Commit, Outcome, SinkError, StoreWriter};
 use std::time::Duration;
 use tokio::sync::watch;
 
@@ -24,7 +24,7 @@ const STOPPING_PAUSE_MAX: Duration = Duration::from_secs(1);
 /// answer was lost may be repeated. When the run is asked to stop, a pause ends at once, and the longer ones are not made
 /// any more: the error is returned, and the next run reads again what this tick held.
 pub async fn commit_with_retry(
-    store: &mut dyn Store,
+    store: &mut dyn StoreWriter,
     commit: &Commit,
     shutdown: &watch::Receiver<bool>,
 ) -> Result<Outcome, SinkError> {
@@ -39,7 +39,7 @@ pub async fn commit_with_retry(
 
 /// Asks for newer copies of events, as patiently as a commit is made.
 pub async fn newer_events_with_retry(
-    store: &mut dyn Store,
+    store: &mut dyn StoreWriter,
     events: &[Event],
     shutdown: &watch::Receiver<bool>,
 ) -> Result<Vec<Event>, SinkError> {

@@ -3,7 +3,7 @@
 use super::RunOptions;
 use super::clock_skew::ClockSkew;
 use super::commits::Commits;
-use super::desk::Desk;
+use super::handle::Announcer;
 use super::intake::{Delivery, Intake};
 use super::lookback;
 use super::pace::EvaluatePace;
@@ -23,11 +23,12 @@ use model::clock::SharedClock;
 use model::position::Positions;
 use model::reject::Reject;
 use model::rows::Rows;
-use sinks::Store;
 use sinks::retention::Retention;
+use sinks::{StoreReader, StoreWriter, Watermarks};
 use sources::lateness::{GATE_NAME, LatenessGate, Origin};
 use sources::{InputReport, Source};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
@@ -74,7 +75,9 @@ pub(super) struct Running {
     pub(super) retention: Retention,
     pub(super) retention_pace: RetentionPace,
     pub(super) published: Published,
-    pub(super) desk: Desk,
+    pub(super) announcer: Announcer,
+    /// Reads the store that is written.
+    pub(super) reader: Arc<dyn StoreReader>,
     pub(super) pace: EvaluatePace,
     pub(super) pending: Pending,
     pub(super) tick_rows_max: usize,
@@ -98,17 +101,17 @@ impl Running {
     pub(super) async fn restore(
         config: &ReefConfig,
         mut engine: Engine,
-        mut store: Box<dyn Store>,
+        mut store: Box<dyn StoreWriter>,
         options: &RunOptions,
     ) -> Result<Running, RunError> {
         let params = params::from_config(config);
         let memory = Memory::of(config.engine.memory_limit_bytes);
-        let (events, metrics) = store.watermarks().await?;
-        let positions = store.positions().await?;
+        let reader = store.reader();
+        let positions = reader.positions().await?;
         // no position at all: what rows there are, a first commit has left that was cut off
-        let (events, metrics) = if positions.is_empty() { Default::default() } else { (events, metrics) };
-        let event_clock = EventClock::of_store(&params, &positions, (&events, &metrics));
-        let mut gate = LatenessGate::new(config.collection.allowed_lateness_ms, events, metrics);
+        let marks = if positions.is_empty() { Watermarks::default() } else { reader.watermarks().await? };
+        let event_clock = EventClock::of_store(&params, &positions, &marks);
+        let mut gate = LatenessGate::new(config.collection.allowed_lateness_ms, marks.events, marks.metrics);
         if let Some(committed) = positions.get(GATE_NAME) {
             gate = gate.resume(committed);
         }
@@ -116,10 +119,10 @@ impl Running {
         let mut pace = EvaluatePace::new(Instant::now());
         let correlates = config.correlation.enabled;
         if correlates {
-            if restore(store.as_mut(), &mut engine, &params, &event_clock, &memory).await? > 0 {
+            if restore(&reader, &mut engine, &params, &event_clock, &memory).await? > 0 {
                 pace.mark_dirty();
             }
-            published = Published::inherit(store.published().await?);
+            published = Published::inherit(reader.published().await?);
         }
         let may_have_newer = store.may_have_newer_events().await?;
         let expected_colonies = config.colonies.len() as u64;
@@ -143,7 +146,8 @@ impl Running {
             retention: retention::of(config),
             retention_pace: RetentionPace::new(Instant::now()),
             published,
-            desk: Desk::default(),
+            announcer: Announcer::default(),
+            reader,
             pace,
             pending: Pending::default(),
             tick_rows_max: config.engine.tick_rows_max,
@@ -163,10 +167,10 @@ impl Running {
         })
     }
 
-    /// Lets visitors in; what is confirmed already is no news to them.
-    pub(super) async fn open_desk(&mut self, mut desk: Desk) -> Result<(), RunError> {
-        desk.learn(self.commits.store().await?).await?;
-        self.desk = desk;
+    /// Hands out a reader of the store.
+    pub(super) async fn announce(&mut self, mut announcer: Announcer) -> Result<(), RunError> {
+        announcer.open(Arc::clone(&self.reader)).await?;
+        self.announcer = announcer;
         Ok(())
     }
 
@@ -177,7 +181,7 @@ impl Running {
         sources: Vec<Box<dyn Source>>,
         options: &RunOptions,
         started: Instant,
-    ) -> Result<(RunSummary, Box<dyn Store>), RunError> {
+    ) -> Result<(RunSummary, Box<dyn StoreWriter>), RunError> {
         let mut intake = Intake::start(sources, &options.shutdown, self.memory.queue_bytes_max());
         let failure = self.take_in_and_drain(&mut intake, &options.shutdown).await;
         let failure = match failure {
@@ -201,7 +205,7 @@ impl Running {
         let has_none = self.progress.confirmed + self.progress.candidates == 0;
         let is_empty = has_none && !*options.shutdown.borrow();
         let outside = match self.is_live && self.correlates {
-            true => lookback::count(config, self.commits.store().await?, &self.event_clock, is_empty).await?,
+            true => lookback::count(config, self.reader.as_ref(), &self.event_clock, is_empty).await?,
             false => OutsideRows::default(),
         };
         let summary = RunSummary {
@@ -262,16 +266,7 @@ impl Running {
                     self.tell_committed();
                     continue;
                 }
-                look = self.desk.next_look() => Err(look),
-                delivery = next => Ok(delivery),
-            };
-            let delivery = match delivery {
-                Ok(delivery) => delivery,
-                Err(look) => {
-                    self.committed().await?;
-                    look(self.commits.store().await?).await;
-                    continue;
-                }
+                delivery = next => delivery,
             };
             match delivery {
                 Some(None) => return Ok(None),

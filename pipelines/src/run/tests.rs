@@ -8,14 +8,12 @@ use crate::run::{RunOptions, drive};
 use async_trait::async_trait;
 use model::clock::SystemClock;
 use model::event::{Event, Severity};
-use model::metric::MetricPoint;
-use model::pattern::{Correlation, Evidence};
 use model::position::Positions;
 use model::rows::Rows;
 use model::time::{MINUTE_MS, TimeMs};
 use sinks::error::FaultClass;
 use sinks::memory::MemoryStore;
-use sinks::{Commit, Held, SinkError, Span, Store, Totals};
+use sinks::{Commit, SinkError, StoreReader, StoreWriter};
 use sources::{Batch, Source, SourceError};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -60,7 +58,11 @@ impl Faulty {
 }
 
 #[async_trait]
-impl Store for Faulty {
+impl StoreWriter for Faulty {
+    fn reader(&self) -> Arc<dyn StoreReader> {
+        self.inner.reader()
+    }
+
     async fn commit(&mut self, commit: &Commit) -> Result<sinks::Outcome, SinkError> {
         if let Some(stop) = &self.stop {
             stop.send_replace(true);
@@ -77,38 +79,12 @@ impl Store for Faulty {
         }
         self.inner.commit(commit).await
     }
-    async fn positions(&mut self) -> Result<BTreeMap<String, Positions>, SinkError> {
-        self.inner.positions().await
-    }
-    async fn watermarks(&mut self) -> Result<(BTreeMap<String, TimeMs>, BTreeMap<String, TimeMs>), SinkError> {
-        self.inner.watermarks().await
-    }
-    async fn events_in(&mut self, span: Span, after: Option<&Event>, n: usize) -> Result<Vec<Held<Event>>, SinkError> {
-        self.inner.events_in(span, after, n).await
-    }
-    async fn metrics_in(
-        &mut self,
-        span: Span,
-        after: Option<&MetricPoint>,
-        n: usize,
-    ) -> Result<Vec<Held<MetricPoint>>, SinkError> {
-        self.inner.metrics_in(span, after, n).await
-    }
     async fn newer_events(&mut self, events: &[Event]) -> Result<Vec<Event>, SinkError> {
         self.asked.fetch_add(1, Ordering::Relaxed);
         self.inner.newer_events(events).await
     }
     async fn may_have_newer_events(&mut self) -> Result<bool, SinkError> {
         self.inner.may_have_newer_events().await
-    }
-    async fn correlations(&mut self) -> Result<Vec<Correlation>, SinkError> {
-        self.inner.correlations().await
-    }
-    async fn evidence(&mut self, correlation_id: &str) -> Result<Vec<Evidence>, SinkError> {
-        self.inner.evidence(correlation_id).await
-    }
-    async fn totals(&mut self) -> Result<Totals, SinkError> {
-        self.inner.totals().await
     }
     async fn close(self: Box<Self>) -> Result<(), SinkError> {
         Ok(())

@@ -73,7 +73,7 @@ impl Running {
             positions,
         };
         self.committed().await?;
-        self.desk.note(&commit.findings, &commit.removed);
+        self.announcer.note(&commit.findings, &commit.removed);
         enter("commit");
         self.ticks += 1;
         self.commits.begin(commit).await?;
@@ -99,7 +99,7 @@ impl Running {
         self.progress.ticks = self.ticks;
         self.progress.confirmed = self.published.count(PatternState::Confirmed);
         self.progress.candidates = self.published.count(PatternState::Candidate);
-        self.desk.tell();
+        self.announcer.publish();
         self.watch.send_replace(self.progress.clone());
     }
 

@@ -1,16 +1,16 @@
 //! Upserts of metric buckets, as `keep` does it for events. A bucket that is newer than all of its series is not looked up.
 
-use super::aside::{self, Changes, Place, RefusedRow};
 use super::dictionary::Dictionaries;
 use super::fault::Fault;
 use super::insert::insert_taking_out;
+use super::late_copies::{self, Changes, CopyTable, RefusedRow};
 use super::memory::{Series, owned};
 use super::parts::{Encoded, parts, parts_by};
 use super::rows::{ReadRow, versions};
 use super::session::Session;
-use crate::columns::{KeptRow, bucket_columns, intervals};
+use crate::columns::{ReportedRow, bucket_columns, intervals};
 use crate::outcome::{Met, Outcome};
-use crate::resolve::{Held, SeriesBuckets, SeriesRef, SeriesRows, series_of};
+use crate::resolve::{SeriesBuckets, SeriesRef, SeriesRows, StoredRow, series_of};
 use foldhash::fast::RandomState as FastHash;
 use model::metric::MetricPoint;
 use model::time::{DAY_MS, TimeMs};
@@ -29,12 +29,12 @@ struct NewestAnswer {
 }
 
 /// What became of the buckets of a commit.
-pub(super) struct KeptMetrics<'a> {
+pub(super) struct WrittenBuckets<'a> {
     pub(super) refused: Vec<RefusedRow<MetricPoint>>,
     /// Stored now, and under no copy before.
     pub(super) new: Vec<SeriesRows<'a>>,
     /// All others.
-    pub(super) doubtful: Vec<Held<&'a MetricPoint>>,
+    pub(super) needs_lookup: Vec<StoredRow<&'a MetricPoint>>,
 }
 
 /// Which series of a commit, and which of its buckets.
@@ -46,24 +46,24 @@ pub(super) async fn keep_metrics<'a>(
     session: &mut Session,
     of_series: &[SeriesBuckets<'a>],
     outcome: &mut Outcome,
-) -> Result<KeptMetrics<'a>, Fault> {
+) -> Result<WrittenBuckets<'a>, Fault> {
     let names: Vec<Series> = of_series.iter().map(|it| owned(it.series)).collect();
     learn_newest(session, of_series, &names).await?;
-    let (mut stored, mut stored_aside) = (HashMap::new(), HashMap::new());
-    let mut is_doubtful: HashSet<Spot, FastHash> = HashSet::default();
-    for of_day in doubtful(session, of_series, &names).into_values() {
-        is_doubtful.extend(of_day.iter().flat_map(|(number, places)| places.iter().map(|place| (*number, *place))));
+    let (mut stored, mut stored_late) = (HashMap::new(), HashMap::new());
+    let mut looked_up: HashSet<Spot, FastHash> = HashSet::default();
+    for of_day in buckets_to_look_up(session, of_series, &names).into_values() {
+        looked_up.extend(of_day.iter().flat_map(|(number, places)| places.iter().map(|place| (*number, *place))));
         let of_day: Vec<(usize, Vec<usize>)> = of_day.into_iter().collect();
         for part in parts_by(&of_day, |(number, _)| names[*number].encoded_bytes()) {
-            stored.extend(stored_metrics(session, Place::Shown, of_series, &names, part).await?);
+            stored.extend(stored_metrics(session, CopyTable::Current, of_series, &names, part).await?);
             if session.memory.has_late_copies {
-                stored_aside.extend(stored_metrics(session, Place::Aside, of_series, &names, part).await?);
+                stored_late.extend(stored_metrics(session, CopyTable::Late, of_series, &names, part).await?);
             }
         }
     }
     // raised first: should the outcome of the insert be unknown, a look-up too many is the safe side
     for (name, newest) in names.iter().zip(of_series.iter().map(|it| it.buckets.last())) {
-        newest.into_iter().for_each(|newest| session.memory.raise(name, newest.shown.row.timestamp.0));
+        newest.into_iter().for_each(|newest| session.memory.raise(name, newest.current.row.timestamp.0));
     }
     let version = session.next_version();
     let (mut copies, mut changes) = (Vec::new(), Changes::default());
@@ -71,19 +71,19 @@ pub(super) async fn keep_metrics<'a>(
         of_series.iter().enumerate().flat_map(|(number, it)| (0..it.buckets.len()).map(move |place| (number, place)))
     };
     for spot in spots() {
-        let before = stored.get(&spot).map(Held::each_ref);
-        let aside = stored_aside.get(&spot).map(|held| &held.row);
+        let before = stored.get(&spot).map(StoredRow::each_ref);
+        let late = stored_late.get(&spot).map(|held| &held.row);
         let kept = &of_series[spot.0].buckets[spot.1];
-        before.into_iter().for_each(|stands| MetricPoint::met(kept.shown, stands, outcome));
-        let now = kept.clone().after(before, aside);
-        changes.note(aside, now.aside);
-        if before != Some(now.shown) {
-            copies.push((spot.0, now.shown));
+        before.into_iter().for_each(|stands| MetricPoint::met(kept.current, stands, outcome));
+        let now = kept.clone().after(before, late);
+        changes.note(late, now.late);
+        if before != Some(now.current) {
+            copies.push((spot.0, now.current));
         }
     }
     let dictionaries = Dictionaries::of(names.iter());
-    let columns = |chunk: &[(usize, Held<&MetricPoint>)]| {
-        let held: Vec<Held<&MetricPoint>> = chunk.iter().map(|(_, held)| *held).collect();
+    let columns = |chunk: &[(usize, StoredRow<&MetricPoint>)]| {
+        let held: Vec<StoredRow<&MetricPoint>> = chunk.iter().map(|(_, held)| *held).collect();
         let mut columns = match &dictionaries {
             Some(dictionaries) => {
                 let mut columns = dictionaries.columns(chunk.iter().map(|(series, _)| *series));
@@ -97,46 +97,46 @@ pub(super) async fn keep_metrics<'a>(
         columns.extend(versions(chunk.iter().map(|_| (version, false))));
         columns
     };
-    let mut refused = aside::put(session, &changes.put).await?;
+    let mut refused = late_copies::put_late_copies(session, &changes.put).await?;
     let found = insert_taking_out(session, MetricPoint::TABLE, &copies, columns).await?;
     let any_refused = !found.is_empty();
     refused.extend(found.into_iter().map(|it| RefusedRow { row: copies[it.place].1.row.clone(), reason: it.reason }));
-    aside::take_back(session, &changes.taken_back).await?;
-    let mut kept = KeptMetrics { refused, new: Vec::with_capacity(of_series.len()), doubtful: Vec::new() };
+    late_copies::delete_late_copies(session, &changes.obsolete).await?;
+    let mut kept = WrittenBuckets { refused, new: Vec::with_capacity(of_series.len()), needs_lookup: Vec::new() };
     for (number, SeriesBuckets { series, buckets }) in of_series.iter().enumerate() {
-        let (doubtful, new): (Vec<_>, Vec<_>) = (0..buckets.len())
-            .map(|place| ((number, place), buckets[place].shown))
-            .partition(|(spot, _)| any_refused || is_doubtful.contains(spot));
-        let held = |rows: Vec<(Spot, Held<&'a MetricPoint>)>| rows.into_iter().map(|(_, held)| held);
+        let (needs_lookup, new): (Vec<_>, Vec<_>) = (0..buckets.len())
+            .map(|place| ((number, place), buckets[place].current))
+            .partition(|(spot, _)| any_refused || looked_up.contains(spot));
+        let held = |rows: Vec<(Spot, StoredRow<&'a MetricPoint>)>| rows.into_iter().map(|(_, held)| held);
         kept.new.push(SeriesRows { series: *series, rows: held(new).collect() });
-        kept.doubtful.extend(held(doubtful));
+        kept.needs_lookup.extend(held(needs_lookup));
     }
     Ok(kept)
 }
 
 /// The places of buckets that may be stored already, by series. By day, so that one old bucket does not make the look-up
 /// read all that lies between.
-fn doubtful(
+fn buckets_to_look_up(
     session: &Session,
     of_series: &[SeriesBuckets<'_>],
     names: &[Series],
 ) -> BTreeMap<TimeMs, BTreeMap<usize, Vec<usize>>> {
-    let mut doubtful: BTreeMap<TimeMs, BTreeMap<usize, Vec<usize>>> = BTreeMap::new();
+    let mut by_day: BTreeMap<TimeMs, BTreeMap<usize, Vec<usize>>> = BTreeMap::new();
     for (number, SeriesBuckets { buckets, .. }) in of_series.iter().enumerate() {
         let newest_ms = session.memory.newest(&names[number]).unwrap_or(i64::MAX);
-        let stored = buckets.iter().take_while(|kept| kept.shown.row.timestamp.0 <= newest_ms);
+        let stored = buckets.iter().take_while(|kept| kept.current.row.timestamp.0 <= newest_ms);
         for (place, kept) in stored.enumerate() {
-            let day = kept.shown.row.timestamp.floor_to(DAY_MS);
-            doubtful.entry(day).or_default().entry(number).or_default().push(place);
+            let day = kept.current.row.timestamp.floor_to(DAY_MS);
+            by_day.entry(day).or_default().entry(number).or_default().push(place);
         }
     }
-    doubtful
+    by_day
 }
 
 /// Asks for the newest bucket of series that the session does not know yet, no further back than `rows` reach.
 async fn learn_newest(session: &mut Session, of_series: &[SeriesBuckets<'_>], names: &[Series]) -> Result<(), Fault> {
     let unknown: Vec<&Series> = names.iter().filter(|series| session.memory.newest(series).is_none()).collect();
-    let oldest = of_series.iter().filter_map(|it| it.buckets.first()).map(|kept| kept.shown.row.timestamp.0).min();
+    let oldest = of_series.iter().filter_map(|it| it.buckets.first()).map(|kept| kept.current.row.timestamp.0).min();
     let Some(oldest) = oldest else { return Ok(()) };
     let sql = "SELECT colony_id, application_name, environment, service_id, metric_name, interval_seconds,
                       toUnixTimestamp64Milli(max(timestamp)) AS newest_ms
@@ -146,8 +146,8 @@ async fn learn_newest(session: &mut Session, of_series: &[SeriesBuckets<'_>], na
                  AND timestamp >= fromUnixTimestamp64Milli({oldest:Int64}, 'UTC')
                GROUP BY ALL";
     for part in parts(&unknown) {
-        let query = session.query(sql).param("series", part).param("oldest", oldest);
-        let answers = session.rows::<NewestAnswer>(query).await?;
+        let query = session.server.query(sql).param("series", part).param("oldest", oldest);
+        let answers = session.server.rows::<NewestAnswer>(query).await?;
         // nothing found: nothing is stored from the oldest of these rows on
         part.iter().for_each(|series| session.memory.remember((*series).clone(), oldest - 1));
         for row in answers {
@@ -168,15 +168,16 @@ async fn learn_newest(session: &mut Session, of_series: &[SeriesBuckets<'_>], na
 /// The stored copies of some buckets (`asked`: series, and places of its buckets).
 async fn stored_metrics(
     session: &Session,
-    place: Place,
+    place: CopyTable,
     of_series: &[SeriesBuckets<'_>],
     names: &[Series],
     asked: &[(usize, Vec<usize>)],
-) -> Result<Vec<(Spot, Held<MetricPoint>)>, Fault> {
+) -> Result<Vec<(Spot, StoredRow<MetricPoint>)>, Fault> {
     let mut spots: HashMap<(SeriesRef<'_>, i64), Spot> = HashMap::new();
     for (number, places) in asked {
         let SeriesBuckets { series, buckets } = &of_series[*number];
-        spots.extend(places.iter().map(|place| ((*series, buckets[*place].shown.row.timestamp.0), (*number, *place))));
+        spots
+            .extend(places.iter().map(|place| ((*series, buckets[*place].current.row.timestamp.0), (*number, *place))));
     }
     let times = || spots.keys().map(|(_, timestamp)| *timestamp);
     let (Some(from), Some(to)) = (times().min(), times().max()) else { return Ok(Vec::new()) };
@@ -191,9 +192,9 @@ async fn stored_metrics(
         place.selection::<MetricPoint>(),
         place.table::<MetricPoint>()
     );
-    let query = session.query(&sql).param("series", series).param("from", from).param("to", to);
+    let query = session.server.query(&sql).param("series", series).param("from", from).param("to", to);
     let mut stored = Vec::new();
-    for answer in session.rows::<<MetricPoint as ReadRow>::Answer>(query).await? {
+    for answer in session.server.rows::<<MetricPoint as ReadRow>::Answer>(query).await? {
         let held = MetricPoint::read(answer)?;
         let spot = spots.get(&(series_of(&held.row), held.row.timestamp.0)).copied();
         stored.extend(spot.map(|spot| (spot, held)));

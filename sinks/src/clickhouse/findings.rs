@@ -65,11 +65,13 @@ async fn read_stored(session: &Session, ids: &[&str]) -> Result<Stored, Fault> {
         "SELECT {EVIDENCE_SELECTION} FROM correlation_evidence FINAL WHERE correlation_id IN {{ids:Array(String)}}"
     );
     for ids in parts(ids) {
-        for row in session.rows::<CorrelationAnswer>(session.query(&correlations).param("ids", ids)).await? {
+        for row in
+            session.server.rows::<CorrelationAnswer>(session.server.query(&correlations).param("ids", ids)).await?
+        {
             let row = read_correlation(row)?;
             stored.correlations.insert(row.0.key.correlation_id(), row);
         }
-        for row in session.rows::<EvidenceAnswer>(session.query(&evidence).param("ids", ids)).await? {
+        for row in session.server.rows::<EvidenceAnswer>(session.server.query(&evidence).param("ids", ids)).await? {
             let row = read_evidence(row);
             stored.evidence.entry(row.correlation_id.clone()).or_default().insert(row);
         }

@@ -34,7 +34,7 @@ pub(super) async fn write_nodes(session: &mut Session, nodes: &[&ServiceNode]) -
     let sql = "SELECT colony_id, service_id, name, version, status, first_seen_at, last_seen_at
                FROM service_nodes FINAL WHERE (colony_id, service_id) IN {keys:Array(Tuple(String, String))}";
     for keys in parts(&keys) {
-        for row in session.rows::<NodeAnswer>(session.query(sql).param("keys", keys)).await? {
+        for row in session.server.rows::<NodeAnswer>(session.server.query(sql).param("keys", keys)).await? {
             let latest = ServiceNode {
                 colony_id: row.colony_id,
                 service_id: row.service_id,
@@ -97,7 +97,7 @@ pub(super) async fn write_edges(session: &mut Session, edges: &[&ServiceEdge]) -
                WHERE (colony_id, from_service, to_service, protocol)
                      IN {keys:Array(Tuple(String, String, String, String))}";
     for keys in parts(&keys) {
-        for row in session.rows::<EdgeAnswer>(session.query(sql).param("keys", keys)).await? {
+        for row in session.server.rows::<EdgeAnswer>(session.server.query(sql).param("keys", keys)).await? {
             let latest = ServiceEdge {
                 colony_id: row.colony_id,
                 from_service: row.from_service,
@@ -143,8 +143,11 @@ pub(super) async fn write_colonies(
     if statuses.is_empty() {
         return Ok(());
     }
-    let mut colonies: BTreeMap<String, ColonyStatus> =
-        super::reader::colony_status(session).await?.into_iter().map(|row| (row.colony_id.clone(), row)).collect();
+    let mut colonies: BTreeMap<String, ColonyStatus> = super::reader::colony_status(&session.server)
+        .await?
+        .into_iter()
+        .map(|row| (row.colony_id.clone(), row))
+        .collect();
     let named: HashSet<&str> = statuses.iter().map(|status| &*status.colony_id).collect();
     for status in statuses {
         let mut status = (*status).clone();

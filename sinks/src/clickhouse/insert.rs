@@ -45,17 +45,16 @@ async fn statement<T>(
     rows: &[T],
     columns: &impl Fn(&[T]) -> Columns,
 ) -> Result<usize, Fault> {
-    if let Some(lease) = &session.lease {
-        lease.check().await?;
-    }
+    session.check_lease().await?;
     let batch = |chunk: &[T]| RecordBatch::try_from_iter_with_nullable(nullable(columns(chunk)));
     let empty = batch(&rows[..0])?;
     let names: Vec<String> = empty.schema().fields().iter().map(|field| field.name().clone()).collect();
     // sql: identifiers only
     let sql = format!("INSERT INTO {table} ({}) FORMAT ArrowStream", names.join(", "));
-    let limit = session.config.statement_limit;
+    let limit = session.server.config.statement_limit;
     let seconds = limit.as_secs().max(1).to_string();
     let mut request = session
+        .server
         .client
         .insert_formatted_with(sql)
         // history of many months may come in one commit

@@ -1,18 +1,19 @@
 //! Upserts of events: looks up what is stored under the same identity, writes the greater copy. Metric buckets: `buckets`.
 //!
 //! A copy is written only when it is greater than the stored one, with a version above all before it. So the order of
-//! versions is the order of [`Held`], which no column of the engine could hold, and the comparison is the same code as
-//! in every other store. Late copies that say more than the one shown: `aside`.
+//! versions is the order of [`StoredRow`], which no column of the engine could hold, and the comparison is the same code as
+//! in every other store. Late copies that say more than the current one: `late_copies`.
 
-use super::aside::{self, Changes, Place, RefusedRow};
 use super::fault::Fault;
 use super::insert::{insert, insert_taking_out};
+use super::late_copies::{self, Changes, CopyTable, RefusedRow};
 use super::parts::{Encoded, parts, parts_by};
 use super::rows::{EventAnswer, EventCopy, Mark, ReadRow, event_columns, selection};
+use super::server::Server;
 use super::session::Session;
-use crate::columns::KeptRow;
+use crate::columns::ReportedRow;
 use crate::outcome::{Met, Outcome};
-use crate::resolve::{Held, Kept};
+use crate::resolve::{StoredCopies, StoredRow};
 use model::event::Event;
 use model::time::TimeMs;
 use serde::Deserialize;
@@ -23,14 +24,14 @@ pub(super) type EventKey = (String, String);
 
 /// An event and its mark, as stored.
 pub(super) struct StoredEvent {
-    pub(super) held: Held<Event>,
+    pub(super) held: StoredRow<Event>,
     pub(super) mark: Mark,
 }
 
 /// Stored events under `keys`.
 pub(super) async fn stored_events(
-    session: &Session,
-    place: Place,
+    server: &Server,
+    place: CopyTable,
     keys: &[EventKey],
 ) -> Result<HashMap<EventKey, StoredEvent>, Fault> {
     let mut stored = HashMap::with_capacity(keys.len());
@@ -42,7 +43,7 @@ pub(super) async fn stored_events(
         place.table::<Event>()
     );
     for keys in parts(keys) {
-        for row in session.rows::<EventAnswer>(session.query(&sql).param("keys", keys)).await? {
+        for row in server.rows::<EventAnswer>(server.query(&sql).param("keys", keys)).await? {
             let key = (row.colony_id.clone(), row.event_id.clone());
             let mark =
                 Mark { correlation_group: row.correlation_group.clone(), correlation_score: row.correlation_score };
@@ -58,13 +59,13 @@ struct AmendedAnswer {
 }
 
 /// As [`crate::Store::may_have_newer_events`].
-pub(super) async fn may_have_newer_events(session: &Session) -> Result<bool, Fault> {
+pub(super) async fn may_have_newer_events(server: &Server) -> Result<bool, Fault> {
     let sql = "SELECT count() AS amended FROM (SELECT 1 FROM federated_events WHERE version > 0 OR withdrawn LIMIT 1)";
-    Ok(session.rows::<AmendedAnswer>(session.query(sql)).await?.iter().any(|answer| answer.amended > 0))
+    Ok(server.rows::<AmendedAnswer>(server.query(sql)).await?.iter().any(|answer| answer.amended > 0))
 }
 
 /// As [`crate::Store::newer_events`].
-pub(super) async fn newer_events(session: &Session, events: &[Event]) -> Result<Vec<Event>, Fault> {
+pub(super) async fn newer_events(server: &Server, events: &[Event]) -> Result<Vec<Event>, Fault> {
     let keys: BTreeSet<EventKey> = events.iter().map(|row| (row.colony_id.clone(), row.event_id.clone())).collect();
     let keys: Vec<EventKey> = keys.into_iter().collect();
     let mut newer = Vec::new();
@@ -76,7 +77,7 @@ pub(super) async fn newer_events(session: &Session, events: &[Event]) -> Result<
         selection::<Event>()
     );
     for keys in parts(&keys) {
-        for row in session.rows::<EventAnswer>(session.query(&sql).param("keys", keys)).await? {
+        for row in server.rows::<EventAnswer>(server.query(&sql).param("keys", keys)).await? {
             newer.push(Event::read(row)?.row);
         }
     }
@@ -87,17 +88,17 @@ pub(super) async fn newer_events(session: &Session, events: &[Event]) -> Result<
 /// Writes those copies of `rows` that are greater than what is stored; each identity stands in `rows` once.
 pub(super) async fn keep_events(
     session: &mut Session,
-    rows: &[Kept<&Event>],
+    rows: &[StoredCopies<&Event>],
     outcome: &mut Outcome,
 ) -> Result<Vec<RefusedRow<Event>>, Fault> {
     if rows.is_empty() {
         return Ok(Vec::new());
     }
-    let key = |kept: &Kept<&Event>| (kept.shown.row.colony_id.clone(), kept.shown.row.event_id.clone());
+    let key = |kept: &StoredCopies<&Event>| (kept.current.row.colony_id.clone(), kept.current.row.event_id.clone());
     let keys: Vec<EventKey> = rows.iter().map(key).collect();
-    let stored = stored_events(session, Place::Shown, &keys).await?;
-    let stored_aside = match session.memory.has_late_copies {
-        true => stored_events(session, Place::Aside, &keys).await?,
+    let stored = stored_events(&session.server, CopyTable::Current, &keys).await?;
+    let stored_late = match session.memory.has_late_copies {
+        true => stored_events(&session.server, CopyTable::Late, &keys).await?,
         false => HashMap::new(),
     };
     // the version before it stays free for what takes an older copy back
@@ -105,27 +106,27 @@ pub(super) async fn keep_events(
     let (mut known, mut copies, mut changes) = (Vec::new(), Vec::new(), Changes::default());
     for (kept, key) in rows.iter().zip(&keys) {
         let before = stored.get(key);
-        let before_shown = before.map(|before| before.held.each_ref());
-        let aside = stored_aside.get(key).map(|stored| &stored.held.row);
-        before_shown.into_iter().for_each(|stands| Event::met(kept.shown, stands, outcome));
-        let now = kept.clone().after(before_shown, aside);
-        changes.note(aside, now.aside);
+        let current_before = before.map(|before| before.held.each_ref());
+        let late = stored_late.get(key).map(|stored| &stored.held.row);
+        current_before.into_iter().for_each(|stands| Event::met(kept.current, stands, outcome));
+        let now = kept.clone().after(current_before, late);
+        changes.note(late, now.late);
         if before.is_some() {
-            known.push((key.clone(), now.shown));
+            known.push((key.clone(), now.current));
         }
-        if before_shown != Some(now.shown) {
+        if current_before != Some(now.current) {
             let mark = before.map(|before| before.mark.clone()).unwrap_or_default();
-            let held = Held { on_time: now.shown.on_time, row: now.shown.row.clone() };
+            let held = StoredRow { on_time: now.current.on_time, row: now.current.row.clone() };
             copies.push(EventCopy { held, mark, version, removed: false });
         }
     }
-    let mut refused = aside::put(session, &changes.put).await?;
+    let mut refused = late_copies::put_late_copies(session, &changes.put).await?;
     let found = insert_taking_out(session, Event::TABLE, &copies, event_columns).await?;
     refused
         .extend(found.into_iter().map(|it| RefusedRow { row: copies[it.place].held.row.clone(), reason: it.reason }));
-    let gone = moved_away(session, &known).await?;
+    let gone = moved_away(&session.server, &known).await?;
     insert(session, Event::TABLE, &gone, event_columns).await?;
-    aside::take_back(session, &changes.taken_back).await?;
+    late_copies::delete_late_copies(session, &changes.obsolete).await?;
     Ok(refused)
 }
 
@@ -141,7 +142,7 @@ struct CopyAnswer {
 /// What takes back the copies of events that now have another time: an older one may lie in another part of the table,
 /// where a query for that time alone would still find it. Asked for after the insert, so that a commit that was cut off
 /// between the two is healed by its repeat.
-async fn moved_away(session: &Session, known: &[(EventKey, Held<&Event>)]) -> Result<Vec<EventCopy>, Fault> {
+async fn moved_away(server: &Server, known: &[(EventKey, StoredRow<&Event>)]) -> Result<Vec<EventCopy>, Fault> {
     let mut gone = Vec::new();
     let sql =
         "SELECT colony_id, event_id, toUnixTimestamp64Milli(timestamp) AS at_ms, max(ingest_version) AS copy_version,
@@ -152,7 +153,7 @@ async fn moved_away(session: &Session, known: &[(EventKey, Held<&Event>)]) -> Re
     for known in parts_by(known, |(key, _)| key.encoded_bytes()) {
         let keys: Vec<&EventKey> = known.iter().map(|(key, _)| key).collect();
         let mut copies: HashMap<EventKey, Vec<CopyAnswer>> = HashMap::new();
-        for row in session.rows::<CopyAnswer>(session.query(sql).param("keys", keys)).await? {
+        for row in server.rows::<CopyAnswer>(server.query(sql).param("keys", keys)).await? {
             copies.entry((row.colony_id.clone(), row.event_id.clone())).or_default().push(row);
         }
         for (key, any) in known {
@@ -160,7 +161,7 @@ async fn moved_away(session: &Session, known: &[(EventKey, Held<&Event>)]) -> Re
             let Some(current) = copies.iter().map(|copy| copy.copy_version).max() else { continue };
             for copy in copies.iter().filter(|copy| copy.copy_version < current && copy.is_removed == 0) {
                 let row = Event { timestamp: TimeMs(copy.at_ms), ..any.row.clone() };
-                let held = Held { on_time: any.on_time, row };
+                let held = StoredRow { on_time: any.on_time, row };
                 // above the copy, below the one that counts
                 gone.push(EventCopy { held, mark: Mark::default(), version: current - 1, removed: true });
             }

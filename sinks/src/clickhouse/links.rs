@@ -1,13 +1,13 @@
 //! Links between events and patterns, and the best-scored link that each event's own row shows.
 
-use super::aside::Place;
 use super::fault::Fault;
 use super::insert::insert;
 use super::keep::{EventKey, stored_events};
+use super::late_copies::CopyTable;
 use super::parts::parts;
 use super::rows::{EventCopy, Mark, event_columns, texts, versions};
 use super::session::Session;
-use crate::columns::KeptRow;
+use crate::columns::ReportedRow;
 use crate::resolve::event_links;
 use arrow::array::Float64Array;
 use model::event::Event;
@@ -29,12 +29,12 @@ struct LinkAnswer {
 }
 
 /// What [`add`] leaves for later.
-pub(super) struct Open {
+pub(super) struct PendingLinkChanges {
     /// Events whose best link may have changed.
     events: BTreeSet<EventKey>,
     /// Links that no longer hold. They go last of all: as long as they stand, a repeated commit knows which events they
     /// concern.
-    gone: BTreeMap<LinkKey, f64>,
+    obsolete: BTreeMap<LinkKey, f64>,
 }
 
 /// Writes the links of `findings`, and finds those of all ids in `named` that no longer hold.
@@ -42,12 +42,12 @@ pub(super) async fn add(
     session: &mut Session,
     findings: &BTreeMap<String, &Finding>,
     named: &[&str],
-) -> Result<Open, Fault> {
+) -> Result<PendingLinkChanges, Fault> {
     let mut before: BTreeMap<LinkKey, f64> = BTreeMap::new();
     let sql = "SELECT colony_id, event_id, correlation_id, role, score FROM event_correlations FINAL
                WHERE correlation_id IN {ids:Array(String)}";
     for ids in parts(named) {
-        for row in session.rows::<LinkAnswer>(session.query(sql).param("ids", ids)).await? {
+        for row in session.server.rows::<LinkAnswer>(session.server.query(sql).param("ids", ids)).await? {
             before.insert((row.colony_id, row.event_id, row.correlation_id, row.role), row.score);
         }
     }
@@ -63,13 +63,13 @@ pub(super) async fn add(
     // unchanged links too: the commit before may have been cut off between the links and the marks
     let events = before.keys().chain(after.keys()).map(|(colony, event, ..)| (colony.clone(), event.clone())).collect();
     before.retain(|key, _| !after.contains_key(key));
-    Ok(Open { events, gone: before })
+    Ok(PendingLinkChanges { events, obsolete: before })
 }
 
-/// Shows each event its best link that holds, then takes the others back.
-pub(super) async fn settle(session: &mut Session, open: Open) -> Result<(), Fault> {
-    mark_events(session, &open).await?;
-    write(session, open.gone.iter().collect(), true).await
+/// Shows each event its best link that holds, then deletes the others.
+pub(super) async fn settle(session: &mut Session, pending: PendingLinkChanges) -> Result<(), Fault> {
+    mark_events(session, &pending).await?;
+    write(session, pending.obsolete.iter().collect(), true).await
 }
 
 async fn write(session: &mut Session, links: Vec<(&LinkKey, &f64)>, removed: bool) -> Result<(), Fault> {
@@ -89,15 +89,15 @@ async fn write(session: &mut Session, links: Vec<(&LinkKey, &f64)>, removed: boo
 }
 
 /// Writes again those events whose best link is another than their row shows.
-async fn mark_events(session: &mut Session, open: &Open) -> Result<(), Fault> {
-    let events: Vec<EventKey> = open.events.iter().cloned().collect();
+async fn mark_events(session: &mut Session, pending: &PendingLinkChanges) -> Result<(), Fault> {
+    let events: Vec<EventKey> = pending.events.iter().cloned().collect();
     let sql = "SELECT colony_id, event_id, correlation_id, role, score FROM event_correlations FINAL
                WHERE (colony_id, event_id) IN {keys:Array(Tuple(String, String))}";
     for keys in parts(&events) {
         let mut best: HashMap<EventKey, Mark> = HashMap::new();
-        for row in session.rows::<LinkAnswer>(session.query(sql).param("keys", keys)).await? {
+        for row in session.server.rows::<LinkAnswer>(session.server.query(sql).param("keys", keys)).await? {
             let key = (row.colony_id, row.event_id, row.correlation_id, row.role);
-            if open.gone.contains_key(&key) {
+            if pending.obsolete.contains_key(&key) {
                 continue;
             }
             let (colony_id, event_id, correlation_id, _) = key;
@@ -109,7 +109,7 @@ async fn mark_events(session: &mut Session, open: &Open) -> Result<(), Fault> {
         }
         let version = session.next_version();
         let mut copies = Vec::new();
-        for (key, stored) in stored_events(session, Place::Shown, keys).await? {
+        for (key, stored) in stored_events(&session.server, CopyTable::Current, keys).await? {
             let mark = best.remove(&key).unwrap_or_default();
             if mark != stored.mark {
                 copies.push(EventCopy { held: stored.held, mark, version, removed: false });

@@ -1,11 +1,13 @@
 //! What a session remembers of the store, so that it need not ask: newest rows, colonies of environments, versions.
 
-use super::aside;
 use super::fault::Fault;
-use super::session::Session;
+use super::server::Server;
+use crate::columns::ReportedRow;
 use crate::hours::HourSums;
 use crate::resolve::SeriesRef;
 use foldhash::fast::RandomState as FastHash;
+use model::event::Event;
+use model::metric::MetricPoint;
 use model::time::TimeMs;
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -48,9 +50,7 @@ pub(super) struct Memory {
     pub(super) colonies: BTreeMap<(String, String), BTreeSet<String>>,
     /// Sums of the hours that this session has written.
     pub(super) hours: HourSums,
-    /// Width of the slice of time that holds about a page of rows.
-    pub(super) slice_ms: Option<i64>,
-    /// Whether a late copy may be kept aside.
+    /// Whether a late copy may be stored.
     pub(super) has_late_copies: bool,
     /// Greatest version that whole commits have written.
     pub(super) newest_version: u64,
@@ -77,12 +77,12 @@ struct VersionRow {
 }
 
 impl Memory {
-    pub(super) async fn load(session: &Session) -> Result<Memory, Fault> {
+    pub(super) async fn load(server: &Server) -> Result<Memory, Fault> {
         let mut memory = Memory::default();
         let sql =
             "SELECT colony_id, application_name, environment, kind, toUnixTimestamp64Milli(max(newest)) AS newest_ms
                    FROM watermarks GROUP BY ALL";
-        for row in session.rows::<MarkRow>(session.query(sql)).await? {
+        for row in server.rows::<MarkRow>(server.query(sql)).await? {
             let known =
                 [Kind::Event, Kind::Metric, Kind::LateMetric].into_iter().find(|kind| kind.as_str() == row.kind);
             let kind = known.ok_or_else(|| crate::columns::unknown("kind", &row.kind))?;
@@ -93,13 +93,13 @@ impl Memory {
         // also rows of a commit that was cut off: no watermark tells of them
         let sql =
             "SELECT count() > 0 AS has_any, toUnixTimestamp64Milli(max(timestamp)) AS newest_ms FROM federated_metrics";
-        let newest = session.rows::<NewestRow>(session.query(sql)).await?.into_iter().next();
+        let newest = server.rows::<NewestRow>(server.query(sql)).await?.into_iter().next();
         memory.hours.begin(newest.filter(|row| row.has_any).map(|row| TimeMs(row.newest_ms)));
-        memory.has_late_copies = aside::exist(session).await?;
+        memory.has_late_copies = late_copies_exist(server).await?;
         let sql = "SELECT max(ingest_version) AS version
                    FROM (SELECT ingest_version FROM watermarks UNION ALL SELECT ingest_version FROM source_positions)";
         memory.newest_version =
-            session.rows::<VersionRow>(session.query(sql)).await?.first().map_or(0, |row| row.version);
+            server.rows::<VersionRow>(server.query(sql)).await?.first().map_or(0, |row| row.version);
         Ok(memory)
     }
 
@@ -145,4 +145,21 @@ impl Memory {
 
 pub(super) fn owned((colony, application, environment, service, metric, interval): SeriesRef<'_>) -> Series {
     (colony.into(), application.into(), environment.into(), service.into(), metric.into(), interval)
+}
+
+#[derive(clickhouse::Row, Deserialize)]
+struct CountAnswer {
+    copies: u64,
+}
+
+/// Whether any late copy is stored.
+async fn late_copies_exist(server: &Server) -> Result<bool, Fault> {
+    for table in [MetricPoint::LATE_TABLE, Event::LATE_TABLE] {
+        // sql: identifiers only
+        let sql = format!("SELECT count() AS copies FROM {table}");
+        if server.rows::<CountAnswer>(server.query(&sql)).await?.iter().any(|answer| answer.copies > 0) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }

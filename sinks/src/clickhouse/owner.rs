@@ -3,6 +3,7 @@
 use super::fault::Fault;
 use super::insert::insert;
 use super::rows::{texts, versions};
+use super::server::Server;
 use super::session::Session;
 use crate::columns::times;
 use serde::Deserialize;
@@ -13,10 +14,10 @@ struct OwnerAnswer {
 }
 
 /// Refuses the store of another reef; says whether it is this one's.
-pub(super) async fn check(session: &Session) -> Result<bool, Fault> {
-    let Some(reef_id) = &session.config.reef_id else { return Ok(true) };
+pub(super) async fn check(server: &Server) -> Result<bool, Fault> {
+    let Some(reef_id) = &server.config.reef_id else { return Ok(true) };
     let sql = "SELECT reef_id FROM store_owner FINAL ORDER BY since, reef_id";
-    let owners = session.rows::<OwnerAnswer>(session.query(sql)).await?;
+    let owners = server.rows::<OwnerAnswer>(server.query(sql)).await?;
     match owners.first() {
         None => Ok(false),
         Some(_) if owners.iter().any(|owner| owner.reef_id == *reef_id) => Ok(true),
@@ -29,11 +30,11 @@ pub(super) async fn check(session: &Session) -> Result<bool, Fault> {
 
 /// The same, and notes whose it is when nobody has written to it yet.
 pub(super) async fn claim(session: &mut Session) -> Result<(), Fault> {
-    if check(session).await? {
+    if check(&session.server).await? {
         return Ok(());
     }
-    let Some(reef_id) = session.config.reef_id.clone() else { return Ok(()) };
-    let (version, now) = (session.next_version(), session.config.clock.now());
+    let Some(reef_id) = session.server.config.reef_id.clone() else { return Ok(()) };
+    let (version, now) = (session.next_version(), session.server.config.clock.now());
     insert(session, "store_owner", &[reef_id], |rows| {
         let mut columns = vec![("reef_id", texts(rows, |reef_id| reef_id)), ("since", times(rows.iter().map(|_| now)))];
         columns.extend(versions(rows.iter().map(|_| (version, false))));

@@ -4,19 +4,50 @@
 //! slice of time at once, wide enough for about a page: a slice grows when it brings little and shrinks when it is full.
 
 use super::fault::Fault;
-use super::rows::{ReadRow, selection, selection_aside};
-use super::session::Session;
-use crate::{Held, Span};
+use super::rows::{ReadRow, late_selection, selection};
+use super::server::Server;
+use crate::{Span, StoredRow};
 use clickhouse::query::Query;
 use model::event::Event;
 use model::metric::MetricPoint;
 use model::time::{HOUR_MS, TimeMs};
 use serde::Deserialize;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 /// Width of the first slice.
 const SLICE_MS: i64 = 6 * HOUR_MS;
+/// Beyond every time that a `DateTime64` of milliseconds can hold: 2299-12-31.
+const TIME_MAX_MS: i64 = 10_413_705_600_000;
 /// A slice below this is not made narrower: one instant may hold more than a page.
 const SLICE_MIN_MS: i64 = 1_000;
+
+/// Width of the slice of time that holds about a page of rows, as the last pages have shown. A hint, shared by all clones of
+/// a reader.
+#[derive(Debug)]
+pub(super) struct SliceWidth(AtomicI64);
+
+/// One for each kind of row: a page of events spans another time than one of buckets.
+#[derive(Debug, Default)]
+pub(super) struct SliceWidths {
+    pub(super) events: SliceWidth,
+    pub(super) metrics: SliceWidth,
+}
+
+impl Default for SliceWidth {
+    fn default() -> Self {
+        SliceWidth(AtomicI64::new(SLICE_MS))
+    }
+}
+
+impl SliceWidth {
+    fn get(&self) -> i64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    fn set(&self, slice_ms: i64) {
+        self.0.store(slice_ms, Ordering::Relaxed);
+    }
+}
 
 /// The order of pages and the values of a row in it.
 pub(super) trait PagedRow: ReadRow {
@@ -58,21 +89,21 @@ impl PagedRow for MetricPoint {
     }
 }
 
-/// A page of rows, as [`crate::Store::events_in`] and [`crate::Store::metrics_in`].
+/// A page of rows, as [`crate::StoreReader::events_in`] and [`crate::StoreReader::metrics_in`].
 pub(super) async fn page<R: PagedRow>(
-    session: &mut Session,
-    span: Span,
-    after: Option<&R>,
+    server: &Server,
+    width: &SliceWidth,
+    (span, after): (Span, Option<&R>),
     limit: usize,
-) -> Result<Vec<Held<R>>, Fault> {
+) -> Result<Vec<StoredRow<R>>, Fault> {
     let mut after = after;
     let mut begin = after.map_or(span.from, |row| span.from.max(row.timestamp()));
     loop {
-        let slice_ms = session.memory.slice_ms.unwrap_or(SLICE_MS);
+        let slice_ms = width.get();
         let end = begin + slice_ms;
         let end = span.to.map_or(end, |to| to.min(end));
-        let rows = slice(session, span, begin..end, after, limit).await?;
-        session.memory.slice_ms = Some(match rows.len() {
+        let rows = slice(server, span, begin..end, after, limit).await?;
+        width.set(match rows.len() {
             full if full >= limit => (slice_ms / 2).max(SLICE_MIN_MS),
             few if few < limit / 2 => slice_ms.saturating_mul(2).min(365 * 24 * HOUR_MS),
             _ => slice_ms,
@@ -81,18 +112,18 @@ pub(super) async fn page<R: PagedRow>(
             return Ok(rows);
         }
         // nothing in it: on to the next row there is
-        let Some(next) = next_time::<R>(session, span, end).await? else { return Ok(rows) };
+        let Some(next) = next_time::<R>(server, span, end).await? else { return Ok(rows) };
         (begin, after) = (next, None);
     }
 }
 
 async fn slice<R: PagedRow>(
-    session: &Session,
+    server: &Server,
     span: Span,
     times: std::ops::Range<TimeMs>,
     after: Option<&R>,
     limit: usize,
-) -> Result<Vec<Held<R>>, Fault> {
+) -> Result<Vec<StoredRow<R>>, Fault> {
     let beyond = match after {
         // sql: identifiers only
         Some(_) => format!("WHERE ({}) > ({})", R::ORDER, R::PLACE),
@@ -105,7 +136,7 @@ async fn slice<R: PagedRow>(
         rows_of::<R>(span),
         R::ORDER
     );
-    let mut query = session
+    let mut query = server
         .query(&sql)
         .param("begin", times.start.0)
         .param("end", times.end.0)
@@ -113,10 +144,10 @@ async fn slice<R: PagedRow>(
     if let Some(row) = after {
         query = row.bind(query);
     }
-    session.rows::<R::Answer>(query).await?.into_iter().map(R::read).collect()
+    server.rows::<R::Answer>(query).await?.into_iter().map(R::read).collect()
 }
 
-/// The rows of a slice of time: with late copies, each row is the one kept aside, if there is one.
+/// The rows of a slice of time: with late copies, each row by its late copy, if there is one.
 fn rows_of<R: PagedRow>(span: Span) -> String {
     const SLICE: &str = "timestamp >= fromUnixTimestamp64Milli({begin:Int64}, 'UTC')
            AND timestamp < fromUnixTimestamp64Milli({end:Int64}, 'UTC')";
@@ -125,13 +156,13 @@ fn rows_of<R: PagedRow>(span: Span) -> String {
         // sql: identifiers only
         return format!("SELECT {columns} FROM {table} FINAL WHERE {SLICE} AND NOT late");
     }
-    let (aside, keys, columns_aside) = (R::ASIDE, R::KEY.join(", "), selection_aside::<R>());
+    let (late_table, keys, late_columns) = (R::LATE_TABLE, R::KEY.join(", "), late_selection::<R>());
     // sql: identifiers only
     format!(
         "SELECT {columns} FROM {table} FINAL
-         WHERE {SLICE} AND ({keys}) GLOBAL NOT IN (SELECT {keys} FROM {aside} FINAL)
+         WHERE {SLICE} AND ({keys}) GLOBAL NOT IN (SELECT {keys} FROM {late_table} FINAL)
          UNION ALL
-         SELECT {columns_aside} FROM {aside} FINAL WHERE {SLICE}"
+         SELECT {late_columns} FROM {late_table} FINAL WHERE {SLICE}"
     )
 }
 
@@ -142,11 +173,11 @@ struct NextAnswer {
 }
 
 /// The first time from `begin` on at which the span may have a row.
-async fn next_time<R: PagedRow>(session: &Session, span: Span, begin: TimeMs) -> Result<Option<TimeMs>, Fault> {
-    let (table, aside) = (R::TABLE, R::ASIDE);
+async fn next_time<R: PagedRow>(server: &Server, span: Span, begin: TimeMs) -> Result<Option<TimeMs>, Fault> {
+    let (table, late_table) = (R::TABLE, R::LATE_TABLE);
     let rows = match span.with_late {
         false => format!("SELECT timestamp FROM {table} WHERE NOT late"), // sql: identifiers only
-        true => format!("SELECT timestamp FROM {table} UNION ALL SELECT timestamp FROM {aside}"), // sql: identifiers only
+        true => format!("SELECT timestamp FROM {table} UNION ALL SELECT timestamp FROM {late_table}"), // sql: identifiers only
     };
     let before = if span.to.is_some() { " AND timestamp < fromUnixTimestamp64Milli({to:Int64}, 'UTC')" } else { "" };
     // sql: identifiers only
@@ -154,10 +185,24 @@ async fn next_time<R: PagedRow>(session: &Session, span: Span, begin: TimeMs) ->
         "SELECT count() AS rows, toUnixTimestamp64Milli(min(timestamp)) AS next_ms FROM ({rows})
          WHERE timestamp >= fromUnixTimestamp64Milli({{begin:Int64}}, 'UTC'){before}"
     );
-    let mut query = session.query(&sql).param("begin", begin.0);
+    let mut query = server.query(&sql).param("begin", begin.0);
     if let Some(to) = span.to {
         query = query.param("to", to.0);
     }
-    let answer = session.rows::<NextAnswer>(query).await?;
+    let answer = server.rows::<NextAnswer>(query).await?;
     Ok(answer.first().filter(|row| row.rows > 0).map(|row| TimeMs(row.next_ms)))
+}
+
+#[derive(clickhouse::Row, Deserialize)]
+struct CountAnswer {
+    rows: u64,
+}
+
+/// How many rows `span` has.
+pub(super) async fn count<R: PagedRow>(server: &Server, span: Span) -> Result<u64, Fault> {
+    // sql: identifiers only
+    let sql = format!("SELECT count() AS rows FROM ({})", rows_of::<R>(span));
+    let end = span.to.map_or(TIME_MAX_MS, |to| to.0);
+    let query = server.query(&sql).param("begin", span.from.0).param("end", end);
+    Ok(server.rows::<CountAnswer>(query).await?.first().map_or(0, |row| row.rows))
 }

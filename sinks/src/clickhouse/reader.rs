@@ -2,13 +2,14 @@
 
 use super::fault::Fault;
 use super::memory::Kind;
+use super::pages;
 use super::patterns::{
     CORRELATION_SELECTION, CorrelationAnswer, EVIDENCE_SELECTION, EvidenceAnswer, read_correlation, read_evidence,
 };
-use super::session::Session;
-use crate::Totals;
-use crate::columns::KeptRow;
-use crate::transfer::table_names;
+use super::server::Server;
+use crate::columns::ReportedRow;
+use crate::schema::table_names;
+use crate::store::{Span, Totals, Watermarks};
 use model::event::Event;
 use model::metric::MetricPoint;
 use model::pattern::{Correlation, Evidence};
@@ -25,30 +26,44 @@ struct PositionAnswer {
     position: String,
 }
 
-pub(super) async fn positions(session: &Session) -> Result<BTreeMap<String, Positions>, Fault> {
+pub(super) async fn positions(server: &Server) -> Result<BTreeMap<String, Positions>, Fault> {
     let mut sources: BTreeMap<String, Positions> = BTreeMap::new();
     let sql = "SELECT source, part, position FROM source_positions FINAL";
-    for row in session.rows::<PositionAnswer>(session.query(sql)).await? {
+    for row in server.rows::<PositionAnswer>(server.query(sql)).await? {
         sources.entry(row.source).or_default().0.insert(row.part, row.position);
     }
     Ok(sources)
 }
 
-/// Newest times that whole commits have brought: rows of a commit that was cut off do not count.
-pub(super) fn watermarks(session: &Session, of: Kind) -> BTreeMap<String, TimeMs> {
-    let mut marks: BTreeMap<String, TimeMs> = BTreeMap::new();
-    for ((colony, _, _, kind), newest_ms) in &session.memory.marks {
-        if *kind == of {
-            let mark = marks.entry(colony.clone()).or_insert(TimeMs(*newest_ms));
-            *mark = (*mark).max(TimeMs(*newest_ms));
-        }
-    }
-    marks
+#[derive(clickhouse::Row, Deserialize)]
+struct MarkAnswer {
+    colony_id: String,
+    kind: String,
+    newest_ms: i64,
 }
 
-pub(super) async fn correlations(session: &Session) -> Result<Vec<Correlation>, Fault> {
+/// Newest times that whole commits have brought: rows of a commit that was cut off do not count.
+pub(super) async fn watermarks(server: &Server) -> Result<Watermarks, Fault> {
+    let mut marks = Watermarks::default();
+    let sql = "SELECT colony_id, kind, toUnixTimestamp64Milli(max(newest)) AS newest_ms FROM watermarks GROUP BY ALL";
+    for row in server.rows::<MarkAnswer>(server.query(sql)).await? {
+        if row.kind == Kind::Event.as_str() {
+            marks.events.insert(row.colony_id, TimeMs(row.newest_ms));
+        } else if row.kind == Kind::Metric.as_str() {
+            marks.metrics.insert(row.colony_id, TimeMs(row.newest_ms));
+        }
+    }
+    Ok(marks)
+}
+
+/// Events and metric buckets of `span`.
+pub(super) async fn count(server: &Server, span: Span) -> Result<(u64, u64), Fault> {
+    Ok((pages::count::<Event>(server, span).await?, pages::count::<MetricPoint>(server, span).await?))
+}
+
+pub(super) async fn correlations(server: &Server) -> Result<Vec<Correlation>, Fault> {
     let sql = format!("SELECT {CORRELATION_SELECTION} FROM correlations FINAL ORDER BY correlation_id");
-    let rows = session.rows::<CorrelationAnswer>(session.query(&sql)).await?;
+    let rows = server.rows::<CorrelationAnswer>(server.query(&sql)).await?;
     rows.into_iter().map(|row| Ok(read_correlation(row)?.0)).collect()
 }
 
@@ -59,23 +74,23 @@ struct IdAnswer {
 
 /// A commit writes evidence and links before the correlation and takes them back after it, so that a cut may leave
 /// either without one.
-pub(super) async fn published(session: &Session) -> Result<Vec<String>, Fault> {
+pub(super) async fn published(server: &Server) -> Result<Vec<String>, Fault> {
     let sql = "SELECT DISTINCT correlation_id FROM (
                  SELECT correlation_id FROM correlations FINAL
                  UNION ALL SELECT correlation_id FROM correlation_evidence FINAL
                  UNION ALL SELECT correlation_id FROM event_correlations FINAL)
                ORDER BY correlation_id";
-    Ok(session.rows::<IdAnswer>(session.query(sql)).await?.into_iter().map(|row| row.correlation_id).collect())
+    Ok(server.rows::<IdAnswer>(server.query(sql)).await?.into_iter().map(|row| row.correlation_id).collect())
 }
 
-pub(super) async fn evidence(session: &Session, correlation_id: &str) -> Result<Vec<Evidence>, Fault> {
+pub(super) async fn evidence(server: &Server, correlation_id: &str) -> Result<Vec<Evidence>, Fault> {
     let sql = "SELECT revision AS number FROM correlations FINAL WHERE correlation_id = {id:String}";
-    if session.rows::<NumberAnswer>(session.query(sql).param("id", correlation_id)).await?.is_empty() {
+    if server.rows::<NumberAnswer>(server.query(sql).param("id", correlation_id)).await?.is_empty() {
         return Ok(Vec::new());
     }
     let sql =
         format!("SELECT {EVIDENCE_SELECTION} FROM correlation_evidence FINAL WHERE correlation_id = {{id:String}}");
-    let rows = session.rows::<EvidenceAnswer>(session.query(&sql).param("id", correlation_id)).await?;
+    let rows = server.rows::<EvidenceAnswer>(server.query(&sql).param("id", correlation_id)).await?;
     let mut evidence: Vec<Evidence> = rows.into_iter().map(read_evidence).collect();
     evidence.sort();
     Ok(evidence)
@@ -97,11 +112,11 @@ struct ColonyAnswer {
     last_error: String,
 }
 
-pub(super) async fn colony_status(session: &Session) -> Result<Vec<ColonyStatus>, Fault> {
+pub(super) async fn colony_status(server: &Server) -> Result<Vec<ColonyStatus>, Fault> {
     let sql = "SELECT colony_id, application_name, environment, health, total_services, healthy_services,
                       degraded_services, unhealthy_services, agent_count, last_success_at, complete_to, last_error
                FROM colony_status FINAL ORDER BY colony_id";
-    let rows = session.rows::<ColonyAnswer>(session.query(sql)).await?;
+    let rows = server.rows::<ColonyAnswer>(server.query(sql)).await?;
     let read = |row: ColonyAnswer| ColonyStatus {
         colony_id: row.colony_id,
         application_name: row.application_name,
@@ -130,28 +145,28 @@ struct ReasonAnswer {
     number: u64,
 }
 
-pub(super) async fn totals(session: &Session) -> Result<Totals, Fault> {
+pub(super) async fn totals(server: &Server) -> Result<Totals, Fault> {
     let mut totals = Totals::default();
     for table in table_names() {
         // sql: identifiers only
         let sql = format!("SELECT count() AS number FROM {table} FINAL");
-        totals.rows.insert(table.to_owned(), number(session, &sql).await?);
+        totals.rows.insert(table.to_owned(), number(server, &sql).await?);
     }
     let sql = "SELECT reason, sum(rows) AS number FROM (
                  SELECT reason, count() AS rows FROM rejects FINAL GROUP BY reason
                  UNION ALL SELECT reason, omitted AS rows FROM rejects_omitted FINAL)
                GROUP BY reason";
-    for row in session.rows::<ReasonAnswer>(session.query(sql)).await? {
+    for row in server.rows::<ReasonAnswer>(server.query(sql)).await? {
         totals.rejects.insert(row.reason, row.number);
     }
-    for table in [MetricPoint::TABLE, Event::TABLE, MetricPoint::ASIDE, Event::ASIDE] {
+    for table in [MetricPoint::TABLE, Event::TABLE, MetricPoint::LATE_TABLE, Event::LATE_TABLE] {
         // sql: identifiers only
         let sql = format!("SELECT countIf(late) AS number FROM {table} FINAL");
-        totals.late += number(session, &sql).await?;
+        totals.late += number(server, &sql).await?;
     }
     Ok(totals)
 }
 
-async fn number(session: &Session, sql: &str) -> Result<u64, Fault> {
-    Ok(session.rows::<NumberAnswer>(session.query(sql)).await?.first().map_or(0, |row| row.number))
+async fn number(server: &Server, sql: &str) -> Result<u64, Fault> {
+    Ok(server.rows::<NumberAnswer>(server.query(sql)).await?.first().map_or(0, |row| row.number))
 }

@@ -1,6 +1,6 @@
 //! Refused rows of a commit, and the numbers of those that are not kept.
 //!
-//! A commit that is cut off on the way is written again: what is taken back stays taken back, and numbers know up to which
+//! A commit that is cut off on the way is written again: what is deleted stays deleted, and numbers know up to which
 //! place they count.
 
 use super::fault::Fault;
@@ -50,7 +50,7 @@ struct OmittedAnswer {
 
 /// Writes `rejects`, those of the commit and those of the server.
 pub(super) async fn write(session: &mut Session, commit: &Commit, rejects: &[Reject]) -> Result<(), Fault> {
-    take_back(session, commit).await?;
+    delete_settled(session, commit).await?;
     if rejects.is_empty() {
         return Ok(());
     }
@@ -83,14 +83,14 @@ pub(super) async fn write(session: &mut Session, commit: &Commit, rejects: &[Rej
     count(session, &omitted, commit.committed_at, false).await
 }
 
-/// Takes back what no longer holds.
-async fn take_back(session: &mut Session, commit: &Commit) -> Result<(), Fault> {
+/// Deletes rejects that no longer hold.
+async fn delete_settled(session: &mut Session, commit: &Commit) -> Result<(), Fault> {
     let mut gone: BTreeSet<(String, String)> = commit.settled.iter().cloned().collect();
     let mut numbers: Vec<(Group, Omitted)> = Vec::new();
     for part in parts(&commit.restarted) {
         let sql = "SELECT source, place, colony_id, reason, '' AS detail, '' AS raw, rejected_at
                    FROM rejects FINAL WHERE (source, part) IN {parts:Array(Tuple(String, String))}";
-        let rows = session.rows::<RejectAnswer>(session.query(sql).param("parts", part)).await?;
+        let rows = session.server.rows::<RejectAnswer>(session.server.query(sql).param("parts", part)).await?;
         gone.extend(rows.into_iter().map(|row| (row.source, row.place)));
         numbers.extend(omitted(session, part).await?);
     }
@@ -100,7 +100,7 @@ async fn take_back(session: &mut Session, commit: &Commit) -> Result<(), Fault> 
 }
 
 async fn remove(session: &mut Session, keys: &[&(String, String)]) -> Result<(), Fault> {
-    let (version, now) = (session.next_version(), session.config.clock.now());
+    let (version, now) = (session.next_version(), session.server.config.clock.now());
     insert(session, "rejects", keys, |keys| {
         let mut columns = vec![
             ("source", texts(keys, |key| &key.0)),
@@ -124,7 +124,7 @@ async fn stored(session: &Session, rejects: &[&Reject]) -> Result<Stored, Fault>
         "SELECT {SELECTION} FROM rejects FINAL WHERE (source, place) IN {{places:Array(Tuple(String, String))}}"
     );
     for places in parts(&places) {
-        for row in session.rows::<RejectAnswer>(session.query(&sql).param("places", places)).await? {
+        for row in session.server.rows::<RejectAnswer>(session.server.query(&sql).param("places", places)).await? {
             stored.rejects.insert((row.source.clone(), row.place.clone()), read(row)?);
         }
     }
@@ -133,7 +133,7 @@ async fn stored(session: &Session, rejects: &[&Reject]) -> Result<Stored, Fault>
     for part in parts(&of) {
         let sql = "SELECT source, part, reason, count() AS kept FROM rejects FINAL
                    WHERE (source, part) IN {parts:Array(Tuple(String, String))} GROUP BY ALL";
-        for row in session.rows::<KeptAnswer>(session.query(sql).param("parts", part)).await? {
+        for row in session.server.rows::<KeptAnswer>(session.server.query(sql).param("parts", part)).await? {
             stored.kept.insert((row.source, row.part, row.reason), row.kept);
         }
         stored.omitted.extend(omitted(session, part).await?);
@@ -145,7 +145,7 @@ async fn stored(session: &Session, rejects: &[&Reject]) -> Result<Stored, Fault>
 async fn omitted<K: serde::Serialize>(session: &Session, part: &[K]) -> Result<HashMap<Group, Omitted>, Fault> {
     let sql = "SELECT source, part, reason, omitted, counted_to FROM rejects_omitted FINAL
                WHERE (source, part) IN {parts:Array(Tuple(String, String))}";
-    let rows = session.rows::<OmittedAnswer>(session.query(sql).param("parts", part)).await?;
+    let rows = session.server.rows::<OmittedAnswer>(session.server.query(sql).param("parts", part)).await?;
     let read = |row: OmittedAnswer| {
         ((row.source, row.part, row.reason), Omitted { rows: row.omitted, counted_to: row.counted_to })
     };

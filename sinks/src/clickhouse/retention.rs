@@ -2,7 +2,7 @@
 
 use super::config::Retention;
 use super::fault::Fault;
-use super::session::Session;
+use super::server::Server;
 use serde::Deserialize;
 
 /// A table, the time its rows are counted from, and how long they are kept.
@@ -46,17 +46,17 @@ struct Definition {
 }
 
 /// Sets every limit that the tables do not have yet. ClickHouse then applies it in the background, to old rows too.
-pub(super) async fn apply(session: &Session, retention: Retention) -> Result<(), Fault> {
+pub(super) async fn apply(server: &Server, retention: Retention) -> Result<(), Fault> {
     let sql = "SELECT name, create_table_query FROM system.tables WHERE database = currentDatabase()";
-    let tables = session.rows::<Definition>(session.query(sql)).await?;
+    let tables = server.rows::<Definition>(server.query(sql)).await?;
     for (table, counted_from, seconds) in limits(retention) {
         // what is being read is never forgotten
         let only = if table == "source_positions" { " WHERE match(source, '^(replay|copy):')" } else { "" };
         let limit = format!("{counted_from} + toIntervalSecond({seconds}){only}");
-        let stored = session.layout.stored(table);
+        let stored = server.layout.stored(table);
         let has_it = tables.iter().any(|it| it.name == stored && it.create_table_query.contains(&limit));
         if !has_it {
-            session.execute(session.query(&session.layout.modify_ttl(table, &limit))).await?;
+            server.execute(server.query(&server.layout.modify_ttl(table, &limit))).await?;
             tracing::debug!(table, seconds, "time limit set");
         }
     }

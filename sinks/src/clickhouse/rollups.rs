@@ -8,7 +8,7 @@ use super::rows::{texts, versions};
 use super::session::Session;
 use crate::columns::{reals, times};
 use crate::hours::Touched;
-use crate::resolve::{Held, SeriesRows};
+use crate::resolve::{SeriesRows, StoredRow};
 use crate::rollup::{Summary, Sums, UNITS_PER_ONE, VALUE_ABS_MAX, WEIGHT_MAX};
 use arrow::array::{Float64Array, UInt64Array};
 use model::metric::MetricPoint;
@@ -50,9 +50,9 @@ pub(super) async fn write(
     session: &mut Session,
     keys: &[RollupKey],
     new: &[SeriesRows<'_>],
-    doubtful: &[Held<&MetricPoint>],
+    needs_lookup: &[StoredRow<&MetricPoint>],
 ) -> Result<(), Fault> {
-    let Touched { known: mut summaries, to_read } = session.memory.hours.touch(keys, new, doubtful);
+    let Touched { known: mut summaries, to_read } = session.memory.hours.touch(keys, new, needs_lookup);
     for part in to_read.chunks(KEYS_PER_QUERY) {
         let mut sums = read_sums(session, part).await?;
         summaries.extend(part.iter().map(|key| (*key, sums.remove(*key).unwrap_or_default())));
@@ -98,13 +98,13 @@ async fn read_sums(session: &Session, keys: &[&RollupKey]) -> Result<BTreeMap<Ro
     let mut sums: BTreeMap<RollupKey, Sums> = BTreeMap::new();
     let mut answers = Vec::new();
     for members in parts(&members(session, keys)) {
-        let mut query = session.query(&sql).param("members", members);
+        let mut query = session.server.query(&sql).param("members", members);
         for (at, range) in ranges.iter().enumerate() {
             query = query.param(&format!("begin{at}"), range.start).param(&format!("end{at}"), range.end);
         }
         // a bucket and its copies lie in one partition, since its time is part of its identity
         let query = query.with_setting("do_not_merge_across_partitions_select_final", "1");
-        answers.extend(session.rows::<SumsAnswer>(query).await?);
+        answers.extend(session.server.rows::<SumsAnswer>(query).await?);
     }
     for row in answers {
         let key = RollupKey {

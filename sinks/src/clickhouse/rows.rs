@@ -2,8 +2,8 @@
 //! [`crate::columns`].
 
 use super::fault::Fault;
-use crate::columns::{Columns, KeptRow, read_severity, text};
-use crate::resolve::Held;
+use crate::columns::{Columns, ReportedRow, read_severity, text};
+use crate::resolve::StoredRow;
 use arrow::array::{Float64Array, StringArray, UInt8Array, UInt64Array};
 use model::event::Event;
 use model::metric::{MetricPoint, SeriesKey};
@@ -14,15 +14,15 @@ use serde::de::DeserializeOwned;
 use std::sync::Arc;
 
 /// A row that the server can give back.
-pub(super) trait ReadRow: KeptRow {
+pub(super) trait ReadRow: ReportedRow {
     /// As the server answers it.
     type Answer: clickhouse::RowOwned + clickhouse::RowRead + DeserializeOwned;
     /// Columns of the answer that only this store has.
     const OWN: &'static [&'static str];
     /// What stands for them where the table has none.
-    const OWN_ASIDE: &'static [&'static str];
+    const OWN_LATE: &'static [&'static str];
     /// The row.
-    fn read(answer: Self::Answer) -> Result<Held<Self>, Fault>;
+    fn read(answer: Self::Answer) -> Result<StoredRow<Self>, Fault>;
 }
 
 /// `SELECT` list of [`ReadRow::Answer`].
@@ -31,8 +31,8 @@ pub(super) fn selection<R: ReadRow>() -> String {
 }
 
 /// The same from the table of late copies.
-pub(super) fn selection_aside<R: ReadRow>() -> String {
-    [R::KEY, R::CONTENT, R::OWN_ASIDE].concat().join(", ")
+pub(super) fn late_selection<R: ReadRow>() -> String {
+    [R::KEY, R::CONTENT, R::OWN_LATE].concat().join(", ")
 }
 
 #[derive(clickhouse::Row, Deserialize)]
@@ -57,12 +57,12 @@ pub(super) struct EventAnswer {
 impl ReadRow for Event {
     type Answer = EventAnswer;
     const OWN: &'static [&'static str] = &["correlation_group", "correlation_score"];
-    const OWN_ASIDE: &'static [&'static str] = &[
+    const OWN_LATE: &'static [&'static str] = &[
         "CAST(NULL, 'Nullable(String)') AS correlation_group",
         "CAST(NULL, 'Nullable(Float64)') AS correlation_score",
     ];
 
-    fn read(answer: EventAnswer) -> Result<Held<Event>, Fault> {
+    fn read(answer: EventAnswer) -> Result<StoredRow<Event>, Fault> {
         let metadata = serde_json::from_str(&answer.metadata);
         let event = Event {
             colony_id: answer.colony_id,
@@ -79,7 +79,7 @@ impl ReadRow for Event {
             metadata: metadata
                 .map_err(|error| Fault::stop("column metadata is not what this program writes", error))?,
         };
-        Ok(Held { on_time: !answer.late, row: event })
+        Ok(StoredRow { on_time: !answer.late, row: event })
     }
 }
 
@@ -105,9 +105,9 @@ pub(super) struct MetricAnswer {
 impl ReadRow for MetricPoint {
     type Answer = MetricAnswer;
     const OWN: &'static [&'static str] = &[];
-    const OWN_ASIDE: &'static [&'static str] = &[];
+    const OWN_LATE: &'static [&'static str] = &[];
 
-    fn read(answer: MetricAnswer) -> Result<Held<MetricPoint>, Fault> {
+    fn read(answer: MetricAnswer) -> Result<StoredRow<MetricPoint>, Fault> {
         let point = MetricPoint {
             series: SeriesKey {
                 colony_id: answer.colony_id,
@@ -126,7 +126,7 @@ impl ReadRow for MetricPoint {
             application_name: answer.application_name,
             environment: answer.environment,
         };
-        Ok(Held { on_time: !answer.late, row: point })
+        Ok(StoredRow { on_time: !answer.late, row: point })
     }
 }
 
@@ -139,14 +139,14 @@ pub(super) struct Mark {
 
 /// An event as it is written.
 pub(super) struct EventCopy {
-    pub(super) held: Held<Event>,
+    pub(super) held: StoredRow<Event>,
     pub(super) mark: Mark,
     pub(super) version: u64,
     pub(super) removed: bool,
 }
 
 pub(super) fn event_columns(copies: &[EventCopy]) -> Columns {
-    let held: Vec<Held<&Event>> = copies.iter().map(|copy| copy.held.each_ref()).collect();
+    let held: Vec<StoredRow<&Event>> = copies.iter().map(|copy| copy.held.each_ref()).collect();
     let mut columns = Event::columns(&held);
     let groups = copies.iter().map(|copy| copy.mark.correlation_group.as_deref());
     let scores = copies.iter().map(|copy| copy.mark.correlation_score);

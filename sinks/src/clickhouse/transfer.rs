@@ -1,21 +1,20 @@
 //! Whole tables in and out of a ClickHouse database.
 
-use super::ClickHouseStore;
 use super::fault::Fault;
 use super::insert::insert;
 use super::memory::{Kind as MarkKind, MarkKey};
 use super::rows::{texts, versions};
+use super::server::Server;
 use super::session::Session;
 use super::{fleet, reader};
-use crate::SinkError;
 use crate::columns::{Columns, times};
-use crate::transfer::{Cursor, Kind, Page, Table, Transfer};
+use crate::schema::{Kind, Table};
+use crate::transfer::{Cursor, Page};
 use arrow::array::{Array, ArrayRef, AsArray, TimestampMicrosecondArray};
 use arrow::compute::concat_batches;
 use arrow::datatypes::Int64Type;
 use arrow::ipc::reader::StreamReader;
 use arrow::record_batch::RecordBatch;
-use async_trait::async_trait;
 use clickhouse::query::Query;
 use model::position::Positions;
 use std::collections::BTreeMap;
@@ -31,40 +30,6 @@ const ORDERS: &[(&str, &[&str])] = &[
     ("env_metric_summary", &["application_name", "environment", "metric_name", "hour"]),
 ];
 
-#[async_trait]
-impl Transfer for ClickHouseStore {
-    fn name(&self) -> &str {
-        &self.name
-    }
-
-    async fn export(&mut self, table: &'static Table, after: Option<&Cursor>, limit: usize) -> Result<Page, SinkError> {
-        let answer = export(&self.session, table, after, limit).await;
-        answer.map_err(|fault| fault.during(format!("cannot read {}", table.name), &self.name))
-    }
-
-    async fn import(&mut self, page: Page, source: &str, progress: Positions) -> Result<(), SinkError> {
-        let doing = format!("cannot write {}", page.table().name);
-        let answer = import(&mut self.session, &page, source, &progress).await;
-        answer.map_err(|fault| fault.during(doing, &self.name))
-    }
-
-    async fn progress(&mut self, source: &str) -> Result<Positions, SinkError> {
-        let positions = reader::positions(&self.session).await;
-        let mut positions = positions.map_err(|fault| fault.during("cannot read how far the copy is", &self.name))?;
-        Ok(positions.remove(source).unwrap_or_default())
-    }
-
-    async fn forget_progress(&mut self, source: &str) -> Result<(), SinkError> {
-        let answer = forget_progress(&mut self.session, source).await;
-        answer.map_err(|fault| fault.during("cannot end the copy", &self.name))
-    }
-
-    async fn close(self: Box<Self>) -> Result<(), SinkError> {
-        self.session.close().await;
-        Ok(())
-    }
-}
-
 fn order(table: &'static Table) -> Vec<&'static str> {
     match ORDERS.iter().find(|(name, _)| *name == table.name) {
         Some((_, order)) => order.to_vec(),
@@ -72,7 +37,12 @@ fn order(table: &'static Table) -> Vec<&'static str> {
     }
 }
 
-async fn export(session: &Session, table: &'static Table, after: Option<&Cursor>, limit: usize) -> Result<Page, Fault> {
+pub(super) async fn export(
+    server: &Server,
+    table: &'static Table,
+    after: Option<&Cursor>,
+    limit: usize,
+) -> Result<Page, Fault> {
     let order = order(table);
     let selection: Vec<String> = table
         .columns
@@ -101,7 +71,7 @@ async fn export(session: &Session, table: &'static Table, after: Option<&Cursor>
         selection.join(", "),
         table.name
     );
-    let mut query = session
+    let mut query = server
         .query(&sql)
         .param("limit", u64::try_from(limit).unwrap_or(u64::MAX))
         .with_setting("output_format_arrow_compression_method", "none")
@@ -110,7 +80,7 @@ async fn export(session: &Session, table: &'static Table, after: Option<&Cursor>
     if let Some(cursor) = after {
         query = bind(query, table, &kinds, cursor)?;
     }
-    let bytes = session.bytes(query, "ArrowStream").await?;
+    let bytes = server.bytes(query, "ArrowStream").await?;
     let batches = if bytes.is_empty() {
         Vec::new()
     } else {
@@ -156,7 +126,12 @@ fn bind(mut query: Query, table: &Table, kinds: &[Kind], cursor: &Cursor) -> Res
 }
 
 /// Rows first, positions after them: a page that is written again replaces itself.
-async fn import(session: &mut Session, page: &Page, source: &str, progress: &Positions) -> Result<(), Fault> {
+pub(super) async fn import(
+    session: &mut Session,
+    page: &Page,
+    source: &str,
+    progress: &Positions,
+) -> Result<(), Fault> {
     let table = page.table();
     let version = session.next_version();
     let columns: Vec<(&'static str, ArrayRef)> = table
@@ -222,7 +197,7 @@ async fn write_progress(
     is_removed: bool,
 ) -> Result<(), Fault> {
     let rows: Vec<(&String, &String)> = parts.iter().collect();
-    let (version, now) = (session.next_version(), session.config.clock.now());
+    let (version, now) = (session.next_version(), session.server.config.clock.now());
     insert(session, "source_positions", &rows, |rows| {
         let mut columns = vec![
             ("source", texts(rows, |_| source)),
@@ -236,7 +211,7 @@ async fn write_progress(
     .await
 }
 
-async fn forget_progress(session: &mut Session, source: &str) -> Result<(), Fault> {
-    let parts = reader::positions(session).await?.remove(source).unwrap_or_default();
+pub(super) async fn forget_progress(session: &mut Session, source: &str) -> Result<(), Fault> {
+    let parts = reader::positions(&session.server).await?.remove(source).unwrap_or_default();
     write_progress(session, source, &parts.0, true).await
 }

@@ -2,7 +2,7 @@
 
 use super::config::ClickHouseConfig;
 use super::fault::Fault;
-use super::session::Session;
+use super::server::Server;
 use crate::SinkError;
 use serde::Deserialize;
 
@@ -44,33 +44,33 @@ pub async fn server_facts(config: ClickHouseConfig) -> Result<ServerFacts, SinkE
 }
 
 async fn facts(config: ClickHouseConfig) -> Result<ServerFacts, Fault> {
-    let session = Session::connect(config).await?;
-    let server = session.rows::<Text>(session.query("SELECT version() AS text")).await?;
+    let server = Server::connect(config).await?;
+    let answer = server.rows::<Text>(server.query("SELECT version() AS text")).await?;
     Ok(ServerFacts {
-        server_version: server.into_iter().next().map_or(String::new(), |row| row.text),
-        schema_version: read(&session).await?.unwrap_or(0),
-        missing_rights: missing_rights(&session).await?,
+        server_version: answer.into_iter().next().map_or(String::new(), |row| row.text),
+        schema_version: read(&server).await?.unwrap_or(0),
+        missing_rights: missing_rights(&server).await?,
     })
 }
 
 /// Version of the schema; `None` when the database has no tables of ours.
-pub(super) async fn read(session: &Session) -> Result<Option<u32>, Fault> {
+pub(super) async fn read(server: &Server) -> Result<Option<u32>, Fault> {
     let sql = "SELECT name AS text FROM system.tables WHERE database = currentDatabase() AND name = 'schema_version'";
-    if session.rows::<Text>(session.query(sql)).await?.is_empty() {
+    if server.rows::<Text>(server.query(sql)).await?.is_empty() {
         return Ok(None);
     }
     let sql = "SELECT max(version) AS number FROM schema_version";
-    let versions = session.rows::<Number>(session.query(sql)).await?;
+    let versions = server.rows::<Number>(server.query(sql)).await?;
     Ok(Some(versions.first().map_or(0, |row| row.number)))
 }
 
-async fn missing_rights(session: &Session) -> Result<Vec<&'static str>, Fault> {
+async fn missing_rights(server: &Server) -> Result<Vec<&'static str>, Fault> {
     let mut missing = Vec::new();
     for right in RIGHTS {
         // sql: identifiers only
         let sql = format!("CHECK GRANT {right} ON *");
-        let query = session.query(&sql);
-        let allowed = session.rows::<Allowed>(query).await?;
+        let query = server.query(&sql);
+        let allowed = server.rows::<Allowed>(query).await?;
         if allowed.first().is_some_and(|row| row.result == 0) {
             missing.push(right);
         }

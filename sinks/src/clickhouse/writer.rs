@@ -3,9 +3,9 @@
 //! ClickHouse has no transactions. A commit that is cut off leaves some of its rows; they stay what they are, since the
 //! positions still stand before them, the same rows come again, and each step writes only what is missing.
 
-use super::aside::RefusedRow;
-use super::buckets::KeptMetrics;
+use super::buckets::WrittenBuckets;
 use super::fault::Fault;
+use super::late_copies::RefusedRow;
 use super::memory::{Kind, MarkKey};
 use super::session::Session;
 use super::{buckets, findings, fleet, keep, refused, rollups};
@@ -35,12 +35,12 @@ async fn write(session: &mut Session, commit: &Commit) -> Result<Outcome, Fault>
     let mut rejects = commit.rejects.clone();
     let refused = keep::keep_events(session, &events, &mut outcome).await?;
     rejects.extend(refused.iter().map(|it| reject(it, describe_event, commit.committed_at)));
-    let KeptMetrics { refused, new, doubtful } = buckets::keep_metrics(session, &metrics, &mut outcome).await?;
+    let WrittenBuckets { refused, new, needs_lookup } = buckets::keep_metrics(session, &metrics, &mut outcome).await?;
     rejects.extend(refused.iter().map(|it| reject(it, describe_metric, commit.committed_at)));
     fleet::write_nodes(session, &both(commit, |rows| &rows.nodes)).await?;
     fleet::write_edges(session, &both(commit, |rows| &rows.edges)).await?;
     fleet::write_colonies(session, &both(commit, |rows| &rows.colonies), commit.committed_at).await?;
-    rollups::write(session, &commit.rollups, &new, &doubtful).await?;
+    rollups::write(session, &commit.rollups, &new, &needs_lookup).await?;
     findings::write(session, commit).await?;
     refused::write(session, commit, &rejects).await?;
     fleet::write_watermarks(session, newest).await?;

@@ -1,13 +1,12 @@
 //! Cases about late copies: they never hide a row on time, and none that says more is lost.
 
 use super::rows::{START, bucket, event};
-use super::{Fixture, commit_of, dump_after};
-use crate::{Commit, Span, Store};
+use super::{Fixture, OnTime, commit_of, dump_after};
+use crate::{Commit, Span, StoreWriter, Watermarks, pages};
 use model::event::Event;
 use model::metric::MetricPoint;
 use model::rows::{RollupKey, Rows};
 use model::time::{HOUR_MS, TimeMs};
-use std::collections::BTreeMap;
 
 const ALL: Span = Span { from: TimeMs(0), to: None, with_late: true };
 
@@ -30,24 +29,19 @@ fn late_copies() -> Rows {
     Rows { events: vec![amended, moved, withdrawn], metrics: vec![fuller], ..Rows::default() }
 }
 
-/// Every row that counts when late copies do, and what the store says how many there are.
-async fn all(store: &mut impl Store) -> (Vec<Event>, Vec<MetricPoint>) {
+/// Every row that counts when late copies do.
+async fn all(store: &impl StoreWriter) -> (Vec<Event>, Vec<MetricPoint>) {
+    let reader = store.reader();
     let (mut events, mut metrics) = (Vec::new(), Vec::new());
-    loop {
-        let page = store.events_in(ALL, events.last(), 2).await.unwrap();
-        if page.is_empty() {
-            break;
-        }
-        events.extend(page.into_iter().map(|held| held.row));
+    let mut pages_of_events = pages::<Event>(&reader, ALL, 2);
+    while let Some(page) = pages_of_events.next().await.unwrap() {
+        events.extend(page.into_iter().map(|stored| stored.row));
     }
-    loop {
-        let page = store.metrics_in(ALL, metrics.last(), 1).await.unwrap();
-        if page.is_empty() {
-            break;
-        }
-        metrics.extend(page.into_iter().map(|held| held.row));
+    let mut pages_of_metrics = pages::<MetricPoint>(&reader, ALL, 1);
+    while let Some(page) = pages_of_metrics.next().await.unwrap() {
+        metrics.extend(page.into_iter().map(|stored| stored.row));
     }
-    assert_eq!(store.count_in(ALL).await.unwrap(), (events.len() as u64, metrics.len() as u64));
+    assert_eq!(reader.count_in(ALL).await.unwrap(), (events.len() as u64, metrics.len() as u64));
     (events, metrics)
 }
 
@@ -62,15 +56,15 @@ pub(super) async fn late_rows_are_marked_and_never_hide_rows_on_time<F: Fixture>
     let first = fixture();
     let mut store = first.open().await;
     store.commit(&late).await.unwrap();
-    assert!(store.events_since(TimeMs(0), None, 10).await.unwrap().is_empty(), "late rows are not read back");
-    assert!(store.metrics_since(TimeMs(0), None, 10).await.unwrap().is_empty());
-    assert_eq!(store.watermarks().await.unwrap(), (BTreeMap::new(), BTreeMap::new()));
-    assert_eq!(store.totals().await.unwrap().late, 2);
+    assert!(store.reader().events_since(TimeMs(0), None, 10).await.unwrap().is_empty(), "late rows are not read back");
+    assert!(store.reader().metrics_since(TimeMs(0), None, 10).await.unwrap().is_empty());
+    assert_eq!(store.reader().watermarks().await.unwrap(), Watermarks::default());
+    assert_eq!(store.reader().totals().await.unwrap().late, 2);
     assert_eq!(first.dump(&mut store).await["env_metric_summary"].len(), 1, "a late bucket counts in the hour");
     store.commit(&on_time).await.unwrap();
-    assert_eq!(store.events_since(TimeMs(0), None, 10).await.unwrap(), on_time.rows.events);
-    assert_eq!(store.metrics_since(TimeMs(0), None, 10).await.unwrap(), on_time.rows.metrics);
-    assert_eq!(store.totals().await.unwrap().late, 2, "they say more, so they are kept aside");
+    assert_eq!(store.reader().events_since(TimeMs(0), None, 10).await.unwrap(), on_time.rows.events);
+    assert_eq!(store.reader().metrics_since(TimeMs(0), None, 10).await.unwrap(), on_time.rows.metrics);
+    assert_eq!(store.reader().totals().await.unwrap().late, 2, "they say more, so they are stored as late copies");
     let late_first = first.dump(&mut store).await;
     first.close(store).await;
     assert_eq!(dump_after(&fixture(), &[on_time.clone(), late.clone()], false).await, late_first);
@@ -91,30 +85,30 @@ pub(super) async fn a_late_copy_of_a_row_on_time_is_kept_aside_until_it_counts<F
     let dump = live.dump(&mut store).await;
     for (table, rows) in &before {
         if !table.starts_with("late_") {
-            assert_eq!(&dump[table], rows, "what is shown stays: {table}");
+            assert_eq!(&dump[table], rows, "current copies stay: {table}");
         }
     }
     assert_eq!((dump["late_event_copies"].len(), dump["late_metric_copies"].len()), (3, 1));
-    let totals = store.totals().await.unwrap();
+    let totals = store.reader().totals().await.unwrap();
     assert_eq!((totals.late, totals.rows["late_event_copies"], totals.rows["late_metric_copies"]), (4, 3, 1));
     assert_eq!(store.newer_events(&on_time().events).await.unwrap(), vec![], "a live engine is not told");
-    assert_eq!(store.events_since(TimeMs(0), None, 9).await.unwrap().len(), 4);
+    assert_eq!(store.reader().events_since(TimeMs(0), None, 9).await.unwrap().len(), 4);
 
     // each row once, by the copy that says most, at its own time
-    let (events, metrics) = all(&mut store).await;
+    let (events, metrics) = all(&store).await;
     let late = late_copies();
     let mut expected = [late.events, vec![event("plain", 60_000)]].concat();
     expected.sort_by_key(|row| (row.timestamp, row.event_id.clone()));
     assert_eq!((&events, metrics), (&expected, vec![late.metrics[0].clone(), bucket("svc", 60_000)]));
     let hour = Span { from: START, to: Some(START + HOUR_MS), with_late: true };
-    assert_eq!(store.count_in(hour).await.unwrap(), (3, 2), "one has moved away");
+    assert_eq!(store.reader().count_in(hour).await.unwrap(), (3, 2), "one has moved away");
     let earlier = Span { from: START - 4 * HOUR_MS, to: Some(START), with_late: true };
-    assert_eq!(store.events_in(earlier, None, 9).await.unwrap().len(), 1);
+    assert_eq!(store.reader().events_in(earlier, None, 9).await.unwrap().len(), 1);
 
     // what a backfill writes
     let backfilled = commit_of(4, late_copies());
     store.commit(&backfilled).await.unwrap();
-    assert_eq!(store.totals().await.unwrap().late, 0);
+    assert_eq!(store.reader().totals().await.unwrap().late, 0);
     let after = live.dump(&mut store).await;
     live.close(store).await;
     let rows = [on_time(), late_copies()].map(|rows| commit_of(1, rows));

@@ -4,7 +4,7 @@
 use super::rows::{START, bucket, event};
 use super::{Fixture, commit_of};
 use crate::rejects::KEPT_MAX;
-use crate::{Commit, Store};
+use crate::{Commit, StoreWriter};
 use model::reject::{Reject, RejectReason};
 use model::rows::Rows;
 use std::collections::BTreeMap;
@@ -25,8 +25,8 @@ fn refusing(tick: u64, rejects: Vec<Reject>) -> Commit {
     Commit { rejects, ..commit_of(tick, Rows::default()) }
 }
 
-async fn by_reason<S: Store>(store: &mut S) -> Vec<(String, u64)> {
-    store.totals().await.unwrap().rejects.into_iter().collect()
+async fn by_reason<S: StoreWriter>(store: &mut S) -> Vec<(String, u64)> {
+    store.reader().totals().await.unwrap().rejects.into_iter().collect()
 }
 
 pub(super) async fn rejects_are_kept_once<F: Fixture>(fixture: &F) {
@@ -34,7 +34,7 @@ pub(super) async fn rejects_are_kept_once<F: Fixture>(fixture: &F) {
     for tick in 1..=3 {
         store.commit(&refusing(tick, vec![reject("a:1"), reject("a:2"), reject("a:2")])).await.unwrap();
     }
-    let totals = store.totals().await.unwrap();
+    let totals = store.reader().totals().await.unwrap();
     assert_eq!(totals.rows["rejects"], 2);
     assert_eq!(totals.rejects, BTreeMap::from([("malformed".into(), 2)]));
     fixture.close(store).await;
@@ -92,7 +92,7 @@ pub(super) async fn rejects_beyond_those_kept_are_counted<F: Fixture>(fixture: &
         store.commit(commit).await.unwrap();
         store.commit(commit).await.unwrap();
     }
-    let totals = store.totals().await.unwrap();
+    let totals = store.reader().totals().await.unwrap();
     assert_eq!((totals.rows["rejects"], totals.rows["rejects_omitted"]), (KEPT_MAX + 1, 1));
     assert_eq!(by_reason(&mut store).await, [("malformed".into(), KEPT_MAX + 61)]);
     let repaired = Commit { restarted: vec![("files".into(), "a.csv".into())], ..refusing(4, lines(2, 2)) };
@@ -112,7 +112,7 @@ pub(super) async fn many_identities_are_looked_up<F: Fixture>(fixture: &F) {
     for _ in 0..2 {
         store.commit(&first).await.unwrap();
     }
-    let totals = store.totals().await.unwrap();
+    let totals = store.reader().totals().await.unwrap();
     for (table, rows) in [("federated_events", 4_500), ("federated_metrics", 2_500), ("rejects", 3_000)] {
         assert_eq!(totals.rows[table], rows, "{table}");
     }

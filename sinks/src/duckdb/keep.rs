@@ -1,12 +1,12 @@
-//! Upserts of events and metric buckets: looks up what is stored under the same identity, keeps the greater copy, and
-//! aside a late one that says more.
+//! Upserts of events and metric buckets: looks up what is stored under the same identity, stores the greater copy, and
+//! a late copy that says more in a table of its own.
 
 use super::fault::Cause;
 use super::rows::{ReadRow, selection};
 use super::stage::{append, temporary};
 use crate::Outcome;
-use crate::columns::{Columns, KeptRow, bucket_columns, times};
-use crate::resolve::{Held, Kept, SeriesRows};
+use crate::columns::{Columns, ReportedRow, bucket_columns, times};
+use crate::resolve::{SeriesRows, StoredCopies, StoredRow};
 use arrow::array::UInt32Array;
 use duckdb::Connection;
 use model::event::Event;
@@ -15,13 +15,13 @@ use model::time::TimeMs;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-/// Whether any late copy is kept aside.
+/// Whether any late copy is stored.
 pub(super) fn late_copies_exist(connection: &Connection) -> Result<bool, Cause> {
     // sql: identifiers only
     let sql = format!(
         "SELECT EXISTS (FROM {}) OR EXISTS (FROM {})",
-        <Event as KeptRow>::ASIDE,
-        <MetricPoint as KeptRow>::ASIDE
+        <Event as ReportedRow>::LATE_TABLE,
+        <MetricPoint as ReportedRow>::LATE_TABLE
     );
     Ok(connection.query_row(&sql, [], |row| row.get(0))?)
 }
@@ -33,7 +33,7 @@ pub(super) fn late_copies_exist(connection: &Connection) -> Result<bool, Cause> 
 /// when one is. The answer says which rows were not taken.
 pub(super) fn keep<R: ReadRow>(
     connection: &Connection,
-    rows: &[Kept<&R>],
+    rows: &[StoredCopies<&R>],
     stored_at: TimeMs,
     has_late_copies: &mut bool,
 ) -> Result<Outcome, Cause> {
@@ -41,29 +41,30 @@ pub(super) fn keep<R: ReadRow>(
     if rows.is_empty() {
         return Ok(outcome);
     }
-    let shown: Vec<Held<&R>> = rows.iter().map(|kept| kept.shown).collect();
-    let stored = look_up(connection, R::TABLE, &shown)?;
-    let stored_aside = if *has_late_copies { look_up(connection, R::ASIDE, &shown)? } else { HashMap::new() };
-    let (mut new, mut changed, mut put_aside, mut taken_back) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let current: Vec<StoredRow<&R>> = rows.iter().map(|kept| kept.current).collect();
+    let stored = look_up(connection, R::TABLE, &current)?;
+    let stored_late = if *has_late_copies { look_up(connection, R::LATE_TABLE, &current)? } else { HashMap::new() };
+    let (mut new, mut changed, mut late_new, mut late_gone) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for (place, row) in rows.iter().enumerate() {
-        let (before, aside) = (stored.get(&place).map(Held::each_ref), stored_aside.get(&place).map(|held| &held.row));
-        before.into_iter().for_each(|stands| R::met(row.shown, stands, &mut outcome));
-        let now = row.clone().after(before, aside);
+        let (before, late) =
+            (stored.get(&place).map(StoredRow::each_ref), stored_late.get(&place).map(|held| &held.row));
+        before.into_iter().for_each(|stands| R::met(row.current, stands, &mut outcome));
+        let now = row.clone().after(before, late);
         match before {
-            None => new.push(now.shown),
-            Some(before) if now.shown != before => changed.push(now.shown),
+            None => new.push(now.current),
+            Some(before) if now.current != before => changed.push(now.current),
             Some(_) => {}
         }
-        if now.aside != aside {
-            taken_back.extend(aside.map(|row| Held { on_time: false, row }));
-            put_aside.extend(now.aside.map(|row| Held { on_time: false, row }));
+        if now.late != late {
+            late_gone.extend(late.map(|row| StoredRow { on_time: false, row }));
+            late_new.extend(now.late.map(|row| StoredRow { on_time: false, row }));
         }
     }
     insert(connection, &new, stored_at)?;
     update(connection, &changed, stored_at)?;
-    delete_aside(connection, &taken_back)?;
-    *has_late_copies |= !put_aside.is_empty();
-    append_new(connection, R::ASIDE, &put_aside, stored_at)?;
+    delete_late_copies(connection, &late_gone)?;
+    *has_late_copies |= !late_new.is_empty();
+    append_new(connection, R::LATE_TABLE, &late_new, stored_at)?;
     Ok(outcome)
 }
 
@@ -74,9 +75,9 @@ pub(super) fn append_buckets(
     stored_at: TimeMs,
 ) -> Result<(), Cause> {
     let rows = of_series.iter().flat_map(|(id, it)| it.rows.iter().map(|held| (*id, *held)));
-    let rows: Vec<(u32, Held<&MetricPoint>)> = rows.collect();
+    let rows: Vec<(u32, StoredRow<&MetricPoint>)> = rows.collect();
     append(connection, MetricPoint::STORED, &rows, |chunk| {
-        let held: Vec<Held<&MetricPoint>> = chunk.iter().map(|(_, held)| *held).collect();
+        let held: Vec<StoredRow<&MetricPoint>> = chunk.iter().map(|(_, held)| *held).collect();
         let mut columns = bucket_columns(&held);
         columns.push(("series_id", Arc::new(chunk.iter().map(|(id, _)| Some(*id)).collect::<UInt32Array>())));
         columns.push(("stored_at", times(held.iter().map(|_| stored_at))));
@@ -84,8 +85,8 @@ pub(super) fn append_buckets(
     })
 }
 
-/// Writes rows of which no copy is shown.
-fn insert<R: ReadRow>(connection: &Connection, rows: &[Held<&R>], stored_at: TimeMs) -> Result<(), Cause> {
+/// Writes rows of which no copy is stored.
+fn insert<R: ReadRow>(connection: &Connection, rows: &[StoredRow<&R>], stored_at: TimeMs) -> Result<(), Cause> {
     if R::STORED == R::TABLE || rows.is_empty() {
         return append_new(connection, R::TABLE, rows, stored_at);
     }
@@ -108,7 +109,7 @@ pub(super) fn make_stage<R: ReadRow>(connection: &Connection) -> Result<(), Caus
     temporary(connection, "staged_rows", &format!("SELECT {columns} FROM {}", R::TABLE))
 }
 
-fn stage_rows<R: ReadRow>(connection: &Connection, rows: &[Held<&R>], stored_at: TimeMs) -> Result<(), Cause> {
+fn stage_rows<R: ReadRow>(connection: &Connection, rows: &[StoredRow<&R>], stored_at: TimeMs) -> Result<(), Cause> {
     make_stage::<R>(connection)?;
     append(connection, "staged_rows", rows, |chunk| stamped(chunk, stored_at))
 }
@@ -117,7 +118,7 @@ fn stage_rows<R: ReadRow>(connection: &Connection, rows: &[Held<&R>], stored_at:
 fn append_new<R: ReadRow>(
     connection: &Connection,
     table: &str,
-    rows: &[Held<&R>],
+    rows: &[StoredRow<&R>],
     stored_at: TimeMs,
 ) -> Result<(), Cause> {
     append(connection, table, rows, |chunk| stamped(chunk, stored_at))
@@ -127,8 +128,8 @@ fn append_new<R: ReadRow>(
 pub(super) fn look_up<R: ReadRow>(
     connection: &Connection,
     table: &str,
-    rows: &[Held<&R>],
-) -> Result<HashMap<usize, Held<R>>, Cause> {
+    rows: &[StoredRow<&R>],
+) -> Result<HashMap<usize, StoredRow<R>>, Cause> {
     stage_keys(connection, rows)?;
     // sql: identifiers only
     let sql = format!(
@@ -146,13 +147,13 @@ pub(super) fn look_up<R: ReadRow>(
 }
 
 /// The identities of `rows` as a temporary table.
-fn stage_keys<R: KeptRow>(connection: &Connection, rows: &[Held<&R>]) -> Result<(), Cause> {
+fn stage_keys<R: ReportedRow>(connection: &Connection, rows: &[StoredRow<&R>]) -> Result<(), Cause> {
     let keys = R::KEY.join(", ");
     // sql: identifiers only
     temporary(connection, "staged_keys", &format!("SELECT {keys}, 0::UINTEGER AS place FROM {}", R::TABLE))?;
-    let placed: Vec<(u32, Held<&R>)> = (0..).zip(rows.iter().copied()).collect();
+    let placed: Vec<(u32, StoredRow<&R>)> = (0..).zip(rows.iter().copied()).collect();
     append(connection, "staged_keys", &placed, |chunk| {
-        let held: Vec<Held<&R>> = chunk.iter().map(|(_, row)| *row).collect();
+        let held: Vec<StoredRow<&R>> = chunk.iter().map(|(_, row)| *row).collect();
         let mut columns: Columns = R::columns(&held);
         columns.retain(|(name, _)| R::KEY.contains(name));
         columns.push(("place", Arc::new(chunk.iter().map(|(place, _)| Some(*place)).collect::<UInt32Array>())));
@@ -161,7 +162,7 @@ fn stage_keys<R: KeptRow>(connection: &Connection, rows: &[Held<&R>]) -> Result<
 }
 
 /// Deletes the late copies of these rows.
-fn delete_aside<R: KeptRow>(connection: &Connection, rows: &[Held<&R>]) -> Result<(), Cause> {
+fn delete_late_copies<R: ReportedRow>(connection: &Connection, rows: &[StoredRow<&R>]) -> Result<(), Cause> {
     if rows.is_empty() {
         return Ok(());
     }
@@ -169,7 +170,7 @@ fn delete_aside<R: KeptRow>(connection: &Connection, rows: &[Held<&R>]) -> Resul
     // sql: identifiers only
     connection.execute_batch(&format!(
         "DELETE FROM {} AS stored USING staged_keys AS staged WHERE {}",
-        R::ASIDE,
+        R::LATE_TABLE,
         same(R::KEY)
     ))?;
     Ok(())
@@ -181,13 +182,13 @@ fn same(key: &[&str]) -> String {
 }
 
 /// The columns of rows that are stored now.
-fn stamped<R: KeptRow>(rows: &[Held<&R>], stored_at: TimeMs) -> Columns {
+fn stamped<R: ReportedRow>(rows: &[StoredRow<&R>], stored_at: TimeMs) -> Columns {
     let mut columns = R::columns(rows);
     columns.push(("stored_at", times(rows.iter().map(|_| stored_at))));
     columns
 }
 
-fn update<R: ReadRow>(connection: &Connection, changed: &[Held<&R>], stored_at: TimeMs) -> Result<(), Cause> {
+fn update<R: ReadRow>(connection: &Connection, changed: &[StoredRow<&R>], stored_at: TimeMs) -> Result<(), Cause> {
     if changed.is_empty() {
         return Ok(());
     }

@@ -2,9 +2,8 @@
 
 use super::fault::Cause;
 use super::keep::look_up;
-use super::session::Session;
-use crate::columns::KeptRow;
-use crate::resolve::Held;
+use crate::columns::ReportedRow;
+use crate::resolve::StoredRow;
 use duckdb::Connection;
 use model::event::Event;
 use std::collections::BTreeSet;
@@ -15,18 +14,15 @@ pub(super) fn exist(connection: &Connection) -> Result<bool, Cause> {
     Ok(connection.query_row(sql, [], |row| row.get(0))?)
 }
 
-/// As [`crate::Store::newer_events`].
-pub(super) fn events(session: &Session, events: &[Event]) -> Result<Vec<Event>, Cause> {
-    if !session.has_newer_events {
-        return Ok(Vec::new());
-    }
+/// As [`crate::StoreWriter::newer_events`].
+pub(super) fn events(connection: &Connection, events: &[Event]) -> Result<Vec<Event>, Cause> {
     let mut seen = BTreeSet::new();
-    let identities: Vec<Held<&Event>> = events
+    let identities: Vec<StoredRow<&Event>> = events
         .iter()
         .filter(|row| seen.insert((&row.colony_id, &row.event_id)))
-        .map(|row| Held { on_time: true, row })
+        .map(|row| StoredRow { on_time: true, row })
         .collect();
-    let stored = look_up(&session.connection, Event::TABLE, &identities)?.into_values();
+    let stored = look_up(connection, Event::TABLE, &identities)?.into_values();
     let mut newer: Vec<Event> =
         stored.filter(|held| held.on_time && held.row.is_amended()).map(|held| held.row).collect();
     newer.sort();

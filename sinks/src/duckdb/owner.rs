@@ -89,8 +89,8 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use crate::compliance::commit_of;
     use crate::compliance::rows::event;
-    use crate::duckdb::{DuckDbConfig, DuckDbStore};
-    use crate::{SinkError, Store};
+    use crate::duckdb::{DuckDbConfig, DuckDbReader, DuckDbStore};
+    use crate::{SinkError, StoreWriter};
     use duckdb::Connection;
     use model::rows::Rows;
     use std::path::Path;
@@ -99,7 +99,7 @@ mod tests {
         DuckDbConfig { reef_id: Some(reef_id.to_owned()), ..DuckDbConfig::at(path) }
     }
 
-    fn refused(answer: Result<DuckDbStore, SinkError>) -> String {
+    fn refused<T>(answer: Result<T, SinkError>) -> String {
         let error = answer.err().unwrap();
         format!("{error} {}", error.cause.as_ref().unwrap())
     }
@@ -142,8 +142,8 @@ mod tests {
         }
         let text = refused(DuckDbStore::open(of(&path, "yours")).await);
         assert!(text.contains("\"mine\"") && text.contains("\"yours\"") && text.contains("storage.path"), "{text}");
-        let text = refused(DuckDbStore::open_for_reading(of(&path, "yours")).await);
+        let text = refused(DuckDbReader::open(of(&path, "yours")).await);
         assert!(text.contains("\"mine\""), "{text}");
-        DuckDbStore::open_for_reading(of(&path, "mine")).await.unwrap();
+        DuckDbReader::open(of(&path, "mine")).await.unwrap();
     }
 }

@@ -5,7 +5,7 @@ use super::findings::refresh_events;
 use super::fleet::time;
 use super::rows::ReadRow;
 use super::session::Session;
-use crate::columns::KeptRow;
+use crate::columns::ReportedRow;
 use crate::retention::{Pruned, Retention};
 use duckdb::{Connection, params};
 use model::event::Event;
@@ -45,8 +45,8 @@ pub(super) fn prune(session: &mut Session, retention: &Retention, now: TimeMs) -
     for (table, stored, cutoff) in [
         (MetricPoint::TABLE, MetricPoint::STORED, metrics),
         (Event::TABLE, Event::STORED, events),
-        (MetricPoint::ASIDE, MetricPoint::ASIDE, metrics),
-        (Event::ASIDE, Event::ASIDE, events),
+        (MetricPoint::LATE_TABLE, MetricPoint::LATE_TABLE, metrics),
+        (Event::LATE_TABLE, Event::LATE_TABLE, events),
     ] {
         let rows = delete_reported(&transaction, stored, cutoff, left)?;
         pruned.add(table, rows);
@@ -155,7 +155,7 @@ mod tests {
     use super::*;
     use crate::compliance::commit_of;
     use crate::compliance::rows::{self, START, bucket, event, finding};
-    use crate::{Commit, Store};
+    use crate::{Commit, StoreWriter};
     use model::rows::{RollupKey, Rows};
     use model::time::DAY_MS;
 
@@ -188,7 +188,7 @@ mod tests {
     }
 
     async fn rows_left(store: &mut DuckDbStore) -> Vec<u64> {
-        let totals = store.totals().await.unwrap();
+        let totals = store.reader().totals().await.unwrap();
         let tables =
             ["federated_metrics", "federated_events", "env_metric_summary", "correlations", "correlation_evidence"];
         tables.iter().map(|table| totals.rows[*table]).collect()
@@ -227,7 +227,7 @@ mod tests {
         assert_eq!(rows_left(&mut store).await, vec![0, 0, 0, 1, 2], "summaries went with their buckets");
 
         // a pattern is kept from when it was last observed
-        let observed = store.correlations().await.unwrap()[0].last_observed.max(START);
+        let observed = store.reader().correlations().await.unwrap()[0].last_observed.max(START);
         assert_eq!(prune_all(&mut store, observed + 365 * DAY_MS).await.0.total(), 0);
         prune_all(&mut store, observed + 365 * DAY_MS + 1).await;
         assert_eq!(rows_left(&mut store).await, vec![0; 5]);
@@ -276,7 +276,7 @@ mod tests {
             .map(|table| (table, pruned.rows.get(table).copied().unwrap_or(0)))
             .into();
         assert_eq!(gone, [("rejects", 3), ("service_nodes", 1), ("service_edges", 1), ("source_positions", 2)]);
-        let positions = store.positions().await.unwrap();
+        let positions = store.reader().positions().await.unwrap();
         assert_eq!(positions.keys().collect::<Vec<_>>(), ["files"], "what is being read is never forgotten");
     }
 }

@@ -4,12 +4,12 @@ use super::fault::Cause;
 use super::fleet::time;
 use super::patterns::{CORRELATION_SELECTION, EVIDENCE_SELECTION, read_correlation, read_evidence};
 use super::rows::{ReadRow, selection};
-use super::session::Session;
-use crate::columns::KeptRow;
-use crate::transfer::table_names;
-use crate::{Held, Span, Totals};
+use crate::columns::ReportedRow;
+use crate::resolve::StoredRow;
+use crate::schema::table_names;
+use crate::store::{Span, Totals, Watermarks};
 use duckdb::types::Value;
-use duckdb::{Row, params};
+use duckdb::{Connection, Row, params};
 use model::event::Event;
 use model::metric::MetricPoint;
 use model::pattern::{Correlation, Evidence};
@@ -18,28 +18,31 @@ use model::time::TimeMs;
 use model::topology::ColonyStatus;
 use std::collections::BTreeMap;
 
-pub(super) fn positions(session: &Session) -> Result<BTreeMap<String, Positions>, Cause> {
+pub(super) fn positions(connection: &Connection) -> Result<BTreeMap<String, Positions>, Cause> {
     let mut sources: BTreeMap<String, Positions> = BTreeMap::new();
-    each(session, "SELECT source, part, position FROM source_positions", params![], |row| {
+    each(connection, "SELECT source, part, position FROM source_positions", params![], |row| {
         sources.entry(row.get(0)?).or_default().0.insert(row.get(1)?, row.get(2)?);
         Ok(())
     })?;
     Ok(sources)
 }
 
-pub(super) fn watermarks(session: &Session, table: &str) -> Result<BTreeMap<String, TimeMs>, Cause> {
-    // sql: identifiers only
-    let sql = format!("SELECT colony_id, epoch_ms(max(timestamp)) FROM {table} WHERE NOT late GROUP BY colony_id");
-    let mut marks = BTreeMap::new();
-    each(session, &sql, params![], |row| {
-        marks.insert(row.get(0)?, TimeMs(row.get(1)?));
-        Ok(())
-    })?;
-    Ok(marks)
+pub(super) fn watermarks(connection: &Connection) -> Result<Watermarks, Cause> {
+    let marks = |table: &str| -> Result<BTreeMap<String, TimeMs>, Cause> {
+        // sql: identifiers only
+        let sql = format!("SELECT colony_id, epoch_ms(max(timestamp)) FROM {table} WHERE NOT late GROUP BY colony_id");
+        let mut marks = BTreeMap::new();
+        each(connection, &sql, params![], |row| {
+            marks.insert(row.get(0)?, TimeMs(row.get(1)?));
+            Ok(())
+        })?;
+        Ok(marks)
+    };
+    Ok(Watermarks { events: marks(Event::TABLE)?, metrics: marks(MetricPoint::TABLE)? })
 }
 
 /// The order of pages and the values of a row in it.
-trait PagedRow: ReadRow {
+pub(super) trait PagedRow: ReadRow {
     const ORDER: &'static str;
     fn timestamp(&self) -> TimeMs;
     fn place(&self) -> Vec<Value>;
@@ -74,22 +77,13 @@ impl PagedRow for MetricPoint {
     }
 }
 
-/// A page of events, as [`crate::Store::events_in`].
-pub(super) fn events(s: &Session, span: Span, after: Option<&Event>, limit: usize) -> Result<Vec<Held<Event>>, Cause> {
-    page(s, span, after, limit)
-}
-
-/// A page of metric buckets, as [`crate::Store::metrics_in`].
-pub(super) fn metrics(
-    s: &Session,
+/// A page of rows, as [`crate::StoreReader::events_in`] and [`crate::StoreReader::metrics_in`].
+pub(super) fn page<R: PagedRow>(
+    connection: &Connection,
     span: Span,
-    after: Option<&MetricPoint>,
+    after: Option<&R>,
     limit: usize,
-) -> Result<Vec<Held<MetricPoint>>, Cause> {
-    page(s, span, after, limit)
-}
-
-fn page<R: PagedRow>(session: &Session, span: Span, after: Option<&R>, limit: usize) -> Result<Vec<Held<R>>, Cause> {
+) -> Result<Vec<StoredRow<R>>, Cause> {
     let from = after.map_or(span.from, |row| span.from.max(row.timestamp()));
     let (mut conditions, mut values) = conditions(Span { from, ..span });
     if let Some(place) = after.map(PagedRow::place) {
@@ -106,22 +100,24 @@ fn page<R: PagedRow>(session: &Session, span: Span, after: Option<&R>, limit: us
         R::ORDER
     );
     let mut rows = Vec::new();
-    each(session, &sql, duckdb::params_from_iter(values), |row| {
+    each(connection, &sql, duckdb::params_from_iter(values), |row| {
         rows.push(R::read(row, 0)?);
         Ok(())
     })?;
     Ok(rows)
 }
 
-/// Where the rows of a span are: with late copies, each row is the one kept aside, if there is one.
-fn rows_of<R: KeptRow>(span: Span) -> String {
-    let (table, aside) = (R::TABLE, R::ASIDE);
+/// Where the rows of a span are: with late copies, each row by its late copy, if there is one.
+fn rows_of<R: ReportedRow>(span: Span) -> String {
+    let (table, late_table) = (R::TABLE, R::LATE_TABLE);
     if !span.with_late {
         return table.to_owned();
     }
     let (keys, columns) = (R::KEY.join(", "), [R::KEY, R::CONTENT].concat().join(", "));
     // sql: identifiers only
-    format!("(SELECT {columns} FROM {table} ANTI JOIN {aside} USING ({keys}) UNION ALL SELECT {columns} FROM {aside})")
+    format!(
+        "(SELECT {columns} FROM {table} ANTI JOIN {late_table} USING ({keys}) UNION ALL SELECT {columns} FROM {late_table})"
+    )
 }
 
 /// The rows of a span: a condition with its values.
@@ -139,31 +135,31 @@ fn conditions(span: Span) -> (String, Vec<Value>) {
 }
 
 /// Events and metric buckets of `span`.
-pub(super) fn count(session: &Session, span: Span) -> Result<(u64, u64), Cause> {
+pub(super) fn count(connection: &Connection, span: Span) -> Result<(u64, u64), Cause> {
     let count = |rows: String| -> Result<u64, Cause> {
         let (conditions, values) = conditions(span);
         // sql: identifiers only
         let sql = format!("SELECT count(*) FROM {rows} WHERE {conditions}");
-        let rows: i64 = session.connection.query_row(&sql, duckdb::params_from_iter(values), |row| row.get(0))?;
+        let rows: i64 = connection.query_row(&sql, duckdb::params_from_iter(values), |row| row.get(0))?;
         Ok(rows.unsigned_abs())
     };
     Ok((count(rows_of::<Event>(span))?, count(rows_of::<MetricPoint>(span))?))
 }
 
-pub(super) fn correlations(session: &Session) -> Result<Vec<Correlation>, Cause> {
+pub(super) fn correlations(connection: &Connection) -> Result<Vec<Correlation>, Cause> {
     let mut correlations = Vec::new();
     let sql = format!("SELECT {CORRELATION_SELECTION} FROM correlations ORDER BY correlation_id");
-    each(session, &sql, params![], |row| {
+    each(connection, &sql, params![], |row| {
         correlations.push(read_correlation(row)?.0);
         Ok(())
     })?;
     Ok(correlations)
 }
 
-pub(super) fn evidence(session: &Session, correlation_id: &str) -> Result<Vec<Evidence>, Cause> {
+pub(super) fn evidence(connection: &Connection, correlation_id: &str) -> Result<Vec<Evidence>, Cause> {
     let mut evidence = Vec::new();
     let sql = format!("SELECT {EVIDENCE_SELECTION} FROM correlation_evidence WHERE correlation_id = ?");
-    each(session, &sql, params![correlation_id], |row| {
+    each(connection, &sql, params![correlation_id], |row| {
         evidence.push(read_evidence(row)?);
         Ok(())
     })?;
@@ -171,13 +167,13 @@ pub(super) fn evidence(session: &Session, correlation_id: &str) -> Result<Vec<Ev
     Ok(evidence)
 }
 
-pub(super) fn colony_status(session: &Session) -> Result<Vec<ColonyStatus>, Cause> {
+pub(super) fn colony_status(connection: &Connection) -> Result<Vec<ColonyStatus>, Cause> {
     let sql = "SELECT colony_id, application_name, environment, health, total_services, healthy_services,
                       degraded_services, unhealthy_services, agent_count, epoch_ms(last_success_at),
                       epoch_ms(complete_to), last_error
                FROM colony_status ORDER BY colony_id";
     let mut colonies = Vec::new();
-    each(session, sql, params![], |row| {
+    each(connection, sql, params![], |row| {
         colonies.push(ColonyStatus {
             colony_id: row.get(0)?,
             application_name: row.get(1)?,
@@ -197,36 +193,36 @@ pub(super) fn colony_status(session: &Session) -> Result<Vec<ColonyStatus>, Caus
     Ok(colonies)
 }
 
-pub(super) fn totals(session: &Session) -> Result<Totals, Cause> {
+pub(super) fn totals(connection: &Connection) -> Result<Totals, Cause> {
     let mut totals = Totals::default();
     for table in table_names() {
         // sql: identifiers only
         let sql = format!("SELECT count(*) FROM {table}");
-        let rows: i64 = session.connection.query_row(&sql, [], |row| row.get(0))?;
+        let rows: i64 = connection.query_row(&sql, [], |row| row.get(0))?;
         totals.rows.insert(table.to_owned(), rows.unsigned_abs());
     }
     let sql = "SELECT reason, sum(rows)::BIGINT FROM (SELECT reason, count(*) AS rows FROM rejects GROUP BY reason
                  UNION ALL SELECT reason, omitted FROM rejects_omitted) GROUP BY reason";
-    each(session, sql, params![], |row| {
+    each(connection, sql, params![], |row| {
         totals.rejects.insert(row.get(0)?, row.get::<_, i64>(1)?.unsigned_abs());
         Ok(())
     })?;
-    for table in [MetricPoint::TABLE, Event::TABLE, MetricPoint::ASIDE, Event::ASIDE] {
+    for table in [MetricPoint::TABLE, Event::TABLE, MetricPoint::LATE_TABLE, Event::LATE_TABLE] {
         // sql: identifiers only
         let sql = format!("SELECT count(*) FROM {table} WHERE late");
-        totals.late += session.connection.query_row(&sql, [], |row| row.get::<_, i64>(0))?.unsigned_abs();
+        totals.late += connection.query_row(&sql, [], |row| row.get::<_, i64>(0))?.unsigned_abs();
     }
     Ok(totals)
 }
 
 /// Runs a query and hands over its rows.
 fn each(
-    session: &Session,
+    connection: &Connection,
     sql: &str,
     values: impl duckdb::Params,
     mut take: impl FnMut(&Row<'_>) -> Result<(), Cause>,
 ) -> Result<(), Cause> {
-    let mut statement = session.connection.prepare(sql)?;
+    let mut statement = connection.prepare(sql)?;
     let mut rows = statement.query(values)?;
     while let Some(row) = rows.next()? {
         take(row)?;

@@ -16,7 +16,7 @@ use std::sync::Arc;
 type Pair<'a> = (&'a str, &'a str);
 
 pub(super) fn write(connection: &Connection, commit: &Commit) -> Result<(), Cause> {
-    take_back(connection, commit)?;
+    delete_settled(connection, commit)?;
     if commit.rejects.is_empty() {
         return Ok(());
     }
@@ -34,7 +34,7 @@ fn pairs(of: &[(String, String)]) -> Vec<Pair<'_>> {
 }
 
 /// Deletes what no longer holds.
-fn take_back(connection: &Connection, commit: &Commit) -> Result<(), Cause> {
+fn delete_settled(connection: &Connection, commit: &Commit) -> Result<(), Cause> {
     let (parts, places) = (pairs(&commit.restarted), pairs(&commit.settled));
     delete(connection, "rejects", "part", &parts)?;
     delete(connection, "rejects_omitted", "part", &parts)?;

@@ -1,8 +1,8 @@
 //! Rows as DuckDB's SQL results give them. How they are written: [`crate::columns`].
 
 use super::fault::Cause;
-use crate::columns::{KeptRow, read_severity};
-use crate::resolve::Held;
+use crate::columns::{ReportedRow, read_severity};
+use crate::resolve::StoredRow;
 use duckdb::Row;
 use model::event::Event;
 use model::metric::{MetricPoint, SeriesKey};
@@ -10,15 +10,15 @@ use model::real::Real;
 use model::time::TimeMs;
 
 /// A kept row that DuckDB can give back.
-pub(super) trait ReadRow: KeptRow {
-    /// The table that holds it; [`KeptRow::TABLE`] is what shows it.
+pub(super) trait ReadRow: ReportedRow {
+    /// The table that holds it; [`ReportedRow::TABLE`] is what shows it.
     const STORED: &'static str;
     /// Its identity there.
     const STORED_KEY: &'static [&'static str];
     /// `staged_rows`, which has rows as they are shown, with the columns of [`ReadRow::STORED_KEY`].
     const STAGED: &'static str;
     /// Reads `epoch_ms`-ed times and plain columns in the order KEY, CONTENT, starting at `first`.
-    fn read(row: &Row<'_>, first: usize) -> Result<Held<Self>, Cause>;
+    fn read(row: &Row<'_>, first: usize) -> Result<StoredRow<Self>, Cause>;
 }
 
 impl ReadRow for Event {
@@ -26,7 +26,7 @@ impl ReadRow for Event {
     const STORED_KEY: &'static [&'static str] = Event::KEY;
     const STAGED: &'static str = "staged_rows";
 
-    fn read(row: &Row<'_>, first: usize) -> Result<Held<Event>, Cause> {
+    fn read(row: &Row<'_>, first: usize) -> Result<StoredRow<Event>, Cause> {
         let severity: String = row.get(first + 7)?;
         let metadata: String = row.get(first + 9)?;
         let late: bool = row.get(first + 12)?;
@@ -44,7 +44,7 @@ impl ReadRow for Event {
             version: row.get(first + 10)?,
             withdrawn: row.get(first + 11)?,
         };
-        Ok(Held { on_time: !late, row: event })
+        Ok(StoredRow { on_time: !late, row: event })
     }
 }
 
@@ -54,7 +54,7 @@ impl ReadRow for MetricPoint {
     const STAGED: &'static str = "(FROM staged_rows JOIN metric_series
         USING (colony_id, application_name, environment, service_id, metric_name, interval_seconds))";
 
-    fn read(row: &Row<'_>, first: usize) -> Result<Held<MetricPoint>, Cause> {
+    fn read(row: &Row<'_>, first: usize) -> Result<StoredRow<MetricPoint>, Cause> {
         let interval_seconds: u32 = row.get(first + 5)?;
         let real = |index: usize| row.get::<_, Option<f64>>(first + index).map(|value| value.map(Real));
         let late: bool = row.get(first + 14)?;
@@ -76,12 +76,12 @@ impl ReadRow for MetricPoint {
             version: row.get(first + 13)?,
             count: row.get(first + 12)?,
         };
-        Ok(Held { on_time: !late, row: point })
+        Ok(StoredRow { on_time: !late, row: point })
     }
 }
 
-/// `alias.a, epoch_ms(alias.timestamp), …`: the columns of a row as [`KeptRow::read`] wants them.
-pub(super) fn selection<R: KeptRow>(alias: &str) -> String {
+/// `alias.a, epoch_ms(alias.timestamp), …`: the columns of a row as [`ReportedRow::read`] wants them.
+pub(super) fn selection<R: ReportedRow>(alias: &str) -> String {
     let column = |name: &&str| match *name {
         "timestamp" => format!("epoch_ms({alias}.timestamp)"),
         name => format!("{alias}.{name}"),

@@ -7,7 +7,7 @@
 use super::fault::Cause;
 use super::stage::{append, temporary};
 use crate::columns::series_columns;
-use crate::resolve::{Kept, SeriesBuckets, SeriesRef, SeriesRows};
+use crate::resolve::{SeriesBuckets, SeriesRef, SeriesRows, StoredCopies};
 use arrow::array::UInt32Array;
 use duckdb::{Connection, Row};
 use foldhash::fast::RandomState as FastHash;
@@ -83,7 +83,7 @@ pub(super) struct Sorted<'a> {
     /// Rows that are surely not stored under any copy, with the number of their series.
     pub(super) new: Vec<(u32, SeriesRows<'a>)>,
     /// To be looked up.
-    pub(super) doubtful: Vec<Kept<&'a MetricPoint>>,
+    pub(super) needs_lookup: Vec<StoredCopies<&'a MetricPoint>>,
 }
 
 impl Known {
@@ -154,7 +154,7 @@ impl KnownSeries {
             State::Unread | State::All => KnownSeries::default(),
         };
         for SeriesBuckets { series, buckets } in of_series {
-            let Some(last_ms) = buckets.last().map(|kept| kept.shown.row.timestamp.0) else { continue };
+            let Some(last_ms) = buckets.last().map(|kept| kept.current.row.timestamp.0) else { continue };
             let stored = self.find(series).or_else(|| asked.find(series)).map(|known| (known.id, known.newest_ms));
             let (id, newest_ms) = match stored {
                 Some(stored) => stored,
@@ -167,10 +167,10 @@ impl KnownSeries {
             };
             let mut rows = Vec::with_capacity(buckets.len());
             for kept in buckets {
-                if kept.aside.is_none() && kept.shown.row.timestamp.0 > newest_ms {
-                    rows.push(kept.shown);
+                if kept.late.is_none() && kept.current.row.timestamp.0 > newest_ms {
+                    rows.push(kept.current);
                 } else {
-                    sorted.doubtful.push(kept);
+                    sorted.needs_lookup.push(kept);
                 }
             }
             sorted.new.push((id, SeriesRows { series, rows }));
@@ -180,7 +180,7 @@ impl KnownSeries {
         Ok(sorted)
     }
 
-    /// The stored ones of these series; every bucket of them is doubtful.
+    /// The stored ones of these series; every bucket of them is needs_lookup.
     fn ask(&self, connection: &Connection, of_series: &[SeriesBuckets<'_>]) -> Result<KnownSeries, Cause> {
         // sql: identifiers only
         temporary(connection, "staged_series", &format!("SELECT {NAMES} FROM metric_series"))?;
@@ -260,7 +260,7 @@ mod tests {
     use crate::compliance::rows::{START, bucket};
     use crate::duckdb::keep::append_buckets;
     use crate::outcome::Outcome;
-    use crate::resolve::{self, Held};
+    use crate::resolve::{self, StoredRow};
     use model::rows::Rows;
     use std::collections::BTreeSet;
 
@@ -274,16 +274,16 @@ mod tests {
         connection
     }
 
-    /// Times of new and of doubtful buckets, from the start on, and the series that got a number.
+    /// Times of new and of needs_lookup buckets, from the start on, and the series that got a number.
     fn sorted(known: &mut KnownSeries, connection: &Connection, commit: &Commit) -> (Vec<i64>, Vec<i64>, Vec<u32>) {
-        let Sorted { unnamed, new, doubtful } =
+        let Sorted { unnamed, new, needs_lookup } =
             known.sort(connection, resolve::metrics(commit, &mut Outcome::default())).unwrap();
         name(connection, &unnamed).unwrap();
         append_buckets(connection, &new, START).unwrap();
-        let time = |held: Held<&MetricPoint>| held.row.timestamp.0 - START.0;
+        let time = |held: StoredRow<&MetricPoint>| held.row.timestamp.0 - START.0;
         let new = new.into_iter().flat_map(|(_, of_series)| of_series.rows);
         let ids = unnamed.into_iter().map(|(id, _)| id).collect();
-        (new.map(time).collect(), doubtful.into_iter().map(|kept| time(kept.shown)).collect(), ids)
+        (new.map(time).collect(), needs_lookup.into_iter().map(|kept| time(kept.current)).collect(), ids)
     }
 
     #[test]
@@ -310,8 +310,8 @@ mod tests {
                 }
                 known.load(&connection).unwrap();
                 let rows = commit(services.iter().map(|service| bucket(service, minute * 60_000)).collect());
-                let (new, doubtful, ids) = sorted(&mut known, &connection, &rows);
-                assert_eq!(new.len() + doubtful.len(), services.len());
+                let (new, needs_lookup, ids) = sorted(&mut known, &connection, &rows);
+                assert_eq!(new.len() + needs_lookup.len(), services.len());
                 let unseen = services.iter().filter(|service| seen.insert(**service)).count();
                 assert_eq!(ids.len(), unseen, "{count_max} {restarts} {services:?}");
                 given.extend(ids);

@@ -1,13 +1,13 @@
 //! The compliance harness on DuckDB, and what is DuckDB's own: opening, locking, migrating, time zones, a killed process.
 #![allow(clippy::unwrap_used)]
 
-use super::{DuckDbConfig, DuckDbStore};
+use super::{DuckDbConfig, DuckDbReader, DuckDbStore};
 use crate::compliance::rows::{START, bucket, event, finding};
-use crate::compliance::{Dump, Fixture, commit_of, run_all};
+use crate::compliance::{Dump, Fixture, OnTime, commit_of, run_all};
 use crate::error::FaultClass;
 use crate::rollup::Sums;
-use crate::transfer::table_names;
-use crate::{Commit, Store};
+use crate::schema::table_names;
+use crate::{Commit, StoreReader, StoreWriter};
 use async_trait::async_trait;
 use duckdb::Connection;
 use model::metric::MetricPoint;
@@ -17,6 +17,7 @@ use model::time::TimeMs;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 
 struct InFolder(tempfile::TempDir);
 
@@ -39,7 +40,7 @@ impl Fixture for InFolder {
     }
 
     async fn dump(&self, store: &mut DuckDbStore) -> Dump {
-        store.worker.call("dump".into(), |session| Ok(dump(&session.connection))).await.unwrap()
+        store.writer.call("dump", |session| Ok(dump(&session.connection))).await.unwrap()
     }
 
     async fn fail_next_commit(&self, store: &mut DuckDbStore) -> bool {
@@ -47,7 +48,7 @@ impl Fixture for InFolder {
             session.fails_at_end = true;
             Ok(())
         };
-        store.worker.call("arrange a failure".into(), job).await.unwrap();
+        store.writer.call("arrange a failure", job).await.unwrap();
         true
     }
 }
@@ -86,7 +87,7 @@ async fn the_parent_folder_is_created_and_the_limits_are_taken() {
     let path = folder.path().join("a/b/reef.duckdb");
     let config = DuckDbConfig { memory_limit_bytes: Some(512 << 20), threads: Some(1), ..DuckDbConfig::at(&path) };
     let store = DuckDbStore::open(config).await.unwrap();
-    let settings = store.worker.call("read settings".into(), |session| {
+    let settings = store.writer.call("read settings", |session| {
         let sql = "SELECT current_setting('memory_limit')::VARCHAR || ' ' || current_setting('threads')::VARCHAR";
         Ok(session.connection.query_row(sql, [], |row| row.get::<_, String>(0))?)
     });
@@ -133,12 +134,11 @@ async fn a_file_opened_for_reading_shows_its_log_too_and_stays_byte_for_byte() {
     let bytes = || (std::fs::read(&left).unwrap(), std::fs::read(log(&left)).unwrap());
     let before = bytes();
     let config = DuckDbConfig::at(&left);
-    let mut reading = DuckDbStore::open_for_reading(config.clone()).await.unwrap();
+    let open = || DuckDbReader::open(config.clone());
+    let (reading, second): (Arc<dyn StoreReader>, _) = (Arc::new(open().await.unwrap()), open().await.unwrap());
     assert_eq!(reading.events_since(START, None, 9).await.unwrap(), vec![event("e", 0)]);
-    let second = DuckDbStore::open_for_reading(config).await.unwrap();
-    assert!(reading.commit(&commit_of(2, Rows::default())).await.is_err(), "a reader does not commit");
-    Box::new(reading).close().await.unwrap();
-    Box::new(second).close().await.unwrap();
+    assert_eq!(second.totals().await.unwrap().rows["federated_events"], 1);
+    drop((reading, second));
     assert_eq!(bytes(), before);
 }
 
@@ -146,22 +146,23 @@ async fn a_file_opened_for_reading_shows_its_log_too_and_stays_byte_for_byte() {
 async fn a_second_connection_reads_what_is_committed_and_writes_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let mut store = opened(&folder.path().join("reef.duckdb")).await;
-    let mut reader = store.reader().await.unwrap();
+    let reader = store.reader();
     assert!(reader.events_since(START, None, 9).await.unwrap().is_empty());
     let commit = commit_of(1, Rows { events: vec![event("e", 0)], ..Rows::default() });
     store.commit(&commit).await.unwrap();
     assert_eq!(reader.events_since(START, None, 9).await.unwrap(), commit.rows.events);
-    assert!(reader.commit(&commit).await.is_err(), "a reader does not commit");
-    // the writer may close first
+    let path = folder.path().join("reef.duckdb");
     Box::new(store).close().await.unwrap();
-    Box::new(reader).close().await.unwrap();
+    // the reader lets go of the file, so that it can be opened again
+    assert!(reader.totals().await.unwrap_err().to_string().contains("closed"));
+    assert_eq!(opened(&path).await.reader().events_since(START, None, 9).await.unwrap(), commit.rows.events);
 }
 
 #[tokio::test]
 async fn only_a_store_of_this_version_is_opened_for_reading() {
     let folder = tempfile::tempdir().unwrap();
     let missing = folder.path().join("none.duckdb");
-    let error = DuckDbStore::open_for_reading(DuckDbConfig::at(&missing)).await.err().unwrap();
+    let error = DuckDbReader::open(DuckDbConfig::at(&missing)).await.err().unwrap();
     assert!(error.hint.contains("the file does not exist"), "{error}");
     assert!(!missing.exists(), "reading creates nothing");
     let old = folder.path().join("old.duckdb");
@@ -169,11 +170,11 @@ async fn only_a_store_of_this_version_is_opened_for_reading() {
     let connection = Connection::open(&old).unwrap();
     connection.execute_batch("DELETE FROM schema_version").unwrap();
     drop(connection);
-    let error = DuckDbStore::open_for_reading(DuckDbConfig::at(&old)).await.err().unwrap();
+    let error = DuckDbReader::open(DuckDbConfig::at(&old)).await.err().unwrap();
     assert!(error.hint.contains("coral-pipeline migrate"), "{error}");
     let strange = folder.path().join("strange.duckdb");
     Connection::open(&strange).unwrap().execute_batch("CREATE TABLE t (a INTEGER)").unwrap();
-    let error = DuckDbStore::open_for_reading(DuckDbConfig::at(&strange)).await.err().unwrap();
+    let error = DuckDbReader::open(DuckDbConfig::at(&strange)).await.err().unwrap();
     assert!(error.hint.contains("check storage.path"), "{error}");
 }
 
@@ -197,9 +198,9 @@ async fn an_upgrade_keeps_the_rows() {
         .execute_batch("INSERT INTO colony_status VALUES ('c', 'a', 'e', 'healthy', 1, 1, 0, 0, NULL, NULL, NULL, '', '2026-01-01')")
         .unwrap();
     connection.close().unwrap();
-    let mut store = opened(&path).await;
-    assert_eq!(store.colony_status().await.unwrap()[0].colony_id, "c");
-    assert!(store.positions().await.unwrap().is_empty(), "its tables are there");
+    let store = opened(&path).await;
+    assert_eq!(store.reader().colony_status().await.unwrap()[0].colony_id, "c");
+    assert!(store.reader().positions().await.unwrap().is_empty(), "its tables are there");
 }
 
 /// The step that gives series a number, on rows of several series with repeats of their names in other combinations.
@@ -227,7 +228,7 @@ async fn a_file_of_version_7_keeps_its_metric_rows_and_takes_fuller_ones() {
     connection.close().unwrap();
 
     let mut store = opened(&path).await;
-    let after = store.worker.call("read".into(), move |session| Ok(shown(&session.connection))).await.unwrap();
+    let after = store.writer.call("read", move |session| Ok(shown(&session.connection))).await.unwrap();
     assert_eq!(after, before);
     let mut fuller = bucket("web", 8 * 60_000);
     fuller.count = Some(61);
@@ -236,18 +237,18 @@ async fn a_file_of_version_7_keeps_its_metric_rows_and_takes_fuller_ones() {
     let unsaid = MetricPoint { interval_seconds: None, ..bucket("db", 0) };
     let metrics = vec![fuller, hourly, bucket("web", 40 * 60_000), unsaid.clone()];
     store.commit(&commit_of(1, Rows { metrics: metrics.clone(), ..Rows::default() })).await.unwrap();
-    let stored = store.metrics_since(START, None, 1_000).await.unwrap();
-    assert_eq!(store.totals().await.unwrap().rows["federated_metrics"], 122);
+    let stored = store.reader().metrics_since(START, None, 1_000).await.unwrap();
+    assert_eq!(store.reader().totals().await.unwrap().rows["federated_metrics"], 122);
     assert!(metrics.iter().all(|row| stored.contains(row)), "{stored:?}");
     let fuller = MetricPoint { count: Some(77), ..unsaid };
     store.commit(&commit_of(2, Rows { metrics: vec![fuller.clone()], ..Rows::default() })).await.unwrap();
-    let stored = store.metrics_since(START, None, 1_000).await.unwrap();
+    let stored = store.reader().metrics_since(START, None, 1_000).await.unwrap();
     assert_eq!(stored.iter().filter(|row| row.series == fuller.series).collect::<Vec<_>>(), [&fuller]);
     let sql = "SELECT count(*) || ' ' || count(DISTINCT series_id) || ' ' || max(series_id) FROM metric_series";
     let job = move |session: &mut super::session::Session| {
         Ok(session.connection.query_row(sql, [], |row| row.get::<_, String>(0))?)
     };
-    assert_eq!(store.worker.call("count".into(), job).await.unwrap(), "4 4 3");
+    assert_eq!(store.writer.call("count", job).await.unwrap(), "4 4 3");
 }
 
 #[tokio::test]
@@ -265,14 +266,14 @@ async fn a_file_of_version_4_keeps_its_events_and_takes_withdrawals() {
         .unwrap();
     connection.close().unwrap();
     let mut store = opened(&path).await;
-    let stored = store.events_since(TimeMs(0), None, 10).await.unwrap();
+    let stored = store.reader().events_since(TimeMs(0), None, 10).await.unwrap();
     assert_eq!(stored.iter().map(|row| row.event_id.as_str()).collect::<Vec<_>>(), ["e0", "e1", "e2"]);
     assert!(stored.iter().all(|row| !row.withdrawn));
-    let taken_back = model::event::Event { version: 1, withdrawn: true, ..stored[1].clone() };
-    store.commit(&commit_of(1, Rows { events: vec![taken_back.clone()], ..Rows::default() })).await.unwrap();
-    assert_eq!(store.events_since(TimeMs(0), None, 10).await.unwrap()[1], taken_back);
-    assert_eq!(store.newer_events(&stored).await.unwrap(), [taken_back]);
-    assert_eq!(store.totals().await.unwrap().rows["federated_events"], 4);
+    let late_gone = model::event::Event { version: 1, withdrawn: true, ..stored[1].clone() };
+    store.commit(&commit_of(1, Rows { events: vec![late_gone.clone()], ..Rows::default() })).await.unwrap();
+    assert_eq!(store.reader().events_since(TimeMs(0), None, 10).await.unwrap()[1], late_gone);
+    assert_eq!(store.newer_events(&stored).await.unwrap(), [late_gone]);
+    assert_eq!(store.reader().totals().await.unwrap().rows["federated_events"], 4);
 }
 
 #[tokio::test]
@@ -280,7 +281,7 @@ async fn a_panic_on_the_thread_of_the_store_is_an_error_and_never_a_wait() {
     let folder = tempfile::tempdir().unwrap();
     let mut store = opened(&folder.path().join("reef.duckdb")).await;
     let job = |_: &mut super::session::Session| -> Result<(), super::fault::Cause> { panic!("a bug in the store") };
-    let error = store.worker.call("cannot commit tick 7".into(), job).await.unwrap_err();
+    let error = store.writer.call("cannot commit tick 7", job).await.unwrap_err();
     assert_eq!(error.class, FaultClass::Stop);
     assert!(error.to_string().contains("cannot commit tick 7"), "{error}");
     let error = store.commit(&commit_of(8, Rows::default())).await.unwrap_err();
@@ -319,7 +320,7 @@ async fn an_event_shows_its_best_scored_link_and_loses_it_again() {
             let mut statement = session.connection.prepare(sql)?;
             Ok(statement.query_map([], |row| row.get(0))?.collect::<Result<Vec<String>, _>>()?)
         };
-        store.worker.call("read marks".into(), job).await.unwrap()
+        store.writer.call("read marks", job).await.unwrap()
     };
     let rows = Rows { events: ["e1", "e2", "e3"].map(|id| event(id, 0)).to_vec(), ..Rows::default() };
     let (a, b) = (finding("a", 0.5, &[("e1", "e2")]), finding("b", 0.75, &[("e1", "e3")]));
@@ -334,8 +335,8 @@ async fn an_event_shows_its_best_scored_link_and_loses_it_again() {
     assert_eq!(marks(&mut store).await, expected);
     store.commit(&Commit { removed: vec![id_b], ..commit_of(3, Rows::default()) }).await.unwrap();
     assert_eq!(marks(&mut store).await, vec![format!("e1 {id_a} 0.5"), format!("e2 {id_a} 0.5"), "e3 -".to_owned()]);
-    assert_eq!(store.evidence(&id_a).await.unwrap().len(), 1);
-    assert!(store.evidence("c-none").await.unwrap().is_empty());
+    assert_eq!(store.reader().evidence(&id_a).await.unwrap().len(), 1);
+    assert!(store.reader().evidence("c-none").await.unwrap().is_empty());
 }
 
 #[tokio::test]
@@ -350,7 +351,7 @@ async fn a_revision_counts_changes_only() {
         let sql = "SELECT revision, epoch_ms(updated_at) FROM correlations";
         Ok(session.connection.query_row(sql, [], |row| Ok((row.get::<_, u64>(0)?, row.get::<_, i64>(1)?)))?)
     };
-    assert_eq!(store.worker.call("read".into(), job).await.unwrap(), (3, START.0 + 5));
+    assert_eq!(store.writer.call("read", job).await.unwrap(), (3, START.0 + 5));
 }
 
 #[tokio::test]
@@ -386,7 +387,7 @@ async fn summaries_have_the_bits_of_the_reference_arithmetic() {
             })
         })?)
     };
-    assert_eq!(store.worker.call("read".into(), job).await.unwrap(), sums.summary());
+    assert_eq!(store.writer.call("read", job).await.unwrap(), sums.summary());
 }
 
 /// Runs one of the `child_…` tests below in a process of its own.
@@ -429,9 +430,9 @@ async fn a_killed_process_leaves_its_last_commit_whole() {
     process.kill().unwrap();
     process.wait().unwrap();
     let mut store = opened(&path).await;
-    assert_eq!(store.events_since(TimeMs(0), None, 10).await.unwrap(), vec![event("e", 0)]);
+    assert_eq!(store.reader().events_since(TimeMs(0), None, 10).await.unwrap(), vec![event("e", 0)]);
     store.commit(&commit_of(2, Rows { events: vec![event("f", 0)], ..Rows::default() })).await.unwrap();
-    assert_eq!(store.totals().await.unwrap().rows["federated_events"], 2);
+    assert_eq!(store.reader().totals().await.unwrap().rows["federated_events"], 2);
 }
 
 #[tokio::test]
@@ -461,5 +462,5 @@ async fn times_are_utc_whatever_the_zone_of_the_machine() {
         connection.query_row("SELECT timestamp::VARCHAR FROM federated_events", [], |row| row.get(0)).unwrap();
     assert_eq!(stored, "2026-03-02 10:00:00");
     connection.close().unwrap();
-    assert_eq!(opened(&path).await.events_since(START, None, 10).await.unwrap()[0].timestamp, START);
+    assert_eq!(opened(&path).await.reader().events_since(START, None, 10).await.unwrap()[0].timestamp, START);
 }

@@ -1,21 +1,19 @@
 //! Whole tables in and out of a DuckDB file.
 
-use super::DuckDbStore;
 use super::fault::Cause;
-use super::fleet::{forget_positions, time, write_position};
+use super::fleet::{time, write_position};
 use super::keep::{insert_staged, make_stage};
-use super::reader::positions;
 use super::series::name_staged;
 use super::session::Session;
 use super::stage::append_batch;
-use crate::SinkError;
-use crate::columns::{Columns, KeptRow, times};
-use crate::transfer::{Cursor, Kind, Page, Table, Transfer};
+use crate::columns::{Columns, ReportedRow, times};
+use crate::schema::{Kind, Table};
+use crate::transfer::{Cursor, Page};
 use arrow::array::{ArrayRef, AsArray, TimestampMicrosecondArray};
 use arrow::compute::concat_batches;
 use arrow::datatypes::Int64Type;
 use arrow::record_batch::RecordBatch;
-use async_trait::async_trait;
+use duckdb::Connection;
 use duckdb::types::Value;
 use model::event::Event;
 use model::metric::MetricPoint;
@@ -23,42 +21,12 @@ use model::position::Positions;
 use model::time::TimeMs;
 use std::sync::Arc;
 
-#[async_trait]
-impl Transfer for DuckDbStore {
-    fn name(&self) -> &str {
-        self.worker.name()
-    }
-
-    async fn export(&mut self, table: &'static Table, after: Option<&Cursor>, limit: usize) -> Result<Page, SinkError> {
-        let after = after.cloned();
-        let job = move |session: &mut Session| export(session, table, after.as_ref(), limit);
-        self.worker.call(format!("cannot read {}", table.name), job).await
-    }
-
-    async fn import(&mut self, page: Page, source: &str, progress: Positions) -> Result<(), SinkError> {
-        let source = source.to_owned();
-        let doing = format!("cannot write {}", page.table().name);
-        self.worker.call(doing, move |session| import(session, &page, &source, &progress)).await
-    }
-
-    async fn progress(&mut self, source: &str) -> Result<Positions, SinkError> {
-        let source = source.to_owned();
-        let job = move |session: &mut Session| Ok(positions(session)?.remove(&source).unwrap_or_default());
-        self.worker.call("cannot read how far the copy is".into(), job).await
-    }
-
-    async fn forget_progress(&mut self, source: &str) -> Result<(), SinkError> {
-        let source = source.to_owned();
-        let job = move |session: &mut Session| forget_positions(&session.connection, &source);
-        self.worker.call("cannot end the copy".into(), job).await
-    }
-
-    async fn close(self: Box<Self>) -> Result<(), SinkError> {
-        self.worker.close().await
-    }
-}
-
-fn export(session: &Session, table: &'static Table, after: Option<&Cursor>, limit: usize) -> Result<Page, Cause> {
+pub(super) fn export(
+    connection: &Connection,
+    table: &'static Table,
+    after: Option<&Cursor>,
+    limit: usize,
+) -> Result<Page, Cause> {
     let selection: Vec<String> = table
         .columns
         .iter()
@@ -84,7 +52,7 @@ fn export(session: &Session, table: &'static Table, after: Option<&Cursor>, limi
         table.name,
         if table.name == "source_positions" { "AND NOT starts_with(source, 'copy:')" } else { "" }
     );
-    let mut statement = session.connection.prepare(&sql)?;
+    let mut statement = connection.prepare(&sql)?;
     let found = statement.query_arrow(duckdb::params_from_iter(values))?;
     let schema = found.get_schema();
     let batches: Vec<RecordBatch> = found.collect();
@@ -107,7 +75,7 @@ fn key_values(table: &Table, cursor: &Cursor) -> Result<Vec<Value>, Cause> {
     values.iter().zip(table.key_columns()).map(value).collect()
 }
 
-fn import(session: &mut Session, page: &Page, source: &str, progress: &Positions) -> Result<(), Cause> {
+pub(super) fn import(session: &mut Session, page: &Page, source: &str, progress: &Positions) -> Result<(), Cause> {
     let table = page.table();
     let columns: Columns = table
         .columns
@@ -116,7 +84,7 @@ fn import(session: &mut Session, page: &Page, source: &str, progress: &Positions
         .map(|((name, kind), column)| (*name, if *kind == Kind::Time { micros(column) } else { Arc::clone(column) }))
         .collect();
     let (mut columns, now) = (columns, session.clock.now());
-    if [MetricPoint::TABLE, Event::TABLE, MetricPoint::ASIDE, Event::ASIDE].contains(&table.name) {
+    if [MetricPoint::TABLE, Event::TABLE, MetricPoint::LATE_TABLE, Event::LATE_TABLE].contains(&table.name) {
         // it is stored here now
         columns.push(("stored_at", times(std::iter::repeat_n(now, page.len()))));
     }
@@ -151,11 +119,13 @@ fn micros(column: &ArrayRef) -> ArrayRef {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use super::super::DuckDbConfig;
+    use super::super::{DuckDbConfig, DuckDbStore};
     use super::*;
-    use crate::Store;
+    use crate::compliance::OnTime;
     use crate::compliance::rows::{START, bucket, event, finding};
-    use crate::transfer::{TABLES, Tally};
+    use crate::schema::TABLES;
+    use crate::store::{StoreAdmin, StoreWriter};
+    use crate::transfer::Tally;
     use model::rows::Rows;
 
     async fn opened(folder: &tempfile::TempDir, name: &str) -> DuckDbStore {
@@ -187,7 +157,7 @@ mod tests {
             let names = statement.query_map([], |row| row.get::<_, String>(0))?.collect::<Result<Vec<_>, _>>()?;
             Ok(names)
         };
-        let stored = store.worker.call("list columns".into(), job).await.unwrap();
+        let stored = store.writer.call("list columns", job).await.unwrap();
         let mut moved: Vec<String> = TABLES
             .iter()
             .flat_map(|table| table.columns.iter().map(|(column, _)| format!("{}.{column}", table.name)))
@@ -223,7 +193,7 @@ mod tests {
                  0.5, ['slow', 'it''s'], []);",
             )?)
         };
-        a.worker.call("add a deployment".into(), job).await.unwrap();
+        a.writer.call("add a deployment", job).await.unwrap();
         for table in TABLES {
             let mut after = None;
             loop {
@@ -242,10 +212,13 @@ mod tests {
         let sql = "SELECT count(*) || ' ' || count(DISTINCT series_id) FROM metric_series";
         let job =
             move |session: &mut Session| Ok(session.connection.query_row(sql, [], |row| row.get::<_, String>(0))?);
-        assert_eq!(b.worker.call("count series".into(), job).await.unwrap(), "6 6");
-        assert_eq!(b.progress("copy:test").await.unwrap().0.len(), TABLES.len());
-        b.forget_progress("copy:test").await.unwrap();
-        assert!(b.progress("copy:test").await.unwrap().0.is_empty());
-        assert_eq!(b.events_since(START, None, 100).await.unwrap(), a.events_since(START, None, 100).await.unwrap());
+        assert_eq!(b.writer.call("count series", job).await.unwrap(), "6 6");
+        assert_eq!(b.copy_progress("copy:test").await.unwrap().0.len(), TABLES.len());
+        b.forget_copy("copy:test").await.unwrap();
+        assert!(b.copy_progress("copy:test").await.unwrap().0.is_empty());
+        assert_eq!(
+            b.reader().events_since(START, None, 100).await.unwrap(),
+            a.reader().events_since(START, None, 100).await.unwrap()
+        );
     }
 }

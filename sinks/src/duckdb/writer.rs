@@ -7,7 +7,7 @@ use super::fault::Cause;
 use super::series::{Sorted, name};
 use super::session::Session;
 use super::{findings, fleet, keep, rollups};
-use crate::resolve::{self, Held, SeriesRows};
+use crate::resolve::{self, SeriesRows, StoredRow};
 use crate::{Commit, Outcome};
 use model::metric::MetricPoint;
 
@@ -21,9 +21,6 @@ pub(super) fn commit(session: &mut Session, commit: &Commit) -> Result<Outcome, 
 }
 
 fn write(session: &mut Session, commit: &Commit) -> Result<Outcome, Cause> {
-    if !session.may_write {
-        return Err("it was opened for reading only; this is a bug, please report it with this text".into());
-    }
     let has_metrics = !commit.rows.metrics.is_empty() || !commit.late.metrics.is_empty();
     if has_metrics && let Some(read) = session.series.load(&session.connection)? {
         session.hours.begin(read);
@@ -31,19 +28,19 @@ fn write(session: &mut Session, commit: &Commit) -> Result<Outcome, Cause> {
     let mut outcome = Outcome::default();
     let events = resolve::events(commit, &mut outcome);
     // noted before the outcome is known: asked for once too often is the safe side
-    session.has_newer_events |= events.iter().any(|kept| kept.shown.row.is_amended());
+    session.has_newer_events |= events.iter().any(|kept| kept.current.row.is_amended());
     let fails_at_end = std::mem::take(&mut session.fails_at_end);
     let Session { connection, series, has_late_copies, hours, .. } = session;
     let transaction = connection.transaction()?;
     // told before it is stored: a failure makes all be read again
-    let Sorted { unnamed, new, doubtful } = series.sort(&transaction, resolve::metrics(commit, &mut outcome))?;
+    let Sorted { unnamed, new, needs_lookup } = series.sort(&transaction, resolve::metrics(commit, &mut outcome))?;
     outcome.add(keep::keep(&transaction, &events, commit.committed_at, has_late_copies)?);
     name(&transaction, &unnamed)?;
     keep::append_buckets(&transaction, &new, commit.committed_at)?;
     let new: Vec<SeriesRows<'_>> = new.into_iter().map(|(_, rows)| rows).collect();
-    outcome.add(keep::keep(&transaction, &doubtful, commit.committed_at, has_late_copies)?);
+    outcome.add(keep::keep(&transaction, &needs_lookup, commit.committed_at, has_late_copies)?);
     fleet::write(&transaction, commit)?;
-    let looked_up: Vec<Held<&MetricPoint>> = doubtful.iter().map(|kept| kept.shown).collect();
+    let looked_up: Vec<StoredRow<&MetricPoint>> = needs_lookup.iter().map(|kept| kept.current).collect();
     let summaries = rollups::write(&transaction, hours.touch(&commit.rollups, &new, &looked_up))?;
     findings::write(&transaction, commit)?;
     if fails_at_end {

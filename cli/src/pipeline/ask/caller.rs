@@ -14,7 +14,7 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 
-/// How long the running reef may take; it answers between two commits.
+/// How long the running reef may take.
 const ANSWER_WAIT: Duration = Duration::from_secs(60);
 
 /// Asks, and prints what comes back.
@@ -80,10 +80,8 @@ fn is_absent(error: &io::Error) -> bool {
 }
 
 async fn ask_store(question: &Question, config: &ReefConfig, rules: Rules) -> Result<Answer, SinkError> {
-    let mut store = store::open_for_reading(config).await?;
-    let answer = question.answer(store.as_mut(), &store::describe(config), rules).await;
-    store.close().await?;
-    answer
+    let reader = store::open_for_reading(config).await?;
+    question.answer(reader.as_ref(), &store::describe(config), rules).await
 }
 
 fn store_failure(error: &SinkError, path: &Path) -> Failure {

@@ -2,8 +2,8 @@
 
 use super::question::{Answer, Question};
 use super::{short, socket_of};
-use pipelines::progress::{Phase, Progress};
-use pipelines::run::desk::Visitor;
+use pipelines::progress::Progress;
+use pipelines::run::RunningReef;
 use reef::Rules;
 use serde_json::{Value, json};
 use std::fs::{DirBuilder, Permissions};
@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::{Semaphore, oneshot, watch};
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 /// Longest question, in bytes.
@@ -33,8 +33,6 @@ pub struct Facts {
     pub store_name: String,
     /// The settings that decide what counts.
     pub rules: Rules,
-    /// How the run goes.
-    pub progress: watch::Receiver<Progress>,
 }
 
 /// The socket; gone when dropped.
@@ -73,11 +71,11 @@ impl Door {
     }
 }
 
-/// Answers until it is dropped, from the moment on that the run has its store. A socket that cannot be opened costs the
-/// answers and not the run.
-pub async fn answer_at(store: &Path, visitor: Visitor, mut facts: Facts) {
+/// Answers until it is dropped, from the moment on that the run has its store. Each caller has a task with a reader of the
+/// store, so that none can delay the run. A socket that cannot be opened costs the answers and not the run.
+pub async fn answer_at(store: &Path, reef: RunningReef, facts: Facts) {
     // by then the store is open and locked
-    if facts.progress.wait_for(|progress| progress.phase != Phase::Restoring).await.is_err() {
+    if reef.reader().await.is_none() {
         return;
     }
     let door = match Door::open(store) {
@@ -99,11 +97,11 @@ pub async fn answer_at(store: &Path, visitor: Visitor, mut facts: Facts) {
                     continue;
                 };
                 let Ok(place) = Arc::clone(&places).acquire_owned().await else { continue };
-                let (visitor, facts) = (visitor.clone(), facts.clone());
+                let (reef, facts) = (reef.clone(), facts.clone());
                 callers.spawn(async move {
                     let _place = place;
                     // a caller that goes away has no use for an answer
-                    let _ = tokio::time::timeout(CALLER_WAIT, serve(stream, &visitor, &facts)).await;
+                    let _ = tokio::time::timeout(CALLER_WAIT, serve(stream, &reef, &facts)).await;
                 });
             }
             Some(_) = callers.join_next() => {}
@@ -111,12 +109,12 @@ pub async fn answer_at(store: &Path, visitor: Visitor, mut facts: Facts) {
     }
 }
 
-async fn serve(stream: UnixStream, visitor: &Visitor, facts: &Facts) -> io::Result<()> {
+async fn serve(stream: UnixStream, reef: &RunningReef, facts: &Facts) -> io::Result<()> {
     let (from, mut to) = stream.into_split();
     let mut line = String::new();
     BufReader::new(from.take(QUESTION_BYTES_MAX)).read_line(&mut line).await?;
     let answer = match serde_json::from_str::<Question>(&line) {
-        Ok(question) => ask(question, visitor, facts).await,
+        Ok(question) => ask(question, reef, facts).await,
         Err(error) => Answer::Failed { message: format!("the question is not understood: {error}") },
     };
     let mut text = serde_json::to_string(&answer)?;
@@ -125,22 +123,14 @@ async fn serve(stream: UnixStream, visitor: &Visitor, facts: &Facts) -> io::Resu
     to.shutdown().await
 }
 
-async fn ask(question: Question, visitor: &Visitor, facts: &Facts) -> Answer {
-    let (reply, replied) = oneshot::channel();
-    let (store_name, rules) = (facts.store_name.clone(), facts.rules);
-    let is_asked = visitor
-        .look(Box::new(move |store| {
-            Box::pin(async move {
-                let answer = question.answer(store, &store_name, rules).await;
-                let _ = reply.send(answer.unwrap_or_else(|error| Answer::Failed { message: error.to_string() }));
-            })
-        }))
-        .await;
-    let answer = if is_asked { replied.await.ok() } else { None };
-    match answer {
-        Some(Answer::Found { document, page }) => with_progress(document, page, &facts.progress.borrow()),
-        Some(answer) => answer,
-        None => Answer::Failed { message: "the reef is ending; ask its store".to_owned() },
+async fn ask(question: Question, reef: &RunningReef, facts: &Facts) -> Answer {
+    let Some(reader) = reef.reader().await else {
+        return Answer::Failed { message: "the reef is ending; ask its store".to_owned() };
+    };
+    match question.answer(reader.as_ref(), &facts.store_name, facts.rules).await {
+        Ok(Answer::Found { document, page }) => with_progress(document, page, &reef.progress().borrow()),
+        Ok(answer) => answer,
+        Err(error) => Answer::Failed { message: error.to_string() },
     }
 }
 

@@ -20,10 +20,8 @@ use crate::pipeline::rules;
 use door::Facts;
 use pipelines::config::{ReefConfig, StorageKind};
 use pipelines::open::store;
-use pipelines::progress::Progress;
-use pipelines::run::desk::Visitor;
+use pipelines::run::RunningReef;
 use std::path::{Path, PathBuf};
-use tokio::sync::watch;
 
 /// Longest path of a socket that the operating system takes.
 const SOCKET_PATH_BYTES_MAX: usize = 100;
@@ -49,27 +47,27 @@ fn short(path: &Path) -> std::io::Result<(PathBuf, Option<std::fs::File>)> {
     Ok((PathBuf::from(format!("/proc/self/fd/{}", folder.as_raw_fd())).join(name), Some(folder)))
 }
 
-/// Waits for `running`, the run of a reef that has the visitor's desk. Meanwhile callers are answered and, where the run has
-/// no end, patterns are told when they are confirmed or withdrawn.
+/// Waits for `running`, the run of `reef`. Meanwhile callers are answered and, where the run has no end, patterns are printed
+/// when they are confirmed or withdrawn.
 pub(super) async fn attended<T>(
     config: &ReefConfig,
-    (progress, visitor): (watch::Receiver<Progress>, Visitor),
+    reef: &RunningReef,
     output: &Output,
     running: impl Future<Output = T>,
 ) -> T {
     let door = match &config.storage.kind {
         StorageKind::DuckDb { path } => {
-            let facts = Facts { store_name: store::describe(config), rules: rules::of(config), progress };
-            let (path, visitor) = (path.clone(), visitor.clone());
-            Some(tokio::spawn(async move { door::answer_at(&path, visitor, facts).await }))
+            let facts = Facts { store_name: store::describe(config), rules: rules::of(config) };
+            let (path, reef) = (path.clone(), reef.clone());
+            Some(tokio::spawn(async move { door::answer_at(&path, reef, facts).await }))
         }
         // a server answers several at a time
         StorageKind::ClickHouse { .. } => None,
     };
     // a task of its own: whoever reads the lines and pauses must not hold up the run
     let printer = (!config.is_finite()).then(|| {
-        let (visitor, output) = (visitor.clone(), output.clone());
-        tokio::spawn(async move { news::print(&visitor, &output).await })
+        let (reef, output) = (reef.clone(), output.clone());
+        tokio::spawn(async move { news::print(&reef, &output).await })
     });
     let ended = running.await;
     if let Some(door) = door {
@@ -80,7 +78,7 @@ pub(super) async fn attended<T>(
     if let Some(printer) = printer {
         printer.abort();
         let _ = printer.await;
-        news::print_rest(&visitor, output);
+        news::print_rest(reef, output);
     }
     ended
 }

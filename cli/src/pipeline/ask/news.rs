@@ -1,21 +1,22 @@
 //! Patterns as lines on standard output while a reef runs: each when it is confirmed, and when it no longer is.
 
 use crate::output::Output;
-use pipelines::run::desk::{Change, News, Visitor};
+use pipelines::run::RunningReef;
+use pipelines::run::handle::{Change, News};
 use reef::PatternLine;
 use serde_json::json;
 use std::convert::Infallible;
 
 /// Prints news until it is dropped.
-pub async fn print(visitor: &Visitor, output: &Output) -> Infallible {
+pub async fn print(reef: &RunningReef, output: &Output) -> Infallible {
     loop {
-        print_all(&visitor.news().await, output);
+        print_all(&reef.news().await, output);
     }
 }
 
 /// Prints the news that came since.
-pub fn print_rest(visitor: &Visitor, output: &Output) {
-    print_all(&visitor.news_so_far(), output);
+pub fn print_rest(reef: &RunningReef, output: &Output) {
+    print_all(&reef.news_so_far(), output);
 }
 
 fn print_all(news: &[News], output: &Output) {

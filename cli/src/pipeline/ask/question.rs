@@ -3,7 +3,7 @@
 use reef::{Report, Rules, Shown, text};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use sinks::{SinkError, Store};
+use sinks::{SinkError, StoreReader};
 
 /// A question.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -49,15 +49,15 @@ const CANDIDATES_MAX: usize = reef::report::CANDIDATES_SHOWN_MAX;
 
 impl Question {
     /// Reads the answer from a store.
-    pub async fn answer(&self, store: &mut dyn Store, store_name: &str, rules: Rules) -> Result<Answer, SinkError> {
+    pub async fn answer(&self, reader: &dyn StoreReader, store_name: &str, rules: Rules) -> Result<Answer, SinkError> {
         match self {
             Question::Report { all } => {
                 let most = if *all { usize::MAX } else { CANDIDATES_MAX };
-                let report = Report::read(store, store_name, most).await?.with_rules(rules);
+                let report = Report::read(reader, store_name, most).await?.with_rules(rules);
                 let page = if *all { text::full_report(&report) } else { text::report(&report) };
                 Ok(Answer::Found { document: json!({ "report": report }), page })
             }
-            Question::Show { id } => Ok(match Shown::read(store, id).await? {
+            Question::Show { id } => Ok(match Shown::read(reader, id).await? {
                 Shown::Pattern(traced) => Answer::Found { document: json!(traced), page: text::traced(&traced) },
                 Shown::Several(ids) => Answer::Unclear { ids },
             }),

@@ -5,13 +5,14 @@ use super::door::{Facts, answer_at};
 use super::question::{Answer, Question};
 use super::{caller, short, socket_of};
 use crate::output::Output;
+use model::clock::SystemClock;
 use pipelines::config::{Format, ReefConfig, parse};
-use pipelines::progress::{Phase, Progress};
-use pipelines::run::desk::Desk;
+use pipelines::run::RunningReef;
 use reef::Rules;
+use sinks::StoreWriter;
+use sinks::memory::MemoryStore;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use tokio::sync::watch;
 
 const RULES: Rules = Rules { correlates: true, max_lag_ms: 1, min_occurrences: 3 };
 
@@ -29,12 +30,12 @@ async fn a_socket_is_open_to_its_user_alone_and_gone_with_its_run() {
     for folder in [folder.path(), &deep] {
         let store = folder.join("r.duckdb");
         std::fs::write(socket_of(&store), "left over").unwrap();
-        let (_desk, visitor) = Desk::open();
-        let running = Progress { phase: Phase::Running, ..Progress::default() };
-        let (_progress, snapshots) = watch::channel(running);
-        let facts = Facts { store_name: "s".to_owned(), rules: RULES, progress: snapshots };
+        let (reef, _options, mut announcer) = RunningReef::new(SystemClock::shared());
+        let memory = MemoryStore::new();
+        announcer.open(memory.reader()).await.unwrap();
+        let facts = Facts { store_name: "s".to_owned(), rules: RULES };
         let path = store.clone();
-        let door = tokio::spawn(async move { answer_at(&path, visitor, facts).await });
+        let door = tokio::spawn(async move { answer_at(&path, reef, facts).await });
         let is_socket = || {
             use std::os::unix::fs::FileTypeExt;
             std::fs::symlink_metadata(socket_of(&store)).is_ok_and(|data| data.file_type().is_socket())

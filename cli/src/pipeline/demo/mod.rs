@@ -87,11 +87,11 @@ pub fn run(args: &DemoArgs, output: &Output) -> Result<(), Failure> {
         colonies.stop().await?;
 
         let failed = |error: sinks::SinkError| Failure::from_error(Exit::Failed, "store_failed", &error);
-        let mut store = store::open(&config).await.map_err(failed)?;
-        let every = Report::read(store.as_mut(), store::describe(&config), usize::MAX).await.map_err(failed)?;
+        let reader = store::open_for_reading(&config).await.map_err(failed)?;
+        let every = Report::read(reader.as_ref(), store::describe(&config), usize::MAX).await.map_err(failed)?;
         let score = planted::score(&fleet.truth, &every);
         let report =
-            Report::read(store.as_mut(), store::describe(&config), CANDIDATES_SHOWN_MAX).await.map_err(failed)?;
+            Report::read(reader.as_ref(), store::describe(&config), CANDIDATES_SHOWN_MAX).await.map_err(failed)?;
         output.result(&json!({ "summary": summary, "report": report, "score": score }), |style| {
             format!(
                 "{}\n\n{}\n{}",

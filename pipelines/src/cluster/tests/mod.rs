@@ -88,14 +88,15 @@ struct Stored {
 }
 
 async fn stored(config: &ReefConfig) -> Stored {
-    let mut store = store::open(config).await.unwrap();
+    let store = store::open(config).await.unwrap();
     let mut correlations = Vec::new();
-    for correlation in store.correlations().await.unwrap() {
-        let evidence = store.evidence(&correlation.key.correlation_id()).await.unwrap();
+    let reader = store.reader();
+    for correlation in reader.correlations().await.unwrap() {
+        let evidence = reader.evidence(&correlation.key.correlation_id()).await.unwrap();
         correlations.push((correlation, evidence));
     }
-    let totals = store.totals().await.unwrap();
-    let positions = store.positions().await.unwrap();
+    let totals = reader.totals().await.unwrap();
+    let positions = reader.positions().await.unwrap();
     store.close().await.unwrap();
     Stored { correlations, positions, rows: totals.rows, rejects: totals.rejects }
 }

@@ -3,10 +3,13 @@
 //! A page and how far the copy is are one write, so a copy that was interrupted goes on where it stopped. At the end the
 //! target is read back and compared with the source, table by table.
 
+use crate::error::SinkError;
+use crate::schema::{TABLES, Table};
+use crate::store::StoreAdmin;
+use crate::transfer::{Cursor, Tally};
 use model::position::Positions;
 use serde::Serialize;
-use sinks::SinkError;
-use sinks::transfer::{Cursor, TABLES, Table, Tally, Transfer};
+
 use std::collections::BTreeMap;
 use tokio::sync::watch;
 
@@ -96,8 +99,8 @@ pub enum CopyError {
 
 /// Copies every table of `from` into `to`. Both are closed at the end, also when it fails.
 pub async fn copy(
-    mut from: Box<dyn Transfer>,
-    mut to: Box<dyn Transfer>,
+    mut from: Box<dyn StoreAdmin>,
+    mut to: Box<dyn StoreAdmin>,
     progress: watch::Sender<CopyProgress>,
     shutdown: watch::Receiver<bool>,
 ) -> Result<CopySummary, CopyError> {
@@ -123,8 +126,8 @@ pub async fn copy(
 }
 
 struct Copy<'a> {
-    from: &'a mut dyn Transfer,
-    to: &'a mut dyn Transfer,
+    from: &'a mut dyn StoreAdmin,
+    to: &'a mut dyn StoreAdmin,
     progress: watch::Sender<CopyProgress>,
     shutdown: watch::Receiver<bool>,
     rows: u64,
@@ -133,7 +136,7 @@ struct Copy<'a> {
 impl Copy<'_> {
     async fn run(&mut self) -> Result<CopySummary, CopyError> {
         let source = format!("copy:{}", self.from.name());
-        let stored = self.to.progress(&source).await?;
+        let stored = self.to.copy_progress(&source).await?;
         if stored.0.is_empty() {
             self.refuse_rows().await?;
         }
@@ -153,7 +156,7 @@ impl Copy<'_> {
             }
             tables.push(copied);
         }
-        self.to.forget_progress(&source).await?;
+        self.to.forget_copy(&source).await?;
         Ok(CopySummary {
             from: self.from.name().to_owned(),
             to: self.to.name().to_owned(),
@@ -199,7 +202,7 @@ impl Copy<'_> {
         let mut tally = Tally::default();
         let mut after = None;
         loop {
-            let store: &mut dyn Transfer = if of_source { self.from } else { self.to };
+            let store: &mut dyn StoreAdmin = if of_source { self.from } else { self.to };
             let page = store.export(table, after.as_ref(), PAGE_ROWS).await?;
             tally.add(page.tally());
             self.tell(table, true)?;
@@ -224,21 +227,21 @@ impl Copy<'_> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::duckdb::{DuckDbConfig, DuckDbStore};
+    use crate::error::FaultClass;
+    use crate::transfer::Page;
+    use crate::{Commit, StoreWriter};
     use async_trait::async_trait;
     use model::event::{Event, Severity};
     use model::rows::Rows;
     use model::time::TimeMs;
-    use sinks::duckdb::{DuckDbConfig, DuckDbStore};
-    use sinks::error::FaultClass;
-    use sinks::transfer::Page;
-    use sinks::{Commit, Store};
     use std::path::Path;
     use std::sync::Arc;
     use std::sync::atomic::{AtomicBool, Ordering};
 
     /// A target that fails before or after it has written its `nth` page.
     struct Failing {
-        inner: Box<dyn Transfer>,
+        inner: Box<dyn StoreAdmin>,
         pages_left: u32,
         after_writing: bool,
         closes: bool,
@@ -255,12 +258,12 @@ mod tests {
         }
     }
 
-    fn failing(inner: Box<dyn Transfer>, pages_left: u32) -> Failing {
+    fn failing(inner: Box<dyn StoreAdmin>, pages_left: u32) -> Failing {
         Failing { inner, pages_left, after_writing: false, closes: true, is_closed: Arc::default() }
     }
 
     #[async_trait]
-    impl Transfer for Failing {
+    impl StoreAdmin for Failing {
         fn name(&self) -> &str {
             self.inner.name()
         }
@@ -280,11 +283,11 @@ mod tests {
             }
             if is_last { Err(lost("cannot write")) } else { Ok(()) }
         }
-        async fn progress(&mut self, source: &str) -> Result<Positions, SinkError> {
-            self.inner.progress(source).await
+        async fn copy_progress(&mut self, source: &str) -> Result<Positions, SinkError> {
+            self.inner.copy_progress(source).await
         }
-        async fn forget_progress(&mut self, source: &str) -> Result<(), SinkError> {
-            self.inner.forget_progress(source).await
+        async fn forget_copy(&mut self, source: &str) -> Result<(), SinkError> {
+            self.inner.forget_copy(source).await
         }
         async fn close(self: Box<Self>) -> Result<(), SinkError> {
             self.is_closed.store(true, Ordering::Relaxed);
@@ -293,7 +296,7 @@ mod tests {
         }
     }
 
-    async fn opened(path: &Path) -> Box<dyn Transfer> {
+    async fn opened(path: &Path) -> Box<dyn StoreAdmin> {
         Box::new(DuckDbStore::open(DuckDbConfig::at(path)).await.unwrap())
     }
 
@@ -317,7 +320,7 @@ mod tests {
         store.commit(&Commit { rows: rows.into(), ..Commit::default() }).await.unwrap();
     }
 
-    async fn copied(from: &Path, to: Box<dyn Transfer>) -> Result<CopySummary, CopyError> {
+    async fn copied(from: &Path, to: Box<dyn StoreAdmin>) -> Result<CopySummary, CopyError> {
         let (_stop, shutdown) = watch::channel(false);
         copy(opened(from).await, to, watch::channel(CopyProgress::default()).0, shutdown).await
     }

@@ -1,8 +1,8 @@
-//! Claims to write as they stand in the table `writers`: which count, whose comes first, and what a loser is told.
+//! Claims to write in the table `writers`: which are live, whose comes first, and the error for who loses.
 
-use super::fault::Fault;
+use super::super::fault::Fault;
+use super::super::server::Server;
 use super::process::Process;
-use super::session::Session;
 use model::time::TimeMs;
 use serde::Deserialize;
 use std::collections::BTreeSet;
@@ -68,31 +68,31 @@ impl From<ClaimAnswer> for Claim {
 }
 
 /// Claims of others that count.
-pub(super) async fn others(session: &Session, token: &str) -> Result<Vec<Claim>, Fault> {
+pub(super) async fn others(server: &Server, token: &str) -> Result<Vec<Claim>, Fault> {
     // sql: identifiers only
     let sql = format!("{CLAIM} WHERE state IN ('asks', 'holds') AND token != {{token:String}} ORDER BY token");
-    let rows = session.rows::<ClaimAnswer>(session.query(&sql).param("token", token)).await?;
+    let rows = server.rows::<ClaimAnswer>(server.query(&sql).param("token", token)).await?;
     let claims = rows.into_iter().map(Claim::from);
     Ok(claims.filter(|claim| claim.left_ms > 0 && is_alive(claim) != Some(false)).collect())
 }
 
-/// Until when the claim counts or has counted, by the server's clock.
-pub(super) async fn counts_until(session: &Session, token: &str) -> Result<TimeMs, Fault> {
+/// When the claim expires or has expired, by the server's clock.
+pub(super) async fn expires_at(server: &Server, token: &str) -> Result<TimeMs, Fault> {
     let sql = "SELECT toUnixTimestamp64Milli(max(expires_at)) AS at_ms FROM writers FINAL WHERE token = {token:String}";
-    let rows = session.rows::<TimeAnswer>(session.query(sql).param("token", token)).await?;
+    let rows = server.rows::<TimeAnswer>(server.query(sql).param("token", token)).await?;
     Ok(TimeMs(rows.first().map_or(0, |row| row.at_ms)))
 }
 
 /// One of the others that has held the database after `until`, whatever has become of it since.
-pub(super) async fn held_after(session: &Session, token: &str, until: TimeMs) -> Result<Option<Claim>, Fault> {
+pub(super) async fn held_after(server: &Server, token: &str, until: TimeMs) -> Result<Option<Claim>, Fault> {
     // sql: identifiers only
     let sql = format!(
         "{CLAIM} WHERE state IN ('holds', 'released') AND token != {{token:String}}
            AND expires_at > fromUnixTimestamp64Milli({{until:Int64}}, 'UTC')
          ORDER BY expires_at DESC LIMIT 1"
     );
-    let query = session.query(&sql).param("token", token).param("until", until.0);
-    Ok(session.rows::<ClaimAnswer>(query).await?.into_iter().next().map(Claim::from))
+    let query = server.query(&sql).param("token", token).param("until", until.0);
+    Ok(server.rows::<ClaimAnswer>(query).await?.into_iter().next().map(Claim::from))
 }
 
 pub(super) fn own_tokens() -> MutexGuard<'static, BTreeSet<String>> {

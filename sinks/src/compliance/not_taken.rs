@@ -1,14 +1,14 @@
-//! What every store owes of rows that it does not take: it says how many there were.
+//! Rows that a store does not take: it counts them.
 
 use super::rows::{bucket, event};
-use super::{Fixture, commit_of};
-use crate::{Outcome, Store};
+use super::{Fixture, OnTime, commit_of};
+use crate::{Outcome, StoreWriter};
 use model::event::Event;
 use model::metric::MetricPoint;
 use model::real::Real;
 use model::rows::Rows;
 
-pub(super) async fn rows_that_are_not_taken_are_told<F: Fixture>(fixture: &F) {
+pub(super) async fn rows_that_are_not_taken_are_counted<F: Fixture>(fixture: &F) {
     let mut store = fixture.open().await;
     let wrong = |service: &str| MetricPoint { mean: Some(Real(5_000.0)), ..bucket(service, 0) };
     let right = |service: &str| MetricPoint { mean: Some(Real(5.0)), ..bucket(service, 0) };
@@ -38,15 +38,15 @@ pub(super) async fn rows_that_are_not_taken_are_told<F: Fixture>(fixture: &F) {
     );
     let told = Outcome { not_taken: 3, fewer_samples: 1, reused_ids: 1 };
     assert_eq!(store.commit(&second).await.unwrap(), told);
-    let stored = store.metrics_since(model::time::TimeMs(0), None, 9).await.unwrap();
+    let stored = store.reader().metrics_since(model::time::TimeMs(0), None, 9).await.unwrap();
     assert_eq!(stored, [wrong("a"), fuller, wrong("c"), corrected]);
-    let stored = store.events_since(model::time::TimeMs(0), None, 9).await.unwrap();
+    let stored = store.reader().events_since(model::time::TimeMs(0), None, 9).await.unwrap();
     assert_eq!(stored, [event("x", 0), again, amended]);
     fixture.close(store).await;
 }
 
 /// One id for every firing of an alert, in one file or over many commits.
-pub(super) async fn an_id_that_is_used_again_is_told<F: Fixture>(fixture: &F) {
+pub(super) async fn an_id_that_is_used_again_is_counted<F: Fixture>(fixture: &F) {
     let mut store = fixture.open().await;
     let firings = |from: i64, to: i64| -> Vec<Event> { (from..to).map(|n| event("fingerprint", n * 60_000)).collect() };
     let commit = |tick, events| commit_of(tick, Rows { events, ..Rows::default() });

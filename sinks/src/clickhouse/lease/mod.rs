@@ -1,17 +1,25 @@
-//! The lease of a database: one process writes at a time, and a second one is told who does.
+//! The lease of a database: one process writes at a time, and a second one is refused with the name of the first.
 //!
-//! The server has no locks, so a claim is a row that says how long it counts. Who wants to write first writes that it
-//! **asks** and then reads the claims of all others. Of two that ask at once at least one sees the other, so both never
-//! believe themselves alone: the smaller token goes on, the other one steps back. Who sees none that counts **holds**.
-//! The holder puts its end off in the background. Should that have failed for too long (the process was paused, the
-//! server away), it asks anew before the next insert, and writes no more when another one holds by then.
+//! | file | owns |
+//! |---|---|
+//! | `claims` | the claims of others: which are live, and whose comes first |
+//! | `process` | which process this is, and whether another one still lives |
+//!
+//! The server has no locks, so a claim is a row with an expiry. To acquire the lease, insert a claim in state `asks` and
+//! read the claims of all others. Of two that ask at once at least one sees the other: the smaller token goes on, the other
+//! withdraws, so both never believe themselves alone. Who sees no live claim writes `holds`. The holder renews its claim in
+//! the background. If that has failed for too long (the process was paused, the server was away), it acquires the lease
+//! again before the next insert, and writes no more when another process holds it by then.
 
-use super::claims::{self, Claim, Verdict, judge, lost, own_tokens, refused};
+mod claims;
+mod process;
+
 use super::fault::Fault;
-use super::process::Process;
-use super::session::Session;
+use super::server::Server;
+use claims::{Claim, Verdict, judge, lost, own_tokens, refused};
 use model::clock::SharedClock;
 use model::time::TimeMs;
+use process::Process;
 use serde::Deserialize;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -26,15 +34,17 @@ const STATEMENT_LIMIT: Duration = Duration::from_secs(10);
 
 /// A claim to write, renewed until it is dropped.
 pub(super) struct Lease {
-    desk: Arc<Desk>,
+    client: Arc<LeaseClient>,
     /// Closing it ends the renewal and gives the lease back.
     renewing: Option<(oneshot::Sender<()>, JoinHandle<()>)>,
 }
 
-/// Where claims are made.
-struct Desk {
-    session: Session,
+/// The claim of this opening of the store.
+struct LeaseClient {
+    server: Server,
     token: String,
+    /// When this process began to ask.
+    since: TimeMs,
     /// How long a claim counts.
     term: Duration,
     version: AtomicU64,
@@ -44,8 +54,8 @@ struct Desk {
 }
 
 struct State {
-    /// Just before the claim was last put off.
-    renewed: Moment,
+    /// Just before the claim was last renewed.
+    renewed: SleepAwareInstant,
     /// Who holds it now instead.
     taken_by: Option<Claim>,
 }
@@ -57,11 +67,11 @@ struct TokenAnswer {
 
 /// A point in time that also passes while the machine sleeps.
 #[derive(Clone)]
-struct Moment(Instant, TimeMs, SharedClock);
+struct SleepAwareInstant(Instant, TimeMs, SharedClock);
 
-impl Moment {
-    fn now(clock: &SharedClock) -> Moment {
-        Moment(Instant::now(), clock.now(), clock.clone())
+impl SleepAwareInstant {
+    fn now(clock: &SharedClock) -> SleepAwareInstant {
+        SleepAwareInstant(Instant::now(), clock.now(), clock.clone())
     }
 
     fn elapsed(&self) -> Duration {
@@ -71,37 +81,38 @@ impl Moment {
 }
 
 impl Lease {
-    /// Takes the lease of the session's database. A holder on this machine that has ended is succeeded at once; one
+    /// Acquires the lease of a database. A holder on this machine that has ended is succeeded at once; one
     /// elsewhere is watched until it is renewed, which is a refusal, or has run out.
-    pub(super) async fn take(session: &Session) -> Result<Lease, Fault> {
-        let token = session.rows::<TokenAnswer>(session.query("SELECT toString(generateUUIDv4()) AS token")).await?;
+    pub(super) async fn acquire(server: &Server) -> Result<Lease, Fault> {
+        let token = server.rows::<TokenAnswer>(server.query("SELECT toString(generateUUIDv4()) AS token")).await?;
         let Some(TokenAnswer { token }) = token.into_iter().next() else {
             return Err(Fault::stop("the server gives no random number", "an empty answer"));
         };
         own_tokens().insert(token.clone());
-        let desk = Desk {
-            session: session.beside(STATEMENT_LIMIT.min(session.config.statement_limit)),
+        let client = LeaseClient {
+            server: server.with_statement_limit(STATEMENT_LIMIT.min(server.config.statement_limit)),
             token,
-            term: session.config.lease_term,
+            since: server.config.clock.now(),
+            term: server.config.lease_term,
             version: AtomicU64::new(0),
             turn: tokio::sync::Mutex::new(()),
-            state: Mutex::new(State { renewed: Moment::now(&session.config.clock), taken_by: None }),
+            state: Mutex::new(State { renewed: SleepAwareInstant::now(&server.config.clock), taken_by: None }),
         };
-        let mut lease = Lease { desk: Arc::new(desk), renewing: None };
-        lease.desk.ask().await?;
+        let mut lease = Lease { client: Arc::new(client), renewing: None };
+        lease.client.acquire().await?;
         let (stop, stopped) = oneshot::channel();
-        lease.renewing = Some((stop, tokio::spawn(renew(Arc::clone(&lease.desk), stopped))));
+        lease.renewing = Some((stop, tokio::spawn(keep_renewing(Arc::clone(&lease.client), stopped))));
         Ok(lease)
     }
 
-    /// To be asked before every insert: an error when this process may no longer write. It costs nothing as long as the
+    /// To be called before every insert: an error when this process may no longer write. It costs nothing as long as the
     /// claim has been renewed in time.
     pub(super) async fn check(&self) -> Result<(), Fault> {
-        self.desk.check().await
+        self.client.check().await
     }
 
     /// Lets the next one write at once.
-    pub(super) async fn give_back(mut self) {
+    pub(super) async fn release(&mut self) {
         if let Some((stop, renewing)) = self.renewing.take() {
             drop(stop);
             // ends after one statement, which has its limit
@@ -112,20 +123,20 @@ impl Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        own_tokens().remove(&self.desk.token);
+        own_tokens().remove(&self.client.token);
     }
 }
 
 /// Renews until the lease is dropped or lost, then gives it back.
-async fn renew(desk: Arc<Desk>, mut stopped: oneshot::Receiver<()>) {
-    let mut pause = tokio::time::interval(desk.term / 6);
+async fn keep_renewing(client: Arc<LeaseClient>, mut stopped: oneshot::Receiver<()>) {
+    let mut pause = tokio::time::interval(client.term / 6);
     pause.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     pause.tick().await;
     let until_lost = async {
         loop {
             pause.tick().await;
-            if let Err(fault) = desk.put_off().await {
-                if desk.state().taken_by.is_some() {
+            if let Err(fault) = client.renew().await {
+                if client.state().taken_by.is_some() {
                     return;
                 }
                 tracing::warn!(hint = fault.hint, cause = %fault.cause, "the claim to write could not be renewed");
@@ -136,22 +147,22 @@ async fn renew(desk: Arc<Desk>, mut stopped: oneshot::Receiver<()>) {
         () = until_lost => {}
         _ = &mut stopped => {}
     }
-    if desk.state().taken_by.is_some() {
+    if client.state().taken_by.is_some() {
         return;
     }
-    if let Err(fault) = desk.write("released").await {
+    if let Err(fault) = client.write("released").await {
         tracing::debug!(hint = fault.hint, "the claim to write runs out by itself");
     }
 }
 
-impl Desk {
+impl LeaseClient {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether the claim was put off lately enough for nobody else to hold by now: some of its term is kept back for the
+    /// Whether the claim was renewed recently enough for nobody else to hold by now: some of its term is kept back for the
     /// statement that comes next.
-    fn is_fresh(&self) -> bool {
+    fn is_within_term(&self) -> bool {
         self.state().renewed.elapsed() < self.term * 2 / 3
     }
 
@@ -164,51 +175,51 @@ impl Desk {
 
     async fn check(&self) -> Result<(), Fault> {
         self.refuse_if_taken()?;
-        if self.is_fresh() { Ok(()) } else { self.put_off().await }
+        if self.is_within_term() { Ok(()) } else { self.renew().await }
     }
 
-    fn now(&self) -> Moment {
-        Moment::now(&self.session.config.clock)
+    fn now(&self) -> SleepAwareInstant {
+        SleepAwareInstant::now(&self.server.config.clock)
     }
 
-    /// Renews the claim, or asks anew when it may have run out.
-    async fn put_off(&self) -> Result<(), Fault> {
+    /// Renews the claim, or acquires the lease again when it may have expired.
+    async fn renew(&self) -> Result<(), Fault> {
         let turn = self.turn.lock().await;
         self.refuse_if_taken()?;
-        if self.is_fresh() {
+        if self.is_within_term() {
             let (before, began) = (self.state().renewed.clone(), self.now());
             self.write("holds").await?;
-            // else it had run out before this could put it off
+            // else it had expired before this renewal
             if before.elapsed() < self.term {
                 self.state().renewed = began;
                 return Ok(());
             }
         }
         drop(turn);
-        self.ask().await
+        self.acquire().await
     }
 
     /// See the module.
-    async fn ask(&self) -> Result<(), Fault> {
+    async fn acquire(&self) -> Result<(), Fault> {
         let _turn = self.turn.lock().await;
         self.refuse_if_taken()?;
         let had_it = self.version.load(Ordering::Relaxed) > 0;
-        if had_it && self.is_fresh() {
+        if had_it && self.is_within_term() {
             return Ok(());
         }
-        let counted_until = if had_it { Some(claims::counts_until(&self.session, &self.token).await?) } else { None };
+        let expired_at = if had_it { Some(claims::expires_at(&self.server, &self.token).await?) } else { None };
         let mut first_look: Option<Claim> = None;
         loop {
             let asked = self.now();
             self.write("asks").await?;
-            let others = claims::others(&self.session, &self.token).await?;
+            let others = claims::others(&self.server, &self.token).await?;
             match judge(&self.token, &others, first_look.as_ref()) {
                 Verdict::Free => {
                     // one that has come and gone meanwhile has written too: what this process remembers is out of date
-                    if let Some(until) = counted_until
-                        && let Some(claim) = claims::held_after(&self.session, &self.token, until).await?
+                    if let Some(until) = expired_at
+                        && let Some(claim) = claims::held_after(&self.server, &self.token, until).await?
                     {
-                        return Err(self.step_back(&claim, had_it).await?);
+                        return Err(self.withdraw(&claim, had_it).await?);
                     }
                     self.write("holds").await?;
                     // else another one may have come in between
@@ -217,7 +228,7 @@ impl Desk {
                         return Ok(());
                     }
                 }
-                Verdict::Taken(claim) => return Err(self.step_back(claim, had_it).await?),
+                Verdict::Taken(claim) => return Err(self.withdraw(claim, had_it).await?),
                 Verdict::Unclear(claim) => {
                     if first_look.as_ref().is_none_or(|first| first.token != claim.token) {
                         let Process { host, id, .. } = &claim.process;
@@ -236,8 +247,8 @@ impl Desk {
         }
     }
 
-    /// Leaves the database to the other one; what the caller is told.
-    async fn step_back(&self, claim: &Claim, had_it: bool) -> Result<Fault, Fault> {
+    /// Leaves the database to the other one; the error for the caller.
+    async fn withdraw(&self, claim: &Claim, had_it: bool) -> Result<Fault, Fault> {
         self.write("stepped_back").await?;
         if !had_it {
             return Ok(refused(claim));
@@ -254,7 +265,7 @@ impl Desk {
                           fromUnixTimestamp64Milli({since:Int64}, 'UTC'),
                           now64(3, 'UTC') + toIntervalMillisecond({term:Int64}), {version:UInt64}";
         let query = self
-            .session
+            .server
             .query(sql)
             .param("token", &self.token)
             .param("state", state)
@@ -262,9 +273,9 @@ impl Desk {
             .param("id", id)
             .param("start", start)
             .param("machine", machine)
-            .param("since", self.session.opened_at.0)
+            .param("since", self.since.0)
             .param("term", i64::try_from(self.term.as_millis()).unwrap_or(i64::MAX))
             .param("version", self.version.fetch_add(1, Ordering::Relaxed) + 1);
-        self.session.execute(query).await
+        self.server.execute(query).await
     }
 }

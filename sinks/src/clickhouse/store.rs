@@ -1,0 +1,203 @@
+//! The store as the contract has it: a session that writes, and a reader beside it.
+
+use super::config::ClickHouseConfig;
+use super::fault::Fault;
+use super::pages::{SliceWidths, page};
+use super::server::Server;
+use super::session::Session;
+use super::{keep, open, reader, transfer, writer};
+use crate::closing::Closing;
+use crate::commit::Commit;
+use crate::error::SinkError;
+use crate::outcome::Outcome;
+use crate::resolve::StoredRow;
+use crate::schema::Table;
+use crate::store::{Span, StoreAdmin, StoreReader, StoreWriter, Totals, Watermarks};
+use crate::transfer::{Cursor, Page};
+use async_trait::async_trait;
+use model::event::Event;
+use model::metric::MetricPoint;
+use model::pattern::{Correlation, Evidence};
+use model::position::Positions;
+use model::topology::ColonyStatus;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// A store in a ClickHouse database, with the right to write to it.
+pub struct ClickHouseStore {
+    session: Session,
+    reader: ClickHouseReader,
+}
+
+/// Reads a store in a ClickHouse database; holds no lease. Clones share connections.
+#[derive(Clone)]
+pub struct ClickHouseReader {
+    server: Server,
+    name: Arc<str>,
+    widths: Arc<SliceWidths>,
+    closing: Closing,
+}
+
+impl ClickHouseStore {
+    /// Connects to the server to write, and brings the schema and the time limits up to date. The database must exist.
+    ///
+    /// # Errors
+    /// [`Stop`](crate::error::FaultClass::Stop) when the server refuses the user, lacks the database, when a newer
+    /// program wrote it, or another process writes to it; [`Retry`](crate::error::FaultClass::Retry) when it cannot be reached.
+    pub async fn open(config: ClickHouseConfig) -> Result<ClickHouseStore, SinkError> {
+        let name = config.name();
+        let session = open::to_write(config).await.map_err(|fault| fault.during("cannot open the store", &name))?;
+        let reader = ClickHouseReader::of(session.server.clone(), name);
+        Ok(ClickHouseStore { session, reader })
+    }
+
+    /// The store's name, for people: `ClickHouse localhost:8123, database reef, user default`.
+    pub fn name(&self) -> &str {
+        &self.reader.name
+    }
+}
+
+impl Drop for ClickHouseStore {
+    fn drop(&mut self) {
+        self.reader.closing.close();
+    }
+}
+
+impl ClickHouseReader {
+    /// Connects to read, and changes nothing: the tables must be those of this version.
+    ///
+    /// # Errors
+    /// As [`ClickHouseStore::open`], and when an older or newer program wrote the database.
+    pub async fn open(config: ClickHouseConfig) -> Result<ClickHouseReader, SinkError> {
+        let name = config.name();
+        let opened = open::to_read(config).await;
+        let server = opened.map_err(|fault| fault.during("cannot open the store to read it", &name))?;
+        Ok(ClickHouseReader::of(server, name))
+    }
+
+    fn of(server: Server, name: String) -> ClickHouseReader {
+        ClickHouseReader { server, name: name.into(), widths: Arc::default(), closing: Closing::default() }
+    }
+
+    /// Waits for an answer; `doing` says what for, should it fail.
+    async fn ask<T>(&self, doing: &str, answer: impl Future<Output = Result<T, Fault>>) -> Result<T, SinkError> {
+        self.closing.check(&self.name, doing)?;
+        answer.await.map_err(|fault| fault.during(doing, &self.name))
+    }
+}
+
+#[async_trait]
+impl StoreWriter for ClickHouseStore {
+    fn reader(&self) -> Arc<dyn StoreReader> {
+        Arc::new(self.reader.clone())
+    }
+
+    async fn commit(&mut self, commit: &Commit) -> Result<Outcome, SinkError> {
+        let answer = writer::commit(&mut self.session, commit).await;
+        answer.map_err(|fault| fault.during(format!("cannot commit tick {}", commit.tick), self.name()))
+    }
+
+    async fn newer_events(&mut self, events: &[Event]) -> Result<Vec<Event>, SinkError> {
+        let answer = keep::newer_events(&self.session.server, events).await;
+        answer.map_err(|fault| fault.during("cannot look up amended events", self.name()))
+    }
+
+    async fn may_have_newer_events(&mut self) -> Result<bool, SinkError> {
+        let answer = keep::may_have_newer_events(&self.session.server).await;
+        answer.map_err(|fault| fault.during("cannot look for amended events", self.name()))
+    }
+
+    /// Everything is written; another process may write at once.
+    async fn close(mut self: Box<Self>) -> Result<(), SinkError> {
+        self.reader.closing.close();
+        self.session.close().await;
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl StoreReader for ClickHouseReader {
+    async fn positions(&self) -> Result<BTreeMap<String, Positions>, SinkError> {
+        self.ask("cannot read source positions", reader::positions(&self.server)).await
+    }
+
+    async fn watermarks(&self) -> Result<Watermarks, SinkError> {
+        self.ask("cannot read watermarks", reader::watermarks(&self.server)).await
+    }
+
+    async fn events_in(
+        &self,
+        span: Span,
+        after: Option<&Event>,
+        limit: usize,
+    ) -> Result<Vec<StoredRow<Event>>, SinkError> {
+        self.ask("cannot read events", page(&self.server, &self.widths.events, (span, after), limit)).await
+    }
+
+    async fn metrics_in(
+        &self,
+        span: Span,
+        after: Option<&MetricPoint>,
+        limit: usize,
+    ) -> Result<Vec<StoredRow<MetricPoint>>, SinkError> {
+        self.ask("cannot read metrics", page(&self.server, &self.widths.metrics, (span, after), limit)).await
+    }
+
+    async fn count_in(&self, span: Span) -> Result<(u64, u64), SinkError> {
+        self.ask("cannot count rows", reader::count(&self.server, span)).await
+    }
+
+    async fn correlations(&self) -> Result<Vec<Correlation>, SinkError> {
+        self.ask("cannot read correlations", reader::correlations(&self.server)).await
+    }
+
+    async fn published(&self) -> Result<Vec<String>, SinkError> {
+        self.ask("cannot read the ids of correlations", reader::published(&self.server)).await
+    }
+
+    async fn evidence(&self, correlation_id: &str) -> Result<Vec<Evidence>, SinkError> {
+        self.ask("cannot read evidence", reader::evidence(&self.server, correlation_id)).await
+    }
+
+    async fn colony_status(&self) -> Result<Vec<ColonyStatus>, SinkError> {
+        self.ask("cannot read the state of colonies", reader::colony_status(&self.server)).await
+    }
+
+    async fn totals(&self) -> Result<Totals, SinkError> {
+        self.ask("cannot count rows", reader::totals(&self.server)).await
+    }
+}
+
+#[async_trait]
+impl StoreAdmin for ClickHouseStore {
+    fn name(&self) -> &str {
+        &self.reader.name
+    }
+
+    async fn export(&mut self, table: &'static Table, after: Option<&Cursor>, limit: usize) -> Result<Page, SinkError> {
+        let answer = transfer::export(&self.session.server, table, after, limit).await;
+        answer.map_err(|fault| fault.during(format!("cannot read {}", table.name), &self.reader.name))
+    }
+
+    async fn import(&mut self, page: Page, source: &str, progress: Positions) -> Result<(), SinkError> {
+        let doing = format!("cannot write {}", page.table().name);
+        let answer = transfer::import(&mut self.session, &page, source, &progress).await;
+        answer.map_err(|fault| fault.during(doing, &self.reader.name))
+    }
+
+    async fn copy_progress(&mut self, source: &str) -> Result<Positions, SinkError> {
+        let positions = reader::positions(&self.session.server).await;
+        let mut positions =
+            positions.map_err(|fault| fault.during("cannot read how far the copy is", &self.reader.name))?;
+        Ok(positions.remove(source).unwrap_or_default())
+    }
+
+    async fn forget_copy(&mut self, source: &str) -> Result<(), SinkError> {
+        let answer = transfer::forget_progress(&mut self.session, source).await;
+        answer.map_err(|fault| fault.during("cannot end the copy", &self.reader.name))
+    }
+
+    async fn close(self: Box<Self>) -> Result<(), SinkError> {
+        StoreWriter::close(self).await
+    }
+}

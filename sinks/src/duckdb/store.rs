@@ -1,0 +1,232 @@
+//! The store as the contract has it: a thread that writes, and threads that read.
+
+use super::config::DuckDbConfig;
+use super::fault::{Cause, explain};
+use super::readers::{CONNECTIONS, Readers};
+use super::session::{Mode, Session, connect};
+use super::worker::Worker;
+use super::{fleet, newer, prune, reader, transfer, writer};
+use crate::commit::Commit;
+use crate::error::SinkError;
+use crate::outcome::Outcome;
+use crate::resolve::StoredRow;
+use crate::retention::{Pruned, Retention};
+use crate::schema::Table;
+use crate::store::{Span, StoreAdmin, StoreReader, StoreWriter, Totals, Watermarks};
+use crate::transfer::{Cursor, Page};
+use async_trait::async_trait;
+use duckdb::Connection;
+use model::event::Event;
+use model::metric::MetricPoint;
+use model::pattern::{Correlation, Evidence};
+use model::position::Positions;
+use model::time::TimeMs;
+use model::topology::ColonyStatus;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// A store in a DuckDB file, open to write.
+pub struct DuckDbStore {
+    // dropped first: while a reader has a connection, the file stays open
+    reader: DuckDbReader,
+    pub(super) writer: Worker<Session>,
+}
+
+/// Reads a store in a DuckDB file. Clones share two connections.
+#[derive(Clone)]
+pub struct DuckDbReader {
+    readers: Arc<Readers>,
+}
+
+impl DuckDbStore {
+    /// Opens the file, creating it and its folder when missing, and brings its schema up to date.
+    ///
+    /// # Errors
+    /// [`Stop`](crate::error::FaultClass::Stop) when another process has the file open, when it is not a DuckDB
+    /// database, when a newer program wrote it, or when it cannot be created.
+    pub async fn open(config: DuckDbConfig) -> Result<DuckDbStore, SinkError> {
+        let name = name(&config);
+        let open = move || Session::open(&config);
+        let writer = Worker::start(Arc::clone(&name), vec![open], Session::close).await?;
+        let more = |session: &mut Session| more_connections(&session.connection, CONNECTIONS);
+        let connections = writer.call("cannot open a second connection", more).await?;
+        let readers = Arc::new(Readers::start(name, connections).await?);
+        Ok(DuckDbStore { reader: DuckDbReader { readers }, writer })
+    }
+
+    /// The store's name, for people: `DuckDB .coral/my-infrastructure.duckdb`.
+    pub fn name(&self) -> &str {
+        self.writer.name()
+    }
+
+    async fn close_both(&self) -> Result<(), SinkError> {
+        // the writer's last checkpoint needs the file for itself
+        let readers = self.reader.readers.close().await;
+        self.writer.close().await.and(readers)
+    }
+}
+
+impl Drop for DuckDbStore {
+    fn drop(&mut self) {
+        self.reader.readers.close_blocking();
+    }
+}
+
+impl DuckDbReader {
+    /// Opens the file for reading: it is never changed, not even by a restart's clean-up, and several processes may read
+    /// it at the same time. The last clone that is dropped closes it.
+    ///
+    /// # Errors
+    /// [`Stop`](crate::error::FaultClass::Stop) when the file does not exist, when another process has it open for
+    /// writing, when it is not a DuckDB database, or when its tables are of another version.
+    pub async fn open(config: DuckDbConfig) -> Result<DuckDbReader, SinkError> {
+        let name = name(&config);
+        let open = move || {
+            let first = connect(&config, Mode::Read)?;
+            let mut connections = more_connections(&first, CONNECTIONS - 1)?;
+            connections.push(first);
+            Ok(connections)
+        };
+        let opened = tokio::task::spawn_blocking(open).await;
+        let opened = opened.unwrap_or_else(|_| Err("the thread ended".into()));
+        let connections = opened.map_err(|cause| explain(&name, "cannot open the store", cause))?;
+        Ok(DuckDbReader { readers: Arc::new(Readers::start(name, connections).await?) })
+    }
+}
+
+fn name(config: &DuckDbConfig) -> Arc<str> {
+    format!("DuckDB {}", config.path.display()).into()
+}
+
+fn more_connections(connection: &Connection, count: usize) -> Result<Vec<Connection>, Cause> {
+    (0..count).map(|_| Ok(connection.try_clone()?)).collect()
+}
+
+#[async_trait]
+impl StoreWriter for DuckDbStore {
+    fn reader(&self) -> Arc<dyn StoreReader> {
+        Arc::new(self.reader.clone())
+    }
+
+    async fn commit(&mut self, commit: &Commit) -> Result<Outcome, SinkError> {
+        let doing = format!("cannot commit tick {}", commit.tick);
+        let commit = commit.clone();
+        self.writer.call(&doing, move |session| writer::commit(session, &commit)).await
+    }
+
+    async fn newer_events(&mut self, events: &[Event]) -> Result<Vec<Event>, SinkError> {
+        if events.is_empty() {
+            return Ok(Vec::new());
+        }
+        let events = events.to_vec();
+        let job = move |session: &mut Session| match session.has_newer_events {
+            true => newer::events(&session.connection, &events),
+            false => Ok(Vec::new()),
+        };
+        self.writer.call("cannot look up amended events", job).await
+    }
+
+    async fn may_have_newer_events(&mut self) -> Result<bool, SinkError> {
+        self.writer.call("cannot look for amended events", |session| Ok(session.has_newer_events)).await
+    }
+
+    async fn prune(&mut self, retention: &Retention, now: TimeMs) -> Result<Pruned, SinkError> {
+        let retention = *retention;
+        let job = move |session: &mut Session| prune::prune(session, &retention, now);
+        self.writer.call("cannot delete what is too old", job).await
+    }
+
+    /// Writes the log into the file and closes it, so that any DuckDB can read it.
+    async fn close(self: Box<Self>) -> Result<(), SinkError> {
+        self.close_both().await
+    }
+}
+
+#[async_trait]
+impl StoreReader for DuckDbReader {
+    async fn positions(&self) -> Result<BTreeMap<String, Positions>, SinkError> {
+        self.readers.call("cannot read source positions", |connection| reader::positions(connection)).await
+    }
+
+    async fn watermarks(&self) -> Result<Watermarks, SinkError> {
+        self.readers.call("cannot read watermarks", |connection| reader::watermarks(connection)).await
+    }
+
+    async fn events_in(
+        &self,
+        span: Span,
+        after: Option<&Event>,
+        limit: usize,
+    ) -> Result<Vec<StoredRow<Event>>, SinkError> {
+        let after = after.cloned();
+        let job = move |connection: &Connection| reader::page(connection, span, after.as_ref(), limit);
+        self.readers.call("cannot read events", job).await
+    }
+
+    async fn metrics_in(
+        &self,
+        span: Span,
+        after: Option<&MetricPoint>,
+        limit: usize,
+    ) -> Result<Vec<StoredRow<MetricPoint>>, SinkError> {
+        let after = after.cloned();
+        let job = move |connection: &Connection| reader::page(connection, span, after.as_ref(), limit);
+        self.readers.call("cannot read metrics", job).await
+    }
+
+    async fn count_in(&self, span: Span) -> Result<(u64, u64), SinkError> {
+        self.readers.call("cannot count rows", move |connection| reader::count(connection, span)).await
+    }
+
+    async fn correlations(&self) -> Result<Vec<Correlation>, SinkError> {
+        self.readers.call("cannot read correlations", |connection| reader::correlations(connection)).await
+    }
+
+    async fn evidence(&self, correlation_id: &str) -> Result<Vec<Evidence>, SinkError> {
+        let id = correlation_id.to_owned();
+        self.readers.call("cannot read evidence", move |connection| reader::evidence(connection, &id)).await
+    }
+
+    async fn colony_status(&self) -> Result<Vec<ColonyStatus>, SinkError> {
+        self.readers.call("cannot read the state of colonies", |connection| reader::colony_status(connection)).await
+    }
+
+    async fn totals(&self) -> Result<Totals, SinkError> {
+        self.readers.call("cannot count rows", |connection| reader::totals(connection)).await
+    }
+}
+
+#[async_trait]
+impl StoreAdmin for DuckDbStore {
+    fn name(&self) -> &str {
+        self.writer.name()
+    }
+
+    async fn export(&mut self, table: &'static Table, after: Option<&Cursor>, limit: usize) -> Result<Page, SinkError> {
+        let after = after.cloned();
+        let job = move |connection: &Connection| transfer::export(connection, table, after.as_ref(), limit);
+        self.reader.readers.call(&format!("cannot read {}", table.name), job).await
+    }
+
+    async fn import(&mut self, page: Page, source: &str, progress: Positions) -> Result<(), SinkError> {
+        let source = source.to_owned();
+        let doing = format!("cannot write {}", page.table().name);
+        self.writer.call(&doing, move |session| transfer::import(session, &page, &source, &progress)).await
+    }
+
+    async fn copy_progress(&mut self, source: &str) -> Result<Positions, SinkError> {
+        let source = source.to_owned();
+        let job = move |connection: &Connection| Ok(reader::positions(connection)?.remove(&source).unwrap_or_default());
+        self.reader.readers.call("cannot read how far the copy is", job).await
+    }
+
+    async fn forget_copy(&mut self, source: &str) -> Result<(), SinkError> {
+        let source = source.to_owned();
+        let job = move |session: &mut Session| fleet::forget_positions(&session.connection, &source);
+        self.writer.call("cannot end the copy", job).await
+    }
+
+    async fn close(self: Box<Self>) -> Result<(), SinkError> {
+        self.close_both().await
+    }
+}
