@@ -1,4 +1,4 @@
-//! Exit codes, and [`Failure`]: what went wrong, why, and what to do about it.
+//! Exit codes, and [`Failure`]: the error, its causes, and a hint.
 
 use serde::Serialize;
 use std::error::Error;

@@ -1,4 +1,4 @@
-//! Text from outside without what would act on the terminal: the last step before anything is printed.
+//! Removes terminal control characters from external text: the last step before printing.
 
 use reef::printable::is_harmful;
 use std::borrow::Cow;

@@ -1,4 +1,4 @@
-//! `coral-pipeline backfill`: correlates and sums up a past range of stored rows again, in the live store.
+//! `coral-pipeline backfill`: recomputes patterns and summaries of a past range of stored rows, in the live store.
 
 use super::replay::carry_out;
 use crate::exit::Failure;

@@ -1,4 +1,4 @@
-//! Whether a store can be used: a DuckDB file by reading it without creating or changing it, a ClickHouse server by asking it.
+//! Whether a store can be used: reads a DuckDB file without creating or changing it, or queries a ClickHouse server.
 
 use super::checklist::{Check, Outcome};
 use crate::entry::runtime;
@@ -15,7 +15,8 @@ use std::path::Path;
 /// Bytes 8 to 11 of every DuckDB file.
 const MAGIC: &[u8; 4] = b"DUCK";
 
-/// Checks the file, or the folder it would be created in: who holds it, whose tables it has and of which version.
+/// Checks the file, or the folder it would be created in: which process has it open, whose tables it has, and their
+/// version.
 pub fn check(config: &ReefConfig, path: &Path) -> Result<Check, Failure> {
     let looked = match look(path) {
         Ok(Found::File(size)) => runtime()?.block_on(look_at_tables(config, path, size)),
@@ -34,7 +35,7 @@ async fn look_at_tables(config: &ReefConfig, path: &Path, size: u64) -> Result<S
     let shown = format!("{}, {}", path.display(), bytes(size));
     let told = |error: sinks::SinkError| one_line(&error);
     match store::stored_version(config).await.map_err(told)? {
-        // version 0: the first step of the schema was cut off, and a run goes on with it
+        // version 0: the first migration was interrupted, and a run completes it
         None | Some(0) => Ok(format!("{shown}, holds nothing yet")),
         Some(version) if version > migrations::KNOWN_VERSION => Err(format!(
             "{} has schema version {version}, this program knows {}: use a newer one",
@@ -83,7 +84,7 @@ pub fn check_server(config: &ReefConfig) -> Result<Check, Failure> {
     Ok(Check::new("store", outcome, note))
 }
 
-/// What is at the path.
+/// The content of the path.
 enum Found {
     /// A DuckDB file of so many bytes.
     File(u64),
@@ -104,7 +105,7 @@ fn look_inside(mut file: File) -> Result<u64, String> {
     let size = file.metadata().map_err(|error| format!("cannot be read: {error}"))?.len();
     let mut head = [0; 12];
     match file.read_exact(&mut head) {
-        // a process that was killed while it made the file
+        // a process that was killed while it created the file
         Err(_) if size == 0 => Ok(size),
         Ok(()) if &head[8..] == MAGIC => Ok(size),
         _ => Err("is not a DuckDB file; choose another storage.path".to_owned()),

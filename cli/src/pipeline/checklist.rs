@@ -1,4 +1,4 @@
-//! A list of checks with their outcome: what `validate` works through and prints.
+//! A list of checks with their results: the output of `validate`.
 
 use crate::output::Style;
 use serde::Serialize;

@@ -1,4 +1,4 @@
-//! What a run says of clocks and ages: rows that lie after the machine's clock, and rows deleted for their age.
+//! Notes of a run about clocks and retention: rows ahead of the machine's clock, and deleted rows.
 
 use crate::exit::{Exit, Failure};
 use crate::text::{count, counted};

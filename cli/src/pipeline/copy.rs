@@ -1,4 +1,4 @@
-//! `coral-pipeline copy`: moves a reef from one store to another and proves that both hold the same.
+//! `coral-pipeline copy`: copies a reef from one store to another and verifies that both are equal.
 
 use crate::entry::runtime;
 use crate::exit::{Exit, Failure};
@@ -16,15 +16,15 @@ use tokio::sync::watch;
 #[derive(Debug, clap::Args)]
 #[command(
     before_help = "Example:  coral-pipeline copy --from duckdb:.coral/reef.duckdb --to clickhouse:http://reef@db.example.com:8123/reef",
-    after_help = "Stop the reef first: a store that is written to while it is copied differs at the end. The target must be \
-                  empty. Interrupted, the same command goes on where it stopped. At the end both stores are read and their \
-                  tables compared by count and checksum."
+    after_help = "Stop the reef first: a store that is written to during the copy differs at the end. The target must be empty. \
+                  After an interruption the same command resumes. At the end the tables of both stores are compared by \
+                  count and checksum."
 )]
 pub struct CopyArgs {
     /// Where the reef is: duckdb:PATH or clickhouse:http://user@host:port/database[?cluster=NAME]
     #[arg(long)]
     pub from: String,
-    /// Where it shall be
+    /// The target store
     #[arg(long)]
     pub to: String,
     /// Environment variable with the password for ClickHouse
@@ -51,19 +51,24 @@ pub fn run(args: &CopyArgs, output: &Output) -> Result<(), Failure> {
     runtime()?.block_on(async {
         let failed = |error: sinks::SinkError| Failure::from_error(Exit::Failed, "store_failed", &error);
         let told = output.clone();
-        let shutdown = watch_shutdown(output, move || told.message("stopping after this page (once more: at once)"))?;
+        let shutdown = watch_shutdown(output, move || {
+            told.message(
+                "stopping after this page (press Ctrl-C again to \
+                                                                    abort)",
+            )
+        })?;
         let (source, target) = (open_to_copy(&from).await.map_err(failed)?, open_to_copy(&to).await.map_err(failed)?);
         let (progress, snapshots) = watch::channel(CopyProgress::default());
         let display = tokio::spawn(show(snapshots, output.clone()));
         let result = sinks::copy::copy(source, target, progress, shutdown).await;
-        // the sender is gone by now, so the display ends
+        // the sender has been dropped, so the display ends
         let _ = display.await;
         let summary = result.map_err(|error| failure(&error))?;
         output.result(&summary, |style| page(&summary, style))
     })
 }
 
-/// Whether both are one file, however it is written.
+/// Whether both name the same file.
 fn is_same_file(from: &StorageKind, to: &StorageKind) -> bool {
     let real = |kind: &StorageKind| match kind {
         StorageKind::DuckDb { path } => path.canonicalize().ok(),

@@ -1,4 +1,4 @@
-//! Shows a run while it goes: a redrawn line on a terminal, a plain line now and then anywhere else.
+//! Shows the progress of a run: a redrawn line on a terminal, otherwise an occasional plain line.
 
 use super::meter::{Meter, Reading};
 use super::progress_line::progress_line;

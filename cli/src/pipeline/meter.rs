@@ -1,4 +1,4 @@
-//! Speed, share done and time left of a run, worked out from its snapshots.
+//! Speed, progress and remaining time of a run, computed from its snapshots.
 
 use pipelines::progress::Progress;
 use std::collections::VecDeque;

@@ -1,4 +1,4 @@
-//! What a replay or backfill says at its end: rows, repairs, and how the patterns differ.
+//! The summary of a replay or backfill: rows, repairs, and differences of patterns.
 
 use super::meter::per_second;
 use crate::exit::{Exit, Failure};

@@ -13,8 +13,8 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, clap::Args)]
 #[command(
     before_help = "Example:  coral-pipeline report reef.toml",
-    after_help = "While the reef runs, its process is asked (at a socket beside the store, for the same user only); otherwise \
-                  the store is read. Nothing is changed."
+    after_help = "While the reef runs, its process is queried (at a socket beside the store, for the same user only); \
+                  otherwise the store is read. Nothing is changed."
 )]
 pub struct ReportArgs {
     /// The reef: a .toml or .yaml file
@@ -29,7 +29,7 @@ pub struct ReportArgs {
 #[derive(Debug, clap::Args)]
 #[command(
     before_help = "Example:  coral-pipeline show c-32e3df26 reef.toml",
-    after_help = "Ids are in the output of run and report. While the reef runs, its process is asked, as by report."
+    after_help = "Ids are in the output of run and report. While the reef runs, its process is queried, as by report."
 )]
 pub struct ShowArgs {
     /// The pattern: its id, or the beginning of it

@@ -1,4 +1,4 @@
-//! What ended a run before its time, as a failure: exit code, what to do, and whether starting again helps.
+//! Converts a run's error to a failure: exit code, hint, and whether a restart helps.
 
 use crate::exit::{Exit, Failure};
 use pipelines::error::ClusterError;

@@ -1,4 +1,4 @@
-//! Why a run that ended without a fault has not done its work: it was stopped too early, or nothing it read could be taken.
+//! Why a run without an error has not done its work: it was stopped early, or every row was rejected.
 
 use crate::exit::{Exit, Failure};
 use crate::text::{count, counted};

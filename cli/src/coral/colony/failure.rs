@@ -1,4 +1,4 @@
-//! What went wrong with a colony, as exit code and words.
+//! Failures of a colony, as exit code and message.
 
 use crate::exit::{Exit, Failure};
 use colony::config::ConfigError;

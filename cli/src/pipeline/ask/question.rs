@@ -1,4 +1,4 @@
-//! What can be asked of a store, and the answer: a document for programs and a page for people.
+//! Queries of a store, and their answers: a document for programs and a page for people.
 
 use reef::{Report, Rules, Shown, text};
 use serde::{Deserialize, Serialize};
@@ -25,7 +25,7 @@ pub enum Question {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "answer", rename_all = "snake_case")]
 pub enum Answer {
-    /// What was asked for.
+    /// The query.
     Found {
         /// For programs.
         document: Value,
@@ -37,14 +37,14 @@ pub enum Answer {
         /// The ids that begin like it.
         ids: Vec<String>,
     },
-    /// The store did not answer.
+    /// The store did not respond.
     Failed {
         /// Why.
         message: String,
     },
 }
 
-/// Most candidates that are listed unless all are asked for.
+/// Maximum number of candidates listed without --all.
 const CANDIDATES_MAX: usize = reef::report::CANDIDATES_SHOWN_MAX;
 
 impl Question {
