@@ -1,4 +1,4 @@
-//! Whether a store has been closed: its writer tells its readers.
+//! Signals to readers that the store's writer has been closed.
 
 use crate::error::{FaultClass, SinkError};
 use std::sync::Arc;
@@ -24,7 +24,7 @@ impl Closing {
     }
 }
 
-/// The answer of a reader whose store has been closed.
+/// The error of a reader whose store has been closed.
 pub(crate) fn closed(store: &str, doing: &str) -> SinkError {
     SinkError {
         class: FaultClass::Stop,

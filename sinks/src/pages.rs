@@ -54,8 +54,8 @@ pub struct Pages<R> {
     is_complete: bool,
 }
 
-/// Every row of `span`, in pages of at most `page_rows`, in the order of [`StoreReader::events_in`]. A row that is committed
-/// meanwhile is among them if it lies after the page at hand.
+/// Every row of `span`, in pages of at most `page_rows`, in the order of [`StoreReader::events_in`]. A row committed in
+/// the meantime is included if it is after the current page.
 pub fn pages<R: Paged>(reader: &Arc<dyn StoreReader>, span: Span, page_rows: usize) -> Pages<R> {
     Pages { reader: Arc::clone(reader), span, page_rows, last: None, is_complete: false }
 }
@@ -66,7 +66,7 @@ impl<R: Paged> Pages<R> {
         Pages { last, ..self }
     }
 
-    /// The next page; `None` at the end. After an error the same page may be asked for again.
+    /// The next page; `None` at the end. After an error the same page can be read again.
     pub async fn next(&mut self) -> Result<Option<Vec<StoredRow<R>>>, SinkError> {
         if self.is_complete {
             return Ok(None);

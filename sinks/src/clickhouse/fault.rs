@@ -1,10 +1,10 @@
-//! What ClickHouse's errors mean for a run, and what to tell its user.
+//! Classification of ClickHouse's errors for a run, with hints for the user.
 
 use crate::error::{FaultClass, SinkError};
 use clickhouse::error::Error;
 use model::error::one_line;
 
-/// Whatever went wrong below.
+/// The underlying error.
 pub(super) type Cause = Box<dyn std::error::Error + Send + Sync>;
 
 /// A failed statement: what the caller must do, what the user can do, and the cause.
@@ -22,7 +22,7 @@ const RIGHTS: &str = "the user lacks a right: GRANT SELECT, INSERT, CREATE TABLE
 const FULL: &str = "the server's disk is full; the commit is repeated as a whole once there is room: free some space \
                     and run again";
 const BUSY: &str = "the server is busy or short of memory; the same commit is tried again";
-const KEEPER: &str = "the server's Keeper or a replica does not answer; the same commit is tried again";
+const KEEPER: &str = "the server's Keeper or a replica does not respond; the commit is retried";
 
 /// ClickHouse's code, what the caller must do about it, and what the user can do.
 const KNOWN: &[(u32, FaultClass, &str)] = &[
@@ -103,16 +103,16 @@ const KNOWN: &[(u32, FaultClass, &str)] = &[
 const VALUE: &str = "the server refuses a value";
 
 impl Fault {
-    /// A fault of our own: what was read makes no sense, or a limit of ours has struck.
+    /// A fault of our own: invalid data, or one of our limits.
     pub(super) fn stop(hint: impl Into<String>, cause: impl Into<Cause>) -> Fault {
         Fault { class: FaultClass::Stop, hint: hint.into(), cause: cause.into() }
     }
 
-    /// No answer within the time limit.
+    /// No response within the time limit.
     pub(super) fn timed_out(seconds: u64) -> Fault {
         Fault {
             class: FaultClass::Retry,
-            hint: format!("no answer within {seconds} s; the same statement is tried again"),
+            hint: format!("no response within {seconds} s; the statement is retried"),
             cause: Box::new(Error::TimedOut),
         }
     }
@@ -131,7 +131,7 @@ impl Fault {
 
 impl From<Cause> for Fault {
     fn from(cause: Cause) -> Fault {
-        Fault::stop("what was read is not what this program writes", cause)
+        Fault::stop("the data was not written by this program", cause)
     }
 }
 
@@ -141,21 +141,21 @@ impl From<arrow::error::ArrowError> for Fault {
     }
 }
 
-/// Sorts an error into one of the three answers. What is not known stops the run: a row is never blamed for a fault of
-/// the store.
+/// Classifies an error as retry, reject or stop. Unknown errors stop the run: a row is never blamed for a fault of the
+/// store.
 impl From<Error> for Fault {
     fn from(error: Error) -> Fault {
         let (class, hint) = match &error {
             Error::BadResponse(text) => explain(text),
             Error::Network(cause) => (FaultClass::Retry, network(&one_line(cause.as_ref())).to_owned()),
-            Error::TimedOut => (FaultClass::Retry, "no answer in time; the same statement is tried again".to_owned()),
-            _ => (FaultClass::Stop, "the answer of the server is not what was asked for".to_owned()),
+            Error::TimedOut => (FaultClass::Retry, "no response in time; the statement is retried".to_owned()),
+            _ => (FaultClass::Stop, "the server's response does not match the request".to_owned()),
         };
         Fault { class, hint, cause: Box::new(error) }
     }
 }
 
-/// An answer other than 200.
+/// A response other than 200.
 fn explain(text: &str) -> (FaultClass, String) {
     if text.contains("is for clickhouse-client program") || text.contains("HTTP/1.1 400") {
         let hint = "the port speaks the native protocol, and this program HTTP: set storage.connection.port = 8123 (9000 \
@@ -167,8 +167,13 @@ fn explain(text: &str) -> (FaultClass, String) {
             Some((_, class, hint)) => (*class, (*hint).to_owned()),
             None => (FaultClass::Stop, "the server's own message follows".to_owned()),
         },
-        // a proxy in between, or a server that is going down, answers without a code
-        None => (FaultClass::Retry, "the answer is not ClickHouse's: a proxy, or a server that is starting".to_owned()),
+        // a proxy, or a server that is shutting down, responds without a code
+        None => (
+            FaultClass::Retry,
+            "the response is not ClickHouse's: a proxy, or a server that is \
+                                     starting"
+                .to_owned(),
+        ),
     }
 }
 
@@ -188,7 +193,7 @@ fn network(text: &str) -> &'static str {
     } else if text.contains("certificate") || text.contains("tls") || text.contains("invalidcontenttype") {
         "TLS failed: port 8443 is HTTPS, 8123 plain HTTP; the server's certificate must be signed by a known authority"
     } else if text.contains("invalid http version") || text.contains("parse") {
-        "what answers there does not speak HTTP: 8123 is ClickHouse's HTTP port, 9000 and 9440 are native"
+        "the server there does not speak HTTP: 8123 is ClickHouse's HTTP port, 9000 and 9440 are native"
     } else {
         "the connection broke; the same statement is tried again"
     }

@@ -134,7 +134,7 @@ pub(super) async fn write_edges(session: &mut Session, edges: &[&ServiceEdge]) -
     .await
 }
 
-/// The status last written stands; only what a status does not know is kept from the one before.
+/// The last status wins; only fields that it does not have are kept from the previous one.
 pub(super) async fn write_colonies(
     session: &mut Session,
     statuses: &[&ColonyStatus],
@@ -188,7 +188,7 @@ pub(super) async fn write_colonies(
     .await
 }
 
-/// The newest times that this commit brings, by colony.
+/// The newest times of this commit, by colony.
 pub(super) async fn write_watermarks(session: &mut Session, newest: BTreeMap<MarkKey, i64>) -> Result<(), Fault> {
     let risen: Vec<(MarkKey, i64)> = newest
         .into_iter()

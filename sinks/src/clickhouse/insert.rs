@@ -1,4 +1,5 @@
-//! Writes rows as one INSERT: Arrow columns as a stream, compressed, split by size, refused rows found by halving.
+//! Writes rows as one INSERT: Arrow columns as a stream, compressed, split by size; rejected rows are found by
+//! bisection.
 
 use super::fault::{Cause, Fault};
 use super::session::Session;
@@ -11,20 +12,20 @@ use std::time::Duration;
 
 /// Rows per record batch: small enough that the longest admissible texts fit Arrow's 32-bit offsets.
 const ROWS_PER_BATCH: usize = 8_192;
-/// Bytes after which a statement is ended and the next begun, so that neither side holds more than that at once.
+/// Bytes after which a statement is ended and the next one started, to bound memory on both sides.
 const BYTES_PER_STATEMENT_MAX: usize = 128 << 20;
 /// Bytes that are compressed and sent as one block.
 const BYTES_PER_BLOCK: usize = 1 << 20;
 /// When this many rows are refused and none is taken, the table is at fault and not the rows.
 const REFUSED_IN_A_ROW_MAX: usize = 32;
 
-/// A row that the server refused, by its place in what was to be written, and the server's reason.
+/// A row that the server refused, by its position in the insert, and the server's reason.
 pub(super) struct Refused {
     pub(super) place: usize,
     pub(super) reason: String,
 }
 
-/// Writes `rows` to `table`. All of them or none, as long as they are fewer than [`BYTES_PER_STATEMENT_MAX`].
+/// Writes `rows` to `table`, atomically if they fit into [`BYTES_PER_STATEMENT_MAX`].
 pub(super) async fn insert<T>(
     session: &Session,
     table: &str,
@@ -57,11 +58,11 @@ async fn statement<T>(
         .server
         .client
         .insert_formatted_with(sql)
-        // history of many months may come in one commit
+        // one commit may have many months of history
         .with_setting("max_partitions_per_insert_block", "0")
         .with_setting("max_execution_time", seconds)
         .with_setting("async_insert", "0")
-        // a key stands in one insert once, or as often with the same version: there is nothing to merge beforehand
+        // a key is in an insert once, or several times with the same version: there is nothing to merge in advance
         .with_setting("optimize_on_insert", "0")
         .with_timeouts(Some(limit), Some(limit + Duration::from_secs(5)))
         .buffered_with_capacity(BYTES_PER_BLOCK);
@@ -114,7 +115,7 @@ pub(super) async fn insert_taking_out<T>(
                 refused.push(Refused { place: part.start, reason: reason(&fault.cause) });
                 if !any_taken && refused.len() >= REFUSED_IN_A_ROW_MAX {
                     let hint =
-                        format!("every row is refused, so {table} is at fault and not the rows: look at its columns");
+                        format!("every row is refused, so {table} is at fault and not the rows: check its columns");
                     return Err(Fault::stop(hint, fault.cause));
                 }
             }

@@ -1,4 +1,4 @@
-//! Upserts of events: looks up what is stored under the same identity, writes the greater copy. Metric buckets: `buckets`.
+//! Upserts of events: looks up stored copies of the same identity, and writes greater ones. Metric buckets: `buckets`.
 //!
 //! A copy is written only when it is greater than the stored one, with a version above all before it. So the order of
 //! versions is the order of [`StoredRow`], which no column of the engine could hold, and the comparison is the same code as
@@ -85,7 +85,7 @@ pub(super) async fn newer_events(server: &Server, events: &[Event]) -> Result<Ve
     Ok(newer)
 }
 
-/// Writes those copies of `rows` that are greater than what is stored; each identity stands in `rows` once.
+/// Writes the copies of `rows` that are greater than the stored ones; `rows` has each identity once.
 pub(super) async fn keep_events(
     session: &mut Session,
     rows: &[StoredCopies<&Event>],
@@ -139,9 +139,9 @@ struct CopyAnswer {
     is_removed: u8,
 }
 
-/// What takes back the copies of events that now have another time: an older one may lie in another part of the table,
-/// where a query for that time alone would still find it. Asked for after the insert, so that a commit that was cut off
-/// between the two is healed by its repeat.
+/// Deletions of the copies of events that now have another time: an older copy may be in another part of the table,
+/// where a query for that time would still find it. Queried after the insert, so that the retry of a commit interrupted
+/// between the two completes it.
 async fn moved_away(server: &Server, known: &[(EventKey, StoredRow<&Event>)]) -> Result<Vec<EventCopy>, Fault> {
     let mut gone = Vec::new();
     let sql =

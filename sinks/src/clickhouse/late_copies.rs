@@ -1,7 +1,7 @@
-//! Late copies of rows that are stored on time: at most one per row, while it is greater than the current copy.
+//! Late copies of rows with an on-time copy: at most one per row, while it is greater than the current copy.
 //!
-//! New late copies are written before the current copy, obsolete ones are deleted after it: a commit that is cut off
-//! between the two has lost nothing, and its repeat completes it.
+//! New late copies are written before the current copy, obsolete ones are deleted after it: a commit interrupted
+//! between the two has lost nothing, and its retry completes it.
 
 use super::fault::Fault;
 use super::insert::{insert, insert_taking_out};
@@ -35,7 +35,7 @@ impl CopyTable {
     }
 }
 
-/// What is to be changed among the late copies.
+/// Changes of the late copies.
 pub(super) struct Changes<'a, R> {
     pub(super) put: Vec<&'a R>,
     pub(super) obsolete: Vec<&'a R>,
@@ -58,7 +58,7 @@ impl<'a, R: PartialEq> Changes<'a, R> {
     }
 }
 
-/// Stores these copies, in place of those of the same rows.
+/// Stores these copies, replacing those of the same rows.
 pub(super) async fn put_late_copies<R: ReadRow>(
     session: &mut Session,
     rows: &[&R],

@@ -1,4 +1,4 @@
-//! Links between events and patterns, and the best-scored link that each event's own row shows.
+//! Links between events and patterns, and the best-scored link in each event's own row.
 
 use super::fault::Fault;
 use super::insert::insert;
@@ -32,12 +32,11 @@ struct LinkAnswer {
 pub(super) struct PendingLinkChanges {
     /// Events whose best link may have changed.
     events: BTreeSet<EventKey>,
-    /// Links that no longer hold. They go last of all: as long as they stand, a repeated commit knows which events they
-    /// concern.
+    /// Obsolete links. They are deleted last: as long as they exist, a retried commit knows which events they concern.
     obsolete: BTreeMap<LinkKey, f64>,
 }
 
-/// Writes the links of `findings`, and finds those of all ids in `named` that no longer hold.
+/// Writes the links of `findings`, and finds the obsolete ones of all ids in `named`.
 pub(super) async fn add(
     session: &mut Session,
     findings: &BTreeMap<String, &Finding>,
@@ -60,13 +59,13 @@ pub(super) async fn add(
     }
     let changed = after.iter().filter(|(key, score)| before.get(*key) != Some(*score));
     write(session, changed.collect(), false).await?;
-    // unchanged links too: the commit before may have been cut off between the links and the marks
+    // unchanged links too: the previous commit may have been interrupted between links and marks
     let events = before.keys().chain(after.keys()).map(|(colony, event, ..)| (colony.clone(), event.clone())).collect();
     before.retain(|key, _| !after.contains_key(key));
     Ok(PendingLinkChanges { events, obsolete: before })
 }
 
-/// Shows each event its best link that holds, then deletes the others.
+/// Sets each event's best valid link, then deletes obsolete ones.
 pub(super) async fn settle(session: &mut Session, pending: PendingLinkChanges) -> Result<(), Fault> {
     mark_events(session, &pending).await?;
     write(session, pending.obsolete.iter().collect(), true).await

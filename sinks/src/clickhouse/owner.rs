@@ -1,4 +1,4 @@
-//! Whose database it is. Asked by whoever holds the lease, so that two reefs cannot both find it free.
+//! The reef that owns a database. Checked with the lease, so that two reefs cannot both find it free.
 
 use super::fault::Fault;
 use super::insert::insert;
@@ -22,13 +22,13 @@ pub(super) async fn check(server: &Server) -> Result<bool, Fault> {
         None => Ok(false),
         Some(_) if owners.iter().any(|owner| owner.reef_id == *reef_id) => Ok(true),
         Some(OwnerAnswer { reef_id: owner }) => {
-            let hint = "check storage.connection.database and reef_id: each reef has a database of its own";
+            let hint = "check storage.connection.database and reef_id: each reef needs its own database";
             Err(Fault::stop(hint, format!("the store belongs to the reef {owner:?}, this is the reef {reef_id:?}")))
         }
     }
 }
 
-/// The same, and notes whose it is when nobody has written to it yet.
+/// The same, and records the owner of a new database.
 pub(super) async fn claim(session: &mut Session) -> Result<(), Fault> {
     if check(&session.server).await? {
         return Ok(());

@@ -1,4 +1,4 @@
-//! The connection to a server: its client, and the statements that everything else is made of.
+//! The connection to a server: its client, and the basic statements.
 
 use super::config::ClickHouseConfig;
 use super::ddl::Layout;
@@ -77,7 +77,7 @@ impl Server {
         self.client.query_raw(sql).with_setting("max_execution_time", seconds.to_string())
     }
 
-    /// Runs a statement that answers nothing.
+    /// Runs a statement without a result.
     pub(super) async fn execute(&self, query: Query) -> Result<(), Fault> {
         self.limited(query.execute()).await
     }
@@ -87,7 +87,7 @@ impl Server {
         self.limited(query.fetch_all::<T>()).await
     }
 
-    /// Runs a query and reads its answer in a format, as it comes.
+    /// Runs a query and streams its result in a format.
     pub(super) async fn bytes(&self, query: Query, format: &str) -> Result<Vec<u8>, Fault> {
         let read = async {
             let mut cursor = query.fetch_bytes(format)?;
@@ -96,7 +96,7 @@ impl Server {
         self.limited(read).await
     }
 
-    /// The server keeps the limit itself; a little later so do we, should the server no longer answer.
+    /// The server enforces the limit; slightly later so do we, in case the server no longer responds.
     async fn limited<T>(&self, work: impl Future<Output = Result<T, clickhouse::error::Error>>) -> Result<T, Fault> {
         let limit = self.config.statement_limit;
         match tokio::time::timeout(limit + limit / 4, work).await {

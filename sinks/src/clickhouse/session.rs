@@ -1,4 +1,4 @@
-//! What the writer of a database has: the connection, the right to write, and what it remembers of the store.
+//! The writer's session: the connection, the lease, and cached state of the store.
 
 use super::fault::Fault;
 use super::lease::Lease;
@@ -10,12 +10,12 @@ pub(super) struct Session {
     pub(super) server: Server,
     pub(super) memory: Memory,
     lease: Lease,
-    /// The greatest `ingest_version` given out.
+    /// The greatest assigned `ingest_version`.
     version: u64,
 }
 
 impl Session {
-    /// A session whose lease has been acquired, with what it remembers of the store.
+    /// A session with an acquired lease and cached state of the store.
     pub(super) fn new(server: Server, lease: Lease, memory: Memory) -> Session {
         let version = memory.newest_version;
         Session { server, memory, lease, version }
@@ -26,7 +26,7 @@ impl Session {
         self.lease.check().await
     }
 
-    /// A version above all before it: of two copies of a row the one that was written later is current. Taken from the
+    /// A version above all previous ones: of two copies of a row the one written later is current. It is taken from the
     /// clock, so that a delayed insert of an ended process stays below those of its successor.
     pub(super) fn next_version(&mut self) -> u64 {
         let now = self.server.config.clock.now().0.unsigned_abs().saturating_mul(1_000);

@@ -1,4 +1,4 @@
-//! What can be known of a store without changing it: the server's version, the database, the schema's version.
+//! Reads without changes: the server's version, the database, the schema's version.
 
 use super::config::ClickHouseConfig;
 use super::fault::Fault;

@@ -1,4 +1,4 @@
-//! Reading beside a writer: whole commits, many readers, and an end that is said.
+//! Reading beside a writer: complete commits, many readers, and a clean end.
 
 use super::rows::{START, event, finding};
 use super::{Fixture, commit_of};
@@ -33,7 +33,7 @@ async fn committed(reader: &dyn StoreReader) -> u64 {
     positions.get("files").map_or(0, |positions| positions.0["part"].parse::<u64>().unwrap() + 1)
 }
 
-/// Reads until told to stop; how often.
+/// Reads until stopped; returns the number of reads.
 async fn watch(reader: Arc<dyn StoreReader>, is_over: &AtomicBool) -> u64 {
     let (mut times, mut before) = (0, 0);
     while !is_over.load(Ordering::Relaxed) {
@@ -46,7 +46,7 @@ async fn watch(reader: Arc<dyn StoreReader>, is_over: &AtomicBool) -> u64 {
         let correlations = reader.correlations().await.unwrap();
         assert!(ticks == 0 || correlations.len() == 1);
         if let Some(correlation) = correlations.first() {
-            // asked for later, so that it may be of a later tick; never of an earlier one, and never half
+            // read later, so it may be of a later tick; never of an earlier one, and never partial
             let evidence = reader.evidence(&correlation.key.correlation_id()).await.unwrap();
             assert!(evidence.len() as u32 >= correlation.occurrence_count, "a pattern comes with its evidence");
             assert!(evidence.iter().all(|row| row.weight == evidence[0].weight), "evidence of one commit");
@@ -72,7 +72,7 @@ pub(super) async fn readers_see_whole_commits_while_commits_go_on<F: Fixture>(fi
     };
     let [first, second, third] = readers.map(|reader| watch(reader, &is_over));
     let ((), first, second, third) = tokio::join!(write, first, second, third);
-    assert!(first > 0 && second > 0 && third > 0, "all have read meanwhile: {first} {second} {third}");
+    assert!(first > 0 && second > 0 && third > 0, "all have read in the meantime: {first} {second} {third}");
     fixture.close(store).await;
 }
 

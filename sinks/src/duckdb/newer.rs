@@ -1,4 +1,4 @@
-//! Looks up which of some events are stored in a newer version: amended or withdrawn.
+//! Looks up which events have a newer stored version: amended or withdrawn.
 
 use super::fault::Cause;
 use super::keep::look_up;
@@ -8,7 +8,7 @@ use duckdb::Connection;
 use model::event::Event;
 use std::collections::BTreeSet;
 
-/// Whether any stored event is amended or withdrawn. The statistics of the columns answer it without reading rows.
+/// Whether any stored event is amended or withdrawn. Column statistics answer it without reading rows.
 pub(super) fn exist(connection: &Connection) -> Result<bool, Cause> {
     let sql = "SELECT count(*) > 0 FROM (SELECT 1 FROM federated_events WHERE version > 0 OR withdrawn LIMIT 1)";
     Ok(connection.query_row(sql, [], |row| row.get(0))?)

@@ -1,4 +1,4 @@
-//! Whose file it is: a store of this reef, of another one, or no store at all. Asked before a byte of it is changed.
+//! Owner of a file: this reef, another one, or no store at all. Checked before any byte is changed.
 
 use super::fault::Cause;
 use duckdb::Connection;
@@ -6,7 +6,7 @@ use model::time::TimeMs;
 
 /// Tables that every store has, from the first schema step on.
 const OURS: [&str; 2] = ["federated_metrics", "federated_events"];
-/// Names of a stranger's tables that are told.
+/// Maximum number of foreign tables that an error names.
 const NAMED_MAX: usize = 3;
 
 /// Why a file is not to be written to.
@@ -28,13 +28,13 @@ pub enum NotOurs {
     },
 }
 
-/// Refuses a file with tables that are not those of a store. An empty file is nobody's.
+/// Refuses a file with foreign tables. An empty file has no owner.
 pub(super) fn check_kind(connection: &Connection) -> Result<(), Cause> {
     let sql = "SELECT table_name FROM information_schema.tables ORDER BY table_name";
     let mut statement = connection.prepare(sql)?;
     let names = statement.query_map([], |row| row.get(0))?.collect::<Result<Vec<String>, _>>()?;
     let has = |name: &str| names.iter().any(|it| it == name);
-    // a store whose first step was cut off has the table of steps alone
+    // a store whose first migration was interrupted has only the table of migrations
     let is_begun = names.is_empty() || names == ["schema_version"];
     if is_begun || (has("schema_version") && OURS.iter().all(|name| has(name))) {
         return has_steps(connection, &names);
@@ -61,7 +61,7 @@ fn foreign(names: &[String]) -> NotOurs {
     NotOurs::Foreign { tables }
 }
 
-/// Refuses the store of another reef, and notes whose it is when nobody has written to it yet.
+/// Refuses the store of another reef, and records the owner of a new one.
 pub(super) fn claim(connection: &Connection, reef_id: &str, now: TimeMs) -> Result<(), Cause> {
     if check(connection, reef_id)? {
         return Ok(());

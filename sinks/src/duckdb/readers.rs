@@ -1,4 +1,4 @@
-//! Threads with connections of their own that read a store while its writer commits.
+//! Reader threads with their own connections, which read a store while its writer commits.
 
 use super::fault::Cause;
 use super::worker::{Worker, join};
@@ -10,7 +10,7 @@ use std::time::Duration;
 
 /// Connections: a long query does not hold up a short one.
 pub(super) const CONNECTIONS: usize = 2;
-/// Between two interruptions of what is still read when the store is closed.
+/// Interval of interrupts of running queries when the store is closed.
 const INTERRUPT_EVERY: Duration = Duration::from_millis(20);
 
 /// Connections to an open file that only read. Each query sees the commits that had ended when it began, each as a whole.
@@ -53,13 +53,13 @@ impl Readers {
             Ok(answer)
         };
         match self.worker.call(doing, job).await {
-            // whatever it says: its query was interrupted or never begun
+            // any result: its query was interrupted or never started
             Err(_) if self.closing.is_closed() => Err(closed(self.name(), doing)),
             answer => answer,
         }
     }
 
-    /// Interrupts what is being read, and lets go of the file.
+    /// Interrupts running queries, and releases the file.
     pub(super) async fn close(&self) -> Result<(), SinkError> {
         self.closing.close();
         let mut closed = std::pin::pin!(self.worker.close());

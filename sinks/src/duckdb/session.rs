@@ -14,7 +14,7 @@ use model::time::TimeMs;
 /// What a connection is opened for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Mode {
-    /// To write: the file is created when it is missing, and its schema is brought up to date.
+    /// To write: the file is created when it is missing, and its schema is migrated.
     Write,
     /// To read: the file must exist with the tables of this version, and neither it nor what lies beside it is changed.
     Read,

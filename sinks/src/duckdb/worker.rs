@@ -1,4 +1,4 @@
-//! Threads with a queue of jobs. DuckDB blocks; callers await an answer and are never blocked by it.
+//! Threads with a queue of jobs. DuckDB blocks; callers await the result without blocking.
 
 use super::fault::{Cause, explain};
 use crate::SinkError;
@@ -21,7 +21,7 @@ pub(super) struct Worker<S> {
 }
 
 impl<S: 'static> Worker<S> {
-    /// Starts a thread for each of `openers`, which run on them; `close` runs there once no job can come any more.
+    /// Starts a thread for each of `openers`, which run on them; `close` runs there after the last job.
     pub(super) async fn start<F>(
         name: Arc<str>,
         openers: Vec<F>,
@@ -32,7 +32,7 @@ impl<S: 'static> Worker<S> {
     {
         let fault = |cause: Cause| explain(&name, "cannot open the store", cause);
         let (jobs, inbox) = mpsc::channel(JOBS_MAX);
-        // owned by the threads alone: when all have ended, waiting jobs are dropped and their callers learn of it
+        // owned only by the threads: when all have ended, waiting jobs are dropped and their callers notified
         let inbox: Inbox<S> = Arc::new(Mutex::new(inbox));
         let (mut threads, mut answers) = (Vec::new(), Vec::new());
         for open in openers {
@@ -66,8 +66,8 @@ impl<S: 'static> Worker<S> {
         &self.name
     }
 
-    /// Runs `job` on a thread. `doing` says what for, should it fail. A caller that stops waiting changes nothing: the job
-    /// ends as a whole.
+    /// Runs `job` on a thread; `doing` names the operation in case of an error. If the caller stops waiting, the job
+    /// still completes.
     pub(super) async fn call<T: Send + 'static>(
         &self,
         doing: &str,
@@ -121,7 +121,7 @@ pub(super) fn join(threads: Vec<Thread>) -> Result<(), Cause> {
     ended.collect::<Vec<_>>().into_iter().collect()
 }
 
-/// The next job; `None` once all senders are gone.
+/// The next job; `None` once all senders are dropped.
 fn next<S>(inbox: &Inbox<S>) -> Option<Job<S>> {
     inbox.lock().unwrap_or_else(PoisonError::into_inner).blocking_recv()
 }

@@ -1,4 +1,4 @@
-//! Claims to write in the table `writers`: which are live, whose comes first, and the error for who loses.
+//! Claims to write in the table `writers`: which are live, which has priority, and the error of the losing process.
 
 use super::super::fault::Fault;
 use super::super::server::Server;
@@ -39,14 +39,14 @@ struct TimeAnswer {
     at_ms: i64,
 }
 
-/// What the claims of the others mean for one who asks.
+/// What the claims of others mean for an acquiring process.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Verdict<'a> {
     /// There is none that counts.
     Free,
     /// This one is before us, and is known to live or has just come.
     Taken(&'a Claim),
-    /// This one may be before us; time will tell.
+    /// This claim may precede ours; only time decides.
     Unclear(&'a Claim),
 }
 
@@ -83,7 +83,7 @@ pub(super) async fn expires_at(server: &Server, token: &str) -> Result<TimeMs, F
     Ok(TimeMs(rows.first().map_or(0, |row| row.at_ms)))
 }
 
-/// One of the others that has held the database after `until`, whatever has become of it since.
+/// Another process that had the lease after `until`, in any state since.
 pub(super) async fn held_after(server: &Server, token: &str, until: TimeMs) -> Result<Option<Claim>, Fault> {
     // sql: identifiers only
     let sql = format!(
@@ -108,7 +108,7 @@ fn is_alive(claim: &Claim) -> Option<bool> {
     claim.process.is_alive()
 }
 
-/// Sorts the claims of others, which all count. `first_look` is what was seen of an unclear one before.
+/// Classifies the valid claims of others. `first_look` is the earlier state of an undecided one.
 pub(super) fn judge<'a>(token: &str, others: &'a [Claim], first_look: Option<&Claim>) -> Verdict<'a> {
     let Some(first) = others.iter().max_by_key(|claim| (claim.holds, claim.token.as_str() < token)) else {
         return Verdict::Free;

@@ -5,11 +5,12 @@
 //! | `claims` | the claims of others: which are live, and whose comes first |
 //! | `process` | which process this is, and whether another one still lives |
 //!
-//! The server has no locks, so a claim is a row with an expiry. To acquire the lease, insert a claim in state `asks` and
-//! read the claims of all others. Of two that ask at once at least one sees the other: the smaller token goes on, the other
-//! withdraws, so both never believe themselves alone. Who sees no live claim writes `holds`. The holder renews its claim in
-//! the background. If that has failed for too long (the process was paused, the server was away), it acquires the lease
-//! again before the next insert, and writes no more when another process holds it by then.
+//! The server has no locks, so a claim is a row with an expiry. To acquire the lease, insert a claim in state `asks`
+//! and read the claims of all others. Of two concurrent claims at least one process sees the other: the smaller token
+//! proceeds, the other withdraws, so both never believe to be alone. A process that sees no live claim writes `holds`.
+//! The holder renews its claim in the background. If renewal has failed for too long (the process was paused, the
+//! server was unreachable), it acquires the lease again before the next insert. If another process has it by then, it
+//! writes nothing more.
 
 mod claims;
 mod process;
@@ -27,7 +28,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-/// Between two looks at somebody else's claim.
+/// Polling interval of another process's claim.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// The longest time one statement of the lease may take.
 const STATEMENT_LIMIT: Duration = Duration::from_secs(10);
@@ -151,7 +152,7 @@ async fn keep_renewing(client: Arc<LeaseClient>, mut stopped: oneshot::Receiver<
         return;
     }
     if let Err(fault) = client.write("released").await {
-        tracing::debug!(hint = fault.hint, "the claim to write runs out by itself");
+        tracing::debug!(hint = fault.hint, "the lease expires on its own");
     }
 }
 
@@ -160,8 +161,8 @@ impl LeaseClient {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether the claim was renewed recently enough for nobody else to hold by now: some of its term is kept back for the
-    /// statement that comes next.
+    /// Whether the claim was renewed recently enough to be still exclusive: part of its term is reserved for the next
+    /// statement.
     fn is_within_term(&self) -> bool {
         self.state().renewed.elapsed() < self.term * 2 / 3
     }
@@ -215,14 +216,14 @@ impl LeaseClient {
             let others = claims::others(&self.server, &self.token).await?;
             match judge(&self.token, &others, first_look.as_ref()) {
                 Verdict::Free => {
-                    // one that has come and gone meanwhile has written too: what this process remembers is out of date
+                    // another process that had the lease in between has written too: this process's memory is stale
                     if let Some(until) = expired_at
                         && let Some(claim) = claims::held_after(&self.server, &self.token, until).await?
                     {
                         return Err(self.withdraw(&claim, had_it).await?);
                     }
                     self.write("holds").await?;
-                    // else another one may have come in between
+                    // otherwise another process may have acquired it in between
                     if asked.elapsed() < self.term * 2 / 3 {
                         self.state().renewed = asked;
                         return Ok(());
@@ -247,7 +248,7 @@ impl LeaseClient {
         }
     }
 
-    /// Leaves the database to the other one; the error for the caller.
+    /// Gives up the lease; returns the error for the caller.
     async fn withdraw(&self, claim: &Claim, had_it: bool) -> Result<Fault, Fault> {
         self.write("stepped_back").await?;
         if !had_it {

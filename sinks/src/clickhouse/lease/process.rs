@@ -1,4 +1,4 @@
-//! Which process this is, and whether another one of the same machine still lives.
+//! Identity of this process, and whether another one of the same machine is still alive.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -12,8 +12,7 @@ pub(super) struct Process {
     pub(super) id: u32,
     /// In ticks of the machine's clock; 0 when it cannot be known.
     pub(super) start: u64,
-    /// Which run of which kernel, and which of its process namespaces: only there does the number mean the same process.
-    /// Empty when it cannot be known.
+    /// Boot of the kernel and process namespace: process numbers are comparable only within both. Empty if unknown.
     pub(super) machine: String,
 }
 
@@ -52,7 +51,7 @@ fn machine() -> Option<String> {
     Some(format!("{} {}", boot.trim(), namespace.display()))
 }
 
-/// When a process began; `None` when there is none of that number, or only what is left of one that has ended.
+/// Start time of a process; `None` if it does not exist or is a zombie.
 ///
 /// # Errors
 /// When that is not to be seen from here, as with other users' processes on some systems.
@@ -62,7 +61,7 @@ fn start_of(id: u32) -> Result<Option<u64>, std::io::Error> {
         Err(error) if error.kind() == ErrorKind::NotFound || error.raw_os_error() == Some(ESRCH) => return Ok(None),
         answer => answer?,
     };
-    // its name stands in parentheses and may hold any of them
+    // its name is in parentheses and may contain any of them
     let after_name = stat.rfind(')').map_or("", |at| &stat[at + 1..]);
     let fields: Vec<&str> = after_name.split_whitespace().collect();
     if matches!(fields.first(), Some(&("Z" | "X"))) {
@@ -100,7 +99,7 @@ mod tests {
         while other.is_alive() == Some(true) {
             std::thread::yield_now();
         }
-        assert_eq!(other.is_alive(), Some(false), "ended, though nobody has waited for it yet");
+        assert_eq!(other.is_alive(), Some(false), "ended, but not yet waited for");
         child.wait().unwrap();
         assert_eq!(other.is_alive(), Some(false));
     }
