@@ -16,8 +16,8 @@ pub enum RunError {
     /// The store refused.
     #[error(transparent)]
     Store(#[from] SinkError),
-    /// A source cannot go on.
-    #[error("source {source_name} cannot go on")]
+    /// A source cannot continue.
+    #[error("source {source_name} cannot continue")]
     Source {
         /// Which source.
         source_name: String,
@@ -31,7 +31,7 @@ pub enum RunError {
         /// The panic's message.
         panic: String,
     },
-    /// The dataflow cannot go on.
+    /// The dataflow cannot continue.
     #[error(transparent)]
     Engine(#[from] EngineError),
     /// There is too little memory.
@@ -42,13 +42,13 @@ pub enum RunError {
     Cluster(#[from] ClusterError),
 }
 
-/// The engine cannot go on.
+/// The engine cannot continue.
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
     /// The worker threads could not be started.
     #[error("cannot start the engine's worker threads: {problem}")]
     Start {
-        /// What timely said.
+        /// Timely's error.
         problem: String,
     },
     /// A worker panicked: a bug, never the data's fault.
@@ -63,7 +63,7 @@ pub enum EngineError {
         /// The panic's message.
         panic: String,
     },
-    /// The worker threads are gone.
+    /// The worker threads have ended.
     #[error("the engine's worker threads ended unexpectedly")]
     Gone,
 }
@@ -74,7 +74,7 @@ pub enum ClusterError {
     /// The command line names a process that the configuration does not have.
     #[error("there is no process {process}: engine.hosts names {hosts}, counted from 0")]
     NoSuchProcess {
-        /// The process asked for.
+        /// The requested process.
         process: usize,
         /// How many there are.
         hosts: usize,
@@ -108,7 +108,7 @@ pub enum ClusterError {
         /// Key by key.
         differences: String,
     },
-    /// Another process does not want this one.
+    /// Another process refuses this one.
     #[error("{other} refused this process: {why}")]
     Refused {
         /// The other.
@@ -118,15 +118,16 @@ pub enum ClusterError {
     },
     /// A connection broke: the process ended, or the network did.
     #[error(
-        "{peer} is lost: {what}; everything up to the last tick is stored: look at its last messages, then start all processes again"
+        "{peer} is lost: {what}; everything up to the last tick is stored: check its last messages, then restart all \
+         processes"
     )]
     Lost {
         /// Who.
         peer: Peer,
-        /// What was seen.
+        /// The observation.
         what: String,
     },
-    /// A process is there but does not speak.
+    /// A process is connected but sends nothing.
     #[error(
         "{peer} has been silent for {silent_s} s and counts as lost; everything up to the last tick is stored: end that process if it hangs, then start all processes again"
     )]
@@ -136,7 +137,7 @@ pub enum ClusterError {
         /// For how long.
         silent_s: u64,
     },
-    /// Another process ended with an error of its own.
+    /// Another process ended with its own error.
     #[error("{peer} failed, and this process ends with it: {message}")]
     Failed {
         /// Who.
@@ -144,12 +145,12 @@ pub enum ClusterError {
         /// In its words.
         message: String,
     },
-    /// Another process sent what it must not: a bug.
+    /// Another process sent an invalid message: a bug.
     #[error("{peer} broke the protocol: {what}; this is a bug, please report it with this text")]
     Protocol {
         /// Who.
         peer: Peer,
-        /// What it sent.
+        /// The message.
         what: String,
     },
 }

@@ -1,4 +1,4 @@
-//! What a run reports while it goes and when it ends; rendered by the command line, never by the pipeline.
+//! Reports of a run, during it and at its end; rendered by the command line, never by the pipeline.
 
 use crate::deferred::DeferredRows;
 use model::time::TimeMs;
@@ -26,9 +26,9 @@ pub enum Phase {
 pub struct Progress {
     /// What the run is doing.
     pub phase: Phase,
-    /// Events taken in by this run, repeats included.
+    /// Events read by this run, repeats included.
     pub events: u64,
-    /// Metric rows taken in by this run, repeats included.
+    /// Metric rows read by this run, repeats included.
     pub metrics: u64,
     /// Rows refused by this run.
     pub rejects: u64,
@@ -42,7 +42,7 @@ pub struct Progress {
     /// Greatest event time reached; RFC 3339 when serialised.
     #[serde(serialize_with = "rfc_3339")]
     pub event_time: Option<TimeMs>,
-    /// Live colonies that answer and those that are expected.
+    /// Live colonies that respond, and expected ones.
     pub colonies: (u64, u64),
     /// Confirmed patterns at the last evaluation.
     pub confirmed: u64,
@@ -55,7 +55,7 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// How far finite input has been read, and how much there is in all: bytes of files, rows of a recording.
+    /// Progress of finite input, and its total: bytes of files, rows of a recording.
     pub fn input(&self) -> Option<(u64, u64)> {
         self.bytes.or(self.rows)
     }
@@ -67,7 +67,7 @@ impl Progress {
 pub enum Ended {
     /// All input was finite and has been read.
     InputFinished,
-    /// The run was asked to stop, and drained.
+    /// The run was stopped, and drained.
     Stopped,
 }
 
@@ -80,17 +80,17 @@ pub struct RunSummary {
     pub progress: Progress,
     /// Refused rows by reason, this run.
     pub rejects_by_reason: BTreeMap<String, u64>,
-    /// Rows that were not taken, this run.
+    /// Rows of this run that were not applied.
     pub outcome: RowOutcome,
     /// Eligible ordered pairs of event types tested at the last evaluation.
     pub event_pairs_tested: u64,
     /// Pairs of metric series tested at the last evaluation.
     pub metric_pairs_tested: u64,
-    /// Inputs that could not be read, files without anything new, what was put right in rows that were kept.
+    /// Unreadable inputs, files without new rows, corrections in accepted rows.
     pub inputs: InputReport,
     /// Rows that lie after this machine's clock and are read again once it has passed them.
     pub held: Option<DeferredRows>,
-    /// Stored rows that patterns do not look at for their time.
+    /// Stored rows that patterns ignore because of their time.
     pub outside: OutsideRows,
     /// Rows deleted because their retention was over, by table.
     pub deleted: BTreeMap<String, u64>,
@@ -105,7 +105,7 @@ pub struct RunSummary {
 /// Rows of one kind that no pattern rests on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Outside {
-    /// As of when patterns are told.
+    /// The time of the patterns.
     #[serde(serialize_with = "rfc_3339_time")]
     pub now: TimeMs,
     /// Where their look-back begins.
@@ -117,7 +117,7 @@ pub struct Outside {
     pub older: Option<u64>,
 }
 
-/// The same for both kinds of rows; `None` where there are none, or all are looked at.
+/// The same for both kinds of rows; `None` if there are none, or all are used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct OutsideRows {
     /// Events.
@@ -130,14 +130,14 @@ fn rfc_3339_time<S: serde::Serializer>(time: &TimeMs, serializer: S) -> Result<S
     serializer.collect_str(time)
 }
 
-/// Rows that differ from the copy that is stored, and were not taken: see [`sinks::outcome`].
+/// Rows that differ from the stored copy, and were not applied: see [`sinks::outcome`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct RowOutcome {
-    /// Rows that differ from what is stored, have no higher version, and were not taken.
+    /// Rows that differ from stored ones, have no higher version, and were not applied.
     pub not_taken: u64,
     /// Of these, metric buckets with fewer samples than the stored ones.
     pub fewer_samples: u64,
-    /// Events whose id stands for an event of another time, without a higher version.
+    /// Events whose id belongs to an event of another time, without a higher version.
     pub reused_ids: u64,
 }
 
@@ -154,7 +154,7 @@ pub struct ServeSummary {
     pub process: usize,
     /// Why the run ended.
     pub ended: Ended,
-    /// Its last snapshot: what it read for the run.
+    /// Its last snapshot: the rows it read for the run.
     pub progress: Progress,
     /// Wall-clock time in the cluster.
     pub elapsed_ms: u64,
@@ -167,7 +167,7 @@ fn rfc_3339<S: Serializer>(time: &Option<TimeMs>, serializer: S) -> Result<S::Ok
     }
 }
 
-/// Which colonies and sources answer, by the latest that each one said.
+/// Which colonies and sources respond, by the last status of each.
 #[derive(Debug, Default)]
 pub(crate) struct Reach {
     answering: BTreeSet<String>,
@@ -177,7 +177,7 @@ pub(crate) struct Reach {
 }
 
 impl Reach {
-    /// Notes what sources said, oldest first.
+    /// Adds statuses of sources, oldest first.
     pub(crate) fn observe(&mut self, statuses: &[ColonyStatus]) {
         for ColonyStatus { colony_id, health, last_error, last_success_at, .. } in statuses {
             if health == "unreachable" {
@@ -198,7 +198,7 @@ impl Reach {
         }
     }
 
-    /// How many answer.
+    /// Number of those that respond.
     pub(crate) fn answering(&self) -> u64 {
         self.answering.len() as u64
     }

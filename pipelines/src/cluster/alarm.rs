@@ -1,15 +1,15 @@
-//! Alarm: the first fault of any process, told to everything that runs in this one.
+//! Alarm: the first fault of any process, broadcast to all tasks of this one.
 
 use crate::error::ClusterError;
 use std::sync::Arc;
 use tokio::sync::watch;
 
-/// Raised once; whoever waits for it is told the first fault.
+/// Raised once; all waiting tasks get the first fault.
 #[derive(Clone, Debug, Default)]
 pub struct Alarm(Arc<watch::Sender<Option<ClusterError>>>);
 
 impl Alarm {
-    /// Raises it, unless it is raised already: what follows a first fault is its echo.
+    /// Raises it, unless it is already raised: later faults are consequences of the first.
     pub fn raise(&self, error: ClusterError) {
         self.0.send_if_modified(|raised| {
             let is_first = raised.is_none();

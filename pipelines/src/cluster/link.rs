@@ -19,7 +19,7 @@ use tokio::time::timeout;
 const QUEUE_FRAMES: usize = 64;
 /// Heartbeats in the time after which a silent process is lost.
 const BEATS_IN_SILENCE: u32 = 8;
-/// How long the last frame may take to go, and the other side to hang up after it.
+/// How long sending the last frame may take, and the other side's closing after it.
 const FAREWELL: Duration = Duration::from_secs(2);
 
 /// What to write, and the receiving end of it.
@@ -61,24 +61,24 @@ impl Link {
         Link { peer, frames, tasks, is_ending }
     }
 
-    /// The process at the other end.
+    /// The peer process.
     pub(super) fn peer(&self) -> &Peer {
         &self.peer
     }
 
-    /// Sends a frame. That the other side is gone is the alarm's business.
+    /// Sends a frame. The alarm handles a lost peer.
     pub(super) async fn send(&self, frame: Frame) {
         let _ = self.frames.send(frame).await;
     }
 
-    /// Sends the last frame and waits, not for long, until the other side has hung up.
+    /// Sends the last frame and waits briefly until the peer has closed the connection.
     pub(super) async fn close(mut self, last: Frame) {
         self.is_ending.store(true, Ordering::Relaxed);
         let farewell = async {
             self.send(last).await;
             while self.tasks.join_next().await.is_some() {}
         };
-        // the other side may be the one that is lost
+        // the peer may be the lost one
         let _ = timeout(FAREWELL, farewell).await;
     }
 }
@@ -108,7 +108,7 @@ async fn write(mut to: OwnedWriteHalf, mut frames: mpsc::Receiver<Frame>, watch:
             return watch.lost(&error);
         }
         if frame.is_last() {
-            // the other side may have hung up first
+            // the peer may have closed the connection first
             let _ = to.shutdown().await;
             return;
         }

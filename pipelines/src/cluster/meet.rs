@@ -1,8 +1,8 @@
-//! Meet: at the start each process finds the others, in whatever order they are started.
+//! Meet: at the start each process finds the others, in any order of starting.
 //!
-//! A process listens on its own address and dials the processes before it in `engine.hosts`. Who dials says who it is and
-//! with which settings it runs; who is dialled answers, or says why not. A process that ends and is started again while
-//! the others still meet takes the place of its first start. Nobody listens any more once all have met.
+//! A process listens on its own address and dials the processes before it in `engine.hosts`. The dialling process sends
+//! its identity and settings; the other side accepts, or returns the reason for refusing. A process that is restarted
+//! while the others still connect replaces its first start. Once all are connected, no process listens any more.
 
 use super::settings::{Settings, differences};
 use super::wire::{Answer, Hello, MAGIC, Purpose, read_greeting, write_greeting};
@@ -22,7 +22,7 @@ use tokio::time::{sleep, timeout};
 const DIAL_EVERY: Duration = Duration::from_millis(100);
 /// A connection that takes longer than this for its greeting is not one of ours, or hangs.
 const GREETING_WAIT: Duration = Duration::from_secs(5);
-/// Whoever is not there after this is worth a line.
+/// Processes missing after this are reported.
 const TELL_AFTER: Duration = Duration::from_secs(1);
 
 /// The connections of a cluster whose processes have met.
@@ -76,14 +76,14 @@ impl Meeting<'_> {
         missing.iter().map(|process| self.place.peer(*process).to_string()).collect::<Vec<_>>().join(", ")
     }
 
-    /// A process is there once its data connection is: that is the last one to be opened.
+    /// A process is connected once its data connection is open, which is the last one.
     fn found(&self, (process, purpose): (usize, Purpose)) {
         if purpose == Purpose::Data {
             self.missing.lock().unwrap_or_else(PoisonError::into_inner).remove(&process);
         }
     }
 
-    /// Takes in the processes behind this one.
+    /// Accepts the processes after this one.
     async fn accept(&self, listener: &TcpListener) -> Result<Connections, ClusterError> {
         let mut expected: BTreeSet<(usize, Purpose)> = BTreeSet::new();
         for process in self.place.process + 1..self.place.hosts.len() {
@@ -96,7 +96,7 @@ impl Meeting<'_> {
         let mut greetings = JoinSet::new();
         loop {
             if accepted.len() == expected.len() {
-                // one that has ended while the others came may be started again
+                // a process that ended while others connected may be restarted
                 for process in self.place.process + 1..self.place.hosts.len() {
                     self.forget_if_gone(process, &mut accepted).await;
                 }
@@ -130,7 +130,7 @@ impl Meeting<'_> {
         }
     }
 
-    /// Gives up the connections of a process whose first start has ended: none of them may be mixed with those of the next.
+    /// Drops the connections of a process whose first start has ended: none may be mixed with those of the next.
     async fn forget_if_gone(&self, process: usize, accepted: &mut Connections) {
         let mut is_gone = false;
         for purpose in [Purpose::Control, Purpose::Data] {
@@ -144,19 +144,19 @@ impl Meeting<'_> {
         }
     }
 
-    /// Answers a greeting; different settings end the meeting on both sides.
+    /// Answers a greeting; different settings end the handshake on both sides.
     async fn answer(&self, hello: &Hello, is_new: bool, stream: &mut TcpStream) -> Result<(), ClusterError> {
         // seen from the other side, here is there
         let refused = match differences(&hello.settings, self.settings) {
             Some(differences) => Some(format!("its settings are different: {differences}")),
             None if !is_new => Some(format!(
-                "process {} is there already, or is not one that {} expects; give each process its own --process",
+                "process {} is already connected, or is not expected by {}; give each process its own --process",
                 hello.process,
                 self.place.me()
             )),
             None => None,
         };
-        // a process that is gone by now is met, or missed, later
+        // a process that has already ended is accepted, or reported missing, later
         let _ = write_greeting(stream, &Answer { refused }).await;
         let Some(differences) = differences(self.settings, &hello.settings) else { return Ok(()) };
         let host = self.place.hosts.get(hello.process).cloned().unwrap_or_else(|| "unknown".to_owned());
@@ -178,7 +178,7 @@ impl Meeting<'_> {
         Ok(dialled)
     }
 
-    /// Tries until the process is there and has answered.
+    /// Retries until the process has answered.
     async fn reach(&self, (process, purpose): (usize, Purpose)) -> Result<TcpStream, ClusterError> {
         let settings = self.settings.clone();
         let hello = Hello { magic: MAGIC.to_owned(), process: self.place.process, purpose, settings };
@@ -195,7 +195,7 @@ impl Meeting<'_> {
     }
 }
 
-/// Whether the other side has closed the connection. What it has sent before is not touched.
+/// Whether the peer has closed the connection. Data it sent before is not consumed.
 async fn is_closed(stream: &TcpStream) -> bool {
     match timeout(Duration::ZERO, stream.ready(Interest::READABLE)).await {
         Ok(ready) => ready.map_or(true, |ready| ready.is_read_closed() || ready.is_error()),

@@ -65,7 +65,7 @@ impl Read for DataStream {
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
                 Err(error) => self.shared.broken(&error.to_string()),
             }
-            // any answer would make timely panic; the run ends without it
+            // any result would make timely panic; the run ends without it
             loop {
                 std::thread::park();
             }

@@ -35,7 +35,7 @@ impl Serving {
         Ok(Serving { is_finishing: false, abandoned, failures })
     }
 
-    /// Waits until a worker fails; for ever when none does.
+    /// Waits until a worker fails; never returns otherwise.
     pub(super) async fn failed(&mut self) -> EngineError {
         match self.failures.recv().await {
             Some(failure) => failure,
@@ -43,7 +43,7 @@ impl Serving {
         }
     }
 
-    /// Lets the workers go on until process 0 has closed the dataflow.
+    /// Runs the workers until process 0 has closed the dataflow.
     pub(super) fn finish(mut self) {
         self.is_finishing = true;
     }

@@ -1,4 +1,5 @@
-//! A tree checked against the table of keys: unknown keys, wrong types and bad values become errors with their place.
+//! A tree checked against the table of keys: unknown keys, wrong types and invalid values become errors with their
+//! position.
 
 use super::errors::ConfigError;
 use super::keys::{Default, KEYS, Key, find};

@@ -1,4 +1,4 @@
-//! A secret that never shows itself: not in debug output, not in messages, not when serialised.
+//! A secret that is never printed: not in debug output, messages or serialised form.
 
 use serde::{Serialize, Serializer};
 use std::fmt;

@@ -1,4 +1,4 @@
-//! What the schema knows and this version does not do yet.
+//! Options of the schema that this version does not implement yet.
 
 use super::types::{ClickHouseProtocol, ReefConfig, StorageKind};
 

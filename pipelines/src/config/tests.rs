@@ -1,4 +1,4 @@
-//! Every key, whole files, and errors as people read them.
+//! Every key, whole files, and error messages.
 #![allow(clippy::unwrap_used)]
 
 mod cases;

@@ -1,4 +1,4 @@
-//! What a configuration is, once it is right: plain values, durations in milliseconds.
+//! A valid configuration: plain values, durations in milliseconds.
 
 use super::secret::{Secret, SecretSource};
 use serde::Serialize;

@@ -22,8 +22,8 @@ pub struct Peers<S> {
     pub streams: Vec<Option<S>>,
 }
 
-/// Runs `life` on each worker of this process. Timely's own threads are joined when its guards drop, so the guards live
-/// on a thread of their own.
+/// Runs `life` on each worker of this process. Timely's own threads are joined when its guards drop, so the guards are
+/// on a separate thread.
 pub(crate) fn spawn<S: Stream + 'static>(
     workers: usize,
     peers: Option<Peers<S>>,
@@ -61,7 +61,7 @@ fn allocators<S: Stream + 'static>(
     Ok((builders.into_iter().map(AllocatorBuilder::Tcp).collect(), Box::new(guard)))
 }
 
-/// Takes the dataflow down as it stands, so that the thread can end.
+/// Drops the dataflow immediately, so that the thread can end.
 pub(crate) fn abandon(worker: &mut Worker) {
     // what an operator has left behind in a panic may panic again
     let _ = catch_unwind(AssertUnwindSafe(|| {

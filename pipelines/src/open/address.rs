@@ -15,13 +15,13 @@ pub enum AddressError {
     Url {
         /// As given, without a password.
         address: String,
-        /// What is wrong.
+        /// The error.
         problem: &'static str,
     },
 }
 
-/// Reads an address. An address of IPv6 stands in brackets; `?cluster=name` behind the database names the cluster on which
-/// its tables are, or are to be created. Passwords are never part of it: `password_env` names the environment variable that holds one.
+/// Parses an address. An IPv6 address is in brackets; `?cluster=name` after the database names the cluster of its
+/// tables. Passwords are never part of it: `password_env` names the environment variable that holds one.
 ///
 /// ```
 /// use coral_pipelines::address::parse;
@@ -30,7 +30,7 @@ pub enum AddressError {
 /// assert!(parse("clickhouse:http://host/", None).is_err());
 /// ```
 pub fn parse(text: &str, password_env: Option<&str>) -> Result<StorageKind, AddressError> {
-    // whoever forgets the kind may have written a password
+    // without the kind the text may contain a password
     let unknown = || AddressError::Kind(without_user(text));
     match text.split_once(':').ok_or_else(unknown)? {
         ("duckdb", path) if !path.is_empty() => Ok(StorageKind::DuckDb { path: PathBuf::from(path) }),
@@ -55,7 +55,7 @@ fn click_house(address: &str, url: &str, password_env: Option<&str>) -> Result<S
         None => (path, None),
         Some((database, setting)) => match setting.strip_prefix("cluster=") {
             Some(name) if !name.is_empty() && !name.contains('&') => (database, Some(name.to_owned())),
-            _ => return Err(refused("behind the database only ?cluster=name may stand")),
+            _ => return Err(refused("only ?cluster=name may follow the database")),
         },
     };
     if user.contains(':') {
@@ -89,19 +89,19 @@ fn host_and_port(server: &str) -> Result<(&str, Option<u16>), &'static str> {
         None => server.split_at(server.find(':').unwrap_or(server.len())),
     };
     if server.starts_with('[') && host.parse::<Ipv6Addr>().is_err() {
-        return Err("in brackets stands no address of IPv6");
+        return Err("the text in brackets is not an IPv6 address");
     }
     if server.parse::<Ipv6Addr>().is_ok() || (!server.starts_with('[') && port.matches(':').count() > 1) {
-        return Err("an address of IPv6 stands in brackets: http://[::1]:8123");
+        return Err("an IPv6 address must be in brackets: http://[::1]:8123");
     }
     match port.strip_prefix(':') {
         Some(port) => Ok((host, Some(port.parse().map_err(|_| "the port is no number up to 65535")?))),
         None if port.is_empty() => Ok((host, None)),
-        None => Err("behind the bracket only :port may stand"),
+        None => Err("only :port may follow the bracket"),
     }
 }
 
-/// The address without what stands before the host, where people write passwords.
+/// The address without the part before the host, which may contain a password.
 fn without_user(address: &str) -> String {
     match address.rsplit_once('@') {
         Some((_, host)) => format!("…@{host}"),

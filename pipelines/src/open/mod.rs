@@ -1,10 +1,10 @@
-//! Open: what the configuration names, opened: stores, sources, and the operators' parameters.
+//! Open: opens the configured stores and sources, and builds the operators' parameters.
 //!
 //! | file | owns |
 //! |---|---|
 //! | `store` | the configured store: to write, to read, or to copy |
 //! | `address` | a store named on a command line |
-//! | `inputs` | the sources, each from where it was committed |
+//! | `inputs` | the sources, each at its committed position |
 //! | `params` | the operators' parameters |
 //! | `retention` | how long rows are kept |
 

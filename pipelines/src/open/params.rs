@@ -1,4 +1,4 @@
-//! Params: what the configuration says about correlation, in the operators' words.
+//! Params: converts the correlation settings to the operators' parameters.
 
 use crate::config::{self, ReefConfig};
 use operators::dataflow::Params;

@@ -4,8 +4,8 @@ use crate::config::ReefConfig;
 use crate::open::params;
 use sinks::retention::Retention;
 
-/// How long this reef keeps its rows: as configured, but never shorter than the engine looks back. A restart rebuilds
-/// its windows from stored rows, and must find what the engine held before.
+/// How long this reef keeps its rows: as configured, but at least as long as the engine looks back, because a restart
+/// rebuilds its windows from stored rows.
 pub fn of(config: &ReefConfig) -> Retention {
     let keep = config.storage.retention;
     let params = params::from_config(config);

@@ -39,7 +39,7 @@ pub fn clickhouse_config(config: &ReefConfig) -> Result<clickhouse::ClickHouseCo
     })
 }
 
-/// The same of a store alone: time limits of its tables stay as they are.
+/// The same for a store only: the TTLs of its tables stay unchanged.
 fn server_config(kind: &StorageKind) -> Result<clickhouse::ClickHouseConfig, SinkError> {
     let refused = |hint: String, cause: Option<SecretError>| SinkError {
         class: FaultClass::Stop,
@@ -102,16 +102,16 @@ pub async fn open_for_reading(config: &ReefConfig) -> Result<Arc<dyn StoreReader
 }
 
 fn duckdb_options(config: &ReefConfig, path: &Path) -> duckdb::DuckDbConfig {
-    // the rest is for what DuckDB does not count: rows under way, the engine's windows, what sources prefetch
+    // the rest is for memory outside DuckDB: rows in transit, the engine's windows, prefetched rows of sources
     let memory_limit_bytes = Some(Memory::of(config.engine.memory_limit_bytes).store_bytes());
-    // as is the other half of the cores: a thread of DuckDB that waits for another one does so by asking all the time
+    // so is the other half of the cores: DuckDB's threads busy-wait for each other
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let threads = u32::try_from(cores / 2).unwrap_or(1).max(1);
     let reef_id = Some(config.reef_id.clone());
     duckdb::DuckDbConfig { reef_id, memory_limit_bytes, threads: Some(threads), ..duckdb::DuckDbConfig::at(path) }
 }
 
-/// The store in words, for people.
+/// Description of the store, for display.
 pub fn describe(config: &ReefConfig) -> String {
     describe_kind(&config.storage.kind)
 }

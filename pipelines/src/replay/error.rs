@@ -1,10 +1,10 @@
-//! Why a replay cannot be done or go on: what is missing, in the way, or not there yet.
+//! Errors of a replay: what is missing or in conflict.
 
 use crate::error::RunError;
 use sinks::SinkError;
 use std::path::PathBuf;
 
-/// Why a replay cannot be done or go on.
+/// Errors of a replay.
 #[derive(Debug, thiserror::Error)]
 pub enum ReplayError {
     /// The run itself failed.
@@ -19,12 +19,12 @@ pub enum ReplayError {
         /// The configured store.
         path: PathBuf,
     },
-    /// Kafka is asked for, and the reef has none.
+    /// Kafka is requested, but the reef has none.
     #[error("the reef has no source of kind \"kafka\" to replay from; its stored rows can be: --source stored")]
     NoKafka,
     /// The target is the live store.
     #[error(
-        "{path} is the live store of this reef: name another file, or leave --into away to repair the live store",
+        "{path} is the live store of this reef: name another file, or omit --into to repair the live store",
         path = path.display()
     )]
     IntoLive {
@@ -42,7 +42,7 @@ pub enum ReplayError {
         /// One of its sources.
         source_name: String,
     },
-    /// The target is somebody else's.
+    /// The target belongs to another reef or program.
     #[error("{path} is no store of this reef: name a new file", path = path.display())]
     IntoOther {
         /// The target.

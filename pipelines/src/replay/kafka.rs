@@ -1,5 +1,5 @@
-//! Recorded in Kafka: what of the topics a replay reads, made out once, so that each pass and each resumed call reads the
-//! same records; and which events of it have moved out of the range.
+//! Recorded in Kafka: resolves once which records a replay reads, so that each pass and each resumed call reads the
+//! same ones; and finds events that were moved out of the range.
 
 use crate::config::ReefConfig;
 use crate::error::RunError;
@@ -27,12 +27,11 @@ pub(crate) struct Fixed {
 }
 
 impl Fixed {
-    /// Makes out where the topics end: where they end now or, for a replay that is gone on with, where they ended when it
-    /// began. Then reads the events once for those that have moved. Stored rows need neither: a store holds each event
-    /// once.
+    /// Resolves the ends of the topics: the current ones or, for a resumed replay, those at its start. Then reads the
+    /// events once to find moved ones. Stored rows need neither, because a store has each event once.
     ///
     /// # Errors
-    /// When the brokers do not answer, or the reef has no topics.
+    /// If the brokers do not respond, or the reef has no topics.
     pub(crate) async fn of(
         config: &ReefConfig,
         recording: Recording,
@@ -65,7 +64,7 @@ impl Fixed {
         Ok(fixed)
     }
 
-    /// The ends as they are kept with the positions of a replay.
+    /// The ends as stored with the positions of a replay.
     pub(crate) fn ends(&self) -> BTreeMap<String, String> {
         self.ends.iter().map(|(source, end)| (source.clone(), end.to_string())).collect()
     }
@@ -75,7 +74,7 @@ impl Fixed {
         Arc::clone(&self.moved)
     }
 
-    /// The topics as sources, each from where `entry` stands.
+    /// The topics as sources, each at the position of `entry`.
     ///
     /// # Errors
     /// When a source cannot be built, or the reef has no topics.
@@ -106,8 +105,8 @@ fn failed(source_name: &str, cause: SourceError) -> ReplayError {
 
 /// A recording of `range`, read up to `end`.
 fn bounded(kafka: KafkaConfig, range: TimeRange, end: Offsets) -> KafkaConfig {
-    // an event lies at most this far ahead of its record: no row of the range stands before this time, but a late one may
-    // stand anywhere behind it, so that everything is read up to the end
+    // an event is at most this far ahead of its record's time: no row of the range is before it, but a late one may be
+    // anywhere after it, so everything is read up to the end
     let start = KafkaStart::Time(range.from - FUTURE_SKEW_MS_MAX);
     KafkaConfig { start, end: KafkaEnd::Seen(end), ..kafka }
 }
@@ -126,11 +125,11 @@ async fn end_now(kafka: &KafkaConfig) -> Result<Offsets, SourceError> {
     Ok(Offsets::Of(seen.into_iter().flat_map(of_topic).collect()))
 }
 
-/// Events of a recording that were amended or withdrawn by a copy whose time lies outside the range. The copies inside
-/// that are older do not count: with all copies in view the event is not in the range.
+/// Events of a recording that were amended or withdrawn by a copy outside the range. Their older copies inside do not
+/// count: considering all copies, the event is not in the range.
 ///
-/// Copies without a version (0) that are not withdrawn are not looked for, as everywhere an engine is told of what it does
-/// not know ([`sinks::StoreWriter::newer_events`]).
+/// Copies without a version (0) that are not withdrawn are not searched, as in all look-ups for the engine
+/// ([`sinks::StoreWriter::newer_events`]).
 #[derive(Debug, Default)]
 pub(crate) struct Moved {
     /// The greatest such copy, by colony and event.
@@ -146,7 +145,7 @@ const MOVED_MAX: usize = 2_000_000;
 type Rank = (u64, bool, Arc<str>, Arc<str>, TimeMs);
 
 impl Moved {
-    /// Whether a newer copy of this event lies outside.
+    /// Whether a newer copy of this event is outside.
     pub(crate) fn supersedes(&self, event: &Event) -> bool {
         if self.newest.is_empty() {
             return false;
@@ -182,7 +181,7 @@ impl Moved {
         name
     }
 
-    /// Reads a source to its end; a run that is asked to stop needs no more of it.
+    /// Reads a source to its end, or until the run is stopped.
     async fn read(
         &mut self,
         source: &mut dyn Source,
@@ -242,7 +241,7 @@ mod tests {
         Event { version, ..event(id, minute * MINUTE_MS) }
     }
 
-    /// Whichever copy comes first.
+    /// For any order of the copies.
     #[tokio::test]
     async fn an_event_that_moved_out_of_the_range_does_not_pass_by_its_older_copy() {
         let range = TimeRange { from: START, to: START + 10 * MINUTE_MS };

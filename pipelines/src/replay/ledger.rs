@@ -1,9 +1,9 @@
-//! Ledger: the name under which a replay keeps its positions, and what an identical call goes on with.
+//! Ledger: the name under which a replay stores its positions, and what an identical call resumes.
 //!
-//! Positions of a replay are committed with its rows like those of any source, under a name of their own:
-//! `replay:<from>..<to>` or `backfill:<from>..<to>`. Its parts are those of the sources read (`<source>/<part>`), and
-//! some more: `state` (`running` or `done`), `asked`, the call in the user's words, and `end:<source>`, where a recording
-//! ends that grows.
+//! Positions of a replay are committed with its rows like those of any source, under a separate name:
+//! `replay:<from>..<to>` or `backfill:<from>..<to>`. Its parts are those of the sources read (`<source>/<part>`), plus
+//! `state` (`running` or `done`), `asked`, the arguments of the call, and `end:<source>`, the resolved end of a growing
+//! recording.
 
 use super::{Request, TimeRange};
 use model::position::Positions;
@@ -31,10 +31,10 @@ pub struct Entry {
 }
 
 impl Entry {
-    /// The replay that `request` goes on with, else a new one.
+    /// The replay that `request` resumes, otherwise a new one.
     ///
-    /// That of the same range is meant, if it is not done; else the latest that was asked for in the same words: with
-    /// `--to now` or `--from 24h` the range itself differs from call to call.
+    /// The unfinished one of the same range has priority, then the latest with the same arguments: with `--to now` or
+    /// `--from 24h` the range itself differs from call to call.
     pub fn find(request: &Request, stored: &BTreeMap<String, Positions>) -> Entry {
         let (task, asked) = (request.task.as_str(), request.asked());
         let new = Entry {
@@ -70,7 +70,7 @@ impl Entry {
         &self.name
     }
 
-    /// What it replays.
+    /// Its range.
     pub fn range(&self) -> TimeRange {
         self.range
     }
@@ -95,8 +95,8 @@ impl Entry {
         Entry { stored: Positions::default(), ..self.clone() }
     }
 
-    /// What is committed before the first row, when a finished replay of the same range has left its positions: a new
-    /// one that is interrupted must not go on with them.
+    /// Committed before the first row if a finished replay of the same range has left its positions: an interrupted new
+    /// one must not resume from them.
     pub fn begun(&self) -> Option<Positions> {
         let parts: BTreeMap<String, String> = self
             .left_over
@@ -113,21 +113,21 @@ impl Entry {
         })
     }
 
-    /// Where `source` goes on.
+    /// Where `source` resumes.
     pub fn of_source(&self, source: &str) -> Positions {
         let part = |part: &String| part.strip_prefix(source)?.strip_prefix('/').map(str::to_owned);
         let known = self.stored.0.iter().filter(|(_, at)| !at.is_empty());
         Positions(known.filter_map(|(name, at)| Some((part(name)?, at.clone()))).collect())
     }
 
-    /// What is kept when `source` has come to `positions`.
+    /// The stored form of `positions` of `source`.
     pub fn kept(&self, source: &str, positions: Positions) -> Positions {
         let mut kept = self.in_state(RUNNING);
         kept.0.extend(positions.0.into_iter().map(|(part, at)| (format!("{source}/{part}"), at)));
         kept
     }
 
-    /// What is kept at the end: an identical call then starts anew.
+    /// The final state: an identical call then starts over.
     pub fn done(&self) -> Positions {
         self.in_state(DONE)
     }
@@ -198,7 +198,7 @@ mod tests {
         assert_eq!((resumed.end_of("kafka:e"), resumed.of_source("kafka:e")), (Some("offset:e/0=7"), at("3")));
         positions.advance(resumed.done());
         let again = Entry::find(&request, &stored(&[(&first, positions.clone())]));
-        assert_eq!(again.end_of("kafka:e"), None, "what has come since is read as well");
+        assert_eq!(again.end_of("kafka:e"), None, "newer rows are read as well");
         // interrupted before its first row
         let again = again.ending_at([("kafka:e".to_owned(), "offset:e/0=9".to_owned())].into());
         positions.advance(again.begun().unwrap());

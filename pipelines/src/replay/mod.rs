@@ -1,18 +1,19 @@
-//! Replay: the one loop over recorded rows: into the live store (repair), into another one, or as a what-if that leaves nothing.
+//! Replay: the same loop over recorded rows: into the live store (repair), into another one, or as a what-if that
+//! stores nothing.
 //!
 //! | file | owns |
 //! |---|---|
-//! | `request` | what is asked for: task, range, recording, target |
+//! | `request` | the request: task, range, recording, target |
 //! | `error` | why a replay cannot be done |
 //! | `stored` | the rows of a store as a source, page by page in the order of time |
 //! | `kafka` | what of the topics a replay reads, the same in each pass |
-//! | `in_range` | a recorded source of which only the rows of the range pass |
-//! | `ledger` | the positions of a replay under a name of its own; what an identical call goes on with |
+//! | `in_range` | filters a recorded source by the range |
+//! | `ledger` | the positions of a replay under its own name; what an identical call resumes |
 //! | `passes` | one or two runs of the loop, shown as one |
 //! | `targets` | which store a replay writes, and that it is the right one |
 //!
-//! A replay is finite input, so none of its rows is late: rows that a live run only kept become part of the patterns.
-//! That is the repair. A backfill is a replay of stored rows into their own store.
+//! A replay is finite input, so none of its rows is late: rows that a live run only stored become part of the patterns.
+//! This repairs late rows. A backfill is a replay of stored rows into their own store.
 
 use crate::clock::EventClock;
 use crate::config::ReefConfig;
@@ -49,11 +50,11 @@ mod tests;
 pub struct Outcome {
     /// The range; of a resumed replay its own.
     pub range: TimeRange,
-    /// Whether an earlier call had begun it.
+    /// Whether it resumes an earlier call.
     pub is_resumed: bool,
     /// Whether all rows went through.
     pub ended: Ended,
-    /// Rows that the recording has in the range, where it can count them.
+    /// Rows of the recording in the range, if countable.
     pub rows_in_range: Option<u64>,
     /// Rows read that lie outside the range.
     pub rows_outside: u64,
@@ -61,13 +62,13 @@ pub struct Outcome {
     pub repaired: u64,
     /// The run that wrote, or that had the changed settings; none when the range is empty.
     pub summary: Option<RunSummary>,
-    /// Patterns to compare with: live ones, or those of the reef's settings. None when the live store cannot be read.
+    /// Patterns to compare with: live ones, or those of the reef's settings. None if the live store cannot be read.
     pub before: Option<Vec<Correlation>>,
     /// Patterns afterwards.
     pub after: Vec<Correlation>,
     /// First and last time of the stored rows.
     pub reach: Option<(TimeMs, TimeMs)>,
-    /// Rows before this time cannot change the live patterns any more.
+    /// Rows before this time can no longer change the live patterns.
     pub looks_back_to: Option<TimeMs>,
     /// Rows that the other store had before.
     pub into_rows_before: u64,
@@ -191,7 +192,7 @@ async fn what_if(
     let into_rows_before = rows_before(reader.as_ref(), &entry).await?;
     let mut passes = Passes::new(2, options);
 
-    // what the reef's own settings find is not kept, so that it always starts at the first row
+    // the result of the reef's own settings is not stored, so this pass always starts over
     let whole = entry.from_the_start();
     let run = Run { config, recording: request.recording, entry: &whole, fixed: &fixed, is_kept: false };
     let (passed, baseline) = passes.run(&run, Box::new(FindingsStore::new()), live.as_ref()).await?;
@@ -249,7 +250,7 @@ async fn reach(store: &dyn StoreReader) -> Result<Option<(TimeMs, TimeMs)>, Sink
     Ok(event.into_iter().chain(metric).min().map(|first| (first, newest.unwrap_or(first))))
 }
 
-/// Where the look-back of the live patterns begins: of events or of metrics, whichever is longer.
+/// Start of the live patterns' look-back, of events or metrics, whichever is earlier.
 async fn looks_back_to(config: &ReefConfig, store: &dyn StoreReader) -> Result<Option<TimeMs>, SinkError> {
     let params = params::from_config(config);
     let clock = EventClock::of_store(&params, &store.positions().await?, &store.watermarks().await?);

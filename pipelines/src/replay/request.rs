@@ -1,4 +1,4 @@
-//! Request: what is asked of a replay: task, range of event time, recording and target.
+//! Request of a replay: task, range of event time, recording and target.
 
 use crate::config::ReefConfig;
 use model::time::TimeMs;
@@ -15,7 +15,7 @@ pub struct TimeRange {
 }
 
 impl TimeRange {
-    /// Whether this time belongs to it.
+    /// Whether it includes this time.
     pub fn holds(&self, time: TimeMs) -> bool {
         self.from <= time && time < self.to
     }
@@ -27,7 +27,7 @@ impl fmt::Display for TimeRange {
     }
 }
 
-/// What is done with the rows.
+/// The task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Task {
     /// Recorded rows run through the engine again.
@@ -37,7 +37,7 @@ pub enum Task {
 }
 
 impl Task {
-    /// The word in names of positions and in messages.
+    /// The name in positions and messages.
     pub fn as_str(self) -> &'static str {
         match self {
             Task::Replay => "replay",
@@ -56,7 +56,7 @@ pub enum Recording {
 }
 
 impl Recording {
-    /// The word on the command line.
+    /// The name on the command line.
     pub fn as_str(self) -> &'static str {
         match self {
             Recording::Stored => "stored",
@@ -74,7 +74,7 @@ pub struct RequestedTime {
     pub text: String,
 }
 
-/// What is asked for.
+/// The request.
 #[derive(Clone, Debug)]
 pub struct Request {
     /// Replay or backfill.
@@ -87,12 +87,12 @@ pub struct Request {
     pub recording: Recording,
     /// Another DuckDB file to write; the live store is then only read.
     pub into: Option<PathBuf>,
-    /// Other settings to compare with those of the reef; nothing live is then touched.
+    /// Other settings to compare with those of the reef; nothing live is then changed.
     pub what_if: Option<ReefConfig>,
 }
 
 impl Request {
-    /// The call in the user's words, by which an unfinished replay is found again.
+    /// The arguments of the call, by which an unfinished replay is found.
     pub fn asked(&self) -> String {
         format!("{} {}..{}", self.recording.as_str(), self.words.0, self.words.1)
     }

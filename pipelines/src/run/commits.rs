@@ -1,7 +1,7 @@
-//! Commits: the store of a run, which writes one tick while the run takes in the next.
+//! Commits: the store of a run, which writes one tick while the run reads the next.
 //!
-//! At most one commit is under way, so that a slow store still slows the sources: the tick after it waits for it to end.
-//! It is a part of the run's own future and not a task beside it: a run that is dropped leaves nobody at its store.
+//! At most one commit is in progress, so that a slow store still slows the sources: the next tick waits for it. It is
+//! part of the run's own future and not a separate task: dropping the run cancels the commit.
 
 use crate::run::retry::{commit_with_retry, newer_events_with_retry};
 use model::event::Event;
@@ -24,7 +24,7 @@ pub(crate) struct Commits {
 enum State {
     AtRest(Box<dyn StoreWriter>),
     AtWork(UnderWay),
-    /// Between the two; nobody sees it.
+    /// A transient state, never observable.
     Moving,
 }
 
@@ -34,13 +34,13 @@ impl Commits {
         Commits { state: State::AtRest(store), shutdown, outcome: Outcome::default(), may_have_newer }
     }
 
-    /// Whether a commit is under way.
+    /// Whether a commit is in progress.
     pub(crate) fn is_at_work(&self) -> bool {
         matches!(self.state, State::AtWork(_))
     }
 
-    /// Begins to write a tick, after the one before it. It goes on while something of this store is awaited: a store with
-    /// a thread or a server of its own works meanwhile.
+    /// Begins to write a tick, after the previous one. It proceeds while this store is awaited; a store with its own
+    /// thread or server also works in between.
     ///
     /// # Errors
     /// Those of the commit before it, and of this one if it ends at once; else they come from [`ended`](Commits::ended) or
@@ -64,7 +64,7 @@ impl Commits {
         .await
     }
 
-    /// Waits for the commit under way, if there is one. May be dropped and asked again.
+    /// Waits for the commit in progress, if any. Cancel-safe.
     pub(crate) async fn ended(&mut self) -> Result<(), SinkError> {
         let State::AtWork(commit) = &mut self.state else { return Ok(()) };
         let (store, outcome) = commit.await;
@@ -87,8 +87,8 @@ impl Commits {
         }
     }
 
-    /// The stored newer copies of these events. Without events, and while no stored one is amended, the store is not asked:
-    /// asking waits for the commit under way.
+    /// The stored newer copies of these events. Without events, and while no stored one is amended, the store is not
+    /// queried, because a query waits for the commit in progress.
     pub(crate) async fn newer_events(&mut self, events: &[Event]) -> Result<Vec<Event>, SinkError> {
         if events.is_empty() || !self.may_have_newer {
             return Ok(Vec::new());

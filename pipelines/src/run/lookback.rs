@@ -1,4 +1,4 @@
-//! Outside: stored rows that patterns do not look at, because they lie far after now or before the look-back.
+//! Outside: stored rows that patterns ignore, because they are far after now or before the look-back.
 
 use crate::clock::EventClock;
 use crate::config::{ReefConfig, StorageKind};

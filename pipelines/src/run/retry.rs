@@ -1,4 +1,4 @@
-//! Retry: repeats commits and look-ups that fail with a fault that may pass, with growing pauses.
+//! Retry: repeats commits and look-ups after temporary errors, with backoff.
 
 use model::event::Event;
 use sinks::error::FaultClass;
@@ -17,12 +17,12 @@ const RETRY_PAUSES: [Duration; 7] = [
     Duration::from_secs(30),
 ];
 
-/// Longest pause once the run has been asked to stop.
+/// Longest pause once the run has been stopped.
 const STOPPING_PAUSE_MAX: Duration = Duration::from_secs(1);
 
-/// Writes one tick; a fault that may pass is tried again with growing pauses. A commit is idempotent, so a try whose
-/// answer was lost may be repeated. When the run is asked to stop, a pause ends at once, and the longer ones are not made
-/// any more: the error is returned, and the next run reads again what this tick held.
+/// Writes one tick; temporary errors are retried with backoff. A commit is idempotent, so an attempt whose result was
+/// lost can be repeated. When the run is stopped, a pause ends at once, and longer ones are skipped: the error is
+/// returned, and the next run reads this tick's rows again.
 pub async fn commit_with_retry(
     store: &mut dyn StoreWriter,
     commit: &Commit,
@@ -37,7 +37,7 @@ pub async fn commit_with_retry(
     store.commit(commit).await
 }
 
-/// Asks for newer copies of events, as patiently as a commit is made.
+/// Queries newer copies of events, with the same retries as a commit.
 pub async fn newer_events_with_retry(
     store: &mut dyn StoreWriter,
     events: &[Event],

@@ -51,7 +51,7 @@ async fn a_source_that_fails_in_one_process_ends_both_with_its_error() {
     let mut processes = start_all(&config, &parts).into_iter();
     let lead = processes.next().unwrap().failure().await;
     let other = processes.next().unwrap().failure().await;
-    assert!(other.starts_with("source parts cannot go on") && other.contains("the broker is on fire"), "{other}");
+    assert!(other.starts_with("source parts cannot continue") && other.contains("the broker is on fire"), "{other}");
     assert!(lead.starts_with("process 1 (127.0.0.1:") && lead.contains("the broker is on fire"), "{lead}");
 }
 
