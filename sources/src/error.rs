@@ -1,4 +1,4 @@
-//! Why a source must stop the run: what failed, where, and what to do.
+//! Errors of a source that stop the run: what failed, where, and what to do.
 
 use std::path::PathBuf;
 

@@ -1,4 +1,4 @@
-//! What a source reports beside rows and rejects: inputs that failed, inputs that had nothing new, repairs of rows.
+//! Reports of a source in addition to rows and rejects: failed inputs, inputs without new rows, corrections of rows.
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;

@@ -1,4 +1,4 @@
-//! Share: which partitions of a source one of several processes reads.
+//! Share: the partitions of a source that one of several processes reads.
 
 /// The part of a source's partitions that one process reads. Every partition belongs to exactly one share.
 ///

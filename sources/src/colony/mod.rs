@@ -2,10 +2,10 @@
 //!
 //! | file | owns |
 //! |---|---|
-//! | `config` | how a colony is reached and asked |
+//! | `config` | configuration of a colony's endpoint and requests |
 //! | `dial`, `link` | the line to it: connection, pauses, identity, outages, its state |
-//! | `told` | what its sources have logged of an outage, so that it is logged once |
-//! | `slices` | which range of time is asked for next |
+//! | `told` | what has been logged of an outage, so that it is logged once |
+//! | `slices` | which time range is requested next |
 //! | `remembered` | which rows were delivered already |
 //! | `summaries` | the source of metrics, health, topology (and events) by GetSummary |
 //! | `events` | the source of events by StreamEvents |

@@ -1,4 +1,4 @@
-//! Which rows have been delivered already, as far back as memory allows: repeats are not delivered again.
+//! Rows already delivered, as many as memory allows, so that repeats are dropped.
 
 use model::time::TimeMs;
 use std::collections::BTreeSet;

@@ -1,4 +1,4 @@
-//! The configuration of a files source, and the fixed list of files that its globs stand for.
+//! The configuration of a files source, and the fixed list of files that its globs match.
 
 use super::fingerprint::Fingerprint;
 use crate::error::SourceError;
@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
-/// How a file is encoded; told by its extension.
+/// Encoding of a file, determined by its extension.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum FileFormat {
     /// Apache Parquet.
@@ -49,12 +49,12 @@ pub struct FilesConfig {
     pub events: Vec<String>,
     /// What relative globs are relative to: the folder of the config file.
     pub base_dir: PathBuf,
-    /// The least version of the rows behind a glob, where one is stated: what these files say stands against what lower
-    /// versions say, whatever the values are.
+    /// Minimum version of the rows of a glob, if stated: these rows win over rows of lower versions, whatever their
+    /// values.
     pub versions: BTreeMap<String, u64>,
 }
 
-/// One file that a glob stands for.
+/// One file that a glob matches.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct InputFile {
     pub kind: RowKind,
@@ -64,7 +64,7 @@ pub(crate) struct InputFile {
     /// How the config names it: the partition of its position.
     pub partition: String,
     pub fingerprint: Fingerprint,
-    /// The least version of its rows.
+    /// Minimum version of its rows.
     pub version: u64,
 }
 
@@ -86,8 +86,8 @@ impl FilesConfig {
         if problems.is_empty() { Ok(()) } else { Err(problems) }
     }
 
-    /// The files behind the globs, now: metrics and events, each sorted by path. The list does not change afterwards.
-    /// A file that several patterns or links name is there once.
+    /// The files that the globs match now: metrics and events, each sorted by path. The list does not change
+    /// afterwards. A file matched by several patterns or links is listed once.
     pub(crate) fn expand(&self) -> Result<(Vec<InputFile>, Vec<InputFile>), SourceError> {
         if let Err(mut problems) = self.validate() {
             return Err(problems.swap_remove(0));
@@ -122,7 +122,7 @@ impl FilesConfig {
                         let cause = std::io::Error::new(cause.kind(), cause.to_string());
                         return Err(SourceError::File { path, cause });
                     }
-                    // a dead link among others: who opens it says so
+                    // a dead link, for example: reported when it is opened
                     _ => {
                         let Some(format) = FileFormat::of_path(&path) else { continue };
                         found += 1;
@@ -150,7 +150,7 @@ impl FilesConfig {
                             example.display().to_string()
                         )
                     }
-                    None => format!("matches no file; looked at {}", self.shown(pattern)),
+                    None => format!("matches no file; searched {}", self.shown(pattern)),
                 };
                 return Err(pattern_error(pattern, &problem));
             }
@@ -158,8 +158,8 @@ impl FilesConfig {
         Ok(files)
     }
 
-    /// What a pattern stands for, and whether it is the name of a single file: a file of exactly this name comes before
-    /// what `*`, `?` and `[ ]` in it could mean.
+    /// What a pattern matches, and whether it is the name of a single file: a file of exactly this name takes
+    /// precedence over `*`, `?` and `[ ]` as wildcards.
     fn paths_of(&self, pattern: &str) -> Result<(Vec<PathBuf>, bool), SourceError> {
         let literal = self.base_dir.join(pattern);
         let has_wildcards = pattern.contains(['*', '?', '[']);
@@ -178,8 +178,8 @@ impl FilesConfig {
         Ok((paths, !has_wildcards))
     }
 
-    /// The name of a file in positions and messages: relative to the configuration where it lies below it, however the
-    /// pattern was written.
+    /// The name of a file in positions and messages: relative to the configuration if it is below it, for any form of
+    /// the pattern.
     fn partition_of(&self, path: &Path) -> String {
         let plain = |path: &Path| -> PathBuf {
             let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());

@@ -1,4 +1,4 @@
-//! What a file holds, in a few numbers: hashes of its first, last and some middle blocks, or of all of it.
+//! Fingerprint of a file's content: hashes of its first, last and some middle blocks, or of all of it.
 //!
 //! Size and time do not identify a file: `cp -p`, `rsync -t` and `tar -x` preserve both. The hashes are stored with the
 //! position. Only this program creates and compares them, so an attacker gains nothing from a collision.

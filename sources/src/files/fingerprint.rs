@@ -1,11 +1,11 @@
-//! Fingerprint: what tells a changed file from an unchanged one before it is opened.
+//! Fingerprint: detects a changed file before it is opened.
 
 use crate::error::SourceError;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 use std::time::UNIX_EPOCH;
 
-/// What tells a changed file from an unchanged one before it is opened.
+/// Detects a changed file before it is opened.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Fingerprint {
     pub len_bytes: u64,

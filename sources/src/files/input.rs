@@ -1,4 +1,4 @@
-//! The bytes of an open file, from any place on, up to the length that it had when it was first seen.
+//! The bytes of an open file from any offset, up to its length when it was first seen.
 
 use std::fs::File;
 use std::io::Read;

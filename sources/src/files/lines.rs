@@ -1,4 +1,4 @@
-//! Lines of bounded length, one after the other, with how each ended.
+//! Lines of bounded length, each with its line ending.
 
 use crate::record::LINE_BYTES_MAX;
 use std::io::{BufRead, BufReader, Read};
@@ -38,12 +38,12 @@ pub(crate) struct Line {
     pub text: Vec<u8>,
     /// How many bytes it took, its end included.
     pub bytes: u64,
-    /// What it ended with.
+    /// Its line ending.
     pub end: LineEnd,
 }
 
 impl Line {
-    /// Whether the line was longer than what is kept of it.
+    /// Whether the line was truncated.
     pub(crate) fn is_cut(&self) -> bool {
         self.bytes > (LINE_BYTES_MAX + self.end.bytes().len()) as u64
     }
@@ -52,7 +52,7 @@ impl Line {
 /// Where lines come from.
 pub(crate) struct Lines {
     input: BufReader<Box<dyn Read + Send>>,
-    /// Whether a CR alone ends a line, as old writers of CSV have it.
+    /// Whether a single CR ends a line, as in old CSV files.
     ends_at_cr: bool,
 }
 

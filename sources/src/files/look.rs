@@ -1,4 +1,4 @@
-//! A look at each file before a run: whether it opens, has its columns, and what its first records are.
+//! Checks each file before a run: whether it opens and has its columns, and its first records.
 
 use super::config::{FileFormat, FilesConfig, InputFile};
 use super::position::FilePosition;
@@ -14,7 +14,7 @@ use std::path::PathBuf;
 pub struct FileLook {
     /// The file as the configuration names it.
     pub name: String,
-    /// Where it is.
+    /// Its path.
     pub path: PathBuf,
     /// Which records it is to hold.
     pub kind: RowKind,
@@ -31,10 +31,10 @@ pub struct FileLook {
 }
 
 impl FilesConfig {
-    /// Opens every file that the globs stand for and reads its first records (one chunk). Nothing is changed.
+    /// Opens every file that the globs match and reads its first records (one chunk). Nothing is changed.
     ///
     /// # Errors
-    /// A pattern that names no readable file, as for [`FilesConfig::build`]; what is wrong with a single file is in its
+    /// A pattern without a readable file, as for [`FilesConfig::build`]; errors of a single file are in its
     /// [`FileLook::problem`].
     pub fn look(&self, clock: &SharedClock) -> Result<Vec<FileLook>, SourceError> {
         let (metrics, events) = self.expand()?;

@@ -2,12 +2,12 @@
 //!
 //! | file | owns |
 //! |---|---|
-//! | `config` | globs, and the fixed list of files they stand for |
+//! | `config` | globs, and the fixed list of files they match |
 //! | `position` | rows, lines and bytes done, and whether the file is still the same |
 //! | `fingerprint` | length and time, by which a file counts as unchanged before it is opened |
 //! | `content` | hashes by which a file is known again |
 //! | `chunk` | decoded and refused rows with the position after them |
-//! | `objects` | JSON objects in whatever layout |
+//! | `objects` | JSON objects in any layout |
 //! | `input`, `lines` | the bytes of an open file, and its lines |
 //! | `ndjson`, `csv`, `parquet` | the formats |
 //! | `reader` | one open file of any format |
@@ -15,7 +15,7 @@
 //! | `look` | whether each file can be opened, for a check before a run |
 //!
 //! A partition is a file as the config names it; its position is a [`position::FilePosition`]. Reading happens on a
-//! thread of its own, at most a few chunks ahead, so that the runtime never waits for a disk. A file that cannot be read
+//! separate thread, at most a few chunks ahead, so that the runtime never waits for a disk. A file that cannot be read
 //! is reported by name, and the others are read.
 
 mod chunk;
@@ -59,7 +59,7 @@ pub struct FilesSource {
 }
 
 enum State {
-    /// Nothing has been asked for yet: the reader thread is not running.
+    /// Nothing has been requested yet: the reader thread is not running.
     Idle(Plan),
     /// The reader thread sends.
     Reading(mpsc::Receiver<Message>),
@@ -68,7 +68,7 @@ enum State {
 }
 
 impl FilesConfig {
-    /// Expands the globs and fixes the list of files and where each is begun.
+    /// Expands the globs and fixes the list of files and their start positions.
     pub fn build(&self, positions: &Positions, clock: &SharedClock) -> Result<FilesSource, SourceError> {
         let (metrics, events) = self.expand()?;
         let plan = Plan::new([metrics, events], positions, clock.clone());

@@ -1,8 +1,8 @@
-//! JSON objects one after the other in whatever layout: in an array, over several lines, without a line break between them.
+//! JSON objects in any layout: in an array, over several lines, without a line break between them.
 //!
-//! A text cannot hold a line break in JSON, and a record does not begin where another one is open: by both a broken object
-//! is known. Reading goes on at the next line that begins an object no further right, or at the next object that
-//! follows another one's end.
+//! A JSON text cannot contain a line break, and a record cannot begin inside another: both reveal a broken object.
+//! Reading continues at the next line that begins an object at the same or a smaller column, or at the next object
+//! after the end of another one.
 
 use crate::record::LINE_BYTES_MAX;
 use std::io::{BufRead, BufReader, Read};
@@ -15,7 +15,7 @@ pub(super) enum Ending {
     /// With its brace.
     #[default]
     Whole,
-    /// Not: another one begins, a text is not closed, or it is no object at all.
+    /// Incomplete: another one begins, a text is not closed, or it is not an object.
     Broken,
     /// With its brace, but too far away.
     TooLong,
@@ -23,7 +23,7 @@ pub(super) enum Ending {
     Unfinished,
 }
 
-/// One object, or what stands in its place.
+/// One object, or the text in its place.
 #[derive(Debug, Default)]
 pub(super) struct Object {
     /// Its first bytes, at most [`LINE_BYTES_MAX`].
@@ -81,7 +81,7 @@ impl Objects {
         self.is_line_start = byte == b'\n' || (self.is_line_start && (is_between(byte) || matches!(byte, b'[' | b']')));
     }
 
-    /// Whether an object that begins here is a record of its own. After a broken one it might be a part of that.
+    /// Whether an object that begins here is a separate record. After a broken one it might be a part of that.
     fn may_begin(&self) -> bool {
         match self.wanted_column {
             None => true,
@@ -89,7 +89,7 @@ impl Objects {
         }
     }
 
-    /// Finds the next object; false when there is none any more.
+    /// Finds the next object; false if there is none.
     pub(super) fn next(&mut self, object: &mut Object) -> std::io::Result<bool> {
         object.text.clear();
         (object.bytes, object.ending) = (0, Ending::Whole);
@@ -106,7 +106,7 @@ impl Objects {
                 }
             }
         }
-        // one behind another may still be a part of the broken one: what follows it is looked at in the same way
+        // an object after another may still be a part of the broken one: the text after it is examined in the same way
         if self.is_line_start {
             self.wanted_column = None;
         }
@@ -114,7 +114,7 @@ impl Objects {
         self.take_object(object).map(|()| true)
     }
 
-    /// What is no object, up to the end of its line.
+    /// Text that is not an object, up to the end of its line.
     fn take_line(&mut self, object: &mut Object) -> std::io::Result<()> {
         object.ending = Ending::Broken;
         while let Some(byte) = self.peek()?.filter(|byte| *byte != b'\n') {
@@ -176,7 +176,7 @@ impl Objects {
     }
 }
 
-/// White space and commas stand between objects.
+/// White space and commas separate objects.
 fn is_between(byte: u8) -> bool {
     byte == b',' || byte.is_ascii_whitespace()
 }
@@ -192,7 +192,7 @@ struct Scan {
 }
 
 impl Scan {
-    /// Reads on: how many bytes belong to the object that began in column `own`, and how it ends, if it does here.
+    /// Continues: how many bytes belong to the object that began in column `own`, and how it ends, if it ends here.
     fn advance(&mut self, bytes: &[u8], mut column: u64, own: u64) -> (usize, Option<Ending>) {
         for (at, byte) in bytes.iter().copied().enumerate() {
             if self.is_text {

@@ -1,4 +1,4 @@
-//! The files in their order, read on a thread of its own: metric files and event files take turns.
+//! The files in order, read on a separate thread, alternating between metric and event files.
 
 use super::chunk::Chunk;
 use super::config::InputFile;
@@ -16,15 +16,15 @@ use tokio::sync::mpsc;
 
 /// What the thread sends.
 pub(super) enum Message {
-    /// A batch, and how many bytes of input it stands for.
+    /// A batch, and its number of input bytes.
     Batch(Box<Batch>, u64),
-    /// So many bytes of input need no reading.
+    /// Number of input bytes that need no reading.
     Skipped(u64),
     /// Everything has been read. Without it a closed channel means that the reader died.
     Finished,
 }
 
-/// What is still to be read: metric files and event files, each in order.
+/// The remaining files: metrics and events, each in order.
 pub(super) struct Plan {
     queues: [VecDeque<InputFile>; 2],
     positions: Positions,
@@ -40,9 +40,9 @@ struct Open {
     is_restarted: bool,
 }
 
-/// How a file is begun.
+/// Where reading of a file starts.
 enum Begun {
-    /// It is read on; so many bytes of it have been read before.
+    /// At its position; this many bytes were read before.
     Open(Box<Open>, u64),
     /// It has been read, and has as many bytes.
     Unchanged(u64),
@@ -60,7 +60,7 @@ impl Plan {
         self.queues.iter().flatten().map(|file| file.fingerprint.len_bytes).sum()
     }
 
-    /// Reads everything, alternating between metrics and events, until the end or until nobody listens any more.
+    /// Reads everything, alternating between metrics and events, until the end or until the receiver is dropped.
     pub(super) fn read_all(mut self, sender: &mpsc::Sender<Message>) {
         let mut open: [Option<Open>; 2] = [None, None];
         let mut turn = 0;
@@ -102,11 +102,11 @@ impl Plan {
             let report = InputReport { unchanged_files, ..InputReport::default() };
             let _ = sender.blocking_send(Message::Batch(Box::new(Batch { report, ..Batch::default() }), 0));
         }
-        // when nobody listens any more, nobody wants to know
+        // the receiver may have been dropped
         let _ = sender.blocking_send(Message::Finished);
     }
 
-    /// Opens a file where it is to be read on.
+    /// Opens a file at its position.
     fn begin(&self, input: InputFile) -> Begun {
         let (from, found) = FilePosition::resume(self.positions.0.get(&input.partition), &input);
         if found == Found::Unchanged {
@@ -148,7 +148,7 @@ impl Open {
     }
 }
 
-/// A file that cannot be read, or not on: it is named, and the others are read.
+/// A file that cannot be read, or not to its end: it is named, and the others are read.
 fn failed(input: &InputFile, error: &SourceError, bytes_left: u64) -> Message {
     let class = match error {
         SourceError::File { cause, .. } => match cause.kind() {

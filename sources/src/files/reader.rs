@@ -20,7 +20,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Opens a file from its start; `kind` says which records it holds, the extension how they are encoded.
+/// Opens a file from its start; `kind` is the kind of its records, the extension determines their encoding.
 ///
 /// ```no_run
 /// use coral_sources::RowKind;
@@ -46,7 +46,7 @@ pub fn open(path: &Path, kind: RowKind, clock: &SharedClock) -> Result<FileReade
 /// Whether a file holds metrics or events: its columns say so, or the names in its first records.
 ///
 /// # Errors
-/// It cannot be read, or holds neither.
+/// It cannot be read, or has neither.
 pub fn kind_of(path: &Path, clock: &SharedClock) -> Result<RowKind, SourceError> {
     match open(path, RowKind::Metrics, clock) {
         Ok(reader) if matches!(reader.format, Format::Ndjson(_)) => {
@@ -62,7 +62,7 @@ pub fn kind_of(path: &Path, clock: &SharedClock) -> Result<RowKind, SourceError>
         Ok(_) => Ok(RowKind::Metrics),
         Err(as_metrics @ SourceError::Format { .. }) => match open(path, RowKind::Events, clock) {
             Ok(_) => Ok(RowKind::Events),
-            // when it is neither, what metrics lack says most
+            // if it is neither, the missing metric columns are the best message
             Err(_) => Err(as_metrics),
         },
         Err(error) => Err(error),
@@ -98,7 +98,7 @@ impl FileReader {
         Ok(FileReader { path: path.clone(), input: bytes, format, collector, position: from, is_finished: false })
     }
 
-    /// Length of the file in bytes, as it was when it was opened.
+    /// Length of the file in bytes when it was opened.
     pub fn bytes_in_all(&self) -> u64 {
         self.position.file.len_bytes
     }
@@ -190,7 +190,7 @@ impl Iterator for FileReader {
     }
 }
 
-/// How much of a file is looked at before it is read.
+/// How much of a file is examined before it is read.
 const FIRST_LOOK_BYTES: u64 = 4 * 1024;
 
 /// Names a file that is something else than its extension says.
@@ -205,7 +205,7 @@ fn first_look(input: &Input, format: FileFormat) -> Result<(), ReadFault> {
             let from = input.len_bytes.saturating_sub(4);
             input.reader(from).read_exact(&mut end).map_err(ReadFault::Io)?;
             let is_whole = input.len_bytes >= 12 && (end == *b"PAR1" || end == *b"PARE");
-            (!is_whole).then(|| "its end is missing: it was cut off, or is still being written".to_owned())
+            (!is_whole).then(|| "its end is missing: it was truncated, or is still being written".to_owned())
         }
         FileFormat::Parquet => Some(match known_by(&start) {
             Some(what) => format!("it is {what}"),

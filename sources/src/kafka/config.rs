@@ -1,4 +1,4 @@
-//! The configuration of a Kafka source: topics, where reading starts and ends, and librdkafka's own properties.
+//! The configuration of a Kafka source: topics, start and end of reading, and librdkafka's own properties.
 
 use super::client;
 use super::offsets::Offsets;
@@ -16,7 +16,7 @@ use std::time::Duration;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum KafkaStart {
-    /// At the earliest record, as there is no position to go on from.
+    /// At the earliest record, because there is no position to resume at.
     Committed,
     /// At the earliest record.
     Earliest,
@@ -66,28 +66,29 @@ pub struct KafkaConfig {
     pub options: BTreeMap<String, String>,
     /// How many bytes each topic may hold prefetched.
     pub queue_bytes_max: u64,
-    /// How often new partitions and missing topics are looked for.
+    /// Interval of the search for new partitions and missing topics.
     pub metadata_interval: Duration,
     /// How long the first record of a batch may wait for others.
     pub batch_delay: Duration,
     /// Pauses between attempts to reach the brokers.
     pub backoff: BackoffConfig,
-    /// How long a partition of a bounded read may be away, or end before the end of the read, until it counts as deleted
-    /// or recreated. A new leader may not know its end for a moment; brokers that do not answer are waited for longer.
+    /// How long a partition of a bounded read may be missing, or end before the end of the read, until it counts as
+    /// deleted or recreated. A new leader may briefly not know its end; brokers that do not respond have a longer
+    /// timeout.
     pub gone_after: Duration,
 }
 
-/// Prefetched bytes of a topic when nobody says otherwise: a quarter of a second at full speed.
+/// Default of prefetched bytes per topic: a quarter of a second at full speed.
 pub const QUEUE_BYTES_DEFAULT: u64 = 32 << 20;
 
 /// Properties that are not for users, each with the reason.
 const RESERVED: &[(&str, &str)] = &[
-    ("bootstrap.servers", "the option `brokers` says it"),
-    ("metadata.broker.list", "the option `brokers` says it"),
+    ("bootstrap.servers", "set by the option `brokers`"),
+    ("metadata.broker.list", "set by the option `brokers`"),
     ("enable.auto.commit", "positions are committed with the rows, in the store"),
     ("auto.commit.enable", "positions are committed with the rows, in the store"),
     ("enable.auto.offset.store", "positions are committed with the rows, in the store"),
-    ("auto.offset.reset", "the option `start` says it; records that are gone are told, never skipped silently"),
+    ("auto.offset.reset", "set by the option `start`; missing records are reported, never skipped silently"),
     ("isolation.level", "rows of aborted transactions must never be read"),
     ("enable.partition.eof", "the end of a bounded read, and of a backlog, is found with it"),
     ("group.instance.id", "partitions are assigned by the reef itself"),
@@ -95,7 +96,7 @@ const RESERVED: &[(&str, &str)] = &[
 ];
 
 impl KafkaConfig {
-    /// A source of these topics with everything else as it is by default.
+    /// A source of these topics with defaults for everything else.
     pub fn new(brokers: &str, metrics_topic: Option<&str>, events_topic: Option<&str>) -> KafkaConfig {
         KafkaConfig {
             brokers: brokers.to_owned(),
@@ -114,14 +115,14 @@ impl KafkaConfig {
         }
     }
 
-    /// The topics and what they hold.
+    /// The topics and their kinds of rows.
     pub fn topics(&self) -> Vec<(&str, RowKind)> {
         let metrics = self.metrics_topic.as_deref().map(|topic| (topic, RowKind::Metrics));
         let events = self.events_topic.as_deref().map(|topic| (topic, RowKind::Events));
         metrics.into_iter().chain(events).collect()
     }
 
-    /// The source's name: it depends on the topics alone, so brokers may be renamed.
+    /// The source's name: it depends only on the topics, so brokers may be renamed.
     pub fn source_name(&self) -> String {
         let topics: Vec<&str> = self.topics().into_iter().map(|(topic, _)| topic).collect();
         format!("kafka:{}", topics.join(","))
@@ -139,7 +140,7 @@ impl KafkaConfig {
         match topics.as_slice() {
             [] => problems.push("names no topic: give `metrics`, `events` or both".to_owned()),
             [(one, _), (other, _)] if one == other => {
-                problems.push(format!("topic {one} cannot hold metrics and events; give each a topic of its own"));
+                problems.push(format!("topic {one} cannot hold metrics and events; give each its own topic"));
             }
             _ => {}
         }
@@ -166,12 +167,12 @@ impl KafkaConfig {
             .set("group.id", &self.group_id)
             .set("enable.auto.commit", "false")
             .set("enable.auto.offset.store", "false")
-            // also where the store's position is no longer there: what is left is read, nothing is skipped
+            // also if the store's position no longer exists: the remaining records are read, nothing is skipped
             .set("auto.offset.reset", "earliest")
             .set("isolation.level", "read_committed")
             .set("enable.partition.eof", "true")
             .set("queued.max.messages.kbytes", (self.queue_bytes_max / 1024).max(1).to_string())
-            // a full queue is looked at again soon, not after a second
+            // a full queue is polled again soon, not after a second
             .set("fetch.queue.backoff.ms", "10")
             // a slow store is no reason to give the partitions up
             .set("max.poll.interval.ms", "86400000");

@@ -36,7 +36,7 @@ impl Fault {
 pub(super) fn partitions(consumer: &Consumer, topic: &str) -> Result<Vec<i32>, Fault> {
     let metadata = consumer
         .fetch_metadata(Some(topic), METADATA_TIMEOUT)
-        .map_err(|error| Fault::of("no answer from the brokers", &error, consumer))?;
+        .map_err(|error| Fault::of("no response from the brokers", &error, consumer))?;
     let Some(found) = metadata.topics().iter().find(|found| found.name() == topic) else { return Ok(Vec::new()) };
     if let Some(error) = found.error() {
         let code = RDKafkaErrorCode::from(error);

@@ -1,19 +1,19 @@
-//! Kafka topics as a source: bounded (finite) or followed (live), resumed at the positions that the store holds.
+//! Kafka topics as a source: bounded (finite) or followed (live), resumed at the store's positions.
 //!
 //! | file | owns |
 //! |---|---|
 //! | `config`, `offsets` | topics, start and end, librdkafka's properties |
 //! | `client` | the library's clients, and what their errors mean |
-//! | `discover` | which partitions there are, where each is begun and ended |
-//! | `reader` | one topic on a thread of its own |
+//! | `discover` | existing partitions, and the start and end of each read |
+//! | `reader` | one topic on its own thread |
 //! | `decode` | from a message to a row or a reject |
 //! | `position` | positions by partition |
 //! | `probe` | what `validate` asks the brokers |
 //! | `publish_config` | where rows are published, and how |
 //! | `publish`, `encode`, `topics` | the other direction: rows to topics |
 //!
-//! A partition is `topic/partition`; its position is the offset of the next record. Positions in the store are the
-//! truth, whatever a consumer group may say: they are committed with the rows, so nothing is lost or read twice.
+//! A partition is `topic/partition`; its position is the offset of the next record. Positions in the store are
+//! authoritative, not those of a consumer group: they are committed with the rows, so nothing is lost or read twice.
 
 mod client;
 mod config;
@@ -58,7 +58,7 @@ pub struct KafkaSource {
     name: String,
     is_bounded: bool,
     state: State,
-    /// By topic: how far it has been read, whether it is done, and why it is not reached.
+    /// By topic: its position, whether it is done, and why it is unreachable.
     topics: Vec<Topic>,
 }
 
@@ -70,7 +70,7 @@ struct Topic {
 }
 
 enum State {
-    /// Nothing has been asked for yet: no thread is running.
+    /// Nothing has been requested yet: no thread is running.
     Idle(Vec<Order>),
     /// The reader threads send.
     Reading(mpsc::Receiver<(usize, Told)>),
@@ -79,7 +79,7 @@ enum State {
 }
 
 impl KafkaConfig {
-    /// The source, begun at `positions`. Nothing is dialled before the first batch is asked for.
+    /// The source, starting at `positions`. Nothing is dialled before the first batch is requested.
     pub fn build(&self, positions: &Positions, clock: &SharedClock) -> Result<KafkaSource, SourceError> {
         if let Err(mut problems) = self.validate() {
             return Err(problems.swap_remove(0));
@@ -124,7 +124,7 @@ impl Source for KafkaSource {
                 }
                 Told::Outage(words) => {
                     self.topics[index].outage = (!words.is_empty()).then_some(words);
-                    // an empty batch: whoever runs the source sees the outage with it
+                    // an empty batch, so that the caller sees the outage
                     return Ok(Some(Batch::default()));
                 }
                 Told::Finished => {
@@ -141,7 +141,7 @@ impl Source for KafkaSource {
         }
     }
 
-    /// Bytes read, and bytes in all as far as the records read so far tell: Kafka counts records.
+    /// Bytes read, and the estimated total, because Kafka counts records.
     fn progress_bytes(&self) -> Option<(u64, u64)> {
         let sum = |part: fn(&Reached) -> u64| self.topics.iter().map(|topic| part(&topic.reached)).sum::<u64>();
         let (records, in_all) = (sum(|it| it.records), sum(|it| it.records_in_all));
@@ -184,7 +184,7 @@ impl KafkaSource {
     }
 }
 
-/// Runs a reader; its panic ends the source with the message, though the other readers go on sending.
+/// Runs a reader; its panic ends the source with the message, although the other readers continue.
 fn guarded(send: &mpsc::Sender<(usize, Told)>, (index, source): (usize, String), read: impl FnOnce()) {
     let Err(panic) = catch_unwind(AssertUnwindSafe(read)) else { return };
     let text = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
@@ -192,7 +192,7 @@ fn guarded(send: &mpsc::Sender<(usize, Told)>, (index, source): (usize, String),
         "the reader of a topic failed: {}; this is a bug, please report it with this text",
         text.unwrap_or("a panic without a message")
     );
-    // the source is gone when this is not taken
+    // the source was dropped if this is not received
     let failed = Told::Failed(SourceError::Kafka { brokers: source, problem });
     drop(send.blocking_send((index, failed)));
 }

@@ -1,4 +1,4 @@
-//! What the brokers say about the topics of a source: for `validate`, before a run.
+//! Queries the brokers about a source's topics: for `validate`, before a run.
 
 use super::client::{Consumer, Context, creation_words, drain};
 use super::config::{KafkaConfig, KafkaEnd, KafkaStart};

@@ -1,4 +1,4 @@
-//! Where rows are published, and how: brokers, topics, encoding, properties of the client.
+//! Configuration of publishing: brokers, topics, encoding, properties of the client.
 
 use super::client::base;
 use super::decode::Encoding;

@@ -1,4 +1,4 @@
-//! One topic on a thread of its own: finds partitions, polls, decodes, and stops exactly at the end.
+//! One topic on its own thread: finds partitions, polls, decodes, and stops exactly at the end.
 //!
 //! Partitions are assigned here, by hand; no rebalance can take one away in the middle of a batch. A full queue to the
 //! source stops the polling, and a full prefetch queue stops the fetching: a slow store slows everything before it.
@@ -29,24 +29,24 @@ mod ending;
 const BATCH_ROWS_MAX: usize = 8_192;
 /// The most bytes of values in a batch; the message that crosses it is the last.
 const BATCH_BYTES_MAX: u64 = 8 << 20;
-/// How many messages in a row are taken between two looks at the clock, which would cost as much as reading a field.
+/// Number of messages between two reads of the clock, each of which costs as much as reading a field.
 const MESSAGES_PER_CLOCK: u32 = 32;
 /// How long a poll waits when nothing else is due: how soon a source that was dropped is noticed.
 const POLL_MAX: Duration = Duration::from_millis(100);
 
 /// What a reader sends.
 pub(super) enum Told {
-    /// A batch, and how far the topic has been read.
+    /// A batch, and the topic's progress.
     Batch(Box<Batch>, Reached),
     /// The brokers are not reached, or (empty words) are again.
     Outage(String),
     /// A bounded read is complete.
     Finished,
-    /// The source cannot go on.
+    /// The source cannot continue.
     Failed(SourceError),
 }
 
-/// How far a topic has been read.
+/// Progress of a topic.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Reached {
     /// Offsets passed.
@@ -63,13 +63,13 @@ pub(super) struct Order {
     pub source: String,
     pub topic: String,
     pub kind: RowKind,
-    /// Where each partition goes on.
+    /// Resume offset of each partition.
     pub committed: BTreeMap<i32, i64>,
-    /// By which rows from the future are told.
+    /// The clock that detects rows from the future.
     pub clock: SharedClock,
 }
 
-/// Reads the topic until its end, a fault that stays, or until nobody listens any more.
+/// Reads the topic until its end, a permanent fault, or until the receiver is dropped.
 pub(super) fn read(order: Order, send: &mpsc::Sender<(usize, Told)>, index: usize) {
     let decoder = Decoder::new(&order.source, order.kind, order.clock.clone());
     let reader = Reader {
@@ -90,14 +90,14 @@ pub(super) fn read(order: Order, send: &mpsc::Sender<(usize, Told)>, index: usiz
     };
     match reader.run() {
         Ok(()) | Err(Stop::Dropped) => {}
-        // the source is gone when this is not taken
+        // the source was dropped if this is not received
         Err(Stop::Failed(error)) => drop(send.blocking_send((index, Told::Failed(error)))),
     }
 }
 
 /// Why a reader ends early.
 enum Stop {
-    /// Nobody listens any more.
+    /// The receiver was dropped.
     Dropped,
     Failed(SourceError),
 }
@@ -112,11 +112,11 @@ struct Partition {
     has_moved: bool,
     /// The library has met the end of the log; it is not yet verified that this is the end of the read.
     met_end: bool,
-    /// It has not been read to the end of its log yet: what comes is its backlog.
+    /// It has not been read to the end of its log yet: its records are backlog.
     is_behind: bool,
     /// Since when it is away, or ends before the end of the read.
     short_since: Option<Instant>,
-    /// Where it stood when the brokers were last asked.
+    /// Its offset when the brokers were last queried.
     seen_at: i64,
 }
 
@@ -129,7 +129,7 @@ struct Reader {
     partitions: Vec<Option<Partition>>,
     /// When the open batch is cut.
     cut_at: Option<Instant>,
-    /// When the brokers are asked for partitions again.
+    /// When the brokers are next queried for partitions.
     look_at: Option<Instant>,
     /// All partitions that there were at the start are known.
     has_looked: bool,
@@ -190,7 +190,7 @@ impl Reader {
             && self.partitions.iter().flatten().all(|partition| partition.is_done)
     }
 
-    /// Decodes a message, unless it lies beyond the end.
+    /// Decodes a message, unless it is beyond the end.
     fn take(&mut self, consumer: &Consumer, message: &BorrowedMessage<'_>) -> Result<(), Stop> {
         if self.is_lost {
             self.found()?;
@@ -222,7 +222,7 @@ impl Reader {
     }
 
     fn take_fault(&mut self, consumer: &Consumer, mut fault: Fault) -> Result<(), Stop> {
-        // without partitions nothing can be lost by serving the queue: why the brokers are not reached stands in it
+        // without partitions polling the queue loses nothing: it has the reason why the brokers are unreachable
         if self.partitions.iter().flatten().next().is_none() {
             fault.is_refusal |= drain(consumer);
             let reason = consumer.context().last_failure();
@@ -236,8 +236,8 @@ impl Reader {
         self.lost(&fault.words)
     }
 
-    /// Looks for partitions: all there are at first, new ones later. A bounded read takes those there were when it began,
-    /// and looks whether they can still be read to the end.
+    /// Finds partitions: all at first, new ones later. A bounded read uses those that existed at its start, and checks
+    /// whether they can still be read to the end.
     fn look(&mut self, consumer: &Consumer) -> Result<(), Stop> {
         let found = match discover::partitions(consumer, &self.order.topic) {
             Ok(found) => found,
@@ -284,7 +284,7 @@ impl Reader {
             if self.partitions[slot].is_some() {
                 continue;
             }
-            // the others are read meanwhile
+            // the others are read in the meantime
             if let Err(fault) = self.begin(consumer, *number, slot) {
                 failed = Some(fault);
             }
@@ -340,10 +340,10 @@ impl Reader {
         }
     }
 
-    /// Notes a failure: the brokers are asked again after a pause. Told once per outage.
+    /// Records a failure: the brokers are queried again after a pause. Reported once per outage.
     fn lost(&mut self, words: &str) -> Result<(), Stop> {
         let now = Instant::now();
-        // the library tells every attempt of its own; that must not put ours off
+        // the library reports every attempt; that must not delay ours
         if !self.is_lost || self.look_at.is_none_or(|at| at <= now) {
             self.look_at = Some(now + self.backoff.next_pause());
         }
@@ -364,7 +364,7 @@ impl Reader {
         self.tell(Told::Outage(String::new()))
     }
 
-    /// Sends what has been read, with the positions behind it.
+    /// Sends the rows read, with the positions after them.
     fn flush(&mut self) -> Result<(), Stop> {
         let is_behind = self.partitions.iter().flatten().any(|partition| partition.is_behind);
         self.flush_as(if is_behind { Arrival::Backlog } else { Arrival::Live })

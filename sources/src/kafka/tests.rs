@@ -414,7 +414,7 @@ fn what_would_break_the_guarantees_is_refused_and_no_value_is_shown() {
 fn brokers_that_are_not_there_are_told_with_the_reason() {
     // the discard port: nobody listens
     let told = probe(&KafkaConfig::new("127.0.0.1:9", None, Some("e"))).unwrap_err().to_string();
-    assert!(told.starts_with("kafka 127.0.0.1:9: no answer from the brokers") && told.contains("refused"), "{told}");
+    assert!(told.starts_with("kafka 127.0.0.1:9: no response from the brokers") && told.contains("refused"), "{told}");
 }
 
 #[test]

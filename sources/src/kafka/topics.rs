@@ -1,4 +1,4 @@
-//! Topics that a publication needs: found as they are, or created.
+//! Topics of a publication: found or created.
 
 use super::client::creation_words;
 use super::publish_config::{MESSAGE_BYTES_MAX, PublishConfig};
@@ -19,12 +19,12 @@ pub struct TopicReady {
     pub is_new: bool,
     /// Partitions.
     pub partitions: usize,
-    /// How long it keeps records, counted from their timestamp; `None`: for ever, or the brokers do not say.
+    /// Its retention, counted from record timestamps; `None`: unlimited or unknown.
     pub retention_ms: Option<i64>,
 }
 
-/// Makes sure that the topics exist. A topic that is created keeps its records for ever: they are stamped with event
-/// time, and a topic with the usual seven days would delete a recording of last month at once.
+/// Makes sure that the topics exist. Created topics have unlimited retention: records have event times as timestamps,
+/// and the usual seven days would delete a recording of last month at once.
 pub(super) async fn ensure(config: &PublishConfig) -> Result<Vec<TopicReady>, SourceError> {
     let admin: AdminClient<DefaultClientContext> =
         config.client_config().create().map_err(|error| config.error(&creation_words(&error)))?;
@@ -53,9 +53,9 @@ fn partitions(
 ) -> Result<usize, SourceError> {
     let failed = |error: KafkaError| {
         let said = error.rdkafka_error_code().map_or_else(|| error.to_string(), |code| code.to_string());
-        config.error(&format!("no answer from the brokers: {said}; check that they run and listen there"))
+        config.error(&format!("no response from the brokers: {said}; check that they run and listen there"))
     };
-    // asked for by list: naming a topic may create it
+    // queried as a list, because naming a topic may create it
     let metadata = admin.inner().fetch_metadata(None, TIMEOUT).map_err(failed)?;
     let found = metadata.topics().iter().find(|found| found.name() == topic);
     Ok(found.map_or(0, |found| found.partitions().len()))
@@ -81,7 +81,7 @@ async fn create(
     Ok(())
 }
 
-/// Only for a warning: brokers that do not answer this are no reason to fail.
+/// Only for a warning: brokers that do not respond are no reason to fail.
 async fn retention_ms(admin: &AdminClient<DefaultClientContext>, topic: &str) -> Option<i64> {
     let asked = [ResourceSpecifier::Topic(topic)];
     let answer = admin.describe_configs(&asked, &AdminOptions::new()).await.ok()?;

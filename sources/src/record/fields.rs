@@ -1,4 +1,4 @@
-//! One record as its format gives it: named cells of a few simple types, before any rule is applied.
+//! One raw record: named cells of a few simple types, before any rule is applied.
 
 use super::Notes;
 use std::collections::BTreeMap;
@@ -119,9 +119,9 @@ impl Field {
 /// The longest name that is compared without case and separators.
 const NAME_BYTES_MAX: usize = 48;
 
-/// The one rule for names of columns, in every format: the name itself, else the same letters and digits whatever their
-/// case and whatever separates words (`Timestamp`, `colonyId`, `EVENT ID`). Of several names for one column the exact
-/// one counts, else the last.
+/// The rule for column names in every format: the exact name, otherwise the same letters and digits in any case with
+/// any separators (`Timestamp`, `colonyId`, `EVENT ID`). Of several names for one column the exact one wins, otherwise
+/// the last.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Naming {
     /// Columns that were named exactly, by discriminant.
@@ -133,7 +133,7 @@ pub(crate) struct Naming {
 }
 
 impl Naming {
-    /// The column that this name stands for, if it is to be read from here.
+    /// The column of this name, if it is to be read from here.
     pub(crate) fn field(&mut self, name: &str) -> Option<Field> {
         if let Some(field) = Field::of_name(name) {
             self.exact |= 1 << field as u32;
@@ -170,15 +170,15 @@ pub(crate) enum Cell<'a> {
     Text(&'a str),
     /// True or false.
     Bool(bool),
-    /// Something that no column may hold; the words say what it is.
+    /// A type that no column may have; the text describes it.
     Unusable(&'static str),
 }
 
-/// A record whose columns can be asked for.
+/// A record with accessible columns.
 pub(crate) trait Record {
     /// The value of a column; `Missing` when the record does not have it.
     fn cell(&self, field: Field) -> Cell<'_>;
 
-    /// The metadata, in whatever shape it is; what is odd about it is noted.
+    /// The metadata, in any form; unusual forms are noted.
     fn metadata(&self, notes: &mut Notes) -> BTreeMap<String, String>;
 }

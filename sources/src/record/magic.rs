@@ -1,4 +1,4 @@
-//! What bytes are that are not what they should be: known by how they begin.
+//! Detects other file formats by their first bytes.
 
 /// What a file or value is by its first bytes, with what to do; `None` when they are nothing known.
 pub(crate) fn known_by(start: &[u8]) -> Option<&'static str> {

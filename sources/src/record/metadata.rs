@@ -1,15 +1,15 @@
-//! Metadata of an event in whatever shape it comes. It never costs the event: what is no object is kept whole, and noted.
+//! Metadata of an event in any form. It never causes a reject: anything but an object is stored unchanged, and noted.
 
 use super::Notes;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 
-/// The key under which metadata is kept that is no object.
+/// The key for metadata that is not an object.
 const WHOLE: &str = "metadata";
 /// What lists of pairs call the two.
 const PAIR_NAMES: [(&str, &str); 3] = [("key", "value"), ("name", "value"), ("k", "v")];
 
-/// Metadata from a JSON value: objects as they are, text that holds an object, lists of pairs.
+/// Metadata from a JSON value: an object, text with an object, a list of pairs.
 pub(crate) fn metadata_of_value(value: &Value, notes: &mut Notes) -> BTreeMap<String, String> {
     match value {
         Value::Null => BTreeMap::new(),
@@ -23,7 +23,7 @@ pub(crate) fn metadata_of_value(value: &Value, notes: &mut Notes) -> BTreeMap<St
     }
 }
 
-/// Metadata from text, as CSV and parquet columns hold it: JSON, or kept whole.
+/// Metadata from text, as in CSV and parquet columns: JSON, or stored unchanged.
 pub(crate) fn metadata_of_text(text: &str, notes: &mut Notes) -> BTreeMap<String, String> {
     let trimmed = text.trim();
     if matches!(trimmed, "" | "\\N" | "NULL") {
@@ -41,11 +41,11 @@ pub(crate) fn metadata_of_text(text: &str, notes: &mut Notes) -> BTreeMap<String
 }
 
 fn whole(what: &str, text: String, notes: &mut Notes) -> BTreeMap<String, String> {
-    notes.push(format!("metadata is {what} and no object: kept whole under the key \"{WHOLE}\""));
+    notes.push(format!("metadata is {what}, not an object: stored unchanged under the key \"{WHOLE}\""));
     [(WHOLE.to_owned(), text)].into()
 }
 
-/// Strings as they are, other values as compact JSON, nulls left out.
+/// Strings unchanged, other values as compact JSON, nulls omitted.
 fn of_object(object: &Map<String, Value>) -> BTreeMap<String, String> {
     object.iter().filter_map(|(key, value)| Some((key.clone(), shown(value)?))).collect()
 }

@@ -1,4 +1,4 @@
-//! Record: one row as named cells of a few simple types, and the rules by which cells become checked rows.
+//! Record: one row as named cells of a few simple types, and the rules that convert cells to checked rows.
 //!
 //! Files, Kafka values and `coral colony import` share it.
 //!
@@ -8,7 +8,7 @@
 //! | `cells`, `metadata` | one reader for each kind of cell |
 //! | `decode` | from cells to checked rows |
 //! | `json` | one JSON object as a record |
-//! | `magic` | what bytes are that are not what they should be |
+//! | `magic` | other file formats, detected by their first bytes |
 
 pub(crate) mod cells;
 pub(crate) mod decode;
@@ -17,10 +17,10 @@ pub(crate) mod json;
 pub(crate) mod magic;
 pub(crate) mod metadata;
 
-/// Longest line that is kept, in bytes: far above the longest acceptable row, so that only rubbish is cut.
+/// Longest line in bytes: far above the longest acceptable row, so that only garbage is truncated.
 pub(crate) const LINE_BYTES_MAX: usize = 4 * 1024 * 1024;
 
-/// What was put right or left out in a row that is kept, in words.
+/// Text of a correction or omission in an accepted row.
 pub(crate) type Notes = Vec<String>;
 
 /// Which records a file holds.

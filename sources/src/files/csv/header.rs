@@ -1,13 +1,13 @@
-//! The header of a CSV file: where it is, what separates its fields, and which column holds which field.
+//! The header of a CSV file: its line, the separator, and the columns of the fields.
 
 use super::super::lines::{Line, Lines};
 use super::fields::Fields;
 use super::{CsvFault, Require};
 use crate::record::fields::{Field, Naming};
 
-/// What may separate fields, the commonest first.
+/// Possible separators, the most common first.
 const DELIMITERS: [u8; 4] = [b',', b';', b'\t', b'|'];
-/// How many lines may stand before the header: titles, comments, annotations.
+/// Maximum number of lines before the header: titles, comments, annotations.
 const LINES_BEFORE_MAX: usize = 50;
 /// The most of a line that a message shows.
 const SHOWN_CHARS_MAX: usize = 120;
@@ -28,7 +28,7 @@ pub(super) struct Header {
 }
 
 impl Header {
-    /// Finds the header: the first line that names what is required, among the first ones. `require` says what is
+    /// Finds the header: the first line with the required names, among the first ones. `require` returns what is
     /// missing from a set of columns, if anything.
     pub(super) fn find(lines: &mut Lines, require: Require<'_>) -> Result<Header, CsvFault> {
         let (mut bytes, mut number) = (0, 0);

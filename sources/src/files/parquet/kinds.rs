@@ -1,4 +1,4 @@
-//! What a column of a parquet file holds, by its physical and logical type, and which fields may be that.
+//! The type of a parquet column, from its physical and logical type, and the fields that accept it.
 
 use crate::record::fields::Field;
 use ::parquet::basic::{ConvertedType, LogicalType, TimeUnit, Type};
@@ -12,11 +12,11 @@ pub(super) enum Kind {
     Uint,
     Float,
     HalfFloat,
-    /// A whole number with so many digits behind the point.
+    /// A whole number with this many decimal places.
     Decimal(u32),
     /// Days since 1970.
     Date,
-    /// A count since 1970 of which so many make a millisecond; a timestamp without a zone is taken to be UTC.
+    /// A count since 1970 with this many units per millisecond; a timestamp without a zone is UTC.
     Time {
         per_ms: i64,
     },
@@ -60,7 +60,7 @@ impl Kind {
             || Field::STATISTICS.contains(&field);
         match self {
             Kind::Text => true,
-            // beside the point of an event: whatever it is, it is shown as a word
+            // secondary data of an event: any type is shown as text
             Kind::Bool => matches!(field, Field::Withdrawn | Field::Severity),
             Kind::Int | Kind::Uint | Kind::Decimal(_) | Kind::Uuid => field != Field::Metadata,
             Kind::Float | Kind::HalfFloat => is_number || field == Field::Severity,
@@ -69,7 +69,7 @@ impl Kind {
     }
 }
 
-/// What whole numbers stand for; `None` for a time of day.
+/// The meaning of whole numbers; `None` for a time of day.
 fn whole(logical: Option<&LogicalType>, converted: ConvertedType) -> Option<Kind> {
     let time = |per_ms| Some(Kind::Time { per_ms });
     match logical {

@@ -1,4 +1,4 @@
-//! Parquet: read row group by row group, column by column, by its physical types; each cell is judged by itself.
+//! Parquet: read row group by row group, column by column, by its physical types; each cell is checked separately.
 //!
 //! | file | owns |
 //! |---|---|
@@ -6,9 +6,9 @@
 //! | `values` | the values of one column for a few rows, as cells |
 //! | `nested` | metadata that is a map, a struct or a list |
 //!
-//! Text is whatever bytes a column holds that are UTF-8: older writers leave the mark out, and one bad value costs one
-//! row. How many rows are read at once follows from how long they are, so that a chunk is bounded in bytes; a value that
-//! many rows share is held once.
+//! Any bytes that are UTF-8 count as text: older writers omit the annotation, and one bad value costs one row. The
+//! number of rows read at once depends on their length, so that a chunk is bounded in bytes. A value shared by many
+//! rows is stored once.
 
 mod kinds;
 mod nested;
@@ -37,13 +37,13 @@ const ROWS_AT_ONCE_MAX: u64 = 1_024;
 /// The fewest.
 const ROWS_AT_ONCE_MIN: u64 = 8;
 
-/// A column that holds a field: which field, its number, and what it holds.
+/// The column of a field: the field, its number, and its type.
 type Leaf = (Field, usize, Kind);
 
 pub(crate) struct ParquetReader {
     input: Arc<File>,
     file: SerializedFileReader<File>,
-    /// By field: the column, and what it holds.
+    /// By field: the column and its type.
     leaves: Vec<Leaf>,
     /// The root column of nested metadata.
     nested_root: Option<usize>,
@@ -73,8 +73,8 @@ struct Rows {
 }
 
 impl ParquetReader {
-    /// Opens the file at `from`; row groups that lie before it are not read. `require` says what is missing from a set
-    /// of columns, if anything. The error says what is wrong with the file as a whole.
+    /// Opens the file at `from`; row groups before it are not read. `require` returns what is missing from a set of
+    /// columns, if anything. The error is one of the whole file.
     pub(crate) fn open(
         input: &Input,
         from: FilePosition,
@@ -107,7 +107,7 @@ impl ParquetReader {
         Ok(reader)
     }
 
-    /// Reads up to a chunk's worth of rows; returns where it stands.
+    /// Reads up to one chunk of rows; returns the position.
     pub(crate) fn fill(&mut self, out: &mut Collector) -> Result<FilePosition, String> {
         while !out.is_full() && self.position.rows < self.rows_in_all {
             if self.rows.next == self.rows.count {
@@ -120,7 +120,7 @@ impl ParquetReader {
             self.position.rows += 1;
         }
         self.position.lines = self.position.rows;
-        // the share of rows done stands for the share of bytes; the whole length is kept for the very end
+        // the share of rows approximates the share of bytes; the full length is reported at the end only
         let length = self.position.file.len_bytes;
         let share = u128::from(length) * u128::from(self.position.rows) / u128::from(self.rows_in_all.max(1));
         self.position.is_done = self.position.rows >= self.rows_in_all;
@@ -166,12 +166,12 @@ impl ParquetReader {
             rows.columns[*field as usize] = Some(column.read(count).map_err(named)?);
         }
         if let Some(nested) = &mut group.nested {
-            // the arrow reader may panic on what the other columns survive
+            // the arrow reader may panic on input that the other columns survive
             let read = guarded(|| nested.read(count, &self.input)).and_then(|read| read);
             match read {
                 Ok(read) => rows.nested = Some(read),
                 Err(problem) => {
-                    out.note(&format!("metadata of the rest of a row group was left out: {problem}"));
+                    out.note(&format!("metadata of the rest of a row group was omitted: {problem}"));
                     group.nested = None;
                 }
             }
@@ -261,7 +261,7 @@ impl Record for ParquetRecord<'_> {
         match self.cell(Field::Metadata) {
             Cell::Text(text) => metadata_of_text(text, notes),
             Cell::Unusable(what) => {
-                notes.push(format!("metadata is {what} and was left out"));
+                notes.push(format!("metadata is {what} and was omitted"));
                 BTreeMap::new()
             }
             _ => BTreeMap::new(),

@@ -29,7 +29,7 @@ impl Nested {
         Nested { root, group, skip, rows_at_once, batches: None }
     }
 
-    /// Reads the next `count` rows, as many as are read of the other columns.
+    /// Reads the next `count` rows, the same number as of the other columns.
     pub(super) fn read(&mut self, count: usize, input: &Arc<File>) -> Result<Rows, String> {
         if self.batches.is_none() {
             self.batches = Some(self.open(input)?);
@@ -61,7 +61,7 @@ impl Nested {
 }
 
 impl Rows {
-    /// The metadata of a row: text as it is, other values as arrow prints them, nulls left out.
+    /// The metadata of a row: text unchanged, other values as arrow prints them, nulls omitted.
     pub(super) fn metadata(&self, row: usize, notes: &mut Notes) -> BTreeMap<String, String> {
         let array = &self.0;
         let mut metadata = BTreeMap::new();
@@ -86,7 +86,7 @@ impl Rows {
                 }
             }
             _ => {
-                notes.push("metadata is a list and no object: kept whole under the key \"metadata\"".to_owned());
+                notes.push("metadata is a list, not an object: stored unchanged under the key \"metadata\"".to_owned());
                 metadata.extend(shown(array, row, notes).map(|value| ("metadata".to_owned(), value)));
             }
         }
@@ -98,7 +98,7 @@ fn shown(values: &ArrayRef, index: usize, notes: &mut Notes) -> Option<String> {
     if values.is_null(index) {
         return None;
     }
-    // text that is not marked as such
+    // text without the annotation
     let bytes = match values.data_type() {
         DataType::Binary => Some(values.as_binary::<i32>().value(index)),
         DataType::LargeBinary => Some(values.as_binary::<i64>().value(index)),
@@ -109,5 +109,5 @@ fn shown(values: &ArrayRef, index: usize, notes: &mut Notes) -> Option<String> {
     }
     let options = FormatOptions::default();
     let text = ArrayFormatter::try_new(values, &options).and_then(|formatter| formatter.value(index).try_to_string());
-    text.map_err(|cause| notes.push(format!("a value of metadata cannot be shown and was left out: {cause}"))).ok()
+    text.map_err(|cause| notes.push(format!("a metadata value cannot be shown and was omitted: {cause}"))).ok()
 }

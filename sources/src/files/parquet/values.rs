@@ -116,7 +116,7 @@ fn read<T: DataType>(reader: &mut ColumnReaderImpl<T>, rows: usize) -> Result<Re
         return Ok((values, None));
     }
     let defined = levels.iter().copied().max().unwrap_or_default();
-    // every value is at the greatest level; a column of nulls has none of it
+    // every value is at the maximum level; a column of nulls has none
     let mut next = 0;
     let places = levels.iter().map(|level| {
         let is_value = count > 0 && *level == defined;

@@ -1,4 +1,4 @@
-//! CSV: what a stray quote costs, where headers stand, what separates fields.
+//! CSV: stray quotes, positions of headers, separators.
 
 use super::*;
 

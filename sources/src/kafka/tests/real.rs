@@ -1,4 +1,4 @@
-//! The contract on Apache Kafka itself, killed and started again on the way.
+//! The contract on Apache Kafka itself, killed and restarted during the read.
 
 #[expect(dead_code, reason = "the end-to-end tests share one")]
 #[path = "../../../../tests/kafka/broker.rs"]
@@ -12,7 +12,7 @@ use broker::Broker;
 use model::clock::SystemClock;
 use std::sync::Mutex;
 
-/// Between two looks at a broker that starts.
+/// Interval of checks of a starting broker.
 #[expect(clippy::disallowed_methods, reason = "the condition is the broker's")]
 fn pause() {
     std::thread::sleep(Duration::from_millis(100));
