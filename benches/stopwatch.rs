@@ -1,4 +1,4 @@
-//! How long something takes, by the clock and in processor time, which other work on the machine changes less.
+//! Measures wall-clock time and processor time, which other work on the machine affects less.
 
 use std::time::Instant;
 

@@ -1,4 +1,4 @@
-//! Two stores, one answer: the same runs on DuckDB and on ClickHouse, row for row; the commands that know both.
+//! Two stores, one result: the same runs on DuckDB and on ClickHouse, row for row; the commands that support both.
 
 use crate::clickhouse::InDatabase;
 use crate::support::clickhouse::Server;

@@ -1,4 +1,4 @@
-//! Call: what all calls to a colony share: the audit line, the status of a store's error, the end with the colony.
+//! Shared by all calls to a colony: the audit line, the status of a store's error, the end at shutdown.
 
 use crate::error::StoreError;
 use mesh::Peer;

@@ -1,4 +1,4 @@
-//! Estimates of one direction of a pair from integer sums, each with how far it can be off.
+//! Estimates of one direction of a pair from integer sums, each with its error bound.
 //!
 //! The proof is in the README. In short: values and levels, both about their means, enclose an angle whose sine is at most
 //! the length of their difference over the length of the levels; angles on a sphere obey the triangle inequality; so the

@@ -1,4 +1,4 @@
-//! Values as integer levels, and how far each level is from its value.
+//! Values as integer levels, and the distance of each level from its value.
 
 /// Longest window in slots: beyond it a level would have fewer than seven bits.
 pub const WINDOW_MAX: usize = 131_072;

@@ -1,4 +1,4 @@
-//! One end of tunnels: a socket, its state machine and its TCP, moved by one task.
+//! One end of tunnels: a socket, its state machine and its TCP stack, driven by one task.
 
 use crate::datagrams::{SCRATCH_BYTES, Socket};
 use crate::netstack::{Handle, Netstack, Windows};

@@ -1,4 +1,4 @@
-//! What a peer may call, and one line per call: a layer before a colony's services.
+//! Authorisation of a peer's calls, and one log line per call: a layer before a colony's services.
 
 use crate::caller::{MeshPeer, Peer};
 use bytes::Bytes;

@@ -1,4 +1,4 @@
-//! TCP inside a tunnel, in this process: the one file that names smoltcp.
+//! TCP inside a tunnel, in this process: the only file that uses smoltcp.
 
 use crate::gaps::Gaps;
 use crate::outbox::Outbox;

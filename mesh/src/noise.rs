@@ -1,4 +1,4 @@
-//! WireGuard's handshake and transport: the one file that names boringtun, behind the few calls the mesh needs.
+//! WireGuard's handshake and transport: the only file that uses boringtun, behind the few calls that the mesh needs.
 
 use crate::wire::DATAGRAM_MAX;
 use boringtun::noise::errors::WireGuardError;

@@ -1,4 +1,5 @@
-//! What leaves an endpoint's state machine: datagrams for the network and packets for the TCP above, in reused buffers.
+//! The output of an endpoint's state machine: datagrams for the network and packets for the TCP above, in reused
+//! buffers.
 
 use crate::wire::DATAGRAM_MAX;
 use std::collections::VecDeque;

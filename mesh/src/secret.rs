@@ -1,4 +1,4 @@
-//! Colony secrets: where they come from, which are too weak, and that they never show.
+//! Colony secrets: their sources, a check of their strength, and protection from printing.
 
 use crate::error::{MeshError, WeakSecret};
 use crate::private_file;

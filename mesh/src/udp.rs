@@ -1,4 +1,4 @@
-//! UDP of the operating system, many datagrams at a time: the one file that names quinn-udp.
+//! UDP of the operating system, many datagrams at a time: the only file that uses quinn-udp.
 
 use quinn_udp::{RecvMeta, Transmit, UdpSocketState};
 use socket2::{Domain, Protocol, Socket as RawSocket, Type};

@@ -1,4 +1,4 @@
-//! Services, the calls between them, and how a colony is doing.
+//! Services, the calls between them, and the health of a colony.
 
 use crate::time::TimeMs;
 use serde::{Deserialize, Serialize};

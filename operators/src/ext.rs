@@ -1,6 +1,6 @@
-//! The only file that talks to timely's operator interface: a state machine stepped once per tick becomes an operator.
+//! The only file that uses timely's operator interface: a state machine stepped once per tick becomes an operator.
 //!
-//! Every operator of this crate is a plain struct that takes corrections and gives corrections. [`by_tick`] feeds it all
+//! Every operator of this crate is a plain struct that takes and returns corrections. [`by_tick`] feeds it all
 //! corrections of one tick at once, consolidated and sorted, as soon as the tick is complete at its inputs. So what a
 //! state machine sees does not depend on how messages were batched or which worker sent them first.
 

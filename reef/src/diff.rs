@@ -1,4 +1,4 @@
-//! What differs between the patterns of two stores: gained, lost, changed, with what changed in each.
+//! Compares the patterns of two stores: gained, lost, changed, with the changes of each.
 
 use crate::report::{PatternLine, better_first};
 use model::pattern::{Correlation, PatternState};

@@ -1,4 +1,4 @@
-//! Which characters act on a terminal or on the direction of reading, and text without them.
+//! Detects and removes characters that control a terminal or the text direction.
 
 /// Whether a character affects display beyond its own position: control characters, bidirectional marks, line
 /// separators, and zero-width characters.

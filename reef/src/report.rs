@@ -1,4 +1,4 @@
-//! What a store knows, ranked: confirmed patterns, the best candidates, and how many rows stand behind them.
+//! The content of a store, ranked: confirmed patterns, the best candidates, and row counts.
 
 use model::pattern::{Correlation, PatternState};
 use model::time::TimeMs;
@@ -36,7 +36,7 @@ pub struct Report {
 pub struct Rules {
     /// Whether rows are correlated at all.
     pub correlates: bool,
-    /// Greatest lag looked at.
+    /// Largest lag that is evaluated.
     pub max_lag_ms: i64,
     /// Fewest occurrences of a pattern.
     pub min_occurrences: u32,
@@ -128,7 +128,7 @@ pub struct PatternLine {
 }
 
 impl Report {
-    /// Reads `store` and ranks what it holds; at most `most_candidates` candidates are listed.
+    /// Reads `store` and ranks its patterns; at most `most_candidates` candidates are listed.
     ///
     /// # Errors
     /// Those of the store.
@@ -164,7 +164,7 @@ impl Report {
         })
     }
 
-    /// The same with the settings that it was made under.
+    /// The same with the settings under which it was computed.
     pub fn with_rules(self, rules: Rules) -> Report {
         Report { rules: Some(rules), ..self }
     }
@@ -194,8 +194,8 @@ fn stands_behind(row: &Correlation) -> bool {
     row.explained_by.is_some() || row.part_of.is_some()
 }
 
-/// What nothing else explains comes first; then the least share of chance, the most evidence, the greater strength. The
-/// key breaks ties, so that the order is the same everywhere.
+/// Patterns without another explanation are first; then by lowest chance level, most evidence, and strength. The key
+/// breaks ties, so that the order is the same everywhere.
 pub(crate) fn better_first(a: &Correlation, b: &Correlation) -> Ordering {
     (stands_behind(a).cmp(&stands_behind(b)))
         .then(a.q_value.cmp(&b.q_value))

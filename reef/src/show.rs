@@ -1,4 +1,4 @@
-//! One pattern with the rows behind it, found by its id or the beginning of it.
+//! One pattern with its rows, found by its id or a prefix.
 
 use crate::report::PatternLine;
 use model::pattern::{Correlation, Evidence};
@@ -8,7 +8,7 @@ use sinks::{SinkError, StoreReader};
 /// Most ids that are named when a prefix fits several.
 const IDS_NAMED_MAX: usize = 10;
 
-/// What an id or its beginning stands for.
+/// Resolves an id or its prefix.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Shown {

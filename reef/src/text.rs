@@ -1,4 +1,5 @@
-//! Reports as plain text: how many there are, each pattern as a sentence with its numbers, why there are none, the rows behind.
+//! Reports as plain text: counts, each pattern as a sentence with its numbers, the reason for an empty report, the
+//! rows.
 
 mod diff;
 pub(crate) mod pattern;

@@ -55,7 +55,7 @@ async fn an_upgrade_keeps_the_rows_and_a_step_that_was_cut_off_is_repeated() {
     let Some(server) = Server::any() else { return };
     let fixture = InDatabase::new(&server);
     drop(fixture.opened().await);
-    // as after the third step, with rows, and with the fourth one cut off between its tables
+    // as after the third step, with rows, and with the fourth one interrupted between its tables
     let third = 3;
     server.query(
         &fixture.database,
@@ -68,7 +68,7 @@ async fn an_upgrade_keeps_the_rows_and_a_step_that_was_cut_off_is_repeated() {
     );
     let store = fixture.opened().await;
     assert_eq!(store.reader().colony_status().await.unwrap()[0].colony_id, "c");
-    assert!(store.reader().positions().await.unwrap().is_empty(), "the tables of that step are there");
+    assert!(store.reader().positions().await.unwrap().is_empty(), "the tables of that step exist");
     assert_eq!(server_facts(fixture.config()).await.unwrap().schema_version, migrations::KNOWN_VERSION);
 }
 
@@ -124,7 +124,7 @@ async fn time_limits_follow_the_configuration() {
     }
     server.clear_log();
     drop(ClickHouseStore::open(with_retention(&fixture, 30)).await.unwrap());
-    assert!(!server.log().iter().any(|sql| sql.contains("ALTER")), "limits that are right are left alone");
+    assert!(!server.log().iter().any(|sql| sql.contains("ALTER")), "correct limits stay unchanged");
 }
 
 #[tokio::test]

@@ -1,4 +1,5 @@
-//! One process writes to a database at a time; the next one is told who does, or goes on at once when that one has ended.
+//! One process at a time writes to a database; the next one is refused with its name, or starts at once if it has
+//! ended.
 
 use super::InDatabase;
 use crate::crash::{body_over, input_in};
@@ -30,7 +31,7 @@ fn started(reef: &Reef) -> Child {
         line.clear();
         assert!(told.read_line(&mut line).unwrap() > 0, "it ended before it ran");
     }
-    // what it says further on must not hold it up
+    // its further output must not block it
     let drain = move || std::io::copy(&mut told, &mut std::io::sink());
     std::thread::Builder::new().name("stderr".to_owned()).spawn(drain).unwrap();
     child
@@ -53,7 +54,7 @@ fn a_second_writer_is_told_who_writes_and_a_successor_goes_on_at_once() {
     let storage = clickhouse_storage(&server, &database);
     let folder = tempfile::tempdir().unwrap();
     let files = Reef::with_storage(&body_over(&input_in(folder.path(), 1)), &storage);
-    // nobody listens there: the run waits for its colony for ever
+    // no process listens there: the run waits for its colony indefinitely
     let reef = Reef::with_storage(
         "[[colonies]]\ncolony_id = \"shop-production\"\nendpoint = \"http://127.0.0.1:1\"\n\
          [correlation]\nmetric_window = \"12h\"\n",
@@ -84,7 +85,7 @@ fn a_second_writer_is_told_who_writes_and_a_successor_goes_on_at_once() {
     };
     assert_eq!(changed(tables_in(&server, &database)), changed(stored));
 
-    // killed: nobody waits for a claim to run out
+    // killed: no process waits for a claim to expire
     let began = Instant::now();
     running.kill().unwrap();
     running.wait().unwrap();
@@ -103,7 +104,7 @@ fn brief(fixture: &InDatabase<'_>) -> ClickHouseConfig {
     ClickHouseConfig { lease_term: Duration::from_millis(1_500), ..fixture.config() }
 }
 
-/// A process of its own as far as time goes: nothing of it happens while it is not asked.
+/// A process with its own time: it makes no progress while it is not polled.
 struct Writer {
     runtime: Runtime,
     store: ClickHouseStore,
@@ -143,11 +144,11 @@ fn a_writer_that_was_paused_goes_on_only_if_nobody_has_taken_over() {
     assert_eq!(refused.class, FaultClass::Stop);
     assert!(refused.hint.contains(&format!("process {} on ", std::process::id())), "{refused}");
 
-    // its claim has run out, and nobody came
+    // its claim has expired, and no other process came
     pass(Duration::from_millis(2_000));
     first.commit(2, "b").unwrap();
 
-    // now somebody came
+    // now another process came
     pass(Duration::from_millis(2_000));
     let mut second = Writer::open(brief(&fixture)).unwrap();
     second.commit(3, "c").unwrap();
@@ -181,13 +182,13 @@ fn a_writer_that_was_paused_writes_no_more_though_the_one_that_took_over_is_gone
         } else {
             second.close();
         }
-        // what it remembers of the store is out of date
+        // its cached state of the store is stale
         let lost = first.commit(2, "c").unwrap_err();
         assert!(lost.class == FaultClass::Stop && lost.hint.contains("has taken the database over"), "{lost}");
     }
 }
 
-/// Its process cannot be seen from here, so that only time tells whether it lives.
+/// Its process is not visible from here, so that only time decides whether it is alive.
 #[test]
 fn a_holder_on_another_machine_is_waited_for_until_its_claim_has_run_out() {
     let Some(server) = Server::any() else { return };

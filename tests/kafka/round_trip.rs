@@ -117,5 +117,5 @@ fn brokers_that_are_not_there_end_a_publication_with_words() {
     assert_eq!(output.status.code(), Some(1));
     let told: Value = serde_json::from_slice(&output.stdout).unwrap();
     let message = told["error"]["message"].as_str().unwrap();
-    assert!(message.starts_with("kafka 127.0.0.1:9: no answer from the brokers"), "{told:#}");
+    assert!(message.starts_with("kafka 127.0.0.1:9: no response from the brokers"), "{told:#}");
 }

@@ -1,4 +1,4 @@
-//! Where things are: the checkout, the cache shared by all checkouts, and cargo itself.
+//! Locations: the checkout, the cache shared by all checkouts, and cargo itself.
 
 use anyhow::{Context, Result};
 use std::ffi::OsString;

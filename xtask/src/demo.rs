@@ -1,4 +1,4 @@
-//! `cargo xtask demo`: the main job on its embedded default, from a fresh checkout.
+//! `cargo xtask demo`: runs the demo from a fresh checkout.
 
 use crate::{checkout, setup};
 use anyhow::Result;

@@ -1,4 +1,4 @@
-//! `cargo xtask`: what a developer or CI does besides `cargo build` and `cargo run`.
+//! `cargo xtask`: developer and CI tasks besides `cargo build` and `cargo run`.
 #![allow(clippy::print_stdout, clippy::print_stderr)] // a command line tool: printing is its output
 
 mod check;

@@ -1,4 +1,4 @@
-//! What the checks came to: passed, failed, skipped, and the counts of the tests.
+//! The result of the checks: passed, failed, skipped, and test counts.
 
 use std::process::ExitCode;
 

@@ -1,4 +1,4 @@
-//! Rows as they lie in the tables.
+//! The stored form of rows.
 
 use crate::summarize::{Interval, Statistics};
 use model::event::{Event, Severity};

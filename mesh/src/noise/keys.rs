@@ -1,4 +1,4 @@
-//! Key pairs of the tunnels: X25519, base64 as WireGuard writes them; private keys never show.
+//! Key pairs of the tunnels: X25519, base64 as WireGuard writes them; private keys are never printed.
 
 use crate::error::MeshError;
 use crate::noise;

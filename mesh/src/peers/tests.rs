@@ -1,4 +1,4 @@
-//! Any bytes, and any changed bytes of real messages, are taken without a panic and lead to nothing.
+//! Random bytes, and any modified bytes of real messages, cause no panic and have no effect.
 #![allow(clippy::unwrap_used)]
 
 use super::*;

@@ -1,4 +1,4 @@
-//! The registry's file: read, changed under a lock, written whole; several processes may do so.
+//! The registry's file: read, changed under a lock, replaced atomically; also by several processes.
 
 use super::range::Range;
 use super::state::{Grant, Reef, Refusal, State};

@@ -1,4 +1,4 @@
-//! Addresses, secrets and revocations; and the file they lie in.
+//! Addresses, secrets and revocations, and their file.
 #![allow(clippy::unwrap_used)]
 
 use super::*;

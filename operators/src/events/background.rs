@@ -1,4 +1,4 @@
-//! How many targets a window holds by chance, per source: the largest of six estimates (methods, section "chance").
+//! Number of targets per source in a window by chance: the largest of six estimates (methods, section "chance").
 //!
 //! (i) flat rate, (ii) hour of day with the minute of the hour of scheduled targets, (iii) the flanks of the window,
 //! (iv) the mirrored lags, (v) the same time on other days and weeks, (vi) another lag with evidence of its own. All of

@@ -1,4 +1,4 @@
-//! A scanned pair as people and stores see it: a correlation, its sentence and its evidence.
+//! Converts a scanned pair to a correlation with its sentence and evidence.
 
 use crate::events::levels::is_general;
 use crate::events::row::{Identity, PairDetail, PairScan};

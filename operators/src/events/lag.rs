@@ -1,6 +1,6 @@
-//! The lag of a pattern: the middle of what exceeds chance, and the range of its middle half.
+//! The lag of a pattern: the median of the excess over chance, and its interquartile range.
 //!
-//! No source is matched with a target for this: where sources outnumber targets, a matching pairs each target with the
+//! Sources are not matched with targets for this: if sources outnumber targets, a matching pairs each target with the
 //! earliest source that reaches it, and the lag drifts to the end of the window. Instead all lags around the window are
 //! taken, each with the probability that it is no chance: one bell over a flat background, fitted by EM.
 

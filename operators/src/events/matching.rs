@@ -1,4 +1,4 @@
-//! Which source goes with which target: a maximum one-to-one matching.
+//! Matches sources with targets: a maximum one-to-one matching.
 
 /// Pairs `(source, target)` of positions whose lag lies inside `(start_ms, end_ms]`, as many as possible, each onset
 /// used once. Times must rise.

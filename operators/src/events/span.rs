@@ -1,6 +1,6 @@
 //! The instants of the walk over event time, and the span observed at each.
 //!
-//! Closed instants lie on a fixed grid, so that the walk does not depend on when anybody looked; the last instant is
+//! Closed instants are on a fixed grid, so that the walk does not depend on when it is evaluated; the last instant is
 //! the current one.
 
 use crate::events::params::{EventParams, QUIET_MS};

@@ -1,4 +1,4 @@
-//! One pass over the pairs that are observed from one begin on, at one instant.
+//! One pass over the pairs with the same start of observation, at one instant.
 
 use crate::events::ends::Ends;
 use crate::events::glance::{GLANCE_MIN, Logs, glance};

@@ -1,4 +1,4 @@
-//! Benjamini-Hochberg: from the p-values of everything that was tested to the share of chance findings.
+//! Benjamini-Hochberg: q-values from the p-values of all tests.
 
 /// The p-values of a family of tests, sorted.
 #[derive(Debug, Default)]

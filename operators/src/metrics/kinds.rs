@@ -1,4 +1,4 @@
-//! What a metric's name says about it. Names are read as whole words, never as the names of one product.
+//! The kind of a metric, from its name. Names are split into words; no product's names are known.
 
 /// The words of a name, in lower case: `HTTP_requests-total` is `http`, `requests`, `total`.
 fn words(name: &str) -> impl Iterator<Item = String> {

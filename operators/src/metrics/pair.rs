@@ -1,4 +1,4 @@
-//! One pair at one instant: its best lag, its mirror, how likely it is by chance, and the guards that see only the two.
+//! One pair at one instant: its best lag, its mirror, its p-value, and the guards that need only the two series.
 
 use super::lags::{Workspace, correlate_lags};
 use super::params::{MetricParams, STANDS};

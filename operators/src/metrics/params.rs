@@ -1,4 +1,4 @@
-//! What a user can set about metric pairs, and the bounds that follow from it.
+//! User settings of metric pairs, and the bounds derived from them.
 
 use model::metric::SeriesKey;
 use model::time::{DAY_MS, HOUR_MS, MINUTE_MS};

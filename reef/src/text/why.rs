@@ -1,4 +1,4 @@
-//! Why nothing is confirmed, from what the store holds, and what to do about it.
+//! Why nothing is confirmed, from the store's contents, and what to do.
 
 use crate::report::{Report, Rules};
 use model::time::format_duration_ms;
