@@ -15,6 +15,7 @@
 //! | `pair` | one pair of event types, exactly |
 //! | `glance` | a quick look that spares most pairs the full evaluation |
 //! | `matching` | which source goes with which target |
+//! | `shown` | the window in which occurrences are counted |
 //! | `lag` | the lag of a pattern and its range |
 //! | `types` | the onsets of one type, and what is observed of them |
 //! | `row` | what a scan says about a pair or an instant |
@@ -42,6 +43,7 @@ pub mod rate;
 pub mod reason;
 pub mod row;
 pub mod scan;
+pub mod shown;
 pub mod span;
 pub mod sweep;
 pub mod types;

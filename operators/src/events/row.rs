@@ -43,7 +43,7 @@ pub struct PairScan {
     pub log_e: Real,
     /// How much reason there is to look at this pair (see `ebh`).
     pub weight: u32,
-    /// Matched source and target onsets in the best window.
+    /// Matched source and target onsets in the shown window (see `shown`).
     pub occurrences: u32,
     /// Days (UTC) on which their sources lie.
     pub days: u32,
@@ -68,11 +68,11 @@ pub struct PairDetail {
     pub open_count: u64,
     /// When the last of them will be.
     pub open_until: Option<TimeMs>,
-    /// Start and end of the best window, in minutes of lag.
+    /// Start and end of the shown window, in minutes of lag.
     pub window_min: (u32, u32),
-    /// Logarithm of its prior weight.
+    /// Logarithm of the prior weight of the best window.
     pub log_prior: Real,
-    /// Probability of a target in it by chance.
+    /// Probability of a target in the shown window by chance.
     pub chance: Real,
     /// Certainty factor in it, over the sources whose window has passed.
     pub score: Real,

@@ -4,9 +4,9 @@ use crate::events::ends::Ends;
 use crate::events::episodes::Onset;
 use crate::events::lag::lag_law_s;
 use crate::events::levels::weight;
-use crate::events::matching::match_one_to_one;
 use crate::events::pair::{ONSETS_MIN, PairResult};
 use crate::events::row::{Identity, Match, PairDetail, PairScan};
+use crate::events::shown::Shown;
 use crate::events::span::Span;
 use crate::events::windows::Windows;
 use crate::shard::Shard;
@@ -126,7 +126,8 @@ impl<'a> Observed<'a> {
         span: Span,
         with_detail: bool,
     ) -> PairScan {
-        let matches = match_one_to_one(self.times, target.times, result.window.start_ms(), result.window.end_ms());
+        let shown = Shown::around(self.times, target.times, result.window, result.expected, windows.max_lag_min);
+        let matches = &shown.matches;
         let days: BTreeSet<i64> = matches.iter().map(|(source, _)| self.times[*source].div_euclid(DAY_MS)).collect();
         let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
         PairScan {
@@ -137,7 +138,7 @@ impl<'a> Observed<'a> {
             weight: weight(self.names(), target.names()),
             occurrences: count(matches.len()),
             days: count(days.len()),
-            detail: with_detail.then(|| self.detail(target, result, windows, span, &matches)),
+            detail: with_detail.then(|| self.detail(target, result, windows, span, &shown)),
         }
     }
 
@@ -149,9 +150,10 @@ impl<'a> Observed<'a> {
         result: &PairResult,
         windows: &Windows,
         span: Span,
-        matches: &[(usize, usize)],
+        shown: &Shown,
     ) -> PairDetail {
-        let (start_ms, end_ms) = (result.window.start_ms(), result.window.end_ms());
+        let (matches, chance) = (&shown.matches, shown.chance());
+        let (start_ms, end_ms) = (shown.start_ms(), shown.end_ms());
         let passed = self.times.partition_point(|at| at + end_ms <= span.instant.0);
         let hits_passed = matches.iter().filter(|(source, _)| *source < passed).count();
         let is_matched = |source: &usize| matches.iter().any(|(matched, _)| matched == source);
@@ -166,10 +168,10 @@ impl<'a> Observed<'a> {
             hits_reversed: count_hits(&self.times[..passed], target.times, -end_ms, -start_ms) as u64,
             open_count: open.len() as u64,
             open_until: open.last().map(|source| TimeMs(self.times[*source] + end_ms)),
-            window_min: (result.window.start_min, result.window.end_min),
+            window_min: (shown.start_min, shown.end_min),
             log_prior: Real(windows.log_prior(result.window)),
-            chance: Real(result.chance),
-            score: Real(((share - result.chance) / (1.0 - result.chance).max(1e-9)).max(0.0)),
+            chance: Real(chance),
+            score: Real(((share - chance) / (1.0 - chance).max(1e-9)).max(0.0)),
             lag_s: lag_law_s(&decided, target.times, result.window, windows.max_lag_min, result.expected),
             matches: matches.iter().map(|&(s, t)| matched(&self.onsets[s], &target.onsets[t])).collect(),
         }

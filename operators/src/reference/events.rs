@@ -60,6 +60,28 @@ fn match_in_turn(sources: &[EventStamp], targets: &[EventStamp], start_ms: i64, 
     matches
 }
 
+/// The window in which occurrences are counted, and the targets expected in it by chance: half as wide again on both sides
+/// where most of what that adds is no chance.
+fn shown_window(
+    analysis: &Analysis,
+    sources: &[EventStamp],
+    targets: &[EventStamp],
+    max_lag_min: i64,
+) -> ((i64, i64), f64) {
+    let (start, end) = analysis.window_min;
+    let pad = ((end - start) / 2).max(2);
+    let wide = ((start - pad).max(0), (end + pad).min(max_lag_min));
+    let count =
+        |window: (i64, i64)| match_in_turn(sources, targets, window.0 * MINUTE_MS, window.1 * MINUTE_MS).len() as f64;
+    let times = (wide.1 - wide.0) as f64 / (end - start) as f64;
+    let by_chance = sources.len() as f64 * analysis.expected * (times - 1.0);
+    if count(wide) - count((start, end)) > (2.0 + 1e-9) * by_chance {
+        (wide, analysis.expected * times)
+    } else {
+        ((start, end), analysis.expected)
+    }
+}
+
 fn pair_scan(
     instant: TimeMs,
     analysis: &Analysis,
@@ -68,7 +90,8 @@ fn pair_scan(
     targets: &[EventStamp],
     max_lag_min: i64,
 ) -> PairScan {
-    let (start_ms, end_ms) = (analysis.window_min.0 * MINUTE_MS, analysis.window_min.1 * MINUTE_MS);
+    let (window_min, expected) = shown_window(analysis, sources, targets, max_lag_min);
+    let (start_ms, end_ms) = (window_min.0 * MINUTE_MS, window_min.1 * MINUTE_MS);
     let matches = match_in_turn(sources, targets, start_ms, end_ms);
     let identity = |events: &[EventStamp]| {
         let last = &events[events.len() - 1];
@@ -90,10 +113,9 @@ fn pair_scan(
     };
     let matched_passed = matches.iter().filter(|(source, _)| has_passed(&sources[*source])).count();
     let share = if passed.is_empty() { 0.0 } else { matched_passed as f64 / passed.len() as f64 };
-    let chance = 1.0 - (-analysis.expected).exp();
+    let chance = 1.0 - (-expected).exp();
     let days: BTreeSet<i64> = matches.iter().map(|(source, _)| sources[*source].at.0.div_euclid(DAY_MS)).collect();
-    let window_min = (analysis.window_min.0 as u32, analysis.window_min.1 as u32);
-    let window = Window { start_min: window_min.0, end_min: window_min.1, width: 0 };
+    let best = Window { start_min: analysis.window_min.0 as u32, end_min: analysis.window_min.1 as u32, width: 0 };
     let (source, target) = (sources[0].key.clone(), targets[0].key.clone());
     PairScan {
         instant,
@@ -114,11 +136,11 @@ fn pair_scan(
             hits_reversed: followed(-end_ms, -start_ms),
             open_count: open.len() as u64,
             open_until: open.last().map(|at| *at + end_ms),
-            window_min,
+            window_min: (window_min.0 as u32, window_min.1 as u32),
             log_prior: Real(analysis.log_prior),
             chance: Real(chance),
             score: Real(((share - chance) / (1.0 - chance).max(1e-9)).max(0.0)),
-            lag_s: lag_law_s(&decided, &times, window, max_lag_min as u32, analysis.expected),
+            lag_s: lag_law_s(&decided, &times, best, max_lag_min as u32, analysis.expected),
             matches: matches
                 .iter()
                 .map(|(source, target)| Match {

@@ -196,6 +196,15 @@ def match(S, B, a, b):
     return out
 
 
+def shown(S, B, a, b, m):
+    """Where occurrences are counted: (a, b], or half as wide again on both sides where most of what that adds is no chance."""
+    pad = max((b - a) // 2, 2)
+    c, d = max(a - pad, 0), min(b + pad, L)
+    near, wide = match(S, B, a, b), match(S, B, c, d)
+    by_chance = len(S) * m * ((d - c) / (b - a) - 1)
+    return (c, d, wide, m * (d - c) / (b - a)) if len(wide) - len(near) > (2 + 1e-9) * by_chance else (a, b, near, m)
+
+
 def lag_law(S, B, a, b, m):
     """Median and quartiles of the excess over chance: all lags around (a, b], each weighted by its posterior share of being no
     chance (one bell over a flat background, EM), started at the excess inside (a, b]. No matching is involved."""
@@ -251,14 +260,14 @@ def analyse(S, B, T, phase=0.0, rho=5.0):
         beside = (own + 1) / (len(S) * m + 1)
         j = int((beside >= beside.max() - 1e-9).argmax())
     a, b = int(A[j]), int(B_[j])
-    passed = int((S + b <= T).sum())
-    pairs = match(S, B, a, b)
+    c, d, pairs, m_shown = shown(S, B, a, b, m[j])
+    passed = int((S + d <= T).sum())
     early = [i for i, _ in pairs if i >= passed]                                                # matched already
     decided = np.r_[S[:passed], S[early]] if early else S[:passed]
-    p0 = float(1 - np.exp(-m[j]))
+    p0 = float(1 - np.exp(-m_shown))
     share = sum(i < passed for i, _ in pairs) / passed if passed else 0.0
     return dict(log_e=float(logsumexp(x)) if glance(S, B, T) else -np.inf, n=len(decided), k=len(pairs), open=len(S) - len(decided),
-                days=len({int((S[i] + phase) // DAY) for i, _ in pairs}), window=(a, b), chance=p0,
+                days=len({int((S[i] + phase) // DAY) for i, _ in pairs}), window=(a, b), shown=(c, d), chance=p0,
                 lag=lag_law(decided, B, a, b, m[j]), score=float(max(0.0, (share - p0) / max(1 - p0, 1e-9))))
 
 

@@ -69,6 +69,10 @@ def cases(rng):
     yield "a lag of seconds", 20, seconds, np.concatenate([follow(seconds, 0.9, 0.25, 0.03), uniform(5, 20)])
     few = np.array([1, 3, 6]) * 1440.0 + 700
     yield "three of three", 21, few, np.concatenate([few + [134, 135, 137], uniform(3, 21)])
+    five, last = np.array([20831.0, 23980, 25086, 35289, 39891]), 40030
+    lags = np.array([135.6875, 136.125, 135.3125, 133.875, 136.4375])
+    other = np.array([1437.53125, 7875.34375, 18264.75, 25124.53125, 25581.125, 31373.3125])
+    yield "five of five, the best window holds four", last / 1440, five, np.concatenate([five + lags, other])
     yield "the last source is open but matched", 5, np.array([1000.0, 2900, 4700, 7150]), np.array([1030.5, 2931.25, 4729.25, 7180.5])
     rounds = np.concatenate([start + 30.0 * np.arange(12) for start in (540, 2500, 4700)])
     yield "rounds of a script", 5, rounds[::4], rounds[2::4] + 2
