@@ -2,6 +2,7 @@
 //! event is absent.
 
 use crate::events::EventStamp;
+use crate::events::levels::service_of;
 use crate::ext::Change;
 use model::event::{Event, EventTypeKey};
 use model::time::TimeMs;
@@ -106,7 +107,7 @@ fn winner((colony_id, event_id): &(String, String), versions: &BTreeMap<Version,
     Some(EventStamp {
         key: EventTypeKey {
             colony_id: colony_id.clone(),
-            service_id: version.service_id.clone(),
+            service_id: service_of(&version.service_id),
             event_type: version.event_type.clone(),
         },
         at: version.at,
@@ -150,6 +151,15 @@ mod tests {
         let last: BTreeMap<String, Event> = present.map(|(event, _)| (event.event_id.clone(), event)).collect();
         let live = last.into_iter().filter(|(_, event)| !event.withdrawn);
         live.map(|(event_id, event)| (event_id, event.timestamp)).collect()
+    }
+
+    #[test]
+    fn a_service_that_is_called_as_any_service_is_none_of_them() {
+        use crate::events::levels::{is_general, on_both_levels};
+        let named = Event { service_id: "*".to_owned(), ..event(1, 0, false, 5) };
+        let changes = Dedupe::default().apply(vec![(named, 1)]);
+        let [own, whole] = on_both_levels(changes[0].0.clone());
+        assert!(!is_general(&own.key) && is_general(&whole.key), "{:?}", own.key);
     }
 
     proptest! {

@@ -8,6 +8,17 @@ use crate::events::episodes::EventStamp;
 use model::event::EventTypeKey;
 use model::pattern::ANY_SERVICE;
 
+/// The service of a type by its name. One that is itself called as the colony as a whole is gets a backslash, as any that
+/// differs from it by backslashes alone, so that no two get the same name.
+///
+/// ```
+/// use coral_operators::events::levels::service_of;
+/// assert_eq!(["cart", "", "*", "\\*", "a*"].map(service_of), ["cart", "", "\\*", "\\\\*", "a*"]);
+/// ```
+pub fn service_of(name: &str) -> String {
+    if name.trim_start_matches('\\') == ANY_SERVICE { format!("\\{name}") } else { name.to_owned() }
+}
+
 /// Whether a type is that of a colony as a whole.
 pub fn is_general(key: &EventTypeKey) -> bool {
     key.service_id == ANY_SERVICE
