@@ -83,23 +83,12 @@ impl Reject {
     /// The part of the source that contains the row, as named by the source's positions: `events.ndjson`,
     /// `coral.events/3`. Empty if locations name no part; it is then the whole source.
     pub fn part(&self) -> &str {
-        if self.source.starts_with("colony-") || self.source == STORE_SOURCE {
-            return "";
-        }
-        let name = self.place.trim_end_matches(|c: char| c.is_ascii_digit());
-        if name.len() == self.place.len() {
-            return &self.place;
-        }
-        [":", "@", " row "].iter().find_map(|sign| name.strip_suffix(sign)).unwrap_or(&self.place)
+        part_of(&self.source, &self.place)
     }
 
-    /// The place's number within its part: a line, a row, an offset. They rise in the order in which the part is read.
-    pub fn number(&self) -> Option<u64> {
-        let part = self.part();
-        if part.is_empty() || part.len() == self.place.len() {
-            return None;
-        }
-        self.place[part.len()..].trim_start_matches(|c: char| !c.is_ascii_digit()).parse().ok()
+    /// The place's number within its part.
+    pub fn number(&self) -> Option<PlaceNumber> {
+        if names_no_part(&self.source) { None } else { number_of(&self.place) }
     }
 
     /// The memory that it takes, roughly.
@@ -111,6 +100,51 @@ impl Reject {
 
 /// The source of rows that a store refuses.
 pub const STORE_SOURCE: &str = "store";
+
+/// A line, a row or an offset, and the record on that line where it holds several (else 0). Numbers rise in the order in
+/// which a part is read.
+pub type PlaceNumber = (u64, u64);
+
+/// Whether the places of a source name no part of it.
+fn names_no_part(source: &str) -> bool {
+    source.starts_with("colony-") || source == STORE_SOURCE
+}
+
+/// The part of a source that a place lies in; see [`Reject::part`].
+pub fn part_of<'a>(source: &str, place: &'a str) -> &'a str {
+    if names_no_part(source) { "" } else { split(place).map_or(place, |(part, _)| part) }
+}
+
+/// The part of a source's places that one of its partitions is; partitions are what its positions name.
+pub fn part_of_partition<'a>(source: &str, partition: &'a str) -> &'a str {
+    if names_no_part(source) { "" } else { partition }
+}
+
+/// The number of a place within its part.
+pub fn number_of(place: &str) -> Option<PlaceNumber> {
+    split(place).map(|(_, number)| number)
+}
+
+/// The place before a numbered one.
+pub fn place_before(place: &str) -> Option<String> {
+    let (head, number) = trailing_number(place)?;
+    Some(format!("{head}{}", number.checked_sub(1)?))
+}
+
+/// Part and number of `events.ndjson:17`, `events.ndjson:17.2` (the second record of that line), `topic/3@1042`, `m.parquet row 9`.
+fn split(place: &str) -> Option<(&str, PlaceNumber)> {
+    let (head, last) = trailing_number(place)?;
+    if let Some(line) = head.strip_suffix('.').and_then(trailing_number).filter(|(head, _)| head.ends_with(':')) {
+        return Some((line.0.strip_suffix(':')?, (line.1, last)));
+    }
+    let part = [":", "@", " row "].iter().find_map(|sign| head.strip_suffix(sign))?;
+    Some((part, (last, 0)))
+}
+
+fn trailing_number(text: &str) -> Option<(&str, u64)> {
+    let head = text.trim_end_matches(|c: char| c.is_ascii_digit());
+    Some((head, text[head.len()..].parse().ok()?))
+}
 
 #[cfg(test)]
 mod tests {
@@ -131,16 +165,30 @@ mod tests {
     #[test]
     fn a_place_names_its_part_and_its_number_in_it() {
         for (source, place, part, number) in [
-            ("files", "in/e 1.ndjson:17", "in/e 1.ndjson", Some(17)),
-            ("files", "m.parquet row 8192", "m.parquet", Some(8_192)),
+            ("files", "in/e 1.ndjson:17", "in/e 1.ndjson", Some((17, 0))),
+            ("files", "in/e 1.ndjson:17.2", "in/e 1.ndjson", Some((17, 2))),
+            ("files", "e-1.2:17", "e-1.2", Some((17, 0))),
+            ("files", "m.parquet row 8192", "m.parquet", Some((8_192, 0))),
             ("files", "m.parquet", "m.parquet", None),
             ("files", "2026", "2026", None),
-            ("kafka", "coral.events/3@1042", "coral.events/3", Some(1_042)),
+            ("kafka", "coral.events/3@1042", "coral.events/3", Some((1_042, 0))),
             ("colony-events:c", "StreamEvents \"e1\" after session:150", "", None),
             (STORE_SOURCE, "federated_events c/e:1", "", None),
         ] {
             let reject = at(source, place);
             assert_eq!((reject.part(), reject.number()), (part, number), "{place}");
+        }
+    }
+
+    #[test]
+    fn the_place_before_one_has_the_number_before() {
+        for (place, before) in [
+            ("e.ndjson:17", Some("e.ndjson:16")),
+            ("e.ndjson:17.2", Some("e.ndjson:17.1")),
+            ("e.ndjson:0", None),
+            ("e.ndjson", None),
+        ] {
+            assert_eq!(place_before(place).as_deref(), before, "{place}");
         }
     }
 }

@@ -70,6 +70,8 @@ pub(crate) struct Deferred {
     /// Rows of a source refused since its last position: where they stand, and their times.
     open: BTreeMap<String, Vec<(String, TimeMs)>>,
     moved: BTreeSet<(String, String)>,
+    /// Those that the clock took when the run began, and that have not been read again yet.
+    due: BTreeSet<(String, String)>,
     met: u64,
 }
 
@@ -86,16 +88,36 @@ fn read(positions: &BTreeMap<String, Positions>) -> BTreeMap<(String, String), D
 }
 
 impl Deferred {
-    /// As it was committed.
-    pub(crate) fn of_store(positions: &BTreeMap<String, Positions>) -> Deferred {
-        Deferred { held: read(positions), reached: positions.clone(), ..Deferred::default() }
+    /// As it was committed, for a run that begins at `now`.
+    pub(crate) fn of_store(positions: &BTreeMap<String, Positions>, now: TimeMs) -> Deferred {
+        let held = read(positions);
+        let due = held.iter().filter(|(_, held)| held.when <= now).map(|(key, _)| key.clone()).collect();
+        Deferred { held, due, reached: positions.clone(), ..Deferred::default() }
+    }
+
+    /// All files have been read to their ends: one that could be read again and has not been is no input any more. What
+    /// other sources have held back stays, since it may lie behind the end that this run reads to.
+    pub(crate) fn forget_unread(&mut self) {
+        for key in self.due.extract_if(.., |(source, _)| source == FILES) {
+            tracing::info!(
+                file = %key.1,
+                "rows that lay after this machine's clock are not read again: the file is no input any more"
+            );
+            self.held.remove(&key);
+            self.moved.insert(key);
+        }
     }
 
     /// Takes note of a batch, in the order of delivery.
     pub(crate) fn observe(&mut self, source: &str, batch: &Batch, now: TimeMs) {
         for partition in batch.restarted.iter().chain(&batch.rewound) {
             let key = (source.to_owned(), partition.clone());
+            self.due.remove(&key);
             let Some(held) = self.held.remove(&key) else { continue };
+            tracing::info!(
+                source, partition, rows = held.rows, first = %held.first,
+                "rows that lay after this machine's clock are read again"
+            );
             // it stands there again: rows of it that are still ahead are held back from there, not from where it was
             let reached = self.reached.entry(source.to_owned()).or_default();
             match held.from {
@@ -139,7 +161,8 @@ impl Deferred {
 
     /// What waits for the clock; `None` when nothing does.
     pub(crate) fn rows(&self, clock: TimeMs) -> Option<DeferredRows> {
-        let held = || self.held.values();
+        // what is due waits for its source, not for the clock
+        let held = || self.held.iter().filter(|(key, _)| !self.due.contains(*key)).map(|(_, held)| held);
         Some(DeferredRows {
             rows: held().map(|held| held.rows).sum(),
             met: self.met,
@@ -173,10 +196,6 @@ pub(crate) fn rewind(
         if held.when > now {
             continue;
         }
-        tracing::info!(
-            %source, %partition, rows = held.rows, first = %held.first,
-            "rows that lay after this machine's clock are read again"
-        );
         if let Some(of_source) = positions.get_mut(&source) {
             match held.from {
                 Some(from) => drop(of_source.0.insert(partition.clone(), from)),

@@ -22,6 +22,9 @@ pub struct Commit {
     /// Parts of sources that were begun again because their content has changed: what was refused of them before no longer
     /// holds.
     pub restarted: Vec<Part>,
+    /// Parts of sources that were rewound to rows ahead of the reader's clock: what was rejected of them for its time is
+    /// read again, and no longer holds.
+    pub rewound: Vec<Part>,
     /// Sources and places of single rejects that no longer hold.
     pub settled: Vec<(String, String)>,
     /// Refused rows; what was refused at the same place before no longer holds. See [`crate::rejects`].

@@ -96,6 +96,8 @@ pub async fn run_all<F: Fixture>(fixture: impl Fn() -> F) {
     refused::a_reject_says_what_is_wrong_now(&fixture()).await;
     refused::rejects_are_taken_back_when_their_rows_are_right(&fixture()).await;
     refused::rejects_beyond_those_kept_are_counted(&fixture()).await;
+    refused::rejects_for_their_time_are_taken_back_when_read_again(&fixture()).await;
+    refused::a_settled_reject_beyond_those_kept_is_not_counted(&fixture()).await;
     refused::many_identities_are_looked_up(&fixture()).await;
     not_taken::rows_that_are_not_taken_are_counted(&fixture()).await;
     not_taken::an_id_that_is_used_again_is_counted(&fixture()).await;

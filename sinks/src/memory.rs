@@ -14,7 +14,7 @@ use model::metric::MetricPoint;
 use model::pattern::{Correlation, Evidence, Finding};
 use model::position::Positions;
 use model::real::Real;
-use model::reject::Reject;
+use model::reject::{Reject, RejectReason};
 use model::rows::RollupKey;
 use model::time::{HOUR_MS, TimeMs};
 use model::topology::{ColonyStatus, ServiceEdge, ServiceNode};
@@ -161,16 +161,26 @@ impl Tables {
     }
 
     fn refuse(&mut self, commit: &Commit) {
-        if commit.rejects.is_empty() && commit.restarted.is_empty() && commit.settled.is_empty() {
+        let Commit { rejects: refused, restarted, rewound, settled, .. } = commit;
+        if refused.is_empty() && restarted.is_empty() && rewound.is_empty() && settled.is_empty() {
             return;
         }
         for (source, part) in &commit.restarted {
             self.rejects.retain(|_, reject| reject.source != *source || reject.part() != part);
             self.rejects_omitted.retain(|(of, in_part, _), _| of != source || in_part != part);
         }
+        for (source, part) in &commit.rewound {
+            let is_again = |of: &str, in_part: &str, reason: &str| {
+                of == source && in_part == part && reason == RejectReason::FarFuture.as_str()
+            };
+            self.rejects.retain(|_, reject| !is_again(&reject.source, reject.part(), reject.reason.as_str()));
+            self.rejects_omitted.retain(|(of, in_part, reason), _| !is_again(of, in_part, reason));
+        }
         for key in &commit.settled {
             self.rejects.remove(key);
         }
+        let omitted = self.rejects_omitted.clone().into_iter().collect();
+        self.rejects_omitted.extend(rejects::without_settled(&commit.settled, &omitted));
         let mut stored = Stored {
             rejects: self.rejects.clone().into_iter().collect(),
             omitted: self.rejects_omitted.clone().into_iter().collect(),

@@ -5,7 +5,7 @@
 //! [`KEPT_MAX`] are kept, of the others only the number is: one wrong column name refuses every row of a file, and ten
 //! thousand of them say all there is to say.
 
-use model::reject::{Reject, RejectReason};
+use model::reject::{Reject, RejectReason, number_of, part_of, place_before};
 use std::collections::{BTreeMap, HashMap};
 
 /// Rows kept of one part and reason.
@@ -85,7 +85,7 @@ pub(crate) fn changes<'a>(rejects: &[&'a Reject], mut stored: Stored, kept_max: 
         let kept = stored.kept.entry(group.clone()).or_default();
         // retention makes room for new ones; those that are counted stay so
         let is_counted = stored.omitted.get(&group).is_some_and(|omitted| {
-            let counted_to = place_number(&omitted.counted_to);
+            let counted_to = number_of(&omitted.counted_to);
             reject.number().zip(counted_to).is_some_and(|(number, counted_to)| number <= counted_to)
         });
         if *kept < kept_max && !is_counted {
@@ -114,11 +114,10 @@ fn is_same(before: &Reject, reject: &Reject) -> bool {
 /// The number after `rejects` of one group: those beyond the last place that is counted. Where places have no numbers,
 /// only the very same commit is known again.
 fn counted(before: &Omitted, rejects: &[&Reject]) -> Omitted {
-    let number = |place: &str| place_number(place);
-    let last = rejects.iter().max_by_key(|reject| number(&reject.place)).map(|reject| reject.place.clone());
+    let last = rejects.iter().max_by_key(|reject| number_of(&reject.place)).map(|reject| reject.place.clone());
     let Some(last) = last else { return before.clone() };
     let is_numbered = rejects.iter().all(|reject| reject.number().is_some());
-    let new = match (is_numbered, number(&before.counted_to)) {
+    let new = match (is_numbered, number_of(&before.counted_to)) {
         (true, Some(to)) => rejects.iter().filter(|reject| reject.number().is_some_and(|number| number > to)).count(),
         (false, _) if before.counted_to == last => 0,
         _ => rejects.len(),
@@ -129,9 +128,32 @@ fn counted(before: &Omitted, rejects: &[&Reject]) -> Omitted {
     }
 }
 
-fn place_number(place: &str) -> Option<u64> {
-    let digits = place.len() - place.trim_end_matches(|c: char| c.is_ascii_digit()).len();
-    place[place.len() - digits..].parse().ok()
+/// The numbers after single rejects no longer hold. A place that was settled is the last one of its part, so the group that
+/// counts up to it has counted it; a repeat finds another last place and changes nothing.
+pub(crate) fn without_settled(
+    settled: &[(String, String)],
+    omitted: &HashMap<Group, Omitted>,
+) -> BTreeMap<Group, Omitted> {
+    let mut changed: BTreeMap<Group, Omitted> = BTreeMap::new();
+    for (source, place) in settled {
+        let part = part_of(source, place);
+        let counted = omitted.iter().find(|((of, in_part, _), omitted)| {
+            of == source && in_part == part && omitted.counted_to == *place && omitted.rows > 0
+        });
+        if let (Some((group, omitted)), Some(counted_to)) = (counted, place_before(place)) {
+            changed.insert(group.clone(), Omitted { rows: omitted.rows - 1, counted_to });
+        }
+    }
+    changed
+}
+
+/// The parts that settled places lie in.
+pub(crate) fn parts_of(settled: &[(String, String)]) -> Vec<(&str, &str)> {
+    let mut parts: Vec<(&str, &str)> =
+        settled.iter().map(|(source, place)| (&**source, part_of(source, place))).collect();
+    parts.sort_unstable();
+    parts.dedup();
+    parts
 }
 
 /// The reason of this stored name.

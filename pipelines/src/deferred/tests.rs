@@ -68,7 +68,7 @@ fn a_partition_goes_back_to_where_its_first_row_ahead_lay_once_the_clock_takes_i
     let (moved, rewound) = rewind(&stored, ahead(9));
     assert_eq!(moved["kafka:e"], positions(&[("e/0", "5"), ("e/1", "9")]), "the other partition stays");
     assert_eq!(rewound["kafka:e"], BTreeSet::from(["e/0".to_owned()]));
-    let rows = Deferred::of_store(&stored).rows(NOW).unwrap();
+    let rows = Deferred::of_store(&stored, NOW).rows(NOW).unwrap();
     assert_eq!((rows.rows, rows.met, rows.first, rows.last), (3, 0, ahead(10), ahead(12)));
     assert_eq!(rows.read_again_from, ahead(9));
 }
@@ -97,12 +97,12 @@ async fn what_is_read_again_is_no_longer_held_back_and_files_settle_their_reject
     let batch = source.next_batch().await.unwrap().unwrap();
     assert_eq!((batch.rewound.clone(), batch.restarted.clone()), (vec!["a.csv".to_owned()], vec!["a.csv".to_owned()]));
 
-    let mut held = Deferred::of_store(&stored);
+    let mut held = Deferred::of_store(&stored, NOW);
     held.observe("files", &batch, ahead(20));
     assert_eq!(held.rows(NOW), None);
     let mut after = stored.clone();
     after.entry(DEFERRED_NAME.to_owned()).or_default().advance(held.take_moved());
-    assert_eq!(Deferred::of_store(&after).rows(NOW), None, "also after a restart");
+    assert_eq!(Deferred::of_store(&after, NOW).rows(NOW), None, "also after a restart");
     assert!(rewind(&after, ahead(30)).1.is_empty());
 }
 
@@ -113,7 +113,7 @@ fn rows_without_a_position_of_their_own_go_with_the_next_one_and_wrong_units_are
         "colony-events:c",
         &[batch(vec![reject("StreamEvents e", ahead(3)), no_time], &[]), batch(Vec::new(), &[("c", "s:2")])],
     );
-    let rows = Deferred::of_store(&stored).rows(NOW).unwrap();
+    let rows = Deferred::of_store(&stored, NOW).rows(NOW).unwrap();
     assert_eq!((rows.rows, rows.first), (1, ahead(3)));
     let (moved, _) = rewind(&stored, ahead(2));
     assert_eq!(moved["colony-events:c"], Positions::default());
@@ -129,11 +129,25 @@ fn rows_that_are_still_ahead_after_a_rewind_are_held_from_there() {
     // two days later the first of them is taken, the second is not
     let (moved, rewound) = rewind(&all, ahead(2));
     assert_eq!((moved["kafka:e"].clone(), rewound.len()), (positions(&[("e/0", "5")]), 1));
-    let mut held = Deferred::of_store(&all);
+    let mut held = Deferred::of_store(&all, NOW);
     let again = batch(vec![reject("e/0@7", ahead(10))], &[("e/0", "8")]);
     held.observe("kafka:e", &Batch { rewound: vec!["e/0".to_owned()], ..again }, NOW);
     held.observe("kafka:e", &batch(Vec::new(), &[("e/0", "200")]), NOW);
     all.entry(DEFERRED_NAME.to_owned()).or_default().advance(held.take_moved());
     let (moved, _) = rewind(&all, ahead(9));
     assert_eq!(moved["kafka:e"], positions(&[("e/0", "5")]), "and not at 200, which is behind it");
+}
+
+#[test]
+fn a_part_that_nobody_reads_any_more_is_forgotten_once_its_time_has_come() {
+    let gone = [batch(vec![reject("gone.csv:3", ahead(10))], &[("gone.csv", "end")])];
+    let mut all = stored("files", &gone);
+    let mut early = Deferred::of_store(&all, ahead(1));
+    early.forget_unread();
+    assert_eq!(early.rows(NOW).map(|rows| rows.rows), Some(1), "the clock has not come so far");
+    let mut later = Deferred::of_store(&all, ahead(20));
+    assert_eq!(later.rows(NOW), None, "it does not wait for the clock");
+    later.forget_unread();
+    all.entry(DEFERRED_NAME.to_owned()).or_default().advance(later.take_moved());
+    assert!(rewind(&all, ahead(30)).1.is_empty());
 }

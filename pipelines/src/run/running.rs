@@ -7,7 +7,7 @@ use super::handle::Announcer;
 use super::intake::{Delivery, Intake};
 use super::lookback;
 use super::pace::EvaluatePace;
-use super::pending_rejects::PendingRejects;
+use super::pending_rejects::{PendingRejects, TakenBack};
 use super::published::Published;
 use super::restore::restore;
 use super::retention::RetentionPace;
@@ -139,7 +139,7 @@ impl Running {
             gate,
             clock: options.clock.clone(),
             event_clock,
-            held: Deferred::of_store(&positions),
+            held: Deferred::of_store(&positions, options.clock.now()),
             fast: ClockSkew::default(),
             correlates,
             is_live: true,
@@ -233,6 +233,9 @@ impl Running {
         shutdown: &watch::Receiver<bool>,
     ) -> Result<Option<RunError>, RunError> {
         let failure = self.take_in(intake, shutdown).await?;
+        if self.is_live && failure.is_none() && intake.is_complete() {
+            self.held.forget_unread();
+        }
         intake.stop();
         self.progress.phase = Phase::Draining;
         self.tick(true).await?;
@@ -333,7 +336,8 @@ impl Running {
         pending.bytes += rows.bytes() + late.bytes() + refused;
         pending.rows.append(rows);
         pending.late.append(late);
-        pending.refused.take(&source, batch.restarted, batch.settled, batch.rejects);
+        let taken_back = TakenBack { restarted: batch.restarted, rewound: batch.rewound, settled: batch.settled };
+        pending.refused.take(&source, taken_back, batch.rejects);
         pending.positions.entry(source).or_default().advance(batch.positions);
         self.watch.send_replace(self.progress.clone());
     }

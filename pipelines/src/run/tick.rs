@@ -65,6 +65,7 @@ impl Running {
             rows: rows.into(),
             late: late.into(),
             restarted: refused.restarted,
+            rewound: refused.rewound,
             settled: refused.settled,
             rejects: refused.rejects,
             rollups: rollups.into_iter().collect(),

@@ -12,7 +12,7 @@ use crate::Commit;
 use crate::columns::times;
 use crate::rejects::{self, Group, KEPT_MAX, Omitted, Stored};
 use arrow::array::{StringArray, UInt64Array};
-use model::reject::Reject;
+use model::reject::{Reject, RejectReason};
 use model::time::TimeMs;
 use serde::Deserialize;
 use std::collections::{BTreeSet, HashMap};
@@ -94,9 +94,24 @@ async fn delete_settled(session: &mut Session, commit: &Commit) -> Result<(), Fa
         gone.extend(rows.into_iter().map(|row| (row.source, row.place)));
         numbers.extend(omitted(session, part).await?);
     }
+    for part in parts(&commit.rewound) {
+        let sql = "SELECT source, place, colony_id, reason, '' AS detail, '' AS raw, rejected_at
+                   FROM rejects FINAL
+                   WHERE (source, part) IN {parts:Array(Tuple(String, String))} AND reason = 'far_future'";
+        let rows = session.rows::<RejectAnswer>(session.query(sql).param("parts", part)).await?;
+        gone.extend(rows.into_iter().map(|row| (row.source, row.place)));
+        let counted = omitted(session, part).await?.into_iter();
+        numbers.extend(counted.filter(|((.., reason), _)| reason == RejectReason::FarFuture.as_str()));
+    }
     remove(session, &gone.iter().collect::<Vec<_>>()).await?;
     let numbers: Vec<(&Group, &Omitted)> = numbers.iter().map(|(group, omitted)| (group, omitted)).collect();
-    count(session, &numbers, commit.committed_at, true).await
+    count(session, &numbers, commit.committed_at, true).await?;
+    let mut counted = HashMap::new();
+    for part in parts(&rejects::parts_of(&commit.settled)) {
+        counted.extend(omitted(session, part).await?);
+    }
+    let changed = rejects::without_settled(&commit.settled, &counted);
+    count(session, &changed.iter().collect::<Vec<_>>(), commit.committed_at, false).await
 }
 
 async fn remove(session: &mut Session, keys: &[&(String, String)]) -> Result<(), Fault> {

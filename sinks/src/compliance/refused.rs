@@ -101,6 +101,40 @@ pub(super) async fn rejects_beyond_those_kept_are_counted<F: Fixture>(fixture: &
     fixture.close(store).await;
 }
 
+/// Rows that lay after the reader's clock are read again: what was said of their time goes, nothing else does.
+pub(super) async fn rejects_for_their_time_are_taken_back_when_read_again<F: Fixture>(fixture: &F) {
+    let mut store = fixture.open().await;
+    let ahead = |place: &str| Reject { reason: RejectReason::FarFuture, source: "kafka:k".into(), ..reject(place) };
+    let other = Reject { source: "kafka:k".into(), ..reject("e/0@8") };
+    let far: Vec<Reject> = (0..KEPT_MAX + 5).map(|offset| ahead(&format!("e/0@{}", offset + 10))).collect();
+    store.commit(&refusing(1, [far, vec![other, ahead("e/1@7")]].concat())).await.unwrap();
+    let again = Commit { rewound: vec![("kafka:k".into(), "e/0".into())], ..refusing(2, vec![ahead("e/0@12")]) };
+    for _ in 0..2 {
+        store.commit(&again).await.unwrap();
+        assert_eq!(by_reason(&mut store).await, [("far_future".into(), 2), ("malformed".into(), 1)]);
+    }
+    fixture.close(store).await;
+}
+
+/// The last record of a file was refused beyond those that are kept, and has been read on.
+pub(super) async fn a_settled_reject_beyond_those_kept_is_not_counted<F: Fixture>(fixture: &F) {
+    let mut store = fixture.open().await;
+    let lines = (1..=KEPT_MAX + 3).map(|line| reject(&format!("a.csv:{line}"))).collect();
+    store.commit(&refusing(1, lines)).await.unwrap();
+    let last = format!("a.csv:{}", KEPT_MAX + 3);
+    let settled = Commit { settled: vec![("files".into(), last.clone())], ..refusing(2, Vec::new()) };
+    for _ in 0..2 {
+        store.commit(&settled).await.unwrap();
+        assert_eq!(by_reason(&mut store).await, [("malformed".into(), KEPT_MAX + 2)]);
+    }
+    let again = Commit { settled: vec![("files".into(), last.clone())], ..refusing(3, vec![reject(&last)]) };
+    for _ in 0..2 {
+        store.commit(&again).await.unwrap();
+        assert_eq!(by_reason(&mut store).await, [("malformed".into(), KEPT_MAX + 3)], "refused again, counted once");
+    }
+    fixture.close(store).await;
+}
+
 /// As many as a first commit of a file brings, with ids of usual length: what is looked up at once has a limit.
 pub(super) async fn many_identities_are_looked_up<F: Fixture>(fixture: &F) {
     let mut store = fixture.open().await;

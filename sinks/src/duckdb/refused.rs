@@ -35,22 +35,40 @@ fn pairs(of: &[(String, String)]) -> Vec<Pair<'_>> {
 
 /// Deletes what no longer holds.
 fn delete_settled(connection: &Connection, commit: &Commit) -> Result<(), Cause> {
-    let (parts, places) = (pairs(&commit.restarted), pairs(&commit.settled));
-    delete(connection, "rejects", "part", &parts)?;
-    delete(connection, "rejects_omitted", "part", &parts)?;
-    delete(connection, "rejects", "place", &places)
+    let (parts, rewound, places) = (pairs(&commit.restarted), pairs(&commit.rewound), pairs(&commit.settled));
+    for table in ["rejects", "rejects_omitted"] {
+        delete(connection, table, "part", &parts)?;
+        delete_where(connection, table, "part", &rewound, "stored.reason = 'far_future'")?;
+    }
+    delete(connection, "rejects", "place", &places)?;
+    if places.is_empty() {
+        return Ok(());
+    }
+    stage_pairs(connection, "part", &rejects::parts_of(&commit.settled))?;
+    let changed = rejects::without_settled(&commit.settled, &omitted(connection)?);
+    count(connection, &changed.iter().collect::<Vec<_>>(), commit.committed_at)
 }
 
 /// Deletes the rows of `table` that have one of these sources and values of `column`.
 fn delete(connection: &Connection, table: &str, column: &'static str, pairs: &[Pair<'_>]) -> Result<(), Cause> {
+    delete_where(connection, table, column, pairs, "true")
+}
+
+fn delete_where(
+    connection: &Connection,
+    table: &str,
+    column: &'static str,
+    pairs: &[Pair<'_>],
+    condition: &'static str,
+) -> Result<(), Cause> {
     if pairs.is_empty() {
         return Ok(());
     }
     stage_pairs(connection, column, pairs)?;
-    // sql: identifiers only
+    // sql: identifiers and constants only
     connection.execute_batch(&format!(
         "DELETE FROM {table} AS stored USING staged_pairs AS staged
-         WHERE stored.source = staged.source AND stored.{column} = staged.{column}"
+         WHERE stored.source = staged.source AND stored.{column} = staged.{column} AND {condition}"
     ))?;
     Ok(())
 }
@@ -93,13 +111,18 @@ fn stored(connection: &Connection, rejects: &[&Reject]) -> Result<Stored, Cause>
          GROUP BY ALL",
         |row| Ok(row.get(3)?),
     )?;
-    stored.omitted = groups(
+    stored.omitted = omitted(connection)?;
+    Ok(stored)
+}
+
+/// The numbers of the staged parts.
+fn omitted(connection: &Connection) -> Result<HashMap<Group, Omitted>, Cause> {
+    groups(
         connection,
         "SELECT source, part, reason, omitted, counted_to FROM rejects_omitted
          SEMI JOIN staged_pairs USING (source, part)",
         |row| Ok(Omitted { rows: row.get(3)?, counted_to: row.get(4)? }),
-    )?;
-    Ok(stored)
+    )
 }
 
 fn groups<T>(
