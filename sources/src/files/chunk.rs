@@ -152,7 +152,7 @@ impl Collector {
     pub(crate) fn replace_row(&mut self, is_taken: bool, earlier: &impl Record, version: u64) -> u64 {
         match self.kind {
             RowKind::Events => {
-                let Ok(mut earlier) = decode_event(earlier, self.now, &mut Notes::new()) else { return 0 };
+                let Ok(mut earlier) = decode_event(earlier, self.now, &mut Notes::new()) else { return version };
                 earlier.version = earlier.version.max(version).max(self.version);
                 let same =
                     |event: &&mut Event| (&event.colony_id, &event.event_id) == (&earlier.colony_id, &earlier.event_id);
@@ -164,15 +164,14 @@ impl Collector {
                         event.version
                     }
                     None => {
-                        let taken_back =
-                            Event { withdrawn: true, version: earlier.version.saturating_add(1), ..earlier };
-                        self.chunk.rows.events.push(taken_back);
-                        0
+                        let version = earlier.version.saturating_add(1);
+                        self.chunk.rows.events.push(Event { withdrawn: true, version, ..earlier });
+                        version
                     }
                 }
             }
             RowKind::Metrics => {
-                let Ok(mut earlier) = decode_metric(earlier, self.now) else { return 0 };
+                let Ok(mut earlier) = decode_metric(earlier, self.now) else { return version };
                 earlier.version = earlier.version.max(version).max(self.version);
                 let same = |point: &&mut MetricPoint| {
                     let bucket = |point: &MetricPoint| (point.timestamp, point.interval_seconds);
@@ -186,8 +185,10 @@ impl Collector {
                         point.version
                     }
                     None => {
-                        self.note("a row made of a half-written record stays, because the whole record is no row");
-                        0
+                        let note = "a metric row made of a half-written record stays: the whole record is not a row of \
+                                    that bucket";
+                        self.note(note);
+                        earlier.version
                     }
                 }
             }

@@ -14,12 +14,15 @@ use std::io::Read;
 pub(crate) struct Tail {
     /// Its length.
     pub bytes: u64,
-    /// The record as it stood, where a row was made of it.
+    /// The record as it stood when a row was last made of it: what is read now gives way to that or replaces it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub row: Option<String>,
-    /// The version that this row was given, where the record did not state a higher one.
+    /// The version that this row was given (or with which it was taken back), where the record did not state a higher one.
     #[serde(default)]
     pub version: u64,
+    /// Nothing has been made of it as it stands now: it waits for its end.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub waits: bool,
     /// The place of the reject, where it was refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refused: Option<String>,
@@ -64,9 +67,9 @@ pub(crate) enum Found {
 }
 
 impl Tail {
-    /// Whether nothing has been made of it: it waits for its end.
+    /// Whether it waits for its end. Positions of earlier versions say so by saying nothing.
     fn is_waiting(&self) -> bool {
-        self.row.is_none() && self.refused.is_none()
+        self.waits || (self.row.is_none() && self.refused.is_none())
     }
 }
 

@@ -118,6 +118,17 @@ impl Fields {
         &self.text[start..*end]
     }
 
+    /// A record that reads as these fields, each cut to so many bytes and in quotes.
+    pub(super) fn to_text(&self, field_bytes_max: usize) -> String {
+        let quoted = |field: &[u8]| {
+            let text = String::from_utf8_lossy(field);
+            let end = text.floor_char_boundary(field_bytes_max);
+            format!("\"{}\"", text[..end].replace('"', "\"\""))
+        };
+        let fields: Vec<String> = self.iter().map(quoted).collect();
+        fields.join(&char::from(self.delimiter).to_string())
+    }
+
     pub(super) fn iter(&self) -> impl Iterator<Item = &[u8]> {
         (0..self.len()).map(|field| self.get(field))
     }
@@ -138,6 +149,13 @@ mod tests {
     fn quotes_are_taken_off_and_odd_ones_are_kept() {
         assert_eq!(read("a,\"b,c\",\"say \"\"hi\"\"\",,"), ["a", "b,c", "say \"hi\"", "", ""]);
         assert_eq!(read("5\" disk,\"a\" b,\"\""), ["5\" disk", "a b", ""]);
+        let mut fields = Fields::new(b',');
+        fields.read("a,\"b,\"\"c\nd\",ünd,".as_bytes());
+        let again = fields.to_text(5);
+        assert_eq!(
+            (read(&again).join("|"), fields.to_text(2)),
+            ("a|b,\"c\n|ünd|".to_owned(), "\"a\",\"b,\",\"ü\",\"\"".to_owned())
+        );
         let mut fields = Fields::new(b';');
         fields.begin();
         fields.push(b"x;\"two");

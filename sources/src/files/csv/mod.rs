@@ -11,7 +11,8 @@
 //! line is read as if it had never been.
 //!
 //! **Where a file ends.** A last record without a line break may be half written. It is taken, and the position stays
-//! before it: when the file has grown it is read again and replaces what was made of it.
+//! before it: when the file has grown it is read again and replaces what was made of it, or takes it back where the
+//! whole record is no row.
 
 mod fields;
 mod header;
@@ -35,8 +36,11 @@ use std::collections::{BTreeMap, VecDeque};
 
 /// Longest record of several lines, in bytes: above the longest acceptable row.
 pub(crate) const RECORD_BYTES_MAX: u64 = 1024 * 1024;
-/// Longest unfinished record that is remembered with the position, in bytes.
+/// Longest unfinished record that is taken while its file may still be written, in bytes.
 const TAIL_BYTES_MAX: usize = 64 * 1024;
+/// How much of each field of an unfinished record is remembered with the position, in bytes: what identifies a row is
+/// shorter, and a file that has grown has only more behind it.
+const REMEMBERED_BYTES_MAX: usize = 4 * 1024;
 /// How long after the last change of a file nobody is believed to write it any more.
 const QUIET_MS: i64 = MINUTE_MS;
 
@@ -220,31 +224,38 @@ impl CsvReader {
             }
             Ending::Sure | Ending::Unfinished => self.fault(),
         };
-        if let Some(fault) = fault {
-            out.refuse(None, fault, &place, &shown());
-            tail.refused = Some(out.place(&place));
-            return Some(tail);
-        }
-        if extent.ends == Ending::Unfinished && !self.may_be_whole(out.now()) {
+        if fault.is_none() && extent.ends == Ending::Unfinished && !self.may_be_whole(out.now()) {
             let note =
                 "the last record of a file has no line break yet and may be half written: it is taken once it has one";
             out.note(note);
-            return Some(tail);
+            // what was made of it before stays to be replaced
+            let (row, version) = before.map(|tail| (tail.row.clone(), tail.version)).unwrap_or_default();
+            return Some(Tail { row, version, waits: true, ..tail });
         }
-        let record = CsvRecord { fields: &self.fields, columns: &self.header.columns };
-        let is_taken = out.take(&record, || place.clone(), shown);
-        if !is_taken {
-            tail.refused = Some(out.place(&place));
-        } else if extent.ends == Ending::Unfinished {
-            tail.row = std::str::from_utf8(&extent.first.text).ok().map(str::to_owned);
-        }
-        if let Some(row) = before.and_then(|tail| tail.row.as_ref()) {
+        let is_taken = match fault {
+            Some(fault) => {
+                out.refuse(None, fault, &place, &shown());
+                false
+            }
+            None => {
+                let record = CsvRecord { fields: &self.fields, columns: &self.header.columns };
+                out.take(&record, || place.clone(), shown)
+            }
+        };
+        let earlier = before.and_then(|tail| tail.row.clone());
+        if let Some(row) = &earlier {
             self.single.read(row.as_bytes());
             let earlier = CsvRecord { fields: &self.single, columns: &self.header.columns };
             tail.version = out.replace_row(is_taken, &earlier, before.map_or(0, |tail| tail.version));
         }
-        self.last_field.clear();
-        self.last_field.extend_from_slice(self.fields.get(self.header.len - 1));
+        if is_taken {
+            self.last_field.clear();
+            self.last_field.extend_from_slice(self.fields.get(self.header.len - 1));
+            tail.row = (extent.ends == Ending::Unfinished).then(|| self.fields.to_text(REMEMBERED_BYTES_MAX));
+        } else {
+            tail.refused = Some(out.place(&place));
+            tail.row = earlier;
+        }
         Some(tail)
     }
 

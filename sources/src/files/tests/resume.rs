@@ -131,6 +131,22 @@ async fn a_half_written_last_record_gives_way_to_the_whole_one() {
     ];
     let steps: Vec<&str> = steps.iter().map(String::as_str).collect();
     assert_eq!(left_behind("e.csv", &steps, None).await.0, [("e1".to_owned(), "z\"a".to_owned())]);
+    // the whole record is no row: what its beginning was taken for is taken back, until it is one after all
+    let one = format!("{header}{}\n", line(1, "one"));
+    let broken = [format!("{one}{}", line(2, "two")), format!("{one}{},more,and\n", line(2, "two"))];
+    let found = left_behind("e.csv", &[&broken[0], &broken[1]], None).await;
+    assert_eq!(found, (vec![("e1".to_owned(), "one".to_owned())], vec!["e.csv:3".to_owned()]));
+    let steps = ["z", "z,more", "z,more,and\n"].map(|text| format!("{one}{}", line(2, text)));
+    let steps: Vec<&str> = steps.iter().map(String::as_str).collect();
+    assert_eq!(left_behind("e.csv", &steps, None).await, found, "also in steps");
+    // a record of several lines, and one that is no text
+    let steps = [
+        format!("{one}e2,\"shop-production\",1672770000000,deploy,\"a\nb\",z"),
+        format!("{one}e2,\"shop-production\",1672770000000,deploy,\"a\nb\",z\"a\n"),
+    ];
+    let steps: Vec<&str> = steps.iter().map(String::as_str).collect();
+    let expected_row = ("e2".to_owned(), "z\"a".to_owned());
+    assert_eq!(left_behind("e.csv", &steps, None).await.0[1], expected_row);
     // the same for objects, whose end is certain
     let whole = format!("{}\n{}\n", event_line(1), event_line(2));
     let expected = left_behind("e.ndjson", &[&whole], None).await;
@@ -183,6 +199,41 @@ fn positions_of_earlier_versions_are_understood() {
     let half = position::FilePosition::of_text(&text.replace("\"bytes\":40", "\"bytes\":20")).unwrap();
     assert!(!half.is_done);
     assert_eq!(position::FilePosition::of_text(&position.to_text()), Some(position));
+}
+
+#[tokio::test]
+async fn what_was_made_of_a_half_written_record_is_replaced_also_after_a_read_that_waited() {
+    // the last column identifies the row: a cut one waits
+    let header = "colony_id,timestamp,event_type,service_id,description,event_id\n";
+    let line = |text: &str, id: &str| format!("shop-production,1672770000000,deploy,api,{text},{id}");
+    let folder = folder(&[("e.csv", "")]);
+    let config = event_config(folder.path(), "e.csv");
+    let mut positions = Positions::default();
+    let mut stored: Vec<model::event::Event> = Vec::new();
+    let long = "z".repeat(200_000);
+    let steps = [
+        (format!("{header}{}\n{}", line("one", "e1"), line(&long, "e1")), true),
+        (format!("{header}{}\n{}", line("one", "e1"), line(&long, "e1x")), false),
+        (format!("{header}{}\n{}\n", line("one", "e1"), line(&long, "e1xy")), false),
+    ];
+    for (text, is_quiet) in &steps {
+        fs::write(folder.path().join("e.csv"), text).unwrap();
+        let clock: SharedClock = match is_quiet {
+            true => ManualClock::at(TimeMs(4_102_444_800_000)),
+            false => SystemClock::shared(),
+        };
+        let mut source = config.build(&positions, &clock).unwrap();
+        while let Some(batch) = source.next_batch().await.unwrap() {
+            stored.extend(batch.rows.events);
+            positions.advance(batch.positions);
+        }
+        let position = &positions.0["e.csv"];
+        assert!(position.len() < 64 * 1024, "a position of {} bytes", position.len());
+    }
+    stored.sort();
+    let greatest: std::collections::BTreeMap<_, _> =
+        stored.iter().map(|event| (event.event_id.as_str(), event.withdrawn)).collect();
+    assert_eq!(greatest, [("e1", true), ("e1xy", false)].into());
 }
 
 /// The metric rows that the versions of a file leave behind: the greatest copy of each bucket, without its version.
