@@ -174,7 +174,13 @@ fn take_several(text: &[u8], place: &str, out: &mut Collector) -> bool {
         found.push(std::mem::take(&mut object.text));
     }
     let is_all = !found.is_empty() && found.iter().all(|text| parse_object(text).is_ok());
-    is_all && found.iter().all(|text| take_text(text, place, out).is_ok())
+    if !is_all {
+        return false;
+    }
+    // each has a place of its own: two that are refused are two rejects
+    let is_single = found.len() == 1;
+    let place_of = |at: usize| if is_single { place.to_owned() } else { format!("{place}.{}", at + 1) };
+    found.iter().enumerate().all(|(at, text)| take_text(text, &place_of(at), out).is_ok())
 }
 
 fn head(text: &[u8]) -> String {
