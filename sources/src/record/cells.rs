@@ -37,6 +37,12 @@ pub(super) fn text(record: &impl Record, field: Field) -> Result<String, Fault> 
     }
 }
 
+/// Text of a column that may be missing: exports write `NULL` there, which nobody calls an application.
+pub(super) fn optional_text(record: &impl Record, field: Field) -> Result<String, Fault> {
+    let text = text(record, field)?;
+    Ok(if text.trim().eq_ignore_ascii_case("null") { String::new() } else { text })
+}
+
 /// A word that decides nothing: whatever the cell holds, shown as text.
 pub(super) fn word(record: &impl Record, field: Field) -> String {
     match record.cell(field) {

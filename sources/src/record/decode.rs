@@ -1,6 +1,6 @@
 //! From a record's cells to a checked row: the one decoder of files, of import and of JSON records wherever they come from.
 
-use super::cells::{flag, number, text, timestamp, whole, word};
+use super::cells::{flag, number, optional_text, text, timestamp, whole, word};
 use super::fields::{Cell, Field, Record};
 use super::{Notes, RowKind};
 use model::check::{Fault, METADATA_BYTES_MAX, check_event, check_metric, fit_metadata};
@@ -58,7 +58,7 @@ pub(crate) fn decode_event(record: &impl Record, now: TimeMs, notes: &mut Notes)
         event_type: text(record, Field::EventType)?,
         service_id: text(record, Field::ServiceId)?,
         severity,
-        description: text(record, Field::Description)?,
+        description: optional_text(record, Field::Description)?,
         metadata,
     };
     check_event(&event, now)?;
@@ -95,8 +95,8 @@ pub(crate) fn looks_like_row(kind: RowKind, record: &impl Record, now: TimeMs) -
 
 /// Application and environment: the record's own where it has them, else what the colony id says.
 fn identity(record: &impl Record, colony_id: &str) -> Result<(String, String), Fault> {
-    let application = text(record, Field::ApplicationName)?;
-    let environment = text(record, Field::Environment)?;
+    let application = optional_text(record, Field::ApplicationName)?;
+    let environment = optional_text(record, Field::Environment)?;
     if !application.is_empty() && !environment.is_empty() {
         return Ok((application, environment));
     }

@@ -46,16 +46,20 @@ pub(crate) fn parse_object(text: &[u8]) -> Result<JsonRecord<'_>, Fault> {
 
 /// The slow reading: a tree, and the words for what is no object.
 fn parse_tree(text: &[u8]) -> Result<Map<String, Value>, Fault> {
-    let cause = match serde_json::from_slice::<Value>(text) {
-        Ok(value) => return object_of(value),
-        Err(cause) => cause,
+    let read = match serde_json::from_slice::<Value>(text) {
+        Ok(value) if !has_beyond(&value) => return object_of(value),
+        read => read,
     };
-    // `NaN` and `Infinity` are no JSON, but common writers emit them
-    if let Some(marked) = mark_not_finite(text)
+    // `NaN` and `Infinity` are no JSON, but common writers emit them; whole numbers beyond 64 bits would be rounded
+    if let Some(marked) = mark_numbers(text)
         && let Ok(value) = serde_json::from_slice::<Value>(&marked)
     {
         return object_of(value);
     }
+    let cause = match read {
+        Ok(value) => return object_of(value),
+        Err(cause) => cause,
+    };
     if cause.to_string().starts_with("number out of range") {
         return Err((RejectReason::NotFinite, format!("a number is not finite: {cause}")));
     }
@@ -74,21 +78,54 @@ fn object_of(value: Value) -> Result<Map<String, Value>, Fault> {
     }
 }
 
-/// Begins the text that stands for a number which is not finite, in a tree: no text of a writer begins so.
-const NOT_FINITE: char = '\u{10fffd}';
+/// Begins the text that stands for a number which JSON or 64 bits do not have, in a tree: no text of a writer begins so.
+const NUMBER_MARK: char = '\u{10fffd}';
 
-/// The text with each bare `NaN` and `Infinity` made a marked string; `None` where there is none.
-fn mark_not_finite(text: &[u8]) -> Option<Vec<u8>> {
+/// Whether a float may be a whole number beyond 64 bits, which was rounded.
+fn is_beyond(number: f64) -> bool {
+    number >= u64::MAX as f64 || number <= i64::MIN as f64
+}
+
+/// Whether there is such a float in it.
+fn has_beyond(value: &Value) -> bool {
+    match value {
+        Value::Number(number) => number.is_f64() && number.as_f64().is_some_and(is_beyond),
+        Value::Array(items) => items.iter().any(has_beyond),
+        Value::Object(entries) => entries.values().any(has_beyond),
+        _ => false,
+    }
+}
+
+/// The length of the whole number beyond 64 bits that begins here; 0 where none does.
+fn beyond_length(text: &[u8]) -> usize {
+    let sign = usize::from(text.first() == Some(&b'-'));
+    let digits = text[sign..].iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let end = sign + digits;
+    if digits < 19 || matches!(text.get(end), Some(b'.' | b'e' | b'E')) {
+        return 0;
+    }
+    let written = std::str::from_utf8(&text[..end]).unwrap_or_default();
+    if written.parse::<i64>().is_ok() || written.parse::<u64>().is_ok() { 0 } else { end }
+}
+
+/// The text with each bare `NaN`, `Infinity` and whole number beyond 64 bits made a marked string; `None` where there is none.
+fn mark_numbers(text: &[u8]) -> Option<Vec<u8>> {
     let words: [&[u8]; 3] = [b"-Infinity", b"Infinity", b"NaN"];
     let mut marked = Vec::with_capacity(text.len() + 16);
     let (mut at, mut is_in_string, mut is_found) = (0, false, false);
     while at < text.len() {
         let word = words.iter().find(|word| !is_in_string && text[at..].starts_with(word));
-        if let Some(word) = word {
-            marked.extend_from_slice(format!("\"{NOT_FINITE}").as_bytes());
-            marked.extend_from_slice(word);
+        let is_inside = at > 0 && matches!(text[at - 1], b'0'..=b'9' | b'.' | b'e' | b'E' | b'+' | b'-');
+        let length = match word {
+            Some(word) => word.len(),
+            None if is_in_string || is_inside => 0,
+            None => beyond_length(&text[at..]),
+        };
+        if length > 0 {
+            marked.extend_from_slice(format!("\"{NUMBER_MARK}").as_bytes());
+            marked.extend_from_slice(&text[at..at + length]);
             marked.push(b'"');
-            at += word.len();
+            at += length;
             is_found = true;
             continue;
         }
@@ -104,7 +141,9 @@ fn mark_not_finite(text: &[u8]) -> Option<Vec<u8>> {
 /// Metadata as it came: marked numbers are the words again.
 fn without_marks(value: &mut Value) {
     match value {
-        Value::String(text) if text.starts_with(NOT_FINITE) => *text = text.trim_start_matches(NOT_FINITE).to_owned(),
+        Value::String(text) if text.starts_with(NUMBER_MARK) => {
+            *text = text.trim_start_matches(NUMBER_MARK).to_owned();
+        }
         Value::Array(items) => items.iter_mut().for_each(without_marks),
         Value::Object(entries) => entries.values_mut().for_each(without_marks),
         _ => {}
@@ -150,11 +189,23 @@ impl<'a> JsonRecord<'a> {
 }
 
 impl JsonCell<'_> {
+    /// A number that JSON or 64 bits do not have. A whole one is taken where a float holds it exactly.
+    fn of_marked(number: &str) -> JsonCell<'static> {
+        let float = number.parse().unwrap_or(f64::NAN);
+        if !number.ends_with(|last: char| last.is_ascii_digit()) {
+            return JsonCell::Float(float);
+        }
+        match number.parse::<i128>() {
+            Ok(whole) if float as i128 == whole => JsonCell::Float(float),
+            _ => JsonCell::Unusable("a whole number that a 64-bit float does not hold exactly"),
+        }
+    }
+
     fn of_value(value: &Value) -> JsonCell<'static> {
         match value {
             Value::Null => JsonCell::Missing,
-            Value::String(text) => match text.strip_prefix(NOT_FINITE) {
-                Some(number) => JsonCell::Float(number.parse().unwrap_or(f64::NAN)),
+            Value::String(text) => match text.strip_prefix(NUMBER_MARK) {
+                Some(number) => JsonCell::of_marked(number),
                 None => JsonCell::Text(Cow::Owned(text.clone())),
             },
             Value::Number(number) => match (number.as_i64(), number.as_u64(), number.as_f64()) {
@@ -204,6 +255,9 @@ impl<'de> Visitor<'de> for RecordVisitor<'_, 'de> {
             match field {
                 Some(Field::Metadata) => {
                     record.metadata = map.next_value()?;
+                    if has_beyond(&record.metadata) {
+                        return Err(de::Error::custom("a number to be read by its digits"));
+                    }
                     record.cells[Field::Metadata as usize] = JsonCell::of_value(&record.metadata);
                 }
                 Some(field) => record.cells[field as usize] = map.next_value_seed(CellSeed)?,
@@ -298,6 +352,9 @@ impl<'de> Visitor<'de> for CellSeed {
     }
 
     fn visit_f64<E: de::Error>(self, number: f64) -> Result<JsonCell<'de>, E> {
+        if is_beyond(number) {
+            return Err(E::custom("a number to be read by its digits"));
+        }
         Ok(JsonCell::Float(number))
     }
 
@@ -367,6 +424,12 @@ mod tests {
             "-1E-400",
             "18446744073709551615",
             "18446744073709551616",
+            "18446744073709551617",
+            "-9223372036854775808",
+            "-9223372036854775809",
+            "123456789012345678901234567890123456789012",
+            "1e23",
+            "{\"n\":18446744073709551617}",
             "9223372036854775807",
             "9223372036854775808",
             "0.1",
@@ -441,6 +504,22 @@ mod tests {
         fn anything_reads_as_its_tree(text in prop::collection::vec(any::<u8>(), 0..40)) {
             same(&text)?;
         }
+    }
+
+    #[test]
+    fn whole_numbers_beyond_64_bits_arrive_exactly_or_are_refused() {
+        let record = parse_object(
+            br#"{"p50": 18446744073709551616, "p95": 18446744073709551617, "p99": 1e23, "max": -9223372036854775809,
+                "metadata": {"id": 18446744073709551617, "near": [123456789012345678901234567890]}}"#,
+        )
+        .unwrap();
+        let inexact = Cell::Unusable("a whole number that a 64-bit float does not hold exactly");
+        assert_eq!(record.cell(Field::P50), Cell::Float(18_446_744_073_709_551_616.0));
+        assert_eq!((record.cell(Field::P95), record.cell(Field::Max)), (inexact, inexact));
+        assert_eq!(record.cell(Field::P99), Cell::Float(1e23));
+        let metadata = record.metadata(&mut Notes::new());
+        assert_eq!(metadata["id"], "18446744073709551617");
+        assert!(metadata.values().any(|value| value.contains("123456789012345678901234567890")), "{metadata:?}");
     }
 
     #[test]

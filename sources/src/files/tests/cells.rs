@@ -124,6 +124,8 @@ fn cells_of_events_are_read_alike_in_every_format() {
         ("metadata", "{}"),
         ("withdrawn", "f"),
         ("withdrawn", "NULL"),
+        ("application_name", "NULL"),
+        ("environment", "null"),
         ("version", "0"),
     ];
     for cell in same {
