@@ -1,7 +1,7 @@
 //! The asking side: the process that runs the reef if there is one, else the store.
 
 use super::question::{Answer, Question};
-use super::{short, socket_of};
+use super::{ANSWER_WAIT, CALLER_GRACE, short, socket_of};
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
 use pipelines::config::{ReefConfig, StorageKind};
@@ -10,12 +10,8 @@ use reef::Rules;
 use sinks::SinkError;
 use std::io;
 use std::path::Path;
-use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
-
-/// How long the running reef may take.
-const ANSWER_WAIT: Duration = Duration::from_secs(60);
 
 /// Asks, and prints what comes back.
 pub async fn ask(
@@ -66,12 +62,12 @@ async fn ask_running(question: &Question, store: &Path) -> Result<Option<Answer>
         stream.read_to_string(&mut text).await?;
         Ok::<Answer, io::Error>(serde_json::from_str(&text)?)
     };
-    match tokio::time::timeout(ANSWER_WAIT, exchange).await {
+    let wait = ANSWER_WAIT + CALLER_GRACE;
+    match tokio::time::timeout(wait, exchange).await {
         Ok(answer) => answer.map(Some).map_err(|error| failed(&error)),
-        Err(_) => Err(failed(&io::Error::new(
-            io::ErrorKind::TimedOut,
-            format!("nothing came within {} s", ANSWER_WAIT.as_secs()),
-        ))),
+        Err(_) => {
+            Err(failed(&io::Error::new(io::ErrorKind::TimedOut, format!("nothing came within {} s", wait.as_secs()))))
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use reef::Rules;
 use serde_json::{Value, json};
 use std::fs::{DirBuilder, Permissions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,7 +21,7 @@ use tokio::task::JoinSet;
 const QUESTION_BYTES_MAX: u64 = 4_096;
 /// Callers that are answered at the same time.
 const CALLERS_MAX: usize = 8;
-/// How long a caller may take to ask, or to take the answer.
+/// How long a caller may take to ask, and then to take the answer.
 const CALLER_WAIT: Duration = Duration::from_secs(30);
 /// How long nobody is accepted after that has failed.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -33,17 +33,28 @@ pub struct Facts {
     pub store_name: String,
     /// The settings that decide what counts.
     pub rules: Rules,
+    /// How long the store may take to answer; shorter than a caller waits, so that the caller hears why nothing came.
+    pub answer_wait: Duration,
 }
 
 /// The socket; gone when dropped.
 struct Door {
     listener: UnixListener,
     path: PathBuf,
+    /// What was made at the path: the next run may have made its own there by the time this one ends.
+    made: Option<(u64, u64)>,
+}
+
+/// Device and number of what lies at a path.
+fn identity(path: &Path) -> Option<(u64, u64)> {
+    std::fs::symlink_metadata(path).ok().map(|data| (data.dev(), data.ino()))
 }
 
 impl Drop for Door {
     fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.path);
+        if self.made.is_some() && identity(&self.path) == self.made {
+            let _ = std::fs::remove_file(&self.path);
+        }
     }
 }
 
@@ -57,17 +68,19 @@ impl Door {
         let private = PathBuf::from(private);
         let _ = std::fs::remove_dir_all(&private);
         DirBuilder::new().mode(0o700).create(&private)?;
-        let made = || -> io::Result<UnixListener> {
+        let made = || -> io::Result<(UnixListener, Option<(u64, u64)>)> {
             let new = private.join("s");
             let (bound, _folder) = short(&new)?;
             let listener = UnixListener::bind(bound)?;
             std::fs::set_permissions(&new, Permissions::from_mode(0o600))?;
+            let made = identity(&new);
             std::fs::rename(&new, &path)?;
-            Ok(listener)
+            Ok((listener, made))
         };
-        let listener = made();
+        let made = made();
         let _ = std::fs::remove_dir_all(&private);
-        Ok(Door { listener: listener?, path })
+        let (listener, made) = made?;
+        Ok(Door { listener, path, made })
     }
 }
 
@@ -101,7 +114,7 @@ pub async fn answer_at(store: &Path, reef: RunningReef, facts: Facts) {
                 callers.spawn(async move {
                     let _place = place;
                     // a caller that goes away has no use for an answer
-                    let _ = tokio::time::timeout(CALLER_WAIT, serve(stream, &reef, &facts)).await;
+                    let _ = serve(stream, &reef, &facts).await;
                 });
             }
             Some(_) = callers.join_next() => {}
@@ -112,14 +125,15 @@ pub async fn answer_at(store: &Path, reef: RunningReef, facts: Facts) {
 async fn serve(stream: UnixStream, reef: &RunningReef, facts: &Facts) -> io::Result<()> {
     let (from, mut to) = stream.into_split();
     let mut line = String::new();
-    BufReader::new(from.take(QUESTION_BYTES_MAX)).read_line(&mut line).await?;
+    let mut from = BufReader::new(from.take(QUESTION_BYTES_MAX));
+    tokio::time::timeout(CALLER_WAIT, from.read_line(&mut line)).await??;
     let answer = match serde_json::from_str::<Question>(&line) {
         Ok(question) => ask(question, reef, facts).await,
         Err(error) => Answer::Failed { message: format!("the question is not understood: {error}") },
     };
     let mut text = serde_json::to_string(&answer)?;
     text.push('\n');
-    to.write_all(text.as_bytes()).await?;
+    tokio::time::timeout(CALLER_WAIT, to.write_all(text.as_bytes())).await??;
     to.shutdown().await
 }
 
@@ -127,10 +141,15 @@ async fn ask(question: Question, reef: &RunningReef, facts: &Facts) -> Answer {
     let Some(reader) = reef.reader().await else {
         return Answer::Failed { message: "the reef is ending; ask its store".to_owned() };
     };
-    match question.answer(reader.as_ref(), &facts.store_name, facts.rules).await {
-        Ok(Answer::Found { document, page }) => with_progress(document, page, &reef.progress().borrow()),
-        Ok(answer) => answer,
-        Err(error) => Answer::Failed { message: error.to_string() },
+    let answer = question.answer(reader.as_ref(), &facts.store_name, facts.rules);
+    match tokio::time::timeout(facts.answer_wait, answer).await {
+        Ok(Ok(Answer::Found { document, page })) => with_progress(document, page, &reef.progress().borrow()),
+        Ok(Ok(answer)) => answer,
+        Ok(Err(error)) => Answer::Failed { message: error.to_string() },
+        Err(_) => {
+            let waited = facts.answer_wait.as_secs();
+            Answer::Failed { message: format!("the reef is busy: its store gave no answer within {waited} s") }
+        }
     }
 }
 

@@ -22,9 +22,15 @@ use pipelines::config::{ReefConfig, StorageKind};
 use pipelines::open::store;
 use pipelines::run::RunningReef;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// Longest path of a socket that the operating system takes.
 const SOCKET_PATH_BYTES_MAX: usize = 100;
+
+/// How long the running reef may take to answer.
+const ANSWER_WAIT: Duration = Duration::from_secs(60);
+/// How much longer a caller waits, so that it hears why there is no answer.
+const CALLER_GRACE: Duration = Duration::from_secs(10);
 
 /// Where the process that has the store at `store` open can be asked.
 pub(super) fn socket_of(store: &Path) -> PathBuf {
@@ -57,7 +63,8 @@ pub(super) async fn attended<T>(
 ) -> T {
     let door = match &config.storage.kind {
         StorageKind::DuckDb { path } => {
-            let facts = Facts { store_name: store::describe(config), rules: rules::of(config) };
+            let (store_name, rules) = (store::describe(config), rules::of(config));
+            let facts = Facts { store_name, rules, answer_wait: ANSWER_WAIT };
             let (path, reef) = (path.clone(), reef.clone());
             Some(tokio::spawn(async move { door::answer_at(&path, reef, facts).await }))
         }

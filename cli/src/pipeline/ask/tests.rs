@@ -13,12 +13,52 @@ use sinks::StoreWriter;
 use sinks::memory::MemoryStore;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::time::Duration;
 
 const RULES: Rules = Rules { correlates: true, max_lag_ms: 1, min_occurrences: 3 };
 
 fn reef_at(store: &Path) -> ReefConfig {
     let text = format!("reef_id: r\nsources: [{{kind: files, events: [e.csv]}}]\nstorage: {{path: {store:?}}}\n");
     parse(&text, Format::Yaml, Path::new("reef.yaml")).unwrap()
+}
+
+fn facts() -> Facts {
+    Facts { store_name: "s".to_owned(), rules: RULES, answer_wait: Duration::from_secs(60) }
+}
+
+/// The number of the file at a path, once there is another one than `before`.
+async fn new_socket(path: &Path, before: Option<u64>) -> u64 {
+    use std::os::unix::fs::MetadataExt;
+    loop {
+        match std::fs::symlink_metadata(path).ok().map(|data| data.ino()).filter(|number| Some(*number) != before) {
+            Some(number) => return number,
+            None => tokio::time::sleep(Duration::from_millis(1)).await,
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_run_that_ends_leaves_the_socket_of_the_next_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = folder.path().join("r.duckdb");
+    let memory = MemoryStore::new();
+    let open = async || {
+        let (reef, options, mut announcer) = RunningReef::new(SystemClock::shared());
+        announcer.open(memory.reader()).await.unwrap();
+        let path = store.clone();
+        ((options, announcer), tokio::spawn(async move { answer_at(&path, reef, facts()).await }))
+    };
+    let (_first_run, first) = open().await;
+    let number = new_socket(&socket_of(&store), None).await;
+    let (_next_run, next) = open().await;
+    let own = new_socket(&socket_of(&store), Some(number)).await;
+    first.abort();
+    let _ = first.await;
+    assert_eq!(new_socket(&socket_of(&store), None).await, own);
+    tokio::net::UnixStream::connect(socket_of(&store)).await.unwrap();
+    next.abort();
+    let _ = next.await;
+    assert!(!socket_of(&store).exists());
 }
 
 #[tokio::test]
@@ -33,7 +73,7 @@ async fn a_socket_is_open_to_its_user_alone_and_gone_with_its_run() {
         let (reef, _options, mut announcer) = RunningReef::new(SystemClock::shared());
         let memory = MemoryStore::new();
         announcer.open(memory.reader()).await.unwrap();
-        let facts = Facts { store_name: "s".to_owned(), rules: RULES };
+        let facts = facts();
         let path = store.clone();
         let door = tokio::spawn(async move { answer_at(&path, reef, facts).await });
         let is_socket = || {
