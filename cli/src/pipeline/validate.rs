@@ -9,6 +9,7 @@ use crate::output::Output;
 use crate::text::{bytes, counted};
 use model::clock::SystemClock;
 use model::error::one_line;
+use model::position::Positions;
 use pipelines::config::{ReefConfig, SecretSource, SourceConfig, StorageKind};
 use serde_json::json;
 use sources::files::{FileLook, FilesConfig};
@@ -95,6 +96,14 @@ fn file_checks(config: &ReefConfig) -> Vec<Check> {
         for pattern in events {
             checks.extend(pattern_checks(&format!("events {pattern}"), &one(&[], std::slice::from_ref(pattern))));
         }
+    }
+    // and all together: a file may be listed as one kind here and as the other there
+    let is_each_found = checks.iter().all(|check| check.outcome != Outcome::Failed);
+    if is_each_found
+        && let Some(files) = pipelines::open::inputs::files(config)
+        && let Err(error) = files.build(&Positions::default(), &SystemClock::shared())
+    {
+        checks.push(Check::new("files", Outcome::Failed, one_line(&error)));
     }
     checks
 }
@@ -253,6 +262,22 @@ mod tests {
         assert!(line("wrong.ndjson").starts_with("✗ failed") && line("wrong").contains("timestamp"), "{page}");
         assert!(line("cut.parquet is not").starts_with("✗ failed"), "{page}");
         assert!(line("other.csv is not").starts_with("✗ failed"), "{page}");
+    }
+
+    #[test]
+    fn a_file_that_is_listed_as_events_and_as_metrics_fails() {
+        let folder = tempfile::tempdir().unwrap();
+        // either kind takes each of its rows
+        let row = EVENT.replace("\"event_id\"", "\"metric_name\":\"m\",\"p50\":1,\"event_id\"");
+        std::fs::write(folder.path().join("both.ndjson"), row).unwrap();
+        for sources in [
+            "[{kind: files, events: [both.ndjson], metrics: ['b*.ndjson']}]",
+            "[{kind: files, events: [both.ndjson]}, {kind: files, metrics: [both.ndjson]}]",
+        ] {
+            let (result, page) = validate(folder.path(), &format!("reef_id: r\nsources: {sources}\n"), false);
+            assert_eq!(result.unwrap_err().exit, Exit::Usage, "{page}");
+            assert!(page.contains("listed as metrics and as events"), "{page}");
+        }
     }
 
     #[test]
