@@ -74,6 +74,8 @@ pub struct FileReport {
     pub rejects: BTreeMap<RejectReason, u64>,
     /// Messages of the first ones.
     pub first_rejects: Vec<String>,
+    /// What was put right or left out in rows of this file, whosever they are, and in how many.
+    pub notes: BTreeMap<String, u64>,
 }
 
 /// Progress of an import.
@@ -138,6 +140,9 @@ async fn import_file(
         let bytes_done = chunk.bytes_done();
         for reject in &chunk.rejects {
             refuse(&mut report, reject.reason, describe(reject));
+        }
+        for (note, rows) in chunk.report.notes {
+            *report.notes.entry(note).or_default() += rows;
         }
         let written = target.write(chunk.rows).await?;
         report.accepted += written.accepted;

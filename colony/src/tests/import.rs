@@ -47,6 +47,22 @@ fn stopped(dir: &Path) -> (Target, Store) {
 }
 
 #[tokio::test]
+async fn what_was_put_right_in_rows_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let line = |n: i64, severity: &str| {
+        format!(
+            r#"{{"event_id":"e{n}","colony_id":"c1","timestamp":{},"event_type":"deploy","service_id":"s","severity":"{severity}"}}"#,
+            T0 + n * 1_000
+        )
+    };
+    let file = write(dir.path(), "e.ndjson", &[line(1, "P9"), line(2, "P9"), line(3, "info")].join("\n"));
+    let (mut target, _store) = stopped(dir.path());
+    let reports = import(&[file], &identity("c1"), &mut target, &SystemClock::shared(), |_| {}).await.unwrap();
+    let notes: Vec<(&str, u64)> = reports[0].notes.iter().map(|(note, rows)| (note.as_str(), *rows)).collect();
+    assert!(matches!(notes[..], [(note, 2)] if note.contains("P9")), "{notes:?}");
+}
+
+#[tokio::test]
 async fn a_stopped_colony_takes_its_own_rows_once_and_counts_the_rest() {
     let dir = tempfile::tempdir().unwrap();
     let files = [events(dir.path()), metrics(dir.path(), "m.csv", 900)];

@@ -4,6 +4,7 @@ use super::{ColonyChoice, failure, identity_of};
 use crate::entry::runtime;
 use crate::exit::Failure;
 use crate::output::{Output, Style};
+use crate::text::counted;
 use colony::Store;
 use colony::config::{Places, Resolved};
 use colony::import::{FileReport, ImportError, Target, import};
@@ -78,6 +79,7 @@ fn as_json(report: &FileReport) -> Value {
         "of_other_colonies": report.passed_over,
         "rejects": report.rejects.iter().map(|(reason, rows)| (reason.as_str().to_owned(), json!(rows))).collect::<serde_json::Map<_, _>>(),
         "first_rejects": report.first_rejects,
+        "notes": report.notes,
     })
 }
 
@@ -96,5 +98,7 @@ fn as_lines(report: &FileReport, style: Style) -> String {
         lines.push(format!("  {} {refused} rows: {}", style.yellow("refused"), reasons.join(", ")));
         lines.extend(report.first_rejects.iter().map(|text| format!("    {text}")));
     }
+    let notes = report.notes.iter().map(|(note, rows)| format!("  noted {}: {note}", counted(*rows, "row")));
+    lines.extend(notes);
     lines.join("\n")
 }
