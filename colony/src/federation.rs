@@ -379,6 +379,8 @@ impl EventStream {
     /// Gives the reason to end; `None` when the client went.
     async fn send_all(&mut self, newest: &mut watch::Receiver<i64>) -> Option<Status> {
         loop {
+            // everything up to here can be read by now, or has expired
+            let announced = *newest.borrow_and_update();
             let rows = match self.store.events_after(self.position, STREAM_PAGE_ROWS).await {
                 Ok(rows) => rows,
                 Err(error) => return Some(store_status(error)),
@@ -407,6 +409,7 @@ impl EventStream {
                 self.position = position;
             }
             if is_last_page {
+                self.position = self.position.max(announced);
                 let position = self.position;
                 let is_open = async { newest.wait_for(|newest| *newest > position).await.is_ok() };
                 tokio::select! {

@@ -162,7 +162,11 @@ impl Store {
 
 /// The greatest event id; 0 if there is none.
 pub(super) fn newest_event_id(connection: &Connection) -> duckdb::Result<i64> {
-    connection.query_row("SELECT coalesce(max(id), 0) FROM events", [], |row| row.get(0))
+    // the newest one may have expired: what readers have of it is still a position of this database
+    let sql = "SELECT greatest((SELECT coalesce(max(id), 0) FROM events),
+                               (SELECT coalesce(max(last_value), 0) FROM duckdb_sequences()
+                                WHERE sequence_name = 'events_id_seq'))";
+    connection.query_row(sql, [], |row| row.get(0))
 }
 
 const EVENT_COLUMNS: &str = "SELECT id, epoch_ms(timestamp), service_id, event_type, details FROM events";

@@ -251,3 +251,28 @@ async fn a_position_whose_event_has_expired_is_still_a_position() {
     drop(stream);
     colony.stop().await;
 }
+
+#[tokio::test]
+async fn nothing_is_sent_again_when_the_last_event_has_expired_and_the_colony_was_restarted() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut colony = Running::start(dir.path()).await;
+    // the last one to be stored is the oldest
+    let numbers_stored = [600, 601, 602, 1];
+    colony.serving.recorder().events(numbers_stored.into_iter().map(event).collect()).await.unwrap();
+    let mut stream = open(&mut colony, from("")).await;
+    let token = take(&mut stream, 4).await[3].resume_token.clone();
+    drop((stream, colony.client));
+    let retention = Retention { events_ms: Some(0), ..Retention::default() };
+    let store = colony.serving.recorder().store().clone();
+    assert_eq!(store.delete_expired(retention, T0 + 500_000).await.unwrap(), 1);
+    drop(store);
+    colony.serving.kill().await;
+
+    let mut colony = Running::start(dir.path()).await;
+    let mut stream = open(&mut colony, from(&token)).await;
+    colony.serving.recorder().events(vec![event(700)]).await.unwrap();
+    let next = take(&mut stream, 1).await;
+    assert_eq!((numbers(&next), next[0].resent), (vec![700], None));
+    drop(stream);
+    colony.stop().await;
+}
