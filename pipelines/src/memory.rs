@@ -1,8 +1,9 @@
 //! Memory: how much the program may take, and how that is shared out between store, ticks and queues.
 //!
 //! The limit is `engine.memory_limit`; without it, what the container allows (cgroup v1 and v2), else the machine. The
-//! engine's windows are as large as the data makes them: what is left of the limit is theirs, and a run that outgrows its
-//! container ends with a word before the kernel ends it without one. What it has committed stays.
+//! engine's windows are as large as the data makes them: what is left of the limit is theirs. A run that outgrows what is
+//! configured, or its container, ends with a word: in a container before the kernel ends it without one. What it has
+//! committed stays.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -22,6 +23,8 @@ const TICK_BYTES_MAX: u64 = 192 << 20;
 const TICK_PART: u64 = 32;
 /// What a running program takes of its container when it has outgrown it.
 const OUTGROWN: (u64, u64) = (95, 100);
+/// What the program takes without any data: a configured limit below this bounds ticks and store, and ends no run.
+const PROGRAM_BYTES: u64 = 128 << 20;
 
 /// Where the limit comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,19 +50,24 @@ pub struct Memory {
     container_bytes: Option<u64>,
 }
 
-/// The program takes more memory than its container has.
+/// The program takes more memory than it may.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "the memory of the container is used up: {} MiB of {} MiB. What has been committed stays, and a start with more memory \
-     goes on from there: raise the container's limit, or let fewer rows be looked at together (a shorter \
+    "the memory {} is used up: {} MiB of {} MiB. What has been committed stays, and a start with more memory \
+     goes on from there: raise {}, or let fewer rows be looked at together (a shorter \
      correlation.metric_window or correlation.horizon, fewer series)",
-    .used_bytes >> 20, .container_bytes >> 20
+    if *.is_configured { "that engine.memory_limit allows" } else { "of the container" },
+    .used_bytes >> 20,
+    .allowed_bytes >> 20,
+    if *.is_configured { "engine.memory_limit" } else { "the container's limit" }
 )]
 pub struct Outgrown {
     /// In use.
     pub used_bytes: u64,
     /// Allowed.
-    pub container_bytes: u64,
+    pub allowed_bytes: u64,
+    /// By `engine.memory_limit`, not by the container.
+    pub is_configured: bool,
 }
 
 impl Memory {
@@ -102,14 +110,20 @@ impl Memory {
     }
 
     /// # Errors
-    /// When the program has outgrown its container.
+    /// When the program has outgrown what is configured, or its container.
     pub fn check(&self) -> Result<(), Outgrown> {
-        let (Some(container_bytes), Some(used_bytes)) = (self.container_bytes, used_bytes(Path::new("/"))) else {
-            return Ok(());
-        };
+        used_bytes(Path::new("/")).map_or(Ok(()), |used_bytes| self.check_used(used_bytes))
+    }
+
+    fn check_used(&self, used_bytes: u64) -> Result<(), Outgrown> {
         let (part, all) = OUTGROWN;
-        if used_bytes > container_bytes / all * part {
-            return Err(Outgrown { used_bytes, container_bytes });
+        let is_over = |bytes: u64| used_bytes > bytes / all * part;
+        if let Some(allowed_bytes) = self.container_bytes.filter(|bytes| is_over(*bytes)) {
+            return Err(Outgrown { used_bytes, allowed_bytes, is_configured: false });
+        }
+        let allowed_bytes = self.limit_bytes.max(PROGRAM_BYTES);
+        if self.origin == Origin::Configured && used_bytes > allowed_bytes {
+            return Err(Outgrown { used_bytes, allowed_bytes, is_configured: true });
         }
         Ok(())
     }
@@ -236,5 +250,12 @@ mod tests {
         assert_eq!(memory(1 << 50).check(), Ok(()));
         let outgrown = memory(MIB).check().unwrap_err().to_string();
         assert!(outgrown.contains("of 1 MiB") && outgrown.contains("metric_window"), "{outgrown}");
+        let configured = |mib: u64| Memory::from(Some(mib * MIB), None, Some(u64::MAX));
+        assert_eq!((configured(512).check_used(500 * MIB), configured(1).check_used(100 * MIB)), (Ok(()), Ok(())));
+        let outgrown = configured(512).check_used(520 * MIB).unwrap_err().to_string();
+        assert!(
+            outgrown.contains("raise engine.memory_limit") && outgrown.contains("520 MiB of 512 MiB"),
+            "{outgrown}"
+        );
     }
 }
