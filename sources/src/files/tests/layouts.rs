@@ -54,7 +54,7 @@ fn each_refused_object_of_a_line_has_a_place_of_its_own() {
 fn refused_objects_that_share_a_line_among_others_have_places_of_their_own() {
     let lines: Vec<String> = events(6).iter().map(|line| line.replace("\"service_id\"", "\"servise\"")).collect();
     let text = format!("{}\n{}{}\n{},\n{}\n", events(1)[0], lines[1], lines[2], lines[3], lines[4]);
-    let chunk = chunks("e.ndjson", &text, FileKind::Events).unwrap();
+    let chunk = chunks("e.ndjson", &text, RowKind::Events).unwrap();
     let places: Vec<String> = reasons(&chunk).into_iter().map(|(place, _)| place).collect();
     assert_eq!(places, ["e.ndjson:2.1", "e.ndjson:2.2", "e.ndjson:3", "e.ndjson:4"]);
 }
