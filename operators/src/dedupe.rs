@@ -1,6 +1,7 @@
 //! Dedupe: of all rows with one event's identity, keeps the newest version; a repeat changes nothing, and a withdrawn
 //! event is absent.
 
+use crate::counts::Counts;
 use crate::events::EventStamp;
 use crate::events::levels::service_of;
 use crate::ext::Change;
@@ -32,7 +33,7 @@ use std::collections::BTreeMap;
 /// ```
 #[derive(Debug, Default)]
 pub struct Dedupe {
-    versions: BTreeMap<(String, String), BTreeMap<Version, i64>>,
+    versions: BTreeMap<(String, String), Counts<Version>>,
 }
 
 impl Dedupe {
@@ -43,12 +44,7 @@ impl Dedupe {
             let identity = (event.colony_id.clone(), event.event_id.clone());
             let versions = self.versions.entry(identity.clone()).or_default();
             touched.entry(identity).or_insert_with_key(|identity| winner(identity, versions));
-            let version = Version::of(event);
-            let count = versions.entry(version.clone()).or_insert(0);
-            *count += diff;
-            if *count == 0 {
-                versions.remove(&version);
-            }
+            versions.change(Version::of(event), diff);
         }
         let mut corrections = Vec::new();
         for (identity, before) in touched {
@@ -57,7 +53,7 @@ impl Dedupe {
                 corrections.extend(before.map(|stamp| (stamp, -1)));
                 corrections.extend(after.map(|stamp| (stamp, 1)));
             }
-            if self.versions.get(&identity).is_some_and(BTreeMap::is_empty) {
+            if self.versions.get(&identity).is_some_and(Counts::is_empty) {
                 self.versions.remove(&identity);
             }
         }
@@ -66,7 +62,7 @@ impl Dedupe {
 
     /// Forgets events whose every version happened before `horizon`: they can no longer change a result.
     pub fn forget_before(&mut self, horizon: TimeMs) {
-        self.versions.retain(|_, versions| versions.keys().any(|version| version.at >= horizon));
+        self.versions.retain(|_, versions| versions.iter().any(|(version, _)| version.at >= horizon));
     }
 }
 
@@ -99,8 +95,8 @@ impl Version {
 
 /// The greatest version that is present (one that was taken back before it came counts below zero), unless it says
 /// that the event is withdrawn.
-fn winner((colony_id, event_id): &(String, String), versions: &BTreeMap<Version, i64>) -> Option<EventStamp> {
-    let (version, _) = versions.iter().rev().find(|(_, count)| **count > 0)?;
+fn winner((colony_id, event_id): &(String, String), versions: &Counts<Version>) -> Option<EventStamp> {
+    let (version, _) = versions.iter().rev().find(|(_, count)| *count > 0)?;
     if version.withdrawn {
         return None;
     }

@@ -4,12 +4,14 @@
 //! |---|---|
 //! | `ext` | makes an operator of a state machine that is stepped once per tick; the only file on timely's operator interface |
 //! | `dataflow` | connects the operators; what comes out |
+//! | `counts` | a few things with how often each is there |
 //! | `dedupe` | one winner per event identity |
 //! | `events/` | episodes, onsets, lag windows, background rates, e-values, verdicts |
 //! | `metrics/` | alignment to the grid, lag scan, confidence, guards, verdicts |
 //! | `shard` | which worker scans which pair |
 //! | `reference/` | slow answers from scratch, for tests |
 
+pub mod counts;
 pub mod dataflow;
 pub mod dedupe;
 pub mod events;

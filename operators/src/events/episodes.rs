@@ -5,6 +5,7 @@
 //! grid with the cap as step. Because the grid is fixed, a run that never ends has the same onsets for any known part
 //! of its past, and a restart that reads a bounded past changes nothing.
 
+use crate::counts::Counts;
 use crate::events::params::EventParams;
 use model::event::EventTypeKey;
 use model::time::TimeMs;
@@ -53,7 +54,7 @@ struct Texts {
 #[derive(Clone, Debug, Default)]
 struct TypeState {
     /// Events by time, with insertions minus retractions.
-    events: BTreeMap<TimeMs, BTreeMap<Texts, i64>>,
+    events: BTreeMap<TimeMs, Counts<Texts>>,
     onsets: BTreeMap<TimeMs, Begin>,
 }
 
@@ -108,12 +109,7 @@ impl Episodes {
             let EventStamp { key, at, event_id, application_name, environment } = stamp;
             let texts = Texts { event_id, application_name, environment };
             let state = self.types.entry(key.clone()).or_default();
-            let same_time = state.events.entry(at).or_default();
-            let count = same_time.entry(texts.clone()).or_default();
-            *count += diff;
-            if *count == 0 {
-                same_time.remove(&texts);
-            }
+            state.events.entry(at).or_default().change(texts, diff);
             touched.entry(key).or_default().push(at);
         }
         let mut onsets = Vec::new();
@@ -122,7 +118,7 @@ impl Episodes {
             times.sort_unstable();
             times.dedup();
             for at in &times {
-                if state.events.get(at).is_some_and(BTreeMap::is_empty) {
+                if state.events.get(at).is_some_and(Counts::is_empty) {
                     state.events.remove(at);
                 }
             }
@@ -219,7 +215,7 @@ impl TypeState {
             if passed > 0 && unchanged_here && is_as_before {
                 return (Some(at), fresh);
             }
-            if let Some((texts, _)) = same_time.first_key_value() {
+            if let Some(texts) = same_time.first() {
                 fresh.push((at, Begin { texts: texts.clone(), run_on }));
             }
         }
