@@ -3,6 +3,7 @@
 use crate::determinism::{START, rows};
 use crate::support::tables::tables;
 use async_trait::async_trait;
+use mesh::Network;
 use model::clock::ManualClock;
 use model::event::Event;
 use model::rows::Rows;
@@ -48,7 +49,7 @@ fn config(folder: &Path, workers: usize) -> ReefConfig {
 fn options(clock: &Arc<ManualClock>) -> (RunOptions, watch::Sender<bool>) {
     let (progress, _watched) = watch::channel(Progress::default());
     let (stop, shutdown) = watch::channel(false);
-    (RunOptions { progress, shutdown, clock: clock.clone() }, stop)
+    (RunOptions { progress, shutdown, clock: clock.clone(), network: Network::plain() }, stop)
 }
 
 fn runtime() -> tokio::runtime::Runtime {

@@ -5,6 +5,7 @@ use self::aside::rows_only;
 use crate::determinism::{Random, START, rows};
 use crate::support::tables::{Tables, assert_equal, tables};
 use async_trait::async_trait;
+use mesh::Network;
 use model::clock::SystemClock;
 use model::event::Event;
 use model::position::Positions;
@@ -173,7 +174,7 @@ fn live(arrivals: &[Arrival], case: &Case, storage: &str) -> u64 {
             let (progress, _watched) = watch::channel(Progress::default());
             let (_stop, shutdown) = watch::channel(false);
             let source: Box<dyn Source> = Box::new(Live { batches: batches.into_iter() });
-            let options = RunOptions { progress, shutdown, clock: SystemClock::shared() };
+            let options = RunOptions { progress, shutdown, clock: SystemClock::shared(), network: Network::plain() };
             let (summary, store) = drive(&config, store, vec![source], options).await.unwrap();
             store.close().await.unwrap();
             summary.progress.late

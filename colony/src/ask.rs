@@ -1,6 +1,6 @@
 //! Client of a running colony: connects and checks its identity.
 
-use mesh::MeshError;
+use mesh::{MeshError, Network};
 use model::check::TIMESTAMP_MIN;
 use proto::convert::time_to_wire;
 use proto::reef::v1::colony_federation_client::ColonyFederationClient;
@@ -41,8 +41,12 @@ impl AskError {
 
 /// Dials `endpoint` and checks that colony `colony_id` is there. Returns the connection and the colony's current
 /// identity, health and topology (no metrics and no events).
-pub async fn ask(endpoint: &str, colony_id: &str) -> Result<(Channel, GetSummaryResponse), AskError> {
-    let channel = mesh::dial(endpoint).await.map_err(AskError::Dial)?;
+pub async fn ask(
+    network: &Network,
+    endpoint: &str,
+    colony_id: &str,
+) -> Result<(Channel, GetSummaryResponse), AskError> {
+    let channel = network.dial_plain(endpoint).await.map_err(AskError::Dial)?;
     let nothing = Some(time_to_wire(TIMESTAMP_MIN));
     let answer = ColonyFederationClient::new(channel.clone())
         .get_summary(GetSummaryRequest { start_time: nothing, end_time: nothing })

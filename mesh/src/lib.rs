@@ -21,13 +21,14 @@
 //! | `wire`, `echo`, `mtu`, `limit`, `outbox`, `provisional` | messages, echoes, packet sizes, buckets, queues, addresses |
 //! | `secret`, `private_file`, `random` | secrets, where they lie, random bytes |
 //! | `datagrams`, `udp`, `sim` | UDP many datagrams at a time, and the in-memory network of tests |
+//! | `memory` | connections inside one process, for tests and simulations |
 //! | `stats`, `error`, `dial` | counters, errors, plain TCP |
 //!
 //! Guarantees and limits are in `docs/mesh.md`.
 
 mod caller;
 mod datagrams;
-pub mod dial;
+mod dial;
 pub mod discovery;
 mod door;
 mod echo;
@@ -38,6 +39,8 @@ mod guard;
 mod limit;
 mod link;
 pub mod listener;
+#[cfg(any(test, feature = "sim"))]
+pub mod memory;
 mod mtu;
 mod netstack;
 mod network;
@@ -59,7 +62,6 @@ mod wire;
 
 pub use caller::{MeshPeer, Peer};
 pub use datagrams::Underlay;
-pub use dial::dial;
 pub use discovery::Discovery;
 pub use door::{Door, DoorSettings, Registrar};
 pub use error::MeshError;

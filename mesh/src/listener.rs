@@ -3,6 +3,8 @@
 use crate::caller::{MeshPeer, Peer};
 use crate::door::{Door, DoorSettings};
 use crate::error::{MeshError, listen_refused};
+#[cfg(any(test, feature = "sim"))]
+use crate::memory::{MemoryListener, MemoryNet, MemoryStream};
 use crate::stream::MeshStream;
 use std::convert::Infallible;
 use std::fmt;
@@ -28,6 +30,9 @@ pub enum Listen {
     Plain(String),
     /// The colony's mesh.
     Mesh(Box<DoorSettings>),
+    /// An address inside this process; port 0 takes a free one.
+    #[cfg(any(test, feature = "sim"))]
+    Memory(MemoryNet, SocketAddr),
 }
 
 impl Listen {
@@ -44,6 +49,11 @@ impl Listen {
                 .map(Listener::Plain)
                 .map_err(|cause| listen_refused("TCP", address, cause)),
             Listen::Mesh(settings) => Door::open(settings.as_ref().clone()).map(Listener::Mesh),
+            #[cfg(any(test, feature = "sim"))]
+            Listen::Memory(net, address) => net
+                .listen(*address)
+                .map(Listener::Memory)
+                .map_err(|cause| listen_refused("memory", &address.to_string(), cause)),
         }
     }
 }
@@ -53,6 +63,8 @@ impl fmt::Display for Listen {
         match self {
             Listen::Plain(address) => f.write_str(address),
             Listen::Mesh(settings) => write!(f, "UDP {}", settings.listen),
+            #[cfg(any(test, feature = "sim"))]
+            Listen::Memory(_, address) => write!(f, "memory {address}"),
         }
     }
 }
@@ -64,6 +76,9 @@ pub enum Listener {
     Plain(TcpListener),
     /// The colony's mesh.
     Mesh(Door),
+    /// An address inside this process.
+    #[cfg(any(test, feature = "sim"))]
+    Memory(MemoryListener),
 }
 
 impl Listener {
@@ -74,6 +89,8 @@ impl Listener {
                 .local_addr()
                 .map_err(|cause| MeshError::LocalAddress { address: SocketAddr::from(([0, 0, 0, 0], 0)), cause }),
             Listener::Mesh(door) => Ok(door.address()),
+            #[cfg(any(test, feature = "sim"))]
+            Listener::Memory(listener) => Ok(listener.address()),
         }
     }
 
@@ -91,6 +108,9 @@ pub enum Connection {
     Plain(TcpStream),
     /// A connection through a tunnel, and whose tunnel it is.
     Mesh(MeshStream, MeshPeer),
+    /// A connection inside this process.
+    #[cfg(any(test, feature = "sim"))]
+    Memory(MemoryStream),
 }
 
 impl Connected for Connection {
@@ -102,6 +122,8 @@ impl Connected for Connection {
             Connection::Mesh(stream, peer) => {
                 Peer { address: Some(stream.peer_address().into()), mesh: Some(peer.clone()) }
             }
+            #[cfg(any(test, feature = "sim"))]
+            Connection::Memory(stream) => Peer { address: Some(stream.address()), mesh: None },
         }
     }
 }
@@ -111,6 +133,8 @@ impl AsyncRead for Connection {
         match self.get_mut() {
             Connection::Plain(stream) => Pin::new(stream).poll_read(cx, buffer),
             Connection::Mesh(stream, _) => Pin::new(stream).poll_read(cx, buffer),
+            #[cfg(any(test, feature = "sim"))]
+            Connection::Memory(stream) => Pin::new(stream).poll_read(cx, buffer),
         }
     }
 }
@@ -120,6 +144,8 @@ impl AsyncWrite for Connection {
         match self.get_mut() {
             Connection::Plain(stream) => Pin::new(stream).poll_write(cx, bytes),
             Connection::Mesh(stream, _) => Pin::new(stream).poll_write(cx, bytes),
+            #[cfg(any(test, feature = "sim"))]
+            Connection::Memory(stream) => Pin::new(stream).poll_write(cx, bytes),
         }
     }
 
@@ -127,6 +153,8 @@ impl AsyncWrite for Connection {
         match self.get_mut() {
             Connection::Plain(stream) => Pin::new(stream).poll_flush(cx),
             Connection::Mesh(stream, _) => Pin::new(stream).poll_flush(cx),
+            #[cfg(any(test, feature = "sim"))]
+            Connection::Memory(stream) => Pin::new(stream).poll_flush(cx),
         }
     }
 
@@ -134,6 +162,8 @@ impl AsyncWrite for Connection {
         match self.get_mut() {
             Connection::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
             Connection::Mesh(stream, _) => Pin::new(stream).poll_shutdown(cx),
+            #[cfg(any(test, feature = "sim"))]
+            Connection::Memory(stream) => Pin::new(stream).poll_shutdown(cx),
         }
     }
 }
@@ -153,11 +183,15 @@ impl Stream for Incoming {
                 ready!(pause.as_mut().poll(cx));
                 self.pause = None;
             }
-            let listener = match &self.listener {
+            let listener = match &mut self.listener {
                 Listener::Plain(listener) => listener,
                 Listener::Mesh(door) => {
                     let (stream, peer) = ready!(door.acceptor().poll_accept(cx));
                     return Poll::Ready(Some(Ok(Connection::Mesh(stream, peer))));
+                }
+                #[cfg(any(test, feature = "sim"))]
+                Listener::Memory(listener) => {
+                    return listener.poll_accept(cx).map(|stream| stream.map(|stream| Ok(Connection::Memory(stream))));
                 }
             };
             match ready!(listener.poll_accept(cx)) {

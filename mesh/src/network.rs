@@ -5,6 +5,8 @@ use crate::dial::{CONNECT_TIMEOUT, KEEP_ALIVE_INTERVAL, dial};
 use crate::discovery::Discovery;
 use crate::error::MeshError;
 use crate::link::{Link, LinkState, LinkStatus, MeshColony, ReefSide, Step};
+#[cfg(any(test, feature = "sim"))]
+use crate::memory::MemoryNet;
 use model::clock::SharedClock;
 use model::error::one_line;
 use std::collections::BTreeMap;
@@ -50,19 +52,45 @@ type Slot = Arc<Mutex<Option<(Arc<Link>, Channel)>>>;
 #[derive(Clone, Debug)]
 pub struct Network {
     reef: Option<ReefSide>,
+    #[cfg(any(test, feature = "sim"))]
+    memory: Option<MemoryNet>,
     links: Arc<Mutex<BTreeMap<String, Slot>>>,
 }
 
 impl Network {
     /// Plain TCP only.
     pub fn plain() -> Network {
-        Network { reef: None, links: Arc::default() }
+        Network::new(None)
+    }
+
+    /// Endpoints are addresses inside this process: nothing is dialled outside it.
+    #[cfg(any(test, feature = "sim"))]
+    pub fn in_memory(net: MemoryNet) -> Network {
+        Network { memory: Some(net), ..Network::new(None) }
     }
 
     /// Plain TCP, and meshes as the reef of these settings.
     pub fn of_reef(settings: ReefSettings) -> Network {
         let ReefSettings { reef_id, discovery, underlay, clock } = settings;
-        Network { reef: Some(ReefSide { reef_id, discovery, underlay, clock }), links: Arc::default() }
+        Network::new(Some(ReefSide { reef_id, discovery, underlay, clock }))
+    }
+
+    fn new(reef: Option<ReefSide>) -> Network {
+        Network {
+            reef,
+            #[cfg(any(test, feature = "sim"))]
+            memory: None,
+            links: Arc::default(),
+        }
+    }
+
+    /// [`Network::dial`] at `http://host:port` of a trusted network.
+    pub async fn dial_plain(&self, endpoint: &str) -> Result<Channel, MeshError> {
+        #[cfg(any(test, feature = "sim"))]
+        if let Some(net) = &self.memory {
+            return crate::dial::dial_memory(net, endpoint).await;
+        }
+        dial(endpoint).await
     }
 
     /// A channel to a colony. Through a mesh all callers share it, and its tunnel is kept and rebuilt if it is lost.
@@ -80,7 +108,7 @@ impl Network {
         steps: impl Fn(Step) + Send + Sync + 'static,
     ) -> Result<Channel, MeshError> {
         let colony = match route {
-            Route::Plain(endpoint) => return dial(endpoint).await,
+            Route::Plain(endpoint) => return self.dial_plain(endpoint).await,
             Route::Mesh(colony) => colony,
         };
         let slot = self.links.lock().await.entry(colony.colony_id.clone()).or_default().clone();

@@ -23,11 +23,18 @@ impl Default for BackoffConfig {
 pub(crate) struct Backoff {
     config: BackoffConfig,
     failures: u32,
+    random: u64,
 }
 
 impl Backoff {
+    /// Pauses that differ from those of every other process.
     pub(crate) fn new(config: BackoffConfig) -> Backoff {
-        Backoff { config, failures: 0 }
+        Backoff::seeded(config, RandomState::new().build_hasher().finish())
+    }
+
+    /// Pauses that follow from `seed`.
+    pub(crate) fn seeded(config: BackoffConfig, seed: u64) -> Backoff {
+        Backoff { config, failures: 0, random: seed }
     }
 
     /// The pause after one more failure: between half of the full pause and all of it, so that colonies that were lost
@@ -35,7 +42,11 @@ impl Backoff {
     pub(crate) fn next_pause(&mut self) -> Duration {
         let full = self.config.first.saturating_mul(1 << self.failures.min(20)).min(self.config.max);
         self.failures = self.failures.saturating_add(1);
-        let share = f64::from((RandomState::new().build_hasher().finish() >> 32) as u32) / f64::from(u32::MAX);
+        // splitmix64
+        self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.random ^ (self.random >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        let share = f64::from((mixed >> 32) as u32) / f64::from(u32::MAX);
         full.mul_f64(0.5 + share / 2.0)
     }
 
@@ -60,5 +71,15 @@ mod tests {
         (0..100).for_each(|_| assert!(backoff.next_pause() <= config.max));
         backoff.reset();
         assert!(backoff.next_pause() <= config.first);
+    }
+
+    #[test]
+    fn a_seed_gives_the_same_pauses_again_and_another_seed_others() {
+        let pauses = |seed: u64| {
+            let mut backoff = Backoff::seeded(BackoffConfig::default(), seed);
+            [(); 8].map(|()| backoff.next_pause())
+        };
+        assert_eq!(pauses(7), pauses(7));
+        assert_ne!(pauses(7), pauses(8));
     }
 }

@@ -20,6 +20,7 @@
 //! | `kafka` | topics of metrics and events, followed (live) or read to an end (finite); publishing to them |
 //! | `record` | one row as named cells, and the rules by which it becomes a checked row |
 //! | `backoff` | pauses between tries |
+//! | `context` | what a live source needs of the world: clock, network, jitter |
 //! | `lateness` | which rows of live sources are late |
 //! | `generator` | seeded fleets with planted relations, as values and as files |
 //! | `compliance` | the harness that every source passes |
@@ -38,6 +39,7 @@ pub mod backoff;
 pub mod colony;
 #[cfg(any(test, feature = "compliance"))]
 pub mod compliance;
+mod context;
 pub mod error;
 pub mod files;
 pub mod generator;
@@ -48,6 +50,7 @@ mod record;
 pub mod report;
 pub mod share;
 
+pub use context::SourceContext;
 pub use error::SourceError;
 pub use record::RowKind;
 pub use report::{FailedInput, FailureClass, InputReport};

@@ -4,6 +4,7 @@ use super::broker::shared;
 use super::client::{self, Sent};
 use super::{START_MS, event, source, unique};
 use crate::support::{Reef, dump};
+use mesh::Network;
 use model::clock::SystemClock;
 use model::time::{MINUTE_MS, TimeMs};
 use pipelines::config::{Format, parse};
@@ -45,7 +46,11 @@ fn replayed(
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let work = async {
         tokio::join!(
-            replay(&config, &request, RunOptions { progress, shutdown, clock: SystemClock::shared() }),
+            replay(
+                &config,
+                &request,
+                RunOptions { progress, shutdown, clock: SystemClock::shared(), network: Network::plain() }
+            ),
             watching
         )
         .0

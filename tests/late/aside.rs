@@ -7,6 +7,7 @@ use crate::determinism::START;
 use crate::stores::clickhouse_storage;
 use crate::support::clickhouse::Server;
 use crate::support::tables::{Tables, assert_equal, tables};
+use mesh::Network;
 use model::clock::SystemClock;
 use model::rows::Rows;
 use model::time::{DAY_MS, HOUR_MS};
@@ -64,10 +65,14 @@ fn again(storage: &str, into: Option<&Path>) -> u64 {
     runtime.block_on(async {
         let (progress, _watched) = watch::channel(Progress::default());
         let (_stop, shutdown) = watch::channel(false);
-        replay(&config, &request, RunOptions { progress, shutdown, clock: SystemClock::shared() })
-            .await
-            .unwrap()
-            .repaired
+        replay(
+            &config,
+            &request,
+            RunOptions { progress, shutdown, clock: SystemClock::shared(), network: Network::plain() },
+        )
+        .await
+        .unwrap()
+        .repaired
     })
 }
 

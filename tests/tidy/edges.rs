@@ -14,7 +14,7 @@ pub const ALLOWED: &[(&str, &[&str])] = &[
     ("operators", &["model", "kernels"]),
     ("sources", &["model", "proto", "mesh"]),
     ("sinks", &["model", "migrations"]),
-    ("pipelines", &["model", "operators", "sources", "sinks"]),
+    ("pipelines", &["model", "operators", "mesh", "sources", "sinks"]),
     ("reef", &["model", "pipelines", "sinks"]),
     ("colony", &["model", "proto", "mesh", "sources"]),
     ("cli", &["model", "proto", "operators", "sources", "sinks", "pipelines", "migrations", "mesh", "colony", "reef"]),

@@ -1,6 +1,7 @@
 //! Whether the colonies of a reef answer, and are who the configuration says.
 
 use super::checklist::{Check, Outcome};
+use mesh::Network;
 use model::error::one_line;
 use pipelines::config::{ColonyConfig, ReefConfig};
 use proto::reef::v1::GetSummaryRequest;
@@ -14,7 +15,9 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 /// Asks every colony, all at the same time.
 pub fn check_all(config: &ReefConfig, runtime: &Runtime) -> Vec<Check> {
     runtime.block_on(async {
-        let asked: Vec<_> = config.colonies.iter().cloned().map(|colony| tokio::spawn(check(colony))).collect();
+        let network = Network::plain();
+        let colonies = config.colonies.iter().cloned();
+        let asked: Vec<_> = colonies.map(|colony| tokio::spawn(check(network.clone(), colony))).collect();
         let mut checks = Vec::with_capacity(asked.len());
         for answer in asked {
             checks.extend(answer.await);
@@ -23,12 +26,12 @@ pub fn check_all(config: &ReefConfig, runtime: &Runtime) -> Vec<Check> {
     })
 }
 
-async fn check(colony: ColonyConfig) -> Check {
+async fn check(network: Network, colony: ColonyConfig) -> Check {
     let name = format!("colony {}", colony.colony_id);
     let Some(endpoint) = &colony.endpoint else {
         return Check::new(name, Outcome::Skipped, "only reachable through its mesh");
     };
-    let answer = tokio::time::timeout(ANSWER_TIMEOUT, ask(endpoint)).await;
+    let answer = tokio::time::timeout(ANSWER_TIMEOUT, ask(&network, endpoint)).await;
     match answer {
         Ok(Ok(id)) if id == colony.colony_id => Check::new(name, Outcome::Ok, format!("answers at {endpoint}")),
         Ok(Ok(id)) => Check::new(
@@ -45,8 +48,8 @@ async fn check(colony: ColonyConfig) -> Check {
 }
 
 /// The id of the colony at `endpoint`. The range asked for is empty, so the answer is small.
-async fn ask(endpoint: &str) -> Result<String, String> {
-    let channel = mesh::dial(endpoint).await.map_err(|error| one_line(&error))?;
+async fn ask(network: &Network, endpoint: &str) -> Result<String, String> {
+    let channel = network.dial_plain(endpoint).await.map_err(|error| one_line(&error))?;
     let long_ago = prost_types::Timestamp { seconds: 0, nanos: 0 };
     let request = GetSummaryRequest { start_time: Some(long_ago), end_time: Some(long_ago) };
     match ColonyFederationClient::new(channel).get_summary(request).await {

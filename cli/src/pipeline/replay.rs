@@ -7,6 +7,7 @@ use crate::entry::runtime;
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
 use crate::signals::watch_shutdown;
+use mesh::Network;
 use model::clock::{Clock, SystemClock};
 use model::time::TimeMs;
 use pipelines::config::{ReefConfig, SourceConfig};
@@ -106,7 +107,7 @@ pub(super) fn carry_out(
         let result = pipelines::replay::replay(
             &config,
             &request,
-            RunOptions { progress, shutdown, clock: SystemClock::shared() },
+            RunOptions { progress, shutdown, clock: SystemClock::shared(), network: Network::plain() },
         )
         .await;
         // the sender is gone by now, so the display ends; its panic would be a bug that must not hide the result

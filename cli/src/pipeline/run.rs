@@ -11,6 +11,7 @@ use crate::exit::{Exit, Failure};
 use crate::output::{Output, Style};
 use crate::signals::watch_shutdown;
 use crate::text::counted;
+use mesh::Network;
 use model::clock::SystemClock;
 use pipelines::cluster::{self, ClusterEnd};
 use pipelines::config::ReefConfig;
@@ -94,7 +95,7 @@ async fn one_of_several(
     shutdown: watch::Receiver<bool>,
     output: &Output,
 ) -> Result<(), Failure> {
-    let (reef, options, announcer) = RunningReef::new(SystemClock::shared());
+    let (reef, options, announcer) = RunningReef::new(SystemClock::shared(), Network::plain());
     let display = tokio::spawn(display::show(reef.progress(), output.clone()));
     let messages = output.clone();
     let tell = move |line: &str| messages.message(line);
@@ -143,7 +144,7 @@ pub async fn watched(
     shutdown: watch::Receiver<bool>,
     output: &Output,
 ) -> Result<RunSummary, Failure> {
-    let (reef, options, announcer) = RunningReef::new(SystemClock::shared());
+    let (reef, options, announcer) = RunningReef::new(SystemClock::shared(), Network::plain());
     let display = tokio::spawn(display::show(reef.progress(), output.clone()));
     let running = beside(pipelines::run::run_announced(config, options, announcer), display);
     let ended = attended(config, &reef, output, stopped_by(shutdown, &reef, running)).await;

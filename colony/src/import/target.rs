@@ -3,6 +3,7 @@
 use super::ImportError;
 use crate::ask::{AskError, ask};
 use crate::record::Recorder;
+use mesh::Network;
 use model::check::Fault;
 use model::colony::ColonyIdentity;
 use model::reject::RejectReason;
@@ -40,8 +41,8 @@ pub(super) struct Written {
 
 impl Target {
     /// Dials a running colony and makes sure that it is the one meant.
-    pub async fn running(endpoint: &str, colony: &ColonyIdentity) -> Result<Target, ImportError> {
-        let (channel, _) = ask(endpoint, &colony.colony_id).await.map_err(ImportError::Running)?;
+    pub async fn running(network: &Network, endpoint: &str, colony: &ColonyIdentity) -> Result<Target, ImportError> {
+        let (channel, _) = ask(network, endpoint, &colony.colony_id).await.map_err(ImportError::Running)?;
         Ok(Target::Running { endpoint: endpoint.to_owned(), client: IngestServiceClient::new(channel) })
     }
 

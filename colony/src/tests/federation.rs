@@ -2,6 +2,7 @@
 
 use super::{Running, T0, event, point};
 use crate::store::{ConnectionRow, ServiceRow, ServiceStatus};
+use mesh::Network;
 use model::clock::{Clock, SystemClock};
 use model::time::DAY_MS;
 use proto::convert::{metric_from_wire, time_to_wire};
@@ -198,12 +199,13 @@ async fn health_and_reflection_answer() {
     use tonic_reflection::pb::v1::{ServerReflectionRequest, server_reflection_request, server_reflection_response};
     let dir = tempfile::tempdir().unwrap();
     let colony = Running::start(dir.path()).await;
-    let mut health = HealthClient::new(mesh::dial(&colony.serving.endpoint()).await.unwrap());
+    let mut health = HealthClient::new(Network::plain().dial_plain(&colony.serving.endpoint()).await.unwrap());
     for service in ["", "coral.reef.v1.ColonyFederation", "coral.colony.v1.IngestService"] {
         let request = tonic_health::pb::HealthCheckRequest { service: service.into() };
         assert_eq!(health.check(request).await.unwrap().into_inner().status(), ServingStatus::Serving);
     }
-    let mut reflection = ServerReflectionClient::new(mesh::dial(&colony.serving.endpoint()).await.unwrap());
+    let mut reflection =
+        ServerReflectionClient::new(Network::plain().dial_plain(&colony.serving.endpoint()).await.unwrap());
     let request = ServerReflectionRequest {
         host: String::new(),
         message_request: Some(server_reflection_request::MessageRequest::ListServices(String::new())),

@@ -5,6 +5,7 @@ use crate::Store;
 use crate::import::{ImportError, Target, import};
 use crate::record::Recorder;
 use crate::summarize::Interval;
+use mesh::Network;
 use model::clock::SystemClock;
 use model::reject::RejectReason;
 use std::path::{Path, PathBuf};
@@ -93,7 +94,7 @@ async fn a_running_colony_takes_the_same_rows_through_its_door() {
 
     let other = tempfile::tempdir().unwrap();
     let colony = Running::start(other.path()).await;
-    let mut target = Target::running(&colony.serving.endpoint(), &identity("c1")).await.unwrap();
+    let mut target = Target::running(&Network::plain(), &colony.serving.endpoint(), &identity("c1")).await.unwrap();
     let reports = import(&files, &identity("c1"), &mut target, &SystemClock::shared(), |_| ()).await.unwrap();
     assert_eq!((reports[0].accepted, reports[1].accepted), (2, 20));
     let through = colony.serving.recorder().store().clone();
@@ -102,7 +103,7 @@ async fn a_running_colony_takes_the_same_rows_through_its_door() {
     assert_eq!(series, store.series("s", "m", (None, None)).await.unwrap());
     assert_eq!((series.len(), series[0].interval, series[0].statistics.count), (4, Interval::Minutes5, Some(5)));
 
-    let wrong = Target::running(&colony.serving.endpoint(), &identity("c2")).await;
+    let wrong = Target::running(&Network::plain(), &colony.serving.endpoint(), &identity("c2")).await;
     assert!(matches!(wrong, Err(ImportError::Running(crate::AskError::WrongColony { .. }))));
     drop(target);
     colony.stop().await;

@@ -1,6 +1,9 @@
 //! Listening and dialling on this machine.
 
-use crate::{Listen, MeshError, dial};
+use crate::memory::MemoryNet;
+use crate::{Connection, Listen, MeshError, Network, Route};
+use std::net::SocketAddr;
+use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_stream::StreamExt;
 use tonic::transport::server::Connected;
@@ -33,8 +36,11 @@ async fn a_busy_port_is_named_with_a_way_out() {
 #[tokio::test]
 async fn texts_that_are_no_address_are_refused() {
     assert!(matches!(Listen::plain("nine thousand").open().await, Err(MeshError::BadListenAddress { .. })));
-    assert!(matches!(dial("127.0.0.1:9000").await, Err(MeshError::BadEndpoint { .. })));
-    assert!(matches!(dial("http://[").await, Err(MeshError::BadEndpoint { .. })));
+    for network in [Network::plain(), Network::in_memory(MemoryNet::new())] {
+        for endpoint in ["127.0.0.1:9000", "http://["] {
+            assert!(matches!(network.dial_plain(endpoint).await, Err(MeshError::BadEndpoint { .. })));
+        }
+    }
 }
 
 #[tokio::test]
@@ -42,6 +48,68 @@ async fn nobody_at_home_is_told_with_the_endpoint() {
     let listener = Listen::plain("127.0.0.1:0").open().await.unwrap();
     let endpoint = format!("http://{}", listener.address().unwrap());
     drop(listener);
-    let error = dial(&endpoint).await.unwrap_err();
-    assert!(error.may_pass() && error.to_string().contains(&endpoint), "{error}");
+    for network in [Network::plain(), Network::in_memory(MemoryNet::new())] {
+        let error = network.dial(&Route::Plain(endpoint.clone())).await.unwrap_err();
+        assert!(error.may_pass() && error.to_string().contains(&endpoint), "{error}");
+    }
+}
+
+/// A connection inside the process, and its other end.
+async fn connected(net: &MemoryNet) -> (crate::memory::MemoryStream, Connection, SocketAddr) {
+    let listener = Listen::Memory(net.clone(), "10.0.0.1:0".parse().unwrap()).open().await.unwrap();
+    let address = listener.address().unwrap();
+    let client = net.connect(address).unwrap();
+    let Ok(server) = listener.incoming().next().await.unwrap();
+    (client, server, address)
+}
+
+#[tokio::test(start_paused = true)]
+async fn connections_in_memory_carry_bytes_late_as_asked_and_end_when_cut() {
+    let net = MemoryNet::new();
+    let (mut client, mut server, address) = connected(&net).await;
+    let mut bytes = [0; 4];
+    client.write_all(b"ping").await.unwrap();
+    server.read_exact(&mut bytes).await.unwrap();
+    assert_eq!(&bytes, b"ping");
+
+    net.delay(address, Duration::from_secs(3));
+    let sent = tokio::time::Instant::now();
+    server.write_all(b"pong").await.unwrap();
+    drop(server);
+    let mut rest = Vec::new();
+    client.read_to_end(&mut rest).await.unwrap();
+    assert_eq!((rest.as_slice(), sent.elapsed()), (&b"pong"[..], Duration::from_secs(3)));
+
+    let (mut client, mut server, address) = connected(&net).await;
+    client.write_all(b"lost").await.unwrap();
+    net.cut(address);
+    assert_eq!(server.read(&mut bytes).await.unwrap_err().kind(), std::io::ErrorKind::ConnectionReset);
+    assert_eq!(client.write(b"more").await.unwrap_err().kind(), std::io::ErrorKind::BrokenPipe);
+    net.refuse(address, true);
+    assert_eq!(net.connect(address).unwrap_err().kind(), std::io::ErrorKind::ConnectionRefused);
+}
+
+#[tokio::test(start_paused = true)]
+async fn in_turns_no_two_connections_deliver_at_the_same_time() {
+    let net = MemoryNet::in_turns();
+    let begun = tokio::time::Instant::now();
+    let mut ends = Vec::new();
+    for _ in 0..5 {
+        ends.push(connected(&net).await);
+    }
+    let mut arrivals = std::collections::BTreeSet::new();
+    for (client, server, _) in ends.iter_mut().rev() {
+        client.write_all(b"a").await.unwrap();
+        server.write_all(b"b").await.unwrap();
+        for _ in 0..2 {
+            let mut byte = [0];
+            server.read_exact(&mut byte).await.unwrap();
+            arrivals.insert(begun.elapsed().as_millis() % 64);
+            client.read_exact(&mut byte).await.unwrap();
+            arrivals.insert(begun.elapsed().as_millis() % 64);
+            client.write_all(b"a").await.unwrap();
+            server.write_all(b"b").await.unwrap();
+        }
+    }
+    assert_eq!(arrivals.len(), 10, "{arrivals:?}");
 }

@@ -56,7 +56,7 @@ pub(super) async fn lead(
         ended.push(on_ended);
     }
     let peers = peers(place, met.streams, &alarm, &is_ending);
-    let options = RunOptions { progress: options.progress, shutdown, clock: options.clock };
+    let options = RunOptions { shutdown, ..options };
     let result = tokio::select! {
         biased;
         fault = alarm.raised() => Err(RunError::Cluster(fault)),
@@ -104,7 +104,7 @@ async fn conduct(
     for link in links {
         link.send(Frame::Start { positions: positions.clone() }).await;
     }
-    let mut sources = inputs(config, &positions, place.share(), &options.clock)?;
+    let mut sources = inputs(config, &positions, place.share(), &options.source_context())?;
     for opened in opened {
         // closed only with its link, and that raises the alarm
         let remote = opened.await.map_err(|_| EngineError::Gone)?;

@@ -44,17 +44,16 @@ use crate::open::inputs::{self, InputError};
 use crate::progress::{RunSummary, ServeSummary};
 use crate::run::RunOptions;
 use crate::run::handle::Announcer;
-use model::clock::SharedClock;
 use model::position::Positions;
-use sources::Source;
 use sources::share::Share;
+use sources::{Source, SourceContext};
 use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio::sync::watch;
 
 /// Builds the sources of one share from where they were committed. It must not block for long: on a small machine the
 /// heartbeats of this process wait for it.
-pub type BuildInputs = dyn Fn(&ReefConfig, &BTreeMap<String, Positions>, Share, &SharedClock) -> Result<Vec<Box<dyn Source>>, InputError>
+pub type BuildInputs = dyn Fn(&ReefConfig, &BTreeMap<String, Positions>, Share, &SourceContext) -> Result<Vec<Box<dyn Source>>, InputError>
     + Send
     + Sync;
 

@@ -14,10 +14,9 @@ use crate::error::RunError;
 use crate::open::params;
 use crate::progress::{Ended, Phase, Progress, ServeSummary};
 use crate::run::RunOptions;
-use model::clock::SharedClock;
 use model::error::one_line;
 use model::position::Positions;
-use sources::{Batch, Source, SourceError};
+use sources::{Batch, Source, SourceContext, SourceError};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -54,7 +53,8 @@ pub(super) async fn serve(
     let result = match Serving::start(params::from_config(config), config.engine.workers, peers) {
         Err(failure) => Err(failure.into()),
         Ok(mut serving) => {
-            let read = Reading { config, place, inputs, to_lead, progress: options.progress, clock: options.clock };
+            let context = options.source_context();
+            let read = Reading { config, place, inputs, to_lead, progress: options.progress, context };
             let result = tokio::select! {
                 biased;
                 fault = alarm.raised() => Err(RunError::Cluster(fault)),
@@ -101,7 +101,7 @@ struct Reading<'a> {
     config: &'a ReefConfig,
     place: &'a Place,
     inputs: &'a BuildInputs,
-    clock: SharedClock,
+    context: SourceContext,
     to_lead: mpsc::Sender<Frame>,
     progress: watch::Sender<Progress>,
 }
@@ -116,7 +116,7 @@ impl Reading<'_> {
         let FromLead { start, mut end, window } = from_lead;
         // closed only with the link, and that raises the alarm
         let positions = start.await.map_err(|_| EngineError::Gone)?;
-        let sources = (self.inputs)(self.config, &positions, self.place.share(), &self.clock)?;
+        let sources = (self.inputs)(self.config, &positions, self.place.share(), &self.context)?;
         let facts = sources
             .iter()
             .map(|source| SourceFacts { name: source.name().to_owned(), is_finite: source.is_finite() })

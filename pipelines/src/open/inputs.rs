@@ -3,13 +3,12 @@
 use crate::config::{ColonyConfig, ReefConfig, SecretError, SecretSource, SourceConfig};
 use crate::deferred::{self, Rewound};
 use crate::memory::Memory;
-use model::clock::SharedClock;
 use model::position::Positions;
 use sources::colony::ColonySourceConfig;
 use sources::files::FilesConfig;
 use sources::kafka::{KafkaConfig, QUEUE_BYTES_DEFAULT};
 use sources::share::Share;
-use sources::{Source, SourceError};
+use sources::{Source, SourceContext, SourceError};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -50,9 +49,9 @@ pub enum InputError {
 pub fn build(
     config: &ReefConfig,
     positions: &BTreeMap<String, Positions>,
-    clock: &SharedClock,
+    context: &SourceContext,
 ) -> Result<Vec<Box<dyn Source>>, InputError> {
-    build_share(config, positions, Share::WHOLE, clock)
+    build_share(config, positions, Share::WHOLE, context)
 }
 
 /// The sources that one of several processes reads: partitioned ones by partition, all others by process 0.
@@ -60,10 +59,10 @@ pub fn build_share(
     config: &ReefConfig,
     positions: &BTreeMap<String, Positions>,
     share: Share,
-    clock: &SharedClock,
+    context: &SourceContext,
 ) -> Result<Vec<Box<dyn Source>>, InputError> {
-    let (positions, mut rewound) = deferred::rewind(positions, clock.now());
-    let sources = build_at(config, &positions, share, clock)?;
+    let (positions, mut rewound) = deferred::rewind(positions, context.clock.now());
+    let sources = build_at(config, &positions, share, context)?;
     let tell = |source: Box<dyn Source>| match rewound.remove(source.name()) {
         Some(partitions) => Box::new(Rewound { inner: source, partitions }) as Box<dyn Source>,
         None => source,
@@ -76,7 +75,7 @@ fn build_at(
     config: &ReefConfig,
     positions: &BTreeMap<String, Positions>,
     share: Share,
-    clock: &SharedClock,
+    context: &SourceContext,
 ) -> Result<Vec<Box<dyn Source>>, InputError> {
     let mut sources: Vec<Box<dyn Source>> = Vec::new();
     for kafka in kafka(config)? {
@@ -87,7 +86,7 @@ fn build_at(
         let others = positions.iter().filter(|(name, _)| name.starts_with("kafka:")).map(|(_, held)| held);
         let from = sources::kafka::inherit(&own, others, &topics);
         let failed = |cause| InputError::Source { source_name, cause };
-        sources.push(Box::new(kafka.build(&from, clock).map_err(failed)?));
+        sources.push(Box::new(kafka.build(&from, &context.clock).map_err(failed)?));
     }
     if !share.takes_the_undivided() {
         return Ok(sources);
@@ -95,10 +94,10 @@ fn build_at(
     if let Some(files) = files(config) {
         let from = positions.get("files").cloned().unwrap_or_default();
         let failed = |cause| InputError::Source { source_name: "files".to_owned(), cause };
-        sources.push(Box::new(files.build(&from, clock).map_err(failed)?));
+        sources.push(Box::new(files.build(&from, &context.clock).map_err(failed)?));
     }
     for colony in &config.colonies {
-        sources.extend(colony_sources(config, colony, positions, clock)?);
+        sources.extend(colony_sources(config, colony, positions, context)?);
     }
     Ok(sources)
 }
@@ -163,7 +162,7 @@ fn colony_sources(
     config: &ReefConfig,
     colony: &ColonyConfig,
     positions: &BTreeMap<String, Positions>,
-    clock: &SharedClock,
+    context: &SourceContext,
 ) -> Result<Vec<Box<dyn Source>>, InputError> {
     let colony_id = &colony.colony_id;
     let Some(endpoint) = &colony.endpoint else {
@@ -178,13 +177,13 @@ fn colony_sources(
     };
     let summaries_name = format!("colony-summaries:{colony_id}");
     let summaries = target
-        .build_summaries(&from(&summaries_name), clock)
+        .build_summaries(&from(&summaries_name), context)
         .map_err(|cause| InputError::Source { source_name: summaries_name, cause })?;
     let mut sources: Vec<Box<dyn Source>> = vec![Box::new(summaries)];
     if collection.event_stream {
         let events_name = format!("colony-events:{colony_id}");
         let events = target
-            .build_events(&from(&events_name), clock)
+            .build_events(&from(&events_name), context)
             .map_err(|cause| InputError::Source { source_name: events_name, cause })?;
         sources.push(Box::new(events));
     }

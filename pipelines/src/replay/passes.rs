@@ -111,8 +111,12 @@ impl Passes {
         (rows, tally): (Option<(u64, u64)>, &Tally),
     ) -> Result<(RunSummary, Box<dyn StoreWriter>), RunError> {
         let (progress, mut snapshots) = watch::channel(Progress::default());
-        let options =
-            RunOptions { progress, shutdown: self.options.shutdown.clone(), clock: self.options.clock.clone() };
+        let options = RunOptions {
+            progress,
+            shutdown: self.options.shutdown.clone(),
+            clock: self.options.clock.clone(),
+            network: self.options.network.clone(),
+        };
         let show = async {
             // ends when the loop drops its sender
             while snapshots.changed().await.is_ok() {
@@ -147,6 +151,7 @@ mod tests {
     use super::*;
     use crate::config::{Format, parse};
     use async_trait::async_trait;
+    use mesh::Network;
     use model::clock::SystemClock;
     use model::rows::Rows;
     use sinks::compliance::rows::event;
@@ -187,7 +192,8 @@ mod tests {
         let config = parse(text, Format::Toml, Path::new("reef.toml")).unwrap();
         let (progress, mut seen) = watch::channel(Progress::default());
         let (stop, shutdown) = watch::channel(false);
-        let passes = Passes::new(1, RunOptions { progress, shutdown, clock: SystemClock::shared() });
+        let passes =
+            Passes::new(1, RunOptions { progress, shutdown, clock: SystemClock::shared(), network: Network::plain() });
         let sources: Vec<Box<dyn Source>> = vec![Box::new(Miscounted { batches_left: batches })];
         let tally = Tally::default();
         let stopping = async {

@@ -6,6 +6,7 @@ use crate::config::{Format, parse};
 use crate::progress::Progress;
 use crate::run::{RunOptions, drive};
 use async_trait::async_trait;
+use mesh::Network;
 use model::clock::SystemClock;
 use model::event::{Event, Severity};
 use model::metric::{MetricPoint, SeriesKey};
@@ -106,8 +107,12 @@ async fn record(config: &ReefConfig, batches: Vec<Rows>, is_finite: bool) {
     let source = Scripted { batches: batches.into(), is_finite };
     // a sender that is gone would stop the run
     let (_stop, shutdown) = watch::channel(false);
-    let options =
-        RunOptions { progress: watch::channel(Progress::default()).0, shutdown, clock: SystemClock::shared() };
+    let options = RunOptions {
+        progress: watch::channel(Progress::default()).0,
+        shutdown,
+        clock: SystemClock::shared(),
+        network: Network::plain(),
+    };
     let (_, store) = drive(config, store, vec![Box::new(source)], options).await.unwrap();
     store.close().await.unwrap();
 }
@@ -115,7 +120,9 @@ async fn record(config: &ReefConfig, batches: Vec<Rows>, is_finite: bool) {
 async fn replayed(config: &ReefConfig, request: &Request) -> Outcome {
     let (_stop, shutdown) = watch::channel(false);
     let progress = watch::channel(Progress::default()).0;
-    replay(config, request, RunOptions { progress, shutdown, clock: SystemClock::shared() }).await.unwrap()
+    replay(config, request, RunOptions { progress, shutdown, clock: SystemClock::shared(), network: Network::plain() })
+        .await
+        .unwrap()
 }
 
 /// Patterns, their evidence, and how many rows are late.
@@ -227,7 +234,11 @@ async fn a_replay_stopped_after_any_commit_goes_on_to_the_same_state() {
                 }
             }
         };
-        let run = replay(&live, &request, RunOptions { progress, shutdown, clock: SystemClock::shared() });
+        let run = replay(
+            &live,
+            &request,
+            RunOptions { progress, shutdown, clock: SystemClock::shared(), network: Network::plain() },
+        );
         let (outcome, ()) = tokio::join!(run, stopping);
         let outcome = outcome.unwrap();
         assert_eq!(outcome.is_resumed, stops > 0);

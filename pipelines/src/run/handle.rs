@@ -2,6 +2,7 @@
 
 use super::RunOptions;
 use crate::progress::Progress;
+use mesh::Network;
 use model::clock::SharedClock;
 use model::pattern::{Correlation, Finding, PatternState};
 use sinks::{SinkError, StoreReader};
@@ -56,14 +57,14 @@ pub struct Announcer {
 
 impl RunningReef {
     /// For a run that is about to begin: what others have of it, and what it is started with.
-    pub fn new(clock: SharedClock) -> (RunningReef, RunOptions, Announcer) {
+    pub fn new(clock: SharedClock, network: Network) -> (RunningReef, RunOptions, Announcer) {
         let (progress, snapshots) = watch::channel(Progress::default());
         let (stop, shutdown) = watch::channel(false);
         let (opened, reader) = watch::channel(None);
         let news = Arc::new(NewsBoard::default());
         let announcer = Announcer { reader: Some(opened), news: Some(Arc::clone(&news)), ..Announcer::default() };
         let reef = RunningReef { reader, progress: snapshots, stop, news };
-        (reef, RunOptions { progress, shutdown, clock }, announcer)
+        (reef, RunOptions { progress, shutdown, clock, network }, announcer)
     }
 
     /// A reader of its store: waits until the run has opened that; `None` once the run is over. A reader that is kept
@@ -186,7 +187,7 @@ mod tests {
     #[tokio::test]
     async fn a_pattern_is_news_when_it_is_confirmed_and_when_it_no_longer_is() {
         use PatternState::{Candidate, Confirmed, Withdrawn};
-        let (reef, _options, mut announcer) = RunningReef::new(SystemClock::shared());
+        let (reef, _options, mut announcer) = RunningReef::new(SystemClock::shared(), Network::plain());
         let mut store = MemoryStore::new();
         let old = Commit { findings: vec![pattern("old", Confirmed)], ..commit_of(1, model::rows::Rows::default()) };
         store.commit(&old).await.unwrap();
@@ -204,7 +205,7 @@ mod tests {
 
     #[tokio::test]
     async fn of_several_changes_that_nobody_took_the_latest_is_published() {
-        let (reef, _options, mut announcer) = RunningReef::new(SystemClock::shared());
+        let (reef, _options, mut announcer) = RunningReef::new(SystemClock::shared(), Network::plain());
         for state in [PatternState::Confirmed, PatternState::Withdrawn] {
             commit(&mut announcer, &[pattern("flickers", state)], &[]);
         }
@@ -213,7 +214,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_run_hands_out_a_reader_its_progress_and_a_stop() {
-        let (reef, options, mut announcer) = RunningReef::new(SystemClock::shared());
+        let (reef, options, mut announcer) = RunningReef::new(SystemClock::shared(), Network::plain());
         let store = MemoryStore::new();
         let (reader, ()) = tokio::join!(reef.reader(), async { announcer.open(store.reader()).await.unwrap() });
         let reader = reader.unwrap();

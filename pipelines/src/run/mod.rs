@@ -31,10 +31,11 @@ use crate::open::{inputs, params, store};
 use crate::progress::{Progress, RunSummary};
 use handle::Announcer;
 pub use handle::RunningReef;
+use mesh::Network;
 use model::clock::SharedClock;
 use running::{Running, enter};
 use sinks::StoreWriter;
-use sources::Source;
+use sources::{Source, SourceContext};
 use std::time::Instant;
 use tokio::sync::watch;
 
@@ -54,7 +55,7 @@ mod running;
 mod tests;
 mod tick;
 
-/// How a caller watches and stops a run, and by which clock it goes.
+/// How a caller watches and stops a run, by which clock it goes, and through which network.
 pub struct RunOptions {
     /// Receives a snapshot after each tick and each batch.
     pub progress: watch::Sender<Progress>,
@@ -62,6 +63,15 @@ pub struct RunOptions {
     pub shutdown: watch::Receiver<bool>,
     /// The time of day: by it rows are judged, commits are dated, and rows expire.
     pub clock: SharedClock,
+    /// What colonies are dialled through.
+    pub network: Network,
+}
+
+impl RunOptions {
+    /// What sources need of them.
+    pub(crate) fn source_context(&self) -> SourceContext {
+        SourceContext::new(self.clock.clone(), self.network.clone())
+    }
 }
 
 /// What differs between a live run, a replay and the leading process of several.
@@ -90,7 +100,7 @@ pub async fn run_announced(
     enter("open");
     let store = store::open(config).await?;
     let positions = store.reader().positions().await?;
-    let sources = inputs::build(config, &positions, &options.clock)?;
+    let sources = inputs::build(config, &positions, &options.source_context())?;
     let with = DriveOptions { announcer, ..DriveOptions::default() };
     let (summary, store) = drive_with(config, store, sources, options, with).await?;
     enter("close");

@@ -6,6 +6,7 @@ use crate::error::RunError;
 use crate::progress::{Ended, Progress, RunSummary};
 use crate::run::{RunOptions, drive};
 use async_trait::async_trait;
+use mesh::Network;
 use model::clock::SystemClock;
 use model::event::{Event, Severity};
 use model::position::Positions;
@@ -152,7 +153,7 @@ async fn outcome_with(
     shutdown: watch::Receiver<bool>,
 ) -> Result<RunSummary, RunError> {
     let (progress, _watched) = watch::channel(Progress::default());
-    let options = RunOptions { progress, shutdown, clock: SystemClock::shared() };
+    let options = RunOptions { progress, shutdown, clock: SystemClock::shared(), network: Network::plain() };
     let driven = drive(config, Box::new(store), vec![Box::new(source)], options).await;
     driven.map(|(summary, _)| summary)
 }
@@ -208,7 +209,7 @@ async fn while_a_tick_is_written_the_next_is_taken_in_and_no_further_one() {
     let store = Faulty { permits: Some(Arc::clone(&permits)), ..Faulty::over(&inner) };
     let (offered, tables) = (Arc::clone(&store.offered), inner.clone());
     let (progress, mut watched) = watch::channel(Progress::default());
-    let options = RunOptions { progress, shutdown, clock: SystemClock::shared() };
+    let options = RunOptions { progress, shutdown, clock: SystemClock::shared(), network: Network::plain() };
     let source = Counting { delivered: 0, in_all: 9, panics_at: None };
     let config = config();
     let run = drive(&config, Box::new(store), vec![Box::new(source)], options);
@@ -242,7 +243,7 @@ async fn after_a_tick_that_is_refused_no_later_one_is_offered() {
         &config(),
         Box::new(store),
         vec![Box::new(source)],
-        RunOptions { progress, shutdown, clock: SystemClock::shared() },
+        RunOptions { progress, shutdown, clock: SystemClock::shared(), network: Network::plain() },
     )
     .await;
     let error = run.map(|(summary, _)| summary).unwrap_err();

@@ -2,9 +2,9 @@
 
 use super::told::Told;
 use super::{ColonyEvents, ColonySummaries};
+use crate::SourceContext;
 use crate::backoff::BackoffConfig;
 use crate::error::SourceError;
-use model::clock::SharedClock;
 use model::position::Positions;
 use model::time::MINUTE_MS;
 use std::time::Duration;
@@ -76,15 +76,19 @@ impl ColonySourceConfig {
     }
 
     /// The source of summaries, begun at the committed positions.
-    pub fn build_summaries(&self, positions: &Positions, clock: &SharedClock) -> Result<ColonySummaries, SourceError> {
+    pub fn build_summaries(
+        &self,
+        positions: &Positions,
+        context: &SourceContext,
+    ) -> Result<ColonySummaries, SourceError> {
         self.validate()?;
-        Ok(ColonySummaries::new(self.clone(), positions, clock.clone()))
+        Ok(ColonySummaries::new(self.clone(), positions, context.clone()))
     }
 
     /// The source of streamed events, begun at the committed positions.
-    pub fn build_events(&self, positions: &Positions, clock: &SharedClock) -> Result<ColonyEvents, SourceError> {
+    pub fn build_events(&self, positions: &Positions, context: &SourceContext) -> Result<ColonyEvents, SourceError> {
         self.validate()?;
-        Ok(ColonyEvents::new(self.clone(), positions, clock.clone()))
+        Ok(ColonyEvents::new(self.clone(), positions, context.clone()))
     }
 
     /// An error about this colony.

@@ -1,6 +1,7 @@
 //! A connection to a colony. The one place that knows how colonies are dialled.
 
 use super::config::ColonySourceConfig;
+use mesh::Network;
 use model::error::one_line;
 use proto::reef::v1::colony_federation_client::ColonyFederationClient;
 use std::error::Error;
@@ -12,8 +13,8 @@ pub(crate) const MESSAGE_BYTES_MAX: usize = 64 * 1024 * 1024;
 pub(crate) type Client = ColonyFederationClient<Channel>;
 
 /// Connects, or says in words why not.
-pub(crate) async fn dial(config: &ColonySourceConfig) -> Result<Client, String> {
-    let channel = mesh::dial(&config.endpoint).await.map_err(|error| match error.source() {
+pub(crate) async fn dial(network: &Network, config: &ColonySourceConfig) -> Result<Client, String> {
+    let channel = network.dial_plain(&config.endpoint).await.map_err(|error| match error.source() {
         Some(cause) => one_line(cause),
         None => error.to_string(),
     })?;

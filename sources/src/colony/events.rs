@@ -10,10 +10,9 @@
 use super::BATCH_ROWS_MAX;
 use super::config::ColonySourceConfig;
 use super::link::{Link, LinkFault};
-use crate::{Arrival, Batch, Source, SourceError};
+use crate::{Arrival, Batch, Source, SourceContext, SourceError};
 use async_trait::async_trait;
 use model::check::TIMESTAMP_MIN;
-use model::clock::SharedClock;
 use model::colony::ColonyIdentity;
 use model::position::Positions;
 use model::topology::ColonyStatus;
@@ -37,11 +36,11 @@ pub struct ColonyEvents {
 }
 
 impl ColonyEvents {
-    pub(crate) fn new(config: ColonySourceConfig, positions: &Positions, clock: SharedClock) -> ColonyEvents {
+    pub(crate) fn new(config: ColonySourceConfig, positions: &Positions, context: SourceContext) -> ColonyEvents {
         let name = format!("colony-events:{}", config.colony_id);
         let resume_token = positions.0.get(&config.colony_id).cloned().unwrap_or_default();
         ColonyEvents {
-            link: Link::new(config, &name, clock),
+            link: Link::new(config, &name, context),
             name,
             stream: None,
             resume_token,

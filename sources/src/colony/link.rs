@@ -2,7 +2,9 @@
 
 use super::config::ColonySourceConfig;
 use super::dial::{Client, dial};
+use crate::SourceContext;
 use crate::backoff::Backoff;
+use mesh::Network;
 use model::check::Fault;
 use model::clock::SharedClock;
 use model::colony::ColonyIdentity;
@@ -15,6 +17,11 @@ use proto::convert::{health_from_wire, time_to_wire};
 use proto::reef::v1::{Event, GetSummaryRequest, GetSummaryResponse, StreamEventsRequest};
 use tokio::time::{Instant, sleep_until, timeout};
 use tonic::{Code, Status, Streaming};
+
+/// A seed of each source's own, so that sources that lost the same colony do not dial it together.
+fn of_source(seed: u64, source: &str) -> u64 {
+    source.bytes().fold(seed, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3))
+}
 
 /// Why an exchange failed.
 #[derive(Debug)]
@@ -31,6 +38,7 @@ pub(crate) enum LinkFault {
 pub(crate) struct Link {
     pub(crate) config: ColonySourceConfig,
     pub(crate) clock: SharedClock,
+    network: Network,
     source: String,
     client: Option<Client>,
     backoff: Backoff,
@@ -40,7 +48,8 @@ pub(crate) struct Link {
 }
 
 impl Link {
-    pub(crate) fn new(config: ColonySourceConfig, source: &str, clock: SharedClock) -> Link {
+    pub(crate) fn new(config: ColonySourceConfig, source: &str, context: SourceContext) -> Link {
+        let SourceContext { clock, network, jitter_seed } = context;
         let (application_name, environment) = identity_from_id(&config.colony_id);
         let status = ColonyStatus {
             colony_id: config.colony_id.clone(),
@@ -56,8 +65,12 @@ impl Link {
             complete_to: None,
             last_error: String::new(),
         };
-        let backoff = Backoff::new(config.backoff);
-        Link { config, clock, source: source.to_owned(), client: None, backoff, retry_at: None, lost_at: None, status }
+        let backoff = match jitter_seed {
+            Some(seed) => Backoff::seeded(config.backoff, of_source(seed, source)),
+            None => Backoff::new(config.backoff),
+        };
+        let source = source.to_owned();
+        Link { config, clock, network, source, client: None, backoff, retry_at: None, lost_at: None, status }
     }
 
     /// Asks for the rows of `[from, to)`.
@@ -90,7 +103,7 @@ impl Link {
             sleep_until(retry_at).await;
         }
         if self.client.is_none() {
-            self.client = Some(dial(&self.config).await.map_err(LinkFault::Passing)?);
+            self.client = Some(dial(&self.network, &self.config).await.map_err(LinkFault::Passing)?);
         }
         self.client.clone().ok_or_else(|| LinkFault::Passing("no connection".to_owned()))
     }

@@ -17,10 +17,9 @@ use super::config::ColonySourceConfig;
 use super::link::{Link, LinkFault};
 use super::remembered::{REMEMBERED_ROWS_MAX, Remembered};
 use super::slices::Pass;
-use crate::{Arrival, Batch, Source, SourceError};
+use crate::{Arrival, Batch, Source, SourceContext, SourceError};
 use async_trait::async_trait;
 use model::check::{Fault, TIMESTAMP_MIN};
-use model::clock::SharedClock;
 use model::colony::ColonyIdentity;
 use model::event::Event;
 use model::metric::MetricPoint;
@@ -73,17 +72,17 @@ pub struct ColonySummaries {
 }
 
 impl ColonySummaries {
-    pub(crate) fn new(config: ColonySourceConfig, positions: &Positions, clock: SharedClock) -> ColonySummaries {
+    pub(crate) fn new(config: ColonySourceConfig, positions: &Positions, context: SourceContext) -> ColonySummaries {
         let name = format!("colony-summaries:{}", config.colony_id);
         let start = match config.initial_lookback_ms {
-            Some(lookback_ms) => TIMESTAMP_MIN.max(clock.now() - lookback_ms),
+            Some(lookback_ms) => TIMESTAMP_MIN.max(context.clock.now() - lookback_ms),
             None => TIMESTAMP_MIN,
         };
         let stored = positions.0.get(&config.colony_id).and_then(|text| serde_json::from_str(text).ok());
         let tail = stored.unwrap_or(Tail { complete_to: start, interval_ms: INTERVAL_MS_DEFAULT });
         let next_recheck_at = Instant::now() + config.recheck_interval;
         ColonySummaries {
-            link: Link::new(config, &name, clock),
+            link: Link::new(config, &name, context),
             name,
             start,
             tail,

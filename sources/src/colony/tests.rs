@@ -5,8 +5,9 @@
 use super::test_server::TestColony;
 use super::*;
 use crate::compliance::{self, Harness, Scenario, Seen, next};
-use crate::{Arrival, Source};
+use crate::{Arrival, Source, SourceContext};
 use async_trait::async_trait;
+use mesh::Network;
 use model::clock::{Clock, SystemClock};
 use model::event::{Event, Severity};
 use model::metric::{MetricPoint, SeriesKey};
@@ -54,6 +55,10 @@ fn metric(timestamp: TimeMs, interval_seconds: u32, count: u64) -> MetricPoint {
         application_name: "shop".to_owned(),
         environment: "production".to_owned(),
     }
+}
+
+fn context() -> SourceContext {
+    SourceContext::new(SystemClock::shared(), Network::plain())
 }
 
 fn config(colony: &TestColony) -> ColonySourceConfig {
@@ -110,8 +115,8 @@ impl Harness for ColonyScenario {
     async fn build(&self, positions: &Positions) -> Box<dyn Source> {
         let config = config(&self.colony);
         match self.kind {
-            Kind::Summaries => Box::new(config.build_summaries(positions, &SystemClock::shared()).unwrap()),
-            Kind::Events => Box::new(config.build_events(positions, &SystemClock::shared()).unwrap()),
+            Kind::Summaries => Box::new(config.build_summaries(positions, &context()).unwrap()),
+            Kind::Events => Box::new(config.build_events(positions, &context()).unwrap()),
         }
     }
 
@@ -157,7 +162,7 @@ async fn streamed_events_come_once_in_order_through_many_cuts() {
     let events: Vec<Event> = (0..2_000).map(|row| event(row, start + row as i64)).collect();
     colony.add_events(&events);
     colony.state.lock().unwrap().break_stream_after = 100;
-    let mut source = config(&colony).build_events(&Positions::default(), &SystemClock::shared()).unwrap();
+    let mut source = config(&colony).build_events(&Positions::default(), &context()).unwrap();
     let all = read_until(&mut source, |all| all.rows.events.len() >= 2_000).await;
     assert_eq!(all.rows.events, events, "no loss, no doubles, in order");
     assert!(colony.streams.load(Ordering::SeqCst) >= 20, "the stream was cut at least 19 times");
@@ -170,7 +175,7 @@ async fn what_a_colony_held_before_is_backlog_and_what_comes_then_is_live() {
     let start = SystemClock.now() - HOUR_MS;
     colony.add_events(&(0..150).map(|row| event(row, start + row as i64)).collect::<Vec<_>>());
     colony.state.lock().unwrap().break_stream_after = 100;
-    let mut source = config(&colony).build_events(&Positions::default(), &SystemClock::shared()).unwrap();
+    let mut source = config(&colony).build_events(&Positions::default(), &context()).unwrap();
     let mut seen = Vec::new();
     while seen.len() < 150 {
         let batch = next(&mut source).await.unwrap();
@@ -187,7 +192,7 @@ async fn backlog_and_live_events_never_share_a_batch() {
     let colony = TestColony::start(COLONY).await;
     colony.add_events(&[event(0, SystemClock.now())]);
     let slow = ColonySourceConfig { batch_delay: Duration::from_secs(5), ..config(&colony) };
-    let mut source = slow.build_events(&Positions::default(), &SystemClock::shared()).unwrap();
+    let mut source = slow.build_events(&Positions::default(), &context()).unwrap();
     let adds = async {
         tokio::time::sleep(Duration::from_millis(50)).await;
         colony.add_events(&[event(1, SystemClock.now()), event(2, SystemClock.now())]);
@@ -210,7 +215,7 @@ async fn a_history_that_is_sent_again_is_told_as_such() {
     let colony = TestColony::start(COLONY).await;
     colony.add_events(&[event(0, SystemClock.now()), event(1, SystemClock.now())]);
     let position = Positions([(COLONY.to_owned(), "session-1:5".to_owned())].into());
-    let mut source = config(&colony).build_events(&position, &SystemClock::shared()).unwrap();
+    let mut source = config(&colony).build_events(&position, &context()).unwrap();
     let mut batch = next(&mut source).await.unwrap();
     while batch.rows.events.is_empty() {
         batch = next(&mut source).await.unwrap();
@@ -221,7 +226,7 @@ async fn a_history_that_is_sent_again_is_told_as_such() {
 #[tokio::test]
 async fn an_event_arrives_while_the_stream_is_open() {
     let colony = TestColony::start(COLONY).await;
-    let mut source = config(&colony).build_events(&Positions::default(), &SystemClock::shared()).unwrap();
+    let mut source = config(&colony).build_events(&Positions::default(), &context()).unwrap();
     let first = next(&mut source).await.unwrap();
     assert_eq!(first.rows.colonies[0].health, "degraded", "the state of the colony comes first");
     let one = event(1, SystemClock.now());
@@ -237,12 +242,8 @@ async fn an_outage_shows_once_with_the_address_and_the_cause() {
     for kind in [Kind::Summaries, Kind::Events] {
         let scenario_config = config(&colony);
         let mut source: Box<dyn Source> = match kind {
-            Kind::Summaries => {
-                Box::new(scenario_config.build_summaries(&Positions::default(), &SystemClock::shared()).unwrap())
-            }
-            Kind::Events => {
-                Box::new(scenario_config.build_events(&Positions::default(), &SystemClock::shared()).unwrap())
-            }
+            Kind::Summaries => Box::new(scenario_config.build_summaries(&Positions::default(), &context()).unwrap()),
+            Kind::Events => Box::new(scenario_config.build_events(&Positions::default(), &context()).unwrap()),
         };
         let batch = next(source.as_mut()).await.unwrap();
         let [status] = &batch.rows.colonies[..] else { panic!("one status row: {batch:?}") };
@@ -266,8 +267,8 @@ async fn an_outage_shows_once_with_the_address_and_the_cause() {
 async fn another_colony_at_the_address_is_told_and_asked_again_and_a_nameless_one_is_refused() {
     let colony = TestColony::start("other-colony-production").await;
     let mut sources: [Box<dyn Source>; 2] = [
-        Box::new(config(&colony).build_summaries(&Positions::default(), &SystemClock::shared()).unwrap()),
-        Box::new(config(&colony).build_events(&Positions::default(), &SystemClock::shared()).unwrap()),
+        Box::new(config(&colony).build_summaries(&Positions::default(), &context()).unwrap()),
+        Box::new(config(&colony).build_events(&Positions::default(), &context()).unwrap()),
     ];
     for source in &mut sources {
         let batch = next(source.as_mut()).await.unwrap();
@@ -285,8 +286,8 @@ async fn another_colony_at_the_address_is_told_and_asked_again_and_a_nameless_on
 
     colony.state.lock().unwrap().colony_id.clear();
     let mut sources: [Box<dyn Source>; 2] = [
-        Box::new(config(&colony).build_summaries(&Positions::default(), &SystemClock::shared()).unwrap()),
-        Box::new(config(&colony).build_events(&Positions::default(), &SystemClock::shared()).unwrap()),
+        Box::new(config(&colony).build_summaries(&Positions::default(), &context()).unwrap()),
+        Box::new(config(&colony).build_events(&Positions::default(), &context()).unwrap()),
     ];
     for source in &mut sources {
         let batch = next(source.as_mut()).await.unwrap();
@@ -302,7 +303,7 @@ async fn a_first_pull_finds_very_old_rows_in_few_questions() {
     let metrics: Vec<MetricPoint> = (0..1_000).map(|row| metric(old + row * 15 * MINUTE_MS, 900, 1)).collect();
     colony.add_metrics(&metrics);
     colony.state.lock().unwrap().answer_rows_max = 400;
-    let mut source = config(&colony).build_summaries(&Positions::default(), &SystemClock::shared()).unwrap();
+    let mut source = config(&colony).build_summaries(&Positions::default(), &context()).unwrap();
     let all = read_until(&mut source, |all| !all.rows.colonies.is_empty()).await;
     assert_eq!(all.rows.metrics, metrics, "each once, in the order of time");
     assert_eq!((all.rows.nodes.len(), all.rows.edges.len()), (2, 1));
@@ -316,7 +317,7 @@ async fn open_buckets_are_sent_again_until_closed_and_nothing_else_is() {
     let now = SystemClock.now();
     let (closed, open) = (metric(now - 3 * HOUR_MS, 3_600, 9), metric(now - 5 * MINUTE_MS, 3_600, 1));
     colony.add_metrics(&[closed.clone(), open.clone()]);
-    let mut source = config(&colony).build_summaries(&Positions::default(), &SystemClock::shared()).unwrap();
+    let mut source = config(&colony).build_summaries(&Positions::default(), &context()).unwrap();
     let all = read_until(&mut source, |all| all.rows.colonies.len() >= 3).await;
     assert_eq!(all.rows.metrics, [closed, open.clone()], "pulled three times, delivered once");
     let grown = MetricPoint { count: Some(2), ..open };
@@ -330,7 +331,7 @@ async fn rows_imported_later_with_old_timestamps_are_found() {
     let colony = TestColony::start(COLONY).await;
     let mut config = config(&colony);
     config.recheck_interval = Duration::from_millis(50);
-    let mut source = config.build_summaries(&Positions::default(), &SystemClock::shared()).unwrap();
+    let mut source = config.build_summaries(&Positions::default(), &context()).unwrap();
     read_until(&mut source, |all| !all.rows.colonies.is_empty()).await;
     let old = metric(SystemClock.now() - 400 * DAY_MS, 60, 1);
     colony.add_metrics(std::slice::from_ref(&old));
@@ -343,12 +344,12 @@ async fn a_gap_after_a_restart_is_filled_from_the_committed_position() {
     let colony = TestColony::start(COLONY).await;
     let first = event(1, SystemClock.now() - 3 * HOUR_MS);
     colony.add_events(std::slice::from_ref(&first));
-    let mut source = config(&colony).build_summaries(&Positions::default(), &SystemClock::shared()).unwrap();
+    let mut source = config(&colony).build_summaries(&Positions::default(), &context()).unwrap();
     let before = read_until(&mut source, |all| !all.rows.colonies.is_empty()).await;
     drop(source);
     let second = event(2, SystemClock.now() - MINUTE_MS);
     colony.add_events(std::slice::from_ref(&second));
-    let mut source = config(&colony).build_summaries(&before.positions, &SystemClock::shared()).unwrap();
+    let mut source = config(&colony).build_summaries(&before.positions, &context()).unwrap();
     let after = read_until(&mut source, |all| !all.rows.colonies.is_empty()).await;
     assert_eq!(after.rows.events, [second], "the old event lies before the overlap and is not asked for again");
 }

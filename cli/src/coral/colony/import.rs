@@ -9,6 +9,7 @@ use colony::Store;
 use colony::config::{Places, Resolved};
 use colony::import::{FileReport, ImportError, Target, import};
 use colony::record::Recorder;
+use mesh::Network;
 use model::clock::SystemClock;
 use model::colony::ColonyIdentity;
 use serde_json::{Value, json};
@@ -47,7 +48,7 @@ async fn load(
     output: &Output,
 ) -> Result<Vec<FileReport>, ImportError> {
     let (mut target, store) = match &args.endpoint {
-        Some(endpoint) => (Target::running(endpoint, identity).await?, None),
+        Some(endpoint) => (Target::running(&Network::plain(), endpoint, identity).await?, None),
         None => {
             let store = Store::open(&resolved.storage_path, &identity.colony_id).map_err(ImportError::Store)?;
             (Target::Stopped(Box::new(Recorder::new(store.clone()))), Some(store))

@@ -7,6 +7,7 @@ use crate::output::Output;
 use colony::config::{Places, Resolved};
 use colony::store::{Totals, database_path};
 use colony::{Store, StoreError, ask};
+use mesh::Network;
 use proto::reef::v1::GetSummaryResponse;
 use serde_json::{Value, json};
 use std::path::Path;
@@ -38,7 +39,7 @@ pub fn run(args: &StatusArgs, places: &Places, output: &Output) -> Result<(), Fa
     let path = database_path(&resolved.storage_path, &resolved.colony.colony_id);
     let found = runtime()?.block_on(async {
         match &args.endpoint {
-            Some(endpoint) => ask(endpoint, &resolved.colony.colony_id)
+            Some(endpoint) => ask(&Network::plain(), endpoint, &resolved.colony.colony_id)
                 .await
                 .map(|(_, answer)| Found::Running(Box::new(answer)))
                 .map_err(|error| failure::ask(&error)),

@@ -5,6 +5,7 @@ use super::door::{Facts, answer_at};
 use super::question::{Answer, Question};
 use super::{caller, short, socket_of};
 use crate::output::Output;
+use mesh::Network;
 use model::clock::SystemClock;
 use pipelines::config::{Format, ReefConfig, parse};
 use pipelines::run::RunningReef;
@@ -43,7 +44,7 @@ async fn a_run_that_ends_leaves_the_socket_of_the_next_one() {
     let store = folder.path().join("r.duckdb");
     let memory = MemoryStore::new();
     let open = async || {
-        let (reef, options, mut announcer) = RunningReef::new(SystemClock::shared());
+        let (reef, options, mut announcer) = RunningReef::new(SystemClock::shared(), Network::plain());
         announcer.open(memory.reader()).await.unwrap();
         let path = store.clone();
         ((options, announcer), tokio::spawn(async move { answer_at(&path, reef, facts()).await }))
@@ -70,7 +71,7 @@ async fn a_socket_is_open_to_its_user_alone_and_gone_with_its_run() {
     for folder in [folder.path(), &deep] {
         let store = folder.join("r.duckdb");
         std::fs::write(socket_of(&store), "left over").unwrap();
-        let (reef, _options, mut announcer) = RunningReef::new(SystemClock::shared());
+        let (reef, _options, mut announcer) = RunningReef::new(SystemClock::shared(), Network::plain());
         let memory = MemoryStore::new();
         announcer.open(memory.reader()).await.unwrap();
         let facts = facts();

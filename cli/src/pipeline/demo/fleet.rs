@@ -3,7 +3,7 @@
 use crate::exit::{Exit, Failure};
 use colony::config::Retention;
 use colony::server::{ColonySettings, Serving, serve};
-use mesh::Listen;
+use mesh::{Listen, Network};
 use model::clock::SystemClock;
 use model::colony::ColonyIdentity;
 use model::event::Event;
@@ -27,7 +27,7 @@ pub struct Colonies {
 
 impl Colonies {
     /// Starts one daemon per identity, on free ports of this machine, with databases in `folder`.
-    pub async fn start(identities: Vec<ColonyIdentity>, folder: &Path) -> Result<Colonies, Failure> {
+    pub async fn start(identities: Vec<ColonyIdentity>, folder: &Path, network: &Network) -> Result<Colonies, Failure> {
         let (stop, stopping) = watch::channel(false);
         let mut colonies = BTreeMap::new();
         for identity in identities {
@@ -46,7 +46,8 @@ impl Colonies {
             let serving = serve(settings, Listen::plain("127.0.0.1:0"), shutdown)
                 .await
                 .map_err(|error| Failure::from_error(Exit::Failed, "colony_failed", &error))?;
-            let channel = mesh::dial(&serving.endpoint())
+            let channel = network
+                .dial_plain(&serving.endpoint())
                 .await
                 .map_err(|error| Failure::from_error(Exit::Failed, "colony_failed", &error))?;
             colonies.insert(colony_id, (serving, IngestServiceClient::new(channel)));

@@ -15,6 +15,7 @@ use crate::output::Output;
 use crate::signals::watch_shutdown;
 use crate::text::count;
 use fleet::Colonies;
+use mesh::Network;
 use model::clock::{Clock, SystemClock};
 use model::colony::ColonyIdentity;
 use model::colony::identity_from_id;
@@ -69,7 +70,8 @@ pub fn run(args: &DemoArgs, output: &Output) -> Result<(), Failure> {
         let fleet = generate(args)?;
         let folder = Folder::fresh(&args.out)?;
         let identities = fleet.truth.colonies.iter().map(|id| identity(id)).collect();
-        let mut colonies = Colonies::start(identities, &folder.colonies).await?;
+        let network = Network::plain();
+        let mut colonies = Colonies::start(identities, &folder.colonies, &network).await?;
         output.message(&format!(
             "{} colonies started; filling them with {} days: {} events, {} metric rows",
             fleet.truth.colonies.len(),
@@ -128,7 +130,10 @@ async fn watch_reef(
     let (stop, shutdown) = watch::channel(false);
     let (progress, mut snapshots) = watch::channel(Progress::default());
     let display = tokio::spawn(display::show(snapshots.clone(), output.clone()));
-    let reef = pipelines::run::run(config, RunOptions { progress, shutdown, clock: SystemClock::shared() });
+    let reef = pipelines::run::run(
+        config,
+        RunOptions { progress, shutdown, clock: SystemClock::shared(), network: Network::plain() },
+    );
     let (events, metrics) = (fleet.events.len() as u64, fleet.metric_rows());
     let feed = async {
         for arriving in live.chunks(LIVE_EVENTS) {

@@ -5,6 +5,7 @@ use super::*;
 use crate::cluster::link::queue;
 use crate::cluster::wire::{Answer, Frame, Hello, MAGIC, Purpose, read_greeting, write, write_greeting};
 use crate::cluster::{settings, wire};
+use mesh::Network;
 use model::clock::SystemClock;
 use operators::shard::fixed_hash;
 use std::time::Instant;
@@ -63,8 +64,12 @@ async fn a_process_that_never_comes_is_named() {
     let (said, mut heard) = tokio::sync::mpsc::channel(8);
     for process in [0, 1] {
         let (_stop, shutdown) = watch::channel(false);
-        let options =
-            RunOptions { progress: watch::channel(Progress::default()).0, shutdown, clock: SystemClock::shared() };
+        let options = RunOptions {
+            progress: watch::channel(Progress::default()).0,
+            shutdown,
+            clock: SystemClock::shared(),
+            network: Network::plain(),
+        };
         let said = said.clone();
         let tell = move |line: &str| said.try_send(line.to_owned()).unwrap();
         let inputs = Parts::of_fleet(8).inputs();

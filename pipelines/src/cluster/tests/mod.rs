@@ -14,6 +14,7 @@ use crate::open::inputs::InputError;
 use crate::open::store;
 use crate::progress::Progress;
 use crate::run::{RunOptions, drive};
+use mesh::Network;
 use model::clock::SystemClock;
 use model::pattern::{Correlation, Evidence};
 use model::position::Positions;
@@ -53,7 +54,7 @@ impl Process {
         let (stop, shutdown) = watch::channel(false);
         let (progress, seen) = watch::channel(Progress::default());
         let config = config.clone();
-        let options = RunOptions { progress, shutdown, clock: SystemClock::shared() };
+        let options = RunOptions { progress, shutdown, clock: SystemClock::shared(), network: Network::plain() };
         let task = tokio::spawn(async move { run_with(&config, process, options, &|_| {}, inputs.as_ref()).await });
         Process { stop, seen, task }
     }
@@ -110,8 +111,12 @@ async fn undisturbed(parts: &Parts) -> Stored {
         parts.inputs()(&config, positions, sources::share::Share::WHOLE, &SystemClock::shared())
     };
     let (_stop, shutdown) = watch::channel(false);
-    let options =
-        RunOptions { progress: watch::channel(Progress::default()).0, shutdown, clock: SystemClock::shared() };
+    let options = RunOptions {
+        progress: watch::channel(Progress::default()).0,
+        shutdown,
+        clock: SystemClock::shared(),
+        network: Network::plain(),
+    };
     let store = store::open(&config).await.unwrap();
     let (_, store) = drive(&config, store, build(&BTreeMap::new()).unwrap(), options).await.unwrap();
     store.close().await.unwrap();
