@@ -242,6 +242,14 @@ impl Source for Rewound {
         Ok(Some(batch))
     }
 
+    fn is_acknowledged(&self) -> bool {
+        self.inner.is_acknowledged()
+    }
+
+    fn committed(&mut self, positions: &Positions) {
+        self.inner.committed(positions);
+    }
+
     fn progress_bytes(&self) -> Option<(u64, u64)> {
         self.inner.progress_bytes()
     }

@@ -4,7 +4,9 @@
 //! 2. *rejected row*: broken records are counted and the rest is delivered;
 //! 3. *temporary failure*: the input fails for a while, and nothing is missing afterwards;
 //! 4. *restart in mid-batch*: from every committed position, the rows before and after make up all rows;
-//! 5. *shutdown with data in flight*: a dropped `next_batch` loses nothing.
+//! 5. *shutdown with data in flight*: a dropped `next_batch` loses nothing;
+//! 6. *acknowledgement*: a source that is told what is stored, late or in time, goes on as before. What it was built from
+//!    is stored already.
 
 #![allow(clippy::unwrap_used)]
 
@@ -72,11 +74,12 @@ pub async fn next(source: &mut dyn Source) -> Option<Batch> {
     batch.expect("the source is silent").expect("the source has failed")
 }
 
-/// Checks the five cases.
+/// Checks the six cases.
 pub async fn check(harness: &impl Harness, scenario: &Scenario) {
     let (all, committed) = happy_with_rejects(harness, scenario).await;
     restart_from_every_position(harness, scenario, &all, &committed).await;
     shutdown_in_flight(harness, scenario, &all).await;
+    acknowledged(harness, scenario, &all).await;
     if scenario.can_fail {
         temporary_failure(harness, scenario, &all).await;
     }
@@ -145,6 +148,30 @@ async fn shutdown_in_flight(harness: &impl Harness, scenario: &Scenario, all: &S
     let _ = tokio::time::timeout(Duration::ZERO, unfinished.next_batch()).await;
     // dropping a source with data in flight must neither hang nor panic
     drop(unfinished);
+}
+
+/// Case 6: every third batch is acknowledged with those before it; then the source is built again where it was told to be.
+async fn acknowledged(harness: &impl Harness, scenario: &Scenario, all: &Seen) {
+    let mut source = harness.build(&Positions::default()).await;
+    let (mut seen, mut stored, mut told) = (Seen::default(), Positions::default(), None);
+    let mut batches = 0;
+    while source.is_finite() || !seen.is_complete(scenario) {
+        let Some(batch) = next(source.as_mut()).await else { break };
+        seen.add(&batch);
+        stored.advance(batch.positions);
+        batches += 1;
+        if batches % 3 == 0 && stored != Positions::default() {
+            source.committed(&stored);
+            told = Some((stored.clone(), seen.clone()));
+        }
+    }
+    assert_eq!(&seen, all, "acknowledgements change nothing");
+    if let Some((stored, mut seen)) = told {
+        let mut source = harness.build(&stored).await;
+        source.committed(&stored);
+        read_on(source.as_mut(), scenario, &mut seen, |_, _| ()).await;
+        assert_eq!(&seen, all, "nothing that was acknowledged is missing, and nothing else");
+    }
 }
 
 /// Case 3.

@@ -10,7 +10,8 @@
 //!    no colony. An input that stays unreadable is named in [`Batch::report`] and the others are read on. `Err` means that
 //!    the run must stop.
 //! 5. `next_batch` is cancel-safe: dropping it loses nothing, because positions advance only with a returned batch.
-//! 6. A finite source returns `None` after its last batch, every time. It promises nothing about order, so none of its
+//! 6. A source that asks for it learns which of its positions are stored ([`Source::committed`]).
+//! 7. A finite source returns `None` after its last batch, every time. It promises nothing about order, so none of its
 //!    rows is ever late. A live source's rows are judged by [`lateness::LatenessGate`], but not its [`Arrival::Backlog`].
 //!
 //! | module | owns |
@@ -114,6 +115,16 @@ pub trait Source: Send {
 
     /// The next batch; `None` when a finite source has delivered everything.
     async fn next_batch(&mut self) -> Result<Option<Batch>, SourceError>;
+
+    /// Whether [`Source::committed`] is to be called. It may then drop a `next_batch` that is waiting, and call it again.
+    fn is_acknowledged(&self) -> bool {
+        false
+    }
+
+    /// Everything up to these positions is stored, for good: whoever sent it may be answered. They are those of all
+    /// batches so far whose commit has ended well, never of one that has failed or is under way. A source that is built
+    /// from a position knows that everything before it is stored. Must not wait.
+    fn committed(&mut self, _positions: &Positions) {}
 
     /// How far a finite source has come and how much there is in all, in bytes, for progress; `None` when unknown.
     fn progress_bytes(&self) -> Option<(u64, u64)> {

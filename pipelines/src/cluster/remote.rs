@@ -5,6 +5,7 @@ use super::wire::{Frame, SourceFacts};
 use crate::error::ClusterError;
 use crate::error::Peer;
 use async_trait::async_trait;
+use model::position::Positions;
 use sources::{Batch, Source, SourceError};
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -20,11 +21,23 @@ struct Delivered {
 
 /// A source that another process reads.
 pub(super) struct RemoteSource {
+    number: usize,
     facts: SourceFacts,
     delivered: mpsc::Receiver<Delivered>,
     to_reader: mpsc::Sender<Frame>,
     bytes: Option<(u64, u64)>,
     outage: Option<String>,
+    /// Received, and not yet said to be taken.
+    received: Option<Delivered>,
+    /// Stored, and not yet said to be.
+    stored: Positions,
+}
+
+impl RemoteSource {
+    /// What the reader is to be told of what is stored.
+    fn news(&self) -> Frame {
+        Frame::Committed { source: self.number, positions: self.stored.clone() }
+    }
 }
 
 #[async_trait]
@@ -38,11 +51,31 @@ impl Source for RemoteSource {
     }
 
     async fn next_batch(&mut self) -> Result<Option<Batch>, SourceError> {
-        let Some(Delivered { batch, bytes, outage }) = self.delivered.recv().await else { return Ok(None) };
+        // that the other process is gone is the alarm's business; what has not been sent is kept if this is dropped
+        if self.stored != Positions::default() {
+            let _ = self.to_reader.send(self.news()).await;
+            self.stored = Positions::default();
+        }
+        if self.received.is_none() {
+            self.received = self.delivered.recv().await;
+        }
+        if self.received.is_some() {
+            let _ = self.to_reader.send(Frame::Taken).await;
+        }
+        let Some(Delivered { batch, bytes, outage }) = self.received.take() else { return Ok(None) };
         (self.bytes, self.outage) = (bytes, outage);
-        // that the other process is gone is the alarm's business
-        let _ = self.to_reader.send(Frame::Taken).await;
         Ok(Some(batch))
+    }
+
+    fn is_acknowledged(&self) -> bool {
+        self.facts.is_acknowledged
+    }
+
+    fn committed(&mut self, positions: &Positions) {
+        self.stored.advance(positions.clone());
+        if self.to_reader.try_send(self.news()).is_ok() {
+            self.stored = Positions::default();
+        }
     }
 
     fn progress_bytes(&self) -> Option<(u64, u64)> {
@@ -109,15 +142,18 @@ impl FromReader {
     fn open(&mut self, sources: Vec<SourceFacts>) {
         let Some(opened) = self.opened.take() else { return self.broke_protocol("sources named twice".to_owned()) };
         let mut remote = Vec::with_capacity(sources.len());
-        for facts in sources {
+        for (number, facts) in sources.into_iter().enumerate() {
             let (deliver, delivered) = mpsc::channel(WINDOW_BATCHES);
             self.open.push(Some(deliver));
             remote.push(RemoteSource {
+                number,
                 facts,
                 delivered,
                 to_reader: self.to_reader.clone(),
                 bytes: None,
                 outage: None,
+                received: None,
+                stored: Positions::default(),
             });
         }
         // a run that failed meanwhile needs them no more

@@ -14,22 +14,31 @@ use crate::error::RunError;
 use crate::open::params;
 use crate::progress::{Ended, Phase, Progress, ServeSummary};
 use crate::run::RunOptions;
+use crate::run::acknowledge::{self, Acknowledgements, Stored};
 use model::error::one_line;
 use model::position::Positions;
 use sources::{Batch, Source, SourceContext, SourceError};
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::task::{JoinError, JoinSet};
+use tokio::time::timeout;
+
+/// How long sources may take to hear what was stored last.
+const HEARING_MAX: Duration = Duration::from_secs(2);
 
 /// What process 0 says, as far as the reading of sources waits for it.
 struct FromLead {
     start: oneshot::Receiver<BTreeMap<String, Positions>>,
     end: oneshot::Receiver<bool>,
     window: Arc<Semaphore>,
+    acknowledgements: Acknowledged,
 }
+
+/// By whom the sources of this process are told what is stored; gone once the run has ended.
+type Acknowledged = Arc<Mutex<Option<Acknowledgements>>>;
 
 /// Serves the process that leads until its run ends.
 pub(super) async fn serve(
@@ -88,13 +97,20 @@ fn listen() -> (impl FnMut(Frame) + Send + 'static, FromLead) {
     let (mut start, mut end) = (Some(start), Some(end));
     let window = Arc::new(Semaphore::new(WINDOW_BATCHES));
     let taken = Arc::clone(&window);
+    let acknowledgements = Acknowledged::default();
+    let stored = Arc::clone(&acknowledgements);
     let on_frame = move |frame| match frame {
         Frame::Start { positions } => drop(start.take().map(|start| start.send(positions))),
         Frame::Taken => taken.add_permits(1),
+        Frame::Committed { source, positions } => {
+            if let Some(told) = stored.lock().unwrap_or_else(PoisonError::into_inner).as_ref() {
+                told.tell(source, positions);
+            }
+        }
         Frame::End { is_stopped } => drop(end.take().map(|end| end.send(is_stopped))),
         other => tracing::warn!(?other, "a frame that process 0 does not send"),
     };
-    (on_frame, FromLead { start: on_start, end: on_end, window })
+    (on_frame, FromLead { start: on_start, end: on_end, window, acknowledgements })
 }
 
 struct Reading<'a> {
@@ -113,19 +129,30 @@ impl Reading<'_> {
         from_lead: FromLead,
         shutdown: watch::Receiver<bool>,
     ) -> Result<(Ended, Progress), RunError> {
-        let FromLead { start, mut end, window } = from_lead;
+        let FromLead { start, mut end, window, acknowledgements } = from_lead;
         // closed only with the link, and that raises the alarm
         let positions = start.await.map_err(|_| EngineError::Gone)?;
         let sources = (self.inputs)(self.config, &positions, self.place.share(), &self.context)?;
         let facts = sources
             .iter()
-            .map(|source| SourceFacts { name: source.name().to_owned(), is_finite: source.is_finite() })
+            .map(|source| SourceFacts {
+                name: source.name().to_owned(),
+                is_finite: source.is_finite(),
+                is_acknowledged: source.is_acknowledged(),
+            })
             .collect();
+        let mut told = Acknowledgements::default();
+        let stored: Vec<Stored> =
+            sources.iter().enumerate().map(|(number, source)| told.add(number, source.as_ref())).collect();
+        *acknowledgements.lock().unwrap_or_else(PoisonError::into_inner) = Some(told);
         self.send(Frame::Sources(facts)).await;
         self.progress.send_modify(|progress| progress.phase = Phase::Running);
-        let mut reading = JoinSet::new();
-        for (number, source) in sources.into_iter().enumerate() {
-            reading.spawn(ship(number, source, self.to_lead.clone(), Arc::clone(&window), self.progress.clone()));
+        // those that are told what is stored end once they have heard all of it
+        let (mut reading, mut hearing) = (JoinSet::new(), JoinSet::new());
+        for (number, (source, stored)) in sources.into_iter().zip(stored).enumerate() {
+            let tasks = if stored.is_some() { &mut hearing } else { &mut reading };
+            let shipping = Shipping { number, source, stored };
+            tasks.spawn(shipping.run(self.to_lead.clone(), Arc::clone(&window), self.progress.clone()));
         }
         let mut is_stopping = false;
         let stop = asked(shutdown);
@@ -134,6 +161,9 @@ impl Reading<'_> {
             tokio::select! {
                 ended = &mut end => {
                     let ended = if ended.map_err(|_| EngineError::Gone)? { Ended::Stopped } else { Ended::InputFinished };
+                    drop(acknowledgements.lock().unwrap_or_else(PoisonError::into_inner).take());
+                    let all_heard = async { while hearing.join_next().await.is_some() {} };
+                    let _ = timeout(HEARING_MAX, all_heard).await;
                     let progress = self.progress.borrow().clone();
                     return Ok((ended, progress));
                 }
@@ -143,6 +173,7 @@ impl Reading<'_> {
                     self.send(Frame::Stop).await;
                 }
                 Some(read) = reading.join_next() => of_source(read)?,
+                Some(read) = hearing.join_next() => of_source(read)?,
             }
         }
     }
@@ -161,28 +192,38 @@ fn of_source(read: Result<Result<(), (String, SourceError)>, JoinError>) -> Resu
     }
 }
 
-/// Moves batches from one source to process 0, as many at a time as that takes in.
-async fn ship(
+/// A source on its way to process 0.
+struct Shipping {
     number: usize,
-    mut source: Box<dyn Source>,
-    to_lead: mpsc::Sender<Frame>,
-    window: Arc<Semaphore>,
-    progress: watch::Sender<Progress>,
-) -> Result<(), (String, SourceError)> {
-    loop {
-        let next = source.next_batch().await.map_err(|error| (source.name().to_owned(), error))?;
-        let Some(batch) = next else {
-            let _ = to_lead.send(Frame::SourceEnded { source: number }).await;
-            return Ok(());
-        };
-        progress.send_modify(|progress| count(progress, &batch));
-        // a place is free again when process 0 says so; the semaphore is never closed
-        let Ok(place) = window.acquire().await else { return Ok(()) };
-        place.forget();
-        let (bytes, outage) = (source.progress_bytes(), source.outage());
-        let frame = Frame::Batch { source: number, batch: Box::new(batch), bytes, outage };
-        if to_lead.send(frame).await.is_err() {
-            return Ok(());
+    source: Box<dyn Source>,
+    stored: Stored,
+}
+
+impl Shipping {
+    /// Moves its batches to process 0, as many at a time as that takes in.
+    async fn run(
+        self,
+        to_lead: mpsc::Sender<Frame>,
+        window: Arc<Semaphore>,
+        progress: watch::Sender<Progress>,
+    ) -> Result<(), (String, SourceError)> {
+        let Shipping { number, mut source, mut stored } = self;
+        loop {
+            let Some(next) = acknowledge::next_batch(source.as_mut(), &mut stored).await else { return Ok(()) };
+            let Some(batch) = next.map_err(|error| (source.name().to_owned(), error))? else {
+                let _ = to_lead.send(Frame::SourceEnded { source: number }).await;
+                acknowledge::until_the_end(source.as_mut(), stored).await;
+                return Ok(());
+            };
+            progress.send_modify(|progress| count(progress, &batch));
+            // a place is free again when process 0 says so; the semaphore is never closed
+            let Ok(place) = window.acquire().await else { return Ok(()) };
+            place.forget();
+            let (bytes, outage) = (source.progress_bytes(), source.outage());
+            let frame = Frame::Batch { source: number, batch: Box::new(batch), bytes, outage };
+            if to_lead.send(frame).await.is_err() {
+                return Ok(());
+            }
         }
     }
 }

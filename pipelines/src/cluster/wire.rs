@@ -49,6 +49,7 @@ pub(super) struct Answer {
 pub(super) struct SourceFacts {
     pub name: String,
     pub is_finite: bool,
+    pub is_acknowledged: bool,
 }
 
 /// What process 0 and another tell each other once they have met.
@@ -66,6 +67,8 @@ pub(super) enum Frame {
     SourceEnded { source: usize },
     /// From 0: a batch was taken in, one more may come.
     Taken,
+    /// From 0: everything of a source up to these positions is stored.
+    Committed { source: usize, positions: Positions },
     /// To 0: this process was asked to stop.
     Stop,
     /// From 0: the run has ended well.

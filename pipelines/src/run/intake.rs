@@ -1,5 +1,6 @@
 //! Intake: runs every source as a task of its own, into one bounded queue, so that a slow store slows the sources.
 
+use super::acknowledge::{self, Acknowledgements, Stored};
 use model::reject::Reject;
 use sources::{Batch, Source, SourceError};
 use std::collections::BTreeMap;
@@ -48,6 +49,7 @@ type Queued = (Delivery, Option<OwnedSemaphorePermit>);
 pub struct Intake {
     deliveries: mpsc::Receiver<Queued>,
     room: Room,
+    acknowledgements: Option<Acknowledgements>,
     tasks: JoinSet<()>,
     panicked: Option<String>,
     bytes: BTreeMap<usize, (u64, u64)>,
@@ -64,10 +66,27 @@ impl Intake {
         let room = Room::of(queue_bytes_max);
         let open = sources.len();
         let mut tasks = JoinSet::new();
+        let mut acknowledgements = Acknowledgements::default();
         for (number, source) in sources.into_iter().enumerate() {
-            tasks.spawn(pump(number, source, send.clone(), room.clone(), shutdown.clone()));
+            let stored = acknowledgements.add(number, source.as_ref());
+            tasks.spawn(run_source((number, source), stored, send.clone(), room.clone(), shutdown.clone()));
         }
-        Intake { deliveries, room, tasks, panicked: None, bytes: BTreeMap::new(), rows: BTreeMap::new(), open }
+        let acknowledgements = Some(acknowledgements);
+        Intake {
+            deliveries,
+            room,
+            acknowledgements,
+            tasks,
+            panicked: None,
+            bytes: BTreeMap::new(),
+            rows: BTreeMap::new(),
+            open,
+        }
+    }
+
+    /// By whom sources are told what is stored; dropping it says that nothing more will be. Taken once.
+    pub(crate) fn acknowledgements(&mut self) -> Acknowledgements {
+        self.acknowledgements.take().unwrap_or_default()
     }
 
     /// The next delivery; `None` once every source has ended and the queue is empty, or one has panicked.
@@ -117,7 +136,8 @@ impl Intake {
         sum(&self.rows)
     }
 
-    /// The message of a source task that panicked, if one did. Asked once no delivery is left.
+    /// The message of a source task that panicked, if one did. Asked once no delivery is left and the acknowledgements are
+    /// gone.
     pub async fn panic(&mut self) -> Option<String> {
         if let Some(panic) = self.panicked.take() {
             return Some(panic);
@@ -162,10 +182,22 @@ impl Room {
     }
 }
 
+/// The life of a source: it delivers, and then hears what of it is still being stored.
+async fn run_source(
+    (number, mut source): (usize, Box<dyn Source>),
+    mut stored: Stored,
+    send: mpsc::Sender<Queued>,
+    room: Room,
+    shutdown: watch::Receiver<bool>,
+) {
+    pump((number, source.as_mut()), &mut stored, send, room, shutdown).await;
+    acknowledge::until_the_end(source.as_mut(), stored).await;
+}
+
 /// Moves batches from one source to the queue until it ends, fails, or the run stops.
 async fn pump(
-    number: usize,
-    mut source: Box<dyn Source>,
+    (number, source): (usize, &mut dyn Source),
+    stored: &mut Stored,
     send: mpsc::Sender<Queued>,
     room: Room,
     mut shutdown: watch::Receiver<bool>,
@@ -175,8 +207,9 @@ async fn pump(
         let next = tokio::select! {
             biased;
             _ = shutdown.wait_for(|stop| *stop) => return,
-            next = source.next_batch() => next,
+            next = acknowledge::next_batch(source, stored) => next,
         };
+        let Some(next) = next else { return };
         let (delivery, ended) = match next {
             Ok(Some(batch)) => {
                 let (bytes, rows, outage) = (source.progress_bytes(), source.progress_rows(), source.outage());

@@ -13,6 +13,7 @@
 //! | `running` | the state of a run, and its loop: take in until the end, drain, sum up |
 //! | `tick` | closing a tick: engine, commit, deletion of old rows |
 //! | `intake` | sources as tasks, one queue bounded in bytes |
+//! | `acknowledge` | sources learn which of their positions are stored |
 //! | `commits` | the store of a run, which writes one tick while the run takes in the next |
 //! | `retry` | commits and look-ups repeated after faults that may pass |
 //! | `restore` | windows rebuilt from stored rows |
@@ -39,6 +40,7 @@ use sources::{Source, SourceContext};
 use std::time::Instant;
 use tokio::sync::watch;
 
+pub(crate) mod acknowledge;
 mod clock_skew;
 mod commits;
 pub mod handle;

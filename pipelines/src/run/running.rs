@@ -1,6 +1,7 @@
 //! Running: the state of a run and its loop: take in until the end, drain, sum up.
 
 use super::RunOptions;
+use super::acknowledge::Acknowledgements;
 use super::clock_skew::ClockSkew;
 use super::commits::Commits;
 use super::handle::Announcer;
@@ -62,6 +63,7 @@ impl Pending {
 
 /// A run between its start and its end.
 pub(super) struct Running {
+    pub(super) acknowledgements: Acknowledgements,
     pub(super) commits: Commits,
     pub(super) engine: Engine,
     pub(super) gate: LatenessGate,
@@ -134,6 +136,7 @@ impl Running {
         };
         options.progress.send_replace(progress.clone());
         Ok(Running {
+            acknowledgements: Acknowledgements::default(),
             commits: Commits::new(store, options.shutdown.clone(), may_have_newer),
             engine,
             gate,
@@ -183,6 +186,7 @@ impl Running {
         started: Instant,
     ) -> Result<(RunSummary, Box<dyn StoreWriter>), RunError> {
         let mut intake = Intake::start(sources, &options.shutdown, self.memory.queue_bytes_max());
+        self.acknowledgements = intake.acknowledgements();
         let failure = self.take_in_and_drain(&mut intake, &options.shutdown).await;
         let failure = match failure {
             Ok(failure) => failure,
@@ -196,6 +200,8 @@ impl Running {
         if let Some(failure) = failure {
             return Err(failure);
         }
+        // everything is stored and told
+        drop(std::mem::take(&mut self.acknowledgements));
         if let Some(panic) = intake.panic().await {
             return Err(RunError::SourcePanicked { panic });
         }
@@ -279,6 +285,7 @@ impl Running {
                 Some(Some(Delivery::Batch { source, is_finite, batch, number, outage, .. })) => {
                     (self.progress.bytes, self.progress.rows) = (intake.bytes(), intake.rows());
                     self.reach.observe_source(number, &source, outage);
+                    self.acknowledgements.taken(number, &batch.positions);
                     self.take_batch(source, is_finite, *batch);
                 }
                 Some(Some(Delivery::Finished)) | None => {}

@@ -22,6 +22,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use tokio::sync::{Semaphore, watch};
 
+mod acknowledged;
+
 /// A store in memory whose commits may go wrong.
 struct Faulty {
     inner: MemoryStore,
@@ -30,6 +32,8 @@ struct Faulty {
     stop: Option<watch::Sender<bool>>,
     /// Each commit waits for a permit.
     permits: Option<Arc<Semaphore>>,
+    /// So many offers fail before one is taken.
+    fails_first: usize,
     /// The tick that is refused for good.
     refuses: Option<u64>,
     /// Ticks that were offered, in order.
@@ -46,6 +50,7 @@ impl Faulty {
             is_away: false,
             stop: None,
             permits: None,
+            fails_first: 0,
             refuses: None,
             offered: Arc::default(),
             asked: Arc::default(),
@@ -71,6 +76,10 @@ impl StoreWriter for Faulty {
         self.offered.lock().unwrap().push(commit.tick);
         if let Some(permits) = &self.permits {
             permits.acquire().await.unwrap().forget();
+        }
+        if self.fails_first > 0 {
+            self.fails_first -= 1;
+            return Err(Faulty::error(FaultClass::Retry));
         }
         if self.is_away {
             return Err(Faulty::error(FaultClass::Retry));

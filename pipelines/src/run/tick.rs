@@ -77,6 +77,7 @@ impl Running {
         self.announcer.note(&commit.findings, &commit.removed);
         enter("commit");
         self.ticks += 1;
+        self.acknowledgements.begun();
         self.commits.begin(commit).await?;
         if !self.commits.is_at_work() {
             self.tell_committed();
@@ -101,6 +102,7 @@ impl Running {
         self.progress.confirmed = self.published.count(PatternState::Confirmed);
         self.progress.candidates = self.published.count(PatternState::Candidate);
         self.announcer.publish();
+        self.acknowledgements.stored();
         self.watch.send_replace(self.progress.clone());
     }
 

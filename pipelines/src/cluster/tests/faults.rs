@@ -231,7 +231,7 @@ async fn a_process_may_not_send_more_batches_than_agreed() {
     let alarm = Alarm::default();
     let peer = Peer { process: 1, host: "a:1".to_owned() };
     let (mut from, awaited) = FromReader::new(peer, queue().0, watch::channel(false).0, alarm.clone());
-    from.take(Frame::Sources(vec![SourceFacts { name: "parts".to_owned(), is_finite: true }]));
+    from.take(Frame::Sources(vec![SourceFacts { name: "parts".to_owned(), is_finite: true, is_acknowledged: false }]));
     let _sources = awaited.opened.await.unwrap();
     let batch = || Frame::Batch { source: 0, batch: Box::default(), bytes: None, outage: None };
     for _ in 0..WINDOW_BATCHES {

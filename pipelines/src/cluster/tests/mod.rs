@@ -19,6 +19,7 @@ use model::clock::SystemClock;
 use model::pattern::{Correlation, Evidence};
 use model::position::Positions;
 use parts::{Ending, Parts};
+use sources::SourceContext;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -107,8 +108,9 @@ async fn undisturbed(parts: &Parts) -> Stored {
     let folder = tempfile::tempdir().unwrap();
     let config = config(folder.path(), &free_hosts(2), "");
     let parts = Parts { ending: Ending::Finite, ..parts.clone() };
+    let context = SourceContext::new(SystemClock::shared(), Network::plain());
     let build = |positions: &BTreeMap<String, Positions>| -> Result<_, InputError> {
-        parts.inputs()(&config, positions, sources::share::Share::WHOLE, &SystemClock::shared())
+        parts.inputs()(&config, positions, sources::share::Share::WHOLE, &context)
     };
     let (_stop, shutdown) = watch::channel(false);
     let options = RunOptions {

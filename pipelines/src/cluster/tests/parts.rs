@@ -2,6 +2,7 @@
 
 use crate::cluster::BuildInputs;
 use async_trait::async_trait;
+use model::position::Positions;
 use model::reject::{Reject, RejectReason};
 use model::rows::Rows;
 use model::time::TimeMs;
@@ -9,7 +10,7 @@ use sources::generator::{Fleet, FleetConfig};
 use sources::{Batch, Source, SourceError};
 use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 /// Rows in a batch.
 const BATCH_ROWS: usize = 100;
@@ -30,6 +31,8 @@ pub enum Ending {
 pub struct Parts {
     pub partitions: Arc<Vec<Vec<Batch>>>,
     pub ending: Ending,
+    /// What its sources have heard to be stored.
+    pub heard: Arc<Mutex<Positions>>,
 }
 
 impl Parts {
@@ -54,7 +57,7 @@ impl Parts {
             }
             partitions.push(batches);
         }
-        Parts { partitions: Arc::new(partitions), ending: Ending::Finite }
+        Parts { partitions: Arc::new(partitions), ending: Ending::Finite, heard: Arc::default() }
     }
 
     /// Builds the source of a share.
@@ -69,7 +72,8 @@ impl Parts {
                     (partition, batches[done..].iter().cloned().collect())
                 })
                 .collect();
-            Ok(vec![Box::new(PartSource { left, ending: parts.ending, turn: 0 }) as Box<dyn Source>])
+            let heard = Arc::clone(&parts.heard);
+            Ok(vec![Box::new(PartSource { left, ending: parts.ending, turn: 0, heard }) as Box<dyn Source>])
         })
     }
 
@@ -95,6 +99,7 @@ struct PartSource {
     left: BTreeMap<i32, VecDeque<Batch>>,
     ending: Ending,
     turn: usize,
+    heard: Arc<Mutex<Positions>>,
 }
 
 #[async_trait]
@@ -125,5 +130,13 @@ impl Source for PartSource {
             Ending::Finite => Ok(None),
             _ => std::future::pending().await,
         }
+    }
+
+    fn is_acknowledged(&self) -> bool {
+        true
+    }
+
+    fn committed(&mut self, positions: &Positions) {
+        self.heard.lock().unwrap().advance(positions.clone());
     }
 }

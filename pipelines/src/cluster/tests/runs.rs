@@ -20,6 +20,7 @@ async fn processes_that_share_partitions_store_what_one_process_stores() {
         let folder = tempfile::tempdir().unwrap();
         let mut config = config(folder.path(), &free_hosts(processes), "");
         config.engine.workers = workers;
+        let parts = Parts { heard: Arc::default(), ..parts.clone() };
         let mut ends = Vec::new();
         for process in start_all(&config, &parts) {
             ends.push(process.end().await.unwrap());
@@ -32,6 +33,7 @@ async fn processes_that_share_partitions_store_what_one_process_stores() {
             assert!(served.progress.events > 0 && served.progress.metrics > 0, "{served:?}");
         }
         assert_eq!(stored(&config).await, expected, "{processes} processes of {workers} workers");
+        assert_eq!(*parts.heard.lock().unwrap(), expected.positions["parts"], "every source hears what is stored");
     }
 }
 
