@@ -1,7 +1,10 @@
 //! Clusters of real processes: the same results as one process, and a clean end for all when one is lost.
 
+use crate::determinism::Random;
+use crate::support::crash::{Line, phase_lines, seed_or};
 use crate::support::{Reef, files_source, json, program, shared_data};
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc;
@@ -32,8 +35,24 @@ impl Cluster {
     }
 
     fn start_with(&self, process: usize, config: &Path) -> Running {
+        Self::spawn(self.command(process, config))
+    }
+
+    /// Process 0 tells its phases.
+    fn start_telling(&self) -> Vec<Running> {
+        let mut lead = self.command(0, self.reef.config());
+        lead.env("RUST_LOG", "coral_pipelines=debug");
+        let others = (1..self.processes).map(|process| self.start(process));
+        std::iter::once(Self::spawn(lead)).chain(others).collect()
+    }
+
+    fn command(&self, process: usize, config: &Path) -> Command {
         let mut command = Command::new(program("coral-pipeline"));
         command.arg("run").arg(config).args(["--process", &process.to_string(), "--json"]);
+        command
+    }
+
+    fn spawn(mut command: Command) -> Running {
         Running(Some(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()))
     }
 
@@ -146,31 +165,64 @@ fn a_generated_fleet_is_the_same_in_one_two_and_three_processes() {
     }
 }
 
-/// What a kill met, and when it came.
-struct Hit {
+/// Before the processes have met, and the phases of the run that process 0 leads.
+const CLUSTER_PHASES: [&str; 6] = ["meeting", "restore", "read", "tick", "commit", "drain"];
+const SEED: u64 = 20_261_130;
+/// More journeys than any phase needs to be hit.
+const JOURNEYS_MAX: u32 = 60;
+
+/// Where a kill is aimed: at which process, after so many lines of a phase of process 0, and how much later.
+struct Aim {
     victim: usize,
-    after_ms: u64,
-    met: &'static str,
+    phase: &'static str,
+    repeats: u64,
+    delay: Duration,
 }
 
-/// Starts all processes, kills one after a while, and sees the other one end as it should.
-fn run_and_kill(cluster: &Cluster, victim: usize, after_ms: u64) -> Hit {
-    let mut processes = cluster.start_all();
-    #[expect(clippy::disallowed_methods, reason = "the moment of the kill is what is drawn by chance")]
-    std::thread::sleep(Duration::from_millis(after_ms));
-    processes[victim].kill();
-    let output = processes.remove(1 - victim).end();
-    let hit = |met| Hit { victim, after_ms, met };
+/// Starts all processes, kills one, and sees the other one end as it should. The phase that was hit; `None` when the run
+/// had ended before.
+fn run_and_kill(cluster: &Cluster, aim: &Aim) -> Option<String> {
+    let mut processes = cluster.start_telling();
+    let lines = phase_lines(processes[0].0.as_mut().unwrap());
+    let mut hit = "meeting".to_owned();
+    let mut seen = 0;
+    let mut kill_at = (aim.phase == "meeting").then(|| Instant::now() + aim.delay);
+    loop {
+        let wait = kill_at.map_or(LIMIT, |at| at.saturating_duration_since(Instant::now()));
+        match lines.recv_timeout(wait) {
+            Ok(Line::Phase(phase)) => {
+                seen += u64::from(phase == aim.phase);
+                hit = phase;
+                if seen == aim.repeats && kill_at.is_none() {
+                    kill_at = Some(Instant::now() + aim.delay);
+                }
+            }
+            Ok(Line::End(_)) => break,
+            Err(_) => {
+                assert!(kill_at.is_some(), "a run hangs after phase {hit}");
+                break;
+            }
+        }
+    }
+    processes[aim.victim].kill();
+    let output = processes.remove(1 - aim.victim).end();
+    // what process 0 had still said says which phase was hit
+    while let Ok(Line::Phase(phase)) = lines.recv_timeout(LIMIT) {
+        if aim.victim == 0 {
+            hit = phase;
+        }
+    }
     if output.status.success() {
-        return hit("after the end");
+        return None;
     }
     let (code, message) = failure(&output);
     assert_eq!(code, 1, "{message}");
-    let named = format!("process {victim} ({})", cluster.hosts[victim]);
+    let named = format!("process {} ({})", aim.victim, cluster.hosts[aim.victim]);
     assert!(message.contains(&named), "{message}");
-    hit(if message.contains("waited") { "while meeting" } else { "in the run" })
+    Some(hit)
 }
 
+/// Each process is killed in each phase.
 #[test]
 fn killing_either_process_ends_the_other_and_a_restart_goes_on() {
     let Some(data) = shared_data("releases") else { return };
@@ -180,30 +232,40 @@ fn killing_either_process_ends_the_other_and_a_restart_goes_on() {
     let rows = std::fs::read_to_string(&events).unwrap().lines().count();
     // small ticks, so that there are many moments at which something is under way
     let engine = "tick_rows_max = 40\npeer_wait = \"5s\"";
-    let started = Instant::now();
-    Cluster::new(2, &body, engine).run();
-    let undisturbed_ms = started.elapsed().as_millis() as u64;
 
-    let seed = u64::from(std::process::id());
-    let mut random = seed;
-    let mut draw_ms = || {
-        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (random >> 33) % (undisturbed_ms * 3 / 4)
-    };
-    let mut hits = Vec::new();
-    for first in [0, 1, 0] {
+    let seed = seed_or(SEED);
+    let mut random = Random(seed);
+    let mut hits: BTreeMap<(usize, &str), u32> =
+        [0, 1].into_iter().flat_map(|victim| CLUSTER_PHASES.map(|phase| ((victim, phase), 0))).collect();
+    let mut journeys = 0;
+    while hits.values().any(|hits| *hits == 0) {
+        journeys += 1;
+        assert!(journeys <= JOURNEYS_MAX, "seed {seed}: some phase is hardly ever hit: {hits:?}");
         let cluster = Cluster::new(2, &body, engine);
-        for victim in [first, 1 - first] {
-            hits.push(run_and_kill(&cluster, victim, draw_ms()));
+        for _ in 0..2 {
+            let mut missing: Vec<(usize, &str)> =
+                hits.iter().filter(|(_, hits)| **hits == 0).map(|(aim, _)| *aim).collect();
+            random.shuffle(&mut missing);
+            let Some(&(victim, phase)) = missing.first() else { break };
+            let repeats = if ["read", "tick", "commit"].contains(&phase) { 1 + random.below(9) } else { 1 };
+            let delay_us = match phase {
+                "meeting" => 100_000,
+                "read" => 100,
+                _ => 3_000,
+            };
+            let delay = Duration::from_micros(random.below(delay_us));
+            let hit = run_and_kill(&cluster, &Aim { victim, phase, repeats, delay });
+            let count = hit.and_then(|hit| hits.iter_mut().find(|(aim, _)| **aim == (victim, hit.as_str())));
+            if let Some((_, count)) = count {
+                *count += 1;
+            }
         }
         cluster.run();
-        assert_eq!(cluster.reef.correlations(), expected, "seed {seed}");
-        assert_eq!(cluster.reef.query("SELECT count(*) FROM federated_events"), format!("{rows}\n"), "seed {seed}");
+        assert_eq!(cluster.reef.correlations(), expected, "seed {seed}: {hits:?}");
+        let stored = cluster.reef.query("SELECT count(*) FROM federated_events");
+        assert_eq!(stored, format!("{rows}\n"), "seed {seed}: {hits:?}");
     }
-    // what chance has drawn belongs to the result of the test
-    let told: Vec<String> =
-        hits.iter().map(|hit| format!("{} {} at {} ms", hit.victim, hit.met, hit.after_ms)).collect();
-    eprintln!("seed {seed}, undisturbed {undisturbed_ms} ms, killed: {}", told.join(", "));
+    eprintln!("crash test of a cluster: seed {seed}, {journeys} runs until done; hits: {hits:?}");
 }
 
 /// A reef that runs until it is stopped: its colony is never there.

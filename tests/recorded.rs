@@ -7,7 +7,7 @@ use crate::kafka::round_trip::publish;
 use crate::kafka::unique;
 use crate::stores::clickhouse_storage;
 use crate::support::clickhouse::Server;
-use crate::support::crash::{Crashes, PHASES};
+use crate::support::crash::{Crashes, PHASES, REPLAY_PHASES};
 use crate::support::tables::{Tables, assert_equal, tables, tables_in};
 use crate::support::{Reef, correlations, dump, files_source, json, program, shared_data};
 use serde_json::Value;
@@ -140,8 +140,8 @@ fn replays_and_backfills_killed_at_any_moment_end_as_undisturbed_ones() {
     json(&work("backfill", &reef, &["--json"]).output().unwrap());
     let expected = tables(&reef.store());
     assert_equal(&contents(&reef.store()), &contents(&never_late.store()), "backfilled and never late");
-    let mut crashes = Crashes::new(SEED, &PHASES);
-    while !crashes.are_enough(KILLS, 0) {
+    let mut crashes = Crashes::new(SEED, &REPLAY_PHASES);
+    while !crashes.are_enough(KILLS, 1) {
         std::fs::copy(&prepared, reef.store()).unwrap();
         crashes.journey(|| work("backfill", &reef, &["--json"]));
         assert_equal(&tables(&reef.store()), &expected, &crashes.to_string());
@@ -153,9 +153,9 @@ fn replays_and_backfills_killed_at_any_moment_end_as_undisturbed_ones() {
         |into: &Path| work("replay", &reef, &["--json", "--source", "stored", "--into", into.to_str().unwrap()]);
     json(&replay(&into("undisturbed.duckdb")).output().unwrap());
     let expected = tables(&into("undisturbed.duckdb"));
-    let mut crashes = Crashes::new(SEED + 1, &PHASES);
+    let mut crashes = Crashes::new(SEED + 1, &REPLAY_PHASES);
     let mut number = 0;
-    while !crashes.are_enough(KILLS, 0) {
+    while !crashes.are_enough(KILLS, 1) {
         number += 1;
         let target = into(&format!("{number}.duckdb"));
         crashes.journey(|| replay(&target));
@@ -185,8 +185,8 @@ fn a_backfill_on_clickhouse_killed_at_any_moment_ends_as_an_undisturbed_one() {
     for (table, rows) in &expected {
         assert!(rows == &recorded[table] || table == "source_positions", "{table}: the backfill brings back what was");
     }
-    let mut crashes = Crashes::new(SEED + 2, &PHASES).with_commits_of(CLICKHOUSE_COMMIT_MAX);
-    while !crashes.are_enough(CLICKHOUSE_KILLS, 0) {
+    let mut crashes = Crashes::new(SEED + 2, &REPLAY_PHASES).with_commits_of(CLICKHOUSE_COMMIT_MAX);
+    while !crashes.are_enough(CLICKHOUSE_KILLS, 1) {
         forget();
         crashes.journey(|| work("backfill", &reef, &["--json"]));
         assert_equal(&tables_in(&server, &database), &expected, &crashes.to_string());

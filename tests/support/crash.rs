@@ -14,6 +14,17 @@ use std::time::{Duration, Instant};
 /// The phases of `coral-pipeline run`.
 pub const PHASES: [&str; 7] = ["open", "restore", "read", "tick", "commit", "drain", "close"];
 
+/// Those of `replay` and `backfill`, which open and close stores of their own.
+pub const REPLAY_PHASES: [&str; 5] = ["restore", "read", "tick", "commit", "drain"];
+
+/// The seed of a crash test: the one in `CRASH_SEED`, else this one. It is printed with every result.
+pub fn seed_or(default: u64) -> u64 {
+    match std::env::var("CRASH_SEED") {
+        Ok(text) => text.parse().unwrap_or_else(|_| panic!("CRASH_SEED={text:?} is no number")),
+        Err(_) => default,
+    }
+}
+
 /// A run that neither ends nor can be killed by then is a failure.
 const RUN_MAX: Duration = Duration::from_secs(120);
 
@@ -37,8 +48,9 @@ pub struct Crashes {
 }
 
 impl Crashes {
-    /// The same seed aims at the same phases after the same pauses.
+    /// The same seed aims at the same phases after the same pauses; `CRASH_SEED` sets another one.
     pub fn new(seed: u64, phases: &[&'static str]) -> Crashes {
+        let seed = seed_or(seed);
         let hits = phases.iter().map(|phase| (*phase, 0)).collect();
         Crashes { seed, random: Random(seed), commit_delay_max: DELAY_MAX, hits, kills: 0, journeys: 0 }
     }
@@ -155,14 +167,14 @@ impl fmt::Display for Crashes {
 }
 
 /// What standard error told.
-enum Line {
+pub enum Line {
     Phase(String),
     /// It was closed; the last that was said apart from phases.
     End(String),
 }
 
 /// Reads the child's standard error on a thread of its own, which ends with the child.
-fn phase_lines(child: &mut Child) -> Receiver<Line> {
+pub fn phase_lines(child: &mut Child) -> Receiver<Line> {
     let stderr = child.stderr.take().unwrap();
     let (sender, lines) = sync_channel(100_000);
     let read = move || {
