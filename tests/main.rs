@@ -19,6 +19,7 @@ mod recorded;
 mod replay;
 mod replay_page;
 mod signals;
+mod simulation;
 mod stores;
 mod support;
 mod tidy;

@@ -86,8 +86,8 @@ impl Serving {
     }
 
     /// Ends at once, without letting calls end: for tests of what a crash leaves behind.
-    #[cfg(test)]
-    pub(crate) async fn kill(self) {
+    #[cfg(any(test, feature = "sim"))]
+    pub async fn kill(self) {
         self.task.abort();
         let _ = self.task.await;
         let _ = self.recorder.store().close();

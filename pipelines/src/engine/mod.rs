@@ -20,6 +20,8 @@ use timely::worker::Worker;
 use tokio::sync::mpsc as async_mpsc;
 use workers::{IDLE_STEP, Peers, abandon, panic_text, spawn};
 
+#[cfg(feature = "sim")]
+mod busy;
 pub(crate) mod workers;
 
 /// The rows of one tick, all on time.
@@ -97,6 +99,8 @@ impl Engine {
         let tick = self.tick;
         self.tick += 1;
         self.is_mid_tick = true;
+        #[cfg(feature = "sim")]
+        let _busy = busy::Busy::hold();
         let mut evaluate = evaluate;
         for (share, command) in divide(rows, self.commands.len()).into_iter().zip(&self.commands) {
             // one worker takes the order and sends it to all

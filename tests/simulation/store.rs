@@ -1,0 +1,118 @@
+//! The store of a simulated reef: in memory, with commits that fail, are cut off after they took effect, or take long.
+
+use super::trace::Trace;
+use async_trait::async_trait;
+use model::event::Event;
+use model::metric::MetricPoint;
+use model::pattern::{Correlation, Evidence};
+use model::position::Positions;
+use model::time::TimeMs;
+use sinks::error::FaultClass;
+use sinks::memory::MemoryStore;
+use sinks::{Commit, Held, Outcome, SinkError, Span, Store, Totals};
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::time::sleep;
+
+/// What happens to one commit.
+#[derive(Clone, Copy, Debug)]
+pub enum CommitFault {
+    /// It fails and leaves nothing.
+    Fails,
+    /// It is stored, and its answer is lost.
+    IsCutOff,
+    /// It takes so many milliseconds.
+    Takes(u64),
+}
+
+/// Clones hold the same rows and share what is going to happen.
+#[derive(Clone)]
+pub struct SimStore {
+    pub inner: MemoryStore,
+    pub faults: Arc<Mutex<VecDeque<CommitFault>>>,
+    trace: Trace,
+}
+
+impl SimStore {
+    pub fn new(trace: &Trace) -> SimStore {
+        SimStore { inner: MemoryStore::new(), faults: Arc::default(), trace: trace.clone() }
+    }
+}
+
+fn lost() -> SinkError {
+    let (doing, store, hint) = ("cannot commit".to_owned(), "the simulation's store".to_owned(), "wait".to_owned());
+    SinkError { class: FaultClass::Retry, doing, store, hint, cause: None }
+}
+
+#[async_trait]
+impl Store for SimStore {
+    async fn commit(&mut self, commit: &Commit) -> Result<Outcome, SinkError> {
+        let fault = self.faults.lock().unwrap().pop_front();
+        let (rows, late) = (&commit.rows, &commit.late);
+        let mut line = format!("commit {}", commit.tick);
+        let counts = [
+            ("events", rows.events.len()),
+            ("metrics", rows.metrics.len()),
+            ("colonies", rows.colonies.len()),
+            ("late", late.events.len() + late.metrics.len()),
+            ("rejects", commit.rejects.len()),
+            ("findings", commit.findings.len()),
+            ("removed", commit.removed.len()),
+        ];
+        counts.iter().filter(|(_, count)| *count > 0).for_each(|(name, count)| line += &format!(" {name} {count}"));
+        if let Some(fault) = fault {
+            line += &format!(" {fault:?}");
+        }
+        self.trace.note(line);
+        if let Some(CommitFault::Fails) = fault {
+            return Err(lost());
+        }
+        if let Some(CommitFault::Takes(ms)) = fault {
+            sleep(Duration::from_millis(ms)).await;
+        }
+        let outcome = self.inner.commit(commit).await?;
+        match fault {
+            Some(CommitFault::IsCutOff) => {
+                sleep(Duration::from_millis(300)).await;
+                Err(lost())
+            }
+            _ => Ok(outcome),
+        }
+    }
+    async fn positions(&mut self) -> Result<BTreeMap<String, Positions>, SinkError> {
+        self.inner.positions().await
+    }
+    async fn watermarks(&mut self) -> Result<(BTreeMap<String, TimeMs>, BTreeMap<String, TimeMs>), SinkError> {
+        self.inner.watermarks().await
+    }
+    async fn events_in(&mut self, span: Span, after: Option<&Event>, n: usize) -> Result<Vec<Held<Event>>, SinkError> {
+        self.inner.events_in(span, after, n).await
+    }
+    async fn metrics_in(
+        &mut self,
+        span: Span,
+        after: Option<&MetricPoint>,
+        n: usize,
+    ) -> Result<Vec<Held<MetricPoint>>, SinkError> {
+        self.inner.metrics_in(span, after, n).await
+    }
+    async fn newer_events(&mut self, events: &[Event]) -> Result<Vec<Event>, SinkError> {
+        self.inner.newer_events(events).await
+    }
+    async fn may_have_newer_events(&mut self) -> Result<bool, SinkError> {
+        self.inner.may_have_newer_events().await
+    }
+    async fn correlations(&mut self) -> Result<Vec<Correlation>, SinkError> {
+        self.inner.correlations().await
+    }
+    async fn evidence(&mut self, correlation_id: &str) -> Result<Vec<Evidence>, SinkError> {
+        self.inner.evidence(correlation_id).await
+    }
+    async fn totals(&mut self) -> Result<Totals, SinkError> {
+        self.inner.totals().await
+    }
+    async fn close(self: Box<Self>) -> Result<(), SinkError> {
+        Ok(())
+    }
+}
