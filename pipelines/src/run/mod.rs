@@ -37,8 +37,8 @@ use model::clock::SharedClock;
 use running::{Running, enter};
 use sinks::StoreWriter;
 use sources::{Source, SourceContext};
-use std::time::Instant;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 pub(crate) mod acknowledge;
 mod clock_skew;

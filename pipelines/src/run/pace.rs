@@ -1,6 +1,7 @@
 //! Pace: when a tick is cut and when it evaluates. Neither changes what is found, only when it is seen.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tokio::time::Instant;
 
 /// The least time between two evaluations.
 const EVALUATE_GAP_MIN: Duration = Duration::from_secs(1);

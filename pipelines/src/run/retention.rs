@@ -1,6 +1,7 @@
 //! Retention: when the store is asked to delete what is too old; never so long that a tick waits for it.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tokio::time::Instant;
 
 /// Time between two passes over the store.
 const PASS_EVERY: Duration = Duration::from_secs(600);

@@ -30,8 +30,9 @@ use sources::lateness::{GATE_NAME, LatenessGate, Origin};
 use sources::{InputReport, Source};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 /// How long a commit under way may hold up the message of a run that has failed meanwhile.
 const COMMIT_AFTER_FAILURE_MAX: Duration = Duration::from_secs(5);
@@ -263,7 +264,7 @@ impl Running {
             let wake_at = self.wake_at();
             let next = async {
                 match wake_at {
-                    Some(at) => tokio::time::timeout_at(at.into(), intake.next()).await.ok(),
+                    Some(at) => tokio::time::timeout_at(at, intake.next()).await.ok(),
                     None => Some(intake.next().await),
                 }
             };

@@ -14,7 +14,8 @@ use sinks::Commit;
 use sinks::error::FaultClass;
 use sinks::retention::Pruned;
 use sources::lateness::GATE_NAME;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tokio::time::Instant;
 
 impl Running {
     /// Closes the tick: the engine takes the rows, the store begins to write everything.
