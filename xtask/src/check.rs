@@ -29,8 +29,8 @@ pub fn run(args: &[String]) -> Result<ExitCode> {
     Ok(report.finish())
 }
 
-/// Versions, licences and origins of the dependencies. Its fourth check, advisories, needs a database from the
-/// network at every run, so that a commit that passed could fail a day later; it is not part of the tests.
+/// Versions, licences and origins of the dependencies. Its fourth check, advisories, needs a database that no
+/// package registry distributes, and a commit that passed could fail a day later; CONTRIBUTING.md says when to run it.
 fn dependency_rules(report: &mut Report) -> Result<()> {
     match setup::cargo_deny()? {
         Ok(mut deny) => {
