@@ -10,7 +10,7 @@ use model::time::TimeMs;
 use pipelines::config::{Format, ReefConfig, parse};
 use pipelines::open::inputs;
 use pipelines::progress::{Progress, RunSummary};
-use pipelines::run::{RunOptions, drive};
+use pipelines::run::{RunOptions, drive_in_turns};
 use sinks::Store;
 use sources::SourceContext;
 use std::path::Path;
@@ -65,7 +65,7 @@ impl Reef {
         let task = tokio::spawn(async move {
             let positions = store.positions().await.map_err(|error| error.to_string())?;
             let sources = inputs::build(&config, &positions, &context).map_err(|error| error.to_string())?;
-            let driven = drive(&config, Box::new(store), sources, options).await;
+            let driven = drive_in_turns(&config, Box::new(store), sources, options).await;
             driven.map(|(summary, _)| summary).map_err(|error| error.to_string())
         });
         self.running = Some(Running { stop, task });

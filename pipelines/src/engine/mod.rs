@@ -1,7 +1,8 @@
-//! Engine: runs the dataflow on its worker threads and answers one tick at a time; the one place where async meets timely.
+//! Engine: runs the dataflow on its worker threads, tick by tick; the one place where async meets timely.
 //!
 //! A tick is handed to all workers, each takes its share of the rows and steps until the tick is complete everywhere.
-//! Then all have replied, and what came out is consolidated. Ticks are answered in order, one at a time.
+//! Then all have replied, and what came out is consolidated. Ticks wait in a queue bounded in bytes and are answered in
+//! order, so that an evaluation that takes long holds up neither intake nor commits.
 //!
 //! With several processes the workers of all of them are one dataflow. Process 0 holds the [`Engine`] and feeds it; the
 //! others [serve](crate::cluster): their inputs are closed from the start, so a tick is complete as soon as process 0 says so.
@@ -12,9 +13,11 @@ use model::event::Event;
 use model::metric::MetricPoint;
 use model::pattern::Finding;
 use operators::dataflow::{self, Change, Evaluate, Outcome, Params};
+use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
+use std::time::{Duration, Instant};
 use timely::communication::allocator::zero_copy::stream::Stream;
 use timely::worker::Worker;
 use tokio::sync::mpsc as async_mpsc;
@@ -44,6 +47,22 @@ pub struct TickOutcome {
     pub metric_pairs_tested: Option<u64>,
 }
 
+/// What the engine made of one tick, once that is complete on all workers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// The tick, counted from 0.
+    pub tick: u64,
+    /// The order to evaluate that came with it.
+    pub evaluated: Option<Evaluate>,
+    /// What it changed.
+    pub outcome: TickOutcome,
+    /// How long the slowest worker was at it.
+    pub took: Duration,
+}
+
+/// Ticks that may wait for the workers. Their bytes are bounded by the caller's limit; this bounds the empty ones.
+const TICKS_WAITING_MAX: usize = 64;
+
 struct Command {
     tick: u64,
     rows: TickRows,
@@ -54,12 +73,26 @@ struct Reply {
     tick: u64,
     worker: usize,
     result: Result<Vec<Change<Outcome>>, String>,
+    took: Duration,
+}
+
+/// A tick that has been handed to the workers, and what has come back of it so far.
+struct InFlight {
+    tick: u64,
+    evaluate: Option<Evaluate>,
+    bytes: usize,
+    /// Workers that have not replied yet.
+    missing: usize,
+    outcomes: Vec<Change<Outcome>>,
+    took: Duration,
+    #[cfg(feature = "sim")]
+    _busy: busy::Busy,
 }
 
 /// A running dataflow, fed by this process.
 pub struct Engine {
-    tick: u64,
-    is_mid_tick: bool,
+    next_tick: u64,
+    in_flight: VecDeque<InFlight>,
     abandoned: Arc<AtomicBool>,
     commands: Vec<mpsc::SyncSender<Command>>,
     replies: async_mpsc::Receiver<Reply>,
@@ -78,9 +111,8 @@ impl Engine {
         workers: usize,
         peers: Option<Peers<S>>,
     ) -> Result<Engine, EngineError> {
-        // one tick at a time: at most one command and one reply wait for each worker
-        let (reply_to, replies) = async_mpsc::channel(workers);
-        let (commands, inboxes): (Vec<_>, Vec<_>) = (0..workers).map(|_| mpsc::sync_channel(1)).unzip();
+        let (reply_to, replies) = async_mpsc::channel(workers * TICKS_WAITING_MAX);
+        let (commands, inboxes): (Vec<_>, Vec<_>) = (0..workers).map(|_| mpsc::sync_channel(TICKS_WAITING_MAX)).unzip();
         let inboxes: Arc<Vec<Mutex<Option<mpsc::Receiver<Command>>>>> =
             Arc::new(inboxes.into_iter().map(|inbox| Mutex::new(Some(inbox))).collect());
         let abandoned = Arc::new(AtomicBool::new(false));
@@ -91,38 +123,84 @@ impl Engine {
                 work(worker, &params, &inbox, &reply_to, &is_over);
             }
         })?;
-        Ok(Engine { tick: 0, is_mid_tick: false, abandoned, commands, replies })
+        Ok(Engine { next_tick: 0, in_flight: VecDeque::new(), abandoned, commands, replies })
     }
 
-    /// Feeds one tick and waits until it is complete on all workers.
-    pub async fn tick(&mut self, rows: TickRows, evaluate: Option<Evaluate>) -> Result<TickOutcome, EngineError> {
-        let tick = self.tick;
-        self.tick += 1;
-        self.is_mid_tick = true;
-        #[cfg(feature = "sim")]
-        let _busy = busy::Busy::hold();
-        let mut evaluate = evaluate;
+    /// Hands one tick of `bytes` to the workers, behind those that wait already, and says its number. Its answer comes from
+    /// [`answer`](Engine::answer).
+    ///
+    /// # Errors
+    /// When a worker has failed.
+    ///
+    /// # Panics
+    /// When there is no [room](Engine::has_room).
+    pub fn submit(&mut self, rows: TickRows, evaluate: Option<Evaluate>, bytes: usize) -> Result<u64, EngineError> {
+        assert!(self.in_flight.len() < TICKS_WAITING_MAX, "a tick is handed over only when there is room for it");
+        let tick = self.next_tick;
+        self.next_tick += 1;
+        let missing = self.commands.len();
+        self.in_flight.push_back(InFlight {
+            tick,
+            evaluate,
+            bytes,
+            missing,
+            outcomes: Vec::new(),
+            took: Duration::ZERO,
+            #[cfg(feature = "sim")]
+            _busy: busy::Busy::hold(),
+        });
+        // one worker takes the order and sends it to all
+        let mut order = evaluate;
         for (share, command) in divide(rows, self.commands.len()).into_iter().zip(&self.commands) {
-            // one worker takes the order and sends it to all
-            if command.send(Command { tick, rows: share, evaluate: evaluate.take() }).is_err() {
+            if command.send(Command { tick, rows: share, evaluate: order.take() }).is_err() {
                 return Err(self.end_of_a_worker(tick));
             }
         }
-        let mut outcomes = Vec::new();
-        for _ in 0..self.commands.len() {
-            let reply = self.replies.recv().await.ok_or(EngineError::Gone)?;
-            assert_eq!(
-                reply.tick, tick,
-                "ticks are answered one at a time: another tick's answer must not be committed"
-            );
-            outcomes.extend(reply.result.map_err(|panic| EngineError::Panicked {
-                worker: reply.worker,
-                tick,
-                panic,
-            })?);
+        Ok(tick)
+    }
+
+    /// Whether another tick may be handed over when those that wait shall not hold more than `bytes_max`.
+    pub fn has_room(&self, bytes_max: usize) -> bool {
+        let bytes: usize = self.in_flight.iter().map(|tick| tick.bytes).sum();
+        self.in_flight.len() < TICKS_WAITING_MAX && (self.in_flight.is_empty() || bytes < bytes_max)
+    }
+
+    /// Whether there is a tick that has not been answered.
+    pub fn is_at_work(&self) -> bool {
+        !self.in_flight.is_empty()
+    }
+
+    /// Waits for the oldest tick that has not been answered; `None` when there is none. May be dropped and asked again.
+    ///
+    /// # Errors
+    /// When a worker has failed.
+    pub async fn answer(&mut self) -> Result<Option<Answer>, EngineError> {
+        loop {
+            if let Some(oldest) = self.in_flight.pop_front_if(|oldest| oldest.missing == 0) {
+                let InFlight { tick, evaluate, outcomes, took, .. } = oldest;
+                return Ok(Some(Answer { tick, evaluated: evaluate, outcome: sort_out(outcomes), took }));
+            }
+            let Some(oldest) = self.in_flight.front().map(|oldest| oldest.tick) else { return Ok(None) };
+            let Reply { tick, worker, result, took } = self.replies.recv().await.ok_or(EngineError::Gone)?;
+            let outcomes = result.map_err(|panic| EngineError::Panicked { worker, tick, panic })?;
+            // a worker replies in the order of ticks, and is at most ahead of the others
+            let waiting = tick.checked_sub(oldest).and_then(|place| self.in_flight.get_mut(place as usize));
+            let waiting = waiting.filter(|waiting| waiting.missing > 0);
+            let Some(waiting) = waiting else { panic!("worker {worker} answers tick {tick}, which nobody waits for") };
+            waiting.outcomes.extend(outcomes);
+            waiting.took = waiting.took.max(took);
+            waiting.missing -= 1;
         }
-        self.is_mid_tick = false;
-        Ok(sort_out(outcomes))
+    }
+
+    /// Feeds one tick and waits until it is complete on all workers, and all ticks before it.
+    ///
+    /// # Errors
+    /// When a worker has failed.
+    pub async fn tick(&mut self, rows: TickRows, evaluate: Option<Evaluate>) -> Result<TickOutcome, EngineError> {
+        assert!(!self.is_at_work(), "answers of earlier ticks are taken first");
+        self.submit(rows, evaluate, 0)?;
+        Ok(self.answer().await?.map(|answer| answer.outcome).unwrap_or_default())
     }
 
     /// Why a worker no longer takes commands: it panicked between two ticks, and has left its message.
@@ -139,7 +217,7 @@ impl Engine {
 impl Drop for Engine {
     fn drop(&mut self) {
         // a tick that failed, or that nobody waits for any more, may never be complete
-        if self.is_mid_tick {
+        if self.is_at_work() {
             self.abandoned.store(true, Ordering::Relaxed);
         }
     }
@@ -189,7 +267,8 @@ fn work(
         Ok(Left::Abandoned) => abandon(worker),
         Err(panic) => {
             let result = Err(panic_text(panic.as_ref()));
-            let _ = reply_to.blocking_send(Reply { tick: next_tick, worker: worker.index(), result });
+            let reply = Reply { tick: next_tick, worker: worker.index(), result, took: Duration::ZERO };
+            let _ = reply_to.blocking_send(reply);
             abandon(worker);
         }
     }
@@ -215,10 +294,11 @@ fn tick_by_tick(
     loop {
         match inbox.recv_timeout(IDLE_STEP) {
             Ok(command) => {
-                let tick = command.tick;
+                let (tick, began) = (command.tick, Instant::now());
                 let Some(outcomes) = run_tick(worker, &mut ports, command, is_over) else { return Left::Abandoned };
                 *next_tick = tick + 1;
-                let _ = reply_to.blocking_send(Reply { tick, worker: worker.index(), result: Ok(outcomes) });
+                let took = began.elapsed();
+                let _ = reply_to.blocking_send(Reply { tick, worker: worker.index(), result: Ok(outcomes), took });
             }
             Err(mpsc::RecvTimeoutError::Timeout) => {
                 worker.step();

@@ -86,6 +86,8 @@ pub(crate) struct DriveOptions {
     /// The rows were recorded before: they say nothing of how far the live sources have been judged, so the gate's state
     /// stays as it is in the store, and nothing is deleted.
     pub(crate) is_recorded: bool,
+    /// Each tick waits for the engine's answer to it, so that the order of events does not depend on how long that takes.
+    pub(crate) is_in_turns: bool,
 }
 
 /// Runs a reef until its input ends or it is asked to stop.
@@ -121,6 +123,18 @@ pub async fn drive(
     drive_with(config, store, sources, options, DriveOptions::default()).await
 }
 
+/// The same, in turns: a tick waits for the engine's answer to it. A simulation needs that, so that a seed gives one order
+/// of events.
+pub async fn drive_in_turns(
+    config: &ReefConfig,
+    store: Box<dyn Store>,
+    sources: Vec<Box<dyn Source>>,
+    options: RunOptions,
+) -> Result<(RunSummary, Box<dyn Store>), RunError> {
+    let with = DriveOptions { is_in_turns: true, ..DriveOptions::default() };
+    drive_with(config, store, sources, options, with).await
+}
+
 /// The same with more to say. Live run, replay and backfill are this one loop.
 pub(crate) async fn drive_with(
     config: &ReefConfig,
@@ -137,6 +151,7 @@ pub(crate) async fn drive_with(
     enter("restore");
     let mut run = Running::restore(config, engine, store, &options).await?;
     run.is_live = !with.is_recorded;
+    run.is_in_turns = with.is_in_turns;
     run.announce(with.announcer).await?;
     run.until_the_end(config, sources, &options, started).await
 }

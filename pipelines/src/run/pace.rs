@@ -13,12 +13,13 @@ const EVALUATE_SHARE: u32 = 4;
 pub struct EvaluatePace {
     due_at: Instant,
     is_dirty: bool,
+    is_running: bool,
 }
 
 impl EvaluatePace {
     /// Due at once, as soon as there is something to evaluate.
     pub fn new(now: Instant) -> EvaluatePace {
-        EvaluatePace { due_at: now, is_dirty: false }
+        EvaluatePace { due_at: now, is_dirty: false, is_running: false }
     }
 
     /// Rows came in that no evaluation has seen.
@@ -26,19 +27,25 @@ impl EvaluatePace {
         self.is_dirty = true;
     }
 
-    /// When the next evaluation is due; `None` when nothing has changed.
+    /// When the next evaluation is due; `None` when nothing has changed, or while one is running.
     pub fn due_at(&self) -> Option<Instant> {
-        self.is_dirty.then_some(self.due_at)
+        (self.is_dirty && !self.is_running).then_some(self.due_at)
     }
 
     /// Whether one is due.
     pub fn is_due(&self, now: Instant) -> bool {
-        self.is_dirty && now >= self.due_at
+        self.due_at().is_some_and(|due_at| now >= due_at)
+    }
+
+    /// An evaluation of all rows so far has been asked for.
+    pub fn asked(&mut self) {
+        self.is_dirty = false;
+        self.is_running = true;
     }
 
     /// An evaluation ended `now` and took this long.
     pub fn evaluated(&mut self, now: Instant, took: Duration) {
-        self.is_dirty = false;
+        self.is_running = false;
         self.due_at = now + EVALUATE_GAP_MIN.max(took * EVALUATE_SHARE);
     }
 }
@@ -54,8 +61,10 @@ mod tests {
         assert!(!pace.is_due(start), "nothing to evaluate yet");
         pace.mark_dirty();
         assert!(pace.is_due(start));
-        pace.evaluated(start, Duration::from_secs(10));
+        pace.asked();
         pace.mark_dirty();
+        assert!(!pace.is_due(start), "one at a time");
+        pace.evaluated(start, Duration::from_secs(10));
         assert!(!pace.is_due(start + Duration::from_secs(39)));
         assert!(pace.is_due(start + Duration::from_secs(40)));
     }

@@ -2,7 +2,7 @@
 
 use model::pattern::{Finding, PatternState};
 use operators::dataflow::Change;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The findings that the store holds, by correlation id.
 ///
@@ -22,6 +22,30 @@ pub struct Publication {
     pub findings: Vec<Finding>,
     /// Ids of those that are no more.
     pub removed: Vec<String>,
+}
+
+impl Publication {
+    /// Whether it changes nothing.
+    pub fn is_empty(&self) -> bool {
+        self.findings.is_empty() && self.removed.is_empty()
+    }
+
+    /// Adds what a later evaluation changed: of a correlation that both name the later word counts.
+    pub fn follow(&mut self, later: Publication) {
+        if self.is_empty() {
+            *self = later;
+            return;
+        }
+        let ids: BTreeSet<String> =
+            later.findings.iter().map(|finding| finding.correlation.key.correlation_id()).collect();
+        self.findings.retain(|finding| {
+            let id = finding.correlation.key.correlation_id();
+            !ids.contains(&id) && !later.removed.contains(&id)
+        });
+        self.removed.retain(|id| !ids.contains(id) && !later.removed.contains(id));
+        self.findings.extend(later.findings);
+        self.removed.extend(later.removed);
+    }
 }
 
 impl Published {

@@ -9,7 +9,7 @@ use super::intake::{Delivery, Intake};
 use super::lookback;
 use super::pace::EvaluatePace;
 use super::pending_rejects::{PendingRejects, TakenBack};
-use super::published::Published;
+use super::published::{Publication, Published};
 use super::restore::restore;
 use super::retention::RetentionPace;
 use crate::clock::EventClock;
@@ -75,6 +75,8 @@ pub(super) struct Running {
     pub(super) correlates: bool,
     /// Not a replay: the gate's state is committed, and what is too old is deleted.
     pub(super) is_live: bool,
+    /// Each tick waits for the engine's answer to it.
+    pub(super) is_in_turns: bool,
     pub(super) retention: Retention,
     pub(super) retention_pace: RetentionPace,
     pub(super) published: Published,
@@ -82,6 +84,8 @@ pub(super) struct Running {
     /// Reads the store that is written.
     pub(super) reader: Arc<dyn StoreReader>,
     pub(super) pace: EvaluatePace,
+    /// What finished evaluations have changed and no commit has taken yet.
+    pub(super) answered: Publication,
     pub(super) pending: Pending,
     pub(super) tick_rows_max: usize,
     pub(super) tick_bytes_max: usize,
@@ -147,12 +151,14 @@ impl Running {
             fast: ClockSkew::default(),
             correlates,
             is_live: true,
+            is_in_turns: false,
             retention: retention::of(config),
             retention_pace: RetentionPace::new(Instant::now()),
             published,
             announcer: Announcer::default(),
             reader,
             pace,
+            answered: Publication::default(),
             pending: Pending::default(),
             tick_rows_max: config.engine.tick_rows_max,
             tick_bytes_max: memory.tick_bytes_max(),
@@ -276,6 +282,12 @@ impl Running {
                     self.tell_committed();
                     continue;
                 }
+                answer = self.engine.answer(), if self.engine.is_at_work() => {
+                    if let Some(answer) = answer? {
+                        self.take_answer(answer);
+                    }
+                    None
+                }
                 delivery = next => delivery,
             };
             match delivery {
@@ -295,7 +307,8 @@ impl Running {
             let waited = self.pending.since.is_some_and(|since| now >= since + self.tick_interval);
             let is_full = self.pending.len() >= self.tick_rows_max || self.pending.bytes >= self.tick_bytes_max;
             let evaluate = self.pace.is_due(now);
-            if waited || is_full || (evaluate && self.pending.since.is_none()) {
+            let has_news = !self.answered.is_empty() && !self.commits.is_at_work();
+            if waited || is_full || has_news || (evaluate && self.pending.since.is_none()) {
                 self.tick(evaluate).await?;
             }
             if self.is_live && self.retention_pace.is_due(now) {

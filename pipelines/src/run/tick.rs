@@ -3,51 +3,29 @@
 use super::running::{Pending, Running, enter};
 use crate::clock::CLOCK_NAME;
 use crate::deferred::DEFERRED_NAME;
-use crate::engine::{TickOutcome, TickRows};
+use crate::engine::{Answer, TickRows};
 use crate::error::RunError;
 use crate::progress::Phase;
-use crate::run::published::Publication;
 use model::pattern::PatternState;
 use model::position::Positions;
-use model::rows::RollupKey;
+use model::rows::{RollupKey, Rows};
+use operators::dataflow::Evaluate;
 use sinks::Commit;
 use sinks::error::FaultClass;
 use sinks::retention::Pruned;
 use sources::lateness::GATE_NAME;
-use std::time::Duration;
 use tokio::time::Instant;
 
 impl Running {
     /// Closes the tick: the engine takes the rows, the store begins to write everything.
     pub(super) async fn tick(&mut self, evaluate: bool) -> Result<(), RunError> {
-        let Pending { rows, late, refused, positions, .. } = std::mem::take(&mut self.pending);
+        let Pending { rows, late, refused, positions, bytes, .. } = std::mem::take(&mut self.pending);
         let order = if evaluate { self.event_clock.evaluate() } else { None };
         enter(if self.progress.phase == Phase::Draining { "drain" } else { "tick" });
-        let mut took = Duration::ZERO;
-        let outcome = if self.correlates {
-            let mut for_engine = TickRows { events: rows.events.clone(), metrics: rows.metrics.clone() };
-            // a newer version may lie so far back that the engine has forgotten it: the store has not
-            for_engine.events.extend(self.commits.newer_events(&rows.events).await?);
-            let began = Instant::now();
-            let engine = async {
-                let outcome = self.engine.tick(for_engine, order).await;
-                took = began.elapsed();
-                outcome
-            };
-            let stored = async { self.commits.ended().await.map_err(RunError::from) };
-            tokio::try_join!(async { engine.await.map_err(RunError::from) }, stored)?.0
-        } else {
-            TickOutcome::default()
-        };
-        let publication = match order {
-            Some(_) => {
-                self.pace.evaluated(Instant::now(), took);
-                self.published.apply(outcome.findings)
-            }
-            None => Publication::default(),
-        };
-        self.event_pairs_tested = outcome.event_pairs_tested.unwrap_or(self.event_pairs_tested);
-        self.metric_pairs_tested = outcome.metric_pairs_tested.unwrap_or(self.metric_pairs_tested);
+        if self.correlates {
+            self.feed_engine(&rows, bytes, order).await?;
+        }
+        let publication = std::mem::take(&mut self.answered);
         let mut rollups = RollupKey::touched(&rows.metrics);
         rollups.append(&mut RollupKey::touched(&late.metrics));
         let mut positions: Vec<(String, Positions)> = positions.into_iter().collect();
@@ -89,6 +67,48 @@ impl Running {
             return Err(outgrown.into());
         }
         Ok(())
+    }
+
+    /// Hands the rows of a tick to the engine. The last tick of a run waits for the answer to all rows; any other tick
+    /// only for room, while the commit under way goes on.
+    async fn feed_engine(&mut self, rows: &Rows, bytes: usize, order: Option<Evaluate>) -> Result<(), RunError> {
+        let mut for_engine = TickRows { events: rows.events.clone(), metrics: rows.metrics.clone() };
+        // a newer version may lie so far back that the engine has forgotten it: the store has not
+        for_engine.events.extend(self.commits.newer_events(&rows.events).await?);
+        while !self.engine.has_room(self.tick_bytes_max) {
+            self.next_answer().await?;
+        }
+        self.engine.submit(for_engine, order, bytes)?;
+        if order.is_some() {
+            self.pace.asked();
+        }
+        let waits = self.progress.phase == Phase::Draining || self.is_in_turns;
+        while waits && self.engine.is_at_work() {
+            self.next_answer().await?;
+        }
+        Ok(())
+    }
+
+    /// Waits for the engine's next answer; the commit under way goes on meanwhile.
+    async fn next_answer(&mut self) -> Result<(), RunError> {
+        let answer = async { self.engine.answer().await.map_err(RunError::from) };
+        let stored = async { self.commits.ended().await.map_err(RunError::from) };
+        let (answer, ()) = tokio::try_join!(answer, stored)?;
+        if let Some(answer) = answer {
+            self.take_answer(answer);
+        }
+        Ok(())
+    }
+
+    /// Notes what an evaluation has changed; the next commit takes it.
+    pub(super) fn take_answer(&mut self, answer: Answer) {
+        let outcome = answer.outcome;
+        self.event_pairs_tested = outcome.event_pairs_tested.unwrap_or(self.event_pairs_tested);
+        self.metric_pairs_tested = outcome.metric_pairs_tested.unwrap_or(self.metric_pairs_tested);
+        if answer.evaluated.is_some() {
+            self.pace.evaluated(Instant::now(), answer.took);
+            self.answered.follow(self.published.apply(outcome.findings));
+        }
     }
 
     /// Waits until every tick that has been cut is stored.
