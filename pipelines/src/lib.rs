@@ -9,6 +9,7 @@
 //! | `replay/` | the loop over recorded rows: into the live store, into another one, or as a what-if |
 //! | `cluster/` | one run in several processes |
 //! | `clock` | the current event time, as the rows on time state it |
+//! | `evaluated` | the event times that the stored patterns are as of |
 //! | `deferred` | rows after the reader's clock, read again once it has passed them |
 //! | `memory` | how much memory there is, and how it is shared out |
 //! | `progress` | what a run reports |
@@ -20,6 +21,7 @@ pub mod config;
 pub mod deferred;
 pub mod engine;
 pub mod error;
+pub mod evaluated;
 pub mod memory;
 pub mod open;
 pub mod progress;

@@ -4,6 +4,7 @@ use super::{Recording, ReplayError, Request, Task};
 use crate::clock::CLOCK_NAME;
 use crate::config::{ReefConfig, SourceConfig, StorageKind};
 use crate::deferred::DEFERRED_NAME;
+use crate::evaluated::EVALUATED_NAME;
 use crate::open::store;
 use sinks::StoreWriter;
 use sinks::duckdb::{NotOurs, stored_version};
@@ -38,7 +39,7 @@ pub async fn open(config: &ReefConfig, path: &Path) -> Result<Box<dyn StoreWrite
         });
     }
     let target = store::open(&config_of(config, path)).await?;
-    let of_run = [GATE_NAME, CLOCK_NAME, DEFERRED_NAME];
+    let of_run = [GATE_NAME, CLOCK_NAME, DEFERRED_NAME, EVALUATED_NAME];
     let of_replays = |name: &str| {
         [Task::Replay, Task::Backfill]
             .iter()

@@ -17,6 +17,7 @@ use crate::config::ReefConfig;
 use crate::deferred::Deferred;
 use crate::engine::Engine;
 use crate::error::RunError;
+use crate::evaluated::Evaluated;
 use crate::memory::Memory;
 use crate::open::{params, retention, store};
 use crate::progress::{Ended, OutsideRows, Phase, Progress, Reach, RunSummary};
@@ -86,6 +87,8 @@ pub(super) struct Running {
     pub(super) pace: EvaluatePace,
     /// What finished evaluations have changed and no commit has taken yet.
     pub(super) answered: Publication,
+    /// As of when those changes hold.
+    pub(super) evaluated: Evaluated,
     pub(super) pending: Pending,
     pub(super) tick_rows_max: usize,
     pub(super) tick_bytes_max: usize,
@@ -159,6 +162,7 @@ impl Running {
             reader,
             pace,
             answered: Publication::default(),
+            evaluated: Evaluated::of_store(&positions),
             pending: Pending::default(),
             tick_rows_max: config.engine.tick_rows_max,
             tick_bytes_max: memory.tick_bytes_max(),
@@ -321,7 +325,9 @@ impl Running {
     fn wake_at(&self) -> Option<Instant> {
         // while a tick is open its end is waited for, also by an evaluation that is due
         let tick = self.pending.since.map(|since| since + self.tick_interval).or(self.pace.due_at());
-        tick.into_iter().chain(self.is_live.then(|| self.retention_pace.due_at())).min()
+        // an answer that came while a tick was written is committed once that is stored
+        let answered = (!self.answered.is_empty() && !self.commits.is_at_work()).then(Instant::now);
+        tick.into_iter().chain(answered).chain(self.is_live.then(|| self.retention_pace.due_at())).min()
     }
 
     fn take_batch(&mut self, source: String, is_finite: bool, mut batch: sources::Batch) {

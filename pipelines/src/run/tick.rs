@@ -5,6 +5,7 @@ use crate::clock::CLOCK_NAME;
 use crate::deferred::DEFERRED_NAME;
 use crate::engine::{Answer, TickRows};
 use crate::error::RunError;
+use crate::evaluated::EVALUATED_NAME;
 use crate::progress::Phase;
 use model::pattern::PatternState;
 use model::position::Positions;
@@ -33,7 +34,12 @@ impl Running {
         if self.is_live && moved != Positions::default() {
             positions.push((GATE_NAME.to_owned(), moved));
         }
-        for (name, moved) in [(CLOCK_NAME, self.event_clock.take_moved()), (DEFERRED_NAME, self.held.take_moved())] {
+        let of_run = [
+            (CLOCK_NAME, self.event_clock.take_moved()),
+            (DEFERRED_NAME, self.held.take_moved()),
+            (EVALUATED_NAME, self.evaluated.take_moved()),
+        ];
+        for (name, moved) in of_run {
             if moved != Positions::default() {
                 positions.push((name.to_owned(), moved));
             }
@@ -105,7 +111,8 @@ impl Running {
         let outcome = answer.outcome;
         self.event_pairs_tested = outcome.event_pairs_tested.unwrap_or(self.event_pairs_tested);
         self.metric_pairs_tested = outcome.metric_pairs_tested.unwrap_or(self.metric_pairs_tested);
-        if answer.evaluated.is_some() {
+        if let Some(order) = answer.evaluated {
+            self.evaluated.note(order);
             self.pace.evaluated(Instant::now(), answer.took);
             self.answered.follow(self.published.apply(outcome.findings));
         }
