@@ -416,6 +416,29 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn ticks_wait_behind_one_another_and_are_answered_in_order() {
+        for workers in [1, 3] {
+            let mut engine = Engine::start(params(), workers).unwrap();
+            assert_eq!(engine.answer().await.unwrap(), None, "nothing is waited for");
+            let order = Evaluate { events_now: Some(TimeMs(1_700_000_000_000)), metrics_now: None };
+            for tick in 0..5 {
+                assert!(engine.has_room(10));
+                let rows = TickRows {
+                    events: vec![event(&format!("e{tick}"), TimeMs(1_700_000_000_000))],
+                    ..TickRows::default()
+                };
+                assert_eq!(engine.submit(rows, (tick == 1).then_some(order), 2).unwrap(), tick);
+            }
+            assert!(!engine.has_room(10), "what waits is bounded in bytes");
+            for tick in 0..5 {
+                let answer = engine.answer().await.unwrap().unwrap();
+                assert_eq!((answer.tick, answer.evaluated), (tick, (tick == 1).then_some(order)));
+            }
+            assert!(!engine.is_at_work());
+        }
+    }
+
+    #[tokio::test]
     async fn a_panic_before_the_first_tick_is_told() {
         let broken = Params { metrics: MetricParams { window_ms: i64::MAX, ..MetricParams::default() }, ..params() };
         let mut engine = Engine::start(broken, 2).unwrap();

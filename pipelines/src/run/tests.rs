@@ -3,13 +3,16 @@
 
 use crate::config::{Format, ReefConfig, parse};
 use crate::error::RunError;
+use crate::evaluated::EVALUATED_NAME;
 use crate::progress::{Ended, Progress, RunSummary};
 use crate::run::{RunOptions, drive};
 use async_trait::async_trait;
 use mesh::Network;
 use model::clock::SystemClock;
 use model::event::{Event, Severity};
+use model::metric::{MetricPoint, SeriesKey};
 use model::position::Positions;
+use model::real::Real;
 use model::rows::Rows;
 use model::time::{MINUTE_MS, TimeMs};
 use sinks::error::FaultClass;
@@ -303,4 +306,82 @@ async fn ticks_of_events_ask_the_store_only_once_an_event_was_amended() {
         assert_eq!(asked.load(Ordering::Relaxed) > 0, is_amended);
         assert!(!is_amended || inner.tables().events.values().any(|held| held.row.version == 1));
     }
+}
+
+/// A day of metrics whose evaluation takes far longer than a commit, then one event after the other until the store holds
+/// the answer.
+struct WhileEvaluated {
+    store: MemoryStore,
+    delivered: i64,
+}
+
+#[async_trait]
+impl Source for WhileEvaluated {
+    fn name(&self) -> &str {
+        "while-evaluated"
+    }
+    fn is_finite(&self) -> bool {
+        true
+    }
+    async fn next_batch(&mut self) -> Result<Option<Batch>, SourceError> {
+        if self.store.tables().positions.contains_key(EVALUATED_NAME) {
+            return Ok(None);
+        }
+        self.delivered += 1;
+        let rows = match self.delivered {
+            1 => Rows { metrics: a_day_of_metrics(), ..Rows::default() },
+            number => Rows { events: vec![event(number)], ..Rows::default() },
+        };
+        let positions = Positions([("all".to_owned(), self.delivered.to_string())].into());
+        Ok(Some(Batch { rows, positions, ..Batch::default() }))
+    }
+}
+
+/// Two colonies with thirty series each, a row a minute.
+fn a_day_of_metrics() -> Vec<MetricPoint> {
+    let of_series = |colony: &'static str, series: i64| {
+        (0..24 * 60).map(move |minute: i64| {
+            let value = (minute * (series + 7) * 7_919 % 1_009) as f64;
+            MetricPoint {
+                series: SeriesKey {
+                    colony_id: colony.to_owned(),
+                    service_id: format!("s{series}"),
+                    metric_name: "latency_ms".to_owned(),
+                },
+                timestamp: TimeMs(1_700_000_000_000 / MINUTE_MS * MINUTE_MS + minute * MINUTE_MS),
+                interval_seconds: Some(60),
+                version: 0,
+                count: Some(1),
+                mean: Some(Real(value)),
+                p50: None,
+                p95: None,
+                p99: None,
+                max: None,
+                application_name: "shop".to_owned(),
+                environment: colony.to_owned(),
+            }
+        })
+    };
+    ["staging", "production"].into_iter().flat_map(|colony| (0..30).flat_map(move |n| of_series(colony, n))).collect()
+}
+
+#[tokio::test]
+async fn intake_and_commits_go_on_while_an_evaluation_runs() {
+    let (_stop, shutdown) = watch::channel(false);
+    let inner = MemoryStore::new();
+    let store = Faulty::over(&inner);
+    let offered = Arc::clone(&store.offered);
+    let (progress, _watched) = watch::channel(Progress::default());
+    let source = WhileEvaluated { store: inner.clone(), delivered: 0 };
+    let options = RunOptions { progress, shutdown, clock: SystemClock::shared() };
+    let (summary, _) = drive(&config(), Box::new(store), vec![Box::new(source)], options).await.unwrap();
+    // the source ended when the first answer was stored: all but its first row came while the engine was at work
+    let commits = offered.lock().unwrap().len();
+    assert!(summary.progress.events >= 3 && commits > 4, "{} events, {commits} commits", summary.progress.events);
+    let tables = inner.tables();
+    assert_eq!(tables.events.len() as u64, summary.progress.events, "and every row is stored");
+    let newest = tables.metrics.keys().len();
+    assert_eq!(newest, 2 * 30 * 24 * 60);
+    let evaluated = &tables.positions[EVALUATED_NAME].0;
+    assert!(evaluated.contains_key("metrics") && evaluated.contains_key("events"), "{evaluated:?}");
 }
