@@ -11,7 +11,7 @@ use pipelines::config::{Format, ReefConfig, parse};
 use pipelines::open::inputs;
 use pipelines::progress::{Progress, RunSummary};
 use pipelines::run::{RunOptions, drive_in_turns};
-use sinks::Store;
+use sinks::StoreWriter;
 use sources::SourceContext;
 use std::path::Path;
 use std::sync::Arc;
@@ -55,7 +55,7 @@ impl Reef {
     pub fn start(&mut self) {
         self.trace.note("reef starts");
         let (stop, shutdown) = watch::channel(false);
-        let (config, context, mut store) = (self.config.clone(), self.context.clone(), self.store.clone());
+        let (config, context, store) = (self.config.clone(), self.context.clone(), self.store.clone());
         let options = RunOptions {
             progress: watch::channel(Progress::default()).0,
             shutdown,
@@ -63,7 +63,7 @@ impl Reef {
             network: context.network.clone(),
         };
         let task = tokio::spawn(async move {
-            let positions = store.positions().await.map_err(|error| error.to_string())?;
+            let positions = store.reader().positions().await.map_err(|error| error.to_string())?;
             let sources = inputs::build(&config, &positions, &context).map_err(|error| error.to_string())?;
             let driven = drive_in_turns(&config, Box::new(store), sources, options).await;
             driven.map(|(summary, _)| summary).map_err(|error| error.to_string())

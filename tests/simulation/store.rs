@@ -3,14 +3,10 @@
 use super::trace::Trace;
 use async_trait::async_trait;
 use model::event::Event;
-use model::metric::MetricPoint;
-use model::pattern::{Correlation, Evidence};
-use model::position::Positions;
-use model::time::TimeMs;
 use sinks::error::FaultClass;
 use sinks::memory::MemoryStore;
-use sinks::{Commit, Held, Outcome, SinkError, Span, Store, Totals};
-use std::collections::{BTreeMap, VecDeque};
+use sinks::{Commit, Outcome, SinkError, StoreReader, StoreWriter};
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::time::sleep;
@@ -46,7 +42,10 @@ fn lost() -> SinkError {
 }
 
 #[async_trait]
-impl Store for SimStore {
+impl StoreWriter for SimStore {
+    fn reader(&self) -> Arc<dyn StoreReader> {
+        self.inner.reader()
+    }
     async fn commit(&mut self, commit: &Commit) -> Result<Outcome, SinkError> {
         let fault = self.faults.lock().unwrap().pop_front();
         let (rows, late) = (&commit.rows, &commit.late);
@@ -80,37 +79,11 @@ impl Store for SimStore {
             _ => Ok(outcome),
         }
     }
-    async fn positions(&mut self) -> Result<BTreeMap<String, Positions>, SinkError> {
-        self.inner.positions().await
-    }
-    async fn watermarks(&mut self) -> Result<(BTreeMap<String, TimeMs>, BTreeMap<String, TimeMs>), SinkError> {
-        self.inner.watermarks().await
-    }
-    async fn events_in(&mut self, span: Span, after: Option<&Event>, n: usize) -> Result<Vec<Held<Event>>, SinkError> {
-        self.inner.events_in(span, after, n).await
-    }
-    async fn metrics_in(
-        &mut self,
-        span: Span,
-        after: Option<&MetricPoint>,
-        n: usize,
-    ) -> Result<Vec<Held<MetricPoint>>, SinkError> {
-        self.inner.metrics_in(span, after, n).await
-    }
     async fn newer_events(&mut self, events: &[Event]) -> Result<Vec<Event>, SinkError> {
         self.inner.newer_events(events).await
     }
     async fn may_have_newer_events(&mut self) -> Result<bool, SinkError> {
         self.inner.may_have_newer_events().await
-    }
-    async fn correlations(&mut self) -> Result<Vec<Correlation>, SinkError> {
-        self.inner.correlations().await
-    }
-    async fn evidence(&mut self, correlation_id: &str) -> Result<Vec<Evidence>, SinkError> {
-        self.inner.evidence(correlation_id).await
-    }
-    async fn totals(&mut self) -> Result<Totals, SinkError> {
-        self.inner.totals().await
     }
     async fn close(self: Box<Self>) -> Result<(), SinkError> {
         Ok(())

@@ -127,10 +127,10 @@ pub async fn drive(
 /// of events.
 pub async fn drive_in_turns(
     config: &ReefConfig,
-    store: Box<dyn Store>,
+    store: Box<dyn StoreWriter>,
     sources: Vec<Box<dyn Source>>,
     options: RunOptions,
-) -> Result<(RunSummary, Box<dyn Store>), RunError> {
+) -> Result<(RunSummary, Box<dyn StoreWriter>), RunError> {
     let with = DriveOptions { is_in_turns: true, ..DriveOptions::default() };
     drive_with(config, store, sources, options, with).await
 }

@@ -373,7 +373,7 @@ async fn intake_and_commits_go_on_while_an_evaluation_runs() {
     let offered = Arc::clone(&store.offered);
     let (progress, _watched) = watch::channel(Progress::default());
     let source = WhileEvaluated { store: inner.clone(), delivered: 0 };
-    let options = RunOptions { progress, shutdown, clock: SystemClock::shared() };
+    let options = RunOptions { progress, shutdown, clock: SystemClock::shared(), network: Network::plain() };
     let (summary, _) = drive(&config(), Box::new(store), vec![Box::new(source)], options).await.unwrap();
     // the source ended when the first answer was stored: all but its first row came while the engine was at work
     let commits = offered.lock().unwrap().len();

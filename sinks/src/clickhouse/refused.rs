@@ -98,7 +98,7 @@ async fn delete_settled(session: &mut Session, commit: &Commit) -> Result<(), Fa
         let sql = "SELECT source, place, colony_id, reason, '' AS detail, '' AS raw, rejected_at
                    FROM rejects FINAL
                    WHERE (source, part) IN {parts:Array(Tuple(String, String))} AND reason = 'far_future'";
-        let rows = session.rows::<RejectAnswer>(session.query(sql).param("parts", part)).await?;
+        let rows = session.server.rows::<RejectAnswer>(session.server.query(sql).param("parts", part)).await?;
         gone.extend(rows.into_iter().map(|row| (row.source, row.place)));
         let counted = omitted(session, part).await?.into_iter();
         numbers.extend(counted.filter(|((.., reason), _)| reason == RejectReason::FarFuture.as_str()));
