@@ -67,6 +67,8 @@ struct Command {
     tick: u64,
     rows: TickRows,
     evaluate: Option<Evaluate>,
+    #[cfg(feature = "sim")]
+    busy: Option<busy::Busy>,
 }
 
 struct Reply {
@@ -85,8 +87,6 @@ struct InFlight {
     missing: usize,
     outcomes: Vec<Change<Outcome>>,
     took: Duration,
-    #[cfg(feature = "sim")]
-    _busy: busy::Busy,
 }
 
 /// A running dataflow, fed by this process.
@@ -146,13 +146,18 @@ impl Engine {
             missing,
             outcomes: Vec::new(),
             took: Duration::ZERO,
-            #[cfg(feature = "sim")]
-            _busy: busy::Busy::hold(),
         });
         // one worker takes the order and sends it to all
         let mut order = evaluate;
         for (share, command) in divide(rows, self.commands.len()).into_iter().zip(&self.commands) {
-            if command.send(Command { tick, rows: share, evaluate: order.take() }).is_err() {
+            let share = Command {
+                tick,
+                rows: share,
+                evaluate: order.take(),
+                #[cfg(feature = "sim")]
+                busy: Some(busy::Busy::hold()),
+            };
+            if command.send(share).is_err() {
                 return Err(self.end_of_a_worker(tick));
             }
         }
@@ -293,7 +298,11 @@ fn tick_by_tick(
     let mut ports = dataflow::build(worker, params);
     loop {
         match inbox.recv_timeout(IDLE_STEP) {
-            Ok(command) => {
+            #[cfg_attr(not(feature = "sim"), expect(unused_mut, reason = "only a simulation takes something out"))]
+            Ok(mut command) => {
+                // until the reply has been sent
+                #[cfg(feature = "sim")]
+                let _busy = command.busy.take();
                 let (tick, began) = (command.tick, Instant::now());
                 let Some(outcomes) = run_tick(worker, &mut ports, command, is_over) else { return Left::Abandoned };
                 *next_tick = tick + 1;
