@@ -34,11 +34,17 @@ pub fn parquet(input: &[u8]) {
     file("x.parquet", input, RowKind::Metrics);
 }
 
+thread_local! {
+    /// One folder for all inputs, in memory where there is such a place: making one for each took most of the time.
+    static FOLDER: tempfile::TempDir =
+        tempfile::tempdir_in("/dev/shm").unwrap_or_else(|_| tempfile::tempdir().unwrap());
+}
+
 /// A file is read to its end, or reported as invalid; the same bytes give the same rows. For some, also as a source:
 /// reading again gives nothing new.
 fn file(name: &str, input: &[u8], kind: RowKind) {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join(name);
+    let folder = FOLDER.with(|folder| folder.path().to_owned());
+    let path = folder.join(name);
     std::fs::write(&path, input).unwrap();
     let first = chunks(&path, kind);
     // a library may panic on a damaged parquet file, which is caught; our own readers must not
@@ -49,7 +55,7 @@ fn file(name: &str, input: &[u8], kind: RowKind) {
         return;
     }
     assert_eq!(chunks(&path, kind), first);
-    let files = files(folder.path(), name, kind);
+    let files = files(&folder, name, kind);
     let (first, positions) = read(&files, &Positions::default());
     if first.report.failed_inputs == 0 {
         let (again, _) = read(&files, &positions);
