@@ -18,8 +18,9 @@ use model::rows::{RollupKey, Rows};
 use model::time::TimeMs;
 use sinks::clickhouse::{ClickHouseConfig, ClickHouseStore};
 use sinks::duckdb::{DuckDbConfig, DuckDbStore};
-use sinks::{Commit, StoreWriter};
+use sinks::{Commit, Span, StoreWriter};
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 use stopwatch::{Took, machine, stopwatch};
 
 /// As in the program.
@@ -79,6 +80,39 @@ async fn committed(store: &mut dyn StoreWriter, commits: &[Commit], server: &[u3
     watch()
 }
 
+/// Between two rounds of queries of a reader: a dashboard that is looked at.
+const READ_EVERY: Duration = Duration::from_millis(100);
+
+/// The same commits while a reader queries ten times a second: how often it was answered.
+async fn committed_beside_a_reader(store: &mut dyn StoreWriter, commits: &[Commit], server: &[u32]) -> (Took, u64) {
+    let reader = store.reader();
+    let (stop, mut stopped) = tokio::sync::oneshot::channel::<()>();
+    let reading = tokio::spawn(async move {
+        let (mut rounds, mut pause) = (0, tokio::time::interval(READ_EVERY));
+        loop {
+            tokio::select! {
+                _ = pause.tick() => {}
+                _ = &mut stopped => return rounds,
+            }
+            reader.correlations().await.unwrap();
+            reader.metrics_in(Span::on_time_since(TimeMs(0)), None, 100).await.unwrap();
+            reader.watermarks().await.unwrap();
+            rounds += 1;
+        }
+    });
+    let took = committed(store, commits, server).await;
+    let _ = stop.send(());
+    (took, reading.await.unwrap())
+}
+
+fn report_reader(rows: usize, alone: &Took, beside: &Took, rounds: u64) {
+    let rate = rows as f64 / beside.wall_s;
+    println!(
+        "  beside a reader ({rounds} rounds): {rate:.0} rows/s, {:.2} of the rate alone",
+        alone.wall_s / beside.wall_s
+    );
+}
+
 fn report(name: &str, rows: usize, ours: Took, bulk: &str, theirs: Took, wanted: f64) {
     let rate = |took: Took| rows as f64 / took.wall_s;
     println!(
@@ -98,6 +132,10 @@ async fn on_duckdb(rows: usize, commits: &[Commit]) {
     let mut store = DuckDbStore::open(DuckDbConfig::at(&path)).await.unwrap();
     let ours = committed(&mut store, commits, &[]).await;
     Box::new(store).close().await.unwrap();
+    let mut second = DuckDbStore::open(DuckDbConfig::at(folder.path().join("second.duckdb"))).await.unwrap();
+    let (beside, rounds) = committed_beside_a_reader(&mut second, commits, &[]).await;
+    Box::new(second).close().await.unwrap();
+    report_reader(rows, &ours, &beside, rounds);
     let db = duckdb::Connection::open(&path).unwrap();
     let parquet = folder.path().join("rows.parquet");
     db.execute_batch(&format!(
@@ -119,6 +157,9 @@ async fn on_clickhouse(rows: usize, commits: &[Commit]) {
     let at = |database: &str| ClickHouseConfig::at("127.0.0.1", server.port(), database);
     let mut store = ClickHouseStore::open(at(&ours)).await.unwrap();
     let took = committed(&mut store, commits, &[server.pid()]).await;
+    let mut second = ClickHouseStore::open(at(&server.database())).await.unwrap();
+    let (beside, rounds) = committed_beside_a_reader(&mut second, commits, &[server.pid()]).await;
+    report_reader(rows, &took, &beside, rounds);
     drop(ClickHouseStore::open(at(&bulk)).await.unwrap());
     server.query(
         &ours,
