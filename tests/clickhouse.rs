@@ -4,6 +4,7 @@ use crate::support::clickhouse::Server;
 use async_trait::async_trait;
 use sinks::StoreWriter;
 use sinks::clickhouse::{ClickHouseConfig, ClickHouseStore};
+use sinks::compliance::derived::SCHEMA;
 use sinks::compliance::{Dump, Fixture, run_all};
 
 mod faults;
@@ -55,14 +56,14 @@ impl<'a> InDatabase<'a> {
 
     /// All tables without the columns of the run, as text.
     pub fn rows(&self) -> Dump {
-        let table = |(table, run): &(&str, &str)| {
-            let sql = format!(
-                "SELECT * EXCEPT (ingest_version, removed, stored_at{run}) FROM {table} FINAL ORDER BY ALL FORMAT TSV"
-            );
-            let lines = self.server.query(&self.database, &sql).lines().map(str::to_owned).collect();
-            ((*table).to_owned(), lines)
-        };
-        TABLES.iter().map(table).collect()
+        TABLES.iter().map(|table| self.rows_of(table)).collect()
+    }
+
+    fn rows_of(&self, (table, run): &(&str, &str)) -> (String, Vec<String>) {
+        let sql = format!(
+            "SELECT * EXCEPT (ingest_version, removed, stored_at{run}) FROM {table} FINAL ORDER BY ALL FORMAT TSV"
+        );
+        ((*table).to_owned(), self.server.query(&self.database, &sql).lines().map(str::to_owned).collect())
     }
 }
 
@@ -71,7 +72,7 @@ impl Fixture for InDatabase<'_> {
     type Opened = ClickHouseStore;
 
     async fn open(&self) -> ClickHouseStore {
-        self.opened().await
+        ClickHouseStore::open(ClickHouseConfig { schema: SCHEMA, ..self.config() }).await.unwrap()
     }
 
     async fn close(&self, store: ClickHouseStore) {
@@ -79,7 +80,9 @@ impl Fixture for InDatabase<'_> {
     }
 
     async fn dump(&self, _store: &mut ClickHouseStore) -> Dump {
-        self.rows()
+        let mut dump = self.rows();
+        dump.extend(SCHEMA.derived.iter().map(|derived| self.rows_of(&(derived.table.name, ""))));
+        dump
     }
 
     /// A commit that is cut off leaves rows here, by design; `faults` shows that repeating it heals every cut.

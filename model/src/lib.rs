@@ -13,11 +13,13 @@
 //! | `reject` | a rejected row, counted and kept |
 //! | `position` | where a source resumes, per partition |
 //! | `rows` | rows of every kind side by side; the key of an hourly summary |
+//! | `derived` | changes of what operators compute beside correlations |
 //! | `pattern` | a correlation: its key, its numbers, its evidence |
 
 pub mod check;
 pub mod clock;
 pub mod colony;
+pub mod derived;
 pub mod error;
 pub mod event;
 pub mod instant;

@@ -18,6 +18,7 @@ use crate::ext::{Rows, by_tick, stay, to_all, to_first, to_owner};
 use crate::metrics::{Align, MetricParams, MetricScan, MetricVerdict};
 use crate::shard::{Shard, fixed_hash};
 use differential_dataflow::input::InputSession;
+use model::derived::DerivedRow;
 use model::event::Event;
 use model::metric::MetricPoint;
 use model::pattern::Finding;
@@ -42,6 +43,8 @@ pub struct Params {
 pub enum Outcome {
     /// A correlation with its evidence.
     Finding(Finding),
+    /// A row of a derived table.
+    Derived(DerivedRow),
     /// Ordered pairs of event types tested at the last evaluation.
     EventPairsTested(u64),
     /// Pairs of metric series tested at the last evaluation.

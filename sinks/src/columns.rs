@@ -3,12 +3,11 @@
 use crate::outcome::Met;
 use crate::resolve::{SeriesRef, StoredRow, series_of};
 use arrow::array::{
-    ArrayRef, BooleanArray, Float64Array, Float64Builder, Int32Array, Int64Array, StringArray,
-    TimestampMicrosecondArray, UInt32Array, UInt64Array, UInt64Builder,
+    ArrayRef, BooleanArray, Float64Array, Float64Builder, StringArray, TimestampMicrosecondArray, UInt32Array,
+    UInt64Array, UInt64Builder,
 };
 use model::event::{Event, Severity};
 use model::metric::MetricPoint;
-use model::pattern::{Correlation, Evidence, PatternState, SignalKind};
 use model::real::Real;
 use model::time::TimeMs;
 use std::sync::Arc;
@@ -24,17 +23,13 @@ pub(crate) fn times(values: impl Iterator<Item = TimeMs>) -> ArrayRef {
     Arc::new(TimestampMicrosecondArray::from_iter_values(values.map(micros)))
 }
 
-fn micros(time: TimeMs) -> i64 {
+pub(crate) fn micros(time: TimeMs) -> i64 {
     time.0.saturating_mul(1_000)
 }
 
 /// Zeros are written without a sign: see [`Real`].
 pub(crate) fn reals(values: impl Iterator<Item = Option<Real>>) -> ArrayRef {
     Arc::new(values.map(|value| value.map(Real::unsigned_zero)).collect::<Float64Array>())
-}
-
-fn exact_reals<'a>(values: impl Iterator<Item = &'a Real>) -> ArrayRef {
-    Arc::new(Float64Array::from_iter_values(values.map(|real| real.0)))
 }
 
 /// A row stored under an identity; the greatest copy is the current one (see [`StoredRow`]).
@@ -159,78 +154,6 @@ fn lateness<T>(rows: &[StoredRow<&T>]) -> ArrayRef {
     Arc::new(rows.iter().map(|held| Some(!held.on_time)).collect::<BooleanArray>())
 }
 
-/// A row of `correlations` as it is written.
-pub(crate) struct CorrelationRow<'a> {
-    pub(crate) correlation: &'a Correlation,
-    pub(crate) revision: u64,
-    pub(crate) updated_at: TimeMs,
-}
-
-pub(crate) fn correlation_columns<'a>(rows: impl Iterator<Item = &'a CorrelationRow<'a>> + Clone) -> Columns {
-    let each = || rows.clone().map(|row| row.correlation);
-    let ids: Vec<String> = each().map(|row| row.key.correlation_id()).collect();
-    let seconds = |of: fn(&Correlation) -> i32| Arc::new(Int32Array::from_iter_values(each().map(of)));
-    let optional = |of: fn(&Correlation) -> Option<&str>| Arc::new(each().map(of).collect::<StringArray>());
-    let exact = |of: fn(&Correlation) -> Option<Real>| {
-        Arc::new(each().map(|row| of(row).map(|real| real.0)).collect::<Float64Array>())
-    };
-    vec![
-        ("correlation_id", text(ids.iter().map(String::as_str))),
-        ("correlation_type", text(each().map(|row| row.correlation_type.as_str()))),
-        ("source_colony_id", text(each().map(|row| row.key.source.colony_id.as_str()))),
-        ("source_service", text(each().map(|row| row.key.source.service_id.as_str()))),
-        ("source_timestamp", times(each().map(|row| row.source_timestamp))),
-        ("target_colony_id", text(each().map(|row| row.key.target.colony_id.as_str()))),
-        ("target_service", text(each().map(|row| row.key.target.service_id.as_str()))),
-        ("target_timestamp", times(each().map(|row| row.target_timestamp))),
-        ("correlation_score", exact_reals(each().map(|row| &row.correlation_score))),
-        ("confidence", exact_reals(each().map(|row| &row.confidence))),
-        ("lag_seconds", seconds(|row| row.lag_seconds)),
-        ("pattern_description", text(each().map(|row| row.pattern_description.as_str()))),
-        ("occurrence_count", Arc::new(UInt32Array::from_iter_values(each().map(|row| row.occurrence_count)))),
-        ("first_observed", times(each().map(|row| row.first_observed))),
-        ("last_observed", times(each().map(|row| row.last_observed))),
-        ("source_kind", text(each().map(|row| row.key.source.kind.as_str()))),
-        ("target_kind", text(each().map(|row| row.key.target.kind.as_str()))),
-        ("source_signal", text(each().map(|row| row.key.source.name.as_str()))),
-        ("target_signal", text(each().map(|row| row.key.target.name.as_str()))),
-        ("source_application", text(each().map(|row| row.source_application.as_str()))),
-        ("source_environment", text(each().map(|row| row.source_environment.as_str()))),
-        ("target_application", text(each().map(|row| row.target_application.as_str()))),
-        ("target_environment", text(each().map(|row| row.target_environment.as_str()))),
-        ("state", text(each().map(|row| row.state.as_str()))),
-        ("coefficient", exact_reals(each().map(|row| &row.coefficient))),
-        ("e_value", exact_reals(each().map(|row| &row.e_value))),
-        ("q_value", exact_reals(each().map(|row| &row.q_value))),
-        ("lag_low_seconds", seconds(|row| row.lag_low_seconds)),
-        ("lag_high_seconds", seconds(|row| row.lag_high_seconds)),
-        ("sample_count", Arc::new(UInt64Array::from_iter_values(each().map(|row| row.sample_count)))),
-        ("explained_by", optional(|row| row.explained_by.as_deref())),
-        ("reason", optional(|row| row.reason.as_deref())),
-        ("chance_level", exact(|row| row.chance_level)),
-        ("effective_points", exact(|row| row.effective_points)),
-        ("judged_coefficient", exact(|row| row.judged_coefficient)),
-        ("part_of", optional(|row| row.part_of.as_deref())),
-        ("open_count", Arc::new(UInt32Array::from_iter_values(each().map(|row| row.open_count)))),
-        ("open_until", Arc::new(each().map(|row| row.open_until.map(micros)).collect::<TimestampMicrosecondArray>())),
-        ("revision", Arc::new(UInt64Array::from_iter_values(rows.clone().map(|row| row.revision)))),
-        ("updated_at", times(rows.clone().map(|row| row.updated_at))),
-    ]
-}
-
-pub(crate) fn evidence_columns(rows: &[&Evidence]) -> Columns {
-    let each = || rows.iter().copied();
-    vec![
-        ("correlation_id", text(each().map(|row| row.correlation_id.as_str()))),
-        ("source_ref", text(each().map(|row| row.source_ref.as_str()))),
-        ("target_ref", text(each().map(|row| row.target_ref.as_str()))),
-        ("source_timestamp", times(each().map(|row| row.source_timestamp))),
-        ("target_timestamp", times(each().map(|row| row.target_timestamp))),
-        ("lag_ms", Arc::new(Int64Array::from_iter_values(each().map(|row| row.lag_ms)))),
-        ("weight", exact_reals(each().map(|row| &row.weight))),
-    ]
-}
-
 /// Says what was read and is none of our words.
 pub(crate) type Unknown = Box<dyn std::error::Error + Send + Sync>;
 
@@ -241,18 +164,4 @@ pub(crate) fn unknown(column: &str, value: &str) -> Unknown {
 
 pub(crate) fn read_severity(text: &str) -> Result<Severity, Unknown> {
     text.parse::<Severity>().map_err(|()| unknown("severity", text))
-}
-
-pub(crate) fn read_kind(text: &str) -> Result<SignalKind, Unknown> {
-    [SignalKind::Event, SignalKind::Metric]
-        .into_iter()
-        .find(|known| known.as_str() == text)
-        .ok_or_else(|| unknown("source_kind or target_kind", text))
-}
-
-pub(crate) fn read_state(text: &str) -> Result<PatternState, Unknown> {
-    [PatternState::Candidate, PatternState::Confirmed, PatternState::Withdrawn]
-        .into_iter()
-        .find(|known| known.as_str() == text)
-        .ok_or_else(|| unknown("state", text))
 }

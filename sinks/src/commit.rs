@@ -1,6 +1,7 @@
 //! The commit: everything one tick writes.
 
 use crate::rejects::Part;
+use model::derived::DerivedChange;
 use model::pattern::Finding;
 use model::position::Positions;
 use model::reject::Reject;
@@ -35,6 +36,8 @@ pub struct Commit {
     pub findings: Vec<Finding>,
     /// Ids of correlations that no longer exist; their evidence goes too.
     pub removed: Vec<String>,
+    /// Changes of derived tables.
+    pub derived: Vec<DerivedChange>,
     /// Source name and the partitions that moved.
     pub positions: Vec<(String, Positions)>,
 }

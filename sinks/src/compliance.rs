@@ -17,6 +17,7 @@ use model::time::{HOUR_MS, TimeMs};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+pub mod derived;
 mod late;
 mod not_taken;
 mod readers;
@@ -109,6 +110,8 @@ pub async fn run_all<F: Fixture>(fixture: impl Fn() -> F) {
     hostile_text_stays_data(&fixture()).await;
     large_counts_survive(&fixture()).await;
     sightings_keep_the_first_and_the_latest(&fixture()).await;
+    derived::rows_are_written_replaced_removed_and_read(&fixture()).await;
+    derived::a_repeat_changes_nothing_and_what_does_not_fit_is_refused(&fixture).await;
     readers::readers_see_whole_commits_while_commits_go_on(&fixture()).await;
     readers::pages_hold_what_was_stored_when_reading_began(&fixture()).await;
     readers::many_readers_get_the_same_answer_at_once(&fixture()).await;

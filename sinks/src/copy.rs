@@ -4,7 +4,7 @@
 //! target is read back and compared with the source, table by table.
 
 use crate::error::SinkError;
-use crate::schema::{TABLES, Table};
+use crate::schema::Table;
 use crate::store::StoreAdmin;
 use crate::transfer::{Cursor, Tally};
 use model::position::Positions;
@@ -140,11 +140,11 @@ impl Copy<'_> {
         if stored.0.is_empty() {
             self.refuse_rows().await?;
         }
-        for table in TABLES {
+        for table in self.from.tables() {
             self.table(table, &source, stored.0.get(table.name)).await?;
         }
         let mut tables = Vec::new();
-        for table in TABLES {
+        for table in self.from.tables() {
             let copied = Copied {
                 table: table.name,
                 source: self.tally(table, true).await?,
@@ -168,7 +168,7 @@ impl Copy<'_> {
 
     /// A target with rows of its own could hold the same identities: which of two rows is right is not a copy's choice.
     async fn refuse_rows(&mut self) -> Result<(), CopyError> {
-        for table in TABLES {
+        for table in self.from.tables() {
             let page = self.to.export(table, None, 1_000).await?;
             if !page.is_empty() {
                 let target = self.to.name().to_owned();
@@ -266,6 +266,9 @@ mod tests {
     impl StoreAdmin for Failing {
         fn name(&self) -> &str {
             self.inner.name()
+        }
+        fn tables(&self) -> Vec<&'static Table> {
+            self.inner.tables()
         }
         async fn export(
             &mut self,

@@ -5,7 +5,9 @@ use crate::commit::Commit;
 use crate::error::SinkError;
 use crate::outcome::Outcome;
 use crate::resolve::{self, StoredRow};
+use crate::schema::DerivedTable;
 use crate::store::{Span, StoreReader, StoreWriter, Totals, Watermarks};
+use crate::transfer::{Cursor, Page};
 use async_trait::async_trait;
 use model::event::Event;
 use model::metric::MetricPoint;
@@ -136,6 +138,10 @@ impl StoreReader for FindingsReader {
     async fn evidence(&self, correlation_id: &str) -> Result<Vec<Evidence>, SinkError> {
         let kept = self.open("cannot read evidence")?;
         Ok(kept.findings.get(correlation_id).map(|finding| finding.evidence.clone()).unwrap_or_default())
+    }
+
+    async fn rows_of(&self, table: &'static DerivedTable, _: Option<&Cursor>, _: usize) -> Result<Page, SinkError> {
+        Ok(Page::empty(&table.table))
     }
 
     async fn colony_status(&self) -> Result<Vec<ColonyStatus>, SinkError> {

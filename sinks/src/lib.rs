@@ -13,6 +13,9 @@
 //! | `rollup`, `hours` | hourly summaries: their sums, and the sums that need not be read back |
 //! | `retention` | how long rows are kept |
 //! | `columns` | rows as Arrow columns |
+//! | `derived` | derived outputs, checked against their tables and as Arrow columns |
+//! | `slices` | how much time is read at once |
+//! | `patterns` | correlations and evidence as rows, and back |
 //! | `transfer` | whole tables as pages of record batches |
 //! | `copy` | every table of one store into another |
 //! | `memory` | the reference store, in memory |
@@ -28,6 +31,7 @@ mod commit;
 #[cfg(any(test, feature = "compliance"))]
 pub mod compliance;
 pub mod copy;
+mod derived;
 pub mod duckdb;
 pub mod error;
 pub mod findings;
@@ -35,11 +39,13 @@ mod hours;
 pub mod memory;
 pub mod outcome;
 mod pages;
+mod patterns;
 pub mod rejects;
 pub mod resolve;
 pub mod retention;
 pub mod rollup;
 pub mod schema;
+mod slices;
 mod store;
 pub mod transfer;
 

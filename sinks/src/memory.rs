@@ -2,13 +2,17 @@
 
 use crate::closing::Closing;
 use crate::commit::Commit;
-use crate::error::SinkError;
+use crate::derived;
+use crate::error::{FaultClass, SinkError};
 use crate::outcome::{Met, Outcome};
 use crate::rejects::{self, KEPT_MAX, Omitted, Stored};
 use crate::resolve::{self, MetricKey, Seen, Sighting, StoredCopies, StoredRow};
 use crate::rollup::{Summary, Sums};
+use crate::schema::{DerivedTable, Schema};
 use crate::store::{Span, StoreReader, StoreWriter, Totals, Watermarks};
+use crate::transfer::{Cursor, Page};
 use async_trait::async_trait;
+use model::derived::Value;
 use model::event::Event;
 use model::metric::MetricPoint;
 use model::pattern::{Correlation, Evidence, Finding};
@@ -57,6 +61,8 @@ pub struct Tables {
     pub rejects: BTreeMap<(String, String), Reject>,
     /// By source, part and reason: refused rows that are counted only.
     pub rejects_omitted: BTreeMap<(String, String, String), Omitted>,
+    /// By table, then by key.
+    pub derived: BTreeMap<&'static str, BTreeMap<Vec<Value>, Vec<Value>>>,
     /// By source.
     pub positions: BTreeMap<String, Positions>,
 }
@@ -71,12 +77,14 @@ pub struct MemoryStore {
 #[derive(Clone, Debug, Default)]
 pub struct MemoryReader {
     tables: Arc<Mutex<Tables>>,
+    schema: Schema,
     closing: Closing,
 }
 
 impl Clone for MemoryStore {
     fn clone(&self) -> Self {
-        MemoryStore { reader: MemoryReader { tables: Arc::clone(&self.reader.tables), closing: Closing::default() } }
+        let (tables, schema) = (Arc::clone(&self.reader.tables), self.reader.schema);
+        MemoryStore { reader: MemoryReader { tables, schema, closing: Closing::default() } }
     }
 }
 
@@ -90,6 +98,11 @@ impl MemoryStore {
     /// An empty store.
     pub fn new() -> MemoryStore {
         MemoryStore::default()
+    }
+
+    /// An empty store with other tables.
+    pub fn with_schema(schema: Schema) -> MemoryStore {
+        MemoryStore { reader: MemoryReader { schema, ..MemoryReader::default() } }
     }
 
     /// A copy of everything it holds.
@@ -308,7 +321,25 @@ impl StoreWriter for MemoryStore {
     }
 
     async fn commit(&mut self, commit: &Commit) -> Result<Outcome, SinkError> {
-        Ok(self.lock().apply(commit))
+        let derived = derived::changes(commit, self.reader.schema).map_err(|error| SinkError {
+            class: FaultClass::Stop,
+            doing: format!("cannot commit tick {}", commit.tick),
+            store: NAME.to_owned(),
+            hint: "this is a bug of an operator; please report it with this text".to_owned(),
+            cause: Some(Box::new(error)),
+        })?;
+        let mut tables = self.lock();
+        let outcome = tables.apply(commit);
+        for changes in derived {
+            let table = tables.derived.entry(changes.table.table.name).or_default();
+            for (key, row) in changes.rows {
+                match row {
+                    Some(row) => table.insert(key, row),
+                    None => table.remove(&key),
+                };
+            }
+        }
+        Ok(outcome)
     }
 
     async fn newer_events(&mut self, events: &[Event]) -> Result<Vec<Event>, SinkError> {
@@ -420,6 +451,10 @@ impl StoreReader for MemoryReader {
             ("rejects_omitted", tables.rejects_omitted.len()),
             ("source_positions", parts),
         ];
+        let derived = self.schema.derived.iter().map(|derived| {
+            let name = derived.table.name;
+            (name, tables.derived.get(name).map_or(0, BTreeMap::len))
+        });
         let mut rejects: BTreeMap<String, u64> = BTreeMap::new();
         for reject in tables.rejects.values() {
             *rejects.entry(reject.reason.as_str().to_owned()).or_default() += 1;
@@ -430,7 +465,7 @@ impl StoreReader for MemoryReader {
         let late_events = tables.events.values().filter(|held| !held.on_time).count();
         let late_metrics = tables.metrics.values().filter(|held| !held.on_time).count();
         Ok(Totals {
-            rows: counts.into_iter().map(|(table, rows)| (table.to_owned(), rows as u64)).collect(),
+            rows: counts.into_iter().chain(derived).map(|(table, rows)| (table.to_owned(), rows as u64)).collect(),
             rejects,
             late: (late_events + late_metrics + tables.late_events.len() + tables.late_metrics.len()) as u64,
         })
@@ -443,6 +478,26 @@ impl StoreReader for MemoryReader {
         Ok((events.len() as u64, metrics.len() as u64))
     }
 
+    async fn rows_of(
+        &self,
+        table: &'static DerivedTable,
+        after: Option<&Cursor>,
+        limit: usize,
+    ) -> Result<Page, SinkError> {
+        let doing = format!("cannot read {}", table.table.name);
+        let tables = self.open(&doing)?;
+        let after = after.and_then(|cursor| derived::key_of(&table.table, cursor));
+        let rows = tables.derived.get(table.table.name).into_iter().flatten();
+        let beyond = rows.filter(|(key, _)| after.as_ref().is_none_or(|after| *key > after)).map(|(_, row)| row);
+        derived::page(&table.table, &beyond.take(limit).collect::<Vec<_>>()).map_err(|error| SinkError {
+            class: FaultClass::Stop,
+            doing,
+            store: NAME.to_owned(),
+            hint: "this is a bug; please report it with this text".to_owned(),
+            cause: Some(Box::new(error)),
+        })
+    }
+
     async fn colony_status(&self) -> Result<Vec<ColonyStatus>, SinkError> {
         Ok(self.open("cannot read the state of colonies")?.colonies.values().cloned().collect())
     }
@@ -451,6 +506,7 @@ impl StoreReader for MemoryReader {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::compliance::derived::SCHEMA;
     use crate::compliance::{Dump, Fixture, run_all};
 
     #[async_trait]
@@ -469,7 +525,7 @@ mod tests {
             }
             let mut tables = store.tables();
             let seen = |seen: String, first: TimeMs| format!("{seen} {first}");
-            Dump::from([
+            let mut dump = Dump::from([
                 ("federated_events".into(), lines(&tables.events)),
                 ("federated_metrics".into(), lines(&tables.metrics)),
                 ("late_event_copies".into(), lines(&tables.late_events)),
@@ -491,7 +547,9 @@ mod tests {
                 ("rejects".into(), lines(&tables.rejects)),
                 ("rejects_omitted".into(), lines(&tables.rejects_omitted)),
                 ("source_positions".into(), lines(&tables.positions)),
-            ])
+            ]);
+            dump.extend(tables.derived.iter().map(|(table, rows)| ((*table).to_owned(), lines(rows))));
+            dump
         }
 
         async fn fail_next_commit(&self, _store: &mut MemoryStore) -> bool {
@@ -501,6 +559,6 @@ mod tests {
 
     #[tokio::test]
     async fn compliance() {
-        run_all(MemoryStore::new).await;
+        run_all(|| MemoryStore::with_schema(SCHEMA)).await;
     }
 }

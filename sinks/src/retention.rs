@@ -3,6 +3,7 @@
 //! A row is kept for its retention after the later of its own time and its storage time, so that history imported today
 //! is not deleted tonight. A correlation counts from when it was last observed or last changed.
 
+use crate::schema::RetentionClass;
 use std::collections::BTreeMap;
 
 /// How long rows are kept, in milliseconds.
@@ -16,6 +17,18 @@ pub struct Retention {
     pub correlations_ms: i64,
     /// `deployment_timeline`.
     pub deployments_ms: i64,
+}
+
+impl Retention {
+    /// How long rows of a class are kept, in milliseconds.
+    pub fn of(&self, class: RetentionClass) -> i64 {
+        match class {
+            RetentionClass::Metrics => self.metrics_ms,
+            RetentionClass::Events => self.events_ms,
+            RetentionClass::Correlations => self.correlations_ms,
+            RetentionClass::Deployments => self.deployments_ms,
+        }
+    }
 }
 
 /// The result of one slice of deletion.

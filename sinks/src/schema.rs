@@ -1,6 +1,6 @@
 //! The schema: the tables that every store has, with their columns and keys.
 
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::datatypes::{self, DataType, Field, SchemaRef};
 use std::sync::Arc;
 
 use Kind::{I32, I64, Real, Text, Texts, Time, Truth, U32, U64};
@@ -137,9 +137,75 @@ pub const TABLES: &[Table] = &[
     ] },
 ];
 
-/// The names of all tables: those whose rows are counted.
-pub fn table_names() -> impl Iterator<Item = &'static str> {
-    TABLES.iter().map(|table| table.name)
+/// The description of a table.
+pub(crate) fn table(name: &str) -> &'static Table {
+    TABLES.iter().find(|table| table.name == name).unwrap_or_else(|| unreachable!("there is no table {name}"))
+}
+
+/// How long rows of a derived table are kept: as long as rows of this kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RetentionClass {
+    /// Metric buckets.
+    Metrics,
+    /// Events.
+    Events,
+    /// Correlations.
+    Correlations,
+    /// Deployments.
+    Deployments,
+}
+
+/// The output of an operator beside correlations: a table that stores create, write, read, count, copy and age by this
+/// description alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DerivedTable {
+    /// Its columns; those after the key may be null. Stores add `stored_at`.
+    pub table: Table,
+    /// How long its rows are kept.
+    pub retention: RetentionClass,
+    /// The time that retention counts from; that and the key are never null.
+    pub time: &'static str,
+}
+
+/// The derived tables. A new one is added here, and nowhere else.
+pub const DERIVED: &[DerivedTable] = &[];
+
+/// Names of derived tables that older versions had: they are dropped.
+pub const RETIRED: &[&str] = &[];
+
+/// The tables of a store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Schema {
+    /// The derived ones.
+    pub derived: &'static [DerivedTable],
+    /// Those that are dropped.
+    pub retired: &'static [&'static str],
+}
+
+impl Default for Schema {
+    /// That of this version.
+    fn default() -> Self {
+        Schema { derived: DERIVED, retired: RETIRED }
+    }
+}
+
+impl Schema {
+    /// All tables whose rows are counted and copied.
+    pub fn tables(self) -> impl Iterator<Item = &'static Table> {
+        TABLES.iter().chain(self.derived.iter().map(|derived| &derived.table))
+    }
+
+    /// The description of a derived table.
+    pub fn derived(self, name: &str) -> Option<&'static DerivedTable> {
+        self.derived.iter().find(|derived| derived.table.name == name)
+    }
+}
+
+impl DerivedTable {
+    /// Whether a column is never null.
+    pub fn is_required(&self, column: &str) -> bool {
+        column == self.time || self.table.key_columns().iter().any(|(name, _)| *name == column)
+    }
 }
 
 impl Table {
@@ -157,6 +223,29 @@ impl Table {
     pub fn schema(&self) -> SchemaRef {
         let fields: Vec<Field> =
             self.columns.iter().map(|(name, kind)| Field::new(*name, kind.data_type(), true)).collect();
-        Arc::new(Schema::new(fields))
+        Arc::new(datatypes::Schema::new(fields))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::compliance::derived::EXAMPLE;
+    use std::collections::BTreeSet;
+
+    /// What the stores rely on.
+    #[test]
+    fn derived_tables_have_names_of_their_own_a_key_and_a_time() {
+        let mut names: BTreeSet<&str> = TABLES.iter().map(|table| table.name).collect();
+        for derived in DERIVED.iter().chain([&EXAMPLE]) {
+            let DerivedTable { table, time, .. } = derived;
+            assert!(names.insert(table.name) && !RETIRED.contains(&table.name), "{}", table.name);
+            assert!(table.key > 0 && table.key <= table.columns.len(), "{}", table.name);
+            assert!(table.key_columns().iter().all(|(_, kind)| *kind != Kind::Texts), "{}", table.name);
+            assert_eq!(table.kind(time), Kind::Time, "{}", table.name);
+            let columns: BTreeSet<&str> = table.columns.iter().map(|(name, _)| *name).collect();
+            assert_eq!(columns.len(), table.columns.len(), "{}", table.name);
+            assert!(["stored_at", "ingest_version", "removed"].iter().all(|own| !columns.contains(own)));
+        }
     }
 }

@@ -17,7 +17,7 @@ use crate::error::SinkError;
 use crate::outcome::Outcome;
 use crate::resolve::StoredRow;
 use crate::retention::{Pruned, Retention};
-use crate::schema::Table;
+use crate::schema::{DerivedTable, Table};
 use crate::transfer::{Cursor, Page};
 use async_trait::async_trait;
 use model::event::Event;
@@ -104,6 +104,14 @@ pub trait StoreReader: Send + Sync {
     /// The last known state of every colony, by id.
     async fn colony_status(&self) -> Result<Vec<ColonyStatus>, SinkError>;
 
+    /// Rows of a derived table beyond `after` in the order of its key, at most `limit`. An empty page is the end.
+    async fn rows_of(
+        &self,
+        table: &'static DerivedTable,
+        after: Option<&Cursor>,
+        limit: usize,
+    ) -> Result<Page, SinkError>;
+
     /// Row counts per table and rejects per reason, for the summary of a run.
     async fn totals(&self) -> Result<Totals, SinkError>;
 }
@@ -113,6 +121,9 @@ pub trait StoreReader: Send + Sync {
 pub trait StoreAdmin: Send {
     /// Where it is, for people and to recognise it again.
     fn name(&self) -> &str;
+
+    /// Its tables, in an order in which a reader of the target never sees a row before what it refers to.
+    fn tables(&self) -> Vec<&'static Table>;
 
     /// Rows of `table` beyond `after`, at most `limit`. An empty page is the end.
     async fn export(&mut self, table: &'static Table, after: Option<&Cursor>, limit: usize) -> Result<Page, SinkError>;

@@ -7,7 +7,9 @@ use crate::schema::Kind::{I32, I64, Real, Text, Texts, Time, Truth, U32, U64};
 use crate::schema::Table;
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::datatypes::{Field, Float64Type, Int32Type, Int64Type, UInt32Type, UInt64Type};
-use serde_json::{Value, json};
+use model::derived::Value;
+use model::time::TimeMs;
+use serde_json::{Value as Json, json};
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
 
@@ -40,6 +42,11 @@ impl Page {
         Ok(Page { table, rows: RecordBatch::try_new(schema, columns)?, order: (0..table.key).collect() })
     }
 
+    /// A page without rows.
+    pub(crate) fn empty(table: &'static Table) -> Page {
+        Page { table, rows: RecordBatch::new_empty(table.schema()), order: (0..table.key).collect() }
+    }
+
     /// The same page, when the store pages this table in another order than that of its key.
     pub(crate) fn ordered_by(mut self, columns: &[&str]) -> Page {
         let place = |column: &&str| self.table.columns.iter().position(|(name, _)| name == column);
@@ -65,16 +72,44 @@ impl Page {
     /// Where the next page begins; `None` for an empty page.
     pub fn end(&self) -> Option<Cursor> {
         let last = self.len().checked_sub(1)?;
-        let key: Vec<Value> = self.order.iter().map(|column| self.value(*column, last)).collect();
-        Some(Cursor(Value::Array(key).to_string()))
+        let key: Vec<Json> = self.order.iter().map(|column| self.value(*column, last)).collect();
+        Some(Cursor(Json::Array(key).to_string()))
+    }
+
+    /// The rows as values.
+    pub fn rows(&self) -> Vec<Vec<Value>> {
+        let row = |row| (0..self.table.columns.len()).map(|column| self.typed(column, row)).collect();
+        (0..self.len()).map(row).collect()
+    }
+
+    fn typed(&self, column: usize, row: usize) -> Value {
+        let array = self.rows.column(column);
+        if array.is_null(row) {
+            return Value::Null;
+        }
+        match self.table.columns[column].1 {
+            Text => Value::Text(array.as_string::<i32>().value(row).to_owned()),
+            Texts => {
+                let items = array.as_list::<i32>().value(row);
+                let texts = items.as_string::<i32>().iter().flatten();
+                Value::Texts(texts.map(str::to_owned).collect())
+            }
+            Time => Value::Time(TimeMs(array.as_primitive::<Int64Type>().value(row))),
+            I64 => Value::Whole(array.as_primitive::<Int64Type>().value(row)),
+            Real => Value::Real(model::real::Real(array.as_primitive::<Float64Type>().value(row))),
+            I32 => Value::Whole(array.as_primitive::<Int32Type>().value(row).into()),
+            U32 => Value::Count(array.as_primitive::<UInt32Type>().value(row).into()),
+            U64 => Value::Count(array.as_primitive::<UInt64Type>().value(row)),
+            Truth => Value::Truth(array.as_boolean().value(row)),
+        }
     }
 
     /// Count and checksum of the rows.
     pub fn tally(&self) -> Tally {
         let mut tally = Tally::default();
         for row in 0..self.len() {
-            let values: Vec<Value> = (0..self.table.columns.len()).map(|column| self.value(column, row)).collect();
-            let digest = Sha256::digest(Value::Array(values).to_string().as_bytes());
+            let values: Vec<Json> = (0..self.table.columns.len()).map(|column| self.value(column, row)).collect();
+            let digest = Sha256::digest(Json::Array(values).to_string().as_bytes());
             let mut first = [0; 8];
             first.copy_from_slice(&digest[..8]);
             tally.rows += 1;
@@ -84,10 +119,10 @@ impl Page {
     }
 
     /// One value, as text that is the same whichever store it came from.
-    fn value(&self, column: usize, row: usize) -> Value {
+    fn value(&self, column: usize, row: usize) -> Json {
         let array = self.rows.column(column);
         if array.is_null(row) {
-            return Value::Null;
+            return Json::Null;
         }
         match self.table.columns[column].1 {
             Text => json!(array.as_string::<i32>().value(row)),

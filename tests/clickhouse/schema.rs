@@ -4,7 +4,9 @@ use super::InDatabase;
 use crate::support::clickhouse::Server;
 use sinks::StoreWriter;
 use sinks::clickhouse::{ClickHouseConfig, ClickHouseReader, ClickHouseStore, Retention, server_facts};
+use sinks::compliance::derived::SCHEMA;
 use sinks::error::FaultClass;
+use sinks::schema::Schema;
 
 #[tokio::test]
 async fn opening_twice_changes_nothing_and_a_newer_store_is_refused() {
@@ -144,4 +146,31 @@ async fn imported_history_stays_for_its_retention_and_old_rows_go() {
     }
     server.query(&fixture.database, "OPTIMIZE TABLE federated_metrics FINAL");
     assert_eq!(server.query(&fixture.database, "SELECT metric_name FROM federated_metrics"), "today\n");
+}
+
+/// The worked example of a derived table, as DuckDB's test has it.
+#[tokio::test]
+async fn a_derived_table_is_added_used_and_removed() {
+    let Some(server) = Server::any() else { return };
+    let fixture = InDatabase::new(&server);
+    let with = |schema| ClickHouseConfig { schema, ..fixture.config() };
+    let shown = || server.query(&fixture.database, "SHOW TABLES LIKE 'example_outputs'");
+    Box::new(fixture.opened().await).close().await.unwrap();
+    assert_eq!(shown(), "");
+    let error = ClickHouseReader::open(with(SCHEMA)).await.err().unwrap();
+    assert!(error.hint.contains("coral-pipeline migrate"), "{error}");
+    let keep = Retention {
+        metrics_seconds: 86_400,
+        events_seconds: 86_400,
+        correlations_seconds: 864_000,
+        deployments_seconds: 86_400,
+    };
+    let store = ClickHouseStore::open(ClickHouseConfig { retention: Some(keep), ..with(SCHEMA) }).await.unwrap();
+    assert_eq!(store.reader().totals().await.unwrap().rows["example_outputs"], 0);
+    let definition = server.query(&fixture.database, "SHOW CREATE TABLE example_outputs");
+    assert!(definition.contains("864000"), "it ages as correlations do: {definition}");
+    Box::new(store).close().await.unwrap();
+    let removed = Schema { derived: &[], retired: &["example_outputs"] };
+    Box::new(ClickHouseStore::open(with(removed)).await.unwrap()).close().await.unwrap();
+    assert_eq!(shown(), "");
 }

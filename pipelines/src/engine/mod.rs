@@ -9,6 +9,7 @@
 
 use crate::error::EngineError;
 use differential_dataflow::consolidation::consolidate;
+use model::derived::{self, DerivedChange};
 use model::event::Event;
 use model::metric::MetricPoint;
 use model::pattern::Finding;
@@ -41,6 +42,8 @@ pub struct TickRows {
 pub struct TickOutcome {
     /// Findings that came (+1) and went (-1).
     pub findings: Vec<Change<Finding>>,
+    /// Changes of derived tables.
+    pub derived: Vec<DerivedChange>,
     /// Ordered pairs of event types tested, when an evaluation changed it.
     pub event_pairs_tested: Option<u64>,
     /// Pairs of metric series tested, when an evaluation changed it.
@@ -244,13 +247,16 @@ fn divide(rows: TickRows, workers: usize) -> Vec<TickRows> {
 fn sort_out(mut outcomes: Vec<Change<Outcome>>) -> TickOutcome {
     consolidate(&mut outcomes);
     let mut sorted = TickOutcome::default();
+    let mut derived = Vec::new();
     for (outcome, diff) in outcomes {
         match outcome {
             Outcome::Finding(finding) => sorted.findings.push((finding, diff)),
+            Outcome::Derived(row) => derived.push((row, diff)),
             Outcome::EventPairsTested(pairs) => sorted.event_pairs_tested = Some(pairs),
             Outcome::MetricPairsTested(pairs) => sorted.metric_pairs_tested = Some(pairs),
         }
     }
+    sorted.derived = derived::changes(derived);
     sorted
 }
 

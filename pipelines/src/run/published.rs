@@ -1,5 +1,6 @@
 //! Published: turns changes of findings into what the store must write and remove.
 
+use model::derived::DerivedChange;
 use model::pattern::{Finding, PatternState};
 use operators::dataflow::Change;
 use std::collections::{BTreeMap, BTreeSet};
@@ -22,12 +23,14 @@ pub struct Publication {
     pub findings: Vec<Finding>,
     /// Ids of those that are no more.
     pub removed: Vec<String>,
+    /// Changes of derived tables, in order.
+    pub derived: Vec<DerivedChange>,
 }
 
 impl Publication {
     /// Whether it changes nothing.
     pub fn is_empty(&self) -> bool {
-        self.findings.is_empty() && self.removed.is_empty()
+        self.findings.is_empty() && self.removed.is_empty() && self.derived.is_empty()
     }
 
     /// Adds what a later evaluation changed: of a correlation that both name the later word counts.
@@ -45,6 +48,7 @@ impl Publication {
         self.removed.retain(|id| !ids.contains(id) && !later.removed.contains(id));
         self.findings.extend(later.findings);
         self.removed.extend(later.removed);
+        self.derived.extend(later.derived);
     }
 }
 

@@ -56,6 +56,7 @@ impl Running {
             rollups: rollups.into_iter().collect(),
             findings: publication.findings,
             removed: publication.removed,
+            derived: publication.derived,
             positions,
         };
         self.committed().await?;
@@ -111,6 +112,7 @@ impl Running {
         let outcome = answer.outcome;
         self.event_pairs_tested = outcome.event_pairs_tested.unwrap_or(self.event_pairs_tested);
         self.metric_pairs_tested = outcome.metric_pairs_tested.unwrap_or(self.metric_pairs_tested);
+        self.answered.derived.extend(outcome.derived);
         if let Some(order) = answer.evaluated {
             self.evaluated.note(order);
             self.pace.evaluated(Instant::now(), answer.took);

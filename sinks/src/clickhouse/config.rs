@@ -1,5 +1,6 @@
 //! Address, credentials and retention of a ClickHouse store.
 
+use crate::schema::Schema;
 use model::clock::{SharedClock, SystemClock};
 use std::fmt;
 use std::time::Duration;
@@ -27,6 +28,8 @@ pub struct ClickHouseConfig {
     pub statement_limit: Duration,
     /// How long after its last renewal a writer's lease expires.
     pub lease_term: Duration,
+    /// The tables.
+    pub schema: Schema,
     /// By which versions of rows rise and the lease is renewed.
     pub clock: SharedClock,
 }
@@ -68,6 +71,7 @@ impl ClickHouseConfig {
             retention: None,
             statement_limit: Duration::from_secs(300),
             lease_term: Duration::from_secs(30),
+            schema: Schema::default(),
             clock: SystemClock::shared(),
         }
     }

@@ -93,6 +93,21 @@ impl Layout {
         format!("ALTER TABLE {stored}{everywhere} MODIFY TTL {limit}")
     }
 
+    /// The statements that drop a table.
+    pub(super) fn drop_table(&self, table: &str) -> Vec<String> {
+        match self {
+            Layout::Cluster(cluster) => {
+                let cluster = quoted(cluster);
+                let (front, local) = (table, self.stored(table));
+                // sql: identifiers only
+                let drop = |table: &str| format!("DROP TABLE IF EXISTS {table} ON CLUSTER {cluster}");
+                vec![drop(front), drop(&local)]
+            }
+            // sql: identifiers only
+            Layout::Single | Layout::ReplicatedDatabase => vec![format!("DROP TABLE IF EXISTS {table}")],
+        }
+    }
+
     /// The table that holds the rows of `name` on a server.
     pub(super) fn stored(&self, name: &str) -> String {
         match self {

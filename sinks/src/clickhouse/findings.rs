@@ -8,13 +8,11 @@ use super::fault::Fault;
 use super::insert::insert;
 use super::links;
 use super::parts::parts;
-use super::patterns::{
-    CORRELATION_SELECTION, CorrelationAnswer, EVIDENCE_SELECTION, EvidenceAnswer, read_correlation, read_evidence,
-};
 use super::rows::versions;
+use super::select::{read, selected};
 use super::session::Session;
 use crate::Commit;
-use crate::columns::{CorrelationRow, correlation_columns, evidence_columns};
+use crate::patterns::{self, CorrelationRow, correlation_columns, evidence_columns};
 use model::pattern::{Correlation, Evidence, Finding};
 use model::time::TimeMs;
 use std::collections::{BTreeMap, BTreeSet};
@@ -57,22 +55,15 @@ pub(super) async fn write(session: &mut Session, commit: &Commit) -> Result<(), 
 
 async fn read_stored(session: &Session, ids: &[&str]) -> Result<Stored, Fault> {
     let mut stored = Stored::default();
-    // sql: identifiers only
-    let correlations =
-        format!("SELECT {CORRELATION_SELECTION} FROM correlations FINAL WHERE correlation_id IN {{ids:Array(String)}}");
-    // sql: identifiers only
-    let evidence = format!(
-        "SELECT {EVIDENCE_SELECTION} FROM correlation_evidence FINAL WHERE correlation_id IN {{ids:Array(String)}}"
-    );
+    let which = "WHERE stored.correlation_id IN {ids:Array(String)}";
+    let (correlations, evidence) = (patterns::correlations(), patterns::evidence());
     for ids in parts(ids) {
-        for row in
-            session.server.rows::<CorrelationAnswer>(session.server.query(&correlations).param("ids", ids)).await?
-        {
-            let row = read_correlation(row)?;
+        let query = selected(&session.server, correlations, which).param("ids", ids);
+        for row in patterns::read_correlations(&read(&session.server, correlations, query).await?)? {
             stored.correlations.insert(row.0.key.correlation_id(), row);
         }
-        for row in session.server.rows::<EvidenceAnswer>(session.server.query(&evidence).param("ids", ids)).await? {
-            let row = read_evidence(row);
+        let query = selected(&session.server, evidence, which).param("ids", ids);
+        for row in patterns::read_evidence(&read(&session.server, evidence, query).await?) {
             stored.evidence.entry(row.correlation_id.clone()).or_default().insert(row);
         }
     }

@@ -23,8 +23,10 @@
 //! | `refused` | refused rows, and the numbers of those that are not kept |
 //! | `parts` | how much is asked for at once |
 //! | `rollups` | hourly summaries |
+//! | `derived` | derived tables: created, written |
 //! | `findings`, `links` | correlations, evidence, links to events |
-//! | `rows`, `patterns` | rows as the server answers them |
+//! | `rows` | rows as the server answers them |
+//! | `select` | rows of a table as a page |
 //! | `pages`, `reader` | queries |
 //! | `transfer` | whole tables in and out |
 //! | `fault` | what ClickHouse's errors mean |
@@ -39,6 +41,7 @@
 mod buckets;
 mod config;
 mod ddl;
+mod derived;
 mod dictionary;
 mod fault;
 mod findings;
@@ -54,12 +57,12 @@ mod open;
 mod owner;
 mod pages;
 mod parts;
-mod patterns;
 mod reader;
 mod refused;
 mod retention;
 mod rollups;
 mod rows;
+mod select;
 mod server;
 mod session;
 mod store;

@@ -6,7 +6,7 @@ use super::lease::Lease;
 use super::memory::Memory;
 use super::server::Server;
 use super::session::Session;
-use super::{owner, retention, version};
+use super::{derived, owner, retention, version};
 use migrations::{CLICKHOUSE, CLICKHOUSE_SCHEMA_VERSION_TABLE, CLICKHOUSE_WRITERS_TABLE, Migration, pending};
 
 /// Connects, acquires the lease, brings the schema up to date, and sets the time limits.
@@ -19,6 +19,7 @@ pub(super) async fn to_write(config: ClickHouseConfig) -> Result<Session, Fault>
     server.create(CLICKHOUSE_WRITERS_TABLE).await?;
     let lease = Lease::acquire(&server).await?;
     migrate(&server).await?;
+    derived::migrate(&server).await?;
     if let Some(retention) = server.config.retention {
         retention::apply(&server, retention).await?;
     }
@@ -33,6 +34,10 @@ pub(super) async fn to_read(config: ClickHouseConfig) -> Result<Server, Fault> {
     let server = Server::connect(config).await?;
     if let Some(first) = missing_steps(&server).await?.first() {
         let cause = format!("it has tables of version {}", first.version - 1);
+        return Err(Fault::stop("bring it to this version first: coral-pipeline migrate", cause));
+    }
+    if !derived::is_current(&server).await? {
+        let cause = "it lacks tables of this version";
         return Err(Fault::stop("bring it to this version first: coral-pipeline migrate", cause));
     }
     owner::check(&server).await?;

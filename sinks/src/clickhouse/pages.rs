@@ -6,48 +6,17 @@
 use super::fault::Fault;
 use super::rows::{ReadRow, late_selection, selection};
 use super::server::Server;
-use crate::{Span, StoredRow};
+use crate::resolve::StoredRow;
+use crate::slices::SliceWidth;
+use crate::store::Span;
 use clickhouse::query::Query;
 use model::event::Event;
 use model::metric::MetricPoint;
-use model::time::{HOUR_MS, TimeMs};
+use model::time::TimeMs;
 use serde::Deserialize;
-use std::sync::atomic::{AtomicI64, Ordering};
 
-/// Width of the first slice.
-const SLICE_MS: i64 = 6 * HOUR_MS;
 /// Beyond every time that a `DateTime64` of milliseconds can hold: 2299-12-31.
 const TIME_MAX_MS: i64 = 10_413_705_600_000;
-/// A slice below this is not made narrower: one instant may hold more than a page.
-const SLICE_MIN_MS: i64 = 1_000;
-
-/// Width of the slice of time that holds about a page of rows, as the last pages have shown. A hint, shared by all clones of
-/// a reader.
-#[derive(Debug)]
-pub(super) struct SliceWidth(AtomicI64);
-
-/// One for each kind of row: a page of events spans another time than one of buckets.
-#[derive(Debug, Default)]
-pub(super) struct SliceWidths {
-    pub(super) events: SliceWidth,
-    pub(super) metrics: SliceWidth,
-}
-
-impl Default for SliceWidth {
-    fn default() -> Self {
-        SliceWidth(AtomicI64::new(SLICE_MS))
-    }
-}
-
-impl SliceWidth {
-    fn get(&self) -> i64 {
-        self.0.load(Ordering::Relaxed)
-    }
-
-    fn set(&self, slice_ms: i64) {
-        self.0.store(slice_ms, Ordering::Relaxed);
-    }
-}
 
 /// The order of pages and the values of a row in it.
 pub(super) trait PagedRow: ReadRow {
@@ -103,11 +72,8 @@ pub(super) async fn page<R: PagedRow>(
         let end = begin + slice_ms;
         let end = span.to.map_or(end, |to| to.min(end));
         let rows = slice(server, span, begin..end, after, limit).await?;
-        width.set(match rows.len() {
-            full if full >= limit => (slice_ms / 2).max(SLICE_MIN_MS),
-            few if few < limit / 2 => slice_ms.saturating_mul(2).min(365 * 24 * HOUR_MS),
-            _ => slice_ms,
-        });
+        let spanned_ms = rows.last().map_or(0, |last| last.row.timestamp() - begin);
+        width.learn((slice_ms, spanned_ms), rows.len(), limit);
         if !rows.is_empty() {
             return Ok(rows);
         }

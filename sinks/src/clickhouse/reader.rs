@@ -3,12 +3,10 @@
 use super::fault::Fault;
 use super::memory::Kind;
 use super::pages;
-use super::patterns::{
-    CORRELATION_SELECTION, CorrelationAnswer, EVIDENCE_SELECTION, EvidenceAnswer, read_correlation, read_evidence,
-};
+use super::select::{read, selected};
 use super::server::Server;
 use crate::columns::ReportedRow;
-use crate::schema::table_names;
+use crate::patterns;
 use crate::store::{Span, Totals, Watermarks};
 use model::event::Event;
 use model::metric::MetricPoint;
@@ -62,9 +60,9 @@ pub(super) async fn count(server: &Server, span: Span) -> Result<(u64, u64), Fau
 }
 
 pub(super) async fn correlations(server: &Server) -> Result<Vec<Correlation>, Fault> {
-    let sql = format!("SELECT {CORRELATION_SELECTION} FROM correlations FINAL ORDER BY correlation_id");
-    let rows = server.rows::<CorrelationAnswer>(server.query(&sql)).await?;
-    rows.into_iter().map(|row| Ok(read_correlation(row)?.0)).collect()
+    let table = patterns::correlations();
+    let page = read(server, table, selected(server, table, "ORDER BY stored.correlation_id")).await?;
+    Ok(patterns::read_correlations(&page)?.into_iter().map(|(correlation, ..)| correlation).collect())
 }
 
 #[derive(clickhouse::Row, Deserialize)]
@@ -88,10 +86,9 @@ pub(super) async fn evidence(server: &Server, correlation_id: &str) -> Result<Ve
     if server.rows::<NumberAnswer>(server.query(sql).param("id", correlation_id)).await?.is_empty() {
         return Ok(Vec::new());
     }
-    let sql =
-        format!("SELECT {EVIDENCE_SELECTION} FROM correlation_evidence FINAL WHERE correlation_id = {{id:String}}");
-    let rows = server.rows::<EvidenceAnswer>(server.query(&sql).param("id", correlation_id)).await?;
-    let mut evidence: Vec<Evidence> = rows.into_iter().map(read_evidence).collect();
+    let table = patterns::evidence();
+    let query = selected(server, table, "WHERE stored.correlation_id = {id:String}").param("id", correlation_id);
+    let mut evidence = patterns::read_evidence(&read(server, table, query).await?);
     evidence.sort();
     Ok(evidence)
 }
@@ -147,7 +144,7 @@ struct ReasonAnswer {
 
 pub(super) async fn totals(server: &Server) -> Result<Totals, Fault> {
     let mut totals = Totals::default();
-    for table in table_names() {
+    for table in server.config.schema.tables().map(|table| table.name) {
         // sql: identifiers only
         let sql = format!("SELECT count() AS number FROM {table} FINAL");
         totals.rows.insert(table.to_owned(), number(server, &sql).await?);

@@ -3,6 +3,7 @@
 use super::config::Retention;
 use super::fault::Fault;
 use super::server::Server;
+use crate::schema::RetentionClass;
 use serde::Deserialize;
 
 /// A table, the time its rows are counted from, and how long they are kept.
@@ -39,6 +40,15 @@ fn limits(retention: Retention) -> [Limit; 15] {
     ]
 }
 
+fn seconds_of(retention: Retention, class: RetentionClass) -> u64 {
+    match class {
+        RetentionClass::Metrics => retention.metrics_seconds,
+        RetentionClass::Events => retention.events_seconds,
+        RetentionClass::Correlations => retention.correlations_seconds,
+        RetentionClass::Deployments => retention.deployments_seconds,
+    }
+}
+
 #[derive(clickhouse::Row, Deserialize)]
 struct Definition {
     name: String,
@@ -49,7 +59,12 @@ struct Definition {
 pub(super) async fn apply(server: &Server, retention: Retention) -> Result<(), Fault> {
     let sql = "SELECT name, create_table_query FROM system.tables WHERE database = currentDatabase()";
     let tables = server.rows::<Definition>(server.query(sql)).await?;
-    for (table, counted_from, seconds) in limits(retention) {
+    let derived = server.config.schema.derived.iter().map(|derived| {
+        let counted_from = format!("greatest(toDateTime({}, 'UTC'), stored_at)", derived.time);
+        (derived.table.name, counted_from, seconds_of(retention, derived.retention))
+    });
+    let own = limits(retention).map(|(table, counted_from, seconds)| (table, counted_from.to_owned(), seconds));
+    for (table, counted_from, seconds) in own.into_iter().chain(derived) {
         // what is being read is never forgotten
         let only = if table == "source_positions" { " WHERE match(source, '^(replay|copy):')" } else { "" };
         let limit = format!("{counted_from} + toIntervalSecond({seconds}){only}");

@@ -2,7 +2,7 @@
 
 use super::config::ClickHouseConfig;
 use super::fault::Fault;
-use super::pages::{SliceWidths, page};
+use super::pages::page;
 use super::server::Server;
 use super::session::Session;
 use super::{keep, open, reader, transfer, writer};
@@ -11,7 +11,8 @@ use crate::commit::Commit;
 use crate::error::SinkError;
 use crate::outcome::Outcome;
 use crate::resolve::StoredRow;
-use crate::schema::Table;
+use crate::schema::{DerivedTable, Table};
+use crate::slices::SliceWidths;
 use crate::store::{Span, StoreAdmin, StoreReader, StoreWriter, Totals, Watermarks};
 use crate::transfer::{Cursor, Page};
 use async_trait::async_trait;
@@ -163,6 +164,16 @@ impl StoreReader for ClickHouseReader {
         self.ask("cannot read the state of colonies", reader::colony_status(&self.server)).await
     }
 
+    async fn rows_of(
+        &self,
+        table: &'static DerivedTable,
+        after: Option<&Cursor>,
+        limit: usize,
+    ) -> Result<Page, SinkError> {
+        let doing = format!("cannot read {}", table.table.name);
+        self.ask(&doing, transfer::export(&self.server, &table.table, after, limit)).await
+    }
+
     async fn totals(&self) -> Result<Totals, SinkError> {
         self.ask("cannot count rows", reader::totals(&self.server)).await
     }
@@ -172,6 +183,10 @@ impl StoreReader for ClickHouseReader {
 impl StoreAdmin for ClickHouseStore {
     fn name(&self) -> &str {
         &self.reader.name
+    }
+
+    fn tables(&self) -> Vec<&'static Table> {
+        self.session.server.config.schema.tables().collect()
     }
 
     async fn export(&mut self, table: &'static Table, after: Option<&Cursor>, limit: usize) -> Result<Page, SinkError> {

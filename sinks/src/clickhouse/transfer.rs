@@ -4,6 +4,7 @@ use super::fault::Fault;
 use super::insert::insert;
 use super::memory::{Kind as MarkKind, MarkKey};
 use super::rows::{texts, versions};
+use super::select::{read, selected};
 use super::server::Server;
 use super::session::Session;
 use super::{fleet, reader};
@@ -11,10 +12,7 @@ use crate::columns::{Columns, times};
 use crate::schema::{Kind, Table};
 use crate::transfer::{Cursor, Page};
 use arrow::array::{Array, ArrayRef, AsArray, TimestampMicrosecondArray};
-use arrow::compute::concat_batches;
 use arrow::datatypes::Int64Type;
-use arrow::ipc::reader::StreamReader;
-use arrow::record_batch::RecordBatch;
 use clickhouse::query::Query;
 use model::position::Positions;
 use std::collections::BTreeMap;
@@ -44,14 +42,6 @@ pub(super) async fn export(
     limit: usize,
 ) -> Result<Page, Fault> {
     let order = order(table);
-    let selection: Vec<String> = table
-        .columns
-        .iter()
-        .map(|(name, kind)| match kind {
-            Kind::Time => format!("toUnixTimestamp64Milli(stored.{name}) AS {name}"),
-            _ => format!("stored.{name} AS {name}"),
-        })
-        .collect();
     let key = order.iter().map(|name| format!("stored.{name}")).collect::<Vec<_>>().join(", ");
     let kinds: Vec<Kind> = order.iter().map(|name| table.kind(name)).collect();
     let mut conditions = Vec::new();
@@ -65,32 +55,12 @@ pub(super) async fn export(
         conditions.push("NOT startsWith(stored.source, 'copy:')".to_owned());
     }
     let conditions = if conditions.is_empty() { String::new() } else { format!("WHERE {}", conditions.join(" AND ")) };
-    // sql: identifiers only
-    let sql = format!(
-        "SELECT {} FROM {} AS stored FINAL {conditions} ORDER BY {key} LIMIT {{limit:UInt64}}",
-        selection.join(", "),
-        table.name
-    );
-    let mut query = server
-        .query(&sql)
-        .param("limit", u64::try_from(limit).unwrap_or(u64::MAX))
-        .with_setting("output_format_arrow_compression_method", "none")
-        .with_setting("output_format_arrow_string_as_string", "1")
-        .with_setting("output_format_arrow_low_cardinality_as_dictionary", "0");
+    let which = format!("{conditions} ORDER BY {key} LIMIT {{limit:UInt64}}");
+    let mut query = selected(server, table, &which).param("limit", u64::try_from(limit).unwrap_or(u64::MAX));
     if let Some(cursor) = after {
         query = bind(query, table, &kinds, cursor)?;
     }
-    let bytes = server.bytes(query, "ArrowStream").await?;
-    let batches = if bytes.is_empty() {
-        Vec::new()
-    } else {
-        StreamReader::try_new(bytes.as_slice(), None)?.collect::<Result<Vec<RecordBatch>, _>>()?
-    };
-    let rows = match batches.first() {
-        Some(first) => concat_batches(&first.schema(), &batches)?,
-        None => RecordBatch::new_empty(table.schema()),
-    };
-    Ok(Page::new(table, rows)?.ordered_by(&order))
+    Ok(read(server, table, query).await?.ordered_by(&order))
 }
 
 /// A bound value as it is compared with a column of this kind.

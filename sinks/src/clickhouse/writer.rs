@@ -8,7 +8,7 @@ use super::fault::Fault;
 use super::late_copies::RefusedRow;
 use super::memory::{Kind, MarkKey};
 use super::session::Session;
-use super::{buckets, findings, fleet, keep, refused, rollups};
+use super::{buckets, derived, findings, fleet, keep, refused, rollups};
 use crate::resolve;
 use crate::{Commit, Outcome};
 use foldhash::fast::RandomState as FastHash;
@@ -42,6 +42,7 @@ async fn write(session: &mut Session, commit: &Commit) -> Result<Outcome, Fault>
     fleet::write_colonies(session, &both(commit, |rows| &rows.colonies), commit.committed_at).await?;
     rollups::write(session, &commit.rollups, &new, &needs_lookup).await?;
     findings::write(session, commit).await?;
+    derived::write(session, commit).await?;
     refused::write(session, commit, &rejects).await?;
     fleet::write_watermarks(session, newest).await?;
     fleet::write_positions(session, commit).await?;

@@ -1,5 +1,6 @@
 //! Where the DuckDB file is and what DuckDB may use.
 
+use crate::schema::Schema;
 use model::clock::{SharedClock, SystemClock};
 use std::path::PathBuf;
 
@@ -14,6 +15,8 @@ pub struct DuckDbConfig {
     pub memory_limit_bytes: Option<u64>,
     /// The most threads DuckDB may use; `None` for one per core.
     pub threads: Option<u32>,
+    /// The tables.
+    pub schema: Schema,
     /// The clock for the storage time of migrations and copied rows.
     pub clock: SharedClock,
 }
@@ -26,6 +29,7 @@ impl DuckDbConfig {
             reef_id: None,
             memory_limit_bytes: None,
             threads: None,
+            schema: Schema::default(),
             clock: SystemClock::shared(),
         }
     }

@@ -1,10 +1,11 @@
 //! Writes what the dataflow found: correlations with a revision count, their evidence, and the links to events.
 
 use super::fault::Cause;
-use super::patterns::{CORRELATION_SELECTION, EVIDENCE_SELECTION, read_correlation, read_evidence};
+use super::select::select;
 use super::stage::{append, temporary};
 use crate::Commit;
-use crate::columns::{CorrelationRow, correlation_columns, evidence_columns, text};
+use crate::columns::text;
+use crate::patterns::{self, CorrelationRow, correlation_columns, evidence_columns};
 use crate::resolve::{Role, event_links};
 use arrow::array::Float64Array;
 use duckdb::Connection;
@@ -81,21 +82,14 @@ fn read_stored(connection: &Connection, ids: &[&str]) -> Result<BTreeMap<String,
     stage_ids(connection, ids)?;
     let mut stored = BTreeMap::new();
     let of_staged = "correlation_id IN (SELECT correlation_id FROM staged_ids)";
-    // sql: identifiers only
-    let sql = format!("SELECT {CORRELATION_SELECTION} FROM correlations WHERE {of_staged}");
-    let mut statement = connection.prepare(&sql)?;
-    let mut rows = statement.query([])?;
-    while let Some(row) = rows.next()? {
-        let (correlation, revision) = read_correlation(row)?;
+    let which = format!("WHERE {of_staged}");
+    let page = select(connection, patterns::correlations(), &which, Vec::new())?;
+    for (correlation, revision, _) in patterns::read_correlations(&page)? {
         let id = correlation.key.correlation_id();
         stored.insert(id, Stored { finding: Finding { correlation, evidence: Vec::new() }, revision });
     }
-    // sql: identifiers only
-    let sql = format!("SELECT {EVIDENCE_SELECTION} FROM correlation_evidence WHERE {of_staged}");
-    let mut statement = connection.prepare(&sql)?;
-    let mut rows = statement.query([])?;
-    while let Some(row) = rows.next()? {
-        let evidence = read_evidence(row)?;
+    let page = select(connection, patterns::evidence(), &which, Vec::new())?;
+    for evidence in patterns::read_evidence(&page) {
         if let Some(stored) = stored.get_mut(&evidence.correlation_id) {
             stored.finding.evidence.push(evidence);
         }
@@ -111,7 +105,8 @@ fn upsert_correlations(connection: &Connection, rows: &[CorrelationRow<'_>]) -> 
     temporary(connection, "staged_correlations", "SELECT * FROM correlations")?;
     append(connection, "staged_correlations", rows, |chunk| correlation_columns(chunk.iter()))?;
     // every column but the key: DuckDB refuses to delete and insert the same key in one transaction
-    let columns: Vec<String> = correlation_columns([].iter())
+    let columns: Vec<String> = patterns::correlations()
+        .columns
         .iter()
         .filter(|(name, _)| *name != "correlation_id")
         .map(|(name, _)| format!("{name} = excluded.{name}"))

@@ -17,9 +17,11 @@
 //! | `fleet` | the small tables |
 //! | `refused` | refused rows, and the numbers of those that are not kept |
 //! | `rollups` | hourly summaries |
+//! | `derived` | derived tables: created, written, aged |
 //! | `findings` | correlations, evidence, links to events |
-//! | `rows`, `patterns` | rows as Arrow columns, and back |
+//! | `rows` | rows as Arrow columns, and back |
 //! | `stage` | Arrow columns into tables |
+//! | `select` | rows of a table as a page |
 //! | `reader` | queries |
 //! | `prune` | deletes what is beyond its retention, in short slices |
 //! | `transfer` | whole tables in and out |
@@ -32,19 +34,20 @@
 //! 3. A failed commit leaves nothing, its temporary tables included.
 
 mod config;
+mod derived;
 mod fault;
 mod findings;
 mod fleet;
 mod keep;
 mod newer;
 mod owner;
-mod patterns;
 mod prune;
 mod reader;
 mod readers;
 mod refused;
 mod rollups;
 mod rows;
+mod select;
 mod series;
 mod session;
 mod stage;

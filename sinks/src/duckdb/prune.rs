@@ -1,5 +1,6 @@
 //! Deletes rows beyond their retention, in slices so short that a commit hardly waits for one.
 
+use super::derived;
 use super::fault::Cause;
 use super::findings::refresh_events;
 use super::fleet::time;
@@ -76,6 +77,10 @@ pub(super) fn prune(session: &mut Session, retention: &Retention, now: TimeMs) -
             params![time(now - retention.deployments_ms)],
         )?;
         pruned.add("deployment_timeline", rows as u64);
+        for (table, rows) in derived::prune(&transaction, session.schema, (retention, now), left)? {
+            has_more |= rows == left;
+            pruned.add(table, rows);
+        }
     }
     transaction.commit()?;
     if pruned.rows.get("federated_metrics").is_some_and(|rows| *rows > 0) {

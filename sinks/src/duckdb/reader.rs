@@ -2,11 +2,13 @@
 
 use super::fault::Cause;
 use super::fleet::time;
-use super::patterns::{CORRELATION_SELECTION, EVIDENCE_SELECTION, read_correlation, read_evidence};
 use super::rows::{ReadRow, selection};
+use super::select::select;
 use crate::columns::ReportedRow;
+use crate::patterns;
 use crate::resolve::StoredRow;
-use crate::schema::table_names;
+use crate::schema::Schema;
+use crate::slices::SliceWidth;
 use crate::store::{Span, Totals, Watermarks};
 use duckdb::types::Value;
 use duckdb::{Connection, Row, params};
@@ -80,12 +82,35 @@ impl PagedRow for MetricPoint {
 /// A page of rows, as [`crate::StoreReader::events_in`] and [`crate::StoreReader::metrics_in`].
 pub(super) fn page<R: PagedRow>(
     connection: &Connection,
+    width: &SliceWidth,
+    (span, after): (Span, Option<&R>),
+    limit: usize,
+) -> Result<Vec<StoredRow<R>>, Cause> {
+    let mut after = after;
+    let mut from = after.map_or(span.from, |row| span.from.max(row.timestamp()));
+    loop {
+        let slice_ms = width.get();
+        let end = TimeMs(from.0.saturating_add(slice_ms));
+        let end = span.to.map_or(end, |to| to.min(end));
+        let rows = slice(connection, Span { from, to: Some(end), ..span }, after, limit)?;
+        let spanned_ms = rows.last().map_or(0, |last| last.row.timestamp() - from);
+        width.learn((slice_ms, spanned_ms), rows.len(), limit);
+        if !rows.is_empty() {
+            return Ok(rows);
+        }
+        // nothing in it: on to the next row there is
+        let Some(next) = next_time::<R>(connection, Span { from: end, ..span })? else { return Ok(rows) };
+        (from, after) = (next, None);
+    }
+}
+
+fn slice<R: PagedRow>(
+    connection: &Connection,
     span: Span,
     after: Option<&R>,
     limit: usize,
 ) -> Result<Vec<StoredRow<R>>, Cause> {
-    let from = after.map_or(span.from, |row| span.from.max(row.timestamp()));
-    let (mut conditions, mut values) = conditions(Span { from, ..span });
+    let (mut conditions, mut values) = conditions(span);
     if let Some(place) = after.map(PagedRow::place) {
         let marks = vec!["?"; place.len()].join(", ");
         conditions.push_str(&format!(" AND ({}) > ({marks})", R::ORDER));
@@ -105,6 +130,21 @@ pub(super) fn page<R: PagedRow>(
         Ok(())
     })?;
     Ok(rows)
+}
+
+/// The first time in `span` at which it may have a row.
+fn next_time<R: PagedRow>(connection: &Connection, span: Span) -> Result<Option<TimeMs>, Cause> {
+    let mut next: Option<i64> = None;
+    // the tables themselves: a join with names, or without late copies, would cost more than a slice without rows
+    let tables: &[&str] = if span.with_late { &[R::STORED, R::LATE_TABLE] } else { &[R::STORED] };
+    for table in tables {
+        let (conditions, values) = conditions(span);
+        // sql: identifiers only
+        let sql = format!("SELECT epoch_ms(min(timestamp)) FROM {table} WHERE {conditions}");
+        let time: Option<i64> = connection.query_row(&sql, duckdb::params_from_iter(values), |row| row.get(0))?;
+        next = next.into_iter().chain(time).min();
+    }
+    Ok(next.map(TimeMs))
 }
 
 /// Where the rows of a span are: with late copies, each row by its late copy, if there is one.
@@ -147,22 +187,14 @@ pub(super) fn count(connection: &Connection, span: Span) -> Result<(u64, u64), C
 }
 
 pub(super) fn correlations(connection: &Connection) -> Result<Vec<Correlation>, Cause> {
-    let mut correlations = Vec::new();
-    let sql = format!("SELECT {CORRELATION_SELECTION} FROM correlations ORDER BY correlation_id");
-    each(connection, &sql, params![], |row| {
-        correlations.push(read_correlation(row)?.0);
-        Ok(())
-    })?;
-    Ok(correlations)
+    let page = select(connection, patterns::correlations(), "ORDER BY correlation_id", Vec::new())?;
+    Ok(patterns::read_correlations(&page)?.into_iter().map(|(correlation, ..)| correlation).collect())
 }
 
 pub(super) fn evidence(connection: &Connection, correlation_id: &str) -> Result<Vec<Evidence>, Cause> {
-    let mut evidence = Vec::new();
-    let sql = format!("SELECT {EVIDENCE_SELECTION} FROM correlation_evidence WHERE correlation_id = ?");
-    each(connection, &sql, params![correlation_id], |row| {
-        evidence.push(read_evidence(row)?);
-        Ok(())
-    })?;
+    let values = vec![Value::Text(correlation_id.to_owned())];
+    let page = select(connection, patterns::evidence(), "WHERE correlation_id = ?", values)?;
+    let mut evidence = patterns::read_evidence(&page);
     evidence.sort();
     Ok(evidence)
 }
@@ -193,9 +225,9 @@ pub(super) fn colony_status(connection: &Connection) -> Result<Vec<ColonyStatus>
     Ok(colonies)
 }
 
-pub(super) fn totals(connection: &Connection) -> Result<Totals, Cause> {
+pub(super) fn totals(connection: &Connection, schema: Schema) -> Result<Totals, Cause> {
     let mut totals = Totals::default();
-    for table in table_names() {
+    for table in schema.tables().map(|table| table.name) {
         // sql: identifiers only
         let sql = format!("SELECT count(*) FROM {table}");
         let rows: i64 = connection.query_row(&sql, [], |row| row.get(0))?;

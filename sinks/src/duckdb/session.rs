@@ -4,8 +4,9 @@ use super::config::DuckDbConfig;
 use super::fault::Cause;
 use super::series::KnownSeries;
 use super::unfinished::is_unfinished;
-use super::{keep, newer, owner};
+use super::{derived, keep, newer, owner};
 use crate::hours::HourSums;
+use crate::schema::Schema;
 use duckdb::{AccessMode, Config, Connection};
 use migrations::{DUCKDB, DUCKDB_SCHEMA_VERSION_TABLE, pending};
 use model::clock::SharedClock;
@@ -37,6 +38,7 @@ pub(super) struct Session {
     /// Makes the next commit fail at its very end, for tests.
     pub(super) fails_at_end: bool,
     pub(super) clock: SharedClock,
+    pub(super) schema: Schema,
 }
 
 /// Bytes of the log that are moved into the file at once, about a million metric rows. A checkpoint writes the last group
@@ -58,6 +60,7 @@ impl Session {
             has_late_copies,
             prune_rows: None,
             clock: config.clock.clone(),
+            schema: config.schema,
             fails_at_end: false,
         })
     }
@@ -97,6 +100,7 @@ fn prepare(mut connection: Connection, config: &DuckDbConfig, mode: Mode) -> Res
     if mode == Mode::Write {
         owner::check_kind(&connection)?;
         migrate(&mut connection, config.clock.now())?;
+        derived::migrate(&connection, config.schema)?;
         if let Some(reef_id) = &config.reef_id {
             owner::claim(&connection, reef_id, config.clock.now())?;
         }
@@ -105,7 +109,7 @@ fn prepare(mut connection: Connection, config: &DuckDbConfig, mode: Mode) -> Res
     let stored: u32 = connection
         .query_row("SELECT coalesce(max(version), 0) FROM schema_version", [], |row| row.get(0))
         .map_err(|error| format!("it holds no tables of a reef: {error}"))?;
-    if !pending(DUCKDB, stored)?.is_empty() {
+    if !pending(DUCKDB, stored)?.is_empty() || !derived::is_current(&connection, config.schema)? {
         return Err(format!("it has tables of an older version ({stored})").into());
     }
     if let Some(reef_id) = &config.reef_id {

@@ -11,7 +11,8 @@ use crate::error::SinkError;
 use crate::outcome::Outcome;
 use crate::resolve::StoredRow;
 use crate::retention::{Pruned, Retention};
-use crate::schema::Table;
+use crate::schema::{DerivedTable, Schema, Table};
+use crate::slices::SliceWidths;
 use crate::store::{Span, StoreAdmin, StoreReader, StoreWriter, Totals, Watermarks};
 use crate::transfer::{Cursor, Page};
 use async_trait::async_trait;
@@ -36,6 +37,8 @@ pub struct DuckDbStore {
 #[derive(Clone)]
 pub struct DuckDbReader {
     readers: Arc<Readers>,
+    schema: Schema,
+    widths: Arc<SliceWidths>,
 }
 
 impl DuckDbStore {
@@ -46,12 +49,13 @@ impl DuckDbStore {
     /// database, when a newer program wrote it, or when it cannot be created.
     pub async fn open(config: DuckDbConfig) -> Result<DuckDbStore, SinkError> {
         let name = name(&config);
+        let schema = config.schema;
         let open = move || Session::open(&config);
         let writer = Worker::start(Arc::clone(&name), vec![open], Session::close).await?;
         let more = |session: &mut Session| more_connections(&session.connection, CONNECTIONS);
         let connections = writer.call("cannot open a second connection", more).await?;
         let readers = Arc::new(Readers::start(name, connections).await?);
-        Ok(DuckDbStore { reader: DuckDbReader { readers }, writer })
+        Ok(DuckDbStore { reader: DuckDbReader { readers, schema, widths: Arc::default() }, writer })
     }
 
     /// The store's name, for people: `DuckDB .coral/my-infrastructure.duckdb`.
@@ -80,7 +84,7 @@ impl DuckDbReader {
     /// [`Stop`](crate::error::FaultClass::Stop) when the file does not exist, when another process has it open for
     /// writing, when it is not a DuckDB database, or when its tables are of another version.
     pub async fn open(config: DuckDbConfig) -> Result<DuckDbReader, SinkError> {
-        let name = name(&config);
+        let (name, schema) = (name(&config), config.schema);
         let open = move || {
             let first = connect(&config, Mode::Read)?;
             let mut connections = more_connections(&first, CONNECTIONS - 1)?;
@@ -90,7 +94,7 @@ impl DuckDbReader {
         let opened = tokio::task::spawn_blocking(open).await;
         let opened = opened.unwrap_or_else(|_| Err("the thread ended".into()));
         let connections = opened.map_err(|cause| explain(&name, "cannot open the store", cause))?;
-        Ok(DuckDbReader { readers: Arc::new(Readers::start(name, connections).await?) })
+        Ok(DuckDbReader { readers: Arc::new(Readers::start(name, connections).await?), schema, widths: Arc::default() })
     }
 }
 
@@ -159,7 +163,9 @@ impl StoreReader for DuckDbReader {
         limit: usize,
     ) -> Result<Vec<StoredRow<Event>>, SinkError> {
         let after = after.cloned();
-        let job = move |connection: &Connection| reader::page(connection, span, after.as_ref(), limit);
+        let widths = Arc::clone(&self.widths);
+        let job =
+            move |connection: &Connection| reader::page(connection, &widths.events, (span, after.as_ref()), limit);
         self.readers.call("cannot read events", job).await
     }
 
@@ -170,7 +176,9 @@ impl StoreReader for DuckDbReader {
         limit: usize,
     ) -> Result<Vec<StoredRow<MetricPoint>>, SinkError> {
         let after = after.cloned();
-        let job = move |connection: &Connection| reader::page(connection, span, after.as_ref(), limit);
+        let widths = Arc::clone(&self.widths);
+        let job =
+            move |connection: &Connection| reader::page(connection, &widths.metrics, (span, after.as_ref()), limit);
         self.readers.call("cannot read metrics", job).await
     }
 
@@ -192,7 +200,19 @@ impl StoreReader for DuckDbReader {
     }
 
     async fn totals(&self) -> Result<Totals, SinkError> {
-        self.readers.call("cannot count rows", |connection| reader::totals(connection)).await
+        let schema = self.schema;
+        self.readers.call("cannot count rows", move |connection| reader::totals(connection, schema)).await
+    }
+
+    async fn rows_of(
+        &self,
+        table: &'static DerivedTable,
+        after: Option<&Cursor>,
+        limit: usize,
+    ) -> Result<Page, SinkError> {
+        let after = after.cloned();
+        let job = move |connection: &Connection| transfer::export(connection, &table.table, after.as_ref(), limit);
+        self.readers.call(&format!("cannot read {}", table.table.name), job).await
     }
 }
 
@@ -200,6 +220,10 @@ impl StoreReader for DuckDbReader {
 impl StoreAdmin for DuckDbStore {
     fn name(&self) -> &str {
         self.writer.name()
+    }
+
+    fn tables(&self) -> Vec<&'static Table> {
+        self.reader.schema.tables().collect()
     }
 
     async fn export(&mut self, table: &'static Table, after: Option<&Cursor>, limit: usize) -> Result<Page, SinkError> {

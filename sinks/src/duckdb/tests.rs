@@ -2,11 +2,11 @@
 #![allow(clippy::unwrap_used)]
 
 use super::{DuckDbConfig, DuckDbReader, DuckDbStore};
+use crate::compliance::derived::SCHEMA;
 use crate::compliance::rows::{START, bucket, event, finding};
 use crate::compliance::{Dump, Fixture, OnTime, commit_of, run_all};
 use crate::error::FaultClass;
 use crate::rollup::Sums;
-use crate::schema::table_names;
 use crate::{Commit, StoreReader, StoreWriter};
 use async_trait::async_trait;
 use duckdb::Connection;
@@ -32,7 +32,8 @@ impl Fixture for InFolder {
     type Opened = DuckDbStore;
 
     async fn open(&self) -> DuckDbStore {
-        DuckDbStore::open(DuckDbConfig::at(self.0.path().join("reef.duckdb"))).await.unwrap()
+        let config = DuckDbConfig::at(self.0.path().join("reef.duckdb"));
+        DuckDbStore::open(DuckDbConfig { schema: SCHEMA, ..config }).await.unwrap()
     }
 
     async fn close(&self, store: DuckDbStore) {
@@ -62,6 +63,7 @@ fn dump(connection: &Connection) -> Dump {
             }
             "correlations" => "EXCLUDE (updated_at)",
             "colony_status" | "source_positions" | "rejects_omitted" => "EXCLUDE (updated_at)",
+            table if SCHEMA.derived(table).is_some() => "EXCLUDE (stored_at)",
             _ => "",
         };
         let sql = format!("SELECT r::VARCHAR FROM (SELECT * {excluded} FROM {table}) AS r ORDER BY 1");
@@ -69,7 +71,7 @@ fn dump(connection: &Connection) -> Dump {
         let rows = statement.query_map([], |row| row.get(0)).unwrap().collect::<Result<Vec<String>, _>>().unwrap();
         ((*table).to_owned(), rows)
     };
-    table_names().map(|table| dump_table(&table)).collect()
+    SCHEMA.tables().map(|table| dump_table(&table.name)).collect()
 }
 
 #[tokio::test]

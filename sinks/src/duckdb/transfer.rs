@@ -3,6 +3,7 @@
 use super::fault::Cause;
 use super::fleet::{time, write_position};
 use super::keep::{insert_staged, make_stage};
+use super::select::select;
 use super::series::name_staged;
 use super::session::Session;
 use super::stage::append_batch;
@@ -10,7 +11,6 @@ use crate::columns::{Columns, ReportedRow, times};
 use crate::schema::{Kind, Table};
 use crate::transfer::{Cursor, Page};
 use arrow::array::{ArrayRef, AsArray, TimestampMicrosecondArray};
-use arrow::compute::concat_batches;
 use arrow::datatypes::Int64Type;
 use arrow::record_batch::RecordBatch;
 use duckdb::Connection;
@@ -27,14 +27,6 @@ pub(super) fn export(
     after: Option<&Cursor>,
     limit: usize,
 ) -> Result<Page, Cause> {
-    let selection: Vec<String> = table
-        .columns
-        .iter()
-        .map(|(name, kind)| match kind {
-            Kind::Time => format!("epoch_ms({name}) AS {name}"),
-            _ => (*name).to_owned(),
-        })
-        .collect();
     let key = table.key_columns().iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
     let mut values = after.map(|cursor| key_values(table, cursor)).transpose()?.unwrap_or_default();
     let mut beyond = "TRUE".to_owned();
@@ -45,18 +37,8 @@ pub(super) fn export(
         values.insert(0, first);
     }
     values.push(Value::BigInt(i64::try_from(limit).unwrap_or(i64::MAX)));
-    // sql: identifiers only
-    let sql = format!(
-        "SELECT {} FROM {} WHERE {beyond} {} ORDER BY {key} LIMIT ?",
-        selection.join(", "),
-        table.name,
-        if table.name == "source_positions" { "AND NOT starts_with(source, 'copy:')" } else { "" }
-    );
-    let mut statement = connection.prepare(&sql)?;
-    let found = statement.query_arrow(duckdb::params_from_iter(values))?;
-    let schema = found.get_schema();
-    let batches: Vec<RecordBatch> = found.collect();
-    Ok(Page::new(table, concat_batches(&schema, &batches)?)?)
+    let own = if table.name == "source_positions" { "AND NOT starts_with(source, 'copy:')" } else { "" };
+    select(connection, table, &format!("WHERE {beyond} {own} ORDER BY {key} LIMIT ?"), values)
 }
 
 /// The values of a cursor, to be bound.
@@ -84,7 +66,9 @@ pub(super) fn import(session: &mut Session, page: &Page, source: &str, progress:
         .map(|((name, kind), column)| (*name, if *kind == Kind::Time { micros(column) } else { Arc::clone(column) }))
         .collect();
     let (mut columns, now) = (columns, session.clock.now());
-    if [MetricPoint::TABLE, Event::TABLE, MetricPoint::LATE_TABLE, Event::LATE_TABLE].contains(&table.name) {
+    let is_reported =
+        [MetricPoint::TABLE, Event::TABLE, MetricPoint::LATE_TABLE, Event::LATE_TABLE].contains(&table.name);
+    if is_reported || session.schema.derived(table.name).is_some() {
         // it is stored here now
         columns.push(("stored_at", times(std::iter::repeat_n(now, page.len()))));
     }

@@ -6,7 +6,7 @@
 use super::fault::Cause;
 use super::series::{Sorted, name};
 use super::session::Session;
-use super::{findings, fleet, keep, rollups};
+use super::{derived, findings, fleet, keep, rollups};
 use crate::resolve::{self, SeriesRows, StoredRow};
 use crate::{Commit, Outcome};
 use model::metric::MetricPoint;
@@ -30,7 +30,7 @@ fn write(session: &mut Session, commit: &Commit) -> Result<Outcome, Cause> {
     // noted before the outcome is known: asked for once too often is the safe side
     session.has_newer_events |= events.iter().any(|kept| kept.current.row.is_amended());
     let fails_at_end = std::mem::take(&mut session.fails_at_end);
-    let Session { connection, series, has_late_copies, hours, .. } = session;
+    let Session { connection, series, has_late_copies, hours, schema, .. } = session;
     let transaction = connection.transaction()?;
     // told before it is stored: a failure makes all be read again
     let Sorted { unnamed, new, needs_lookup } = series.sort(&transaction, resolve::metrics(commit, &mut outcome))?;
@@ -43,6 +43,7 @@ fn write(session: &mut Session, commit: &Commit) -> Result<Outcome, Cause> {
     let looked_up: Vec<StoredRow<&MetricPoint>> = needs_lookup.iter().map(|kept| kept.current).collect();
     let summaries = rollups::write(&transaction, hours.touch(&commit.rollups, &new, &looked_up))?;
     findings::write(&transaction, commit)?;
+    derived::write(&transaction, commit, *schema)?;
     if fails_at_end {
         return Err("the commit was made to fail".into());
     }

@@ -1,0 +1,149 @@
+//! Derived tables: what every store owes of a table that it knows by its description alone.
+
+use super::rows::START;
+use super::{Fixture, commit_of, dump_after};
+use crate::schema::{DerivedTable, Kind, RETIRED, RetentionClass, Schema, Table};
+use crate::{Commit, StoreReader, StoreWriter};
+use model::derived::{DerivedChange, Value};
+use model::real::Real;
+use model::rows::Rows;
+use model::time::MINUTE_MS;
+
+/// A table with a column of every kind.
+pub const EXAMPLE: DerivedTable = DerivedTable {
+    table: Table {
+        name: "example_outputs",
+        key: 3,
+        columns: &[
+            ("at", Kind::Time),
+            ("colony_id", Kind::Text),
+            ("rank", Kind::U32),
+            ("score", Kind::Real),
+            ("note", Kind::Text),
+            ("samples", Kind::U64),
+            ("change", Kind::I64),
+            ("lag_seconds", Kind::I32),
+            ("is_final", Kind::Truth),
+            ("until", Kind::Time),
+            ("events", Kind::Texts),
+        ],
+    },
+    retention: RetentionClass::Correlations,
+    time: "at",
+};
+
+/// The tables of this version and the example.
+pub const SCHEMA: Schema = Schema { derived: &[EXAMPLE], retired: RETIRED };
+
+const TABLE: &DerivedTable = &SCHEMA.derived[0];
+
+/// A row `minute` minutes after the start.
+pub(crate) fn row(minute: i64, colony: &str, score: f64) -> Vec<Value> {
+    vec![
+        Value::Time(START + minute * MINUTE_MS),
+        Value::Text(colony.to_owned()),
+        Value::Count(minute.unsigned_abs()),
+        Value::Real(Real(score)),
+        Value::Text("it's \\ \"quoted\"\n".to_owned()),
+        Value::Count(u64::MAX),
+        Value::Whole(i64::MIN + 1),
+        Value::Whole(-60),
+        Value::Truth(true),
+        Value::Time(START + 1),
+        Value::Texts(vec!["e1".to_owned(), String::new()]),
+    ]
+}
+
+/// Everything that may be null is.
+fn bare(minute: i64, colony: &str) -> Vec<Value> {
+    let mut row = row(minute, colony, 0.0);
+    row[3..10].fill(Value::Null);
+    row[10] = Value::Texts(Vec::new());
+    row
+}
+
+fn key(row: &[Value]) -> Vec<Value> {
+    row[..EXAMPLE.table.key].to_vec()
+}
+
+/// A commit that changes the example.
+pub(crate) fn commit(tick: u64, upserts: Vec<Vec<Value>>, removed: Vec<Vec<Value>>) -> Commit {
+    let change = DerivedChange { table: EXAMPLE.table.name.to_owned(), upserts, removed };
+    Commit { derived: vec![change], ..commit_of(tick, Rows::default()) }
+}
+
+async fn stored(reader: &dyn StoreReader, page_rows: usize) -> Vec<Vec<Value>> {
+    let (mut rows, mut after) = (Vec::new(), None);
+    loop {
+        let page = reader.rows_of(TABLE, after.as_ref(), page_rows).await.unwrap();
+        assert!(page.len() <= page_rows);
+        rows.extend(page.rows());
+        match page.end() {
+            Some(end) => after = Some(end),
+            None => return rows,
+        }
+    }
+}
+
+pub(super) async fn rows_are_written_replaced_removed_and_read<F: Fixture>(fixture: &F) {
+    let mut store = fixture.open().await;
+    let first: Vec<Vec<Value>> = (0..5).map(|minute| row(minute, "a", 0.5)).chain([bare(2, "b")]).collect();
+    store.commit(&commit(1, first.clone(), Vec::new())).await.unwrap();
+    let mut expected = first;
+    expected.sort();
+    for page_rows in [1, 4, 100] {
+        assert_eq!(stored(store.reader().as_ref(), page_rows).await, expected, "in the order of the key");
+    }
+    assert_eq!(store.reader().totals().await.unwrap().rows["example_outputs"], 6);
+
+    // one replaced, one removed, one that is both, one removed that was never there
+    let replaced = row(1, "a", 0.75);
+    let both = bare(3, "a");
+    let removed = [&expected[0], &both, &row(77, "z", 0.0)].map(|row| key(row)).to_vec();
+    store.commit(&commit(2, vec![replaced.clone(), both.clone()], removed)).await.unwrap();
+    fixture.close(store).await;
+    let mut store = fixture.open().await;
+    let expected = [replaced, bare(2, "b"), row(2, "a", 0.5), both, row(4, "a", 0.5)];
+    let mut sorted = expected.to_vec();
+    sorted.sort();
+    assert_eq!(stored(store.reader().as_ref(), 10).await, sorted);
+
+    // of several changes in one commit the last one counts
+    let mut several = commit(3, vec![row(9, "a", 0.1)], Vec::new());
+    several.derived.extend(commit(3, Vec::new(), vec![key(&row(9, "a", 0.1)), key(&row(4, "a", 0.0))]).derived);
+    several.derived.extend(commit(3, vec![row(4, "a", 0.9)], Vec::new()).derived);
+    store.commit(&several).await.unwrap();
+    let rows = stored(store.reader().as_ref(), 10).await;
+    assert_eq!((rows.len(), &rows[4]), (5, &row(4, "a", 0.9)));
+    fixture.close(store).await;
+}
+
+pub(super) async fn a_repeat_changes_nothing_and_what_does_not_fit_is_refused<F: Fixture>(fixture: &impl Fn() -> F) {
+    let commits = [
+        commit(1, vec![row(0, "a", 0.5), row(1, "a", 0.5)], Vec::new()),
+        commit(2, vec![row(2, "b", 0.5)], vec![key(&row(0, "a", 0.0))]),
+    ];
+    let once = dump_after(&fixture(), &commits, false).await;
+    assert_eq!(once["example_outputs"].len(), 2);
+    let again = [&commits[0], &commits[0], &commits[1], &commits[1]].map(Commit::clone);
+    assert_eq!(dump_after(&fixture(), &again, true).await, once);
+
+    let wrong = fixture();
+    let mut store = wrong.open().await;
+    store.commit(&commits[0]).await.unwrap();
+    let short = row(0, "a", 0.5)[..4].to_vec();
+    let mut mixed = row(0, "a", 0.5);
+    mixed.swap(0, 1);
+    let mut without_key = row(0, "a", 0.5);
+    without_key[1] = Value::Null;
+    for (row, text) in [(short, "4 values instead of 11"), (mixed, "cannot hold"), (without_key, "colony_id")] {
+        let error = store.commit(&commit(2, vec![row], Vec::new())).await.unwrap_err();
+        assert!(error.cause.as_ref().unwrap().to_string().contains(text), "{text}: {:?}", error.cause);
+    }
+    let mut unknown = commit(2, vec![row(0, "a", 0.1)], Vec::new());
+    unknown.derived[0].table = "elsewhere".to_owned();
+    let error = store.commit(&unknown).await.unwrap_err();
+    assert!(error.cause.unwrap().to_string().contains("elsewhere"));
+    assert_eq!(stored(store.reader().as_ref(), 10).await.len(), 2, "nothing of them is stored");
+    wrong.close(store).await;
+}
