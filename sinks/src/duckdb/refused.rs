@@ -65,7 +65,7 @@ fn delete_where(
         return Ok(());
     }
     stage_pairs(connection, column, pairs)?;
-    // sql: identifiers and constants only
+    // sql: identifiers only; the condition is a constant
     connection.execute_batch(&format!(
         "DELETE FROM {table} AS stored USING staged_pairs AS staged
          WHERE stored.source = staged.source AND stored.{column} = staged.{column} AND {condition}"
