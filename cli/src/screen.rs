@@ -1,4 +1,4 @@
-//! The one place that draws moving progress on stderr, so that messages and log lines never tear it.
+//! The only place that draws progress bars on stderr, so that messages and log lines do not break them.
 
 use crate::harmless::harmless;
 use console::Term;
@@ -15,8 +15,8 @@ static BARS: LazyLock<MultiProgress> = LazyLock::new(|| {
 });
 
 const FRAMES_PER_SECOND: u8 = 20;
-/// Columns that stay free on the right: a terminal echoes `^C` where the cursor is. On a full line it would go to the next
-/// one, and the frame above it would stay for ever.
+/// Columns that stay free on the right: a terminal echoes `^C` where the cursor is. On a full line it would go to the
+/// next one, and the frame above it would stay permanently.
 const FREE_COLUMNS: u16 = 3;
 
 /// A terminal a little narrower than it is.
@@ -70,7 +70,7 @@ pub fn show(bar: ProgressBar) -> ProgressBar {
     BARS.add(bar)
 }
 
-/// Writes while the bars are out of the way.
+/// Writes while the progress bars are hidden.
 pub fn between_frames<T>(write: impl FnOnce() -> T) -> T {
     BARS.suspend(write)
 }

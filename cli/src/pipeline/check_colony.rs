@@ -1,4 +1,4 @@
-//! Whether the colonies of a reef answer, and are who the configuration says.
+//! Whether the colonies of a reef respond, and have the configured ids.
 
 use super::checklist::{Check, Outcome};
 use mesh::Network;
@@ -41,13 +41,13 @@ async fn check(network: Network, colony: ColonyConfig) -> Check {
         ),
         Ok(Err(problem)) => Check::new(name, Outcome::Failed, problem),
         Err(_) => {
-            let note = format!("{endpoint} did not answer within {} s", ANSWER_TIMEOUT.as_secs());
+            let note = format!("{endpoint} did not respond within {} s", ANSWER_TIMEOUT.as_secs());
             Check::new(name, Outcome::Failed, note)
         }
     }
 }
 
-/// The id of the colony at `endpoint`. The range asked for is empty, so the answer is small.
+/// The id of the colony at `endpoint`. The requested range is empty, so the response is small.
 async fn ask(network: &Network, endpoint: &str) -> Result<String, String> {
     let channel = network.dial_plain(endpoint).await.map_err(|error| one_line(&error))?;
     let long_ago = prost_types::Timestamp { seconds: 0, nanos: 0 };

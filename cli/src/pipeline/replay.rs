@@ -24,10 +24,9 @@ use tokio::sync::watch;
 #[command(
     before_help = "Example:  coral-pipeline replay reef.toml --from 7d --set correlation.max_lag=6h",
     after_help = "Without --into and --set the live store is repaired: late rows of the range become part of the patterns; \
-                  what is right stays as it is. With --into another file is written and the live store is only read. With \
-                  --set nothing live is touched: the same rows are correlated with the reef's settings and with the \
-                  changed ones, and the difference is shown. After Ctrl-C the same command goes on where it was. More: \
-                  docs/replay.md"
+                  correct rows stay unchanged. With --into another file is written and the live store is only read. With \
+                  --set nothing live is changed: the same rows are correlated with the reef's settings and with the changed \
+                  ones, and the difference is shown. After Ctrl-C the same command resumes. More: docs/replay.md"
 )]
 pub struct ReplayArgs {
     /// The reef: a .toml or .yaml file
@@ -58,7 +57,7 @@ pub enum SourceWord {
     Kafka,
 }
 
-/// Does it and says what differs.
+/// Runs the replay and reports the differences.
 pub fn run(args: &ReplayArgs, output: &Output) -> Result<(), Failure> {
     carry_out(&args.config, &args.settings, output, |config, now| {
         let (range, words) = moment::range(&args.from, &args.to, now)?;
@@ -80,7 +79,7 @@ impl From<SourceWord> for Recording {
     }
 }
 
-/// A recorder that was made to be replayed comes first.
+/// A source made for replaying has priority.
 fn usual_recording(config: &ReefConfig) -> Recording {
     match config.sources.iter().any(|source| matches!(source, SourceConfig::Kafka { .. })) {
         true => Recording::Kafka,
@@ -98,7 +97,7 @@ pub(super) fn carry_out(
     runtime()?.block_on(async {
         let told = output.clone();
         let shutdown = watch_shutdown(output, move || {
-            told.message("stopping: the last tick is being committed (once more: at once)")
+            told.message("stopping: the last tick is being committed (press Ctrl-C again to abort)")
         })?;
         let config = load(path)?;
         let request = ask(&config, SystemClock.now())?;
@@ -110,7 +109,7 @@ pub(super) fn carry_out(
             RunOptions { progress, shutdown, clock: SystemClock::shared(), network: Network::plain() },
         )
         .await;
-        // the sender is gone by now, so the display ends; its panic would be a bug that must not hide the result
+        // the sender has been dropped, so the display ends; its panic would be a bug that must not hide the result
         let _ = display.await;
         let done = result.map_err(|error| failure(&error, path, &request))?;
         let page = outcome::Page { config: path, reef: &config, request: &request, settings, outcome: &done };
@@ -133,11 +132,11 @@ fn failure(error: &ReplayError, config: &Path, request: &Request) -> Failure {
         | ReplayError::IntoReef { .. }
         | ReplayError::IntoOther { .. } => hinted(Exit::Usage, "usage"),
         ReplayError::Position { .. } => hinted(Exit::Failed, "position_invalid")
-            .hint("use the program that wrote it, or another range, which starts anew"),
+            .hint("use the program that wrote it, or another range, which starts over"),
     }
 }
 
-/// A store that a running reef has open is the usual reason; what to do then depends on what is asked for.
+/// Usually a running reef has the store open; the hint then depends on the request.
 fn store_failure(error: &SinkError, config: &Path, request: &Request) -> Failure {
     let failure = Failure::from_error(Exit::Failed, "store_failed", error);
     if !error.hint.contains("another process has the file open") {
@@ -145,7 +144,7 @@ fn store_failure(error: &SinkError, config: &Path, request: &Request) -> Failure
     }
     let task = request.task.as_str();
     let stop = format!(
-        "nothing was written and the other process goes on undisturbed; if it is the reef over {}, stop it (kill -TERM and \
+        "nothing was written, and the other process is undisturbed; if it is the reef over {}, stop it (kill -TERM and \
          the PID above), run this {task} and start it again: it goes on where it was",
         config.display()
     );

@@ -1,4 +1,4 @@
-//! `coral-pipeline run`: runs a reef, shows how it goes, and ends with what was found.
+//! `coral-pipeline run`: runs a reef, shows its progress, and ends with the patterns found.
 
 use super::ask::attended;
 use super::load::load_runnable;
@@ -30,11 +30,11 @@ use tokio::task::JoinHandle;
 #[command(
     before_help = "Example:  coral-pipeline run reef.toml",
     after_help = "With files only, or Kafka up to an end, the run ends when they have been read. With live colonies, or \
-                  Kafka without an end, it goes on until SIGTERM, SIGHUP or Ctrl-C, drains, commits and exits 0; a later \
-                  signal ends it at once (130). Stopped before finite input was read, it exits 130 as well. Started \
-                  again, it goes on where it was.\n\nSeveral processes: name their addresses \
-                  in engine.hosts, and start this command once for each, on its machine, with --process 0, 1, …; process \
-                  0 writes the store. One of them that is lost ends all; started again, they go on where they were."
+                  Kafka without an end, it runs until SIGTERM, SIGHUP or Ctrl-C, drains, commits and exits 0; a later \
+                  signal ends it at once (130). Stopped before finite input was read, it exits 130 as well. When started \
+                  again, it resumes.\n\nSeveral processes: list their addresses in engine.hosts, and start this command once \
+                  for each, on its machine, with --process 0, 1, …; process 0 writes the store. If one of them is lost, all \
+                  end; when started again, they resume."
 )]
 pub struct RunArgs {
     /// The reef: a .toml or .yaml file
@@ -49,7 +49,7 @@ pub fn run(args: &RunArgs, output: &Output) -> Result<(), Failure> {
     runtime()?.block_on(async {
         let told = output.clone();
         let shutdown = watch_shutdown(output, move || {
-            told.message("stopping: the last tick is being committed (once more: at once)")
+            told.message("stopping: the last tick is being committed (press Ctrl-C again to abort)")
         })?;
         let config = load_runnable(&args.config)?;
         if !config.is_finite() {
@@ -88,7 +88,7 @@ fn process_of(config: &ReefConfig, args: &RunArgs) -> Result<Option<usize>, Fail
     }
 }
 
-/// Runs one process of a cluster, and prints what it has to say when the run is over.
+/// Runs one process of a cluster, and prints its summary at the end.
 async fn one_of_several(
     (config, path): (&ReefConfig, &Path),
     process: usize,
@@ -106,7 +106,7 @@ async fn one_of_several(
         0 => attended(config, &reef, output, running).await,
         _ => running.await,
     };
-    // as above: the display ends by itself
+    // as above: the display ends on its own
     let _ = display.await;
     match end.map_err(|error| run_failure(&error, path))? {
         ClusterEnd::Led(summary) => print((config, path), &summary, output).await,
@@ -118,7 +118,7 @@ async fn one_of_several(
         }
         ClusterEnd::NotStarted => {
             let failure = config.is_finite().then(|| stopped_early(&Progress::default()));
-            let page = |_: Style| "stopped before the others were there".to_owned();
+            let page = |_: Style| "stopped before the others had connected".to_owned();
             output.concluded(&json!({ "not_started": true }), page, failure)
         }
     }
@@ -137,8 +137,8 @@ fn served_line(summary: &ServeSummary, lead: &str) -> String {
     )
 }
 
-/// Runs the reef while a display of its own follows, callers are answered and, where it has no end, patterns are told when
-/// they are confirmed or withdrawn.
+/// Runs the reef with a display, answers queries and, for endless input, reports patterns when they are confirmed or
+/// withdrawn.
 pub async fn watched(
     (config, path): (&ReefConfig, &Path),
     shutdown: watch::Receiver<bool>,
@@ -162,7 +162,7 @@ async fn stopped_by<T>(mut shutdown: watch::Receiver<bool>, reef: &RunningReef, 
     running.await
 }
 
-/// Waits for `running` while a display of it goes on, and then for the display. A display that panics ends both.
+/// Waits for `running` and its display, then for the display. A panic of the display ends both.
 async fn beside<T>(running: impl Future<Output = T>, mut display: JoinHandle<()>) -> Result<T, Failure> {
     let mut running = pin!(running);
     let (result, shown) = tokio::select! {
@@ -173,15 +173,15 @@ async fn beside<T>(running: impl Future<Output = T>, mut display: JoinHandle<()>
         let message = "the display of progress failed by a bug; please report it with this text";
         return Err(Failure::new(Exit::Failed, "internal", message).caused_by(Some(&error)));
     }
-    // the display ends by itself only when nothing more can be told, which is just before the run ends
+    // the display ends on its own only just before the run ends
     match result {
         Some(result) => Ok(result),
         None => Ok(running.await),
     }
 }
 
-/// Prints what was found: numbers of the run, confirmed patterns, best candidates. A run that has not done its work fails
-/// all the same.
+/// Prints the result: numbers of the run, confirmed patterns, best candidates. A run that has not done its work still
+/// fails.
 pub async fn print((config, path): (&ReefConfig, &Path), summary: &RunSummary, output: &Output) -> Result<(), Failure> {
     let failed = |error: sinks::SinkError| Failure::from_error(Exit::Failed, "store_failed", &error);
     let reader = store::open_for_reading(config).await.map_err(failed)?;
@@ -190,7 +190,7 @@ pub async fn print((config, path): (&ReefConfig, &Path), summary: &RunSummary, o
         .map_err(failed)?;
     let report = report.with_rules(rules::of(config));
     let page = |style| format!("{}\n\n{}", summary::summary_page(summary, path, style), reef::text::report(&report));
-    // what was stopped or could not be read comes first; a live reef that drains has told it in its summary
+    // stops and unreadable inputs come first; a live reef that drains has reported them in its summary
     let is_whole = summary.ended == Ended::InputFinished && summary.inputs.failed_inputs == 0;
     let wrong_clock = clock_note::wrong_clock(summary, path).filter(|_| config.is_finite() && is_whole);
     let failure = wrong_clock.or_else(|| shortfall(config.is_finite(), summary));

@@ -1,4 +1,4 @@
-//! `coral-pipeline validate`: everything that can be known before a run, as a checklist.
+//! `coral-pipeline validate`: all checks that are possible before a run, as a checklist.
 
 use super::checklist::{self, Check, Outcome};
 use super::load::{load, load_offline};
@@ -24,12 +24,12 @@ use std::path::PathBuf;
 pub struct ValidateArgs {
     /// The reef: a .toml or .yaml file
     pub config: PathBuf,
-    /// Only what this machine knows: no colony, broker or server is asked, no secret has to be set
+    /// Check only local settings: no colony, broker or server is contacted, no secret must be set
     #[arg(long)]
     pub no_network: bool,
 }
 
-/// Checks the configuration, then what it names.
+/// Checks the configuration, then its inputs and store.
 pub fn run(args: &ValidateArgs, output: &Output) -> Result<(), Failure> {
     let (config, unset) = if args.no_network { load_offline(&args.config)? } else { (load(&args.config)?, Vec::new()) };
     let mut checks = vec![Check::new("configuration", Outcome::Ok, summary(&config))];
@@ -108,7 +108,7 @@ fn file_checks(config: &ReefConfig) -> Vec<Check> {
     checks
 }
 
-/// Every file of a pattern is opened and its first records are read. Files without fault are told together.
+/// Opens every file of a pattern and reads its first records. Files without fault are reported together.
 fn pattern_checks(name: &str, files: &FilesConfig) -> Vec<Check> {
     let looks = match files.look(&SystemClock::shared()) {
         Ok(looks) => looks,

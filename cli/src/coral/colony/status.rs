@@ -1,4 +1,4 @@
-//! `coral colony status`: what a colony holds and how it does.
+//! `coral colony status`: contents and health of a colony.
 
 use super::{ColonyChoice, failure, identity_of};
 use crate::entry::runtime;

@@ -1,4 +1,4 @@
-//! The asking side: the process that runs the reef if there is one, else the store.
+//! The client side: queries the process that runs the reef, or reads the store.
 
 use super::question::{Answer, Question};
 use super::{ANSWER_WAIT, CALLER_GRACE, short, socket_of};
@@ -13,7 +13,7 @@ use std::path::Path;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 
-/// Asks, and prints what comes back.
+/// Sends the query and prints the response.
 pub async fn ask(
     question: &Question,
     (config, path): (&ReefConfig, &Path),
@@ -51,7 +51,7 @@ async fn ask_running(question: &Question, store: &Path) -> Result<Option<Answer>
     };
     let mut stream = match UnixStream::connect(path).await {
         Ok(stream) => stream,
-        // never made, or left over by a process that was killed
+        // never created, or left over by a killed process
         Err(error) if is_absent(&error) => return Ok(None),
         Err(error) => return Err(failed(&error)),
     };
@@ -84,7 +84,7 @@ fn store_failure(error: &SinkError, path: &Path) -> Failure {
     let failure = Failure::from_error(Exit::Failed, "store_failed", error);
     if error.hint.contains("another process has the file open") {
         return Failure { code: "store_busy", ..failure }
-            .hint("it is no reef that can be asked, or one that is just starting or ending: ask again in a moment");
+            .hint("it is not a reef that answers queries, or one that is starting or stopping: try again in a moment");
     }
     if error.hint.contains("does not exist") {
         return Failure { code: "store_missing", exit: Exit::NotFound, ..failure }
@@ -95,12 +95,12 @@ fn store_failure(error: &SinkError, path: &Path) -> Failure {
 
 fn unclear(question: &Question, ids: &[String], path: &Path) -> Failure {
     let Question::Show { id } = question else {
-        return Failure::new(Exit::Failed, "internal", "an answer that does not fit the question");
+        return Failure::new(Exit::Failed, "internal", "the response does not match the request");
     };
     let all = format!("coral-pipeline report {} --all", path.display());
     match ids {
         [] => Failure::new(Exit::NotFound, "pattern_unknown", format!("there is no pattern {id}"))
-            .hint("its id may have changed with the settings, or it was a candidate and is gone")
+            .hint("its id may have changed with the settings, or it was a candidate that no longer exists")
             .docs(all),
         ids => Failure::new(Exit::Usage, "pattern_ambiguous", format!("several patterns begin with {id}"))
             .hint(format!("give more of the id: {}", ids.join(", ")))

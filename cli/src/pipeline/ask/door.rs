@@ -1,4 +1,4 @@
-//! The running reef's side: answers at a Unix socket beside its store, which only the same user can open.
+//! The server side in a running reef: a Unix socket beside its store, which only the same user can open.
 
 use super::question::{Answer, Question};
 use super::{short, socket_of};
@@ -23,10 +23,10 @@ const QUESTION_BYTES_MAX: u64 = 4_096;
 const CALLERS_MAX: usize = 8;
 /// How long a caller may take to ask, and then to take the answer.
 const CALLER_WAIT: Duration = Duration::from_secs(30);
-/// How long nobody is accepted after that has failed.
+/// Pause after a failed accept.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// What every answer needs.
+/// Data needed for every response.
 #[derive(Clone)]
 pub struct Facts {
     /// The store, for people.
@@ -37,7 +37,7 @@ pub struct Facts {
     pub answer_wait: Duration,
 }
 
-/// The socket; gone when dropped.
+/// The socket; removed when dropped.
 struct Door {
     listener: UnixListener,
     path: PathBuf,
@@ -59,10 +59,10 @@ impl Drop for Door {
 }
 
 impl Door {
-    /// Opens the socket for this user alone. Whoever calls has the store locked, so what lies there is left over.
+    /// Opens the socket for this user only. The caller has the store locked, so an existing socket is left over.
     fn open(store: &Path) -> io::Result<Door> {
         let path = socket_of(store);
-        // made in a folder that nobody else may enter, so that it is never open to others
+        // created in a private folder, so that it is never open to other users
         let mut private = path.as_os_str().to_owned();
         private.push(".new");
         let private = PathBuf::from(private);
@@ -95,7 +95,7 @@ pub async fn answer_at(store: &Path, reef: RunningReef, facts: Facts) {
         Ok(door) => door,
         Err(error) => {
             let path = socket_of(store);
-            tracing::warn!(path = %path.display(), %error, "this run cannot be asked: its socket cannot be opened");
+            tracing::warn!(path = %path.display(), %error, "this run answers no queries: its socket cannot be opened");
             return;
         }
     };
@@ -113,7 +113,7 @@ pub async fn answer_at(store: &Path, reef: RunningReef, facts: Facts) {
                 let (reef, facts) = (reef.clone(), facts.clone());
                 callers.spawn(async move {
                     let _place = place;
-                    // a caller that goes away has no use for an answer
+                    // a caller that disconnects needs no response
                     let _ = serve(stream, &reef, &facts).await;
                 });
             }
@@ -153,7 +153,7 @@ async fn ask(question: Question, reef: &RunningReef, facts: &Facts) -> Answer {
     }
 }
 
-/// Says beside the answer who gave it and how far it has come.
+/// Adds the responding process and its progress to the response.
 fn with_progress(mut document: Value, page: String, progress: &Progress) -> Answer {
     let pid = std::process::id();
     if let Value::Object(fields) = &mut document {

@@ -1,8 +1,8 @@
-//! Questions about what a reef has found: answered from the store, or by the process that runs the reef and has the store open.
+//! Queries of a reef's patterns: answered from the store, or by the process that runs the reef and has the store open.
 //!
 //! | file | owns |
 //! |---|---|
-//! | `question` | what can be asked, and the answer read from a store |
+//! | `question` | queries, and their answers read from a store |
 //! | `door` | the running reef's side: a Unix socket beside its store |
 //! | `caller` | the asking side: the running process first, else the store |
 //! | `news` | patterns as lines while a reef runs |
@@ -32,14 +32,14 @@ const ANSWER_WAIT: Duration = Duration::from_secs(60);
 /// How much longer a caller waits, so that it hears why there is no answer.
 const CALLER_GRACE: Duration = Duration::from_secs(10);
 
-/// Where the process that has the store at `store` open can be asked.
+/// The socket of the process that has the store at `store` open.
 pub(super) fn socket_of(store: &Path) -> PathBuf {
     let mut name = store.as_os_str().to_owned();
     name.push(".sock");
     PathBuf::from(name)
 }
 
-/// A path that is short enough for the operating system: through the open folder where it must be. The folder has to stay
+/// A path that is short enough for the operating system, if necessary through the open folder. The folder must stay
 /// open while the path is used.
 fn short(path: &Path) -> std::io::Result<(PathBuf, Option<std::fs::File>)> {
     use std::os::fd::AsRawFd;
@@ -71,7 +71,7 @@ pub(super) async fn attended<T>(
         // a server answers several at a time
         StorageKind::ClickHouse { .. } => None,
     };
-    // a task of its own: whoever reads the lines and pauses must not hold up the run
+    // a separate task: a slow reader of the lines must not delay the run
     let printer = (!config.is_finite()).then(|| {
         let (reef, output) = (reef.clone(), output.clone());
         tokio::spawn(async move { news::print(&reef, &output).await })
@@ -79,7 +79,7 @@ pub(super) async fn attended<T>(
     let ended = running.await;
     if let Some(door) = door {
         door.abort();
-        // its socket is gone then; that it was ended is no news
+        // its socket has been removed; its cancellation is expected
         let _ = door.await;
     }
     if let Some(printer) = printer {

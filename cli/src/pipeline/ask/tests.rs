@@ -1,4 +1,4 @@
-//! The door of a running reef and who calls at it.
+//! The socket of a running reef and its callers.
 #![allow(clippy::unwrap_used)]
 
 use super::door::{Facts, answer_at};

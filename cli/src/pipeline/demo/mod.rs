@@ -1,8 +1,8 @@
-//! `coral-pipeline demo`: a small live fleet with planted relations, a reef over it, and what the reef found of them.
+//! `coral-pipeline demo`: a small live fleet with planted relations, a reef over it, and a comparison of the two.
 //!
-//! Everything is real: colonies are daemons on gRPC ports with a DuckDB file each, the reef is the one that
-//! `coral-pipeline run` runs. Only the rows are made up. The history is in the colonies before the reef starts; the last
-//! two days of events arrive while it runs.
+//! Everything except the rows is real: each colony is a daemon with a gRPC port and a DuckDB file, and the reef is that
+//! of `coral-pipeline run`. The history is in the colonies before the reef starts; the last two days of events arrive
+//! while it runs.
 
 mod fleet;
 mod planted;
@@ -38,7 +38,7 @@ const LIVE_DAYS: i64 = 2;
 const LIVE_EVENTS: usize = 5;
 /// Between two arrivals.
 const LIVE_PAUSE: Duration = Duration::from_millis(100);
-/// The longest wait for rows that the colonies hold and the reef has not taken in.
+/// Maximum wait for rows that the colonies have and the reef has not read.
 const CATCH_UP: Duration = Duration::from_secs(300);
 
 /// Arguments of `demo`.
@@ -141,7 +141,7 @@ async fn watch_reef(
             tokio::time::sleep(LIVE_PAUSE).await;
         }
         let has_all = |progress: &Progress| progress.events >= events && progress.metrics >= metrics;
-        // an error means that the reef has ended by itself
+        // an error means that the reef has ended
         let _ = tokio::time::timeout(CATCH_UP, snapshots.wait_for(has_all)).await;
         Ok::<(), Failure>(())
     };
@@ -162,7 +162,7 @@ async fn watch_reef(
 /// First line of the demo's `reef.toml`: by it the demo knows a folder as its own.
 const MARK: &str = "# written by `coral-pipeline demo`";
 
-/// Where the demo keeps its files.
+/// The folder of the demo's files.
 #[derive(Debug)]
 struct Folder {
     root: PathBuf,
@@ -170,7 +170,7 @@ struct Folder {
 }
 
 impl Folder {
-    /// The folder without what an earlier demo left in it. A folder that holds anything else is left alone.
+    /// Removes the files of an earlier demo from the folder. A folder with other files stays unchanged.
     fn fresh(root: &Path) -> Result<Folder, Failure> {
         let failed = |error: std::io::Error| {
             Failure::new(Exit::Failed, "folder_failed", format!("cannot prepare {}", root.display()))
@@ -235,7 +235,7 @@ mod tests {
         for file in ["colonies/mine.db", "reef.duckdb"] {
             std::fs::write(root.join(file), "mine").unwrap();
         }
-        // without a reef.toml, and with one that somebody else wrote
+        // without a reef.toml, and with one from elsewhere
         for config in [None, Some("reef_id = \"mine\"\n")] {
             if let Some(text) = config {
                 std::fs::write(root.join("reef.toml"), text).unwrap();
