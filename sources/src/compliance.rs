@@ -1,4 +1,4 @@
-//! The shared harness: what every source owes, checked in the same way for each (style: one harness, five cases).
+//! The compliance harness: the contract of sources, checked in the same way for each (five cases).
 //!
 //! 1. *happy*: all rows are delivered, once the input is read through;
 //! 2. *rejected row*: broken records are counted and the rest is delivered;
@@ -24,7 +24,7 @@ const SILENCE_MAX: Duration = Duration::from_secs(60);
 /// What a source under test has behind it.
 #[async_trait]
 pub trait Harness: Sync {
-    /// The source over the same input every time, begun at `positions`.
+    /// The source over the same input every time, starting at `positions`.
     async fn build(&self, positions: &Positions) -> Box<dyn Source>;
 
     /// Makes the input fail, if it can.
@@ -68,7 +68,7 @@ impl Seen {
     }
 }
 
-/// The next batch, or `None` when the source has ended; panics when the source keeps silent or fails.
+/// The next batch, or `None` if the source has ended; panics if the source hangs or fails.
 pub async fn next(source: &mut dyn Source) -> Option<Batch> {
     let batch = tokio::time::timeout(SILENCE_MAX, source.next_batch()).await;
     batch.expect("the source is silent").expect("the source has failed")
@@ -94,7 +94,7 @@ async fn read_on(source: &mut dyn Source, scenario: &Scenario, seen: &mut Seen, 
     }
 }
 
-/// Cases 1 and 2; returns everything seen, and each committed position with what had been seen by then.
+/// Cases 1 and 2; returns everything seen, and each committed position with the rows seen before it.
 async fn happy_with_rejects(harness: &impl Harness, scenario: &Scenario) -> (Seen, Vec<(Positions, Seen)>) {
     let mut source = harness.build(&Positions::default()).await;
     assert!(!source.name().is_empty());
@@ -129,7 +129,7 @@ async fn restart_from_every_position(
     }
 }
 
-/// Case 5: every second call is dropped at once, in whatever state it is.
+/// Case 5: every second call is dropped at once, in any state.
 async fn shutdown_in_flight(harness: &impl Harness, scenario: &Scenario, all: &Seen) {
     let mut source = harness.build(&Positions::default()).await;
     let mut seen = Seen::default();
@@ -183,7 +183,7 @@ async fn temporary_failure(harness: &impl Harness, scenario: &Scenario, all: &Se
     harness.fail().await;
     let is_unreachable =
         |batch: &Batch| batch.rows.colonies.iter().any(|row| row.health == "unreachable" && !row.last_error.is_empty());
-    // an outage that had begun before is the same one, and is not told twice
+    // an outage that had begun before is the same one, and is not reported twice
     while !is_unreachable(&batch) && source.outage().is_none() {
         batch = next(source.as_mut()).await.unwrap();
         seen.add(&batch);

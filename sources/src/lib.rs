@@ -1,14 +1,14 @@
-//! Sources: async producers of rows, rejects and positions. They know nothing of dataflow.
+//! Sources: async producers of rows, rejects and positions. Independent of the dataflow.
 //!
-//! The contract every source keeps (checked by `compliance`):
+//! The contract of every source (checked by `compliance`):
 //! 1. **Parse, validate, build, run** are four steps; `validate` does no IO and spawns nothing.
 //! 2. A batch's `positions` say where to resume *after* it. Building the source again from a committed position
 //!    delivers exactly the rows after that position, or repeats some of them; it never skips one.
-//! 3. A row that cannot be decoded becomes a [`Reject`] with its reason and the source goes on.
-//! 4. A fault that may pass (connection refused, stream broken) is retried with backoff inside the source and shown
-//!    through a [`ColonyStatus`](model::topology::ColonyStatus) row, or through [`Source::outage`] where what is lost is
-//!    no colony. An input that stays unreadable is named in [`Batch::report`] and the others are read on. `Err` means that
-//!    the run must stop.
+//! 3. A row that cannot be decoded becomes a [`Reject`] with its reason, and the source continues.
+//! 4. A temporary fault (connection refused, stream broken) is retried with backoff inside the source and reported as a
+//!    [`ColonyStatus`](model::topology::ColonyStatus) row, or through [`Source::outage`] if it is not a colony. A
+//!    permanently unreadable input is named in [`Batch::report`], and the others are read. `Err` means that the run
+//!    must stop.
 //! 5. `next_batch` is cancel-safe: dropping it loses nothing, because positions advance only with a returned batch.
 //! 6. A source that asks for it learns which of its positions are stored ([`Source::committed`]).
 //! 7. A finite source returns `None` after its last batch, every time. It promises nothing about order, so none of its
@@ -59,11 +59,11 @@ pub use report::{FailedInput, FailureClass, InputReport};
 /// When the rows of a batch were written, as far as their source knows. It decides whether a row can be late.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Arrival {
-    /// They were read as they came: a row far behind the others is late.
+    /// Live rows: a row far behind the others is late.
     #[default]
     Live,
-    /// They were there before the source had read to the end of its input for the first time in this process. Such rows
-    /// come in any order; they are late only if an earlier process had caught up already.
+    /// Backlog: rows that existed before the source first read to the end of its input in this process. They come in
+    /// any order, and are late only if an earlier process had already caught up.
     Backlog,
     /// The source went back, and its whole history is read again: none of it is late.
     Again,
@@ -78,8 +78,8 @@ pub struct Batch {
     pub rejects: Vec<Reject>,
     /// Where to resume after this batch: the partitions that moved.
     pub positions: Positions,
-    /// Partitions that are read again from their start because their content has changed: what was refused of them
-    /// before this batch no longer holds, and is said again where it is still true.
+    /// Partitions that are read again from their start because their content has changed: their earlier rejects are
+    /// deleted, and reported again if they still apply.
     pub restarted: Vec<String>,
     /// Places of single rejects that no longer hold: a record that had no end yet has been read on.
     pub settled: Vec<String>,
@@ -87,12 +87,12 @@ pub struct Batch {
     pub report: InputReport,
     /// Whether the rows can be late.
     pub arrival: Arrival,
-    /// Partitions that went back to where rows lay after the reader's clock: what was held back there is read again.
+    /// Partitions that were rewound to rows that had been ahead of the reader's clock; these are read again.
     pub rewound: Vec<String>,
 }
 
 impl Batch {
-    /// Whether the batch changes what is stored: one that does not only reports.
+    /// Whether the batch changes the store, or is only a report.
     pub fn is_to_be_committed(&self) -> bool {
         let Batch { rows, rejects, positions, restarted, settled, report: _, arrival: _, rewound } = self;
         !rows.is_empty()
@@ -110,7 +110,7 @@ pub trait Source: Send {
     /// Stable name; the key under which its positions are stored, e.g. `files` or `colony-events:<colony_id>`.
     fn name(&self) -> &str;
 
-    /// Whether the input ends by itself.
+    /// Whether the input has an end.
     fn is_finite(&self) -> bool;
 
     /// The next batch; `None` when a finite source has delivered everything.
@@ -122,11 +122,11 @@ pub trait Source: Send {
     }
 
     /// Everything up to these positions is stored, for good: whoever sent it may be answered. They are those of all
-    /// batches so far whose commit has ended well, never of one that has failed or is under way. A source that is built
-    /// from a position knows that everything before it is stored. Must not wait.
+    /// batches so far whose commit has succeeded, never of one that has failed or is in progress. A source that is
+    /// built from a position knows that everything before it is stored. Must not wait.
     fn committed(&mut self, _positions: &Positions) {}
 
-    /// How far a finite source has come and how much there is in all, in bytes, for progress; `None` when unknown.
+    /// Bytes read of a finite source and bytes in total, for progress; `None` if unknown.
     fn progress_bytes(&self) -> Option<(u64, u64)> {
         None
     }

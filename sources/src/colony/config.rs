@@ -1,4 +1,4 @@
-//! How a colony is reached and asked.
+//! Configuration of a colony's endpoint and requests.
 
 use super::told::Told;
 use super::{ColonyEvents, ColonySummaries};
@@ -10,21 +10,21 @@ use model::time::MINUTE_MS;
 use std::time::Duration;
 use tonic::transport::Endpoint;
 
-/// One colony, asked over gRPC.
+/// One colony, read over gRPC.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ColonySourceConfig {
-    /// The colony that must answer.
+    /// The expected colony id.
     pub colony_id: String,
-    /// Where it listens, e.g. `http://127.0.0.1:9000`.
+    /// Its endpoint, e.g. `http://127.0.0.1:9000`.
     pub endpoint: String,
     /// How often summaries are pulled.
     pub summary_interval: Duration,
-    /// How far back the first pull goes; `None` asks for everything the colony holds, imported data included.
+    /// Range of the first pull; `None` requests everything the colony has, including imported data.
     pub initial_lookback_ms: Option<i64>,
-    /// Whether summaries deliver their events too. Off where the event stream does: two paths of different speed to one
-    /// watermark would make rows late that are not.
+    /// Whether summaries also deliver events. Off if the event stream does: two paths of different speed to one
+    /// watermark would make on-time rows late.
     pub summaries_carry_events: bool,
-    /// How far behind the last pull, beyond the longest bucket, a pull starts again: late samples of closed buckets.
+    /// Overlap with the last pull, in addition to the longest bucket, for late samples of closed buckets.
     pub overlap_ms: i64,
     /// How often the range already pulled is looked through again for rows that came later with old timestamps. The
     /// pause is never shorter than 50 times what the last look took.
@@ -33,9 +33,9 @@ pub struct ColonySourceConfig {
     pub batch_delay: Duration,
     /// Pauses between attempts.
     pub backoff: BackoffConfig,
-    /// Longest wait for an answer.
+    /// Request timeout.
     pub request_timeout: Duration,
-    /// What has been logged of an outage; shared by the sources that are built from one configuration.
+    /// What has been logged of an outage; shared by the sources of one configuration.
     pub told: Told,
 }
 
@@ -57,7 +57,7 @@ impl ColonySourceConfig {
         }
     }
 
-    /// What is wrong with the configuration, as far as it shows without a connection.
+    /// Errors of the configuration that need no connection to detect.
     pub fn validate(&self) -> Result<(), SourceError> {
         if self.colony_id.trim().is_empty() {
             return Err(self.error("the colony id is empty"));
@@ -75,7 +75,7 @@ impl ColonySourceConfig {
         Ok(())
     }
 
-    /// The source of summaries, begun at the committed positions.
+    /// The source of summaries, starting at the committed positions.
     pub fn build_summaries(
         &self,
         positions: &Positions,
@@ -85,7 +85,7 @@ impl ColonySourceConfig {
         Ok(ColonySummaries::new(self.clone(), positions, context.clone()))
     }
 
-    /// The source of streamed events, begun at the committed positions.
+    /// The source of streamed events, starting at the committed positions.
     pub fn build_events(&self, positions: &Positions, context: &SourceContext) -> Result<ColonyEvents, SourceError> {
         self.validate()?;
         Ok(ColonyEvents::new(self.clone(), positions, context.clone()))

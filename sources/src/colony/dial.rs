@@ -7,12 +7,12 @@ use proto::reef::v1::colony_federation_client::ColonyFederationClient;
 use std::error::Error;
 use tonic::transport::Channel;
 
-/// Largest answer taken; colonies are asked for shorter ranges when theirs is larger.
+/// Largest accepted response; above it a shorter range is requested.
 pub(crate) const MESSAGE_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 pub(crate) type Client = ColonyFederationClient<Channel>;
 
-/// Connects, or says in words why not.
+/// Connects, or returns the reason as text.
 pub(crate) async fn dial(network: &Network, config: &ColonySourceConfig) -> Result<Client, String> {
     let channel = network.dial_plain(&config.endpoint).await.map_err(|error| match error.source() {
         Some(cause) => one_line(cause),

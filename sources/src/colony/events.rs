@@ -1,11 +1,11 @@
-//! Events of one colony as they happen: an open stream, resumed after every interruption where it was left.
+//! Events of one colony as they happen: an open stream, resumed at its position after every interruption.
 //!
-//! The position is the resume token of the last event taken, refused ones included. A batch is cut when it is full or
-//! when its first event has waited `batch_delay`. After every connect the colony is asked once who it is: that names the
-//! application and environment of its events, and finds another colony at the same address.
+//! The position is the resume token of the last processed event, rejected ones included. A batch is cut when it is full
+//! or when its first event has waited `batch_delay`. After every connect the colony is asked for its identity once.
+//! This gives the application and environment of its events, and detects another colony at the same address.
 //!
-//! The colony says of each event whether it was there before the stream was opened, and whether it is sent again because
-//! the position is not of the colony's history (it was restored from a backup). A batch holds one kind only.
+//! Each event states whether it was stored before the stream was opened, and whether it is resent because the position
+//! is not of the colony's history (after a restore from a backup). A batch contains only one kind.
 
 use super::BATCH_ROWS_MAX;
 use super::config::ColonySourceConfig;
@@ -51,7 +51,7 @@ impl ColonyEvents {
         }
     }
 
-    /// Connects, asks who answers, and opens the stream. Cancel-safe: nothing is kept until the stream is open.
+    /// Connects, checks the identity, and opens the stream. Cancel-safe: nothing is stored until the stream is open.
     async fn open(&mut self) -> Result<(), LinkFault> {
         // only who it is and how it does: a range without rows
         let answer = self.link.get_summary(TIMESTAMP_MIN, TIMESTAMP_MIN + 1).await?;
@@ -65,11 +65,11 @@ impl ColonyEvents {
         Ok(())
     }
 
-    /// A failure: the stream is opened again after a pause. What has been received stays to be delivered.
+    /// A failure: the stream is reopened after a pause. Received events will still be delivered.
     fn take_fault(&mut self, fault: LinkFault) {
         self.stream = None;
         let (words, reject) = match fault {
-            LinkFault::Nameless => ("the answer has no colony_id".to_owned(), Some(self.link.reject_nameless())),
+            LinkFault::Nameless => ("the response has no colony_id".to_owned(), Some(self.link.reject_nameless())),
             LinkFault::Passing(words) | LinkFault::TooLarge(words) => (words, None),
         };
         if let Some(status) = self.link.failed(&words) {
@@ -83,7 +83,7 @@ impl ColonyEvents {
         self.cut_at.get_or_insert_with(Instant::now);
     }
 
-    /// Takes in an event, or holds it back until what is pending has been delivered.
+    /// Accepts an event, or delays it until pending ones have been delivered.
     fn take_event(&mut self, wire: Event) {
         self.link.works();
         let arrival = match wire.backlog.unwrap_or(false) {

@@ -1,4 +1,5 @@
-//! The line to one colony: dials, asks, paces attempts, checks who answers, and keeps what is known of its state.
+//! The connection to one colony: dials, sends requests, paces retries, checks the identity, and keeps its last known
+//! state.
 
 use super::config::ColonySourceConfig;
 use super::dial::{Client, dial};
@@ -26,12 +27,12 @@ fn of_source(seed: u64, source: &str) -> u64 {
 /// Why an exchange failed.
 #[derive(Debug)]
 pub(crate) enum LinkFault {
-    /// It may pass; the words say what happened. What answers at the address may also be corrected there, so even a wrong
-    /// colony is asked again, and never stops the run for the others.
+    /// It may be temporary; the text says what happened. The endpoint may also be corrected remotely, so even a wrong
+    /// colony is retried, and never stops the run for the others.
     Passing(String),
-    /// The answer is larger than a message may be: ask for less.
+    /// The response is larger than a message may be: request less.
     TooLarge(String),
-    /// The answer does not say which colony it is from.
+    /// The response does not name its colony.
     Nameless,
 }
 
@@ -118,8 +119,8 @@ impl Link {
         match code {
             Code::ResourceExhausted | Code::OutOfRange => LinkFault::TooLarge(words),
             Code::Unimplemented => {
-                let problem = "what answers there is no colony (it does not serve coral.reef.v1.ColonyFederation); correct \
-                               the endpoint in the config, or what listens there";
+                let problem = "the endpoint is not a colony (it does not serve coral.reef.v1.ColonyFederation); \
+                               correct the endpoint in the config, or what listens there";
                 LinkFault::Passing(problem.to_owned())
             }
             _ => {
@@ -138,14 +139,14 @@ impl Link {
         LinkFault::Passing(format!("no answer within {} s", self.config.request_timeout.as_secs_f64()))
     }
 
-    /// Who answers: it must be the configured colony.
+    /// Checks the identity: it must be the configured colony.
     pub(crate) fn check_identity(&self, answer: &GetSummaryResponse) -> Result<ColonyIdentity, LinkFault> {
         if answer.colony_id.is_empty() {
             return Err(LinkFault::Nameless);
         }
         if answer.colony_id != self.config.colony_id {
             let problem = format!(
-                "colony {} answers there; correct the endpoint or the colony_id in the config",
+                "colony {} is at this endpoint; correct the endpoint or the colony_id in the config",
                 answer.colony_id
             );
             return Err(LinkFault::Passing(problem));
@@ -179,7 +180,7 @@ impl Link {
         Some(self.status.clone())
     }
 
-    /// Notes an answer: what the colony says of itself is its state now. The fault is one in its health counts.
+    /// Records a response: the colony's reported status is its current state. The fault is one in its health counts.
     pub(crate) fn answered(
         &mut self,
         identity: &ColonyIdentity,
@@ -218,10 +219,10 @@ impl Link {
         }
     }
 
-    /// The reject of an answer without a colony id; it has the same place every time, so it is counted once.
+    /// The reject of a response without a colony id; its location is always the same, so it is counted once.
     pub(crate) fn reject_nameless(&self) -> Reject {
         let place = format!("GetSummary {}", self.config.address());
-        let fault = (RejectReason::MissingField, "the answer has no colony_id; it was refused whole".to_owned());
+        let fault = (RejectReason::MissingField, "the response has no colony_id; all of it was rejected".to_owned());
         let mut reject = self.reject(place, fault, "");
         reject.colony_id = None;
         reject

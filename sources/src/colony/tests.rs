@@ -275,7 +275,7 @@ async fn another_colony_at_the_address_is_told_and_asked_again_and_a_nameless_on
         let status = &batch.rows.colonies[0];
         assert_eq!((status.colony_id.as_str(), status.health.as_str()), (COLONY, "unreachable"));
         let told = &status.last_error;
-        assert!(told.contains("colony other-colony-production answers there; correct the endpoint"), "{told}");
+        assert!(told.contains("colony other-colony-production is at this endpoint; correct the endpoint"), "{told}");
         assert!(batch.rows.events.is_empty() && batch.rows.metrics.is_empty(), "nothing of the stranger is taken");
     }
     colony.state.lock().unwrap().colony_id = COLONY.to_owned();

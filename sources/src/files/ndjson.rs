@@ -1,8 +1,8 @@
-//! JSON records: one object per line, or objects in another layout; a broken one refused and the next one read.
+//! JSON records: one object per line, or objects in another layout; a broken one is rejected and the next one read.
 //!
-//! The layout is known by how the file begins. One per line, a line is what is refused; in another layout (an array, objects
-//! over several lines or without line breaks) it is an object. A last one that is not whole is refused, and read again
-//! when the file has grown.
+//! The layout is detected from the start of the file. With one object per line, a reject is a line; in another layout
+//! (an array, objects over several lines or without line breaks) it is an object. An incomplete last record is
+//! rejected, and read again when the file has grown.
 
 use super::chunk::{CHUNK_ROWS_MAX, Collector};
 use super::input::Input;
@@ -17,7 +17,7 @@ use model::check::Fault;
 use model::reject::{RAW_CHARS_MAX, RejectReason};
 use std::io::{Cursor, Read};
 
-/// How much of a file is looked at to know its layout.
+/// How much of a file is examined to detect its layout.
 const FIRST_LOOK_BYTES: u64 = 64 * 1024;
 
 pub(crate) struct NdjsonReader {
@@ -51,7 +51,7 @@ impl NdjsonReader {
         Ok(NdjsonReader { layout, position })
     }
 
-    /// Reads up to a chunk's worth of records; returns where it stands.
+    /// Reads up to one chunk of records; returns the position.
     pub(crate) fn fill(&mut self, out: &mut Collector) -> std::io::Result<FilePosition> {
         while !out.is_full() {
             let is_more = match &mut self.layout {
@@ -89,7 +89,7 @@ impl NdjsonReader {
     }
 }
 
-/// What the first record that says so holds: events or metrics. `None` when no record among the first ones is an object.
+/// Whether the first record that shows it has events or metrics. `None` if no record among the first ones is an object.
 pub(crate) fn kind_of(input: &Input) -> std::io::Result<Option<RowKind>> {
     let mut reader = NdjsonReader::open(input, FilePosition::default())?;
     let mut is_object = false;

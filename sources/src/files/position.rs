@@ -1,4 +1,4 @@
-//! How far a file has been read, and whether it is still the same file.
+//! The position in a file, and whether it is still the same file.
 
 use super::config::{FileFormat, InputFile};
 use super::content::Content;
@@ -23,12 +23,12 @@ pub(crate) struct Tail {
     /// Nothing has been made of it as it stands now: it waits for its end.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub waits: bool,
-    /// The place of the reject, where it was refused.
+    /// The location of the reject, if it was rejected.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refused: Option<String>,
 }
 
-/// Where to go on in a file. The stored form is JSON.
+/// Where to resume in a file. The stored form is JSON.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct FilePosition {
     /// Records done: lines of NDJSON (blank ones too), records of CSV, rows of parquet.
@@ -42,13 +42,13 @@ pub(crate) struct FilePosition {
     /// Whether everything has been read that the file held.
     #[serde(default)]
     pub is_done: bool,
-    /// What has been read, recognisable; positions of earlier versions do not have it.
+    /// Hashes of the content read; positions of earlier versions do not have them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub content: Option<Content>,
-    /// The least version that its rows were given.
+    /// The minimum version of its rows.
     #[serde(default)]
     pub version: u64,
-    /// What was read behind `bytes` and is read again once the file has grown.
+    /// The record after `bytes` that is read again once the file has grown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tail: Option<Tail>,
 }
@@ -82,13 +82,13 @@ impl FilePosition {
     /// The stored position.
     pub(crate) fn of_text(text: &str) -> Option<FilePosition> {
         let mut position: FilePosition = serde_json::from_str(text).ok()?;
-        // earlier versions said it by the number of bytes
+        // earlier versions stored it as the number of bytes
         position.is_done |= position.content.is_none() && position.bytes >= position.file.len_bytes;
         Some(position)
     }
 
-    /// Where to go on in `input`, and why there. A changed file is read again from its start (rows that have not changed
-    /// are repeats, which change nothing downstream); one that has only grown is read on.
+    /// Where to resume in `input`, and why. A changed file is read again from its start (unchanged rows are repeats,
+    /// which change nothing downstream); a file that has only grown is resumed.
     pub(crate) fn resume(stored: Option<&String>, input: &InputFile) -> (FilePosition, Found) {
         let start = FilePosition { version: input.version, ..FilePosition::start(input.fingerprint) };
         let Some(stored) = stored else { return (start, Found::New) };
@@ -96,7 +96,7 @@ impl FilePosition {
         if position.version != input.version {
             return (start, Found::Replaced);
         }
-        // a file that cannot be read is told by who opens it
+        // an unreadable file is reported when it is opened
         let file = File::open(&input.path).ok();
         let holds = |look: fn(&Content, &File) -> std::io::Result<bool>| match (&position.content, &file) {
             (Some(content), Some(file)) => look(content, file).unwrap_or(false),
@@ -119,7 +119,7 @@ impl FilePosition {
         (start, Found::Replaced)
     }
 
-    /// Moves over the line break of a line that was taken before it had one. A line that is no such break is given back.
+    /// Skips the line break of a line that was read before it had one. Any other line is returned.
     pub(crate) fn after_break(&mut self, input: &Input, lines: &mut Lines) -> std::io::Result<Option<Line>> {
         let is_at_line_start = match self.bytes.checked_sub(1) {
             None => true,

@@ -1,4 +1,4 @@
-//! What a topic holds now: its partitions, and where each is begun and ended.
+//! Current state of a topic: its partitions, and the start and end of each read.
 
 use super::client::{Consumer, Trouble, class};
 use super::config::{KafkaConfig, KafkaEnd, KafkaStart};
@@ -14,10 +14,10 @@ const METADATA_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long a broker may take to say an offset.
 const OFFSET_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Why nothing could be learnt.
+/// Why the query failed.
 #[derive(Debug)]
 pub(super) struct Fault {
-    /// Whether asking again is of use without a change on the other side.
+    /// Whether a retry can succeed without a change on the other side.
     pub is_refusal: bool,
     /// What happened.
     pub words: String,
@@ -51,7 +51,7 @@ pub(super) fn partitions(consumer: &Consumer, topic: &str) -> Result<Vec<i32>, F
     Ok(ids)
 }
 
-/// A partition as it is now, and what of it is to be read: `start <= offset < end`.
+/// Current state of a partition, and the range to read: `start <= offset < end`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Range {
     /// Offset of the earliest record that is still there.
@@ -64,8 +64,8 @@ pub(super) struct Range {
     pub end: Option<i64>,
 }
 
-/// Where a partition is begun and ended. A `committed` position is the one that counts; without one `start` says it,
-/// except for a partition that was added while the topic was read: everything in it is new.
+/// Start and end of a partition's read. A `committed` position has priority, then `start`; a partition added while the
+/// topic was read is read from its beginning.
 pub(super) fn range(
     consumer: &Consumer,
     config: &KafkaConfig,
@@ -80,7 +80,7 @@ pub(super) fn range(
         _ => false,
     };
     let start = match (committed, &config.start) {
-        // done before; what has become of the topic since does not matter
+        // already done; later changes of the topic do not matter
         (Some(next), _) if is_passed(next) => next,
         (Some(next), _) => go_on(&part(topic, partition), next, low, high),
         (None, _) if is_added => low,
@@ -110,7 +110,7 @@ pub(super) fn watermarks(consumer: &Consumer, topic: &str, partition: i32) -> Re
 fn go_on(part: &str, next: i64, low: i64, high: i64) -> i64 {
     if next < low {
         let gone = low - next;
-        tracing::warn!(part, next, low, gone, "records were deleted before they were read; reading goes on after them");
+        tracing::warn!(part, next, low, gone, "records were deleted before they were read; continuing after them");
         low
     } else if next > high {
         tracing::warn!(

@@ -1,6 +1,6 @@
 //! The fields of one record of CSV, lines added one by one while a quote is open.
 
-/// Fields, their quotes taken off.
+/// Fields without their quotes.
 #[derive(Debug, Default)]
 pub(super) struct Fields {
     delimiter: u8,
@@ -80,7 +80,7 @@ impl Fields {
                     self.end_field();
                     bytes = &bytes[1..];
                 }
-                // `"a" b`: what follows the quote is taken as it stands
+                // `"a" b`: text after the quote is used unchanged
                 State::Closed => (self.state, self.is_odd) = (State::Bare, true),
             }
         }
@@ -98,7 +98,7 @@ impl Fields {
         is_closed
     }
 
-    /// Whether a quote is open: the record goes on in the next line, or is broken.
+    /// Whether a quote is open: the record continues in the next line, or is broken.
     pub(super) fn is_open(&self) -> bool {
         self.state == State::Quoted
     }

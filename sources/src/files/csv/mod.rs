@@ -1,14 +1,13 @@
-//! CSV: columns by header name, quoted fields, empty means null, a broken record refused and the next one read.
+//! CSV: columns by header name, quoted fields, empty means null, a broken record is rejected and the next one read.
 //!
 //! | file | owns |
 //! |---|---|
-//! | `header` | where the header is, and what it says |
+//! | `header` | position and content of the header |
 //! | `fields` | a record as fields |
 //!
-//! **Where a record ends.** A quote that is open at the end of a line belongs to a value of several lines, or is a stray
-//! one. It is believed as long as no line behind it is a row by itself, the quote closes properly and the record has
-//! as many fields as the header, all within [`RECORD_BYTES_MAX`]. Otherwise its line alone is refused and the next
-//! line is read as if it had never been.
+//! **Where a record ends.** A quote that is open at the end of a line belongs to a multi-line value, or is stray. It is
+//! accepted if no line after it is a complete row, the quote closes properly and the record has as many fields as the
+//! header, all within [`RECORD_BYTES_MAX`]. Otherwise only its line is rejected, and the next line is read normally.
 //!
 //! **Where a file ends.** A last record without a line break may be half written. It is taken, and the position stays
 //! before it: when the file has grown it is read again and replaces what was made of it, or takes it back where the
@@ -41,7 +40,7 @@ const TAIL_BYTES_MAX: usize = 64 * 1024;
 /// How much of each field of an unfinished record is remembered with the position, in bytes: what identifies a row is
 /// shorter, and a file that has grown has only more behind it.
 const REMEMBERED_BYTES_MAX: usize = 4 * 1024;
-/// How long after the last change of a file nobody is believed to write it any more.
+/// How long after its last change a file is assumed to be complete.
 const QUIET_MS: i64 = MINUTE_MS;
 
 /// What a file as a whole must have.
@@ -49,11 +48,11 @@ pub(crate) type Require<'a> = &'a dyn Fn(&dyn Fn(Field) -> bool) -> Result<(), S
 
 pub(crate) struct CsvReader {
     lines: Lines,
-    /// Lines that were looked at and not yet taken.
+    /// Lines that were examined but not yet consumed.
     ahead: VecDeque<Line>,
     header: Header,
     fields: Fields,
-    /// For lines looked at by themselves.
+    /// For lines examined separately.
     single: Fields,
     position: FilePosition,
     /// The last field of the record before, for judging an unfinished one.
@@ -109,7 +108,7 @@ impl CsvReader {
         Ok(CsvReader { lines, ahead, header, fields, single, position, last_field: Vec::new() })
     }
 
-    /// Reads up to a chunk's worth of records; returns where it stands.
+    /// Reads up to one chunk of records; returns the position.
     pub(crate) fn fill(&mut self, out: &mut Collector) -> std::io::Result<FilePosition> {
         while !out.is_full() {
             let Some(extent) = self.next_record(out)? else {
@@ -201,7 +200,7 @@ impl CsvReader {
         fields.len() == known || fields.len() > known && (known..fields.len()).all(|at| fields.get(at).is_empty())
     }
 
-    /// Takes or refuses a record; what it returns is remembered if the record is the unfinished end of the file.
+    /// Accepts or rejects a record; the result is remembered if the record is the unfinished end of the file.
     fn take_record(&mut self, extent: &Extent, before: Option<&Tail>, out: &mut Collector) -> Option<Tail> {
         let place = format!(":{}", self.position.lines + 1);
         let head = &extent.first.text[..extent.first.text.len().min(4 * RAW_CHARS_MAX)];
@@ -259,13 +258,13 @@ impl CsvReader {
         Some(tail)
     }
 
-    /// What is wrong with the fields as such.
+    /// Errors of the fields themselves.
     fn fault(&self) -> Option<Fault> {
         let detail = format!("{} fields, the header has {}", self.fields.len(), self.header.len);
         (!self.fits(&self.fields)).then_some((RejectReason::Malformed, detail))
     }
 
-    /// Whether an unfinished record may be taken. One that is cut in what identifies it would become a row of its own,
+    /// Whether an unfinished record may be read. One that is cut within its identity would become a different row,
     /// which nothing replaces later.
     fn may_be_whole(&self, now: TimeMs) -> bool {
         let last = self.header.len - 1;
@@ -304,7 +303,7 @@ impl Record for CsvRecord<'_> {
         match self.cell(Field::Metadata) {
             Cell::Text(text) => metadata_of_text(text, notes),
             Cell::Unusable(what) => {
-                notes.push(format!("metadata is {what} and was left out"));
+                notes.push(format!("metadata is {what} and was omitted"));
                 BTreeMap::new()
             }
             _ => BTreeMap::new(),
