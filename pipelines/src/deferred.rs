@@ -1,9 +1,9 @@
-//! DeferredPart back: rows that were refused because they lie after the reader's clock, and are read again once it has passed them.
+//! Deferred rows: rejected because they are ahead of the reader's clock, and read again once it has passed them.
 //!
-//! A source's position goes on past such rows, so that everything behind them is taken. Where they begin is committed
-//! beside it, under [`DEFERRED_NAME`]: source and partition, the position before them, and the time at which the clock
-//! will take the first of them. A run that starts later than that begins the partition there again; rows that are stored
-//! already change nothing. A machine whose clock was wrong for one run has thus lost nothing once it is right.
+//! A source's position advances past such rows, so that later rows are read. The position before them is committed
+//! under [`DEFERRED_NAME`], with source, partition, and the time at which the clock accepts the first of them. A run
+//! that starts later than that rewinds the partition; rows that are already stored change nothing. A machine whose
+//! clock was wrong for one run thus loses nothing once it is corrected.
 
 use async_trait::async_trait;
 use model::check::{FUTURE_SKEW_MS_MAX, far_future_time};
@@ -21,7 +21,7 @@ mod tests;
 pub const DEFERRED_NAME: &str = "held-back";
 /// No clock is wrong by more: times further ahead are no times, and stay refused.
 const AHEAD_MS_MAX: i64 = 100 * 366 * DAY_MS;
-/// The source whose partitions are cheap to read from their start, which also settles what was refused of them before.
+/// The source whose partitions are cheap to read from their start, which also replaces their earlier rejects.
 const FILES: &str = "files";
 
 /// Rows of one partition that wait for the clock. The stored form is JSON.
@@ -43,7 +43,7 @@ pub struct DeferredRows {
     pub rows: u64,
     /// How many of them this run has met.
     pub met: u64,
-    /// The earliest time that such a row states.
+    /// The earliest time of such a row.
     #[serde(serialize_with = "rfc_3339")]
     pub first: TimeMs,
     /// The latest.
@@ -61,13 +61,13 @@ fn rfc_3339<S: serde::Serializer>(time: &TimeMs, serializer: S) -> Result<S::Ok,
     serializer.collect_str(time)
 }
 
-/// Everything that is held back, and where the sources stand.
+/// All deferred rows, and the positions of the sources.
 #[derive(Debug, Default)]
 pub(crate) struct Deferred {
     held: BTreeMap<(String, String), DeferredPart>,
-    /// Where each partition stands, by source.
+    /// Position of each partition, by source.
     reached: BTreeMap<String, Positions>,
-    /// Rows of a source refused since its last position: where they stand, and their times.
+    /// Rows of a source rejected since its last position: their locations and times.
     open: BTreeMap<String, Vec<(String, TimeMs)>>,
     moved: BTreeSet<(String, String)>,
     /// Those that the clock took when the run began, and that have not been read again yet.
@@ -81,7 +81,7 @@ fn part_of(source: &str, partition: &str) -> String {
 
 fn read(positions: &BTreeMap<String, Positions>) -> BTreeMap<(String, String), DeferredPart> {
     let stored = positions.get(DEFERRED_NAME).map(|held| &held.0).into_iter().flatten();
-    // an empty text: nothing is held back there any more
+    // an empty text: nothing is deferred there any more
     stored
         .filter_map(|(part, text)| Some((serde_json::from_str(part).ok()?, serde_json::from_str(text).ok()?)))
         .collect()
@@ -116,9 +116,9 @@ impl Deferred {
             let Some(held) = self.held.remove(&key) else { continue };
             tracing::info!(
                 source, partition, rows = held.rows, first = %held.first,
-                "rows that lay after this machine's clock are read again"
+                "rows that were ahead of this machine's clock are read again"
             );
-            // it stands there again: rows of it that are still ahead are held back from there, not from where it was
+            // it was rewound: its rows that are still ahead are deferred from there, not from its earlier position
             let reached = self.reached.entry(source.to_owned()).or_default();
             match held.from {
                 Some(from) => drop(reached.0.insert(partition.clone(), from)),
@@ -152,7 +152,7 @@ impl Deferred {
         reached.advance(batch.positions.clone());
     }
 
-    /// What has changed since it was last committed.
+    /// Changes since the last commit.
     pub(crate) fn take_moved(&mut self) -> Positions {
         let text = |key: &(String, String)| self.held.get(key).map(|held| serde_json::json!(held).to_string());
         let moved = std::mem::take(&mut self.moved);
@@ -174,7 +174,7 @@ impl Deferred {
     }
 }
 
-/// Whether a place such as `events/0@17` lies in this partition.
+/// Whether a location such as `events/0@17` is in this partition.
 fn is_in(place: &str, partition: &str) -> bool {
     place.strip_prefix(partition).is_some_and(|rest| !rest.starts_with(|next: char| next.is_alphanumeric()))
 }
@@ -207,7 +207,7 @@ pub(crate) fn rewind(
     (positions, rewound)
 }
 
-/// A source of which partitions were rewound: says so with the first batch of each.
+/// A source with rewound partitions: reported with the first batch of each.
 pub(crate) struct Rewound {
     pub(crate) inner: Box<dyn Source>,
     pub(crate) partitions: BTreeSet<String>,
@@ -225,7 +225,7 @@ impl Source for Rewound {
 
     async fn next_batch(&mut self) -> Result<Option<Batch>, SourceError> {
         let Some(mut batch) = self.inner.next_batch().await? else { return Ok(None) };
-        // the others have gone on meanwhile: what waited for the clock is not late for that
+        // the others have advanced: rows that waited for the clock are not late because of it
         if batch.arrival == Arrival::Backlog {
             batch.arrival = Arrival::Again;
         }

@@ -1,9 +1,8 @@
-//! Memory: how much the program may take, and how that is shared out between store, ticks and queues.
+//! Memory: the program's limit, and its division among store, ticks and queues.
 //!
 //! The limit is `engine.memory_limit`; without it, what the container allows (cgroup v1 and v2), else the machine. The
-//! engine's windows are as large as the data makes them: what is left of the limit is theirs. A run that outgrows what is
-//! configured, or its container, ends with a word: in a container before the kernel ends it without one. What it has
-//! committed stays.
+//! engine's windows are as large as the data makes them: what is left of the limit is theirs. A run that outgrows what
+//! is configured, or its container, ends with a message: in a container before the kernel kills it. Its commits remain.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -16,8 +15,8 @@ const OF_MACHINE: (u64, u64) = (8, 10);
 const UNKNOWN_BYTES: u64 = 4 << 30;
 /// What the store leaves to the engine at least, from limits on that allow it.
 const ENGINE_BYTES: u64 = 1 << 30;
-/// Most memory of a tick's rows. Two ticks are held, one that is written and one that is taken in, and engine and store
-/// work on copies of them.
+/// Most memory of a tick's rows. There are two ticks, one being written and one being read, and engine and store work
+/// on copies of them.
 const TICK_BYTES_MAX: u64 = 192 << 20;
 /// Of the limit, a tick and the queue of what waits for the next one take this part each.
 const TICK_PART: u64 = 32;
@@ -44,7 +43,7 @@ pub enum Origin {
 pub struct Memory {
     /// All that it plans with.
     pub limit_bytes: u64,
-    /// Who says so.
+    /// The source of the limit.
     pub origin: Origin,
     /// What the kernel allows, beyond which it ends processes.
     container_bytes: Option<u64>,
@@ -53,8 +52,8 @@ pub struct Memory {
 /// The program takes more memory than it may.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "the memory {} is used up: {} MiB of {} MiB. What has been committed stays, and a start with more memory \
-     goes on from there: raise {}, or let fewer rows be looked at together (a shorter \
+    "the memory {} is used up: {} MiB of {} MiB. Everything up to the last commit is stored, and a run with more \
+     memory resumes: raise {}, or evaluate fewer rows (a shorter \
      correlation.metric_window or correlation.horizon, fewer series)",
     if *.is_configured { "that engine.memory_limit allows" } else { "of the container" },
     .used_bytes >> 20,
@@ -129,12 +128,12 @@ impl Memory {
     }
 }
 
-/// The least limit of the container and of what it lies in, as the files of the kernel below `root` say.
+/// The lowest limit of the container and its parents, from the kernel's files below `root`.
 fn container_bytes(root: &Path) -> Option<u64> {
     let groups = fs::read_to_string(root.join("proc/self/cgroup")).unwrap_or_default();
     let mut files: Vec<PathBuf> = Vec::new();
     let mut limits_of = |base: PathBuf, group: &str, file: &str| {
-        // a container sees its own group as the root, whatever the path says
+        // a container sees its own group as the root, regardless of the path
         files.push(base.join(file));
         let mut folder = base.join(group.trim_start_matches('/'));
         while folder != base && folder.starts_with(&base) {
@@ -238,7 +237,7 @@ mod tests {
     fn everything_that_is_held_at_once_leaves_half_of_little_memory_to_the_windows() {
         for mib in [128, 256, 460, 1_024, 4_096, 65_536] {
             let memory = Memory::from(Some(mib * MIB), None, None);
-            // a tick that is written, one that is taken in, a copy of each, and the queue
+            // a tick being written, one being read, a copy of each, and the queue
             let held = memory.store_bytes() + 4 * memory.tick_bytes_max() as u64 + memory.queue_bytes_max() as u64;
             assert!(held <= mib * MIB / 2, "{mib} MiB: {} MiB", held / MIB);
         }

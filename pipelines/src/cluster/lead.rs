@@ -26,10 +26,10 @@ use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-/// How long the others may take to understand that the run has ended well.
+/// How long the others may take to acknowledge the end of the run.
 const END_WAIT: Duration = Duration::from_secs(5);
 
-/// Runs the reef with the processes that were met, and tells them how it ended.
+/// Runs the reef with the connected processes, and sends them the result.
 pub(super) async fn lead(
     config: &ReefConfig,
     place: &Place,
@@ -82,13 +82,13 @@ pub(super) fn peers(
     Peers { process: place.process, streams: sockets.into_iter().enumerate().map(wrap).collect() }
 }
 
-/// Whoever is asked to stop, all stop.
+/// A stop of any process stops all.
 async fn forward(shutdown: watch::Receiver<bool>, stop: watch::Sender<bool>) {
     asked(shutdown).await;
     stop.send_replace(true);
 }
 
-/// The run itself, as in one process, with the sources of the others beside its own.
+/// The run itself, as in one process, with the sources of the others in addition to its own.
 async fn conduct(
     config: &ReefConfig,
     place: &Place,
@@ -116,26 +116,26 @@ async fn conduct(
     Ok(summary)
 }
 
-/// Tells the others that all is well, and waits until they have understood.
+/// Sends the end of the run to the others, and waits for their acknowledgement.
 async fn end(links: Vec<Link>, ended: Vec<oneshot::Receiver<()>>, is_stopped: bool, is_ending: &AtomicBool) {
     is_ending.store(true, Ordering::Relaxed);
     for link in &links {
         link.send(Frame::End { is_stopped }).await;
     }
     for (link, ended) in links.iter().zip(ended) {
-        // everything is stored; a process that is gone by now has missed only the news
+        // everything is stored; a process that has already ended misses only this message
         if !matches!(timeout(END_WAIT, ended).await, Ok(Ok(()))) {
-            tracing::warn!(peer = %link.peer(), "the run has ended well, but this process did not hear of it");
+            tracing::warn!(peer = %link.peer(), "run finished; this process did not acknowledge the end");
         }
     }
 }
 
-/// Tells the others why the run has failed.
+/// Sends the others the reason of the failure.
 async fn fail(links: Vec<Link>, error: &RunError) {
     let message = one_line(error);
     let mut farewells = JoinSet::new();
     for link in links {
-        // the lost one need not be told that it is lost
+        // the lost process need not be notified
         if let RunError::Cluster(ClusterError::Lost { peer, .. } | ClusterError::Failed { peer, .. }) = error
             && peer == link.peer()
         {

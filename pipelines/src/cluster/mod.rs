@@ -1,19 +1,19 @@
-//! Cluster: one run in several processes, each on its own address; who leads, who serves, and how a run ends for all.
+//! Cluster: one run in several processes, each on its own address: leading, serving, and ending together.
 //!
-//! Process 0 **leads**: it alone opens the store, reads what cannot be divided (files, colonies), judges lateness, cuts
-//! ticks and feeds the dataflow, whose operators spread the rows over the workers of all processes. The others
-//! **serve**: they work in the dataflow, read and decode their share of divided sources, and send the batches to
-//! process 0. So there is one tick, one commit and one set of positions, as in a single process.
+//! Process 0 **leads**: only it opens the store, reads sources that cannot be partitioned (files, colonies), decides
+//! lateness, cuts ticks and feeds the dataflow, whose operators spread the rows over the workers of all processes. The
+//! others **serve**: they work in the dataflow, read and decode their share of partitioned sources, and send the
+//! batches to process 0. There is thus one tick, one commit and one set of positions, as in a single process.
 //!
 //! Between process 0 and each other process there is a *control* connection (positions, batches, heartbeats, the end);
 //! between each two processes a *data* connection that belongs to timely. A process that is lost, hung or broken raises
-//! the [`Alarm`](alarm::Alarm) of all others, and their runs end with its name. Nothing is repaired on the way: what is
-//! committed is whole, and a restart of all processes goes on from there.
+//! the [`Alarm`](alarm::Alarm) of all others, and their runs end with its name. Nothing is repaired in place: commits
+//! are complete, and a restart of all processes resumes from them.
 //!
 //! | file | owns |
 //! |---|---|
 //! | `settings` | which settings must agree between processes, and how they differ |
-//! | `meet` | finding the other processes at the start: listen, dial, handshake |
+//! | `meet` | connecting to the other processes at the start: listen, dial, handshake |
 //! | `wire` | frames of the control connection |
 //! | `link` | one control connection while it lives: heartbeat, silence, the last frame |
 //! | `stream` | a data connection that ends a run by the alarm instead of a panic |
@@ -21,7 +21,7 @@
 //! | `remote` | the sources of another process as sources of process 0 |
 //! | `serve` | the other processes |
 //! | `work` | the workers of the other processes |
-//! | `alarm` | the first fault of any process, told to everything in this one |
+//! | `alarm` | the first fault of any process, broadcast in this one |
 
 pub mod alarm;
 mod lead;
@@ -57,7 +57,7 @@ pub type BuildInputs = dyn Fn(&ReefConfig, &BTreeMap<String, Positions>, Share, 
     + Send
     + Sync;
 
-/// Tells the user something while nothing else can be shown.
+/// Shows the user a message while nothing else can be displayed.
 pub type Tell = dyn Fn(&str) + Send + Sync;
 
 /// How a process of a cluster ended, when nothing failed.
@@ -65,9 +65,9 @@ pub type Tell = dyn Fn(&str) + Send + Sync;
 pub enum ClusterEnd {
     /// Process 0: the run's own summary.
     Led(Box<RunSummary>),
-    /// Another process: what it did for the run.
+    /// Another process, and its contribution to the run.
     Served(ServeSummary),
-    /// It was asked to stop while it waited for the others.
+    /// It was stopped while it waited for the others.
     NotStarted,
 }
 
@@ -157,7 +157,7 @@ async fn run_announced(
     }
 }
 
-/// Waits until it is asked for; for ever when nobody can ask any more.
+/// Waits for a stop request; never returns if none is possible any more.
 async fn asked(mut shutdown: watch::Receiver<bool>) {
     if shutdown.wait_for(|stop| *stop).await.is_err() {
         std::future::pending::<()>().await;

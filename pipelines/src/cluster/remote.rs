@@ -1,4 +1,4 @@
-//! Remote: the sources of another process as sources of process 0, with a bound on what is under way.
+//! Remote: the sources of another process as sources of process 0, with a bound on batches in transit.
 
 use super::alarm::Alarm;
 use super::wire::{Frame, SourceFacts};
@@ -12,7 +12,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 /// Batches of one process that may be on their way to process 0 at the same time.
 pub(super) const WINDOW_BATCHES: usize = 8;
 
-/// A batch with what its source said of itself then.
+/// A batch with its source's status.
 struct Delivered {
     batch: Batch,
     bytes: Option<(u64, u64)>,
@@ -51,7 +51,7 @@ impl Source for RemoteSource {
     }
 
     async fn next_batch(&mut self) -> Result<Option<Batch>, SourceError> {
-        // that the other process is gone is the alarm's business; what has not been sent is kept if this is dropped
+        // the alarm handles a lost process; what has not been sent is kept if this is dropped
         if self.stored != Positions::default() {
             let _ = self.to_reader.send(self.news()).await;
             self.stored = Positions::default();
@@ -128,7 +128,7 @@ impl FromReader {
                 self.deliver(source, Delivered { batch: *batch, bytes, outage });
             }
             Frame::SourceEnded { source } => {
-                // the source sees the end of its queue once it has taken what is in it
+                // the source sees the end of its queue once it has emptied it
                 if let Some(open) = self.open.get_mut(source) {
                     *open = None;
                 }
@@ -156,7 +156,7 @@ impl FromReader {
                 stored: Positions::default(),
             });
         }
-        // a run that failed meanwhile needs them no more
+        // a failed run no longer needs them
         let _ = opened.send(remote);
     }
 
@@ -164,7 +164,7 @@ impl FromReader {
         let Some(Some(open)) = self.open.get(source) else {
             return self.broke_protocol(format!("a batch of source {source}, which is not open"));
         };
-        // a queue that is closed belongs to a run that drains
+        // a closed queue belongs to a draining run
         if let Err(mpsc::error::TrySendError::Full(_)) = open.try_send(delivered) {
             self.broke_protocol("more batches than agreed".to_owned());
         }

@@ -1,4 +1,5 @@
-//! Serve: a process other than 0. It works in the dataflow, reads its share of divided sources, and ends with the run.
+//! Serve: a process other than 0. It works in the dataflow, reads its share of partitioned sources, and ends with the
+//! run.
 
 use super::alarm::Alarm;
 use super::lead::peers;
@@ -90,7 +91,7 @@ pub(super) async fn serve(
     }
 }
 
-/// Hands what process 0 says to whoever waits for it; never waits itself.
+/// Dispatches messages of process 0 to waiting tasks; never blocks.
 fn listen() -> (impl FnMut(Frame) + Send + 'static, FromLead) {
     let (start, on_start) = oneshot::channel();
     let (end, on_end) = oneshot::channel();
@@ -123,7 +124,7 @@ struct Reading<'a> {
 }
 
 impl Reading<'_> {
-    /// Reads this process's share and sends it to process 0, until that says that the run has ended.
+    /// Reads this process's share and sends it to process 0, until that ends the run.
     async fn until_the_end(
         self,
         from_lead: FromLead,
@@ -179,7 +180,7 @@ impl Reading<'_> {
     }
 
     async fn send(&self, frame: Frame) {
-        // that process 0 is gone is the alarm's business
+        // the alarm handles a lost process 0
         let _ = self.to_lead.send(frame).await;
     }
 }
@@ -216,7 +217,7 @@ impl Shipping {
                 return Ok(());
             };
             progress.send_modify(|progress| count(progress, &batch));
-            // a place is free again when process 0 says so; the semaphore is never closed
+            // process 0 releases permits; the semaphore is never closed
             let Ok(place) = window.acquire().await else { return Ok(()) };
             place.forget();
             let (bytes, outage) = (source.progress_bytes(), source.outage());

@@ -1,6 +1,7 @@
 //! Wire: the frames of a control connection, each a length and its bytes.
 //!
-//! The handshake is JSON, so that versions that differ can still tell each other so; all else is as timely encodes rows.
+//! The handshake is JSON, so that different versions can still report their difference; everything else uses timely's
+//! encoding of rows.
 
 use super::settings::Settings;
 use model::position::Positions;
@@ -13,7 +14,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 /// A frame that claims to be longer is not one of ours.
 const FRAME_BYTES_MAX: u32 = 256 * 1024 * 1024;
-/// The same for a greeting, which comes from nobody knows whom.
+/// The same for a greeting, whose sender is unknown.
 const GREETING_BYTES_MAX: u32 = 64 * 1024;
 /// What a greeting starts with.
 pub(super) const MAGIC: &str = "coral-pipeline cluster";
@@ -52,7 +53,7 @@ pub(super) struct SourceFacts {
     pub is_acknowledged: bool,
 }
 
-/// What process 0 and another tell each other once they have met.
+/// Messages between process 0 and another after the handshake.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) enum Frame {
     /// Still there.
@@ -65,13 +66,13 @@ pub(super) enum Frame {
     Batch { source: usize, batch: Box<Batch>, bytes: Option<(u64, u64)>, outage: Option<String> },
     /// To 0: a finite source has delivered everything.
     SourceEnded { source: usize },
-    /// From 0: a batch was taken in, one more may come.
+    /// From 0: a batch was accepted, one more may be sent.
     Taken,
     /// From 0: everything of a source up to these positions is stored.
     Committed { source: usize, positions: Positions },
-    /// To 0: this process was asked to stop.
+    /// To 0: this process was stopped.
     Stop,
-    /// From 0: the run has ended well.
+    /// From 0: the run has completed.
     End { is_stopped: bool },
     /// To 0: understood; nothing more comes from here.
     Ended,
@@ -122,7 +123,7 @@ async fn read_bytes(from: &mut (impl AsyncRead + Unpin), bytes_max: u32) -> Resu
         return Err(Error::new(ErrorKind::InvalidData, format!("a frame of {length} bytes")));
     }
     let mut bytes = Vec::new();
-    // grows with what really comes, not with what was claimed
+    // grows with received data, not with the claimed length
     if from.take(u64::from(length)).read_to_end(&mut bytes).await? < length as usize {
         return Err(ErrorKind::UnexpectedEof.into());
     }

@@ -1,4 +1,4 @@
-//! Rows after the clock: what is remembered, when it is read again, what a clock can make good and what not.
+//! Rows ahead of the clock: what is stored, when it is read again, and what a corrected clock can repair.
 
 #![allow(clippy::unwrap_used)]
 

@@ -1,4 +1,4 @@
-//! Inputs: builds the sources that the configuration names, each from where it was committed.
+//! Inputs: builds the configured sources, each at its committed position.
 
 use crate::config::{ColonyConfig, ReefConfig, SecretError, SecretSource, SourceConfig};
 use crate::deferred::{self, Rewound};
@@ -102,7 +102,7 @@ fn build_at(
     Ok(sources)
 }
 
-/// All file sources as one: a file has one position, however many tables of the configuration name it.
+/// All file sources as one: a file has one position, even if several tables of the configuration name it.
 pub fn files(config: &ReefConfig) -> Option<FilesConfig> {
     let mut all = FilesConfig { base_dir: config.base_dir.clone(), ..FilesConfig::default() };
     for source in &config.sources {
@@ -154,7 +154,7 @@ fn queue_bytes_max(config: &ReefConfig) -> u64 {
     Memory::of(config.engine.memory_limit_bytes).topic_bytes().clamp(1 << 20, QUEUE_BYTES_DEFAULT)
 }
 
-/// Summaries and, unless it is switched off, the event stream of one colony.
+/// Summaries and, unless disabled, the event stream of one colony.
 ///
 /// With the stream on, summaries carry no events: two paths of different speed to one watermark would make rows late
 /// that are not.

@@ -25,7 +25,7 @@ pub struct Run<'a> {
     pub entry: &'a Entry,
     /// What of the recording stays the same in every pass.
     pub fixed: &'a Fixed,
-    /// Whether the target keeps rows and positions.
+    /// Whether the target stores rows and positions.
     pub is_kept: bool,
 }
 
@@ -33,7 +33,7 @@ pub struct Run<'a> {
 pub struct Passed {
     /// Whether all rows went through.
     pub ended: Ended,
-    /// Rows that the recording has in the range, where it can count them.
+    /// Rows of the recording in the range, if countable.
     pub rows_in_range: Option<u64>,
     /// Rows read that lie outside the range.
     pub rows_outside: u64,
@@ -62,8 +62,8 @@ impl Passes {
         Passes { count, options, counted: Counted::default() }
     }
 
-    /// Runs the next pass into `target`. Once all rows are through, a target that keeps positions is told that the replay
-    /// is done.
+    /// Runs the next pass into `target`. After all rows, the replay is marked as done in a target that stores
+    /// positions.
     pub async fn run(
         &mut self,
         run: &Run<'_>,
@@ -102,7 +102,7 @@ impl Passes {
         Ok((Passed { ended: summary.ended, rows_in_range, rows_outside, summary: Some(summary) }, target))
     }
 
-    /// The loop, with its snapshots passed on as those of the whole command.
+    /// The loop, with its snapshots converted to those of the whole command.
     async fn shown(
         &mut self,
         config: &ReefConfig,
@@ -159,7 +159,7 @@ mod tests {
     use sources::{Batch, SourceError};
     use std::path::Path;
 
-    /// Counts that say from the start that all is done: rows were deleted since the call that it goes on with.
+    /// Counts that are complete from the start: rows were deleted since the resumed call.
     struct Miscounted {
         batches_left: i64,
     }

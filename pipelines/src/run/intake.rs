@@ -1,4 +1,4 @@
-//! Intake: runs every source as a task of its own, into one bounded queue, so that a slow store slows the sources.
+//! Intake: runs every source as a separate task, into one bounded queue, so that a slow store slows the sources.
 
 use super::acknowledge::{self, Acknowledgements, Stored};
 use model::reject::Reject;
@@ -20,7 +20,7 @@ pub enum Delivery {
         source: String,
         /// Whether the source is finite (its rows are never late).
         is_finite: bool,
-        /// What it delivered.
+        /// Its batch.
         batch: Box<Batch>,
         /// Which of the running sources it is: in a cluster several have one name.
         number: usize,
@@ -33,7 +33,7 @@ pub enum Delivery {
     },
     /// A finite source has delivered everything.
     Finished,
-    /// A source cannot go on.
+    /// A source cannot continue.
     Failed {
         /// The source's name.
         source: String,
@@ -59,8 +59,8 @@ pub struct Intake {
 }
 
 impl Intake {
-    /// Starts one task per source. All stop when `shutdown` turns true.
-    /// What they have delivered and nobody has taken yet has at most [`QUEUE_BATCHES`] batches and `queue_bytes_max`.
+    /// Starts one task per source. All stop when `shutdown` becomes true. The queue has at most [`QUEUE_BATCHES`]
+    /// batches and `queue_bytes_max`.
     pub fn start(sources: Vec<Box<dyn Source>>, shutdown: &watch::Receiver<bool>, queue_bytes_max: usize) -> Intake {
         let (send, deliveries) = mpsc::channel(QUEUE_BATCHES);
         let room = Room::of(queue_bytes_max);
@@ -95,7 +95,7 @@ impl Intake {
             tokio::select! {
                 biased;
                 queued = self.deliveries.recv() => break queued?.0,
-                // a source that fails by a bug must not be missed while the others go on
+                // a source that panics must be noticed while the others continue
                 ended = self.tasks.join_next(), if !self.tasks.is_empty() => {
                     if let Some(Err(error)) = ended && error.is_panic() {
                         self.panicked.get_or_insert(error.to_string());
@@ -115,7 +115,7 @@ impl Intake {
         Some(delivery)
     }
 
-    /// Whether every source has ended by itself and everything of it has been taken: then a stop has stopped nothing.
+    /// Whether every source has reached its end and the queue is empty: then a stop interrupts nothing.
     pub fn is_complete(&self) -> bool {
         self.open == 0
     }
@@ -241,7 +241,7 @@ mod tests {
     use async_trait::async_trait;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
-    /// A source that fails by a bug, or one that waits for ever.
+    /// A source that panics, or one that hangs.
     struct Odd(bool);
 
     #[async_trait]
@@ -266,7 +266,7 @@ mod tests {
         assert!(intake.panic().await.unwrap().contains("a bug in a source"));
     }
 
-    /// A source of batches of some 100 kB each, and how many have been asked of it.
+    /// A source of batches of about 100 kB each, and the number of requested ones.
     struct Large(Arc<AtomicUsize>);
 
     #[async_trait]

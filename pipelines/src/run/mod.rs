@@ -1,25 +1,25 @@
-//! Run: from a checked configuration to a finished run: restore, take in, tick, correlate, commit, drain.
+//! Run: from a checked configuration to a finished run: restore, read, tick, correlate, commit, drain.
 //!
 //! ```text
 //! sources ──(bounded queue)── pending rows ── lateness gate ── engine ── commit: rows + findings + positions
 //! ```
-//! 1. One tick is one commit: the rows, what the engine made of them, and the positions they were read up to.
+//! 1. One tick is one commit: the rows, the engine's findings, and the positions after them.
 //! 2. A tick is cut when enough rows wait or the oldest has waited long enough; `pace` says when it evaluates.
-//! 3. While a tick is written the next one is taken in; it is written after it (`commits`).
+//! 3. While a tick is written the next one is read; it is written after it (`commits`).
 //! 4. The last tick of a run always evaluates, so that the store holds what all rows together say.
 //!
 //! | file | owns |
 //! |---|---|
-//! | `running` | the state of a run, and its loop: take in until the end, drain, sum up |
+//! | `running` | the state of a run, and its loop: read until the end, drain, summarise |
 //! | `tick` | closing a tick: engine, commit, deletion of old rows |
 //! | `intake` | sources as tasks, one queue bounded in bytes |
 //! | `acknowledge` | sources learn which of their positions are stored |
-//! | `commits` | the store of a run, which writes one tick while the run takes in the next |
+//! | `commits` | the store of a run, which writes one tick while the run reads the next |
 //! | `retry` | commits and look-ups repeated after faults that may pass |
 //! | `restore` | windows rebuilt from stored rows |
 //! | `published` | from changes of findings to what the store writes |
 //! | `pace` | when to evaluate |
-//! | `retention` | when the store deletes what is too old |
+//! | `retention` | when the store deletes expired rows |
 //! | `pending_rejects` | refused rows that wait for the next tick |
 //! | `clock_skew` | which services' clocks are ahead of the reader's |
 //! | `lookback` | stored rows that lie outside the look-back |
@@ -61,7 +61,7 @@ mod tick;
 pub struct RunOptions {
     /// Receives a snapshot after each tick and each batch.
     pub progress: watch::Sender<Progress>,
-    /// Turns true when the run shall drain and end.
+    /// Becomes true when the run must drain and end.
     pub shutdown: watch::Receiver<bool>,
     /// The time of day: by it rows are judged, commits are dated, and rows expire.
     pub clock: SharedClock,
@@ -79,18 +79,18 @@ impl RunOptions {
 /// What differs between a live run, a replay and the leading process of several.
 #[derive(Default)]
 pub(crate) struct DriveOptions {
-    /// An engine that is started already, and whose workers may be those of several processes; else one is started.
+    /// An already started engine, whose workers may be those of several processes; otherwise one is started.
     pub(crate) engine: Option<Engine>,
     /// Who gets a reader of the store, and news.
     pub(crate) announcer: Announcer,
-    /// The rows were recorded before: they say nothing of how far the live sources have been judged, so the gate's state
-    /// stays as it is in the store, and nothing is deleted.
+    /// The rows are recorded: they do not affect the lateness of live sources, so the gate's stored state stays
+    /// unchanged, and nothing is deleted.
     pub(crate) is_recorded: bool,
     /// Each tick waits for the engine's answer to it, so that the order of events does not depend on how long that takes.
     pub(crate) is_in_turns: bool,
 }
 
-/// Runs a reef until its input ends or it is asked to stop.
+/// Runs a reef until its input ends or it is stopped.
 pub async fn run(config: &ReefConfig, options: RunOptions) -> Result<RunSummary, RunError> {
     run_announced(config, options, Announcer::default()).await
 }
@@ -113,7 +113,7 @@ pub async fn run_announced(
     Ok(summary)
 }
 
-/// Feeds `sources` through the engine into `store` until they end or the run is asked to stop.
+/// Feeds `sources` through the engine into `store` until they end or the run is stopped.
 pub async fn drive(
     config: &ReefConfig,
     store: Box<dyn StoreWriter>,

@@ -1,8 +1,8 @@
-//! PendingRejects rows that wait for the next tick, and which earlier ones no longer hold.
+//! Rejects that wait for the next tick, and deletions of earlier ones.
 
 use model::reject::{Reject, RejectReason, part_of_partition};
 
-/// Bytes of a place at most: it names ids as they came, and what is refused may be refused for their length.
+/// Maximum bytes of a location: it contains ids unchanged, and rows may be rejected for the length of an id.
 const PLACE_BYTES_MAX: usize = 4 * 1024;
 
 /// What a batch says of rows that were refused before: they are read again, or have been read on.
@@ -16,10 +16,10 @@ pub(crate) struct TakenBack {
     pub(crate) settled: Vec<String>,
 }
 
-/// What a tick says of refused rows: first what is taken back, then what is refused.
+/// Changes of rejects in a tick: first deletions, then new ones.
 #[derive(Debug, Default)]
 pub(crate) struct PendingRejects {
-    /// Sources and parts that were begun again.
+    /// Sources and parts that were restarted.
     pub(crate) restarted: Vec<(String, String)>,
     /// Sources and parts that went back to rows after the reader's clock.
     pub(crate) rewound: Vec<(String, String)>,
@@ -36,7 +36,7 @@ impl PendingRejects {
         rewound.retain(|partition| !restarted.contains(partition));
         let rewound: Vec<&str> = rewound.iter().map(|partition| part_of_partition(source, partition)).collect();
         let settled = settled.into_iter().map(shortened).collect::<Vec<_>>();
-        // what was refused in this very tick has not been written, and must not be
+        // rejects of this tick have not been written, and must not be
         if !restarted.is_empty() || !rewound.is_empty() || !settled.is_empty() {
             self.rejects.retain(|reject| {
                 let is_again = reject.reason == RejectReason::FarFuture && rewound.contains(&reject.part());

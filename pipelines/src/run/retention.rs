@@ -1,4 +1,4 @@
-//! Retention: when the store is asked to delete what is too old; never so long that a tick waits for it.
+//! Retention: when the store deletes expired rows; never so long that a tick waits for it.
 
 use std::time::Duration;
 use tokio::time::Instant;
@@ -30,7 +30,7 @@ impl RetentionPace {
         now >= self.due_at
     }
 
-    /// A slice ended; `is_partial` says whether the pass goes on.
+    /// A slice ended; `is_partial`: the pass continues.
     pub fn pruned(&mut self, now: Instant, is_partial: bool) {
         self.due_at = now + if is_partial { SLICE_EVERY } else { PASS_EVERY };
     }

@@ -43,7 +43,7 @@ fn config(folder: &Path, hosts: &[String], more: &str) -> ReefConfig {
     parse(&text, Format::Toml, &folder.join("reef.toml")).unwrap()
 }
 
-/// One process, as a task of its own; it stops when `stop` turns true.
+/// One process as a separate task; it stops when `stop` becomes true.
 struct Process {
     stop: watch::Sender<bool>,
     seen: watch::Receiver<Progress>,
@@ -103,7 +103,7 @@ async fn stored(config: &ReefConfig) -> Stored {
     Stored { correlations, positions, rows: totals.rows, rejects: totals.rejects }
 }
 
-/// What one process alone stores.
+/// The result of a single process.
 async fn undisturbed(parts: &Parts) -> Stored {
     let folder = tempfile::tempdir().unwrap();
     let config = config(folder.path(), &free_hosts(2), "");

@@ -1,4 +1,4 @@
-//! Runs that go well, or are stopped, or go on after one that was cut off.
+//! Runs that complete, are stopped, or resume an interrupted one.
 
 use super::parts::{Ending, Parts};
 use super::*;
@@ -70,7 +70,7 @@ async fn a_process_that_is_lost_ends_the_other_and_a_restart_goes_on() {
         processes[0].sees(|progress| progress.ticks >= ticks).await;
         let gone = processes.remove(lost);
         gone.task.abort();
-        // its store is closed once the task is gone
+        // its store is closed once the task has ended
         assert!(gone.task.await.unwrap_err().is_cancelled());
         let message = processes.remove(0).failure().await;
         let wanted = format!("process {lost} ({}) is lost", config.engine.hosts[lost]);

@@ -7,7 +7,7 @@ struct Acknowledged {
     inner: Counting,
     store: MemoryStore,
     heard: Arc<Mutex<Vec<i64>>>,
-    /// Goes on for ever.
+    /// Never ends.
     is_live: bool,
 }
 
