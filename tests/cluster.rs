@@ -86,12 +86,12 @@ impl Running {
         child.wait().unwrap();
     }
 
-    /// Waits for its end, not for ever.
+    /// Waits for its end, with a limit.
     fn end(mut self) -> Output {
         let pid = self.id();
         let child = self.0.take().unwrap();
         let (done, wait) = mpsc::sync_channel(1);
-        // nobody listens any more once the limit is over
+        // no process listens any more once the limit has passed
         let body = move || drop(done.send(child.wait_with_output()));
         std::thread::Builder::new().name("waits for a process".to_owned()).spawn(body).unwrap();
         match wait.recv_timeout(LIMIT) {
@@ -230,7 +230,7 @@ fn killing_either_process_ends_the_other_and_a_restart_goes_on() {
     let body = files_source(&[&events], &[]);
     let expected = from_one_process(&body);
     let rows = std::fs::read_to_string(&events).unwrap().lines().count();
-    // small ticks, so that there are many moments at which something is under way
+    // small ticks, so that there are many moments with work in progress
     let engine = "tick_rows_max = 40\npeer_wait = \"5s\"";
 
     let seed = seed_or(SEED);
@@ -271,7 +271,7 @@ fn killing_either_process_ends_the_other_and_a_restart_goes_on() {
 /// A reef that runs until it is stopped: its colony is never there.
 const ENDLESS: &str = "[[colonies]]\ncolony_id = \"nobody\"\nendpoint = \"http://127.0.0.1:9\"\n";
 
-/// Waits until the store is there: the processes have met, and the run goes on.
+/// Waits until the store exists: the processes are connected, and the run continues.
 fn wait_for_the_run(cluster: &Cluster) {
     let deadline = Instant::now() + LIMIT;
     while !cluster.reef.store().exists() {
@@ -339,7 +339,7 @@ fn a_process_that_never_comes_is_named() {
         assert_eq!(code, 1);
         assert!(message.contains(&format!("waited 2 s for {other}")), "{message}");
         assert!(screen.contains(&format!("waits for {other}, at most 2 s")), "{screen}");
-        assert!(!cluster.reef.store().exists(), "nothing was begun");
+        assert!(!cluster.reef.store().exists(), "nothing was started");
     }
 }
 

@@ -1,4 +1,4 @@
-//! What was recorded gives what live gave, whatever happens on the way: Kafka replayed, processes killed, work divided.
+//! Recordings give the results of the live run: Kafka replayed, processes killed, partitions shared.
 
 use crate::cluster::Cluster;
 use crate::crash::{body_over, input, input_in, reef_over};
@@ -21,14 +21,14 @@ const KILLS: u32 = 25;
 const CLICKHOUSE_KILLS: u32 = 8;
 const CLICKHOUSE_COMMIT_MAX: Duration = Duration::from_millis(250);
 
-/// What a recording says, whichever way it came: positions and the gate's marks belong to the way.
+/// The content of a recording, independent of its route: positions and the gate's marks depend on the route.
 fn contents(store: &Path) -> Tables {
     let mut contents = tables(store);
     contents.retain(|name, _| !["source_positions", "rejects"].contains(&name.as_str()));
     contents
 }
 
-/// Publishes the input of `reef` to topics of its own; the reef that reads them up to now.
+/// Publishes the input of `reef` to new topics; returns a reef that reads them up to now.
 fn recorded(reef: &Reef, brokers: &str, partitions: &str, more: &str) -> String {
     let (metrics, events) = (unique("metrics"), unique("events"));
     let topics = ["--brokers", brokers, "--metrics-topic", &metrics, "--events-topic", &events];
@@ -58,7 +58,7 @@ fn what_kafka_recorded_is_replayed_into_what_live_gave() {
         &work("replay", &reef, &["--source", "kafka", "--json", "--into", into.to_str().unwrap()]).output().unwrap(),
     );
     assert_eq!(correlations(&into), live.correlations(), "{told:#}");
-    assert!(!reef.store().exists(), "the live store is not even made");
+    assert!(!reef.store().exists(), "the live store is not even created");
 
     // a part of the time: the rows of that part, no other
     let rows = |store: &Path, sql: &str| dump(&duckdb::Connection::open(store).unwrap(), sql);
@@ -164,7 +164,7 @@ fn replays_and_backfills_killed_at_any_moment_end_as_undisturbed_ones() {
     eprintln!("crash test of replay: {crashes}");
 }
 
-/// Everything that follows from rows is gone; a backfill that is killed on the way brings it back all the same.
+/// Everything that follows from rows is gone; a backfill restores it even if it is killed.
 #[test]
 fn a_backfill_on_clickhouse_killed_at_any_moment_ends_as_an_undisturbed_one() {
     let Some(server) = Server::any() else { return };
@@ -183,7 +183,7 @@ fn a_backfill_on_clickhouse_killed_at_any_moment_ends_as_an_undisturbed_one() {
     json(&work("backfill", &reef, &["--json"]).output().unwrap());
     let expected = tables_in(&server, &database);
     for (table, rows) in &expected {
-        assert!(rows == &recorded[table] || table == "source_positions", "{table}: the backfill brings back what was");
+        assert!(rows == &recorded[table] || table == "source_positions", "{table}: the backfill restores it");
     }
     let mut crashes = Crashes::new(SEED + 2, &REPLAY_PHASES).with_commits_of(CLICKHOUSE_COMMIT_MAX);
     while !crashes.are_enough(CLICKHOUSE_KILLS, 1) {

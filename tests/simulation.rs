@@ -25,7 +25,7 @@ use tokio::time::sleep;
 use trace::Trace;
 use world::{Arrivals, COLONIES, END};
 
-/// Seeds without a word about it.
+/// Seeds by default.
 const SEEDS: u64 = 24;
 /// How much time passes in the world with each step of a second.
 const STEP_MS: i64 = 3 * HOUR_MS;

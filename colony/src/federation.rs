@@ -1,4 +1,4 @@
-//! `ColonyFederation`: what a reef may ask. Summaries, the event stream, metrics, topology.
+//! `ColonyFederation`, the service for reefs: summaries, the event stream, metrics, topology.
 
 use crate::call::{audit, audited, store_status, until_stop};
 use crate::error::StoreError;

@@ -1,4 +1,4 @@
-//! A colony's life: storage, then listener, then services; and the way down.
+//! The life cycle of a colony: storage, listener, services, shutdown.
 
 use crate::call::until_stop;
 use crate::config::Retention;

@@ -1,5 +1,4 @@
-//! Dedupe: of all rows with one event's identity, keeps the newest version; a repeat changes nothing, and a withdrawn
-//! event is absent.
+//! Dedupe: keeps the newest version of each event. A repeat changes nothing, and a withdrawn event is absent.
 
 use crate::counts::Counts;
 use crate::events::EventStamp;
@@ -11,8 +10,8 @@ use std::collections::BTreeMap;
 
 /// Holds the versions of each event, by `(colony_id, event_id)`.
 ///
-/// The greatest `(version, content)` that is present wins, so the result is a function of the set of rows. A version
-/// that is taken back restores the next one. A winner that says the event is withdrawn gives no stamp.
+/// The greatest `(version, content)` that is present wins, so the result is a function of the set of rows. Retracting a
+/// version restores the next one. If the winner is withdrawn, there is no stamp.
 ///
 /// ```
 /// use coral_operators::dedupe::Dedupe;
@@ -66,8 +65,8 @@ impl Dedupe {
     }
 }
 
-/// What tells versions of one event apart and matters to correlation, in the order of [`Event`] itself: the store keeps
-/// the greatest row, and so does this operator.
+/// The fields that distinguish versions of an event and matter to correlation, in the order of [`Event`]: like the
+/// store, this operator keeps the greatest row.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Version {
     version: u64,
@@ -93,8 +92,8 @@ impl Version {
     }
 }
 
-/// The greatest version that is present (one that was taken back before it came counts below zero), unless it says
-/// that the event is withdrawn.
+/// The greatest version that is present, unless it is withdrawn. A version retracted before it arrived has a negative
+/// count.
 fn winner((colony_id, event_id): &(String, String), versions: &Counts<Version>) -> Option<EventStamp> {
     let (version, _) = versions.iter().rev().find(|(_, count)| *count > 0)?;
     if version.withdrawn {
@@ -136,7 +135,7 @@ mod tests {
         }
     }
 
-    /// From scratch: the greatest event of each identity that was inserted more often than taken back.
+    /// From scratch: the greatest event of each identity that was inserted more often than retracted.
     fn oracle(changes: &[Change<Event>]) -> BTreeMap<String, TimeMs> {
         let mut counts: BTreeMap<Event, i64> = BTreeMap::new();
         for (event, diff) in changes {

@@ -3,13 +3,13 @@
 //! | file | does |
 //! |---|---|
 //! | `ext` | makes an operator of a state machine that is stepped once per tick; the only file on timely's operator interface |
-//! | `dataflow` | connects the operators; what comes out |
+//! | `dataflow` | connects the operators and collects their output |
 //! | `counts` | a few things with how often each is there |
 //! | `dedupe` | one winner per event identity |
 //! | `events/` | episodes, onsets, lag windows, background rates, e-values, verdicts |
 //! | `metrics/` | alignment to the grid, lag scan, confidence, guards, verdicts |
 //! | `shard` | which worker scans which pair |
-//! | `reference/` | slow answers from scratch, for tests |
+//! | `reference/` | slow from-scratch references, for tests |
 
 pub mod counts;
 pub mod dataflow;

@@ -1,14 +1,13 @@
-//! Which refused rows are kept and how the others are counted: the same answer in every store.
+//! Which rejects are stored and how the others are counted: the same in every store.
 //!
-//! A refused row is known by `(source, place)`, so reading the input again adds nothing; what is wrong with it now takes
-//! the place of what was wrong with it before. Of one part of a source (a file, a partition) and one reason the first
-//! [`KEPT_MAX`] are kept, of the others only the number is: one wrong column name refuses every row of a file, and ten
-//! thousand of them say all there is to say.
+//! A reject is identified by `(source, place)`, so reading the input again adds nothing; a new fault replaces the old
+//! one. Of one part of a source (a file, a partition) and one reason the first [`KEPT_MAX`] are stored; the others are
+//! only counted. A wrong column name rejects every row of a file, and ten thousand of them are sufficient.
 
 use model::reject::{Reject, RejectReason, number_of, part_of, place_before};
 use std::collections::{BTreeMap, HashMap};
 
-/// Rows kept of one part and reason.
+/// Maximum number of stored rows per part and reason.
 pub const KEPT_MAX: u64 = 10_000;
 
 /// A source and a part of it, as its positions name it.
@@ -17,21 +16,21 @@ pub type Part = (String, String);
 /// A part and a reason.
 pub(crate) type Group = (String, String, String);
 
-/// Refused rows that are counted and not kept.
+/// Rejects that are counted but not stored.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Omitted {
     /// How many.
     pub rows: u64,
-    /// The last place that is counted: what is read again up to it is not counted twice.
+    /// The last counted location: rows read again up to it are not counted twice.
     pub counted_to: String,
 }
 
-/// What is stored of the rejects of a commit and their groups.
+/// The stored state of a commit's rejects and their groups.
 #[derive(Debug, Default)]
 pub(crate) struct Stored {
     /// By source and place.
     pub(crate) rejects: HashMap<(String, String), Reject>,
-    /// Rows kept.
+    /// Stored rows.
     pub(crate) kept: HashMap<Group, u64>,
     pub(crate) omitted: HashMap<Group, Omitted>,
 }
@@ -47,7 +46,7 @@ pub(crate) struct Changes<'a> {
     pub(crate) omitted: BTreeMap<Group, Omitted>,
 }
 
-/// The rejects of a commit, each place once: what was said last of it stands.
+/// The rejects of a commit, each location once: the last fault wins.
 pub(crate) fn each_once<'a>(rejects: impl IntoIterator<Item = &'a Reject>) -> Vec<&'a Reject> {
     let mut places: HashMap<(&str, &str), usize> = HashMap::new();
     let mut once: Vec<&Reject> = Vec::new();
@@ -68,7 +67,7 @@ pub(crate) fn group(reject: &Reject) -> Group {
     (reject.source.clone(), reject.part().to_owned(), reject.reason.as_str().to_owned())
 }
 
-/// What is to be written of `rejects`, which hold each place once.
+/// The changes to write for `rejects`, which have each location once.
 pub(crate) fn changes<'a>(rejects: &[&'a Reject], mut stored: Stored, kept_max: u64) -> Changes<'a> {
     let mut changes = Changes::default();
     let mut beyond: BTreeMap<Group, Vec<&Reject>> = BTreeMap::new();
@@ -105,7 +104,7 @@ pub(crate) fn changes<'a>(rejects: &[&'a Reject], mut stored: Stored, kept_max: 
     changes
 }
 
-/// Whether a row is refused again for what it was refused for; when that was does not matter.
+/// Whether a row is rejected again with the same fault, at any time.
 fn is_same(before: &Reject, reject: &Reject) -> bool {
     (before.reason, &before.detail, &before.raw, &before.colony_id)
         == (reject.reason, &reject.detail, &reject.raw, &reject.colony_id)

@@ -1,4 +1,4 @@
-//! Replays of a topic that goes on being written, and of events that were amended to another time.
+//! Replays of a topic that is still being written, and of events that were amended to another time.
 
 use super::broker::shared;
 use super::client::{self, Sent};
@@ -14,7 +14,7 @@ use pipelines::run::RunOptions;
 use std::path::PathBuf;
 use tokio::sync::watch;
 
-/// A replay of minutes of the topic. `on_rows` is called when the first rows have been taken in.
+/// A replay of minutes of the topic. `on_rows` is called when the first rows have been read.
 fn replayed(
     reef: &Reef,
     minutes: std::ops::Range<i64>,
@@ -39,7 +39,7 @@ fn replayed(
     let (_stop, shutdown) = watch::channel(false);
     let watching = async {
         if seen.wait_for(|progress| progress.events > 0).await.is_ok() {
-            // on the one thread there is: the replay waits meanwhile
+            // on the only thread: the replay waits in the meantime
             on_rows();
         }
     };

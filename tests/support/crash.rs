@@ -1,7 +1,7 @@
 //! Kills a program again and again until it has done its work: at random moments, and in each of its phases.
 //!
-//! The program tells its phase on standard error (`RUST_LOG=coral_pipelines=debug`, field `phase`). The harness knows
-//! nothing of the command; whoever uses it gives a closure that builds one, and compares what was left at the end.
+//! The program logs its phase on standard error (`RUST_LOG=coral_pipelines=debug`, field `phase`). The harness is
+//! independent of the command: the caller passes a closure that builds one, and compares the final state.
 
 use crate::determinism::Random;
 use std::collections::BTreeMap;
@@ -25,7 +25,7 @@ pub fn seed_or(default: u64) -> u64 {
     }
 }
 
-/// A run that neither ends nor can be killed by then is a failure.
+/// A run that has neither ended nor been killed by then is a failure.
 const RUN_MAX: Duration = Duration::from_secs(120);
 
 /// Kills in one journey at most; then the command is left to end.
@@ -34,10 +34,10 @@ const KILLS_PER_JOURNEY: u32 = 12;
 /// After the line of a phase the kill waits at most this long: most phases are over sooner, commits are not.
 const DELAY_MAX: Duration = Duration::from_millis(6);
 
-/// A line of one of these phases is awaited up to so many times, so that a run gets on between kills.
+/// A line of one of these phases is awaited up to this number of times, so that a run makes progress between kills.
 const REPEATS_MAX: u64 = 9;
 
-/// How often what was hit.
+/// Hits per phase.
 pub struct Crashes {
     seed: u64,
     random: Random,
@@ -55,7 +55,7 @@ impl Crashes {
         Crashes { seed, random: Random(seed), commit_delay_max: DELAY_MAX, hits, kills: 0, journeys: 0 }
     }
 
-    /// For a store whose commits take up to so long: all of that time is aimed at.
+    /// For a store whose commits take up to this time: kills are spread over all of it.
     pub fn with_commits_of(self, commit_delay_max: Duration) -> Crashes {
         Crashes { commit_delay_max, ..self }
     }
@@ -66,7 +66,7 @@ impl Crashes {
         self.kills >= kills && self.hits.values().all(|hits| *hits >= each)
     }
 
-    /// Starts `command` and kills it, again and again, until one run ends by itself, with success.
+    /// Starts `command` and kills it repeatedly, until one run completes successfully.
     pub fn journey(&mut self, command: impl Fn() -> Command) {
         self.journeys += 1;
         for _ in 0..KILLS_PER_JOURNEY {
@@ -78,7 +78,7 @@ impl Crashes {
         assert!(output.status.success(), "seed {}: {}", self.seed, String::from_utf8_lossy(&output.stderr));
     }
 
-    /// One run; whether it ended by itself before it was hit.
+    /// One run; returns whether it completed before the kill.
     fn run_and_kill(&mut self, command: &mut Command) -> bool {
         let (aim, repeats, delay) = self.aim();
         command.env("RUST_LOG", "coral_pipelines=debug").stdin(Stdio::null()).stdout(Stdio::null());
@@ -87,7 +87,7 @@ impl Crashes {
         let started = Instant::now();
         let mut last = None;
         let mut seen = 0;
-        // up to the phase aimed at, noting the phases on the way
+        // up to the target phase, recording the phases before it
         while aim.is_some() && seen < repeats {
             match lines.recv_timeout(RUN_MAX.saturating_sub(started.elapsed())) {
                 Ok(Line::Phase(phase)) => {
@@ -105,12 +105,12 @@ impl Crashes {
                 Ok(Line::Phase(phase)) => last = Some(phase),
                 Ok(Line::End(text)) => return self.ended(child, &text),
                 Err(RecvTimeoutError::Timeout) => break,
-                Err(RecvTimeoutError::Disconnected) => panic!("the end of standard error is told"),
+                Err(RecvTimeoutError::Disconnected) => panic!("the end of standard error is reported"),
             }
         }
         child.kill().unwrap();
         let status = child.wait().unwrap();
-        // what it had still said says which phase was hit
+        // its last output names the phase that was hit
         for line in lines {
             match line {
                 Line::Phase(phase) => last = Some(phase),
@@ -134,7 +134,7 @@ impl Crashes {
         let aim = match self.random.below(4) {
             0 => None,
             1 => rarest,
-            // long commits are where the most can be cut off
+            // long commits have the most possible interruptions
             2 if self.commit_delay_max > DELAY_MAX => Some("commit"),
             _ => Some(phases[self.random.below(phases.len() as u64) as usize]),
         };
@@ -166,14 +166,14 @@ impl fmt::Display for Crashes {
     }
 }
 
-/// What standard error told.
+/// Events from standard error.
 pub enum Line {
     Phase(String),
-    /// It was closed; the last that was said apart from phases.
+    /// It was closed; the last output except phases.
     End(String),
 }
 
-/// Reads the child's standard error on a thread of its own, which ends with the child.
+/// Reads the child's standard error on a separate thread, which ends with the child.
 pub fn phase_lines(child: &mut Child) -> Receiver<Line> {
     let stderr = child.stderr.take().unwrap();
     let (sender, lines) = sync_channel(100_000);
@@ -184,7 +184,7 @@ pub fn phase_lines(child: &mut Child) -> Receiver<Line> {
         while reader.by_ref().read_until(b'\n', &mut line).is_ok_and(|bytes| bytes > 0) {
             let text = String::from_utf8_lossy(&line).into_owned();
             match phase_of(&text) {
-                // a line cut off by the kill names no phase
+                // a line truncated by the kill names no phase
                 Some(phase) => drop(sender.send(Line::Phase(phase))),
                 None => others += &text,
             }

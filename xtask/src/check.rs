@@ -1,4 +1,4 @@
-//! `cargo xtask test`: every check, each of them run even when an earlier one failed, and a summary.
+//! `cargo xtask test`: runs every check, also after a failed one, and prints a summary.
 
 use crate::report::Report;
 use crate::{checkout, kafka, setup};

@@ -1,7 +1,7 @@
-//! Two levels of event types: of one service, and of a colony as a whole (any service).
+//! Two levels of event types: of one service, and of a whole colony (any service).
 //!
-//! Alerts of one incident come from whichever service notices first; a relation between two applications is then diluted
-//! over pairs of services. So each event also counts for the type of its colony, whose service is `*`.
+//! Alerts of one incident come from whichever service notices first; a relation between two applications is then spread
+//! over pairs of services. Each event therefore also counts for the type of its colony, whose service is `*`.
 
 use crate::events::ebh::{WEIGHT_APPLICATION, WEIGHT_OTHER, WEIGHT_SERVICE};
 use crate::events::episodes::EventStamp;
@@ -19,7 +19,7 @@ pub fn service_of(name: &str) -> String {
     if name.trim_start_matches('\\') == ANY_SERVICE { format!("\\{name}") } else { name.to_owned() }
 }
 
-/// Whether a type is that of a colony as a whole.
+/// Whether a type is that of a whole colony.
 pub fn is_general(key: &EventTypeKey) -> bool {
     key.service_id == ANY_SERVICE
 }
@@ -46,7 +46,7 @@ pub fn is_more_specific(special: &(EventTypeKey, EventTypeKey), whole: &(EventTy
     special != whole && is_within(&special.0, &whole.0) && is_within(&special.1, &whole.1)
 }
 
-/// How much reason there is to look at a pair, by the names of its ends: `(application, service)`.
+/// Prior weight of a pair, by the names of its ends: `(application, service)`.
 pub fn weight(source: (&str, &str), target: (&str, &str)) -> u32 {
     if !source.0.is_empty() && source.0 == target.0 {
         WEIGHT_APPLICATION

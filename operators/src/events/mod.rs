@@ -4,11 +4,11 @@
 //! |---|---|
 //! | `params` | limits of a search; how much history it needs |
 //! | `episodes` | bursts of events become onsets |
-//! | `span` | the instants of the walk over event time and what is observed at each |
+//! | `span` | the instants of the walk over event time and the span observed at each |
 //! | `windows` | the lag windows and which of them a lag falls into |
-//! | `levels` | types of one service and of a colony as a whole; which pairs there is reason to look at |
+//! | `levels` | types of one service and of a whole colony; prior weights of pairs |
 //! | `lags` | all lags of a pair, counted once |
-//! | `ends` | what one type says of itself as an end of pairs: units of evidence, rate, moved onsets |
+//! | `ends` | one type as an end of pairs: units of evidence, rate, shifted onsets |
 //! | `rate` | the rate of a type by the time of day |
 //! | `background` | six estimates of how many targets a window holds by chance |
 //! | `evidence` | evidence against chance in each window, unit by unit |
@@ -17,12 +17,12 @@
 //! | `matching` | which source goes with which target |
 //! | `shown` | the window in which occurrences are counted |
 //! | `lag` | the lag of a pattern and its range |
-//! | `types` | the onsets of one type, and what is observed of them |
+//! | `types` | the onsets of one type, and their observed part |
 //! | `row` | what a scan says about a pair or an instant |
 //! | `sweep` | all pairs that are observed from one begin on, at one instant |
-//! | `scan` | all pairs at all instants, kept up to date |
+//! | `scan` | all pairs at all instants, updated incrementally |
 //! | `ebh` | weighted q-values over all pairs tested |
-//! | `reason` | why a pattern is not confirmed, in words |
+//! | `reason` | the text why a pattern is not confirmed |
 //! | `finding` | a scanned pair as a correlation with evidence |
 //! | `verdict` | the walk over instants: candidate, confirmed, withdrawn |
 

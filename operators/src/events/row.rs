@@ -1,4 +1,4 @@
-//! What a scan says: about a pair of event types at an instant, and about an instant as a whole.
+//! The output of a scan: rows of pairs of event types at an instant, and totals of an instant.
 
 use model::event::EventTypeKey;
 use model::real::Real;
@@ -35,13 +35,13 @@ pub struct InstantTotals {
 pub struct PairScan {
     /// The instant.
     pub instant: TimeMs,
-    /// What comes first.
+    /// The source.
     pub source: EventTypeKey,
-    /// What follows.
+    /// The target.
     pub target: EventTypeKey,
     /// Logarithm of the e-value; minus infinity where nothing is above chance.
     pub log_e: Real,
-    /// How much reason there is to look at this pair (see `ebh`).
+    /// Prior weight of this pair (see `ebh`).
     pub weight: u32,
     /// Matched source and target onsets in the shown window (see `shown`).
     pub occurrences: u32,
@@ -51,7 +51,7 @@ pub struct PairScan {
     pub detail: Option<PairDetail>,
 }
 
-/// What is shown of a pair.
+/// The displayed values of a pair.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct PairDetail {
     /// Application and environment of the source colony, as its latest onset states them.

@@ -18,7 +18,7 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Onsets of one type, by time.
 #[derive(Clone, Debug, Default)]
 pub struct TypeOnsets {
-    /// With how often each was inserted less how often taken back. One per instant is left after a batch.
+    /// With insertions minus retractions. One per instant remains after a batch.
     onsets: BTreeMap<Onset, i64>,
     /// As of the last [`TypeOnsets::settle`]: times and the onsets themselves, rising.
     times: Vec<i64>,
@@ -65,7 +65,7 @@ impl TypeOnsets {
     }
 }
 
-/// What is observed of a type at an instant.
+/// The observed onsets of a type at an instant.
 #[derive(Clone, Copy, Debug)]
 pub struct Observed<'a> {
     /// The type.
@@ -142,8 +142,8 @@ impl<'a> Observed<'a> {
         }
     }
 
-    /// A source is decided when its window has passed, or when it has its target: what has happened is shown at once. The
-    /// score counts only those whose window has passed, which depends on the clock alone.
+    /// A source is decided once its window has passed or it has its target, so that hits are shown at once. The score
+    /// counts only sources whose window has passed, which depends only on the clock.
     fn detail(
         &self,
         target: &Observed,

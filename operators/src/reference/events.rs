@@ -1,8 +1,8 @@
 //! Findings of event patterns from a set of events, from scratch: every instant, every pair, every window, by definition.
 //!
-//! It follows the text of the method and shares no arithmetic with the operators: every lag of every pair is looked at for
-//! every window, units are lists of onsets, products are taken unit by unit. It shares the types of rows, the weights of
-//! pairs, the law of the lag, and the way a finding is worded. One pair: [`super::event_pair`].
+//! It follows the text of the method and shares no arithmetic with the operators: every lag of every pair is evaluated
+//! for every window, units are lists of onsets, products are computed unit by unit. It shares the types of rows, the
+//! weights of pairs, the distribution of the lag, and the text of a finding. One pair: [`super::event_pair`].
 
 use crate::events::finding::{Judgement, finding, pattern_key};
 use crate::events::lag::lag_law_s;

@@ -1,7 +1,6 @@
-//! Refused rows of a commit, and the numbers of those that are not kept.
+//! Rejects of a commit, and the counts of those that are not stored.
 //!
-//! A commit that is cut off on the way is written again: what is deleted stays deleted, and numbers know up to which
-//! place they count.
+//! An interrupted commit is retried: deleted rows stay deleted, and counts store the location up to which they count.
 
 use super::fault::Fault;
 use super::insert::insert;
@@ -78,7 +77,7 @@ pub(super) async fn write(session: &mut Session, commit: &Commit, rejects: &[Rej
         columns
     })
     .await?;
-    // after the rows: once there is a number, no further row of its group is kept
+    // after the rows: once there is a count, no further row of its group is stored
     let omitted: Vec<(&Group, &Omitted)> = changes.omitted.iter().collect();
     count(session, &omitted, commit.committed_at, false).await
 }

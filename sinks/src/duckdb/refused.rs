@@ -1,4 +1,4 @@
-//! Refused rows of a commit: looked up and written in bulk, so that refusing costs about what storing does.
+//! Rejects of a commit: looked up and written in bulk, so that rejecting costs about as much as storing.
 
 use super::fault::Cause;
 use super::stage::{append, temporary};
@@ -33,7 +33,7 @@ fn pairs(of: &[(String, String)]) -> Vec<Pair<'_>> {
     of.iter().map(|(source, value)| (&**source, &**value)).collect()
 }
 
-/// Deletes what no longer holds.
+/// Deletes obsolete rejects.
 fn delete_settled(connection: &Connection, commit: &Commit) -> Result<(), Cause> {
     let (parts, rewound, places) = (pairs(&commit.restarted), pairs(&commit.rewound), pairs(&commit.settled));
     for table in ["rejects", "rejects_omitted"] {

@@ -118,7 +118,7 @@ fn q_values_declare_what_the_published_procedure_declares() {
         for (rank, index) in order.iter().enumerate() {
             assert_eq!(q[rank] <= 0.05, declared[*index]);
         }
-        // leaving out what is below 1/a changes nothing at or below a
+        // omitting values below 1/a changes nothing at or below a
         let kept = falling.iter().take_while(|value| value.exp() >= 10.0).count();
         for (all, few) in q.iter().zip(q_values(&falling[..kept], weight_total)) {
             assert_eq!((*all <= 0.1).then_some(*all), (few <= 0.1).then_some(few));
