@@ -2,6 +2,7 @@
 
 use super::edges::ALLOWED;
 use super::tree::{TextFile, Violations, root, rust_files};
+use std::collections::BTreeSet;
 use std::fs;
 
 fn document(name: &str) -> String {
@@ -48,7 +49,11 @@ fn every_invariant_names_a_test_that_exists() {
     let invariants = invariants(&text);
     assert!(!invariants.is_empty(), "ARCHITECTURE.md has no line `- **I1** … test: `crate::tests::name``");
     let mut violations = Violations::default();
+    let mut names = BTreeSet::new();
     for Invariant { line, name, tests } in invariants {
+        if !names.insert(name.clone()) {
+            violations.push("ARCHITECTURE.md", line, format!("another invariant is {name}"));
+        }
         if tests.is_empty() {
             violations.push("ARCHITECTURE.md", line, format!("{name} names no test"));
         }
