@@ -85,7 +85,7 @@ impl Fixture for InDatabase<'_> {
         dump
     }
 
-    /// A commit that is cut off leaves rows here, by design; `faults` shows that repeating it heals every cut.
+    /// An interrupted commit leaves rows here, by design; `faults` shows that a retry completes it.
     async fn fail_next_commit(&self, _store: &mut ClickHouseStore) -> bool {
         false
     }

@@ -1,4 +1,4 @@
-//! The tests of the workspace as a whole, in one binary: what no crate can check about itself.
+//! The workspace's tests in one binary: properties that no crate can check by itself.
 #![allow(clippy::unwrap_used)] // a test that meets what it did not expect has to fail
 
 mod clickhouse;

@@ -5,7 +5,7 @@
 //! | `config/` | the configuration: text to checked values, every mistake at once |
 //! | `open/` | what the configuration names, opened: stores, sources, the operators' parameters |
 //! | `engine/` | the dataflow on its worker threads, one tick at a time |
-//! | `run/` | the loop: take in, tick, correlate, commit, drain |
+//! | `run/` | the loop: read, tick, correlate, commit, drain |
 //! | `replay/` | the loop over recorded rows: into the live store, into another one, or as a what-if |
 //! | `cluster/` | one run in several processes |
 //! | `clock` | the current event time, as the rows on time state it |

@@ -1,7 +1,7 @@
-//! Copy: every table of one store into another, page by page, resumable, and proven by counts and checksums.
+//! Copy: every table of one store into another, page by page, resumable, verified by counts and checksums.
 //!
-//! A page and how far the copy is are one write, so a copy that was interrupted goes on where it stopped. At the end the
-//! target is read back and compared with the source, table by table.
+//! A page and the copy's progress are one write, so an interrupted copy resumes. At the end the target is read back and
+//! compared with the source, table by table.
 
 use crate::error::SinkError;
 use crate::schema::Table;
@@ -18,7 +18,7 @@ const PAGE_ROWS: usize = 10_000;
 /// The position of a table that has been copied.
 const DONE: &str = "done";
 
-/// How far a copy is.
+/// Progress of a copy.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct CopyProgress {
     /// The table at hand.
@@ -49,7 +49,7 @@ pub struct CopySummary {
     pub to: String,
     /// Rows written by this call.
     pub rows_written: u64,
-    /// Whether an earlier, interrupted call had begun it.
+    /// Whether it resumes an earlier, interrupted call.
     pub was_resumed: bool,
     /// Every table.
     pub tables: Vec<Copied>,
@@ -63,7 +63,7 @@ pub enum CopyError {
     Store(#[from] SinkError),
     /// The target holds rows that this copy has not written.
     #[error(
-        "{target} already holds {rows} rows in {table}: a copy goes into an empty store, or goes on with a copy of the \
+        "{target} already holds {rows} rows in {table}: a copy needs an empty store, or resumes a copy of the \
          same source that was interrupted; name another target"
     )]
     NotEmpty {
@@ -76,7 +76,7 @@ pub enum CopyError {
     },
     /// The two sides differ at the end.
     #[error(
-        "{table} differs: {} rows in the source, {} in the target{}; was one of the stores written to meanwhile? \
+        "{table} differs: {} rows in the source, {} in the target{}; was one of the stores written to in the meantime? \
          Stop its reef, and copy into an empty target again",
         .source_tally.rows, .target_tally.rows,
         if .source_tally.rows == .target_tally.rows { ", with different contents" } else { "" }
@@ -89,7 +89,7 @@ pub enum CopyError {
         /// Target side.
         target_tally: Tally,
     },
-    /// Asked to stop.
+    /// The stop request.
     #[error("stopped after {rows} rows; the same command resumes")]
     Stopped {
         /// Rows written by this call.
@@ -107,7 +107,7 @@ pub async fn copy(
     let mut copy = Copy { from: from.as_mut(), to: to.as_mut(), progress, shutdown, rows: 0 };
     let result = copy.run().await;
     let rows = copy.rows;
-    // both, whatever became of the copy: a store that stays open keeps others out
+    // both, regardless of the copy's result: an open store locks others out
     let closed = [from.close().await, to.close().await];
     match result {
         Ok(summary) => {
@@ -166,7 +166,7 @@ impl Copy<'_> {
         })
     }
 
-    /// A target with rows of its own could hold the same identities: which of two rows is right is not a copy's choice.
+    /// A target with rows could have the same identities: a copy cannot decide which of two rows is right.
     async fn refuse_rows(&mut self) -> Result<(), CopyError> {
         for table in self.from.tables() {
             let page = self.to.export(table, None, 1_000).await?;
@@ -213,7 +213,7 @@ impl Copy<'_> {
         }
     }
 
-    /// Says where it is, and notices when it shall stop.
+    /// Reports progress, and checks for a stop.
     fn tell(&self, table: &'static Table, is_verifying: bool) -> Result<(), CopyError> {
         self.progress.send_replace(CopyProgress { table: table.name, rows: self.rows, is_verifying });
         if *self.shutdown.borrow() {

@@ -1,13 +1,13 @@
-//! Sinks: where rows, results and source positions are kept. They know nothing of dataflow.
+//! Sinks: storage of rows, results and source positions. Independent of the dataflow.
 //!
 //! | file | owns |
 //! |---|---|
 //! | `store` | the contract: a writer, readers beside it, administration |
 //! | `pages` | rows of a span, page by page |
 //! | `closing` | whether a store has been closed under its readers |
-//! | `commit`, `outcome` | what one tick writes, and which of its rows were not taken |
+//! | `commit`, `outcome` | what one tick writes, and which of its rows were not applied |
 //! | `schema` | the tables that every store has: columns, keys |
-//! | `error` | what a store answers instead: retry, reject, stop |
+//! | `error` | errors of a store: retry, reject, stop |
 //! | `resolve` | which copies of a row are stored when several have the same identity |
 //! | `rejects` | which refused rows are stored, and which are only counted |
 //! | `rollup`, `hours` | hourly summaries: their sums, and the sums that need not be read back |

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use Kind::{I32, I64, Real, Text, Texts, Time, Truth, U32, U64};
 
-/// What a column holds, whatever the store calls it.
+/// The type of a column, independent of the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// Text.
@@ -55,7 +55,7 @@ pub struct Table {
     pub columns: &'static [(&'static str, Kind)],
 }
 
-/// Every table that moves, in an order in which a reader of the target never sees a row before what it refers to.
+/// Every table that is copied, ordered so that a reader of the target never sees a row before the rows it refers to.
 #[rustfmt::skip]
 pub const TABLES: &[Table] = &[
     Table { name: "federated_metrics", key: 7, columns: &[

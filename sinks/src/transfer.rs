@@ -1,4 +1,4 @@
-//! Whole tables as pages, for a reef that moves from one store to another.
+//! Whole tables as pages, for copying a reef from one store to another.
 //!
 //! A page of a table is a record batch with the same column names and types in every store: times are milliseconds,
 //! numbers keep their width, texts are texts. So two stores can be compared row for row without knowing each other.
@@ -13,12 +13,12 @@ use serde_json::{Value as Json, json};
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
 
-/// Rows of one table, in an order of the store's choice that tells all rows apart.
+/// Rows of one table, in a total order of the store's choice.
 #[derive(Clone, Debug)]
 pub struct Page {
     table: &'static Table,
     pub(crate) rows: RecordBatch,
-    /// The columns by which the page is ordered, and which its end is told by.
+    /// The columns of the page's order, which also define its end.
     order: Vec<usize>,
 }
 
@@ -28,10 +28,10 @@ pub struct Page {
 pub struct Cursor(pub String);
 
 impl Page {
-    /// A page of `table`, its columns brought to the types that pages have.
+    /// A page of `table`, its columns converted to the types of pages.
     ///
     /// # Errors
-    /// When a column is missing or cannot be brought to its type.
+    /// If a column is missing or cannot be converted to its type.
     pub(crate) fn new(table: &'static Table, rows: RecordBatch) -> Result<Page, arrow::error::ArrowError> {
         let schema = table.schema();
         let column = |field: &Arc<Field>| -> Result<ArrayRef, arrow::error::ArrowError> {
@@ -47,7 +47,7 @@ impl Page {
         Page { table, rows: RecordBatch::new_empty(table.schema()), order: (0..table.key).collect() }
     }
 
-    /// The same page, when the store pages this table in another order than that of its key.
+    /// The same page, if the store pages this table in another order than that of its key.
     pub(crate) fn ordered_by(mut self, columns: &[&str]) -> Page {
         let place = |column: &&str| self.table.columns.iter().position(|(name, _)| name == column);
         self.order = columns.iter().filter_map(place).collect();
@@ -118,7 +118,7 @@ impl Page {
         tally
     }
 
-    /// One value, as text that is the same whichever store it came from.
+    /// One value, as text that is the same for every store.
     fn value(&self, column: usize, row: usize) -> Json {
         let array = self.rows.column(column);
         if array.is_null(row) {

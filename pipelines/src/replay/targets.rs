@@ -1,4 +1,4 @@
-//! Targets: which store a replay writes, and that it is neither missing nor somebody else's.
+//! Targets: the store that a replay writes, and checks that it is neither missing nor foreign.
 
 use super::{Recording, ReplayError, Request, Task};
 use crate::clock::CLOCK_NAME;
@@ -11,7 +11,7 @@ use sinks::duckdb::{NotOurs, stored_version};
 use sources::lateness::GATE_NAME;
 use std::path::{Path, PathBuf};
 
-/// Checks what can be checked before anything is opened.
+/// Checks that need no open store.
 pub fn check(config: &ReefConfig, request: &Request) -> Result<(), ReplayError> {
     let has_kafka = config.sources.iter().any(|source| matches!(source, SourceConfig::Kafka { .. }));
     if request.recording == Recording::Kafka && !has_kafka {
@@ -58,7 +58,7 @@ pub fn config_of(config: &ReefConfig, path: &Path) -> ReefConfig {
     config
 }
 
-/// Whether both name one file, however they are written and linked.
+/// Whether both name the same file, also through links.
 fn is_same_file(a: &Path, b: &Path) -> bool {
     let real = |path: &Path| -> PathBuf {
         path.canonicalize().or_else(|_| std::path::absolute(path)).unwrap_or_else(|_| path.to_owned())

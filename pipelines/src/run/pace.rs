@@ -1,14 +1,14 @@
-//! Pace: when a tick is cut and when it evaluates. Neither changes what is found, only when it is seen.
+//! Pace: when a tick is cut and when it evaluates. This changes only when findings are seen, not the findings.
 
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// The least time between two evaluations.
+/// Minimum time between two evaluations.
 const EVALUATE_GAP_MIN: Duration = Duration::from_secs(1);
 /// Evaluations may take at most one part in this many of the time.
 const EVALUATE_SHARE: u32 = 4;
 
-/// Keeps evaluations from eating the time that taking in rows needs.
+/// Limits the share of time spent on evaluations, so that rows are still read.
 #[derive(Debug)]
 pub struct EvaluatePace {
     due_at: Instant,

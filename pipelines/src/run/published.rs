@@ -1,4 +1,4 @@
-//! Published: turns changes of findings into what the store must write and remove.
+//! Published: converts changes of findings into rows to write and remove.
 
 use model::derived::DerivedChange;
 use model::pattern::{Finding, PatternState};
@@ -7,8 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// The findings that the store holds, by correlation id.
 ///
-/// After a restart the engine's first evaluation brings all findings anew: they are written again (which changes
-/// nothing where they are equal), and what the store holds beyond them is removed.
+/// After a restart the engine's first evaluation outputs all findings again: they are rewritten (which changes nothing
+/// if they are equal), and others in the store are removed.
 #[derive(Debug, Default)]
 pub struct Published {
     states: BTreeMap<String, PatternState>,
@@ -16,7 +16,7 @@ pub struct Published {
     inherited: Option<Vec<String>>,
 }
 
-/// What one tick changes in the stored correlations.
+/// Changes of the stored correlations in one tick.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Publication {
     /// New or changed.
@@ -53,12 +53,12 @@ impl Publication {
 }
 
 impl Published {
-    /// Starts from the ids of which an earlier run stored anything.
+    /// Starts from the ids stored by earlier runs.
     pub fn inherit(stored: Vec<String>) -> Published {
         Published { states: BTreeMap::new(), inherited: Some(stored) }
     }
 
-    /// Takes in the changes of a tick in which the engine evaluated.
+    /// Applies the changes of a tick in which the engine evaluated.
     pub fn apply(&mut self, changes: Vec<Change<Finding>>) -> Publication {
         let mut newest: BTreeMap<String, Option<Finding>> = BTreeMap::new();
         for (finding, diff) in changes {

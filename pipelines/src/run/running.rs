@@ -1,4 +1,4 @@
-//! Running: the state of a run and its loop: take in until the end, drain, sum up.
+//! Running: the state of a run and its loop: read until the end, drain, summarise.
 
 use super::RunOptions;
 use super::acknowledge::Acknowledgements;
@@ -35,7 +35,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-/// How long a commit under way may hold up the message of a run that has failed meanwhile.
+/// How long a commit in progress may delay the error of a failed run.
 const COMMIT_AFTER_FAILURE_MAX: Duration = Duration::from_secs(5);
 
 /// Says in the log what the run does next; `RUST_LOG=coral_pipelines=debug` shows it. Tests that stop a run at any moment
@@ -44,7 +44,7 @@ pub(super) fn enter(phase: &'static str) {
     tracing::debug!(phase, "the run enters a phase");
 }
 
-/// What has been delivered and waits for the next tick.
+/// Delivered rows that wait for the next tick.
 #[derive(Default)]
 pub(super) struct Pending {
     pub(super) rows: Rows,
@@ -74,7 +74,7 @@ pub(super) struct Running {
     pub(super) held: Deferred,
     pub(super) fast: ClockSkew,
     pub(super) correlates: bool,
-    /// Not a replay: the gate's state is committed, and what is too old is deleted.
+    /// Not a replay: the gate's state is committed, and expired rows are deleted.
     pub(super) is_live: bool,
     /// Each tick waits for the engine's answer to it.
     pub(super) is_in_turns: bool,
@@ -118,7 +118,7 @@ impl Running {
         let memory = Memory::of(config.engine.memory_limit_bytes);
         let reader = store.reader();
         let positions = reader.positions().await?;
-        // no position at all: what rows there are, a first commit has left that was cut off
+        // no position at all: existing rows are from an interrupted first commit
         let marks = if positions.is_empty() { Watermarks::default() } else { reader.watermarks().await? };
         let event_clock = EventClock::of_store(&params, &positions, &marks);
         let mut gate = LatenessGate::new(config.collection.allowed_lateness_ms, marks.events, marks.metrics);
@@ -188,7 +188,7 @@ impl Running {
         Ok(())
     }
 
-    /// Takes in everything, drains, and says what was done.
+    /// Reads everything, drains, and returns the summary.
     pub(super) async fn until_the_end(
         mut self,
         config: &ReefConfig,
@@ -202,7 +202,7 @@ impl Running {
         let failure = match failure {
             Ok(failure) => failure,
             Err(error) => {
-                // what is under way may end, but the pauses between its tries shall not hold the message up
+                // the commit in progress may end, but its retry pauses must not delay the error
                 let _ = tokio::time::timeout(COMMIT_AFTER_FAILURE_MAX, self.commits.ended()).await;
                 return Err(error);
             }
@@ -217,7 +217,7 @@ impl Running {
             return Err(RunError::SourcePanicked { panic });
         }
         let ended = if intake.is_complete() { Ended::InputFinished } else { Ended::Stopped };
-        // a reef whose runs are short has no other time for it; all rows are stored whatever becomes of it
+        // short runs have no other time for it; all rows are stored, whether it succeeds or not
         while self.is_live && !*options.shutdown.borrow() && self.prune_slice().await? {}
         let has_none = self.progress.confirmed + self.progress.candidates == 0;
         let is_empty = has_none && !*options.shutdown.borrow();
@@ -243,7 +243,7 @@ impl Running {
         Ok((summary, self.commits.into_store().await?))
     }
 
-    /// Takes in everything that comes, and cuts the last tick. The answer is why a source cannot go on.
+    /// Reads everything, and cuts the last tick. Returns why a source cannot continue.
     async fn take_in_and_drain(
         &mut self,
         intake: &mut Intake,
@@ -259,8 +259,8 @@ impl Running {
         Ok(failure)
     }
 
-    /// Takes in deliveries and cuts ticks until every source has ended, one has failed, or the run is asked to stop. What
-    /// then still waits in the queue is read again by the next run: its positions have not been committed.
+    /// Reads deliveries and cuts ticks until every source has ended, one has failed, or the run is stopped. Queued
+    /// batches are then read again by the next run, because their positions have not been committed.
     async fn take_in(
         &mut self,
         intake: &mut Intake,

@@ -1,8 +1,8 @@
-//! Writes what the dataflow found: correlations with a revision count, their evidence, and the links to events.
+//! Writes findings: correlations with a revision count, their evidence, and the links to events.
 //!
-//! Without transactions the order does it: evidence first, then the correlations that stand on it, then what belongs to
-//! removed correlations. All changes to the evidence of a pattern come in one insert, which is one part of the table:
-//! seen whole or not at all. A repeated commit finds what is stored and writes only what is missing.
+//! Without transactions the order of writes ensures consistency: evidence first, then its correlations, then rows of
+//! removed correlations. All changes to the evidence of a pattern are one insert, which is one part of the table and
+//! atomic. A repeated commit looks up what is stored and writes only the rest.
 
 use super::fault::Fault;
 use super::insert::insert;
@@ -20,20 +20,20 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Evidence rows of one insert: below the million rows at which the server would begin a second part.
 const EVIDENCE_ROWS_MAX: usize = 400_000;
 
-/// What is stored about correlations.
+/// The stored state of correlations.
 #[derive(Default)]
 struct Stored {
     correlations: BTreeMap<String, (Correlation, u64, TimeMs)>,
     evidence: BTreeMap<String, BTreeSet<Evidence>>,
 }
 
-/// An evidence row to write, or to take back.
+/// An evidence row to write or delete.
 struct Change<'a> {
     evidence: &'a Evidence,
     removed: bool,
 }
 
-/// Writes the findings of a commit and takes back what it removes. Only what differs from the stored rows is written.
+/// Writes the findings of a commit and deletes removed ones. Only differences from stored rows are written.
 pub(super) async fn write(session: &mut Session, commit: &Commit) -> Result<(), Fault> {
     let findings: BTreeMap<String, &Finding> =
         commit.findings.iter().map(|finding| (finding.correlation.key.correlation_id(), finding)).collect();

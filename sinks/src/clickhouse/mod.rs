@@ -3,7 +3,7 @@
 //! | file | owns |
 //! |---|---|
 //! | `config` | server, login, limits |
-//! | `version` | what can be known of a store without changing it |
+//! | `version` | the state of a store, read without changing it |
 //! | `store` | the store and its reader, as the contract has them |
 //! | `open` | opening, migrating |
 //! | `server` | the connection and its statements |
@@ -20,12 +20,12 @@
 //! | `dictionary` | the texts of metric buckets, each sent once |
 //! | `late_copies` | late copies of rows that are stored on time |
 //! | `fleet` | the small tables |
-//! | `refused` | refused rows, and the numbers of those that are not kept |
-//! | `parts` | how much is asked for at once |
+//! | `refused` | rejects, and the counts of those that are not stored |
+//! | `parts` | cuts look-ups into queries of bounded size |
 //! | `rollups` | hourly summaries |
 //! | `derived` | derived tables: created, written |
 //! | `findings`, `links` | correlations, evidence, links to events |
-//! | `rows` | rows as the server answers them |
+//! | `rows` | rows in the server's format |
 //! | `select` | rows of a table as a page |
 //! | `pages`, `reader` | queries |
 //! | `transfer` | whole tables in and out |
@@ -34,9 +34,9 @@
 //! Invariants:
 //! 1. One process writes to a database at a time: it holds a lease, asks before every insert whether it still does, and
 //!    gives every copy of a row a version above all before it.
-//! 2. Positions are written last, so what they stand for is there; every step before them can be repeated.
+//! 2. Positions are written last, after their rows; every step before them can be repeated.
 //! 3. No text from outside is part of a statement: values are bound or are columns of an insert.
-//! 4. No background merge changes an answer: readers take the greatest version (FINAL).
+//! 4. No background merge changes a result: readers use the greatest version (FINAL).
 
 mod buckets;
 mod config;

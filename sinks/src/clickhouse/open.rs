@@ -1,4 +1,4 @@
-//! Opening a database: to write (lease, migrations, time limits, owner), or to read what is there.
+//! Opens a database: to write (lease, migrations, TTLs, owner), or to read.
 
 use super::config::ClickHouseConfig;
 use super::fault::Fault;
@@ -9,10 +9,10 @@ use super::session::Session;
 use super::{derived, owner, retention, version};
 use migrations::{CLICKHOUSE, CLICKHOUSE_SCHEMA_VERSION_TABLE, CLICKHOUSE_WRITERS_TABLE, Migration, pending};
 
-/// Connects, acquires the lease, brings the schema up to date, and sets the time limits.
+/// Connects, acquires the lease, migrates the schema, and sets the TTLs.
 pub(super) async fn to_write(config: ClickHouseConfig) -> Result<Session, Fault> {
     let server = Server::connect(config).await?;
-    // a store of a newer program is left alone, and one of another reef is not kept from it
+    // a store of a newer program is not changed, and one of another reef is released
     if missing_steps(&server).await?.is_empty() {
         owner::check(&server).await?;
     }
@@ -29,12 +29,12 @@ pub(super) async fn to_write(config: ClickHouseConfig) -> Result<Session, Fault>
     Ok(session)
 }
 
-/// Connects and checks the schema; migrates nothing and leaves time limits as they are.
+/// Connects and checks the schema; migrates nothing and leaves TTLs unchanged.
 pub(super) async fn to_read(config: ClickHouseConfig) -> Result<Server, Fault> {
     let server = Server::connect(config).await?;
     if let Some(first) = missing_steps(&server).await?.first() {
         let cause = format!("it has tables of version {}", first.version - 1);
-        return Err(Fault::stop("bring it to this version first: coral-pipeline migrate", cause));
+        return Err(Fault::stop("upgrade it to this version first: coral-pipeline migrate", cause));
     }
     if !derived::is_current(&server).await? {
         let cause = "it lacks tables of this version";

@@ -1,4 +1,4 @@
-//! Reads what is stored. Every value from outside is bound.
+//! Reads the store. External values are always bound.
 
 use super::fault::Fault;
 use super::memory::Kind;
@@ -40,7 +40,7 @@ struct MarkAnswer {
     newest_ms: i64,
 }
 
-/// Newest times that whole commits have brought: rows of a commit that was cut off do not count.
+/// Newest times of complete commits: rows of an interrupted commit do not count.
 pub(super) async fn watermarks(server: &Server) -> Result<Watermarks, Fault> {
     let mut marks = Watermarks::default();
     let sql = "SELECT colony_id, kind, toUnixTimestamp64Milli(max(newest)) AS newest_ms FROM watermarks GROUP BY ALL";

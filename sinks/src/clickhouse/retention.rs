@@ -1,4 +1,4 @@
-//! Time limits of tables: what the configuration says, set when a store is opened and they differ.
+//! TTLs of tables: set from the configuration when a store is opened, if they differ.
 
 use super::config::Retention;
 use super::fault::Fault;
@@ -6,11 +6,11 @@ use super::server::Server;
 use crate::schema::RetentionClass;
 use serde::Deserialize;
 
-/// A table, the time its rows are counted from, and how long they are kept.
+/// A table, the start time of its rows' retention, and the retention.
 type Limit = (&'static str, &'static str, u64);
 
-/// A row is counted from the later of its own time and the time it was stored: imported history would be deleted on
-/// arrival otherwise.
+/// Retention counts from the later of a row's own time and its storage time: imported history would otherwise be
+/// deleted on arrival.
 fn limits(retention: Retention) -> [Limit; 15] {
     let Retention { metrics_seconds, events_seconds, correlations_seconds, deployments_seconds } = retention;
     [
@@ -65,7 +65,7 @@ pub(super) async fn apply(server: &Server, retention: Retention) -> Result<(), F
     });
     let own = limits(retention).map(|(table, counted_from, seconds)| (table, counted_from.to_owned(), seconds));
     for (table, counted_from, seconds) in own.into_iter().chain(derived) {
-        // what is being read is never forgotten
+        // positions of active sources are never deleted
         let only = if table == "source_positions" { " WHERE match(source, '^(replay|copy):')" } else { "" };
         let limit = format!("{counted_from} + toIntervalSecond({seconds}){only}");
         let stored = server.layout.stored(table);

@@ -1,4 +1,4 @@
-//! The store as the contract has it: a session that writes, and a reader beside it.
+//! Implements the store contract: a writing session, and a reader beside it.
 
 use super::config::ClickHouseConfig;
 use super::fault::Fault;
@@ -40,7 +40,7 @@ pub struct ClickHouseReader {
 }
 
 impl ClickHouseStore {
-    /// Connects to the server to write, and brings the schema and the time limits up to date. The database must exist.
+    /// Connects to the server to write, migrates the schema and sets the TTLs. The database must exist.
     ///
     /// # Errors
     /// [`Stop`](crate::error::FaultClass::Stop) when the server refuses the user, lacks the database, when a newer
@@ -65,7 +65,7 @@ impl Drop for ClickHouseStore {
 }
 
 impl ClickHouseReader {
-    /// Connects to read, and changes nothing: the tables must be those of this version.
+    /// Connects to read, and changes nothing: the tables must have this version.
     ///
     /// # Errors
     /// As [`ClickHouseStore::open`], and when an older or newer program wrote the database.
@@ -80,7 +80,7 @@ impl ClickHouseReader {
         ClickHouseReader { server, name: name.into(), widths: Arc::default(), closing: Closing::default() }
     }
 
-    /// Waits for an answer; `doing` says what for, should it fail.
+    /// Waits for a response; `doing` names the operation in case of an error.
     async fn ask<T>(&self, doing: &str, answer: impl Future<Output = Result<T, Fault>>) -> Result<T, SinkError> {
         self.closing.check(&self.name, doing)?;
         answer.await.map_err(|fault| fault.during(doing, &self.name))
@@ -203,7 +203,7 @@ impl StoreAdmin for ClickHouseStore {
     async fn copy_progress(&mut self, source: &str) -> Result<Positions, SinkError> {
         let positions = reader::positions(&self.session.server).await;
         let mut positions =
-            positions.map_err(|fault| fault.during("cannot read how far the copy is", &self.reader.name))?;
+            positions.map_err(|fault| fault.during("cannot read the progress of the copy", &self.reader.name))?;
         Ok(positions.remove(source).unwrap_or_default())
     }
 

@@ -1,4 +1,4 @@
-//! Whole tables in and out of a ClickHouse database.
+//! Reads and writes whole tables of a ClickHouse database.
 
 use super::fault::Fault;
 use super::insert::insert;
@@ -18,7 +18,7 @@ use model::position::Positions;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// Tables that are paged in the order in which they are sorted on disk, which reads each row once. The others are small.
+/// Tables that are paged in their order on disk, which reads each row once. The others are small.
 const ORDERS: &[(&str, &[&str])] = &[
     (
         "federated_metrics",
@@ -47,7 +47,7 @@ pub(super) async fn export(
     let mut conditions = Vec::new();
     if after.is_some() {
         let marks: Vec<String> = kinds.iter().enumerate().map(|(place, kind)| mark(place, *kind)).collect();
-        // the first column alone lets the server skip what lies before, the row comparison is exact
+        // the first column lets the server skip earlier rows, the row comparison is exact
         conditions.push(format!("stored.{} >= {}", order[0], marks[0]));
         conditions.push(format!("({key}) > ({})", marks.join(", ")));
     }
@@ -63,7 +63,7 @@ pub(super) async fn export(
     Ok(read(server, table, query).await?.ordered_by(&order))
 }
 
-/// A bound value as it is compared with a column of this kind.
+/// A bound value for comparison with a column of this kind.
 fn mark(place: usize, kind: Kind) -> String {
     match kind {
         Kind::Time => format!("fromUnixTimestamp64Milli({{k{place}:Int64}}, 'UTC')"),
@@ -77,7 +77,7 @@ fn mark(place: usize, kind: Kind) -> String {
 fn bind(mut query: Query, table: &Table, kinds: &[Kind], cursor: &Cursor) -> Result<Query, Fault> {
     let unusable = || {
         let cause = format!("the stored progress of {} is not of this program", table.name);
-        Fault::stop("begin the copy anew, into an empty database", cause)
+        Fault::stop("restart the copy, into an empty database", cause)
     };
     let values: Vec<serde_json::Value> = serde_json::from_str(&cursor.0).map_err(|_| unusable())?;
     if values.len() != kinds.len() {

@@ -1,4 +1,4 @@
-//! Where the DuckDB file is and what DuckDB may use.
+//! Path of the DuckDB file, and DuckDB's resources.
 
 use crate::schema::Schema;
 use model::clock::{SharedClock, SystemClock};

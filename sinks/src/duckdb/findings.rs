@@ -1,4 +1,4 @@
-//! Writes what the dataflow found: correlations with a revision count, their evidence, and the links to events.
+//! Writes findings: correlations with a revision count, their evidence, and the links to events.
 
 use super::fault::Cause;
 use super::select::select;

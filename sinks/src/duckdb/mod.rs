@@ -8,14 +8,14 @@
 //! | `worker` | threads with a queue of jobs |
 //! | `readers` | connections that read while the writer commits |
 //! | `session` | the writing connection: opening, migrating, closing |
-//! | `unfinished` | a file whose creation was cut off |
+//! | `unfinished` | a file whose creation was interrupted |
 //! | `owner` | whose file it is |
 //! | `writer` | the transaction of a commit |
-//! | `series` | numbers of metric series, and how far each is stored: what need not be looked up |
+//! | `series` | ids of metric series, and the newest stored time of each, to avoid look-ups |
 //! | `keep` | events and metric buckets: look up, compare, append or update |
 //! | `newer` | amended and withdrawn events among given identities |
 //! | `fleet` | the small tables |
-//! | `refused` | refused rows, and the numbers of those that are not kept |
+//! | `refused` | rejects, and the counts of those that are not stored |
 //! | `rollups` | hourly summaries |
 //! | `derived` | derived tables: created, written, aged |
 //! | `findings` | correlations, evidence, links to events |
@@ -23,14 +23,14 @@
 //! | `stage` | Arrow columns into tables |
 //! | `select` | rows of a table as a page |
 //! | `reader` | queries |
-//! | `prune` | deletes what is beyond its retention, in short slices |
+//! | `prune` | deletes expired rows, in short slices |
 //! | `transfer` | whole tables in and out |
 //! | `fault` | what DuckDB's errors mean |
 //!
 //! Invariants:
 //! 1. Only this thread writes, and one process has the file: identities without a unique index stay unique because
 //!    every commit looks them up (test `compliance`).
-//! 2. No text from outside is part of a statement: statements are made of constants, values are bound or appended.
+//! 2. No external text is part of a statement: statements are built from constants, values are bound or appended.
 //! 3. A failed commit leaves nothing, its temporary tables included.
 
 mod config;

@@ -1,4 +1,4 @@
-//! The connection to a file and what its writer remembers: opening, migrating, closing.
+//! The connection to a file and its writer's cache: opening, migrating, closing.
 
 use super::config::DuckDbConfig;
 use super::fault::Cause;
@@ -17,7 +17,7 @@ use model::time::TimeMs;
 pub(super) enum Mode {
     /// To write: the file is created when it is missing, and its schema is migrated.
     Write,
-    /// To read: the file must exist with the tables of this version, and neither it nor what lies beside it is changed.
+    /// To read: the file must exist with the tables of this version, and no file is changed.
     Read,
 }
 
@@ -25,7 +25,7 @@ pub(super) enum Mode {
 pub(super) struct Session {
     /// The only connection that writes.
     pub(super) connection: Connection,
-    /// The number of each metric series, and how far it is stored.
+    /// The id and newest stored time of each metric series.
     pub(super) series: KnownSeries,
     /// Sums of the hours that this session has written.
     pub(super) hours: HourSums,
@@ -33,7 +33,7 @@ pub(super) struct Session {
     pub(super) has_newer_events: bool,
     /// Whether a late copy may be stored.
     pub(super) has_late_copies: bool,
-    /// How many rows the next slice of deleting may take; learnt from the last one.
+    /// Number of rows in the next slice of deletion, derived from the last one.
     pub(super) prune_rows: Option<u64>,
     /// Makes the next commit fail at its very end, for tests.
     pub(super) fails_at_end: bool,
@@ -41,9 +41,9 @@ pub(super) struct Session {
     pub(super) schema: Schema,
 }
 
-/// Bytes of the log that are moved into the file at once, about a million metric rows. A checkpoint writes the last group
-/// of rows of each table again, so that many small ones cost several times what one large one does; reading a log of this
-/// size at the next start takes about a second.
+/// Log size that triggers a checkpoint, about a million metric rows. A checkpoint rewrites the last row group of each
+/// table, so many small ones cost several times as much as one large one. Replaying a log of this size at the next
+/// start takes about a second.
 const CHECKPOINT_BYTES_MAX: u64 = 128 << 20;
 
 impl Session {
@@ -71,7 +71,7 @@ impl Session {
     }
 }
 
-/// Opens the file, checks whose it is, and brings its schema up to date; to read, only checks.
+/// Opens the file, checks its owner, and migrates its schema; to read, only checks.
 pub(super) fn connect(config: &DuckDbConfig, mode: Mode) -> Result<Connection, Cause> {
     prepare(open(config, mode)?, config, mode)
 }
@@ -85,9 +85,10 @@ fn open(config: &DuckDbConfig, mode: Mode) -> Result<Connection, Cause> {
         std::fs::create_dir_all(folder)?;
     }
     match Connection::open_with_flags(&config.path, settings(config)?) {
-        // whoever is creating it at this moment has it locked
+        // a process that is creating it now has it locked
         Err(error) if !error.to_string().contains("set lock on file") && is_unfinished(&config.path) => {
-            tracing::warn!(path = %config.path.display(), "a process was cut off while it created the file: creating it again");
+            tracing::warn!(path = %config.path.display(), "a process was interrupted while it created the file: \
+                                                           recreating it");
             // the file itself, not a link to it
             std::fs::remove_file(config.path.canonicalize()?)?;
             Ok(Connection::open_with_flags(&config.path, settings(config)?)?)
@@ -135,7 +136,7 @@ fn settings(config: &DuckDbConfig) -> Result<Config, Cause> {
     Ok(settings)
 }
 
-/// Applies the missing steps, each in a transaction of its own.
+/// Applies the missing migrations, each in its own transaction.
 fn migrate(connection: &mut Connection, now: TimeMs) -> Result<(), Cause> {
     connection.execute_batch(DUCKDB_SCHEMA_VERSION_TABLE)?;
     let stored: u32 =

@@ -1,4 +1,4 @@
-//! The store as the contract has it: a thread that writes, and threads that read.
+//! Implements the store contract: a writing thread, and reading threads.
 
 use super::config::DuckDbConfig;
 use super::fault::{Cause, explain};
@@ -42,7 +42,7 @@ pub struct DuckDbReader {
 }
 
 impl DuckDbStore {
-    /// Opens the file, creating it and its folder when missing, and brings its schema up to date.
+    /// Opens the file, creating it and its folder if missing, and migrates its schema.
     ///
     /// # Errors
     /// [`Stop`](crate::error::FaultClass::Stop) when another process has the file open, when it is not a DuckDB
@@ -137,7 +137,7 @@ impl StoreWriter for DuckDbStore {
     async fn prune(&mut self, retention: &Retention, now: TimeMs) -> Result<Pruned, SinkError> {
         let retention = *retention;
         let job = move |session: &mut Session| prune::prune(session, &retention, now);
-        self.writer.call("cannot delete what is too old", job).await
+        self.writer.call("cannot delete expired rows", job).await
     }
 
     /// Writes the log into the file and closes it, so that any DuckDB can read it.
@@ -241,7 +241,7 @@ impl StoreAdmin for DuckDbStore {
     async fn copy_progress(&mut self, source: &str) -> Result<Positions, SinkError> {
         let source = source.to_owned();
         let job = move |connection: &Connection| Ok(reader::positions(connection)?.remove(&source).unwrap_or_default());
-        self.reader.readers.call("cannot read how far the copy is", job).await
+        self.reader.readers.call("cannot read the progress of the copy", job).await
     }
 
     async fn forget_copy(&mut self, source: &str) -> Result<(), SinkError> {
