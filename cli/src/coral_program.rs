@@ -26,7 +26,7 @@ pub struct Coral {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Run and look after one colony
+    /// Run and manage one colony
     #[command(subcommand)]
     Colony(ColonyCommand),
     /// Explain a topic

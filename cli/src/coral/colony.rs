@@ -28,7 +28,7 @@ pub enum ColonyCommand {
     Init(init::InitArgs),
     /// Run the colony until SIGTERM
     Start(start::StartArgs),
-    /// Show what the colony holds and how it does
+    /// Show the contents and health of a colony
     Status(status::StatusArgs),
     /// Load metric and event files
     Import(import::ImportArgs),
@@ -48,7 +48,7 @@ pub fn run(command: ColonyCommand, output: &Output) -> Result<(), Failure> {
 /// Which colony a command is about.
 #[derive(Clone, Debug, Default, clap::Args)]
 struct ColonyChoice {
-    /// Id of the colony, or the start of it [default: that of the project]
+    /// Id of the colony, or a prefix of it [default: that of the project]
     #[arg(long, value_name = "ID")]
     colony_id: Option<String>,
 }

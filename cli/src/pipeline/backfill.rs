@@ -17,10 +17,10 @@ use std::path::PathBuf;
 pub struct BackfillArgs {
     /// The reef: a .toml or .yaml file
     pub config: PathBuf,
-    /// First event time: RFC 3339, a date, or how long ago (24h)
+    /// Start of the range: RFC 3339, a date, or an age (24h)
     #[arg(long, value_name = "TIME")]
     pub from: String,
-    /// First event time beyond
+    /// End of the range, exclusive
     #[arg(long, value_name = "TIME", default_value = "now")]
     pub to: String,
 }

@@ -21,7 +21,7 @@ use tokio::sync::watch;
                   count and checksum."
 )]
 pub struct CopyArgs {
-    /// Where the reef is: duckdb:PATH or clickhouse:http://user@host:port/database[?cluster=NAME]
+    /// The source store: duckdb:PATH or clickhouse:http://user@host:port/database[?cluster=NAME]
     #[arg(long)]
     pub from: String,
     /// The target store

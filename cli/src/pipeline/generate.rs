@@ -15,13 +15,13 @@ use std::path::{Path, PathBuf};
                   relations, and pairs that only look related."
 )]
 pub struct GenerateArgs {
-    /// Folder for the files; created when missing
+    /// Folder for the files; created if missing
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,
-    /// Another seed, another fleet
+    /// Seed of the fleet
     #[arg(long, default_value_t = FleetConfig::default().seed)]
     pub seed: u64,
-    /// Staging and production of one application after the other
+    /// Number of colonies: staging and production of each application in turn
     #[arg(long, default_value_t = FleetConfig::default().colonies)]
     pub colonies: usize,
     /// Length of the history

@@ -9,30 +9,30 @@ struct Column(&'static str, bool, &'static str);
 
 const EVENT_COLUMNS: [Column; 12] = [
     Column("event_id", true, "unique within its colony; a second row with it is a repeat, or a newer version"),
-    Column("colony_id", true, "which application in which environment, e.g. my-shop-production"),
+    Column("colony_id", true, "application and environment, e.g. my-shop-production"),
     Column("timestamp", true, "when it happened: RFC 3339 (2026-11-02T09:15:00Z), or whole milliseconds since 1970"),
     Column("event_type", true, "what happened, as a recurring name: deploy, error_spike, crash, alert, …"),
-    Column("service_id", true, "to which service"),
-    Column("severity", false, "info, warning, error or critical; info when missing"),
+    Column("service_id", true, "the affected service"),
+    Column("severity", false, "info, warning, error or critical; info if missing"),
     Column("description", false, "free text"),
     Column("metadata", false, "a JSON object; in CSV as quoted text"),
-    Column("application_name", false, "read from colony_id (my-shop) when missing"),
-    Column("environment", false, "read from colony_id (production) when missing"),
-    Column("version", false, "a whole number; of two rows with one event_id the higher one is right"),
+    Column("application_name", false, "from colony_id (my-shop) if missing"),
+    Column("environment", false, "from colony_id (production) if missing"),
+    Column("version", false, "a whole number; of two rows with one event_id the higher one wins"),
     Column("withdrawn", false, "true: the event is withdrawn"),
 ];
 
 const METRIC_COLUMNS: [Column; 14] = [
     Column("colony_id", true, "as above"),
-    Column("service_id", true, "of which service"),
+    Column("service_id", true, "the service"),
     Column("metric_name", true, "e.g. latency_ms"),
-    Column("timestamp", true, "begin of the interval that the row sums up"),
-    Column("p50", false, "of p50, p95, p99, mean and max at least one is needed; p95 is compared, else mean"),
+    Column("timestamp", true, "start of the interval of the row"),
+    Column("p50", false, "at least one of p50, p95, p99, mean and max is required; p95 is compared, otherwise mean"),
     Column("p95", false, "95th percentile"),
     Column("p99", false, "99th percentile"),
     Column("mean", false, "average"),
-    Column("max", false, "greatest value"),
-    Column("count", false, "how many values the row sums up"),
+    Column("max", false, "largest value"),
+    Column("count", false, "number of samples in the row"),
     Column(
         "interval_seconds",
         false,
@@ -40,7 +40,7 @@ const METRIC_COLUMNS: [Column; 14] = [
     ),
     Column("application_name", false, "as above"),
     Column("environment", false, "as above"),
-    Column("version", false, "of two rows of one series, time and interval the higher one is right"),
+    Column("version", false, "of two rows of one series, time and interval the higher one wins"),
 ];
 
 /// Events as a CSV file.
@@ -74,10 +74,8 @@ pub fn print(output: &Output) -> Result<(), Failure> {
 
 fn page(style: Style) -> String {
     let mut lines = vec![
-        "Records of files (parquet, csv, ndjson) and of Kafka values (JSON). The names of the columns are these; their"
-            .to_owned(),
-        "order is free, others are passed over. * marks what a row needs; a row without it is refused and counted."
-            .to_owned(),
+        "Records of files (parquet, csv, ndjson) and of Kafka values (JSON), in any order of columns. Other".to_owned(),
+        "columns are ignored. * marks required columns; a row without one is rejected and counted.".to_owned(),
     ];
     for (heading, columns, example) in
         [("Events", &EVENT_COLUMNS[..], EVENTS_CSV), ("Metrics", &METRIC_COLUMNS[..], METRICS_CSV)]
@@ -88,7 +86,7 @@ fn page(style: Style) -> String {
         }));
         lines.push(format!("\n{}", example.trim_end()));
     }
-    lines.push("\nMore of them, with patterns to be found: coral-pipeline generate --out fleet".to_owned());
+    lines.push("\nMore examples, with patterns: coral-pipeline generate --out fleet".to_owned());
     lines.join("\n")
 }
 

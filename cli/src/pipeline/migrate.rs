@@ -19,7 +19,7 @@ use std::path::PathBuf;
 pub struct MigrateArgs {
     /// The reef: a .toml or .yaml file
     pub config: PathBuf,
-    /// Only say what would be done
+    /// Only show what would be done
     #[arg(long)]
     pub dry_run: bool,
 }

@@ -57,13 +57,13 @@ pub struct CoralPipeline {
 enum Command {
     /// Run a reef: read its sources, find patterns, store everything
     Run(run::RunArgs),
-    /// What a reef has found so far, while it runs and afterwards
+    /// Show a reef's patterns, while it runs or afterwards
     Report(report::ReportArgs),
-    /// One pattern, and the rows behind it
+    /// Show one pattern and its rows
     Show(report::ShowArgs),
     /// Run recorded rows through the engine again: repair a range, or ask "what if?"
     Replay(replay::ReplayArgs),
-    /// Correlate and sum up a past range of stored rows again, late rows included
+    /// Recompute a past range of stored rows, including late rows
     Backfill(backfill::BackfillArgs),
     /// Check a configuration and its inputs and store, without running
     Validate(validate::ValidateArgs),
@@ -71,7 +71,7 @@ enum Command {
     Publish(publish::PublishArgs),
     /// Upgrade a store's tables to this version
     Migrate(migrate::MigrateArgs),
-    /// Move a reef: every table of one store into another, counted and compared
+    /// Copy a reef to another store, verified by count and checksum
     Copy(copy::CopyArgs),
     /// Write a synthetic fleet with planted relations as files
     Generate(generate::GenerateArgs),

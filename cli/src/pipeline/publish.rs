@@ -45,28 +45,28 @@ pub struct PublishArgs {
     /// host:port, several separated by commas
     #[arg(long)]
     pub brokers: Option<String>,
-    /// Topic for metrics; without it metrics stay behind
+    /// Topic for metrics; without it metrics are not published
     #[arg(long, value_name = "TOPIC")]
     pub metrics_topic: Option<String>,
-    /// Topic for events; without it events stay behind
+    /// Topic for events; without it events are not published
     #[arg(long, value_name = "TOPIC")]
     pub events_topic: Option<String>,
-    /// Rows from this time on (RFC 3339)
+    /// Start of the range, inclusive (RFC 3339)
     #[arg(long, value_name = "TIME", value_parser = time)]
     pub from: Option<TimeMs>,
-    /// Rows before this time (RFC 3339)
+    /// End of the range, exclusive (RFC 3339)
     #[arg(long, value_name = "TIME", value_parser = time)]
     pub to: Option<TimeMs>,
-    /// How values are written
+    /// Encoding of values
     #[arg(long, value_enum, default_value = "json")]
     pub encoding: Form,
-    /// Partitions of a topic that has to be created
+    /// Partitions of created topics
     #[arg(long, default_value_t = 6, value_parser = clap::value_parser!(i32).range(1..=10_000))]
     pub partitions: i32,
-    /// The files of the reef (the default where it has any)
+    /// Publish the reef's files (the default if it has any)
     #[arg(long, conflicts_with = "stored")]
     pub files: bool,
-    /// The rows that the reef has stored, late ones included
+    /// Publish the reef's stored rows, including late ones
     #[arg(long)]
     pub stored: bool,
 }

@@ -31,19 +31,19 @@ use tokio::sync::watch;
 pub struct ReplayArgs {
     /// The reef: a .toml or .yaml file
     pub config: PathBuf,
-    /// First event time: RFC 3339, a date, or how long ago (24h)
+    /// Start of the range: RFC 3339, a date, or an age (24h)
     #[arg(long, value_name = "TIME")]
     pub from: String,
-    /// First event time beyond
+    /// End of the range, exclusive
     #[arg(long, value_name = "TIME", default_value = "now")]
     pub to: String,
-    /// Where the rows come from; default: kafka if the reef reads it, else stored
+    /// Source of the rows; default: kafka if the reef reads it, otherwise stored
     #[arg(long, value_enum)]
     pub source: Option<SourceWord>,
-    /// What if this setting were different? A key of [correlation], [collection] or [engine]; repeatable
+    /// What-if with another setting: a key of [correlation], [collection] or [engine]; repeatable
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub settings: Vec<String>,
-    /// Write this DuckDB file instead of the live store; created when missing
+    /// Write this DuckDB file instead of the live store; created if missing
     #[arg(long, value_name = "PATH")]
     pub into: Option<PathBuf>,
 }

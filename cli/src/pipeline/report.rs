@@ -20,7 +20,7 @@ pub struct ReportArgs {
     /// The reef: a .toml or .yaml file
     #[arg(default_value = "reef.toml")]
     pub config: PathBuf,
-    /// Every candidate, also those that something simpler explains
+    /// All candidates, including those with a simpler explanation
     #[arg(long)]
     pub all: bool,
 }
@@ -32,7 +32,7 @@ pub struct ReportArgs {
     after_help = "Ids are in the output of run and report. While the reef runs, its process is queried, as by report."
 )]
 pub struct ShowArgs {
-    /// The pattern: its id, or the beginning of it
+    /// The pattern's id, or a prefix of it
     pub id: String,
     /// The reef: a .toml or .yaml file
     #[arg(default_value = "reef.toml")]

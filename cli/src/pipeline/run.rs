@@ -39,7 +39,7 @@ use tokio::task::JoinHandle;
 pub struct RunArgs {
     /// The reef: a .toml or .yaml file
     pub config: PathBuf,
-    /// Which process of the cluster this is: its place in engine.hosts, counted from 0
+    /// Index of this process in engine.hosts, from 0
     #[arg(long, value_name = "N")]
     pub process: Option<usize>,
 }

@@ -24,7 +24,7 @@ pub struct ImportArgs {
     files: Vec<PathBuf>,
     #[command(flatten)]
     colony: ColonyChoice,
-    /// Where the colony runs; without it the colony must be stopped
+    /// Address of the running colony; without it the colony must be stopped
     #[arg(long, value_name = "URL")]
     endpoint: Option<String>,
 }

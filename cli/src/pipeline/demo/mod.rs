@@ -45,17 +45,17 @@ const CATCH_UP: Duration = Duration::from_secs(300);
 #[derive(Debug, clap::Args)]
 #[command(
     before_help = "Example:  coral-pipeline demo",
-    after_help = "Starts a fleet of colonies on free ports of this machine, plays generated history into them, runs a reef\n\
-                  over them and compares what it found with what was planted. The stores stay in the folder."
+    after_help = "Starts a fleet of colonies on free ports of this machine, feeds them generated history, runs a reef over \
+                  them and compares its findings with the planted relations. The stores stay in the folder."
 )]
 pub struct DemoArgs {
-    /// Folder for the stores; what an earlier demo left there is replaced
+    /// Folder for the stores; files of an earlier demo are replaced
     #[arg(long, default_value = ".coral/demo")]
     pub out: PathBuf,
     /// The same seed gives the same rows
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
-    /// How many colonies: staging and production of one application after the other
+    /// Number of colonies: staging and production of each application in turn
     #[arg(long, default_value_t = 6)]
     pub colonies: usize,
     /// Length of the history in days
