@@ -110,6 +110,7 @@ pub async fn run_all<F: Fixture>(fixture: impl Fn() -> F) {
     hostile_text_stays_data(&fixture()).await;
     large_counts_survive(&fixture()).await;
     sightings_keep_the_first_and_the_latest(&fixture()).await;
+    derived::every_table_is_written_read_and_removed(&fixture()).await;
     derived::rows_are_written_replaced_removed_and_read(&fixture()).await;
     derived::a_repeat_changes_nothing_and_what_does_not_fit_is_refused(&fixture).await;
     readers::readers_see_whole_commits_while_commits_go_on(&fixture()).await;

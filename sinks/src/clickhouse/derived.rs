@@ -78,10 +78,9 @@ fn creation(table: &DerivedTable) -> String {
     let keys: Vec<&str> = table.table.key_columns().iter().map(|(name, _)| *name).collect();
     // sql: identifiers only
     format!(
-        "-- shard by cityHash64({first})\nCREATE TABLE IF NOT EXISTS {name} (\n{columns}  stored_at DateTime('UTC') \
+        "-- shard by cityHash64({keys})\nCREATE TABLE IF NOT EXISTS {name} (\n{columns}  stored_at DateTime('UTC') \
          DEFAULT now('UTC'),\n  ingest_version UInt64,\n  removed UInt8\n)\nENGINE = ReplacingMergeTree(ingest_version, \
          removed)\nORDER BY ({keys})",
-        first = keys[0],
         name = table.table.name,
         keys = keys.join(", ")
     )
@@ -125,6 +124,9 @@ mod tests {
         assert_eq!(single.len(), 1);
         assert!(single[0].starts_with("CREATE TABLE IF NOT EXISTS example_outputs (\n"), "{single:?}");
         let cluster = Layout::Cluster("c".to_owned()).statements(&sql);
-        assert!(cluster[0].contains("ReplicatedReplacingMergeTree('/") && cluster[1].contains("cityHash64(colony_id)"));
+        assert!(
+            cluster[0].contains("ReplicatedReplacingMergeTree('/")
+                && cluster[1].contains("cityHash64(observed_at, colony_id, place)")
+        );
     }
 }

@@ -2,7 +2,7 @@
 
 use super::rows::START;
 use super::{Fixture, commit_of, dump_after};
-use crate::schema::{DerivedTable, Kind, RETIRED, RetentionClass, Schema, Table};
+use crate::schema::{DERIVED, DerivedTable, Kind, RETIRED, RetentionClass, Schema, Table};
 use crate::{Commit, StoreReader, StoreWriter};
 use model::derived::{DerivedChange, Value};
 use model::real::Real;
@@ -15,27 +15,74 @@ pub const EXAMPLE: DerivedTable = DerivedTable {
         name: "example_outputs",
         key: 3,
         columns: &[
-            ("at", Kind::Time),
+            ("observed_at", Kind::Time),
             ("colony_id", Kind::Text),
-            ("rank", Kind::U32),
+            ("place", Kind::U32),
             ("score", Kind::Real),
             ("note", Kind::Text),
             ("samples", Kind::U64),
-            ("change", Kind::I64),
+            ("shift", Kind::I64),
             ("lag_seconds", Kind::I32),
             ("is_final", Kind::Truth),
-            ("until", Kind::Time),
+            ("valid_to", Kind::Time),
             ("events", Kind::Texts),
         ],
     },
     retention: RetentionClass::Correlations,
-    time: "at",
+    time: "observed_at",
 };
 
-/// The tables of this version and the example.
-pub const SCHEMA: Schema = Schema { derived: &[EXAMPLE], retired: RETIRED };
+const ALL: [DerivedTable; DERIVED.len() + 1] = {
+    let mut all = [EXAMPLE; DERIVED.len() + 1];
+    let mut place = 0;
+    while place < DERIVED.len() {
+        all[place] = DERIVED[place];
+        place += 1;
+    }
+    all
+};
 
-const TABLE: &DerivedTable = &SCHEMA.derived[0];
+/// The tables of this version and, as the last one, the example.
+pub const SCHEMA: Schema = Schema { derived: &ALL, retired: RETIRED };
+
+const TABLE: &DerivedTable = &ALL[DERIVED.len()];
+
+/// Some row of a table; everything that may be null is, if asked for.
+fn sample(table: &DerivedTable, number: u64, is_bare: bool) -> Vec<Value> {
+    let value = |(column, kind): &(&str, Kind)| match kind {
+        Kind::Texts => Value::Texts(vec![format!("text {number}")]),
+        _ if is_bare && !table.is_required(column) => Value::Null,
+        Kind::Text => Value::Text(format!("text {number}")),
+        Kind::Time => Value::Time(START + number as i64),
+        Kind::Real => Value::Real(Real(number as f64 / 8.0)),
+        Kind::I32 | Kind::I64 => Value::Whole(number as i64 - 5),
+        Kind::U32 | Kind::U64 => Value::Count(number),
+        Kind::Truth => Value::Truth(number.is_multiple_of(2)),
+    };
+    table.table.columns.iter().map(value).collect()
+}
+
+pub(super) async fn every_table_is_written_read_and_removed<F: Fixture>(fixture: &F) {
+    let mut store = fixture.open().await;
+    for table in SCHEMA.derived {
+        let rows = [sample(table, 1, false), sample(table, 2, true)];
+        let keys = rows.each_ref().map(|row| row[..table.table.key].to_vec());
+        let change = |upserts: &[Vec<Value>], removed: &[Vec<Value>]| Commit {
+            derived: vec![DerivedChange {
+                table: table.table.name.to_owned(),
+                upserts: upserts.to_vec(),
+                removed: removed.to_vec(),
+            }],
+            ..commit_of(1, Rows::default())
+        };
+        let reader = store.reader();
+        store.commit(&change(&rows, &[])).await.unwrap();
+        assert_eq!(reader.rows_of(table, None, 10).await.unwrap().rows(), rows, "{}", table.table.name);
+        store.commit(&change(&[], &keys)).await.unwrap();
+        assert!(reader.rows_of(table, None, 10).await.unwrap().is_empty(), "{}", table.table.name);
+    }
+    fixture.close(store).await;
+}
 
 /// A row `minute` minutes after the start.
 pub(crate) fn row(minute: i64, colony: &str, score: f64) -> Vec<Value> {

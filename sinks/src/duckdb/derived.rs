@@ -193,7 +193,7 @@ mod tests {
         // extended: earlier rows have none of the new values
         let mut store = opened(&path, SCHEMA).await;
         store.commit(&commit(2, vec![row(1, "a", 0.75)], Vec::new())).await.unwrap();
-        let table = &SCHEMA.derived[0];
+        let Some(table) = SCHEMA.derived("example_outputs") else { panic!("the example") };
         let rows = store.reader().rows_of(table, None, 10).await.unwrap().rows();
         assert_eq!(rows[0][..5], row(0, "a", 0.5)[..5]);
         assert_eq!(rows[1], row(1, "a", 0.75));
