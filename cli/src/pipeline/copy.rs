@@ -50,9 +50,9 @@ pub fn run(args: &CopyArgs, output: &Output) -> Result<(), Failure> {
     }
     runtime()?.block_on(async {
         let failed = |error: sinks::SinkError| Failure::from_error(Exit::Failed, "store_failed", &error);
-        let told = output.clone();
+        let notices = output.clone();
         let shutdown = watch_shutdown(output, move || {
-            told.message(
+            notices.message(
                 "stopping after this page (press Ctrl-C again to \
                                                                     abort)",
             )

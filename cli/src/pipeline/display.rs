@@ -48,16 +48,16 @@ enum View {
     /// One line that is redrawn.
     Moving { bar: ProgressBar, output: Output, last: Option<Duration> },
     /// Plain lines.
-    Lines { output: Output, told: Told },
+    Lines { output: Output, state: LineState },
 }
 
 /// The state shown by the last plain line.
 #[derive(Default)]
-struct Told {
+struct LineState {
     last: Option<(Duration, Progress)>,
 }
 
-impl Told {
+impl LineState {
     /// Whether `progress` is worth a line now. A tick without rows is no change: an idle reef evaluates too.
     fn is_due(&mut self, progress: &Progress, elapsed: Duration, is_news: bool) -> bool {
         let now = Progress { ticks: 0, ..progress.clone() };
@@ -80,7 +80,7 @@ impl Told {
 impl View {
     fn new(output: Output) -> View {
         if !output.animated() {
-            return View::Lines { output, told: Told::default() };
+            return View::Lines { output, state: LineState::default() };
         }
         let bar = screen::show(ProgressBar::new(BAR_STEPS));
         bar.set_style(spinner());
@@ -97,8 +97,8 @@ impl View {
     /// Draws when it is time to, or when there is news.
     fn draw(&mut self, progress: &Progress, reading: &Reading, elapsed: Duration, is_news: bool) {
         match self {
-            View::Lines { output, told } => {
-                if told.is_due(progress, elapsed, is_news) {
+            View::Lines { output, state } => {
+                if state.is_due(progress, elapsed, is_news) {
                     output.message(&progress_line(progress, reading, output.message_style()));
                 }
             }
@@ -156,17 +156,17 @@ mod tests {
 
     #[test]
     fn a_line_comes_when_something_has_changed_and_else_every_ten_minutes() {
-        let mut told = Told::default();
+        let mut state = LineState::default();
         let at = |seconds: u64| Duration::from_secs(seconds);
         let idle = |ticks: u64| Progress { phase: Phase::Running, events: 5, ticks, ..Progress::default() };
-        assert!(told.is_due(&Progress::default(), at(0), true));
-        assert!(!told.is_due(&Progress::default(), at(1), true), "the end says nothing twice");
-        assert!(told.is_due(&idle(0), at(1), true), "a new phase");
-        let lines = (1..=90).filter(|round| told.is_due(&idle(*round), at(1 + round * 10), false)).count();
+        assert!(state.is_due(&Progress::default(), at(0), true));
+        assert!(!state.is_due(&Progress::default(), at(1), true), "the end says nothing twice");
+        assert!(state.is_due(&idle(0), at(1), true), "a new phase");
+        let lines = (1..=90).filter(|round| state.is_due(&idle(*round), at(1 + round * 10), false)).count();
         assert_eq!(lines, 1, "fifteen idle minutes");
         let busy = |round: u64| Progress { events: round, ..idle(round) };
-        let lines = (91..=100).filter(|round| told.is_due(&busy(*round), at(1 + round * 10), false)).count();
+        let lines = (91..=100).filter(|round| state.is_due(&busy(*round), at(1 + round * 10), false)).count();
         assert_eq!(lines, 10);
-        assert!(!told.is_due(&busy(101), at(1_003), false), "not more often than every ten seconds");
+        assert!(!state.is_due(&busy(101), at(1_003), false), "not more often than every ten seconds");
     }
 }

@@ -95,9 +95,9 @@ pub(super) fn carry_out(
     ask: impl FnOnce(&ReefConfig, TimeMs) -> Result<Request, Failure>,
 ) -> Result<(), Failure> {
     runtime()?.block_on(async {
-        let told = output.clone();
+        let notices = output.clone();
         let shutdown = watch_shutdown(output, move || {
-            told.message("stopping: the last tick is being committed (press Ctrl-C again to abort)")
+            notices.message("stopping: the last tick is being committed (press Ctrl-C again to abort)")
         })?;
         let config = load(path)?;
         let request = ask(&config, SystemClock.now())?;

@@ -47,9 +47,9 @@ pub struct RunArgs {
 /// Runs the reef and prints the summary and the patterns.
 pub fn run(args: &RunArgs, output: &Output) -> Result<(), Failure> {
     runtime()?.block_on(async {
-        let told = output.clone();
+        let notices = output.clone();
         let shutdown = watch_shutdown(output, move || {
-            told.message("stopping: the last tick is being committed (press Ctrl-C again to abort)")
+            notices.message("stopping: the last tick is being committed (press Ctrl-C again to abort)")
         })?;
         let config = load_runnable(&args.config)?;
         if !config.is_finite() {

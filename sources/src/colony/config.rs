@@ -1,6 +1,6 @@
 //! Configuration of a colony's endpoint and requests.
 
-use super::told::Told;
+use super::outage_log::OutageLog;
 use super::{ColonyEvents, ColonySummaries};
 use crate::SourceContext;
 use crate::backoff::BackoffConfig;
@@ -36,7 +36,7 @@ pub struct ColonySourceConfig {
     /// Request timeout.
     pub request_timeout: Duration,
     /// What has been logged of an outage; shared by the sources of one configuration.
-    pub told: Told,
+    pub outage_log: OutageLog,
 }
 
 impl ColonySourceConfig {
@@ -53,7 +53,7 @@ impl ColonySourceConfig {
             batch_delay: Duration::from_millis(100),
             backoff: BackoffConfig::default(),
             request_timeout: Duration::from_secs(60),
-            told: Told::default(),
+            outage_log: OutageLog::default(),
         }
     }
 

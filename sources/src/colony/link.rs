@@ -170,7 +170,7 @@ impl Link {
             return None;
         }
         self.lost_at.get_or_insert_with(Instant::now);
-        if self.config.told.is_news(&error) {
+        if self.config.outage_log.is_news(&error) {
             tracing::warn!(colony_id = %self.config.colony_id, %error, "colony lost; trying again");
         } else {
             tracing::debug!(source = %self.source, colony_id = %self.config.colony_id, %error, "colony lost; trying again");
@@ -190,7 +190,7 @@ impl Link {
         self.retry_at = None;
         if let Some(lost_at) = self.lost_at.take() {
             let outage_s = lost_at.elapsed().as_secs();
-            if self.config.told.is_over() {
+            if self.config.outage_log.is_over() {
                 tracing::info!(colony_id = %self.config.colony_id, outage_s, "colony is back");
             }
         }

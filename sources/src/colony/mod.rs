@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `config` | configuration of a colony's endpoint and requests |
 //! | `dial`, `link` | the line to it: connection, pauses, identity, outages, its state |
-//! | `told` | what has been logged of an outage, so that it is logged once |
+//! | `outage_log` | what has been logged of an outage, so that it is logged once |
 //! | `slices` | which time range is requested next |
 //! | `remembered` | which rows were delivered already |
 //! | `summaries` | the source of metrics, health, topology (and events) by GetSummary |
@@ -14,6 +14,7 @@ mod config;
 mod dial;
 mod events;
 mod link;
+mod outage_log;
 mod remembered;
 mod slices;
 mod summaries;
@@ -21,13 +22,12 @@ mod summaries;
 mod test_server;
 #[cfg(test)]
 mod tests;
-mod told;
 
 pub use crate::backoff::BackoffConfig;
 pub use config::ColonySourceConfig;
 pub use events::ColonyEvents;
+pub use outage_log::OutageLog;
 pub use summaries::ColonySummaries;
-pub use told::Told;
 
 /// The most rows of one kind in a batch.
 pub const BATCH_ROWS_MAX: usize = 4_096;

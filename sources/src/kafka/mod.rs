@@ -45,7 +45,7 @@ use crate::{Batch, Source, SourceError};
 use async_trait::async_trait;
 use model::clock::SharedClock;
 use model::position::Positions;
-use reader::{Order, Reached, Told};
+use reader::{Order, Reached, ReaderMessage};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use tokio::sync::mpsc;
@@ -73,7 +73,7 @@ enum State {
     /// Nothing has been requested yet: no thread is running.
     Idle(Vec<Order>),
     /// The reader threads send.
-    Reading(mpsc::Receiver<(usize, Told)>),
+    Reading(mpsc::Receiver<(usize, ReaderMessage)>),
     /// Everything has been delivered, or an error ended the source.
     Done,
 }
@@ -112,28 +112,28 @@ impl Source for KafkaSource {
     async fn next_batch(&mut self) -> Result<Option<Batch>, SourceError> {
         self.start()?;
         loop {
-            let State::Reading(told) = &mut self.state else { return Ok(None) };
-            let Some((index, told)) = told.recv().await else {
+            let State::Reading(messages) = &mut self.state else { return Ok(None) };
+            let Some((index, message)) = messages.recv().await else {
                 self.state = State::Done;
                 return Err(self.fault("a reader thread ended early"));
             };
-            match told {
-                Told::Batch(batch, reached) => {
+            match message {
+                ReaderMessage::Batch(batch, reached) => {
                     self.topics[index].reached = reached;
                     return Ok(Some(*batch));
                 }
-                Told::Outage(words) => {
+                ReaderMessage::Outage(words) => {
                     self.topics[index].outage = (!words.is_empty()).then_some(words);
                     // an empty batch, so that the caller sees the outage
                     return Ok(Some(Batch::default()));
                 }
-                Told::Finished => {
+                ReaderMessage::Finished => {
                     self.topics[index].is_done = true;
                     if self.topics.iter().all(|topic| topic.is_done) {
                         self.state = State::Done;
                     }
                 }
-                Told::Failed(error) => {
+                ReaderMessage::Failed(error) => {
                     self.state = State::Done;
                     return Err(error);
                 }
@@ -185,7 +185,7 @@ impl KafkaSource {
 }
 
 /// Runs a reader; its panic ends the source with the message, although the other readers continue.
-fn guarded(send: &mpsc::Sender<(usize, Told)>, (index, source): (usize, String), read: impl FnOnce()) {
+fn guarded(send: &mpsc::Sender<(usize, ReaderMessage)>, (index, source): (usize, String), read: impl FnOnce()) {
     let Err(panic) = catch_unwind(AssertUnwindSafe(read)) else { return };
     let text = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
     let problem = format!(
@@ -193,6 +193,6 @@ fn guarded(send: &mpsc::Sender<(usize, Told)>, (index, source): (usize, String),
         text.unwrap_or("a panic without a message")
     );
     // the source was dropped if this is not received
-    let failed = Told::Failed(SourceError::Kafka { brokers: source, problem });
+    let failed = ReaderMessage::Failed(SourceError::Kafka { brokers: source, problem });
     drop(send.blocking_send((index, failed)));
 }

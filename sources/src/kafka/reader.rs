@@ -35,7 +35,7 @@ const MESSAGES_PER_CLOCK: u32 = 32;
 const POLL_MAX: Duration = Duration::from_millis(100);
 
 /// What a reader sends.
-pub(super) enum Told {
+pub(super) enum ReaderMessage {
     /// A batch, and the topic's progress.
     Batch(Box<Batch>, Reached),
     /// The brokers are not reached, or (empty words) are again.
@@ -70,7 +70,7 @@ pub(super) struct Order {
 }
 
 /// Reads the topic until its end, a permanent fault, or until the receiver is dropped.
-pub(super) fn read(order: Order, send: &mpsc::Sender<(usize, Told)>, index: usize) {
+pub(super) fn read(order: Order, send: &mpsc::Sender<(usize, ReaderMessage)>, index: usize) {
     let decoder = Decoder::new(&order.source, order.kind, order.clock.clone());
     let reader = Reader {
         backoff: Backoff::new(order.config.backoff),
@@ -91,7 +91,7 @@ pub(super) fn read(order: Order, send: &mpsc::Sender<(usize, Told)>, index: usiz
     match reader.run() {
         Ok(()) | Err(Stop::Dropped) => {}
         // the source was dropped if this is not received
-        Err(Stop::Failed(error)) => drop(send.blocking_send((index, Told::Failed(error)))),
+        Err(Stop::Failed(error)) => drop(send.blocking_send((index, ReaderMessage::Failed(error)))),
     }
 }
 
@@ -138,7 +138,7 @@ struct Reader {
     /// Since when a topic ends sooner than it once did.
     short_since: Option<Instant>,
     backoff: Backoff,
-    send: mpsc::Sender<(usize, Told)>,
+    send: mpsc::Sender<(usize, ReaderMessage)>,
     index: usize,
 }
 
@@ -161,7 +161,7 @@ impl Reader {
             }
             if self.is_complete() {
                 self.flush()?;
-                return self.tell(Told::Finished);
+                return self.tell(ReaderMessage::Finished);
             }
             let polled = consumer.poll(self.wait(now));
             since_clock = if matches!(polled, Some(Ok(_))) { since_clock.wrapping_add(1) } else { 0 };
@@ -355,13 +355,13 @@ impl Reader {
         tracing::warn!(%brokers, %topic, error = %words, "kafka lost; trying again");
         let words = format!("{brokers}: {words}");
         self.flush()?;
-        self.tell(Told::Outage(words))
+        self.tell(ReaderMessage::Outage(words))
     }
 
     fn found(&mut self) -> Result<(), Stop> {
         self.is_lost = false;
         tracing::info!(brokers = %self.order.config.brokers, topic = %self.order.topic, "kafka is back");
-        self.tell(Told::Outage(String::new()))
+        self.tell(ReaderMessage::Outage(String::new()))
     }
 
     /// Sends the rows read, with the positions after them.
@@ -388,10 +388,10 @@ impl Reader {
         if batch == Batch::default() {
             return Ok(());
         }
-        self.tell(Told::Batch(Box::new(Batch { arrival, ..batch }), self.reached))
+        self.tell(ReaderMessage::Batch(Box::new(Batch { arrival, ..batch }), self.reached))
     }
 
-    fn tell(&self, told: Told) -> Result<(), Stop> {
-        self.send.blocking_send((self.index, told)).map_err(|_| Stop::Dropped)
+    fn tell(&self, message: ReaderMessage) -> Result<(), Stop> {
+        self.send.blocking_send((self.index, message)).map_err(|_| Stop::Dropped)
     }
 }

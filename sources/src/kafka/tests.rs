@@ -438,7 +438,7 @@ async fn a_reader_that_panics_ends_the_source_though_others_go_on() {
     let others = send.clone();
     let reader = move || guarded(&send, (1, "kafka:a".to_owned()), || panic!("a bug in a reader"));
     std::thread::Builder::new().name("kafka-1".to_owned()).spawn(reader).unwrap();
-    let (index, Told::Failed(error)) = told.recv().await.unwrap() else { panic!("the panic is told") };
+    let (index, ReaderMessage::Failed(error)) = told.recv().await.unwrap() else { panic!("the panic is told") };
     assert_eq!(index, 1);
     assert!(error.to_string().contains("a bug in a reader"), "{error}");
     drop(others);

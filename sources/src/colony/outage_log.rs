@@ -9,9 +9,9 @@ const REASONS_MAX: usize = 8;
 
 /// Shared by the sources of one colony.
 #[derive(Clone, Debug, Default)]
-pub struct Told(Arc<Mutex<BTreeSet<String>>>);
+pub struct OutageLog(Arc<Mutex<BTreeSet<String>>>);
 
-impl Told {
+impl OutageLog {
     /// Notes a reason why the colony cannot be reached; says whether it is a new one of this outage.
     pub(crate) fn is_news(&self, reason: &str) -> bool {
         let mut reasons = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -26,13 +26,13 @@ impl Told {
 }
 
 /// What has been logged is not part of a configuration.
-impl PartialEq for Told {
-    fn eq(&self, _: &Told) -> bool {
+impl PartialEq for OutageLog {
+    fn eq(&self, _: &OutageLog) -> bool {
         true
     }
 }
 
-impl Eq for Told {}
+impl Eq for OutageLog {}
 
 #[cfg(test)]
 mod tests {
@@ -40,14 +40,14 @@ mod tests {
 
     #[test]
     fn a_reason_is_news_once_an_outage_whoever_meets_it() {
-        let summaries = Told::default();
+        let summaries = OutageLog::default();
         let events = summaries.clone();
         assert!(summaries.is_news("refused"));
         assert!(!events.is_news("refused"), "the other source of the same colony has logged it");
         assert!(events.is_news("no answer within 60 s"));
         assert!(summaries.is_over() && !events.is_over(), "one of them logs that it is over");
         assert!(events.is_news("refused"), "the next outage is news again");
-        assert!(Told::default().is_news("refused"), "another colony is another outage");
+        assert!(OutageLog::default().is_news("refused"), "another colony is another outage");
         let flood = (0..100).filter(|number| summaries.is_news(&number.to_string())).count();
         assert!(flood < REASONS_MAX, "reasons that change with each retry are not logged indefinitely: {flood}");
     }
