@@ -52,7 +52,7 @@ async fn what_was_put_right_in_rows_is_told() {
     let dir = tempfile::tempdir().unwrap();
     let line = |n: i64, severity: &str| {
         format!(
-            r#"{{"event_id":"e{n}","colony_id":"c1","timestamp":{},"event_type":"deploy","service_id":"s","severity":"{severity}"}}"#,
+            r#"{{"event_id":"e{n}","colony_id":"c1","timestamp":"{}","event_type":"deploy","service_id":"s","severity":"{severity}"}}"#,
             T0 + n * 1_000
         )
     };

@@ -109,6 +109,7 @@ struct Counting {
     delivered: i64,
     in_all: i64,
     panics_at: Option<i64>,
+    description_bytes: usize,
 }
 
 #[async_trait]
@@ -125,7 +126,8 @@ impl Source for Counting {
             return Ok(None);
         }
         self.delivered += 1;
-        let rows = Rows { events: vec![event(self.delivered)], ..Rows::default() };
+        let description = "d".repeat(self.description_bytes);
+        let rows = Rows { events: vec![Event { description, ..event(self.delivered) }], ..Rows::default() };
         let positions = Positions([("all".to_owned(), self.delivered.to_string())].into());
         Ok(Some(Batch { rows, positions, ..Batch::default() }))
     }
@@ -175,7 +177,7 @@ async fn a_source_that_panics_ends_the_run_with_its_message_and_keeps_what_came_
     let (_stop, shutdown) = watch::channel(false);
     let inner = MemoryStore::new();
     let store = Faulty::over(&inner);
-    let source = Counting { delivered: 0, in_all: 9, panics_at: Some(4) };
+    let source = Counting { delivered: 0, in_all: 9, panics_at: Some(4), description_bytes: 0 };
     let error = outcome(store, source, shutdown).await.unwrap_err();
     assert!(matches!(&error, RunError::SourcePanicked { panic } if panic.contains("a bug in the source")), "{error:?}");
     let tables = inner.tables();
@@ -187,7 +189,7 @@ async fn a_run_that_is_asked_to_stop_leaves_queued_input_to_the_next_one() {
     let (stop, shutdown) = watch::channel(false);
     let inner = MemoryStore::new();
     let store = Faulty { stop: Some(stop), ..Faulty::over(&inner) };
-    let source = Counting { delivered: 0, in_all: 100_000, panics_at: None };
+    let source = Counting { delivered: 0, in_all: 100_000, panics_at: None, description_bytes: 0 };
     let summary = outcome(store, source, shutdown).await.unwrap();
     assert_eq!(summary.ended, Ended::Stopped);
     let tables = inner.tables();
@@ -207,7 +209,7 @@ async fn a_store_that_stays_away_does_not_hold_a_run_that_is_asked_to_stop() {
     let (stop, shutdown) = watch::channel(false);
     // the pauses of a run that goes on take longer than any test would wait
     let store = Faulty { is_away: true, stop: Some(stop), ..Faulty::over(&MemoryStore::new()) };
-    let source = Counting { delivered: 0, in_all: 5, panics_at: None };
+    let source = Counting { delivered: 0, in_all: 5, panics_at: None, description_bytes: 0 };
     let ended = tokio::time::timeout(std::time::Duration::from_secs(30), outcome(store, source, shutdown)).await;
     let error = ended.expect("it ends by itself").unwrap_err();
     assert!(matches!(&error, RunError::Store(cause) if cause.class == FaultClass::Retry), "{error:?}");
@@ -222,7 +224,7 @@ async fn while_a_tick_is_written_the_next_is_taken_in_and_no_further_one() {
     let (offered, tables) = (Arc::clone(&store.offered), inner.clone());
     let (progress, mut watched) = watch::channel(Progress::default());
     let options = RunOptions { progress, shutdown, clock: SystemClock::shared(), network: Network::plain() };
-    let source = Counting { delivered: 0, in_all: 9, panics_at: None };
+    let source = Counting { delivered: 0, in_all: 9, panics_at: None, description_bytes: 0 };
     let config = config();
     let run = drive(&config, Box::new(store), vec![Box::new(source)], options);
     let watching = async {
@@ -250,7 +252,7 @@ async fn after_a_tick_that_is_refused_no_later_one_is_offered() {
     let store = Faulty { refuses: Some(2), ..Faulty::over(&inner) };
     let offered = Arc::clone(&store.offered);
     let (progress, watched) = watch::channel(Progress::default());
-    let source = Counting { delivered: 0, in_all: 9, panics_at: None };
+    let source = Counting { delivered: 0, in_all: 9, panics_at: None, description_bytes: 0 };
     let run = drive(
         &config(),
         Box::new(store),
@@ -268,18 +270,18 @@ async fn after_a_tick_that_is_refused_no_later_one_is_offered() {
 #[tokio::test]
 async fn a_tick_is_cut_when_its_rows_take_too_much_memory() {
     let mut ticks = Vec::new();
-    for memory_limit_bytes in [Some(1 << 20), None] {
+    for memory_limit_bytes in [Some(1 << 30), None] {
         let mut config = config();
         config.engine.tick_rows_max = 1_000_000;
         config.engine.tick_interval_ms = 600_000;
         config.engine.memory_limit_bytes = memory_limit_bytes;
         let (_stop, shutdown) = watch::channel(false);
-        let source = Counting { delivered: 0, in_all: 2_000, panics_at: None };
+        let source = Counting { delivered: 0, in_all: 2_000, panics_at: None, description_bytes: 64 * 1024 };
         let summary = outcome_with(&config, Faulty::over(&MemoryStore::new()), source, shutdown).await.unwrap();
         assert_eq!(summary.progress.events, 2_000);
         ticks.push(summary.progress.ticks);
     }
-    assert!(ticks[0] > 3 && ticks[1] <= 2, "some 500 kB in ticks of at most 100 kB, and in one: {ticks:?}");
+    assert!(ticks[0] > 3 && ticks[1] <= 2, "125 MiB in ticks of at most 32 MiB, and of at most 192: {ticks:?}");
 }
 
 /// Asking waits for the commit under way: ticks of events would lose what they gain by being written while the next one is
@@ -300,7 +302,7 @@ async fn ticks_of_events_ask_the_store_only_once_an_event_was_amended() {
         let mut config = config();
         config.correlation.enabled = true;
         config.engine.tick_rows_max = 1;
-        let source = Counting { delivered: 0, in_all: 9, panics_at: None };
+        let source = Counting { delivered: 0, in_all: 9, panics_at: None, description_bytes: 0 };
         let summary = outcome_with(&config, store, source, shutdown).await.unwrap();
         assert_eq!(summary.progress.events, 9);
         assert_eq!(asked.load(Ordering::Relaxed) > 0, is_amended);
