@@ -199,7 +199,7 @@ async fn a_run_that_is_asked_to_stop_leaves_queued_input_to_the_next_one() {
     let delivered = tables.events.len() as i64;
     let (_stop, shutdown) = watch::channel(false);
     let store = Faulty::over(&inner);
-    let source = Counting { delivered, in_all: delivered + 20, panics_at: None };
+    let source = Counting { delivered, in_all: delivered + 20, panics_at: None, description_bytes: 0 };
     outcome(store, source, shutdown).await.unwrap();
     assert_eq!(inner.tables().events.len() as i64, delivered + 20);
 }

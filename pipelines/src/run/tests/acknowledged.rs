@@ -44,7 +44,7 @@ fn number(positions: &Positions) -> i64 {
 async fn heard(store: Faulty, in_all: i64) -> (Vec<i64>, Result<RunSummary, RunError>) {
     let (_stop, shutdown) = watch::channel(false);
     let heard = Arc::new(Mutex::new(Vec::new()));
-    let inner = Counting { delivered: 0, in_all, panics_at: None };
+    let inner = Counting { delivered: 0, in_all, panics_at: None, description_bytes: 0 };
     let source = Acknowledged { inner, store: store.inner.clone(), heard: Arc::clone(&heard), is_live: false };
     let (progress, _watched) = watch::channel(Progress::default());
     let options = RunOptions { progress, shutdown, clock: SystemClock::shared(), network: Network::plain() };
@@ -76,7 +76,7 @@ async fn a_source_that_waits_hears_and_so_does_one_that_is_stopped() {
     let inner = MemoryStore::new();
     let heard = Arc::new(Mutex::new(Vec::new()));
     let source = Acknowledged {
-        inner: Counting { delivered: 0, in_all: 3, panics_at: None },
+        inner: Counting { delivered: 0, in_all: 3, panics_at: None, description_bytes: 0 },
         store: inner.clone(),
         heard: Arc::clone(&heard),
         is_live: true,
