@@ -13,6 +13,7 @@ use coral_operators::metrics::series::Prepared;
 use coral_operators::metrics::{MetricParams, params::STEPS_MS};
 use kernels::dots::{Word, accumulate, source_words};
 use kernels::{Path, Series, each_pair};
+use model::series::SeriesId;
 use std::hint::black_box;
 use stopwatch::{machine, stopwatch};
 
@@ -180,7 +181,7 @@ fn series(count: usize, gaps: f64) -> Vec<Prepared> {
                 _ => (0.5 * slow).exp(),
             };
             if uniform() >= gaps {
-                track.insert(slot as i64 * step, Kept { value, weight: 1, identity: 0 });
+                track.insert(slot as i64 * step, Kept { value, weight: 1, series: SeriesId::default() });
             }
         }
         Prepared::new(&track, &MetricParams::default(), step, (SLOTS as i64 - 1) * step).unwrap()

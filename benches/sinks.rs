@@ -11,10 +11,11 @@ mod clickhouse;
 mod stopwatch;
 
 use clickhouse::Server;
-use model::metric::{MetricPoint, SeriesKey};
+use model::metric::MetricPoint;
 use model::position::Positions;
 use model::real::Real;
 use model::rows::{RollupKey, Rows};
+use model::series::{SeriesId, SeriesRef};
 use model::time::TimeMs;
 use sinks::clickhouse::{ClickHouseConfig, ClickHouseStore};
 use sinks::duckdb::{DuckDbConfig, DuckDbStore};
@@ -34,14 +35,17 @@ const COLUMNS: &str = "colony_id, application_name, environment, service_id, met
 fn point(series: usize, minute: usize) -> MetricPoint {
     let colony = series % 6;
     let wave = |modulus: usize| Some(Real((series * 31 + minute * 17) as f64 % modulus as f64 * 1.1));
-    MetricPoint {
-        series: SeriesKey {
-            colony_id: format!("shop-{colony}-production"),
-            service_id: format!("service-{}", series % 50),
-            metric_name: format!("metric_{}", series / 50),
-        },
-        timestamp: TimeMs(1_767_225_600_000 + minute as i64 * 60_000),
+    let names = SeriesRef {
+        colony_id: &format!("shop-{colony}-production"),
+        application_name: &format!("shop-{colony}"),
+        environment: "production",
+        service_id: &format!("service-{}", series % 50),
+        metric_name: &format!("metric_{}", series / 50),
         interval_seconds: Some(60),
+    };
+    MetricPoint {
+        series: SeriesId::of(names),
+        timestamp: TimeMs(1_767_225_600_000 + minute as i64 * 60_000),
         version: 0,
         count: Some(60),
         mean: wave(997),
@@ -49,8 +53,6 @@ fn point(series: usize, minute: usize) -> MetricPoint {
         p95: wave(1_983),
         p99: wave(2_977),
         max: Some(Real(4_000.0)),
-        application_name: format!("shop-{colony}"),
-        environment: "production".into(),
     }
 }
 
@@ -63,7 +65,7 @@ fn commits(rows: usize, rows_per_commit: usize) -> Vec<Commit> {
         let position = Positions(BTreeMap::from([("rows".to_owned(), tick.to_string())]));
         Commit {
             tick: tick as u64,
-            rows: Rows { metrics, ..Rows::default() }.into(),
+            rows: Rows { metrics: metrics.into(), ..Rows::default() }.into(),
             rollups: keys.into_iter().collect(),
             positions: vec![("bench".to_owned(), position)],
             ..Commit::default()

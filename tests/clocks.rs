@@ -84,17 +84,17 @@ fn patterns(folder: &Path) -> (String, String) {
 #[test]
 fn rows_of_a_wrong_year_leave_all_patterns_standing() {
     let (events, metrics) = rows(1);
-    let good = Rows { events: events.clone(), metrics: metrics.clone(), ..Rows::default() };
+    let good = Rows { events: events.clone(), metrics: metrics.clone().into(), ..Rows::default() };
     let wrong_event = |colony: &str| Event {
         colony_id: colony.to_owned(),
         event_id: format!("typo-{colony}"),
         timestamp: END + 300 * DAY_MS,
         ..events[0].clone()
     };
-    let mut wrong_metric = metrics[0].clone();
+    let mut wrong_metric = metrics[0];
     wrong_metric.timestamp = END + 300 * DAY_MS;
     let colony = events[0].colony_id.clone();
-    let wrong = Rows { events: vec![wrong_event(&colony)], metrics: vec![wrong_metric], ..Rows::default() };
+    let wrong = Rows { events: vec![wrong_event(&colony)], metrics: vec![wrong_metric].into(), ..Rows::default() };
     let clock = ManualClock::at(END + 400 * DAY_MS);
     let outcome = |workers: usize, batches: Vec<Vec<Rows>>| {
         let folder = tempfile::tempdir().unwrap();

@@ -40,9 +40,9 @@ fn event_line(event: &Event) -> String {
 /// A metric bucket as a line of a file.
 fn metric_line(point: &MetricPoint) -> String {
     json!({
-        "colony_id": point.series.colony_id, "service_id": point.series.service_id,
-        "metric_name": point.series.metric_name, "timestamp": point.timestamp.0,
-        "interval_seconds": point.interval_seconds, "count": point.count, "mean": point.mean.map(|mean| mean.0),
+        "colony_id": point.series.key.colony_id, "service_id": point.series.key.service_id,
+        "metric_name": point.series.key.metric_name, "timestamp": point.timestamp.0,
+        "interval_seconds": point.series.interval_seconds, "count": point.count, "mean": point.mean.map(|mean| mean.0),
     })
     .to_string()
 }

@@ -1,14 +1,16 @@
 //! Results are a function of the set of rows: any order, repeats, tick size and number of workers give one hash.
 
 use model::event::{Event, Severity};
-use model::metric::{MetricPoint, SeriesKey};
+use model::metric::MetricPoint;
 use model::pattern::{Finding, PatternState};
 use model::real::Real;
+use model::rows::Rows;
+use model::series::{SeriesId, SeriesRef};
 use model::time::{DAY_MS, HOUR_MS, MINUTE_MS, TimeMs};
 use operators::dataflow::{Evaluate, Params};
 use operators::events::EventParams;
 use operators::metrics::MetricParams;
-use pipelines::engine::{Engine, TickRows};
+use pipelines::engine::Engine;
 use proptest::prelude::*;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -90,32 +92,29 @@ pub fn rows(seed: u64) -> (Vec<Event>, Vec<MetricPoint>) {
     let mut metrics = Vec::new();
     for (colony, shift, noise) in [("shop-production", 0, 0.0), ("pay-production", 3, 0.1), ("mail-production", 0, 9.0)]
     {
+        let names = SeriesRef {
+            colony_id: colony,
+            application_name: colony.split('-').next().unwrap(),
+            environment: "production",
+            service_id: "api",
+            metric_name: "latency_ms",
+            interval_seconds: Some(300),
+        };
         for slot in shift..slots {
             if random.unit() < 0.02 {
                 continue; // a gap
             }
             let value = wave[slot - shift] + noise * (random.unit() - 0.5);
             metrics.push(MetricPoint {
-                series: SeriesKey {
-                    colony_id: colony.to_owned(),
-                    service_id: "api".to_owned(),
-                    metric_name: "latency_ms".to_owned(),
-                },
+                series: SeriesId::of(names),
                 timestamp: START + 15 * DAY_MS + slot as i64 * 5 * MINUTE_MS,
-                interval_seconds: Some(300),
-                version: 0,
                 count: Some(10),
                 mean: Some(Real(value)),
-                p50: None,
-                p95: None,
-                p99: None,
-                max: None,
-                application_name: colony.split('-').next().unwrap().to_owned(),
-                environment: "production".to_owned(),
+                ..MetricPoint::default()
             });
             if random.unit() < 0.05 {
                 // the bucket was still open when it was first sent
-                let mut open = metrics.last().unwrap().clone();
+                let mut open = *metrics.last().unwrap();
                 open.count = Some(4);
                 open.mean = Some(Real(value * 0.5));
                 metrics.push(open);
@@ -149,15 +148,16 @@ fn findings(
         for tick in 0.. {
             let (next_events, next_metrics) = (events_left.next(), metrics_left.next());
             let is_last = next_events.is_none() && next_metrics.is_none();
-            let rows = TickRows {
+            let rows = Rows {
                 events: next_events.unwrap_or_default().to_vec(),
-                metrics: next_metrics.unwrap_or_default().to_vec(),
+                metrics: next_metrics.unwrap_or_default().into(),
+                ..Rows::default()
             };
             fed_events += rows.events.len();
             fed_metrics += rows.metrics.len();
             let evaluate =
                 (is_last || tick % evaluate_each == 0).then(|| order(&events[..fed_events], &metrics[..fed_metrics]));
-            for (finding, diff) in engine.tick(rows, evaluate).await.unwrap().findings {
+            for (finding, diff) in engine.tick(rows.into(), evaluate).await.unwrap().findings {
                 *present.entry(finding).or_default() += diff;
             }
             if is_last {

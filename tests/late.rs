@@ -103,7 +103,7 @@ fn copies(seed: u64) -> Vec<Rows> {
     copies.push(one(back));
     let from = START + 17 * DAY_MS;
     let recent = metrics.into_iter().filter(|point| point.timestamp >= from);
-    copies.extend(recent.map(|point| Rows { metrics: vec![point], ..Rows::default() }));
+    copies.extend(recent.map(|point| Rows { metrics: vec![point].into(), ..Rows::default() }));
     copies
 }
 

@@ -57,7 +57,7 @@ impl Recorder {
 }
 
 fn to_row(windows: &mut FineWindows, point: &MetricPoint) -> Result<MetricRow, Fault> {
-    let seconds = point.interval_seconds.unwrap_or(DEFAULT_INTERVAL_SECONDS);
+    let seconds = point.series.interval_seconds.unwrap_or(DEFAULT_INTERVAL_SECONDS);
     let interval = Interval::at_least(seconds).ok_or_else(|| {
         (RejectReason::BadValue, format!("interval_seconds is {seconds}; a colony keeps buckets of at most one day"))
     })?;
@@ -68,8 +68,8 @@ fn to_row(windows: &mut FineWindows, point: &MetricPoint) -> Result<MetricRow, F
     };
     Ok(MetricRow {
         timestamp,
-        service_id: point.series.service_id.clone(),
-        metric_name: point.series.metric_name.clone(),
+        service_id: point.series.key.service_id.clone(),
+        metric_name: point.series.key.metric_name.clone(),
         interval,
         statistics,
     })

@@ -132,7 +132,7 @@ fn samples(parts: &[Statistics]) -> u64 {
 /// The most fine points that are held for buckets that are still filling.
 const FINE_POINTS_MAX: usize = 200_000;
 
-type WindowKey = (SeriesKey, Interval, TimeMs);
+type WindowKey = (&'static SeriesKey, Interval, TimeMs);
 
 /// Buckets that are still filling, with their finer points.
 ///
@@ -158,7 +158,7 @@ impl FineWindows {
     /// by now.
     pub fn take(&mut self, point: &MetricPoint, interval: Interval) -> (TimeMs, Statistics) {
         let start = interval.start_of(point.timestamp);
-        let key = (point.series.clone(), interval, start);
+        let key = (&point.series.series().key, interval, start);
         self.touches += 1;
         let window = self.windows.entry(key.clone()).or_default();
         self.by_touch.remove(&(window.touched, key.clone()));
@@ -193,6 +193,7 @@ impl FineWindows {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use model::series::{SeriesId, SeriesRef};
     use proptest::prelude::*;
 
     fn part(count: Option<u64>, mean: f64, p95: Option<f64>, max: f64) -> Statistics {
@@ -200,20 +201,13 @@ mod tests {
     }
 
     fn point(minute: i64, count: Option<u64>, mean: f64) -> MetricPoint {
-        let series = SeriesKey { colony_id: "c".into(), service_id: "s".into(), metric_name: "m".into() };
+        let names = SeriesRef { colony_id: "c", service_id: "s", metric_name: "m", ..SeriesRef::default() };
         MetricPoint {
-            series,
+            series: SeriesId::of(SeriesRef { interval_seconds: Some(60), ..names }),
             timestamp: TimeMs(1_690_000_200_000 + minute * 60_000),
-            interval_seconds: Some(60),
-            version: 0,
             count,
             mean: Some(Real(mean)),
-            p50: None,
-            p95: None,
-            p99: None,
-            max: None,
-            application_name: String::new(),
-            environment: String::new(),
+            ..MetricPoint::default()
         }
     }
 

@@ -2,8 +2,9 @@
 
 use crate::event::Event;
 use crate::instant::likely_unit;
-use crate::metric::{MetricPoint, SeriesKey};
+use crate::metric::MetricPoint;
 use crate::reject::RejectReason;
+use crate::series::SeriesRef;
 pub use crate::time::TIMESTAMP_MIN;
 use crate::time::{DAY_MS, TimeMs};
 use std::collections::BTreeMap;
@@ -98,11 +99,31 @@ fn is_above(lower: f64, value: f64) -> bool {
 
 /// Checks a metric summary: names, time, finite statistics, p50 <= p95 <= p99 <= max where present.
 pub fn check_metric(point: &MetricPoint, now: TimeMs) -> Result<(), Fault> {
-    check_name("colony_id", &point.series.colony_id)?;
-    check_name("service_id", &point.series.service_id)?;
-    check_name("metric_name", &point.series.metric_name)?;
-    let SeriesKey { colony_id, service_id, metric_name } = &point.series;
-    check_names([colony_id, &point.application_name, &point.environment, service_id, metric_name])?;
+    let names = point.series.names();
+    check_series(names)?;
+    check_numbers(point, now)?;
+    check_interval(names)
+}
+
+/// Checks the names of a series.
+pub fn check_series(names: SeriesRef<'_>) -> Result<(), Fault> {
+    let SeriesRef { colony_id, application_name, environment, service_id, metric_name, .. } = names;
+    check_name("colony_id", colony_id)?;
+    check_name("service_id", service_id)?;
+    check_name("metric_name", metric_name)?;
+    check_names([colony_id, application_name, environment, service_id, metric_name])
+}
+
+/// Checks the length of a bucket.
+pub fn check_interval(names: SeriesRef<'_>) -> Result<(), Fault> {
+    match names.interval_seconds {
+        Some(0) => Err((RejectReason::BadValue, "interval_seconds is 0".to_owned())),
+        _ => Ok(()),
+    }
+}
+
+/// Checks everything of a bucket but its series.
+pub fn check_numbers(point: &MetricPoint, now: TimeMs) -> Result<(), Fault> {
     check_time(point.timestamp, now)?;
     let statistics =
         [("p50", point.p50), ("p95", point.p95), ("p99", point.p99), ("max", point.max), ("mean", point.mean)];
@@ -123,9 +144,6 @@ pub fn check_metric(point: &MetricPoint, now: TimeMs) -> Result<(), Fault> {
             return Err((RejectReason::PercentilesOutOfOrder, detail));
         }
         before = Some((name, before.map_or(value, |(_, lower)| value.max(lower))));
-    }
-    if point.interval_seconds == Some(0) {
-        return Err((RejectReason::BadValue, "interval_seconds is 0".to_owned()));
     }
     Ok(())
 }
@@ -150,15 +168,15 @@ pub fn fit_metadata(metadata: &mut BTreeMap<String, String>) -> usize {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::metric::SeriesKey;
     use crate::real::Real;
+    use crate::series::SeriesId;
 
     const NOW: TimeMs = TimeMs(1_700_000_000_000);
 
     fn point(p50: f64, p95: f64, max: f64) -> MetricPoint {
-        let name = || "x".to_owned();
+        let (colony_id, service_id, metric_name) = ("x", "x", "x");
         MetricPoint {
-            series: SeriesKey { colony_id: name(), service_id: name(), metric_name: name() },
+            series: SeriesId::of(SeriesRef { colony_id, service_id, metric_name, ..SeriesRef::default() }),
             timestamp: TimeMs(1_672_770_000_000),
             p50: Some(Real(p50)),
             p95: Some(Real(p95)),

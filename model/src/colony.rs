@@ -30,16 +30,21 @@ const ENVIRONMENTS: [&str; 14] = [
 /// assert_eq!(identity_from_id("legacy"), ("legacy".into(), String::new()));
 /// ```
 pub fn identity_from_id(colony_id: &str) -> (String, String) {
-    let split = |id: &str| -> Option<(String, String)> {
+    let (application, environment) = identity_in_id(colony_id);
+    (application.to_owned(), environment.to_owned())
+}
+
+/// The same as parts of the id.
+pub fn identity_in_id(colony_id: &str) -> (&str, &str) {
+    fn split(id: &str) -> Option<(&str, &str)> {
         let (application, environment) = id.rsplit_once('-')?;
-        (!application.is_empty() && ENVIRONMENTS.contains(&environment))
-            .then(|| (application.to_owned(), environment.to_owned()))
-    };
+        (!application.is_empty() && ENVIRONMENTS.contains(&environment)).then_some((application, environment))
+    }
     let without_suffix = colony_id.rsplit_once('-').and_then(|(head, tail)| {
         let is_suffix = tail.len() == 6 && tail.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
         is_suffix.then_some(head)
     });
-    split(colony_id).or_else(|| without_suffix.and_then(split)).unwrap_or_else(|| (colony_id.to_owned(), String::new()))
+    split(colony_id).or_else(|| without_suffix.and_then(split)).unwrap_or((colony_id, ""))
 }
 
 /// Which application and environment a colony watches.

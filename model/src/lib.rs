@@ -9,6 +9,8 @@
 //! | `colony` | application and environment of a colony id |
 //! | `error` | an error and its causes on one line |
 //! | `event`, `metric`, `topology` | the rows that colonies report |
+//! | `series` | what a metric series is; the number that each has in this process |
+//! | `statistics`, `columns`, `chunks` | metric rows as columns, in chunks that are shared and not copied |
 //! | `check` | which rows are acceptable; the reason when one is not |
 //! | `reject` | a rejected row, counted and kept |
 //! | `position` | where a source resumes, per partition |
@@ -17,8 +19,10 @@
 //! | `pattern` | a correlation: its key, its numbers, its evidence |
 
 pub mod check;
+pub mod chunks;
 pub mod clock;
 pub mod colony;
+pub mod columns;
 pub mod derived;
 pub mod error;
 pub mod event;
@@ -29,5 +33,7 @@ pub mod position;
 pub mod real;
 pub mod reject;
 pub mod rows;
+pub mod series;
+pub mod statistics;
 pub mod time;
 pub mod topology;

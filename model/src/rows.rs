@@ -1,7 +1,9 @@
 //! What sources deliver and stores keep: rows of every kind, side by side.
 
+use crate::chunks::Metrics;
 use crate::event::Event;
-use crate::metric::{MetricPoint, SeriesKey};
+use crate::metric::MetricPoint;
+use crate::series::SeriesId;
 use crate::time::{HOUR_MS, TimeMs};
 use crate::topology::{ColonyStatus, ServiceEdge, ServiceNode};
 use foldhash::fast::RandomState as FastHash;
@@ -14,7 +16,7 @@ pub struct Rows {
     /// Events.
     pub events: Vec<Event>,
     /// Metric buckets.
-    pub metrics: Vec<MetricPoint>,
+    pub metrics: Metrics,
     /// Services.
     pub nodes: Vec<ServiceNode>,
     /// Connections between services.
@@ -41,18 +43,14 @@ impl Rows {
             let texts = [&row.colony_id, &row.event_id, &row.application_name, &row.environment, &row.service_id];
             size_of_val(row) + bytes_of(texts) + row.event_type.len() + row.description.len() + metadata
         });
-        let metrics = self.metrics.iter().map(|row| {
-            let SeriesKey { colony_id, service_id, metric_name } = &row.series;
-            size_of_val(row) + bytes_of([colony_id, service_id, metric_name, &row.application_name, &row.environment])
-        });
         let fleet = size_of_val(&*self.nodes) + size_of_val(&*self.edges) + size_of_val(&*self.colonies);
-        events.sum::<usize>() + metrics.sum::<usize>() + fleet
+        events.sum::<usize>() + self.metrics.bytes() + fleet
     }
 
     /// Takes over all rows of `other`.
     pub fn append(&mut self, mut other: Rows) {
         self.events.append(&mut other.events);
-        self.metrics.append(&mut other.metrics);
+        self.metrics.append(other.metrics);
         self.nodes.append(&mut other.nodes);
         self.edges.append(&mut other.edges);
         self.colonies.append(&mut other.colonies);
@@ -79,22 +77,28 @@ pub struct RollupKey {
 impl RollupKey {
     /// The summary row that a metric bucket belongs to.
     pub fn of(point: &MetricPoint) -> RollupKey {
+        RollupKey::at(point.series, point.timestamp)
+    }
+
+    /// The summary row of a series at a time.
+    pub fn at(series: SeriesId, time: TimeMs) -> RollupKey {
         RollupKey {
-            application_name: point.application_name.clone(),
-            environment: point.environment.clone(),
-            metric_name: point.series.metric_name.clone(),
-            hour: point.timestamp.floor_to(HOUR_MS),
+            application_name: series.application_name.clone(),
+            environment: series.environment.clone(),
+            metric_name: series.key.metric_name.clone(),
+            hour: time.floor_to(HOUR_MS),
         }
     }
 
     /// The summary rows that these buckets belong to, each once.
-    pub fn touched(points: &[MetricPoint]) -> BTreeSet<RollupKey> {
-        let mut seen: HashSet<(TimeMs, &str, &str, &str), FastHash> = HashSet::default();
+    pub fn touched(metrics: &Metrics) -> BTreeSet<RollupKey> {
+        let mut seen: HashSet<(TimeMs, SeriesId), FastHash> = HashSet::default();
         let mut keys = BTreeSet::new();
-        for point in points {
-            let hour = point.timestamp.floor_to(HOUR_MS);
-            if seen.insert((hour, &point.series.metric_name, &point.application_name, &point.environment)) {
-                keys.insert(RollupKey::of(point));
+        for chunk in metrics.chunks() {
+            for (series, time) in chunk.series().iter().zip(chunk.times()) {
+                if seen.insert((time.floor_to(HOUR_MS), *series)) {
+                    keys.insert(RollupKey::at(*series, *time));
+                }
             }
         }
         keys

@@ -15,16 +15,18 @@ use crate::events::levels::on_both_levels;
 use crate::events::{Episodes, EventParams, EventScan, EventVerdict};
 pub use crate::ext::{Change, Evaluate};
 use crate::ext::{Rows, by_tick, stay, to_all, to_first, to_owner};
-use crate::metrics::{Align, MetricParams, MetricScan, MetricVerdict};
+use crate::metrics::{Align, MetricBlock, MetricParams, MetricScan, MetricVerdict, Samples};
 use crate::shard::{Shard, fixed_hash};
 use differential_dataflow::input::InputSession;
+use model::chunks::Metrics;
 use model::derived::DerivedRow;
 use model::event::Event;
-use model::metric::MetricPoint;
 use model::pattern::Finding;
 use serde::{Deserialize, Serialize};
 use std::cell::RefCell;
+use std::ops::Range;
 use std::rc::Rc;
+use std::sync::Arc;
 use timely::dataflow::ProbeHandle;
 use timely::worker::Worker;
 
@@ -55,8 +57,8 @@ pub enum Outcome {
 pub struct Ports {
     /// Events on time; any worker may take any row.
     pub events: InputSession<u64, Event, i64>,
-    /// Metric rows on time; any worker may take any row.
-    pub metrics: InputSession<u64, MetricPoint, i64>,
+    /// Metric rows on time, each block for the worker that has its series.
+    pub metrics: InputSession<u64, MetricBlock, i64>,
     /// Orders to evaluate; given to one worker, seen by all.
     pub evaluate: InputSession<u64, Evaluate, i64>,
     /// Changes that came out since they were last taken; all of them come out on worker 0.
@@ -66,6 +68,13 @@ pub struct Ports {
 }
 
 impl Ports {
+    /// Feeds some rows of `metrics`, which are shared and not copied.
+    pub fn feed_metrics(&mut self, metrics: &Metrics, rows: Range<usize>, peers: usize) {
+        for block in MetricBlock::divide(metrics, rows, peers) {
+            self.metrics.update(block, 1);
+        }
+    }
+
     /// Closes `tick`: nothing more will be fed at it or before.
     pub fn close_tick(&mut self, tick: u64) {
         self.events.advance_to(tick + 1);
@@ -89,12 +98,8 @@ pub fn build(worker: &mut Worker, params: &Params) -> Ports {
         let orders = to_all(evaluate.to_collection(scope));
         let metrics = metrics.to_collection(scope);
         let events = events.to_collection(scope);
-        let results = event_patterns(events, orders.clone(), &params.events, shard).concat(metric_pairs(
-            metrics,
-            orders,
-            &params.metrics,
-            shard,
-        ));
+        let patterns = event_patterns(events, orders.clone(), &params.events, shard);
+        let results = patterns.concat(metric_pairs(metrics, orders, &params.metrics, shard));
         let taken = Rc::clone(&outcomes);
         let results = to_first(results);
         results
@@ -150,7 +155,7 @@ fn event_patterns<'scope>(
 }
 
 fn metric_pairs<'scope>(
-    metrics: Rows<'scope, MetricPoint>,
+    metrics: Rows<'scope, MetricBlock>,
     orders: Rows<'scope, Evaluate>,
     params: &MetricParams,
     shard: Shard,
@@ -158,19 +163,21 @@ fn metric_pairs<'scope>(
     let keep_ms = params.keep_ms();
 
     let mut align = Align::default();
-    let by_series = to_owner(|point: &MetricPoint| {
-        fixed_hash(&[&point.series.colony_id, &point.series.service_id, &point.series.metric_name])
-    });
+    let by_series = to_owner(|block: &MetricBlock| block.owner);
     let samples = by_tick(metrics, orders.clone(), "Align", by_series, move |rows, order| {
         if let Some(now) = order.and_then(|order| order.metrics_now) {
             align.forget_before(now - keep_ms);
         }
-        align.apply(rows)
+        let samples = align.apply_blocks(&rows);
+        if samples.is_empty() { Vec::new() } else { vec![(Samples(Arc::new(samples)), 1)] }
     });
 
     let mut scan = MetricScan::new(*params, shard);
     let scanned = by_tick(to_all(samples), orders.clone(), "MetricScan", stay(), move |rows, order| {
-        scan.apply(rows);
+        scan.apply(
+            rows.iter()
+                .flat_map(|(samples, times)| samples.0.iter().map(move |(sample, diff)| (*sample, diff * times))),
+        );
         let Some(now) = order.and_then(|order| order.metrics_now) else { return Vec::new() };
         scan.forget_before(now - keep_ms);
         scan.scan(now)

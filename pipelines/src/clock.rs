@@ -207,7 +207,8 @@ impl EventClock {
     /// Takes in rows on time.
     pub fn observe(&mut self, rows: &Rows) {
         self.events.add(rows.events.iter().map(|row| (&*row.colony_id, row.timestamp)));
-        self.metrics.add(newest_of_runs(rows.metrics.iter().map(|row| (&*row.series.colony_id, row.timestamp))));
+        self.metrics
+            .add(newest_of_runs(rows.metrics.iter().map(|row| (&*row.series.series().key.colony_id, row.timestamp))));
     }
 
     /// What has changed since it was last committed.

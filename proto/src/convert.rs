@@ -2,12 +2,13 @@
 //! step that may fail, and reports the faulty row and the reason.
 
 use crate::reef::v1;
-use model::check::{Fault, check_event, check_metric, fit_metadata};
+use model::check::{Fault, check_event, check_numbers, check_series, fit_metadata};
 use model::colony::ColonyIdentity;
 use model::event::{Event, Severity};
-use model::metric::{MetricPoint, SeriesKey};
+use model::metric::MetricPoint;
 use model::real::Real;
 use model::reject::RejectReason;
+use model::series::{SeriesId, SeriesRef};
 use model::time::TimeMs;
 use model::topology::{ColonyStatus, ServiceEdge, ServiceNode};
 
@@ -36,8 +37,8 @@ fn row_time(time: Option<&prost_types::Timestamp>) -> Result<TimeMs, Fault> {
 pub fn metric_to_wire(point: &MetricPoint) -> v1::MetricSummary {
     let number = |value: Option<Real>| value.map(|v| v.0);
     v1::MetricSummary {
-        service_id: point.series.service_id.clone(),
-        metric_name: point.series.metric_name.clone(),
+        service_id: point.series.key.service_id.clone(),
+        metric_name: point.series.key.metric_name.clone(),
         timestamp: Some(time_to_wire(point.timestamp)),
         p50: number(point.p50),
         p95: number(point.p95),
@@ -45,7 +46,7 @@ pub fn metric_to_wire(point: &MetricPoint) -> v1::MetricSummary {
         mean: number(point.mean),
         max: number(point.max),
         count: point.count.map(|n| i64::try_from(n).unwrap_or(i64::MAX)),
-        interval_seconds: point.interval_seconds.unwrap_or(0),
+        interval_seconds: point.series.interval_seconds.unwrap_or(0),
         version: (point.version > 0).then_some(point.version),
     }
 }
@@ -56,14 +57,18 @@ pub fn metric_from_wire(colony: &ColonyIdentity, wire: v1::MetricSummary, now: T
         .count
         .map(|n| u64::try_from(n).map_err(|_| (RejectReason::BadValue, format!("count is {n}"))))
         .transpose()?;
-    let point = MetricPoint {
-        timestamp: row_time(wire.timestamp.as_ref())?,
-        series: SeriesKey {
-            colony_id: colony.colony_id.clone(),
-            service_id: wire.service_id,
-            metric_name: wire.metric_name,
-        },
+    let timestamp = row_time(wire.timestamp.as_ref())?;
+    let names = SeriesRef {
+        colony_id: &colony.colony_id,
+        application_name: &colony.application_name,
+        environment: &colony.environment,
+        service_id: &wire.service_id,
+        metric_name: &wire.metric_name,
         interval_seconds: (wire.interval_seconds > 0).then_some(wire.interval_seconds),
+    };
+    check_series(names)?;
+    let point = MetricPoint {
+        timestamp,
         version: wire.version.unwrap_or(0),
         count,
         mean: wire.mean.map(Real),
@@ -71,11 +76,11 @@ pub fn metric_from_wire(colony: &ColonyIdentity, wire: v1::MetricSummary, now: T
         p95: wire.p95.map(Real),
         p99: wire.p99.map(Real),
         max: wire.max.map(Real),
-        application_name: colony.application_name.clone(),
-        environment: colony.environment.clone(),
+        series: SeriesId::default(),
     };
-    check_metric(&point, now)?;
-    Ok(point)
+    check_numbers(&point, now)?;
+    // only what is accepted gets a number
+    Ok(MetricPoint { series: SeriesId::of(names), ..point })
 }
 
 /// Writes an event; identity stays behind and there is no resume token.

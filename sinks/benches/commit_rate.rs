@@ -3,23 +3,27 @@
 
 use coral_sinks::duckdb::{DuckDbConfig, DuckDbStore};
 use coral_sinks::{Commit, Span, StoreWriter, pages};
-use model::metric::{MetricPoint, SeriesKey};
+use model::metric::MetricPoint;
 use model::real::Real;
 use model::rows::{RollupKey, Rows};
+use model::series::{SeriesId, SeriesRef};
 use model::time::TimeMs;
 use std::collections::BTreeSet;
 use std::time::Instant;
 
 fn point(series: usize, minute: usize) -> MetricPoint {
     let colony = series % 6;
-    MetricPoint {
-        series: SeriesKey {
-            colony_id: format!("shop-{colony}-production"),
-            service_id: format!("service-{}", series % 50),
-            metric_name: format!("metric_{}", series / 50),
-        },
-        timestamp: TimeMs(1_767_225_600_000 + minute as i64 * 60_000),
+    let names = SeriesRef {
+        colony_id: &format!("shop-{colony}-production"),
+        application_name: &format!("shop-{colony}"),
+        environment: "production",
+        service_id: &format!("service-{}", series % 50),
+        metric_name: &format!("metric_{}", series / 50),
         interval_seconds: Some(60),
+    };
+    MetricPoint {
+        series: SeriesId::of(names),
+        timestamp: TimeMs(1_767_225_600_000 + minute as i64 * 60_000),
         version: 0,
         count: Some(60),
         mean: Some(Real((series * minute % 997) as f64)),
@@ -27,8 +31,6 @@ fn point(series: usize, minute: usize) -> MetricPoint {
         p95: Some(Real((series * minute % 983) as f64 * 1.1)),
         p99: Some(Real((series * minute % 977) as f64 * 1.2)),
         max: Some(Real(2_000.0)),
-        application_name: format!("shop-{colony}"),
-        environment: "production".into(),
     }
 }
 
@@ -81,7 +83,7 @@ fn commit(case: &Case, rows: usize, numbers: std::ops::Range<usize>) -> Commit {
     let metrics: Vec<MetricPoint> = numbers.map(place).map(|(series, minute)| point(series, minute)).collect();
     let keys: BTreeSet<RollupKey> = metrics.iter().filter(|_| case.rollups).map(RollupKey::of).collect();
     Commit {
-        rows: Rows { metrics, ..Rows::default() }.into(),
+        rows: Rows { metrics: metrics.into(), ..Rows::default() }.into(),
         rollups: keys.into_iter().collect(),
         ..Commit::default()
     }

@@ -1,14 +1,17 @@
 //! Rows as Arrow columns, named as in the schema: the same for every store.
 
 use crate::outcome::Met;
-use crate::resolve::{SeriesRef, StoredRow, series_of};
+use crate::resolve::StoredRow;
 use arrow::array::{
-    ArrayRef, BooleanArray, Float64Array, Float64Builder, StringArray, TimestampMicrosecondArray, UInt32Array,
-    UInt64Array, UInt64Builder,
+    ArrayRef, BooleanArray, BooleanBuilder, Float64Array, Float64Builder, StringArray, TimestampMicrosecondArray,
+    UInt32Array, UInt64Array, UInt64Builder,
 };
+use model::columns::MetricRow;
 use model::event::{Event, Severity};
 use model::metric::MetricPoint;
 use model::real::Real;
+use model::series::{SeriesId, SeriesRef};
+use model::statistics::Statistics;
 use model::time::TimeMs;
 use std::sync::Arc;
 
@@ -99,21 +102,23 @@ impl ReportedRow for MetricPoint {
         &["p50", "p95", "p99", "mean", "max_value", "sample_count", "version", "late"];
 
     fn columns(rows: &[StoredRow<&MetricPoint>]) -> Columns {
-        let mut columns = series_columns(rows.iter().map(|held| series_of(held.row)));
-        columns.extend(bucket_columns(rows));
+        let mut columns = series_columns(rows.iter().map(|held| held.row.series));
+        columns.extend(bucket_columns(rows.iter().map(|held| Bucket::from(*held))));
         columns
     }
 }
 
 /// What names the series of buckets.
-pub(crate) fn series_columns<'a>(series: impl Iterator<Item = SeriesRef<'a>> + Clone) -> Columns {
+pub(crate) fn series_columns(series: impl Iterator<Item = SeriesId> + Clone) -> Columns {
+    let names: Vec<SeriesRef<'static>> = series.map(|id| id.series().names()).collect();
+    let each = || names.iter();
     vec![
-        ("colony_id", text(series.clone().map(|(colony, ..)| colony))),
-        ("application_name", text(series.clone().map(|(_, application, ..)| application))),
-        ("environment", text(series.clone().map(|(_, _, environment, ..)| environment))),
-        ("service_id", text(series.clone().map(|(_, _, _, service, ..)| service))),
-        ("metric_name", text(series.clone().map(|(_, _, _, _, metric, _)| metric))),
-        ("interval_seconds", intervals(series.map(|(.., interval)| interval))),
+        ("colony_id", text(each().map(|names| names.colony_id))),
+        ("application_name", text(each().map(|names| names.application_name))),
+        ("environment", text(each().map(|names| names.environment))),
+        ("service_id", text(each().map(|names| names.service_id))),
+        ("metric_name", text(each().map(|names| names.metric_name))),
+        ("interval_seconds", intervals(each().map(|names| names.interval_seconds.unwrap_or(0)))),
     ]
 }
 
@@ -121,20 +126,43 @@ pub(crate) fn intervals(seconds: impl Iterator<Item = u32>) -> ArrayRef {
     Arc::new(UInt32Array::from_iter_values(seconds))
 }
 
+/// A bucket as it is written, but for the names of its series.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bucket {
+    pub(crate) on_time: bool,
+    pub(crate) timestamp: TimeMs,
+    pub(crate) statistics: Statistics,
+}
+
+impl From<StoredRow<MetricRow<'_>>> for Bucket {
+    fn from(StoredRow { on_time, row }: StoredRow<MetricRow<'_>>) -> Bucket {
+        Bucket { on_time, timestamp: row.timestamp(), statistics: *row.statistics() }
+    }
+}
+
+impl From<StoredRow<&MetricPoint>> for Bucket {
+    fn from(StoredRow { on_time, row }: StoredRow<&MetricPoint>) -> Bucket {
+        Bucket { on_time, timestamp: row.timestamp, statistics: Statistics::of(row) }
+    }
+}
+
 /// The columns of buckets but those that name their series. Each row is looked at once: by column, rows that lie apart in
 /// memory are fetched as often as there are columns.
-pub(crate) fn bucket_columns(rows: &[StoredRow<&MetricPoint>]) -> Columns {
+pub(crate) fn bucket_columns(rows: impl ExactSizeIterator<Item = Bucket>) -> Columns {
     let mut times = Vec::with_capacity(rows.len());
     let mut numbers = [(); 5].map(|()| Float64Builder::with_capacity(rows.len()));
     let mut counts = UInt64Builder::with_capacity(rows.len());
     let mut versions = UInt64Builder::with_capacity(rows.len());
-    for row in rows.iter().map(|held| held.row) {
-        times.push(micros(row.timestamp));
-        for (number, value) in numbers.iter_mut().zip([row.p50, row.p95, row.p99, row.mean, row.max]) {
+    let mut late = BooleanBuilder::with_capacity(rows.len());
+    for Bucket { on_time, timestamp, statistics } in rows {
+        times.push(micros(timestamp));
+        let values = [statistics.p50(), statistics.p95(), statistics.p99(), statistics.mean(), statistics.max()];
+        for (number, value) in numbers.iter_mut().zip(values) {
             number.append_option(value.map(Real::unsigned_zero));
         }
-        counts.append_option(row.count);
-        versions.append_value(row.version);
+        counts.append_option(statistics.count());
+        versions.append_value(statistics.version());
+        late.append_value(!on_time);
     }
     let [p50, p95, p99, mean, max_value] = numbers.map(|mut number| Arc::new(number.finish()) as ArrayRef);
     vec![
@@ -146,7 +174,7 @@ pub(crate) fn bucket_columns(rows: &[StoredRow<&MetricPoint>]) -> Columns {
         ("max_value", max_value),
         ("sample_count", Arc::new(counts.finish())),
         ("version", Arc::new(versions.finish())),
-        ("late", lateness(rows)),
+        ("late", Arc::new(late.finish())),
     ]
 }
 

@@ -121,7 +121,7 @@ pub async fn run_all<F: Fixture>(fixture: impl Fn() -> F) {
 
 /// A commit of the given rows on time, with the rollups they touch.
 pub fn commit_of(tick: u64, rows: Rows) -> Commit {
-    let rollups = rows.metrics.iter().map(RollupKey::of).collect();
+    let rollups = RollupKey::touched(&rows.metrics).into_iter().collect();
     Commit { tick, committed_at: START + tick as i64, rows: rows.into(), rollups, ..Commit::default() }
 }
 
@@ -136,8 +136,11 @@ fn rich_commit() -> Commit {
         colonies: vec![rows::colony()],
     };
     let position = Positions(BTreeMap::from([("events.ndjson".into(), "50".into())]));
-    let late =
-        Rows { events: vec![event("late", -HOUR_MS)], metrics: vec![bucket("svc-0", -HOUR_MS)], ..Rows::default() };
+    let late = Rows {
+        events: vec![event("late", -HOUR_MS)],
+        metrics: vec![bucket("svc-0", -HOUR_MS)].into(),
+        ..Rows::default()
+    };
     Commit {
         late: late.into(),
         rejects: vec![reject("events.ndjson:51")],
@@ -152,8 +155,8 @@ async fn what_was_written_is_read<F: Fixture>(fixture: &F) {
     let commit = rich_commit();
     store.commit(&commit).await.unwrap();
     assert_eq!(store.reader().events_since(TimeMs(0), None, 1_000).await.unwrap(), commit.rows.events);
-    let mut metrics = commit.rows.metrics.clone();
-    metrics.sort_by(|a, b| (a.timestamp, &a.series).cmp(&(b.timestamp, &b.series)));
+    let mut metrics = commit.rows.metrics.to_vec();
+    metrics.sort_by(|a, b| (a.timestamp, a.series).cmp(&(b.timestamp, b.series)));
     assert_eq!(store.reader().metrics_since(TimeMs(0), None, 1_000).await.unwrap(), metrics);
     assert_eq!(
         store.reader().events_since(START + 49 * 60_000, None, 9).await.unwrap().len(),
@@ -227,7 +230,7 @@ async fn an_open_bucket_is_replaced_by_its_fuller_copy<F: Fixture>(fixture: &imp
         point
     };
     let commits: Vec<Commit> = [(1, 10), (2, 25), (3, 40)]
-        .map(|(tick, count)| commit_of(tick, Rows { metrics: vec![with_count(count)], ..Rows::default() }))
+        .map(|(tick, count)| commit_of(tick, Rows { metrics: vec![with_count(count)].into(), ..Rows::default() }))
         .to_vec();
     let first = fixture();
     let mut store = first.open().await;
@@ -239,7 +242,7 @@ async fn an_open_bucket_is_replaced_by_its_fuller_copy<F: Fixture>(fixture: &imp
     first.close(store).await;
     let reversed: Vec<Commit> = commits.iter().rev().cloned().collect();
     assert_eq!(dump_after(&fixture(), &reversed, false).await, in_order);
-    let copies = commits.iter().flat_map(|commit| commit.rows.metrics.clone()).collect();
+    let copies = commits.iter().flat_map(|commit| commit.rows.metrics.to_vec()).collect();
     let at_once = commit_of(1, Rows { metrics: copies, ..Rows::default() });
     assert_eq!(dump_after(&fixture(), &[at_once], false).await, in_order);
 }
@@ -271,10 +274,9 @@ async fn the_greater_version_wins_in_any_order<F: Fixture>(fixture: &impl Fn() -
 /// Microseconds for milliseconds: the right value is smaller and has fewer samples. The hour says what counts.
 async fn a_correction_of_a_bucket_wins_by_its_version<F: Fixture>(fixture: &impl Fn() -> F) {
     let wrong = MetricPoint { p95: Some(Real(5_000.0)), mean: Some(Real(4_000.0)), ..bucket("svc", 0) };
-    let right =
-        MetricPoint { version: 1, count: Some(1), p95: Some(Real(5.0)), mean: Some(Real(4.0)), ..wrong.clone() };
-    let twice = MetricPoint { version: 1, p95: Some(Real(4.5)), ..right.clone() };
-    let commits = [wrong, twice, right.clone()].map(|row| Rows { metrics: vec![row], ..Rows::default() });
+    let right = MetricPoint { version: 1, count: Some(1), p95: Some(Real(5.0)), mean: Some(Real(4.0)), ..wrong };
+    let twice = MetricPoint { version: 1, p95: Some(Real(4.5)), ..right };
+    let commits = [wrong, twice, right].map(|row| Rows { metrics: vec![row].into(), ..Rows::default() });
     let mut dumps = Vec::new();
     for order in [[0, 1, 2], [2, 1, 0], [1, 2, 0], [2, 0, 1]] {
         let fixture = fixture();
@@ -282,7 +284,7 @@ async fn a_correction_of_a_bucket_wins_by_its_version<F: Fixture>(fixture: &impl
         for (tick, number) in (1..).zip(order) {
             store.commit(&commit_of(tick, commits[number].clone())).await.unwrap();
         }
-        assert_eq!(store.reader().metrics_since(TimeMs(0), None, 10).await.unwrap(), vec![right.clone()], "{order:?}");
+        assert_eq!(store.reader().metrics_since(TimeMs(0), None, 10).await.unwrap(), vec![right], "{order:?}");
         dumps.push(fixture.dump(&mut store).await["env_metric_summary"].clone());
         fixture.close(store).await;
     }
@@ -336,7 +338,7 @@ async fn a_failed_commit_leaves_nothing<F: Fixture>(fixture: &F) {
     assert_eq!(store.reader().positions().await.unwrap().len(), 1, "the same commit goes through afterwards");
     let rich = rich_commit();
     let stored = store.reader().metrics_since(TimeMs(0), None, 100_000).await.unwrap();
-    assert!(rich.rows.metrics.iter().all(|row| stored.contains(row)), "with every row of it");
+    assert!(rich.rows.metrics.iter().all(|row| stored.contains(&row)), "with every row of it");
     fixture.close(store).await;
 }
 
@@ -393,12 +395,13 @@ async fn pages_hold_every_row_once_in_order<F: Fixture>(fixture: &F) {
     let metrics: Vec<MetricPoint> = (0..97)
         .map(|i| {
             let mut point = bucket(&format!("svc-{}", (i * 37) % 97), i / 10 * 60_000);
-            point.interval_seconds = (i % 3 > 0).then_some(60 * (i % 3) as u32);
+            let seconds = (i % 3 > 0).then_some(60 * (i % 3) as u32);
+            point.series = point.series.with(|series| series.interval_seconds = seconds);
             point
         })
         .collect();
     store
-        .commit(&commit_of(1, Rows { events: events.clone(), metrics: metrics.clone(), ..Rows::default() }))
+        .commit(&commit_of(1, Rows { events: events.clone(), metrics: metrics.clone().into(), ..Rows::default() }))
         .await
         .unwrap();
     let (mut read_events, mut read_metrics) = (Vec::new(), Vec::new());
@@ -421,9 +424,7 @@ async fn pages_hold_every_row_once_in_order<F: Fixture>(fixture: &F) {
     events.sort_by(|a, b| (a.timestamp, &a.event_id).cmp(&(b.timestamp, &b.event_id)));
     assert_eq!(read_events, events);
     let mut metrics = metrics;
-    metrics.sort_by(|a, b| {
-        (a.timestamp, &a.series, a.interval_seconds).cmp(&(b.timestamp, &b.series, b.interval_seconds))
-    });
+    metrics.sort_by(|a, b| (a.timestamp, a.series).cmp(&(b.timestamp, b.series)));
     assert_eq!(read_metrics, metrics);
     fixture.close(store).await;
 }
@@ -499,8 +500,10 @@ async fn hostile_text_stays_data<F: Fixture>(fixture: &F) {
         row.metadata = BTreeMap::from([((*text).to_owned(), (*text).to_owned())]);
         rows.events.push(row);
         let mut point = bucket(text, i as i64);
-        point.series.metric_name = (*text).into();
-        (point.application_name, point.environment) = ((*text).into(), (*text).into());
+        point.series = point.series.with(|series| {
+            series.key.metric_name = (*text).into();
+            (series.application_name, series.environment) = ((*text).into(), (*text).into());
+        });
         rows.metrics.push(point);
         rows.nodes.push(model::topology::ServiceNode { service_id: (*text).into(), ..rows::node(0) });
         commit.findings.push(finding(text, 0.5, &[(text, text)]));
@@ -508,7 +511,7 @@ async fn hostile_text_stays_data<F: Fixture>(fixture: &F) {
         let positions = Positions(BTreeMap::from([((*text).to_owned(), (*text).to_owned())]));
         commit.positions.push(((*text).to_owned(), positions));
     }
-    commit.rollups = rows.metrics.iter().map(RollupKey::of).collect();
+    commit.rollups = RollupKey::touched(&rows.metrics).into_iter().collect();
     commit.rows = rows.clone().into();
     for _ in 0..2 {
         store.commit(&commit).await.unwrap();

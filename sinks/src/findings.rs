@@ -180,7 +180,7 @@ mod tests {
     #[tokio::test]
     async fn no_row_is_kept() {
         let mut store = FindingsStore::new();
-        let rows = Rows { events: vec![event("e", 0)], metrics: vec![bucket("svc", 0)], ..Rows::default() };
+        let rows = Rows { events: vec![event("e", 0)], metrics: vec![bucket("svc", 0)].into(), ..Rows::default() };
         let mut commit = commit_of(1, rows);
         std::sync::Arc::make_mut(&mut commit.late).events.push(event("late", 0));
         commit.findings.push(finding("a", 0.7, &[("e", "f")]));

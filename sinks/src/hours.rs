@@ -5,8 +5,10 @@
 use crate::resolve::{SeriesRows, StoredRow};
 use crate::rollup::Sums;
 use foldhash::fast::RandomState as FastHash;
-use model::metric::MetricPoint;
+use model::columns::MetricRow;
+use model::metric::SeriesKey;
 use model::rows::RollupKey;
+use model::series::Series;
 use model::time::{HOUR_MS, TimeMs};
 use std::collections::HashMap;
 
@@ -60,7 +62,7 @@ impl HourSums {
         &mut self,
         keys: &'a [RollupKey],
         new: &[SeriesRows<'_>],
-        needs_lookup: &[StoredRow<&MetricPoint>],
+        needs_lookup: &[StoredRow<MetricRow<'_>>],
     ) -> Touched<'a> {
         self.announce(keys);
         let mut sums: HashMap<Identity<'_>, (&'a RollupKey, Option<Sums>), FastHash> = HashMap::default();
@@ -68,18 +70,19 @@ impl HourSums {
             sums.entry(identity_of_key(key)).or_insert_with(|| (key, self.take(key)));
         }
         let mut unnamed = Vec::new();
-        for SeriesRows { series: (_, application, environment, _, metric, _), rows } in new {
-            let hour = |held: &StoredRow<&MetricPoint>| held.row.timestamp.floor_to(HOUR_MS);
+        for SeriesRows { series, rows } in new {
+            let Series { key: SeriesKey { metric_name, .. }, application_name, environment, .. } = series.series();
+            let hour = |held: &StoredRow<MetricRow<'_>>| held.row.timestamp().floor_to(HOUR_MS);
             for rows in rows.chunk_by(|one, next| hour(one) == hour(next)) {
-                match sums.get_mut(&(hour(&rows[0]), metric, application, environment)) {
-                    Some((_, Some(sums))) => rows.iter().for_each(|held| sums.add(held.row)),
+                match sums.get_mut(&(hour(&rows[0]), &**metric_name, &**application_name, &**environment)) {
+                    Some((_, Some(sums))) => rows.iter().for_each(|held| sums.add(held.row.statistics())),
                     Some((_, None)) => {}
                     None => unnamed.push(rows[0].row),
                 }
             }
         }
         for held in needs_lookup {
-            match sums.get_mut(&identity(held.row)) {
+            match sums.get_mut(&identity(&held.row)) {
                 Some((_, sums)) => *sums = None,
                 None => unnamed.push(held.row),
             }
@@ -93,7 +96,7 @@ impl HourSums {
         }
         // rows whose summary is not asked for: nothing is known of it any more
         for row in unnamed {
-            let key = RollupKey::of(row);
+            let key = RollupKey::at(row.series(), row.timestamp());
             self.whole.remove(&key);
             self.latest = self.latest.max(Some(key.hour));
             self.empty_after = self.empty_after.map(|after| after.max(key.hour));
@@ -124,36 +127,41 @@ fn identity_of_key(key: &RollupKey) -> Identity<'_> {
     (key.hour, &key.metric_name, &key.application_name, &key.environment)
 }
 
-fn identity(point: &MetricPoint) -> Identity<'_> {
-    let hour = point.timestamp.floor_to(HOUR_MS);
-    (hour, &point.series.metric_name, &point.application_name, &point.environment)
+fn identity(row: &MetricRow<'_>) -> Identity<'static> {
+    let (hour, series) = (row.timestamp().floor_to(HOUR_MS), row.series().series());
+    (hour, &series.key.metric_name, &series.application_name, &series.environment)
 }
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::compliance::rows::bucket;
-    use crate::resolve::series_of;
+    use model::chunks::Metrics;
+    use model::metric::MetricPoint;
+    use model::statistics::Statistics;
 
-    fn held(point: &MetricPoint) -> StoredRow<&MetricPoint> {
-        StoredRow { on_time: true, row: point }
+    fn held(metrics: &Metrics) -> Vec<StoredRow<MetricRow<'_>>> {
+        metrics.rows().map(|row| StoredRow { on_time: true, row }).collect()
     }
 
-    fn rows(point: &MetricPoint) -> SeriesRows<'_> {
-        SeriesRows { series: series_of(point), rows: vec![held(point)] }
+    /// Rows of one series.
+    fn rows(metrics: &Metrics) -> SeriesRows<'_> {
+        SeriesRows { series: metrics.rows().next().unwrap().series(), rows: held(metrics) }
     }
 
     /// Commits a new bucket; the sums that are known, or nothing when the hour is to be read.
     fn commit(hours: &mut HourSums, point: &MetricPoint) -> Option<Sums> {
         let keys = [RollupKey::of(point)];
-        let touched = hours.touch(&keys, &[rows(point)], &[]);
+        let point = Metrics::from([*point]);
+        let touched = hours.touch(&keys, &[rows(&point)], &[]);
         hours.store(&touched.known);
         touched.known.first().map(|(_, sums)| *sums)
     }
 
     fn sums(points: &[&MetricPoint]) -> Sums {
         let mut sums = Sums::default();
-        points.iter().for_each(|point| sums.add(point));
+        points.iter().for_each(|point| sums.add(&Statistics::of(point)));
         sums
     }
 
@@ -174,7 +182,8 @@ mod tests {
         let (stored, more) = (bucket("api", 0), bucket("api", 60_000));
         hours.begin(Some(stored.timestamp));
         let keys = [RollupKey::of(&stored)];
-        assert_eq!(hours.touch(&keys, &[rows(&stored)], &[]).to_read, [&keys[0]]);
+        let row = Metrics::from([stored]);
+        assert_eq!(hours.touch(&keys, &[rows(&row)], &[]).to_read, [&keys[0]]);
         hours.store(&[(&keys[0], sums(&[&stored]))]);
         assert_eq!(commit(&mut hours, &more), Some(sums(&[&stored, &more])));
     }
@@ -186,7 +195,8 @@ mod tests {
         let (point, other) = (bucket("api", 0), bucket("api", 60_000));
         assert!(commit(&mut hours, &point).is_some());
         let keys = [RollupKey::of(&point)];
-        let touched = hours.touch(&keys, &[rows(&other)], &[held(&point)]);
+        let (point, other) = (Metrics::from([point]), Metrics::from([other]));
+        let touched = hours.touch(&keys, &[rows(&other)], &held(&point));
         assert_eq!(touched, Touched { known: Vec::new(), to_read: vec![&keys[0]] });
     }
 
@@ -196,7 +206,8 @@ mod tests {
         hours.begin(None);
         let (point, later) = (bucket("api", HOUR_MS), bucket("api", 5 * HOUR_MS));
         let keys = [RollupKey::of(&point)];
-        assert!(hours.touch(&keys, &[rows(&point)], &[]).to_read.is_empty());
+        let row = Metrics::from([point]);
+        assert!(hours.touch(&keys, &[rows(&row)], &[]).to_read.is_empty());
         hours.forget();
         assert_eq!(commit(&mut hours, &point), None);
         let keys = [RollupKey::of(&bucket("api", 3 * HOUR_MS))];
@@ -213,8 +224,8 @@ mod tests {
         let api = [bucket("api", 0), bucket("api", 60_000), bucket("api", HOUR_MS)];
         let web = bucket("web", 120_000);
         let keys = [RollupKey::of(&api[0]), RollupKey::of(&api[2])];
-        let of_api = SeriesRows { series: series_of(&api[0]), rows: api.iter().map(held).collect() };
-        let touched = hours.touch(&keys, &[of_api, rows(&web)], &[]);
+        let (of_api, of_web) = (Metrics::from(api), Metrics::from([web]));
+        let touched = hours.touch(&keys, &[rows(&of_api), rows(&of_web)], &[]);
         let expected = vec![(&keys[0], sums(&[&api[0], &api[1], &web])), (&keys[1], sums(&[&api[2]]))];
         assert_eq!(touched, Touched { known: expected, to_read: vec![] });
     }
@@ -223,7 +234,7 @@ mod tests {
     fn rows_whose_summary_is_not_asked_for_make_their_hour_unknown() {
         let mut hours = HourSums::default();
         hours.begin(None);
-        let point = bucket("api", HOUR_MS);
+        let point = Metrics::from([bucket("api", HOUR_MS)]);
         assert_eq!(hours.touch(&[], &[rows(&point)], &[]), Touched::default());
         assert_eq!(commit(&mut hours, &bucket("api", HOUR_MS + 60_000)), None);
     }

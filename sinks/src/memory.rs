@@ -20,6 +20,8 @@ use model::position::Positions;
 use model::real::Real;
 use model::reject::{Reject, RejectReason};
 use model::rows::RollupKey;
+use model::series::SeriesId;
+use model::statistics::Statistics;
 use model::time::{HOUR_MS, TimeMs};
 use model::topology::{ColonyStatus, ServiceEdge, ServiceNode};
 use std::collections::{BTreeMap, BTreeSet};
@@ -133,11 +135,14 @@ impl Tables {
     fn apply(&mut self, commit: &Commit) -> Outcome {
         let mut outcome = Outcome::default();
         for kept in resolve::events(commit, &mut outcome) {
-            let kept = owned(kept, Event::clone);
+            let StoredCopies { current: StoredRow { on_time, row }, late } = kept;
+            let kept = StoredCopies { current: StoredRow { on_time, row: row.clone() }, late: late.cloned() };
             keep(&mut self.events, &mut self.late_events, event_key(&kept.current.row), kept, &mut outcome);
         }
         for kept in resolve::metrics(commit, &mut outcome).into_iter().flat_map(|of_series| of_series.buckets) {
-            let kept = owned(kept, with_unsigned_zeros);
+            let StoredCopies { current, late } = kept.points();
+            let current = StoredRow { on_time: current.on_time, row: with_unsigned_zeros(&current.row) };
+            let kept = StoredCopies { current, late: late.as_ref().map(with_unsigned_zeros) };
             let key = resolve::metric_key(&kept.current.row);
             keep(&mut self.metrics, &mut self.late_metrics, key, kept, &mut outcome);
         }
@@ -215,12 +220,13 @@ impl Tables {
             let mut sums = Sums::default();
             let hour = key.hour.0..key.hour.0 + HOUR_MS;
             let members = self.metrics.values().filter(|held| {
-                held.row.application_name == key.application_name
-                    && held.row.environment == key.environment
-                    && held.row.series.metric_name == key.metric_name
+                let series = held.row.series.series();
+                series.application_name == key.application_name
+                    && series.environment == key.environment
+                    && series.key.metric_name == key.metric_name
                     && hour.contains(&held.row.timestamp.0)
             });
-            members.for_each(|held| sums.add(&held.row));
+            members.for_each(|held| sums.add(&Statistics::of(&held.row)));
             match sums.points {
                 0 => self.summaries.remove(key),
                 _ => self.summaries.insert(key.clone(), sums.summary()),
@@ -252,14 +258,9 @@ fn sorted(evidence: &[Evidence]) -> Vec<Evidence> {
     evidence
 }
 
-fn owned<T>(kept: StoredCopies<&T>, copy: impl Fn(&T) -> T) -> StoredCopies<T> {
-    let StoredRow { on_time, row } = kept.current;
-    StoredCopies { current: StoredRow { on_time, row: copy(row) }, late: kept.late.map(&copy) }
-}
-
 /// As every other store writes it.
 fn with_unsigned_zeros(point: &MetricPoint) -> MetricPoint {
-    let mut point = point.clone();
+    let mut point = *point;
     for value in [&mut point.mean, &mut point.p50, &mut point.p95, &mut point.p99, &mut point.max] {
         *value = value.map(|real| Real(real.unsigned_zero()));
     }
@@ -308,10 +309,9 @@ fn event_order(event: &Event) -> (TimeMs, &str, &str) {
     (event.timestamp, &event.colony_id, &event.event_id)
 }
 
-/// Where paging of metrics goes on. Application and environment follow from the colony; they stand last so that the
-/// order is total even when a colony has changed its name.
-fn metric_order(point: &MetricPoint) -> (TimeMs, &model::metric::SeriesKey, Option<u32>, &str, &str) {
-    (point.timestamp, &point.series, point.interval_seconds, &point.application_name, &point.environment)
+/// Where paging of metrics goes on.
+fn metric_order(point: &MetricPoint) -> (TimeMs, SeriesId) {
+    (point.timestamp, point.series)
 }
 
 #[async_trait]
@@ -377,7 +377,7 @@ impl StoreReader for MemoryReader {
             raise(&mut marks.events, &held.row.colony_id, held.row.timestamp);
         }
         for held in tables.metrics.values().filter(|held| held.on_time) {
-            raise(&mut marks.metrics, &held.row.series.colony_id, held.row.timestamp);
+            raise(&mut marks.metrics, &held.row.series.series().key.colony_id, held.row.timestamp);
         }
         Ok(marks)
     }

@@ -5,8 +5,10 @@
 //! version than the one that stands has said itself which of them is newer: it is not counted.
 
 use crate::resolve::StoredRow;
+use model::columns::MetricRow;
 use model::event::Event;
 use model::metric::MetricPoint;
+use model::statistics::Statistics;
 
 /// Counts of a commit; those of several commits are added up. A repeated commit may count less: its own rows are stored by
 /// then.
@@ -61,12 +63,22 @@ impl Met for Event {
 
 impl Met for MetricPoint {
     fn met(incoming: StoredRow<&MetricPoint>, stands: StoredRow<&MetricPoint>, outcome: &mut Outcome) {
-        let (new, old) = (incoming.row, stands.row);
-        if new.version != old.version || new.rank() == old.rank() || !is_lost(incoming, stands) {
-            return;
-        }
+        let numbers = [incoming, stands].map(|held| Statistics::of(held.row));
+        buckets_met(numbers, is_lost(incoming, stands), outcome);
+    }
+}
+
+impl Met for MetricRow<'_> {
+    fn met(incoming: StoredRow<&Self>, stands: StoredRow<&Self>, outcome: &mut Outcome) {
+        let numbers = [incoming, stands].map(|held| *held.row.statistics());
+        buckets_met(numbers, is_lost(incoming, stands), outcome);
+    }
+}
+
+fn buckets_met([new, old]: [Statistics; 2], is_lost: bool, outcome: &mut Outcome) {
+    if new.version() == old.version() && new.rank() != old.rank() && is_lost {
         outcome.not_taken += 1;
-        outcome.fewer_samples += u64::from(new.count < old.count);
+        outcome.fewer_samples += u64::from(new.count() < old.count());
     }
 }
 
@@ -86,11 +98,11 @@ mod tests {
     #[test]
     fn a_bucket_that_compares_lower_is_told_and_a_version_settles_it() {
         let stands = bucket("api", 0);
-        let lower = MetricPoint { mean: Some(Real(1.0)), ..stands.clone() };
-        let higher = MetricPoint { mean: Some(Real(99.0)), ..stands.clone() };
-        let fewer = MetricPoint { count: Some(3), ..stands.clone() };
-        let earlier = MetricPoint { version: 0, ..lower.clone() };
-        let corrected = MetricPoint { version: 1, ..stands.clone() };
+        let lower = MetricPoint { mean: Some(Real(1.0)), ..stands };
+        let higher = MetricPoint { mean: Some(Real(99.0)), ..stands };
+        let fewer = MetricPoint { count: Some(3), ..stands };
+        let earlier = MetricPoint { version: 0, ..lower };
+        let corrected = MetricPoint { version: 1, ..stands };
         assert_eq!(met((true, &lower), (true, &stands)), (1, 0, 0));
         assert_eq!(met((true, &fewer), (true, &stands)), (1, 1, 0));
         assert_eq!(met((true, &higher), (true, &stands)), (0, 0, 0), "it is taken");

@@ -4,9 +4,11 @@
 use crate::commit::Commit;
 use crate::outcome::{Met, Outcome};
 use foldhash::fast::RandomState as FastHash;
+use model::columns::MetricRow;
 use model::event::Event;
 use model::metric::MetricPoint;
 use model::pattern::{Finding, SignalKind};
+use model::series::SeriesId;
 use model::time::TimeMs;
 use model::topology::{ServiceEdge, ServiceNode};
 use std::collections::hash_map::Entry;
@@ -47,6 +49,11 @@ impl<T: Ord> StoredCopies<T> {
         self.late = self.late.take().into_iter().chain(late).max().filter(|row| *row > self.current.row);
     }
 
+    /// The same, borrowed.
+    pub(crate) fn each_ref(&self) -> StoredCopies<&T> {
+        StoredCopies { current: self.current.each_ref(), late: self.late.as_ref() }
+    }
+
     /// The same after the copies that are stored.
     pub(crate) fn after(mut self, current: Option<StoredRow<T>>, late: Option<T>) -> StoredCopies<T> {
         let late = late.map(|row| StoredRow { on_time: false, row });
@@ -67,13 +74,14 @@ pub type MetricKey = (String, String, String, String, String, u32, i64);
 
 /// The identity of `point`.
 pub fn metric_key(point: &MetricPoint) -> MetricKey {
+    let series = point.series.series();
     (
-        point.series.colony_id.clone(),
-        point.application_name.clone(),
-        point.environment.clone(),
-        point.series.service_id.clone(),
-        point.series.metric_name.clone(),
-        point.interval_seconds.unwrap_or(0),
+        series.key.colony_id.clone(),
+        series.application_name.clone(),
+        series.environment.clone(),
+        series.key.service_id.clone(),
+        series.key.metric_name.clone(),
+        series.interval_seconds.unwrap_or(0),
         point.timestamp.0,
     )
 }
@@ -97,61 +105,49 @@ fn meet<T: Met + Ord>(one: StoredRow<&T>, other: StoredRow<&T>, outcome: &mut Ou
 /// The buckets of one series.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct SeriesBuckets<'a> {
-    pub(crate) series: SeriesRef<'a>,
+    pub(crate) series: SeriesId,
     /// Each once, in the order of time.
-    pub(crate) buckets: Vec<StoredCopies<&'a MetricPoint>>,
+    pub(crate) buckets: Vec<StoredCopies<MetricRow<'a>>>,
 }
 
 /// Rows of one series, in the order of time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct SeriesRows<'a> {
-    /// Its names, which are those of each row: a row's own lie elsewhere in memory for each.
-    pub(crate) series: SeriesRef<'a>,
-    pub(crate) rows: Vec<StoredRow<&'a MetricPoint>>,
+    pub(crate) series: SeriesId,
+    pub(crate) rows: Vec<StoredRow<MetricRow<'a>>>,
 }
 
-/// The metric buckets of a commit, each once, by series in the order of their names. Stores look up, write and sum by
-/// series, so that a row's names are looked at here and not again.
+/// The metric buckets of a commit, each once, by series in the order of their names: so stores look up, write and sum.
 pub(crate) fn metrics<'a>(commit: &'a Commit, outcome: &mut Outcome) -> Vec<SeriesBuckets<'a>> {
     let mut of_series: Vec<SeriesBuckets<'_>> = Vec::new();
-    let mut numbers: HashMap<SeriesRef<'_>, usize, FastHash> = HashMap::default();
-    // a fleet reports its series in the same order each time: the one that came after this one comes again
-    let mut followers: Vec<usize> = Vec::new();
-    let mut before = None;
-    for copy in copies(&commit.rows.metrics, &commit.late.metrics) {
-        let series = series_of(copy.row);
-        let guess = before.map(|before: usize| followers[before]);
-        let number = match guess.filter(|guess| of_series[*guess].series == series) {
-            Some(number) => number,
-            None => *numbers.entry(series).or_insert_with(|| {
-                of_series.push(SeriesBuckets { series, buckets: Vec::new() });
-                followers.push(0);
-                of_series.len() - 1
-            }),
-        };
+    let mut numbers: HashMap<SeriesId, usize, FastHash> = HashMap::default();
+    let late = commit.late.metrics.rows().map(|row| StoredRow { on_time: false, row });
+    for copy in commit.rows.metrics.rows().map(|row| StoredRow { on_time: true, row }).chain(late) {
+        let series = copy.row.series();
+        let number = *numbers.entry(series).or_insert_with(|| {
+            of_series.push(SeriesBuckets { series, buckets: Vec::new() });
+            of_series.len() - 1
+        });
         of_series[number].buckets.push(StoredCopies { current: copy, late: None });
-        if let Some(before) = before.replace(number) {
-            followers[before] = number;
-        }
     }
     of_series.iter_mut().for_each(|series| series.order(outcome));
-    of_series.sort_unstable_by(|one, other| one.series.cmp(&other.series));
+    of_series.sort_unstable_by_key(|of| of.series.series().names());
     of_series
 }
 
 impl SeriesBuckets<'_> {
     /// In the order of time, copies of one bucket as one. Nearly always they come so.
     fn order(&mut self, outcome: &mut Outcome) {
-        let time = |kept: &StoredCopies<&MetricPoint>| kept.current.row.timestamp;
+        let time = |kept: &StoredCopies<MetricRow<'_>>| kept.current.row.timestamp();
         if self.buckets.is_sorted_by(|one, next| time(one) < time(next)) {
             return;
         }
         self.buckets.sort_by_key(time);
-        let mut ordered: Vec<StoredCopies<&MetricPoint>> = Vec::with_capacity(self.buckets.len());
+        let mut ordered: Vec<StoredCopies<MetricRow<'_>>> = Vec::with_capacity(self.buckets.len());
         for kept in self.buckets.drain(..) {
             match ordered.last_mut() {
                 Some(last) if time(last) == time(&kept) => {
-                    meet(last.current, kept.current, outcome);
+                    meet(last.current.each_ref(), kept.current.each_ref(), outcome);
                     last.take(kept.current);
                 }
                 _ => ordered.push(kept),
@@ -161,19 +157,18 @@ impl SeriesBuckets<'_> {
     }
 }
 
-/// What tells series apart: colony, application, environment, service, metric, interval.
-pub(crate) type SeriesRef<'a> = (&'a str, &'a str, &'a str, &'a str, &'a str, u32);
+impl StoredRow<MetricRow<'_>> {
+    /// The row by itself.
+    pub(crate) fn point(&self) -> StoredRow<MetricPoint> {
+        StoredRow { on_time: self.on_time, row: self.row.point() }
+    }
+}
 
-/// The series of `point`.
-pub(crate) fn series_of(point: &MetricPoint) -> SeriesRef<'_> {
-    (
-        &point.series.colony_id,
-        &point.application_name,
-        &point.environment,
-        &point.series.service_id,
-        &point.series.metric_name,
-        point.interval_seconds.unwrap_or(0),
-    )
+impl StoredCopies<MetricRow<'_>> {
+    /// The rows by themselves.
+    pub(crate) fn points(&self) -> StoredCopies<MetricPoint> {
+        StoredCopies { current: self.current.point(), late: self.late.map(|row| row.point()) }
+    }
 }
 
 fn copies<'a, T>(on_time: &'a [T], late: &'a [T]) -> impl Iterator<Item = StoredRow<&'a T>> {
@@ -288,11 +283,12 @@ mod tests {
     use model::rows::Rows;
 
     fn commit(metrics: &[MetricPoint]) -> Commit {
-        commit_of(0, Rows { metrics: metrics.to_vec(), ..Rows::default() })
+        commit_of(0, Rows { metrics: metrics.into(), ..Rows::default() })
     }
 
-    fn buckets(commit: &Commit) -> Vec<StoredCopies<&MetricPoint>> {
-        metrics(commit, &mut Outcome::default()).into_iter().flat_map(|of_series| of_series.buckets).collect()
+    fn buckets(commit: &Commit) -> Vec<StoredCopies<MetricPoint>> {
+        let of_series = metrics(commit, &mut Outcome::default());
+        of_series.iter().flat_map(|of_series| &of_series.buckets).map(StoredCopies::points).collect()
     }
 
     #[test]
@@ -300,9 +296,9 @@ mod tests {
         let (open, mut closed, other) = (bucket("api", 60_000), bucket("api", 60_000), bucket("web", 0));
         closed.count = open.count.map(|count| count + 1);
         for copies in [[&open, &closed, &other], [&closed, &other, &open], [&other, &closed, &open]] {
-            let commit = commit(&copies.map(Clone::clone));
-            let rows: Vec<&MetricPoint> = buckets(&commit).into_iter().map(|kept| kept.current.row).collect();
-            assert_eq!(rows, [&closed, &other]);
+            let commit = commit(&copies.map(|point| *point));
+            let rows: Vec<MetricPoint> = buckets(&commit).into_iter().map(|kept| kept.current.row).collect();
+            assert_eq!(rows, [closed, other]);
         }
     }
 
@@ -310,10 +306,10 @@ mod tests {
     fn a_late_copy_that_says_more_is_put_aside_in_the_same_commit() {
         let (open, mut closed) = (bucket("api", 60_000), bucket("api", 60_000));
         closed.count = open.count.map(|count| count + 1);
-        let late = Rows { metrics: vec![closed.clone()], ..Rows::default() }.into();
+        let late = Rows { metrics: [closed].into(), ..Rows::default() }.into();
         let commit = Commit { late, ..commit(std::slice::from_ref(&open)) };
-        let current = StoredRow { on_time: true, row: &open };
-        assert_eq!(buckets(&commit), [StoredCopies { current, late: Some(&closed) }]);
+        let current = StoredRow { on_time: true, row: open };
+        assert_eq!(buckets(&commit), [StoredCopies { current, late: Some(closed) }]);
     }
 
     /// By series and time, in whatever order they come.
@@ -322,12 +318,13 @@ mod tests {
         let all = [("api", 60_000), ("api", 120_000), ("api", 180_000), ("db", 60_000), ("web", 0)];
         let rows = all.map(|(service, ms)| bucket(service, ms));
         for order in [[0, 1, 2, 3, 4], [4, 3, 2, 1, 0], [2, 4, 0, 3, 1], [1, 3, 0, 2, 4], [0, 3, 1, 3, 2]] {
-            let commit = commit(&order.map(|place| rows[place].clone()));
+            let commit = commit(&order.map(|place| rows[place]));
             let expected: BTreeSet<usize> = order.into_iter().collect();
-            let expected: Vec<&MetricPoint> = expected.into_iter().map(|place| &rows[place]).collect();
-            let found: Vec<&MetricPoint> = buckets(&commit).into_iter().map(|kept| kept.current.row).collect();
+            let expected: Vec<MetricPoint> = expected.into_iter().map(|place| rows[place]).collect();
+            let found: Vec<MetricPoint> = buckets(&commit).into_iter().map(|kept| kept.current.row).collect();
             assert_eq!(found, expected, "{order:?}");
-            let series: Vec<&str> = metrics(&commit, &mut Outcome::default()).iter().map(|of| of.series.3).collect();
+            let of_series = metrics(&commit, &mut Outcome::default());
+            let series: Vec<&str> = of_series.iter().map(|of| &*of.series.series().key.service_id).collect();
             assert!(series.is_sorted_by(|one, next| one < next), "each series once: {series:?}");
         }
     }

@@ -1,8 +1,8 @@
 //! The hourly summary of a metric in an environment, in exact arithmetic: the same bits in every store, whatever the
 //! order in which rows were added up.
 
-use model::metric::MetricPoint;
 use model::real::Real;
+use model::statistics::Statistics;
 
 /// Fixed-point units in one unit of a metric.
 pub const UNITS_PER_ONE: f64 = 1e6;
@@ -41,15 +41,15 @@ pub struct Summary {
 
 impl Sums {
     /// Adds one bucket.
-    pub fn add(&mut self, point: &MetricPoint) {
-        if let Some(value) = point.value().filter(|value| value.is_finite()) {
+    pub fn add(&mut self, bucket: &Statistics) {
+        if let Some(Real(value)) = bucket.value().filter(|value| value.0.is_finite()) {
             let units = (value.clamp(-VALUE_ABS_MAX, VALUE_ABS_MAX) * UNITS_PER_ONE).round() as i128;
-            let weight = i128::from(point.count.unwrap_or(1).min(WEIGHT_MAX));
+            let weight = i128::from(bucket.count().unwrap_or(1).min(WEIGHT_MAX));
             self.weighted_units += units * weight;
             self.weight += weight;
         }
-        self.max = self.max.max(point.max.map(|Real(value)| Real(value + 0.0)));
-        self.samples += u128::from(point.count.unwrap_or(0));
+        self.max = self.max.max(bucket.max().map(|Real(value)| Real(value + 0.0)));
+        self.samples += u128::from(bucket.count().unwrap_or(0));
         self.points += 1;
     }
 
@@ -79,10 +79,11 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::compliance::rows::bucket;
+    use model::metric::MetricPoint;
 
     fn summary(points: &[MetricPoint]) -> Summary {
         let mut sums = Sums::default();
-        points.iter().for_each(|point| sums.add(point));
+        points.iter().for_each(|point| sums.add(&Statistics::of(point)));
         sums.summary()
     }
 
@@ -113,7 +114,7 @@ mod tests {
                 point
             })
             .collect();
-        let reversed: Vec<MetricPoint> = points.iter().rev().cloned().collect();
+        let reversed: Vec<MetricPoint> = points.iter().rev().copied().collect();
         let bits = |points: &[MetricPoint]| summary(points).mean_p95.map(f64::to_bits);
         assert_eq!(bits(&points), bits(&reversed));
     }
@@ -122,7 +123,7 @@ mod tests {
     fn extreme_values_are_held_not_fatal() {
         let mut point = bucket("svc", 0);
         (point.p95, point.count) = (Some(Real(f64::MAX)), Some(u64::MAX));
-        let sums = summary(&[point.clone(), point]);
+        let sums = summary(&[point, point]);
         assert_eq!(sums.mean_p95, Some(VALUE_ABS_MAX));
         assert_eq!(sums.total_samples, u64::MAX);
     }

@@ -2,10 +2,11 @@
 
 use crate::Arrival;
 use model::check::FUTURE_SKEW_MS_MAX;
+use model::columns::MetricRow;
 use model::event::Event;
-use model::metric::MetricPoint;
 use model::position::Positions;
 use model::rows::Rows;
+use model::series::Series;
 use model::time::{SECOND_MS, TimeMs};
 use serde::{Deserialize, Serialize};
 use std::cmp::Reverse;
@@ -184,53 +185,30 @@ impl LatenessGate {
         let mut late = Rows::default();
         let allowed_ms = self.allowed_lateness_ms;
         if self.events.judges(origin, !rows.events.is_empty()) {
-            late.events = self.events.take_late(&mut rows.events, allowed_ms);
+            late.events = self.events.take_late_events(&mut rows.events, allowed_ms);
         }
         if self.metrics.judges(origin, !rows.metrics.is_empty()) {
-            late.metrics = self.metrics.take_late(&mut rows.metrics, allowed_ms);
+            let mut is_late = self.metrics.late(allowed_ms);
+            late.metrics = rows.metrics.split_off(|row| is_late(bucket_seen(row)));
         }
-        self.events.raise(&rows.events, origin.now);
-        self.metrics.raise(&rows.metrics, origin.now);
+        self.events.raise(events_seen(&rows.events), origin.now);
+        self.metrics.raise(rows.metrics.rows().map(bucket_seen), origin.now);
         late
     }
 }
 
-/// A row that can be late.
-trait Timed {
-    fn colony_id(&self) -> &str;
-    fn service_id(&self) -> &str;
-    /// Where it lies in time.
-    fn at(&self) -> TimeMs;
+/// What the gate looks at in a row: colony, service, and where it lies in time.
+type Seen<'a> = (&'a str, &'a str, TimeMs);
+
+fn events_seen(events: &[Event]) -> impl Iterator<Item = Seen<'_>> {
+    events.iter().map(|event| (&*event.colony_id, &*event.service_id, event.timestamp))
 }
 
-impl Timed for Event {
-    fn colony_id(&self) -> &str {
-        &self.colony_id
-    }
-    fn service_id(&self) -> &str {
-        &self.service_id
-    }
-    fn at(&self) -> TimeMs {
-        self.timestamp
-    }
-}
-
-impl Timed for MetricPoint {
-    fn colony_id(&self) -> &str {
-        &self.series.colony_id
-    }
-    fn service_id(&self) -> &str {
-        &self.series.service_id
-    }
-    /// Where the bucket ends.
-    fn at(&self) -> TimeMs {
-        self.timestamp + i64::from(self.interval_seconds.unwrap_or(0)) * SECOND_MS
-    }
-}
-
-/// Rows by colony as they stand: those of one colony mostly come together, and its mark is looked up once for them.
-fn by_colony<R: Timed>(rows: &[R]) -> impl Iterator<Item = (&str, &[R])> {
-    rows.chunk_by(|one, next| one.colony_id() == next.colony_id()).map(|rows| (rows[0].colony_id(), rows))
+/// A bucket lies where it ends.
+fn bucket_seen(row: MetricRow<'_>) -> Seen<'static> {
+    let Series { key, interval_seconds, .. } = row.series().series();
+    let ends = row.timestamp() + i64::from(interval_seconds.unwrap_or(0)) * SECOND_MS;
+    (&key.colony_id, &key.service_id, ends)
 }
 
 impl Marks {
@@ -252,38 +230,48 @@ impl Marks {
         }
     }
 
-    /// Moves the late ones out of `rows`.
-    fn take_late<R: Timed>(&self, rows: &mut Vec<R>, allowed_ms: i64) -> Vec<R> {
-        let earliest = |colony_id: &str| Some(self.marks.get(colony_id)?.reached()? - allowed_ms);
-        let is_late = |row: &R, earliest: Option<TimeMs>| earliest.is_some_and(|earliest| row.at() < earliest);
-        let any_late = by_colony(rows).any(|(colony_id, rows)| {
-            let earliest = earliest(colony_id);
-            rows.iter().any(|row| is_late(row, earliest))
-        });
+    /// Says of each row whether it is late. Rows of one colony mostly come together, and its mark is looked up once for them.
+    fn late<'a>(&'a self, allowed_ms: i64) -> impl FnMut(Seen<'_>) -> bool + 'a {
+        let earliest = move |colony_id: &str| {
+            let (colony_id, mark) = self.marks.get_key_value(colony_id)?;
+            Some((colony_id, mark.reached().map(|reached| reached - allowed_ms)))
+        };
+        let mut before: Option<(&String, Option<TimeMs>)> = None;
+        move |(colony_id, _, at)| {
+            if before.is_none_or(|(known, _)| known != colony_id) {
+                before = earliest(colony_id);
+            }
+            before.and_then(|(_, earliest)| earliest).is_some_and(|earliest| at < earliest)
+        }
+    }
+
+    /// Moves the late ones out of `events`.
+    fn take_late_events(&self, events: &mut Vec<Event>, allowed_ms: i64) -> Vec<Event> {
         // nearly always; then no row is moved
-        if !any_late {
+        if !events_seen(events).any(self.late(allowed_ms)) {
             return Vec::new();
         }
-        let (late, on_time) = std::mem::take(rows).into_iter().partition(|row| is_late(row, earliest(row.colony_id())));
-        *rows = on_time;
+        let mut is_late = self.late(allowed_ms);
+        let is_late = events_seen(events).map(&mut is_late).collect::<Vec<bool>>();
+        let mut is_late = is_late.into_iter();
+        let (late, on_time) = std::mem::take(events).into_iter().partition(|_| is_late.next().unwrap_or_default());
+        *events = on_time;
         late
     }
 
     /// Takes in rows on time, none of them later than the reader's clock.
-    fn raise<R: Timed>(&mut self, rows: &[R], now: TimeMs) {
-        for (colony_id, rows) in by_colony(rows) {
-            let mut rows = rows.iter();
+    fn raise<'a>(&mut self, rows: impl Iterator<Item = Seen<'a>>, now: TimeMs) {
+        let mut rows = rows.peekable();
+        while let Some((colony_id, service_id, at)) = rows.peek().copied() {
             let mark = match self.marks.get_mut(colony_id) {
                 Some(mark) => mark,
                 None => {
-                    let Some(first) = rows.next() else { continue };
                     self.has_moved = true;
-                    let mark = Mark::new(first.service_id(), first.at().min(now));
-                    self.marks.entry(colony_id.to_owned()).or_insert(mark)
+                    self.marks.entry(colony_id.to_owned()).or_insert(Mark::new(service_id, at.min(now)))
                 }
             };
-            for row in rows {
-                self.has_moved |= mark.raise(row.service_id(), row.at().min(now));
+            while let Some((_, service_id, at)) = rows.next_if(|(of, _, _)| *of == colony_id) {
+                self.has_moved |= mark.raise(service_id, at.min(now));
             }
         }
     }

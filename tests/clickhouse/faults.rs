@@ -30,10 +30,11 @@ fn commits() -> Vec<Commit> {
     moved.version = 1;
     let mut fuller = bucket("svc-0", 0);
     fuller.count = Some(99);
-    let second = Rows { events: vec![moved], metrics: vec![fuller, bucket("svc-0", 90 * 60_000)], ..Rows::default() };
+    let second =
+        Rows { events: vec![moved], metrics: vec![fuller, bucket("svc-0", 90 * 60_000)].into(), ..Rows::default() };
     let late = Rows {
         events: vec![model::event::Event { version: 1, ..event("e02", 3_600_000) }],
-        metrics: vec![model::metric::MetricPoint { count: Some(99), ..bucket("svc-1", 0) }],
+        metrics: [model::metric::MetricPoint { count: Some(99), ..bucket("svc-1", 0) }].into(),
         ..Rows::default()
     };
     let changed = finding("a", 0.75, &[("e00", "e01"), ("e04", "e06")]);

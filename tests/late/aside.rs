@@ -31,10 +31,10 @@ fn with_late_copies(seed: u64) -> (Vec<Rows>, Vec<Rows>) {
         .filter(oldest)
         .step_by(3)
         .map(|rows| {
-            let point = &rows.metrics[0];
+            let point = rows.metrics.first().unwrap();
             let mean = point.mean.map(|mean| model::real::Real(mean.0 + 0.25));
-            let fuller = model::metric::MetricPoint { count: Some(12), mean, ..point.clone() };
-            Rows { metrics: vec![fuller], ..Rows::default() }
+            let fuller = model::metric::MetricPoint { count: Some(12), mean, ..point };
+            Rows { metrics: vec![fuller].into(), ..Rows::default() }
         })
         .collect();
     // a bucket and an event that never came in time stand among them

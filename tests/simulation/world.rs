@@ -25,7 +25,7 @@ impl Row {
     fn colony_id(&self) -> &str {
         match self {
             Row::Event(event) => &event.colony_id,
-            Row::Metric(point) => &point.series.colony_id,
+            Row::Metric(point) => &point.series.key.colony_id,
         }
     }
 }

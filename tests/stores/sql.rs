@@ -99,9 +99,9 @@ fn commits() -> Vec<Commit> {
     let mut amended = at("s4", "shop", "production", "error_spike", 4 * day + 8_100_000);
     amended.version = 1;
     let fuller = MetricPoint { count: Some(100), ..bucket("api", 0) };
-    let again = Rows { events: events[..4].to_vec(), metrics: metrics[..30].to_vec(), ..Rows::default() };
-    let newer = Rows { events: vec![amended], metrics: vec![fuller], ..Rows::default() };
-    let first = Rows { events, metrics, ..Rows::default() };
+    let again = Rows { events: events[..4].to_vec(), metrics: metrics[..30].into(), ..Rows::default() };
+    let newer = Rows { events: vec![amended], metrics: vec![fuller].into(), ..Rows::default() };
+    let first = Rows { events, metrics: metrics.into(), ..Rows::default() };
     (1..).zip([first, again, newer]).map(|(tick, rows)| commit_of(tick, rows)).collect()
 }
 

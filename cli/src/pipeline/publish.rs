@@ -181,7 +181,7 @@ impl Work<'_> {
     async fn files(&mut self, mut source: impl Source) -> Result<(), Failure> {
         while let Some(batch) = source.next_batch().await.map_err(|error| file_failure(&error, self.args))? {
             self.tally.rejects += batch.rejects.len() as u64;
-            self.send(batch.rows.events, batch.rows.metrics, source.progress_bytes())?;
+            self.send(batch.rows.events, batch.rows.metrics.to_vec(), source.progress_bytes())?;
             if self.tally.stopped {
                 break;
             }

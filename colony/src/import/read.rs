@@ -1,7 +1,8 @@
 //! Chunks of a file, read on a thread of its own, a few ahead of the writer.
 
 use model::clock::SharedClock;
-use model::metric::SeriesKey;
+use model::metric::{MetricPoint, SeriesKey};
+use model::series::Series;
 use sources::RowKind;
 use sources::SourceError;
 use sources::files::{Chunk, open};
@@ -75,10 +76,15 @@ fn read_all(
             is_ours
         };
         chunk.rows.events.retain(|event| is_ours(&event.colony_id));
-        chunk.rows.metrics.retain(|point| is_ours(&point.series.colony_id));
-        for point in &mut chunk.rows.metrics {
-            point.interval_seconds = point.interval_seconds.or_else(|| intervals.get(&point.series).copied());
-        }
+        chunk.rows.metrics.retain(|row| is_ours(&row.series().key.colony_id));
+        let learnt = |point: MetricPoint| match intervals.get(&point.series.key) {
+            Some(seconds) if point.series.interval_seconds.is_none() => {
+                let series = point.series.with(|series| series.interval_seconds = Some(*seconds));
+                MetricPoint { series, ..point }
+            }
+            _ => point,
+        };
+        chunk.rows.metrics = chunk.rows.metrics.iter().map(learnt).collect();
         if sender.blocking_send(Ok(Message { chunk, passed_over, other_colonies, bytes_in_all })).is_err() {
             return Ok(());
         }
@@ -86,21 +92,25 @@ fn read_all(
     Ok(())
 }
 
+/// By series, in seconds.
+type Intervals = BTreeMap<&'static SeriesKey, u32>;
+
 /// The interval of each of the colony's series whose rows do not state one: the most common spacing of successive rows.
 /// This reads the whole file once; memory is per series, not per row.
-fn learn_intervals(path: &Path, colony_id: &str, clock: &SharedClock) -> Result<BTreeMap<SeriesKey, u32>, SourceError> {
+fn learn_intervals(path: &Path, colony_id: &str, clock: &SharedClock) -> Result<Intervals, SourceError> {
     #[derive(Default)]
     struct Spacing {
         last_ms: Option<i64>,
         seen: BTreeMap<i64, u64>,
     }
-    let mut series: BTreeMap<SeriesKey, Spacing> = BTreeMap::new();
+    let mut series: BTreeMap<&'static SeriesKey, Spacing> = BTreeMap::new();
     for chunk in open(path, RowKind::Metrics, clock)? {
-        for point in chunk?.rows.metrics {
-            if point.series.colony_id != colony_id || point.interval_seconds.is_some() {
+        for point in chunk?.rows.metrics.iter() {
+            let Series { key, interval_seconds, .. } = point.series.series();
+            if key.colony_id != colony_id || interval_seconds.is_some() {
                 continue;
             }
-            let spacing = series.entry(point.series).or_default();
+            let spacing = series.entry(key).or_default();
             let now_ms = point.timestamp.0;
             if let Some(gap_ms) = spacing.last_ms.map(|last_ms| now_ms - last_ms).filter(|gap_ms| *gap_ms > 0)
                 && (spacing.seen.len() < SPACINGS_MAX || spacing.seen.contains_key(&gap_ms))

@@ -61,7 +61,7 @@ fn refusal(endpoint: &str, status: tonic::Status) -> ImportError {
 async fn write_stopped(recorder: &Recorder, rows: Rows) -> Result<Written, ImportError> {
     let mut written = Written::default();
     if !rows.metrics.is_empty() {
-        let refused = recorder.metrics(&rows.metrics).await.map_err(ImportError::Store)?;
+        let refused = recorder.metrics(&rows.metrics.to_vec()).await.map_err(ImportError::Store)?;
         written.accepted += (rows.metrics.len() - refused.len()) as u64;
         written.refused.extend(refused.into_iter().map(|(_, fault)| fault));
     }
@@ -78,7 +78,7 @@ async fn write_running(
     rows: Rows,
 ) -> Result<Written, ImportError> {
     let mut written = Written::default();
-    for metrics in in_calls(rows.metrics.iter().map(metric_to_wire).collect()) {
+    for metrics in in_calls(rows.metrics.iter().map(|point| metric_to_wire(&point)).collect()) {
         let answer = client
             .ingest_metrics(IngestMetricsRequest { metrics })
             .await

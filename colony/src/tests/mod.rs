@@ -15,8 +15,9 @@ use crate::{ColonySettings, Listen, Serving, serve};
 use model::clock::SystemClock;
 use model::colony::ColonyIdentity;
 use model::event::{Event, Severity};
-use model::metric::{MetricPoint, SeriesKey};
+use model::metric::MetricPoint;
 use model::real::Real;
+use model::series::{SeriesId, SeriesRef};
 use model::time::TimeMs;
 use proto::reef::v1::colony_federation_client::ColonyFederationClient;
 use std::path::Path;
@@ -82,10 +83,17 @@ pub fn event(number: u32) -> Event {
 }
 
 pub fn point(metric_name: &str, interval_seconds: u32, step: i64, count: u64, p95: f64) -> MetricPoint {
-    MetricPoint {
-        series: SeriesKey { colony_id: "c1".into(), service_id: "checkout".into(), metric_name: metric_name.into() },
-        timestamp: T0 + step * i64::from(interval_seconds) * 1_000,
+    let names = SeriesRef {
+        colony_id: "c1",
+        application_name: "my-shop",
+        environment: "production",
+        service_id: "checkout",
+        metric_name,
         interval_seconds: Some(interval_seconds),
+    };
+    MetricPoint {
+        series: SeriesId::of(names),
+        timestamp: T0 + step * i64::from(interval_seconds) * 1_000,
         version: 0,
         count: Some(count),
         mean: Some(Real(p95 / 2.0)),
@@ -93,8 +101,6 @@ pub fn point(metric_name: &str, interval_seconds: u32, step: i64, count: u64, p9
         p95: Some(Real(p95)),
         p99: Some(Real(p95)),
         max: Some(Real(p95)),
-        application_name: "my-shop".into(),
-        environment: "production".into(),
     }
 }
 

@@ -1,71 +1,40 @@
 //! `Align`: one winner per metric bucket, and the number of it that is correlated.
 
+use super::block::{MetricBlock, Sample};
+use model::columns::{MetricColumns, MetricRow};
 use model::metric::{MetricPoint, SeriesKey};
-use model::real::Real;
+use model::series::SeriesId;
+use model::statistics::Statistics;
 use model::time::TimeMs;
-use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// The number that one bucket contributes.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct Sample {
-    /// Which series.
-    pub series: SeriesKey,
-    /// Application of the colony.
-    pub application_name: String,
-    /// Environment of the colony.
-    pub environment: String,
-    /// Length of the bucket, when the source said.
-    pub interval_seconds: Option<u32>,
-    /// Start of the bucket.
-    pub at: TimeMs,
-    /// p95, else the mean.
-    pub value: Real,
-    /// Samples in the bucket, at least 1: the weight when buckets are merged.
-    pub weight: u64,
-}
-
-/// What makes rows versions of one another, apart from the time.
-type Bucket = (SeriesKey, Option<u32>);
-
-/// One state of a bucket, in the order that decides: `MetricPoint::rank`, then the identity, never arrival.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Version {
-    version: u64,
-    count: Option<u64>,
-    mean: Option<Real>,
-    p50: Option<Real>,
-    p95: Option<Real>,
-    p99: Option<Real>,
-    max: Option<Real>,
-    /// Application, environment.
-    identity: Arc<(String, String)>,
-}
-
 /// The states of a bucket, each with how often it was received; mostly one.
-type Versions = Vec<(Version, i64)>;
+type Versions = Vec<((SeriesId, Statistics), i64)>;
+
+/// What makes rows versions of one another, apart from the time: application and environment do not.
+type Bucket = (&'static SeriesKey, Option<u32>);
 
 /// Rows of every bucket, so that a retraction restores the loser.
 #[derive(Debug, Default)]
 pub struct Align {
-    buckets: BTreeMap<Bucket, BTreeMap<TimeMs, Versions>>,
-    /// One copy of each (application, environment).
-    identities: BTreeSet<Arc<(String, String)>>,
+    tracks: Vec<BTreeMap<TimeMs, Versions>>,
+    /// The track of each bucket.
+    places: BTreeMap<Bucket, usize>,
+    /// The same by the number of the series, where it is known.
+    known: Vec<Option<usize>>,
 }
 
-/// The sample of the winning row; `None` without rows, or when the winner has neither p95 nor mean.
-fn winner(bucket: &Bucket, at: TimeMs, versions: &Versions) -> Option<Sample> {
-    let (best, _) = versions.iter().filter(|(_, n)| *n > 0).max()?;
-    Some(Sample {
-        series: bucket.0.clone(),
-        application_name: best.identity.0.clone(),
-        environment: best.identity.1.clone(),
-        interval_seconds: bucket.1,
-        at,
-        value: best.p95.or(best.mean)?,
-        weight: best.count.unwrap_or(1).max(1),
-    })
+/// The sample of the winning row; `None` without rows, or when the winner has neither p95 nor mean. The order that
+/// decides is `MetricPoint::rank`, then application and environment, never arrival.
+fn winner(at: TimeMs, versions: &Versions) -> Option<Sample> {
+    let rank = |(series, statistics): &(SeriesId, Statistics)| {
+        let series = series.series();
+        (statistics.rank(), &series.application_name, &series.environment)
+    };
+    let present = versions.iter().filter(|(_, n)| *n > 0).map(|(version, _)| version);
+    let (series, best) = present.max_by(|a, b| rank(a).cmp(&rank(b)))?;
+    Some(Sample { series: *series, at, value: best.value()?, weight: best.count().unwrap_or(1).max(1) })
 }
 
 impl Align {
@@ -75,84 +44,103 @@ impl Align {
     ///
     /// ```
     /// use coral_operators::metrics::Align;
-    /// use model::metric::{MetricPoint, SeriesKey};
-    /// use model::{real::Real, time::TimeMs};
+    /// use model::metric::MetricPoint;
+    /// use model::{real::Real, series::{SeriesId, SeriesRef}, time::TimeMs};
+    /// let names = SeriesRef { colony_id: "a", service_id: "s", metric_name: "m", ..SeriesRef::default() };
     /// let open = MetricPoint {
-    ///     series: SeriesKey { colony_id: "a".into(), service_id: "s".into(), metric_name: "m".into() },
-    ///     timestamp: TimeMs(60_000), interval_seconds: Some(60), version: 0, count: Some(2),
-    ///     mean: Some(Real(1.0)), p50: None, p95: None, p99: None, max: None, application_name: "a".into(), environment: "prod".into(),
+    ///     series: SeriesId::of(names), timestamp: TimeMs(60_000), count: Some(2), mean: Some(Real(1.0)),
+    ///     ..MetricPoint::default()
     /// };
-    /// let closed = MetricPoint { count: Some(5), mean: Some(Real(3.0)), ..open.clone() };
+    /// let closed = MetricPoint { count: Some(5), mean: Some(Real(3.0)), ..open };
     /// let mut align = Align::default();
-    /// align.apply(vec![(closed.clone(), 1)]);
+    /// align.apply(vec![(closed, 1)]);
     /// assert!(align.apply(vec![(open, 1)]).is_empty(), "an older state of the bucket changes nothing");
     /// let changes = align.apply(vec![(closed, -1)]);
     /// assert_eq!(changes.iter().map(|(s, d)| (s.value.0, *d)).collect::<Vec<_>>(), [(1.0, 1), (3.0, -1)]);
     /// ```
-    pub fn apply(&mut self, mut changes: Vec<(MetricPoint, i64)>) -> Vec<(Sample, i64)> {
-        changes.sort();
-        let same = |a: &(MetricPoint, i64), b: &(MetricPoint, i64)| {
-            (&a.0.series, a.0.timestamp, a.0.interval_seconds) == (&b.0.series, b.0.timestamp, b.0.interval_seconds)
-        };
+    pub fn apply(&mut self, changes: Vec<(MetricPoint, i64)>) -> Vec<(Sample, i64)> {
+        let blocks: Vec<(MetricBlock, i64)> = changes
+            .into_iter()
+            .map(|(point, diff)| {
+                let mut columns = MetricColumns::with_capacity(1);
+                columns.push(&point);
+                (MetricBlock::whole(0, Arc::new(columns)), diff)
+            })
+            .collect();
+        self.apply_blocks(&blocks)
+    }
+
+    /// The same for rows in blocks, each with the sign of its block.
+    pub fn apply_blocks(&mut self, blocks: &[(MetricBlock, i64)]) -> Vec<(Sample, i64)> {
+        let mut placed: Vec<(usize, TimeMs, MetricRow<'_>, i64)> = blocks
+            .iter()
+            .flat_map(|(block, diff)| block.rows().map(|row| (row, *diff)))
+            .map(|(row, diff)| (self.place(row.series()), row.timestamp(), row, diff))
+            .collect();
+        placed.sort_by_key(|(place, at, ..)| (*place, *at));
         let mut out = Vec::new();
-        for rows in changes.chunk_by(same) {
-            let (bucket, at) = ((rows[0].0.series.clone(), rows[0].0.interval_seconds), rows[0].0.timestamp);
-            let mut versions = self.buckets.get_mut(&bucket).and_then(|times| times.remove(&at)).unwrap_or_default();
-            let old = winner(&bucket, at, &versions);
-            for (point, diff) in rows {
-                let version = self.version(point);
-                match versions.iter_mut().find(|(known, _)| *known == version) {
+        for rows in placed.chunk_by(|one, next| (one.0, one.1) == (next.0, next.1)) {
+            let (place, at, ..) = rows[0];
+            let track = &mut self.tracks[place];
+            // nearly always: one row of a bucket that is new
+            let versions = track.entry(at).or_default();
+            let old = winner(at, versions);
+            for (.., row, diff) in rows {
+                let version = (row.series(), *row.statistics());
+                let is_it = |known: &(SeriesId, Statistics)| known.0 == version.0 && known.1.rank() == version.1.rank();
+                match versions.iter_mut().find(|(known, _)| is_it(known)) {
                     Some((_, count)) => *count += diff,
                     None => versions.push((version, *diff)),
                 }
             }
             versions.retain(|(_, count)| *count != 0);
-            let new = winner(&bucket, at, &versions);
+            let new = winner(at, versions);
             if old != new {
                 out.extend(old.map(|sample| (sample, -1)));
                 out.extend(new.map(|sample| (sample, 1)));
             }
-            if !versions.is_empty() {
+            if versions.is_empty() {
+                track.remove(&at);
+            } else {
                 versions.shrink_to_fit();
-                self.buckets.entry(bucket).or_default().insert(at, versions);
-            } else if self.buckets.get(&bucket).is_some_and(BTreeMap::is_empty) {
-                self.buckets.remove(&bucket);
             }
         }
-        out.sort();
+        out.sort_unstable();
         out
     }
 
-    fn version(&mut self, point: &MetricPoint) -> Version {
-        let identity = Arc::new((point.application_name.clone(), point.environment.clone()));
-        let identity = match self.identities.get(&identity) {
-            Some(known) => known.clone(),
-            None => {
-                self.identities.insert(identity.clone());
-                identity
-            }
-        };
-        let MetricPoint { version, count, mean, p50, p95, p99, max, .. } = *point;
-        Version { version, count, mean, p50, p95, p99, max, identity }
+    /// The track of a series. Series that differ in application or environment alone share one.
+    fn place(&mut self, series: SeriesId) -> usize {
+        if let Some(place) = self.known.get(series.index()).copied().flatten() {
+            return place;
+        }
+        let tracks = &mut self.tracks;
+        let names = series.series();
+        let place = *self.places.entry((&names.key, names.interval_seconds)).or_insert_with(|| {
+            tracks.push(BTreeMap::new());
+            tracks.len() - 1
+        });
+        self.known.resize(self.known.len().max(series.index() + 1), None);
+        self.known[series.index()] = Some(place);
+        place
     }
 
     /// Drops rows before `time`. Their samples are not retracted: nothing looks at them any more.
     pub fn forget_before(&mut self, time: TimeMs) {
-        self.buckets.retain(|_, times| {
-            *times = times.split_off(&time);
-            !times.is_empty()
-        });
-        // an identity that no row has any more
-        self.identities.retain(|identity| Arc::strong_count(identity) > 1);
+        for track in &mut self.tracks {
+            if track.first_key_value().is_some_and(|(at, _)| *at < time) {
+                *track = track.split_off(&time);
+            }
+        }
     }
 
     /// Rows held.
     pub fn len(&self) -> usize {
-        self.buckets.values().flat_map(BTreeMap::values).map(Vec::len).sum()
+        self.tracks.iter().flat_map(BTreeMap::values).map(Vec::len).sum()
     }
 
     /// Whether no row is held.
     pub fn is_empty(&self) -> bool {
-        self.buckets.is_empty()
+        self.tracks.iter().all(BTreeMap::is_empty)
     }
 }

@@ -1,6 +1,7 @@
 //! The grid: the native interval of a series, and its samples as one number per slot.
 
 use super::params::{COVERAGE_MIN, MetricParams, STEPS_MS};
+use model::series::SeriesId;
 use model::time::SECOND_MS;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,8 +12,8 @@ pub struct Kept {
     pub value: f64,
     /// Samples behind it.
     pub weight: u64,
-    /// Index of the (application, environment) it came with, in its series' list.
-    pub identity: u32,
+    /// The series it came with, which says its application and environment.
+    pub series: SeriesId,
 }
 
 /// Samples of one series at one interval, by time in ms.

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `params` | what a user can set, and the bounds that follow from it |
 //! | `align` | one winner per bucket, and the number of it that is correlated |
+//! | `block` | rows and samples between workers |
 //! | `grid` | native intervals, slots, downsampling |
 //! | `stats` | Pearson's r, autocorrelation, effective sample size, p-values, robust scale |
 //! | `series` | a series as it is seen from one instant: centred, clamped, without its daily profile |
@@ -22,6 +23,7 @@
 //! they drift: see `pair`.
 
 pub mod align;
+pub mod block;
 pub mod fdr;
 pub mod grid;
 pub mod kinds;
@@ -39,7 +41,8 @@ pub mod verdict;
 #[cfg(test)]
 mod tests;
 
-pub use align::{Align, Sample};
+pub use align::Align;
+pub use block::{MetricBlock, Sample, Samples};
 pub use params::{MetricPairs, MetricParams};
 pub use row::MetricScanRow;
 pub use scan::MetricScan;

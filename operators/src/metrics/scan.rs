@@ -4,7 +4,7 @@
 //! instant depends only on the samples in that instant's range, so a closed instant is computed once and then only for
 //! series that change inside the range. Every shard holds all samples and owns a share of the pairs.
 
-use super::align::Sample;
+use super::block::Sample;
 use super::grid::{Kept, Track, native};
 use super::kinds::is_demand;
 use super::lags::Workspace;
@@ -16,41 +16,18 @@ use super::series::Prepared;
 use crate::shard::Shard;
 use model::metric::SeriesKey;
 use model::real::Real;
+use model::series::SeriesId;
 use model::time::{DAY_MS, MINUTE_MS, TimeMs};
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
-type Pair = (Arc<SeriesKey>, Arc<SeriesKey>);
+/// Places of two series, of which the first comes first by name.
+type Pair = (usize, usize);
 
 /// Samples of one series.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Series {
+    key: &'static SeriesKey,
     tracks: BTreeMap<Option<u32>, Track>,
-    /// (application, environment) pairs its samples came with.
-    identities: Vec<(String, String)>,
-}
-
-impl Series {
-    /// Drops the identities that no sample has any more.
-    fn forget_identities(&mut self) {
-        if self.identities.len() < 2 {
-            return;
-        }
-        let samples = || self.tracks.values().flat_map(Track::values);
-        let used: BTreeSet<u32> = samples().map(|kept| kept.identity).collect();
-        if used.len() == self.identities.len() {
-            return;
-        }
-        let place = |identity: u32| used.range(..identity).count() as u32;
-        for kept in self.tracks.values_mut().flat_map(Track::values_mut) {
-            kept.identity = place(kept.identity);
-        }
-        let mut index = 0;
-        self.identities.retain(|_| {
-            index += 1;
-            used.contains(&(index - 1))
-        });
-    }
 }
 
 /// What is known about one instant.
@@ -58,7 +35,7 @@ impl Series {
 struct Instant {
     pairs: BTreeMap<Pair, PairResult>,
     /// Series whose samples changed inside the range since `pairs` was computed; all of them at first.
-    changed: BTreeSet<Arc<SeriesKey>>,
+    changed: BTreeSet<usize>,
     fresh: bool,
     /// Rows last emitted, sorted.
     rows: Vec<MetricScanRow>,
@@ -66,8 +43,10 @@ struct Instant {
 
 /// A series at an instant, on every grid it is needed on.
 struct Seen {
-    key: Arc<SeriesKey>,
-    identity: (String, String),
+    place: usize,
+    key: &'static SeriesKey,
+    /// The series of its latest sample.
+    latest: SeriesId,
     native_ms: i64,
     on: BTreeMap<i64, Prepared>,
 }
@@ -77,7 +56,11 @@ struct Seen {
 pub struct MetricScan {
     params: MetricParams,
     shard: Shard,
-    series: BTreeMap<Arc<SeriesKey>, Series>,
+    series: Vec<Series>,
+    /// Places in `series`, in the order of names.
+    places: BTreeMap<&'static SeriesKey, usize>,
+    /// The same by number. Series that differ in interval, application or environment alone share a place.
+    known: Vec<Option<usize>>,
     instants: BTreeMap<TimeMs, Instant>,
 }
 
@@ -94,76 +77,76 @@ impl MetricScan {
     /// assert!(scan.scan(TimeMs(1_700_000_000_000)).is_empty(), "nothing changed since");
     /// ```
     pub fn new(params: MetricParams, shard: Shard) -> MetricScan {
-        MetricScan { params, shard, series: BTreeMap::new(), instants: BTreeMap::new() }
+        let (series, places, known, instants) = (Vec::new(), BTreeMap::new(), Vec::new(), BTreeMap::new());
+        MetricScan { params, shard, series, places, known, instants }
     }
 
     /// Takes samples in and out. Of one (series, interval, time) at most one sample is in at a time.
-    pub fn apply(&mut self, changes: Vec<(Sample, i64)>) {
+    pub fn apply(&mut self, changes: impl IntoIterator<Item = (Sample, i64), IntoIter: Clone>) {
+        let changes = changes.into_iter();
         // out before in: a batch may carry a replacement in any order
-        let (gone, come): (Vec<_>, Vec<_>) =
-            changes.into_iter().filter(|(_, diff)| *diff != 0).partition(|(_, diff)| *diff < 0);
-        for (sample, _) in gone {
+        for (sample, _) in changes.clone().filter(|(_, diff)| *diff < 0) {
             self.change(sample, false);
         }
-        for (sample, _) in come {
+        for (sample, _) in changes.filter(|(_, diff)| *diff > 0) {
             self.change(sample, true);
         }
     }
 
     fn change(&mut self, sample: Sample, insert: bool) {
-        let key = match self.series.get_key_value(&sample.series) {
-            Some((key, _)) => key.clone(),
-            None if insert => Arc::new(sample.series.clone()),
-            None => return,
-        };
-        let at_ms = sample.at.0;
-        let series = self.series.entry(key.clone()).or_default();
+        let place = self.place(sample.series);
+        let (at_ms, interval_seconds) = (sample.at.0, sample.series.interval_seconds);
+        let tracks = &mut self.series[place].tracks;
         if insert {
-            let identity = (sample.application_name, sample.environment);
-            let index = series.identities.iter().position(|known| *known == identity).unwrap_or_else(|| {
-                series.identities.push(identity);
-                series.identities.len() - 1
-            });
-            let kept = Kept { value: sample.value.0, weight: sample.weight, identity: index as u32 };
-            series.tracks.entry(sample.interval_seconds).or_default().insert(at_ms, kept);
-        } else if let Some(track) = series.tracks.get_mut(&sample.interval_seconds) {
+            let kept = Kept { value: sample.value.0, weight: sample.weight, series: sample.series };
+            tracks.entry(interval_seconds).or_default().insert(at_ms, kept);
+        } else if let Some(track) = tracks.get_mut(&interval_seconds) {
             track.remove(&at_ms);
             if track.is_empty() {
-                series.tracks.remove(&sample.interval_seconds);
+                tracks.remove(&interval_seconds);
             }
-        }
-        if series.tracks.is_empty() {
-            self.series.remove(&key);
         }
         for (at, instant) in self.instants.range_mut(sample.at..) {
             if at_ms > at.0 - self.params.range_ms() {
-                instant.changed.insert(key.clone());
+                instant.changed.insert(place);
             }
         }
     }
 
+    fn place(&mut self, id: SeriesId) -> usize {
+        if let Some(place) = self.known.get(id.index()).copied().flatten() {
+            return place;
+        }
+        let (series, key) = (&mut self.series, &id.series().key);
+        let place = *self.places.entry(key).or_insert_with(|| {
+            series.push(Series { key, tracks: BTreeMap::new() });
+            series.len() - 1
+        });
+        self.known.resize(self.known.len().max(id.index() + 1), None);
+        self.known[id.index()] = Some(place);
+        place
+    }
+
     /// Drops samples before `time`. Nothing changes as long as `time` is at most `now - params.keep_ms()`.
     pub fn forget_before(&mut self, time: TimeMs) {
-        self.series.retain(|_, series| {
+        for series in &mut self.series {
             series.tracks.retain(|_, track| {
                 if track.first_key_value().is_some_and(|(at, _)| *at < time.0) {
                     *track = track.split_off(&time.0);
                 }
                 !track.is_empty()
             });
-            series.forget_identities();
-            !series.tracks.is_empty()
-        });
+        }
     }
 
     /// Samples held.
     pub fn len(&self) -> usize {
-        self.series.values().flat_map(|series| series.tracks.values()).map(Track::len).sum()
+        self.series.iter().flat_map(|series| series.tracks.values()).map(Track::len).sum()
     }
 
     /// Whether no sample is held.
     pub fn is_empty(&self) -> bool {
-        self.series.is_empty()
+        self.series.iter().all(|series| series.tracks.is_empty())
     }
 
     /// Looks from `now` (the greatest time of an on-time sample) and returns how the rows changed since the last look.
@@ -194,20 +177,16 @@ impl MetricScan {
     /// The series that can be seen from an instant, in the order of their keys.
     fn see(&self, at: TimeMs) -> Vec<Seen> {
         let natives: Vec<_> = self
-            .series
-            .iter()
-            .filter_map(|(key, series)| native(&series.tracks, &self.params, at.0).map(|found| (key, series, found)))
+            .places
+            .values()
+            .filter_map(|place| native(&self.series[*place].tracks, &self.params, at.0).map(|found| (*place, found)))
             .collect();
-        let steps: BTreeSet<i64> = natives.iter().map(|(_, _, (step, _, _))| *step).collect();
-        let see = |(key, series, (native_ms, _, track)): (&Arc<SeriesKey>, &Series, (i64, Option<u32>, &Track))| {
-            let latest = track.range(..=at.0).next_back().map_or(0, |(_, kept)| kept.identity as usize);
+        let steps: BTreeSet<i64> = natives.iter().map(|(_, (step, _, _))| *step).collect();
+        let see = |(place, (native_ms, _, track)): (usize, (i64, Option<u32>, &Track))| {
+            let latest = track.range(..=at.0).next_back().map(|(_, kept)| kept.series).unwrap_or_default();
             let prepared = |step: &i64| Prepared::new(track, &self.params, *step, at.0).map(|p| (*step, p));
-            Seen {
-                key: key.clone(),
-                identity: series.identities.get(latest).cloned().unwrap_or_default(),
-                native_ms,
-                on: steps.range(native_ms..).filter_map(prepared).collect(),
-            }
+            let (key, on) = (self.series[place].key, steps.range(native_ms..).filter_map(prepared).collect());
+            Seen { place, key, latest, native_ms, on }
         };
         natives.into_iter().map(see).collect()
     }
@@ -222,16 +201,16 @@ impl MetricScan {
         let mut work = Workspace::default();
         for (index, a) in seen.iter().enumerate() {
             for b in &seen[index + 1..] {
-                if !everything && !changed.contains(&a.key) && !changed.contains(&b.key) {
+                if !everything && !changed.contains(&a.place) && !changed.contains(&b.place) {
                     continue;
                 }
-                if !self.params.compares(&a.key, &b.key) || !self.owns(&a.key, &b.key) {
+                if !self.params.compares(a.key, b.key) || !self.owns(a.key, b.key) {
                     continue;
                 }
                 let step_ms = a.native_ms.max(b.native_ms);
                 let (Some(x), Some(y)) = (a.on.get(&step_ms), b.on.get(&step_ms)) else { continue };
                 if let Some(result) = correlate(x, y, &self.params, &mut work) {
-                    instant.pairs.insert((a.key.clone(), b.key.clone()), result);
+                    instant.pairs.insert((a.place, b.place), result);
                 }
             }
         }
@@ -250,12 +229,12 @@ impl MetricScan {
                 fleets.entry(*step).or_default().add(&series.key.colony_id, prepared);
             }
         }
-        let by_key: BTreeMap<&Arc<SeriesKey>, &Seen> = seen.iter().map(|series| (&series.key, series)).collect();
+        let by_place: BTreeMap<usize, &Seen> = seen.iter().map(|series| (series.place, series)).collect();
         let mut p_values: Vec<Real> = pairs.values().map(|result| Real(result.p)).collect();
         p_values.sort_unstable();
         let mut rows = vec![MetricScanRow::Tested { at, current, shard: self.shard.index as u64, p_values }];
         for ((a, b), result) in pairs {
-            let (Some(a), Some(b)) = (by_key.get(a), by_key.get(b)) else { continue };
+            let (Some(a), Some(b)) = (by_place.get(a), by_place.get(b)) else { continue };
             let fleet = fleets.get(&a.native_ms.max(b.native_ms));
             rows.extend(result.found.iter().filter_map(|found| self.found_row(at, a, b, found, fleet)));
         }
@@ -274,7 +253,7 @@ impl MetricScan {
         let (source, target) = if found.forward { (a, b) } else { (b, a) };
         let step_ms = a.native_ms.max(b.native_ms);
         let end = |seen: &'a Seen| -> Option<End<'a>> {
-            let key = &seen.key;
+            let key = seen.key;
             Some(End { colony_id: &key.colony_id, series: seen.on.get(&step_ms)?, demand: is_demand(&key.metric_name) })
         };
         let (x, y) = (end(source)?, end(target)?);
@@ -283,10 +262,10 @@ impl MetricScan {
         let window = self.params.window_slots(step_ms) as i64;
         Some(MetricScanRow::Found(Box::new(FoundRow {
             at,
-            source: (*source.key).clone(),
-            target: (*target.key).clone(),
-            source_identity: source.identity.clone(),
-            target_identity: target.identity.clone(),
+            source: source.key.clone(),
+            target: target.key.clone(),
+            source_identity: identity(source.latest),
+            target_identity: identity(target.latest),
             step_ms,
             lag_ms: found.lag as i64 * step_ms,
             lag_low_ms: found.lag_range.0 * step_ms,
@@ -302,6 +281,11 @@ impl MetricScan {
             explained: found.explained.or(shared.then_some(Explained::SharedLoad)),
         })))
     }
+}
+
+/// Application and environment.
+fn identity(series: SeriesId) -> (String, String) {
+    (series.application_name.clone(), series.environment.clone())
 }
 
 /// The last milliseconds of the UTC days that ended in the last seven days, then the present one.
@@ -335,34 +319,34 @@ fn replace(old: &mut Vec<MetricScanRow>, new: Vec<MetricScanRow>, out: &mut Vec<
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
-
     use super::*;
+    use model::series::SeriesRef;
 
     fn sample(minute: i64, environment: &str) -> (Sample, i64) {
-        let sample = Sample {
-            series: SeriesKey { colony_id: "c".into(), service_id: "s".into(), metric_name: "m".into() },
-            application_name: "shop".to_owned(),
-            environment: environment.to_owned(),
+        let names = SeriesRef {
+            colony_id: "c",
+            service_id: "s",
+            metric_name: "m",
+            application_name: "shop",
+            environment,
             interval_seconds: Some(60),
-            at: TimeMs(minute * MINUTE_MS),
-            value: Real(1.0),
-            weight: 1,
         };
-        (sample, 1)
+        let at = TimeMs(minute * MINUTE_MS);
+        (Sample { series: SeriesId::of(names), at, value: Real(1.0), weight: 1 }, 1)
     }
 
     #[test]
-    fn identities_go_with_the_last_sample_that_has_them() {
+    fn a_colony_that_has_changed_its_environment_is_one_series_that_says_the_latest() {
         let mut scan = MetricScan::new(MetricParams::default(), Shard::WHOLE);
         scan.apply(vec![sample(1, "staging"), sample(2, "test"), sample(3, "production"), sample(4, "test")]);
         scan.forget_before(TimeMs(3 * MINUTE_MS));
-        let series = scan.series.values().next().unwrap();
-        assert_eq!(series.identities.len(), 2);
+        assert_eq!((scan.series.len(), scan.len()), (1, 2));
         let environment = |minute: i64| {
-            let kept = series.tracks[&Some(60)][&(minute * MINUTE_MS)];
-            series.identities[kept.identity as usize].1.as_str()
+            let kept = scan.series[0].tracks[&Some(60)][&(minute * MINUTE_MS)];
+            kept.series.series().environment.as_str()
         };
         assert_eq!((environment(3), environment(4)), ("production", "test"));
+        scan.apply(vec![(sample(4, "test").0, -1), (sample(3, "production").0, -1)]);
+        assert!(scan.is_empty());
     }
 }

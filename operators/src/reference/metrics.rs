@@ -53,7 +53,8 @@ type Winners = BTreeMap<SeriesKey, BTreeMap<Option<u32>, BTreeMap<i64, (f64, f64
 fn winners(points: &[MetricPoint]) -> Winners {
     let mut best: BTreeMap<(SeriesKey, Option<u32>, i64), &MetricPoint> = BTreeMap::new();
     for point in points {
-        let place = best.entry((point.series.clone(), point.interval_seconds, point.timestamp.0)).or_insert(point);
+        let place =
+            best.entry((point.series.key.clone(), point.series.interval_seconds, point.timestamp.0)).or_insert(point);
         if (point.rank(), point) > (place.rank(), *place) {
             *place = point;
         }

@@ -4,7 +4,8 @@
 
 use super::*;
 use model::event::{Event, Severity};
-use model::metric::{MetricPoint, SeriesKey};
+use model::metric::MetricPoint;
+use model::series::{SeriesId, SeriesRef};
 use model::time::{HOUR_MS, MINUTE_MS};
 use operators::events::EventParams;
 use operators::metrics::MetricParams;
@@ -39,19 +40,10 @@ fn events(rows: &[(&str, TimeMs)]) -> Rows {
 }
 
 fn metrics(rows: &[(&str, TimeMs)]) -> Rows {
-    let point = |(colony_id, timestamp): &(&str, TimeMs)| MetricPoint {
-        series: SeriesKey { colony_id: (*colony_id).to_owned(), service_id: "s".into(), metric_name: "m".into() },
-        timestamp: *timestamp,
-        interval_seconds: Some(60),
-        count: None,
-        mean: Some(1.0.into()),
-        p50: None,
-        p95: None,
-        p99: None,
-        max: None,
-        version: 0,
-        application_name: String::new(),
-        environment: String::new(),
+    let point = |(colony_id, timestamp): &(&str, TimeMs)| {
+        let names = SeriesRef { colony_id, service_id: "s", metric_name: "m", ..SeriesRef::default() };
+        let series = SeriesId::of(SeriesRef { interval_seconds: Some(60), ..names });
+        MetricPoint { series, timestamp: *timestamp, mean: Some(1.0.into()), ..MetricPoint::default() }
     };
     Rows { metrics: rows.iter().map(point).collect(), ..Rows::default() }
 }

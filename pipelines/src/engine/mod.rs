@@ -11,8 +11,8 @@ use crate::error::EngineError;
 use differential_dataflow::consolidation::consolidate;
 use model::derived::{self, DerivedChange};
 use model::event::Event;
-use model::metric::MetricPoint;
 use model::pattern::Finding;
+use model::rows::Rows;
 use operators::dataflow::{self, Change, Evaluate, Outcome, Params};
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -31,10 +31,16 @@ pub(crate) mod workers;
 /// The rows of one tick, all on time.
 #[derive(Clone, Debug, Default)]
 pub struct TickRows {
-    /// Events.
-    pub events: Vec<Event>,
-    /// Metric rows.
-    pub metrics: Vec<MetricPoint>,
+    /// Events and metric rows; whoever stores them reads the same memory.
+    pub rows: Arc<Rows>,
+    /// Events that are stored already and are fed again.
+    pub newer: Arc<Vec<Event>>,
+}
+
+impl From<Rows> for TickRows {
+    fn from(rows: Rows) -> TickRows {
+        TickRows { rows: Arc::new(rows), newer: Arc::default() }
+    }
 }
 
 /// What a tick changed.
@@ -68,7 +74,10 @@ const TICKS_WAITING_MAX: usize = 64;
 
 struct Command {
     tick: u64,
+    /// All rows of the tick.
     rows: TickRows,
+    /// Which of how many shares of them the worker takes.
+    share: (usize, usize),
     evaluate: Option<Evaluate>,
     #[cfg(feature = "sim")]
     busy: Option<busy::Busy>,
@@ -152,15 +161,16 @@ impl Engine {
         });
         // one worker takes the order and sends it to all
         let mut order = evaluate;
-        for (share, command) in divide(rows, self.commands.len()).into_iter().zip(&self.commands) {
-            let share = Command {
+        for (worker, inbox) in self.commands.iter().enumerate() {
+            let command = Command {
                 tick,
-                rows: share,
+                rows: rows.clone(),
+                share: (worker, self.commands.len()),
                 evaluate: order.take(),
                 #[cfg(feature = "sim")]
                 busy: Some(busy::Busy::hold()),
             };
-            if command.send(share).is_err() {
+            if inbox.send(command).is_err() {
                 return Err(self.end_of_a_worker(tick));
             }
         }
@@ -231,17 +241,15 @@ impl Drop for Engine {
     }
 }
 
-/// Equal shares, in order, one for each worker.
-fn divide(rows: TickRows, workers: usize) -> Vec<TickRows> {
-    let events_each = rows.events.len().div_ceil(workers).max(1);
-    let metrics_each = rows.metrics.len().div_ceil(workers).max(1);
-    let (mut events, mut metrics) = (rows.events.into_iter(), rows.metrics.into_iter());
-    (0..workers)
-        .map(|_| TickRows {
-            events: events.by_ref().take(events_each).collect(),
-            metrics: metrics.by_ref().take(metrics_each).collect(),
-        })
-        .collect()
+/// One of equal shares, in order.
+fn share_of<T>(rows: &[T], share: (usize, usize)) -> &[T] {
+    let (begin, end) = bounds(rows.len(), share);
+    &rows[begin..end]
+}
+
+fn bounds(rows: usize, (index, shares): (usize, usize)) -> (usize, usize) {
+    let each = rows.div_ceil(shares);
+    ((index * each).min(rows), ((index + 1) * each).min(rows))
 }
 
 fn sort_out(mut outcomes: Vec<Change<Outcome>>) -> TickOutcome {
@@ -330,17 +338,25 @@ fn run_tick(
     command: Command,
     is_over: &AtomicBool,
 ) -> Option<Vec<Change<Outcome>>> {
-    for event in command.rows.events {
-        ports.events.update(event, 1);
+    let Command {
+        tick,
+        rows: TickRows { rows, newer },
+        share,
+        evaluate,
+        #[cfg(feature = "sim")]
+            busy: _busy,
+    } = command;
+    for event in share_of(&rows.events, share).iter().chain(share_of(&newer, share)) {
+        ports.events.update(event.clone(), 1);
     }
-    for point in command.rows.metrics {
-        ports.metrics.update(point, 1);
-    }
-    if let Some(order) = command.evaluate {
+    let (begin, end) = bounds(rows.metrics.len(), share);
+    ports.feed_metrics(&rows.metrics, begin..end, worker.peers());
+    drop((rows, newer));
+    if let Some(order) = evaluate {
         ports.evaluate.update(order, 1);
     }
-    ports.close_tick(command.tick);
-    while ports.probe.less_than(&(command.tick + 1)) {
+    ports.close_tick(tick);
+    while ports.probe.less_than(&(tick + 1)) {
         if is_over.load(Ordering::Relaxed) {
             return None;
         }
@@ -379,29 +395,11 @@ mod tests {
         }
     }
 
-    fn bucket(timestamp: TimeMs) -> MetricPoint {
-        let (colony_id, service_id, metric_name) = ("c".to_owned(), "s".to_owned(), "m".to_owned());
-        MetricPoint {
-            series: model::metric::SeriesKey { colony_id, service_id, metric_name },
-            timestamp,
-            interval_seconds: None,
-            version: 0,
-            count: None,
-            mean: Some(model::real::Real(1.0)),
-            p50: None,
-            p95: None,
-            p99: None,
-            max: None,
-            application_name: "shop".to_owned(),
-            environment: "production".to_owned(),
-        }
-    }
-
     /// Ticks until one fails.
     async fn failure(engine: &mut Engine, evaluate: impl Fn(u64) -> Option<Evaluate>) -> EngineError {
         for tick in 0..100 {
-            let rows = TickRows { events: vec![event("e", TimeMs(1_700_000_000_000))], metrics: Vec::new() };
-            if let Err(error) = engine.tick(rows, evaluate(tick)).await {
+            let rows = Rows { events: vec![event("e", TimeMs(1_700_000_000_000))], ..Rows::default() };
+            if let Err(error) = engine.tick(rows.into(), evaluate(tick)).await {
                 return error;
             }
         }
@@ -424,9 +422,9 @@ mod tests {
     #[tokio::test]
     async fn a_panic_of_one_worker_alone_does_not_leave_the_others_waiting() {
         let mut engine = Engine::start(params(), 3).unwrap();
-        // its hour cannot be told; the one worker that owns it fails, the others wait for it to complete the tick
-        let rows = TickRows { events: vec![event("a", TimeMs(5))], metrics: vec![bucket(TimeMs(i64::MIN))] };
-        let error = engine.tick(rows, None).await.unwrap_err();
+        // too far apart to be subtracted; the worker that owns their type fails, the others wait for it to complete the tick
+        let events = vec![event("a", TimeMs(5)), event("b", TimeMs(i64::MIN))];
+        let error = engine.tick(Rows { events, ..Rows::default() }.into(), None).await.unwrap_err();
         assert!(matches!(error, EngineError::Panicked { tick: 0, .. }), "{error:?}");
     }
 
@@ -438,11 +436,9 @@ mod tests {
             let order = Evaluate { events_now: Some(TimeMs(1_700_000_000_000)), metrics_now: None };
             for tick in 0..5 {
                 assert!(engine.has_room(10));
-                let rows = TickRows {
-                    events: vec![event(&format!("e{tick}"), TimeMs(1_700_000_000_000))],
-                    ..TickRows::default()
-                };
-                assert_eq!(engine.submit(rows, (tick == 1).then_some(order), 2).unwrap(), tick);
+                let events = vec![event(&format!("e{tick}"), TimeMs(1_700_000_000_000))];
+                let rows = Rows { events, ..Rows::default() };
+                assert_eq!(engine.submit(rows.into(), (tick == 1).then_some(order), 2).unwrap(), tick);
             }
             assert!(!engine.has_room(10), "what waits is bounded in bytes");
             for tick in 0..5 {

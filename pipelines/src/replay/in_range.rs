@@ -66,7 +66,7 @@ impl Source for InRange {
         let range = self.entry.range();
         let before = batch.rows.len();
         batch.rows.events.retain(|row| range.holds(row.timestamp) && !self.moved.supersedes(row));
-        batch.rows.metrics.retain(|row| range.holds(row.timestamp));
+        batch.rows.metrics.retain(|row| range.holds(row.timestamp()));
         self.tally.outside.fetch_add((before - batch.rows.len()) as u64, Ordering::Relaxed);
         let events = batch.rows.events.iter().map(|row| row.timestamp);
         if let Some(newest) = events.chain(batch.rows.metrics.iter().map(|row| row.timestamp)).max() {

@@ -7,9 +7,9 @@ use crate::replay::{Recording, ReplayError, TimeRange};
 use async_trait::async_trait;
 use model::clock::SharedClock;
 use model::event::{Event, Severity};
-use model::metric::{MetricPoint, SeriesKey};
+use model::metric::MetricPoint;
 use model::position::Positions;
-use model::time::TimeMs;
+use model::series::{Series, SeriesId};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sinks::{Paged, Pages, SinkError, Span, StoreReader, pages};
@@ -131,7 +131,7 @@ impl Source for StoredRows {
         self.rows_done += batch.rows.len() as u64;
         let places = [
             (Event::PART, batch.rows.events.last().map(Placed::place)),
-            (MetricPoint::PART, batch.rows.metrics.last().map(Placed::place)),
+            (MetricPoint::PART, batch.rows.metrics.last().map(|row| row.place())),
         ];
         batch.positions.0.insert(ROWS.to_owned(), self.rows_done.to_string());
         batch.positions.0.extend(places.into_iter().filter_map(|(part, place)| Some((part.to_owned(), place?))));
@@ -199,26 +199,14 @@ impl Placed for MetricPoint {
     const PART: &'static str = "metrics";
 
     fn place(&self) -> String {
-        written(&(self.timestamp, &self.series, self.interval_seconds, &self.application_name, &self.environment))
+        let Series { key, interval_seconds, application_name, environment } = self.series.series();
+        written(&(self.timestamp, key, interval_seconds, application_name, environment))
     }
 
     fn at(place: &str) -> Option<MetricPoint> {
-        let (timestamp, series, interval_seconds, application_name, environment) =
-            read::<(TimeMs, SeriesKey, Option<u32>, String, String)>(place)?;
-        Some(MetricPoint {
-            series,
-            timestamp,
-            interval_seconds,
-            version: 0,
-            count: None,
-            mean: None,
-            p50: None,
-            p95: None,
-            p99: None,
-            max: None,
-            application_name,
-            environment,
-        })
+        let (timestamp, key, interval_seconds, application_name, environment) = read(place)?;
+        let series = Series { key, interval_seconds, application_name, environment };
+        Some(MetricPoint { series: SeriesId::of(series.names()), timestamp, ..MetricPoint::default() })
     }
 }
 
@@ -236,7 +224,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use model::rows::Rows;
-    use model::time::MINUTE_MS;
+    use model::time::{MINUTE_MS, TimeMs};
     use sinks::compliance::commit_of;
     use sinks::compliance::rows::{START, bucket, event};
     use sinks::memory::MemoryStore;

@@ -9,10 +9,11 @@ use async_trait::async_trait;
 use mesh::Network;
 use model::clock::SystemClock;
 use model::event::{Event, Severity};
-use model::metric::{MetricPoint, SeriesKey};
+use model::metric::MetricPoint;
 use model::pattern::Evidence;
 use model::real::Real;
 use model::rows::Rows;
+use model::series::{SeriesId, SeriesRef};
 use model::time::{DAY_MS, HOUR_MS, MINUTE_MS};
 use sources::{Batch, Source, SourceError};
 use std::collections::{BTreeMap, VecDeque};
@@ -38,23 +39,20 @@ fn event(colony: &str, kind: &str, number: i64, at: TimeMs) -> Event {
 }
 
 fn bucket(colony: &str, hour: i64, value: f64) -> MetricPoint {
-    MetricPoint {
-        series: SeriesKey {
-            colony_id: format!("{colony}-production"),
-            service_id: "api".to_owned(),
-            metric_name: "latency_ms".to_owned(),
-        },
-        timestamp: START + hour * HOUR_MS,
+    let names = SeriesRef {
+        colony_id: &format!("{colony}-production"),
+        application_name: colony,
+        environment: "production",
+        service_id: "api",
+        metric_name: "latency_ms",
         interval_seconds: Some(3_600),
-        version: 0,
+    };
+    MetricPoint {
+        series: SeriesId::of(names),
+        timestamp: START + hour * HOUR_MS,
         count: Some(10),
         mean: Some(Real(value)),
-        p50: None,
-        p95: None,
-        p99: None,
-        max: None,
-        application_name: colony.to_owned(),
-        environment: "production".to_owned(),
+        ..MetricPoint::default()
     }
 }
 
@@ -211,10 +209,10 @@ async fn a_replay_stopped_after_any_commit_goes_on_to_the_same_state() {
     let mut rows = days(0..24);
     // more batches than may wait between the source and the engine
     for (colony, modulus) in [("mail", 103), ("chat", 107)] {
-        rows.metrics.extend((0..24 * 1_440).map(|minute| MetricPoint {
-            timestamp: START + minute * MINUTE_MS,
-            interval_seconds: Some(60),
-            ..bucket(colony, 0, ((minute * 7_919) % modulus) as f64)
+        rows.metrics.extend((0..24 * 1_440).map(|minute| {
+            let point = bucket(colony, 0, ((minute * 7_919) % modulus) as f64);
+            let series = point.series.with(|series| series.interval_seconds = Some(60));
+            MetricPoint { series, timestamp: START + minute * MINUTE_MS, ..point }
         }));
     }
     record(&live, vec![rows], true).await;

@@ -22,7 +22,10 @@ impl ClockSkew {
     pub(crate) fn observe(&mut self, rows: &Rows, now: TimeMs, report: &mut InputReport) {
         let mut ahead: BTreeMap<(&str, &str), (u64, TimeMs)> = BTreeMap::new();
         let events = rows.events.iter().map(|row| (&*row.colony_id, &*row.service_id, row.timestamp));
-        let metrics = rows.metrics.iter().map(|row| (&*row.series.colony_id, &*row.series.service_id, row.timestamp));
+        let metrics = rows
+            .metrics
+            .iter()
+            .map(|row| (&*row.series.series().key.colony_id, &*row.series.series().key.service_id, row.timestamp));
         for (colony_id, service_id, time) in events.chain(metrics).filter(|(_, _, time)| *time > now + AHEAD_MS_MIN) {
             let (rows, furthest) = ahead.entry((colony_id, service_id)).or_insert((0, time));
             *rows += 1;

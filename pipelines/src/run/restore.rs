@@ -1,11 +1,12 @@
 //! Restore: after a restart the engine's windows are rebuilt from stored rows; there is no second checkpoint format.
 
 use crate::clock::EventClock;
-use crate::engine::{Engine, TickRows};
+use crate::engine::Engine;
 use crate::error::RunError;
 use crate::memory::Memory;
 use model::event::Event;
 use model::metric::MetricPoint;
+use model::rows::Rows;
 use operators::dataflow::Params;
 use sinks::{Span, StoreReader, pages};
 use std::sync::Arc;
@@ -27,7 +28,7 @@ pub async fn restore(
         while let Some(page) = pages.next().await? {
             restored += page.len() as u64;
             let events = page.into_iter().map(|stored| stored.row).collect();
-            engine.tick(TickRows { events, metrics: Vec::new() }, None).await?;
+            engine.tick(Rows { events, ..Rows::default() }.into(), None).await?;
             memory.check()?;
         }
     }
@@ -36,7 +37,7 @@ pub async fn restore(
         while let Some(page) = pages.next().await? {
             restored += page.len() as u64;
             let metrics = page.into_iter().map(|stored| stored.row).collect();
-            engine.tick(TickRows { events: Vec::new(), metrics }, None).await?;
+            engine.tick(Rows { metrics, ..Rows::default() }.into(), None).await?;
             memory.check()?;
         }
     }

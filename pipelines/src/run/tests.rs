@@ -8,12 +8,14 @@ use crate::progress::{Ended, Progress, RunSummary};
 use crate::run::{RunOptions, drive};
 use async_trait::async_trait;
 use mesh::Network;
+use model::chunks::Metrics;
 use model::clock::SystemClock;
 use model::event::{Event, Severity};
-use model::metric::{MetricPoint, SeriesKey};
+use model::metric::MetricPoint;
 use model::position::Positions;
 use model::real::Real;
 use model::rows::Rows;
+use model::series::{SeriesId, SeriesRef};
 use model::time::{MINUTE_MS, TimeMs};
 use sinks::error::FaultClass;
 use sinks::memory::MemoryStore;
@@ -340,28 +342,21 @@ impl Source for WhileEvaluated {
 }
 
 /// Two colonies with thirty series each, a row a minute.
-fn a_day_of_metrics() -> Vec<MetricPoint> {
-    let of_series = |colony: &'static str, series: i64| {
+fn a_day_of_metrics() -> Metrics {
+    let of_series = |colony: &'static str, number: i64| {
+        let names = SeriesRef {
+            colony_id: colony,
+            application_name: "shop",
+            environment: colony,
+            service_id: &format!("s{number}"),
+            metric_name: "latency_ms",
+            interval_seconds: Some(60),
+        };
+        let series = SeriesId::of(names);
         (0..24 * 60).map(move |minute: i64| {
-            let value = (minute * (series + 7) * 7_919 % 1_009) as f64;
-            MetricPoint {
-                series: SeriesKey {
-                    colony_id: colony.to_owned(),
-                    service_id: format!("s{series}"),
-                    metric_name: "latency_ms".to_owned(),
-                },
-                timestamp: TimeMs(1_700_000_000_000 / MINUTE_MS * MINUTE_MS + minute * MINUTE_MS),
-                interval_seconds: Some(60),
-                version: 0,
-                count: Some(1),
-                mean: Some(Real(value)),
-                p50: None,
-                p95: None,
-                p99: None,
-                max: None,
-                application_name: "shop".to_owned(),
-                environment: colony.to_owned(),
-            }
+            let value = (minute * (number + 7) * 7_919 % 1_009) as f64;
+            let timestamp = TimeMs(1_700_000_000_000 / MINUTE_MS * MINUTE_MS + minute * MINUTE_MS);
+            MetricPoint { series, timestamp, count: Some(1), mean: Some(Real(value)), ..MetricPoint::default() }
         })
     };
     ["staging", "production"].into_iter().flat_map(|colony| (0..30).flat_map(move |n| of_series(colony, n))).collect()

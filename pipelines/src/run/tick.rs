@@ -15,12 +15,14 @@ use sinks::Commit;
 use sinks::error::FaultClass;
 use sinks::retention::Pruned;
 use sources::lateness::GATE_NAME;
+use std::sync::Arc;
 use tokio::time::Instant;
 
 impl Running {
     /// Closes the tick: the engine takes the rows, the store begins to write everything.
     pub(super) async fn tick(&mut self, evaluate: bool) -> Result<(), RunError> {
         let Pending { rows, late, refused, positions, bytes, .. } = std::mem::take(&mut self.pending);
+        let rows = Arc::new(rows);
         let order = if evaluate { self.event_clock.evaluate() } else { None };
         enter(if self.progress.phase == Phase::Draining { "drain" } else { "tick" });
         if self.correlates {
@@ -47,7 +49,7 @@ impl Running {
         let commit = Commit {
             tick: self.ticks,
             committed_at: self.clock.now(),
-            rows: rows.into(),
+            rows,
             late: late.into(),
             restarted: refused.restarted,
             rewound: refused.rewound,
@@ -78,10 +80,10 @@ impl Running {
 
     /// Hands the rows of a tick to the engine. The last tick of a run waits for the answer to all rows; any other tick
     /// only for room, while the commit under way goes on.
-    async fn feed_engine(&mut self, rows: &Rows, bytes: usize, order: Option<Evaluate>) -> Result<(), RunError> {
-        let mut for_engine = TickRows { events: rows.events.clone(), metrics: rows.metrics.clone() };
+    async fn feed_engine(&mut self, rows: &Arc<Rows>, bytes: usize, order: Option<Evaluate>) -> Result<(), RunError> {
         // a newer version may lie so far back that the engine has forgotten it: the store has not
-        for_engine.events.extend(self.commits.newer_events(&rows.events).await?);
+        let newer = Arc::new(self.commits.newer_events(&rows.events).await?);
+        let for_engine = TickRows { rows: Arc::clone(rows), newer };
         while !self.engine.has_room(self.tick_bytes_max) {
             self.next_answer().await?;
         }

@@ -1,10 +1,10 @@
 //! The texts of metric buckets as Arrow dictionaries: each text is sent once and not once a row. The server takes a plain
 //! column apart again, which costs it more than the rest of the block.
 
-use super::memory::Series;
 use crate::columns::Columns;
 use arrow::array::{ArrayRef, DictionaryArray, Int32Array, StringArray};
 use arrow::datatypes::Int32Type;
+use model::series::SeriesId;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -21,10 +21,10 @@ pub(super) struct Dictionaries {
 
 impl Dictionaries {
     /// Of these series, which are told apart by their place; `None` when the texts are too long.
-    pub(super) fn of<'a>(series: impl Iterator<Item = &'a Series> + Clone) -> Option<Dictionaries> {
-        let text = |number: usize, series: &'a Series| -> &'a str {
-            let (colony, application, environment, service, metric, _) = series;
-            [colony, application, environment, service, metric][number]
+    pub(super) fn of(series: impl Iterator<Item = SeriesId> + Clone) -> Option<Dictionaries> {
+        let text = |number: usize, series: SeriesId| -> &'static str {
+            let names = series.series().names();
+            [names.colony_id, names.application_name, names.environment, names.service_id, names.metric_name][number]
         };
         let names = (0..NAMES.len()).map(|number| {
             let mut keys: HashMap<&str, i32> = HashMap::new();
@@ -60,15 +60,17 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use arrow::array::{Array, AsArray};
+    use model::series::SeriesRef;
 
-    fn series(colony: &str, service: &str, metric: &str) -> Series {
-        (colony.into(), "shop".into(), String::new(), service.into(), metric.into(), 60)
+    fn series(colony_id: &str, service_id: &str, metric_name: &str) -> SeriesId {
+        let names = SeriesRef { colony_id, service_id, metric_name, ..SeriesRef::default() };
+        SeriesId::of(SeriesRef { application_name: "shop", interval_seconds: Some(60), ..names })
     }
 
     #[test]
     fn rows_have_the_texts_of_their_series_and_each_text_is_there_once() {
         let all = [series("a", "api", "p"), series("a", "web", "p"), series("b", "api", "q")];
-        let dictionaries = Dictionaries::of(all.iter()).unwrap();
+        let dictionaries = Dictionaries::of(all.into_iter()).unwrap();
         let columns = dictionaries.columns([2, 0, 1, 2].into_iter());
         let texts = |name: &str| {
             let (_, values) = columns.iter().find(|(of, _)| *of == name).unwrap();

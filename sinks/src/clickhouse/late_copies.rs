@@ -36,20 +36,20 @@ impl CopyTable {
 }
 
 /// Changes of the late copies.
-pub(super) struct Changes<'a, R> {
-    pub(super) put: Vec<&'a R>,
-    pub(super) obsolete: Vec<&'a R>,
+pub(super) struct Changes<R> {
+    pub(super) put: Vec<R>,
+    pub(super) obsolete: Vec<R>,
 }
 
-impl<R> Default for Changes<'_, R> {
+impl<R> Default for Changes<R> {
     fn default() -> Self {
         Changes { put: Vec::new(), obsolete: Vec::new() }
     }
 }
 
-impl<'a, R: PartialEq> Changes<'a, R> {
+impl<R: PartialEq> Changes<R> {
     /// Notes the late copy of a row before and after.
-    pub(super) fn note(&mut self, before: Option<&'a R>, now: Option<&'a R>) {
+    pub(super) fn note(&mut self, before: Option<R>, now: Option<R>) {
         match now {
             Some(_) if now == before => {}
             Some(row) => self.put.push(row),

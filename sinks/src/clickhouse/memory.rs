@@ -4,16 +4,16 @@ use super::fault::Fault;
 use super::server::Server;
 use crate::columns::ReportedRow;
 use crate::hours::HourSums;
-use crate::resolve::SeriesRef;
 use foldhash::fast::RandomState as FastHash;
 use model::event::Event;
 use model::metric::MetricPoint;
+use model::series::SeriesId;
 use model::time::TimeMs;
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// Colony, application, environment, service, metric, interval in seconds.
-pub(super) type Series = (String, String, String, String, String, u32);
+pub(super) type Series = (&'static str, &'static str, &'static str, &'static str, &'static str, u32);
 
 /// Series remembered at most; beyond that all are forgotten and asked for again.
 const SERIES_MAX: usize = 500_000;
@@ -43,7 +43,7 @@ pub(super) type MarkKey = (String, String, String, Kind);
 #[derive(Default)]
 pub(super) struct Memory {
     /// Buckets of a series after this time are not stored, in ms.
-    newest: HashMap<Series, i64, FastHash>,
+    newest: HashMap<SeriesId, i64, FastHash>,
     /// Newest time that whole commits have brought, in ms.
     pub(super) marks: BTreeMap<MarkKey, i64>,
     /// Application and environment to the colonies that have metrics in it.
@@ -120,12 +120,12 @@ impl Memory {
     }
 
     /// The time after which nothing is stored of a series; `None` when that is not known.
-    pub(super) fn newest(&self, series: &Series) -> Option<i64> {
-        self.newest.get(series).copied()
+    pub(super) fn newest(&self, series: SeriesId) -> Option<i64> {
+        self.newest.get(&series).copied()
     }
 
     /// Remembers that nothing is stored after `newest_ms`.
-    pub(super) fn remember(&mut self, series: Series, newest_ms: i64) {
+    pub(super) fn remember(&mut self, series: SeriesId, newest_ms: i64) {
         if self.newest.len() >= SERIES_MAX && !self.newest.contains_key(&series) {
             self.newest.clear();
         }
@@ -136,15 +136,24 @@ impl Memory {
 
 impl Memory {
     /// Remembers a newer bucket of a series; one that was forgotten meanwhile is asked for again.
-    pub(super) fn raise(&mut self, series: &Series, newest_ms: i64) {
-        if let Some(newest) = self.newest.get_mut(series) {
+    pub(super) fn raise(&mut self, series: SeriesId, newest_ms: i64) {
+        if let Some(newest) = self.newest.get_mut(&series) {
             *newest = (*newest).max(newest_ms);
         }
     }
 }
 
-pub(super) fn owned((colony, application, environment, service, metric, interval): SeriesRef<'_>) -> Series {
-    (colony.into(), application.into(), environment.into(), service.into(), metric.into(), interval)
+/// The names of a series as the server is asked for them.
+pub(super) fn named(series: SeriesId) -> Series {
+    let names = series.series().names();
+    (
+        names.colony_id,
+        names.application_name,
+        names.environment,
+        names.service_id,
+        names.metric_name,
+        names.interval_seconds.unwrap_or(0),
+    )
 }
 
 #[derive(clickhouse::Row, Deserialize)]

@@ -47,14 +47,15 @@ impl PagedRow for MetricPoint {
         self.timestamp
     }
     fn bind(&self, query: Query) -> Query {
+        let names = self.series.names();
         query
             .param("at", self.timestamp.0)
-            .param("colony", &self.series.colony_id)
-            .param("service", &self.series.service_id)
-            .param("metric", &self.series.metric_name)
-            .param("interval", self.interval_seconds.unwrap_or(0))
-            .param("application", &self.application_name)
-            .param("environment", &self.environment)
+            .param("colony", names.colony_id)
+            .param("service", names.service_id)
+            .param("metric", names.metric_name)
+            .param("interval", names.interval_seconds.unwrap_or(0))
+            .param("application", names.application_name)
+            .param("environment", names.environment)
     }
 }
 

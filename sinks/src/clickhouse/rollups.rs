@@ -11,7 +11,7 @@ use crate::hours::Touched;
 use crate::resolve::{SeriesRows, StoredRow};
 use crate::rollup::{Summary, Sums, UNITS_PER_ONE, VALUE_ABS_MAX, WEIGHT_MAX};
 use arrow::array::{Float64Array, UInt64Array};
-use model::metric::MetricPoint;
+use model::columns::MetricRow;
 use model::real::Real;
 use model::rows::RollupKey;
 use model::time::{HOUR_MS, TimeMs};
@@ -50,7 +50,7 @@ pub(super) async fn write(
     session: &mut Session,
     keys: &[RollupKey],
     new: &[SeriesRows<'_>],
-    needs_lookup: &[StoredRow<&MetricPoint>],
+    needs_lookup: &[StoredRow<MetricRow<'_>>],
 ) -> Result<(), Fault> {
     let Touched { known: mut summaries, to_read } = session.memory.hours.touch(keys, new, needs_lookup);
     for part in to_read.chunks(KEYS_PER_QUERY) {

@@ -6,8 +6,9 @@ use crate::columns::{Columns, ReportedRow, read_severity, text};
 use crate::resolve::StoredRow;
 use arrow::array::{Float64Array, StringArray, UInt8Array, UInt64Array};
 use model::event::Event;
-use model::metric::{MetricPoint, SeriesKey};
+use model::metric::MetricPoint;
 use model::real::Real;
+use model::series::{SeriesId, SeriesRef};
 use model::time::TimeMs;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -108,14 +109,17 @@ impl ReadRow for MetricPoint {
     const OWN_LATE: &'static [&'static str] = &[];
 
     fn read(answer: MetricAnswer) -> Result<StoredRow<MetricPoint>, Fault> {
+        let names = SeriesRef {
+            colony_id: &answer.colony_id,
+            application_name: &answer.application_name,
+            environment: &answer.environment,
+            service_id: &answer.service_id,
+            metric_name: &answer.metric_name,
+            interval_seconds: Some(answer.interval_seconds),
+        };
         let point = MetricPoint {
-            series: SeriesKey {
-                colony_id: answer.colony_id,
-                service_id: answer.service_id,
-                metric_name: answer.metric_name,
-            },
+            series: SeriesId::of(names),
             timestamp: TimeMs(answer.timestamp),
-            interval_seconds: (answer.interval_seconds > 0).then_some(answer.interval_seconds),
             version: answer.version,
             count: answer.sample_count,
             mean: answer.mean.map(Real),
@@ -123,8 +127,6 @@ impl ReadRow for MetricPoint {
             p95: answer.p95.map(Real),
             p99: answer.p99.map(Real),
             max: answer.max_value.map(Real),
-            application_name: answer.application_name,
-            environment: answer.environment,
         };
         Ok(StoredRow { on_time: !answer.late, row: point })
     }

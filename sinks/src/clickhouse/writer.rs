@@ -14,6 +14,7 @@ use crate::{Commit, Outcome};
 use foldhash::fast::RandomState as FastHash;
 use model::reject::{RAW_CHARS_MAX, Reject, RejectReason, STORE_SOURCE};
 use model::rows::Rows;
+use model::series::SeriesId;
 use model::time::TimeMs;
 use std::collections::{BTreeMap, HashMap};
 
@@ -64,8 +65,14 @@ fn newest(commit: &Commit) -> BTreeMap<MarkKey, i64> {
         raise((&row.colony_id, &row.application_name, &row.environment, Kind::Event), row.timestamp);
     }
     for (rows, kind) in [(&commit.rows, Kind::Metric), (&commit.late, Kind::LateMetric)] {
-        for row in &rows.metrics {
-            raise((&row.series.colony_id, &row.application_name, &row.environment, kind), row.timestamp);
+        let mut of_series: HashMap<SeriesId, TimeMs, FastHash> = HashMap::default();
+        for row in rows.metrics.rows() {
+            let newest = of_series.entry(row.series()).or_insert(row.timestamp());
+            *newest = (*newest).max(row.timestamp());
+        }
+        for (series, newest) in of_series {
+            let series = series.series();
+            raise((&series.key.colony_id, &series.application_name, &series.environment, kind), newest);
         }
     }
     let owned = |((colony, application, environment, kind), time): ((&str, &str, &str, Kind), i64)| {
@@ -83,16 +90,16 @@ fn describe_event(row: &model::event::Event) -> Description {
 }
 
 fn describe_metric(row: &model::metric::MetricPoint) -> Description {
-    let series = &row.series;
+    let series = row.series.names();
     let place = format!(
         "federated_metrics {}/{}/{} {} {}",
         series.colony_id,
         series.service_id,
         series.metric_name,
-        row.interval_seconds.unwrap_or(0),
+        series.interval_seconds.unwrap_or(0),
         row.timestamp
     );
-    (series.colony_id.clone(), place, serde_json::to_string(row).unwrap_or_default())
+    (series.colony_id.to_owned(), place, serde_json::to_string(row).unwrap_or_default())
 }
 
 fn reject<T>(refused: &RefusedRow<T>, describe: fn(&T) -> Description, now: TimeMs) -> Reject {

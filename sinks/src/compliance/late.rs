@@ -11,14 +11,14 @@ use model::time::{HOUR_MS, TimeMs};
 const ALL: Span = Span { from: TimeMs(0), to: None, with_late: true };
 
 fn late_commit(tick: u64, late: Rows) -> Commit {
-    let rollups = late.metrics.iter().map(RollupKey::of).collect();
+    let rollups = RollupKey::touched(&late.metrics).into_iter().collect();
     Commit { late: late.into(), rollups, ..commit_of(tick, Rows::default()) }
 }
 
 /// An event amended, one moved by three hours and one withdrawn; a bucket that is fuller; a row that has no other copy.
 fn on_time() -> Rows {
     let events = ["amended", "moved", "withdrawn", "plain"].map(|id| event(id, 60_000)).to_vec();
-    Rows { events, metrics: vec![bucket("svc", 0), bucket("svc", 60_000)], ..Rows::default() }
+    Rows { events, metrics: vec![bucket("svc", 0), bucket("svc", 60_000)].into(), ..Rows::default() }
 }
 
 fn late_copies() -> Rows {
@@ -26,7 +26,7 @@ fn late_copies() -> Rows {
     let moved = Event { version: 1, ..event("moved", 60_000 - 3 * HOUR_MS) };
     let withdrawn = Event { withdrawn: true, ..event("withdrawn", 60_000) };
     let fuller = MetricPoint { count: Some(1_000_000), ..bucket("svc", 0) };
-    Rows { events: vec![amended, moved, withdrawn], metrics: vec![fuller], ..Rows::default() }
+    Rows { events: vec![amended, moved, withdrawn], metrics: vec![fuller].into(), ..Rows::default() }
 }
 
 /// Every row that counts when late copies do.
@@ -49,8 +49,8 @@ pub(super) async fn late_rows_are_marked_and_never_hide_rows_on_time<F: Fixture>
     let mut newer = event("e", 0);
     (newer.version, newer.description) = (7, "late news".into());
     let fuller = MetricPoint { count: Some(1_000_000), ..bucket("svc", 0) };
-    let late = late_commit(1, Rows { events: vec![newer], metrics: vec![fuller], ..Rows::default() });
-    let on_time = Rows { events: vec![event("e", 0)], metrics: vec![bucket("svc", 0)], ..Rows::default() };
+    let late = late_commit(1, Rows { events: vec![newer], metrics: vec![fuller].into(), ..Rows::default() });
+    let on_time = Rows { events: vec![event("e", 0)], metrics: vec![bucket("svc", 0)].into(), ..Rows::default() };
     let on_time = commit_of(2, on_time);
 
     let first = fixture();
@@ -99,7 +99,7 @@ pub(super) async fn a_late_copy_of_a_row_on_time_is_kept_aside_until_it_counts<F
     let late = late_copies();
     let mut expected = [late.events, vec![event("plain", 60_000)]].concat();
     expected.sort_by_key(|row| (row.timestamp, row.event_id.clone()));
-    assert_eq!((&events, metrics), (&expected, vec![late.metrics[0].clone(), bucket("svc", 60_000)]));
+    assert_eq!((&events, metrics), (&expected, vec![late.metrics.first().unwrap(), bucket("svc", 60_000)]));
     let hour = Span { from: START, to: Some(START + HOUR_MS), with_late: true };
     assert_eq!(store.reader().count_in(hour).await.unwrap(), (3, 2), "one has moved away");
     let earlier = Span { from: START - 4 * HOUR_MS, to: Some(START), with_late: true };
@@ -121,7 +121,7 @@ pub(super) async fn a_late_copy_of_a_row_on_time_is_kept_aside_until_it_counts<F
 pub(super) async fn the_copies_that_are_kept_do_not_depend_on_the_order<F: Fixture>(fixture: &impl Fn() -> F) {
     let events = |version: u64| vec![Event { version, ..event("e", version as i64 * HOUR_MS) }];
     let metrics = |count: u64| vec![MetricPoint { count: Some(count), ..bucket("svc", 0) }];
-    let rows = |number: u64| Rows { events: events(number), metrics: metrics(number), ..Rows::default() };
+    let rows = |number: u64| Rows { events: events(number), metrics: metrics(number).into(), ..Rows::default() };
     let commits = [
         late_commit(1, rows(4)),
         commit_of(2, rows(2)),

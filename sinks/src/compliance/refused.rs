@@ -141,7 +141,7 @@ pub(super) async fn many_identities_are_looked_up<F: Fixture>(fixture: &F) {
     let events: Vec<_> = (0..4_500).map(|n| event(&format!("0192e4a0-7c1d-7{n:04}-9b3e-5d8f1c2a{n:04}"), n)).collect();
     let metrics: Vec<_> = (0..2_500).map(|n| bucket(&format!("service-of-some-length-{n}"), 0)).collect();
     let rejects = (0..3_000).map(|n| reject(&format!("a/path/of/some/length/to/a/file-{n}.ndjson:1"))).collect();
-    let rows = Rows { events, metrics, ..Rows::default() };
+    let rows = Rows { events, metrics: metrics.into(), ..Rows::default() };
     let first = Commit { rejects, ..commit_of(1, rows) };
     for _ in 0..2 {
         store.commit(&first).await.unwrap();

@@ -1,9 +1,10 @@
 //! Rows for tests of stores.
 
 use model::event::{Event, Severity};
-use model::metric::{MetricPoint, SeriesKey};
+use model::metric::MetricPoint;
 use model::pattern::{Correlation, Evidence, Finding, PatternKey, PatternState, Signal, SignalKind};
 use model::real::Real;
+use model::series::{SeriesId, SeriesRef};
 use model::time::{MINUTE_MS, TimeMs};
 use model::topology::{ColonyStatus, ServiceEdge, ServiceNode};
 use std::collections::BTreeMap;
@@ -31,14 +32,17 @@ pub fn event(event_id: &str, offset_ms: i64) -> Event {
 
 /// A one-minute bucket of a series of `service_id`, `offset_ms` after [`START`].
 pub fn bucket(service_id: &str, offset_ms: i64) -> MetricPoint {
-    MetricPoint {
-        series: SeriesKey {
-            colony_id: "shop-production".into(),
-            service_id: service_id.into(),
-            metric_name: "http_latency_ms".into(),
-        },
-        timestamp: START + offset_ms,
+    let names = SeriesRef {
+        colony_id: "shop-production",
+        application_name: "shop",
+        environment: "production",
+        service_id,
+        metric_name: "http_latency_ms",
         interval_seconds: Some(60),
+    };
+    MetricPoint {
+        series: SeriesId::of(names),
+        timestamp: START + offset_ms,
         version: 0,
         count: Some(60),
         mean: Some(Real(11.5)),
@@ -46,8 +50,6 @@ pub fn bucket(service_id: &str, offset_ms: i64) -> MetricPoint {
         p95: Some(Real(20.0 + offset_ms as f64 / 1e7)),
         p99: Some(Real(30.25)),
         max: Some(Real(31.0)),
-        application_name: "shop".into(),
-        environment: "production".into(),
     }
 }
 

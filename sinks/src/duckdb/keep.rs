@@ -5,10 +5,11 @@ use super::fault::Cause;
 use super::rows::{ReadRow, selection};
 use super::stage::{append, temporary};
 use crate::Outcome;
-use crate::columns::{Columns, ReportedRow, bucket_columns, times};
+use crate::columns::{Bucket, Columns, ReportedRow, bucket_columns, times};
 use crate::resolve::{SeriesRows, StoredCopies, StoredRow};
 use arrow::array::UInt32Array;
 use duckdb::Connection;
+use model::columns::MetricRow;
 use model::event::Event;
 use model::metric::MetricPoint;
 use model::time::TimeMs;
@@ -75,12 +76,11 @@ pub(super) fn append_buckets(
     stored_at: TimeMs,
 ) -> Result<(), Cause> {
     let rows = of_series.iter().flat_map(|(id, it)| it.rows.iter().map(|held| (*id, *held)));
-    let rows: Vec<(u32, StoredRow<&MetricPoint>)> = rows.collect();
+    let rows: Vec<(u32, StoredRow<MetricRow<'_>>)> = rows.collect();
     append(connection, MetricPoint::STORED, &rows, |chunk| {
-        let held: Vec<StoredRow<&MetricPoint>> = chunk.iter().map(|(_, held)| *held).collect();
-        let mut columns = bucket_columns(&held);
+        let mut columns = bucket_columns(chunk.iter().map(|(_, held)| Bucket::from(*held)));
         columns.push(("series_id", Arc::new(chunk.iter().map(|(id, _)| Some(*id)).collect::<UInt32Array>())));
-        columns.push(("stored_at", times(held.iter().map(|_| stored_at))));
+        columns.push(("stored_at", times(chunk.iter().map(|_| stored_at))));
         columns
     })
 }

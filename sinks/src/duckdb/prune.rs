@@ -161,6 +161,7 @@ mod tests {
     use crate::compliance::commit_of;
     use crate::compliance::rows::{self, START, bucket, event, finding};
     use crate::{Commit, StoreWriter};
+    use model::chunks::Metrics;
     use model::rows::{RollupKey, Rows};
     use model::time::DAY_MS;
 
@@ -205,7 +206,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("reef.duckdb");
         let mut store = DuckDbStore::open(DuckDbConfig::at(&path)).await.unwrap();
-        let metrics: Vec<_> = (0..10_000).map(|minute| bucket("api", minute * 60_000)).collect();
+        let metrics: Metrics = (0..10_000).map(|minute| bucket("api", minute * 60_000)).collect();
         let commit = Commit {
             committed_at: START,
             rollups: RollupKey::touched(&metrics).into_iter().collect(),

@@ -67,14 +67,16 @@ impl PagedRow for MetricPoint {
         self.timestamp
     }
     fn place(&self) -> Vec<Value> {
+        let names = self.series.names();
+        let text = |text: &str| Value::Text(text.to_owned());
         vec![
             time(self.timestamp),
-            self.series.colony_id.clone().into(),
-            self.series.service_id.clone().into(),
-            self.series.metric_name.clone().into(),
-            Value::UInt(self.interval_seconds.unwrap_or(0)),
-            self.application_name.clone().into(),
-            self.environment.clone().into(),
+            text(names.colony_id),
+            text(names.service_id),
+            text(names.metric_name),
+            Value::UInt(names.interval_seconds.unwrap_or(0)),
+            text(names.application_name),
+            text(names.environment),
         ]
     }
 }

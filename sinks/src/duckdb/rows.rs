@@ -5,8 +5,9 @@ use crate::columns::{ReportedRow, read_severity};
 use crate::resolve::StoredRow;
 use duckdb::Row;
 use model::event::Event;
-use model::metric::{MetricPoint, SeriesKey};
+use model::metric::MetricPoint;
 use model::real::Real;
+use model::series::{SeriesId, SeriesRef};
 use model::time::TimeMs;
 
 /// A kept row that DuckDB can give back.
@@ -55,18 +56,19 @@ impl ReadRow for MetricPoint {
         USING (colony_id, application_name, environment, service_id, metric_name, interval_seconds))";
 
     fn read(row: &Row<'_>, first: usize) -> Result<StoredRow<MetricPoint>, Cause> {
-        let interval_seconds: u32 = row.get(first + 5)?;
         let real = |index: usize| row.get::<_, Option<f64>>(first + index).map(|value| value.map(Real));
         let late: bool = row.get(first + 14)?;
+        let text = |index: usize| row.get_ref(first + index)?.as_str().map_err(Cause::from);
+        let names = SeriesRef {
+            colony_id: text(0)?,
+            application_name: text(1)?,
+            environment: text(2)?,
+            service_id: text(3)?,
+            metric_name: text(4)?,
+            interval_seconds: Some(row.get(first + 5)?),
+        };
         let point = MetricPoint {
-            series: SeriesKey {
-                colony_id: row.get(first)?,
-                service_id: row.get(first + 3)?,
-                metric_name: row.get(first + 4)?,
-            },
-            application_name: row.get(first + 1)?,
-            environment: row.get(first + 2)?,
-            interval_seconds: (interval_seconds > 0).then_some(interval_seconds),
+            series: SeriesId::of(names),
             timestamp: TimeMs(row.get(first + 6)?),
             p50: real(7)?,
             p95: real(8)?,

@@ -7,21 +7,21 @@
 use super::fault::Cause;
 use super::stage::{append, temporary};
 use crate::columns::series_columns;
-use crate::resolve::{SeriesBuckets, SeriesRef, SeriesRows, StoredCopies};
+use crate::resolve::{SeriesBuckets, SeriesRows, StoredCopies};
 use arrow::array::UInt32Array;
 use duckdb::{Connection, Row};
 use foldhash::fast::RandomState as FastHash;
-use model::metric::MetricPoint;
+use model::columns::MetricRow;
+use model::series::{SeriesId, SeriesRef};
 use model::time::TimeMs;
 use std::collections::HashMap;
-use std::hash::BuildHasher;
 use std::sync::Arc;
 
-/// Series that are remembered, in some 400 bytes each; beyond that they are asked for by each commit, and every bucket is
+/// Series that are remembered, in some 300 bytes each with their names; beyond that they are asked for by each commit, and every bucket is
 /// looked up.
 const SERIES_MAX: usize = 1_000_000;
 
-/// What names a series, as [`SeriesRef`] has it.
+/// What names a series, in the order of [`SeriesRef`].
 pub(super) const NAMES: &str = "colony_id, application_name, environment, service_id, metric_name, interval_seconds";
 
 const TOO_MANY: &str = "there are too many metric series";
@@ -33,32 +33,21 @@ const WITHOUT_BUCKETS: &str =
 /// Numbers of series and the newest stored timestamp of each.
 #[derive(Debug)]
 pub(super) struct KnownSeries {
-    /// By the hash of their names.
-    by_hash: HashMap<u64, Vec<Known>, FastHash>,
-    count: usize,
+    known: HashMap<SeriesId, Known, FastHash>,
     count_max: usize,
     next_id: u32,
     state: State,
-    hasher: FastHash,
 }
 
 impl Default for KnownSeries {
     fn default() -> KnownSeries {
-        KnownSeries {
-            by_hash: HashMap::default(),
-            count: 0,
-            count_max: SERIES_MAX,
-            next_id: 0,
-            state: State::default(),
-            hasher: FastHash::default(),
-        }
+        KnownSeries { known: HashMap::default(), count_max: SERIES_MAX, next_id: 0, state: State::default() }
     }
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 struct Known {
-    names: [String; 5],
-    interval_seconds: u32,
+    /// Its number in this file.
     id: u32,
     /// No bucket after this time is stored, in ms.
     newest_ms: i64,
@@ -79,23 +68,21 @@ enum State {
 #[derive(Debug, Default)]
 pub(super) struct Sorted<'a> {
     /// Series of which nothing is stored, with the number that each gets.
-    pub(super) unnamed: Vec<(u32, SeriesRef<'a>)>,
+    pub(super) unnamed: Vec<(u32, SeriesId)>,
     /// Rows that are surely not stored under any copy, with the number of their series.
     pub(super) new: Vec<(u32, SeriesRows<'a>)>,
     /// To be looked up.
-    pub(super) needs_lookup: Vec<StoredCopies<&'a MetricPoint>>,
+    pub(super) needs_lookup: Vec<StoredCopies<MetricRow<'a>>>,
 }
 
 impl Known {
-    fn read(row: &Row<'_>) -> Result<Known, Cause> {
-        let names = [row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?];
+    fn read(row: &Row<'_>) -> Result<(SeriesId, Known), Cause> {
+        let names: [String; 5] = [row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?];
+        let [colony_id, application_name, environment, service_id, metric_name] = names.each_ref().map(String::as_str);
+        let interval_seconds = Some(row.get(5)?);
+        let names = SeriesRef { colony_id, application_name, environment, service_id, metric_name, interval_seconds };
         let newest_ms = row.get::<_, Option<i64>>(7)?.unwrap_or(i64::MIN);
-        Ok(Known { names, interval_seconds: row.get(5)?, id: row.get(6)?, newest_ms })
-    }
-
-    fn series(&self) -> SeriesRef<'_> {
-        let [colony, application, environment, service, metric] = self.names.each_ref().map(String::as_str);
-        (colony, application, environment, service, metric, self.interval_seconds)
+        Ok((SeriesId::of(names), Known { id: row.get(6)?, newest_ms }))
     }
 }
 
@@ -118,14 +105,14 @@ impl KnownSeries {
         let mut statement = connection.prepare(&sql)?;
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
-            let known = Known::read(row)?;
+            let (series, known) = Known::read(row)?;
             if known.newest_ms == i64::MIN {
                 any_without_buckets = true;
                 continue;
             }
             newest = newest.max(Some(TimeMs(known.newest_ms)));
             read.next_id = read.next_id.max(known.id.checked_add(1).ok_or(TOO_MANY)?);
-            read.remember(known);
+            read.remember(series, known);
         }
         if any_without_buckets {
             // sql: identifiers only
@@ -150,12 +137,13 @@ impl KnownSeries {
         // noted when all are sorted: one too many makes all be forgotten
         let mut reached = Vec::with_capacity(of_series.len());
         let asked = match self.state {
-            State::TooMany => self.ask(connection, &of_series)?,
+            State::TooMany => ask(connection, &of_series)?,
             State::Unread | State::All => KnownSeries::default(),
         };
         for SeriesBuckets { series, buckets } in of_series {
-            let Some(last_ms) = buckets.last().map(|kept| kept.current.row.timestamp.0) else { continue };
-            let stored = self.find(series).or_else(|| asked.find(series)).map(|known| (known.id, known.newest_ms));
+            let Some(last_ms) = buckets.last().map(|kept| kept.current.row.timestamp().0) else { continue };
+            let stored =
+                self.known.get(&series).or_else(|| asked.known.get(&series)).map(|known| (known.id, known.newest_ms));
             let (id, newest_ms) = match stored {
                 Some(stored) => stored,
                 None => {
@@ -167,7 +155,7 @@ impl KnownSeries {
             };
             let mut rows = Vec::with_capacity(buckets.len());
             for kept in buckets {
-                if kept.late.is_none() && kept.current.row.timestamp.0 > newest_ms {
+                if kept.late.is_none() && kept.current.row.timestamp().0 > newest_ms {
                     rows.push(kept.current);
                 } else {
                     sorted.needs_lookup.push(kept);
@@ -180,59 +168,43 @@ impl KnownSeries {
         Ok(sorted)
     }
 
-    /// The stored ones of these series; every bucket of them is needs_lookup.
-    fn ask(&self, connection: &Connection, of_series: &[SeriesBuckets<'_>]) -> Result<KnownSeries, Cause> {
-        // sql: identifiers only
-        temporary(connection, "staged_series", &format!("SELECT {NAMES} FROM metric_series"))?;
-        append(connection, "staged_series", of_series, |chunk| series_columns(chunk.iter().map(|it| it.series)))?;
-        // sql: identifiers only
-        let sql =
-            format!("SELECT {NAMES}, series_id, {} FROM metric_series JOIN staged_series USING ({NAMES})", i64::MAX);
-        let mut statement = connection.prepare(&sql)?;
-        let mut rows = statement.query([])?;
-        let mut asked = KnownSeries { hasher: self.hasher.clone(), ..KnownSeries::default() };
-        while let Some(row) = rows.next()? {
-            asked.insert(Known::read(row)?);
-        }
-        Ok(asked)
-    }
-
-    fn find(&self, series: SeriesRef<'_>) -> Option<&Known> {
-        self.by_hash.get(&self.hasher.hash_one(series))?.iter().find(|known| known.series() == series)
-    }
-
-    fn raise(&mut self, series: SeriesRef<'_>, id: u32, newest_ms: i64) {
-        let hash = self.hasher.hash_one(series);
-        let known = self.by_hash.get_mut(&hash).and_then(|all| all.iter_mut().find(|known| known.id == id));
-        match known {
+    fn raise(&mut self, series: SeriesId, id: u32, newest_ms: i64) {
+        match self.known.get_mut(&series) {
             Some(known) => known.newest_ms = newest_ms,
-            None => {
-                let (colony, application, environment, service, metric, interval_seconds) = series;
-                let names = [colony, application, environment, service, metric].map(str::to_owned);
-                self.remember(Known { names, interval_seconds, id, newest_ms });
-            }
+            None => self.remember(series, Known { id, newest_ms }),
         }
     }
 
-    fn remember(&mut self, known: Known) {
+    fn remember(&mut self, series: SeriesId, known: Known) {
         if self.state == State::TooMany {
             return;
         }
-        self.insert(known);
-        if self.count > self.count_max {
-            (self.by_hash, self.count, self.state) = (HashMap::default(), 0, State::TooMany);
+        self.known.insert(series, known);
+        if self.known.len() > self.count_max {
+            (self.known, self.state) = (HashMap::default(), State::TooMany);
         }
-    }
-
-    fn insert(&mut self, known: Known) {
-        let hash = self.hasher.hash_one(known.series());
-        self.by_hash.entry(hash).or_insert_with(|| Vec::with_capacity(1)).push(known);
-        self.count += 1;
     }
 }
 
+/// The stored ones of these series; every bucket of them is needs_lookup.
+fn ask(connection: &Connection, of_series: &[SeriesBuckets<'_>]) -> Result<KnownSeries, Cause> {
+    // sql: identifiers only
+    temporary(connection, "staged_series", &format!("SELECT {NAMES} FROM metric_series"))?;
+    append(connection, "staged_series", of_series, |chunk| series_columns(chunk.iter().map(|it| it.series)))?;
+    // sql: identifiers only
+    let sql = format!("SELECT {NAMES}, series_id, {} FROM metric_series JOIN staged_series USING ({NAMES})", i64::MAX);
+    let mut statement = connection.prepare(&sql)?;
+    let mut rows = statement.query([])?;
+    let mut asked = KnownSeries::default();
+    while let Some(row) = rows.next()? {
+        let (series, known) = Known::read(row)?;
+        asked.known.insert(series, known);
+    }
+    Ok(asked)
+}
+
 /// Writes the names of series.
-pub(super) fn name(connection: &Connection, unnamed: &[(u32, SeriesRef<'_>)]) -> Result<(), Cause> {
+pub(super) fn name(connection: &Connection, unnamed: &[(u32, SeriesId)]) -> Result<(), Cause> {
     append(connection, "metric_series", unnamed, |chunk| {
         let mut columns = series_columns(chunk.iter().map(|(_, series)| *series));
         columns.push(("series_id", Arc::new(chunk.iter().map(|(id, _)| Some(*id)).collect::<UInt32Array>())));
@@ -261,11 +233,12 @@ mod tests {
     use crate::duckdb::keep::append_buckets;
     use crate::outcome::Outcome;
     use crate::resolve::{self, StoredRow};
+    use model::metric::MetricPoint;
     use model::rows::Rows;
     use std::collections::BTreeSet;
 
     fn commit(metrics: Vec<MetricPoint>) -> Commit {
-        commit_of(0, Rows { metrics, ..Rows::default() })
+        commit_of(0, Rows { metrics: metrics.into(), ..Rows::default() })
     }
 
     fn stored() -> Connection {
@@ -280,7 +253,7 @@ mod tests {
             known.sort(connection, resolve::metrics(commit, &mut Outcome::default())).unwrap();
         name(connection, &unnamed).unwrap();
         append_buckets(connection, &new, START).unwrap();
-        let time = |held: StoredRow<&MetricPoint>| held.row.timestamp.0 - START.0;
+        let time = |held: StoredRow<MetricRow<'_>>| held.row.timestamp().0 - START.0;
         let new = new.into_iter().flat_map(|(_, of_series)| of_series.rows);
         let ids = unnamed.into_iter().map(|(id, _)| id).collect();
         (new.map(time).collect(), needs_lookup.into_iter().map(|kept| time(kept.current)).collect(), ids)

@@ -235,15 +235,17 @@ async fn a_file_of_version_7_keeps_its_metric_rows_and_takes_fuller_ones() {
     let mut fuller = bucket("web", 8 * 60_000);
     fuller.count = Some(61);
     let mut hourly = bucket("api", 9 * 60_000);
-    (hourly.interval_seconds, hourly.count) = (Some(3_600), Some(99));
-    let unsaid = MetricPoint { interval_seconds: None, ..bucket("db", 0) };
-    let metrics = vec![fuller, hourly, bucket("web", 40 * 60_000), unsaid.clone()];
-    store.commit(&commit_of(1, Rows { metrics: metrics.clone(), ..Rows::default() })).await.unwrap();
+    hourly.series = hourly.series.with(|series| series.interval_seconds = Some(3_600));
+    hourly.count = Some(99);
+    let mut unsaid = bucket("db", 0);
+    unsaid.series = unsaid.series.with(|series| series.interval_seconds = None);
+    let metrics = vec![fuller, hourly, bucket("web", 40 * 60_000), unsaid];
+    store.commit(&commit_of(1, Rows { metrics: metrics.clone().into(), ..Rows::default() })).await.unwrap();
     let stored = store.reader().metrics_since(START, None, 1_000).await.unwrap();
     assert_eq!(store.reader().totals().await.unwrap().rows["federated_metrics"], 122);
     assert!(metrics.iter().all(|row| stored.contains(row)), "{stored:?}");
     let fuller = MetricPoint { count: Some(77), ..unsaid };
-    store.commit(&commit_of(2, Rows { metrics: vec![fuller.clone()], ..Rows::default() })).await.unwrap();
+    store.commit(&commit_of(2, Rows { metrics: vec![fuller].into(), ..Rows::default() })).await.unwrap();
     let stored = store.reader().metrics_since(START, None, 1_000).await.unwrap();
     assert_eq!(stored.iter().filter(|row| row.series == fuller.series).collect::<Vec<_>>(), [&fuller]);
     let sql = "SELECT count(*) || ' ' || count(DISTINCT series_id) || ' ' || max(series_id) FROM metric_series";
@@ -374,9 +376,9 @@ async fn summaries_have_the_bits_of_the_reference_arithmetic() {
         }))
         .collect();
     let mut sums = Sums::default();
-    metrics.iter().for_each(|point| sums.add(point));
+    metrics.iter().for_each(|point| sums.add(&model::statistics::Statistics::of(point)));
     for chunk in metrics.chunks(9) {
-        store.commit(&commit_of(1, Rows { metrics: chunk.to_vec(), ..Rows::default() })).await.unwrap();
+        store.commit(&commit_of(1, Rows { metrics: chunk.into(), ..Rows::default() })).await.unwrap();
     }
     let job = |session: &mut super::session::Session| {
         let sql = "SELECT mean_p95, max_value, total_samples, points FROM env_metric_summary";

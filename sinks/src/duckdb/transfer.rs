@@ -157,9 +157,10 @@ mod tests {
         let rows = Rows {
             events: (0..23).map(|n| event(&format!("e{n}'\";"), n)).collect(),
             metrics: (0..40)
-                .map(|n| MetricPoint {
-                    interval_seconds: (n % 5 > 0).then_some(60),
-                    ..bucket(["api", "web", "db'\";"][n as usize % 3], n * 60_000)
+                .map(|n| {
+                    let point = bucket(["api", "web", "db'\";"][n as usize % 3], n * 60_000);
+                    let series = point.series.with(|series| series.interval_seconds = (n % 5 > 0).then_some(60));
+                    MetricPoint { series, ..point }
                 })
                 .collect(),
             ..Rows::default()

@@ -7,8 +7,9 @@ use super::fault::Cause;
 use super::series::{Sorted, name};
 use super::session::Session;
 use super::{derived, findings, fleet, keep, rollups};
-use crate::resolve::{self, SeriesRows, StoredRow};
+use crate::resolve::{self, SeriesRows, StoredCopies, StoredRow};
 use crate::{Commit, Outcome};
+use model::columns::MetricRow;
 use model::metric::MetricPoint;
 
 pub(super) fn commit(session: &mut Session, commit: &Commit) -> Result<Outcome, Cause> {
@@ -38,9 +39,11 @@ fn write(session: &mut Session, commit: &Commit) -> Result<Outcome, Cause> {
     name(&transaction, &unnamed)?;
     keep::append_buckets(&transaction, &new, commit.committed_at)?;
     let new: Vec<SeriesRows<'_>> = new.into_iter().map(|(_, rows)| rows).collect();
-    outcome.add(keep::keep(&transaction, &needs_lookup, commit.committed_at, has_late_copies)?);
+    let points: Vec<StoredCopies<MetricPoint>> = needs_lookup.iter().map(StoredCopies::points).collect();
+    let points: Vec<StoredCopies<&MetricPoint>> = points.iter().map(StoredCopies::each_ref).collect();
+    outcome.add(keep::keep(&transaction, &points, commit.committed_at, has_late_copies)?);
     fleet::write(&transaction, commit)?;
-    let looked_up: Vec<StoredRow<&MetricPoint>> = needs_lookup.iter().map(|kept| kept.current).collect();
+    let looked_up: Vec<StoredRow<MetricRow<'_>>> = needs_lookup.iter().map(|kept| kept.current).collect();
     let summaries = rollups::write(&transaction, hours.touch(&commit.rollups, &new, &looked_up))?;
     findings::write(&transaction, commit)?;
     derived::write(&transaction, commit, *schema)?;

@@ -173,7 +173,7 @@ impl ColonySummaries {
         let is_over = pass.advance();
         let mut slice = Slice { from, identity, rows: Rows::default(), rejects: Vec::new() };
         slice.decode(&self.link, &mut self.remembered, &answer);
-        let longest = slice.rows.metrics.iter().filter_map(|row| row.interval_seconds).max().unwrap_or(0);
+        let longest = slice.rows.metrics.iter().filter_map(|row| row.series.interval_seconds).max().unwrap_or(0);
         self.tail.interval_ms = self.tail.interval_ms.max(i64::from(longest) * SECOND_MS).min(DAY_MS);
         if purpose == Purpose::Tail {
             self.tail.complete_to = self.tail.complete_to.max(to);
@@ -284,7 +284,8 @@ impl Slice {
 
     /// Cuts the rows into batches, oldest first: a batch must not make the rows of the next one late.
     fn into_batches(self) -> Vec<Batch> {
-        let Rows { mut metrics, mut events, nodes, edges, colonies } = self.rows;
+        let Rows { metrics, mut events, nodes, edges, colonies } = self.rows;
+        let mut metrics = metrics.to_vec();
         metrics.sort_by_key(|row| row.timestamp);
         events.sort_by_key(|row| row.timestamp);
         let mut metrics = cut(metrics);
@@ -292,7 +293,8 @@ impl Slice {
         let mut batches = Vec::new();
         while !metrics.is_empty() || !events.is_empty() {
             let metrics: Vec<MetricPoint> = metrics.pop_front().unwrap_or_default();
-            let rows = Rows { metrics, events: events.pop_front().unwrap_or_default(), ..Rows::default() };
+            let rows =
+                Rows { metrics: metrics.into(), events: events.pop_front().unwrap_or_default(), ..Rows::default() };
             batches.push(Batch { rows, ..Batch::default() });
         }
         let rest = Rows { nodes, edges, colonies, ..Rows::default() };

@@ -10,9 +10,10 @@ use async_trait::async_trait;
 use mesh::Network;
 use model::clock::{Clock, SystemClock};
 use model::event::{Event, Severity};
-use model::metric::{MetricPoint, SeriesKey};
+use model::metric::MetricPoint;
 use model::position::Positions;
 use model::reject::RejectReason;
+use model::series::{SeriesId, SeriesRef};
 use model::time::{DAY_MS, HOUR_MS, MINUTE_MS, TimeMs};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -37,24 +38,16 @@ fn event(number: usize, timestamp: TimeMs) -> Event {
 }
 
 fn metric(timestamp: TimeMs, interval_seconds: u32, count: u64) -> MetricPoint {
-    MetricPoint {
-        series: SeriesKey {
-            colony_id: COLONY.to_owned(),
-            service_id: "api".to_owned(),
-            metric_name: format!("latency_{interval_seconds}"),
-        },
-        timestamp,
+    let names = SeriesRef {
+        colony_id: COLONY,
+        application_name: "shop",
+        environment: "production",
+        service_id: "api",
+        metric_name: &format!("latency_{interval_seconds}"),
         interval_seconds: Some(interval_seconds),
-        version: 0,
-        count: Some(count),
-        mean: Some(1.0.into()),
-        p50: None,
-        p95: None,
-        p99: None,
-        max: None,
-        application_name: "shop".to_owned(),
-        environment: "production".to_owned(),
-    }
+    };
+    let (series, mean) = (SeriesId::of(names), Some(1.0.into()));
+    MetricPoint { series, timestamp, count: Some(count), mean, ..MetricPoint::default() }
 }
 
 fn context() -> SourceContext {

@@ -13,6 +13,7 @@ use model::event::Event;
 use model::metric::MetricPoint;
 use model::reject::{RAW_CHARS_MAX, Reject};
 use model::rows::Rows;
+use model::series::SeriesCache;
 use model::time::TimeMs;
 
 /// The most records in one chunk, good and bad together.
@@ -60,13 +61,16 @@ pub(crate) struct Collector {
     notes: Notes,
     /// The least version of every row.
     version: u64,
+    /// Series of the rows so far.
+    series: SeriesCache,
 }
 
 impl Collector {
     pub(crate) fn new(source: &str, input: &InputFile, clock: SharedClock) -> Collector {
         let (label, kind, version) = (&input.partition, input.kind, input.version);
         let (now, chunk, bytes, notes) = (clock.now(), Chunk::default(), 0, Notes::new());
-        Collector { source: source.to_owned(), label: label.to_owned(), kind, clock, now, chunk, bytes, notes, version }
+        let (source, label, series) = (source.to_owned(), label.to_owned(), SeriesCache::default());
+        Collector { source, label, kind, clock, now, chunk, bytes, notes, version, series }
     }
 
     /// Whether the chunk holds as much as one may: records, or bytes.
@@ -103,9 +107,9 @@ impl Collector {
                 self.bytes += event_bytes(&row);
                 self.chunk.rows.events.push(row);
             }),
-            RowKind::Metrics => decode_metric(record, self.now).map(|mut row| {
+            RowKind::Metrics => decode_metric(record, self.now, &mut self.series).map(|mut row| {
                 row.version = row.version.max(self.version);
-                self.bytes += metric_bytes(&row);
+                self.bytes += size_of::<MetricPoint>();
                 self.chunk.rows.metrics.push(row);
             }),
         };
@@ -171,16 +175,20 @@ impl Collector {
                 }
             }
             RowKind::Metrics => {
-                let Ok(mut earlier) = decode_metric(earlier, self.now) else { return version };
+                let Ok(mut earlier) = decode_metric(earlier, self.now, &mut self.series) else { return version };
                 earlier.version = earlier.version.max(version).max(self.version);
-                let same = |point: &&mut MetricPoint| {
-                    let bucket = |point: &MetricPoint| (point.timestamp, point.interval_seconds);
-                    point.series == earlier.series && bucket(point) == bucket(&earlier)
+                let bucket = |point: &MetricPoint| {
+                    let series = point.series.series();
+                    (point.timestamp, &series.key, series.interval_seconds)
                 };
-                match self.chunk.rows.metrics.last_mut().filter(|_| is_taken).filter(same) {
-                    Some(point) => {
+                let metrics = &mut self.chunk.rows.metrics;
+                let taken = metrics.last().filter(|point| is_taken && bucket(point) == bucket(&earlier));
+                match taken {
+                    Some(mut point) => {
                         if point.rank() < earlier.rank() {
                             point.version = earlier.version.saturating_add(1);
+                            metrics.pop();
+                            metrics.push(point);
                         }
                         point.version
                     }
@@ -209,9 +217,4 @@ fn event_bytes(event: &Event) -> usize {
     let metadata: usize = event.metadata.iter().map(|(name, value)| name.len() + value.len()).sum();
     let texts = [&event.colony_id, &event.event_id, &event.service_id, &event.event_type, &event.description];
     size_of::<Event>() + texts.into_iter().map(String::len).sum::<usize>() + metadata
-}
-
-fn metric_bytes(point: &MetricPoint) -> usize {
-    let series = &point.series;
-    size_of::<MetricPoint>() + series.colony_id.len() + series.service_id.len() + series.metric_name.len()
 }

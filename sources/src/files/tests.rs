@@ -248,10 +248,10 @@ fn csv_reads_by_header_name_with_quotes_and_nulls() {
         latency,2,1,shop-staging,1672770000000,api,,-1\r\n\
         latency,3,1,shop-staging,1672770000000,api,,\r\n";
     let chunk = chunks("m.csv", text, RowKind::Metrics).unwrap();
-    let [first, last] = &chunk.rows.metrics[..] else { panic!("two good rows: {:?}", chunk.rows.metrics) };
-    assert_eq!(first.series.metric_name, "latency, \"ms\"");
+    let [first, last] = &chunk.rows.metrics.to_vec()[..] else { panic!("two good rows: {:?}", chunk.rows.metrics) };
+    assert_eq!(first.series.key.metric_name, "latency, \"ms\"");
     assert_eq!((first.p50, first.p95, first.count), (None, Some(2.5.into()), Some(7)));
-    assert_eq!((first.environment.as_str(), first.timestamp), ("staging", TimeMs(1_672_772_778_250)));
+    assert_eq!((first.series.environment.as_str(), first.timestamp), ("staging", TimeMs(1_672_772_778_250)));
     assert_eq!((last.p95, last.count), (Some(3.0.into()), None));
     let expected = [
         ("m.csv:4".to_owned(), RejectReason::Malformed),
@@ -318,8 +318,11 @@ fn parquet_columns_of_many_types_decode() {
     ];
     write_parquet(&path, &RecordBatch::try_from_iter(columns).unwrap(), 10);
     let chunk = open(&path, RowKind::Metrics).unwrap().next().unwrap().unwrap();
-    let [point] = &chunk.rows.metrics[..] else { panic!("one good row: {chunk:?}") };
-    assert_eq!((point.timestamp, point.interval_seconds, point.count), (TimeMs(1_672_770_000_123), Some(60), Some(4)));
+    let [point] = &chunk.rows.metrics.to_vec()[..] else { panic!("one good row: {chunk:?}") };
+    assert_eq!(
+        (point.timestamp, point.series.interval_seconds, point.count),
+        (TimeMs(1_672_770_000_123), Some(60), Some(4))
+    );
     assert_eq!((point.p50, point.p95, point.mean), (Some(1.0.into()), Some(1.5.into()), None));
     assert_eq!(reasons(&chunk), [("m.parquet row 2".to_owned(), RejectReason::BadValue)]);
 

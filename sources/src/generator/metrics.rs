@@ -3,8 +3,9 @@
 use super::rng::Rng;
 use super::truth::{Decoy, End, MetricRelation};
 use super::{Colony, FleetConfig};
-use model::metric::{MetricPoint, SeriesKey};
+use model::metric::MetricPoint;
 use model::real::Real;
+use model::series::{SeriesId, SeriesRef};
 use model::time::{DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS};
 
 /// Memory of the noise from one bucket to the next.
@@ -22,9 +23,7 @@ const DAY_SHAPE: [f64; 24] = [
 /// One series, all of it, one value per bucket.
 #[derive(Clone, Debug)]
 pub(crate) struct Series {
-    key: SeriesKey,
-    application: String,
-    environment: &'static str,
+    id: SeriesId,
     values: Vec<f64>,
 }
 
@@ -42,20 +41,26 @@ pub(crate) fn generate(config: &FleetConfig, colonies: &[Colony]) -> Generated {
     for colony in colonies {
         let load = noise(config, &format!("load/{}", colony.id), 0);
         let requests = load.iter().enumerate().map(|(step, n)| 40.0 + 200.0 * day_shape(config, step) + 4.0 * n);
-        made.series.push(series(colony, "web", "requests_per_second", requests.collect()));
+        made.series.push(series(config, colony, "web", "requests_per_second", requests.collect()));
     }
     for pair in colonies.chunks(2) {
         let queue = noise(config, &format!("queue/{}", pair[0].id), lag_steps);
         let ahead = &queue[lag_steps..];
-        made.series.push(series(&pair[0], "worker", "queue_depth", ahead.iter().map(|n| 60.0 + 8.0 * n).collect()));
+        made.series.push(series(
+            config,
+            &pair[0],
+            "worker",
+            "queue_depth",
+            ahead.iter().map(|n| 60.0 + 8.0 * n).collect(),
+        ));
         let own = noise(config, &format!("latency/{}", pair[0].id), 0);
-        made.series.push(series(&pair[0], "api", "latency_ms", own.iter().map(|n| 120.0 + 10.0 * n).collect()));
+        made.series.push(series(config, &pair[0], "api", "latency_ms", own.iter().map(|n| 120.0 + 10.0 * n).collect()));
         let [staging, production] = pair else { continue };
         let own = noise(config, &format!("latency/{}", production.id), 0);
         // the queue as it was one lag ago, and noise of its own that leaves the wanted correlation
         let rest = (1.0 - COEFFICIENT * COEFFICIENT).sqrt();
         let mixed = queue.iter().zip(&own).map(|(queue, own)| 120.0 + 10.0 * (COEFFICIENT * queue + rest * own));
-        made.series.push(series(production, "api", "latency_ms", mixed.collect()));
+        made.series.push(series(config, production, "api", "latency_ms", mixed.collect()));
         made.relations.push(MetricRelation {
             source: end(staging, "worker", "queue_depth"),
             target: end(production, "api", "latency_ms"),
@@ -83,9 +88,8 @@ fn point(config: &FleetConfig, series: &Series, step: usize) -> MetricPoint {
     // hundredths are enough, and keep files small
     let scaled = |factor: f64| Some(Real((series.values[step].max(0.0) * factor * 100.0).round() / 100.0));
     MetricPoint {
-        series: series.key.clone(),
+        series: series.id,
         timestamp: config.start + step as i64 * config.step_ms(),
-        interval_seconds: Some((config.step_ms() / SECOND_MS) as u32),
         version: 0,
         count: Some((config.step_ms() / SECOND_MS) as u64),
         mean: scaled(0.65),
@@ -93,8 +97,6 @@ fn point(config: &FleetConfig, series: &Series, step: usize) -> MetricPoint {
         p95: scaled(1.0),
         p99: scaled(1.3),
         max: scaled(1.8),
-        application_name: series.application.clone(),
-        environment: series.environment.to_owned(),
     }
 }
 
@@ -120,10 +122,16 @@ fn day_shape(config: &FleetConfig, step: usize) -> f64 {
     DAY_SHAPE[hour] * (1.0 - share) + DAY_SHAPE[(hour + 1) % 24] * share
 }
 
-fn series(colony: &Colony, service: &str, metric_name: &str, values: Vec<f64>) -> Series {
-    let key =
-        SeriesKey { colony_id: colony.id.clone(), service_id: service.to_owned(), metric_name: metric_name.to_owned() };
-    Series { key, application: colony.application.clone(), environment: colony.environment, values }
+fn series(config: &FleetConfig, colony: &Colony, service_id: &str, metric_name: &str, values: Vec<f64>) -> Series {
+    let names = SeriesRef {
+        colony_id: &colony.id,
+        application_name: &colony.application,
+        environment: colony.environment,
+        service_id,
+        metric_name,
+        interval_seconds: Some((config.step_ms() / SECOND_MS) as u32),
+    };
+    Series { id: SeriesId::of(names), values }
 }
 
 fn end(colony: &Colony, service: &str, name: &str) -> End {

@@ -70,7 +70,7 @@ fn planted_metrics_correlate_at_their_lag() {
     for relation in &fleet.truth.metric_relations {
         let values = |end: &End| -> Vec<f64> {
             let is_it = |point: &MetricPoint| {
-                (&point.series.colony_id, &point.series.service_id, &point.series.metric_name)
+                (&point.series.key.colony_id, &point.series.key.service_id, &point.series.key.metric_name)
                     == (&end.colony, &end.service, &end.name)
             };
             fleet.metrics().filter(is_it).filter_map(|point| point.value()).collect()

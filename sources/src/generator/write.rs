@@ -107,13 +107,13 @@ fn record_batch(points: &[MetricPoint]) -> Result<RecordBatch, ArrowError> {
     };
     let times = TimestampMillisecondArray::from_iter_values(points.iter().map(|point| point.timestamp.0));
     let counts: Int64Array = points.iter().map(|point| point.count.map(|count| count as i64)).collect();
-    let intervals: UInt32Array = points.iter().map(|point| point.interval_seconds).collect();
+    let intervals: UInt32Array = points.iter().map(|point| point.series.interval_seconds).collect();
     RecordBatch::try_from_iter_with_nullable([
-        ("colony_id", texts(|point| &point.series.colony_id), false),
-        ("application_name", texts(|point| &point.application_name), false),
-        ("environment", texts(|point| &point.environment), false),
-        ("service_id", texts(|point| &point.series.service_id), false),
-        ("metric_name", texts(|point| &point.series.metric_name), false),
+        ("colony_id", texts(|point| &point.series.series().key.colony_id), false),
+        ("application_name", texts(|point| &point.series.series().application_name), false),
+        ("environment", texts(|point| &point.series.series().environment), false),
+        ("service_id", texts(|point| &point.series.series().key.service_id), false),
+        ("metric_name", texts(|point| &point.series.series().key.metric_name), false),
         ("timestamp", Arc::new(times.with_timezone("UTC")) as ArrayRef, false),
         ("p50", numbers(|point| point.p50.map(|v| v.0)), true),
         ("p95", numbers(|point| point.p95.map(|v| v.0)), true),

@@ -14,6 +14,7 @@ use model::colony::ColonyIdentity;
 use model::colony::identity_from_id;
 use model::reject::{RAW_CHARS_MAX, Reject, RejectReason};
 use model::rows::Rows;
+use model::series::SeriesCache;
 use model::time::TimeMs;
 use prost::Message as _;
 use proto::convert::{event_from_wire, metric_from_wire};
@@ -96,13 +97,15 @@ pub(super) struct Decoder {
     pub(super) rejects: Vec<Reject>,
     report: InputReport,
     notes: Notes,
+    /// Series of the messages so far.
+    series: SeriesCache,
 }
 
 impl Decoder {
     pub(super) fn new(source: &str, kind: RowKind, clock: SharedClock) -> Decoder {
         let (now, rows, rejects) = (clock.now(), Rows::default(), Vec::new());
-        let (report, notes) = (InputReport::default(), Notes::new());
-        Decoder { source: source.to_owned(), kind, clock, now, rows, rejects, report, notes }
+        let (report, notes, series) = (InputReport::default(), Notes::new(), SeriesCache::default());
+        Decoder { source: source.to_owned(), kind, clock, now, rows, rejects, report, notes, series }
     }
 
     /// How many messages the batch holds, good and bad together.
@@ -153,7 +156,9 @@ impl Decoder {
         self.notes.clear();
         let decoded = match self.kind {
             RowKind::Events => decode_event(&record, self.now, &mut self.notes).map(|row| self.rows.events.push(row)),
-            RowKind::Metrics => decode_metric(&record, self.now).map(|row| self.rows.metrics.push(row)),
+            RowKind::Metrics => {
+                decode_metric(&record, self.now, &mut self.series).map(|row| self.rows.metrics.push(row))
+            }
         };
         match decoded {
             Ok(()) => {

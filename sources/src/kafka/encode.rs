@@ -87,12 +87,13 @@ pub(super) fn metric(row: &MetricPoint, encoding: Encoding, out: &mut Vec<u8>) -
     match encoding {
         Encoding::Protobuf => metric_to_wire(row).encode(out).map_err(|error| error.to_string()),
         Encoding::Json => {
+            let names = row.series.names();
             let record = MetricRecord {
-                colony_id: &row.series.colony_id,
-                application_name: &row.application_name,
-                environment: &row.environment,
-                service_id: &row.series.service_id,
-                metric_name: &row.series.metric_name,
+                colony_id: names.colony_id,
+                application_name: names.application_name,
+                environment: names.environment,
+                service_id: names.service_id,
+                metric_name: names.metric_name,
                 timestamp: row.timestamp.to_string(),
                 p50: row.p50,
                 p95: row.p95,
@@ -100,7 +101,7 @@ pub(super) fn metric(row: &MetricPoint, encoding: Encoding, out: &mut Vec<u8>) -
                 mean: row.mean,
                 max: row.max,
                 count: row.count,
-                interval_seconds: row.interval_seconds,
+                interval_seconds: names.interval_seconds,
                 version: row.version,
             };
             serde_json::to_writer(out, &record).map_err(|error| error.to_string())

@@ -125,8 +125,9 @@ impl Publisher {
         for row in rows {
             let mut value = std::mem::take(&mut self.value);
             encode::metric(row, self.config.encoding, &mut value).map_err(|problem| self.config.error(&problem))?;
-            let beside = beside_the_key(&row.series.colony_id, &row.application_name, &row.environment);
-            self.send((&topic, &row.series.colony_id), row.timestamp, &value, beside)?;
+            let series = row.series.series();
+            let beside = beside_the_key(&series.key.colony_id, &series.application_name, &series.environment);
+            self.send((&topic, &series.key.colony_id), row.timestamp, &value, beside)?;
             self.value = value;
             self.sent.metrics += 1;
         }

@@ -4,7 +4,8 @@
 
 use super::*;
 use model::event::Severity;
-use model::metric::SeriesKey;
+use model::metric::MetricPoint;
+use model::series::{SeriesId, SeriesRef};
 use proptest::prelude::*;
 
 const LIVE: Origin<'static> =
@@ -29,21 +30,9 @@ fn event(colony: u8, ms: i64) -> Event {
 }
 
 fn bucket(ms: i64, interval_seconds: u32) -> MetricPoint {
-    let series = SeriesKey { colony_id: "c".into(), service_id: "s".into(), metric_name: "m".into() };
-    MetricPoint {
-        series,
-        timestamp: TimeMs(ms),
-        interval_seconds: Some(interval_seconds),
-        count: None,
-        mean: Some(1.0.into()),
-        p50: None,
-        p95: None,
-        p99: None,
-        max: None,
-        version: 0,
-        application_name: String::new(),
-        environment: String::new(),
-    }
+    let names = SeriesRef { colony_id: "c", service_id: "s", metric_name: "m", ..SeriesRef::default() };
+    let series = SeriesId::of(SeriesRef { interval_seconds: Some(interval_seconds), ..names });
+    MetricPoint { series, timestamp: TimeMs(ms), mean: Some(1.0.into()), ..MetricPoint::default() }
 }
 
 fn events(rows: &[(u8, i64)]) -> Rows {
@@ -107,7 +96,7 @@ fn a_restart_resumes_where_the_gate_was_and_not_where_the_rows_are() {
     let mut gate = LatenessGate::new(100, Watermarks::new(), Watermarks::new());
     gate.split_late(&mut events(&[(1, 1_000), (1, 2_000), (2, 7)]), LIVE);
     let mut committed = gate.take_moved();
-    gate.split_late(&mut Rows { metrics: vec![bucket(60_000, 60)], ..Rows::default() }, LIVE);
+    gate.split_late(&mut Rows { metrics: vec![bucket(60_000, 60)].into(), ..Rows::default() }, LIVE);
     committed.advance(gate.take_moved());
     assert_eq!(gate.take_moved(), Positions::default());
     // the stored rows say less: the event at 2000 has been amended to 500 in the meantime
@@ -135,9 +124,12 @@ fn a_colony_that_only_a_cut_off_commit_has_brought_is_not_known() {
 fn an_open_long_bucket_is_not_late_beside_short_ones() {
     let hour_ms = 3_600_000;
     let mut gate = LatenessGate::new(0, Watermarks::new(), [("c".to_owned(), TimeMs(2 * hour_ms - 60_000))].into());
-    let mut rows = Rows { metrics: vec![bucket(hour_ms, 3_600), bucket(hour_ms, 60)], ..Rows::default() };
+    let mut rows = Rows { metrics: vec![bucket(hour_ms, 3_600), bucket(hour_ms, 60)].into(), ..Rows::default() };
     let late = gate.split_late(&mut rows, LIVE);
-    assert_eq!((rows.metrics, late.metrics), (vec![bucket(hour_ms, 3_600)], vec![bucket(hour_ms, 60)]));
+    assert_eq!(
+        (rows.metrics.to_vec(), late.metrics.to_vec()),
+        (vec![bucket(hour_ms, 3_600)], vec![bucket(hour_ms, 60)])
+    );
 }
 
 proptest! {

@@ -9,6 +9,7 @@ use model::instant::{InstantError, likely_unit};
 use model::real::Real;
 use model::reject::RejectReason;
 use model::time::TimeMs;
+use std::borrow::Cow;
 
 /// Floats hold every whole number up to this one.
 const EXACT_INTEGER_MAX: f64 = 9_007_199_254_740_992.0;
@@ -23,14 +24,14 @@ fn is_null_word(text: &str) -> bool {
 }
 
 /// Missing text is empty; the checks of the model say which fields may be.
-pub(super) fn text(record: &impl Record, field: Field) -> Result<String, Fault> {
+pub(super) fn text(record: &impl Record, field: Field) -> Result<Cow<'_, str>, Fault> {
     match record.cell(field) {
-        Cell::Missing | Cell::Text("\\N") => Ok(String::new()),
-        Cell::Text(text) => Ok(text.to_owned()),
-        Cell::Int(number) => Ok(number.to_string()),
-        Cell::Uint(number) => Ok(number.to_string()),
+        Cell::Missing | Cell::Text("\\N") => Ok(Cow::Borrowed("")),
+        Cell::Text(text) => Ok(Cow::Borrowed(text)),
+        Cell::Int(number) => Ok(Cow::Owned(number.to_string())),
+        Cell::Uint(number) => Ok(Cow::Owned(number.to_string())),
         // what Python writes for a missing value
-        Cell::Float(number) if number.is_nan() => Ok(String::new()),
+        Cell::Float(number) if number.is_nan() => Ok(Cow::Borrowed("")),
         Cell::Float(number) => Err(bad_value(field, &format!("is the number {number}, expected text"))),
         Cell::Bool(_) => Err(bad_value(field, "is a boolean, expected text")),
         Cell::Unusable(what) => Err(bad_value(field, &format!("is {what}, expected text"))),
@@ -38,9 +39,9 @@ pub(super) fn text(record: &impl Record, field: Field) -> Result<String, Fault> 
 }
 
 /// Text of a column that may be missing: exports write `NULL` there, which nobody calls an application.
-pub(super) fn optional_text(record: &impl Record, field: Field) -> Result<String, Fault> {
+pub(super) fn optional_text(record: &impl Record, field: Field) -> Result<Cow<'_, str>, Fault> {
     let text = text(record, field)?;
-    Ok(if text.trim().eq_ignore_ascii_case("null") { String::new() } else { text })
+    Ok(if text.trim().eq_ignore_ascii_case("null") { Cow::Borrowed("") } else { text })
 }
 
 /// A word that decides nothing: whatever the cell holds, shown as text.

@@ -3,24 +3,25 @@
 use super::cells::{flag, number, optional_text, text, timestamp, whole, word};
 use super::fields::{Cell, Field, Record};
 use super::{Notes, RowKind};
-use model::check::{Fault, METADATA_BYTES_MAX, check_event, check_metric, fit_metadata};
-use model::colony::identity_from_id;
+use model::check::{Fault, METADATA_BYTES_MAX, check_event, check_interval, check_numbers, check_series, fit_metadata};
+use model::colony::identity_in_id;
 use model::event::{Event, Severity};
-use model::metric::{MetricPoint, SeriesKey};
+use model::metric::MetricPoint;
+use model::series::{SeriesCache, SeriesId, SeriesRef};
 use model::time::TimeMs;
+use std::borrow::Cow;
 
-/// Decodes and checks a metric row. `now` is the reader's clock.
-pub(crate) fn decode_metric(record: &impl Record, now: TimeMs) -> Result<MetricPoint, Fault> {
+/// Decodes and checks a metric row. `now` is the reader's clock; `known` are the series of the rows before.
+pub(crate) fn decode_metric(record: &impl Record, now: TimeMs, known: &mut SeriesCache) -> Result<MetricPoint, Fault> {
     let colony_id = text(record, Field::ColonyId)?;
-    let (application_name, environment) = identity(record, &colony_id)?;
+    let stated = stated_identity(record)?;
+    let (application_name, environment) = or_of_id((&stated.0, &stated.1), &colony_id);
+    let (service_id, metric_name) = (text(record, Field::ServiceId)?, text(record, Field::MetricName)?);
+    let timestamp = timestamp(record, now)?;
+    let interval_seconds = whole(record, Field::IntervalSeconds, u64::from(u32::MAX))?.map(|seconds| seconds as u32);
     let point = MetricPoint {
-        series: SeriesKey {
-            colony_id,
-            service_id: text(record, Field::ServiceId)?,
-            metric_name: text(record, Field::MetricName)?,
-        },
-        timestamp: timestamp(record, now)?,
-        interval_seconds: whole(record, Field::IntervalSeconds, u64::from(u32::MAX))?.map(|seconds| seconds as u32),
+        series: SeriesId::default(),
+        timestamp,
         version: whole(record, Field::Version, u64::MAX)?.unwrap_or(0),
         // what the wire holds
         count: whole(record, Field::Count, i64::MAX as u64)?,
@@ -29,18 +30,34 @@ pub(crate) fn decode_metric(record: &impl Record, now: TimeMs) -> Result<MetricP
         p95: number(record, Field::P95)?,
         p99: number(record, Field::P99)?,
         max: number(record, Field::Max)?,
+    };
+    let names = SeriesRef {
+        colony_id: &colony_id,
         application_name,
         environment,
+        service_id: &service_id,
+        metric_name: &metric_name,
+        interval_seconds,
     };
-    check_metric(&point, now)?;
-    Ok(point)
+    // names that were accepted before are so again
+    let Some(series) = known.find(names) else {
+        check_series(names)?;
+        check_numbers(&point, now)?;
+        check_interval(names)?;
+        return Ok(MetricPoint { series: known.keep(names), ..point });
+    };
+    check_numbers(&point, now)?;
+    Ok(MetricPoint { series, ..point })
 }
 
 /// Decodes and checks an event. `now` is the reader's clock. What is beside the point of an event never costs the event:
 /// an unknown severity and odd metadata are kept as far as they go, and noted.
 pub(crate) fn decode_event(record: &impl Record, now: TimeMs, notes: &mut Notes) -> Result<Event, Fault> {
-    let colony_id = text(record, Field::ColonyId)?;
-    let (application_name, environment) = identity(record, &colony_id)?;
+    let owned = |field| text(record, field).map(Cow::into_owned);
+    let colony_id = owned(Field::ColonyId)?;
+    let stated = stated_identity(record)?;
+    let (application_name, environment) = or_of_id((&stated.0, &stated.1), &colony_id);
+    let (application_name, environment) = (application_name.to_owned(), environment.to_owned());
     let mut metadata = record.metadata(notes);
     let (severity, unknown) = Severity::read(&word(record, Field::Severity), &mut metadata);
     notes.extend(unknown);
@@ -49,16 +66,16 @@ pub(crate) fn decode_event(record: &impl Record, now: TimeMs, notes: &mut Notes)
     }
     let event = Event {
         colony_id,
-        event_id: text(record, Field::EventId)?,
+        event_id: owned(Field::EventId)?,
         version: whole(record, Field::Version, u64::MAX)?.unwrap_or(0),
         withdrawn: flag(record, Field::Withdrawn)?,
         application_name,
         environment,
         timestamp: timestamp(record, now)?,
-        event_type: text(record, Field::EventType)?,
-        service_id: text(record, Field::ServiceId)?,
+        event_type: owned(Field::EventType)?,
+        service_id: owned(Field::ServiceId)?,
         severity,
-        description: optional_text(record, Field::Description)?,
+        description: optional_text(record, Field::Description)?.into_owned(),
         metadata,
     };
     check_event(&event, now)?;
@@ -67,7 +84,7 @@ pub(crate) fn decode_event(record: &impl Record, now: TimeMs, notes: &mut Notes)
 
 /// The colony a record speaks about, when that much of it can be read.
 pub(crate) fn colony_of(record: &impl Record) -> Option<String> {
-    text(record, Field::ColonyId).ok().filter(|id| !id.is_empty())
+    text(record, Field::ColonyId).ok().filter(|id| !id.is_empty()).map(Cow::into_owned)
 }
 
 /// The metric series a record speaks about, `colony/service/metric`, when that much of it can be read.
@@ -93,15 +110,20 @@ pub(crate) fn looks_like_row(kind: RowKind, record: &impl Record, now: TimeMs) -
     names.iter().all(has_name) && has_time
 }
 
+/// Application and environment as the record states them; empty where it does not.
+fn stated_identity(record: &impl Record) -> Result<(Cow<'_, str>, Cow<'_, str>), Fault> {
+    Ok((optional_text(record, Field::ApplicationName)?, optional_text(record, Field::Environment)?))
+}
+
 /// Application and environment: the record's own where it has them, else what the colony id says.
-fn identity(record: &impl Record, colony_id: &str) -> Result<(String, String), Fault> {
-    let application = optional_text(record, Field::ApplicationName)?;
-    let environment = optional_text(record, Field::Environment)?;
+fn or_of_id<'a>(stated: (&'a str, &'a str), colony_id: &'a str) -> (&'a str, &'a str) {
+    let (application, environment) = stated;
     if !application.is_empty() && !environment.is_empty() {
-        return Ok((application, environment));
+        return stated;
     }
-    let (from_id, environment_from_id) = identity_from_id(colony_id);
-    let application = if application.is_empty() { from_id } else { application };
-    let environment = if environment.is_empty() { environment_from_id } else { environment };
-    Ok((application, environment))
+    let of_id = identity_in_id(colony_id);
+    (
+        if application.is_empty() { of_id.0 } else { application },
+        if environment.is_empty() { of_id.1 } else { environment },
+    )
 }

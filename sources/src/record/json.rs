@@ -384,6 +384,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::super::decode::{decode_event, decode_metric};
     use super::*;
+    use model::series::SeriesCache;
     use model::time::TimeMs;
     use proptest::prelude::*;
 
@@ -400,7 +401,10 @@ mod tests {
                     // by bits, so that -0.0 is not 0.0
                     prop_assert_eq!(format!("{:?}", fast.cell(field)), format!("{:?}", slow.cell(field)));
                 }
-                prop_assert_eq!(decode_metric(fast, NOW), decode_metric(slow, NOW));
+                prop_assert_eq!(
+                    decode_metric(fast, NOW, &mut SeriesCache::default()),
+                    decode_metric(slow, NOW, &mut SeriesCache::default())
+                );
                 let event = |record| decode_event(record, NOW, &mut Notes::new());
                 prop_assert_eq!(event(fast), event(slow));
             }

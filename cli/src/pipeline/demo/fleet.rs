@@ -80,7 +80,7 @@ impl Colonies {
     pub async fn send_metrics(&mut self, points: impl Iterator<Item = MetricPoint>) -> Result<(), Failure> {
         let mut waiting: BTreeMap<String, Vec<_>> = BTreeMap::new();
         for point in points {
-            let colony_id = point.series.colony_id.clone();
+            let colony_id = point.series.key.colony_id.clone();
             let rows = waiting.entry(colony_id.clone()).or_default();
             rows.push(metric_to_wire(&point));
             if rows.len() >= CALL_ROWS {

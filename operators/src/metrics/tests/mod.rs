@@ -12,6 +12,7 @@ use crate::shard::Shard;
 use model::metric::{MetricPoint, SeriesKey};
 use model::pattern::Finding;
 use model::real::Real;
+use model::series::{SeriesId, SeriesRef};
 use model::time::TimeMs;
 use std::collections::BTreeMap;
 
@@ -73,19 +74,20 @@ pub fn key(colony: &str, metric: &str) -> SeriesKey {
 }
 
 pub fn point(series: &SeriesKey, at_ms: i64, value: f64, interval: Option<u32>) -> MetricPoint {
-    MetricPoint {
-        series: series.clone(),
-        timestamp: TimeMs(at_ms),
+    let names = SeriesRef {
+        colony_id: &series.colony_id,
+        application_name: &series.colony_id,
+        environment: "production",
+        service_id: &series.service_id,
+        metric_name: &series.metric_name,
         interval_seconds: interval,
-        version: 0,
+    };
+    MetricPoint {
+        series: SeriesId::of(names),
+        timestamp: TimeMs(at_ms),
         count: Some(10),
         mean: Some(Real(value)),
-        p50: None,
-        p95: None,
-        p99: None,
-        max: None,
-        application_name: series.colony_id.clone(),
-        environment: "production".into(),
+        ..MetricPoint::default()
     }
 }
 

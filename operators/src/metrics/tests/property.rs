@@ -57,7 +57,7 @@ fn scenario(seed: u64) -> Scenario {
                 row.count = Some(1 + random.below(5) as u64);
                 if random.chance(0.02) {
                     // an open bucket, later closed with more samples
-                    points.push(MetricPoint { count: Some(0), mean: Some(Real(value - 3.0)), ..row.clone() });
+                    points.push(MetricPoint { count: Some(0), mean: Some(Real(value - 3.0)), ..row });
                 }
                 points.push(row);
             }
@@ -68,7 +68,7 @@ fn scenario(seed: u64) -> Scenario {
     let now = points.iter().map(|p| p.timestamp).max().unwrap();
     let mut changes: Vec<(MetricPoint, i64)> = points.iter().cloned().map(|p| (p, 1)).collect();
     for _ in 0..points.len() / 20 {
-        let row = points[random.below(points.len())].clone();
+        let row = points[random.below(points.len())];
         // rows that come and go again: another value of the bucket, or the same row twice
         let other = MetricPoint { mean: Some(Real(random.normal())), count: Some(99), ..row };
         changes.push((other.clone(), 1));

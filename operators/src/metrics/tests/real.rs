@@ -31,17 +31,16 @@ fn read(row: &Row) -> MetricPoint {
         Field::Null => None,
         other => panic!("{name} is {other}"),
     };
+    let names =
+        [text("colony_id"), text("application_name"), text("environment"), text("service_id"), text("metric_name")];
+    let [colony_id, application_name, environment, service_id, metric_name] = names.each_ref().map(String::as_str);
+    let names = SeriesRef { colony_id, application_name, environment, service_id, metric_name, interval_seconds: None };
     MetricPoint {
-        series: SeriesKey {
-            colony_id: text("colony_id"),
-            service_id: text("service_id"),
-            metric_name: text("metric_name"),
-        },
+        series: SeriesId::of(names),
         timestamp: match fields["timestamp"] {
             Field::TimestampMillis(ms) => TimeMs(*ms),
             other => panic!("timestamp is {other}"),
         },
-        interval_seconds: None,
         version: 0,
         count: match fields["count"] {
             Field::Long(n) => Some(*n as u64),
@@ -52,8 +51,6 @@ fn read(row: &Row) -> MetricPoint {
         p95: number("p95"),
         p99: number("p99"),
         max: number("max"),
-        application_name: text("application_name"),
-        environment: text("environment"),
     }
 }
 

@@ -52,7 +52,7 @@ fn values(random: &mut Random, common: &[f64], slots: usize) -> Vec<f64> {
 
 fn prepared(values: &[f64], params: &MetricParams) -> Option<Prepared> {
     let seen = values.iter().enumerate().filter(|(_, value)| !value.is_nan());
-    let kept = |value: &f64| Kept { value: *value, weight: 1, identity: 0 };
+    let kept = |value: &f64| Kept { value: *value, weight: 1, series: SeriesId::default() };
     let track: Track = seen.map(|(slot, value)| (START + slot as i64 * QUARTER, kept(value))).collect();
     Prepared::new(&track, params, QUARTER, START + (values.len() as i64 - 1) * QUARTER)
 }

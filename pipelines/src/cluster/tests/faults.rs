@@ -7,6 +7,7 @@ use crate::cluster::wire::{Answer, Frame, Hello, MAGIC, Purpose, read_greeting, 
 use crate::cluster::{settings, wire};
 use mesh::Network;
 use model::clock::SystemClock;
+use model::pattern::ANY_SERVICE;
 use operators::shard::fixed_hash;
 use std::time::Instant;
 use tokio::io::AsyncWriteExt;
@@ -17,16 +18,19 @@ async fn a_worker_that_panics_ends_both_processes_with_its_message() {
     for guilty in [1_u64, 0] {
         let mut parts = Parts::of_fleet(6);
         let mut batches = parts.partitions[0].iter();
-        let mut poison = batches.rfind(|batch| batch.rows.metrics.len() > 1).unwrap().clone();
-        // no decoder lets such a time pass: its hour overflows in the operator that owns the row
-        let point = &mut poison.rows.metrics[0];
-        point.timestamp = model::time::TimeMs(i64::MIN);
-        let of_guilty = (0..).find(|number| {
-            point.series.metric_name = format!("poison-{number}");
-            fixed_hash(&[&point.application_name, &point.environment, &point.series.metric_name]) % 2 == guilty
-        });
-        assert!(of_guilty.is_some());
-        poison.rows.metrics.truncate(2);
+        let mut poison = batches.rfind(|batch| batch.rows.events.len() > 1).unwrap().clone();
+        poison.rows.events.truncate(2);
+        let colony_id = poison.rows.events[0].colony_id.clone();
+        // on both levels the events belong to a worker of this process
+        let of_guilty = |event_type: &String| {
+            ["api", ANY_SERVICE].iter().all(|service| fixed_hash(&[&colony_id, service, event_type]) % 2 == guilty)
+        };
+        let event_type = (0..).map(|number| format!("poison-{number}")).find(of_guilty).unwrap();
+        // no decoder lets such times pass: they lie too far apart to be subtracted
+        for (event, ms) in poison.rows.events.iter_mut().zip([-5_000_000_000_000_000_000, 5_000_000_000_000_000_000]) {
+            event.timestamp = model::time::TimeMs(ms);
+            (event.service_id, event.event_type) = ("api".to_owned(), event_type.clone());
+        }
         parts.partitions = Arc::new(vec![vec![poison], Vec::new()]);
         parts.ending = Ending::Endless;
         let folder = tempfile::tempdir().unwrap();

@@ -43,13 +43,13 @@ impl Parts {
         let mut partitions = Vec::new();
         for (number, colony_id) in fleet.truth.colonies.iter().enumerate() {
             let events: Vec<_> = fleet.events.iter().filter(|row| &row.colony_id == colony_id).cloned().collect();
-            let metrics: Vec<_> = fleet.metrics().filter(|row| &row.series.colony_id == colony_id).collect();
+            let metrics: Vec<_> = fleet.metrics().filter(|row| &row.series.key.colony_id == colony_id).collect();
             let events = events
                 .chunks(BATCH_ROWS)
                 .map(|rows| Batch { rows: Rows { events: rows.to_vec(), ..Rows::default() }, ..Batch::default() });
             let metrics = metrics
                 .chunks(BATCH_ROWS)
-                .map(|rows| Batch { rows: Rows { metrics: rows.to_vec(), ..Rows::default() }, ..Batch::default() });
+                .map(|rows| Batch { rows: Rows { metrics: rows.into(), ..Rows::default() }, ..Batch::default() });
             let mut batches: Vec<Batch> = events.chain(metrics).collect();
             batches[0].rejects.push(refused(number));
             for (index, batch) in batches.iter_mut().enumerate() {

@@ -49,7 +49,7 @@ fn record(kind: RowKind, (name, value): (&str, &str)) -> Vec<(String, String)> {
 }
 
 fn outcome(rows: &model::rows::Rows, rejects: &[Reject]) -> Outcome {
-    match (&rows.events[..], &rows.metrics[..], rejects) {
+    match (&rows.events[..], &rows.metrics.to_vec()[..], rejects) {
         ([event], [], []) => Ok(format!("{event:?}")),
         ([], [point], []) => Ok(format!("{point:?}")),
         ([], [], [reject]) => Err((reject.reason, reject.detail.clone())),
@@ -226,10 +226,10 @@ fn numbers_of_json_arrive_exactly_or_are_refused() {
 fn the_exact_name_of_a_column_counts_before_a_similar_one() {
     let text = "colony_id,Service_ID,service_id,metric_name,timestamp,p50,P50\nc,wrong,right,m,1672772778000,1,2\n";
     let chunk = chunks("m.csv", text, RowKind::Metrics).unwrap();
-    let point = &chunk.rows.metrics[0];
-    assert_eq!((point.series.service_id.as_str(), point.p50), ("right", Some(1.0.into())));
+    let point = chunk.rows.metrics.first().unwrap();
+    assert_eq!((point.series.key.service_id.as_str(), point.p50), ("right", Some(1.0.into())));
     let line = r#"{"colony_id":"c","service_id":"right","Service_ID":"wrong","metric_name":"m","timestamp":1672772778000,"P50":1,"p 50":3}"#;
     let chunk = chunks("m.ndjson", line, RowKind::Metrics).unwrap();
-    let point = &chunk.rows.metrics[0];
-    assert_eq!((point.series.service_id.as_str(), point.p50), ("right", Some(3.0.into())));
+    let point = chunk.rows.metrics.first().unwrap();
+    assert_eq!((point.series.key.service_id.as_str(), point.p50), ("right", Some(3.0.into())));
 }

@@ -75,13 +75,13 @@ fn decimals_dates_and_nulls_are_exact() {
     ]);
     write_parquet(&path, &batch.unwrap(), 2);
     let chunk = read(&path, RowKind::Metrics).unwrap().remove(0);
-    let [point] = &chunk.rows.metrics[..] else { panic!("one good row: {chunk:?}") };
+    let [point] = &chunk.rows.metrics.to_vec()[..] else { panic!("one good row: {chunk:?}") };
     assert_eq!(
-        (point.series.colony_id.as_str(), point.timestamp),
+        (point.series.key.colony_id.as_str(), point.timestamp),
         ("12345678901234567890", TimeMs(19_360 * 86_400_000))
     );
     assert_eq!((point.p50, point.p95, point.max), (None, Some(2.0.into()), Some(3.0.into())));
-    assert_eq!((point.count, point.interval_seconds), (Some(8), None));
+    assert_eq!((point.count, point.series.interval_seconds), (Some(8), None));
     let details: Vec<&str> = chunk.rejects.iter().map(|reject| reject.detail.as_str()).collect();
     assert!(details[0].contains("max is 9007199254740993, which a 64-bit float does not hold exactly"), "{details:?}");
     assert!(details[1].contains("interval_seconds is -60, below 0"), "{details:?}");

@@ -247,7 +247,7 @@ async fn metrics_left_behind(versions: &[&str]) -> Vec<(TimeMs, Option<f64>)> {
         let batch = read_from(&config, &positions).await.unwrap();
         positions.advance(batch.positions);
         for point in batch.rows.metrics {
-            let stored = points.entry(point.timestamp).or_insert_with(|| point.clone());
+            let stored = points.entry(point.timestamp).or_insert(point);
             if point.rank() > stored.rank() {
                 *stored = point;
             }
