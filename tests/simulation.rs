@@ -19,6 +19,7 @@ use model::time::{DAY_MS, HOUR_MS, TimeMs};
 use reef::Reef;
 use sinks::memory::Tables;
 use std::collections::BTreeMap;
+use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::time::Duration;
 use store::CommitFault;
 use tokio::time::sleep;
@@ -31,6 +32,9 @@ const SEEDS: u64 = 24;
 const STEP_MS: i64 = 3 * HOUR_MS;
 /// Steps in which the last rows must have come through.
 const SETTLE_STEPS: u32 = 900;
+
+/// Real time after which a simulation counts as stuck: its own time then no longer moves.
+const HANGS_AFTER: Duration = Duration::from_secs(300);
 
 /// What a simulation left behind.
 struct Outcome {
@@ -47,6 +51,17 @@ enum Weather {
 
 /// Runs a world from its first row to its last.
 fn simulate(seed: u64, weather: Weather) -> Outcome {
+    let (done, wait) = sync_channel(1);
+    let body = move || drop(done.send(run_world(seed, weather)));
+    let thread = std::thread::Builder::new().name("simulation".to_owned()).spawn(body).unwrap();
+    match wait.recv_timeout(HANGS_AFTER) {
+        Ok(outcome) => outcome,
+        Err(RecvTimeoutError::Timeout) => panic!("SIM_SEED={seed}: the simulation hangs"),
+        Err(RecvTimeoutError::Disconnected) => std::panic::resume_unwind(thread.join().unwrap_err()),
+    }
+}
+
+fn run_world(seed: u64, weather: Weather) -> Outcome {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
     let outcome = runtime.block_on(async {
         let born = world::rows_of(seed);
