@@ -27,11 +27,10 @@ use trace::Trace;
 use world::{Arrivals, COLONIES, END};
 
 /// Seeds by default.
-const SEEDS: u64 = 24;
-/// How much time passes in the world with each step of a second.
-const STEP_MS: i64 = 3 * HOUR_MS;
-/// Steps in which the last rows must have come through.
+const SEEDS: u64 = 12;
+/// Steps in which the last rows must have come through, and those without a new row that say so.
 const SETTLE_STEPS: u32 = 900;
+const UNCHANGED_STEPS: u32 = 8;
 
 /// Real time after which a simulation counts as stuck: its own time then no longer moves.
 const HANGS_AFTER: Duration = Duration::from_secs(300);
@@ -47,6 +46,16 @@ struct Outcome {
 enum Weather {
     Calm,
     Rough,
+}
+
+impl Weather {
+    /// How much time passes in the world with each step of a second.
+    fn step_ms(self) -> i64 {
+        match self {
+            Weather::Calm => DAY_MS,
+            Weather::Rough => 6 * HOUR_MS,
+        }
+    }
 }
 
 /// Runs a world from its first row to its last.
@@ -123,9 +132,9 @@ impl Simulation {
             colony.start(START).await;
         }
         self.reef.start();
-        let steps = u32::try_from((END - START) / STEP_MS).unwrap() + 1;
+        let steps = u32::try_from((END - START) / weather.step_ms()).unwrap() + 1;
         for step in 1..=steps {
-            let now = START + i64::from(step) * STEP_MS;
+            let now = START + i64::from(step) * weather.step_ms();
             if weather == Weather::Rough {
                 self.disturb(step, now).await;
             }
@@ -265,7 +274,7 @@ impl Simulation {
             self.pass(END).await;
             let before = std::mem::replace(&mut rows, self.rows());
             unchanged = if rows == before && self.colonies.iter().all(Colony::is_fed) { unchanged + 1 } else { 0 };
-            if unchanged == 30 {
+            if unchanged == UNCHANGED_STEPS {
                 break;
             }
         }
