@@ -122,7 +122,7 @@ impl Store {
                 write::create_staging(&writer)?;
             }
             let session = schema::session(&writer)?.unwrap_or_default();
-            Ok((session, read::newest_event_id(&writer)?, writer.try_clone()?))
+            Ok((session, read::newest_event_id(&writer, is_writable)?, writer.try_clone()?))
         };
         let (session, newest, origin) = prepare().map_err(|cause| StoreError::opening(&path, cause))?;
         Ok(Store(Arc::new(Shared {

@@ -160,13 +160,16 @@ impl Store {
     }
 }
 
-/// The greatest event id; 0 if there is none.
-pub(super) fn newest_event_id(connection: &Connection) -> duckdb::Result<i64> {
-    // the newest one may have expired: what readers have of it is still a position of this database
-    let sql = "SELECT greatest((SELECT coalesce(max(id), 0) FROM events),
-                               (SELECT coalesce(max(last_value), 0) FROM duckdb_sequences()
-                                WHERE sequence_name = 'events_id_seq'))";
-    connection.query_row(sql, [], |row| row.get(0))
+/// The greatest event id that was ever given; 0 if there is none. The event itself may have expired: what readers have of
+/// it is still a position of this database.
+pub(super) fn newest_event_id(connection: &Connection, is_writable: bool) -> duckdb::Result<i64> {
+    let stored: i64 = connection.query_row("SELECT coalesce(max(id), 0) FROM events", [], |row| row.get(0))?;
+    if !is_writable {
+        return Ok(stored);
+    }
+    // only the sequence itself knows: what `duckdb_sequences()` says is wrong once a file was opened again (DuckDB 1.5)
+    let next: i64 = connection.query_row("SELECT nextval('events_id_seq')", [], |row| row.get(0))?;
+    Ok(stored.max(next - 1))
 }
 
 const EVENT_COLUMNS: &str = "SELECT id, epoch_ms(timestamp), service_id, event_type, details FROM events";
