@@ -212,7 +212,7 @@ proptest! {
             shuffled_events.push(events[random.below(events.len() as u64) as usize].clone());
         }
         for _ in 0..metrics.len() / 3 {
-            shuffled_metrics.push(metrics[random.below(metrics.len() as u64) as usize].clone());
+            shuffled_metrics.push(metrics[random.below(metrics.len() as u64) as usize]);
         }
         random.shuffle(&mut shuffled_events);
         random.shuffle(&mut shuffled_metrics);

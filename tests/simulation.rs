@@ -326,6 +326,7 @@ fn assert_same(actual: &Outcome, expected: &Outcome, seed: u64) {
 }
 
 /// Whether a relation was confirmed.
+#[expect(clippy::print_stderr, reason = "whoever asks for the trace wants to see it")]
 fn check(seed: u64) -> bool {
     let expected = simulate(seed, Weather::Calm);
     let actual = simulate(seed, Weather::Rough);

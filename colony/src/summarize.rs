@@ -160,8 +160,8 @@ impl FineWindows {
         let start = interval.start_of(point.timestamp);
         let key = (&point.series.series().key, interval, start);
         self.touches += 1;
-        let window = self.windows.entry(key.clone()).or_default();
-        self.by_touch.remove(&(window.touched, key.clone()));
+        let window = self.windows.entry(key).or_default();
+        self.by_touch.remove(&(window.touched, key));
         window.touched = self.touches;
         self.by_touch.insert((window.touched, key));
         let statistics = Statistics::of(point);

@@ -156,7 +156,7 @@ async fn what_was_written_is_read<F: Fixture>(fixture: &F) {
     store.commit(&commit).await.unwrap();
     assert_eq!(store.reader().events_since(TimeMs(0), None, 1_000).await.unwrap(), commit.rows.events);
     let mut metrics = commit.rows.metrics.to_vec();
-    metrics.sort_by(|a, b| (a.timestamp, a.series).cmp(&(b.timestamp, b.series)));
+    metrics.sort_by_key(|a| (a.timestamp, a.series));
     assert_eq!(store.reader().metrics_since(TimeMs(0), None, 1_000).await.unwrap(), metrics);
     assert_eq!(
         store.reader().events_since(START + 49 * 60_000, None, 9).await.unwrap().len(),
@@ -424,7 +424,7 @@ async fn pages_hold_every_row_once_in_order<F: Fixture>(fixture: &F) {
     events.sort_by(|a, b| (a.timestamp, &a.event_id).cmp(&(b.timestamp, &b.event_id)));
     assert_eq!(read_events, events);
     let mut metrics = metrics;
-    metrics.sort_by(|a, b| (a.timestamp, a.series).cmp(&(b.timestamp, b.series)));
+    metrics.sort_by_key(|a| (a.timestamp, a.series));
     assert_eq!(read_metrics, metrics);
     fixture.close(store).await;
 }

@@ -405,7 +405,7 @@ impl StoreReader for MemoryReader {
         let tables = self.open("cannot read metrics")?;
         let mut rows = rows_of(&tables.metrics, &tables.late_metrics, span, |row| row.timestamp);
         rows.retain(|held| after.is_none_or(|after| metric_order(&held.row) > metric_order(after)));
-        rows.sort_by(|a, b| metric_order(&a.row).cmp(&metric_order(&b.row)));
+        rows.sort_by_key(|a| metric_order(&a.row));
         rows.truncate(limit);
         Ok(rows)
     }

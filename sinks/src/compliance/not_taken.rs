@@ -31,7 +31,7 @@ pub(super) async fn rows_that_are_not_taken_are_counted<F: Fixture>(fixture: &F)
     let second = commit_of(
         2,
         Rows {
-            metrics: vec![right("a"), fuller.clone(), fewer, corrected.clone()].into(),
+            metrics: vec![right("a"), fuller, fewer, corrected].into(),
             events: vec![lesser, again.clone(), amended.clone()],
             ..Rows::default()
         },

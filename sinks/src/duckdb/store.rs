@@ -149,11 +149,11 @@ impl StoreWriter for DuckDbStore {
 #[async_trait]
 impl StoreReader for DuckDbReader {
     async fn positions(&self) -> Result<BTreeMap<String, Positions>, SinkError> {
-        self.readers.call("cannot read source positions", |connection| reader::positions(connection)).await
+        self.readers.call("cannot read source positions", reader::positions).await
     }
 
     async fn watermarks(&self) -> Result<Watermarks, SinkError> {
-        self.readers.call("cannot read watermarks", |connection| reader::watermarks(connection)).await
+        self.readers.call("cannot read watermarks", reader::watermarks).await
     }
 
     async fn events_in(
@@ -187,7 +187,7 @@ impl StoreReader for DuckDbReader {
     }
 
     async fn correlations(&self) -> Result<Vec<Correlation>, SinkError> {
-        self.readers.call("cannot read correlations", |connection| reader::correlations(connection)).await
+        self.readers.call("cannot read correlations", reader::correlations).await
     }
 
     async fn evidence(&self, correlation_id: &str) -> Result<Vec<Evidence>, SinkError> {
@@ -196,7 +196,7 @@ impl StoreReader for DuckDbReader {
     }
 
     async fn colony_status(&self) -> Result<Vec<ColonyStatus>, SinkError> {
-        self.readers.call("cannot read the state of colonies", |connection| reader::colony_status(connection)).await
+        self.readers.call("cannot read the state of colonies", reader::colony_status).await
     }
 
     async fn totals(&self) -> Result<Totals, SinkError> {

@@ -309,10 +309,10 @@ async fn open_buckets_are_sent_again_until_closed_and_nothing_else_is() {
     let colony = TestColony::start(COLONY).await;
     let now = SystemClock.now();
     let (closed, open) = (metric(now - 3 * HOUR_MS, 3_600, 9), metric(now - 5 * MINUTE_MS, 3_600, 1));
-    colony.add_metrics(&[closed.clone(), open.clone()]);
+    colony.add_metrics(&[closed, open]);
     let mut source = config(&colony).build_summaries(&Positions::default(), &context()).unwrap();
     let all = read_until(&mut source, |all| all.rows.colonies.len() >= 3).await;
-    assert_eq!(all.rows.metrics, [closed, open.clone()], "pulled three times, delivered once");
+    assert_eq!(all.rows.metrics, [closed, open], "pulled three times, delivered once");
     let grown = MetricPoint { count: Some(2), ..open };
     colony.state.lock().unwrap().metrics[1].count = Some(2);
     let all = read_until(&mut source, |all| !all.rows.metrics.is_empty()).await;

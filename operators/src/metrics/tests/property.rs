@@ -71,7 +71,7 @@ fn scenario(seed: u64) -> Scenario {
         let row = points[random.below(points.len())];
         // rows that come and go again: another value of the bucket, or the same row twice
         let other = MetricPoint { mean: Some(Real(random.normal())), count: Some(99), ..row };
-        changes.push((other.clone(), 1));
+        changes.push((other, 1));
         changes.push((other, -1));
     }
     random.shuffle(&mut changes);
