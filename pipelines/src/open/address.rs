@@ -160,7 +160,7 @@ mod tests {
             ("clickhouse:http://::1:8123/reef", "in brackets"),
             ("clickhouse:http://[::1/reef", "not closed"),
             ("clickhouse:http://[::1]8123/reef", "only :port"),
-            ("clickhouse:http://[h]:8123/reef", "no address of IPv6"),
+            ("clickhouse:http://[h]:8123/reef", "is not an IPv6 address"),
             ("clickhouse:http://h/reef?cluster=", "?cluster=name"),
             ("clickhouse:http://h/reef?shards=2", "?cluster=name"),
             ("clickhouse:http://h/?cluster=c", "database is missing"),
