@@ -78,7 +78,7 @@ impl<'a> Keys<'a> {
     pub(super) fn section(&self, key: &str, prefix: &'a str) -> Result<Keys<'a>, ConfigError> {
         let node = self.get(key);
         if node.is_some_and(|node| !is_mapping_or_empty(node)) {
-            return Err(self.error(key, "must have nested keys, indented below it"));
+            return Err(self.error(key, "must have keys, indented below it"));
         }
         Ok(Keys { file: self.file, prefix, node })
     }
