@@ -319,6 +319,6 @@ fn typical_mistakes_say_what_to_do() {
 
     let empty = done("replay", &reef, &["--from", "1999-01-01", "--to", "1999-02-01"]);
     assert_eq!((&empty["rows_in_range"], &empty["summary"]), (&Value::from(0), &Value::Null));
-    assert!(empty["notes"][0].as_str().unwrap().contains("stored rows reach from 2026-01-05T"), "{empty:#}");
+    assert!(empty["notes"][0].as_str().unwrap().contains("stored rows are from 2026-01-05T"), "{empty:#}");
     assert_eq!(hash(&reef.store()), bytes, "none of it has changed the live store");
 }
