@@ -1,4 +1,4 @@
-//! How fast commits are beside each engine's own bulk load of the same rows, in one run:
+//! Speed of commits compared with each engine's own bulk load of the same rows, in one run:
 //! `cargo bench --workspace --bench sinks -- [rows] [rows per commit] [duckdb|clickhouse]`.
 //!
 //! The commit path has everything a tick has: look-ups for upserts, hourly summaries, positions. The bulk load reads the

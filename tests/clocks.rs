@@ -56,7 +56,7 @@ fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap()
 }
 
-/// Takes in the batches in one run.
+/// Reads the batches in one run.
 fn take_in(config: &ReefConfig, clock: &Arc<ManualClock>, batches: Vec<Rows>) -> RunSummary {
     runtime().block_on(async {
         let store = pipelines::open::store::open(config).await.unwrap();
@@ -155,7 +155,7 @@ fn a_clock_that_is_years_ahead_deletes_nothing_and_what_is_deleted_is_told() {
     let ahead = take_in(&config, &clock, Vec::new());
     assert_eq!(ahead.deleted.values().sum::<u64>(), 0, "{:?}", ahead.deleted);
 
-    // the fleet itself has gone on for years
+    // the fleet itself has continued for years
     let later = |event: &Event| Event {
         event_id: format!("later-{}", event.event_id),
         timestamp: event.timestamp + 9 * 365 * DAY_MS,

@@ -73,12 +73,12 @@ pub fn input(folder: &Path) -> (Vec<PathBuf>, Vec<PathBuf>) {
     input_in(folder, FILES)
 }
 
-/// The same in so many files of each kind.
+/// The same in this number of files of each kind.
 pub fn input_in(folder: &Path, files: usize) -> (Vec<PathBuf>, Vec<PathBuf>) {
     let (mut events, mut metrics) = rows(SEED);
     let released = shared_data("releases").map(|data| std::fs::read_to_string(data.join("events.ndjson")).unwrap());
     if let Some(released) = &released {
-        // into the last weeks of the real ones, so that all of them are looked at
+        // into the last weeks of the real ones, so that all of them are evaluated
         let shift_ms = last_time(released) - events.iter().map(|event| event.timestamp).max().unwrap();
         events.iter_mut().for_each(|event| event.timestamp = event.timestamp + shift_ms);
         metrics.iter_mut().for_each(|point| point.timestamp = (point.timestamp + shift_ms).floor_to(5 * MINUTE_MS));
@@ -95,7 +95,7 @@ pub fn input_in(folder: &Path, files: usize) -> (Vec<PathBuf>, Vec<PathBuf>) {
     (deal(folder, "events", &event_lines, files), deal(folder, "metrics", &metric_lines, files))
 }
 
-/// A reef over the files that commits every batch by itself.
+/// A reef over the files that commits every batch separately.
 pub fn reef_over(input: &(Vec<PathBuf>, Vec<PathBuf>)) -> Reef {
     Reef::new(&body_over(input))
 }

@@ -46,7 +46,7 @@ impl Source for Live {
 
     async fn next_batch(&mut self) -> Result<Option<Batch>, SourceError> {
         let Some(rows) = self.batches.next() else { return Ok(None) };
-        // the same text whatever the order, so that this table can be compared as well
+        // the same text for any order, so that this table can be compared as well
         let positions = Positions([("all".to_owned(), "read".to_owned())].into());
         Ok(Some(Batch { rows, positions, ..Batch::default() }))
     }
@@ -97,7 +97,7 @@ fn copies(seed: u64) -> Vec<Rows> {
         }
         copies.push(one(event));
     }
-    // the last event of all is moved back: what stands then says less than what has been seen
+    // the very last event is moved back: the stored rows then show an earlier time than was seen
     let last = copies.iter().filter_map(|copy| copy.events.first()).max_by_key(|event| event.timestamp).unwrap();
     let back = Event { version: 9, timestamp: last.timestamp - 2 * HOUR_MS, ..last.clone() };
     copies.push(one(back));
@@ -259,7 +259,7 @@ fn an_older_copy_of_an_event_that_the_engine_has_forgotten_does_not_rise_again()
         timestamp,
         ..deploy.clone()
     };
-    // amended to a time far before all that is looked at
+    // amended to a time far before the look-back
     let forgotten = (0..12).map(|number| moved(number, 1, START - 60 * DAY_MS + number * HOUR_MS));
     let plain: Vec<Rows> = forgotten.chain(events.iter().cloned()).map(|event| one(&event)).collect();
     let case = case("restarted twice", 2, 20, 40, 3);
@@ -271,6 +271,6 @@ fn an_older_copy_of_an_event_that_the_engine_has_forgotten_does_not_rise_again()
     let all: Vec<Rows> = plain.iter().cloned().chain(older.map(|event| one(&event))).collect();
     let (actual, late) = outcome(&in_order(&all), &case);
     assert_eq!(late, 0);
-    // what has been seen is more; what follows from it is the same
+    // more rows have been seen; the results are the same
     assert_equal(&rows_only(actual), &rows_only(expected), "older copies");
 }

@@ -1,4 +1,4 @@
-//! What sources deliver and stores keep: rows of every kind, side by side.
+//! Rows of every kind, as delivered by sources and stored by stores.
 
 use crate::chunks::Metrics;
 use crate::event::Event;

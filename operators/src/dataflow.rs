@@ -1,14 +1,14 @@
-//! The dataflow: how the operators are connected, and what comes out of it.
+//! The dataflow: connects the operators and collects their output.
 //!
 //! ```text
 //! events  ── dedupe ── episodes ── (to all) ── event scan  ── event verdict ──┐
 //! metrics ── align ────────────── (to all) ── metric scan ── metric verdict ──┴── Outcome
 //! Evaluate ─ (to all) ─ every operator above: scan now, forget what can no longer matter
 //! ```
-//! Timely's timestamp is the tick; event time is data. [`Evaluate`] arrives on every worker in the ticks that the caller
-//! chooses; results depend on the rows and on the last `Evaluate` alone, never on how many there were before.
-//! Scans are divided among workers by source; one worker per kind holds the verdict, because false-discovery control
-//! needs all pairs together. Outcomes are collected by worker 0, whichever process the worker that found them belongs to.
+//! Timely's timestamp is the tick; event time is data. [`Evaluate`] arrives on every worker in the ticks that the
+//! caller chooses; results depend only on the rows and on the last `Evaluate`, never on the number of earlier ones.
+//! Scans are divided among workers by source; one worker per kind computes the verdict, because false-discovery control
+//! needs all pairs together. Worker 0 collects the outcomes of all workers of all processes.
 
 use crate::dedupe::Dedupe;
 use crate::events::levels::on_both_levels;
@@ -61,9 +61,9 @@ pub struct Ports {
     pub metrics: InputSession<u64, MetricBlock, i64>,
     /// Orders to evaluate; given to one worker, seen by all.
     pub evaluate: InputSession<u64, Evaluate, i64>,
-    /// Changes that came out since they were last taken; all of them come out on worker 0.
+    /// Changes since they were last taken; all of them are output on worker 0.
     pub outcomes: Rc<RefCell<Vec<Change<Outcome>>>>,
-    /// Tells when a tick is complete on all workers.
+    /// Reports when a tick is complete on all workers.
     pub probe: ProbeHandle<u64>,
 }
 

@@ -1,4 +1,4 @@
-//! Which worker scans which pair: a fixed hash, so that every machine and every run divide the work alike.
+//! Assigns pairs to workers by a fixed hash, so that every machine and every run divide the work equally.
 
 pub use model::series::fixed_hash;
 

@@ -1,15 +1,15 @@
-//! Clock: what an evaluation calls now, for events and for metrics, from the rows on time alone.
+//! Clock: the current event time of an evaluation, for events and for metrics, derived from on-time rows only.
 //!
-//! Now must not follow one row, host or colony whose clock is wrong: everybody else's rows would fall out of the
-//! look-back. So it is the newest time at which there still is something to correlate:
-//! - **events**: the newest day with rows that, with the days that its look-back reaches, holds two colonies and three
-//!   distinct times; of that day the greatest time. Metrics that have gone on move it by up to a day and the longest lag:
-//!   what has not followed by then has not followed;
-//! - **metrics**: of such a day (two colonies suffice) the second greatest of the times that its colonies have reached,
-//!   since the slower of two decides what both have in common.
+//! Now must not follow one row, host or colony with a wrong clock: all other rows would fall out of the look-back. It
+//! is therefore the newest time at which there is still something to correlate:
+//! - **events**: the greatest time of the newest day that, with the days of its look-back, has two colonies and three
+//!   distinct times. Newer metrics move it by up to a day and the longest lag: targets that have not occurred by then
+//!   did not occur;
+//! - **metrics**: of such a day (two colonies suffice) the second-largest of the newest times of its colonies, because
+//!   the slower of two limits their common range.
 //!
-//! Without such a day it is the greatest time of all. Both are functions of the set of rows, whatever their order, and
-//! rise with it. Days older than the look-back are forgotten; the rest is committed beside the positions.
+//! Without such a day it is the greatest time of all. Both are functions of the set of rows, independent of order, and
+//! grow with it. Days older than the look-back are forgotten; the rest is committed with the positions.
 
 use model::position::Positions;
 use model::rows::Rows;
@@ -24,11 +24,11 @@ mod tests;
 
 /// The name under which the clock is committed.
 pub const CLOCK_NAME: &str = "event-clock";
-/// The most days kept: a reef that hears of one colony alone has no day to forget by.
+/// Maximum number of days: a reef with a single colony has no day by which to forget.
 const DAYS_MAX: usize = 1_000;
 /// How many distinct times of events make something to correlate.
 const EVENT_TIMES_MIN: usize = 3;
-/// Colonies of a day that are kept.
+/// Maximum number of colonies per day.
 const COLONIES_MAX: usize = 2;
 
 /// Rises with the rows, never with the wall clock: results are a function of the rows.
@@ -36,7 +36,7 @@ const COLONIES_MAX: usize = 2;
 pub struct EventClock {
     events: Days,
     metrics: Days,
-    /// How far metrics may move now of events.
+    /// How far metrics can move the now of events.
     quiet_ms: i64,
     committed: Positions,
 }
@@ -46,24 +46,24 @@ pub struct EventClock {
 struct Days {
     /// How many days before a day belong to its look-back.
     look_back: i64,
-    /// How many distinct times make something to correlate, and are kept of a day.
+    /// Number of distinct times required for a correlation, and stored per day.
     times_min: usize,
     by_day: BTreeMap<i64, Day>,
-    /// The greatest day whose look-back holds enough.
+    /// The newest day whose look-back has enough rows.
     shared: Option<i64>,
 }
 
 /// One day (UTC). The stored form is JSON.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Day {
-    /// The colonies that have come furthest in it, and how far; the furthest first, at most [`COLONIES_MAX`].
+    /// The colonies with the newest rows in it, and their times; the newest first, at most [`COLONIES_MAX`].
     colonies: Vec<(TimeMs, String)>,
     /// Its greatest distinct times, greatest first.
     times: Vec<TimeMs>,
 }
 
 impl Day {
-    /// Takes in a row; says whether that has changed anything.
+    /// Adds a row; returns whether that changed anything.
     fn add(&mut self, colony_id: &str, time: TimeMs, times_max: usize) -> bool {
         let mut has_changed = false;
         let place = self.times.partition_point(|known| *known > time);
@@ -98,7 +98,7 @@ impl Days {
         let mut has_changed = false;
         for (colony_id, time) in rows {
             let day = time.0.div_euclid(DAY_MS);
-            // too old to matter, whatever comes
+            // too old to matter for any later row
             if self.shared.is_some_and(|shared| day < shared - self.look_back) {
                 continue;
             }
@@ -109,7 +109,7 @@ impl Days {
         }
     }
 
-    /// Finds the shared day, and forgets what lies before its look-back.
+    /// Finds the shared day, and forgets days before its look-back.
     fn settle(&mut self) {
         self.shared = self.by_day.keys().rev().copied().find(|day| self.is_shared(*day));
         if let Some(shared) = self.shared {
@@ -136,7 +136,7 @@ impl Days {
         self.by_day.get(&self.shared?)?.times.first().copied()
     }
 
-    /// How far the second of the colonies has come by the shared day.
+    /// The newest time of the second colony up to the shared day.
     fn second_shared(&self) -> Option<TimeMs> {
         let shared = self.shared?;
         let mut reached: BTreeMap<&str, TimeMs> = BTreeMap::new();
@@ -148,7 +148,7 @@ impl Days {
         reached.iter().rev().nth(1).copied()
     }
 
-    /// The newest day apart: it changes with every row, the others hardly ever.
+    /// The newest day separately: it changes with every row, the others rarely.
     fn texts(&self) -> (String, String) {
         let newest = self.by_day.last_key_value().map(|(day, _)| *day);
         let earlier: BTreeMap<&i64, &Day> = self.by_day.iter().filter(|(day, _)| Some(**day) != newest).collect();
@@ -175,8 +175,8 @@ impl EventClock {
         }
     }
 
-    /// The clock of a store: as it was committed. Of a store that an earlier version wrote, all that is known is how far
-    /// each colony has come (`watermarks` of events and of metrics).
+    /// The committed clock of a store. For a store of an earlier version only the newest time of each colony is known
+    /// (`watermarks` of events and of metrics).
     pub fn of_store(params: &Params, positions: &BTreeMap<String, Positions>, watermarks: &Watermarks) -> EventClock {
         let mut clock = EventClock::new(params);
         match positions.get(CLOCK_NAME) {
@@ -204,14 +204,14 @@ impl EventClock {
         self.committed = committed.clone();
     }
 
-    /// Takes in rows on time.
+    /// Adds on-time rows.
     pub fn observe(&mut self, rows: &Rows) {
         self.events.add(rows.events.iter().map(|row| (&*row.colony_id, row.timestamp)));
         self.metrics
             .add(newest_of_runs(rows.metrics.iter().map(|row| (&*row.series.series().key.colony_id, row.timestamp))));
     }
 
-    /// What has changed since it was last committed.
+    /// Changes since the last commit.
     pub fn take_moved(&mut self) -> Positions {
         let mut moved = Positions::default();
         for (kind, days) in [("events", &self.events), ("metrics", &self.metrics)] {
@@ -247,7 +247,7 @@ impl EventClock {
         self.metrics.second_shared().or(self.metrics.newest())
     }
 
-    /// The greater of both: how far the reef has come.
+    /// The greater of both: the reef's progress.
     pub fn now(&self) -> Option<TimeMs> {
         self.events_now().max(self.metrics_now())
     }
@@ -258,7 +258,7 @@ impl EventClock {
     }
 }
 
-/// Of neighbouring rows of one colony and day only the greatest: metric rows are many.
+/// Of adjacent rows of one colony and day only the greatest, because there are many metric rows.
 fn newest_of_runs<'a>(rows: impl Iterator<Item = (&'a str, TimeMs)>) -> impl Iterator<Item = (&'a str, TimeMs)> {
     let mut rows = rows.peekable();
     std::iter::from_fn(move || {

@@ -1,4 +1,4 @@
-//! How fast commits of metric rows are: `cargo bench -p coral-sinks --bench commit_rate -- [rows] [rows per commit]`.
+//! Commit rate of metric rows: `cargo bench -p coral-sinks --bench commit_rate -- [rows] [rows per commit]`.
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a measurement, not a library")]
 
 use coral_sinks::duckdb::{DuckDbConfig, DuckDbStore};

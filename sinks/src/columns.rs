@@ -126,7 +126,7 @@ pub(crate) fn intervals(seconds: impl Iterator<Item = u32>) -> ArrayRef {
     Arc::new(UInt32Array::from_iter_values(seconds))
 }
 
-/// A bucket as it is written, but for the names of its series.
+/// A bucket as it is written, except the names of its series.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Bucket {
     pub(crate) on_time: bool,
@@ -146,8 +146,8 @@ impl From<StoredRow<&MetricPoint>> for Bucket {
     }
 }
 
-/// The columns of buckets but those that name their series. Each row is looked at once: by column, rows that lie apart in
-/// memory are fetched as often as there are columns.
+/// The columns of buckets except the names of their series. Each row is read once: column by column, scattered rows
+/// would be fetched once per column.
 pub(crate) fn bucket_columns(rows: impl ExactSizeIterator<Item = Bucket>) -> Columns {
     let mut times = Vec::with_capacity(rows.len());
     let mut numbers = [(); 5].map(|()| Float64Builder::with_capacity(rows.len()));
@@ -182,10 +182,10 @@ fn lateness<T>(rows: &[StoredRow<&T>]) -> ArrayRef {
     Arc::new(rows.iter().map(|held| Some(!held.on_time)).collect::<BooleanArray>())
 }
 
-/// Says what was read and is none of our words.
+/// The error for an unknown stored value.
 pub(crate) type Unknown = Box<dyn std::error::Error + Send + Sync>;
 
-/// A stored word that this program never writes.
+/// A stored value that this program never writes.
 pub(crate) fn unknown(column: &str, value: &str) -> Unknown {
     format!("column {column} holds {value:?}, which this program does not know").into()
 }

@@ -183,7 +183,7 @@ async fn what_was_written_is_read<F: Fixture>(fixture: &F) {
     for (table, rows) in expected {
         assert_eq!(totals.rows[table], rows, "{table}");
     }
-    // 200 buckets on time in one hour, all alike but for their p95
+    // 200 on-time buckets in one hour, equal except for their p95
     let dump = fixture.dump(&mut store).await;
     assert_eq!(dump["env_metric_summary"].len(), 1);
     fixture.close(store).await;

@@ -1,4 +1,4 @@
-//! The findings store: keeps patterns and counts, and no rows; for runs that ask "what would be found?" and leave nothing.
+//! The findings store: keeps patterns and counts but no rows, for what-if runs.
 
 use crate::closing::Closing;
 use crate::commit::Commit;
@@ -18,11 +18,11 @@ use model::topology::ColonyStatus;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Patterns with their evidence, and how many rows went by. Its memory is bounded by that of the engine, which holds the
-/// same patterns: rows, summaries, topology and positions are counted or dropped.
+/// Patterns with their evidence, and row counts. Its memory is bounded by that of the engine, which has the same
+/// patterns: rows, summaries, topology and positions are counted or dropped.
 ///
-/// Of the contract of a store it keeps all that concerns findings. It cannot be restarted from: it has no rows to rebuild
-/// windows from, no watermarks and no positions, and says so by having none of them.
+/// It fulfils the part of the store contract that concerns findings. A run cannot restart from it: it has no rows to
+/// rebuild windows, no watermarks and no positions.
 #[derive(Debug, Default)]
 pub struct FindingsStore {
     reader: FindingsReader,
@@ -85,7 +85,7 @@ impl StoreWriter for FindingsStore {
             *kept.rejects.entry(reject.reason).or_default() += 1;
         }
         kept.late += commit.late.len() as u64;
-        // it keeps no rows that others could differ from
+        // it has no rows from which others could differ
         Ok(Outcome::default())
     }
 

@@ -1,6 +1,6 @@
-//! Exact sums of the hours that a session has seen whole: what a commit of new rows need not read back from the store.
+//! Cache of the hourly sums that a session has fully written, so that a commit need not re-read them.
 //!
-//! The sums of an hour are whole numbers, so adding rows to them as they come gives what adding up all stored rows would.
+//! The sums of an hour are integers, so adding rows incrementally equals adding all stored rows.
 
 use crate::resolve::{SeriesRows, StoredRow};
 use crate::rollup::Sums;
@@ -35,11 +35,11 @@ pub(crate) struct Touched<'a> {
     pub(crate) to_read: Vec<&'a RollupKey>,
 }
 
-/// What tells summaries apart, borrowed from a row.
+/// Key of a summary, borrowed from a row.
 type Identity<'a> = (TimeMs, &'a str, &'a str, &'a str);
 
 impl HourSums {
-    /// Notes that no bucket is stored after `newest`, or none at all.
+    /// Records that no bucket is stored after `newest`, or none at all.
     pub(crate) fn begin(&mut self, newest: Option<TimeMs>) {
         self.whole.clear();
         self.empty_after = Some(newest.map_or(TimeMs(i64::MIN), |newest| newest.floor_to(HOUR_MS)));
@@ -50,14 +50,14 @@ impl HourSums {
         self.latest = self.latest.max(keys.iter().map(|key| key.hour).max());
     }
 
-    /// Forgets all sums: stored rows have gone, or it is not known which have come.
+    /// Forgets all sums: stored rows were deleted, or the written rows are unknown.
     pub(crate) fn forget(&mut self) {
         self.whole.clear();
         self.empty_after = self.empty_after.max(self.latest).filter(|_| self.empty_after.is_some());
     }
 
-    /// Sorts out `keys`, the summaries of a commit with the rows `new`, of which no copy is stored, and `needs_lookup`, of
-    /// which one may be. Until [`store`](HourSums::store) is told that they are written, their hours are forgotten.
+    /// Sorts out `keys`, the summaries of a commit with the rows `new`, of which no copy is stored, and `needs_lookup`,
+    /// of which one may be. Until [`store`](HourSums::store) records that they are written, their hours are forgotten.
     pub(crate) fn touch<'a>(
         &mut self,
         keys: &'a [RollupKey],
@@ -94,7 +94,7 @@ impl HourSums {
                 None => touched.to_read.push(key),
             }
         }
-        // rows whose summary is not asked for: nothing is known of it any more
+        // rows whose summary is not requested: its cached sum becomes invalid
         for row in unnamed {
             let key = RollupKey::at(row.series(), row.timestamp());
             self.whole.remove(&key);
@@ -169,7 +169,7 @@ mod tests {
     fn new_rows_are_added_to_hours_that_are_known_from_their_first_row() {
         let mut hours = HourSums::default();
         let (stored, first, second) = (bucket("api", 0), bucket("api", HOUR_MS), bucket("web", HOUR_MS + 60_000));
-        assert_eq!(commit(&mut hours, &first), None, "nothing is known of a store that was not asked");
+        assert_eq!(commit(&mut hours, &first), None, "the state of a store is unknown before a query");
         hours.begin(Some(stored.timestamp));
         assert_eq!(commit(&mut hours, &stored), None, "its hour may have other rows");
         assert_eq!(commit(&mut hours, &first), Some(sums(&[&first])));

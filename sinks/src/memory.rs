@@ -1,4 +1,4 @@
-//! The reference store: plain maps, the same rules as the others. Tests of other crates use it in a store's place.
+//! The reference store: plain maps, the same rules as the others. Tests of other crates use it as a store.
 
 use crate::closing::Closing;
 use crate::commit::Commit;
@@ -304,7 +304,7 @@ fn see<K: Ord, T: Sighting>(map: &mut BTreeMap<K, Seen<T>>, key: K, row: &T) {
     map.insert(key, seen);
 }
 
-/// Where paging of events goes on.
+/// Cursor of event pages.
 fn event_order(event: &Event) -> (TimeMs, &str, &str) {
     (event.timestamp, &event.colony_id, &event.event_id)
 }

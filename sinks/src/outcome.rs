@@ -1,8 +1,8 @@
-//! What a commit found out about its rows: which of them differ from the copy that stands and were not taken.
+//! The outcome of a commit: which of its rows differ from the current copy and were not applied.
 //!
-//! Which copy of a row stands is a function of the set of copies ([`crate::resolve`]), so a correction that compares
-//! lower loses, and so does an event whose id is used again. Neither must happen without a word. A row with another
-//! version than the one that stands has said itself which of them is newer: it is not counted.
+//! The current copy of a row is a function of the set of copies ([`crate::resolve`]), so a correction that compares
+//! lower loses, and so does an event whose id is reused. Neither may happen silently. A row with another version than
+//! the current copy states itself which is newer: it is not counted.
 
 use crate::resolve::StoredRow;
 use model::columns::MetricRow;
@@ -10,15 +10,15 @@ use model::event::Event;
 use model::metric::MetricPoint;
 use model::statistics::Statistics;
 
-/// Counts of a commit; those of several commits are added up. A repeated commit may count less: its own rows are stored by
-/// then.
+/// Counts of a commit; those of several commits are added. A repeated commit may count less, because its rows are
+/// already stored.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Outcome {
-    /// Rows that differ from the copy that stands, which has the same version and compares higher.
+    /// Rows that differ from the current copy, which has the same version and compares higher.
     pub not_taken: u64,
-    /// Of these, metric buckets with fewer samples than the one that stands, as an earlier state of a bucket has.
+    /// Of these, metric buckets with fewer samples than the current copy, as in an earlier state of a bucket.
     pub fewer_samples: u64,
-    /// Events whose id stands for an event of another time, without another version: one of the two stands.
+    /// Events whose id belongs to an event of another time, without another version: one of the two wins.
     pub reused_ids: u64,
 }
 
@@ -36,13 +36,13 @@ impl Outcome {
     }
 }
 
-/// A row of which one copy meets another.
+/// A row whose copies are compared.
 pub(crate) trait Met {
-    /// Counts what `incoming` has in the way of `stands`, another copy of the same row that was there before it.
+    /// Counts the differences of `incoming` from `stands`, the copy stored before it.
     fn met(incoming: StoredRow<&Self>, stands: StoredRow<&Self>, outcome: &mut Outcome);
 }
 
-/// Whether nothing is kept of a copy. A late one that says more is stored beside it.
+/// Whether a copy is discarded. A greater late copy is stored separately.
 fn is_lost<T: Ord>(incoming: StoredRow<&T>, stands: StoredRow<&T>) -> bool {
     incoming < stands && (incoming.on_time || incoming.row <= stands.row)
 }
@@ -107,7 +107,7 @@ mod tests {
         assert_eq!(met((true, &fewer), (true, &stands)), (1, 1, 0));
         assert_eq!(met((true, &higher), (true, &stands)), (0, 0, 0), "it is taken");
         assert_eq!(met((true, &stands), (true, &stands)), (0, 0, 0), "a repeat");
-        assert_eq!(met((true, &earlier), (true, &corrected)), (0, 0, 0), "what was corrected comes again");
+        assert_eq!(met((true, &earlier), (true, &corrected)), (0, 0, 0), "a corrected row is sent again");
         assert_eq!(met((false, &higher), (true, &stands)), (0, 0, 0), "a late one that says more is stored beside it");
         assert_eq!(met((false, &lower), (true, &stands)), (1, 0, 0));
     }

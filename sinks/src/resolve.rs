@@ -1,4 +1,4 @@
-//! Which copies of a row are kept when several have the same identity: the same answer in every store and in any order of
+//! Which copies of a row are stored if several have the same identity: the same in every store and for any order of
 //! arrival.
 
 use crate::commit::Commit;
@@ -17,8 +17,8 @@ use std::hash::Hash;
 
 /// A row as a store shows it. The greatest copy of a row is current:
 ///
-/// 1. a copy on time beats a late one, whatever their contents: what has been correlated stays current, and a
-///    rebuilt window is the window that was lost;
+/// 1. an on-time copy wins over a late one, for any content: correlated rows stay current, and a rebuilt window equals
+///    the lost one;
 /// 2. then the row's own order decides: `(version, content)` of an event, [`MetricPoint::rank`] of a bucket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct StoredRow<T> {
@@ -31,8 +31,8 @@ pub struct StoredRow<T> {
 /// The copies of a row that are stored: the current one, and a late one that says more than it (a newer version, a
 /// withdrawal, a fuller bucket), until a backfill or a replay makes that one count.
 ///
-/// Both are a function of the set of copies: the greatest copy on time, else the greatest late one; and the greatest late
-/// one, if it is greater by the row's own order.
+/// Both are a function of the set of copies: the greatest on-time copy, otherwise the greatest late one; and the
+/// greatest late one, if it is greater by the row's own order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredCopies<T> {
     /// Shown to readers; in the table of its kind.
@@ -42,7 +42,7 @@ pub struct StoredCopies<T> {
 }
 
 impl<T: Ord> StoredCopies<T> {
-    /// Takes in another copy.
+    /// Adds another copy.
     pub fn take(&mut self, copy: StoredRow<T>) {
         let smaller = if copy > self.current { std::mem::replace(&mut self.current, copy) } else { copy };
         let late = (!smaller.on_time).then_some(smaller.row);
@@ -208,9 +208,9 @@ pub struct Seen<T> {
     pub latest: T,
 }
 
-/// A row that says when it was true.
+/// A row with the time of its observation.
 pub trait Sighting: Ord + Clone {
-    /// When the colony said so.
+    /// When the colony reported it.
     fn seen_at(&self) -> TimeMs;
 }
 
@@ -227,7 +227,7 @@ impl Sighting for ServiceEdge {
 }
 
 impl<T: Sighting> Seen<T> {
-    /// What is held after `row`, when `stored` was held before it.
+    /// The stored row after `row`, if `stored` was stored before.
     pub fn with(stored: Option<Seen<T>>, row: &T) -> Seen<T> {
         let Some(stored) = stored else {
             return Seen { first_seen_at: row.seen_at(), latest: row.clone() };
@@ -240,12 +240,12 @@ impl<T: Sighting> Seen<T> {
     }
 }
 
-/// Which side of a pattern an event stands on.
+/// The side of a pattern that an event is on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Role {
-    /// What comes first.
+    /// The source.
     Source,
-    /// What follows.
+    /// The target.
     Target,
 }
 
@@ -259,7 +259,7 @@ impl Role {
     }
 }
 
-/// The events that stand behind a finding: `(colony_id, event_id, role)`, each once. Metric sides have none.
+/// The events behind a finding: `(colony_id, event_id, role)`, each once. Metric sides have none.
 pub fn event_links(finding: &Finding) -> BTreeSet<(String, String, Role)> {
     let key = &finding.correlation.key;
     let mut links = BTreeSet::new();
@@ -312,7 +312,7 @@ mod tests {
         assert_eq!(buckets(&commit), [StoredCopies { current, late: Some(closed) }]);
     }
 
-    /// By series and time, in whatever order they come.
+    /// By series and time, in any order.
     #[test]
     fn buckets_stand_by_series_and_time() {
         let all = [("api", 60_000), ("api", 120_000), ("api", 180_000), ("db", 60_000), ("web", 0)];

@@ -1,5 +1,5 @@
-//! The hourly summary of a metric in an environment, in exact arithmetic: the same bits in every store, whatever the
-//! order in which rows were added up.
+//! The hourly summary of a metric in an environment, in exact arithmetic: the same bits in every store, for any order
+//! of rows.
 
 use model::real::Real;
 use model::statistics::Statistics;
@@ -62,7 +62,7 @@ impl Sums {
         self.points += other.points;
     }
 
-    /// The row. The one place where a float is made of the sums.
+    /// The row. The only place that converts the sums to floats.
     pub fn summary(&self) -> Summary {
         let mean = || self.weighted_units as f64 / self.weight as f64 / UNITS_PER_ONE;
         Summary {

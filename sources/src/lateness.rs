@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 #[cfg(test)]
 mod tests;
 
-/// The greatest event time seen on time, per colony.
+/// The greatest on-time event time per colony.
 pub type Watermarks = BTreeMap<String, TimeMs>;
 
 /// The name under which the gate's state is committed beside the positions of the sources.
@@ -36,17 +36,18 @@ pub struct Origin<'a> {
 
 /// Splits batches into rows on time and late rows.
 ///
-/// A row is late when it lies more than the allowed lateness behind its colony's mark *before* the batch, so that the
-/// order inside a batch does not change the verdict. A metric bucket lies where it ends: an hourly bucket that is still
-/// open is not late because the minute buckets beside it have moved on.
+/// A row is late if it is more than the allowed lateness behind its colony's mark *before* the batch, so that the order
+/// inside a batch does not change the verdict. The time of a metric bucket is its end: an open hourly bucket is not
+/// late because minute buckets of the same hour are newer.
 ///
-/// No wrong clock moves the mark of the others (`Mark::reached`): a row counts as no later than the reader's clock at
-/// its arrival; one row moves nothing; and where two services of a colony send, neither moves the mark alone. What a
-/// source held before it was first read to its end is never late: it came in the order of its storage, not of its time.
+/// No wrong clock moves the mark of others (`Mark::reached`): the time of a row is limited by the reader's clock at its
+/// arrival; a single row moves nothing; and if two services of a colony send, neither moves the mark alone. Rows that a
+/// source held before it was first read to its end are never late, because they arrive in storage order, not in time
+/// order.
 ///
-/// The gate never looks at stored rows again: its state is committed with each tick ([`LatenessGate::take_moved`]) and
-/// read back by a restart, and its verdict is stored with each row. Stored rows would not do, since an event that is
-/// amended to an earlier time replaces the row that had raised the mark.
+/// The gate never reads stored rows: its state is committed with each tick ([`LatenessGate::take_moved`]) and restored
+/// after a restart, and its verdict is stored with each row. Stored rows are not sufficient, because an event amended
+/// to an earlier time replaces the row that had raised the mark.
 #[derive(Clone, Debug, Default)]
 pub struct LatenessGate {
     allowed_lateness_ms: i64,
@@ -65,14 +66,14 @@ struct Marks {
     has_moved: bool,
 }
 
-/// How far one colony has come. A function of the set of its rows.
+/// Progress of one colony: a function of the set of its rows.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Mark {
     /// The service with the greatest time, and that time.
     leader: (String, TimeMs),
     /// The same of all other services.
     runner_up: Option<(String, TimeMs)>,
-    /// The second greatest of the distinct times of all rows.
+    /// The second-largest distinct time of all rows.
     second: Option<TimeMs>,
 }
 
@@ -81,7 +82,7 @@ impl Mark {
         Mark { leader: (service.to_owned(), time), runner_up: None, second: None }
     }
 
-    /// Takes in a row on time; says whether that has changed anything.
+    /// Adds an on-time row; returns whether that changed anything.
     fn raise(&mut self, service: &str, time: TimeMs) -> bool {
         let greatest = self.leader.1;
         let mut has_moved = true;
@@ -116,8 +117,8 @@ impl Mark {
         has_moved
     }
 
-    /// The mark itself: the second greatest distinct time, and no more than a second service has reached. A service
-    /// that lies further behind than a clock may be wrong says nothing about the others.
+    /// The mark itself: the second-largest distinct time, limited by the time of a second service. A service that is
+    /// further behind than clock errors explain does not limit the others.
     fn reached(&self) -> Option<TimeMs> {
         let second = self.second?;
         let vouched = self.runner_up.as_ref().map(|(_, time)| *time);
@@ -132,22 +133,21 @@ fn rank(service: &str, time: TimeMs) -> (TimeMs, Reverse<&str>) {
 }
 
 impl LatenessGate {
-    /// A gate that starts from the greatest times of rows already stored: what is known of a store that an earlier
-    /// version wrote.
+    /// A gate that starts from the greatest times of stored rows, for a store written by an earlier version.
     pub fn new(allowed_lateness_ms: i64, events: Watermarks, metrics: Watermarks) -> LatenessGate {
         let marks = |watermarks: Watermarks| {
             // no service has this name: the first real one takes its place
             let reached = |time: TimeMs| Mark { second: Some(time), ..Mark::new("", time) };
             let marks: BTreeMap<_, _> =
                 watermarks.into_iter().map(|(colony_id, time)| (colony_id, reached(time))).collect();
-            // committed with the first tick: from then on the committed state alone counts
+            // committed with the first tick: from then on only the committed state counts
             Marks { has_moved: !marks.is_empty(), marks, caught_up: BTreeSet::new() }
         };
         LatenessGate { allowed_lateness_ms, events: marks(events), metrics: marks(metrics) }
     }
 
-    /// The same gate with the state that was committed under [`GATE_NAME`], which is then all that it knows: a store
-    /// without transactions may hold rows of a commit that was cut off. A state that cannot be read changes nothing.
+    /// The same gate with the state committed under [`GATE_NAME`], which then replaces all other state: a store without
+    /// transactions may have rows of an interrupted commit. An unreadable state changes nothing.
     pub fn resume(mut self, committed: &Positions) -> LatenessGate {
         for (kind, marks) in [("event", &mut self.events), ("metric", &mut self.metrics)] {
             if let Some(text) = committed.0.get(&format!("{kind}-marks")) {
@@ -178,7 +178,7 @@ impl LatenessGate {
         (greatest(&self.events), greatest(&self.metrics))
     }
 
-    /// Moves late rows out of `rows` and returns them; advances the marks by what stays.
+    /// Moves late rows out of `rows` and returns them; advances the marks by the others.
     ///
     /// Repeats of a late row are late again; topology and status rows are never late.
     pub fn split_late(&mut self, rows: &mut Rows, origin: Origin<'_>) -> Rows {
@@ -259,7 +259,7 @@ impl Marks {
         late
     }
 
-    /// Takes in rows on time, none of them later than the reader's clock.
+    /// Adds on-time rows, with times limited by the reader's clock.
     fn raise<'a>(&mut self, rows: impl Iterator<Item = Seen<'a>>, now: TimeMs) {
         let mut rows = rows.peekable();
         while let Some((colony_id, service_id, at)) = rows.peek().copied() {

@@ -18,8 +18,8 @@ fn with_positions(tick: u64, rows: Rows, findings: Vec<Finding>, removed: Vec<St
     Commit { findings, removed, positions: vec![("files".to_owned(), position)], ..commit_of(tick, rows) }
 }
 
-/// Three commits that touch every step of a commit: new rows, newer copies, late copies that are kept aside and then count,
-/// findings that change and go.
+/// Three commits that touch every step of a commit: new rows, newer copies, late copies that are stored separately and
+/// then count, findings that change and go.
 fn commits() -> Vec<Commit> {
     let events = (0..20).map(|i| event(&format!("e{i:02}"), i * 60_000)).collect();
     let metrics = (0..60).map(|i| bucket(&format!("svc-{}", i % 3), i / 3 * 60_000)).collect();
@@ -59,8 +59,9 @@ async fn undisturbed(server: &Server) -> (Dump, Vec<usize>) {
     (fixture.rows(), statements)
 }
 
-/// At every insert of every commit (a cut at a query is a cut before the insert after it): the fault strikes, the commit fails, nothing false can be seen, and the same
-/// commit once more, by the same process or by its successor, leaves what an undisturbed run leaves.
+/// At every insert of every commit (a cut at a query is a cut before the insert after it): the fault strikes, the
+/// commit fails, nothing false can be seen, and the same commit again, by the same process or by its successor, leaves
+/// what an undisturbed run leaves.
 async fn every_cut_heals(server: &Server, fault: &str, reopens: bool) {
     let (expected, statements) = undisturbed(server).await;
     for (cut_commit, cut_statements) in statements.iter().enumerate() {

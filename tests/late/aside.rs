@@ -1,5 +1,5 @@
-//! Late copies of rows that were on time: kept aside, and after a backfill or a replay the state is that of an in-order run,
-//! on both stores.
+//! Late copies of on-time rows: stored separately, and after a backfill or a replay the state is that of an in-order
+//! run, on both stores.
 
 use super::{Arrival, case, config, copies, in_order, live, time_of};
 use crate::clickhouse::InDatabase;
@@ -37,14 +37,14 @@ fn with_late_copies(seed: u64) -> (Vec<Rows>, Vec<Rows>) {
             Rows { metrics: vec![fuller].into(), ..Rows::default() }
         })
         .collect();
-    // a bucket and an event that never came in time stand among them
+    // they include a bucket and an event that were never on time
     let never = on_time.iter().position(|rows| oldest(&rows)).unwrap();
     late.push(on_time.remove(never));
     late.extend(fuller);
     (on_time, late)
 }
 
-/// The tables without what belongs to the way: positions of replays, the gate.
+/// The tables without state that depends on the route: positions of replays, the gate.
 pub(super) fn rows_only(mut tables: Tables) -> Tables {
     tables.remove("source_positions");
     tables
@@ -98,23 +98,23 @@ fn late_copies_count_after_a_backfill(
     assert_eq!(live(&too_late, &case, &storage("live")), late.len() as u64, "each is counted");
     let after = rows_only(tables("live"));
     for table in ["correlations", "correlation_evidence", "event_correlations", "federated_events"] {
-        assert_eq!(after[table], before[table], "{table} rests on what was on time");
+        assert_eq!(after[table], before[table], "{table} depends on the on-time copies");
     }
     let lines = |tables: &Tables, table: &str| tables[table].lines().count();
     assert!(lines(&after, "late_event_copies") > 10 && lines(&after, "late_metric_copies") > 50);
-    assert_ne!(before["correlations"], expected["correlations"], "they would change what is found");
+    assert_ne!(before["correlations"], expected["correlations"], "they would change the result");
 
     if let Some(into) = into {
         again(&storage("live"), Some(into));
         assert_equal(&rows_only(crate::support::tables::tables(into)), &expected, "replayed into another store");
-        assert_equal(&rows_only(tables("live")), &after, "which leaves the live one as it is");
+        assert_equal(&rows_only(tables("live")), &after, "which leaves the live store unchanged");
     }
     let repaired = again(&storage("live"), None);
     let kept = lines(&after, "late_event_copies") + lines(&after, "late_metric_copies");
     assert_eq!(repaired, kept as u64 + 1, "the newest copies, and the bucket that was missing");
     assert_equal(&rows_only(tables("live")), &expected, "after the backfill");
     assert_eq!(live(&too_late, &case, &storage("live")), late.len() as u64, "late again");
-    assert_equal(&rows_only(tables("live")), &expected, "restarted, with the late copies once more");
+    assert_equal(&rows_only(tables("live")), &expected, "restarted, with the late copies again");
     assert_eq!(again(&storage("live"), None), 0);
     assert_equal(&rows_only(tables("live")), &expected, "after a second backfill");
 }
@@ -145,7 +145,7 @@ fn the_same_holds_on_clickhouse() {
         |name| {
             let table = |(table, mut rows): (String, Vec<String>)| {
                 if table == "correlations" {
-                    // the last column, the revision, tells of the run and not of the rows
+                    // the last column, the revision, depends on the run and not on the rows
                     rows.iter_mut().for_each(|row| row.truncate(row.rfind('\t').unwrap()));
                 }
                 (table, rows.into_iter().map(|row| row + "\n").collect())

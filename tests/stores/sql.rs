@@ -1,4 +1,4 @@
-//! The files of `tests/sql`: the same text on both engines, with the answer that both must give.
+//! The files of `tests/sql`: the same text on both engines, with the expected result.
 //!
 //! ```text
 //! # a comment

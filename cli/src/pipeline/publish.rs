@@ -34,10 +34,9 @@ const LINE_EVERY: Duration = Duration::from_secs(10);
 #[command(
     before_help = "Example:  coral-pipeline publish reef.toml --brokers localhost:9092 \
                    --metrics-topic coral.metrics --events-topic coral.events",
-    after_help = "Messages are keyed by colony and stamped with the event time of their row. Ends when every message has \
-                  been acknowledged. Publishing twice is harmless: a run reads repeats as what they are. Topics that are \
-                  created keep their records for ever. If the reef has one kafka source, its brokers, topics and options \
-                  are the defaults."
+    after_help = "Messages are keyed by colony and have the event time of their row as timestamp. Ends when every message has \
+                  been acknowledged. Publishing twice is harmless: a run deduplicates rows. Created topics have unlimited \
+                  retention. If the reef has one kafka source, its brokers, topics and options are the defaults."
 )]
 pub struct PublishArgs {
     /// The reef: a .toml or .yaml file
@@ -94,7 +93,7 @@ struct Tally {
     stopped: bool,
 }
 
-/// Publishes, and prints what was acknowledged.
+/// Publishes, and prints the acknowledged rows.
 pub fn run(args: &PublishArgs, output: &Output) -> Result<(), Failure> {
     let config = load_runnable(&args.config)?;
     let target = target(args, &config)?;
@@ -102,7 +101,7 @@ pub fn run(args: &PublishArgs, output: &Output) -> Result<(), Failure> {
     runtime()?.block_on(async {
         let told = output.clone();
         let shutdown = watch_shutdown(output, move || {
-            told.message("stopping: waiting for acknowledgements (once more: at once)")
+            told.message("stopping: waiting for acknowledgements (press Ctrl-C again to abort)")
         })?;
         let publisher = Publisher::open(target.clone()).await.map_err(|error| kafka_failure(&error))?;
         let topics: Vec<Value> = publisher
@@ -161,7 +160,7 @@ fn target(args: &PublishArgs, config: &ReefConfig) -> Result<PublishConfig, Fail
             Err(usage("no topic to publish to", "name at least one: --metrics-topic NAME, --events-topic NAME"))
         }
         (Some(one), Some(other)) if one == other => {
-            Err(usage(&format!("topic {one} cannot hold metrics and events"), "give each a topic of its own"))
+            Err(usage(&format!("topic {one} cannot hold metrics and events"), "give each its own topic"))
         }
         _ => Ok(target),
     }
@@ -244,7 +243,7 @@ impl Work<'_> {
     }
 }
 
-/// A topic that deletes by age counts from event time: what is older than that is gone before it can be replayed.
+/// A topic with retention counts from event time: older records are deleted before they can be replayed.
 fn warn_of_retention(retention: &[(String, i64)], tally: &Tally, output: &Output) {
     let Some(oldest) = tally.oldest else { return };
     for (topic, retention_ms) in retention {
@@ -279,7 +278,7 @@ fn conclude(
     if tally.stopped {
         let rows = counted(tally.counts.events + tally.counts.metrics, "row");
         return Err(Failure::new(Exit::Interrupted, "interrupted", format!("stopped after {rows}, all acknowledged"))
-            .hint("publish again: rows that are there already do no harm")
+            .hint("publish again: rows that already exist do no harm")
             .report(document));
     }
     output.result(&document, |style| page(target, tally, elapsed_ms, style))
@@ -311,11 +310,11 @@ fn page(target: &PublishConfig, tally: &Tally, elapsed_ms: u64, style: Style) ->
 
 fn kafka_failure(error: &SourceError) -> Failure {
     Failure::from_error(Exit::Failed, "kafka_failed", error)
-        .hint("publish again once it is repaired: rows that are there already do no harm")
+        .hint("publish again once it is repaired: rows that already exist do no harm")
 }
 
 fn file_failure(error: &SourceError, args: &PublishArgs) -> Failure {
-    read_failure(error, &args.config, "publish again: rows that are there already do no harm")
+    read_failure(error, &args.config, "publish again: rows that already exist do no harm")
 }
 
 fn store_failure(error: &sinks::SinkError) -> Failure {

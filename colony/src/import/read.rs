@@ -1,4 +1,4 @@
-//! Chunks of a file, read on a thread of its own, a few ahead of the writer.
+//! Chunks of a file, read on a separate thread, a few ahead of the writer.
 
 use model::clock::SharedClock;
 use model::metric::{MetricPoint, SeriesKey};

@@ -1,4 +1,4 @@
-//! `Align`: one winner per metric bucket, and the number of it that is correlated.
+//! `Align`: one winner per metric bucket, and its correlated value.
 
 use super::block::{MetricBlock, Sample};
 use model::columns::{MetricColumns, MetricRow};
@@ -25,7 +25,7 @@ pub struct Align {
     known: Vec<Option<usize>>,
 }
 
-/// The sample of the winning row; `None` without rows, or when the winner has neither p95 nor mean. The order that
+/// The sample of the winning row; `None` without rows, or if the winner has neither p95 nor mean. The order that
 /// decides is `MetricPoint::rank`, then application and environment, never arrival.
 fn winner(at: TimeMs, versions: &Versions) -> Option<Sample> {
     let rank = |(series, statistics): &(SeriesId, Statistics)| {
@@ -125,7 +125,7 @@ impl Align {
         place
     }
 
-    /// Drops rows before `time`. Their samples are not retracted: nothing looks at them any more.
+    /// Drops rows before `time`. Their samples are not retracted: nothing uses them any more.
     pub fn forget_before(&mut self, time: TimeMs) {
         for track in &mut self.tracks {
             if track.first_key_value().is_some_and(|(at, _)| *at < time) {

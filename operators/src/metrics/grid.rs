@@ -5,7 +5,7 @@ use model::series::SeriesId;
 use model::time::SECOND_MS;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// One sample as the scan keeps it.
+/// One sample as stored by the scan.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Kept {
     /// The number.
@@ -31,8 +31,8 @@ pub fn declared_step_ms(interval_seconds: u32) -> Option<i64> {
     STEPS_MS.into_iter().find(|step| *step >= i64::from(interval_seconds) * SECOND_MS)
 }
 
-/// Grid step learnt from the spacing of timestamps in rising order: the finest one not below 4/5 of the median gap.
-/// `None` with fewer than two timestamps or when the gaps are longer than an hour and a quarter.
+/// Grid step derived from the spacing of ascending timestamps: the finest one not below 4/5 of the median gap. `None`
+/// for fewer than two timestamps or gaps longer than an hour and a quarter.
 pub fn learnt_step_ms(times: impl Iterator<Item = i64>) -> Option<i64> {
     let times: Vec<i64> = times.collect();
     let mut gaps: Vec<i64> = times.windows(2).map(|pair| pair[1] - pair[0]).collect();
@@ -41,8 +41,8 @@ pub fn learnt_step_ms(times: impl Iterator<Item = i64>) -> Option<i64> {
     STEPS_MS.into_iter().find(|step| step * 5 / 4 >= median)
 }
 
-/// Which of a series' tracks is correlated at an instant, and on which step: the finest that covers the window, else the
-/// finest. At equal steps a declared interval goes before a learnt one.
+/// Which of a series' tracks is correlated at an instant, and on which step: the finest that covers the window,
+/// otherwise the finest. At equal steps a declared interval wins over a derived one.
 pub fn native<'a>(
     tracks: &'a BTreeMap<Option<u32>, Track>,
     params: &MetricParams,

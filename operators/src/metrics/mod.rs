@@ -1,4 +1,4 @@
-//! Metric pairs: alignment, lag scan, confidence, guards, verdicts. Which file owns which step of it.
+//! Metric pairs: alignment, lag scan, confidence, guards, verdicts.
 //!
 //! | file | owns |
 //! |---|---|
@@ -7,15 +7,15 @@
 //! | `block` | rows and samples between workers |
 //! | `grid` | native intervals, slots, downsampling |
 //! | `stats` | Pearson's r, autocorrelation, effective sample size, p-values, robust scale |
-//! | `series` | a series as it is seen from one instant: centred, clamped, without its daily profile |
+//! | `series` | a series at one instant: centred, clamped, without its daily profile |
 //! | `lags` | r at every signed lag of a pair |
 //! | `pair` | the best lag of a pair, its mirror, its p-value, the guards |
 //! | `load` | the demand that a whole fleet shares |
 //! | `kinds` | what a metric's name says about it |
 //! | `row` | what a scan emits |
-//! | `scan` | which instants are looked at, what is recomputed when a sample changes |
+//! | `scan` | which instants are evaluated, and what is recomputed when a sample changes |
 //! | `fdr` | Benjamini-Hochberg |
-//! | `reason` | why a pair is not confirmed, in words |
+//! | `reason` | the text why a pair is not confirmed |
 //! | `verdict` | the walk with hysteresis, common causes, findings |
 //!
 //! The relation that is published is Pearson's r of the raw values. Whether it is believed is decided on values

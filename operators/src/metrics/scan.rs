@@ -1,8 +1,8 @@
-//! `MetricScan`: which instants are looked at, which pairs are computed, and what is recomputed when a sample changes.
+//! `MetricScan`: which instants are evaluated, which pairs are computed, and what is recomputed when a sample changes.
 //!
-//! Looked at are the ends of the last seven UTC days (closed instants) and the present minute. What a pair comes to at an
-//! instant depends only on the samples in that instant's range, so a closed instant is computed once and then only for
-//! series that change inside the range. Every shard holds all samples and owns a share of the pairs.
+//! The instants are the ends of the last seven UTC days (closed instants) and the current minute. The result of a pair
+//! at an instant depends only on the samples in that instant's range. A closed instant is therefore computed once, and
+//! again only for series that change inside the range. Every shard has all samples and owns a share of the pairs.
 
 use super::block::Sample;
 use super::grid::{Kept, Track, native};
@@ -30,7 +30,7 @@ struct Series {
     tracks: BTreeMap<Option<u32>, Track>,
 }
 
-/// What is known about one instant.
+/// The state of one instant.
 #[derive(Debug, Default)]
 struct Instant {
     pairs: BTreeMap<Pair, PairResult>,
@@ -51,7 +51,7 @@ struct Seen {
     on: BTreeMap<i64, Prepared>,
 }
 
-/// The samples of all series and the state of the instants that are looked at.
+/// The samples of all series and the state of the evaluated instants.
 #[derive(Debug)]
 pub struct MetricScan {
     params: MetricParams,
@@ -149,8 +149,8 @@ impl MetricScan {
         self.series.iter().all(|series| series.tracks.is_empty())
     }
 
-    /// Looks from `now` (the greatest time of an on-time sample) and returns how the rows changed since the last look.
-    /// The rows depend on the samples and on the minute of `now` alone.
+    /// Evaluates at `now` (the greatest time of an on-time sample) and returns the changes of the rows since the last
+    /// evaluation. The rows depend only on the samples and on the minute of `now`.
     pub fn scan(&mut self, now: TimeMs) -> Vec<(MetricScanRow, i64)> {
         let current = now.floor_to(MINUTE_MS) + (MINUTE_MS - 1);
         let mut out = Vec::new();
@@ -191,7 +191,7 @@ impl MetricScan {
         natives.into_iter().map(see).collect()
     }
 
-    /// Brings the pairs of an instant up to date and returns its rows, sorted.
+    /// Updates the pairs of an instant and returns its rows, sorted.
     fn look(&self, at: TimeMs, current: bool, instant: &mut Instant) -> Vec<MetricScanRow> {
         let seen = self.see(at);
         let everything = !instant.fresh;

@@ -39,7 +39,7 @@ pub struct Expected {
     pub target_timestamp: TimeMs,
     /// Start of the source's window where the candidate was first seen.
     pub first_observed: TimeMs,
-    /// Last slot where it was last seen.
+    /// The slot where it was last seen.
     pub last_observed: TimeMs,
     /// r.
     pub coefficient: f64,
@@ -376,8 +376,8 @@ fn key(source: &SeriesKey, target: &SeriesKey) -> PatternKey {
 /// Source and target of what was confirmed at an instant.
 type Held = BTreeSet<(SeriesKey, SeriesKey)>;
 
-/// All rows of an instant, with q-values and explanations, and the number of pairs tested. What was confirmed at the
-/// instant before may be twice as unsure.
+/// All rows of an instant, with q-values and explanations, and the number of pairs tested. Patterns confirmed at the
+/// previous instant may have twice the q-value.
 fn rows_at(winners: &Winners, params: &MetricParams, held: &Held, at: i64) -> (usize, Vec<Row>) {
     let natives: BTreeMap<&SeriesKey, (i64, Option<u32>)> =
         winners.iter().filter_map(|(series, tracks)| Some((series, used(tracks, params, at)?))).collect();
@@ -425,7 +425,7 @@ fn rows_at(winners: &Winners, params: &MetricParams, held: &Held, at: i64) -> (u
     (p_values.len(), rows)
 }
 
-/// A relation that runs as well the other way has no direction to believe in.
+/// A relation that also exists in reverse has no reliable direction.
 fn explain_no_direction(rows: &mut [Row]) {
     let mirrors: Vec<Row> = rows.iter().filter(|row| row.mirror).cloned().collect();
     for row in rows.iter_mut() {
@@ -484,8 +484,8 @@ fn explain_triangles(rows: &mut [Row]) {
     }
 }
 
-/// What the operators must find, given all points up to `now`: the findings by key, and the greatest number of pairs tested
-/// at one instant.
+/// Expected findings of the operators for all points up to `now`: the findings by key, and the maximum number of pairs
+/// tested at one instant.
 pub fn findings(points: &[MetricPoint], params: &MetricParams, now: TimeMs) -> (u64, Vec<Expected>) {
     let winners = winners(points);
     let present = now.0.div_euclid(MINUTE) * MINUTE + MINUTE - 1;

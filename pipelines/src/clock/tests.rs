@@ -1,4 +1,4 @@
-//! What wrong clocks and silent colonies do to now; that it is a function of the set of rows, across restarts.
+//! Now with wrong clocks and silent colonies; it is a function of the set of rows, across restarts.
 
 #![allow(clippy::unwrap_used)]
 
@@ -63,7 +63,7 @@ fn one_event_of_a_wrong_year_moves_now_for_nobody() {
     // nor two of one of the same colonies
     let clock = of(&[good.clone(), events(&[("a", T0 + YEAR_MS), ("a", T0 + YEAR_MS + 1)])]);
     assert_eq!(clock.events_now(), Some(T0 + 3 * HOUR_MS));
-    // a fleet that is there again does
+    // a fleet that has returned does
     let clock = of(&[good, events(&[("a", T0 + YEAR_MS), ("a", T0 + YEAR_MS + 1), ("b", T0 + YEAR_MS + 2)])]);
     assert_eq!(clock.events_now(), Some(T0 + YEAR_MS + 2));
 }
@@ -102,7 +102,7 @@ fn a_store_of_an_earlier_version_tells_how_far_each_colony_has_come() {
 }
 
 proptest! {
-    /// Whatever the order, the batches and the restarts: the same now, and the same text in the store.
+    /// For any order, batches and restarts: the same now, and the same text in the store.
     #[test]
     fn now_is_a_function_of_the_set_of_rows(
         (rows, shuffled) in prop::collection::vec((0usize..3, 0i64..200, 0i64..4), 1..40)

@@ -1,11 +1,12 @@
 //! Engine: runs the dataflow on its worker threads, tick by tick; the one place where async meets timely.
 //!
-//! A tick is handed to all workers, each takes its share of the rows and steps until the tick is complete everywhere.
-//! Then all have replied, and what came out is consolidated. Ticks wait in a queue bounded in bytes and are answered in
+//! A tick is passed to all workers; each takes its share of the rows and steps until the tick is complete everywhere.
+//! When all have replied, their output is consolidated. Ticks wait in a queue bounded in bytes and are answered in
 //! order, so that an evaluation that takes long holds up neither intake nor commits.
 //!
-//! With several processes the workers of all of them are one dataflow. Process 0 holds the [`Engine`] and feeds it; the
-//! others [serve](crate::cluster): their inputs are closed from the start, so a tick is complete as soon as process 0 says so.
+//! With several processes the workers of all of them form one dataflow. Process 0 has the [`Engine`] and feeds it; the
+//! others [serve](crate::cluster): their inputs are closed from the start, so only process 0 determines when a tick is
+//! complete.
 
 use crate::error::EngineError;
 use differential_dataflow::consolidation::consolidate;
@@ -234,7 +235,7 @@ impl Engine {
 
 impl Drop for Engine {
     fn drop(&mut self) {
-        // a tick that failed, or that nobody waits for any more, may never be complete
+        // a failed tick, or one whose caller was dropped, may never be complete
         if self.is_at_work() {
             self.abandoned.store(true, Ordering::Relaxed);
         }
@@ -268,9 +269,9 @@ fn sort_out(mut outcomes: Vec<Change<Outcome>>) -> TickOutcome {
     sorted
 }
 
-/// The life of one worker of the process that feeds: ticks until the engine is dropped. A panic anywhere in it is told as
-/// the answer to the current tick or, between ticks, to the next one: it must not leave the engine or the other workers
-/// waiting for ever.
+/// The life of one worker of the process that feeds: ticks until the engine is dropped. A panic anywhere in it is
+/// returned as the result of the current tick or, between ticks, of the next one: it must not leave the engine or the
+/// other workers waiting indefinitely.
 fn work(
     worker: &mut Worker,
     params: &Params,
@@ -281,7 +282,7 @@ fn work(
     let mut next_tick = 0;
     let life = || tick_by_tick(worker, params, inbox, reply_to, is_over, &mut next_tick);
     match catch_unwind(AssertUnwindSafe(life)) {
-        // the inputs have closed with the ports, and what is under way is finished
+        // the inputs have closed with the ports, and running work is finished
         Ok(Left::Closed) => {}
         Ok(Left::Abandoned) => abandon(worker),
         Err(panic) => {
@@ -331,7 +332,7 @@ fn tick_by_tick(
     }
 }
 
-/// What came out of the tick; `None` when nobody waits for it any more.
+/// The result of the tick; `None` if the caller was dropped.
 fn run_tick(
     worker: &mut Worker,
     ports: &mut dataflow::Ports,

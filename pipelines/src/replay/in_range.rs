@@ -1,5 +1,5 @@
-//! In range: a recorded source of which only the rows of a range of event time pass; the others are counted. An event that
-//! was amended to a time outside does not pass by its older copy either.
+//! In range: filters a recorded source by a range of event time; other rows are counted. An event that was amended to a
+//! time outside is excluded with its older copies.
 
 use crate::replay::kafka::Moved;
 use crate::replay::ledger::Entry;
@@ -9,7 +9,7 @@ use sources::{Batch, Source, SourceError};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
-/// What all sources of a replay have delivered, for whoever shows it.
+/// Counts of all sources of a replay, for display.
 #[derive(Debug)]
 pub struct Tally {
     outside: AtomicU64,
@@ -23,7 +23,7 @@ impl Default for Tally {
 }
 
 impl Tally {
-    /// Rows that lay outside the range.
+    /// Rows outside the range.
     pub fn outside(&self) -> u64 {
         self.outside.load(Ordering::Relaxed)
     }
@@ -34,8 +34,8 @@ impl Tally {
     }
 }
 
-/// Wraps a source of recorded rows. Its positions are kept under the name of the replay, so that they never move those
-/// of the live run.
+/// Wraps a source of recorded rows. Its positions are stored under the replay's name, so that they never move those of
+/// the live run.
 pub struct InRange {
     inner: Box<dyn Source>,
     entry: Entry,

@@ -1,4 +1,4 @@
-//! Recorded: input that was recorded before, as sources: the rows of a store, page by page in the order of time.
+//! Stored: recorded rows of a store as sources, page by page in time order.
 
 use crate::config::ReefConfig;
 use crate::replay::kafka::Fixed;
@@ -27,8 +27,8 @@ const STORED: &str = "stored";
 /// The part of its positions that counts the rows before them, for progress.
 const ROWS: &str = "rows";
 
-/// The sources of a recording, each from where `entry` stands. `reader` reads the reef's own store; `fixed` says what of
-/// the topics is read.
+/// The sources of a recording, each at the position of `entry`. `reader` reads the reef's own store; `fixed` determines
+/// which records of the topics are read.
 ///
 /// # Errors
 /// When the recording cannot be opened, or the reef has none of this kind.
@@ -65,7 +65,7 @@ struct Lane<R> {
     is_read: bool,
 }
 
-/// A row that can be found again by its place in the order of pages.
+/// A row that is identified by its position in the order of pages.
 trait Placed: Sized {
     const PART: &'static str;
     fn place(&self) -> String;
@@ -110,7 +110,7 @@ impl Source for StoredRows {
     async fn next_batch(&mut self) -> Result<Option<Batch>, SourceError> {
         self.fill().await.map_err(|cause| SourceError::Recorded { cause: Box::new(cause) })?;
         let mut batch = Batch::default();
-        // whichever is earlier, until a batch is full or a table has to be read on
+        // the earlier one, until a batch is full or a table needs its next page
         while batch.rows.len() < BATCH_ROWS && !self.events.is_starved() && !self.metrics.is_starved() {
             let (event, bucket) = (self.events.page.front(), self.metrics.page.front());
             let event_first = match (event, bucket) {
@@ -278,7 +278,7 @@ mod tests {
             (done, _) = (now_done, in_all);
         }
         assert_eq!((rows, source.progress_rows()), (699 * 7 + 1, Some((rows, rows))));
-        assert_eq!(last, START + 699 * MINUTE_MS, "the end does not belong to the range");
+        assert_eq!(last, START + 699 * MINUTE_MS, "the end is exclusive");
     }
 
     #[tokio::test]

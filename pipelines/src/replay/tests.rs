@@ -1,4 +1,4 @@
-//! Late truth: what a live run only kept becomes part of the patterns, by a backfill and by a replay, in any store.
+//! Late rows become part of the patterns by a backfill and by a replay, in any store.
 #![allow(clippy::unwrap_used)]
 
 use super::*;
@@ -103,7 +103,7 @@ fn config(folder: &Path, name: &str) -> ReefConfig {
 async fn record(config: &ReefConfig, batches: Vec<Rows>, is_finite: bool) {
     let store = store::open(config).await.unwrap();
     let source = Scripted { batches: batches.into(), is_finite };
-    // a sender that is gone would stop the run
+    // a dropped sender would stop the run
     let (_stop, shutdown) = watch::channel(false);
     let options = RunOptions {
         progress: watch::channel(Progress::default()).0,
@@ -148,7 +148,7 @@ fn request(task: Task) -> Request {
     }
 }
 
-/// Four days that came when the others were long there.
+/// Four days that arrived long after the others.
 fn with_late_days() -> Vec<Rows> {
     vec![days(0..8), days(12..24), days(8..12)]
 }
@@ -170,7 +170,7 @@ async fn rows_beyond_the_lateness_are_kept_and_a_backfill_or_replay_makes_them_c
         let outcome = replayed(&live, &request(task)).await;
         assert_eq!((outcome.repaired, outcome.ended), (late, Ended::InputFinished));
         assert_eq!(state(&live).await, expected);
-        // and once more, from the start
+        // and again, from the start
         let again = replayed(&live, &request(task)).await;
         assert_eq!((again.repaired, again.is_resumed), (0, false));
         assert_eq!(state(&live).await, expected);
@@ -199,7 +199,7 @@ async fn late_rows_count_in_another_store_and_in_a_what_if_and_stay_late_where_t
     let outcome = replayed(&live, &what_if).await;
     assert_eq!(outcome.before.as_ref(), Some(&expected.0), "the reef's settings over all rows of the range");
     assert!(outcome.after.len() < expected.0.len(), "no event pattern has a thousand occurrences");
-    assert_eq!(state(&live).await, before, "the live store is as it was");
+    assert_eq!(state(&live).await, before, "the live store is unchanged");
 }
 
 #[tokio::test]
@@ -221,7 +221,7 @@ async fn a_replay_stopped_after_any_commit_goes_on_to_the_same_state() {
     let request = Request { into: Some(into.clone()), ..request(Task::Replay) };
     let mut stops = 0;
     loop {
-        // stopped as soon as rows are taken in, which are then committed
+        // stopped as soon as rows are read, which are then committed
         let (progress, mut seen) = watch::channel(Progress::default());
         let (stop, shutdown) = watch::channel(false);
         let stopping = async {

@@ -1,17 +1,17 @@
-//! Fast clocks: rows that were taken though they lie after the reader's clock, and whose they are. They move nobody's mark, but
-//! their times are wrong, and so is what is learnt from them.
+//! Fast clocks: accepted rows that are ahead of the reader's clock, and their services. They move no other mark, but
+//! their times are wrong, and so are the patterns based on them.
 
 use model::rows::Rows;
 use model::time::{MINUTE_MS, TimeMs, format_duration_ms};
 use sources::InputReport;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// How far ahead two clocks that are kept right may be.
+/// Maximum difference of two synchronised clocks.
 const AHEAD_MS_MIN: i64 = 10 * MINUTE_MS;
 /// The most services that are named in the log.
 const NAMED_MAX: usize = 100;
 
-/// Services whose clocks have been told to be ahead.
+/// Services whose fast clocks have been reported.
 #[derive(Debug, Default)]
 pub(crate) struct ClockSkew {
     told: BTreeSet<(String, String)>,
@@ -40,8 +40,8 @@ impl ClockSkew {
                 let ahead = format_duration_ms(furthest - now);
                 tracing::warn!(
                     %colony_id, %service_id, %furthest, clock = %now,
-                    "the clock of a service is {ahead} ahead of this machine's; its rows are taken as they are, and make no \
-                     others late"
+                    "the clock of a service is {ahead} ahead of this machine's; its rows are accepted unchanged, and \
+                     make no others late"
                 );
             }
         }

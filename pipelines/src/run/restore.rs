@@ -14,7 +14,7 @@ use std::sync::Arc;
 /// Rows read back and fed at once.
 const PAGE_ROWS: usize = 20_000;
 
-/// Feeds the rows that can still matter (the operators say how far back that is) to a fresh engine.
+/// Feeds the rows that can still matter (as far back as the operators require) to a new engine.
 pub async fn restore(
     reader: &Arc<dyn StoreReader>,
     engine: &mut Engine,

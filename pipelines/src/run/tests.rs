@@ -33,7 +33,7 @@ mod acknowledged;
 struct Faulty {
     inner: MemoryStore,
     is_away: bool,
-    /// Asked to stop by the first commit.
+    /// Stopped by the first commit.
     stop: Option<watch::Sender<bool>>,
     /// Each commit waits for a permit.
     permits: Option<Arc<Semaphore>>,
@@ -43,7 +43,7 @@ struct Faulty {
     refuses: Option<u64>,
     /// Ticks that were offered, in order.
     offered: Arc<Mutex<Vec<u64>>>,
-    /// How often it was asked for amended events.
+    /// Number of queries for amended events.
     asked: Arc<AtomicU64>,
 }
 
@@ -106,7 +106,7 @@ impl StoreWriter for Faulty {
     }
 }
 
-/// One event a batch, as fast as they are taken; its position is their number. It fails by a bug at `panics_at`.
+/// One event a batch, as fast as they are taken; its position is their number. It panics at `panics_at`.
 struct Counting {
     delivered: i64,
     in_all: i64,
@@ -197,7 +197,7 @@ async fn a_run_that_is_asked_to_stop_leaves_queued_input_to_the_next_one() {
     let tables = inner.tables();
     assert!((1..=3).contains(&tables.events.len()), "{} rows were taken after the stop", tables.events.len());
     assert_eq!(tables.positions["counting"].0["all"], tables.events.len().to_string(), "no row without its position");
-    // the next run goes on there and ends with every row once
+    // the next run resumes there and ends with every row once
     let delivered = tables.events.len() as i64;
     let (_stop, shutdown) = watch::channel(false);
     let store = Faulty::over(&inner);
@@ -209,7 +209,7 @@ async fn a_run_that_is_asked_to_stop_leaves_queued_input_to_the_next_one() {
 #[tokio::test]
 async fn a_store_that_stays_away_does_not_hold_a_run_that_is_asked_to_stop() {
     let (stop, shutdown) = watch::channel(false);
-    // the pauses of a run that goes on take longer than any test would wait
+    // the pauses of a continuing run are longer than any test would wait
     let store = Faulty { is_away: true, stop: Some(stop), ..Faulty::over(&MemoryStore::new()) };
     let source = Counting { delivered: 0, in_all: 5, panics_at: None, description_bytes: 0 };
     let ended = tokio::time::timeout(std::time::Duration::from_secs(30), outcome(store, source, shutdown)).await;
@@ -217,7 +217,7 @@ async fn a_store_that_stays_away_does_not_hold_a_run_that_is_asked_to_stop() {
     assert!(matches!(&error, RunError::Store(cause) if cause.class == FaultClass::Retry), "{error:?}");
 }
 
-/// A store that takes its time: rows come in meanwhile, and ticks go to it one after the other.
+/// A slow store: rows are read in the meantime, and ticks are written one after the other.
 #[tokio::test]
 async fn while_a_tick_is_written_the_next_is_taken_in_and_no_further_one() {
     let (_stop, shutdown) = watch::channel(false);
@@ -230,10 +230,10 @@ async fn while_a_tick_is_written_the_next_is_taken_in_and_no_further_one() {
     let config = config();
     let run = drive(&config, Box::new(store), vec![Box::new(source)], options);
     let watching = async {
-        // the second row is taken in while the first tick is written; the third waits, and nothing is stored
+        // the second row is read while the first tick is written; the third waits, and nothing is stored
         watched.wait_for(|progress| progress.events == 2).await.unwrap();
         assert_eq!((offered.lock().unwrap().clone(), tables.tables().events.len()), (vec![0], 0));
-        assert_eq!(watched.borrow().ticks, 0, "no tick is told before it is stored");
+        assert_eq!(watched.borrow().ticks, 0, "no tick is reported before it is stored");
         permits.add_permits(1);
         watched.wait_for(|progress| progress.events == 3 && progress.ticks == 1).await.unwrap();
         assert_eq!((offered.lock().unwrap().clone(), tables.tables().events.len()), (vec![0, 1], 1));
@@ -264,7 +264,7 @@ async fn after_a_tick_that_is_refused_no_later_one_is_offered() {
     .await;
     let error = run.map(|(summary, _)| summary).unwrap_err();
     assert!(matches!(&error, RunError::Store(cause) if cause.class == FaultClass::Stop), "{error:?}");
-    assert_eq!(watched.borrow().ticks, 2, "a refused one is not told as stored");
+    assert_eq!(watched.borrow().ticks, 2, "a refused one is not reported as stored");
     assert_eq!(*offered.lock().unwrap(), [0, 1, 2]);
     assert_eq!((inner.tables().events.len(), inner.tables().positions["counting"].0["all"].as_str()), (2, "2"));
 }
@@ -286,8 +286,7 @@ async fn a_tick_is_cut_when_its_rows_take_too_much_memory() {
     assert!(ticks[0] > 3 && ticks[1] <= 2, "125 MiB in ticks of at most 32 MiB, and of at most 192: {ticks:?}");
 }
 
-/// Asking waits for the commit under way: ticks of events would lose what they gain by being written while the next one is
-/// taken in.
+/// A query waits for the commit in progress: ticks with events would lose the overlap of writing and reading.
 #[tokio::test]
 async fn ticks_of_events_ask_the_store_only_once_an_event_was_amended() {
     for is_amended in [false, true] {

@@ -71,7 +71,7 @@ impl Running {
             self.tell_committed();
         }
         if let Err(outgrown) = self.memory.check() {
-            // what has been taken in is stored first, so that each start comes further than the one before it
+            // rows read so far are stored first, so that each start makes progress
             self.committed().await?;
             return Err(outgrown.into());
         }
@@ -138,8 +138,8 @@ impl Running {
         self.watch.send_replace(self.progress.clone());
     }
 
-    /// Deletes some of what is too old; says whether there is more. Age is counted from the newest rows that several
-    /// colonies share, never from a clock that may be ahead of all of them.
+    /// Deletes some expired rows; returns whether there are more. Age counts from the newest rows that several colonies
+    /// share, never from a clock that may be ahead of all of them.
     pub(super) async fn prune_slice(&mut self) -> Result<bool, RunError> {
         self.committed().await?;
         let Some(newest) = self.event_clock.now() else {

@@ -1,4 +1,5 @@
-//! Upserts of metric buckets, as `keep` does it for events. A bucket that is newer than all of its series is not looked up.
+//! Upserts of metric buckets, like `keep` for events. A bucket newer than all stored ones of its series is not looked
+//! up.
 
 use super::dictionary::Dictionaries;
 use super::fault::Fault;
@@ -42,8 +43,8 @@ pub(super) struct WrittenBuckets<'a> {
 /// Which series of a commit, and which of its buckets.
 type Spot = (usize, usize);
 
-/// Writes those copies that are greater than what is stored. By series, which is the order of the table: the server finds
-/// that it has nothing to sort.
+/// Writes the copies that are greater than the stored ones. In the order of the table, so that the server need not
+/// sort.
 pub(super) async fn keep_metrics<'a>(
     session: &mut Session,
     of_series: &[SeriesBuckets<'a>],
@@ -122,8 +123,8 @@ pub(super) async fn keep_metrics<'a>(
     Ok(kept)
 }
 
-/// The places of buckets that may be stored already, by series. By day, so that one old bucket does not make the look-up
-/// read all that lies between.
+/// The positions of buckets that may already be stored, by series and day. By day, so that one old bucket does not make
+/// the look-up read the whole range.
 fn buckets_to_look_up(
     session: &Session,
     of_series: &[SeriesBuckets<'_>],
@@ -175,7 +176,7 @@ async fn learn_newest(session: &mut Session, of_series: &[SeriesBuckets<'_>]) ->
     Ok(())
 }
 
-/// The stored copies of some buckets (`asked`: series, and places of its buckets).
+/// The stored copies of some buckets (`asked`: series, and positions of its buckets).
 async fn stored_metrics(
     session: &Session,
     place: CopyTable,

@@ -1,5 +1,5 @@
-//! The texts of metric buckets as Arrow dictionaries: each text is sent once and not once a row. The server takes a plain
-//! column apart again, which costs it more than the rest of the block.
+//! The texts of metric buckets as Arrow dictionaries: each text is sent once instead of once per row. The server would
+//! deduplicate a plain column itself, which costs it more than the rest of the block.
 
 use crate::columns::Columns;
 use arrow::array::{ArrayRef, DictionaryArray, Int32Array, StringArray};
@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 /// Columns that name a series.
 const NAMES: [&str; 5] = ["colony_id", "application_name", "environment", "service_id", "metric_name"];
-/// Bytes of one dictionary at most; beyond that the columns are left as they are. Arrow's offsets have 31 bits.
+/// Maximum bytes of one dictionary; above it the columns stay unchanged. Arrow's offsets have 31 bits.
 const BYTES_MAX: usize = 1 << 30;
 
 /// The texts of some series.
@@ -20,7 +20,7 @@ pub(super) struct Dictionaries {
 }
 
 impl Dictionaries {
-    /// Of these series, which are told apart by their place; `None` when the texts are too long.
+    /// Of these series, identified by their position; `None` if the texts are too long.
     pub(super) fn of(series: impl Iterator<Item = SeriesId> + Clone) -> Option<Dictionaries> {
         let text = |number: usize, series: SeriesId| -> &'static str {
             let names = series.series().names();
@@ -44,8 +44,8 @@ impl Dictionaries {
         Some(Dictionaries { names: names.collect::<Option<Vec<_>>>()? })
     }
 
-    /// The columns of rows whose series have these places. Those of all rows share their texts, so that a stream of
-    /// several batches has them once.
+    /// The columns of rows whose series have these positions. All batches share the texts, so that a stream contains
+    /// them once.
     pub(super) fn columns(&self, series: impl Iterator<Item = usize> + Clone) -> Columns {
         let column = |(name, (texts, of_series)): (&&'static str, &(Arc<StringArray>, Vec<i32>))| {
             let keys = Int32Array::from_iter_values(series.clone().map(|place| of_series[place]));

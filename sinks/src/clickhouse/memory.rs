@@ -1,4 +1,4 @@
-//! What a session remembers of the store, so that it need not ask: newest rows, colonies of environments, versions.
+//! A session's cache of the store's state, to avoid queries: newest rows, colonies of environments, versions.
 
 use super::fault::Fault;
 use super::server::Server;
@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 /// Colony, application, environment, service, metric, interval in seconds.
 pub(super) type Series = (&'static str, &'static str, &'static str, &'static str, &'static str, u32);
 
-/// Series remembered at most; beyond that all are forgotten and asked for again.
+/// Maximum number of cached series; above it all are forgotten and queried again.
 const SERIES_MAX: usize = 500_000;
 
 /// Which rows a colony's newest time is of.
@@ -44,7 +44,7 @@ pub(super) type MarkKey = (String, String, String, Kind);
 pub(super) struct Memory {
     /// Buckets of a series after this time are not stored, in ms.
     newest: HashMap<SeriesId, i64, FastHash>,
-    /// Newest time that whole commits have brought, in ms.
+    /// Newest time of complete commits, in ms.
     pub(super) marks: BTreeMap<MarkKey, i64>,
     /// Application and environment to the colonies that have metrics in it.
     pub(super) colonies: BTreeMap<(String, String), BTreeSet<String>>,
@@ -52,7 +52,7 @@ pub(super) struct Memory {
     pub(super) hours: HourSums,
     /// Whether a late copy may be stored.
     pub(super) has_late_copies: bool,
-    /// Greatest version that whole commits have written.
+    /// Greatest version of complete commits.
     pub(super) newest_version: u64,
 }
 
@@ -90,7 +90,7 @@ impl Memory {
         }
         let marks = memory.marks.clone();
         memory.note_colonies(&marks);
-        // also rows of a commit that was cut off: no watermark tells of them
+        // also rows of an interrupted commit, which no watermark covers
         let sql =
             "SELECT count() > 0 AS has_any, toUnixTimestamp64Milli(max(timestamp)) AS newest_ms FROM federated_metrics";
         let newest = server.rows::<NewestRow>(server.query(sql)).await?.into_iter().next();
@@ -113,7 +113,7 @@ impl Memory {
         }
     }
 
-    /// Forgets what is known of stored buckets: rows were written that were not told.
+    /// Forgets the state of stored buckets: rows were written without notice.
     pub(super) fn forget_buckets(&mut self) {
         self.newest.clear();
         self.hours = HourSums::default();
@@ -135,7 +135,7 @@ impl Memory {
 }
 
 impl Memory {
-    /// Remembers a newer bucket of a series; one that was forgotten meanwhile is asked for again.
+    /// Records a newer bucket of a series; a series forgotten in the meantime is queried again.
     pub(super) fn raise(&mut self, series: SeriesId, newest_ms: i64) {
         if let Some(newest) = self.newest.get_mut(&series) {
             *newest = (*newest).max(newest_ms);

@@ -38,7 +38,7 @@ pub(super) async fn to_read(config: ClickHouseConfig) -> Result<Server, Fault> {
     }
     if !derived::is_current(&server).await? {
         let cause = "it lacks tables of this version";
-        return Err(Fault::stop("bring it to this version first: coral-pipeline migrate", cause));
+        return Err(Fault::stop("upgrade it to this version first: coral-pipeline migrate", cause));
     }
     owner::check(&server).await?;
     Ok(server)

@@ -1,7 +1,7 @@
 //! Pages of events and metric buckets in the order of time.
 //!
-//! The tables are sorted by colony or series, so a page in the order of time is a scan. It is kept short by reading a
-//! slice of time at once, wide enough for about a page: a slice grows when it brings little and shrinks when it is full.
+//! The tables are sorted by colony or series, so a page in time order is a scan. It is bounded by reading one slice of
+//! time at once, with about a page of rows: a slice grows if it has few rows and shrinks if it is full.
 
 use super::fault::Fault;
 use super::rows::{ReadRow, late_selection, selection};

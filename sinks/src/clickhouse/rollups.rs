@@ -1,5 +1,5 @@
-//! Writes hourly summaries, from stored buckets where they are not known. The sums are integers, so neither the order of
-//! rows nor the number of threads can show in them; the float is made in [`crate::rollup`].
+//! Writes hourly summaries, from stored buckets unless they are cached. The sums are integers, so they depend neither
+//! on the order of rows nor on the number of threads; [`crate::rollup`] converts them to floats.
 
 use super::fault::Fault;
 use super::insert::insert;
@@ -120,13 +120,13 @@ async fn read_sums(session: &Session, keys: &[&RollupKey]) -> Result<BTreeMap<Ro
             samples: row.samples,
             points: row.points,
         };
-        // the colonies of an environment may stand in several answers
+        // the colonies of an environment may be in several responses
         sums.entry(key).or_default().merge(&of_key);
     }
     Ok(sums)
 }
 
-/// The times of these hours as ranges: what lies between two of them is not read, unless that made too many ranges.
+/// The times of these hours as ranges: gaps between them are not read, unless there would be too many ranges.
 fn ranges(hours: BTreeSet<i64>) -> Vec<Range<i64>> {
     let mut gap_ms = 0;
     loop {

@@ -1,5 +1,4 @@
-//! Reported rows as the server's answers give them, and the columns that only this store has. The others:
-//! [`crate::columns`].
+//! Reported rows in the server's response format, and the columns that only this store has. Others: [`crate::columns`].
 
 use super::fault::Fault;
 use crate::columns::{Columns, ReportedRow, read_severity, text};
@@ -14,13 +13,13 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use std::sync::Arc;
 
-/// A row that the server can give back.
+/// A row that can be read from the server.
 pub(super) trait ReadRow: ReportedRow {
-    /// As the server answers it.
+    /// Its response format.
     type Answer: clickhouse::RowOwned + clickhouse::RowRead + DeserializeOwned;
-    /// Columns of the answer that only this store has.
+    /// Columns of the response that only this store has.
     const OWN: &'static [&'static str];
-    /// What stands for them where the table has none.
+    /// Their values for tables without them.
     const OWN_LATE: &'static [&'static str];
     /// The row.
     fn read(answer: Self::Answer) -> Result<StoredRow<Self>, Fault>;
@@ -139,7 +138,7 @@ pub(super) struct Mark {
     pub(super) correlation_score: Option<f64>,
 }
 
-/// An event as it is written.
+/// The stored form of an event.
 pub(super) struct EventCopy {
     pub(super) held: StoredRow<Event>,
     pub(super) mark: Mark,
@@ -158,7 +157,7 @@ pub(super) fn event_columns(copies: &[EventCopy]) -> Columns {
     columns
 }
 
-/// The columns that decide between copies of a row: its version, and whether it says that the row is gone.
+/// The columns that decide between copies of a row: its version, and whether the row is deleted.
 pub(super) fn versions(copies: impl Iterator<Item = (u64, bool)> + Clone) -> Columns {
     let removed = copies.clone().map(|(_, removed)| u8::from(removed));
     vec![

@@ -1,7 +1,7 @@
 //! Writes a commit: each insert can be repeated, and source positions come last.
 //!
-//! ClickHouse has no transactions. A commit that is cut off leaves some of its rows; they stay what they are, since the
-//! positions still stand before them, the same rows come again, and each step writes only what is missing.
+//! ClickHouse has no transactions. An interrupted commit leaves some of its rows. They stay, because the positions are
+//! still before them: the same rows are sent again, and each step writes only what is missing.
 
 use super::buckets::WrittenBuckets;
 use super::fault::Fault;
@@ -54,7 +54,7 @@ fn both<T>(commit: &Commit, of: impl Fn(&Rows) -> &Vec<T>) -> Vec<&T> {
     of(&commit.rows).iter().chain(of(&commit.late)).collect()
 }
 
-/// The newest time per colony that this commit brings.
+/// The newest time per colony of this commit.
 fn newest(commit: &Commit) -> BTreeMap<MarkKey, i64> {
     let mut newest: HashMap<(&str, &str, &str, Kind), i64, FastHash> = HashMap::default();
     let mut raise = |key, time: TimeMs| {

@@ -1,4 +1,4 @@
-//! Cases about late copies: they never hide a row on time, and none that says more is lost.
+//! Cases about late copies: they never hide an on-time row, and no greater one is lost.
 
 use super::rows::{START, bucket, event};
 use super::{Fixture, OnTime, commit_of, dump_after};
@@ -91,7 +91,7 @@ pub(super) async fn a_late_copy_of_a_row_on_time_is_kept_aside_until_it_counts<F
     assert_eq!((dump["late_event_copies"].len(), dump["late_metric_copies"].len()), (3, 1));
     let totals = store.reader().totals().await.unwrap();
     assert_eq!((totals.late, totals.rows["late_event_copies"], totals.rows["late_metric_copies"]), (4, 3, 1));
-    assert_eq!(store.newer_events(&on_time().events).await.unwrap(), vec![], "a live engine is not told");
+    assert_eq!(store.newer_events(&on_time().events).await.unwrap(), vec![], "a live engine does not see it");
     assert_eq!(store.reader().events_since(TimeMs(0), None, 9).await.unwrap().len(), 4);
 
     // each row once, by the copy that says most, at its own time

@@ -1,4 +1,4 @@
-//! Rows that a store does not take: it counts them.
+//! Rows that a store does not apply: it counts them.
 
 use super::rows::{bucket, event};
 use super::{Fixture, OnTime, commit_of};

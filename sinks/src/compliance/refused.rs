@@ -1,5 +1,4 @@
-//! What every store owes of refused rows: each is known by its place, says what is wrong now, and costs no more than it
-//! should.
+//! Contract for rejects: each is identified by its location, states the current fault, and has bounded cost.
 
 use super::rows::{START, bucket, event};
 use super::{Fixture, commit_of};
@@ -79,7 +78,7 @@ pub(super) async fn rejects_are_taken_back_when_their_rows_are_right<F: Fixture>
     fixture.close(store).await;
 }
 
-/// More of one kind than are kept: the others are counted, each once, also when a commit comes again.
+/// More of one kind than are stored: the others are counted, each once, also if a commit is repeated.
 pub(super) async fn rejects_beyond_those_kept_are_counted<F: Fixture>(fixture: &F) {
     let mut store = fixture.open().await;
     let lines = |from: u64, to: u64| (from..=to).map(|line| reject(&format!("a.csv:{line}"))).collect::<Vec<_>>();
@@ -135,7 +134,7 @@ pub(super) async fn a_settled_reject_beyond_those_kept_is_not_counted<F: Fixture
     fixture.close(store).await;
 }
 
-/// As many as a first commit of a file brings, with ids of usual length: what is looked up at once has a limit.
+/// As many as in the first commit of a file, with ids of usual length: the size of a look-up is limited.
 pub(super) async fn many_identities_are_looked_up<F: Fixture>(fixture: &F) {
     let mut store = fixture.open().await;
     let events: Vec<_> = (0..4_500).map(|n| event(&format!("0192e4a0-7c1d-7{n:04}-9b3e-5d8f1c2a{n:04}"), n)).collect();

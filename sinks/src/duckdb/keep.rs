@@ -1,5 +1,5 @@
-//! Upserts of events and metric buckets: looks up what is stored under the same identity, stores the greater copy, and
-//! a late copy that says more in a table of its own.
+//! Upserts of events and metric buckets: looks up stored copies of the same identity, stores the greater one, and a
+//! greater late copy in a separate table.
 
 use super::fault::Cause;
 use super::rows::{ReadRow, selection};
@@ -29,9 +29,8 @@ pub(super) fn late_copies_exist(connection: &Connection) -> Result<bool, Cause> 
 
 /// Writes `rows`, which hold each identity once, after a look-up of their stored copies.
 ///
-/// The comparison is made here and not in SQL, so that it is the same code as in every other store. New rows are plainly
-/// appended; only rows that change go through an update. `has_late_copies` says whether any can be stored, and is raised
-/// when one is. The answer says which rows were not taken.
+/// The comparison is in Rust and not in SQL, so that all stores share the code. New rows are appended; only changed
+/// rows are updated. `has_late_copies` is set if any late copy may be stored. Returns the rows that were not applied.
 pub(super) fn keep<R: ReadRow>(
     connection: &Connection,
     rows: &[StoredCopies<&R>],
@@ -69,7 +68,7 @@ pub(super) fn keep<R: ReadRow>(
     Ok(outcome)
 }
 
-/// Writes metric buckets of which no copy is stored.
+/// Writes metric buckets without a stored copy.
 pub(super) fn append_buckets(
     connection: &Connection,
     of_series: &[(u32, SeriesRows<'_>)],
@@ -85,7 +84,7 @@ pub(super) fn append_buckets(
     })
 }
 
-/// Writes rows of which no copy is stored.
+/// Writes rows without a stored copy.
 fn insert<R: ReadRow>(connection: &Connection, rows: &[StoredRow<&R>], stored_at: TimeMs) -> Result<(), Cause> {
     if R::STORED == R::TABLE || rows.is_empty() {
         return append_new(connection, R::TABLE, rows, stored_at);
@@ -102,7 +101,7 @@ pub(super) fn insert_staged<R: ReadRow>(connection: &Connection) -> Result<(), C
     Ok(connection.execute_batch(&sql)?)
 }
 
-/// An empty temporary table for rows as they are shown.
+/// An empty temporary table for rows in the visible form.
 pub(super) fn make_stage<R: ReadRow>(connection: &Connection) -> Result<(), Cause> {
     let columns = [R::KEY, R::CONTENT, &["stored_at"]].concat().join(", ");
     // sql: identifiers only
@@ -114,7 +113,7 @@ fn stage_rows<R: ReadRow>(connection: &Connection, rows: &[StoredRow<&R>], store
     append(connection, "staged_rows", rows, |chunk| stamped(chunk, stored_at))
 }
 
-/// Writes rows of which no copy is in `table`.
+/// Writes rows without a copy in `table`.
 fn append_new<R: ReadRow>(
     connection: &Connection,
     table: &str,

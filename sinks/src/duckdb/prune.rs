@@ -1,4 +1,4 @@
-//! Deletes rows beyond their retention, in slices so short that a commit hardly waits for one.
+//! Deletes expired rows, in slices short enough that a commit hardly waits.
 
 use super::derived;
 use super::fault::Cause;
@@ -15,7 +15,7 @@ use model::time::TimeMs;
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-/// How long a slice may take; a commit that comes meanwhile waits no longer than that.
+/// Target duration of a slice; a commit waits no longer than that.
 const SLICE_TIME: Duration = Duration::from_millis(40);
 /// Rows of the first slice.
 const SLICE_ROWS_FIRST: u64 = 4_096;
@@ -24,8 +24,8 @@ const SLICE_CORRELATIONS: usize = 8;
 /// Rows of a slice at most and at least.
 const SLICE_ROWS: std::ops::RangeInclusive<u64> = 256..=65_536;
 
-/// What is kept as long as events are, and which rows of it are too old: refused rows, services and calls that were not
-/// seen since, and how far replays and copies came.
+/// Tables with the retention of events, and their expiry conditions: rejects, services and calls that were not seen
+/// since, and the progress of replays and copies.
 const AGED: [(&str, &str); 5] = [
     ("rejects", "rejected_at < ?1"),
     ("rejects_omitted", "updated_at < ?1"),
@@ -34,7 +34,7 @@ const AGED: [(&str, &str); 5] = [
     ("source_positions", "(starts_with(source, 'replay:') OR starts_with(source, 'copy:')) AND updated_at < ?1"),
 ];
 
-/// Deletes what one slice allows. Oldest kinds first; each in a transaction of its own.
+/// Deletes one slice of rows, each table in its own transaction.
 pub(super) fn prune(session: &mut Session, retention: &Retention, now: TimeMs) -> Result<Pruned, Cause> {
     let begun = Instant::now();
     let slice_rows = session.prune_rows.unwrap_or(SLICE_ROWS_FIRST);
@@ -60,7 +60,7 @@ pub(super) fn prune(session: &mut Session, retention: &Retention, now: TimeMs) -
     }
     if left > 0 {
         let cutoff = now - retention.metrics_ms;
-        // an hour whose buckets are still kept stays whole
+        // an hour with stored buckets is kept
         let rows = transaction.execute(
             "DELETE FROM env_metric_summary WHERE hour < date_trunc('hour', ?::TIMESTAMP)
              AND hour < (SELECT coalesce(date_trunc('hour', min(timestamp)), 'infinity'::TIMESTAMP) FROM metric_buckets)",
@@ -225,14 +225,14 @@ mod tests {
         assert_eq!(rows_left(&mut store).await, all);
         let (pruned, _) = prune_all(&mut store, START + 91 * DAY_MS).await;
         assert_eq!((pruned.rows["federated_events"], pruned.rows["federated_metrics"]), (9, 1_440));
-        // opened again, it has to learn anew how many rows go into a slice
+        // reopened, it must determine the rows per slice again
         Box::new(store).close().await.unwrap();
         let mut store = DuckDbStore::open(DuckDbConfig::at(&path)).await.unwrap();
         let (pruned, slices) = prune_all(&mut store, last + 91 * DAY_MS).await;
         assert_eq!((pruned.rows["federated_metrics"], slices > 1), (8_560, true), "in slices: {slices}");
         assert_eq!(rows_left(&mut store).await, vec![0, 0, 0, 1, 2], "summaries went with their buckets");
 
-        // a pattern is kept from when it was last observed
+        // a pattern's retention counts from when it was last observed
         let observed = store.reader().correlations().await.unwrap()[0].last_observed.max(START);
         assert_eq!(prune_all(&mut store, observed + 365 * DAY_MS).await.0.total(), 0);
         prune_all(&mut store, observed + 365 * DAY_MS + 1).await;
@@ -251,7 +251,7 @@ mod tests {
         assert_eq!(prune_all(&mut store, imported_at + 90 * DAY_MS + 1).await.0.total(), 1);
     }
 
-    /// A broken producer must not fill the disk, nor services that are gone.
+    /// Neither a broken producer nor vanished services may fill the disk.
     #[tokio::test]
     async fn rejects_services_and_old_replays_go_as_events_do() {
         let folder = tempfile::tempdir().unwrap();
@@ -283,6 +283,6 @@ mod tests {
             .into();
         assert_eq!(gone, [("rejects", 3), ("service_nodes", 1), ("service_edges", 1), ("source_positions", 2)]);
         let positions = store.reader().positions().await.unwrap();
-        assert_eq!(positions.keys().collect::<Vec<_>>(), ["files"], "what is being read is never forgotten");
+        assert_eq!(positions.keys().collect::<Vec<_>>(), ["files"], "positions of active sources are never deleted");
     }
 }

@@ -1,4 +1,4 @@
-//! Reads what is stored. Every value from outside is bound.
+//! Reads the store. External values are always bound.
 
 use super::fault::Cause;
 use super::fleet::time;
@@ -249,7 +249,7 @@ pub(super) fn totals(connection: &Connection, schema: Schema) -> Result<Totals, 
     Ok(totals)
 }
 
-/// Runs a query and hands over its rows.
+/// Runs a query and passes its rows on.
 fn each(
     connection: &Connection,
     sql: &str,

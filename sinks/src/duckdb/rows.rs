@@ -1,4 +1,4 @@
-//! Rows as DuckDB's SQL results give them. How they are written: [`crate::columns`].
+//! Rows in DuckDB's result format. Written by [`crate::columns`].
 
 use super::fault::Cause;
 use crate::columns::{ReportedRow, read_severity};
@@ -10,13 +10,13 @@ use model::real::Real;
 use model::series::{SeriesId, SeriesRef};
 use model::time::TimeMs;
 
-/// A kept row that DuckDB can give back.
+/// A stored row that can be read from DuckDB.
 pub(super) trait ReadRow: ReportedRow {
     /// The table that holds it; [`ReportedRow::TABLE`] is what shows it.
     const STORED: &'static str;
     /// Its identity there.
     const STORED_KEY: &'static [&'static str];
-    /// `staged_rows`, which has rows as they are shown, with the columns of [`ReadRow::STORED_KEY`].
+    /// `staged_rows`, which has rows in the visible form, with the columns of [`ReadRow::STORED_KEY`].
     const STAGED: &'static str;
     /// Reads `epoch_ms`-ed times and plain columns in the order KEY, CONTENT, starting at `first`.
     fn read(row: &Row<'_>, first: usize) -> Result<StoredRow<Self>, Cause>;
@@ -82,7 +82,7 @@ impl ReadRow for MetricPoint {
     }
 }
 
-/// `alias.a, epoch_ms(alias.timestamp), …`: the columns of a row as [`ReportedRow::read`] wants them.
+/// `alias.a, epoch_ms(alias.timestamp), …`: the columns of a row as [`ReportedRow::read`] expects them.
 pub(super) fn selection<R: ReportedRow>(alias: &str) -> String {
     let column = |name: &&str| match *name {
         "timestamp" => format!("epoch_ms({alias}.timestamp)"),

@@ -1,8 +1,8 @@
-//! Metric series: their names stand once, under a number, and it is known how far each is stored. A bucket beyond that is
-//! new, and needs no look-up.
+//! Maps each metric series to a numeric id and its newest stored time. A bucket after that time is new, and needs no
+//! look-up.
 //!
-//! Rows of one series come in the order of time, nearly always; rows of different series do not, since partitions and
-//! colonies are read side by side. So the newest time is known by series.
+//! Rows of one series nearly always arrive in time order; rows of different series do not, because partitions and
+//! colonies are read in parallel. The newest time is therefore stored per series.
 
 use super::fault::Cause;
 use super::stage::{append, temporary};
@@ -67,7 +67,7 @@ enum State {
 /// The metric buckets of a commit, each once.
 #[derive(Debug, Default)]
 pub(super) struct Sorted<'a> {
-    /// Series of which nothing is stored, with the number that each gets.
+    /// New series, with their assigned ids.
     pub(super) unnamed: Vec<(u32, SeriesId)>,
     /// Rows that are surely not stored under any copy, with the number of their series.
     pub(super) new: Vec<(u32, SeriesRows<'a>)>,
@@ -87,8 +87,8 @@ impl Known {
 }
 
 impl KnownSeries {
-    /// Reads what is stored, once, and drops the names of series of which nothing is left. The answer is the newest bucket
-    /// of all, or nothing when it was read before.
+    /// Reads the stored series once, and deletes series without rows. Returns the newest bucket of all, or nothing if
+    /// it was read before.
     pub(super) fn load(&mut self, connection: &Connection) -> Result<Option<Option<TimeMs>>, Cause> {
         if self.state != State::Unread {
             return Ok(None);
@@ -122,7 +122,7 @@ impl KnownSeries {
         Ok(Some(newest))
     }
 
-    /// Forgets everything: rows were written that were not told, or were told and not written.
+    /// Forgets everything: rows were written without notice, or noted but not written.
     pub(super) fn forget(&mut self) {
         *self = KnownSeries { count_max: self.count_max, ..KnownSeries::default() };
     }
@@ -270,7 +270,7 @@ mod tests {
         assert_eq!(sorted(&mut known, &connection, &second), by_itself, "another series is by itself");
     }
 
-    /// More series than are remembered, from whichever commit on.
+    /// More series than are cached, from any commit on.
     #[test]
     fn numbers_are_given_once_however_many_series_are_remembered() {
         let commits = [vec!["api", "web"], vec!["a", "api", "db", "web"], vec!["db", "web", "z"], vec!["a", "z"]];

@@ -1,4 +1,4 @@
-//! The compliance harness on DuckDB, and what is DuckDB's own: opening, locking, migrating, time zones, a killed process.
+//! The compliance harness on DuckDB, and DuckDB specifics: opening, locking, migrating, time zones, a killed process.
 #![allow(clippy::unwrap_used)]
 
 use super::{DuckDbConfig, DuckDbReader, DuckDbStore};
@@ -180,7 +180,7 @@ async fn only_a_store_of_this_version_is_opened_for_reading() {
     assert!(error.hint.contains("check storage.path"), "{error}");
 }
 
-/// A file as the program of that version made it.
+/// A file as created by the program of that version.
 fn of_version(path: &Path, version: usize) -> Connection {
     let connection = Connection::open(path).unwrap();
     connection.execute_batch(migrations::DUCKDB_SCHEMA_VERSION_TABLE).unwrap();
@@ -394,7 +394,7 @@ async fn summaries_have_the_bits_of_the_reference_arithmetic() {
     assert_eq!(store.writer.call("read", job).await.unwrap(), sums.summary());
 }
 
-/// Runs one of the `child_…` tests below in a process of its own.
+/// Runs one of the `child_…` tests below in its own process.
 fn child(test: &str, path: &Path) -> Command {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.args(["--exact", &format!("duckdb::tests::{test}"), "--nocapture"]).env("SINKS_CHILD_PATH", path);
@@ -402,8 +402,7 @@ fn child(test: &str, path: &Path) -> Command {
     command
 }
 
-/// Reads the child's output up to the line that says it has committed; the rest stays readable, so that the child can
-/// go on writing.
+/// Reads the child's output up to its commit message; the rest stays readable, so that the child can continue writing.
 fn await_committed(child: &mut std::process::Child) -> BufReader<std::process::ChildStdout> {
     let mut output = BufReader::new(child.stdout.take().unwrap());
     assert!(
@@ -413,7 +412,7 @@ fn await_committed(child: &mut std::process::Child) -> BufReader<std::process::C
     output
 }
 
-/// In a child: commits one event at [`START`], says so, and waits until its input ends. Otherwise: nothing.
+/// In a child: commits one event at [`START`], prints that, and waits until its input ends. Otherwise: nothing.
 #[tokio::test]
 #[allow(clippy::print_stdout)]
 async fn child_commits_and_waits() {

@@ -1,4 +1,4 @@
-//! Whole tables in and out of a DuckDB file.
+//! Reads and writes whole tables of a DuckDB file.
 
 use super::fault::Cause;
 use super::fleet::{time, write_position};
@@ -31,7 +31,7 @@ pub(super) fn export(
     let mut values = after.map(|cursor| key_values(table, cursor)).transpose()?.unwrap_or_default();
     let mut beyond = "TRUE".to_owned();
     if let Some(first) = values.first().cloned() {
-        // the first column alone lets DuckDB skip what lies before, the row comparison is exact
+        // the first column lets DuckDB skip earlier rows, the row comparison is exact
         let marks = vec!["?"; values.len()].join(", ");
         beyond = format!("{} >= ? AND ({key}) > ({marks})", table.columns[0].0);
         values.insert(0, first);
@@ -74,7 +74,7 @@ pub(super) fn import(session: &mut Session, page: &Page, source: &str, progress:
     }
     let rows =
         RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(name, column)| (name, column, true)))?;
-    // whatever becomes of it: others than the session's own are written
+    // regardless of the result: rows outside the session's cache are written
     session.series.forget();
     let transaction = session.connection.transaction()?;
     if table.name == MetricPoint::TABLE {

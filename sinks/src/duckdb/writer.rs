@@ -1,4 +1,4 @@
-//! Writes a commit: one transaction, all of it or nothing.
+//! Writes a commit in one transaction.
 //!
 //! Order inside the transaction: reported rows, small tables and positions, hourly summaries (they read the rows),
 //! findings (they mark the events).
@@ -28,12 +28,12 @@ fn write(session: &mut Session, commit: &Commit) -> Result<Outcome, Cause> {
     }
     let mut outcome = Outcome::default();
     let events = resolve::events(commit, &mut outcome);
-    // noted before the outcome is known: asked for once too often is the safe side
+    // set before the outcome is known: one query too many is safe
     session.has_newer_events |= events.iter().any(|kept| kept.current.row.is_amended());
     let fails_at_end = std::mem::take(&mut session.fails_at_end);
     let Session { connection, series, has_late_copies, hours, schema, .. } = session;
     let transaction = connection.transaction()?;
-    // told before it is stored: a failure makes all be read again
+    // set before it is stored: a failure causes a full re-read
     let Sorted { unnamed, new, needs_lookup } = series.sort(&transaction, resolve::metrics(commit, &mut outcome))?;
     outcome.add(keep::keep(&transaction, &events, commit.committed_at, has_late_copies)?);
     name(&transaction, &unnamed)?;

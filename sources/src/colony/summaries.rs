@@ -1,16 +1,16 @@
-//! Summaries of one colony: metrics, events, health and topology, asked for on an interval.
+//! Summaries of one colony: metrics, events, health and topology, requested at an interval.
 //!
-//! Three things are asked for, the first that is due first:
+//! There are three kinds of requests; the one due first is sent first:
 //! 1. **the tail**: from the committed position, less the longest bucket and the overlap, up to now, every
 //!    `summary_interval`. Buckets still open are thus sent again until they are closed; after an outage the same pass
 //!    fills the gap; without a position it starts at the oldest row a colony can hold (or `initial_lookback` back);
-//! 2. **a second look** at the range already pulled, for rows that came later with old timestamps (an import). It
-//!    starts `recheck_interval` after the process did, and then takes at most one fiftieth of the time. It reaches as
-//!    far back as this process remembers what it delivered; after a restart it looks at everything once.
+//! 2. **a recheck** of the range already pulled, for rows that arrived later with old timestamps (an import). It starts
+//!    `recheck_interval` after the process did, and then takes at most one fiftieth of the time. It covers the range
+//!    whose delivered rows this process remembers; after a restart it covers everything once.
 //!
-//! Both go in slices that adapt to what fits a message ([`Pass`]). Rows already delivered by this process are left out
-//! (an open bucket that grew is a new row). The position moves with the last batch of a slice of the tail, so a slice
-//! that was cut short is asked for again.
+//! Both go in slices that adapt to what fits a message ([`Pass`]). Rows already delivered by this process are omitted
+//! (an open bucket that grew is a new row). The position advances with the last batch of a slice of the tail, so an
+//! interrupted slice is requested again.
 
 use super::BATCH_ROWS_MAX;
 use super::config::ColonySourceConfig;
@@ -38,7 +38,7 @@ const RECHECK_REST_FACTOR: u32 = 50;
 /// How long buckets are taken to be until the colony has shown some.
 const INTERVAL_MS_DEFAULT: i64 = 5 * MINUTE_MS;
 
-/// Where the tail stands. The stored form is JSON.
+/// Position of the tail. The stored form is JSON.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Tail {
     /// Everything before this time has been received.
@@ -47,7 +47,7 @@ struct Tail {
     interval_ms: i64,
 }
 
-/// Which pass a slice belongs to.
+/// The pass of a slice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Purpose {
     Tail,
@@ -61,7 +61,7 @@ pub struct ColonySummaries {
     start: TimeMs,
     tail: Tail,
     tail_pass: Option<Pass>,
-    /// A pass of the tail has come to its end: what came before was the backlog.
+    /// A pass of the tail has completed: earlier rows were the backlog.
     has_caught_up: bool,
     recheck_pass: Option<Pass>,
     recheck_started: Instant,
@@ -102,7 +102,7 @@ impl ColonySummaries {
         (self.tail.complete_to - self.tail.interval_ms - self.link.config.overlap_ms).max(self.start)
     }
 
-    /// Waits until something is due, and says what to ask for. Cancel-safe.
+    /// Waits until a request is due, and returns it. Cancel-safe.
     async fn due(&mut self) -> (Purpose, Pass) {
         loop {
             let now = Instant::now();
@@ -150,9 +150,9 @@ impl ColonySummaries {
                 if pass.as_mut().is_some_and(Pass::halve) {
                     return;
                 }
-                (format!("one millisecond of rows is more than an answer may hold ({words})"), None)
+                (format!("the rows of one millisecond exceed the response limit ({words})"), None)
             }
-            LinkFault::Nameless => ("the answer has no colony_id".to_owned(), Some(self.link.reject_nameless())),
+            LinkFault::Nameless => ("the response has no colony_id".to_owned(), Some(self.link.reject_nameless())),
             LinkFault::Passing(words) => (words, None),
         };
         if let Some(status) = self.link.failed(&words) {
@@ -161,7 +161,7 @@ impl ColonySummaries {
         }
     }
 
-    /// A slice came: decodes what is new in it into batches, and moves on.
+    /// Handles a slice: decodes its new rows into batches, and advances.
     fn take_answer(&mut self, purpose: Purpose, pass: Pass, answer: GetSummaryResponse) {
         let identity = match self.link.check_identity(&answer) {
             Ok(identity) => identity,
@@ -229,7 +229,7 @@ impl Source for ColonySummaries {
     }
 }
 
-/// What is new in the answer about one slice of time.
+/// The new rows in the response for one time slice.
 struct Slice {
     from: TimeMs,
     identity: ColonyIdentity,

@@ -136,7 +136,7 @@ async fn streamed_events_keep_the_contract() {
     compliance::check(&scenario, &expected).await;
 }
 
-/// Reads until `enough` says so; returns every row delivered, repeats included.
+/// Reads until `enough` returns true; returns every delivered row, repeats included.
 async fn read_until(source: &mut dyn Source, enough: impl Fn(&crate::Batch) -> bool) -> crate::Batch {
     let mut all = crate::Batch::default();
     while !enough(&all) {
@@ -269,12 +269,12 @@ async fn another_colony_at_the_address_is_told_and_asked_again_and_a_nameless_on
         assert_eq!((status.colony_id.as_str(), status.health.as_str()), (COLONY, "unreachable"));
         let told = &status.last_error;
         assert!(told.contains("colony other-colony-production is at this endpoint; correct the endpoint"), "{told}");
-        assert!(batch.rows.events.is_empty() && batch.rows.metrics.is_empty(), "nothing of the stranger is taken");
+        assert!(batch.rows.events.is_empty() && batch.rows.metrics.is_empty(), "no row of the other colony is read");
     }
     colony.state.lock().unwrap().colony_id = COLONY.to_owned();
     for source in &mut sources {
         let batch = next(source.as_mut()).await.unwrap();
-        assert_eq!(batch.rows.colonies[0].last_error, "", "put right, it is taken in without a restart");
+        assert_eq!(batch.rows.colonies[0].last_error, "", "once corrected, it is read without a restart");
     }
 
     colony.state.lock().unwrap().colony_id.clear();
@@ -344,7 +344,7 @@ async fn a_gap_after_a_restart_is_filled_from_the_committed_position() {
     colony.add_events(std::slice::from_ref(&second));
     let mut source = config(&colony).build_summaries(&before.positions, &context()).unwrap();
     let after = read_until(&mut source, |all| !all.rows.colonies.is_empty()).await;
-    assert_eq!(after.rows.events, [second], "the old event lies before the overlap and is not asked for again");
+    assert_eq!(after.rows.events, [second], "the old event is before the overlap and is not requested again");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! A chunk of a file: decoded rows, refused rows, and where the reader stands after them.
+//! A chunk of a file: decoded rows, rejects, and the position after them.
 
 use super::config::InputFile;
 use super::position::FilePosition;
@@ -21,7 +21,7 @@ pub const CHUNK_ROWS_MAX: usize = 8_192;
 /// The memory that the rows of one chunk take at most, roughly, unless a single one takes more.
 pub const CHUNK_BYTES_MAX: usize = 4 * 1024 * 1024;
 
-/// What one step of a reader gives.
+/// The result of one step of a reader.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Chunk {
     /// Decoded, checked rows: events or metrics, as the file's kind says.
@@ -30,9 +30,9 @@ pub struct Chunk {
     pub rejects: Vec<Reject>,
     /// Places of rejects of an earlier read that no longer hold: records that had no end then.
     pub settled: Vec<String>,
-    /// What was put right or left out in rows that were kept, and which series were refused.
+    /// Corrections and omissions in accepted rows, and rejected series.
     pub report: InputReport,
-    /// Where the reader stands after this chunk.
+    /// The position after this chunk.
     pub(crate) position: FilePosition,
 }
 
@@ -48,18 +48,18 @@ impl Chunk {
     }
 }
 
-/// Fills a chunk: decodes what a format hands over and keeps what is refused.
+/// Fills a chunk: decodes the records of a format and collects rejects.
 pub(crate) struct Collector {
     source: String,
     label: String,
     kind: RowKind,
     clock: SharedClock,
-    /// The clock when the chunk was begun.
+    /// The time at which the chunk was started.
     now: TimeMs,
     chunk: Chunk,
     bytes: usize,
     notes: Notes,
-    /// The least version of every row.
+    /// Minimum version of every row.
     version: u64,
     /// Series of the rows so far.
     series: SeriesCache,
@@ -83,7 +83,7 @@ impl Collector {
         self.kind
     }
 
-    /// The clock when the chunk was begun.
+    /// The time at which the chunk was started.
     pub(crate) fn now(&self) -> TimeMs {
         self.now
     }
@@ -125,7 +125,7 @@ impl Collector {
         false
     }
 
-    /// Keeps a refused record.
+    /// Adds a reject.
     pub(crate) fn refuse(&mut self, colony_id: Option<String>, fault: Fault, place: &str, raw: &str) {
         let (reason, detail) = fault;
         let raw: String = raw.chars().take(RAW_CHARS_MAX).collect();
@@ -146,13 +146,13 @@ impl Collector {
         self.chunk.settled.push(place);
     }
 
-    /// Says something about a row that was kept, or is kept later.
+    /// Adds a note about an accepted row.
     pub(crate) fn note(&mut self, note: &str) {
         self.chunk.report.add_note(note);
     }
 
-    /// The record that was just taken (or refused) was read before without its end, and `earlier` was made of it, with at
-    /// least this version. Makes the new row the one that counts, or takes the earlier one back. Returns its version.
+    /// The record just read was read before without its end, and `earlier` was its row, with at least this version.
+    /// Makes the new row win, or retracts the earlier one. Returns its version.
     pub(crate) fn replace_row(&mut self, is_taken: bool, earlier: &impl Record, version: u64) -> u64 {
         match self.kind {
             RowKind::Events => {

@@ -26,7 +26,7 @@ fn open(path: &Path, kind: RowKind) -> Result<FileReader, SourceError> {
     super::open(path, kind, &SystemClock::shared())
 }
 
-/// Files that later tests read: a folder and what is in it.
+/// Files that later tests read: a folder and its content.
 fn folder(files: &[(&str, &str)]) -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     for (name, text) in files {

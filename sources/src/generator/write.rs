@@ -38,7 +38,7 @@ impl WrittenFiles {
 }
 
 impl Fleet {
-    /// Writes the fleet into `dir`, which is made when it does not exist; files of the same names are replaced.
+    /// Writes the fleet into `dir`, which is created if it does not exist; files of the same names are replaced.
     pub fn write_files(&self, dir: &Path) -> Result<WrittenFiles, SourceError> {
         std::fs::create_dir_all(dir).map_err(|cause| SourceError::File { path: dir.to_owned(), cause })?;
         let [events, metrics, truth] = WrittenFiles::NAMES.map(|name| dir.join(name));

@@ -1,4 +1,4 @@
-//! From a message to a row or a reject. JSON goes through the one decoder of records; protobuf through the wire's.
+//! Decodes a message to a row or a reject. JSON uses the common decoder of records; protobuf that of the wire.
 
 use crate::guard::guarded;
 use crate::record::LINE_BYTES_MAX;
@@ -51,7 +51,7 @@ impl Encoding {
     }
 }
 
-/// Header that says how the value is encoded.
+/// Header with the encoding of the value.
 pub(super) const CONTENT_TYPE: &str = "content-type";
 /// Header with the application, for messages that do not carry it (protobuf).
 pub(super) const APPLICATION: &str = "application-name";
@@ -67,8 +67,8 @@ pub(super) struct Envelope<'a> {
     pub environment: Option<&'a [u8]>,
 }
 
-/// Reads what is around a value. Names of headers are whatever bytes a producer wrote; the library panics on a name
-/// that is no UTF-8, which must be a fault of that message and not the end of the run.
+/// Reads key and headers of a value. Header names can be any bytes; the library panics on a name that is not UTF-8,
+/// which must be a fault of that message and not end the run.
 pub(super) fn envelope<M: rdkafka::Message>(message: &M) -> Result<Envelope<'_>, Fault> {
     let mut envelope = Envelope { key: message.key(), ..Envelope::default() };
     let Some(headers) = message.headers() else { return Ok(envelope) };
@@ -194,13 +194,13 @@ impl Decoder {
         .map_err(|fault| (Some(colony.colony_id), fault))
     }
 
-    /// The rows and rejects so far, and what there is to say about them.
+    /// The rows, rejects and notes so far.
     pub(super) fn finish(&mut self) -> (Rows, Vec<Reject>, InputReport) {
         (std::mem::take(&mut self.rows), std::mem::take(&mut self.rejects), std::mem::take(&mut self.report))
     }
 }
 
-/// Decodes values as a topic holds them, for tests of what is read: the key is a colony, the header `content-type` as given.
+/// Decodes values of a topic, for tests: the key is a colony, the header `content-type` as given.
 #[cfg(any(test, feature = "compliance"))]
 pub fn decode_values(
     kind: RowKind,

@@ -1,4 +1,4 @@
-//! From a row to a message: the record of files as JSON, or the wire's message.
+//! Encodes a row as a message: the record of files as JSON, or the wire's message.
 
 use super::decode::Encoding;
 use model::colony::identity_from_id;
@@ -109,7 +109,7 @@ pub(super) fn metric(row: &MetricPoint, encoding: Encoding, out: &mut Vec<u8>) -
     }
 }
 
-/// Application and environment, where a message of the wire would not give them back by its key alone.
+/// Application and environment, if they cannot be restored from the message's key.
 pub(super) fn beside_the_key<'a>(
     colony_id: &str,
     application: &'a str,

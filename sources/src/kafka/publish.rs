@@ -1,4 +1,4 @@
-//! Rows to topics: keyed by colony, stamped with their event time, each acknowledged before the end.
+//! Writes rows to topics: keyed by colony, with event time as timestamp, all acknowledged before the end.
 
 use super::client::{check, creation_words};
 use super::config::reserved;
@@ -21,10 +21,10 @@ use std::time::Duration;
 
 /// How long a wait for acknowledgements takes before it looks around.
 const WAIT: Duration = Duration::from_millis(100);
-/// Messages between two looks at acknowledgements.
+/// Messages between two checks of acknowledgements.
 const POLL_EVERY: u64 = 1_000;
 
-/// What has been acknowledged.
+/// Acknowledged messages.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PublishCounts {
     /// Events.
@@ -69,7 +69,7 @@ impl ProducerContext for Acknowledgements {
             }
             Err((error, message)) => {
                 let said = error.rdkafka_error_code().map_or_else(|| error.to_string(), |code| code.to_string());
-                let words = format!("topic {} did not take a message: {said}", message.topic());
+                let words = format!("topic {} did not accept a message: {said}", message.topic());
                 self.failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(words);
             }
         }
@@ -100,7 +100,7 @@ impl Publisher {
         Ok(Publisher { config, producer, topics, sent: PublishCounts::default(), value: Vec::new() })
     }
 
-    /// The topics, as they were found or made.
+    /// The topics, found or created.
     pub fn topics(&self) -> &[TopicReady] {
         &self.topics
     }

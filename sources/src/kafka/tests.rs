@@ -24,7 +24,7 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use std::sync::mpsc as sync;
 use std::time::Duration;
 
-/// The library's mock cluster on a thread of its own: it cannot be shared.
+/// The library's mock cluster on its own thread: it cannot be shared.
 struct Mock {
     brokers: String,
     /// Each order with where to say that it is done.
@@ -145,7 +145,7 @@ fn metric(number: usize) -> MetricPoint {
         series: SeriesId::of(names),
         timestamp: TimeMs(1_672_770_000_000 + number as i64 * 60_000),
         count: Some(number as u64),
-        // most floats need all of their digits to come back as they were
+        // most floats need all of their digits to be read back exactly
         mean: Some((number as f64 / 7.0).into()),
         p95: Some((number as f64 * std::f64::consts::PI).into()),
         max: Some(1e9.into()),
@@ -296,7 +296,7 @@ async fn broken_messages_are_refused_with_their_place_and_the_rest_is_read() {
         ),
     ];
     assert_eq!(told, expected);
-    assert_eq!(all.positions.0["e/1"], "3", "positions pass over what was refused");
+    assert_eq!(all.positions.0["e/1"], "3", "positions skip rejected messages");
     assert!(all.rejects.iter().all(|reject| reject.source == "kafka:m,e" && reject.raw.len() <= 1_024));
 }
 
@@ -414,7 +414,7 @@ fn what_would_break_the_guarantees_is_refused_and_no_value_is_shown() {
 
 #[test]
 fn brokers_that_are_not_there_are_told_with_the_reason() {
-    // the discard port: nobody listens
+    // the discard port: no process listens
     let told = probe(&KafkaConfig::new("127.0.0.1:9", None, Some("e"))).unwrap_err().to_string();
     assert!(told.starts_with("kafka 127.0.0.1:9: no response from the brokers") && told.contains("refused"), "{told}");
 }

@@ -71,7 +71,7 @@ fn finite_rows_are_never_late_and_move_the_watermark() {
     let mut old = events(&[(1, 5), (1, 9_000)]);
     assert!(gate.split_late(&mut old, FINITE).is_empty());
     let mut live = events(&[(1, 899), (1, 900)]);
-    assert_eq!(gate.split_late(&mut live, LIVE).len(), 1, "the second greatest time is 1000");
+    assert_eq!(gate.split_late(&mut live, LIVE).len(), 1, "the second-largest time is 1000");
 }
 
 #[test]
@@ -88,7 +88,7 @@ fn one_row_from_the_future_makes_no_other_row_late() {
     let mut next = events(&[(1, 1_900), (1, 1_899)]);
     assert_eq!(times(&gate.split_late(&mut next, LIVE)), vec![1_899]);
     gate.split_late(&mut events(&[(1, 86_400_001)]), LIVE);
-    assert_eq!(gate.split_late(&mut events(&[(1, 2_100)]), LIVE).len(), 1, "a second one says that time has moved");
+    assert_eq!(gate.split_late(&mut events(&[(1, 2_100)]), LIVE).len(), 1, "a second one confirms that time has moved");
 }
 
 #[test]
@@ -184,7 +184,7 @@ fn a_fast_clock_makes_no_row_of_another_clock_late() {
 #[test]
 fn the_mark_goes_no_further_than_the_readers_clock() {
     let mut gate = LatenessGate::new(100, Watermarks::new(), Watermarks::new());
-    // one service alone: nobody vouches for the time but the reader's clock
+    // a single service: only the reader's clock limits the time
     let mut fast = of_services(&[("api", 1_000), ("api", 50_000), ("api", 60_000)]);
     gate.split_late(&mut fast, Origin { now: TimeMs(1_500), ..LIVE });
     let mut next = of_services(&[("api", 1_500), ("api", 1_400), ("api", 900), ("api", 899)]);

@@ -1,7 +1,7 @@
-//! One reader for each kind of cell, whatever format the cell comes from: text, number, whole number, flag, time.
+//! One reader for each kind of cell, for all formats: text, number, whole number, flag, time.
 //!
-//! A value arrives exactly or is refused with words that name it. Nothing is guessed: a cell that could mean two things is
-//! refused, and the words say which they are.
+//! A value is read exactly, or rejected with a message that contains it. Nothing is guessed: an ambiguous cell is
+//! rejected, and the message names the alternatives.
 
 use super::fields::{Cell, Field, Record};
 use model::check::Fault;
@@ -44,7 +44,7 @@ pub(super) fn optional_text(record: &impl Record, field: Field) -> Result<Cow<'_
     Ok(if text.trim().eq_ignore_ascii_case("null") { Cow::Borrowed("") } else { text })
 }
 
-/// A word that decides nothing: whatever the cell holds, shown as text.
+/// Secondary text: any cell, shown as text.
 pub(super) fn word(record: &impl Record, field: Field) -> String {
     match record.cell(field) {
         Cell::Missing => String::new(),

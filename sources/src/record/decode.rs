@@ -1,4 +1,4 @@
-//! From a record's cells to a checked row: the one decoder of files, of import and of JSON records wherever they come from.
+//! Decodes a record's cells to a checked row: the common decoder of files, import and all JSON records.
 
 use super::cells::{flag, number, optional_text, text, timestamp, whole, word};
 use super::fields::{Cell, Field, Record};
@@ -50,8 +50,8 @@ pub(crate) fn decode_metric(record: &impl Record, now: TimeMs, known: &mut Serie
     Ok(MetricPoint { series, ..point })
 }
 
-/// Decodes and checks an event. `now` is the reader's clock. What is beside the point of an event never costs the event:
-/// an unknown severity and odd metadata are kept as far as they go, and noted.
+/// Decodes and checks an event. `now` is the reader's clock. Secondary data never causes a reject: an unknown severity
+/// and unusual metadata are kept as far as possible, and noted.
 pub(crate) fn decode_event(record: &impl Record, now: TimeMs, notes: &mut Notes) -> Result<Event, Fault> {
     let owned = |field| text(record, field).map(Cow::into_owned);
     let colony_id = owned(Field::ColonyId)?;
@@ -62,7 +62,7 @@ pub(crate) fn decode_event(record: &impl Record, now: TimeMs, notes: &mut Notes)
     let (severity, unknown) = Severity::read(&word(record, Field::Severity), &mut metadata);
     notes.extend(unknown);
     if fit_metadata(&mut metadata) > 0 {
-        notes.push(format!("metadata of more than {METADATA_BYTES_MAX} bytes: its longest values were left out"));
+        notes.push(format!("metadata of more than {METADATA_BYTES_MAX} bytes: its longest values were omitted"));
     }
     let event = Event {
         colony_id,
@@ -94,14 +94,14 @@ pub(crate) fn series_of(record: &impl Record) -> Option<String> {
     Some(format!("{}/{}/{}", colony?, service?, metric?))
 }
 
-/// Whether a record is a row by its looks: it says whose it is, what it is and when.
+/// Whether a record looks like a row: it has an owner, a name and a time.
 pub(crate) fn looks_like_row(kind: RowKind, record: &impl Record, now: TimeMs) -> bool {
     let names: &[Field] = match kind {
         RowKind::Metrics => &[Field::ColonyId, Field::ServiceId, Field::MetricName],
         RowKind::Events => &[Field::ColonyId, Field::EventId, Field::EventType, Field::ServiceId],
     };
     let has_name = |field: &Field| matches!(record.cell(*field), Cell::Text(text) if !text.is_empty());
-    // a time that is refused, for want of a zone for example, is a time by its looks
+    // a rejected time, for example without a zone, still looks like a time
     let has_digits = |text: &str| text.bytes().filter(u8::is_ascii_digit).count() >= 8;
     let has_time = match record.cell(Field::Timestamp) {
         Cell::Text(text) => has_digits(text) || timestamp(record, now).is_ok(),
@@ -115,7 +115,7 @@ fn stated_identity(record: &impl Record) -> Result<(Cow<'_, str>, Cow<'_, str>),
     Ok((optional_text(record, Field::ApplicationName)?, optional_text(record, Field::Environment)?))
 }
 
-/// Application and environment: the record's own where it has them, else what the colony id says.
+/// Application and environment: the record's own if it has them, otherwise from the colony id.
 fn or_of_id<'a>(stated: (&'a str, &'a str), colony_id: &'a str) -> (&'a str, &'a str) {
     let (application, environment) = stated;
     if !application.is_empty() && !environment.is_empty() {

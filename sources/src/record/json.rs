@@ -1,7 +1,7 @@
-//! One JSON object as a record, read straight into cells: no tree is built, names and texts are borrowed where they can be.
+//! One JSON object as a record, read directly into cells: no tree is built, names and texts are borrowed if possible.
 //!
-//! What it gives is what a tree of `serde_json::Value` would give, faults included: whatever the fast reading refuses is
-//! read again as a tree, whose fault is the answer. A property test holds the two against each other.
+//! The result equals that of a tree of `serde_json::Value`, faults included: input that the fast reader rejects is read
+//! again as a tree, whose fault is reported. A property test compares the two.
 
 use super::Notes;
 use super::fields::{Cell, Field, Naming, Record};
@@ -33,7 +33,7 @@ enum JsonCell<'a> {
     Unusable(&'static str),
 }
 
-/// Reads a JSON object; says what is wrong when it is not one.
+/// Reads a JSON object, or returns the error.
 pub(crate) fn parse_object(text: &[u8]) -> Result<JsonRecord<'_>, Fault> {
     // checked once and not text by text
     let checked = std::str::from_utf8(text).ok();
@@ -44,7 +44,7 @@ pub(crate) fn parse_object(text: &[u8]) -> Result<JsonRecord<'_>, Fault> {
     }
 }
 
-/// The slow reading: a tree, and the words for what is no object.
+/// The slow reader: a tree, and messages for other values.
 fn parse_tree(text: &[u8]) -> Result<Map<String, Value>, Fault> {
     let read = match serde_json::from_slice::<Value>(text) {
         Ok(value) if !has_beyond(&value) => return object_of(value),
@@ -166,7 +166,7 @@ impl<'a> JsonRecord<'a> {
         JsonRecord { cells: [const { JsonCell::Missing }; Field::ALL.len()], metadata: Value::Null }
     }
 
-    /// Reads an object into an empty record, which is not moved meanwhile: it is large.
+    /// Reads an object into an empty record in place, because it is large.
     fn fill(&mut self, text: &'a str) -> Result<(), serde_json::Error> {
         let mut deserializer = serde_json::Deserializer::from_str(text);
         deserializer.deserialize_any(RecordVisitor(self))?;
@@ -261,7 +261,7 @@ impl<'de> Visitor<'de> for RecordVisitor<'_, 'de> {
                     record.cells[Field::Metadata as usize] = JsonCell::of_value(&record.metadata);
                 }
                 Some(field) => record.cells[field as usize] = map.next_value_seed(CellSeed)?,
-                // read to its end as strictly as the others: a broken number is a fault wherever it stands
+                // read to its end as strictly as the others: a broken number is a fault anywhere
                 None => drop(map.next_value_seed(CellSeed)?),
             }
         }
@@ -273,7 +273,7 @@ impl<'de> Visitor<'de> for RecordVisitor<'_, 'de> {
     }
 }
 
-/// A name: the column it stands for, if any.
+/// A name: its column, if any.
 struct NameSeed<'n>(&'n mut Naming);
 
 impl<'de> DeserializeSeed<'de> for NameSeed<'_> {
@@ -296,7 +296,7 @@ impl Visitor<'_> for NameSeed<'_> {
     }
 }
 
-/// A name inside a value: read through and dropped, but a name all the same.
+/// A name inside a value: read and dropped, but still a name.
 struct IgnoredName;
 
 impl<'de> de::Deserialize<'de> for IgnoredName {
@@ -317,7 +317,7 @@ impl Visitor<'_> for IgnoredName {
     }
 }
 
-/// A value: a cell, or what it is instead. Lists and objects are read through and dropped.
+/// A value: a cell, or the description of another type. Lists and objects are read and dropped.
 struct CellSeed;
 
 impl<'de> DeserializeSeed<'de> for CellSeed {

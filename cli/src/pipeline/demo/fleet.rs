@@ -40,7 +40,7 @@ impl Colonies {
                 clock: SystemClock::shared(),
             };
             let shutdown = async move {
-                // a sender that is gone stops it too
+                // a dropped sender stops it too
                 let _ = stopping.wait_for(|stop| *stop).await;
             };
             let serving = serve(settings, Listen::plain("127.0.0.1:0"), shutdown)
@@ -60,7 +60,7 @@ impl Colonies {
         self.colonies.iter().map(|(id, (serving, _))| (id.as_str(), serving.endpoint()))
     }
 
-    /// Hands events to the colonies they belong to, in order.
+    /// Sends events to their colonies, in order.
     pub async fn send_events(&mut self, events: &[Event]) -> Result<(), Failure> {
         let mut by_colony: BTreeMap<&str, Vec<_>> = BTreeMap::new();
         for event in events {
@@ -76,7 +76,7 @@ impl Colonies {
         Ok(())
     }
 
-    /// Hands metric rows to the colonies they belong to.
+    /// Sends metric rows to their colonies.
     pub async fn send_metrics(&mut self, points: impl Iterator<Item = MetricPoint>) -> Result<(), Failure> {
         let mut waiting: BTreeMap<String, Vec<_>> = BTreeMap::new();
         for point in points {

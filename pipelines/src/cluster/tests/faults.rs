@@ -134,7 +134,7 @@ async fn strangers_and_second_copies_do_not_disturb_the_meeting() {
     }
 }
 
-/// Meets the process that leads as process 1, and then does as the test wants.
+/// Connects to the leading process as process 1, and then follows the test.
 async fn impostor(config: &ReefConfig) -> (TcpStream, TcpStream) {
     let mut met = Vec::new();
     for purpose in [Purpose::Control, Purpose::Data] {
@@ -161,7 +161,7 @@ async fn a_process_that_is_started_again_while_the_others_meet_takes_its_own_pla
     let folder = tempfile::tempdir().unwrap();
     let config = config(folder.path(), &free_hosts(3), "");
     let lead = Process::start(&config, 0, parts.inputs());
-    // its first start meets process 0, says something, and is gone before process 2 comes
+    // its first start connects to process 0, sends a message, and ends before process 2 connects
     let (mut control, data) = impostor(&config).await;
     write(&mut control, &Frame::Beat).await.unwrap();
     drop((control, data));
@@ -214,7 +214,7 @@ async fn what_breaks_the_protocol_is_told() {
         }
         let message = lead.failure().await;
         assert!(message.contains("broke the protocol") && message.contains(wanted), "{message}");
-        // it is told as well, and may have been sent where to start before
+        // it is notified as well, and may have received start positions before
         loop {
             match wire::read(&mut control).await.unwrap() {
                 Frame::Failed { message } => break assert!(message.contains(wanted), "{message}"),

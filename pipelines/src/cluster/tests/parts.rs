@@ -15,12 +15,12 @@ use std::sync::{Arc, Mutex};
 /// Rows in a batch.
 const BATCH_ROWS: usize = 100;
 
-/// What comes after the last batch.
+/// The behaviour after the last batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {
     /// The end of the input.
     Finite,
-    /// Nothing, for ever.
+    /// Hangs.
     Endless,
     /// A failure, in the process that has this partition.
     FailsAt(i32),

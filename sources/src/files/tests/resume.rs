@@ -76,8 +76,8 @@ async fn a_grown_file_is_read_from_its_old_end() {
     }
 }
 
-/// What the versions of a file leave behind when each is read in a run of its own: rows by id, the greatest copy of each,
-/// and the places of rejects.
+/// The result of reading each version of a file in a separate run: rows by id, the greatest copy of each, and the
+/// locations of rejects.
 async fn left_behind(name: &str, versions: &[&str], clock_ms: Option<i64>) -> (Vec<(String, String)>, Vec<String>) {
     let folder = folder(&[(name, "")]);
     let config = event_config(folder.path(), name);
@@ -174,7 +174,7 @@ async fn a_record_cut_in_what_identifies_it_waits_until_the_file_is_quiet() {
     let ids = |left: (Vec<(String, String)>, Vec<String>)| left.0.into_iter().map(|(id, _)| id).collect::<Vec<_>>();
     assert_eq!(ids(left_behind("e.csv", &[&text], None).await), ["e1"]);
     assert_eq!(ids(left_behind("e.csv", &[&text, &format!("{text}22\n")], None).await), ["e1", "e222"]);
-    // much later nobody writes it any more: its last record is taken as it stands
+    // much later the file is assumed to be complete: its last record is read as it is
     assert_eq!(ids(left_behind("e.csv", &[&text, &text], Some(4_102_444_800_000)).await), ["e1", "e2"]);
 }
 
@@ -236,7 +236,7 @@ async fn what_was_made_of_a_half_written_record_is_replaced_also_after_a_read_th
     assert_eq!(greatest, [("e1", true), ("e1xy", false)].into());
 }
 
-/// The metric rows that the versions of a file leave behind: the greatest copy of each bucket, without its version.
+/// The metric rows after all versions of a file: the greatest copy of each bucket, without its version.
 async fn metrics_left_behind(versions: &[&str]) -> Vec<(TimeMs, Option<f64>)> {
     let folder = folder(&[("m.csv", "")]);
     let config = config(folder.path(), &["m.csv"], &[]);
