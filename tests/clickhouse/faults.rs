@@ -174,7 +174,7 @@ async fn a_slow_server_is_given_up_in_time_and_tried_again() {
     server.control("do=delay&after_ms=4000&only=SELECT");
     let error = store.commit(&commit).await.unwrap_err();
     assert_eq!(error.class, FaultClass::Retry, "{error}");
-    assert!(error.hint.contains("no answer"), "{error}");
+    assert!(error.hint.contains("no response"), "{error}");
     store.commit(&commit).await.unwrap();
     assert_eq!(store.reader().totals().await.unwrap().rows["federated_events"], 1);
 }
