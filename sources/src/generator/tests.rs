@@ -15,8 +15,8 @@ fn fleet(seed: u64) -> Fleet {
 
 /// FNV-1a over everything a fleet holds.
 fn digest(fleet: &Fleet) -> u64 {
-    let events = fleet.events.iter().map(|row| format!("{row:?}"));
-    let metrics = fleet.metrics().map(|row| format!("{row:?}"));
+    let events = fleet.events.iter().map(|row| serde_json::to_string(row).unwrap());
+    let metrics = fleet.metrics().map(|row| serde_json::to_string(&row).unwrap());
     let bytes = events.chain(metrics).flat_map(String::into_bytes);
     bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3))
 }
