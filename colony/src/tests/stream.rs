@@ -94,7 +94,7 @@ async fn tokens_of_another_database_start_from_the_beginning() {
         let mut stream = open(&mut colony, from(token)).await;
         assert_eq!(numbers(&take(&mut stream, 3).await), [0, 1, 2], "{token}");
     }
-    let mut stream = open(&mut colony, from(&format!("{session}:2"))).await;
+    let mut stream = open(&mut colony, from(&format!("{session}:3"))).await;
     assert_eq!(numbers(&take(&mut stream, 1).await), [2]);
     drop(stream);
     colony.stop().await;

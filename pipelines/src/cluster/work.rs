@@ -63,6 +63,8 @@ fn serve(worker: &mut Worker, params: &Params, is_over: &AtomicBool) -> Result<(
     let dataflow::Ports { probe, .. } = dataflow::build(worker, params);
     let taking_part = catch_unwind(AssertUnwindSafe(|| {
         while worker.has_dataflows() && !is_over.load(Ordering::Relaxed) {
+            #[cfg(test)]
+            crate::engine::workers::planted(worker, params);
             worker.step_or_park(Some(IDLE_STEP));
         }
     }));

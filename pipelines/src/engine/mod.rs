@@ -318,6 +318,8 @@ fn tick_by_tick(
                 // until the reply has been sent
                 #[cfg(feature = "sim")]
                 let _busy = command.busy.take();
+                #[cfg(test)]
+                workers::planted(worker, params);
                 let (tick, began) = (command.tick, Instant::now());
                 let Some(outcomes) = run_tick(worker, &mut ports, command, is_over) else { return Left::Abandoned };
                 *next_tick = tick + 1;
@@ -422,11 +424,13 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_of_one_worker_alone_does_not_leave_the_others_waiting() {
-        let mut engine = Engine::start(params(), 3).unwrap();
-        // too far apart to be subtracted; the worker that owns their type fails, the others wait for it to complete the tick
-        let events = vec![event("a", TimeMs(5)), event("b", TimeMs(i64::MIN))];
+        // it fails before it has closed the tick, which the others wait for
+        let horizon_ms = (workers::PLANTED_DAYS + 1) * model::time::DAY_MS;
+        let planted = Params { events: EventParams { horizon_ms, ..EventParams::default() }, ..params() };
+        let mut engine = Engine::start(planted, 3).unwrap();
+        let events = vec![event("a", TimeMs(1_700_000_000_000))];
         let error = engine.tick(Rows { events, ..Rows::default() }.into(), None).await.unwrap_err();
-        assert!(matches!(error, EngineError::Panicked { tick: 0, .. }), "{error:?}");
+        assert!(matches!(error, EngineError::Panicked { tick: 0, worker: 1, .. }), "{error:?}");
     }
 
     #[tokio::test]

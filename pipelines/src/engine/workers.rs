@@ -71,6 +71,17 @@ pub(crate) fn abandon(worker: &mut Worker) {
     }));
 }
 
+/// A horizon by which tests plant a panic in one worker: this many days and its number. Nobody configures it.
+#[cfg(test)]
+pub(crate) const PLANTED_DAYS: i64 = 301;
+
+/// Panics in the worker that a test has chosen.
+#[cfg(test)]
+pub(crate) fn planted(worker: &Worker, params: &operators::dataflow::Params) {
+    let days = params.events.horizon_ms / model::time::DAY_MS;
+    assert!(days != PLANTED_DAYS + worker.index() as i64, "a planted panic");
+}
+
 /// The message of a panic.
 pub(crate) fn panic_text(panic: &(dyn Any + Send)) -> String {
     panic

@@ -5,43 +5,27 @@ use super::*;
 use crate::cluster::link::queue;
 use crate::cluster::wire::{Answer, Frame, Hello, MAGIC, Purpose, read_greeting, write, write_greeting};
 use crate::cluster::{settings, wire};
+use crate::engine::workers::PLANTED_DAYS;
 use mesh::Network;
 use model::clock::SystemClock;
-use model::pattern::ANY_SERVICE;
-use operators::shard::fixed_hash;
 use std::time::Instant;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_that_panics_ends_both_processes_with_its_message() {
-    for guilty in [1_u64, 0] {
-        let mut parts = Parts::of_fleet(6);
-        let mut batches = parts.partitions[0].iter();
-        let mut poison = batches.rfind(|batch| batch.rows.events.len() > 1).unwrap().clone();
-        poison.rows.events.truncate(2);
-        let colony_id = poison.rows.events[0].colony_id.clone();
-        // on both levels the events belong to a worker of this process
-        let of_guilty = |event_type: &String| {
-            ["api", ANY_SERVICE].iter().all(|service| fixed_hash(&[&colony_id, service, event_type]) % 2 == guilty)
-        };
-        let event_type = (0..).map(|number| format!("poison-{number}")).find(of_guilty).unwrap();
-        // no decoder lets such times pass: they lie too far apart to be subtracted
-        for (event, ms) in poison.rows.events.iter_mut().zip([-5_000_000_000_000_000_000, 5_000_000_000_000_000_000]) {
-            event.timestamp = model::time::TimeMs(ms);
-            (event.service_id, event.event_type) = ("api".to_owned(), event_type.clone());
-        }
-        parts.partitions = Arc::new(vec![vec![poison], Vec::new()]);
-        parts.ending = Ending::Endless;
+    for guilty in [1, 0] {
+        let parts = Parts { ending: Ending::Endless, ..Parts::of_fleet(6) };
         let folder = tempfile::tempdir().unwrap();
-        let config = config(folder.path(), &free_hosts(2), "");
+        let planted = format!("[correlation]\nhorizon = \"{}d\"\n", PLANTED_DAYS + guilty);
+        let config = config(folder.path(), &free_hosts(2), &planted);
         let mut messages = Vec::new();
         for process in start_all(&config, &parts) {
             messages.push(process.failure().await);
         }
         for message in &messages {
             assert!(message.contains(&format!("worker {guilty} of the engine failed on tick")), "{messages:?}");
-            assert!(message.contains("overflow") && message.contains("this is a bug"), "{messages:?}");
+            assert!(message.contains("a planted panic") && message.contains("this is a bug"), "{messages:?}");
         }
         let other = 1 - guilty as usize;
         assert!(messages[other].contains(&format!("process {guilty} (")), "{messages:?}");
