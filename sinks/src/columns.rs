@@ -1,7 +1,7 @@
 //! Rows as Arrow columns, named as in the schema: the same for every store.
 
 use crate::outcome::Met;
-use crate::resolve::StoredRow;
+use crate::stored::StoredRow;
 use arrow::array::{
     ArrayRef, BooleanArray, BooleanBuilder, Float64Array, Float64Builder, StringArray, TimestampMicrosecondArray,
     UInt32Array, UInt64Array, UInt64Builder,

@@ -2,8 +2,9 @@
 //!
 //! The sums of an hour are integers, so adding rows incrementally equals adding all stored rows.
 
-use crate::resolve::{SeriesRows, StoredRow};
+use crate::resolve::SeriesRows;
 use crate::rollup::Sums;
+use crate::stored::StoredRow;
 use foldhash::fast::RandomState as FastHash;
 use model::columns::MetricRow;
 use model::metric::SeriesKey;

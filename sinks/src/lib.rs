@@ -8,6 +8,7 @@
 //! | `commit`, `outcome` | what one tick writes, and which of its rows were not applied |
 //! | `schema` | the tables that every store has: columns, keys |
 //! | `error` | errors of a store: retry, reject, stop |
+//! | `stored` | a row as a store shows it, and the two copies of a row that are stored at most |
 //! | `resolve` | which copies of a row are stored when several have the same identity |
 //! | `rejects` | which refused rows are stored, and which are only counted |
 //! | `rollup`, `hours` | hourly summaries: their sums, and the sums that need not be read back |
@@ -47,11 +48,12 @@ pub mod rollup;
 pub mod schema;
 mod slices;
 mod store;
+mod stored;
 pub mod transfer;
 
 pub use commit::Commit;
 pub use error::SinkError;
 pub use outcome::Outcome;
 pub use pages::{Paged, Pages, pages};
-pub use resolve::{StoredCopies, StoredRow};
 pub use store::{Span, StoreAdmin, StoreReader, StoreWriter, Totals, Watermarks};
+pub use stored::{StoredCopies, StoredRow};

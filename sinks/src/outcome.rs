@@ -4,7 +4,7 @@
 //! lower loses, and so does an event whose id is reused. Neither may happen silently. A row with another version than
 //! the current copy states itself which is newer: it is not counted.
 
-use crate::resolve::StoredRow;
+use crate::stored::StoredRow;
 use model::columns::MetricRow;
 use model::event::Event;
 use model::metric::MetricPoint;

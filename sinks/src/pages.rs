@@ -1,8 +1,8 @@
 //! Rows of a span of time, page by page.
 
 use crate::error::SinkError;
-use crate::resolve::StoredRow;
 use crate::store::{Span, StoreReader};
+use crate::stored::StoredRow;
 use async_trait::async_trait;
 use model::event::Event;
 use model::metric::MetricPoint;

@@ -16,9 +16,9 @@
 use crate::commit::Commit;
 use crate::error::SinkError;
 use crate::outcome::Outcome;
-use crate::resolve::StoredRow;
 use crate::retention::{Pruned, Retention};
 use crate::schema::{DerivedTable, Table};
+use crate::stored::StoredRow;
 use crate::transfer::{Cursor, Page};
 use async_trait::async_trait;
 use model::event::Event;

@@ -13,7 +13,7 @@ use super::server::Server;
 use super::session::Session;
 use crate::columns::ReportedRow;
 use crate::outcome::{Met, Outcome};
-use crate::resolve::{StoredCopies, StoredRow};
+use crate::stored::{StoredCopies, StoredRow};
 use model::event::Event;
 use model::time::TimeMs;
 use serde::Deserialize;

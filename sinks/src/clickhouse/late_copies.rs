@@ -8,7 +8,7 @@ use super::insert::{insert, insert_taking_out};
 use super::rows::{ReadRow, late_selection, selection, versions};
 use super::session::Session;
 use crate::columns::{Columns, ReportedRow};
-use crate::resolve::StoredRow;
+use crate::stored::StoredRow;
 
 /// A row that the server refused, and the server's reason.
 pub(super) struct RefusedRow<R> {

@@ -6,9 +6,9 @@
 use super::fault::Fault;
 use super::rows::{ReadRow, late_selection, selection};
 use super::server::Server;
-use crate::resolve::StoredRow;
 use crate::slices::SliceWidth;
 use crate::store::Span;
+use crate::stored::StoredRow;
 use clickhouse::query::Query;
 use model::event::Event;
 use model::metric::MetricPoint;

@@ -2,7 +2,7 @@
 
 use super::fault::Fault;
 use crate::columns::{Columns, ReportedRow, read_severity, text};
-use crate::resolve::StoredRow;
+use crate::stored::StoredRow;
 use arrow::array::{Float64Array, StringArray, UInt8Array, UInt64Array};
 use model::event::Event;
 use model::metric::MetricPoint;

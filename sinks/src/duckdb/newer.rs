@@ -3,7 +3,7 @@
 use super::fault::Cause;
 use super::keep::look_up;
 use crate::columns::ReportedRow;
-use crate::resolve::StoredRow;
+use crate::stored::StoredRow;
 use duckdb::Connection;
 use model::event::Event;
 use std::collections::BTreeSet;

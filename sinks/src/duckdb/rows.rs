@@ -2,7 +2,7 @@
 
 use super::fault::Cause;
 use crate::columns::{ReportedRow, read_severity};
-use crate::resolve::StoredRow;
+use crate::stored::StoredRow;
 use duckdb::Row;
 use model::event::Event;
 use model::metric::MetricPoint;

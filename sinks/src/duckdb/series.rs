@@ -7,7 +7,8 @@
 use super::fault::Cause;
 use super::stage::{append, temporary};
 use crate::columns::series_columns;
-use crate::resolve::{SeriesBuckets, SeriesRows, StoredCopies};
+use crate::resolve::{SeriesBuckets, SeriesRows};
+use crate::stored::StoredCopies;
 use arrow::array::UInt32Array;
 use duckdb::{Connection, Row};
 use foldhash::fast::RandomState as FastHash;
@@ -232,7 +233,8 @@ mod tests {
     use crate::compliance::rows::{START, bucket};
     use crate::duckdb::keep::append_buckets;
     use crate::outcome::Outcome;
-    use crate::resolve::{self, StoredRow};
+    use crate::resolve;
+    use crate::stored::StoredRow;
     use model::metric::MetricPoint;
     use model::rows::Rows;
     use std::collections::BTreeSet;
