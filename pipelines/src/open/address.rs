@@ -24,8 +24,8 @@ pub enum AddressError {
 /// tables. Passwords are never part of it: `password_env` names the environment variable that holds one.
 ///
 /// ```
-/// use coral_pipelines::address::parse;
 /// use coral_pipelines::config::StorageKind;
+/// use coral_pipelines::open::address::parse;
 /// assert_eq!(parse("duckdb:a.duckdb", None), Ok(StorageKind::DuckDb { path: "a.duckdb".into() }));
 /// assert!(parse("clickhouse:http://host/", None).is_err());
 /// ```
