@@ -2,7 +2,8 @@
 //! greater late copy in a separate table.
 
 use super::fault::Cause;
-use super::rows::{ReadRow, selection};
+use super::look_up::{look_up, stage_keys};
+use super::rows::ReadRow;
 use super::stage::{append, temporary};
 use crate::Outcome;
 use crate::columns::{Bucket, Columns, ReportedRow, bucket_columns, times};
@@ -122,43 +123,6 @@ fn append_new<R: ReadRow>(
     stored_at: TimeMs,
 ) -> Result<(), Cause> {
     append(connection, table, rows, |chunk| stamped(chunk, stored_at))
-}
-
-/// Copies in `table`, by place in `rows`.
-pub(super) fn look_up<R: ReadRow>(
-    connection: &Connection,
-    table: &str,
-    rows: &[StoredRow<&R>],
-) -> Result<HashMap<usize, StoredRow<R>>, Cause> {
-    stage_keys(connection, rows)?;
-    // sql: identifiers only
-    let sql = format!(
-        "SELECT place, {} FROM {table} AS stored JOIN staged_keys USING ({})",
-        selection::<R>("stored"),
-        R::KEY.join(", ")
-    );
-    let mut statement = connection.prepare(&sql)?;
-    let mut found = statement.query([])?;
-    let mut stored = HashMap::new();
-    while let Some(row) = found.next()? {
-        stored.insert(row.get::<_, u32>(0)? as usize, R::read(row, 1)?);
-    }
-    Ok(stored)
-}
-
-/// The identities of `rows` as a temporary table.
-fn stage_keys<R: ReportedRow>(connection: &Connection, rows: &[StoredRow<&R>]) -> Result<(), Cause> {
-    let keys = R::KEY.join(", ");
-    // sql: identifiers only
-    temporary(connection, "staged_keys", &format!("SELECT {keys}, 0::UINTEGER AS place FROM {}", R::TABLE))?;
-    let placed: Vec<(u32, StoredRow<&R>)> = (0..).zip(rows.iter().copied()).collect();
-    append(connection, "staged_keys", &placed, |chunk| {
-        let held: Vec<StoredRow<&R>> = chunk.iter().map(|(_, row)| *row).collect();
-        let mut columns: Columns = R::columns(&held);
-        columns.retain(|(name, _)| R::KEY.contains(name));
-        columns.push(("place", Arc::new(chunk.iter().map(|(place, _)| Some(*place)).collect::<UInt32Array>())));
-        columns
-    })
 }
 
 /// Deletes the late copies of these rows.

@@ -13,6 +13,7 @@
 //! | `writer` | the transaction of a commit |
 //! | `series` | ids of metric series, and the newest stored time of each, to avoid look-ups |
 //! | `keep` | events and metric buckets: look up, compare, append or update |
+//! | `look_up` | stored copies of rows, by identity |
 //! | `newer` | amended and withdrawn events among given identities |
 //! | `fleet` | the small tables |
 //! | `refused` | rejects, and the counts of those that are not stored |
@@ -39,6 +40,7 @@ mod fault;
 mod findings;
 mod fleet;
 mod keep;
+mod look_up;
 mod newer;
 mod owner;
 mod prune;

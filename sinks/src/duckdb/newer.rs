@@ -1,7 +1,7 @@
 //! Looks up which events have a newer stored version: amended or withdrawn.
 
 use super::fault::Cause;
-use super::keep::look_up;
+use super::look_up::look_up;
 use crate::columns::ReportedRow;
 use crate::stored::StoredRow;
 use duckdb::Connection;

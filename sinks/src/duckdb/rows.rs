@@ -14,6 +14,8 @@ use model::time::TimeMs;
 pub(super) trait ReadRow: ReportedRow {
     /// The table that holds it; [`ReportedRow::TABLE`] is what shows it.
     const STORED: &'static str;
+    /// Whether a row may hold tens of kilobytes: the tables then have row ids, none of them is a view.
+    const HAS_LONG_TEXTS: bool;
     /// Its identity there.
     const STORED_KEY: &'static [&'static str];
     /// `staged_rows`, which has rows in the visible form, with the columns of [`ReadRow::STORED_KEY`].
@@ -24,6 +26,7 @@ pub(super) trait ReadRow: ReportedRow {
 
 impl ReadRow for Event {
     const STORED: &'static str = Event::TABLE;
+    const HAS_LONG_TEXTS: bool = true;
     const STORED_KEY: &'static [&'static str] = Event::KEY;
     const STAGED: &'static str = "staged_rows";
 
@@ -51,6 +54,7 @@ impl ReadRow for Event {
 
 impl ReadRow for MetricPoint {
     const STORED: &'static str = "metric_buckets";
+    const HAS_LONG_TEXTS: bool = false;
     const STORED_KEY: &'static [&'static str] = &["series_id", "timestamp"];
     const STAGED: &'static str = "(FROM staged_rows JOIN metric_series
         USING (colony_id, application_name, environment, service_id, metric_name, interval_seconds))";
