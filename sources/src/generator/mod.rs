@@ -6,7 +6,7 @@
 //! | `events` | background events, planted event relations, scheduled decoys |
 //! | `metrics` | series, planted lagged relations, daily cycles |
 //! | `truth` | planted relations, and pairs that only look related |
-//! | `write` | the fleet as files |
+//! | `write` | rows as files, and the fleet as files |
 
 mod events;
 mod metrics;
@@ -17,7 +17,7 @@ mod truth;
 mod write;
 
 pub use truth::{Decoy, End, EventRelation, MetricRelation, Truth};
-pub use write::WrittenFiles;
+pub use write::{WrittenFiles, write_events, write_metrics};
 
 use model::event::Event;
 use model::metric::MetricPoint;

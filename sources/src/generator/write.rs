@@ -1,4 +1,4 @@
-//! A fleet as files: events.ndjson, metrics.parquet and truth.json, in the formats of DESIGN 3.3.
+//! Rows as files, and a fleet as events.ndjson, metrics.parquet and truth.json, in the formats of DESIGN 3.3.
 
 use super::Fleet;
 use crate::error::SourceError;
@@ -47,41 +47,43 @@ impl Fleet {
             let path = path.to_owned();
             move |cause| SourceError::File { path, cause }
         };
-        self.write_events(&written.events).map_err(failed(&written.events))?;
-        self.write_metrics(&written.metrics).map_err(failed(&written.metrics))?;
+        write_events(&written.events, &self.events).map_err(failed(&written.events))?;
+        write_metrics(&written.metrics, self.metrics()).map_err(failed(&written.metrics))?;
         let truth = serde_json::to_string_pretty(&self.truth).map_err(std::io::Error::other);
         truth.and_then(|text| std::fs::write(&written.truth, text + "\n")).map_err(failed(&written.truth))?;
         Ok(written)
     }
+}
 
-    fn write_events(&self, path: &Path) -> std::io::Result<()> {
-        let mut out = BufWriter::new(File::create(path)?);
-        for event in &self.events {
-            serde_json::to_writer(&mut out, &event_record(event))?;
-            out.write_all(b"\n")?;
-        }
-        out.flush()
+/// Writes events as NDJSON, one record per line; a file of that name is replaced.
+pub fn write_events(path: &Path, events: &[Event]) -> std::io::Result<()> {
+    let mut out = BufWriter::new(File::create(path)?);
+    for event in events {
+        serde_json::to_writer(&mut out, &event_record(event))?;
+        out.write_all(b"\n")?;
     }
+    out.flush()
+}
 
-    fn write_metrics(&self, path: &Path) -> std::io::Result<()> {
-        let properties = WriterProperties::builder().set_compression(Compression::SNAPPY).build();
-        let mut points = self.metrics().peekable();
-        let mut writer: Option<ArrowWriter<File>> = None;
-        // a fleet without rows still gets a file with its columns
-        while writer.is_none() || points.peek().is_some() {
-            let group: Vec<MetricPoint> = points.by_ref().take(GROUP_ROWS).collect();
-            let batch = record_batch(&group).map_err(std::io::Error::other)?;
-            let open = match writer.take() {
-                Some(open) => open,
-                None => ArrowWriter::try_new(File::create(path)?, batch.schema(), Some(properties.clone()))?,
-            };
-            writer.insert(open).write(&batch)?;
-        }
-        if let Some(writer) = writer {
-            writer.close()?;
-        }
-        Ok(())
+/// Writes metric rows as parquet; a file of that name is replaced.
+pub fn write_metrics(path: &Path, points: impl Iterator<Item = MetricPoint>) -> std::io::Result<()> {
+    let properties = WriterProperties::builder().set_compression(Compression::SNAPPY).build();
+    let mut points = points.peekable();
+    let mut writer: Option<ArrowWriter<File>> = None;
+    // without rows there is still a file with its columns
+    while writer.is_none() || points.peek().is_some() {
+        let group: Vec<MetricPoint> = points.by_ref().take(GROUP_ROWS).collect();
+        let batch = record_batch(&group).map_err(std::io::Error::other)?;
+        let open = match writer.take() {
+            Some(open) => open,
+            None => ArrowWriter::try_new(File::create(path)?, batch.schema(), Some(properties.clone()))?,
+        };
+        writer.insert(open).write(&batch)?;
     }
+    if let Some(writer) = writer {
+        writer.close()?;
+    }
+    Ok(())
 }
 
 fn event_record(event: &Event) -> serde_json::Value {
