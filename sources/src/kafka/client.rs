@@ -2,7 +2,7 @@
 
 use rdkafka::client::ClientContext;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
-use rdkafka::consumer::{BaseConsumer, ConsumerContext};
+use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::types::RDKafkaConfRes;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -73,6 +73,17 @@ pub(super) fn creation_words(error: &KafkaError) -> String {
         // the library's own words: a missing certificate file, a mechanism without a user name
         other => format!("cannot be set up: {other}"),
     }
+}
+
+/// The reason of an error: what librdkafka says about its code, without the name of the call that failed.
+pub(super) fn reason(error: &KafkaError) -> String {
+    error.rdkafka_error_code().map_or_else(|| error.to_string(), |code| code.to_string())
+}
+
+/// The same with what the consumer's log says about the connection, if anything failed there.
+pub(super) fn reason_with_log(error: &KafkaError, consumer: &Consumer) -> String {
+    let (said, logged) = (reason(error), consumer.context().last_failure());
+    if logged.is_empty() { said } else { format!("{said} ({logged})") }
 }
 
 /// What an error of a running client means.

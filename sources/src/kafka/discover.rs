@@ -1,6 +1,6 @@
 //! Current state of a topic: its partitions, and the start and end of each read.
 
-use super::client::{Consumer, Trouble, class};
+use super::client::{Consumer, Trouble, class, reason_with_log};
 use super::config::{KafkaConfig, KafkaEnd, KafkaStart};
 use super::position::part;
 use model::time::TimeMs;
@@ -25,9 +25,7 @@ pub(super) struct Fault {
 
 impl Fault {
     fn of(what: &str, error: &KafkaError, consumer: &Consumer) -> Fault {
-        let said = error.rdkafka_error_code().map_or_else(|| error.to_string(), |code| code.to_string());
-        let reason = consumer.context().last_failure();
-        let words = if reason.is_empty() { format!("{what}: {said}") } else { format!("{what}: {said} ({reason})") };
+        let words = format!("{what}: {}", reason_with_log(error, consumer));
         Fault { is_refusal: class(error) == Trouble::Refused, words }
     }
 }

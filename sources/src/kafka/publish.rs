@@ -1,6 +1,6 @@
 //! Writes rows to topics: keyed by colony, with event time as timestamp, all acknowledged before the end.
 
-use super::client::{check, creation_words};
+use super::client::{check, creation_words, reason};
 use super::config::reserved;
 use super::decode::{APPLICATION, CONTENT_TYPE, ENVIRONMENT, Encoding};
 use super::encode::{self, beside_the_key};
@@ -68,8 +68,7 @@ impl ProducerContext for Acknowledgements {
                 self.bytes.fetch_add(message.payload_len() as u64, Ordering::Relaxed);
             }
             Err((error, message)) => {
-                let said = error.rdkafka_error_code().map_or_else(|| error.to_string(), |code| code.to_string());
-                let words = format!("topic {} did not accept a message: {said}", message.topic());
+                let words = format!("topic {} did not accept a message: {}", message.topic(), reason(error));
                 self.failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(words);
             }
         }
@@ -176,7 +175,7 @@ impl Publisher {
                     self.check_deliveries()?;
                 }
                 Err((error, _)) => {
-                    let said = error.rdkafka_error_code().map_or_else(|| error.to_string(), |code| code.to_string());
+                    let said = reason(&error);
                     return Err(self
                         .config
                         .error(&format!("topic {topic}, row of colony {key} at {timestamp}: {said}")));

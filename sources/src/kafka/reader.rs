@@ -3,7 +3,7 @@
 //! Partitions are assigned here, by hand; no rebalance can take one away in the middle of a batch. A full queue to the
 //! source stops the polling, and a full prefetch queue stops the fetching: a slow store slows everything before it.
 
-use super::client::{Consumer, Context, Trouble, class, creation_words, drain};
+use super::client::{Consumer, Context, Trouble, class, creation_words, drain, reason_with_log};
 use super::config::KafkaConfig;
 use super::decode::{Decoder, envelope};
 use super::discover::{self, Fault};
@@ -323,9 +323,7 @@ impl Reader {
     }
 
     fn take_error(&mut self, consumer: &Consumer, error: &KafkaError) -> Result<(), Stop> {
-        let reason = consumer.context().last_failure();
-        let said = error.rdkafka_error_code().map_or_else(|| error.to_string(), |code| code.to_string());
-        let words = if reason.is_empty() { said } else { format!("{said} ({reason})") };
+        let words = reason_with_log(error, consumer);
         match (error, class(error)) {
             (KafkaError::MessageConsumptionFatal(_), _) => Err(Stop::Failed(self.order.config.error(&words))),
             (_, Trouble::Refused) if !self.has_looked => Err(Stop::Failed(self.order.config.error(&words))),

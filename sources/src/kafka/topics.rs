@@ -1,6 +1,6 @@
 //! Topics of a publication: found or created.
 
-use super::client::creation_words;
+use super::client::{creation_words, reason};
 use super::publish_config::{MESSAGE_BYTES_MAX, PublishConfig};
 use crate::error::SourceError;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
@@ -52,7 +52,7 @@ fn partitions(
     topic: &str,
 ) -> Result<usize, SourceError> {
     let failed = |error: KafkaError| {
-        let said = error.rdkafka_error_code().map_or_else(|| error.to_string(), |code| code.to_string());
+        let said = reason(&error);
         config.error(&format!("no response from the brokers: {said}; check that they run and listen there"))
     };
     // queried as a list, because naming a topic may create it
