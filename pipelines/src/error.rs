@@ -129,7 +129,8 @@ pub enum ClusterError {
     },
     /// A process is connected but sends nothing.
     #[error(
-        "{peer} has been silent for {silent_s} s and counts as lost; everything up to the last tick is stored: end that process if it hangs, then start all processes again"
+        "{peer} has been silent for {silent_s} s and counts as lost; everything up to the last tick is stored: end that \
+         process if it hangs, then restart all processes"
     )]
     Silent {
         /// Who.
