@@ -4,16 +4,29 @@
 use super::door::{Facts, answer_at};
 use super::question::{Answer, Question};
 use super::{caller, short, socket_of};
+use crate::exit::Exit;
 use crate::output::Output;
+use async_trait::async_trait;
 use mesh::Network;
 use model::clock::SystemClock;
+use model::event::Event;
+use model::metric::MetricPoint;
+use model::pattern::{Correlation, Evidence};
+use model::position::Positions;
+use model::topology::ColonyStatus;
 use pipelines::config::{Format, ReefConfig, parse};
 use pipelines::run::RunningReef;
 use reef::Rules;
-use sinks::StoreWriter;
 use sinks::memory::MemoryStore;
+use sinks::schema::DerivedTable;
+use sinks::transfer::{Cursor, Page};
+use sinks::{SinkError, Span, StoreReader, StoreWriter, StoredRow, Totals, Watermarks};
+use std::collections::BTreeMap;
+use std::future::pending;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 const RULES: Rules = Rules { correlates: true, max_lag_ms: 1, min_occurrences: 3 };
@@ -91,6 +104,74 @@ async fn a_socket_is_open_to_its_user_alone_and_gone_with_its_run() {
         assert!(door.await.unwrap_err().is_cancelled());
         assert!(std::fs::read_dir(folder).unwrap().all(|entry| entry.unwrap().path() == deep), "nothing is left");
     }
+}
+
+/// A store that stops answering once the run has opened it.
+#[derive(Default)]
+struct Stuck {
+    is_open: AtomicBool,
+}
+
+#[async_trait]
+impl StoreReader for Stuck {
+    async fn positions(&self) -> Result<BTreeMap<String, Positions>, SinkError> {
+        pending().await
+    }
+    async fn watermarks(&self) -> Result<Watermarks, SinkError> {
+        pending().await
+    }
+    async fn events_in(&self, _: Span, _: Option<&Event>, _: usize) -> Result<Vec<StoredRow<Event>>, SinkError> {
+        pending().await
+    }
+    async fn metrics_in(
+        &self,
+        _: Span,
+        _: Option<&MetricPoint>,
+        _: usize,
+    ) -> Result<Vec<StoredRow<MetricPoint>>, SinkError> {
+        pending().await
+    }
+    async fn count_in(&self, _: Span) -> Result<(u64, u64), SinkError> {
+        pending().await
+    }
+    async fn correlations(&self) -> Result<Vec<Correlation>, SinkError> {
+        // the run itself reads them when it opens the store
+        if self.is_open.swap(true, Ordering::Relaxed) { pending().await } else { Ok(Vec::new()) }
+    }
+    async fn evidence(&self, _: &str) -> Result<Vec<Evidence>, SinkError> {
+        pending().await
+    }
+    async fn colony_status(&self) -> Result<Vec<ColonyStatus>, SinkError> {
+        pending().await
+    }
+    async fn rows_of(&self, _: &'static DerivedTable, _: Option<&Cursor>, _: usize) -> Result<Page, SinkError> {
+        pending().await
+    }
+    async fn totals(&self) -> Result<Totals, SinkError> {
+        pending().await
+    }
+}
+
+#[tokio::test]
+async fn a_caller_of_a_busy_reef_gets_an_error_after_the_time_limit() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = reef_at(&folder.path().join("r.duckdb"));
+    let store = folder.path().join("r.duckdb");
+    let (reef, _options, mut announcer) = RunningReef::new(SystemClock::shared(), Network::plain());
+    announcer.open(Arc::new(Stuck::default())).await.unwrap();
+    let facts = Facts { answer_wait: Duration::from_secs(1), ..facts() };
+    let path = store.clone();
+    let door = tokio::spawn(async move { answer_at(&path, reef, facts).await });
+    new_socket(&socket_of(&store), None).await;
+    for question in [Question::Report { all: false }, Question::Show { id: "c-1".to_owned() }] {
+        let (output, captured) = Output::captured(true);
+        let failure = caller::ask(&question, (&config, Path::new("reef.yaml")), RULES, &output).await.unwrap_err();
+        assert_eq!((failure.exit, failure.code), (Exit::Failed, "not_answered"));
+        assert_eq!(failure.message, "the reef is busy: its store gave no answer within 1 s");
+        assert_eq!(captured.stdout(), "");
+    }
+    door.abort();
+    let _ = door.await;
 }
 
 #[tokio::test]
