@@ -2,10 +2,8 @@
 
 use model::position::Positions;
 use operators::dataflow::Evaluate;
+pub use sinks::EVALUATED_NAME;
 use std::collections::BTreeMap;
-
-/// The name under which they are committed; its parts are `events` and `metrics`, each an RFC 3339 time.
-pub const EVALUATED_NAME: &str = "evaluated";
 
 /// As of when the patterns of the next commit hold.
 #[derive(Debug, Default)]

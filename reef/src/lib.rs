@@ -18,5 +18,5 @@ pub mod text;
 mod tests;
 
 pub use diff::{DiffCounts, PatternChange, PatternDiff};
-pub use report::{PatternCounts, PatternLine, Report, ReportTotals, Rules};
+pub use report::{AsOf, PatternCounts, PatternLine, Report, ReportTotals, Rules};
 pub use show::Shown;

@@ -1,9 +1,10 @@
 //! The content of a store, ranked: confirmed patterns, the best candidates, and row counts.
 
 use model::pattern::{Correlation, PatternState};
+use model::position::Positions;
 use model::time::TimeMs;
 use serde::{Serialize, Serializer};
-use sinks::{SinkError, StoreReader, Watermarks};
+use sinks::{EVALUATED_NAME, SinkError, StoreReader, Watermarks};
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,6 +24,8 @@ pub struct Report {
     pub counts: PatternCounts,
     /// How many of the candidates something simpler explains, by its kind (`daily_cycle`, `common_cause`, …).
     pub explained: BTreeMap<String, u64>,
+    /// As of which event times they hold.
+    pub as_of: AsOf,
     /// Rows behind them.
     pub totals: ReportTotals,
     /// Where everything is stored, for people.
@@ -51,6 +54,35 @@ pub struct PatternCounts {
     pub candidates: u64,
     /// Once confirmed, no longer.
     pub withdrawn: u64,
+}
+
+/// The event times that the patterns are as of: those of the newest evaluation that has finished.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct AsOf {
+    /// Of event patterns, RFC 3339 when serialised; `None` before the first evaluation.
+    #[serde(serialize_with = "rfc_3339")]
+    pub events: Option<TimeMs>,
+    /// Of metric patterns, the same.
+    #[serde(serialize_with = "rfc_3339")]
+    pub metrics: Option<TimeMs>,
+    /// Whether newer rows are stored that the patterns do not include.
+    pub is_behind: bool,
+}
+
+impl AsOf {
+    /// What a run has committed, compared with the newest rows on time.
+    fn of(positions: &BTreeMap<String, Positions>, newest: &Watermarks) -> AsOf {
+        let evaluated = positions.get(EVALUATED_NAME);
+        let at = |part: &str| TimeMs::parse_rfc3339(evaluated?.0.get(part)?);
+        let (events, metrics) = (at("events"), at("metrics"));
+        // the slower of two colonies limits what metrics can be compared on
+        let mut of_colonies: Vec<TimeMs> = newest.metrics.values().copied().collect();
+        of_colonies.sort_unstable_by(|a, b| b.cmp(a));
+        let comparable = of_colonies.get(1).or(of_colonies.first()).copied();
+        let is_older = |evaluated: Option<TimeMs>, newest: Option<TimeMs>| evaluated.is_some() && evaluated < newest;
+        let is_behind = is_older(events, newest.events.values().max().copied()) || is_older(metrics, comparable);
+        AsOf { events, metrics, is_behind }
+    }
 }
 
 /// Rows in the store.
@@ -139,7 +171,9 @@ impl Report {
     ) -> Result<Report, SinkError> {
         let correlations = reader.correlations().await?;
         let totals = reader.totals().await?;
-        let Watermarks { events, metrics } = reader.watermarks().await?;
+        let newest = reader.watermarks().await?;
+        let as_of = AsOf::of(&reader.positions().await?, &newest);
+        let Watermarks { events, metrics } = newest;
         let count = |state: PatternState| correlations.iter().filter(|row| row.state == state).count() as u64;
         let counts = PatternCounts {
             confirmed: count(PatternState::Confirmed),
@@ -152,6 +186,7 @@ impl Report {
             withdrawn: ranked(&correlations, PatternState::Withdrawn, usize::MAX),
             counts,
             explained: explained(&correlations),
+            as_of,
             totals: ReportTotals {
                 rows: totals.rows,
                 rejects: totals.rejects,

@@ -1,17 +1,18 @@
 //! Reports over the memory store.
 #![allow(clippy::unwrap_used)]
 
-use crate::{Report, Rules, text};
+use crate::{AsOf, Report, Rules, text};
 use model::event::Event;
 use model::pattern::{Finding, PatternState, SignalKind};
+use model::position::Positions;
 use model::real::Real;
 use model::reject::{Reject, RejectReason};
 use model::rows::Rows;
-use model::time::HOUR_MS;
+use model::time::{HOUR_MS, MINUTE_MS};
 use sinks::compliance::commit_of;
 use sinks::compliance::rows::{START, event, finding};
 use sinks::memory::MemoryStore;
-use sinks::{Commit, StoreWriter};
+use sinks::{Commit, EVALUATED_NAME, StoreWriter};
 
 async fn report(commit: Commit, most_candidates: usize) -> Report {
     let mut store = MemoryStore::new();
@@ -89,6 +90,28 @@ async fn json_has_every_column_and_rfc_3339_times() {
     assert_eq!(line["lag_seconds"], 8_100);
     assert_eq!(line["explained_by"], serde_json::Value::Null);
     assert_eq!(json["totals"]["rows"]["federated_events"], 1);
+}
+
+#[tokio::test]
+async fn a_report_says_as_of_when_its_patterns_hold_if_newer_rows_are_stored() {
+    let evaluated = |minute: i64| {
+        let part = ("events".to_owned(), (START + minute * MINUTE_MS).to_string());
+        vec![(EVALUATED_NAME.to_owned(), Positions([part].into()))]
+    };
+    let rows = || Rows { events: vec![event("e", 0), event("f", 10 * MINUTE_MS)], ..Rows::default() };
+    let as_of = async |minute| report(Commit { positions: evaluated(minute), ..commit_of(1, rows()) }, 5).await;
+    let behind = as_of(9).await;
+    let line = format!("\nAs of {} (events): newer rows are stored and not evaluated yet.\n", START + 9 * MINUTE_MS);
+    assert!(text::report(&behind).contains(&line), "{}", text::report(&behind));
+    let json = serde_json::to_value(&behind).unwrap();
+    let expected = serde_json::json!({
+        "events": (START + 9 * MINUTE_MS).to_string(), "metrics": null, "is_behind": true
+    });
+    assert_eq!(json["as_of"], expected);
+    let current = as_of(10).await;
+    assert!(!current.as_of.is_behind && !text::report(&current).contains("As of"), "{current:?}");
+    let never = report(commit_of(1, rows()), 5).await;
+    assert_eq!(never.as_of, AsOf::default(), "no evaluation has finished");
 }
 
 #[tokio::test]

@@ -35,7 +35,7 @@ fn render(report: &Report, everything: bool) -> String {
         .iter()
         .filter(|line| everything || line.explained_by.is_none() && line.part_of.is_none())
         .collect();
-    let mut text = headline(report);
+    let mut text = headline(report) + &as_of(report);
     if !report.confirmed.is_empty() {
         text.push('\n');
         report.confirmed.iter().for_each(|line| text.push_str(&block(line)));
@@ -74,6 +74,18 @@ fn headline(report: &Report) -> String {
         0 => format!("No pattern is confirmed{candidates}.\n"),
         1 => format!("1 pattern is confirmed{candidates}.\n"),
         many => format!("{many} patterns are confirmed{candidates}.\n"),
+    }
+}
+
+/// As of when the patterns hold, where that is not the newest row.
+fn as_of(report: &Report) -> String {
+    let times = [("events", report.as_of.events), ("metrics", report.as_of.metrics)];
+    let times = times.into_iter().filter_map(|(what, time)| Some(format!("{} ({what})", time?)));
+    let times = times.collect::<Vec<_>>().join(" and ");
+    if report.as_of.is_behind {
+        format!("As of {times}: newer rows are stored and not evaluated yet.\n")
+    } else {
+        String::new()
     }
 }
 

@@ -60,6 +60,10 @@ pub trait StoreWriter: Send {
     async fn close(self: Box<Self>) -> Result<(), SinkError>;
 }
 
+/// The source name under which a run commits the event times that its patterns are as of; its parts are `events` and
+/// `metrics`, each an RFC 3339 time.
+pub const EVALUATED_NAME: &str = "evaluated";
+
 /// Reads the store, also while a run commits. Cheap to share: pass clones of the `Arc`.
 #[async_trait]
 pub trait StoreReader: Send + Sync {
