@@ -1,11 +1,12 @@
 //! Results are a function of the set of rows: any order, repeats, tick size and number of workers give one hash.
 
-use model::event::{Event, Severity};
+use fixtures::random::Random;
+use model::event::Event;
 use model::metric::MetricPoint;
 use model::pattern::{Finding, PatternState};
 use model::real::Real;
 use model::rows::Rows;
-use model::series::{SeriesId, SeriesRef};
+use model::series::SeriesRef;
 use model::time::{DAY_MS, HOUR_MS, MINUTE_MS, TimeMs};
 use operators::dataflow::{Evaluate, Params};
 use operators::events::EventParams;
@@ -24,44 +25,11 @@ fn params() -> Params {
     }
 }
 
-/// A small generator with a fixed algorithm, so that a seed means the same rows everywhere.
-pub struct Random(pub u64);
-
-impl Random {
-    pub fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-    pub fn below(&mut self, n: u64) -> u64 {
-        self.next() % n
-    }
-    pub fn unit(&mut self) -> f64 {
-        self.next() as f64 / u64::MAX as f64
-    }
-    pub fn shuffle<T>(&mut self, items: &mut [T]) {
-        for i in (1..items.len()).rev() {
-            items.swap(i, self.below(i as u64 + 1) as usize);
-        }
-    }
-}
-
 fn event(colony: &str, service: &str, kind: &str, at: TimeMs, number: usize) -> Event {
     Event {
-        colony_id: colony.to_owned(),
-        event_id: format!("{service}-{kind}-{number}"),
-        version: 0,
-        withdrawn: false,
-        application_name: colony.split('-').next().unwrap().to_owned(),
-        environment: "production".to_owned(),
-        timestamp: at,
         event_type: kind.to_owned(),
         service_id: service.to_owned(),
-        severity: Severity::Info,
-        description: String::new(),
-        metadata: BTreeMap::new(),
+        ..fixtures::event(colony, &format!("{service}-{kind}-{number}"), at)
     }
 }
 
@@ -92,26 +60,14 @@ pub fn rows(seed: u64) -> (Vec<Event>, Vec<MetricPoint>) {
     let mut metrics = Vec::new();
     for (colony, shift, noise) in [("shop-production", 0, 0.0), ("pay-production", 3, 0.1), ("mail-production", 0, 9.0)]
     {
-        let names = SeriesRef {
-            colony_id: colony,
-            application_name: colony.split('-').next().unwrap(),
-            environment: "production",
-            service_id: "api",
-            metric_name: "latency_ms",
-            interval_seconds: Some(300),
-        };
+        let names = SeriesRef { interval_seconds: Some(300), ..fixtures::series(colony, "api", "latency_ms") };
         for slot in shift..slots {
             if random.unit() < 0.02 {
                 continue; // a gap
             }
             let value = wave[slot - shift] + noise * (random.unit() - 0.5);
-            metrics.push(MetricPoint {
-                series: SeriesId::of(names),
-                timestamp: START + 15 * DAY_MS + slot as i64 * 5 * MINUTE_MS,
-                count: Some(10),
-                mean: Some(Real(value)),
-                ..MetricPoint::default()
-            });
+            let at = START + 15 * DAY_MS + slot as i64 * 5 * MINUTE_MS;
+            metrics.push(MetricPoint { count: Some(10), ..fixtures::point(names, at, value) });
             if random.unit() < 0.05 {
                 // the bucket was still open when it was first sent
                 let mut open = *metrics.last().unwrap();

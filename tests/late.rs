@@ -2,9 +2,10 @@
 //! row, through the real lateness gate, pipeline and store, across restarts.
 
 use self::aside::rows_only;
-use crate::determinism::{Random, START, rows};
+use crate::determinism::{START, rows};
 use crate::support::tables::{Tables, assert_equal, tables};
 use async_trait::async_trait;
+use fixtures::random::Random;
 use mesh::Network;
 use model::clock::SystemClock;
 use model::event::Event;

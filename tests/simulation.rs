@@ -12,8 +12,9 @@ mod store;
 mod trace;
 mod world;
 
-use crate::determinism::{Random, START};
+use crate::determinism::START;
 use colonies::Colony;
+use fixtures::random::Random;
 use mesh::memory::MemoryNet;
 use model::time::{DAY_MS, HOUR_MS, TimeMs};
 use reef::Reef;

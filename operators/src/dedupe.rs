@@ -115,23 +115,14 @@ fn winner((colony_id, event_id): &(String, String), versions: &Counts<Version>) 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use model::event::Severity;
     use proptest::prelude::*;
 
     fn event(id: u8, version: u64, withdrawn: bool, minute: i64) -> Event {
         Event {
-            colony_id: "shop-production".to_owned(),
-            event_id: format!("e{id}"),
             version,
             withdrawn,
-            application_name: "shop".to_owned(),
-            environment: "production".to_owned(),
-            timestamp: TimeMs(minute * 60_000),
             event_type: "alert".to_owned(),
-            service_id: "api".to_owned(),
-            severity: Severity::Info,
-            description: String::new(),
-            metadata: BTreeMap::new(),
+            ..fixtures::event("shop-production", &format!("e{id}"), TimeMs(minute * 60_000))
         }
     }
 

@@ -232,7 +232,6 @@ mod tests {
     use crate::transfer::Page;
     use crate::{Commit, StoreWriter};
     use async_trait::async_trait;
-    use model::event::{Event, Severity};
     use model::rows::Rows;
     use model::time::TimeMs;
     use std::path::Path;
@@ -305,20 +304,7 @@ mod tests {
 
     async fn filled(path: &Path) {
         let mut store = DuckDbStore::open(DuckDbConfig::at(path)).await.unwrap();
-        let event = |n: i64| Event {
-            colony_id: "shop".into(),
-            event_id: format!("e{n}"),
-            timestamp: TimeMs(1_700_000_000_000 + n % 1_000),
-            event_type: "deploy".into(),
-            service_id: "api".into(),
-            severity: Severity::Info,
-            version: 0,
-            withdrawn: false,
-            application_name: String::new(),
-            environment: String::new(),
-            description: String::new(),
-            metadata: BTreeMap::new(),
-        };
+        let event = |n: i64| fixtures::event("shop", &format!("e{n}"), TimeMs(1_700_000_000_000 + n % 1_000));
         let rows = Rows { events: (0..60_000).map(event).collect(), ..Rows::default() };
         store.commit(&Commit { rows: rows.into(), ..Commit::default() }).await.unwrap();
     }

@@ -1,6 +1,7 @@
 //! The world of a simulation: the rows that come into being, and when each reaches its colony.
 
-use crate::determinism::{Random, START, rows};
+use crate::determinism::{START, rows};
+use fixtures::random::Random;
 use model::event::Event;
 use model::metric::MetricPoint;
 use model::time::{DAY_MS, HOUR_MS, MINUTE_MS, TimeMs};

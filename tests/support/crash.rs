@@ -3,7 +3,7 @@
 //! The program logs its phase on standard error (`RUST_LOG=coral_pipelines=debug`, field `phase`). The harness is
 //! independent of the command: the caller passes a closure that builds one, and compares the final state.
 
-use crate::determinism::Random;
+use fixtures::random::Random;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io::{BufRead, BufReader, Read};

@@ -14,10 +14,10 @@ use crate::config::Retention;
 use crate::{ColonySettings, Listen, Serving, serve};
 use model::clock::SystemClock;
 use model::colony::ColonyIdentity;
-use model::event::{Event, Severity};
+use model::event::Event;
 use model::metric::MetricPoint;
 use model::real::Real;
-use model::series::{SeriesId, SeriesRef};
+use model::series::SeriesRef;
 use model::time::TimeMs;
 use proto::reef::v1::colony_federation_client::ColonyFederationClient;
 use std::path::Path;
@@ -67,40 +67,29 @@ impl Running {
 
 pub fn event(number: u32) -> Event {
     Event {
-        colony_id: "c1".into(),
-        event_id: format!("e{number}"),
-        version: 0,
-        withdrawn: false,
         application_name: "my-shop".into(),
         environment: "production".into(),
-        timestamp: T0 + i64::from(number) * 1_000,
-        event_type: "deploy".into(),
         service_id: "checkout".into(),
-        severity: Severity::Info,
         description: format!("number {number}"),
         metadata: [("version".to_owned(), number.to_string())].into(),
+        ..fixtures::event("c1", &format!("e{number}"), T0 + i64::from(number) * 1_000)
     }
 }
 
 pub fn point(metric_name: &str, interval_seconds: u32, step: i64, count: u64, p95: f64) -> MetricPoint {
     let names = SeriesRef {
-        colony_id: "c1",
         application_name: "my-shop",
         environment: "production",
-        service_id: "checkout",
-        metric_name,
         interval_seconds: Some(interval_seconds),
+        ..fixtures::series("c1", "checkout", metric_name)
     };
     MetricPoint {
-        series: SeriesId::of(names),
-        timestamp: T0 + step * i64::from(interval_seconds) * 1_000,
-        version: 0,
         count: Some(count),
-        mean: Some(Real(p95 / 2.0)),
         p50: Some(Real(p95 / 2.0)),
         p95: Some(Real(p95)),
         p99: Some(Real(p95)),
         max: Some(Real(p95)),
+        ..fixtures::point(names, T0 + step * i64::from(interval_seconds) * 1_000, p95 / 2.0)
     }
 }
 

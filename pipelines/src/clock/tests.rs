@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 use super::*;
-use model::event::{Event, Severity};
+use model::event::Event;
 use model::metric::MetricPoint;
 use model::series::{SeriesId, SeriesRef};
 use model::time::{HOUR_MS, MINUTE_MS};
@@ -19,20 +19,7 @@ fn params() -> Params {
 }
 
 fn event(colony_id: &str, timestamp: TimeMs) -> Event {
-    Event {
-        colony_id: colony_id.to_owned(),
-        event_id: timestamp.to_string(),
-        version: 0,
-        withdrawn: false,
-        application_name: String::new(),
-        environment: String::new(),
-        timestamp,
-        event_type: "deploy".to_owned(),
-        service_id: "api".to_owned(),
-        severity: Severity::Info,
-        description: String::new(),
-        metadata: BTreeMap::new(),
-    }
+    fixtures::event(colony_id, &timestamp.to_string(), timestamp)
 }
 
 fn events(rows: &[(&str, TimeMs)]) -> Rows {

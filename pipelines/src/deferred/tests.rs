@@ -4,26 +4,12 @@
 
 use super::*;
 use model::check::check_event;
-use model::event::{Event, Severity};
 use model::rows::Rows;
 
 const NOW: TimeMs = TimeMs(1_700_000_000_000);
 
 fn reject(place: &str, timestamp: TimeMs) -> Reject {
-    let event = Event {
-        colony_id: "c".to_owned(),
-        event_id: "e".to_owned(),
-        version: 0,
-        withdrawn: false,
-        application_name: String::new(),
-        environment: String::new(),
-        timestamp,
-        event_type: "deploy".to_owned(),
-        service_id: "api".to_owned(),
-        severity: Severity::Info,
-        description: String::new(),
-        metadata: BTreeMap::new(),
-    };
+    let event = fixtures::event("c", "e", timestamp);
     let (reason, detail) = check_event(&event, NOW).unwrap_err();
     let (source, place) = ("s".to_owned(), place.to_owned());
     Reject { source, place, colony_id: None, reason, detail, raw: String::new(), rejected_at: NOW }

@@ -372,7 +372,6 @@ fn run_tick(
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use model::event::Severity;
     use model::time::TimeMs;
     use operators::events::EventParams;
     use operators::metrics::MetricParams;
@@ -381,27 +380,13 @@ mod tests {
         Params { events: EventParams::default(), metrics: MetricParams::default() }
     }
 
-    fn event(event_id: &str, timestamp: TimeMs) -> Event {
-        Event {
-            colony_id: "shop-production".to_owned(),
-            event_id: event_id.to_owned(),
-            version: 0,
-            withdrawn: false,
-            application_name: "shop".to_owned(),
-            environment: "production".to_owned(),
-            timestamp,
-            event_type: "deploy".to_owned(),
-            service_id: "api".to_owned(),
-            severity: Severity::Info,
-            description: String::new(),
-            metadata: std::collections::BTreeMap::new(),
-        }
-    }
-
     /// Ticks until one fails.
     async fn failure(engine: &mut Engine, evaluate: impl Fn(u64) -> Option<Evaluate>) -> EngineError {
         for tick in 0..100 {
-            let rows = Rows { events: vec![event("e", TimeMs(1_700_000_000_000))], ..Rows::default() };
+            let rows = Rows {
+                events: vec![fixtures::event("shop-production", "e", TimeMs(1_700_000_000_000))],
+                ..Rows::default()
+            };
             if let Err(error) = engine.tick(rows.into(), evaluate(tick)).await {
                 return error;
             }
@@ -428,7 +413,7 @@ mod tests {
         let horizon_ms = (workers::PLANTED_DAYS + 1) * model::time::DAY_MS;
         let planted = Params { events: EventParams { horizon_ms, ..EventParams::default() }, ..params() };
         let mut engine = Engine::start(planted, 3).unwrap();
-        let events = vec![event("a", TimeMs(1_700_000_000_000))];
+        let events = vec![fixtures::event("shop-production", "a", TimeMs(1_700_000_000_000))];
         let error = engine.tick(Rows { events, ..Rows::default() }.into(), None).await.unwrap_err();
         assert!(matches!(error, EngineError::Panicked { tick: 0, worker: 1, .. }), "{error:?}");
     }

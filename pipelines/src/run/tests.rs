@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use mesh::Network;
 use model::chunks::Metrics;
 use model::clock::SystemClock;
-use model::event::{Event, Severity};
+use model::event::Event;
 use model::metric::MetricPoint;
 use model::position::Positions;
 use model::real::Real;
@@ -21,7 +21,6 @@ use sinks::error::FaultClass;
 use sinks::memory::MemoryStore;
 use sinks::{Commit, SinkError, StoreReader, StoreWriter};
 use sources::{Batch, Source, SourceError};
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -136,20 +135,7 @@ impl Source for Counting {
 }
 
 fn event(number: i64) -> Event {
-    Event {
-        colony_id: "shop-production".to_owned(),
-        event_id: format!("e{number}"),
-        version: 0,
-        withdrawn: false,
-        application_name: "shop".to_owned(),
-        environment: "production".to_owned(),
-        timestamp: TimeMs(1_700_000_000_000 + number * MINUTE_MS),
-        event_type: "deploy".to_owned(),
-        service_id: "api".to_owned(),
-        severity: Severity::Info,
-        description: String::new(),
-        metadata: BTreeMap::new(),
-    }
+    fixtures::event("shop-production", &format!("e{number}"), TimeMs(1_700_000_000_000 + number * MINUTE_MS))
 }
 
 fn config() -> ReefConfig {

@@ -9,11 +9,11 @@ use crate::{Arrival, Source, SourceContext};
 use async_trait::async_trait;
 use mesh::Network;
 use model::clock::{Clock, SystemClock};
-use model::event::{Event, Severity};
+use model::event::Event;
 use model::metric::MetricPoint;
 use model::position::Positions;
 use model::reject::RejectReason;
-use model::series::{SeriesId, SeriesRef};
+use model::series::SeriesRef;
 use model::time::{DAY_MS, HOUR_MS, MINUTE_MS, TimeMs};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -21,33 +21,14 @@ use std::time::Duration;
 const COLONY: &str = "my-shop-production-a3f2e1";
 
 fn event(number: usize, timestamp: TimeMs) -> Event {
-    Event {
-        colony_id: COLONY.to_owned(),
-        event_id: format!("e{number}"),
-        version: 0,
-        withdrawn: false,
-        application_name: "shop".to_owned(),
-        environment: "production".to_owned(),
-        timestamp,
-        event_type: "deploy".to_owned(),
-        service_id: "api".to_owned(),
-        severity: Severity::Info,
-        description: String::new(),
-        metadata: Default::default(),
-    }
+    Event { application_name: "shop".to_owned(), ..fixtures::event(COLONY, &format!("e{number}"), timestamp) }
 }
 
 fn metric(timestamp: TimeMs, interval_seconds: u32, count: u64) -> MetricPoint {
-    let names = SeriesRef {
-        colony_id: COLONY,
-        application_name: "shop",
-        environment: "production",
-        service_id: "api",
-        metric_name: &format!("latency_{interval_seconds}"),
-        interval_seconds: Some(interval_seconds),
-    };
-    let (series, mean) = (SeriesId::of(names), Some(1.0.into()));
-    MetricPoint { series, timestamp, count: Some(count), mean, ..MetricPoint::default() }
+    let metric_name = format!("latency_{interval_seconds}");
+    let names = fixtures::series(COLONY, "api", &metric_name);
+    let names = SeriesRef { application_name: "shop", interval_seconds: Some(interval_seconds), ..names };
+    MetricPoint { count: Some(count), ..fixtures::point(names, timestamp, 1.0) }
 }
 
 fn context() -> SourceContext {
@@ -267,8 +248,8 @@ async fn another_colony_at_the_address_is_told_and_asked_again_and_a_nameless_on
         let batch = next(source.as_mut()).await.unwrap();
         let status = &batch.rows.colonies[0];
         assert_eq!((status.colony_id.as_str(), status.health.as_str()), (COLONY, "unreachable"));
-        let told = &status.last_error;
-        assert!(told.contains("colony other-colony-production is at this endpoint; correct the endpoint"), "{told}");
+        let error = &status.last_error;
+        assert!(error.contains("colony other-colony-production is at this endpoint; correct the endpoint"), "{error}");
         assert!(batch.rows.events.is_empty() && batch.rows.metrics.is_empty(), "no row of the other colony is read");
     }
     colony.state.lock().unwrap().colony_id = COLONY.to_owned();

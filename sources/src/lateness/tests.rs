@@ -3,9 +3,8 @@
 #![allow(clippy::unwrap_used)]
 
 use super::*;
-use model::event::Severity;
 use model::metric::MetricPoint;
-use model::series::{SeriesId, SeriesRef};
+use model::series::SeriesRef;
 use proptest::prelude::*;
 
 const LIVE: Origin<'static> =
@@ -13,26 +12,12 @@ const LIVE: Origin<'static> =
 const FINITE: Origin<'static> = Origin { is_finite: true, ..LIVE };
 
 fn event(colony: u8, ms: i64) -> Event {
-    Event {
-        colony_id: format!("colony-{colony}"),
-        event_id: format!("{ms}"),
-        version: 0,
-        withdrawn: false,
-        application_name: String::new(),
-        environment: String::new(),
-        timestamp: TimeMs(ms),
-        event_type: "deploy".to_owned(),
-        service_id: "api".to_owned(),
-        severity: Severity::Info,
-        description: String::new(),
-        metadata: BTreeMap::new(),
-    }
+    fixtures::event(&format!("colony-{colony}"), &ms.to_string(), TimeMs(ms))
 }
 
 fn bucket(ms: i64, interval_seconds: u32) -> MetricPoint {
-    let names = SeriesRef { colony_id: "c", service_id: "s", metric_name: "m", ..SeriesRef::default() };
-    let series = SeriesId::of(SeriesRef { interval_seconds: Some(interval_seconds), ..names });
-    MetricPoint { series, timestamp: TimeMs(ms), mean: Some(1.0.into()), ..MetricPoint::default() }
+    let names = fixtures::series("c", "s", "m");
+    fixtures::point(SeriesRef { interval_seconds: Some(interval_seconds), ..names }, TimeMs(ms), 1.0)
 }
 
 fn events(rows: &[(u8, i64)]) -> Rows {

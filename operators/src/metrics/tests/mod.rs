@@ -74,21 +74,16 @@ pub fn key(colony: &str, metric: &str) -> SeriesKey {
 }
 
 pub fn point(series: &SeriesKey, at_ms: i64, value: f64, interval: Option<u32>) -> MetricPoint {
+    let SeriesKey { colony_id, service_id, metric_name } = series;
     let names = SeriesRef {
-        colony_id: &series.colony_id,
-        application_name: &series.colony_id,
+        colony_id,
+        application_name: colony_id,
         environment: "production",
-        service_id: &series.service_id,
-        metric_name: &series.metric_name,
+        service_id,
+        metric_name,
         interval_seconds: interval,
     };
-    MetricPoint {
-        series: SeriesId::of(names),
-        timestamp: TimeMs(at_ms),
-        count: Some(10),
-        mean: Some(Real(value)),
-        ..MetricPoint::default()
-    }
+    MetricPoint { count: Some(10), ..fixtures::point(names, TimeMs(at_ms), value) }
 }
 
 /// One point per minute from `START`.
