@@ -3,10 +3,11 @@
 use crate::call::{audit, audited, store_status, until_stop};
 use crate::error::StoreError;
 use crate::store::{ConnectionRow, EventRow, Health, MetricRow, ServiceRow, Store};
-use crate::summarize::{Interval, Statistics};
+use crate::summarize::{Interval, merge};
 use mesh::Peer;
 use model::colony::ColonyIdentity;
 use model::event::Severity;
+use model::statistics::Statistics;
 use model::time::TimeMs;
 use prost_types::Timestamp;
 use proto::convert::{time_from_wire, time_to_wire};
@@ -71,12 +72,12 @@ fn metric_to_wire(row: MetricRow) -> v1::MetricSummary {
         service_id: row.service_id,
         metric_name: row.metric_name,
         timestamp: Some(time_to_wire(row.timestamp)),
-        p50: s.p50.map(|v| v.0),
-        p95: s.p95.map(|v| v.0),
-        p99: s.p99.map(|v| v.0),
-        mean: s.mean.map(|v| v.0),
-        max: s.max.map(|v| v.0),
-        count: s.count.map(|count| i64::try_from(count).unwrap_or(i64::MAX)),
+        p50: s.p50().map(|v| v.0),
+        p95: s.p95().map(|v| v.0),
+        p99: s.p99().map(|v| v.0),
+        mean: s.mean().map(|v| v.0),
+        max: s.max().map(|v| v.0),
+        count: s.count().map(|count| i64::try_from(count).unwrap_or(i64::MAX)),
         interval_seconds: row.interval.seconds(),
         // a colony keeps one version of a bucket, the last one stored
         version: None,
@@ -263,18 +264,18 @@ fn at_resolution(rows: Vec<MetricRow>, asked_seconds: u32) -> (Interval, Vec<(Ti
     for (time, statistics) in finer {
         parts.entry(asked.start_of(*time)).or_default().push(*statistics);
     }
-    (asked, parts.into_iter().map(|(time, parts)| (time, Statistics::merge(&parts))).collect())
+    (asked, parts.into_iter().map(|(time, parts)| (time, merge(&parts))).collect())
 }
 
 /// The number that reefs correlate: p95, else the mean.
 fn point_to_wire(time: TimeMs, statistics: Statistics) -> Option<v1::MetricPoint> {
-    let (name, value) = match (statistics.p95, statistics.mean) {
+    let (name, value) = match (statistics.p95(), statistics.mean()) {
         (Some(value), _) => ("p95", value),
         (None, Some(value)) => ("mean", value),
         (None, None) => return None,
     };
     let mut labels = BTreeMap::from([("statistic".to_owned(), name.to_owned())]);
-    if let Some(count) = statistics.count {
+    if let Some(count) = statistics.count() {
         labels.insert("count".to_owned(), count.to_string());
     }
     Some(v1::MetricPoint { timestamp: Some(time_to_wire(time)), value: value.0, labels })

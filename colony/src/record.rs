@@ -2,7 +2,7 @@
 
 use crate::error::StoreError;
 use crate::store::{EventsWritten, MetricRow, Store};
-use crate::summarize::{FineWindows, Interval, Statistics};
+use crate::summarize::{FineWindows, Interval, statistics_of};
 use model::check::Fault;
 use model::event::Event;
 use model::metric::MetricPoint;
@@ -62,7 +62,7 @@ fn to_row(windows: &mut FineWindows, point: &MetricPoint) -> Result<MetricRow, F
         (RejectReason::BadValue, format!("interval_seconds is {seconds}; a colony keeps buckets of at most one day"))
     })?;
     let (timestamp, statistics) = if seconds == interval.seconds() {
-        (point.timestamp, Statistics::of(point))
+        (point.timestamp, statistics_of(point))
     } else {
         windows.take(point, interval)
     };

@@ -7,6 +7,7 @@
 
 use model::metric::{MetricPoint, SeriesKey};
 use model::real::Real;
+use model::statistics::Statistics;
 use model::time::TimeMs;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -63,70 +64,46 @@ impl Interval {
     }
 }
 
-/// Statistics of a bucket. Of two versions of the same bucket the greater one wins.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Statistics {
-    /// Samples.
-    pub count: Option<u64>,
-    /// Mean of the samples.
-    pub mean: Option<Real>,
-    /// Median.
-    pub p50: Option<Real>,
-    /// 95th percentile.
-    pub p95: Option<Real>,
-    /// 99th percentile.
-    pub p99: Option<Real>,
-    /// Largest sample.
-    pub max: Option<Real>,
+/// The numbers of a point as a colony stores them: without a version. Of two copies of a bucket the one of higher rank
+/// replaces the other.
+pub fn statistics_of(point: &MetricPoint) -> Statistics {
+    Statistics::of(&MetricPoint { version: 0, ..*point })
 }
 
-impl Statistics {
-    /// Those of a point.
-    pub fn of(point: &MetricPoint) -> Statistics {
-        Statistics {
-            count: point.count,
-            mean: point.mean,
-            p50: point.p50,
-            p95: point.p95,
-            p99: point.p99,
-            max: point.max,
-        }
+/// The bucket that the parts make up together. Parts are added in the order given.
+pub fn merge(parts: &[Statistics]) -> Statistics {
+    if let [only] = parts {
+        return *only;
     }
-
-    /// The bucket that the parts make up together. Parts are added in the order given.
-    pub fn merge(parts: &[Statistics]) -> Statistics {
-        if let [only] = parts {
-            return *only;
+    let weight = |part: &Statistics| part.count().unwrap_or(1) as f64;
+    let total: f64 = parts.iter().map(weight).sum();
+    let mean_of = |statistic: fn(&Statistics) -> Option<Real>| -> Option<f64> {
+        let mut sum = 0.0;
+        for part in parts {
+            sum += statistic(part)?.0 * weight(part);
         }
-        let weight = |part: &Statistics| part.count.unwrap_or(1) as f64;
-        let total: f64 = parts.iter().map(weight).sum();
-        let mean_of = |statistic: fn(&Statistics) -> Option<Real>| -> Option<f64> {
-            let mut sum = 0.0;
-            for part in parts {
-                sum += statistic(part)?.0 * weight(part);
-            }
-            (total > 0.0).then(|| sum / total)
-        };
-        let max = parts.iter().map(|part| part.max.map(|v| v.0)).try_fold(f64::NEG_INFINITY, |a, b| Some(a.max(b?)));
-        let max = max.filter(|max| max.is_finite());
-        // rounding must not push a percentile above the next one
-        let at_most = |value: Option<f64>, limit: Option<f64>| value.map(|v| limit.map_or(v, |l| v.min(l)));
-        let p99 = at_most(mean_of(|s| s.p99), max);
-        let p95 = at_most(at_most(mean_of(|s| s.p95), p99), max);
-        let p50 = at_most(at_most(at_most(mean_of(|s| s.p50), p95), p99), max);
-        Statistics {
-            count: Some(samples(parts)),
-            mean: mean_of(|s| s.mean).map(Real),
-            p50: p50.map(Real),
-            p95: p95.map(Real),
-            p99: p99.map(Real),
-            max: max.map(Real),
-        }
-    }
+        (total > 0.0).then(|| sum / total)
+    };
+    let max = parts.iter().map(|part| part.max().map(|v| v.0)).try_fold(f64::NEG_INFINITY, |a, b| Some(a.max(b?)));
+    let max = max.filter(|max| max.is_finite());
+    // rounding must not push a percentile above the next one
+    let at_most = |value: Option<f64>, limit: Option<f64>| value.map(|v| limit.map_or(v, |l| v.min(l)));
+    let p99 = at_most(mean_of(Statistics::p99), max);
+    let p95 = at_most(at_most(mean_of(Statistics::p95), p99), max);
+    let p50 = at_most(at_most(at_most(mean_of(Statistics::p50), p95), p99), max);
+    Statistics::of(&MetricPoint {
+        count: Some(samples(parts)),
+        mean: mean_of(Statistics::mean).map(Real),
+        p50: p50.map(Real),
+        p95: p95.map(Real),
+        p99: p99.map(Real),
+        max: max.map(Real),
+        ..MetricPoint::default()
+    })
 }
 
 fn samples(parts: &[Statistics]) -> u64 {
-    parts.iter().map(|part| part.count.unwrap_or(1)).fold(0, u64::saturating_add)
+    parts.iter().map(|part| part.count().unwrap_or(1)).fold(0, u64::saturating_add)
 }
 
 /// The most fine points that are held for buckets that are still filling.
@@ -164,9 +141,10 @@ impl FineWindows {
         self.by_touch.remove(&(window.touched, key));
         window.touched = self.touches;
         self.by_touch.insert((window.touched, key));
-        let statistics = Statistics::of(point);
+        let statistics = statistics_of(point);
         match window.parts.get_mut(&point.timestamp) {
-            Some(known) => *known = (*known).max(statistics),
+            Some(known) if statistics.rank() > known.rank() => *known = statistics,
+            Some(_) => {}
             None => {
                 window.parts.insert(point.timestamp, statistics);
                 self.points += 1;
@@ -174,9 +152,9 @@ impl FineWindows {
         }
         let parts: Vec<Statistics> = window.parts.values().copied().collect();
         // a single part is counted too, so that the next version of the bucket counts more
-        let bucket = Statistics { count: Some(samples(&parts)), ..Statistics::merge(&parts) };
+        let bucket = merge(&parts).point(point.series, start);
         self.let_go();
-        (start, bucket)
+        (start, Statistics::of(&MetricPoint { count: Some(samples(&parts)), ..bucket }))
     }
 
     fn let_go(&mut self) {
@@ -193,33 +171,28 @@ impl FineWindows {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use model::series::{SeriesId, SeriesRef};
+    use model::series::SeriesRef;
     use proptest::prelude::*;
 
     fn part(count: Option<u64>, mean: f64, p95: Option<f64>, max: f64) -> Statistics {
-        Statistics { count, mean: Some(Real(mean)), p95: p95.map(Real), max: Some(Real(max)), ..Statistics::default() }
+        let (mean, p95, max) = (Some(Real(mean)), p95.map(Real), Some(Real(max)));
+        Statistics::of(&MetricPoint { count, mean, p95, max, ..MetricPoint::default() })
     }
 
     fn point(minute: i64, count: Option<u64>, mean: f64) -> MetricPoint {
-        let names = SeriesRef { colony_id: "c", service_id: "s", metric_name: "m", ..SeriesRef::default() };
-        MetricPoint {
-            series: SeriesId::of(SeriesRef { interval_seconds: Some(60), ..names }),
-            timestamp: TimeMs(1_690_000_200_000 + minute * 60_000),
-            count,
-            mean: Some(Real(mean)),
-            ..MetricPoint::default()
-        }
+        let names = SeriesRef { interval_seconds: Some(60), ..fixtures::series("c", "s", "m") };
+        MetricPoint { count, ..fixtures::point(names, TimeMs(1_690_000_200_000 + minute * 60_000), mean) }
     }
 
     #[test]
     fn mean_is_weighted_by_count_and_max_is_the_largest() {
-        let merged = Statistics::merge(&[part(Some(10), 1.0, Some(2.0), 5.0), part(Some(30), 2.0, Some(6.0), 4.0)]);
-        assert_eq!(merged, Statistics { p50: None, p99: None, ..part(Some(40), 1.75, Some(5.0), 5.0) });
+        let merged = merge(&[part(Some(10), 1.0, Some(2.0), 5.0), part(Some(30), 2.0, Some(6.0), 4.0)]);
+        assert_eq!(merged, part(Some(40), 1.75, Some(5.0), 5.0));
     }
 
     #[test]
     fn a_statistic_that_one_part_lacks_is_missing() {
-        let merged = Statistics::merge(&[part(None, 1.0, Some(2.0), 5.0), part(Some(1), 3.0, None, 4.0)]);
+        let merged = merge(&[part(None, 1.0, Some(2.0), 5.0), part(Some(1), 3.0, None, 4.0)]);
         assert_eq!(merged, part(Some(2), 2.0, None, 5.0));
     }
 
@@ -239,11 +212,11 @@ mod tests {
         for minute in 0..5 {
             let (start, bucket) = windows.take(&point(minute, None, minute as f64), Interval::Minutes5);
             assert_eq!(start, TimeMs(1_690_000_200_000));
-            assert!(bucket.count.unwrap() > last);
-            last = bucket.count.unwrap();
+            assert!(bucket.count().unwrap() > last);
+            last = bucket.count().unwrap();
         }
         let (_, again) = windows.take(&point(2, None, 2.0), Interval::Minutes5);
-        assert_eq!((again.count, again.mean), (Some(5), Some(Real(2.0))));
+        assert_eq!((again.count(), again.mean()), (Some(5), Some(Real(2.0))));
         let (next, _) = windows.take(&point(5, Some(7), 1.0), Interval::Minutes5);
         assert_eq!(next, TimeMs(1_690_000_500_000));
     }
@@ -261,10 +234,10 @@ mod tests {
             let parts: Vec<Statistics> = parts.into_iter().map(|(count, mut values)| {
                 values.sort_by(f64::total_cmp);
                 let [p50, p95, p99, max] = values.map(|v| Some(Real(v)));
-                Statistics { count: Some(count), mean: p50, p50, p95, p99, max }
+                Statistics::of(&MetricPoint { count: Some(count), mean: p50, p50, p95, p99, max, ..MetricPoint::default() })
             }).collect();
-            let merged = Statistics::merge(&parts);
-            let present: Vec<f64> = [merged.p50, merged.p95, merged.p99, merged.max].into_iter().flatten().map(|v| v.0).collect();
+            let merged = merge(&parts);
+            let present: Vec<f64> = [merged.p50(), merged.p95(), merged.p99(), merged.max()].into_iter().flatten().map(|v| v.0).collect();
             prop_assert!(present.windows(2).all(|pair| pair[0] <= pair[1]));
         }
     }

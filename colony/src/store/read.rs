@@ -3,9 +3,11 @@
 use super::rows::{ConnectionRow, EventDetails, EventRow, MetricRow, ServiceRow};
 use super::{ServiceStatus, Store};
 use crate::error::StoreError;
-use crate::summarize::{Interval, Statistics};
+use crate::summarize::Interval;
 use duckdb::{Connection, Row, params};
+use model::metric::MetricPoint;
 use model::real::Real;
+use model::statistics::Statistics;
 use model::time::{DAY_MS, TimeMs};
 
 /// Services by how they do.
@@ -200,14 +202,15 @@ fn metric_row(row: &Row<'_>) -> duckdb::Result<MetricRow> {
         service_id: row.get(1)?,
         metric_name: row.get(2)?,
         interval: Interval::parse(&interval).unwrap_or(Interval::Day1),
-        statistics: Statistics {
+        statistics: Statistics::of(&MetricPoint {
             p50: number(4)?,
             p95: number(5)?,
             p99: number(6)?,
             mean: number(7)?,
             max: number(8)?,
             count: row.get::<_, Option<i64>>(9)?.map(|count| u64::try_from(count).unwrap_or(0)),
-        },
+            ..MetricPoint::default()
+        }),
     })
 }
 

@@ -1,7 +1,8 @@
 //! The stored form of rows.
 
-use crate::summarize::{Interval, Statistics};
+use crate::summarize::Interval;
 use model::event::{Event, Severity};
+use model::statistics::Statistics;
 use model::time::TimeMs;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;

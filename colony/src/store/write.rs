@@ -4,9 +4,10 @@ use super::Store;
 use super::rows::{ConnectionRow, EventDetails, MetricRow, ServiceRow};
 use crate::config::Retention;
 use crate::error::StoreError;
-use crate::summarize::{Interval, Statistics};
+use crate::summarize::Interval;
 use duckdb::{Connection, OptionalExt, params};
 use model::event::Event;
+use model::statistics::Statistics;
 use model::time::TimeMs;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -114,13 +115,15 @@ fn upsert_metrics(tx: &Connection, rows: &[MetricRow]) -> duckdb::Result<()> {
     let mut greatest: BTreeMap<(TimeMs, &str, &str, Interval), Statistics> = BTreeMap::new();
     for row in rows {
         let kept = greatest.entry((row.timestamp, &row.service_id, &row.metric_name, row.interval)).or_default();
-        *kept = (*kept).max(row.statistics);
+        if row.statistics.rank() > kept.rank() {
+            *kept = row.statistics;
+        }
     }
     tx.execute_batch("DELETE FROM temp.staged_metrics")?;
     let mut staged = tx.appender_to_catalog_and_db("staged_metrics", "temp", "main")?;
     for ((timestamp, service_id, metric_name, interval), s) in &greatest {
-        let [p50, p95, p99, mean, max] = [s.p50, s.p95, s.p99, s.mean, s.max].map(|value| value.map(|v| v.0));
-        let count = s.count.map(|count| i64::try_from(count).unwrap_or(i64::MAX));
+        let [p50, p95, p99, mean, max] = [s.p50(), s.p95(), s.p99(), s.mean(), s.max()].map(|value| value.map(|v| v.0));
+        let count = s.count().map(|count| i64::try_from(count).unwrap_or(i64::MAX));
         let interval = interval.as_str();
         staged.append_row(params![timestamp.0, service_id, metric_name, interval, p50, p95, p99, mean, max, count])?;
     }

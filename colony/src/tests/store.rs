@@ -6,9 +6,11 @@ use crate::record::Recorder;
 use crate::store::{
     ConnectionRow, Insight, InsightKind, InsightStatus, MetricRow, Priority, ServiceRow, ServiceStatus,
 };
-use crate::summarize::{Interval, Statistics};
+use crate::summarize::Interval;
 use crate::{Store, StoreError};
+use model::metric::MetricPoint;
 use model::real::Real;
+use model::statistics::Statistics;
 use model::time::{DAY_MS, HOUR_MS};
 use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
@@ -167,7 +169,8 @@ async fn an_event_id_past_32_bits_and_rows_of_other_writers_are_fine() {
 }
 
 fn row(count: u64, mean: f64) -> MetricRow {
-    let statistics = Statistics { count: Some(count), mean: Some(Real(mean)), ..Statistics::default() };
+    let statistics =
+        Statistics::of(&MetricPoint { count: Some(count), mean: Some(Real(mean)), ..MetricPoint::default() });
     MetricRow {
         timestamp: T0,
         service_id: "s".into(),
@@ -200,9 +203,10 @@ async fn fine_points_make_five_minute_buckets_and_coarse_ones_stay_as_they_are()
     }
     recorder.metrics(&[point("coarse", 900, 1, 7, 3.0), point("odd", 600, 1, 7, 3.0)]).await.unwrap();
     let fine = recorder.store().series("checkout", "fine", (None, None)).await.unwrap();
-    let p95: Vec<_> = fine.iter().map(|row| (row.timestamp - T0, row.statistics.p95, row.statistics.count)).collect();
+    let p95: Vec<_> =
+        fine.iter().map(|row| (row.timestamp - T0, row.statistics.p95(), row.statistics.count())).collect();
     assert_eq!(p95, [(0, Some(Real(2.0)), Some(50)), (300_000, Some(Real(7.0)), Some(50))]);
-    assert_eq!(fine[1].statistics.max, Some(Real(9.0)));
+    assert_eq!(fine[1].statistics.max(), Some(Real(9.0)));
     let coarse = recorder.store().series("checkout", "coarse", (None, None)).await.unwrap();
     assert_eq!((coarse[0].interval, coarse[0].timestamp), (Interval::Minutes15, T0 + 900_000));
     let odd = recorder.store().series("checkout", "odd", (None, None)).await.unwrap();
@@ -235,7 +239,7 @@ async fn points_of_an_interval_that_is_not_kept_lose_nothing() {
             let found = recorder.store().series("checkout", name, (None, None)).await.unwrap();
             assert!(found.iter().all(|row| row.interval == interval), "{name}");
             let found: Vec<_> =
-                found.iter().map(|row| (row.timestamp, row.statistics.count, row.statistics.mean)).collect();
+                found.iter().map(|row| (row.timestamp, row.statistics.count(), row.statistics.mean())).collect();
             let expected: Vec<_> = (0_i64..)
                 .zip(buckets)
                 .map(|(n, (count, mean))| (T0 + n * step_ms, Some(count), Some(Real(mean))))

@@ -15,7 +15,7 @@ use model::clock::SystemClock;
 use model::event::{Event, Severity};
 use model::metric::MetricPoint;
 use model::reject::RejectReason;
-use model::series::{SeriesId, SeriesRef};
+use model::series::SeriesRef;
 use model::time::TimeMs;
 use rdkafka::ClientConfig;
 use rdkafka::message::{Header, OwnedHeaders};
