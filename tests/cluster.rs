@@ -1,8 +1,9 @@
 //! Clusters of real processes: the same results as one process, and a clean end for all when one is lost.
 
-use crate::determinism::Random;
 use crate::support::crash::{Line, phase_lines, seed_or};
-use crate::support::{Reef, files_source, json, program, shared_data};
+use crate::support::recordings::Recording;
+use crate::support::{Reef, files_source, json, program};
+use fixtures::random::Random;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -132,8 +133,8 @@ fn from_one_process(body: &str) -> String {
 
 #[test]
 fn two_processes_give_what_one_process_gives() {
-    let Some(data) = shared_data("releases") else { return };
-    let body = files_source(&[&data.join("events.ndjson")], &[]);
+    let recording = Recording::any("releases");
+    let body = files_source(&[&recording.events()], &[]);
     let cluster = Cluster::new(2, &body, "tick_rows_max = 700");
     let documents = cluster.run();
     assert_eq!(cluster.reef.correlations(), from_one_process(&body));
@@ -225,8 +226,8 @@ fn run_and_kill(cluster: &Cluster, aim: &Aim) -> Option<String> {
 /// Each process is killed in each phase.
 #[test]
 fn killing_either_process_ends_the_other_and_a_restart_goes_on() {
-    let Some(data) = shared_data("releases") else { return };
-    let events = data.join("events.ndjson");
+    let recording = Recording::any("releases");
+    let events = recording.events();
     let body = files_source(&[&events], &[]);
     let expected = from_one_process(&body);
     let rows = std::fs::read_to_string(&events).unwrap().lines().count();

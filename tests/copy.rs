@@ -1,8 +1,9 @@
 //! `coral-pipeline copy`: a reef moves, interrupted or not, and both stores hold the same.
 
 use crate::support::clickhouse::Server;
+use crate::support::recordings::Recording;
 use crate::support::tables::{assert_equal, tables};
-use crate::support::{Reef, files_source, program, shared_data};
+use crate::support::{Reef, files_source, program};
 use serde_json::Value;
 use std::path::Path;
 use std::process::{Command, Output};
@@ -22,8 +23,9 @@ fn document(output: &Output) -> Value {
 /// From a laptop to a server and back: every table is unchanged.
 #[test]
 fn a_reef_that_has_outgrown_its_laptop_moves_to_a_server_and_back() {
-    let (Some(data), Some(server)) = (shared_data("releases"), Server::start()) else { return };
-    let reef = Reef::new(&files_source(&[&data.join("events.ndjson")], &[]));
+    let Some(server) = Server::start() else { return };
+    let recording = Recording::any("releases");
+    let reef = Reef::new(&files_source(&[&recording.events()], &[]));
     reef.run();
     let database = format!("clickhouse:http://default@127.0.0.1:{}/{}", server.port(), server.database());
     let laptop = |path: &Path| format!("duckdb:{}", path.display());
@@ -40,8 +42,8 @@ fn a_reef_that_has_outgrown_its_laptop_moves_to_a_server_and_back() {
 
 #[test]
 fn a_reef_moves_with_every_row_and_goes_on_in_its_new_place() {
-    let Some(data) = shared_data("releases") else { return };
-    let body = format!("[[sources]]\nkind = \"files\"\nevents = [\"{}\"]\n", data.join("events.ndjson").display());
+    let recording = Recording::any("releases");
+    let body = format!("[[sources]]\nkind = \"files\"\nevents = [\"{}\"]\n", recording.events().display());
     let reef = Reef::new(&body);
     reef.run();
     let target = reef.folder.path().join("moved.duckdb");
@@ -52,7 +54,7 @@ fn a_reef_moves_with_every_row_and_goes_on_in_its_new_place() {
     assert_eq!(tables.len(), 16);
     assert!(tables.iter().all(|table| table["source"] == table["target"]));
     let rows = |name: &str| tables.iter().find(|table| table["table"] == name).unwrap()["target"]["rows"].clone();
-    assert_eq!((rows("federated_events"), rows("source_positions")), (1_591.into(), 5.into()));
+    assert_eq!((rows("federated_events"), rows("source_positions")), (recording.event_count().into(), 5.into()));
 
     // a second copy would mix two reefs
     let again = copy(&reef.store(), &target);
@@ -72,16 +74,16 @@ fn addresses_of_ipv6_and_names_of_clusters_are_used() {
     let reef = Reef::new("[[colonies]]\ncolony_id = \"c\"\nendpoint = \"http://127.0.0.1:1\"\n");
     reef.program("migrate");
     let from = format!("duckdb:{}", reef.store().display());
-    let told = |to: &str| {
+    let error_of = |to: &str| {
         let output = between(&from, to);
         assert_eq!(output.status.code(), Some(1), "{to}");
         document(&output)["error"].to_string()
     };
-    let text = told("clickhouse:http://[::1]:1/reef");
+    let text = error_of("clickhouse:http://[::1]:1/reef");
     assert!(text.contains("ClickHouse [::1]:1, database reef"), "{text}");
     let database = server.database();
     server.clear_log();
-    told(&format!("clickhouse:http://127.0.0.1:{}/{database}?cluster=three_replicas", server.port()));
+    error_of(&format!("clickhouse:http://127.0.0.1:{}/{database}?cluster=three_replicas", server.port()));
     assert!(server.log().iter().any(|sql| sql.contains("ON CLUSTER 'three_replicas'")), "{:?}", server.log());
     assert_eq!(server.query(&database, "SHOW TABLES"), "", "no single-server table is created instead");
 }

@@ -4,8 +4,9 @@ use crate::determinism::rows;
 use crate::stores::clickhouse_storage;
 use crate::support::clickhouse::Server;
 use crate::support::crash::{Crashes, PHASES};
+use crate::support::recordings::Recording;
 use crate::support::tables::{assert_equal, tables, tables_in};
-use crate::support::{Reef, files_source, json, program, shared_data};
+use crate::support::{Reef, files_source, json, program};
 use model::event::Event;
 use model::metric::MetricPoint;
 use model::time::{MINUTE_MS, TimeMs};
@@ -67,8 +68,8 @@ fn deal(folder: &Path, name: &str, lines: &[String], files: usize) -> Vec<PathBu
         .collect()
 }
 
-/// Generated rows with planted relations, amended and withdrawn events, lines that are refused, and the releases of real
-/// libraries where this machine has them.
+/// Generated rows with planted relations, amended and withdrawn events, lines that are refused, and a year of
+/// releases.
 pub fn input(folder: &Path) -> (Vec<PathBuf>, Vec<PathBuf>) {
     input_in(folder, FILES)
 }
@@ -76,13 +77,11 @@ pub fn input(folder: &Path) -> (Vec<PathBuf>, Vec<PathBuf>) {
 /// The same in this number of files of each kind.
 pub fn input_in(folder: &Path, files: usize) -> (Vec<PathBuf>, Vec<PathBuf>) {
     let (mut events, mut metrics) = rows(SEED);
-    let released = shared_data("releases").map(|data| std::fs::read_to_string(data.join("events.ndjson")).unwrap());
-    if let Some(released) = &released {
-        // into the last weeks of the real ones, so that all of them are evaluated
-        let shift_ms = last_time(released) - events.iter().map(|event| event.timestamp).max().unwrap();
-        events.iter_mut().for_each(|event| event.timestamp = event.timestamp + shift_ms);
-        metrics.iter_mut().for_each(|point| point.timestamp = (point.timestamp + shift_ms).floor_to(5 * MINUTE_MS));
-    }
+    let released = std::fs::read_to_string(Recording::any("releases").events()).unwrap();
+    // into the last weeks of the releases, so that all of them are evaluated
+    let shift_ms = last_time(&released) - events.iter().map(|event| event.timestamp).max().unwrap();
+    events.iter_mut().for_each(|event| event.timestamp = event.timestamp + shift_ms);
+    metrics.iter_mut().for_each(|point| point.timestamp = (point.timestamp + shift_ms).floor_to(5 * MINUTE_MS));
     let mut event_lines: Vec<String> = events.iter().map(event_line).collect();
     for event in events.iter().step_by(5) {
         let amended = Event { version: 1, timestamp: event.timestamp - 60_000, ..event.clone() };
@@ -90,7 +89,7 @@ pub fn input_in(folder: &Path, files: usize) -> (Vec<PathBuf>, Vec<PathBuf>) {
         event_lines.push(event_line(&amended));
     }
     event_lines.extend(["no JSON".to_owned(), "{\"event_id\": \"lost\"}".to_owned()]);
-    event_lines.extend(released.iter().flat_map(|text| text.lines()).map(str::to_owned));
+    event_lines.extend(released.lines().map(str::to_owned));
     let metric_lines: Vec<String> = metrics.iter().map(metric_line).collect();
     (deal(folder, "events", &event_lines, files), deal(folder, "metrics", &metric_lines, files))
 }

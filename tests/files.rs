@@ -1,6 +1,7 @@
-//! Whole runs over files: real data with ground truth, a decoy of it, and what a second run changes (nothing).
+//! Whole runs over files: recordings and their twins with ground truth, a decoy, and what a second run changes (nothing).
 
-use crate::support::{Reef, files_source, ground_truth, shared_data};
+use crate::support::recordings::Recording;
+use crate::support::{Reef, files_source};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -23,39 +24,40 @@ fn event_patterns(report: &Value, list: &str) -> BTreeMap<(String, String), f64>
 }
 
 /// Relations of the truth that are confirmed with a lag inside the truth's quartiles, widened by one minute.
-pub fn releases_found(report: &Value, truth: &Value) -> usize {
+fn releases_found(report: &Value, relations: &[Value]) -> usize {
     let confirmed = event_patterns(report, "confirmed");
-    truth["relations"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .filter(|relation| {
-            let ends = (text(relation, "source_colony").to_owned(), text(relation, "target_colony").to_owned());
-            let quartile = |i: usize| relation["lag_iqr_minutes"][i].as_f64().unwrap() * 60.0;
-            confirmed.get(&ends).is_some_and(|lag| (quartile(0) - 60.0..=quartile(1) + 60.0).contains(lag))
-        })
-        .count()
+    let is_found = |relation: &&Value| {
+        let ends = (text(relation, "source_colony").to_owned(), text(relation, "target_colony").to_owned());
+        let quartile = |i: usize| relation["lag_iqr_minutes"][i].as_f64().unwrap() * 60.0;
+        confirmed.get(&ends).is_some_and(|lag| (quartile(0) - 60.0..=quartile(1) + 60.0).contains(lag))
+    };
+    relations.iter().filter(is_found).count()
 }
 
 #[test]
 fn releases_relations_are_confirmed_with_the_right_lag() {
-    let Some(data) = shared_data("releases") else { return };
-    let reef = Reef::new(&files_source(&[&data.join("events.ndjson")], &[]));
-    let report = reef.run();
-    let found = releases_found(&report, &ground_truth(&data));
-    assert!(found >= 13, "{found} of 15 relations: {report:#}");
+    for recording in Recording::all("releases") {
+        let reef = Reef::new(&files_source(&[&recording.events()], &[]));
+        let report = reef.run();
+        assert_eq!(report["report"]["as_of"]["is_behind"], false, "a finished run has evaluated all rows");
+        let relations = recording.relations();
+        let found = releases_found(&report, &relations);
+        // 13 of the 15 relations of the recording
+        assert!(found * 15 >= relations.len() * 13, "{}: {found} of {}: {report:#}", recording.name, relations.len());
+    }
 }
 
 #[test]
 fn releases_shifted_by_weeks_confirm_nothing() {
-    let Some(data) = shared_data("releases") else { return };
-    let folder = tempfile::tempdir().unwrap();
-    let decoy = folder.path().join("events.ndjson");
-    shift_weeks(&data.join("events.ndjson"), &decoy);
-    let reef = Reef::new(&files_source(&[&decoy], &[]));
-    let report = reef.run();
-    assert_eq!(report["report"]["confirmed"].as_array().unwrap().len(), 0, "{report:#}");
-    assert!(report["summary"]["event_pairs_tested"].as_u64().unwrap() > 0, "pairs were tested");
+    for recording in Recording::all("releases") {
+        let folder = tempfile::tempdir().unwrap();
+        let decoy = folder.path().join("events.ndjson");
+        shift_weeks(&recording.events(), &decoy);
+        let reef = Reef::new(&files_source(&[&decoy], &[]));
+        let report = reef.run();
+        assert_eq!(report["report"]["confirmed"].as_array().unwrap().len(), 0, "{}: {report:#}", recording.name);
+        assert!(report["summary"]["event_pairs_tested"].as_u64().unwrap() > 0, "{}: pairs were tested", recording.name);
+    }
 }
 
 /// Moves each colony's timeline by a different number of weeks: every relation becomes false.
@@ -75,44 +77,45 @@ fn shift_weeks(from: &Path, to: &Path) {
 
 #[test]
 fn delta_best_lags_are_within_a_quarter_of_an_hour() {
-    let Some(data) = shared_data("delta") else { return };
-    let reef = Reef::new(&files_source(&[], &[&data.join("metrics.parquet")]));
-    reef.run();
-    let truth = ground_truth(&data);
-    let db = duckdb::Connection::open(reef.store()).unwrap();
-    let mut good = 0;
-    for relation in truth["relations"].as_array().unwrap() {
-        // the best row of the unordered pair: its lag with the truth's direction as positive
-        let best: Result<f64, _> = db.query_row(
-            "SELECT CASE WHEN source_colony_id = ? THEN lag_seconds ELSE -lag_seconds END FROM correlations
-             WHERE source_signal = ? AND target_signal = source_signal AND state IN ('candidate', 'confirmed')
-               AND source_colony_id IN (?, ?) AND target_colony_id IN (?, ?)
-             ORDER BY correlation_score DESC LIMIT 1",
-            duckdb::params![
-                text(relation, "source_colony"),
-                text(relation, "source_metric"),
-                text(relation, "source_colony"),
-                text(relation, "target_colony"),
-                text(relation, "source_colony"),
-                text(relation, "target_colony"),
-            ],
-            |row| row.get(0),
+    for recording in Recording::all("delta") {
+        let reef = Reef::new(&files_source(&[], &[&recording.metrics()]));
+        reef.run();
+        let db = duckdb::Connection::open(reef.store()).unwrap();
+        let relations = recording.relations();
+        let good = relations.iter().filter(|relation| {
+            let expected = relation["expected_lag_minutes"].as_f64().unwrap() * 60.0;
+            best_lag_seconds(&db, relation).is_some_and(|lag| (lag - expected).abs() <= 900.0)
+        });
+        let good = good.count();
+        // 60 of the 66 relations of the recording
+        assert!(good * 66 >= relations.len() * 60, "{}: {good} of {}", recording.name, relations.len());
+        let trap = reef.query(
+            "SELECT coefficient < -0.7, state, explained_by LIKE 'mirror:%' FROM correlations
+             WHERE source_colony_id = 'gauge-fpx-production' AND target_colony_id = 'gauge-srv-production'
+               AND source_signal = 'stage_ft' AND target_signal = 'stage_ft'",
         );
-        let expected = relation["expected_lag_minutes"].as_f64().unwrap() * 60.0;
-        good += usize::from(best.is_ok_and(|lag| (lag - expected).abs() <= 900.0));
+        let expected = "true\tcandidate\ttrue\n";
+        assert_eq!(trap, expected, "{}: the half-tide trap is reported with its sign, as a mirror", recording.name);
     }
-    assert!(good >= 60, "{good} of 66");
-    let trap = reef.query(
-        "SELECT coefficient < -0.7, state, explained_by LIKE 'mirror:%' FROM correlations
-         WHERE source_colony_id = 'gauge-fpx-production' AND target_colony_id = 'gauge-srv-production'
-           AND source_signal = 'stage_ft' AND target_signal = 'stage_ft'",
+}
+
+/// The lag of the best row of an unordered pair, with the truth's direction as positive.
+fn best_lag_seconds(db: &duckdb::Connection, relation: &Value) -> Option<f64> {
+    let (source, target) = (text(relation, "source_colony"), text(relation, "target_colony"));
+    let best = db.query_row(
+        "SELECT CASE WHEN source_colony_id = ? THEN lag_seconds ELSE -lag_seconds END FROM correlations
+         WHERE source_signal = ? AND target_signal = source_signal AND state IN ('candidate', 'confirmed')
+           AND source_colony_id IN (?, ?) AND target_colony_id IN (?, ?)
+         ORDER BY correlation_score DESC LIMIT 1",
+        duckdb::params![source, text(relation, "source_metric"), source, target, source, target],
+        |row| row.get(0),
     );
-    assert_eq!(trap, "true\tcandidate\ttrue\n", "the half-tide trap is reported with its sign, as a mirror");
+    best.ok()
 }
 
 /// Confirmed metric pairs, pairs whose explanation is the load that all services share, and pairs tested.
-fn boutique(data: &Path, correlation: &str) -> (String, u64, u64) {
-    let source = files_source(&[&data.join("events.ndjson")], &[&data.join("metrics.parquet")]);
+fn boutique(recording: &Recording, correlation: &str) -> (String, u64, u64) {
+    let source = files_source(&[&recording.events()], &[&recording.metrics()]);
     let reef = Reef::new(&(source + correlation));
     let report = reef.run();
     let confirmed = reef.query("SELECT * FROM correlations WHERE source_kind = 'metric' AND state = 'confirmed'");
@@ -122,24 +125,27 @@ fn boutique(data: &Path, correlation: &str) -> (String, u64, u64) {
 
 #[test]
 fn boutique_confirms_no_pair_that_only_shares_the_load() {
-    let Some(data) = shared_data("boutique") else { return };
-    // the recording has a gap of twelve hours: no window of a day is complete at its end, only at the end of its first day
-    let (confirmed, _, tested) = boutique(&data, "");
-    assert_eq!(confirmed, "");
-    assert!(tested > 1_000, "{tested} pairs tested");
-    // a shorter window shows the shared load, and names it
-    let (confirmed, explained, tested) = boutique(&data, "[correlation]\nmetric_window = \"8h\"\n");
-    assert_eq!(confirmed, "");
-    assert!(explained > 0);
-    assert!(tested > 1_000, "{tested} pairs tested");
+    for recording in Recording::all("boutique") {
+        let name = &recording.name;
+        // it has a gap of twelve hours: no window of a day is complete at its end, only at the end of its first day
+        let (confirmed, _, tested) = boutique(&recording, "");
+        assert_eq!(confirmed, "", "{name}");
+        assert!(tested > 1_000, "{name}: {tested} pairs tested");
+        // a shorter window shows the shared load, and names it
+        let (confirmed, explained, tested) = boutique(&recording, "[correlation]\nmetric_window = \"8h\"\n");
+        assert_eq!(confirmed, "", "{name}");
+        assert!(explained > 0, "{name}");
+        assert!(tested > 1_000, "{name}: {tested} pairs tested");
+    }
 }
 
 #[test]
 fn a_second_run_over_the_same_files_changes_nothing() {
-    let Some(data) = shared_data("releases") else { return };
-    let reef = Reef::new(&files_source(&[&data.join("events.ndjson")], &[]));
+    let recording = Recording::any("releases");
+    let reef = Reef::new(&files_source(&[&recording.events()], &[]));
     reef.run();
     let first = reef.correlations();
+    assert!(first.contains("confirmed"), "there is something to change");
     let events = reef.query("SELECT count(*) FROM federated_events");
     reef.run();
     assert_eq!(reef.correlations(), first);

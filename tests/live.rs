@@ -1,6 +1,7 @@
 //! Two colonies in their own processes, streamed and pulled by a running reef while their events arrive.
 
-use crate::support::{Reef, files_source, json, program, shared_data};
+use crate::support::recordings::Recording;
+use crate::support::{Reef, files_source, json, program};
 use serde_json::Value;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -74,8 +75,8 @@ fn start(home: &Path, colony_id: &str, listen: &str) -> (Child, String) {
 }
 
 /// Each colony's events, cut into files in the order of time, and one file of both.
-fn cut(data: &Path, folder: &Path) -> (Vec<[PathBuf; 2]>, PathBuf, usize) {
-    let text = std::fs::read_to_string(data.join("events.ndjson")).unwrap();
+fn cut(events: &Path, folder: &Path) -> (Vec<[PathBuf; 2]>, PathBuf, usize) {
+    let text = std::fs::read_to_string(events).unwrap();
     let lines_of = |colony_id: &str| -> Vec<&str> {
         let of_colony = |line: &&str| serde_json::from_str::<Value>(line).unwrap()["colony_id"] == colony_id;
         text.lines().filter(of_colony).collect()
@@ -142,9 +143,9 @@ fn from_files(all: &Path) -> String {
 
 #[test]
 fn live_colonies_give_what_files_give() {
-    let Some(data) = shared_data("releases") else { return };
+    let recording = Recording::any("releases");
     let folder = tempfile::tempdir().unwrap();
-    let (parts, all, events) = cut(&data, folder.path());
+    let (parts, all, events) = cut(&recording.events(), folder.path());
     let colonies: Vec<Daemon> = COLONIES.into_iter().map(|colony| Daemon::init(folder.path(), colony)).collect();
     let reef = live_reef(&colonies);
 
@@ -165,9 +166,9 @@ fn live_colonies_give_what_files_give() {
 
 #[test]
 fn killing_colony_and_reef_on_the_way_changes_nothing() {
-    let Some(data) = shared_data("releases") else { return };
+    let recording = Recording::any("releases");
     let folder = tempfile::tempdir().unwrap();
-    let (parts, all, events) = cut(&data, folder.path());
+    let (parts, all, events) = cut(&recording.events(), folder.path());
     let mut colonies: Vec<Daemon> = COLONIES.into_iter().map(|colony| Daemon::init(folder.path(), colony)).collect();
     let reef = live_reef(&colonies);
 

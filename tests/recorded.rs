@@ -8,8 +8,9 @@ use crate::kafka::unique;
 use crate::stores::clickhouse_storage;
 use crate::support::clickhouse::Server;
 use crate::support::crash::{Crashes, PHASES, REPLAY_PHASES};
+use crate::support::recordings::Recording;
 use crate::support::tables::{Tables, assert_equal, tables, tables_in};
-use crate::support::{Reef, correlations, dump, files_source, json, program, shared_data};
+use crate::support::{Reef, correlations, dump, files_source, json, program};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -48,16 +49,16 @@ fn work(word: &str, reef: &Reef, more: &[&str]) -> Command {
 
 #[test]
 fn what_kafka_recorded_is_replayed_into_what_live_gave() {
-    let Some(data) = shared_data("releases") else { return };
+    let recording = Recording::any("releases");
     let Some(brokers) = shared() else { return };
-    let live = Reef::new(&files_source(&[&data.join("events.ndjson")], &[]));
+    let live = Reef::new(&files_source(&[&recording.events()], &[]));
     live.run();
     let reef = Reef::new(&recorded(&live, brokers, "3", ""));
     let into = reef.folder.path().join("replayed.duckdb");
-    let told = json(
+    let document = json(
         &work("replay", &reef, &["--source", "kafka", "--json", "--into", into.to_str().unwrap()]).output().unwrap(),
     );
-    assert_eq!(correlations(&into), live.correlations(), "{told:#}");
+    assert_eq!(correlations(&into), live.correlations(), "{document:#}");
     assert!(!reef.store().exists(), "the live store is not even created");
 
     // a part of the time: the rows of that part, no other
@@ -77,9 +78,9 @@ fn what_kafka_recorded_is_replayed_into_what_live_gave() {
 
 #[test]
 fn two_processes_share_the_partitions_and_find_what_one_finds() {
-    let Some(data) = shared_data("releases") else { return };
+    let recording = Recording::any("releases");
     let Some(brokers) = shared() else { return };
-    let live = Reef::new(&files_source(&[&data.join("events.ndjson")], &[]));
+    let live = Reef::new(&files_source(&[&recording.events()], &[]));
     live.run();
     let cluster = Cluster::new(2, &recorded(&live, brokers, "6", ""), "tick_rows_max = 300");
     let documents = cluster.run();

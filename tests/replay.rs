@@ -1,7 +1,8 @@
 //! Replay and backfill of whole reefs: they reproduce the live results, a what-if leaves no trace, interruptions change
 //! nothing.
 
-use crate::support::{Reef, correlations, files_source, json, program, shared_data};
+use crate::support::recordings::Recording;
+use crate::support::{Reef, correlations, files_source, json, program};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use std::io::{BufRead, BufReader};
@@ -85,8 +86,8 @@ fn replay_and_backfill_give_what_live_gave(reef: &Reef) {
 
 #[test]
 fn releases_replayed_and_backfilled_are_what_live_gave() {
-    let Some(data) = shared_data("releases") else { return };
-    replay_and_backfill_give_what_live_gave(&Reef::new(&files_source(&[&data.join("events.ndjson")], &[])));
+    let recording = Recording::any("releases");
+    replay_and_backfill_give_what_live_gave(&Reef::new(&files_source(&[&recording.events()], &[])));
 }
 
 #[test]
@@ -212,14 +213,14 @@ fn late_rows_are_picked_up_by_a_backfill_and_by_a_replay() {
         assert_eq!(repaired["late_rows_repaired"].as_u64(), Some(late), "{repaired:#}");
         assert_eq!(reef.correlations(), live, "{task}");
         assert_eq!(reef.query(summaries), live_summaries, "{task}");
-        assert!(repaired["diff"]["counts"]["gained"].as_u64().unwrap() > 0, "what was missing is told as gained");
+        assert!(repaired["diff"]["counts"]["gained"].as_u64().unwrap() > 0, "what was missing is reported as gained");
     }
 }
 
 #[test]
 fn a_range_beyond_the_look_back_is_told_with_the_command_that_helps() {
-    let Some(data) = shared_data("releases") else { return };
-    let reef = Reef::new(&files_source(&[&data.join("events.ndjson")], &[]));
+    let recording = Recording::any("releases");
+    let reef = Reef::new(&files_source(&[&recording.events()], &[]));
     reef.run();
     let live = reef.correlations();
     let report = done("backfill", &reef, &["--from", "2023-01-01", "--to", "2023-06-01"]);

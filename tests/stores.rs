@@ -2,7 +2,8 @@
 
 use crate::clickhouse::InDatabase;
 use crate::support::clickhouse::Server;
-use crate::support::{Reef, files_source, json, program, shared_data};
+use crate::support::recordings::Recording;
+use crate::support::{Reef, files_source, json, program};
 use model::pattern::{Correlation, Evidence};
 use serde_json::Value;
 use sinks::clickhouse::ClickHouseReader;
@@ -98,22 +99,25 @@ fn both_answer_alike(server: &Server, body: &str) -> Answers {
 
 #[test]
 fn releases_is_the_same_on_both_stores() {
-    let (Some(data), Some(server)) = (shared_data("releases"), Server::any()) else { return };
-    let found = both_answer_alike(&server, &files_source(&[&data.join("events.ndjson")], &[]));
+    let Some(server) = Server::any() else { return };
+    let recording = Recording::any("releases");
+    let found = both_answer_alike(&server, &files_source(&[&recording.events()], &[]));
     assert!(found.correlations.len() > 10 && found.evidence.values().all(|rows| !rows.is_empty()));
 }
 
 #[test]
 fn delta_is_the_same_on_both_stores() {
-    let (Some(data), Some(server)) = (shared_data("delta"), Server::any()) else { return };
-    let found = both_answer_alike(&server, &files_source(&[], &[&data.join("metrics.parquet")]));
+    let Some(server) = Server::any() else { return };
+    let recording = Recording::any("delta");
+    let found = both_answer_alike(&server, &files_source(&[], &[&recording.metrics()]));
     assert!(found.correlations.len() > 60 && found.summaries.len() > 1_000);
 }
 
 #[test]
 fn boutique_is_the_same_on_both_stores() {
-    let (Some(data), Some(server)) = (shared_data("boutique"), Server::any()) else { return };
-    let body = files_source(&[&data.join("events.ndjson")], &[&data.join("metrics.parquet")]);
+    let Some(server) = Server::any() else { return };
+    let recording = Recording::any("boutique");
+    let body = files_source(&[&recording.events()], &[&recording.metrics()]);
     let found = both_answer_alike(&server, &body);
     assert!(found.summaries.len() > 100, "{}", found.summaries.len());
 }

@@ -2,29 +2,12 @@
 
 pub mod clickhouse;
 pub mod crash;
+pub mod recordings;
 pub mod tables;
 
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-
-/// The folder of a shared data set, or `None` with a loud line when this machine lacks it.
-pub fn shared_data(name: &str) -> Option<PathBuf> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data").join(name);
-    if folder.exists() {
-        return Some(folder.canonicalize().unwrap());
-    }
-    #[expect(clippy::print_stderr, reason = "a skipped test must be seen")]
-    {
-        eprintln!("SKIPPED: {} is not on this machine", folder.display());
-    }
-    None
-}
-
-/// The ground truth of a shared data set.
-pub fn ground_truth(folder: &Path) -> Value {
-    serde_json::from_slice(&std::fs::read(folder.join("ground_truth.json")).unwrap()).unwrap()
-}
 
 /// Path of one of the programs under test.
 pub fn program(name: &str) -> &'static str {

@@ -2,7 +2,8 @@
 
 use super::broker::shared;
 use super::unique;
-use crate::support::{Reef, files_source, json, program, shared_data};
+use crate::support::recordings::Recording;
+use crate::support::{Reef, files_source, json, program};
 use serde_json::Value;
 use std::path::Path;
 use std::process::Command;
@@ -47,10 +48,10 @@ fn everything(reef: &Reef) -> String {
 fn round_trip(brokers: &str, (events, metrics): (&[&Path], &[&Path]), encoding: &str, more: &str) {
     let (metrics_topic, events_topic) = (unique("metrics"), unique("events"));
     let files = Reef::new(&(files_source(events, metrics) + more));
-    let told = files.run();
+    let report = files.run();
     let target = ["--brokers", brokers, "--metrics-topic", &metrics_topic, "--events-topic", &events_topic];
     let published = publish(&files, &[&target[..], &["--encoding", encoding, "--partitions", "3"]].concat());
-    let progress = &told["summary"]["progress"];
+    let progress = &report["summary"]["progress"];
     assert_eq!((&published["events"], &published["metrics"]), (&progress["events"], &progress["metrics"]));
     let replayed = from_kafka(brokers, &metrics_topic, &events_topic, more);
     let again = replayed.run();
@@ -62,16 +63,16 @@ fn round_trip(brokers: &str, (events, metrics): (&[&Path], &[&Path]), encoding: 
 
 #[test]
 fn releases_come_back_from_kafka_as_they_were() {
-    let Some(data) = shared_data("releases") else { return };
+    let recording = Recording::any("releases");
     let Some(brokers) = shared() else { return };
-    round_trip(brokers, (&[&data.join("events.ndjson")], &[]), "json", "");
+    round_trip(brokers, (&[&recording.events()], &[]), "json", "");
 }
 
 #[test]
 fn boutique_comes_back_from_kafka_as_it_was() {
-    let Some(data) = shared_data("boutique") else { return };
+    let recording = Recording::any("boutique");
     let Some(brokers) = shared() else { return };
-    let files = ([data.join("events.ndjson")], [data.join("metrics.parquet")]);
+    let files = ([recording.events()], [recording.metrics()]);
     let (events, metrics) = ([files.0[0].as_path()], [files.1[0].as_path()]);
     round_trip(brokers, (&events, &metrics), "protobuf", "");
 }
@@ -91,9 +92,12 @@ fn stored_rows_are_published_and_replayed() {
     let target = ["--brokers", brokers, "--metrics-topic", &metrics_topic, "--events-topic", &events_topic];
     let span = ["--from".to_owned(), time(10), "--to".to_owned(), time(30)];
     let span: Vec<&str> = span.iter().map(String::as_str).collect();
-    let told = publish(&reef, &[&target[..], &["--stored"], &span].concat());
-    assert_eq!((&told["events"], &told["metrics"], &told["outside"]), (&20.into(), &0.into(), &0.into()));
-    assert_eq!(told["topics"][0]["created"], true);
+    let published = publish(&reef, &[&target[..], &["--stored"], &span].concat());
+    assert_eq!(
+        (&published["events"], &published["metrics"], &published["outside"]),
+        (&20.into(), &0.into(), &0.into())
+    );
+    assert_eq!(published["topics"][0]["created"], true);
     let replayed = from_kafka(brokers, &metrics_topic, &events_topic, "");
     replayed.run();
     assert_eq!(super::held(&replayed), (10..30).collect::<Vec<_>>());
@@ -115,7 +119,7 @@ fn brokers_that_are_not_there_end_a_publication_with_words() {
     command.arg("publish").arg(reef.config()).args(["--brokers", "127.0.0.1:9", "--events-topic", "e", "--json"]);
     let output = command.output().unwrap();
     assert_eq!(output.status.code(), Some(1));
-    let told: Value = serde_json::from_slice(&output.stdout).unwrap();
-    let message = told["error"]["message"].as_str().unwrap();
-    assert!(message.starts_with("kafka 127.0.0.1:9: no response from the brokers"), "{told:#}");
+    let document: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let message = document["error"]["message"].as_str().unwrap();
+    assert!(message.starts_with("kafka 127.0.0.1:9: no response from the brokers"), "{document:#}");
 }

@@ -467,24 +467,41 @@ async fn files_of_every_format_keep_the_contract() {
     }
 }
 
-/// The folder of real data, if this checkout has one.
-pub(crate) fn shared_data(scenario: &str) -> Option<PathBuf> {
+/// The folder of a real recording, if this machine has it.
+fn real_data(scenario: &str) -> Option<PathBuf> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data").join(scenario);
     if path.is_dir() {
         return Some(path);
     }
-    eprintln!("SKIPPED: no real data at {}", path.display());
+    eprintln!("SKIPPED real_data_is_read_in_full: {} is absent; its twin is tested", path.display());
     None
+}
+
+/// Reads a recording and expects so many rows of it.
+async fn is_read_in_full(scenario: &str, folder: &Path, metrics: usize, events: usize) {
+    let metric_files: &[&str] = if metrics > 0 { &["metrics.parquet"] } else { &[] };
+    let all = read_all(&config(folder, metric_files, &["events.ndjson"])).await.unwrap();
+    assert_eq!(all.rejects, [], "{scenario}");
+    assert_eq!((all.rows.metrics.len(), all.rows.events.len()), (metrics, events), "{scenario}");
+    assert!(all.rows.events.iter().all(|event| event.environment == "production"), "{scenario}");
 }
 
 #[tokio::test]
 async fn real_data_is_read_in_full() {
     for (scenario, metrics, events) in [("releases", 0, 1_591), ("delta", 66_106, 1_372), ("boutique", 165_639, 345)] {
-        let Some(folder) = shared_data(scenario) else { continue };
-        let metric_files: &[&str] = if metrics > 0 { &["metrics.parquet"] } else { &[] };
-        let all = read_all(&config(&folder, metric_files, &["events.ndjson"])).await.unwrap();
-        assert_eq!(all.rejects, [], "{scenario}");
-        assert_eq!((all.rows.metrics.len(), all.rows.events.len()), (metrics, events), "{scenario}");
-        assert!(all.rows.events.iter().all(|event| event.environment == "production"), "{scenario}");
+        let Some(folder) = real_data(scenario) else { continue };
+        is_read_in_full(scenario, &folder, metrics, events).await;
+    }
+}
+
+#[tokio::test]
+async fn the_twins_of_the_recordings_are_read_in_full() {
+    for scenario in ["releases", "delta", "boutique"] {
+        let twin = fixtures::twins::Twin::of(scenario).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        crate::generator::write_events(&folder.path().join("events.ndjson"), &twin.events).unwrap();
+        let (metrics, events) = (twin.metrics.len(), twin.events.len());
+        crate::generator::write_metrics(&folder.path().join("metrics.parquet"), twin.metrics.into_iter()).unwrap();
+        is_read_in_full(scenario, folder.path(), metrics, events).await;
     }
 }

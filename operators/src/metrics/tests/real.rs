@@ -1,8 +1,9 @@
-//! Real recordings with known truth: tides that travel up a river delta, and a shop whose services share one load.
-//! The recordings lie beside the repository; without them these tests say so and pass.
+//! Recordings with known truth, each with a generated twin: tides that travel up a river delta, and a shop whose
+//! services share one load. The recordings are beside the checkout of some machines; the twins are tested on all.
 
 use super::*;
-use model::pattern::PatternState;
+use fixtures::twins::{self, Twin};
+use model::pattern::{Correlation, PatternState};
 use model::time::{DAY_MS, HOUR_MS};
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::{Field, Row};
@@ -15,7 +16,7 @@ fn recording(scenario: &str) -> Option<PathBuf> {
     }
     #[allow(clippy::print_stderr)]
     {
-        eprintln!("SKIPPED: no recording at {}", path.display());
+        eprintln!("SKIPPED {scenario} on real data: {} is absent; its twin is tested", path.display());
     }
     None
 }
@@ -62,52 +63,28 @@ fn points(scenario: &str) -> Option<(PathBuf, Vec<MetricPoint>)> {
     Some((folder, points))
 }
 
-#[test]
-fn the_tide_is_found_at_its_pace_and_the_half_tide_trap_is_not_preferred() {
-    let Some((folder, points)) = points("delta") else { return };
+fn is_mirror(c: &Correlation) -> bool {
+    c.explained_by.as_deref().is_some_and(|e| e.starts_with("mirror:"))
+}
+
+/// All relations between stages that are not withdrawn.
+fn stages(points: Vec<MetricPoint>) -> Vec<Correlation> {
     let run = run(points, MetricParams::default());
-    let found = run.findings();
     assert_eq!(run.tested(), 242);
-    let stage: Vec<_> = found
+    run.findings()
         .iter()
-        .map(|f| &f.correlation)
+        .map(|f| f.correlation.clone())
         .filter(|c| c.key.source.name == "stage_ft" && c.key.target.name == "stage_ft")
         .filter(|c| c.state != PatternState::Withdrawn)
-        .collect();
-    let is_mirror =
-        |c: &model::pattern::Correlation| c.explained_by.as_deref().is_some_and(|e| e.starts_with("mirror:"));
+        .collect()
+}
 
-    let golden = include_str!("../../testdata/metric_delta_golden.csv");
-    let mut mirrors = 0;
-    for line in golden.lines().skip(1) {
-        let columns: Vec<&str> = line.split(',').collect();
-        let number = |i: usize| columns[i].parse::<f64>().unwrap();
-        let row = |source: &str, target: &str| {
-            stage.iter().find(|c| (&*c.key.source.colony_id, &*c.key.target.colony_id) == (source, target))
-        };
-        let best = row(columns[0], columns[1]).unwrap();
-        assert!(!is_mirror(best), "{line}");
-        assert_eq!(f64::from(best.lag_seconds), number(2), "{line}");
-        assert!((best.coefficient.0 - number(3)).abs() < 1e-9, "{line}: {}", best.coefficient.0);
-        if let Some(other) = row(columns[1], columns[0]) {
-            mirrors += 1;
-            assert!(is_mirror(other) && other.state == PatternState::Candidate, "{other:?}");
-            assert_eq!(other.explained_by.as_deref(), Some(&*format!("mirror:{}", best.key.correlation_id())));
-            assert_eq!(f64::from(other.lag_seconds), number(4), "{line}");
-            assert!((other.coefficient.0 - number(5)).abs() < 1e-9, "{line}: {}", other.coefficient.0);
-        }
-    }
-    assert!(mirrors > 0);
-    let trap = stage.iter().find(|c| {
-        (&*c.key.source.colony_id, &*c.key.target.colony_id) == ("gauge-fpx-production", "gauge-srv-production")
-    });
-    let trap = trap.unwrap();
-    assert!(is_mirror(trap) && trap.coefficient.0 < -0.8 && trap.correlation_score.0 > 0.8, "{trap:?}");
+fn between<'a>(stage: &'a [Correlation], source: &str, target: &str) -> Option<&'a Correlation> {
+    stage.iter().find(|c| (&*c.key.source.colony_id, &*c.key.target.colony_id) == (source, target))
+}
 
-    // the published truth: median lag of 28 days, tolerance 15 minutes
-    let truth = std::fs::read_to_string(folder.join("ground_truth.json")).unwrap();
-    let relations = truth_relations(&truth);
-    assert_eq!(relations.len(), 66);
+/// Lags within 15 minutes of the truth, and the trap: the reverse direction correlates negatively half a tide away.
+fn follows_the_tide(name: &str, stage: &[Correlation], relations: &[(String, String, f64)]) {
     let near = relations.iter().filter(|(source, target, minutes)| {
         stage.iter().filter(|c| !is_mirror(c)).any(|c| {
             let lag = f64::from(c.lag_seconds) / 60.0;
@@ -117,12 +94,50 @@ fn the_tide_is_found_at_its_pace_and_the_half_tide_trap_is_not_preferred() {
         })
     });
     let near = near.count();
-    assert!(near >= 60, "{near} of 66 lags within 15 minutes");
+    // 60 of the 66 relations of the recording
+    assert_eq!(relations.len(), 66, "{name}");
+    assert!(near >= 60, "{name}: {near} of 66 lags within 15 minutes");
+    let trap = between(stage, "gauge-fpx-production", "gauge-srv-production").unwrap();
+    assert!(is_mirror(trap) && trap.coefficient.0 < -0.8 && trap.correlation_score.0 > 0.8, "{name}: {trap:?}");
+    let forth = between(stage, "gauge-srv-production", "gauge-fpx-production").unwrap();
+    assert!(!is_mirror(forth) && forth.coefficient.0 > trap.correlation_score.0, "{name}: {forth:?}");
+}
+
+#[test]
+fn the_tide_of_the_twin_is_found_at_its_pace_and_the_half_tide_trap_is_not_preferred() {
+    let Twin { metrics, truth, .. } = twins::delta(twins::SEED);
+    follows_the_tide("the twin", &stages(metrics), &truth_relations(&truth));
+}
+
+#[test]
+fn the_tide_is_found_at_its_pace_and_the_half_tide_trap_is_not_preferred() {
+    let Some((folder, points)) = points("delta") else { return };
+    let stage = stages(points);
+    let golden = include_str!("../../testdata/metric_delta_golden.csv");
+    let mut mirrors = 0;
+    for line in golden.lines().skip(1) {
+        let columns: Vec<&str> = line.split(',').collect();
+        let number = |i: usize| columns[i].parse::<f64>().unwrap();
+        let best = between(&stage, columns[0], columns[1]).unwrap();
+        assert!(!is_mirror(best), "{line}");
+        assert_eq!(f64::from(best.lag_seconds), number(2), "{line}");
+        assert!((best.coefficient.0 - number(3)).abs() < 1e-9, "{line}: {}", best.coefficient.0);
+        if let Some(other) = between(&stage, columns[1], columns[0]) {
+            mirrors += 1;
+            assert!(is_mirror(other) && other.state == PatternState::Candidate, "{other:?}");
+            assert_eq!(other.explained_by.as_deref(), Some(&*format!("mirror:{}", best.key.correlation_id())));
+            assert_eq!(f64::from(other.lag_seconds), number(4), "{line}");
+            assert!((other.coefficient.0 - number(5)).abs() < 1e-9, "{line}: {}", other.coefficient.0);
+        }
+    }
+    assert!(mirrors > 0);
+    // the published truth: median lag of 28 days, tolerance 15 minutes
+    let truth = std::fs::read_to_string(folder.join("ground_truth.json")).unwrap();
+    follows_the_tide("real", &stage, &truth_relations(&serde_json::from_str(&truth).unwrap()));
 }
 
 /// (source colony, target colony, lag in minutes) of every relation.
-fn truth_relations(json: &str) -> Vec<(String, String, f64)> {
-    let truth: serde_json::Value = serde_json::from_str(json).unwrap();
+fn truth_relations(truth: &serde_json::Value) -> Vec<(String, String, f64)> {
     let text = |relation: &serde_json::Value, name: &str| relation[name].as_str().unwrap().to_owned();
     let relations = truth["relations"].as_array().unwrap().iter();
     relations
@@ -132,28 +147,34 @@ fn truth_relations(json: &str) -> Vec<(String, String, f64)> {
 
 #[test]
 fn a_shop_under_one_load_has_nothing_confirmed_by_the_load() {
-    let Some((_, points)) = points("boutique") else { return };
-    let end = points.iter().map(|p| p.timestamp).max().unwrap();
-    let half_day = MetricParams { window_ms: DAY_MS / 2, ..MetricParams::default() };
-    // the recording has a gap of 12 hours: the whole of it, its first day, and its second half on a shorter window
-    let first_day = end.floor_to(DAY_MS) - 1;
-    let cases = [
-        ("all", MetricParams::default(), end),
-        ("first day", MetricParams::default(), first_day),
-        ("half a day", half_day, end),
-        ("half a day, earlier", half_day, end - HOUR_MS),
-    ];
-    for (name, params, now) in cases {
-        let kept: Vec<MetricPoint> = points.iter().filter(|p| p.timestamp <= now).cloned().collect();
-        let run = run_until(kept, params, now);
-        assert_eq!(run.tested(), 2331, "{name}");
-        let found = run.findings();
-        let confirmed: Vec<_> = found.iter().filter(|f| f.correlation.state != PatternState::Candidate).collect();
-        assert!(confirmed.is_empty(), "{name}: {confirmed:#?}");
-        if name != "all" {
-            let shared =
-                found.iter().filter(|f| f.correlation.explained_by.as_deref() == Some("common_cause:shared_load"));
-            assert!(shared.count() >= 3, "{name}: the request rates say why");
+    let twin = ("the twin", twins::boutique(twins::SEED).metrics);
+    let real = points("boutique").map(|(_, points)| ("real", points));
+    for (recording, points) in std::iter::once(twin).chain(real) {
+        let end = points.iter().map(|p| p.timestamp).max().unwrap();
+        let half_day = MetricParams { window_ms: DAY_MS / 2, ..MetricParams::default() };
+        // it has a gap of 12 hours: the whole of it, its first day, and its second half on a shorter window
+        let first_day = end.floor_to(DAY_MS) - 1;
+        let cases = [
+            ("all", MetricParams::default(), end),
+            ("first day", MetricParams::default(), first_day),
+            ("half a day", half_day, end),
+            ("half a day, earlier", half_day, end - HOUR_MS),
+        ];
+        // the twin is tested beside the recording: one case with each length of the window is enough there
+        let is_tested = |name: &str| recording == "real" || ["first day", "half a day"].contains(&name);
+        for (name, params, now) in cases.into_iter().filter(|(name, ..)| is_tested(name)) {
+            let case = format!("{recording}, {name}");
+            let kept: Vec<MetricPoint> = points.iter().filter(|p| p.timestamp <= now).cloned().collect();
+            let run = run_until(kept, params, now);
+            assert_eq!(run.tested(), 2331, "{case}");
+            let found = run.findings();
+            let confirmed: Vec<_> = found.iter().filter(|f| f.correlation.state != PatternState::Candidate).collect();
+            assert!(confirmed.is_empty(), "{case}: {confirmed:#?}");
+            if name != "all" {
+                let shared =
+                    found.iter().filter(|f| f.correlation.explained_by.as_deref() == Some("common_cause:shared_load"));
+                assert!(shared.count() >= 3, "{case}: the request rates say why");
+            }
         }
     }
 }
