@@ -178,7 +178,7 @@ fn replayed(folder: &Path, brokers: &str, topic: &str, rows: u64, correlate: boo
     let source =
         format!("[[sources]]\nkind = \"kafka\"\nbrokers = \"{brokers}\"\ntopics.metrics = \"{topic}\"\nend = \"now\"");
     let reef = reef(folder, if correlate { "correlated" } else { "replayed" }, &source, correlate);
-    let (told, took) = pipeline("run", &reef, &[]);
-    assert_eq!(told["summary"]["progress"]["metrics"], rows);
+    let (document, took) = pipeline("run", &reef, &[]);
+    assert_eq!(document["summary"]["progress"]["metrics"], rows);
     took
 }

@@ -133,7 +133,7 @@ fn rows_refused_under_a_clock_that_is_behind_are_stored_once_it_is_right() {
     assert_eq!((held.rows, held.met, held.first, behind.progress.events), (40, 40, END, 0));
     assert_eq!((held.clock, held.read_again_from), (END - 10 * DAY_MS, END - DAY_MS));
     let still = read_files(&config, &clock);
-    assert_eq!((still.held.unwrap().rows, still.progress.rejects), (40, 0), "told again, read once");
+    assert_eq!((still.held.unwrap().rows, still.progress.rejects), (40, 0), "reported again, read once");
 
     clock.set(END + 41 * HOUR_MS);
     let right = read_files(&config, &clock);

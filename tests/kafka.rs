@@ -183,9 +183,9 @@ fn a_topic_that_is_not_there_is_told_and_a_bounded_read_ends() {
     let topic = unique("absent");
     let reef = Reef::new(&source(brokers, &topic, "end = \"now\""));
     assert_eq!(count(&reef.run(), "events"), 0);
-    let told = reef.program("validate");
-    assert_eq!(told["valid"], true);
-    assert!(told.to_string().contains(&format!("does not exist at {brokers} yet")), "{told:#}");
+    let document = reef.program("validate");
+    assert_eq!(document["valid"], true);
+    assert!(document.to_string().contains(&format!("does not exist at {brokers} yet")), "{document:#}");
 }
 
 #[test]
@@ -195,9 +195,9 @@ fn validate_asks_the_brokers() {
     client::create_topic(brokers, &topic, 2);
     client::send(brokers, &topic, &events(0..10));
     let check = |more: &str| {
-        let told = Reef::new(&source(brokers, &topic, more)).program("validate");
+        let document = Reef::new(&source(brokers, &topic, more)).program("validate");
         let of_topic = |it: &&Value| it["name"] == format!("topic {topic}");
-        let checks = told["checks"].as_array().unwrap().iter().filter(of_topic).cloned().collect::<Vec<_>>();
+        let checks = document["checks"].as_array().unwrap().iter().filter(of_topic).cloned().collect::<Vec<_>>();
         checks
             .iter()
             .map(|it| format!("{}: {}", it["outcome"].as_str().unwrap(), it["note"].as_str().unwrap()))

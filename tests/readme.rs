@@ -110,12 +110,12 @@ fn live_colonies_lead_to_a_pattern_that_can_be_looked_at_meanwhile() {
     for line in lines.iter().map(|line| change(line)) {
         if line.starts_with("coral colony start") || line == "coral-pipeline run live.toml" {
             let mut child = shell(folder, &line).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
-            let mut told = String::new();
+            let mut first_line = String::new();
             let mut stdout = BufReader::new(child.stdout.take().unwrap());
-            stdout.read_line(&mut told).unwrap();
+            stdout.read_line(&mut first_line).unwrap();
             background.push((Background(child), stdout));
             let expected = if line.starts_with("coral colony") { "listening on" } else { "confirmed  " };
-            assert!(told.starts_with(expected), "{line}: {told:?}");
+            assert!(first_line.starts_with(expected), "{line}: {first_line:?}");
         } else {
             run(folder, &line);
         }

@@ -77,13 +77,13 @@ fn a_hang_up_drains_reef_and_colony() {
     );
     let mut start = coral(home.path(), &["start", "--colony-id", "c", "--listen", "127.0.0.1:0"]);
     let mut colony = start.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
-    let mut told = BufReader::new(colony.stdout.take().unwrap());
+    let mut stdout = BufReader::new(colony.stdout.take().unwrap());
     let mut line = String::new();
-    told.read_line(&mut line).unwrap();
+    stdout.read_line(&mut line).unwrap();
     assert!(line.starts_with("listening on"), "{line}");
     send(&colony, &["HUP"]);
     let mut rest = String::new();
-    told.read_to_string(&mut rest).unwrap();
+    stdout.read_to_string(&mut rest).unwrap();
     assert_eq!((colony.wait().unwrap().code(), rest.as_str()), (Some(0), "stopped\n"));
 }
 
@@ -120,7 +120,7 @@ fn a_later_signal_ends_the_run_at_once_with_an_error_for_programs() {
     reader.unwrap().join().unwrap();
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(130));
-    let told: Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert_eq!(told["error"]["code"], "interrupted", "{told:#}");
-    assert!(told["error"]["hint"].as_str().unwrap().contains("start again"), "{told:#}");
+    let document: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(document["error"]["code"], "interrupted", "{document:#}");
+    assert!(document["error"]["hint"].as_str().unwrap().contains("start again"), "{document:#}");
 }

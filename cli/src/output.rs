@@ -328,8 +328,8 @@ mod tests {
         assert_eq!(output.concluded(&1, |_| "page".to_owned(), Some(failure())), Err(failure()));
         assert_eq!(captured.stdout(), "page\n");
         let (output, captured) = Output::captured(true);
-        let told = output.concluded(&1, |_| "page".to_owned(), Some(failure()));
-        assert_eq!((captured.stdout().as_str(), told), ("", Err(failure().report(serde_json::json!(1)))));
+        let concluded = output.concluded(&1, |_| "page".to_owned(), Some(failure()));
+        assert_eq!((captured.stdout().as_str(), concluded), ("", Err(failure().report(serde_json::json!(1)))));
         assert_eq!(output.concluded(&1, |_| "page".to_owned(), None), Ok(()));
         assert_eq!(captured.stdout(), "1\n");
     }

@@ -5,7 +5,7 @@
 //! 3. *temporary failure*: the input fails for a while, and nothing is missing afterwards;
 //! 4. *restart in mid-batch*: from every committed position, the rows before and after make up all rows;
 //! 5. *shutdown with data in flight*: a dropped `next_batch` loses nothing;
-//! 6. *acknowledgement*: a source that is told what is stored, late or in time, goes on as before. What it was built from
+//! 6. *acknowledgement*: a source that learns what is stored, late or in time, continues as before. What it was built from
 //!    is stored already.
 
 #![allow(clippy::unwrap_used)]
@@ -150,10 +150,10 @@ async fn shutdown_in_flight(harness: &impl Harness, scenario: &Scenario, all: &S
     drop(unfinished);
 }
 
-/// Case 6: every third batch is acknowledged with those before it; then the source is built again where it was told to be.
+/// Case 6: every third batch is acknowledged with those before it; then the source is built again from the acknowledged positions.
 async fn acknowledged(harness: &impl Harness, scenario: &Scenario, all: &Seen) {
     let mut source = harness.build(&Positions::default()).await;
-    let (mut seen, mut stored, mut told) = (Seen::default(), Positions::default(), None);
+    let (mut seen, mut stored, mut acknowledged) = (Seen::default(), Positions::default(), None);
     let mut batches = 0;
     while source.is_finite() || !seen.is_complete(scenario) {
         let Some(batch) = next(source.as_mut()).await else { break };
@@ -162,11 +162,11 @@ async fn acknowledged(harness: &impl Harness, scenario: &Scenario, all: &Seen) {
         batches += 1;
         if batches % 3 == 0 && stored != Positions::default() {
             source.committed(&stored);
-            told = Some((stored.clone(), seen.clone()));
+            acknowledged = Some((stored.clone(), seen.clone()));
         }
     }
     assert_eq!(&seen, all, "acknowledgements change nothing");
-    if let Some((stored, mut seen)) = told {
+    if let Some((stored, mut seen)) = acknowledged {
         let mut source = harness.build(&stored).await;
         source.committed(&stored);
         read_on(source.as_mut(), scenario, &mut seen, |_, _| ()).await;

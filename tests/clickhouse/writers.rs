@@ -25,14 +25,14 @@ fn started(reef: &Reef) -> Child {
     let mut command = reef.command();
     command.env("RUST_LOG", "coral_pipelines=debug").stdout(Stdio::null()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
-    let mut told = BufReader::new(child.stderr.take().unwrap());
+    let mut stderr = BufReader::new(child.stderr.take().unwrap());
     let mut line = String::new();
     while !line.contains("phase=\"read\"") {
         line.clear();
-        assert!(told.read_line(&mut line).unwrap() > 0, "it ended before it ran");
+        assert!(stderr.read_line(&mut line).unwrap() > 0, "it ended before it ran");
     }
     // its further output must not block it
-    let drain = move || std::io::copy(&mut told, &mut std::io::sink());
+    let drain = move || std::io::copy(&mut stderr, &mut std::io::sink());
     std::thread::Builder::new().name("stderr".to_owned()).spawn(drain).unwrap();
     child
 }
@@ -65,8 +65,8 @@ fn a_second_writer_is_told_who_writes_and_a_successor_goes_on_at_once() {
     let mut running = started(&reef);
     for words in [&["run"][..], &over_range("backfill", None), &over_range("replay", None)] {
         let output = call(words, &files);
-        let told: Value = serde_json::from_slice(&output.stdout).unwrap();
-        let message = told["error"]["message"].as_str().unwrap();
+        let document: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let message = document["error"]["message"].as_str().unwrap();
         assert_eq!(output.status.code(), Some(1), "{words:?}: {message}");
         for part in ["cannot open the store", &format!("process {} on ", running.id()), "since 20", "end it first"] {
             assert!(message.contains(part), "{words:?}: {part}: {message}");

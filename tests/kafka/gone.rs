@@ -37,8 +37,8 @@ fn told_after(brokers: &str, topic: &str, change: impl FnOnce()) -> SourceError 
             }
         }
     };
-    let told = runtime.block_on(async { tokio::time::timeout(Duration::from_secs(90), end).await });
-    told.expect("it does not wait indefinitely")
+    let ended = runtime.block_on(async { tokio::time::timeout(Duration::from_secs(90), end).await });
+    ended.expect("it does not wait indefinitely")
 }
 
 #[test]

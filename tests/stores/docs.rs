@@ -117,8 +117,8 @@ fn the_rights_of_the_page_are_enough() {
     // without one of them, the check names it
     let fewer = rights.replace("INSERT, ", "");
     server.restart_with(&[("config.xml", WITH_USERS), ("users.xml", &USERS.replace("RIGHTS", &fewer))]);
-    let told = refused(&coral_pipeline(&["validate"], &reef(&text, &server, folder.path())));
-    assert!(told.contains("lacks rights: GRANT INSERT"), "{told}");
+    let error = refused(&coral_pipeline(&["validate"], &reef(&text, &server, folder.path())));
+    assert!(error.contains("lacks rights: GRANT INSERT"), "{error}");
 }
 
 #[test]

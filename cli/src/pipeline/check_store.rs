@@ -33,8 +33,8 @@ pub fn check(config: &ReefConfig, path: &Path) -> Result<Check, Failure> {
 /// What `run` would find when it opens the file.
 async fn look_at_tables(config: &ReefConfig, path: &Path, size: u64) -> Result<String, String> {
     let shown = format!("{}, {}", path.display(), bytes(size));
-    let told = |error: sinks::SinkError| one_line(&error);
-    match store::stored_version(config).await.map_err(told)? {
+    let words = |error: sinks::SinkError| one_line(&error);
+    match store::stored_version(config).await.map_err(words)? {
         // version 0: the first migration was interrupted, and a run completes it
         None | Some(0) => Ok(format!("{shown}, holds nothing yet")),
         Some(version) if version > migrations::KNOWN_VERSION => Err(format!(
@@ -46,7 +46,7 @@ async fn look_at_tables(config: &ReefConfig, path: &Path, size: u64) -> Result<S
             Ok(format!("{shown}, schema version {version}; a run brings it to {}", migrations::KNOWN_VERSION))
         }
         Some(version) => {
-            store::open_for_reading(config).await.map_err(told)?;
+            store::open_for_reading(config).await.map_err(words)?;
             Ok(format!("{shown}, schema version {version}"))
         }
     }

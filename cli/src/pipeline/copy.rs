@@ -93,17 +93,17 @@ const LINE_EVERY: Duration = Duration::from_secs(2);
 async fn show(mut snapshots: watch::Receiver<CopyProgress>, output: Output) {
     let mut line = tokio::time::interval(LINE_EVERY);
     line.tick().await;
-    let mut told = CopyProgress::default();
+    let mut shown = CopyProgress::default();
     loop {
         tokio::select! {
             changed = async { while snapshots.changed().await.is_ok() {} } => return changed,
             _ = line.tick() => {}
         }
         let now = snapshots.borrow_and_update().clone();
-        if now != told {
+        if now != shown {
             let doing = if now.is_verifying { "comparing" } else { "copying" };
             output.message(&format!("{doing} {}: {} written", now.table, counted(now.rows, "row")));
-            told = now;
+            shown = now;
         }
     }
 }

@@ -99,9 +99,9 @@ pub fn run(args: &PublishArgs, output: &Output) -> Result<(), Failure> {
     let target = target(args, &config)?;
     let started = Instant::now();
     runtime()?.block_on(async {
-        let told = output.clone();
+        let to_user = output.clone();
         let shutdown = watch_shutdown(output, move || {
-            told.message("stopping: waiting for acknowledgements (press Ctrl-C again to abort)")
+            to_user.message("stopping: waiting for acknowledgements (press Ctrl-C again to abort)")
         })?;
         let publisher = Publisher::open(target.clone()).await.map_err(|error| kafka_failure(&error))?;
         let topics: Vec<Value> = publisher

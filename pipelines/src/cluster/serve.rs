@@ -38,7 +38,7 @@ struct FromLead {
     acknowledgements: Acknowledged,
 }
 
-/// By whom the sources of this process are told what is stored; gone once the run has ended.
+/// Tells the sources of this process what is stored; gone once the run has ended.
 type Acknowledged = Arc<Mutex<Option<Acknowledgements>>>;
 
 /// Serves the process that leads until its run ends.
@@ -104,8 +104,8 @@ fn listen() -> (impl FnMut(Frame) + Send + 'static, FromLead) {
         Frame::Start { positions } => drop(start.take().map(|start| start.send(positions))),
         Frame::Taken => taken.add_permits(1),
         Frame::Committed { source, positions } => {
-            if let Some(told) = stored.lock().unwrap_or_else(PoisonError::into_inner).as_ref() {
-                told.tell(source, positions);
+            if let Some(acknowledgements) = stored.lock().unwrap_or_else(PoisonError::into_inner).as_ref() {
+                acknowledgements.tell(source, positions);
             }
         }
         Frame::End { is_stopped } => drop(end.take().map(|end| end.send(is_stopped))),
@@ -142,13 +142,13 @@ impl Reading<'_> {
                 is_acknowledged: source.is_acknowledged(),
             })
             .collect();
-        let mut told = Acknowledgements::default();
+        let mut added = Acknowledgements::default();
         let stored: Vec<Stored> =
-            sources.iter().enumerate().map(|(number, source)| told.add(number, source.as_ref())).collect();
-        *acknowledgements.lock().unwrap_or_else(PoisonError::into_inner) = Some(told);
+            sources.iter().enumerate().map(|(number, source)| added.add(number, source.as_ref())).collect();
+        *acknowledgements.lock().unwrap_or_else(PoisonError::into_inner) = Some(added);
         self.send(Frame::Sources(facts)).await;
         self.progress.send_modify(|progress| progress.phase = Phase::Running);
-        // those that are told what is stored end once they have heard all of it
+        // those that acknowledge end once they have heard all of it
         let (mut reading, mut hearing) = (JoinSet::new(), JoinSet::new());
         for (number, (source, stored)) in sources.into_iter().zip(stored).enumerate() {
             let tasks = if stored.is_some() { &mut hearing } else { &mut reading };

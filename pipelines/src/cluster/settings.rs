@@ -37,7 +37,7 @@ fn flatten(path: &str, value: &Value, settings: &mut Settings) {
 pub(super) fn differences(here: &Settings, there: &Settings) -> Option<String> {
     let keys: BTreeSet<&String> = here.keys().chain(there.keys()).collect();
     let side = |settings: &Settings, key: &String| settings.get(key).map_or("absent".to_owned(), Clone::clone);
-    let told: Vec<String> = keys
+    let differences: Vec<String> = keys
         .into_iter()
         .filter(|key| here.get(*key) != there.get(*key))
         .map(|key| match key.as_str() {
@@ -45,5 +45,5 @@ pub(super) fn differences(here: &Settings, there: &Settings) -> Option<String> {
             _ => format!("{key} ({} here, {} there)", side(here, key), side(there, key)),
         })
         .collect();
-    (!told.is_empty()).then(|| told.join(", "))
+    (!differences.is_empty()).then(|| differences.join(", "))
 }

@@ -172,9 +172,9 @@ fn what_this_version_lacks_is_told_with_a_way_out() {
     assert!(good("colonies: [{colony_id: a, endpoint: 'http://a:1'}]").unsupported().is_empty());
     assert!(good("sources: [{kind: kafka, brokers: 'k:9092', topics: {events: e}}]").unsupported().is_empty());
     let config = good("colonies: [{colony_id: a, mesh: {mesh_ip: 10.42.0.1, colony_secret_env: S}}]");
-    let told = config.unsupported();
-    assert_eq!(told.len(), 1);
-    assert!(told[0].starts_with("colony a:") && told[0].contains("endpoint = "), "{told:?}");
+    let lines = config.unsupported();
+    assert_eq!(lines.len(), 1);
+    assert!(lines[0].starts_with("colony a:") && lines[0].contains("endpoint = "), "{lines:?}");
 }
 
 #[test]

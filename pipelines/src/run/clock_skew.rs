@@ -14,7 +14,7 @@ const NAMED_MAX: usize = 100;
 /// Services whose fast clocks have been reported.
 #[derive(Debug, Default)]
 pub(crate) struct ClockSkew {
-    told: BTreeSet<(String, String)>,
+    named: BTreeSet<(String, String)>,
 }
 
 impl ClockSkew {
@@ -36,7 +36,7 @@ impl ClockSkew {
                 format!("{colony_id}/{service_id}: times ahead of this machine's clock; one of the two is wrong");
             (0..rows).for_each(|_| report.add_note(&note));
             let key = (colony_id.to_owned(), service_id.to_owned());
-            if self.told.len() < NAMED_MAX && self.told.insert(key) {
+            if self.named.len() < NAMED_MAX && self.named.insert(key) {
                 let ahead = format_duration_ms(furthest - now);
                 tracing::warn!(
                     %colony_id, %service_id, %furthest, clock = %now,
@@ -53,24 +53,14 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
-    use model::event::{Event, Severity};
+    use model::event::Event;
 
     #[test]
     fn services_ahead_of_the_clock_are_named_and_others_are_not() {
         let now = TimeMs(1_700_000_000_000);
         let event = |service: &str, minutes: i64| Event {
-            colony_id: "shop".to_owned(),
-            event_id: format!("{service}{minutes}"),
-            version: 0,
-            withdrawn: false,
-            application_name: String::new(),
-            environment: String::new(),
-            timestamp: now + minutes * MINUTE_MS,
-            event_type: "deploy".to_owned(),
             service_id: service.to_owned(),
-            severity: Severity::Info,
-            description: String::new(),
-            metadata: BTreeMap::new(),
+            ..fixtures::event("shop", &format!("{service}{minutes}"), now + minutes * MINUTE_MS)
         };
         let events = vec![event("api", 0), event("web", 300), event("api", 10), event("web", 360)];
         let (mut fast, mut report) = (ClockSkew::default(), InputReport::default());
@@ -78,6 +68,6 @@ mod tests {
         let notes: Vec<(&String, &u64)> = report.notes.iter().collect();
         assert_eq!(notes.len(), 1, "{notes:?}");
         assert!(notes[0].0.starts_with("shop/web: ") && *notes[0].1 == 2, "{notes:?}");
-        assert_eq!(fast.told, BTreeSet::from([("shop".to_owned(), "web".to_owned())]));
+        assert_eq!(fast.named, BTreeSet::from([("shop".to_owned(), "web".to_owned())]));
     }
 }

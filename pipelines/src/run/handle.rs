@@ -180,7 +180,7 @@ mod tests {
         announcer.publish();
     }
 
-    fn told(reef: &RunningReef) -> Vec<(Change, String)> {
+    fn news_of(reef: &RunningReef) -> Vec<(Change, String)> {
         reef.news_so_far().into_iter().map(|news| (news.change, news.correlation.key.source.name)).collect()
     }
 
@@ -193,14 +193,14 @@ mod tests {
         store.commit(&old).await.unwrap();
         announcer.open(store.reader()).await.unwrap();
         announcer.note(&[pattern("old", Confirmed), pattern("new", Confirmed), pattern("weak", Candidate)], &[]);
-        assert_eq!(told(&reef), [], "nothing is published before it is stored");
+        assert_eq!(news_of(&reef), [], "nothing is published before it is stored");
         announcer.publish();
-        assert_eq!(told(&reef), [(Change::Confirmed, "new".to_owned())], "what was confirmed before is no news");
+        assert_eq!(news_of(&reef), [(Change::Confirmed, "new".to_owned())], "what was confirmed before is no news");
         commit(&mut announcer, &[pattern("new", Withdrawn), pattern("weak", Candidate)], &["old", "weak"]);
         let both = [(Change::Withdrawn, "new".to_owned()), (Change::Withdrawn, "old".to_owned())];
-        assert_eq!(told(&reef), both);
+        assert_eq!(news_of(&reef), both);
         commit(&mut announcer, &[pattern("new", Withdrawn)], &[]);
-        assert_eq!(told(&reef), [], "it is published once");
+        assert_eq!(news_of(&reef), [], "it is published once");
     }
 
     #[tokio::test]
@@ -209,7 +209,7 @@ mod tests {
         for state in [PatternState::Confirmed, PatternState::Withdrawn] {
             commit(&mut announcer, &[pattern("flickers", state)], &[]);
         }
-        assert_eq!(told(&reef), [(Change::Withdrawn, "flickers".to_owned())]);
+        assert_eq!(news_of(&reef), [(Change::Withdrawn, "flickers".to_owned())]);
     }
 
     #[tokio::test]

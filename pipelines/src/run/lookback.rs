@@ -20,12 +20,12 @@ pub(crate) async fn count(
     if let Some(now) = clock.events_now() {
         let since = now - params.events.keep_ms();
         let (newer, older) = around(reader, clock, (since, now), counts_older).await?;
-        outside.events = told(Outside { now, since, newer: newer.0, older: older.map(|(events, _)| events) });
+        outside.events = notable(Outside { now, since, newer: newer.0, older: older.map(|(events, _)| events) });
     }
     if let Some(now) = clock.metrics_now() {
         let since = now - params.metrics.keep_ms();
         let (newer, older) = around(reader, clock, (since, now), counts_older).await?;
-        outside.metrics = told(Outside { now, since, newer: newer.1, older: older.map(|(_, metrics)| metrics) });
+        outside.metrics = notable(Outside { now, since, newer: newer.1, older: older.map(|(_, metrics)| metrics) });
     }
     Ok(outside)
 }
@@ -49,6 +49,6 @@ async fn around(
     Ok((newer, older))
 }
 
-fn told(outside: Outside) -> Option<Outside> {
+fn notable(outside: Outside) -> Option<Outside> {
     (outside.newer + outside.older.unwrap_or(0) > 0).then_some(outside)
 }

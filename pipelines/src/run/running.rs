@@ -211,7 +211,7 @@ impl Running {
         if let Some(failure) = failure {
             return Err(failure);
         }
-        // everything is stored and told
+        // everything is stored and acknowledged
         drop(std::mem::take(&mut self.acknowledgements));
         if let Some(panic) = intake.panic().await {
             return Err(RunError::SourcePanicked { panic });

@@ -36,8 +36,8 @@ pub(super) async fn rows_that_are_not_taken_are_counted<F: Fixture>(fixture: &F)
             ..Rows::default()
         },
     );
-    let told = Outcome { not_taken: 3, fewer_samples: 1, reused_ids: 1 };
-    assert_eq!(store.commit(&second).await.unwrap(), told);
+    let expected = Outcome { not_taken: 3, fewer_samples: 1, reused_ids: 1 };
+    assert_eq!(store.commit(&second).await.unwrap(), expected);
     let stored = store.reader().metrics_since(model::time::TimeMs(0), None, 9).await.unwrap();
     assert_eq!(stored, [wrong("a"), fuller, wrong("c"), corrected]);
     let stored = store.reader().events_since(model::time::TimeMs(0), None, 9).await.unwrap();
@@ -50,9 +50,9 @@ pub(super) async fn an_id_that_is_used_again_is_counted<F: Fixture>(fixture: &F)
     let mut store = fixture.open().await;
     let firings = |from: i64, to: i64| -> Vec<Event> { (from..to).map(|n| event("fingerprint", n * 60_000)).collect() };
     let commit = |tick, events| commit_of(tick, Rows { events, ..Rows::default() });
-    let told = |reused_ids| Outcome { reused_ids, ..Outcome::default() };
-    assert_eq!(store.commit(&commit(1, firings(0, 40))).await.unwrap(), told(39));
-    assert_eq!(store.commit(&commit(2, firings(40, 41))).await.unwrap(), told(1));
-    assert_eq!(store.commit(&commit(3, firings(40, 41))).await.unwrap(), told(0), "a repeat");
+    let reused = |reused_ids| Outcome { reused_ids, ..Outcome::default() };
+    assert_eq!(store.commit(&commit(1, firings(0, 40))).await.unwrap(), reused(39));
+    assert_eq!(store.commit(&commit(2, firings(40, 41))).await.unwrap(), reused(1));
+    assert_eq!(store.commit(&commit(3, firings(40, 41))).await.unwrap(), reused(0), "a repeat");
     fixture.close(store).await;
 }

@@ -40,12 +40,12 @@ enum Asked {
 impl Mock {
     fn start() -> Mock {
         let (orders, asked) = sync::sync_channel::<(Asked, sync::SyncSender<()>)>(1);
-        let (tell, told) = sync::sync_channel(1);
+        let (send, started) = sync::sync_channel(1);
         std::thread::Builder::new()
             .name("mock-cluster".to_owned())
             .spawn(move || {
                 let cluster = MockCluster::new(1).unwrap();
-                tell.send(cluster.bootstrap_servers()).unwrap();
+                send.send(cluster.bootstrap_servers()).unwrap();
                 while let Ok((asked, done)) = asked.recv() {
                     match asked {
                         Asked::Topic(name, partitions) => cluster.create_topic(&name, partitions, 1).unwrap(),
@@ -56,7 +56,7 @@ impl Mock {
                 }
             })
             .unwrap();
-        Mock { brokers: told.recv().unwrap(), orders }
+        Mock { brokers: started.recv().unwrap(), orders }
     }
 
     /// A cluster with these topics, three partitions each.
@@ -115,41 +115,27 @@ fn json(value: &str) -> Sent {
     Sent { value: Some(value.as_bytes().to_vec()), ..Sent::default() }
 }
 
+fn time_of(number: usize) -> TimeMs {
+    TimeMs(1_672_770_000_000 + number as i64 * 60_000)
+}
+
 fn event(number: usize) -> Event {
     Event {
-        colony_id: "shop-production".to_owned(),
-        event_id: format!("e{number}"),
-        version: 0,
-        withdrawn: false,
-        application_name: "shop".to_owned(),
-        environment: "production".to_owned(),
-        timestamp: TimeMs(1_672_770_000_000 + number as i64 * 60_000),
-        event_type: "deploy".to_owned(),
-        service_id: "api".to_owned(),
         severity: Severity::Error,
         description: "a \"quoted\" text\n".to_owned(),
         metadata: [("k".to_owned(), "v".to_owned())].into(),
+        ..fixtures::event("shop-production", &format!("e{number}"), time_of(number))
     }
 }
 
 fn metric(number: usize) -> MetricPoint {
-    let names = SeriesRef {
-        colony_id: "shop-production",
-        application_name: "shop",
-        environment: "production",
-        service_id: "api",
-        metric_name: "latency_ms",
-        interval_seconds: Some(60),
-    };
+    let names = fixtures::series("shop-production", "api", "latency_ms");
     MetricPoint {
-        series: SeriesId::of(names),
-        timestamp: TimeMs(1_672_770_000_000 + number as i64 * 60_000),
         count: Some(number as u64),
-        // most floats need all of their digits to be read back exactly
-        mean: Some((number as f64 / 7.0).into()),
         p95: Some((number as f64 * std::f64::consts::PI).into()),
         max: Some(1e9.into()),
-        ..MetricPoint::default()
+        // most floats need all of their digits to be read back exactly
+        ..fixtures::point(SeriesRef { interval_seconds: Some(60), ..names }, time_of(number), number as f64 / 7.0)
     }
 }
 
@@ -278,9 +264,9 @@ async fn broken_messages_are_refused_with_their_place_and_the_rest_is_read() {
     mock.send("e", &[event_message(0, Encoding::Json), Sent::default(), json("\u{1}\u{0}no"), json("[]"), json("")]);
     mock.send("e", &[json(&long), nameless, Sent { content_type: Some("image/png"), ..json("{}") }]);
     let all = read_all(&KafkaConfig { end: KafkaEnd::Now, ..mock.config() }, &Positions::default()).await;
-    let mut told: Vec<(&str, RejectReason, &str)> =
+    let mut found: Vec<(&str, RejectReason, &str)> =
         all.rejects.iter().map(|it| (it.place.as_str(), it.reason, it.detail.as_str())).collect();
-    told.sort_unstable();
+    found.sort_unstable();
     assert_eq!(all.rows.events, [event(0)]);
     let expected = [
         ("e/0@1", RejectReason::Malformed, "an array, expected a JSON object"),
@@ -295,7 +281,7 @@ async fn broken_messages_are_refused_with_their_place_and_the_rest_is_read() {
             "content-type is \"image/png\", expected application/json or application/x-protobuf",
         ),
     ];
-    assert_eq!(told, expected);
+    assert_eq!(found, expected);
     assert_eq!(all.positions.0["e/1"], "3", "positions skip rejected messages");
     assert!(all.rejects.iter().all(|reject| reject.source == "kafka:m,e" && reject.raw.len() <= 1_024));
 }
@@ -398,13 +384,13 @@ fn what_would_break_the_guarantees_is_refused_and_no_value_is_shown() {
     };
     let refused = |config: &KafkaConfig| config.validate().unwrap_err()[0].to_string();
     for name in ["enable.auto.commit", "auto.offset.reset", "isolation.level", "bootstrap.servers"] {
-        let told = refused(&with(name, "hunter2"));
-        assert!(told.contains(name) && told.contains("cannot be set: ") && !told.contains("hunter2"), "{told}");
+        let error = refused(&with(name, "hunter2"));
+        assert!(error.contains(name) && error.contains("cannot be set: ") && !error.contains("hunter2"), "{error}");
     }
-    let told = refused(&with("sasl.passwort", "hunter2"));
-    assert_eq!(told, "kafka localhost:9092: option \"sasl.passwort\" is no property of librdkafka");
-    let told = refused(&with("security.protocol", "hunter2"));
-    assert!(told.contains("\"security.protocol\"") && !told.contains("hunter2"), "{told}");
+    let error = refused(&with("sasl.passwort", "hunter2"));
+    assert_eq!(error, "kafka localhost:9092: option \"sasl.passwort\" is no property of librdkafka");
+    let error = refused(&with("security.protocol", "hunter2"));
+    assert!(error.contains("\"security.protocol\"") && !error.contains("hunter2"), "{error}");
     assert!(!format!("{:?}", with("sasl.password", "hunter2")).contains("hunter2"));
     assert!(with("sasl.password", "hunter2").validate().is_ok());
     assert!(refused(&KafkaConfig::new("localhost:9092", None, None)).contains("names no topic"));
@@ -415,8 +401,11 @@ fn what_would_break_the_guarantees_is_refused_and_no_value_is_shown() {
 #[test]
 fn brokers_that_are_not_there_are_told_with_the_reason() {
     // the discard port: no process listens
-    let told = probe(&KafkaConfig::new("127.0.0.1:9", None, Some("e"))).unwrap_err().to_string();
-    assert!(told.starts_with("kafka 127.0.0.1:9: no response from the brokers") && told.contains("refused"), "{told}");
+    let error = probe(&KafkaConfig::new("127.0.0.1:9", None, Some("e"))).unwrap_err().to_string();
+    assert!(
+        error.starts_with("kafka 127.0.0.1:9: no response from the brokers") && error.contains("refused"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -436,11 +425,11 @@ fn the_probe_says_what_there_is_and_what_is_outside() {
 
 #[tokio::test]
 async fn a_reader_that_panics_ends_the_source_though_others_go_on() {
-    let (send, mut told) = tokio::sync::mpsc::channel(1);
+    let (send, mut messages) = tokio::sync::mpsc::channel(1);
     let others = send.clone();
     let reader = move || guarded(&send, (1, "kafka:a".to_owned()), || panic!("a bug in a reader"));
     std::thread::Builder::new().name("kafka-1".to_owned()).spawn(reader).unwrap();
-    let (index, ReaderMessage::Failed(error)) = told.recv().await.unwrap() else { panic!("the panic is told") };
+    let (index, ReaderMessage::Failed(error)) = messages.recv().await.unwrap() else { panic!("the panic is reported") };
     assert_eq!(index, 1);
     assert!(error.to_string().contains("a bug in a reader"), "{error}");
     drop(others);

@@ -49,6 +49,6 @@ fn only_settings_that_matter_must_agree() {
     let mut other = config(folder, &hosts, "[correlation]\nenabled = false");
     other.engine.workers = 3;
     other.sources.clear();
-    let told = settings::differences(&here, &settings::of(&other)).unwrap();
-    assert_eq!(told, "correlation.enabled (true here, false there), engine.workers (1 here, 3 there), sources");
+    let differences = settings::differences(&here, &settings::of(&other)).unwrap();
+    assert_eq!(differences, "correlation.enabled (true here, false there), engine.workers (1 here, 3 there), sources");
 }

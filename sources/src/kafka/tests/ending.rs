@@ -37,14 +37,14 @@ async fn ends_that_were_seen_are_reached_exactly_or_missed_aloud() {
             config.metrics_topic = Some("gone".to_owned());
         }
         let mut source = config.build(&Positions::default(), &SystemClock::shared()).unwrap();
-        let told = loop {
+        let error = loop {
             match source.next_batch().await {
                 Ok(Some(batch)) => assert!(batch.rows.is_empty(), "{text}: nothing is read of a changed topic"),
                 Ok(None) => panic!("{text}: it cannot have reached its end"),
                 Err(error) => break error,
             }
         };
-        assert!(matches!(&told, SourceError::KafkaShort { found, .. } if *found == missing), "{text}: {told:?}");
+        assert!(matches!(&error, SourceError::KafkaShort { found, .. } if *found == missing), "{text}: {error:?}");
     }
 }
 
