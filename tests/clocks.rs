@@ -144,7 +144,7 @@ fn rows_refused_under_a_clock_that_is_behind_are_stored_once_it_is_right() {
 }
 
 #[test]
-fn a_clock_that_is_years_ahead_deletes_nothing_and_what_is_deleted_is_told() {
+fn a_clock_that_is_years_ahead_deletes_nothing_and_what_is_deleted_is_reported() {
     let folder = tempfile::tempdir().unwrap();
     let config = config(folder.path(), 1);
     let (events, _) = rows(1);

@@ -225,7 +225,7 @@ fn run_and_kill(cluster: &Cluster, aim: &Aim) -> Option<String> {
 
 /// Each process is killed in each phase.
 #[test]
-fn killing_either_process_ends_the_other_and_a_restart_goes_on() {
+fn killing_either_process_ends_the_other_and_a_restart_resumes() {
     let recording = Recording::any("releases");
     let events = recording.events();
     let body = files_source(&[&events], &[]);
@@ -345,7 +345,7 @@ fn a_process_that_never_comes_is_named() {
 }
 
 #[test]
-fn different_settings_are_told_by_both() {
+fn different_settings_are_reported_by_both() {
     let cluster = Cluster::new(2, ENDLESS, "");
     let other = cluster.reef.folder.path().join("other.toml");
     let text = std::fs::read_to_string(cluster.reef.config()).unwrap();

@@ -41,7 +41,7 @@ fn a_reef_that_has_outgrown_its_laptop_moves_to_a_server_and_back() {
 }
 
 #[test]
-fn a_reef_moves_with_every_row_and_goes_on_in_its_new_place() {
+fn a_reef_moves_with_every_row_and_resumes_in_its_new_place() {
     let recording = Recording::any("releases");
     let body = format!("[[sources]]\nkind = \"files\"\nevents = [\"{}\"]\n", recording.events().display());
     let reef = Reef::new(&body);

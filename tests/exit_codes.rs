@@ -35,7 +35,7 @@ fn error_of(output: &Output) -> (Option<i32>, Value) {
 }
 
 #[test]
-fn finite_input_that_is_interrupted_ends_with_130_and_goes_on_from_there() {
+fn finite_input_that_is_interrupted_ends_with_130_and_resumes() {
     let reef = reef_over(&events(30_000, "timestamp"), "[engine]\ntick_rows_max = 200\n");
     for signal in ["INT", "TERM"] {
         let mut command = reef.command();

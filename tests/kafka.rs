@@ -76,7 +76,7 @@ fn count(summary: &Value, key: &str) -> u64 {
 }
 
 #[test]
-fn a_read_up_to_now_ends_at_the_last_record_and_the_next_one_goes_on_there() {
+fn a_read_up_to_now_ends_at_the_last_record_and_the_next_one_resumes_there() {
     let Some(brokers) = shared() else { return };
     let topic = unique("now");
     client::create_topic(brokers, &topic, 2);
@@ -178,7 +178,7 @@ fn aborted_transactions_never_show_and_marks_do_not_hold_up_the_end() {
 }
 
 #[test]
-fn a_topic_that_is_not_there_is_told_and_a_bounded_read_ends() {
+fn a_missing_topic_is_reported_and_a_bounded_read_ends() {
     let Some(brokers) = shared() else { return };
     let topic = unique("absent");
     let reef = Reef::new(&source(brokers, &topic, "end = \"now\""));

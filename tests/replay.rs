@@ -145,7 +145,7 @@ fn interrupted(mut command: Command, path: &Path, signal: &str) -> Output {
 const SMALL_TICKS: &str = "[engine]\ntick_rows_max = 500\n";
 
 #[test]
-fn a_replay_that_is_interrupted_and_killed_goes_on_to_the_same_end() {
+fn a_replay_that_is_interrupted_and_killed_resumes_to_the_same_end() {
     let reef = fleet(20, SMALL_TICKS);
     reef.run();
     let live = reef.correlations();
@@ -174,7 +174,7 @@ fn a_replay_that_is_interrupted_and_killed_goes_on_to_the_same_end() {
 }
 
 #[test]
-fn a_backfill_that_is_interrupted_and_killed_goes_on_to_the_same_end() {
+fn a_backfill_that_is_interrupted_and_killed_resumes_to_the_same_end() {
     let reef = fleet(20, SMALL_TICKS);
     reef.run();
     let live = reef.correlations();
@@ -218,7 +218,7 @@ fn late_rows_are_picked_up_by_a_backfill_and_by_a_replay() {
 }
 
 #[test]
-fn a_range_beyond_the_look_back_is_told_with_the_command_that_helps() {
+fn a_range_beyond_the_look_back_is_reported_with_the_command_that_helps() {
     let recording = Recording::any("releases");
     let reef = Reef::new(&files_source(&[&recording.events()], &[]));
     reef.run();

@@ -35,7 +35,7 @@ fn run_until(reef: &Reef, phase: &str) -> (Child, BufReader<ChildStderr>) {
 }
 
 #[test]
-fn a_wish_told_twice_drains_as_if_told_once() {
+fn a_signal_sent_twice_drains_as_if_sent_once() {
     let reef = Reef::new(ENDLESS);
     for signals in [["TERM", "TERM"], ["INT", "TERM"], ["TERM", "HUP"], ["HUP", "TERM"], ["INT", "INT"]] {
         let (child, mut messages) = run_until(&reef, "read");

@@ -104,7 +104,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_wish_told_twice_is_one_wish_and_a_hang_up_ends_nothing_at_once() {
+    fn a_signal_sent_twice_counts_once_and_a_hang_up_ends_nothing_at_once() {
         let after = |asked, ms| is_asked_again(asked, Duration::from_millis(ms));
         assert!(!after(Asked::ToStop, 0) && !after(Asked::ToStop, 999));
         assert!(after(Asked::ToStop, 1_000) && after(Asked::ToStop, 3_600_000));
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn nohup_is_told_from_the_mask_of_ignored_signals() {
+    fn nohup_is_recognised_by_the_mask_of_ignored_signals() {
         assert!(ignores_hang_up("Name:\tcoral\nSigIgn:\t0000000000000001\nSigCgt:\t0\n"));
         assert!(!ignores_hang_up("Name:\tcoral\nSigIgn:\t0000000000001000\n"));
         assert!(!ignores_hang_up(""));

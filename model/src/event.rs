@@ -98,7 +98,7 @@ impl FromStr for Severity {
 ///
 /// Of several copies the greatest wins, by the derived order of the fields after the identity: the higher version; of
 /// equal versions the withdrawn one; then the content. The winner is thus a function of the set of copies, never of
-/// their order of arrival (test `the_higher_version_stands_then_the_withdrawn_copy_then_the_content`).
+/// their order of arrival (test `the_higher_version_wins_then_the_withdrawn_copy_then_the_content`).
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Event {
     /// The colony that reported it.
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn the_higher_version_stands_then_the_withdrawn_copy_then_the_content() {
+    fn the_higher_version_wins_then_the_withdrawn_copy_then_the_content() {
         let rising = [
             copy(0, false, 5),
             copy(0, false, 9),

@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn a_program_that_has_outgrown_its_container_is_told() {
+    fn a_program_that_has_outgrown_its_container_is_reported() {
         let memory = |container| Memory::from(None, Some(container), Some(u64::MAX));
         assert_eq!(memory(1 << 50).check(), Ok(()));
         let outgrown = memory(MIB).check().unwrap_err().to_string();

@@ -89,9 +89,9 @@ pub async fn run_all<F: Fixture>(fixture: impl Fn() -> F) {
     an_open_bucket_is_replaced_by_its_fuller_copy(&fixture).await;
     the_greater_version_wins_in_any_order(&fixture).await;
     a_correction_of_a_bucket_wins_by_its_version(&fixture).await;
-    a_withdrawn_event_stays_and_is_told_to_an_engine_that_forgot(&fixture).await;
+    a_withdrawn_event_stays_and_is_reported_to_an_engine_that_forgot(&fixture).await;
     late::late_rows_are_marked_and_never_hide_rows_on_time(&fixture).await;
-    late::a_late_copy_of_a_row_on_time_is_kept_aside_until_it_counts(&fixture).await;
+    late::a_late_copy_of_a_row_on_time_is_stored_separately_until_it_counts(&fixture).await;
     late::the_copies_that_are_kept_do_not_depend_on_the_order(&fixture).await;
     refused::rejects_are_kept_once(&fixture()).await;
     refused::a_reject_says_what_is_wrong_now(&fixture()).await;
@@ -113,7 +113,7 @@ pub async fn run_all<F: Fixture>(fixture: impl Fn() -> F) {
     derived::every_table_is_written_read_and_removed(&fixture()).await;
     derived::rows_are_written_replaced_removed_and_read(&fixture()).await;
     derived::a_repeat_changes_nothing_and_what_does_not_fit_is_refused(&fixture).await;
-    readers::readers_see_whole_commits_while_commits_go_on(&fixture()).await;
+    readers::readers_see_whole_commits_while_commits_continue(&fixture()).await;
     readers::pages_hold_what_was_stored_when_reading_began(&fixture()).await;
     readers::many_readers_get_the_same_answer_at_once(&fixture()).await;
     readers::a_reader_of_a_closed_store_says_so(&fixture()).await;
@@ -291,7 +291,7 @@ async fn a_correction_of_a_bucket_wins_by_its_version<F: Fixture>(fixture: &impl
     assert!(dumps.iter().all(|dump| *dump == dumps[0] && dump.len() == 1), "{dumps:?}");
 }
 
-async fn a_withdrawn_event_stays_and_is_told_to_an_engine_that_forgot<F: Fixture>(fixture: &impl Fn() -> F) {
+async fn a_withdrawn_event_stays_and_is_reported_to_an_engine_that_forgot<F: Fixture>(fixture: &impl Fn() -> F) {
     let copy = |id: &str, version: u64, withdrawn: bool| {
         let mut row = event(id, 0);
         (row.version, row.withdrawn) = (version, withdrawn);

@@ -315,7 +315,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_interrupted_copy_goes_on_and_writes_no_row_twice() {
+    async fn an_interrupted_copy_resumes_and_writes_no_row_twice() {
         let folder = tempfile::tempdir().unwrap();
         let from = folder.path().join("from");
         filled(&from).await;

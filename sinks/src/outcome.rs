@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bucket_that_compares_lower_is_told_and_a_version_settles_it() {
+    fn a_bucket_that_compares_lower_is_reported_and_a_version_settles_it() {
         let stands = bucket("api", 0);
         let lower = MetricPoint { mean: Some(Real(1.0)), ..stands };
         let higher = MetricPoint { mean: Some(Real(99.0)), ..stands };
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn an_id_with_another_time_is_told_whichever_stands() {
+    fn an_id_with_another_time_is_reported_whichever_is_stored() {
         let (first, second) = (event("e", 0), event("e", 60_000));
         let mut other = first.clone();
         other.service_id = "a".to_owned();

@@ -48,7 +48,7 @@ fn over_range<'a>(word: &'a str, into: Option<&'a Path>) -> Vec<&'a str> {
 }
 
 #[test]
-fn a_second_writer_is_told_who_writes_and_a_successor_goes_on_at_once() {
+fn a_second_writer_learns_who_writes_and_a_successor_continues_at_once() {
     let Some(server) = Server::any() else { return };
     let database = server.database();
     let storage = clickhouse_storage(&server, &database);
@@ -135,7 +135,7 @@ fn pass(time: Duration) {
 }
 
 #[test]
-fn a_writer_that_was_paused_goes_on_only_if_nobody_has_taken_over() {
+fn a_writer_that_was_paused_continues_only_if_no_other_has_taken_over() {
     let Some(server) = Server::any() else { return };
     let fixture = InDatabase::new(&server);
     let mut first = Writer::open(brief(&fixture)).unwrap();

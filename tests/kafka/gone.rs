@@ -13,7 +13,7 @@ use std::time::Duration;
 const MESSAGES: usize = 150_000;
 
 /// What a bounded read says whose topic `change`s after its first batch.
-fn told_after(brokers: &str, topic: &str, change: impl FnOnce()) -> SourceError {
+fn error_after(brokers: &str, topic: &str, change: impl FnOnce()) -> SourceError {
     client::create_topic(brokers, topic, 1);
     let messages: Vec<Sent> = (0..MESSAGES).map(|number| Sent::text(0, &event(number))).collect();
     client::send(brokers, topic, &messages);
@@ -42,10 +42,10 @@ fn told_after(brokers: &str, topic: &str, change: impl FnOnce()) -> SourceError 
 }
 
 #[test]
-fn a_bounded_read_says_that_its_topic_was_deleted_or_made_anew() {
+fn a_bounded_read_says_that_its_topic_was_deleted_or_recreated() {
     let Some(brokers) = shared() else { return };
     let topic = unique("deleted");
-    let error = told_after(brokers, &topic, || client::delete_topic(brokers, &topic));
+    let error = error_after(brokers, &topic, || client::delete_topic(brokers, &topic));
     assert!(matches!(error, SourceError::KafkaShort { partition: 0, wanted: 150_000, found: None, .. }), "{error:?}");
     let wanted = format!("{topic}/0 no longer exists, but the read was planned up to offset 150000");
     assert!(error.to_string().contains(&wanted) && error.to_string().contains("start again"), "{error}");
@@ -58,6 +58,6 @@ fn a_bounded_read_says_that_its_topic_was_deleted_or_made_anew() {
         client::create_topic(brokers, &topic, 1);
         client::send(brokers, &topic, &[Sent::text(0, &event(0))]);
     };
-    let error = told_after(brokers, &topic, anew);
+    let error = error_after(brokers, &topic, anew);
     assert!(matches!(error, SourceError::KafkaShort { wanted: 150_000, found: Some(1), .. }), "{error:?}");
 }

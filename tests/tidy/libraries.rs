@@ -96,7 +96,7 @@ fn libraries_with_one_folder_are_named_there_only() {
 }
 
 #[test]
-fn a_library_is_told_from_a_module_of_the_same_name() {
+fn a_library_is_distinguished_from_a_module_of_the_same_name() {
     let fence = Fence { library: "rdkafka", crates: &[], folders: &[] };
     assert!(fence.covers("rdkafka") && fence.covers("rdkafka-sys") && !fence.covers("rdkafkaesque"));
     for named in

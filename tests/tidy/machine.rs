@@ -52,7 +52,7 @@ fn mail_address(line: &str) -> Option<&str> {
 }
 
 #[test]
-fn paths_and_addresses_are_told_from_what_looks_like_them() {
+fn paths_and_addresses_are_distinguished_from_what_looks_like_them() {
     assert_eq!(machine_path(concat!("see `/wo", "rk/main/x` there")), Some(concat!("/wo", "rk/main/x")));
     assert_eq!(machine_path(concat!("\"/ro", "ot/.cache\"")), Some(concat!("/ro", "ot/.cache")));
     for line in [concat!("net", "wo", "rk/x"), concat!("$HOME/wo", "rk/x"), concat!("a/wo", "rk/x")] {

@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn output_of_passed_tests_is_hidden_but_for_the_skips_in_it() {
+    fn output_of_passed_tests_is_hidden_except_for_the_skips_in_it() {
         let mut report = Report::default();
         let mut in_passed_output = false;
         let shown: Vec<&str> = [

@@ -69,7 +69,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_run_would_read_is_told_by_partition() {
+    fn what_a_run_would_read_is_shown_by_partition() {
         let at = |partition, start, end| PartitionSeen { partition, low: 0, high: 1_500, start, end };
         assert_eq!(
             what_is_read(&[at(0, 200, Some(1_500)), at(1, 0, Some(0))]),

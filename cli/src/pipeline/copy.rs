@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn mistakes_are_told_before_anything_is_opened() {
+    fn mistakes_are_reported_before_anything_is_opened() {
         assert_eq!(refused("reef.duckdb", "duckdb:b").code, "address_invalid");
         assert_eq!(refused("duckdb:a", "duckdb:a").code, "same_store");
         let folder = tempfile::tempdir().unwrap();

@@ -52,7 +52,7 @@ mod tests {
     use sources::{FailedInput, FailureClass};
 
     #[test]
-    fn inputs_that_were_not_read_and_rows_that_were_put_right_are_told() {
+    fn inputs_that_were_not_read_and_rows_that_were_corrected_are_reported() {
         let mut inputs = InputReport { unchanged_files: 2, ..InputReport::default() };
         assert!(lines(&InputReport::default(), Style::PLAIN).is_empty());
         for number in 0..LINES_MAX + 3 {

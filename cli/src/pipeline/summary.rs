@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_that_were_not_taken_and_ids_that_were_used_again_are_told() {
+    fn rows_that_were_not_applied_and_ids_that_were_reused_are_reported() {
         let outcome = RowOutcome { not_taken: 6, fewer_samples: 1, reused_ids: 39 };
         let page = summary_page(&RunSummary { outcome, ..summary() }, Path::new("r.toml"), Style::PLAIN);
         let kept = "\n  kept      6 rows differ from what is stored and were not applied (1 with fewer samples than \
@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_outside_the_look_back_are_told_with_the_reason() {
+    fn rows_outside_the_look_back_are_reported_with_the_reason() {
         let outside = Outside { now: TimeMs(1_672_704_000_000), since: TimeMs(0), newer: 1, older: Some(70) };
         let rows = OutsideRows { events: Some(outside), metrics: None };
         let page = summary_page(&RunSummary { outside: rows, ..summary() }, Path::new("r.toml"), Style::PLAIN);

@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn variables_that_are_not_set_are_told_offline_and_refused_otherwise() {
+    fn variables_that_are_not_set_are_reported_offline_and_refused_otherwise() {
         let folder = tempfile::tempdir().unwrap();
         let text = "reef_id: r\ncolonies: [{colony_id: a, endpoint: 'http://${CORAL_TEST_HOST_NOBODY_SETS}:9'}]\n";
         let (result, page) = validate(folder.path(), text, false);

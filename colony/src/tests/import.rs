@@ -48,7 +48,7 @@ fn stopped(dir: &Path) -> (Target, Store) {
 }
 
 #[tokio::test]
-async fn what_was_put_right_in_rows_is_told() {
+async fn what_was_corrected_in_rows_is_reported() {
     let dir = tempfile::tempdir().unwrap();
     let line = |n: i64, severity: &str| {
         format!(

@@ -112,7 +112,7 @@ async fn a_busy_port_leaves_the_database_free() {
 }
 
 #[tokio::test]
-async fn no_secret_lies_in_the_database() {
+async fn no_secret_is_in_the_database() {
     let dir = tempfile::tempdir().unwrap();
     let places = Places { home: dir.path().join("home"), project: dir.path().join("project"), storage_path: None };
     let new = NewColony { application_name: "a".into(), environment: "dev".into(), ..NewColony::default() };

@@ -44,7 +44,7 @@ async fn stored_events_come_first_and_new_ones_as_they_are_stored() {
 }
 
 #[tokio::test]
-async fn a_stream_goes_on_where_it_was_across_a_restart() {
+async fn a_stream_resumes_across_a_restart() {
     let dir = tempfile::tempdir().unwrap();
     let mut colony = Running::start(dir.path()).await;
     colony.serving.recorder().events((0..50).map(event).collect()).await.unwrap();
@@ -168,7 +168,7 @@ async fn twenty_reconnects_during_ten_thousand_events_lose_and_double_nothing() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_that_does_not_read_holds_up_nobody_else() {
+async fn a_client_that_does_not_read_delays_no_other() {
     let dir = tempfile::tempdir().unwrap();
     let mut colony = Running::start(dir.path()).await;
     let recorder = colony.serving.recorder().clone();

@@ -55,7 +55,7 @@ async fn what_the_hosted_service_answers_is_read_and_what_cannot_be_is_left_out(
 }
 
 #[tokio::test]
-async fn lies_are_named_and_not_followed() {
+async fn false_addresses_are_named_and_not_followed() {
     let lies = [
         (RECORDED.replace("a3f2e1", "other"), "the colony \"my-shop-production-other\""),
         (RECORDED.replace(KEY, "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="), "the key"),
@@ -76,7 +76,7 @@ async fn lies_are_named_and_not_followed() {
 }
 
 #[tokio::test]
-async fn an_unknown_colony_and_other_faults_are_told_apart() {
+async fn an_unknown_colony_and_other_faults_are_distinguished() {
     let answers = |status: u16, body: &'static str| async move {
         service(status, body.to_owned()).await.look_up("my-shop").await.unwrap_err()
     };

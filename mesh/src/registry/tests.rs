@@ -147,7 +147,7 @@ proptest! {
 
     /// Against a map from reefs to addresses.
     #[test]
-    fn an_address_belongs_to_one_reef_for_ever(steps in proptest::collection::vec((0_u8..12, any::<bool>()), 1..80)) {
+    fn an_address_belongs_to_one_reef_permanently(steps in proptest::collection::vec((0_u8..12, any::<bool>()), 1..80)) {
         let range = range("10.42.0.0/28");
         let mut state = State::default();
         state.grants.push(serde_json::from_str(

@@ -44,7 +44,7 @@ async fn texts_that_are_no_address_are_refused() {
 }
 
 #[tokio::test]
-async fn nobody_at_home_is_told_with_the_endpoint() {
+async fn an_endpoint_without_a_listener_is_named() {
     let listener = Listen::plain("127.0.0.1:0").open().await.unwrap();
     let endpoint = format!("http://{}", listener.address().unwrap());
     drop(listener);

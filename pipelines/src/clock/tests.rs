@@ -42,7 +42,7 @@ fn of(batches: &[Rows]) -> EventClock {
 }
 
 #[test]
-fn one_event_of_a_wrong_year_moves_now_for_nobody() {
+fn one_event_of_a_wrong_year_does_not_move_now() {
     let good = events(&[("a", T0), ("b", T0 + HOUR_MS), ("a", T0 + 3 * HOUR_MS)]);
     let clock = of(&[good.clone(), events(&[("c", T0 + YEAR_MS)])]);
     assert_eq!(clock.events_now(), Some(T0 + 3 * HOUR_MS));
@@ -56,7 +56,7 @@ fn one_event_of_a_wrong_year_moves_now_for_nobody() {
 }
 
 #[test]
-fn one_colony_ahead_moves_now_of_metrics_for_nobody() {
+fn one_colony_ahead_does_not_move_now_of_metrics() {
     let minute = |n: i64| T0 + n * MINUTE_MS;
     let clock = of(&[metrics(&[("a", minute(10)), ("b", minute(12)), ("fast", minute(12) + 5 * HOUR_MS)])]);
     assert_eq!(clock.metrics_now(), Some(minute(12)));

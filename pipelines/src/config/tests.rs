@@ -62,7 +62,7 @@ fn every_default_is_a_value_of_its_own_type() {
 }
 
 #[test]
-fn the_sample_of_rfd_003_loads_as_it_stands() {
+fn the_sample_of_rfd_003_loads_unchanged() {
     let text = include_str!("testdata/rfd-003-sample.yaml");
     let config = parse(text, Format::Yaml, Path::new("reef.yaml")).unwrap();
     assert_eq!(config.reef_id, "my-infrastructure-reef-x7y8z9");
@@ -168,7 +168,7 @@ fn no_secret_reaches_debug_output_json_or_errors() {
 }
 
 #[test]
-fn what_this_version_lacks_is_told_with_a_way_out() {
+fn what_this_version_lacks_is_reported_with_a_way_out() {
     assert!(good("colonies: [{colony_id: a, endpoint: 'http://a:1'}]").unsupported().is_empty());
     assert!(good("sources: [{kind: kafka, brokers: 'k:9092', topics: {events: e}}]").unsupported().is_empty());
     let config = good("colonies: [{colony_id: a, mesh: {mesh_ip: 10.42.0.1, colony_secret_env: S}}]");

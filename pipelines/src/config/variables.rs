@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn variables_are_put_in_place_of_their_names() {
+    fn variables_are_expanded() {
         for (written, expected) in [
             ("${STATE_DIR}/reef.duckdb", "/var/lib/reef/reef.duckdb"),
             ("$STATE_DIR/reef.duckdb", "/var/lib/reef/reef.duckdb"),

@@ -60,7 +60,7 @@ fn a_partition_goes_back_to_where_its_first_row_ahead_lay_once_the_clock_takes_i
 }
 
 #[tokio::test]
-async fn what_is_read_again_is_no_longer_held_back_and_files_settle_their_rejects() {
+async fn what_is_read_again_is_no_longer_deferred_and_files_settle_their_rejects() {
     let stored = stored("files", &[batch(vec![reject("a.csv:3", ahead(10))], &[("a.csv", "end")])]);
     let (moved, rewound) = rewind(&stored, ahead(20));
     assert_eq!(moved["files"], Positions::default(), "from its start");
@@ -125,7 +125,7 @@ fn rows_that_are_still_ahead_after_a_rewind_are_held_from_there() {
 }
 
 #[test]
-fn a_part_that_nobody_reads_any_more_is_forgotten_once_its_time_has_come() {
+fn a_part_that_is_no_longer_read_is_forgotten_once_its_time_has_come() {
     let gone = [batch(vec![reject("gone.csv:3", ahead(10))], &[("gone.csv", "end")])];
     let mut all = stored("files", &gone);
     let mut early = Deferred::of_store(&all, ahead(1));

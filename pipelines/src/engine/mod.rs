@@ -440,7 +440,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_panic_before_the_first_tick_is_told() {
+    async fn a_panic_before_the_first_tick_is_reported() {
         let broken = Params { metrics: MetricParams { window_ms: i64::MAX, ..MetricParams::default() }, ..params() };
         let mut engine = Engine::start(broken, 2).unwrap();
         let error = failure(&mut engine, |_| None).await;

@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn mistakes_are_told_and_a_password_is_not_repeated() {
+    fn mistakes_are_reported_and_a_password_is_not_repeated() {
         for (text, problem) in [
             ("reef.duckdb", "names no store"),
             ("duckdb:", "names no store"),

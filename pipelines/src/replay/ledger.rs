@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unfinished_replay_is_gone_on_with_its_own_end() {
+    fn an_unfinished_replay_resumes_with_its_own_end() {
         let first = Entry::find(&request("24h", 1_000, "now", 5_000), &BTreeMap::new());
         assert!(!first.is_resumed() && first.of_source("stored").0.is_empty());
         let kept = stored(&[(&first, first.kept("stored", at("7")))]);
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn a_replay_that_is_gone_on_with_keeps_its_end_and_a_new_one_has_none() {
+    fn a_resumed_replay_keeps_its_end_and_a_new_one_has_none() {
         let request = request("a", 1_000, "b", 5_000);
         let first = Entry::find(&request, &BTreeMap::new())
             .ending_at([("kafka:e".to_owned(), "offset:e/0=7".to_owned())].into());
@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn a_finished_replay_starts_anew_and_tasks_are_apart() {
+    fn a_finished_replay_starts_over_and_tasks_are_separate() {
         let request = request("a", 1_000, "b", 5_000);
         let first = Entry::find(&request, &BTreeMap::new());
         let mut positions = first.kept("stored", at("7"));
@@ -224,7 +224,7 @@ mod tests {
 
     /// Stores merge positions by part and forget none.
     #[test]
-    fn a_replay_done_again_and_interrupted_does_not_go_on_with_the_positions_of_the_first() {
+    fn a_repeated_and_interrupted_replay_does_not_resume_from_the_positions_of_the_first() {
         let request = request("a", 1_000, "b", 5_000);
         let first = Entry::find(&request, &BTreeMap::new());
         assert_eq!(first.begun(), None);

@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn of_several_changes_that_nobody_took_the_latest_is_published() {
+    async fn of_several_unread_changes_the_latest_is_published() {
         let (reef, _options, mut announcer) = RunningReef::new(SystemClock::shared(), Network::plain());
         for state in [PatternState::Confirmed, PatternState::Withdrawn] {
             commit(&mut announcer, &[pattern("flickers", state)], &[]);

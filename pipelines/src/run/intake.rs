@@ -259,7 +259,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_panicking_source_is_told_while_others_wait() {
+    async fn a_panicking_source_is_reported_while_others_wait() {
         let (_stop, shutdown) = watch::channel(false);
         let mut intake = Intake::start(vec![Box::new(Odd(true)), Box::new(Odd(false))], &shutdown, 1 << 20);
         assert!(intake.next().await.is_none());

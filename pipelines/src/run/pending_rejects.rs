@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_begun_again_in_the_same_tick_takes_its_rejects_back() {
+    fn what_starts_over_in_the_same_tick_retracts_its_rejects() {
         let mut refused = PendingRejects::default();
         let first = ["a.csv:1", "a.csv:2", "b.csv:1"].map(|place| reject("files", place));
         refused.take("files", TakenBack::default(), first.into());

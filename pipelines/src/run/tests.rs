@@ -348,7 +348,7 @@ fn a_day_of_metrics() -> Metrics {
 }
 
 #[tokio::test]
-async fn intake_and_commits_go_on_while_an_evaluation_runs() {
+async fn intake_and_commits_continue_while_an_evaluation_runs() {
     let (_stop, shutdown) = watch::channel(false);
     let inner = MemoryStore::new();
     let store = Faulty::over(&inner);

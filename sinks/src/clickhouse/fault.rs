@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn the_native_port_is_told() {
+    fn the_native_port_is_named() {
         let text = "Port 9000 is for clickhouse-client program\r\nYou must use port 8123 for HTTP.\r\n";
         let fault = Fault::from(Error::BadResponse(text.to_owned()));
         assert_eq!(fault.class, FaultClass::Stop);

@@ -72,7 +72,9 @@ pub(super) async fn late_rows_are_marked_and_never_hide_rows_on_time<F: Fixture>
     assert_eq!(dump_after(&fixture(), &[together], false).await, late_first);
 }
 
-pub(super) async fn a_late_copy_of_a_row_on_time_is_kept_aside_until_it_counts<F: Fixture>(fixture: &impl Fn() -> F) {
+pub(super) async fn a_late_copy_of_a_row_on_time_is_stored_separately_until_it_counts<F: Fixture>(
+    fixture: &impl Fn() -> F,
+) {
     let live = fixture();
     let mut store = live.open().await;
     store.commit(&commit_of(1, on_time())).await.unwrap();

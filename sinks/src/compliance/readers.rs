@@ -57,7 +57,7 @@ async fn watch(reader: Arc<dyn StoreReader>, is_over: &AtomicBool) -> u64 {
     times
 }
 
-pub(super) async fn readers_see_whole_commits_while_commits_go_on<F: Fixture>(fixture: &F) {
+pub(super) async fn readers_see_whole_commits_while_commits_continue<F: Fixture>(fixture: &F) {
     let mut store = fixture.open().await;
     let readers = [store.reader(), store.reader(), store.reader()];
     let is_over = AtomicBool::new(false);

@@ -29,7 +29,7 @@ mod tests {
     use duckdb::Connection;
 
     #[tokio::test]
-    async fn a_file_that_was_cut_off_in_its_making_is_made_anew() {
+    async fn a_file_that_was_cut_off_in_its_making_is_recreated() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("reef.duckdb");
         Connection::open(&path).unwrap().close().unwrap();
@@ -46,7 +46,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_short_file_of_somebody_else_is_left_alone() {
+    async fn a_short_file_of_another_program_is_left_alone() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("notes.txt");
         std::fs::write(&path, "no database").unwrap();

@@ -185,7 +185,7 @@ async fn backlog_and_live_events_never_share_a_batch() {
 }
 
 #[tokio::test]
-async fn a_history_that_is_sent_again_is_told_as_such() {
+async fn a_history_that_is_sent_again_is_recognised() {
     let colony = TestColony::start(COLONY).await;
     colony.add_events(&[event(0, SystemClock.now()), event(1, SystemClock.now())]);
     let position = Positions([(COLONY.to_owned(), "session-1:5".to_owned())].into());
@@ -238,7 +238,7 @@ async fn an_outage_shows_once_with_the_address_and_the_cause() {
 }
 
 #[tokio::test]
-async fn another_colony_at_the_address_is_told_and_asked_again_and_a_nameless_one_is_refused() {
+async fn another_colony_at_the_address_is_reported_and_retried_and_a_nameless_one_is_refused() {
     let colony = TestColony::start("other-colony-production").await;
     let mut sources: [Box<dyn Source>; 2] = [
         Box::new(config(&colony).build_summaries(&Positions::default(), &context()).unwrap()),

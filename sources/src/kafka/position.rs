@@ -50,7 +50,7 @@ mod tests {
     }
 
     #[test]
-    fn a_source_that_got_another_topic_goes_on_where_it_was() {
+    fn a_source_that_got_another_topic_resumes_its_position() {
         let others = [positions(&[("m/0", "9"), ("x/0", "1")]), positions(&[("m/0", "12"), ("e/0", "4")])];
         let own = positions(&[("e/0", "2")]);
         let all = inherit(&own, others.iter(), &["m", "e"]);

@@ -399,7 +399,7 @@ fn what_would_break_the_guarantees_is_refused_and_no_value_is_shown() {
 }
 
 #[test]
-fn brokers_that_are_not_there_are_told_with_the_reason() {
+fn unreachable_brokers_are_reported_with_the_reason() {
     // the discard port: no process listens
     let error = probe(&KafkaConfig::new("127.0.0.1:9", None, Some("e"))).unwrap_err().to_string();
     assert!(
@@ -424,7 +424,7 @@ fn the_probe_says_what_there_is_and_what_is_outside() {
 }
 
 #[tokio::test]
-async fn a_reader_that_panics_ends_the_source_though_others_go_on() {
+async fn a_reader_that_panics_ends_the_source_though_others_continue() {
     let (send, mut messages) = tokio::sync::mpsc::channel(1);
     let others = send.clone();
     let reader = move || guarded(&send, (1, "kafka:a".to_owned()), || panic!("a bug in a reader"));

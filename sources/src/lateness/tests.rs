@@ -177,7 +177,7 @@ fn the_mark_goes_no_further_than_the_readers_clock() {
 }
 
 #[test]
-fn a_service_that_has_been_silent_for_long_holds_nobody_back() {
+fn a_service_that_has_been_silent_for_long_delays_no_other() {
     let day_ms = 86_400_000;
     let mut gate = LatenessGate::new(100, Watermarks::new(), Watermarks::new());
     gate.split_late(&mut of_services(&[("old", 5), ("api", 2 * day_ms), ("api", 2 * day_ms + 1)]), LIVE);

@@ -72,7 +72,7 @@ async fn a_process_that_never_comes_is_named() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn different_settings_are_told_on_both_sides() {
+async fn different_settings_are_reported_on_both_sides() {
     let folder = tempfile::tempdir().unwrap();
     let hosts = free_hosts(2);
     let first = config(folder.path(), &hosts, "");
@@ -180,7 +180,7 @@ async fn a_data_connection_that_breaks_alone_ends_the_run() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_breaks_the_protocol_is_told() {
+async fn what_breaks_the_protocol_is_reported() {
     for (frames, wanted) in [
         (vec![Frame::Sources(Vec::new()), Frame::Sources(Vec::new())], "sources named twice"),
         (vec![Frame::End { is_stopped: true }], "unexpected End"),

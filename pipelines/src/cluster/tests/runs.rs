@@ -38,7 +38,7 @@ async fn processes_that_share_partitions_store_what_one_process_stores() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn any_process_may_be_asked_to_stop_and_a_later_run_goes_on() {
+async fn any_process_can_be_stopped_and_a_later_run_resumes() {
     let parts = Parts { ending: Ending::Endless, ..Parts::of_fleet(4) };
     let expected = undisturbed(&parts).await;
     let folder = tempfile::tempdir().unwrap();
@@ -60,7 +60,7 @@ async fn any_process_may_be_asked_to_stop_and_a_later_run_goes_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_process_that_is_lost_ends_the_other_and_a_restart_goes_on() {
+async fn a_process_that_is_lost_ends_the_other_and_a_restart_resumes() {
     let parts = Parts { ending: Ending::Endless, ..Parts::of_fleet(5) };
     let expected = undisturbed(&parts).await;
     let folder = tempfile::tempdir().unwrap();

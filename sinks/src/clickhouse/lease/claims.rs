@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn of_two_that_ask_the_smaller_token_goes_on() {
+    fn of_two_claims_the_smaller_token_wins() {
         let (a, b) = ([claim("a", false, 9, "x")], [claim("b", false, 9, "x")]);
         assert_eq!(judge("a", &b, None), Verdict::Unclear(&b[0]), "b will see a and step back");
         assert_eq!(judge("b", &a, None), Verdict::Taken(&a[0]));
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_is_refused_is_told_by_whom() {
+    fn a_refusal_names_the_other_writer() {
         let text = refused(&claim("h", true, 9, "x")).hint;
         assert!(text.contains(&format!("process {} on ", std::process::id())) && text.contains("1970-01-01"), "{text}");
     }

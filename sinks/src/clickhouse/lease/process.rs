@@ -81,7 +81,7 @@ mod tests {
     use std::process::Command;
 
     #[test]
-    fn a_process_is_told_from_its_successors() {
+    fn a_process_is_distinguished_from_its_successors() {
         let own = Process::own().clone();
         assert!(own.start > 0 && !own.machine.is_empty() && !own.host.is_empty(), "{own:?}");
         assert_eq!(own.is_alive(), Some(true));
