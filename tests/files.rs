@@ -47,6 +47,23 @@ fn releases_relations_are_confirmed_with_the_right_lag() {
     }
 }
 
+/// Columns of the table that belong to the run, not to the pattern.
+const OF_THE_RUN: [&str; 2] = ["revision", "updated_at"];
+
+#[test]
+fn a_pattern_in_json_has_the_columns_of_its_table() {
+    let recording = Recording::any("releases");
+    let reef = Reef::new(&files_source(&[&recording.events()], &[]));
+    let report = reef.run();
+    let pattern = report["report"]["confirmed"][0].as_object().unwrap();
+    let columns = reef.query("SELECT column_name FROM information_schema.columns WHERE table_name = 'correlations'");
+    let mut columns: Vec<&str> = columns.lines().filter(|column| !OF_THE_RUN.contains(column)).collect();
+    let mut keys: Vec<&str> = pattern.keys().map(String::as_str).collect();
+    columns.sort_unstable();
+    keys.sort_unstable();
+    assert_eq!(keys, columns);
+}
+
 #[test]
 fn releases_shifted_by_weeks_confirm_nothing() {
     for recording in Recording::all("releases") {
