@@ -58,6 +58,50 @@ pub struct Door {
     task: Option<JoinHandle<()>>,
 }
 
+/// A view of a door, for those who do not own it. It outlives the door.
+#[derive(Clone)]
+pub struct DoorView {
+    endpoint: Arc<Endpoint>,
+    settings: Arc<DoorSettings>,
+    address: SocketAddr,
+}
+
+impl std::fmt::Debug for DoorView {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "DoorView({})", self.address)
+    }
+}
+
+impl DoorView {
+    /// The UDP address.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Where its services are inside the mesh.
+    pub fn mesh_address(&self) -> SocketAddrV4 {
+        SocketAddrV4::new(self.settings.range.own(), self.settings.connect_port)
+    }
+
+    /// The key that reefs must know.
+    pub fn public_key(&self) -> PublicKey {
+        self.settings.key.public()
+    }
+
+    /// Peers and strangers now.
+    pub fn peers(&self) -> Vec<PeerStats> {
+        match &self.endpoint.lock().side {
+            Side::Colony(peers) => peers.stats(Instant::now()),
+            Side::Reef(_) | Side::Idle => Vec::new(),
+        }
+    }
+
+    /// Datagrams not taken so far.
+    pub fn drops(&self) -> Drops {
+        self.endpoint.drops()
+    }
+}
+
 impl std::fmt::Debug for Door {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Door({})", self.address)
@@ -99,32 +143,14 @@ impl Door {
         self.address
     }
 
-    /// Where its services are inside the mesh.
-    pub fn mesh_address(&self) -> SocketAddrV4 {
-        SocketAddrV4::new(self.settings.range.own(), self.settings.connect_port)
-    }
-
-    /// The key that discovery shows.
-    pub fn public_key(&self) -> PublicKey {
-        self.settings.key.public()
+    /// What it shows of itself.
+    pub fn view(&self) -> DoorView {
+        DoorView { endpoint: self.endpoint.clone(), settings: self.settings.clone(), address: self.address }
     }
 
     /// The service that makes peers of those who have proved a secret.
     pub fn registrar(&self) -> Registrar {
         Registrar::new(self.endpoint.clone(), self.settings.clone())
-    }
-
-    /// Peers and strangers now.
-    pub fn peers(&self) -> Vec<PeerStats> {
-        match &self.endpoint.lock().side {
-            Side::Colony(peers) => peers.stats(Instant::now()),
-            Side::Reef(_) | Side::Idle => Vec::new(),
-        }
-    }
-
-    /// Datagrams not taken so far.
-    pub fn drops(&self) -> Drops {
-        self.endpoint.drops()
     }
 
     pub(crate) fn acceptor(&self) -> Acceptor {

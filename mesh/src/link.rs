@@ -16,13 +16,14 @@ use crate::stream::MeshStream;
 use crate::uplink::{Call, Failure, Phase, Uplink};
 use connector::Connector;
 use enrol::Admitted;
+pub(crate) use enrol::Purpose;
 use place::Place;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 pub(crate) use target::ReefSide;
-pub use target::{LinkState, LinkStatus, MeshColony, Step};
+pub use target::{LinkState, LinkStatus, MeshColony, Step, Visit};
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -36,11 +37,24 @@ const WRONG_SECRET_WAIT: Duration = Duration::from_secs(60);
 /// How long the search for a packet size may hold up the registration.
 const SIZE_WITHIN: Duration = Duration::from_secs(5);
 
+/// The pause after a response that no other try changes; `None` after other failures.
+pub(crate) fn pause_after(error: &MeshError) -> Option<Duration> {
+    match error {
+        MeshError::Refused { .. } => Some(REFUSED_WAIT),
+        MeshError::WrongSecret { .. } | MeshError::NoSecret { .. } | MeshError::WeakSecret { .. } => {
+            Some(WRONG_SECRET_WAIT)
+        }
+        _ => None,
+    }
+}
+
 /// State of a link besides its tunnel.
 #[derive(Debug, Default)]
 struct Known {
     mesh_address: Option<SocketAddrV4>,
+    /// Of the present tunnel.
     public_key: Option<PublicKey>,
+    colony_key: Option<PublicKey>,
     admitted: Option<Admitted>,
     /// Where the colony answered last.
     endpoint: Option<SocketAddr>,
@@ -58,6 +72,7 @@ pub(crate) struct Link {
 struct Shared {
     colony: MeshColony,
     reef: ReefSide,
+    purpose: Purpose,
     endpoint: Arc<Endpoint>,
     state: watch::Sender<LinkState>,
     known: Mutex<Known>,
@@ -74,6 +89,7 @@ impl Link {
     pub(crate) async fn open(
         colony: MeshColony,
         reef: ReefSide,
+        purpose: Purpose,
         steps: impl Fn(Step) + Send + Sync + 'static,
     ) -> Result<Link, MeshError> {
         let socket = reef.underlay.bind_any()?;
@@ -84,6 +100,7 @@ impl Link {
             known: Mutex::default(),
             colony,
             reef,
+            purpose,
         });
         let (stop, stopped) = watch::channel(false);
         let (first, opened) = oneshot::channel();
@@ -113,6 +130,11 @@ impl Link {
     /// The colony's services inside the mesh.
     pub(crate) fn mesh_address(&self) -> Option<SocketAddrV4> {
         self.shared.known().mesh_address
+    }
+
+    /// The colony's own key.
+    pub(crate) fn colony_key(&self) -> Option<PublicKey> {
+        self.shared.known().colony_key
     }
 
     pub(crate) fn colony(&self) -> &MeshColony {
@@ -190,16 +212,10 @@ impl Shared {
                         return;
                     }
                     tracing::warn!(colony_id = self.colony.colony_id, %error, "no tunnel");
-                    let wait = match &error {
-                        MeshError::Refused { .. } => REFUSED_WAIT,
-                        MeshError::WrongSecret { .. } | MeshError::NoSecret { .. } | MeshError::WeakSecret { .. } => {
-                            WRONG_SECRET_WAIT
-                        }
-                        _ => {
-                            retry = (retry * 2).min(RETRY_MAX);
-                            retry
-                        }
-                    };
+                    let wait = pause_after(&error).unwrap_or_else(|| {
+                        retry = (retry * 2).min(RETRY_MAX);
+                        retry
+                    });
                     self.state.send_replace(LinkState::Down { error: Arc::new(error) });
                     wait
                 }
@@ -227,6 +243,7 @@ impl Shared {
             let mut known = self.known();
             known.mesh_address = Some(place.mesh_address);
             known.public_key = Some(public);
+            known.colony_key = Some(place.key);
         }
         let call = Call {
             colony_key: place.key,
@@ -241,7 +258,8 @@ impl Shared {
         let endpoint = self.call(call, key, &place).await?;
         steps(Step::Registering { endpoint });
         let (colony_id, reef_id) = (&self.colony.colony_id, &self.reef.reef_id);
-        let admitted = enrol::register(&self.endpoint, place.mesh_address, colony_id, reef_id, public).await?;
+        let admitted =
+            enrol::register(&self.endpoint, place.mesh_address, colony_id, reef_id, (public, self.purpose)).await?;
         self.endpoint.set_address(admitted.address);
         steps(Step::Registered { reef_mesh_ip: admitted.address });
         let mut known = self.known();

@@ -69,7 +69,7 @@ impl fmt::Display for Listen {
     }
 }
 
-/// A colony's open door.
+/// An open listener of a colony.
 #[derive(Debug)]
 pub enum Listener {
     /// Plain TCP.
@@ -97,7 +97,7 @@ impl Listener {
     /// The incoming connections, for tonic's `serve_with_incoming_shutdown`. Never ends and never fails: a connection
     /// that cannot be accepted is logged, and the next one is awaited.
     pub fn incoming(self) -> Incoming {
-        Incoming { listener: self, pause: None }
+        Incoming::of(vec![self])
     }
 }
 
@@ -168,16 +168,45 @@ impl AsyncWrite for Connection {
     }
 }
 
-/// The incoming connections.
+/// The incoming connections of one or several listeners.
 pub struct Incoming {
+    accepting: Vec<Accepting>,
+    /// The listener that is polled first: none may starve another.
+    first: usize,
+}
+
+/// A listener, and its pause after a failed accept.
+struct Accepting {
     listener: Listener,
     pause: Option<Pin<Box<Sleep>>>,
+}
+
+impl Incoming {
+    /// The connections of all these listeners.
+    pub fn of(listeners: Vec<Listener>) -> Incoming {
+        let accepting = listeners.into_iter().map(|listener| Accepting { listener, pause: None }).collect();
+        Incoming { accepting, first: 0 }
+    }
 }
 
 impl Stream for Incoming {
     type Item = Result<Connection, Infallible>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let count = self.accepting.len();
+        let first = self.first;
+        for index in (0..count).map(|offset| (first + offset) % count) {
+            if let Poll::Ready(connection) = self.accepting[index].poll(cx) {
+                self.first = index + 1;
+                return Poll::Ready(connection.map(Ok));
+            }
+        }
+        Poll::Pending
+    }
+}
+
+impl Accepting {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Connection>> {
         loop {
             if let Some(pause) = &mut self.pause {
                 ready!(pause.as_mut().poll(cx));
@@ -186,12 +215,11 @@ impl Stream for Incoming {
             let listener = match &mut self.listener {
                 Listener::Plain(listener) => listener,
                 Listener::Mesh(door) => {
-                    let (stream, peer) = ready!(door.acceptor().poll_accept(cx));
-                    return Poll::Ready(Some(Ok(Connection::Mesh(stream, peer))));
+                    return door.acceptor().poll_accept(cx).map(|(stream, peer)| Some(Connection::Mesh(stream, peer)));
                 }
                 #[cfg(any(test, feature = "sim"))]
                 Listener::Memory(listener) => {
-                    return listener.poll_accept(cx).map(|stream| stream.map(|stream| Ok(Connection::Memory(stream))));
+                    return listener.poll_accept(cx).map(|stream| stream.map(Connection::Memory));
                 }
             };
             match ready!(listener.poll_accept(cx)) {
@@ -200,7 +228,7 @@ impl Stream for Incoming {
                     if let Err(error) = stream.set_nodelay(true) {
                         tracing::debug!(%peer, %error, "cannot switch off delays");
                     }
-                    return Poll::Ready(Some(Ok(Connection::Plain(stream))));
+                    return Poll::Ready(Some(Connection::Plain(stream)));
                 }
                 Err(error) => {
                     tracing::warn!(%error, "cannot accept a connection");

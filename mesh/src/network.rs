@@ -4,15 +4,17 @@ use crate::datagrams::Underlay;
 use crate::dial::{CONNECT_TIMEOUT, KEEP_ALIVE_INTERVAL, dial};
 use crate::discovery::Discovery;
 use crate::error::MeshError;
-use crate::link::{Link, LinkState, LinkStatus, MeshColony, ReefSide, Step};
+use crate::link::{Link, LinkState, LinkStatus, MeshColony, Purpose, ReefSide, Step, Visit, pause_after};
 #[cfg(any(test, feature = "sim"))]
 use crate::memory::MemoryNet;
 use model::clock::SharedClock;
 use model::error::one_line;
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Mutex;
+use tokio::time::Instant;
 use tonic::transport::{Channel, Endpoint as HttpEndpoint};
 
 /// HTTP/2 windows inside a tunnel, in bytes: larger than what TCP has in flight.
@@ -20,12 +22,27 @@ const STREAM_WINDOW: u32 = 1024 * 1024;
 const CONNECTION_WINDOW: u32 = 2 * 1024 * 1024;
 
 /// How one colony is reached.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Route {
     /// Plain TCP, for trusted networks: `http://host:port`.
     Plain(String),
     /// Its mesh.
     Mesh(Box<MeshColony>),
+}
+
+impl fmt::Display for Route {
+    /// `host:port` of plain TCP, or the colony's address inside its mesh.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Route::Plain(endpoint) => {
+                f.write_str(endpoint.strip_prefix("http://").unwrap_or(endpoint).trim_end_matches('/'))
+            }
+            Route::Mesh(colony) => match colony.mesh_ip {
+                Some(ip) => write!(f, "mesh {ip}:{}", colony.connect_port),
+                None => f.write_str("mesh"),
+            },
+        }
+    }
 }
 
 /// What a reef needs to be a peer of meshes.
@@ -44,8 +61,20 @@ pub struct ReefSettings {
 /// Keepalive timeout inside a tunnel. Keepalives wait behind sent data, and the tunnel has its own monitoring.
 const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(40);
 
+/// The link to a colony, or why there is none.
+#[derive(Debug)]
+enum Held {
+    Open(Arc<Link>, Channel),
+    /// A response that no other try changes before `until`. It counts for the same settings only.
+    Refused {
+        error: MeshError,
+        colony: Box<MeshColony>,
+        until: Instant,
+    },
+}
+
 /// Links by colony. Each has its own lock, so that a colony that does not respond delays no other.
-type Slot = Arc<Mutex<Option<(Arc<Link>, Channel)>>>;
+type Slot = Arc<Mutex<Option<Held>>>;
 
 /// The connections of one process to its colonies. Clones share them; channels through meshes work as long as one clone
 /// exists.
@@ -113,21 +142,58 @@ impl Network {
         };
         let slot = self.links.lock().await.entry(colony.colony_id.clone()).or_default().clone();
         let mut slot = slot.lock().await;
-        if let Some((link, channel)) = &*slot {
-            match link.state() {
+        match &*slot {
+            Some(Held::Open(link, channel)) => match link.state() {
                 LinkState::Connecting | LinkState::Up => return Ok(channel.clone()),
                 // the link has its own pauses, independent of its callers
                 LinkState::Down { error } => return Err(again(&error, link.colony())),
                 LinkState::Closed => *slot = None,
+            },
+            Some(Held::Refused { error, colony: refused, until }) => {
+                if refused == colony && Instant::now() < *until {
+                    return Err(again(error, colony));
+                }
+                *slot = None;
+            }
+            None => {}
+        }
+        match Link::open(colony.as_ref().clone(), self.reef(colony)?, Purpose::Join, steps).await {
+            Ok(link) => {
+                let channel = channel(&link)?;
+                *slot = Some(Held::Open(Arc::new(link), channel.clone()));
+                Ok(channel)
+            }
+            Err(error) => {
+                if let Some(pause) = pause_after(&error) {
+                    let (error, colony) = (again(&error, colony), colony.clone());
+                    *slot = Some(Held::Refused { error, colony, until: Instant::now() + pause });
+                }
+                Err(error)
             }
         }
-        let reef = self.reef.clone().ok_or_else(|| MeshError::BadSettings {
+    }
+
+    /// Calls a colony through its mesh and asks whether this reef would be admitted. Nothing is registered, so a tunnel
+    /// that another process of this reef has stays.
+    pub async fn visit(
+        &self,
+        colony: &MeshColony,
+        steps: impl Fn(Step) + Send + Sync + 'static,
+    ) -> Result<Visit, MeshError> {
+        let link = Link::open(colony.clone(), self.reef(colony)?, Purpose::Ask, steps).await?;
+        let status = link.status();
+        link.close().await;
+        let LinkStatus { reef_mesh_ip, mesh_address, read_only, secret_expires_at, tunnel, .. } = status;
+        let public_key = link.colony_key().ok_or(MeshError::Closed)?;
+        let reef_mesh_ip = reef_mesh_ip.ok_or(MeshError::Closed)?;
+        let mesh_address = mesh_address.ok_or(MeshError::Closed)?;
+        Ok(Visit { reef_mesh_ip, mesh_address, public_key, read_only, secret_expires_at, tunnel })
+    }
+
+    fn reef(&self, colony: &MeshColony) -> Result<ReefSide, MeshError> {
+        self.reef.clone().ok_or_else(|| MeshError::BadSettings {
             what: format!("colony {} is reached through its mesh, and this program has no reef id", colony.colony_id),
-        })?;
-        let link = Link::open(colony.as_ref().clone(), reef, steps).await?;
-        let channel = channel(&link)?;
-        *slot = Some((Arc::new(link), channel.clone()));
-        Ok(channel)
+        })
     }
 
     /// All mesh links now, by colony.
@@ -137,7 +203,7 @@ impl Network {
         for slot in slots {
             // one that is being opened has nothing to show
             if let Ok(slot) = slot.try_lock()
-                && let Some((link, _)) = &*slot
+                && let Some(Held::Open(link, _)) = &*slot
             {
                 status.push(link.status());
             }
@@ -149,7 +215,7 @@ impl Network {
     pub async fn close(&self) {
         let slots: Vec<Slot> = std::mem::take(&mut *self.links.lock().await).into_values().collect();
         for slot in slots {
-            if let Some((link, _)) = slot.lock().await.take() {
+            if let Some(Held::Open(link, _)) = slot.lock().await.take() {
                 link.close().await;
             }
         }

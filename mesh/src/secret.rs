@@ -5,7 +5,7 @@ use crate::private_file;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
 /// Fewest characters: 22 of base64 are 132 bits. Message 2 of the handshake lets anyone who reaches the colony test
@@ -43,6 +43,19 @@ impl Secret {
             return Err(WeakSecret::Regular { distinct: distinct.len() });
         }
         Ok(Secret(Zeroizing::new(text.to_owned())))
+    }
+
+    /// Reads the secret in `path`, or makes one there (mode 0600) when there is none.
+    pub fn load_or_create(path: &Path) -> Result<Secret, MeshError> {
+        if private_file::read(path)?.is_none() {
+            private_file::create(path, Secret::generate().0.as_bytes())?;
+        }
+        SecretSource::File(path.to_owned()).read()
+    }
+
+    /// Writes it to `path` (mode 0600), in the place of another one.
+    pub fn store(&self, path: &Path) -> Result<(), MeshError> {
+        private_file::replace(path, self.0.as_bytes())
     }
 
     /// The text itself, shown once to its creator.

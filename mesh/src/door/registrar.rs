@@ -5,7 +5,7 @@ use crate::caller::Peer;
 use crate::endpoint::{Endpoint, Side};
 use crate::error::MeshError;
 use crate::noise::keys::PublicKey;
-use crate::registry::Refusal;
+use crate::registry::{Reef, Refusal, State};
 use model::time::TimeMs;
 use proto::mesh::v1::mesh_service_server::MeshService;
 use proto::mesh::v1::{RegisterRequest, RegisterResponse};
@@ -38,6 +38,29 @@ impl Registrar {
         }
         Ok(())
     }
+
+    /// The response to a reef that asks only: from a copy of the state, which is then dropped.
+    fn would_admit(&self, reef_id: &str, key: PublicKey, secret: &str) -> RegisterResponse {
+        let mut state = self.settings.registry.state();
+        let limits = (&self.settings.range, self.settings.peers_max);
+        match state.register(reef_id, key, secret, limits, self.settings.registry.now()) {
+            Ok(reef) => self.accepted(&reef, &state),
+            Err(refusal) => refused(&refusal),
+        }
+    }
+
+    fn accepted(&self, reef: &Reef, state: &State) -> RegisterResponse {
+        let grant = state.grant(&reef.secret);
+        RegisterResponse {
+            accepted: true,
+            assigned_ip: reef.address.to_string(),
+            mesh_subnet: self.settings.range.to_string(),
+            registered_at: Some(timestamp(reef.registered_at)),
+            read_only: grant.is_some_and(|grant| grant.read_only),
+            secret_expires_at: grant.and_then(|grant| grant.expires_at).map(timestamp),
+            ..RegisterResponse::default()
+        }
+    }
 }
 
 fn refused(refusal: &Refusal) -> RegisterResponse {
@@ -61,6 +84,9 @@ impl MeshService for Registrar {
         }
         let settings = self.settings.clone();
         let (reef_id, key, secret) = (request.agent_id.clone(), peer.key, peer.secret.clone());
+        if request.only_ask {
+            return Ok(Response::new(self.would_admit(&request.agent_id, key, &secret)));
+        }
         // it waits for a lock on a file
         let written = tokio::task::spawn_blocking(move || {
             let limits = (&settings.range, settings.peers_max);
@@ -86,16 +112,7 @@ impl MeshService for Registrar {
         if !is_there {
             return Err(Status::unavailable("the tunnel has ended in the meantime"));
         }
-        let grant = state.grant(&reef.secret);
         tracing::info!(reef_id = %reef.reef_id, address = %reef.address, secret = %reef.secret, "a reef has registered");
-        Ok(Response::new(RegisterResponse {
-            accepted: true,
-            assigned_ip: reef.address.to_string(),
-            mesh_subnet: self.settings.range.to_string(),
-            registered_at: Some(timestamp(reef.registered_at)),
-            read_only: grant.is_some_and(|grant| grant.read_only),
-            secret_expires_at: grant.and_then(|grant| grant.expires_at).map(timestamp),
-            ..RegisterResponse::default()
-        }))
+        Ok(Response::new(self.accepted(&reef, &state)))
     }
 }

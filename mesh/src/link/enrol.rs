@@ -25,18 +25,28 @@ pub(crate) struct Admitted {
     pub(crate) secret_expires_at: Option<TimeMs>,
 }
 
-/// Registers this reef through a tunnel that is up.
+/// Why a link is built.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// To be a peer.
+    Join,
+    /// To see whether the reef would be admitted; nothing changes.
+    Ask,
+}
+
+/// Registers this reef through a tunnel that is up, or asks whether it could.
 pub(crate) async fn register(
     endpoint: &Arc<Endpoint>,
     at: SocketAddrV4,
     colony_id: &str,
     reef_id: &str,
-    key: PublicKey,
+    (key, purpose): (PublicKey, Purpose),
 ) -> Result<Admitted, MeshError> {
     let request = RegisterRequest {
         agent_id: reef_id.to_owned(),
         colony_id: colony_id.to_owned(),
         wireguard_pubkey: key.to_string(),
+        only_ask: purpose == Purpose::Ask,
         ..RegisterRequest::default()
     };
     let failed = |cause: Box<dyn std::error::Error + Send + Sync>| MeshError::Register {

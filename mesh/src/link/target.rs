@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// A colony that is reached through its mesh.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MeshColony {
     /// Its id.
     pub colony_id: String,
@@ -123,4 +123,21 @@ pub struct LinkStatus {
     pub tunnel: TunnelStats,
     /// Datagrams not taken by the present tunnel.
     pub drops: Drops,
+}
+
+/// What a reef learns of a colony that it asks without joining.
+#[derive(Clone, Debug)]
+pub struct Visit {
+    /// The address that the reef has in the mesh, or would get.
+    pub reef_mesh_ip: Ipv4Addr,
+    /// The colony's services inside the mesh.
+    pub mesh_address: SocketAddrV4,
+    /// The colony's key.
+    pub public_key: PublicKey,
+    /// True when the secret admits to reading only.
+    pub read_only: bool,
+    /// When the secret ends.
+    pub secret_expires_at: Option<model::time::TimeMs>,
+    /// The tunnel, with its round trip and where the colony answered.
+    pub tunnel: TunnelStats,
 }

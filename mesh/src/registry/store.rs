@@ -150,7 +150,15 @@ impl Registry {
     }
 
     /// Creates a secret for one reef and returns it. Only the key derived from it is stored.
-    pub fn create_secret(&self, name: &str, read_only: bool, expires_at: Option<TimeMs>) -> Result<Secret, MeshError> {
+    ///
+    /// It belongs to `reef_id`, whose revocation ends with it; otherwise to the first reef that registers with it.
+    pub fn create_secret(
+        &self,
+        name: &str,
+        read_only: bool,
+        expires_at: Option<TimeMs>,
+        reef_id: Option<&str>,
+    ) -> Result<Secret, MeshError> {
         let is_name = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
         if name.is_empty() || name.len() > 64 || !name.chars().all(is_name) {
             let what = format!("{name:?} is no name of a secret; use 1 to 64 letters, digits, `-`, `_` and `.`");
@@ -163,8 +171,11 @@ impl Registry {
                 let what = format!("there is a secret {name:?}; revoke it first, or choose another name");
                 return Err(MeshError::BadSettings { what });
             }
-            let name = name.to_owned();
-            state.grants.push(Grant { name, psk, read_only, shared: false, reef_id: None, created_at, expires_at });
+            if let Some(reef_id) = reef_id {
+                state.readmit(reef_id);
+            }
+            let (name, reef_id) = (name.to_owned(), reef_id.map(str::to_owned));
+            state.grants.push(Grant { name, psk, read_only, shared: false, reef_id, created_at, expires_at });
             Ok(())
         })?;
         Ok(secret)

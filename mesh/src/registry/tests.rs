@@ -63,7 +63,7 @@ fn the_file_is_private_and_what_others_write_is_seen() {
     let secret = Secret::generate();
     daemon.set_own_secret(&secret, None).unwrap();
     assert!(command.refresh().unwrap() && !command.refresh().unwrap());
-    let named = command.create_secret("partner", true, Some(TimeMs(DAY_MS))).unwrap();
+    let named = command.create_secret("partner", true, Some(TimeMs(DAY_MS)), None).unwrap();
     command.register("reef-1", key(), "partner", (&range("10.42.0.0/16"), 64)).unwrap().unwrap();
     command.unpeer("reef-1").unwrap();
     assert!(daemon.refresh().unwrap());
@@ -138,7 +138,8 @@ fn a_rotation_without_grace_ends_the_former_secret_at_once() {
     registry.set_own_secret(&Secret::generate(), None).unwrap();
     assert_eq!(names(registry.state()), ["colony"]);
     assert!(
-        registry.create_secret("colony", false, None).is_err() && registry.create_secret("a b", false, None).is_err()
+        registry.create_secret("colony", false, None, None).is_err()
+            && registry.create_secret("a b", false, None, None).is_err()
     );
 }
 

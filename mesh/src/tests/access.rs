@@ -156,7 +156,7 @@ async fn named_secrets_admit_one_reef_each_and_die_with_it() {
     let colony = world.colony("my-shop-production").await;
     let mut secrets = Vec::new();
     for number in 0..20 {
-        secrets.push(colony.registry.create_secret(&format!("reef-{number}"), false, None).unwrap());
+        secrets.push(colony.registry.create_secret(&format!("reef-{number}"), false, None, None).unwrap());
     }
     sleep(Duration::from_secs(1)).await;
     let reef = world.reef("reef-a");
@@ -178,7 +178,7 @@ async fn named_secrets_admit_one_reef_each_and_die_with_it() {
 async fn a_read_only_secret_reads_and_nothing_else() {
     let (world, _) = World::sim(Path::default());
     let colony = world.colony("my-shop-production").await;
-    let secret = colony.registry.create_secret("auditor", true, None).unwrap();
+    let secret = colony.registry.create_secret("auditor", true, None, None).unwrap();
     sleep(Duration::from_secs(1)).await;
     let reef = world.reef("reef-1");
     let channel = reef.dial(&with_secret(&colony, &secret)).await.unwrap();
@@ -194,7 +194,7 @@ async fn a_secret_that_ends_cuts_its_reefs_and_says_when_it_ended() {
     let (world, _) = World::sim(Path::default());
     let colony = world.colony("my-shop-production").await;
     let ends = TimeMs(world.clock.now().0 + 60_000);
-    let secret = colony.registry.create_secret("trial", false, Some(ends)).unwrap();
+    let secret = colony.registry.create_secret("trial", false, Some(ends), None).unwrap();
     sleep(Duration::from_secs(1)).await;
     let reef = world.reef("reef-1");
     let route = with_secret(&colony, &secret);
@@ -229,7 +229,7 @@ async fn a_rotated_secret_counts_for_its_grace_and_then_no_more() {
 async fn a_revoked_secret_is_a_wrong_one_at_once() {
     let (world, _) = World::sim(Path::default());
     let colony = world.colony("my-shop-production").await;
-    let secret = colony.registry.create_secret("partner", false, None).unwrap();
+    let secret = colony.registry.create_secret("partner", false, None, None).unwrap();
     sleep(Duration::from_secs(1)).await;
     let reef = world.reef("reef-1");
     let channel = reef.dial(&with_secret(&colony, &secret)).await.unwrap();
@@ -240,4 +240,45 @@ async fn a_revoked_secret_is_a_wrong_one_at_once() {
     let error = refusal(&world.reef("reef-2"), &with_secret(&colony, &secret)).await;
     assert!(matches!(error, MeshError::WrongSecret { .. }), "{error}");
     assert!(colony.registry.revoke_secret("partner").unwrap_err().to_string().contains("known: colony"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reef_that_only_asks_joins_nothing_and_disturbs_no_tunnel() {
+    let (world, _) = World::sim(Path::default());
+    let colony = world.colony("my-shop-production").await;
+    let running = world.reef("reef-1");
+    let channel = running.dial(&colony.route()).await.unwrap();
+    let before = colony.registry.state();
+    let visit = world.reef("reef-1").visit(&colony.mesh_colony(), |_| {}).await.unwrap();
+    assert_eq!((visit.reef_mesh_ip, visit.public_key), (before.reefs[0].address, colony.public_key()));
+    assert!(visit.tunnel.round_trip.is_some() && visit.tunnel.endpoint == Some(colony.address), "{visit:?}");
+    let other = world.reef("reef-2").visit(&colony.mesh_colony(), |_| {}).await.unwrap();
+    assert_ne!(other.reef_mesh_ip, visit.reef_mesh_ip);
+    assert_eq!(colony.registry.state(), before);
+    summary(channel, 1).await.unwrap();
+
+    colony.registry.unpeer("reef-1").unwrap();
+    let error = world.reef("reef-1").visit(&colony.mesh_colony(), |_| {}).await.unwrap_err();
+    assert!(matches!(error, MeshError::Refused { ref reason, .. } if reason == "revoked"), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_reef_calls_again_only_after_ten_minutes() {
+    let (world, _) = World::sim(Path::default());
+    let colony = world.colony("my-shop-production").await;
+    world.reef("reef-1").dial(&colony.route()).await.unwrap();
+    colony.registry.unpeer("reef-1").unwrap();
+    let reef = world.reef("reef-1");
+    assert!(matches!(refusal(&reef, &colony.route()).await, MeshError::Refused { .. }));
+    let started = Instant::now();
+    for _ in 0..20 {
+        assert!(matches!(refusal(&reef, &colony.route()).await, MeshError::Refused { .. }));
+    }
+    assert_eq!(started.elapsed(), Duration::ZERO, "nothing was sent");
+    // another secret is another question
+    let other = with_secret(&colony, &Secret::generate());
+    assert!(matches!(refusal(&reef, &other).await, MeshError::WrongSecret { .. }));
+    colony.registry.create_secret("again", false, None, Some("reef-1")).unwrap();
+    sleep(Duration::from_secs(601)).await;
+    reef.dial(&colony.route()).await.unwrap();
 }

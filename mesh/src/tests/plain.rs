@@ -1,7 +1,7 @@
 //! Listening and dialling on this machine.
 
 use crate::memory::MemoryNet;
-use crate::{Connection, Listen, MeshError, Network, Route};
+use crate::{Connection, Incoming, Listen, MeshError, Network, Route};
 use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -23,6 +23,19 @@ async fn a_connection_knows_its_peer_and_carries_bytes_both_ways() {
     connection.write_all(&bytes).await.unwrap();
     client.read_exact(&mut bytes).await.unwrap();
     assert_eq!(&bytes, b"ping");
+}
+
+#[tokio::test]
+async fn several_listeners_are_served_as_one() {
+    let first = Listen::plain("127.0.0.1:0").open().await.unwrap();
+    let second = Listen::plain("127.0.0.1:0").open().await.unwrap();
+    let addresses = [first.address().unwrap(), second.address().unwrap()];
+    let mut incoming = Incoming::of(vec![first, second]);
+    for address in [addresses[0], addresses[1], addresses[1], addresses[0]] {
+        let client = tokio::net::TcpStream::connect(address).await.unwrap();
+        let Ok(connection) = incoming.next().await.unwrap();
+        assert_eq!(connection.connect_info().address, Some(client.local_addr().unwrap()));
+    }
 }
 
 #[tokio::test]
