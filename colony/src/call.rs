@@ -6,8 +6,13 @@ use std::time::Instant;
 use tokio::sync::watch;
 use tonic::{Request, Response, Status};
 
-/// Writes one line per call: caller, method, result.
+/// Writes one line per call over plain TCP: caller, method, result. Calls through the mesh have the line of its guard,
+/// which also sees those that it refuses.
 pub(crate) fn audit(peer: Option<&Peer>, method: &'static str, started: Instant, rows: usize, code: tonic::Code) {
+    if peer.is_some_and(|peer| peer.mesh.is_some()) {
+        tracing::debug!(method, rows, "answered");
+        return;
+    }
     let peer = peer.map_or_else(|| "unknown".to_owned(), Peer::to_string);
     let elapsed_ms = started.elapsed().as_millis() as u64;
     tracing::info!(target: "audit", %peer, method, rows, elapsed_ms, code = ?code, "call");

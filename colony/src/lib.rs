@@ -10,6 +10,7 @@
 //! | `federation` | `ColonyFederation`: what a reef may ask |
 //! | `ingest` | `IngestService`: what an agent may write |
 //! | `import` | files of metrics and events into a stopped or a running colony |
+//! | `peering` | the colony's side of its mesh: key, secret, registry, discovery |
 //! | `server` | storage, then listener, then services; and the way down |
 //! | `ask` | client of a running colony |
 //! | `error` | errors: what failed, where, and what to do |
@@ -21,6 +22,7 @@ pub mod error;
 mod federation;
 pub mod import;
 mod ingest;
+pub mod peering;
 pub mod record;
 pub mod server;
 pub mod store;
@@ -29,7 +31,8 @@ pub mod summarize;
 pub use ask::{AskError, ask};
 pub use error::{ColonyError, StoreError};
 pub use mesh::Listen;
-pub use server::{ColonySettings, Serving, serve};
+pub use peering::{Peering, PeeringError};
+pub use server::{ColonySettings, Serving, serve, serve_at};
 pub use store::Store;
 
 #[cfg(test)]

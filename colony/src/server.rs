@@ -7,10 +7,11 @@ use crate::federation::Federation;
 use crate::ingest::Ingest;
 use crate::record::Recorder;
 use crate::store::Store;
-use mesh::Listen;
+use mesh::{DoorView, GuardLayer, Incoming, Listen, Listener, MeshError, Registrar};
 use model::clock::SharedClock;
 use model::colony::ColonyIdentity;
 use proto::colony::v1::ingest_service_server::IngestServiceServer;
+use proto::mesh::v1::mesh_service_server::MeshServiceServer;
 use proto::reef::v1::colony_federation_server::ColonyFederationServer;
 use std::any::Any;
 use std::future::Future;
@@ -35,6 +36,11 @@ const STOP_GRACE: Duration = Duration::from_secs(5);
 /// Keepalive interval of idle connections, so that the streams of vanished peers are freed.
 const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(20);
 
+/// How long such a sign may take: through a tunnel it waits behind sent data, and a lost burst takes seconds.
+const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(40);
+/// Calls at a time on one connection.
+const STREAMS_MAX: u32 = 64;
+
 /// Identity, database path and retention of the colony.
 #[derive(Clone, Debug)]
 pub struct ColonySettings {
@@ -51,12 +57,18 @@ pub struct ColonySettings {
 /// A running colony server.
 pub struct Serving {
     address: SocketAddr,
+    door: Option<DoorView>,
     recorder: Arc<Recorder>,
     task: JoinHandle<Result<(), ColonyError>>,
 }
 
 impl Serving {
-    /// The address it listens on.
+    /// The colony's mesh, if it has one.
+    pub fn door(&self) -> Option<&DoorView> {
+        self.door.as_ref()
+    }
+
+    /// The address it listens on: the first one.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
@@ -102,20 +114,24 @@ pub async fn serve(
     listen: Listen,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> Result<Serving, ColonyError> {
+    serve_at(settings, &[listen], shutdown).await
+}
+
+/// [`serve`] at several addresses, for example in a mesh and for agents of this machine. At least one.
+pub async fn serve_at(
+    settings: ColonySettings,
+    listen: &[Listen],
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> Result<Serving, ColonyError> {
     let identity = settings.identity;
     let store = open_store(&settings.storage_path, &identity.colony_id).await?;
-    let listener = match listen.open().await {
-        Ok(listener) => listener,
+    let Opened { listeners, address, door, registrar } = match open(listen).await {
+        Ok(opened) => opened,
         Err(cause) => {
             close_store(&store, &identity.colony_id).await?;
             return Err(ColonyError::Network { colony_id: identity.colony_id, cause });
         }
     };
-    let address =
-        listener.address().map_err(|cause| ColonyError::Network { colony_id: identity.colony_id.clone(), cause })?;
-    if !address.ip().is_loopback() {
-        tracing::warn!(%address, "plain listener on a network: anyone who reaches it can read and write this colony");
-    }
 
     let (stop, stopping) = watch::channel(false);
     let recorder = Arc::new(Recorder::new(store.clone()));
@@ -142,11 +158,15 @@ pub async fn serve(
     };
     let server = Server::builder()
         .http2_keepalive_interval(Some(KEEP_ALIVE_INTERVAL))
+        .http2_keepalive_timeout(Some(KEEP_ALIVE_TIMEOUT))
+        .max_concurrent_streams(STREAMS_MAX)
+        .layer(GuardLayer)
         .add_service(health_service)
         .add_service(reflection)
         .add_service(ColonyFederationServer::new(federation))
         .add_service(IngestServiceServer::new(ingest))
-        .serve_with_incoming_shutdown(listener.incoming(), signal);
+        .add_optional_service(registrar.map(MeshServiceServer::new))
+        .serve_with_incoming_shutdown(Incoming::of(listeners), signal);
     let mut caretaker = JoinSet::new();
     caretaker.spawn(look_after(store.clone(), (settings.retention, settings.clock), health, stopping.clone()));
     let task = tokio::spawn(async move {
@@ -167,7 +187,37 @@ pub async fn serve(
         tracing::info!(colony_id = %identity.colony_id, "colony stopped");
         served.and(closed)
     });
-    Ok(Serving { address, recorder, task })
+    Ok(Serving { address, door, recorder, task })
+}
+
+/// Open listeners, and what is known of them.
+struct Opened {
+    listeners: Vec<Listener>,
+    /// Of the first one.
+    address: SocketAddr,
+    door: Option<DoorView>,
+    registrar: Option<Registrar>,
+}
+
+async fn open(listen: &[Listen]) -> Result<Opened, MeshError> {
+    let mut listeners = Vec::new();
+    let (mut door, mut registrar) = (None, None);
+    for listen in listen {
+        let listener = listen.open().await?;
+        let address = listener.address()?;
+        match &listener {
+            Listener::Mesh(mesh) => (door, registrar) = (Some(mesh.view()), Some(mesh.registrar())),
+            _ if !address.ip().is_loopback() => tracing::warn!(
+                %address,
+                "plain listener on a network: anyone who reaches it can read and write this colony"
+            ),
+            _ => {}
+        }
+        listeners.push(listener);
+    }
+    let none = || MeshError::BadSettings { what: "a colony needs an address to listen on".to_owned() };
+    let address = listeners.first().ok_or_else(none)?.address()?;
+    Ok(Opened { listeners, address, door, registrar })
 }
 
 /// Waits until a task panics; never returns otherwise.

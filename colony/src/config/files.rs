@@ -1,6 +1,7 @@
 //! The three configuration files and their keys; writing new ones.
 
 use super::error::ConfigError;
+use super::network::{DiscoveryFile, MeshFile};
 use super::places::Places;
 use super::yaml::{Keys, YamlFile};
 use model::time::parse_duration_ms;
@@ -74,6 +75,10 @@ pub struct ColonyFile {
     pub storage_path: Option<PathBuf>,
     /// `storage.retention`
     pub retention: Retention,
+    /// `mesh`
+    pub mesh: Option<MeshFile>,
+    /// `discovery`
+    pub discovery: Option<DiscoveryFile>,
 }
 
 impl ColonyFile {
@@ -92,6 +97,8 @@ impl ColonyFile {
                 colony_secret: keys.text("colony_secret")?.map(Secret),
                 storage_path: keys.text("storage_path")?.map(PathBuf::from),
                 retention: Retention::read(&keys.section("storage", "storage.")?)?,
+                mesh: MeshFile::read(&keys, path.parent().unwrap_or(Path::new(".")))?,
+                discovery: DiscoveryFile::read(&keys)?,
             })
         })?;
         Ok(Some(colony))
@@ -128,6 +135,14 @@ impl ProjectFile {
 pub fn read_default_colony(path: &Path) -> Result<Option<String>, ConfigError> {
     match YamlFile::read(path)? {
         Some(file) => file.parse(|keys| keys.text("default_colony")),
+        None => Ok(None),
+    }
+}
+
+/// `default_reef` of the same file.
+pub fn read_default_reef(path: &Path) -> Result<Option<String>, ConfigError> {
+    match YamlFile::read(path)? {
+        Some(file) => file.parse(|keys| keys.text("default_reef")),
         None => Ok(None),
     }
 }
@@ -184,7 +199,10 @@ pub fn init(places: &Places, new: &NewColony) -> Result<Written, ConfigError> {
          colony_id: {}\napplication_name: {}\nenvironment: {}\ncolony_secret: {}\n\n\
          # Relative to the project directory.\nstorage_path: {}\n\n\
          # Rows older than this are deleted; without these keys nothing is.\n\
-         # storage:\n#   retention:\n#     metric_summaries: 30d\n#     events: 90d\n#     insights: 7d\n",
+         # storage:\n#   retention:\n#     metric_summaries: 30d\n#     events: 90d\n#     insights: 7d\n\n\
+         # Reefs of other machines come through a WireGuard mesh on this UDP port (docs/mesh.md).\n\
+         # mesh:\n#   listen: 0.0.0.0:41580\n\
+         # discovery:\n#   endpoint: https://discovery.example.com\n",
         quoted(&colony_id),
         quoted(&new.application_name),
         quoted(&new.environment),
@@ -197,6 +215,27 @@ pub fn init(places: &Places, new: &NewColony) -> Result<Written, ConfigError> {
     write_new(&places.user_file(), &pointer("default_colony"), Access::Private, &mut written)?;
     write_new(&places.project_file(), &pointer("colony_id"), Access::Shared, &mut written)?;
     Ok(written)
+}
+
+/// Writes another `colony_secret` into a colony's file; everything else in it stays.
+pub fn replace_secret(path: &Path, secret: &str) -> Result<(), ConfigError> {
+    let io_error = |doing, cause| ConfigError::Io { doing, path: path.to_owned(), cause };
+    let text = std::fs::read_to_string(path).map_err(|cause| io_error("read", cause))?;
+    let is_it = |line: &&str| line.starts_with("colony_secret:");
+    let number = text.lines().filter(is_it).count();
+    if number != 1 {
+        let problem = "must be on a line of its own, `colony_secret: …`, to be replaced".to_owned();
+        return Err(ConfigError::Key { path: path.to_owned(), key: "colony_secret".to_owned(), problem });
+    }
+    let line = format!("colony_secret: {}", quoted(secret));
+    let lines: Vec<&str> = text.lines().map(|it| if is_it(&it) { line.as_str() } else { it }).collect();
+    let new = path.with_extension("yaml.new");
+    let written = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new);
+    let written = written.and_then(|mut file| {
+        file.write_all((lines.join("\n") + "\n").as_bytes())?;
+        file.sync_all()
+    });
+    written.and_then(|()| std::fs::rename(&new, path)).map_err(|cause| io_error("write", cause))
 }
 
 /// A JSON string is a YAML string.

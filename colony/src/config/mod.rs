@@ -4,17 +4,20 @@
 //! |---|---|
 //! | `yaml` | reading a YAML file, with path and line in every error |
 //! | `files` | the three files and their keys; writing new ones |
+//! | `network` | the sections `mesh` and `discovery` |
 //! | `places` | where configuration is searched, and the overriding environment variables |
 //! | `error` | errors with path and line |
 //! | `resolve` | the selected colony and the path of its database |
 
 pub mod error;
 pub mod files;
+pub mod network;
 pub mod places;
 pub mod resolve;
 mod yaml;
 
 pub use error::ConfigError;
-pub use files::{ColonyFile, NewColony, Retention, init, is_colony_id};
+pub use files::{ColonyFile, NewColony, Retention, init, is_colony_id, read_default_reef, replace_secret};
+pub use network::{DiscoveryFile, MeshFile};
 pub use places::Places;
 pub use resolve::{Resolved, resolve};

@@ -35,6 +35,11 @@ impl Places {
         self.home.join("colonies").join(format!("{colony_id}.yaml"))
     }
 
+    /// `~/.coral/mesh/<id>`: key, registry of peers and socket of a colony.
+    pub fn mesh_folder(&self, colony_id: &str) -> PathBuf {
+        self.home.join("mesh").join(colony_id)
+    }
+
     /// `~/.coral/config.yaml`.
     pub fn user_file(&self) -> PathBuf {
         self.home.join("config.yaml")

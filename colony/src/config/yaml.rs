@@ -74,6 +74,37 @@ impl<'a> Keys<'a> {
         self.text(key)?.filter(|text| !text.is_empty()).ok_or_else(|| self.error(key, "is missing"))
     }
 
+    /// A list of texts, or one text; empty when absent.
+    pub(super) fn texts(&self, key: &str) -> Result<Vec<String>, ConfigError> {
+        let Some(Yaml::Sequence(items)) = self.get(key) else { return Ok(self.text(key)?.into_iter().collect()) };
+        let text = |item: &Yaml<'_>| match item {
+            Yaml::Value(Scalar::String(text)) => Ok(text.to_string()),
+            _ => Err(self.error(key, "must be a list of texts; put each in quotes")),
+        };
+        items.iter().map(text).collect()
+    }
+
+    /// Refuses keys that are not among `known`.
+    pub(super) fn allow(&self, known: &[&str]) -> Result<(), ConfigError> {
+        let Some(Yaml::Mapping(entries)) = self.node else { return Ok(()) };
+        for key in entries.keys() {
+            let name = match key {
+                Yaml::Value(Scalar::String(name)) => name.to_string(),
+                _ => String::new(),
+            };
+            if !known.contains(&name.as_str()) {
+                return Err(self.error(&name, format!("is not known; known keys: {}", known.join(", "))));
+            }
+        }
+        Ok(())
+    }
+
+    /// A mapping inside this one, if it is written, even without keys.
+    pub(super) fn optional_section(&self, key: &str, prefix: &'a str) -> Result<Option<Keys<'a>>, ConfigError> {
+        let is_written = self.node.is_some_and(|node| node.as_mapping_get(key).is_some());
+        is_written.then(|| self.section(key, prefix)).transpose()
+    }
+
     /// A mapping inside this one; an absent one has no keys.
     pub(super) fn section(&self, key: &str, prefix: &'a str) -> Result<Keys<'a>, ConfigError> {
         let node = self.get(key);

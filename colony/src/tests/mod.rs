@@ -5,6 +5,7 @@ mod config;
 mod federation;
 mod import;
 mod ingest;
+mod peering;
 mod schema;
 mod start;
 mod store;
