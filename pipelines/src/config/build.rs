@@ -37,6 +37,7 @@ pub fn build(scope: &Scope, origin: &Path, errors: &mut Vec<ConfigError>) -> Ree
         correlation: correlation(scope, errors),
         ai: ai(scope),
         dashboard: DashboardConfig { enabled: scope.flag("dashboard.enabled"), port: port(scope, "dashboard.port") },
+        discovery: scope.text("discovery.endpoint"),
         engine: engine(scope, errors),
         reef_id,
         base_dir,
@@ -120,10 +121,31 @@ fn mesh(item: &Scope, base_dir: &Path, errors: &mut Vec<ConfigError>) -> Option<
     let env = || item.optional_text("colonies[].mesh.colony_secret_env").map(SecretSource::Env);
     let file = || item.optional_text("colonies[].mesh.colony_secret_file");
     let file = || file().map(|path| SecretSource::File(base_dir.join(path)));
+    let mesh_ip = match ip(item, "colonies[].mesh.mesh_ip")? {
+        IpAddr::V4(ip) => ip,
+        IpAddr::V6(ip) => {
+            let place = item.place_of("colonies[].mesh.mesh_ip").unwrap_or(item.place);
+            let message = format!("colonies.mesh.mesh_ip: {ip} is IPv6; meshes have IPv4 addresses");
+            errors.push(ConfigError::at(place, message));
+            return None;
+        }
+    };
+    let (endpoint, public_key) =
+        (item.optional_text("colonies[].mesh.endpoint"), item.optional_text("colonies[].mesh.public_key"));
+    if let (Some(place), None) =
+        (item.place_of("colonies[].mesh.endpoint"), item.place_of("colonies[].mesh.public_key"))
+    {
+        let message = "colonies.mesh.endpoint needs public_key beside it (`coral colony status` shows the key)";
+        errors.push(ConfigError::at(place, message));
+    }
     Some(MeshConfig {
-        mesh_ip: ip(item, "colonies[].mesh.mesh_ip")?,
+        mesh_ip,
         connect_port: port(item, "colonies[].mesh.connect_port"),
         colony_secret: secret.or_else(env).or_else(file)?,
+        endpoint,
+        public_key,
+        mtu: port(item, "colonies[].mesh.mtu"),
+        keepalive_ms: item.duration_ms("colonies[].mesh.keepalive"),
     })
 }
 

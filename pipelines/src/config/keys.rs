@@ -91,7 +91,11 @@ pub const KEYS: &[Key] = &[
     key("colonies[].mesh.connect_port", PORT, value("9000"), "port of the colony's federation service"),
     key("colonies[].mesh.colony_secret", Kind::Secret, Default::None, "secret that admits this reef; better as _env or _file"),
     key("colonies[].mesh.colony_secret_env", Kind::EnvName, Default::None, "environment variable that holds the secret"),
-    file(key("colonies[].mesh.colony_secret_file", TEXT, Default::None, "file that holds the secret; relative to this file")),
+    file(key("colonies[].mesh.colony_secret_file", TEXT, Default::None, "private file that holds the secret; relative to this file")),
+    variables(key("colonies[].mesh.endpoint", Kind::Address, Default::None, "host:port (UDP) of the colony's door; absent: discovery is asked")),
+    key("colonies[].mesh.public_key", Kind::PublicKey, Default::None, "the colony's key; needed with endpoint, and compared with discovery's"),
+    key("colonies[].mesh.mtu", Kind::Integer { min: 576, max: 1_440 }, value("1420"), "largest packet inside the tunnel, in bytes"),
+    key("colonies[].mesh.keepalive", between(SECOND_MS, 5 * MINUTE_MS), value("25s"), "how often a quiet tunnel is used, so that routers keep its path open"),
 
     key("sources[].kind", Kind::Choice(&["files", "kafka"]), Default::Required, "what is read"),
     only(FILES, file(key("sources[].metrics", Kind::Texts, Default::None, "parquet, csv or ndjson files of metrics; globs allowed; relative to this file"))),
@@ -143,6 +147,8 @@ pub const KEYS: &[Key] = &[
 
     key("dashboard.enabled", Kind::Bool, value("false"), "whether the dashboard's port is opened; not applied by this version"),
     key("dashboard.port", PORT, value("3100"), "port of the dashboard; not applied by this version"),
+
+    variables(key("discovery.endpoint", Kind::WebAddress, value("http://127.0.0.1:18080"), "service that says where colonies are that have no mesh.endpoint")),
 
     key("engine.workers", Kind::Integer { min: 1, max: 64 }, Default::Computed("number of cores, at most 4"), "worker threads; results do not depend on it"),
     key("engine.memory_limit", Kind::Bytes, Default::None, "memory of the program, store included, e.g. 4GiB; default: what the container allows, or four fifths of the machine"),

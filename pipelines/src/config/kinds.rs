@@ -1,6 +1,8 @@
 //! The types of options: accepted values, and messages for others.
 
 use super::node::{Entry, Value};
+use mesh::Discovery;
+use mesh::keys::PublicKey;
 use model::time::{TimeMs, format_duration_ms, parse_duration_ms};
 use sources::kafka::Offsets;
 use std::collections::BTreeMap;
@@ -56,6 +58,12 @@ pub enum Kind {
     Ip,
     /// `http://host:port`.
     Url,
+    /// `host:port`.
+    Address,
+    /// `http://…` or `https://…`, as a discovery service has it.
+    WebAddress,
+    /// A WireGuard public key in base64.
+    PublicKey,
     /// `host:port`, several separated by commas.
     Addresses,
     /// `vendor:model`.
@@ -132,6 +140,14 @@ impl Kind {
                 .map(Setting::Ip)
                 .map_err(|_| format!("{text:?} is not an IP address; write for example 10.42.0.1")),
             (Kind::Url, Value::Text(text)) => url(text),
+            (Kind::Address, Value::Text(text)) if !text.contains(',') => addresses(text),
+            (Kind::WebAddress, Value::Text(text)) => {
+                Discovery::new(text).map(|_| Setting::Text(text.clone())).map_err(|error| error.to_string())
+            }
+            (Kind::PublicKey, Value::Text(text)) => match text.parse::<PublicKey>() {
+                Ok(key) => Ok(Setting::Text(key.to_string())),
+                Err(error) => Err(format!("{text:?}: {error}")),
+            },
             (Kind::Addresses, Value::Text(text)) => addresses(text),
             (Kind::Model, Value::Text(text)) => vendor_model(text),
             (Kind::Properties | Kind::EnvNames, _) => Err(format!("must be {}", self.describe())),
@@ -176,6 +192,9 @@ impl Kind {
             Kind::EnvNames => "a table of names and environment variables".to_owned(),
             Kind::Ip => "an IP address".to_owned(),
             Kind::Url => "an address such as http://127.0.0.1:9000".to_owned(),
+            Kind::Address => "host:port".to_owned(),
+            Kind::WebAddress => "an address such as https://discovery.example.com".to_owned(),
+            Kind::PublicKey => "a WireGuard public key (44 characters of base64)".to_owned(),
             Kind::Addresses => "host:port, several separated by commas".to_owned(),
             Kind::Model => "vendor:model".to_owned(),
         }

@@ -73,7 +73,7 @@ fn the_sample_of_rfd_003_loads_unchanged() {
         store(&config),
         "clickhouse-reef.internal:9000 Native coral_reef_my_infrastructure reef_writer Some(\"REEF_CLICKHOUSE_PASSWORD\")"
     );
-    assert_eq!(config.unsupported().len(), 4, "three colonies behind a mesh, and ClickHouse's native protocol");
+    assert_eq!(config.unsupported().len(), 1, "ClickHouse's native protocol");
     assert!(config.correlation.enabled);
     assert_eq!(config.correlation.interval_ms, 300_000);
     assert_eq!(config.ai.llm.unwrap().fallback_provider.as_deref(), Some("openai:gpt-4o"));
@@ -171,10 +171,12 @@ fn no_secret_reaches_debug_output_json_or_errors() {
 fn what_this_version_lacks_is_reported_with_a_way_out() {
     assert!(good("colonies: [{colony_id: a, endpoint: 'http://a:1'}]").unsupported().is_empty());
     assert!(good("sources: [{kind: kafka, brokers: 'k:9092', topics: {events: e}}]").unsupported().is_empty());
-    let config = good("colonies: [{colony_id: a, mesh: {mesh_ip: 10.42.0.1, colony_secret_env: S}}]");
+    let through_mesh = good("colonies: [{colony_id: a, mesh: {mesh_ip: 10.42.0.1, colony_secret_env: S}}]");
+    assert!(through_mesh.unsupported().is_empty());
+    let config = good("storage: {type: clickhouse, connection: {host: h, port: 9000, database: d}}");
     let lines = config.unsupported();
     assert_eq!(lines.len(), 1);
-    assert!(lines[0].starts_with("colony a:") && lines[0].contains("endpoint = "), "{lines:?}");
+    assert!(lines[0].starts_with("ClickHouse h:9000:") && lines[0].contains("protocol = "), "{lines:?}");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use super::secret::{Secret, SecretSource};
 use serde::Serialize;
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 
 pub use sources::kafka::{KafkaEnd, KafkaStart};
@@ -31,6 +31,8 @@ pub struct ReefConfig {
     pub ai: AiConfig,
     /// Dashboard.
     pub dashboard: DashboardConfig,
+    /// The service that says where colonies are.
+    pub discovery: String,
     /// Workers and limits of the engine.
     pub engine: EngineConfig,
     /// The folder of the configuration file; relative paths start here.
@@ -62,11 +64,19 @@ pub struct ColonyConfig {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct MeshConfig {
     /// The colony's address.
-    pub mesh_ip: IpAddr,
+    pub mesh_ip: Ipv4Addr,
     /// Port of its federation service.
     pub connect_port: u16,
     /// The secret that admits this reef.
     pub colony_secret: SecretSource,
+    /// `host:port` of its door (UDP); without it discovery is asked.
+    pub endpoint: Option<String>,
+    /// Its public key, in base64.
+    pub public_key: Option<String>,
+    /// Largest packet inside the tunnel, in bytes.
+    pub mtu: u16,
+    /// How often a quiet tunnel is used.
+    pub keepalive_ms: i64,
 }
 
 /// Input other than live colonies.

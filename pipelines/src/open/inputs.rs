@@ -3,6 +3,8 @@
 use crate::config::{ColonyConfig, ReefConfig, SecretError, SecretSource, SourceConfig};
 use crate::deferred::{self, Rewound};
 use crate::memory::Memory;
+use crate::open::network;
+use mesh::MeshError;
 use model::position::Positions;
 use sources::colony::ColonySourceConfig;
 use sources::files::FilesConfig;
@@ -15,13 +17,14 @@ use std::time::Duration;
 /// The configuration is right but asks for what this version does not do, or a source cannot be built.
 #[derive(Debug, thiserror::Error)]
 pub enum InputError {
-    /// A colony is reachable through the mesh only.
-    #[error(
-        "colony {colony_id} has no endpoint: this version does not include the WireGuard mesh; give `endpoint = \"http://host:port\"` on a trusted network"
-    )]
-    MeshOnly {
+    /// A colony's mesh cannot be used as it is configured.
+    #[error("colony {colony_id} cannot be reached")]
+    Mesh {
         /// Which colony.
         colony_id: String,
+        /// Why.
+        #[source]
+        cause: MeshError,
     },
     /// A property of a Kafka source that an environment variable holds.
     #[error("option {option:?} of kafka {brokers}")]
@@ -165,15 +168,13 @@ fn colony_sources(
     context: &SourceContext,
 ) -> Result<Vec<Box<dyn Source>>, InputError> {
     let colony_id = &colony.colony_id;
-    let Some(endpoint) = &colony.endpoint else {
-        return Err(InputError::MeshOnly { colony_id: colony_id.clone() });
-    };
+    let route = network::route(colony).map_err(|cause| InputError::Mesh { colony_id: colony_id.clone(), cause })?;
     let collection = &config.collection;
     let from = |source_name: &str| positions.get(source_name).cloned().unwrap_or_default();
     let target = ColonySourceConfig {
         summary_interval: Duration::from_millis(collection.summary_interval_ms.unsigned_abs()),
         summaries_carry_events: !collection.event_stream,
-        ..ColonySourceConfig::new(colony_id, endpoint)
+        ..ColonySourceConfig::at(colony_id, route)
     };
     let summaries_name = format!("colony-summaries:{colony_id}");
     let summaries = target

@@ -5,6 +5,7 @@ use super::{ColonyEvents, ColonySummaries};
 use crate::SourceContext;
 use crate::backoff::BackoffConfig;
 use crate::error::SourceError;
+use mesh::Route;
 use model::position::Positions;
 use model::time::MINUTE_MS;
 use std::time::Duration;
@@ -15,8 +16,8 @@ use tonic::transport::Endpoint;
 pub struct ColonySourceConfig {
     /// The expected colony id.
     pub colony_id: String,
-    /// Its endpoint, e.g. `http://127.0.0.1:9000`.
-    pub endpoint: String,
+    /// How it is reached.
+    pub route: Route,
     /// How often summaries are pulled.
     pub summary_interval: Duration,
     /// Range of the first pull; `None` requests everything the colony has, including imported data.
@@ -40,11 +41,16 @@ pub struct ColonySourceConfig {
 }
 
 impl ColonySourceConfig {
-    /// A colony with the default timing: pulls every 60 s, everything the colony holds.
+    /// A colony at `endpoint` (`http://host:port`) of a trusted network, with the default timing.
     pub fn new(colony_id: &str, endpoint: &str) -> ColonySourceConfig {
+        ColonySourceConfig::at(colony_id, Route::Plain(endpoint.to_owned()))
+    }
+
+    /// A colony with the default timing: pulls every 60 s, everything the colony holds.
+    pub fn at(colony_id: &str, route: Route) -> ColonySourceConfig {
         ColonySourceConfig {
             colony_id: colony_id.to_owned(),
-            endpoint: endpoint.to_owned(),
+            route,
             summary_interval: Duration::from_secs(60),
             initial_lookback_ms: None,
             summaries_carry_events: true,
@@ -62,9 +68,11 @@ impl ColonySourceConfig {
         if self.colony_id.trim().is_empty() {
             return Err(self.error("the colony id is empty"));
         }
-        match Endpoint::from_shared(self.endpoint.clone()) {
-            Ok(endpoint) if endpoint.uri().scheme_str() == Some("http") && endpoint.uri().host().is_some() => {}
-            _ => return Err(self.error("the endpoint is no address; write for example http://127.0.0.1:9000")),
+        if let Route::Plain(endpoint) = &self.route {
+            match Endpoint::from_shared(endpoint.clone()) {
+                Ok(endpoint) if endpoint.uri().scheme_str() == Some("http") && endpoint.uri().host().is_some() => {}
+                _ => return Err(self.error("the endpoint is no address; write for example http://127.0.0.1:9000")),
+            }
         }
         if self.summary_interval.is_zero() {
             return Err(self.error("the summary interval is 0"));
@@ -95,13 +103,16 @@ impl ColonySourceConfig {
     pub(crate) fn error(&self, problem: &str) -> SourceError {
         SourceError::Colony {
             colony_id: self.colony_id.clone(),
-            endpoint: self.endpoint.clone(),
+            endpoint: match &self.route {
+                Route::Plain(endpoint) => endpoint.clone(),
+                Route::Mesh(_) => self.route.to_string(),
+            },
             problem: problem.to_owned(),
         }
     }
 
     /// `host:port`, for messages.
-    pub(crate) fn address(&self) -> &str {
-        self.endpoint.strip_prefix("http://").unwrap_or(&self.endpoint).trim_end_matches('/')
+    pub(crate) fn address(&self) -> String {
+        self.route.to_string()
     }
 }

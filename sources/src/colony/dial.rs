@@ -1,7 +1,7 @@
 //! A connection to a colony. The one place that knows how colonies are dialled.
 
 use super::config::ColonySourceConfig;
-use mesh::Network;
+use mesh::{Network, Route};
 use model::error::one_line;
 use proto::reef::v1::colony_federation_client::ColonyFederationClient;
 use std::error::Error;
@@ -14,9 +14,9 @@ pub(crate) type Client = ColonyFederationClient<Channel>;
 
 /// Connects, or returns the reason as text.
 pub(crate) async fn dial(network: &Network, config: &ColonySourceConfig) -> Result<Client, String> {
-    let channel = network.dial_plain(&config.endpoint).await.map_err(|error| match error.source() {
-        Some(cause) => one_line(cause),
-        None => error.to_string(),
+    let channel = network.dial(&config.route).await.map_err(|error| match (&config.route, error.source()) {
+        (Route::Plain(_), Some(cause)) => one_line(cause),
+        _ => one_line(&error),
     })?;
     Ok(ColonyFederationClient::new(channel).max_decoding_message_size(MESSAGE_BYTES_MAX))
 }
