@@ -17,6 +17,9 @@ pub trait Program: Parser {
     /// Whether a panic in any thread or task ends the process.
     const ENDS_ON_PANIC: bool = false;
 
+    /// What is logged by default besides warnings: directives of a log filter.
+    const LOGS_ALSO: &'static str = "";
+
     /// The flags for output.
     fn output_args(&self) -> &OutputArgs;
 
@@ -41,7 +44,7 @@ pub fn run<P: Program>(arguments: &[OsString], open: impl FnOnce(&OutputArgs) ->
         Err(error) => return usage(&error, arguments, P::NAME, open),
     };
     let output = open(program.output_args());
-    start_log(program.output_args().verbose, &output);
+    start_log(program.output_args().verbose, P::LOGS_ALSO, &output);
     match program.run(&output) {
         Ok(()) => Exit::Ok,
         Err(failure) => {
@@ -118,11 +121,15 @@ fn wants_json(arguments: &[OsString]) -> bool {
         || words.windows(2).any(|pair| pair == ["--format", "json"])
 }
 
+/// The WireGuard library logs routine events as errors; the crate `mesh` has its own messages.
+const QUIET: &str = "boringtun=off";
+
 /// Log lines go to stderr; `RUST_LOG` decides which, otherwise the number of `-v`.
-fn start_log(verbose: u8, output: &Output) {
-    let default = ["warn", "info", "debug", "trace"][usize::from(verbose).min(3)];
+fn start_log(verbose: u8, also: &str, output: &Output) {
+    let level = ["warn", "info", "debug", "trace"][usize::from(verbose).min(3)];
+    let default = [level, QUIET, also].join(",");
     let filter = tracing_subscriber::EnvFilter::try_from_default_env()
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(default));
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(default.trim_end_matches(',')));
     // a second call (tests) keeps the first subscriber
     let _ = tracing_subscriber::fmt()
         .with_env_filter(filter)

@@ -8,7 +8,9 @@
 //! | `harmless` | text from outside that cannot act on the terminal |
 //! | `help` | `help exit-codes` and other topics |
 //! | `screen`, `text` | moving progress without torn lines; numbers and tables |
+//! | `mesh_failure` | faults of the network as exit codes |
 //! | `panics` | a panic anywhere ends the process |
+//! | `sockets` | Unix sockets in folders with long names |
 //! | `signals` | SIGINT and SIGTERM as a watch channel |
 //! | `coral_program`, `coral` | the command line of `coral`; its commands |
 //! | `pipeline` | the commands of `coral-pipeline` |
@@ -19,11 +21,13 @@ pub mod entry;
 pub mod exit;
 pub mod harmless;
 pub mod help;
+pub mod mesh_failure;
 pub mod output;
 pub mod panics;
 pub mod pipeline;
 pub mod screen;
 pub mod signals;
+pub mod sockets;
 pub mod text;
 
 #[cfg(test)]

@@ -1,8 +1,12 @@
 //! Loads a configuration for a command, and combines its errors into one failure.
 
 use crate::exit::{Exit, Failure};
+use crate::mesh_failure;
 use crate::text::counted;
+use mesh::Network;
+use model::clock::SystemClock;
 use pipelines::config::{self, ConfigErrors, Format, ReefConfig};
+use pipelines::open::network;
 use std::path::{Path, PathBuf};
 
 /// Loads the file.
@@ -31,6 +35,11 @@ pub fn load_runnable(path: &Path) -> Result<ReefConfig, Failure> {
     let mut failure = Failure::new(Exit::Usage, "not_in_this_version", message);
     failure.details = unsupported;
     Err(failure.docs("coral-pipeline help config"))
+}
+
+/// How the colonies of a configuration are reached.
+pub fn network_of(config: &ReefConfig) -> Result<Network, Failure> {
+    network::of(config, SystemClock::shared()).map_err(|error| mesh_failure::failure(&error))
 }
 
 fn config_failure(path: &Path, errors: &ConfigErrors) -> Failure {
@@ -119,6 +128,6 @@ mod tests {
              storage: {type: clickhouse, connection: {host: h, port: 9000, database: d}}\n";
         std::fs::write(&path, text).unwrap();
         let failure = load_runnable(&path).unwrap_err();
-        assert_eq!((failure.exit, failure.code, failure.details.len()), (Exit::Usage, "not_in_this_version", 2));
+        assert_eq!((failure.exit, failure.code, failure.details.len()), (Exit::Usage, "not_in_this_version", 1));
     }
 }

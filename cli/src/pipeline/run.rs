@@ -1,7 +1,7 @@
 //! `coral-pipeline run`: runs a reef, shows its progress, and ends with the patterns found.
 
 use super::ask::attended;
-use super::load::load_runnable;
+use super::load::{load_runnable, network_of};
 use super::rules;
 use super::run_failure::run_failure;
 use super::shortfall::{shortfall, stopped_early};
@@ -11,7 +11,6 @@ use crate::exit::{Exit, Failure};
 use crate::output::{Output, Style};
 use crate::signals::watch_shutdown;
 use crate::text::counted;
-use mesh::Network;
 use model::clock::SystemClock;
 use pipelines::cluster::{self, ClusterEnd};
 use pipelines::config::ReefConfig;
@@ -95,7 +94,8 @@ async fn one_of_several(
     shutdown: watch::Receiver<bool>,
     output: &Output,
 ) -> Result<(), Failure> {
-    let (reef, options, announcer) = RunningReef::new(SystemClock::shared(), Network::plain());
+    let network = network_of(config)?;
+    let (reef, options, announcer) = RunningReef::new(SystemClock::shared(), network.clone());
     let display = tokio::spawn(display::show(reef.progress(), output.clone()));
     let messages = output.clone();
     let tell = move |line: &str| messages.message(line);
@@ -103,7 +103,7 @@ async fn one_of_several(
     let running = stopped_by(shutdown, &reef, running);
     let end = match process {
         // the store is its own
-        0 => attended(config, &reef, output, running).await,
+        0 => attended((config, &network), &reef, output, running).await,
         _ => running.await,
     };
     // as above: the display ends on its own
@@ -144,10 +144,12 @@ pub async fn watched(
     shutdown: watch::Receiver<bool>,
     output: &Output,
 ) -> Result<RunSummary, Failure> {
-    let (reef, options, announcer) = RunningReef::new(SystemClock::shared(), Network::plain());
+    let network = network_of(config)?;
+    let (reef, options, announcer) = RunningReef::new(SystemClock::shared(), network.clone());
     let display = tokio::spawn(display::show(reef.progress(), output.clone()));
     let running = beside(pipelines::run::run_announced(config, options, announcer), display);
-    let ended = attended(config, &reef, output, stopped_by(shutdown, &reef, running)).await;
+    let ended = attended((config, &network), &reef, output, stopped_by(shutdown, &reef, running)).await;
+    network.close().await;
     ended?.map_err(|error| run_failure(&error, path))
 }
 

@@ -1,6 +1,7 @@
 //! Converts a run's error to a failure: exit code, hint, and whether a restart helps.
 
 use crate::exit::{Exit, Failure};
+use crate::mesh_failure;
 use pipelines::error::ClusterError;
 use pipelines::error::RunError;
 use pipelines::open::inputs::InputError;
@@ -15,6 +16,9 @@ pub(super) fn run_failure(error: &RunError, config: &Path) -> Failure {
             let (exit, hint) = repair(cause, config).unwrap_or_else(|| (Exit::Usage, check_hint(config)));
             // nothing has been tried yet
             (if exit == Exit::Failed { Exit::Usage } else { exit }, "input_invalid", Some(hint))
+        }
+        RunError::Input(InputError::Mesh { cause, .. }) => {
+            (mesh_failure::exit(cause), "input_invalid", Some(check_hint(config)))
         }
         RunError::Input(_) => (Exit::Usage, "input_invalid", Some(check_hint(config))),
         RunError::Source { cause, .. } => match repair(cause, config) {

@@ -7,10 +7,12 @@ use crate::entry::runtime;
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
 use crate::text::{bytes, counted};
+use mesh::MeshError;
 use model::clock::SystemClock;
 use model::error::one_line;
 use model::position::Positions;
 use pipelines::config::{ReefConfig, SecretSource, SourceConfig, StorageKind};
+use pipelines::open::network;
 use serde_json::json;
 use sources::files::{FileLook, FilesConfig};
 use std::path::PathBuf;
@@ -49,7 +51,7 @@ pub fn run(args: &ValidateArgs, output: &Output) -> Result<(), Failure> {
     checks.extend(if args.no_network {
         skipped_colonies(&config)
     } else {
-        check_colony::check_all(&config, &runtime()?)
+        check_colony::check_all(&config, &runtime()?)?
     });
     conclude(&args.config.display().to_string(), checks, output)
 }
@@ -150,7 +152,7 @@ fn file_fault(name: &str, look: &FileLook) -> Option<Check> {
 fn secret_checks(config: &ReefConfig, offline: bool) -> Vec<Check> {
     let of_colonies = config.colonies.iter().filter_map(|colony| {
         let mesh = colony.mesh.as_ref().filter(|_| colony.endpoint.is_none())?;
-        Some((format!("secret of {}", colony.colony_id), mesh.colony_secret.clone()))
+        Some((format!("secret of {}", colony.colony_id), &mesh.colony_secret))
     });
     let of_store = match &config.storage.kind {
         StorageKind::ClickHouse { password_env, .. } => password_env.clone(),
@@ -158,8 +160,8 @@ fn secret_checks(config: &ReefConfig, offline: bool) -> Vec<Check> {
     };
     let of_store = of_store.map(|name| ("password of the store".to_owned(), SecretSource::Env(name)));
     let needed = if offline { Outcome::Warning } else { Outcome::Failed };
-    let mut checks: Vec<Check> =
-        of_colonies.chain(of_store).map(|(name, secret)| secret_check(name, &secret, needed)).collect();
+    let mut checks: Vec<Check> = of_colonies.map(|(name, secret)| colony_secret_check(name, secret, needed)).collect();
+    checks.extend(of_store.map(|(name, secret)| secret_check(name, &secret, needed)));
     // a run of this version asks no model
     let of_model = config.ai.llm.as_ref().and_then(|llm| llm.api_key_env.clone());
     checks.extend(
@@ -172,6 +174,15 @@ fn secret_check(name: String, secret: &SecretSource, when_missing: Outcome) -> C
     match secret.resolve() {
         Ok(_) => Check::new(name, Outcome::Ok, "is there"),
         Err(error) => Check::new(name, when_missing, one_line(&error)),
+    }
+}
+
+/// The secret of a mesh must also be private and unguessable.
+fn colony_secret_check(name: String, secret: &SecretSource, when_missing: Outcome) -> Check {
+    match network::secret_source(secret).and_then(|source| source.read()) {
+        Ok(_) => Check::new(name, Outcome::Ok, "is there"),
+        Err(error @ MeshError::NoSecret { .. }) => Check::new(name, when_missing, one_line(&error)),
+        Err(error) => Check::new(name, Outcome::Failed, one_line(&error)),
     }
 }
 

@@ -1,9 +1,10 @@
 //! The client side: queries the process that runs the reef, or reads the store.
 
 use super::question::{Answer, Question};
-use super::{ANSWER_WAIT, CALLER_GRACE, short, socket_of};
+use super::{ANSWER_WAIT, CALLER_GRACE, socket_of};
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
+use crate::sockets::{is_absent, short};
 use pipelines::config::{ReefConfig, StorageKind};
 use pipelines::open::store;
 use reef::Rules;
@@ -69,10 +70,6 @@ async fn ask_running(question: &Question, store: &Path) -> Result<Option<Answer>
             Err(failed(&io::Error::new(io::ErrorKind::TimedOut, format!("nothing came within {} s", wait.as_secs()))))
         }
     }
-}
-
-fn is_absent(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused | io::ErrorKind::NotADirectory)
 }
 
 async fn ask_store(question: &Question, config: &ReefConfig, rules: Rules) -> Result<Answer, SinkError> {

@@ -1,7 +1,9 @@
 //! The server side in a running reef: a Unix socket beside its store, which only the same user can open.
 
 use super::question::{Answer, Question};
-use super::{short, socket_of};
+use super::{links, socket_of};
+use crate::sockets::short;
+use mesh::{LinkStatus, Network};
 use pipelines::progress::Progress;
 use pipelines::run::RunningReef;
 use reef::Rules;
@@ -33,6 +35,8 @@ pub struct Facts {
     pub store_name: String,
     /// The settings that decide what counts.
     pub rules: Rules,
+    /// The tunnels to colonies.
+    pub network: Network,
     /// How long the store may take to answer; shorter than a caller waits, so that the caller hears why nothing came.
     pub answer_wait: Duration,
 }
@@ -143,7 +147,10 @@ async fn ask(question: Question, reef: &RunningReef, facts: &Facts) -> Answer {
     };
     let answer = question.answer(reader.as_ref(), &facts.store_name, facts.rules);
     match tokio::time::timeout(facts.answer_wait, answer).await {
-        Ok(Ok(Answer::Found { document, page })) => with_progress(document, page, &reef.progress().borrow()),
+        Ok(Ok(Answer::Found { document, page })) => {
+            let tunnels = facts.network.status().await;
+            with_progress((document, page), &reef.progress().borrow(), &tunnels)
+        }
         Ok(Ok(answer)) => answer,
         Ok(Err(error)) => Answer::Failed { message: error.to_string() },
         Err(_) => {
@@ -153,16 +160,21 @@ async fn ask(question: Question, reef: &RunningReef, facts: &Facts) -> Answer {
     }
 }
 
-/// Adds the responding process and its progress to the response.
-fn with_progress(mut document: Value, page: String, progress: &Progress) -> Answer {
+/// Adds the responding process, its progress and its tunnels to the response.
+fn with_progress((mut document, page): (Value, String), progress: &Progress, tunnels: &[LinkStatus]) -> Answer {
     let pid = std::process::id();
     if let Value::Object(fields) = &mut document {
-        fields.insert("running".to_owned(), json!({ "pid": pid, "progress": progress }));
+        fields
+            .insert("running".to_owned(), json!({ "pid": pid, "progress": progress, "mesh": links::as_json(tunnels) }));
     }
     let to = progress.event_time.map_or(String::new(), |time| format!(", up to event time {time}"));
     let colonies = match progress.colonies {
         (_, 0) => String::new(),
         (answering, expected) => format!(", {answering} of {expected} colonies answering"),
     };
-    Answer::Found { document, page: format!("As the running reef has it (PID {pid}{to}{colonies}):\n\n{page}") }
+    let tunnels: String = links::as_lines(tunnels).iter().map(|line| format!("{line}\n")).collect();
+    Answer::Found {
+        document,
+        page: format!("As the running reef has it (PID {pid}{to}{colonies}):\n{tunnels}\n{page}"),
+    }
 }

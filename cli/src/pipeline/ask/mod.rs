@@ -5,10 +5,12 @@
 //! | `question` | queries, and their answers read from a store |
 //! | `door` | the running reef's side: a Unix socket beside its store |
 //! | `caller` | the asking side: the running process first, else the store |
+//! | `links` | the tunnels of a running reef |
 //! | `news` | patterns as lines while a reef runs |
 
 pub(super) mod caller;
 pub(super) mod door;
+mod links;
 pub(super) mod news;
 pub(super) mod question;
 
@@ -18,14 +20,12 @@ mod tests;
 use crate::output::Output;
 use crate::pipeline::rules;
 use door::Facts;
+use mesh::Network;
 use pipelines::config::{ReefConfig, StorageKind};
 use pipelines::open::store;
 use pipelines::run::RunningReef;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-
-/// Longest path of a socket that the operating system takes.
-const SOCKET_PATH_BYTES_MAX: usize = 100;
 
 /// How long the running reef may take to answer.
 const ANSWER_WAIT: Duration = Duration::from_secs(60);
@@ -39,24 +39,10 @@ pub(super) fn socket_of(store: &Path) -> PathBuf {
     PathBuf::from(name)
 }
 
-/// A path that is short enough for the operating system, if necessary through the open folder. The folder must stay
-/// open while the path is used.
-fn short(path: &Path) -> std::io::Result<(PathBuf, Option<std::fs::File>)> {
-    use std::os::fd::AsRawFd;
-    let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
-        return Ok((path.to_owned(), None));
-    };
-    if path.as_os_str().len() <= SOCKET_PATH_BYTES_MAX {
-        return Ok((path.to_owned(), None));
-    }
-    let folder = std::fs::File::open(folder)?;
-    Ok((PathBuf::from(format!("/proc/self/fd/{}", folder.as_raw_fd())).join(name), Some(folder)))
-}
-
 /// Waits for `running`, the run of `reef`. Meanwhile callers are answered and, where the run has no end, patterns are printed
 /// when they are confirmed or withdrawn.
 pub(super) async fn attended<T>(
-    config: &ReefConfig,
+    (config, network): (&ReefConfig, &Network),
     reef: &RunningReef,
     output: &Output,
     running: impl Future<Output = T>,
@@ -64,7 +50,7 @@ pub(super) async fn attended<T>(
     let door = match &config.storage.kind {
         StorageKind::DuckDb { path } => {
             let (store_name, rules) = (store::describe(config), rules::of(config));
-            let facts = Facts { store_name, rules, answer_wait: ANSWER_WAIT };
+            let facts = Facts { store_name, rules, network: network.clone(), answer_wait: ANSWER_WAIT };
             let (path, reef) = (path.clone(), reef.clone());
             Some(tokio::spawn(async move { door::answer_at(&path, reef, facts).await }))
         }

@@ -3,9 +3,10 @@
 
 use super::door::{Facts, answer_at};
 use super::question::{Answer, Question};
-use super::{caller, short, socket_of};
+use super::{caller, socket_of};
 use crate::exit::Exit;
 use crate::output::Output;
+use crate::sockets::short;
 use async_trait::async_trait;
 use mesh::Network;
 use model::clock::SystemClock;
@@ -37,7 +38,7 @@ fn reef_at(store: &Path) -> ReefConfig {
 }
 
 fn facts() -> Facts {
-    Facts { store_name: "s".to_owned(), rules: RULES, answer_wait: Duration::from_secs(60) }
+    Facts { store_name: "s".to_owned(), rules: RULES, network: Network::plain(), answer_wait: Duration::from_secs(60) }
 }
 
 /// The number of the file at a path, once there is another one than `before`.
