@@ -1,9 +1,10 @@
 //! The demo's colonies: real daemons in this process, each with its own database and port, filled over gRPC.
 
+use super::tunnel;
 use crate::exit::{Exit, Failure};
 use colony::config::Retention;
 use colony::server::{ColonySettings, Serving, serve};
-use mesh::{Listen, Network};
+use mesh::{Listen, Network, Route};
 use model::clock::SystemClock;
 use model::colony::ColonyIdentity;
 use model::event::Event;
@@ -12,6 +13,7 @@ use proto::colony::v1::ingest_service_client::IngestServiceClient;
 use proto::colony::v1::{IngestEventsRequest, IngestMetricsRequest};
 use proto::convert::{event_to_wire, metric_to_wire};
 use std::collections::BTreeMap;
+use std::error::Error;
 use std::path::Path;
 use tokio::sync::watch;
 use tonic::transport::Channel;
@@ -19,17 +21,31 @@ use tonic::transport::Channel;
 /// Rows in one call.
 const CALL_ROWS: usize = 2_000;
 
+/// One running colony.
+struct Member {
+    serving: Serving,
+    client: IngestServiceClient<Channel>,
+    /// How a configuration says where it is.
+    place: String,
+}
+
 /// The running colonies, by id.
 pub struct Colonies {
-    colonies: BTreeMap<String, (Serving, IngestServiceClient<Channel>)>,
+    colonies: BTreeMap<String, Member>,
     stop: watch::Sender<bool>,
 }
 
 impl Colonies {
-    /// Starts one daemon per identity, on free ports of this machine, with databases in `folder`.
-    pub async fn start(identities: Vec<ColonyIdentity>, folder: &Path, network: &Network) -> Result<Colonies, Failure> {
+    /// Starts one daemon per identity, on free ports of this machine, with databases in `folder`; each behind a mesh of
+    /// its own if wanted. `network` is what the reef reaches them through.
+    pub async fn start(
+        identities: Vec<ColonyIdentity>,
+        folder: &Path,
+        (network, has_mesh): (&Network, bool),
+    ) -> Result<Colonies, Failure> {
         let (stop, stopping) = watch::channel(false);
         let mut colonies = BTreeMap::new();
+        let failed = |error: &(dyn Error + 'static)| Failure::from_error(Exit::Failed, "colony_failed", error);
         for identity in identities {
             let mut stopping = stopping.clone();
             let colony_id = identity.colony_id.clone();
@@ -43,21 +59,22 @@ impl Colonies {
                 // a dropped sender stops it too
                 let _ = stopping.wait_for(|stop| *stop).await;
             };
-            let serving = serve(settings, Listen::plain("127.0.0.1:0"), shutdown)
-                .await
-                .map_err(|error| Failure::from_error(Exit::Failed, "colony_failed", &error))?;
-            let channel = network
-                .dial_plain(&serving.endpoint())
-                .await
-                .map_err(|error| Failure::from_error(Exit::Failed, "colony_failed", &error))?;
-            colonies.insert(colony_id, (serving, IngestServiceClient::new(channel)));
+            let listen = if has_mesh { tunnel::listen(&colony_id, folder) } else { Ok(Listen::plain("127.0.0.1:0")) };
+            let listen = listen.map_err(|error| failed(&error))?;
+            let serving = serve(settings, listen, shutdown).await.map_err(|error| failed(&error))?;
+            let (route, place) = match serving.door() {
+                Some(door) => (tunnel::route(&colony_id, folder, door), tunnel::place(&colony_id, door)),
+                None => (Route::Plain(serving.endpoint()), format!("endpoint = \"{}\"", serving.endpoint())),
+            };
+            let channel = network.dial(&route).await.map_err(|error| failed(&error))?;
+            colonies.insert(colony_id, Member { serving, client: IngestServiceClient::new(channel), place });
         }
         Ok(Colonies { colonies, stop })
     }
 
-    /// Colony id and endpoint of each.
-    pub fn endpoints(&self) -> impl Iterator<Item = (&str, String)> {
-        self.colonies.iter().map(|(id, (serving, _))| (id.as_str(), serving.endpoint()))
+    /// Colony id of each, and where a configuration finds it.
+    pub fn places(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.colonies.iter().map(|(id, member)| (id.as_str(), member.place.as_str()))
     }
 
     /// Sends events to their colonies, in order.
@@ -67,7 +84,7 @@ impl Colonies {
             by_colony.entry(&event.colony_id).or_default().push(event_to_wire(event));
         }
         for (colony_id, rows) in by_colony {
-            let Some((_, client)) = self.colonies.get_mut(colony_id) else { continue };
+            let Some(Member { client, .. }) = self.colonies.get_mut(colony_id) else { continue };
             for rows in rows.chunks(CALL_ROWS) {
                 let request = IngestEventsRequest { events: rows.to_vec() };
                 client.ingest_events(request).await.map_err(|status| refused(colony_id, &status))?;
@@ -99,7 +116,7 @@ impl Colonies {
         colony_id: &str,
         metrics: Vec<proto::reef::v1::MetricSummary>,
     ) -> Result<(), Failure> {
-        if let Some((_, client)) = self.colonies.get_mut(colony_id) {
+        if let Some(Member { client, .. }) = self.colonies.get_mut(colony_id) {
             let answer = client.ingest_metrics(IngestMetricsRequest { metrics }).await;
             answer.map_err(|status| refused(colony_id, &status))?;
         }
@@ -109,7 +126,7 @@ impl Colonies {
     /// Stops all daemons and waits until their databases are closed.
     pub async fn stop(self) -> Result<(), Failure> {
         let _ = self.stop.send(true);
-        for (_, (serving, client)) in self.colonies {
+        for (_, Member { serving, client, .. }) in self.colonies {
             drop(client);
             serving.stopped().await.map_err(|error| Failure::from_error(Exit::Failed, "colony_failed", &error))?;
         }

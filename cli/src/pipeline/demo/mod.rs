@@ -6,6 +6,7 @@
 
 mod fleet;
 mod planted;
+mod tunnel;
 
 use super::run_failure::run_failure;
 use super::{display, summary};
@@ -15,7 +16,7 @@ use crate::output::Output;
 use crate::signals::watch_shutdown;
 use crate::text::count;
 use fleet::Colonies;
-use mesh::Network;
+use mesh::{Network, ReefSettings, Underlay};
 use model::clock::{Clock, SystemClock};
 use model::colony::ColonyIdentity;
 use model::colony::identity_from_id;
@@ -32,6 +33,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::sync::watch;
 
+/// Id of the demo's reef.
+const REEF_ID: &str = "demo-reef-d3m0d3";
 /// Days of events that arrive while the reef runs.
 const LIVE_DAYS: i64 = 2;
 /// Events that arrive at once while the reef runs.
@@ -61,6 +64,9 @@ pub struct DemoArgs {
     /// Length of the history in days
     #[arg(long, default_value_t = 30)]
     pub days: u32,
+    /// Put each colony behind a WireGuard mesh of its own, in user space
+    #[arg(long)]
+    pub mesh: bool,
 }
 
 /// Runs the demo.
@@ -70,8 +76,8 @@ pub fn run(args: &DemoArgs, output: &Output) -> Result<(), Failure> {
         let fleet = generate(args)?;
         let folder = Folder::fresh(&args.out)?;
         let identities = fleet.truth.colonies.iter().map(|id| identity(id)).collect();
-        let network = Network::plain();
-        let mut colonies = Colonies::start(identities, &folder.colonies, &network).await?;
+        let network = if args.mesh { mesh_network() } else { Network::plain() };
+        let mut colonies = Colonies::start(identities, &folder.colonies, (&network, args.mesh)).await?;
         output.message(&format!(
             "{} colonies started; filling them with {} days: {} events, {} metric rows",
             fleet.truth.colonies.len(),
@@ -85,7 +91,9 @@ pub fn run(args: &DemoArgs, output: &Output) -> Result<(), Failure> {
         colonies.send_metrics(fleet.metrics()).await?;
         let config = folder.write_config(&colonies)?;
         output.message("the reef starts; the last two days of events arrive while it runs");
-        let summary = watch_reef((&config, &folder.config()), &mut colonies, live, &fleet, stopped, output).await?;
+        let reef = (&config, folder.config(), network.clone());
+        let summary = watch_reef(reef, &mut colonies, live, &fleet, stopped, output).await?;
+        network.close().await;
         colonies.stop().await?;
 
         let failed = |error: sinks::SinkError| Failure::from_error(Exit::Failed, "store_failed", &error);
@@ -118,9 +126,15 @@ fn identity(colony_id: &str) -> ColonyIdentity {
     ColonyIdentity { colony_id: colony_id.to_owned(), application_name, environment }
 }
 
+/// Meshes, as the demo's reef. Its colonies are at fixed places, so that no discovery is asked.
+fn mesh_network() -> Network {
+    let reef_id = REEF_ID.to_owned();
+    Network::of_reef(ReefSettings { reef_id, discovery: None, underlay: Underlay::Udp, clock: SystemClock::shared() })
+}
+
 /// Runs the reef while live events arrive, and stops it once it has everything.
 async fn watch_reef(
-    (config, config_path): (&ReefConfig, &Path),
+    (config, config_path, network): (&ReefConfig, PathBuf, Network),
     colonies: &mut Colonies,
     live: &[model::event::Event],
     fleet: &Fleet,
@@ -130,10 +144,7 @@ async fn watch_reef(
     let (stop, shutdown) = watch::channel(false);
     let (progress, mut snapshots) = watch::channel(Progress::default());
     let display = tokio::spawn(display::show(snapshots.clone(), output.clone()));
-    let reef = pipelines::run::run(
-        config,
-        RunOptions { progress, shutdown, clock: SystemClock::shared(), network: Network::plain() },
-    );
+    let reef = pipelines::run::run(config, RunOptions { progress, shutdown, clock: SystemClock::shared(), network });
     let (events, metrics) = (fleet.events.len() as u64, fleet.metric_rows());
     let feed = async {
         for arriving in live.chunks(LIVE_EVENTS) {
@@ -156,7 +167,7 @@ async fn watch_reef(
     let (summary, fed) = tokio::join!(reef, feed_then_stop);
     let _ = display.await;
     fed?;
-    summary.map_err(|error| run_failure(&error, config_path))
+    summary.map_err(|error| run_failure(&error, &config_path))
 }
 
 /// First line of the demo's `reef.toml`: by it the demo knows a folder as its own.
@@ -206,11 +217,10 @@ impl Folder {
 
     /// Writes `reef.toml` and loads it, as `coral-pipeline run` would.
     fn write_config(&self, colonies: &Colonies) -> Result<ReefConfig, Failure> {
-        let mut text = format!(
-            "{MARK}; the colonies it names ran inside the demo\nreef_id = \"demo-reef-d3m0d3\"\nname = \"demo\"\n"
-        );
-        for (colony_id, endpoint) in colonies.endpoints() {
-            text += &format!("\n[[colonies]]\ncolony_id = \"{colony_id}\"\nendpoint = \"{endpoint}\"\n");
+        let mut text =
+            format!("{MARK}; the colonies it names ran inside the demo\nreef_id = \"{REEF_ID}\"\nname = \"demo\"\n");
+        for (colony_id, place) in colonies.places() {
+            text += &format!("\n[[colonies]]\ncolony_id = \"{colony_id}\"\n{place}\n");
         }
         text += "\n[storage]\ntype = \"duckdb\"\npath = \"reef.duckdb\"\n\n[collection]\nsummary_interval = \"1s\"\n";
         let path = self.config();
