@@ -6,11 +6,16 @@
 //! | `start` | the daemon |
 //! | `status` | what a colony holds and how it does |
 //! | `import` | files into a colony |
+//! | `peers`, `live` | reefs of its mesh: known ones, live tunnels, the end of one |
+//! | `secret` | the secrets that admit reefs |
 //! | `failure` | what went wrong, as exit code and words |
 
-mod failure;
+pub(super) mod failure;
 mod import;
 mod init;
+mod live;
+mod peers;
+mod secret;
 mod start;
 mod status;
 #[cfg(test)]
@@ -32,6 +37,13 @@ pub enum ColonyCommand {
     Status(status::StatusArgs),
     /// Load metric and event files
     Import(import::ImportArgs),
+    /// List the reefs of the colony's mesh
+    Peers(peers::PeersArgs),
+    /// Remove a reef from the mesh, and remember that
+    Unpeer(peers::UnpeerArgs),
+    /// Manage the secrets that admit reefs
+    #[command(subcommand)]
+    Secret(secret::SecretCommand),
 }
 
 /// Runs one of them.
@@ -42,6 +54,9 @@ pub fn run(command: ColonyCommand, output: &Output) -> Result<(), Failure> {
         ColonyCommand::Start(args) => start::run(&args, &places, output),
         ColonyCommand::Status(args) => status::run(&args, &places, output),
         ColonyCommand::Import(args) => import::run(&args, &places, output),
+        ColonyCommand::Peers(args) => peers::peers(&args, &places, output),
+        ColonyCommand::Unpeer(args) => peers::unpeer(&args, &places, output),
+        ColonyCommand::Secret(command) => secret::run(&command, &places, output),
     }
 }
 

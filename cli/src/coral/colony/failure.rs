@@ -3,7 +3,8 @@
 use crate::exit::{Exit, Failure};
 use colony::config::ConfigError;
 use colony::import::ImportError;
-use colony::{AskError, ColonyError, StoreError};
+use colony::{AskError, ColonyError, PeeringError, StoreError};
+use mesh::MeshError;
 use std::error::Error;
 
 /// A fault of the configuration.
@@ -23,7 +24,28 @@ pub fn colony(error: &ColonyError) -> Failure {
         ColonyError::Network { .. } => "network",
         ColonyError::Serve { .. } => "serve",
     };
-    Failure::from_error(Exit::Failed, code, error)
+    let exit = match error {
+        ColonyError::Network { cause, .. } => crate::mesh_failure::exit(cause),
+        ColonyError::Store { .. } | ColonyError::Serve { .. } => Exit::Failed,
+    };
+    Failure::from_error(exit, code, error)
+}
+
+/// A fault of the colony's mesh.
+pub fn peering(error: &PeeringError) -> Failure {
+    let exit = match error {
+        PeeringError::NotConfigured { .. } | PeeringError::NoSecret { .. } | PeeringError::WeakSecret { .. } => {
+            Exit::Usage
+        }
+        PeeringError::Mesh { cause, .. } => crate::mesh_failure::exit(cause),
+        PeeringError::Folder { .. } | PeeringError::Config(_) | PeeringError::Discovery(_) => Exit::Failed,
+    };
+    Failure::from_error(exit, "mesh", error)
+}
+
+/// A fault of its registry.
+pub fn mesh(error: &MeshError) -> Failure {
+    crate::mesh_failure::failure(error)
 }
 
 /// A fault of the database.

@@ -6,8 +6,9 @@ use crate::exit::Failure;
 use crate::output::Output;
 use colony::config::{Places, Resolved};
 use colony::store::{Totals, database_path};
-use colony::{Store, StoreError, ask};
+use colony::{Peering, Store, StoreError, ask};
 use mesh::Network;
+use model::clock::SystemClock;
 use proto::reef::v1::GetSummaryResponse;
 use serde_json::{Value, json};
 use std::path::Path;
@@ -46,16 +47,42 @@ pub fn run(args: &StatusArgs, places: &Places, output: &Output) -> Result<(), Fa
             None => look(&path).await,
         }
     })?;
-    let value = as_json(&resolved, &path, &found);
+    let peering = mesh_of(&resolved, places)?;
+    let mut value = as_json(&resolved, &path, &found);
+    value["mesh"] = peering.as_ref().map_or(Value::Null, |peering| {
+        json!({
+            "listen": peering.settings().listen.to_string(),
+            "public_key": peering.public_key().to_string(),
+            "mesh_ip": peering.settings().range.own().to_string(),
+            "connect_port": peering.settings().connect_port,
+            "peers": peering.registry().state().peers().count(),
+        })
+    });
     output.result(&value, |style| {
         let identity = identity_of(&resolved);
         let (state, lines) = as_lines(&found);
         let mut page = format!("{} {state}", style.bold(&format!("colony {}", identity.colony_id)));
         page.push_str(&format!("\n  application  {} ({})", identity.application_name, identity.environment));
         page.push_str(&format!("\n  database     {}", path.display()));
+        if let Some(peering) = &peering {
+            let settings = peering.settings();
+            page.push_str(&format!(
+                "\n  mesh         UDP {}, {}:{}",
+                settings.listen,
+                settings.range.own(),
+                settings.connect_port
+            ));
+            page.push_str(&format!("\n  public key   {}", peering.public_key()));
+        }
         lines.iter().for_each(|line| page.push_str(&format!("\n  {line}")));
         page
     })
+}
+
+fn mesh_of(resolved: &Resolved, places: &Places) -> Result<Option<Peering>, Failure> {
+    let open = || Peering::open(places, &resolved.colony, SystemClock::shared());
+    let opened = resolved.colony.mesh.is_some().then(open).transpose();
+    opened.map_err(|error| failure::peering(&error))
 }
 
 async fn look(path: &Path) -> Result<Found, Failure> {

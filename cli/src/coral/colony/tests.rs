@@ -3,8 +3,10 @@
 
 use super::import::ImportArgs;
 use super::init::InitArgs;
+use super::peers::{PeersArgs, UnpeerArgs};
+use super::secret::SecretCommand;
 use super::status::StatusArgs;
-use super::{import, init, status};
+use super::{import, init, peers, secret, status};
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
 use clap::{CommandFactory, FromArgMatches, Parser};
@@ -103,4 +105,69 @@ fn a_colony_is_made_once() {
     let again = "init my-shop --environment production --colony-id c1";
     let failure = scene.fails(|places, output| init::run(args::<InitArgs>(again), places, output));
     assert_eq!(failure.exit, Exit::Usage);
+}
+
+#[derive(Debug, Parser)]
+struct SecretLine {
+    #[command(subcommand)]
+    command: SecretCommand,
+}
+
+impl Scene {
+    /// The colony's file gets a mesh.
+    fn with_mesh(self) -> Scene {
+        let file = self.places.colony_file("c1");
+        let text = std::fs::read_to_string(&file).unwrap();
+        std::fs::write(&file, text + "\nmesh:\n  listen: 127.0.0.1:0\n").unwrap();
+        self
+    }
+
+    fn secret(&self, line: &str) -> Result<Value, Failure> {
+        let (output, captured) = Output::captured(true);
+        let command = SecretLine::try_parse_from(line.split(' ')).unwrap().command;
+        secret::run(&command, &self.places, &output)?;
+        Ok(serde_json::from_str(&captured.stdout()).unwrap())
+    }
+}
+
+#[test]
+fn secrets_are_shown_once_and_listed_without_themselves() {
+    use std::os::unix::fs::PermissionsExt;
+    let scene = Scene::new().with_mesh();
+    let made = scene.secret("secret create auditors --read-only --expires 90d").unwrap();
+    let text = made["secret"].as_str().unwrap();
+    assert_eq!((text.len(), made["read_only"].as_bool()), (43, Some(true)));
+    let file = scene.dir.path().join("reef.secret");
+    let line = format!("secret create partner --reef r1 --out {}", file.display());
+    assert_eq!(scene.secret(&line).unwrap()["secret"], Value::Null);
+    assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    assert_eq!(scene.secret(&line).unwrap_err().code, "file_exists");
+    let list = scene.secret("secret list").unwrap();
+    let names: Vec<&str> = list["secrets"].as_array().unwrap().iter().map(|it| it["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["auditors", "partner"]);
+    assert_eq!((&list["secrets"][1]["reef_id"], &list["secrets"][0]["expired"]), (&"r1".into(), &false.into()));
+    assert!(!list.to_string().contains(text));
+    let twice = scene.secret("secret create auditors").unwrap_err();
+    assert!(twice.exit == Exit::Usage && twice.message.contains("revoke it first"), "{twice:?}");
+    assert_eq!(scene.secret("secret create x --expires never").unwrap_err().exit, Exit::Usage);
+    let rotated = scene.secret("secret rotate --grace 1h").unwrap();
+    let stored = std::fs::read_to_string(scene.places.colony_file("c1")).unwrap();
+    assert!(stored.contains(rotated["secret"].as_str().unwrap()));
+    scene.secret("secret revoke auditors").unwrap();
+    assert_eq!(scene.secret("secret revoke auditors").unwrap_err().exit, Exit::NotFound);
+}
+
+#[test]
+fn a_colony_shows_its_mesh_when_it_does_not_run() {
+    let scene = Scene::new();
+    assert_eq!(scene.status()["mesh"], Value::Null);
+    let failure = scene.fails(|places, output| peers::peers(&args::<PeersArgs>("peers"), places, output));
+    assert_eq!((failure.exit, failure.code), (Exit::Usage, "mesh"));
+    let scene = scene.with_mesh();
+    let shown = scene.run(|places, output| peers::peers(&args::<PeersArgs>("peers"), places, output));
+    assert_eq!((&shown["running"], &shown["peers"]), (&Value::Null, &serde_json::json!([])));
+    assert_eq!(scene.status()["mesh"]["public_key"], shown["public_key"]);
+    let failure = scene.fails(|places, output| peers::unpeer(&args::<UnpeerArgs>("unpeer r1"), places, output));
+    assert_eq!(failure.exit, Exit::NotFound);
+    assert!(failure.message.contains("there is no reef \"r1\""), "{failure:?}");
 }
