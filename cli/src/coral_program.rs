@@ -1,6 +1,8 @@
 //! The command line of `coral`: which command groups there are.
 
 use crate::coral::colony::{self, ColonyCommand};
+use crate::coral::discovery::{self, DiscoveryCommand};
+use crate::coral::reef::{self, ReefCommand};
 use crate::entry::Program;
 use crate::exit::Failure;
 use crate::help::{self, Topic};
@@ -29,12 +31,20 @@ enum Command {
     /// Run and manage one colony
     #[command(subcommand)]
     Colony(ColonyCommand),
+    /// Connect a reef with its colonies
+    #[command(subcommand)]
+    Reef(ReefCommand),
+    /// Run a service that tells reefs where colonies are
+    #[command(subcommand)]
+    Discovery(DiscoveryCommand),
     /// Explain a topic
     Help(Topic),
 }
 
 impl Program for Coral {
     const NAME: &'static str = "coral";
+    // who called a colony through its mesh is always logged
+    const LOGS_ALSO: &'static str = "coral_audit=info";
 
     fn output_args(&self) -> &OutputArgs {
         &self.output
@@ -43,6 +53,8 @@ impl Program for Coral {
     fn run(self, output: &Output) -> Result<(), Failure> {
         match self.command {
             Command::Colony(command) => colony::run(command, output),
+            Command::Reef(command) => reef::run(command, output),
+            Command::Discovery(command) => discovery::run(command, output),
             Command::Help(topic) => help::run::<Coral>(&topic, &[], output),
         }
     }
