@@ -14,6 +14,7 @@ mod fuzz;
 mod kafka;
 mod late;
 mod live;
+mod meshes;
 mod readers;
 mod readme;
 mod recorded;

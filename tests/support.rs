@@ -1,6 +1,7 @@
 //! What the end-to-end tests share: a reef in a temporary folder, the real programs, a dump of a table.
 
 pub mod clickhouse;
+pub mod colonies;
 pub mod crash;
 pub mod recordings;
 pub mod tables;
@@ -75,6 +76,13 @@ impl Reef {
     /// Another command of `coral-pipeline` on this reef with `--json`; its one document.
     pub fn program(&self, command: &str) -> Value {
         json(&Command::new(program("coral-pipeline")).arg(command).arg(&self.config).arg("--json").output().unwrap())
+    }
+
+    /// What `report --json` says of a reef that runs; null while it cannot be asked.
+    pub fn asked(&self) -> Value {
+        let mut report = Command::new(program("coral-pipeline"));
+        let output = report.arg("report").arg(&self.config).arg("--json").output().unwrap();
+        serde_json::from_slice(&output.stdout).unwrap_or_default()
     }
 
     /// The same, in the background.
