@@ -221,7 +221,9 @@ fn a_removed_reef_loses_one_colony_at_once_and_for_good() {
             let peers = colony.command(&["peers"]);
             peers["peers"][0]["tunnel"]["answer_age_seconds"].as_u64()
         });
-        await_some("events", || scene.reef.asked()["running"]["progress"]["events"].as_u64().filter(|count| *count > 0));
+        await_some("events", || {
+            scene.reef.asked()["running"]["progress"]["events"].as_u64().filter(|count| *count > 0)
+        });
         await_some("a summary", || colony.log().contains("ColonyFederation/GetSummary").then_some(()));
     }
     let removed = &scene.colonies[0];

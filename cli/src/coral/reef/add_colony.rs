@@ -108,7 +108,8 @@ async fn join(
         ..MeshColony::new(&args.colony_id, given.source.clone())
     };
     let network = pipelines::open::network::of(config, SystemClock::shared())?;
-    show(output, &format!("Adding colony to reef {}...\n", config.reef_id));
+    show(output, &format!("Adding colony to reef {}...", config.reef_id));
+    show(output, "");
     let (shown, colony_id) = (output.clone(), args.colony_id.clone());
     let route = Route::Mesh(Box::new(colony));
     let joined = network.dial_showing(&route, move |step| {
