@@ -11,6 +11,7 @@
 //! | `event`, `metric`, `topology` | the rows that colonies report |
 //! | `series` | what a metric series is; the number that each has in this process |
 //! | `statistics`, `columns`, `chunks` | metric rows as columns, in chunks that are shared and not copied |
+//! | `version` | versions of services: where events name them, and their order |
 //! | `check` | which rows are acceptable; the reason when one is not |
 //! | `reject` | a rejected row, counted and kept |
 //! | `position` | where a source resumes, per partition |
@@ -37,3 +38,4 @@ pub mod series;
 pub mod statistics;
 pub mod time;
 pub mod topology;
+pub mod version;
