@@ -12,6 +12,7 @@
 //! | `series` | what a metric series is; the number that each has in this process |
 //! | `statistics`, `columns`, `chunks` | metric rows as columns, in chunks that are shared and not copied |
 //! | `version` | versions of services: where events name them, and their order |
+//! | `meaning` | unit of a metric and whether more of it is better, by its name |
 //! | `check` | which rows are acceptable; the reason when one is not |
 //! | `reject` | a rejected row, counted and kept |
 //! | `position` | where a source resumes, per partition |
@@ -28,6 +29,7 @@ pub mod derived;
 pub mod error;
 pub mod event;
 pub mod instant;
+pub mod meaning;
 pub mod metric;
 pub mod pattern;
 pub mod position;
