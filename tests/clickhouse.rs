@@ -21,7 +21,6 @@ const TABLES: &[(&str, &str)] = &[
     ("correlations", ", updated_at"),
     ("correlation_evidence", ""),
     ("event_correlations", ""),
-    ("deployment_timeline", ""),
     ("service_nodes", ""),
     ("service_edges", ""),
     ("colony_status", ", updated_at"),

@@ -41,6 +41,7 @@ pub const DUCKDB: &[Migration] = &[
         sql: include_str!("../duckdb/0009_corrections_and_refusals.sql"),
     },
     Migration { version: 10, name: "reasons", sql: include_str!("../duckdb/0010_reasons.sql") },
+    Migration { version: 11, name: "deployments", sql: include_str!("../duckdb/0011_deployments.sql") },
 ];
 
 /// Creates `schema_version` in ClickHouse when it is missing.
@@ -65,10 +66,11 @@ pub const CLICKHOUSE: &[Migration] = &[
         sql: include_str!("../clickhouse/0009_corrections_and_refusals.sql"),
     },
     Migration { version: 10, name: "reasons", sql: include_str!("../clickhouse/0010_reasons.sql") },
+    Migration { version: 11, name: "deployments", sql: include_str!("../clickhouse/0011_deployments.sql") },
 ];
 
 /// The newest schema this program knows.
-pub const KNOWN_VERSION: u32 = 10;
+pub const KNOWN_VERSION: u32 = 11;
 
 /// Why a store cannot be brought to the known version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -152,7 +154,7 @@ mod tests {
     #[test]
     fn a_store_in_between_gets_the_rest() {
         let rest = pending(DUCKDB, 2).unwrap();
-        assert_eq!(rest.iter().map(|step| step.version).collect::<Vec<_>>(), vec![3, 4, 5, 6, 7, 8, 9, 10]);
+        assert_eq!(rest.iter().map(|step| step.version).collect::<Vec<_>>(), vec![3, 4, 5, 6, 7, 8, 9, 10, 11]);
     }
 
     #[test]

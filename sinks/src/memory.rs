@@ -443,7 +443,6 @@ impl StoreReader for MemoryReader {
             ("correlations", tables.findings.len()),
             ("correlation_evidence", evidence),
             ("event_correlations", links),
-            ("deployment_timeline", 0),
             ("service_nodes", tables.nodes.len()),
             ("service_edges", tables.edges.len()),
             ("colony_status", tables.colonies.len()),

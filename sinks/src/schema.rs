@@ -101,11 +101,6 @@ pub const TABLES: &[Table] = &[
         ("judged_coefficient", Real), ("part_of", Text), ("open_count", U32), ("open_until", Time), ("revision", U64),
         ("updated_at", Time),
     ] },
-    Table { name: "deployment_timeline", key: 2, columns: &[
-        ("colony_id", Text), ("deployment_id", Text), ("application_name", Text), ("environment", Text),
-        ("service_id", Text), ("from_version", Text), ("to_version", Text), ("started_at", Time), ("completed_at", Time),
-        ("status", Text), ("impact_score", Real), ("issues_detected", Texts), ("related_events", Texts),
-    ] },
     Table { name: "predictions", key: 1, columns: &[
         ("prediction_id", Text), ("correlation_id", Text), ("source_colony_id", Text), ("source_event_id", Text),
         ("target_colony_id", Text), ("target_service", Text), ("target_signal", Text), ("issued_at", Time),
@@ -168,7 +163,19 @@ pub struct DerivedTable {
 }
 
 /// The derived tables. A new one is added here, and nowhere else.
-pub const DERIVED: &[DerivedTable] = &[];
+#[rustfmt::skip]
+pub const DERIVED: &[DerivedTable] = &[
+    DerivedTable {
+        table: Table { name: "deployment_timeline", key: 2, columns: &[
+            ("colony_id", Text), ("deployment_id", Text), ("application_name", Text), ("environment", Text),
+            ("service_id", Text), ("from_version", Text), ("to_version", Text), ("started_at", Time),
+            ("completed_at", Time), ("status", Text), ("impact_score", Real), ("issues_detected", Texts),
+            ("related_events", Texts), ("kind", Text), ("reported_by", Texts), ("reported_as", Texts),
+        ] },
+        retention: RetentionClass::Deployments,
+        time: "started_at",
+    },
+];
 
 /// Names of derived tables that older versions had: they are dropped.
 pub const RETIRED: &[&str] = &[];

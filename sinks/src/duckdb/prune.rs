@@ -72,11 +72,6 @@ pub(super) fn prune(session: &mut Session, retention: &Retention, now: TimeMs) -
             has_more |= table == "correlations" && rows as usize == SLICE_CORRELATIONS;
             pruned.add(table, rows);
         }
-        let rows = transaction.execute(
-            "DELETE FROM deployment_timeline WHERE coalesce(completed_at, started_at) < ?",
-            params![time(now - retention.deployments_ms)],
-        )?;
-        pruned.add("deployment_timeline", rows as u64);
         for (table, rows) in derived::prune(&transaction, session.schema, (retention, now), left)? {
             has_more |= rows == left;
             pruned.add(table, rows);

@@ -107,7 +107,7 @@ mod tests {
     use super::*;
     use crate::compliance::OnTime;
     use crate::compliance::rows::{START, bucket, event, finding};
-    use crate::schema::TABLES;
+    use crate::schema::Schema;
     use crate::store::{StoreAdmin, StoreWriter};
     use crate::transfer::Tally;
     use model::rows::Rows;
@@ -142,8 +142,8 @@ mod tests {
             Ok(names)
         };
         let stored = store.writer.call("list columns", job).await.unwrap();
-        let mut moved: Vec<String> = TABLES
-            .iter()
+        let mut moved: Vec<String> = Schema::default()
+            .tables()
             .flat_map(|table| table.columns.iter().map(|(column, _)| format!("{}.{column}", table.name)))
             .collect();
         moved.sort();
@@ -174,12 +174,13 @@ mod tests {
         a.commit(&commit).await.unwrap();
         let job = |session: &mut Session| {
             Ok(session.connection.execute_batch(
-                "INSERT INTO deployment_timeline VALUES ('d', 'c', 'app', 'prod', 's', '1', '2', now(), NULL, 'running',
-                 0.5, ['slow', 'it''s'], []);",
+                "INSERT INTO deployment_timeline VALUES ('c', 'd', 'app', 'prod', 's', '1', '2', now(), NULL, 'running',
+                 0.5, ['slow', 'it''s'], [], 'deployment', ['e'], [], now());",
             )?)
         };
         a.writer.call("add a deployment", job).await.unwrap();
-        for table in TABLES {
+        let tables: Vec<&'static Table> = Schema::default().tables().collect();
+        for table in &tables {
             let mut after = None;
             loop {
                 let page = a.export(table, after.as_ref(), 7).await.unwrap();
@@ -193,12 +194,12 @@ mod tests {
             let expected = tally(&mut a, table, 1_000).await;
             assert_eq!(tally(&mut b, table, 3).await, expected, "{}", table.name);
         }
-        assert_eq!(tally(&mut b, &TABLES[0], 9).await.rows, 40);
+        assert_eq!(tally(&mut b, tables[0], 9).await.rows, 40);
         let sql = "SELECT count(*) || ' ' || count(DISTINCT series_id) FROM metric_series";
         let job =
             move |session: &mut Session| Ok(session.connection.query_row(sql, [], |row| row.get::<_, String>(0))?);
         assert_eq!(b.writer.call("count series", job).await.unwrap(), "6 6");
-        assert_eq!(b.copy_progress("copy:test").await.unwrap().0.len(), TABLES.len());
+        assert_eq!(b.copy_progress("copy:test").await.unwrap().0.len(), tables.len());
         b.forget_copy("copy:test").await.unwrap();
         assert!(b.copy_progress("copy:test").await.unwrap().0.is_empty());
         assert_eq!(
