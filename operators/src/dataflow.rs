@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! events  ── dedupe ── episodes ── (to all) ── event scan  ── event verdict ──┐
+//!         └─ deployments ─────────────────────────────────────────────────────┤
 //! metrics ── align ────────────── (to all) ── metric scan ── metric verdict ──┴── Outcome
 //! Evaluate ─ (to all) ─ every operator above: scan now, forget what can no longer matter
 //! ```
@@ -11,6 +12,7 @@
 //! needs all pairs together. Worker 0 collects the outcomes of all workers of all processes.
 
 use crate::dedupe::Dedupe;
+use crate::deployments::{Deployments, Input};
 use crate::events::levels::on_both_levels;
 use crate::events::{Episodes, EventParams, EventScan, EventVerdict};
 pub use crate::ext::{Change, Evaluate};
@@ -59,6 +61,8 @@ pub struct Ports {
     pub events: InputSession<u64, Event, i64>,
     /// Metric rows on time, each block for the worker that has its series.
     pub metrics: InputSession<u64, MetricBlock, i64>,
+    /// What the timeline of deployments needs beside events; any worker may take any of it.
+    pub facts: InputSession<u64, Input, i64>,
     /// Orders to evaluate; given to one worker, seen by all.
     pub evaluate: InputSession<u64, Evaluate, i64>,
     /// Changes since they were last taken; all of them are output on worker 0.
@@ -81,6 +85,8 @@ impl Ports {
         self.events.flush();
         self.metrics.advance_to(tick + 1);
         self.metrics.flush();
+        self.facts.advance_to(tick + 1);
+        self.facts.flush();
         self.evaluate.advance_to(tick + 1);
         self.evaluate.flush();
     }
@@ -93,12 +99,15 @@ pub fn build(worker: &mut Worker, params: &Params) -> Ports {
     let probe = ProbeHandle::new();
     let mut events = InputSession::new();
     let mut metrics = InputSession::new();
+    let mut facts = InputSession::new();
     let mut evaluate = InputSession::new();
     worker.dataflow::<u64, _, _>(|scope| {
         let orders = to_all(evaluate.to_collection(scope));
         let metrics = metrics.to_collection(scope);
         let events = events.to_collection(scope);
-        let patterns = event_patterns(events, orders.clone(), &params.events, shard);
+        let facts = events.clone().flat_map(Input::of_event).concat(facts.to_collection(scope));
+        let timeline = deployments(facts, orders.clone(), params.events.keep_ms());
+        let patterns = event_patterns(events, orders.clone(), &params.events, shard).concat(timeline);
         let results = patterns.concat(metric_pairs(metrics, orders, &params.metrics, shard));
         let taken = Rc::clone(&outcomes);
         let results = to_first(results);
@@ -106,7 +115,26 @@ pub fn build(worker: &mut Worker, params: &Params) -> Ports {
             .inspect(move |(outcome, _tick, diff)| taken.borrow_mut().push((outcome.clone(), *diff)))
             .probe_with(&probe);
     });
-    Ports { events, metrics, evaluate, outcomes, probe }
+    Ports { events, metrics, facts, evaluate, outcomes, probe }
+}
+
+fn deployments<'scope>(
+    facts: Rows<'scope, Input>,
+    orders: Rows<'scope, Evaluate>,
+    keep_ms: i64,
+) -> Rows<'scope, Outcome> {
+    let mut deployments = Deployments::default();
+    let by_colony = to_owner(|input: &Input| fixed_hash(&[input.colony_id()]));
+    by_tick(facts, orders, "Deployments", by_colony, move |rows, order| {
+        deployments.apply(rows);
+        let Some(order) = order else { return Vec::new() };
+        let changes = deployments.evaluate();
+        if let Some(now) = order.events_now {
+            deployments.forget(now, keep_ms);
+        }
+        changes
+    })
+    .map(Outcome::Derived)
 }
 
 fn event_patterns<'scope>(

@@ -8,12 +8,14 @@
 //! | `dedupe` | one winner per event identity |
 //! | `events/` | episodes, onsets, lag windows, background rates, e-values, verdicts |
 //! | `metrics/` | alignment to the grid, lag scan, confidence, guards, verdicts |
+//! | `deployments/` | deploy events and versions seen become a timeline |
 //! | `shard` | which worker scans which pair |
 //! | `reference/` | slow from-scratch references, for tests |
 
 pub mod counts;
 pub mod dataflow;
 pub mod dedupe;
+pub mod deployments;
 pub mod events;
 pub mod ext;
 pub mod metrics;

@@ -1,0 +1,191 @@
+//! The operator: events and sightings in, corrections of the timeline out.
+
+use super::deployment::Deployment;
+use super::report::Report;
+use super::seen::{Seen, Sighting};
+use super::timeline::{Earlier, timeline};
+use super::words::is_about_deployments;
+use crate::counts::Counts;
+use crate::ext::Change;
+use model::derived::DerivedRow;
+use model::event::Event;
+use model::time::{DAY_MS, TimeMs};
+use model::topology::ServiceNode;
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// How long deployments are kept in memory: as long as the store keeps them by default.
+pub const KEEP_MS: i64 = 730 * DAY_MS;
+
+/// What the timeline is made of.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[expect(clippy::large_enum_variant, reason = "nearly all of them are events")]
+pub enum Input {
+    /// An event that is about a deployment, or whose copies may be.
+    Event(Event),
+    /// A version in the topology of a colony. It is never retracted.
+    Seen(Sighting),
+    /// What earlier runs have found out. It is never retracted.
+    Earlier(Earlier),
+}
+
+impl Input {
+    /// The event, if the timeline needs it: an amended event may replace a copy that was about a deployment.
+    pub fn of_event(event: Event) -> Option<Input> {
+        (is_about_deployments(&event.event_type) || event.is_amended()).then_some(Input::Event(event))
+    }
+
+    /// A service of a topology, if its version is known.
+    pub fn of_node(node: &ServiceNode) -> Option<Input> {
+        let version = node.version.trim();
+        (!version.is_empty()).then(|| Input::seen(&node.colony_id, &node.service_id, version, node.seen_at))
+    }
+
+    /// A service that was seen with a version.
+    pub fn seen(colony_id: &str, service_id: &str, version: &str, at: TimeMs) -> Input {
+        let (colony_id, service_id, version) = (colony_id.to_owned(), service_id.to_owned(), version.to_owned());
+        Input::Seen(Sighting { colony_id, service_id, version, at })
+    }
+
+    /// Rows of a colony belong together.
+    pub fn colony_id(&self) -> &str {
+        match self {
+            Input::Event(event) => &event.colony_id,
+            Input::Seen(sighting) => &sighting.colony_id,
+            Input::Earlier(earlier) => &earlier.colony_id,
+        }
+    }
+}
+
+type ServiceKey = (String, String);
+
+/// The deployments of colonies, kept current.
+#[derive(Debug, Default)]
+pub struct Deployments {
+    /// Copies of each event, by `(colony_id, event_id)`.
+    copies: BTreeMap<(String, String), Counts<Event>>,
+    services: BTreeMap<ServiceKey, Service>,
+    /// Services of which something has changed since the last evaluation.
+    touched: BTreeSet<ServiceKey>,
+}
+
+#[derive(Debug, Default)]
+struct Service {
+    reports: BTreeSet<Report>,
+    seen: Seen,
+    earlier: Option<Earlier>,
+    rows: BTreeMap<String, Deployment>,
+}
+
+impl Deployments {
+    /// Applies the rows of one tick.
+    pub fn apply(&mut self, changes: Vec<Change<Input>>) {
+        let touched = &mut self.touched;
+        let mut before: BTreeMap<(String, String), Option<(ServiceKey, Report)>> = BTreeMap::new();
+        for (input, diff) in changes {
+            match input {
+                Input::Event(event) => {
+                    let identity = (event.colony_id.clone(), event.event_id.clone());
+                    let copies = self.copies.entry(identity.clone()).or_default();
+                    before.entry(identity).or_insert_with(|| winner(copies));
+                    copies.change(event, diff);
+                }
+                Input::Seen(sighting) if diff > 0 => {
+                    let key = (sighting.colony_id, sighting.service_id);
+                    let service = self.services.entry(key.clone()).or_default();
+                    if service.seen.add(&sighting.version, sighting.at) {
+                        touched.insert(key);
+                    }
+                }
+                Input::Earlier(earlier) if diff > 0 => {
+                    let key = (earlier.colony_id.clone(), earlier.service_id.clone());
+                    let service = self.services.entry(key.clone()).or_default();
+                    service.earlier = service.earlier.take().max(Some(earlier));
+                    touched.insert(key);
+                }
+                Input::Seen(_) | Input::Earlier(_) => {}
+            }
+        }
+        for (identity, before) in before {
+            let after = self.copies.get(&identity).and_then(winner);
+            if self.copies.get(&identity).is_some_and(Counts::is_empty) {
+                self.copies.remove(&identity);
+            }
+            if before == after {
+                continue;
+            }
+            if let Some((key, report)) = before {
+                self.services.entry(key.clone()).or_default().reports.remove(&report);
+                touched.insert(key);
+            }
+            if let Some((key, report)) = after {
+                self.services.entry(key.clone()).or_default().reports.insert(report);
+                touched.insert(key);
+            }
+        }
+    }
+
+    /// Computes the deployments of services of which something has changed, and returns what changed in the timeline.
+    pub fn evaluate(&mut self) -> Vec<Change<DerivedRow>> {
+        let touched = std::mem::take(&mut self.touched);
+        touched.iter().flat_map(|key| self.recompute(key)).collect()
+    }
+
+    fn recompute(&mut self, key: &ServiceKey) -> Vec<Change<DerivedRow>> {
+        let Some(service) = self.services.get_mut(key) else { return Vec::new() };
+        let (colony_id, service_id) = key;
+        let rows = timeline(service_id, &service.reports, &service.seen, service.earlier.as_ref());
+        let mut corrections = Vec::new();
+        for (id, row) in &service.rows {
+            if rows.get(id) != Some(row) {
+                corrections.push((row.row(colony_id, service_id), -1));
+            }
+        }
+        for (id, row) in &rows {
+            if service.rows.get(id) != Some(row) {
+                corrections.push((row.row(colony_id, service_id), 1));
+            }
+        }
+        service.rows = rows;
+        if service.reports.is_empty() && service.seen.is_empty() && service.earlier.is_none() {
+            self.services.remove(key);
+        }
+        corrections
+    }
+
+    /// Forgets events from before `now` that can no longer change a deployment: others after `keep_ms`, deployments
+    /// after [`KEEP_MS`]. Rows of forgotten deployments stay as they are.
+    pub fn forget(&mut self, now: TimeMs, keep_ms: i64) {
+        let (others, horizon) = (now - keep_ms, now - KEEP_MS.max(keep_ms));
+        self.copies.retain(|_, copies| {
+            copies.iter().any(|(event, _)| {
+                event.timestamp >= if is_about_deployments(&event.event_type) { horizon } else { others }
+            })
+        });
+        for ((colony_id, service_id), service) in &mut self.services {
+            service.forget_before(horizon, colony_id, service_id);
+        }
+    }
+}
+
+impl Service {
+    fn forget_before(&mut self, horizon: TimeMs, colony_id: &str, service_id: &str) {
+        if self.rows.values().all(|row| row.started_at >= horizon) {
+            return;
+        }
+        let gone: Vec<Deployment> = self.rows.values().filter(|row| row.started_at < horizon).cloned().collect();
+        self.earlier = Some(Earlier::of((colony_id, service_id), horizon, &gone, self.earlier.take()));
+        self.rows.retain(|_, row| row.started_at >= horizon);
+        self.reports.retain(|report| report.began_at() >= horizon);
+        self.seen.forget_before(horizon);
+    }
+}
+
+/// The greatest copy that is present, unless it is withdrawn or not about a deployment.
+fn winner(copies: &Counts<Event>) -> Option<(ServiceKey, Report)> {
+    let (event, _) = copies.iter().rev().find(|(_, count)| *count > 0)?;
+    if event.withdrawn {
+        return None;
+    }
+    Some(((event.colony_id.clone(), event.service_id.clone()), Report::of(event)?))
+}

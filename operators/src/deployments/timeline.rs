@@ -1,0 +1,202 @@
+//! The timeline of a service: its deployments by time, with the version before each and what became of it.
+
+use super::deployment::{Deployment, Kind, Status};
+use super::group::{Group, SAME_VERSION_MS, groups};
+use super::report::Report;
+use super::seen::{Seen, SeenChange};
+use model::time::{HOUR_MS, TimeMs};
+use model::version::Version;
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// How much later than the topology an event may tell of a version.
+const EVENT_AFTER_MS: i64 = HOUR_MS;
+
+/// What is known of a service from before a time at which its older events were forgotten.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Earlier {
+    /// Colony.
+    pub colony_id: String,
+    /// Service.
+    pub service_id: String,
+    /// Deployments that began before this are no longer changed.
+    pub before: TimeMs,
+    /// The version in effect then, if known.
+    pub in_effect: Option<String>,
+    /// All versions that were known then, sorted.
+    pub versions: Vec<String>,
+}
+
+impl Earlier {
+    /// What deployments that began before a time leave behind, beside what was known.
+    pub fn of(
+        (colony_id, service_id): (&str, &str),
+        before: TimeMs,
+        rows: &[Deployment],
+        known: Option<Earlier>,
+    ) -> Earlier {
+        let (mut in_effect, mut versions) = known.map(|known| (known.in_effect, known.versions)).unwrap_or_default();
+        let mut sorted: Vec<&Deployment> = rows.iter().collect();
+        sorted.sort_by_key(|row| (row.started_at, &row.deployment_id));
+        for row in sorted {
+            // one that was put back is followed by the rollback, unless nothing but the topology shows it
+            let is_left = row.status == Status::RolledBack && row.kind == Kind::Observed;
+            if row.status != Status::Failed && !is_left {
+                in_effect = (!row.to_version.is_empty()).then(|| row.to_version.clone());
+            }
+            versions.extend([&row.from_version, &row.to_version].into_iter().filter(|text| !text.is_empty()).cloned());
+        }
+        versions.sort();
+        versions.dedup();
+        Earlier { colony_id: colony_id.to_owned(), service_id: service_id.to_owned(), before, in_effect, versions }
+    }
+}
+
+/// The deployments of a service, by id.
+pub fn timeline(
+    service_id: &str,
+    reports: &BTreeSet<Report>,
+    seen: &Seen,
+    earlier: Option<&Earlier>,
+) -> BTreeMap<String, Deployment> {
+    let mut groups = groups(reports);
+    let began: Vec<TimeMs> = groups.iter().map(Group::started_at).collect();
+    let mut order: Vec<usize> = (0..groups.len()).collect();
+    order.sort_by_key(|place| (began[*place], &groups[*place].reports[0].event_id));
+    let mut sorted: Vec<Group<'_>> = Vec::with_capacity(groups.len());
+    for place in order {
+        sorted.push(std::mem::replace(&mut groups[place], Group { reports: Vec::new() }));
+    }
+    sorted.retain(|group| earlier.is_none_or(|earlier| group.started_at() >= earlier.before));
+    let changes = unexplained(seen, &sorted, earlier);
+    let rows = rows(&sorted, &changes, seen, earlier);
+    let observed = changes.into_iter().map(|change| observed(service_id, change, &sorted));
+    rows.into_iter().chain(observed).map(|row| (row.deployment_id.clone(), row)).collect()
+}
+
+/// Rows of the groups, in their order. `changes` were seen between them.
+fn rows(groups: &[Group<'_>], changes: &[SeenChange], seen: &Seen, earlier: Option<&Earlier>) -> Vec<Deployment> {
+    let mut rows: Vec<Deployment> = Vec::new();
+    let mut in_effect = earlier.and_then(|earlier| earlier.in_effect.clone());
+    let mut changes = changes.iter().filter(|change| !change.is_rolled_back).peekable();
+    for group in groups {
+        let mut row = row(group);
+        while let Some(change) = changes.next_if(|change| change.at <= row.started_at) {
+            in_effect = Some(change.to.clone());
+        }
+        if row.to_version.is_empty() && row.kind == Kind::Deployment {
+            row.to_version = seen_just_after(seen, &row).unwrap_or_default();
+        }
+        let before = in_effect.clone().or_else(|| seen_before(seen, &row));
+        if row.kind == Kind::Rollback {
+            roll_back(&mut rows, &mut row, group);
+        }
+        if row.from_version.is_empty() {
+            row.from_version = before.unwrap_or_default();
+        }
+        if row.status != Status::Failed {
+            in_effect = (!row.to_version.is_empty()).then(|| row.to_version.clone());
+        }
+        rows.push(row);
+    }
+    rows
+}
+
+fn row(group: &Group<'_>) -> Deployment {
+    let reports = &group.reports;
+    let (completed_at, status) = match group.end() {
+        None => (None, Status::Running),
+        Some((at, has_failed)) => (Some(at), if has_failed { Status::Failed } else { Status::Success }),
+    };
+    let from = reports.iter().find_map(|report| report.from.as_ref());
+    let references: BTreeSet<&String> = reports.iter().filter_map(|report| report.reference.as_ref()).collect();
+    Deployment {
+        deployment_id: reports[0].event_id.clone(),
+        application_name: reports[0].application_name.clone(),
+        environment: reports[0].environment.clone(),
+        from_version: from.map(|version| version.text.clone()).unwrap_or_default(),
+        to_version: group.to().map(|version| version.text.clone()).unwrap_or_default(),
+        started_at: group.started_at(),
+        completed_at,
+        status,
+        kind: if group.is_rollback() { Kind::Rollback } else { Kind::Deployment },
+        reported_by: reports.iter().map(|report| report.event_id.clone()).collect(),
+        reported_as: references.into_iter().cloned().collect(),
+    }
+}
+
+/// Marks the deployment that `rollback` puts back, and determines the versions of the rollback itself. An event may name
+/// the version that is left or the one that is put back.
+fn roll_back(rows: &mut [Deployment], rollback: &mut Deployment, group: &Group<'_>) {
+    let is_left = |row: &Deployment| {
+        let to = Version::read(&row.to_version);
+        to.is_some_and(|to| group.is_to(&to) == Some(true))
+    };
+    let mut open = rows.iter_mut().filter(|row| row.kind == Kind::Deployment && row.status != Status::RolledBack).rev();
+    let Some(last) = open.next() else { return };
+    // the last one, unless an earlier one is named by it and the last one failed
+    let left = if is_left(last) || last.status != Status::Failed {
+        last
+    } else {
+        open.find(|row| is_left(row)).unwrap_or(last)
+    };
+    if is_left(left) || rollback.to_version.is_empty() {
+        rollback.to_version = left.from_version.clone();
+    }
+    rollback.from_version = left.to_version.clone();
+    if rollback.status != Status::Failed {
+        left.status = Status::RolledBack;
+        left.completed_at = left.completed_at.or(Some(rollback.started_at));
+    }
+}
+
+/// The version before a deployment, as the topology shows it.
+fn seen_before(seen: &Seen, row: &Deployment) -> Option<String> {
+    let mut seen = seen.until(row.started_at - 1).into_iter();
+    seen.find(|version| !Version::are_same(version, &row.to_version)).cloned()
+}
+
+/// The version that the topology shows first around a deployment whose events name none.
+fn seen_just_after(seen: &Seen, row: &Deployment) -> Option<String> {
+    let span = row.started_at..=row.completed_at.unwrap_or(row.started_at) + SAME_VERSION_MS;
+    seen.changes().into_iter().find(|change| span.contains(&change.at)).map(|change| change.to)
+}
+
+/// Changes of version that were seen and that no event explains.
+fn unexplained(seen: &Seen, groups: &[Group<'_>], earlier: Option<&Earlier>) -> Vec<SeenChange> {
+    let explains = |group: &Group<'_>, change: &SeenChange| {
+        let is_near =
+            group.started_at() <= change.at + SAME_VERSION_MS && change.at <= group.started_at() + EVENT_AFTER_MS;
+        match Version::read(&change.to).map(|version| group.is_to(&version)) {
+            Some(Some(is_same)) => is_same && group.started_at() <= change.at + EVENT_AFTER_MS,
+            // of another kind, or not named: the time decides
+            _ => is_near,
+        }
+    };
+    let mut changes = seen.changes();
+    changes.retain(|change| {
+        let is_known = earlier.is_some_and(|earlier| {
+            change.at < earlier.before || earlier.versions.iter().any(|known| Version::are_same(known, &change.to))
+        });
+        !is_known && !groups.iter().any(|group| explains(group, change))
+    });
+    changes
+}
+
+/// A change of version as a row; its colony is described by its events, if it has any.
+fn observed(service_id: &str, change: SeenChange, groups: &[Group<'_>]) -> Deployment {
+    let identity = groups.last().map(|group| group.reports[0]);
+    Deployment {
+        deployment_id: format!("observed:{service_id}:{}", change.to),
+        application_name: identity.map(|report| report.application_name.clone()).unwrap_or_default(),
+        environment: identity.map(|report| report.environment.clone()).unwrap_or_default(),
+        from_version: change.from,
+        to_version: change.to,
+        started_at: change.at,
+        completed_at: Some(change.at),
+        status: if change.is_rolled_back { Status::RolledBack } else { Status::Success },
+        kind: Kind::Observed,
+        reported_by: Vec::new(),
+        reported_as: Vec::new(),
+    }
+}
