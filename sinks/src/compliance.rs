@@ -20,6 +20,7 @@ use std::sync::Arc;
 pub mod derived;
 mod late;
 mod not_taken;
+mod overview;
 mod readers;
 mod refused;
 pub mod rows;
@@ -110,6 +111,8 @@ pub async fn run_all<F: Fixture>(fixture: impl Fn() -> F) {
     hostile_text_stays_data(&fixture()).await;
     large_counts_survive(&fixture()).await;
     sightings_keep_the_first_and_the_latest(&fixture()).await;
+    overview::services_calls_and_hours_are_read(&fixture()).await;
+    overview::events_of_some_types_are_read(&fixture()).await;
     derived::every_table_is_written_read_and_removed(&fixture()).await;
     derived::rows_are_written_replaced_removed_and_read(&fixture()).await;
     derived::a_repeat_changes_nothing_and_what_does_not_fit_is_refused(&fixture).await;

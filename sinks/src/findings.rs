@@ -4,7 +4,8 @@ use crate::closing::Closing;
 use crate::commit::Commit;
 use crate::error::SinkError;
 use crate::outcome::Outcome;
-use crate::resolve;
+use crate::resolve::{self, Seen};
+use crate::rollup::Summary;
 use crate::schema::DerivedTable;
 use crate::store::{Span, StoreReader, StoreWriter, Totals, Watermarks};
 use crate::stored::StoredRow;
@@ -15,7 +16,9 @@ use model::metric::MetricPoint;
 use model::pattern::{Correlation, Evidence, Finding};
 use model::position::Positions;
 use model::reject::RejectReason;
-use model::topology::ColonyStatus;
+use model::rows::RollupKey;
+use model::time::TimeMs;
+use model::topology::{ColonyStatus, ServiceEdge, ServiceNode};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -118,6 +121,14 @@ impl StoreReader for FindingsReader {
         Ok(Vec::new())
     }
 
+    async fn event_types(&self) -> Result<Vec<String>, SinkError> {
+        Ok(Vec::new())
+    }
+
+    async fn events_of(&self, _: &[String], _: Option<&Event>, _: usize) -> Result<Vec<Event>, SinkError> {
+        Ok(Vec::new())
+    }
+
     async fn metrics_in(
         &self,
         _: Span,
@@ -129,6 +140,10 @@ impl StoreReader for FindingsReader {
 
     async fn count_in(&self, _: Span) -> Result<(u64, u64), SinkError> {
         Ok((0, 0))
+    }
+
+    async fn metrics_of(&self, _: &[String], _: TimeMs, _: TimeMs) -> Result<Vec<MetricPoint>, SinkError> {
+        Ok(Vec::new())
     }
 
     async fn correlations(&self) -> Result<Vec<Correlation>, SinkError> {
@@ -143,6 +158,18 @@ impl StoreReader for FindingsReader {
 
     async fn rows_of(&self, table: &'static DerivedTable, _: Option<&Cursor>, _: usize) -> Result<Page, SinkError> {
         Ok(Page::empty(&table.table))
+    }
+
+    async fn services(&self) -> Result<Vec<Seen<ServiceNode>>, SinkError> {
+        Ok(Vec::new())
+    }
+
+    async fn calls(&self) -> Result<Vec<Seen<ServiceEdge>>, SinkError> {
+        Ok(Vec::new())
+    }
+
+    async fn hours(&self, _: TimeMs, _: TimeMs) -> Result<Vec<(RollupKey, Summary)>, SinkError> {
+        Ok(Vec::new())
     }
 
     async fn colony_status(&self) -> Result<Vec<ColonyStatus>, SinkError> {

@@ -16,6 +16,7 @@
 //! | `columns` | rows as Arrow columns |
 //! | `derived` | derived outputs, checked against their tables and as Arrow columns |
 //! | `slices` | how much time is read at once |
+//! | `overview` | services, calls and hourly summaries, from pages |
 //! | `patterns` | correlations and evidence as rows, and back |
 //! | `transfer` | whole tables as pages of record batches |
 //! | `copy` | every table of one store into another |
@@ -39,6 +40,7 @@ pub mod findings;
 mod hours;
 pub mod memory;
 pub mod outcome;
+mod overview;
 mod pages;
 mod patterns;
 pub mod rejects;

@@ -397,6 +397,22 @@ impl StoreReader for MemoryReader {
         Ok(rows)
     }
 
+    async fn event_types(&self) -> Result<Vec<String>, SinkError> {
+        let tables = self.open("cannot read the types of events")?;
+        let types = tables.events.values().filter(|held| held.on_time).map(|held| held.row.event_type.clone());
+        Ok(types.collect::<BTreeSet<_>>().into_iter().collect())
+    }
+
+    async fn events_of(&self, types: &[String], after: Option<&Event>, limit: usize) -> Result<Vec<Event>, SinkError> {
+        let tables = self.open("cannot read events")?;
+        let of_types = tables.events.values().filter(|held| held.on_time && types.contains(&held.row.event_type));
+        let mut rows: Vec<Event> = of_types.map(|held| held.row.clone()).collect();
+        rows.retain(|row| after.is_none_or(|after| event_order(row) > event_order(after)));
+        rows.sort_by(|a, b| event_order(a).cmp(&event_order(b)));
+        rows.truncate(limit);
+        Ok(rows)
+    }
+
     async fn metrics_in(
         &self,
         span: Span,
@@ -408,6 +424,16 @@ impl StoreReader for MemoryReader {
         rows.retain(|held| after.is_none_or(|after| metric_order(&held.row) > metric_order(after)));
         rows.sort_by_key(|a| metric_order(&a.row));
         rows.truncate(limit);
+        Ok(rows)
+    }
+
+    async fn metrics_of(&self, colonies: &[String], from: TimeMs, to: TimeMs) -> Result<Vec<MetricPoint>, SinkError> {
+        let tables = self.open("cannot read metrics")?;
+        let rows = tables.metrics.values().map(|held| held.row).filter(|row| {
+            row.timestamp >= from && row.timestamp < to && colonies.contains(&row.series.series().key.colony_id)
+        });
+        let mut rows: Vec<MetricPoint> = rows.collect();
+        rows.sort_by_key(metric_order);
         Ok(rows)
     }
 
@@ -496,6 +522,23 @@ impl StoreReader for MemoryReader {
             hint: "this is a bug; please report it with this text".to_owned(),
             cause: Some(Box::new(error)),
         })
+    }
+
+    async fn services(&self) -> Result<Vec<Seen<ServiceNode>>, SinkError> {
+        Ok(self.open("cannot read services")?.nodes.values().cloned().collect())
+    }
+
+    async fn calls(&self) -> Result<Vec<Seen<ServiceEdge>>, SinkError> {
+        Ok(self.open("cannot read calls between services")?.edges.values().cloned().collect())
+    }
+
+    async fn hours(&self, from: TimeMs, to: TimeMs) -> Result<Vec<(RollupKey, Summary)>, SinkError> {
+        let tables = self.open("cannot read hourly summaries")?;
+        let of_span = tables.summaries.iter().filter(|(key, _)| key.hour >= from && key.hour < to);
+        let mut hours: Vec<(RollupKey, Summary)> = of_span.map(|(key, summary)| (key.clone(), *summary)).collect();
+        // the key's own order has the hour last
+        hours.sort_by_key(|(key, _)| key.hour);
+        Ok(hours)
     }
 
     async fn colony_status(&self) -> Result<Vec<ColonyStatus>, SinkError> {

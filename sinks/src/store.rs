@@ -16,7 +16,9 @@
 use crate::commit::Commit;
 use crate::error::SinkError;
 use crate::outcome::Outcome;
+use crate::resolve::Seen;
 use crate::retention::{Pruned, Retention};
+use crate::rollup::Summary;
 use crate::schema::{DerivedTable, Table};
 use crate::stored::StoredRow;
 use crate::transfer::{Cursor, Page};
@@ -25,8 +27,9 @@ use model::event::Event;
 use model::metric::MetricPoint;
 use model::pattern::{Correlation, Evidence};
 use model::position::Positions;
+use model::rows::RollupKey;
 use model::time::TimeMs;
-use model::topology::ColonyStatus;
+use model::topology::{ColonyStatus, ServiceEdge, ServiceNode};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -84,6 +87,12 @@ pub trait StoreReader: Send + Sync {
         limit: usize,
     ) -> Result<Vec<StoredRow<Event>>, SinkError>;
 
+    /// The types that stored events on time have, in order.
+    async fn event_types(&self) -> Result<Vec<String>, SinkError>;
+
+    /// Events on time of these types, in pages as above.
+    async fn events_of(&self, types: &[String], after: Option<&Event>, limit: usize) -> Result<Vec<Event>, SinkError>;
+
     /// Metric buckets of `span`, in pages as above, in `(timestamp, series, interval)` order.
     async fn metrics_in(
         &self,
@@ -91,6 +100,9 @@ pub trait StoreReader: Send + Sync {
         after: Option<&MetricPoint>,
         limit: usize,
     ) -> Result<Vec<StoredRow<MetricPoint>>, SinkError>;
+
+    /// Metric buckets of these colonies whose time is in `from..to`, late ones too, by time.
+    async fn metrics_of(&self, colonies: &[String], from: TimeMs, to: TimeMs) -> Result<Vec<MetricPoint>, SinkError>;
 
     /// How many events and metric buckets `span` has.
     async fn count_in(&self, span: Span) -> Result<(u64, u64), SinkError>;
@@ -108,6 +120,15 @@ pub trait StoreReader: Send + Sync {
 
     /// The last known state of every colony, by id.
     async fn colony_status(&self) -> Result<Vec<ColonyStatus>, SinkError>;
+
+    /// All services as they were last seen, by colony and id.
+    async fn services(&self) -> Result<Vec<Seen<ServiceNode>>, SinkError>;
+
+    /// All calls between services as they were last seen, by colony and ends.
+    async fn calls(&self) -> Result<Vec<Seen<ServiceEdge>>, SinkError>;
+
+    /// Summaries of the hours that begin in `from..to`, by hour, application, environment and metric.
+    async fn hours(&self, from: TimeMs, to: TimeMs) -> Result<Vec<(RollupKey, Summary)>, SinkError>;
 
     /// Rows of a derived table beyond `after` in the order of its key, at most `limit`. An empty page is the end.
     async fn rows_of(

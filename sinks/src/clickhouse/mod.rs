@@ -26,6 +26,7 @@
 //! | `derived` | derived tables: created, written |
 //! | `findings`, `links` | correlations, evidence, links to events |
 //! | `rows` | rows in the server's format |
+//! | `overview` | services, calls and hourly summaries |
 //! | `select` | rows of a table as a page |
 //! | `pages`, `reader` | queries |
 //! | `transfer` | whole tables in and out |
@@ -54,6 +55,7 @@ mod lease;
 mod links;
 mod memory;
 mod open;
+mod overview;
 mod owner;
 mod pages;
 mod parts;

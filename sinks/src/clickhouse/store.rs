@@ -5,11 +5,13 @@ use super::fault::Fault;
 use super::pages::page;
 use super::server::Server;
 use super::session::Session;
-use super::{keep, open, reader, transfer, writer};
+use super::{keep, open, overview, reader, transfer, writer};
 use crate::closing::Closing;
 use crate::commit::Commit;
 use crate::error::SinkError;
 use crate::outcome::Outcome;
+use crate::resolve::Seen;
+use crate::rollup::Summary;
 use crate::schema::{DerivedTable, Table};
 use crate::slices::SliceWidths;
 use crate::store::{Span, StoreAdmin, StoreReader, StoreWriter, Totals, Watermarks};
@@ -20,7 +22,9 @@ use model::event::Event;
 use model::metric::MetricPoint;
 use model::pattern::{Correlation, Evidence};
 use model::position::Positions;
-use model::topology::ColonyStatus;
+use model::rows::RollupKey;
+use model::time::TimeMs;
+use model::topology::{ColonyStatus, ServiceEdge, ServiceNode};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -135,6 +139,14 @@ impl StoreReader for ClickHouseReader {
         self.ask("cannot read events", page(&self.server, &self.widths.events, (span, after), limit)).await
     }
 
+    async fn event_types(&self) -> Result<Vec<String>, SinkError> {
+        self.ask("cannot read the types of events", overview::event_types(&self.server)).await
+    }
+
+    async fn events_of(&self, types: &[String], after: Option<&Event>, limit: usize) -> Result<Vec<Event>, SinkError> {
+        self.ask("cannot read events", overview::events_of(&self.server, types, after, limit)).await
+    }
+
     async fn metrics_in(
         &self,
         span: Span,
@@ -142,6 +154,10 @@ impl StoreReader for ClickHouseReader {
         limit: usize,
     ) -> Result<Vec<StoredRow<MetricPoint>>, SinkError> {
         self.ask("cannot read metrics", page(&self.server, &self.widths.metrics, (span, after), limit)).await
+    }
+
+    async fn metrics_of(&self, colonies: &[String], from: TimeMs, to: TimeMs) -> Result<Vec<MetricPoint>, SinkError> {
+        self.ask("cannot read metrics", overview::metrics_of(&self.server, colonies, (from, to))).await
     }
 
     async fn count_in(&self, span: Span) -> Result<(u64, u64), SinkError> {
@@ -162,6 +178,18 @@ impl StoreReader for ClickHouseReader {
 
     async fn colony_status(&self) -> Result<Vec<ColonyStatus>, SinkError> {
         self.ask("cannot read the state of colonies", reader::colony_status(&self.server)).await
+    }
+
+    async fn services(&self) -> Result<Vec<Seen<ServiceNode>>, SinkError> {
+        self.ask("cannot read services", overview::services(&self.server)).await
+    }
+
+    async fn calls(&self) -> Result<Vec<Seen<ServiceEdge>>, SinkError> {
+        self.ask("cannot read calls between services", overview::calls(&self.server)).await
+    }
+
+    async fn hours(&self, from: TimeMs, to: TimeMs) -> Result<Vec<(RollupKey, Summary)>, SinkError> {
+        self.ask("cannot read hourly summaries", overview::hours(&self.server, from, to)).await
     }
 
     async fn rows_of(

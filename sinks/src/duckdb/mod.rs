@@ -22,6 +22,7 @@
 //! | `findings` | correlations, evidence, links to events |
 //! | `rows` | rows as Arrow columns, and back |
 //! | `stage` | Arrow columns into tables |
+//! | `overview` | services, calls and hourly summaries |
 //! | `select` | rows of a table as a page |
 //! | `reader` | queries |
 //! | `prune` | deletes expired rows, in short slices |
@@ -42,6 +43,7 @@ mod fleet;
 mod keep;
 mod look_up;
 mod newer;
+mod overview;
 mod owner;
 mod prune;
 mod reader;

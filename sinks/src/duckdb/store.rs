@@ -5,11 +5,13 @@ use super::fault::{Cause, explain};
 use super::readers::{CONNECTIONS, Readers};
 use super::session::{Mode, Session, connect};
 use super::worker::Worker;
-use super::{fleet, newer, prune, reader, transfer, writer};
+use super::{fleet, newer, overview, prune, reader, transfer, writer};
 use crate::commit::Commit;
 use crate::error::SinkError;
 use crate::outcome::Outcome;
+use crate::resolve::Seen;
 use crate::retention::{Pruned, Retention};
+use crate::rollup::Summary;
 use crate::schema::{DerivedTable, Schema, Table};
 use crate::slices::SliceWidths;
 use crate::store::{Span, StoreAdmin, StoreReader, StoreWriter, Totals, Watermarks};
@@ -21,8 +23,9 @@ use model::event::Event;
 use model::metric::MetricPoint;
 use model::pattern::{Correlation, Evidence};
 use model::position::Positions;
+use model::rows::RollupKey;
 use model::time::TimeMs;
-use model::topology::ColonyStatus;
+use model::topology::{ColonyStatus, ServiceEdge, ServiceNode};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -169,6 +172,16 @@ impl StoreReader for DuckDbReader {
         self.readers.call("cannot read events", job).await
     }
 
+    async fn event_types(&self) -> Result<Vec<String>, SinkError> {
+        self.readers.call("cannot read the types of events", overview::event_types).await
+    }
+
+    async fn events_of(&self, types: &[String], after: Option<&Event>, limit: usize) -> Result<Vec<Event>, SinkError> {
+        let (types, after) = (types.to_vec(), after.cloned());
+        let job = move |connection: &Connection| overview::events_of(connection, &types, after.as_ref(), limit);
+        self.readers.call("cannot read events", job).await
+    }
+
     async fn metrics_in(
         &self,
         span: Span,
@@ -179,6 +192,12 @@ impl StoreReader for DuckDbReader {
         let widths = Arc::clone(&self.widths);
         let job =
             move |connection: &Connection| reader::page(connection, &widths.metrics, (span, after.as_ref()), limit);
+        self.readers.call("cannot read metrics", job).await
+    }
+
+    async fn metrics_of(&self, colonies: &[String], from: TimeMs, to: TimeMs) -> Result<Vec<MetricPoint>, SinkError> {
+        let colonies = colonies.to_vec();
+        let job = move |connection: &Connection| overview::metrics_of(connection, &colonies, (from, to));
         self.readers.call("cannot read metrics", job).await
     }
 
@@ -197,6 +216,19 @@ impl StoreReader for DuckDbReader {
 
     async fn colony_status(&self) -> Result<Vec<ColonyStatus>, SinkError> {
         self.readers.call("cannot read the state of colonies", reader::colony_status).await
+    }
+
+    async fn services(&self) -> Result<Vec<Seen<ServiceNode>>, SinkError> {
+        self.readers.call("cannot read services", overview::services).await
+    }
+
+    async fn calls(&self) -> Result<Vec<Seen<ServiceEdge>>, SinkError> {
+        self.readers.call("cannot read calls between services", overview::calls).await
+    }
+
+    async fn hours(&self, from: TimeMs, to: TimeMs) -> Result<Vec<(RollupKey, Summary)>, SinkError> {
+        let job = move |connection: &Connection| overview::hours(connection, from, to);
+        self.readers.call("cannot read hourly summaries", job).await
     }
 
     async fn totals(&self) -> Result<Totals, SinkError> {

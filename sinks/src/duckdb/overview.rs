@@ -1,0 +1,104 @@
+//! Reads the small tables that describe a fleet, events of some types, metrics of some colonies.
+
+use super::fault::Cause;
+use super::fleet::time;
+use super::reader::PagedRow;
+use super::rows::{ReadRow, selection};
+use super::select::select;
+use crate::columns::ReportedRow;
+use crate::overview;
+use crate::resolve::Seen;
+use crate::rollup::Summary;
+use duckdb::Connection;
+use duckdb::types::Value;
+use model::event::Event;
+use model::metric::MetricPoint;
+use model::rows::RollupKey;
+use model::time::TimeMs;
+use model::topology::{ServiceEdge, ServiceNode};
+
+pub(super) fn services(connection: &Connection) -> Result<Vec<Seen<ServiceNode>>, Cause> {
+    let page = select(connection, overview::nodes_table(), "ORDER BY colony_id, service_id", Vec::new())?;
+    Ok(overview::nodes(&page))
+}
+
+pub(super) fn calls(connection: &Connection) -> Result<Vec<Seen<ServiceEdge>>, Cause> {
+    let which = "ORDER BY colony_id, from_service, to_service, protocol";
+    Ok(overview::edges(&select(connection, overview::edges_table(), which, Vec::new())?))
+}
+
+pub(super) fn hours(connection: &Connection, from: TimeMs, to: TimeMs) -> Result<Vec<(RollupKey, Summary)>, Cause> {
+    let which = "WHERE hour >= ? AND hour < ? ORDER BY hour, application_name, environment, metric_name";
+    Ok(overview::hours(&select(connection, overview::hours_table(), which, vec![time(from), time(to)])?))
+}
+
+pub(super) fn event_types(connection: &Connection) -> Result<Vec<String>, Cause> {
+    let sql = "SELECT DISTINCT event_type FROM federated_events WHERE NOT late ORDER BY event_type";
+    let mut statement = connection.prepare(sql)?;
+    let types = statement.query_map([], |row| row.get(0))?;
+    Ok(types.collect::<Result<_, _>>()?)
+}
+
+/// A page of the events of these types.
+pub(super) fn events_of(
+    connection: &Connection,
+    types: &[String],
+    after: Option<&Event>,
+    limit: usize,
+) -> Result<Vec<Event>, Cause> {
+    if types.is_empty() {
+        return Ok(Vec::new());
+    }
+    let marks = |count: usize| vec!["?"; count].join(", ");
+    let mut values: Vec<Value> = types.iter().cloned().map(Value::Text).collect();
+    let place = after.map(PagedRow::place).unwrap_or_default();
+    let beyond = match place.len() {
+        0 => String::new(),
+        count => format!("AND ({}) > ({})", Event::ORDER, marks(count)),
+    };
+    values.extend(place);
+    values.push(Value::BigInt(i64::try_from(limit).unwrap_or(i64::MAX)));
+    // sql: identifiers only
+    let sql = format!(
+        "SELECT {} FROM {} AS stored WHERE NOT late AND event_type IN ({}) {beyond} ORDER BY {} LIMIT ?",
+        selection::<Event>("stored"),
+        Event::TABLE,
+        marks(types.len()),
+        Event::ORDER
+    );
+    let mut statement = connection.prepare(&sql)?;
+    let mut rows = statement.query(duckdb::params_from_iter(values))?;
+    let mut events = Vec::new();
+    while let Some(row) = rows.next()? {
+        events.push(Event::read(row, 0)?.row);
+    }
+    Ok(events)
+}
+
+/// The metric buckets of these colonies in a span of time.
+pub(super) fn metrics_of(
+    connection: &Connection,
+    colonies: &[String],
+    (from, to): (TimeMs, TimeMs),
+) -> Result<Vec<MetricPoint>, Cause> {
+    if colonies.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut values: Vec<Value> = vec![time(from), time(to)];
+    values.extend(colonies.iter().cloned().map(Value::Text));
+    // sql: identifiers only
+    let sql = format!(
+        "SELECT {} FROM {} AS stored WHERE timestamp >= ? AND timestamp < ? AND colony_id IN ({}) ORDER BY {}",
+        selection::<MetricPoint>("stored"),
+        MetricPoint::TABLE,
+        vec!["?"; colonies.len()].join(", "),
+        MetricPoint::ORDER
+    );
+    let mut statement = connection.prepare(&sql)?;
+    let mut rows = statement.query(duckdb::params_from_iter(values))?;
+    let mut points = Vec::new();
+    while let Some(row) = rows.next()? {
+        points.push(MetricPoint::read(row, 0)?.row);
+    }
+    Ok(points)
+}
