@@ -15,6 +15,7 @@ use model::event::Event;
 use model::pattern::Finding;
 use model::rows::Rows;
 use operators::dataflow::{self, Change, Evaluate, Outcome, Params};
+use operators::deployments::Input;
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -36,11 +37,13 @@ pub struct TickRows {
     pub rows: Arc<Rows>,
     /// Events that are stored already and are fed again.
     pub newer: Arc<Vec<Event>>,
+    /// What the timeline of deployments needs of earlier runs.
+    pub facts: Arc<Vec<Input>>,
 }
 
 impl From<Rows> for TickRows {
     fn from(rows: Rows) -> TickRows {
-        TickRows { rows: Arc::new(rows), newer: Arc::default() }
+        TickRows { rows: Arc::new(rows), ..TickRows::default() }
     }
 }
 
@@ -343,7 +346,7 @@ fn run_tick(
 ) -> Option<Vec<Change<Outcome>>> {
     let Command {
         tick,
-        rows: TickRows { rows, newer },
+        rows: TickRows { rows, newer, facts },
         share,
         evaluate,
         #[cfg(feature = "sim")]
@@ -354,7 +357,11 @@ fn run_tick(
     }
     let (begin, end) = bounds(rows.metrics.len(), share);
     ports.feed_metrics(&rows.metrics, begin..end, worker.peers());
-    drop((rows, newer));
+    let seen = share_of(&rows.nodes, share).iter().filter_map(Input::of_node);
+    for fact in seen.chain(share_of(&facts, share).iter().cloned()) {
+        ports.facts.update(fact, 1);
+    }
+    drop((rows, newer, facts));
     if let Some(order) = evaluate {
         ports.evaluate.update(order, 1);
     }

@@ -17,6 +17,7 @@
 //! | `commits` | the store of a run, which writes one tick while the run reads the next |
 //! | `retry` | commits and look-ups repeated after faults that may pass |
 //! | `restore` | windows rebuilt from stored rows |
+//! | `timeline` | what a restart makes of the stored timeline of deployments |
 //! | `published` | from changes of findings to what the store writes |
 //! | `pace` | when to evaluate |
 //! | `retention` | when the store deletes expired rows |
@@ -56,6 +57,7 @@ mod running;
 #[cfg(test)]
 mod tests;
 mod tick;
+mod timeline;
 
 /// How a caller watches and stops a run, by which clock it goes, and through which network.
 pub struct RunOptions {

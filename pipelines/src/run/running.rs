@@ -12,6 +12,7 @@ use super::pending_rejects::{PendingRejects, TakenBack};
 use super::published::{Publication, Published};
 use super::restore::restore;
 use super::retention::RetentionPace;
+use super::timeline::StoredTimeline;
 use crate::clock::EventClock;
 use crate::config::ReefConfig;
 use crate::deferred::Deferred;
@@ -87,6 +88,8 @@ pub(super) struct Running {
     pub(super) pace: EvaluatePace,
     /// What finished evaluations have changed and no commit has taken yet.
     pub(super) answered: Publication,
+    /// The stored deployments, until the first evaluation has corrected them.
+    pub(super) timeline: Option<StoredTimeline>,
     /// As of when those changes hold.
     pub(super) evaluated: Evaluated,
     pub(super) pending: Pending,
@@ -128,10 +131,13 @@ impl Running {
         let mut published = Published::default();
         let mut pace = EvaluatePace::new(Instant::now());
         let correlates = config.correlation.enabled;
+        let mut timeline = None;
         if correlates {
-            if restore(&reader, &mut engine, &params, &event_clock, &memory).await? > 0 {
+            let restored = restore(&reader, &mut engine, &params, &event_clock, &memory).await?;
+            if restored.rows > 0 {
                 pace.mark_dirty();
             }
+            timeline = Some(restored.timeline);
             published = Published::inherit(reader.published().await?);
         }
         let may_have_newer = store.may_have_newer_events().await?;
@@ -162,6 +168,7 @@ impl Running {
             reader,
             pace,
             answered: Publication::default(),
+            timeline,
             evaluated: Evaluated::of_store(&positions),
             pending: Pending::default(),
             tick_rows_max: config.engine.tick_rows_max,

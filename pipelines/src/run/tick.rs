@@ -83,7 +83,7 @@ impl Running {
     async fn feed_engine(&mut self, rows: &Arc<Rows>, bytes: usize, order: Option<Evaluate>) -> Result<(), RunError> {
         // a newer version may lie so far back that the engine has forgotten it: the store has not
         let newer = Arc::new(self.commits.newer_events(&rows.events).await?);
-        let for_engine = TickRows { rows: Arc::clone(rows), newer };
+        let for_engine = TickRows { rows: Arc::clone(rows), newer, ..TickRows::default() };
         while !self.engine.has_room(self.tick_bytes_max) {
             self.next_answer().await?;
         }
@@ -114,7 +114,11 @@ impl Running {
         let outcome = answer.outcome;
         self.event_pairs_tested = outcome.event_pairs_tested.unwrap_or(self.event_pairs_tested);
         self.metric_pairs_tested = outcome.metric_pairs_tested.unwrap_or(self.metric_pairs_tested);
-        self.answered.derived.extend(outcome.derived);
+        let stored = if answer.evaluated.is_some() { self.timeline.take() } else { None };
+        self.answered.derived.extend(match stored {
+            Some(timeline) => timeline.corrections(outcome.derived),
+            None => outcome.derived,
+        });
         if let Some(order) = answer.evaluated {
             self.evaluated.note(order);
             self.pace.evaluated(Instant::now(), answer.took);

@@ -1,0 +1,164 @@
+//! Timeline: what a restart makes of the stored timeline of deployments.
+//!
+//! Deployments are kept for longer than the events that report them. So a deployment of which an event is gone is final,
+//! and so are earlier ones of its service: the engine gets from them what later ones depend on, the version in effect and
+//! the known versions. All others are computed again from their events by the first evaluation, as patterns are: a run
+//! may end between the commit of rows and that of their results. Versions that were only seen in a topology are in no
+//! event and are fed from their rows.
+
+use model::derived::{DerivedChange, Value};
+use model::event::Event;
+use model::time::TimeMs;
+use model::topology::ServiceNode;
+use operators::deployments::words::is_about_deployments;
+use operators::deployments::{Deployment, Earlier, Input, Kind, TIMELINE};
+use sinks::resolve::Seen;
+use sinks::schema::{DERIVED, DerivedTable};
+use sinks::{SinkError, StoreReader};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Rows read at once.
+const PAGE_ROWS: usize = 10_000;
+
+/// Colony and service.
+type ServiceKey = (String, String);
+
+/// The rows of the timeline.
+#[derive(Debug, Default)]
+pub(crate) struct StoredTimeline {
+    /// By key.
+    rows: BTreeMap<Vec<Value>, Vec<Value>>,
+    services: BTreeMap<ServiceKey, Vec<Deployment>>,
+    /// Deployments of a service that began before this are final.
+    final_before: BTreeMap<ServiceKey, TimeMs>,
+    /// Stored events about deployments, by colony and id.
+    events: BTreeSet<(String, String)>,
+}
+
+fn table() -> Option<&'static DerivedTable> {
+    DERIVED.iter().find(|derived| derived.table.name == TIMELINE)
+}
+
+/// A page of stored events about deployments, after the last one.
+pub(crate) struct DeploymentEvents {
+    types: Vec<String>,
+    after: Option<Event>,
+}
+
+impl DeploymentEvents {
+    /// All that are stored on time.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub(crate) async fn of(reader: &dyn StoreReader) -> Result<DeploymentEvents, SinkError> {
+        let mut types = reader.event_types().await?;
+        types.retain(|event_type| is_about_deployments(event_type));
+        Ok(DeploymentEvents { types, after: None })
+    }
+
+    /// The next page; empty at the end.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub(crate) async fn next(&mut self, reader: &dyn StoreReader) -> Result<Vec<Event>, SinkError> {
+        let page = reader.events_of(&self.types, self.after.as_ref(), PAGE_ROWS).await?;
+        self.after = page.last().cloned();
+        Ok(page)
+    }
+}
+
+impl StoredTimeline {
+    /// Reads all rows.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub(crate) async fn read(reader: &dyn StoreReader) -> Result<StoredTimeline, SinkError> {
+        let mut timeline = StoredTimeline::default();
+        let Some(table) = table() else { return Ok(timeline) };
+        let mut after = None;
+        loop {
+            let page = reader.rows_of(table, after.as_ref(), PAGE_ROWS).await?;
+            for row in page.rows() {
+                if let Some((colony_id, service_id, deployment)) = Deployment::of_row(&row) {
+                    timeline.services.entry((colony_id, service_id)).or_default().push(deployment);
+                }
+                timeline.rows.insert(row[..table.table.key].to_vec(), row);
+            }
+            after = page.end();
+            if after.is_none() {
+                return Ok(timeline);
+            }
+        }
+    }
+
+    /// Notes stored events about deployments.
+    pub(crate) fn note(&mut self, events: &[Event]) {
+        self.events.extend(events.iter().map(|event| (event.colony_id.clone(), event.event_id.clone())));
+    }
+
+    /// What the engine needs of deployments that are final, and of versions that were seen. All events have been noted.
+    pub(crate) fn facts(&mut self, nodes: &[Seen<ServiceNode>]) -> Vec<Input> {
+        let mut facts = Vec::new();
+        for (key, rows) in &self.services {
+            let (colony_id, service_id) = key;
+            let is_gone = |event_id: &String| !self.events.contains(&(colony_id.clone(), event_id.clone()));
+            let without_events = rows.iter().filter(|row| row.reported_by.iter().any(is_gone));
+            if let Some(last) = without_events.map(|row| row.started_at).max() {
+                let before = last + 1;
+                let old: Vec<Deployment> = rows.iter().filter(|row| row.started_at < before).cloned().collect();
+                facts.push(Input::Earlier(Earlier::of((colony_id.as_str(), service_id.as_str()), before, &old, None)));
+                self.final_before.insert(key.clone(), before);
+            }
+            for row in rows.iter().filter(|row| row.kind == Kind::Observed && !self.is_final(key, row)) {
+                facts.push(Input::seen(colony_id, service_id, &row.from_version, row.started_at - 1));
+                facts.push(Input::seen(colony_id, service_id, &row.to_version, row.started_at));
+            }
+        }
+        for Seen { first_seen_at, latest } in nodes {
+            let rows = self.services.get(&(latest.colony_id.clone(), latest.service_id.clone()));
+            let mut versions = rows.into_iter().flatten().flat_map(|row| [&row.from_version, &row.to_version]);
+            // a version that no deployment names is the one that the service always had
+            let is_named = versions.any(|version| *version == latest.version);
+            let seen_at = if is_named { latest.seen_at } else { *first_seen_at };
+            facts.extend(Input::of_node(&ServiceNode { seen_at, ..latest.clone() }));
+        }
+        facts
+    }
+
+    fn is_final(&self, key: &ServiceKey, row: &Deployment) -> bool {
+        self.final_before.get(key).is_some_and(|before| row.started_at < *before)
+    }
+
+    /// What to write so that the store holds what was computed again. Final rows stay as they are.
+    pub(crate) fn corrections(mut self, computed: Vec<DerivedChange>) -> Vec<DerivedChange> {
+        let key_length = table().map_or(0, |table| table.table.key);
+        let mut rows: BTreeMap<Vec<Value>, Option<Vec<Value>>> = BTreeMap::new();
+        let (own, mut corrections): (Vec<_>, Vec<_>) =
+            computed.into_iter().partition(|change| change.table == TIMELINE);
+        for change in own {
+            rows.extend(change.removed.into_iter().map(|key| (key, None)));
+            rows.extend(change.upserts.into_iter().map(|row| (row[..key_length].to_vec(), Some(row))));
+        }
+        let mut stored = std::mem::take(&mut self.rows);
+        let mut change = DerivedChange { table: TIMELINE.to_owned(), ..DerivedChange::default() };
+        for (key, row) in rows {
+            let before = stored.remove(&key);
+            match row {
+                Some(row) if before.as_ref() != Some(&row) => change.upserts.push(row),
+                None if before.is_some() => change.removed.push(key),
+                _ => {}
+            }
+        }
+        for (key, row) in stored {
+            let is_final = Deployment::of_row(&row)
+                .is_some_and(|(colony_id, service_id, row)| self.is_final(&(colony_id, service_id), &row));
+            if !is_final {
+                change.removed.push(key);
+            }
+        }
+        if !change.upserts.is_empty() || !change.removed.is_empty() {
+            corrections.push(change);
+        }
+        corrections
+    }
+}
