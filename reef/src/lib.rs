@@ -6,9 +6,11 @@
 //! | `diff` | what differs between the patterns of two stores; serialisable |
 //! | `show` | one pattern and the rows behind it; serialisable |
 //! | `text` | the report as plain text of at most 120 columns where names allow |
+//! | `impact/` | what a deployment did to the metrics of its service |
 //! | `printable` | text that nothing in it can turn, move or colour |
 
 pub mod diff;
+pub mod impact;
 pub mod printable;
 pub mod report;
 pub mod show;

@@ -1,0 +1,167 @@
+//! The verdict on simulated deployments: false alarms, power, and every reason to wait.
+#![allow(clippy::unwrap_used)]
+
+use super::ranks::{compare, median};
+use super::verdict::{Circumstances, Verdict, Watched, judge};
+use super::windows::{Moment, Series};
+use model::time::{DAY_MS, HOUR_MS, MINUTE_MS, TimeMs};
+
+const START: TimeMs = TimeMs(1_731_508_200_000);
+
+/// SplitMix64: the same numbers on every machine.
+struct Random(u64);
+
+impl Random {
+    fn uniform(&mut self) -> f64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        ((z ^ (z >> 31)) >> 11) as f64 / (1_u64 << 53) as f64
+    }
+
+    fn normal(&mut self) -> f64 {
+        let radius = (-2.0 * (1.0 - self.uniform()).ln()).sqrt();
+        radius * (std::f64::consts::TAU * self.uniform()).cos()
+    }
+
+    /// Minutes from two hours before `START` to two hours after it: an AR(1) of unit variance around `level`.
+    fn series(&mut self, level: f64, phi: f64) -> Series {
+        let mut x = self.normal();
+        (-120..120)
+            .map(|minute| {
+                x = phi * x + (1.0 - phi * phi).sqrt() * self.normal();
+                (START + minute * MINUTE_MS, level + x)
+            })
+            .collect()
+    }
+}
+
+fn circumstances() -> Circumstances {
+    Circumstances {
+        moment: Moment { start: START, end: START },
+        is_running: false,
+        went_wrong: None,
+        overlaps: Vec::new(),
+        known_to: Some(START + 2 * HOUR_MS),
+    }
+}
+
+fn watched(metric: &str, series: Series) -> Watched {
+    Watched { service_id: "api".to_owned(), metric_name: metric.to_owned(), series, sibling: None }
+}
+
+/// The same values, from `START` on greater by `rise`.
+fn raised(mut series: Series, rise: f64) -> Series {
+    series.range_mut(START..).for_each(|(_, value)| *value += rise);
+    series
+}
+
+#[test]
+fn ranks_shift_and_interval_of_a_case_computed_by_hand() {
+    let found = compare(&[1.0, 2.0, 3.0], &[2.0, 4.0, 6.0]).unwrap();
+    // pairs: 1<2,4,6; 2=2 (half), <4,6; 3>2, <4,6: 7.5 of 9
+    assert!((found.delta - (2.0 * 7.5 / 9.0 - 1.0)).abs() < 1e-12, "{found:?}");
+    assert_eq!(found.shift, 2.0, "median of -1 0 1 1 2 3 3 4 5");
+    assert!(found.interval.0 <= found.shift && found.shift <= found.interval.1);
+    assert_eq!(compare(&[1.0], &[2.0, 3.0]), None);
+    let equal = compare(&[5.0; 9], &[5.0; 9]).unwrap();
+    assert_eq!((equal.z, equal.delta, equal.shift, equal.interval), (0.0, 0.0, 0.0, (0.0, 0.0)));
+    assert_eq!((median(&[]), median(&[3.0, 1.0, 2.0]), median(&[1.0, 2.0])), (0.0, 2.0, 1.5));
+}
+
+/// The share of deployments without any effect that are called degraded or failed, and that of a rise that are.
+fn alarms(phi: f64, rise: f64, level: f64) -> f64 {
+    let runs = 400;
+    let mut random = Random(7);
+    let alarms = (0..runs).filter(|_| {
+        let series = raised(random.series(level, phi), rise);
+        let impact = judge(&circumstances(), &[watched("latency", series)]);
+        matches!(impact.verdict, Verdict::Degraded | Verdict::Failed)
+    });
+    alarms.count() as f64 / f64::from(runs)
+}
+
+#[test]
+fn deployments_without_effect_are_seldom_called_bad_however_alike_neighbours_are() {
+    // at this level a shift of one standard deviation is a change of 50 %. Beyond AR(0.9) an hour holds too few independent
+    // points for any test (docs/methods.md)
+    for (phi, most) in [(0.0, 0.01), (0.5, 0.02), (0.8, 0.02), (0.95, 0.06)] {
+        let share = alarms(phi, 0.0, 2.0);
+        assert!(share <= most, "AR({phi}): {share}");
+    }
+}
+
+#[test]
+fn a_rise_of_two_standard_deviations_is_found() {
+    for (phi, least) in [(0.0, 0.99), (0.5, 0.97), (0.8, 0.6)] {
+        let share = alarms(phi, 2.0, 4.0);
+        assert!(share >= least, "AR({phi}): {share}");
+    }
+}
+
+#[test]
+fn each_verdict_has_its_reason() {
+    let mut random = Random(3);
+    let calm = random.series(100.0, 0.3);
+    let judged = |circumstances: &Circumstances, metrics: &[Watched]| {
+        let impact = judge(circumstances, metrics);
+        (impact.verdict, impact.verdict_reason)
+    };
+    let of = |series: &Series| vec![watched("latency", series.clone())];
+    let known = circumstances();
+    assert_eq!(judged(&known, &of(&calm)), (Verdict::Success, "nothing got worse within 60 minutes".to_owned()));
+    let (verdict, reason) = judged(&known, &of(&raised(calm.clone(), 60.0)));
+    assert!(verdict == Verdict::Failed && reason.starts_with("latency changed by +60."), "{reason}");
+    assert_eq!(judged(&known, &of(&raised(calm.clone(), 30.0))).0, Verdict::Degraded);
+    assert_eq!(judged(&known, &of(&raised(calm.clone(), -60.0))).0, Verdict::Success, "it got faster");
+    let throughput = vec![watched("throughput", raised(calm.clone(), -60.0))];
+    assert_eq!(judged(&known, &throughput).0, Verdict::Degraded, "less of it is worse, but it is not critical");
+    let unknown = vec![watched("water_level", raised(calm.clone(), 60.0))];
+    let (verdict, reason) = judged(&known, &unknown);
+    assert!(verdict == Verdict::Pending && reason.contains("no latency or error metric"), "{reason}");
+
+    let early = Circumstances { known_to: Some(START + 4 * MINUTE_MS), ..circumstances() };
+    let (verdict, reason) = judged(&early, &of(&calm));
+    assert_eq!(
+        (verdict, reason.as_str()),
+        (Verdict::Pending, "metrics reach only 4m after its end; the first look is after 5 minutes")
+    );
+    let later = Circumstances { known_to: Some(START + 20 * MINUTE_MS), ..circumstances() };
+    assert_eq!(judge(&later, &of(&calm)).look_minutes, Some(15));
+    let running = Circumstances { is_running: true, ..circumstances() };
+    assert_eq!(judged(&running, &of(&calm)), (Verdict::Pending, "no end has been reported".to_owned()));
+    let back = Circumstances { went_wrong: Some("was rolled back"), ..circumstances() };
+    assert_eq!(judged(&back, &of(&calm)).0, Verdict::Failed);
+    let both = Circumstances { overlaps: vec!["e-9".to_owned()], ..circumstances() };
+    let (verdict, reason) = judged(&both, &of(&raised(calm.clone(), 60.0)));
+    assert!(
+        verdict == Verdict::Pending && reason.ends_with("may belong to an overlapping deployment: e-9"),
+        "{reason}"
+    );
+    assert_eq!(judged(&both, &of(&calm)).0, Verdict::Success, "nothing to blame anyone for");
+    let none = Circumstances { known_to: None, ..circumstances() };
+    assert_eq!(judged(&none, &[]), (Verdict::Pending, "its service has no metrics".to_owned()));
+}
+
+#[test]
+fn what_the_clock_time_or_a_sibling_explains_is_no_effect() {
+    let mut random = Random(11);
+    let mut series = raised(random.series(100.0, 0.3), 60.0);
+    let alone = judge(&circumstances(), &[watched("latency", series.clone())]);
+    assert_eq!(alone.verdict, Verdict::Failed);
+
+    let sibling = raised(random.series(50.0, 0.3), 30.0);
+    let beside = Watched { sibling: Some(sibling), ..watched("latency", series.clone()) };
+    let explained = judge(&circumstances(), &[beside]);
+    assert_eq!((explained.verdict, explained.changes[0].adjusted_for.as_slice()), (Verdict::Success, &["sibling"][..]));
+
+    // it rises so on every day
+    for day in 1..=5 {
+        let before = raised(random.series(100.0, 0.3), 60.0);
+        series.extend(before.into_iter().map(|(at, value)| (at - day * DAY_MS, value)));
+    }
+    let usual = judge(&circumstances(), &[watched("latency", series)]);
+    assert_eq!((usual.verdict, usual.changes[0].adjusted_for.as_slice()), (Verdict::Success, &["time_of_day"][..]));
+    assert!(usual.changes[0].change.abs() < 2.0, "{:?}", usual.changes[0]);
+}
