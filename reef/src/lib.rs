@@ -6,9 +6,11 @@
 //! | `diff` | what differs between the patterns of two stores; serialisable |
 //! | `show` | one pattern and the rows behind it; serialisable |
 //! | `text` | the report as plain text of at most 120 columns where names allow |
+//! | `answers/` | answers to questions about a reef, each with what it is complete to |
 //! | `impact/` | what a deployment did to the metrics of its service |
 //! | `printable` | text that nothing in it can turn, move or colour |
 
+pub mod answers;
 pub mod diff;
 pub mod impact;
 pub mod printable;

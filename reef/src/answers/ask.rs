@@ -1,0 +1,104 @@
+//! All questions as one type, so that a running reef and a program that reads its store answer alike.
+
+use super::compare::{CompareQuestion, compare};
+use super::completeness::Completeness;
+use super::correlations::{CorrelationQuestion, CorrelationsQuestion, correlation, correlations};
+use super::deployment::{DeploymentQuestion, deployment};
+use super::deployments::{DeploymentsQuestion, deployments};
+use super::fleet::Scope;
+use super::health::{HealthQuestion, health};
+use super::refusal::AnswerError;
+use super::topology::{TopologyQuestion, topology};
+use super::versions::{VersionsQuestion, versions};
+use serde::{Deserialize, Serialize};
+use sinks::StoreReader;
+
+/// A question about a reef.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "question", rename_all = "snake_case")]
+pub enum Question {
+    /// The deployments.
+    Deployments(DeploymentsQuestion),
+    /// One deployment.
+    Deployment(DeploymentQuestion),
+    /// Two environments.
+    Compare(CompareQuestion),
+    /// How the colonies are.
+    Health(HealthQuestion),
+    /// Which version runs where.
+    Versions(VersionsQuestion),
+    /// Services and calls.
+    Topology(TopologyQuestion),
+    /// The patterns.
+    Correlations(CorrelationsQuestion),
+    /// One pattern.
+    Correlation(CorrelationQuestion),
+}
+
+/// An answer.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(untagged)]
+#[expect(missing_docs, reason = "as the questions")]
+pub enum Answered {
+    Deployments(super::deployments::Deployments),
+    Deployment(Box<super::deployment::Deployment>),
+    Compare(super::compare::Comparison),
+    Health(super::health::Health),
+    Versions(super::versions::Versions),
+    Topology(super::topology::Topology),
+    Correlations(super::correlations::Correlations),
+    Correlation(Box<super::correlations::OneCorrelation>),
+}
+
+impl Question {
+    /// Answers from a store.
+    ///
+    /// # Errors
+    /// Those of the store, and a question that cannot be answered as it is.
+    pub async fn answer(&self, reader: &dyn StoreReader, scope: &Scope) -> Result<Answered, AnswerError> {
+        Ok(match self {
+            Question::Deployments(question) => Answered::Deployments(deployments(question, reader, scope).await?),
+            Question::Deployment(question) => {
+                Answered::Deployment(Box::new(deployment(question, reader, scope).await?))
+            }
+            Question::Compare(question) => Answered::Compare(compare(question, reader, scope).await?),
+            Question::Health(question) => Answered::Health(health(question, reader, scope).await?),
+            Question::Versions(question) => Answered::Versions(versions(question, reader, scope).await?),
+            Question::Topology(question) => Answered::Topology(topology(question, reader, scope).await?),
+            Question::Correlations(question) => Answered::Correlations(correlations(question, reader, scope).await?),
+            Question::Correlation(question) => {
+                Answered::Correlation(Box::new(correlation(question, reader, scope).await?))
+            }
+        })
+    }
+}
+
+impl Answered {
+    /// For people; ends with a line break, has no colours.
+    pub fn text(&self) -> String {
+        match self {
+            Answered::Deployments(answer) => answer.text(),
+            Answered::Deployment(answer) => answer.text(),
+            Answered::Compare(answer) => answer.text(),
+            Answered::Health(answer) => answer.text(),
+            Answered::Versions(answer) => answer.text(),
+            Answered::Topology(answer) => answer.text(),
+            Answered::Correlations(answer) => answer.text(),
+            Answered::Correlation(answer) => answer.text(),
+        }
+    }
+
+    /// What it is complete to.
+    pub fn completeness(&self) -> &Completeness {
+        match self {
+            Answered::Deployments(answer) => &answer.completeness,
+            Answered::Deployment(answer) => &answer.completeness,
+            Answered::Compare(answer) => &answer.completeness,
+            Answered::Health(answer) => &answer.completeness,
+            Answered::Versions(answer) => &answer.completeness,
+            Answered::Topology(answer) => &answer.completeness,
+            Answered::Correlations(answer) => &answer.completeness,
+            Answered::Correlation(answer) => &answer.completeness,
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! Patterns: the list of them, best first, and one of them with the rows behind it.
+
+use super::completeness::Completeness;
+use super::fleet::{Filter, Fleet, Scope};
+use super::part::{self, Listed, Part};
+use super::refusal::{AnswerError, Refusal};
+use crate::report::{PatternLine, better_first};
+use crate::show::{Shown, Traced};
+use crate::text;
+use model::pattern::{Correlation, PatternState, Signal};
+use serde::{Deserialize, Serialize};
+use sinks::StoreReader;
+
+/// Which patterns are wanted.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CorrelationsQuestion {
+    /// Patterns with an end there.
+    #[serde(default)]
+    pub filter: Filter,
+    /// `confirmed` (if none is given), `candidate`, `withdrawn`, or `all`.
+    pub state: Option<String>,
+    /// Which part of the list.
+    #[serde(default)]
+    pub part: Part,
+}
+
+/// The answer.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Correlations {
+    /// The patterns.
+    #[serde(flatten)]
+    pub correlations: Listed<PatternLine>,
+    /// Which state was asked for.
+    pub state: String,
+    /// How many patterns of other states there are.
+    pub others: usize,
+    /// What the answer is complete to.
+    pub completeness: Completeness,
+}
+
+/// Which pattern is wanted.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CorrelationQuestion {
+    /// Its id, or the beginning of it.
+    pub id: String,
+}
+
+/// The answer.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct OneCorrelation {
+    /// The pattern and the rows behind it.
+    #[serde(flatten)]
+    pub traced: Traced,
+    /// What the answer is complete to: the colonies at its two ends.
+    pub completeness: Completeness,
+}
+
+/// Answers from a store.
+///
+/// # Errors
+/// Those of the store, and a question that names something unknown.
+pub async fn correlations(
+    question: &CorrelationsQuestion,
+    reader: &dyn StoreReader,
+    scope: &Scope,
+) -> Result<Correlations, AnswerError> {
+    let fleet = Fleet::read(reader, scope).await?;
+    let filter = question.filter.resolved(&fleet)?;
+    let state = question.state.as_deref().unwrap_or(PatternState::Confirmed.as_str()).to_lowercase();
+    let states = [PatternState::Confirmed, PatternState::Candidate, PatternState::Withdrawn].map(PatternState::as_str);
+    if state != "all" && !states.contains(&state.as_str()) {
+        let hint = format!("one of: {}, all", states.join(", "));
+        return Err(Refusal::invalid(format!("no pattern has the state {state:?}"), hint).into());
+    }
+    let mut rows = reader.correlations().await?;
+    rows.retain(|row| {
+        let end = |signal: &Signal, application: &str, environment: &str| {
+            filter.takes_colony(&signal.colony_id, application, environment) && filter.takes_service(&signal.service_id)
+        };
+        end(&row.key.source, &row.source_application, &row.source_environment)
+            || end(&row.key.target, &row.target_application, &row.target_environment)
+    });
+    let all = rows.len();
+    rows.retain(|row| state == "all" || row.state.as_str() == state);
+    let rank =
+        |row: &Correlation| [PatternState::Confirmed, PatternState::Withdrawn].iter().position(|one| *one == row.state);
+    rows.sort_by(|a, b| rank(a).unwrap_or(2).cmp(&rank(b).unwrap_or(2)).then_with(|| better_first(a, b)));
+    let others = all - rows.len();
+    let lines = rows.iter().map(PatternLine::of).collect();
+    let completeness =
+        Completeness::of(&fleet, |id, colony| filter.takes_colony(id, &colony.application_name, &colony.environment));
+    Ok(Correlations { correlations: question.part.of(lines)?, state, others, completeness })
+}
+
+/// Answers from a store.
+///
+/// # Errors
+/// Those of the store, and an id that names none or several patterns.
+pub async fn correlation(
+    question: &CorrelationQuestion,
+    reader: &dyn StoreReader,
+    scope: &Scope,
+) -> Result<OneCorrelation, AnswerError> {
+    let id = question.id.trim();
+    match Shown::read(reader, id).await? {
+        Shown::Pattern(traced) => {
+            let ends = [traced.pattern.source_colony_id.clone(), traced.pattern.target_colony_id.clone()];
+            let fleet = Fleet::read(reader, scope).await?;
+            let completeness = Completeness::of(&fleet, |id, _| ends.iter().any(|end| end == id));
+            Ok(OneCorrelation { traced: *traced, completeness })
+        }
+        Shown::Several(ids) if ids.is_empty() => {
+            let hint = "its id may have changed with the settings, or it was a candidate that no longer exists; list them: \
+                        coral reef correlations --state all";
+            Err(Refusal::not_found(format!("there is no pattern {id:?}"), hint).into())
+        }
+        Shown::Several(ids) => {
+            let hint = format!("give more of the id: {}", ids.join(", "));
+            Err(Refusal::ambiguous(format!("several patterns begin with {id:?}"), hint).into())
+        }
+    }
+}
+
+impl Correlations {
+    /// For people.
+    pub fn text(&self) -> String {
+        let Listed { items, total, next_cursor, .. } = &self.correlations;
+        let state = if self.state == "all" { String::new() } else { format!("{} ", self.state) };
+        let mut text = match total {
+            0 => format!("No {state}pattern.\n"),
+            1 => format!("1 {state}pattern:\n\n"),
+            many => format!("{many} {state}patterns, best first:\n\n"),
+        };
+        items.iter().for_each(|line| text.push_str(&text::pattern::block(line)));
+        if let Some(cursor) = next_cursor {
+            text.push_str(&format!("\nMore: --cursor {cursor}, or --limit up to {}\n", part::LIMIT_MAX));
+        }
+        if self.others > 0 {
+            text.push_str(&format!("\n{} of other states: --state all\n", self.others));
+        }
+        if !items.is_empty() {
+            text.push_str("\nThe rows behind one of them: coral reef correlation <id>\n");
+        }
+        text.push_str(&format!("{}\n", self.completeness.line()));
+        text
+    }
+}
+
+impl OneCorrelation {
+    /// For people.
+    pub fn text(&self) -> String {
+        format!("{}\n{}\n", text::traced(&self.traced).trim_end(), self.completeness.line())
+    }
+}

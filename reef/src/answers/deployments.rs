@@ -1,0 +1,112 @@
+//! The list of deployments, the newest first.
+
+use super::completeness::Completeness;
+use super::fleet::{Filter, Fleet, Scope};
+use super::page;
+use super::part::{self, Listed, Part};
+use super::refusal::{AnswerError, Refusal};
+use super::timeline::{self, DeploymentLine};
+use model::time::format_duration_ms;
+use model::version::Version;
+use serde::{Deserialize, Serialize};
+use sinks::StoreReader;
+
+/// Which deployments are wanted.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeploymentsQuestion {
+    /// Whose.
+    #[serde(default)]
+    pub filter: Filter,
+    /// `running`, `success`, `failed` or `rolled_back`.
+    pub status: Option<String>,
+    /// Of this new version.
+    pub version: Option<String>,
+    /// Which part of the list.
+    #[serde(default)]
+    pub part: Part,
+}
+
+/// The answer.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Deployments {
+    /// The deployments.
+    #[serde(flatten)]
+    pub deployments: Listed<DeploymentLine>,
+    /// What the answer is complete to.
+    pub completeness: Completeness,
+}
+
+const STATUSES: [&str; 4] = ["running", "success", "failed", "rolled_back"];
+
+/// Answers from a store.
+///
+/// # Errors
+/// Those of the store, and a question that names something unknown.
+pub async fn deployments(
+    question: &DeploymentsQuestion,
+    reader: &dyn StoreReader,
+    scope: &Scope,
+) -> Result<Deployments, AnswerError> {
+    let fleet = Fleet::read(reader, scope).await?;
+    let filter = question.filter.resolved(&fleet)?;
+    let status = question.status.as_ref().map(|status| status.to_lowercase().replace(['-', ' '], "_"));
+    if let Some(status) = status.as_ref().filter(|status| !STATUSES.contains(&status.as_str())) {
+        let hint = format!("one of: {}", STATUSES.join(", "));
+        return Err(Refusal::invalid(format!("no deployment has the status {status:?}"), hint).into());
+    }
+    let mut lines = timeline::read(reader).await?;
+    lines.iter_mut().for_each(|line| line.identify(fleet.identity(&line.colony_id)));
+    lines.retain(|line| {
+        filter.takes_colony(&line.colony_id, &line.application_name, &line.environment)
+            && filter.takes_service(&line.service_id)
+            && status.as_ref().is_none_or(|status| *status == line.status)
+            && question.version.as_ref().is_none_or(|version| Version::are_same(version, &line.to_version))
+    });
+    let completeness =
+        Completeness::of(&fleet, |id, colony| filter.takes_colony(id, &colony.application_name, &colony.environment));
+    Ok(Deployments { deployments: question.part.of(lines)?, completeness })
+}
+
+impl Deployments {
+    /// For people.
+    pub fn text(&self) -> String {
+        let Listed { items, total, .. } = &self.deployments;
+        let mut text = match (total, items.len()) {
+            (0, _) => {
+                "No deployment.\n\nDeployments come from events of the types deploy, deployment, release, rollout and \
+                       rollback,\nand from versions in the topology of a colony.\n"
+                    .to_owned()
+            }
+            (total, shown) if shown < *total => format!("Deployments ({shown} of {total}, the newest first):\n"),
+            (total, _) => format!("Deployments ({total}, the newest first):\n"),
+        };
+        let rows: Vec<Vec<String>> = items.iter().map(row).collect();
+        text.push_str(&page::table(&rows));
+        if let Some(cursor) = &self.deployments.next_cursor {
+            text.push_str(&format!("\nMore: --cursor {cursor}, or --limit up to {}\n", part::LIMIT_MAX));
+        }
+        if !items.is_empty() {
+            text.push_str("\nOne of them: coral reef deployment <id>\n");
+        }
+        text.push_str(&format!("{}\n", self.completeness.line()));
+        text
+    }
+}
+
+fn row(line: &DeploymentLine) -> Vec<String> {
+    let took = match (line.kind.as_str(), line.duration_seconds) {
+        ("observed", _) => "observed".to_owned(),
+        (_, Some(seconds)) if seconds > 0 => format_duration_ms(seconds * 1_000),
+        _ => "–".to_owned(),
+    };
+    let kind = if line.kind == "rollback" { " (rollback)" } else { "" };
+    vec![
+        page::time(line.start),
+        line.shown_status(),
+        line.colony_id.clone(),
+        page::or_dash(&line.service_id).to_owned(),
+        format!("{}{kind}", line.shown_versions()),
+        took,
+        line.deployment_id.clone(),
+    ]
+}

@@ -1,0 +1,143 @@
+//! The fleet: which colonies there are, whose they are, and up to when each is known.
+
+use super::names::resolve;
+use super::refusal::Refusal;
+use model::colony::identity_in_id;
+use model::time::TimeMs;
+use model::topology::ColonyStatus;
+use serde::{Deserialize, Serialize};
+use sinks::{SinkError, StoreReader, Watermarks};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Whose answers are wanted: what a store does not know about its reef.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Scope {
+    /// The reef.
+    pub reef_id: String,
+    /// Colonies that are expected, whether or not they have been heard.
+    pub colonies: Vec<String>,
+}
+
+/// What is known of a colony.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KnownColony {
+    /// Its application.
+    pub application_name: String,
+    /// Its environment; may be empty.
+    pub environment: String,
+    /// Its last state, if it is a live one.
+    pub status: Option<ColonyStatus>,
+    /// Its newest event on time.
+    pub newest_event: Option<TimeMs>,
+    /// Its newest metric bucket on time.
+    pub newest_metric: Option<TimeMs>,
+}
+
+/// The colonies of a reef.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Fleet {
+    /// By id.
+    pub colonies: BTreeMap<String, KnownColony>,
+}
+
+impl Fleet {
+    /// The colonies that the store knows and that `scope` expects.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn read(reader: &dyn StoreReader, scope: &Scope) -> Result<Fleet, SinkError> {
+        let Watermarks { events, metrics } = reader.watermarks().await?;
+        let mut states: BTreeMap<String, ColonyStatus> =
+            reader.colony_status().await?.into_iter().map(|status| (status.colony_id.clone(), status)).collect();
+        let ids: BTreeSet<String> =
+            events.keys().chain(metrics.keys()).chain(states.keys()).chain(&scope.colonies).cloned().collect();
+        let known = |id: String| {
+            let status = states.remove(&id);
+            let (application, environment) = identity_in_id(&id);
+            let told = |text: Option<&String>, else_: &str| {
+                text.filter(|text| !text.is_empty()).cloned().unwrap_or_else(|| else_.to_owned())
+            };
+            let known = KnownColony {
+                application_name: told(status.as_ref().map(|status| &status.application_name), application),
+                environment: told(status.as_ref().map(|status| &status.environment), environment),
+                newest_event: events.get(&id).copied(),
+                newest_metric: metrics.get(&id).copied(),
+                status,
+            };
+            (id, known)
+        };
+        Ok(Fleet { colonies: ids.into_iter().map(known).collect() })
+    }
+
+    /// Names of environments.
+    pub fn environments(&self) -> BTreeSet<String> {
+        self.colonies.values().map(|colony| colony.environment.clone()).filter(|name| !name.is_empty()).collect()
+    }
+
+    /// Names of applications.
+    pub fn applications(&self) -> BTreeSet<String> {
+        self.colonies.values().map(|colony| colony.application_name.clone()).collect()
+    }
+
+    /// Application and environment of a colony.
+    pub fn identity(&self, colony_id: &str) -> (&str, &str) {
+        match self.colonies.get(colony_id) {
+            Some(colony) => (&colony.application_name, &colony.environment),
+            None => ("", ""),
+        }
+    }
+}
+
+impl KnownColony {
+    /// Up to when everything has been received, as far as that can be known.
+    pub fn complete_to(&self) -> Option<TimeMs> {
+        let stated = self.status.as_ref().and_then(|status| status.complete_to);
+        stated.or_else(|| self.newest_event.max(self.newest_metric))
+    }
+}
+
+/// Which colonies, services or environments a question is about; empty for all.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Filter {
+    /// Ids of colonies.
+    #[serde(default)]
+    pub colonies: Vec<String>,
+    /// An environment.
+    pub environment: Option<String>,
+    /// An application.
+    pub application: Option<String>,
+    /// A service.
+    pub service: Option<String>,
+}
+
+impl Filter {
+    /// The filter with names as the store has them.
+    ///
+    /// # Errors
+    /// When a name is unknown, or several names begin so.
+    pub fn resolved(&self, fleet: &Fleet) -> Result<Filter, Refusal> {
+        let ids: BTreeSet<String> = fleet.colonies.keys().cloned().collect();
+        let resolved = |what: &str, name: &Option<String>, known: BTreeSet<String>| {
+            name.as_ref().map(|name| resolve(what, name, &known)).transpose()
+        };
+        Ok(Filter {
+            colonies: self.colonies.iter().map(|id| resolve("colony", id, &ids)).collect::<Result<_, _>>()?,
+            environment: resolved("environment", &self.environment, fleet.environments())?,
+            application: resolved("application", &self.application, fleet.applications())?,
+            service: self.service.clone(),
+        })
+    }
+
+    /// Whether a colony is wanted.
+    pub fn takes_colony(&self, colony_id: &str, application: &str, environment: &str) -> bool {
+        let is = |wanted: &Option<String>, name: &str| wanted.as_ref().is_none_or(|wanted| wanted == name);
+        (self.colonies.is_empty() || self.colonies.iter().any(|id| id == colony_id))
+            && is(&self.application, application)
+            && is(&self.environment, environment)
+    }
+
+    /// Whether a service is wanted.
+    pub fn takes_service(&self, service_id: &str) -> bool {
+        self.service.as_ref().is_none_or(|wanted| wanted == service_id)
+    }
+}

@@ -1,0 +1,43 @@
+//! Answers: a question about a reef, answered from its store alone, with what the answer is complete to.
+//!
+//! | file | owns |
+//! |---|---|
+//! | `fleet` | which colonies there are, and up to when each is known |
+//! | `completeness` | what an answer is complete to, colony by colony |
+//! | `names` | environments, applications and ids as people write them |
+//! | `refusal` | why a question has no answer |
+//! | `part` | parts of long lists |
+//! | `page` | times and tables as text |
+//! | `timeline` | deployments as the store has them |
+//! | `deployments` | the list of deployments |
+//! | `deployment` | one deployment, what followed it, and similar ones |
+//! | `compare` | the metrics of two environments side by side |
+//! | `health` | how colonies, environments and applications are |
+//! | `versions` | which version runs where, and which are behind |
+//! | `topology` | services and the calls between them |
+//! | `correlations` | the list of patterns, and one pattern with its rows |
+//! | `ask` | all questions as one type |
+
+pub mod ask;
+pub mod compare;
+pub mod completeness;
+pub mod correlations;
+pub mod deployment;
+pub mod deployments;
+pub mod fleet;
+pub mod health;
+mod names;
+mod page;
+pub mod part;
+pub mod refusal;
+mod timeline;
+pub mod topology;
+pub mod versions;
+
+#[cfg(test)]
+mod tests;
+
+pub use ask::{Answered, Question};
+pub use completeness::Completeness;
+pub use fleet::Scope;
+pub use refusal::{AnswerError, Refusal};

@@ -1,0 +1,46 @@
+//! Text of answers: times, tables, capital letters.
+
+use crate::printable::printable;
+use model::time::TimeMs;
+
+/// `2024-11-13 14:30:00 UTC`.
+pub fn time(time: TimeMs) -> String {
+    let text = time.to_string();
+    let whole = text.split('.').next().unwrap_or_default();
+    format!("{} UTC", whole.replace('T', " "))
+}
+
+/// Rows as lines, columns as wide as their widest cell, with an indentation of two. The last column is not padded.
+pub fn table(rows: &[Vec<String>]) -> String {
+    let rows: Vec<Vec<String>> = rows.iter().map(|row| row.iter().map(|cell| printable(cell)).collect()).collect();
+    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let width = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max();
+    let widths: Vec<usize> = (0..columns).map(|column| width(column).unwrap_or(0)).collect();
+    let mut text = String::new();
+    for row in &rows {
+        let cells: Vec<String> = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}")).collect();
+        text.push_str("  ");
+        text.push_str(cells.join("  ").trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+/// `production` as `Production`.
+pub fn capital(text: &str) -> String {
+    let mut characters = text.chars();
+    match characters.next() {
+        Some(first) => first.to_uppercase().chain(characters).collect(),
+        None => String::new(),
+    }
+}
+
+/// `+40.0%`.
+pub fn signed_percent(percent: f64) -> String {
+    format!("{percent:+.1}%")
+}
+
+/// What is shown for an empty text.
+pub fn or_dash(text: &str) -> &str {
+    if text.is_empty() { "–" } else { text }
+}

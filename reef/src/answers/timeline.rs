@@ -1,0 +1,118 @@
+//! The timeline of deployments as the store has it.
+
+use model::derived::Value;
+use model::time::TimeMs;
+use serde::Serialize;
+use sinks::schema::{DERIVED, DerivedTable};
+use sinks::{SinkError, StoreReader};
+
+/// Rows read at once.
+const PAGE_ROWS: usize = 10_000;
+
+/// A row of the timeline; fields named as its columns, times RFC 3339.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct DeploymentLine {
+    pub colony_id: String,
+    pub deployment_id: String,
+    pub application_name: String,
+    pub environment: String,
+    pub service_id: String,
+    pub from_version: String,
+    pub to_version: String,
+    pub started_at: String,
+    pub completed_at: Option<String>,
+    /// From start to end.
+    pub duration_seconds: Option<i64>,
+    pub status: String,
+    pub kind: String,
+    pub reported_by: Vec<String>,
+    pub reported_as: Vec<String>,
+    #[serde(skip)]
+    pub(super) start: TimeMs,
+    #[serde(skip)]
+    pub(super) end: Option<TimeMs>,
+}
+
+fn table() -> &'static DerivedTable {
+    let table = DERIVED.iter().find(|derived| derived.table.name == "deployment_timeline");
+    table.unwrap_or_else(|| unreachable!("the schema has a timeline of deployments"))
+}
+
+/// All deployments, the newest first.
+pub(super) async fn read(reader: &dyn StoreReader) -> Result<Vec<DeploymentLine>, SinkError> {
+    let (table, mut lines, mut after) = (table(), Vec::new(), None);
+    loop {
+        let page = reader.rows_of(table, after.as_ref(), PAGE_ROWS).await?;
+        lines.extend(page.rows().into_iter().map(|row| line(table, &row)));
+        after = page.end();
+        if after.is_none() {
+            break;
+        }
+    }
+    lines.sort_by(|a: &DeploymentLine, b| {
+        (b.start, &a.colony_id, &a.deployment_id).cmp(&(a.start, &b.colony_id, &b.deployment_id))
+    });
+    Ok(lines)
+}
+
+fn line(table: &DerivedTable, row: &[Value]) -> DeploymentLine {
+    let value = |name: &str| {
+        let place = table.table.columns.iter().position(|(column, _)| *column == name);
+        place.and_then(|place| row.get(place))
+    };
+    let text = |name: &str| if let Some(Value::Text(text)) = value(name) { text.clone() } else { String::new() };
+    let texts = |name: &str| if let Some(Value::Texts(texts)) = value(name) { texts.clone() } else { Vec::new() };
+    let time = |name: &str| if let Some(Value::Time(time)) = value(name) { Some(*time) } else { None };
+    let (start, end) = (time("started_at").unwrap_or(TimeMs(0)), time("completed_at"));
+    DeploymentLine {
+        colony_id: text("colony_id"),
+        deployment_id: text("deployment_id"),
+        application_name: text("application_name"),
+        environment: text("environment"),
+        service_id: text("service_id"),
+        from_version: text("from_version"),
+        to_version: text("to_version"),
+        started_at: start.to_string(),
+        completed_at: end.map(|end| end.to_string()),
+        duration_seconds: end.map(|end| (end - start) / 1_000),
+        status: text("status"),
+        kind: text("kind"),
+        reported_by: texts("reported_by"),
+        reported_as: texts("reported_as"),
+        start,
+        end,
+    }
+}
+
+impl DeploymentLine {
+    /// Application and environment: those of the row, else those of its colony.
+    pub(super) fn identify(&mut self, (application, environment): (&str, &str)) {
+        if self.application_name.is_empty() {
+            self.application_name = application.to_owned();
+        }
+        if self.environment.is_empty() {
+            self.environment = environment.to_owned();
+        }
+    }
+
+    /// How it stands, as a sign and a word.
+    pub(super) fn shown_status(&self) -> String {
+        match self.status.as_str() {
+            "success" => "✓ success".to_owned(),
+            "failed" => "✗ failed".to_owned(),
+            "rolled_back" => "⚠ rolled back".to_owned(),
+            "running" => "… running".to_owned(),
+            other => other.to_owned(),
+        }
+    }
+
+    /// `v1 → v2`.
+    pub(super) fn shown_versions(&self) -> String {
+        match (self.from_version.as_str(), self.to_version.as_str()) {
+            ("", "") => "version unknown".to_owned(),
+            ("", to) => to.to_owned(),
+            (from, "") => format!("{from} → ?"),
+            (from, to) => format!("{from} → {to}"),
+        }
+    }
+}
