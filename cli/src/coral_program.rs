@@ -31,7 +31,7 @@ enum Command {
     /// Run and manage one colony
     #[command(subcommand)]
     Colony(ColonyCommand),
-    /// Connect a reef with its colonies
+    /// Ask a reef what it knows, and connect it with its colonies
     #[command(subcommand)]
     Reef(ReefCommand),
     /// Run a service that tells reefs where colonies are

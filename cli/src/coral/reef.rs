@@ -1,4 +1,4 @@
-//! `coral reef …`: a reef and its colonies.
+//! `coral reef …`: a reef and its colonies, and questions about it, answered by the process that runs it or from its store.
 //!
 //! | file | owns |
 //! |---|---|
@@ -7,14 +7,34 @@
 //! | `secret_input` | where a colony's secret comes from, and how the file refers to it |
 //! | `edit` | one more colony in a configuration's text |
 //! | `ping` | whether the colonies of a reef answer and admit it |
+//! | `ask` | a question sent, its answer printed |
+//! | `narrow` | flags that narrow a question to colonies, or to a part of a list |
+//! | `compare` | two environments side by side |
+//! | `deployment` | one deployment |
+//! | `deployments` | the list of deployments |
+//! | `health` | how the colonies are |
+//! | `versions` | which version runs where |
+//! | `topology` | services and calls |
+//! | `correlation` | one pattern |
+//! | `correlations` | the list of patterns |
 
 mod add_colony;
+mod ask;
 mod choice;
+mod compare;
+mod correlation;
+mod correlations;
+mod deployment;
+mod deployments;
 mod edit;
+mod health;
+mod narrow;
 mod ping;
 mod secret_input;
 #[cfg(test)]
 mod tests;
+mod topology;
+mod versions;
 
 use crate::exit::Failure;
 use crate::output::Output;
@@ -27,6 +47,22 @@ pub enum ReefCommand {
     AddColony(Box<add_colony::AddColonyArgs>),
     /// Call the colonies of a reef, and show whether and how fast they answer
     Ping(ping::PingArgs),
+    /// Compare the metrics of two environments
+    Compare(compare::CompareArgs),
+    /// Show one deployment and what followed it
+    Deployment(deployment::DeploymentArgs),
+    /// List deployments, the newest first
+    Deployments(deployments::DeploymentsArgs),
+    /// Show how colonies and environments are
+    Health(health::HealthArgs),
+    /// Show which version runs where, and which are behind
+    Versions(versions::VersionsArgs),
+    /// Show services and the calls between them
+    Topology(topology::TopologyArgs),
+    /// List patterns, best first
+    Correlations(correlations::CorrelationsArgs),
+    /// Show one pattern and the rows behind it
+    Correlation(correlation::CorrelationArgs),
 }
 
 /// Runs one of them.
@@ -35,5 +71,13 @@ pub fn run(command: ReefCommand, output: &Output) -> Result<(), Failure> {
     match command {
         ReefCommand::AddColony(args) => add_colony::run(&args, &places, output),
         ReefCommand::Ping(args) => ping::run(&args, &places, output),
+        ReefCommand::Compare(args) => compare::run(&args, output),
+        ReefCommand::Deployment(args) => deployment::run(&args, output),
+        ReefCommand::Deployments(args) => deployments::run(&args, output),
+        ReefCommand::Health(args) => health::run(&args, output),
+        ReefCommand::Versions(args) => versions::run(&args, output),
+        ReefCommand::Topology(args) => topology::run(&args, output),
+        ReefCommand::Correlations(args) => correlations::run(&args, output),
+        ReefCommand::Correlation(args) => correlation::run(&args, output),
     }
 }

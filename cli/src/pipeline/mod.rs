@@ -1,6 +1,6 @@
 //! The command line of `coral-pipeline`: which commands there are.
 
-mod ask;
+pub(crate) mod ask;
 pub mod backfill;
 mod check_colony;
 mod check_kafka;
@@ -23,7 +23,7 @@ mod progress_line;
 pub mod publish;
 pub mod replay;
 pub mod report;
-mod rules;
+pub(crate) mod rules;
 mod run;
 mod run_failure;
 mod shortfall;

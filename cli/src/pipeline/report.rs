@@ -3,7 +3,6 @@
 use super::ask::caller;
 use super::ask::question::Question;
 use super::load::load;
-use super::rules;
 use crate::entry::runtime;
 use crate::exit::Failure;
 use crate::output::Output;
@@ -51,5 +50,5 @@ pub fn show(args: &ShowArgs, output: &Output) -> Result<(), Failure> {
 
 fn ask(question: &Question, path: &Path, output: &Output) -> Result<(), Failure> {
     let config = load(path)?;
-    runtime()?.block_on(caller::ask(question, (&config, path), rules::of(&config), output))
+    runtime()?.block_on(caller::ask(question, (&config, path), output))
 }

@@ -1,15 +1,19 @@
 //! Which reef a command is about: a file, an id, a name, or the start of an id.
 
 use crate::exit::{Exit, Failure};
+use crate::pipeline::load::load;
 use colony::config::{Places, read_default_reef};
-use pipelines::config::{self, Format};
+use pipelines::config::{self, Format, ReefConfig};
 use std::path::{Path, PathBuf};
+
+/// The file of the current folder, when nothing else is chosen.
+const HERE: &str = "reef.toml";
 
 /// Which reef.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct ReefChoice {
-    /// Id or name of the reef, the start of its id, or its configuration file [default: CORAL_REEF, the default reef, or
-    /// the only one]
+    /// Id or name of the reef, the start of its id, or its configuration file [default: CORAL_REEF, the default reef,
+    /// reef.toml here, or the only one]
     #[arg(long, value_name = "REEF")]
     pub reef: Option<String>,
 }
@@ -23,11 +27,21 @@ impl ReefChoice {
             Some(wanted) => Some(wanted),
             None => default().map_err(|error| crate::coral::colony::failure::config(&error))?,
         };
-        find(wanted.as_deref(), &places.home.join("reefs"))
+        find(wanted.as_deref(), &places.home.join("reefs"), Path::new(HERE))
+    }
+
+    /// The file, and what it says.
+    pub fn load(&self) -> Result<(ReefConfig, PathBuf), Failure> {
+        let places = Places::of_process().map_err(|error| crate::coral::colony::failure::config(&error))?;
+        let path = self.resolve(&places)?;
+        Ok((load(&path)?, path))
     }
 }
 
-fn find(wanted: Option<&str>, folder: &Path) -> Result<PathBuf, Failure> {
+fn find(wanted: Option<&str>, folder: &Path, here: &Path) -> Result<PathBuf, Failure> {
+    if wanted.is_none() && here.is_file() {
+        return Ok(here.to_owned());
+    }
     if let Some(file) = wanted.map(Path::new).filter(|path| Format::of_path(path).is_some()) {
         let missing = || Failure::new(Exit::NotFound, "config_missing", format!("{} does not exist", file.display()));
         return if file.is_file() { Ok(file.to_owned()) } else { Err(missing()) };
@@ -97,7 +111,8 @@ mod tests {
             std::fs::write(&path, text).unwrap();
             path
         };
-        let found = |wanted: Option<&str>| find(wanted, home.path());
+        let here = home.path().join("here.toml");
+        let found = |wanted: Option<&str>| find(wanted, home.path(), &here);
         assert_eq!(found(None).unwrap_err().exit, Exit::Usage);
         let first = write("one-reef-a1b2c3", "one");
         assert_eq!(found(None).unwrap(), first);

@@ -4,10 +4,12 @@ use super::question::{Answer, Question};
 use super::{ANSWER_WAIT, CALLER_GRACE, socket_of};
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
+use crate::pipeline::rules;
 use crate::sockets::{is_absent, short};
 use pipelines::config::{ReefConfig, StorageKind};
 use pipelines::open::store;
-use reef::Rules;
+use reef::answers::Refusal;
+use reef::answers::refusal::RefusalKind;
 use sinks::SinkError;
 use std::io;
 use std::path::Path;
@@ -15,23 +17,28 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 
 /// Sends the query and prints the response.
-pub async fn ask(
+pub async fn ask(question: &Question, reef: (&ReefConfig, &Path), output: &Output) -> Result<(), Failure> {
+    let (document, page) = answer(question, reef).await?;
+    output.result(&document, |_| page)
+}
+
+/// Sends the query: the response for programs and for people.
+pub async fn answer(
     question: &Question,
     (config, path): (&ReefConfig, &Path),
-    rules: Rules,
-    output: &Output,
-) -> Result<(), Failure> {
+) -> Result<(serde_json::Value, String), Failure> {
     let running = match &config.storage.kind {
         StorageKind::DuckDb { path } => ask_running(question, path).await?,
         StorageKind::ClickHouse { .. } => None,
     };
     let answer = match running {
         Some(answer) => answer,
-        None => ask_store(question, config, rules).await.map_err(|error| store_failure(&error, path))?,
+        None => ask_store(question, config).await.map_err(|error| store_failure(&error, path))?,
     };
     match answer {
-        Answer::Found { document, page } => output.result(&document, |_| page),
+        Answer::Found { document, page } => Ok((document, page)),
         Answer::Unclear { ids } => Err(unclear(question, &ids, path)),
+        Answer::Refused { refusal } => Err(refused(&refusal)),
         Answer::Failed { message } => {
             Err(Failure::new(Exit::Failed, "not_answered", message).hint("ask again in a moment"))
         }
@@ -72,9 +79,9 @@ async fn ask_running(question: &Question, store: &Path) -> Result<Option<Answer>
     }
 }
 
-async fn ask_store(question: &Question, config: &ReefConfig, rules: Rules) -> Result<Answer, SinkError> {
+async fn ask_store(question: &Question, config: &ReefConfig) -> Result<Answer, SinkError> {
     let reader = store::open_for_reading(config).await?;
-    question.answer(reader.as_ref(), &store::describe(config), rules).await
+    question.answer(reader.as_ref(), &rules::known(config)).await
 }
 
 fn store_failure(error: &SinkError, path: &Path) -> Failure {
@@ -103,4 +110,13 @@ fn unclear(question: &Question, ids: &[String], path: &Path) -> Failure {
             .hint(format!("give more of the id: {}", ids.join(", ")))
             .docs(all),
     }
+}
+
+fn refused(refusal: &Refusal) -> Failure {
+    let (exit, code) = match refusal.kind {
+        RefusalKind::NotFound => (Exit::NotFound, "not_found"),
+        RefusalKind::Ambiguous => (Exit::Usage, "ambiguous"),
+        RefusalKind::Invalid => (Exit::Usage, "invalid_argument"),
+    };
+    Failure::new(exit, code, refusal.message.clone()).hint(refusal.hint.clone())
 }

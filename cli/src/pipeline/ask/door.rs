@@ -2,11 +2,11 @@
 
 use super::question::{Answer, Question};
 use super::{links, socket_of};
+use crate::pipeline::rules::Known;
 use crate::sockets::short;
 use mesh::{LinkStatus, Network};
 use pipelines::progress::Progress;
 use pipelines::run::RunningReef;
-use reef::Rules;
 use serde_json::{Value, json};
 use std::fs::{DirBuilder, Permissions};
 use std::io;
@@ -31,10 +31,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Data needed for every response.
 #[derive(Clone)]
 pub struct Facts {
-    /// The store, for people.
-    pub store_name: String,
-    /// The settings that decide what counts.
-    pub rules: Rules,
+    /// What answers need beside the store.
+    pub known: Known,
     /// The tunnels to colonies.
     pub network: Network,
     /// How long the store may take to answer; shorter than a caller waits, so that the caller hears why nothing came.
@@ -145,7 +143,7 @@ async fn ask(question: Question, reef: &RunningReef, facts: &Facts) -> Answer {
     let Some(reader) = reef.reader().await else {
         return Answer::Failed { message: "the reef is ending; ask its store".to_owned() };
     };
-    let answer = question.answer(reader.as_ref(), &facts.store_name, facts.rules);
+    let answer = question.answer(reader.as_ref(), &facts.known);
     match tokio::time::timeout(facts.answer_wait, answer).await {
         Ok(Ok(Answer::Found { document, page })) => {
             let tunnels = facts.network.status().await;

@@ -8,11 +8,11 @@
 //! | `links` | the tunnels of a running reef |
 //! | `news` | patterns as lines while a reef runs |
 
-pub(super) mod caller;
+pub(crate) mod caller;
 pub(super) mod door;
 mod links;
 pub(super) mod news;
-pub(super) mod question;
+pub(crate) mod question;
 
 #[cfg(test)]
 mod tests;
@@ -22,7 +22,6 @@ use crate::pipeline::rules;
 use door::Facts;
 use mesh::Network;
 use pipelines::config::{ReefConfig, StorageKind};
-use pipelines::open::store;
 use pipelines::run::RunningReef;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -49,8 +48,7 @@ pub(super) async fn attended<T>(
 ) -> T {
     let door = match &config.storage.kind {
         StorageKind::DuckDb { path } => {
-            let (store_name, rules) = (store::describe(config), rules::of(config));
-            let facts = Facts { store_name, rules, network: network.clone(), answer_wait: ANSWER_WAIT };
+            let facts = Facts { known: rules::known(config), network: network.clone(), answer_wait: ANSWER_WAIT };
             let (path, reef) = (path.clone(), reef.clone());
             Some(tokio::spawn(async move { door::answer_at(&path, reef, facts).await }))
         }

@@ -1,6 +1,8 @@
 //! Queries of a store, and their answers: a document for programs and a page for people.
 
-use reef::{Report, Rules, Shown, text};
+use crate::pipeline::rules::Known;
+use reef::answers::{self, AnswerError, Refusal};
+use reef::{Report, Shown, text};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sinks::{SinkError, StoreReader};
@@ -18,6 +20,11 @@ pub enum Question {
     Show {
         /// Its id, or the beginning of it.
         id: String,
+    },
+    /// A question about the reef, with what its answer is complete to.
+    Reef {
+        /// The question.
+        about: answers::Question,
     },
 }
 
@@ -37,6 +44,11 @@ pub enum Answer {
         /// The ids that begin like it.
         ids: Vec<String>,
     },
+    /// The question cannot be answered as it is.
+    Refused {
+        /// Why, and what to ask instead.
+        refusal: Refusal,
+    },
     /// The store did not respond.
     Failed {
         /// Why.
@@ -49,11 +61,11 @@ const CANDIDATES_MAX: usize = reef::report::CANDIDATES_SHOWN_MAX;
 
 impl Question {
     /// Reads the answer from a store.
-    pub async fn answer(&self, reader: &dyn StoreReader, store_name: &str, rules: Rules) -> Result<Answer, SinkError> {
+    pub async fn answer(&self, reader: &dyn StoreReader, known: &Known) -> Result<Answer, SinkError> {
         match self {
             Question::Report { all } => {
                 let most = if *all { usize::MAX } else { CANDIDATES_MAX };
-                let report = Report::read(reader, store_name, most).await?.with_rules(rules);
+                let report = Report::read(reader, &known.store_name, most).await?.with_rules(known.rules);
                 let page = if *all { text::full_report(&report) } else { text::report(&report) };
                 Ok(Answer::Found { document: json!({ "report": report }), page })
             }
@@ -61,6 +73,11 @@ impl Question {
                 Shown::Pattern(traced) => Answer::Found { document: json!(traced), page: text::traced(&traced) },
                 Shown::Several(ids) => Answer::Unclear { ids },
             }),
+            Question::Reef { about } => match about.answer(reader, &known.scope).await {
+                Ok(answer) => Ok(Answer::Found { document: json!(answer), page: answer.text() }),
+                Err(AnswerError::Refused(refusal)) => Ok(Answer::Refused { refusal }),
+                Err(AnswerError::Store(error)) => Err(error),
+            },
         }
     }
 }

@@ -6,6 +6,7 @@ use super::question::{Answer, Question};
 use super::{caller, socket_of};
 use crate::exit::Exit;
 use crate::output::Output;
+use crate::pipeline::rules::Known;
 use crate::sockets::short;
 use async_trait::async_trait;
 use mesh::Network;
@@ -18,6 +19,7 @@ use model::topology::ColonyStatus;
 use pipelines::config::{Format, ReefConfig, parse};
 use pipelines::run::RunningReef;
 use reef::Rules;
+use reef::answers::Scope;
 use sinks::memory::MemoryStore;
 use sinks::schema::DerivedTable;
 use sinks::transfer::{Cursor, Page};
@@ -38,7 +40,8 @@ fn reef_at(store: &Path) -> ReefConfig {
 }
 
 fn facts() -> Facts {
-    Facts { store_name: "s".to_owned(), rules: RULES, network: Network::plain(), answer_wait: Duration::from_secs(60) }
+    let known = Known { store_name: "s".to_owned(), rules: RULES, scope: Scope::default() };
+    Facts { known, network: Network::plain(), answer_wait: Duration::from_secs(60) }
 }
 
 /// The number of the file at a path, once there is another one than `before`.
@@ -183,7 +186,7 @@ async fn a_socket_of_a_process_that_was_killed_is_passed_over_and_the_store_is_r
     drop(std::os::unix::net::UnixListener::bind(folder.path().join("r.duckdb.sock")).unwrap());
     let (output, captured) = Output::captured(true);
     let question = Question::Report { all: false };
-    caller::ask(&question, (&config, Path::new("reef.yaml")), RULES, &output).await.unwrap();
+    caller::ask(&question, (&config, Path::new("reef.yaml")), &output).await.unwrap();
     let document: serde_json::Value = serde_json::from_str(&captured.stdout()).unwrap();
     assert_eq!(
         (&document["report"]["counts"]["confirmed"], &document["running"]),
@@ -197,10 +200,10 @@ async fn a_pattern_that_is_not_there_is_not_found() {
     let config = reef_at(&folder.path().join("r.duckdb"));
     let (output, _captured) = Output::captured(false);
     let show = Question::Show { id: "c-0".to_owned() };
-    let missing = caller::ask(&show, (&config, Path::new("reef.yaml")), RULES, &output).await.unwrap_err();
+    let missing = caller::ask(&show, (&config, Path::new("reef.yaml")), &output).await.unwrap_err();
     assert_eq!((missing.exit, missing.code), (crate::exit::Exit::NotFound, "store_missing"));
     pipelines::open::store::open(&config).await.unwrap().close().await.unwrap();
-    let unknown = caller::ask(&show, (&config, Path::new("reef.yaml")), RULES, &output).await.unwrap_err();
+    let unknown = caller::ask(&show, (&config, Path::new("reef.yaml")), &output).await.unwrap_err();
     assert_eq!((unknown.exit, unknown.code), (crate::exit::Exit::NotFound, "pattern_unknown"));
 }
 

@@ -1,0 +1,46 @@
+//! Asks a reef: sends a question, prints the answer, checks its completeness.
+
+use super::choice::ReefChoice;
+use crate::entry::runtime;
+use crate::exit::{Exit, Failure};
+use crate::output::Output;
+use crate::pipeline::ask::caller;
+use crate::pipeline::ask::question::Question;
+use reef::answers;
+use serde_json::Value;
+
+/// Flags that every question takes.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct AskArgs {
+    #[command(flatten)]
+    reef: ReefChoice,
+    /// Fail with exit code 5 if a colony of the answer is not current
+    #[arg(long)]
+    require_complete: bool,
+}
+
+/// Prints the answer.
+pub fn ask(about: answers::Question, args: &AskArgs, output: &Output) -> Result<(), Failure> {
+    let (config, path) = args.reef.load()?;
+    let question = Question::Reef { about };
+    let (document, page) = runtime()?.block_on(caller::answer(&question, (&config, &path)))?;
+    let missing = if args.require_complete { incomplete(&document["completeness"]) } else { None };
+    output.concluded(&document, |_| page, missing)
+}
+
+/// The failure of an answer that is not complete.
+fn incomplete(completeness: &Value) -> Option<Failure> {
+    let colonies = completeness["colonies"].as_array()?;
+    let is_current = |colony: &&Value| colony["state"] == "current";
+    let missing: Vec<&Value> = colonies.iter().filter(|colony| !is_current(colony)).collect();
+    if missing.is_empty() && !colonies.is_empty() {
+        return None;
+    }
+    let message = format!("{} of {} colonies are not current", missing.len(), colonies.len());
+    let mut failure = Failure::new(Exit::Incomplete, "incomplete", message);
+    for colony in missing {
+        let text = |name: &str| colony[name].as_str().unwrap_or_default().to_owned();
+        failure = failure.detail(format!("{}: {}, {}", text("colony_id"), text("state"), text("reason")));
+    }
+    Some(failure.hint("look at them: coral reef health; without --require-complete the answer is printed as it is"))
+}

@@ -1,0 +1,243 @@
+//! `add-colony` and `ping` against a real colony in this process.
+
+use super::super::add_colony::{self, AddColonyArgs};
+use super::super::ping::{self, PingArgs};
+use crate::entry::runtime;
+use crate::exit::{Exit, Failure};
+use crate::output::Output;
+use clap::{CommandFactory, FromArgMatches, Parser};
+use colony::config::{Places, Retention};
+use colony::{ColonySettings, Listen, Serving, serve};
+use mesh::discovery::{DiscoveryServer, DiscoverySettings, Lease, LeaseSettings};
+use mesh::keys::PrivateKey;
+use mesh::registry::{Range, Registry};
+use mesh::secret::Secret;
+use mesh::{Discovery, DoorSettings, Underlay};
+use model::clock::SystemClock;
+use model::colony::ColonyIdentity;
+use serde_json::Value;
+use std::net::Ipv4Addr;
+use std::time::Duration;
+use tokio::runtime::Runtime;
+use tokio::sync::oneshot;
+
+#[derive(Debug, Parser)]
+struct Line<A: clap::Args> {
+    #[command(flatten)]
+    args: A,
+}
+
+fn args<A: clap::Args>(line: &str) -> A {
+    let matches = Line::<A>::command().get_matches_from(line.split(' '));
+    Line::<A>::from_arg_matches(&matches).unwrap().args
+}
+
+const COLONY: &str = "my-shop-production";
+const OWN_IP: Ipv4Addr = Ipv4Addr::new(10, 42, 0, 1);
+
+/// A colony with a mesh, a discovery service that knows it, and a reef's file.
+struct Scene {
+    runtime: Runtime,
+    dir: tempfile::TempDir,
+    places: Places,
+    serving: Serving,
+    key: PrivateKey,
+    secret: Secret,
+    registry: Registry,
+    stop: oneshot::Sender<()>,
+    _lease: Lease,
+}
+
+impl Scene {
+    fn new() -> Scene {
+        let (runtime, dir) = (runtime().unwrap(), tempfile::tempdir().unwrap());
+        let places = Places { home: dir.path().join("home"), project: dir.path().join("p"), storage_path: None };
+        std::fs::create_dir_all(places.home.join("reefs")).unwrap();
+        let (key, secret, clock) = (PrivateKey::generate(), Secret::generate(), SystemClock::shared());
+        let registry = Registry::open(&dir.path().join("mesh.json"), COLONY, key.public(), clock.clone()).unwrap();
+        registry.set_own_secret(&secret, None).unwrap();
+        let door = DoorSettings {
+            key: key.clone(),
+            listen: "127.0.0.1:0".parse().unwrap(),
+            range: Range::new("10.42.0.0/16", OWN_IP, Ipv4Addr::new(10, 42, 0, 100)).unwrap(),
+            connect_port: 9000,
+            mtu: 1420,
+            peers_max: 8,
+            registry: registry.clone(),
+            underlay: Underlay::Udp,
+        };
+        let settings = ColonySettings {
+            identity: ColonyIdentity {
+                colony_id: COLONY.to_owned(),
+                application_name: "my-shop".to_owned(),
+                environment: "production".to_owned(),
+            },
+            storage_path: dir.path().join("store"),
+            retention: Retention::default(),
+            clock: clock.clone(),
+        };
+        let (stop, stopped) = oneshot::channel();
+        let shutdown = async move {
+            let _ = stopped.await;
+        };
+        let (serving, url, lease) = runtime.block_on(async {
+            let serving = serve(settings, Listen::Mesh(Box::new(door)), shutdown).await.unwrap();
+            let settings = DiscoverySettings { listen: "127.0.0.1:0".to_owned(), file: None, clock };
+            let server = DiscoveryServer::bind(settings).await.unwrap();
+            let url = format!("http://{}", server.address());
+            tokio::spawn(server.serve(std::future::pending()));
+            let settings = LeaseSettings {
+                colony_id: COLONY.to_owned(),
+                key: key.clone(),
+                endpoints: vec![serving.address()],
+                mesh_ip: OWN_IP,
+                connect_port: 9000,
+                interval: Duration::from_secs(60),
+            };
+            let lease = Lease::start(Discovery::new(&url).unwrap(), settings);
+            let mut state = lease.state();
+            state.wait_for(|state| *state == mesh::discovery::LeaseState::Registered).await.unwrap();
+            (serving, url, lease)
+        });
+        let scene = Scene { runtime, dir, places, serving, key, secret, registry, stop, _lease: lease };
+        let text = format!("reef_id: infra-reef-a1b2c3\nname: infra\n# mine\ndiscovery:\n  endpoint: {url}\n");
+        std::fs::write(scene.reef(), text).unwrap();
+        scene.write_secret("right.secret", scene.secret.reveal());
+        scene.write_secret("wrong.secret", Secret::generate().reveal());
+        scene
+    }
+
+    fn reef(&self) -> std::path::PathBuf {
+        self.places.home.join("reefs/infra-reef-a1b2c3.yaml")
+    }
+
+    fn text(&self) -> String {
+        std::fs::read_to_string(self.reef()).unwrap()
+    }
+
+    fn write_secret(&self, name: &str, text: &str) {
+        Secret::parse(text).unwrap().store(&self.dir.path().join(name)).unwrap();
+    }
+
+    fn file(&self, name: &str) -> String {
+        self.dir.path().join(name).display().to_string()
+    }
+
+    /// Result, stdout and stderr of `add-colony`.
+    fn add(&self, line: &str, json: bool) -> (Result<(), Failure>, String, String) {
+        let (output, captured) = Output::captured(json);
+        let result = add_colony::run(&args::<AddColonyArgs>(&format!("add-colony {line}")), &self.places, &output);
+        (result, captured.stdout(), captured.stderr())
+    }
+
+    fn ping(&self, line: &str) -> (Result<(), Failure>, Value) {
+        let (output, captured) = Output::captured(true);
+        let result = ping::run(&args::<PingArgs>(line), &self.places, &output);
+        let shown = serde_json::from_str(&captured.stdout()).unwrap_or(Value::Null);
+        (result, shown)
+    }
+
+    fn end(self) {
+        self.stop.send(()).unwrap();
+        self.runtime.block_on(self.serving.stopped()).unwrap();
+    }
+}
+
+#[test]
+fn a_colony_is_added_in_five_steps_and_answers() {
+    let scene = Scene::new();
+    let (result, page, _) = scene.add(&format!("{COLONY} --colony-secret-file {}", scene.file("right.secret")), false);
+    result.unwrap();
+    let address = scene.serving.address();
+    assert_eq!(
+        page,
+        format!(
+            "Adding colony to reef infra-reef-a1b2c3...\n\n ↳ Querying discovery for colony: {COLONY}\n \
+             ↳ Colony endpoint: {address} (mesh IP: 10.42.0.1:9000)\n ↳ Establishing WireGuard tunnel...\n \
+             ↳ Registering reef as mesh peer...\n ↳ Assigned mesh IP: 10.42.0.100\n\n\
+             ✓ Colony added to reef configuration\n✓ WireGuard tunnel established\n"
+        )
+    );
+    let text = scene.text();
+    assert!(text.contains("# mine") && text.contains("reef_mesh_ip: \"10.42.0.100\""), "{text}");
+    assert!(!text.contains(scene.secret.reveal()), "{text}");
+    let (result, found) = scene.ping("ping");
+    result.unwrap();
+    let found = &found["colonies"][0];
+    assert_eq!((&found["state"], &found["reef_mesh_ip"]), (&"ok".into(), &"10.42.0.100".into()));
+    assert!(found["round_trip_ms"].as_f64().unwrap() > 0.0 && found["endpoint"] == address.to_string(), "{found}");
+    let (again, _, _) = scene.add(&format!("{COLONY} --colony-secret-file {}", scene.file("right.secret")), true);
+    assert_eq!(again.unwrap_err().code, "colony_present");
+    scene.end();
+}
+
+#[test]
+fn three_ways_not_to_reach_a_colony_have_three_codes_and_save_nothing() {
+    let scene = Scene::new();
+    let before = scene.text();
+    let right = format!("--colony-secret-file {}", scene.file("right.secret"));
+    let wrong = format!("{COLONY} --colony-secret-file {}", scene.file("wrong.secret"));
+    let (result, page, _) = scene.add(&wrong, false);
+    let failure = result.unwrap_err();
+    assert_eq!((failure.exit, failure.code), (Exit::NotAuthorised, "wrong_secret"));
+    assert!(
+        failure.message.contains(COLONY) && failure.details[0].contains("the secret does not match"),
+        "{failure:?}"
+    );
+    assert!(page.contains(" ✗ colony my-shop-production: it answers at"), "{page}");
+
+    let (result, _, _) = scene.add(&format!("other {right}"), false);
+    let failure = result.unwrap_err();
+    assert_eq!((failure.exit, failure.code), (Exit::Failed, "colony_unknown"));
+
+    let nowhere =
+        format!("{COLONY} {right} --endpoint 127.0.0.1:9 --mesh-ip 10.42.0.1 --public-key {}", scene.key.public());
+    let (result, page, _) = scene.add(&nowhere, false);
+    let failure = result.unwrap_err();
+    assert_eq!((failure.exit, failure.code), (Exit::Failed, "colony_unreachable"));
+    assert!(page.contains("Using the given endpoint"), "{page}");
+
+    let (result, _, _) = scene.add(COLONY, false);
+    assert_eq!(result.unwrap_err().exit, Exit::Usage, "no secret and no terminal");
+    let (result, _, warned) = scene.add(&format!("{COLONY} --colony-secret hunter2"), false);
+    let failure = result.unwrap_err();
+    assert_eq!((failure.exit, failure.code), (Exit::Usage, "secret_weak"));
+    assert!(warned.contains("visible to other users") && !format!("{failure:?}{warned}").contains("hunter2"));
+
+    assert_eq!(scene.text(), before);
+    let files = std::fs::read_dir(scene.places.home.join("reefs")).unwrap().count();
+    assert_eq!((files, scene.registry.state().reefs.len()), (1, 0));
+    scene.end();
+}
+
+#[test]
+fn a_secret_of_the_command_line_becomes_a_private_file() {
+    use std::os::unix::fs::PermissionsExt;
+    let scene = Scene::new();
+    let (result, shown, _) = scene.add(&format!("{COLONY} --colony-secret {}", scene.secret.reveal()), true);
+    result.unwrap();
+    let shown: Value = serde_json::from_str(&shown).unwrap();
+    assert_eq!((&shown["reef_mesh_ip"], &shown["read_only"]), (&"10.42.0.100".into(), &false.into()));
+    let file = scene.reef().with_file_name("infra-reef-a1b2c3.my-shop-production.secret");
+    assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    assert_eq!(std::fs::read_to_string(file).unwrap(), scene.secret.reveal());
+    assert!(!scene.text().contains(scene.secret.reveal()) && scene.ping("ping my-shop").0.is_ok());
+    scene.end();
+}
+
+#[test]
+fn a_reef_that_was_removed_hears_so_and_a_ping_joins_nothing() {
+    let scene = Scene::new();
+    scene.add(&format!("{COLONY} --colony-secret-file {}", scene.file("right.secret")), true).0.unwrap();
+    let key = || scene.registry.state().reefs[0].clone();
+    let before = key();
+    scene.ping("ping").0.unwrap();
+    assert_eq!(key(), before, "asking registers no key");
+    scene.registry.unpeer("infra-reef-a1b2c3").unwrap();
+    let (result, _) = scene.ping("ping");
+    let failure = result.unwrap_err();
+    assert_eq!((failure.exit, failure.code), (Exit::NotAuthorised, "refused"));
+    assert!(failure.message.contains("revoked on"), "{failure:?}");
+    assert_eq!(scene.ping("ping other").0.unwrap_err().exit, Exit::NotFound);
+    scene.end();
+}

@@ -1,0 +1,185 @@
+//! From files to the terminal: a reef is run, then asked.
+
+use crate::coral_program::Coral;
+use crate::entry::{Program, run};
+use crate::exit::Exit;
+use crate::output::{Captured, Output};
+use crate::pipeline::CoralPipeline;
+use serde_json::Value;
+use std::ffi::OsString;
+use std::fmt::Write;
+use std::path::Path;
+
+/// What tools send: a deployment in two events, one that a second tool repeats, one that fails, one that is put back.
+const EVENTS: &str = r#"
+{"event_id":"s1","colony_id":"my-shop-staging","timestamp":"2024-11-12T09:00:00Z","event_type":"deploy","service_id":"api","metadata":{"version":"v2.0.0"}}
+{"event_id":"s2","colony_id":"my-shop-staging","timestamp":"2024-11-13T09:00:00Z","event_type":"deployment_started","service_id":"api","metadata":{"image":"registry.example.com/shop/api:v2.1.0","pipeline_id":"991"}}
+{"event_id":"s3","colony_id":"my-shop-staging","timestamp":"2024-11-13T09:02:00Z","event_type":"deploy","service_id":"api","description":"Deployed v2.1.0 to staging"}
+{"event_id":"s4","colony_id":"my-shop-staging","timestamp":"2024-11-13T09:08:00Z","event_type":"deployment_finished","service_id":"api","metadata":{"pipeline_id":"991"}}
+{"event_id":"p1","colony_id":"my-shop-production","timestamp":"2024-11-12T10:00:00Z","event_type":"deploy","service_id":"api","metadata":{"tag":"v2.0.0"}}
+{"event_id":"p2","colony_id":"my-shop-production","timestamp":"2024-11-13T14:30:00Z","event_type":"deploy","service_id":"api","metadata":{"version":"v2.1.0","deployment_id":"deploy-abc123"}}
+{"event_id":"p3","colony_id":"my-shop-production","timestamp":"2024-11-13T14:45:00Z","event_type":"error_spike","service_id":"api","severity":"error","description":"5xx above limit"}
+{"event_id":"p4","colony_id":"my-shop-production","timestamp":"2024-11-13T15:00:00Z","event_type":"rollback","service_id":"api"}
+{"event_id":"p5","colony_id":"my-shop-production","timestamp":"2024-11-13T15:30:00Z","event_type":"deploy_failed","service_id":"web","metadata":{"git_sha":"9fceb02d0ae5"}}
+"#;
+
+/// A folder with a reef over files that has been run.
+fn reef() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+    let mut metrics = "colony_id,service_id,metric_name,timestamp,p95,count\n".to_owned();
+    for minute in 0..480 {
+        let (hour, rest) = (8 + minute / 60, minute % 60);
+        for (environment, latency) in [("production", 245), ("staging", 175)] {
+            let time = format!("2024-11-13T{hour:02}:{rest:02}:00Z");
+            writeln!(metrics, "my-shop-{environment},api,latency,{time},{latency},10").unwrap();
+        }
+    }
+    write("events.ndjson", EVENTS.trim_start());
+    write("metrics.csv", &metrics);
+    write(
+        "reef.toml",
+        "reef_id = \"r\"\n[[sources]]\nkind = \"files\"\nevents = [\"events.ndjson\"]\nmetrics = [\"metrics.csv\"]\n\
+         [storage]\ntype = \"duckdb\"\npath = \"reef.duckdb\"\n[engine]\nworkers = 1\n",
+    );
+    let reef = folder.path().join("reef.toml");
+    let (exit, streams) = call::<CoralPipeline>(&["coral-pipeline", "run", reef.to_str().unwrap(), "--json"]);
+    assert_eq!(exit, Exit::Ok, "{}", streams.stdout());
+    folder
+}
+
+fn call<P: Program>(words: &[&str]) -> (Exit, Captured) {
+    let arguments: Vec<OsString> = words.iter().map(OsString::from).collect();
+    let mut streams = None;
+    let exit = run::<P>(&arguments, |args| {
+        let (output, captured) = Output::captured(args.json);
+        streams = Some(captured);
+        output
+    });
+    (exit, streams.unwrap())
+}
+
+/// Runs `coral reef …` over the reef of `folder`.
+fn coral(folder: &Path, line: &str) -> (Exit, Captured) {
+    let reef = folder.join("reef.toml");
+    let words: Vec<&str> =
+        ["coral", "reef"].into_iter().chain(line.split(' ')).chain(["--reef", reef.to_str().unwrap()]).collect();
+    call::<Coral>(&words)
+}
+
+fn text(folder: &Path, line: &str) -> String {
+    let (exit, streams) = coral(folder, line);
+    assert_eq!(exit, Exit::Ok, "{line}: {}", streams.stderr());
+    streams.stdout()
+}
+
+fn document(folder: &Path, line: &str) -> Value {
+    let (_, streams) = coral(folder, &format!("{line} --json"));
+    serde_json::from_str(&streams.stdout()).unwrap_or_else(|_| panic!("{line}: {}", streams.stdout()))
+}
+
+#[test]
+fn events_in_files_become_deployments_on_the_terminal() {
+    let folder = reef();
+    let expected = "Deployments (6, the newest first):\n  \
+        2024-11-13 15:30:00 UTC  ✗ failed       my-shop-production  web  9fceb02d0ae5                –   p5\n  \
+        2024-11-13 15:00:00 UTC  ✓ success      my-shop-production  api  v2.1.0 → v2.0.0 (rollback)  –   p4\n  \
+        2024-11-13 14:30:00 UTC  ⚠ rolled back  my-shop-production  api  v2.0.0 → v2.1.0             –   p2\n  \
+        2024-11-13 09:00:00 UTC  ✓ success      my-shop-staging     api  v2.0.0 → v2.1.0             8m  s2\n  \
+        2024-11-12 10:00:00 UTC  ✓ success      my-shop-production  api  v2.0.0                      –   p1\n  \
+        2024-11-12 09:00:00 UTC  ✓ success      my-shop-staging     api  v2.0.0                      –   s1\n\n";
+    let list = text(folder.path(), "deployments");
+    assert!(list.starts_with(expected), "{list}");
+    assert!(list.ends_with("Complete to 2024-11-13 15:59:00 UTC for all 2 colonies.\n"), "{list}");
+    let json = document(folder.path(), "deployments --environment staging --limit 1");
+    assert_eq!((&json["total"], &json["truncated"]), (&2.into(), &true.into()));
+    assert_eq!(json["items"][0]["reported_by"], serde_json::json!(["s2", "s3", "s4"]));
+    assert_eq!(json["items"][0]["reported_as"], serde_json::json!(["991"]));
+}
+
+#[test]
+fn one_deployment_by_the_name_that_its_tool_gives_it() {
+    let folder = reef();
+    let one = text(folder.path(), "deployment deploy-abc123");
+    let expected = "Analyzing deployment: api v2.1.0 (production)\nStarted: 2024-11-13 14:30:00 UTC\nStatus: Rolled back\n\
+                    Version before: v2.0.0\nVerdict: Failed (the deployment itself was rolled back)\n\nImpact:\n  ✓ Latency: \
+                    Stable (245ms)\n\nRelated incidents:\n  - error_spike p3 (15m after deploy, in time only)\n";
+    assert!(one.starts_with(expected), "{one}");
+    let (exit, streams) = coral(folder.path(), "deployment deploy-abc124");
+    assert_eq!(exit, Exit::NotFound);
+    assert!(streams.stderr().contains("did you mean \"deploy-abc123\"?"), "{}", streams.stderr());
+}
+
+#[test]
+fn environments_compared_as_the_seed_shows_it() {
+    let folder = reef();
+    let found = text(folder.path(), "compare production staging --metric latency --time-window 24h");
+    let expected = "Comparing production vs staging (last 1d):\n\nLatency (p95):\n  Production: 245ms\n  Staging:    175ms\n  \
+                    Difference: +40.0% slower";
+    assert!(found.starts_with(expected), "{found}");
+    let (exit, _) = coral(folder.path(), "compare production staging --time-window soon");
+    assert_eq!(exit, Exit::Usage);
+}
+
+#[test]
+fn every_question_has_one_json_document_with_its_completeness() {
+    let folder = reef();
+    for line in [
+        "deployments",
+        "deployment p2",
+        "compare production staging",
+        "health",
+        "versions",
+        "topology",
+        "correlations --state all",
+    ] {
+        let json = document(folder.path(), line);
+        assert_eq!(json["completeness"]["complete"], true, "{line}: {json}");
+        assert_eq!(
+            json["completeness"]["colonies"].as_array().unwrap().len(),
+            if line == "deployment p2" { 1 } else { 2 }
+        );
+    }
+    let versions = document(folder.path(), "versions");
+    let standing = |place: usize| versions["services"][place]["standing"].as_str().unwrap().to_owned();
+    assert_eq!(
+        (versions["services"].as_array().unwrap().len(), standing(0), standing(1)),
+        (2, "behind".into(), "newest".into())
+    );
+    let unknown = document(folder.path(), "health --environment prodction");
+    assert_eq!(
+        (&unknown["error"]["code"], &unknown["error"]["hint"]),
+        (&"not_found".into(), &"did you mean \"production\"?".into())
+    );
+}
+
+#[test]
+fn a_colony_that_was_never_heard_is_named_and_fails_where_completeness_is_required() {
+    let folder = reef();
+    let reef = folder.path().join("reef.toml");
+    let colony = "[[colonies]]\ncolony_id = \"my-shop-qa\"\nendpoint = \"http://127.0.0.1:1\"\n";
+    std::fs::write(&reef, std::fs::read_to_string(&reef).unwrap() + colony).unwrap();
+    for line in ["deployments", "health", "versions", "topology", "correlations"] {
+        let page = text(folder.path(), line);
+        assert!(page.contains("⚠ Incomplete: 1 of 3 colonies not current: my-shop-qa never seen"), "{line}: {page}");
+        let (exit, streams) = coral(folder.path(), &format!("{line} --require-complete"));
+        assert_eq!(exit, Exit::Incomplete, "{line}");
+        assert!(streams.stderr().contains("my-shop-qa: never_seen"), "{}", streams.stderr());
+    }
+    // of what the missing colony is no part
+    let (exit, _) = coral(folder.path(), "deployments --environment staging --require-complete");
+    assert_eq!(exit, Exit::Ok);
+}
+
+#[test]
+fn help_begins_with_an_example_and_fits_a_screen() {
+    for command in
+        ["compare", "deployment", "deployments", "health", "versions", "topology", "correlations", "correlation"]
+    {
+        let (exit, streams) = call::<Coral>(&["coral", "reef", command, "--help"]);
+        let page = streams.stdout();
+        assert_eq!(exit, Exit::Ok);
+        assert!(page.starts_with(&format!("Example:  coral reef {command}")), "{page}");
+        assert!(page.lines().count() < 40, "{command}: {} lines", page.lines().count());
+    }
+}
