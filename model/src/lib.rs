@@ -17,6 +17,8 @@
 //! | `reject` | a rejected row, counted and kept |
 //! | `position` | where a source resumes, per partition |
 //! | `rows` | rows of every kind side by side; the key of an hourly summary |
+//! | `instruments` | counters, gauges and durations of a process, and their registry |
+//! | `exposition` | a strict reader of the text that instruments are shown as, for tests |
 //! | `derived` | changes of what operators compute beside correlations |
 //! | `pattern` | a correlation: its key, its numbers, its evidence |
 
@@ -28,8 +30,11 @@ pub mod columns;
 pub mod derived;
 pub mod error;
 pub mod event;
+#[cfg(any(test, feature = "exposition"))]
+pub mod exposition;
 pub mod instant;
 pub mod meaning;
+pub mod instruments;
 pub mod metric;
 pub mod pattern;
 pub mod position;

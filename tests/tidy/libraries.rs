@@ -24,6 +24,7 @@ const FENCES: &[Fence] = &[
     Fence { library: "smoltcp", crates: &["mesh"], folders: &["mesh/src/netstack.rs"] },
     Fence { library: "quinn", crates: &["mesh"], folders: &["mesh/src/udp.rs"] },
     Fence { library: "tonic", crates: &["proto", "mesh", "sources", "colony", "reef", "cli"], folders: &[] },
+    Fence { library: "prometheus", crates: &["model"], folders: &["model/src/instruments.rs"] },
     Fence { library: "anyhow", crates: &["cli", "xtask"], folders: &[] },
 ];
 
