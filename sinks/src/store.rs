@@ -140,6 +140,11 @@ pub trait StoreReader: Send + Sync {
 
     /// Row counts per table and rejects per reason, for the summary of a run.
     async fn totals(&self) -> Result<Totals, SinkError>;
+
+    /// Bytes that the store takes on its disk; `None` if it cannot say.
+    async fn size_bytes(&self) -> Result<Option<u64>, SinkError> {
+        Ok(None)
+    }
 }
 
 /// Reads and writes whole tables of a store that no run uses. Opening a store for it migrates its schema.

@@ -27,6 +27,7 @@ use model::rows::RollupKey;
 use model::time::TimeMs;
 use model::topology::{ColonyStatus, ServiceEdge, ServiceNode};
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// A store in a DuckDB file, open to write.
@@ -40,6 +41,7 @@ pub struct DuckDbStore {
 #[derive(Clone)]
 pub struct DuckDbReader {
     readers: Arc<Readers>,
+    path: Arc<Path>,
     schema: Schema,
     widths: Arc<SliceWidths>,
 }
@@ -51,14 +53,14 @@ impl DuckDbStore {
     /// [`Stop`](crate::error::FaultClass::Stop) when another process has the file open, when it is not a DuckDB
     /// database, when a newer program wrote it, or when it cannot be created.
     pub async fn open(config: DuckDbConfig) -> Result<DuckDbStore, SinkError> {
-        let name = name(&config);
+        let (name, path) = (name(&config), config.path.as_path().into());
         let schema = config.schema;
         let open = move || Session::open(&config);
         let writer = Worker::start(Arc::clone(&name), vec![open], Session::close).await?;
         let more = |session: &mut Session| more_connections(&session.connection, CONNECTIONS);
         let connections = writer.call("cannot open a second connection", more).await?;
         let readers = Arc::new(Readers::start(name, connections).await?);
-        Ok(DuckDbStore { reader: DuckDbReader { readers, schema, widths: Arc::default() }, writer })
+        Ok(DuckDbStore { reader: DuckDbReader { readers, path, schema, widths: Arc::default() }, writer })
     }
 
     /// The store's name, for people: `DuckDB .coral/my-infrastructure.duckdb`.
@@ -87,7 +89,7 @@ impl DuckDbReader {
     /// [`Stop`](crate::error::FaultClass::Stop) when the file does not exist, when another process has it open for
     /// writing, when it is not a DuckDB database, or when its tables are of another version.
     pub async fn open(config: DuckDbConfig) -> Result<DuckDbReader, SinkError> {
-        let (name, schema) = (name(&config), config.schema);
+        let (name, path, schema) = (name(&config), config.path.as_path().into(), config.schema);
         let open = move || {
             let first = connect(&config, Mode::Read)?;
             let mut connections = more_connections(&first, CONNECTIONS - 1)?;
@@ -97,7 +99,8 @@ impl DuckDbReader {
         let opened = tokio::task::spawn_blocking(open).await;
         let opened = opened.unwrap_or_else(|_| Err("the thread ended".into()));
         let connections = opened.map_err(|cause| explain(&name, "cannot open the store", cause))?;
-        Ok(DuckDbReader { readers: Arc::new(Readers::start(name, connections).await?), schema, widths: Arc::default() })
+        let readers = Arc::new(Readers::start(name, connections).await?);
+        Ok(DuckDbReader { readers, path, schema, widths: Arc::default() })
     }
 }
 
@@ -234,6 +237,14 @@ impl StoreReader for DuckDbReader {
     async fn totals(&self) -> Result<Totals, SinkError> {
         let schema = self.schema;
         self.readers.call("cannot count rows", move |connection| reader::totals(connection, schema)).await
+    }
+
+    async fn size_bytes(&self) -> Result<Option<u64>, SinkError> {
+        let mut log = self.path.as_os_str().to_owned();
+        log.push(".wal");
+        let files = [PathBuf::from(&*self.path), PathBuf::from(log)];
+        let bytes = files.iter().filter_map(|file| Some(std::fs::metadata(file).ok()?.len()));
+        Ok(Some(bytes.sum()))
     }
 
     async fn rows_of(
