@@ -1,7 +1,9 @@
-//! Context: what a live source needs of the world: the time of day, the network, and how its pauses are drawn.
+//! Context: what a live source needs of the world: the time of day, the network, how its pauses are drawn, and where it
+//! counts.
 
 use mesh::Network;
 use model::clock::SharedClock;
+use model::instruments::Registry;
 
 /// Handed to every source that dials.
 #[derive(Clone, Debug)]
@@ -12,11 +14,13 @@ pub struct SourceContext {
     pub network: Network,
     /// Draws the jitter of pauses; `None` draws another one in each process.
     pub jitter_seed: Option<u64>,
+    /// Where it reports what it counts.
+    pub registry: Registry,
 }
 
 impl SourceContext {
     /// A context whose pauses differ from those of every other process.
     pub fn new(clock: SharedClock, network: Network) -> SourceContext {
-        SourceContext { clock, network, jitter_seed: None }
+        SourceContext { clock, network, jitter_seed: None, registry: Registry::new() }
     }
 }

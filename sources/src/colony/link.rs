@@ -11,6 +11,7 @@ use model::clock::SharedClock;
 use model::colony::ColonyIdentity;
 use model::colony::identity_from_id;
 use model::error::one_line;
+use model::instruments::Counter;
 use model::reject::{RAW_CHARS_MAX, Reject, RejectReason};
 use model::time::TimeMs;
 use model::topology::ColonyStatus;
@@ -45,12 +46,16 @@ pub(crate) struct Link {
     backoff: Backoff,
     retry_at: Option<Instant>,
     lost_at: Option<Instant>,
+    failures: Counter,
+    reconnects: Counter,
     status: ColonyStatus,
 }
 
 impl Link {
     pub(crate) fn new(config: ColonySourceConfig, source: &str, context: SourceContext) -> Link {
-        let SourceContext { clock, network, jitter_seed } = context;
+        let SourceContext { clock, network, jitter_seed, registry } = context;
+        let failures = registry.counters("source_failures", "Failed exchanges, each tried again", &["source"]);
+        let reconnects = registry.counters("source_reconnects", "Outages that have ended", &["source"]);
         let (application_name, environment) = identity_from_id(&config.colony_id);
         let status = ColonyStatus {
             colony_id: config.colony_id.clone(),
@@ -70,8 +75,19 @@ impl Link {
             Some(seed) => Backoff::seeded(config.backoff, of_source(seed, source)),
             None => Backoff::new(config.backoff),
         };
-        let source = source.to_owned();
-        Link { config, clock, network, source, client: None, backoff, retry_at: None, lost_at: None, status }
+        Link {
+            config,
+            clock,
+            network,
+            source: source.to_owned(),
+            client: None,
+            backoff,
+            retry_at: None,
+            lost_at: None,
+            failures: failures.with(&[source]),
+            reconnects: reconnects.with(&[source]),
+            status,
+        }
     }
 
     /// Asks for the rows of `[from, to)`.
@@ -163,6 +179,7 @@ impl Link {
     /// Notes a failure: the next attempt waits. Returns the state of the colony at the start of an outage, and when another
     /// reason takes the place of the first.
     pub(crate) fn failed(&mut self, words: &str) -> Option<ColonyStatus> {
+        self.failures.add(1);
         self.client = None;
         self.retry_at = Some(Instant::now() + self.backoff.next_pause());
         let error = format!("{}: {words}", self.config.address());
@@ -189,6 +206,7 @@ impl Link {
     ) -> (ColonyStatus, Option<Fault>) {
         self.retry_at = None;
         if let Some(lost_at) = self.lost_at.take() {
+            self.reconnects.add(1);
             let outage_s = lost_at.elapsed().as_secs();
             if self.config.outage_log.is_over() {
                 tracing::info!(colony_id = %self.config.colony_id, outage_s, "colony is back");
