@@ -9,6 +9,7 @@ mod stopwatch;
 
 use mesh::Network;
 use model::clock::SystemClock;
+use model::instruments::Registry;
 use pipelines::config::{Format, parse};
 use pipelines::progress::Progress;
 use pipelines::run::{RunOptions, run};
@@ -74,9 +75,18 @@ fn measure(folder: &Path, file: &str, rows: u64, correlate: bool) {
     let summary = runtime.block_on(async {
         let (progress, _seen) = watch::channel(Progress::default());
         let (_stop, shutdown) = watch::channel(false);
-        run(&config, RunOptions { progress, shutdown, clock: SystemClock::shared(), network: Network::plain() })
-            .await
-            .unwrap()
+        run(
+            &config,
+            RunOptions {
+                progress,
+                shutdown,
+                clock: SystemClock::shared(),
+                network: Network::plain(),
+                registry: Registry::new(),
+            },
+        )
+        .await
+        .unwrap()
     });
     let (took, allocated) = (watch(), region.change());
     assert_eq!(summary.progress.metrics, rows);

@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use mesh::Network;
 use model::clock::ManualClock;
 use model::event::Event;
+use model::instruments::Registry;
 use model::rows::Rows;
 use model::time::{DAY_MS, HOUR_MS, TimeMs};
 use pipelines::config::{Format, ReefConfig, parse};
@@ -49,7 +50,10 @@ fn config(folder: &Path, workers: usize) -> ReefConfig {
 fn options(clock: &Arc<ManualClock>) -> (RunOptions, watch::Sender<bool>) {
     let (progress, _watched) = watch::channel(Progress::default());
     let (stop, shutdown) = watch::channel(false);
-    (RunOptions { progress, shutdown, clock: clock.clone(), network: Network::plain() }, stop)
+    (
+        RunOptions { progress, shutdown, clock: clock.clone(), network: Network::plain(), registry: Registry::new() },
+        stop,
+    )
 }
 
 fn runtime() -> tokio::runtime::Runtime {

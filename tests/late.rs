@@ -9,6 +9,7 @@ use fixtures::random::Random;
 use mesh::Network;
 use model::clock::SystemClock;
 use model::event::Event;
+use model::instruments::Registry;
 use model::position::Positions;
 use model::rows::Rows;
 use model::time::{DAY_MS, HOUR_MS, MINUTE_MS, TimeMs};
@@ -175,7 +176,13 @@ fn live(arrivals: &[Arrival], case: &Case, storage: &str) -> u64 {
             let (progress, _watched) = watch::channel(Progress::default());
             let (_stop, shutdown) = watch::channel(false);
             let source: Box<dyn Source> = Box::new(Live { batches: batches.into_iter() });
-            let options = RunOptions { progress, shutdown, clock: SystemClock::shared(), network: Network::plain() };
+            let options = RunOptions {
+                progress,
+                shutdown,
+                clock: SystemClock::shared(),
+                network: Network::plain(),
+                registry: Registry::new(),
+            };
             let (summary, store) = drive(&config, store, vec![source], options).await.unwrap();
             store.close().await.unwrap();
             summary.progress.late

@@ -7,6 +7,7 @@
 //! own (`mesh::memory`), and the clock stands still while a database or the dataflow's threads are at work.
 
 mod colonies;
+mod counts;
 mod reef;
 mod store;
 mod trace;

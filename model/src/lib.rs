@@ -33,8 +33,8 @@ pub mod event;
 #[cfg(any(test, feature = "exposition"))]
 pub mod exposition;
 pub mod instant;
-pub mod meaning;
 pub mod instruments;
+pub mod meaning;
 pub mod metric;
 pub mod pattern;
 pub mod position;

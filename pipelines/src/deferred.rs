@@ -57,6 +57,15 @@ pub struct DeferredRows {
     pub read_again_from: TimeMs,
 }
 
+/// How much waits for the clock.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Waiting {
+    /// Partitions that go back to a position before such rows.
+    pub(crate) positions: usize,
+    /// Their rows.
+    pub(crate) rows: u64,
+}
+
 fn rfc_3339<S: serde::Serializer>(time: &TimeMs, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(time)
 }
@@ -157,6 +166,11 @@ impl Deferred {
         let text = |key: &(String, String)| self.held.get(key).map(|held| serde_json::json!(held).to_string());
         let moved = std::mem::take(&mut self.moved);
         Positions(moved.iter().map(|key| (part_of(&key.0, &key.1), text(key).unwrap_or_default())).collect())
+    }
+
+    /// How much waits for the clock.
+    pub(crate) fn waiting(&self) -> Waiting {
+        Waiting { positions: self.held.len(), rows: self.held.values().map(|held| held.rows).sum() }
     }
 
     /// What waits for the clock; `None` when nothing does.

@@ -12,6 +12,7 @@
 //! | `evaluated` | the event times that the stored patterns are as of |
 //! | `deferred` | rows after the reader's clock, read again once it has passed them |
 //! | `memory` | how much memory there is, and how it is shared out |
+//! | `instruments` | what a run counts |
 //! | `progress` | what a run reports |
 //! | `error` | what ends a run |
 
@@ -22,6 +23,7 @@ pub mod deferred;
 pub mod engine;
 pub mod error;
 pub mod evaluated;
+pub mod instruments;
 pub mod memory;
 pub mod open;
 pub mod progress;

@@ -108,13 +108,22 @@ impl Memory {
         self.limit_bytes / TICK_PART
     }
 
+    /// What the program uses, where the kernel says so.
+    pub fn used_bytes(&self) -> Option<u64> {
+        used_bytes(Path::new("/"))
+    }
+
     /// # Errors
     /// When the program has outgrown what is configured, or its container.
     pub fn check(&self) -> Result<(), Outgrown> {
-        used_bytes(Path::new("/")).map_or(Ok(()), |used_bytes| self.check_used(used_bytes))
+        self.used_bytes().map_or(Ok(()), |used_bytes| self.check_used(used_bytes))
     }
 
-    fn check_used(&self, used_bytes: u64) -> Result<(), Outgrown> {
+    /// The same for what it is known to use.
+    ///
+    /// # Errors
+    /// When the program has outgrown what is configured, or its container.
+    pub fn check_used(&self, used_bytes: u64) -> Result<(), Outgrown> {
         let (part, all) = OUTGROWN;
         let is_over = |bytes: u64| used_bytes > bytes / all * part;
         if let Some(allowed_bytes) = self.container_bytes.filter(|bytes| is_over(*bytes)) {

@@ -4,7 +4,6 @@ use crate::deferred::DeferredRows;
 use model::time::TimeMs;
 use model::topology::ColonyStatus;
 use serde::{Serialize, Serializer};
-use sinks::Outcome;
 use sources::InputReport;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -141,12 +140,6 @@ pub struct RowOutcome {
     pub reused_ids: u64,
 }
 
-impl From<Outcome> for RowOutcome {
-    fn from(Outcome { not_taken, fewer_samples, reused_ids }: Outcome) -> RowOutcome {
-        RowOutcome { not_taken, fewer_samples, reused_ids }
-    }
-}
-
 /// What a process that does not lead did for a run.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ServeSummary {
@@ -196,6 +189,11 @@ impl Reach {
             Some(words) => drop(self.outages.insert(number, (source.to_owned(), words))),
             None => drop(self.outages.remove(&number)),
         }
+    }
+
+    /// Number of colonies and sources that do not respond.
+    pub(crate) fn unreachable(&self) -> usize {
+        self.unreachable.len() + self.outages.len()
     }
 
     /// Number of those that respond.

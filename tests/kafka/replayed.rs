@@ -6,6 +6,7 @@ use super::{START_MS, event, source, unique};
 use crate::support::{Reef, dump};
 use mesh::Network;
 use model::clock::SystemClock;
+use model::instruments::Registry;
 use model::time::{MINUTE_MS, TimeMs};
 use pipelines::config::{Format, parse};
 use pipelines::progress::{Ended, Progress};
@@ -49,7 +50,13 @@ fn replayed(
             replay(
                 &config,
                 &request,
-                RunOptions { progress, shutdown, clock: SystemClock::shared(), network: Network::plain() }
+                RunOptions {
+                    progress,
+                    shutdown,
+                    clock: SystemClock::shared(),
+                    network: Network::plain(),
+                    registry: Registry::new()
+                }
             ),
             watching
         )

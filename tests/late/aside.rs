@@ -9,6 +9,7 @@ use crate::support::clickhouse::Server;
 use crate::support::tables::{Tables, assert_equal, tables};
 use mesh::Network;
 use model::clock::SystemClock;
+use model::instruments::Registry;
 use model::rows::Rows;
 use model::time::{DAY_MS, HOUR_MS};
 use pipelines::progress::Progress;
@@ -68,7 +69,13 @@ fn again(storage: &str, into: Option<&Path>) -> u64 {
         replay(
             &config,
             &request,
-            RunOptions { progress, shutdown, clock: SystemClock::shared(), network: Network::plain() },
+            RunOptions {
+                progress,
+                shutdown,
+                clock: SystemClock::shared(),
+                network: Network::plain(),
+                registry: Registry::new(),
+            },
         )
         .await
         .unwrap()

@@ -6,6 +6,8 @@ use super::trace::Trace;
 use mesh::Network;
 use mesh::memory::MemoryNet;
 use model::clock::ManualClock;
+use model::exposition::Exposition;
+use model::instruments::Registry;
 use model::time::TimeMs;
 use pipelines::config::{Format, ReefConfig, parse};
 use pipelines::open::inputs;
@@ -31,11 +33,14 @@ pub struct Reef {
     pub store: SimStore,
     trace: Trace,
     running: Option<Running>,
+    /// What each run has counted.
+    pub counted: Vec<Exposition>,
 }
 
 struct Running {
     stop: watch::Sender<bool>,
     task: JoinHandle<Result<RunSummary, String>>,
+    registry: Registry,
 }
 
 impl Reef {
@@ -44,7 +49,15 @@ impl Reef {
         let network = Network::in_memory(net.clone());
         let context = SourceContext { jitter_seed: Some(seed), ..SourceContext::new(clock.clone(), network) };
         let config = config(colonies);
-        Reef { config, context, clock, store: SimStore::new(trace), trace: trace.clone(), running: None }
+        Reef {
+            config,
+            context,
+            clock,
+            store: SimStore::new(trace),
+            trace: trace.clone(),
+            running: None,
+            counted: Vec::new(),
+        }
     }
 
     pub fn set_clock(&self, now: TimeMs) {
@@ -55,12 +68,15 @@ impl Reef {
     pub fn start(&mut self) {
         self.trace.note("reef starts");
         let (stop, shutdown) = watch::channel(false);
-        let (config, context, store) = (self.config.clone(), self.context.clone(), self.store.clone());
+        let registry = Registry::new();
+        let context = SourceContext { registry: registry.clone(), ..self.context.clone() };
+        let (config, store) = (self.config.clone(), self.store.clone());
         let options = RunOptions {
             progress: watch::channel(Progress::default()).0,
             shutdown,
             clock: self.clock.clone(),
             network: context.network.clone(),
+            registry: registry.clone(),
         };
         let task = tokio::spawn(async move {
             let positions = store.reader().positions().await.map_err(|error| error.to_string())?;
@@ -68,14 +84,16 @@ impl Reef {
             let driven = drive_in_turns(&config, Box::new(store), sources, options).await;
             driven.map(|(summary, _)| summary).map_err(|error| error.to_string())
         });
-        self.running = Some(Running { stop, task });
+        self.running = Some(Running { stop, task, registry });
     }
 
     /// Whether the run goes on; one that has ended by itself has given up on its store.
     pub async fn is_running(&mut self) -> bool {
         let has_ended = self.running.as_ref().is_some_and(|running| running.task.is_finished());
         if has_ended {
-            let ended = self.running.take().unwrap().task.await.unwrap();
+            let Running { task, registry, .. } = self.running.take().unwrap();
+            let ended = task.await.unwrap();
+            self.note_counted(&registry);
             self.trace.note(format!("reef ended: {}", ended.map_or_else(|error| error, |_| "by itself".to_owned())));
         }
         self.running.is_some()
@@ -83,21 +101,32 @@ impl Reef {
 
     /// Asks it to drain and end.
     pub async fn stop(&mut self) {
-        let Some(Running { stop, task }) = self.running.take() else { return };
+        let Some(Running { stop, task, registry }) = self.running.take() else { return };
         stop.send_replace(true);
         let ended = timeout(STOP_MAX, task).await.expect("the reef stops").unwrap();
         let said = match ended {
             Ok(summary) => format!("{:?}", summary.ended),
             Err(error) => error,
         };
+        self.note_counted(&registry);
         self.trace.note(format!("reef stopped: {said}"));
+    }
+
+    /// What a run has counted is part of the trace, except for what this machine's memory decides.
+    fn note_counted(&mut self, registry: &Registry) {
+        let text = registry.text();
+        let counted = Exposition::parse(&text).unwrap_or_else(|error| panic!("{error}\n{text}"));
+        self.counted.push(counted);
+        let is_value = |line: &&str| line.starts_with("reef_") && !line.starts_with("reef_memory_");
+        text.lines().filter(is_value).for_each(|line| self.trace.note(line));
     }
 
     /// Ends it wherever it is.
     pub async fn kill(&mut self) {
-        if let Some(Running { task, .. }) = self.running.take() {
+        if let Some(Running { task, registry, .. }) = self.running.take() {
             task.abort();
             let _ = task.await;
+            self.note_counted(&registry);
             self.trace.note("reef killed");
         }
     }

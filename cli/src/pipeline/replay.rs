@@ -9,6 +9,7 @@ use crate::output::Output;
 use crate::signals::watch_shutdown;
 use mesh::Network;
 use model::clock::{Clock, SystemClock};
+use model::instruments::Registry;
 use model::time::TimeMs;
 use pipelines::config::{ReefConfig, SourceConfig};
 use pipelines::error::RunError;
@@ -106,7 +107,13 @@ pub(super) fn carry_out(
         let result = pipelines::replay::replay(
             &config,
             &request,
-            RunOptions { progress, shutdown, clock: SystemClock::shared(), network: Network::plain() },
+            RunOptions {
+                progress,
+                shutdown,
+                clock: SystemClock::shared(),
+                network: Network::plain(),
+                registry: Registry::new(),
+            },
         )
         .await;
         // the sender has been dropped, so the display ends; its panic would be a bug that must not hide the result

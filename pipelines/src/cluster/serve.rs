@@ -12,6 +12,7 @@ use super::{BuildInputs, Place, asked};
 use crate::config::ReefConfig;
 use crate::error::EngineError;
 use crate::error::RunError;
+use crate::instruments::Instruments;
 use crate::open::params;
 use crate::progress::{Ended, Phase, Progress, ServeSummary};
 use crate::run::RunOptions;
@@ -64,7 +65,10 @@ pub(super) async fn serve(
         Err(failure) => Err(failure.into()),
         Ok(mut serving) => {
             let context = options.source_context();
-            let read = Reading { config, place, inputs, to_lead, progress: options.progress, context };
+            let instruments = Instruments::of(&options.registry, &options.clock);
+            instruments.started(options.clock.now());
+            let counting = Counting { instruments, progress: options.progress };
+            let read = Reading { config, place, inputs, to_lead, counting, context };
             let result = tokio::select! {
                 biased;
                 fault = alarm.raised() => Err(RunError::Cluster(fault)),
@@ -120,7 +124,26 @@ struct Reading<'a> {
     inputs: &'a BuildInputs,
     context: SourceContext,
     to_lead: mpsc::Sender<Frame>,
+    counting: Counting,
+}
+
+/// What this process counts, and who is shown it.
+#[derive(Clone)]
+struct Counting {
+    instruments: Instruments,
     progress: watch::Sender<Progress>,
+}
+
+impl Counting {
+    fn phase(&self, phase: Phase) {
+        self.instruments.phase(phase);
+        self.progress.send_replace(self.instruments.progress());
+    }
+
+    fn count(&self, source: &str, batch: &Batch) {
+        self.instruments.read(source, &batch.rows, &batch.rejects);
+        self.progress.send_replace(self.instruments.progress());
+    }
 }
 
 impl Reading<'_> {
@@ -147,13 +170,13 @@ impl Reading<'_> {
             sources.iter().enumerate().map(|(number, source)| added.add(number, source.as_ref())).collect();
         *acknowledgements.lock().unwrap_or_else(PoisonError::into_inner) = Some(added);
         self.send(Frame::Sources(facts)).await;
-        self.progress.send_modify(|progress| progress.phase = Phase::Running);
+        self.counting.phase(Phase::Running);
         // those that acknowledge end once they have heard all of it
         let (mut reading, mut hearing) = (JoinSet::new(), JoinSet::new());
         for (number, (source, stored)) in sources.into_iter().zip(stored).enumerate() {
             let tasks = if stored.is_some() { &mut hearing } else { &mut reading };
             let shipping = Shipping { number, source, stored };
-            tasks.spawn(shipping.run(self.to_lead.clone(), Arc::clone(&window), self.progress.clone()));
+            tasks.spawn(shipping.run(self.to_lead.clone(), Arc::clone(&window), self.counting.clone()));
         }
         let mut is_stopping = false;
         let stop = asked(shutdown);
@@ -165,12 +188,11 @@ impl Reading<'_> {
                     drop(acknowledgements.lock().unwrap_or_else(PoisonError::into_inner).take());
                     let all_heard = async { while hearing.join_next().await.is_some() {} };
                     let _ = timeout(HEARING_MAX, all_heard).await;
-                    let progress = self.progress.borrow().clone();
-                    return Ok((ended, progress));
+                    return Ok((ended, self.counting.instruments.progress()));
                 }
                 () = &mut stop, if !is_stopping => {
                     is_stopping = true;
-                    self.progress.send_modify(|progress| progress.phase = Phase::Draining);
+                    self.counting.phase(Phase::Draining);
                     self.send(Frame::Stop).await;
                 }
                 Some(read) = reading.join_next() => of_source(read)?,
@@ -206,7 +228,7 @@ impl Shipping {
         self,
         to_lead: mpsc::Sender<Frame>,
         window: Arc<Semaphore>,
-        progress: watch::Sender<Progress>,
+        counting: Counting,
     ) -> Result<(), (String, SourceError)> {
         let Shipping { number, mut source, mut stored } = self;
         loop {
@@ -216,7 +238,7 @@ impl Shipping {
                 acknowledge::until_the_end(source.as_mut(), stored).await;
                 return Ok(());
             };
-            progress.send_modify(|progress| count(progress, &batch));
+            counting.count(source.name(), &batch);
             // process 0 releases permits; the semaphore is never closed
             let Ok(place) = window.acquire().await else { return Ok(()) };
             place.forget();
@@ -227,10 +249,4 @@ impl Shipping {
             }
         }
     }
-}
-
-fn count(progress: &mut Progress, batch: &Batch) {
-    progress.events += batch.rows.events.len() as u64;
-    progress.metrics += batch.rows.metrics.len() as u64;
-    progress.rejects += batch.rejects.len() as u64;
 }

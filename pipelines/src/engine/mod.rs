@@ -183,8 +183,13 @@ impl Engine {
 
     /// Whether another tick may be handed over when those that wait shall not hold more than `bytes_max`.
     pub fn has_room(&self, bytes_max: usize) -> bool {
-        let bytes: usize = self.in_flight.iter().map(|tick| tick.bytes).sum();
-        self.in_flight.len() < TICKS_WAITING_MAX && (self.in_flight.is_empty() || bytes < bytes_max)
+        let (ticks, bytes) = self.waiting();
+        ticks < TICKS_WAITING_MAX && (ticks == 0 || bytes < bytes_max)
+    }
+
+    /// How many ticks have not been answered, and their bytes.
+    pub fn waiting(&self) -> (usize, usize) {
+        (self.in_flight.len(), self.in_flight.iter().map(|tick| tick.bytes).sum())
     }
 
     /// Whether there is a tick that has not been answered.

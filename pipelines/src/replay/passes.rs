@@ -4,12 +4,14 @@ use super::ledger::Entry;
 use super::{Recording, ReplayError};
 use crate::config::ReefConfig;
 use crate::error::RunError;
+use crate::instruments::Instruments;
 use crate::progress::{Ended, Progress, RunSummary};
 use crate::replay::in_range::{InRange, Tally};
 use crate::replay::kafka::Fixed;
 use crate::replay::stored::recorded_sources;
 use crate::run::retry::commit_with_retry;
 use crate::run::{DriveOptions, RunOptions, drive_with};
+use model::instruments::Registry;
 use sinks::{Commit, StoreReader, StoreWriter};
 use sources::Source;
 use std::sync::Arc;
@@ -70,6 +72,7 @@ impl Passes {
         mut target: Box<dyn StoreWriter>,
         reader: Option<&Arc<dyn StoreReader>>,
     ) -> Result<(Passed, Box<dyn StoreWriter>), ReplayError> {
+        let instruments = Instruments::of(&self.options.registry, &self.options.clock);
         let sources =
             recorded_sources(run.config, run.recording, reader, run.entry, run.fixed, &self.options.clock).await?;
         // where a resumed replay begins, and how much there is
@@ -83,7 +86,7 @@ impl Passes {
         if let Some(positions) = run.entry.begun().filter(|_| run.is_kept) {
             let positions = vec![(run.entry.name().to_owned(), positions)];
             let begun = Commit { committed_at: self.options.clock.now(), positions, ..Commit::default() };
-            commit_with_retry(target.as_mut(), &begun, &self.options.shutdown).await?;
+            commit_with_retry(target.as_mut(), &begun, &self.options.shutdown, instruments.commit_retries()).await?;
         }
         let tally = Arc::new(Tally::default());
         let in_range = |inner| -> Box<dyn Source> {
@@ -96,7 +99,7 @@ impl Passes {
             let positions = vec![(run.entry.name().to_owned(), run.entry.done())];
             let (tick, committed_at) = (summary.progress.ticks, self.options.clock.now());
             let done = Commit { tick, committed_at, positions, ..Commit::default() };
-            commit_with_retry(target.as_mut(), &done, &self.options.shutdown).await?;
+            commit_with_retry(target.as_mut(), &done, &self.options.shutdown, instruments.commit_retries()).await?;
         }
         let rows_outside = tally.outside();
         Ok((Passed { ended: summary.ended, rows_in_range, rows_outside, summary: Some(summary) }, target))
@@ -116,6 +119,8 @@ impl Passes {
             shutdown: self.options.shutdown.clone(),
             clock: self.options.clock.clone(),
             network: self.options.network.clone(),
+            // each pass counts its own rows
+            registry: Registry::new(),
         };
         let show = async {
             // ends when the loop drops its sender
@@ -192,8 +197,16 @@ mod tests {
         let config = parse(text, Format::Toml, Path::new("reef.toml")).unwrap();
         let (progress, mut seen) = watch::channel(Progress::default());
         let (stop, shutdown) = watch::channel(false);
-        let passes =
-            Passes::new(1, RunOptions { progress, shutdown, clock: SystemClock::shared(), network: Network::plain() });
+        let passes = Passes::new(
+            1,
+            RunOptions {
+                progress,
+                shutdown,
+                clock: SystemClock::shared(),
+                network: Network::plain(),
+                registry: Registry::new(),
+            },
+        );
         let sources: Vec<Box<dyn Source>> = vec![Box::new(Miscounted { batches_left: batches })];
         let tally = Tally::default();
         let stopping = async {

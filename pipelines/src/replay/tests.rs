@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use mesh::Network;
 use model::clock::SystemClock;
 use model::event::Event;
+use model::instruments::Registry;
 use model::metric::MetricPoint;
 use model::pattern::Evidence;
 use model::rows::Rows;
@@ -86,6 +87,7 @@ async fn record(config: &ReefConfig, batches: Vec<Rows>, is_finite: bool) {
         shutdown,
         clock: SystemClock::shared(),
         network: Network::plain(),
+        registry: Registry::new(),
     };
     let (_, store) = drive(config, store, vec![Box::new(source)], options).await.unwrap();
     store.close().await.unwrap();
@@ -94,9 +96,19 @@ async fn record(config: &ReefConfig, batches: Vec<Rows>, is_finite: bool) {
 async fn replayed(config: &ReefConfig, request: &Request) -> Outcome {
     let (_stop, shutdown) = watch::channel(false);
     let progress = watch::channel(Progress::default()).0;
-    replay(config, request, RunOptions { progress, shutdown, clock: SystemClock::shared(), network: Network::plain() })
-        .await
-        .unwrap()
+    replay(
+        config,
+        request,
+        RunOptions {
+            progress,
+            shutdown,
+            clock: SystemClock::shared(),
+            network: Network::plain(),
+            registry: Registry::new(),
+        },
+    )
+    .await
+    .unwrap()
 }
 
 /// Patterns, their evidence, and how many rows are late.
@@ -211,7 +223,13 @@ async fn a_replay_stopped_after_one_to_eight_commits_resumes_to_the_same_state()
         let run = replay(
             &live,
             &request,
-            RunOptions { progress, shutdown, clock: SystemClock::shared(), network: Network::plain() },
+            RunOptions {
+                progress,
+                shutdown,
+                clock: SystemClock::shared(),
+                network: Network::plain(),
+                registry: Registry::new(),
+            },
         );
         let (outcome, ()) = tokio::join!(run, stopping);
         let outcome = outcome.unwrap();

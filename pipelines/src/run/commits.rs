@@ -3,12 +3,14 @@
 //! At most one commit is in progress, so that a slow store still slows the sources: the next tick waits for it. It is
 //! part of the run's own future and not a separate task: dropping the run cancels the commit.
 
+use crate::instruments::{CommitSize, Instruments};
 use crate::run::retry::{commit_with_retry, newer_events_with_retry};
 use model::event::Event;
 use sinks::{Commit, Outcome, SinkError, StoreWriter};
 use std::pin::Pin;
 use std::task::Poll;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 type UnderWay = Pin<Box<dyn Future<Output = (Box<dyn StoreWriter>, Result<Outcome, SinkError>)> + Send>>;
 
@@ -16,27 +18,32 @@ type UnderWay = Pin<Box<dyn Future<Output = (Box<dyn StoreWriter>, Result<Outcom
 pub(crate) struct Commits {
     state: State,
     shutdown: watch::Receiver<bool>,
-    outcome: Outcome,
+    instruments: Instruments,
     /// Whether an event that is amended or withdrawn may be stored.
     may_have_newer: bool,
 }
 
 enum State {
     AtRest(Box<dyn StoreWriter>),
-    AtWork(UnderWay),
+    AtWork(UnderWay, CommitSize, Instant),
     /// A transient state, never observable.
     Moving,
 }
 
 impl Commits {
     /// A store at rest; `may_have_newer` is what it says of [`StoreWriter::may_have_newer_events`].
-    pub(crate) fn new(store: Box<dyn StoreWriter>, shutdown: watch::Receiver<bool>, may_have_newer: bool) -> Commits {
-        Commits { state: State::AtRest(store), shutdown, outcome: Outcome::default(), may_have_newer }
+    pub(crate) fn new(
+        store: Box<dyn StoreWriter>,
+        shutdown: watch::Receiver<bool>,
+        instruments: Instruments,
+        may_have_newer: bool,
+    ) -> Commits {
+        Commits { state: State::AtRest(store), shutdown, instruments, may_have_newer }
     }
 
     /// Whether a commit is in progress.
     pub(crate) fn is_at_work(&self) -> bool {
-        matches!(self.state, State::AtWork(_))
+        matches!(self.state, State::AtWork(..))
     }
 
     /// Begins to write a tick, after the previous one. It proceeds while this store is awaited; a store with its own
@@ -49,11 +56,13 @@ impl Commits {
         self.ended().await?;
         self.may_have_newer |= commit.rows.events.iter().any(Event::is_amended);
         if let State::AtRest(mut store) = std::mem::replace(&mut self.state, State::Moving) {
-            let shutdown = self.shutdown.clone();
-            self.state = State::AtWork(Box::pin(async move {
-                let outcome = commit_with_retry(store.as_mut(), &commit, &shutdown).await;
+            let (shutdown, instruments) = (self.shutdown.clone(), self.instruments.clone());
+            let size = CommitSize::of(&commit);
+            let writing = async move {
+                let outcome = commit_with_retry(store.as_mut(), &commit, &shutdown, instruments.commit_retries()).await;
                 (store, outcome)
-            }));
+            };
+            self.state = State::AtWork(Box::pin(writing), size, Instant::now());
         }
         // up to its first wait: the store has it then
         let mut ended = std::pin::pin!(self.ended());
@@ -66,16 +75,12 @@ impl Commits {
 
     /// Waits for the commit in progress, if any. Cancel-safe.
     pub(crate) async fn ended(&mut self) -> Result<(), SinkError> {
-        let State::AtWork(commit) = &mut self.state else { return Ok(()) };
+        let State::AtWork(commit, size, began) = &mut self.state else { return Ok(()) };
         let (store, outcome) = commit.await;
+        let (size, took) = (*size, began.elapsed());
         self.state = State::AtRest(store);
-        self.outcome.add(outcome?);
+        self.instruments.committed(size, took, outcome?);
         Ok(())
-    }
-
-    /// What the commits that have ended found out about their rows.
-    pub(crate) fn outcome(&self) -> Outcome {
-        self.outcome
     }
 
     /// The store, once it is at rest.
@@ -83,7 +88,7 @@ impl Commits {
         self.ended().await?;
         match &mut self.state {
             State::AtRest(store) => Ok(store.as_mut()),
-            State::AtWork(_) | State::Moving => unreachable!("its commit has ended"),
+            State::AtWork(..) | State::Moving => unreachable!("its commit has ended"),
         }
     }
 
@@ -94,7 +99,8 @@ impl Commits {
             return Ok(Vec::new());
         }
         let shutdown = self.shutdown.clone();
-        newer_events_with_retry(self.store().await?, events, &shutdown).await
+        let retries = self.instruments.commit_retries().clone();
+        newer_events_with_retry(self.store().await?, events, &shutdown, &retries).await
     }
 
     /// The store again, once it is at rest.
@@ -102,7 +108,7 @@ impl Commits {
         self.ended().await?;
         match self.state {
             State::AtRest(store) => Ok(store),
-            State::AtWork(_) | State::Moving => unreachable!("its commit has ended"),
+            State::AtWork(..) | State::Moving => unreachable!("its commit has ended"),
         }
     }
 }

@@ -4,6 +4,7 @@ use super::RunOptions;
 use crate::progress::Progress;
 use mesh::Network;
 use model::clock::SharedClock;
+use model::instruments::Registry;
 use model::pattern::{Correlation, Finding, PatternState};
 use sinks::{SinkError, StoreReader};
 use std::collections::BTreeMap;
@@ -40,6 +41,7 @@ struct NewsBoard {
 pub struct RunningReef {
     reader: watch::Receiver<Option<Arc<dyn StoreReader>>>,
     progress: watch::Receiver<Progress>,
+    registry: Registry,
     stop: watch::Sender<bool>,
     news: Arc<NewsBoard>,
 }
@@ -63,8 +65,9 @@ impl RunningReef {
         let (opened, reader) = watch::channel(None);
         let news = Arc::new(NewsBoard::default());
         let announcer = Announcer { reader: Some(opened), news: Some(Arc::clone(&news)), ..Announcer::default() };
-        let reef = RunningReef { reader, progress: snapshots, stop, news };
-        (reef, RunOptions { progress, shutdown, clock, network }, announcer)
+        let registry = Registry::new();
+        let reef = RunningReef { reader, progress: snapshots, registry: registry.clone(), stop, news };
+        (reef, RunOptions { progress, shutdown, clock, network, registry }, announcer)
     }
 
     /// A reader of its store: waits until the run has opened that; `None` once the run is over. A reader that is kept
@@ -79,6 +82,11 @@ impl RunningReef {
     /// How the run goes: a snapshot after each tick and each batch.
     pub fn progress(&self) -> watch::Receiver<Progress> {
         self.progress.clone()
+    }
+
+    /// What the run and its services count.
+    pub fn registry(&self) -> &Registry {
+        &self.registry
     }
 
     /// Asks the run to drain and end.

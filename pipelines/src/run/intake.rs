@@ -1,6 +1,7 @@
 //! Intake: runs every source as a separate task, into one bounded queue, so that a slow store slows the sources.
 
 use super::acknowledge::{self, Acknowledgements, Stored};
+use crate::instruments::{Instruments, Stage};
 use model::reject::Reject;
 use sources::{Batch, Source, SourceError};
 use std::collections::BTreeMap;
@@ -61,9 +62,14 @@ pub struct Intake {
 impl Intake {
     /// Starts one task per source. All stop when `shutdown` becomes true. The queue has at most [`QUEUE_BATCHES`]
     /// batches and `queue_bytes_max`.
-    pub fn start(sources: Vec<Box<dyn Source>>, shutdown: &watch::Receiver<bool>, queue_bytes_max: usize) -> Intake {
+    pub(crate) fn start(
+        sources: Vec<Box<dyn Source>>,
+        shutdown: &watch::Receiver<bool>,
+        queue_bytes_max: usize,
+        instruments: &Instruments,
+    ) -> Intake {
         let (send, deliveries) = mpsc::channel(QUEUE_BATCHES);
-        let room = Room::of(queue_bytes_max);
+        let room = Room::of(queue_bytes_max, instruments.clone());
         let open = sources.len();
         let mut tasks = JoinSet::new();
         let mut acknowledgements = Acknowledgements::default();
@@ -104,6 +110,8 @@ impl Intake {
                 }
             }
         };
+        // its place in the queue is free again
+        self.room.show();
         match &delivery {
             Delivery::Batch { number, bytes, rows, .. } => {
                 self.bytes.extend(bytes.map(|bytes| (*number, bytes)));
@@ -163,22 +171,31 @@ fn sum(parts: &BTreeMap<usize, (u64, u64)>) -> Option<(u64, u64)> {
 struct Room {
     left: Arc<Semaphore>,
     in_all: u32,
+    instruments: Instruments,
 }
 
 /// A semaphore counts no further than 32 bits at once.
 const ROOM_UNIT_BYTES: usize = 1 << 10;
 
 impl Room {
-    fn of(bytes: usize) -> Room {
+    fn of(bytes: usize, instruments: Instruments) -> Room {
         let in_all = u32::try_from(bytes.div_ceil(ROOM_UNIT_BYTES)).unwrap_or(u32::MAX).max(1);
-        Room { left: Arc::new(Semaphore::new(in_all as usize)), in_all }
+        Room { left: Arc::new(Semaphore::new(in_all as usize)), in_all, instruments }
+    }
+
+    /// Reports how much of it is taken.
+    fn show(&self) {
+        let taken = (self.in_all as usize).saturating_sub(self.left.available_permits());
+        self.instruments.waiting(Stage::Intake, taken * ROOM_UNIT_BYTES);
     }
 
     /// Waits until the batch has room. One that is larger than all there is waits for all of it.
     async fn take(&self, batch: &Batch) -> Option<OwnedSemaphorePermit> {
         let bytes = batch.rows.bytes() + batch.rejects.iter().map(Reject::bytes).sum::<usize>();
         let units = u32::try_from(bytes.div_ceil(ROOM_UNIT_BYTES)).unwrap_or(u32::MAX).min(self.in_all);
-        Arc::clone(&self.left).acquire_many_owned(units).await.ok()
+        let place = Arc::clone(&self.left).acquire_many_owned(units).await.ok();
+        self.show();
+        place
     }
 }
 
@@ -239,7 +256,14 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use async_trait::async_trait;
+    use model::clock::SystemClock;
+    use model::instruments::Registry;
     use std::sync::atomic::{AtomicUsize, Ordering};
+
+    fn started(sources: Vec<Box<dyn Source>>, shutdown: &watch::Receiver<bool>, queue_bytes_max: usize) -> Intake {
+        let instruments = Instruments::of(&Registry::new(), &SystemClock::shared());
+        Intake::start(sources, shutdown, queue_bytes_max, &instruments)
+    }
 
     /// A source that panics, or one that hangs.
     struct Odd(bool);
@@ -261,7 +285,7 @@ mod tests {
     #[tokio::test]
     async fn a_panicking_source_is_reported_while_others_wait() {
         let (_stop, shutdown) = watch::channel(false);
-        let mut intake = Intake::start(vec![Box::new(Odd(true)), Box::new(Odd(false))], &shutdown, 1 << 20);
+        let mut intake = started(vec![Box::new(Odd(true)), Box::new(Odd(false))], &shutdown, 1 << 20);
         assert!(intake.next().await.is_none());
         assert!(intake.panic().await.unwrap().contains("a bug in a source"));
     }
@@ -300,7 +324,7 @@ mod tests {
         for queue_bytes_max in [250_000, 10_000] {
             asked.store(0, Ordering::Relaxed);
             let (_stop, shutdown) = watch::channel(false);
-            let mut intake = Intake::start(vec![Box::new(Large(Arc::clone(&asked)))], &shutdown, queue_bytes_max);
+            let mut intake = started(vec![Box::new(Large(Arc::clone(&asked)))], &shutdown, queue_bytes_max);
             assert!(intake.next().await.is_some());
             for _ in 0..100 {
                 tokio::task::yield_now().await;
@@ -314,7 +338,7 @@ mod tests {
         }
         let (_stop, shutdown) = watch::channel(false);
         asked.store(0, Ordering::Relaxed);
-        let mut intake = Intake::start(vec![Box::new(Large(asked))], &shutdown, 10_000);
+        let mut intake = started(vec![Box::new(Large(asked))], &shutdown, 10_000);
         let mut batches = 0;
         while let Some(delivery) = intake.next().await {
             batches += usize::from(matches!(delivery, Delivery::Batch { .. }));

@@ -35,6 +35,7 @@ use handle::Announcer;
 pub use handle::RunningReef;
 use mesh::Network;
 use model::clock::SharedClock;
+use model::instruments::Registry;
 use running::{Running, enter};
 use sinks::StoreWriter;
 use sources::{Source, SourceContext};
@@ -59,7 +60,7 @@ mod tests;
 mod tick;
 mod timeline;
 
-/// How a caller watches and stops a run, by which clock it goes, and through which network.
+/// How a caller watches and stops a run, by which clock it goes, through which network, and where it counts.
 pub struct RunOptions {
     /// Receives a snapshot after each tick and each batch.
     pub progress: watch::Sender<Progress>,
@@ -69,12 +70,15 @@ pub struct RunOptions {
     pub clock: SharedClock,
     /// What colonies are dialled through.
     pub network: Network,
+    /// Where it reports what it counts. A run counts from 0: each has a registry of its own.
+    pub registry: Registry,
 }
 
 impl RunOptions {
     /// What sources need of them.
     pub(crate) fn source_context(&self) -> SourceContext {
-        SourceContext::new(self.clock.clone(), self.network.clone())
+        let registry = self.registry.clone();
+        SourceContext { registry, ..SourceContext::new(self.clock.clone(), self.network.clone()) }
     }
 }
 

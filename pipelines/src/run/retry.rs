@@ -1,6 +1,7 @@
 //! Retry: repeats commits and look-ups after temporary errors, with backoff.
 
 use model::event::Event;
+use model::instruments::Counter;
 use sinks::error::FaultClass;
 use sinks::{Commit, Outcome, SinkError, StoreWriter};
 use std::time::Duration;
@@ -27,12 +28,14 @@ pub async fn commit_with_retry(
     store: &mut dyn StoreWriter,
     commit: &Commit,
     shutdown: &watch::Receiver<bool>,
+    retries: &Counter,
 ) -> Result<Outcome, SinkError> {
     for pause in RETRY_PAUSES {
         match store.commit(commit).await {
             Err(error) if may_pass(&error, pause, shutdown) => wait(&error, pause, shutdown).await,
             answer => return answer,
         }
+        retries.add(1);
     }
     store.commit(commit).await
 }
@@ -42,12 +45,14 @@ pub async fn newer_events_with_retry(
     store: &mut dyn StoreWriter,
     events: &[Event],
     shutdown: &watch::Receiver<bool>,
+    retries: &Counter,
 ) -> Result<Vec<Event>, SinkError> {
     for pause in RETRY_PAUSES {
         match store.newer_events(events).await {
             Err(error) if may_pass(&error, pause, shutdown) => wait(&error, pause, shutdown).await,
             answer => return answer,
         }
+        retries.add(1);
     }
     store.newer_events(events).await
 }

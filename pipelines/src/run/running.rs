@@ -19,6 +19,7 @@ use crate::deferred::Deferred;
 use crate::engine::Engine;
 use crate::error::RunError;
 use crate::evaluated::Evaluated;
+use crate::instruments::{Instruments, Stage};
 use crate::memory::Memory;
 use crate::open::{params, retention, store};
 use crate::progress::{Ended, OutsideRows, Phase, Progress, Reach, RunSummary};
@@ -100,14 +101,14 @@ pub(super) struct Running {
     pub(super) ticks: u64,
     pub(super) expected_colonies: u64,
     pub(super) reach: Reach,
-    pub(super) progress: Progress,
+    /// Everything that is counted.
+    pub(super) instruments: Instruments,
     pub(super) watch: watch::Sender<Progress>,
-    pub(super) rejects_by_reason: BTreeMap<String, u64>,
+    /// Input has stopped.
+    pub(super) is_draining: bool,
+    /// When the evaluation that runs was asked for.
+    pub(super) asked_at: Option<Instant>,
     pub(super) inputs: InputReport,
-    /// Rows deleted for their age, by table.
-    pub(super) deleted: BTreeMap<String, u64>,
-    pub(super) event_pairs_tested: u64,
-    pub(super) metric_pairs_tested: u64,
 }
 
 impl Running {
@@ -117,6 +118,8 @@ impl Running {
         mut store: Box<dyn StoreWriter>,
         options: &RunOptions,
     ) -> Result<Running, RunError> {
+        let instruments = Instruments::of(&options.registry, &options.clock);
+        instruments.started(options.clock.now());
         let params = params::from_config(config);
         let memory = Memory::of(config.engine.memory_limit_bytes);
         let reader = store.reader();
@@ -142,21 +145,21 @@ impl Running {
         }
         let may_have_newer = store.may_have_newer_events().await?;
         let expected_colonies = config.colonies.len() as u64;
-        let progress = Progress {
-            phase: Phase::Running,
-            event_time: event_clock.newest(),
-            colonies: (0, expected_colonies),
-            ..Progress::default()
-        };
-        options.progress.send_replace(progress.clone());
+        let held = Deferred::of_store(&positions, options.clock.now());
+        instruments.phase(Phase::Running);
+        instruments.event_time(event_clock.newest());
+        instruments.colonies(0, expected_colonies);
+        instruments.held(held.waiting());
+        instruments.memory(memory.used_bytes(), memory.limit_bytes);
+        options.progress.send_replace(instruments.progress());
         Ok(Running {
             acknowledgements: Acknowledgements::default(),
-            commits: Commits::new(store, options.shutdown.clone(), may_have_newer),
+            commits: Commits::new(store, options.shutdown.clone(), instruments.clone(), may_have_newer),
             engine,
             gate,
             clock: options.clock.clone(),
             event_clock,
-            held: Deferred::of_store(&positions, options.clock.now()),
+            held,
             fast: ClockSkew::default(),
             correlates,
             is_live: true,
@@ -178,13 +181,11 @@ impl Running {
             ticks: 0,
             expected_colonies,
             reach: Reach::default(),
-            progress,
+            instruments,
             watch: options.progress.clone(),
-            rejects_by_reason: BTreeMap::new(),
+            is_draining: false,
+            asked_at: None,
             inputs: InputReport::default(),
-            deleted: BTreeMap::new(),
-            event_pairs_tested: 0,
-            metric_pairs_tested: 0,
         })
     }
 
@@ -203,12 +204,14 @@ impl Running {
         options: &RunOptions,
         started: Instant,
     ) -> Result<(RunSummary, Box<dyn StoreWriter>), RunError> {
-        let mut intake = Intake::start(sources, &options.shutdown, self.memory.queue_bytes_max());
+        let queue_bytes_max = self.memory.queue_bytes_max();
+        let mut intake = Intake::start(sources, &options.shutdown, queue_bytes_max, &self.instruments);
         self.acknowledgements = intake.acknowledgements();
         let failure = self.take_in_and_drain(&mut intake, &options.shutdown).await;
         let failure = match failure {
             Ok(failure) => failure,
             Err(error) => {
+                self.instruments.failed(&error);
                 // the commit in progress may end, but its retry pauses must not delay the error
                 let _ = tokio::time::timeout(COMMIT_AFTER_FAILURE_MAX, self.commits.ended()).await;
                 return Err(error);
@@ -221,28 +224,33 @@ impl Running {
         // everything is stored and acknowledged
         drop(std::mem::take(&mut self.acknowledgements));
         if let Some(panic) = intake.panic().await {
-            return Err(RunError::SourcePanicked { panic });
+            let error = RunError::SourcePanicked { panic };
+            self.instruments.failed(&error);
+            return Err(error);
         }
         let ended = if intake.is_complete() { Ended::InputFinished } else { Ended::Stopped };
         // short runs have no other time for it; all rows are stored, whether it succeeds or not
         while self.is_live && !*options.shutdown.borrow() && self.prune_slice().await? {}
-        let has_none = self.progress.confirmed + self.progress.candidates == 0;
+        self.measure_store().await;
+        let progress = self.instruments.progress();
+        let has_none = progress.confirmed + progress.candidates == 0;
         let is_empty = has_none && !*options.shutdown.borrow();
         let outside = match self.is_live && self.correlates {
             true => lookback::count(config, self.reader.as_ref(), &self.event_clock, is_empty).await?,
             false => OutsideRows::default(),
         };
+        let (event_pairs_tested, metric_pairs_tested) = self.instruments.pairs_tested();
         let summary = RunSummary {
             ended,
             outside,
-            progress: self.progress,
-            rejects_by_reason: self.rejects_by_reason,
-            outcome: self.commits.outcome().into(),
+            progress,
+            rejects_by_reason: self.instruments.rejects_by_reason(),
+            outcome: self.instruments.outcome(),
             inputs: self.inputs,
             held: self.held.rows(self.clock.now()),
-            deleted: self.deleted,
-            event_pairs_tested: self.event_pairs_tested,
-            metric_pairs_tested: self.metric_pairs_tested,
+            deleted: self.instruments.deleted_by_table(),
+            event_pairs_tested,
+            metric_pairs_tested,
             unreachable: self.reach.into_unreachable(),
             elapsed_ms: started.elapsed().as_millis() as u64,
             store: store::describe(config),
@@ -261,7 +269,8 @@ impl Running {
             self.held.forget_unread();
         }
         intake.stop();
-        self.progress.phase = Phase::Draining;
+        self.is_draining = true;
+        self.instruments.phase(Phase::Draining);
         self.tick(true).await?;
         Ok(failure)
     }
@@ -307,8 +316,9 @@ impl Running {
                     return Ok(Some(RunError::Source { source_name: source, cause: error }));
                 }
                 Some(Some(Delivery::Batch { source, is_finite, batch, number, outage, .. })) => {
-                    (self.progress.bytes, self.progress.rows) = (intake.bytes(), intake.rows());
+                    self.instruments.input(intake.bytes(), intake.rows());
                     self.reach.observe_source(number, &source, outage);
+                    self.instruments.unreachable(self.reach.unreachable());
                     self.acknowledgements.taken(number, &batch.positions);
                     self.take_batch(source, is_finite, *batch);
                 }
@@ -344,23 +354,19 @@ impl Running {
         }
         if self.is_live {
             self.held.observe(&source, &batch, self.clock.now());
+            self.instruments.held(self.held.waiting());
             self.fast.observe(&batch.rows, self.clock.now(), &mut self.inputs);
         }
         let mut rows = batch.rows;
-        self.progress.events += rows.events.len() as u64;
-        self.progress.metrics += rows.metrics.len() as u64;
-        self.progress.rejects += batch.rejects.len() as u64;
-        for reject in &batch.rejects {
-            *self.rejects_by_reason.entry(reject.reason.as_str().to_owned()).or_default() += 1;
-        }
+        self.instruments.read(&source, &rows, &batch.rejects);
         let origin = Origin { source: &source, is_finite, arrival: batch.arrival, now: self.clock.now() };
         let late = self.gate.split_late(&mut rows, origin);
-        self.progress.late += late.len() as u64;
-        self.note_late(&late);
+        self.note_late(&source, &rows, &late);
         self.event_clock.observe(&rows);
-        self.progress.event_time = self.event_clock.newest();
+        self.instruments.event_time(self.event_clock.newest());
         self.reach.observe(&rows.colonies);
-        self.progress.colonies = (self.reach.answering(), self.expected_colonies);
+        self.instruments.colonies(self.reach.answering(), self.expected_colonies);
+        self.instruments.unreachable(self.reach.unreachable());
         if !rows.events.is_empty() || !rows.metrics.is_empty() {
             self.pace.mark_dirty();
         }
@@ -373,15 +379,15 @@ impl Running {
         let taken_back = TakenBack { restarted: batch.restarted, rewound: batch.rewound, settled: batch.settled };
         pending.refused.take(&source, taken_back, batch.rejects);
         pending.positions.entry(source).or_default().advance(batch.positions);
-        self.watch.send_replace(self.progress.clone());
+        self.instruments.waiting(Stage::Tick, self.pending.bytes);
+        self.watch.send_replace(self.instruments.progress());
     }
 
-    /// Remembers where late rows begin; says at the first ones what makes them count.
-    fn note_late(&mut self, late: &Rows) {
-        let events = late.events.iter().map(|row| row.timestamp);
-        let Some(earliest) = events.chain(late.metrics.iter().map(|row| row.timestamp)).min() else { return };
-        let late_from = &mut self.progress.late_from;
-        if late_from.is_none() {
+    /// Counts late rows; says at the first ones what makes them count.
+    fn note_late(&mut self, source: &str, on_time: &Rows, late: &Rows) {
+        let had_late = self.instruments.late_from().is_some();
+        self.instruments.judged(source, on_time, late);
+        if let Some(earliest) = self.instruments.late_from().filter(|_| !had_late) {
             tracing::warn!(
                 %earliest,
                 rows = late.len(),
@@ -389,6 +395,12 @@ impl Running {
                  backfill CONFIG --from TIME` makes them count"
             );
         }
-        *late_from = Some(late_from.map_or(earliest, |known| known.min(earliest)));
+    }
+
+    /// Counts what the store holds. Nothing depends on it: a store that does not answer costs no run.
+    async fn measure_store(&mut self) {
+        if let Err(error) = self.instruments.store().measure(self.reader.as_ref()).await {
+            tracing::warn!(%error, "the rows of the store are not counted");
+        }
     }
 }

@@ -11,6 +11,7 @@ use mesh::Network;
 use model::chunks::Metrics;
 use model::clock::SystemClock;
 use model::event::Event;
+use model::instruments::Registry;
 use model::metric::MetricPoint;
 use model::position::Positions;
 use model::real::Real;
@@ -27,6 +28,7 @@ use std::sync::{Arc, Mutex};
 use tokio::sync::{Semaphore, watch};
 
 mod acknowledged;
+mod counted;
 
 /// A store in memory whose commits may go wrong.
 struct Faulty {
@@ -155,7 +157,13 @@ async fn outcome_with(
     shutdown: watch::Receiver<bool>,
 ) -> Result<RunSummary, RunError> {
     let (progress, _watched) = watch::channel(Progress::default());
-    let options = RunOptions { progress, shutdown, clock: SystemClock::shared(), network: Network::plain() };
+    let options = RunOptions {
+        progress,
+        shutdown,
+        clock: SystemClock::shared(),
+        network: Network::plain(),
+        registry: Registry::new(),
+    };
     let driven = drive(config, Box::new(store), vec![Box::new(source)], options).await;
     driven.map(|(summary, _)| summary)
 }
@@ -211,7 +219,13 @@ async fn while_a_tick_is_written_the_next_is_taken_in_and_no_further_one() {
     let store = Faulty { permits: Some(Arc::clone(&permits)), ..Faulty::over(&inner) };
     let (offered, tables) = (Arc::clone(&store.offered), inner.clone());
     let (progress, mut watched) = watch::channel(Progress::default());
-    let options = RunOptions { progress, shutdown, clock: SystemClock::shared(), network: Network::plain() };
+    let options = RunOptions {
+        progress,
+        shutdown,
+        clock: SystemClock::shared(),
+        network: Network::plain(),
+        registry: Registry::new(),
+    };
     let source = Counting { delivered: 0, in_all: 9, panics_at: None, description_bytes: 0 };
     let config = config();
     let run = drive(&config, Box::new(store), vec![Box::new(source)], options);
@@ -245,7 +259,13 @@ async fn after_a_tick_that_is_refused_no_later_one_is_offered() {
         &config(),
         Box::new(store),
         vec![Box::new(source)],
-        RunOptions { progress, shutdown, clock: SystemClock::shared(), network: Network::plain() },
+        RunOptions {
+            progress,
+            shutdown,
+            clock: SystemClock::shared(),
+            network: Network::plain(),
+            registry: Registry::new(),
+        },
     )
     .await;
     let error = run.map(|(summary, _)| summary).unwrap_err();
@@ -355,7 +375,13 @@ async fn intake_and_commits_continue_while_an_evaluation_runs() {
     let offered = Arc::clone(&store.offered);
     let (progress, _watched) = watch::channel(Progress::default());
     let source = WhileEvaluated { store: inner.clone(), delivered: 0 };
-    let options = RunOptions { progress, shutdown, clock: SystemClock::shared(), network: Network::plain() };
+    let options = RunOptions {
+        progress,
+        shutdown,
+        clock: SystemClock::shared(),
+        network: Network::plain(),
+        registry: Registry::new(),
+    };
     let (summary, _) = drive(&config(), Box::new(store), vec![Box::new(source)], options).await.unwrap();
     // the source ended when the first answer was stored: all but its first row came while the engine was at work
     let commits = offered.lock().unwrap().len();

@@ -6,7 +6,7 @@ use crate::deferred::DEFERRED_NAME;
 use crate::engine::{Answer, TickRows};
 use crate::error::RunError;
 use crate::evaluated::EVALUATED_NAME;
-use crate::progress::Phase;
+use crate::instruments::Stage;
 use model::pattern::PatternState;
 use model::position::Positions;
 use model::rows::{RollupKey, Rows};
@@ -24,7 +24,8 @@ impl Running {
         let Pending { rows, late, refused, positions, bytes, .. } = std::mem::take(&mut self.pending);
         let rows = Arc::new(rows);
         let order = if evaluate { self.event_clock.evaluate() } else { None };
-        enter(if self.progress.phase == Phase::Draining { "drain" } else { "tick" });
+        self.instruments.waiting(Stage::Tick, 0);
+        enter(if self.is_draining { "drain" } else { "tick" });
         if self.correlates {
             self.feed_engine(&rows, bytes, order).await?;
         }
@@ -70,7 +71,9 @@ impl Running {
         if !self.commits.is_at_work() {
             self.tell_committed();
         }
-        if let Err(outgrown) = self.memory.check() {
+        let used_bytes = self.memory.used_bytes();
+        self.instruments.memory(used_bytes, self.memory.limit_bytes);
+        if let Some(Err(outgrown)) = used_bytes.map(|used_bytes| self.memory.check_used(used_bytes)) {
             // rows read so far are stored first, so that each start makes progress
             self.committed().await?;
             return Err(outgrown.into());
@@ -88,10 +91,12 @@ impl Running {
             self.next_answer().await?;
         }
         self.engine.submit(for_engine, order, bytes)?;
+        self.show_engine();
         if order.is_some() {
             self.pace.asked();
+            self.asked_at = Some(Instant::now());
         }
-        let waits = self.progress.phase == Phase::Draining || self.is_in_turns;
+        let waits = self.is_draining || self.is_in_turns;
         while waits && self.engine.is_at_work() {
             self.next_answer().await?;
         }
@@ -112,8 +117,8 @@ impl Running {
     /// Notes what an evaluation has changed; the next commit takes it.
     pub(super) fn take_answer(&mut self, answer: Answer) {
         let outcome = answer.outcome;
-        self.event_pairs_tested = outcome.event_pairs_tested.unwrap_or(self.event_pairs_tested);
-        self.metric_pairs_tested = outcome.metric_pairs_tested.unwrap_or(self.metric_pairs_tested);
+        self.show_engine();
+        self.instruments.tested(outcome.event_pairs_tested, outcome.metric_pairs_tested);
         let stored = if answer.evaluated.is_some() { self.timeline.take() } else { None };
         self.answered.derived.extend(match stored {
             Some(timeline) => timeline.corrections(outcome.derived),
@@ -121,9 +126,17 @@ impl Running {
         });
         if let Some(order) = answer.evaluated {
             self.evaluated.note(order);
+            let waited = self.asked_at.take().map_or(answer.took, |asked_at| asked_at.elapsed());
+            self.instruments.evaluated(order, waited, self.clock.now());
             self.pace.evaluated(Instant::now(), answer.took);
             self.answered.follow(self.published.apply(outcome.findings));
         }
+    }
+
+    fn show_engine(&self) {
+        let (ticks, bytes) = self.engine.waiting();
+        self.instruments.engine_ticks(ticks);
+        self.instruments.waiting(Stage::Engine, bytes);
     }
 
     /// Waits until every tick that has been cut is stored.
@@ -134,12 +147,11 @@ impl Running {
     }
 
     pub(super) fn tell_committed(&mut self) {
-        self.progress.ticks = self.ticks;
-        self.progress.confirmed = self.published.count(PatternState::Confirmed);
-        self.progress.candidates = self.published.count(PatternState::Candidate);
+        let count = |state| self.published.count(state);
+        self.instruments.patterns(count(PatternState::Confirmed), count(PatternState::Candidate));
         self.announcer.publish();
         self.acknowledgements.stored();
-        self.watch.send_replace(self.progress.clone());
+        self.watch.send_replace(self.instruments.progress());
     }
 
     /// Deletes some expired rows; returns whether there are more. Age counts from the newest rows that several colonies
@@ -163,7 +175,7 @@ impl Running {
             tracing::info!(rows = ?pruned.rows, %now, "rows beyond their retention (storage.retention) deleted");
         }
         for (table, rows) in &pruned.rows {
-            *self.deleted.entry((*table).to_owned()).or_default() += rows;
+            self.instruments.deleted(table, *rows);
         }
         self.retention_pace.pruned(Instant::now(), pruned.is_partial);
         Ok(pruned.is_partial)

@@ -20,6 +20,7 @@ use mesh::{Network, ReefSettings, Underlay};
 use model::clock::{Clock, SystemClock};
 use model::colony::ColonyIdentity;
 use model::colony::identity_from_id;
+use model::instruments::Registry;
 use model::time::{DAY_MS, TimeMs};
 use pipelines::config::{self, ReefConfig};
 use pipelines::open::store;
@@ -144,7 +145,10 @@ async fn watch_reef(
     let (stop, shutdown) = watch::channel(false);
     let (progress, mut snapshots) = watch::channel(Progress::default());
     let display = tokio::spawn(display::show(snapshots.clone(), output.clone()));
-    let reef = pipelines::run::run(config, RunOptions { progress, shutdown, clock: SystemClock::shared(), network });
+    let reef = pipelines::run::run(
+        config,
+        RunOptions { progress, shutdown, clock: SystemClock::shared(), network, registry: Registry::new() },
+    );
     let (events, metrics) = (fleet.events.len() as u64, fleet.metric_rows());
     let feed = async {
         for arriving in live.chunks(LIVE_EVENTS) {

@@ -8,6 +8,7 @@ use crate::cluster::{settings, wire};
 use crate::engine::workers::PLANTED_DAYS;
 use mesh::Network;
 use model::clock::SystemClock;
+use model::instruments::Registry;
 use std::time::Instant;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
@@ -57,6 +58,7 @@ async fn a_process_that_never_comes_is_named() {
             shutdown,
             clock: SystemClock::shared(),
             network: Network::plain(),
+            registry: Registry::new(),
         };
         let said = said.clone();
         let tell = move |line: &str| said.try_send(line.to_owned()).unwrap();

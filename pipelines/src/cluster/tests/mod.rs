@@ -16,6 +16,7 @@ use crate::progress::Progress;
 use crate::run::{RunOptions, drive};
 use mesh::Network;
 use model::clock::SystemClock;
+use model::instruments::Registry;
 use model::pattern::{Correlation, Evidence};
 use model::position::Positions;
 use parts::{Ending, Parts};
@@ -55,7 +56,13 @@ impl Process {
         let (stop, shutdown) = watch::channel(false);
         let (progress, seen) = watch::channel(Progress::default());
         let config = config.clone();
-        let options = RunOptions { progress, shutdown, clock: SystemClock::shared(), network: Network::plain() };
+        let options = RunOptions {
+            progress,
+            shutdown,
+            clock: SystemClock::shared(),
+            network: Network::plain(),
+            registry: Registry::new(),
+        };
         let task = tokio::spawn(async move { run_with(&config, process, options, &|_| {}, inputs.as_ref()).await });
         Process { stop, seen, task }
     }
@@ -118,6 +125,7 @@ async fn undisturbed(parts: &Parts) -> Stored {
         shutdown,
         clock: SystemClock::shared(),
         network: Network::plain(),
+        registry: Registry::new(),
     };
     let store = store::open(&config).await.unwrap();
     let (_, store) = drive(&config, store, build(&BTreeMap::new()).unwrap(), options).await.unwrap();

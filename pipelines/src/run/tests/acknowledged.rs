@@ -47,7 +47,13 @@ async fn heard(store: Faulty, in_all: i64) -> (Vec<i64>, Result<RunSummary, RunE
     let inner = Counting { delivered: 0, in_all, panics_at: None, description_bytes: 0 };
     let source = Acknowledged { inner, store: store.inner.clone(), heard: Arc::clone(&heard), is_live: false };
     let (progress, _watched) = watch::channel(Progress::default());
-    let options = RunOptions { progress, shutdown, clock: SystemClock::shared(), network: Network::plain() };
+    let options = RunOptions {
+        progress,
+        shutdown,
+        clock: SystemClock::shared(),
+        network: Network::plain(),
+        registry: Registry::new(),
+    };
     let driven = drive(&config(), Box::new(store), vec![Box::new(source)], options).await;
     let heard = heard.lock().unwrap().clone();
     (heard, driven.map(|(summary, _)| summary))
@@ -85,7 +91,13 @@ async fn a_source_that_waits_hears_and_so_does_one_that_is_stopped() {
     config.engine.tick_rows_max = 2;
     config.engine.tick_interval_ms = 600_000;
     let (progress, mut watched) = watch::channel(Progress::default());
-    let options = RunOptions { progress, shutdown, clock: SystemClock::shared(), network: Network::plain() };
+    let options = RunOptions {
+        progress,
+        shutdown,
+        clock: SystemClock::shared(),
+        network: Network::plain(),
+        registry: Registry::new(),
+    };
     let run = drive(&config, Box::new(Faulty::over(&inner)), vec![Box::new(source)], options);
     let stopping = async {
         while heard.lock().unwrap().last() != Some(&2) {
