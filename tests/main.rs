@@ -20,6 +20,7 @@ mod readme;
 mod recorded;
 mod replay;
 mod replay_page;
+mod services;
 mod signals;
 mod simulation;
 mod stores;

@@ -2,6 +2,7 @@
 //!
 //! | file | owns |
 //! |---|---|
+//! | `api/` | the services over HTTP: health, readiness, metrics; tokens |
 //! | `report` | the patterns and totals of a store, ranked; serialisable |
 //! | `diff` | what differs between the patterns of two stores; serialisable |
 //! | `show` | one pattern and the rows behind it; serialisable |
@@ -11,6 +12,7 @@
 //! | `printable` | text that nothing in it can turn, move or colour |
 
 pub mod answers;
+pub mod api;
 pub mod diff;
 pub mod impact;
 pub mod printable;

@@ -16,7 +16,7 @@ pub const ALLOWED: &[(&str, &[&str])] = &[
     ("sources", &["model", "proto", "mesh"]),
     ("sinks", &["model", "migrations"]),
     ("pipelines", &["model", "operators", "mesh", "sources", "sinks"]),
-    ("reef", &["model", "pipelines", "sinks"]),
+    ("reef", &["model", "mesh", "pipelines", "sinks"]),
     ("colony", &["model", "proto", "mesh", "sources"]),
     ("cli", &["model", "proto", "operators", "sources", "sinks", "pipelines", "migrations", "mesh", "colony", "reef"]),
     ("xtask", &[]),

@@ -26,6 +26,8 @@ pub mod report;
 pub(crate) mod rules;
 mod run;
 mod run_failure;
+pub mod serve;
+mod services;
 mod shortfall;
 mod summary;
 pub mod validate;
@@ -57,6 +59,8 @@ pub struct CoralPipeline {
 enum Command {
     /// Run a reef: read its sources, find patterns, store everything
     Run(run::RunArgs),
+    /// Open a reef's services over its store, without running it
+    Serve(serve::ServeArgs),
     /// Show a reef's patterns, while it runs or afterwards
     Report(report::ReportArgs),
     /// Show one pattern and its rows
@@ -93,6 +97,7 @@ impl Program for CoralPipeline {
     fn run(self, output: &Output) -> Result<(), Failure> {
         match self.command {
             Command::Run(args) => run::run(&args, output),
+            Command::Serve(args) => serve::run(&args, output),
             Command::Report(args) => report::report(&args, output),
             Command::Show(args) => report::show(&args, output),
             Command::Replay(args) => replay::run(&args, output),

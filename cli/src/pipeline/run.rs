@@ -5,7 +5,7 @@ use super::load::{load_runnable, network_of};
 use super::rules;
 use super::run_failure::run_failure;
 use super::shortfall::{shortfall, stopped_early};
-use super::{clock_note, display, summary};
+use super::{clock_note, display, services, summary};
 use crate::entry::runtime;
 use crate::exit::{Exit, Failure};
 use crate::output::{Output, Style};
@@ -18,6 +18,7 @@ use pipelines::open::store;
 use pipelines::progress::{Ended, Progress, RunSummary, ServeSummary};
 use pipelines::run::RunningReef;
 use reef::Report;
+use reef::api::{Reading, Services};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
@@ -96,6 +97,8 @@ async fn one_of_several(
 ) -> Result<(), Failure> {
     let network = network_of(config)?;
     let (reef, options, announcer) = RunningReef::new(SystemClock::shared(), network.clone());
+    // the store is with process 0, and each machine may use the same address
+    let services = if process == 0 { services_of(config, &reef, output).await? } else { None };
     let display = tokio::spawn(display::show(reef.progress(), output.clone()));
     let messages = output.clone();
     let tell = move |line: &str| messages.message(line);
@@ -108,6 +111,7 @@ async fn one_of_several(
     };
     // as above: the display ends on its own
     let _ = display.await;
+    close(services).await;
     match end.map_err(|error| run_failure(&error, path))? {
         ClusterEnd::Led(summary) => print((config, path), &summary, output).await,
         ClusterEnd::Served(summary) => {
@@ -146,11 +150,27 @@ pub async fn watched(
 ) -> Result<RunSummary, Failure> {
     let network = network_of(config)?;
     let (reef, options, announcer) = RunningReef::new(SystemClock::shared(), network.clone());
+    let services = services_of(config, &reef, output).await?;
     let display = tokio::spawn(display::show(reef.progress(), output.clone()));
     let running = beside(pipelines::run::run_announced(config, options, announcer), display);
     let ended = attended((config, &network), &reef, output, stopped_by(shutdown, &reef, running)).await;
+    close(services).await;
     network.close().await;
     ended?.map_err(|error| run_failure(&error, path))
+}
+
+/// The services of the run, where it has some.
+async fn services_of(config: &ReefConfig, reef: &RunningReef, output: &Output) -> Result<Option<Services>, Failure> {
+    if !config.api.enabled {
+        return Ok(None);
+    }
+    Ok(Some(services::open(config, Reading::Run(reef.clone()), reef.registry(), output).await?))
+}
+
+async fn close(services: Option<Services>) {
+    if let Some(services) = services {
+        services.close().await;
+    }
 }
 
 /// Waits for `running`, and asks it to end once `shutdown` says so.

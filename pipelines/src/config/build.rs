@@ -9,7 +9,7 @@ use super::types::*;
 use model::time::format_duration_ms;
 use sources::kafka::reserved;
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 /// Workers when nothing is written: one per core, but no more than this.
@@ -38,6 +38,7 @@ pub fn build(scope: &Scope, origin: &Path, errors: &mut Vec<ConfigError>) -> Ree
         ai: ai(scope),
         dashboard: DashboardConfig { enabled: scope.flag("dashboard.enabled"), port: port(scope, "dashboard.port") },
         discovery: scope.text("discovery.endpoint"),
+        api: api(scope, &reef_id, &base_dir),
         engine: engine(scope, errors),
         reef_id,
         base_dir,
@@ -321,6 +322,18 @@ fn ai(scope: &Scope) -> AiConfig {
         }),
         requests_per_user_per_hour: count("ai.rate_limit.requests_per_user_per_hour"),
         max_concurrent_requests: count("ai.rate_limit.max_concurrent_requests"),
+    }
+}
+
+fn api(scope: &Scope, reef_id: &str, base_dir: &Path) -> ApiConfig {
+    let tokens_file = scope.optional_text("api.tokens_file");
+    let tokens_file = tokens_file.unwrap_or_else(|| format!(".coral/{reef_id}.tokens.json"));
+    ApiConfig {
+        enabled: scope.flag("api.enabled"),
+        // reported already if it is none
+        listen: scope.text("api.listen").parse().unwrap_or(SocketAddr::from(([127, 0, 0, 1], 0))),
+        require_token: scope.flag("api.require_token"),
+        tokens_file: base_dir.join(tokens_file),
     }
 }
 

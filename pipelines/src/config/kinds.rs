@@ -6,7 +6,7 @@ use mesh::keys::PublicKey;
 use model::time::{TimeMs, format_duration_ms, parse_duration_ms};
 use sources::kafka::Offsets;
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 /// Type of an option.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -66,6 +66,8 @@ pub enum Kind {
     PublicKey,
     /// `host:port`, several separated by commas.
     Addresses,
+    /// `address:port` of this machine.
+    Listen,
     /// `vendor:model`.
     Model,
 }
@@ -149,6 +151,10 @@ impl Kind {
                 Err(error) => Err(format!("{text:?}: {error}")),
             },
             (Kind::Addresses, Value::Text(text)) => addresses(text),
+            (Kind::Listen, Value::Text(text)) => match text.parse::<SocketAddr>() {
+                Ok(listen) => Ok(Setting::Text(listen.to_string())),
+                Err(_) => Err(format!("{text:?} is not address:port; write for example 127.0.0.1:3101")),
+            },
             (Kind::Model, Value::Text(text)) => vendor_model(text),
             (Kind::Properties | Kind::EnvNames, _) => Err(format!("must be {}", self.describe())),
             (Kind::Secret, _) => Err(format!("must be {}; put it in quotes", self.describe())),
@@ -196,6 +202,7 @@ impl Kind {
             Kind::WebAddress => "an address such as https://discovery.example.com".to_owned(),
             Kind::PublicKey => "a WireGuard public key (44 characters of base64)".to_owned(),
             Kind::Addresses => "host:port, several separated by commas".to_owned(),
+            Kind::Listen => "address:port, such as 127.0.0.1:3101".to_owned(),
             Kind::Model => "vendor:model".to_owned(),
         }
     }

@@ -3,7 +3,7 @@
 use super::secret::{Secret, SecretSource};
 use serde::Serialize;
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 pub use sources::kafka::{KafkaEnd, KafkaStart};
@@ -33,6 +33,8 @@ pub struct ReefConfig {
     pub dashboard: DashboardConfig,
     /// The service that says where colonies are.
     pub discovery: String,
+    /// The services over HTTP.
+    pub api: ApiConfig,
     /// Workers and limits of the engine.
     pub engine: EngineConfig,
     /// The folder of the configuration file; relative paths start here.
@@ -244,6 +246,19 @@ pub struct DashboardConfig {
     pub enabled: bool,
     /// Its port.
     pub port: u16,
+}
+
+/// The services over HTTP.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ApiConfig {
+    /// Whether a run opens them.
+    pub enabled: bool,
+    /// Where they listen.
+    pub listen: SocketAddr,
+    /// Whether callers on this machine need a token too.
+    pub require_token: bool,
+    /// The file of tokens.
+    pub tokens_file: PathBuf,
 }
 
 /// Workers and limits of the engine.

@@ -3,6 +3,7 @@
 use crate::config::*;
 use model::time::TimeMs;
 use sources::kafka::Offsets;
+use std::path::Path;
 
 pub fn colony(config: &ReefConfig) -> &ColonyConfig {
     &config.colonies[0]
@@ -110,6 +111,10 @@ pub const GOOD: &[Good] = &[
     ("colonies[].mesh.keepalive", "colonies: [{colony_id: a, mesh: {mesh_ip: 10.42.0.1, colony_secret_env: S, keepalive: 10s}}]", |c| mesh(c).keepalive_ms == 10_000 && mesh(c).mtu == 1420),
     ("discovery.endpoint", "discovery: {endpoint: 'https://discovery.example.com'}", |c| c.discovery == "https://discovery.example.com"),
     ("discovery.endpoint", "discovery: {}", |c| c.discovery == "http://127.0.0.1:18080"),
+    ("api.enabled", "api: {enabled: true}", |c| c.api.enabled && c.api.listen.to_string() == "127.0.0.1:3101" && !c.api.require_token),
+    ("api.listen", "api: {listen: '[::]:3102'}", |c| !c.api.enabled && c.api.listen.to_string() == "[::]:3102"),
+    ("api.require_token", "api: {require_token: true}", |c| c.api.require_token && c.api.tokens_file == Path::new("dir/.coral/r.tokens.json")),
+    ("api.tokens_file", "api: {tokens_file: t.json}", |c| c.api.tokens_file == Path::new("dir/t.json")),
     ("engine.workers", "engine: {workers: 3}", |c| c.engine.workers == 3),
     ("engine.workers", "engine: {}", |c| (1..=4).contains(&c.engine.workers)),
     ("engine.memory_limit", "engine: {memory_limit: 4GiB}", |c| c.engine.memory_limit_bytes == Some(4 << 30)),
@@ -202,6 +207,10 @@ pub const BAD: &[(&str, &str, &str)] = &[
     ("colonies[].mesh.mtu", "colonies: [{colony_id: a, mesh: {mesh_ip: 10.42.0.1, colony_secret_env: S, mtu: 9000}}]", "from 576 to 1440"),
     ("colonies[].mesh.keepalive", "colonies: [{colony_id: a, mesh: {mesh_ip: 10.42.0.1, colony_secret_env: S, keepalive: 10m}}]", "out of range; allowed is"),
     ("discovery.endpoint", "discovery: {endpoint: 'discovery.example.com'}", "is not the address of a discovery service"),
+    ("api.enabled", "api: {enabled: 1}", "must be true or false"),
+    ("api.listen", "api: {listen: localhost}", "\"localhost\" is not address:port; write for example 127.0.0.1:3101"),
+    ("api.require_token", "api: {require_token: 'no'}", "must be true or false"),
+    ("api.tokens_file", "api: {tokens_file: ''}", "must be text"),
     ("engine.workers", "engine: {workers: 0}", "from 1 to 64"),
     ("engine.memory_limit", "engine: {memory_limit: 4G}", "\"4G\" is not an amount of memory"),
     ("engine.tick_rows_max", "engine: {tick_rows_max: 0}", "must be a whole number from 1"),

@@ -1,0 +1,38 @@
+//! Opens the services of a reef for a command, and says where they are.
+
+use crate::exit::{Exit, Failure};
+use crate::output::Output;
+use model::clock::SystemClock;
+use model::instruments::Registry;
+use pipelines::config::ReefConfig;
+use reef::api::{ApiError, Listening, Reading, Services};
+
+/// Opens the services where the configuration says.
+pub async fn open(
+    config: &ReefConfig,
+    reading: Reading,
+    registry: &Registry,
+    output: &Output,
+) -> Result<Services, Failure> {
+    let api = &config.api;
+    let listening = Listening { listen: api.listen, require_token: api.require_token, tokens: api.tokens_file.clone() };
+    let opened = Services::open(&listening, reading, registry.clone(), SystemClock::shared()).await;
+    let services = opened.map_err(|error| failure(&error))?;
+    output.message(&format!("services at http://{}: /healthz, /readyz, /metrics", services.address()));
+    Ok(services)
+}
+
+fn failure(error: &ApiError) -> Failure {
+    let (exit, code, hint) = match error {
+        ApiError::Listen { .. } => {
+            (Exit::Failed, "api_address", "set api.listen to a free address of this machine, e.g. 127.0.0.1:3102")
+        }
+        ApiError::NeedsTokens { .. } => (
+            Exit::Usage,
+            "api_tokens",
+            "set api.listen to 127.0.0.1:3101, or name a file with tokens in api.tokens_file",
+        ),
+        ApiError::Tokens(_) => (Exit::Failed, "api_tokens", "repair the file, or remove it and make new tokens"),
+    };
+    Failure::from_error(exit, code, error).hint(hint)
+}

@@ -1,0 +1,206 @@
+//! The services of a reef over HTTP, on one listener: health, readiness, and what the process counts.
+//!
+//! | file | owns |
+//! |---|---|
+//! | `guard` | who may call: `Host`, `Origin`, tokens and their roles |
+//! | `tokens` | tokens: their file, made, looked up and compared |
+//! | `ready` | whether the reef can answer, and the reasons when it cannot |
+//! | `count` | requests, counted by route and outcome |
+//!
+//! The same services are opened beside a run and over a store that no run has open. They only read, and no run waits for
+//! them.
+
+mod count;
+mod guard;
+mod ready;
+#[cfg(test)]
+mod tests;
+pub mod tokens;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::middleware::from_fn_with_state;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use count::Requests;
+use guard::Guard;
+use model::clock::SharedClock;
+use model::instruments::Registry;
+use pipelines::instruments::StoreInstruments;
+use pipelines::run::RunningReef;
+use sinks::StoreReader;
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use tokens::{Role, Tokens, TokensError};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+/// The routes, as requests are counted.
+const ROUTES: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
+/// What OpenMetrics text is called.
+const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+/// Between two counts of the store's rows.
+const MEASURE_EVERY: Duration = Duration::from_secs(60);
+/// How long requests in progress may take once the services close.
+const CLOSE_WAIT: Duration = Duration::from_secs(5);
+
+/// What the services read.
+#[derive(Clone)]
+pub enum Reading {
+    /// A run in this process.
+    Run(RunningReef),
+    /// A store that no run in this process has open.
+    Store(Arc<dyn StoreReader>),
+}
+
+impl Reading {
+    /// A reader of the store; `None` when the run is over. Waits until a run has opened it.
+    async fn reader(&self) -> Option<Arc<dyn StoreReader>> {
+        match self {
+            Reading::Run(reef) => reef.reader().await,
+            Reading::Store(reader) => Some(Arc::clone(reader)),
+        }
+    }
+}
+
+/// Where the services listen, and who may call them.
+#[derive(Clone, Debug)]
+pub struct Listening {
+    /// The address; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// Whether callers on this machine need a token too.
+    pub require_token: bool,
+    /// The file of tokens; it may not exist.
+    pub tokens: PathBuf,
+}
+
+/// Why the services cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum ApiError {
+    /// The address is taken, or is not one of this machine.
+    #[error("cannot listen on {listen} (api.listen)")]
+    Listen {
+        /// As configured.
+        listen: SocketAddr,
+        /// What the operating system says.
+        #[source]
+        cause: io::Error,
+    },
+    /// Others could call without a token.
+    #[error(
+        "{listen} (api.listen) can be reached from other machines, and {} has no token: listen on 127.0.0.1, or make a \
+         token first",
+        .tokens.display()
+    )]
+    NeedsTokens {
+        /// As configured.
+        listen: SocketAddr,
+        /// The file of tokens.
+        tokens: PathBuf,
+    },
+    /// The file of tokens cannot be read.
+    #[error(transparent)]
+    Tokens(#[from] TokensError),
+}
+
+/// What each request can reach.
+#[derive(Clone)]
+struct Shared {
+    reading: Reading,
+    registry: Registry,
+}
+
+/// Services that are open until they are closed or dropped.
+pub struct Services {
+    address: SocketAddr,
+    stop: watch::Sender<bool>,
+    serving: JoinHandle<()>,
+    measuring: JoinHandle<()>,
+}
+
+impl Services {
+    /// Opens them.
+    ///
+    /// # Errors
+    /// When the address cannot be listened on, or may not be without tokens.
+    pub async fn open(
+        listening: &Listening,
+        reading: Reading,
+        registry: Registry,
+        clock: SharedClock,
+    ) -> Result<Services, ApiError> {
+        let tokens = Tokens::of(&listening.tokens, clock);
+        let is_loopback = listening.listen.ip().is_loopback();
+        if tokens.is_empty()? && (!is_loopback || listening.require_token) {
+            return Err(ApiError::NeedsTokens { listen: listening.listen, tokens: listening.tokens.clone() });
+        }
+        let failed = |cause| ApiError::Listen { listen: listening.listen, cause };
+        let listener = TcpListener::bind(listening.listen).await.map_err(failed)?;
+        let address = listener.local_addr().map_err(failed)?;
+        let guard = Guard { tokens, is_loopback, needs_token: !is_loopback || listening.require_token };
+        let measuring = tokio::spawn(measure(reading.clone(), StoreInstruments::of(&registry)));
+        let requests = Requests::of(&registry);
+        let app = router(Shared { reading, registry }, guard, requests);
+        let (stop, mut stopped) = watch::channel(false);
+        let until_stopped = async move {
+            // also when nobody can ask any more
+            let _ = stopped.wait_for(|stop| *stop).await;
+        };
+        let serving = tokio::spawn(async move {
+            if let Err(error) = axum::serve(listener, app).with_graceful_shutdown(until_stopped).await {
+                tracing::error!(%error, "the services have ended; the run continues");
+            }
+        });
+        Ok(Services { address, stop, serving, measuring })
+    }
+
+    /// Where they listen.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Takes no more requests, and waits a while for those in progress.
+    pub async fn close(mut self) {
+        self.stop.send_replace(true);
+        let _ = tokio::time::timeout(CLOSE_WAIT, &mut self.serving).await;
+    }
+}
+
+impl Drop for Services {
+    fn drop(&mut self) {
+        self.serving.abort();
+        self.measuring.abort();
+    }
+}
+
+fn router(shared: Shared, guard: Guard, requests: Requests) -> Router {
+    let open = Router::new().route("/healthz", get(|| async { "ok\n" })).route("/readyz", get(ready::answer));
+    let readable = Router::new().route("/metrics", get(metrics));
+    let permit = |role| from_fn_with_state((guard.clone(), role), guard::permit);
+    open.layer(permit(None))
+        .merge(readable.layer(permit(Some(Role::Readonly))))
+        .fallback(|| async { (StatusCode::NOT_FOUND, "there is no such path; try /readyz or /metrics\n") })
+        .layer(from_fn_with_state(guard.clone(), guard::check_origin))
+        .layer(from_fn_with_state(requests, count::count))
+        .with_state(shared)
+}
+
+async fn metrics(State(shared): State<Shared>) -> Response {
+    ([(header::CONTENT_TYPE, OPEN_METRICS)], shared.registry.text()).into_response()
+}
+
+/// Counts the rows of the store now and then, so that a scrape never waits for it.
+async fn measure(reading: Reading, store: StoreInstruments) {
+    while let Some(reader) = reading.reader().await {
+        if let Err(error) = store.measure(reader.as_ref()).await {
+            tracing::debug!(%error, "the rows of the store are not counted");
+        }
+        drop(reader);
+        tokio::time::sleep(MEASURE_EVERY).await;
+    }
+}
