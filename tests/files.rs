@@ -142,18 +142,18 @@ fn boutique(recording: &Recording, correlation: &str) -> (String, u64, u64) {
 
 #[test]
 fn boutique_confirms_no_pair_that_only_shares_the_load() {
-    for recording in Recording::all("boutique") {
-        let name = &recording.name;
-        // it has a gap of twelve hours: no window of a day is complete at its end, only at the end of its first day
-        let (confirmed, _, tested) = boutique(&recording, "");
-        assert_eq!(confirmed, "", "{name}");
-        assert!(tested > 1_000, "{name}: {tested} pairs tested");
-        // a shorter window shows the shared load, and names it
-        let (confirmed, explained, tested) = boutique(&recording, "[correlation]\nmetric_window = \"8h\"\n");
-        assert_eq!(confirmed, "", "{name}");
-        assert!(explained > 0, "{name}");
-        assert!(tested > 1_000, "{name}: {tested} pairs tested");
-    }
+    // one of the two: each run takes a minute; the operators' own tests read both
+    let recording = Recording::any("boutique");
+    let name = &recording.name;
+    // it has a gap of twelve hours: no window of a day is complete at its end, only at the end of its first day
+    let (confirmed, _, tested) = boutique(&recording, "");
+    assert_eq!(confirmed, "", "{name}");
+    assert!(tested > 1_000, "{name}: {tested} pairs tested");
+    // a shorter window shows the shared load, and names it
+    let (confirmed, explained, tested) = boutique(&recording, "[correlation]\nmetric_window = \"8h\"\n");
+    assert_eq!(confirmed, "", "{name}");
+    assert!(explained > 0, "{name}");
+    assert!(tested > 1_000, "{name}: {tested} pairs tested");
 }
 
 #[test]

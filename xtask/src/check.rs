@@ -58,10 +58,10 @@ fn wire_rules(report: &mut Report) -> Result<()> {
 }
 
 /// Cargo that lints the workspace's crates with clippy while it compiles them, any finding being an error. `cargo clippy`
-/// would compile everything once more, dependencies too: its profile is that of `cargo check`.
+/// would compile everything again, dependencies too: its profile is that of `cargo check`.
 fn linting_cargo() -> Command {
     let mut cargo = checkout::cargo();
-    // what `cargo clippy -- -D warnings` sets, but for its `check`
+    // what `cargo clippy -- -D warnings` sets, except for its `check`
     cargo.env("RUSTC_WORKSPACE_WRAPPER", "clippy-driver");
     cargo.env("CLIPPY_ARGS", ["-D", "warnings", ""].join("__CLIPPY_HACKERY__"));
     cargo

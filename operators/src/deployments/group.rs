@@ -78,7 +78,7 @@ impl<'a> Group<'a> {
         let started = self.reports.iter().filter(|report| report.phase == Phase::Started);
         let last_start = started.clone().map(|report| report.at).max();
         let is_end = |report: &&&Report| matches!(report.phase, Phase::Finished | Phase::Failed);
-        if let Some(end) = self.reports.iter().filter(is_end).next_back() {
+        if let Some(end) = self.reports.iter().rfind(is_end) {
             let is_again = last_start.is_some_and(|start| start > end.at + SKEW_MS);
             return (!is_again).then_some((end.at, end.phase == Phase::Failed));
         }

@@ -19,7 +19,6 @@ pub const KEEP_MS: i64 = 730 * DAY_MS;
 
 /// What the timeline is made of.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[expect(clippy::large_enum_variant, reason = "nearly all of them are events")]
 pub enum Input {
     /// An event that is about a deployment, or whose copies may be.
     Event(Event),

@@ -33,8 +33,8 @@ pub(crate) async fn restore(
     clock: &EventClock,
     memory: &Memory,
 ) -> Result<Restored, RunError> {
-    let mut restored = Restored::default();
-    restored.timeline = deployments(reader.as_ref(), engine, memory).await?;
+    let timeline = deployments(reader.as_ref(), engine, memory).await?;
+    let mut restored = Restored { rows: 0, timeline };
     if let Some(now) = clock.events_now() {
         let mut pages = pages::<Event>(reader, Span::on_time_since(now - params.events.keep_ms()), PAGE_ROWS);
         while let Some(page) = pages.next().await? {
