@@ -216,7 +216,7 @@ impl Instruments {
     pub(crate) fn committed(&self, size: CommitSize, took: Duration, outcome: Outcome) {
         self.ticks.add(1);
         self.commits.observe(took);
-        for (kind, rows) in size.0 {
+        for (kind, rows) in COMMITTED.into_iter().zip(size.0) {
             if rows > 0 {
                 self.committed.with(&[kind]).add(rows as u64);
             }
@@ -378,22 +378,26 @@ const REUSED_IDS: &str = "reused_ids";
 const CONFIRMED: &str = "confirmed";
 const CANDIDATE: &str = "candidate";
 
-/// How many rows of each kind a commit has.
+/// Kinds of rows in a commit, as labels.
+const COMMITTED: [&str; 8] =
+    [EVENTS, METRICS, "topology", "late_events", "late_metrics", "rejects", "patterns", "derived"];
+
+/// How many rows of each of these kinds a commit has.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct CommitSize([(&'static str, usize); 8]);
+pub(crate) struct CommitSize([usize; COMMITTED.len()]);
 
 impl CommitSize {
     pub(crate) fn of(commit: &Commit) -> CommitSize {
         let (rows, late) = (&commit.rows, &commit.late);
         CommitSize([
-            (EVENTS, rows.events.len()),
-            (METRICS, rows.metrics.len()),
-            ("topology", rows.nodes.len() + rows.edges.len() + rows.colonies.len()),
-            ("late_events", late.events.len()),
-            ("late_metrics", late.metrics.len()),
-            ("rejects", commit.rejects.len()),
-            ("patterns", commit.findings.len()),
-            ("derived", commit.derived.len()),
+            rows.events.len(),
+            rows.metrics.len(),
+            rows.nodes.len() + rows.edges.len() + rows.colonies.len(),
+            late.events.len(),
+            late.metrics.len(),
+            commit.rejects.len(),
+            commit.findings.len(),
+            commit.derived.len(),
         ])
     }
 }
