@@ -82,7 +82,16 @@ impl Peers {
 
     /// Replaces the valid secrets. Peers of a removed secret are removed.
     pub(crate) fn set_admissions(&mut self, admissions: Vec<Admission>, now: Instant) {
+        let has_new = admissions.iter().any(|it| self.admissions.iter().all(|known| known.psk != it.psk));
         self.admissions = admissions;
+        if has_new {
+            // a stranger that was answered with the former secrets may have the new one: its next handshake is that of
+            // a new stranger
+            let answered = self.peers.iter().filter(|(_, peer)| peer.stage == Stage::Answered);
+            for index in answered.map(|(index, _)| *index).collect::<Vec<_>>() {
+                self.remove(index);
+            }
+        }
         let gone: Vec<u32> = self
             .peers
             .iter()

@@ -188,7 +188,7 @@ impl Registry {
                 return Ok(());
             }
             let known: Vec<&str> = state.grants.iter().map(|grant| grant.name.as_str()).collect();
-            Err(MeshError::Unknown { what: "secret", name: name.to_owned(), known: known.join(", ") })
+            Err(MeshError::Unknown { what: "secret", name: name.to_owned(), known: listed(&known) })
         })
     }
 
@@ -200,7 +200,7 @@ impl Registry {
                 return Ok(());
             }
             let known: Vec<&str> = state.reefs.iter().map(|reef| reef.reef_id.as_str()).collect();
-            Err(MeshError::Unknown { what: "reef", name: reef_id.to_owned(), known: known.join(", ") })
+            Err(MeshError::Unknown { what: "reef", name: reef_id.to_owned(), known: listed(&known) })
         })
     }
 
@@ -227,4 +227,8 @@ impl Registry {
             Ok(())
         })
     }
+}
+
+fn listed(names: &[&str]) -> String {
+    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
 }

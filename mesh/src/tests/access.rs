@@ -5,6 +5,7 @@ use crate::error::{Class, MeshError};
 use crate::link::{LinkState, MeshColony};
 use crate::network::Route;
 use crate::noise::keys::PrivateKey;
+use crate::registry::Registry;
 use crate::secret::{Secret, SecretSource};
 use crate::sim::Path;
 use model::time::TimeMs;
@@ -281,4 +282,16 @@ async fn a_refused_reef_calls_again_only_after_ten_minutes() {
     colony.registry.create_secret("again", false, None, Some("reef-1")).unwrap();
     sleep(Duration::from_secs(601)).await;
     reef.dial(&colony.route()).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_secret_that_was_just_created_admits_the_reef_that_calls_before_the_colony_has_seen_it() {
+    let (world, _) = World::sim(Path::default());
+    let colony = world.colony("my-shop-production").await;
+    // as `coral colony secret create` does, in a process of its own
+    let path = world.path("my-shop-production.json");
+    let command = Registry::open(&path, "my-shop-production", colony.public_key(), world.clock.clone()).unwrap();
+    let secret = command.create_secret("partner", false, None, None).unwrap();
+    world.reef("reef-1").dial(&with_secret(&colony, &secret)).await.unwrap();
+    assert_eq!(colony.registry.state().reefs[0].secret, "partner");
 }
