@@ -25,8 +25,7 @@ pub fn rows(changes: &[Change<Input>]) -> Vec<DerivedRow> {
                 let key = (seen.colony_id.clone(), seen.service_id.clone());
                 services.entry(key).or_default().1.push((seen.at, seen.version.clone()));
             }
-            // it follows from the rows, and all of them are here
-            Input::Earlier(_) => {}
+            Input::Earlier(_) => unreachable!("the reference knows all rows"),
         }
     }
     // rising by identity, then by version and content: the last one that is present counts

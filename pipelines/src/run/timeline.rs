@@ -162,3 +162,83 @@ impl StoredTimeline {
         corrections
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use model::rows::Rows;
+    use model::time::HOUR_MS;
+    use operators::deployments::{Deployments, Status};
+    use sinks::compliance::commit_of;
+    use sinks::compliance::rows::{START, event};
+    use sinks::memory::MemoryStore;
+    use sinks::{Commit, StoreWriter};
+
+    fn deployed(number: i64, from: &str, to: &str) -> Deployment {
+        let at = START + number * HOUR_MS;
+        Deployment {
+            deployment_id: format!("d{number}"),
+            application_name: "shop".to_owned(),
+            environment: "production".to_owned(),
+            from_version: from.to_owned(),
+            to_version: to.to_owned(),
+            started_at: at,
+            completed_at: Some(at),
+            status: Status::Success,
+            kind: Kind::Deployment,
+            reported_by: vec![format!("d{number}")],
+            reported_as: Vec::new(),
+        }
+    }
+
+    fn row(deployment: &Deployment) -> Vec<Value> {
+        let row = deployment.row("shop-production", "api");
+        [row.key, row.content].concat()
+    }
+
+    fn reported(number: i64, version: &str) -> Event {
+        let metadata = [("version".to_owned(), version.to_owned())].into();
+        let event_type = "deploy".to_owned();
+        Event { event_type, metadata, ..event(&format!("d{number}"), number * HOUR_MS) }
+    }
+
+    /// The event of the first deployment is deleted, the row of the third was never written, and the last row is left
+    /// over from before its event was amended.
+    #[tokio::test]
+    async fn what_is_final_stays_and_the_rest_is_computed_again() {
+        let (first, second, third) = (deployed(1, "v0", "v1"), deployed(2, "v1", "v2"), deployed(3, "v2", "v3"));
+        let stale = Deployment { reported_by: vec!["d2".to_owned()], ..deployed(9, "v3", "v9") };
+        let stored = DerivedChange {
+            table: TIMELINE.to_owned(),
+            upserts: [&first, &second, &stale].map(row).to_vec(),
+            removed: Vec::new(),
+        };
+        let rows = Rows { events: vec![reported(2, "v2"), reported(3, "v3")], ..Rows::default() };
+        let mut store = MemoryStore::new();
+        store.commit(&Commit { derived: vec![stored], ..commit_of(1, rows) }).await.unwrap();
+
+        let reader = store.reader();
+        let mut timeline = StoredTimeline::read(reader.as_ref()).await.unwrap();
+        let mut events = DeploymentEvents::of(reader.as_ref()).await.unwrap();
+        let mut operator = Deployments::default();
+        loop {
+            let page = events.next(reader.as_ref()).await.unwrap();
+            if page.is_empty() {
+                break;
+            }
+            timeline.note(&page);
+            operator.apply(page.into_iter().map(|event| (Input::Event(event), 1)).collect());
+        }
+        let facts = timeline.facts(&[]);
+        assert!(
+            matches!(&facts[..], [Input::Earlier(earlier)] if earlier.in_effect.as_deref() == Some("v1")),
+            "{facts:?}"
+        );
+        operator.apply(facts.into_iter().map(|fact| (fact, 1)).collect());
+        let corrections = timeline.corrections(model::derived::changes(operator.evaluate()));
+        assert_eq!(corrections.len(), 1);
+        assert_eq!(corrections[0].upserts, [row(&third)], "the second is stored as it was computed");
+        assert_eq!(corrections[0].removed, [row(&stale)[..2].to_vec()], "the first stays without its event");
+    }
+}

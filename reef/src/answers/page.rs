@@ -2,6 +2,10 @@
 
 use crate::printable::printable;
 use model::time::TimeMs;
+use model::version::{Version, VersionKind};
+
+/// Digits of a hash that are shown.
+const HASH_DIGITS: usize = 12;
 
 /// `2024-11-13 14:30:00 UTC`.
 pub fn time(time: TimeMs) -> String {
@@ -38,6 +42,14 @@ pub fn capital(text: &str) -> String {
 /// `+40.0%`.
 pub fn signed_percent(percent: f64) -> String {
     format!("{percent:+.1}%")
+}
+
+/// A version for a table: of a hash the first digits, as tools show it.
+pub fn short_version(version: &str) -> String {
+    match Version::read(version) {
+        Some(Version { kind: VersionKind::Hash, text }) => text.chars().take(HASH_DIGITS).collect(),
+        _ => version.to_owned(),
+    }
 }
 
 /// What is shown for an empty text.

@@ -1,5 +1,6 @@
 //! The timeline of deployments as the store has it.
 
+use super::page;
 use model::derived::Value;
 use model::time::TimeMs;
 use serde::Serialize;
@@ -108,7 +109,8 @@ impl DeploymentLine {
 
     /// `v1 → v2`.
     pub(super) fn shown_versions(&self) -> String {
-        match (self.from_version.as_str(), self.to_version.as_str()) {
+        let (from, to) = (page::short_version(&self.from_version), page::short_version(&self.to_version));
+        match (from.as_str(), to.as_str()) {
             ("", "") => "version unknown".to_owned(),
             ("", to) => to.to_owned(),
             (from, "") => format!("{from} → ?"),

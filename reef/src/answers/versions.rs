@@ -192,7 +192,7 @@ impl Versions {
                 one.application_name.clone(),
                 page::or_dash(&one.service_id).to_owned(),
                 page::or_dash(&one.environment).to_owned(),
-                one.version.clone(),
+                page::short_version(&one.version),
                 standing,
                 since,
             ]
