@@ -1,38 +1,39 @@
-//! Benjamini-Hochberg: q-values from the p-values of all tests.
+//! q-values over all tests: e-BH (Wang and Ramdas 2022), which is Benjamini and Hochberg's procedure on 1 / E.
 
-/// The p-values of a family of tests, sorted.
+/// The reciprocals of the e-values of a family of tests, sorted.
 #[derive(Debug, Default)]
 pub struct Family {
+    tests: usize,
+    /// Without those that are 1.
     sorted: Vec<f64>,
     /// `q[i]` = least `m p_(k) / k` over `k >= i + 1`.
     q: Vec<f64>,
 }
 
 impl Family {
-    /// Takes the p-values of all tests, including those that are not reported.
+    /// Of `tests` tests, those that have evidence, as 1 / E.
     ///
     /// ```
     /// use coral_operators::metrics::fdr::Family;
-    /// let family = Family::new(vec![0.5, 0.01, 0.02, 0.9]);
+    /// let family = Family::new(vec![0.5, 0.01, 0.02], 4);
     /// assert_eq!(family.q_value(0.01), 0.04);
     /// assert_eq!(family.q_value(0.02), 0.04);
-    /// assert_eq!(family.q_value(0.9), 0.9);
+    /// assert_eq!(family.q_value(1.0), 1.0);
     /// ```
-    pub fn new(mut p_values: Vec<f64>) -> Family {
-        p_values.sort_by(f64::total_cmp);
-        let m = p_values.len() as f64;
-        let mut q = vec![1.0; p_values.len()];
+    pub fn new(mut with_evidence: Vec<f64>, tests: usize) -> Family {
+        with_evidence.sort_by(f64::total_cmp);
+        let mut q = vec![1.0; with_evidence.len()];
         let mut least = 1.0_f64;
-        for (index, p) in p_values.iter().enumerate().rev() {
-            least = least.min(p * m / (index + 1) as f64);
+        for (index, p) in with_evidence.iter().enumerate().rev() {
+            least = least.min(p * tests as f64 / (index + 1) as f64);
             q[index] = least;
         }
-        Family { sorted: p_values, q }
+        Family { tests, sorted: with_evidence, q }
     }
 
     /// How many tests there were.
-    pub fn len(&self) -> usize {
-        self.sorted.len()
+    pub fn tests(&self) -> usize {
+        self.tests
     }
 
     /// How many have a q-value of at most `rate`.
@@ -40,22 +41,19 @@ impl Family {
         self.q.partition_point(|q| *q <= rate)
     }
 
-    /// Whether nothing was tested.
-    pub fn is_empty(&self) -> bool {
-        self.sorted.is_empty()
-    }
-
-    /// Share of chance findings when everything at least as good as `p` is called a finding; 1 where nothing was tested.
+    /// Share of chance findings when everything with at least as much evidence as 1 / `p` is called a finding; 1 where
+    /// nothing was tested.
     pub fn q_value(&self, p: f64) -> f64 {
+        if self.tests == 0 {
+            return 1.0;
+        }
         let rank = self.sorted.partition_point(|other| *other <= p);
-        let own = if rank == 0 { p * self.sorted.len() as f64 } else { p * self.sorted.len() as f64 / rank as f64 };
-        let at_least = self.q.get(rank.saturating_sub(1)).copied().unwrap_or(1.0);
-        // p inside the family: its own rank's q; p between two members: what its own rank gives, or a later, better bound
-        let bound = if rank > 0 && self.sorted[rank - 1] == p {
-            at_least
-        } else {
-            own.min(self.q.get(rank).copied().unwrap_or(1.0))
+        let later = self.q.get(rank).copied().unwrap_or(1.0);
+        let own = match rank.checked_sub(1) {
+            Some(last) if self.sorted[last] == p => self.q[last],
+            // between two members: what its own rank gives, or a later, better bound
+            _ => p * self.tests as f64 / rank.max(1) as f64,
         };
-        if self.sorted.is_empty() { 1.0 } else { bound.min(1.0) }
+        own.min(later).min(1.0)
     }
 }

@@ -10,13 +10,12 @@
 //! 2. both ends are demand themselves and each follows the mode beyond chance: more work at two services at once is what a
 //!    shared load looks like, and their excess over the mode (users who do one thing do another) is demand as well.
 
-use super::pair::Found;
 use super::series::Prepared;
 use super::stats::{autocorrelation, effective_points, p_value, pearson};
 use std::collections::BTreeMap;
 
 /// Longest lag, in steps, that is still simultaneous.
-const SIMULTANEOUS_STEPS: usize = 1;
+const SIMULTANEOUS_STEPS: i64 = 1;
 /// Colonies outside the pair that make a fleet.
 const OTHERS_MIN: usize = 2;
 /// |r| with the mode, and its p-value, from which a demand series follows it.
@@ -76,12 +75,8 @@ impl Fleet {
         Some((0..others[0].len()).map(at).collect())
     }
 
-    /// Whether the shared load explains a relation between a source and a target.
-    pub fn explains(&self, source: End<'_>, target: End<'_>, found: &Found) -> bool {
-        let (low, high) = found.lag_range;
-        if found.lag > SIMULTANEOUS_STEPS && !(low..=high).contains(&0) {
-            return false;
-        }
+    /// Whether the shared load explains a relation between a source and a target that are simultaneous.
+    pub fn explains(&self, source: End<'_>, target: End<'_>, lag: usize, clamped_r: f64) -> bool {
         let Some(mode) = self.mode_without([source.colony_id, target.colony_id]) else { return false };
         let window = target.series.window;
         let mode_acf = autocorrelation(&mode[mode.len() - window..]);
@@ -91,12 +86,17 @@ impl Fleet {
             Some((r.abs(), p_value(r, effective_points(&values.acf, &mode_acf, window, n), 1)))
         };
         let (Some((source_r, source_p)), Some((target_r, target_p))) =
-            (follow(source.series, found.lag), follow(target.series, 0))
+            (follow(source.series, lag), follow(target.series, 0))
         else {
             return false;
         };
-        let carries = source_r.min(target_r) >= found.clamped_r.abs();
+        let carries = source_r.min(target_r) >= clamped_r.abs();
         let both_follow = source_r.min(target_r) >= FOLLOWS_R && source_p.max(target_p) <= FOLLOWS_P;
         carries || (source.demand && target.demand && both_follow)
     }
+}
+
+/// Whether a lag of so many steps, with this range of lags around it, is simultaneous.
+pub fn is_simultaneous(lag: i64, range: (i64, i64)) -> bool {
+    lag.abs() <= SIMULTANEOUS_STEPS || (range.0..=range.1).contains(&0)
 }

@@ -9,22 +9,30 @@
 //! | `stats` | Pearson's r, autocorrelation, effective sample size, p-values, robust scale |
 //! | `series` | a series at one instant: centred, clamped, without its daily profile |
 //! | `lags` | r at every signed lag of a pair |
-//! | `pair` | the best lag of a pair, its mirror, its p-value, the guards |
+//! | `pair` | where r of a pair has its peaks, and what is measured at one lag |
 //! | `load` | the demand that a whole fleet shares |
 //! | `kinds` | what a metric's name says about it |
+//! | `tracked` | the lags at which a pair is followed through all instants |
 //! | `row` | what a scan emits |
 //! | `scan` | which instants are evaluated, and what is recomputed when a sample changes |
-//! | `fdr` | Benjamini-Hochberg |
-//! | `reason` | the text why a pair is not confirmed |
-//! | `verdict` | the walk with hysteresis, common causes, findings |
+//! | `evidence` | e-values that grow from window to window |
+//! | `relation` | one direction of a pair as all windows up to an instant say together |
+//! | `fdr` | q-values over all pairs tested |
+//! | `causes` | directions and third series that explain a relation |
+//! | `reason` | the text why a pair is not confirmed, or none was tested |
+//! | `finding` | a relation as a correlation with evidence |
+//! | `verdict` | the walk over instants with hysteresis |
 //!
 //! The relation that is published is Pearson's r of the raw values. Whether it is believed is decided on values
-//! that are clamped at six robust sigmas, without their daily profile where one is known, and differenced where
-//! they drift: see `pair`.
+//! that are clamped at six robust sigmas and without their daily profile where one is known, and on their differences,
+//! over all windows that do not overlap: see `pair` and `evidence`.
 
 pub mod align;
 pub mod block;
+mod causes;
+pub mod evidence;
 pub mod fdr;
+mod finding;
 pub mod grid;
 pub mod kinds;
 pub mod lags;
@@ -32,10 +40,12 @@ pub mod load;
 pub mod pair;
 pub mod params;
 mod reason;
+pub mod relation;
 pub mod row;
 pub mod scan;
 pub mod series;
 pub mod stats;
+pub mod tracked;
 pub mod verdict;
 
 #[cfg(test)]

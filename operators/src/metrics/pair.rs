@@ -1,13 +1,16 @@
-//! One pair at one instant: its best lag, its mirror, its p-value, and the guards that need only the two series.
+//! One pair at one instant: where its |r| has its peaks, and what is measured at one lag.
 
 use super::lags::{Workspace, correlate_lags};
 use super::params::{MetricParams, STANDS};
-use super::row::Explained;
+use super::row::{Explained, Worth};
 use super::series::{Judged, Level, Prepared};
-use super::stats::{effective_points, p_value, pearson, pearson_without_largest};
+use super::stats::{effective_points, pearson, pearson_without_largest};
+use model::real::Real;
 
 /// |r| this close to each other count as equal; the shorter lag is taken, so that rounding never decides.
-const TIE: f64 = 1e-9;
+pub const TIE: f64 = 1e-9;
+/// A lag whose |r| is this close to the peak stands for it.
+const NEAR: f64 = 0.01;
 /// Slots whose products are omitted to test the influence of a few.
 const INFLUENTIAL: usize = 3;
 /// Parts of the window in which a relation is tested again.
@@ -16,66 +19,74 @@ const PARTS: usize = 4;
 const PART_STANDS: f64 = 0.5;
 const PARTS_NEEDED: usize = 2;
 
-/// One direction of a pair that is strong enough to be evaluated.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Found {
-    /// Whether the first series of the pair is the source.
-    pub forward: bool,
-    /// Best lag in steps.
-    pub lag: usize,
-    /// Range of lags around it, in steps, signed along the direction.
-    pub lag_range: (i64, i64),
+/// A maximum of |r| over the lags of one direction, strong enough to be evaluated. Lags are in steps, positive or 0
+/// where the first series of the pair leads.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Peak {
+    /// The lag.
+    pub lag: i64,
     /// Pearson's r of the raw values.
     pub r: f64,
-    /// Pearson's r of the clamped values; 0 when they do not move.
-    pub clamped_r: f64,
     /// Slots compared.
     pub points: usize,
-    /// Independent points they are worth.
-    pub effective: f64,
-    /// The coefficient that was judged: without the daily profile, or of differences.
-    pub judged_r: f64,
-    /// Chance of as strong a relation at any lag.
-    pub p: f64,
-    /// Whether the other direction is stronger.
-    pub mirror: bool,
-    /// What else explains it.
+    /// Lags around it whose |r| is about as great, given the number of independent points; in ascending order.
+    pub range: (i64, i64),
+    /// Lags around it that stand for it.
+    pub near: (i64, i64),
+}
+
+/// The result of one pair: the stronger direction, then the other if it has its own peak; empty below the leave
+/// threshold.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct PairResult {
+    /// Step of the grid.
+    pub step_ms: i64,
+    /// At most one for each direction.
+    pub peaks: Vec<Peak>,
+}
+
+/// A pair measured at one lag.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Measured {
+    /// Pearson's r of the raw values.
+    pub r: f64,
+    /// Slots compared.
+    pub points: usize,
+    /// Pearson's r of the clamped values; 0 when they do not move.
+    pub clamped_r: f64,
+    /// The judged level.
+    pub level: Worth,
+    /// Its differences.
+    pub differences: Worth,
+    /// Whether a side drifts.
+    pub drifts: bool,
+    /// What else explains it, as far as the two series alone say.
     pub explained: Option<Explained>,
 }
 
-/// The result of one pair.
-#[derive(Clone, Debug, PartialEq)]
-pub struct PairResult {
-    /// p-value of the best lag: the pair's member in the family of tests.
-    pub p: f64,
-    /// The stronger direction, then its mirror; empty below the leave threshold.
-    pub found: Vec<Found>,
+impl Measured {
+    /// The effective points of what is believed in this window alone.
+    fn effective(&self) -> f64 {
+        if self.drifts { self.differences.effective_points.0 } else { self.level.effective_points.0 }
+    }
 }
 
-/// A relation judged at one lag.
-struct Verdict {
-    p: f64,
-    effective: f64,
-    /// The coefficient that `p` is of; 0 when a side does not move.
-    judged_r: f64,
-    /// r without the daily profile, if it is known for both.
-    adjusted_r: Option<f64>,
+fn worth(source: &Prepared, target: &Prepared, x: &Judged, y: &Judged, lag: usize) -> Worth {
+    let (r, effective) = match pearson(source.window_of(&x.values, lag), target.window_of(&y.values, 0)) {
+        Some((r, n)) => (r, effective_points(&x.acf, &y.acf, target.window, n)),
+        None => (0.0, 3.0),
+    };
+    Worth { coefficient: Real(r), effective_points: Real(effective) }
 }
 
-fn r_between(
-    source: &Prepared,
-    target: &Prepared,
-    pick: impl Fn(&Prepared) -> &Judged,
-    lag: usize,
-) -> Option<(f64, usize)> {
-    let (x, y) = (pick(source), pick(target));
-    pearson(source.window_of(&x.values, lag), target.window_of(&y.values, 0))
-}
-
-/// p-value on the values to be judged: without the daily profile where both have one, differenced where one drifts.
-fn judge(source: &Prepared, target: &Prepared, lag: usize) -> Verdict {
+/// The relation of `source` and `target` at one lag; `None` where too little is observed in both or one does not move.
+fn measure_directed(source: &Prepared, target: &Prepared, lag: usize, params: &MetricParams) -> Option<Measured> {
     let window = target.window;
     let needed = MetricParams::points_needed(window);
+    let (r, points) = pearson(source.window_of(&source.raw, lag), target.window_of(&target.raw, 0))?;
+    if points < needed {
+        return None;
+    }
     let adjusted = match (&source.adjusted, &target.adjusted) {
         (Some(x), Some(y)) => pearson(source.window_of(&x.level.values, lag), target.window_of(&y.level.values, 0))
             .filter(|(_, n)| *n >= needed)
@@ -83,18 +94,34 @@ fn judge(source: &Prepared, target: &Prepared, lag: usize) -> Verdict {
         _ => None,
     };
     let (x, y): (&Level, &Level) = adjusted.map_or((&source.clamped, &target.clamped), |(_, x, y)| (x, y));
-    // slower than a tenth of the window: its level says nothing, only its changes do
-    let drifts = x.level.time.max(y.level.time) > window as f64 / 10.0;
-    let (x, y) = if drifts { (&x.differences, &y.differences) } else { (&x.level, &y.level) };
-    let lags = 2 * target.lag_max() + 1;
-    let (p, effective, judged_r) = match pearson(source.window_of(&x.values, lag), target.window_of(&y.values, 0)) {
-        Some((r, n)) => {
-            let effective = effective_points(&x.acf, &y.acf, window, n);
-            (p_value(r, effective, lags), effective, r)
-        }
-        None => (1.0, 3.0, 0.0),
+    let clamped = (&source.clamped.level.values, &target.clamped.level.values);
+    let clamped_r = pearson(source.window_of(clamped.0, lag), target.window_of(clamped.1, 0))
+        .map_or(0.0, |(clamped_r, _)| clamped_r);
+    let explained = if r.abs() < params.leave() {
+        None
+    } else if rests_on_few(source, target, lag, r, clamped_r) {
+        Some(Explained::FewPoints)
+    } else if adjusted.is_some_and(|(adjusted_r, _, _)| adjusted_r * r.signum() < STANDS) {
+        Some(Explained::DailyCycle)
+    } else {
+        None
     };
-    Verdict { p, effective, judged_r, adjusted_r: adjusted.map(|(r, _, _)| r) }
+    Some(Measured {
+        r,
+        points,
+        clamped_r,
+        level: worth(source, target, &x.level, &y.level, lag),
+        differences: worth(source, target, &x.differences, &y.differences, lag),
+        // slower than a tenth of the window: its level says nothing, only its changes do
+        drifts: x.level.time.max(y.level.time) > window as f64 / 10.0,
+        explained,
+    })
+}
+
+/// The pair at one lag, positive or 0 where `a` leads.
+pub fn measure(a: &Prepared, b: &Prepared, lag: i64, params: &MetricParams) -> Option<Measured> {
+    let (source, target) = if lag >= 0 { (a, b) } else { (b, a) };
+    measure_directed(source, target, lag.unsigned_abs() as usize, params)
 }
 
 /// Whether the relation rests on a few slots: on the three of largest product, on values beyond six robust sigmas, or on
@@ -139,8 +166,7 @@ fn peak_range(best: i64, lag_max: i64, slack: f64, r: impl Fn(i64) -> f64) -> (i
 
 /// Correlates two series at every lag, both ways. `None` when no lag has enough common slots or one side does not move.
 ///
-/// Positive lags: `a` leads. A second direction is reported only if it has its own peak, not if it is the shoulder of
-/// the first.
+/// A second direction is reported only if it has its own peak, not if it is the shoulder of the first.
 pub fn correlate(a: &Prepared, b: &Prepared, params: &MetricParams, work: &mut Workspace) -> Option<PairResult> {
     let lag_max = a.lag_max();
     let (mut ab, mut ba) = (Vec::new(), Vec::new());
@@ -149,45 +175,27 @@ pub fn correlate(a: &Prepared, b: &Prepared, params: &MetricParams, work: &mut W
     let at = |lag: i64| if lag >= 0 { ab[lag as usize] } else { ba[lag.unsigned_abs() as usize] };
     let best = best_of(by_length(lag_max).collect::<Vec<_>>().into_iter(), at)?;
 
-    let look = |lag: i64, mirror: bool, p_least: f64| -> Option<(f64, Option<Found>)> {
-        let forward = lag >= 0;
-        let (source, target) = if forward { (a, b) } else { (b, a) };
-        let steps = lag.unsigned_abs() as usize;
-        let (r, points) = pearson(source.window_of(&source.raw, steps), target.window_of(&target.raw, 0))?;
-        let verdict = judge(source, target, steps);
-        let p = verdict.p.max(p_least);
-        if r.abs() < params.leave() {
-            return Some((p, None));
-        }
-        let clamped_r = r_between(source, target, |s| &s.clamped.level, steps).map_or(0.0, |(r, _)| r);
-        let explained = if rests_on_few(source, target, steps, r, clamped_r) {
-            Some(Explained::FewPoints)
-        } else if verdict.adjusted_r.is_some_and(|adjusted| adjusted * r.signum() < STANDS) {
-            Some(Explained::DailyCycle)
-        } else {
-            None
-        };
-        let (low, high) = peak_range(lag, lag_max as i64, 1.0 / verdict.effective.sqrt(), at);
-        let lag_range = if forward { (low, high) } else { (-high, -low) };
-        let (effective, judged_r) = (verdict.effective, verdict.judged_r);
-        let lag = steps;
-        Some((
-            p,
-            Some(Found { forward, lag, lag_range, r, clamped_r, points, effective, judged_r, p, mirror, explained }),
-        ))
+    let peak = |lag: i64| -> Option<Peak> {
+        let measured = measure(a, b, lag, params).filter(|measured| measured.r.abs() >= params.leave())?;
+        let within = |slack: f64| peak_range(lag, lag_max as i64, slack, at);
+        let (range, near) = (within(1.0 / measured.effective().sqrt()), within(NEAR));
+        Some(Peak { lag, r: measured.r, points: measured.points, range, near })
     };
 
-    let (p, primary) = look(best, false, 0.0)?;
-    let mut found: Vec<Found> = primary.into_iter().collect();
-    if !found.is_empty() {
+    let mut peaks: Vec<Peak> = Vec::new();
+    // the sliding sums differ from the exact r in the last bits
+    if at(best).abs() >= params.leave() - TIE {
+        peaks.extend(peak(best));
+    }
+    if !peaks.is_empty() {
         let way = if best > 0 { -1 } else { best.signum().abs() * 2 - 1 };
         let opposite = (1..=lag_max as i64).map(|lag| lag * way);
         if let Some(lag) = best_of(opposite, at) {
             let nearer = at(lag - way).abs();
-            if nearer.is_nan() || at(lag).abs() >= nearer {
-                found.extend(look(lag, true, p).and_then(|(_, mirror)| mirror));
+            if at(lag).abs() >= params.leave() - TIE && (nearer.is_nan() || at(lag).abs() >= nearer) {
+                peaks.extend(peak(lag));
             }
         }
     }
-    Some(PairResult { p, found })
+    Some(PairResult { step_ms: 0, peaks })
 }

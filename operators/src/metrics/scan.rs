@@ -2,17 +2,20 @@
 //!
 //! The instants are the ends of the last seven UTC days (closed instants) and the current minute. The result of a pair
 //! at an instant depends only on the samples in that instant's range. A closed instant is therefore computed once, and
-//! again only for series that change inside the range. Every shard has all samples and owns a share of the pairs.
+//! again only for series that change inside the range. A pair that is strong enough at one instant is measured at the
+//! same lag at all the others, so that the verdict can add up the evidence. Every shard has all samples and owns a
+//! share of the pairs.
 
 use super::block::Sample;
-use super::grid::{Kept, Track, native};
+use super::grid::{Kept, Track, native, resample};
 use super::kinds::is_demand;
 use super::lags::Workspace;
-use super::load::{End, Fleet};
-use super::pair::{Found, PairResult, correlate};
+use super::load::{End, Fleet, is_simultaneous};
+use super::pair::{Measured, PairResult, correlate, measure};
 use super::params::{MetricParams, WALK_MS};
-use super::row::{Explained, FoundRow, MetricScanRow};
+use super::row::{Explained, LagWindow, MetricScanRow, MissingRow, PairRow, TestedRow};
 use super::series::Prepared;
+use super::tracked::{Tracked, stands_for, tracked};
 use crate::shard::Shard;
 use model::metric::SeriesKey;
 use model::real::Real;
@@ -23,6 +26,9 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Places of two series, of which the first comes first by name.
 type Pair = (usize, usize);
 
+/// The lags at which pairs are followed, and the step of their grid.
+type Followed = BTreeMap<Pair, (i64, Vec<Tracked>)>;
+
 /// Samples of one series.
 #[derive(Debug)]
 struct Series {
@@ -30,13 +36,27 @@ struct Series {
     tracks: BTreeMap<Option<u32>, Track>,
 }
 
+/// A pair measured at a lag.
+#[derive(Debug)]
+struct Window {
+    /// Whether the lag was taken for simultaneous.
+    simultaneous: bool,
+    measured: Option<Measured>,
+}
+
 /// The state of one instant.
 #[derive(Debug, Default)]
 struct Instant {
     pairs: BTreeMap<Pair, PairResult>,
+    /// The series of the latest sample of each.
+    latest: BTreeMap<usize, SeriesId>,
+    /// The followed pairs, each lag measured once.
+    windows: BTreeMap<(Pair, i64), Window>,
     /// Series whose samples changed inside the range since `pairs` was computed; all of them at first.
     changed: BTreeSet<usize>,
     fresh: bool,
+    /// Whether it was the present one when the rows were made.
+    was_current: bool,
     /// Rows last emitted, sorted.
     rows: Vec<MetricScanRow>,
 }
@@ -45,7 +65,6 @@ struct Instant {
 struct Seen {
     place: usize,
     key: &'static SeriesKey,
-    /// The series of its latest sample.
     latest: SeriesId,
     native_ms: i64,
     on: BTreeMap<i64, Prepared>,
@@ -62,6 +81,8 @@ pub struct MetricScan {
     /// The same by number. Series that differ in interval, application or environment alone share a place.
     known: Vec<Option<usize>>,
     instants: BTreeMap<TimeMs, Instant>,
+    /// As of the last evaluation.
+    followed: Followed,
 }
 
 impl MetricScan {
@@ -78,7 +99,7 @@ impl MetricScan {
     /// ```
     pub fn new(params: MetricParams, shard: Shard) -> MetricScan {
         let (series, places, known, instants) = (Vec::new(), BTreeMap::new(), Vec::new(), BTreeMap::new());
-        MetricScan { params, shard, series, places, known, instants }
+        MetricScan { params, shard, series, places, known, instants, followed: Followed::new() }
     }
 
     /// Takes samples in and out. Of one (series, interval, time) at most one sample is in at a time.
@@ -160,13 +181,25 @@ impl MetricScan {
             let rows = self.instants.remove(&at).map(|instant| instant.rows).unwrap_or_default();
             out.extend(rows.into_iter().map(|row| (row, -1)));
         }
+        let mut touched = BTreeSet::new();
+        for at in &wanted {
+            let mut instant = self.instants.remove(at).unwrap_or_default();
+            if !instant.fresh || !instant.changed.is_empty() {
+                self.update(*at, &mut instant);
+                touched.insert(*at);
+            }
+            self.instants.insert(*at, instant);
+        }
+        let followed = follow(&self.instants);
+        let all_as_before = followed == self.followed;
+        self.followed = followed;
         for at in wanted {
             let mut instant = self.instants.remove(&at).unwrap_or_default();
             let is_current = at == current;
-            if !instant.fresh || !instant.changed.is_empty() {
-                let rows = self.look(at, is_current, &mut instant);
-                replace(&mut instant.rows, rows, &mut out);
-            } else if let Some(rows) = with_flag(&instant.rows, is_current) {
+            if !all_as_before || touched.contains(&at) || instant.was_current != is_current {
+                instant.was_current = is_current;
+                self.measure_followed(at, &mut instant);
+                let rows = self.rows(at, is_current, &instant);
                 replace(&mut instant.rows, rows, &mut out);
             }
             self.instants.insert(at, instant);
@@ -174,12 +207,15 @@ impl MetricScan {
         out
     }
 
-    /// The series that can be seen from an instant, in the order of their keys.
-    fn see(&self, at: TimeMs) -> Vec<Seen> {
+    /// The series that can be seen from an instant, in the order of their keys; of these, those that are `wanted`.
+    fn see(&self, at: TimeMs, wanted: impl Fn(usize, &SeriesKey) -> bool) -> Vec<Seen> {
         let natives: Vec<_> = self
             .places
-            .values()
-            .filter_map(|place| native(&self.series[*place].tracks, &self.params, at.0).map(|found| (*place, found)))
+            .iter()
+            .filter(|(key, place)| wanted(**place, key))
+            .filter_map(|(_, place)| {
+                native(&self.series[*place].tracks, &self.params, at.0).map(|found| (*place, found))
+            })
             .collect();
         let steps: BTreeSet<i64> = natives.iter().map(|(_, (step, _, _))| *step).collect();
         let see = |(place, (native_ms, _, track)): (usize, (i64, Option<u32>, &Track))| {
@@ -191,30 +227,35 @@ impl MetricScan {
         natives.into_iter().map(see).collect()
     }
 
-    /// Updates the pairs of an instant and returns its rows, sorted.
-    fn look(&self, at: TimeMs, current: bool, instant: &mut Instant) -> Vec<MetricScanRow> {
-        let seen = self.see(at);
+    /// Updates the pairs of an instant.
+    fn update(&self, at: TimeMs, instant: &mut Instant) {
+        let seen = self.see(at, |_, _| true);
         let everything = !instant.fresh;
         let changed = std::mem::take(&mut instant.changed);
         instant.fresh = true;
         instant.pairs.retain(|(a, b), _| !changed.contains(a) && !changed.contains(b));
+        // the demand of the fleet is part of what is measured of any pair
+        if changed.iter().any(|place| is_demand(&self.series[*place].key.metric_name)) {
+            instant.windows.clear();
+        }
+        instant.windows.retain(|((a, b), _), _| !changed.contains(a) && !changed.contains(b));
+        instant.latest = seen.iter().map(|series| (series.place, series.latest)).collect();
         let mut work = Workspace::default();
         for (index, a) in seen.iter().enumerate() {
             for b in &seen[index + 1..] {
-                if !everything && !changed.contains(&a.place) && !changed.contains(&b.place) {
+                if !self.params.compares(a.key, b.key) || !self.owns(a.key, b.key) {
                     continue;
                 }
-                if !self.params.compares(a.key, b.key) || !self.owns(a.key, b.key) {
+                if !everything && !changed.contains(&a.place) && !changed.contains(&b.place) {
                     continue;
                 }
                 let step_ms = a.native_ms.max(b.native_ms);
                 let (Some(x), Some(y)) = (a.on.get(&step_ms), b.on.get(&step_ms)) else { continue };
                 if let Some(result) = correlate(x, y, &self.params, &mut work) {
-                    instant.pairs.insert((a.place, b.place), result);
+                    instant.pairs.insert((a.place, b.place), PairResult { step_ms, ..result });
                 }
             }
         }
-        self.rows(at, current, &seen, &instant.pairs)
     }
 
     fn owns(&self, a: &SeriesKey, b: &SeriesKey) -> bool {
@@ -222,7 +263,31 @@ impl MetricScan {
         self.shard.owns(&parts.concat())
     }
 
-    fn rows(&self, at: TimeMs, current: bool, seen: &[Seen], pairs: &BTreeMap<Pair, PairResult>) -> Vec<MetricScanRow> {
+    /// Measures the followed pairs at an instant at every lag at which it has not been done yet.
+    fn measure_followed(&self, at: TimeMs, instant: &mut Instant) {
+        let mut missing: Vec<(Pair, i64, i64, bool)> = Vec::new();
+        let mut kept = BTreeMap::new();
+        for (pair, (step_ms, lags)) in &self.followed {
+            if instant.pairs.get(pair).is_none_or(|result| result.step_ms != *step_ms) {
+                continue;
+            }
+            for one in lags {
+                let simultaneous = is_simultaneous(one.lag, one.range);
+                match instant.windows.remove(&(*pair, one.lag)) {
+                    Some(window) if window.simultaneous == simultaneous => {
+                        kept.insert((*pair, one.lag), window);
+                    }
+                    _ => missing.push((*pair, *step_ms, one.lag, simultaneous)),
+                }
+            }
+        }
+        instant.windows = kept;
+        if missing.is_empty() {
+            return;
+        }
+        let ends: BTreeSet<usize> = missing.iter().flat_map(|((a, b), ..)| [*a, *b]).collect();
+        let any_simultaneous = missing.iter().any(|(.., simultaneous)| *simultaneous);
+        let seen = self.see(at, |place, key| ends.contains(&place) || any_simultaneous && is_demand(&key.metric_name));
         let mut fleets: BTreeMap<i64, Fleet> = BTreeMap::new();
         for series in seen.iter().filter(|series| is_demand(&series.key.metric_name)) {
             for (step, prepared) in &series.on {
@@ -230,57 +295,134 @@ impl MetricScan {
             }
         }
         let by_place: BTreeMap<usize, &Seen> = seen.iter().map(|series| (series.place, series)).collect();
-        let mut p_values: Vec<Real> = pairs.values().map(|result| Real(result.p)).collect();
-        p_values.sort_unstable();
-        let mut rows = vec![MetricScanRow::Tested { at, current, shard: self.shard.index as u64, p_values }];
-        for ((a, b), result) in pairs {
-            let (Some(a), Some(b)) = (by_place.get(a), by_place.get(b)) else { continue };
-            let fleet = fleets.get(&a.native_ms.max(b.native_ms));
-            rows.extend(result.found.iter().filter_map(|found| self.found_row(at, a, b, found, fleet)));
+        for (pair, step_ms, lag, simultaneous) in missing {
+            let (Some(a), Some(b)) = (by_place.get(&pair.0), by_place.get(&pair.1)) else { continue };
+            let fleet = fleets.get(&step_ms).filter(|_| simultaneous);
+            let measured = measure_pair(a, b, step_ms, lag, fleet, &self.params);
+            instant.windows.insert((pair, lag), Window { simultaneous, measured });
         }
+    }
+
+    fn rows(&self, at: TimeMs, current: bool, instant: &Instant) -> Vec<MetricScanRow> {
+        let mut rows = Vec::new();
+        for (pair, (step_ms, lags)) in &self.followed {
+            match instant.pairs.get(pair).filter(|result| result.step_ms == *step_ms) {
+                Some(result) => rows.extend(self.pair_row(at, instant, *pair, result, lags)),
+                None if current => rows.push(self.missing_row(at, *pair, *step_ms)),
+                None => {}
+            }
+        }
+        let pairs = instant.pairs.len() as u64;
+        let shard = self.shard.index as u64;
+        rows.push(MetricScanRow::Tested(TestedRow { at, current, shard, pairs }));
         rows.sort_unstable();
         rows
     }
 
-    fn found_row<'a>(
+    fn pair_row(
         &self,
         at: TimeMs,
-        a: &'a Seen,
-        b: &'a Seen,
-        found: &Found,
-        fleet: Option<&Fleet>,
+        instant: &Instant,
+        pair: Pair,
+        result: &PairResult,
+        lags: &[Tracked],
     ) -> Option<MetricScanRow> {
-        let (source, target) = if found.forward { (a, b) } else { (b, a) };
-        let step_ms = a.native_ms.max(b.native_ms);
-        let end = |seen: &'a Seen| -> Option<End<'a>> {
-            let key = seen.key;
-            Some(End { colony_id: &key.colony_id, series: seen.on.get(&step_ms)?, demand: is_demand(&key.metric_name) })
+        let identity_of = |place: usize| Some(identity(*instant.latest.get(&place)?));
+        let lag_window = |one: &Tracked| {
+            let measured = instant.windows.get(&(pair, one.lag))?.measured.as_ref()?;
+            let peak = result.peaks.iter().find(|peak| stands_for(one.lag, peak.lag, peak.near));
+            let range = peak.map(|peak| if one.lag >= 0 { peak.range } else { (-peak.range.1, -peak.range.0) });
+            Some(LagWindow {
+                lag_ms: one.lag * result.step_ms,
+                peak: range.map(|(low, high)| (low * result.step_ms, high * result.step_ms)),
+                coefficient: Real(measured.r),
+                points: measured.points as u64,
+                level: measured.level,
+                differences: measured.differences,
+                drifts: measured.drifts,
+                explained: measured.explained,
+            })
         };
-        let (x, y) = (end(source)?, end(target)?);
-        let shared = fleet.is_some_and(|fleet| fleet.explains(x, y, found));
-        let target_to = at.floor_to(step_ms);
-        let window = self.params.window_slots(step_ms) as i64;
-        Some(MetricScanRow::Found(Box::new(FoundRow {
+        let lags: Vec<LagWindow> = lags.iter().filter_map(lag_window).collect();
+        if lags.is_empty() {
+            return None;
+        }
+        let target_to = at.floor_to(result.step_ms);
+        let window = self.params.window_slots(result.step_ms) as i64;
+        Some(MetricScanRow::Pair(Box::new(PairRow {
             at,
-            source: source.key.clone(),
-            target: target.key.clone(),
-            source_identity: identity(source.latest),
-            target_identity: identity(target.latest),
-            step_ms,
-            lag_ms: found.lag as i64 * step_ms,
-            lag_low_ms: found.lag_range.0 * step_ms,
-            lag_high_ms: found.lag_range.1 * step_ms,
-            coefficient: Real(found.r),
-            points: found.points as u64,
-            effective_points: Real(found.effective),
-            judged_coefficient: Real(found.judged_r),
-            p_value: Real(found.p),
-            target_from: target_to - (window - 1) * step_ms,
+            first: self.series[pair.0].key.clone(),
+            second: self.series[pair.1].key.clone(),
+            first_identity: identity_of(pair.0)?,
+            second_identity: identity_of(pair.1)?,
+            step_ms: result.step_ms,
+            target_from: target_to - (window - 1) * result.step_ms,
             target_to,
-            mirror: found.mirror,
-            explained: found.explained.or(shared.then_some(Explained::SharedLoad)),
+            lags,
         })))
     }
+
+    fn missing_row(&self, at: TimeMs, pair: Pair, step_ms: i64) -> MetricScanRow {
+        MetricScanRow::Missing(Box::new(MissingRow {
+            at,
+            first: self.series[pair.0].key.clone(),
+            second: self.series[pair.1].key.clone(),
+            first_observed_ms: self.observed_ms(pair.0, at, step_ms),
+            second_observed_ms: self.observed_ms(pair.1, at, step_ms),
+        }))
+    }
+
+    /// For how long a series was observed inside the window, on a grid.
+    fn observed_ms(&self, place: usize, at: TimeMs, step_ms: i64) -> i64 {
+        let Some((_, _, track)) = native(&self.series[place].tracks, &self.params, at.0) else { return 0 };
+        let slots = resample(track, step_ms, at.0, self.params.window_slots(step_ms));
+        slots.iter().filter(|value| !value.is_nan()).count() as i64 * step_ms
+    }
+}
+
+/// The lags at which each pair is followed: on the grid of the latest instant at which it could be computed.
+fn follow(instants: &BTreeMap<TimeMs, Instant>) -> Followed {
+    let strong: BTreeSet<Pair> = instants
+        .values()
+        .flat_map(|instant| &instant.pairs)
+        .filter(|(_, result)| !result.peaks.is_empty())
+        .map(|(pair, _)| *pair)
+        .collect();
+    let followed = strong.into_iter().filter_map(|pair| {
+        let results: Vec<&PairResult> = instants.values().filter_map(|instant| instant.pairs.get(&pair)).collect();
+        let step_ms = results.last()?.step_ms;
+        let lags = tracked(results.into_iter().filter(|result| result.step_ms == step_ms));
+        (!lags.is_empty()).then_some((pair, (step_ms, lags)))
+    });
+    followed.collect()
+}
+
+/// A pair at one lag (in steps), with what its fleet says about it.
+fn measure_pair(
+    a: &Seen,
+    b: &Seen,
+    step_ms: i64,
+    lag: i64,
+    fleet: Option<&Fleet>,
+    params: &MetricParams,
+) -> Option<Measured> {
+    let (x, y) = (a.on.get(&step_ms)?, b.on.get(&step_ms)?);
+    let mut measured = measure(x, y, lag, params)?;
+    let end = |seen: &'static SeriesKey, series| End {
+        colony_id: &seen.colony_id,
+        series,
+        demand: is_demand(&seen.metric_name),
+    };
+    let (first, second) = (end(a.key, x), end(b.key, y));
+    let (source, target) = if lag >= 0 { (first, second) } else { (second, first) };
+    let steps = lag.unsigned_abs() as usize;
+    if measured.explained.is_none()
+        && measured.r.abs() >= params.leave()
+        && fleet.is_some_and(|fleet| fleet.explains(source, target, steps, measured.clamped_r))
+    {
+        measured.explained = Some(Explained::SharedLoad);
+    }
+    Some(measured)
 }
 
 /// Application and environment.
@@ -293,21 +435,6 @@ pub fn instants(current: TimeMs) -> BTreeSet<TimeMs> {
     let last_midnight = current.floor_to(DAY_MS);
     let closed = (0..=WALK_MS / DAY_MS).map(|day| last_midnight - day * DAY_MS - 1_i64);
     closed.filter(|at| *at >= current - WALK_MS).chain(std::iter::once(current)).collect()
-}
-
-/// The rows with the flag set as it should be; `None` when it is.
-fn with_flag(rows: &[MetricScanRow], wanted: bool) -> Option<Vec<MetricScanRow>> {
-    let wrong = |row: &MetricScanRow| matches!(row, MetricScanRow::Tested { current, .. } if *current != wanted);
-    rows.iter().any(wrong).then(|| {
-        let mut rows = rows.to_vec();
-        for row in &mut rows {
-            if let MetricScanRow::Tested { current, .. } = row {
-                *current = wanted;
-            }
-        }
-        rows.sort_unstable();
-        rows
-    })
 }
 
 /// Puts `new` in the place of `old`, both sorted, and reports what changed.

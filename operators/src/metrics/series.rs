@@ -19,7 +19,7 @@ pub struct Judged {
     pub time: f64,
 }
 
-/// A level and its first differences, for when the level drifts.
+/// A level and its first differences, for when the level drifts; the latter clamped as well.
 #[derive(Clone, Debug)]
 pub struct Level {
     /// The level itself.
@@ -60,6 +60,11 @@ fn level(values: Vec<f64>, window: usize) -> Level {
     let mut differences = vec![f64::NAN; values.len()];
     for (slot, pair) in differences[1..].iter_mut().zip(values.windows(2)) {
         *slot = pair[1] - pair[0];
+    }
+    // where a profile begins to be known, the level of every series jumps in the same slot
+    if let Some((centre, sigma)) = robust_scale(&differences) {
+        let reach = CLAMP_SIGMAS * sigma;
+        differences.iter_mut().for_each(|v| *v = v.clamp(centre - reach, centre + reach));
     }
     Level { level: judged(values, window), differences: judged(differences, window) }
 }

@@ -9,6 +9,9 @@ pub type Acf = [f64; ACF_LAGS.len()];
 /// A variance this small beside the mean square is rounding: the series did not move.
 const RELATIVE_VARIANCE_MIN: f64 = 1e-12;
 
+/// A distance this small beside the largest one is rounding.
+const RELATIVE_DISTANCE_MIN: f64 = 1e-9;
+
 /// Whether a sum of squares about the mean, out of a sum of squares `raw`, is more than rounding.
 pub fn varies(about_mean: f64, raw: f64) -> bool {
     about_mean > RELATIVE_VARIANCE_MIN * raw
@@ -91,7 +94,8 @@ pub fn robust_scale(values: &[f64]) -> Option<(f64, f64)> {
     for (share, of_normal) in NORMAL {
         let rank = (share * distances.len() as f64).ceil() as usize;
         let distance = distances[rank.clamp(1, distances.len()) - 1];
-        if distance > 0.0 {
+        // equal steps differ by their rounding
+        if distance > RELATIVE_DISTANCE_MIN * distances[distances.len() - 1] {
             return Some((centre, distance / of_normal));
         }
     }

@@ -3,5 +3,6 @@
 pub mod deployments;
 pub mod event_pair;
 pub mod events;
+mod metric_pair;
 pub mod metrics;
 mod statistics;

@@ -65,16 +65,64 @@ fn summed(known: &[f64], window: i64) -> f64 {
         .sum()
 }
 
-pub(super) fn p_of(r: f64, x: &Slots, y: &Slots, n: usize, end: i64, window: i64, lags: f64) -> (f64, f64) {
+/// Effective number of independent points among `n` (Bartlett; Pyper and Peterman).
+pub(super) fn effective_of(x: &Slots, y: &Slots, n: usize, end: i64, window: i64) -> f64 {
     let (ax, ay) = (acf(x, end, window), acf(y, end, window));
     let f: Vec<f64> =
         (0..LAGS.len()).map(|i| (1.0 - LAGS[i] as f64 / window as f64) * (ax[i] * ay[i]).max(0.0)).collect();
-    let effective = (n as f64 / (1.0 + 2.0 * summed(&f, window))).min(n as f64).max(3.0);
+    (n as f64 / (1.0 + 2.0 * summed(&f, window))).min(n as f64).max(3.0)
+}
+
+/// Two-sided p-value of `r` by Fisher's z.
+pub(super) fn p_of(r: f64, effective: f64) -> f64 {
     if effective <= 3.0 {
-        return (1.0, effective);
+        return 1.0;
     }
     let z = r.abs().min(1.0 - 1e-15).atanh() * (effective - 3.0).sqrt();
-    ((lags * libm::erfc(z / 2_f64.sqrt())).min(1.0), effective)
+    libm::erfc(z / 2_f64.sqrt()).min(1.0)
+}
+
+/// Centre and robust sigma: median, and the first distance from it that is not 0 at the shares 1/2, 3/4, 9/10, over that
+/// of a normal law.
+pub(super) fn scale(values: impl Iterator<Item = f64>) -> (f64, f64) {
+    let mut sorted: Vec<f64> = values.collect();
+    sorted.sort_by(f64::total_cmp);
+    let n = sorted.len();
+    let centre = (sorted[(n - 1) / 2] + sorted[n / 2]) / 2.0;
+    let mut distances: Vec<f64> = sorted.iter().map(|v| (v - centre).abs()).collect();
+    distances.sort_by(f64::total_cmp);
+    let at_share = |share: f64| distances[(share * n as f64).ceil() as usize - 1];
+    let sigma = [(0.5, 0.6744897501960817), (0.75, 1.150349380376008), (0.9, 1.6448536269514722)]
+        .into_iter()
+        .map(|(share, z)| (at_share(share), z))
+        .find(|(distance, _)| *distance > 1e-9 * distances[n - 1])
+        .map_or(0.0, |(distance, z)| distance / z);
+    (centre, sigma)
+}
+
+/// Differences from slot to slot, clamped at six robust sigmas.
+pub(super) fn differences(values: &Slots) -> Slots {
+    let all: Slots =
+        values.iter().filter_map(|(slot, value)| Some((*slot, value - values.get(&(slot - 1))?))).collect();
+    if all.is_empty() {
+        return all;
+    }
+    let (centre, sigma) = scale(all.values().copied());
+    all.into_iter().map(|(slot, v)| (slot, v.max(centre - 6.0 * sigma).min(centre + 6.0 * sigma))).collect()
+}
+
+/// `ln` of the mean over all true values z of N(0, 1) of the likelihood ratio `exp(z S - z^2 V / 2)`, where `S` is the sum of
+/// `v z` and `V` that of `v`: by the trapezoid rule around the maximum.
+pub(super) fn log_mixture(windows: &[(f64, f64)]) -> f64 {
+    let v = |effective: f64| effective - 3.0;
+    let s: f64 = windows.iter().map(|(r, effective)| v(*effective) * r.clamp(-1.0 + 1e-15, 1.0 - 1e-15).atanh()).sum();
+    let total: f64 = windows.iter().map(|(_, effective)| v(*effective)).sum();
+    let exponent = |z: f64| z * s - z * z * (total + 1.0) / 2.0;
+    let (centre, sd) = (s / (total + 1.0), 1.0 / (total + 1.0).sqrt());
+    let (nodes, step) = (2000, 0.01 * sd);
+    let sum: f64 =
+        (-nodes..=nodes).map(|i| (exponent(centre + f64::from(i) * step) - exponent(centre)).exp() * step).sum();
+    exponent(centre) + (sum / std::f64::consts::TAU.sqrt()).ln()
 }
 
 pub(super) fn drift_time(x: &Slots, end: i64, window: i64) -> f64 {

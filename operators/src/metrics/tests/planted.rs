@@ -49,6 +49,42 @@ fn planted_relations_are_confirmed_with_lag_and_sign() {
 }
 
 #[test]
+fn a_pair_under_slow_noise_is_found_within_a_week_and_stays() {
+    // r = .8 under AR(.99): a day is worth some fourteen independent points
+    let (mut found, mut stayed) = (0, 0);
+    for seed in 1..=6 {
+        let mut random = Random(seed);
+        let lag = 60;
+        let series: Vec<Vec<f64>> = (0..2).map(|_| random.ar(8 * DAY + lag, 0.99)).collect();
+        let noise = random.ar(8 * DAY + lag, 0.99);
+        let follower: Vec<f64> = (lag..8 * DAY + lag).map(|t| 0.8 * series[0][t - lag] + 0.6 * noise[t]).collect();
+        let mut points = minutely(&key("follower", "gauge"), &follower);
+        for (index, values) in series.iter().enumerate() {
+            points.extend(minutely(&key(&format!("s{index}"), "gauge"), &values[lag..]));
+        }
+        let mut run = Run::new(MetricParams::default(), 1);
+        run.apply(points.into_iter().map(|p| (p, 1)).collect());
+        let mut confirmed_at_looks = Vec::new();
+        for day in 2..=8 {
+            let now = START + day * DAY as i64 * 60_000 - 60_000;
+            // later samples do not change what is seen from here
+            run.look(TimeMs(now));
+            let all = confirmed(&run);
+            assert!(all.iter().all(|f| pair(f) == ("s0", "follower")), "seed {seed}: {all:#?}");
+            assert!(all.iter().all(|f| (f.correlation.lag_seconds - 3600).abs() <= 300), "seed {seed}: {all:#?}");
+            confirmed_at_looks.push(!all.is_empty());
+        }
+        let first = confirmed_at_looks.iter().position(|confirmed| *confirmed);
+        // the first look is at the end of the second day
+        found += usize::from(first.is_some_and(|first| first <= 5));
+        stayed +=
+            usize::from(first.is_some_and(|first| confirmed_at_looks[first..].iter().all(|confirmed| *confirmed)));
+    }
+    assert!(found >= 5, "{found} of 6 within seven days");
+    assert!(stayed >= 5, "{stayed} of 6 are confirmed at every later look");
+}
+
+#[test]
 fn what_only_looks_alike_is_not_confirmed() {
     let kinds = ["white", "walk", "cycle", "trend", "ar99", "spikes"];
     for (kind, days) in kinds.into_iter().flat_map(|kind| [(kind, 2), (kind, 4)]) {

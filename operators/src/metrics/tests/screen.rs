@@ -92,8 +92,8 @@ fn agrees(seed: u64) {
         let best = pair.best().and_then(|best| pair.cell(best.lag));
         let best = best.map(|cell| (cell.lag, cell.r.to_bits(), cell.points));
         let expected = correlate(a, b, &params, &mut work).map(|result| {
-            let found = &result.found[0];
-            (if found.forward { found.lag as i64 } else { -(found.lag as i64) }, found.r.to_bits(), found.points)
+            let found = &result.peaks[0];
+            (found.lag, found.r.to_bits(), found.points)
         });
         assert_eq!(best, expected, "series {i} and {j}");
     });
