@@ -3,7 +3,9 @@
 //! (i) flat rate, (ii) hour of day with the minute of the hour of scheduled targets, (iii) the flanks of the window,
 //! (iv) the mirrored lags, (v) the same time on other days and weeks, (vi) another lag with evidence of its own. All of
 //! them estimate a mean count. None has a floor that grows with the amount of data: (iii) to (v) are shrunk towards the
-//! previous estimates by a few imagined sources.
+//! previous estimates by a few imagined sources. The largest of several noisy estimates is too large, which costs dense
+//! pairs most of their evidence. So (iii) overrules the model only as far as it is beyond its own noise, (iv) is taken
+//! as it is, and from (v) a standard error is subtracted.
 
 use crate::events::ends::End;
 use crate::events::lags::PairLags;
@@ -33,6 +35,8 @@ const SLOT_DISTANCE_MIN: f64 = 25.0;
 const SLOT_DEVIATIONS: f64 = 3.0;
 /// … and above the flat rate, for a short slot with at least half as many pairs as the window.
 const SHORT_SLOT_DEVIATIONS: f64 = 4.0;
+/// Standard deviations above the model up to which estimate (iii) is noise, and from which it holds in full.
+const FLANK_DEVIATIONS: (f64, f64) = (1.0, 2.0);
 /// No chance level is below this.
 const CHANCE_MIN: f64 = 1e-9;
 
@@ -56,7 +60,7 @@ pub fn chance_levels(windows: &Windows, own: &End, other: &End, lags: &PairLags,
         .map(|&window| {
             let by_hour = (seasonal[window.end_min as usize] - seasonal[window.start_min as usize]) / n;
             let model = (f64::from(window.width_min()) * per_min).max(by_hour);
-            let model = model.max(flank(window, lags, n, per_min));
+            let model = flank(window, lags, n, per_min, model);
             moved(window, own, lags, mirrored(window, lags, n, model))
         })
         .collect();
@@ -72,8 +76,8 @@ pub fn chance_levels(windows: &Windows, own: &End, other: &End, lags: &PairLags,
     chance
 }
 
-/// (iii) The surroundings of a window without its close neighbourhood; one event of prior exposure.
-fn flank(window: Window, lags: &PairLags, n: f64, per_min: f64) -> f64 {
+/// (iii) The surroundings of a window without its close neighbourhood; one event of prior exposure. At least the model.
+fn flank(window: Window, lags: &PairLags, n: f64, per_min: f64, model: f64) -> f64 {
     let width = i64::from(window.width_min());
     let (start, end) = (i64::from(window.start_min), i64::from(window.end_min));
     let margin = width + (4 * width).max(60);
@@ -82,7 +86,12 @@ fn flank(window: Window, lags: &PairLags, n: f64, per_min: f64) -> f64 {
     let reach = i64::from(lags.max_lag_min());
     let clip = |min: i64| min.clamp(-reach, reach);
     let length = (clip(end + margin) - clip(start - margin)) - (clip(end + half) - clip(start - half));
-    width as f64 * (f64::from(around) + 1.0) / (n * length.max(1) as f64 + 1.0 / per_min)
+    let (count, exposure) = (f64::from(around), n * length.max(1) as f64);
+    let estimate = width as f64 * (count + 1.0) / (exposure + 1.0 / per_min);
+    let expected = exposure * model / width as f64;
+    let (noise, certain) = FLANK_DEVIATIONS;
+    let beyond = ((count - expected) / sqrt(expected + 0.5) - noise) / (certain - noise);
+    model + (estimate - model).max(0.0) * beyond.clamp(0.0, 1.0)
 }
 
 /// (iv) The mirrored lags, of the window or of its wider surroundings, pulled towards the model.
@@ -91,7 +100,7 @@ fn mirrored(window: Window, lags: &PairLags, n: f64, model: f64) -> f64 {
     let (start, end) = (window.start_min.saturating_sub(margin), (window.end_min + margin).min(lags.max_lag_min()));
     let share = f64::from(window.width_min()) / f64::from(end - start);
     let count = f64::from(lags.within(-i64::from(end), -i64::from(start)));
-    model.max(share * (count + 0.5 * sqrt(count) + MIRROR_PRIOR * model / share) / (n + MIRROR_PRIOR))
+    model.max(share * (count + MIRROR_PRIOR * model / share) / (n + MIRROR_PRIOR))
 }
 
 /// (v) The same time on other days, then on other weeks, from the window and from its wider surroundings: few moved onsets

@@ -119,13 +119,20 @@ impl<'a> Side<'a> {
         let (outer, inner) = ((start - margin, end + margin), (start - width / 2, end + width / 2));
         let around = self.lags_within(outer.0, outer.1) - self.lags_within(inner.0, inner.1);
         let length = |range: (i64, i64)| range.1.clamp(-reach, reach) - range.0.clamp(-reach, reach);
-        let exposure = n * (length(outer) - length(inner)).max(1) as f64 + span_min / self.other.len() as f64;
-        let mut m = flat.max(seasonal).max(width as f64 * (around + 1.0) / exposure);
+        let exposure = n * (length(outer) - length(inner)).max(1) as f64;
+        let mut m = flat.max(seasonal);
+        let flank = width as f64 * (around + 1.0) / (exposure + span_min / self.other.len() as f64);
+        let by_model = exposure * m / width as f64;
+        // up to one standard deviation it is noise, from two on it holds
+        let beyond = ((around - by_model) / (by_model + 0.5).sqrt() - 1.0).min(1.0);
+        if beyond > 0.0 && flank > m {
+            m += beyond * (flank - m);
+        }
         let margin = (16 - width).max(0) / 2;
         let (near, far) = ((start - margin).max(0), (end + margin).min(reach));
         let mirrored = self.lags_within(-far, -near);
         let share = width as f64 / (far - near) as f64;
-        m = m.max(share * (mirrored + 0.5 * mirrored.sqrt() + 5.0 * m / share) / (n + 5.0));
+        m = m.max(share * (mirrored + 5.0 * m / share) / (n + 5.0));
         let margin = ((4 * width).max(16) - width) / 2;
         let (wide_start, wide_end) = ((start - margin).max(0), (end + margin).min(reach));
         let share = width as f64 / (wide_end - wide_start) as f64;

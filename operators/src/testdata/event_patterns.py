@@ -68,11 +68,14 @@ def chance(S, B, T, phase, H):
     o0, o1, g0, g1 = A - margin, B_ + margin, A - half, B_ + half
     length = np.maximum((np.clip(o1, -L, L) - np.clip(o0, -L, L)) - (np.clip(g1, -L, L) - np.clip(g0, -L, L)), 1)
     cnt = (at(o1) - at(o0)) - (at(g1) - at(g0))
-    m = np.maximum(m, W * (cnt + 1) / (n * length + T / max(len(B), 1)))                        # one event of prior exposure
+    flank = W * (cnt + 1) / (n * length + T / max(len(B), 1))                                   # one event of prior exposure
+    mu = n * length * m / W
+    beyond = np.clip((cnt - mu) / np.sqrt(mu + .5) - 1, 0, 1)                                   # 1 sd: noise; from 2 sd on it holds
+    m = m + np.maximum(flank - m, 0) * beyond
     margin = np.maximum(16 - W, 0) // 2                                                         # (iv) mirrored lags, of 16 min at least
     low, high = np.maximum(A - margin, 0), np.minimum(B_ + margin, L)
     h, share = at(-low) - at(-high), W / (high - low)
-    return np.maximum(m, share * (h + np.sqrt(h) * .5 + 5 * m / share) / (n + 5))
+    return np.maximum(m, share * (h + 5 * m / share) / (n + 5))
 
 
 def moved(S, B, T, m):
