@@ -139,7 +139,7 @@ pub struct Correlation {
     pub last_observed: TimeMs,
     /// Candidate, confirmed or withdrawn.
     pub state: PatternState,
-    /// Evidence against chance; for metric pairs `1 / p` of the pair.
+    /// Evidence against chance: the e-value.
     pub e_value: Real,
     /// Share of chance findings among patterns at least this good.
     pub q_value: Real,
@@ -150,12 +150,12 @@ pub struct Correlation {
     pub explained_by: Option<String>,
     /// Why it is not confirmed; absent if it is.
     pub reason: Option<String>,
-    /// How often this happens by chance: probability per source (events), p-value of the pair (metrics); 0..1.
+    /// How often this happens by chance: probability per source (events), a bound on the p-value (metrics); 0..1.
     pub chance_level: Option<Real>,
-    /// Independent points that the compared points are worth (metrics).
+    /// Independent points of all windows that were judged together (metrics).
     pub effective_points: Option<Real>,
-    /// The coefficient that was judged: without the daily profile where it is known, of differences where a side drifts
-    /// (metrics).
+    /// The coefficient over all these windows: of levels without the daily profile where it is known, or of differences,
+    /// whichever has more evidence (metrics).
     pub judged_coefficient: Option<Real>,
     /// The id of the more specific pattern that this one follows from.
     pub part_of: Option<String>,

@@ -135,10 +135,8 @@ pub(super) fn explained(explanation: &str) -> String {
         ("common_cause", cause) => format!("explained by: both follow {}", printable(cause)),
         ("mediator", middle) => format!("explained by: {}, by which one reaches the other", printable(middle)),
         ("mirror", other) => format!("explained by: {} read backwards", printable(other)),
-        ("few_points", _) => {
-            "explained by: too few independent points, any two smooth series look like this".to_owned()
-        }
-        ("co_moving", _) => "explained by: one of many that move at the same time".to_owned(),
+        ("few_points", _) => "explained by: a few extreme points, or one part of the window".to_owned(),
+        ("co_moving", _) => "explained by: it is as strong the other way, so it has no direction".to_owned(),
         _ => format!("explained by: {}", printable(explanation)),
     }
 }
@@ -150,8 +148,8 @@ pub(super) fn folded(kind: &str) -> String {
         "common_cause" => "follow a cause that both ends share".to_owned(),
         "mediator" => "reach their end by a third one that is listed".to_owned(),
         "mirror" => "are the reverse reading of another pattern".to_owned(),
-        "few_points" => "rest on too few independent points".to_owned(),
-        "co_moving" => "are one of many that move at the same time".to_owned(),
+        "few_points" => "rest on a few extreme points or on one part of the window".to_owned(),
+        "co_moving" => "are as strong the other way, without a direction".to_owned(),
         "part_of" => "follow from a pattern that is listed".to_owned(),
         other => format!("are explained by {}", printable(other)),
     }
