@@ -73,7 +73,6 @@ impl Guard {
     }
 
     /// The role of the caller: that of its token, or every right where none is needed.
-    #[expect(clippy::result_large_err, reason = "the error is the response")]
     fn role_of(&self, headers: &HeaderMap) -> Result<Option<Role>, Response> {
         let unauthenticated = |message: &str| {
             let hint = "send a token: Authorization: Bearer coral_…";
