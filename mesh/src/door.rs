@@ -218,9 +218,6 @@ fn apply(endpoint: &Endpoint, state: &State, now: TimeMs) {
     let at = Instant::now();
     let mut core = endpoint.lock();
     let Side::Colony(peers) = &mut core.side else { return };
-    let admissions = state.grants.iter();
-    let admissions = admissions.map(|grant| Admission { name: grant.name.as_str().into(), psk: grant.psk.clone() });
-    peers.set_admissions(admissions.collect(), at);
     let ids: Vec<String> = peers.reef_ids().map(str::to_owned).collect();
     for reef_id in ids {
         let expired = |reef: &Reef| state.grant(&reef.secret).is_some_and(|grant| grant.is_expired(now));
@@ -231,6 +228,10 @@ fn apply(endpoint: &Endpoint, state: &State, now: TimeMs) {
             Some(_) => {}
         }
     }
+    // after the reefs: one that is removed with its secret hears that it is revoked
+    let admissions = state.grants.iter();
+    let admissions = admissions.map(|grant| Admission { name: grant.name.as_str().into(), psk: grant.psk.clone() });
+    peers.set_admissions(admissions.collect(), at);
     for reef in state.peers() {
         if let Some(grant) = state.grant(&reef.secret).filter(|grant| !grant.is_expired(now)) {
             peers.restore(registered(reef, state), &grant.psk, at);

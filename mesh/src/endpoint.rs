@@ -3,7 +3,7 @@
 use crate::datagrams::{SCRATCH_BYTES, Socket};
 use crate::netstack::{Handle, Netstack, Windows};
 use crate::outbox::{DATAGRAMS_MAX, Outbox};
-use crate::peers::Peers;
+use crate::peers::{Peers, Registered};
 use crate::stats::Drops;
 use crate::uplink::{Phase, Uplink};
 use crate::wire::DATAGRAM_MAX;
@@ -97,6 +97,17 @@ impl Core {
         let at = self.stack.poll_at(now).map_or(self.next_tick, |at| at.min(self.next_tick));
         // "now", after all has been done that can be done now, is as soon as a timer goes
         if at <= now { now + Duration::from_millis(1) } else { at }
+    }
+
+    /// Registers a peer of a colony. Connections of an earlier peer with its address are reset now: the next ones with
+    /// that address are its own.
+    pub(crate) fn register(&mut self, reef: &Registered, now: Instant) -> bool {
+        let Side::Colony(peers) = &mut self.side else { return false };
+        let is_there = peers.register(reef, now);
+        for address in peers.to_abort.drain(..) {
+            self.stack.abort_peer(address);
+        }
+        is_there
     }
 
     fn tick(&mut self, now: Instant) {

@@ -2,7 +2,7 @@
 
 use super::{DoorSettings, registered};
 use crate::caller::Peer;
-use crate::endpoint::{Endpoint, Side};
+use crate::endpoint::Endpoint;
 use crate::error::MeshError;
 use crate::noise::keys::PublicKey;
 use crate::registry::{Reef, Refusal, State};
@@ -105,10 +105,7 @@ impl MeshService for Registrar {
                 return Ok(Response::new(refused(&refusal)));
             }
         };
-        let is_there = match &mut self.endpoint.lock().side {
-            Side::Colony(peers) => peers.register(&registered(&reef, &state), Instant::now()),
-            Side::Reef(_) | Side::Idle => false,
-        };
+        let is_there = self.endpoint.lock().register(&registered(&reef, &state), Instant::now());
         if !is_there {
             return Err(Status::unavailable("the tunnel has ended in the meantime"));
         }

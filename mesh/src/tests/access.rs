@@ -295,3 +295,38 @@ async fn a_secret_that_was_just_created_admits_the_reef_that_calls_before_the_co
     world.reef("reef-1").dial(&with_secret(&colony, &secret)).await.unwrap();
     assert_eq!(colony.registry.state().reefs[0].secret, "partner");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_reef_that_comes_again_keeps_the_connection_that_it_opens_at_once() {
+    let (world, _) = World::sim(Path::default());
+    let colony = world.colony("my-shop-production").await;
+    let before = world.reef("reef-1");
+    summary(before.dial(&colony.route()).await.unwrap(), 1).await.unwrap();
+    // with another key and the same address
+    let reef = world.reef("reef-1");
+    let channel = reef.dial(&colony.route()).await.unwrap();
+    let events = ColonyFederationClient::new(channel).stream_events(StreamEventsRequest::default()).await;
+    let mut events = events.unwrap().into_inner();
+    for _ in 0..20 {
+        assert!(events.message().await.unwrap().is_some());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reef_that_is_removed_with_its_own_secret_hears_that_it_is_revoked() {
+    let (world, _) = World::sim(Path::default());
+    let colony = world.colony("my-shop-production").await;
+    let secret = colony.registry.create_secret("partner", false, None, None).unwrap();
+    sleep(Duration::from_secs(1)).await;
+    let reef = world.reef("reef-1");
+    let channel = reef.dial(&with_secret(&colony, &secret)).await.unwrap();
+    let events = ColonyFederationClient::new(channel).stream_events(StreamEventsRequest::default()).await;
+    let mut events = events.unwrap().into_inner();
+    colony.registry.unpeer("reef-1").unwrap();
+    let ended = loop {
+        if let Err(status) = events.message().await {
+            break status;
+        }
+    };
+    assert_eq!((ended.code(), ended.message()), (Code::PermissionDenied, "revoked"));
+}
