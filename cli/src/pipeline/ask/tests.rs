@@ -15,12 +15,16 @@ use model::event::Event;
 use model::metric::MetricPoint;
 use model::pattern::{Correlation, Evidence};
 use model::position::Positions;
-use model::topology::ColonyStatus;
+use model::rows::RollupKey;
+use model::time::TimeMs;
+use model::topology::{ColonyStatus, ServiceEdge, ServiceNode};
 use pipelines::config::{Format, ReefConfig, parse};
 use pipelines::run::RunningReef;
 use reef::Rules;
 use reef::answers::Scope;
 use sinks::memory::MemoryStore;
+use sinks::resolve::Seen;
+use sinks::rollup::Summary;
 use sinks::schema::DerivedTable;
 use sinks::transfer::{Cursor, Page};
 use sinks::{SinkError, Span, StoreReader, StoreWriter, StoredRow, Totals, Watermarks};
@@ -154,6 +158,24 @@ impl StoreReader for Stuck {
     async fn totals(&self) -> Result<Totals, SinkError> {
         pending().await
     }
+    async fn event_types(&self) -> Result<Vec<String>, SinkError> {
+        pending().await
+    }
+    async fn events_of(&self, _: &[String], _: Option<&Event>, _: usize) -> Result<Vec<Event>, SinkError> {
+        pending().await
+    }
+    async fn metrics_of(&self, _: &[String], _: TimeMs, _: TimeMs) -> Result<Vec<MetricPoint>, SinkError> {
+        pending().await
+    }
+    async fn services(&self) -> Result<Vec<Seen<ServiceNode>>, SinkError> {
+        pending().await
+    }
+    async fn calls(&self) -> Result<Vec<Seen<ServiceEdge>>, SinkError> {
+        pending().await
+    }
+    async fn hours(&self, _: TimeMs, _: TimeMs) -> Result<Vec<(RollupKey, Summary)>, SinkError> {
+        pending().await
+    }
 }
 
 #[tokio::test]
@@ -169,7 +191,7 @@ async fn a_caller_of_a_busy_reef_gets_an_error_after_the_time_limit() {
     new_socket(&socket_of(&store), None).await;
     for question in [Question::Report { all: false }, Question::Show { id: "c-1".to_owned() }] {
         let (output, captured) = Output::captured(true);
-        let failure = caller::ask(&question, (&config, Path::new("reef.yaml")), RULES, &output).await.unwrap_err();
+        let failure = caller::ask(&question, (&config, Path::new("reef.yaml")), &output).await.unwrap_err();
         assert_eq!((failure.exit, failure.code), (Exit::Failed, "not_answered"));
         assert_eq!(failure.message, "the reef is busy: its store gave no answer within 1 s");
         assert_eq!(captured.stdout(), "");
