@@ -2,7 +2,8 @@
 
 use super::world::{Arrivals, COLONIES, Row};
 use super::{Simulation, Weather};
-use crate::determinism::{Random, START};
+use crate::determinism::START;
+use fixtures::random::Random;
 use model::event::{Event, Severity};
 use model::metric::MetricPoint;
 use model::real::Real;
