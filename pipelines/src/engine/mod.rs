@@ -438,7 +438,7 @@ mod tests {
             let order = Evaluate { events_now: Some(TimeMs(1_700_000_000_000)), metrics_now: None };
             for tick in 0..5 {
                 assert!(engine.has_room(10));
-                let events = vec![event(&format!("e{tick}"), TimeMs(1_700_000_000_000))];
+                let events = vec![fixtures::event("shop-production", &format!("e{tick}"), TimeMs(1_700_000_000_000))];
                 let rows = Rows { events, ..Rows::default() };
                 assert_eq!(engine.submit(rows.into(), (tick == 1).then_some(order), 2).unwrap(), tick);
             }
