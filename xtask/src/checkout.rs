@@ -26,6 +26,11 @@ pub fn cargo() -> Command {
     let mut command = Command::new(program);
     // `cargo run` hands its program the paths of its own libraries; build scripts started from here must not see them
     command.current_dir(root()).env_remove("LD_LIBRARY_PATH");
+    // nor the description of this package: some of them are built again when it differs
+    let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+    for name in names.filter(|name| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_")) {
+        command.env_remove(name);
+    }
     command
 }
 
