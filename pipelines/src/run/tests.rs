@@ -272,7 +272,10 @@ async fn after_a_tick_that_is_refused_no_later_one_is_offered() {
     assert!(matches!(&error, RunError::Store(cause) if cause.class == FaultClass::Stop), "{error:?}");
     assert_eq!(watched.borrow().ticks, 2, "a refused one is not reported as stored");
     assert_eq!(*offered.lock().unwrap(), [0, 1, 2]);
-    assert_eq!((inner.tables().events.len(), inner.tables().positions["counting"].0["all"].as_str()), (2, "2"));
+    // one of the two may have stored an answer of the engine and no row
+    let stored = inner.tables().events.len();
+    assert!((1..=2).contains(&stored), "{stored}");
+    assert_eq!(inner.tables().positions["counting"].0["all"], stored.to_string());
 }
 
 #[tokio::test]

@@ -30,9 +30,9 @@ pub(super) fn look_up<R: ReadRow>(
             return read_runs(connection, table, &places, &runs);
         }
     }
+    let columns = selection::<R>("stored");
     // sql: identifiers only
-    let sql =
-        format!("SELECT place, {} FROM {table} AS stored JOIN staged_keys USING ({keys})", selection::<R>("stored"));
+    let sql = format!("SELECT place, {columns} FROM {table} AS stored JOIN staged_keys USING ({keys})");
     let mut stored = HashMap::new();
     read(connection, &sql, |place, row| {
         stored.insert(usize::try_from(place)?, row);
@@ -69,7 +69,7 @@ fn read_runs<R: ReadRow>(
     let mut stored = HashMap::new();
     for run in runs {
         let (first, last) = (run.start(), run.end());
-        // sql: identifiers and numbers only
+        // sql: identifiers only, and row ids: as parameters they would not bound what is read
         let sql = format!(
             "SELECT rowid, {} FROM {table} AS stored WHERE rowid BETWEEN {first} AND {last}",
             selection::<R>("stored")
