@@ -56,7 +56,7 @@ pub enum PeeringError {
         cause: std::io::Error,
     },
     /// The colony's file cannot be changed.
-    #[error("the new secret is valid, but cannot be stored")]
+    #[error("the new secret cannot be stored; the former one is still valid")]
     Config(#[source] ConfigError),
     /// Discovery cannot be used.
     #[error("the colony cannot register with discovery")]
@@ -135,12 +135,12 @@ impl Peering {
     /// Replaces the colony's own secret and returns the new one. The former one is valid for `grace`, or ends now.
     pub fn rotate(&self, grace: Option<Duration>) -> Result<Secret, PeeringError> {
         let secret = Secret::generate();
-        // the registry first: a crash before the file is written brings the former secret back at the next start
-        self.registry.set_own_secret(&secret, grace).map_err(|cause| self.failed(cause))?;
         match &self.settings.secret_file {
             Some(path) => secret.store(path).map_err(|cause| self.failed(cause))?,
             None => replace_secret(&self.file, secret.reveal()).map_err(PeeringError::Config)?,
         }
+        // after the file: one that cannot be written ends nothing, and what it holds counts at the next start
+        self.registry.set_own_secret(&secret, grace).map_err(|cause| self.failed(cause))?;
         Ok(secret)
     }
 

@@ -14,7 +14,6 @@ use crate::peers::{Admission, Identity, Peers, Registered};
 use crate::registry::{Range, Reef, Registry, State};
 use crate::stats::{Drops, PeerStats};
 use crate::stream::MeshStream;
-use model::time::TimeMs;
 use std::net::{SocketAddr, SocketAddrV4};
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -119,7 +118,7 @@ impl Door {
         endpoint.lock().stack.listen(settings.connect_port);
         let endpoint = Arc::new(endpoint);
         let settings = Arc::new(settings);
-        apply(&endpoint, &settings.registry.state(), settings.registry.now());
+        apply(&endpoint, &settings.registry);
         let (stop, stopped) = watch::channel(false);
         let task = {
             let (endpoint, settings) = (endpoint.clone(), settings.clone());
@@ -214,9 +213,11 @@ pub(crate) fn registered(reef: &Reef, state: &State) -> Registered {
 }
 
 /// Makes the peers what the registry says.
-fn apply(endpoint: &Endpoint, state: &State, now: TimeMs) {
+fn apply(endpoint: &Endpoint, registry: &Registry) {
     let at = Instant::now();
     let mut core = endpoint.lock();
+    // read under the lock: whoever has registered by now is in it
+    let (state, now) = (&registry.state(), registry.now());
     let Side::Colony(peers) = &mut core.side else { return };
     let ids: Vec<String> = peers.reef_ids().map(str::to_owned).collect();
     for reef_id in ids {
@@ -227,6 +228,10 @@ fn apply(endpoint: &Endpoint, state: &State, now: TimeMs) {
             Some(reef) if expired(reef) => peers.unpeer(&reef_id, "its secret has expired", at),
             Some(_) => {}
         }
+    }
+    // by what a tunnel has proved: the names change when the colony's own secret is rotated
+    for grant in state.grants.iter().filter(|grant| grant.is_expired(now)) {
+        peers.expire(&grant.psk, at);
     }
     // after the reefs: one that is removed with its secret hears that it is revoked
     let admissions = state.grants.iter();
@@ -252,7 +257,7 @@ async fn look_after(endpoint: &Endpoint, registry: &Registry) {
             false
         });
         if changed || ticks.is_multiple_of(4) {
-            apply(endpoint, &registry.state(), registry.now());
+            apply(endpoint, registry);
         }
         if kept_at.elapsed() >= KEEP_INTERVAL {
             kept_at = Instant::now();

@@ -152,6 +152,14 @@ impl Peers {
         }
     }
 
+    /// Removes the registered peers whose tunnel has proved this secret.
+    pub(crate) fn expire(&mut self, psk: &Psk, now: Instant) {
+        let of_secret = self.peers.iter().filter(|(_, peer)| !peer.is_provisional() && peer.psk == *psk);
+        for index in of_secret.map(|(index, _)| *index).collect::<Vec<_>>() {
+            self.leave(index, "its secret has expired", now);
+        }
+    }
+
     /// The peer with an inner address.
     pub(crate) fn at(&self, address: Ipv4Addr) -> Option<&Peer> {
         self.by_address.get(&address).and_then(|index| self.peers.get(index))
@@ -255,8 +263,10 @@ impl Peers {
     fn add_stranger(&mut self, now: Instant, source: IpAddr, key: PublicKey, hint: u32) -> bool {
         let source = network(source);
         let provisional = || self.peers.values().filter(|peer| peer.is_provisional());
+        // one that has proved the secret and only asks is no stranger
+        let is_unproved = |peer: &&Peer| peer.source == Some(source) && matches!(peer.stage, Stage::Answered);
         if provisional().count() >= PROVISIONAL_MAX
-            || provisional().filter(|peer| peer.source == Some(source)).count() >= PROVISIONAL_PER_SOURCE_MAX
+            || provisional().filter(is_unproved).count() >= PROVISIONAL_PER_SOURCE_MAX
             || !self.buckets.take(source, now)
         {
             return false;

@@ -183,6 +183,11 @@ impl Registry {
 
     /// Revokes a secret; its peers are removed at once.
     pub fn revoke_secret(&self, name: &str) -> Result<(), MeshError> {
+        if name == OWN {
+            let what = "the colony's own secret would be valid again at its next start: \
+                        `coral colony secret rotate` replaces it";
+            return Err(MeshError::BadSettings { what: what.to_owned() });
+        }
         self.update(|state| {
             if state.revoke_grant(name) {
                 return Ok(());

@@ -13,6 +13,9 @@ use model::clock::SystemClock;
 use model::time::format_duration_ms;
 use serde_json::{Value, json};
 
+/// A tunnel without an answer for this long has no keys: WireGuard drops them.
+const SILENT_SECONDS: u64 = 180;
+
 /// Arguments of `peers`.
 #[derive(Debug, clap::Args)]
 #[command(
@@ -121,7 +124,9 @@ fn page(peering: &Peering, state: &State, live: Option<&Live>, style: Style) -> 
             let tunnel = live.and_then(|live| live.peer(&reef.reef_id));
             let now = match (reef.revoked_at, tunnel) {
                 (Some(at), _) => format!("revoked {at}"),
-                (None, Some(tunnel)) if tunnel.answer_age_seconds.is_some() => "connected".to_owned(),
+                (None, Some(tunnel)) if tunnel.answer_age_seconds.is_some_and(|age| age < SILENT_SECONDS) => {
+                    "connected".to_owned()
+                }
                 (None, _) => format!("last seen {}", reef.seen_at),
             };
             vec![

@@ -108,6 +108,9 @@ fn create(args: &CreateArgs, places: &Places, output: &Output) -> Result<(), Fai
         return Err(Failure::new(Exit::Usage, "file_exists", message));
     }
     let peering = open(&args.colony, places)?;
+    let state = peering.registry().state();
+    let is_revoked = |id: &&str| state.reef(id).is_some_and(|reef| reef.revoked_at.is_some());
+    let revoked = args.reef.as_deref().filter(is_revoked);
     let secret = peering
         .registry()
         .create_secret(&args.name, args.read_only, expires_at, args.reef.as_deref())
@@ -116,6 +119,10 @@ fn create(args: &CreateArgs, places: &Places, output: &Output) -> Result<(), Fai
         secret.store(path).map_err(|error| {
             // one that nobody has is of no use
             let _ = peering.registry().revoke_secret(&args.name);
+            // and a reef that was revoked stays so
+            if let Some(reef_id) = revoked {
+                let _ = peering.registry().unpeer(reef_id);
+            }
             failure::mesh(&error)
         })?;
     }
