@@ -112,6 +112,7 @@ async fn one_of_several(
     // as above: the display ends on its own
     let _ = display.await;
     close(services).await;
+    network.close().await;
     match end.map_err(|error| run_failure(&error, path))? {
         ClusterEnd::Led(summary) => print((config, path), &summary, output).await,
         ClusterEnd::Served(summary) => {

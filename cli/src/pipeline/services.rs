@@ -30,7 +30,7 @@ fn failure(error: &ApiError) -> Failure {
         ApiError::NeedsTokens { .. } => (
             Exit::Usage,
             "api_tokens",
-            "set api.listen to 127.0.0.1:3101, or name a file with tokens in api.tokens_file",
+            "name a file with tokens in api.tokens_file, or listen on 127.0.0.1 without api.require_token",
         ),
         ApiError::Tokens(_) => (Exit::Failed, "api_tokens", "repair the file, or remove it and make new tokens"),
     };

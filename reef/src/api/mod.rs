@@ -93,8 +93,8 @@ pub enum ApiError {
     },
     /// Others could call without a token.
     #[error(
-        "{listen} (api.listen) can be reached from other machines, and {} has no token: listen on 127.0.0.1, or make a \
-         token first",
+        "the services at {listen} (api.listen) answer only to a token{}, and {} has none",
+        if .listen.ip().is_loopback() { " (api.require_token)" } else { ": other machines can reach them" },
         .tokens.display()
     )]
     NeedsTokens {

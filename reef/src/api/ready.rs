@@ -36,14 +36,17 @@ pub(super) async fn answer(
 
 /// What is missing.
 async fn reasons(reading: &Reading) -> Vec<String> {
+    // until it ends nobody has the store's reader
+    if let Reading::Run(reef) = reading
+        && reef.progress().borrow().phase == Phase::Restoring
+    {
+        return vec!["the engine is being restored: its windows are rebuilt from stored rows".to_owned()];
+    }
     let mut reasons: Vec<String> = store_problem(reading).await.into_iter().collect();
     if let Reading::Run(reef) = reading {
         let progress = reef.progress().borrow().clone();
         match progress.phase {
-            Phase::Restoring => {
-                reasons.push("the engine is being restored: its windows are rebuilt from stored rows".to_owned());
-            }
-            Phase::Running => {}
+            Phase::Restoring | Phase::Running => {}
             Phase::Draining => reasons.push("the run is ending".to_owned()),
         }
         if let (0, expected @ 1..) = progress.colonies {

@@ -13,6 +13,7 @@ use pipelines::config::{ColonyConfig, ReefConfig};
 use pipelines::open::network::route;
 use serde_json::{Value, json};
 use std::time::Instant;
+use tokio::task::JoinError;
 
 /// Arguments of `ping`.
 #[derive(Debug, clap::Args)]
@@ -51,10 +52,14 @@ pub fn run(args: &PingArgs, places: &Places, output: &Output) -> Result<(), Fail
         let asked: Vec<_> = colonies.into_iter().map(|colony| tokio::spawn(ask(network.clone(), colony))).collect();
         let mut answers = Vec::with_capacity(asked.len());
         for answer in asked {
-            answers.extend(answer.await);
+            let failed = |error: JoinError| {
+                Failure::new(Exit::Failed, "internal", "a call failed by a fault of this program: report it")
+                    .caused_by(Some(&error))
+            };
+            answers.push(answer.await.map_err(failed)?);
         }
-        answers
-    });
+        Ok::<_, Failure>(answers)
+    })?;
     let value = json!({ "reef_id": config.reef_id, "colonies": answers.iter().map(as_json).collect::<Vec<_>>() });
     output.concluded(&value, |style| page(&answers, style), failure(&answers))
 }
