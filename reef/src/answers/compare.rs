@@ -204,7 +204,10 @@ fn difference(name: &str, of_a: &Hours, of_b: &Hours) -> Option<Difference> {
         return None;
     }
     let (value_a, value_b) = (sum_a / weight_a, sum_b / weight_b);
-    let percent_change = (value_b != 0.0).then(|| (value_a - value_b) / value_b.abs() * 100.0);
+    let percent_change = match value_a == value_b {
+        true => Some(0.0),
+        false => (value_b != 0.0).then(|| (value_a - value_b) / value_b.abs() * 100.0),
+    };
     let significance = significance(percent_change, value_a - value_b, meaning.better, (hours, hours_worse));
     Some(Difference {
         metric_name: name.to_owned(),
@@ -302,6 +305,11 @@ impl Sides<'_> {
     fn recommendation(&self, asked: &[Difference], others: &[Difference], is_narrow: bool) -> String {
         let is_worse = |one: &&Difference| one.significance != "info";
         if !asked.iter().any(|one| one.significance != "info") {
+            let is_judged = |one: &Difference| one.hours >= HOURS_MIN && one.meaning.better != Better::Unknown;
+            if !asked.iter().any(is_judged) {
+                let what = "no metric whose better direction is known";
+                return format!("Not judged: {what} has {HOURS_MIN} hours in which both were observed.");
+            }
             return format!("Nothing to do: {} is not worse than {} beyond the usual spread.", self.a, self.b);
         }
         let candidates = if is_narrow { others } else { &asked[1..] };

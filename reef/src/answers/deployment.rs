@@ -153,7 +153,9 @@ pub async fn deployment(
 fn find(id: &str, lines: &[DeploymentLine]) -> Result<DeploymentLine, Refusal> {
     let id = id.trim();
     let names = |line: &DeploymentLine| {
-        [vec![line.deployment_id.clone()], line.reported_as.clone(), line.reported_by.clone()].concat()
+        // an id is one in its colony only
+        let whole = format!("{}/{}", line.colony_id, line.deployment_id);
+        [vec![line.deployment_id.clone(), whole], line.reported_as.clone(), line.reported_by.clone()].concat()
     };
     let exact: Vec<&DeploymentLine> = lines.iter().filter(|line| names(line).iter().any(|name| name == id)).collect();
     let begins = || lines.iter().filter(|line| names(line).iter().any(|name| name.starts_with(id))).collect();
@@ -172,7 +174,7 @@ fn find(id: &str, lines: &[DeploymentLine]) -> Result<DeploymentLine, Refusal> {
             let places: Vec<String> = several
                 .iter()
                 .take(6)
-                .map(|line| format!("{} ({} of {})", line.deployment_id, line.service_id, line.colony_id))
+                .map(|line| format!("{}/{} ({})", line.colony_id, line.deployment_id, line.service_id))
                 .collect();
             Err(Refusal::ambiguous(
                 format!("several deployments are named {id:?}"),

@@ -127,9 +127,10 @@ fn of_colony(id: &str, colony: &KnownColony, nodes: &[ServiceNode]) -> ColonyHea
 fn groups(colonies: &[ColonyHealth], name: impl Fn(&ColonyHealth) -> &String) -> Vec<GroupHealth> {
     let names: BTreeSet<&String> = colonies.iter().map(&name).collect();
     let group = |wanted: &String| {
-        // what says nothing about its services is not counted as well
+        // what says nothing about its services is not counted, nor what it said before it was unreachable
+        let is_known = |colony: &&ColonyHealth| colony.services > 0 && colony.health != "unreachable";
         let members: Vec<&ColonyHealth> =
-            colonies.iter().filter(|colony| name(colony) == wanted && colony.services > 0).collect();
+            colonies.iter().filter(|colony| name(colony) == wanted).filter(is_known).collect();
         let services: u32 = members.iter().map(|colony| colony.services).sum();
         let healthy: u32 = members.iter().map(|colony| colony.healthy_services.min(colony.services)).sum();
         let troubled = members.iter().flat_map(|colony| &colony.troubled);
@@ -166,7 +167,7 @@ impl Health {
         if self.environments.iter().any(|group| group.healthy_percent.is_some()) {
             text.push_str("\nEnvironments:\n");
             text.push_str(&page::table(&self.environments.iter().map(of_group).collect::<Vec<_>>()));
-        } else {
+        } else if self.colonies.iter().all(|colony| colony.services == 0) {
             text.push_str("\nNo colony has stated the health of its services: files and topics carry none.\n");
         }
         text.push_str(&format!("\n{}\n", self.completeness.line()));

@@ -56,8 +56,10 @@ impl Moment {
 
     /// All times that are needed of it and of the days before.
     pub fn spans(self) -> impl Iterator<Item = std::ops::Range<TimeMs>> {
-        let whole = |moment: Moment| moment.before().start..moment.after(LOOKS_MIN[3]).end;
-        (0..=SEASON_DAYS).map(move |days| whole(self.days_before(days)))
+        (0..=SEASON_DAYS).flat_map(move |days| {
+            let moment = self.days_before(days);
+            [moment.before(), moment.after(LOOKS_MIN[3])]
+        })
     }
 
     /// The last look that is over at `now`, in minutes; `None` before the first.
