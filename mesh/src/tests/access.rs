@@ -241,6 +241,9 @@ async fn a_revoked_secret_is_a_wrong_one_at_once() {
     let error = refusal(&world.reef("reef-2"), &with_secret(&colony, &secret)).await;
     assert!(matches!(error, MeshError::WrongSecret { .. }), "{error}");
     assert!(colony.registry.revoke_secret("partner").unwrap_err().to_string().contains("known: colony"));
+    // its own secret would come back from its file
+    let own = colony.registry.revoke_secret("colony").unwrap_err();
+    assert!(own.to_string().contains("coral colony secret rotate"), "{own}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -120,6 +120,9 @@ async fn names_and_pages_of_others_are_refused_on_every_route() {
     for own in [("host", "localhost:3101"), ("host", "[::1]:3101"), ("origin", "http://localhost:8080")] {
         assert_eq!(opened.get("/metrics", &[own]).await.status, 200, "{own:?}");
     }
+    for forwarded in [("forwarded", "for=203.0.113.9"), ("x-forwarded-for", "203.0.113.9"), ("via", "1.1 proxy")] {
+        assert_eq!(opened.get("/metrics", &[forwarded]).await.status, 401, "{forwarded:?}");
+    }
 }
 
 #[tokio::test]
