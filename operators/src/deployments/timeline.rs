@@ -125,29 +125,70 @@ fn row(group: &Group<'_>) -> Deployment {
     }
 }
 
-/// Marks the deployment that `rollback` puts back, and determines the versions of the rollback itself. An event may name
-/// the version that is left or the one that is put back.
+/// What a rollback is about.
+enum Undone {
+    /// It undoes this deployment.
+    Deployment(usize),
+    /// It says again what this rollback says.
+    Repeated(usize),
+}
+
+/// Marks the deployment that `rollback` undoes, and determines the versions of the rollback itself. An event may name the
+/// version that is left or the one that is put back.
 fn roll_back(rows: &mut [Deployment], rollback: &mut Deployment, group: &Group<'_>) {
-    let is_left = |row: &Deployment| {
-        let to = Version::read(&row.to_version);
-        to.is_some_and(|to| group.is_to(&to) == Some(true))
-    };
-    let mut open = rows.iter_mut().filter(|row| row.kind == Kind::Deployment && row.status != Status::RolledBack).rev();
-    let Some(last) = open.next() else { return };
-    // the last one, unless an earlier one is named by it and the last one failed
-    let left = if is_left(last) || last.status != Status::Failed {
-        last
-    } else {
-        open.find(|row| is_left(row)).unwrap_or(last)
-    };
-    if is_left(left) || rollback.to_version.is_empty() {
-        rollback.to_version = left.from_version.clone();
+    match undone(rows, group) {
+        None => {}
+        Some(Undone::Repeated(place)) => {
+            rollback.from_version = rows[place].from_version.clone();
+            rollback.to_version = rows[place].to_version.clone();
+        }
+        Some(Undone::Deployment(place)) => {
+            let left = &mut rows[place];
+            if rollback.to_version.is_empty() || is_version(group, &left.to_version) == Some(true) {
+                rollback.to_version = left.from_version.clone();
+            }
+            rollback.from_version = left.to_version.clone();
+            if rollback.status != Status::Failed {
+                left.status = Status::RolledBack;
+                left.completed_at = left.completed_at.or(Some(rollback.started_at));
+            }
+        }
     }
-    rollback.from_version = left.to_version.clone();
-    if rollback.status != Status::Failed {
-        left.status = Status::RolledBack;
-        left.completed_at = left.completed_at.or(Some(rollback.started_at));
+}
+
+/// What a rollback is about: of the deployments that failed since the last change that did not, the last one to or from
+/// the version that is named, or the last one where none is named; else that last change itself.
+fn undone(rows: &[Deployment], group: &Group<'_>) -> Option<Undone> {
+    let is = |version: &str| is_version(group, version);
+    let in_effect = rows.iter().rposition(|row| row.status != Status::Failed);
+    let after = in_effect.map_or(0, |place| place + 1);
+    let mut attempts = (after..rows.len()).rev().filter(|place| rows[*place].kind == Kind::Deployment).peekable();
+    if let Some(last) = attempts.peek().copied() {
+        let named = |place: &usize| [&rows[*place].to_version, &rows[*place].from_version].map(|text| is(text));
+        if let Some(place) = attempts.find(|place| named(place).contains(&Some(true))) {
+            return Some(Undone::Deployment(place));
+        }
+        let is_elsewhere = in_effect.is_some_and(|place| is(&rows[place].to_version) != Some(true));
+        if is(&rows[last].from_version) != Some(false) || !is_elsewhere {
+            return Some(Undone::Deployment(last));
+        }
     }
+    let place = in_effect?;
+    let row = &rows[place];
+    if row.kind == Kind::Rollback {
+        if is(&row.to_version) == Some(true) || is(&row.from_version) == Some(true) {
+            return Some(Undone::Repeated(place));
+        }
+        let is_open =
+            |row: &Deployment| row.kind == Kind::Deployment && [Status::Running, Status::Success].contains(&row.status);
+        return rows[..place].iter().rposition(is_open).map(Undone::Deployment);
+    }
+    Some(Undone::Deployment(place))
+}
+
+/// Whether the reports of a group name this version; `None` where that cannot be said.
+fn is_version(group: &Group<'_>, version: &str) -> Option<bool> {
+    group.is_to(&Version::read(version)?)
 }
 
 /// The version before a deployment, as the topology shows it.

@@ -217,24 +217,47 @@ fn means(group: &[Report], version: &str) -> Option<bool> {
     if verdicts.is_empty() { None } else { Some(verdicts.contains(&true)) }
 }
 
+/// A rollback to a version puts it back, so what it undoes is the last step away from that version; where it names the
+/// version that is left, the last step to it. Only steps that are still in force can be undone: the last one that did
+/// not fail, and attempts after it.
 fn put_back(rows: &mut [Deployment], rollback: &mut Deployment, group: &[Report]) {
-    let names_it = |row: &Deployment| means(group, &row.to_version) == Some(true);
-    let open: Vec<usize> = (0..rows.len())
-        .rev()
-        .filter(|place| rows[*place].kind == Kind::Deployment && rows[*place].status != Status::RolledBack)
+    let holds = |place: usize| rows[place].status != Status::Failed;
+    let standing = (0..rows.len()).rev().find(|place| holds(*place));
+    let since: Vec<usize> = (0..rows.len())
+        .filter(|place| standing.is_none_or(|standing| *place > standing) && rows[*place].kind == Kind::Deployment)
         .collect();
-    let Some(last) = open.first().copied() else { return };
-    let mut left = last;
-    if rows[last].status == Status::Failed && !names_it(&rows[last]) {
-        left = open.iter().copied().find(|place| names_it(&rows[*place])).unwrap_or(last);
+    let away = |place: usize| means(group, &rows[place].from_version);
+    let to_it = |place: usize| means(group, &rows[place].to_version);
+    let step = since.iter().copied().filter(|place| away(*place) == Some(true) || to_it(*place) == Some(true)).max();
+    let mut left = step;
+    if let (None, Some(last)) = (step, since.last().copied()) {
+        // a version that is neither before nor after an attempt: one that the standing step has left behind
+        let is_further_back = away(last) == Some(false) && standing.is_some_and(|place| to_it(place) != Some(true));
+        left = if is_further_back { None } else { Some(last) };
     }
-    if rollback.to_version.is_empty() || names_it(&rows[left]) {
+    if let (None, Some(standing)) = (left, standing) {
+        left = Some(standing);
+        if rows[standing].kind == Kind::Rollback {
+            if to_it(standing) == Some(true) || away(standing) == Some(true) {
+                // the same rollback, reported a second time
+                rollback.from_version = rows[standing].from_version.clone();
+                rollback.to_version = rows[standing].to_version.clone();
+                return;
+            }
+            // one more step back
+            let mut steps: Vec<usize> = (0..standing).filter(|place| rows[*place].kind == Kind::Deployment).collect();
+            steps.retain(|place| ![Status::Failed, Status::RolledBack].contains(&rows[*place].status));
+            left = steps.pop();
+        }
+    }
+    let Some(left) = left else { return };
+    if rollback.to_version.is_empty() || to_it(left) == Some(true) {
         rollback.to_version = rows[left].from_version.clone();
     }
     rollback.from_version = rows[left].to_version.clone();
     if rollback.status != Status::Failed {
-        rows[left].status = Status::RolledBack;
         rows[left].completed_at = rows[left].completed_at.or(Some(rollback.started_at));
+        rows[left].status = Status::RolledBack;
     }
 }
 

@@ -90,6 +90,62 @@ fn a_rollback_marks_what_it_puts_back_and_is_a_row_of_its_own() {
 }
 
 #[test]
+fn a_rollback_undoes_the_step_away_from_the_version_that_it_puts_back() {
+    let deploy =
+        |minute: i64, version: &str| event(minute, &format!("d{minute}"), "deploy", &format!("version={version}"));
+    let failed =
+        |minute: i64, version: &str| Event { event_type: "deploy_failed".to_owned(), ..deploy(minute, version) };
+    let back = |minute: i64, version: &str| Event { event_type: "rollback".to_owned(), ..deploy(minute, version) };
+    let no_version = event(200, "d200", "rollback", "");
+
+    // the attempt failed, and the version before it is put back, or the attempt is named, or nothing
+    for rollback in [back(200, "v1"), back(200, "v2"), no_version.clone()] {
+        let found = events(vec![deploy(0, "v1"), failed(60, "v2"), rollback.clone()]);
+        let expected = ["0-0 >v1 success", "60-60 v1>v2 rolled_back", "200-200 v2>v1 success rollback"];
+        assert_eq!(found, expected, "{rollback:?}");
+    }
+    // further back than the attempt: what was in effect is undone
+    let found = events(vec![deploy(0, "v1"), deploy(60, "v2"), failed(120, "v3"), back(200, "v1")]);
+    assert_eq!(found[1..], ["60-60 v1>v2 rolled_back", "120-120 v2>v3 failed", "200-200 v2>v1 success rollback"]);
+    let found = events(vec![deploy(0, "v1"), deploy(60, "v2"), deploy(90, "v3"), failed(120, "v4"), back(200, "v1")]);
+    assert_eq!(found[2..], ["90-90 v2>v3 rolled_back", "120-120 v3>v4 failed", "200-200 v3>v1 success rollback"]);
+    // of two attempts the one that is named
+    let found = events(vec![deploy(0, "v1"), failed(60, "v2"), failed(120, "v3"), back(200, "v2")]);
+    assert_eq!(found[1..], ["60-60 v1>v2 rolled_back", "120-120 v1>v3 failed", "200-200 v2>v1 success rollback"]);
+    // a version that comes back by a deployment is left like any other
+    for rollback in [back(200, "v1"), back(200, "v3"), no_version.clone()] {
+        let found = events(vec![deploy(0, "v1"), deploy(60, "v2"), deploy(90, "v1"), deploy(120, "v3"), rollback]);
+        let expected = [
+            "0-0 >v1 success",
+            "60-60 v1>v2 success",
+            "90-90 v2>v1 success",
+            "120-120 v1>v3 rolled_back",
+            "200-200 v3>v1 success rollback",
+        ];
+        assert_eq!(found, expected);
+    }
+    // a rollback that failed changes nothing, and the next one undoes the same deployment
+    let attempt = Event { event_type: "rollback_failed".to_owned(), ..back(90, "v1") };
+    let found = events(vec![deploy(0, "v1"), deploy(60, "v2"), attempt, back(200, "v1")]);
+    let expected = ["60-60 v1>v2 rolled_back", "90-90 v2>v1 failed rollback", "200-200 v2>v1 success rollback"];
+    assert_eq!(found[1..], expected);
+    // said a second time, hours later: nothing more is undone
+    for again in [back(200, "v1"), Event { timestamp: at(200), ..back(200, "v2") }] {
+        let found = events(vec![deploy(0, "v1"), deploy(60, "v2"), back(75, "v1"), again]);
+        assert_eq!(found[0], "0-0 >v1 success");
+        assert_eq!(found[2..], ["75-75 v2>v1 success rollback", "200-200 v2>v1 success rollback"]);
+    }
+    // one step further
+    let found = events(vec![deploy(0, "v1"), deploy(30, "v2"), deploy(60, "v3"), back(75, "v2"), no_version]);
+    assert_eq!(found[1], "30-30 v1>v2 rolled_back");
+    assert_eq!(found[4], "200-200 v2>v1 success rollback");
+    // another service is not concerned
+    let other = Event { service_id: "web".to_owned(), ..back(200, "v1") };
+    let found = events(vec![deploy(0, "v1"), failed(60, "v2"), other]);
+    assert_eq!(found, ["0-0 >v1 success", "60-60 v1>v2 failed", "200-200 >v1 success rollback"]);
+}
+
+#[test]
 fn what_three_tools_report_is_one_deployment() {
     let tools = vec![
         event(0, "ci-1", "deploy_started", "pipeline_id=991 image=registry.example.com/shop/api:v2.1.0"),
