@@ -1,7 +1,8 @@
 //! Seen versions: what the topology of a colony says about the version of a service.
 //!
-//! Of all sightings only the first of each version and the latest one are kept: a function of their set, and bounded by
-//! the number of versions. A version that comes back is seen as a rollback of those that came after it.
+//! Of all sightings only the first and the last one of each version are kept: a function of their set, and bounded by the
+//! number of versions. A version that comes back is seen as a rollback of those that came after it, also when another
+//! version follows.
 
 use model::time::TimeMs;
 use serde::{Deserialize, Serialize};
@@ -23,8 +24,8 @@ pub struct Sighting {
 /// All sightings of one service.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Seen {
-    first: BTreeMap<String, TimeMs>,
-    latest: Option<(TimeMs, String)>,
+    /// First and last sighting of each version.
+    times: BTreeMap<String, (TimeMs, TimeMs)>,
 }
 
 /// A change of version that was seen.
@@ -36,60 +37,74 @@ pub struct SeenChange {
     pub to: String,
     /// When it was first seen.
     pub at: TimeMs,
-    /// A version from before it was seen last.
+    /// After it a version from before it was seen.
     pub is_rolled_back: bool,
 }
 
 impl Seen {
     /// Adds a sighting. Returns whether a change of version may have changed.
     pub fn add(&mut self, version: &str, at: TimeMs) -> bool {
-        let mut is_new = false;
-        let first = self.first.entry(version.to_owned()).or_insert_with(|| {
-            is_new = true;
-            at
-        });
-        is_new |= at < *first;
-        *first = at.min(*first);
-        let latest = (at, version.to_owned());
-        if self.latest.as_ref().is_none_or(|known| *known < latest) {
-            is_new |= self.latest.as_ref().is_none_or(|(_, known)| known != version);
-            self.latest = Some(latest);
-        }
-        is_new
+        let is_latest = self.latest().is_some_and(|(_, known)| known == version);
+        let Some((first, last)) = self.times.get_mut(version) else {
+            self.times.insert(version.to_owned(), (at, at));
+            return true;
+        };
+        // that the latest version is seen again changes nothing
+        let is_telling = at < *first || (at > *last && !is_latest);
+        (*first, *last) = (at.min(*first), at.max(*last));
+        is_telling
     }
 
     /// Whether nothing was seen.
     pub fn is_empty(&self) -> bool {
-        self.first.is_empty()
+        self.times.is_empty()
+    }
+
+    /// The latest sighting.
+    fn latest(&self) -> Option<(TimeMs, &str)> {
+        self.times.iter().map(|(version, (_, last))| (*last, version.as_str())).max()
     }
 
     /// The versions that were new after the first one, by the time at which they were first seen.
     pub fn changes(&self) -> Vec<SeenChange> {
-        let mut first: Vec<(TimeMs, &String)> = self.first.iter().map(|(version, at)| (*at, version)).collect();
-        first.sort();
-        let latest = self.latest.as_ref().and_then(|(_, version)| self.first.get(version)).copied();
-        first
-            .windows(2)
-            .map(|pair| SeenChange {
-                from: pair[0].1.clone(),
-                to: pair[1].1.clone(),
-                at: pair[1].0,
-                is_rolled_back: latest.is_some_and(|latest| latest < pair[1].0),
-            })
-            .collect()
+        let mut first: Vec<(TimeMs, &str)> =
+            self.times.iter().map(|(version, (at, _))| (*at, version.as_str())).collect();
+        first.sort_unstable();
+        let mut sightings = first.clone();
+        sightings.extend(self.times.iter().map(|(version, (_, at))| (*at, version.as_str())));
+        sightings.sort_unstable();
+        // the latest sighting of any version that was first seen up to here
+        let mut earlier = first.first().and_then(|(_, version)| self.last(version));
+        let mut changes = Vec::new();
+        for new in first.iter().skip(1) {
+            let before = sightings.partition_point(|known| known < new);
+            let last = self.last(new.1);
+            changes.push(SeenChange {
+                from: sightings[before - 1].1.to_owned(),
+                to: new.1.to_owned(),
+                at: new.0,
+                is_rolled_back: earlier > last,
+            });
+            earlier = earlier.max(last);
+        }
+        changes
+    }
+
+    fn last<'a>(&self, version: &'a str) -> Option<(TimeMs, &'a str)> {
+        self.times.get(version).map(|(_, last)| (*last, version))
     }
 
     /// The versions first seen up to a time, the newest first.
     pub fn until(&self, time: TimeMs) -> Vec<&String> {
-        let mut first: Vec<(TimeMs, &String)> = self.first.iter().map(|(version, at)| (*at, version)).collect();
+        let mut first: Vec<(TimeMs, &String)> = self.times.iter().map(|(version, (at, _))| (*at, version)).collect();
         first.retain(|(at, _)| *at <= time);
         first.sort();
         first.into_iter().rev().map(|(_, version)| version).collect()
     }
 
-    /// Forgets versions first seen before `horizon`, except the newest of them.
+    /// Forgets versions last seen before `horizon`, except the newest of them.
     pub fn forget_before(&mut self, horizon: TimeMs) {
         let kept = self.until(horizon).first().map(|version| (*version).clone());
-        self.first.retain(|version, at| *at >= horizon || Some(version) == kept.as_ref());
+        self.times.retain(|version, (_, last)| *last >= horizon || Some(version) == kept.as_ref());
     }
 }

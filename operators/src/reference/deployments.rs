@@ -52,8 +52,7 @@ fn of_service(service_id: &str, reports: &[Report], sightings: &Sightings) -> Ve
     let mut groups = grouped(reports);
     groups.sort_by_key(|group| (began(group), group[0].event_id.clone()));
     let changes = seen_changes(sightings);
-    let last_seen = sightings.last().map(|(_, version)| first_seen(sightings, version));
-    let is_left = |at: TimeMs| last_seen.is_some_and(|last| last < at);
+    let is_left = |version: &str| is_seen_left(sightings, version);
     let alone: Vec<&(TimeMs, String, String)> =
         changes.iter().filter(|(at, _, to)| !groups.iter().any(|group| explains(group, *at, to))).collect();
 
@@ -68,7 +67,7 @@ fn of_service(service_id: &str, reports: &[Report], sightings: &Sightings) -> Ve
         }
         // what was in effect: the latest of event and sighting, else what the topology shows
         let by_event = rows.iter().rev().find(|row| row.status != Status::Failed);
-        let by_sight = alone.iter().rev().find(|(at, ..)| *at <= start && !is_left(*at));
+        let by_sight = alone.iter().rev().find(|(at, _, to)| *at <= start && !is_left(to));
         let before = match (by_event, by_sight) {
             (Some(event), Some((at, _, to))) if *at > event.started_at => Some(to.clone()),
             (Some(event), _) => (!event.to_version.is_empty()).then(|| event.to_version.clone()),
@@ -96,7 +95,7 @@ fn of_service(service_id: &str, reports: &[Report], sightings: &Sightings) -> Ve
             to_version: to.clone(),
             started_at: *at,
             completed_at: Some(*at),
-            status: if is_left(*at) { Status::RolledBack } else { Status::Success },
+            status: if is_left(to) { Status::RolledBack } else { Status::Success },
             kind: Kind::Observed,
             reported_by: Vec::new(),
             reported_as: Vec::new(),
@@ -275,10 +274,27 @@ fn firsts(sightings: &Sightings) -> Vec<(TimeMs, String)> {
     firsts
 }
 
-/// `(at, from, to)` of each version that was new after the first one.
+/// `(at, from, to)` of each version that was new after the first one. The version before it is that of the sighting
+/// before it, of those that are kept: the first and the last one of each version.
 fn seen_changes(sightings: &Sightings) -> Vec<(TimeMs, String, String)> {
-    let firsts = firsts(sightings);
-    firsts.windows(2).map(|pair| (pair[1].0, pair[0].1.clone(), pair[1].1.clone())).collect()
+    let is_kept = |(at, version): &&(TimeMs, String)| {
+        let times = || sightings.iter().filter(|(_, known)| known == version).map(|(at, _)| at);
+        times().min() == Some(at) || times().max() == Some(at)
+    };
+    let kept: Vec<&(TimeMs, String)> = sightings.iter().filter(is_kept).collect();
+    let change = |(at, to): (TimeMs, String)| {
+        let before = kept.iter().rfind(|known| **known < &(at, to.clone()))?;
+        Some((at, before.1.clone(), to))
+    };
+    firsts(sightings).into_iter().skip(1).filter_map(change).collect()
+}
+
+/// Whether, after this version was seen last, one was seen that is older than it.
+fn is_seen_left(sightings: &Sightings, version: &str) -> bool {
+    let born = (first_seen(sightings, version), version);
+    let gone = sightings.iter().rposition(|(_, known)| known == version);
+    let after = gone.map_or(&[][..], |place| &sightings[place + 1..]);
+    after.iter().any(|(_, known)| (first_seen(sightings, known), known.as_str()) < born)
 }
 
 fn explains(group: &[Report], at: TimeMs, version: &str) -> bool {

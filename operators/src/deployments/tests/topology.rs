@@ -23,6 +23,20 @@ fn a_change_of_version_without_an_event_is_observed() {
 }
 
 #[test]
+fn what_was_put_back_stays_so_when_the_next_version_is_seen() {
+    let seen =
+        || vec![sighting(0, "v1"), sighting(30, "v2"), sighting(60, "v1"), sighting(90, "v3"), sighting(95, "v3")];
+    let expected = ["30-30 v1>v2 rolled_back observed", "90-90 v1>v3 success observed"];
+    assert_eq!(told(seen()), expected);
+    let mut reversed = seen();
+    reversed.reverse();
+    assert_eq!(told(reversed), expected);
+    // in effect again after all
+    let again = told(seen().into_iter().chain([sighting(120, "v2")]));
+    assert_eq!(again, ["30-30 v1>v2 success observed", "90-90 v1>v3 rolled_back observed"]);
+}
+
+#[test]
 fn what_an_event_tells_is_not_observed_again() {
     let seen = || vec![sighting(0, "2.0.0"), sighting(30, "2.1.0")];
     for deploy in [
