@@ -173,9 +173,12 @@ impl Service {
             return;
         }
         let gone: Vec<Deployment> = self.rows.values().filter(|row| row.started_at < horizon).cloned().collect();
-        self.earlier = Some(Earlier::of((colony_id, service_id), horizon, &gone, self.earlier.take()));
+        let mut earlier = Earlier::of((colony_id, service_id), horizon, &gone, self.earlier.take());
         self.rows.retain(|_, row| row.started_at >= horizon);
         self.reports.retain(|report| report.began_at() >= horizon);
+        let kept: BTreeSet<&String> = self.reports.iter().map(|report| &report.event_id).collect();
+        earlier.reported_by.retain(|event_id| kept.contains(event_id));
+        self.earlier = Some(earlier);
         self.seen.forget_before(horizon);
     }
 }

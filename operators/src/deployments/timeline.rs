@@ -25,6 +25,8 @@ pub struct Earlier {
     pub in_effect: Option<String>,
     /// All versions that were known then, sorted.
     pub versions: Vec<String>,
+    /// Events that report one of these deployments, sorted; only those that are still stored or known.
+    pub reported_by: Vec<String>,
 }
 
 impl Earlier {
@@ -35,7 +37,8 @@ impl Earlier {
         rows: &[Deployment],
         known: Option<Earlier>,
     ) -> Earlier {
-        let (mut in_effect, mut versions) = known.map(|known| (known.in_effect, known.versions)).unwrap_or_default();
+        let (mut in_effect, mut versions, mut reported_by) =
+            known.map(|known| (known.in_effect, known.versions, known.reported_by)).unwrap_or_default();
         let mut sorted: Vec<&Deployment> = rows.iter().collect();
         sorted.sort_by_key(|row| (row.started_at, &row.deployment_id));
         for row in sorted {
@@ -45,10 +48,19 @@ impl Earlier {
                 in_effect = (!row.to_version.is_empty()).then(|| row.to_version.clone());
             }
             versions.extend([&row.from_version, &row.to_version].into_iter().filter(|text| !text.is_empty()).cloned());
+            reported_by.extend(row.reported_by.iter().cloned());
         }
-        versions.sort();
-        versions.dedup();
-        Earlier { colony_id: colony_id.to_owned(), service_id: service_id.to_owned(), before, in_effect, versions }
+        for names in [&mut versions, &mut reported_by] {
+            names.sort();
+            names.dedup();
+        }
+        let (colony_id, service_id) = (colony_id.to_owned(), service_id.to_owned());
+        Earlier { colony_id, service_id, before, in_effect, versions, reported_by }
+    }
+
+    /// Whether an event reports one of these deployments.
+    pub fn reports(&self, event_id: &str) -> bool {
+        self.reported_by.binary_search_by(|known| known.as_str().cmp(event_id)).is_ok()
     }
 }
 
@@ -59,7 +71,9 @@ pub fn timeline(
     seen: &Seen,
     earlier: Option<&Earlier>,
 ) -> BTreeMap<String, Deployment> {
-    let mut groups = groups(reports);
+    // the end of a deployment may be known for longer than its start
+    let is_final = |report: &&Report| earlier.is_some_and(|earlier| earlier.reports(&report.event_id));
+    let mut groups = groups(reports.iter().filter(|report| !is_final(report)));
     let began: Vec<TimeMs> = groups.iter().map(Group::started_at).collect();
     let mut order: Vec<usize> = (0..groups.len()).collect();
     order.sort_by_key(|place| (began[*place], &groups[*place].reports[0].event_id));

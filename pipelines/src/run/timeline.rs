@@ -106,7 +106,9 @@ impl StoredTimeline {
             if let Some(last) = without_events.map(|row| row.started_at).max() {
                 let before = last + 1;
                 let old: Vec<Deployment> = rows.iter().filter(|row| row.started_at < before).cloned().collect();
-                facts.push(Input::Earlier(Earlier::of((colony_id.as_str(), service_id.as_str()), before, &old, None)));
+                let mut earlier = Earlier::of((colony_id.as_str(), service_id.as_str()), before, &old, None);
+                earlier.reported_by.retain(|event_id| !is_gone(event_id));
+                facts.push(Input::Earlier(earlier));
                 self.final_before.insert(key.clone(), before);
             }
             for row in rows.iter().filter(|row| row.kind == Kind::Observed && !self.is_final(key, row)) {
@@ -171,7 +173,7 @@ mod tests {
     use model::time::HOUR_MS;
     use operators::deployments::{Deployments, Status};
     use sinks::compliance::commit_of;
-    use sinks::compliance::rows::{START, event};
+    use sinks::compliance::rows::{START, event, node};
     use sinks::memory::MemoryStore;
     use sinks::{Commit, StoreWriter};
 
@@ -203,6 +205,85 @@ mod tests {
         Event { event_type, metadata, ..event(&format!("d{number}"), number * HOUR_MS) }
     }
 
+    /// The stored timeline, and an operator that knows the stored events.
+    async fn reopened(store: &MemoryStore) -> (StoredTimeline, Deployments) {
+        let reader = store.reader();
+        let mut timeline = StoredTimeline::read(reader.as_ref()).await.unwrap();
+        let mut events = DeploymentEvents::of(reader.as_ref()).await.unwrap();
+        let mut operator = Deployments::default();
+        loop {
+            let page = events.next(reader.as_ref()).await.unwrap();
+            if page.is_empty() {
+                return (timeline, operator);
+            }
+            timeline.note(&page);
+            operator.apply(page.into_iter().map(|event| (Input::Event(event), 1)).collect());
+        }
+    }
+
+    fn computed(operator: &mut Deployments, inputs: impl IntoIterator<Item = Input>) -> Vec<DerivedChange> {
+        operator.apply(inputs.into_iter().map(|input| (input, 1)).collect());
+        model::derived::changes(operator.evaluate())
+    }
+
+    fn apply(rows: &mut BTreeMap<Vec<Value>, Vec<Value>>, changes: Vec<DerivedChange>) {
+        for change in changes {
+            change.removed.iter().for_each(|key| drop(rows.remove(key)));
+            rows.extend(change.upserts.into_iter().map(|row| (row[..2].to_vec(), row)));
+        }
+    }
+
+    /// Compares a run over `events` and versions seen at minutes with one that is restarted before `later`, when only the
+    /// last `stored` of the events are still stored. Returns the rows.
+    async fn restarted(
+        events: &[Event],
+        stored: usize,
+        seen: &[(i64, &str)],
+        later: &[(i64, &str)],
+    ) -> Vec<Deployment> {
+        let node = |(minute, version): &(i64, &str)| ServiceNode {
+            colony_id: "shop-production".to_owned(),
+            service_id: "api".to_owned(),
+            version: (*version).to_owned(),
+            ..node(*minute)
+        };
+        let nodes: Vec<ServiceNode> = seen.iter().map(node).collect();
+        let sightings = |nodes: &[ServiceNode]| nodes.iter().filter_map(Input::of_node).collect::<Vec<_>>();
+        let later = sightings(&later.iter().map(node).collect::<Vec<_>>());
+        let mut live = Deployments::default();
+        let all = events.iter().cloned().filter_map(Input::of_event).chain(sightings(&nodes));
+        let before = computed(&mut live, all);
+        let rows = Rows { events: events[events.len() - stored..].to_vec(), nodes, ..Rows::default() };
+        let mut store = MemoryStore::new();
+        store.commit(&Commit { derived: before.clone(), ..commit_of(1, rows) }).await.unwrap();
+        let mut expected = BTreeMap::new();
+        apply(&mut expected, before);
+        let mut found = expected.clone();
+        apply(&mut expected, computed(&mut live, later.clone()));
+
+        let (mut timeline, mut operator) = reopened(&store).await;
+        let facts = timeline.facts(&store.reader().services().await.unwrap());
+        apply(&mut found, timeline.corrections(computed(&mut operator, facts.into_iter().chain(later))));
+        assert_eq!(found, expected);
+        let mut rows: Vec<Deployment> = found.values().filter_map(|row| Some(Deployment::of_row(row)?.2)).collect();
+        rows.sort_by_key(|row| row.started_at);
+        rows
+    }
+
+    fn versions(rows: &[Deployment]) -> Vec<String> {
+        rows.iter().map(|row| format!("{}>{}", row.from_version, row.to_version)).collect()
+    }
+
+    #[tokio::test]
+    async fn a_deployment_whose_start_is_deleted_before_its_end_stays_one() {
+        let of_type = |event: Event, event_type: &str| Event { event_type: event_type.to_owned(), ..event };
+        let start = of_type(reported(1, "v1"), "deployment_started");
+        let end = of_type(reported(2, "v1"), "deployment_finished");
+        let rows = restarted(&[start, end, reported(3, "v2")], 2, &[], &[]).await;
+        assert_eq!(versions(&rows), [">v1", "v1>v2"]);
+        assert_eq!(rows[0].reported_by, ["d1", "d2"]);
+    }
+
     /// The event of the first deployment is deleted, the row of the third was never written, and the last row is left
     /// over from before its event was amended.
     #[tokio::test]
@@ -218,18 +299,7 @@ mod tests {
         let mut store = MemoryStore::new();
         store.commit(&Commit { derived: vec![stored], ..commit_of(1, rows) }).await.unwrap();
 
-        let reader = store.reader();
-        let mut timeline = StoredTimeline::read(reader.as_ref()).await.unwrap();
-        let mut events = DeploymentEvents::of(reader.as_ref()).await.unwrap();
-        let mut operator = Deployments::default();
-        loop {
-            let page = events.next(reader.as_ref()).await.unwrap();
-            if page.is_empty() {
-                break;
-            }
-            timeline.note(&page);
-            operator.apply(page.into_iter().map(|event| (Input::Event(event), 1)).collect());
-        }
+        let (mut timeline, mut operator) = reopened(&store).await;
         let facts = timeline.facts(&[]);
         assert!(
             matches!(&facts[..], [Input::Earlier(earlier)] if earlier.in_effect.as_deref() == Some("v1")),

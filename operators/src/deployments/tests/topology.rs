@@ -75,6 +75,26 @@ fn forgotten_deployments_stay_and_the_version_in_effect_stays_known() {
     assert_eq!(stale, found, "what is forgotten is no longer changed");
 }
 
+#[test]
+fn a_deployment_whose_start_is_forgotten_before_its_end_stays_one() {
+    let (mut operator, mut rows) = (Deployments::default(), Rows::default());
+    let mut feed = |operator: &mut Deployments, event: Event| {
+        rows.apply(evaluated(operator, vec![(of(event), 1)]));
+        rows.deployments().iter().map(line).collect::<Vec<_>>()
+    };
+    feed(&mut operator, event(0, "a", "deploy_started", "version=v1"));
+    feed(&mut operator, event(20, "b", "deploy_finished", "version=v1"));
+    // between the two
+    operator.forget(at(10) + KEEP_MS, DAY_MS);
+    let later = event(KEEP_MS / MINUTE_MS, "c", "deploy", "version=v2");
+    let found = feed(&mut operator, later);
+    assert_eq!((found.len(), found[0].as_str()), (2, "0-20 >v1 success"), "{found:?}");
+    assert!(found[1].ends_with("v1>v2 success"), "{found:?}");
+    // a newer copy of its end makes no second one either
+    let amended = Event { version: 1, ..event(21, "b", "deploy_finished", "version=v1") };
+    assert_eq!(feed(&mut operator, amended), found);
+}
+
 /// As a new process continues with what the store holds.
 #[test]
 fn a_restart_from_recent_events_gives_the_same_rows() {
