@@ -4,18 +4,20 @@
 //! and so are earlier ones of its service: the engine gets from them what later ones depend on, the version in effect and
 //! the known versions. All others are computed again from their events by the first evaluation, as patterns are: a run
 //! may end between the commit of rows and that of their results. Versions that were only seen in a topology are in no
-//! event and are fed from their rows.
+//! event and are fed from the rows of deployments that have them.
 
 use model::derived::{DerivedChange, Value};
 use model::event::Event;
 use model::time::TimeMs;
 use model::topology::ServiceNode;
+use model::version::{NamedVersions, Version};
+use operators::deployments::report::Report;
 use operators::deployments::words::is_about_deployments;
 use operators::deployments::{Deployment, Earlier, Input, Kind, TIMELINE};
 use sinks::resolve::Seen;
 use sinks::schema::{DERIVED, DerivedTable};
 use sinks::{SinkError, StoreReader};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// Rows read at once.
 const PAGE_ROWS: usize = 10_000;
@@ -31,8 +33,8 @@ pub(crate) struct StoredTimeline {
     services: BTreeMap<ServiceKey, Vec<Deployment>>,
     /// Deployments of a service that began before this are final.
     final_before: BTreeMap<ServiceKey, TimeMs>,
-    /// Stored events about deployments, by colony and id.
-    events: BTreeSet<(String, String)>,
+    /// The versions that stored events about deployments name, before and after, by colony and id.
+    events: BTreeMap<(String, String), NamedVersions>,
 }
 
 fn table() -> Option<&'static DerivedTable> {
@@ -93,7 +95,12 @@ impl StoredTimeline {
 
     /// Notes stored events about deployments.
     pub(crate) fn note(&mut self, events: &[Event]) {
-        self.events.extend(events.iter().map(|event| (event.colony_id.clone(), event.event_id.clone())));
+        let named = |event: &Event| {
+            let report = Report::of(event).filter(|_| !event.withdrawn);
+            report.map(|report| NamedVersions { from: report.from, to: report.to }).unwrap_or_default()
+        };
+        let identity = |event: &Event| (event.colony_id.clone(), event.event_id.clone());
+        self.events.extend(events.iter().map(|event| (identity(event), named(event))));
     }
 
     /// What the engine needs of deployments that are final, and of versions that were seen. All events have been noted.
@@ -101,7 +108,7 @@ impl StoredTimeline {
         let mut facts = Vec::new();
         for (key, rows) in &self.services {
             let (colony_id, service_id) = key;
-            let is_gone = |event_id: &String| !self.events.contains(&(colony_id.clone(), event_id.clone()));
+            let is_gone = |event_id: &String| !self.events.contains_key(&(colony_id.clone(), event_id.clone()));
             let without_events = rows.iter().filter(|row| row.reported_by.iter().any(is_gone));
             if let Some(last) = without_events.map(|row| row.started_at).max() {
                 let before = last + 1;
@@ -111,20 +118,62 @@ impl StoredTimeline {
                 facts.push(Input::Earlier(earlier));
                 self.final_before.insert(key.clone(), before);
             }
-            for row in rows.iter().filter(|row| row.kind == Kind::Observed && !self.is_final(key, row)) {
-                facts.push(Input::seen(colony_id, service_id, &row.from_version, row.started_at - 1));
-                facts.push(Input::seen(colony_id, service_id, &row.to_version, row.started_at));
+            for row in rows.iter().filter(|row| !self.is_final(key, row)) {
+                let (from, to) = self.only_seen(colony_id, row, rows);
+                facts.extend(from.map(|from| Input::seen(colony_id, service_id, from, row.started_at - 1)));
+                facts.extend(to.map(|to| Input::seen(colony_id, service_id, to, row.started_at)));
             }
         }
         for Seen { first_seen_at, latest } in nodes {
             let rows = self.services.get(&(latest.colony_id.clone(), latest.service_id.clone()));
-            let mut versions = rows.into_iter().flatten().flat_map(|row| [&row.from_version, &row.to_version]);
-            // a version that no deployment names is the one that the service always had
-            let is_named = versions.any(|version| *version == latest.version);
-            let seen_at = if is_named { latest.seen_at } else { *first_seen_at };
+            let rows = rows.map(Vec::as_slice).unwrap_or_default();
+            let is_it = |version: &String| Version::are_same(version, &latest.version);
+            // names of another kind: a deployment may have brought it
+            let may_be_it = |row: &&Deployment| {
+                let names = Version::read(&row.to_version).zip(Version::read(&latest.version));
+                names.is_none_or(|(of_row, seen)| of_row.is_same(&seen).is_none())
+            };
+            let brought_at = rows.iter().filter(may_be_it).map(|row| row.started_at).max();
+            let seen_at = if rows.iter().any(|row| is_it(&row.from_version) || is_it(&row.to_version)) {
+                latest.seen_at
+            } else {
+                // one that no deployment names is the one that the service always had
+                brought_at.map_or(*first_seen_at, |at| at.max(*first_seen_at).min(latest.seen_at))
+            };
             facts.extend(Input::of_node(&ServiceNode { seen_at, ..latest.clone() }));
         }
         facts
+    }
+
+    /// The versions before and after a deployment that the topology has shown and no event names.
+    fn only_seen<'a>(
+        &self,
+        colony_id: &str,
+        row: &'a Deployment,
+        rows: &[Deployment],
+    ) -> (Option<&'a str>, Option<&'a str>) {
+        if row.kind == Kind::Observed {
+            return (Some(&row.from_version), Some(&row.to_version));
+        }
+        let named = |row: &Deployment| {
+            let of_event = |event_id: &String| self.events.get(&(colony_id.to_owned(), event_id.clone()));
+            row.reported_by.iter().filter_map(of_event).collect::<Vec<_>>()
+        };
+        let is = |named: &Option<Version>, version: &str| {
+            named.as_ref().is_some_and(|named| Version::are_same(&named.text, version))
+        };
+        let own = named(row);
+        let is_to_seen = row.kind == Kind::Deployment
+            && !row.to_version.is_empty()
+            && !own.iter().any(|names| is(&names.to, &row.to_version));
+        // a change needs a version before it
+        let is_from_seen = is_to_seen
+            || (!own.iter().any(|names| is(&names.from, &row.from_version))
+                && !rows.iter().any(|other| {
+                    other.started_at < row.started_at && Version::are_same(&other.to_version, &row.from_version)
+                }));
+        let from = Some(row.from_version.as_str()).filter(|version| is_from_seen && !version.is_empty());
+        (from, Some(row.to_version.as_str()).filter(|_| is_to_seen))
     }
 
     fn is_final(&self, key: &ServiceKey, row: &Deployment) -> bool {
@@ -166,149 +215,4 @@ impl StoredTimeline {
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::*;
-    use model::rows::Rows;
-    use model::time::HOUR_MS;
-    use operators::deployments::{Deployments, Status};
-    use sinks::compliance::commit_of;
-    use sinks::compliance::rows::{START, event, node};
-    use sinks::memory::MemoryStore;
-    use sinks::{Commit, StoreWriter};
-
-    fn deployed(number: i64, from: &str, to: &str) -> Deployment {
-        let at = START + number * HOUR_MS;
-        Deployment {
-            deployment_id: format!("d{number}"),
-            application_name: "shop".to_owned(),
-            environment: "production".to_owned(),
-            from_version: from.to_owned(),
-            to_version: to.to_owned(),
-            started_at: at,
-            completed_at: Some(at),
-            status: Status::Success,
-            kind: Kind::Deployment,
-            reported_by: vec![format!("d{number}")],
-            reported_as: Vec::new(),
-        }
-    }
-
-    fn row(deployment: &Deployment) -> Vec<Value> {
-        let row = deployment.row("shop-production", "api");
-        [row.key, row.content].concat()
-    }
-
-    fn reported(number: i64, version: &str) -> Event {
-        let metadata = [("version".to_owned(), version.to_owned())].into();
-        let event_type = "deploy".to_owned();
-        Event { event_type, metadata, ..event(&format!("d{number}"), number * HOUR_MS) }
-    }
-
-    /// The stored timeline, and an operator that knows the stored events.
-    async fn reopened(store: &MemoryStore) -> (StoredTimeline, Deployments) {
-        let reader = store.reader();
-        let mut timeline = StoredTimeline::read(reader.as_ref()).await.unwrap();
-        let mut events = DeploymentEvents::of(reader.as_ref()).await.unwrap();
-        let mut operator = Deployments::default();
-        loop {
-            let page = events.next(reader.as_ref()).await.unwrap();
-            if page.is_empty() {
-                return (timeline, operator);
-            }
-            timeline.note(&page);
-            operator.apply(page.into_iter().map(|event| (Input::Event(event), 1)).collect());
-        }
-    }
-
-    fn computed(operator: &mut Deployments, inputs: impl IntoIterator<Item = Input>) -> Vec<DerivedChange> {
-        operator.apply(inputs.into_iter().map(|input| (input, 1)).collect());
-        model::derived::changes(operator.evaluate())
-    }
-
-    fn apply(rows: &mut BTreeMap<Vec<Value>, Vec<Value>>, changes: Vec<DerivedChange>) {
-        for change in changes {
-            change.removed.iter().for_each(|key| drop(rows.remove(key)));
-            rows.extend(change.upserts.into_iter().map(|row| (row[..2].to_vec(), row)));
-        }
-    }
-
-    /// Compares a run over `events` and versions seen at minutes with one that is restarted before `later`, when only the
-    /// last `stored` of the events are still stored. Returns the rows.
-    async fn restarted(
-        events: &[Event],
-        stored: usize,
-        seen: &[(i64, &str)],
-        later: &[(i64, &str)],
-    ) -> Vec<Deployment> {
-        let node = |(minute, version): &(i64, &str)| ServiceNode {
-            colony_id: "shop-production".to_owned(),
-            service_id: "api".to_owned(),
-            version: (*version).to_owned(),
-            ..node(*minute)
-        };
-        let nodes: Vec<ServiceNode> = seen.iter().map(node).collect();
-        let sightings = |nodes: &[ServiceNode]| nodes.iter().filter_map(Input::of_node).collect::<Vec<_>>();
-        let later = sightings(&later.iter().map(node).collect::<Vec<_>>());
-        let mut live = Deployments::default();
-        let all = events.iter().cloned().filter_map(Input::of_event).chain(sightings(&nodes));
-        let before = computed(&mut live, all);
-        let rows = Rows { events: events[events.len() - stored..].to_vec(), nodes, ..Rows::default() };
-        let mut store = MemoryStore::new();
-        store.commit(&Commit { derived: before.clone(), ..commit_of(1, rows) }).await.unwrap();
-        let mut expected = BTreeMap::new();
-        apply(&mut expected, before);
-        let mut found = expected.clone();
-        apply(&mut expected, computed(&mut live, later.clone()));
-
-        let (mut timeline, mut operator) = reopened(&store).await;
-        let facts = timeline.facts(&store.reader().services().await.unwrap());
-        apply(&mut found, timeline.corrections(computed(&mut operator, facts.into_iter().chain(later))));
-        assert_eq!(found, expected);
-        let mut rows: Vec<Deployment> = found.values().filter_map(|row| Some(Deployment::of_row(row)?.2)).collect();
-        rows.sort_by_key(|row| row.started_at);
-        rows
-    }
-
-    fn versions(rows: &[Deployment]) -> Vec<String> {
-        rows.iter().map(|row| format!("{}>{}", row.from_version, row.to_version)).collect()
-    }
-
-    #[tokio::test]
-    async fn a_deployment_whose_start_is_deleted_before_its_end_stays_one() {
-        let of_type = |event: Event, event_type: &str| Event { event_type: event_type.to_owned(), ..event };
-        let start = of_type(reported(1, "v1"), "deployment_started");
-        let end = of_type(reported(2, "v1"), "deployment_finished");
-        let rows = restarted(&[start, end, reported(3, "v2")], 2, &[], &[]).await;
-        assert_eq!(versions(&rows), [">v1", "v1>v2"]);
-        assert_eq!(rows[0].reported_by, ["d1", "d2"]);
-    }
-
-    /// The event of the first deployment is deleted, the row of the third was never written, and the last row is left
-    /// over from before its event was amended.
-    #[tokio::test]
-    async fn what_is_final_stays_and_the_rest_is_computed_again() {
-        let (first, second, third) = (deployed(1, "v0", "v1"), deployed(2, "v1", "v2"), deployed(3, "v2", "v3"));
-        let stale = Deployment { reported_by: vec!["d2".to_owned()], ..deployed(9, "v3", "v9") };
-        let stored = DerivedChange {
-            table: TIMELINE.to_owned(),
-            upserts: [&first, &second, &stale].map(row).to_vec(),
-            removed: Vec::new(),
-        };
-        let rows = Rows { events: vec![reported(2, "v2"), reported(3, "v3")], ..Rows::default() };
-        let mut store = MemoryStore::new();
-        store.commit(&Commit { derived: vec![stored], ..commit_of(1, rows) }).await.unwrap();
-
-        let (mut timeline, mut operator) = reopened(&store).await;
-        let facts = timeline.facts(&[]);
-        assert!(
-            matches!(&facts[..], [Input::Earlier(earlier)] if earlier.in_effect.as_deref() == Some("v1")),
-            "{facts:?}"
-        );
-        operator.apply(facts.into_iter().map(|fact| (fact, 1)).collect());
-        let corrections = timeline.corrections(model::derived::changes(operator.evaluate()));
-        assert_eq!(corrections.len(), 1);
-        assert_eq!(corrections[0].upserts, [row(&third)], "the second is stored as it was computed");
-        assert_eq!(corrections[0].removed, [row(&stale)[..2].to_vec()], "the first stays without its event");
-    }
-}
+mod tests;
