@@ -8,8 +8,10 @@
 //! E = (1 + V)^(-1/2) exp(S^2 / (2 (1 + V)))
 //! ```
 //!
-//! is an e-value at every look (Howard, Ramdas, McAuliffe and Sekhon 2021): evidence is multiplied from day to day, and only
-//! a relation of one sign gains. The mean of two such e-values is used, one of the levels in windows where neither side
+//! is an e-value (Howard, Ramdas, McAuliffe and Sekhon 2021): evidence is multiplied from day to day, and only a relation of
+//! one sign gains. Over closed windows alone it is one at all looks together: the chance that it ever reaches `1 / p` is at
+//! most `p`. The present window moves with now, so that the looks of one day overlap: with it, E is an e-value at each look
+//! by itself, and who looks at all of them has no bound for the greatest. The mean of two such e-values is used, one of the levels in windows where neither side
 //! drifts, one of the differences in all windows, and the mean over all lags that are looked at, of which the published
 //! lag is one: a mean of e-values is an e-value for any dependence between them (Vovk and Wang 2021).
 
@@ -98,7 +100,7 @@ impl Evidence {
         }
     }
 
-    /// The e-value as a bound on a p-value: Ville's inequality holds at every look.
+    /// The e-value as a bound on a p-value: by Markov's inequality at one look, by Ville's at the ends of all closed windows.
     pub fn p_value(&self) -> f64 {
         exp(-self.log_e).min(1.0)
     }

@@ -5,7 +5,7 @@ use super::finding::series_ref;
 use super::params::{COVERAGE_MIN, MetricParams, WALK_MS};
 use super::relation::Relation;
 use super::row::MissingRow;
-use libm::{ceil, log};
+use libm::{ceil, floor, log};
 use model::time::{DAY_MS, HOUR_MS, MINUTE_MS, format_duration_ms};
 
 /// Longer windows are not advised.
@@ -36,7 +36,9 @@ pub(super) fn reason(
     params: &MetricParams,
 ) -> String {
     if !present {
-        return format!("|r| = {:.2} is below {:.2}", relation.strongest, params.leave());
+        // rounded down: a value below the threshold never reads as the threshold
+        let strongest = floor(100.0 * relation.strongest) / 100.0;
+        return format!("|r| = {strongest:.2} is below {:.2}, which it must reach again", params.threshold);
     }
     match explained {
         Some(explained) => in_words(explained, relation),

@@ -105,8 +105,16 @@ fn a_confirmed_pair_is_kept_until_a_window_contradicts_it() {
     assert!(walked(&[&weak]).is_none(), "what keeps it is not enough to begin with");
     assert_eq!(state(&[&strong, &[(0.65, 1000.0)]]), PatternState::Withdrawn, "1,000 points can");
     let gone = walked(&[&strong, &[(0.1, 100.0)]]).unwrap();
-    assert_eq!(gone.reason.as_deref(), Some("|r| = 0.10 is below 0.75"));
-    assert_eq!(state(&[&strong, &[(0.1, 1000.0)], &[(0.76, 14.0)]]), PatternState::Withdrawn, "it must enter anew");
+    assert_eq!(gone.reason.as_deref(), Some("|r| = 0.10 is below 0.80, which it must reach again"));
+    // above what would have kept it, below what it needs after it was withdrawn
+    for (r, shown) in [(0.78, "0.78"), (0.7999, "0.79")] {
+        let back = walked(&[&strong, &[(0.1, 1000.0)], &[(r, 14.0)]]).unwrap();
+        assert_eq!(back.state, PatternState::Withdrawn);
+        let reason = format!("|r| = {shown} is below 0.80, which it must reach again");
+        assert_eq!(back.reason.as_deref(), Some(&*reason));
+    }
+    let again = walked(&[&strong, &[(0.1, 1000.0)], &[(0.801, 14.0)]]).unwrap();
+    assert!(!again.reason.unwrap().contains("is below"));
 }
 
 #[test]
