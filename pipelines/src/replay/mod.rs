@@ -155,16 +155,25 @@ async fn beside(
     options: RunOptions,
 ) -> Result<Outcome, ReplayError> {
     let live = live_to_read(config, request.recording).await?;
+    let target = targets::open(config, path).await?;
+    into(&targets::config_of(config, path), request, (live, target), options).await
+}
+
+/// Into `target`, which is the store of `config`.
+async fn into(
+    config: &ReefConfig,
+    request: &Request,
+    (live, target): (Option<Arc<dyn StoreReader>>, Box<dyn StoreWriter>),
+    options: RunOptions,
+) -> Result<Outcome, ReplayError> {
     let (before, reach) = match &live {
         Some(live) => (Some(live.correlations().await?), reach(live.as_ref()).await?),
         None => (None, None),
     };
-    let target = targets::open(config, path).await?;
     let reader = target.reader();
     let (entry, fixed) = fixed(config, request, reader.as_ref(), &options).await?;
     let into_rows_before = rows_before(reader.as_ref(), &entry).await?;
-    let target_config = targets::config_of(config, path);
-    let run = Run { config: &target_config, recording: request.recording, entry: &entry, fixed: &fixed, is_kept: true };
+    let run = Run { config, recording: request.recording, entry: &entry, fixed: &fixed, is_kept: true };
     let (passed, target) = Passes::new(1, options).run(&run, target, live.as_ref()).await?;
     let after = reader.correlations().await?;
     target.close().await?;

@@ -15,6 +15,7 @@ use model::pattern::Evidence;
 use model::rows::Rows;
 use model::series::SeriesRef;
 use model::time::{DAY_MS, HOUR_MS, MINUTE_MS};
+use sinks::Commit;
 use sources::{Batch, Source, SourceError};
 use std::collections::VecDeque;
 use tokio::sync::watch;
@@ -125,6 +126,14 @@ async fn state(config: &ReefConfig) -> (Vec<Correlation>, Vec<Evidence>, u64) {
     (correlations, evidence, late)
 }
 
+async fn rows_in(config: &ReefConfig) -> u64 {
+    let store = store::open(config).await.unwrap();
+    let all = Span { from: TimeMs(0), to: None, with_late: true };
+    let (events, metrics) = store.reader().count_in(all).await.unwrap();
+    store.close().await.unwrap();
+    events + metrics
+}
+
 fn request(task: Task) -> Request {
     Request {
         task,
@@ -190,12 +199,45 @@ async fn late_rows_count_in_another_store_and_in_a_what_if_and_stay_late_where_t
     assert_eq!(state(&live).await, before, "the live store is unchanged");
 }
 
+/// A store whose run is asked to stop while it writes a certain commit of rows.
+struct StoppedAt {
+    inner: Box<dyn StoreWriter>,
+    /// Commits of rows until then. An evaluation without new rows is committed too, and is not counted: whether there is
+    /// one depends on how fast the engine is.
+    commits_left: u64,
+    stop: watch::Sender<bool>,
+}
+
+#[async_trait]
+impl StoreWriter for StoppedAt {
+    fn reader(&self) -> Arc<dyn StoreReader> {
+        self.inner.reader()
+    }
+    async fn commit(&mut self, commit: &Commit) -> Result<sinks::Outcome, SinkError> {
+        if !commit.rows.is_empty() && self.commits_left > 0 {
+            self.commits_left -= 1;
+            // before this commit ends: the run reads no further batch
+            self.stop.send_replace(self.commits_left == 0);
+        }
+        self.inner.commit(commit).await
+    }
+    async fn newer_events(&mut self, events: &[Event]) -> Result<Vec<Event>, SinkError> {
+        self.inner.newer_events(events).await
+    }
+    async fn may_have_newer_events(&mut self) -> Result<bool, SinkError> {
+        self.inner.may_have_newer_events().await
+    }
+    async fn close(self: Box<Self>) -> Result<(), SinkError> {
+        self.inner.close().await
+    }
+}
+
 #[tokio::test]
 async fn a_replay_stopped_after_one_to_eight_commits_resumes_to_the_same_state() {
     let folder = tempfile::tempdir().unwrap();
     let live = config(folder.path(), "live");
     let mut rows = days(0..24);
-    // more batches than may wait between the source and the engine
+    // more batches than the first eight calls read
     for (colony, modulus) in [("mail", 103), ("chat", 107)] {
         rows.metrics.extend((0..24 * 1_440).map(|minute| {
             let point = bucket(colony, 0, ((minute * 7_919) % modulus) as f64);
@@ -205,44 +247,34 @@ async fn a_replay_stopped_after_one_to_eight_commits_resumes_to_the_same_state()
     }
     record(&live, vec![rows], true).await;
     let expected = state(&live).await;
-    let into = folder.path().join("into.duckdb");
-    let request = Request { into: Some(into.clone()), ..request(Task::Replay) };
+    let path = folder.path().join("into.duckdb");
+    let beside = targets::config_of(&live, &path);
+    let request = Request { into: Some(path.clone()), ..request(Task::Replay) };
     const STOPS: u64 = 8;
-    let (mut stops, mut rows_before) = (0, 0);
-    loop {
-        // the first call is stopped after its first commit, the next after its second; what was read is committed too
-        let (progress, mut seen) = watch::channel(Progress::default());
+    let mut rows_before = 0;
+    // the first call is stopped at its first commit of rows, the next at its second
+    for commits in 1..=STOPS {
         let (stop, shutdown) = watch::channel(false);
-        let stopping = async {
-            while seen.changed().await.is_ok() {
-                if seen.borrow_and_update().ticks > stops && stops < STOPS {
-                    stop.send_replace(true);
-                }
-            }
+        let inner = targets::open(&live, &path).await.unwrap();
+        let target = Box::new(StoppedAt { inner, commits_left: commits, stop });
+        let reader = live_to_read(&live, Recording::Stored).await.unwrap();
+        let options = RunOptions {
+            progress: watch::channel(Progress::default()).0,
+            shutdown,
+            clock: SystemClock::shared(),
+            network: Network::plain(),
+            registry: Registry::new(),
         };
-        let run = replay(
-            &live,
-            &request,
-            RunOptions {
-                progress,
-                shutdown,
-                clock: SystemClock::shared(),
-                network: Network::plain(),
-                registry: Registry::new(),
-            },
-        );
-        let (outcome, ()) = tokio::join!(run, stopping);
-        let outcome = outcome.unwrap();
-        assert_eq!(outcome.is_resumed, stops > 0);
+        let outcome = into(&beside, &request, (reader, target), options).await.unwrap();
+        assert_eq!((outcome.ended, outcome.is_resumed), (Ended::Stopped, commits > 1));
         let (rows, all) = outcome.summary.and_then(|summary| summary.progress.rows).unwrap();
-        if outcome.ended == Ended::InputFinished {
-            assert_eq!(rows, all);
-            break;
-        }
-        assert!(rows_before < rows && rows < all, "stop {stops}: {rows} of {all} rows, {rows_before} before");
+        assert!(rows_before < rows && rows < all, "stop {commits}: {rows} of {all} rows, {rows_before} before");
+        assert_eq!(rows_in(&beside).await, rows, "stop {commits}: what was read is stored");
         rows_before = rows;
-        stops += 1;
     }
-    assert_eq!(stops, STOPS, "each of them was stopped in the middle");
-    assert_eq!(state(&targets::config_of(&live, &into)).await, expected);
+    let outcome = replayed(&live, &request).await;
+    assert_eq!((outcome.ended, outcome.is_resumed), (Ended::InputFinished, true));
+    let (rows, all) = outcome.summary.and_then(|summary| summary.progress.rows).unwrap();
+    assert_eq!(rows, all);
+    assert_eq!(state(&beside).await, expected);
 }
