@@ -1,58 +1,23 @@
 //! README.md: its commands for files and live colonies run unchanged and lead to patterns.
 
+use crate::support::page::{self, Background, run};
 use crate::support::{json, program};
 use serde_json::Value;
-use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
 use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 /// The bodies of the README's fences of a language, in order.
 fn fences(language: &str) -> Vec<String> {
-    let page = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
-    let mut bodies = Vec::new();
-    let mut lines = page.lines();
-    while let Some(line) = lines.next() {
-        if line == format!("```{language}") {
-            let body: Vec<&str> = lines.by_ref().take_while(|line| *line != "```").collect();
-            bodies.push(body.join("\n") + "\n");
-        }
-    }
-    bodies
+    page::fences(&page::read("README.md"), language)
 }
 
 /// The commands of the one console block that holds `mark`, without remarks.
 fn commands(mark: &str) -> Vec<String> {
     let blocks = fences("console");
     let block = blocks.iter().find(|block| block.contains(mark)).unwrap_or_else(|| panic!("no block with {mark}"));
-    let command = |line: &str| {
-        let command = line.strip_prefix("$ ").unwrap_or_else(|| panic!("a command begins with $: {line}"));
-        command.split(" #").next().unwrap().trim().to_owned()
-    };
-    block.lines().map(command).collect()
-}
-
-/// A command line of the page, in `folder`, with our programs on the path.
-fn shell(folder: &Path, line: &str) -> Command {
-    let programs = Path::new(program("coral-pipeline")).parent().unwrap();
-    let path = format!("{}:{}", programs.display(), std::env::var("PATH").unwrap_or_default());
-    let mut command = Command::new("bash");
-    command.args(["-ec", &format!("exec {line}")]).current_dir(folder).env("PATH", path);
-    command.env("CORAL_HOME", folder.join("home")).env_remove("CORAL_STORAGE_PATH");
-    command
-}
-
-fn run(folder: &Path, line: &str) -> Output {
-    let output = shell(folder, line).output().unwrap();
-    assert!(
-        output.status.success(),
-        "{line}\nexit {:?}\n{}\n{}",
-        output.status.code(),
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr)
-    );
-    output
+    page::commands(block)
 }
 
 /// Writes the configuration that names itself in its first line.
@@ -81,16 +46,6 @@ fn files_are_read_as_the_page_says() {
     assert_eq!(report["report"]["totals"]["rejects"], serde_json::json!({}));
 }
 
-/// A background process of the page. Ended when dropped.
-struct Background(Child);
-
-impl Drop for Background {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
 #[test]
 fn live_colonies_lead_to_a_pattern_that_can_be_looked_at_meanwhile() {
     let folder = tempfile::tempdir().unwrap();
@@ -109,11 +64,9 @@ fn live_colonies_lead_to_a_pattern_that_can_be_looked_at_meanwhile() {
     let lines = commands("coral-pipeline run live.toml");
     for line in lines.iter().map(|line| change(line)) {
         if line.starts_with("coral colony start") || line == "coral-pipeline run live.toml" {
-            let mut child = shell(folder, &line).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
-            let mut first_line = String::new();
-            let mut stdout = BufReader::new(child.stdout.take().unwrap());
-            stdout.read_line(&mut first_line).unwrap();
-            background.push((Background(child), stdout));
+            let mut process = Background::start(folder, &line);
+            let first_line = process.line();
+            background.push(process);
             let expected = if line.starts_with("coral colony") { "listening on" } else { "confirmed  " };
             assert!(first_line.starts_with(expected), "{line}: {first_line:?}");
         } else {

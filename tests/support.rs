@@ -3,6 +3,7 @@
 pub mod clickhouse;
 pub mod colonies;
 pub mod crash;
+pub mod page;
 pub mod recordings;
 pub mod tables;
 

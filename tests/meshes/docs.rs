@@ -1,79 +1,19 @@
 //! docs/mesh.md: its commands run in order, each of them unchanged except for ports.
 
-use crate::support::program;
+use crate::support::page::{self, Background, fences, run, shell};
 use serde_json::Value;
-use std::io::{BufRead, BufReader};
 use std::net::{TcpListener, UdpSocket};
 use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-/// The bodies of the page's fences of a language, in order.
-fn fences(language: &str) -> Vec<String> {
-    let page = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/mesh.md")).unwrap();
-    let mut bodies = Vec::new();
-    let mut lines = page.lines();
-    while let Some(line) = lines.next() {
-        if line == format!("```{language}") {
-            let body: Vec<&str> = lines.by_ref().take_while(|line| *line != "```").collect();
-            bodies.push(body.join("\n") + "\n");
-        }
+/// Starts a process of the page; for a daemon, waits for its first line.
+fn start(folder: &Path, line: &str) -> Background {
+    let mut process = Background::start(folder, line);
+    if line.starts_with("coral ") {
+        let said = process.line();
+        assert!(said.starts_with("listening on"), "{line}: {said:?}");
     }
-    bodies
-}
-
-/// The commands of all console blocks, without remarks.
-fn commands() -> Vec<String> {
-    let command = |line: &str| {
-        let command = line.strip_prefix("$ ").unwrap_or_else(|| panic!("a command begins with $: {line}"));
-        command.split(" #").next().unwrap().trim().to_owned()
-    };
-    fences("console").iter().flat_map(|block| block.lines().map(command).collect::<Vec<_>>()).collect()
-}
-
-/// A command line of the page, in `folder`, with our programs on the path.
-fn shell(folder: &Path, line: &str) -> Command {
-    let programs = Path::new(program("coral-pipeline")).parent().unwrap();
-    let path = format!("{}:{}", programs.display(), std::env::var("PATH").unwrap_or_default());
-    let mut command = Command::new("bash");
-    command.args(["-ec", &format!("exec {line}")]).current_dir(folder).env("PATH", path);
-    command.env("CORAL_HOME", folder.join("home")).env_remove("CORAL_STORAGE_PATH").env_remove("CORAL_REEF");
-    command
-}
-
-fn run(folder: &Path, line: &str) -> Output {
-    let output = shell(folder, line).output().unwrap();
-    assert!(
-        output.status.success(),
-        "{line}\nexit {:?}\n{}\n{}",
-        output.status.code(),
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr)
-    );
-    output
-}
-
-/// A process of the page that runs until it is stopped. Ended when dropped.
-struct Background(Child);
-
-impl Drop for Background {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-impl Background {
-    /// Starts it; for a daemon, waits for its first line.
-    fn start(folder: &Path, line: &str) -> Background {
-        let mut child = shell(folder, line).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
-        if line.starts_with("coral ") {
-            let mut told = String::new();
-            BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut told).unwrap();
-            assert!(told.starts_with("listening on"), "{line}: {told:?}");
-        }
-        Background(child)
-    }
+    process
 }
 
 #[test]
@@ -83,14 +23,16 @@ fn every_command_of_the_page_works_in_its_order() {
     let udp = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
     let tcp = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
     let change = |text: &str| text.replace("0.0.0.0:41580", &format!("127.0.0.1:{udp}")).replace("18080", &tcp);
-    let yaml: Vec<String> = fences("yaml").iter().map(|text| change(text)).collect();
+    let page = page::read("docs/mesh.md");
+    let yaml: Vec<String> = fences(&page, "yaml").iter().map(|text| change(text)).collect();
     let mut background = Vec::new();
-    let lines: Vec<String> = commands().iter().map(|line| change(line)).collect();
+    let blocks = fences(&page, "console");
+    let lines: Vec<String> = blocks.iter().flat_map(|block| page::commands(block)).map(|line| change(&line)).collect();
     assert!(lines.len() >= 17, "{lines:#?}");
     for line in &lines {
         let is_running = ["coral discovery start", "coral colony start", "coral-pipeline run"];
         if is_running.iter().any(|start| line.starts_with(start)) {
-            background.push(Background::start(folder, line));
+            background.push(start(folder, line));
             if line.starts_with("coral-pipeline run") {
                 until_its_tunnel_is_up(folder);
             }

@@ -3,6 +3,7 @@
 use super::{coral_pipeline, files_source, json, refused};
 use crate::crash::{body_over, input_in};
 use crate::support::clickhouse::Server;
+use crate::support::page::{self, fences};
 use crate::support::tables::{assert_equal, tables_in};
 use crate::support::{Reef, program};
 use std::path::Path;
@@ -27,32 +28,25 @@ const USERS: &str = "<clickhouse><profiles><default/></profiles><quotas><default
   <grants><query>RIGHTS</query></grants></default></users>
 </clickhouse>";
 
-/// The contents of the code blocks of a language.
-fn blocks(text: &str, language: &str) -> Vec<String> {
-    let open = format!("```{language}\n");
-    text.split(&open).skip(1).map(|rest| rest.split("```").next().unwrap().to_owned()).collect()
-}
-
 fn page() -> String {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/clickhouse.md");
-    std::fs::read_to_string(path).unwrap()
+    page::read("docs/clickhouse.md")
 }
 
 fn statements(text: &str) -> Vec<String> {
-    let sql = blocks(text, "sql").join("\n");
+    let sql = fences(text, "sql").join("\n");
     sql.split(";\n").map(|statement| statement.trim().to_owned()).filter(|statement| !statement.is_empty()).collect()
 }
 
 /// The reef of the page over some rows, on this server, as the user there is.
 fn reef(text: &str, server: &Server, folder: &Path) -> Reef {
-    let storage = blocks(text, "toml").remove(0).replace("port = 8123", &format!("port = {}", server.port()));
+    let storage = fences(text, "toml").remove(0).replace("port = 8123", &format!("port = {}", server.port()));
     let storage = storage.replace("user = \"reef_writer\"\npassword_env = \"REEF_CLICKHOUSE_PASSWORD\"\n", "");
     Reef::with_storage(&body_over(&input_in(folder, 1)), &storage)
 }
 
 /// The commands of the page, which end with a run.
 fn run_the_commands(text: &str, reef: &Reef) {
-    let commands = blocks(text, "console").join("\n");
+    let commands = fences(text, "console").join("\n");
     assert_eq!(commands.lines().count(), 4, "{commands}");
     for command in commands.lines() {
         let words: Vec<&str> = command.strip_prefix("$ coral-pipeline ").unwrap().split(' ').collect();
@@ -124,7 +118,7 @@ fn the_rights_of_the_page_are_enough() {
 #[test]
 fn the_move_of_the_page_works() {
     let Some(server) = Server::start() else { return };
-    let commands = blocks(&page(), "sh");
+    let commands = fences(&page(), "sh");
     assert_eq!(commands.len(), 1, "{commands:?}");
     let folder = tempfile::tempdir().unwrap();
     let events = folder.path().join("e.ndjson");
@@ -144,7 +138,7 @@ fn the_move_of_the_page_works() {
 
 #[test]
 fn every_configuration_of_the_page_loads() {
-    for block in blocks(&page(), "toml") {
+    for block in fences(&page(), "toml") {
         let storage =
             if block.starts_with("[storage]") { block } else { format!("[storage]\ntype = \"clickhouse\"\n{block}") };
         let text = format!("reef_id = \"r\"\n[[sources]]\nkind = \"files\"\nevents = [\"e.ndjson\"]\n{storage}");
