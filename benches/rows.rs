@@ -9,15 +9,12 @@ mod stopwatch;
 
 use mesh::Network;
 use model::clock::SystemClock;
-use model::instruments::Registry;
 use pipelines::config::{Format, parse};
-use pipelines::progress::Progress;
 use pipelines::run::{RunOptions, run};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 use std::alloc::System;
 use std::path::Path;
 use stopwatch::{machine, stopwatch};
-use tokio::sync::watch;
 
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
@@ -73,20 +70,8 @@ fn measure(folder: &Path, file: &str, rows: u64, correlate: bool) {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     let (region, watch) = (Region::new(ALLOCATOR), stopwatch(&[]));
     let summary = runtime.block_on(async {
-        let (progress, _seen) = watch::channel(Progress::default());
-        let (_stop, shutdown) = watch::channel(false);
-        run(
-            &config,
-            RunOptions {
-                progress,
-                shutdown,
-                clock: SystemClock::shared(),
-                network: Network::plain(),
-                registry: Registry::new(),
-            },
-        )
-        .await
-        .unwrap()
+        let (options, _controls) = RunOptions::new(SystemClock::shared(), Network::plain());
+        run(&config, options).await.unwrap()
     });
     let (took, allocated) = (watch(), region.change());
     assert_eq!(summary.progress.metrics, rows);

@@ -6,16 +6,14 @@ use async_trait::async_trait;
 use mesh::Network;
 use model::clock::ManualClock;
 use model::event::Event;
-use model::instruments::Registry;
 use model::rows::Rows;
 use model::time::{DAY_MS, HOUR_MS, TimeMs};
 use pipelines::config::{Format, ReefConfig, parse};
-use pipelines::progress::{Progress, RunSummary};
-use pipelines::run::{RunOptions, drive};
+use pipelines::progress::RunSummary;
+use pipelines::run::{Controls, RunOptions, drive};
 use sources::{Batch, Source, SourceError};
 use std::path::Path;
 use std::sync::Arc;
-use tokio::sync::watch;
 
 /// Where the seeded rows have ended.
 const END: TimeMs = TimeMs(START.0 + 40 * DAY_MS);
@@ -47,13 +45,8 @@ fn config(folder: &Path, workers: usize) -> ReefConfig {
     parse(&text, Format::Toml, &folder.join("reef.toml")).unwrap()
 }
 
-fn options(clock: &Arc<ManualClock>) -> (RunOptions, watch::Sender<bool>) {
-    let (progress, _watched) = watch::channel(Progress::default());
-    let (stop, shutdown) = watch::channel(false);
-    (
-        RunOptions { progress, shutdown, clock: clock.clone(), network: Network::plain(), registry: Registry::new() },
-        stop,
-    )
+fn options(clock: &Arc<ManualClock>) -> (RunOptions, Controls) {
+    RunOptions::new(clock.clone(), Network::plain())
 }
 
 fn runtime() -> tokio::runtime::Runtime {

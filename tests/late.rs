@@ -9,16 +9,13 @@ use fixtures::random::Random;
 use mesh::Network;
 use model::clock::SystemClock;
 use model::event::Event;
-use model::instruments::Registry;
 use model::position::Positions;
 use model::rows::Rows;
 use model::time::{DAY_MS, HOUR_MS, MINUTE_MS, TimeMs};
 use pipelines::config::{Format, ReefConfig, parse};
-use pipelines::progress::Progress;
 use pipelines::run::{RunOptions, drive};
 use sources::{Batch, Source, SourceError};
 use std::path::Path;
-use tokio::sync::watch;
 
 mod aside;
 
@@ -173,16 +170,8 @@ fn live(arrivals: &[Arrival], case: &Case, storage: &str) -> u64 {
             .collect();
         late += runtime.block_on(async {
             let store = pipelines::open::store::open(&config).await.unwrap();
-            let (progress, _watched) = watch::channel(Progress::default());
-            let (_stop, shutdown) = watch::channel(false);
+            let (options, _controls) = RunOptions::new(SystemClock::shared(), Network::plain());
             let source: Box<dyn Source> = Box::new(Live { batches: batches.into_iter() });
-            let options = RunOptions {
-                progress,
-                shutdown,
-                clock: SystemClock::shared(),
-                network: Network::plain(),
-                registry: Registry::new(),
-            };
             let (summary, store) = drive(&config, store, vec![source], options).await.unwrap();
             store.close().await.unwrap();
             summary.progress.late

@@ -6,14 +6,12 @@ use super::{START_MS, event, source, unique};
 use crate::support::{Reef, dump};
 use mesh::Network;
 use model::clock::SystemClock;
-use model::instruments::Registry;
 use model::time::{MINUTE_MS, TimeMs};
 use pipelines::config::{Format, parse};
-use pipelines::progress::{Ended, Progress};
+use pipelines::progress::Ended;
 use pipelines::replay::{Outcome, Recording, Request, Task, TimeRange, replay};
 use pipelines::run::RunOptions;
 use std::path::PathBuf;
-use tokio::sync::watch;
 
 /// A replay of minutes of the topic. `on_rows` is called when the first rows have been read.
 fn replayed(
@@ -36,33 +34,15 @@ fn replayed(
         into,
         what_if: is_what_if.then_some(changed),
     };
-    let (progress, mut seen) = watch::channel(Progress::default());
-    let (_stop, shutdown) = watch::channel(false);
+    let (options, mut controls) = RunOptions::new(SystemClock::shared(), Network::plain());
     let watching = async {
-        if seen.wait_for(|progress| progress.events > 0).await.is_ok() {
+        if controls.progress.wait_for(|progress| progress.events > 0).await.is_ok() {
             // on the only thread: the replay waits in the meantime
             on_rows();
         }
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let work = async {
-        tokio::join!(
-            replay(
-                &config,
-                &request,
-                RunOptions {
-                    progress,
-                    shutdown,
-                    clock: SystemClock::shared(),
-                    network: Network::plain(),
-                    registry: Registry::new()
-                }
-            ),
-            watching
-        )
-        .0
-        .unwrap()
-    };
+    let work = async { tokio::join!(replay(&config, &request, options), watching).0.unwrap() };
     let outcome = runtime.block_on(work);
     assert_eq!(outcome.ended, Ended::InputFinished);
     outcome

@@ -9,14 +9,11 @@ use crate::support::clickhouse::Server;
 use crate::support::tables::{Tables, assert_equal, tables};
 use mesh::Network;
 use model::clock::SystemClock;
-use model::instruments::Registry;
 use model::rows::Rows;
 use model::time::{DAY_MS, HOUR_MS};
-use pipelines::progress::Progress;
 use pipelines::replay::{Recording, Request, Task, TimeRange, replay};
 use pipelines::run::RunOptions;
 use std::path::Path;
-use tokio::sync::watch;
 
 /// Rows as they came in time, and copies of some of them that come when it is too late for them: amendments, withdrawals,
 /// fuller buckets.
@@ -64,22 +61,8 @@ fn again(storage: &str, into: Option<&Path>) -> u64 {
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     runtime.block_on(async {
-        let (progress, _watched) = watch::channel(Progress::default());
-        let (_stop, shutdown) = watch::channel(false);
-        replay(
-            &config,
-            &request,
-            RunOptions {
-                progress,
-                shutdown,
-                clock: SystemClock::shared(),
-                network: Network::plain(),
-                registry: Registry::new(),
-            },
-        )
-        .await
-        .unwrap()
-        .repaired
+        let (options, _controls) = RunOptions::new(SystemClock::shared(), Network::plain());
+        replay(&config, &request, options).await.unwrap().repaired
     })
 }
 

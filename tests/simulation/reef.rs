@@ -11,8 +11,8 @@ use model::instruments::Registry;
 use model::time::TimeMs;
 use pipelines::config::{Format, ReefConfig, parse};
 use pipelines::open::inputs;
-use pipelines::progress::{Progress, RunSummary};
-use pipelines::run::{RunOptions, drive_in_turns};
+use pipelines::progress::RunSummary;
+use pipelines::run::{Controls, RunOptions, drive_in_turns};
 use sinks::StoreWriter;
 use sources::SourceContext;
 use std::path::Path;
@@ -67,17 +67,10 @@ impl Reef {
     /// Starts a run where the last one left the store.
     pub fn start(&mut self) {
         self.trace.note("reef starts");
-        let (stop, shutdown) = watch::channel(false);
-        let registry = Registry::new();
+        let (options, Controls { stop, .. }) = RunOptions::new(self.clock.clone(), self.context.network.clone());
+        let registry = options.registry.clone();
         let context = SourceContext { registry: registry.clone(), ..self.context.clone() };
         let (config, store) = (self.config.clone(), self.store.clone());
-        let options = RunOptions {
-            progress: watch::channel(Progress::default()).0,
-            shutdown,
-            clock: self.clock.clone(),
-            network: context.network.clone(),
-            registry: registry.clone(),
-        };
         let task = tokio::spawn(async move {
             let positions = store.reader().positions().await.map_err(|error| error.to_string())?;
             let sources = inputs::build(&config, &positions, &context).map_err(|error| error.to_string())?;

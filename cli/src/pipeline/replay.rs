@@ -9,16 +9,14 @@ use crate::output::Output;
 use crate::signals::watch_shutdown;
 use mesh::Network;
 use model::clock::{Clock, SystemClock};
-use model::instruments::Registry;
 use model::time::TimeMs;
 use pipelines::config::{ReefConfig, SourceConfig};
 use pipelines::error::RunError;
-use pipelines::progress::{Ended, Progress};
+use pipelines::progress::Ended;
 use pipelines::replay::{Recording, ReplayError, Request, Task};
-use pipelines::run::RunOptions;
+use pipelines::run::{Controls, RunOptions};
 use sinks::SinkError;
 use std::path::{Path, PathBuf};
-use tokio::sync::watch;
 
 /// Arguments of `replay`.
 #[derive(Debug, clap::Args)]
@@ -102,20 +100,9 @@ pub(super) fn carry_out(
         })?;
         let config = load(path)?;
         let request = ask(&config, SystemClock.now())?;
-        let (progress, snapshots) = watch::channel(Progress::default());
-        let display = tokio::spawn(display::show(snapshots, output.clone()));
-        let result = pipelines::replay::replay(
-            &config,
-            &request,
-            RunOptions {
-                progress,
-                shutdown,
-                clock: SystemClock::shared(),
-                network: Network::plain(),
-                registry: Registry::new(),
-            },
-        )
-        .await;
+        let (options, Controls { progress, .. }) = RunOptions::new(SystemClock::shared(), Network::plain());
+        let display = tokio::spawn(display::show(progress, output.clone()));
+        let result = pipelines::replay::replay(&config, &request, RunOptions { shutdown, ..options }).await;
         // the sender has been dropped, so the display ends; its panic would be a bug that must not hide the result
         let _ = display.await;
         let done = result.map_err(|error| failure(&error, path, &request))?;

@@ -10,12 +10,10 @@ use crate::replay::in_range::{InRange, Tally};
 use crate::replay::kafka::Fixed;
 use crate::replay::stored::recorded_sources;
 use crate::run::retry::commit_with_retry;
-use crate::run::{DriveOptions, RunOptions, drive_with};
-use model::instruments::Registry;
+use crate::run::{Controls, DriveOptions, RunOptions, drive_with};
 use sinks::{Commit, StoreReader, StoreWriter};
 use sources::Source;
 use std::sync::Arc;
-use tokio::sync::watch;
 
 /// One pass over the rows.
 pub struct Run<'a> {
@@ -113,15 +111,10 @@ impl Passes {
         sources: Vec<Box<dyn Source>>,
         (rows, tally): (Option<(u64, u64)>, &Tally),
     ) -> Result<(RunSummary, Box<dyn StoreWriter>), RunError> {
-        let (progress, mut snapshots) = watch::channel(Progress::default());
-        let options = RunOptions {
-            progress,
-            shutdown: self.options.shutdown.clone(),
-            clock: self.options.clock.clone(),
-            network: self.options.network.clone(),
-            // each pass counts its own rows
-            registry: Registry::new(),
-        };
+        // each pass counts its own rows, in a registry of its own
+        let (options, Controls { progress: mut snapshots, .. }) =
+            RunOptions::new(self.options.clock.clone(), self.options.network.clone());
+        let options = RunOptions { shutdown: self.options.shutdown.clone(), ..options };
         let show = async {
             // ends when the loop drops its sender
             while snapshots.changed().await.is_ok() {
@@ -195,18 +188,8 @@ mod tests {
     async fn ended(batches: i64, stops: bool) -> Ended {
         let text = "reef_id = \"r\"\n[[sources]]\nkind = \"files\"\nevents = [\"e.ndjson\"]\n[engine]\nworkers = 1\n";
         let config = parse(text, Format::Toml, Path::new("reef.toml")).unwrap();
-        let (progress, mut seen) = watch::channel(Progress::default());
-        let (stop, shutdown) = watch::channel(false);
-        let passes = Passes::new(
-            1,
-            RunOptions {
-                progress,
-                shutdown,
-                clock: SystemClock::shared(),
-                network: Network::plain(),
-                registry: Registry::new(),
-            },
-        );
+        let (options, Controls { progress: mut seen, stop }) = RunOptions::new(SystemClock::shared(), Network::plain());
+        let passes = Passes::new(1, options);
         let sources: Vec<Box<dyn Source>> = vec![Box::new(Miscounted { batches_left: batches })];
         let tally = Tally::default();
         let stopping = async {

@@ -3,13 +3,11 @@
 
 use super::*;
 use crate::config::{Format, parse};
-use crate::progress::Progress;
-use crate::run::{RunOptions, drive};
+use crate::run::{Controls, drive};
 use async_trait::async_trait;
 use mesh::Network;
 use model::clock::SystemClock;
 use model::event::Event;
-use model::instruments::Registry;
 use model::metric::MetricPoint;
 use model::pattern::Evidence;
 use model::rows::Rows;
@@ -78,38 +76,22 @@ fn config(folder: &Path, name: &str) -> ReefConfig {
     parse(&text, Format::Toml, &folder.join("reef.toml")).unwrap()
 }
 
+/// A run by this machine's clock.
+fn options() -> (RunOptions, Controls) {
+    RunOptions::new(SystemClock::shared(), Network::plain())
+}
+
 async fn record(config: &ReefConfig, batches: Vec<Rows>, is_finite: bool) {
     let store = store::open(config).await.unwrap();
     let source = Scripted { batches: batches.into(), is_finite };
-    // a dropped sender would stop the run
-    let (_stop, shutdown) = watch::channel(false);
-    let options = RunOptions {
-        progress: watch::channel(Progress::default()).0,
-        shutdown,
-        clock: SystemClock::shared(),
-        network: Network::plain(),
-        registry: Registry::new(),
-    };
+    let (options, _controls) = options();
     let (_, store) = drive(config, store, vec![Box::new(source)], options).await.unwrap();
     store.close().await.unwrap();
 }
 
 async fn replayed(config: &ReefConfig, request: &Request) -> Outcome {
-    let (_stop, shutdown) = watch::channel(false);
-    let progress = watch::channel(Progress::default()).0;
-    replay(
-        config,
-        request,
-        RunOptions {
-            progress,
-            shutdown,
-            clock: SystemClock::shared(),
-            network: Network::plain(),
-            registry: Registry::new(),
-        },
-    )
-    .await
-    .unwrap()
+    let (options, _controls) = options();
+    replay(config, request, options).await.unwrap()
 }
 
 /// Patterns, their evidence, and how many rows are late.
@@ -254,17 +236,10 @@ async fn a_replay_stopped_after_one_to_eight_commits_resumes_to_the_same_state()
     let mut rows_before = 0;
     // the first call is stopped at its first commit of rows, the next at its second
     for commits in 1..=STOPS {
-        let (stop, shutdown) = watch::channel(false);
+        let (options, Controls { stop, .. }) = options();
         let inner = targets::open(&live, &path).await.unwrap();
         let target = Box::new(StoppedAt { inner, commits_left: commits, stop });
         let reader = live_to_read(&live, Recording::Stored).await.unwrap();
-        let options = RunOptions {
-            progress: watch::channel(Progress::default()).0,
-            shutdown,
-            clock: SystemClock::shared(),
-            network: Network::plain(),
-            registry: Registry::new(),
-        };
         let outcome = into(&beside, &request, (reader, target), options).await.unwrap();
         assert_eq!((outcome.ended, outcome.is_resumed), (Ended::Stopped, commits > 1));
         let (rows, all) = outcome.summary.and_then(|summary| summary.progress.rows).unwrap();

@@ -1,6 +1,6 @@
 //! Handle: what a run hands out: a reader of its store, its progress, a stop, and news of its patterns.
 
-use super::RunOptions;
+use super::{Controls, RunOptions};
 use crate::progress::Progress;
 use mesh::Network;
 use model::clock::SharedClock;
@@ -60,14 +60,12 @@ pub struct Announcer {
 impl RunningReef {
     /// For a run that is about to begin: what others have of it, and what it is started with.
     pub fn new(clock: SharedClock, network: Network) -> (RunningReef, RunOptions, Announcer) {
-        let (progress, snapshots) = watch::channel(Progress::default());
-        let (stop, shutdown) = watch::channel(false);
+        let (options, Controls { progress, stop }) = RunOptions::new(clock, network);
         let (opened, reader) = watch::channel(None);
         let news = Arc::new(NewsBoard::default());
         let announcer = Announcer { reader: Some(opened), news: Some(Arc::clone(&news)), ..Announcer::default() };
-        let registry = Registry::new();
-        let reef = RunningReef { reader, progress: snapshots, registry: registry.clone(), stop, news };
-        (reef, RunOptions { progress, shutdown, clock, network, registry }, announcer)
+        let reef = RunningReef { reader, progress, registry: options.registry.clone(), stop, news };
+        (reef, options, announcer)
     }
 
     /// A reader of its store: waits until the run has opened that; `None` once the run is over. A reader that is kept

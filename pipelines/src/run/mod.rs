@@ -10,6 +10,7 @@
 //!
 //! | file | owns |
 //! |---|---|
+//! | `options` | what a caller hands to a run, and what it keeps to watch and stop it |
 //! | `running` | the state of a run, and its loop: read until the end, drain, summarise |
 //! | `tick` | closing a tick: engine, commit, deletion of old rows |
 //! | `intake` | sources as tasks, one queue bounded in bytes |
@@ -30,16 +31,13 @@ use crate::config::ReefConfig;
 use crate::engine::Engine;
 use crate::error::RunError;
 use crate::open::{inputs, params, store};
-use crate::progress::{Progress, RunSummary};
+use crate::progress::RunSummary;
 use handle::Announcer;
 pub use handle::RunningReef;
-use mesh::Network;
-use model::clock::SharedClock;
-use model::instruments::Registry;
+pub use options::{Controls, RunOptions};
 use running::{Running, enter};
 use sinks::StoreWriter;
-use sources::{Source, SourceContext};
-use tokio::sync::watch;
+use sources::Source;
 use tokio::time::Instant;
 
 pub(crate) mod acknowledge;
@@ -48,6 +46,7 @@ mod commits;
 pub mod handle;
 mod intake;
 mod lookback;
+mod options;
 mod pace;
 mod pending_rejects;
 mod published;
@@ -59,28 +58,6 @@ mod running;
 mod tests;
 mod tick;
 mod timeline;
-
-/// How a caller watches and stops a run, by which clock it goes, through which network, and where it counts.
-pub struct RunOptions {
-    /// Receives a snapshot after each tick and each batch.
-    pub progress: watch::Sender<Progress>,
-    /// Becomes true when the run must drain and end.
-    pub shutdown: watch::Receiver<bool>,
-    /// The time of day: by it rows are judged, commits are dated, and rows expire.
-    pub clock: SharedClock,
-    /// What colonies are dialled through.
-    pub network: Network,
-    /// Where it reports what it counts. A run counts from 0: each has a registry of its own.
-    pub registry: Registry,
-}
-
-impl RunOptions {
-    /// What sources need of them.
-    pub(crate) fn source_context(&self) -> SourceContext {
-        let registry = self.registry.clone();
-        SourceContext { registry, ..SourceContext::new(self.clock.clone(), self.network.clone()) }
-    }
-}
 
 /// What differs between a live run, a replay and the leading process of several.
 #[derive(Default)]

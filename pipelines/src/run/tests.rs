@@ -4,14 +4,13 @@
 use crate::config::{Format, ReefConfig, parse};
 use crate::error::RunError;
 use crate::evaluated::EVALUATED_NAME;
-use crate::progress::{Ended, Progress, RunSummary};
-use crate::run::{RunOptions, drive};
+use crate::progress::{Ended, RunSummary};
+use crate::run::{Controls, RunOptions, drive};
 use async_trait::async_trait;
 use mesh::Network;
 use model::chunks::Metrics;
 use model::clock::SystemClock;
 use model::event::Event;
-use model::instruments::Registry;
 use model::metric::MetricPoint;
 use model::position::Positions;
 use model::real::Real;
@@ -146,6 +145,11 @@ fn config() -> ReefConfig {
     parse(text, Format::Toml, Path::new("reef.toml")).unwrap()
 }
 
+/// A run by this machine's clock.
+fn options() -> (RunOptions, Controls) {
+    RunOptions::new(SystemClock::shared(), Network::plain())
+}
+
 async fn outcome(store: Faulty, source: Counting, shutdown: watch::Receiver<bool>) -> Result<RunSummary, RunError> {
     outcome_with(&config(), store, source, shutdown).await
 }
@@ -156,14 +160,7 @@ async fn outcome_with(
     source: Counting,
     shutdown: watch::Receiver<bool>,
 ) -> Result<RunSummary, RunError> {
-    let (progress, _watched) = watch::channel(Progress::default());
-    let options = RunOptions {
-        progress,
-        shutdown,
-        clock: SystemClock::shared(),
-        network: Network::plain(),
-        registry: Registry::new(),
-    };
+    let options = RunOptions { shutdown, ..options().0 };
     let driven = drive(config, Box::new(store), vec![Box::new(source)], options).await;
     driven.map(|(summary, _)| summary)
 }
@@ -214,18 +211,11 @@ async fn a_store_that_stays_away_does_not_hold_a_run_that_is_asked_to_stop() {
 /// A slow store: rows are read in the meantime, and ticks are written one after the other.
 #[tokio::test]
 async fn while_a_tick_is_written_the_next_is_taken_in_and_no_further_one() {
-    let (_stop, shutdown) = watch::channel(false);
     let (inner, permits) = (MemoryStore::new(), Arc::new(Semaphore::new(0)));
     let store = Faulty { permits: Some(Arc::clone(&permits)), ..Faulty::over(&inner) };
     let (offered, tables) = (Arc::clone(&store.offered), inner.clone());
-    let (progress, mut watched) = watch::channel(Progress::default());
-    let options = RunOptions {
-        progress,
-        shutdown,
-        clock: SystemClock::shared(),
-        network: Network::plain(),
-        registry: Registry::new(),
-    };
+    let (options, mut controls) = options();
+    let watched = &mut controls.progress;
     let source = Counting { delivered: 0, in_all: 9, panics_at: None, description_bytes: 0 };
     let config = config();
     let run = drive(&config, Box::new(store), vec![Box::new(source)], options);
@@ -249,31 +239,18 @@ async fn while_a_tick_is_written_the_next_is_taken_in_and_no_further_one() {
 
 #[tokio::test]
 async fn after_a_tick_that_is_refused_no_later_one_is_offered() {
-    let (_stop, shutdown) = watch::channel(false);
     let inner = MemoryStore::new();
     let store = Faulty { refuses: Some(2), ..Faulty::over(&inner) };
     let offered = Arc::clone(&store.offered);
-    let (progress, watched) = watch::channel(Progress::default());
+    let (options, controls) = options();
     let source = Counting { delivered: 0, in_all: 9, panics_at: None, description_bytes: 0 };
     // every tick has a row: there is no engine whose answer could be all that one holds
     let mut config = config();
     config.correlation.enabled = false;
-    let run = drive(
-        &config,
-        Box::new(store),
-        vec![Box::new(source)],
-        RunOptions {
-            progress,
-            shutdown,
-            clock: SystemClock::shared(),
-            network: Network::plain(),
-            registry: Registry::new(),
-        },
-    )
-    .await;
+    let run = drive(&config, Box::new(store), vec![Box::new(source)], options).await;
     let error = run.map(|(summary, _)| summary).unwrap_err();
     assert!(matches!(&error, RunError::Store(cause) if cause.class == FaultClass::Stop), "{error:?}");
-    assert_eq!(watched.borrow().ticks, 2, "a refused one is not reported as stored");
+    assert_eq!(controls.progress.borrow().ticks, 2, "a refused one is not reported as stored");
     assert_eq!(*offered.lock().unwrap(), [0, 1, 2]);
     assert_eq!((inner.tables().events.len(), inner.tables().positions["counting"].0["all"].as_str()), (2, "2"));
 }
@@ -372,19 +349,11 @@ fn a_day_of_metrics() -> Metrics {
 
 #[tokio::test]
 async fn intake_and_commits_continue_while_an_evaluation_runs() {
-    let (_stop, shutdown) = watch::channel(false);
     let inner = MemoryStore::new();
     let store = Faulty::over(&inner);
     let offered = Arc::clone(&store.offered);
-    let (progress, _watched) = watch::channel(Progress::default());
     let source = WhileEvaluated { store: inner.clone(), delivered: 0 };
-    let options = RunOptions {
-        progress,
-        shutdown,
-        clock: SystemClock::shared(),
-        network: Network::plain(),
-        registry: Registry::new(),
-    };
+    let (options, _controls) = options();
     let (summary, _) = drive(&config(), Box::new(store), vec![Box::new(source)], options).await.unwrap();
     // the source ended when the first answer was stored: all but its first row came while the engine was at work
     let commits = offered.lock().unwrap().len();

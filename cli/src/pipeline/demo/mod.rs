@@ -20,12 +20,11 @@ use mesh::{Network, ReefSettings, Underlay};
 use model::clock::{Clock, SystemClock};
 use model::colony::ColonyIdentity;
 use model::colony::identity_from_id;
-use model::instruments::Registry;
 use model::time::{DAY_MS, TimeMs};
 use pipelines::config::{self, ReefConfig};
 use pipelines::open::store;
 use pipelines::progress::Progress;
-use pipelines::run::RunOptions;
+use pipelines::run::{Controls, RunOptions};
 use reef::Report;
 use reef::report::CANDIDATES_SHOWN_MAX;
 use serde_json::json;
@@ -142,13 +141,9 @@ async fn watch_reef(
     mut stopped: watch::Receiver<bool>,
     output: &Output,
 ) -> Result<pipelines::progress::RunSummary, Failure> {
-    let (stop, shutdown) = watch::channel(false);
-    let (progress, mut snapshots) = watch::channel(Progress::default());
+    let (options, Controls { progress: mut snapshots, stop }) = RunOptions::new(SystemClock::shared(), network);
     let display = tokio::spawn(display::show(snapshots.clone(), output.clone()));
-    let reef = pipelines::run::run(
-        config,
-        RunOptions { progress, shutdown, clock: SystemClock::shared(), network, registry: Registry::new() },
-    );
+    let reef = pipelines::run::run(config, options);
     let (events, metrics) = (fleet.events.len() as u64, fleet.metric_rows());
     let feed = async {
         for arriving in live.chunks(LIVE_EVENTS) {

@@ -6,9 +6,6 @@ use crate::cluster::link::queue;
 use crate::cluster::wire::{Answer, Frame, Hello, MAGIC, Purpose, read_greeting, write, write_greeting};
 use crate::cluster::{settings, wire};
 use crate::engine::workers::PLANTED_DAYS;
-use mesh::Network;
-use model::clock::SystemClock;
-use model::instruments::Registry;
 use std::time::Instant;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
@@ -52,14 +49,7 @@ async fn a_process_that_never_comes_is_named() {
     config.engine.peer_wait_ms = 1_500;
     let (said, mut heard) = tokio::sync::mpsc::channel(8);
     for process in [0, 1] {
-        let (_stop, shutdown) = watch::channel(false);
-        let options = RunOptions {
-            progress: watch::channel(Progress::default()).0,
-            shutdown,
-            clock: SystemClock::shared(),
-            network: Network::plain(),
-            registry: Registry::new(),
-        };
+        let (options, _controls) = options();
         let said = said.clone();
         let tell = move |line: &str| said.try_send(line.to_owned()).unwrap();
         let inputs = Parts::of_fleet(8).inputs();

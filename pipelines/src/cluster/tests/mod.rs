@@ -13,10 +13,9 @@ use crate::error::RunError;
 use crate::open::inputs::InputError;
 use crate::open::store;
 use crate::progress::Progress;
-use crate::run::{RunOptions, drive};
+use crate::run::{Controls, RunOptions, drive};
 use mesh::Network;
 use model::clock::SystemClock;
-use model::instruments::Registry;
 use model::pattern::{Correlation, Evidence};
 use model::position::Positions;
 use parts::{Ending, Parts};
@@ -44,6 +43,11 @@ fn config(folder: &Path, hosts: &[String], more: &str) -> ReefConfig {
     parse(&text, Format::Toml, &folder.join("reef.toml")).unwrap()
 }
 
+/// A run by this machine's clock.
+fn options() -> (RunOptions, Controls) {
+    RunOptions::new(SystemClock::shared(), Network::plain())
+}
+
 /// One process as a separate task; it stops when `stop` becomes true.
 struct Process {
     stop: watch::Sender<bool>,
@@ -53,16 +57,8 @@ struct Process {
 
 impl Process {
     fn start(config: &ReefConfig, process: usize, inputs: Arc<BuildInputs>) -> Process {
-        let (stop, shutdown) = watch::channel(false);
-        let (progress, seen) = watch::channel(Progress::default());
+        let (options, Controls { progress: seen, stop }) = options();
         let config = config.clone();
-        let options = RunOptions {
-            progress,
-            shutdown,
-            clock: SystemClock::shared(),
-            network: Network::plain(),
-            registry: Registry::new(),
-        };
         let task = tokio::spawn(async move { run_with(&config, process, options, &|_| {}, inputs.as_ref()).await });
         Process { stop, seen, task }
     }
@@ -119,14 +115,7 @@ async fn undisturbed(parts: &Parts) -> Stored {
     let build = |positions: &BTreeMap<String, Positions>| -> Result<_, InputError> {
         parts.inputs()(&config, positions, sources::share::Share::WHOLE, &context)
     };
-    let (_stop, shutdown) = watch::channel(false);
-    let options = RunOptions {
-        progress: watch::channel(Progress::default()).0,
-        shutdown,
-        clock: SystemClock::shared(),
-        network: Network::plain(),
-        registry: Registry::new(),
-    };
+    let (options, _controls) = options();
     let store = store::open(&config).await.unwrap();
     let (_, store) = drive(&config, store, build(&BTreeMap::new()).unwrap(), options).await.unwrap();
     store.close().await.unwrap();

@@ -42,18 +42,10 @@ fn number(positions: &Positions) -> i64 {
 
 /// What a source of so many rows hears over this store, and how its run ended.
 async fn heard(store: Faulty, in_all: i64) -> (Vec<i64>, Result<RunSummary, RunError>) {
-    let (_stop, shutdown) = watch::channel(false);
     let heard = Arc::new(Mutex::new(Vec::new()));
     let inner = Counting { delivered: 0, in_all, panics_at: None, description_bytes: 0 };
     let source = Acknowledged { inner, store: store.inner.clone(), heard: Arc::clone(&heard), is_live: false };
-    let (progress, _watched) = watch::channel(Progress::default());
-    let options = RunOptions {
-        progress,
-        shutdown,
-        clock: SystemClock::shared(),
-        network: Network::plain(),
-        registry: Registry::new(),
-    };
+    let (options, _controls) = options();
     let driven = drive(&config(), Box::new(store), vec![Box::new(source)], options).await;
     let heard = heard.lock().unwrap().clone();
     (heard, driven.map(|(summary, _)| summary))
@@ -78,7 +70,6 @@ async fn a_source_never_hears_of_a_commit_that_failed() {
 /// Who pushes rows waits for the answer before it sends more: it hears while its `next_batch` waits, and of what a stop stores.
 #[tokio::test]
 async fn a_source_that_waits_hears_and_so_does_one_that_is_stopped() {
-    let (stop, shutdown) = watch::channel(false);
     let inner = MemoryStore::new();
     let heard = Arc::new(Mutex::new(Vec::new()));
     let source = Acknowledged {
@@ -90,21 +81,14 @@ async fn a_source_that_waits_hears_and_so_does_one_that_is_stopped() {
     let mut config = config();
     config.engine.tick_rows_max = 2;
     config.engine.tick_interval_ms = 600_000;
-    let (progress, mut watched) = watch::channel(Progress::default());
-    let options = RunOptions {
-        progress,
-        shutdown,
-        clock: SystemClock::shared(),
-        network: Network::plain(),
-        registry: Registry::new(),
-    };
+    let (options, mut controls) = options();
     let run = drive(&config, Box::new(Faulty::over(&inner)), vec![Box::new(source)], options);
     let stopping = async {
         while heard.lock().unwrap().last() != Some(&2) {
             tokio::task::yield_now().await;
         }
-        watched.wait_for(|progress| progress.events == 3).await.unwrap();
-        stop.send_replace(true);
+        controls.progress.wait_for(|progress| progress.events == 3).await.unwrap();
+        controls.stop.send_replace(true);
     };
     let (ended, ()) = tokio::join!(run, stopping);
     assert_eq!(ended.unwrap().0.ended, Ended::Stopped);

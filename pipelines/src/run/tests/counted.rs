@@ -8,13 +8,6 @@ use model::exposition::Exposition;
 use model::instruments::Registry;
 use std::fmt::Write;
 
-fn options(registry: &Registry) -> (RunOptions, watch::Sender<bool>) {
-    let (stop, shutdown) = watch::channel(false);
-    let progress = watch::channel(Progress::default()).0;
-    let (clock, network) = (SystemClock::shared(), Network::plain());
-    (RunOptions { progress, shutdown, clock, network, registry: registry.clone() }, stop)
-}
-
 fn exposed(registry: &Registry) -> Exposition {
     let text = registry.text();
     Exposition::parse(&text).unwrap_or_else(|error| panic!("{error}\n{text}"))
@@ -51,8 +44,9 @@ fn reef_of_files(folder: &Path) -> ReefConfig {
 #[tokio::test]
 async fn what_a_run_over_files_counts_agrees_with_its_store() {
     let folder = tempfile::tempdir().unwrap();
-    let (config, registry) = (reef_of_files(folder.path()), Registry::new());
-    let (options, _stop) = options(&registry);
+    let config = reef_of_files(folder.path());
+    let (options, _controls) = options();
+    let registry = options.registry.clone();
     let summary = run(&config, options).await.unwrap();
     let totals = store::open_for_reading(&config).await.unwrap().totals().await.unwrap();
     let read = exposed(&registry);
@@ -119,8 +113,9 @@ impl Source for WithLateOnes {
 
 #[tokio::test]
 async fn late_rows_and_commits_that_are_tried_again_are_counted() {
-    let (registry, inner) = (Registry::new(), MemoryStore::new());
-    let (options, _stop) = options(&registry);
+    let inner = MemoryStore::new();
+    let (options, _controls) = options();
+    let registry = options.registry.clone();
     let store = Faulty { fails_first: 2, ..Faulty::over(&inner) };
     let sources: Vec<Box<dyn Source>> = vec![Box::new(WithLateOnes(0))];
     let (summary, _) = drive(&config(), Box::new(store), sources, options).await.unwrap();
@@ -138,11 +133,12 @@ async fn late_rows_and_commits_that_are_tried_again_are_counted() {
 
 #[tokio::test]
 async fn rows_that_lose_against_stored_ones_are_counted() {
-    let (registry, inner) = (Registry::new(), MemoryStore::new());
+    let inner = MemoryStore::new();
     let greater = Event { description: "z".to_owned(), ..event(3) };
     let rows = Rows { events: vec![greater], ..Rows::default() };
     inner.clone().commit(&Commit { rows: rows.into(), ..Commit::default() }).await.unwrap();
-    let (options, _stop) = options(&registry);
+    let (options, _controls) = options();
+    let registry = options.registry.clone();
     let source = Counting { delivered: 0, in_all: 5, panics_at: None, description_bytes: 0 };
     let (summary, _) = drive(&config(), Box::new(inner), vec![Box::new(source)], options).await.unwrap();
     assert_eq!(summary.outcome.not_taken, 1);
@@ -151,8 +147,8 @@ async fn rows_that_lose_against_stored_ones_are_counted() {
 
 #[tokio::test]
 async fn a_panic_is_counted() {
-    let registry = Registry::new();
-    let (options, _stop) = options(&registry);
+    let (options, _controls) = options();
+    let registry = options.registry.clone();
     let source = Counting { delivered: 0, in_all: 9, panics_at: Some(4), description_bytes: 0 };
     let ended = drive(&config(), Box::new(MemoryStore::new()), vec![Box::new(source)], options).await;
     assert!(matches!(ended.map(|(summary, _)| summary), Err(RunError::SourcePanicked { .. })));
