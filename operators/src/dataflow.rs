@@ -11,7 +11,7 @@
 //! Scans are divided among workers by source; one worker per kind computes the verdict, because false-discovery control
 //! needs all pairs together. Worker 0 collects the outcomes of all workers of all processes.
 
-use crate::dedupe::Dedupe;
+use crate::dedupe::{Dedupe, EventCopy};
 use crate::deployments::{Deployments, Input};
 use crate::events::levels::on_both_levels;
 use crate::events::{Episodes, EventParams, EventScan, EventVerdict};
@@ -57,10 +57,10 @@ pub enum Outcome {
 
 /// A worker's ends of the dataflow.
 pub struct Ports {
-    /// Events on time; any worker may take any row.
-    pub events: InputSession<u64, Event, i64>,
+    /// Copies of events on time; any worker may take any of them.
+    events: InputSession<u64, EventCopy, i64>,
     /// Metric rows on time, each block for the worker that has its series.
-    pub metrics: InputSession<u64, MetricBlock, i64>,
+    metrics: InputSession<u64, MetricBlock, i64>,
     /// What the timeline of deployments needs beside events; any worker may take any of it.
     pub facts: InputSession<u64, Input, i64>,
     /// Orders to evaluate; given to one worker, seen by all.
@@ -72,6 +72,14 @@ pub struct Ports {
 }
 
 impl Ports {
+    /// Feeds an event: to patterns what they need of it, to the timeline the whole of one that may be about a deployment.
+    pub fn feed_event(&mut self, event: &Event) {
+        self.events.update(EventCopy::of(event), 1);
+        if let Some(fact) = Input::of_event(event) {
+            self.facts.update(fact, 1);
+        }
+    }
+
     /// Feeds some rows of `metrics`, which are shared and not copied.
     pub fn feed_metrics(&mut self, metrics: &Metrics, rows: Range<usize>, peers: usize) {
         for block in MetricBlock::divide(metrics, rows, peers) {
@@ -105,8 +113,7 @@ pub fn build(worker: &mut Worker, params: &Params) -> Ports {
         let orders = to_all(evaluate.to_collection(scope));
         let metrics = metrics.to_collection(scope);
         let events = events.to_collection(scope);
-        let facts = events.clone().flat_map(Input::of_event).concat(facts.to_collection(scope));
-        let timeline = deployments(facts, orders.clone(), params.events.keep_ms());
+        let timeline = deployments(facts.to_collection(scope), orders.clone(), params.events.keep_ms());
         let patterns = event_patterns(events, orders.clone(), &params.events, shard).concat(timeline);
         let results = patterns.concat(metric_pairs(metrics, orders, &params.metrics, shard));
         let taken = Rc::clone(&outcomes);
@@ -138,7 +145,7 @@ fn deployments<'scope>(
 }
 
 fn event_patterns<'scope>(
-    events: Rows<'scope, Event>,
+    events: Rows<'scope, EventCopy>,
     orders: Rows<'scope, Evaluate>,
     params: &EventParams,
     shard: Shard,
@@ -146,7 +153,7 @@ fn event_patterns<'scope>(
     let keep_ms = params.keep_ms();
 
     let mut dedupe = Dedupe::default();
-    let by_identity = to_owner(|event: &Event| fixed_hash(&[&event.colony_id, &event.event_id]));
+    let by_identity = to_owner(|copy: &EventCopy| fixed_hash(&copy.identity()));
     let stamps = by_tick(events, orders.clone(), "Dedupe", by_identity, move |rows, order| {
         if let Some(now) = order.and_then(|order| order.events_now) {
             dedupe.forget_before(now - keep_ms);

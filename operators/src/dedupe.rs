@@ -4,9 +4,59 @@ use crate::counts::Counts;
 use crate::events::EventStamp;
 use crate::events::levels::service_of;
 use crate::ext::Change;
+use foldhash::fast::RandomState as FastHash;
 use model::event::{Event, EventTypeKey};
 use model::time::TimeMs;
-use std::collections::BTreeMap;
+use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
+
+/// What patterns need of one copy of an event. Texts and metadata, most of its memory, are not part of it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct EventCopy {
+    identity: Identity,
+    version: Version,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+struct Identity {
+    colony_id: String,
+    event_id: String,
+}
+
+/// The fields that distinguish versions of an event and matter to correlation, in the order of [`Event`]: like the
+/// store, this operator keeps the greatest row.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+struct Version {
+    version: u64,
+    withdrawn: bool,
+    application_name: String,
+    environment: String,
+    at: TimeMs,
+    event_type: String,
+    service_id: String,
+}
+
+impl EventCopy {
+    /// The copy that `event` is.
+    pub fn of(event: &Event) -> EventCopy {
+        let identity = Identity { colony_id: event.colony_id.clone(), event_id: event.event_id.clone() };
+        let version = Version {
+            version: event.version,
+            withdrawn: event.withdrawn,
+            application_name: event.application_name.clone(),
+            environment: event.environment.clone(),
+            at: event.timestamp,
+            event_type: event.event_type.clone(),
+            service_id: event.service_id.clone(),
+        };
+        EventCopy { identity, version }
+    }
+
+    /// Colony and id: copies with the same belong together.
+    pub fn identity(&self) -> [&str; 2] {
+        [&self.identity.colony_id, &self.identity.event_id]
+    }
+}
 
 /// Holds the versions of each event, by `(colony_id, event_id)`.
 ///
@@ -14,7 +64,7 @@ use std::collections::BTreeMap;
 /// version restores the next one. If the winner is withdrawn, there is no stamp.
 ///
 /// ```
-/// use coral_operators::dedupe::Dedupe;
+/// use coral_operators::dedupe::{Dedupe, EventCopy};
 /// use model::{event::{Event, Severity}, time::TimeMs};
 /// let event = |version| Event {
 ///     colony_id: "shop-staging".into(), event_id: "e1".into(), version, withdrawn: false,
@@ -23,37 +73,40 @@ use std::collections::BTreeMap;
 ///     description: String::new(), metadata: Default::default(),
 /// };
 /// let mut dedupe = Dedupe::default();
-/// assert_eq!(dedupe.apply(vec![(event(0), 1)]).len(), 1);
-/// assert_eq!(dedupe.apply(vec![(event(0), 1)]).len(), 0, "a repeat");
-/// assert_eq!(dedupe.apply(vec![(event(1), 1)]).len(), 2, "the old version goes, the new one comes");
-/// let taken_back = Event { withdrawn: true, ..event(1) };
-/// assert_eq!(dedupe.apply(vec![(taken_back, 1)]).len(), 1, "it goes, and nothing comes");
-/// assert_eq!(dedupe.apply(vec![(event(0), 1)]).len(), 0, "an older copy does not rise again");
+/// let mut corrections = |event: &Event| dedupe.apply(vec![(EventCopy::of(event), 1)]).len();
+/// assert_eq!(corrections(&event(0)), 1);
+/// assert_eq!(corrections(&event(0)), 0, "a repeat");
+/// assert_eq!(corrections(&event(1)), 2, "the old version goes, the new one comes");
+/// assert_eq!(corrections(&Event { withdrawn: true, ..event(1) }), 1, "it goes, and nothing comes");
+/// assert_eq!(corrections(&event(0)), 0, "an older copy does not rise again");
 /// ```
 #[derive(Debug, Default)]
 pub struct Dedupe {
-    versions: BTreeMap<(String, String), Counts<Version>>,
+    /// Looked up only: no result depends on its order.
+    versions: HashMap<Identity, Counts<Version>, FastHash>,
 }
 
 impl Dedupe {
     /// Applies the rows of one tick and returns what changed among the winners.
-    pub fn apply(&mut self, changes: Vec<Change<Event>>) -> Vec<Change<EventStamp>> {
-        let mut touched: BTreeMap<(String, String), Option<EventStamp>> = BTreeMap::new();
-        for (event, diff) in changes {
-            let identity = (event.colony_id.clone(), event.event_id.clone());
-            let versions = self.versions.entry(identity.clone()).or_default();
-            touched.entry(identity).or_insert_with_key(|identity| winner(identity, versions));
-            versions.change(Version::of(event), diff);
-        }
+    pub fn apply(&mut self, mut changes: Vec<Change<EventCopy>>) -> Vec<Change<EventStamp>> {
+        // those of a tick are sorted already: copies of an event follow one another
+        changes.sort_unstable();
+        let mut changes = changes.into_iter().peekable();
         let mut corrections = Vec::new();
-        for (identity, before) in touched {
-            let after = self.versions.get(&identity).and_then(|versions| winner(&identity, versions));
+        while let Some((EventCopy { identity, version }, diff)) = changes.next() {
+            let mut versions = self.versions.remove(&identity).unwrap_or_default();
+            let before = winner(&identity, &versions);
+            versions.change(version, diff);
+            while let Some((copy, diff)) = changes.next_if(|(copy, _)| copy.identity == identity) {
+                versions.change(copy.version, diff);
+            }
+            let after = winner(&identity, &versions);
             if before != after {
                 corrections.extend(before.map(|stamp| (stamp, -1)));
                 corrections.extend(after.map(|stamp| (stamp, 1)));
             }
-            if self.versions.get(&identity).is_some_and(Counts::is_empty) {
-                self.versions.remove(&identity);
+            if !versions.is_empty() {
+                self.versions.insert(identity, versions);
             }
         }
         corrections
@@ -65,48 +118,21 @@ impl Dedupe {
     }
 }
 
-/// The fields that distinguish versions of an event and matter to correlation, in the order of [`Event`]: like the
-/// store, this operator keeps the greatest row.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Version {
-    version: u64,
-    withdrawn: bool,
-    application_name: String,
-    environment: String,
-    at: TimeMs,
-    event_type: String,
-    service_id: String,
-}
-
-impl Version {
-    fn of(event: Event) -> Version {
-        Version {
-            version: event.version,
-            withdrawn: event.withdrawn,
-            application_name: event.application_name,
-            environment: event.environment,
-            at: event.timestamp,
-            event_type: event.event_type,
-            service_id: event.service_id,
-        }
-    }
-}
-
 /// The greatest version that is present, unless it is withdrawn. A version retracted before it arrived has a negative
 /// count.
-fn winner((colony_id, event_id): &(String, String), versions: &Counts<Version>) -> Option<EventStamp> {
+fn winner(identity: &Identity, versions: &Counts<Version>) -> Option<EventStamp> {
     let (version, _) = versions.iter().rev().find(|(_, count)| *count > 0)?;
     if version.withdrawn {
         return None;
     }
     Some(EventStamp {
         key: EventTypeKey {
-            colony_id: colony_id.clone(),
+            colony_id: identity.colony_id.clone(),
             service_id: service_of(&version.service_id),
             event_type: version.event_type.clone(),
         },
         at: version.at,
-        event_id: event_id.clone(),
+        event_id: identity.event_id.clone(),
         application_name: version.application_name.clone(),
         environment: version.environment.clone(),
     })
@@ -116,6 +142,7 @@ fn winner((colony_id, event_id): &(String, String), versions: &Counts<Version>) 
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use std::collections::BTreeMap;
 
     fn event(id: u8, version: u64, withdrawn: bool, minute: i64) -> Event {
         Event {
@@ -143,7 +170,7 @@ mod tests {
     fn a_service_that_is_called_as_any_service_is_none_of_them() {
         use crate::events::levels::{is_general, on_both_levels};
         let named = Event { service_id: "*".to_owned(), ..event(1, 0, false, 5) };
-        let changes = Dedupe::default().apply(vec![(named, 1)]);
+        let changes = Dedupe::default().apply(vec![(EventCopy::of(&named), 1)]);
         let [own, whole] = on_both_levels(changes[0].0.clone());
         assert!(!is_general(&own.key) && is_general(&whole.key), "{:?}", own.key);
     }
@@ -161,7 +188,8 @@ mod tests {
             let mut dedupe = Dedupe::default();
             let mut winners: BTreeMap<EventStamp, i64> = BTreeMap::new();
             for tick in changes.chunks(tick_rows) {
-                for (stamp, diff) in dedupe.apply(tick.to_vec()) {
+                let copies = tick.iter().map(|(event, diff)| (EventCopy::of(event), *diff)).collect();
+                for (stamp, diff) in dedupe.apply(copies) {
                     *winners.entry(stamp).or_default() += diff;
                 }
             }

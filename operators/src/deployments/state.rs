@@ -30,8 +30,8 @@ pub enum Input {
 
 impl Input {
     /// The event, if the timeline needs it: an amended event may replace a copy that was about a deployment.
-    pub fn of_event(event: Event) -> Option<Input> {
-        (is_about_deployments(&event.event_type) || event.is_amended()).then_some(Input::Event(event))
+    pub fn of_event(event: &Event) -> Option<Input> {
+        (is_about_deployments(&event.event_type) || event.is_amended()).then(|| Input::Event(event.clone()))
     }
 
     /// A service of a topology, if its version is known.

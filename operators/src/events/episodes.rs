@@ -100,22 +100,21 @@ impl Episodes {
     }
 
     /// Applies changes of events and returns the changes of onsets, sorted.
-    pub fn apply(&mut self, changes: Vec<(EventStamp, i64)>) -> Vec<(Onset, i64)> {
-        let mut touched: BTreeMap<EventTypeKey, Vec<TimeMs>> = BTreeMap::new();
-        for (stamp, diff) in changes {
-            if stamp.at < self.forgotten_before {
-                continue;
-            }
-            let EventStamp { key, at, event_id, application_name, environment } = stamp;
-            let texts = Texts { event_id, application_name, environment };
-            let state = self.types.entry(key.clone()).or_default();
-            state.events.entry(at).or_default().change(texts, diff);
-            touched.entry(key).or_default().push(at);
-        }
+    pub fn apply(&mut self, mut changes: Vec<(EventStamp, i64)>) -> Vec<(Onset, i64)> {
+        changes.retain(|(stamp, _)| stamp.at >= self.forgotten_before);
+        // those of a tick are sorted already: one type after the other, each by time
+        changes.sort_unstable();
+        let mut changes = changes.into_iter().peekable();
         let mut onsets = Vec::new();
-        for (key, mut times) in touched {
-            let Some(state) = self.types.get_mut(&key) else { continue };
-            times.sort_unstable();
+        while let Some((EventStamp { key, at, event_id, application_name, environment }, diff)) = changes.next() {
+            let mut state = self.types.remove(&key).unwrap_or_default();
+            let mut times = vec![at];
+            state.change(at, Texts { event_id, application_name, environment }, diff);
+            while let Some((stamp, diff)) = changes.next_if(|(stamp, _)| stamp.key == key) {
+                let EventStamp { at, event_id, application_name, environment, .. } = stamp;
+                times.push(at);
+                state.change(at, Texts { event_id, application_name, environment }, diff);
+            }
             times.dedup();
             for at in &times {
                 if state.events.get(at).is_some_and(Counts::is_empty) {
@@ -126,8 +125,8 @@ impl Episodes {
                 let Texts { event_id, application_name, environment } = texts;
                 onsets.push((Onset { key: key.clone(), at, event_id, application_name, environment }, diff));
             }
-            if state.events.is_empty() {
-                self.types.remove(&key);
+            if !state.events.is_empty() {
+                self.types.insert(key, state);
             }
         }
         onsets.sort_unstable();
@@ -153,6 +152,10 @@ impl Episodes {
 }
 
 impl TypeState {
+    fn change(&mut self, at: TimeMs, texts: Texts, diff: i64) {
+        self.events.entry(at).or_default().change(texts, diff);
+    }
+
     /// Recomputes the onsets around the changed `times` (rising) and returns what changed.
     fn refresh(&mut self, times: &[TimeMs], params: &EventParams) -> Vec<(TimeMs, Texts, i64)> {
         let mut changes = Vec::new();

@@ -358,7 +358,7 @@ fn run_tick(
             busy: _busy,
     } = command;
     for event in share_of(&rows.events, share).iter().chain(share_of(&newer, share)) {
-        ports.events.update(event.clone(), 1);
+        ports.feed_event(event);
     }
     let (begin, end) = bounds(rows.metrics.len(), share);
     ports.feed_metrics(&rows.metrics, begin..end, worker.peers());

@@ -6,7 +6,7 @@ use crate::deployments::{Deployments, Input};
 use model::event::{Event, Severity};
 
 fn events(events: Vec<Event>) -> Vec<String> {
-    told(events.into_iter().filter_map(Input::of_event))
+    told(events.iter().filter_map(Input::of_event))
 }
 
 fn described(minute: i64, event_type: &str, description: &str) -> Event {
@@ -212,7 +212,7 @@ fn a_deployment_is_corrected_by_late_and_withdrawn_events() {
     let mut operator = Deployments::default();
     let mut rows = Rows::default();
     let mut change = |event: Event, diff: i64| {
-        rows.apply(evaluated(&mut operator, Input::of_event(event).map(|input| (input, diff)).into_iter().collect()));
+        rows.apply(evaluated(&mut operator, Input::of_event(&event).map(|input| (input, diff)).into_iter().collect()));
         rows.deployments().iter().map(line).collect::<Vec<_>>()
     };
     let first = event(60, "b", "deploy", "version=v2");

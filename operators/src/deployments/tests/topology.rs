@@ -7,7 +7,7 @@ use model::event::Event;
 use model::time::{DAY_MS, MINUTE_MS};
 
 fn of(event: Event) -> Input {
-    Input::of_event(event).unwrap()
+    Input::of_event(&event).unwrap()
 }
 
 #[test]
