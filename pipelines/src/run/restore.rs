@@ -13,8 +13,8 @@ use operators::deployments::Input;
 use sinks::{Span, StoreReader, pages};
 use std::sync::Arc;
 
-/// Rows read back and fed at once.
-const PAGE_ROWS: usize = 20_000;
+/// Rows read back and fed at once. Two such pages are in memory: one that is read, one that is fed.
+const PAGE_ROWS: usize = 10_000;
 
 /// What a restart has made of stored rows.
 #[derive(Debug, Default)]
@@ -25,7 +25,8 @@ pub(crate) struct Restored {
     pub(crate) timeline: StoredTimeline,
 }
 
-/// Feeds the rows that can still matter (as far back as the operators require) to a new engine.
+/// Feeds the rows that can still matter (as far back as the operators require) to a new engine: all events about
+/// deployments, other events and metric rows of the look-back, and what is known of deployments whose events are gone.
 pub(crate) async fn restore(
     reader: &Arc<dyn StoreReader>,
     engine: &mut Engine,
@@ -33,15 +34,26 @@ pub(crate) async fn restore(
     clock: &EventClock,
     memory: &Memory,
 ) -> Result<Restored, RunError> {
-    let timeline = deployments(reader.as_ref(), engine, memory).await?;
-    let mut restored = Restored { rows: 0, timeline };
-    if let Some(now) = clock.events_now() {
-        let mut pages = pages::<Event>(reader, Span::on_time_since(now - params.events.keep_ms()), PAGE_ROWS);
+    let mut feed = Feed { engine, memory };
+    let mut restored = Restored { rows: 0, timeline: StoredTimeline::read(reader.as_ref()).await? };
+    let since = clock.events_now().map(|now| now - params.events.keep_ms());
+    let mut older = DeploymentEvents::of(reader.as_ref(), since).await?;
+    loop {
+        let page = older.next(reader.as_ref()).await?;
+        if page.is_empty() {
+            break;
+        }
+        restored.timeline.note(&page);
+        let facts = Arc::new(page.into_iter().map(Input::Event).collect());
+        feed.take(TickRows { facts, ..TickRows::default() }).await?;
+    }
+    if let Some(since) = since {
+        let mut pages = pages::<Event>(reader, Span::on_time_since(since), PAGE_ROWS);
         while let Some(page) = pages.next().await? {
             restored.rows += page.len() as u64;
-            let events = page.into_iter().map(|stored| stored.row).collect();
-            engine.tick(Rows { events, ..Rows::default() }.into(), None).await?;
-            memory.check()?;
+            let events: Vec<Event> = page.into_iter().map(|stored| stored.row).collect();
+            restored.timeline.note(&events);
+            feed.take(Rows { events, ..Rows::default() }.into()).await?;
         }
     }
     if let Some(now) = clock.metrics_now() {
@@ -49,32 +61,31 @@ pub(crate) async fn restore(
         while let Some(page) = pages.next().await? {
             restored.rows += page.len() as u64;
             let metrics = page.into_iter().map(|stored| stored.row).collect();
-            engine.tick(Rows { metrics, ..Rows::default() }.into(), None).await?;
-            memory.check()?;
+            feed.take(Rows { metrics, ..Rows::default() }.into()).await?;
         }
     }
+    let facts = Arc::new(restored.timeline.facts(&reader.services().await?));
+    feed.take(TickRows { facts, ..TickRows::default() }).await?;
+    feed.end().await?;
     Ok(restored)
 }
 
-/// Feeds all events about deployments, and what is known of deployments whose events are gone.
-async fn deployments(
-    reader: &dyn StoreReader,
-    engine: &mut Engine,
-    memory: &Memory,
-) -> Result<StoredTimeline, RunError> {
-    let mut timeline = StoredTimeline::read(reader).await?;
-    let mut events = DeploymentEvents::of(reader).await?;
-    loop {
-        let page = events.next(reader).await?;
-        if page.is_empty() {
-            break;
-        }
-        timeline.note(&page);
-        let facts = Arc::new(page.into_iter().map(Input::Event).collect());
-        engine.tick(TickRows { facts, ..TickRows::default() }, None).await?;
-        memory.check()?;
+/// The engine and what it is fed: while it works on a page the next one is read.
+struct Feed<'a> {
+    engine: &'a mut Engine,
+    memory: &'a Memory,
+}
+
+impl Feed<'_> {
+    async fn take(&mut self, rows: TickRows) -> Result<(), RunError> {
+        self.end().await?;
+        self.engine.submit(rows, None, 0)?;
+        Ok(self.memory.check()?)
     }
-    let facts = Arc::new(timeline.facts(&reader.services().await?));
-    engine.tick(TickRows { facts, ..TickRows::default() }, None).await?;
-    Ok(timeline)
+
+    /// Waits until the engine has taken everything.
+    async fn end(&mut self) -> Result<(), RunError> {
+        while self.engine.answer().await?.is_some() {}
+        Ok(())
+    }
 }

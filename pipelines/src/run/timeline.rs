@@ -44,18 +44,19 @@ fn table() -> Option<&'static DerivedTable> {
 /// A page of stored events about deployments, after the last one.
 pub(crate) struct DeploymentEvents {
     types: Vec<String>,
+    before: Option<TimeMs>,
     after: Option<Event>,
 }
 
 impl DeploymentEvents {
-    /// All that are stored on time.
+    /// All that are stored on time, from before a time if one is given.
     ///
     /// # Errors
     /// Those of the store.
-    pub(crate) async fn of(reader: &dyn StoreReader) -> Result<DeploymentEvents, SinkError> {
+    pub(crate) async fn of(reader: &dyn StoreReader, before: Option<TimeMs>) -> Result<DeploymentEvents, SinkError> {
         let mut types = reader.event_types().await?;
         types.retain(|event_type| is_about_deployments(event_type));
-        Ok(DeploymentEvents { types, after: None })
+        Ok(DeploymentEvents { types, before, after: None })
     }
 
     /// The next page; empty at the end.
@@ -63,8 +64,10 @@ impl DeploymentEvents {
     /// # Errors
     /// Those of the store.
     pub(crate) async fn next(&mut self, reader: &dyn StoreReader) -> Result<Vec<Event>, SinkError> {
-        let page = reader.events_of(&self.types, self.after.as_ref(), PAGE_ROWS).await?;
+        let mut page = reader.events_of(&self.types, self.after.as_ref(), PAGE_ROWS).await?;
         self.after = page.last().cloned();
+        // pages rise in time
+        page.retain(|event| self.before.is_none_or(|before| event.timestamp < before));
         Ok(page)
     }
 }
@@ -93,14 +96,15 @@ impl StoredTimeline {
         }
     }
 
-    /// Notes stored events about deployments.
+    /// Notes stored events that are about deployments.
     pub(crate) fn note(&mut self, events: &[Event]) {
         let named = |event: &Event| {
             let report = Report::of(event).filter(|_| !event.withdrawn);
             report.map(|report| NamedVersions { from: report.from, to: report.to }).unwrap_or_default()
         };
         let identity = |event: &Event| (event.colony_id.clone(), event.event_id.clone());
-        self.events.extend(events.iter().map(|event| (identity(event), named(event))));
+        let own = events.iter().filter(|event| is_about_deployments(&event.event_type));
+        self.events.extend(own.map(|event| (identity(event), named(event))));
     }
 
     /// What the engine needs of deployments that are final, and of versions that were seen. All events have been noted.

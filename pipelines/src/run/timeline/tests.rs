@@ -41,7 +41,7 @@ fn reported(number: i64, version: &str) -> Event {
 async fn reopened(store: &MemoryStore) -> (StoredTimeline, Deployments) {
     let reader = store.reader();
     let mut timeline = StoredTimeline::read(reader.as_ref()).await.unwrap();
-    let mut events = DeploymentEvents::of(reader.as_ref()).await.unwrap();
+    let mut events = DeploymentEvents::of(reader.as_ref(), None).await.unwrap();
     let mut operator = Deployments::default();
     loop {
         let page = events.next(reader.as_ref()).await.unwrap();
