@@ -21,6 +21,8 @@ mod tests;
 pub const DEFERRED_NAME: &str = "held-back";
 /// No clock is wrong by more: times further ahead are no times, and stay refused.
 const AHEAD_MS_MAX: i64 = 100 * 366 * DAY_MS;
+/// How long runs ask for rows that the clock takes by now. After that they are given up, with a message.
+const ASKED_MS_MAX: i64 = 7 * DAY_MS;
 /// The source whose partitions are cheap to read from their start, which also replaces their earlier rejects.
 const FILES: &str = "files";
 
@@ -34,6 +36,9 @@ struct DeferredPart {
     rows: u64,
     first: TimeMs,
     last: TimeMs,
+    /// When a run first asked for them again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    asked_since: Option<TimeMs>,
 }
 
 /// What waits for the clock, over all partitions.
@@ -68,6 +73,13 @@ pub(crate) struct Waiting {
 
 fn rfc_3339<S: serde::Serializer>(time: &TimeMs, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(time)
+}
+
+/// Whether partitions of the first source may be read by the second: a topic belongs to any Kafka source that names it,
+/// and another topic renames the source.
+fn may_read(source: &str, other: &str) -> bool {
+    let is_kafka = |name: &str| name.starts_with("kafka:");
+    source == other || (is_kafka(source) && is_kafka(other))
 }
 
 /// All deferred rows, and the positions of the sources.
@@ -117,10 +129,50 @@ impl Deferred {
         }
     }
 
+    /// A live run of these sources begins, and asks for what the clock takes by now.
+    pub(crate) fn ask(&mut self, sources: &[String], now: TimeMs) {
+        for key in &self.due {
+            let Some(held) = self.held.get_mut(key) else { continue };
+            if held.asked_since.is_none() {
+                self.moved.insert(key.clone());
+            }
+            let since = *held.asked_since.get_or_insert(now);
+            if !sources.iter().any(|source| may_read(&key.0, source)) {
+                tracing::warn!(
+                    source = %key.0, partition = %key.1, rows = held.rows, first = %held.first,
+                    given_up_after = %(since + ASKED_MS_MAX),
+                    "rows that were ahead of this machine's clock wait for a source that is not configured any more"
+                );
+            }
+        }
+    }
+
+    /// A live run ends: what has been asked for long enough and has not come is given up, unless its source cannot be
+    /// reached.
+    pub(crate) fn give_up(&mut self, now: TimeMs, is_unreachable: impl Fn(&str) -> bool) {
+        let held = &self.held;
+        let is_over = |key: &(String, String)| {
+            let since = held.get(key).and_then(|held| held.asked_since);
+            since.is_some_and(|since| now - since >= ASKED_MS_MAX) && !is_unreachable(&key.0)
+        };
+        let over: Vec<(String, String)> = self.due.extract_if(.., is_over).collect();
+        for key in over {
+            if let Some(held) = self.held.remove(&key) {
+                tracing::warn!(
+                    source = %key.0, partition = %key.1, rows = held.rows, first = %held.first, last = %held.last,
+                    "rows that were ahead of this machine's clock have not come again in a week of asking: they are given \
+                     up; where they still exist, a replay or an import of their range brings them"
+                );
+            }
+            self.moved.insert(key);
+        }
+    }
+
     /// Takes note of a batch, in the order of delivery.
     pub(crate) fn observe(&mut self, source: &str, batch: &Batch, now: TimeMs) {
         for partition in batch.restarted.iter().chain(&batch.rewound) {
-            let key = (source.to_owned(), partition.clone());
+            let is_meant = |(of, known): &(String, String)| known == partition && may_read(of, source);
+            let Some(key) = self.held.keys().find(|key| is_meant(key)).cloned() else { continue };
             self.due.remove(&key);
             let Some(held) = self.held.remove(&key) else { continue };
             tracing::info!(
@@ -150,7 +202,14 @@ impl Deferred {
             let (Some(first), Some(last)) = (times.iter().min(), times.iter().max()) else { continue };
             let before = reached.0.get(partition).filter(|_| source != FILES);
             let key = (source.to_owned(), partition.clone());
-            let fresh = || DeferredPart { from: before.cloned(), when: *first, rows: 0, first: *first, last: *last };
+            let fresh = || DeferredPart {
+                from: before.cloned(),
+                when: *first,
+                rows: 0,
+                first: *first,
+                last: *last,
+                asked_since: None,
+            };
             let held = self.held.entry(key.clone()).or_insert_with(fresh);
             held.rows += times.len() as u64;
             held.first = held.first.min(*first);
@@ -210,15 +269,24 @@ pub(crate) fn rewind(
         if held.when > now {
             continue;
         }
-        if let Some(of_source) = positions.get_mut(&source) {
-            match held.from {
-                Some(from) => drop(of_source.0.insert(partition.clone(), from)),
+        for (name, of_source) in positions.iter_mut().filter(|(name, _)| may_read(&source, name)) {
+            if *name != source && !of_source.0.contains_key(&partition) {
+                continue;
+            }
+            match &held.from {
+                Some(from) => drop(of_source.0.insert(partition.clone(), from.clone())),
                 None => drop(of_source.0.remove(&partition)),
             }
         }
         rewound.entry(source).or_default().insert(partition);
     }
     (positions, rewound)
+}
+
+/// The rewound partitions that this source may read.
+pub(crate) fn rewound_of(rewound: &BTreeMap<String, BTreeSet<String>>, source: &str) -> BTreeSet<String> {
+    let own = rewound.iter().filter(|(name, _)| may_read(name, source));
+    own.flat_map(|(_, partitions)| partitions.iter().cloned()).collect()
 }
 
 /// A source with rewound partitions: reported with the first batch of each.

@@ -196,6 +196,12 @@ impl Reach {
         self.unreachable.len() + self.outages.len()
     }
 
+    /// Whether a source, or the colony behind it, does not respond.
+    pub(crate) fn is_unreachable(&self, source: &str) -> bool {
+        let colony_id = source.split_once(':').map_or(source, |(_, colony_id)| colony_id);
+        self.unreachable.contains_key(colony_id) || self.outages.values().any(|(name, _)| name == source)
+    }
+
     /// Number of those that respond.
     pub(crate) fn answering(&self) -> u64 {
         self.answering.len() as u64
@@ -247,6 +253,7 @@ mod tests {
             status("c", "healthy", once),
         ]);
         assert_eq!(reach.answering(), 2);
+        assert!(reach.is_unreachable("colony-events:b") && !reach.is_unreachable("colony-events:c"));
         let lost = BTreeMap::from([("b".to_owned(), "127.0.0.1:9: refused".to_owned())]);
         assert_eq!(reach.into_unreachable(), lost);
     }
@@ -258,6 +265,7 @@ mod tests {
         reach.observe_source(0, "kafka:m", None);
         reach.observe_source(1, "kafka:e", Some("b:9092: away".to_owned()));
         reach.observe_source(1, "kafka:e", None);
+        assert!(reach.is_unreachable("kafka:m") && !reach.is_unreachable("kafka:e"));
         assert_eq!(reach.into_unreachable(), BTreeMap::from([("kafka:m".to_owned(), "b:9092: away".to_owned())]));
     }
 

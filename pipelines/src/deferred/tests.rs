@@ -137,3 +137,52 @@ fn a_part_that_is_no_longer_read_is_forgotten_once_its_time_has_come() {
     all.entry(DEFERRED_NAME.to_owned()).or_default().advance(later.take_moved());
     assert!(rewind(&all, ahead(30)).1.is_empty());
 }
+
+/// Asks and ends a run, and gives what is stored then.
+fn asked(mut stored: BTreeMap<String, Positions>, now: TimeMs, is_unreachable: bool) -> BTreeMap<String, Positions> {
+    let mut held = Deferred::of_store(&stored, now);
+    held.ask(&["files".to_owned()], now);
+    held.give_up(now, |_| is_unreachable);
+    stored.entry(DEFERRED_NAME.to_owned()).or_default().advance(held.take_moved());
+    stored
+}
+
+fn waits(stored: &BTreeMap<String, Positions>) -> usize {
+    Deferred::of_store(stored, NOW).waiting().positions
+}
+
+#[test]
+fn what_does_not_come_in_a_week_of_asking_is_given_up_but_not_while_its_source_is_away() {
+    for source in ["kafka:e", "colony-events:c"] {
+        let ahead_of_clock = [batch(vec![reject("e/0@6", ahead(10))], &[("e/0", "7")])];
+        // two weeks pass before the first run that asks
+        let early = asked(stored(source, &ahead_of_clock), ahead(1), false);
+        let first = asked(early, ahead(24), false);
+        assert_eq!(rewind(&first, ahead(24)).1.len(), 1, "it is asked for");
+        let next = asked(first, ahead(30), false);
+        assert_eq!(waits(&next), 1, "six days");
+        let away = asked(next, ahead(40), true);
+        assert_eq!(waits(&away), 1, "the source could not deliver");
+        let over = asked(away, ahead(40), false);
+        assert_eq!((waits(&over), rewind(&over, ahead(40)).1.len()), (0, 0));
+    }
+}
+
+#[test]
+fn a_topic_goes_back_also_where_another_source_reads_it_by_now() {
+    let mut all = stored(
+        "kafka:e",
+        &[batch(Vec::new(), &[("e/0", "5")]), batch(vec![reject("e/0@6", ahead(10))], &[("e/0", "7")])],
+    );
+    // a topic was added to the source, which renames it; it has read on
+    all.insert("kafka:e,m".to_owned(), positions(&[("e/0", "90"), ("m/0", "4")]));
+    let (moved, rewound) = rewind(&all, ahead(20));
+    assert_eq!(moved["kafka:e,m"], positions(&[("e/0", "5"), ("m/0", "4")]));
+    assert_eq!(rewound_of(&rewound, "kafka:e,m"), BTreeSet::from(["e/0".to_owned()]));
+    assert!(rewound_of(&rewound, "files").is_empty());
+    let mut held = Deferred::of_store(&all, ahead(20));
+    let again = batch(Vec::new(), &[("e/0", "8")]);
+    held.observe("kafka:e,m", &Batch { rewound: vec!["e/0".to_owned()], ..again }, ahead(20));
+    all.entry(DEFERRED_NAME.to_owned()).or_default().advance(held.take_moved());
+    assert_eq!(waits(&all), 0, "it has been read again");
+}

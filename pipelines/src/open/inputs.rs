@@ -64,11 +64,11 @@ pub fn build_share(
     share: Share,
     context: &SourceContext,
 ) -> Result<Vec<Box<dyn Source>>, InputError> {
-    let (positions, mut rewound) = deferred::rewind(positions, context.clock.now());
+    let (positions, rewound) = deferred::rewind(positions, context.clock.now());
     let sources = build_at(config, &positions, share, context)?;
-    let tell = |source: Box<dyn Source>| match rewound.remove(source.name()) {
-        Some(partitions) => Box::new(Rewound { inner: source, partitions }) as Box<dyn Source>,
-        None => source,
+    let tell = |source: Box<dyn Source>| -> Box<dyn Source> {
+        let partitions = deferred::rewound_of(&rewound, source.name());
+        if partitions.is_empty() { source } else { Box::new(Rewound { inner: source, partitions }) }
     };
     Ok(sources.into_iter().map(tell).collect())
 }

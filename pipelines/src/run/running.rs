@@ -205,6 +205,10 @@ impl Running {
         started: Instant,
     ) -> Result<(RunSummary, Box<dyn StoreWriter>), RunError> {
         let queue_bytes_max = self.memory.queue_bytes_max();
+        if self.is_live {
+            let names: Vec<String> = sources.iter().map(|source| source.name().to_owned()).collect();
+            self.held.ask(&names, self.clock.now());
+        }
         let mut intake = Intake::start(sources, &options.shutdown, queue_bytes_max, &self.instruments);
         self.acknowledgements = intake.acknowledgements();
         let failure = self.take_in_and_drain(&mut intake, &options.shutdown).await;
@@ -265,8 +269,11 @@ impl Running {
         shutdown: &watch::Receiver<bool>,
     ) -> Result<Option<RunError>, RunError> {
         let failure = self.take_in(intake, shutdown).await?;
-        if self.is_live && failure.is_none() && intake.is_complete() {
-            self.held.forget_unread();
+        if self.is_live && failure.is_none() {
+            if intake.is_complete() {
+                self.held.forget_unread();
+            }
+            self.held.give_up(self.clock.now(), |source| self.reach.is_unreachable(source));
         }
         intake.stop();
         self.is_draining = true;
