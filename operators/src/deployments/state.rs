@@ -7,12 +7,13 @@ use super::timeline::{Earlier, timeline};
 use super::words::is_about_deployments;
 use crate::counts::Counts;
 use crate::ext::Change;
+use foldhash::fast::RandomState as FastHash;
 use model::derived::DerivedRow;
 use model::event::Event;
 use model::time::{DAY_MS, TimeMs};
 use model::topology::ServiceNode;
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// How long deployments are kept in memory: as long as the store keeps them by default.
 pub const KEEP_MS: i64 = 730 * DAY_MS;
@@ -61,8 +62,8 @@ type ServiceKey = (String, String);
 /// The deployments of colonies, kept current.
 #[derive(Debug, Default)]
 pub struct Deployments {
-    /// Copies of each event, by `(colony_id, event_id)`.
-    copies: BTreeMap<(String, String), Counts<Event>>,
+    /// Copies of each event, by `(colony_id, event_id)`. Looked up only: no result depends on their order.
+    copies: HashMap<(String, String), Counts<Event>, FastHash>,
     services: BTreeMap<ServiceKey, Service>,
     /// Services of which something has changed since the last evaluation.
     touched: BTreeSet<ServiceKey>,
@@ -78,49 +79,61 @@ struct Service {
 
 impl Deployments {
     /// Applies the rows of one tick.
-    pub fn apply(&mut self, changes: Vec<Change<Input>>) {
-        let touched = &mut self.touched;
-        let mut before: BTreeMap<(String, String), Option<(ServiceKey, Report)>> = BTreeMap::new();
-        for (input, diff) in changes {
+    pub fn apply(&mut self, mut changes: Vec<Change<Input>>) {
+        // those of a tick are sorted already: copies of an event follow one another
+        changes.sort_unstable();
+        let mut changes = changes.into_iter().peekable();
+        while let Some((input, diff)) = changes.next() {
             match input {
                 Input::Event(event) => {
-                    let identity = (event.colony_id.clone(), event.event_id.clone());
-                    let copies = self.copies.entry(identity.clone()).or_default();
-                    before.entry(identity).or_insert_with(|| winner(copies));
-                    copies.change(event, diff);
+                    let mut copies = vec![(event, diff)];
+                    while let Some((Input::Event(event), diff)) =
+                        changes.next_if(|(next, _)| matches!(next, Input::Event(next) if is_same(next, &copies[0].0)))
+                    {
+                        copies.push((event, diff));
+                    }
+                    self.take_copies(copies);
                 }
                 Input::Seen(sighting) if diff > 0 => {
                     let key = (sighting.colony_id, sighting.service_id);
                     let service = self.services.entry(key.clone()).or_default();
                     if service.seen.add(&sighting.version, sighting.at) {
-                        touched.insert(key);
+                        self.touched.insert(key);
                     }
                 }
                 Input::Earlier(earlier) if diff > 0 => {
                     let key = (earlier.colony_id.clone(), earlier.service_id.clone());
                     let service = self.services.entry(key.clone()).or_default();
                     service.earlier = service.earlier.take().max(Some(earlier));
-                    touched.insert(key);
+                    self.touched.insert(key);
                 }
                 Input::Seen(_) | Input::Earlier(_) => {}
             }
         }
-        for (identity, before) in before {
-            let after = self.copies.get(&identity).and_then(winner);
-            if self.copies.get(&identity).is_some_and(Counts::is_empty) {
-                self.copies.remove(&identity);
-            }
-            if before == after {
-                continue;
-            }
-            if let Some((key, report)) = before {
+    }
+
+    /// Applies changes of the copies of one event.
+    fn take_copies(&mut self, changes: Vec<Change<Event>>) {
+        let Some((first, _)) = changes.first() else { return };
+        let identity = (first.colony_id.clone(), first.event_id.clone());
+        let mut copies = self.copies.remove(&identity).unwrap_or_default();
+        let before = winner(&copies).cloned();
+        for (event, diff) in changes {
+            copies.change(event, diff);
+        }
+        let after = winner(&copies);
+        if before.as_ref() != after {
+            if let Some((key, report)) = before.as_ref().and_then(reported) {
                 self.services.entry(key.clone()).or_default().reports.remove(&report);
-                touched.insert(key);
+                self.touched.insert(key);
             }
-            if let Some((key, report)) = after {
+            if let Some((key, report)) = after.and_then(reported) {
                 self.services.entry(key.clone()).or_default().reports.insert(report);
-                touched.insert(key);
+                self.touched.insert(key);
             }
+        }
+        if !copies.is_empty() {
+            self.copies.insert(identity, copies);
         }
     }
 
@@ -183,11 +196,18 @@ impl Service {
     }
 }
 
-/// The greatest copy that is present, unless it is withdrawn or not about a deployment.
-fn winner(copies: &Counts<Event>) -> Option<(ServiceKey, Report)> {
+/// Whether both are copies of one event.
+fn is_same(one: &Event, other: &Event) -> bool {
+    one.colony_id == other.colony_id && one.event_id == other.event_id
+}
+
+/// The greatest copy that is present, unless it is withdrawn.
+fn winner(copies: &Counts<Event>) -> Option<&Event> {
     let (event, _) = copies.iter().rev().find(|(_, count)| *count > 0)?;
-    if event.withdrawn {
-        return None;
-    }
+    (!event.withdrawn).then_some(event)
+}
+
+/// What an event says about a deployment, and of which service.
+fn reported(event: &Event) -> Option<(ServiceKey, Report)> {
     Some(((event.colony_id.clone(), event.service_id.clone()), Report::of(event)?))
 }
