@@ -1,6 +1,6 @@
 //! What goes wrong with a server: cut-off commits, kills, refusals, refused rows.
 
-use super::InDatabase;
+use super::{InDatabase, Pool};
 use crate::support::clickhouse::Server;
 use model::pattern::Finding;
 use model::position::Positions;
@@ -64,9 +64,10 @@ async fn undisturbed(server: &Server) -> (Dump, Vec<usize>) {
 /// what an undisturbed run leaves.
 async fn every_cut_heals(server: &Server, fault: &str, reopens: bool) {
     let (expected, statements) = undisturbed(server).await;
+    let pool = Pool::default();
     for (cut_commit, cut_statements) in statements.iter().enumerate() {
         for at in 1..=*cut_statements {
-            let fixture = InDatabase::new(server);
+            let fixture = InDatabase::of_pool(server, &pool);
             let mut store = fixture.opened().await;
             for (number, commit) in commits().iter().enumerate() {
                 if number == cut_commit {
@@ -155,7 +156,7 @@ async fn a_server_killed_in_the_middle_of_an_insert_and_restarted_loses_and_doub
     for commit in commits() {
         store.commit(&commit).await.unwrap();
     }
-    let fixture = InDatabase { server: &server, database: database.clone() };
+    let fixture = InDatabase { server: &server, database: database.clone(), pool: None };
     let mut found = fixture.rows();
     // revisions count the commits that were repeated from the start
     assert_eq!(found.remove("correlations").unwrap().len(), expected["correlations"].len());
