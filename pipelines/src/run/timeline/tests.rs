@@ -78,7 +78,7 @@ async fn restarted(events: &[Event], stored: usize, seen: &[(i64, &str)], later:
     let sightings = |nodes: &[ServiceNode]| nodes.iter().filter_map(Input::of_node).collect::<Vec<_>>();
     let later = sightings(&later.iter().map(node).collect::<Vec<_>>());
     let mut live = Deployments::default();
-    let all = events.iter().cloned().filter_map(Input::of_event).chain(sightings(&nodes));
+    let all = events.iter().filter_map(Input::of_event).chain(sightings(&nodes));
     let before = computed(&mut live, all);
     let rows = Rows { events: events[events.len() - stored..].to_vec(), nodes, ..Rows::default() };
     let mut store = MemoryStore::new();
