@@ -4,6 +4,7 @@
 //! events  ── dedupe ── episodes ── (to all) ── event scan  ── event verdict ──┐
 //!         └─ deployments ─────────────────────────────────────────────────────┤
 //! metrics ── align ────────────── (to all) ── metric scan ── metric verdict ──┴── Outcome
+//! calls ─── (to all) ─ both scans
 //! Evaluate ─ (to all) ─ every operator above: scan now, forget what can no longer matter
 //! ```
 //! Timely's timestamp is the tick; event time is data. [`Evaluate`] arrives on every worker in the ticks that the
@@ -11,12 +12,13 @@
 //! Scans are divided among workers by source; one worker per kind computes the verdict, because false-discovery control
 //! needs all pairs together. Worker 0 collects the outcomes of all workers of all processes.
 
+use crate::calls::Call;
 use crate::dedupe::{Dedupe, EventCopy};
 use crate::deployments::{Deployments, Input};
 use crate::events::levels::on_both_levels;
 use crate::events::{Episodes, EventParams, EventScan, EventVerdict};
 pub use crate::ext::{Change, Evaluate};
-use crate::ext::{Rows, by_tick, stay, to_all, to_first, to_owner};
+use crate::ext::{Row, Rows, by_tick, stay, to_all, to_first, to_owner};
 use crate::metrics::{Align, MetricBlock, MetricParams, MetricScan, MetricVerdict, Samples};
 use crate::shard::{Shard, fixed_hash};
 use differential_dataflow::input::InputSession;
@@ -63,6 +65,8 @@ pub struct Ports {
     metrics: InputSession<u64, MetricBlock, i64>,
     /// What the timeline of deployments needs beside events; any worker may take any of it.
     pub facts: InputSession<u64, Input, i64>,
+    /// Calls between services; any worker may take any of them. They are never retracted.
+    pub calls: InputSession<u64, Call, i64>,
     /// Orders to evaluate; given to one worker, seen by all.
     pub evaluate: InputSession<u64, Evaluate, i64>,
     /// Changes since they were last taken; all of them are output on worker 0.
@@ -95,6 +99,8 @@ impl Ports {
         self.metrics.flush();
         self.facts.advance_to(tick + 1);
         self.facts.flush();
+        self.calls.advance_to(tick + 1);
+        self.calls.flush();
         self.evaluate.advance_to(tick + 1);
         self.evaluate.flush();
     }
@@ -108,21 +114,23 @@ pub fn build(worker: &mut Worker, params: &Params) -> Ports {
     let mut events = InputSession::new();
     let mut metrics = InputSession::new();
     let mut facts = InputSession::new();
+    let mut calls = InputSession::new();
     let mut evaluate = InputSession::new();
     worker.dataflow::<u64, _, _>(|scope| {
         let orders = to_all(evaluate.to_collection(scope));
         let metrics = metrics.to_collection(scope);
         let events = events.to_collection(scope);
         let timeline = deployments(facts.to_collection(scope), orders.clone(), params.events.keep_ms());
-        let patterns = event_patterns(events, orders.clone(), &params.events, shard).concat(timeline);
-        let results = patterns.concat(metric_pairs(metrics, orders, &params.metrics, shard));
+        let calls = calls.to_collection(scope);
+        let patterns = event_patterns(events, calls.clone(), orders.clone(), &params.events, shard).concat(timeline);
+        let results = patterns.concat(metric_pairs(metrics, calls, orders, &params.metrics, shard));
         let taken = Rc::clone(&outcomes);
         let results = to_first(results);
         results
             .inspect(move |(outcome, _tick, diff)| taken.borrow_mut().push((outcome.clone(), *diff)))
             .probe_with(&probe);
     });
-    Ports { events, metrics, facts, evaluate, outcomes, probe }
+    Ports { events, metrics, facts, calls, evaluate, outcomes, probe }
 }
 
 fn deployments<'scope>(
@@ -146,6 +154,7 @@ fn deployments<'scope>(
 
 fn event_patterns<'scope>(
     events: Rows<'scope, EventCopy>,
+    calls: Rows<'scope, Call>,
     orders: Rows<'scope, Evaluate>,
     params: &EventParams,
     shard: Shard,
@@ -174,12 +183,15 @@ fn event_patterns<'scope>(
     });
 
     let mut scan = EventScan::new(params.clone(), shard);
-    let scanned = by_tick(to_all(onsets), orders.clone(), "EventScan", stay(), move |rows, order| {
-        scan.apply(rows);
-        let Some(now) = order.and_then(|order| order.events_now) else { return Vec::new() };
-        scan.forget_before(now - keep_ms);
-        scan.scan(now)
-    });
+    let scanned =
+        by_tick(to_all(with_calls(onsets, calls)), orders.clone(), "EventScan", stay(), move |rows, order| {
+            let (onsets, calls) = apart(rows);
+            scan.apply_calls(calls);
+            scan.apply(onsets);
+            let Some(now) = order.and_then(|order| order.events_now) else { return Vec::new() };
+            scan.forget_before(now - keep_ms);
+            scan.scan(now)
+        });
 
     let mut verdict = EventVerdict::new(params.clone());
     let mut tested = 0;
@@ -191,6 +203,7 @@ fn event_patterns<'scope>(
 
 fn metric_pairs<'scope>(
     metrics: Rows<'scope, MetricBlock>,
+    calls: Rows<'scope, Call>,
     orders: Rows<'scope, Evaluate>,
     params: &MetricParams,
     shard: Shard,
@@ -208,15 +221,18 @@ fn metric_pairs<'scope>(
     });
 
     let mut scan = MetricScan::new(*params, shard);
-    let scanned = by_tick(to_all(samples), orders.clone(), "MetricScan", stay(), move |rows, order| {
-        scan.apply(
-            rows.iter()
-                .flat_map(|(samples, times)| samples.0.iter().map(move |(sample, diff)| (*sample, diff * times))),
-        );
-        let Some(now) = order.and_then(|order| order.metrics_now) else { return Vec::new() };
-        scan.forget_before(now - keep_ms);
-        scan.scan(now)
-    });
+    let scanned =
+        by_tick(to_all(with_calls(samples, calls)), orders.clone(), "MetricScan", stay(), move |rows, order| {
+            let (rows, calls) = apart(rows);
+            scan.apply_calls(calls);
+            scan.apply(
+                rows.iter()
+                    .flat_map(|(samples, times)| samples.0.iter().map(move |(sample, diff)| (*sample, diff * times))),
+            );
+            let Some(now) = order.and_then(|order| order.metrics_now) else { return Vec::new() };
+            scan.forget_before(now - keep_ms);
+            scan.scan(now)
+        });
 
     let mut verdict = MetricVerdict::new(*params);
     let mut tested = 0;
@@ -224,6 +240,30 @@ fn metric_pairs<'scope>(
         let findings = verdict.apply(rows);
         with_count(findings, &mut tested, verdict.pairs_tested(), Outcome::MetricPairsTested)
     })
+}
+
+/// What a scan gets.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+enum ForScan<T> {
+    /// What it correlates.
+    Row(T),
+    /// A call between services.
+    Call(Call),
+}
+
+fn with_calls<'scope, T: Row>(rows: Rows<'scope, T>, calls: Rows<'scope, Call>) -> Rows<'scope, ForScan<T>> {
+    rows.map(ForScan::Row).concat(calls.map(ForScan::Call))
+}
+
+fn apart<T>(changes: Vec<Change<ForScan<T>>>) -> (Vec<Change<T>>, Vec<Change<Call>>) {
+    let (mut rows, mut calls) = (Vec::new(), Vec::new());
+    for (change, diff) in changes {
+        match change {
+            ForScan::Row(row) => rows.push((row, diff)),
+            ForScan::Call(call) => calls.push((call, diff)),
+        }
+    }
+    (rows, calls)
 }
 
 /// Findings as outcomes, with the number of pairs tested when it changed.

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `ext` | makes an operator of a state machine that is stepped once per tick; the only file on timely's operator interface |
 //! | `dataflow` | connects the operators and collects their output |
+//! | `calls` | which services call which, and which pairs that links |
 //! | `counts` | a few things with how often each is there |
 //! | `dedupe` | one winner per event identity |
 //! | `events/` | episodes, onsets, lag windows, background rates, e-values, verdicts |
@@ -12,6 +13,7 @@
 //! | `shard` | which worker scans which pair |
 //! | `reference/` | slow from-scratch references, for tests |
 
+pub mod calls;
 pub mod counts;
 pub mod dataflow;
 pub mod dedupe;

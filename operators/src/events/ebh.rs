@@ -1,12 +1,14 @@
 //! q-values: weighted e-BH over all pairs tested (Wang and Ramdas; Ignatiadis, Wang and Ramdas), valid under any dependence
 //! between pairs.
 //!
-//! Weights express prior plausibility. They depend only on names, and are scaled to sum to the number of pairs.
+//! Weights express prior plausibility. They depend only on names and calls, and are scaled to sum to the number of pairs.
 
 use libm::{exp, log};
 
 /// Pairs of one application, across its environments.
 pub const WEIGHT_APPLICATION: u32 = 10;
+/// Pairs of services of which one calls the other.
+pub const WEIGHT_CALL: u32 = 10;
 /// Pairs of services of one name.
 pub const WEIGHT_SERVICE: u32 = 3;
 /// All other pairs.

@@ -3,7 +3,7 @@
 //! Alerts of one incident come from whichever service notices first; a relation between two applications is then spread
 //! over pairs of services. Each event therefore also counts for the type of its colony, whose service is `*`.
 
-use crate::events::ebh::{WEIGHT_APPLICATION, WEIGHT_OTHER, WEIGHT_SERVICE};
+use crate::events::ebh::{WEIGHT_APPLICATION, WEIGHT_CALL, WEIGHT_OTHER, WEIGHT_SERVICE};
 use crate::events::episodes::EventStamp;
 use model::event::EventTypeKey;
 use model::pattern::ANY_SERVICE;
@@ -46,10 +46,19 @@ pub fn is_more_specific(special: &(EventTypeKey, EventTypeKey), whole: &(EventTy
     special != whole && is_within(&special.0, &whole.0) && is_within(&special.1, &whole.1)
 }
 
-/// Prior weight of a pair, by the names of its ends: `(application, service)`.
-pub fn weight(source: (&str, &str), target: (&str, &str)) -> u32 {
+/// Prior weight of a pair, by the names of its ends, `(application, service)`, and whether a call links their services.
+///
+/// ```
+/// use coral_operators::events::levels::weight;
+/// let (cart, pay) = (("shop", "cart"), ("bank", "pay"));
+/// assert_eq!((weight(cart, pay, false), weight(cart, pay, true)), (1, 10));
+/// assert_eq!((weight(cart, ("shop", "pay"), false), weight(cart, ("bank", "cart"), false)), (10, 3));
+/// ```
+pub fn weight(source: (&str, &str), target: (&str, &str), is_linked: bool) -> u32 {
     if !source.0.is_empty() && source.0 == target.0 {
         WEIGHT_APPLICATION
+    } else if is_linked {
+        WEIGHT_CALL
     } else if !source.1.is_empty() && source.1 == target.1 && source.1 != ANY_SERVICE {
         WEIGHT_SERVICE
     } else {

@@ -4,9 +4,10 @@
 //! inside the span. It re-evaluates everything if the span itself is new, as that of the current instant, which moves
 //! with `now`.
 
+use crate::calls::{Call, Calls};
 use crate::events::episodes::Onset;
 use crate::events::glance::Logs;
-use crate::events::levels::general;
+use crate::events::levels::{general, service_of};
 use crate::events::params::EventParams;
 use crate::events::row::{InstantTotals, PairScan, ScanRow};
 use crate::events::span::{Span, instants, origin_search_start, span_at};
@@ -66,6 +67,7 @@ pub struct EventScan {
     windows: Windows,
     logs: Logs,
     types: BTreeMap<EventTypeKey, TypeOnsets>,
+    calls: Calls,
     instants: BTreeMap<TimeMs, InstantState>,
     forgotten_before: TimeMs,
 }
@@ -80,6 +82,7 @@ impl EventScan {
             windows,
             logs: Logs::default(),
             types: BTreeMap::new(),
+            calls: Calls::default(),
             instants: BTreeMap::new(),
             forgotten_before: TimeMs(i64::MIN),
         }
@@ -105,8 +108,19 @@ impl EventScan {
         self.types.retain(|_, onsets| !onsets.is_empty());
     }
 
-    /// Drops onsets before `limit`; later changes before it are ignored. Harmless for `limit <= now - keep_ms`.
+    /// Applies calls between services: they give pairs more weight.
+    pub fn apply_calls(&mut self, changes: Vec<(Call, i64)>) {
+        let as_in_types = |call: Call| Call {
+            from_service: service_of(&call.from_service),
+            to_service: service_of(&call.to_service),
+            ..call
+        };
+        self.calls.apply(changes.into_iter().map(|(call, diff)| (as_in_types(call), diff)));
+    }
+
+    /// Drops onsets and calls before `limit`; later changes before it are ignored. Harmless for `limit <= now - keep_ms`.
     pub fn forget_before(&mut self, limit: TimeMs) {
+        self.calls.forget_before(limit);
         if limit <= self.forgotten_before {
             return;
         }
@@ -135,6 +149,7 @@ impl EventScan {
         for onsets in self.types.values_mut() {
             onsets.settle();
         }
+        self.weigh_again(now);
         let mut with_evidence = BTreeSet::new();
         for instant in &wanted {
             let fresh = || InstantState { current: current == Some(*instant), ..InstantState::default() };
@@ -149,6 +164,18 @@ impl EventScan {
             self.instants.insert(*instant, state);
         }
         consolidated(changes)
+    }
+
+    /// Pairs get other weights where other calls count than before: those of the services at their ends.
+    fn weigh_again(&mut self, now: TimeMs) {
+        let changed = self.calls.count_since(now - self.params.keep_ms());
+        for (colony_id, service_id) in changed {
+            let is_meant = |key: &&EventTypeKey| key.colony_id == colony_id && key.service_id == service_id;
+            let types: Vec<&EventTypeKey> = self.types.keys().filter(is_meant).collect();
+            for state in self.instants.values_mut() {
+                state.dirty.extend(types.iter().copied().cloned());
+            }
+        }
     }
 
     /// The observed span of each colony at an instant. A colony is observed from the midnight before its first onset:
@@ -184,7 +211,7 @@ impl EventScan {
         // a pair is observed while both of its colonies are: one pass per start
         let begins: BTreeSet<Span> = state.spans.values().copied().collect();
         for span in begins {
-            let observed = observed(&self.types, &state.spans, span);
+            let observed = observed(&self.types, &self.calls, &state.spans, span);
             let (pairs, weights) = eligible_pairs(&observed, self.shard);
             totals = (totals.0 + pairs, totals.1 + weights);
             let is_dirty = |index: usize| renewed || state.dirty.contains(observed[index].key);
@@ -251,7 +278,7 @@ impl EventScan {
             let of_colony = |key: &EventTypeKey| state.spans.get(&key.colony_id).copied();
             let (Some(of_source), Some(of_target)) = (of_colony(&pair.0), of_colony(&pair.1)) else { continue };
             let span = of_source.max(of_target);
-            let observed = observed(&self.types, &state.spans, span);
+            let observed = observed(&self.types, &self.calls, &state.spans, span);
             let mut sweep = Sweep::new(&self.windows, &mut self.logs, self.shard, span, &observed);
             let Some(row) = sweep.remnant(pair) else { continue };
             changes.push((ScanRow::Pair(row.clone()), 1));

@@ -1,8 +1,9 @@
 //! One pass over the pairs with the same start of observation, at one instant.
 
+use crate::calls::Calls;
 use crate::events::ends::Ends;
 use crate::events::glance::{GLANCE_MIN, Logs, glance};
-use crate::events::levels::{is_general, weight};
+use crate::events::levels::is_general;
 use crate::events::pair::evaluate;
 use crate::events::row::PairScan;
 use crate::events::span::Span;
@@ -18,6 +19,7 @@ use std::collections::BTreeMap;
 /// two of its services have onsets.
 pub fn observed<'a>(
     types: &'a BTreeMap<EventTypeKey, TypeOnsets>,
+    calls: &'a Calls,
     spans: &BTreeMap<String, Span>,
     span: Span,
 ) -> Vec<Observed<'a>> {
@@ -25,7 +27,9 @@ pub fn observed<'a>(
         .iter()
         .filter_map(|(key, onsets)| {
             let own = spans.get(&key.colony_id).filter(|own| own.origin <= span.origin)?;
-            Some(Observed::new(key, onsets, span, *own == span))
+            let mut observed = Observed::new(key, onsets, span, *own == span);
+            observed.partners = calls.partners(&key.colony_id, &key.service_id);
+            Some(observed)
         })
         .collect();
     let mut services: BTreeMap<(&str, &str), usize> = BTreeMap::new();
@@ -45,10 +49,9 @@ pub fn eligible_pairs(observed: &[Observed], shard: Shard) -> (u64, u64) {
     let eligible: Vec<&Observed> = observed.iter().filter(|one| one.is_eligible()).collect();
     let (mut pairs, mut weights) = (0, 0);
     for source in eligible.iter().filter(|one| one.belongs_to(shard)) {
-        let names = source.names();
         for target in eligible.iter().filter(|target| source.makes_pair_here(target)) {
             pairs += 1;
-            weights += u64::from(weight(names, target.names()));
+            weights += u64::from(source.weight_with(target));
         }
     }
     (pairs, weights)
@@ -120,7 +123,7 @@ impl<'a> Sweep<'a> {
             }
             met.sort_unstable();
             for index in met {
-                let least = log(self.least_e / f64::from(weight(source.names(), observed[index].names())));
+                let least = log(self.least_e / f64::from(source.weight_with(&observed[index])));
                 let bound = self.glance(source_index, index, &lags[index]);
                 lags[index].clear();
                 if bound >= least.max(GLANCE_MIN) {

@@ -1,5 +1,6 @@
 //! The onsets of one event type, and the part of them that is observed at an instant.
 
+use crate::calls::{Partners, are_linked};
 use crate::events::ends::Ends;
 use crate::events::episodes::Onset;
 use crate::events::lag::lag_law_s;
@@ -74,6 +75,8 @@ pub struct Observed<'a> {
     pub times: &'a [i64],
     /// Whether its colony is observed from the begin of the span, not from earlier on.
     pub begins_here: bool,
+    /// The services that its service is linked to, as its colony says.
+    pub partners: Option<&'a Partners>,
     onsets: &'a [Onset],
 }
 
@@ -81,7 +84,8 @@ impl<'a> Observed<'a> {
     /// The settled onsets of `key` in `span`.
     pub fn new(key: &'a EventTypeKey, onsets: &'a TypeOnsets, span: Span, begins_here: bool) -> Observed<'a> {
         let range = span.observed_range(&onsets.times);
-        Observed { key, times: &onsets.times[range.clone()], begins_here, onsets: &onsets.settled[range] }
+        let times = &onsets.times[range.clone()];
+        Observed { key, times, begins_here, partners: None, onsets: &onsets.settled[range] }
     }
 
     /// Whether it has enough onsets to be an end of a pair.
@@ -105,8 +109,14 @@ impl<'a> Observed<'a> {
     }
 
     /// Application, as its latest onset states it, and service.
-    pub fn names(&self) -> (&'a str, &'a str) {
+    fn names(&self) -> (&'a str, &'a str) {
         (self.onsets.last().map_or("", |onset| &onset.application_name), &self.key.service_id)
+    }
+
+    /// Prior weight of the pair with this source.
+    pub fn weight_with(&self, target: &Observed) -> u32 {
+        let is_linked = are_linked((&self.key.service_id, self.partners), (&target.key.service_id, target.partners));
+        weight(self.names(), target.names(), is_linked)
     }
 
     fn identity(&self) -> Identity {
@@ -135,7 +145,7 @@ impl<'a> Observed<'a> {
             source: self.key.clone(),
             target: target.key.clone(),
             log_e: Real(result.log_e),
-            weight: weight(self.names(), target.names()),
+            weight: self.weight_with(target),
             occurrences: count(matches.len()),
             days: count(days.len()),
             detail: with_detail.then(|| self.detail(target, result, windows, span, &shown)),

@@ -7,11 +7,13 @@
 //! steps. The mode explains a simultaneous pair in two cases:
 //! 1. each end follows the mode at least as closely as the ends follow each other (then r given the mode is at most
 //!    r / (1 + r) < 1/2);
-//! 2. both ends are demand themselves and each follows the mode beyond chance: more work at two services at once is what a
-//!    shared load looks like, and their excess over the mode (users who do one thing do another) is demand as well.
+//! 2. both ends are demand themselves, each follows the mode beyond chance, and no call links their services: more work at
+//!    two services at once is what a shared load looks like, and their excess over the mode (users who do one thing do
+//!    another) is demand as well. Where one service calls the other, that excess is what the call carries.
 
 use super::series::Prepared;
 use super::stats::{autocorrelation, effective_points, p_value, pearson};
+use crate::calls::{Partners, are_linked};
 use std::collections::BTreeMap;
 
 /// Longest lag, in steps, that is still simultaneous.
@@ -36,6 +38,8 @@ pub struct Fleet {
 pub struct End<'a> {
     /// Its colony.
     pub colony_id: &'a str,
+    /// Its service, and the services that this is linked to.
+    pub service: (&'a str, Option<&'a Partners>),
     /// Its values.
     pub series: &'a Prepared,
     /// Whether it is demand.
@@ -92,7 +96,8 @@ impl Fleet {
         };
         let carries = source_r.min(target_r) >= clamped_r.abs();
         let both_follow = source_r.min(target_r) >= FOLLOWS_R && source_p.max(target_p) <= FOLLOWS_P;
-        carries || (source.demand && target.demand && both_follow)
+        let is_call = are_linked(source.service, target.service);
+        carries || (source.demand && target.demand && both_follow && !is_call)
     }
 }
 

@@ -16,6 +16,7 @@ use super::params::{MetricParams, WALK_MS};
 use super::row::{Explained, LagWindow, MetricScanRow, MissingRow, PairRow, TestedRow};
 use super::series::Prepared;
 use super::tracked::{Tracked, stands_for, tracked};
+use crate::calls::{Call, Calls};
 use crate::shard::Shard;
 use model::metric::SeriesKey;
 use model::real::Real;
@@ -81,6 +82,7 @@ pub struct MetricScan {
     /// The same by number. Series that differ in interval, application or environment alone share a place.
     known: Vec<Option<usize>>,
     instants: BTreeMap<TimeMs, Instant>,
+    calls: Calls,
     /// As of the last evaluation.
     followed: Followed,
 }
@@ -99,7 +101,8 @@ impl MetricScan {
     /// ```
     pub fn new(params: MetricParams, shard: Shard) -> MetricScan {
         let (series, places, known, instants) = (Vec::new(), BTreeMap::new(), Vec::new(), BTreeMap::new());
-        MetricScan { params, shard, series, places, known, instants, followed: Followed::new() }
+        let (calls, followed) = (Calls::default(), Followed::new());
+        MetricScan { params, shard, series, places, known, instants, calls, followed }
     }
 
     /// Takes samples in and out. Of one (series, interval, time) at most one sample is in at a time.
@@ -112,6 +115,11 @@ impl MetricScan {
         for (sample, _) in changes.filter(|(_, diff)| *diff > 0) {
             self.change(sample, true);
         }
+    }
+
+    /// Applies calls between services: they tell what a call carries from what a whole fleet shares.
+    pub fn apply_calls(&mut self, changes: Vec<(Call, i64)>) {
+        self.calls.apply(changes);
     }
 
     fn change(&mut self, sample: Sample, insert: bool) {
@@ -148,8 +156,9 @@ impl MetricScan {
         place
     }
 
-    /// Drops samples before `time`. Nothing changes as long as `time` is at most `now - params.keep_ms()`.
+    /// Drops samples and calls before `time`. Nothing changes as long as `time` is at most `now - params.keep_ms()`.
     pub fn forget_before(&mut self, time: TimeMs) {
+        self.calls.forget_before(time);
         for series in &mut self.series {
             series.tracks.retain(|_, track| {
                 if track.first_key_value().is_some_and(|(at, _)| *at < time.0) {
@@ -190,8 +199,9 @@ impl MetricScan {
             }
             self.instants.insert(*at, instant);
         }
+        let has_other_calls = self.call_again(now);
         let followed = follow(&self.instants);
-        let all_as_before = followed == self.followed;
+        let all_as_before = followed == self.followed && !has_other_calls;
         self.followed = followed;
         for at in wanted {
             let mut instant = self.instants.remove(&at).unwrap_or_default();
@@ -205,6 +215,22 @@ impl MetricScan {
             self.instants.insert(at, instant);
         }
         out
+    }
+
+    /// Pairs of services whose calls count otherwise than before are measured again. Returns whether there are any.
+    fn call_again(&mut self, now: TimeMs) -> bool {
+        let changed = self.calls.count_since(now - self.params.keep_ms());
+        let series = &self.series;
+        let is_meant = |place: usize| {
+            let key = series[place].key;
+            changed.contains(&(key.colony_id.clone(), key.service_id.clone()))
+        };
+        if !changed.is_empty() {
+            for instant in self.instants.values_mut() {
+                instant.windows.retain(|((a, b), _), _| !is_meant(*a) && !is_meant(*b));
+            }
+        }
+        !changed.is_empty()
     }
 
     /// The series that can be seen from an instant, in the order of their keys; of these, those that are `wanted`.
@@ -298,7 +324,7 @@ impl MetricScan {
         for (pair, step_ms, lag, simultaneous) in missing {
             let (Some(a), Some(b)) = (by_place.get(&pair.0), by_place.get(&pair.1)) else { continue };
             let fleet = fleets.get(&step_ms).filter(|_| simultaneous);
-            let measured = measure_pair(a, b, step_ms, lag, fleet, &self.params);
+            let measured = measure_pair(a, b, step_ms, lag, fleet.map(|fleet| (fleet, &self.calls)), &self.params);
             instant.windows.insert((pair, lag), Window { simultaneous, measured });
         }
     }
@@ -403,23 +429,24 @@ fn measure_pair(
     b: &Seen,
     step_ms: i64,
     lag: i64,
-    fleet: Option<&Fleet>,
+    fleet: Option<(&Fleet, &Calls)>,
     params: &MetricParams,
 ) -> Option<Measured> {
     let (x, y) = (a.on.get(&step_ms)?, b.on.get(&step_ms)?);
     let mut measured = measure(x, y, lag, params)?;
+    let Some((fleet, calls)) = fleet.filter(|_| measured.explained.is_none() && measured.r.abs() >= params.leave())
+    else {
+        return Some(measured);
+    };
     let end = |seen: &'static SeriesKey, series| End {
         colony_id: &seen.colony_id,
+        service: (&seen.service_id, calls.partners(&seen.colony_id, &seen.service_id)),
         series,
         demand: is_demand(&seen.metric_name),
     };
     let (first, second) = (end(a.key, x), end(b.key, y));
     let (source, target) = if lag >= 0 { (first, second) } else { (second, first) };
-    let steps = lag.unsigned_abs() as usize;
-    if measured.explained.is_none()
-        && measured.r.abs() >= params.leave()
-        && fleet.is_some_and(|fleet| fleet.explains(source, target, steps, measured.clamped_r))
-    {
+    if fleet.explains(source, target, lag.unsigned_abs() as usize, measured.clamped_r) {
         measured.explained = Some(Explained::SharedLoad);
     }
     Some(measured)

@@ -4,9 +4,10 @@
 //! for every window, units are lists of onsets, products are computed unit by unit. It shares the types of rows, the
 //! weights of pairs, the distribution of the lag, and the text of a finding. One pair: [`super::event_pair`].
 
+use crate::calls::Call;
 use crate::events::finding::{Judgement, finding, pattern_key};
 use crate::events::lag::lag_law_s;
-use crate::events::levels::{is_general, is_more_specific, on_both_levels, weight};
+use crate::events::levels::{is_general, is_more_specific, on_both_levels, service_of, weight};
 use crate::events::reason::{Bar, reason};
 use crate::events::row::{Identity, Match, PairDetail, PairScan};
 use crate::events::windows::Window;
@@ -82,10 +83,27 @@ fn shown_window(
     }
 }
 
+/// Whether a call that counts at `now` is between services of these names, in either direction, and shown by the topology
+/// of one of the two colonies.
+fn calls_link(
+    calls: &BTreeSet<Call>,
+    now: TimeMs,
+    params: &EventParams,
+    one: &EventTypeKey,
+    other: &EventTypeKey,
+) -> bool {
+    calls.iter().filter(|call| call.seen_at >= now - params.keep_ms()).any(|call| {
+        let (from, to) = (service_of(&call.from_service), service_of(&call.to_service));
+        let is_of_them = call.colony_id == one.colony_id || call.colony_id == other.colony_id;
+        let ends = (&one.service_id, &other.service_id);
+        is_of_them && (ends == (&from, &to) || ends == (&to, &from))
+    })
+}
+
 fn pair_scan(
     instant: TimeMs,
     analysis: &Analysis,
-    log_e: f64,
+    is_linked: bool,
     sources: &[EventStamp],
     targets: &[EventStamp],
     max_lag_min: i64,
@@ -119,10 +137,11 @@ fn pair_scan(
     let (source, target) = (sources[0].key.clone(), targets[0].key.clone());
     PairScan {
         instant,
-        log_e: Real(log_e),
+        log_e: Real(analysis.log_e),
         weight: weight(
             (&source_identity.application_name, &source.service_id),
             (&target_identity.application_name, &target.service_id),
+            is_linked,
         ),
         occurrences: matches.len() as u32,
         days: days.len() as u32,
@@ -163,10 +182,10 @@ struct Look {
 }
 
 fn look_at(
-    instant: TimeMs,
-    current: bool,
+    (instant, current): (TimeMs, bool),
     onsets: &BTreeMap<EventTypeKey, Vec<EventStamp>>,
     params: &EventParams,
+    are_linked: &dyn Fn(&EventTypeKey, &EventTypeKey) -> bool,
 ) -> Look {
     let max_lag_min = (params.max_lag_ms / MINUTE_MS).max(1);
     let begin = instant - params.horizon_ms;
@@ -204,7 +223,8 @@ fn look_at(
             let times = |seen: &[EventStamp]| -> Vec<i64> { seen.iter().map(|one| one.at.0).collect() };
             let (sources, targets) = (times(&seen_sources), times(&seen_targets));
             if let Some(analysis) = analyse(&sources, &targets, origin.0, instant.0, max_lag_min) {
-                let mut pair = pair_scan(instant, &analysis, analysis.log_e, &seen_sources, &seen_targets, max_lag_min);
+                let is_linked = are_linked(source, target);
+                let mut pair = pair_scan(instant, &analysis, is_linked, &seen_sources, &seen_targets, max_lag_min);
                 let least = (least_e / f64::from(pair.weight)).ln();
                 if analysis.glance < least.max(1.0) || analysis.log_e < least && !current {
                     pair.log_e = Real(f64::NEG_INFINITY);
@@ -275,8 +295,13 @@ fn follows_from<'a>(
     (shared as f64 >= 0.8 * ids(own).len() as f64).then_some(*first)
 }
 
-/// All findings for a set of events, sorted.
-pub fn findings(events: &BTreeSet<EventStamp>, params: &EventParams, now: TimeMs) -> Vec<Finding> {
+/// All findings for a set of events and of calls, sorted.
+pub fn findings(
+    events: &BTreeSet<EventStamp>,
+    calls: &BTreeSet<Call>,
+    params: &EventParams,
+    now: TimeMs,
+) -> Vec<Finding> {
     let events: BTreeSet<EventStamp> = events.iter().cloned().flat_map(on_both_levels).collect();
     let onsets = onsets(&events, params);
     let current = now.floor_to(params.interval_ms) + params.interval_ms;
@@ -288,8 +313,9 @@ pub fn findings(events: &BTreeSet<EventStamp>, params: &EventParams, now: TimeMs
         .filter(|instant| *instant > current - params.horizon_ms && *instant < current)
         .collect();
     walk.push(current);
+    let are_linked = |one: &EventTypeKey, other: &EventTypeKey| calls_link(calls, now, params, one, other);
     let looks: Vec<Look> =
-        walk.into_iter().map(|instant| look_at(instant, instant == current, &onsets, params)).collect();
+        walk.into_iter().map(|instant| look_at((instant, instant == current), &onsets, params, &are_linked)).collect();
     let Some(last) = looks.last() else { return Vec::new() };
     let states: BTreeMap<PairKey, PatternState> =
         last.pairs.keys().map(|key| (key.clone(), state_of(key, &looks, params))).collect();

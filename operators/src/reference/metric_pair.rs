@@ -1,6 +1,7 @@
 //! One metric pair at one instant, from scratch: which samples count, what a series looks like from there, and the pair at
 //! every lag.
 
+use crate::calls::Call;
 use crate::metrics::MetricParams;
 use crate::metrics::kinds::is_demand;
 use crate::reference::statistics::{Slots, differences, drift_time, effective_of, p_of, paired, pearson, scale};
@@ -145,6 +146,7 @@ pub(super) struct Window {
 
 pub(super) struct Look<'a> {
     params: &'a MetricParams,
+    calls: &'a BTreeSet<Call>,
     step: i64,
     end: i64,
     window: i64,
@@ -152,9 +154,10 @@ pub(super) struct Look<'a> {
 }
 
 impl Look<'_> {
-    pub(super) fn at(params: &MetricParams, step: i64, at: i64) -> Look<'_> {
+    /// `calls`: those that count.
+    pub(super) fn at<'a>(params: &'a MetricParams, calls: &'a BTreeSet<Call>, step: i64, at: i64) -> Look<'a> {
         let (end, window, lag_max) = (at.div_euclid(step), params.window_ms / step, params.max_lag_ms / step);
-        Look { params, step, end, window, lag_max }
+        Look { params, calls, step, end, window, lag_max }
     }
 
     fn leave(&self) -> f64 {
@@ -265,6 +268,16 @@ impl Look<'_> {
         (colonies.len() >= 2).then(|| sums.into_iter().map(|(slot, sum)| (slot, sum / counts[&slot])).collect())
     }
 
+    /// Whether the topology of one of the two colonies shows a call between services of these names.
+    fn calls_link(&self, x: &SeriesKey, y: &SeriesKey) -> bool {
+        self.calls.iter().any(|call| {
+            let is_of_them = call.colony_id == x.colony_id || call.colony_id == y.colony_id;
+            let (from, to) = (&call.from_service, &call.to_service);
+            let ends = (&x.service_id, &y.service_id);
+            is_of_them && (ends == (from, to) || ends == (to, from))
+        })
+    }
+
     fn shared_load(&self, views: &[View], x: &View, y: &View, lag: i64) -> bool {
         let Some(mode) = self.mode(views, &x.key, &y.key) else { return false };
         let follow = |view: &View, shift: i64| -> Option<(f64, f64)> {
@@ -275,7 +288,8 @@ impl Look<'_> {
         let (Some(fx), Some(fy)) = (follow(x, lag), follow(y, 0)) else { return false };
         let clamped = pearson(&paired(&x.clamped, &y.clamped, self.end, self.window, lag)).unwrap_or(0.0).abs();
         let demand = is_demand(&x.key.metric_name) && is_demand(&y.key.metric_name);
-        fx.0.min(fy.0) >= clamped || (demand && fx.0.min(fy.0) >= 0.3 && fx.1.max(fy.1) <= 0.001)
+        let both_follow = fx.0.min(fy.0) >= 0.3 && fx.1.max(fy.1) <= 0.001;
+        fx.0.min(fy.0) >= clamped || (demand && both_follow && !self.calls_link(&x.key, &y.key))
     }
 
     /// The pair at every lag; `None` if there is none.

@@ -4,6 +4,7 @@
 //! every correlation is two plain passes over pairs of values that are looked up by time, every guard is recomputed for
 //! every lag that needs it, and nothing is shared between pairs or instants. Only parameters, row types and the name rules are.
 
+use crate::calls::Call;
 use crate::metrics::MetricParams;
 use crate::metrics::kinds::is_latency;
 use crate::reference::metric_pair::{DAY, GRID, Look, MINUTE, Pair, Peak, View, Window, Winners, used, view, winners};
@@ -88,7 +89,7 @@ struct Sight {
     pairs: BTreeMap<Ends, Pair>,
 }
 
-fn sight(winners: &Winners, params: &MetricParams, at: i64) -> Sight {
+fn sight(winners: &Winners, calls: &BTreeSet<Call>, params: &MetricParams, at: i64) -> Sight {
     let natives: BTreeMap<&SeriesKey, (i64, Option<u32>)> =
         winners.iter().filter_map(|(series, tracks)| Some((series, used(tracks, params, at)?))).collect();
     let mut sight = Sight { at, views: BTreeMap::new(), pairs: BTreeMap::new() };
@@ -98,7 +99,7 @@ fn sight(winners: &Winners, params: &MetricParams, at: i64) -> Sight {
             .filter(|(_, (native, _))| *native <= step)
             .filter_map(|(series, (_, interval))| view(series, &winners[*series][interval], params, step, at))
             .collect();
-        let look = Look::at(params, step, at);
+        let look = Look::at(params, calls, step, at);
         for (i, a) in views.iter().enumerate() {
             for b in &views[i + 1..] {
                 let coarser = natives[&a.key].0.max(natives[&b.key].0);
@@ -116,7 +117,12 @@ fn sight(winners: &Winners, params: &MetricParams, at: i64) -> Sight {
 }
 
 /// A pair at all instants on the grid of the latest, at all lags at which it is followed: `(instant, lag)`.
-fn follow(sights: &[Sight], ends: &Ends, params: &MetricParams) -> BTreeMap<(i64, i64), Window> {
+fn follow(
+    sights: &[Sight],
+    calls: &BTreeSet<Call>,
+    ends: &Ends,
+    params: &MetricParams,
+) -> BTreeMap<(i64, i64), Window> {
     let all: Vec<&Pair> = sights.iter().filter_map(|sight| sight.pairs.get(ends)).collect();
     let Some(step) = all.last().map(|pair| pair.step) else { return BTreeMap::new() };
     let on_grid: Vec<&Pair> = all.into_iter().filter(|pair| pair.step == step).collect();
@@ -129,7 +135,7 @@ fn follow(sights: &[Sight], ends: &Ends, params: &MetricParams) -> BTreeMap<(i64
     }
     let mut out = BTreeMap::new();
     for pair in on_grid {
-        let look = Look::at(params, step, pair.at);
+        let look = Look::at(params, calls, step, pair.at);
         let Some(sight) = sights.iter().find(|sight| sight.at == pair.at) else { continue };
         let views = &sight.views[&step];
         let find = |key: &SeriesKey| views.iter().find(|view| view.key == *key);
@@ -303,19 +309,25 @@ fn explain_triangles(rows: &mut [Row]) {
     }
 }
 
-/// Expected findings of the operators for all points up to `now`: the findings by key, and the maximum number of pairs
-/// tested at one instant.
-pub fn findings(points: &[MetricPoint], params: &MetricParams, now: TimeMs) -> (u64, Vec<Expected>) {
+/// Expected findings of the operators for all points up to `now` and for calls: the findings by key, and the maximum number
+/// of pairs tested at one instant.
+pub fn findings(
+    points: &[MetricPoint],
+    calls: &BTreeSet<Call>,
+    params: &MetricParams,
+    now: TimeMs,
+) -> (u64, Vec<Expected>) {
+    let calls = &calls.iter().filter(|call| call.seen_at >= now - params.keep_ms()).cloned().collect();
     let winners = winners(points);
     let present = now.0.div_euclid(MINUTE) * MINUTE + MINUTE - 1;
     let mut looks: Vec<i64> =
         (0..8).map(|day| present.div_euclid(DAY) * DAY - day * DAY - 1).filter(|t| *t >= present - 7 * DAY).collect();
     looks.reverse();
     looks.push(present);
-    let sights: Vec<Sight> = looks.iter().map(|at| sight(&winners, params, *at)).collect();
+    let sights: Vec<Sight> = looks.iter().map(|at| sight(&winners, calls, params, *at)).collect();
     let all_ends: BTreeSet<&Ends> = sights.iter().flat_map(|sight| sight.pairs.keys()).collect();
     let followed: BTreeMap<&Ends, BTreeMap<(i64, i64), Window>> =
-        all_ends.into_iter().map(|ends| (ends, follow(&sights, ends, params))).collect();
+        all_ends.into_iter().map(|ends| (ends, follow(&sights, calls, ends, params))).collect();
     let leave = params.threshold - params.hysteresis;
     // what a confirmed relation must fall below to be no longer present
     let contradicted = |row: &Row| {

@@ -288,12 +288,14 @@ def ebh(log_e, weight=None, alpha=0.05):
     return out
 
 
-def prior_weight(a, b):
-    """a, b: (colony, application, service, type). Reason to look: one application in two environments, then one service name."""
-    return 10.0 if a[1] and a[1] == b[1] else 3.0 if a[2] and a[2] == b[2] != "*" else 1.0
+def prior_weight(a, b, calls=()):
+    """a, b: (colony, application, service, type); calls: (colony, from service, to service). Reason to look: one application in
+    two environments, or a call between the services of which the colony of either tells; then one service name."""
+    linked = any(c in (a[0], b[0]) and {x, y} == {a[2], b[2]} for c, x, y in calls if x != y)
+    return 10.0 if (a[1] and a[1] == b[1]) or linked else 3.0 if a[2] and a[2] == b[2] != "*" else 1.0
 
 
-def pairs_of(types, T, phase, alpha=.05):
+def pairs_of(types, T, phase, alpha=.05, calls=()):
     """types: {(colony, application, service, type): times}. Returns [(a, b, result, confirmed)] over all eligible cross-colony pairs."""
     general = {}
     for (colony, application, service, kind), times in types.items():
@@ -302,7 +304,7 @@ def pairs_of(types, T, phase, alpha=.05):
     rows = [(a, b, r) for a in types for b in types if a[0] != b[0] and (r := analyse(types[a], types[b], T, phase)) is not None]
     if not rows:
         return []
-    yes = ebh([r["log_e"] for *_, r in rows], [prior_weight(a, b) for a, b, _ in rows], alpha)
+    yes = ebh([r["log_e"] for *_, r in rows], [prior_weight(a, b, calls) for a, b, _ in rows], alpha)
     return [(a, b, r, bool(y) and r["k"] >= 3 and r["days"] >= 3) for (a, b, r), y in zip(rows, yes)]
 
 

@@ -79,6 +79,19 @@ def cases(rng):
     yield "every two hours and twenty minutes", 10, np.arange(0, 14400, 140.0), np.arange(0, 14400, 140.0) + 33
 
 
+def weights():
+    """Prior weights of pairs of a few names, under a few calls each."""
+    rng = np.random.default_rng(4)
+    colonies, applications, services = ["c0", "c1", "c2"], ["", "shop", "bank", "news"], ["", "*", "cart", "pay", "mail"]
+    out = []
+    for _ in range(150):
+        a, b = rng.choice(colonies, 2, replace=False)
+        ends = [[str(colony), str(rng.choice(applications)), str(rng.choice(services)), "alert"] for colony in (a, b)]
+        calls = [[str(rng.choice(colonies)), *map(str, rng.choice(services[2:], 2))] for _ in range(rng.integers(0, 4))]
+        out.append(dict(source=ends[0], target=ends[1], calls=calls, weight=int(reference.prior_weight(*ends, calls))))
+    return out
+
+
 def main():
     rng = np.random.default_rng(20261122)
     pairs = []
@@ -94,7 +107,7 @@ def main():
         values, weights = rng.normal(0, 4, size), rng.choice([1, 3, 10], size)
         declared.append(dict(log_e=list(map(float, values)), weights=list(map(int, weights)),
                              declared=[bool(x) for x in reference.ebh(values, weights, 0.05)]))
-    json.dump(dict(pairs=pairs, declared=declared), sys.stdout, indent=None, separators=(",", ":"))
+    json.dump(dict(pairs=pairs, declared=declared, weights=weights()), sys.stdout, indent=None, separators=(",", ":"))
     print()
 
 

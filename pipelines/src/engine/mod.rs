@@ -14,6 +14,7 @@ use model::derived::{self, DerivedChange};
 use model::event::Event;
 use model::pattern::Finding;
 use model::rows::Rows;
+use operators::calls::Call;
 use operators::dataflow::{self, Change, Evaluate, Outcome, Params};
 use operators::deployments::Input;
 use std::collections::VecDeque;
@@ -33,7 +34,7 @@ pub(crate) mod workers;
 /// The rows of one tick, all on time.
 #[derive(Clone, Debug, Default)]
 pub struct TickRows {
-    /// Events and metric rows; whoever stores them reads the same memory.
+    /// Events, metric rows and topologies; whoever stores them reads the same memory.
     pub rows: Arc<Rows>,
     /// Events that are stored already and are fed again.
     pub newer: Arc<Vec<Event>>,
@@ -365,6 +366,9 @@ fn run_tick(
     let seen = share_of(&rows.nodes, share).iter().filter_map(Input::of_node);
     for fact in seen.chain(share_of(&facts, share).iter().cloned()) {
         ports.facts.update(fact, 1);
+    }
+    for call in share_of(&rows.edges, share).iter().filter_map(Call::of_edge) {
+        ports.calls.update(call, 1);
     }
     drop((rows, newer, facts));
     if let Some(order) = evaluate {

@@ -9,8 +9,10 @@ use crate::progress::{Ended, Progress, RunSummary};
 use crate::replay::in_range::{InRange, Tally};
 use crate::replay::kafka::Fixed;
 use crate::replay::stored::recorded_sources;
+use crate::run::restore::calls;
 use crate::run::retry::commit_with_retry;
 use crate::run::{Controls, DriveOptions, RunOptions, drive_with};
+use model::topology::ServiceEdge;
 use sinks::{Commit, StoreReader, StoreWriter};
 use sources::Source;
 use std::sync::Arc;
@@ -90,9 +92,13 @@ impl Passes {
         let in_range = |inner| -> Box<dyn Source> {
             Box::new(InRange::new(inner, run.entry.clone(), run.fixed.moved(), Arc::clone(&tally)))
         };
+        let calls = match reader {
+            Some(reader) => calls(reader.as_ref()).await?,
+            None => Vec::new(),
+        };
         let summary;
         let sources = sources.into_iter().map(in_range).collect();
-        (summary, target) = self.shown(run.config, target, sources, (rows, &tally)).await?;
+        (summary, target) = self.shown(run.config, target, (sources, calls), (rows, &tally)).await?;
         if run.is_kept && summary.ended == Ended::InputFinished {
             let positions = vec![(run.entry.name().to_owned(), run.entry.done())];
             let (tick, committed_at) = (summary.progress.ticks, self.options.clock.now());
@@ -108,7 +114,7 @@ impl Passes {
         &mut self,
         config: &ReefConfig,
         target: Box<dyn StoreWriter>,
-        sources: Vec<Box<dyn Source>>,
+        (sources, calls): (Vec<Box<dyn Source>>, Vec<ServiceEdge>),
         (rows, tally): (Option<(u64, u64)>, &Tally),
     ) -> Result<(RunSummary, Box<dyn StoreWriter>), RunError> {
         // each pass counts its own rows, in a registry of its own
@@ -124,7 +130,7 @@ impl Passes {
                 self.options.progress.send_replace(of_whole(self.counted, snapshot, self.count));
             }
         };
-        let with = DriveOptions { is_recorded: true, ..DriveOptions::default() };
+        let with = DriveOptions { is_recorded: true, calls, ..DriveOptions::default() };
         let (driven, ()) = tokio::join!(drive_with(config, target, sources, options, with), show);
         let (mut summary, target) = driven?;
         summary.progress.event_time = tally.reached().or(summary.progress.event_time);
@@ -201,7 +207,8 @@ mod tests {
         let pass = async {
             // dropped at the end, with what it sends snapshots to
             let mut passes = passes;
-            passes.shown(&config, Box::new(MemoryStore::new()), sources, (Some((1, 1)), &tally)).await
+            let recorded = (sources, Vec::new());
+            passes.shown(&config, Box::new(MemoryStore::new()), recorded, (Some((1, 1)), &tally)).await
         };
         let (shown, ()) = tokio::join!(pass, stopping);
         shown.unwrap().0.ended

@@ -13,6 +13,7 @@ use model::pattern::Evidence;
 use model::rows::Rows;
 use model::series::SeriesRef;
 use model::time::{DAY_MS, HOUR_MS, MINUTE_MS};
+use model::topology::ServiceEdge;
 use sinks::Commit;
 use sources::{Batch, Source, SourceError};
 use std::collections::VecDeque;
@@ -179,6 +180,63 @@ async fn late_rows_count_in_another_store_and_in_a_what_if_and_stay_late_where_t
     assert_eq!(outcome.before.as_ref(), Some(&expected.0), "the reef's settings over all rows of the range");
     assert!(outcome.after.len() < expected.0.len(), "no event pattern has a thousand occurrences");
     assert_eq!(state(&live).await, before, "the live store is unchanged");
+}
+
+/// Deploys at odd times, each followed by errors of `pay`, beside the alerts of a third colony. The topology of shop shows a
+/// call from `from` to `pay`.
+fn with_calls_from(from: &str) -> Rows {
+    let mut rows = Rows::default();
+    for number in 0..12 {
+        let at = START + number * 43 * HOUR_MS + (number * number * 7_919 % 1_380) * MINUTE_MS;
+        rows.events.push(event("shop", "deploy", number, at));
+        let error = event("pay", "error_spike", number, at + (40 + number % 5) * MINUTE_MS);
+        rows.events.push(Event { service_id: "pay".to_owned(), ..error });
+    }
+    rows.events.extend((0..30).map(|number| {
+        let at = START + (number * 19 % 23) * DAY_MS + (number * 311 % 1_440) * MINUTE_MS;
+        Event { service_id: "post".to_owned(), ..event("mail", "alert", number, at) }
+    }));
+    rows.edges.push(ServiceEdge {
+        colony_id: "shop-production".to_owned(),
+        from_service: from.to_owned(),
+        to_service: "pay".to_owned(),
+        protocol: "http".to_owned(),
+        request_count: 7,
+        seen_at: START + DAY_MS,
+    });
+    rows
+}
+
+#[tokio::test]
+async fn calls_between_services_weigh_the_same_after_a_restart_a_backfill_and_a_replay() {
+    let folder = tempfile::tempdir().unwrap();
+    let q_value = |patterns: &[Correlation]| {
+        let found = patterns.iter().find(|one| one.key.target.name == "error_spike" && one.key.source.name == "deploy");
+        found.unwrap().q_value.0
+    };
+    let unlinked = config(folder.path(), "unlinked");
+    record(&unlinked, vec![with_calls_from("web")], true).await;
+    let without = q_value(&state(&unlinked).await.0);
+    assert!(without < 0.5, "{without}");
+
+    let live = config(folder.path(), "live");
+    record(&live, vec![with_calls_from("api")], true).await;
+    let expected = state(&live).await;
+    // of six pairs two weigh ten times as much
+    let times = q_value(&expected.0) / without;
+    assert!((times - 24.0 / 10.0 / 6.0).abs() < 1e-9, "{times}");
+
+    record(&live, Vec::new(), true).await;
+    assert_eq!(state(&live).await, expected, "a restart without new rows");
+    replayed(&live, &request(Task::Backfill)).await;
+    assert_eq!(state(&live).await, expected, "a backfill");
+    let into = folder.path().join("into.duckdb");
+    let outcome = replayed(&live, &Request { into: Some(into), ..request(Task::Replay) }).await;
+    assert_eq!(outcome.after, expected.0, "a replay into a store that has no topology");
+    let mut changed = live.clone();
+    changed.correlation.min_occurrences = 4;
+    let outcome = replayed(&live, &Request { what_if: Some(changed), ..request(Task::Replay) }).await;
+    assert_eq!(outcome.before.as_ref(), Some(&expected.0), "the first pass of a what-if");
 }
 
 /// A store whose run is asked to stop while it writes a certain commit of rows.

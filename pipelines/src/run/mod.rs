@@ -34,6 +34,7 @@ use crate::open::{inputs, params, store};
 use crate::progress::RunSummary;
 use handle::Announcer;
 pub use handle::RunningReef;
+use model::topology::ServiceEdge;
 pub use options::{Controls, RunOptions};
 use running::{Running, enter};
 use sinks::StoreWriter;
@@ -50,7 +51,7 @@ mod options;
 mod pace;
 mod pending_rejects;
 mod published;
-mod restore;
+pub(crate) mod restore;
 mod retention;
 pub(crate) mod retry;
 mod running;
@@ -71,6 +72,8 @@ pub(crate) struct DriveOptions {
     pub(crate) is_recorded: bool,
     /// Each tick waits for the engine's answer to it, so that the order of events does not depend on how long that takes.
     pub(crate) is_in_turns: bool,
+    /// Calls between services that the recorded reef knows. They weigh pairs, so that a replay finds what it found.
+    pub(crate) calls: Vec<ServiceEdge>,
 }
 
 /// Runs a reef until its input ends or it is stopped.
@@ -135,6 +138,9 @@ pub(crate) async fn drive_with(
     let mut run = Running::restore(config, engine, store, &options).await?;
     run.is_live = !with.is_recorded;
     run.is_in_turns = with.is_in_turns;
+    if run.correlates {
+        restore::feed_calls(&mut run.engine, with.calls).await?;
+    }
     run.announce(with.announcer).await?;
     run.until_the_end(config, sources, &options, started).await
 }

@@ -8,9 +8,10 @@ use crate::memory::Memory;
 use model::event::Event;
 use model::metric::MetricPoint;
 use model::rows::Rows;
+use model::topology::ServiceEdge;
 use operators::dataflow::Params;
 use operators::deployments::Input;
-use sinks::{Span, StoreReader, pages};
+use sinks::{SinkError, Span, StoreReader, pages};
 use std::sync::Arc;
 
 /// Rows read back and fed at once. Two such pages are in memory: one that is read, one that is fed.
@@ -34,6 +35,7 @@ pub(crate) async fn restore(
     clock: &EventClock,
     memory: &Memory,
 ) -> Result<Restored, RunError> {
+    feed_calls(engine, calls(reader.as_ref()).await?).await?;
     let mut feed = Feed { engine, memory };
     let mut restored = Restored { rows: 0, timeline: StoredTimeline::read(reader.as_ref()).await? };
     let since = clock.events_now().map(|now| now - params.events.keep_ms());
@@ -88,4 +90,17 @@ impl Feed<'_> {
         while self.engine.answer().await?.is_some() {}
         Ok(())
     }
+}
+
+/// The calls between services that a store knows, as they were last seen.
+pub(crate) async fn calls(reader: &dyn StoreReader) -> Result<Vec<ServiceEdge>, SinkError> {
+    Ok(reader.calls().await?.into_iter().map(|call| call.latest).collect())
+}
+
+/// Feeds calls between services. They are not written: they are stored already, or belong to another store.
+pub(crate) async fn feed_calls(engine: &mut Engine, edges: Vec<ServiceEdge>) -> Result<(), RunError> {
+    if !edges.is_empty() {
+        engine.tick(Rows { edges, ..Rows::default() }.into(), None).await?;
+    }
+    Ok(())
 }

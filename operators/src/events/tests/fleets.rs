@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 
 const DAYS: i64 = 8;
 
-fn params() -> EventParams {
+pub fn params() -> EventParams {
     EventParams { max_lag_ms: 30 * MINUTE_MS, horizon_ms: 3 * DAY_MS, min_days: 1, ..EventParams::default() }
 }
 
@@ -19,7 +19,7 @@ fn kind(index: usize) -> (&'static str, &'static str) {
     (["a", "b", "c", "d"][index % 4], ["deploy", "alert"][index / 4 % 2])
 }
 
-fn event(kind_index: usize, at_ms: i64, serial: usize) -> EventStamp {
+pub fn event(kind_index: usize, at_ms: i64, serial: usize) -> EventStamp {
     let (colony, event_type) = kind(kind_index);
     // long after 1970, on no particular day
     let mut event = stamp(colony, event_type, TimeMs(19_003 * DAY_MS + at_ms), &format!("{colony}{serial:05}"));
@@ -28,7 +28,7 @@ fn event(kind_index: usize, at_ms: i64, serial: usize) -> EventStamp {
 }
 
 /// Random onsets of eight types, some of which follow another for a while.
-fn fleet() -> impl Strategy<Value = Vec<EventStamp>> {
+pub fn fleet() -> impl Strategy<Value = Vec<EventStamp>> {
     let alone = vec(btree_set(0..DAYS * 1440, 0..14), 8);
     let relation = (0..8usize, 1..8usize, 0..25 * MINUTE_MS, 0..3i64, 1..DAYS, btree_set(0..DAYS * 24, 10..70));
     (alone, vec(relation, 0..4)).prop_map(|(alone, relations)| {
@@ -47,7 +47,7 @@ fn fleet() -> impl Strategy<Value = Vec<EventStamp>> {
     })
 }
 
-fn latest(events: &[EventStamp]) -> Option<TimeMs> {
+pub fn latest(events: &[EventStamp]) -> Option<TimeMs> {
     events.iter().map(|event| event.at).max()
 }
 
@@ -77,7 +77,7 @@ proptest! {
         step in 15..80usize,
     ) {
         let Some(now) = latest(&events) else { return Ok(()) };
-        let expected = reference::events::findings(&events.iter().cloned().collect(), &params(), now);
+        let expected = reference::events::findings(&events.iter().cloned().collect(), &BTreeSet::new(), &params(), now);
         let at_once = feed(&shuffled, shuffled.len(), 1, now);
         assert_same(&at_once, &expected);
         // bit for bit, in any order
@@ -143,7 +143,7 @@ fn a_relation_is_confirmed_then_withdrawn_when_it_ends_then_gone() {
         let mut chain = Chain::new(&params(), 1);
         chain.apply(set.iter().cloned().map(|event| (event, 1)).collect());
         let found = chain.evaluate(now);
-        assert_same(&found, &reference::events::findings(&set, &params(), now));
+        assert_same(&found, &reference::events::findings(&set, &BTreeSet::new(), &params(), now));
         states(&found)
     };
     assert_eq!(at(9), [("a>b".to_owned(), PatternState::Confirmed)]);
@@ -185,7 +185,10 @@ fn a_finding_says_what_was_seen() {
     let mut chain = Chain::new(&params(), 1);
     chain.apply(events.iter().cloned().map(|event| (event, 1)).collect());
     let found = chain.evaluate(now);
-    assert_same(&found, &reference::events::findings(&events.iter().cloned().collect(), &params(), now));
+    assert_same(
+        &found,
+        &reference::events::findings(&events.iter().cloned().collect(), &BTreeSet::new(), &params(), now),
+    );
     assert_eq!(found.len(), 1);
     let (correlation, evidence) = (&found[0].correlation, &found[0].evidence);
     assert_eq!(correlation.correlation_type, "error_propagation");

@@ -1,9 +1,11 @@
 //! Numbers of the published NumPy/SciPy reference (`testdata/generate_event_golden.py`), to 1e-9.
 
 use super::support::close;
+use crate::calls::{Call, Calls, are_linked};
 use crate::events::ebh::q_values;
 use crate::events::ends::Ends;
 use crate::events::episodes::Onset;
+use crate::events::levels::weight;
 use crate::events::pair::{ONSETS_MIN, evaluate};
 use crate::events::span::Span;
 use crate::events::sweep::Sweep;
@@ -14,7 +16,9 @@ use crate::reference;
 use crate::shard::Shard;
 use model::event::EventTypeKey;
 use model::time::{DAY_MS, MINUTE_MS, TimeMs};
+use model::topology::ServiceEdge;
 use serde_json::Value;
+use std::collections::BTreeMap;
 
 fn golden() -> Value {
     serde_json::from_str(include_str!("../../testdata/event_golden.json")).unwrap()
@@ -99,6 +103,40 @@ fn pairs_agree_with_the_published_reference() {
         }
     }
     assert!(eligible > 80 && with_evidence > 40, "{eligible} eligible, {with_evidence} with evidence");
+}
+
+#[test]
+fn weights_are_those_of_the_published_reference() {
+    let golden = golden();
+    let mut seen = BTreeMap::new();
+    for case in golden["weights"].as_array().unwrap() {
+        let texts = |value: &Value| -> Vec<String> {
+            value.as_array().unwrap().iter().map(|text| text.as_str().unwrap().to_owned()).collect()
+        };
+        let [source, target] = ["source", "target"].map(|end| texts(&case[end]));
+        let mut calls = Calls::default();
+        let call = |value: &Value| {
+            let [colony_id, from_service, to_service]: [String; 3] = texts(value).try_into().unwrap();
+            Call::of_edge(&ServiceEdge {
+                colony_id,
+                from_service,
+                to_service,
+                protocol: "http".into(),
+                request_count: 1,
+                seen_at: TimeMs(0),
+            })
+        };
+        calls.apply(case["calls"].as_array().unwrap().iter().filter_map(call).map(|call| (call, 1)));
+        calls.count_since(TimeMs(0));
+        let end = |names: &[String]| (names[2].clone(), calls.partners(&names[0], &names[2]).cloned());
+        let ((one, of_one), (other, of_other)) = (end(&source), end(&target));
+        let is_linked = are_linked((&one, of_one.as_ref()), (&other, of_other.as_ref()));
+        let found = weight((&source[1], &source[2]), (&target[1], &target[2]), is_linked);
+        assert_eq!(u64::from(found), case["weight"].as_u64().unwrap(), "{case}");
+        *seen.entry((found, is_linked)).or_insert(0) += 1;
+    }
+    let kinds = [(1, false), (3, false), (10, false), (10, true)];
+    assert!(kinds.iter().all(|kind| seen.get(kind).is_some_and(|count| *count > 3)), "{seen:?}");
 }
 
 #[test]

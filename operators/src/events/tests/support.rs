@@ -1,5 +1,6 @@
 //! What several tests need: stamps, the operators in a row, comparison with the oracle.
 
+use crate::calls::Call;
 use crate::events::levels::on_both_levels;
 use crate::events::{Episodes, EventParams, EventScan, EventStamp, EventVerdict, Onset};
 use crate::shard::Shard;
@@ -42,6 +43,13 @@ impl Chain {
         let onsets: Vec<(Onset, i64)> = self.episodes.apply(on_both.collect());
         for scan in &mut self.scans {
             scan.apply(onsets.clone());
+        }
+    }
+
+    pub fn apply_calls(&mut self, calls: impl Iterator<Item = Call>) {
+        let changes: Vec<(Call, i64)> = calls.map(|call| (call, 1)).collect();
+        for scan in &mut self.scans {
+            scan.apply_calls(changes.clone());
         }
     }
 

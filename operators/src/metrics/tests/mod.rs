@@ -8,6 +8,7 @@ mod screen;
 mod verdict;
 
 use super::{Align, MetricParams, MetricScan, MetricVerdict};
+use crate::calls::Call;
 use crate::shard::Shard;
 use model::metric::{MetricPoint, SeriesKey};
 use model::pattern::Finding;
@@ -109,6 +110,12 @@ impl Run {
         let samples = self.align.apply(changes);
         for scan in &mut self.scans {
             scan.apply(samples.clone());
+        }
+    }
+
+    pub fn apply_calls(&mut self, calls: &[Call]) {
+        for scan in &mut self.scans {
+            scan.apply_calls(calls.iter().map(|call| (call.clone(), 1)).collect());
         }
     }
 

@@ -193,6 +193,47 @@ fn a_load_that_the_fleet_shares_explains_what_moves_with_it() {
     assert!(shared >= 30, "{shared} of {} say why", found.len());
 }
 
+/// Requests of six services of as many colonies under one load; what the second does, the first does as well.
+fn of_one_load(calls: &[Call]) -> Vec<Finding> {
+    let mut random = Random(13);
+    let load = random.ar(2 * DAY, 0.9);
+    let own: Vec<Vec<f64>> = (0..6).map(|_| random.ar(2 * DAY, 0.5)).collect();
+    let mut run = Run::new(MetricParams::default(), 1);
+    for colony in 0..6 {
+        let own = &own[colony.max(1)];
+        let requests = load.iter().zip(own).map(|(l, o)| 100.0 + 10.0 * l + 4.0 * o + 0.5 * random.normal());
+        let series =
+            SeriesKey { service_id: format!("s{colony}"), ..key(&format!("c{colony}"), "requests_per_second") };
+        let points = minutely(&series, &requests.collect::<Vec<f64>>());
+        run.apply(points.into_iter().map(|point| (point, 1)).collect());
+    }
+    let now = TimeMs(START + 2 * DAY as i64 * 60_000 - 60_000);
+    // the first look is without calls
+    run.look(now);
+    run.apply_calls(calls);
+    run.look(now);
+    confirmed(&run)
+}
+
+#[test]
+fn a_call_tells_what_two_services_share_beyond_the_load_of_the_fleet() {
+    let call = |colony: &str, from: &str, to: &str| Call {
+        colony_id: colony.to_owned(),
+        from_service: from.to_owned(),
+        to_service: to.to_owned(),
+        seen_at: TimeMs(START),
+    };
+    assert_eq!(of_one_load(&[]), [], "more work at two services at once is what a shared load looks like");
+    for linked in [call("c0", "s0", "s1"), call("c1", "s0", "s1"), call("c0", "s1", "s0")] {
+        let found = of_one_load(std::slice::from_ref(&linked));
+        let pairs: Vec<(&str, &str)> = found.iter().map(pair).collect();
+        assert_eq!(pairs, [("c0", "c1")], "{linked:?}");
+        assert_eq!((found[0].correlation.lag_seconds, found[0].correlation.explained_by.as_deref()), (0, None));
+    }
+    // a call of which neither colony tells; two services that are no closer to each other than to the load
+    assert_eq!(of_one_load(&[call("c2", "s0", "s1"), call("c2", "s2", "s3")]), []);
+}
+
 /// White noise under a Gaussian window of this width, of unit variance.
 fn smooth(random: &mut Random, n: usize, sigma: f64) -> Vec<f64> {
     let reach = (4.0 * sigma) as usize;

@@ -3,14 +3,21 @@
 use super::*;
 use crate::metrics::MetricPairs;
 use crate::reference::metrics::findings as expected;
+use model::time::DAY_MS;
 use proptest::prelude::*;
 
 const QUARTER: i64 = 900_000;
+
+/// Three services, each under two numbers.
+fn service(number: usize) -> String {
+    ["api", "cart", "pay"][number % 3].to_owned()
+}
 
 /// A fleet of a few days on coarse grids, with everything that can be wrong with it, and the set that remains.
 struct Scenario {
     changes: Vec<(MetricPoint, i64)>,
     points: Vec<MetricPoint>,
+    calls: Vec<Call>,
     now: TimeMs,
     params: MetricParams,
 }
@@ -22,7 +29,9 @@ fn scenario(seed: u64) -> Scenario {
     let names = ["requests_per_minute", "latency_ms", "memory_bytes"];
     let mut points = Vec::new();
     for index in 0..5 + random.below(5) {
-        let series = key(&format!("c{}", random.below(5)), &format!("{}_{}", names[random.below(3)], index / 3));
+        let colony = random.below(5);
+        let metric = format!("{}_{}", names[random.below(3)], index / 3);
+        let series = SeriesKey { service_id: service(colony % 3), ..key(&format!("c{colony}"), &metric) };
         let (driver, lag) = (random.below(2), random.below(5));
         let (noise, sign) = (random.uniform() * 0.5, if random.chance(0.3) { -1.0 } else { 1.0 });
         // relations that come and go: from some slot on the series is noise alone
@@ -75,18 +84,27 @@ fn scenario(seed: u64) -> Scenario {
         changes.push((other, -1));
     }
     random.shuffle(&mut changes);
+    // some of them were last seen before the look-back
+    let call = |random: &mut Random| Call {
+        colony_id: format!("c{}", random.below(5)),
+        from_service: service(random.below(3)),
+        to_service: service(3 + random.below(3)),
+        seen_at: now - random.below(16) as i64 * DAY_MS,
+    };
+    let calls: Vec<Call> = (0..random.below(6)).map(|_| call(&mut random)).collect();
     let params = MetricParams {
         max_lag_ms: 4 * QUARTER,
         threshold: 0.6,
         pairs: if random.chance(0.2) { MetricPairs::SameMetric } else { MetricPairs::All },
         ..MetricParams::default()
     };
-    Scenario { changes, points, now, params }
+    Scenario { changes, points, calls, now, params }
 }
 
 fn check(seed: u64) -> usize {
-    let Scenario { changes, points, now, params } = scenario(seed);
+    let Scenario { changes, points, calls, now, params } = scenario(seed);
     let mut whole = Run::new(params, 1);
+    whole.apply_calls(&calls);
     whole.apply(changes.clone());
     whole.look(now);
 
@@ -94,21 +112,27 @@ fn check(seed: u64) -> usize {
     let mut random = Random(seed ^ 0xabcd);
     let mut steps = Run::new(params, 3);
     let mut rest = changes.as_slice();
+    let mut calls_left = calls.as_slice();
     while !rest.is_empty() {
         let (batch, later) = rest.split_at(rest.len().min(1 + random.below(rest.len().max(8))));
         steps.apply(batch.to_vec());
+        if let Some((call, later)) = calls_left.split_last() {
+            steps.apply_calls(std::slice::from_ref(call));
+            calls_left = later;
+        }
         if random.chance(0.5) {
             steps.look(TimeMs(START + random.below((now.0 - START) as usize + 1) as i64));
         }
         rest = later;
     }
+    steps.apply_calls(&calls);
     steps.look(now);
     steps.forget_before(now - params.keep_ms());
     steps.look(now);
     assert_eq!(whole.findings(), steps.findings(), "seed {seed}: steps and shards");
     assert_eq!(whole.tested(), steps.tested());
 
-    let (tested, oracle) = expected(&points, &params, now);
+    let (tested, oracle) = expected(&points, &calls.iter().cloned().collect(), &params, now);
     assert_eq!(whole.tested(), tested, "seed {seed}: pairs tested");
     let found = whole.findings();
     let summary: Vec<_> = found.iter().map(|f| (f.correlation.key.to_owned(), f.correlation.coefficient)).collect();
