@@ -21,6 +21,7 @@ pub use crate::ext::{Change, Evaluate};
 use crate::ext::{Row, Rows, by_tick, stay, to_all, to_first, to_owner};
 use crate::metrics::{Align, MetricBlock, MetricParams, MetricScan, MetricVerdict, Samples};
 use crate::shard::{Shard, fixed_hash};
+use crate::tested::Tested;
 use differential_dataflow::input::InputSession;
 use model::chunks::Metrics;
 use model::derived::DerivedRow;
@@ -51,10 +52,10 @@ pub enum Outcome {
     Finding(Finding),
     /// A row of a derived table.
     Derived(DerivedRow),
-    /// Ordered pairs of event types tested at the last evaluation.
-    EventPairsTested(u64),
-    /// Pairs of metric series tested at the last evaluation.
-    MetricPairsTested(u64),
+    /// What of event types was tested at the last evaluation.
+    EventsTested(Tested),
+    /// What of metric series was tested at the last evaluation.
+    MetricsTested(Tested),
 }
 
 /// A worker's ends of the dataflow.
@@ -194,10 +195,10 @@ fn event_patterns<'scope>(
         });
 
     let mut verdict = EventVerdict::new(params.clone());
-    let mut tested = 0;
+    let mut tested = Tested::default();
     by_tick(scanned, orders, "EventVerdict", to_owner(|_| 0), move |rows, _| {
         let findings = verdict.apply(rows);
-        with_count(findings, &mut tested, verdict.pairs_tested(), Outcome::EventPairsTested)
+        with_tested(findings, &mut tested, verdict.tested(), Outcome::EventsTested)
     })
 }
 
@@ -235,10 +236,10 @@ fn metric_pairs<'scope>(
         });
 
     let mut verdict = MetricVerdict::new(*params);
-    let mut tested = 0;
+    let mut tested = Tested::default();
     by_tick(scanned, orders, "MetricVerdict", to_owner(|_| 1), move |rows, _| {
         let findings = verdict.apply(rows);
-        with_count(findings, &mut tested, verdict.pairs_tested(), Outcome::MetricPairsTested)
+        with_tested(findings, &mut tested, verdict.tested(), Outcome::MetricsTested)
     })
 }
 
@@ -266,12 +267,12 @@ fn apart<T>(changes: Vec<Change<ForScan<T>>>) -> (Vec<Change<T>>, Vec<Change<Cal
     (rows, calls)
 }
 
-/// Findings as outcomes, with the number of pairs tested when it changed.
-fn with_count(
+/// Findings as outcomes, with what was tested when it changed.
+fn with_tested(
     findings: Vec<Change<Finding>>,
-    known: &mut u64,
-    tested: u64,
-    outcome: impl Fn(u64) -> Outcome,
+    known: &mut Tested,
+    tested: Tested,
+    outcome: impl Fn(Tested) -> Outcome,
 ) -> Vec<Change<Outcome>> {
     let mut outcomes: Vec<Change<Outcome>> =
         findings.into_iter().map(|(finding, diff)| (Outcome::Finding(finding), diff)).collect();

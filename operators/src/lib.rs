@@ -11,6 +11,7 @@
 //! | `metrics/` | alignment to the grid, lag scan, confidence, guards, verdicts |
 //! | `deployments/` | deploy events and versions seen become a timeline |
 //! | `shard` | which worker scans which pair |
+//! | `tested` | how much an evaluation had to test |
 //! | `reference/` | slow from-scratch references, for tests |
 
 pub mod calls;
@@ -23,3 +24,4 @@ pub mod ext;
 pub mod metrics;
 pub mod reference;
 pub mod shard;
+pub mod tested;

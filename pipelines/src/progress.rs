@@ -85,6 +85,8 @@ pub struct RunSummary {
     pub event_pairs_tested: u64,
     /// Pairs of metric series tested at the last evaluation.
     pub metric_pairs_tested: u64,
+    /// Why nothing is confirmed, a sentence each for events and metrics; empty where a pattern is.
+    pub unconfirmed: Vec<String>,
     /// Unreadable inputs, files without new rows, corrections in accepted rows.
     pub inputs: InputReport,
     /// Rows that lie after this machine's clock and are read again once it has passed them.

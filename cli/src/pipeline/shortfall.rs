@@ -94,6 +94,7 @@ mod tests {
             deleted: BTreeMap::new(),
             event_pairs_tested: 0,
             metric_pairs_tested: 0,
+            unconfirmed: Vec::new(),
             unreachable: BTreeMap::new(),
             elapsed_ms: 1,
             store: "memory".to_owned(),

@@ -35,6 +35,10 @@ pub fn summary_page(summary: &RunSummary, config: &Path, style: Style) -> String
     ));
     let patterns = format!("{} confirmed, {} candidates", count(progress.confirmed), count(progress.candidates));
     lines.push(labelled("patterns", &patterns));
+    for (place, why) in summary.unconfirmed.iter().enumerate() {
+        // names of series are in it: one line, no escape codes
+        lines.push(labelled(if place == 0 { "why" } else { "" }, &why.replace(char::is_control, " ")));
+    }
     lines.push(labelled("stored", &summary.store));
     if progress.colonies.1 > 0 {
         lines.push(labelled("colonies", &format!("{} of {} answering", progress.colonies.0, progress.colonies.1)));
@@ -154,6 +158,7 @@ mod tests {
             deleted: BTreeMap::new(),
             event_pairs_tested: 56,
             metric_pairs_tested: 0,
+            unconfirmed: Vec::new(),
             unreachable: BTreeMap::new(),
             elapsed_ms: 100_000,
             store: "DuckDB .coral/r.duckdb".to_owned(),
@@ -252,6 +257,15 @@ mod tests {
         assert_eq!((failure.exit, failure.code), (crate::exit::Exit::Failed, "clock_behind"));
         assert!(clock_note::wrong_clock(&of(9), path).is_none());
         assert!(clock_note::wrong_clock(&summary(), path).is_none());
+    }
+
+    #[test]
+    fn a_run_that_confirms_nothing_says_why() {
+        let unconfirmed = vec!["no pair of event types could be tested".to_owned(), "12 pairs\ntested".to_owned()];
+        let page = summary_page(&RunSummary { unconfirmed, ..summary() }, Path::new("r.toml"), Style::PLAIN);
+        let lines = "candidates\n  why       no pair of event types could be tested\n            \
+                     12 pairs tested\n  stored";
+        assert!(page.contains(lines), "{page}");
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The output of a scan: rows of pairs of event types at an instant, and totals of an instant.
 
+use crate::tested::Supply;
 use model::event::EventTypeKey;
 use model::real::Real;
 use model::time::TimeMs;
@@ -28,6 +29,8 @@ pub struct InstantTotals {
     pub eligible_pairs: u64,
     /// Sum of their weights.
     pub weight_total: u64,
+    /// Types of services, those that are eligible, and their colonies: the same on every shard.
+    pub supply: Supply,
 }
 
 /// A pair of event types at an instant.

@@ -15,6 +15,7 @@ use crate::events::sweep::{Sweep, eligible_pairs, observed};
 use crate::events::types::TypeOnsets;
 use crate::events::windows::Windows;
 use crate::shard::Shard;
+use crate::tested::Supply;
 use model::event::EventTypeKey;
 use model::time::TimeMs;
 use std::collections::{BTreeMap, BTreeSet};
@@ -208,12 +209,15 @@ impl EventScan {
         }
         let least_e = self.least_e(state.current);
         let mut totals = (0, 0);
+        let mut types: BTreeMap<&EventTypeKey, bool> = BTreeMap::new();
         // a pair is observed while both of its colonies are: one pass per start
         let begins: BTreeSet<Span> = state.spans.values().copied().collect();
         for span in begins {
             let observed = observed(&self.types, &self.calls, &state.spans, span);
             let (pairs, weights) = eligible_pairs(&observed, self.shard);
             totals = (totals.0 + pairs, totals.1 + weights);
+            let of_services = observed.iter().filter(|one| one.begins_here && one.is_seen_service());
+            types.extend(of_services.map(|one| (one.key, one.is_eligible())));
             let is_dirty = |index: usize| renewed || state.dirty.contains(observed[index].key);
             // pairs of a changed source, then pairs of a changed target with another source
             let (dirty, clean): (Vec<usize>, Vec<usize>) = (0..observed.len()).partition(|index| is_dirty(*index));
@@ -228,7 +232,8 @@ impl EventScan {
                 state.rows.insert((row.source.clone(), row.target.clone()), row);
             }
         }
-        self.set_totals(instant, state, totals, changes);
+        let supply = Supply::of(types.into_iter().map(|(key, is_eligible)| (key.colony_id.as_str(), is_eligible)));
+        self.set_totals(instant, state, (totals.0, totals.1, supply), changes);
     }
 
     /// Below this, weight times e-value, a pair is not listed.
@@ -243,11 +248,11 @@ impl EventScan {
         &self,
         instant: TimeMs,
         state: &mut InstantState,
-        (eligible_pairs, weight_total): (u64, u64),
+        (eligible_pairs, weight_total, supply): (u64, u64, Supply),
         changes: &mut Vec<(ScanRow, i64)>,
     ) {
         let (current, shard) = (state.current, self.shard.index as u64);
-        let totals = InstantTotals { instant, current, shard, eligible_pairs, weight_total };
+        let totals = InstantTotals { instant, current, shard, eligible_pairs, weight_total, supply };
         if state.totals.as_ref() == Some(&totals) {
             return;
         }

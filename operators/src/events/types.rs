@@ -4,7 +4,7 @@ use crate::calls::{Partners, are_linked};
 use crate::events::ends::Ends;
 use crate::events::episodes::Onset;
 use crate::events::lag::lag_law_s;
-use crate::events::levels::weight;
+use crate::events::levels::{is_general, weight};
 use crate::events::pair::{ONSETS_MIN, PairResult};
 use crate::events::row::{Identity, Match, PairDetail, PairScan};
 use crate::events::shown::Shown;
@@ -91,6 +91,11 @@ impl<'a> Observed<'a> {
     /// Whether it has enough onsets to be an end of a pair.
     pub fn is_eligible(&self) -> bool {
         self.times.len() >= ONSETS_MIN
+    }
+
+    /// Whether it is a type of a service, and has an onset here.
+    pub fn is_seen_service(&self) -> bool {
+        !is_general(self.key) && !self.times.is_empty()
     }
 
     /// Whether the pair of this source with `target` is between two colonies and observed from the begin of this span.

@@ -15,6 +15,7 @@ use crate::events::levels::{is_general, is_more_specific};
 use crate::events::params::EventParams;
 use crate::events::reason::{Bar, reason};
 use crate::events::row::{InstantTotals, Match, PairScan, ScanRow};
+use crate::tested::Tested;
 use libm::log;
 use model::event::EventTypeKey;
 use model::pattern::{Finding, PatternState};
@@ -48,12 +49,15 @@ struct Judged {
 /// ```
 /// use coral_operators::events::row::{InstantTotals, PairScan, ScanRow};
 /// use coral_operators::events::{EventParams, EventVerdict};
+/// use coral_operators::tested::{Supply, Tested};
 /// use model::time::TimeMs;
-/// let totals = InstantTotals { instant: TimeMs(0), current: true, shard: 0, eligible_pairs: 56, weight_total: 56 };
+/// let supply = Supply { seen: 9, usable: 8, colonies: 4 };
+/// let totals =
+///     InstantTotals { instant: TimeMs(0), current: true, shard: 0, eligible_pairs: 56, weight_total: 56, supply };
 /// let mut verdict = EventVerdict::new(EventParams::default());
 /// // pairs were tested, none had evidence
 /// assert!(verdict.apply(vec![(ScanRow::Totals(totals), 1)]).is_empty());
-/// assert_eq!(verdict.pairs_tested(), 56);
+/// assert_eq!(verdict.tested(), Tested { pairs: 56, supply });
 /// ```
 #[derive(Clone, Debug)]
 pub struct EventVerdict {
@@ -102,9 +106,9 @@ impl EventVerdict {
         out
     }
 
-    /// How many ordered pairs were tested at the current instant.
-    pub fn pairs_tested(&self) -> u64 {
-        self.current().map_or(0, InstantRows::pairs_tested)
+    /// What was tested at the current instant: ordered pairs.
+    pub fn tested(&self) -> Tested {
+        self.current().map_or(Tested::default(), InstantRows::tested)
     }
 
     fn current(&self) -> Option<&InstantRows> {
@@ -193,8 +197,9 @@ impl EventVerdict {
 }
 
 impl InstantRows {
-    fn pairs_tested(&self) -> u64 {
-        self.totals.iter().map(|totals| totals.eligible_pairs).sum()
+    fn tested(&self) -> Tested {
+        let supply = self.totals.iter().map(|totals| totals.supply).max().unwrap_or_default();
+        Tested { pairs: self.totals.iter().map(|totals| totals.eligible_pairs).sum(), supply }
     }
 
     fn weight_total(&self) -> u64 {

@@ -1,5 +1,6 @@
 //! The output of a scan: how many pairs were tested, and the windows of the pairs that are strong enough somewhere.
 
+use crate::tested::Supply;
 use model::metric::SeriesKey;
 use model::real::Real;
 use model::time::TimeMs;
@@ -107,6 +108,8 @@ pub struct TestedRow {
     pub shard: u64,
     /// Pairs with a coefficient.
     pub pairs: u64,
+    /// Series, those with enough data in the window, and their colonies: the same on every shard.
+    pub supply: Supply,
 }
 
 /// One row of a scan.

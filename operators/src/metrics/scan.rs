@@ -18,6 +18,7 @@ use super::series::Prepared;
 use super::tracked::{Tracked, stands_for, tracked};
 use crate::calls::{Call, Calls};
 use crate::shard::Shard;
+use crate::tested::Supply;
 use model::metric::SeriesKey;
 use model::real::Real;
 use model::series::SeriesId;
@@ -58,6 +59,8 @@ struct Instant {
     fresh: bool,
     /// Whether it was the present one when the rows were made.
     was_current: bool,
+    /// What there is at it.
+    supply: Supply,
     /// Rows last emitted, sorted.
     rows: Vec<MetricScanRow>,
 }
@@ -265,6 +268,8 @@ impl MetricScan {
             instant.windows.clear();
         }
         instant.windows.retain(|((a, b), _), _| !changed.contains(a) && !changed.contains(b));
+        let of_series = |series: &Seen| (series.key.colony_id.as_str(), series.on.contains_key(&series.native_ms));
+        instant.supply = Supply::of(seen.iter().map(of_series));
         instant.latest = seen.iter().map(|series| (series.place, series.latest)).collect();
         let mut work = Workspace::default();
         for (index, a) in seen.iter().enumerate() {
@@ -340,7 +345,7 @@ impl MetricScan {
         }
         let pairs = instant.pairs.len() as u64;
         let shard = self.shard.index as u64;
-        rows.push(MetricScanRow::Tested(TestedRow { at, current, shard, pairs }));
+        rows.push(MetricScanRow::Tested(TestedRow { at, current, shard, pairs, supply: instant.supply }));
         rows.sort_unstable();
         rows
     }

@@ -15,6 +15,7 @@ use super::params::MetricParams;
 use super::reason::{Bar, not_observed, reason};
 use super::relation::{Relation, relations};
 use super::row::{MetricScanRow, MissingRow, PairRow, TestedRow};
+use crate::tested::Tested;
 use model::pattern::{Finding, PatternKey, PatternState};
 use model::time::TimeMs;
 use std::collections::{BTreeMap, BTreeSet};
@@ -86,7 +87,7 @@ impl MetricVerdict {
     /// let mut verdict = MetricVerdict::new(params);
     /// let rows = MetricScan::new(params, Shard::WHOLE).scan(TimeMs(1_700_000_000_000));
     /// assert!(verdict.apply(rows).is_empty());
-    /// assert_eq!(verdict.pairs_tested(), 0);
+    /// assert_eq!(verdict.tested().pairs, 0);
     /// ```
     pub fn apply(&mut self, changes: Vec<(MetricScanRow, i64)>) -> Vec<(Finding, i64)> {
         if changes.is_empty() {
@@ -121,9 +122,12 @@ impl MetricVerdict {
         out
     }
 
-    /// Pairs of series that the last evaluation tested: the maximum over its instants.
-    pub fn pairs_tested(&self) -> u64 {
-        self.instants.values().map(Instant::pairs_tested).max().unwrap_or(0)
+    /// What the last evaluation tested: pairs of series at the instant with most of them, and what there is now.
+    pub fn tested(&self) -> Tested {
+        let current = self.instants.values().rfind(|instant| instant.current);
+        let supply = current.and_then(|instant| instant.tested().map(|row| row.supply).max());
+        let pairs = self.instants.values().map(Instant::pairs_tested).max().unwrap_or(0);
+        Tested { pairs, supply: supply.unwrap_or_default() }
     }
 
     fn walk(&self) -> BTreeMap<PatternKey, Finding> {

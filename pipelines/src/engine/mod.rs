@@ -17,6 +17,7 @@ use model::rows::Rows;
 use operators::calls::Call;
 use operators::dataflow::{self, Change, Evaluate, Outcome, Params};
 use operators::deployments::Input;
+use operators::tested::Tested;
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -55,10 +56,10 @@ pub struct TickOutcome {
     pub findings: Vec<Change<Finding>>,
     /// Changes of derived tables.
     pub derived: Vec<DerivedChange>,
-    /// Ordered pairs of event types tested, when an evaluation changed it.
-    pub event_pairs_tested: Option<u64>,
-    /// Pairs of metric series tested, when an evaluation changed it.
-    pub metric_pairs_tested: Option<u64>,
+    /// What of event types was tested, when an evaluation changed it.
+    pub events_tested: Option<Tested>,
+    /// What of metric series was tested, when an evaluation changed it.
+    pub metrics_tested: Option<Tested>,
 }
 
 /// What the engine made of one tick, once that is complete on all workers.
@@ -270,8 +271,8 @@ fn sort_out(mut outcomes: Vec<Change<Outcome>>) -> TickOutcome {
         match outcome {
             Outcome::Finding(finding) => sorted.findings.push((finding, diff)),
             Outcome::Derived(row) => derived.push((row, diff)),
-            Outcome::EventPairsTested(pairs) => sorted.event_pairs_tested = Some(pairs),
-            Outcome::MetricPairsTested(pairs) => sorted.metric_pairs_tested = Some(pairs),
+            Outcome::EventsTested(tested) => sorted.events_tested = Some(tested),
+            Outcome::MetricsTested(tested) => sorted.metrics_tested = Some(tested),
         }
     }
     sorted.derived = derived::changes(derived);

@@ -25,6 +25,7 @@
 //! | `pending_rejects` | refused rows that wait for the next tick |
 //! | `clock_skew` | which services' clocks are ahead of the reader's |
 //! | `lookback` | stored rows that lie outside the look-back |
+//! | `unconfirmed` | why a run has confirmed nothing |
 //! | `handle` | what a run hands out: a reader of its store, progress, a stop, news of its patterns |
 
 use crate::config::ReefConfig;
@@ -59,6 +60,7 @@ mod running;
 mod tests;
 mod tick;
 mod timeline;
+mod unconfirmed;
 
 /// What differs between a live run, a replay and the leading process of several.
 #[derive(Default)]

@@ -13,6 +13,7 @@ use super::published::{Publication, Published};
 use super::restore::restore;
 use super::retention::RetentionPace;
 use super::timeline::StoredTimeline;
+use super::unconfirmed;
 use crate::clock::EventClock;
 use crate::config::ReefConfig;
 use crate::deferred::Deferred;
@@ -27,6 +28,7 @@ use model::clock::SharedClock;
 use model::position::Positions;
 use model::reject::Reject;
 use model::rows::Rows;
+use operators::tested::Tested;
 use sinks::retention::Retention;
 use sinks::{StoreReader, StoreWriter, Watermarks};
 use sources::lateness::{GATE_NAME, LatenessGate, Origin};
@@ -93,6 +95,10 @@ pub(super) struct Running {
     pub(super) timeline: Option<StoredTimeline>,
     /// As of when those changes hold.
     pub(super) evaluated: Evaluated,
+    /// What the last evaluation tested; `None` before the first that had anything to test.
+    pub(super) events_tested: Option<Tested>,
+    /// The same of metric series.
+    pub(super) metrics_tested: Option<Tested>,
     pub(super) pending: Pending,
     pub(super) tick_rows_max: usize,
     pub(super) tick_bytes_max: usize,
@@ -173,6 +179,8 @@ impl Running {
             answered: Publication::default(),
             timeline,
             evaluated: Evaluated::of_store(&positions),
+            events_tested: None,
+            metrics_tested: None,
             pending: Pending::default(),
             tick_rows_max: config.engine.tick_rows_max,
             tick_bytes_max: memory.tick_bytes_max(),
@@ -244,6 +252,13 @@ impl Running {
             false => OutsideRows::default(),
         };
         let (event_pairs_tested, metric_pairs_tested) = self.instruments.pairs_tested();
+        let unconfirmed = match progress.confirmed == 0 && self.correlates {
+            true => {
+                let tested = (self.events_tested, self.metrics_tested);
+                unconfirmed::reasons(&params::from_config(config), tested, &self.reader.correlations().await?)
+            }
+            false => Vec::new(),
+        };
         let summary = RunSummary {
             ended,
             outside,
@@ -255,6 +270,7 @@ impl Running {
             deleted: self.instruments.deleted_by_table(),
             event_pairs_tested,
             metric_pairs_tested,
+            unconfirmed,
             unreachable: self.reach.into_unreachable(),
             elapsed_ms: started.elapsed().as_millis() as u64,
             store: store::describe(config),

@@ -179,6 +179,16 @@ async fn a_source_that_panics_ends_the_run_with_its_message_and_keeps_what_came_
 }
 
 #[tokio::test]
+async fn a_run_that_could_test_no_pair_says_why() {
+    let (_stop, shutdown) = watch::channel(false);
+    let source = Counting { delivered: 0, in_all: 5, panics_at: None, description_bytes: 0 };
+    let summary = outcome(Faulty::over(&MemoryStore::new()), source, shutdown).await.unwrap();
+    // five events within minutes are one episode
+    let why = "no pair of event types could be tested: of 1 event type none has 3 occurrences within 30d";
+    assert_eq!((summary.event_pairs_tested, summary.unconfirmed), (0, vec![why.to_owned()]));
+}
+
+#[tokio::test]
 async fn a_run_that_is_asked_to_stop_leaves_queued_input_to_the_next_one() {
     let (stop, shutdown) = watch::channel(false);
     let inner = MemoryStore::new();

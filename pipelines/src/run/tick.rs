@@ -11,6 +11,7 @@ use model::pattern::PatternState;
 use model::position::Positions;
 use model::rows::{RollupKey, Rows};
 use operators::dataflow::Evaluate;
+use operators::tested::Tested;
 use sinks::Commit;
 use sinks::error::FaultClass;
 use sinks::retention::Pruned;
@@ -118,7 +119,10 @@ impl Running {
     pub(super) fn take_answer(&mut self, answer: Answer) {
         let outcome = answer.outcome;
         self.show_engine();
-        self.instruments.tested(outcome.event_pairs_tested, outcome.metric_pairs_tested);
+        self.events_tested = outcome.events_tested.or(self.events_tested);
+        self.metrics_tested = outcome.metrics_tested.or(self.metrics_tested);
+        let pairs = |tested: Option<Tested>| tested.map(|tested| tested.pairs);
+        self.instruments.tested(pairs(outcome.events_tested), pairs(outcome.metrics_tested));
         let stored = if answer.evaluated.is_some() { self.timeline.take() } else { None };
         self.answered.derived.extend(match stored {
             Some(timeline) => timeline.corrections(outcome.derived),

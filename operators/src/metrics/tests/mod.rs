@@ -142,7 +142,7 @@ impl Run {
     }
 
     pub fn tested(&self) -> u64 {
-        self.verdict.pairs_tested()
+        self.verdict.tested().pairs
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::metrics::row::{LagWindow, MetricScanRow, MissingRow, PairRow, TestedRow, Worth};
+use crate::tested::Supply;
 use model::pattern::{Correlation, PatternState};
 
 const DAY_MS: i64 = 86_400_000;
@@ -46,7 +47,7 @@ fn rows(days: &[Seen<'_>]) -> Vec<(MetricScanRow, i64)> {
     let mut rows = Vec::new();
     for (day, seen) in days.iter().enumerate() {
         let (at, current) = (at(day), day + 1 == days.len());
-        let tested = TestedRow { at, current, shard: 0, pairs: 1 };
+        let tested = TestedRow { at, current, shard: 0, pairs: 1, supply: Supply::default() };
         rows.push((MetricScanRow::Tested(tested), 1));
         let lags: Vec<LagWindow> =
             seen.iter().zip([LAG_MS, -LAG_MS]).map(|((r, effective), lag_ms)| window(lag_ms, *r, *effective)).collect();

@@ -1,0 +1,187 @@
+//! Unconfirmed: why a run has confirmed nothing: no pair could be tested, none is beyond chance, or what most candidates
+//! lack.
+
+use model::pattern::{Correlation, PatternState, SignalKind};
+use model::time::format_duration_ms;
+use operators::dataflow::Params;
+use operators::tested::{Supply, Tested};
+use std::collections::BTreeMap;
+
+/// Colonies that a pair needs.
+const COLONIES_MIN: u64 = 2;
+
+/// What is said of one kind of row.
+struct Kind {
+    signal: SignalKind,
+    /// What pairs are made of, as one and as several.
+    names: [&'static str; 2],
+    /// What makes one usable.
+    needs: String,
+}
+
+/// A sentence for each kind of row of which there is any. `tested`: events, then metrics.
+pub(super) fn reasons(
+    params: &Params,
+    (events, metrics): (Option<Tested>, Option<Tested>),
+    found: &[Correlation],
+) -> Vec<String> {
+    let of_events = Kind {
+        signal: SignalKind::Event,
+        names: ["event type", "event types"],
+        needs: format!("3 occurrences within {}", format_duration_ms(params.events.horizon_ms)),
+    };
+    let of_metrics = Kind {
+        signal: SignalKind::Metric,
+        names: ["metric series", "metric series"],
+        needs: format!("values that change, in 80 % of the last {}", format_duration_ms(params.metrics.window_ms)),
+    };
+    let kinds = [(of_events, events), (of_metrics, metrics)];
+    kinds.iter().filter_map(|(kind, tested)| Some(reason(kind, (*tested)?, found))).collect()
+}
+
+fn reason(kind: &Kind, Tested { pairs, supply }: Tested, found: &[Correlation]) -> String {
+    let [one, several] = kind.names;
+    if pairs == 0 {
+        return format!("no pair of {several} could be tested: {}", shortage(kind, supply));
+    }
+    let looked_at = match pairs {
+        1 => format!("1 pair of {several} tested"),
+        pairs => format!("{pairs} pairs of {several} tested"),
+    };
+    let candidates: Vec<&Correlation> = found.iter().filter(|row| is_candidate(kind.signal, row)).collect();
+    let Some((reason, count)) = commonest(&candidates) else {
+        return format!("{looked_at}, none beyond chance: no {one} is followed by another often enough");
+    };
+    match (candidates.len(), count) {
+        (1, _) => format!("{looked_at}; the one candidate is not confirmed: {reason}"),
+        (all, same) => format!("{looked_at}; of {all} candidates {same} are not confirmed for this reason: {reason}"),
+    }
+}
+
+/// Whether it says by itself why it is not confirmed: not the other direction of another, or one that follows from it.
+fn is_candidate(kind: SignalKind, row: &Correlation) -> bool {
+    let is_mirror = row.explained_by.as_deref().is_some_and(|cause| cause.starts_with("mirror:"));
+    row.key.source.kind == kind && row.state != PatternState::Confirmed && row.part_of.is_none() && !is_mirror
+}
+
+/// Why there is no pair.
+fn shortage(kind: &Kind, Supply { seen, usable, colonies }: Supply) -> String {
+    let [one, several] = kind.names;
+    let all = format!("{seen} {}", if seen == 1 { one } else { several });
+    match usable {
+        _ if seen == 0 => format!("there is no {one} in the look-back"),
+        0 => format!("of {all} none has {}", kind.needs),
+        usable if colonies < COLONIES_MIN => {
+            format!("a pair is between two colonies, and of {all} the {usable} with {} are of one", kind.needs)
+        }
+        usable => format!("of {all} {usable} have {}, but no two of different colonies at the same time", kind.needs),
+    }
+}
+
+/// The reason that most candidates have, as the strongest of these says it, and how many have it. Reasons that differ in
+/// numbers alone are the same; of what explains a candidate the kind counts, not the name.
+fn commonest(candidates: &[&Correlation]) -> Option<(String, usize)> {
+    let mut groups: BTreeMap<String, Vec<&Correlation>> = BTreeMap::new();
+    for row in candidates {
+        let text = row.reason.as_deref().unwrap_or_default();
+        let first = text.split(';').next().unwrap_or_default();
+        let without_numbers = || first.chars().filter(|letter| !letter.is_ascii_digit()).collect::<String>();
+        let key = match row.explained_by.as_deref() {
+            Some(cause) if cause.ends_with(":shared_load") => cause.to_owned(),
+            Some(cause) => cause.split(':').next().unwrap_or_default().to_owned(),
+            None => without_numbers(),
+        };
+        groups.entry(key).or_default().push(row);
+    }
+    let largest = groups.into_values().max_by_key(Vec::len)?;
+    let strongest = largest.iter().min_by(|a, b| a.q_value.cmp(&b.q_value).then_with(|| a.key.cmp(&b.key)))?;
+    Some((strongest.reason.clone().unwrap_or_else(|| "not enough evidence".to_owned()), largest.len()))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use model::real::Real;
+    use operators::events::EventParams;
+    use operators::metrics::MetricParams;
+    use sinks::compliance::rows::finding;
+
+    fn said(pairs: u64, (seen, usable, colonies): (u64, u64, u64), found: &[Correlation]) -> String {
+        let params = Params { events: EventParams::default(), metrics: MetricParams::default() };
+        let tested = Tested { pairs, supply: Supply { seen, usable, colonies } };
+        let mut all = reasons(&params, (Some(tested), None), found);
+        assert_eq!(all.len(), 1, "{all:?}");
+        all.remove(0)
+    }
+
+    fn candidate(name: &str, q_value: f64, reason: &str, explained_by: Option<&str>) -> Correlation {
+        Correlation {
+            state: PatternState::Candidate,
+            q_value: Real(q_value),
+            reason: Some(reason.to_owned()),
+            explained_by: explained_by.map(str::to_owned),
+            part_of: None,
+            ..finding(name, 0.5, &[]).correlation
+        }
+    }
+
+    #[test]
+    fn without_a_pair_it_says_what_is_missing() {
+        let none = "no pair of event types could be tested: ";
+        let cases = [
+            ((0, 0, 0), "there is no event type in the look-back"),
+            ((1, 0, 0), "of 1 event type none has 3 occurrences within 30d"),
+            ((9, 0, 0), "of 9 event types none has 3 occurrences within 30d"),
+            (
+                (9, 2, 1),
+                "a pair is between two colonies, and of 9 event types the 2 with 3 occurrences within 30d are of one",
+            ),
+            (
+                (9, 2, 2),
+                "of 9 event types 2 have 3 occurrences within 30d, but no two of different colonies at the same time",
+            ),
+        ];
+        for (supply, missing) in cases {
+            assert_eq!(said(0, supply, &[]), format!("{none}{missing}"));
+        }
+        let params = Params { events: EventParams::default(), metrics: MetricParams::default() };
+        assert!(reasons(&params, (None, None), &[]).is_empty(), "no row, no reason");
+        let metrics = reasons(&params, (None, Some(Tested::default())), &[]);
+        assert_eq!(metrics, ["no pair of metric series could be tested: there is no metric series in the look-back"]);
+    }
+
+    #[test]
+    fn with_pairs_it_says_what_most_candidates_lack() {
+        let far = (9, 9, 3);
+        assert_eq!(
+            said(56, far, &[]),
+            "56 pairs of event types tested, none beyond chance: no event type is followed by another often enough"
+        );
+        let one = candidate("deploy", 0.3, "about 3 more occurrences needed at this rate; 1 case is still open", None);
+        assert_eq!(
+            said(1, far, std::slice::from_ref(&one)),
+            "1 pair of event types tested; the one candidate is not confirmed: about 3 more occurrences needed at this \
+             rate; 1 case is still open"
+        );
+        let found = [
+            candidate("a", 0.2, "2 occurrences of the 3 needed", None),
+            candidate("b", 0.9, "about 12 more occurrences needed at this rate", None),
+            one,
+            // these say it of another
+            candidate("c", 0.1, "the other direction is stronger", Some("mirror:c-1")),
+            Correlation { part_of: Some("c-2".to_owned()), ..candidate("d", 0.1, "follows from", None) },
+            Correlation { state: PatternState::Confirmed, ..candidate("e", 0.1, "", None) },
+        ];
+        assert_eq!(
+            said(56, far, &found),
+            "56 pairs of event types tested; of 3 candidates 2 are not confirmed for this reason: about 3 more \
+             occurrences needed at this rate; 1 case is still open"
+        );
+        let caused = ["x/y/z", "u/v/w"].map(|cause| {
+            candidate(cause, 0.4, &format!("both follow {cause}"), Some(&format!("common_cause:{cause}")))
+        });
+        let all: Vec<Correlation> = caused.into_iter().chain(found[..1].iter().cloned()).collect();
+        assert!(said(9, far, &all).ends_with("of 3 candidates 2 are not confirmed for this reason: both follow u/v/w"));
+    }
+}
