@@ -38,7 +38,7 @@ impl fmt::Display for Route {
                 f.write_str(endpoint.strip_prefix("http://").unwrap_or(endpoint).trim_end_matches('/'))
             }
             Route::Mesh(colony) => match colony.mesh_ip {
-                Some(ip) => write!(f, "mesh {ip}:{}", colony.connect_port),
+                Some(ip) => write!(f, "mesh {ip}:{}", colony.port()),
                 None => f.write_str("mesh"),
             },
         }

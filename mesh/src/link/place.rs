@@ -1,5 +1,6 @@
 //! A colony's addresses: configured, from discovery, and the last one that responded.
 
+use super::target::CONNECT_PORT_DEFAULT;
 use super::{Shared, Step};
 use crate::discovery::{Discovery, DiscoveryError};
 use crate::error::MeshError;
@@ -28,7 +29,7 @@ impl Shared {
                 let ip = self.colony.mesh_ip.ok_or_else(|| MeshError::BadSettings {
                     what: format!("colony {}: `mesh.endpoint` needs `mesh.mesh_ip` beside it", colony_id()),
                 })?;
-                let mesh_address = SocketAddrV4::new(ip, self.colony.connect_port);
+                let mesh_address = SocketAddrV4::new(ip, self.colony.port());
                 Place { key, candidates: resolve(endpoint).await?, mesh_address }
             }
             (_, _, Some(discovery)) => {
@@ -67,8 +68,8 @@ impl Shared {
         let ip = self.colony.mesh_ip.or(found.mesh_ip).ok_or_else(|| MeshError::BadSettings {
             what: format!("colony {}: discovery shows no mesh address; write `mesh.mesh_ip`", colony_id()),
         })?;
-        let port = if self.colony.mesh_ip.is_some() { None } else { found.connect_port };
-        let mesh_address = SocketAddrV4::new(ip, port.unwrap_or(self.colony.connect_port));
+        let port = self.colony.connect_port.or(found.connect_port);
+        let mesh_address = SocketAddrV4::new(ip, port.unwrap_or(CONNECT_PORT_DEFAULT));
         let place = Place { key: found.key, candidates: found.endpoints, mesh_address };
         self.known().looked_up = Some((Instant::now(), place.clone()));
         Ok(place)

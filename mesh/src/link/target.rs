@@ -11,6 +11,9 @@ use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::sync::Arc;
 use std::time::Duration;
 
+/// Port of a colony's services in its mesh where nothing else is known.
+pub(super) const CONNECT_PORT_DEFAULT: u16 = 9000;
+
 /// A colony that is reached through its mesh.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MeshColony {
@@ -18,8 +21,8 @@ pub struct MeshColony {
     pub colony_id: String,
     /// Its address inside its mesh; `None` takes the one that discovery shows.
     pub mesh_ip: Option<Ipv4Addr>,
-    /// Its port there.
-    pub connect_port: u16,
+    /// Its port there; `None` takes the one that discovery shows, or 9000.
+    pub connect_port: Option<u16>,
     /// What admits to it.
     pub secret: SecretSource,
     /// Its address (`host:port`, UDP), for colonies without discovery; requires the key.
@@ -38,13 +41,18 @@ impl MeshColony {
         MeshColony {
             colony_id: colony_id.to_owned(),
             mesh_ip: None,
-            connect_port: 9000,
+            connect_port: None,
             secret,
             endpoint: None,
             public_key: None,
             mtu: 1420,
             keepalive: Duration::from_secs(25),
         }
+    }
+
+    /// Its port as far as it is known without discovery.
+    pub(crate) fn port(&self) -> u16 {
+        self.connect_port.unwrap_or(CONNECT_PORT_DEFAULT)
     }
 }
 

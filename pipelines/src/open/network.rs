@@ -34,7 +34,7 @@ fn mesh_colony(colony_id: &str, mesh: &MeshConfig) -> Result<MeshColony, MeshErr
     });
     Ok(MeshColony {
         mesh_ip: Some(mesh.mesh_ip),
-        connect_port: mesh.connect_port,
+        connect_port: Some(mesh.connect_port),
         endpoint: mesh.endpoint.clone(),
         public_key: public_key.transpose()?,
         mtu: mesh.mtu,
@@ -73,7 +73,7 @@ mod tests {
         let both = config(&format!("endpoint: 'http://a:1', {mesh}"));
         assert_eq!(route(&both.colonies[0]).unwrap(), Route::Plain("http://a:1".to_owned()));
         let Route::Mesh(colony) = route(&config(mesh).colonies[0]).unwrap() else { panic!("plain") };
-        assert_eq!((colony.connect_port, colony.mtu, colony.keepalive), (9000, 1420, Duration::from_secs(25)));
+        assert_eq!((colony.connect_port, colony.mtu, colony.keepalive), (Some(9000), 1420, Duration::from_secs(25)));
         assert_eq!((colony.endpoint, colony.public_key), (None, None));
     }
 

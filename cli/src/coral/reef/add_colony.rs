@@ -37,14 +37,14 @@ pub struct AddColonyArgs {
     /// host:port (UDP) of the colony's door, instead of asking discovery
     #[arg(long, value_name = "HOST:PORT", requires_all = ["public_key", "mesh_ip"])]
     endpoint: Option<String>,
-    /// The colony's public key
+    /// The colony's public key; without --endpoint, the one that discovery must show
     #[arg(long, value_name = "KEY")]
     public_key: Option<String>,
     /// The colony's address inside its mesh [default: as discovery shows it]
     #[arg(long, value_name = "IP")]
     mesh_ip: Option<Ipv4Addr>,
     /// The colony's port inside its mesh [default: as discovery shows it, or 9000]
-    #[arg(long, value_name = "PORT")]
+    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
     connect_port: Option<u16>,
 }
 
@@ -102,7 +102,7 @@ async fn join(
     let public_key = args.public_key.as_ref().map(|text| text.parse().map_err(|_| bad_key())).transpose()?;
     let colony = MeshColony {
         mesh_ip: args.mesh_ip,
-        connect_port: args.connect_port.unwrap_or(9000),
+        connect_port: args.connect_port,
         endpoint: args.endpoint.clone(),
         public_key,
         ..MeshColony::new(&args.colony_id, given.source.clone())
@@ -180,7 +180,8 @@ impl File {
             mesh_ip: args.mesh_ip.unwrap_or(unknown),
             connect_port: 9000,
             secret: ("colony_secret_env", "PLANNED".to_owned()),
-            place: args.place(),
+            endpoint: args.endpoint.as_deref(),
+            public_key: args.public_key.as_deref(),
             reef_mesh_ip: unknown,
         };
         with_colony(self.parts(), &entry).map(|(_, config)| config).map_err(|problem| self.refused(problem))
@@ -208,7 +209,8 @@ impl File {
             mesh_ip: *mesh_address.ip(),
             connect_port: mesh_address.port(),
             secret,
-            place: args.place(),
+            endpoint: args.endpoint.as_deref(),
+            public_key: args.public_key.as_deref(),
             reef_mesh_ip,
         };
         let (text, _) = with_colony(self.parts(), &entry).map_err(|problem| self.refused(problem))?;
@@ -238,11 +240,5 @@ impl File {
             let _ = std::fs::remove_file(&new);
         }
         renamed
-    }
-}
-
-impl AddColonyArgs {
-    fn place(&self) -> Option<(&str, &str)> {
-        Some((self.endpoint.as_deref()?, self.public_key.as_deref()?))
     }
 }

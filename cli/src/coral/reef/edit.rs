@@ -16,8 +16,10 @@ pub struct Entry<'a> {
     pub connect_port: u16,
     /// The key of the secret (`colony_secret_file` or `colony_secret_env`) and its value.
     pub secret: (&'static str, String),
-    /// Its door and its key, if discovery is not asked.
-    pub place: Option<(&'a str, &'a str)>,
+    /// Its door, if discovery is not asked.
+    pub endpoint: Option<&'a str>,
+    /// Its key, if one was given.
+    pub public_key: Option<&'a str>,
     /// The reef's address there.
     pub reef_mesh_ip: Ipv4Addr,
 }
@@ -35,9 +37,8 @@ impl Entry<'_> {
             ("connect_port", self.connect_port.to_string()),
             (*secret_key, quoted(secret)),
         ];
-        if let Some((endpoint, public_key)) = self.place {
-            keys.extend([("endpoint", quoted(endpoint)), ("public_key", quoted(public_key))]);
-        }
+        keys.extend(self.endpoint.map(|endpoint| ("endpoint", quoted(endpoint))));
+        keys.extend(self.public_key.map(|key| ("public_key", quoted(key))));
         keys
     }
 
@@ -115,7 +116,8 @@ mod tests {
             mesh_ip: Ipv4Addr::new(10, 42, 0, 1),
             connect_port: 9000,
             secret: ("colony_secret_env", "SHOP".to_owned()),
-            place: None,
+            endpoint: None,
+            public_key: None,
             reef_mesh_ip: Ipv4Addr::new(10, 42, 0, 100),
         }
     }
@@ -149,6 +151,17 @@ mod tests {
         assert_eq!(added(&format!("{before}{after}"), Format::Yaml), format!("{before}{ITEM}{after}"));
         let flush = added("colonies:\n- colony_id: a\n  endpoint: 'http://a:1'\nreef_id: r\n", Format::Yaml);
         assert!(flush.contains("\n- colony_id: \"my-shop-production\"\n  mesh:\n    mesh_ip:"), "{flush}");
+    }
+
+    #[test]
+    fn a_key_is_kept_with_and_without_an_endpoint() {
+        let key = Some("93huH0DopXhN7eGvL2+g/whTyrnrg30eu7X1lGKmxfo=");
+        for endpoint in [None, Some("203.0.113.7:41580")] {
+            let entry = Entry { endpoint, public_key: key, ..entry() };
+            let (_, config) = with_colony(("reef_id: r\n", Format::Yaml, Path::new("r.yaml")), &entry).unwrap();
+            let mesh = config.colonies[0].mesh.clone().unwrap();
+            assert_eq!((mesh.endpoint.as_deref(), mesh.public_key.as_deref()), (endpoint, key));
+        }
     }
 
     #[test]

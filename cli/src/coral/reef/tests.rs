@@ -3,3 +3,18 @@
 
 mod joining;
 mod questions;
+
+use clap::{CommandFactory, FromArgMatches, Parser};
+
+/// The arguments of one command as a program of its own.
+#[derive(Debug, Parser)]
+struct Line<A: clap::Args> {
+    #[command(flatten)]
+    args: A,
+}
+
+/// The arguments that a line gives; its first word is the command.
+fn parse<A: clap::Args>(line: &str) -> A {
+    let matches = Line::<A>::command().get_matches_from(line.split(' '));
+    Line::<A>::from_arg_matches(&matches).unwrap().args
+}

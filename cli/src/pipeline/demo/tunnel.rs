@@ -43,7 +43,7 @@ pub fn listen(colony_id: &str, folder: &Path) -> Result<Listen, MeshError> {
 pub fn route(colony_id: &str, folder: &Path, door: &DoorView) -> Route {
     Route::Mesh(Box::new(MeshColony {
         mesh_ip: Some(OWN_IP),
-        connect_port: CONNECT_PORT,
+        connect_port: Some(CONNECT_PORT),
         endpoint: Some(door.address().to_string()),
         public_key: Some(door.public_key()),
         ..MeshColony::new(colony_id, SecretSource::File(secret_file(colony_id, folder)))

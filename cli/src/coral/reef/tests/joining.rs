@@ -2,10 +2,11 @@
 
 use super::super::add_colony::{self, AddColonyArgs};
 use super::super::ping::{self, PingArgs};
+use super::{Line, parse};
 use crate::entry::runtime;
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
-use clap::{CommandFactory, FromArgMatches, Parser};
+use clap::CommandFactory;
 use colony::config::{Places, Retention};
 use colony::{ColonySettings, Listen, Serving, serve};
 use mesh::discovery::{DiscoveryServer, DiscoverySettings, Lease, LeaseSettings};
@@ -20,17 +21,6 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
-
-#[derive(Debug, Parser)]
-struct Line<A: clap::Args> {
-    #[command(flatten)]
-    args: A,
-}
-
-fn args<A: clap::Args>(line: &str) -> A {
-    let matches = Line::<A>::command().get_matches_from(line.split(' '));
-    Line::<A>::from_arg_matches(&matches).unwrap().args
-}
 
 const COLONY: &str = "my-shop-production";
 const OWN_IP: Ipv4Addr = Ipv4Addr::new(10, 42, 0, 1);
@@ -50,6 +40,11 @@ struct Scene {
 
 impl Scene {
     fn new() -> Scene {
+        Scene::with_shown_port(9000)
+    }
+
+    /// Discovery shows `shown_port`; the colony's is 9000.
+    fn with_shown_port(shown_port: u16) -> Scene {
         let (runtime, dir) = (runtime().unwrap(), tempfile::tempdir().unwrap());
         let places = Places { home: dir.path().join("home"), project: dir.path().join("p"), storage_path: None };
         std::fs::create_dir_all(places.home.join("reefs")).unwrap();
@@ -91,7 +86,7 @@ impl Scene {
                 key: key.clone(),
                 endpoints: vec![serving.address()],
                 mesh_ip: OWN_IP,
-                connect_port: 9000,
+                connect_port: shown_port,
                 interval: Duration::from_secs(60),
             };
             let lease = Lease::start(Discovery::new(&url).unwrap(), settings);
@@ -126,13 +121,13 @@ impl Scene {
     /// Result, stdout and stderr of `add-colony`.
     fn add(&self, line: &str, json: bool) -> (Result<(), Failure>, String, String) {
         let (output, captured) = Output::captured(json);
-        let result = add_colony::run(&args::<AddColonyArgs>(&format!("add-colony {line}")), &self.places, &output);
+        let result = add_colony::run(&parse::<AddColonyArgs>(&format!("add-colony {line}")), &self.places, &output);
         (result, captured.stdout(), captured.stderr())
     }
 
     fn ping(&self, line: &str) -> (Result<(), Failure>, Value) {
         let (output, captured) = Output::captured(true);
-        let result = ping::run(&args::<PingArgs>(line), &self.places, &output);
+        let result = ping::run(&parse::<PingArgs>(line), &self.places, &output);
         let shown = serde_json::from_str(&captured.stdout()).unwrap_or(Value::Null);
         (result, shown)
     }
@@ -169,6 +164,27 @@ fn a_colony_is_added_in_five_steps_and_answers() {
     let (again, _, _) = scene.add(&format!("{COLONY} --colony-secret-file {}", scene.file("right.secret")), true);
     assert_eq!(again.unwrap_err().code, "colony_present");
     scene.end();
+}
+
+#[test]
+fn a_given_port_wins_over_discovery_and_a_given_key_is_kept() {
+    let scene = Scene::with_shown_port(9001);
+    let right = format!("{COLONY} --colony-secret-file {}", scene.file("right.secret"));
+    let given = format!("{right} --connect-port 9000 --public-key {}", scene.key.public());
+    let (result, page, _) = scene.add(&given, false);
+    result.unwrap();
+    assert!(page.contains("(mesh IP: 10.42.0.1:9000)"), "{page}");
+    let text = scene.text();
+    assert!(text.contains("connect_port: 9000") && text.contains(&format!("public_key: \"{}\"", scene.key.public())));
+    assert!(!text.contains("9001") && scene.ping("ping").0.is_ok(), "{text}");
+    scene.end();
+}
+
+#[test]
+fn port_zero_is_no_port_of_a_colony() {
+    let words = "add-colony c --connect-port 0".split(' ');
+    let error = Line::<AddColonyArgs>::command().try_get_matches_from(words).unwrap_err().to_string();
+    assert!(error.contains("invalid value '0' for '--connect-port <PORT>': 0 is not in 1..=65535"), "{error}");
 }
 
 #[test]
