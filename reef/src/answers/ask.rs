@@ -8,6 +8,7 @@ use super::deployments::{DeploymentsQuestion, deployments};
 use super::fleet::Scope;
 use super::health::{HealthQuestion, health};
 use super::refusal::AnswerError;
+use super::status::{StatusQuestion, status};
 use super::topology::{TopologyQuestion, topology};
 use super::versions::{VersionsQuestion, versions};
 use serde::{Deserialize, Serialize};
@@ -23,6 +24,8 @@ pub enum Question {
     Deployment(DeploymentQuestion),
     /// Two environments.
     Compare(CompareQuestion),
+    /// Whether the reef runs, and how it is.
+    Status(StatusQuestion),
     /// How the colonies are.
     Health(HealthQuestion),
     /// Which version runs where.
@@ -43,6 +46,7 @@ pub enum Answered {
     Deployments(super::deployments::Deployments),
     Deployment(Box<super::deployment::Deployment>),
     Compare(super::compare::Comparison),
+    Status(Box<super::status::Status>),
     Health(super::health::Health),
     Versions(super::versions::Versions),
     Topology(super::topology::Topology),
@@ -62,6 +66,7 @@ impl Question {
                 Answered::Deployment(Box::new(deployment(question, reader, scope).await?))
             }
             Question::Compare(question) => Answered::Compare(compare(question, reader, scope).await?),
+            Question::Status(question) => Answered::Status(Box::new(status(question, reader, scope).await?)),
             Question::Health(question) => Answered::Health(health(question, reader, scope).await?),
             Question::Versions(question) => Answered::Versions(versions(question, reader, scope).await?),
             Question::Topology(question) => Answered::Topology(topology(question, reader, scope).await?),
@@ -80,6 +85,7 @@ impl Answered {
             Answered::Deployments(answer) => answer.text(),
             Answered::Deployment(answer) => answer.text(),
             Answered::Compare(answer) => answer.text(),
+            Answered::Status(answer) => answer.text(),
             Answered::Health(answer) => answer.text(),
             Answered::Versions(answer) => answer.text(),
             Answered::Topology(answer) => answer.text(),
@@ -94,6 +100,7 @@ impl Answered {
             Answered::Deployments(answer) => &answer.completeness,
             Answered::Deployment(answer) => &answer.completeness,
             Answered::Compare(answer) => &answer.completeness,
+            Answered::Status(answer) => &answer.completeness,
             Answered::Health(answer) => &answer.completeness,
             Answered::Versions(answer) => &answer.completeness,
             Answered::Topology(answer) => &answer.completeness,

@@ -150,15 +150,9 @@ impl Health {
     pub fn text(&self) -> String {
         let mut text = format!("Colonies ({}):\n", self.colonies.len());
         let row = |colony: &ColonyHealth| {
-            let sign = match colony.health.as_str() {
-                "healthy" => "✓",
-                "degraded" => "⚠",
-                "unknown" => "–",
-                _ => "✗",
-            };
             let agents = colony.agents.map_or("–".to_owned(), |agents| agents.to_string());
             vec![
-                format!("{sign} {}", colony.colony_id),
+                format!("{} {}", sign(&colony.health), colony.colony_id),
                 format!("[{}]", colony.health),
                 format!("{} services, {agents} agents", colony.services),
             ]
@@ -172,6 +166,16 @@ impl Health {
         }
         text.push_str(&format!("\n{}\n", self.completeness.line()));
         text
+    }
+}
+
+/// The sign beside a colony's health.
+pub(super) fn sign(health: &str) -> &'static str {
+    match health {
+        "healthy" => "✓",
+        "degraded" => "⚠",
+        "unknown" => "–",
+        _ => "✗",
     }
 }
 

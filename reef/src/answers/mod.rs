@@ -12,6 +12,7 @@
 //! | `deployments` | the list of deployments |
 //! | `deployment` | one deployment, what followed it, and similar ones |
 //! | `compare` | the metrics of two environments side by side |
+//! | `status` | whether the reef runs, its colonies, what was found last |
 //! | `health` | how colonies, environments and applications are |
 //! | `versions` | which version runs where, and which are behind |
 //! | `topology` | services and the calls between them |
@@ -30,6 +31,7 @@ mod names;
 mod page;
 pub mod part;
 pub mod refusal;
+pub mod status;
 mod timeline;
 pub mod topology;
 pub mod versions;

@@ -78,7 +78,7 @@ fn lag(line: &PatternLine) -> String {
     format!("{} ({} to {})", duration(line.lag_seconds), duration(low), duration(high))
 }
 
-pub(super) fn duration(seconds: i32) -> String {
+pub(crate) fn duration(seconds: i32) -> String {
     format_duration_ms(i64::from(seconds) * SECOND_MS)
 }
 
