@@ -39,6 +39,11 @@ impl Scope {
         self.written.get(path).copied()
     }
 
+    /// Where the value of a key is written.
+    pub fn value_place_of(&self, path: &str) -> Option<Place> {
+        self.settings.get(path).map(|(_, place)| *place)
+    }
+
     /// Text, a choice, an address; empty when absent.
     pub fn text(&self, path: &str) -> String {
         self.optional_text(path).unwrap_or_default()

@@ -349,9 +349,14 @@ fn vendor_model(text: &str) -> Result<Setting, String> {
 
 /// `; did you mean "x"?` for the nearest of `names`, or nothing when none is near.
 pub(super) fn did_you_mean<'a>(text: &str, names: impl Iterator<Item = &'a str>) -> String {
+    nearest(text, names).map_or(String::new(), |name| format!("; did you mean {name:?}?"))
+}
+
+/// The name that `text` was probably meant to be, if one is like it.
+pub fn nearest<'a>(text: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let near = names
         .map(|name| (strsim::jaro_winkler(&text.to_ascii_lowercase(), name), name))
         .filter(|(likeness, _)| *likeness >= 0.8)
         .max_by(|(a, _), (b, _)| a.total_cmp(b));
-    near.map_or(String::new(), |(_, name)| format!("; did you mean {name:?}?"))
+    near.map(|(_, name)| name)
 }

@@ -15,11 +15,13 @@
 //! | `kinds` | the types of options and which values they accept |
 //! | `decode` | a tree checked against the table |
 //! | `build` | checks between options; the finished configuration |
+//! | `effective` | every option in force, and where its value comes from |
 //! | `support` | what the schema knows and this version does not do yet |
 //! | `errors` | errors with file, line and column |
 
 mod build;
 mod decode;
+pub mod effective;
 mod errors;
 pub mod keys;
 pub mod kinds;
