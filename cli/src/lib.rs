@@ -10,7 +10,7 @@
 //! | `screen`, `text` | moving progress without torn lines; numbers and tables |
 //! | `mesh_failure` | faults of the network as exit codes |
 //! | `panics` | a panic anywhere ends the process |
-//! | `sockets` | Unix sockets in folders with long names |
+//! | `sockets` | Unix sockets in folders with long names, open to their user alone |
 //! | `signals` | SIGINT and SIGTERM as a watch channel |
 //! | `coral_program`, `coral` | the command line of `coral`; its commands |
 //! | `pipeline` | the commands of `coral-pipeline` |

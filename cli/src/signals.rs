@@ -44,6 +44,15 @@ impl Handlers {
         })
     }
 
+    /// The same; a hang-up counts even if it was ignored at the start.
+    fn install_all() -> Result<Handlers, Failure> {
+        let handlers = Handlers::install()?;
+        let hang_up = signal(SignalKind::hangup()).map_err(|error| {
+            Failure::new(Exit::Failed, "signals", "cannot install signal handlers").caused_by(Some(&error))
+        })?;
+        Ok(Handlers { hang_up: Some(hang_up), ..handlers })
+    }
+
     async fn next(&mut self) -> Asked {
         let Handlers { interrupt, terminate, hang_up } = self;
         let hung_up = async {
@@ -72,11 +81,30 @@ fn ignores_hang_up(status: &str) -> bool {
 /// Must run inside a tokio runtime. `on_first` is called once, to report that draining has begun. A signal that ends
 /// the process is reported on `output` as the command's failure.
 pub fn watch_shutdown(output: &Output, on_first: impl Fn() + Send + 'static) -> Result<watch::Receiver<bool>, Failure> {
-    let mut handlers = Handlers::install()?;
+    with_handlers(Handlers::install()?, None::<fn()>, output, on_first)
+}
+
+/// The same for a process without a terminal: a hang-up is no request to stop, but calls `on_hang_up`.
+pub fn watch_shutdown_and_hang_ups(
+    output: &Output,
+    on_first: impl Fn() + Send + 'static,
+    on_hang_up: impl Fn() + Send + 'static,
+) -> Result<watch::Receiver<bool>, Failure> {
+    with_handlers(Handlers::install_all()?, Some(on_hang_up), output, on_first)
+}
+
+fn with_handlers(
+    mut handlers: Handlers,
+    on_hang_up: Option<impl Fn() + Send + 'static>,
+    output: &Output,
+    on_first: impl Fn() + Send + 'static,
+) -> Result<watch::Receiver<bool>, Failure> {
     let (sender, receiver) = watch::channel(false);
     let output = output.clone();
     tokio::spawn(async move {
-        handlers.next().await;
+        while let (Asked::HangUp, Some(on_hang_up)) = (handlers.next().await, &on_hang_up) {
+            on_hang_up();
+        }
         on_first();
         // the command may be over already
         let _ = sender.send(true);

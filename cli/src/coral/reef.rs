@@ -2,7 +2,13 @@
 //!
 //! | file | owns |
 //! |---|---|
+//! | `init` | a new reef's file |
+//! | `known` | the reefs of this user |
 //! | `choice` | which reef a command is about |
+//! | `running` | a running reef as other processes see it |
+//! | `status` | whether a reef runs, and how it is |
+//! | `life` | a reef's process: started, stopped, given a new configuration |
+//! | `list` | the list of reefs, and the current one |
 //! | `add_colony` | a colony that is called, joined, and then written into the reef's file |
 //! | `secret_input` | where a colony's secret comes from, and how the file refers to it |
 //! | `edit` | one more colony in a configuration's text |
@@ -28,9 +34,15 @@ mod deployment;
 mod deployments;
 mod edit;
 mod health;
+mod init;
+mod known;
+mod life;
+mod list;
 mod narrow;
 mod ping;
+mod running;
 mod secret_input;
+mod status;
 #[cfg(test)]
 mod tests;
 mod topology;
@@ -43,6 +55,20 @@ use colony::config::Places;
 /// Commands of a reef.
 #[derive(Debug, clap::Subcommand)]
 pub enum ReefCommand {
+    /// Write the configuration of a new reef
+    Init(init::InitArgs),
+    /// List reefs, whether they run, and which one is current
+    List(list::ListArgs),
+    /// Make a reef the current one, or show it
+    Use(list::UseArgs),
+    /// Run a reef, in the foreground or in the background
+    Start(life::start::StartArgs),
+    /// Stop a running reef: it drains, commits and ends
+    Stop(life::stop::StopArgs),
+    /// Let a running reef read its configuration again
+    Reload(life::reload::ReloadArgs),
+    /// Show whether a reef runs, how its colonies are, and what was found last
+    Status(status::StatusArgs),
     /// Join a colony's mesh and write the colony into the reef's configuration
     AddColony(Box<add_colony::AddColonyArgs>),
     /// Call the colonies of a reef, and show whether and how fast they answer
@@ -69,6 +95,13 @@ pub enum ReefCommand {
 pub fn run(command: ReefCommand, output: &Output) -> Result<(), Failure> {
     let places = Places::of_process().map_err(|error| super::colony::failure::config(&error))?;
     match command {
+        ReefCommand::Init(args) => init::run(&args, &places, output),
+        ReefCommand::List(args) => list::list(&args, &places, output),
+        ReefCommand::Use(args) => list::use_reef(&args, &places, output),
+        ReefCommand::Start(args) => life::start::run(&args, &places, output),
+        ReefCommand::Stop(args) => life::stop::run(&args, &places, output),
+        ReefCommand::Reload(args) => life::reload::run(&args, &places, output),
+        ReefCommand::Status(args) => status::run(&args, &places, output),
         ReefCommand::AddColony(args) => add_colony::run(&args, &places, output),
         ReefCommand::Ping(args) => ping::run(&args, &places, output),
         ReefCommand::Compare(args) => compare::run(&args, output),

@@ -5,6 +5,7 @@ use crate::mesh_failure;
 use crate::text::counted;
 use mesh::Network;
 use model::clock::SystemClock;
+use pipelines::config::effective::{self, Effective};
 use pipelines::config::{self, ConfigErrors, Format, ReefConfig};
 use pipelines::open::network;
 use std::path::{Path, PathBuf};
@@ -35,6 +36,12 @@ pub fn load_runnable(path: &Path) -> Result<ReefConfig, Failure> {
     let mut failure = Failure::new(Exit::Usage, "not_in_this_version", message);
     failure.details = unsupported;
     Err(failure.docs("coral-pipeline help config"))
+}
+
+/// The same, with each of its options.
+pub fn load_effective(path: &Path) -> Result<(ReefConfig, Vec<Effective>), Failure> {
+    load_runnable(path)?;
+    effective::effective(path).map_err(|errors| config_failure(path, &errors))
 }
 
 /// How the colonies of a configuration are reached.

@@ -2,10 +2,10 @@
 
 pub(crate) mod ask;
 pub mod backfill;
-mod check_colony;
-mod check_kafka;
-mod check_store;
-mod checklist;
+pub(crate) mod check_colony;
+pub(crate) mod check_kafka;
+pub(crate) mod check_store;
+pub(crate) mod checklist;
 mod clock_note;
 pub mod copy;
 pub mod demo;
@@ -24,7 +24,7 @@ pub mod publish;
 pub mod replay;
 pub mod report;
 pub(crate) mod rules;
-mod run;
+pub(crate) mod run;
 mod run_failure;
 pub mod serve;
 mod services;

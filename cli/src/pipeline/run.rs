@@ -20,6 +20,7 @@ use pipelines::run::RunningReef;
 use reef::Report;
 use reef::api::{Reading, Services};
 use serde_json::json;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 use tokio::sync::watch;
@@ -106,7 +107,7 @@ async fn one_of_several(
     let running = stopped_by(shutdown, &reef, running);
     let end = match process {
         // the store is its own
-        0 => attended((config, &network), &reef, output, running).await,
+        0 => attended((config, &network, address_of(services.as_ref())), &reef, output, running).await,
         _ => running.await,
     };
     // as above: the display ends on its own
@@ -145,16 +146,29 @@ fn served_line(summary: &ServeSummary, lead: &str) -> String {
 /// Runs the reef with a display, answers queries and, for endless input, reports patterns when they are confirmed or
 /// withdrawn.
 pub async fn watched(
+    reef: (&ReefConfig, &Path),
+    shutdown: watch::Receiver<bool>,
+    output: &Output,
+) -> Result<RunSummary, Failure> {
+    observed(reef, shutdown, output, |_, _| {}).await
+}
+
+/// The same; `started` gets the run, and where its services are, before it begins.
+pub async fn observed(
     (config, path): (&ReefConfig, &Path),
     shutdown: watch::Receiver<bool>,
     output: &Output,
+    started: impl FnOnce(&RunningReef, Option<SocketAddr>),
 ) -> Result<RunSummary, Failure> {
     let network = network_of(config)?;
     let (reef, options, announcer) = RunningReef::new(SystemClock::shared(), network.clone());
     let services = services_of(config, &reef, output).await?;
     let display = tokio::spawn(display::show(reef.progress(), output.clone()));
     let running = beside(pipelines::run::run_announced(config, options, announcer), display);
-    let ended = attended((config, &network), &reef, output, stopped_by(shutdown, &reef, running)).await;
+    let api = address_of(services.as_ref());
+    started(&reef, api);
+    let running = stopped_by(shutdown, &reef, running);
+    let ended = attended((config, &network, api), &reef, output, running).await;
     close(services).await;
     network.close().await;
     ended?.map_err(|error| run_failure(&error, path))
@@ -166,6 +180,10 @@ async fn services_of(config: &ReefConfig, reef: &RunningReef, output: &Output) -
         return Ok(None);
     }
     Ok(Some(services::open(config, Reading::Run(reef.clone()), reef.registry(), output).await?))
+}
+
+fn address_of(services: Option<&Services>) -> Option<SocketAddr> {
+    services.map(Services::address)
 }
 
 async fn close(services: Option<Services>) {

@@ -81,7 +81,7 @@ fn processes_check(config: &ReefConfig) -> Option<Check> {
     (!hosts.is_empty()).then(|| Check::new("processes", Outcome::Ok, text))
 }
 
-fn file_checks(config: &ReefConfig) -> Vec<Check> {
+pub(crate) fn file_checks(config: &ReefConfig) -> Vec<Check> {
     let mut checks = Vec::new();
     for source in &config.sources {
         let SourceConfig::Files { metrics, events, .. } = source else { continue };
@@ -149,7 +149,7 @@ fn file_fault(name: &str, look: &FileLook) -> Option<Check> {
 }
 
 /// Secrets that the configuration names but does not hold.
-fn secret_checks(config: &ReefConfig, offline: bool) -> Vec<Check> {
+pub(crate) fn secret_checks(config: &ReefConfig, offline: bool) -> Vec<Check> {
     let of_colonies = config.colonies.iter().filter_map(|colony| {
         let mesh = colony.mesh.as_ref().filter(|_| colony.endpoint.is_none())?;
         Some((format!("secret of {}", colony.colony_id), &mesh.colony_secret))

@@ -2,6 +2,8 @@
 
 use super::choice::ReefChoice;
 use super::edit::{Entry, with_colony};
+use super::life::reload::tell_running;
+use super::running::run_file::RunPaths;
 use super::secret_input::{Given, SecretArgs};
 use crate::entry::runtime;
 use crate::exit::{Exit, Failure};
@@ -17,6 +19,10 @@ use std::io::Write;
 use std::net::Ipv4Addr;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// How long a running reef may take to read its file again.
+const RELOAD_WAIT: Duration = Duration::from_secs(60);
 
 /// Arguments of `add-colony`.
 #[derive(Debug, clap::Args)]
@@ -24,7 +30,8 @@ use std::path::{Path, PathBuf};
     before_help = "Example:  coral reef add-colony my-shop-production-a3f2e1 --colony-secret-file shop.secret",
     after_help = "The colony is looked up at [discovery] endpoint of the reef's file, or called at --endpoint with its \
                   --public-key and --mesh-ip (`coral colony status` shows them). The file is changed only after the colony \
-                  has admitted the reef. A reef that runs reads the colony after a restart.\n\nExit codes: 4 wrong secret or \
+                  has admitted the reef. A reef started with coral reef start reads the colony at once, any other one after a \
+                  restart.\n\nExit codes: 4 wrong secret or \
                   refused, 1 no answer or not known at discovery, 2 usage."
 )]
 pub struct AddColonyArgs {
@@ -74,6 +81,7 @@ pub fn run(args: &AddColonyArgs, places: &Places, output: &Output) -> Result<(),
         failure
     })?;
     file.save(args, &status, &given)?;
+    let is_read = read_by_running(&config, places, output)?;
     let value = json!({
         "reef_id": config.reef_id,
         "colony_id": args.colony_id,
@@ -84,11 +92,26 @@ pub fn run(args: &AddColonyArgs, places: &Places, output: &Output) -> Result<(),
         "reef_mesh_ip": status.reef_mesh_ip.map(|ip| ip.to_string()),
         "read_only": status.read_only,
         "secret_expires_at": status.secret_expires_at.map(|at| at.to_string()),
+        "read_by_running_reef": is_read,
     });
     output.result(&value, |style| {
         let mark = style.green("✓");
-        format!("\n{mark} Colony added to reef configuration\n{mark} WireGuard tunnel established")
+        let read = if is_read { format!("\n{mark} The running reef reads it now") } else { String::new() };
+        format!("\n{mark} Colony added to reef configuration\n{mark} WireGuard tunnel established{read}")
     })
+}
+
+/// A reef that runs takes the colony. If it does not, the colony stays in the file and is read at the next start.
+fn read_by_running(config: &ReefConfig, places: &Places, output: &Output) -> Result<bool, Failure> {
+    let paths = RunPaths::of(places, &config.reef_id);
+    match runtime()?.block_on(tell_running(&paths, RELOAD_WAIT)) {
+        Ok(read) => Ok(read.is_some()),
+        Err(failure) => {
+            let why = [vec![failure.message], failure.details].concat().join(": ");
+            output.message(&format!("warning: the colony is saved, and the running reef does not read it yet: {why}"));
+            Ok(false)
+        }
+    }
 }
 
 /// Joins the mesh, showing each step, and leaves again: a running reef has its own tunnel.

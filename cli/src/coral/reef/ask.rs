@@ -13,7 +13,7 @@ use serde_json::Value;
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct AskArgs {
     #[command(flatten)]
-    reef: ReefChoice,
+    pub(super) reef: ReefChoice,
     /// Fail with exit code 5 if a colony of the answer is not current
     #[arg(long)]
     require_complete: bool,
@@ -24,8 +24,13 @@ pub fn ask(about: answers::Question, args: &AskArgs, output: &Output) -> Result<
     let (config, path) = args.reef.load()?;
     let question = Question::Reef { about };
     let (document, page) = runtime()?.block_on(caller::answer(&question, (&config, &path)))?;
+    show(&document, page, args, output)
+}
+
+/// Prints an answer, and fails if it is required to be complete and is not.
+pub fn show(document: &Value, page: String, args: &AskArgs, output: &Output) -> Result<(), Failure> {
     let missing = if args.require_complete { incomplete(&document["completeness"]) } else { None };
-    output.concluded(&document, |_| page, missing)
+    output.concluded(document, |_| page, missing)
 }
 
 /// The failure of an answer that is not complete.

@@ -1,9 +1,11 @@
 //! Which reef a command is about: a file, an id, a name, or the start of an id.
 
+use super::known::{self, KnownReef};
 use crate::exit::{Exit, Failure};
 use crate::pipeline::load::load;
 use colony::config::{Places, read_default_reef};
-use pipelines::config::{self, Format, ReefConfig};
+use pipelines::config::kinds::nearest;
+use pipelines::config::{Format, ReefConfig};
 use std::path::{Path, PathBuf};
 
 /// The file of the current folder, when nothing else is chosen.
@@ -18,16 +20,43 @@ pub struct ReefChoice {
     pub reef: Option<String>,
 }
 
+/// A reef's file, and what chose it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Chosen {
+    /// The file.
+    pub path: PathBuf,
+    /// For people: `--reef`, `CORAL_REEF`, …
+    pub by: &'static str,
+}
+
+/// `CORAL_REEF`.
+pub fn of_process() -> Option<String> {
+    std::env::var("CORAL_REEF").ok().filter(|value| !value.is_empty())
+}
+
 impl ReefChoice {
     /// The reef's configuration file.
     pub fn resolve(&self, places: &Places) -> Result<PathBuf, Failure> {
-        let of_process = std::env::var("CORAL_REEF").ok().filter(|value| !value.is_empty());
-        let default = || read_default_reef(&places.user_file());
-        let wanted = match self.reef.clone().or(of_process) {
-            Some(wanted) => Some(wanted),
-            None => default().map_err(|error| crate::coral::colony::failure::config(&error))?,
+        self.chosen(places).map(|chosen| chosen.path)
+    }
+
+    /// The same, with what chose it.
+    pub fn chosen(&self, places: &Places) -> Result<Chosen, Failure> {
+        let (wanted, by) = match (&self.reef, of_process()) {
+            (Some(wanted), _) => (Some(wanted.clone()), "--reef"),
+            (None, Some(wanted)) => (Some(wanted), "CORAL_REEF"),
+            (None, None) => {
+                let default = read_default_reef(&places.user_file());
+                (default.map_err(|error| crate::coral::colony::failure::config(&error))?, "coral reef use")
+            }
         };
-        find(wanted.as_deref(), &places.home.join("reefs"), Path::new(HERE))
+        let path = find(wanted.as_deref(), &known::folder(places), Path::new(HERE))?;
+        let by = match wanted {
+            Some(_) => by,
+            None if path == Path::new(HERE) => "reef.toml in this folder",
+            None => "being the only one",
+        };
+        Ok(Chosen { path, by })
     }
 
     /// The file, and what it says.
@@ -46,55 +75,44 @@ fn find(wanted: Option<&str>, folder: &Path, here: &Path) -> Result<PathBuf, Fai
         let missing = || Failure::new(Exit::NotFound, "config_missing", format!("{} does not exist", file.display()));
         return if file.is_file() { Ok(file.to_owned()) } else { Err(missing()) };
     }
-    let known = reefs(folder);
-    let id = |path: &PathBuf| path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-    let fitting: Vec<&PathBuf> = match wanted {
+    let known = known::in_folder(folder);
+    let fitting: Vec<&KnownReef> = match wanted {
         None => known.iter().collect(),
         Some(wanted) => {
-            let by_id = known.iter().filter(|path| id(path) == wanted);
-            let by_name = known.iter().filter(|path| name_of(path).as_deref() == Some(wanted));
-            let by_prefix = known.iter().filter(|path| id(path).starts_with(wanted));
-            let mut found: Vec<&PathBuf> = by_id.collect();
-            if found.is_empty() {
-                found = by_name.collect();
-            }
-            if found.is_empty() { by_prefix.collect() } else { found }
+            let fits: [&dyn Fn(&KnownReef) -> bool; 3] =
+                [&|reef| reef.reef_id == wanted, &|reef| reef.name == wanted, &|reef| reef.reef_id.starts_with(wanted)];
+            let mut found = fits.into_iter().map(|fits| known.iter().filter(|reef| fits(reef)).collect::<Vec<_>>());
+            found.find(|found| !found.is_empty()).unwrap_or_default()
         }
     };
-    let names = |paths: &mut dyn Iterator<Item = &PathBuf>| paths.map(id).collect::<Vec<_>>().join(", ");
     match (fitting.as_slice(), wanted) {
-        ([one], _) => Ok((*one).clone()),
+        ([one], _) => Ok(one.path.clone()),
         ([], Some(wanted)) => {
-            let hint = match known.as_slice() {
-                [] => "name its configuration file: --reef reef.toml".to_owned(),
-                known => format!("known reefs: {}; or name a configuration file", names(&mut known.iter())),
-            };
-            Err(Failure::new(Exit::NotFound, "reef_unknown", format!("there is no reef {wanted:?}")).hint(hint))
+            let message = format!("there is no reef {wanted:?}");
+            Err(Failure::new(Exit::NotFound, "reef_unknown", message).hint(known_hint(wanted, &known)))
         }
         ([], None) => {
             let message = format!("no reef is chosen, and {} has none", folder.display());
             Err(Failure::new(Exit::Usage, "reef_missing", message)
-                .hint("name its configuration file: --reef reef.toml"))
+                .hint("make one with coral reef init NAME, or name a configuration file: --reef reef.toml"))
         }
         (several, _) => {
-            let message = format!("several reefs fit: {}", names(&mut several.iter().copied()));
-            Err(Failure::new(Exit::Usage, "reef_ambiguous", message).hint("choose one with --reef or CORAL_REEF"))
+            let names = several.iter().map(|reef| reef.reef_id.as_str()).collect::<Vec<_>>().join(", ");
+            Err(Failure::new(Exit::Usage, "reef_ambiguous", format!("several reefs fit: {names}"))
+                .hint("choose one with --reef, CORAL_REEF or coral reef use"))
         }
     }
 }
 
-/// Configuration files of a folder, in order.
-fn reefs(folder: &Path) -> Vec<PathBuf> {
-    let entries = std::fs::read_dir(folder).map(|entries| entries.flatten().map(|entry| entry.path()).collect());
-    let mut found: Vec<PathBuf> = entries.unwrap_or_default();
-    found.retain(|path| Format::of_path(path).is_some() && path.is_file());
-    found.sort();
-    found
-}
-
-/// The name of a reef whose file is valid.
-fn name_of(path: &Path) -> Option<String> {
-    config::load_offline(path).ok().map(|(config, _)| config.name)
+/// The reef that was probably meant, and those there are.
+fn known_hint(wanted: &str, known: &[KnownReef]) -> String {
+    if known.is_empty() {
+        return "make one with coral reef init NAME, or name its configuration file: --reef reef.toml".to_owned();
+    }
+    let ids = known.iter().map(|reef| reef.reef_id.as_str());
+    let names = ids.clone().chain(known.iter().map(|reef| reef.name.as_str()));
+    let near = nearest(wanted, names).map(|name| format!("did you mean {name:?}? ")).unwrap_or_default();
+    format!("{near}known reefs: {}; or name a configuration file", ids.collect::<Vec<_>>().join(", "))
 }
 
 #[cfg(test)]
@@ -127,6 +145,8 @@ mod tests {
         let unknown = found(Some("three")).unwrap_err();
         assert_eq!(unknown.exit, Exit::NotFound);
         assert!(unknown.hint.unwrap().contains("two-reef-d4e5f6"));
+        let typo = found(Some("tow-reef-d4e5f6")).unwrap_err().hint.unwrap();
+        assert!(typo.starts_with("did you mean \"two-reef-d4e5f6\"? known reefs: one-reef-a1b2c3, "), "{typo}");
         assert_eq!(found(Some("none.toml")).unwrap_err().exit, Exit::NotFound);
     }
 }

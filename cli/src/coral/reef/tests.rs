@@ -3,6 +3,7 @@
 
 mod joining;
 mod questions;
+mod reefs;
 
 use clap::{CommandFactory, FromArgMatches, Parser};
 

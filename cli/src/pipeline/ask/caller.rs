@@ -45,6 +45,15 @@ pub async fn answer(
     }
 }
 
+/// Whether a process has the store open and listens beside it.
+pub async fn is_answered(config: &ReefConfig) -> bool {
+    let StorageKind::DuckDb { path } = &config.storage.kind else { return false };
+    match short(&socket_of(path)) {
+        Ok((path, _folder)) => UnixStream::connect(path).await.is_ok(),
+        Err(_) => false,
+    }
+}
+
 /// Asks the process that has the store open; `None` when there is none.
 async fn ask_running(question: &Question, store: &Path) -> Result<Option<Answer>, Failure> {
     let socket = socket_of(store);

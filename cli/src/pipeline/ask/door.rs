@@ -1,21 +1,20 @@
 //! The server side in a running reef: a Unix socket beside its store, which only the same user can open.
 
 use super::question::{Answer, Question};
-use super::{links, socket_of};
+use super::{links, since_start, socket_of};
 use crate::pipeline::rules::Known;
-use crate::sockets::short;
+use crate::sockets::PrivateSocket;
 use mesh::{LinkStatus, Network};
-use pipelines::progress::Progress;
+use pipelines::progress::{Phase, Progress};
 use pipelines::run::RunningReef;
+use reef::answers::status::RunFacts;
 use serde_json::{Value, json};
-use std::fs::{DirBuilder, Permissions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::net::{UnixListener, UnixStream};
+use tokio::net::UnixStream;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
@@ -35,65 +34,20 @@ pub struct Facts {
     pub known: Known,
     /// The tunnels to colonies.
     pub network: Network,
+    /// Where the services of the run are.
+    pub api_url: Option<String>,
     /// How long the store may take to answer; shorter than a caller waits, so that the caller hears why nothing came.
     pub answer_wait: Duration,
-}
-
-/// The socket; removed when dropped.
-struct Door {
-    listener: UnixListener,
-    path: PathBuf,
-    /// What was made at the path: the next run may have made its own there by the time this one ends.
-    made: Option<(u64, u64)>,
-}
-
-/// Device and number of what lies at a path.
-fn identity(path: &Path) -> Option<(u64, u64)> {
-    std::fs::symlink_metadata(path).ok().map(|data| (data.dev(), data.ino()))
-}
-
-impl Drop for Door {
-    fn drop(&mut self) {
-        if self.made.is_some() && identity(&self.path) == self.made {
-            let _ = std::fs::remove_file(&self.path);
-        }
-    }
-}
-
-impl Door {
-    /// Opens the socket for this user only. The caller has the store locked, so an existing socket is left over.
-    fn open(store: &Path) -> io::Result<Door> {
-        let path = socket_of(store);
-        // created in a private folder, so that it is never open to other users
-        let mut private = path.as_os_str().to_owned();
-        private.push(".new");
-        let private = PathBuf::from(private);
-        let _ = std::fs::remove_dir_all(&private);
-        DirBuilder::new().mode(0o700).create(&private)?;
-        let made = || -> io::Result<(UnixListener, Option<(u64, u64)>)> {
-            let new = private.join("s");
-            let (bound, _folder) = short(&new)?;
-            let listener = UnixListener::bind(bound)?;
-            std::fs::set_permissions(&new, Permissions::from_mode(0o600))?;
-            let made = identity(&new);
-            std::fs::rename(&new, &path)?;
-            Ok((listener, made))
-        };
-        let made = made();
-        let _ = std::fs::remove_dir_all(&private);
-        let (listener, made) = made?;
-        Ok(Door { listener, path, made })
-    }
 }
 
 /// Answers until it is dropped, from the moment on that the run has its store. Each caller has a task with a reader of the
 /// store, so that none can delay the run. A socket that cannot be opened costs the answers and not the run.
 pub async fn answer_at(store: &Path, reef: RunningReef, facts: Facts) {
-    // by then the store is open and locked
+    // by then the store is open and locked: a socket that is there is left over
     if reef.reader().await.is_none() {
         return;
     }
-    let door = match Door::open(store) {
+    let door = match PrivateSocket::open(&socket_of(store)) {
         Ok(door) => door,
         Err(error) => {
             let path = socket_of(store);
@@ -143,11 +97,14 @@ async fn ask(question: Question, reef: &RunningReef, facts: &Facts) -> Answer {
     let Some(reader) = reef.reader().await else {
         return Answer::Failed { message: "the reef is ending; ask its store".to_owned() };
     };
+    let is_status = question.is_status();
+    let question = question.answered_by(run_facts(&reef.progress().borrow(), facts));
     let answer = question.answer(reader.as_ref(), &facts.known);
     match tokio::time::timeout(facts.answer_wait, answer).await {
         Ok(Ok(Answer::Found { document, page })) => {
             let tunnels = facts.network.status().await;
-            with_progress((document, page), &reef.progress().borrow(), &tunnels)
+            let intro = !is_status;
+            with_progress((document, page), intro, &reef.progress().borrow(), &tunnels)
         }
         Ok(Ok(answer)) => answer,
         Ok(Err(error)) => Answer::Failed { message: error.to_string() },
@@ -158,12 +115,30 @@ async fn ask(question: Question, reef: &RunningReef, facts: &Facts) -> Answer {
     }
 }
 
-/// Adds the responding process, its progress and its tunnels to the response.
-fn with_progress((mut document, page): (Value, String), progress: &Progress, tunnels: &[LinkStatus]) -> Answer {
+/// What the run says of itself in its status.
+fn run_facts(progress: &Progress, facts: &Facts) -> RunFacts {
+    let state = match progress.phase {
+        Phase::Restoring => "restoring",
+        Phase::Running => "running",
+        Phase::Draining => "draining",
+    };
+    RunFacts { state: state.to_owned(), uptime_seconds: since_start().as_secs(), api_url: facts.api_url.clone() }
+}
+
+/// Adds the responding process, its progress and its tunnels to the response; `intro` says it for people too.
+fn with_progress(
+    (mut document, page): (Value, String),
+    intro: bool,
+    progress: &Progress,
+    tunnels: &[LinkStatus],
+) -> Answer {
     let pid = std::process::id();
     if let Value::Object(fields) = &mut document {
         fields
             .insert("running".to_owned(), json!({ "pid": pid, "progress": progress, "mesh": links::as_json(tunnels) }));
+    }
+    if !intro {
+        return Answer::Found { document, page };
     }
     let to = progress.event_time.map_or(String::new(), |time| format!(", up to event time {time}"));
     let colonies = match progress.colonies {

@@ -23,13 +23,21 @@ use door::Facts;
 use mesh::Network;
 use pipelines::config::{ReefConfig, StorageKind};
 use pipelines::run::RunningReef;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
 
 /// How long the running reef may take to answer.
 const ANSWER_WAIT: Duration = Duration::from_secs(60);
 /// How much longer a caller waits, so that it hears why there is no answer.
 const CALLER_GRACE: Duration = Duration::from_secs(10);
+
+/// How long this process has been running reefs.
+fn since_start() -> Duration {
+    static STARTED: OnceLock<Instant> = OnceLock::new();
+    STARTED.get_or_init(Instant::now).elapsed()
+}
 
 /// The socket of the process that has the store at `store` open.
 pub(super) fn socket_of(store: &Path) -> PathBuf {
@@ -41,14 +49,17 @@ pub(super) fn socket_of(store: &Path) -> PathBuf {
 /// Waits for `running`, the run of `reef`. Meanwhile callers are answered and, where the run has no end, patterns are printed
 /// when they are confirmed or withdrawn.
 pub(super) async fn attended<T>(
-    (config, network): (&ReefConfig, &Network),
+    (config, network, api): (&ReefConfig, &Network, Option<SocketAddr>),
     reef: &RunningReef,
     output: &Output,
     running: impl Future<Output = T>,
 ) -> T {
+    since_start();
     let door = match &config.storage.kind {
         StorageKind::DuckDb { path } => {
-            let facts = Facts { known: rules::known(config), network: network.clone(), answer_wait: ANSWER_WAIT };
+            let api_url = api.map(|address| format!("http://{address}"));
+            let known = rules::known(config);
+            let facts = Facts { known, network: network.clone(), api_url, answer_wait: ANSWER_WAIT };
             let (path, reef) = (path.clone(), reef.clone());
             Some(tokio::spawn(async move { door::answer_at(&path, reef, facts).await }))
         }

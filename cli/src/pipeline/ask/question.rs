@@ -1,6 +1,7 @@
 //! Queries of a store, and their answers: a document for programs and a page for people.
 
 use crate::pipeline::rules::Known;
+use reef::answers::status::{RunFacts, StatusQuestion};
 use reef::answers::{self, AnswerError, Refusal};
 use reef::{Report, Shown, text};
 use serde::{Deserialize, Serialize};
@@ -60,6 +61,21 @@ pub enum Answer {
 const CANDIDATES_MAX: usize = reef::report::CANDIDATES_SHOWN_MAX;
 
 impl Question {
+    /// The question with what the run that answers it says of itself; only the status shows that.
+    pub fn answered_by(self, run: RunFacts) -> Question {
+        match self {
+            Question::Reef { about: answers::Question::Status(_) } => {
+                Question::Reef { about: answers::Question::Status(StatusQuestion { run: Some(run) }) }
+            }
+            other => other,
+        }
+    }
+
+    /// Whether its answer says by itself that a running reef gave it.
+    pub fn is_status(&self) -> bool {
+        matches!(self, Question::Reef { about: answers::Question::Status(_) })
+    }
+
     /// Reads the answer from a store.
     pub async fn answer(&self, reader: &dyn StoreReader, known: &Known) -> Result<Answer, SinkError> {
         match self {

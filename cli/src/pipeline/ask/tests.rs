@@ -45,7 +45,7 @@ fn reef_at(store: &Path) -> ReefConfig {
 
 fn facts() -> Facts {
     let known = Known { store_name: "s".to_owned(), rules: RULES, scope: Scope::default() };
-    Facts { known, network: Network::plain(), answer_wait: Duration::from_secs(60) }
+    Facts { known, network: Network::plain(), api_url: None, answer_wait: Duration::from_secs(60) }
 }
 
 /// The number of the file at a path, once there is another one than `before`.

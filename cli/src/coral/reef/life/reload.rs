@@ -1,0 +1,132 @@
+//! `coral reef reload`: a running reef reads its configuration again.
+
+use super::super::choice::ReefChoice;
+use super::super::known::KnownReef;
+use super::super::running::control::{self, Difference, Reload, Reply, Request};
+use super::super::running::run_file::RunPaths;
+use super::start::duration;
+use crate::entry::runtime;
+use crate::exit::{Exit, Failure};
+use crate::output::{Output, Style};
+use colony::config::Places;
+use serde_json::json;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// Between two looks whether it is in force.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+/// Arguments of `reload`.
+#[derive(Debug, clap::Args)]
+#[command(
+    before_help = "Example:  coral reef reload",
+    after_help = "The file is checked first: if it is wrong, the configuration in force stays, and all errors are listed (exit \
+                  code 2). Otherwise the reef drains its run and continues with the new configuration in the same process, \
+                  colonies that were added included; while its windows are rebuilt it reads nothing, and then continues where it \
+                  was. reef_id and the store cannot change. SIGHUP does the same."
+)]
+pub struct ReloadArgs {
+    #[command(flatten)]
+    reef: ReefChoice,
+    /// How long to wait until the new configuration is in force
+    #[arg(long, value_name = "DURATION", default_value = "5m")]
+    wait: String,
+}
+
+/// Reloads.
+pub fn run(args: &ReloadArgs, places: &Places, output: &Output) -> Result<(), Failure> {
+    let reef = KnownReef::read(&args.reef.resolve(places)?);
+    let wait = duration("--wait", &args.wait)?;
+    let paths = RunPaths::of(places, &reef.reef_id);
+    runtime()?.block_on(async {
+        let reload = match control::send(&paths.socket, Request::Reload).await? {
+            Some(Reply::Reload { reload }) => reload,
+            Some(other) => return Err(control::unexpected(&other)),
+            None => {
+                let message = format!("reef {} is not running, or was not started by coral reef start", reef.reef_id);
+                return Err(Failure::new(Exit::Failed, "not_running", message)
+                    .hint("a reef reads its file when it starts: coral reef start"));
+            }
+        };
+        match reload {
+            Reload::Unchanged => {
+                let value = json!({ "reef_id": reef.reef_id, "changed": [] });
+                output.result(&value, |_| "The configuration says the same: nothing changes".to_owned())
+            }
+            Reload::Refused { message, details } => Err(refused(&message, details)),
+            Reload::Accepted { changed, unchanged, generation } => {
+                let began = Instant::now();
+                in_force(&paths.socket, generation, wait).await?;
+                let value = json!({ "reef_id": reef.reef_id, "changed": changed, "unchanged": unchanged });
+                output.result(&value, |style| page(&changed, unchanged, began.elapsed(), style))
+            }
+        }
+    })
+}
+
+/// Lets a reef that runs read its configuration, which has just been changed; `None` if it does not run.
+///
+/// # Errors
+/// When it does not take it.
+pub async fn tell_running(paths: &RunPaths, wait: Duration) -> Result<Option<()>, Failure> {
+    match control::send(&paths.socket, Request::Reload).await? {
+        None => Ok(None),
+        Some(Reply::Reload { reload: Reload::Unchanged }) => Ok(Some(())),
+        Some(Reply::Reload { reload: Reload::Accepted { generation, .. } }) => {
+            in_force(&paths.socket, generation, wait).await.map(Some)
+        }
+        Some(Reply::Reload { reload: Reload::Refused { message, details } }) => Err(refused(&message, details)),
+        Some(other) => Err(control::unexpected(&other)),
+    }
+}
+
+fn refused(message: &str, details: Vec<String>) -> Failure {
+    let mut failure = Failure::new(Exit::Usage, "config_refused", format!("{message}; the one in force stays"));
+    failure.details = details;
+    failure.docs("coral-pipeline help config")
+}
+
+/// Waits until the configuration is in force.
+async fn in_force(socket: &Path, generation: u64, wait: Duration) -> Result<(), Failure> {
+    let began = Instant::now();
+    loop {
+        let Some(state) = control::state(socket).await? else {
+            let message = "the reef ended while it took the new configuration";
+            return Err(
+                Failure::new(Exit::Failed, "ended", message).hint("its log says why; start it: coral reef start")
+            );
+        };
+        if state.generation > generation
+            && let Some(problem) = &state.reload_problem
+        {
+            let message = "the new configuration cannot be run; the former one is in force again";
+            let mut failure = Failure::new(Exit::Failed, "config_reverted", message);
+            failure.details = problem.clone();
+            return Err(failure);
+        }
+        if state.generation >= generation && state.phase == "running" {
+            return Ok(());
+        }
+        if began.elapsed() >= wait {
+            let message = format!(
+                "the new configuration is not in force after {} s; the reef is {}",
+                wait.as_secs(),
+                state.phase
+            );
+            return Err(Failure::new(Exit::Failed, "not_ready", message).hint("look at it: coral reef status"));
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+}
+
+fn page(changed: &[Difference], unchanged: usize, took: Duration, style: Style) -> String {
+    let line = |it: &Difference| match (&it.from, &it.to) {
+        (Some(from), Some(to)) => format!("  {}: {from} → {to}", it.key),
+        (None, Some(to)) => format!("  {}: {to} (new)", it.key),
+        (Some(from), None) => format!("  {}: {from} (removed)", it.key),
+        (None, None) => format!("  {}", it.key),
+    };
+    let lines: Vec<String> = changed.iter().map(line).collect();
+    let head = format!("{} The new configuration is in force ({:.1} s)", style.green("✓"), took.as_secs_f64());
+    format!("{head}\nChanged:\n{}\nUnchanged: {unchanged} options", lines.join("\n"))
+}

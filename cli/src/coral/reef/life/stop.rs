@@ -1,0 +1,111 @@
+//! `coral reef stop`: drain and end.
+
+use super::super::choice::ReefChoice;
+use super::super::known::KnownReef;
+use super::super::running::Running;
+use super::super::running::control::{self, Reply, Request};
+use super::super::running::run_file::{Claim, ClaimError, RunPaths};
+use super::start::duration;
+use crate::entry::runtime;
+use crate::exit::{Exit, Failure};
+use crate::output::Output;
+use colony::config::Places;
+use serde_json::json;
+use std::time::{Duration, Instant};
+
+/// Between two looks whether it has ended.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// After this the wait is reported.
+const TELL_AFTER: Duration = Duration::from_secs(1);
+
+/// Arguments of `stop`.
+#[derive(Debug, clap::Args)]
+#[command(
+    before_help = "Example:  coral reef stop --reef my-infrastructure",
+    after_help = "The reef stops reading, commits what it has read, and ends; started again, it resumes there. A reef that does \
+                  not run is no error."
+)]
+pub struct StopArgs {
+    #[command(flatten)]
+    reef: ReefChoice,
+    /// How long to wait for its end
+    #[arg(long, value_name = "DURATION", default_value = "60s")]
+    wait: String,
+    /// End it at once: what is not committed yet is read again later
+    #[arg(long)]
+    now: bool,
+}
+
+/// Stops the reef.
+pub fn run(args: &StopArgs, places: &Places, output: &Output) -> Result<(), Failure> {
+    let reef = KnownReef::read(&args.reef.resolve(places)?);
+    let wait = duration("--wait", &args.wait)?;
+    let paths = RunPaths::of(places, &reef.reef_id);
+    let request = if args.now { Request::Abort } else { Request::Stop };
+    runtime()?.block_on(async {
+        let pid = match control::send(&paths.socket, request).await? {
+            Some(Reply::Ending { pid }) => pid,
+            Some(other) => return Err(control::unexpected(&other)),
+            None => return not_running(&reef, &paths, output).await,
+        };
+        let began = Instant::now();
+        until_ended(&reef.reef_id, pid, &paths, wait, output).await?;
+        let seconds = began.elapsed().as_secs_f64();
+        let value = json!({ "reef_id": reef.reef_id, "was_running": true, "pid": pid, "drained": !args.now });
+        output.result(&value, |style| {
+            let how = if args.now { "ended at once" } else { "stopped" };
+            format!("{} Reef {} {how} (pid {pid}, {seconds:.1} s)", style.green("✓"), reef.reef_id)
+        })
+    })
+}
+
+/// Waits until its process has given the run file back.
+async fn until_ended(
+    reef_id: &str,
+    pid: u32,
+    paths: &RunPaths,
+    wait: Duration,
+    output: &Output,
+) -> Result<(), Failure> {
+    let (began, mut is_told) = (Instant::now(), false);
+    loop {
+        match Claim::take(&paths.run, reef_id) {
+            Ok(_given_back) => return Ok(()),
+            Err(ClaimError::Running { .. }) => {}
+            Err(error) => return Err(Failure::from_error(Exit::Failed, "run_file", &error)),
+        }
+        if began.elapsed() >= wait {
+            let message =
+                format!("reef {reef_id} has not ended after {} s (pid {pid}); it continues to drain", wait.as_secs());
+            return Err(Failure::new(Exit::Failed, "not_ended", message)
+                .hint("wait longer with --wait, or end it at once: coral reef stop --now"));
+        }
+        if !is_told && began.elapsed() >= TELL_AFTER {
+            is_told = true;
+            output.message(&format!("draining: the last tick is being committed (up to {} s)", wait.as_secs()));
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+}
+
+async fn not_running(reef: &KnownReef, paths: &RunPaths, output: &Output) -> Result<(), Failure> {
+    let reef_id = &reef.reef_id;
+    let left = match Running::of(paths, reef.config.as_ref().ok()).await? {
+        Running::Elsewhere | Running::Here(_) => {
+            let message = format!("reef {reef_id} is run by another program, not by coral reef start");
+            return Err(Failure::new(Exit::Failed, "not_ours", message)
+                .hint("send its process SIGTERM; coral-pipeline report names the process"));
+        }
+        Running::No { left } => left,
+    };
+    if left.is_some() {
+        // a claim that is given back removes what the process left over
+        drop(Claim::take(&paths.run, reef_id).map_err(|error| Failure::from_error(Exit::Failed, "run_file", &error))?);
+    }
+    let pid = left.map(|left| left.pid);
+    let value = json!({ "reef_id": reef_id, "was_running": false, "left_over_pid": pid });
+    output.result(&value, |_| match pid {
+        Some(pid) => format!("Reef {reef_id} is not running; its process (pid {pid}) had ended without stopping"),
+        None => format!("Reef {reef_id} is not running"),
+    })
+}

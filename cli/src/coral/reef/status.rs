@@ -1,0 +1,95 @@
+//! `coral reef status`: whether a reef runs, how its colonies are, and what was found last.
+
+use super::ask::{AskArgs, show};
+use super::known::KnownReef;
+use super::running::Running;
+use super::running::control::RunState;
+use super::running::run_file::RunPaths;
+use crate::entry::runtime;
+use crate::exit::{Exit, Failure};
+use crate::output::Output;
+use crate::pipeline::ask::caller;
+use crate::pipeline::ask::question::Question;
+use crate::pipeline::load::load;
+use colony::config::Places;
+use model::clock::{Clock, SystemClock};
+use model::time::{SECOND_MS, TimeMs};
+use pipelines::config::ReefConfig;
+use reef::answers::status::{RunFacts, StatusQuestion, status};
+use reef::answers::{self, Scope};
+use serde_json::{Value, json};
+use sinks::StoreWriter;
+use sinks::memory::MemoryStore;
+use std::path::Path;
+
+/// Arguments of `status`.
+#[derive(Debug, clap::Args)]
+#[command(
+    before_help = "Example:  coral reef status --reef my-infrastructure",
+    after_help = "Answered by the process that runs the reef, or from the store of a stopped one. Exits 0 either way; scripts \
+                  read `state` of --json: running, restoring, draining or stopped."
+)]
+pub struct StatusArgs {
+    #[command(flatten)]
+    ask: AskArgs,
+}
+
+/// Shows it.
+pub fn run(args: &StatusArgs, places: &Places, output: &Output) -> Result<(), Failure> {
+    let path = args.ask.reef.resolve(places)?;
+    let known = KnownReef::read(&path);
+    let (document, page) = runtime()?.block_on(async {
+        if known.is_empty() {
+            output.message("this reef has no colony yet: coral reef add-colony COLONY-ID");
+            return without_store(&Scope { reef_id: known.reef_id, colonies: Vec::new() }, None).await;
+        }
+        answered(&load(&path)?, &path, places, output).await
+    })?;
+    show(&document, page, &args.ask, output)
+}
+
+async fn answered(
+    config: &ReefConfig,
+    path: &Path,
+    places: &Places,
+    output: &Output,
+) -> Result<(Value, String), Failure> {
+    let run = match Running::of(&RunPaths::of(places, &config.reef_id), Some(config)).await? {
+        Running::Here(state) => Some(facts(&state)),
+        Running::Elsewhere => None,
+        Running::No { left } => {
+            if let Some(left) = left {
+                output.message(&format!("its process (pid {}) ended without stopping; start it again", left.pid));
+            }
+            None
+        }
+    };
+    let question = Question::Reef { about: answers::Question::Status(StatusQuestion { run: run.clone() }) };
+    match caller::answer(&question, (config, path)).await {
+        // it has never run, or is rebuilding its windows and answers nothing yet
+        Err(failure) if failure.code == "store_missing" || (failure.code == "store_busy" && run.is_some()) => {
+            let ids = config.colonies.iter().map(|colony| colony.colony_id.clone());
+            let colonies = if run.is_none() { ids.collect() } else { Vec::new() };
+            if run.is_some() {
+                output.message("its windows are being rebuilt from stored rows; it answers questions after that");
+            }
+            without_store(&Scope { reef_id: config.reef_id.clone(), colonies }, run).await
+        }
+        answer => answer,
+    }
+}
+
+/// The answer where no store can be read.
+async fn without_store(scope: &Scope, run: Option<RunFacts>) -> Result<(Value, String), Failure> {
+    let nothing = MemoryStore::new();
+    let answer = status(&StatusQuestion { run }, nothing.reader().as_ref(), scope).await;
+    let answer = answer.map_err(|error| Failure::from_error(Exit::Failed, "store_failed", &error))?;
+    Ok((json!(answer), answer.text()))
+}
+
+/// What a run says of itself at its control socket.
+fn facts(state: &RunState) -> RunFacts {
+    let since_ms = TimeMs::parse_rfc3339(&state.started_at).map_or(0, |started| SystemClock.now() - started);
+    let uptime_seconds = u64::try_from(since_ms / SECOND_MS).unwrap_or(0);
+    RunFacts { state: state.phase.clone(), uptime_seconds, api_url: state.api.clone() }
+}

@@ -1,0 +1,184 @@
+//! Commands about the reefs of a home: made, listed, chosen, and what is said of those that do not run.
+
+use super::super::choice::ReefChoice;
+use super::super::init::{self, InitArgs};
+use super::super::life::reload::{self, ReloadArgs};
+use super::super::life::start::{self, StartArgs};
+use super::super::life::stop::{self, StopArgs};
+use super::super::list::{self, ListArgs, UseArgs};
+use super::super::running::run_file::{RunFile, RunPaths};
+use super::super::status::{self, StatusArgs};
+use super::parse;
+use crate::exit::Exit;
+use crate::output::Output;
+use colony::config::Places;
+use serde_json::Value;
+
+struct Home {
+    _folder: tempfile::TempDir,
+    places: Places,
+}
+
+impl Home {
+    /// A home with reefs `one` (two colonies), `two` (none yet) and `three` (broken).
+    fn new() -> Home {
+        let folder = tempfile::tempdir().unwrap();
+        let places = Places { home: folder.path().join("home"), project: folder.path().to_owned(), storage_path: None };
+        std::fs::create_dir_all(places.home.join("reefs")).unwrap();
+        let home = Home { _folder: folder, places };
+        home.write("one-reef-a1b2c3.yaml", "reef_id: one-reef-a1b2c3\nname: one\ncolonies:\n  - {colony_id: a, endpoint: 'http://a:1'}\n  - {colony_id: b, endpoint: 'http://b:1'}\n");
+        home.write("two-reef-d4e5f6.yaml", "reef_id: two-reef-d4e5f6\nname: two\n");
+        home.write("three-reef-g7h8i9.toml", "reef_id = \"three-reef-g7h8i9\"\ncolonys = []\n");
+        home
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        std::fs::write(self.places.home.join("reefs").join(name), text).unwrap();
+    }
+
+    fn list(&self, json: bool) -> String {
+        let (output, captured) = Output::captured(json);
+        list::list(&parse::<ListArgs>("list"), &self.places, &output).unwrap();
+        captured.stdout()
+    }
+
+    fn listed(&self) -> Value {
+        serde_json::from_str(&self.list(true)).unwrap()
+    }
+}
+
+#[test]
+fn reefs_are_listed_with_their_state_and_the_current_one() {
+    let home = Home::new();
+    let listed = home.listed();
+    assert_eq!(listed["current"], Value::Null, "three fit: {listed}");
+    let row = |id: &str| {
+        let reefs = listed["reefs"].as_array().unwrap();
+        reefs.iter().find(|reef| reef["reef_id"].as_str().unwrap().starts_with(id)).unwrap().clone()
+    };
+    assert_eq!((&row("one")["colonies"], &row("one")["state"]), (&2.into(), &"stopped".into()));
+    assert_eq!(row("two")["note"], "no colony yet: coral reef add-colony");
+    assert!(row("three")["note"].as_str().unwrap().contains("unknown key \"colonys\""), "{listed}");
+    let page = home.list(false);
+    assert!(page.contains("one-reef-a1b2c3    – stopped  –      2  ") && page.contains("None is current"), "{page}");
+}
+
+#[test]
+fn the_reef_in_use_is_current_and_a_process_that_died_is_told() {
+    let home = Home::new();
+    let (output, captured) = Output::captured(false);
+    list::use_reef(&parse::<UseArgs>("use two"), &home.places, &output).unwrap();
+    assert_eq!(captured.stdout(), "✓ Commands are about reef two-reef-d4e5f6 now\n");
+    assert_eq!(
+        (&home.listed()["current"], &home.listed()["chosen_by"]),
+        (&"two-reef-d4e5f6".into(), &"coral reef use".into())
+    );
+    let unknown = list::use_reef(&parse::<UseArgs>("use tow"), &home.places, &output).unwrap_err();
+    assert_eq!((unknown.exit, unknown.code), (Exit::NotFound, "reef_unknown"));
+    let (output, captured) = Output::captured(true);
+    list::use_reef(&parse::<UseArgs>("use"), &home.places, &output).unwrap();
+    let shown: Value = serde_json::from_str(&captured.stdout()).unwrap();
+    assert_eq!(shown["current"], "two-reef-d4e5f6");
+    let left = RunFile { pid: 4711, started_at: String::new(), config: "r".into(), log: None, api: None };
+    home.write("one-reef-a1b2c3.run", &serde_json::to_string(&left).unwrap());
+    let page = home.list(false);
+    assert!(page.contains("its process (pid 4711) ended without stopping") && page.contains("\n*  two-reef"), "{page}");
+    assert!(page.ends_with("* current, chosen by coral reef use\n"), "{page}");
+}
+
+#[test]
+fn a_home_without_reefs_says_how_to_make_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let places = Places { home: folder.path().join("none"), project: folder.path().to_owned(), storage_path: None };
+    let (output, captured) = Output::captured(false);
+    list::list(&parse::<ListArgs>("list"), &places, &output).unwrap();
+    assert_eq!(captured.stdout(), "No reef yet. Make one: coral reef init my-infrastructure\n");
+}
+
+/// `init` in a home of its own.
+fn init(places: &Places, line: &str, json: bool) -> (Result<(), crate::exit::Failure>, String, String) {
+    let (output, captured) = Output::captured(json);
+    let result = init::run(&parse::<InitArgs>(line), places, &output);
+    (result, captured.stdout(), captured.stderr())
+}
+
+#[test]
+fn a_new_reef_is_told_as_the_seed_shows_it_and_is_current() {
+    let folder = tempfile::tempdir().unwrap();
+    let places = Places { home: folder.path().join("h"), project: folder.path().to_owned(), storage_path: None };
+    let (result, page, _) = init(&places, "init my-infrastructure --description All", false);
+    result.unwrap();
+    let file = std::fs::read_dir(places.home.join("reefs")).unwrap().next().unwrap().unwrap().path();
+    let id = file.file_stem().unwrap().to_str().unwrap();
+    assert_eq!(
+        page,
+        format!(
+            "Initializing Reef...\n✓ Created reef ID: {id}\n✓ Configuration saved to {}\n\nReef initialized successfully!\n\n\
+             To add colonies:\n  coral reef add-colony my-shop-production\n  coral reef add-colony my-shop-staging\n\n\
+             To start the reef:\n  coral reef start\n",
+            file.display()
+        )
+    );
+    use std::os::unix::fs::PermissionsExt;
+    assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    assert_eq!(ReefChoice { reef: Some("my-infra".to_owned()) }.resolve(&places).unwrap(), file);
+    let before = std::fs::read_to_string(&file).unwrap();
+    let (again, _, _) = init(&places, "init my-infrastructure", false);
+    assert_eq!((again.as_ref().unwrap_err().exit, again.unwrap_err().code), (Exit::Usage, "reef_present"));
+    let (taken, _, _) = init(&places, &format!("init other --reef-id {id}"), false);
+    assert_eq!(taken.unwrap_err().code, "reef_present");
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), before);
+}
+
+#[test]
+fn a_second_reef_has_a_port_of_its_own_and_leaves_the_current_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let places = Places { home: folder.path().join("h"), project: folder.path().to_owned(), storage_path: None };
+    init(&places, "init first", true).0.unwrap();
+    let (_, planned, _) = init(&places, "init second --dry-run", false);
+    assert!(planned.contains("listen: 127.0.0.1:3102"), "{planned}");
+    assert_eq!(std::fs::read_dir(places.home.join("reefs")).unwrap().count(), 1, "nothing is written");
+    let (_, second, told) = init(&places, "init second --reef-id two", true);
+    let second: Value = serde_json::from_str(&second).unwrap();
+    assert_eq!((&second["reef_id"], &second["current"]), (&"two".into(), &false.into()));
+    assert!(told.contains("the current reef stays first-reef-"), "{told}");
+    let (wrong, _, _) = init(&places, "init näme!", false);
+    let wrong = wrong.unwrap_err();
+    assert_eq!((wrong.exit, wrong.hint.as_deref()), (Exit::Usage, Some("for example \"n-me\"")));
+}
+
+#[test]
+fn a_reef_without_colonies_has_a_status_and_cannot_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let places = Places { home: folder.path().join("h"), project: folder.path().to_owned(), storage_path: None };
+    init(&places, "init first --reef-id one", true).0.unwrap();
+    let (output, captured) = Output::captured(true);
+    status::run(&parse::<StatusArgs>("status --reef one"), &places, &output).unwrap();
+    let shown: Value = serde_json::from_str(&captured.stdout()).unwrap();
+    assert_eq!(
+        (&shown["reef_id"], &shown["state"], &shown["colonies"]),
+        (&"one".into(), &"stopped".into(), &serde_json::json!([]))
+    );
+    assert!(captured.stderr().contains("coral reef add-colony"), "{}", captured.stderr());
+    let failure = start::run(&parse::<StartArgs>("start --reef one"), &places, &output).unwrap_err();
+    assert_eq!((failure.exit, failure.code), (Exit::Usage, "no_colony"));
+}
+
+#[test]
+fn a_reef_that_does_not_run_is_stopped_already_and_cannot_reload() {
+    let home = Home::new();
+    let paths = RunPaths::of(&home.places, "one-reef-a1b2c3");
+    let left = RunFile { pid: 4711, started_at: String::new(), config: "r".into(), log: None, api: None };
+    std::fs::write(&paths.run, serde_json::to_string(&left).unwrap()).unwrap();
+    let (output, captured) = Output::captured(false);
+    let stop = || stop::run(&parse::<StopArgs>("stop --reef one"), &home.places, &output);
+    stop().unwrap();
+    assert!(captured.stdout().contains("is not running; its process (pid 4711) had ended without stopping"));
+    assert!(!paths.run.exists(), "what it left over is removed");
+    stop().unwrap();
+    assert!(captured.stdout().ends_with("Reef one-reef-a1b2c3 is not running\n"), "{}", captured.stdout());
+    let failure = reload::run(&parse::<ReloadArgs>("reload --reef one"), &home.places, &output).unwrap_err();
+    assert_eq!((failure.exit, failure.code), (Exit::Failed, "not_running"));
+    let wrong = stop::run(&parse::<StopArgs>("stop --reef one --wait soon"), &home.places, &output).unwrap_err();
+    assert_eq!(wrong.exit, Exit::Usage);
+}
