@@ -11,6 +11,7 @@
 //! | `list` | the list of reefs, and the current one |
 //! | `add_colony` | a colony that is called, joined, and then written into the reef's file |
 //! | `secret_input` | where a colony's secret comes from, and how the file refers to it |
+//! | `config_show` | every option in force |
 //! | `edit` | one more colony in a configuration's text |
 //! | `ping` | whether the colonies of a reef answer and admit it |
 //! | `ask` | a question sent, its answer printed |
@@ -28,6 +29,7 @@ mod add_colony;
 mod ask;
 mod choice;
 mod compare;
+mod config_show;
 mod correlation;
 mod correlations;
 mod deployment;
@@ -69,6 +71,9 @@ pub enum ReefCommand {
     Reload(life::reload::ReloadArgs),
     /// Show whether a reef runs, how its colonies are, and what was found last
     Status(status::StatusArgs),
+    /// Show the configuration in force
+    #[command(subcommand, before_help = "Example:  coral reef config show")]
+    Config(config_show::ConfigCommand),
     /// Join a colony's mesh and write the colony into the reef's configuration
     AddColony(Box<add_colony::AddColonyArgs>),
     /// Call the colonies of a reef, and show whether and how fast they answer
@@ -102,6 +107,7 @@ pub fn run(command: ReefCommand, output: &Output) -> Result<(), Failure> {
         ReefCommand::Stop(args) => life::stop::run(&args, &places, output),
         ReefCommand::Reload(args) => life::reload::run(&args, &places, output),
         ReefCommand::Status(args) => status::run(&args, &places, output),
+        ReefCommand::Config(command) => config_show::run(command, &places, output),
         ReefCommand::AddColony(args) => add_colony::run(&args, &places, output),
         ReefCommand::Ping(args) => ping::run(&args, &places, output),
         ReefCommand::Compare(args) => compare::run(&args, output),

@@ -1,6 +1,7 @@
 //! Commands about the reefs of a home: made, listed, chosen, and what is said of those that do not run.
 
 use super::super::choice::ReefChoice;
+use super::super::config_show::{self, ConfigCommand};
 use super::super::init::{self, InitArgs};
 use super::super::life::reload::{self, ReloadArgs};
 use super::super::life::start::{self, StartArgs};
@@ -181,4 +182,41 @@ fn a_reef_that_does_not_run_is_stopped_already_and_cannot_reload() {
     assert_eq!((failure.exit, failure.code), (Exit::Failed, "not_running"));
     let wrong = stop::run(&parse::<StopArgs>("stop --reef one --wait soon"), &home.places, &output).unwrap_err();
     assert_eq!(wrong.exit, Exit::Usage);
+}
+
+#[test]
+fn the_configuration_in_force_is_shown_with_its_lines_and_without_secrets() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("reef.yaml");
+    let secret = "5f0c2e7a9b1d4c6e8f0a2b4c6d8e0f1a3b5c7d9e1f3a5b7c9d1e3f5a7b9c1d3e";
+    let reef = format!(
+        "reef_id: r\ncorrelation:\n  max_lag: 90m\ncolonies:\n  - colony_id: shop\n    mesh:\n      mesh_ip: 10.42.0.1\n      \
+         colony_secret: {secret}\n"
+    );
+    std::fs::write(&path, reef).unwrap();
+    let places = Places { home: folder.path().join("h"), project: folder.path().to_owned(), storage_path: None };
+    let show = |json: bool, line: &str| {
+        let (output, captured) = Output::captured(json);
+        let args = parse(&format!("{line} --reef {}", path.display()));
+        config_show::run(ConfigCommand::Show(args), &places, &output).unwrap();
+        captured.stdout()
+    };
+    let page = show(false, "show");
+    let line = |page: &str, key: &str| page.lines().find(|line| line.starts_with(key)).unwrap().to_owned();
+    let lag = line(&page, "correlation.max_lag ");
+    assert!(lag.contains(" 1h30m ") && lag.ends_with("reef.yaml:3"), "{page}");
+    assert!(line(&page, "correlation.horizon ").ends_with("default"), "{page}");
+    assert!(line(&page, "colonies[shop].mesh.colony_secret ").contains("<redacted>"), "{page}");
+    assert!(line(&page, "storage.path ").ends_with("default: .coral/<reef_id>.duckdb"), "{page}");
+    let changed = show(false, "show --changed");
+    assert_eq!(changed.lines().count(), 8, "file, blank, heading and five options: {changed}");
+    let document: Value = serde_json::from_str(&show(true, "show")).unwrap();
+    let options = document["options"].as_array().unwrap();
+    let option = |key: &str| options.iter().find(|it| it["key"] == key).unwrap();
+    assert_eq!(
+        (&option("correlation.max_lag")["value"], &option("correlation.max_lag")["line"]),
+        (&"1h30m".into(), &3.into())
+    );
+    assert_eq!((&option("api.enabled")["value"], &option("api.enabled")["from"]), (&false.into(), &"default".into()));
+    assert!(!page.contains(secret) && !document.to_string().contains(secret));
 }
