@@ -12,6 +12,7 @@
 //! | `add_colony` | a colony that is called, joined, and then written into the reef's file |
 //! | `secret_input` | where a colony's secret comes from, and how the file refers to it |
 //! | `config_show` | every option in force |
+//! | `doctor` | everything that a reef needs, checked |
 //! | `edit` | one more colony in a configuration's text |
 //! | `ping` | whether the colonies of a reef answer and admit it |
 //! | `ask` | a question sent, its answer printed |
@@ -34,6 +35,7 @@ mod correlation;
 mod correlations;
 mod deployment;
 mod deployments;
+mod doctor;
 mod edit;
 mod health;
 mod init;
@@ -74,6 +76,8 @@ pub enum ReefCommand {
     /// Show the configuration in force
     #[command(subcommand, before_help = "Example:  coral reef config show")]
     Config(config_show::ConfigCommand),
+    /// Check everything that a reef needs, and say what to do
+    Doctor(doctor::DoctorArgs),
     /// Join a colony's mesh and write the colony into the reef's configuration
     AddColony(Box<add_colony::AddColonyArgs>),
     /// Call the colonies of a reef, and show whether and how fast they answer
@@ -108,6 +112,7 @@ pub fn run(command: ReefCommand, output: &Output) -> Result<(), Failure> {
         ReefCommand::Reload(args) => life::reload::run(&args, &places, output),
         ReefCommand::Status(args) => status::run(&args, &places, output),
         ReefCommand::Config(command) => config_show::run(command, &places, output),
+        ReefCommand::Doctor(args) => doctor::run(&args, &places, output),
         ReefCommand::AddColony(args) => add_colony::run(&args, &places, output),
         ReefCommand::Ping(args) => ping::run(&args, &places, output),
         ReefCommand::Compare(args) => compare::run(&args, output),

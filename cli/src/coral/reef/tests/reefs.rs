@@ -2,6 +2,7 @@
 
 use super::super::choice::ReefChoice;
 use super::super::config_show::{self, ConfigCommand};
+use super::super::doctor::{self, DoctorArgs};
 use super::super::init::{self, InitArgs};
 use super::super::life::reload::{self, ReloadArgs};
 use super::super::life::start::{self, StartArgs};
@@ -182,6 +183,79 @@ fn a_reef_that_does_not_run_is_stopped_already_and_cannot_reload() {
     assert_eq!((failure.exit, failure.code), (Exit::Failed, "not_running"));
     let wrong = stop::run(&parse::<StopArgs>("stop --reef one --wait soon"), &home.places, &output).unwrap_err();
     assert_eq!(wrong.exit, Exit::Usage);
+}
+
+/// Name, outcome and note of a check.
+type Seen = (String, String, String);
+
+/// `doctor` on the reef of a file: exit and code of its failure, and its checks by name.
+fn doctor(folder: &std::path::Path, text: &str) -> (Option<(Exit, &'static str)>, Vec<Seen>) {
+    let path = folder.join("reef.yaml");
+    std::fs::write(&path, text).unwrap();
+    let places = Places { home: folder.join("h"), project: folder.to_owned(), storage_path: None };
+    let (output, captured) = Output::captured(true);
+    let args = parse::<DoctorArgs>(&format!("doctor --reef {}", path.display()));
+    let failure = doctor::run(&args, &places, &output).err();
+    let document = failure
+        .as_ref()
+        .map_or_else(|| serde_json::from_str(&captured.stdout()).unwrap(), |failure| failure.report.clone().unwrap());
+    let text = |check: &Value, key: &str| check[key].as_str().unwrap().to_owned();
+    let checks = document["checks"].as_array().unwrap().iter();
+    let checks = checks.map(|check| (text(check, "name"), text(check, "outcome"), text(check, "note"))).collect();
+    (failure.map(|failure| (failure.exit, failure.code)), checks)
+}
+
+const EVENT: &str = "{\"event_id\":\"e\",\"colony_id\":\"c\",\"timestamp\":\"2026-09-01T00:00:00Z\",\"event_type\":\"deploy\",\
+                     \"service_id\":\"s\"}\n";
+
+#[test]
+fn a_reef_that_is_well_passes_every_check() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("e.ndjson"), EVENT).unwrap();
+    let reef =
+        "reef_id: r\nsources: [{kind: files, events: [e.ndjson]}]\napi: {enabled: true, listen: '127.0.0.1:0'}\n";
+    let (failure, checks) = doctor(folder.path(), reef);
+    assert_eq!(failure, None, "{checks:?}");
+    let names: Vec<&str> = checks.iter().map(|(name, _, _)| name.as_str()).collect();
+    for name in ["file", "process", "store", "disk", "events e.ndjson", "tokens", "services"] {
+        assert!(names.contains(&name), "{name}: {checks:?}");
+    }
+    assert!(checks.iter().all(|(name, outcome, _)| outcome == "ok" || name == "disk"), "{checks:?}");
+}
+
+#[test]
+fn what_a_reef_lacks_is_named_with_what_to_do() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let tokens = folder.path().join("tokens.json");
+    std::fs::write(&tokens, "[]").unwrap();
+    std::fs::set_permissions(&tokens, std::fs::Permissions::from_mode(0o644)).unwrap();
+    std::fs::write(folder.path().join("store.txt"), "no database, only text").unwrap();
+    let reef = format!(
+        "reef_id: r\ncolonies:\n  - {{colony_id: a, endpoint: 'http://127.0.0.1:1'}}\n  - {{colony_id: b, mesh: {{mesh_ip: \
+         10.42.0.1, colony_secret_file: none.secret}}}}\nsources: [{{kind: files, events: [none.ndjson]}}]\nstorage: {{path: \
+         store.txt}}\napi: {{enabled: true, listen: '{}', tokens_file: tokens.json}}\n",
+        taken.local_addr().unwrap()
+    );
+    let (failure, checks) = doctor(folder.path(), &reef);
+    assert_eq!(failure, Some((Exit::Failed, "unhealthy")));
+    let failed = |name: &str, words: &str| {
+        let found = checks.iter().find(|(it, _, _)| it == name).unwrap_or_else(|| panic!("{name}: {checks:?}"));
+        assert!(found.1 == "failed" && found.2.contains(words), "{found:?}");
+    };
+    failed("store", "choose another storage.path");
+    failed("events none.ndjson", "none.ndjson");
+    failed("secret of b", "none.secret");
+    failed("colony a", "127.0.0.1:1");
+    failed("colony b", "");
+    failed("tokens", "chmod 600");
+    failed("services", "set api.listen to another one");
+    let (failure, checks) = doctor(folder.path(), "reef_id: r\ncolonys: []\n");
+    assert_eq!(failure, Some((Exit::Failed, "unhealthy")));
+    assert!(
+        checks.iter().any(|(name, outcome, note)| name == "file" && outcome == "failed" && note.contains("colonys"))
+    );
 }
 
 #[test]
