@@ -4,11 +4,10 @@ use crate::counts::Counts;
 use crate::events::EventStamp;
 use crate::events::levels::service_of;
 use crate::ext::Change;
-use foldhash::fast::RandomState as FastHash;
 use model::event::{Event, EventTypeKey};
 use model::time::TimeMs;
 use serde::{Deserialize, Serialize};
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 /// What patterns need of one copy of an event. Texts and metadata, most of its memory, are not part of it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -82,8 +81,7 @@ impl EventCopy {
 /// ```
 #[derive(Debug, Default)]
 pub struct Dedupe {
-    /// Looked up only: no result depends on its order.
-    versions: HashMap<Identity, Counts<Version>, FastHash>,
+    versions: BTreeMap<Identity, Counts<Version>>,
 }
 
 impl Dedupe {
@@ -142,7 +140,6 @@ fn winner(identity: &Identity, versions: &Counts<Version>) -> Option<EventStamp>
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use std::collections::BTreeMap;
 
     fn event(id: u8, version: u64, withdrawn: bool, minute: i64) -> Event {
         Event {

@@ -7,13 +7,12 @@ use super::timeline::{Earlier, timeline};
 use super::words::is_about_deployments;
 use crate::counts::Counts;
 use crate::ext::Change;
-use foldhash::fast::RandomState as FastHash;
 use model::derived::DerivedRow;
 use model::event::Event;
 use model::time::{DAY_MS, TimeMs};
 use model::topology::ServiceNode;
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// How long deployments are kept in memory: as long as the store keeps them by default.
 pub const KEEP_MS: i64 = 730 * DAY_MS;
@@ -62,8 +61,8 @@ type ServiceKey = (String, String);
 /// The deployments of colonies, kept current.
 #[derive(Debug, Default)]
 pub struct Deployments {
-    /// Copies of each event, by `(colony_id, event_id)`. Looked up only: no result depends on their order.
-    copies: HashMap<(String, String), Counts<Event>, FastHash>,
+    /// Copies of each event, by `(colony_id, event_id)`.
+    copies: BTreeMap<(String, String), Counts<Event>>,
     services: BTreeMap<ServiceKey, Service>,
     /// Services of which something has changed since the last evaluation.
     touched: BTreeSet<ServiceKey>,

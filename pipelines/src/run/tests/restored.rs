@@ -36,7 +36,7 @@ fn deployments(numbers: Range<i64>) -> Vec<Event> {
         ..fixtures::event(colony, &format!("{event_type}-{number}"), start + minute * MINUTE_MS)
     };
     let reported = |number: i64| {
-        let minute = number * 720 + number * 37 % 120;
+        let minute = number * 720 + number * 7_919 % 641;
         let mut events = vec![
             of("shop-production", "deployment.started", number, minute),
             of("shop-production", "deployment.finished", number, minute + 8),
