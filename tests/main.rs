@@ -25,4 +25,5 @@ mod signals;
 mod simulation;
 mod stores;
 mod support;
+mod terminal;
 mod tidy;

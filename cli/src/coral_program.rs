@@ -29,13 +29,13 @@ pub struct Coral {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run and manage one colony
-    #[command(subcommand)]
+    #[command(subcommand, before_help = "Example:  coral colony status")]
     Colony(ColonyCommand),
-    /// Ask a reef what it knows, and connect it with its colonies
-    #[command(subcommand)]
+    /// Make, run and ask a reef, and connect it with its colonies
+    #[command(subcommand, before_help = "Example:  coral reef status")]
     Reef(ReefCommand),
     /// Run a service that tells reefs where colonies are
-    #[command(subcommand)]
+    #[command(subcommand, before_help = "Example:  coral discovery start")]
     Discovery(DiscoveryCommand),
     /// Explain a topic
     Help(Topic),

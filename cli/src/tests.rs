@@ -20,10 +20,15 @@ fn call<P: Program>(words: &[&str]) -> (Exit, Captured) {
     (exit, captured.unwrap())
 }
 
+/// Not the command `help` that clap adds to groups.
+fn is_ours(command: &clap::Command, path: &str) -> bool {
+    command.get_name() != "help" || !path.contains(' ')
+}
+
 /// Every command with its path, the program first.
 fn commands(command: &clap::Command, path: &str, found: &mut Vec<(String, String)>) {
     found.push((path.to_owned(), command.clone().render_help().to_string()));
-    for sub in command.get_subcommands() {
+    for sub in command.get_subcommands().filter(|sub| is_ours(sub, path)) {
         commands(sub, &format!("{path} {}", sub.get_name()), found);
     }
 }
@@ -43,6 +48,90 @@ fn help_of_every_command_of_coral_pipeline_starts_with_an_example_and_is_short()
     for command in ["replay", "publish", "run"] {
         let (_, streams) = call::<CoralPipeline>(&[command, "--help"]);
         assert!(streams.stdout().lines().count() < 40, "{}", streams.stdout());
+    }
+}
+
+#[test]
+fn help_of_every_command_of_coral_starts_with_an_example_and_is_short() {
+    let mut command = Coral::command();
+    command.build();
+    let mut found = Vec::new();
+    commands(&command, "coral", &mut found);
+    for (path, help) in &found {
+        assert!(help.starts_with("Example:  "), "{path}:\n{help}");
+        assert!(help.lines().count() < 40, "{path} has {} lines", help.lines().count());
+        assert!(!help.contains('\x1b'), "{path}");
+        let words: Vec<&str> = path.split(' ').skip(1).chain(["--help"]).collect();
+        let (exit, streams) = call::<Coral>(&words);
+        assert_eq!((exit, streams.stderr()), (Exit::Ok, String::new()), "{path}");
+        assert!(streams.stdout().lines().count() < 40, "{path}:\n{}", streams.stdout());
+    }
+    let reef: Vec<&str> = found.iter().filter_map(|(path, _)| path.strip_prefix("coral reef ")).collect();
+    for name in ["init", "add-colony", "start", "stop", "list", "use", "status", "doctor", "config show", "reload"] {
+        assert!(reef.contains(&name), "{name}: {reef:?}");
+    }
+}
+
+/// The commands that do something: those without commands of their own.
+fn leaves(command: &clap::Command, path: &[String], found: &mut Vec<Vec<String>>) {
+    for sub in command.get_subcommands().filter(|sub| path.is_empty() || sub.get_name() != "help") {
+        let path = [path, &[sub.get_name().to_owned()]].concat();
+        if sub.has_subcommands() { leaves(sub, &path, found) } else { found.push(path) }
+    }
+}
+
+fn wrong_flags_are_json<P: Program + CommandFactory>(least: usize) {
+    let mut command = P::command();
+    command.build();
+    let mut found = Vec::new();
+    leaves(&command, &[], &mut found);
+    assert!(found.len() >= least, "{found:?}");
+    for path in &found {
+        let words: Vec<&str> = path.iter().map(String::as_str).chain(["--no-such-flag", "--json"]).collect();
+        let (exit, streams) = call::<P>(&words);
+        assert_eq!((exit, streams.stderr()), (Exit::Usage, String::new()), "{path:?}");
+        let document: serde_json::Value = serde_json::from_str(&streams.stdout()).unwrap();
+        assert_eq!(document["error"]["code"], "usage", "{path:?}: {document}");
+        assert!(document["error"]["message"].as_str().unwrap().contains("--no-such-flag"), "{path:?}: {document}");
+        let docs = format!("{} {} --help", P::NAME, path.join(" "));
+        assert_eq!(document["error"]["docs"], docs, "{path:?}");
+    }
+}
+
+#[test]
+fn a_wrong_flag_of_any_command_is_one_json_document_that_names_its_help() {
+    wrong_flags_are_json::<CoralPipeline>(12);
+    wrong_flags_are_json::<Coral>(25);
+}
+
+#[test]
+fn an_unknown_reef_has_one_exit_code_whatever_is_asked_and_keeps_the_streams_apart() {
+    let commands = [
+        "status",
+        "health",
+        "versions",
+        "topology",
+        "deployments",
+        "deployment d",
+        "compare a b",
+        "correlations",
+        "correlation c",
+        "ping",
+        "start",
+        "stop",
+        "reload",
+        "doctor",
+        "config show",
+    ];
+    for line in commands {
+        let words: Vec<&str> = ["reef"].into_iter().chain(line.split(' ')).chain(["--reef", "none.toml"]).collect();
+        let (exit, streams) = call::<Coral>(&words);
+        assert_eq!((exit, streams.stdout()), (Exit::NotFound, String::new()), "{line}: {}", streams.stderr());
+        assert_eq!(streams.stderr().lines().next(), Some("error: none.toml does not exist"), "{line}");
+        let (exit, streams) = call::<Coral>(&[&words[..], &["--json"]].concat());
+        assert_eq!((exit, streams.stderr()), (Exit::NotFound, String::new()), "{line}");
+        let document: serde_json::Value = serde_json::from_str(&streams.stdout()).unwrap();
+        assert_eq!(document["error"]["code"], "config_missing", "{line}: {document}");
     }
 }
 

@@ -42,7 +42,7 @@ pub enum ColonyCommand {
     /// Remove a reef from the mesh, and remember that
     Unpeer(peers::UnpeerArgs),
     /// Manage the secrets that admit reefs
-    #[command(subcommand)]
+    #[command(subcommand, before_help = "Example:  coral colony secret list")]
     Secret(secret::SecretCommand),
 }
 
