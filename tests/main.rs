@@ -13,6 +13,7 @@ mod files;
 mod fuzz;
 mod kafka;
 mod late;
+mod lifecycle;
 mod live;
 mod meshes;
 mod readers;
