@@ -308,7 +308,7 @@ async fn one_deployment_is_told_with_what_followed_it() {
         let expected = format!(
             "Analyzing deployment: api v2.1.0 (production)\nStarted: 2024-11-13 10:30:00 UTC\nStatus: Success\nTook: 8m\n\
              Version before: v2.0.0\nVerdict: Success (nothing got worse within 60 minutes)\n\nImpact:\n  ✓ Db.pool.utilization: \
-             Stable (96%)\n  ✓ Error_rate: Stable (0.0303%)\n  ✓ Latency: Stable (247ms)\n  ✓ Throughput: Stable (1212 \
+             Stable (96.9%)\n  ✓ Error_rate: Stable (0.0306%)\n  ✓ Latency: Stable (250ms)\n  ✓ Throughput: Stable (1224 \
              req/s)\n\nRelated incidents:\n  - error_spike spike-1 (15m after deploy, correlation: 0.87)\n  \
              - alert spike-2 (30m after deploy, in time only)\n\nThe same version elsewhere:\n  2024-11-12 02:40:00 UTC  ⚠ \
              rolled back  my-shop-staging  api  v2.0.0 → v2.1.0\n\nOverlapping deployments of this colony:\n  2024-11-13 \

@@ -90,7 +90,7 @@ pub struct MetricImpact {
     pub sample_count: usize,
     /// Independent points that they are worth.
     pub effective_points: f64,
-    /// Whether the usual course of the day was taken off, and that of a sibling.
+    /// What was taken off: `time_of_day`, the usual course of the day; `sibling`, what a sibling surely did as well.
     pub adjusted_for: Vec<&'static str>,
     #[serde(skip)]
     pub(crate) meaning: Meaning,
@@ -151,9 +151,8 @@ fn changes(moment: Moment, watched: &[Watched], look: i64) -> Vec<MetricImpact> 
             explained += usual;
             adjusted_for.push("time_of_day");
         }
-        if let Some(rise) =
-            one.sibling.as_ref().and_then(|sibling| sibling_rise(moment, sibling, &windows.before, look))
-        {
+        let rise = one.sibling.as_ref().and_then(|sibling| sibling_rise(moment, sibling, &windows.before, look));
+        if let Some(rise) = rise.filter(|rise| *rise != 0.0) {
             explained += rise;
             adjusted_for.push("sibling");
         }
@@ -189,12 +188,17 @@ fn changes(moment: Moment, watched: &[Watched], look: i64) -> Vec<MetricImpact> 
     changes
 }
 
-/// How much the metric rose in a sibling beyond its own usual rise, in proportion to the level here.
+/// How much the metric surely rose in a sibling beyond its own usual rise, in proportion to the level here: the end of the
+/// 95 % interval that is nearer to 0, and 0 where the interval has both signs. A noisy sibling then explains nothing.
 fn sibling_rise(moment: Moment, sibling: &Series, before: &[f64], look: i64) -> Option<f64> {
     let windows = moment.windows(sibling, look);
+    // too few points explain nothing
+    windows.rise()?;
     let level = median(&windows.before);
-    let rise = windows.rise()? - moment.usual_rise(sibling, look).unwrap_or(0.0);
-    (level != 0.0).then(|| rise / level.abs() * median(before).abs())
+    let own = windows.without(moment.usual_rise(sibling, look).unwrap_or(0.0));
+    let (low, high) = compare(&own.before, &own.after)?.interval;
+    let sure = if low > 0.0 { low } else { high.min(0.0) };
+    (level != 0.0).then(|| sure / level.abs() * median(before).abs())
 }
 
 fn effective(found: &Comparison) -> f64 {
