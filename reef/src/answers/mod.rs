@@ -11,6 +11,9 @@
 //! | `timeline` | deployments as the store has them |
 //! | `deployments` | the list of deployments |
 //! | `deployment` | one deployment, what followed it, and similar ones |
+//! | `incidents` | events that followed a deployment |
+//! | `watch` | the metrics of a deployment's service, read and judged |
+//! | `advice` | what could be done about a deployment |
 //! | `compare` | the metrics of two environments side by side |
 //! | `status` | whether the reef runs, its colonies, what was found last |
 //! | `health` | how colonies, environments and applications are |
@@ -19,6 +22,7 @@
 //! | `correlations` | the list of patterns, and one pattern with its rows |
 //! | `ask` | all questions as one type |
 
+mod advice;
 pub mod ask;
 pub mod compare;
 pub mod completeness;
@@ -27,6 +31,7 @@ pub mod deployment;
 pub mod deployments;
 pub mod fleet;
 pub mod health;
+mod incidents;
 mod names;
 mod page;
 pub mod part;
@@ -35,6 +40,7 @@ pub mod status;
 mod timeline;
 pub mod topology;
 pub mod versions;
+mod watch;
 
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,8 @@
 //! Answers over the memory store: the questions that operators ask, with golden texts.
 #![allow(clippy::unwrap_used)]
 
+mod followed;
+
 use super::compare::CompareQuestion;
 use super::correlations::{CorrelationQuestion, CorrelationsQuestion};
 use super::deployment::DeploymentQuestion;

@@ -96,6 +96,11 @@ impl DeploymentLine {
         }
     }
 
+    /// Its environment; its colony where that is unknown.
+    pub(super) fn place(&self) -> &str {
+        if self.environment.is_empty() { &self.colony_id } else { &self.environment }
+    }
+
     /// How it stands, as a sign and a word.
     pub(super) fn shown_status(&self) -> String {
         match self.status.as_str() {
