@@ -113,6 +113,7 @@ pub async fn run_all<F: Fixture>(fixture: impl Fn() -> F) {
     sightings_keep_the_first_and_the_latest(&fixture()).await;
     overview::services_calls_and_hours_are_read(&fixture()).await;
     overview::events_of_some_types_are_read(&fixture()).await;
+    overview::colonies_are_named_as_their_newest_rows_name_them(&fixture()).await;
     derived::every_table_is_written_read_and_removed(&fixture()).await;
     derived::rows_are_written_replaced_removed_and_read(&fixture()).await;
     derived::a_repeat_changes_nothing_and_what_does_not_fit_is_refused(&fixture).await;

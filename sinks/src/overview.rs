@@ -1,13 +1,49 @@
-//! Rows of the small tables that describe a fleet, from pages: services, calls, hourly summaries.
+//! Rows of the small tables that describe a fleet, from pages: services, calls, hourly summaries; whose the colonies are.
 
 use crate::resolve::Seen;
 use crate::rollup::Summary;
 use crate::schema::{Table, table};
 use crate::transfer::Page;
+use model::colony::ColonyIdentity;
 use model::derived::Value;
+use model::event::Event;
+use model::metric::MetricPoint;
 use model::rows::RollupKey;
 use model::time::TimeMs;
 use model::topology::{ServiceEdge, ServiceNode};
+use std::collections::BTreeMap;
+
+/// Names that rows of a colony state, and the newest of these rows. The greatest of a colony are its own: metric buckets
+/// before events, newer rows before older ones.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Named {
+    pub is_of_bucket: bool,
+    pub newest: TimeMs,
+    pub identity: (String, String, String),
+}
+
+impl Named {
+    pub fn of_event(row: &Event) -> Named {
+        let identity = (row.colony_id.clone(), row.application_name.clone(), row.environment.clone());
+        Named { is_of_bucket: false, newest: row.timestamp, identity }
+    }
+
+    pub fn of_bucket(row: &MetricPoint) -> Named {
+        let series = row.series.series();
+        let identity = (series.key.colony_id.clone(), series.application_name.clone(), series.environment.clone());
+        Named { is_of_bucket: true, newest: row.timestamp, identity }
+    }
+}
+
+/// The names of each colony.
+pub(crate) fn identities(mut named: Vec<Named>) -> BTreeMap<String, ColonyIdentity> {
+    named.sort();
+    let identity = |Named { identity: (colony_id, application_name, environment), .. }| {
+        (colony_id.clone(), ColonyIdentity { colony_id, application_name, environment })
+    };
+    // of several the last one stays
+    named.into_iter().map(identity).collect()
+}
 
 /// The table of services.
 pub(crate) fn nodes_table() -> &'static Table {

@@ -16,6 +16,7 @@
 use crate::commit::Commit;
 use crate::error::SinkError;
 use crate::outcome::Outcome;
+use crate::overview::{self, Named};
 use crate::resolve::Seen;
 use crate::retention::{Pruned, Retention};
 use crate::rollup::Summary;
@@ -23,6 +24,7 @@ use crate::schema::{DerivedTable, Table};
 use crate::stored::StoredRow;
 use crate::transfer::{Cursor, Page};
 use async_trait::async_trait;
+use model::colony::ColonyIdentity;
 use model::event::Event;
 use model::metric::MetricPoint;
 use model::pattern::{Correlation, Evidence};
@@ -67,6 +69,9 @@ pub trait StoreWriter: Send {
 /// `metrics`, each an RFC 3339 time.
 pub const EVALUATED_NAME: &str = "evaluated";
 
+/// Rows of one instant that are read for the identity of a colony.
+const INSTANT_ROWS_MAX: usize = 100_000;
+
 /// Reads the store, also while a run commits. Cheap to share: pass clones of the `Arc`.
 #[async_trait]
 pub trait StoreReader: Send + Sync {
@@ -76,6 +81,24 @@ pub trait StoreReader: Send + Sync {
     /// Greatest timestamp of stored rows on time, per colony. It falls if an event is amended to an earlier time; the
     /// state of a gate is committed with the positions.
     async fn watermarks(&self) -> Result<Watermarks, SinkError>;
+
+    /// Application and environment of each colony, as its newest row on time states them: a metric bucket before an event,
+    /// and of several names at that time the greatest. A colony without rows on time is absent.
+    async fn identities(&self) -> Result<BTreeMap<String, ColonyIdentity>, SinkError> {
+        let Watermarks { events, metrics } = self.watermarks().await?;
+        let at = |time: TimeMs| Span { from: time, to: Some(time + 1), with_late: false };
+        let mut named = Vec::new();
+        for (colony_id, newest) in events {
+            let rows = self.events_in(at(newest), None, INSTANT_ROWS_MAX).await?.into_iter().map(|stored| stored.row);
+            named.extend(rows.filter(|row| row.colony_id == colony_id).map(|row| Named::of_event(&row)));
+        }
+        for (colony_id, newest) in metrics {
+            let rows = self.metrics_in(at(newest), None, INSTANT_ROWS_MAX).await?.into_iter().map(|stored| stored.row);
+            let rows = rows.filter(|row| row.series.series().key.colony_id == colony_id);
+            named.extend(rows.map(|row| Named::of_bucket(&row)));
+        }
+        Ok(overview::identities(named))
+    }
 
     /// Events of `span`, in pages: rows strictly after `after` in `(timestamp, colony_id, event_id)` order, at most
     /// `limit`. An empty page is the end. Each event comes once: with late copies by its late copy, if there is one.

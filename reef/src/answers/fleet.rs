@@ -2,7 +2,7 @@
 
 use super::names::resolve;
 use super::refusal::Refusal;
-use model::colony::identity_in_id;
+use model::colony::{ColonyIdentity, identity_in_id};
 use model::time::TimeMs;
 use model::topology::ColonyStatus;
 use serde::{Deserialize, Serialize};
@@ -51,15 +51,16 @@ impl Fleet {
             reader.colony_status().await?.into_iter().map(|status| (status.colony_id.clone(), status)).collect();
         let ids: BTreeSet<String> =
             events.keys().chain(metrics.keys()).chain(states.keys()).chain(&scope.colonies).cloned().collect();
+        let is_named = |id: &String| {
+            states.get(id).is_some_and(|status| !status.application_name.is_empty() && !status.environment.is_empty())
+        };
+        let of_rows = if ids.iter().all(is_named) { BTreeMap::new() } else { reader.identities().await? };
         let known = |id: String| {
             let status = states.remove(&id);
-            let (application, environment) = identity_in_id(&id);
-            let told = |text: Option<&String>, else_: &str| {
-                text.filter(|text| !text.is_empty()).cloned().unwrap_or_else(|| else_.to_owned())
-            };
+            let (application_name, environment) = identity(&id, status.as_ref(), of_rows.get(&id));
             let known = KnownColony {
-                application_name: told(status.as_ref().map(|status| &status.application_name), application),
-                environment: told(status.as_ref().map(|status| &status.environment), environment),
+                application_name,
+                environment,
                 newest_event: events.get(&id).copied(),
                 newest_metric: metrics.get(&id).copied(),
                 status,
@@ -86,6 +87,17 @@ impl Fleet {
             None => ("", ""),
         }
     }
+}
+
+/// What its status states, else its rows, else what its id looks like.
+fn identity(id: &str, status: Option<&ColonyStatus>, of_rows: Option<&ColonyIdentity>) -> (String, String) {
+    let (application, environment) = identity_in_id(id);
+    let first = |names: [Option<&String>; 2], of_id: &str| {
+        names.into_iter().flatten().find(|name| !name.is_empty()).cloned().unwrap_or_else(|| of_id.to_owned())
+    };
+    let applications = [status.map(|one| &one.application_name), of_rows.map(|one| &one.application_name)];
+    let environments = [status.map(|one| &one.environment), of_rows.map(|one| &one.environment)];
+    (first(applications, application), first(environments, environment))
 }
 
 impl KnownColony {

@@ -187,5 +187,7 @@ fn of_group(group: &GroupHealth) -> Vec<String> {
     let more = group.troubled.len().saturating_sub(NAMED_MAX);
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };
     let troubled = if named.is_empty() { String::new() } else { format!(" ({named}{more})") };
-    vec![format!("{name}:"), format!("{percent:.0}% healthy of {} services{troubled}", group.services)]
+    // rounded down: 100% only where all of them are
+    let percent = percent.floor();
+    vec![format!("{name}:"), format!("{percent}% healthy of {} services{troubled}", group.services)]
 }

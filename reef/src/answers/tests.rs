@@ -1,6 +1,7 @@
 //! Answers over the memory store: the questions that operators ask, with golden texts.
 #![allow(clippy::unwrap_used)]
 
+mod fleet;
 mod followed;
 
 use super::compare::CompareQuestion;

@@ -6,8 +6,10 @@ use super::pages;
 use super::select::{read, selected};
 use super::server::Server;
 use crate::columns::ReportedRow;
+use crate::overview::{self, Named};
 use crate::patterns;
 use crate::store::{Span, Totals, Watermarks};
+use model::colony::ColonyIdentity;
 use model::event::Event;
 use model::metric::MetricPoint;
 use model::pattern::{Correlation, Evidence};
@@ -52,6 +54,29 @@ pub(super) async fn watermarks(server: &Server) -> Result<Watermarks, Fault> {
         }
     }
     Ok(marks)
+}
+
+#[derive(clickhouse::Row, Deserialize)]
+struct NamedAnswer {
+    colony_id: String,
+    application_name: String,
+    environment: String,
+    kind: String,
+    newest_ms: i64,
+}
+
+/// As the newest rows of complete commits state them.
+pub(super) async fn identities(server: &Server) -> Result<BTreeMap<String, ColonyIdentity>, Fault> {
+    let sql = "SELECT colony_id, application_name, environment, kind, toUnixTimestamp64Milli(max(newest)) AS newest_ms
+               FROM watermarks GROUP BY ALL";
+    let rows = server.rows::<NamedAnswer>(server.query(sql)).await?.into_iter();
+    let on_time = rows.filter(|row| [Kind::Event.as_str(), Kind::Metric.as_str()].contains(&row.kind.as_str()));
+    let named = on_time.map(|row| Named {
+        is_of_bucket: row.kind == Kind::Metric.as_str(),
+        newest: TimeMs(row.newest_ms),
+        identity: (row.colony_id, row.application_name, row.environment),
+    });
+    Ok(overview::identities(named.collect()))
 }
 
 /// Events and metric buckets of `span`.

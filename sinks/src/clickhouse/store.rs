@@ -18,6 +18,7 @@ use crate::store::{Span, StoreAdmin, StoreReader, StoreWriter, Totals, Watermark
 use crate::stored::StoredRow;
 use crate::transfer::{Cursor, Page};
 use async_trait::async_trait;
+use model::colony::ColonyIdentity;
 use model::event::Event;
 use model::metric::MetricPoint;
 use model::pattern::{Correlation, Evidence};
@@ -128,6 +129,10 @@ impl StoreReader for ClickHouseReader {
 
     async fn watermarks(&self) -> Result<Watermarks, SinkError> {
         self.ask("cannot read watermarks", reader::watermarks(&self.server)).await
+    }
+
+    async fn identities(&self) -> Result<BTreeMap<String, ColonyIdentity>, SinkError> {
+        self.ask("cannot read the names of colonies", reader::identities(&self.server)).await
     }
 
     async fn events_in(

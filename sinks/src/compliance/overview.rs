@@ -37,6 +37,33 @@ pub(super) async fn services_calls_and_hours_are_read<F: Fixture>(fixture: &F) {
     fixture.close(store).await;
 }
 
+pub(super) async fn colonies_are_named_as_their_newest_rows_name_them<F: Fixture>(fixture: &F) {
+    let mut store = fixture.open().await;
+    let of = |colony_id: &str, event_id: &str, minute: i64, application_name: &str| Event {
+        colony_id: colony_id.to_owned(),
+        application_name: application_name.to_owned(),
+        environment: "live".to_owned(),
+        ..event(event_id, minute * MINUTE_MS)
+    };
+    let events = vec![
+        // its buckets are older and count before
+        of("shop-production", "a", 9, "renamed"),
+        of("blue", "b", 1, "old"),
+        of("blue", "c", 2, "at-once-1"),
+        of("blue", "d", 2, "at-once-2"),
+    ];
+    let rows = Rows { events, metrics: vec![bucket("api", 0)].into(), ..Rows::default() };
+    let late = Rows { events: vec![of("blue", "late", 3, "late")], ..Rows::default() };
+    store.commit(&Commit { late: late.into(), ..commit_of(1, rows) }).await.unwrap();
+    let found = store.reader().identities().await.unwrap();
+    let names: Vec<(&str, &str, &str)> = found
+        .iter()
+        .map(|(id, named)| (id.as_str(), named.application_name.as_str(), named.environment.as_str()))
+        .collect();
+    assert_eq!(names, [("blue", "at-once-2", "live"), ("shop-production", "shop", "production")]);
+    fixture.close(store).await;
+}
+
 pub(super) async fn events_of_some_types_are_read<F: Fixture>(fixture: &F) {
     let mut store = fixture.open().await;
     let of_type = |event_id: &str, minute: i64, event_type: &str| Event {

@@ -6,16 +6,18 @@ use super::reader::PagedRow;
 use super::rows::{ReadRow, selection};
 use super::select::select;
 use crate::columns::ReportedRow;
-use crate::overview;
+use crate::overview::{self, Named};
 use crate::resolve::Seen;
 use crate::rollup::Summary;
 use duckdb::Connection;
 use duckdb::types::Value;
+use model::colony::ColonyIdentity;
 use model::event::Event;
 use model::metric::MetricPoint;
 use model::rows::RollupKey;
 use model::time::TimeMs;
 use model::topology::{ServiceEdge, ServiceNode};
+use std::collections::BTreeMap;
 
 pub(super) fn services(connection: &Connection) -> Result<Vec<Seen<ServiceNode>>, Cause> {
     let page = select(connection, overview::nodes_table(), "ORDER BY colony_id, service_id", Vec::new())?;
@@ -30,6 +32,22 @@ pub(super) fn calls(connection: &Connection) -> Result<Vec<Seen<ServiceEdge>>, C
 pub(super) fn hours(connection: &Connection, from: TimeMs, to: TimeMs) -> Result<Vec<(RollupKey, Summary)>, Cause> {
     let which = "WHERE hour >= ? AND hour < ? ORDER BY hour, application_name, environment, metric_name";
     Ok(overview::hours(&select(connection, overview::hours_table(), which, vec![time(from), time(to)])?))
+}
+
+/// Series are named once, so that only their numbers are grouped.
+pub(super) fn identities(connection: &Connection) -> Result<BTreeMap<String, ColonyIdentity>, Cause> {
+    let sql = "SELECT true, epoch_ms(max(newest)), colony_id, application_name, environment
+               FROM (SELECT series_id, max(timestamp) AS newest FROM metric_buckets WHERE NOT late GROUP BY series_id)
+               JOIN metric_series USING (series_id) GROUP BY colony_id, application_name, environment
+               UNION ALL
+               SELECT false, epoch_ms(max(timestamp)), colony_id, application_name, environment
+               FROM federated_events WHERE NOT late GROUP BY colony_id, application_name, environment";
+    let mut statement = connection.prepare(sql)?;
+    let named = statement.query_map([], |row| {
+        let identity = (row.get(2)?, row.get(3)?, row.get(4)?);
+        Ok(Named { is_of_bucket: row.get(0)?, newest: TimeMs(row.get(1)?), identity })
+    })?;
+    Ok(overview::identities(named.collect::<Result<_, _>>()?))
 }
 
 pub(super) fn event_types(connection: &Connection) -> Result<Vec<String>, Cause> {

@@ -19,6 +19,7 @@ use crate::stored::StoredRow;
 use crate::transfer::{Cursor, Page};
 use async_trait::async_trait;
 use duckdb::Connection;
+use model::colony::ColonyIdentity;
 use model::event::Event;
 use model::metric::MetricPoint;
 use model::pattern::{Correlation, Evidence};
@@ -160,6 +161,10 @@ impl StoreReader for DuckDbReader {
 
     async fn watermarks(&self) -> Result<Watermarks, SinkError> {
         self.readers.call("cannot read watermarks", reader::watermarks).await
+    }
+
+    async fn identities(&self) -> Result<BTreeMap<String, ColonyIdentity>, SinkError> {
+        self.readers.call("cannot read the names of colonies", overview::identities).await
     }
 
     async fn events_in(
