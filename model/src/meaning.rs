@@ -1,28 +1,37 @@
-//! The meaning of a metric, learnt from its name: its unit, and whether more of it is better.
+//! The meaning of a metric: its unit, and whether more of it is better; as stated, otherwise learnt from its name.
 
+use serde::{Deserialize, Serialize};
 use std::fmt::Write;
 
 /// In what a value is counted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Unit {
     /// Milliseconds.
+    #[serde(rename = "ms")]
     Milliseconds,
     /// Seconds.
+    #[serde(rename = "s")]
     Seconds,
     /// A share, 0 to 1.
+    #[serde(rename = "share")]
     Share,
     /// A share in percent.
+    #[serde(rename = "percent")]
     Percent,
     /// Bytes.
+    #[serde(rename = "bytes")]
     Bytes,
     /// Requests per second.
+    #[serde(rename = "req/s")]
     RequestsPerSecond,
     /// A plain number.
+    #[serde(rename = "none")]
     None,
 }
 
 /// Whether more of it is better.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Better {
     /// Less is better: latency, errors, saturation.
     Lower,
@@ -56,6 +65,75 @@ pub struct Meaning {
     pub better: Better,
     /// What people call it.
     pub family: Family,
+}
+
+/// What is stated about metrics of some names.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StatedMeaning {
+    /// A metric's name, or a pattern in which `*` stands for any text; upper and lower case are the same.
+    pub pattern: String,
+    /// Their unit.
+    pub unit: Option<Unit>,
+    /// Whether more is better.
+    pub better: Option<Better>,
+}
+
+/// What is stated about metrics; the rest is learnt from their names.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Meanings(pub Vec<StatedMeaning>);
+
+impl Meanings {
+    /// The meaning of a metric of this name. Of several patterns that fit, the one with the most characters other than
+    /// `*` counts, of equal ones the first. A metric of unknown kind whose unit is a time is a latency.
+    ///
+    /// ```
+    /// use coral_model::meaning::{Better, Family, Meaning, Meanings, StatedMeaning, Unit};
+    /// let stated = |pattern: &str, unit, better| StatedMeaning { pattern: pattern.to_owned(), unit, better };
+    /// let meanings = Meanings(vec![
+    ///     stated("*latency*", Some(Unit::Seconds), None),
+    ///     stated("*", None, Some(Better::Unknown)),
+    ///     stated("Checkout_P95", Some(Unit::Milliseconds), Some(Better::Lower)),
+    /// ]);
+    /// let latency = meanings.of("http.latency");
+    /// assert_eq!((latency.unit, latency.better), (Unit::Seconds, Better::Lower));
+    /// assert_eq!(meanings.of("checkout_p95").family, Family::Latency);
+    /// assert_eq!(meanings.of("errors").better, Better::Unknown);
+    /// assert_eq!(Meanings::default().of("errors"), Meaning::of("errors"));
+    /// ```
+    pub fn of(&self, name: &str) -> Meaning {
+        let learnt = Meaning::of(name);
+        let lower = name.to_lowercase();
+        let exactness = |stated: &&StatedMeaning| stated.pattern.chars().filter(|c| *c != '*').count();
+        let fitting = self.0.iter().filter(|stated| fits(&stated.pattern.to_lowercase(), &lower));
+        // of equal ones `max_by_key` takes the last
+        let Some(stated) = fitting.rev().max_by_key(exactness) else { return learnt };
+        let is_time = matches!(stated.unit, Some(Unit::Milliseconds | Unit::Seconds));
+        let becomes_latency = is_time && learnt.family == Family::Other;
+        let family = if becomes_latency { Family::Latency } else { learnt.family };
+        let learnt_better = if becomes_latency { Better::Lower } else { learnt.better };
+        Meaning { unit: stated.unit.unwrap_or(learnt.unit), better: stated.better.unwrap_or(learnt_better), family }
+    }
+}
+
+/// Whether `name` is what `pattern` says, `*` being any text.
+fn fits(pattern: &str, name: &str) -> bool {
+    let mut parts = pattern.split('*');
+    let Some(mut rest) = parts.next().and_then(|first| name.strip_prefix(first)) else { return false };
+    let mut parts = parts.peekable();
+    if parts.peek().is_none() {
+        return rest.is_empty();
+    }
+    while let Some(part) = parts.next() {
+        if parts.peek().is_none() {
+            return rest.ends_with(part);
+        }
+        match rest.find(part) {
+            Some(place) => rest = &rest[place + part.len()..],
+            None => return false,
+        }
+    }
+    true
 }
 
 impl Meaning {
@@ -202,5 +280,40 @@ fn digits(value: f64) -> String {
     match text.contains('.') {
         true => text.trim_end_matches('0').trim_end_matches('.').to_owned(),
         false => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::fits;
+
+    #[test]
+    fn a_star_is_any_text_and_nothing_else_is_special() {
+        let fitting = [
+            ("*", ""),
+            ("*", "a"),
+            ("a*", "a"),
+            ("*a", "ba"),
+            ("a*c*e", "abcde"),
+            ("a*b", "aab"),
+            ("**a**", "a"),
+            ("a.b", "a.b"),
+        ];
+        for (pattern, name) in fitting {
+            assert!(fits(pattern, name), "{pattern} {name}");
+        }
+        let others = [
+            ("", "a"),
+            ("a", ""),
+            ("a*", "ba"),
+            ("*a", "ab"),
+            ("a*a", "a"),
+            ("a*c*e", "aedc"),
+            ("a.b", "axb"),
+            ("a?b", "axb"),
+        ];
+        for (pattern, name) in others {
+            assert!(!fits(pattern, name), "{pattern} {name}");
+        }
     }
 }

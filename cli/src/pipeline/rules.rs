@@ -29,6 +29,6 @@ pub(super) fn of(config: &ReefConfig) -> Rules {
 /// What answers need beside the store.
 pub(super) fn known(config: &ReefConfig) -> Known {
     let colonies = config.colonies.iter().map(|colony| colony.colony_id.clone()).collect();
-    let scope = Scope { reef_id: config.reef_id.clone(), colonies };
+    let scope = Scope { reef_id: config.reef_id.clone(), colonies, metrics: config.metrics.clone() };
     Known { store_name: store::describe(config), rules: of(config), scope }
 }

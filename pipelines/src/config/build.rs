@@ -6,6 +6,7 @@ use super::kinds::{Setting, is_host_and_port};
 use super::node::Place;
 use super::secret::{Secret, SecretSource};
 use super::types::*;
+use model::meaning::{Better, Meanings, StatedMeaning, Unit};
 use model::time::format_duration_ms;
 use sources::kafka::reserved;
 use std::collections::BTreeMap;
@@ -37,6 +38,7 @@ pub fn build(scope: &Scope, origin: &Path, errors: &mut Vec<ConfigError>) -> Ree
         correlation: correlation(scope, errors),
         ai: ai(scope),
         dashboard: DashboardConfig { enabled: scope.flag("dashboard.enabled"), port: port(scope, "dashboard.port") },
+        metrics: metrics(scope, errors),
         discovery: scope.text("discovery.endpoint"),
         api: api(scope, &reef_id, &base_dir),
         engine: engine(scope, errors),
@@ -148,6 +150,37 @@ fn mesh(item: &Scope, base_dir: &Path, errors: &mut Vec<ConfigError>) -> Option<
         mtu: port(item, "colonies[].mesh.mtu"),
         keepalive_ms: item.duration_ms("colonies[].mesh.keepalive"),
     })
+}
+
+/// What the file states about metrics.
+fn metrics(scope: &Scope, errors: &mut Vec<ConfigError>) -> Meanings {
+    let mut stated = Vec::new();
+    for (pattern, place, table) in scope.named.get("metrics").into_iter().flatten() {
+        let unit = match table.text("metrics.*.unit").as_str() {
+            "ms" => Some(Unit::Milliseconds),
+            "s" => Some(Unit::Seconds),
+            "share" => Some(Unit::Share),
+            "percent" => Some(Unit::Percent),
+            "bytes" => Some(Unit::Bytes),
+            "req/s" => Some(Unit::RequestsPerSecond),
+            "none" => Some(Unit::None),
+            _ => None,
+        };
+        let better = match table.text("metrics.*.better").as_str() {
+            "lower" => Some(Better::Lower),
+            "higher" => Some(Better::Higher),
+            "unknown" => Some(Better::Unknown),
+            _ => None,
+        };
+        let is_written = ["metrics.*.unit", "metrics.*.better"].iter().any(|path| table.place_of(path).is_some());
+        if pattern.trim().is_empty() {
+            errors.push(ConfigError::at(*place, "metrics: a metric's name is empty; * stands for any text"));
+        } else if !is_written {
+            errors.push(ConfigError::at(*place, format!("metrics.{pattern:?} states nothing: give unit or better")));
+        }
+        stated.push(StatedMeaning { pattern: pattern.clone(), unit, better });
+    }
+    Meanings(stated)
 }
 
 fn sources(scope: &Scope, errors: &mut Vec<ConfigError>) -> Vec<SourceConfig> {

@@ -16,6 +16,8 @@ pub struct Scope {
     pub sections: BTreeMap<String, Place>,
     /// Lists of tables, e.g. `colonies`.
     pub lists: BTreeMap<String, Vec<Scope>>,
+    /// Tables that the file names, e.g. those of `metrics`, with where their names are, in the order of the text.
+    pub named: BTreeMap<String, Vec<(String, Place, Scope)>>,
     settings: BTreeMap<&'static str, (Setting, Place)>,
     /// Keys that are written, with a good value or a bad one.
     written: BTreeMap<&'static str, Place>,
@@ -115,7 +117,9 @@ fn walk(table: &Node, prefix: &str, scope: &mut Scope, errors: &mut Vec<ConfigEr
     let Value::Table(entries) = &table.value else { return };
     for entry in entries {
         let path = format!("{prefix}{}", entry.key);
-        if let Some(key) = find(&path) {
+        if is_section(&format!("{prefix}*"), ".") {
+            read_named(prefix, entry, scope, errors);
+        } else if let Some(key) = find(&path) {
             read_key(key, entry, scope, errors);
         } else if is_section(&path, ".") {
             read_section(&path, entry, scope, errors);
@@ -150,6 +154,23 @@ fn read_section(path: &str, entry: &Entry, scope: &mut Scope, errors: &mut Vec<C
         Value::Null => {}
         other => {
             let message = format!("{} is a section with keys of its own, not {}", plain(path), other.describe());
+            errors.push(ConfigError::at(entry.node.place, message));
+        }
+    }
+}
+
+/// A table under a name of the file's own choice.
+fn read_named(prefix: &str, entry: &Entry, scope: &mut Scope, errors: &mut Vec<ConfigError>) {
+    let section = prefix.trim_end_matches('.');
+    match &entry.node.value {
+        Value::Table(_) => {
+            let table = scope_of(&entry.node, &format!("{prefix}*."), errors);
+            let tables = scope.named.entry(section.to_owned()).or_default();
+            tables.push((entry.key.clone(), entry.key_place, table));
+        }
+        Value::Null => {}
+        other => {
+            let message = format!("{section}.{:?} has keys of its own; this is {}", entry.key, other.describe());
             errors.push(ConfigError::at(entry.node.place, message));
         }
     }

@@ -6,7 +6,7 @@ use model::time::{DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS};
 /// One option.
 #[derive(Clone, Copy, Debug)]
 pub struct Key {
-    /// Path with dots; `[]` marks the items of a list, e.g. `colonies[].mesh.mesh_ip`.
+    /// Path with dots; `[]` marks the items of a list, e.g. `colonies[].mesh.mesh_ip`, and `*` tables that the file names.
     pub path: &'static str,
     /// Type and limits.
     pub kind: Kind,
@@ -147,6 +147,9 @@ pub const KEYS: &[Key] = &[
 
     key("dashboard.enabled", Kind::Bool, value("false"), "whether the dashboard's port is opened; not applied by this version"),
     key("dashboard.port", PORT, value("3100"), "port of the dashboard; not applied by this version"),
+
+    key("metrics.*.unit", Kind::Choice(&["ms", "s", "share", "percent", "bytes", "req/s", "none"]), Default::Computed("learnt from the name"), "unit of the metrics of that name; in the name * stands for any text"),
+    key("metrics.*.better", Kind::Choice(&["lower", "higher", "unknown"]), Default::Computed("learnt from the name"), "which direction is better; metrics for which that is unknown are never called worse"),
 
     variables(key("discovery.endpoint", Kind::WebAddress, value("http://127.0.0.1:18080"), "service that says where colonies are that have no mesh.endpoint")),
     key("api.enabled", Kind::Bool, value("false"), "whether a run opens its services: /healthz, /readyz, /metrics"),

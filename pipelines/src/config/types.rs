@@ -1,6 +1,7 @@
 //! A valid configuration: plain values, durations in milliseconds.
 
 use super::secret::{Secret, SecretSource};
+use model::meaning::Meanings;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -31,6 +32,8 @@ pub struct ReefConfig {
     pub ai: AiConfig,
     /// Dashboard.
     pub dashboard: DashboardConfig,
+    /// What is stated about metrics.
+    pub metrics: Meanings,
     /// The service that says where colonies are.
     pub discovery: String,
     /// The services over HTTP.

@@ -34,7 +34,7 @@ impl Known<'_> {
                 Some("The deployment itself failed: see what its tool says before it is repeated.".to_owned())
             }
             (Verdict::Failed, "rolled_back") => {
-                let version = if line.to_version.is_empty() { "this version" } else { &line.to_version };
+                let version = if line.to_version.is_empty() { "this version" } else { line.to_version.as_str() };
                 Some(format!("It was put back: find the cause before {version} is deployed again."))
             }
             (Verdict::Failed, _) => Some(format!("Put it back, or fix it now: {reason}.")),

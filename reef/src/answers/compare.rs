@@ -139,8 +139,10 @@ pub async fn compare(
         let side = if key.environment == a { of_a } else { of_b };
         side.insert(key.hour, summary);
     }
-    let shared: Vec<Difference> =
-        metrics.iter().filter_map(|(name, (of_a, of_b))| difference(name, of_a, of_b)).collect();
+    let shared: Vec<Difference> = metrics
+        .iter()
+        .filter_map(|(name, (of_a, of_b))| difference(name, scope.metrics.of(name), of_a, of_b))
+        .collect();
     let (mut asked, mut others) = asked(question.metric.as_deref(), shared, &metrics)?;
     asked.sort_by(worse_first);
     others.sort_by(worse_first);
@@ -186,8 +188,7 @@ fn application(given: Option<&str>, fleet: &Fleet, (a, b): (&str, &str)) -> Resu
 }
 
 /// Over the common hours; `None` if there is no value on one side.
-fn difference(name: &str, of_a: &Hours, of_b: &Hours) -> Option<Difference> {
-    let meaning = Meaning::of(name);
+fn difference(name: &str, meaning: Meaning, of_a: &Hours, of_b: &Hours) -> Option<Difference> {
     let (mut sum_a, mut weight_a, mut sum_b, mut weight_b) = (0.0, 0.0, 0.0, 0.0);
     let (mut hours, mut hours_worse) = (0, 0);
     for (hour, a) in of_a {

@@ -11,7 +11,6 @@ use super::timeline::{self, DeploymentLine};
 use super::watch::impact_on;
 use crate::impact::Impact;
 use crate::printable::printable;
-use model::meaning::Meaning;
 use model::time::{TimeMs, format_duration_ms};
 use model::version::Version;
 use serde::{Deserialize, Serialize};
@@ -109,7 +108,7 @@ pub async fn deployment(
         .cloned()
         .collect();
     let completeness = Completeness::of(&fleet, |id, _| id == line.colony_id);
-    let metrics = impact_on(&line, (lines.as_slice(), overlapping.as_slice()), &fleet, reader).await?;
+    let metrics = impact_on(&line, (lines.as_slice(), overlapping.as_slice()), (&fleet, scope), reader).await?;
     let followed = followed(&line, &fleet, reader).await?;
     let known = Known {
         line: &line,
@@ -198,7 +197,7 @@ fn changes(impact: &Impact) -> String {
     }
     let mut text = String::new();
     for one in impact.changes.iter().take(CHANGES_MAX) {
-        let unit = Meaning::of(&one.metric_name).unit;
+        let unit = one.meaning.unit;
         let (before, after) = (unit.shown(one.before_value), unit.shown(one.after_value));
         let percent =
             one.percent_change.map_or(String::new(), |percent| format!(", {}", page::signed_percent(percent)));

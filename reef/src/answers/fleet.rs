@@ -3,6 +3,7 @@
 use super::names::resolve;
 use super::refusal::Refusal;
 use model::colony::{ColonyIdentity, identity_in_id};
+use model::meaning::Meanings;
 use model::time::TimeMs;
 use model::topology::ColonyStatus;
 use serde::{Deserialize, Serialize};
@@ -16,6 +17,9 @@ pub struct Scope {
     pub reef_id: String,
     /// Colonies that are expected, whether or not they have been heard.
     pub colonies: Vec<String>,
+    /// What is stated about metrics.
+    #[serde(default)]
+    pub metrics: Meanings,
 }
 
 /// What is known of a colony.

@@ -136,11 +136,7 @@ async fn linked(line: &DeploymentLine, reader: &dyn StoreReader) -> Result<Links
 }
 
 /// The events of the links. Lags may be days: each is read at its own time, not all events up to the last one.
-async fn looked_up(
-    line: &DeploymentLine,
-    links: &Links,
-    reader: &dyn StoreReader,
-) -> Result<Vec<Incident>, SinkError> {
+async fn looked_up(line: &DeploymentLine, links: &Links, reader: &dyn StoreReader) -> Result<Vec<Incident>, SinkError> {
     let mut found = Vec::new();
     for ((colony_id, event_id), link) in links {
         // patterns hold for rows on time

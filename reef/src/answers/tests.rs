@@ -17,6 +17,7 @@ use super::versions::VersionsQuestion;
 use super::{Answered, Question, Scope};
 use model::derived::{DerivedChange, Value};
 use model::event::{Event, Severity};
+use model::meaning::{Better, Meanings, StatedMeaning, Unit};
 use model::metric::MetricPoint;
 use model::real::Real;
 use model::rows::Rows;
@@ -243,6 +244,35 @@ async fn environments_are_compared_metric_by_metric() {
 }
 
 #[tokio::test]
+async fn what_the_configuration_states_about_a_metric_counts() {
+    let stated = |pattern: &str, unit, better| StatedMeaning { pattern: pattern.to_owned(), unit, better };
+    let metrics = Meanings(vec![
+        stated("LAT*", Some(Unit::Seconds), Some(Better::Higher)),
+        stated("*pool*", None, Some(Better::Unknown)),
+    ]);
+    let scope = Scope { metrics, ..Scope::default() };
+    let question = CompareQuestion {
+        environment_a: "production".to_owned(),
+        environment_b: "staging".to_owned(),
+        ..CompareQuestion::default()
+    };
+    let answer = ask_of(Question::Compare(question), &scope).await.unwrap();
+    let text = answer.text();
+    assert!(text.contains("Latency (p95):\n  Production: 247s\n  Staging:    177s\n"), "{text}");
+    let json = serde_json::to_value(&answer).unwrap();
+    let significance = |name: &str| {
+        let all = json["differences"].as_array().unwrap().iter();
+        all.filter(|one| one["metric_name"] == name).map(|one| one["significance"].as_str().unwrap()).collect::<Vec<_>>()
+    };
+    assert_eq!((significance("latency"), significance("db.pool.utilization")), (vec!["info"], vec!["info"]));
+    assert_eq!(significance("error_rate"), ["critical"]);
+
+    let one = Question::Deployment(DeploymentQuestion { id: "e-3".to_owned() });
+    let text = ask_of(one, &scope).await.unwrap().text();
+    assert!(text.contains("✓ Latency: Stable (250s)"), "{text}");
+}
+
+#[tokio::test]
 async fn a_comparison_says_what_it_does_not_know() {
     let question = |a: &str, b: &str, metric: &str| CompareQuestion {
         environment_a: a.to_owned(),
@@ -406,7 +436,7 @@ async fn colonies_that_are_late_down_or_never_seen_are_named_in_every_answer() {
         ..Rows::default()
     };
     store.commit(&commit_of(2, rows)).await.unwrap();
-    let scope = Scope { reef_id: "r".to_owned(), colonies: vec!["my-shop-uat".to_owned()] };
+    let scope = Scope { colonies: vec!["my-shop-uat".to_owned()], ..Scope::default() };
     for question in [
         Question::Health(HealthQuestion::default()),
         Question::Deployments(DeploymentsQuestion::default()),

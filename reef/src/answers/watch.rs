@@ -1,6 +1,6 @@
 //! The metrics of a deployment's service, read from the store and judged.
 
-use super::fleet::Fleet;
+use super::fleet::{Fleet, Scope};
 use super::incidents::AFTER_MS;
 use super::timeline::DeploymentLine;
 use crate::impact::Impact;
@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 pub(super) async fn impact_on(
     line: &DeploymentLine,
     (lines, overlapping): (&[DeploymentLine], &[DeploymentLine]),
-    fleet: &Fleet,
+    (fleet, scope): (&Fleet, &Scope),
     reader: &dyn StoreReader,
 ) -> Result<Impact, SinkError> {
     let moment = Moment { start: line.start, end: line.end.unwrap_or(line.start) };
@@ -38,6 +38,7 @@ pub(super) async fn impact_on(
         .map(|((_, service, metric), series)| Watched {
             service_id: service.clone(),
             metric_name: metric.clone(),
+            meaning: scope.metrics.of(metric),
             series: series.clone(),
             sibling: of_sibling(service, metric),
         })

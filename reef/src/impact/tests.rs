@@ -4,6 +4,7 @@
 use super::ranks::{compare, median};
 use super::verdict::{Circumstances, Verdict, Watched, judge};
 use super::windows::{Moment, Series};
+use model::meaning::{Better, Meaning};
 use model::time::{DAY_MS, HOUR_MS, MINUTE_MS, TimeMs};
 
 const START: TimeMs = TimeMs(1_731_508_200_000);
@@ -48,7 +49,8 @@ fn circumstances() -> Circumstances {
 }
 
 fn watched(metric: &str, series: Series) -> Watched {
-    Watched { service_id: "api".to_owned(), metric_name: metric.to_owned(), series, sibling: None }
+    let meaning = Meaning::of(metric);
+    Watched { service_id: "api".to_owned(), metric_name: metric.to_owned(), meaning, series, sibling: None }
 }
 
 /// The same values, from `START` on greater by `rise`.
@@ -170,6 +172,20 @@ fn each_verdict_has_its_reason() {
     assert_eq!(judged(&both, &of(&calm)).0, Verdict::Success, "nothing to blame anyone for");
     let none = Circumstances { known_to: None, ..circumstances() };
     assert_eq!(judged(&none, &[]), (Verdict::Pending, "its service has no metrics".to_owned()));
+}
+
+#[test]
+fn a_stated_direction_decides_what_is_worse() {
+    let mut random = Random(5);
+    let series = raised(random.series(100.0, 0.3), 60.0);
+    let judged = |metric: &str, better: Better| {
+        let meaning = Meaning { better, ..Meaning::of(metric) };
+        judge(&circumstances(), &[Watched { meaning, ..watched(metric, series.clone()) }]).verdict
+    };
+    assert_eq!(judged("water_level", Better::Unknown), Verdict::Pending);
+    assert_eq!(judged("water_level", Better::Lower), Verdict::Degraded);
+    assert_eq!(judged("latency", Better::Lower), Verdict::Failed);
+    assert_eq!(judged("latency", Better::Higher), Verdict::Success);
 }
 
 #[test]

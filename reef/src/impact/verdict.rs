@@ -103,6 +103,8 @@ pub struct Watched {
     pub service_id: String,
     /// The metric.
     pub metric_name: String,
+    /// Its unit, and which direction is better.
+    pub meaning: Meaning,
     /// Its values.
     pub series: Series,
     /// The same metric of a sibling: another environment of the application without a deployment then.
@@ -160,7 +162,7 @@ fn changes(moment: Moment, watched: &[Watched], look: i64) -> Vec<MetricImpact> 
         let sample_count = windows.before.len().min(after);
         let adjusted = windows.without(explained);
         let Some(found) = compare(&adjusted.before, &adjusted.after) else { continue };
-        let meaning = Meaning::of(&one.metric_name);
+        let meaning = one.meaning;
         // each of four looks gets a quarter of the error rate
         chances.push(direction(meaning).map_or(1.0, |sign| (above(sign * found.z) * LOOKS_MIN.len() as f64).min(1.0)));
         changes.push(MetricImpact {

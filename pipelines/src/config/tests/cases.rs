@@ -1,6 +1,7 @@
 //! One good and one bad value for every key.
 
 use crate::config::*;
+use model::meaning::{Better, Unit};
 use model::time::TimeMs;
 use sources::kafka::Offsets;
 use std::path::Path;
@@ -109,6 +110,9 @@ pub const GOOD: &[Good] = &[
     ("colonies[].mesh.public_key", "colonies: [{colony_id: a, mesh: {mesh_ip: 10.42.0.1, colony_secret_env: S, public_key: '93huH0DopXhN7eGvL2+g/whTyrnrg30eu7X1lGKmxfo='}}]", |c| mesh(c).public_key.as_deref() == Some("93huH0DopXhN7eGvL2+g/whTyrnrg30eu7X1lGKmxfo=") && mesh(c).endpoint.is_none()),
     ("colonies[].mesh.mtu", "colonies: [{colony_id: a, mesh: {mesh_ip: 10.42.0.1, colony_secret_env: S, mtu: 1280}}]", |c| mesh(c).mtu == 1280 && mesh(c).keepalive_ms == 25_000),
     ("colonies[].mesh.keepalive", "colonies: [{colony_id: a, mesh: {mesh_ip: 10.42.0.1, colony_secret_env: S, keepalive: 10s}}]", |c| mesh(c).keepalive_ms == 10_000 && mesh(c).mtu == 1420),
+    ("metrics.*.unit", "metrics: {'*latency*': {unit: s}, up: {unit: none}}", |c| c.metrics.of("a.latency").unit == Unit::Seconds && c.metrics.of("up").unit == Unit::None),
+    ("metrics.*.better", "metrics: {'*': {better: higher}, 'a.b.c': {better: lower}}", |c| c.metrics.of("x").better == Better::Higher && c.metrics.of("A.b.c").better == Better::Lower),
+    ("metrics.*.better", "metrics: {}", |c| c.metrics.0.is_empty()),
     ("discovery.endpoint", "discovery: {endpoint: 'https://discovery.example.com'}", |c| c.discovery == "https://discovery.example.com"),
     ("discovery.endpoint", "discovery: {}", |c| c.discovery == "http://127.0.0.1:18080"),
     ("api.enabled", "api: {enabled: true}", |c| c.api.enabled && c.api.listen.to_string() == "127.0.0.1:3101" && !c.api.require_token),
@@ -206,6 +210,12 @@ pub const BAD: &[(&str, &str, &str)] = &[
     ("colonies[].mesh.public_key", "colonies: [{colony_id: a, mesh: {mesh_ip: 10.42.0.1, colony_secret_env: S, public_key: abc}}]", "32 bytes in base64"),
     ("colonies[].mesh.mtu", "colonies: [{colony_id: a, mesh: {mesh_ip: 10.42.0.1, colony_secret_env: S, mtu: 9000}}]", "from 576 to 1440"),
     ("colonies[].mesh.keepalive", "colonies: [{colony_id: a, mesh: {mesh_ip: 10.42.0.1, colony_secret_env: S, keepalive: 10m}}]", "out of range; allowed is"),
+    ("metrics.*.unit", "metrics:\n  '*latency*': {unti: ms}", "reef.yaml:2:17: unknown key \"unti\" in [metrics.*]; did you mean \"unit\"?"),
+    ("metrics.*.unit", "metrics: {a: {unit: msec}}", "metrics.*.unit: "),
+    ("metrics.*.unit", "metrics: {a: ms}", "metrics.\"a\" has keys of its own; this is the text \"ms\""),
+    ("metrics.*.better", "metrics: {a: {better: less}}", "metrics.*.better: "),
+    ("metrics.*.better", "metrics: {a: {}}", "reef.yaml:1:11: metrics.\"a\" states nothing: give unit or better"),
+    ("metrics.*.better", "metric: {a: {better: lower}}", "did you mean \"metrics\"?"),
     ("discovery.endpoint", "discovery: {endpoint: 'discovery.example.com'}", "is not the address of a discovery service"),
     ("api.enabled", "api: {enabled: 1}", "must be true or false"),
     ("api.listen", "api: {listen: localhost}", "\"localhost\" is not address:port; write for example 127.0.0.1:3101"),

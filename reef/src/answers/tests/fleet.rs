@@ -35,7 +35,8 @@ async fn a_colony_without_a_status_is_whose_its_rows_say() {
 #[tokio::test]
 async fn nearly_all_is_not_all() {
     let mut store = MemoryStore::new();
-    let nearly = ColonyStatus { total_services: 2_500, healthy_services: 2_499, ..status("production", "degraded", 0, "") };
+    let nearly =
+        ColonyStatus { total_services: 2_500, healthy_services: 2_499, ..status("production", "degraded", 0, "") };
     store.commit(&commit_of(1, Rows { colonies: vec![nearly], ..Rows::default() })).await.unwrap();
     let answer =
         Question::Health(HealthQuestion::default()).answer(store.reader().as_ref(), &Scope::default()).await.unwrap();

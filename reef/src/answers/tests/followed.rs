@@ -11,11 +11,8 @@ async fn store(end: i64, status: &str, after: f64) -> MemoryStore {
     }
     let end_at = (status != "running").then_some(end);
     let row = ("production", "e-9", "api", "v2.0.0", "v2.1.0", end - 8, end_at, status, "deployment");
-    let timeline = DerivedChange {
-        table: "deployment_timeline".to_owned(),
-        upserts: vec![deployed(row)],
-        removed: Vec::new(),
-    };
+    let timeline =
+        DerivedChange { table: "deployment_timeline".to_owned(), upserts: vec![deployed(row)], removed: Vec::new() };
     let rows = Rows { metrics: points.into(), ..Rows::default() };
     let mut store = MemoryStore::new();
     store.commit(&Commit { derived: vec![timeline], ..commit_of(1, rows) }).await.unwrap();
@@ -41,7 +38,10 @@ async fn nothing_is_said_of_an_hour_that_is_not_over() {
 
     let (text, json) = told(&store(-90, "success", 1.0).await).await;
     assert!(text.contains("Related incidents:\n  none within an hour\n"), "{text}");
-    assert_eq!((&json["impact"]["incidents_complete"], &json["recommendation"]), (&true.into(), &"Nothing to do.".into()));
+    assert_eq!(
+        (&json["impact"]["incidents_complete"], &json["recommendation"]),
+        (&true.into(), &"Nothing to do.".into())
+    );
     assert!(json["summary"].as_str().unwrap().ends_with("no incident followed within an hour"), "{json}");
 
     let (text, _) = told(&store(-90, "running", 1.0).await).await;
@@ -65,7 +65,10 @@ async fn the_advice_follows_the_verdict() {
         expect("degraded", "Watch it, and put it back if it does not recover: latency changed by +30.0%.")
     );
     let (verdict, pending) = advice(-3, "success", 1.0).await;
-    assert!(verdict == "pending" && pending.starts_with("Not judged: metrics reach only 3m after its end"), "{pending}");
+    assert!(
+        verdict == "pending" && pending.starts_with("Not judged: metrics reach only 3m after its end"),
+        "{pending}"
+    );
     assert_eq!(
         advice(-90, "running", 1.0).await,
         expect("pending", "No end has been reported: see what the tool that started it says.")
