@@ -27,6 +27,9 @@ pub struct GenerateArgs {
     /// Length of the history
     #[arg(long, default_value_t = FleetConfig::default().days)]
     pub days: u32,
+    /// Deployments of each colony with a known outcome, at most 2 a day; metric buckets are then a minute long
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub deployments: u32,
     /// Replace files of the same names in that folder
     #[arg(long)]
     pub force: bool,
@@ -37,7 +40,10 @@ const REEF: &str = "reef.toml";
 
 /// Generates the fleet and writes it.
 pub fn run(args: &GenerateArgs, output: &Output) -> Result<(), Failure> {
-    let config = FleetConfig { seed: args.seed, colonies: args.colonies, days: args.days, ..FleetConfig::default() };
+    let default = FleetConfig::default();
+    let interval_seconds = if args.deployments > 0 { 60 } else { default.interval_seconds };
+    let (seed, colonies, days, deployments) = (args.seed, args.colonies, args.days, args.deployments);
+    let config = FleetConfig { seed, colonies, days, interval_seconds, deployments, ..default };
     let fleet = Fleet::generate(&config)
         .map_err(|problem| Failure::new(Exit::Usage, "usage", problem).docs("coral-pipeline generate --help"))?;
     if !args.force {
@@ -106,7 +112,7 @@ mod tests {
 
     fn generate_with(out: &Path, days: u32, force: bool) -> Result<serde_json::Value, Failure> {
         let (output, captured) = Output::captured(true);
-        run(&GenerateArgs { out: out.to_owned(), seed: 3, colonies: 2, days, force }, &output)?;
+        run(&GenerateArgs { out: out.to_owned(), seed: 3, colonies: 2, days, deployments: 0, force }, &output)?;
         Ok(serde_json::from_str(&captured.stdout()).unwrap())
     }
 

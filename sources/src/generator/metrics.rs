@@ -115,14 +115,20 @@ fn noise(config: &FleetConfig, label: &str, extra: usize) -> Vec<f64> {
 }
 
 /// The load at a bucket, between the hours' values on a straight line.
-fn day_shape(config: &FleetConfig, step: usize) -> f64 {
+pub(crate) fn day_shape(config: &FleetConfig, step: usize) -> f64 {
     let of_day_ms = (config.start + step as i64 * config.step_ms()).0.rem_euclid(DAY_MS);
     let hour = (of_day_ms / HOUR_MS) as usize;
     let share = (of_day_ms % HOUR_MS) as f64 / HOUR_MS as f64;
     DAY_SHAPE[hour] * (1.0 - share) + DAY_SHAPE[(hour + 1) % 24] * share
 }
 
-fn series(config: &FleetConfig, colony: &Colony, service_id: &str, metric_name: &str, values: Vec<f64>) -> Series {
+pub(crate) fn series(
+    config: &FleetConfig,
+    colony: &Colony,
+    service_id: &str,
+    metric_name: &str,
+    values: Vec<f64>,
+) -> Series {
     let names = SeriesRef {
         colony_id: &colony.id,
         application_name: &colony.application,

@@ -5,9 +5,11 @@
 //! | `rng` | random numbers that are the same on every machine |
 //! | `events` | background events, planted event relations, scheduled decoys |
 //! | `metrics` | series, planted lagged relations, daily cycles |
+//! | `deployments` | deployments with a known outcome, and the metrics of the service that is deployed |
 //! | `truth` | planted relations, and pairs that only look related |
 //! | `write` | rows as files, and the fleet as files |
 
+mod deployments;
 mod events;
 mod metrics;
 mod rng;
@@ -16,7 +18,7 @@ mod tests;
 mod truth;
 mod write;
 
-pub use truth::{Decoy, End, EventRelation, MetricRelation, Truth};
+pub use truth::{Decoy, End, EventRelation, MetricRelation, PlantedDeployment, Truth};
 pub use write::{WrittenFiles, write_events, write_metrics};
 
 use model::event::Event;
@@ -39,12 +41,15 @@ pub struct FleetConfig {
     pub start: TimeMs,
     /// Length of a metric bucket: a divisor of 45 minutes.
     pub interval_seconds: u32,
+    /// Deployments of each colony with a known outcome: at most 2 a day, in buckets of 60 s.
+    pub deployments: u32,
 }
 
 impl Default for FleetConfig {
     /// Three applications, 30 days from Monday 5 January 2026, five-minute buckets.
     fn default() -> FleetConfig {
-        FleetConfig { seed: 1, colonies: 6, days: 30, start: TimeMs(1_767_571_200_000), interval_seconds: 300 }
+        let start = TimeMs(1_767_571_200_000);
+        FleetConfig { seed: 1, colonies: 6, days: 30, start, interval_seconds: 300, deployments: 0 }
     }
 }
 
@@ -60,7 +65,7 @@ impl FleetConfig {
         if self.interval_seconds == 0 || 2_700 % self.interval_seconds != 0 {
             return Err(format!("interval of {} s; choose a divisor of 2700 s, e.g. 60 or 300", self.interval_seconds));
         }
-        Ok(())
+        deployments::check(self)
     }
 
     fn step_ms(&self) -> i64 {
@@ -123,6 +128,7 @@ impl Fleet {
         let colonies: Vec<Colony> = (0..config.colonies).map(Colony::new).collect();
         let events = events::generate(&config, &colonies);
         let metrics = metrics::generate(&config, &colonies);
+        let planted = deployments::generate(&config, &colonies);
         let truth = Truth {
             seed: config.seed,
             start: config.start.to_string(),
@@ -131,8 +137,11 @@ impl Fleet {
             event_relations: events.relations,
             metric_relations: metrics.relations,
             decoys: [events.decoys, metrics.decoys].concat(),
+            deployments: planted.deployments,
         };
-        Ok(Fleet { events: events.events, truth, config, series: metrics.series })
+        let mut events = [events.events, planted.events].concat();
+        events.sort_by(|a, b| (a.timestamp, &a.event_id).cmp(&(b.timestamp, &b.event_id)));
+        Ok(Fleet { events, truth, config, series: [metrics.series, planted.series].concat() })
     }
 
     /// Every metric bucket, in the order of time.

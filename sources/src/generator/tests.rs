@@ -116,9 +116,42 @@ async fn written_files_read_back_as_the_fleet() {
 }
 
 #[test]
+fn planted_deployments_have_reports_and_the_effect_that_the_truth_states() {
+    let config = FleetConfig { days: 5, colonies: 2, interval_seconds: 60, deployments: 5, ..FleetConfig::default() };
+    let fleet = Fleet::generate(&config).unwrap();
+    assert_eq!(fleet.truth.deployments.len(), 10);
+    let metrics: Vec<MetricPoint> = fleet.metrics().collect();
+    for planted in &fleet.truth.deployments {
+        let reports =
+            fleet.events.iter().filter(|event| event.metadata.get("deployment_id") == Some(&planted.deployment_id));
+        let times: Vec<String> = reports.map(|event| event.timestamp.to_string()).collect();
+        assert_eq!(times, [planted.started_at.clone(), planted.completed_at.clone()]);
+        let mean = |from_minute: i64| {
+            let end = TimeMs::parse_rfc3339(&planted.completed_at).unwrap();
+            let span = end + from_minute * MINUTE_MS..end + (from_minute + 60) * MINUTE_MS;
+            let of_metric = metrics.iter().filter(|point| {
+                let key = &point.series.key;
+                (&key.colony_id, &key.service_id, &key.metric_name)
+                    == (&planted.colony, &planted.service, &planted.metric)
+                    && span.contains(&point.timestamp)
+            });
+            of_metric.filter_map(|point| point.value()).sum::<f64>() / 60.0
+        };
+        // an hour before it begins, and one after its end; a day has a course of its own
+        let ratio = mean(0) / mean(-75);
+        assert!((ratio / planted.factor - 1.0).abs() < 0.12, "{ratio} {planted:?}");
+    }
+    let same = Fleet::generate(&config).unwrap();
+    assert_eq!((same.events, same.truth), (fleet.events, fleet.truth));
+}
+
+#[test]
 fn impossible_fleets_are_refused() {
     let refused = |config: FleetConfig| config.validate().unwrap_err();
     assert!(refused(FleetConfig { colonies: 0, ..FleetConfig::default() }).contains("1 to 1000"));
     assert!(refused(FleetConfig { days: 0, ..FleetConfig::default() }).contains("1 to 730"));
     assert!(refused(FleetConfig { interval_seconds: 7, ..FleetConfig::default() }).contains("divisor"));
+    assert!(refused(FleetConfig { deployments: 1, ..FleetConfig::default() }).contains("choose buckets of 60 s"));
+    let often = FleetConfig { deployments: 61, interval_seconds: 60, ..FleetConfig::default() };
+    assert!(refused(often).contains("at most 2 a day: 60"));
 }

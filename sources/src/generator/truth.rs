@@ -19,6 +19,8 @@ pub struct Truth {
     pub metric_relations: Vec<MetricRelation>,
     /// Pairs that look related and are not; none should be confirmed.
     pub decoys: Vec<Decoy>,
+    /// Deployments with a known outcome.
+    pub deployments: Vec<PlantedDeployment>,
 }
 
 /// One end of a relation.
@@ -73,4 +75,29 @@ pub struct Decoy {
     pub source: End,
     /// The other end.
     pub target: End,
+}
+
+/// A deployment and what it does.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct PlantedDeployment {
+    /// Colony.
+    pub colony: String,
+    /// Service.
+    pub service: String,
+    /// What its reports call it.
+    pub deployment_id: String,
+    /// The new version.
+    pub version: String,
+    /// When it begins, RFC 3339.
+    pub started_at: String,
+    /// When it ends, RFC 3339.
+    pub completed_at: String,
+    /// `none`, `faster`, `slow_everywhere` (no effect of its own), `slower`, `much_slower`, `errors` or `less_traffic`.
+    pub effect: &'static str,
+    /// The metric that changes.
+    pub metric: String,
+    /// By what it is multiplied for three hours.
+    pub factor: f64,
+    /// The verdict that is right: `success`, `degraded` or `failed`.
+    pub outcome: &'static str,
 }
