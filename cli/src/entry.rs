@@ -48,7 +48,9 @@ pub fn run<P: Program>(arguments: &[OsString], open: impl FnOnce(&OutputArgs) ->
     match program.run(&output) {
         Ok(()) => Exit::Ok,
         Err(failure) => {
-            output.failure(&failure);
+            if !failure.is_answered {
+                output.failure(&failure);
+            }
             failure.exit
         }
     }

@@ -19,19 +19,25 @@ pub enum Exit {
     NotAuthorised = 4,
     /// Completeness was required and some colony is missing.
     Incomplete = 5,
+    /// A promotion gate holds.
+    Hold = 10,
+    /// A promotion gate has too little to learn from.
+    NotEnoughData = 11,
     /// Stopped by a signal before its input was read, or by a second signal before it had drained.
     Interrupted = 130,
 }
 
 impl Exit {
     /// Every code with its meaning, as `help exit-codes` prints it.
-    pub const TABLE: [(Exit, &'static str); 7] = [
+    pub const TABLE: [(Exit, &'static str); 9] = [
         (Exit::Ok, "done"),
         (Exit::Failed, "failed, or every row that was read was rejected; the message says why"),
         (Exit::Usage, "wrong command line or configuration; nothing was tried"),
         (Exit::NotFound, "a named file, colony or reef does not exist"),
         (Exit::NotAuthorised, "refused: a permission of a file or folder is missing, or the secret is wrong"),
         (Exit::Incomplete, "completeness was required and some colony is missing"),
+        (Exit::Hold, "coral reef gate: the version should not go to the next environment yet"),
+        (Exit::NotEnoughData, "coral reef gate: too little is known to say so"),
         (
             Exit::Interrupted,
             "interrupted: finite input, a replay or a backfill before its end; or a second Ctrl-C before the drain \
@@ -65,12 +71,21 @@ pub struct Failure {
     /// Additional data for programs, e.g. a checklist. Not shown as text.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub report: Option<serde_json::Value>,
+    /// The answer has been written and says everything: only the exit code is left.
+    #[serde(skip)]
+    pub is_answered: bool,
 }
 
 impl Failure {
     /// A failure without cause or hint.
     pub fn new(exit: Exit, code: &'static str, message: impl Into<String>) -> Failure {
-        Failure { exit, code, message: message.into(), details: Vec::new(), hint: None, docs: None, report: None }
+        let (message, details) = (message.into(), Vec::new());
+        Failure { exit, code, message, details, hint: None, docs: None, report: None, is_answered: false }
+    }
+
+    /// The exit code of an answer that has been written.
+    pub fn answered(exit: Exit) -> Failure {
+        Failure { is_answered: true, ..Failure::new(exit, "answered", "the answer has been written") }
     }
 
     /// A failure from `error`: its text is the message, its sources are the details. A missing permission among them
@@ -171,7 +186,7 @@ mod tests {
     #[test]
     fn every_code_is_in_the_table_once() {
         let codes: Vec<u8> = Exit::TABLE.iter().map(|(exit, _)| exit.code()).collect();
-        assert_eq!(codes, [0, 1, 2, 3, 4, 5, 130]);
+        assert_eq!(codes, [0, 1, 2, 3, 4, 5, 10, 11, 130]);
     }
 
     #[test]

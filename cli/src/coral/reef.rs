@@ -17,6 +17,8 @@
 //! | `ping` | whether the colonies of a reef answer and admit it |
 //! | `ask` | a question sent, its answer printed |
 //! | `narrow` | flags that narrow a question to colonies, or to a part of a list |
+//! | `affected` | which neighbours a deployment or an event affects |
+//! | `gate` | whether a version may go to the next environment |
 //! | `compare` | two environments side by side |
 //! | `deployment` | one deployment |
 //! | `deployments` | the list of deployments |
@@ -27,6 +29,7 @@
 //! | `correlations` | the list of patterns |
 
 mod add_colony;
+mod affected;
 mod ask;
 mod choice;
 mod compare;
@@ -37,6 +40,7 @@ mod deployment;
 mod deployments;
 mod doctor;
 mod edit;
+mod gate;
 mod health;
 mod init;
 mod known;
@@ -88,6 +92,10 @@ pub enum ReefCommand {
     Deployment(deployment::DeploymentArgs),
     /// List deployments, the newest first
     Deployments(deployments::DeploymentsArgs),
+    /// Show which neighbours a deployment or an event affects
+    Affected(affected::AffectedArgs),
+    /// Say whether a version may go to the next environment (exit code 0, 10 or 11)
+    Gate(gate::GateArgs),
     /// Show how colonies and environments are
     Health(health::HealthArgs),
     /// Show which version runs where, and which are behind
@@ -118,6 +126,8 @@ pub fn run(command: ReefCommand, output: &Output) -> Result<(), Failure> {
         ReefCommand::Compare(args) => compare::run(&args, output),
         ReefCommand::Deployment(args) => deployment::run(&args, output),
         ReefCommand::Deployments(args) => deployments::run(&args, output),
+        ReefCommand::Affected(args) => affected::run(&args, output),
+        ReefCommand::Gate(args) => gate::run(&args, output),
         ReefCommand::Health(args) => health::run(&args, output),
         ReefCommand::Versions(args) => versions::run(&args, output),
         ReefCommand::Topology(args) => topology::run(&args, output),

@@ -1,11 +1,13 @@
 //! All questions as one type, so that a running reef and a program that reads its store answer alike.
 
+use super::affected::{AffectedQuestion, affected};
 use super::compare::{CompareQuestion, compare};
 use super::completeness::Completeness;
 use super::correlations::{CorrelationQuestion, CorrelationsQuestion, correlation, correlations};
 use super::deployment::{DeploymentQuestion, deployment};
 use super::deployments::{DeploymentsQuestion, deployments};
 use super::fleet::Scope;
+use super::gate::{GateQuestion, gate};
 use super::health::{HealthQuestion, health};
 use super::refusal::AnswerError;
 use super::status::{StatusQuestion, status};
@@ -22,6 +24,10 @@ pub enum Question {
     Deployments(DeploymentsQuestion),
     /// One deployment.
     Deployment(DeploymentQuestion),
+    /// Whom a deployment or an event affects.
+    Affected(AffectedQuestion),
+    /// Whether a version may go to the next environment.
+    Gate(GateQuestion),
     /// Two environments.
     Compare(CompareQuestion),
     /// Whether the reef runs, and how it is.
@@ -45,6 +51,8 @@ pub enum Question {
 pub enum Answered {
     Deployments(super::deployments::Deployments),
     Deployment(Box<super::deployment::Deployment>),
+    Affected(Box<super::affected::Affected>),
+    Gate(Box<super::gate::Gate>),
     Compare(super::compare::Comparison),
     Status(Box<super::status::Status>),
     Health(super::health::Health),
@@ -65,6 +73,8 @@ impl Question {
             Question::Deployment(question) => {
                 Answered::Deployment(Box::new(deployment(question, reader, scope).await?))
             }
+            Question::Affected(question) => Answered::Affected(Box::new(affected(question, reader, scope).await?)),
+            Question::Gate(question) => Answered::Gate(Box::new(gate(question, reader, scope).await?)),
             Question::Compare(question) => Answered::Compare(compare(question, reader, scope).await?),
             Question::Status(question) => Answered::Status(Box::new(status(question, reader, scope).await?)),
             Question::Health(question) => Answered::Health(health(question, reader, scope).await?),
@@ -84,6 +94,8 @@ impl Answered {
         match self {
             Answered::Deployments(answer) => answer.text(),
             Answered::Deployment(answer) => answer.text(),
+            Answered::Affected(answer) => answer.text(),
+            Answered::Gate(answer) => answer.text(),
             Answered::Compare(answer) => answer.text(),
             Answered::Status(answer) => answer.text(),
             Answered::Health(answer) => answer.text(),
@@ -99,6 +111,8 @@ impl Answered {
         match self {
             Answered::Deployments(answer) => &answer.completeness,
             Answered::Deployment(answer) => &answer.completeness,
+            Answered::Affected(answer) => &answer.completeness,
+            Answered::Gate(answer) => &answer.completeness,
             Answered::Compare(answer) => &answer.completeness,
             Answered::Status(answer) => &answer.completeness,
             Answered::Health(answer) => &answer.completeness,

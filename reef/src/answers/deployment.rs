@@ -3,12 +3,12 @@
 use super::advice::Known;
 use super::completeness::Completeness;
 use super::fleet::{Fleet, Scope};
-use super::incidents::{AFTER_MS, Followed, followed};
+use super::incidents::{Followed, followed};
 use super::names;
 use super::page;
 use super::refusal::{AnswerError, Refusal};
 use super::timeline::{self, DeploymentLine};
-use super::watch::impact_on;
+use super::watch::{impact_on, overlapping};
 use crate::impact::Impact;
 use crate::printable::printable;
 use model::time::{TimeMs, format_duration_ms};
@@ -94,19 +94,7 @@ pub async fn deployment(
         })
         .cloned()
         .collect();
-    let until = line.end.unwrap_or(line.start) + AFTER_MS;
-    let overlapping: Vec<DeploymentLine> = lines
-        .iter()
-        .filter(|other| {
-            let other_until = other.end.unwrap_or(other.start) + AFTER_MS;
-            other.colony_id == line.colony_id
-                && other.deployment_id != line.deployment_id
-                && other.kind != "rollback"
-                && other.start <= until
-                && line.start <= other_until
-        })
-        .cloned()
-        .collect();
+    let overlapping = overlapping(&line, &lines);
     let completeness = Completeness::of(&fleet, |id, _| id == line.colony_id);
     let metrics = impact_on(&line, (lines.as_slice(), overlapping.as_slice()), (&fleet, scope), reader).await?;
     let followed = followed(&line, &fleet, reader).await?;
@@ -136,7 +124,7 @@ pub async fn deployment(
 }
 
 /// The deployment that `id` names.
-fn find(id: &str, lines: &[DeploymentLine]) -> Result<DeploymentLine, Refusal> {
+pub(super) fn find(id: &str, lines: &[DeploymentLine]) -> Result<DeploymentLine, Refusal> {
     let id = id.trim();
     let names = |line: &DeploymentLine| {
         // an id is one in its colony only

@@ -14,6 +14,9 @@
 //! | `incidents` | events that followed a deployment |
 //! | `watch` | the metrics of a deployment's service, read and judged |
 //! | `advice` | what could be done about a deployment |
+//! | `gate` | whether a version may go to the next environment |
+//! | `affected` | which neighbours a deployment or an event affects |
+//! | `neighbours` | neighbours of a service by calls and by patterns |
 //! | `compare` | the metrics of two environments side by side |
 //! | `status` | whether the reef runs, its colonies, what was found last |
 //! | `health` | how colonies, environments and applications are |
@@ -23,6 +26,7 @@
 //! | `ask` | all questions as one type |
 
 mod advice;
+pub mod affected;
 pub mod ask;
 pub mod compare;
 pub mod completeness;
@@ -30,9 +34,11 @@ pub mod correlations;
 pub mod deployment;
 pub mod deployments;
 pub mod fleet;
+pub mod gate;
 pub mod health;
 mod incidents;
 mod names;
+mod neighbours;
 mod page;
 pub mod part;
 pub mod refusal;

@@ -1,8 +1,10 @@
 //! Answers over the memory store: the questions that operators ask, with golden texts.
 #![allow(clippy::unwrap_used)]
 
+mod affected;
 mod fleet;
 mod followed;
+mod gate;
 
 use super::compare::CompareQuestion;
 use super::correlations::{CorrelationQuestion, CorrelationsQuestion};
@@ -262,7 +264,9 @@ async fn what_the_configuration_states_about_a_metric_counts() {
     let json = serde_json::to_value(&answer).unwrap();
     let significance = |name: &str| {
         let all = json["differences"].as_array().unwrap().iter();
-        all.filter(|one| one["metric_name"] == name).map(|one| one["significance"].as_str().unwrap()).collect::<Vec<_>>()
+        all.filter(|one| one["metric_name"] == name)
+            .map(|one| one["significance"].as_str().unwrap())
+            .collect::<Vec<_>>()
     };
     assert_eq!((significance("latency"), significance("db.pool.utilization")), (vec!["info"], vec!["info"]));
     assert_eq!(significance("error_rate"), ["critical"]);

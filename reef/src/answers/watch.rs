@@ -10,6 +10,58 @@ use model::time::MINUTE_MS;
 use sinks::{SinkError, StoreReader};
 use std::collections::BTreeMap;
 
+/// Series around a moment, by colony, service and metric.
+pub(super) struct Around(BTreeMap<(String, String, String), Series>);
+
+impl Around {
+    /// Those of these colonies.
+    pub async fn read(moment: Moment, colonies: &[String], reader: &dyn StoreReader) -> Result<Around, SinkError> {
+        let mut all: BTreeMap<(String, String, String), Series> = BTreeMap::new();
+        for span in moment.spans() {
+            for point in reader.metrics_of(colonies, span.start, span.end).await? {
+                let names = point.series.names();
+                if let Some(value) = point.value().filter(|value| value.is_finite()) {
+                    let key = (names.colony_id.to_owned(), names.service_id.to_owned(), names.metric_name.to_owned());
+                    all.entry(key).or_default().insert(point.timestamp, value);
+                }
+            }
+        }
+        Ok(Around(all))
+    }
+
+    /// The metrics of a service, of all services if its name is empty, beside those of a sibling.
+    pub fn watched(&self, (colony_id, service_id): (&str, &str), sibling: Option<&str>, scope: &Scope) -> Vec<Watched> {
+        let is_own =
+            |colony: &str, service: &str| colony == colony_id && (service_id.is_empty() || service == service_id);
+        let own = self.0.iter().filter(|((colony, service, _), _)| is_own(colony, service));
+        let of_sibling = |service: &String, metric: &String| {
+            self.0.get(&(sibling?.to_owned(), service.clone(), metric.clone())).cloned()
+        };
+        own.map(|((_, service, metric), series)| Watched {
+            service_id: service.clone(),
+            metric_name: metric.clone(),
+            meaning: scope.metrics.of(metric),
+            series: series.clone(),
+            sibling: of_sibling(service, metric),
+        })
+        .collect()
+    }
+}
+
+/// Other deployments of the colony that began before what followed this one was over.
+pub(super) fn overlapping(line: &DeploymentLine, lines: &[DeploymentLine]) -> Vec<DeploymentLine> {
+    let until = line.end.unwrap_or(line.start) + AFTER_MS;
+    let is_near = |other: &&DeploymentLine| {
+        let other_until = other.end.unwrap_or(other.start) + AFTER_MS;
+        other.colony_id == line.colony_id
+            && other.deployment_id != line.deployment_id
+            && other.kind != "rollback"
+            && other.start <= until
+            && line.start <= other_until
+    };
+    lines.iter().filter(is_near).cloned().collect()
+}
+
 /// What the deployment did to the metrics of its service.
 pub(super) async fn impact_on(
     line: &DeploymentLine,
@@ -20,29 +72,14 @@ pub(super) async fn impact_on(
     let moment = Moment { start: line.start, end: line.end.unwrap_or(line.start) };
     let sibling = sibling_of(line, lines, fleet);
     let colonies: Vec<String> = [Some(line.colony_id.clone()), sibling.clone()].into_iter().flatten().collect();
-    let mut all: BTreeMap<(String, String, String), Series> = BTreeMap::new();
-    for span in moment.spans() {
-        for point in reader.metrics_of(&colonies, span.start, span.end).await? {
-            let names = point.series.names();
-            let is_of_service = line.service_id.is_empty() || names.service_id == line.service_id;
-            if let Some(value) = point.value().filter(|value| value.is_finite() && is_of_service) {
-                let key = (names.colony_id.to_owned(), names.service_id.to_owned(), names.metric_name.to_owned());
-                all.entry(key).or_default().insert(point.timestamp, value);
-            }
-        }
-    }
-    let of_sibling =
-        |service: &String, metric: &String| all.get(&(sibling.clone()?, service.clone(), metric.clone())).cloned();
-    let own = all.iter().filter(|((colony, ..), _)| *colony == line.colony_id);
-    let watched: Vec<Watched> = own
-        .map(|((_, service, metric), series)| Watched {
-            service_id: service.clone(),
-            metric_name: metric.clone(),
-            meaning: scope.metrics.of(metric),
-            series: series.clone(),
-            sibling: of_sibling(service, metric),
-        })
-        .collect();
+    let around = Around::read(moment, &colonies, reader).await?;
+    let watched = around.watched((&line.colony_id, &line.service_id), sibling.as_deref(), scope);
+    let is_other = |other: &&DeploymentLine| {
+        (other.colony_id == line.colony_id || Some(&other.colony_id) == sibling.as_ref())
+            && other.service_id == line.service_id
+            && (&other.colony_id, &other.deployment_id) != (&line.colony_id, &line.deployment_id)
+    };
+    let others = lines.iter().filter(is_other);
     let newest = fleet.colonies.get(&line.colony_id).and_then(|colony| colony.newest_metric);
     let circumstances = Circumstances {
         moment,
@@ -58,6 +95,7 @@ pub(super) async fn impact_on(
             .filter(|other| other.service_id == line.service_id)
             .map(|other| other.deployment_id.clone())
             .collect(),
+        others: others.map(|other| Moment { start: other.start, end: other.end.unwrap_or(other.start) }).collect(),
         // a bucket ends a minute or more after its time
         known_to: newest.filter(|_| !watched.is_empty()).map(|newest| newest + MINUTE_MS),
     };

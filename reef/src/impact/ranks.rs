@@ -119,6 +119,22 @@ pub fn above(z: f64) -> f64 {
     if z >= 0.0 { half } else { 1.0 - half }
 }
 
+/// The value that a standard normal exceeds with probability `p`, for `p` up to one half.
+///
+/// ```
+/// use coral_reef::impact::ranks::exceeded_with;
+/// assert!((exceeded_with(0.025) - 1.959964).abs() < 1e-5 && (exceeded_with(0.1) - 1.281552).abs() < 1e-5);
+/// assert!(exceeded_with(0.5).abs() < 1e-5);
+/// ```
+pub fn exceeded_with(p: f64) -> f64 {
+    let (mut low, mut high) = (0.0, 38.0);
+    for _ in 0..60 {
+        let middle = f64::midpoint(low, high);
+        if above(middle) > p { low = middle } else { high = middle }
+    }
+    f64::midpoint(low, high)
+}
+
 /// Complementary error function for `x >= 0`: a continued fraction beyond 2, a series before it.
 fn erfc(x: f64) -> f64 {
     if x > 2.0 {

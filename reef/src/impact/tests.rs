@@ -44,6 +44,7 @@ fn circumstances() -> Circumstances {
         is_running: false,
         went_wrong: None,
         overlaps: Vec::new(),
+        others: Vec::new(),
         known_to: Some(START + 2 * HOUR_MS),
     }
 }
@@ -205,7 +206,12 @@ fn what_the_clock_time_or_a_sibling_explains_is_no_effect() {
         let before = raised(random.series(100.0, 0.3), 60.0);
         series.extend(before.into_iter().map(|(at, value)| (at - day * DAY_MS, value)));
     }
-    let usual = judge(&circumstances(), &[watched("latency", series)]);
+    let usual = judge(&circumstances(), &[watched("latency", series.clone())]);
     assert_eq!((usual.verdict, usual.changes[0].adjusted_for.as_slice()), (Verdict::Success, &["time_of_day"][..]));
     assert!(usual.changes[0].change.abs() < 2.0, "{:?}", usual.changes[0]);
+
+    // it rises so because it was deployed on each of these days: that is no usual course
+    let on_day = |day: i64| Moment { start: START - day * DAY_MS, end: START - day * DAY_MS };
+    let deployed_daily = Circumstances { others: (1..=5).map(on_day).collect(), ..circumstances() };
+    assert_eq!(judge(&deployed_daily, &[watched("latency", series)]).verdict, Verdict::Failed);
 }

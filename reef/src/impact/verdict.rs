@@ -13,11 +13,11 @@ const Q_FAILED_MAX: f64 = 0.01;
 /// Cliff's delta of a medium and of a large effect.
 const DELTA: (f64, f64) = (0.33, 0.474);
 /// A change is tolerated up to this share of the value before.
-const TOLERANCE: f64 = 0.25;
+pub(crate) const TOLERANCE: f64 = 0.25;
 /// A smaller change is none, however sure.
-const SLIGHT: f64 = 0.05;
+pub(crate) const SLIGHT: f64 = 0.05;
 /// Independent points on both sides that a success needs.
-const EFFECTIVE_MIN: f64 = 8.0;
+pub(crate) const EFFECTIVE_MIN: f64 = 8.0;
 
 /// What became of a deployment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -122,6 +122,8 @@ pub struct Circumstances {
     pub went_wrong: Option<&'static str>,
     /// Other deployments of the colony whose windows overlap, for people.
     pub overlaps: Vec<String>,
+    /// Other deployments of the service, in its colony or in that of the sibling: their days are not usual ones.
+    pub others: Vec<Moment>,
     /// Up to when metrics are known.
     pub known_to: Option<TimeMs>,
 }
@@ -129,31 +131,43 @@ pub struct Circumstances {
 /// The impact on `watched`.
 pub fn judge(circumstances: &Circumstances, watched: &[Watched]) -> Impact {
     let look = circumstances.known_to.and_then(|now| circumstances.moment.look_min(now));
-    let mut changes = look.map_or(Vec::new(), |look| changes(circumstances.moment, watched, look));
+    let mut changes = look.map_or(Vec::new(), |look| changes(circumstances, watched, look));
     changes.sort_by(|a, b| {
         let rank =
             |one: &MetricImpact| ["critical", "warning", "info", "none"].iter().position(|it| *it == one.significance);
         (rank(a), &a.service_id, &a.metric_name).cmp(&(rank(b), &b.service_id, &b.metric_name))
     });
     let (verdict, verdict_reason) = verdict(circumstances, look, &changes);
-    let spared: f64 = changes.iter().map(|one| 1.0 - weight(one.meaning.family) * severity(one)).product();
-    let impact_score = (verdict != Verdict::Pending).then_some(1.0 - spared);
+    let impact_score = (verdict != Verdict::Pending).then(|| score(&changes));
     Impact { verdict, verdict_reason, impact_score, look_minutes: look, changes }
 }
 
-fn changes(moment: Moment, watched: &[Watched], look: i64) -> Vec<MetricImpact> {
+/// 0 to 1: 1 less the product of what each metric leaves.
+fn score(changes: &[MetricImpact]) -> f64 {
+    1.0 - changes.iter().map(|one| 1.0 - weight(one.meaning.family) * severity(one)).product::<f64>()
+}
+
+impl Impact {
+    /// How much worse the metrics got, 0 to 1, whatever the verdict.
+    pub fn score(&self) -> f64 {
+        score(&self.changes)
+    }
+}
+
+fn changes(circumstances: &Circumstances, watched: &[Watched], look: i64) -> Vec<MetricImpact> {
+    let (moment, others) = (circumstances.moment, circumstances.others.as_slice());
     let mut changes = Vec::new();
     let mut chances = Vec::new();
     for one in watched {
         let windows = moment.windows(&one.series, look);
         let mut explained = 0.0;
         let mut adjusted_for = Vec::new();
-        let usual = moment.usual_rise(&one.series, look);
+        let usual = moment.usual_rise(&one.series, look, others);
         if let Some(usual) = usual {
             explained += usual;
             adjusted_for.push("time_of_day");
         }
-        let rise = one.sibling.as_ref().and_then(|sibling| sibling_rise(moment, sibling, &windows.before, look));
+        let rise = one.sibling.as_ref().and_then(|sibling| sibling_rise(circumstances, sibling, &windows.before, look));
         if let Some(rise) = rise.filter(|rise| *rise != 0.0) {
             explained += rise;
             adjusted_for.push("sibling");
@@ -192,12 +206,13 @@ fn changes(moment: Moment, watched: &[Watched], look: i64) -> Vec<MetricImpact> 
 
 /// How much the metric surely rose in a sibling beyond its own usual rise, in proportion to the level here: the end of the
 /// 95 % interval that is nearer to 0, and 0 where the interval has both signs. A noisy sibling then explains nothing.
-fn sibling_rise(moment: Moment, sibling: &Series, before: &[f64], look: i64) -> Option<f64> {
+fn sibling_rise(circumstances: &Circumstances, sibling: &Series, before: &[f64], look: i64) -> Option<f64> {
+    let moment = circumstances.moment;
     let windows = moment.windows(sibling, look);
     // too few points explain nothing
     windows.rise()?;
     let level = median(&windows.before);
-    let own = windows.without(moment.usual_rise(sibling, look).unwrap_or(0.0));
+    let own = windows.without(moment.usual_rise(sibling, look, &circumstances.others).unwrap_or(0.0));
     let (low, high) = compare(&own.before, &own.after)?.interval;
     let sure = if low > 0.0 { low } else { high.min(0.0) };
     (level != 0.0).then(|| sure / level.abs() * median(before).abs())
@@ -208,7 +223,7 @@ fn effective(found: &Comparison) -> f64 {
 }
 
 /// +1 where more is worse, -1 where less is.
-fn direction(meaning: Meaning) -> Option<f64> {
+pub(crate) fn direction(meaning: Meaning) -> Option<f64> {
     match meaning.better {
         Better::Lower => Some(1.0),
         Better::Higher => Some(-1.0),
@@ -226,7 +241,7 @@ fn worse_share(change: &MetricImpact) -> f64 {
     }
 }
 
-fn is_critical(family: Family) -> bool {
+pub(crate) fn is_critical(family: Family) -> bool {
     matches!(family, Family::Latency | Family::Errors)
 }
 

@@ -74,11 +74,18 @@ impl Moment {
     }
 
     /// How much a series usually rises between these clock times: the median over earlier days; `None` if too few are
-    /// known.
-    pub fn usual_rise(self, series: &Series, look_min: i64) -> Option<f64> {
-        let rises: Vec<f64> =
-            (1..=SEASON_DAYS).filter_map(|days| self.days_before(days).windows(series, look_min).rise()).collect();
+    /// known. Days on which one of `others` was deployed within the windows do not count.
+    pub fn usual_rise(self, series: &Series, look_min: i64, others: &[Moment]) -> Option<f64> {
+        let days = (1..=SEASON_DAYS).map(|days| self.days_before(days));
+        let quiet = days.filter(|day| !others.iter().any(|other| day.is_disturbed_by(*other)));
+        let rises: Vec<f64> = quiet.filter_map(|day| day.windows(series, look_min).rise()).collect();
         (rises.len() >= SEASON_DAYS_MIN).then(|| median(&rises))
+    }
+
+    /// Whether the hour after another deployment is within the windows.
+    fn is_disturbed_by(self, other: Moment) -> bool {
+        let after_ms = LOOKS_MIN[3] * MINUTE_MS;
+        other.start < self.end + after_ms && other.end + after_ms > self.start - BEFORE_MS.0
     }
 }
 

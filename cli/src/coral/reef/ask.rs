@@ -21,16 +21,24 @@ pub struct AskArgs {
 
 /// Prints the answer.
 pub fn ask(about: answers::Question, args: &AskArgs, output: &Output) -> Result<(), Failure> {
-    let (config, path) = args.reef.load()?;
-    let question = Question::Reef { about };
-    let (document, page) = runtime()?.block_on(caller::answer(&question, (&config, &path)))?;
+    let (document, page) = answered(about, args)?;
     show(&document, page, args, output)
 }
 
 /// Prints an answer, and fails if it is required to be complete and is not.
 pub fn show(document: &Value, page: String, args: &AskArgs, output: &Output) -> Result<(), Failure> {
-    let missing = if args.require_complete { incomplete(&document["completeness"]) } else { None };
-    output.concluded(document, |_| page, missing)
+    output.concluded(document, |_| page, incomplete_as_required(document, args))
+}
+
+/// The answer for programs and for people.
+pub fn answered(about: answers::Question, args: &AskArgs) -> Result<(Value, String), Failure> {
+    let (config, path) = args.reef.load()?;
+    runtime()?.block_on(caller::answer(&Question::Reef { about }, (&config, &path)))
+}
+
+/// The failure of an answer that is not complete, where that is required.
+pub fn incomplete_as_required(document: &Value, args: &AskArgs) -> Option<Failure> {
+    if args.require_complete { incomplete(&document["completeness"]) } else { None }
 }
 
 /// The failure of an answer that is not complete.

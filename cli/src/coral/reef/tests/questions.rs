@@ -122,6 +122,35 @@ fn environments_compared_as_the_seed_shows_it() {
 }
 
 #[test]
+fn a_gate_ends_with_its_verdict_as_exit_code() {
+    let folder = reef();
+    let line = "gate api@v2.1.0 --from staging --to production";
+    let (exit, streams) = coral(folder.path(), line);
+    assert_eq!((exit, exit.code()), (Exit::NotEnoughData, 11), "{}", streams.stderr());
+    assert!(streams.stdout().starts_with("Gate: api v2.1.0 (staging → production)\nVerdict: – not enough data ("));
+    assert_eq!(streams.stderr(), "", "the answer says everything");
+    let json = document(folder.path(), line);
+    assert_eq!((&json["verdict"], &json["pairs"]), (&"not_enough_data".into(), &0.into()));
+    assert_eq!(json["expected"], serde_json::json!([]));
+    let (exit, streams) = coral(folder.path(), "gate api --from staging --to production");
+    assert_eq!(exit, Exit::Usage);
+    assert!(streams.stderr().contains("write for example api@v2.1.0"), "{}", streams.stderr());
+    let (exit, _) = coral(folder.path(), "gate api@v7 --from staging --to production");
+    assert_eq!(exit, Exit::NotFound);
+}
+
+#[test]
+fn neighbours_of_a_deployment_are_none_where_no_topology_is_known() {
+    let folder = reef();
+    let page = text(folder.path(), "affected deploy-abc123");
+    let begin = "Effect of deployment p2 of api in my-shop-production (2024-11-13 14:30:00 UTC) on its neighbours:\n\n\
+                 No neighbour is known: no call and no confirmed pattern begins there.\n";
+    assert!(page.starts_with(begin), "{page}");
+    assert_eq!(document(folder.path(), "affected p3")["kind"], "event");
+    assert_eq!(coral(folder.path(), "affected p99").0, Exit::NotFound);
+}
+
+#[test]
 fn every_question_has_one_json_document_with_its_completeness() {
     let folder = reef();
     for line in [
@@ -173,9 +202,18 @@ fn a_colony_that_was_never_heard_is_named_and_fails_where_completeness_is_requir
 
 #[test]
 fn help_begins_with_an_example_and_fits_a_screen() {
-    for command in
-        ["compare", "deployment", "deployments", "health", "versions", "topology", "correlations", "correlation"]
-    {
+    for command in [
+        "compare",
+        "deployment",
+        "deployments",
+        "affected",
+        "gate",
+        "health",
+        "versions",
+        "topology",
+        "correlations",
+        "correlation",
+    ] {
         let (exit, streams) = call::<Coral>(&["coral", "reef", command, "--help"]);
         let page = streams.stdout();
         assert_eq!(exit, Exit::Ok);

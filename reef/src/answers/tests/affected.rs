@@ -1,0 +1,108 @@
+//! Neighbours of a deployment: affected, not affected, not known.
+
+use super::*;
+use crate::answers::affected::AffectedQuestion;
+
+/// Minutely latency of a service, which from minute `from` on is `factor` times as high.
+fn latency(colony_id: &str, service_id: &str, from: i64, factor: f64) -> Vec<MetricPoint> {
+    let names = SeriesRef {
+        colony_id,
+        application_name: "",
+        environment: "production",
+        service_id,
+        metric_name: "latency",
+        interval_seconds: Some(60),
+    };
+    let series = SeriesId::of(names);
+    let point = |minute: i64| {
+        let level = if minute < from { 100.0 } else { 100.0 * factor };
+        let value = level + (minute.rem_euclid(7) - 3) as f64;
+        MetricPoint { series, timestamp: at(minute), p95: Some(Real(value)), count: Some(10), ..MetricPoint::default() }
+    };
+    (-480..240).map(point).collect()
+}
+
+/// `web` calls `api`, which calls `db` and `cache`; `api` is deployed at -90, and a pattern leads to another application.
+async fn store() -> MemoryStore {
+    let shop = "my-shop-production";
+    let call = |from_service: &str, to_service: &str| ServiceEdge {
+        colony_id: shop.to_owned(),
+        from_service: from_service.to_owned(),
+        to_service: to_service.to_owned(),
+        protocol: "grpc".to_owned(),
+        request_count: 9,
+        seen_at: NOON,
+    };
+    let mut metrics = latency(shop, "web", -82, 1.0);
+    metrics.extend(latency(shop, "db", -82, 1.4));
+    metrics.extend(latency("pay-production", "checkout", 50, 1.0));
+    let rows = Rows {
+        metrics: metrics.into(),
+        events: vec![
+            event(-90, "e-3", "deploy", Severity::Info),
+            Event { colony_id: "pay-production".to_owned(), ..event(45, "spike", "error_spike", Severity::Error) },
+        ],
+        edges: vec![call("web", "api"), call("api", "db"), call("api", "cache"), call("web", "cache")],
+        ..Rows::default()
+    };
+    let mut pattern = finding("deploy", 0.87, &[("e-3", "spike")]);
+    pattern.correlation.key.source.colony_id = shop.to_owned();
+    pattern.correlation.key.target.colony_id = "pay-production".to_owned();
+    pattern.correlation.key.target.service_id = "checkout".to_owned();
+    pattern.correlation.lag_seconds = 135 * 60;
+    let row = ("production", "e-3", "api", "v2.0.0", "v2.1.0", -90, Some(-82), "success", "deployment");
+    let timeline =
+        DerivedChange { table: "deployment_timeline".to_owned(), upserts: vec![deployed(row)], removed: Vec::new() };
+    let mut store = MemoryStore::new();
+    store.commit(&Commit { findings: vec![pattern], derived: vec![timeline], ..commit_of(1, rows) }).await.unwrap();
+    store
+}
+
+#[tokio::test]
+async fn neighbours_by_calls_and_patterns_are_affected_or_not_with_what_would_have_been_seen() {
+    let store = store().await;
+    for (id, kind) in [("e-3", "deployment"), ("my-shop-production/e-3", "deployment")] {
+        let question = Question::Affected(AffectedQuestion { id: id.to_owned() });
+        let answer = question.answer(store.reader().as_ref(), &Scope::default()).await.unwrap();
+        let json = serde_json::to_value(&answer).unwrap();
+        let names = |list: &str| -> Vec<String> {
+            let list = json[list].as_array().unwrap().iter();
+            list.map(|one| format!("{} {}", one["service_id"].as_str().unwrap(), one["relation"].as_str().unwrap()))
+                .collect()
+        };
+        assert_eq!(json["kind"], kind);
+        assert_eq!(names("affected"), ["db called_by_it", "checkout pattern"]);
+        assert_eq!(
+            (names("not_affected"), names("not_known")),
+            (vec!["web calls_it".to_owned()], vec!["cache called_by_it".to_owned()])
+        );
+        let db = &json["affected"][0];
+        assert!((db["change"].as_f64().unwrap() - 40.0).abs() < 1.0 && db["score"].as_f64().unwrap() > 0.5, "{db}");
+        assert_eq!(json["affected"][1]["events"], serde_json::json!(["spike"]));
+        let visible = json["not_affected"][0]["visible_from"].as_f64().unwrap();
+        assert!((5.0..8.0).contains(&visible), "{visible}");
+        let text = answer.text();
+        let begin = "Effect of deployment e-3 of api in my-shop-production (2024-11-13 10:30:00 UTC) on its neighbours:\n\n\
+                     Affected (2):\n  ✗ my-shop-production  db        called by it";
+        assert!(text.starts_with(begin), "{text}");
+        assert!(text.contains("web  calls it  a change of latency by 5% would have been seen\n"), "{text}");
+        assert!(text.contains("cache  called by it  no metric is known before and after it\n"), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn an_event_has_neighbours_too_and_an_unknown_id_is_refused() {
+    let store = store().await;
+    let asked = async |id: &str| {
+        let question = Question::Affected(AffectedQuestion { id: id.to_owned() });
+        question.answer(store.reader().as_ref(), &Scope::default()).await
+    };
+    let json = serde_json::to_value(asked("spike").await.unwrap()).unwrap();
+    assert_eq!((&json["kind"], &json["colony_id"]), (&"event".into(), &"pay-production".into()));
+    assert!(json["summary"].as_str().unwrap().contains("has no neighbour"), "{json}");
+    let Err(AnswerError::Refused(refusal)) = asked("e-99").await else { panic!("nothing has this id") };
+    assert_eq!(
+        (refusal.kind, refusal.message.as_str()),
+        (RefusalKind::NotFound, "there is no deployment and no event \"e-99\"")
+    );
+}

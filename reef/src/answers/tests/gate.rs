@@ -1,0 +1,124 @@
+//! The promotion gate on versions that were deployed in staging first.
+
+use super::*;
+use crate::answers::gate::GateQuestion;
+use model::time::HOUR_MS;
+
+/// Hours from a version to the next; production follows staging by half of it. All are within three days, so that no daily
+/// course is known.
+const APART_HOURS: i64 = 12;
+
+fn start(version: usize, environment: &str) -> TimeMs {
+    let behind = if environment == "production" { APART_HOURS / 2 } else { 0 };
+    NOON + (2 + version as i64 * APART_HOURS + behind) * HOUR_MS
+}
+
+/// Versions `v1.0.0`, `v1.1.0`, … of `api`: what each changes in staging and in production, in percent; the last one may
+/// not be in production.
+async fn store(changes: &[(f64, Option<f64>)]) -> MemoryStore {
+    let mut points = Vec::new();
+    let mut rows = Vec::new();
+    for environment in ["staging", "production"] {
+        let names = SeriesRef {
+            colony_id: &format!("my-shop-{environment}"),
+            application_name: "my-shop",
+            environment,
+            service_id: "api",
+            metric_name: "latency",
+            interval_seconds: Some(60),
+        };
+        let series = SeriesId::of(names);
+        let deployed_at = |(number, (staging, production)): (usize, &(f64, Option<f64>))| {
+            let change = if environment == "staging" { Some(*staging) } else { *production };
+            change.map(|change| (number, start(number, environment), 1.0 + change / 100.0))
+        };
+        let deployments: Vec<(usize, TimeMs, f64)> = changes.iter().enumerate().filter_map(deployed_at).collect();
+        for minute in 0..(changes.len() as i64 * APART_HOURS + 4) * 60 {
+            let timestamp = NOON + minute * MINUTE_MS;
+            let so_far = deployments.iter().filter(|(_, start, _)| *start <= timestamp);
+            let value = Some(Real(so_far.fold(200.0, |value, (.., factor)| value * factor)));
+            points.push(MetricPoint { series, timestamp, p95: value, count: Some(10), ..MetricPoint::default() });
+        }
+        for (number, start, _) in deployments {
+            let (id, version) = (format!("{environment}-{number}"), format!("v1.{number}.0"));
+            let minute = (start - NOON) / MINUTE_MS;
+            let row =
+                (environment, id.as_str(), "api", "", version.as_str(), minute, Some(minute), "success", "deployment");
+            rows.push(deployed(row));
+        }
+    }
+    let timeline = DerivedChange { table: "deployment_timeline".to_owned(), upserts: rows, removed: Vec::new() };
+    let rows = Rows { metrics: points.into(), ..Rows::default() };
+    let mut store = MemoryStore::new();
+    store.commit(&Commit { derived: vec![timeline], rows: rows.into(), ..Commit::default() }).await.unwrap();
+    store
+}
+
+async fn asked(store: &MemoryStore, version: &str) -> Result<(String, serde_json::Value), Refusal> {
+    let question = GateQuestion {
+        service: "api".to_owned(),
+        version: version.to_owned(),
+        from: "staging".to_owned(),
+        to: "prod".to_owned(),
+        application: None,
+    };
+    match Question::Gate(question).answer(store.reader().as_ref(), &Scope::default()).await {
+        Ok(answer) => Ok((answer.text(), serde_json::to_value(&answer).unwrap())),
+        Err(AnswerError::Refused(refusal)) => Err(refusal),
+        Err(AnswerError::Store(error)) => panic!("{error}"),
+    }
+}
+
+#[tokio::test]
+async fn what_earlier_versions_did_in_production_on_top_of_staging_is_expected() {
+    let changes = [(2.0, Some(3.0)), (4.0, Some(6.0)), (-1.0, Some(2.0)), (3.0, Some(5.0)), (2.0, None)];
+    let (text, json) = asked(&store(&changes).await, "1.4.0").await.unwrap();
+    assert_eq!((&json["verdict"], &json["pairs"]), (&"pass".into(), &4.into()));
+    assert_eq!(json["versions"], serde_json::json!(["v1.3.0", "v1.2.0", "v1.1.0", "v1.0.0"]));
+    // differences 1, 2, 3, 2: mean 2, deviation 0.8165; t(3) = 3.182, times sqrt(1.25)
+    let expected = &json["expected"][0];
+    let number = |name: &str| expected[name].as_f64().unwrap();
+    assert!((number("change_so_far") - 2.0).abs() < 1e-6 && (number("change") - 4.0).abs() < 1e-6, "{expected}");
+    let half = 3.182 * (2.0_f64 / 3.0).sqrt() * 1.25_f64.sqrt();
+    assert!((number("change_low") - (4.0 - half)).abs() < 1e-6, "{expected}");
+    assert!((number("change_high") - (4.0 + half)).abs() < 1e-6, "{expected}");
+    let page = "Gate: api v1.4.0 (staging → production)\nVerdict: ✓ pass (25% worse is excluded for latency and errors)\n\n\
+                Expected in production, learnt from 4 earlier versions:\n  latency  +4.0%  (+1.1% to +6.9%)  +2.0% in \
+                staging  decides\n\n";
+    assert!(text.starts_with(page), "{text}");
+    assert_eq!(json["completeness"]["complete"], true);
+}
+
+#[tokio::test]
+async fn a_version_is_held_if_it_failed_in_staging_or_production_may_suffer() {
+    let past = [(0.0, Some(1.0)), (1.0, Some(2.0)), (0.0, Some(1.0))];
+    let bad = [past.to_vec(), vec![(60.0, None)]].concat();
+    let (text, json) = asked(&store(&bad).await, "v1.3.0").await.unwrap();
+    assert_eq!(json["verdict"], "hold");
+    let reason = "Verdict: ✗ hold (its deployment in staging is failed: latency changed by +60.0%)\n";
+    assert!(text.contains(reason), "{text}");
+
+    // staging showed nothing of what production did
+    let unsure = [(0.0, Some(1.0)), (0.0, Some(20.0)), (0.0, Some(1.0)), (1.0, None)];
+    let (_, json) = asked(&store(&unsure).await, "v1.3.0").await.unwrap();
+    assert_eq!(json["verdict"], "hold");
+    let reason = json["reason"].as_str().unwrap();
+    assert!(reason.starts_with("25% worse is not excluded: latency: expected +8.3%, 95% interval "), "{reason}");
+}
+
+#[tokio::test]
+async fn too_little_to_learn_from_is_no_pass() {
+    let verdict = async |changes: &[(f64, Option<f64>)], version: &str| {
+        let (_, json) = asked(&store(changes).await, version).await.unwrap();
+        (json["verdict"].as_str().unwrap().to_owned(), json["reason"].as_str().unwrap().to_owned())
+    };
+    let two = [(0.0, Some(1.0)), (1.0, Some(2.0)), (0.0, None)];
+    let (found, reason) = verdict(&two, "v1.2.0").await;
+    assert_eq!(found, "not_enough_data");
+    assert!(
+        reason.starts_with("3 earlier versions with a latency or error metric")
+            && reason.ends_with("; 2 were judged in both")
+    );
+    let unknown = asked(&store(&two).await, "v1.9.0").await.unwrap_err();
+    assert_eq!((unknown.kind, unknown.message.as_str()), (RefusalKind::NotFound, "api v1.9.0 has never been deployed"));
+}
