@@ -7,7 +7,7 @@ pub use registrar::Registrar;
 
 mod registrar;
 
-use crate::error::MeshError;
+use crate::error::{MeshError, REVOKED};
 use crate::netstack::Windows;
 use crate::noise::keys::{PrivateKey, PublicKey};
 use crate::peers::{Admission, Identity, Peers, Registered};
@@ -224,7 +224,7 @@ fn apply(endpoint: &Endpoint, registry: &Registry) {
         let expired = |reef: &Reef| state.grant(&reef.secret).is_some_and(|grant| grant.is_expired(now));
         match state.reef(&reef_id) {
             None => peers.unpeer(&reef_id, "it is no longer registered", at),
-            Some(reef) if reef.revoked_at.is_some() => peers.unpeer(&reef_id, "revoked", at),
+            Some(reef) if reef.revoked_at.is_some() => peers.unpeer(&reef_id, REVOKED, at),
             Some(reef) if expired(reef) => peers.unpeer(&reef_id, "its secret has expired", at),
             Some(_) => {}
         }

@@ -4,6 +4,9 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+/// Why a reef that its colony has removed is refused, as a code; also the message with which its streams end.
+pub const REVOKED: &str = "revoked";
+
 /// A network fault.
 #[derive(Debug, thiserror::Error)]
 pub enum MeshError {
@@ -252,6 +255,11 @@ impl MeshError {
             | MeshError::FileOpenToOthers { .. } => Class::Usage,
             _ => Class::Failed,
         }
+    }
+
+    /// Whether the colony has revoked this reef.
+    pub fn is_revoked(&self) -> bool {
+        matches!(self, MeshError::Refused { reason, .. } if reason == REVOKED)
     }
 
     /// Whether trying again later may help.

@@ -64,7 +64,7 @@ pub use caller::{MeshPeer, Peer};
 pub use datagrams::Underlay;
 pub use discovery::Discovery;
 pub use door::{Door, DoorSettings, DoorView, Registrar};
-pub use error::MeshError;
+pub use error::{MeshError, REVOKED};
 pub use guard::{Guard, GuardLayer};
 pub use link::{LinkState, LinkStatus, MeshColony, Step, Visit};
 pub use listener::{Connection, Incoming, Listen, Listener};

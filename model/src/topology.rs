@@ -37,6 +37,11 @@ pub struct ServiceEdge {
     pub seen_at: TimeMs,
 }
 
+/// [`ColonyStatus::health`] of a colony that does not respond.
+pub const UNREACHABLE: &str = "unreachable";
+/// [`ColonyStatus::health`] of a colony that has revoked this reef.
+pub const REVOKED: &str = "revoked";
+
 /// Health of a colony and of the reef's connection to it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct ColonyStatus {
@@ -46,7 +51,7 @@ pub struct ColonyStatus {
     pub application_name: String,
     /// Environment, as the colony states it.
     pub environment: String,
-    /// `healthy`, `degraded`, `unhealthy`, `unreachable` or `unknown`.
+    /// `healthy`, `degraded`, `unhealthy`, `unreachable`, `revoked` or `unknown`.
     pub health: String,
     /// Services by health, as the colony states them.
     pub total_services: u32,
@@ -64,4 +69,11 @@ pub struct ColonyStatus {
     pub complete_to: Option<TimeMs>,
     /// Message of the last failure; empty if the last exchange succeeded.
     pub last_error: String,
+}
+
+impl ColonyStatus {
+    /// True if nothing can be read from the colony now.
+    pub fn is_lost(&self) -> bool {
+        [UNREACHABLE, REVOKED].contains(&self.health.as_str())
+    }
 }

@@ -174,8 +174,9 @@ pub(crate) struct Reach {
 impl Reach {
     /// Adds statuses of sources, oldest first.
     pub(crate) fn observe(&mut self, statuses: &[ColonyStatus]) {
-        for ColonyStatus { colony_id, health, last_error, last_success_at, .. } in statuses {
-            if health == "unreachable" {
+        for status in statuses {
+            let ColonyStatus { colony_id, last_error, last_success_at, .. } = status;
+            if status.is_lost() {
                 self.answering.remove(colony_id);
                 self.unreachable.insert(colony_id.clone(), last_error.clone());
             } else if last_success_at.is_some() {
@@ -256,6 +257,10 @@ mod tests {
         ]);
         assert_eq!(reach.answering(), 2);
         assert!(reach.is_unreachable("colony-events:b") && !reach.is_unreachable("colony-events:c"));
+        // a colony that has revoked this reef answers no call either
+        reach.observe(&[status("a", "revoked", once)]);
+        assert_eq!((reach.answering(), reach.unreachable()), (1, 2));
+        reach.observe(&[status("a", "healthy", once)]);
         let lost = BTreeMap::from([("b".to_owned(), "127.0.0.1:9: refused".to_owned())]);
         assert_eq!(reach.into_unreachable(), lost);
     }

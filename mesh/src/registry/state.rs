@@ -1,6 +1,7 @@
 //! The state of a registry and its changes. No IO; time is a parameter.
 
 use super::range::Range;
+use crate::error::REVOKED;
 use crate::noise::keys::PublicKey;
 use crate::noise::psk::Psk;
 use model::time::{DAY_MS, TimeMs};
@@ -134,7 +135,7 @@ impl Refusal {
             Refusal::WrongKey => "wrong_key",
             Refusal::SecretSent => "secret_sent",
             Refusal::BadReefId => "bad_reef_id",
-            Refusal::Revoked { .. } => "revoked",
+            Refusal::Revoked { .. } => REVOKED,
             Refusal::SecretExpired { .. } => "secret_expired",
             Refusal::SecretOfAnotherReef { .. } => "secret_of_another_reef",
             Refusal::NetworkFull { .. } => "network_full",

@@ -4,6 +4,7 @@ use super::fleet::{Fleet, KnownColony};
 use super::page;
 use crate::printable::printable;
 use model::time::{HOUR_MS, MINUTE_MS, TimeMs};
+use model::topology::{REVOKED, UNREACHABLE};
 use serde::Serialize;
 
 /// Behind the newest colony by more than this, a colony is late.
@@ -27,7 +28,7 @@ pub struct Completeness {
 pub struct ColonyCompleteness {
     /// The colony.
     pub colony_id: String,
-    /// `current`, `late`, `stale`, `unreachable` or `never_seen`.
+    /// `current`, `late`, `stale`, `unreachable`, `revoked` or `never_seen`.
     pub state: &'static str,
     /// Everything up to here has been received; RFC 3339.
     pub complete_to: Option<String>,
@@ -82,15 +83,20 @@ fn judged(id: &str, colony: &KnownColony, newest: Option<TimeMs>) -> ColonyCompl
     let behind_ms = known_to.zip(newest).map_or(0, |(known, newest)| newest - known);
     // only what reports regularly is late when nothing comes
     let is_regular = colony.newest_metric.is_some() || colony.status.is_some();
-    let failed =
-        colony.status.as_ref().filter(|status| status.health == "unreachable" || !status.last_error.is_empty());
+    let failed = colony.status.as_ref().filter(|status| status.is_lost() || !status.last_error.is_empty());
     let (state, reason) = match (known_to, failed) {
+        // it answers, and says no: also before anything was received
+        (known, Some(status)) if status.health == REVOKED => {
+            let since = known.map_or(String::new(), |known| format!("; nothing since {}", page::time(known)));
+            let error = printable(status.last_error.lines().next().unwrap_or_default());
+            (REVOKED, format!("it has revoked this reef{since}: {error}"))
+        }
         (None, None) => ("never_seen", "nothing has been received from it".to_owned()),
         (known, Some(status)) => {
             let error = printable(status.last_error.lines().next().unwrap_or_default());
             let since = known.map_or("ever".to_owned(), |known| format!("since {}", page::time(known)));
             (
-                if status.health == "unreachable" { "unreachable" } else { "late" },
+                if status.health == UNREACHABLE { UNREACHABLE } else { "late" },
                 match error.is_empty() {
                     true => format!("no answer {since}"),
                     false => format!("no answer {since}: {error}"),

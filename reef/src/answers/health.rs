@@ -4,7 +4,7 @@ use super::completeness::Completeness;
 use super::fleet::{Filter, Fleet, KnownColony, Scope};
 use super::page;
 use super::refusal::AnswerError;
-use model::topology::ServiceNode;
+use model::topology::{REVOKED, ServiceNode, UNREACHABLE};
 use serde::{Deserialize, Serialize};
 use sinks::StoreReader;
 use std::collections::{BTreeMap, BTreeSet};
@@ -44,7 +44,7 @@ pub struct ColonyHealth {
     pub application_name: String,
     /// Its environment.
     pub environment: String,
-    /// `healthy`, `degraded`, `unhealthy`, `unreachable` or `unknown`.
+    /// `healthy`, `degraded`, `unhealthy`, `unreachable`, `revoked` or `unknown`.
     pub health: String,
     /// Services, as the colony states them.
     pub services: u32,
@@ -127,8 +127,9 @@ fn of_colony(id: &str, colony: &KnownColony, nodes: &[ServiceNode]) -> ColonyHea
 fn groups(colonies: &[ColonyHealth], name: impl Fn(&ColonyHealth) -> &String) -> Vec<GroupHealth> {
     let names: BTreeSet<&String> = colonies.iter().map(&name).collect();
     let group = |wanted: &String| {
-        // what says nothing about its services is not counted, nor what it said before it was unreachable
-        let is_known = |colony: &&ColonyHealth| colony.services > 0 && colony.health != "unreachable";
+        // what says nothing about its services is not counted, nor what it said before it was lost
+        let is_lost = |colony: &&ColonyHealth| [UNREACHABLE, REVOKED].contains(&colony.health.as_str());
+        let is_known = |colony: &&ColonyHealth| colony.services > 0 && !is_lost(colony);
         let members: Vec<&ColonyHealth> =
             colonies.iter().filter(|colony| name(colony) == wanted).filter(is_known).collect();
         let services: u32 = members.iter().map(|colony| colony.services).sum();

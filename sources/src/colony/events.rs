@@ -9,7 +9,8 @@
 
 use super::BATCH_ROWS_MAX;
 use super::config::ColonySourceConfig;
-use super::link::{Link, LinkFault};
+use super::fault::LinkFault;
+use super::link::Link;
 use crate::{Arrival, Batch, Source, SourceContext, SourceError};
 use async_trait::async_trait;
 use model::check::TIMESTAMP_MIN;
@@ -68,11 +69,12 @@ impl ColonyEvents {
     /// A failure: the stream is reopened after a pause. Received events will still be delivered.
     fn take_fault(&mut self, fault: LinkFault) {
         self.stream = None;
+        let health = fault.health();
         let (words, reject) = match fault {
             LinkFault::Nameless => ("the response has no colony_id".to_owned(), Some(self.link.reject_nameless())),
-            LinkFault::Passing(words) | LinkFault::TooLarge(words) => (words, None),
+            LinkFault::Passing(words) | LinkFault::Revoked(words) | LinkFault::TooLarge(words) => (words, None),
         };
-        if let Some(status) = self.link.failed(&words) {
+        if let Some(status) = self.link.failed(&words, health) {
             self.pending.rejects.extend(reject);
             self.pend_status(status);
         }

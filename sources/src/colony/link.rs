@@ -3,6 +3,7 @@
 
 use super::config::ColonySourceConfig;
 use super::dial::{Client, dial};
+use super::fault::LinkFault;
 use crate::SourceContext;
 use crate::backoff::Backoff;
 use mesh::Network;
@@ -14,7 +15,7 @@ use model::error::one_line;
 use model::instruments::Counter;
 use model::reject::{RAW_CHARS_MAX, Reject, RejectReason};
 use model::time::TimeMs;
-use model::topology::ColonyStatus;
+use model::topology::{ColonyStatus, REVOKED};
 use proto::convert::{health_from_wire, time_to_wire};
 use proto::reef::v1::{Event, GetSummaryRequest, GetSummaryResponse, StreamEventsRequest};
 use tokio::time::{Instant, sleep_until, timeout};
@@ -23,18 +24,6 @@ use tonic::{Code, Status, Streaming};
 /// A seed of each source's own, so that sources that lost the same colony do not dial it together.
 fn of_source(seed: u64, source: &str) -> u64 {
     source.bytes().fold(seed, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3))
-}
-
-/// Why an exchange failed.
-#[derive(Debug)]
-pub(crate) enum LinkFault {
-    /// It may be temporary; the text says what happened. The endpoint may also be corrected remotely, so even a wrong
-    /// colony is retried, and never stops the run for the others.
-    Passing(String),
-    /// The response is larger than a message may be: request less.
-    TooLarge(String),
-    /// The response does not name its colony.
-    Nameless,
 }
 
 pub(crate) struct Link {
@@ -120,7 +109,7 @@ impl Link {
             sleep_until(retry_at).await;
         }
         if self.client.is_none() {
-            self.client = Some(dial(&self.network, &self.config).await.map_err(LinkFault::Passing)?);
+            self.client = Some(dial(&self.network, &self.config).await?);
         }
         self.client.clone().ok_or_else(|| LinkFault::Passing("no connection".to_owned()))
     }
@@ -134,6 +123,7 @@ impl Link {
         }
         match code {
             Code::ResourceExhausted | Code::OutOfRange => LinkFault::TooLarge(words),
+            Code::PermissionDenied if status.message() == mesh::REVOKED => LinkFault::Revoked(words),
             Code::Unimplemented => {
                 let problem = "the endpoint is not a colony (it does not serve coral.reef.v1.ColonyFederation); \
                                correct the endpoint in the config, or what listens there";
@@ -177,8 +167,9 @@ impl Link {
     }
 
     /// Notes a failure: the next attempt waits. Returns the state of the colony at the start of an outage, and when another
-    /// reason takes the place of the first.
-    pub(crate) fn failed(&mut self, words: &str) -> Option<ColonyStatus> {
+    /// reason takes the place of the first. `health` is that of the fault; a colony that has revoked this reef is revoked
+    /// until it answers again.
+    pub(crate) fn failed(&mut self, words: &str, health: &str) -> Option<ColonyStatus> {
         self.failures.add(1);
         self.client = None;
         self.retry_at = Some(Instant::now() + self.backoff.next_pause());
@@ -192,7 +183,9 @@ impl Link {
         } else {
             tracing::debug!(source = %self.source, colony_id = %self.config.colony_id, %error, "colony lost; trying again");
         }
-        self.status.health = "unreachable".to_owned();
+        if self.status.health != REVOKED {
+            health.clone_into(&mut self.status.health);
+        }
         self.status.last_error = error;
         Some(self.status.clone())
     }

@@ -3,6 +3,7 @@
 //! | file | owns |
 //! |---|---|
 //! | `config` | configuration of a colony's endpoint and requests |
+//! | `fault` | why an exchange failed |
 //! | `dial`, `link` | the line to it: connection, pauses, identity, outages, its state |
 //! | `outage_log` | what has been logged of an outage, so that it is logged once |
 //! | `slices` | which time range is requested next |
@@ -13,6 +14,7 @@
 mod config;
 mod dial;
 mod events;
+mod fault;
 mod link;
 mod outage_log;
 mod remembered;

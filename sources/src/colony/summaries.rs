@@ -14,7 +14,8 @@
 
 use super::BATCH_ROWS_MAX;
 use super::config::ColonySourceConfig;
-use super::link::{Link, LinkFault};
+use super::fault::LinkFault;
+use super::link::Link;
 use super::remembered::{REMEMBERED_ROWS_MAX, Remembered};
 use super::slices::Pass;
 use crate::{Arrival, Batch, Source, SourceContext, SourceError};
@@ -141,6 +142,7 @@ impl ColonySummaries {
 
     /// A slice did not come: a smaller one next, or the same one after a pause.
     fn take_fault(&mut self, purpose: Purpose, fault: LinkFault) {
+        let health = fault.health();
         let (words, reject) = match fault {
             LinkFault::TooLarge(words) => {
                 let pass = match purpose {
@@ -153,9 +155,9 @@ impl ColonySummaries {
                 (format!("the rows of one millisecond exceed the response limit ({words})"), None)
             }
             LinkFault::Nameless => ("the response has no colony_id".to_owned(), Some(self.link.reject_nameless())),
-            LinkFault::Passing(words) => (words, None),
+            LinkFault::Passing(words) | LinkFault::Revoked(words) => (words, None),
         };
-        if let Some(status) = self.link.failed(&words) {
+        if let Some(status) = self.link.failed(&words, health) {
             let rows = Rows { colonies: vec![status], ..Rows::default() };
             self.ready.push_back(Batch { rows, rejects: reject.into_iter().collect(), ..Batch::default() });
         }

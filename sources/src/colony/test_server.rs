@@ -33,6 +33,12 @@ pub(crate) struct State {
     pub answer_rows_max: usize,
     /// A stream breaks after this many events; 0 = never.
     pub break_stream_after: usize,
+    /// Calls and streams end as they do for a reef that the colony has removed.
+    pub is_revoked: bool,
+}
+
+fn revoked() -> Status {
+    Status::permission_denied(mesh::REVOKED)
 }
 
 pub(crate) struct TestColony {
@@ -109,6 +115,11 @@ impl TestColony {
         self.changed.send_modify(|version| *version += 1);
     }
 
+    pub(crate) fn revoke(&self, is_revoked: bool) {
+        self.state.lock().unwrap().is_revoked = is_revoked;
+        self.changed.send_modify(|version| *version += 1);
+    }
+
     pub(crate) fn add_metrics(&self, metrics: &[MetricPoint]) {
         self.state.lock().unwrap().metrics.extend(metrics.iter().map(metric_to_wire));
     }
@@ -149,6 +160,9 @@ impl ColonyFederation for Service {
             time.as_ref().and_then(time_from_wire).is_none_or(|time| (from..to).contains(&time))
         };
         let state = self.state.lock().unwrap();
+        if state.is_revoked {
+            return Err(revoked());
+        }
         let metrics: Vec<_> = state.metrics.iter().filter(|row| is_in(&row.timestamp)).cloned().collect();
         let events: Vec<_> = state.events.iter().filter(|row| is_in(&row.timestamp)).cloned().collect();
         if metrics.len() + events.len() > state.answer_rows_max {
@@ -203,6 +217,10 @@ impl ColonyFederation for Service {
         };
         tokio::spawn(async move {
             loop {
+                if state.lock().unwrap().is_revoked {
+                    let _ = sender.send(Err(revoked())).await;
+                    return;
+                }
                 let event = state.lock().unwrap().events.get(next).cloned();
                 match event {
                     Some(mut event) if left > 0 => {

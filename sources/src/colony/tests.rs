@@ -15,6 +15,7 @@ use model::position::Positions;
 use model::reject::RejectReason;
 use model::series::SeriesRef;
 use model::time::{DAY_MS, HOUR_MS, MINUTE_MS, TimeMs};
+use model::topology::ColonyStatus;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -234,6 +235,41 @@ async fn an_outage_shows_once_with_the_address_and_the_cause() {
             ("degraded", "")
         );
         colony.kill().await;
+    }
+}
+
+#[tokio::test]
+async fn a_colony_that_revokes_this_reef_is_revoked_until_it_answers_again() {
+    let colony = TestColony::start(COLONY).await;
+    for kind in [Kind::Summaries, Kind::Events] {
+        let mut source: Box<dyn Source> = match kind {
+            Kind::Summaries => Box::new(config(&colony).build_summaries(&Positions::default(), &context()).unwrap()),
+            Kind::Events => Box::new(config(&colony).build_events(&Positions::default(), &context()).unwrap()),
+        };
+        assert_eq!(status_after(source.as_mut(), "").await.health, "degraded");
+        colony.revoke(true);
+        assert_eq!(status_after(source.as_mut(), "PermissionDenied: revoked").await.health, "revoked");
+        // a colony that does not run takes nothing back
+        colony.kill().await;
+        let status = status_after(source.as_mut(), "refused").await;
+        assert_eq!((status.health.as_str(), status.is_lost()), ("revoked", true), "{kind:?}");
+        colony.revoke(false);
+        colony.revive().await;
+        assert_eq!(status_after(source.as_mut(), "").await.health, "degraded", "{kind:?}");
+    }
+}
+
+/// The next status of the colony whose error contains these words; empty words are no error.
+async fn status_after(source: &mut dyn Source, words: &str) -> ColonyStatus {
+    loop {
+        let statuses = next(source).await.unwrap().rows.colonies;
+        let is_it = |status: &ColonyStatus| match words {
+            "" => status.last_error.is_empty(),
+            words => status.last_error.contains(words),
+        };
+        if let Some(status) = statuses.into_iter().find(is_it) {
+            return status;
+        }
     }
 }
 
