@@ -8,6 +8,7 @@
 //! | `harmless` | text from outside that cannot act on the terminal |
 //! | `help` | `help exit-codes` and other topics |
 //! | `screen`, `text` | moving progress without torn lines; numbers and tables |
+//! | `reef_file` | a reef's file, changed in place |
 //! | `mesh_failure` | faults of the network as exit codes |
 //! | `panics` | a panic anywhere ends the process |
 //! | `sockets` | Unix sockets in folders with long names, open to their user alone |
@@ -25,6 +26,7 @@ pub mod mesh_failure;
 pub mod output;
 pub mod panics;
 pub mod pipeline;
+pub mod reef_file;
 pub mod screen;
 pub mod signals;
 pub mod sockets;

@@ -1,6 +1,7 @@
 //! The command line of `coral-pipeline`: which commands there are.
 
 pub(crate) mod ask;
+mod assigned;
 pub mod backfill;
 pub(crate) mod check_colony;
 pub(crate) mod check_kafka;

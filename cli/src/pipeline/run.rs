@@ -5,12 +5,13 @@ use super::load::{load_runnable, network_of};
 use super::rules;
 use super::run_failure::run_failure;
 use super::shortfall::{shortfall, stopped_early};
-use super::{clock_note, display, services, summary};
+use super::{assigned, clock_note, display, services, summary};
 use crate::entry::runtime;
 use crate::exit::{Exit, Failure};
 use crate::output::{Output, Style};
 use crate::signals::watch_shutdown;
 use crate::text::counted;
+use mesh::Network;
 use model::clock::SystemClock;
 use pipelines::cluster::{self, ClusterEnd};
 use pipelines::config::ReefConfig;
@@ -105,6 +106,7 @@ async fn one_of_several(
     let tell = move |line: &str| messages.message(line);
     let running = cluster::run(config, process, (options, announcer), &tell);
     let running = stopped_by(shutdown, &reef, running);
+    let running = with_addresses((config, path), &network, running);
     let end = match process {
         // the store is its own
         0 => attended((config, &network, address_of(services.as_ref())), &reef, output, running).await,
@@ -167,7 +169,7 @@ pub async fn observed(
     let running = beside(pipelines::run::run_announced(config, options, announcer), display);
     let api = address_of(services.as_ref());
     started(&reef, api);
-    let running = stopped_by(shutdown, &reef, running);
+    let running = with_addresses((config, path), &network, stopped_by(shutdown, &reef, running));
     let ended = attended((config, &network, api), &reef, output, running).await;
     close(services).await;
     network.close().await;
@@ -199,6 +201,20 @@ async fn stopped_by<T>(mut shutdown: watch::Receiver<bool>, reef: &RunningReef, 
         ended = &mut running => return ended,
         // also when nobody can ask any more
         asked = shutdown.wait_for(|stop| *stop) => if asked.is_ok() { reef.stop() },
+    }
+    running.await
+}
+
+/// Waits for `running`; meanwhile addresses that colonies assign are stored in the reef's file.
+async fn with_addresses<T>(
+    (config, path): (&ReefConfig, &Path),
+    network: &Network,
+    running: impl Future<Output = T>,
+) -> T {
+    let mut running = pin!(running);
+    tokio::select! {
+        ended = &mut running => return ended,
+        () = assigned::store(config, path, network) => {}
     }
     running.await
 }

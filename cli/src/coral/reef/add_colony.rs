@@ -9,15 +9,14 @@ use crate::entry::runtime;
 use crate::exit::{Exit, Failure};
 use crate::mesh_failure;
 use crate::output::Output;
+use crate::reef_file;
 use colony::config::Places;
 use mesh::secret::SecretSource;
 use mesh::{LinkStatus, MeshColony, MeshError, Network, Route, Step};
 use model::clock::SystemClock;
 use pipelines::config::{Format, ReefConfig};
 use serde_json::json;
-use std::io::Write;
 use std::net::Ipv4Addr;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -241,27 +240,12 @@ impl File {
         if let Some(secret) = &given.loose {
             secret.store(&secret_file).map_err(|error| mesh_failure::failure(&error))?;
         }
-        self.replace(&text).map_err(|error| {
+        reef_file::replace(&self.path, &text).map_err(|error| {
             if given.loose.is_some() {
                 let _ = std::fs::remove_file(&secret_file);
             }
             Failure::new(Exit::Failed, "config_unwritable", format!("cannot write {}", self.path.display()))
                 .caused_by(Some(&error))
         })
-    }
-
-    /// Replaces the file atomically; it keeps its mode.
-    fn replace(&self, text: &str) -> std::io::Result<()> {
-        let mode = std::fs::metadata(&self.path)?.mode() & 0o777;
-        let mut name = self.path.file_name().unwrap_or_default().to_owned();
-        name.push(".new");
-        let new = self.path.with_file_name(name);
-        let mut file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(&new)?;
-        let written = file.write_all(text.as_bytes()).and_then(|()| file.sync_all());
-        let renamed = written.and_then(|()| std::fs::rename(&new, &self.path));
-        if renamed.is_err() {
-            let _ = std::fs::remove_file(&new);
-        }
-        renamed
     }
 }

@@ -1,0 +1,51 @@
+//! Addresses that colonies have assigned to a running reef: stored in its file where it has none.
+
+use crate::reef_file;
+use mesh::Network;
+use pipelines::config::{Format, ReefConfig};
+use std::collections::BTreeSet;
+use std::net::Ipv4Addr;
+use std::path::Path;
+use std::time::Duration;
+
+/// Between two looks at the tunnels.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// Ends once every colony behind a mesh has an address in the file. A file that cannot be changed costs a log line each
+/// and never the run: the colony assigns the same address again.
+pub async fn store(config: &ReefConfig, path: &Path, network: &Network) {
+    let is_open = |colony: &&pipelines::config::ColonyConfig| {
+        colony.mesh.is_some() && colony.endpoint.is_none() && colony.reef_mesh_ip.is_none()
+    };
+    let mut open: BTreeSet<String> =
+        config.colonies.iter().filter(is_open).map(|colony| colony.colony_id.clone()).collect();
+    while !open.is_empty() {
+        for link in network.status().await {
+            let Some(address) = link.reef_mesh_ip.filter(|_| open.remove(&link.colony_id)) else { continue };
+            let (path, colony_id) = (path.to_owned(), link.colony_id);
+            // it waits for a disk; a panic in it would be reported by the hook of the process
+            let _ = tokio::task::spawn_blocking(move || write(&path, &colony_id, address)).await;
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+}
+
+fn write(path: &Path, colony_id: &str, address: Ipv4Addr) {
+    let written = std::fs::read_to_string(path).and_then(|text| {
+        let format = Format::of_path(path).unwrap_or(Format::Yaml);
+        match reef_file::with_address((&text, format, path), colony_id, address) {
+            Some(new) => reef_file::replace(path, &new).map(|()| true),
+            None => Ok(false),
+        }
+    });
+    let path = path.display();
+    match written {
+        Ok(true) => tracing::info!(colony_id, %address, %path, "the colony's address for this reef is stored"),
+        Ok(false) => tracing::warn!(
+            colony_id,
+            %path,
+            "add reef_mesh_ip: \"{address}\" to this colony: the file is in a form that the reef does not extend"
+        ),
+        Err(error) => tracing::warn!(colony_id, %path, %error, "reef_mesh_ip: \"{address}\" cannot be stored"),
+    }
+}
