@@ -436,6 +436,11 @@ async fn colonies_that_are_late_down_or_never_seen_are_named_in_every_answer() {
             later("staging", 20),
             ColonyStatus { last_error: "connection refused".to_owned(), ..later("qa", 100) },
             ColonyStatus { health: "unreachable".to_owned(), ..later("dev", 170) },
+            ColonyStatus {
+                health: "revoked".to_owned(),
+                last_error: "refused this reef: revoked on 2024-11-13".to_owned(),
+                ..later("demo", 120)
+            },
         ],
         ..Rows::default()
     };
@@ -452,6 +457,7 @@ async fn colonies_that_are_late_down_or_never_seen_are_named_in_every_answer() {
         let states: Vec<(&str, &str)> =
             answer.completeness().colonies.iter().map(|colony| (colony.colony_id.as_str(), colony.state)).collect();
         let expected = [
+            ("my-shop-demo", "revoked"),
             ("my-shop-dev", "unreachable"),
             ("my-shop-production", "current"),
             ("my-shop-qa", "late"),
@@ -460,7 +466,9 @@ async fn colonies_that_are_late_down_or_never_seen_are_named_in_every_answer() {
         ];
         assert_eq!(states, expected);
         assert!(!answer.completeness().complete);
-        let line = "⚠ Incomplete: 4 of 5 colonies not current: my-shop-dev unreachable (no answer since 2024-11-13 14:50:00 UTC); \
+        let line = "⚠ Incomplete: 5 of 6 colonies not current: my-shop-demo revoked (it has revoked this reef; nothing since \
+                    2024-11-13 14:00:00 UTC: refused this reef: revoked on 2024-11-13); my-shop-dev unreachable (no answer \
+                    since 2024-11-13 14:50:00 UTC); \
                     my-shop-qa late (no answer since 2024-11-13 13:40:00 UTC: connection refused); my-shop-staging stale \
                     (nothing since 2024-11-13 12:20:00 UTC); my-shop-uat never seen (nothing has been received from it); the \
                     others complete to 2024-11-13 15:00:00 UTC.\n";
