@@ -75,11 +75,14 @@ fn rfc_3339<S: serde::Serializer>(time: &TimeMs, serializer: S) -> Result<S::Ok,
     serializer.collect_str(time)
 }
 
-/// Whether partitions of the first source may be read by the second: a topic belongs to any Kafka source that names it,
+/// Whether a partition of the first source may be read by the other: a topic belongs to any Kafka source that names it,
 /// and another topic renames the source.
-fn may_read(source: &str, other: &str) -> bool {
-    let is_kafka = |name: &str| name.starts_with("kafka:");
-    source == other || (is_kafka(source) && is_kafka(other))
+fn may_read((source, partition): (&str, &str), other: &str) -> bool {
+    if !source.starts_with("kafka:") {
+        return source == other;
+    }
+    let topic = partition.rsplit_once('/').map_or(partition, |(topic, _)| topic);
+    other.strip_prefix("kafka:").is_some_and(|topics| topics.split(',').any(|own| own == topic))
 }
 
 /// All deferred rows, and the positions of the sources.
@@ -137,7 +140,7 @@ impl Deferred {
                 self.moved.insert(key.clone());
             }
             let since = *held.asked_since.get_or_insert(now);
-            if !sources.iter().any(|source| may_read(&key.0, source)) {
+            if !sources.iter().any(|source| may_read((&key.0, &key.1), source)) {
                 tracing::warn!(
                     source = %key.0, partition = %key.1, rows = held.rows, first = %held.first,
                     given_up_after = %(since + ASKED_MS_MAX),
@@ -171,7 +174,7 @@ impl Deferred {
     /// Takes note of a batch, in the order of delivery.
     pub(crate) fn observe(&mut self, source: &str, batch: &Batch, now: TimeMs) {
         for partition in batch.restarted.iter().chain(&batch.rewound) {
-            let is_meant = |(of, known): &(String, String)| known == partition && may_read(of, source);
+            let is_meant = |(of, known): &(String, String)| known == partition && may_read((of, known), source);
             let Some(key) = self.held.keys().find(|key| is_meant(key)).cloned() else { continue };
             self.due.remove(&key);
             let Some(held) = self.held.remove(&key) else { continue };
@@ -269,7 +272,7 @@ pub(crate) fn rewind(
         if held.when > now {
             continue;
         }
-        for (name, of_source) in positions.iter_mut().filter(|(name, _)| may_read(&source, name)) {
+        for (name, of_source) in positions.iter_mut().filter(|(name, _)| may_read((&source, &partition), name)) {
             if *name != source && !of_source.0.contains_key(&partition) {
                 continue;
             }
@@ -285,8 +288,9 @@ pub(crate) fn rewind(
 
 /// The rewound partitions that this source may read.
 pub(crate) fn rewound_of(rewound: &BTreeMap<String, BTreeSet<String>>, source: &str) -> BTreeSet<String> {
-    let own = rewound.iter().filter(|(name, _)| may_read(name, source));
-    own.flat_map(|(_, partitions)| partitions.iter().cloned()).collect()
+    let all = rewound.iter().flat_map(|(name, partitions)| partitions.iter().map(move |partition| (name, partition)));
+    let own = all.filter(|(name, partition)| may_read((name, partition), source));
+    own.map(|(_, partition)| partition.clone()).collect()
 }
 
 /// A source with rewound partitions: reported with the first batch of each.

@@ -186,3 +186,15 @@ fn a_topic_goes_back_also_where_another_source_reads_it_by_now() {
     all.entry(DEFERRED_NAME.to_owned()).or_default().advance(held.take_moved());
     assert_eq!(waits(&all), 0, "it has been read again");
 }
+
+#[test]
+fn a_topic_goes_back_only_in_a_source_that_reads_it() {
+    let all = stored(
+        "kafka:e",
+        &[batch(Vec::new(), &[("e/0", "5")]), batch(vec![reject("e/0@6", ahead(10))], &[("e/0", "7")])],
+    );
+    let (_, rewound) = rewind(&all, ahead(20));
+    assert_eq!(rewound_of(&rewound, "kafka:e"), BTreeSet::from(["e/0".to_owned()]));
+    assert!(rewound_of(&rewound, "kafka:m").is_empty(), "late rows of another topic stay late");
+    assert!(rewound_of(&rewound, "kafka:m,ee").is_empty());
+}
