@@ -12,6 +12,7 @@ use model::reject::{Reject, RejectReason};
 use model::time::{DAY_MS, TimeMs};
 use serde::{Deserialize, Serialize};
 use sources::{Arrival, Batch, Source, SourceError};
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 
 #[cfg(test)]
@@ -83,6 +84,13 @@ fn may_read((source, partition): (&str, &str), other: &str) -> bool {
     }
     let topic = partition.rsplit_once('/').map_or(partition, |(topic, _)| topic);
     other.strip_prefix("kafka:").is_some_and(|topics| topics.split(',').any(|own| own == topic))
+}
+
+/// Orders positions of one partition: the start, then offsets as numbers. Positions that are no numbers are never
+/// compared: no two sources have such a partition.
+fn by_offset(one: &Option<String>, other: &Option<String>) -> Ordering {
+    let number = |from: &Option<String>| from.as_ref().map(|text| (text.parse::<i64>().ok(), text.clone()));
+    number(one).cmp(&number(other))
 }
 
 /// All deferred rows, and the positions of the sources.
@@ -174,21 +182,35 @@ impl Deferred {
     /// Takes note of a batch, in the order of delivery.
     pub(crate) fn observe(&mut self, source: &str, batch: &Batch, now: TimeMs) {
         for partition in batch.restarted.iter().chain(&batch.rewound) {
+            // a Kafka source that was renamed may have left an entry under each name
             let is_meant = |(of, known): &(String, String)| known == partition && may_read((of, known), source);
-            let Some(key) = self.held.keys().find(|key| is_meant(key)).cloned() else { continue };
-            self.due.remove(&key);
-            let Some(held) = self.held.remove(&key) else { continue };
-            tracing::info!(
-                source, partition, rows = held.rows, first = %held.first,
-                "rows that were ahead of this machine's clock are read again"
-            );
+            let meant: Vec<(String, String)> = self.held.keys().filter(|key| is_meant(key)).cloned().collect();
+            let is_due = |key: &&(String, String)| self.due.contains(*key);
+            let from = |key: &(String, String)| self.held.get(key).and_then(|held| held.from.clone());
+            let due = meant.iter().filter(is_due).map(from).min_by(|a, b| by_offset(a, b));
+            let back = due.or_else(|| meant.iter().map(from).min_by(|a, b| by_offset(a, b)));
+            let Some(back) = back else { continue };
+            for key in meant {
+                // one from before does not come again with this rewind; all others do
+                let is_again = |held: &DeferredPart| by_offset(&held.from, &back).is_ge();
+                if !self.held.get(&key).is_some_and(is_again) {
+                    continue;
+                }
+                self.due.remove(&key);
+                if let Some(held) = self.held.remove(&key) {
+                    tracing::info!(
+                        source, partition, rows = held.rows, first = %held.first,
+                        "rows that were ahead of this machine's clock are read again"
+                    );
+                }
+                self.moved.insert(key);
+            }
             // it was rewound: its rows that are still ahead are deferred from there, not from its earlier position
             let reached = self.reached.entry(source.to_owned()).or_default();
-            match held.from {
+            match back {
                 Some(from) => drop(reached.0.insert(partition.clone(), from)),
                 None => drop(reached.0.remove(partition)),
             }
-            self.moved.insert(key);
         }
         let ahead = batch.rejects.iter().filter_map(|reject| Some((reject.place.clone(), time_ahead(reject, now)?)));
         self.open.entry(source.to_owned()).or_default().extend(ahead);
@@ -266,24 +288,33 @@ pub(crate) fn rewind(
     positions: &BTreeMap<String, Positions>,
     now: TimeMs,
 ) -> (BTreeMap<String, Positions>, BTreeMap<String, BTreeSet<String>>) {
-    let mut positions = positions.clone();
+    let mut moved = positions.clone();
     let mut rewound: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    for ((source, partition), held) in read(&positions) {
+    // a Kafka source that was renamed may have left an entry under each name: the earliest position counts
+    let mut back: BTreeMap<(&String, String), Option<String>> = BTreeMap::new();
+    for ((source, partition), held) in read(positions) {
         if held.when > now {
             continue;
         }
-        for (name, of_source) in positions.iter_mut().filter(|(name, _)| may_read((&source, &partition), name)) {
+        for (name, of_source) in positions.iter().filter(|(name, _)| may_read((&source, &partition), name)) {
             if *name != source && !of_source.0.contains_key(&partition) {
                 continue;
             }
-            match &held.from {
-                Some(from) => drop(of_source.0.insert(partition.clone(), from.clone())),
-                None => drop(of_source.0.remove(&partition)),
+            let from = back.entry((name, partition.clone())).or_insert_with(|| held.from.clone());
+            if by_offset(&held.from, from).is_lt() {
+                from.clone_from(&held.from);
             }
         }
         rewound.entry(source).or_default().insert(partition);
     }
-    (positions, rewound)
+    for ((name, partition), from) in back {
+        let of_source = moved.entry(name.clone()).or_default();
+        match from {
+            Some(from) => drop(of_source.0.insert(partition, from)),
+            None => drop(of_source.0.remove(&partition)),
+        }
+    }
+    (moved, rewound)
 }
 
 /// The rewound partitions that this source may read.

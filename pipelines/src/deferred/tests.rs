@@ -198,3 +198,66 @@ fn a_topic_goes_back_only_in_a_source_that_reads_it() {
     assert!(rewound_of(&rewound, "kafka:m").is_empty(), "late rows of another topic stay late");
     assert!(rewound_of(&rewound, "kafka:m,ee").is_empty());
 }
+
+/// What is stored of a partition of a topic that two sources have read, one after the other: position and entry of each.
+fn of_both(entries: [(&str, &str, &str, TimeMs); 2]) -> BTreeMap<String, Positions> {
+    let mut all: BTreeMap<String, Positions> = BTreeMap::new();
+    let mut parts = Positions::default();
+    for (source, from, reached, first) in entries {
+        let row = [batch(Vec::new(), &[("e/0", from)]), batch(vec![reject("e/0@6", first)], &[("e/0", reached)])];
+        let mut stored = stored(source, &row);
+        parts.advance(stored.remove(DEFERRED_NAME).unwrap());
+        all.extend(stored);
+    }
+    all.insert(DEFERRED_NAME.to_owned(), parts);
+    all
+}
+
+/// Takes note that this source reads the partition again, and gives what is stored then.
+fn read_again(mut all: BTreeMap<String, Positions>, source: &str, at: TimeMs) -> BTreeMap<String, Positions> {
+    let mut held = Deferred::of_store(&all, at);
+    held.observe(source, &Batch { rewound: vec!["e/0".to_owned()], ..batch(Vec::new(), &[("e/0", "51")]) }, at);
+    all.entry(DEFERRED_NAME.to_owned()).or_default().advance(held.take_moved());
+    all
+}
+
+fn entries(all: &BTreeMap<String, Positions>) -> Vec<(String, Option<String>)> {
+    read(all).into_iter().map(|((source, _), held)| (source, held.from)).collect()
+}
+
+#[test]
+fn of_two_entries_for_a_partition_the_earlier_position_counts_and_both_are_settled() {
+    let entry = |source, from| (source, from, "90", ahead(10));
+    for both in [[entry("kafka:e", "5"), entry("kafka:e,m", "50")], [entry("kafka:e", "50"), entry("kafka:e,m", "5")]] {
+        let all = of_both(both);
+        let (moved, _) = rewind(&all, ahead(20));
+        assert_eq!(moved["kafka:e,m"], positions(&[("e/0", "5")]), "and not 50, the last or the smaller text");
+        let mut held = Deferred::of_store(&all, ahead(20));
+        let again = batch(Vec::new(), &[("e/0", "40")]);
+        held.observe("kafka:e,m", &Batch { rewound: vec!["e/0".to_owned()], ..again }, ahead(20));
+        assert_eq!(held.waiting().positions, 0);
+        assert_eq!(held.reached["kafka:e,m"], positions(&[("e/0", "40")]));
+        // a row of the first batch that is still ahead waits from where the source went back to
+        let again = batch(vec![reject("e/0@7", ahead(30))], &[("e/0", "8")]);
+        let mut held = Deferred::of_store(&all, ahead(20));
+        held.observe("kafka:e,m", &Batch { rewound: vec!["e/0".to_owned()], ..again }, ahead(20));
+        let mut after = all.clone();
+        after.entry(DEFERRED_NAME.to_owned()).or_default().advance(held.take_moved());
+        assert_eq!(entries(&after), [("kafka:e,m".to_owned(), Some("5".to_owned()))]);
+    }
+}
+
+#[test]
+fn of_two_entries_for_a_partition_the_one_that_was_not_read_again_stays() {
+    // the old name sorts last, and the time of the new entry has not come
+    let all = of_both([("kafka:m,e", "50", "60", ahead(10)), ("kafka:e", "5", "90", ahead(40))]);
+    let (moved, _) = rewind(&all, ahead(20));
+    assert_eq!(moved["kafka:e"], positions(&[("e/0", "50")]));
+    let after = read_again(all, "kafka:e", ahead(20));
+    assert_eq!(entries(&after), [("kafka:e".to_owned(), Some("5".to_owned()))], "it lies before the rewind");
+    // after the rewind: its rows come again, and wait again if they are still ahead
+    let all = of_both([("kafka:m,e", "5", "60", ahead(10)), ("kafka:e", "50", "90", ahead(40))]);
+    let (moved, _) = rewind(&all, ahead(20));
+    assert_eq!(moved["kafka:e"], positions(&[("e/0", "5")]));
+    assert!(entries(&read_again(all, "kafka:e", ahead(20))).is_empty());
+}
