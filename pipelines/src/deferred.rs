@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use model::check::{FUTURE_SKEW_MS_MAX, far_future_time};
 use model::position::Positions;
 use model::reject::{Reject, RejectReason};
-use model::time::{DAY_MS, TimeMs};
+use model::time::{DAY_MS, MINUTE_MS, TimeMs};
 use serde::{Deserialize, Serialize};
 use sources::{Arrival, Batch, Source, SourceError};
 use std::cmp::Ordering;
@@ -24,6 +24,8 @@ pub const DEFERRED_NAME: &str = "held-back";
 const AHEAD_MS_MAX: i64 = 100 * 366 * DAY_MS;
 /// How long runs ask for rows that the clock takes by now. After that they are given up, with a message.
 const ASKED_MS_MAX: i64 = 7 * DAY_MS;
+/// How long a run lasts at least before it gives up rows of a source that it reads: each partition has had its turn.
+const RUN_MS_MIN: i64 = 10 * MINUTE_MS;
 /// The source whose partitions are cheap to read from their start, which also replaces their earlier rejects.
 const FILES: &str = "files";
 
@@ -105,6 +107,10 @@ pub(crate) struct Deferred {
     /// Those that the clock took when the run began, and that have not been read again yet.
     due: BTreeSet<(String, String)>,
     met: u64,
+    /// When this run asked, and the sources that it reads.
+    asked: Option<(TimeMs, Vec<String>)>,
+    /// Those of them that have delivered a batch.
+    delivered: BTreeSet<String>,
 }
 
 fn part_of(source: &str, partition: &str) -> String {
@@ -141,7 +147,7 @@ impl Deferred {
     }
 
     /// A live run of these sources begins, and asks for what the clock takes by now.
-    pub(crate) fn ask(&mut self, sources: &[String], now: TimeMs) {
+    pub(crate) fn ask(&mut self, sources: Vec<String>, now: TimeMs) {
         for key in &self.due {
             let Some(held) = self.held.get_mut(key) else { continue };
             if held.asked_since.is_none() {
@@ -156,21 +162,37 @@ impl Deferred {
                 );
             }
         }
+        self.asked = Some((now, sources));
     }
 
-    /// A live run ends: what has been asked for long enough and has not come is given up, unless its source cannot be
-    /// reached.
+    /// A live run ends in which no source has panicked. What runs have asked for long enough is given up where no source
+    /// of this run may read it; or where one that may has delivered, none of these is unreachable, and the run has lasted
+    /// long enough.
     pub(crate) fn give_up(&mut self, now: TimeMs, is_unreachable: impl Fn(&str) -> bool) {
-        let held = &self.held;
+        let Some((asked_at, sources)) = &self.asked else { return };
+        let (held, delivered) = (&self.held, &self.delivered);
+        let readers = |key: &(String, String)| {
+            sources.iter().filter(|source| may_read((&key.0, &key.1), source)).collect::<Vec<_>>()
+        };
         let is_over = |key: &(String, String)| {
             let since = held.get(key).and_then(|held| held.asked_since);
-            since.is_some_and(|since| now - since >= ASKED_MS_MAX) && !is_unreachable(&key.0)
+            let readers = readers(key);
+            let has_had_its_turn = now - *asked_at >= RUN_MS_MIN
+                && readers.iter().any(|source| delivered.contains(*source))
+                && !readers.iter().any(|source| is_unreachable(source));
+            since.is_some_and(|since| now - since >= ASKED_MS_MAX) && (readers.is_empty() || has_had_its_turn)
         };
         let over: Vec<(String, String)> = self.due.extract_if(.., is_over).collect();
         for key in over {
+            let why = match readers(&key).is_empty() {
+                true => "no configured source reads their partition",
+                false => {
+                    "in a run of ten minutes or more, a source of their partition has delivered, and none is unreachable"
+                }
+            };
             if let Some(held) = self.held.remove(&key) {
                 tracing::warn!(
-                    source = %key.0, partition = %key.1, rows = held.rows, first = %held.first, last = %held.last,
+                    source = %key.0, partition = %key.1, rows = held.rows, first = %held.first, last = %held.last, why,
                     "rows that were ahead of this machine's clock have not come again in a week of asking: they are given \
                      up; where they still exist, a replay or an import of their range brings them"
                 );
@@ -181,6 +203,9 @@ impl Deferred {
 
     /// Takes note of a batch, in the order of delivery.
     pub(crate) fn observe(&mut self, source: &str, batch: &Batch, now: TimeMs) {
+        if !self.delivered.contains(source) {
+            self.delivered.insert(source.to_owned());
+        }
         for partition in batch.restarted.iter().chain(&batch.rewound) {
             // a Kafka source that was renamed may have left an entry under each name
             let is_meant = |(of, known): &(String, String)| known == partition && may_read((of, known), source);

@@ -138,13 +138,27 @@ fn a_part_that_is_no_longer_read_is_forgotten_once_its_time_has_come() {
     assert!(rewind(&all, ahead(30)).1.is_empty());
 }
 
-/// Asks and ends a run, and gives what is stored then.
-fn asked(mut stored: BTreeMap<String, Positions>, now: TimeMs, is_unreachable: bool) -> BTreeMap<String, Positions> {
-    let mut held = Deferred::of_store(&stored, now);
-    held.ask(&["files".to_owned()], now);
-    held.give_up(now, |_| is_unreachable);
-    stored.entry(DEFERRED_NAME.to_owned()).or_default().advance(held.take_moved());
-    stored
+/// A run that reads these sources, and how it went.
+#[derive(Clone, Copy)]
+struct Asking<'a> {
+    sources: &'a [&'a str],
+    delivering: &'a [&'a str],
+    away: &'a [&'a str],
+    lasts_ms: i64,
+}
+
+impl Asking<'_> {
+    /// Asks and ends the run, and gives what is stored then.
+    fn run(&self, mut stored: BTreeMap<String, Positions>, now: TimeMs) -> BTreeMap<String, Positions> {
+        let mut held = Deferred::of_store(&stored, now);
+        held.ask(self.sources.iter().map(|source| (*source).to_owned()).collect(), now);
+        for source in self.delivering {
+            held.observe(source, &batch(Vec::new(), &[("e/1", "4")]), now);
+        }
+        held.give_up(now + self.lasts_ms, |source| self.away.contains(&source));
+        stored.entry(DEFERRED_NAME.to_owned()).or_default().advance(held.take_moved());
+        stored
+    }
 }
 
 fn waits(stored: &BTreeMap<String, Positions>) -> usize {
@@ -154,18 +168,42 @@ fn waits(stored: &BTreeMap<String, Positions>) -> usize {
 #[test]
 fn what_does_not_come_in_a_week_of_asking_is_given_up_but_not_while_its_source_is_away() {
     for source in ["kafka:e", "colony-events:c"] {
+        let sources = &[source][..];
+        let good = Asking { sources, delivering: sources, away: &[], lasts_ms: RUN_MS_MIN };
         let ahead_of_clock = [batch(vec![reject("e/0@6", ahead(10))], &[("e/0", "7")])];
         // two weeks pass before the first run that asks
-        let early = asked(stored(source, &ahead_of_clock), ahead(1), false);
-        let first = asked(early, ahead(24), false);
+        let early = good.run(stored(source, &ahead_of_clock), ahead(1));
+        let first = good.run(early, ahead(24));
         assert_eq!(rewind(&first, ahead(24)).1.len(), 1, "it is asked for");
-        let next = asked(first, ahead(30), false);
+        let next = good.run(first, ahead(30));
         assert_eq!(waits(&next), 1, "six days");
-        let away = asked(next, ahead(40), true);
+        let away = Asking { away: sources, ..good }.run(next, ahead(40));
         assert_eq!(waits(&away), 1, "the source could not deliver");
-        let over = asked(away, ahead(40), false);
+        let stopped = Asking { delivering: &["files"], ..good }.run(away, ahead(40));
+        assert_eq!(waits(&stopped), 1, "it was stopped before the first batch");
+        let short = Asking { lasts_ms: RUN_MS_MIN - 1, ..good }.run(stopped, ahead(40));
+        assert_eq!(waits(&short), 1, "other partitions may have come first");
+        let over = good.run(short, ahead(40));
         assert_eq!((waits(&over), rewind(&over, ahead(40)).1.len()), (0, 0));
     }
+}
+
+#[test]
+fn what_no_source_reads_is_given_up_after_a_week_and_a_renamed_source_counts_by_its_topic() {
+    let ahead_of_clock = [batch(vec![reject("e/0@6", ahead(10))], &[("e/0", "7")])];
+    let sources = &["kafka:m", "kafka:e,x"][..];
+    let renamed = Asking { sources, delivering: sources, away: &[], lasts_ms: RUN_MS_MIN };
+    let first = renamed.run(stored("kafka:e", &ahead_of_clock), ahead(20));
+    for away in [&["kafka:e,x"][..], sources] {
+        assert_eq!(waits(&Asking { away, ..renamed }.run(first.clone(), ahead(40))), 1);
+    }
+    let other = Asking { delivering: &["kafka:m"], ..renamed };
+    assert_eq!(waits(&other.run(first.clone(), ahead(40))), 1, "one of another topic says nothing about it");
+    let elsewhere = Asking { away: &["kafka:m"], ..renamed };
+    assert_eq!(waits(&elsewhere.run(first.clone(), ahead(40))), 0);
+    let unread = Asking { sources: &["kafka:m"], delivering: &[], away: &[], lasts_ms: 0 };
+    assert_eq!(waits(&unread.run(first.clone(), ahead(26))), 1, "six days");
+    assert_eq!(waits(&unread.run(first, ahead(27))), 0);
 }
 
 #[test]

@@ -144,6 +144,18 @@ impl Intake {
         sum(&self.rows)
     }
 
+    /// Whether a source has panicked by now, as far as can be said without waiting.
+    pub(crate) fn has_panicked(&mut self) -> bool {
+        while let Some(ended) = self.tasks.try_join_next() {
+            if let Err(error) = ended
+                && error.is_panic()
+            {
+                self.panicked.get_or_insert(error.to_string());
+            }
+        }
+        self.panicked.is_some()
+    }
+
     /// The message of a source task that panicked, if one did. Asked once no delivery is left and the acknowledgements are
     /// gone.
     pub async fn panic(&mut self) -> Option<String> {
@@ -287,6 +299,7 @@ mod tests {
         let (_stop, shutdown) = watch::channel(false);
         let mut intake = started(vec![Box::new(Odd(true)), Box::new(Odd(false))], &shutdown, 1 << 20);
         assert!(intake.next().await.is_none());
+        assert!(intake.has_panicked());
         assert!(intake.panic().await.unwrap().contains("a bug in a source"));
     }
 

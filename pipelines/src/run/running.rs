@@ -215,7 +215,7 @@ impl Running {
         let queue_bytes_max = self.memory.queue_bytes_max();
         if self.is_live {
             let names: Vec<String> = sources.iter().map(|source| source.name().to_owned()).collect();
-            self.held.ask(&names, self.clock.now());
+            self.held.ask(names, self.clock.now());
         }
         let mut intake = Intake::start(sources, &options.shutdown, queue_bytes_max, &self.instruments);
         self.acknowledgements = intake.acknowledgements();
@@ -289,7 +289,9 @@ impl Running {
             if intake.is_complete() {
                 self.held.forget_unread();
             }
-            self.held.give_up(self.clock.now(), |source| self.reach.is_unreachable(source));
+            if !intake.has_panicked() {
+                self.held.give_up(self.clock.now(), |source| self.reach.is_unreachable(source));
+            }
         }
         intake.stop();
         self.is_draining = true;
