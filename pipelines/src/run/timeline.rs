@@ -19,6 +19,8 @@ use sinks::schema::{DERIVED, DerivedTable};
 use sinks::{SinkError, StoreReader};
 use std::collections::BTreeMap;
 
+mod seen_again;
+
 /// Rows read at once.
 const PAGE_ROWS: usize = 10_000;
 
@@ -146,7 +148,30 @@ impl StoredTimeline {
             };
             facts.extend(Input::of_node(&ServiceNode { seen_at, ..latest.clone() }));
         }
+        let again = self.seen_again(&facts);
+        facts.extend(again);
         facts
+    }
+
+    /// Sightings with which these facts say of each observed version whether it stayed.
+    fn seen_again(&self, facts: &[Input]) -> Vec<Input> {
+        let mut sightings: BTreeMap<(&str, &str), Vec<(TimeMs, &str)>> = BTreeMap::new();
+        for fact in facts {
+            if let Input::Seen(seen) = fact {
+                let of_service = sightings.entry((&seen.colony_id, &seen.service_id)).or_default();
+                of_service.push((seen.at, &seen.version));
+            }
+        }
+        let mut again = Vec::new();
+        for (key, rows) in &self.services {
+            let is_meant = |row: &&Deployment| row.kind == Kind::Observed && !self.is_final(key, row);
+            let observed: Vec<&Deployment> = rows.iter().filter(is_meant).collect();
+            let (colony_id, service_id) = (key.0.as_str(), key.1.as_str());
+            let known = sightings.get(&(colony_id, service_id)).map(Vec::as_slice).unwrap_or_default();
+            let added = seen_again::seen_again(known, &observed).into_iter();
+            again.extend(added.map(|(at, version)| Input::seen(colony_id, service_id, version, at)));
+        }
+        again
     }
 
     /// The versions before and after a deployment that the topology has shown and no event names.

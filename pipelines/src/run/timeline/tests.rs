@@ -163,3 +163,41 @@ async fn versions_that_only_the_topology_knew_survive_a_restart() {
     let rows = restarted(&events, 2, &[(0, "2.0.0"), (65, "2.1.0"), (305, "2.2.0")], &[]).await;
     assert_eq!(versions(&rows), ["2.0.0>2.1.0", "2.1.0>2.2.0"]);
 }
+
+fn statuses(rows: &[Deployment]) -> Vec<String> {
+    rows.iter().map(|row| format!("{}>{} {}", row.from_version, row.to_version, row.status.as_str())).collect()
+}
+
+#[tokio::test]
+async fn a_version_that_was_put_back_stays_so_after_a_restart() {
+    // put back before the version that is in effect now came back
+    let seen = [(0, "1"), (65, "2"), (90, "3"), (120, "1"), (150, "3")];
+    let rows = restarted(&[], 0, &seen, &[]).await;
+    assert_eq!(statuses(&rows), ["1>2 rolled_back", "2>3 success"]);
+    let rows = restarted(&[], 0, &seen, &[(160, "3"), (170, "4")]).await;
+    assert_eq!(statuses(&rows), ["1>2 rolled_back", "2>3 success", "3>4 success"]);
+    let rows = restarted(&[], 0, &seen, &[(160, "2")]).await;
+    assert_eq!(statuses(&rows), ["1>2 success", "2>3 rolled_back"]);
+    // three, one in the other
+    let seen = [(0, "1"), (10, "2"), (20, "3"), (30, "4"), (40, "3"), (50, "2"), (60, "1"), (70, "5")];
+    let rows = restarted(&[], 0, &seen, &[(80, "5")]).await;
+    assert_eq!(statuses(&rows), ["1>2 rolled_back", "2>3 rolled_back", "3>4 rolled_back", "1>5 success"]);
+    // one that came back twice, before and after a version that followed another
+    let seen = [(0, "1"), (65, "2"), (90, "3"), (120, "1"), (150, "4"), (160, "3"), (170, "4")];
+    let rows = restarted(&[], 0, &seen, &[]).await;
+    assert_eq!(statuses(&rows), ["1>2 rolled_back", "2>3 success", "1>4 success"]);
+    let seen = [(0, "1"), (65, "2"), (90, "3"), (100, "4"), (120, "1"), (150, "3"), (200, "5")];
+    let rows = restarted(&[], 0, &seen, &[]).await;
+    assert_eq!(statuses(&rows), ["1>2 rolled_back", "2>3 success", "3>4 rolled_back", "3>5 success"]);
+}
+
+/// Every way in which six sightings can show up to four versions.
+#[tokio::test]
+async fn any_few_sightings_give_the_same_rows_after_a_restart() {
+    for number in 0..4_usize.pow(5) {
+        let version = |place: u32| ["1", "2", "3", "4"][(number / 4_usize.pow(place)) % 4];
+        let seen: Vec<(i64, &str)> =
+            [(0, "1")].into_iter().chain((0..5).map(|place| (i64::from(place) * 10 + 10, version(place)))).collect();
+        restarted(&[], 0, &seen, &[]).await;
+    }
+}
