@@ -38,7 +38,7 @@ pub fn shell(folder: &Path, line: &str) -> Command {
     let programs = Path::new(program("coral-pipeline")).parent().unwrap();
     let path = format!("{}:{}", programs.display(), std::env::var("PATH").unwrap_or_default());
     let mut command = Command::new("bash");
-    command.args(["-ec", &format!("exec {line}")]).current_dir(folder).env("PATH", path);
+    command.args(["-ec", line]).current_dir(folder).env("PATH", path);
     command.env("CORAL_HOME", folder.join("home")).env_remove("CORAL_STORAGE_PATH").env_remove("CORAL_REEF");
     command
 }
@@ -65,7 +65,9 @@ pub struct Background {
 
 impl Background {
     pub fn start(folder: &Path, line: &str) -> Background {
-        let mut child = shell(folder, line).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        // the shell becomes the command: what is killed is the command itself
+        let line = format!("exec {line}");
+        let mut child = shell(folder, &line).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
         let stdout = BufReader::new(child.stdout.take().unwrap());
         Background { child, stdout }
     }
