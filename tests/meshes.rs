@@ -142,6 +142,12 @@ fn meshes_give_what_files_give_while_colonies_and_reef_are_killed() {
         assert_eq!((&peers[0]["reef_id"], &peers[0]["mesh_ip"]), (&"test-reef-a1b2c3".into(), &"10.42.0.100".into()));
         assert_eq!(peers.as_array().unwrap().len(), 1, "one reef, however often it was started");
     }
+    let config = std::fs::read_to_string(scene.reef.config()).unwrap();
+    assert_eq!(
+        config.matches("reef_mesh_ip = \"10.42.0.100\"").count(),
+        2,
+        "the reef has stored its addresses: {config}"
+    );
     only_wireguard(&scene);
     for colony in &scene.colonies {
         let calls: Vec<String> =
@@ -235,12 +241,25 @@ fn a_removed_reef_loses_one_colony_at_once_and_for_good() {
     });
     assert!(ended.contains("10.42.0.100"), "{ended}");
     await_some("the end of its tunnel", || removed.command(&["peers"])["peers"][0]["tunnel"].is_null().then_some(()));
-    // the other colony goes on
+    // the other colony continues
     let other = &scene.colonies[1];
     let calls = |log: &str| log.lines().filter(|line| line.contains("GetSummary") && line.contains("code=Ok")).count();
     let before = calls(&other.log());
     await_some("further summaries", || (calls(&other.log()) > before + 1).then_some(()));
     stop(running);
+    // a reef that starts again stores what the colony says to it
+    let removed_id = removed.colony_id;
+    await_some("a colony that is stored as revoked", || {
+        let running = scene.reef.start();
+        await_some("the other tunnel", || {
+            let mesh = scene.reef.asked()["running"]["mesh"].clone();
+            mesh.as_array()?.iter().any(|link| link["state"] == "up").then_some(())
+        });
+        stop(running);
+        let sql = format!("SELECT health, last_error FROM colony_status WHERE colony_id = '{removed_id}'");
+        let stored = scene.reef.query(&sql);
+        (stored.contains("revoked") && stored.contains("refused this reef")).then_some(())
+    });
 
     // it is remembered by the colony that starts again, and says so to a reef that starts again
     scene.crash_and_restart(0);
