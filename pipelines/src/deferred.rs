@@ -212,8 +212,8 @@ impl Deferred {
             let meant: Vec<(String, String)> = self.held.keys().filter(|key| is_meant(key)).cloned().collect();
             let is_due = |key: &&(String, String)| self.due.contains(*key);
             let from = |key: &(String, String)| self.held.get(key).and_then(|held| held.from.clone());
-            let due = meant.iter().filter(is_due).map(from).min_by(|a, b| by_offset(a, b));
-            let back = due.or_else(|| meant.iter().map(from).min_by(|a, b| by_offset(a, b)));
+            let due = meant.iter().filter(is_due).map(from).min_by(by_offset);
+            let back = due.or_else(|| meant.iter().map(from).min_by(by_offset));
             let Some(back) = back else { continue };
             for key in meant {
                 // one from before does not come again with this rewind; all others do
