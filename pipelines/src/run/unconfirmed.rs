@@ -4,6 +4,7 @@
 use model::pattern::{Correlation, PatternState, SignalKind};
 use model::time::format_duration_ms;
 use operators::dataflow::Params;
+use operators::metrics::MetricPairs;
 use operators::tested::{Supply, Tested};
 use std::collections::BTreeMap;
 
@@ -17,6 +18,10 @@ struct Kind {
     names: [&'static str; 2],
     /// What makes one usable.
     needs: String,
+    /// Between which usable ones of several colonies there is a pair.
+    pair: &'static str,
+    /// What tested pairs without a candidate lack.
+    lacks: String,
 }
 
 /// A sentence for each kind of row of which there is any. `tested`: events, then metrics.
@@ -29,18 +34,27 @@ pub(super) fn reasons(
         signal: SignalKind::Event,
         names: ["event type", "event types"],
         needs: format!("3 occurrences within {}", format_duration_ms(params.events.horizon_ms)),
+        pair: "of different colonies at the same time",
+        lacks: "none beyond chance: no event type is followed by another often enough".to_owned(),
     };
     let of_metrics = Kind {
         signal: SignalKind::Metric,
         names: ["metric series", "metric series"],
         needs: format!("values that change, in 80 % of the last {}", format_duration_ms(params.metrics.window_ms)),
+        pair: match params.metrics.pairs {
+            MetricPairs::All => "of different colonies at the same time",
+            MetricPairs::SameMetric => {
+                "of the same metric (correlation.metric_pairs) and of different colonies at the same time"
+            }
+        },
+        lacks: format!("no |r| reaches {} (correlation.metric_threshold)", params.metrics.threshold),
     };
     let kinds = [(of_events, events), (of_metrics, metrics)];
     kinds.iter().filter_map(|(kind, tested)| Some(reason(kind, (*tested)?, found))).collect()
 }
 
 fn reason(kind: &Kind, Tested { pairs, supply }: Tested, found: &[Correlation]) -> String {
-    let [one, several] = kind.names;
+    let several = kind.names[1];
     if pairs == 0 {
         return format!("no pair of {several} could be tested: {}", shortage(kind, supply));
     }
@@ -48,9 +62,17 @@ fn reason(kind: &Kind, Tested { pairs, supply }: Tested, found: &[Correlation]) 
         1 => format!("1 pair of {several} tested"),
         pairs => format!("{pairs} pairs of {several} tested"),
     };
-    let candidates: Vec<&Correlation> = found.iter().filter(|row| is_candidate(kind.signal, row)).collect();
+    let of_state = move |state: PatternState| {
+        found.iter().filter(move |row| row.key.source.kind == kind.signal && row.state == state)
+    };
+    let all: Vec<&Correlation> = of_state(PatternState::Candidate).collect();
+    let own: Vec<&Correlation> = all.iter().copied().filter(|row| has_own_reason(row)).collect();
+    let candidates = if own.is_empty() { all } else { own };
     let Some((reason, count)) = commonest(&candidates) else {
-        return format!("{looked_at}, none beyond chance: no {one} is followed by another often enough");
+        return match of_state(PatternState::Withdrawn).count() {
+            0 => format!("{looked_at}, {}", kind.lacks),
+            withdrawn => format!("{looked_at}, none is a candidate now; {withdrawn} withdrawn"),
+        };
     };
     match (candidates.len(), count) {
         (1, _) => format!("{looked_at}; the one candidate is not confirmed: {reason}"),
@@ -58,10 +80,10 @@ fn reason(kind: &Kind, Tested { pairs, supply }: Tested, found: &[Correlation]) 
     }
 }
 
-/// Whether it says by itself why it is not confirmed: not the other direction of another, or one that follows from it.
-fn is_candidate(kind: SignalKind, row: &Correlation) -> bool {
+/// Whether a candidate says by itself why it is not confirmed: not the other direction of another, or one that follows from it.
+fn has_own_reason(row: &Correlation) -> bool {
     let is_mirror = row.explained_by.as_deref().is_some_and(|cause| cause.starts_with("mirror:"));
-    row.key.source.kind == kind && row.state != PatternState::Confirmed && row.part_of.is_none() && !is_mirror
+    row.part_of.is_none() && !is_mirror
 }
 
 /// Why there is no pair.
@@ -74,7 +96,7 @@ fn shortage(kind: &Kind, Supply { seen, usable, colonies }: Supply) -> String {
         usable if colonies < COLONIES_MIN => {
             format!("a pair is between two colonies, and of {all} the {usable} with {} are of one", kind.needs)
         }
-        usable => format!("of {all} {usable} have {}, but no two of different colonies at the same time", kind.needs),
+        usable => format!("of {all} {usable} have {}, but no two {}", kind.needs, kind.pair),
     }
 }
 
@@ -172,6 +194,11 @@ mod tests {
             candidate("c", 0.1, "the other direction is stronger", Some("mirror:c-1")),
             Correlation { part_of: Some("c-2".to_owned()), ..candidate("d", 0.1, "follows from", None) },
             Correlation { state: PatternState::Confirmed, ..candidate("e", 0.1, "", None) },
+            // the summary counts these separately
+            Correlation {
+                state: PatternState::Withdrawn,
+                ..candidate("f", 0.1, "2 occurrences of the 3 needed", None)
+            },
         ];
         assert_eq!(
             said(56, far, &found),
@@ -183,5 +210,33 @@ mod tests {
         });
         let all: Vec<Correlation> = caused.into_iter().chain(found[..1].iter().cloned()).collect();
         assert!(said(9, far, &all).ends_with("of 3 candidates 2 are not confirmed for this reason: both follow u/v/w"));
+    }
+
+    #[test]
+    fn of_metrics_it_names_the_options_that_leave_pairs_out() {
+        let params = |pairs| Params {
+            events: EventParams::default(),
+            metrics: MetricParams { threshold: 0.85, pairs, ..MetricParams::default() },
+        };
+        let supply = Supply { seen: 9, usable: 4, colonies: 2 };
+        let said = |pairs, tested, found: &[Correlation]| {
+            reasons(&params(pairs), (None, Some(Tested { pairs: tested, supply })), found).remove(0)
+        };
+        assert!(said(MetricPairs::All, 0, &[]).ends_with(", but no two of different colonies at the same time"));
+        assert!(said(MetricPairs::SameMetric, 0, &[]).ends_with(
+            ", but no two of the same metric (correlation.metric_pairs) and of different colonies at the same time"
+        ));
+        let low = "7 pairs of metric series tested, no |r| reaches 0.85 (correlation.metric_threshold)";
+        assert_eq!(said(MetricPairs::All, 7, &[]), low);
+        let mut gone = Correlation { state: PatternState::Withdrawn, ..candidate("m", 0.3, "too weak", None) };
+        assert_eq!(said(MetricPairs::All, 7, std::slice::from_ref(&gone)), low, "that one is of events");
+        gone.key.source.kind = SignalKind::Metric;
+        let found = std::slice::from_ref(&gone);
+        let none = "7 pairs of metric series tested, none is a candidate now; 1 withdrawn";
+        assert_eq!(said(MetricPairs::All, 7, found), none);
+        let mut mirror = candidate("n", 0.3, "the other direction is stronger", Some("mirror:m-1"));
+        mirror.key.source.kind = SignalKind::Metric;
+        let told = said(MetricPairs::All, 7, &[gone, mirror]);
+        assert!(told.ends_with("; the one candidate is not confirmed: the other direction is stronger"), "{told}");
     }
 }
