@@ -255,7 +255,7 @@ impl Running {
         let unconfirmed = match progress.confirmed == 0 && self.correlates {
             true => {
                 let tested = (self.events_tested, self.metrics_tested);
-                unconfirmed::reasons(&params::from_config(config), tested, &self.reader.correlations().await?)
+                unconfirmed::of_store(&params::from_config(config), tested, self.reader.correlations().await)
             }
             false => Vec::new(),
         };

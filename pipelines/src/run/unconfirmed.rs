@@ -6,6 +6,7 @@ use model::time::format_duration_ms;
 use operators::dataflow::Params;
 use operators::metrics::MetricPairs;
 use operators::tested::{Supply, Tested};
+use sinks::SinkError;
 use std::collections::BTreeMap;
 
 /// Colonies that a pair needs.
@@ -24,12 +25,24 @@ struct Kind {
     lacks: String,
 }
 
-/// A sentence for each kind of row of which there is any. `tested`: events, then metrics.
-pub(super) fn reasons(
+/// The reasons with what the store was found to hold. The run is complete without them: none if the store does not
+/// respond.
+pub(super) fn of_store(
     params: &Params,
-    (events, metrics): (Option<Tested>, Option<Tested>),
-    found: &[Correlation],
+    tested: (Option<Tested>, Option<Tested>),
+    found: Result<Vec<Correlation>, SinkError>,
 ) -> Vec<String> {
+    match found {
+        Ok(found) => reasons(params, tested, &found),
+        Err(error) => {
+            tracing::warn!(%error, "the summary does not say why no pattern is confirmed");
+            Vec::new()
+        }
+    }
+}
+
+/// A sentence for each kind of row of which there is any. `tested`: events, then metrics.
+fn reasons(params: &Params, (events, metrics): (Option<Tested>, Option<Tested>), found: &[Correlation]) -> Vec<String> {
     let of_events = Kind {
         signal: SignalKind::Event,
         names: ["event type", "event types"],
@@ -80,7 +93,8 @@ fn reason(kind: &Kind, Tested { pairs, supply }: Tested, found: &[Correlation]) 
     }
 }
 
-/// Whether a candidate says by itself why it is not confirmed: not the other direction of another, or one that follows from it.
+/// Whether a candidate says by itself why it is not confirmed: it is not the other direction of another pattern, and does
+/// not follow from one.
 fn has_own_reason(row: &Correlation) -> bool {
     let is_mirror = row.explained_by.as_deref().is_some_and(|cause| cause.starts_with("mirror:"));
     row.part_of.is_none() && !is_mirror
@@ -128,6 +142,7 @@ mod tests {
     use operators::events::EventParams;
     use operators::metrics::MetricParams;
     use sinks::compliance::rows::finding;
+    use sinks::error::FaultClass;
 
     fn said(pairs: u64, (seen, usable, colonies): (u64, u64, u64), found: &[Correlation]) -> String {
         let params = Params { events: EventParams::default(), metrics: MetricParams::default() };
@@ -171,6 +186,16 @@ mod tests {
         assert!(reasons(&params, (None, None), &[]).is_empty(), "no row, no reason");
         let metrics = reasons(&params, (None, Some(Tested::default())), &[]);
         assert_eq!(metrics, ["no pair of metric series could be tested: there is no metric series in the look-back"]);
+    }
+
+    #[test]
+    fn a_store_that_does_not_respond_costs_the_reasons_only() {
+        let params = Params { events: EventParams::default(), metrics: MetricParams::default() };
+        let tested = (Some(Tested::default()), None);
+        let (doing, store, hint) = ("cannot read correlations".to_owned(), "a store".to_owned(), "wait".to_owned());
+        let away = SinkError { class: FaultClass::Retry, doing, store, hint, cause: None };
+        assert!(of_store(&params, tested, Err(away)).is_empty());
+        assert_eq!(of_store(&params, tested, Ok(Vec::new())), reasons(&params, tested, &[]));
     }
 
     #[test]
