@@ -100,6 +100,11 @@ fn listed(scope: &Scope, config: &ReefConfig, changed: &BTreeSet<Place>) -> Vec<
     let mut found = Vec::new();
     let mut lists_done = BTreeSet::new();
     for key in KEYS {
+        if let Some((table, _)) = key.path.split_once(".*.") {
+            let is_first = lists_done.insert(table);
+            found.extend(is_first.then(|| named(table, scope, changed)).into_iter().flatten());
+            continue;
+        }
         let Some((list, _)) = key.path.split_once("[].") else {
             found.extend(option(key, key.path.to_owned(), scope, changed).or_else(|| computed(key, scope, config)));
             continue;
@@ -114,6 +119,18 @@ fn listed(scope: &Scope, config: &ReefConfig, changed: &BTreeSet<Place>) -> Vec<
                 let shown = key.path.replacen("[]", &format!("[{name}]"), 1);
                 found.extend(option(key, shown, item, changed));
             }
+        }
+    }
+    found
+}
+
+/// What the file states about things that it names, such as metrics.
+fn named(table: &str, scope: &Scope, changed: &BTreeSet<Place>) -> Vec<Effective> {
+    let prefix = format!("{table}.*.");
+    let mut found = Vec::new();
+    for (name, _, item) in scope.named.get(table).into_iter().flatten() {
+        for key in KEYS.iter().filter(|key| key.path.starts_with(&prefix)) {
+            found.extend(option(key, key.path.replacen('*', name, 1), item, changed));
         }
     }
     found
@@ -223,7 +240,7 @@ mod tests {
         correlation_interval = \"60s\"\n[[colonies]]\ncolony_id = \"a\"\n\
         mesh = { mesh_ip = \"10.42.0.1\", colony_secret = \"hunter2hunter2\" }\n[[colonies]]\ncolony_id = \"b\"\n\
         endpoint = \"http://b:1\"\n[[sources]]\nkind = \"kafka\"\nbrokers = \"k:9092\"\ntopics = { events = \"e\" }\n\
-        options = { \"sasl.password\" = \"hunter3\" }\n";
+        options = { \"sasl.password\" = \"hunter3\" }\n[metrics]\n\"*latency*\" = { unit = \"ms\" }\n";
 
     fn of(text: &str) -> Vec<Effective> {
         let lookup = |name: &str| (name == "TEAM").then(|| "shop".to_owned());
@@ -248,6 +265,7 @@ mod tests {
         assert_eq!(of_key("colonies[a].mesh.connect_port"), texts("9000", Origin::Default));
         assert_eq!(of_key("colonies[b].endpoint"), texts("http://b:1", Origin::File { line: 12 }));
         assert_eq!(of_key("sources[1].options").0, "sasl.password=<redacted>");
+        assert_eq!(of_key("metrics.*latency*.unit"), texts("ms", Origin::File { line: 19 }));
         let has = |key: &str| all.iter().any(|it| it.key == key);
         assert!(!has("colonies[b].mesh.connect_port") && !has("storage.connection.user") && !has("sources[1].version"));
         assert!(!has("ai.correlation_interval") && !format!("{all:?}").contains("hunter"));
@@ -258,7 +276,9 @@ mod tests {
         let duckdb = of(REEF);
         let clickhouse = of(&(REEF.to_owned()
             + "[storage]\ntype = \"clickhouse\"\nconnection = { host = \"h\", port = 8123, database = \"d\" }\n"));
-        for key in KEYS.iter().filter(|key| !key.path.contains("[]") && !key.path.starts_with("ai.llm")) {
+        let is_one =
+            |key: &&Key| !key.path.contains("[]") && !key.path.contains(".*.") && !key.path.starts_with("ai.llm");
+        for key in KEYS.iter().filter(is_one) {
             if matches!(key.default, Default::Value(_) | Default::Computed(_)) {
                 let is_shown = duckdb.iter().chain(&clickhouse).any(|it| it.key == key.path);
                 assert!(is_shown, "{} has a default and is not shown", key.path);

@@ -216,7 +216,8 @@ mod tests {
     }
 
     fn scope() -> Scope {
-        Scope { reef_id: "my-infrastructure-reef-x7y8z9".to_owned(), colonies: vec!["shop-qa".to_owned()] }
+        let reef_id = "my-infrastructure-reef-x7y8z9".to_owned();
+        Scope { reef_id, colonies: vec!["shop-qa".to_owned()], ..Scope::default() }
     }
 
     #[tokio::test]

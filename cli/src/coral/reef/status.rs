@@ -41,7 +41,7 @@ pub fn run(args: &StatusArgs, places: &Places, output: &Output) -> Result<(), Fa
     let (document, page) = runtime()?.block_on(async {
         if known.is_empty() {
             output.message("this reef has no colony yet: coral reef add-colony COLONY-ID");
-            return without_store(&Scope { reef_id: known.reef_id, colonies: Vec::new() }, None).await;
+            return without_store(&Scope { reef_id: known.reef_id, ..Scope::default() }, None).await;
         }
         answered(&load(&path)?, &path, places, output).await
     })?;
@@ -73,7 +73,8 @@ async fn answered(
             if run.is_some() {
                 output.message("its windows are being rebuilt from stored rows; it answers questions after that");
             }
-            without_store(&Scope { reef_id: config.reef_id.clone(), colonies }, run).await
+            without_store(&Scope { reef_id: config.reef_id.clone(), colonies, metrics: config.metrics.clone() }, run)
+                .await
         }
         answer => answer,
     }
