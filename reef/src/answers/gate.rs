@@ -7,7 +7,7 @@ use super::names;
 use super::page;
 use super::refusal::{AnswerError, Refusal};
 use super::timeline::{self, DeploymentLine};
-use super::watch::{impact_on, overlapping};
+use super::watch::{impact_on, is_near, overlapping};
 use crate::impact::verdict::{TOLERANCE, direction, is_critical};
 use crate::impact::windows::LOOKS_MIN;
 use crate::impact::{Impact, MetricImpact, Verdict};
@@ -208,8 +208,7 @@ impl Places<'_> {
     /// Each version's deployments in both environments, the newest version first.
     fn earlier(&self, (from, to): (&str, &str), candidate: &str) -> Vec<(&DeploymentLine, &DeploymentLine)> {
         let is_usable = |line: &DeploymentLine| {
-            let is_disturbed = overlapping(line, self.lines).iter().any(|other| other.service_id == line.service_id);
-            line.end.is_some() && line.status != "failed" && !line.to_version.is_empty() && !is_disturbed
+            line.end.is_some() && line.status != "failed" && !line.to_version.is_empty() && !self.is_disturbed(line)
         };
         let mut found: Vec<(&DeploymentLine, &DeploymentLine)> = Vec::new();
         for later in self.of_service.iter().copied().filter(|line| line.environment == to) {
@@ -222,6 +221,21 @@ impl Places<'_> {
             found.extend(first.map(|first| (first, later)));
         }
         found
+    }
+
+    /// Whether its windows may be those of another version as well: of another deployment of the service, or of the version
+    /// that a rollback put back. A version that was rolled back at an unknown time is disturbed too. One that was rolled
+    /// back later is not: without it, production would seem better than it is.
+    fn is_disturbed(&self, line: &DeploymentLine) -> bool {
+        let mut of_service = self.lines.iter().filter(|other| other.service_id == line.service_id);
+        let puts_back = |other: &DeploymentLine| {
+            other.kind == "rollback"
+                && other.colony_id == line.colony_id
+                && other.start >= line.start
+                && Version::are_same(&other.from_version, &line.to_version)
+        };
+        let is_back_at_unknown_time = line.status == "rolled_back" && !of_service.clone().any(puts_back);
+        is_back_at_unknown_time || of_service.any(|other| is_near(line, other))
     }
 }
 

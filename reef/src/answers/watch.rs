@@ -50,16 +50,17 @@ impl Around {
 
 /// Other deployments of the colony that began before what followed this one was over.
 pub(super) fn overlapping(line: &DeploymentLine, lines: &[DeploymentLine]) -> Vec<DeploymentLine> {
-    let until = line.end.unwrap_or(line.start) + AFTER_MS;
-    let is_near = |other: &&DeploymentLine| {
-        let other_until = other.end.unwrap_or(other.start) + AFTER_MS;
-        other.colony_id == line.colony_id
-            && other.deployment_id != line.deployment_id
-            && other.kind != "rollback"
-            && other.start <= until
-            && line.start <= other_until
-    };
-    lines.iter().filter(is_near).cloned().collect()
+    lines.iter().filter(|other| other.kind != "rollback" && is_near(line, other)).cloned().collect()
+}
+
+/// Whether `other` is another deployment of the colony or a rollback there, and what follows one of the two is not over
+/// when the other begins.
+pub(super) fn is_near(line: &DeploymentLine, other: &DeploymentLine) -> bool {
+    let until = |line: &DeploymentLine| line.end.unwrap_or(line.start) + AFTER_MS;
+    other.colony_id == line.colony_id
+        && other.deployment_id != line.deployment_id
+        && other.start <= until(line)
+        && line.start <= until(other)
 }
 
 /// What the deployment did to the metrics of its service.

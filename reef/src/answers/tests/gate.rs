@@ -54,6 +54,20 @@ async fn store(changes: &[(f64, Option<f64>)]) -> MemoryStore {
     store
 }
 
+/// Puts version `version` back in production so many minutes after its deployment; none if only its status says so.
+async fn rolled_back(store: &mut MemoryStore, version: usize, after: Option<i64>) {
+    let minute = (start(version, "production") - NOON) / MINUTE_MS;
+    let (id, name) = (format!("production-{version}"), format!("v1.{version}.0"));
+    let (id, name) = (id.as_str(), name.as_str());
+    let mut upserts =
+        vec![deployed(("production", id, "api", "", name, minute, Some(minute), "rolled_back", "deployment"))];
+    if let Some(back) = after.map(|after| minute + after) {
+        upserts.push(deployed(("production", "back", "api", name, "v1.0.0", back, Some(back), "success", "rollback")));
+    }
+    let timeline = DerivedChange { table: "deployment_timeline".to_owned(), upserts, removed: Vec::new() };
+    store.commit(&Commit { derived: vec![timeline], ..Commit::default() }).await.unwrap();
+}
+
 async fn asked(store: &MemoryStore, version: &str) -> Result<(String, serde_json::Value), Refusal> {
     let question = GateQuestion {
         service: "api".to_owned(),
@@ -121,4 +135,17 @@ async fn too_little_to_learn_from_is_no_pass() {
     );
     let unknown = asked(&store(&two).await, "v1.9.0").await.unwrap_err();
     assert_eq!((unknown.kind, unknown.message.as_str()), (RefusalKind::NotFound, "api v1.9.0 has never been deployed"));
+}
+
+#[tokio::test]
+async fn a_version_that_was_rolled_back_within_the_hour_teaches_nothing() {
+    let changes = [(2.0, Some(3.0)), (4.0, Some(6.0)), (-1.0, Some(2.0)), (3.0, Some(5.0)), (2.0, None)];
+    let with_v1: &[&str] = &["v1.3.0", "v1.2.0", "v1.1.0", "v1.0.0"];
+    let without_v1: &[&str] = &["v1.3.0", "v1.2.0", "v1.0.0"];
+    for (after, expected) in [(Some(10), without_v1), (Some(90), with_v1), (None, without_v1)] {
+        let mut store = store(&changes).await;
+        rolled_back(&mut store, 1, after).await;
+        let (_, json) = asked(&store, "v1.4.0").await.unwrap();
+        assert_eq!(json["versions"], serde_json::json!(expected), "put back after {after:?} minutes");
+    }
 }
