@@ -273,8 +273,9 @@ async fn judged(
 /// a latency or error metric if one is known well enough.
 fn smallest_visible(impact: &Impact) -> Option<(f64, &MetricImpact)> {
     let judged = impact.changes.iter().filter(|one| direction(one.meaning).is_some());
-    let count = judged.clone().count().max(1) as f64;
-    // the sharpest threshold that Benjamini and Hochberg apply is that of a single finding
+    // the sharpest threshold that Benjamini and Hochberg apply is that of a single finding among all metrics, those whose
+    // better direction is unknown as well
+    let count = impact.changes.len().max(1) as f64;
     let errors = exceeded_with(ALPHA / count) + exceeded_with(MISSED);
     let from = |one: &MetricImpact| {
         let error = (one.change_high - one.change_low) / STANDARD_ERRORS;

@@ -5,18 +5,27 @@ use crate::answers::affected::AffectedQuestion;
 
 /// Minutely latency of a service, which from minute `from` on is `factor` times as high.
 fn latency(colony_id: &str, service_id: &str, from: i64, factor: f64) -> Vec<MetricPoint> {
+    metric_of((colony_id, service_id, "latency"), (from, factor), 1.0)
+}
+
+/// The same of any metric, whose values move by 3 times `noise` to both sides.
+fn metric_of(
+    (colony_id, service_id, metric_name): (&str, &str, &str),
+    (from, factor): (i64, f64),
+    noise: f64,
+) -> Vec<MetricPoint> {
     let names = SeriesRef {
         colony_id,
         application_name: "",
         environment: "production",
         service_id,
-        metric_name: "latency",
+        metric_name,
         interval_seconds: Some(60),
     };
     let series = SeriesId::of(names);
     let point = |minute: i64| {
         let level = if minute < from { 100.0 } else { 100.0 * factor };
-        let value = level + (minute.rem_euclid(7) - 3) as f64;
+        let value = level + noise * (minute.rem_euclid(7) - 3) as f64;
         MetricPoint { series, timestamp: at(minute), p95: Some(Real(value)), count: Some(10), ..MetricPoint::default() }
     };
     (-480..240).map(point).collect()
@@ -105,4 +114,33 @@ async fn an_event_has_neighbours_too_and_an_unknown_id_is_refused() {
         (refusal.kind, refusal.message.as_str()),
         (RefusalKind::NotFound, "there is no deployment and no event \"e-99\"")
     );
+}
+
+#[tokio::test]
+async fn what_would_have_been_seen_depends_on_the_number_of_all_metrics() {
+    let shop = "my-shop-production";
+    let visible_from = async |others: &[&str]| {
+        let mut metrics = metric_of((shop, "cache", "latency"), (0, 1.0), 8.0);
+        for &name in others {
+            metrics.extend(metric_of((shop, "cache", name), (0, 1.0), 8.0));
+        }
+        let mut store = store().await;
+        let rows = Rows { metrics: metrics.into(), ..Rows::default() };
+        store.commit(&commit_of(2, rows)).await.unwrap();
+        let question = Question::Affected(AffectedQuestion { id: "e-3".to_owned() });
+        let answer = question.answer(store.reader().as_ref(), &Scope::default()).await.unwrap();
+        let json = serde_json::to_value(&answer).unwrap();
+        let mut found = json["not_affected"].as_array().unwrap().iter();
+        let cache = found.find(|one| one["service_id"] == "cache").unwrap();
+        assert_eq!(cache["metric_name"], "latency", "{json}");
+        cache["visible_from"].as_f64().unwrap()
+    };
+    // 8 is the half width of the 95 % interval, in percent of 100;
+    // z(0.0125) = 2.2414, z(0.0125/5) = 2.8070, z(0.1) = 1.2816
+    let expected = |threshold: f64| (threshold + 1.2816) * 8.0 / 1.95996;
+    let alone = visible_from(&[]).await;
+    assert!((alone - expected(2.2414)).abs() < 0.01, "{alone}");
+    // neither direction of these is known to be better
+    let among = visible_from(&["alpha", "beta", "gamma", "delta"]).await;
+    assert!((among - expected(2.8070)).abs() < 0.01, "{among}");
 }
