@@ -279,7 +279,9 @@ fn smallest_visible(impact: &Impact) -> Option<(f64, &MetricImpact)> {
     let errors = exceeded_with(ALPHA / count) + exceeded_with(MISSED);
     let from = |one: &MetricImpact| {
         let error = (one.change_high - one.change_low) / STANDARD_ERRORS;
-        (errors * error / one.before_value.abs()).max(SLIGHT) * 100.0
+        // a smaller estimate is no finding: at a true change of SLIGHT, half of the estimates are smaller
+        let error = error / one.before_value.abs();
+        (errors * error).max(SLIGHT + exceeded_with(MISSED) * error) * 100.0
     };
     judged
         .filter(|one| one.effective_points >= EFFECTIVE_MIN && one.before_value != 0.0)
