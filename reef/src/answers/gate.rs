@@ -51,6 +51,8 @@ pub struct Gate {
     pub reason: String,
     /// What is expected, those that decide first.
     pub expected: Vec<Expected>,
+    /// Latency and error metrics that the verdict says nothing about; none while the version itself is not judged.
+    pub not_judged: Vec<NotJudged>,
     /// Earlier versions that were judged in both environments.
     pub pairs: usize,
     /// These versions, the newest first.
@@ -92,6 +94,15 @@ pub struct Expected {
     meaning: Meaning,
 }
 
+/// A latency or error metric of which no change can be expected.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct NotJudged {
+    /// The metric.
+    pub metric_name: String,
+    /// Why.
+    pub reason: String,
+}
+
 /// Relative changes by metric.
 type Changes = BTreeMap<String, (f64, Meaning)>;
 
@@ -130,7 +141,8 @@ pub async fn gate(question: &GateQuestion, reader: &dyn StoreReader, scope: &Sco
     };
     let pairs = places.pairs((&from, &to), &question.version).await?;
     let expected = so_far.as_ref().map_or(Vec::new(), |impact| expected(&changes(impact), &pairs));
-    let (verdict, reason) = verdict((&from, &question.version), so_far.as_ref(), &expected, pairs.len());
+    let not_judged = so_far.as_ref().map_or(Vec::new(), |impact| not_judged(&from, impact, &expected, &pairs));
+    let (verdict, reason) = verdict((&from, &question.version), so_far.as_ref(), (&expected, &not_judged), pairs.len());
     let completeness = Completeness::of(&fleet, |_, colony| {
         colony.application_name == application && (colony.environment == from || colony.environment == to)
     });
@@ -138,6 +150,7 @@ pub async fn gate(question: &GateQuestion, reader: &dyn StoreReader, scope: &Sco
         verdict,
         reason,
         expected,
+        not_judged,
         pairs: pairs.len(),
         versions: pairs.into_iter().map(|pair| pair.version).collect(),
         application_name: application,
@@ -272,12 +285,47 @@ fn expected(so_far: &Changes, pairs: &[Pair]) -> Vec<Expected> {
             change_high: change + half,
             change_so_far: *change_so_far,
             pairs: differences.len(),
-            decides: is_critical(meaning.family) && direction(*meaning).is_some(),
+            decides: decides(*meaning),
             meaning: *meaning,
         });
     }
     expected.sort_by(|a, b| (!a.decides, &a.metric_name).cmp(&(!b.decides, &b.metric_name)));
     expected
+}
+
+fn decides(meaning: Meaning) -> bool {
+    is_critical(meaning.family) && direction(meaning).is_some()
+}
+
+/// The deciding metrics of which nothing is expected, by name.
+fn not_judged(from: &str, impact: &Impact, expected: &[Expected], pairs: &[Pair]) -> Vec<NotJudged> {
+    if !is_final(impact) {
+        return Vec::new();
+    }
+    let count =
+        |name: &str| pairs.iter().filter(|pair| pair.from.contains_key(name) && pair.to.contains_key(name)).count();
+    let mut reasons: BTreeMap<&str, String> = BTreeMap::new();
+    // the version may have fewer metrics than earlier ones
+    for (name, (_, meaning)) in pairs.iter().flat_map(|pair| pair.from.iter().chain(&pair.to)) {
+        if decides(*meaning) {
+            reasons.insert(name, format!("too few values in {from}"));
+        }
+    }
+    for one in impact.changes.iter().filter(|one| decides(one.meaning)) {
+        let reason = match one.percent_change {
+            None => format!("it was 0 in {from} before"),
+            Some(_) => {
+                let known = count(&one.metric_name);
+                format!("{known} earlier versions have a change of it in both environments, {PAIRS_MIN} are needed")
+            }
+        };
+        reasons.insert(&one.metric_name, reason);
+    }
+    for one in expected {
+        reasons.remove(one.metric_name.as_str());
+    }
+    let named = |(name, reason): (&str, String)| NotJudged { metric_name: name.to_owned(), reason };
+    reasons.into_iter().map(named).collect()
 }
 
 impl Expected {
@@ -300,7 +348,7 @@ impl Expected {
 fn verdict(
     (from, version): (&str, &str),
     so_far: Option<&Impact>,
-    expected: &[Expected],
+    (expected, not_judged): (&[Expected], &[NotJudged]),
     pairs: usize,
 ) -> (&'static str, String) {
     let Some(impact) = so_far else {
@@ -317,17 +365,24 @@ fn verdict(
         let last = LOOKS_MIN[LOOKS_MIN.len() - 1];
         return ("not_enough_data", format!("it has not been watched in {from} for {last} minutes after its end"));
     }
-    let mut deciding = expected.iter().filter(|one| one.decides).peekable();
-    if deciding.peek().is_none() {
+    let deciding: Vec<&Expected> = expected.iter().filter(|one| one.decides).collect();
+    if deciding.is_empty() {
         let needed =
             format!("{PAIRS_MIN} earlier versions with a latency or error metric in both environments are needed");
         return ("not_enough_data", format!("{needed}; {pairs} were judged in both"));
     }
     let limit = TOLERANCE * 100.0;
-    match deciding.filter(|one| one.worst() >= limit).max_by(|a, b| a.worst().total_cmp(&b.worst())) {
-        Some(worst) => ("hold", format!("{limit}% worse is not excluded: {}", worst.shown())),
-        None => ("pass", format!("{limit}% worse is excluded for latency and errors")),
+    let too_bad = deciding.iter().filter(|one| one.worst() >= limit);
+    if let Some(worst) = too_bad.max_by(|a, b| a.worst().total_cmp(&b.worst())) {
+        return ("hold", format!("{limit}% worse is not excluded: {}", worst.shown()));
     }
+    let names = deciding.iter().map(|one| one.metric_name.as_str()).collect::<Vec<_>>().join(", ");
+    let mut reason = format!("{limit}% worse is excluded for {names}");
+    if !not_judged.is_empty() {
+        let others = not_judged.iter().map(|one| one.metric_name.as_str()).collect::<Vec<_>>().join(", ");
+        reason.push_str(&format!("; not judged: {others}"));
+    }
+    ("pass", reason)
 }
 
 impl Gate {
@@ -359,6 +414,11 @@ impl Gate {
                 ]
             };
             text.push_str(&page::table(&self.expected.iter().map(row).collect::<Vec<_>>()));
+        }
+        if !self.not_judged.is_empty() {
+            text.push_str("\nNot judged:\n");
+            let row = |one: &NotJudged| vec![one.metric_name.clone(), one.reason.clone()];
+            text.push_str(&page::table(&self.not_judged.iter().map(row).collect::<Vec<_>>()));
         }
         text.push_str(&format!("\n{}\n", self.completeness.line()));
         text

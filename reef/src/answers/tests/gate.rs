@@ -96,11 +96,12 @@ async fn what_earlier_versions_did_in_production_on_top_of_staging_is_expected()
     let half = 3.182 * (2.0_f64 / 3.0).sqrt() * 1.25_f64.sqrt();
     assert!((number("change_low") - (4.0 - half)).abs() < 1e-6, "{expected}");
     assert!((number("change_high") - (4.0 + half)).abs() < 1e-6, "{expected}");
-    let page = "Gate: api v1.4.0 (staging → production)\nVerdict: ✓ pass (25% worse is excluded for latency and errors)\n\n\
+    let page = "Gate: api v1.4.0 (staging → production)\nVerdict: ✓ pass (25% worse is excluded for latency)\n\n\
                 Expected in production, learnt from 4 earlier versions:\n  latency  +4.0%  (+1.1% to +6.9%)  +2.0% in \
                 staging  decides\n\n";
     assert!(text.starts_with(page), "{text}");
     assert_eq!(json["completeness"]["complete"], true);
+    assert_eq!(json["not_judged"], serde_json::json!([]));
 }
 
 #[tokio::test]
@@ -148,4 +149,42 @@ async fn a_version_that_was_rolled_back_within_the_hour_teaches_nothing() {
         let (_, json) = asked(&store, "v1.4.0").await.unwrap();
         assert_eq!(json["versions"], serde_json::json!(expected), "put back after {after:?} minutes");
     }
+}
+
+#[tokio::test]
+async fn latency_and_error_metrics_that_cannot_be_judged_are_named() {
+    let changes = [(2.0, Some(3.0)), (4.0, Some(6.0)), (-1.0, Some(2.0)), (3.0, Some(5.0)), (2.0, None)];
+    let mut store = store(&changes).await;
+    let mut metrics = Vec::new();
+    // no errors in staging, and a duration that only the newest version reports there
+    for (name, value, from) in [("error_rate", 0.0, NOON), ("duration", 5.0, start(4, "staging") - HOUR_MS)] {
+        let series = SeriesId::of(SeriesRef {
+            colony_id: "my-shop-staging",
+            application_name: "my-shop",
+            environment: "staging",
+            service_id: "api",
+            metric_name: name,
+            interval_seconds: Some(60),
+        });
+        let value = Some(Real(value));
+        let point = |timestamp: TimeMs| MetricPoint {
+            series,
+            timestamp,
+            p95: value,
+            count: Some(10),
+            ..MetricPoint::default()
+        };
+        let times = (0..changes.len() as i64 * APART_HOURS * 60 + 240).map(|minute| NOON + minute * MINUTE_MS);
+        metrics.extend(times.filter(|timestamp| *timestamp >= from).map(point));
+    }
+    let rows = Rows { metrics: metrics.into(), ..Rows::default() };
+    store.commit(&Commit { rows: rows.into(), ..Commit::default() }).await.unwrap();
+    let (text, json) = asked(&store, "v1.4.0").await.unwrap();
+    assert_eq!(json["verdict"], "pass");
+    let reason = "25% worse is excluded for latency; not judged: duration, error_rate";
+    assert_eq!(json["reason"], reason);
+    assert_eq!(json["not_judged"][1]["metric_name"], "error_rate");
+    let page = "\nNot judged:\n  duration    0 earlier versions have a change of it in both environments, 3 are needed\n  \
+                error_rate  it was 0 in staging before\n\n";
+    assert!(text.contains(page), "{text}");
 }
