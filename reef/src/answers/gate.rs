@@ -8,7 +8,7 @@ use super::page;
 use super::refusal::{AnswerError, Refusal};
 use super::timeline::{self, DeploymentLine};
 use super::watch::{impact_on, is_near, overlapping};
-use crate::impact::verdict::{TOLERANCE, direction, is_critical};
+use crate::impact::verdict::{EFFECTIVE_MIN, TOLERANCE, direction, is_critical};
 use crate::impact::windows::LOOKS_MIN;
 use crate::impact::{Impact, MetricImpact, Verdict};
 use crate::printable::printable;
@@ -139,8 +139,8 @@ pub async fn gate(question: &GateQuestion, reader: &dyn StoreReader, scope: &Sco
         Some(line) => Some(places.impact(line).await?),
         None => None,
     };
-    let pairs = places.pairs((&from, &to), &question.version).await?;
-    let expected = so_far.as_ref().map_or(Vec::new(), |impact| expected(&changes(impact), &pairs));
+    let pairs = places.pairs((&from, &to), (&question.version, candidate)).await?;
+    let expected = so_far.as_ref().map_or(Vec::new(), |impact| expected(&sure_changes(impact), &pairs));
     let not_judged = so_far.as_ref().map_or(Vec::new(), |impact| not_judged(&from, impact, &expected, &pairs));
     let (verdict, reason) = verdict((&from, &question.version), so_far.as_ref(), (&expected, &not_judged), pairs.len());
     let completeness = Completeness::of(&fleet, |_, colony| {
@@ -204,7 +204,11 @@ impl Places<'_> {
     }
 
     /// Earlier versions that were deployed in both environments, in this order, and judged at the last look in both.
-    async fn pairs(&self, environments: (&str, &str), candidate: &str) -> Result<Vec<Pair>, SinkError> {
+    async fn pairs(
+        &self,
+        environments: (&str, &str),
+        candidate: (&str, Option<&DeploymentLine>),
+    ) -> Result<Vec<Pair>, SinkError> {
         let mut pairs: Vec<Pair> = Vec::new();
         for (first, later) in self.earlier(environments, candidate).into_iter().take(TRIED_MAX) {
             let (before, after) = (self.impact(first).await?, self.impact(later).await?);
@@ -218,8 +222,14 @@ impl Places<'_> {
         Ok(pairs)
     }
 
-    /// Each version's deployments in both environments, the newest version first.
-    fn earlier(&self, (from, to): (&str, &str), candidate: &str) -> Vec<(&DeploymentLine, &DeploymentLine)> {
+    /// Each version's deployments in both environments, the newest version first. Of the first environment only those before
+    /// the candidate's.
+    fn earlier(
+        &self,
+        (from, to): (&str, &str),
+        (candidate, deployed): (&str, Option<&DeploymentLine>),
+    ) -> Vec<(&DeploymentLine, &DeploymentLine)> {
+        let is_earlier = |line: &DeploymentLine| deployed.is_none_or(|candidate| line.start < candidate.start);
         let is_usable = |line: &DeploymentLine| {
             line.end.is_some() && line.status != "failed" && !line.to_version.is_empty() && !self.is_disturbed(line)
         };
@@ -229,7 +239,8 @@ impl Places<'_> {
             if is_same(candidate) || found.iter().any(|(_, known)| is_same(&known.to_version)) || !is_usable(later) {
                 continue;
             }
-            let mut before = self.of_service.iter().copied().filter(|line| line.environment == from);
+            let mut before =
+                self.of_service.iter().copied().filter(|line| line.environment == from && is_earlier(line));
             let first = before.find(|line| line.start < later.start && is_same(&line.to_version) && is_usable(line));
             found.extend(first.map(|first| (first, later)));
         }
@@ -260,6 +271,14 @@ fn is_final(impact: &Impact) -> bool {
 fn changes(impact: &Impact) -> Changes {
     let of_metric = |one: &MetricImpact| Some((one.metric_name.clone(), (one.percent_change?, one.meaning)));
     impact.changes.iter().filter_map(of_metric).collect()
+}
+
+/// Those of metrics with enough independent points: the interval allows for noise only as far as earlier versions had it.
+fn sure_changes(impact: &Impact) -> Changes {
+    let is_sure = |name: &String| {
+        impact.changes.iter().any(|one| one.metric_name == *name && one.effective_points >= EFFECTIVE_MIN)
+    };
+    changes(impact).into_iter().filter(|(name, _)| is_sure(name)).collect()
 }
 
 /// What the version changed so far, and on top of it how much more or less than before earlier versions changed in the next
@@ -314,6 +333,9 @@ fn not_judged(from: &str, impact: &Impact, expected: &[Expected], pairs: &[Pair]
     for one in impact.changes.iter().filter(|one| decides(one.meaning)) {
         let reason = match one.percent_change {
             None => format!("it was 0 in {from} before"),
+            Some(_) if one.effective_points < EFFECTIVE_MIN => {
+                format!("fewer than {EFFECTIVE_MIN} independent points in {from}")
+            }
             Some(_) => {
                 let known = count(&one.metric_name);
                 format!("{known} earlier versions have a change of it in both environments, {PAIRS_MIN} are needed")

@@ -54,6 +54,22 @@ async fn store(changes: &[(f64, Option<f64>)]) -> MemoryStore {
     store
 }
 
+/// A metric of `api` that never changes, at the minutes that are kept, up to an hour after version 4 in production.
+fn constant(environment: &str, name: &str, value: f64, is_kept: impl Fn(TimeMs) -> bool) -> Vec<MetricPoint> {
+    let series = SeriesId::of(SeriesRef {
+        colony_id: &format!("my-shop-{environment}"),
+        application_name: "my-shop",
+        environment,
+        service_id: "api",
+        metric_name: name,
+        interval_seconds: Some(60),
+    });
+    let value = Some(Real(value));
+    let point = |timestamp| MetricPoint { series, timestamp, p95: value, count: Some(10), ..MetricPoint::default() };
+    let minutes = (start(4, "production") - NOON) / MINUTE_MS + 70;
+    (0..minutes).map(|minute| NOON + minute * MINUTE_MS).filter(|time| is_kept(*time)).map(point).collect()
+}
+
 /// Puts version `version` back in production so many minutes after its deployment; none if only its status says so.
 async fn rolled_back(store: &mut MemoryStore, version: usize, after: Option<i64>) {
     let minute = (start(version, "production") - NOON) / MINUTE_MS;
@@ -155,28 +171,9 @@ async fn a_version_that_was_rolled_back_within_the_hour_teaches_nothing() {
 async fn latency_and_error_metrics_that_cannot_be_judged_are_named() {
     let changes = [(2.0, Some(3.0)), (4.0, Some(6.0)), (-1.0, Some(2.0)), (3.0, Some(5.0)), (2.0, None)];
     let mut store = store(&changes).await;
-    let mut metrics = Vec::new();
     // no errors in staging, and a duration that only the newest version reports there
-    for (name, value, from) in [("error_rate", 0.0, NOON), ("duration", 5.0, start(4, "staging") - HOUR_MS)] {
-        let series = SeriesId::of(SeriesRef {
-            colony_id: "my-shop-staging",
-            application_name: "my-shop",
-            environment: "staging",
-            service_id: "api",
-            metric_name: name,
-            interval_seconds: Some(60),
-        });
-        let value = Some(Real(value));
-        let point = |timestamp: TimeMs| MetricPoint {
-            series,
-            timestamp,
-            p95: value,
-            count: Some(10),
-            ..MetricPoint::default()
-        };
-        let times = (0..changes.len() as i64 * APART_HOURS * 60 + 240).map(|minute| NOON + minute * MINUTE_MS);
-        metrics.extend(times.filter(|timestamp| *timestamp >= from).map(point));
-    }
+    let mut metrics = constant("staging", "error_rate", 0.0, |_| true);
+    metrics.extend(constant("staging", "duration", 5.0, |timestamp| timestamp >= start(4, "staging") - HOUR_MS));
     let rows = Rows { metrics: metrics.into(), ..Rows::default() };
     store.commit(&Commit { rows: rows.into(), ..Commit::default() }).await.unwrap();
     let (text, json) = asked(&store, "v1.4.0").await.unwrap();
@@ -187,4 +184,35 @@ async fn latency_and_error_metrics_that_cannot_be_judged_are_named() {
     let page = "\nNot judged:\n  duration    0 earlier versions have a change of it in both environments, 3 are needed\n  \
                 error_rate  it was 0 in staging before\n\n";
     assert!(text.contains(page), "{text}");
+}
+
+#[tokio::test]
+async fn a_change_of_few_points_in_staging_is_not_expected_in_production() {
+    let changes = [(2.0, Some(3.0)), (4.0, Some(6.0)), (-1.0, Some(2.0)), (3.0, Some(5.0)), (2.0, None)];
+    let mut store = store(&changes).await;
+    let candidate = start(4, "staging");
+    // 5 values before the candidate, 57 after it
+    let is_kept = |time: TimeMs| {
+        let minutes = (time - candidate) / MINUTE_MS;
+        !(-60..-2).contains(&minutes) || (-60..-55).contains(&minutes)
+    };
+    let mut metrics = constant("staging", "duration", 5.0, is_kept);
+    metrics.extend(constant("production", "duration", 5.0, |_| true));
+    let rows = Rows { metrics: metrics.into(), ..Rows::default() };
+    store.commit(&Commit { rows: rows.into(), ..Commit::default() }).await.unwrap();
+    let (_, json) = asked(&store, "v1.4.0").await.unwrap();
+    assert_eq!(json["reason"], "25% worse is excluded for latency; not judged: duration");
+    let expected = serde_json::json!([
+        { "metric_name": "duration", "reason": "fewer than 8 independent points in staging" }
+    ]);
+    assert_eq!(json["not_judged"], expected);
+    assert_eq!(json["expected"].as_array().unwrap().len(), 1, "{json}");
+}
+
+#[tokio::test]
+async fn versions_that_came_to_staging_after_the_candidate_are_no_earlier_ones() {
+    let changes = [(2.0, Some(3.0)), (4.0, Some(6.0)), (2.0, None), (3.0, Some(5.0)), (1.0, Some(2.0))];
+    let (_, json) = asked(&store(&changes).await, "v1.2.0").await.unwrap();
+    assert_eq!(json["versions"], serde_json::json!(["v1.1.0", "v1.0.0"]));
+    assert_eq!(json["verdict"], "not_enough_data");
 }
