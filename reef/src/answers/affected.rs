@@ -164,8 +164,14 @@ async fn start(
         Err(refusal) if refusal.kind != RefusalKind::NotFound => return Err(refusal.into()),
         Err(refusal) => refusal,
     };
-    match event(id.trim(), fleet, reader).await?.as_slice() {
-        [] => Err(Refusal { message: format!("there is no deployment and no event {id:?}"), ..refusal }.into()),
+    let (found, searched_from) = events(id.trim(), fleet, reader).await?;
+    match found.as_slice() {
+        [] => {
+            let searched = searched_from
+                .map_or(String::new(), |from| format!("; events were searched back to {}", page::time(from)));
+            let message = format!("there is no deployment and no event {id:?}{searched}");
+            Err(Refusal { message, ..refusal }.into())
+        }
         [one] => {
             let moment = Moment { start: one.timestamp, end: one.timestamp };
             let events = vec![(one.colony_id.clone(), one.event_id.clone())];
@@ -180,30 +186,39 @@ async fn start(
     }
 }
 
-/// The events of this id, or `colony/id`, among the newest ones.
-async fn event(id: &str, fleet: &Fleet, reader: &dyn StoreReader) -> Result<Vec<Event>, SinkError> {
-    let is_it = |event: &Event| event.event_id == id || format!("{}/{}", event.colony_id, event.event_id) == id;
-    let times = || fleet.colonies.values().filter_map(|colony| colony.newest_event);
-    let (Some(newest), mut read) = (times().max(), 0) else { return Ok(Vec::new()) };
-    let mut to = newest + 1;
+/// The events of this id, or the one of this `colony/id`, among the newest ones, without withdrawn ones; and the time since
+/// which all events were searched. An id may be one of several colonies, on any day.
+async fn events(id: &str, fleet: &Fleet, reader: &dyn StoreReader) -> Result<(Vec<Event>, Option<TimeMs>), SinkError> {
+    let is_whole = |event: &Event| format!("{}/{}", event.colony_id, event.event_id) == id;
+    let Some(newest) = fleet.colonies.values().filter_map(|colony| colony.newest_event).max() else {
+        return Ok((Vec::new(), None));
+    };
+    let (mut to, mut read, mut found) = (newest + 1, 0, Vec::new());
     for _ in 0..EVENTS_DAYS_MAX {
         let span = Span { from: to - DAY_MS, to: Some(to), with_late: true };
-        let (mut found, mut after) = (Vec::new(), None);
-        while read < EVENTS_MAX {
+        let mut after = None;
+        loop {
+            if read >= EVENTS_MAX {
+                return Ok((found, Some(to)));
+            }
             let page = reader.events_in(span, after.as_ref(), PAGE_ROWS).await?;
             read += page.len();
             after = page.last().map(|last| last.row.clone());
-            found.extend(page.into_iter().map(|stored| stored.row).filter(is_it));
+            for event in page.into_iter().map(|stored| stored.row).filter(|event| !event.withdrawn) {
+                if is_whole(&event) {
+                    return Ok((vec![event], Some(to)));
+                }
+                if event.event_id == id {
+                    found.push(event);
+                }
+            }
             if after.is_none() {
                 break;
             }
         }
-        if !found.is_empty() || read >= EVENTS_MAX {
-            return Ok(found);
-        }
         to = span.from;
     }
-    Ok(Vec::new())
+    Ok((found, Some(to)))
 }
 
 enum Standing {

@@ -115,7 +115,10 @@ async fn an_event_has_neighbours_too_and_an_unknown_id_is_refused() {
     let Err(AnswerError::Refused(refusal)) = asked("e-99").await else { panic!("nothing has this id") };
     assert_eq!(
         (refusal.kind, refusal.message.as_str()),
-        (RefusalKind::NotFound, "there is no deployment and no event \"e-99\"")
+        (
+            RefusalKind::NotFound,
+            "there is no deployment and no event \"e-99\"; events were searched back to 2024-08-15 12:45:00 UTC"
+        )
     );
 }
 
@@ -146,4 +149,32 @@ async fn what_would_have_been_seen_depends_on_the_number_of_all_metrics() {
     // neither direction of these is known to be better
     let among = visible_from(&["alpha", "beta", "gamma", "delta"]).await;
     assert!((among - expected(2.8070)).abs() < 0.01, "{among}");
+}
+
+#[tokio::test]
+async fn an_event_may_have_the_id_of_another_on_another_day_and_a_withdrawn_one_is_none() {
+    let day = 24 * 60;
+    let of_pay = |minute: i64, id: &str| Event {
+        colony_id: "pay-production".to_owned(),
+        ..event(minute, id, "alert", Severity::Error)
+    };
+    let events = vec![
+        of_pay(40, "twice"),
+        event(40 - 2 * day, "twice", "alert", Severity::Error),
+        Event { withdrawn: true, ..of_pay(41, "gone") },
+    ];
+    let mut store = store().await;
+    store.commit(&commit_of(2, Rows { events, ..Rows::default() })).await.unwrap();
+    let asked = async |id: &str| {
+        let question = Question::Affected(AffectedQuestion { id: id.to_owned() });
+        question.answer(store.reader().as_ref(), &Scope::default()).await
+    };
+    let Err(AnswerError::Refused(refusal)) = asked("twice").await else { panic!("two colonies have this id") };
+    assert_eq!(refusal.kind, RefusalKind::Ambiguous);
+    assert_eq!(refusal.hint, "one of: pay-production/twice, my-shop-production/twice");
+    let json = serde_json::to_value(asked("my-shop-production/twice").await.unwrap()).unwrap();
+    assert_eq!((&json["kind"], &json["colony_id"]), (&"event".into(), &"my-shop-production".into()));
+    let Err(AnswerError::Refused(refusal)) = asked("gone").await else { panic!("the event was withdrawn") };
+    assert_eq!(refusal.kind, RefusalKind::NotFound);
+    assert!(refusal.message.starts_with("there is no deployment and no event \"gone\""), "{refusal}");
 }
