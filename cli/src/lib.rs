@@ -8,7 +8,7 @@
 //! | `harmless` | text from outside that cannot act on the terminal |
 //! | `help` | `help exit-codes` and other topics |
 //! | `screen`, `text` | moving progress without torn lines; numbers and tables |
-//! | `reef_file` | a reef's file, changed in place |
+//! | `reef_file` | one more line in the text of a reef's file |
 //! | `mesh_failure` | faults of the network as exit codes |
 //! | `panics` | a panic anywhere ends the process |
 //! | `sockets` | Unix sockets in folders with long names, open to their user alone |

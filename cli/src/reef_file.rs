@@ -1,25 +1,8 @@
-//! A reef's file, changed in place: everything else in it stays as it is written.
+//! One more line in the text of a reef's file: everything else stays as it is written.
 
 use pipelines::config::{self, Format};
-use std::io::Write;
 use std::net::Ipv4Addr;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
-
-/// Replaces a file atomically; it keeps its mode.
-pub fn replace(path: &Path, text: &str) -> std::io::Result<()> {
-    let mode = std::fs::metadata(path)?.mode() & 0o777;
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(".new");
-    let new = path.with_file_name(name);
-    let mut file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(&new)?;
-    let written = file.write_all(text.as_bytes()).and_then(|()| file.sync_all());
-    let renamed = written.and_then(|()| std::fs::rename(&new, path));
-    if renamed.is_err() {
-        let _ = std::fs::remove_file(&new);
-    }
-    renamed
-}
 
 /// The text with `reef_mesh_ip` of a colony that has none. `None` if the text is written in a form that one more line
 /// does not extend: the parser judges the result.

@@ -1,6 +1,7 @@
 //! Addresses that colonies have assigned to a running reef: stored in its file where it has none.
 
 use crate::reef_file;
+use colony::config::EditedFile;
 use mesh::Network;
 use pipelines::config::{Format, ReefConfig};
 use std::collections::BTreeSet;
@@ -31,10 +32,10 @@ pub async fn store(config: &ReefConfig, path: &Path, network: &Network) {
 }
 
 fn write(path: &Path, colony_id: &str, address: Ipv4Addr) {
-    let written = std::fs::read_to_string(path).and_then(|text| {
+    let written = EditedFile::open(path).and_then(|edited| {
         let format = Format::of_path(path).unwrap_or(Format::Yaml);
-        match reef_file::with_address((&text, format, path), colony_id, address) {
-            Some(new) => reef_file::replace(path, &new).map(|()| true),
+        match reef_file::with_address((edited.text(), format, path), colony_id, address) {
+            Some(new) => edited.replace(&new).map(|()| true),
             None => Ok(false),
         }
     });

@@ -1,13 +1,10 @@
 //! `default_reef` of `~/.coral/config.yaml`, written: the reef that commands are about when none is named.
 
+use super::edited::EditedFile;
 use super::error::ConfigError;
 use super::files::read_default_reef;
-use std::io::{ErrorKind, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
-
-/// Mode of a file that did not exist: its folder may hold secrets.
-const NEW_MODE: u32 = 0o600;
 
 /// Writes the key; everything else in the file stays.
 ///
@@ -18,14 +15,11 @@ pub fn write_default_reef(path: &Path, reef_id: &str) -> Result<(), ConfigError>
         return Ok(());
     }
     let failed = |doing| move |cause| ConfigError::Io { doing, path: path.to_owned(), cause };
-    let (text, mode) = match std::fs::read_to_string(path) {
-        Ok(text) => (text, std::fs::metadata(path).map_err(failed("read"))?.mode() & 0o777),
-        Err(cause) if cause.kind() == ErrorKind::NotFound => (String::new(), NEW_MODE),
-        Err(cause) => return Err(failed("read")(cause)),
-    };
     if let Some(folder) = path.parent() {
         std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(failed("create"))?;
     }
+    let edited = EditedFile::open_or_create(path).map_err(failed("read"))?;
+    let text = edited.text();
     // a JSON string is a YAML string
     let line = format!("default_reef: {}", serde_json::Value::from(reef_id));
     let is_it = |line: &&str| line.starts_with("default_reef:");
@@ -33,19 +27,15 @@ pub fn write_default_reef(path: &Path, reef_id: &str) -> Result<(), ConfigError>
     if !text.lines().any(|it| is_it(&it)) {
         lines.push(&line);
     }
-    let new = path.with_extension("yaml.new");
-    let written = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(&new);
-    let written = written.and_then(|mut file| {
-        file.write_all((lines.join("\n") + "\n").as_bytes())?;
-        file.sync_all()
-    });
-    written.and_then(|()| std::fs::rename(&new, path)).map_err(failed("write"))
+    let new = lines.join("\n") + "\n";
+    edited.replace(&new).map_err(failed("write"))
 }
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use std::os::unix::fs::MetadataExt;
 
     #[test]
     fn the_key_is_added_or_replaced_and_the_rest_stays() {

@@ -9,8 +9,7 @@ use crate::entry::runtime;
 use crate::exit::{Exit, Failure};
 use crate::mesh_failure;
 use crate::output::Output;
-use crate::reef_file;
-use colony::config::Places;
+use colony::config::{EditedFile, Places};
 use mesh::secret::SecretSource;
 use mesh::{LinkStatus, MeshColony, MeshError, Network, Route, Step};
 use model::clock::SystemClock;
@@ -240,7 +239,7 @@ impl File {
         if let Some(secret) = &given.loose {
             secret.store(&secret_file).map_err(|error| mesh_failure::failure(&error))?;
         }
-        reef_file::replace(&self.path, &text).map_err(|error| {
+        EditedFile::open(&self.path).and_then(|edited| edited.replace(&text)).map_err(|error| {
             if given.loose.is_some() {
                 let _ = std::fs::remove_file(&secret_file);
             }
