@@ -3,13 +3,17 @@
 use super::edited::EditedFile;
 use super::error::ConfigError;
 use super::files::read_default_reef;
+use super::yaml::YamlFile;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
+
+/// The key.
+const KEY: &str = "default_reef";
 
 /// Writes the key; everything else in the file stays.
 ///
 /// # Errors
-/// When the file cannot be read or written, or is no YAML of `key: value` lines.
+/// When the file cannot be read or written, is no YAML, or is in a form that a line `default_reef: …` does not fit in.
 pub fn write_default_reef(path: &Path, reef_id: &str) -> Result<(), ConfigError> {
     if read_default_reef(path)?.as_deref() == Some(reef_id) {
         return Ok(());
@@ -19,16 +23,27 @@ pub fn write_default_reef(path: &Path, reef_id: &str) -> Result<(), ConfigError>
         std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(failed("create"))?;
     }
     let edited = EditedFile::open_or_create(path).map_err(failed("read"))?;
-    let text = edited.text();
     // a JSON string is a YAML string
-    let line = format!("default_reef: {}", serde_json::Value::from(reef_id));
-    let is_it = |line: &&str| line.starts_with("default_reef:");
-    let mut lines: Vec<&str> = text.lines().map(|it| if is_it(&it) { line.as_str() } else { it }).collect();
-    if !text.lines().any(|it| is_it(&it)) {
-        lines.push(&line);
+    let line = format!("{KEY}: {}", serde_json::Value::from(reef_id));
+    let new = with_line(edited.text(), &line);
+    let says_it = |file: YamlFile| file.parse(|keys| keys.text(KEY)).is_ok_and(|it| it.as_deref() == Some(reef_id));
+    if !says_it(YamlFile::of(path, &new)) || !YamlFile::differs_only_in(KEY, edited.text(), &new) {
+        let problem = format!("cannot be set in a file of this form; write it by hand: {line}");
+        return Err(ConfigError::Key { path: path.to_owned(), key: KEY.to_owned(), problem });
     }
-    let new = lines.join("\n") + "\n";
     edited.replace(&new).map_err(failed("write"))
+}
+
+/// The text with the line in place of the one that has the key, or at its end. The caller parses the result.
+fn with_line(text: &str, line: &str) -> String {
+    let is_it = |line: &str| line.strip_prefix(KEY).is_some_and(|rest| rest.starts_with(':'));
+    let ending = if text.contains("\r\n") { "\r\n" } else { "\n" };
+    let replaced = |it: &str| if is_it(it) { line.to_owned() } else { it.to_owned() };
+    let mut lines: Vec<String> = text.lines().map(replaced).collect();
+    if !text.lines().any(is_it) {
+        lines.push(line.to_owned());
+    }
+    lines.join(ending) + ending
 }
 
 #[cfg(test)]
@@ -52,5 +67,38 @@ mod tests {
         std::fs::write(&path, "- a list\n").unwrap();
         assert!(matches!(write_default_reef(&path, "x").unwrap_err(), ConfigError::Syntax { .. }));
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "- a list\n");
+    }
+
+    #[test]
+    fn a_form_that_takes_no_line_is_refused_with_what_to_write() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("config.yaml");
+        for text in [
+            "{default_colony: c}\n",
+            "default_reef:\n  one\n",
+            "\"default_reef\": one\nother: 1\n",
+            "  default_colony: c\n  other: 1\n",
+            "note: |\n  a\n---\nb: 1\n",
+        ] {
+            std::fs::write(&path, text).unwrap();
+            let error = write_default_reef(&path, "two").unwrap_err().to_string();
+            assert!(error.ends_with("write it by hand: default_reef: \"two\""), "{text}: {error}");
+            assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
+        }
+    }
+
+    #[test]
+    fn ends_of_lines_stay_as_they_are() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("config.yaml");
+        for (text, expected) in [
+            ("a: 1\r\ndefault_reef: one\r\n", "a: 1\r\ndefault_reef: \"two\"\r\n"),
+            ("a: 1\r\n", "a: 1\r\ndefault_reef: \"two\"\r\n"),
+            ("# only a remark\n", "# only a remark\ndefault_reef: \"two\"\n"),
+        ] {
+            std::fs::write(&path, text).unwrap();
+            write_default_reef(&path, "two").unwrap();
+            assert_eq!(std::fs::read_to_string(&path).unwrap(), expected);
+        }
     }
 }

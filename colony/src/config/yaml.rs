@@ -22,6 +22,19 @@ impl YamlFile {
         }
     }
 
+    /// A text that is to become the file at `path`.
+    pub(super) fn of(path: &Path, text: &str) -> YamlFile {
+        YamlFile { path: path.to_owned(), text: text.to_owned() }
+    }
+
+    /// Whether two texts say the same, apart from the value of one key at the top.
+    pub(super) fn differs_only_in(key: &str, before: &str, after: &str) -> bool {
+        let (Ok(before), Ok(after)) = (Yaml::load_from_str(before), Yaml::load_from_str(after)) else { return false };
+        // a file of remarks only has no document
+        let rest = |documents: &[Yaml<'_>]| documents.iter().skip(1).map(|it| format!("{it:?}")).collect::<Vec<_>>();
+        others(before.first(), key) == others(after.first(), key) && rest(&before) == rest(&after)
+    }
+
     /// Parses the text and hands the top mapping to `take`.
     pub(super) fn parse<T>(&self, take: impl FnOnce(Keys<'_>) -> Result<T, ConfigError>) -> Result<T, ConfigError> {
         let syntax = |problem: String| ConfigError::Syntax { path: self.path.clone(), problem };
@@ -34,6 +47,13 @@ impl YamlFile {
         }
         take(Keys { file: self, prefix: "", node: top })
     }
+}
+
+/// The entries of a mapping in their order, without one key.
+fn others<'a>(node: Option<&'a Yaml<'a>>, key: &str) -> Vec<(&'a Yaml<'a>, &'a Yaml<'a>)> {
+    let Some(Yaml::Mapping(entries)) = node else { return Vec::new() };
+    let is_other = |name: &Yaml<'_>| !matches!(name, Yaml::Value(Scalar::String(name)) if **name == *key);
+    entries.iter().filter(|(name, _)| is_other(name)).collect()
 }
 
 fn is_mapping_or_empty(node: &Yaml<'_>) -> bool {
