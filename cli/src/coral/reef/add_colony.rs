@@ -16,7 +16,7 @@ use model::clock::SystemClock;
 use pipelines::config::{Format, ReefConfig};
 use serde_json::json;
 use std::net::Ipv4Addr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// How long a running reef may take to read its file again.
@@ -182,19 +182,10 @@ impl File {
         Ok(File { path, text, format })
     }
 
-    fn parts(&self) -> (&str, Format, &Path) {
-        (&self.text, self.format, &self.path)
-    }
-
     /// The configuration as it will be, except for addresses that are not known yet. What is in the way is found before
     /// the colony is called.
     fn planned(&self, args: &AddColonyArgs) -> Result<ReefConfig, Failure> {
-        let known = pipelines::config::parse(&self.text, self.format, &self.path);
-        if known.is_ok_and(|config| config.colonies.iter().any(|colony| colony.colony_id == args.colony_id)) {
-            let message = format!("colony {} is already in {}", args.colony_id, self.path.display());
-            return Err(Failure::new(Exit::Usage, "colony_present", message)
-                .hint("coral reef ping shows whether it answers; take it out of the file to add it again"));
-        }
+        self.refuse_present(&self.text, &args.colony_id)?;
         let unknown = Ipv4Addr::new(10, 0, 0, 1);
         let entry = Entry {
             colony_id: &args.colony_id,
@@ -205,7 +196,19 @@ impl File {
             public_key: args.public_key.as_deref(),
             reef_mesh_ip: unknown,
         };
-        with_colony(self.parts(), &entry).map(|(_, config)| config).map_err(|problem| self.refused(problem))
+        let parts = (self.text.as_str(), self.format, self.path.as_path());
+        with_colony(parts, &entry).map(|(_, config)| config).map_err(|problem| self.refused(problem))
+    }
+
+    /// A colony that the text has already is not added.
+    fn refuse_present(&self, text: &str, colony_id: &str) -> Result<(), Failure> {
+        let known = pipelines::config::parse(text, self.format, &self.path);
+        if known.is_ok_and(|config| config.colonies.iter().any(|colony| colony.colony_id == colony_id)) {
+            let message = format!("colony {colony_id} is already in {}", self.path.display());
+            return Err(Failure::new(Exit::Usage, "colony_present", message)
+                .hint("coral reef ping shows whether it answers; take it out of the file to add it again"));
+        }
+        Ok(())
     }
 
     fn refused(&self, problem: String) -> Failure {
@@ -214,6 +217,7 @@ impl File {
     }
 
     /// Writes the colony, and before it a secret that is nowhere yet. If one of the two fails, neither is left.
+    /// The file is read again: it may have changed while the secret was typed and the colony was called.
     fn save(&self, args: &AddColonyArgs, status: &LinkStatus, given: &Given) -> Result<(), Failure> {
         let (Some(mesh_address), Some(reef_mesh_ip)) = (status.mesh_address, status.reef_mesh_ip) else {
             return Err(mesh_failure::failure(&MeshError::Closed));
@@ -234,17 +238,68 @@ impl File {
             public_key: args.public_key.as_deref(),
             reef_mesh_ip,
         };
-        let (text, _) = with_colony(self.parts(), &entry).map_err(|problem| self.refused(problem))?;
+        let unwritable = |error: &std::io::Error| {
+            Failure::new(Exit::Failed, "config_unwritable", format!("cannot write {}", self.path.display()))
+                .caused_by(Some(error))
+        };
+        let edited = EditedFile::open(&self.path).map_err(|error| unwritable(&error))?;
+        self.refuse_present(edited.text(), &args.colony_id)?;
+        let parts = (edited.text(), self.format, self.path.as_path());
+        let (text, _) = with_colony(parts, &entry).map_err(|problem| self.refused(problem))?;
         let secret_file = self.path.with_file_name(secret_name);
         if let Some(secret) = &given.loose {
             secret.store(&secret_file).map_err(|error| mesh_failure::failure(&error))?;
         }
-        EditedFile::open(&self.path).and_then(|edited| edited.replace(&text)).map_err(|error| {
+        edited.replace(&text).map_err(|error| {
             if given.loose.is_some() {
                 let _ = std::fs::remove_file(&secret_file);
             }
-            Failure::new(Exit::Failed, "config_unwritable", format!("cannot write {}", self.path.display()))
-                .caused_by(Some(&error))
+            unwritable(&error)
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use mesh::LinkState;
+    use mesh::stats::{Drops, TunnelStats};
+
+    #[test]
+    fn what_was_written_meanwhile_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("r.yaml");
+        std::fs::write(&path, "reef_id: r\n").unwrap();
+        let file = File::read(path.clone()).unwrap();
+        let meanwhile = "reef_id: r\ncolonies:\n  - colony_id: other\n    endpoint: 'http://a:1'\n";
+        std::fs::write(&path, meanwhile).unwrap();
+        let status = LinkStatus {
+            colony_id: "shop".to_owned(),
+            state: LinkState::Up,
+            reef_mesh_ip: Some(Ipv4Addr::new(10, 42, 0, 100)),
+            mesh_address: Some("10.42.0.1:9000".parse().unwrap()),
+            public_key: None,
+            read_only: false,
+            secret_expires_at: None,
+            tunnel: TunnelStats::default(),
+            drops: Drops::default(),
+        };
+        let args = AddColonyArgs {
+            colony_id: "shop".to_owned(),
+            reef: ReefChoice::default(),
+            secret: SecretArgs::default(),
+            endpoint: None,
+            public_key: None,
+            mesh_ip: None,
+            connect_port: None,
+        };
+        let given = Given { source: SecretSource::Env("SHOP".to_owned()), loose: None };
+        file.save(&args, &status, &given).unwrap();
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert!(text.starts_with(meanwhile) && text.contains("- colony_id: \"shop\""), "{text}");
+        let again = file.save(&args, &status, &given).unwrap_err();
+        assert_eq!((again.exit, again.code), (Exit::Usage, "colony_present"));
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
     }
 }
