@@ -4,6 +4,7 @@ use super::known::{self, KnownReef};
 use crate::exit::{Exit, Failure};
 use crate::output::{Output, Style};
 use colony::config::{Places, is_colony_id, read_default_reef, write_default_reef};
+use model::error::one_line;
 use rand::RngExt;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -55,8 +56,11 @@ pub fn run(args: &InitArgs, places: &Places, output: &Output) -> Result<(), Fail
         let value = json!({ "reef_id": new.reef_id, "config": path.display().to_string(), "text": new.text() });
         return output.result(&value, |_| new.text());
     }
+    // a fault of that file is reported before anything is written
+    let current = read_default_reef(&places.user_file());
+    let current = current.map_err(|error| crate::coral::colony::failure::config(&error))?;
     write(&path, &new)?;
-    let is_current = make_current(places, &new.reef_id, output)?;
+    let is_current = make_current(places, current, &new.reef_id, output);
     let value = json!({
         "reef_id": new.reef_id, "name": new.name, "config": path.display().to_string(), "current": is_current,
     });
@@ -127,14 +131,17 @@ fn write(path: &Path, new: &NewReef<'_>) -> Result<(), Failure> {
     file.and_then(|mut file| file.write_all(new.text().as_bytes()).and_then(|()| file.sync_all())).map_err(failed)
 }
 
-/// The first reef becomes the current one.
-fn make_current(places: &Places, reef_id: &str, output: &Output) -> Result<bool, Failure> {
-    let config = |error| crate::coral::colony::failure::config(&error);
-    match read_default_reef(&places.user_file()).map_err(config)? {
-        None => write_default_reef(&places.user_file(), reef_id).map_err(config).map(|()| true),
-        Some(other) => {
-            output.message(&format!("the current reef stays {other}; change it with coral reef use {reef_id}"));
-            Ok(false)
+/// The first reef becomes the current one. If that cannot be written, the reef exists nevertheless.
+fn make_current(places: &Places, current: Option<String>, reef_id: &str, output: &Output) -> bool {
+    if let Some(other) = current {
+        output.message(&format!("the current reef stays {other}; change it with coral reef use {reef_id}"));
+        return false;
+    }
+    match write_default_reef(&places.user_file(), reef_id) {
+        Ok(()) => true,
+        Err(error) => {
+            output.message(&format!("warning: the reef is not made the current one: {}", one_line(&error)));
+            false
         }
     }
 }

@@ -133,6 +133,23 @@ fn a_new_reef_is_told_as_the_seed_shows_it_and_is_current() {
 }
 
 #[test]
+fn a_broken_user_file_is_reported_before_a_reef_is_made() {
+    let folder = tempfile::tempdir().unwrap();
+    let places = Places { home: folder.path().join("h"), project: folder.path().to_owned(), storage_path: None };
+    std::fs::create_dir_all(&places.home).unwrap();
+    std::fs::write(places.user_file(), "- a list\n").unwrap();
+    let (broken, _, _) = init(&places, "init first", false);
+    assert_eq!(broken.unwrap_err().exit, Exit::Usage);
+    assert!(!places.home.join("reefs").exists(), "nothing is written");
+    // a form that takes no line: the reef is made, and what is left to do is told
+    std::fs::write(places.user_file(), "{default_colony: c}\n").unwrap();
+    let (made, page, told) = init(&places, "init first --reef-id one", false);
+    made.unwrap();
+    assert!(told.contains("write it by hand: default_reef: \"one\""), "{told}");
+    assert!(page.contains("coral reef start --reef one"), "{page}");
+}
+
+#[test]
 fn a_second_reef_has_a_port_of_its_own_and_leaves_the_current_one() {
     let folder = tempfile::tempdir().unwrap();
     let places = Places { home: folder.path().join("h"), project: folder.path().to_owned(), storage_path: None };
