@@ -7,6 +7,7 @@ use super::reread::InForce;
 use crate::entry::runtime;
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
+use serde_json::json;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -51,7 +52,7 @@ pub fn start(
             Err(Failure::new(Exit::Failed, "not_ready", message)
                 .hint(format!("look at it: coral reef status, or its log {}", paths.log.display())))
         }
-        Start::Gone => Err(ended_early(reef_id, has_ended(&mut child)?, &paths.log, begin)),
+        Start::Gone => ended(reef_id, has_ended(&mut child)?, (&paths.log, begin), output),
     }
 }
 
@@ -100,6 +101,22 @@ fn spawn(path: &Path, log_path: &Path, log: File) -> io::Result<Child> {
     command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).process_group(0).spawn()
 }
 
+/// The process has ended before it was seen to run: a reef of finite input may have read all of it.
+fn ended(
+    reef_id: &str,
+    status: Option<ExitStatus>,
+    (log, begin): (&Path, u64),
+    output: &Output,
+) -> Result<(), Failure> {
+    if !status.is_some_and(|status| status.success()) {
+        return Err(ended_early(reef_id, status, log, begin));
+    }
+    let value = json!({ "event": "ended", "reef_id": reef_id, "log": log.display().to_string() });
+    output.item(&value, |style| {
+        format!("{} Reef {reef_id} has ended: all input read (log: {})", style.green("✓"), log.display())
+    })
+}
+
 /// What the process wrote before it ended.
 fn ended_early(reef_id: &str, ended: Option<ExitStatus>, log: &Path, begin: u64) -> Failure {
     let code = ended.and_then(|status| status.code());
@@ -126,6 +143,20 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use std::io::Write;
+
+    #[test]
+    fn a_reef_that_has_read_all_its_input_has_not_failed() {
+        use std::os::unix::process::ExitStatusExt;
+        let log = Path::new("none.log");
+        let (output, captured) = Output::captured(false);
+        ended("r", Some(ExitStatus::from_raw(0)), (log, 0), &output).unwrap();
+        assert_eq!(captured.stdout(), "✓ Reef r has ended: all input read (log: none.log)\n");
+        // exit code 2, and ended by a signal
+        for (raw, exit) in [(2 << 8, Exit::Usage), (9, Exit::Failed)] {
+            let failure = ended("r", Some(ExitStatus::from_raw(raw)), (log, 0), &output).unwrap_err();
+            assert_eq!((failure.exit, failure.code), (exit, "start_failed"));
+        }
+    }
 
     #[test]
     fn what_a_failed_start_wrote_is_shown_and_a_long_log_put_aside() {
