@@ -40,12 +40,26 @@ pub fn run(args: &StatusArgs, places: &Places, output: &Output) -> Result<(), Fa
     let known = KnownReef::read(&path);
     let (document, page) = runtime()?.block_on(async {
         if known.is_empty() {
-            output.message("this reef has no colony yet: coral reef add-colony COLONY-ID");
-            return without_store(&Scope { reef_id: known.reef_id, ..Scope::default() }, None).await;
+            return of_empty(&known.reef_id, places, output).await;
         }
         answered(&load(&path)?, &path, places, output).await
     })?;
     show(&document, page, &args.ask, output)
+}
+
+/// The answer for a reef whose file has no colonies: it may run with those that the file had before.
+async fn of_empty(reef_id: &str, places: &Places, output: &Output) -> Result<(Value, String), Failure> {
+    let state = match Running::of(&RunPaths::of(places, reef_id), None).await? {
+        Running::Here(state) => Some(state),
+        Running::Elsewhere | Running::No { .. } => None,
+    };
+    output.message(match state {
+        Some(_) => "its file has no colony now; the process that runs it keeps the former configuration",
+        None => "this reef has no colony yet: coral reef add-colony COLONY-ID",
+    });
+    let links = state.iter().flat_map(|state| &state.colonies);
+    let colonies = links.map(|link| link.colony_id.clone()).collect();
+    without_store(&Scope { reef_id: reef_id.to_owned(), colonies }, state.as_deref().map(facts)).await
 }
 
 async fn answered(

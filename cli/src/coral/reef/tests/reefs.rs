@@ -183,6 +183,53 @@ fn a_reef_without_colonies_has_a_status_and_cannot_start() {
     assert_eq!((failure.exit, failure.code), (Exit::Usage, "no_colony"));
 }
 
+/// A process that answers each request at a control socket with its state, as long as the value lives.
+fn answering(socket: &std::path::Path, phase: &str) -> tokio::runtime::Runtime {
+    use super::super::running::control::{Link, Reply, RunState};
+    use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+    let state = RunState {
+        reef_id: "one".to_owned(),
+        pid: 71,
+        started_at: "2026-11-30T12:00:00.000Z".to_owned(),
+        config: "r.yaml".into(),
+        log: None,
+        phase: phase.to_owned(),
+        api: None,
+        colonies: vec![Link { colony_id: "former".to_owned(), connected: true, error: String::new() }],
+        generation: 1,
+        reload_problem: None,
+    };
+    let reply = serde_json::to_string(&Reply::State { state: Box::new(state) }).unwrap() + "\n";
+    let runtime = crate::entry::runtime().unwrap();
+    let listener = {
+        let _inside = runtime.enter();
+        tokio::net::UnixListener::bind(socket).unwrap()
+    };
+    runtime.spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let (from, mut to) = stream.into_split();
+            let mut line = String::new();
+            // a caller that only connects asks nothing
+            let _ = BufReader::new(from).read_line(&mut line).await;
+            let _ = to.write_all(reply.as_bytes()).await;
+        }
+    });
+    runtime
+}
+
+#[test]
+fn a_reef_that_runs_is_not_called_stopped_when_its_file_has_no_colony_now() {
+    let folder = tempfile::tempdir().unwrap();
+    let places = Places { home: folder.path().join("h"), project: folder.path().to_owned(), storage_path: None };
+    init(&places, "init first --reef-id one", true).0.unwrap();
+    let _running = answering(&RunPaths::of(&places, "one").socket, "running");
+    let (output, captured) = Output::captured(true);
+    status::run(&parse::<StatusArgs>("status --reef one"), &places, &output).unwrap();
+    let shown: Value = serde_json::from_str(&captured.stdout()).unwrap();
+    assert_eq!((&shown["state"], &shown["colonies"][0]["colony_id"]), (&"running".into(), &"former".into()));
+    assert!(captured.stderr().contains("keeps the former configuration"), "{}", captured.stderr());
+}
+
 #[test]
 fn a_reef_that_does_not_run_is_stopped_already_and_cannot_reload() {
     let home = Home::new();
