@@ -82,10 +82,9 @@ async fn answered(
     match caller::answer(&question, (config, path)).await {
         // it has never run, or is rebuilding its windows and answers nothing yet
         Err(failure) if failure.code == "store_missing" || (failure.code == "store_busy" && run.is_some()) => {
-            let ids = config.colonies.iter().map(|colony| colony.colony_id.clone());
-            let colonies = if run.is_none() { ids.collect() } else { Vec::new() };
-            if run.is_some() {
-                output.message("its windows are being rebuilt from stored rows; it answers questions after that");
+            let colonies = config.colonies.iter().map(|colony| colony.colony_id.clone()).collect();
+            if let Some(run) = &run {
+                output.message(unanswered(&run.state, failure.code));
             }
             without_store(&Scope { reef_id: config.reef_id.clone(), colonies, metrics: config.metrics.clone() }, run)
                 .await
@@ -94,11 +93,24 @@ async fn answered(
     }
 }
 
+/// Why a process that runs a reef answers nothing from its store.
+fn unanswered(phase: &str, code: &str) -> &'static str {
+    match (phase, code) {
+        ("restoring", "store_missing") => "it is starting for the first time; it answers questions after that",
+        ("restoring", _) => "its windows are being rebuilt from stored rows; it answers questions after that",
+        ("draining", _) => "its last tick is being committed; it answers questions when it runs again",
+        _ => "its store cannot be read now; ask again in a moment",
+    }
+}
+
 /// The answer where no store can be read.
 async fn without_store(scope: &Scope, run: Option<RunFacts>) -> Result<(Value, String), Failure> {
     let nothing = MemoryStore::new();
+    let runs = run.is_some();
     let answer = status(&StatusQuestion { run }, nothing.reader().as_ref(), scope).await;
-    let answer = answer.map_err(|error| Failure::from_error(Exit::Failed, "store_failed", &error))?;
+    let mut answer = answer.map_err(|error| Failure::from_error(Exit::Failed, "store_failed", &error))?;
+    // also of a reef without colonies: it may have rows that could not be read
+    answer.completeness.complete &= !runs;
     Ok((json!(answer), answer.text()))
 }
 
@@ -107,4 +119,17 @@ fn facts(state: &RunState) -> RunFacts {
     let since_ms = TimeMs::parse_rfc3339(&state.started_at).map_or(0, |started| SystemClock.now() - started);
     let uptime_seconds = u64::try_from(since_ms / SECOND_MS).unwrap_or(0);
     RunFacts { state: state.phase.clone(), uptime_seconds, api_url: state.api.clone() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::unanswered;
+
+    #[test]
+    fn only_a_restart_rebuilds_windows() {
+        let is_rebuilding = |phase, code| unanswered(phase, code).contains("rebuilt");
+        assert!(is_rebuilding("restoring", "store_busy"));
+        assert!(!is_rebuilding("restoring", "store_missing"), "a first start");
+        assert!(!is_rebuilding("draining", "store_busy") && !is_rebuilding("running", "store_busy"));
+    }
 }

@@ -231,6 +231,19 @@ fn a_reef_that_runs_is_not_called_stopped_when_its_file_has_no_colony_now() {
 }
 
 #[test]
+fn a_reef_that_answers_nothing_yet_has_its_colonies_and_is_not_complete() {
+    let home = Home::new();
+    let _running = answering(&RunPaths::of(&home.places, "one-reef-a1b2c3").socket, "restoring");
+    let (output, captured) = Output::captured(true);
+    status::run(&parse::<StatusArgs>("status --reef one"), &home.places, &output).unwrap();
+    let shown: Value = serde_json::from_str(&captured.stdout()).unwrap();
+    assert_eq!((&shown["state"], &shown["completeness"]["complete"]), (&"restoring".into(), &false.into()));
+    let ids = ["a", "b"].map(Value::from);
+    assert_eq!([&shown["colonies"][0]["colony_id"], &shown["colonies"][1]["colony_id"]], [&ids[0], &ids[1]]);
+    assert!(captured.stderr().contains("starting for the first time"), "{}", captured.stderr());
+}
+
+#[test]
 fn a_reef_that_does_not_run_is_stopped_already_and_cannot_reload() {
     let home = Home::new();
     let paths = RunPaths::of(&home.places, "one-reef-a1b2c3");
