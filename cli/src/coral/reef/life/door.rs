@@ -1,6 +1,6 @@
 //! The control socket of a running reef: requests of its user, answered one line each.
 
-use super::super::running::control::{Reload, Reply, Request};
+use super::super::running::control::{Refusal, Reload, Reply, Request};
 use super::present::Present;
 use crate::exit::Exit;
 use crate::sockets::PrivateSocket;
@@ -78,7 +78,8 @@ async fn serve(stream: UnixStream, present: &Present, wishes: &mpsc::Sender<Wish
 
 async fn reload(wishes: &mpsc::Sender<Wish>) -> Reply {
     let (send, outcome) = oneshot::channel();
-    let ending = || Reload::Refused { message: "the reef is ending".to_owned(), details: Vec::new() };
+    let ending =
+        || Reload::Refused { kind: Refusal::Busy, message: "the reef is ending".to_owned(), details: Vec::new() };
     if wishes.send(Wish::Reload(Some(send))).await.is_err() {
         return Reply::Reload { reload: ending() };
     }

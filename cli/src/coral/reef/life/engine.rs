@@ -4,7 +4,7 @@
 //! no row is lost or counted twice; colonies are not read while the windows are rebuilt. Adding sources to a run in progress
 //! would save that pause for one kind of change; draining serves every change the same way.
 
-use super::super::running::control::Reload;
+use super::super::running::control::{Refusal, Reload};
 use super::door::Wish;
 use super::present::Present;
 use super::reread::InForce;
@@ -116,7 +116,7 @@ impl Round<'_> {
     fn reload(&mut self) -> Reload {
         if self.is_stopping || self.next.is_some() {
             let message = "a stop or another reload is in progress".to_owned();
-            return Reload::Refused { message, details: Vec::new() };
+            return Reload::Refused { kind: Refusal::Busy, message, details: Vec::new() };
         }
         match self.in_force.renewed(self.path) {
             Ok((new, changed)) => {
@@ -132,7 +132,7 @@ impl Round<'_> {
     fn tell(&self, outcome: &Reload, caller: Option<oneshot::Sender<Reload>>) {
         let line = match outcome {
             Reload::Unchanged => "the configuration says the same: nothing changes".to_owned(),
-            Reload::Refused { message, details } => {
+            Reload::Refused { message, details, .. } => {
                 format!(
                     "the configuration stays as it was: {}",
                     [vec![message.clone()], details.clone()].concat().join(": ")

@@ -2,7 +2,7 @@
 
 use super::super::choice::ReefChoice;
 use super::super::known::KnownReef;
-use super::super::running::control::{self, Difference, Reload, Reply, Request};
+use super::super::running::control::{self, Difference, Refusal, Reload, Reply, Request};
 use super::super::running::run_file::RunPaths;
 use super::start::duration;
 use crate::entry::runtime;
@@ -21,9 +21,10 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 #[command(
     before_help = "Example:  coral reef reload",
     after_help = "The file is checked first: if it is wrong, the configuration in force stays, and all errors are listed (exit \
-                  code 2). Otherwise the reef drains its run and continues with the new configuration in the same process, \
-                  colonies that were added included; while its windows are rebuilt it reads nothing, and then continues where it \
-                  was. reef_id and the store cannot change. SIGHUP does the same."
+                  code 2; 4 if it may not be read, 1 while a stop or another reload is in progress). Otherwise the reef \
+                  drains its run and continues with the new configuration in the same process, colonies that were added \
+                  included; while its windows are rebuilt it reads nothing, and then continues where it was. reef_id and the \
+                  store cannot change. SIGHUP does the same."
 )]
 pub struct ReloadArgs {
     #[command(flatten)]
@@ -53,7 +54,7 @@ pub fn run(args: &ReloadArgs, places: &Places, output: &Output) -> Result<(), Fa
                 let value = json!({ "reef_id": reef.reef_id, "changed": [] });
                 output.result(&value, |_| "The configuration says the same: nothing changes".to_owned())
             }
-            Reload::Refused { message, details } => Err(refused(&message, details)),
+            Reload::Refused { kind, message, details } => Err(refused(kind, &message, details)),
             Reload::Accepted { changed, unchanged, generation } => {
                 let began = Instant::now();
                 in_force(&paths.socket, generation, wait).await?;
@@ -75,15 +76,22 @@ pub async fn tell_running(paths: &RunPaths, wait: Duration) -> Result<Option<()>
         Some(Reply::Reload { reload: Reload::Accepted { generation, .. } }) => {
             in_force(&paths.socket, generation, wait).await.map(Some)
         }
-        Some(Reply::Reload { reload: Reload::Refused { message, details } }) => Err(refused(&message, details)),
+        Some(Reply::Reload { reload: Reload::Refused { kind, message, details } }) => {
+            Err(refused(kind, &message, details))
+        }
         Some(other) => Err(control::unexpected(&other)),
     }
 }
 
-fn refused(message: &str, details: Vec<String>) -> Failure {
-    let mut failure = Failure::new(Exit::Usage, "config_refused", format!("{message}; the one in force stays"));
+fn refused(kind: Refusal, message: &str, details: Vec<String>) -> Failure {
+    let code = if kind == Refusal::Busy { "reload_busy" } else { "config_refused" };
+    let mut failure = Failure::new(kind.exit(), code, format!("{message}; the one in force stays"));
     failure.details = details;
-    failure.docs("coral-pipeline help config")
+    match kind {
+        Refusal::Config => failure.docs("coral-pipeline help config"),
+        Refusal::Missing | Refusal::Denied => failure,
+        Refusal::Busy => failure.hint("look at it: coral reef status"),
+    }
 }
 
 /// Waits until the configuration is in force.
@@ -129,4 +137,23 @@ fn page(changed: &[Difference], unchanged: usize, took: Duration, style: Style) 
     let lines: Vec<String> = changed.iter().map(line).collect();
     let head = format!("{} The new configuration is in force ({:.1} s)", style.green("✓"), took.as_secs_f64());
     format!("{head}\nChanged:\n{}\nUnchanged: {unchanged} options", lines.join("\n"))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn the_exit_code_says_whether_the_file_is_to_be_corrected() {
+        let exit = |kind| refused(kind, "no", Vec::new()).exit;
+        assert_eq!((exit(Refusal::Config), exit(Refusal::Busy)), (Exit::Usage, Exit::Failed));
+        assert_eq!((exit(Refusal::Missing), exit(Refusal::Denied)), (Exit::NotFound, Exit::NotAuthorised));
+        assert_eq!(refused(Refusal::Busy, "no", Vec::new()).docs, None);
+        let of_an_earlier_version = r#"{"outcome":"refused","message":"no","details":[]}"#;
+        let reload: Reload = serde_json::from_str(of_an_earlier_version).unwrap();
+        assert!(matches!(reload, Reload::Refused { kind: Refusal::Config, .. }));
+        let denied = Failure::new(Exit::NotAuthorised, "config_invalid", "no");
+        assert_eq!(Refusal::of(&denied), Refusal::Denied);
+    }
 }

@@ -1,6 +1,6 @@
 //! A reef's configuration, read again and compared with the one in force.
 
-use super::super::running::control::{Difference, Reload};
+use super::super::running::control::{Difference, Refusal, Reload};
 use crate::exit::Failure;
 use crate::pipeline::load::load_effective;
 use pipelines::config::ReefConfig;
@@ -36,6 +36,7 @@ impl InForce {
     /// process keeps from its start to its end cannot change in it.
     pub fn renewed(&self, path: &Path) -> Result<(InForce, Vec<Difference>), Reload> {
         let new = InForce::read(path).map_err(|failure| Reload::Refused {
+            kind: Refusal::of(&failure),
             message: failure.message,
             details: failure.details.into_iter().chain(failure.hint).collect(),
         })?;
@@ -48,6 +49,7 @@ impl InForce {
         ];
         if let Some((key, _)) = fixed.into_iter().find(|(_, differs)| *differs) {
             return Err(Reload::Refused {
+                kind: Refusal::Config,
                 message: format!("{key} cannot change while the reef runs"),
                 details: vec!["stop the reef, and start it again".to_owned()],
             });
@@ -121,7 +123,8 @@ mod tests {
 
     #[test]
     fn a_file_that_is_wrong_or_moves_the_store_is_refused() {
-        let Reload::Refused { message, details } = outcome(&format!("{REEF}corelation: {{}}\n")).unwrap_err() else {
+        let Reload::Refused { message, details, .. } = outcome(&format!("{REEF}corelation: {{}}\n")).unwrap_err()
+        else {
             panic!("a wrong file was taken");
         };
         assert!(message.ends_with("reef.yaml has 1 error"), "{message}");

@@ -96,6 +96,9 @@ pub enum Reload {
     Unchanged,
     /// It cannot be used; the former one stays in force.
     Refused {
+        /// What kind of reason it is; a process of an earlier version does not say.
+        #[serde(default)]
+        kind: Refusal,
         /// What is wrong.
         message: String,
         /// Every error in it.
@@ -110,6 +113,42 @@ pub enum Reload {
         /// The number that it has once it is in force.
         generation: u64,
     },
+}
+
+/// Why a new configuration cannot be used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Refusal {
+    /// The file is wrong, or asks for what cannot change.
+    #[default]
+    Config,
+    /// The file does not exist any more.
+    Missing,
+    /// A permission to read it is missing.
+    Denied,
+    /// The file may be right: the process ends, or takes another one.
+    Busy,
+}
+
+impl Refusal {
+    /// The kind of a failure to read the file.
+    pub fn of(failure: &Failure) -> Refusal {
+        match failure.exit {
+            Exit::NotFound => Refusal::Missing,
+            Exit::NotAuthorised => Refusal::Denied,
+            _ => Refusal::Config,
+        }
+    }
+
+    /// The exit code of a command to which it happens.
+    pub fn exit(self) -> Exit {
+        match self {
+            Refusal::Config => Exit::Usage,
+            Refusal::Missing => Exit::NotFound,
+            Refusal::Denied => Exit::NotAuthorised,
+            Refusal::Busy => Exit::Failed,
+        }
+    }
 }
 
 /// A key that says something else than before.
