@@ -3,8 +3,8 @@
 use super::super::running::control::{Difference, Refusal, Reload};
 use crate::exit::Failure;
 use crate::pipeline::load::load_effective;
-use pipelines::config::ReefConfig;
 use pipelines::config::effective::Effective;
+use pipelines::config::{ColonyConfig, ReefConfig};
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -40,7 +40,7 @@ impl InForce {
             message: failure.message,
             details: failure.details.into_iter().chain(failure.hint).collect(),
         })?;
-        if new.config == self.config {
+        if without_assigned(&new.config, &self.config) == self.config {
             return Err(Reload::Unchanged);
         }
         let fixed = [
@@ -66,6 +66,19 @@ impl InForce {
             .filter(|(key, text)| other.options.iter().any(|it| it.key == **key && it.value.shown() == **text))
             .count()
     }
+}
+
+/// The new configuration without the addresses that colonies have assigned since `before` was read: the run itself adds
+/// them to the file, and has them.
+fn without_assigned(new: &ReefConfig, before: &ReefConfig) -> ReefConfig {
+    let mut config = new.clone();
+    for colony in config.colonies.iter_mut().filter(|colony| colony.mesh.is_some() && colony.endpoint.is_none()) {
+        let had_none = |it: &ColonyConfig| it.colony_id == colony.colony_id && it.reef_mesh_ip.is_none();
+        if before.colonies.iter().any(had_none) {
+            colony.reef_mesh_ip = None;
+        }
+    }
+    config
 }
 
 fn texts(options: &[Effective]) -> BTreeMap<&str, String> {
@@ -96,9 +109,13 @@ mod tests {
     const REEF: &str = "reef_id: r\ncolonies:\n  - {colony_id: a, endpoint: 'http://a:1'}\n";
 
     fn outcome(new: &str) -> Result<Vec<Difference>, Reload> {
+        outcome_of(REEF, new)
+    }
+
+    fn outcome_of(old: &str, new: &str) -> Result<Vec<Difference>, Reload> {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("reef.yaml");
-        std::fs::write(&path, REEF).unwrap();
+        std::fs::write(&path, old).unwrap();
         let before = InForce::read(&path).unwrap();
         std::fs::write(&path, new).unwrap();
         before.renewed(&path).map(|(_, differences)| differences)
@@ -119,6 +136,16 @@ mod tests {
         ];
         assert_eq!(outcome(&more).unwrap(), expected);
         assert_eq!(outcome(&format!("# a remark\n{REEF}")).unwrap_err(), Reload::Unchanged);
+    }
+
+    #[test]
+    fn an_address_that_the_run_has_stored_is_no_change() {
+        let old = "reef_id: r\ncolonies:\n  - colony_id: a\n    mesh: {mesh_ip: 10.42.0.1, colony_secret_env: PATH}\n";
+        let stored = format!("{old}    reef_mesh_ip: \"10.42.0.100\"\n");
+        assert_eq!(outcome_of(old, &stored).unwrap_err(), Reload::Unchanged);
+        assert!(outcome_of(&stored, &stored.replace("0.100", "0.101")).is_ok());
+        assert!(outcome_of(&stored, old).is_ok());
+        assert!(outcome_of(old, &format!("{stored}correlation: {{max_lag: 2h}}\n")).is_ok());
     }
 
     #[test]
