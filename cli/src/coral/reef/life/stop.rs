@@ -71,6 +71,8 @@ async fn until_ended(
     loop {
         match Claim::take(&paths.run, reef_id) {
             Ok(_given_back) => return Ok(()),
+            // the reef has been started again meanwhile: the process that was asked has ended
+            Err(ClaimError::Running { pid: Some(other), .. }) if other != pid => return Ok(()),
             Err(ClaimError::Running { .. }) => {}
             Err(error) => return Err(Failure::from_error(Exit::Failed, "run_file", &error)),
         }
@@ -108,4 +110,30 @@ async fn not_running(reef: &KnownReef, paths: &RunPaths, output: &Output) -> Res
         Some(pid) => format!("Reef {reef_id} is not running; its process (pid {pid}) had ended without stopping"),
         None => format!("Reef {reef_id} is not running"),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::super::super::running::run_file::RunFile;
+    use super::*;
+
+    #[test]
+    fn a_reef_that_was_started_again_has_ended_before() {
+        let folder = tempfile::tempdir().unwrap();
+        let places = Places { home: folder.path().to_owned(), project: folder.path().to_owned(), storage_path: None };
+        let paths = RunPaths::of(&places, "r");
+        let (mut claim, _) = Claim::take(&paths.run, "r").unwrap();
+        let run = RunFile { pid: 72, started_at: String::new(), config: "r.toml".into(), log: None, api: None };
+        claim.write(&run).unwrap();
+        let (output, _captured) = Output::captured(false);
+        let waited = |pid: u32| {
+            let ended = until_ended("r", pid, &paths, Duration::ZERO, &output);
+            runtime().unwrap().block_on(ended)
+        };
+        waited(71).unwrap();
+        assert_eq!(waited(72).unwrap_err().code, "not_ended");
+        drop(claim);
+        waited(72).unwrap();
+    }
 }
