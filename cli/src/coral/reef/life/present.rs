@@ -119,7 +119,7 @@ async fn links(reef: &RunningReef, colonies: &[String], began: TimeMs) -> Vec<Li
 
 /// The stored state of a colony may be from an earlier run: only a success of this one counts.
 fn link(colony_id: &str, status: Option<&ColonyStatus>, began: TimeMs) -> Link {
-    let reached = status.filter(|status| status.health != "unreachable");
+    let reached = status.filter(|status| !status.is_lost());
     Link {
         colony_id: colony_id.to_owned(),
         connected: reached.and_then(|status| status.last_success_at).is_some_and(|at| at >= began),
@@ -150,6 +150,7 @@ mod tests {
         let began = TimeMs(10);
         assert!(link("c", Some(&status("degraded", 10, "")), began).connected);
         assert!(!link("c", Some(&status("healthy", 9, "")), began).connected);
+        assert!(!link("c", Some(&status("revoked", 11, "removed")), began).connected);
         let failed = link("c", Some(&status("unreachable", 11, "refused")), began);
         assert_eq!((failed.connected, failed.error.as_str()), (false, "refused"));
         assert!(!link("c", None, began).connected);
