@@ -10,6 +10,7 @@ use crate::output::{Output, Style};
 use crate::text::table;
 use colony::config::{Places, write_default_reef};
 use serde_json::{Value, json};
+use std::path::Path;
 
 /// Arguments of `list`.
 #[derive(Debug, clap::Args)]
@@ -53,13 +54,19 @@ pub fn list(_: &ListArgs, places: &Places, output: &Output) -> Result<(), Failur
         }
         lines
     });
-    let is_current = |line: &Line| current.as_ref().is_some_and(|chosen| chosen.path == line.reef.path);
+    let is_current = |line: &Line| current.as_ref().is_some_and(|chosen| is_same(&chosen.path, &line.reef.path));
     let value = json!({
         "current": current.as_ref().map(|chosen| KnownReef::read(&chosen.path).reef_id),
         "chosen_by": current.as_ref().map(|chosen| chosen.by),
         "reefs": lines.iter().map(|line| as_json(line, is_current(line))).collect::<Vec<_>>(),
     });
     output.result(&value, |style| page(&lines, current.as_ref(), &is_current, style))
+}
+
+/// Whether two paths lead to the same file; one may start at the current folder.
+fn is_same(one: &Path, other: &Path) -> bool {
+    let absolute = |path: &Path| std::fs::canonicalize(path).or_else(|_| std::path::absolute(path)).ok();
+    one == other || absolute(one).is_some_and(|one| absolute(other) == Some(one))
 }
 
 async fn line_of(reef: KnownReef, places: &Places) -> Line {
@@ -175,4 +182,21 @@ pub fn use_reef(args: &UseArgs, places: &Places, output: &Output) -> Result<(), 
     }
     let value = json!({ "current": reef.reef_id, "config": path.display().to_string(), "written_to": file.display().to_string() });
     output.result(&value, |style| format!("{} Commands are about reef {} now", style.green("✓"), reef.reef_id))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_relative_path_is_the_file_that_it_leads_to() {
+        // the folder of the crate, which is where tests run
+        let here = std::env::current_dir().unwrap();
+        assert!(is_same(Path::new("Cargo.toml"), &here.join("Cargo.toml")));
+        assert!(is_same(&here.join("src/../Cargo.toml"), Path::new("./Cargo.toml")));
+        assert!(is_same(Path::new("none.toml"), &here.join("none.toml")));
+        assert!(!is_same(Path::new("Cargo.toml"), &here.join("src/lib.rs")));
+        assert!(!is_same(Path::new("none.toml"), &here.join("other.toml")));
+    }
 }
