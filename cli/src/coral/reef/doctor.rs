@@ -102,7 +102,7 @@ fn of_config(config: &ReefConfig, args: &DoctorArgs, places: &Places) -> Result<
     } else {
         checks.extend(check_colony::check_all(config, &runtime()?)?);
     }
-    checks.extend(clock_checks(config)?);
+    checks.extend(clock_checks(config, args.no_network)?);
     checks.push(tokens_check(config));
     checks.extend(services_check(config, running.ok()));
     Ok(checks)
@@ -162,7 +162,10 @@ fn judged_disk(free: u64, folder: &Path) -> Check {
 }
 
 /// Whose rows are ahead of this machine's clock. Nothing is said where no rows are known.
-fn clock_checks(config: &ReefConfig) -> Result<Vec<Check>, Failure> {
+fn clock_checks(config: &ReefConfig, no_network: bool) -> Result<Vec<Check>, Failure> {
+    if no_network && matches!(config.storage.kind, StorageKind::ClickHouse { .. }) {
+        return Ok(vec![Check::new("clocks", Outcome::Skipped, "the store is not asked (--no-network)")]);
+    }
     let question = Question::Reef { about: answers::Question::Health(HealthQuestion::default()) };
     let answer = runtime()?.block_on(caller::answer(&question, (config, Path::new(""))));
     let Ok((document, _)) = answer else { return Ok(Vec::new()) };
@@ -253,6 +256,26 @@ mod tests {
         let outcome = |free: u64| judged_disk(free, Path::new("/data")).outcome;
         assert_eq!([3 << 30, 1 << 30, 1 << 20].map(outcome), [Outcome::Ok, Outcome::Warning, Outcome::Failed]);
         assert!(judged_disk(1 << 20, Path::new("/data")).note.contains("storage.retention"));
+    }
+
+    #[test]
+    fn a_server_is_not_asked_without_a_network() {
+        let server = TcpListener::bind("127.0.0.1:0").unwrap();
+        server.set_nonblocking(true).unwrap();
+        let text = format!(
+            "reef_id: r\ncolonies: [{{colony_id: a, endpoint: 'http://127.0.0.1:1'}}]\nstorage: {{type: clickhouse, \
+             connection: {{host: 127.0.0.1, port: {}, protocol: http, database: d}}}}\n",
+            server.local_addr().unwrap().port()
+        );
+        let config = pipelines::config::parse(&text, pipelines::config::Format::Yaml, Path::new("r.yaml")).unwrap();
+        let args = DoctorArgs { reef: ReefChoice::default(), no_network: true };
+        let home = tempfile::tempdir().unwrap();
+        let places = Places { home: home.path().to_owned(), project: home.path().to_owned(), storage_path: None };
+        let checks = of_config(&config, &args, &places).unwrap();
+        let skipped: Vec<&str> =
+            checks.iter().filter(|check| check.outcome == Outcome::Skipped).map(|check| check.name.as_str()).collect();
+        assert_eq!(skipped, ["store", "colony a", "clocks"]);
+        assert_eq!(server.accept().unwrap_err().kind(), std::io::ErrorKind::WouldBlock, "no process has called it");
     }
 
     #[test]
