@@ -6,7 +6,7 @@ use mesh::error::WeakSecret;
 use mesh::keys::PrivateKey;
 use mesh::registry::Registry;
 use mesh::secret::Secret;
-use mesh::{Discovery, DoorSettings, MeshError, Underlay};
+use mesh::{Discovery, DoorSettings, DoorView, MeshError, Underlay};
 use model::clock::SharedClock;
 use std::net::{IpAddr, SocketAddr};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
@@ -154,21 +154,21 @@ impl Peering {
             mtu: self.settings.mtu,
             peers_max: self.settings.peers_max,
             registry: self.registry.clone(),
+            stun: self.settings.stun.clone(),
             underlay: Underlay::Udp,
         }
     }
 
-    /// Registers with discovery for as long as the lease is kept; `None` without `discovery`. `listening` is the UDP
-    /// address in use.
-    pub async fn register(&self, listening: SocketAddr) -> Result<Option<Lease>, PeeringError> {
+    /// Registers with discovery for as long as the lease is kept; `None` without `discovery`.
+    pub async fn register(&self, door: &DoorView) -> Result<Option<Lease>, PeeringError> {
         let Some(DiscoveryFile { endpoint, interval }) = &self.discovery else { return Ok(None) };
         let discovery = Discovery::new(endpoint).map_err(PeeringError::Discovery)?;
-        let mut endpoints = self.settings.advertise.clone();
+        let (listening, mut endpoints) = (door.address(), self.settings.advertise.clone());
         if endpoints.is_empty() {
             let own = if listening.ip().is_unspecified() { own_address(endpoint).await } else { Some(listening.ip()) };
             endpoints.extend(own.map(|ip| SocketAddr::new(ip, listening.port())));
         }
-        if endpoints.is_empty() {
+        if endpoints.is_empty() && self.settings.stun.is_empty() {
             tracing::warn!(endpoint, "this machine has no address towards discovery; set mesh.advertise");
             return Ok(None);
         }
@@ -176,6 +176,7 @@ impl Peering {
             colony_id: self.colony_id.clone(),
             key: self.key.clone(),
             endpoints,
+            observed: Some(door.observed()),
             mesh_ip: self.settings.range.own(),
             connect_port: self.settings.connect_port,
             interval: *interval,

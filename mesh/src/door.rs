@@ -10,6 +10,7 @@ mod registrar;
 use crate::error::{MeshError, REVOKED};
 use crate::netstack::Windows;
 use crate::noise::keys::{PrivateKey, PublicKey};
+use crate::observe::observe;
 use crate::peers::{Admission, Identity, Peers, Registered};
 use crate::registry::{Range, Reef, Registry, State};
 use crate::stats::{Drops, PeerStats};
@@ -44,6 +45,8 @@ pub struct DoorSettings {
     pub peers_max: usize,
     /// Who may be a peer.
     pub registry: Registry,
+    /// STUN servers, `host:port`: which address others see is asked of the first that answers.
+    pub stun: Vec<String>,
     /// The network below.
     pub underlay: Underlay,
 }
@@ -53,6 +56,7 @@ pub struct Door {
     pub(crate) endpoint: Arc<Endpoint>,
     settings: Arc<DoorSettings>,
     address: SocketAddr,
+    observed: watch::Receiver<Option<SocketAddr>>,
     stop: watch::Sender<bool>,
     task: Option<JoinHandle<()>>,
 }
@@ -63,6 +67,7 @@ pub struct DoorView {
     endpoint: Arc<Endpoint>,
     settings: Arc<DoorSettings>,
     address: SocketAddr,
+    observed: watch::Receiver<Option<SocketAddr>>,
 }
 
 impl std::fmt::Debug for DoorView {
@@ -75,6 +80,11 @@ impl DoorView {
     /// The UDP address.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// The UDP address as a STUN server sees it, and as it changes.
+    pub fn observed(&self) -> watch::Receiver<Option<SocketAddr>> {
+        self.observed.clone()
     }
 
     /// Where its services are inside the mesh.
@@ -120,6 +130,7 @@ impl Door {
         let settings = Arc::new(settings);
         apply(&endpoint, &settings.registry);
         let (stop, stopped) = watch::channel(false);
+        let (seen, observed) = watch::channel(None);
         let task = {
             let (endpoint, settings) = (endpoint.clone(), settings.clone());
             tokio::spawn(async move {
@@ -129,12 +140,17 @@ impl Door {
                 tokio::join!(endpoint.run(&socket, clock, stopped), async {
                     tokio::select! {
                         _ = stopped_too.wait_for(|stop| *stop) => {}
-                        () = look_after(&endpoint, &settings.registry) => {}
+                        ((), ()) = async {
+                            tokio::join!(
+                                look_after(&endpoint, &settings.registry),
+                                observe(&endpoint, &settings.stun, &seen)
+                            )
+                        } => {}
                     }
                 });
             })
         };
-        Ok(Door { endpoint, settings, address, stop, task: Some(task) })
+        Ok(Door { endpoint, settings, address, observed, stop, task: Some(task) })
     }
 
     /// The UDP address.
@@ -144,7 +160,12 @@ impl Door {
 
     /// What it shows of itself.
     pub fn view(&self) -> DoorView {
-        DoorView { endpoint: self.endpoint.clone(), settings: self.settings.clone(), address: self.address }
+        DoorView {
+            endpoint: self.endpoint.clone(),
+            settings: self.settings.clone(),
+            address: self.address,
+            observed: self.observed.clone(),
+        }
     }
 
     /// The service that makes peers of those who have proved a secret.

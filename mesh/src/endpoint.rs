@@ -5,6 +5,7 @@ use crate::netstack::{Handle, Netstack, Windows};
 use crate::outbox::{DATAGRAMS_MAX, Outbox};
 use crate::peers::{Peers, Registered};
 use crate::stats::Drops;
+use crate::stun::Question;
 use crate::uplink::{Phase, Uplink};
 use crate::wire::DATAGRAM_MAX;
 use std::cell::RefCell;
@@ -14,7 +15,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use std::time::Duration;
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, oneshot, watch};
 use tokio::time::Instant;
 
 /// Timer interval.
@@ -50,6 +51,8 @@ pub(crate) struct Core {
     pub(crate) generation: u64,
     pub(crate) side: Side,
     pub(crate) accept_waker: Option<Waker>,
+    /// The last request to a STUN server.
+    question: Option<Question>,
     out: Outbox,
     mtu: u16,
     windows: Windows,
@@ -77,7 +80,9 @@ impl Core {
     /// One iteration: handles received datagrams and due timers. Returns when the next one is due.
     fn turn(&mut self, now: Instant, received: &mut Vec<(SocketAddr, Vec<u8>)>) -> Instant {
         for (from, datagram) in received.drain(..) {
+            let is_answer = self.question.as_mut().is_some_and(|question| question.take(from, &datagram));
             match &mut self.side {
+                _ if is_answer => {}
                 Side::Colony(peers) => peers.receive(now, from, &datagram, &mut self.out),
                 Side::Reef(uplink) => uplink.receive(now, from, &datagram, &mut self.out),
                 Side::Idle => {}
@@ -167,6 +172,7 @@ impl Endpoint {
             generation: 0,
             side,
             accept_waker: None,
+            question: None,
             out: Outbox::default(),
             mtu,
             windows,
@@ -214,6 +220,16 @@ impl Endpoint {
         core.next_tick = now;
         drop(core);
         self.wake();
+    }
+
+    /// Asks a STUN server from this socket. The response may be lost.
+    pub(crate) fn ask_stun(&self, server: SocketAddr) -> oneshot::Receiver<SocketAddr> {
+        let mut core = self.lock();
+        let (question, answered) = Question::ask(server, &mut core.out);
+        core.question = Some(question);
+        drop(core);
+        self.wake();
+        answered
     }
 
     /// A reef's address, once the colony has given it.

@@ -18,6 +18,7 @@
 //! | `peers` | the colony's state machine: whose datagram it is, who is let in |
 //! | `noise` | handshake and transport, key pairs and pre-shared keys; names boringtun |
 //! | `netstack`, `stream`, `gaps` | TCP inside the tunnel; names smoltcp |
+//! | `observe`, `stun` | a colony's address as others see it |
 //! | `wire`, `echo`, `mtu`, `limit`, `outbox`, `provisional` | messages, echoes, packet sizes, buckets, queues, addresses |
 //! | `secret`, `private_file`, `random` | secrets, where they lie, random bytes |
 //! | `datagrams`, `udp`, `sim` | UDP many datagrams at a time, and the in-memory network of tests |
@@ -45,6 +46,7 @@ mod mtu;
 mod netstack;
 mod network;
 mod noise;
+mod observe;
 mod outbox;
 mod peers;
 mod private_file;
@@ -56,6 +58,7 @@ pub mod secret;
 pub mod sim;
 pub mod stats;
 mod stream;
+mod stun;
 mod udp;
 mod uplink;
 mod wire;

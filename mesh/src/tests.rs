@@ -3,6 +3,7 @@
 
 mod access;
 mod foreign;
+mod found;
 mod hostile;
 mod life;
 mod paths;

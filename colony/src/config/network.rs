@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// The known keys of `mesh`: a misspelt one must not open a door that was meant to be narrower.
-const KEYS: [&str; 10] = [
+const KEYS: [&str; 11] = [
     "listen",
     "network",
     "mesh_ip",
@@ -18,6 +18,7 @@ const KEYS: [&str; 10] = [
     "key_file",
     "secret_file",
     "advertise",
+    "stun",
     "mtu",
     "peers_max",
 ];
@@ -45,6 +46,8 @@ pub struct MeshFile {
     pub secret_file: Option<PathBuf>,
     /// `advertise`: addresses for discovery; without it this machine's address towards the service.
     pub advertise: Vec<SocketAddr>,
+    /// `stun`: servers, `host:port`, that say which address others see; it is advertised too.
+    pub stun: Vec<String>,
     /// `mtu`: largest packet inside the tunnels.
     pub mtu: u16,
     /// `peers_max`
@@ -91,6 +94,15 @@ impl MeshFile {
             }
             Ok(address)
         });
+        let stun = keys.texts("stun")?;
+        let is_server = |text: &str| {
+            let parts = text.rsplit_once(':');
+            parts.is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok_and(|port| port > 0))
+        };
+        if let Some(wrong) = stun.iter().find(|text| !is_server(text)) {
+            let problem = format!("{wrong:?} is no server; write host:port, for example stun.example.com:3478");
+            return Err(keys.error("stun", problem));
+        }
         let path = |key: &str| Ok::<_, ConfigError>(keys.text(key)?.map(|path| folder.join(path)));
         Ok(Some(MeshFile {
             listen: socket("listen", &or("listen", LISTEN_DEFAULT)?)?,
@@ -99,6 +111,7 @@ impl MeshFile {
             key_file: path("key_file")?,
             secret_file: path("secret_file")?,
             advertise: advertise.collect::<Result<_, _>>()?,
+            stun,
             mtu: number("mtu", 1_420, (MTU_MIN, MTU_MAX))?,
             peers_max: number("peers_max", 64, (1, 10_000))?.into(),
         }))

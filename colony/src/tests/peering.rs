@@ -73,8 +73,9 @@ fn the_section_has_defaults_and_refuses_what_cannot_be() {
         ("0.0.0.0:41580".into(), "10.42.0.0/16".into())
     );
     assert_eq!((defaults.connect_port, defaults.mtu, defaults.peers_max), (9000, 1420, 64));
-    let other = mesh("mesh:\n  network: 10.9.0.0/24\n  mesh_ip: 10.9.0.5\n  first_ip: 10.9.0.9\n  secret_file: s\n  advertise: ['203.0.113.42:41580']\n").unwrap();
+    let other = mesh("mesh:\n  network: 10.9.0.0/24\n  mesh_ip: 10.9.0.5\n  first_ip: 10.9.0.9\n  secret_file: s\n  advertise: ['203.0.113.42:41580']\n  stun: ['stun.example.com:3478']\n").unwrap();
     assert_eq!((other.range.own().to_string(), other.advertise.len()), ("10.9.0.5".into(), 1));
+    assert_eq!(other.stun, ["stun.example.com:3478"]);
     assert!(other.secret_file.unwrap().ends_with("colonies/s"));
     for (text, wanted) in [
         ("mesh:\n  listn: 1.2.3.4:5\n", "mesh.listn: is not known; known keys: listen,"),
@@ -82,6 +83,7 @@ fn the_section_has_defaults_and_refuses_what_cannot_be() {
         ("mesh:\n  mesh_ip: 10.43.0.1\n", "is not an address of mesh.network"),
         ("mesh:\n  mtu: 9000\n", "mesh.mtu: must be a whole number from 576 to 1440"),
         ("mesh:\n  advertise: ['0.0.0.0:1']\n", "leads nowhere"),
+        ("mesh:\n  stun: [stun.example.com]\n", "write host:port, for example stun.example.com:3478"),
         ("mesh: yes\n", "must have keys"),
         ("discovery:\n  endpoint: discovery.example.com\n", "is not the address of a discovery service"),
         ("discovery:\n  endpoint: http://a\n  interval: 10m\n", "allowed is 1s to 5m"),

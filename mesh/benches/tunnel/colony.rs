@@ -75,6 +75,7 @@ pub(crate) async fn colony(underlay: Underlay, colony_id: &str, secret: Option<S
         mtu: 1420,
         peers_max: 64,
         registry,
+        stun: Vec::new(),
         underlay,
     })
     .unwrap();

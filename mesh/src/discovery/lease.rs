@@ -27,6 +27,8 @@ pub struct LeaseSettings {
     pub key: PrivateKey,
     /// Its possible addresses.
     pub endpoints: Vec<SocketAddr>,
+    /// One more, as a STUN server sees it; a new one is registered at once.
+    pub observed: Option<watch::Receiver<Option<SocketAddr>>>,
     /// Its address inside the mesh.
     pub mesh_ip: Ipv4Addr,
     /// Its port there.
@@ -86,16 +88,19 @@ pub(super) fn write_token(key: &PrivateKey, colony_id: &str) -> Zeroizing<String
 
 async fn renew(discovery: Discovery, settings: LeaseSettings, state: watch::Sender<LeaseState>) {
     let token = write_token(&settings.key, &settings.colony_id);
-    let request = RegisterColony {
+    let mut request = RegisterColony {
         mesh_id: settings.colony_id.clone(),
         pubkey: settings.key.public().to_string(),
-        endpoints: settings.endpoints.iter().map(SocketAddr::to_string).collect(),
         mesh_ipv4: settings.mesh_ip.to_string(),
         connect_port: settings.connect_port.into(),
         ..RegisterColony::default()
     };
+    let mut observed = settings.observed;
     let mut retry = RETRY_MIN;
     loop {
+        let seen = observed.as_mut().and_then(|observed| *observed.borrow_and_update());
+        let seen = seen.filter(|seen| !settings.endpoints.contains(seen));
+        request.endpoints = settings.endpoints.iter().chain(&seen).map(SocketAddr::to_string).collect();
         let result = discovery.register(&request, &token).await;
         let wait = match &result {
             Ok(ttl) => {
@@ -110,7 +115,21 @@ async fn renew(discovery: Discovery, settings: LeaseSettings, state: watch::Send
         };
         report(&state, &settings.colony_id, result.map(|_| ()));
         let share = f64::from(u16::from_le_bytes(random())) / f64::from(u16::MAX);
-        tokio::time::sleep(wait.mul_f64(0.9 + 0.2 * share)).await;
+        tokio::select! {
+            () = tokio::time::sleep(wait.mul_f64(0.9 + 0.2 * share)) => {}
+            () = changed(&mut observed) => {}
+        }
+    }
+}
+
+/// Waits for another observed address.
+async fn changed(observed: &mut Option<watch::Receiver<Option<SocketAddr>>>) {
+    let is_open = match observed {
+        Some(observed) => observed.changed().await.is_ok(),
+        None => false,
+    };
+    if !is_open {
+        std::future::pending().await
     }
 }
 

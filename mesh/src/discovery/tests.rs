@@ -216,6 +216,7 @@ async fn a_lease_registers_and_says_when_it_cannot() {
         colony_id: "my-shop".to_owned(),
         key,
         endpoints: vec!["203.0.113.1:1".parse().unwrap()],
+        observed: None,
         mesh_ip: [10, 42, 0, 1].into(),
         connect_port: 9000,
         interval: Duration::from_secs(60),

@@ -1,32 +1,14 @@
 //! From the first dial to the last: enrolment, restarts of either side, moves, silence, sleep.
 
-use super::support::{TestClock, TestColony, World, refusal, summary};
-use crate::discovery::{Discovery, DiscoveryServer, DiscoverySettings, Lease, LeaseSettings, LeaseState};
-use crate::error::MeshError;
-use crate::link::MeshColony;
+use super::support::{TestClock, TestColony, World, answers_within, summary};
 use crate::link::{LinkState, Step};
 use crate::network::{Network, Route};
-use crate::noise::keys::PrivateKey;
-use crate::secret::SecretSource;
 use crate::sim::Path;
 use crate::stats::TunnelStats;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use tokio::time::{Instant, sleep, timeout};
-use tonic::transport::Channel;
-
-/// Calls until there is a response, for at most `limit`; returns how long it took.
-async fn answers_within(channel: &Channel, limit: Duration) -> Duration {
-    let started = Instant::now();
-    let ask = async {
-        while summary(channel.clone(), 1).await.is_err() {
-            sleep(Duration::from_millis(100)).await;
-        }
-    };
-    timeout(limit, ask).await.expect("the colony answers again");
-    started.elapsed()
-}
+use tokio::time::{Instant, sleep};
 
 async fn tunnel(reef: &Network) -> TunnelStats {
     reef.status().await[0].tunnel.clone()
@@ -236,46 +218,6 @@ async fn a_colony_whose_address_changes_is_followed() {
     let took = answers_within(&channel, Duration::from_secs(60)).await;
     assert!(took < Duration::from_secs(30), "{took:?}");
     assert_eq!(tunnel(&reef).await.endpoint, Some(moved));
-}
-
-#[tokio::test]
-async fn discovery_says_where_a_colony_is_and_which_one_it_does_not_know() {
-    let mut world = World::udp();
-    let colony = world.colony("my-shop-production").await;
-    let settings = DiscoverySettings { listen: "127.0.0.1:0".to_owned(), file: None, clock: world.clock.clone() };
-    let server = DiscoveryServer::bind(settings).await.unwrap();
-    let discovery = Discovery::new(&format!("http://{}", server.address())).unwrap();
-    tokio::spawn(server.serve(std::future::pending()));
-    let lease = Lease::start(
-        discovery.clone(),
-        LeaseSettings {
-            colony_id: colony.colony_id.clone(),
-            key: colony.key.clone(),
-            endpoints: vec![colony.address],
-            mesh_ip: [10, 42, 0, 1].into(),
-            connect_port: 9000,
-            interval: Duration::from_secs(60),
-        },
-    );
-    lease.state().wait_for(|state| *state == LeaseState::Registered).await.unwrap();
-    world.discovery = Some(discovery.clone());
-    let reef = world.reef("reef-1");
-    let secret = SecretSource::Text(colony.secret.clone());
-    // neither address nor key is configured
-    let route = Route::Mesh(Box::new(MeshColony::new(&colony.colony_id, secret.clone())));
-    summary(reef.dial(&route).await.unwrap(), 1).await.unwrap();
-
-    let error = refusal(&reef, &Route::Mesh(Box::new(MeshColony::new("my-shop-staging", secret.clone())))).await;
-    assert!(matches!(error, MeshError::UnknownColony { .. }), "{error}");
-    assert!(
-        error.to_string().starts_with(&format!("colony my-shop-staging: not known at {}", discovery.url())),
-        "{error}"
-    );
-    // a key that is configured counts more than what discovery shows
-    let pinned =
-        MeshColony { public_key: Some(PrivateKey::generate().public()), ..MeshColony::new(&colony.colony_id, secret) };
-    let error = refusal(&world.reef("reef-2"), &Route::Mesh(Box::new(pinned))).await;
-    assert!(matches!(error, MeshError::OtherKey { .. }), "{error}");
 }
 
 /// Keys are renewed every two minutes of real time; the library's clock cannot be set.

@@ -107,6 +107,7 @@ pub(super) struct World {
     pub(super) underlay: Underlay,
     pub(super) clock: SharedClock,
     pub(super) discovery: Option<Discovery>,
+    pub(super) stun: Vec<String>,
     pub(super) folder: tempfile::TempDir,
 }
 
@@ -121,7 +122,7 @@ impl World {
     }
 
     fn over(underlay: Underlay, clock: SharedClock) -> World {
-        World { underlay, clock, discovery: None, folder: tempfile::tempdir().unwrap() }
+        World { underlay, clock, discovery: None, stun: Vec::new(), folder: tempfile::tempdir().unwrap() }
     }
 
     pub(super) fn path(&self, name: &str) -> PathBuf {
@@ -160,6 +161,7 @@ pub(super) struct TestColony {
 /// What a test inspects in a served door.
 pub(super) struct DoorView {
     pub(super) endpoint: Arc<crate::endpoint::Endpoint>,
+    pub(super) observed: tokio::sync::watch::Receiver<Option<SocketAddr>>,
 }
 
 impl DoorView {
@@ -194,11 +196,12 @@ impl TestColony {
             mtu: 1420,
             peers_max: 64,
             registry: registry.clone(),
+            stun: world.stun.clone(),
             underlay: world.underlay.clone(),
         })
         .unwrap();
         let address = door.address();
-        let view = Arc::new(DoorView { endpoint: door.endpoint.clone() });
+        let view = Arc::new(DoorView { endpoint: door.endpoint.clone(), observed: door.view().observed() });
         let (stop, stopped) = tokio::sync::oneshot::channel();
         let task = tokio::spawn(serve(door, colony_id.to_owned(), stopped));
         let colony_id = colony_id.to_owned();
@@ -267,4 +270,16 @@ pub(super) async fn refusal(network: &Network, route: &Route) -> MeshError {
         Ok(_) => panic!("it was let in"),
         Err(error) => error,
     }
+}
+
+/// Calls until there is a response, for at most `limit`; returns how long it took.
+pub(super) async fn answers_within(channel: &tonic::transport::Channel, limit: Duration) -> Duration {
+    let started = tokio::time::Instant::now();
+    let ask = async {
+        while summary(channel.clone(), 1).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    tokio::time::timeout(limit, ask).await.expect("the colony answers again");
+    started.elapsed()
 }

@@ -24,6 +24,9 @@ pub struct Live {
     pub pid: u32,
     /// UDP address of its door.
     pub listen: String,
+    /// The same as a STUN server sees it, if one is asked.
+    #[serde(default)]
+    pub observed: Option<String>,
     /// `registered`, `pending`, the error of the last try, or `off`.
     pub discovery: String,
     /// Peers now.
@@ -77,6 +80,7 @@ impl Live {
         Live {
             pid: std::process::id(),
             listen: door.address().to_string(),
+            observed: door.observed().borrow().map(|address| address.to_string()),
             discovery,
             peers: door.peers().iter().map(LivePeer::of).collect(),
             dropped: Dropped { no_message, stray, damaged, replayed, limited, forged, no_peer },

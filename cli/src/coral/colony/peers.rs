@@ -97,6 +97,7 @@ fn as_json(peering: &Peering, state: &State, live: Option<&Live>) -> Value {
         "running": live.map(|live| json!({
             "pid": live.pid,
             "listen": live.listen,
+            "observed": live.observed,
             "discovery": live.discovery,
             "dropped": live.dropped,
             "unregistered": live.peers.iter().filter(|peer| peer.reef_id.is_none()).count(),
@@ -107,7 +108,10 @@ fn as_json(peering: &Peering, state: &State, live: Option<&Live>) -> Value {
 
 fn page(peering: &Peering, state: &State, live: Option<&Live>, style: Style) -> String {
     let heading = match live {
-        Some(live) => format!("mesh on UDP {}, discovery: {}", live.listen, live.discovery),
+        Some(live) => {
+            let observed = live.observed.as_ref().map(|address| format!(" (seen from outside at {address})"));
+            format!("mesh on UDP {}{}, discovery: {}", live.listen, observed.unwrap_or_default(), live.discovery)
+        }
         None => "the colony does not run; the peers it knows:".to_owned(),
     };
     if state.reefs.is_empty() {

@@ -93,10 +93,12 @@ struct Shown {
 
 impl Shown {
     async fn start(peering: Peering, serving: &Serving) -> Result<Shown, Failure> {
-        let address = serving.door().map_or_else(|| serving.address(), |door| door.address());
-        let lease = peering.register(address).await.map_err(|error| failure::peering(&error))?;
-        let state = lease.as_ref().map(Lease::state);
         let door = serving.door().cloned();
+        let lease = match &door {
+            Some(door) => peering.register(door).await.map_err(|error| failure::peering(&error))?,
+            None => None,
+        };
+        let state = lease.as_ref().map(Lease::state);
         let socket = tokio::spawn(async move {
             if let Some(door) = door {
                 live::show(&peering, door, state).await;

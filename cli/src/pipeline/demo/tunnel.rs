@@ -35,6 +35,7 @@ pub fn listen(colony_id: &str, folder: &Path) -> Result<Listen, MeshError> {
         mtu: MTU,
         peers_max: 8,
         registry,
+        stun: Vec::new(),
         underlay: Underlay::Udp,
     })))
 }

@@ -59,6 +59,7 @@ impl Scene {
             mtu: 1420,
             peers_max: 8,
             registry: registry.clone(),
+            stun: Vec::new(),
             underlay: Underlay::Udp,
         };
         let settings = ColonySettings {
@@ -85,6 +86,7 @@ impl Scene {
                 colony_id: COLONY.to_owned(),
                 key: key.clone(),
                 endpoints: vec![serving.address()],
+                observed: None,
                 mesh_ip: OWN_IP,
                 connect_port: shown_port,
                 interval: Duration::from_secs(60),
