@@ -93,6 +93,31 @@ async fn each_byte_that_is_changed_makes_a_datagram_worthless() {
     assert_eq!(pair.uplink.phase, Phase::Up);
 }
 
+/// A TCP packet without content.
+fn packet(from: Ipv4Addr, to: Ipv4Addr) -> Vec<u8> {
+    let mut packet = vec![0; 40];
+    (packet[0], packet[3], packet[9]) = (0x45, 40, 6);
+    packet[12..16].copy_from_slice(&from.octets());
+    packet[16..20].copy_from_slice(&to.octets());
+    packet
+}
+
+#[tokio::test]
+async fn a_reef_forwards_nothing_from_one_mesh_to_another() {
+    let mut pair = Pair::new(Instant::now());
+    pair.settle();
+    let (colony, reef) = (Ipv4Addr::new(10, 42, 0, 1), pair.peers.stats(pair.now)[0].address);
+    let (other, beyond) = (Ipv4Addr::new(10, 42, 0, 7), Ipv4Addr::new(10, 43, 0, 1));
+    let cases = [(colony, reef, 0), (colony, beyond, 1), (colony, other, 1), (other, reef, 1), (reef, colony, 1)];
+    for (from, to, dropped) in cases {
+        let (before, mut out) = (pair.uplink.drops.forged, Outbox::default());
+        let peer = pair.peers.peers.values_mut().next().unwrap();
+        assert!(peer.send(pair.now, &packet(from, to), &mut out));
+        let (_, datagram) = out.datagrams.pop_front().unwrap();
+        assert_eq!((pair.offer(false, &datagram), pair.uplink.drops.forged - before), (1 - dropped, dropped as u64));
+    }
+}
+
 #[tokio::test]
 async fn a_stranger_without_the_secret_is_forgotten_after_a_while() {
     let start = Instant::now();

@@ -227,6 +227,36 @@ async fn a_rotated_secret_counts_for_its_grace_and_then_no_more() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_reef_that_starts_again_within_the_grace_registers_and_ends_with_it() {
+    let (world, _) = World::sim(Path::default());
+    let colony = world.colony("my-shop-production").await;
+    let before = world.reef("reef-1");
+    summary(before.dial(&colony.route()).await.unwrap(), 1).await.unwrap();
+    let address = before.status().await[0].reef_mesh_ip;
+    before.close().await;
+    let ends = TimeMs(world.clock.now().0 + 600_000);
+    colony.registry.set_own_secret(&Secret::generate(), Some(Duration::from_secs(600))).unwrap();
+    sleep(Duration::from_secs(300)).await;
+    // with the secret that it has, which is the former one by now
+    let reef = world.reef("reef-1");
+    let channel = reef.dial(&colony.route()).await.unwrap();
+    let link = reef.status().await.remove(0);
+    assert_eq!((link.reef_mesh_ip, link.secret_expires_at), (address, Some(ends)));
+    assert_eq!(colony.registry.state().reefs[0].secret, "colony-before");
+    while world.clock.now() < TimeMs(ends.0 - 1_000) {
+        summary(channel.clone(), 1).await.unwrap();
+        sleep(Duration::from_millis(500)).await;
+    }
+    sleep(Duration::from_secs(3)).await;
+    assert!(summary(channel, 1).await.is_err());
+    let error = refusal(&world.reef("reef-1"), &colony.route()).await;
+    assert!(matches!(&error, MeshError::Refused { reason, .. } if reason == "secret_expired"), "{error}");
+    // a visitor that was refused is forgotten after a while, and so nobody is left
+    sleep(Duration::from_secs(60)).await;
+    assert!(colony.door.peers().is_empty(), "{:?}", colony.door.peers());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_revoked_secret_is_a_wrong_one_at_once() {
     let (world, _) = World::sim(Path::default());
     let colony = world.colony("my-shop-production").await;

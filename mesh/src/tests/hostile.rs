@@ -225,6 +225,11 @@ async fn datagrams_of_any_size_and_content_do_no_harm_over_udp() {
     colony.stop().await;
 }
 
+/// A fault that carries what it was given.
+fn refuse<T>(given: T) -> Result<(), T> {
+    Err(given)
+}
+
 #[test]
 fn nothing_that_is_printed_holds_a_secret() {
     let secret = Secret::generate();
@@ -241,8 +246,35 @@ fn nothing_that_is_printed_holds_a_secret() {
     registry.set_own_secret(&secret, None).unwrap();
     let source = crate::secret::SecretSource::Text(secret.clone());
     let colony = crate::MeshColony::new("my-shop-production", source.clone());
+    let door = crate::DoorSettings {
+        key: key.clone(),
+        listen: "127.0.0.1:0".parse().unwrap(),
+        range: super::support::range(),
+        connect_port: 9000,
+        mtu: 1420,
+        peers_max: 64,
+        registry: registry.clone(),
+        stun: Vec::new(),
+        underlay: Underlay::Udp,
+    };
+    let lease = crate::discovery::LeaseSettings {
+        colony_id: "my-shop-production".to_owned(),
+        key: key.clone(),
+        endpoints: Vec::new(),
+        observed: None,
+        mesh_ip: [10, 42, 0, 1].into(),
+        connect_port: 9000,
+        interval: Duration::from_secs(60),
+    };
     let printed =
         format!("{secret:?} {key:?} {psk:?} {registry:?} {:?} {source:?} {source} {colony:?}", registry.state());
+    // a panic prints what it was given
+    let panic = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        refuse((&door, &lease, crate::Route::Mesh(Box::new(colony.clone())), &psk, &registry)).unwrap();
+    }));
+    let panic = panic.unwrap_err().downcast::<String>().unwrap();
+    assert!(panic.contains("my-shop-production"), "{panic}");
+    let printed = format!("{printed} {panic}");
     for hidden in [secret.reveal(), psk.to_base64().as_str()] {
         assert!(!printed.contains(hidden), "{printed}");
     }
