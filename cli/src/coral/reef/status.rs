@@ -59,7 +59,8 @@ async fn of_empty(reef_id: &str, places: &Places, output: &Output) -> Result<(Va
     });
     let links = state.iter().flat_map(|state| &state.colonies);
     let colonies = links.map(|link| link.colony_id.clone()).collect();
-    without_store(&Scope { reef_id: reef_id.to_owned(), colonies }, state.as_deref().map(facts)).await
+    without_store(&Scope { reef_id: reef_id.to_owned(), colonies, ..Scope::default() }, state.as_deref().map(facts))
+        .await
 }
 
 async fn answered(
