@@ -192,9 +192,13 @@ impl StoredTimeline {
             named.as_ref().is_some_and(|named| Version::are_same(&named.text, version))
         };
         let own = named(row);
-        let is_to_seen = row.kind == Kind::Deployment
-            && !row.to_version.is_empty()
-            && !own.iter().any(|names| is(&names.to, &row.to_version));
+        let names_to = own.iter().any(|names| names.to.is_some());
+        let is_deployment = row.kind == Kind::Deployment;
+        // a row from before its event was amended says nothing of the topology
+        if is_deployment && names_to && !own.iter().any(|names| is(&names.to, &row.to_version)) {
+            return (None, None);
+        }
+        let is_to_seen = is_deployment && !names_to && !row.to_version.is_empty();
         // a change needs a version before it
         let is_from_seen = is_to_seen
             || (!own.iter().any(|names| is(&names.from, &row.from_version))
