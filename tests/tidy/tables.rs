@@ -11,7 +11,7 @@ fn neighbours(front: &TextFile, files: &[TextFile]) -> BTreeSet<String> {
     };
     let names = files.iter().filter_map(|file| file.path.strip_prefix(&folder));
     let names = names.map(|name| name.split('/').next().unwrap_or_default().trim_end_matches(".rs").to_owned());
-    names.filter(|name| !["mod", "lib", "main"].contains(&name.as_str()) && !name.starts_with("test")).collect()
+    names.filter(|name| !["mod", "lib", "main", "tests", "testdata", "test_server"].contains(&name.as_str())).collect()
 }
 
 /// The names in the first column of a table of files; `None` when the file has no such table.
