@@ -7,6 +7,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
+use std::time::Duration;
 
 /// Events of one colony, a minute apart; `time` is the name of the column with the time.
 fn events(count: usize, time: &str) -> String {
@@ -139,4 +140,16 @@ fn validate_says_who_holds_the_store_and_whose_tables_it_has() {
     assert_eq!((code, &store["outcome"]), (Some(2), &Value::from("failed")));
     assert!(store["note"].as_str().unwrap().contains(&format!("PID {}", std::process::id())), "{store}");
     drop(held);
+}
+
+#[test]
+fn a_run_waits_for_a_reader_that_has_the_store_open_for_a_moment() {
+    let reef = reef_over(&events(5, "timestamp"), "");
+    reef.run();
+    let held = duckdb::Connection::open(reef.store()).unwrap();
+    let mut run = reef.command().stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    std::thread::sleep(Duration::from_millis(600));
+    assert_eq!(run.try_wait().unwrap(), None, "it waits");
+    drop(held);
+    assert!(run.wait().unwrap().success());
 }

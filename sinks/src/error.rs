@@ -1,4 +1,4 @@
-//! Error classes of a store: retry, reject the row, or stop.
+//! Error classes of a store: retry, reject the row, wait for another process, or stop.
 
 /// What the caller must do about an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -7,7 +7,9 @@ pub enum FaultClass {
     Retry,
     /// The row is at fault: it goes to `rejects`, and the commit continues without it.
     Reject,
-    /// Neither: the run ends with a message (missing table, full disk, wrong version, locked file).
+    /// Another process has the store open. Before anything is written it may be waited for; in a run it means stop.
+    Busy,
+    /// None of these: the run ends with a message (missing table, full disk, wrong version).
     Stop,
 }
 

@@ -16,6 +16,7 @@ use pipelines::progress::Ended;
 use pipelines::replay::{Recording, ReplayError, Request, Task};
 use pipelines::run::{Controls, RunOptions};
 use sinks::SinkError;
+use sinks::error::FaultClass;
 use std::path::{Path, PathBuf};
 
 /// Arguments of `replay`.
@@ -133,7 +134,7 @@ fn failure(error: &ReplayError, config: &Path, request: &Request) -> Failure {
 /// Usually a running reef has the store open; the hint then depends on the request.
 fn store_failure(error: &SinkError, config: &Path, request: &Request) -> Failure {
     let failure = Failure::from_error(Exit::Failed, "store_failed", error);
-    if !error.hint.contains("another process has the file open") {
+    if error.class != FaultClass::Busy {
         return failure;
     }
     let task = request.task.as_str();

@@ -8,13 +8,31 @@ use sinks::error::FaultClass;
 use sinks::{SinkError, StoreAdmin, StoreReader, StoreWriter, clickhouse, duckdb};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// How long a store that another process has open is waited for: a `report` or a query has read its answer by then.
+const BUSY_WAIT: Duration = Duration::from_secs(2);
+/// Between two tries to open it.
+const BUSY_PAUSE: Duration = Duration::from_millis(50);
 
 /// Opens the store, creating and upgrading its tables.
 pub async fn open(config: &ReefConfig) -> Result<Box<dyn StoreWriter>, SinkError> {
     match &config.storage.kind {
-        StorageKind::DuckDb { path } => Ok(Box::new(duckdb::DuckDbStore::open(duckdb_options(config, path)).await?)),
+        StorageKind::DuckDb { path } => Ok(Box::new(open_duckdb(duckdb_options(config, path)).await?)),
         StorageKind::ClickHouse { .. } => {
             Ok(Box::new(clickhouse::ClickHouseStore::open(clickhouse_config(config)?).await?))
+        }
+    }
+}
+
+async fn open_duckdb(options: duckdb::DuckDbConfig) -> Result<duckdb::DuckDbStore, SinkError> {
+    let started = Instant::now();
+    loop {
+        match duckdb::DuckDbStore::open(options.clone()).await {
+            Err(error) if error.class == FaultClass::Busy && started.elapsed() < BUSY_WAIT => {
+                tokio::time::sleep(BUSY_PAUSE).await;
+            }
+            opened => return opened,
         }
     }
 }

@@ -9,7 +9,7 @@ pub(super) type Cause = Box<dyn std::error::Error + Send + Sync>;
 const KNOWN: &[(&str, FaultClass, &str)] = &[
     (
         "set lock on file",
-        FaultClass::Stop,
+        FaultClass::Busy,
         "another process has the file open, and DuckDB lets one process at a time have it: end that process, or work \
          on a copy of the file",
     ),
@@ -62,7 +62,7 @@ const KNOWN: &[(&str, FaultClass, &str)] = &[
     ("Conflict", FaultClass::Retry, "two transactions met; nothing of this commit was written: try again"),
 ];
 
-/// Classifies `cause` as retry, reject or stop. Unknown errors stop the run: a row is never blamed for a fault of the
+/// Classifies `cause` as retry, reject, busy or stop. Unknown errors stop the run: a row is never blamed for a fault of the
 /// store.
 pub(super) fn explain(store: &str, doing: &str, cause: Cause) -> SinkError {
     let cause = in_words(cause);
@@ -140,7 +140,7 @@ mod tests {
             "IO Error: Could not set lock on file \"/x/reef.duckdb\": Conflicting lock is held in /usr/bin/duckdb \
              (PID 4711). See also https://duckdb.org/docs/connect/concurrency",
         );
-        assert_eq!(error.class, FaultClass::Stop);
+        assert_eq!(error.class, FaultClass::Busy);
         assert!(error.hint.contains("held by /usr/bin/duckdb (PID 4711)"), "{}", error.hint);
     }
 

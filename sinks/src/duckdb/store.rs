@@ -51,8 +51,9 @@ impl DuckDbStore {
     /// Opens the file, creating it and its folder if missing, and migrates its schema.
     ///
     /// # Errors
-    /// [`Stop`](crate::error::FaultClass::Stop) when another process has the file open, when it is not a DuckDB
-    /// database, when a newer program wrote it, or when it cannot be created.
+    /// [`Busy`](crate::error::FaultClass::Busy) when another process has the file open,
+    /// [`Stop`](crate::error::FaultClass::Stop) when it is not a DuckDB database, when a newer program wrote it, or when
+    /// it cannot be created.
     pub async fn open(config: DuckDbConfig) -> Result<DuckDbStore, SinkError> {
         let (name, path) = (name(&config), config.path.as_path().into());
         let schema = config.schema;
@@ -87,8 +88,9 @@ impl DuckDbReader {
     /// it at the same time. The last clone that is dropped closes it.
     ///
     /// # Errors
-    /// [`Stop`](crate::error::FaultClass::Stop) when the file does not exist, when another process has it open for
-    /// writing, when it is not a DuckDB database, or when its tables are of another version.
+    /// [`Busy`](crate::error::FaultClass::Busy) when another process has the file open for writing,
+    /// [`Stop`](crate::error::FaultClass::Stop) when it does not exist, when it is not a DuckDB database, or when its
+    /// tables are of another version.
     pub async fn open(config: DuckDbConfig) -> Result<DuckDbReader, SinkError> {
         let (name, path, schema) = (name(&config), config.path.as_path().into(), config.schema);
         let open = move || {

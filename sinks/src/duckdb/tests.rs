@@ -445,7 +445,7 @@ async fn a_file_that_another_process_has_open_is_refused_by_name() {
     let mut process = child("child_commits_and_waits", &path).spawn().unwrap();
     let _output = await_committed(&mut process);
     let error = DuckDbStore::open(DuckDbConfig::at(&path)).await.err().unwrap();
-    assert_eq!(error.class, FaultClass::Stop);
+    assert_eq!(error.class, FaultClass::Busy);
     assert!(error.to_string().contains("reef.duckdb"), "{error}");
     assert!(error.hint.contains("another process has the file open"), "{error} / {:?}", error.cause);
     assert!(error.hint.contains(&format!("PID {}", process.id())), "{error}");

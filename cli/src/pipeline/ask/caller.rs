@@ -11,6 +11,7 @@ use pipelines::open::store;
 use reef::answers::Refusal;
 use reef::answers::refusal::RefusalKind;
 use sinks::SinkError;
+use sinks::error::FaultClass;
 use std::io;
 use std::path::Path;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -95,7 +96,7 @@ async fn ask_store(question: &Question, config: &ReefConfig) -> Result<Answer, S
 
 fn store_failure(error: &SinkError, path: &Path) -> Failure {
     let failure = Failure::from_error(Exit::Failed, "store_failed", error);
-    if error.hint.contains("another process has the file open") {
+    if error.class == FaultClass::Busy {
         return Failure { code: "store_busy", ..failure }
             .hint("it is not a reef that answers queries, or one that is starting or stopping: try again in a moment");
     }
