@@ -26,6 +26,7 @@ use model::statistics::Statistics;
 use model::time::{HOUR_MS, TimeMs};
 use model::topology::{ColonyStatus, ServiceEdge, ServiceNode};
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// A correlation and how often it has changed.
@@ -116,6 +117,22 @@ impl MemoryStore {
     fn lock(&self) -> MutexGuard<'_, Tables> {
         self.reader.lock()
     }
+}
+
+/// A key of each series: of its first bucket.
+fn series_keys(metrics: &BTreeMap<MetricKey, StoredRow<MetricPoint>>) -> impl Iterator<Item = &MetricKey> {
+    let next = move |key: &&MetricKey| {
+        let others = (Bound::Excluded(at_time(key, i64::MAX)), Bound::Unbounded);
+        metrics.range(others).next().map(|(key, _)| key)
+    };
+    std::iter::successors(metrics.keys().next(), next)
+}
+
+/// The key of the same series at another time.
+fn at_time(key: &MetricKey, time: i64) -> MetricKey {
+    let mut key = key.clone();
+    key.6 = time;
+    key
 }
 
 /// What a store in memory is called.
@@ -377,8 +394,11 @@ impl StoreReader for MemoryReader {
         for held in tables.events.values().filter(|held| held.on_time) {
             raise(&mut marks.events, &held.row.colony_id, held.row.timestamp);
         }
-        for held in tables.metrics.values().filter(|held| held.on_time) {
-            raise(&mut marks.metrics, &held.row.series.series().key.colony_id, held.row.timestamp);
+        for key in series_keys(&tables.metrics) {
+            let buckets = tables.metrics.range(at_time(key, i64::MIN)..=at_time(key, i64::MAX)).map(|(_, held)| held);
+            if let Some(last) = buckets.rev().find(|held| held.on_time) {
+                raise(&mut marks.metrics, &key.0, last.row.timestamp);
+            }
         }
         Ok(marks)
     }
@@ -429,10 +449,11 @@ impl StoreReader for MemoryReader {
 
     async fn metrics_of(&self, colonies: &[String], from: TimeMs, to: TimeMs) -> Result<Vec<MetricPoint>, SinkError> {
         let tables = self.open("cannot read metrics")?;
-        let rows = tables.metrics.values().map(|held| held.row).filter(|row| {
-            row.timestamp >= from && row.timestamp < to && colonies.contains(&row.series.series().key.colony_id)
-        });
-        let mut rows: Vec<MetricPoint> = rows.collect();
+        let mut rows: Vec<MetricPoint> = Vec::new();
+        for key in series_keys(&tables.metrics).filter(|key| from < to && colonies.contains(&key.0)) {
+            let buckets = tables.metrics.range(at_time(key, from.0)..at_time(key, to.0));
+            rows.extend(buckets.map(|(_, held)| held.row));
+        }
         rows.sort_by_key(metric_order);
         Ok(rows)
     }

@@ -4,6 +4,7 @@
 mod check;
 mod checkout;
 mod demo;
+mod eval;
 mod fetch;
 mod fuzz;
 mod kafka;
@@ -18,6 +19,8 @@ cargo xtask <command>
 
   setup            fetch the prebuilt DuckDB library once and link it to .deps/duckdb
   demo [args]      setup, then `coral-pipeline demo [args]`
+  eval WHAT        run a long evaluation (deployments) and write its figures to docs/evaluation; --data DIR for the
+                   recordings [default: ../shared/data]
   fuzz TARGET S    feed a decoder (csv, ndjson, parquet, kafka, config, grpc) with broken input for S seconds
   kafka            fetch Apache Kafka for the tests (needs java and mvn; `test` does the same)
   test [args]      setup, the tools the tests need, then format, lints, dependency rules, wire rules and
@@ -39,6 +42,7 @@ fn run(command: &str, args: &[String]) -> anyhow::Result<ExitCode> {
     match command {
         "setup" => setup::run(args),
         "demo" => demo::run(args),
+        "eval" => eval::run(args),
         "fuzz" => fuzz::run(args),
         "kafka" => kafka::run(args),
         "test" => check::run(args),

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod affected;
+mod evaluation;
 mod fleet;
 mod followed;
 mod gate;
