@@ -20,7 +20,8 @@ pub fn summary_page(summary: &RunSummary, config: &Path, style: Style) -> String
     if let Some(time) = progress.event_time {
         lines.push(labelled("reached", &format!("event time {time}")));
     }
-    lines.push(labelled("ticks", &format!("{} committed, late rows {}", count(progress.ticks), count(progress.late))));
+    // the number of ticks is not among them: it depends on the speed of the machine, and the rest only on the rows
+    lines.push(labelled("late", &counted(progress.late, "row")));
     lines.extend(backfill_hint(summary, config).map(|hint| labelled("", &hint)));
     lines.push(labelled("rejects", &rejects_text(summary)));
     lines.extend(outcome_lines(summary));
@@ -172,7 +173,7 @@ mod tests {
             "Run: all input read\n  \
              rows      1,234,567 (1,200,000 events, 34,567 metrics) in 1m40s, 12,345 rows/s\n  \
              reached   event time 2023-01-03T19:06:18.000Z\n  \
-             ticks     12 committed, late rows 0\n  \
+             late      0 rows\n  \
              rejects   2 (not_finite 2); see table rejects\n  \
              tested    56 pairs of event types, 0 of metrics\n  \
              patterns  5 confirmed, 12 candidates\n  \
