@@ -3,14 +3,16 @@
 //! | file | owns |
 //! |---|---|
 //! | `coral/reef/v1/federation.proto` | colony to reef: summaries, event stream, metrics, topology |
-//! | `coral/reef/v1/llm.proto` | reef to its users: analysis |
+//! | `coral/reef/v1/answers.proto` | what answers of a reef have in common; compiled in `reef` |
+//! | `coral/reef/v1/reef.proto` | reef to its users: what is stored; compiled in `reef` |
+//! | `coral/reef/v1/llm.proto` | reef to its users: analysis; compiled in `reef` |
 //! | `coral/colony/v1/ingest.proto` | agent to colony: what is recorded |
 //! | `coral/mesh/v1/mesh.proto` | reef to colony: registration as a peer of its mesh |
 //! | `src/convert.rs` | wire values to model values and back; wire types stop here |
 
 pub mod convert;
 
-/// `coral.reef.v1`: responses of colonies to a reef, and of a reef to its users.
+/// `coral.reef.v1`: responses of colonies to a reef.
 pub mod reef {
     /// Version 1.
     #[allow(missing_docs, clippy::all, clippy::unwrap_used)]
@@ -37,7 +39,7 @@ pub mod mesh {
     }
 }
 
-/// The encoded `FileDescriptorSet` of every file above, for server reflection.
+/// The encoded `FileDescriptorSet` of what colonies serve, for server reflection.
 pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
 
 #[cfg(test)]

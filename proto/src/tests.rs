@@ -50,7 +50,8 @@ fn field_line(message: &str, parent: &DescriptorProto, field: &FieldDescriptorPr
 
 /// One line per method, field and empty message, in the order of the files.
 fn descriptor_lines() -> Vec<String> {
-    let set = FileDescriptorSet::decode(crate::DESCRIPTORS).unwrap();
+    let all: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/all.bin"));
+    let set = FileDescriptorSet::decode(all).unwrap();
     let mut lines = Vec::new();
     for file in set.file.iter().filter(|file| file.package().starts_with("coral.")) {
         lines.push(format!("# {} package {}", file.name(), file.package()));

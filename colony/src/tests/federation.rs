@@ -217,6 +217,7 @@ async fn health_and_reflection_answer() {
     for service in ["coral.reef.v1.ColonyFederation", "coral.colony.v1.IngestService", "grpc.health.v1.Health"] {
         assert!(names.iter().any(|name| name == service), "{names:?}");
     }
+    assert!(!names.iter().any(|name| name.ends_with("ReefLLM")), "a colony lists what a reef serves: {names:?}");
     drop((health, reflection, answers));
     colony.stop().await;
 }
