@@ -3,6 +3,9 @@
 //! | file | owns |
 //! |---|---|
 //! | `api/` | the services over HTTP: health, readiness, metrics; tokens |
+//! | `rpc/` | the RPC services: Connect, gRPC and gRPC-Web |
+//! | `access` | what a caller of the services may do |
+//! | `reading` | what the services read: a run, or a store without one |
 //! | `report` | the patterns and totals of a store, ranked; serialisable |
 //! | `diff` | what differs between the patterns of two stores; serialisable |
 //! | `show` | one pattern and the rows behind it; serialisable |
@@ -11,12 +14,15 @@
 //! | `impact/` | what a deployment did to the metrics of its service |
 //! | `printable` | text that nothing in it can turn, move or colour |
 
+pub mod access;
 pub mod answers;
 pub mod api;
 pub mod diff;
 pub mod impact;
 pub mod printable;
+pub mod reading;
 pub mod report;
+pub mod rpc;
 pub mod show;
 pub mod text;
 

@@ -24,6 +24,12 @@ const FENCES: &[Fence] = &[
     Fence { library: "smoltcp", crates: &["mesh"], folders: &["mesh/src/netstack.rs"] },
     Fence { library: "quinn", crates: &["mesh"], folders: &["mesh/src/udp.rs"] },
     Fence { library: "tonic", crates: &["proto", "mesh", "sources", "colony", "reef", "cli"], folders: &[] },
+    Fence {
+        library: "connectrpc",
+        crates: &["reef"],
+        folders: &["reef/src/rpc", "reef/tests/conformance", "reef/build.rs"],
+    },
+    Fence { library: "buffa", crates: &["reef"], folders: &["reef/src/rpc", "reef/tests/conformance"] },
     Fence { library: "prometheus", crates: &["model"], folders: &["model/src/instruments.rs"] },
     Fence { library: "anyhow", crates: &["cli", "xtask"], folders: &[] },
 ];

@@ -1,7 +1,7 @@
 //! `cargo xtask test`: runs every check, also after a failed one, and prints a summary.
 
 use crate::report::Report;
-use crate::{checkout, kafka, setup};
+use crate::{checkout, conformance, kafka, setup};
 use anyhow::{Context, Result};
 use std::io::{BufRead, BufReader};
 use std::process::{Command, ExitCode, Stdio};
@@ -67,6 +67,11 @@ fn wire_rules(report: &mut Report) -> Result<()> {
 fn tests(report: &mut Report, args: &[String]) -> Result<()> {
     let mut cargo = checkout::cargo();
     cargo.args(["test", "--workspace", "--locked", "--no-fail-fast"]).args(args).args(["--", "--show-output"]);
+    match conformance::runner()? {
+        Ok(runner) => drop(cargo.env(conformance::RUNNER, runner)),
+        // its test says for itself that it is skipped
+        Err(reason) => println!("conformance: {reason}"),
+    }
     let started = announce("tests", &cargo);
     let mut child = cargo.stdout(Stdio::piped()).spawn().with_context(|| format!("cannot start {cargo:?}"))?;
     let mut in_passed_output = false;

@@ -3,6 +3,7 @@
 
 mod check;
 mod checkout;
+mod conformance;
 mod demo;
 mod eval;
 mod fetch;
@@ -22,6 +23,7 @@ cargo xtask <command>
   eval WHAT        run a long evaluation (deployments) and write its figures to docs/evaluation; --data DIR for the
                    recordings [default: ../shared/data]
   fuzz TARGET S    feed a decoder (csv, ndjson, parquet, kafka, config, grpc) with broken input for S seconds
+  conformance      run the official Connect suite against the RPC (needs Go; `test` does the same)
   kafka            fetch Apache Kafka for the tests (needs java and mvn; `test` does the same)
   test [args]      setup, the tools the tests need, then format, lints, dependency rules, wire rules and
                    all tests; args go to the cargo commands (`--features bundled` compiles DuckDB instead)
@@ -44,6 +46,7 @@ fn run(command: &str, args: &[String]) -> anyhow::Result<ExitCode> {
         "demo" => demo::run(args),
         "eval" => eval::run(args),
         "fuzz" => fuzz::run(args),
+        "conformance" => conformance::run(args),
         "kafka" => kafka::run(args),
         "test" => check::run(args),
         "ci" => checkout::run(std::process::Command::new("bash").arg(".ci/run")),

@@ -1,5 +1,6 @@
 //! Opens the services of a reef for a command, and says where they are.
 
+use super::rules::known;
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
 use model::clock::SystemClock;
@@ -16,9 +17,10 @@ pub async fn open(
 ) -> Result<Services, Failure> {
     let api = &config.api;
     let listening = Listening { listen: api.listen, require_token: api.require_token, tokens: api.tokens_file.clone() };
-    let opened = Services::open(&listening, reading, registry.clone(), SystemClock::shared()).await;
+    let read = (reading, known(config).scope);
+    let opened = Services::open(&listening, read, registry.clone(), SystemClock::shared()).await;
     let services = opened.map_err(|error| failure(&error))?;
-    output.message(&format!("services at http://{}: /healthz, /readyz, /metrics", services.address()));
+    output.message(&format!("services at http://{}: RPC, /healthz, /readyz, /metrics", services.address()));
     Ok(services)
 }
 

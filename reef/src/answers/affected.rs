@@ -115,7 +115,7 @@ pub async fn affected(
 ) -> Result<Affected, AnswerError> {
     let fleet = Fleet::read(reader, scope).await?;
     let lines = timeline::read(reader).await?;
-    let (kind, start) = start(&question.id, &lines, &fleet, reader).await?;
+    let (kind, start) = start(&question.id, &lines, &fleet, reader).await.map_err(|error| error.at("id"))?;
     let mut found = neighbours(&start, reader).await?;
     let omitted = found.len().saturating_sub(NEIGHBOURS_MAX);
     found.truncate(NEIGHBOURS_MAX);

@@ -100,17 +100,22 @@ pub async fn compare(
 ) -> Result<Comparison, AnswerError> {
     let fleet = Fleet::read(reader, scope).await?;
     let environments = fleet.environments();
-    let a = names::resolve("environment", &question.environment_a, &environments)?;
-    let b = names::resolve("environment", &question.environment_b, &environments)?;
+    let environment = |given: &str, field: &str| {
+        names::resolve("environment", given, &environments).map_err(|refusal| refusal.at(field))
+    };
+    let a = environment(&question.environment_a, "environment_a")?;
+    let b = environment(&question.environment_b, "environment_b")?;
     if a == b {
-        return Err(Refusal::invalid(format!("both environments are {a}"), "name two").into());
+        return Err(Refusal::invalid(format!("both environments are {a}"), "name two").at("environment_b").into());
     }
     let window_ms = question.window_ms.unwrap_or(WINDOW_MS);
     if window_ms < HOUR_MS {
         let message = format!("the window of {} is too short", format_duration_ms(window_ms));
-        return Err(Refusal::invalid(message, "compare at least 1h: metrics are summed by the hour").into());
+        let hint = "compare at least 1h: metrics are summed by the hour";
+        return Err(Refusal::invalid(message, hint).at("time_window").into());
     }
-    let application = application(question.application.as_deref(), &fleet, (&a, &b))?;
+    let application = application(question.application.as_deref(), &fleet, (&a, &b))
+        .map_err(|refusal| refusal.at("application_name"))?;
     let is_taken = |environment: &str, colony: &KnownColony| {
         colony.application_name == application && colony.environment == environment
     };
@@ -269,7 +274,7 @@ fn asked(
     if asked.is_empty() {
         let names: BTreeSet<String> = known.keys().cloned().collect();
         let message = format!("no metric {metric:?} was observed on both sides in the window");
-        return Err(Refusal::not_found(message, names::near_hint("metric", &wanted, &names)));
+        return Err(Refusal::not_found(message, names::near_hint("metric", &wanted, &names)).at("metric"));
     }
     Ok((asked, others))
 }

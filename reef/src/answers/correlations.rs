@@ -70,7 +70,7 @@ pub async fn correlations(
     let states = [PatternState::Confirmed, PatternState::Candidate, PatternState::Withdrawn].map(PatternState::as_str);
     if state != "all" && !states.contains(&state.as_str()) {
         let hint = format!("one of: {}, all", states.join(", "));
-        return Err(Refusal::invalid(format!("no pattern has the state {state:?}"), hint).into());
+        return Err(Refusal::invalid(format!("no pattern has the state {state:?}"), hint).at("state").into());
     }
     let mut rows = reader.correlations().await?;
     rows.retain(|row| {
@@ -112,11 +112,11 @@ pub async fn correlation(
         Shown::Several(ids) if ids.is_empty() => {
             let hint = "its id may have changed with the settings, or it was a candidate that no longer exists; list them: \
                         coral reef correlations --state all";
-            Err(Refusal::not_found(format!("there is no pattern {id:?}"), hint).into())
+            Err(Refusal::not_found(format!("there is no pattern {id:?}"), hint).at("correlation_id").into())
         }
         Shown::Several(ids) => {
             let hint = format!("give more of the id: {}", ids.join(", "));
-            Err(Refusal::ambiguous(format!("several patterns begin with {id:?}"), hint).into())
+            Err(Refusal::ambiguous(format!("several patterns begin with {id:?}"), hint).at("correlation_id").into())
         }
     }
 }

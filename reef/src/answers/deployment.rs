@@ -82,7 +82,7 @@ pub async fn deployment(
     let fleet = Fleet::read(reader, scope).await?;
     let mut lines = timeline::read(reader).await?;
     lines.iter_mut().for_each(|line| line.identify(fleet.identity(&line.colony_id)));
-    let line = find(&question.id, &lines)?;
+    let line = find(&question.id, &lines).map_err(|refusal| refusal.at("deployment_id"))?;
     let similar: Vec<DeploymentLine> = lines
         .iter()
         .filter(|other| {

@@ -52,7 +52,7 @@ pub async fn deployments(
     let status = question.status.as_ref().map(|status| status.to_lowercase().replace(['-', ' '], "_"));
     if let Some(status) = status.as_ref().filter(|status| !STATUSES.contains(&status.as_str())) {
         let hint = format!("one of: {}", STATUSES.join(", "));
-        return Err(Refusal::invalid(format!("no deployment has the status {status:?}"), hint).into());
+        return Err(Refusal::invalid(format!("no deployment has the status {status:?}"), hint).at("status").into());
     }
     let mut lines = timeline::read(reader).await?;
     lines.iter_mut().for_each(|line| line.identify(fleet.identity(&line.colony_id)));

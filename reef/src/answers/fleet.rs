@@ -105,10 +105,15 @@ fn identity(id: &str, status: Option<&ColonyStatus>, of_rows: Option<&ColonyIden
 }
 
 impl KnownColony {
+    /// Its newest row on time.
+    pub fn newest_row(&self) -> Option<TimeMs> {
+        self.newest_event.max(self.newest_metric)
+    }
+
     /// Up to when everything has been received, as far as that can be known.
     pub fn complete_to(&self) -> Option<TimeMs> {
         let stated = self.status.as_ref().and_then(|status| status.complete_to);
-        stated.or_else(|| self.newest_event.max(self.newest_metric))
+        stated.or_else(|| self.newest_row())
     }
 }
 
@@ -133,13 +138,16 @@ impl Filter {
     /// When a name is unknown, or several names begin so.
     pub fn resolved(&self, fleet: &Fleet) -> Result<Filter, Refusal> {
         let ids: BTreeSet<String> = fleet.colonies.keys().cloned().collect();
-        let resolved = |what: &str, name: &Option<String>, known: BTreeSet<String>| {
-            name.as_ref().map(|name| resolve(what, name, &known)).transpose()
+        let resolved = |(what, field): (&str, &str), name: &Option<String>, known: BTreeSet<String>| {
+            name.as_ref().map(|name| resolve(what, name, &known).map_err(|refusal| refusal.at(field))).transpose()
+        };
+        let colony = |(place, id): (usize, &String)| {
+            resolve("colony", id, &ids).map_err(|refusal| refusal.at(&format!("colony_ids[{place}]")))
         };
         Ok(Filter {
-            colonies: self.colonies.iter().map(|id| resolve("colony", id, &ids)).collect::<Result<_, _>>()?,
-            environment: resolved("environment", &self.environment, fleet.environments())?,
-            application: resolved("application", &self.application, fleet.applications())?,
+            colonies: self.colonies.iter().enumerate().map(colony).collect::<Result<_, _>>()?,
+            environment: resolved(("environment", "environment"), &self.environment, fleet.environments())?,
+            application: resolved(("application", "application_name"), &self.application, fleet.applications())?,
             service: self.service.clone(),
         })
     }

@@ -113,10 +113,13 @@ type Changes = BTreeMap<String, (f64, Meaning)>;
 pub async fn gate(question: &GateQuestion, reader: &dyn StoreReader, scope: &Scope) -> Result<Gate, AnswerError> {
     let fleet = Fleet::read(reader, scope).await?;
     let environments = fleet.environments();
-    let from = names::resolve("environment", &question.from, &environments)?;
-    let to = names::resolve("environment", &question.to, &environments)?;
+    let environment = |given: &str, field: &str| {
+        names::resolve("environment", given, &environments).map_err(|refusal| refusal.at(field))
+    };
+    let from = environment(&question.from, "from_environment")?;
+    let to = environment(&question.to, "to_environment")?;
     if from == to {
-        return Err(Refusal::invalid(format!("both environments are {from}"), "name two").into());
+        return Err(Refusal::invalid(format!("both environments are {from}"), "name two").at("to_environment").into());
     }
     let mut lines = timeline::read(reader).await?;
     lines.iter_mut().for_each(|line| line.identify(fleet.identity(&line.colony_id)));
@@ -131,7 +134,8 @@ pub async fn gate(question: &GateQuestion, reader: &dyn StoreReader, scope: &Sco
         let known =
             of_service.iter().map(|line| line.to_version.clone()).filter(|version| !version.is_empty()).collect();
         let message = format!("{service} {} has never been deployed", question.version);
-        return Err(Refusal::not_found(message, names::near_hint("version", &question.version, &known)).into());
+        let hint = names::near_hint("version", &question.version, &known);
+        return Err(Refusal::not_found(message, hint).at("version").into());
     }
     let places = Places { lines: &lines, of_service: &of_service, fleet: &fleet, scope, reader };
     let candidate = of_service.iter().find(|line| line.environment == from && is_version(line)).copied();
@@ -166,18 +170,21 @@ pub async fn gate(question: &GateQuestion, reader: &dyn StoreReader, scope: &Sco
 /// The application and the service that are meant.
 fn service_of(question: &GateQuestion, lines: &[DeploymentLine]) -> Result<(String, String), Refusal> {
     let services: BTreeSet<String> = lines.iter().map(|line| line.service_id.clone()).collect();
-    let service = names::resolve("deployed service", &question.service, &services)?;
+    let service =
+        names::resolve("deployed service", &question.service, &services).map_err(|refusal| refusal.at("service_id"))?;
     let of_service = lines.iter().filter(|line| line.service_id == service);
     let applications: BTreeSet<String> = of_service.map(|line| line.application_name.clone()).collect();
     if let Some(given) = &question.application {
-        return Ok((names::resolve("application", given, &applications)?, service));
+        let named = names::resolve("application", given, &applications);
+        return Ok((named.map_err(|refusal| refusal.at("application_name"))?, service));
     }
     let names: Vec<&str> = applications.iter().map(String::as_str).collect();
     match names.as_slice() {
         [one] => Ok(((*one).to_owned(), service)),
         several => {
             let hint = format!("name one with --app: {}", several.join(", "));
-            Err(Refusal::ambiguous(format!("several applications have a service {service}"), hint))
+            let message = format!("several applications have a service {service}");
+            Err(Refusal::ambiguous(message, hint).at("application_name"))
         }
     }
 }

@@ -23,6 +23,9 @@
 //! | `versions` | which version runs where, and which are behind |
 //! | `topology` | services and the calls between them |
 //! | `correlations` | the list of patterns, and one pattern with its rows |
+//! | `range` | which times a question is about |
+//! | `events` | events of a range |
+//! | `metrics` | series of a range |
 //! | `ask` | all questions as one type |
 
 mod advice;
@@ -33,14 +36,17 @@ pub mod completeness;
 pub mod correlations;
 pub mod deployment;
 pub mod deployments;
+pub mod events;
 pub mod fleet;
 pub mod gate;
 pub mod health;
 mod incidents;
-mod names;
+pub mod metrics;
+pub(crate) mod names;
 mod neighbours;
 mod page;
 pub mod part;
+pub mod range;
 pub mod refusal;
 pub mod status;
 mod timeline;
@@ -49,9 +55,10 @@ pub mod versions;
 mod watch;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use ask::{Answered, Question};
 pub use completeness::Completeness;
 pub use fleet::Scope;
 pub use refusal::{AnswerError, Refusal};
+pub use timeline::DeploymentLine;

@@ -38,13 +38,13 @@ impl Part {
     pub fn of<T>(&self, all: Vec<T>) -> Result<Listed<T>, Refusal> {
         let limit = self.limit.unwrap_or(LIMIT_DEFAULT);
         if limit == 0 || limit > LIMIT_MAX {
-            return Err(Refusal::invalid(format!("limit is {limit}"), format!("give 1 to {LIMIT_MAX}")));
+            return Err(Refusal::invalid(format!("limit is {limit}"), format!("give 1 to {LIMIT_MAX}")).at("limit"));
         }
         let skipped = match &self.cursor {
             None => 0,
-            Some(cursor) => cursor
-                .parse::<usize>()
-                .map_err(|_| Refusal::invalid(format!("cursor is {cursor:?}"), "give the next_cursor of an answer"))?,
+            Some(cursor) => cursor.parse::<usize>().map_err(|_| {
+                Refusal::invalid(format!("cursor is {cursor:?}"), "give the next_cursor of an answer").at("cursor")
+            })?,
         };
         let total = all.len();
         let items: Vec<T> = all.into_iter().skip(skipped).take(limit).collect();

@@ -25,6 +25,9 @@ pub struct Refusal {
     pub message: String,
     /// What to ask instead.
     pub hint: String,
+    /// Which field of the question is meant, as the RPC calls it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub field: Option<String>,
 }
 
 /// Why there is no answer.
@@ -50,19 +53,38 @@ impl From<Refusal> for AnswerError {
     }
 }
 
+impl AnswerError {
+    /// The same; a refusal is about a field of the question.
+    pub fn at(self, field: &str) -> AnswerError {
+        match self {
+            AnswerError::Refused(refusal) => AnswerError::Refused(refusal.at(field)),
+            AnswerError::Store(_) => self,
+        }
+    }
+}
+
 impl Refusal {
     /// Something that does not exist.
     pub fn not_found(message: impl Into<String>, hint: impl Into<String>) -> Refusal {
-        Refusal { kind: RefusalKind::NotFound, message: message.into(), hint: hint.into() }
+        Refusal::of(RefusalKind::NotFound, message.into(), hint.into())
     }
 
     /// Several things that are named so.
     pub fn ambiguous(message: impl Into<String>, hint: impl Into<String>) -> Refusal {
-        Refusal { kind: RefusalKind::Ambiguous, message: message.into(), hint: hint.into() }
+        Refusal::of(RefusalKind::Ambiguous, message.into(), hint.into())
     }
 
     /// A question that is wrong.
     pub fn invalid(message: impl Into<String>, hint: impl Into<String>) -> Refusal {
-        Refusal { kind: RefusalKind::Invalid, message: message.into(), hint: hint.into() }
+        Refusal::of(RefusalKind::Invalid, message.into(), hint.into())
+    }
+
+    /// The same, about a field of the question.
+    pub fn at(self, field: &str) -> Refusal {
+        Refusal { field: Some(field.to_owned()), ..self }
+    }
+
+    fn of(kind: RefusalKind, message: String, hint: String) -> Refusal {
+        Refusal { kind, message, hint, field: None }
     }
 }

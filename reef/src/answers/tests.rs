@@ -179,9 +179,15 @@ fn commit() -> Commit {
     Commit { findings: vec![pattern], derived: vec![timeline], ..commit_of(1, rows) }
 }
 
-async fn ask_of(question: Question, scope: &Scope) -> Result<Answered, Refusal> {
+/// A store in which every question has an answer.
+pub(crate) async fn store() -> MemoryStore {
     let mut store = MemoryStore::new();
     store.commit(&commit()).await.unwrap();
+    store
+}
+
+async fn ask_of(question: Question, scope: &Scope) -> Result<Answered, Refusal> {
+    let store = store().await;
     match question.answer(store.reader().as_ref(), scope).await {
         Ok(answer) => Ok(answer),
         Err(AnswerError::Refused(refusal)) => Err(refusal),

@@ -12,6 +12,7 @@ const PAGE_ROWS: usize = 10_000;
 
 /// A row of the timeline; fields named as its columns, times RFC 3339.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[expect(missing_docs, reason = "as the columns")]
 pub struct DeploymentLine {
     pub colony_id: String,
     pub deployment_id: String,

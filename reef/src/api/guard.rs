@@ -1,7 +1,8 @@
 //! Guard: who may call. A page that a browser shows may not (`Host` and `Origin`); a caller from another machine needs a
 //! token whose role is enough.
 
-use super::tokens::{Role, Tokens};
+use super::tokens::Tokens;
+use crate::access::{Caller, Denied, DeniedKind, Role};
 use axum::Json;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
@@ -19,13 +20,6 @@ pub(super) struct Guard {
     pub(super) needs_token: bool,
 }
 
-/// Who calls; in the extensions of each request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Caller {
-    /// What the caller may do; `None` without a token where one is needed.
-    pub(super) role: Option<Role>,
-}
-
 /// Refuses what a page of another site could send: a name that was made to point at this machine, or a foreign origin.
 pub(super) async fn check_origin(State(guard): State<Guard>, request: Request, next: Next) -> Response {
     match guard.foreign(&request) {
@@ -34,23 +28,21 @@ pub(super) async fn check_origin(State(guard): State<Guard>, request: Request, n
     }
 }
 
-/// Lets a request through whose caller has the role; without a role, every one. Says who calls.
-pub(super) async fn permit(
-    State((guard, needed)): State<(Guard, Option<Role>)>,
-    mut request: Request,
-    next: Next,
-) -> Response {
-    let role = match guard.role_of(request.headers()) {
-        Ok(role) => role,
-        Err(refusal) if needed.is_some() => return refusal,
-        Err(_) => None,
-    };
-    if needed > role {
-        let message = "the token's role is not enough";
-        return refused(StatusCode::FORBIDDEN, "permission_denied", message.to_owned(), "use a token with more rights");
-    }
-    request.extensions_mut().insert(Caller { role });
+/// Says in the request's extensions who calls.
+pub(super) async fn identify(State(guard): State<Guard>, mut request: Request, next: Next) -> Response {
+    let caller = Caller(guard.role_of(request.headers()));
+    request.extensions_mut().insert(caller);
     next.run(request).await
+}
+
+/// Lets a request through whose caller has the role.
+pub(super) async fn permit(State(needed): State<Role>, request: Request, next: Next) -> Response {
+    let caller = request.extensions().get::<Caller>();
+    match caller.map(|caller| caller.permit(needed)) {
+        Some(Ok(())) => next.run(request).await,
+        Some(Err(denied)) => denied_response(&denied),
+        None => denied_response(&unauthenticated("this reef answers only to a token")),
+    }
 }
 
 impl Guard {
@@ -61,7 +53,7 @@ impl Guard {
         if self.is_loopback && !host.is_some_and(is_local) {
             let message = format!("the host {:?} is not this machine", host.unwrap_or_default());
             let hint = "call it as 127.0.0.1 or localhost";
-            return Some(refused(StatusCode::FORBIDDEN, "permission_denied", message, hint));
+            return Some(forbidden(message, hint));
         }
         let origin = request.headers().get(header::ORIGIN)?;
         let site = origin.to_str().ok().and_then(|origin| origin.split_once("://")).map(|(_, site)| site);
@@ -69,34 +61,27 @@ impl Guard {
             return None;
         }
         let message = format!("pages of {origin:?} may not call this reef");
-        Some(refused(StatusCode::FORBIDDEN, "permission_denied", message, "call it from this machine"))
+        Some(forbidden(message, "call it from this machine"))
     }
 
     /// The role of the caller: that of its token, or every right where none is needed.
-    fn role_of(&self, headers: &HeaderMap) -> Result<Option<Role>, Response> {
-        let unauthenticated = |message: &str| {
-            let hint = "send a token: Authorization: Bearer coral_…";
-            let mut response = refused(StatusCode::UNAUTHORIZED, "unauthenticated", message.to_owned(), hint);
-            let scheme = header::HeaderValue::from_static("Bearer");
-            response.headers_mut().insert(header::WWW_AUTHENTICATE, scheme);
-            response
-        };
+    fn role_of(&self, headers: &HeaderMap) -> Result<Role, Denied> {
         let Some(value) = headers.get(header::AUTHORIZATION) else {
             // a proxy on this machine calls for others
             let is_forwarded = ["forwarded", "x-forwarded-for", "via"].iter().any(|name| headers.contains_key(*name));
             return match self.needs_token || is_forwarded {
                 true => Err(unauthenticated("this reef answers only to a token")),
-                false => Ok(Some(Role::Admin)),
+                false => Ok(Role::Admin),
             };
         };
         let token = value.to_str().ok().and_then(|value| value.strip_prefix("Bearer "));
         match token.map(|token| self.tokens.role_of(token.trim())) {
-            Some(Ok(Some(role))) => Ok(Some(role)),
+            Some(Ok(Some(role))) => Ok(role),
             Some(Ok(None)) | None => Err(unauthenticated("the token is not valid")),
             Some(Err(error)) => {
                 tracing::error!(%error, "no token can be checked");
                 let message = "tokens cannot be checked".to_owned();
-                Err(refused(StatusCode::SERVICE_UNAVAILABLE, "unavailable", message, "see the reef's log"))
+                Err(Denied { kind: DeniedKind::Unavailable, message, hint: "see the reef's log" })
             }
         }
     }
@@ -111,8 +96,26 @@ fn is_local(host_and_port: &str) -> bool {
     host.eq_ignore_ascii_case("localhost") || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
-/// An error as each protocol of the services says it.
-fn refused(status: StatusCode, code: &str, message: String, hint: &str) -> Response {
-    let body = json!({ "code": code, "message": message, "hint": hint });
-    (status, Json(body)).into_response()
+fn unauthenticated(message: &str) -> Denied {
+    let hint = "send a token: Authorization: Bearer coral_…";
+    Denied { kind: DeniedKind::Unauthenticated, message: message.to_owned(), hint }
+}
+
+fn forbidden(message: String, hint: &'static str) -> Response {
+    denied_response(&Denied { kind: DeniedKind::Forbidden, message, hint })
+}
+
+/// The refusal of a plain HTTP request.
+fn denied_response(denied: &Denied) -> Response {
+    let (status, code) = match denied.kind {
+        DeniedKind::Unauthenticated => (StatusCode::UNAUTHORIZED, "unauthenticated"),
+        DeniedKind::Forbidden => (StatusCode::FORBIDDEN, "permission_denied"),
+        DeniedKind::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
+    };
+    let body = json!({ "code": code, "message": denied.message, "hint": denied.hint });
+    let mut response = (status, Json(body)).into_response();
+    if denied.kind == DeniedKind::Unauthenticated {
+        response.headers_mut().insert(header::WWW_AUTHENTICATE, header::HeaderValue::from_static("Bearer"));
+    }
+    response
 }

@@ -1,4 +1,4 @@
-//! The services of a reef over HTTP, on one listener: health, readiness, and what the process counts.
+//! The services of a reef over HTTP, on one listener: health, readiness, what the process counts, and its RPC.
 //!
 //! | file | owns |
 //! |---|---|
@@ -17,6 +17,9 @@ mod ready;
 mod tests;
 pub mod tokens;
 
+use crate::access::Role;
+use crate::answers::Scope;
+use crate::rpc::{self, Served};
 use axum::Router;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
@@ -28,19 +31,18 @@ use guard::Guard;
 use model::clock::SharedClock;
 use model::instruments::Registry;
 use pipelines::instruments::StoreInstruments;
-use pipelines::run::RunningReef;
-use sinks::StoreReader;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
-use tokens::{Role, Tokens, TokensError};
+use tokens::{Tokens, TokensError};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-/// The routes, as requests are counted.
+pub use crate::reading::Reading;
+
+/// The routes beside the RPC, as requests are counted.
 const ROUTES: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
 /// What OpenMetrics text is called.
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -48,25 +50,6 @@ const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset
 const MEASURE_EVERY: Duration = Duration::from_secs(60);
 /// How long requests in progress may take once the services close.
 const CLOSE_WAIT: Duration = Duration::from_secs(5);
-
-/// What the services read.
-#[derive(Clone)]
-pub enum Reading {
-    /// A run in this process.
-    Run(RunningReef),
-    /// A store that no run in this process has open.
-    Store(Arc<dyn StoreReader>),
-}
-
-impl Reading {
-    /// A reader of the store; `None` when the run is over. Waits until a run has opened it.
-    async fn reader(&self) -> Option<Arc<dyn StoreReader>> {
-        match self {
-            Reading::Run(reef) => reef.reader().await,
-            Reading::Store(reader) => Some(Arc::clone(reader)),
-        }
-    }
-}
 
 /// Where the services listen, and who may call them.
 #[derive(Clone, Debug)]
@@ -130,7 +113,7 @@ impl Services {
     /// When the address cannot be listened on, or may not be without tokens.
     pub async fn open(
         listening: &Listening,
-        reading: Reading,
+        (reading, scope): (Reading, Scope),
         registry: Registry,
         clock: SharedClock,
     ) -> Result<Services, ApiError> {
@@ -145,7 +128,8 @@ impl Services {
         let guard = Guard { tokens, is_loopback, needs_token: !is_loopback || listening.require_token };
         let measuring = tokio::spawn(measure(reading.clone(), StoreInstruments::of(&registry)));
         let requests = Requests::of(&registry);
-        let app = router(Shared { reading, registry }, guard, requests);
+        let rpc = rpc::router(Served::new(reading.clone(), scope, address));
+        let app = router(Shared { reading, registry }, rpc, guard, requests);
         let (stop, mut stopped) = watch::channel(false);
         let until_stopped = async move {
             // also when nobody can ask any more
@@ -178,16 +162,17 @@ impl Drop for Services {
     }
 }
 
-fn router(shared: Shared, guard: Guard, requests: Requests) -> Router {
+fn router(shared: Shared, rpc: Router, guard: Guard, requests: Requests) -> Router {
     let open = Router::new().route("/healthz", get(|| async { "ok\n" })).route("/readyz", get(ready::answer));
     let readable = Router::new().route("/metrics", get(metrics));
-    let permit = |role| from_fn_with_state((guard.clone(), role), guard::permit);
-    open.layer(permit(None))
-        .merge(readable.layer(permit(Some(Role::Readonly))))
+    open.merge(readable.layer(from_fn_with_state(Role::Readonly, guard::permit)))
+        .with_state(shared)
+        // who may call which method is checked there: each protocol has its own form of a refusal
+        .merge(rpc)
+        .layer(from_fn_with_state(guard.clone(), guard::identify))
         .fallback(|| async { (StatusCode::NOT_FOUND, "there is no such path; try /readyz or /metrics\n") })
         .layer(from_fn_with_state(guard.clone(), guard::check_origin))
         .layer(from_fn_with_state(requests, count::count))
-        .with_state(shared)
 }
 
 async fn metrics(State(shared): State<Shared>) -> Response {

@@ -7,10 +7,11 @@ use mesh::Network;
 use model::clock::SystemClock;
 use model::exposition::Exposition;
 use pipelines::progress::{Phase, Progress};
-use pipelines::run::RunOptions;
 use pipelines::run::handle::Announcer;
+use pipelines::run::{RunOptions, RunningReef};
 use sinks::StoreWriter;
 use sinks::memory::MemoryStore;
+use std::sync::Arc;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -36,6 +37,7 @@ async fn open(reading: Reading, registry: &Registry, require_token: bool) -> Ope
         tokens.create("first", Role::Admin).unwrap();
     }
     let listening = Listening { listen: "127.0.0.1:0".parse().unwrap(), require_token, tokens: file };
+    let reading = (reading, Scope::default());
     let services = Services::open(&listening, reading, registry.clone(), SystemClock::shared()).await.unwrap();
     Opened { services, tokens, _folder: folder }
 }
@@ -148,12 +150,43 @@ async fn where_tokens_are_needed_each_role_reaches_what_it_may_and_probes_say_no
 }
 
 #[tokio::test]
+async fn the_rpc_is_on_the_same_listener_behind_the_same_guard_and_is_counted() {
+    let status = "/coral.reef.v1.ReefService/GetStatus?connect=v1&encoding=json&message=%7B%7D";
+    let (store, registry) = (MemoryStore::new(), Registry::new());
+    let opened = open(Reading::Store(store.reader()), &registry, false).await;
+    let answer = opened.get(status, &[]).await;
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    assert!(answer.body.contains("\"state\":\"stopped\""), "{}", answer.body);
+    for foreign in [("host", "reef.example.com"), ("origin", "https://example.com")] {
+        assert_eq!(opened.get(status, &[foreign]).await.status, 403, "{foreign:?}");
+    }
+    assert_eq!(opened.get(status, &[("via", "1.1 proxy")]).await.status, 401);
+    assert_eq!(opened.get("/coral.reef.v1.ReefService/Nothing", &[]).await.status, 404);
+    let read = Exposition::parse(&opened.get("/metrics", &[]).await.body).unwrap();
+    let served = |route, status| read.sum("reef_requests_total", &[("route", route), ("status", status)]);
+    let route = "/coral.reef.v1.ReefService/GetStatus";
+    assert_eq!((served(route, "200"), served(route, "403"), served(route, "401")), (1.0, 2.0, 1.0));
+    assert_eq!(served("other", "404"), 1.0, "a path that is not served is no label");
+
+    let opened = open(Reading::Store(store.reader()), &Registry::new(), true).await;
+    let refused = opened.get(status, &[]).await;
+    assert_eq!(refused.status, 401);
+    assert!(refused.head.contains("www-authenticate: bearer") && refused.body.contains("\"unauthenticated\""));
+    let token = opened.tokens.create("ci", Role::Readonly).unwrap();
+    let bearer = format!("Bearer {token}");
+    assert_eq!(opened.get(status, &[("authorization", &bearer)]).await.status, 200);
+    let analyze = status.replace("ReefService/GetStatus", "ReefLLM/CompareEnvironments");
+    let asked = opened.get(&analyze, &[("authorization", &bearer)]).await;
+    assert_eq!(asked.status, 400, "who may ask is told what is wrong: {}", asked.body);
+}
+
+#[tokio::test]
 async fn nothing_but_this_machine_without_tokens_and_a_taken_address_is_said() {
     let folder = tempfile::tempdir().unwrap();
     let reader = MemoryStore::new().reader();
     let open = async |listen: SocketAddr, require_token| {
         let listening = Listening { listen, require_token, tokens: folder.path().join("tokens.json") };
-        let reading = Reading::Store(Arc::clone(&reader));
+        let reading = (Reading::Store(Arc::clone(&reader)), Scope::default());
         Services::open(&listening, reading, Registry::new(), SystemClock::shared()).await
     };
     let (local, all) = ("127.0.0.1:0".parse().unwrap(), "0.0.0.0:0".parse().unwrap());

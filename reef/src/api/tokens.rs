@@ -3,6 +3,7 @@
 //! A token has 256 random bits, so a fast hash is enough: it cannot be guessed from its hash. It is looked up by its id, and
 //! hashes are compared in constant time; an unknown id costs as much as a wrong secret.
 
+use crate::access::Role;
 use model::clock::SharedClock;
 use ring::rand::{SecureRandom, SystemRandom};
 use serde::{Deserialize, Serialize};
@@ -13,18 +14,6 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use subtle::ConstantTimeEq;
-
-/// What a caller may do; each role includes those before it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Role {
-    /// Read what is stored.
-    Readonly,
-    /// The same, and spend tokens of a language model.
-    Analyst,
-    /// Everything.
-    Admin,
-}
 
 /// A token as it is kept.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -90,6 +79,21 @@ impl Tokens {
         entries.push(TokenEntry { id: hex(&id), name: name.to_owned(), role, sha256: hash(&token), created_at });
         self.write(&entries).map_err(|cause| self.error("keep", cause))?;
         Ok(token)
+    }
+
+    /// Removes a token; false if there is none with this id.
+    ///
+    /// # Errors
+    /// When the file cannot be read or written.
+    pub fn revoke(&self, id: &str) -> Result<bool, TokensError> {
+        let mut entries = self.entries()?;
+        let before = entries.len();
+        entries.retain(|entry| entry.id != id);
+        if entries.len() == before {
+            return Ok(false);
+        }
+        self.write(&entries).map_err(|cause| self.error("keep", cause))?;
+        Ok(true)
     }
 
     /// All of them, without their secrets.
@@ -188,6 +192,17 @@ mod tests {
     }
 
     #[test]
+    fn a_revoked_token_is_refused_and_the_others_stay() {
+        let folder = tempfile::tempdir().unwrap();
+        let tokens = tokens(folder.path());
+        let (old, kept) = (tokens.create("old", Role::Admin).unwrap(), tokens.create("new", Role::Readonly).unwrap());
+        let id = tokens.entries().unwrap()[0].id.clone();
+        assert!(tokens.revoke(&id).unwrap());
+        assert_eq!((tokens.role_of(&old).unwrap(), tokens.role_of(&kept).unwrap()), (None, Some(Role::Readonly)));
+        assert!(!tokens.revoke(&id).unwrap(), "it is there no longer");
+    }
+
+    #[test]
     fn the_file_keeps_no_token_and_is_its_owners_alone() {
         let folder = tempfile::tempdir().unwrap();
         let tokens = tokens(folder.path());
@@ -211,11 +226,5 @@ mod tests {
         let tokens = Tokens::of(&file, ManualClock::at(TimeMs(0)));
         let error = tokens.role_of("coral_1_2").unwrap_err();
         assert!(error.to_string().starts_with("cannot read the tokens in "), "{error}");
-    }
-
-    #[test]
-    fn each_role_includes_those_before_it() {
-        assert!(Role::Readonly < Role::Analyst && Role::Analyst < Role::Admin);
-        assert!(None < Some(Role::Readonly), "no token is less than any role");
     }
 }

@@ -1,0 +1,70 @@
+//! Reading: what the services of a reef read: a run in this process, or a store without one.
+
+use model::error::one_line;
+use pipelines::progress::Phase;
+use pipelines::run::RunningReef;
+use sinks::StoreReader;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long the store may take to show that it responds.
+const STORE_WAIT: Duration = Duration::from_secs(2);
+
+/// What the services read.
+#[derive(Clone)]
+pub enum Reading {
+    /// A run in this process.
+    Run(RunningReef),
+    /// A store that no run in this process has open.
+    Store(Arc<dyn StoreReader>),
+}
+
+impl Reading {
+    /// A reader of the store; `None` when the run is over. Waits until a run has opened it.
+    pub async fn reader(&self) -> Option<Arc<dyn StoreReader>> {
+        match self {
+            Reading::Run(reef) => reef.reader().await,
+            Reading::Store(reader) => Some(Arc::clone(reader)),
+        }
+    }
+
+    /// What the run is doing; `None` without one.
+    pub fn phase(&self) -> Option<Phase> {
+        match self {
+            Reading::Run(reef) => Some(reef.progress().borrow().phase),
+            Reading::Store(_) => None,
+        }
+    }
+
+    /// Why questions cannot be answered yet, or no longer; none when they can.
+    pub async fn reasons_not_ready(&self) -> Vec<String> {
+        // until it ends nobody has the store's reader
+        if self.phase() == Some(Phase::Restoring) {
+            return vec!["the engine is being restored: its windows are rebuilt from stored rows".to_owned()];
+        }
+        let mut reasons: Vec<String> = self.store_problem().await.into_iter().collect();
+        if let Reading::Run(reef) = self {
+            let progress = reef.progress().borrow().clone();
+            match progress.phase {
+                Phase::Restoring | Phase::Running => {}
+                Phase::Draining => reasons.push("the run is ending".to_owned()),
+            }
+            if let (0, expected @ 1..) = progress.colonies {
+                reasons.push(format!("none of {expected} colonies has responded"));
+            }
+        }
+        reasons
+    }
+
+    /// Why the store gives no answer.
+    async fn store_problem(&self) -> Option<String> {
+        let asked = async {
+            match self.reader().await {
+                Some(reader) => reader.positions().await.err().map(|error| format!("the store: {}", one_line(&error))),
+                None => Some("the store is closed".to_owned()),
+            }
+        };
+        let late = || Some(format!("the store gave no answer within {} s", STORE_WAIT.as_secs()));
+        tokio::time::timeout(STORE_WAIT, asked).await.unwrap_or_else(|_| late())
+    }
+}

@@ -1,0 +1,23 @@
+//! Convert: answers of the library as messages. One file for each family of answers.
+//!
+//! | file | owns |
+//! |---|---|
+//! | `shared` | times, numbers, completeness, deployments, parts of lists |
+//! | `fleet` | status, colonies, health, versions, topology |
+//! | `compare` | two environments |
+//! | `deployment` | deployments and their impact |
+//! | `evidence` | rows that an answer rests on |
+//! | `correlations` | patterns |
+//! | `rows` | events and metrics of a range |
+//! | `affected` | neighbours that something affects |
+//! | `promotion` | what is expected of a promotion |
+
+pub(super) mod affected;
+pub(super) mod compare;
+pub(super) mod correlations;
+pub(super) mod deployment;
+mod evidence;
+pub(super) mod fleet;
+pub(super) mod promotion;
+pub(super) mod rows;
+pub(super) mod shared;

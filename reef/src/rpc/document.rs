@@ -1,0 +1,34 @@
+//! Document: an answer as the JSON of its message, for the command line. It is the response of the RPC of the same name.
+
+use super::convert::{affected, compare, correlations, deployment, fleet, promotion};
+use super::json::whole;
+use crate::answers::Answered;
+use buffa::MessageName;
+use serde::Serialize;
+use serde::ser::Error;
+use serde_json::Value;
+
+/// The answer as a JSON object.
+///
+/// # Errors
+/// When a number of it cannot be written.
+pub fn document(answer: Answered) -> Result<Value, serde_json::Error> {
+    match answer {
+        Answered::Affected(answer) => written(&affected::list(*answer)),
+        Answered::Gate(answer) => written(&promotion::assessed(*answer)),
+        Answered::Status(answer) => written(&fleet::status(*answer)),
+        Answered::Compare(answer) => written(&compare::comparison(answer)),
+        Answered::Deployment(answer) => written(&deployment::analysed(*answer)),
+        Answered::Deployments(answer) => written(&deployment::list(answer)),
+        Answered::Health(answer) => written(&fleet::health(answer)),
+        Answered::Versions(answer) => written(&fleet::versions(answer, None).map_err(serde_json::Error::custom)?),
+        Answered::Topology(answer) => written(&fleet::topology(answer)),
+        Answered::Correlations(answer) => written(&correlations::list(answer)),
+        Answered::Correlation(answer) => written(&correlations::one(*answer)),
+    }
+}
+
+/// Through text, as a response is: a number has the same digits then.
+fn written<M: MessageName + Serialize>(message: &M) -> Result<Value, serde_json::Error> {
+    Ok(whole(M::FULL_NAME, serde_json::from_slice(&serde_json::to_vec(message)?)?))
+}

@@ -1,0 +1,73 @@
+//! Errors: why a method gives no answer, as each protocol says it.
+
+use super::json::Wrong;
+use crate::access::{Denied, DeniedKind};
+use crate::answers::refusal::RefusalKind;
+use crate::answers::{AnswerError, Refusal};
+use axum::http::{HeaderValue, header};
+use connectrpc::{ConnectError, ErrorCode};
+use model::error::one_line;
+
+/// An answer that there is not.
+pub(super) fn of_answer(error: AnswerError) -> ConnectError {
+    match error {
+        AnswerError::Refused(refusal) => of_refusal(&refusal),
+        AnswerError::Store(error) => {
+            tracing::warn!(error = one_line(&error), "a call got no answer: the store could not be read");
+            ConnectError::unavailable(format!("the store could not be read: {}; try again", one_line(&error)))
+        }
+    }
+}
+
+/// A question that cannot be answered as it is: `field: what is wrong; what to ask instead`.
+pub(super) fn of_refusal(refusal: &Refusal) -> ConnectError {
+    let code = match refusal.kind {
+        RefusalKind::NotFound => ErrorCode::NotFound,
+        RefusalKind::Ambiguous | RefusalKind::Invalid => ErrorCode::InvalidArgument,
+    };
+    let field = refusal.field.as_ref().map_or(String::new(), |field| format!("{field}: "));
+    ConnectError::new(code, format!("{field}{}; {}", refusal.message, refusal.hint))
+}
+
+/// A request that is not one.
+pub(super) fn of_request(wrong: &Wrong) -> ConnectError {
+    ConnectError::invalid_argument(wrong.to_string())
+}
+
+/// A caller that may not.
+pub(super) fn of_access(denied: &Denied) -> ConnectError {
+    let message = format!("{}; {}", denied.message, denied.hint);
+    match denied.kind {
+        DeniedKind::Unauthenticated => {
+            let mut error = ConnectError::unauthenticated(message);
+            error.response_headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            error
+        }
+        DeniedKind::Forbidden => ConnectError::permission_denied(message),
+        DeniedKind::Unavailable => ConnectError::unavailable(message),
+    }
+}
+
+/// A run that is over, or that has not opened its store in time.
+pub(super) fn closed() -> ConnectError {
+    ConnectError::unavailable("the store is closed: the run has ended")
+}
+
+/// A bug: the process goes on, its log has the details.
+pub(super) fn of_panic() -> ConnectError {
+    ConnectError::internal("this call hit a fault in the reef; its log has the details")
+}
+
+/// A method that needs a model.
+pub(super) fn no_model() -> ConnectError {
+    ConnectError::failed_precondition(
+        "no language model is configured (ai.llm); CompareEnvironments, AnalyzeDeployment and ReefService need none",
+    )
+}
+
+/// A method of a later version.
+pub(super) fn no_predictions() -> ConnectError {
+    ConnectError::unimplemented(
+        "this version makes no predictions; ListCorrelations has the patterns they will be made from",
+    )
+}

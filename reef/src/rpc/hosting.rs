@@ -1,0 +1,72 @@
+//! Hosting: routes of connectrpc on the listener of a reef, with its limits and deadlines; a panic ends one call only.
+//!
+//! Public for the conformance suite, which is run against a service of its own that is hosted like ours.
+
+use super::errors;
+use super::gate::Gate;
+use axum::Router;
+use axum::extract::Request;
+use axum::middleware::{Next, from_fn};
+use axum::response::{IntoResponse, Response};
+use connectrpc::{ConnectRpcService, DeadlinePolicy, Limits};
+use std::time::Duration;
+use tokio::task::JoinHandle;
+
+/// How long a call may take that names no deadline.
+const DEADLINE_USUAL: Duration = Duration::from_secs(30);
+/// The latest deadline that a call may name.
+const DEADLINE_MAX: Duration = Duration::from_secs(120);
+
+/// The methods of services with these names. Who calls is read from the request's extensions
+/// ([`crate::access::Caller`]).
+pub fn hosted(routes: connectrpc::Router, names: &[&str], limits: Limits) -> Router {
+    let deadlines = DeadlinePolicy::new().with_max(DEADLINE_MAX).with_default_timeout(DEADLINE_USUAL);
+    let service =
+        ConnectRpcService::new(routes).with_limits(limits).with_deadline_policy(deadlines).with_interceptor(Gate);
+    let route = |router: Router, name: &&str| router.route_service(&format!("/{name}/{{method}}"), service.clone());
+    names.iter().fold(Router::new(), route).layer(from_fn(catch_panic))
+}
+
+/// A call that is aborted when its caller no longer waits.
+struct Call(JoinHandle<Response>);
+
+impl Drop for Call {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+async fn catch_panic(request: Request, next: Next) -> Response {
+    let headers = request.headers().clone();
+    let mut call = Call(tokio::spawn(next.run(request)));
+    match (&mut call.0).await {
+        Ok(response) => response,
+        Err(error) => {
+            tracing::error!(%error, "a call has panicked");
+            errors::of_panic().into_http_response(&headers).into_response()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::rpc::tests::client::Opened;
+    use axum::routing::get;
+
+    #[tokio::test]
+    async fn a_panic_ends_its_call_only() {
+        async fn fault() -> &'static str {
+            panic!("planted")
+        }
+        let routes = Router::new().route("/fault", get(fault)).route("/other", get(|| async { "fine" }));
+        let opened = Opened::of(routes.layer(from_fn(catch_panic))).await;
+        let fault = opened.send("GET", "/fault", &[], b"").await;
+        assert_eq!((fault.status, fault.value()["code"].as_str()), (500, Some("internal")));
+        let of_grpc = [("content-type", "application/grpc-web+proto")];
+        let framed = opened.send("GET", "/fault", &of_grpc, b"").await;
+        assert_eq!(framed.status, 200, "gRPC says it in trailers");
+        assert_eq!(opened.send("GET", "/other", &[], b"").await.text(), "fine");
+    }
+}
