@@ -1,6 +1,7 @@
 //! The workspace's tests in one binary: properties that no crate can check by itself.
 #![allow(clippy::unwrap_used)] // a test that meets what it did not expect has to fail
 
+mod api_page;
 mod clickhouse;
 mod clocks;
 mod cluster;

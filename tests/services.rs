@@ -13,14 +13,14 @@ const API: &str = "[api]\nenabled = true\nlisten = \"127.0.0.1:0\"\n";
 const WAIT: Duration = Duration::from_secs(60);
 
 /// A program with services. Killed when dropped.
-struct Serving {
+pub struct Serving {
     child: Child,
     address: String,
 }
 
 impl Serving {
     /// Starts `coral-pipeline COMMAND reef.toml --json`, and waits until it says where its services are.
-    fn start(command: &str, reef: &Reef) -> Serving {
+    pub fn start(command: &str, reef: &Reef) -> Serving {
         let mut start = Command::new(program("coral-pipeline"));
         start.arg(command).arg(reef.config()).arg("--json").stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = start.spawn().unwrap();
@@ -38,6 +38,11 @@ impl Serving {
         let drain = move || drop(std::io::copy(&mut messages, &mut std::io::sink()));
         std::thread::Builder::new().name("messages".to_owned()).spawn(drain).unwrap();
         Serving { child, address }
+    }
+
+    /// `127.0.0.1:PORT`.
+    pub fn address(&self) -> &str {
+        &self.address
     }
 
     /// Status and body of a request.
@@ -58,7 +63,7 @@ impl Serving {
     }
 
     /// Asks it to stop; its one document.
-    fn stop(mut self) -> Value {
+    pub fn stop(mut self) -> Value {
         let status = Command::new("kill").args(["-s", "TERM", &self.child.id().to_string()]).status().unwrap();
         assert!(status.success());
         let mut document = String::new();

@@ -27,6 +27,7 @@
 //! | `topology` | services and calls |
 //! | `correlation` | one pattern |
 //! | `correlations` | the list of patterns |
+//! | `token` | tokens for callers of the services |
 
 mod add_colony;
 mod affected;
@@ -53,6 +54,7 @@ mod secret_input;
 mod status;
 #[cfg(test)]
 mod tests;
+mod token;
 mod topology;
 mod versions;
 
@@ -106,6 +108,9 @@ pub enum ReefCommand {
     Correlations(correlations::CorrelationsArgs),
     /// Show one pattern and the rows behind it
     Correlation(correlation::CorrelationArgs),
+    /// Make, list and revoke tokens for callers of the services
+    #[command(subcommand, before_help = "Example:  coral reef token list")]
+    Token(token::TokenCommand),
 }
 
 /// Runs one of them.
@@ -133,5 +138,6 @@ pub fn run(command: ReefCommand, output: &Output) -> Result<(), Failure> {
         ReefCommand::Topology(args) => topology::run(&args, output),
         ReefCommand::Correlations(args) => correlations::run(&args, output),
         ReefCommand::Correlation(args) => correlation::run(&args, output),
+        ReefCommand::Token(command) => token::run(command, output),
     }
 }

@@ -16,8 +16,8 @@ use model::clock::{Clock, SystemClock};
 use model::time::{SECOND_MS, TimeMs};
 use pipelines::config::ReefConfig;
 use reef::answers::status::{RunFacts, StatusQuestion, status};
-use reef::answers::{self, Scope};
-use serde_json::{Value, json};
+use reef::answers::{self, Answered, Scope};
+use serde_json::Value;
 use sinks::StoreWriter;
 use sinks::memory::MemoryStore;
 use std::path::Path;
@@ -112,7 +112,10 @@ async fn without_store(scope: &Scope, run: Option<RunFacts>) -> Result<(Value, S
     let mut answer = answer.map_err(|error| Failure::from_error(Exit::Failed, "store_failed", &error))?;
     // also of a reef without colonies: it may have rows that could not be read
     answer.completeness.complete &= !runs;
-    Ok((json!(answer), answer.text()))
+    let page = answer.text();
+    let document = reef::rpc::document(Answered::Status(Box::new(answer)));
+    let document = document.map_err(|error| Failure::from_error(Exit::Failed, "answer_unwritable", &error))?;
+    Ok((document, page))
 }
 
 /// What a run says of itself at its control socket.

@@ -35,7 +35,7 @@ pub enum Question {
 pub enum Answer {
     /// The query.
     Found {
-        /// For programs.
+        /// For programs: of a question about the reef, the response of the RPC of the same name.
         document: Value,
         /// For people.
         page: String,
@@ -90,7 +90,13 @@ impl Question {
                 Shown::Several(ids) => Answer::Unclear { ids },
             }),
             Question::Reef { about } => match about.answer(reader, &known.scope).await {
-                Ok(answer) => Ok(Answer::Found { document: json!(answer), page: answer.text() }),
+                Ok(answer) => {
+                    let page = answer.text();
+                    Ok(match reef::rpc::document(answer) {
+                        Ok(document) => Answer::Found { document, page },
+                        Err(error) => Answer::Failed { message: format!("the answer cannot be written: {error}") },
+                    })
+                }
                 Err(AnswerError::Refused(refusal)) => Ok(Answer::Refused { refusal }),
                 Err(AnswerError::Store(error)) => Err(error),
             },

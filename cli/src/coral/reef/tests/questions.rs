@@ -93,8 +93,8 @@ fn events_in_files_become_deployments_on_the_terminal() {
     assert!(list.ends_with("Complete to 2024-11-13 15:59:00 UTC for all 2 colonies.\n"), "{list}");
     let json = document(folder.path(), "deployments --environment staging --limit 1");
     assert_eq!((&json["total"], &json["truncated"]), (&2.into(), &true.into()));
-    assert_eq!(json["items"][0]["reported_by"], serde_json::json!(["s2", "s3", "s4"]));
-    assert_eq!(json["items"][0]["reported_as"], serde_json::json!(["991"]));
+    assert_eq!(json["deployments"][0]["reported_by"], serde_json::json!(["s2", "s3", "s4"]));
+    assert_eq!(json["deployments"][0]["reported_as"], serde_json::json!(["991"]));
 }
 
 #[test]
@@ -180,6 +180,57 @@ fn every_question_has_one_json_document_with_its_completeness() {
         (&unknown["error"]["code"], &unknown["error"]["hint"]),
         (&"not_found".into(), &"did you mean \"production\"?".into())
     );
+}
+
+#[test]
+fn a_document_is_the_response_of_the_rpc_of_the_same_name() {
+    let folder = reef();
+    let keys = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+    let compared = document(folder.path(), "compare production staging --metric latency");
+    let of_comparison = [
+        "summary",
+        "differences",
+        "recommendation",
+        "application_name",
+        "environment_a",
+        "environment_b",
+        "start_time",
+        "end_time",
+        "completeness",
+    ];
+    assert_eq!(keys(&compared), of_comparison);
+    assert_eq!(
+        (&compared["end_time"], &compared["differences"][0]["hours"]),
+        (&"2024-11-13T16:00:00Z".into(), &8.into())
+    );
+    let one = document(folder.path(), "deployment deploy-abc123");
+    let of_deployment =
+        ["summary", "impact", "evidence", "recommendation", "deployment", "similar", "overlapping", "completeness"];
+    assert_eq!(keys(&one), of_deployment);
+    assert_eq!(one["impact"]["incidents"][0]["correlation_score"], 0.0, "zero is there, not absent");
+    assert_eq!(one["impact"]["overall_status"], "failed");
+}
+
+#[test]
+fn a_token_is_made_listed_without_its_secret_and_revoked() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(
+        folder.path().join("reef.toml"),
+        "reef_id = \"r\"\n[storage]\ntype = \"duckdb\"\npath = \"r.duckdb\"\n",
+    )
+    .unwrap();
+    assert!(text(folder.path(), "token list").starts_with("No token in "));
+    let (exit, streams) = coral(folder.path(), "token create --role readonly --name grafana");
+    assert_eq!(exit, Exit::Ok, "{}", streams.stderr());
+    let token = streams.stdout().trim().to_owned();
+    assert!(token.starts_with("coral_") && streams.stderr().contains("the only time"), "{}", streams.stderr());
+    let list = document(folder.path(), "token list");
+    let id = list["tokens"][0]["id"].as_str().unwrap().to_owned();
+    assert_eq!((&list["tokens"][0]["role"], token.split('_').nth(1)), (&"readonly".into(), Some(id.as_str())));
+    assert!(!list.to_string().contains(token.rsplit('_').next().unwrap()), "{list}");
+    assert_eq!(document(folder.path(), &format!("token revoke {id}"))["revoked"], id.as_str());
+    let (exit, streams) = coral(folder.path(), &format!("token revoke {id}"));
+    assert_eq!(exit, Exit::NotFound, "{}", streams.stderr());
 }
 
 #[test]
