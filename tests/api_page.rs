@@ -83,9 +83,14 @@ fn shell(commands: &str, reef: &Reef, address: &str) -> String {
 fn has(program: &str, test: &str) -> bool {
     let has = Command::new(program).arg("--version").output().is_ok_and(|output| output.status.success());
     if !has {
-        println!("SKIPPED api_page::{test}: there is no `{program}` on the PATH");
+        println!("SKIPPED api_page::{test}: `{program}` does not start");
     }
     has
+}
+
+/// The program `buf`: that of `cargo xtask test`, otherwise that on the `PATH`.
+fn buf() -> String {
+    std::env::var("BUF").unwrap_or_else(|_| "buf".to_owned())
 }
 
 #[test]
@@ -134,7 +139,7 @@ fn the_statement_of_an_evidence_gives_its_row_again() {
 
 #[test]
 fn every_call_of_the_page_by_buf_is_answered() {
-    if !has("buf", "every_call_of_the_page_by_buf_is_answered") {
+    if !has(&buf(), "every_call_of_the_page_by_buf_is_answered") {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
@@ -142,7 +147,10 @@ fn every_call_of_the_page_by_buf_is_answered() {
     let fences = fences();
     let calls: Vec<&str> =
         fences.iter().filter(|fence| fence.kind == "sh buf").flat_map(|it| it.body.lines()).collect();
-    let answers: Vec<String> = calls.iter().map(|call| shell(call, &reef, serving.address())).collect();
+    let answers: Vec<String> = calls
+        .iter()
+        .map(|call| shell(&call.replacen("buf ", &format!("{} ", buf()), 1), &reef, serving.address()))
+        .collect();
     let [methods, health, deployments] = answers.as_slice() else { panic!("three calls: {calls:?}") };
     assert!(methods.contains("coral.reef.v1.ReefLLM/CompareEnvironments"), "{methods}");
     assert!(health.contains("my-shop-production") && !health.contains("my-shop-staging"), "{health}");

@@ -72,6 +72,9 @@ fn tests(report: &mut Report, args: &[String]) -> Result<()> {
         // its test says for itself that it is skipped
         Err(reason) => println!("conformance: {reason}"),
     }
+    if let Ok(buf) = setup::buf()? {
+        cargo.env("BUF", buf.get_program());
+    }
     let started = announce("tests", &cargo);
     let mut child = cargo.stdout(Stdio::piped()).spawn().with_context(|| format!("cannot start {cargo:?}"))?;
     let mut in_passed_output = false;
