@@ -21,7 +21,7 @@ use crate::access::Role;
 use crate::answers::Scope;
 use crate::rpc::{self, Served};
 use axum::Router;
-use axum::extract::State;
+use axum::extract::{Request, State};
 use axum::http::{StatusCode, header};
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
@@ -170,9 +170,15 @@ fn router(shared: Shared, rpc: Router, guard: Guard, requests: Requests) -> Rout
         // who may call which method is checked there: each protocol has its own form of a refusal
         .merge(rpc)
         .layer(from_fn_with_state(guard.clone(), guard::identify))
-        .fallback(|| async { (StatusCode::NOT_FOUND, "there is no such path; try /readyz or /metrics\n") })
+        .fallback(nothing)
         .layer(from_fn_with_state(guard.clone(), guard::check_origin))
         .layer(from_fn_with_state(requests, count::count))
+}
+
+/// The answer to a request for a path that does not exist.
+async fn nothing(request: Request) -> Response {
+    let hint = "there is no such path; try /readyz or /metrics; methods are called by POST\n";
+    rpc::unknown(&request).unwrap_or_else(|| (StatusCode::NOT_FOUND, hint).into_response())
 }
 
 async fn metrics(State(shared): State<Shared>) -> Response {

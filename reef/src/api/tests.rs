@@ -77,12 +77,15 @@ async fn a_store_without_a_run_is_alive_ready_and_counted() {
     assert_eq!((alive.status, alive.body.as_str()), (200, "ok\n"));
     assert_eq!(opened.readiness().await, (200, Readiness { ready: true, reasons: Vec::new() }));
     assert_eq!(opened.get("/nothing", &[]).await.status, 404);
+    let near = opened.get("/coral.reef.v1.ReefServce/GetStatus", &[]).await;
+    let hint = "there is no service coral.reef.v1.ReefServce; did you mean \\\"coral.reef.v1.ReefService\\\"?";
+    assert!(near.status == 501 && near.body.contains(hint), "{}", near.body);
     let metrics = opened.get("/metrics", &[]).await;
     assert!(metrics.head.contains("content-type: application/openmetrics-text; version=1.0.0; charset=utf-8"));
     let read = Exposition::parse(&metrics.body).unwrap_or_else(|error| panic!("{error}\n{}", metrics.body));
     let served = |route, status| read.sum("reef_requests_total", &[("route", route), ("status", status)]);
     assert_eq!((served("/healthz", "200"), served("/readyz", "200"), served("other", "404")), (1.0, 1.0, 1.0));
-    assert_eq!(read.sum("reef_request_duration_seconds_count", &[]), 3.0);
+    assert_eq!(read.sum("reef_request_duration_seconds_count", &[]), 4.0);
     opened.services.close().await;
 }
 

@@ -13,6 +13,7 @@
 //! | `gate` | what every call passes: rights, JSON |
 //! | `json` | keys of requests, fields of responses |
 //! | `errors` | why a method gives no answer |
+//! | `hints` | what to send instead of a request that reaches no method |
 //! | `health` | gRPC's health service |
 //!
 //! The libraries for it, connectrpc and buffa, are named in this folder only. Handlers ask [`crate::answers`], the same
@@ -23,6 +24,7 @@ mod document;
 mod errors;
 mod gate;
 mod health;
+mod hints;
 pub mod hosting;
 mod json;
 mod llm;
@@ -37,6 +39,7 @@ use crate::answers::Scope;
 use crate::answers::status::RunFacts;
 use crate::reading::Reading;
 use axum::Router;
+use axum::middleware::from_fn;
 use connectrpc::{ConnectError, Limits};
 use connectrpc_health::{HealthExt, HealthService};
 use connectrpc_reflection::Reflector;
@@ -49,6 +52,7 @@ use std::time::Instant;
 use wire::{ReefLlmExt, ReefServiceExt};
 
 pub use document::document;
+pub(crate) use hints::unknown;
 
 /// Most bytes of a request, after decompression: filters and names.
 const REQUEST_MAX: usize = 256 * 1024;
@@ -109,7 +113,8 @@ pub fn router(served: Served) -> Router {
     let routes = connectrpc_reflection::install(routes, reflector());
     let names: BTreeSet<&str> = SERVICES.into_iter().chain(OTHERS.map(|(name, _)| name)).collect();
     let limits = Limits::default().with_max_request_body_size(REQUEST_MAX).with_max_message_size(REQUEST_MAX);
-    hosting::hosted(routes, &names.into_iter().collect::<Vec<_>>(), limits)
+    let hosted = hosting::hosted(routes, &names.into_iter().collect::<Vec<_>>(), limits);
+    hosted.route_layer(from_fn(hints::hint))
 }
 
 /// The path of a method that is served; `None` for any other path.

@@ -364,11 +364,65 @@ async fn a_question_that_has_no_answer_is_refused_with_its_field_and_near_names(
     let predictions = opened.json(&format!("{REEF}/ListPredictions"), &json!({})).await;
     assert_eq!((predictions.status, &predictions.value()["code"]), (501, &json!("unimplemented")));
     assert!(predictions.text().contains("this version makes no predictions"), "{}", predictions.text());
-    let unknown = opened.json(&format!("{REEF}/GetNothing"), &json!({})).await;
-    assert_eq!(unknown.value()["code"], "unimplemented", "{}", unknown.text());
     let large = json!({ "environment": "x".repeat(REQUEST_MAX) });
     let large = opened.json(&format!("{REEF}/GetHealth"), &large).await;
     assert_eq!((large.status, &large.value()["code"]), (429, &json!("resource_exhausted")));
+}
+
+#[tokio::test]
+async fn a_request_that_reaches_no_method_is_told_what_to_send() {
+    let opened = open().await;
+    let json_type: &[(&str, &str)] = &[("content-type", "application/json")];
+    let post = "send a JSON object by POST: curl -H 'content-type: application/json' -d '{}' …";
+    for (verb, path, headers, body, status, message) in [
+        (
+            "POST",
+            format!("/{REEF}/GetStats"),
+            json_type,
+            "{}",
+            501,
+            format!("{REEF} has no method GetStats; did you mean \"GetStatus\"?"),
+        ),
+        (
+            "GET",
+            format!("/{REEF}/GetStatus"),
+            &[],
+            "",
+            400,
+            format!("a GET without a query says nothing; {post}/{REEF}/GetStatus"),
+        ),
+        (
+            "POST",
+            format!("/{REEF}/GetStatus"),
+            &[],
+            "{}",
+            415,
+            format!("no content type is not served; {post}/{REEF}/GetStatus"),
+        ),
+        (
+            "POST",
+            format!("/{REEF}/GetStatus"),
+            &[("content-type", "text/plain")],
+            "{}",
+            415,
+            format!("the content type \"text/plain\" is not served; {post}/{REEF}/GetStatus"),
+        ),
+        (
+            "PUT",
+            format!("/{REEF}/GetStatus"),
+            json_type,
+            "{}",
+            405,
+            format!("PUT is not served; {post}/{REEF}/GetStatus"),
+        ),
+    ] {
+        let answer = opened.send(verb, &path, headers, body.as_bytes()).await;
+        assert_eq!((answer.status, &answer.value()["message"]), (status, &json!(message)), "{verb} {path}");
+    }
+    let types = [("content-type", "application/grpc-web+proto")];
+    let of_grpc = opened.send("POST", &format!("/{REEF}/GetStats"), &types, &[0; 5]).await;
+    assert_eq!(of_grpc.status, 200);
+    assert!(of_grpc.head.contains("grpc-status: 12") || of_grpc.frames().1.contains("12"), "{}", of_grpc.head);
 }
 
 #[tokio::test]
