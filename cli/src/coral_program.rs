@@ -1,5 +1,6 @@
 //! The command line of `coral`: which command groups there are.
 
+use crate::completions::{self, CompletionsArgs};
 use crate::coral::colony::{self, ColonyCommand};
 use crate::coral::discovery::{self, DiscoveryCommand};
 use crate::coral::reef::{self, ReefCommand};
@@ -37,6 +38,8 @@ enum Command {
     /// Run a service that tells reefs where colonies are
     #[command(subcommand, before_help = "Example:  coral discovery start")]
     Discovery(DiscoveryCommand),
+    /// Print a script that completes commands in a shell
+    Completions(CompletionsArgs),
     /// Explain a topic
     Help(Topic),
 }
@@ -55,6 +58,7 @@ impl Program for Coral {
             Command::Colony(command) => colony::run(command, output),
             Command::Reef(command) => reef::run(command, output),
             Command::Discovery(command) => discovery::run(command, output),
+            Command::Completions(args) => completions::run::<Coral>(&args, output),
             Command::Help(topic) => help::run::<Coral>(&topic, &[], output),
         }
     }

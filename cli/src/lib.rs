@@ -7,6 +7,7 @@
 //! | `entry` | from command line to exit code, the same way for both programs |
 //! | `harmless` | text from outside that cannot act on the terminal |
 //! | `help` | `help exit-codes` and other topics |
+//! | `completions` | scripts that complete commands in a shell |
 //! | `screen`, `text` | moving progress without torn lines; numbers and tables |
 //! | `reef_file` | one more line in the text of a reef's file |
 //! | `mesh_failure` | faults of the network as exit codes |
@@ -16,6 +17,7 @@
 //! | `coral_program`, `coral` | the command line of `coral`; its commands |
 //! | `pipeline` | the commands of `coral-pipeline` |
 
+pub mod completions;
 pub mod coral;
 pub mod coral_program;
 pub mod entry;

@@ -165,6 +165,64 @@ fn a_mistyped_command_names_the_right_one() {
 }
 
 #[test]
+fn every_mistyped_command_of_coral_names_the_right_one() {
+    let mut command = Coral::command();
+    command.build();
+    let mut found = Vec::new();
+    leaves(&command, &[], &mut found);
+    let mut tried = 0;
+    for path in &found {
+        let (last, before) = path.split_last().unwrap();
+        let mut letters: Vec<char> = last.chars().collect();
+        if letters.len() < 4 {
+            continue;
+        }
+        let end = letters.len();
+        letters.swap(end - 2, end - 1);
+        let wrong: String = letters.into_iter().collect();
+        let words: Vec<&str> = before.iter().map(String::as_str).chain([wrong.as_str()]).collect();
+        let (exit, streams) = call::<Coral>(&words);
+        assert_eq!((exit, streams.stdout()), (Exit::Usage, String::new()), "{words:?}");
+        let hint = streams.stderr().lines().find(|line| line.starts_with("hint: ")).unwrap_or_default().to_owned();
+        assert!(hint.contains(&format!("'{last}'")), "{words:?}: {}", streams.stderr());
+        tried += 1;
+    }
+    assert!(tried >= 25, "{found:?}");
+}
+
+#[test]
+fn a_shell_completes_the_commands_and_flags_of_coral() {
+    let script = |shell: &str| {
+        let (exit, streams) = call::<Coral>(&["completions", shell]);
+        assert_eq!((exit, streams.stderr()), (Exit::Ok, String::new()), "{shell}");
+        streams.stdout()
+    };
+    for shell in ["zsh", "fish"] {
+        let text = script(shell);
+        for word in ["reef", "add-colony", "correlations", "require-complete", "completions"] {
+            assert!(text.contains(word), "{shell} has no {word}");
+        }
+    }
+    let offered = |words: &[&str]| {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("coral.bash");
+        std::fs::write(&file, script("bash")).unwrap();
+        let (last, before) = (words.last().unwrap(), words[words.len() - 2]);
+        let place = words.len() - 1;
+        let line = format!(
+            "source {}; COMP_WORDS=({}); COMP_CWORD={place}; _coral coral '{last}' '{before}'; echo ${{COMPREPLY[@]}}",
+            file.display(),
+            words.join(" "),
+        );
+        let output = std::process::Command::new("bash").args(["-c", &line]).output().unwrap();
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    };
+    assert_eq!(offered(&["coral", "reef", "dep"]), "deployments deployment");
+    assert_eq!(offered(&["coral", "reef", "gate", "--fr"]), "--from");
+    assert_eq!(call::<Coral>(&["completions", "tcsh"]).0, Exit::Usage);
+}
+
+#[test]
 fn a_wrong_command_line_is_json_too_when_asked_for() {
     for form in [&["run", "--json"][..], &["run", "--format", "json"], &["run", "--format=json"]] {
         let (exit, streams) = call::<CoralPipeline>(form);
