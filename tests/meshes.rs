@@ -1,6 +1,7 @@
 //! Two colonies behind meshes, in processes of their own, with a relay before each that sees what an eavesdropper sees.
 
 mod docs;
+mod processes;
 mod relay;
 
 use crate::support::colonies::{COLONIES, Daemon, coral, cut, from_files, run_until_complete, stop};
