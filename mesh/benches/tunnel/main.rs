@@ -1,19 +1,21 @@
 //! What the tunnel costs against plain TCP in one run: throughput, latency, idle time, a lossy path, memory.
 //!
-//! `cargo bench -p coral-mesh --features sim` prints one line each and asserts nothing.
+//! `cargo bench -p coral-mesh --features sim` prints one line each with its limit, and fails if one is missed.
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 mod colony;
+mod figures;
 
 use colony::{Colony, colony, events, plain, summary, topology};
 use coral_mesh::keys::PublicKey;
 use coral_mesh::secret::{Secret, SecretSource};
 use coral_mesh::sim::{Path, SimNet, stranger};
 use coral_mesh::{MeshColony, Network, ReefSettings, Route, Underlay};
+use figures::Figures;
 use model::clock::SystemClock;
 use std::io::{BufRead, BufReader, Write};
 use std::net::Ipv4Addr;
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 use tonic::transport::Channel;
 
@@ -22,20 +24,23 @@ const TUNNELS: usize = 200;
 /// Set for the child that holds the colonies of the memory figure; its value is their secret.
 const COLONIES_ONLY: &str = "CORAL_MESH_BENCH_COLONIES";
 
-fn main() {
+fn main() -> ExitCode {
     let runtime = || tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     if let Ok(secret) = std::env::var(COLONIES_ONLY) {
-        return runtime().block_on(hold_colonies(&Secret::parse(&secret).unwrap()));
+        runtime().block_on(hold_colonies(&Secret::parse(&secret).unwrap()));
+        return ExitCode::SUCCESS;
     }
+    let mut figures = Figures::default();
     runtime().block_on(async {
         // first, because memory freed by the others would hide its use
-        memory().await;
-        throughput_and_latency().await;
-        idle().await;
-        flood().await;
+        memory(&mut figures).await;
+        throughput_and_latency(&mut figures).await;
+        idle(&mut figures).await;
+        flood(&mut figures).await;
     });
     let paused = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
-    paused.block_on(lossy_path());
+    paused.block_on(lossy_path(&mut figures));
+    figures.conclude()
 }
 
 fn reef(underlay: Underlay) -> Network {
@@ -55,7 +60,7 @@ fn route_to(colony: &Colony) -> Route {
     route(&colony.address.to_string(), colony.key, &colony.secret, "colony")
 }
 
-async fn throughput_and_latency() {
+async fn throughput_and_latency(figures: &mut Figures) {
     let colony = colony(Underlay::Udp, "colony", None).await;
     let plain = plain().await;
     let (reef, of_plain) = (reef(Underlay::Udp), Network::plain());
@@ -70,17 +75,13 @@ async fn throughput_and_latency() {
         }
     }
     let [over_tcp, through_tunnel] = best;
-    println!(
-        "64 MiB of GetSummary: plain {over_tcp:.0} Mbit/s, tunnel {through_tunnel:.0} Mbit/s, ratio {:.3}",
-        through_tunnel / over_tcp
-    );
+    println!("64 MiB of GetSummary, best of 5: plain {over_tcp:.0} Mbit/s, tunnel {through_tunnel:.0} Mbit/s");
+    figures.at_least("64 MiB of GetSummary, tunnel to plain TCP", through_tunnel / over_tcp, 0.08, "of it");
+    figures.at_least("64 MiB of GetSummary through the tunnel", through_tunnel, 300.0, "Mbit/s");
     let (over_tcp, through_tunnel) = (p50(&tcp).await, p50(&tunnel).await);
-    println!(
-        "unary p50: plain {:.3} ms, tunnel {:.3} ms, {:+.3} ms",
-        over_tcp.as_secs_f64() * 1e3,
-        through_tunnel.as_secs_f64() * 1e3,
-        through_tunnel.as_secs_f64() * 1e3 - over_tcp.as_secs_f64() * 1e3
-    );
+    let (over_tcp, through_tunnel) = (over_tcp.as_secs_f64() * 1e3, through_tunnel.as_secs_f64() * 1e3);
+    println!("unary p50: plain {over_tcp:.3} ms, tunnel {through_tunnel:.3} ms");
+    figures.at_most("unary p50, tunnel above plain TCP", through_tunnel - over_tcp, 0.3, "ms");
 }
 
 async fn p50(channel: &Channel) -> Duration {
@@ -102,7 +103,7 @@ fn processor_seconds() -> f64 {
     ticks / 100.0
 }
 
-async fn idle() {
+async fn idle(figures: &mut Figures) {
     let colony = colony(Underlay::Udp, "colony", None).await;
     let reef = reef(Underlay::Udp);
     let channel = reef.dial(&route_to(&colony)).await.unwrap();
@@ -110,7 +111,7 @@ async fn idle() {
     let (before, started) = (processor_seconds(), Instant::now());
     tokio::time::sleep(Duration::from_secs(20)).await;
     let share = (processor_seconds() - before) / started.elapsed().as_secs_f64();
-    println!("idle tunnel, both ends: {:.2} % of a core", share * 100.0);
+    figures.at_most("idle tunnel, both ends", share * 100.0, 1.0, "% of a core");
 }
 
 fn resident_mib() -> f64 {
@@ -119,7 +120,7 @@ fn resident_mib() -> f64 {
     line.split_whitespace().next().unwrap().parse::<f64>().unwrap() / 1024.0
 }
 
-async fn memory() {
+async fn memory(figures: &mut Figures) {
     let secret = Secret::generate();
     let mut child = Command::new(std::env::current_exe().unwrap())
         .env(COLONIES_ONLY, secret.reveal())
@@ -139,7 +140,8 @@ async fn memory() {
     }
     // a quiet tunnel gives its buffers back
     tokio::time::sleep(Duration::from_secs(3)).await;
-    println!("{TUNNELS} tunnels after 2 MiB through each: {:.1} MiB more than none", resident_mib() - before);
+    let more = resident_mib() - before;
+    figures.at_most(&format!("{TUNNELS} tunnels after 2 MiB through each, above none"), more, 100.0, "MiB");
     drop(child.stdin.take());
     child.wait().unwrap();
 }
@@ -157,7 +159,7 @@ async fn hold_colonies(secret: &Secret) {
 }
 
 /// Measured in the simulated network's time, independent of the machine's load.
-async fn lossy_path() {
+async fn lossy_path(figures: &mut Figures) {
     let path = Path { delay: Duration::from_millis(25), loss: 0.01, ..Path::default() };
     let mut all = Vec::new();
     for seed in 0..5 {
@@ -172,10 +174,14 @@ async fn lossy_path() {
         .map(|(mbit, stall)| format!("{mbit:.2} Mbit/s (longest stall {:.1} s)", stall.as_secs_f64()))
         .collect();
     println!("50 ms and 1 % loss: {}", text.join(", "));
+    let slowest = all.iter().map(|(mbit, _)| *mbit).fold(f64::INFINITY, f64::min);
+    let longest = all.iter().map(|(_, stall)| stall.as_secs_f64()).fold(0.0, f64::max);
+    figures.at_least("50 ms and 1 % loss, the slowest of 5", slowest, 1.0, "Mbit/s");
+    figures.at_most("50 ms and 1 % loss, the longest stall of 5", longest, 5.0, "s");
 }
 
 /// Unary calls while 10,000 strangers a second knock, against the same calls without them.
-async fn flood() {
+async fn flood(figures: &mut Figures) {
     let colony = colony(Underlay::Udp, "colony", None).await;
     let reef = reef(Underlay::Udp);
     let channel = reef.dial(&route_to(&colony)).await.unwrap();
@@ -196,13 +202,10 @@ async fn flood() {
         () = knock => Duration::ZERO,
         loud = p99(&channel, Duration::from_secs(5)) => loud,
     };
-    println!(
-        "unary p99: quiet {:.3} ms, with 10,000 strangers a second {:.3} ms, ratio {:.2}, memory {:+.1} MiB",
-        quiet.as_secs_f64() * 1e3,
-        loud.as_secs_f64() * 1e3,
-        loud.as_secs_f64() / quiet.as_secs_f64(),
-        resident_mib() - before
-    );
+    let (quiet, loud) = (quiet.as_secs_f64() * 1e3, loud.as_secs_f64() * 1e3);
+    println!("unary p99: quiet {quiet:.3} ms, with 10,000 strangers a second {loud:.3} ms");
+    figures.at_most("unary p99 under a flood of strangers, to a quiet one", loud / quiet, 2.0, "times");
+    figures.at_most("memory that the flood takes", resident_mib() - before, 16.0, "MiB");
 }
 
 async fn p99(channel: &Channel, time: Duration) -> Duration {
