@@ -261,14 +261,7 @@ fn a_removed_reef_loses_one_colony_at_once_and_for_good() {
         (stored.contains("revoked") && stored.contains("refused this reef")).then_some(())
     });
 
-    // it is remembered by the colony that starts again, and says so to a reef that starts again
-    scene.crash_and_restart(0);
-    let answer = scene.ping();
-    assert_eq!(answer.status.code(), Some(4), "{answer:?}");
-    let failure: Value = serde_json::from_slice(&answer.stdout).unwrap();
-    let colonies = &failure["error"]["report"]["colonies"];
-    assert_eq!((&colonies[0]["state"], &colonies[1]["state"]), (&"refused".into(), &"ok".into()), "{failure:#}");
-    assert!(colonies[0]["error"].as_str().unwrap().contains("revoked on"), "{failure:#}");
+    revoked_after_a_restart(&mut scene);
 
     // a secret of its own brings it back
     let file = scene.folder.path().join(format!("{}.secret", scene.colonies[0].colony_id));
@@ -277,6 +270,20 @@ fn a_removed_reef_loses_one_colony_at_once_and_for_good() {
     let words = ["secret", "create", "again", "--reef", "test-reef-a1b2c3", "--out", &file];
     assert_eq!(scene.colonies[0].command(&words)["secret"], Value::Null, "it is in the file");
     assert_eq!(scene.ping().status.code(), Some(0));
+    // until that secret is revoked
+    assert_eq!(scene.colonies[0].command(&["secret", "revoke", "again"])["name"], "again");
+    revoked_after_a_restart(&mut scene);
+}
+
+/// The colony remembers it when it starts again, and says so to a reef that starts again.
+fn revoked_after_a_restart(scene: &mut Scene) {
+    scene.crash_and_restart(0);
+    let answer = scene.ping();
+    assert_eq!(answer.status.code(), Some(4), "{answer:?}");
+    let failure: Value = serde_json::from_slice(&answer.stdout).unwrap();
+    let colonies = &failure["error"]["report"]["colonies"];
+    assert_eq!((&colonies[0]["state"], &colonies[1]["state"]), (&"refused".into(), &"ok".into()), "{failure:#}");
+    assert!(colonies[0]["error"].as_str().unwrap().contains("revoked on"), "{failure:#}");
 }
 
 #[test]

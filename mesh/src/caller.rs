@@ -1,6 +1,7 @@
 //! Caller: the peer of a connection, as known to the transport.
 
 use crate::noise::keys::PublicKey;
+use crate::noise::psk::Psk;
 use crate::peers::Identity;
 use std::fmt;
 use std::net::SocketAddr;
@@ -38,6 +39,8 @@ pub struct MeshPeer {
     pub secret: Arc<str>,
     /// Who it is; `None` before it is registered.
     pub identity: Option<Arc<Identity>>,
+    /// What it has proved.
+    pub(crate) proved: Psk,
     pub(crate) ended: watch::Receiver<Option<&'static str>>,
 }
 

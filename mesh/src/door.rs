@@ -10,6 +10,7 @@ mod registrar;
 use crate::error::{MeshError, REVOKED};
 use crate::netstack::Windows;
 use crate::noise::keys::{PrivateKey, PublicKey};
+use crate::noise::psk::Psk;
 use crate::observe::observe;
 use crate::peers::{Admission, Identity, Peers, Registered};
 use crate::registry::{Range, Reef, Registry, State};
@@ -208,6 +209,7 @@ impl Acceptor {
                     key: peer.key,
                     secret: peer.secret.clone(),
                     identity: peer.identity().cloned(),
+                    proved: peer.psk.clone(),
                     ended: peer.ended.subscribe(),
                 }),
                 Side::Reef(_) | Side::Idle => None,
@@ -252,11 +254,21 @@ fn apply(endpoint: &Endpoint, registry: &Registry) {
     }
     // by what a tunnel has proved: the names change when the colony's own secret is rotated
     for grant in state.grants.iter().filter(|grant| grant.is_expired(now)) {
-        peers.expire(&grant.psk, at);
+        peers.end_secret(&grant.psk, "its secret has expired", at);
     }
+    for secret in &state.revoked {
+        peers.end_secret(&secret.psk, REVOKED, at);
+    }
+    // also the secrets that have ended: who has one of them reaches the refusal that says so
+    let granted = state.grants.iter().map(|grant| (&grant.name, &grant.psk, !grant.is_expired(now)));
+    let known = granted.chain(state.revoked.iter().map(|secret| (&secret.name, &secret.psk, false)));
+    let admission = |(name, psk, is_valid): (&String, &Psk, bool)| Admission {
+        name: name.as_str().into(),
+        psk: psk.clone(),
+        is_valid,
+    };
+    let admissions = known.map(admission);
     // after the reefs: one that is removed with its secret hears that it is revoked
-    let admissions = state.grants.iter();
-    let admissions = admissions.map(|grant| Admission { name: grant.name.as_str().into(), psk: grant.psk.clone() });
     peers.set_admissions(admissions.collect(), at);
     for reef in state.peers() {
         if let Some(grant) = state.grant(&reef.secret).filter(|grant| !grant.is_expired(now)) {

@@ -30,11 +30,13 @@ const GUESSES_MAX: usize = 4;
 /// Between the steps of removing a peer: the reason first, then resets, then silence.
 const LEAVE_STEP: Duration = Duration::from_millis(200);
 
-/// A secret that admits peers.
+/// A secret that opens a tunnel.
 #[derive(Clone, Debug)]
 pub(crate) struct Admission {
     pub(crate) name: Arc<str>,
     pub(crate) psk: Psk,
+    /// False once it has ended: who has it reaches the refusal that says so.
+    pub(crate) is_valid: bool,
 }
 
 /// A reef that is known from before, or has just registered.
@@ -152,11 +154,11 @@ impl Peers {
         }
     }
 
-    /// Removes the registered peers whose tunnel has proved this secret.
-    pub(crate) fn expire(&mut self, psk: &Psk, now: Instant) {
+    /// Removes the registered peers whose tunnel has proved this secret. Who has it may still ask why.
+    pub(crate) fn end_secret(&mut self, psk: &Psk, why: &'static str, now: Instant) {
         let of_secret = self.peers.iter().filter(|(_, peer)| !peer.is_provisional() && peer.psk == *psk);
         for index in of_secret.map(|(index, _)| *index).collect::<Vec<_>>() {
-            self.leave(index, "its secret has expired", now);
+            self.leave(index, why, now);
         }
     }
 
@@ -263,10 +265,10 @@ impl Peers {
     fn add_stranger(&mut self, now: Instant, source: IpAddr, key: PublicKey, hint: u32) -> bool {
         let source = network(source);
         let provisional = || self.peers.values().filter(|peer| peer.is_provisional());
-        // one that has proved the secret and only asks is no stranger
-        let is_unproved = |peer: &&Peer| peer.source == Some(source) && matches!(peer.stage, Stage::Answered);
+        // one that has proved a valid secret and only asks is no stranger
+        let is_stranger = |peer: &&Peer| peer.source == Some(source) && !(peer.stage == Stage::Proved && peer.is_valid);
         if provisional().count() >= PROVISIONAL_MAX
-            || provisional().filter(is_unproved).count() >= PROVISIONAL_PER_SOURCE_MAX
+            || provisional().filter(is_stranger).count() >= PROVISIONAL_PER_SOURCE_MAX
             || !self.buckets.take(source, now)
         {
             return false;
@@ -281,7 +283,7 @@ impl Peers {
             let tunnel = Tunnel::new(&self.own, &key, &admission.psk, index, Some(&self.gate));
             let address = provisional::address(&key);
             let mut peer = Peer::new(key, tunnel, admission.name, admission.psk, address, now);
-            peer.source = Some(source);
+            (peer.source, peer.is_valid) = (Some(source), admission.is_valid);
             self.insert(index, peer);
         }
         true

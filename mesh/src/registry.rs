@@ -5,7 +5,7 @@ mod state;
 mod store;
 
 pub use range::Range;
-pub use state::{Grant, Reef, Refusal, State};
+pub use state::{Grant, Reef, Refusal, RevokedSecret, State};
 pub use store::Registry;
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use crate::caller::Peer;
 use crate::endpoint::Endpoint;
 use crate::error::MeshError;
 use crate::noise::keys::PublicKey;
+use crate::noise::psk::Psk;
 use crate::registry::{Reef, Refusal, State};
 use model::time::TimeMs;
 use proto::mesh::v1::mesh_service_server::MeshService;
@@ -40,10 +41,10 @@ impl Registrar {
     }
 
     /// The response to a reef that asks only: from a copy of the state, which is then dropped.
-    fn would_admit(&self, reef_id: &str, key: PublicKey, secret: &str) -> RegisterResponse {
+    fn would_admit(&self, reef_id: &str, key: PublicKey, proved: &Psk) -> RegisterResponse {
         let mut state = self.settings.registry.state();
         let limits = (&self.settings.range, self.settings.peers_max);
-        match state.register(reef_id, key, secret, limits, self.settings.registry.now()) {
+        match state.register(reef_id, key, proved, limits, self.settings.registry.now()) {
             Ok(reef) => self.accepted(&reef, &state),
             Err(refusal) => refused(&refusal),
         }
@@ -83,14 +84,14 @@ impl MeshService for Registrar {
             return Ok(Response::new(refused(&refusal)));
         }
         let settings = self.settings.clone();
-        let (reef_id, key, secret) = (request.agent_id.clone(), peer.key, peer.secret.clone());
+        let (reef_id, key, proved) = (request.agent_id.clone(), peer.key, peer.proved.clone());
         if request.only_ask {
-            return Ok(Response::new(self.would_admit(&request.agent_id, key, &secret)));
+            return Ok(Response::new(self.would_admit(&request.agent_id, key, &proved)));
         }
         // it waits for a lock on a file
         let written = tokio::task::spawn_blocking(move || {
             let limits = (&settings.range, settings.peers_max);
-            let result = settings.registry.register(&reef_id, key, &secret, limits)?;
+            let result = settings.registry.register(&reef_id, key, &proved, limits)?;
             Ok::<_, MeshError>(result.map(|reef| (reef, settings.registry.state())))
         });
         let written = written.await.map_err(|error| Status::internal(error.to_string()))?;

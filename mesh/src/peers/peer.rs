@@ -41,6 +41,8 @@ pub(crate) struct Peer {
     pub(crate) tunnel: Tunnel,
     pub(crate) secret: Arc<str>,
     pub(crate) psk: Psk,
+    /// Whether the secret admitted peers at the handshake of an unknown peer.
+    pub(crate) is_valid: bool,
     pub(crate) stage: Stage,
     pub(crate) address: Ipv4Addr,
     /// The address before it was registered, and until when it counts.
@@ -73,6 +75,7 @@ impl Peer {
             tunnel,
             secret,
             psk,
+            is_valid: true,
             stage: Stage::Answered,
             address,
             former: None,

@@ -24,7 +24,7 @@ impl Pair {
         let psk = Psk::derive(&Secret::generate(), "my-shop", &colony_key);
         let address = Ipv4Addr::new(10, 42, 0, 1);
         let mut peers = Peers::new(own, address, 1420);
-        peers.set_admissions(vec![Admission { name: "colony".into(), psk: psk.clone() }], now);
+        peers.set_admissions(vec![Admission { name: "colony".into(), psk: psk.clone(), is_valid: true }], now);
         let call = Call {
             colony_key,
             colony_address: address,
@@ -127,6 +127,7 @@ async fn a_stranger_without_the_secret_is_forgotten_after_a_while() {
             .map(|number| Admission {
                 name: format!("secret-{number}").into(),
                 psk: Psk::derive(&Secret::generate(), "my-shop", &pair.peers.own.public()),
+                is_valid: true,
             })
             .collect(),
         start,

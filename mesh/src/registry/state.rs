@@ -12,8 +12,8 @@ use std::net::Ipv4Addr;
 
 /// Peers not seen for this time are removed.
 const UNSEEN_MS: i64 = 30 * DAY_MS;
-/// How long an expired secret is still recognised, so that the reef gets a specific error.
-const EXPIRED_KNOWN_MS: i64 = 30 * DAY_MS;
+/// How long a secret that has ended is still recognised, so that the reef gets a specific error.
+const ENDED_KNOWN_MS: i64 = 30 * DAY_MS;
 /// Longest id of a reef.
 const REEF_ID_MAX: usize = 128;
 
@@ -50,6 +50,25 @@ impl Grant {
     /// True once its time is over.
     pub fn is_expired(&self, now: TimeMs) -> bool {
         self.expires_at.is_some_and(|at| at <= now)
+    }
+}
+
+/// A named secret that was revoked: it opens a tunnel to the refusal and nothing else.
+///
+/// Not a flag of [`Grant`]: a program that does not know the flag would admit its reefs again.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RevokedSecret {
+    /// Its name; a later secret may have the same one.
+    pub name: String,
+    #[serde(with = "psk_text")]
+    pub(crate) psk: Psk,
+    /// When it was revoked.
+    pub revoked_at: TimeMs,
+}
+
+impl fmt::Debug for RevokedSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "RevokedSecret({}, {})", self.name, self.revoked_at)
     }
 }
 
@@ -151,6 +170,9 @@ pub struct State {
     pub grants: Vec<Grant>,
     /// Reefs, in the order in which they came.
     pub reefs: Vec<Reef>,
+    /// Named secrets that were revoked in the last 30 days.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub revoked: Vec<RevokedSecret>,
 }
 
 impl State {
@@ -175,7 +197,7 @@ impl State {
         &mut self,
         reef_id: &str,
         key: PublicKey,
-        secret: &str,
+        proved: &Psk,
         limits: (&Range, usize),
         now: TimeMs,
     ) -> Result<Reef, Refusal> {
@@ -184,7 +206,7 @@ impl State {
         if reef_id.is_empty() || reef_id.len() > REEF_ID_MAX || !reef_id.chars().all(printable) {
             return Err(Refusal::BadReefId);
         }
-        self.check(reef_id, secret, now)?;
+        let secret = &self.check(reef_id, proved, now)?;
         let known = self.reefs.iter().position(|reef| reef.reef_id == reef_id);
         let index = match known {
             Some(index) => {
@@ -203,7 +225,7 @@ impl State {
                     reef_id: reef_id.to_owned(),
                     address,
                     key,
-                    secret: secret.to_owned(),
+                    secret: secret.clone(),
                     registered_at: now,
                     seen_at: now,
                     revoked_at: None,
@@ -211,7 +233,7 @@ impl State {
                 self.reefs.len() - 1
             }
         };
-        if let Some(grant) = self.grants.iter_mut().find(|grant| grant.name == secret && !grant.shared) {
+        if let Some(grant) = self.grants.iter_mut().find(|grant| grant.name == *secret && !grant.shared) {
             grant.reef_id = Some(reef_id.to_owned());
         }
         let reef = &mut self.reefs[index];
@@ -220,20 +242,24 @@ impl State {
         Ok(reef.clone())
     }
 
-    fn check(&self, reef_id: &str, secret: &str, now: TimeMs) -> Result<(), Refusal> {
+    /// The name of the secret that admits this reef.
+    fn check(&self, reef_id: &str, proved: &Psk, now: TimeMs) -> Result<String, Refusal> {
         if let Some(at) = self.reef(reef_id).and_then(|reef| reef.revoked_at) {
             return Err(Refusal::Revoked { at });
         }
-        // it existed when the tunnel proved it, but may have been removed since
-        let grant = self.grant(secret).ok_or(Refusal::Revoked { at: now })?;
+        // by what the tunnel has proved: names change when the colony's own secret is rotated
+        let Some(grant) = self.grants.iter().find(|grant| grant.psk == *proved) else {
+            // it existed when the tunnel proved it, but may have been removed since
+            let revoked = self.revoked.iter().find(|it| it.psk == *proved);
+            return Err(Refusal::Revoked { at: revoked.map_or(now, |it| it.revoked_at) });
+        };
+        let secret = grant.name.clone();
         if let Some(at) = grant.expires_at.filter(|at| *at <= now) {
-            return Err(Refusal::SecretExpired { secret: secret.to_owned(), at });
+            return Err(Refusal::SecretExpired { secret, at });
         }
         match &grant.reef_id {
-            Some(owner) if !grant.shared && owner != reef_id => {
-                Err(Refusal::SecretOfAnotherReef { secret: secret.to_owned() })
-            }
-            _ => Ok(()),
+            Some(owner) if !grant.shared && owner != reef_id => Err(Refusal::SecretOfAnotherReef { secret }),
+            _ => Ok(secret),
         }
     }
 
@@ -243,11 +269,11 @@ impl State {
         range.free(&taken).ok_or_else(full)
     }
 
-    /// Revokes a reef: it is not admitted again, and its own secret is deleted. False if it is unknown.
+    /// Revokes a reef: it is not admitted again, and its own secret ends with it. False if it is unknown.
     pub fn unpeer(&mut self, reef_id: &str, now: TimeMs) -> bool {
         let Some(reef) = self.reefs.iter_mut().find(|reef| reef.reef_id == reef_id) else { return false };
         reef.revoked_at.get_or_insert(now);
-        self.grants.retain(|grant| grant.shared || grant.reef_id.as_deref() != Some(reef_id));
+        self.revoke_grants(|grant| !grant.shared && grant.reef_id.as_deref() == Some(reef_id), now);
         true
     }
 
@@ -258,17 +284,23 @@ impl State {
     }
 
     /// Takes away a secret. Its reefs may register with another one. False when there is none of that name.
-    pub fn revoke_grant(&mut self, name: &str) -> bool {
+    pub fn revoke_grant(&mut self, name: &str, now: TimeMs) -> bool {
         let before = self.grants.len();
-        self.grants.retain(|grant| grant.name != name);
+        self.revoke_grants(|grant| grant.name == name, now);
         self.grants.len() < before
     }
 
-    /// Removes peers not seen for 30 days and secrets expired for 30 days. Revocations and their addresses stay, so
+    fn revoke_grants(&mut self, is_meant: impl Fn(&Grant) -> bool, now: TimeMs) {
+        let revoked = self.grants.extract_if(.., |grant| is_meant(grant));
+        self.revoked.extend(revoked.map(|grant| RevokedSecret { name: grant.name, psk: grant.psk, revoked_at: now }));
+    }
+
+    /// Removes peers not seen for 30 days and secrets that ended 30 days ago. Revocations of reefs and their addresses stay, so
     /// that no other reef receives traffic for the former one.
     pub(crate) fn prune(&mut self, now: TimeMs) {
         self.reefs.retain(|reef| reef.revoked_at.is_some() || now.0 < reef.seen_at.0 + UNSEEN_MS);
-        self.grants.retain(|grant| grant.expires_at.is_none_or(|at| now.0 < at.0 + EXPIRED_KNOWN_MS));
+        self.grants.retain(|grant| grant.expires_at.is_none_or(|at| now.0 < at.0 + ENDED_KNOWN_MS));
+        self.revoked.retain(|secret| now.0 < secret.revoked_at.0 + ENDED_KNOWN_MS);
     }
 }
 

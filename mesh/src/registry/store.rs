@@ -188,8 +188,9 @@ impl Registry {
                         `coral colony secret rotate` replaces it";
             return Err(MeshError::BadSettings { what: what.to_owned() });
         }
+        let now = self.clock.now();
         self.update(|state| {
-            if state.revoke_grant(name) {
+            if state.revoke_grant(name, now) {
                 return Ok(());
             }
             let known: Vec<&str> = state.grants.iter().map(|grant| grant.name.as_str()).collect();
@@ -214,11 +215,11 @@ impl Registry {
         &self,
         reef_id: &str,
         key: PublicKey,
-        secret: &str,
+        proved: &Psk,
         limits: (&Range, usize),
     ) -> Result<Result<Reef, Refusal>, MeshError> {
         let now = self.clock.now();
-        self.update(|state| Ok(state.register(reef_id, key, secret, limits, now)))
+        self.update(|state| Ok(state.register(reef_id, key, proved, limits, now)))
     }
 
     /// Removes expired entries and updates last-seen times.

@@ -21,6 +21,14 @@ fn key() -> PublicKey {
     PrivateKey::generate().public()
 }
 
+/// Registers with the secret of a name, valid or not.
+fn register(registry: &Registry, reef_id: &str, name: &str, limits: (&Range, usize)) -> Result<Reef, Refusal> {
+    let state = registry.state();
+    let psk = state.grant(name).map(|grant| grant.psk.clone());
+    let revoked = || state.revoked.iter().find(|secret| secret.name == name).map(|secret| secret.psk.clone());
+    registry.register(reef_id, key(), &psk.or_else(revoked).unwrap(), limits).unwrap()
+}
+
 fn registry(folder: &tempfile::TempDir, now: TimeMs) -> Registry {
     let colony_key = PublicKey([7; 32]);
     Registry::open(&folder.path().join("mesh.json"), "my-shop", colony_key, ManualClock::at(now)).unwrap()
@@ -44,15 +52,15 @@ fn a_network_that_is_full_says_so_and_serves_those_it_has() {
     registry.set_own_secret(&Secret::generate(), None).unwrap();
     let range = range("10.42.0.0/29");
     for number in 0..5 {
-        registry.register(&format!("reef-{number}"), key(), "colony", (&range, 64)).unwrap().unwrap();
+        register(&registry, &format!("reef-{number}"), "colony", (&range, 64)).unwrap();
     }
-    let refusal = registry.register("reef-5", key(), "colony", (&range, 64)).unwrap().unwrap_err();
+    let refusal = register(&registry, "reef-5", "colony", (&range, 64)).unwrap_err();
     assert_eq!(refusal.to_string(), "mesh network 10.42.0.0/29 is full (5 addresses)");
-    registry.register("reef-3", key(), "colony", (&range, 64)).unwrap().unwrap();
-    let refusal = registry.register("reef-6", key(), "colony", (&range, 5)).unwrap().unwrap_err();
+    register(&registry, "reef-3", "colony", (&range, 64)).unwrap();
+    let refusal = register(&registry, "reef-6", "colony", (&range, 5)).unwrap_err();
     assert_eq!(refusal.code(), "too_many_peers");
     for bad in ["", "two words", "line\nbreak", &"x".repeat(200)] {
-        assert_eq!(registry.register(bad, key(), "colony", (&range, 64)).unwrap().unwrap_err().code(), "bad_reef_id");
+        assert_eq!(register(&registry, bad, "colony", (&range, 64)).unwrap_err().code(), "bad_reef_id");
     }
 }
 
@@ -64,7 +72,7 @@ fn the_file_is_private_and_what_others_write_is_seen() {
     daemon.set_own_secret(&secret, None).unwrap();
     assert!(command.refresh().unwrap() && !command.refresh().unwrap());
     let named = command.create_secret("partner", true, Some(TimeMs(DAY_MS)), None).unwrap();
-    command.register("reef-1", key(), "partner", (&range("10.42.0.0/16"), 64)).unwrap().unwrap();
+    register(&command, "reef-1", "partner", (&range("10.42.0.0/16"), 64)).unwrap();
     command.unpeer("reef-1").unwrap();
     assert!(daemon.refresh().unwrap());
     assert_eq!(daemon.state(), command.state());
@@ -96,7 +104,7 @@ fn two_processes_that_register_at_once_give_no_address_twice() {
         let work = move || {
             for number in 0..10 {
                 let reef_id = format!("reef-{thread}-{number}");
-                registry.register(&reef_id, key(), "colony", (&range("10.42.0.0/16"), 64)).unwrap().unwrap();
+                register(&registry, &reef_id, "colony", (&range("10.42.0.0/16"), 64)).unwrap();
             }
         };
         threads.push(std::thread::Builder::new().name(format!("register {thread}")).spawn(work).unwrap());
@@ -116,14 +124,14 @@ fn who_is_not_seen_for_a_month_is_forgotten_and_who_was_let_go_is_not() {
     let early = registry(&folder, TimeMs(0));
     early.set_own_secret(&Secret::generate(), None).unwrap();
     for reef_id in ["gone", "let-go", "seen"] {
-        early.register(reef_id, key(), "colony", (&range, 64)).unwrap().unwrap();
+        register(&early, reef_id, "colony", (&range, 64)).unwrap();
     }
     early.unpeer("let-go").unwrap();
     let late = registry(&folder, TimeMs(31 * DAY_MS));
     late.keep(&["seen".to_owned()]).unwrap();
     let left: Vec<String> = late.state().reefs.into_iter().map(|reef| reef.reef_id).collect();
     assert_eq!(left, ["let-go", "seen"]);
-    let refusal = late.register("let-go", key(), "colony", (&range, 64)).unwrap().unwrap_err();
+    let refusal = register(&late, "let-go", "colony", (&range, 64)).unwrap_err();
     assert_eq!(refusal.to_string(), "revoked on 1970-01-01T00:00:00.000Z; ask for a new secret");
 }
 
@@ -133,14 +141,40 @@ fn a_rotation_without_grace_ends_the_former_secret_at_once() {
     let registry = registry(&folder, TimeMs(0));
     registry.set_own_secret(&Secret::generate(), None).unwrap();
     registry.set_own_secret(&Secret::generate(), Some(Duration::from_secs(60))).unwrap();
-    let names = |state: State| state.grants.into_iter().map(|grant| grant.name).collect::<Vec<_>>();
-    assert_eq!(names(registry.state()), ["colony", "colony-before"]);
+    assert_eq!(names(&registry.state()), ["colony", "colony-before"]);
     registry.set_own_secret(&Secret::generate(), None).unwrap();
-    assert_eq!(names(registry.state()), ["colony"]);
+    assert_eq!(names(&registry.state()), ["colony"]);
     assert!(
         registry.create_secret("colony", false, None, None).is_err()
             && registry.create_secret("a b", false, None, None).is_err()
     );
+}
+
+fn names(state: &State) -> Vec<&str> {
+    state.grants.iter().map(|grant| grant.name.as_str()).collect()
+}
+
+#[test]
+fn a_revoked_secret_is_refused_by_name_for_a_month_and_its_name_is_free() {
+    let folder = tempfile::tempdir().unwrap();
+    let range = range("10.42.0.0/16");
+    let early = registry(&folder, TimeMs(DAY_MS));
+    early.set_own_secret(&Secret::generate(), None).unwrap();
+    early.create_secret("partner", false, None, None).unwrap();
+    register(&early, "reef-1", "partner", (&range, 64)).unwrap();
+    early.revoke_secret("partner").unwrap();
+    // as a colony that starts again reads it
+    let again = registry(&folder, TimeMs(2 * DAY_MS));
+    let refusal = register(&again, "reef-1", "partner", (&range, 64)).unwrap_err();
+    assert_eq!(refusal, Refusal::Revoked { at: TimeMs(DAY_MS) });
+    assert!(again.revoke_secret("partner").is_err(), "there is none to revoke");
+    again.create_secret("partner", false, None, None).unwrap();
+    register(&again, "reef-1", "partner", (&range, 64)).unwrap();
+    again.keep(&[]).unwrap();
+    assert_eq!(again.state().revoked.len(), 1);
+    let late = registry(&folder, TimeMs(31 * DAY_MS));
+    late.keep(&[]).unwrap();
+    assert!(late.state().revoked.is_empty() && late.state().grant("partner").is_some());
 }
 
 proptest! {
@@ -154,6 +188,7 @@ proptest! {
         state.grants.push(serde_json::from_str(
             "{\"name\":\"colony\",\"psk\":\"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\",\"shared\":true,\"created_at\":0}"
         ).unwrap());
+        let psk = state.grants[0].psk.clone();
         let mut expected: BTreeMap<String, Ipv4Addr> = BTreeMap::new();
         for (number, let_go) in steps {
             let reef_id = format!("reef-{number}");
@@ -161,7 +196,7 @@ proptest! {
                 prop_assert_eq!(state.unpeer(&reef_id, TimeMs(1)), expected.contains_key(&reef_id));
                 continue;
             }
-            match state.register(&reef_id, PublicKey([number; 32]), "colony", (&range, 64), TimeMs(2)) {
+            match state.register(&reef_id, PublicKey([number; 32]), &psk, (&range, 64), TimeMs(2)) {
                 Ok(reef) => {
                     let known = *expected.entry(reef_id).or_insert(reef.address);
                     prop_assert_eq!(known, reef.address);

@@ -172,7 +172,7 @@ async fn named_secrets_admit_one_reef_each_and_die_with_it() {
     colony.registry.unpeer("reef-a").unwrap();
     sleep(Duration::from_secs(1)).await;
     let error = refusal(&world.reef("reef-c"), &route).await;
-    assert!(matches!(error, MeshError::WrongSecret { .. }), "{error}");
+    assert!(error.is_revoked(), "{error}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -257,23 +257,71 @@ async fn a_reef_that_starts_again_within_the_grace_registers_and_ends_with_it() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_revoked_secret_is_a_wrong_one_at_once() {
+async fn a_revoked_secret_ends_its_reefs_at_once_and_says_that_it_was_revoked() {
     let (world, _) = World::sim(Path::default());
     let colony = world.colony("my-shop-production").await;
     let secret = colony.registry.create_secret("partner", false, None, None).unwrap();
     sleep(Duration::from_secs(1)).await;
     let reef = world.reef("reef-1");
     let channel = reef.dial(&with_secret(&colony, &secret)).await.unwrap();
-    summary(channel.clone(), 1).await.unwrap();
+    let events = ColonyFederationClient::new(channel.clone()).stream_events(StreamEventsRequest::default()).await;
+    let mut events = events.unwrap().into_inner();
+    let revoked_at = Instant::now();
     colony.registry.revoke_secret("partner").unwrap();
-    sleep(Duration::from_secs(1)).await;
+    let ended = loop {
+        if let Err(status) = events.message().await {
+            break status;
+        }
+    };
+    assert_eq!((ended.code(), ended.message()), (Code::PermissionDenied, "revoked"));
+    assert!(revoked_at.elapsed() <= Duration::from_secs(1), "{:?}", revoked_at.elapsed());
     assert!(timeout(Duration::from_secs(60), summary(channel, 1)).await.expect("no hang").is_err());
+    // another reef has no more of it
     let error = refusal(&world.reef("reef-2"), &with_secret(&colony, &secret)).await;
-    assert!(matches!(error, MeshError::WrongSecret { .. }), "{error}");
+    assert!(error.is_revoked() && error.to_string().contains("revoked on 2025-"), "{error}");
     assert!(colony.registry.revoke_secret("partner").unwrap_err().to_string().contains("known: colony"));
     // its own secret would come back from its file
     let own = colony.registry.revoke_secret("colony").unwrap_err();
     assert!(own.to_string().contains("coral colony secret rotate"), "{own}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_colony_that_starts_again_still_says_to_a_reef_of_a_named_secret_that_it_is_revoked() {
+    // the secret is revoked, or the reef is and its secret with it
+    for is_unpeered in [false, true] {
+        let (world, _) = World::sim(Path::default());
+        let colony = world.colony("my-shop-production").await;
+        let secret = colony.registry.create_secret("partner", false, None, None).unwrap();
+        sleep(Duration::from_secs(1)).await;
+        let reef = world.reef("reef-1");
+        let route = with_secret(&colony, &secret);
+        let channel = reef.dial(&route).await.unwrap();
+        summary(channel.clone(), 1).await.unwrap();
+        // while the colony is stopped, so that the running reef does not hear of it then
+        let (id, key, address, own) =
+            (colony.colony_id.clone(), colony.key.clone(), colony.address, colony.secret.clone());
+        let registry = colony.registry.clone();
+        colony.kill().await;
+        match is_unpeered {
+            true => registry.unpeer("reef-1").unwrap(),
+            false => registry.revoke_secret("partner").unwrap(),
+        }
+        let colony = TestColony::start(&world, &id, key, address, own).await;
+        let waiting_for = Instant::now();
+        loop {
+            match &reef.status().await[0].state {
+                LinkState::Down { error } if error.is_revoked() => break,
+                state => assert!(waiting_for.elapsed() < Duration::from_secs(120), "{state:?}"),
+            }
+            let _ = summary(channel.clone(), 1).await;
+            sleep(Duration::from_millis(500)).await;
+        }
+        // and to one that starts again
+        let error = refusal(&world.reef("reef-1"), &route).await;
+        assert!(error.is_revoked() && error.class() == Class::NotAuthorised, "{error}");
+        sleep(Duration::from_secs(60)).await;
+        assert!(colony.door.peers().is_empty(), "{:?}", colony.door.peers());
+    }
 }
 
 #[tokio::test(start_paused = true)]

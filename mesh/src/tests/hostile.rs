@@ -191,6 +191,25 @@ async fn a_flood_of_strangers_leaves_registered_reefs_and_memory_alone() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_has_a_revoked_secret_takes_no_more_places_than_a_stranger() {
+    let (world, _) = World::sim(Path::default());
+    let colony = world.colony("my-shop-production").await;
+    let secret = colony.registry.create_secret("partner", false, None, None).unwrap();
+    colony.registry.revoke_secret("partner").unwrap();
+    sleep(Duration::from_secs(1)).await;
+    let psk = Psk::derive(&secret, &colony.colony_id, &colony.public_key());
+    let mut rogues = Vec::new();
+    for _ in 0..12 {
+        let key = PrivateKey::generate();
+        let call = Rogue::call(&world.underlay, colony.public_key(), colony.address, psk.clone(), key);
+        rogues.extend(timeout(Duration::from_millis(500), call).await.ok());
+    }
+    assert_eq!((rogues.len(), colony.door.peers().len()), (4, 4));
+    let status = HealthClient::new(rogues[0].channel().await).check(HealthCheckRequest::default()).await.unwrap_err();
+    assert_eq!(status.code(), Code::Unauthenticated);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_peer_has_eight_connections_and_others_still_get_theirs() {
     let (world, _) = World::sim(Path::default());
     let colony = world.colony("my-shop-production").await;

@@ -6,7 +6,7 @@ use crate::output::Output;
 use crate::text::table;
 use colony::Peering;
 use colony::config::Places;
-use mesh::registry::{Grant, State};
+use mesh::registry::{Grant, RevokedSecret, State};
 use model::clock::{Clock, SystemClock};
 use model::time::{TimeMs, parse_duration_ms};
 use serde_json::{Value, json};
@@ -185,12 +185,19 @@ fn list(args: &ListArgs, places: &Places, output: &Output) -> Result<(), Failure
             "used_by": users(&state, &grant.name),
         })
     };
-    let value = json!({ "secrets": state.grants.iter().map(as_json).collect::<Vec<_>>() });
+    let revoked = |secret: &RevokedSecret| -> Value {
+        json!({ "name": secret.name, "revoked_at": secret.revoked_at.to_string() })
+    };
+    let value = json!({
+        "secrets": state.grants.iter().map(as_json).collect::<Vec<_>>(),
+        "revoked": state.revoked.iter().map(revoked).collect::<Vec<_>>(),
+    });
     output.result(&value, |style| {
         if state.grants.is_empty() {
             return "no secrets yet; the colony's own one counts from its first start with `mesh:` on".to_owned();
         }
-        let rows: Vec<Vec<String>> = state.grants.iter().map(|grant| row(grant, &state, now)).collect();
+        let mut rows: Vec<Vec<String>> = state.grants.iter().map(|grant| row(grant, &state, now)).collect();
+        rows.extend(state.revoked.iter().map(revoked_row));
         table(&["name", "rights", "for", "created", "ends", "used by"], &rows, style)
     })
 }
@@ -214,6 +221,12 @@ fn row(grant: &Grant, state: &State, now: TimeMs) -> Vec<String> {
         ends,
         users(state, &grant.name).join(", "),
     ]
+}
+
+/// One that admits nobody: its reefs are answered that it was revoked.
+fn revoked_row(secret: &RevokedSecret) -> Vec<String> {
+    let ends = format!("{} (revoked)", secret.revoked_at);
+    [secret.name.as_str(), "none", "", "", &ends, ""].map(str::to_owned).to_vec()
 }
 
 /// Ids of the peers that have proved a secret.
