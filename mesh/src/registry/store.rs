@@ -17,7 +17,7 @@ use std::time::Duration;
 
 /// Name of the secret that is the colony's own.
 pub const OWN: &str = "colony";
-/// Name of the one before it, while both count.
+/// Name of the one before it while both are valid; where there are several, others have `-2`, `-3` … behind it.
 const FORMER: &str = "colony-before";
 
 /// The registry of one colony. Clones are the same one.
@@ -113,7 +113,8 @@ impl Registry {
         Ok(file)
     }
 
-    /// Makes `secret` the colony's own. The former one stays valid for `grace`, or not at all without it.
+    /// Makes `secret` the colony's own. The former one stays valid for `grace`, and those before it until the end that
+    /// each of them was given. Without `grace` all of them end now.
     pub fn set_own_secret(&self, secret: &Secret, grace: Option<Duration>) -> Result<(), MeshError> {
         let psk = self.psk(secret);
         let now = self.clock.now();
@@ -122,14 +123,23 @@ impl Registry {
             if own.as_ref().is_some_and(|own| own.psk == psk) {
                 return Ok(());
             }
-            state.grants.retain(|grant| grant.name != OWN && grant.name != FORMER);
+            // a secret is in one place: one that was valid before may come back, and its reefs with it
+            let before = state.grants.iter().find(|grant| grant.psk == psk).map(|grant| grant.name.clone());
+            let of_before = |reef: &Reef| before.as_ref() == Some(&reef.secret);
+            let back: Vec<usize> = (0..state.reefs.len()).filter(|at| of_before(&state.reefs[*at])).collect();
+            state.grants.retain(|grant| grant.name != OWN && grant.psk != psk && (!grant.shared || grace.is_some()));
+            state.revoked.retain(|revoked| revoked.psk != psk);
             if let (Some(own), Some(grace)) = (own, grace) {
                 let grace_ms = i64::try_from(grace.as_millis()).unwrap_or(i64::MAX);
                 let ends = TimeMs(now.0.saturating_add(grace_ms));
-                state.grants.insert(0, Grant { name: FORMER.to_owned(), expires_at: Some(ends), ..own });
+                let name = former_name(state);
                 for reef in state.reefs.iter_mut().filter(|reef| reef.secret == OWN) {
-                    FORMER.clone_into(&mut reef.secret);
+                    name.clone_into(&mut reef.secret);
                 }
+                state.grants.insert(0, Grant { name, expires_at: Some(ends), ..own });
+            }
+            for at in back {
+                OWN.clone_into(&mut state.reefs[at].secret);
             }
             let own = Grant {
                 name: OWN.to_owned(),
@@ -167,7 +177,7 @@ impl Registry {
         let secret = Secret::generate();
         let (psk, created_at) = (self.psk(&secret), self.clock.now());
         self.update(|state| {
-            if state.grant(name).is_some() || name == OWN || name == FORMER {
+            if state.grant(name).is_some() || name == OWN || name.starts_with(FORMER) {
                 let what = format!("there is a secret {name:?}; revoke it first, or choose another name");
                 return Err(MeshError::BadSettings { what });
             }
@@ -233,6 +243,13 @@ impl Registry {
             Ok(())
         })
     }
+}
+
+/// A name for a former secret that no other one has.
+fn former_name(state: &State) -> String {
+    let numbered = (2_u32..).map(|number| format!("{FORMER}-{number}"));
+    let mut names = std::iter::once(FORMER.to_owned()).chain(numbered);
+    names.find(|name| state.grant(name).is_none()).unwrap_or_else(|| FORMER.to_owned())
 }
 
 fn listed(names: &[&str]) -> String {

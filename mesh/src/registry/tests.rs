@@ -155,6 +155,41 @@ fn names(state: &State) -> Vec<&str> {
 }
 
 #[test]
+fn each_former_secret_keeps_the_end_that_it_was_given() {
+    let folder = tempfile::tempdir().unwrap();
+    let range = range("10.42.0.0/16");
+    let at = |seconds: i64| registry(&folder, TimeMs(seconds * 1_000));
+    let hour = Some(Duration::from_secs(3_600));
+    let secrets: Vec<Secret> = (0..3).map(|_| Secret::generate()).collect();
+    at(0).set_own_secret(&secrets[0], None).unwrap();
+    register(&at(0), "reef-0", "colony", (&range, 64)).unwrap();
+    at(10).set_own_secret(&secrets[1], hour).unwrap();
+    register(&at(10), "reef-1", "colony", (&range, 64)).unwrap();
+    // while the first former one is valid
+    at(20).set_own_secret(&secrets[2], Some(Duration::from_secs(60))).unwrap();
+    let state = at(20).state();
+    assert_eq!(names(&state), ["colony", "colony-before-2", "colony-before"]);
+    let ends: Vec<Option<TimeMs>> = state.grants.iter().map(|grant| grant.expires_at).collect();
+    assert_eq!(ends, [None, Some(TimeMs(80_000)), Some(TimeMs(3_610_000))]);
+    let of_reefs: Vec<&str> = state.reefs.iter().map(|reef| reef.secret.as_str()).collect();
+    assert_eq!(of_reefs, ["colony-before", "colony-before-2"], "each reef has the secret that it has proved");
+    register(&at(79), "reef-1", "colony-before-2", (&range, 64)).unwrap();
+    assert_eq!(register(&at(81), "reef-1", "colony-before-2", (&range, 64)).unwrap_err().code(), "secret_expired");
+    register(&at(3_609), "reef-0", "colony-before", (&range, 64)).unwrap();
+    assert_eq!(register(&at(3_611), "reef-0", "colony-before", (&range, 64)).unwrap_err().code(), "secret_expired");
+
+    // one that comes back is no former one, and its reefs have the colony's own again
+    at(100).set_own_secret(&secrets[0], hour).unwrap();
+    let state = at(100).state();
+    assert_eq!(names(&state), ["colony", "colony-before", "colony-before-2"]);
+    assert_eq!((state.grants[0].expires_at, state.reefs[0].secret.as_str()), (None, "colony"));
+    // their names are theirs
+    assert!(at(100).create_secret("colony-before-7", false, None, None).is_err());
+    at(100).set_own_secret(&Secret::generate(), None).unwrap();
+    assert_eq!(names(&at(100).state()), ["colony"], "without a grace all of them end");
+}
+
+#[test]
 fn a_revoked_secret_is_refused_by_name_for_a_month_and_its_name_is_free() {
     let folder = tempfile::tempdir().unwrap();
     let range = range("10.42.0.0/16");

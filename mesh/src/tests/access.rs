@@ -325,6 +325,33 @@ async fn a_colony_that_starts_again_still_says_to_a_reef_of_a_named_secret_that_
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_rotation_within_a_grace_leaves_the_first_former_secret_its_own_end() {
+    let (world, _) = World::sim(Path::default());
+    let colony = world.colony("my-shop-production").await;
+    let first = world.reef("reef-first");
+    let of_first = first.dial(&colony.route()).await.unwrap();
+    let secrets = [Secret::generate(), Secret::generate()];
+    colony.registry.set_own_secret(&secrets[0], Some(Duration::from_secs(600))).unwrap();
+    sleep(Duration::from_secs(2)).await;
+    let second = world.reef("reef-second");
+    let of_second = second.dial(&with_secret(&colony, &secrets[0])).await.unwrap();
+    // the later one ends earlier
+    colony.registry.set_own_secret(&secrets[1], Some(Duration::from_secs(60))).unwrap();
+    sleep(Duration::from_secs(2)).await;
+    summary(of_first.clone(), 1).await.unwrap();
+    summary(of_second.clone(), 1).await.unwrap();
+    world.reef("reef-late").dial(&colony.route()).await.unwrap();
+    sleep(Duration::from_secs(62)).await;
+    assert!(summary(of_second, 1).await.is_err());
+    summary(of_first.clone(), 1).await.unwrap();
+    let error = refusal(&world.reef("reef-4"), &with_secret(&colony, &secrets[0])).await;
+    assert!(error.to_string().contains("\"colony-before-2\" expired on"), "{error}");
+    sleep(Duration::from_secs(540)).await;
+    assert!(summary(of_first, 1).await.is_err());
+    world.reef("reef-5").dial(&with_secret(&colony, &secrets[1])).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_reef_that_only_asks_joins_nothing_and_disturbs_no_tunnel() {
     let (world, _) = World::sim(Path::default());
     let colony = world.colony("my-shop-production").await;
