@@ -25,6 +25,9 @@ const PROVISIONAL_PER_SOURCE_MAX: usize = 4;
 /// How long an unknown peer may take to prove the secret, and then to register.
 const PROVE_WITHIN: Duration = Duration::from_secs(15);
 const REGISTER_WITHIN: Duration = Duration::from_secs(30);
+/// Initiations per second above which the gate surely asks for cookies: an address is then known to be real, and each
+/// real one has its own share.
+const INITIATIONS_PER_SECOND: u64 = 200;
 /// Secrets that are tried for a handshake which does not hint at one.
 const GUESSES_MAX: usize = 4;
 /// Between the steps of removing a peer: the reason first, then resets, then silence.
@@ -52,6 +55,11 @@ pub(crate) struct Peers {
     own: PrivateKey,
     own_address: Ipv4Addr,
     gate: Gate,
+    /// Initiations in the second that began then.
+    initiations: (u64, Option<Instant>),
+    /// By source, while the gate asks for cookies. Who has one would otherwise make this machine compute without limit.
+    shares: Buckets,
+    /// By source, of unknown peers.
     buckets: Buckets,
     admissions: Vec<Admission>,
     /// By the index that their datagrams carry.
@@ -71,6 +79,8 @@ impl Peers {
             gate: Gate::new(&own),
             own,
             own_address,
+            initiations: (0, None),
+            shares: Buckets::default(),
             buckets: Buckets::default(),
             admissions: Vec::new(),
             peers: HashMap::new(),
@@ -225,9 +235,14 @@ impl Peers {
             None => self.drops.no_message += 1,
             Some(Kind::Initiation { sender }) => {
                 let mut buffer = out.buffer();
+                let is_loaded = self.is_loaded(now);
                 match self.gate.admit(from.ip(), datagram, &mut buffer) {
                     Ok(()) => {
                         out.recycle(buffer);
+                        if is_loaded && !self.shares.take(from.ip(), now) {
+                            self.drops.limited += 1;
+                            return;
+                        }
                         self.initiation(now, from, sender >> 8, datagram, out);
                     }
                     Err(Some(len)) => {
@@ -245,6 +260,16 @@ impl Peers {
             }
             Some(Kind::Data { receiver }) => self.open(now, from, receiver >> 8, datagram, true, out),
         }
+    }
+
+    /// Counts an initiation; true if there are more than the gate takes without cookies.
+    fn is_loaded(&mut self, now: Instant) -> bool {
+        let (count, since) = &mut self.initiations;
+        if since.is_none_or(|since| now >= since + Duration::from_secs(1)) {
+            (*count, *since) = (0, Some(now));
+        }
+        *count += 1;
+        *count > INITIATIONS_PER_SECOND
     }
 
     fn initiation(&mut self, now: Instant, from: SocketAddr, hint: u32, datagram: &[u8], out: &mut Outbox) {

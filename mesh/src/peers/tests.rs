@@ -141,6 +141,45 @@ async fn a_stranger_without_the_secret_is_forgotten_after_a_while() {
     assert!(pair.peers.stats(pair.now).is_empty() && pair.peers.by_key.is_empty() && pair.peers.by_address.is_empty());
 }
 
+#[tokio::test]
+async fn under_load_a_source_that_shows_its_cookie_has_its_share_and_no_more() {
+    let now = Instant::now();
+    let mut pair = Pair::new(now);
+    pair.settle();
+    let (psk, colony_key) = (pair.peers.admissions[0].psk.clone(), pair.peers.own.public());
+    let (key, loud) = (PrivateKey::generate(), SocketAddr::from(([203, 0, 113, 9], 9)));
+    let mut tunnel = Tunnel::new(&key, &colony_key, &psk, psk.hint(&key.public()), None);
+    let mut initiate = |pair: &mut Pair, now: Instant, cookie: Option<&[u8]>| -> Vec<Vec<u8>> {
+        let (mut buffer, mut out) = (vec![0; wire::DATAGRAM_MAX], Outbox::default());
+        if let Some(cookie) = cookie {
+            assert_eq!(tunnel.open(COLONY.ip(), cookie, &mut buffer), Ok(Opened::Quiet));
+        }
+        let len = tunnel.initiate(&mut buffer).unwrap();
+        pair.peers.receive(now, loud, &buffer[..len], &mut out);
+        out.datagrams.into_iter().map(|(_, datagram)| datagram).collect()
+    };
+    assert_eq!(initiate(&mut pair, now, None)[0][0], 2, "a response");
+    let mut out = Outbox::default();
+    for number in 0..=u8::MAX {
+        let from = SocketAddr::from(([198, 51, 100, number], 1));
+        pair.peers.receive(now, from, &crate::sim::stranger(&colony_key), &mut out);
+    }
+    let cookie = initiate(&mut pair, now, None).remove(0);
+    assert_eq!(cookie[0], 3);
+    let mut answered = |pair: &mut Pair, now: Instant, count: usize| {
+        (0..count).filter(|number| !initiate(pair, now, (*number == 0).then_some(&cookie[..])).is_empty()).count()
+    };
+    assert_eq!(answered(&mut pair, now, 100), 10);
+
+    // a reef of another source shows its cookie, and is answered
+    pair.uplink.wake(now);
+    pair.settle();
+    assert_eq!(pair.uplink.phase, Phase::Silent);
+    pair.now += Duration::from_secs(1);
+    pair.settle();
+    assert_eq!(pair.uplink.phase, Phase::Up);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 

@@ -8,7 +8,7 @@ use crate::netstack::Windows;
 use crate::noise::keys::{PrivateKey, PublicKey};
 use crate::noise::psk::Psk;
 use crate::secret::Secret;
-use crate::sim::{self, Path};
+use crate::sim::{self, Path, SimNet};
 use crate::stats::Drops;
 use crate::stream::MeshStream;
 use crate::uplink::{Call, Phase, Uplink};
@@ -161,24 +161,51 @@ fn strangers(colony: &TestColony, count: usize) -> Vec<Vec<u8>> {
     (0..count).map(|_| sim::stranger(&colony.public_key())).collect()
 }
 
+/// Calls of a registered reef, each behind some strangers from everywhere: the slowest but one of a hundred, in the
+/// network's time, and the datagrams that were sent to and from the reef.
+async fn calls(channel: &Channel, net: &SimNet, colony: &TestColony, strangers: &[Vec<u8>]) -> (Duration, usize) {
+    net.start_record();
+    let mut took = Vec::new();
+    let mut strangers = strangers.chunks(FLOOD_PER_CALL).enumerate();
+    for _ in 0..100 {
+        let started = Instant::now();
+        if let Some((call, datagrams)) = strangers.next() {
+            for (number, datagram) in datagrams.iter().enumerate() {
+                let (call, number) = (u8::try_from(call).unwrap(), u8::try_from(number).unwrap());
+                net.inject(SocketAddr::from(([198, 51, call, number], 1_000)), colony.address, datagram);
+            }
+        }
+        summary(channel.clone(), 1).await.unwrap();
+        took.push(started.elapsed());
+    }
+    took.sort();
+    let is_strangers = |at: &SocketAddr| at.to_string().starts_with("198.51.");
+    let of_reef = net.recorded().iter().filter(|sent| !is_strangers(&sent.from) && !is_strangers(&sent.to)).count();
+    (took[98], of_reef)
+}
+
+/// Initiations before each call: all of them wait in the socket at once.
+const FLOOD_PER_CALL: usize = 30;
+
 #[tokio::test(start_paused = true)]
 async fn a_flood_of_strangers_leaves_registered_reefs_and_memory_alone() {
     let (world, net) = World::sim(Path::default());
     let colony = world.colony("my-shop-production").await;
     let reef = world.reef("reef-1");
     let channel = reef.dial(&colony.route()).await.unwrap();
-    let flood = strangers(&colony, 2_000);
-    for (number, datagram) in flood.iter().enumerate() {
-        // from everywhere at once
-        let from = SocketAddr::from(([198, 51, u8::try_from(number % 200).unwrap(), 1], 1_000));
-        net.inject(from, colony.address, datagram);
-        if number % 100 == 0 {
-            summary(channel.clone(), 1).await.unwrap();
-        }
-    }
-    summary(channel.clone(), 1).await.unwrap();
+    calls(&channel, &net, &colony, &[]).await;
+    let (quiet, datagrams) = calls(&channel, &net, &colony, &[]).await;
+    let flood = strangers(&colony, 100 * FLOOD_PER_CALL);
+    let (loud, datagrams_then) = calls(&channel, &net, &colony, &flood).await;
+    assert!(loud < quiet * 2, "{quiet:?}, {loud:?} with strangers");
+    assert!(datagrams > 200 && datagrams_then < datagrams * 2, "{datagrams}, {datagrams_then} with strangers");
     assert!(colony.door.peers().len() <= 65, "{}", colony.door.peers().len());
-    assert!(drops(&colony).limited > 1_000, "{:?}", drops(&colony));
+    assert!(drops(&colony).limited > 2_900, "{:?}", drops(&colony));
+    // what it sends to them: few responses, nothing that is longer than what they have sent, and no second reply
+    let sent = net.recorded();
+    let replies: Vec<_> = sent.iter().filter(|sent| sent.from == colony.address && sent.to.port() == 1_000).collect();
+    assert!(replies.iter().filter(|sent| sent.bytes[0] == 2).count() <= 64);
+    assert!(replies.len() <= flood.len() && replies.iter().all(|sent| sent.bytes.len() < 148));
     // one source cannot take the places of all
     sleep(Duration::from_secs(20)).await;
     assert_eq!(colony.door.peers().len(), 1);
