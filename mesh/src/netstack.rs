@@ -407,3 +407,6 @@ impl Device for Queues {
         capabilities
     }
 }
+
+#[cfg(test)]
+mod tests;
