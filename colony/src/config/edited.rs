@@ -2,7 +2,7 @@
 
 use std::fs::{File, OpenOptions, Permissions};
 use std::io::{self, ErrorKind, Read, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 /// Other processes may replace the file this often while one waits for it.
@@ -64,6 +64,14 @@ impl EditedFile {
         &self.text
     }
 
+    /// From now on its user alone can read it.
+    ///
+    /// # Errors
+    /// When its mode cannot be changed.
+    pub fn make_private(&self) -> io::Result<()> {
+        self.file.set_permissions(Permissions::from_mode(NEW_MODE))
+    }
+
     /// Replaces it atomically; it keeps its permissions.
     ///
     /// # Errors
@@ -75,7 +83,9 @@ impl EditedFile {
         if written.is_err() {
             let _ = std::fs::remove_file(&new);
         }
-        written
+        written?;
+        // the new name outlives a power failure
+        self.path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
     }
 
     /// A new file in the same folder. One that a killed process left over stays as it is.
@@ -100,8 +110,9 @@ fn write(mut file: File, permissions: Permissions, text: &str) -> io::Result<()>
     file.sync_all()
 }
 
-/// Whether an open file is the one at a path.
-fn is_at(file: &File, path: &Path) -> bool {
+/// Whether an open file is the one at a path: another process may have replaced or removed it before this one had the
+/// lock on it.
+pub fn is_at(file: &File, path: &Path) -> bool {
     let facts = |data: std::fs::Metadata| (data.dev(), data.ino());
     match (file.metadata(), std::fs::metadata(path)) {
         (Ok(open), Ok(there)) => facts(open) == facts(there),
@@ -113,7 +124,6 @@ fn is_at(file: &File, path: &Path) -> bool {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use std::os::unix::fs::PermissionsExt;
 
     #[test]
     fn a_link_stays_and_the_file_behind_it_keeps_its_mode() {

@@ -1,5 +1,6 @@
 //! The three configuration files and their keys; writing new ones.
 
+use super::edited::EditedFile;
 use super::error::ConfigError;
 use super::network::{DiscoveryFile, MeshFile};
 use super::places::Places;
@@ -217,25 +218,21 @@ pub fn init(places: &Places, new: &NewColony) -> Result<Written, ConfigError> {
     Ok(written)
 }
 
-/// Writes another `colony_secret` into a colony's file; everything else in it stays.
+/// Writes another `colony_secret` into a colony's file; everything else in it stays. Its user alone can read it then.
 pub fn replace_secret(path: &Path, secret: &str) -> Result<(), ConfigError> {
-    let io_error = |doing, cause| ConfigError::Io { doing, path: path.to_owned(), cause };
-    let text = std::fs::read_to_string(path).map_err(|cause| io_error("read", cause))?;
+    let failed = |doing| move |cause| ConfigError::Io { doing, path: path.to_owned(), cause };
+    let edited = EditedFile::open(path).map_err(failed("read"))?;
     let is_it = |line: &&str| line.starts_with("colony_secret:");
-    let number = text.lines().filter(is_it).count();
+    let number = edited.text().lines().filter(is_it).count();
     if number != 1 {
         let problem = "must be on a line of its own, `colony_secret: …`, to be replaced".to_owned();
         return Err(ConfigError::Key { path: path.to_owned(), key: "colony_secret".to_owned(), problem });
     }
     let line = format!("colony_secret: {}", quoted(secret));
-    let lines: Vec<&str> = text.lines().map(|it| if is_it(&it) { line.as_str() } else { it }).collect();
-    let new = path.with_extension("yaml.new");
-    let written = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new);
-    let written = written.and_then(|mut file| {
-        file.write_all((lines.join("\n") + "\n").as_bytes())?;
-        file.sync_all()
-    });
-    written.and_then(|()| std::fs::rename(&new, path)).map_err(|cause| io_error("write", cause))
+    let lines: Vec<&str> = edited.text().lines().map(|it| if is_it(&it) { line.as_str() } else { it }).collect();
+    let text = lines.join("\n") + "\n";
+    edited.make_private().map_err(failed("write"))?;
+    edited.replace(&text).map_err(failed("write"))
 }
 
 /// A JSON string is a YAML string.

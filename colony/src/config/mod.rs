@@ -21,7 +21,7 @@ pub mod resolve;
 mod yaml;
 
 pub use default_reef::write_default_reef;
-pub use edited::EditedFile;
+pub use edited::{EditedFile, is_at};
 pub use error::ConfigError;
 pub use files::{ColonyFile, NewColony, Retention, init, is_colony_id, read_default_reef, replace_secret};
 pub use network::{DiscoveryFile, MeshFile};

@@ -122,6 +122,27 @@ fn keys_and_secrets_are_created_in_private_files_and_rotated_where_they_are() {
 }
 
 #[test]
+fn a_rotation_touches_no_other_file_and_makes_the_colonys_own_private() {
+    let scene = Scene::new(MESH);
+    let peering = scene.peering().unwrap();
+    let (file, folder) = (scene.places.colony_file("c1"), scene.places.home.join("colonies"));
+    // the file itself is elsewhere, and others can read it
+    let real = scene.dir.path().join("of-the-team.yaml");
+    std::fs::rename(&file, &real).unwrap();
+    std::os::unix::fs::symlink(&real, &file).unwrap();
+    std::fs::set_permissions(&real, std::fs::Permissions::from_mode(0o644)).unwrap();
+    for beside in [folder.join("c1.yaml.new"), scene.dir.path().join("of-the-team.yaml.new")] {
+        std::fs::write(&beside, "of another program").unwrap();
+        let secret = peering.rotate(None).unwrap();
+        assert_eq!(std::fs::read_to_string(&beside).unwrap(), "of another program");
+        assert!(std::fs::symlink_metadata(&file).unwrap().is_symlink());
+        assert!(std::fs::read_to_string(&real).unwrap().contains(secret.reveal()));
+        assert_eq!(mode(&real), 0o600);
+    }
+    assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 2, "nothing is left over");
+}
+
+#[test]
 fn secrets_that_are_weak_open_or_missing_are_refused() {
     let scene = Scene::new(MESH);
     let file = scene.places.colony_file("c1");

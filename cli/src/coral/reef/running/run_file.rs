@@ -1,11 +1,11 @@
 //! The run file `~/.coral/reefs/<id>.run`: which process runs a reef. The process holds a lock on it, so that a file left
 //! over by a killed process is recognised, and two starts at once cannot both succeed.
 
-use colony::config::Places;
+use colony::config::{Places, is_at};
 use serde::{Deserialize, Serialize};
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Seek, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 /// Between tries: a process that is just ending removes its file.
@@ -135,15 +135,6 @@ impl Drop for Claim {
         if is_at(&self.file, &self.path) {
             let _ = std::fs::remove_file(&self.path);
         }
-    }
-}
-
-/// Whether an open file is the one at a path.
-fn is_at(file: &File, path: &Path) -> bool {
-    let facts = |data: std::fs::Metadata| (data.dev(), data.ino());
-    match (file.metadata(), std::fs::metadata(path)) {
-        (Ok(open), Ok(there)) => facts(open) == facts(there),
-        _ => false,
     }
 }
 
