@@ -235,8 +235,10 @@ impl Peers {
             None => self.drops.no_message += 1,
             Some(Kind::Initiation { sender }) => {
                 let mut buffer = out.buffer();
-                let is_loaded = self.is_loaded(now);
-                match self.gate.admit(from.ip(), datagram, &mut buffer) {
+                let admitted = self.gate.admit(from.ip(), datagram, &mut buffer);
+                // who does not know our key is no load
+                let is_loaded = admitted != Err(None) && self.is_loaded(now);
+                match admitted {
                     Ok(()) => {
                         out.recycle(buffer);
                         if is_loaded && !self.shares.take(from.ip(), now) {

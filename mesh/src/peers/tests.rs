@@ -158,8 +158,13 @@ async fn under_load_a_source_that_shows_its_cookie_has_its_share_and_no_more() {
         pair.peers.receive(now, loud, &buffer[..len], &mut out);
         out.datagrams.into_iter().map(|(_, datagram)| datagram).collect()
     };
-    assert_eq!(initiate(&mut pair, now, None)[0][0], 2, "a response");
-    let mut out = Outbox::default();
+    // who does not know the colony's key is no load
+    let (mut out, mut damaged) = (Outbox::default(), crate::sim::stranger(&colony_key));
+    damaged[116] ^= 1;
+    (0..300).for_each(|_| pair.peers.receive(now, loud, &damaged, &mut out));
+    for _ in 0..20 {
+        assert_eq!(initiate(&mut pair, now, None)[0][0], 2, "a response");
+    }
     for number in 0..=u8::MAX {
         let from = SocketAddr::from(([198, 51, 100, number], 1));
         pair.peers.receive(now, from, &crate::sim::stranger(&colony_key), &mut out);
