@@ -6,6 +6,7 @@ mod foreign;
 mod found;
 mod hostile;
 mod life;
+mod page;
 mod paths;
 mod plain;
 mod rights;
