@@ -40,40 +40,45 @@ const FLANK_DEVIATIONS: (f64, f64) = (1.0, 2.0);
 /// No chance level is below this.
 const CHANCE_MIN: f64 = 1e-9;
 
-/// The chance level of every window at one end of a pair.
-#[derive(Clone, Debug)]
-pub struct Chance {
-    /// Expected onsets of the other side per onset of this one.
-    pub level: Vec<f64>,
-    /// Whether another lag has evidence of its own.
-    pub locked: Vec<bool>,
+/// The chance levels of windows at one end of a pair. Each is computed when it is asked for: most windows hold no lag.
+pub struct Chance<'a> {
+    windows: &'a Windows,
+    own: &'a End,
+    lags: &'a PairLags,
+    slots: &'a AllSlots,
+    /// Onsets of this end.
+    n: f64,
+    /// Flat rate of the other.
+    per_min: f64,
+    seasonal: Vec<f64>,
 }
 
-/// The chance levels for the onsets of `own`, of which there is at least one, with those of `other` counted.
-pub fn chance_levels(windows: &Windows, own: &End, other: &End, lags: &PairLags, length_ms: i64) -> Chance {
-    let n = own.times.len() as f64;
-    let per_min = other.times.len() as f64 / (length_ms as f64 / MINUTE_MS as f64);
-    let seasonal = seasonal_sums(&own.times, &other.rate, windows.max_lag_min);
-    let level = windows
-        .all
-        .iter()
-        .map(|&window| {
-            let by_hour = (seasonal[window.end_min as usize] - seasonal[window.start_min as usize]) / n;
-            let model = (f64::from(window.width_min()) * per_min).max(by_hour);
-            let model = flank(window, lags, n, per_min, model);
-            moved(window, own, lags, mirrored(window, lags, n, model))
-        })
-        .collect();
-    let mut chance = Chance { level, locked: vec![false; windows.all.len()] };
-    for width in 0..windows.widths.len() {
-        if windows.widths[width].width_min < windows.max_lag_min {
-            chance.lock(windows, width, lags, n, per_min);
-        }
+impl<'a> Chance<'a> {
+    /// For the onsets of `own`, of which there is at least one, with those of `other` counted.
+    pub fn new(
+        windows: &'a Windows,
+        (own, other): (&'a End, &End),
+        (lags, slots): (&'a PairLags, &'a AllSlots),
+        length_ms: i64,
+    ) -> Chance<'a> {
+        let n = own.times.len() as f64;
+        let per_min = other.times.len() as f64 / (length_ms as f64 / MINUTE_MS as f64);
+        let seasonal = seasonal_sums(&own.times, &other.rate, windows.max_lag_min);
+        Chance { windows, own, lags, slots, n, per_min, seasonal }
     }
-    for level in &mut chance.level {
-        *level = level.max(CHANCE_MIN);
+
+    /// Expected onsets of the other side per onset of this one in a window, and whether another lag has evidence of its
+    /// own.
+    pub fn level(&self, index: usize) -> (f64, bool) {
+        let window = self.windows.all[index];
+        let (n, per_min) = (self.n, self.per_min);
+        let by_hour = (self.seasonal[window.end_min as usize] - self.seasonal[window.start_min as usize]) / n;
+        let model = (f64::from(window.width_min()) * per_min).max(by_hour);
+        let model = flank(window, self.lags, n, per_min, model);
+        let model = moved(window, self.own, self.lags, mirrored(window, self.lags, n, model));
+        let (level, locked) = self.lock(window, model);
+        (level.max(CHANCE_MIN), locked)
     }
-    chance
 }
 
 /// (iii) The surroundings of a window without its close neighbourhood; one event of prior exposure. At least the model.
@@ -133,36 +138,70 @@ fn pulled(count: u32, seen: f64, known: f64) -> f64 {
     }
 }
 
-impl Chance {
-    /// (vi) The windows of one width for which another positive or negative lag has evidence of its own: that lag is
-    /// the chance level for this one.
-    fn lock(&mut self, windows: &Windows, width: usize, lags: &PairLags, n: f64, per_min: f64) {
-        let width = &windows.widths[width];
-        let length = width.width_min.max(SLOT_MIN);
-        let (Some(slots), Some(short)) = (Slots::new(lags, length), Slots::new(lags, SLOT_MIN)) else { return };
+impl Chance<'_> {
+    /// (vi) Where another positive or negative lag has evidence of its own, that lag is the chance level for this window.
+    fn lock(&self, window: Window, model: f64) -> (f64, bool) {
+        let (mut level, mut locked, n) = (model, false, self.n);
+        let width_min = window.width_min();
+        let Some((length, slots, short)) = self.slots.of_width(window.width) else { return (level, locked) };
         let distance = (1.5 * f64::from(length)).max(SLOT_DISTANCE_MIN) as i64;
-        let short_mean = n * per_min * f64::from(SLOT_MIN);
-        for index in width.first..width.first + width.count {
-            let window = windows.all[index];
-            let (start, end) = (i64::from(window.start_min), i64::from(window.end_min));
-            let model = self.level[index];
-            let fullest = slots.fullest(start - i64::from((length - width.width_min) / 2), distance);
-            let mean = n * model * f64::from(length) / f64::from(width.width_min);
-            if (fullest - mean) / sqrt(mean + 0.5) > SLOT_DEVIATIONS {
-                self.level[index] = self.level[index].max(fullest / n);
-                self.locked[index] = true;
-            }
-            let fullest = if width.width_min > SLOT_MIN {
-                short.fullest(start, distance).min(short.fullest(end - i64::from(SLOT_MIN), distance))
-            } else {
-                fullest
-            };
-            let own = f64::from(lags.within(start, end));
-            if (fullest - short_mean) / sqrt(short_mean + 0.5) > SHORT_SLOT_DEVIATIONS && fullest >= 0.5 * own {
-                self.level[index] = self.level[index].max(fullest / n);
-                self.locked[index] = true;
-            }
+        let short_mean = n * self.per_min * f64::from(SLOT_MIN);
+        let (start, end) = (i64::from(window.start_min), i64::from(window.end_min));
+        let fullest = slots.fullest(start - i64::from((length - width_min) / 2), distance);
+        let mean = n * model * f64::from(length) / f64::from(width_min);
+        if (fullest - mean) / sqrt(mean + 0.5) > SLOT_DEVIATIONS {
+            level = level.max(fullest / n);
+            locked = true;
         }
+        let fullest = if width_min > SLOT_MIN {
+            short.fullest(start, distance).min(short.fullest(end - i64::from(SLOT_MIN), distance))
+        } else {
+            fullest
+        };
+        let own = f64::from(self.lags.within(start, end));
+        if (fullest - short_mean) / sqrt(short_mean + 0.5) > SHORT_SLOT_DEVIATIONS && fullest >= 0.5 * own {
+            level = level.max(fullest / n);
+            locked = true;
+        }
+        (level, locked)
+    }
+}
+
+/// The slots in which other lags of a pair are searched, for each width of windows.
+pub struct AllSlots {
+    /// By length, rising; first the short ones.
+    by_length: Vec<(u32, Slots)>,
+    /// Per width, the position of its slots; none where no other lag is searched.
+    of_width: Vec<Option<usize>>,
+}
+
+impl AllSlots {
+    /// Counts the lags of a pair in slots of every length.
+    pub fn count(windows: &Windows, lags: &PairLags) -> AllSlots {
+        let mut by_length: Vec<(u32, Slots)> = Vec::new();
+        let mut position = |length: u32| {
+            if let Some(known) = by_length.iter().position(|(known, _)| *known == length) {
+                return Some(known);
+            }
+            by_length.push((length, Slots::new(lags, length)?));
+            Some(by_length.len() - 1)
+        };
+        let has_short = position(SLOT_MIN).is_some();
+        let of_width = windows
+            .widths
+            .iter()
+            .map(|width| {
+                let is_searched = has_short && width.width_min < windows.max_lag_min;
+                is_searched.then(|| position(width.width_min.max(SLOT_MIN))).flatten()
+            })
+            .collect();
+        AllSlots { by_length, of_width }
+    }
+
+    /// Length of the slots of a width, they, and the short ones.
+    fn of_width(&self, width: usize) -> Option<(u32, &Slots, &Slots)> {
+        let (length, slots) = &self.by_length[self.of_width[width]?];
+        Some((*length, slots, &self.by_length[0].1))
     }
 }
 

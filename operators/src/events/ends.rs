@@ -24,6 +24,8 @@ const SLOT_MIN: usize = 15;
 const AROUND_MIN: usize = 60;
 /// … by this many standard deviations.
 const REGULAR_DEVIATIONS: f64 = 4.0;
+/// Fewest lags in such a slot: `2 / sqrt(0.5)` is less than four.
+const REGULAR_LAGS_MIN: u32 = 3;
 
 /// Gaps this close to the median gap are like it.
 const NEAR_MS: i64 = 15 * MINUTE_MS / 2;
@@ -125,6 +127,10 @@ fn is_regular(times: &[i64], max_lag_min: u32) -> bool {
         sum += *count;
         *count = sum;
     }
+    // with fewer lags no slot has so many more than none
+    if sum < REGULAR_LAGS_MIN {
+        return false;
+    }
     (SLOT_MIN..(longest + 1).saturating_sub(SLOT_MIN)).any(|start| {
         let within = |low: usize, high: usize| f64::from(upto[high.min(longest)] - upto[low.max(SLOT_MIN)]);
         let length = |low: usize, high: usize| high.min(longest) - low.max(SLOT_MIN);
@@ -157,20 +163,31 @@ fn is_periodic(times: &[i64], max_lag_ms: i64) -> bool {
 
 /// By twice the middle of a window: shifted onsets for which that middle is in the span.
 fn seen(times: &[i64], group: usize, span: Span, max_lag_min: u32) -> Vec<u32> {
-    let mut counts = vec![0; 2 * max_lag_min as usize + 1];
+    let (half_ms, last) = (MINUTE_MS / 2, 2 * i64::from(max_lag_min));
+    let (mut whole, mut steps) = (0, vec![0_i32; last as usize + 2]);
     for shift in shifts(group).filter(|shift| shift.abs() <= span.length_ms() + DAY_MS) {
-        // as the middle moves on, both bounds fall
-        let (mut low, mut high) = (times.len(), times.len());
-        for (half_min, count) in counts.iter_mut().enumerate() {
-            let middle = shift + half_min as i64 * (MINUTE_MS / 2);
-            while high > 0 && times[high - 1] + middle > span.instant.0 {
-                high -= 1;
+        let (from, to) = (span.origin.0 - shift, span.instant.0 - shift);
+        // of an onset between these all middles are in the span, of one outside of them some or none
+        let inner = times.partition_point(|at| *at < from)
+            ..times.partition_point(|at| *at <= to - last * half_ms).max(times.partition_point(|at| *at < from));
+        whole += inner.len() as i32;
+        let before = times[..inner.start].iter().rev().take_while(|at| **at >= from - last * half_ms);
+        let after = times[inner.end..].iter().take_while(|at| **at <= to);
+        for at in before.chain(after) {
+            let first = -(at - from).div_euclid(half_ms);
+            let past = (to - at).div_euclid(half_ms) + 1;
+            let (first, past) = (first.clamp(0, last + 1), past.clamp(0, last + 1));
+            if first < past {
+                steps[first as usize] += 1;
+                steps[past as usize] -= 1;
             }
-            while low > 0 && times[low - 1] + middle >= span.origin.0 {
-                low -= 1;
-            }
-            *count += high.saturating_sub(low) as u32;
         }
     }
-    counts
+    let mut sum = whole;
+    steps.truncate(last as usize + 1);
+    let at_step = |step: i32| {
+        sum += step;
+        sum as u32
+    };
+    steps.into_iter().map(at_step).collect()
 }

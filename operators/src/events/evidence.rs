@@ -5,15 +5,17 @@
 //! for any dependence inside the unit. E is the product over units, averaged over twelve values of theta. An end whose
 //! mean count is not above chance has no evidence: E = 0.
 
-use crate::events::background::Chance;
 use crate::events::ends::End;
 use crate::events::lags::Meeting;
 use crate::events::windows::Windows;
 use libm::{exp, log, log1p};
 use model::time::MINUTE_MS;
+use std::sync::LazyLock;
 
 /// Shares of the units that an effect may explain.
 pub const THETA: [f64; 12] = [0.03, 0.06, 0.12, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.96];
+/// `ln (1 - theta)` of each.
+static LOG_WITHOUT: LazyLock<[f64; 12]> = LazyLock::new(|| THETA.map(|theta| log1p(-theta)));
 /// By how much a mean count must be above chance, relative to it, to count as above it.
 const ROUNDING: f64 = 1e-9;
 /// Units of one onset with fewer targets than this are counted, not listed.
@@ -59,12 +61,16 @@ impl Tally {
             for meeting in own {
                 upto[meeting.cell as usize] += 1;
             }
+            let (low, high) = own.iter().fold((u32::MAX, 0), |(low, high), meeting| {
+                (low.min(meeting.cell), high.max(meeting.cell))
+            });
             let mut sum = 0;
             for count in &mut upto {
                 sum += *count;
                 *count = sum;
             }
-            for (index, window) in windows.all.iter().enumerate() {
+            for index in windows.around(low, high) {
+                let window = windows.all[index];
                 let count = upto[window.end_min as usize] - upto[window.start_min as usize];
                 tally.add(index, count, size as u32);
             }
@@ -119,10 +125,14 @@ impl Tally {
             return f64::NEG_INFINITY;
         }
         let without = units - parts.iter().map(|part| part.1).sum::<f64>();
-        let logs = THETA.map(|theta| {
-            let hits: f64 = parts.iter().map(|(mean, count)| count * log1p(theta * (mean / chance - 1.0))).sum();
-            without * log1p(-theta) + hits
-        });
+        for part in &mut parts {
+            part.0 = part.0 / chance - 1.0;
+        }
+        let mut logs = [0.0; THETA.len()];
+        for ((log, theta), log_without) in logs.iter_mut().zip(THETA).zip(*LOG_WITHOUT) {
+            let hits: f64 = parts.iter().map(|(excess, count)| count * log1p(theta * excess)).sum();
+            *log = without * log_without + hits;
+        }
         log_mean_exp(&logs)
     }
 }
@@ -147,14 +157,28 @@ pub fn log_sum_exp(logs: &[f64]) -> f64 {
     greatest + log(logs.iter().map(|one| exp(one - greatest)).sum::<f64>())
 }
 
-/// `ln E` of every window from one end. If another lag has evidence of its own, a whole session is one unit.
-pub fn log_e_values(windows: &Windows, end: &End, meetings: &[Meeting], chance: &Chance) -> Vec<f64> {
-    let mut by_unit = Tally::count(windows, end, &end.units, meetings);
-    let mut by_session = chance.locked.contains(&true).then(|| Tally::count(windows, end, &end.sessions, meetings));
-    (0..windows.all.len())
-        .map(|window| match &mut by_session {
-            Some(by_session) if chance.locked[window] => by_session.log_e(window, chance.level[window]),
-            _ => by_unit.log_e(window, chance.level[window]),
-        })
-        .collect()
+/// `ln E` of the windows of a pair from one end. Where another lag has evidence of its own, a whole session is one unit.
+pub struct Evidence<'a> {
+    windows: &'a Windows,
+    end: &'a End,
+    meetings: &'a [Meeting],
+    by_unit: Tally,
+    by_session: Option<Tally>,
+}
+
+impl<'a> Evidence<'a> {
+    /// Of the meetings (sorted) of an end.
+    pub fn new(windows: &'a Windows, end: &'a End, meetings: &'a [Meeting]) -> Evidence<'a> {
+        let by_unit = Tally::count(windows, end, &end.units, meetings);
+        Evidence { windows, end, meetings, by_unit, by_session: None }
+    }
+
+    /// `ln E` of a window at its chance level.
+    pub fn log_e(&mut self, window: usize, (level, locked): (f64, bool)) -> f64 {
+        if !locked {
+            return self.by_unit.log_e(window, level);
+        }
+        let (windows, end, meetings) = (self.windows, self.end, self.meetings);
+        self.by_session.get_or_insert_with(|| Tally::count(windows, end, &end.sessions, meetings)).log_e(window, level)
+    }
 }

@@ -55,6 +55,7 @@ fn lag_law(sources: &[i64], targets: &[i64], window: Window, max_lag_min: u32, c
     let pull = PULL * expected;
     let mut weights = vec![0.0; lags.len()];
     for _ in 0..ROUNDS {
+        let before = (at, sd, share);
         let background = (1.0 - share) / (high - low);
         for (weight, lag) in weights.iter_mut().zip(&lags) {
             let z = (lag - at) / sd;
@@ -66,6 +67,10 @@ fn lag_law(sources: &[i64], targets: &[i64], window: Window, max_lag_min: u32, c
         share = (total / count).clamp(0.01, 0.999);
         let spread: f64 = weights.iter().zip(&lags).map(|(weight, lag)| weight * (lag - at) * (lag - at)).sum();
         sd = sqrt((spread + pull * sd_window * sd_window) / (total + pull)).max(SD_MIN);
+        // further rounds would only repeat this one
+        if (at, sd, share) == before {
+            break;
+        }
     }
     [0.25, 0.5, 0.75].map(|share| weighted_quantile(&lags, &weights, share))
 }

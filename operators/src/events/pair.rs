@@ -1,9 +1,9 @@
 //! One pair of event types, exactly: the e-value over all windows from both ends, and the best window.
 
-use crate::events::background::chance_levels;
-use crate::events::ends::{End, Ends};
-use crate::events::evidence::{log_e_values, log_sum_exp};
-use crate::events::lags::{Meeting, PairLags};
+use crate::events::background::{AllSlots, Chance};
+use crate::events::ends::Ends;
+use crate::events::evidence::{Evidence, log_sum_exp};
+use crate::events::lags::PairLags;
 use crate::events::windows::{Window, Windows};
 use libm::{exp, log};
 
@@ -28,6 +28,9 @@ pub struct PairResult {
 
 /// Evaluates an eligible pair from its onsets in a span of `length_ms`.
 ///
+/// Evidence of a window from both ends: the mean if neither stream is clustered, the other end if one is, the smaller if
+/// both are.
+///
 /// ```
 /// use coral_operators::events::{ends::Ends, pair::evaluate, span::Span, windows::Windows};
 /// use model::time::{DAY_MS, TimeMs};
@@ -41,27 +44,38 @@ pub struct PairResult {
 /// ```
 pub fn evaluate(windows: &Windows, source: &Ends, target: &Ends, length_ms: i64) -> PairResult {
     let lags = PairLags::count(&source.forward.times, &target.forward.times, windows.max_lag_min);
-    let side = |own: &End, other: &End, meetings: &[Meeting]| {
-        let chance = chance_levels(windows, own, other, &lags, length_ms);
-        let log_e = log_e_values(windows, own, meetings, &chance);
-        (log_e, chance)
-    };
-    let (by_source, chance) = side(&source.forward, &target.forward, &lags.by_source);
-    let (by_target, _) = side(&target.mirrored, &source.mirrored, &lags.by_target);
+    let slots = AllSlots::count(windows, &lags);
+    let chance = Chance::new(windows, (&source.forward, &target.forward), (&lags, &slots), length_ms);
+    let mirrored = Chance::new(windows, (&target.mirrored, &source.mirrored), (&lags, &slots), length_ms);
+    let mut by_source = Evidence::new(windows, &source.forward, &lags.by_source);
+    let mut by_target = Evidence::new(windows, &target.mirrored, &lags.by_target);
     let clustered = (source.forward.clustered, target.mirrored.clustered);
     let share = |(index, window): (usize, &Window)| {
-        both_ends(by_source[index], by_target[index], clustered) + windows.log_prior(*window)
+        // nothing in the window is no evidence at any chance level
+        if lags.within(i64::from(window.start_min), i64::from(window.end_min)) == 0 {
+            return f64::NEG_INFINITY;
+        }
+        // an end that does not count is not looked at
+        let mut from_source = || by_source.log_e(index, chance.level(index));
+        let mut from_target = || by_target.log_e(index, mirrored.level(index));
+        let log_e = match clustered {
+            (true, true) => from_source().min(from_target()),
+            (true, false) => from_target(),
+            (false, true) => from_source(),
+            (false, false) => log_sum_exp(&[from_source(), from_target()]) - log(2.0),
+        };
+        log_e + windows.log_prior(*window)
     };
     let shares: Vec<f64> = windows.all.iter().enumerate().map(share).collect();
     // without evidence the window with the largest count relative to chance is shown
     let excess = |(index, window): (usize, &Window)| {
         let count = f64::from(lags.within(i64::from(window.start_min), i64::from(window.end_min)));
-        (count + 1.0) / (source.forward.times.len() as f64 * chance.level[index] + 1.0)
+        (count + 1.0) / (source.forward.times.len() as f64 * chance.level(index).0 + 1.0)
     };
     let best = first_greatest(&shares).unwrap_or_else(|| {
         first_greatest(&windows.all.iter().enumerate().map(excess).collect::<Vec<f64>>()).unwrap_or(0)
     });
-    let expected = chance.level[best];
+    let (expected, _) = chance.level(best);
     PairResult { log_e: log_sum_exp(&shares), window: windows.all[best], expected, chance: 1.0 - exp(-expected) }
 }
 
@@ -69,15 +83,4 @@ pub fn evaluate(windows: &Windows, source: &Ends, target: &Ends, length_ms: i64)
 fn first_greatest(numbers: &[f64]) -> Option<usize> {
     let greatest = numbers.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     numbers.iter().position(|one| *one >= greatest - TIE).filter(|_| greatest.is_finite())
-}
-
-/// Evidence of a window from both ends: the mean if neither stream is clustered, the other end if one is, the smaller
-/// if both are.
-fn both_ends(by_source: f64, by_target: f64, clustered: (bool, bool)) -> f64 {
-    match clustered {
-        (true, true) => by_source.min(by_target),
-        (true, false) => by_target,
-        (false, true) => by_source,
-        (false, false) => log_sum_exp(&[by_source, by_target]) - log(2.0),
-    }
 }

@@ -94,6 +94,14 @@ impl Windows {
         i64::from(self.max_lag_min) * MINUTE_MS
     }
 
+    /// Positions of windows among which are all that hold any of the cells `low..=high`, which are greater than zero.
+    pub fn around(&self, low: u32, high: u32) -> impl Iterator<Item = usize> {
+        self.widths.iter().flat_map(move |width| {
+            let (first, end) = (width.holding(i64::from(low)).0, width.holding(i64::from(high)).1);
+            width.first + first..width.first + end
+        })
+    }
+
     /// Logarithm of the prior weight of a window.
     pub fn log_prior(&self, window: Window) -> f64 {
         self.widths[window.width].log_prior
@@ -112,7 +120,7 @@ pub fn cell(lag_ms: i64) -> i64 {
 
 impl Width {
     /// Positions (counted within this width) of the windows that hold `cell > 0`; empty when the first exceeds the last.
-    fn holding(&self, cell: i64) -> (usize, usize) {
+    pub(crate) fn holding(&self, cell: i64) -> (usize, usize) {
         let (width, step) = (i64::from(self.width_min), i64::from(self.step_min));
         // cell - width <= start <= cell - 1
         let low = if cell <= width { 0 } else { (cell - width + step - 1) / step };
