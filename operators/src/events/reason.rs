@@ -11,7 +11,7 @@ const CHANCE_NAMED: f64 = 0.1;
 const MORE_MAX: f64 = 999.0;
 
 /// What the evidence of a pair is measured against at the current instant.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bar {
     /// Sum of the weights of all pairs tested.
     pub weight_total: u64,

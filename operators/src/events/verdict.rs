@@ -21,6 +21,7 @@ use model::event::EventTypeKey;
 use model::pattern::{Finding, PatternState};
 use model::real::Real;
 use model::time::TimeMs;
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
 type PairKey = (EventTypeKey, EventTypeKey);
@@ -32,16 +33,32 @@ const COVERED_MIN: f64 = 0.8;
 #[derive(Clone, Debug, Default)]
 struct InstantRows {
     totals: BTreeSet<InstantTotals>,
-    pairs: BTreeMap<PairKey, BTreeSet<PairScan>>,
-    /// q-value and occurrences of each pair; as of the last refresh.
-    judged: BTreeMap<PairKey, Judged>,
+    pairs: BTreeMap<PairKey, Scanned>,
 }
 
+/// The row of a pair at an instant; while changes come in there may be two or none.
+#[derive(Clone, Debug, Default)]
+struct Scanned {
+    rows: BTreeSet<PairScan>,
+    /// As of the last refresh.
+    judged: Option<Judged>,
+}
+
+/// q-value and occurrences of a pair.
 #[derive(Clone, Copy, Debug)]
 struct Judged {
     q_value: f64,
     occurrences: u32,
     days: u32,
+}
+
+/// What a finding follows from, beside the row of its pair.
+#[derive(Clone, Debug, PartialEq)]
+struct Grounds {
+    q_value: f64,
+    state: PatternState,
+    part_of: Option<PairKey>,
+    bar: Bar,
 }
 
 /// Turns the scan rows of all shards into findings. Give it all rows of a tick at once: q-values need all pairs.
@@ -63,56 +80,62 @@ struct Judged {
 pub struct EventVerdict {
     params: EventParams,
     instants: BTreeMap<TimeMs, InstantRows>,
-    findings: BTreeMap<PairKey, Finding>,
+    /// The current instant as of the last refresh.
+    current_at: Option<TimeMs>,
+    /// The closed instants as of the last refresh.
+    closed_at: BTreeSet<TimeMs>,
+    /// States after them, of the pairs with a row at one of them.
+    closed: BTreeMap<PairKey, PatternState>,
+    /// Of the pairs with a row at the current instant: the finding, if there is one, and what it follows from.
+    known: BTreeMap<PairKey, (Grounds, Option<Finding>)>,
 }
 
 impl EventVerdict {
     /// Without rows.
     pub fn new(params: EventParams) -> EventVerdict {
-        EventVerdict { params, instants: BTreeMap::new(), findings: BTreeMap::new() }
+        let (instants, closed_at, closed, known) = Default::default();
+        EventVerdict { params, instants, current_at: None, closed_at, closed, known }
     }
 
     /// Applies changes of scan rows and returns the changes of findings, sorted.
     pub fn apply(&mut self, changes: Vec<(ScanRow, i64)>) -> Vec<(Finding, i64)> {
         let mut touched = BTreeSet::new();
+        let mut changed: BTreeSet<(&EventTypeKey, &EventTypeKey)> = BTreeSet::new();
         // retractions first: one pair may have an old and a new row
         for insert in [false, true] {
             for (row, _) in changes.iter().filter(|(_, diff)| (*diff > 0) == insert) {
                 touched.insert(self.change(row, insert));
-            }
-        }
-        for instant in touched {
-            if let Some(rows) = self.instants.get_mut(&instant) {
-                rows.judge();
-                if rows.totals.is_empty() && rows.pairs.is_empty() {
-                    self.instants.remove(&instant);
+                if let ScanRow::Pair(pair) = row {
+                    changed.insert((&pair.source, &pair.target));
                 }
             }
         }
-        let fresh = self.walk();
-        let mut out: Vec<(Finding, i64)> = Vec::new();
-        for (pair, old) in &self.findings {
-            if fresh.get(pair) != Some(old) {
-                out.push((old.clone(), -1));
+        for instant in &touched {
+            if let Some(rows) = self.instants.get_mut(instant) {
+                rows.judge();
+                if rows.totals.is_empty() && rows.pairs.is_empty() {
+                    self.instants.remove(instant);
+                }
             }
         }
-        for (pair, new) in &fresh {
-            if self.findings.get(pair) != Some(new) {
-                out.push((new.clone(), 1));
-            }
+        self.current_at = self.current().map(|(at, _)| at);
+        let closed_at: BTreeSet<TimeMs> =
+            self.instants.keys().copied().filter(|at| Some(*at) != self.current_at).collect();
+        if closed_at != self.closed_at || !closed_at.is_disjoint(&touched) {
+            self.closed_at = closed_at;
+            self.closed = self.close();
         }
-        self.findings = fresh;
-        out.sort_unstable();
-        out
+        self.refresh(&changed)
     }
 
     /// What was tested at the current instant: ordered pairs.
     pub fn tested(&self) -> Tested {
-        self.current().map_or(Tested::default(), InstantRows::tested)
+        self.current().map_or(Tested::default(), |(_, rows)| rows.tested())
     }
 
-    fn current(&self) -> Option<&InstantRows> {
-        self.instants.values().rev().find(|rows| rows.totals.iter().any(|totals| totals.current))
+    fn current(&self) -> Option<(TimeMs, &InstantRows)> {
+        let is_current = |rows: &InstantRows| rows.totals.iter().any(|totals| totals.current);
+        self.instants.iter().rev().find(|(_, rows)| is_current(rows)).map(|(at, rows)| (*at, rows))
     }
 
     fn change(&mut self, row: &ScanRow, insert: bool) -> TimeMs {
@@ -129,70 +152,125 @@ impl EventVerdict {
             ScanRow::Pair(pair) => {
                 let rows = self.instants.entry(pair.instant).or_default();
                 let key = (pair.source.clone(), pair.target.clone());
-                let same_pair = rows.pairs.entry(key.clone()).or_default();
-                if insert {
-                    same_pair.insert(pair.clone())
-                } else {
-                    same_pair.remove(pair)
-                };
-                if same_pair.is_empty() {
-                    rows.pairs.remove(&key);
+                match rows.pairs.entry(key) {
+                    Entry::Vacant(place) if insert => {
+                        place.insert(Scanned { rows: BTreeSet::from([pair.clone()]), judged: None });
+                    }
+                    Entry::Vacant(_) => {}
+                    Entry::Occupied(mut place) => {
+                        let rows = &mut place.get_mut().rows;
+                        if insert {
+                            rows.insert(pair.clone())
+                        } else {
+                            rows.remove(pair)
+                        };
+                        if rows.is_empty() {
+                            place.remove();
+                        }
+                    }
                 }
                 pair.instant
             }
         }
     }
 
-    /// The findings of the pairs with a row at the current instant.
-    fn walk(&self) -> BTreeMap<PairKey, Finding> {
-        let Some(current) = self.current() else { return BTreeMap::new() };
-        let bar = Bar {
-            weight_total: current.weight_total(),
-            declared: current.judged.values().filter(|one| one.q_value <= self.params.false_discovery_rate).count(),
-        };
-        let states: BTreeMap<&PairKey, PatternState> = current.pairs.keys().map(|key| (key, self.state(key))).collect();
-        let judged = current.pairs.iter().filter_map(|(key, scans)| {
-            let (one, pair) = (current.judged.get(key)?, scans.first()?);
-            let part_of = follows_from(key, pair, current, &states);
-            let state = if part_of.is_some() { PatternState::Candidate } else { states[key] };
-            // a candidate must be eligible by itself; a confirmed pattern is shown as long as any of its rows remain
-            let has_evidence = pair.log_e.0 >= 0.0 && one.occurrences >= self.params.min_occurrences;
-            if state == PatternState::Candidate && !has_evidence {
-                return None;
+    /// Refreshes the findings of the pairs with a row at the current instant, and returns what changed, sorted. Of all of
+    /// them the grounds are compared; findings are made where these changed, or the row of the pair.
+    fn refresh(&mut self, changed: &BTreeSet<(&EventTypeKey, &EventTypeKey)>) -> Vec<(Finding, i64)> {
+        let mut before = std::mem::take(&mut self.known);
+        let (mut out, mut known) = (Vec::new(), BTreeMap::new());
+        for (key, pair, grounds) in self.current().map(|(_, current)| self.grounds(current)).unwrap_or_default() {
+            let old = before.remove_entry(key);
+            match old {
+                Some((key, (old, finding))) if old == grounds && !changed.contains(&(&key.0, &key.1)) => {
+                    known.insert(key, (old, finding));
+                }
+                old => {
+                    let fresh = self.finding(pair, &grounds);
+                    let (key, old) = old.map_or_else(|| (key.clone(), None), |(key, (_, finding))| (key, finding));
+                    if fresh != old {
+                        out.extend(old.map(|finding| (finding, -1)));
+                        out.extend(fresh.clone().map(|finding| (finding, 1)));
+                    }
+                    known.insert(key, (grounds, fresh));
+                }
             }
-            let why = match (&part_of, state) {
-                (Some(_), _) => Some("follows from a more specific pattern".to_owned()),
-                (None, PatternState::Confirmed) => None,
-                (None, _) => Some(reason(pair, pair.detail.as_ref()?, bar, &self.params)),
-            };
-            let part_of = part_of.map(|(source, target)| pattern_key(source, target).correlation_id());
-            let judgement = Judgement { q_value: one.q_value, state, reason: why, part_of };
-            Some((key.clone(), finding(pair, judgement)?))
-        });
-        judged.collect()
+        }
+        out.extend(before.into_values().filter_map(|(_, finding)| Some((finding?, -1))));
+        self.known = known;
+        out.sort_unstable();
+        out
     }
 
-    /// The state of a pair after all instants in order.
-    fn state(&self, key: &PairKey) -> PatternState {
+    /// The pairs with a row at the current instant, and what their findings follow from.
+    fn grounds<'a>(&self, current: &'a InstantRows) -> Vec<(&'a PairKey, &'a PairScan, Grounds)> {
+        let judged = || {
+            let of_pair = |(key, scanned): (&'a PairKey, &'a Scanned)| Some((key, scanned.rows.first()?, scanned.judged?));
+            current.pairs.iter().filter_map(of_pair)
+        };
         let rate = self.params.false_discovery_rate;
-        let mut state = PatternState::Candidate;
-        for rows in self.instants.values() {
-            let judged = rows.judged.get(key);
-            let holds = |limit: f64| {
-                judged.is_some_and(|one| {
-                    one.q_value <= limit
-                        && one.occurrences >= self.params.min_occurrences
-                        && one.days >= self.params.min_days
-                })
-            };
-            state = match state {
-                PatternState::Confirmed if holds(2.0 * rate) => PatternState::Confirmed,
-                _ if holds(rate) => PatternState::Confirmed,
-                PatternState::Confirmed => PatternState::Withdrawn,
-                other => other,
-            };
+        let declared = judged().filter(|(_, _, one)| one.q_value <= rate).count();
+        let bar = Bar { weight_total: current.weight_total(), declared };
+        let states: BTreeMap<&PairKey, PatternState> = judged()
+            .map(|(key, _, one)| {
+                let closed = self.closed.get(key).copied().unwrap_or(PatternState::Candidate);
+                (key, self.next_state(closed, Some(&one)))
+            })
+            .collect();
+        let specific = Specific::of(judged().map(|(key, pair, _)| (key, pair)));
+        judged()
+            .map(|(key, pair, one)| {
+                let part_of = follows_from(key, pair, &specific, &states).cloned();
+                let state = if part_of.is_some() { PatternState::Candidate } else { states[key] };
+                (key, pair, Grounds { q_value: one.q_value, state, part_of, bar })
+            })
+            .collect()
+    }
+
+    fn finding(&self, pair: &PairScan, grounds: &Grounds) -> Option<Finding> {
+        let Grounds { q_value, state, part_of, bar } = grounds.clone();
+        // a candidate must be eligible by itself; a confirmed pattern is shown as long as any of its rows remain
+        let has_evidence = pair.log_e.0 >= 0.0 && pair.occurrences >= self.params.min_occurrences;
+        if state == PatternState::Candidate && !has_evidence {
+            return None;
         }
-        state
+        let why = match (&part_of, state) {
+            (Some(_), _) => Some("follows from a more specific pattern".to_owned()),
+            (None, PatternState::Confirmed) => None,
+            (None, _) => Some(reason(pair, pair.detail.as_ref()?, bar, &self.params)),
+        };
+        let part_of = part_of.map(|(source, target)| pattern_key(&source, &target).correlation_id());
+        finding(pair, Judgement { q_value, state, reason: why, part_of })
+    }
+
+    /// The states of pairs after all closed instants in order.
+    fn close(&self) -> BTreeMap<PairKey, PatternState> {
+        let closed: Vec<&InstantRows> =
+            self.instants.iter().filter(|(at, _)| self.closed_at.contains(at)).map(|(_, rows)| rows).collect();
+        let pairs: BTreeSet<&PairKey> = closed.iter().flat_map(|rows| rows.pairs.keys()).collect();
+        let state = |pair: &PairKey| {
+            let judged = |rows: &&InstantRows| rows.pairs.get(pair).and_then(|scanned| scanned.judged);
+            closed.iter().map(judged).fold(PatternState::Candidate, |state, one| self.next_state(state, one.as_ref()))
+        };
+        pairs.into_iter().map(|pair| (pair.clone(), state(pair))).collect()
+    }
+
+    /// The state of a pair after one more instant.
+    fn next_state(&self, state: PatternState, judged: Option<&Judged>) -> PatternState {
+        let rate = self.params.false_discovery_rate;
+        let holds = |limit: f64| {
+            judged.is_some_and(|one| {
+                one.q_value <= limit
+                    && one.occurrences >= self.params.min_occurrences
+                    && one.days >= self.params.min_days
+            })
+        };
+        match state {
+            PatternState::Confirmed if holds(2.0 * rate) => PatternState::Confirmed,
+            _ if holds(rate) => PatternState::Confirmed,
+            PatternState::Confirmed => PatternState::Withdrawn,
+            other => other,
+        }
     }
 }
 
@@ -208,19 +286,46 @@ impl InstantRows {
 
     /// Recomputes the q-values.
     fn judge(&mut self) {
-        let mut ranked: Vec<(&PairKey, &PairScan)> =
-            self.pairs.iter().filter_map(|(key, scans)| Some((key, scans.first()?))).collect();
-        let weighted = |pair: &PairScan| Real(pair.log_e.0 + log(f64::from(pair.weight)));
-        ranked.sort_by(|a, b| weighted(b.1).cmp(&weighted(a.1)).then_with(|| a.0.cmp(b.0)));
-        let log_weighted: Vec<f64> = ranked.iter().map(|(_, pair)| weighted(pair).0).collect();
-        let q_values = q_values(&log_weighted, self.weight_total());
-        self.judged = ranked
-            .into_iter()
-            .zip(q_values)
-            .map(|((key, pair), q_value)| {
-                (key.clone(), Judged { q_value, occurrences: pair.occurrences, days: pair.days })
-            })
-            .collect();
+        let weighted = |scanned: &Scanned| {
+            scanned.rows.first().map(|pair| Real(pair.log_e.0 + log(f64::from(pair.weight))))
+        };
+        let mut ranked: Vec<(Real, usize)> =
+            self.pairs.values().enumerate().filter_map(|(place, scanned)| Some((weighted(scanned)?, place))).collect();
+        // pairs of equal evidence in the order of their names
+        ranked.sort_by(|a, b| b.0.cmp(&a.0));
+        let log_weighted: Vec<f64> = ranked.iter().map(|(weighted, _)| weighted.0).collect();
+        let mut q_by_place = vec![1.0; self.pairs.len()];
+        for ((_, place), q_value) in ranked.iter().zip(q_values(&log_weighted, self.weight_total())) {
+            q_by_place[*place] = q_value;
+        }
+        for (scanned, q_value) in self.pairs.values_mut().zip(q_by_place) {
+            let judged = |pair: &PairScan| Judged { q_value, occurrences: pair.occurrences, days: pair.days };
+            scanned.judged = scanned.rows.first().map(judged);
+        }
+    }
+}
+
+/// The pairs of an instant that may be more specific than a pair of whole colonies: those of the same colonies and event
+/// types.
+struct Specific<'a>(BTreeMap<[&'a str; 4], Vec<(&'a PairKey, &'a PairScan)>>);
+
+impl<'a> Specific<'a> {
+    fn of(pairs: impl Iterator<Item = (&'a PairKey, &'a PairScan)>) -> Specific<'a> {
+        let mut by_types: BTreeMap<[&str; 4], Vec<(&PairKey, &PairScan)>> = BTreeMap::new();
+        for (key, pair) in pairs {
+            by_types.entry(Specific::types(key)).or_default().push((key, pair));
+        }
+        Specific(by_types)
+    }
+
+    fn types(key: &PairKey) -> [&str; 4] {
+        [&key.0.colony_id, &key.0.event_type, &key.1.colony_id, &key.1.event_type]
+    }
+
+    /// In the order of their names.
+    fn than(&self, whole: &PairKey) -> Vec<(&'a PairKey, &'a PairScan)> {
+        let of_types = self.0.get(&Specific::types(whole)).into_iter().flatten();
+        of_types.filter(|(other, _)| is_more_specific(other, whole)).copied().collect()
     }
 }
 
@@ -228,19 +333,14 @@ impl InstantRows {
 fn follows_from<'a>(
     key: &PairKey,
     pair: &PairScan,
-    current: &'a InstantRows,
+    specific: &Specific<'a>,
     states: &BTreeMap<&PairKey, PatternState>,
 ) -> Option<&'a PairKey> {
     if !is_general(&key.0) && !is_general(&key.1) {
         return None;
     }
     let is_confirmed = |one: &PairKey| states.get(one) == Some(&PatternState::Confirmed);
-    let specific: Vec<(&PairKey, &PairScan)> = current
-        .pairs
-        .iter()
-        .filter(|(other, _)| is_more_specific(other, key))
-        .filter_map(|(other, scans)| Some((other, scans.first()?)))
-        .collect();
+    let specific = specific.than(key);
     let (best, best_pair) = specific.iter().max_by(|a, b| a.1.log_e.cmp(&b.1.log_e).then_with(|| b.0.cmp(a.0)))?;
     if best_pair.log_e >= pair.log_e && (is_confirmed(best) || !is_confirmed(key)) {
         return Some(best);
