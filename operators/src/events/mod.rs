@@ -13,6 +13,8 @@
 //! | `background` | six estimates of how many targets a window holds by chance |
 //! | `evidence` | evidence against chance in each window, unit by unit |
 //! | `pair` | one pair of event types, exactly |
+//! | `family` | which types make pairs, how many, and their weights, without comparing texts for each pair |
+//! | `screen` | what rules out most pairs before the quick look |
 //! | `glance` | a quick look that spares most pairs the full evaluation |
 //! | `matching` | which source goes with which target |
 //! | `shown` | the window in which occurrences are counted |
@@ -31,6 +33,7 @@ pub mod ebh;
 pub mod ends;
 pub mod episodes;
 pub mod evidence;
+pub mod family;
 pub mod finding;
 pub mod glance;
 pub mod lag;
@@ -43,6 +46,7 @@ pub mod rate;
 pub mod reason;
 pub mod row;
 pub mod scan;
+pub mod screen;
 pub mod shown;
 pub mod span;
 pub mod sweep;

@@ -6,18 +6,20 @@
 
 use crate::calls::{Call, Calls};
 use crate::events::episodes::Onset;
+use crate::events::family::Family;
 use crate::events::glance::Logs;
 use crate::events::levels::{general, service_of};
 use crate::events::params::EventParams;
 use crate::events::row::{InstantTotals, PairScan, ScanRow};
 use crate::events::span::{Span, instants, origin_search_start, span_at};
-use crate::events::sweep::{Sweep, eligible_pairs, observed};
+use crate::events::sweep::{Sweep, observed};
 use crate::events::types::TypeOnsets;
 use crate::events::windows::Windows;
 use crate::shard::Shard;
 use crate::tested::Supply;
 use model::event::EventTypeKey;
 use model::time::TimeMs;
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
 type PairKey = (EventTypeKey, EventTypeKey);
@@ -68,9 +70,15 @@ pub struct EventScan {
     windows: Windows,
     logs: Logs,
     types: BTreeMap<EventTypeKey, TypeOnsets>,
+    /// Types with changes since the last scan.
+    changed: BTreeSet<EventTypeKey>,
     calls: Calls,
     instants: BTreeMap<TimeMs, InstantState>,
+    /// Pairs with a row at a closed instant, as of the last scan.
+    with_evidence: BTreeSet<PairKey>,
     forgotten_before: TimeMs,
+    /// Whether onsets were forgotten since the last scan.
+    has_forgotten: bool,
 }
 
 impl EventScan {
@@ -83,9 +91,12 @@ impl EventScan {
             windows,
             logs: Logs::default(),
             types: BTreeMap::new(),
+            changed: BTreeSet::new(),
             calls: Calls::default(),
             instants: BTreeMap::new(),
+            with_evidence: BTreeSet::new(),
             forgotten_before: TimeMs(i64::MIN),
+            has_forgotten: false,
         }
     }
 
@@ -97,16 +108,18 @@ impl EventScan {
             }
             // onsets before a span matter only through its origin, which each scan recomputes
             for (_, state) in self.instants.range_mut((onset.at + 1)..) {
-                if state.spans.get(&onset.key.colony_id).is_some_and(|span| onset.at >= span.origin) {
+                let is_inside = state.spans.get(&onset.key.colony_id).is_some_and(|span| onset.at >= span.origin);
+                if is_inside && !state.dirty.contains(&onset.key) {
                     state.dirty.insert(onset.key.clone());
                     // with another service the whole colony may become a type
                     state.dirty.insert(general(&onset.key));
                 }
             }
-            let onsets = self.types.entry(onset.key.clone()).or_default();
-            onsets.change(onset, diff);
+            if !self.changed.contains(&onset.key) {
+                self.changed.insert(onset.key.clone());
+            }
+            self.types.entry(onset.key.clone()).or_default().change(onset, diff);
         }
-        self.types.retain(|_, onsets| !onsets.is_empty());
     }
 
     /// Applies calls between services: they give pairs more weight.
@@ -121,13 +134,15 @@ impl EventScan {
 
     /// Drops onsets and calls before `limit`; later changes before it are ignored. Harmless for `limit <= now - keep_ms`.
     pub fn forget_before(&mut self, limit: TimeMs) {
-        self.calls.forget_before(limit);
         if limit <= self.forgotten_before {
             return;
         }
+        self.calls.forget_before(limit);
         self.forgotten_before = limit;
+        self.has_forgotten = true;
         self.types.retain(|_, onsets| {
             onsets.forget_before(limit);
+            onsets.settle();
             !onsets.is_empty()
         });
     }
@@ -140,31 +155,52 @@ impl EventScan {
         let is_wanted = |instant: &TimeMs, state: &InstantState| {
             wanted.binary_search(instant).is_ok() && state.current == (current == Some(*instant))
         };
+        let mut closed_changed = false;
         self.instants.retain(|instant, state| {
             let keep = is_wanted(instant, state);
             if !keep {
+                closed_changed |= !state.current;
                 state.take_back(&mut changes);
             }
             keep
         });
-        for onsets in self.types.values_mut() {
-            onsets.settle();
-        }
+        let colonies = self.settle();
         self.weigh_again(now);
-        let mut with_evidence = BTreeSet::new();
         for instant in &wanted {
             let fresh = || InstantState { current: current == Some(*instant), ..InstantState::default() };
             let mut state = self.instants.remove(instant).unwrap_or_else(fresh);
-            self.refresh(*instant, &mut state, &mut changes);
+            let touched = self.refresh(*instant, &mut state, colonies.as_ref(), &mut changes);
             if state.current {
-                self.refresh_remnants(&mut state, &with_evidence, &mut changes);
+                // the last one
+                if closed_changed {
+                    let closed = self.instants.values().filter(|state| !state.current);
+                    self.with_evidence = closed.flat_map(|state| state.rows.keys().cloned()).collect();
+                }
+                if touched || closed_changed {
+                    self.refresh_remnants(&mut state, &mut changes);
+                }
             } else {
-                with_evidence.extend(state.rows.keys().cloned());
+                closed_changed |= touched;
             }
             state.dirty.clear();
             self.instants.insert(*instant, state);
         }
         consolidated(changes)
+    }
+
+    /// Makes the onsets agree with the changes. Returns the colonies that they are of; `None` for all.
+    fn settle(&mut self) -> Option<BTreeSet<String>> {
+        let mut colonies = BTreeSet::new();
+        for key in std::mem::take(&mut self.changed) {
+            if let Entry::Occupied(mut onsets) = self.types.entry(key.clone()) {
+                onsets.get_mut().settle();
+                if onsets.get().is_empty() {
+                    onsets.remove();
+                }
+            }
+            colonies.insert(key.colony_id);
+        }
+        (!std::mem::take(&mut self.has_forgotten)).then_some(colonies)
     }
 
     /// Pairs get other weights where other calls count than before: those of the services at their ends.
@@ -179,30 +215,54 @@ impl EventScan {
         }
     }
 
-    /// The observed span of each colony at an instant. A colony is observed from the midnight before its first onset:
-    /// before that it is used neither as source nor as target.
-    fn spans(&self, instant: TimeMs) -> BTreeMap<String, Span> {
+    /// The observed span of a colony at an instant. A colony is observed from the midnight before its first onset: before
+    /// that it is used neither as source nor as target.
+    fn span(&self, instant: TimeMs, colony_id: &str) -> Option<Span> {
         let search_start = origin_search_start(&self.params, instant);
-        let mut first: BTreeMap<&str, TimeMs> = BTreeMap::new();
-        for (key, onsets) in &self.types {
-            if let Some(at) = onsets.first_since(search_start).filter(|at| *at < instant) {
-                first.entry(&key.colony_id).and_modify(|first| *first = at.min(*first)).or_insert(at);
-            }
-        }
-        let span = |at: TimeMs| span_at(&self.params, instant, Some(at));
-        first.into_iter().filter_map(|(colony_id, at)| Some((colony_id.to_owned(), span(at)?))).collect()
+        let key = EventTypeKey {
+            colony_id: colony_id.to_owned(),
+            service_id: String::new(),
+            event_type: String::new(),
+        };
+        let of_colony = self.types.range(key..).take_while(|(key, _)| key.colony_id == colony_id);
+        let first = of_colony.filter_map(|(_, onsets)| onsets.first_since(search_start)).min();
+        span_at(&self.params, instant, first.filter(|at| *at < instant))
     }
 
-    /// Updates the rows and totals of one instant.
-    fn refresh(&mut self, instant: TimeMs, state: &mut InstantState, changes: &mut Vec<(ScanRow, i64)>) {
-        let spans = self.spans(instant);
-        let renewed = spans != state.spans;
+    /// Updates the spans of an instant, of which those of some colonies may be others; of all for `None`. Returns whether
+    /// there are others.
+    fn renew_spans(&self, instant: TimeMs, state: &mut InstantState, colonies: Option<&BTreeSet<String>>) -> bool {
+        let Some(colonies) = colonies.filter(|_| state.totals.is_some()) else {
+            let all: BTreeSet<&str> = self.types.keys().map(|key| &*key.colony_id).collect();
+            let span = |colony_id: &str| Some((colony_id.to_owned(), self.span(instant, colony_id)?));
+            let spans = all.into_iter().filter_map(span).collect();
+            return std::mem::replace(&mut state.spans, spans) != state.spans;
+        };
+        let mut renewed = false;
+        for colony_id in colonies {
+            let before = match self.span(instant, colony_id) {
+                Some(span) => state.spans.insert(colony_id.clone(), span),
+                None => state.spans.remove(colony_id),
+            };
+            renewed |= before != state.spans.get(colony_id).copied();
+        }
+        renewed
+    }
+
+    /// Updates the rows and totals of one instant; whether there was anything to update.
+    fn refresh(
+        &mut self,
+        instant: TimeMs,
+        state: &mut InstantState,
+        colonies: Option<&BTreeSet<String>>,
+        changes: &mut Vec<(ScanRow, i64)>,
+    ) -> bool {
+        let renewed = self.renew_spans(instant, state, colonies);
         if !renewed && state.dirty.is_empty() && state.totals.is_some() {
-            return;
+            return false;
         }
         if renewed {
             state.take_back(changes);
-            state.spans = spans;
         } else {
             let touched = |pair: &PairKey| state.dirty.contains(&pair.0) || state.dirty.contains(&pair.1);
             take_back_where(&mut state.rows, touched, changes);
@@ -214,7 +274,8 @@ impl EventScan {
         let begins: BTreeSet<Span> = state.spans.values().copied().collect();
         for span in begins {
             let observed = observed(&self.types, &self.calls, &state.spans, span);
-            let (pairs, weights) = eligible_pairs(&observed, self.shard);
+            let family = Family::new(&observed);
+            let (pairs, weights) = family.eligible_pairs(self.shard);
             totals = (totals.0 + pairs, totals.1 + weights);
             let of_services = observed.iter().filter(|one| one.begins_here && one.is_seen_service());
             types.extend(of_services.map(|one| (one.key, one.is_eligible())));
@@ -222,7 +283,7 @@ impl EventScan {
             // pairs of a changed source, then pairs of a changed target with another source
             let (dirty, clean): (Vec<usize>, Vec<usize>) = (0..observed.len()).partition(|index| is_dirty(*index));
             let all: Vec<usize> = (0..observed.len()).collect();
-            let mut sweep = Sweep::new(&self.windows, &mut self.logs, self.shard, span, &observed);
+            let mut sweep = Sweep::new(&self.windows, &mut self.logs, self.shard, span, (&observed, &family));
             sweep.least_e = least_e;
             sweep.with_detail = state.current;
             let mut found = sweep.run(&dirty, &all);
@@ -234,6 +295,7 @@ impl EventScan {
         }
         let supply = Supply::of(types.into_iter().map(|(key, is_eligible)| (key.colony_id.as_str(), is_eligible)));
         self.set_totals(instant, state, (totals.0, totals.1, supply), changes);
+        true
     }
 
     /// Below this, weight times e-value, a pair is not listed.
@@ -266,9 +328,9 @@ impl EventScan {
     fn refresh_remnants(
         &mut self,
         state: &mut InstantState,
-        with_evidence: &BTreeSet<PairKey>,
         changes: &mut Vec<(ScanRow, i64)>,
     ) {
+        let with_evidence = &self.with_evidence;
         let gone = |pair: &PairKey| {
             state.dirty.contains(&pair.0)
                 || state.dirty.contains(&pair.1)
@@ -276,18 +338,24 @@ impl EventScan {
                 || !with_evidence.contains(pair)
         };
         take_back_where(&mut state.remnants, gone, changes);
+        let mut missing: BTreeMap<Span, Vec<&PairKey>> = BTreeMap::new();
         for pair in with_evidence {
             if state.rows.contains_key(pair) || state.remnants.contains_key(pair) {
                 continue;
             }
             let of_colony = |key: &EventTypeKey| state.spans.get(&key.colony_id).copied();
             let (Some(of_source), Some(of_target)) = (of_colony(&pair.0), of_colony(&pair.1)) else { continue };
-            let span = of_source.max(of_target);
+            missing.entry(of_source.max(of_target)).or_default().push(pair);
+        }
+        for (span, pairs) in missing {
             let observed = observed(&self.types, &self.calls, &state.spans, span);
-            let mut sweep = Sweep::new(&self.windows, &mut self.logs, self.shard, span, &observed);
-            let Some(row) = sweep.remnant(pair) else { continue };
-            changes.push((ScanRow::Pair(row.clone()), 1));
-            state.remnants.insert(pair.clone(), row);
+            let family = Family::new(&observed);
+            let mut sweep = Sweep::new(&self.windows, &mut self.logs, self.shard, span, (&observed, &family));
+            for pair in pairs {
+                let Some(row) = sweep.remnant(pair) else { continue };
+                changes.push((ScanRow::Pair(row.clone()), 1));
+                state.remnants.insert(pair.clone(), row);
+            }
         }
     }
 }

@@ -2,10 +2,12 @@
 
 use crate::calls::Calls;
 use crate::events::ends::Ends;
+use crate::events::family::Family;
 use crate::events::glance::{GLANCE_MIN, Logs, glance};
 use crate::events::levels::is_general;
-use crate::events::pair::evaluate;
+use crate::events::pair::{PairResult, evaluate};
 use crate::events::row::PairScan;
+use crate::events::screen::{MEAN_MIN, Screen, is_below};
 use crate::events::span::Span;
 use crate::events::types::{Observed, TypeOnsets};
 use crate::events::windows::{HitCounter, Windows, cell};
@@ -43,20 +45,6 @@ pub fn observed<'a>(
     seen.into_iter().filter(counts).collect()
 }
 
-/// Number and sum of weights of the eligible ordered pairs of different colonies that are observed from the start of
-/// this pass and whose source belongs to the shard.
-pub fn eligible_pairs(observed: &[Observed], shard: Shard) -> (u64, u64) {
-    let eligible: Vec<&Observed> = observed.iter().filter(|one| one.is_eligible()).collect();
-    let (mut pairs, mut weights) = (0, 0);
-    for source in eligible.iter().filter(|one| one.belongs_to(shard)) {
-        for target in eligible.iter().filter(|target| source.makes_pair_here(target)) {
-            pairs += 1;
-            weights += u64::from(source.weight_with(target));
-        }
-    }
-    (pairs, weights)
-}
-
 /// One pass over pairs at one instant.
 pub struct Sweep<'a> {
     /// Weight times e-value from which a pair is listed.
@@ -68,9 +56,11 @@ pub struct Sweep<'a> {
     shard: Shard,
     span: Span,
     observed: &'a [Observed<'a>],
+    family: &'a Family<'a>,
     /// By position, when first needed.
     ends: Vec<Option<Ends>>,
     hits: HitCounter,
+    screen: Screen<'a>,
 }
 
 impl<'a> Sweep<'a> {
@@ -80,10 +70,11 @@ impl<'a> Sweep<'a> {
         logs: &'a mut Logs,
         shard: Shard,
         span: Span,
-        observed: &'a [Observed<'a>],
+        (observed, family): (&'a [Observed<'a>], &'a Family<'a>),
     ) -> Sweep<'a> {
         let (ends, hits) = (vec![None; observed.len()], HitCounter::new(windows));
-        Sweep { least_e: 1.0, with_detail: true, windows, logs, shard, span, observed, ends, hits }
+        let screen = Screen::new(windows, span.length_ms());
+        Sweep { least_e: 1.0, with_detail: true, windows, logs, shard, span, observed, family, ends, hits, screen }
     }
 
     /// The pairs of `sources` and `targets` (positions in the observed types) with weight times e-value of at least
@@ -113,7 +104,7 @@ impl<'a> Sweep<'a> {
                     first += 1;
                 }
                 for &(target_at, target) in merged[first..].iter().take_while(|(next, _)| next - at <= max_lag_ms) {
-                    if source.makes_pair_here(&observed[target]) {
+                    if self.family.makes_pair_here(source_index, target) {
                         if lags[target].is_empty() {
                             met.push(target);
                         }
@@ -123,21 +114,38 @@ impl<'a> Sweep<'a> {
             }
             met.sort_unstable();
             for index in met {
-                let least = log(self.least_e / f64::from(source.weight_with(&observed[index])));
-                let bound = self.glance(source_index, index, &lags[index]);
+                found.extend(self.look((source_index, index), &lags[index]));
                 lags[index].clear();
-                if bound >= least.max(GLANCE_MIN) {
-                    found.extend(Some(self.row(source_index, index)).filter(|row| row.log_e.0 >= least));
-                }
             }
         }
         found
     }
 
+    /// The row of a pair with these lags, if it is listed.
+    fn look(&mut self, (source, target): (usize, usize), lags: &[(u32, i64)]) -> Option<PairScan> {
+        let counts = (self.observed[source].times.len(), self.observed[target].times.len());
+        let mean = self.screen.mean(lags, counts);
+        if mean < MEAN_MIN {
+            return None;
+        }
+        let weight = self.family.weight(source, target);
+        let least = log(self.least_e / f64::from(weight));
+        if is_below(mean, least.max(GLANCE_MIN)) {
+            return None;
+        }
+        if self.glance((source, target), lags) < least.max(GLANCE_MIN) {
+            return None;
+        }
+        let result = self.evaluate(source, target);
+        (result.log_e >= least).then(|| self.row((source, target), &result, weight))
+    }
+
     /// The row of one pair, with any evidence; `None` if it is no longer eligible.
     pub fn remnant(&mut self, pair: &(EventTypeKey, EventTypeKey)) -> Option<PairScan> {
         let observed = self.observed;
-        let end = |key: &EventTypeKey| observed.iter().position(|one| one.key == key && one.is_eligible());
+        // they come in the order of their keys
+        let place = |key: &EventTypeKey| observed.binary_search_by(|one| one.key.cmp(key)).ok();
+        let end = |key: &EventTypeKey| place(key).filter(|index| observed[*index].is_eligible());
         let (source, target) = (end(&pair.0)?, end(&pair.1)?);
         let mut lags = Vec::new();
         for (position, at) in observed[source].times.iter().enumerate() {
@@ -146,8 +154,9 @@ impl<'a> Sweep<'a> {
             let near = after.iter().map(|next| next - at).take_while(|lag| *lag <= self.windows.max_lag_ms());
             lags.extend(near.map(|lag| (position as u32, lag)));
         }
-        let bound = self.glance(source, target, &lags);
-        let mut row = self.row(source, target);
+        let bound = self.glance((source, target), &lags);
+        let result = self.evaluate(source, target);
+        let mut row = self.row((source, target), &result, self.family.weight(source, target));
         if bound < GLANCE_MIN {
             row.log_e = Real(f64::NEG_INFINITY);
         }
@@ -155,7 +164,7 @@ impl<'a> Sweep<'a> {
     }
 
     /// The pre-check of a pair with these lags, ordered by source, then ascending.
-    fn glance(&mut self, source: usize, target: usize, lags: &[(u32, i64)]) -> f64 {
+    fn glance(&mut self, (source, target): (usize, usize), lags: &[(u32, i64)]) -> f64 {
         self.hits.clear();
         let mut present = None;
         for &(source, lag_ms) in lags {
@@ -169,14 +178,18 @@ impl<'a> Sweep<'a> {
         glance(self.windows, &self.hits, n, targets, self.span.length_ms(), self.logs)
     }
 
-    fn row(&mut self, source: usize, target: usize) -> PairScan {
+    fn evaluate(&mut self, source: usize, target: usize) -> PairResult {
         let ends = |index: usize| self.observed[index].ends(self.span, self.windows.max_lag_min);
         let of_source = self.ends[source].take().unwrap_or_else(|| ends(source));
         let of_target = self.ends[target].take().unwrap_or_else(|| ends(target));
         let result = evaluate(self.windows, &of_source, &of_target, self.span.length_ms());
         self.ends[source] = Some(of_source);
         self.ends[target] = Some(of_target);
+        result
+    }
+
+    fn row(&self, (source, target): (usize, usize), result: &PairResult, weight: u32) -> PairScan {
         let (source, target) = (&self.observed[source], &self.observed[target]);
-        source.pair_row(target, &result, self.windows, self.span, self.with_detail)
+        source.pair_row(target, result, self.windows, self.span, (weight, self.with_detail))
     }
 }

@@ -1,10 +1,11 @@
 //! The onsets of one event type, and the part of them that is observed at an instant.
 
-use crate::calls::{Partners, are_linked};
+use crate::calls::Partners;
+use crate::counts::Counts;
 use crate::events::ends::Ends;
 use crate::events::episodes::Onset;
 use crate::events::lag::lag_law_s;
-use crate::events::levels::{is_general, weight};
+use crate::events::levels::is_general;
 use crate::events::pair::{ONSETS_MIN, PairResult};
 use crate::events::row::{Identity, Match, PairDetail, PairScan};
 use crate::events::shown::Shown;
@@ -16,26 +17,30 @@ use model::real::Real;
 use model::time::{DAY_MS, TimeMs};
 use std::collections::{BTreeMap, BTreeSet};
 
+/// More changed times than this are not put in one by one.
+const CHANGED_MAX: usize = 64;
+
 /// Onsets of one type, by time.
 #[derive(Clone, Debug, Default)]
 pub struct TypeOnsets {
     /// With insertions minus retractions. One per instant remains after a batch.
-    onsets: BTreeMap<Onset, i64>,
-    /// As of the last [`TypeOnsets::settle`]: times and the onsets themselves, rising.
+    onsets: BTreeMap<TimeMs, Counts<Onset>>,
+    /// As of the last [`TypeOnsets::settle`], rising.
     times: Vec<i64>,
-    settled: Vec<Onset>,
-    stale: bool,
+    /// Changed since then.
+    changed: Vec<TimeMs>,
 }
 
 impl TypeOnsets {
     /// Adds `diff` copies.
     pub fn change(&mut self, onset: Onset, diff: i64) {
-        let count = self.onsets.entry(onset.clone()).or_default();
-        *count += diff;
-        if *count == 0 {
-            self.onsets.remove(&onset);
+        let at = onset.at;
+        let same_time = self.onsets.entry(at).or_default();
+        same_time.change(onset, diff);
+        if same_time.is_empty() {
+            self.onsets.remove(&at);
         }
-        self.stale = true;
+        self.changed.push(at);
     }
 
     /// Whether there is none.
@@ -45,24 +50,37 @@ impl TypeOnsets {
 
     /// Drops onsets before `limit`.
     pub fn forget_before(&mut self, limit: TimeMs) {
-        while let Some(entry) = self.onsets.first_entry().filter(|entry| entry.key().at < limit) {
+        while let Some(entry) = self.onsets.first_entry().filter(|entry| *entry.key() < limit) {
+            self.changed.push(*entry.key());
             entry.remove();
-            self.stale = true;
         }
     }
 
-    /// Makes the arrays agree with the changes.
+    /// Makes the times agree with the changes.
     pub fn settle(&mut self) {
-        if std::mem::take(&mut self.stale) {
-            self.settled = self.onsets.keys().cloned().collect();
-            self.settled.dedup_by_key(|onset| onset.at);
-            self.times = self.settled.iter().map(|onset| onset.at.0).collect();
+        if self.changed.len() > CHANGED_MAX {
+            self.times = self.onsets.keys().map(|at| at.0).collect();
+            self.changed.clear();
+        }
+        for at in self.changed.drain(..) {
+            match (self.times.binary_search(&at.0), self.onsets.contains_key(&at)) {
+                (Err(place), true) => self.times.insert(place, at.0),
+                (Ok(place), false) => {
+                    self.times.remove(place);
+                }
+                _ => {}
+            }
         }
     }
 
     /// The first settled onset at or after `from`.
     pub fn first_since(&self, from: TimeMs) -> Option<TimeMs> {
         self.times.get(self.times.partition_point(|at| *at < from.0)).copied().map(TimeMs)
+    }
+
+    /// The onset at a settled time.
+    fn at(&self, time: i64) -> Option<&Onset> {
+        self.onsets.get(&TimeMs(time)).and_then(Counts::first)
     }
 }
 
@@ -77,15 +95,14 @@ pub struct Observed<'a> {
     pub begins_here: bool,
     /// The services that its service is linked to, as its colony says.
     pub partners: Option<&'a Partners>,
-    onsets: &'a [Onset],
+    onsets: &'a TypeOnsets,
 }
 
 impl<'a> Observed<'a> {
     /// The settled onsets of `key` in `span`.
     pub fn new(key: &'a EventTypeKey, onsets: &'a TypeOnsets, span: Span, begins_here: bool) -> Observed<'a> {
-        let range = span.observed_range(&onsets.times);
-        let times = &onsets.times[range.clone()];
-        Observed { key, times, begins_here, partners: None, onsets: &onsets.settled[range] }
+        let times = &onsets.times[span.observed_range(&onsets.times)];
+        Observed { key, times, begins_here, partners: None, onsets }
     }
 
     /// Whether it has enough onsets to be an end of a pair.
@@ -98,11 +115,6 @@ impl<'a> Observed<'a> {
         !is_general(self.key) && !self.times.is_empty()
     }
 
-    /// Whether the pair of this source with `target` is between two colonies and observed from the begin of this span.
-    pub fn makes_pair_here(&self, target: &Observed) -> bool {
-        self.key.colony_id != target.key.colony_id && (self.begins_here || target.begins_here)
-    }
-
     /// Whether pairs with this source are scanned by `shard`.
     pub fn belongs_to(&self, shard: Shard) -> bool {
         shard.owns(&[&self.key.colony_id, &self.key.service_id, &self.key.event_type])
@@ -113,19 +125,17 @@ impl<'a> Observed<'a> {
         Ends::new(self.times, span, max_lag_min)
     }
 
-    /// Application, as its latest onset states it, and service.
-    fn names(&self) -> (&'a str, &'a str) {
-        (self.onsets.last().map_or("", |onset| &onset.application_name), &self.key.service_id)
+    /// Application, as its latest onset states it.
+    pub fn application_name(&self) -> &'a str {
+        self.last().map_or("", |onset| &onset.application_name)
     }
 
-    /// Prior weight of the pair with this source.
-    pub fn weight_with(&self, target: &Observed) -> u32 {
-        let is_linked = are_linked((&self.key.service_id, self.partners), (&target.key.service_id, target.partners));
-        weight(self.names(), target.names(), is_linked)
+    fn last(&self) -> Option<&'a Onset> {
+        self.onsets.at(*self.times.last()?)
     }
 
     fn identity(&self) -> Identity {
-        let text = |field: fn(&Onset) -> &String| self.onsets.last().map(field).cloned().unwrap_or_default();
+        let text = |field: fn(&Onset) -> &String| self.last().map(field).cloned().unwrap_or_default();
         Identity {
             application_name: text(|onset| &onset.application_name),
             environment: text(|onset| &onset.environment),
@@ -139,7 +149,7 @@ impl<'a> Observed<'a> {
         result: &PairResult,
         windows: &Windows,
         span: Span,
-        with_detail: bool,
+        (weight, with_detail): (u32, bool),
     ) -> PairScan {
         let shown = Shown::around(self.times, target.times, result.window, result.expected, windows.max_lag_min);
         let matches = &shown.matches;
@@ -150,7 +160,7 @@ impl<'a> Observed<'a> {
             source: self.key.clone(),
             target: target.key.clone(),
             log_e: Real(result.log_e),
-            weight: self.weight_with(target),
+            weight,
             occurrences: count(matches.len()),
             days: count(days.len()),
             detail: with_detail.then(|| self.detail(target, result, windows, span, &shown)),
@@ -188,7 +198,10 @@ impl<'a> Observed<'a> {
             chance: Real(chance),
             score: Real(((share - chance) / (1.0 - chance).max(1e-9)).max(0.0)),
             lag_s: lag_law_s(&decided, target.times, result.window, windows.max_lag_min, result.expected),
-            matches: matches.iter().map(|&(s, t)| matched(&self.onsets[s], &target.onsets[t])).collect(),
+            matches: matches
+                .iter()
+                .filter_map(|&(s, t)| Some(matched(self.onsets.at(self.times[s])?, target.onsets.at(target.times[t])?)))
+                .collect(),
         }
     }
 }

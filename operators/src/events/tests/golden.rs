@@ -5,6 +5,7 @@ use crate::calls::{Call, Calls, are_linked};
 use crate::events::ebh::q_values;
 use crate::events::ends::Ends;
 use crate::events::episodes::Onset;
+use crate::events::family::Family;
 use crate::events::levels::weight;
 use crate::events::pair::{ONSETS_MIN, evaluate};
 use crate::events::span::Span;
@@ -46,7 +47,8 @@ fn row(sources: &[i64], targets: &[i64], span: Span) -> PairScan {
     let ((source, of_source), (target, of_target)) = (type_of("a", sources), type_of("b", targets));
     let observed = [Observed::new(&source, &of_source, span, true), Observed::new(&target, &of_target, span, true)];
     let mut logs = Logs::default();
-    let mut sweep = Sweep::new(&windows, &mut logs, Shard::WHOLE, span, &observed);
+    let family = Family::new(&observed);
+    let mut sweep = Sweep::new(&windows, &mut logs, Shard::WHOLE, span, (&observed, &family));
     sweep.remnant(&(source.clone(), target.clone())).unwrap()
 }
 

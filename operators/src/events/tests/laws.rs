@@ -5,6 +5,7 @@ use crate::events::ends::Ends;
 use crate::events::glance::{Logs, glance};
 use crate::events::matching::match_one_to_one;
 use crate::events::pair::{ONSETS_MIN, evaluate};
+use crate::events::screen::{Screen, is_below};
 use crate::events::span::Span;
 use crate::events::windows::{HitCounter, Windows, cell};
 use crate::events::{Episodes, EventParams, EventStamp};
@@ -69,6 +70,19 @@ proptest! {
         }
         let found = glance(&windows, &hits, sources.len(), targets.len(), span.length_ms(), &mut Logs::default());
         prop_assert!(super::support::close(found, oracle.glance), "{found} {}", oracle.glance);
+        // the screen is the same sum: it dismisses what the quick look dismisses, and nothing else
+        let lags: Vec<(u32, i64)> = sources
+            .iter()
+            .enumerate()
+            .flat_map(|(place, source)| targets.iter().map(move |target| (place as u32, target - source)))
+            .filter(|(_, lag)| *lag > 0 && *lag <= windows.max_lag_ms())
+            .collect();
+        let mut screen = Screen::new(&windows, span.length_ms());
+        for _ in 0..2 {
+            let mean = screen.mean(&lags, (sources.len(), targets.len()));
+            prop_assert!(super::support::close(mean.ln(), found), "{mean} {found}");
+            prop_assert!(!is_below(mean, found) && is_below(mean, found + 1e-6) || mean == 0.0);
+        }
     }
 
     #[test]
