@@ -59,6 +59,12 @@ pub struct Calls {
     seen: BTreeMap<(String, String, String), TimeMs>,
     /// Of the calls that count: by colony, then service.
     partners: BTreeMap<String, BTreeMap<String, Partners>>,
+    /// Since when calls count.
+    since: Option<TimeMs>,
+    /// No call that counts was last seen before this.
+    oldest: Option<TimeMs>,
+    /// Whether other calls may count than did, for the same `since`.
+    is_changed: bool,
 }
 
 impl Calls {
@@ -66,19 +72,36 @@ impl Calls {
     pub fn apply(&mut self, changes: impl IntoIterator<Item = (Call, i64)>) {
         for (call, _) in changes.into_iter().filter(|(_, diff)| *diff > 0) {
             let Call { colony_id, from_service, to_service, seen_at } = call;
-            let seen = self.seen.entry((colony_id, from_service, to_service)).or_insert(seen_at);
+            let since = self.since;
+            let seen = self.seen.entry((colony_id, from_service, to_service)).or_insert_with(|| {
+                self.is_changed = true;
+                seen_at
+            });
+            // one that counts already goes on counting
+            self.is_changed |= since.is_none_or(|since| *seen < since);
             *seen = seen_at.max(*seen);
         }
     }
 
     /// Drops calls that were last seen before `limit`.
     pub fn forget_before(&mut self, limit: TimeMs) {
+        let counts = self.since.is_none_or(|since| since < limit);
+        let before = self.seen.len();
         self.seen.retain(|_, seen_at| *seen_at >= limit);
+        self.is_changed |= counts && self.seen.len() < before;
     }
 
     /// From now on the calls seen since `since` count. Returns the services whose partners this changes, with their
     /// colonies.
     pub fn count_since(&mut self, since: TimeMs) -> BTreeSet<(String, String)> {
+        let is_later = self.since.is_some_and(|before| before <= since);
+        if !self.is_changed && is_later && self.oldest.is_none_or(|oldest| oldest >= since) {
+            self.since = Some(since);
+            return BTreeSet::new();
+        }
+        self.is_changed = false;
+        self.since = Some(since);
+        self.oldest = self.seen.values().copied().filter(|seen_at| *seen_at >= since).min();
         let mut partners: BTreeMap<String, BTreeMap<String, Partners>> = BTreeMap::new();
         for ((colony_id, from, to), _) in self.seen.iter().filter(|(_, seen_at)| **seen_at >= since) {
             let of_colony = partners.entry(colony_id.clone()).or_default();

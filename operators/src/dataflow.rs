@@ -27,6 +27,7 @@ use model::chunks::Metrics;
 use model::derived::DerivedRow;
 use model::event::Event;
 use model::pattern::Finding;
+use model::time::{DAY_MS, TimeMs};
 use serde::{Deserialize, Serialize};
 use std::cell::RefCell;
 use std::ops::Range;
@@ -160,13 +161,15 @@ fn event_patterns<'scope>(
     params: &EventParams,
     shard: Shard,
 ) -> Rows<'scope, Outcome> {
+    // forgetting is a pass over all rows: once for each day of event time, not for each evaluation
     let keep_ms = params.keep_ms();
+    let limit = move |now: TimeMs| (now - keep_ms).floor_to(DAY_MS);
 
     let mut dedupe = Dedupe::default();
     let by_identity = to_owner(|copy: &EventCopy| fixed_hash(&copy.identity()));
     let stamps = by_tick(events, orders.clone(), "Dedupe", by_identity, move |rows, order| {
         if let Some(now) = order.and_then(|order| order.events_now) {
-            dedupe.forget_before(now - keep_ms);
+            dedupe.forget_before(limit(now));
         }
         dedupe.apply(rows)
     })
@@ -178,7 +181,7 @@ fn event_patterns<'scope>(
     });
     let onsets = by_tick(stamps, orders.clone(), "Episodes", by_type, move |rows, order| {
         if let Some(now) = order.and_then(|order| order.events_now) {
-            episodes.forget_before(now - keep_ms);
+            episodes.forget_before(limit(now));
         }
         episodes.apply(rows)
     });
@@ -190,7 +193,7 @@ fn event_patterns<'scope>(
             scan.apply_calls(calls);
             scan.apply(onsets);
             let Some(now) = order.and_then(|order| order.events_now) else { return Vec::new() };
-            scan.forget_before(now - keep_ms);
+            scan.forget_before(limit(now));
             scan.scan(now)
         });
 

@@ -82,6 +82,7 @@ impl EventCopy {
 #[derive(Debug, Default)]
 pub struct Dedupe {
     versions: BTreeMap<Identity, Counts<Version>>,
+    forgotten_before: Option<TimeMs>,
 }
 
 impl Dedupe {
@@ -112,6 +113,10 @@ impl Dedupe {
 
     /// Forgets events whose every version happened before `horizon`: they can no longer change a result.
     pub fn forget_before(&mut self, horizon: TimeMs) {
+        if self.forgotten_before >= Some(horizon) {
+            return;
+        }
+        self.forgotten_before = Some(horizon);
         self.versions.retain(|_, versions| versions.iter().any(|(version, _)| version.at >= horizon));
     }
 }
