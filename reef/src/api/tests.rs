@@ -164,12 +164,13 @@ async fn the_rpc_is_on_the_same_listener_behind_the_same_guard_and_is_counted() 
         assert_eq!(opened.get(status, &[foreign]).await.status, 403, "{foreign:?}");
     }
     assert_eq!(opened.get(status, &[("via", "1.1 proxy")]).await.status, 401);
-    assert_eq!(opened.get("/coral.reef.v1.ReefService/Nothing", &[]).await.status, 404);
+    assert_eq!(opened.get("/coral.reef.v1.ReefService/Nothing", &[]).await.status, 501);
+    assert_eq!(opened.get("/.well-known/security.txt", &[]).await.status, 404, "a dot does not make it a call");
     let read = Exposition::parse(&opened.get("/metrics", &[]).await.body).unwrap();
     let served = |route, status| read.sum("reef_requests_total", &[("route", route), ("status", status)]);
     let route = "/coral.reef.v1.ReefService/GetStatus";
     assert_eq!((served(route, "200"), served(route, "403"), served(route, "401")), (1.0, 2.0, 1.0));
-    assert_eq!(served("other", "404"), 1.0, "a path that is not served is no label");
+    assert_eq!((served("other", "501"), served("other", "404")), (1.0, 1.0), "a path that is not served is no label");
 
     let opened = open(Reading::Store(store.reader()), &Registry::new(), true).await;
     let refused = opened.get(status, &[]).await;

@@ -8,7 +8,7 @@ use model::clock::SharedClock;
 use ring::rand::{SecureRandom, SystemRandom};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use std::fs::{self, OpenOptions, Permissions};
+use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -74,6 +74,7 @@ impl Tokens {
         random(&mut id)?;
         random(&mut secret)?;
         let token = format!("coral_{}_{}", hex(&id), hex(&secret));
+        let _lock = self.lock().map_err(|cause| self.error("keep", cause))?;
         let mut entries = self.entries()?;
         let created_at = self.clock.now().to_string();
         entries.push(TokenEntry { id: hex(&id), name: name.to_owned(), role, sha256: hash(&token), created_at });
@@ -86,6 +87,7 @@ impl Tokens {
     /// # Errors
     /// When the file cannot be read or written.
     pub fn revoke(&self, id: &str) -> Result<bool, TokensError> {
+        let _lock = self.lock().map_err(|cause| self.error("keep", cause))?;
         let mut entries = self.entries()?;
         let before = entries.len();
         entries.retain(|entry| entry.id != id);
@@ -136,14 +138,27 @@ impl Tokens {
         Ok(known.filter(|_| is_right).map(|entry| entry.role))
     }
 
-    /// Replaces the file as a whole; only its owner can read it.
-    fn write(&self, entries: &[TokenEntry]) -> io::Result<()> {
+    /// Waits until no other process changes the file, from its reading to its writing. The lock ends with the value.
+    fn lock(&self) -> io::Result<File> {
         if let Some(folder) = self.file.parent() {
             fs::create_dir_all(folder)?;
         }
-        let mut new = self.file.as_os_str().to_owned();
-        new.push(".new");
-        let new = PathBuf::from(new);
+        let file =
+            OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(self.beside(".lock"))?;
+        file.lock()?;
+        Ok(file)
+    }
+
+    /// The path of a file beside the file of tokens.
+    fn beside(&self, ending: &str) -> PathBuf {
+        let mut name = self.file.as_os_str().to_owned();
+        name.push(ending);
+        PathBuf::from(name)
+    }
+
+    /// Replaces the file as a whole; only its owner can read it. Whoever calls has the lock.
+    fn write(&self, entries: &[TokenEntry]) -> io::Result<()> {
+        let new = self.beside(".new");
         let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
         file.set_permissions(Permissions::from_mode(0o600))?;
         file.write_all(serde_json::to_string_pretty(entries)?.as_bytes())?;
@@ -189,6 +204,24 @@ mod tests {
         for wrong in ["", "coral", "coral__", "coral_00000000_00", cut, mixed.as_str(), upper.as_str()] {
             assert_eq!(tokens.role_of(wrong).unwrap(), None, "{wrong}");
         }
+    }
+
+    #[test]
+    fn processes_that_change_the_file_at_once_lose_no_change() {
+        let folder = tempfile::tempdir().unwrap();
+        let (one, other) = (tokens(folder.path()), tokens(folder.path()));
+        let make = |tokens: Tokens, name: &'static str| {
+            std::thread::spawn(move || {
+                for _ in 0..25 {
+                    tokens.create(name, Role::Readonly).unwrap();
+                }
+            })
+        };
+        let writers = [make(one.clone(), "one"), make(other, "other")];
+        writers.into_iter().for_each(|writer| writer.join().unwrap());
+        let entries = one.entries().unwrap();
+        let of = |name| entries.iter().filter(|entry| entry.name == name).count();
+        assert_eq!((of("one"), of("other")), (25, 25));
     }
 
     #[test]

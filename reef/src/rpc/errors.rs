@@ -14,7 +14,7 @@ pub(super) fn of_answer(error: AnswerError) -> ConnectError {
         AnswerError::Refused(refusal) => of_refusal(&refusal),
         AnswerError::Store(error) => {
             tracing::warn!(error = one_line(&error), "a call got no answer: the store could not be read");
-            ConnectError::unavailable(format!("the store could not be read: {}; try again", one_line(&error)))
+            ConnectError::unavailable("the store could not be read (the reef's log has the reason); try again")
         }
     }
 }
@@ -48,9 +48,23 @@ pub(super) fn of_access(denied: &Denied) -> ConnectError {
     }
 }
 
-/// A run that is over, or that has not opened its store in time.
+/// A run that is over.
 pub(super) fn closed() -> ConnectError {
     ConnectError::unavailable("the store is closed: the run has ended")
+}
+
+/// A run that has only begun.
+pub(super) fn restoring() -> ConnectError {
+    ConnectError::unavailable(
+        "the engine is being restored: its windows are rebuilt from stored rows; ask again, or wait for /readyz",
+    )
+}
+
+/// Too many calls or streams at once.
+pub(super) fn busy(what: &str) -> ConnectError {
+    let mut error = ConnectError::resource_exhausted(format!("too many {what} at once; try again"));
+    error.response_headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+    error
 }
 
 /// A bug: the process goes on, its log has the details.

@@ -4,14 +4,23 @@ use super::{errors, json, table};
 use crate::access::{Caller, Denied, DeniedKind, Role};
 use connectrpc::interceptor::{PayloadStream, StreamRequest, StreamResponse, UnaryRequest, UnaryResponse};
 use connectrpc::{CodecFormat, ConnectError, Interceptor, Next, NextStream, Payload, RequestContext};
+use std::time::Duration;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio_stream::StreamExt;
 
 /// Before and after each call.
-pub(super) struct Gate;
+pub(super) struct Gate {
+    calls: Semaphore,
+}
+
+/// Calls that may read the store at once; the store itself reads for two of them.
+const CALLS_MAX: usize = 8;
+/// How long a call may wait for its turn.
+const TURN_WAIT: Duration = Duration::from_secs(5);
 
 /// Methods that spend tokens of a language model.
 const SPENDING: [&str; 2] = ["/coral.reef.v1.ReefLLM/Analyze", "/coral.reef.v1.ReefLLM/StreamAnalysis"];
-/// Answers like `/healthz`: probes have no token.
+/// Answers like `/readyz`: probes have no token.
 const PROBED: &str = "/grpc.health.v1.Health/";
 
 /// The role that a method needs.
@@ -52,12 +61,25 @@ fn whole(method: &table::Method, payload: Payload) -> Result<Payload, ConnectErr
     Ok(Payload::new(text.into(), CodecFormat::Json))
 }
 
+impl Gate {
+    pub(super) fn new() -> Gate {
+        Gate { calls: Semaphore::new(CALLS_MAX) }
+    }
+
+    /// Waits for one's turn, a while.
+    async fn turn(&self) -> Result<SemaphorePermit<'_>, ConnectError> {
+        let turn = tokio::time::timeout(TURN_WAIT, self.calls.acquire()).await;
+        turn.ok().and_then(Result::ok).ok_or_else(|| errors::busy("calls"))
+    }
+}
+
 #[connectrpc::async_trait]
 impl Interceptor for Gate {
     async fn intercept_unary(&self, request: UnaryRequest, next: Next<'_>) -> Result<UnaryResponse, ConnectError> {
         permit(&request.ctx)?;
         let Some(method) = request.ctx.path().and_then(table::method) else { return next.run(request).await };
         check(method, &request.payload)?;
+        let _turn = self.turn().await?;
         let mut response = next.run(request).await?;
         response.body = whole(method, response.body)?;
         Ok(response)
@@ -96,5 +118,19 @@ mod tests {
         }
         assert_eq!(needed("/grpc.health.v1.Health/Check"), None);
         assert_eq!(needed("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo"), Some(Role::Readonly));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_that_gets_no_turn_is_told_when_to_come_again() {
+        let gate = Gate::new();
+        let mut turns = Vec::new();
+        for _ in 0..CALLS_MAX {
+            turns.push(gate.turn().await.expect("its turn"));
+        }
+        let refused = gate.turn().await.expect_err("no turn");
+        assert_eq!(refused.code, connectrpc::ErrorCode::ResourceExhausted);
+        assert_eq!(refused.response_headers().get("retry-after").map(|value| value.as_bytes()), Some(&b"1"[..]));
+        turns.pop();
+        gate.turn().await.expect("its turn");
     }
 }

@@ -1,24 +1,44 @@
 //! Health: gRPC's health service answers as `/readyz` does.
 
+use super::errors;
 use crate::reading::Reading;
 use connectrpc::ConnectError;
 use connectrpc_health::{Checker, Status, StatusStream};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 use tokio::sync::watch;
 
-/// Between two looks for a caller that watches.
+/// Between two looks for those that watch.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// Callers that may watch at once: they need no token.
+const WATCHING_MAX: usize = 64;
 
 /// Whether questions can be answered.
 pub(super) struct Ready {
     reading: Reading,
     /// Names that may be asked for, beside the empty one.
     services: &'static [&'static str],
+    /// The newest status, for all that watch.
+    seen: Arc<watch::Sender<Status>>,
 }
 
 impl Ready {
+    /// Looks for those that watch as long as the value exists.
     pub(super) fn of(reading: Reading, services: &'static [&'static str]) -> Ready {
-        Ready { reading, services }
+        let seen = Arc::new(watch::Sender::new(Status::NotServing));
+        tokio::spawn(look(reading.clone(), Arc::downgrade(&seen)));
+        Ready { reading, services, seen }
+    }
+}
+
+async fn look(reading: Reading, seen: Weak<watch::Sender<Status>>) {
+    loop {
+        tokio::time::sleep(LOOK_EVERY).await;
+        let Some(seen) = seen.upgrade() else { return };
+        if seen.receiver_count() > 0 {
+            let now = status(&reading).await;
+            seen.send_if_modified(|status| std::mem::replace(status, now) != now);
+        }
     }
 }
 
@@ -35,15 +55,36 @@ impl Checker for Ready {
     }
 
     async fn watch(&self, service: &str) -> Result<StatusStream, ConnectError> {
-        let (sender, receiver) = watch::channel(self.check(service).await?);
-        let reading = self.reading.clone();
-        // ends with its caller
-        tokio::spawn(async move {
-            while tokio::time::timeout(LOOK_EVERY, sender.closed()).await.is_err() {
-                let now = status(&reading).await;
-                sender.send_if_modified(|status| std::mem::replace(status, now) != now);
-            }
-        });
-        Ok(StatusStream::from_watch(receiver))
+        let now = self.check(service).await?;
+        if self.seen.receiver_count() >= WATCHING_MAX {
+            return Err(errors::busy("callers that watch"));
+        }
+        self.seen.send_if_modified(|status| std::mem::replace(status, now) != now);
+        Ok(StatusStream::from_watch(self.seen.subscribe()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sinks::StoreWriter;
+    use sinks::memory::MemoryStore;
+    use tokio_stream::StreamExt;
+
+    #[tokio::test(start_paused = true)]
+    async fn those_that_watch_are_bounded_and_see_what_changes() {
+        let store = Box::new(MemoryStore::new());
+        let ready = Ready::of(Reading::Store(store.reader()), &["a.Service"]);
+        let mut watching = Vec::new();
+        for _ in 0..WATCHING_MAX {
+            watching.push(ready.watch("a.Service").await.expect("a stream"));
+        }
+        assert_eq!(watching[0].next().await, Some(Status::Serving));
+        let refused = ready.watch("").await.expect_err("no stream");
+        assert_eq!(refused.code, connectrpc::ErrorCode::ResourceExhausted);
+        watching.pop();
+        ready.watch("").await.expect("a stream");
+        store.close().await.expect("it closes");
+        assert_eq!(watching[0].next().await, Some(Status::NotServing));
     }
 }

@@ -41,7 +41,8 @@ pub(super) async fn hint(request: Request, next: Next) -> Response {
 pub(crate) fn unknown(request: &Request) -> Option<Response> {
     let path = request.uri().path();
     let (service, name) = path.strip_prefix('/')?.split_once('/')?;
-    if method(path).is_some() || !service.contains('.') || name.contains('/') {
+    let is_call = ["coral.", "grpc."].iter().any(|beginning| service.starts_with(beginning));
+    if method(path).is_some() || !is_call || name.contains('/') {
         return None;
     }
     let of_service = |path: &str| {

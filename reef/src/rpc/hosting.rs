@@ -21,8 +21,10 @@ const DEADLINE_MAX: Duration = Duration::from_secs(120);
 /// ([`crate::access::Caller`]).
 pub fn hosted(routes: connectrpc::Router, names: &[&str], limits: Limits) -> Router {
     let deadlines = DeadlinePolicy::new().with_max(DEADLINE_MAX).with_default_timeout(DEADLINE_USUAL);
-    let service =
-        ConnectRpcService::new(routes).with_limits(limits).with_deadline_policy(deadlines).with_interceptor(Gate);
+    let service = ConnectRpcService::new(routes)
+        .with_limits(limits)
+        .with_deadline_policy(deadlines)
+        .with_interceptor(Gate::new());
     let route = |router: Router, name: &&str| router.route_service(&format!("/{name}/{{method}}"), service.clone());
     names.iter().fold(Router::new(), route).layer(from_fn(catch_panic))
 }

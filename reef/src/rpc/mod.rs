@@ -85,7 +85,15 @@ impl Served {
     }
 
     async fn reader(&self) -> Result<Arc<dyn StoreReader>, ConnectError> {
+        // a run has no reader before, and a call would wait for it
+        if self.is_restoring() {
+            return Err(errors::restoring());
+        }
         self.reading.reader().await.ok_or_else(errors::closed)
+    }
+
+    fn is_restoring(&self) -> bool {
+        self.reading.phase() == Some(Phase::Restoring)
     }
 
     /// What the run says of itself; `None` without one.

@@ -16,6 +16,8 @@ use crate::answers::status::{StatusQuestion, status};
 use crate::answers::topology::topology;
 use crate::answers::versions::versions;
 use connectrpc::{RequestContext, Response, ServiceRequest, ServiceResult};
+use sinks::StoreWriter;
+use sinks::memory::MemoryStore;
 
 #[allow(refining_impl_trait, reason = "responses are messages, and nothing else calls these")]
 impl wire::ReefService for Served {
@@ -24,8 +26,10 @@ impl wire::ReefService for Served {
         _context: RequestContext,
         _request: ServiceRequest<'_, wire::GetStatusRequest>,
     ) -> ServiceResult<wire::GetStatusResponse> {
-        let reader = self.reader().await?;
         let question = StatusQuestion { run: self.run_facts() };
+        // while a run is being restored it has no rows to show, and says that it is being restored
+        let nothing = MemoryStore::new();
+        let reader = if self.is_restoring() { nothing.reader() } else { self.reader().await? };
         let answer = status(&question, reader.as_ref(), self.scope()).await.map_err(of_answer)?;
         Response::ok(fleet::status(answer))
     }

@@ -14,6 +14,7 @@ use axum::Extension;
 use client::Opened;
 use mesh::Network;
 use model::clock::SystemClock;
+use pipelines::progress::Progress;
 use pipelines::run::RunningReef;
 use serde_json::{Value, json};
 use sinks::StoreWriter;
@@ -444,20 +445,30 @@ async fn roles_bound_what_a_caller_may_ask_and_a_probe_needs_none() {
     assert_eq!(code(&readonly, &status).await, (200, "ok".to_owned()));
     assert_eq!(code(&readonly, &analyze).await, (403, "permission_denied".to_owned()));
     assert_eq!(code(&analyst, &analyze).await, (400, "failed_precondition".to_owned()));
-    for method in METHODS {
+    // a stream says so in its last piece
+    let streamed = async |opened: &Opened, path: &str| {
+        let types = [("content-type", "application/connect+json")];
+        opened.send("POST", path, &types, &client::envelope(b"{}")).await.text()
+    };
+    let stream = format!("/{LLM}/StreamAnalysis");
+    for method in METHODS.iter().filter(|method| method.path != stream) {
         let answer = stranger.json(method.path.trim_start_matches('/'), &json!({})).await;
-        // a stream says so in its last piece
-        let is_stream = method.path.ends_with("/StreamAnalysis");
-        assert_eq!(answer.status, if is_stream { 415 } else { 401 }, "{}: {}", method.path, answer.text());
-        if !is_stream {
-            assert!(answer.head.contains("www-authenticate: bearer"), "{}", answer.head);
-        }
+        assert_eq!(answer.status, 401, "{}: {}", method.path, answer.text());
+        assert!(answer.head.contains("www-authenticate: bearer"), "{}", answer.head);
     }
+    let reflection = ["v1", "v1alpha"].map(|it| format!("/grpc.reflection.{it}.ServerReflection/ServerReflectionInfo"));
+    for path in reflection.iter().chain([&stream]) {
+        let answer = streamed(&stranger, path).await;
+        assert!(answer.contains("\"code\":\"unauthenticated\""), "{path}: {answer}");
+    }
+    let refused = streamed(&readonly, &stream).await;
+    assert!(refused.contains("\"code\":\"permission_denied\""), "{refused}");
+    let permitted = streamed(&analyst, &stream).await;
+    assert!(permitted.contains("\"code\":\"failed_precondition\""), "{permitted}");
     let health = ask(&stranger, "grpc.health.v1.Health/Check", json!({})).await;
     assert_eq!(health["status"], "SERVING");
     let named = ask(&stranger, "grpc.health.v1.Health/Check", json!({ "service": REEF })).await;
     assert_eq!(named["status"], "SERVING");
-    assert_eq!(code(&stranger, "grpc.reflection.v1.ServerReflection/ServerReflectionInfo").await.0, 415);
 }
 
 #[tokio::test]
@@ -499,8 +510,9 @@ async fn connect_by_get_and_grpc_web_and_reflection_answer_on_the_same_paths() {
 
 #[tokio::test]
 async fn a_deadline_ends_a_call_that_waits_for_its_store() {
-    // a run that has not opened its store yet
-    let (reef, _options, _announcer) = RunningReef::new(SystemClock::shared(), Network::plain());
+    // a run whose store does not come
+    let (reef, options, _announcer) = RunningReef::new(SystemClock::shared(), Network::plain());
+    options.progress.send_replace(Progress { phase: Phase::Running, ..Progress::default() });
     let router = router(Served::new(Reading::Run(reef), scope(), ADDRESS)).layer(Extension(Caller(Ok(Role::Admin))));
     let opened = Opened::of(router).await;
     let types = [("content-type", "application/json"), ("connect-timeout-ms", "50")];
@@ -509,4 +521,16 @@ async fn a_deadline_ends_a_call_that_waits_for_its_store() {
     drop(_announcer);
     let closed = opened.json(&format!("{REEF}/GetHealth"), &json!({})).await;
     assert_eq!((closed.status, &closed.value()["code"]), (503, &json!("unavailable")), "{}", closed.text());
+}
+
+#[tokio::test]
+async fn a_run_that_is_being_restored_says_so_at_once() {
+    let (reef, options, _announcer) = RunningReef::new(SystemClock::shared(), Network::plain());
+    options.progress.send_replace(Progress { phase: Phase::Restoring, ..Progress::default() });
+    let router = router(Served::new(Reading::Run(reef), scope(), ADDRESS)).layer(Extension(Caller(Ok(Role::Admin))));
+    let opened = Opened::of(router).await;
+    assert_eq!(ask(&opened, &format!("{REEF}/GetStatus"), json!({})).await["state"], "restoring");
+    let health = opened.json(&format!("{REEF}/GetHealth"), &json!({})).await;
+    assert_eq!((health.status, &health.value()["code"]), (503, &json!("unavailable")));
+    assert!(health.text().contains("being restored"), "{}", health.text());
 }

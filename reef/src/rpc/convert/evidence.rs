@@ -1,7 +1,8 @@
 //! Evidence: stored rows that an answer rests on, each with a statement that gives the row again.
 //!
 //! The statements are for people and programs that have the store; a reef does not run them. Their values are quoted,
-//! because one text has to hold all of it.
+//! because one text has to hold all of it. They are read alike by DuckDB and ClickHouse: `DISTINCT`, because ClickHouse
+//! may still hold copies of a row, and no backslash, which only ClickHouse takes for the beginning of an escape.
 
 use crate::answers::deployment::Incident;
 use crate::rpc::wire;
@@ -17,7 +18,7 @@ fn event(one: &Incident) -> wire::Evidence {
         colony_id: one.colony_id.clone(),
         description: format!("{} {} at {}", one.event_type, one.event_id, one.occurred_at),
         query: statement(
-            "SELECT event_id, event_type, service_id FROM federated_events",
+            "SELECT DISTINCT event_id, event_type, service_id FROM federated_events",
             &[("colony_id", &one.colony_id), ("event_id", &one.event_id)],
         ),
         data: data(&[("event_id", &one.event_id), ("event_type", &one.event_type), ("service_id", &one.service_id)]),
@@ -31,17 +32,21 @@ fn pattern(one: &Incident) -> Option<wire::Evidence> {
         r#type: "correlation".to_owned(),
         colony_id: one.colony_id.clone(),
         description: format!("the confirmed pattern {id} joins {} with the deployment", one.event_id),
-        query: statement("SELECT correlation_id, state FROM correlations", &[("correlation_id", id)]),
+        query: statement("SELECT DISTINCT correlation_id, state FROM correlations", &[("correlation_id", id)]),
         data: data(&[("correlation_id", id), ("state", "confirmed")]),
         ..Default::default()
     })
 }
 
-/// `… WHERE column = 'value' AND …`.
+/// `… WHERE column = 'value' AND …`. A value with a character that both engines do not read alike becomes a pattern
+/// that has any character in its place.
 fn statement(select: &str, equal: &[(&str, &str)]) -> String {
-    let quoted = |value: &str| ["'", &value.replace('\'', "''"), "'"].concat();
-    let conditions: Vec<String> =
-        equal.iter().map(|(column, value)| [column, " = ", &quoted(value)].concat()).collect();
+    let is_ambiguous = |c: char| c == '\\' || c.is_control();
+    let condition = |(column, value): &(&str, &str)| {
+        let compared = if value.contains(is_ambiguous) { " LIKE '" } else { " = '" };
+        [column, compared, &value.replace(is_ambiguous, "_").replace('\'', "''"), "'"].concat()
+    };
+    let conditions: Vec<String> = equal.iter().map(condition).collect();
     [select, " WHERE ", &conditions.join(" AND ")].concat()
 }
 
@@ -57,5 +62,7 @@ mod tests {
     fn a_value_ends_no_statement() {
         let text = statement("SELECT a FROM t", &[("b", "x'; DROP TABLE t; --"), ("c", "")]);
         assert_eq!(text, "SELECT a FROM t WHERE b = 'x''; DROP TABLE t; --' AND c = ''");
+        let text = statement("SELECT a FROM t", &[("b", "\\' OR 1=1 -- "), ("c", "x\ny")]);
+        assert_eq!(text, "SELECT a FROM t WHERE b LIKE '_'' OR 1=1 -- ' AND c LIKE 'x_y'");
     }
 }
