@@ -210,6 +210,8 @@ async fn a_missing_table_stops_and_rejects_no_row() {
     let error = store.commit(&commit).await.unwrap_err();
     assert_eq!(error.class, FaultClass::Stop, "{error}");
     assert!(error.hint.contains("a table is missing"), "{error}");
+    assert!(error.hint.contains("a restart does not make it"), "an operator would restart in vain: {error}");
+    assert!(error.hint.contains("restore the table from a backup"), "{error}");
     server.query(&fixture.database, "RENAME TABLE away TO federated_events");
     assert!(store.reader().totals().await.unwrap().rejects.is_empty());
     assert!(store.reader().positions().await.unwrap().is_empty());
