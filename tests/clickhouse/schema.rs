@@ -123,6 +123,10 @@ async fn time_limits_follow_the_configuration() {
         drop(ClickHouseStore::open(with_retention(&fixture, days)).await.unwrap());
         let found = ["federated_metrics", "federated_events", "correlations", "deployment_timeline"].map(limit);
         assert_eq!(found, [1, 2, 3, 4].map(|factor| factor * days * 86_400));
+        // what a producer with a broken field writes without end, and what a fleet leaves of itself, stays as long as events
+        for table in ["rejects", "rejects_omitted", "service_nodes", "service_edges"] {
+            assert_eq!(limit(table), 2 * days * 86_400, "{table}");
+        }
     }
     server.clear_log();
     drop(ClickHouseStore::open(with_retention(&fixture, 30)).await.unwrap());
