@@ -279,4 +279,30 @@ mod tests {
             assert_eq!(tally.outside(), 6);
         }
     }
+
+    /// A moved event costs its ids, not its content.
+    #[test]
+    fn what_is_kept_of_a_moved_event_does_not_grow_with_its_content() {
+        let range = TimeRange { from: START, to: START + 10 * MINUTE_MS };
+        let metadata = BTreeMap::from([("diff".to_owned(), "x".repeat(64 * 1024))]);
+        let mut moved = Moved::default();
+        for number in 0..1_000 {
+            let description = "y".repeat(1_024);
+            let event = Event { description, metadata: metadata.clone(), ..copy(&format!("e{number}"), 1, 30) };
+            let allowed_bytes = event.colony_id.len() + event.event_id.len() + 64;
+            assert!(moved.note(event, range), "there is room for many more");
+            let ((colony, id), (_, _, application, environment, _)) = moved.newest.iter().next().unwrap();
+            assert!(colony.capacity() + id.capacity() <= allowed_bytes, "ids keep no room for what was beside them");
+            assert!(moved.names.contains(application) && moved.names.contains(environment));
+        }
+        // names are kept once for all events, and nothing else has a length
+        let entry_bytes = size_of::<((String, String), Rank)>();
+        assert_eq!((moved.newest.len(), moved.names.len()), (1_000, 2));
+        assert!(entry_bytes <= 128, "{entry_bytes} bytes of an event beside its ids");
+        // copies of known events take no more room
+        for version in 2..100 {
+            assert!(moved.note(Event { metadata: metadata.clone(), ..copy("e0", version, 40) }, range));
+        }
+        assert_eq!((moved.newest.len(), moved.names.len()), (1_000, 2));
+    }
 }
