@@ -456,6 +456,50 @@ mod tests {
         }
     }
 
+    /// An engine whose one worker is the caller: takes its orders, and replies by hand.
+    fn by_hand() -> (Engine, async_mpsc::Sender<Reply>, mpsc::Receiver<Command>) {
+        let (reply_to, replies) = async_mpsc::channel(8);
+        let (command, inbox) = mpsc::sync_channel(8);
+        let (in_flight, abandoned) = (VecDeque::new(), Arc::new(AtomicBool::new(false)));
+        (Engine { next_tick: 0, in_flight, abandoned, commands: vec![command], replies }, reply_to, inbox)
+    }
+
+    fn reply_of(tick: u64) -> Reply {
+        Reply { tick, worker: 0, result: Ok(Vec::new()), took: Duration::ZERO }
+    }
+
+    /// Two ticks answered, a third one waiting; then a reply for `tick`.
+    async fn answered_with(tick: u64) {
+        let (mut engine, reply_to, _inbox) = by_hand();
+        for expected in 0..2 {
+            engine.submit(TickRows::default(), None, 0).unwrap();
+            reply_to.send(reply_of(expected)).await.unwrap_or_else(|_| panic!("the engine is there"));
+            assert_eq!(engine.answer().await.unwrap().unwrap().tick, expected);
+        }
+        engine.submit(TickRows::default(), None, 0).unwrap();
+        reply_to.send(reply_of(tick)).await.unwrap_or_else(|_| panic!("the engine is there"));
+        let answer = engine.answer().await.unwrap().unwrap();
+        assert_eq!(answer.tick, 2, "no answer passes for that of another tick");
+    }
+
+    #[tokio::test]
+    async fn a_reply_for_the_tick_that_is_waited_for_is_its_answer() {
+        answered_with(2).await;
+    }
+
+    /// What a wrong tick made would otherwise be committed; not a `debug_assert`, so it holds in a release build too.
+    #[tokio::test]
+    #[should_panic(expected = "worker 0 answers tick 1, which nobody waits for")]
+    async fn a_second_reply_for_a_tick_is_no_answer() {
+        answered_with(1).await;
+    }
+
+    #[tokio::test]
+    #[should_panic(expected = "worker 0 answers tick 3, which nobody waits for")]
+    async fn a_reply_for_a_tick_that_was_never_handed_over_is_no_answer() {
+        answered_with(3).await;
+    }
+
     #[tokio::test]
     async fn a_panic_before_the_first_tick_is_reported() {
         let broken = Params { metrics: MetricParams { window_ms: i64::MAX, ..MetricParams::default() }, ..params() };
