@@ -144,3 +144,37 @@ impl Align {
         self.tracks.iter().all(BTreeMap::is_empty)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use model::real::Real;
+    use model::series::SeriesRef;
+    use model::time::MINUTE_MS;
+
+    #[test]
+    fn a_series_that_changes_its_application_and_environment_for_ever_holds_no_more_than_its_rows() {
+        let mut align = Align::default();
+        for minute in 0..600 {
+            let (application, environment) = (format!("app-{}", minute % 7), format!("ephemeral-{minute}"));
+            let names = SeriesRef {
+                colony_id: "c",
+                service_id: "s",
+                metric_name: "m",
+                application_name: &application,
+                environment: &environment,
+                interval_seconds: Some(60),
+            };
+            let timestamp = TimeMs(minute * MINUTE_MS);
+            let point =
+                MetricPoint { series: SeriesId::of(names), timestamp, mean: Some(Real(1.0)), ..MetricPoint::default() };
+            assert_eq!(align.apply(vec![(point, 1)]).len(), 1);
+            align.forget_before(TimeMs((minute - 9) * MINUTE_MS));
+            assert!(align.len() <= 10);
+        }
+        assert_eq!((align.len(), align.tracks.len(), align.places.len()), (10, 1, 1));
+        assert_eq!(align.tracks[0].len(), 10);
+        align.forget_before(TimeMs(600 * MINUTE_MS));
+        assert!(align.is_empty());
+    }
+}

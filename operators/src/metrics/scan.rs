@@ -508,4 +508,28 @@ mod tests {
         scan.apply(vec![(sample(4, "test").0, -1), (sample(3, "production").0, -1)]);
         assert!(scan.is_empty());
     }
+
+    #[test]
+    fn a_series_that_changes_its_environment_for_ever_holds_what_one_of_a_single_environment_holds() {
+        let began = 28_800_000;
+        let held = |environment: &dyn Fn(i64) -> String| {
+            let mut scan = MetricScan::new(MetricParams::default(), Shard::WHOLE);
+            for minute in began..began + 600 {
+                scan.apply(vec![sample(minute, &environment(minute))]);
+                scan.forget_before(TimeMs((minute - 9) * MINUTE_MS));
+                if minute % 60 == 0 {
+                    scan.scan(TimeMs(minute * MINUTE_MS));
+                }
+            }
+            assert_eq!((scan.len(), scan.series.len(), scan.places.len()), (10, 1, 1));
+            assert_eq!(scan.series[0].tracks.len(), 1);
+            let instants = scan.instants.values();
+            instants
+                .map(|instant| (instant.latest.len(), instant.changed.len(), instant.rows.len()))
+                .collect::<Vec<_>>()
+        };
+        let changing = held(&|minute| format!("ephemeral-{minute}"));
+        assert!(changing.iter().all(|(latest, changed, _)| *latest <= 1 && *changed <= 1), "{changing:?}");
+        assert_eq!(changing, held(&|_| "production".to_owned()));
+    }
 }
