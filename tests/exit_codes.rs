@@ -77,13 +77,7 @@ fn a_missing_permission_ends_with_4_wherever_it_is_met() {
     let reef = reef_over(&events(5, "timestamp"), "");
     let (folder, file) = (reef.folder.path().to_owned(), reef.folder.path().join("e.ndjson"));
     let Some(called) = without_privileges() else { return };
-    let refused = |words: &[&str], names: &str| {
-        let mut command = Command::new(&called[0]);
-        command.args(&called[1..]).arg(words[0]).arg(reef.config()).args(&words[1..]).arg("--json");
-        let (code, error) = error_of(&command.output().unwrap());
-        assert_eq!(code, Some(4), "{words:?}: {error:#}");
-        assert!(error.to_string().contains(names), "{error:#}");
-    };
+    let refused = |words: &[&str], names: &str| assert_refused(&called, &reef, words, names);
     allow(&folder, 0o555);
     refused(&["run"], "reef.duckdb");
     allow(&folder, 0o755);
@@ -92,6 +86,33 @@ fn a_missing_permission_ends_with_4_wherever_it_is_met() {
     allow(reef.config(), 0);
     refused(&["run"], "reef.toml");
     refused(&["validate"], "reef.toml");
+}
+
+#[test]
+fn the_folder_of_a_glob_that_may_not_be_listed_ends_with_4() {
+    let Some(called) = without_privileges() else { return };
+    // a name in such a folder cannot be looked up, which is not that there is no such file
+    for pattern in ["closed/*.ndjson", "closed/e.ndjson"] {
+        let reef = Reef::new(&files_source(&[Path::new(pattern)], &[]));
+        let closed = reef.folder.path().join("closed");
+        std::fs::create_dir(&closed).unwrap();
+        std::fs::write(closed.join("e.ndjson"), events(5, "timestamp")).unwrap();
+        let allow = |mode: u32| std::fs::set_permissions(&closed, PermissionsExt::from_mode(mode)).unwrap();
+        allow(0);
+        assert_refused(&called, &reef, &["run"], "closed");
+        assert_refused(&called, &reef, &["validate"], "closed");
+        allow(0o755);
+        assert_eq!(reef.run()["summary"]["progress"]["events"], 5, "the permission is all that was missing");
+    }
+}
+
+/// A command on this reef ends with 4 and names what it may not use.
+fn assert_refused(called: &[String], reef: &Reef, words: &[&str], names: &str) {
+    let mut command = Command::new(&called[0]);
+    command.args(&called[1..]).arg(words[0]).arg(reef.config()).args(&words[1..]).arg("--json");
+    let (code, error) = error_of(&command.output().unwrap());
+    assert_eq!(code, Some(4), "{words:?}: {error:#}");
+    assert!(error.to_string().contains(names), "{error:#}");
 }
 
 /// The program as a user whose permissions count, or `None` where this user cannot become one.

@@ -145,11 +145,13 @@ const REFUSALS: [&str; 3] = ["Permission denied", "refuses the user or the passw
 fn is_refusal(error: &(dyn Error + 'static)) -> bool {
     match error.downcast_ref::<std::io::Error>() {
         Some(error) => error.kind() == std::io::ErrorKind::PermissionDenied,
-        None => {
-            let text = error.to_string();
-            REFUSALS.iter().any(|words| text.contains(words))
-        }
+        None => tells_refusal(&error.to_string()),
     }
+}
+
+/// The same of a message.
+pub(crate) fn tells_refusal(text: &str) -> bool {
+    REFUSALS.iter().any(|words| text.contains(words))
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use super::checklist::{self, Check, Outcome};
 use super::load::{load, load_offline};
 use super::{check_colony, check_kafka, check_store};
 use crate::entry::runtime;
-use crate::exit::{Exit, Failure};
+use crate::exit::{Exit, Failure, tells_refusal};
 use crate::output::Output;
 use crate::text::{bytes, counted};
 use mesh::MeshError;
@@ -21,7 +21,8 @@ use std::path::PathBuf;
 #[derive(Debug, clap::Args)]
 #[command(
     before_help = "Example:  coral-pipeline validate reef.toml",
-    after_help = "Shows every mistake at once, with its line and the nearest key. Exits 2 when a run would fail."
+    after_help = "Shows every mistake at once, with its line and the nearest key. Exits 2 when a run would fail, \
+                  and 4 when a missing permission is all that it would fail for."
 )]
 pub struct ValidateArgs {
     /// The reef: a .toml or .yaml file
@@ -61,9 +62,15 @@ fn conclude(file: &str, checks: Vec<Check>, output: &Output) -> Result<(), Failu
     let document = json!({ "valid": failed == 0, "checks": checks });
     let failure = (failed > 0).then(|| {
         let message = format!("{file}: {} of {} failed", failed, counted(checks.len() as u64, "check"));
-        Failure::new(Exit::Usage, "validation_failed", message)
+        Failure::new(exit_of(&checks), "validation_failed", message)
     });
     output.concluded(&document, |style| checklist::page(&checks, style), failure)
+}
+
+/// The code that a run would end with: refusals have their own, where nothing else is wrong.
+fn exit_of(checks: &[Check]) -> Exit {
+    let mut failed = checks.iter().filter(|check| check.outcome == Outcome::Failed);
+    if failed.all(|check| tells_refusal(&check.note)) { Exit::NotAuthorised } else { Exit::Usage }
 }
 
 fn summary(config: &ReefConfig) -> String {
@@ -214,6 +221,15 @@ mod tests {
         let (output, captured) = Output::captured(json);
         let result = run(&ValidateArgs { config, no_network }, &output);
         (result, captured.stdout())
+    }
+
+    #[test]
+    fn only_refusals_have_the_code_of_a_refusal() {
+        let failed = |note: &str| Check::new("events", Outcome::Failed, note);
+        let (fine, denied) =
+            (Check::new("store", Outcome::Ok, "new"), failed("cannot read closed: Permission denied (os error 13)"));
+        assert_eq!(exit_of(&[fine.clone(), denied.clone(), denied.clone()]), Exit::NotAuthorised);
+        assert_eq!(exit_of(&[fine, denied, failed("\"e.csv\" matches no file")]), Exit::Usage);
     }
 
     #[test]

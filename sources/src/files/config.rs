@@ -163,8 +163,13 @@ impl FilesConfig {
     fn paths_of(&self, pattern: &str) -> Result<(Vec<PathBuf>, bool), SourceError> {
         let literal = self.base_dir.join(pattern);
         let has_wildcards = pattern.contains(['*', '?', '[']);
-        if literal.symlink_metadata().is_ok() {
-            return Ok((vec![literal], !has_wildcards));
+        match literal.symlink_metadata() {
+            Ok(_) => return Ok((vec![literal], !has_wildcards)),
+            // its folder may not be searched: whether there is such a file is unknown
+            Err(cause) if cause.kind() == std::io::ErrorKind::PermissionDenied && !has_wildcards => {
+                return Err(SourceError::File { path: literal, cause });
+            }
+            Err(_) => {}
         }
         let base = glob::Pattern::escape(&self.base_dir.to_string_lossy());
         let looked = Path::new(&base).join(pattern).to_string_lossy().into_owned();
