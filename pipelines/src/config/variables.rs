@@ -180,6 +180,7 @@ mod tests {
             "HOME" => "/home/ann/",
             "STATE_DIR" => "/var/lib/reef",
             "HOST" => "ch.example.com",
+            "NAME" => "reef",
             _ => return None,
         };
         Some(value.to_owned())
@@ -249,6 +250,25 @@ mod tests {
         assert_eq!(config.colonies[0].endpoint.as_deref(), Some("http://ch.example.com:9000"));
         let shown = format!("{:?}", config.sources);
         assert!(shown.contains("ch.example.com:9092") && shown.contains("Some(\"e\")"), "{shown}");
+    }
+
+    #[test]
+    fn the_host_of_a_server_is_expanded_or_refused_and_never_dialled_as_written() {
+        let storage = |host: &str| {
+            let connection = format!("{{ host = {host:?}, port = 8123, protocol = \"http\", database = \"$NAME\" }}");
+            let colonies = "[[colonies]]\ncolony_id = \"c\"\nendpoint = \"http://127.0.0.1:9000\"\n";
+            load(&format!("{colonies}[storage]\ntype = \"clickhouse\"\nconnection = {connection}\n"))
+                .map(|config| config.storage.kind)
+        };
+        for written in ["$HOST", "${HOST}", "${NOT_SET:-ch.example.com}"] {
+            let StorageKind::ClickHouse { host, database, .. } = storage(written).unwrap() else { panic!("{written}") };
+            assert_eq!((host.as_str(), database.as_str()), ("ch.example.com", "reef"), "{written}");
+        }
+        for written in ["$CH_HOST", "${CH_HOST}"] {
+            let refused = storage(written).unwrap_err();
+            let words = format!("storage.connection.host: {written:?} needs the environment variable CH_HOST");
+            assert!(refused.contains(&words), "{refused}");
+        }
     }
 
     #[test]
