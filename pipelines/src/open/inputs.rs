@@ -190,3 +190,47 @@ fn colony_sources(
     }
     Ok(sources)
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::config::{Format, parse};
+    use model::clock::SystemClock;
+
+    /// What is read of a reef with these `[[sources]]`: partitions with the ids of their events, in order.
+    async fn read(sources: &[&str]) -> (Vec<String>, Vec<String>) {
+        let folder = tempfile::tempdir().unwrap();
+        let event = |id: &str| {
+            format!(
+                "{{\"event_id\":\"{id}\",\"colony_id\":\"c\",\"timestamp\":\"2023-01-03T19:00:00Z\",\
+                 \"event_type\":\"deploy\",\"service_id\":\"s\"}}\n"
+            )
+        };
+        std::fs::write(folder.path().join("e.ndjson"), event("e1")).unwrap();
+        std::fs::write(folder.path().join("f.ndjson"), event("f1")).unwrap();
+        let tables: String =
+            sources.iter().map(|patterns| format!("[[sources]]\nkind = \"files\"\n{patterns}\n")).collect();
+        let file = folder.path().join("reef.toml");
+        let config = parse(&format!("reef_id = \"r\"\n{tables}"), Format::Toml, &file).unwrap();
+        let mut source = files(&config).unwrap().build(&Positions::default(), &SystemClock::shared()).unwrap();
+        let (mut partitions, mut ids) = (Vec::new(), Vec::new());
+        while let Some(batch) = source.next_batch().await.unwrap() {
+            partitions.extend(batch.positions.0.into_keys());
+            ids.extend(batch.rows.events.into_iter().map(|event| event.event_id));
+        }
+        (partitions, ids)
+    }
+
+    #[tokio::test]
+    async fn a_file_in_several_tables_of_the_configuration_is_read_once() {
+        let both = (vec!["e.ndjson".to_owned(), "f.ndjson".to_owned()], vec!["e1".to_owned(), "f1".to_owned()]);
+        for tables in [
+            ["events = [\"*.ndjson\"]", "events = [\"e.ndjson\"]"],
+            ["events = [\"e.ndjson\", \"f.ndjson\"]", "events = [\"e.ndjson\"]"],
+            ["events = [\"e.ndjson\"]", "events = [\"./e.ndjson\", \"f.ndjson\"]"],
+        ] {
+            assert_eq!(read(&tables).await, both, "{tables:?}");
+        }
+    }
+}
