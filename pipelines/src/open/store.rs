@@ -144,3 +144,32 @@ fn describe_kind(kind: &StorageKind) -> String {
         .name(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::config::{Format, parse};
+
+    fn limits(engine: &str) -> duckdb::DuckDbConfig {
+        let text = format!(
+            "reef_id = \"r\"\n[[sources]]\nkind = \"files\"\nevents = [\"e.ndjson\"]\n\
+             [storage]\npath = \"r.duckdb\"\n{engine}"
+        );
+        let config = parse(&text, Format::Toml, Path::new("reef.toml")).unwrap();
+        let StorageKind::DuckDb { path } = &config.storage.kind else { panic!("{:?}", config.storage.kind) };
+        duckdb_options(&config, path)
+    }
+
+    /// DuckDB's own limit, 80 % of the machine, would leave nothing to the engine.
+    #[test]
+    fn duckdb_has_its_share_of_the_memory_whether_a_limit_is_configured_or_not() {
+        let memory = Memory::of(None);
+        let default = limits("");
+        assert_eq!(default.memory_limit_bytes, Some(memory.store_bytes()));
+        assert!(memory.store_bytes() <= memory.limit_bytes / 2, "the larger part is the engine's");
+        assert!(default.threads.is_some_and(|threads| threads > 0));
+        let configured = limits("[engine]\nmemory_limit = \"1GiB\"\n");
+        assert_eq!(configured.memory_limit_bytes, Some(256 << 20));
+    }
+}
