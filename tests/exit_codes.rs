@@ -116,7 +116,7 @@ fn assert_refused(called: &[String], reef: &Reef, words: &[&str], names: &str) {
 }
 
 /// The program as a user whose permissions count, or `None` where this user cannot become one.
-fn without_privileges() -> Option<Vec<String>> {
+pub fn without_privileges() -> Option<Vec<String>> {
     let words = |words: &[&str]| Some(words.iter().map(|word| (*word).to_owned()).collect());
     let id = Command::new("id").arg("-u").output().unwrap().stdout;
     if id != b"0\n" {

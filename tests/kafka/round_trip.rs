@@ -2,9 +2,11 @@
 
 use super::broker::shared;
 use super::unique;
+use crate::exit_codes::without_privileges;
 use crate::support::recordings::Recording;
 use crate::support::{Reef, files_source, json, program};
 use serde_json::Value;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 
@@ -106,6 +108,32 @@ fn stored_rows_are_published_and_replayed() {
     let again = publish(&reef, &[&target[..], &span].concat());
     assert_eq!((&again["events"], &again["outside"], &again["rejects"]), (&20.into(), &30.into(), &1.into()));
     assert_eq!(again["topics"][0]["created"], false);
+}
+
+#[test]
+fn files_that_cannot_be_read_decide_the_code_of_a_publication_and_the_others_are_published() {
+    let Some(brokers) = shared() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let (good, bad) = (folder.path().join("a.ndjson"), folder.path().join("b.csv"));
+    std::fs::write(&good, super::event(0)).unwrap();
+    std::fs::write(&bad, "nothing,known\n1,2\n").unwrap();
+    let reef = Reef::new(&files_source(&[&good, &bad], &[]));
+    let topic = unique("events");
+    let published = |called: &[String]| {
+        let mut command = Command::new(&called[0]);
+        command.args(&called[1..]).arg("publish").arg(reef.config());
+        command.args(["--files", "--brokers", brokers, "--events-topic", &topic, "--json"]);
+        let output = command.output().unwrap();
+        let document: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let error = document["error"].clone();
+        assert!(error["details"].to_string().contains("b.csv"), "{document:#}");
+        assert_eq!(error["report"]["events"], 1, "{document:#}");
+        output.status.code()
+    };
+    assert_eq!(published(&[program("coral-pipeline").to_owned()]), Some(1), "it is broken");
+    let Some(called) = without_privileges() else { return };
+    std::fs::set_permissions(&bad, PermissionsExt::from_mode(0)).unwrap();
+    assert_eq!(published(&called), Some(4), "it may not be read");
 }
 
 #[test]

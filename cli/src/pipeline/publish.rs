@@ -3,6 +3,7 @@
 use super::load::load_runnable;
 use super::meter::per_second;
 use super::run_failure::read_failure;
+use super::shortfall::unreadable;
 use crate::entry::runtime;
 use crate::exit::{Exit, Failure};
 use crate::output::{Output, Style};
@@ -18,7 +19,7 @@ use pipelines::open::{inputs, store};
 use serde_json::{Value, json};
 use sinks::{Span, StoreReader, pages};
 use sources::kafka::{Encoding, KafkaConfig, PublishConfig, PublishCounts, Publisher};
-use sources::{Source, SourceError};
+use sources::{InputReport, Source, SourceError};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -26,6 +27,8 @@ use tokio::sync::watch;
 
 /// Rows of one page of the store.
 const PAGE_ROWS: usize = 10_000;
+/// What helps after any interruption.
+const PUBLISH_AGAIN: &str = "publish again: rows that already exist do no harm";
 /// Between two lines of progress.
 const LINE_EVERY: Duration = Duration::from_secs(10);
 
@@ -90,6 +93,7 @@ struct Tally {
     rejects: u64,
     outside: u64,
     oldest: Option<TimeMs>,
+    inputs: InputReport,
     stopped: bool,
 }
 
@@ -180,6 +184,7 @@ impl Work<'_> {
     async fn files(&mut self, mut source: impl Source) -> Result<(), Failure> {
         while let Some(batch) = source.next_batch().await.map_err(|error| file_failure(&error, self.args))? {
             self.tally.rejects += batch.rejects.len() as u64;
+            self.tally.inputs.absorb(batch.report);
             self.send(batch.rows.events, batch.rows.metrics.to_vec(), source.progress_bytes())?;
             if self.tally.stopped {
                 break;
@@ -273,15 +278,19 @@ fn conclude(
         "bytes": tally.counts.bytes,
         "outside": tally.outside,
         "rejects": tally.rejects,
+        "failed_inputs": tally.inputs.failed_inputs,
         "elapsed_ms": elapsed_ms,
     });
     if tally.stopped {
         let rows = counted(tally.counts.events + tally.counts.metrics, "row");
         return Err(Failure::new(Exit::Interrupted, "interrupted", format!("stopped after {rows}, all acknowledged"))
-            .hint("publish again: rows that already exist do no harm")
+            .hint(PUBLISH_AGAIN)
             .report(document));
     }
-    output.result(&document, |style| page(target, tally, elapsed_ms, style))
+    // what could be read has been published
+    let failure = unreadable(&tally.inputs, tally.counts.events + tally.counts.metrics > 0)
+        .map(|failure| failure.hint(format!("repair or replace them and {PUBLISH_AGAIN}")));
+    output.concluded(&document, |style| page(target, tally, elapsed_ms, style), failure)
 }
 
 fn page(target: &PublishConfig, tally: &Tally, elapsed_ms: u64, style: Style) -> String {
@@ -314,7 +323,7 @@ fn kafka_failure(error: &SourceError) -> Failure {
 }
 
 fn file_failure(error: &SourceError, args: &PublishArgs) -> Failure {
-    read_failure(error, &args.config, "publish again: rows that already exist do no harm")
+    read_failure(error, &args.config, PUBLISH_AGAIN)
 }
 
 fn store_failure(error: &sinks::SinkError) -> Failure {
@@ -326,6 +335,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use clap::Parser;
+    use sources::{FailedInput, FailureClass};
 
     #[derive(Debug, Parser)]
     struct Line {
@@ -353,6 +363,31 @@ mod tests {
         assert_eq!(all.options["client.rack"], "a");
         let one = target_of(&["--events-topic", "x", "--brokers", "l:2"], kafka).unwrap();
         assert_eq!((one.brokers.as_str(), one.metrics_topic, one.events_topic.as_deref()), ("l:2", None, Some("x")));
+    }
+
+    #[test]
+    fn files_that_could_not_be_read_decide_the_code_and_are_named() {
+        let target = target_of(&["--brokers", "k:1", "--events-topic", "e"], "{kind: files, events: [e.csv]}").unwrap();
+        let concluded = |classes: &[FailureClass]| {
+            let mut tally =
+                Tally { counts: PublishCounts { events: 5, ..PublishCounts::default() }, ..Tally::default() };
+            for class in classes {
+                let (input, problem) = ("e.csv".to_owned(), "is cut off".to_owned());
+                tally.inputs.add_failed(FailedInput { input, class: *class, problem });
+            }
+            conclude(&target, &[], &tally, Duration::ZERO, &Output::captured(true).0)
+        };
+        assert_eq!(concluded(&[]), Ok(()));
+        let broken = concluded(&[FailureClass::Format]).unwrap_err();
+        assert_eq!(
+            (broken.exit, broken.code, &*broken.details[0]),
+            (Exit::Failed, "input_unreadable", "e.csv: is cut off")
+        );
+        assert_eq!(broken.message, "1 input could not be read; the others were");
+        assert_eq!(broken.report.unwrap()["events"], 5, "what was published is reported as well");
+        assert!(broken.hint.unwrap().contains("publish again"));
+        assert_eq!(concluded(&[FailureClass::Permission]).unwrap_err().exit, Exit::NotAuthorised);
+        assert_eq!(concluded(&[FailureClass::NotFound]).unwrap_err().exit, Exit::NotFound);
     }
 
     #[test]

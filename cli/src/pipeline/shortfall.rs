@@ -3,7 +3,7 @@
 use crate::exit::{Exit, Failure};
 use crate::text::{count, counted};
 use pipelines::progress::{Ended, Progress, RunSummary};
-use sources::FailureClass;
+use sources::{FailureClass, InputReport};
 
 /// Most inputs that are named one by one.
 const INPUTS_NAMED_MAX: usize = 20;
@@ -17,7 +17,10 @@ pub(super) fn shortfall(is_finite: bool, summary: &RunSummary) -> Option<Failure
     if summary.ended == Ended::Stopped {
         return Some(stopped_early(&summary.progress));
     }
-    unreadable(summary).or_else(|| nothing_taken(summary))
+    let is_any_taken = summary.progress.events + summary.progress.metrics > 0;
+    let unreadable = unreadable(&summary.inputs, is_any_taken)
+        .map(|failure| failure.hint("repair or replace them and start again: the others are not read again"));
+    unreadable.or_else(|| nothing_taken(summary))
 }
 
 /// A run of finite input that was stopped before it had read all of it.
@@ -30,9 +33,8 @@ pub(super) fn stopped_early(progress: &Progress) -> Failure {
         .hint("rows read so far are stored; start again to resume")
 }
 
-/// Inputs that could not be read.
-fn unreadable(summary: &RunSummary) -> Option<Failure> {
-    let inputs = &summary.inputs;
+/// Inputs that could not be read. `is_any_taken`: rows of others were.
+pub(super) fn unreadable(inputs: &InputReport, is_any_taken: bool) -> Option<Failure> {
     if inputs.failed_inputs == 0 {
         return None;
     }
@@ -42,8 +44,7 @@ fn unreadable(summary: &RunSummary) -> Option<Failure> {
         false if all_are(FailureClass::NotFound) => Exit::NotFound,
         _ => Exit::Failed,
     };
-    let progress = &summary.progress;
-    let others = if progress.events + progress.metrics > 0 { "; the others were" } else { "" };
+    let others = if is_any_taken { "; the others were" } else { "" };
     let message = format!("{} could not be read{others}", counted(inputs.failed_inputs, "input"));
     let mut failure = Failure::new(exit, "input_unreadable", message);
     for failed in inputs.failed.iter().take(INPUTS_NAMED_MAX) {
@@ -53,7 +54,7 @@ fn unreadable(summary: &RunSummary) -> Option<Failure> {
     if unnamed > 0 {
         failure = failure.detail(format!("and {} more", count(unnamed)));
     }
-    Some(failure.hint("repair or replace them and start again: the others are not read again"))
+    Some(failure)
 }
 
 /// Rows were read and every one was refused.
@@ -79,7 +80,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use pipelines::progress::OutsideRows;
-    use sources::{FailedInput, InputReport};
+    use sources::FailedInput;
     use std::collections::BTreeMap;
 
     fn summary(ended: Ended, rows: u64, rejects: u64) -> RunSummary {
