@@ -1,6 +1,6 @@
 //! Signals: the first one of any kind drains; a duplicate is ignored; a later one ends at once.
 
-use crate::support::{Reef, json, program};
+use crate::support::{Reef, files_source, json, program};
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Read};
 use std::net::TcpListener;
@@ -46,6 +46,28 @@ fn a_signal_sent_twice_drains_as_if_sent_once() {
         let output = child.wait_with_output().unwrap();
         assert_eq!(output.status.code(), Some(0), "{signals:?}: {rest}");
     }
+}
+
+/// A file with one wrong column name: reading it takes the time of as many good rows, and ends as soon.
+#[test]
+fn a_signal_among_refused_rows_alone_ends_the_run_and_is_told() {
+    let rows = 100_000;
+    let reef = Reef::new(&(files_source(&[Path::new("e.ndjson")], &[]) + "[engine]\ntick_rows_max = 200\n"));
+    let row = "{\"event_id\":\"e\",\"colony_id\":\"shop\",\"time\":\"2023-01-03T19:00:00Z\",\"event_type\":\"deploy\",\
+               \"service_id\":\"web\"}\n";
+    std::fs::write(reef.folder.path().join("e.ndjson"), row.repeat(rows)).unwrap();
+    let (child, mut messages) = run_until(&reef, "commit");
+    send(&child, &["TERM"]);
+    messages.read_to_string(&mut String::new()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let document: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let error = &document["error"];
+    assert_eq!((output.status.code(), &error["code"]), (Some(130), &Value::from("interrupted")), "{document:#}");
+    let summary = &error["report"]["summary"];
+    let refused = summary["progress"]["rejects"].as_u64().unwrap();
+    assert!(refused > 0 && refused < rows as u64, "{refused} of {rows} rows were read");
+    assert_eq!((&summary["ended"], &summary["progress"]["events"]), (&Value::from("stopped"), &Value::from(0)));
+    assert!(error["message"].as_str().unwrap().contains(" refused, "), "{document:#}");
 }
 
 /// As set by `nohup`: every process started from here ignores SIGHUP too, and correctly continues.

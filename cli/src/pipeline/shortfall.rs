@@ -26,11 +26,17 @@ pub(super) fn shortfall(is_finite: bool, summary: &RunSummary) -> Option<Failure
 /// A run of finite input that was stopped before it had read all of it.
 pub(super) fn stopped_early(progress: &Progress) -> Failure {
     let rows = counted(progress.events + progress.metrics, "row");
+    let refused =
+        if progress.rejects > 0 { format!(" and {} refused", count(progress.rejects)) } else { String::new() };
     let share = progress.input().filter(|(_, in_all)| *in_all > 0).map(|(read, in_all)| read * 100 / in_all);
     // the last bytes may have been read without being processed
     let share = share.map_or(String::new(), |percent| format!(", {} % of the input", percent.min(99)));
-    Failure::new(Exit::Interrupted, "interrupted", format!("stopped before all input was read: {rows} read{share}"))
-        .hint("rows read so far are stored; start again to resume")
+    Failure::new(
+        Exit::Interrupted,
+        "interrupted",
+        format!("stopped before all input was read: {rows} read{refused}{share}"),
+    )
+    .hint("rows read so far are stored; start again to resume")
 }
 
 /// Inputs that could not be read. `is_any_taken`: rows of others were.
@@ -107,6 +113,11 @@ mod tests {
         let failure = shortfall(true, &summary(Ended::Stopped, 41_000, 0)).unwrap();
         assert_eq!((failure.exit, failure.code), (Exit::Interrupted, "interrupted"));
         assert_eq!(failure.message, "stopped before all input was read: 41,000 rows read, 50 % of the input");
+        let failure = shortfall(true, &summary(Ended::Stopped, 0, 16_384)).unwrap();
+        assert_eq!(
+            failure.message,
+            "stopped before all input was read: 0 rows read and 16,384 refused, 50 % of the input"
+        );
         assert_eq!(shortfall(false, &summary(Ended::Stopped, 41_000, 0)), None, "a live reef ends by being stopped");
     }
 
