@@ -28,6 +28,7 @@ use tokio::sync::{Semaphore, watch};
 
 mod acknowledged;
 mod counted;
+mod refused;
 mod restored;
 
 /// A store in memory whose commits may go wrong.
