@@ -91,6 +91,8 @@ impl FileReader {
         let file = File::open(path).map_err(|cause| SourceError::File { path: path.clone(), cause })?;
         let bytes = Input { file: Arc::new(file), len_bytes: from.file.len_bytes };
         let opened = guarded(|| {
+            #[cfg(test)]
+            planted(path, "panics-when-opened");
             first_look(&bytes, format).and_then(|()| Format::open(format, input.kind, &bytes, from.clone()))
         });
         let format = in_file(path, format, opened)?;
@@ -111,7 +113,11 @@ impl FileReader {
     /// The next chunk. The last one may be empty: it carries the position of the end.
     fn read(&mut self) -> Result<Chunk, SourceError> {
         let (format, collector) = (&mut self.format, &mut self.collector);
-        let filled = guarded(|| format.fill(collector));
+        let filled = guarded(|| {
+            #[cfg(test)]
+            planted(&self.path, "panics-when-read");
+            format.fill(collector)
+        });
         let mut position = in_file(&self.path, self.format.name(), filled)?;
         let is_whole = self.format.is_whole();
         let about = if is_whole { position.file.len_bytes } else { position.bytes };
@@ -158,6 +164,12 @@ impl Format {
     fn is_whole(&self) -> bool {
         matches!(self, Format::Parquet(_))
     }
+}
+
+/// Panics for a file that a test has named so, as a library does on some damage.
+#[cfg(test)]
+fn planted(path: &Path, stem: &str) {
+    assert!(path.file_stem().is_none_or(|found| found != stem), "a planted panic");
 }
 
 /// Why a file cannot be read, or not on.

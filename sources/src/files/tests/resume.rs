@@ -191,6 +191,29 @@ async fn a_file_that_cannot_be_read_is_named_and_the_others_are_read() {
     assert_eq!(all.positions.0.keys().collect::<Vec<_>>(), ["c.ndjson"], "what failed is tried again by the next run");
 }
 
+#[tokio::test]
+async fn a_reader_that_panics_costs_its_file_which_is_named_and_no_other() {
+    let folder = folder(&[
+        ("panics-when-opened.ndjson", &event_line(1)),
+        ("panics-when-read.ndjson", &event_line(2)),
+        ("whole.ndjson", &event_line(3)),
+    ]);
+    let config = config(folder.path(), &[], &["*.ndjson"]);
+    let all = read_all(&config).await.unwrap();
+    assert_eq!(ids(&all), ["e3"]);
+    let failed: Vec<_> = all.report.failed.iter().map(|failed| (failed.input.as_str(), failed.class)).collect();
+    let names = ["panics-when-opened.ndjson", "panics-when-read.ndjson"];
+    assert_eq!(failed, names.map(|name| (name, FailureClass::Format)));
+    for (failed, name) in all.report.failed.iter().zip(names) {
+        assert!(failed.problem.contains(name) && failed.problem.contains("a planted panic"), "{}", failed.problem);
+    }
+    assert_eq!(
+        all.positions.0.keys().collect::<Vec<_>>(),
+        ["whole.ndjson"],
+        "what failed is tried again by the next run"
+    );
+}
+
 #[test]
 fn positions_of_earlier_versions_are_understood() {
     let text = r#"{"rows":2,"lines":3,"bytes":40,"file":{"len_bytes":40,"modified_ns":7}}"#;
