@@ -16,6 +16,7 @@ use proto::reef::v1::colony_federation_server::ColonyFederation;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
@@ -186,15 +187,7 @@ impl ColonyFederation for Federation {
         let task = tokio::spawn(stream.run(stopping));
         tokio::spawn(async move {
             let started = Instant::now();
-            let (sent, code) = match task.await {
-                Ok(end) => end,
-                Err(error) => {
-                    tracing::error!(%error, "an event stream failed by a bug");
-                    let _ =
-                        reader.try_send(Err(Status::internal("the stream failed by a bug; the colony's log has it")));
-                    (0, tonic::Code::Internal)
-                }
-            };
+            let (sent, code) = end_of(task, reader).await;
             audit(peer.as_ref(), "StreamEvents", started, sent, code);
         });
         Ok(Response::new(ReceiverStream::new(receiver)))
@@ -347,6 +340,9 @@ fn hash_of(row: &EventRow) -> String {
     format!("{hash:016x}")
 }
 
+/// How many events a stream has sent, and how it ended.
+type Ending = (usize, tonic::Code);
+
 /// One open stream.
 struct EventStream {
     store: Store,
@@ -359,9 +355,24 @@ struct EventStream {
     sender: mpsc::Sender<Result<v1::Event, Status>>,
 }
 
+/// Waits for the end of a stream. If a bug ended it, its reader is told so, behind the events that wait for it: an end
+/// without a status would look like one that was meant.
+async fn end_of(task: JoinHandle<Ending>, reader: mpsc::Sender<Result<v1::Event, Status>>) -> Ending {
+    match task.await {
+        Ok(end) => end,
+        Err(error) => {
+            tracing::error!(%error, "an event stream failed by a bug");
+            let status = Status::internal("the stream failed by a bug; the colony's log has it");
+            // the reader may have gone
+            let _ = reader.send(Err(status)).await;
+            (0, tonic::Code::Internal)
+        }
+    }
+}
+
 impl EventStream {
     /// Sends stored events, then new ones, until the client disconnects or the colony stops.
-    async fn run(mut self, mut stopping: watch::Receiver<bool>) -> (usize, tonic::Code) {
+    async fn run(mut self, mut stopping: watch::Receiver<bool>) -> Ending {
         let mut newest = self.store.newest_event();
         let end = tokio::select! {
             end = self.send_all(&mut newest) => end,
@@ -395,6 +406,8 @@ impl EventStream {
             for row in rows {
                 let position = row.id;
                 if self.filter.lets_through(&row) {
+                    #[cfg(test)]
+                    planted(&row);
                     let token = format!("{}:{position}:{}", self.store.session(), hash_of(&row));
                     let is_backlog = position <= self.backlog_to;
                     let event = v1::Event {
@@ -423,5 +436,34 @@ impl EventStream {
                 }
             }
         }
+    }
+}
+
+/// Panics at an event that a test has planted.
+#[cfg(test)]
+fn planted(row: &EventRow) {
+    assert!(row.event_type != "planted-panic", "a planted panic");
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    async fn fails() -> Ending {
+        panic!("a bug in a stream")
+    }
+
+    #[tokio::test]
+    async fn a_slow_reader_of_a_stream_that_failed_is_told_behind_what_waits_for_it() {
+        let (sender, mut receiver) = mpsc::channel(1);
+        let last = v1::Event { event_id: "e1".to_owned(), ..v1::Event::default() };
+        sender.try_send(Ok(last)).unwrap();
+        let ending = tokio::spawn(end_of(tokio::spawn(fails()), sender));
+        assert_eq!(receiver.recv().await.unwrap().unwrap().event_id, "e1");
+        assert_eq!(receiver.recv().await.unwrap().unwrap_err().code(), tonic::Code::Internal);
+        assert!(receiver.recv().await.is_none());
+        assert_eq!(ending.await.unwrap(), (0, tonic::Code::Internal));
     }
 }

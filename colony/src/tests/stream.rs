@@ -77,6 +77,26 @@ async fn a_stopping_colony_ends_its_streams_and_says_to_come_back() {
 }
 
 #[tokio::test]
+async fn a_stream_that_panics_ends_with_an_error_for_its_client_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut colony = Running::start(dir.path()).await;
+    let bad = Event { event_type: "planted-panic".into(), ..event(1) };
+    colony.serving.recorder().events(vec![event(0), bad, event(2)]).await.unwrap();
+    let mut stream = open(&mut colony, from("")).await;
+    assert_eq!(numbers(&take(&mut stream, 1).await), [0]);
+    let status = stream.message().await.unwrap_err();
+    assert_eq!(status.code(), Code::Internal);
+    assert!(status.message().contains("failed by a bug"), "{status}");
+    drop(stream);
+    // other streams go on
+    let request = v1::StreamEventsRequest { event_types: vec![event(0).event_type], ..from("") };
+    let mut stream = open(&mut colony, request).await;
+    assert_eq!(numbers(&take(&mut stream, 2).await), [0, 2]);
+    drop(stream);
+    colony.stop().await;
+}
+
+#[tokio::test]
 async fn tokens_of_another_database_start_from_the_beginning() {
     let dir = tempfile::tempdir().unwrap();
     let mut colony = Running::start(dir.path()).await;
