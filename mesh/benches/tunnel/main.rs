@@ -180,30 +180,36 @@ async fn lossy_path(figures: &mut Figures) {
     figures.at_most("50 ms and 1 % loss, the longest stall of 5", longest, 5.0, "s");
 }
 
-/// Unary calls while 10,000 strangers a second knock, against the same calls without them.
+/// Unary calls while 10,000 strangers a second knock, against the same calls without them: in turns, the best of each,
+/// because other work on the machine makes calls slow too.
 async fn flood(figures: &mut Figures) {
     let colony = colony(Underlay::Udp, "colony", None).await;
     let reef = reef(Underlay::Udp);
     let channel = reef.dial(&route_to(&colony)).await.unwrap();
     let strangers: Vec<Vec<u8>> = (0..10_000).map(|_| stranger(&colony.key)).collect();
-    let quiet = p99(&channel, Duration::from_secs(5)).await;
     let socket = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
-    let before = resident_mib();
-    let knock = async {
-        let mut tick = tokio::time::interval(Duration::from_millis(10));
-        for datagrams in strangers.chunks(100).cycle() {
-            tick.tick().await;
-            for datagram in datagrams {
-                let _ = socket.try_send_to(datagram, colony.address);
+    let (mut best, mut sent, before) = ([f64::INFINITY; 2], 0_u64, resident_mib());
+    for _ in 0..5 {
+        let quiet = p99(&channel, Duration::from_secs(2)).await;
+        let knock = async {
+            let mut tick = tokio::time::interval(Duration::from_millis(10));
+            for datagrams in strangers.chunks(100).cycle() {
+                tick.tick().await;
+                for datagram in datagrams {
+                    sent += u64::from(socket.try_send_to(datagram, colony.address).is_ok());
+                }
             }
+        };
+        let loud = tokio::select! {
+            () = knock => Duration::ZERO,
+            loud = p99(&channel, Duration::from_secs(2)) => loud,
+        };
+        for (best, measured) in best.iter_mut().zip([quiet, loud]) {
+            *best = best.min(measured.as_secs_f64() * 1e3);
         }
-    };
-    let loud = tokio::select! {
-        () = knock => Duration::ZERO,
-        loud = p99(&channel, Duration::from_secs(5)) => loud,
-    };
-    let (quiet, loud) = (quiet.as_secs_f64() * 1e3, loud.as_secs_f64() * 1e3);
-    println!("unary p99: quiet {quiet:.3} ms, with 10,000 strangers a second {loud:.3} ms");
+    }
+    let [quiet, loud] = best;
+    println!("unary p99, best of 5: quiet {quiet:.3} ms, with {} strangers a second {loud:.3} ms", sent / 10);
     figures.at_most("unary p99 under a flood of strangers, to a quiet one", loud / quiet, 2.0, "times");
     figures.at_most("memory that the flood takes", resident_mib() - before, 16.0, "MiB");
 }
