@@ -272,6 +272,7 @@ fn asked(
     };
     let (asked, others): (Vec<Difference>, Vec<Difference>) = shared.into_iter().partition(takes);
     if asked.is_empty() {
+        names::check(metric).map_err(|refusal| refusal.at("metric"))?;
         let names: BTreeSet<String> = known.keys().cloned().collect();
         let message = format!("no metric {metric:?} was observed on both sides in the window");
         return Err(Refusal::not_found(message, names::near_hint("metric", &wanted, &names)).at("metric"));

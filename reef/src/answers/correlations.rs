@@ -2,6 +2,7 @@
 
 use super::completeness::Completeness;
 use super::fleet::{Filter, Fleet, Scope};
+use super::names;
 use super::part::{self, Listed, Part};
 use super::refusal::{AnswerError, Refusal};
 use crate::report::{PatternLine, better_first};
@@ -69,6 +70,7 @@ pub async fn correlations(
     let state = question.state.as_deref().unwrap_or(PatternState::Confirmed.as_str()).to_lowercase();
     let states = [PatternState::Confirmed, PatternState::Candidate, PatternState::Withdrawn].map(PatternState::as_str);
     if state != "all" && !states.contains(&state.as_str()) {
+        names::check(&state).map_err(|refusal| refusal.at("state"))?;
         let hint = format!("one of: {}, all", states.join(", "));
         return Err(Refusal::invalid(format!("no pattern has the state {state:?}"), hint).at("state").into());
     }
@@ -102,6 +104,7 @@ pub async fn correlation(
     scope: &Scope,
 ) -> Result<OneCorrelation, AnswerError> {
     let id = question.id.trim();
+    names::check(id).map_err(|refusal| refusal.at("correlation_id"))?;
     match Shown::read(reader, id).await? {
         Shown::Pattern(traced) => {
             let ends = [traced.pattern.source_colony_id.clone(), traced.pattern.target_colony_id.clone()];

@@ -137,6 +137,7 @@ pub(super) fn find(id: &str, lines: &[DeploymentLine]) -> Result<DeploymentLine,
     match found.as_slice() {
         [one] => Ok((*one).clone()),
         [] => {
+            names::check(id)?;
             let known: BTreeSet<String> = lines.iter().flat_map(names).collect();
             let near = names::near_hint("deployment", &id.to_lowercase(), &known);
             Err(Refusal::not_found(

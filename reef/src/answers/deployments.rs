@@ -2,6 +2,7 @@
 
 use super::completeness::Completeness;
 use super::fleet::{Filter, Fleet, Scope};
+use super::names;
 use super::page;
 use super::part::{self, Listed, Part};
 use super::refusal::{AnswerError, Refusal};
@@ -51,6 +52,7 @@ pub async fn deployments(
     let filter = question.filter.resolved(&fleet)?;
     let status = question.status.as_ref().map(|status| status.to_lowercase().replace(['-', ' '], "_"));
     if let Some(status) = status.as_ref().filter(|status| !STATUSES.contains(&status.as_str())) {
+        names::check(status).map_err(|refusal| refusal.at("status"))?;
         let hint = format!("one of: {}", STATUSES.join(", "));
         return Err(Refusal::invalid(format!("no deployment has the status {status:?}"), hint).at("status").into());
     }

@@ -2,12 +2,14 @@
 
 use super::completeness::Completeness;
 use super::fleet::{Filter, Fleet, Scope};
+use super::names;
 use super::part::{Listed, Part};
 use super::range::{Range, RangeQuestion};
 use super::refusal::{AnswerError, Refusal};
 use model::event::{Event, Severity};
 use serde::{Deserialize, Serialize};
 use sinks::{Span, StoreReader};
+use std::collections::BTreeSet;
 
 /// Rows read at once.
 const PAGE_ROWS: usize = 10_000;
@@ -58,11 +60,16 @@ pub struct EventLine {
 /// # Errors
 /// Those of the store, and a question that names something unknown or too much.
 pub async fn events(question: &EventsQuestion, reader: &dyn StoreReader, scope: &Scope) -> Result<Events, AnswerError> {
+    names::check_list(&question.event_types, "event_types")?;
+    let event_types: BTreeSet<&str> = question.event_types.iter().map(String::as_str).collect();
     let fleet = Fleet::read(reader, scope).await?;
     let filter = question.filter.resolved(&fleet)?;
     let least = match &question.severity {
         None => Severity::Info,
         Some(word) => Severity::of_word(word).ok_or_else(|| {
+            if let Err(refusal) = names::check(word) {
+                return refusal.at("severity");
+            }
             let message = format!("no event has the severity {word:?}");
             Refusal::invalid(message, "one of: info, warning, error, critical").at("severity")
         })?,
@@ -91,7 +98,7 @@ pub async fn events(question: &EventsQuestion, reader: &dyn StoreReader, scope: 
                     && event.severity >= least
                     && filter.takes_colony(&event.colony_id, application, environment)
                     && filter.takes_service(&event.service_id)
-                    && (question.event_types.is_empty() || question.event_types.contains(&event.event_type));
+                    && (event_types.is_empty() || event_types.contains(event.event_type.as_str()));
                 if is_wanted {
                     found.push(EventLine { is_late: !stored.on_time, event: stored.row });
                 }

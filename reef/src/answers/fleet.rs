@@ -1,6 +1,6 @@
 //! The fleet: which colonies there are, whose they are, and up to when each is known.
 
-use super::names::resolve;
+use super::names::{check, check_count, resolve};
 use super::refusal::Refusal;
 use model::colony::{ColonyIdentity, identity_in_id};
 use model::meaning::Meanings;
@@ -131,12 +131,25 @@ pub struct Filter {
     pub service: Option<String>,
 }
 
+/// A filter with names as the store has them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Narrowed {
+    colonies: BTreeSet<String>,
+    environment: Option<String>,
+    application: Option<String>,
+    service: Option<String>,
+}
+
 impl Filter {
     /// The filter with names as the store has them.
     ///
     /// # Errors
-    /// When a name is unknown, or several names begin so.
-    pub fn resolved(&self, fleet: &Fleet) -> Result<Filter, Refusal> {
+    /// When a name is unknown or too long, several names begin so, or there are too many.
+    pub fn resolved(&self, fleet: &Fleet) -> Result<Narrowed, Refusal> {
+        check_count(&self.colonies, "colony_ids")?;
+        if let Some(service) = &self.service {
+            check(service).map_err(|refusal| refusal.at("service_id"))?;
+        }
         let ids: BTreeSet<String> = fleet.colonies.keys().cloned().collect();
         let resolved = |(what, field): (&str, &str), name: &Option<String>, known: BTreeSet<String>| {
             name.as_ref().map(|name| resolve(what, name, &known).map_err(|refusal| refusal.at(field))).transpose()
@@ -144,18 +157,20 @@ impl Filter {
         let colony = |(place, id): (usize, &String)| {
             resolve("colony", id, &ids).map_err(|refusal| refusal.at(&format!("colony_ids[{place}]")))
         };
-        Ok(Filter {
+        Ok(Narrowed {
             colonies: self.colonies.iter().enumerate().map(colony).collect::<Result<_, _>>()?,
             environment: resolved(("environment", "environment"), &self.environment, fleet.environments())?,
             application: resolved(("application", "application_name"), &self.application, fleet.applications())?,
             service: self.service.clone(),
         })
     }
+}
 
+impl Narrowed {
     /// Whether a colony is wanted.
     pub fn takes_colony(&self, colony_id: &str, application: &str, environment: &str) -> bool {
         let is = |wanted: &Option<String>, name: &str| wanted.as_ref().is_none_or(|wanted| wanted == name);
-        (self.colonies.is_empty() || self.colonies.iter().any(|id| id == colony_id))
+        (self.colonies.is_empty() || self.colonies.contains(colony_id))
             && is(&self.application, application)
             && is(&self.environment, environment)
     }

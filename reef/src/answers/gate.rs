@@ -131,6 +131,7 @@ pub async fn gate(question: &GateQuestion, reader: &dyn StoreReader, scope: &Sco
         .collect();
     let is_version = |line: &DeploymentLine| Version::are_same(&line.to_version, &question.version);
     if !of_service.iter().any(|line| is_version(line)) {
+        names::check(&question.version).map_err(|refusal| refusal.at("version"))?;
         let known =
             of_service.iter().map(|line| line.to_version.clone()).filter(|version| !version.is_empty()).collect();
         let message = format!("{service} {} has never been deployed", question.version);

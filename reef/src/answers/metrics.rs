@@ -108,6 +108,8 @@ pub async fn metrics(
     reader: &dyn StoreReader,
     scope: &Scope,
 ) -> Result<Metrics, AnswerError> {
+    names::check_list(&question.metric_names, "metric_names")?;
+    let metric_names: BTreeSet<&str> = question.metric_names.iter().map(String::as_str).collect();
     let fleet = Fleet::read(reader, scope).await?;
     let filter = question.filter.resolved(&fleet)?;
     let completeness =
@@ -138,7 +140,7 @@ pub async fn metrics(
                     continue;
                 }
                 known.insert(names.metric_name.to_owned());
-                if question.metric_names.is_empty() || question.metric_names.iter().any(|it| it == names.metric_name) {
+                if metric_names.is_empty() || metric_names.contains(names.metric_name) {
                     let key = [names.colony_id, names.service_id, names.metric_name].map(str::to_owned);
                     let at = TimeMs(from.0 + (point.timestamp - from) / step_ms * step_ms);
                     found.entry(key).or_default().entry(at).or_default().add(&point);

@@ -8,9 +8,42 @@ const SAME: [[&str; 2]; 4] =
     [["production", "prod"], ["staging", "stage"], ["development", "dev"], ["testing", "test"]];
 /// Most names that a message lists.
 const NAMES_MAX: usize = 8;
+/// Most names of a list in a question.
+pub const LIST_MAX: usize = 200;
+/// Longest name in a question that is compared with known ones and repeated in a message.
+pub const NAME_BYTES_MAX: usize = 256;
+
+/// Fails for a name that is too long.
+pub fn check(name: &str) -> Result<(), Refusal> {
+    if name.len() <= NAME_BYTES_MAX {
+        return Ok(());
+    }
+    let message = format!("a name of {} bytes is too long", name.len());
+    Err(Refusal::invalid(message, format!("give at most {NAME_BYTES_MAX} bytes")))
+}
+
+/// Fails for a list of names that is too long, at `field`.
+pub fn check_count(names: &[String], field: &str) -> Result<(), Refusal> {
+    if names.len() <= LIST_MAX {
+        return Ok(());
+    }
+    let message = format!("{} names are too many", names.len());
+    Err(Refusal::invalid(message, format!("give at most {LIST_MAX}, or none for all")).at(field))
+}
+
+/// The same, also for a list with a name that is too long.
+pub fn check_list(names: &[String], field: &str) -> Result<(), Refusal> {
+    check_count(names, field)?;
+    let at = |(place, name): (usize, &String)| check(name).map_err(|refusal| refusal.at(&format!("{field}[{place}]")));
+    names.iter().enumerate().try_for_each(at)
+}
 
 /// The one of `known` that `given` names; `what` is its kind, for the message.
 pub fn resolve(what: &str, given: &str, known: &BTreeSet<String>) -> Result<String, Refusal> {
+    if known.contains(given) {
+        return Ok(given.to_owned());
+    }
+    check(given)?;
     let wanted = given.trim().to_lowercase();
     let is_wanted = |name: &&String| name.to_lowercase() == wanted;
     if let Some(name) = known.iter().find(is_wanted) {
@@ -37,6 +70,7 @@ pub fn resolve(what: &str, given: &str, known: &BTreeSet<String>) -> Result<Stri
 pub fn near_hint(what: &str, wanted: &str, known: &BTreeSet<String>) -> String {
     let mut near: Vec<(usize, &String)> = known
         .iter()
+        .filter(|_| wanted.len() <= NAME_BYTES_MAX)
         .map(|name| (distance(&name.to_lowercase(), wanted), name))
         .filter(|(distance, name)| *distance <= 1 + wanted.chars().count() / 3 || name.to_lowercase().contains(wanted))
         .collect();
@@ -94,5 +128,21 @@ mod tests {
         assert_eq!(typo.hint, "did you mean \"production\"?");
         let other = resolve("environment", "qa", &known).unwrap_err();
         assert_eq!((other.kind, other.hint.as_str()), (RefusalKind::NotFound, "known: production, stable, staging"));
+    }
+
+    #[test]
+    fn a_long_name_is_not_repeated_and_a_stored_one_is_found() {
+        let stored = "x".repeat(1_000);
+        let known: BTreeSet<String> = [stored.clone(), "Api".to_owned(), "api".to_owned()].into();
+        assert_eq!(resolve("service", &stored, &known).unwrap(), stored);
+        assert_eq!(resolve("service", "api", &known).unwrap(), "api", "not the first one of another case");
+        let long = resolve("service", &"y".repeat(250_000), &known).unwrap_err();
+        assert_eq!((long.kind, long.message.as_str()), (RefusalKind::Invalid, "a name of 250000 bytes is too long"));
+        assert_eq!(near_hint("field", &"y".repeat(250_000), &["a".to_owned()].into()), "known: a");
+        assert!(check_list(&vec!["a".to_owned(); 200], "names").is_ok());
+        let many = check_list(&vec!["a".to_owned(); 201], "names").unwrap_err();
+        assert_eq!((many.message.as_str(), many.field.as_deref()), ("201 names are too many", Some("names")));
+        let one = check_list(&["a".to_owned(), "b".repeat(257)], "names").unwrap_err();
+        assert_eq!((one.kind, one.field.as_deref()), (RefusalKind::Invalid, Some("names[1]")));
     }
 }
