@@ -452,8 +452,13 @@ impl StoreReader for MemoryReader {
         let mut rows: Vec<MetricPoint> = Vec::new();
         for key in series_keys(&tables.metrics).filter(|key| from < to && colonies.contains(&key.0)) {
             let buckets = tables.metrics.range(at_time(key, from.0)..at_time(key, to.0));
+            let buckets = buckets.filter(|bucket| !tables.late_metrics.contains_key(bucket.0));
             rows.extend(buckets.map(|(_, held)| held.row));
         }
+        let is_wanted = |row: &&MetricPoint| {
+            from <= row.timestamp && row.timestamp < to && colonies.contains(&row.series.series().key.colony_id)
+        };
+        rows.extend(tables.late_metrics.values().filter(is_wanted));
         rows.sort_by_key(metric_order);
         Ok(rows)
     }

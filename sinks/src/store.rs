@@ -124,7 +124,8 @@ pub trait StoreReader: Send + Sync {
         limit: usize,
     ) -> Result<Vec<StoredRow<MetricPoint>>, SinkError>;
 
-    /// Metric buckets of these colonies whose time is in `from..to`, late ones too, by time.
+    /// Metric buckets of these colonies whose time is in `from..to`, by time; late ones too, and each by its late copy, if
+    /// there is one.
     async fn metrics_of(&self, colonies: &[String], from: TimeMs, to: TimeMs) -> Result<Vec<MetricPoint>, SinkError>;
 
     /// How many events and metric buckets `span` has.

@@ -1,7 +1,7 @@
 //! Reads the small tables that describe a fleet, events of some types, metrics of some colonies.
 
 use super::fault::Fault;
-use super::pages::PagedRow;
+use super::pages::{self, PagedRow};
 use super::rows::{ReadRow, selection};
 use super::select::{read, selected};
 use super::server::Server;
@@ -9,6 +9,7 @@ use crate::columns::ReportedRow;
 use crate::overview;
 use crate::resolve::Seen;
 use crate::rollup::Summary;
+use crate::store::Span;
 use model::event::Event;
 use model::metric::MetricPoint;
 use model::rows::RollupKey;
@@ -77,7 +78,7 @@ pub(super) async fn events_of(
     rows.into_iter().map(|row| Ok(Event::read(row)?.row)).collect()
 }
 
-/// The metric buckets of these colonies in a span of time.
+/// The metric buckets of these colonies in a span of time, each by its late copy, if there is one.
 pub(super) async fn metrics_of(
     server: &Server,
     colonies: &[String],
@@ -85,16 +86,12 @@ pub(super) async fn metrics_of(
 ) -> Result<Vec<MetricPoint>, Fault> {
     // sql: identifiers only
     let sql = format!(
-        "SELECT {} FROM (SELECT {} FROM {} FINAL
-         WHERE timestamp >= fromUnixTimestamp64Milli({{from:Int64}}, 'UTC')
-           AND timestamp < fromUnixTimestamp64Milli({{to:Int64}}, 'UTC') AND colony_id IN {{colonies:Array(String)}})
-         ORDER BY {}",
+        "SELECT {} FROM ({}) WHERE colony_id IN {{colonies:Array(String)}} ORDER BY {}",
         [MetricPoint::KEY, MetricPoint::CONTENT, MetricPoint::OWN].concat().join(", "),
-        selection::<MetricPoint>(),
-        MetricPoint::TABLE,
+        pages::rows_of::<MetricPoint>(Span { from, to: Some(to), with_late: true }),
         MetricPoint::ORDER
     );
-    let query = server.query(&sql).param("from", from.0).param("to", to.0).param("colonies", colonies);
+    let query = server.query(&sql).param("begin", from.0).param("end", to.0).param("colonies", colonies);
     let rows = server.rows::<<MetricPoint as ReadRow>::Answer>(query).await?;
     rows.into_iter().map(|row| Ok(MetricPoint::read(row)?.row)).collect()
 }

@@ -114,8 +114,8 @@ async fn slice<R: PagedRow>(
     server.rows::<R::Answer>(query).await?.into_iter().map(R::read).collect()
 }
 
-/// The rows of a slice of time: with late copies, each row by its late copy, if there is one.
-fn rows_of<R: PagedRow>(span: Span) -> String {
+/// The rows of a slice of time, from `begin` to `end`: with late copies, each row by its late copy, if there is one.
+pub(super) fn rows_of<R: PagedRow>(span: Span) -> String {
     const SLICE: &str = "timestamp >= fromUnixTimestamp64Milli({begin:Int64}, 'UTC')
            AND timestamp < fromUnixTimestamp64Milli({end:Int64}, 'UTC')";
     let (table, columns) = (R::TABLE, selection::<R>());

@@ -101,11 +101,14 @@ pub(super) async fn a_late_copy_of_a_row_on_time_is_stored_separately_until_it_c
     let late = late_copies();
     let mut expected = [late.events, vec![event("plain", 60_000)]].concat();
     expected.sort_by_key(|row| (row.timestamp, row.event_id.clone()));
-    assert_eq!((&events, metrics), (&expected, vec![late.metrics.first().unwrap(), bucket("svc", 60_000)]));
+    assert_eq!((&events, metrics.clone()), (&expected, vec![late.metrics.first().unwrap(), bucket("svc", 60_000)]));
     let hour = Span { from: START, to: Some(START + HOUR_MS), with_late: true };
     assert_eq!(store.reader().count_in(hour).await.unwrap(), (3, 2), "one has moved away");
     let earlier = Span { from: START - 4 * HOUR_MS, to: Some(START), with_late: true };
     assert_eq!(store.reader().events_in(earlier, None, 9).await.unwrap().len(), 1);
+    let colonies = [bucket("svc", 0).series.series().key.colony_id.clone()];
+    let of_colony = store.reader().metrics_of(&colonies, START, START + HOUR_MS).await.unwrap();
+    assert_eq!(of_colony, metrics, "the same of some colonies");
 
     // what a backfill writes
     let backfilled = commit_of(4, late_copies());

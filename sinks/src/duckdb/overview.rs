@@ -2,13 +2,14 @@
 
 use super::fault::Cause;
 use super::fleet::time;
-use super::reader::PagedRow;
+use super::reader::{self, PagedRow};
 use super::rows::{ReadRow, selection};
 use super::select::select;
 use crate::columns::ReportedRow;
 use crate::overview::{self, Named};
 use crate::resolve::Seen;
 use crate::rollup::Summary;
+use crate::store::Span;
 use duckdb::Connection;
 use duckdb::types::Value;
 use model::colony::ColonyIdentity;
@@ -93,7 +94,7 @@ pub(super) fn events_of(
     Ok(events)
 }
 
-/// The metric buckets of these colonies in a span of time.
+/// The metric buckets of these colonies in a span of time, each by its late copy, if there is one.
 pub(super) fn metrics_of(
     connection: &Connection,
     colonies: &[String],
@@ -108,7 +109,7 @@ pub(super) fn metrics_of(
     let sql = format!(
         "SELECT {} FROM {} AS stored WHERE timestamp >= ? AND timestamp < ? AND colony_id IN ({}) ORDER BY {}",
         selection::<MetricPoint>("stored"),
-        MetricPoint::TABLE,
+        reader::rows_of::<MetricPoint>(Span { from, to: Some(to), with_late: true }),
         vec!["?"; colonies.len()].join(", "),
         MetricPoint::ORDER
     );

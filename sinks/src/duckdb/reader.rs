@@ -150,7 +150,7 @@ fn next_time<R: PagedRow>(connection: &Connection, span: Span) -> Result<Option<
 }
 
 /// Where the rows of a span are: with late copies, each row by its late copy, if there is one.
-fn rows_of<R: ReportedRow>(span: Span) -> String {
+pub(super) fn rows_of<R: ReportedRow>(span: Span) -> String {
     let (table, late_table) = (R::TABLE, R::LATE_TABLE);
     if !span.with_late {
         return table.to_owned();
