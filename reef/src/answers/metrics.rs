@@ -4,10 +4,10 @@ use super::completeness::Completeness;
 use super::fleet::{Filter, Fleet, Scope};
 use super::names;
 use super::part::{Listed, Part};
-use super::range::{Range, RangeQuestion};
+use super::range::{RANGE_MS, Range, RangeQuestion};
 use super::refusal::{AnswerError, Refusal};
 use model::metric::MetricPoint;
-use model::time::{DAY_MS, HOUR_MS, MINUTE_MS, TimeMs, format_duration_ms};
+use model::time::{DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS, TimeMs, format_duration_ms};
 use serde::{Deserialize, Serialize};
 use sinks::{Span, StoreReader};
 use std::collections::{BTreeMap, BTreeSet};
@@ -45,7 +45,7 @@ pub struct MetricsQuestion {
 pub struct Metrics {
     /// The series, by colony, service and metric.
     pub series: Listed<SeriesLine>,
-    /// The range; `None` where nothing has been received.
+    /// The range, from and to a multiple of the step since 1970; `None` where nothing has been received.
     pub range: Option<Range>,
     /// Length of a point.
     pub step_ms: i64,
@@ -116,6 +116,7 @@ pub async fn metrics(
         Completeness::of(&fleet, |id, colony| filter.takes_colony(id, &colony.application_name, &colony.environment));
     let range = question.range.resolved(&fleet)?;
     let step_ms = step(question.step_ms, range)?;
+    let range = range.map(|range| range.widened(step_ms));
     let mut known = BTreeSet::new();
     let mut found: BTreeMap<[String; 3], BTreeMap<TimeMs, PointSum>> = BTreeMap::new();
     if let Some(Range { from, to }) = range {
@@ -142,7 +143,7 @@ pub async fn metrics(
                 known.insert(names.metric_name.to_owned());
                 if metric_names.is_empty() || metric_names.contains(names.metric_name) {
                     let key = [names.colony_id, names.service_id, names.metric_name].map(str::to_owned);
-                    let at = TimeMs(from.0 + (point.timestamp - from) / step_ms * step_ms);
+                    let at = point.timestamp.floor_to(step_ms);
                     found.entry(key).or_default().entry(at).or_default().add(&point);
                 }
             }
@@ -170,17 +171,29 @@ pub async fn metrics(
 
 /// The length of a point.
 fn step(given: Option<i64>, range: Option<Range>) -> Result<i64, Refusal> {
-    let length_ms = range.map_or(0, |range| range.to - range.from);
-    let points = |step_ms: i64| (length_ms + step_ms - 1) / step_ms;
+    let length_ms = range.map_or(RANGE_MS, |range| range.to - range.from);
+    let longest_ms = length_ms.max(MINUTE_MS);
+    let points = |step_ms: i64| {
+        let length_ms = range.map(|range| range.widened(step_ms)).map_or(0, |range| range.to - range.from);
+        length_ms / step_ms
+    };
     match given {
-        Some(step_ms) if step_ms < 1_000 => {
-            let message = format!("a step of {} is too short", format_duration_ms(step_ms));
+        Some(step_ms) if step_ms < SECOND_MS => {
+            let message = format!("a step of {} is too short", format_duration_ms(step_ms.max(0)));
             Err(Refusal::invalid(message, "take at least 1s").at("step"))
+        }
+        Some(step_ms) if step_ms > longest_ms => {
+            let message = format!("a step of {} is longer than the range", format_duration_ms(step_ms));
+            let hint = format!("take at most {}, or leave it empty", format_duration_ms(longest_ms));
+            Err(Refusal::invalid(message, hint).at("step"))
         }
         Some(step_ms) if points(step_ms) > POINTS_MAX => {
             let message = format!("{} points of {} are too many", points(step_ms), format_duration_ms(step_ms));
-            let least = length_ms / POINTS_MAX + 1;
-            let hint = format!("take at least {}, or leave it empty", format_duration_ms(least));
+            // one more than fit into the range, as it may begin and end within a step; shown in at most two units
+            let least_ms = length_ms / (POINTS_MAX - 1) + 1;
+            let unit_ms = if least_ms < HOUR_MS { SECOND_MS } else { MINUTE_MS };
+            let least_ms = (least_ms + unit_ms - 1) / unit_ms * unit_ms;
+            let hint = format!("take at least {}, or leave it empty", format_duration_ms(least_ms));
             Err(Refusal::invalid(message, hint).at("step"))
         }
         Some(step_ms) => Ok(step_ms),

@@ -10,6 +10,11 @@ pub const RANGE_MS: i64 = DAY_MS;
 /// The longest range.
 pub const RANGE_MAX_MS: i64 = 31 * DAY_MS;
 
+/// First time that a question may name: 1970.
+pub const TIME_MIN: TimeMs = TimeMs(0);
+/// Last time that a question may name, in 2262: stores count up to nanoseconds in 64 bits.
+pub const TIME_MAX: TimeMs = TimeMs(9_223_372_036_854);
+
 /// A range as a question names it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RangeQuestion {
@@ -30,26 +35,58 @@ pub struct Range {
     pub to: TimeMs,
 }
 
+impl Range {
+    /// The same from a whole multiple of `step_ms` since 1970 to another.
+    pub fn widened(self, step_ms: i64) -> Range {
+        Range { from: self.from.floor_to(step_ms), to: (self.to - 1).floor_to(step_ms) + step_ms }
+    }
+}
+
 impl RangeQuestion {
+    /// The field that sets the length of the range, as the RPC calls it; `None` where none was sent.
+    pub fn field(&self) -> Option<&'static str> {
+        match (self.from, self.window_ms) {
+            (Some(_), _) => Some("start_time"),
+            (None, Some(_)) => Some("time_window"),
+            (None, None) => None,
+        }
+    }
+
     /// The range that is meant; `None` where nothing has been received, so that there is no newest row.
     ///
     /// # Errors
-    /// When it is empty, or too long.
+    /// When it is empty or too long, or a time of it is before 1970 or after 2262.
     pub fn resolved(&self, fleet: &Fleet) -> Result<Option<Range>, Refusal> {
+        for (time, field) in [(self.from, "start_time"), (self.to, "end_time")] {
+            if let Some(time) = time.filter(|time| !(TIME_MIN..=TIME_MAX).contains(time)) {
+                let message = format!("the time {time} is out of range");
+                return Err(Refusal::invalid(message, "give one from 1970 to 2262").at(field));
+            }
+        }
+        let window_ms = self.window_ms.unwrap_or(RANGE_MS);
+        if self.from.is_none() && window_ms <= 0 {
+            return Err(Refusal::invalid("the range is empty", "the usual ones are 1h, 24h and 7d").at("time_window"));
+        }
+        if self.from.is_none() && window_ms > RANGE_MAX_MS {
+            return Err(too_long(window_ms).at("time_window"));
+        }
         let newest = || fleet.colonies.values().filter_map(KnownColony::newest_row).max().map(|newest| newest + 1);
         let Some(to) = self.to.or_else(newest) else { return Ok(None) };
-        let from = self.from.unwrap_or(TimeMs(to.0.saturating_sub(self.window_ms.unwrap_or(RANGE_MS))));
+        let from = self.from.unwrap_or((to - window_ms).max(TIME_MIN));
         if from >= to {
             let message = format!("the range {from} to {to} is empty");
-            return Err(Refusal::invalid(message, "start before the end").at("start_time"));
+            let field = if self.from.is_some() { "start_time" } else { "end_time" };
+            return Err(Refusal::invalid(message, "start before the end").at(field));
         }
-        // any 64 bits can be sent
-        let length_ms = to.0.saturating_sub(from.0);
+        let length_ms = to - from;
         if length_ms > RANGE_MAX_MS {
-            let message = format!("the range is {} long", format_duration_ms(length_ms));
-            let hint = format!("ask for at most {}, part by part", format_duration_ms(RANGE_MAX_MS));
-            return Err(Refusal::invalid(message, hint).at("start_time"));
+            return Err(too_long(length_ms).at("start_time"));
         }
         Ok(Some(Range { from, to }))
     }
+}
+
+fn too_long(length_ms: i64) -> Refusal {
+    let hint = format!("ask for at most {}, part by part", format_duration_ms(RANGE_MAX_MS));
+    Refusal::invalid(format!("the range is {} long", format_duration_ms(length_ms)), hint)
 }

@@ -184,7 +184,7 @@ async fn rows_of_a_range_are_filtered_summed_and_paged() {
         (
             "QueryMetrics",
             json!({ "step": "1s" }),
-            "step: 86400 points of 1s are too many; take at least 7m12s, or leave it empty",
+            "step: 86401 points of 1s are too many; take at least 7m15s, or leave it empty",
         ),
         (
             "QueryEvents",
@@ -194,7 +194,17 @@ async fn rows_of_a_range_are_filtered_summed_and_paged() {
         (
             "QueryEvents",
             json!({ "time_window": "60d" }),
-            "start_time: the range is 60d long; ask for at most 31d, part by part",
+            "time_window: the range is 60d long; ask for at most 31d, part by part",
+        ),
+        (
+            "QueryEvents",
+            json!({ "end_time": "0001-01-01T00:00:00Z" }),
+            "end_time: the time 0001-01-01T00:00:00.000Z is out of range; give one from 1970 to 2262",
+        ),
+        (
+            "QueryMetrics",
+            json!({ "step": "9223372036854775807ms" }),
+            "step: a step of 106751991167d7h is longer than the range; take at most 1d, or leave it empty",
         ),
         (
             "QueryEvents",

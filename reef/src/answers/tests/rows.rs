@@ -3,6 +3,8 @@
 use super::*;
 use crate::answers::events::{EventsQuestion, events};
 use crate::answers::metrics::{MetricsQuestion, metrics};
+use crate::answers::range::RangeQuestion;
+use model::time::{DAY_MS, HOUR_MS};
 
 fn refused<T: std::fmt::Debug>(answer: Result<T, AnswerError>) -> Refusal {
     match answer.unwrap_err() {
@@ -51,4 +53,67 @@ async fn long_lists_and_long_names_are_refused_at_their_field() {
         let refusal = ask_of(question, &scope).await.unwrap_err();
         assert_eq!(refusal.message, "a name of 250000 bytes is too long");
     }
+}
+
+#[tokio::test]
+async fn a_range_is_bounded_and_the_field_that_was_sent_is_named() {
+    let store = store().await;
+    let (reader, scope) = (store.reader(), Scope::default());
+    let from = |from: i64| RangeQuestion { from: Some(TimeMs(from)), ..RangeQuestion::default() };
+    let to = |to: i64| RangeQuestion { to: Some(TimeMs(to)), ..RangeQuestion::default() };
+    let window = |window_ms: i64| RangeQuestion { window_ms: Some(window_ms), ..RangeQuestion::default() };
+    for (range, field, message) in [
+        (from(-62_167_219_200_000), "start_time", "the time 0000-01-01T00:00:00.000Z is out of range"),
+        (to(9_000_000_000_000_000_000), "end_time", "the time 9000000000000000000ms is out of range"),
+        (from(0), "start_time", "the range is 20040d11h long"),
+        (to(0), "end_time", "the range 1970-01-01T00:00:00.000Z to 1970-01-01T00:00:00.000Z is empty"),
+        (window(60 * DAY_MS), "time_window", "the range is 60d long"),
+        (window(i64::MAX), "time_window", "the range is 106751991167d7h long"),
+        (window(0), "time_window", "the range is empty"),
+    ] {
+        let refusal =
+            refused(events(&EventsQuestion { range, ..EventsQuestion::default() }, reader.as_ref(), &scope).await);
+        assert_eq!(said(&refusal), (field, message));
+    }
+}
+
+#[tokio::test]
+async fn a_step_is_bounded_by_the_range_and_the_hint_is_one_that_is_taken() {
+    let store = store().await;
+    let (reader, scope) = (store.reader(), Scope::default());
+    let asked = async |step_ms: i64| {
+        metrics(&MetricsQuestion { step_ms: Some(step_ms), ..MetricsQuestion::default() }, reader.as_ref(), &scope)
+            .await
+    };
+    for (step_ms, message) in [
+        (i64::MAX, "a step of 106751991167d7h is longer than the range"),
+        (2 * DAY_MS, "a step of 2d is longer than the range"),
+        (999, "a step of 1.0s is too short"),
+        (i64::MIN, "a step of 0s is too short"),
+    ] {
+        assert_eq!(said(&refused(asked(step_ms).await)), ("step", message));
+    }
+    assert_eq!(refused(asked(1_000).await).hint, "take at least 7m15s, or leave it empty");
+    let answer = asked(7 * MINUTE_MS + 15_000).await.unwrap();
+    assert!(answer.series.items.iter().all(|line| line.points.len() <= 200));
+    assert_eq!(asked(DAY_MS).await.unwrap().step_ms, DAY_MS);
+}
+
+#[tokio::test]
+async fn points_begin_at_multiples_of_the_step() {
+    let store = store().await;
+    let question = MetricsQuestion {
+        metric_names: vec!["latency".to_owned()],
+        range: RangeQuestion { window_ms: Some(8 * HOUR_MS), ..RangeQuestion::default() },
+        step_ms: Some(HOUR_MS),
+        ..MetricsQuestion::default()
+    };
+    // the newest row is of 11:59
+    let answer = metrics(&question, store.reader().as_ref(), &Scope::default()).await.unwrap();
+    let range = answer.range.unwrap();
+    assert_eq!((range.from, range.to), (at(-540), at(0)));
+    let points: Vec<(TimeMs, u32)> =
+        answer.series.items[0].points.iter().map(|(time, sum)| (*time, sum.buckets)).collect();
+    let hours: Vec<(TimeMs, u32)> = (0..8).map(|hour| (at(60 * hour - 480), 60)).collect();
+    assert_eq!(points, hours);
 }
