@@ -13,8 +13,8 @@ use std::collections::BTreeSet;
 
 /// Rows read at once.
 const PAGE_ROWS: usize = 10_000;
-/// Most rows of a range that are looked through.
-const ROWS_MAX: u64 = 200_000;
+/// Most events of a list.
+const ROWS_MAX: usize = 200_000;
 
 /// Which events are wanted.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -60,6 +60,16 @@ pub struct EventLine {
 /// # Errors
 /// Those of the store, and a question that names something unknown or too much.
 pub async fn events(question: &EventsQuestion, reader: &dyn StoreReader, scope: &Scope) -> Result<Events, AnswerError> {
+    events_up_to(ROWS_MAX, question, reader, scope).await
+}
+
+/// The same of at most `rows_max` events.
+pub(super) async fn events_up_to(
+    rows_max: usize,
+    question: &EventsQuestion,
+    reader: &dyn StoreReader,
+    scope: &Scope,
+) -> Result<Events, AnswerError> {
     names::check_list(&question.event_types, "event_types")?;
     let event_types: BTreeSet<&str> = question.event_types.iter().map(String::as_str).collect();
     let fleet = Fleet::read(reader, scope).await?;
@@ -80,12 +90,6 @@ pub async fn events(question: &EventsQuestion, reader: &dyn StoreReader, scope: 
     let mut found: Vec<EventLine> = Vec::new();
     if let Some(Range { from, to }) = range {
         let span = Span { from, to: Some(to), with_late: true };
-        let rows = reader.count_in(span).await?.0;
-        if rows > ROWS_MAX {
-            let message = format!("the range has {rows} events");
-            let hint = format!("ask for a shorter one: at most {ROWS_MAX} are looked through");
-            return Err(Refusal::invalid(message, hint).at("start_time").into());
-        }
         let mut after: Option<Event> = None;
         loop {
             let page = reader.events_in(span, after.as_ref(), PAGE_ROWS).await?;
@@ -99,6 +103,9 @@ pub async fn events(question: &EventsQuestion, reader: &dyn StoreReader, scope: 
                     && filter.takes_colony(&event.colony_id, application, environment)
                     && filter.takes_service(&event.service_id)
                     && (event_types.is_empty() || event_types.contains(event.event_type.as_str()));
+                if is_wanted && found.len() == rows_max {
+                    return Err(question.range.too_many("events", rows_max).into());
+                }
                 if is_wanted {
                     found.push(EventLine { is_late: !stored.on_time, event: stored.row });
                 }

@@ -175,6 +175,16 @@ impl Narrowed {
             && is(&self.environment, environment)
     }
 
+    /// The wanted colonies that the store knows; `None` for all, also one that only late rows name.
+    pub fn colonies(&self, fleet: &Fleet) -> Option<Vec<String>> {
+        if self.colonies.is_empty() && self.environment.is_none() && self.application.is_none() {
+            return None;
+        }
+        let known = fleet.colonies.iter();
+        let taken = known.filter(|(id, colony)| self.takes_colony(id, &colony.application_name, &colony.environment));
+        Some(taken.map(|(id, _)| id.clone()).collect())
+    }
+
     /// Whether a service is wanted.
     pub fn takes_service(&self, service_id: &str) -> bool {
         self.service.as_ref().is_none_or(|wanted| wanted == service_id)

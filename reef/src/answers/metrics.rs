@@ -6,16 +6,15 @@ use super::names;
 use super::part::{Listed, Part};
 use super::range::{RANGE_MS, Range, RangeQuestion};
 use super::refusal::{AnswerError, Refusal};
-use model::metric::MetricPoint;
+pub use super::series::PointSum;
+use super::series::{Found, Key, Wanted};
 use model::time::{DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS, TimeMs, format_duration_ms};
 use serde::{Deserialize, Serialize};
-use sinks::{Span, StoreReader};
-use std::collections::{BTreeMap, BTreeSet};
+use sinks::StoreReader;
+use std::collections::BTreeMap;
 
-/// Rows read at once.
-const PAGE_ROWS: usize = 50_000;
-/// Most rows of a range that are looked through.
-const ROWS_MAX: u64 = 2_000_000;
+/// Most buckets of an answer.
+const ROWS_MAX: usize = 2_000_000;
 /// Most points of a series.
 pub const POINTS_MAX: i64 = 200;
 /// Steps that are taken without one in the question.
@@ -70,35 +69,6 @@ pub struct SeriesLine {
     pub points: Vec<(TimeMs, PointSum)>,
 }
 
-/// The buckets of one step.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct PointSum {
-    /// Samples, where the buckets say.
-    pub samples: u64,
-    /// Stored buckets.
-    pub buckets: u32,
-    /// Mean of the buckets' p95 (of their mean where they have none), weighted by samples.
-    pub value: Option<f64>,
-    /// Greatest sample.
-    pub max: Option<f64>,
-    weight: f64,
-}
-
-impl PointSum {
-    fn add(&mut self, point: &MetricPoint) {
-        self.buckets += 1;
-        self.samples = self.samples.saturating_add(point.count.unwrap_or(0));
-        if let Some(value) = point.value().filter(|value| value.is_finite()) {
-            let weight = point.count.unwrap_or(1).max(1) as f64;
-            let sum = self.value.unwrap_or(0.0) * self.weight + value * weight;
-            self.weight += weight;
-            self.value = Some(sum / self.weight);
-        }
-        let greatest = point.max.map(|max| max.0).filter(|max| max.is_finite());
-        self.max = self.max.into_iter().chain(greatest).reduce(f64::max);
-    }
-}
-
 /// Answers from a store.
 ///
 /// # Errors
@@ -108,8 +78,17 @@ pub async fn metrics(
     reader: &dyn StoreReader,
     scope: &Scope,
 ) -> Result<Metrics, AnswerError> {
+    metrics_up_to(ROWS_MAX, question, reader, scope).await
+}
+
+/// The same of at most `rows_max` buckets.
+pub(super) async fn metrics_up_to(
+    rows_max: usize,
+    question: &MetricsQuestion,
+    reader: &dyn StoreReader,
+    scope: &Scope,
+) -> Result<Metrics, AnswerError> {
     names::check_list(&question.metric_names, "metric_names")?;
-    let metric_names: BTreeSet<&str> = question.metric_names.iter().map(String::as_str).collect();
     let fleet = Fleet::read(reader, scope).await?;
     let filter = question.filter.resolved(&fleet)?;
     let completeness =
@@ -117,44 +96,21 @@ pub async fn metrics(
     let range = question.range.resolved(&fleet)?;
     let step_ms = step(question.step_ms, range)?;
     let range = range.map(|range| range.widened(step_ms));
-    let mut known = BTreeSet::new();
-    let mut found: BTreeMap<[String; 3], BTreeMap<TimeMs, PointSum>> = BTreeMap::new();
-    if let Some(Range { from, to }) = range {
-        let span = Span { from, to: Some(to), with_late: true };
-        let rows = reader.count_in(span).await?.1;
-        if rows > ROWS_MAX {
-            let message = format!("the range has {rows} metric buckets");
-            let hint = format!("ask for a shorter one: at most {ROWS_MAX} are looked through");
-            return Err(Refusal::invalid(message, hint).at("start_time").into());
+    let metric_names = question.metric_names.iter().map(String::as_str).collect();
+    let wanted = Wanted { fleet: &fleet, filter: &filter, metric_names, step_ms, rows_max };
+    let Found { series, metric_names: known, .. } = match range {
+        Some(range) => {
+            let found = wanted.read(range, reader).await?;
+            found.ok_or_else(|| question.range.too_many("metric buckets", rows_max))?
         }
-        let mut after: Option<MetricPoint> = None;
-        loop {
-            let page = reader.metrics_in(span, after.as_ref(), PAGE_ROWS).await?;
-            let Some(last) = page.last() else { break };
-            after = Some(last.row);
-            for point in page.into_iter().map(|stored| stored.row) {
-                let names = point.series.names();
-                let (application, environment) = fleet.identity(names.colony_id);
-                if !filter.takes_colony(names.colony_id, application, environment)
-                    || !filter.takes_service(names.service_id)
-                {
-                    continue;
-                }
-                known.insert(names.metric_name.to_owned());
-                if metric_names.is_empty() || metric_names.contains(names.metric_name) {
-                    let key = [names.colony_id, names.service_id, names.metric_name].map(str::to_owned);
-                    let at = point.timestamp.floor_to(step_ms);
-                    found.entry(key).or_default().entry(at).or_default().add(&point);
-                }
-            }
-        }
-    }
+        None => Found::default(),
+    };
     if let Some((place, name)) = question.metric_names.iter().enumerate().find(|(_, name)| !known.contains(*name)) {
         let message = format!("no metric {name:?} was observed in the range");
         let hint = names::near_hint("metric", &name.to_lowercase(), &known);
         return Err(Refusal::not_found(message, hint).at(&format!("metric_names[{place}]")).into());
     }
-    let line = |([colony_id, service_id, metric_name], points): ([String; 3], BTreeMap<TimeMs, PointSum>)| {
+    let line = |([colony_id, service_id, metric_name], points): (Key, BTreeMap<TimeMs, PointSum>)| {
         let (application, environment) = fleet.identity(&colony_id);
         SeriesLine {
             application_name: application.to_owned(),
@@ -165,7 +121,7 @@ pub async fn metrics(
             metric_name,
         }
     };
-    let lines = found.into_iter().map(line).collect();
+    let lines = series.into_iter().map(line).collect();
     Ok(Metrics { series: question.part.of(lines)?, range, step_ms, completeness })
 }
 

@@ -26,6 +26,7 @@
 //! | `range` | which times a question is about |
 //! | `events` | events of a range |
 //! | `metrics` | series of a range |
+//! | `series` | metric buckets read and summed by step |
 //! | `ask` | all questions as one type |
 
 mod advice;
@@ -48,6 +49,7 @@ mod page;
 pub mod part;
 pub mod range;
 pub mod refusal;
+mod series;
 pub mod status;
 mod timeline;
 pub mod topology;

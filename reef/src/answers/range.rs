@@ -52,6 +52,16 @@ impl RangeQuestion {
         }
     }
 
+    /// Why there is no answer where more than `rows_max` of `what` are wanted.
+    pub fn too_many(&self, what: &str, rows_max: usize) -> Refusal {
+        let hint = "ask for a shorter time_window, or for fewer colonies, services or names";
+        let refusal = Refusal::invalid(format!("more than {rows_max} {what} of the range are wanted"), hint);
+        match self.field() {
+            Some(field) => refusal.at(field),
+            None => refusal,
+        }
+    }
+
     /// The range that is meant; `None` where nothing has been received, so that there is no newest row.
     ///
     /// # Errors

@@ -1,8 +1,8 @@
 //! Rows of a range: what may be asked, and how much of it.
 
 use super::*;
-use crate::answers::events::{EventsQuestion, events};
-use crate::answers::metrics::{MetricsQuestion, metrics};
+use crate::answers::events::{EventsQuestion, events, events_up_to};
+use crate::answers::metrics::{MetricsQuestion, metrics, metrics_up_to};
 use crate::answers::range::RangeQuestion;
 use model::time::{DAY_MS, HOUR_MS};
 
@@ -116,4 +116,35 @@ async fn points_begin_at_multiples_of_the_step() {
         answer.series.items[0].points.iter().map(|(time, sum)| (*time, sum.buckets)).collect();
     let hours: Vec<(TimeMs, u32)> = (0..8).map(|hour| (at(60 * hour - 480), 60)).collect();
     assert_eq!(points, hours);
+}
+
+#[tokio::test]
+async fn only_rows_that_are_wanted_count_against_the_limit() {
+    let store = store().await;
+    let (reader, scope) = (store.reader(), Scope::default());
+    // 3840 buckets of 8 series
+    let of_metrics = async |question: &MetricsQuestion| metrics_up_to(480, question, reader.as_ref(), &scope).await;
+    let one = MetricsQuestion {
+        filter: Filter { service: Some("api".to_owned()), ..in_environment("production") },
+        metric_names: vec!["latency".to_owned()],
+        ..MetricsQuestion::default()
+    };
+    let answer = of_metrics(&one).await.unwrap();
+    assert_eq!((answer.series.total, answer.series.items[0].points.len()), (1, 32));
+    let fleet = MetricsQuestion { filter: Filter::default(), ..one.clone() };
+    let both = metrics(&fleet, reader.as_ref(), &scope).await.unwrap().series;
+    assert_eq!((both.total, &both.items[0]), (2, &answer.series.items[0]), "of the fleet it is the same series");
+    let refusal = refused(of_metrics(&fleet).await);
+    let (field, message) = said(&refusal);
+    assert_eq!((field, message), ("", "more than 480 metric buckets of the range are wanted"), "no field was sent");
+    let range = RangeQuestion { window_ms: Some(DAY_MS), ..RangeQuestion::default() };
+    let refusal = refused(of_metrics(&MetricsQuestion { range, ..fleet }).await);
+    assert_eq!(said(&refusal).0, "time_window");
+
+    // 4 events
+    let of_events = async |question: &EventsQuestion| events_up_to(1, question, reader.as_ref(), &scope).await;
+    let one = EventsQuestion { event_types: vec!["deploy".to_owned()], ..EventsQuestion::default() };
+    assert_eq!(of_events(&one).await.unwrap().events.total, 1);
+    let refusal = refused(of_events(&EventsQuestion::default()).await);
+    assert_eq!(refusal.message, "more than 1 events of the range are wanted");
 }

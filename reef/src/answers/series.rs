@@ -1,0 +1,135 @@
+//! Series: the metric buckets of a range that are wanted, summed by step.
+
+use super::fleet::{Fleet, Narrowed};
+use super::range::{RANGE_MAX_MS, Range};
+use model::metric::MetricPoint;
+use model::time::{HOUR_MS, MINUTE_MS, TimeMs};
+use sinks::{SinkError, Span, StoreReader};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Rows read at once.
+const PAGE_ROWS: usize = 50_000;
+
+/// Colony, service and metric.
+pub(super) type Key = [String; 3];
+
+/// The buckets of one step.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct PointSum {
+    /// Samples, where the buckets say.
+    pub samples: u64,
+    /// Stored buckets.
+    pub buckets: u32,
+    /// Mean of the buckets' p95 (of their mean where they have none), weighted by samples.
+    pub value: Option<f64>,
+    /// Greatest sample.
+    pub max: Option<f64>,
+    weight: f64,
+}
+
+impl PointSum {
+    fn add(&mut self, point: &MetricPoint) {
+        self.buckets += 1;
+        self.samples = self.samples.saturating_add(point.count.unwrap_or(0));
+        if let Some(value) = point.value().filter(|value| value.is_finite()) {
+            let weight = point.count.unwrap_or(1).max(1) as f64;
+            let sum = self.value.unwrap_or(0.0) * self.weight + value * weight;
+            self.weight += weight;
+            self.value = Some(sum / self.weight);
+        }
+        let greatest = point.max.map(|max| max.0).filter(|max| max.is_finite());
+        self.max = self.max.into_iter().chain(greatest).reduce(f64::max);
+    }
+}
+
+/// Which buckets are wanted.
+pub(super) struct Wanted<'a> {
+    pub fleet: &'a Fleet,
+    /// Whose.
+    pub filter: &'a Narrowed,
+    /// Of which metrics; empty for all.
+    pub metric_names: BTreeSet<&'a str>,
+    /// Length of a point.
+    pub step_ms: i64,
+    /// Most of them.
+    pub rows_max: usize,
+}
+
+/// What was found.
+#[derive(Default)]
+pub(super) struct Found {
+    /// The points of each series.
+    pub series: BTreeMap<Key, BTreeMap<TimeMs, PointSum>>,
+    /// All metrics of the services that are wanted.
+    pub metric_names: BTreeSet<String>,
+    rows: usize,
+}
+
+impl Wanted<'_> {
+    /// The series of a range; `None` if more buckets than the most are wanted. Other buckets do not count.
+    pub async fn read(&self, range: Range, reader: &dyn StoreReader) -> Result<Option<Found>, SinkError> {
+        match self.filter.colonies(self.fleet) {
+            Some(colonies) => self.of_colonies(&colonies, range, reader).await,
+            None => self.of_all(range, reader).await,
+        }
+    }
+
+    async fn of_colonies(
+        &self,
+        colonies: &[String],
+        range: Range,
+        reader: &dyn StoreReader,
+    ) -> Result<Option<Found>, SinkError> {
+        let (mut found, mut begin, mut slice_ms) = (Found::default(), range.from, HOUR_MS);
+        while begin < range.to {
+            let end = range.to.min(begin + slice_ms);
+            let points = reader.metrics_of(colonies, begin, end).await?;
+            // about a page at once
+            if points.len() > PAGE_ROWS {
+                slice_ms = (slice_ms / 2).max(MINUTE_MS);
+            } else if points.len() < PAGE_ROWS / 4 {
+                slice_ms = (slice_ms * 2).min(RANGE_MAX_MS);
+            }
+            if !points.iter().all(|point| self.add(point, &mut found)) {
+                return Ok(None);
+            }
+            begin = end;
+        }
+        Ok(Some(found))
+    }
+
+    async fn of_all(&self, range: Range, reader: &dyn StoreReader) -> Result<Option<Found>, SinkError> {
+        let span = Span { from: range.from, to: Some(range.to), with_late: true };
+        let (mut found, mut after): (Found, Option<MetricPoint>) = (Found::default(), None);
+        loop {
+            let page = reader.metrics_in(span, after.as_ref(), PAGE_ROWS).await?;
+            let Some(last) = page.last() else { return Ok(Some(found)) };
+            after = Some(last.row);
+            if !page.iter().all(|stored| self.add(&stored.row, &mut found)) {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// Adds a bucket if it is wanted; `false` if it is one too many.
+    fn add(&self, point: &MetricPoint, found: &mut Found) -> bool {
+        let names = point.series.names();
+        let (application, environment) = self.fleet.identity(names.colony_id);
+        if !self.filter.takes_colony(names.colony_id, application, environment)
+            || !self.filter.takes_service(names.service_id)
+        {
+            return true;
+        }
+        if !found.metric_names.contains(names.metric_name) {
+            found.metric_names.insert(names.metric_name.to_owned());
+        }
+        if !self.metric_names.is_empty() && !self.metric_names.contains(names.metric_name) {
+            return true;
+        }
+        found.rows += 1;
+        let key = [names.colony_id, names.service_id, names.metric_name].map(str::to_owned);
+        let at = point.timestamp.floor_to(self.step_ms);
+        found.series.entry(key).or_default().entry(at).or_default().add(point);
+        found.rows <= self.rows_max
+    }
+}
