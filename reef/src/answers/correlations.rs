@@ -3,7 +3,7 @@
 use super::completeness::Completeness;
 use super::fleet::{Filter, Fleet, Scope};
 use super::names;
-use super::part::{self, Listed, Part};
+use super::part::{self, Listed, Part, Place};
 use super::refusal::{AnswerError, Refusal};
 use crate::report::{PatternLine, better_first};
 use crate::show::{Shown, Traced};
@@ -65,6 +65,8 @@ pub async fn correlations(
     reader: &dyn StoreReader,
     scope: &Scope,
 ) -> Result<Correlations, AnswerError> {
+    let asked = part::asked("correlations", &CorrelationsQuestion { part: Part::default(), ..question.clone() });
+    let (limit, place) = (question.part.limit()?, question.part.place::<String>(&asked)?);
     let fleet = Fleet::read(reader, scope).await?;
     let filter = question.filter.resolved(&fleet)?;
     let state = question.state.as_deref().unwrap_or(PatternState::Confirmed.as_str()).to_lowercase();
@@ -88,10 +90,19 @@ pub async fn correlations(
         |row: &Correlation| [PatternState::Confirmed, PatternState::Withdrawn].iter().position(|one| *one == row.state);
     rows.sort_by(|a, b| rank(a).unwrap_or(2).cmp(&rank(b).unwrap_or(2)).then_with(|| better_first(a, b)));
     let others = all - rows.len();
-    let lines = rows.iter().map(PatternLine::of).collect();
+    let mut lines: Vec<PatternLine> = rows.iter().map(PatternLine::of).collect();
+    let before = place.as_ref().map_or(0, |place| place.before);
+    // scores change: the pattern may have moved, or be gone
+    let known = place.and_then(|place| lines.iter().position(|line| line.correlation_id == place.after));
+    lines.drain(..known.map_or(before, |known| known + 1).min(lines.len()));
+    let counts = (before, lines.len());
+    lines.truncate(limit);
+    let cursor = |line: &PatternLine, before: usize| {
+        Place { to: None, before, after: line.correlation_id.clone() }.cursor(&asked)
+    };
     let completeness =
         Completeness::of(&fleet, |id, colony| filter.takes_colony(id, &colony.application_name, &colony.environment));
-    Ok(Correlations { correlations: question.part.of(lines)?, state, others, completeness })
+    Ok(Correlations { correlations: Listed::of(lines, counts, cursor), state, others, completeness })
 }
 
 /// Answers from a store.

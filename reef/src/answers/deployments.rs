@@ -4,10 +4,10 @@ use super::completeness::Completeness;
 use super::fleet::{Filter, Fleet, Scope};
 use super::names;
 use super::page;
-use super::part::{self, Listed, Part};
+use super::part::{self, Listed, Part, Place};
 use super::refusal::{AnswerError, Refusal};
 use super::timeline::{self, DeploymentLine};
-use model::time::format_duration_ms;
+use model::time::{TimeMs, format_duration_ms};
 use model::version::Version;
 use serde::{Deserialize, Serialize};
 use sinks::StoreReader;
@@ -39,6 +39,9 @@ pub struct Deployments {
 
 const STATUSES: [&str; 4] = ["running", "success", "failed", "rolled_back"];
 
+/// A deployment's place in the list: its start, colony and id.
+type Key = (TimeMs, String, String);
+
 /// Answers from a store.
 ///
 /// # Errors
@@ -48,6 +51,8 @@ pub async fn deployments(
     reader: &dyn StoreReader,
     scope: &Scope,
 ) -> Result<Deployments, AnswerError> {
+    let asked = part::asked("deployments", &DeploymentsQuestion { part: Part::default(), ..question.clone() });
+    let (limit, place) = (question.part.limit()?, question.part.place::<Key>(&asked)?);
     let fleet = Fleet::read(reader, scope).await?;
     let filter = question.filter.resolved(&fleet)?;
     let status = question.status.as_ref().map(|status| status.to_lowercase().replace(['-', ' '], "_"));
@@ -59,14 +64,26 @@ pub async fn deployments(
     let mut lines = timeline::read(reader).await?;
     lines.iter_mut().for_each(|line| line.identify(fleet.identity(&line.colony_id)));
     lines.retain(|line| {
-        filter.takes_colony(&line.colony_id, &line.application_name, &line.environment)
+        place.as_ref().is_none_or(|place| is_after(line, &place.after))
+            && filter.takes_colony(&line.colony_id, &line.application_name, &line.environment)
             && filter.takes_service(&line.service_id)
             && status.as_ref().is_none_or(|status| *status == line.status)
             && question.version.as_ref().is_none_or(|version| Version::are_same(version, &line.to_version))
     });
     let completeness =
         Completeness::of(&fleet, |id, colony| filter.takes_colony(id, &colony.application_name, &colony.environment));
-    Ok(Deployments { deployments: question.part.of(lines)?, completeness })
+    let counts = (place.map_or(0, |place| place.before), lines.len());
+    lines.truncate(limit);
+    let cursor = |line: &DeploymentLine, before: usize| {
+        let after = (line.start, line.colony_id.clone(), line.deployment_id.clone());
+        Place { to: None, before, after }.cursor(&asked)
+    };
+    Ok(Deployments { deployments: Listed::of(lines, counts, cursor), completeness })
+}
+
+/// Whether a deployment comes after another in the list: the newest first, then by colony and id.
+fn is_after(line: &DeploymentLine, (start, colony_id, id): &Key) -> bool {
+    (*start, &line.colony_id, &line.deployment_id) > (line.start, colony_id, id)
 }
 
 impl Deployments {

@@ -1,15 +1,16 @@
 //! Events of a range of time, the newest first.
 
 use super::completeness::Completeness;
-use super::fleet::{Filter, Fleet, Scope};
+use super::fleet::{Filter, Fleet, Narrowed, Scope};
 use super::names;
-use super::part::{Listed, Part};
+use super::part::{self, Listed, Part, Place};
 use super::range::{Range, RangeQuestion};
 use super::refusal::{AnswerError, Refusal};
 use model::event::{Event, Severity};
+use model::time::TimeMs;
 use serde::{Deserialize, Serialize};
-use sinks::{Span, StoreReader};
-use std::collections::BTreeSet;
+use sinks::{SinkError, Span, StoreReader};
+use std::collections::{BTreeSet, VecDeque};
 
 /// Rows read at once.
 const PAGE_ROWS: usize = 10_000;
@@ -55,6 +56,20 @@ pub struct EventLine {
     pub is_late: bool,
 }
 
+/// An event's place in the list: its time, colony and id.
+type Key = (TimeMs, String, String);
+
+/// Which events are wanted.
+struct Wanted<'a> {
+    fleet: &'a Fleet,
+    filter: Narrowed,
+    /// Empty for all.
+    event_types: BTreeSet<&'a str>,
+    least: Severity,
+    /// Only events that come after this one in the list.
+    after: Option<&'a Key>,
+}
+
 /// Answers from a store.
 ///
 /// # Errors
@@ -71,47 +86,89 @@ pub(super) async fn events_up_to(
     scope: &Scope,
 ) -> Result<Events, AnswerError> {
     names::check_list(&question.event_types, "event_types")?;
-    let event_types: BTreeSet<&str> = question.event_types.iter().map(String::as_str).collect();
+    let asked = part::asked("events", &EventsQuestion { part: Part::default(), ..question.clone() });
+    let (limit, place) = (question.part.limit()?, question.part.place::<Key>(&asked)?);
     let fleet = Fleet::read(reader, scope).await?;
     let filter = question.filter.resolved(&fleet)?;
-    let least = match &question.severity {
-        None => Severity::Info,
-        Some(word) => Severity::of_word(word).ok_or_else(|| {
-            if let Err(refusal) = names::check(word) {
-                return refusal.at("severity");
-            }
-            let message = format!("no event has the severity {word:?}");
-            Refusal::invalid(message, "one of: info, warning, error, critical").at("severity")
-        })?,
-    };
     let completeness =
         Completeness::of(&fleet, |id, colony| filter.takes_colony(id, &colony.application_name, &colony.environment));
-    let range = question.range.resolved(&fleet)?;
-    let mut found: Vec<EventLine> = Vec::new();
-    if let Some(Range { from, to }) = range {
-        let span = Span { from, to: Some(to), with_late: true };
+    let range = question.range.ending(place.as_ref().and_then(|place| place.to)).resolved(&fleet)?;
+    let wanted = Wanted {
+        fleet: &fleet,
+        filter,
+        event_types: question.event_types.iter().map(String::as_str).collect(),
+        least: least(question.severity.as_deref())?,
+        after: place.as_ref().map(|place| &place.after),
+    };
+    let (newest, remaining) = match range {
+        Some(range) => {
+            let found = wanted.newest(limit, rows_max, range, reader).await?;
+            found.ok_or_else(|| question.range.too_many("events", rows_max))?
+        }
+        None => (Vec::new(), 0),
+    };
+    let to = range.map(|range| range.to);
+    let cursor = |line: &EventLine, before: usize| {
+        let event = &line.event;
+        let after = (event.timestamp, event.colony_id.clone(), event.event_id.clone());
+        Place { to, before, after }.cursor(&asked)
+    };
+    let before = place.as_ref().map_or(0, |place| place.before);
+    Ok(Events { events: Listed::of(newest, (before, remaining), cursor), range, completeness })
+}
+
+/// The least severity that is wanted.
+fn least(word: Option<&str>) -> Result<Severity, Refusal> {
+    let Some(word) = word else { return Ok(Severity::Info) };
+    Severity::of_word(word).ok_or_else(|| {
+        if let Err(refusal) = names::check(word) {
+            return refusal.at("severity");
+        }
+        let message = format!("no event has the severity {word:?}");
+        Refusal::invalid(message, "one of: info, warning, error, critical").at("severity")
+    })
+}
+
+impl Wanted<'_> {
+    /// The newest of the wanted events of a range, the newest first, at most `limit`, and how many are wanted; `None` if
+    /// these are more than `rows_max`.
+    async fn newest(
+        &self,
+        limit: usize,
+        rows_max: usize,
+        range: Range,
+        reader: &dyn StoreReader,
+    ) -> Result<Option<(Vec<EventLine>, usize)>, SinkError> {
+        let to = self.after.map_or(range.to, |after| range.to.min(after.0 + 1));
+        let span = Span { from: range.from, to: Some(to), with_late: true };
+        let mut newest: VecDeque<EventLine> = VecDeque::new();
+        let mut count = 0;
         let mut after: Option<Event> = None;
         loop {
             let page = reader.events_in(span, after.as_ref(), PAGE_ROWS).await?;
-            let Some(last) = page.last() else { break };
+            let Some(last) = page.last() else { return Ok(Some((newest.into_iter().rev().collect(), count))) };
             after = Some(last.row.clone());
-            for stored in page {
-                let event = &stored.row;
-                let (application, environment) = fleet.identity(&event.colony_id);
-                let is_wanted = !event.withdrawn
-                    && event.severity >= least
-                    && filter.takes_colony(&event.colony_id, application, environment)
-                    && filter.takes_service(&event.service_id)
-                    && (event_types.is_empty() || event_types.contains(event.event_type.as_str()));
-                if is_wanted && found.len() == rows_max {
-                    return Err(question.range.too_many("events", rows_max).into());
+            for stored in page.into_iter().filter(|stored| self.takes(&stored.row)) {
+                count += 1;
+                if count > rows_max {
+                    return Ok(None);
                 }
-                if is_wanted {
-                    found.push(EventLine { is_late: !stored.on_time, event: stored.row });
+                if newest.len() == limit {
+                    newest.pop_front();
                 }
+                newest.push_back(EventLine { is_late: !stored.on_time, event: stored.row });
             }
         }
-        found.reverse();
     }
-    Ok(Events { events: question.part.of(found)?, range, completeness })
+
+    fn takes(&self, event: &Event) -> bool {
+        let (application, environment) = self.fleet.identity(&event.colony_id);
+        let key = (event.timestamp, &event.colony_id, &event.event_id);
+        !event.withdrawn
+            && event.severity >= self.least
+            && self.filter.takes_colony(&event.colony_id, application, environment)
+            && self.filter.takes_service(&event.service_id)
+            && (self.event_types.is_empty() || self.event_types.contains(event.event_type.as_str()))
+            && self.after.is_none_or(|(time, colony_id, id)| key < (*time, colony_id, id))
+    }
 }

@@ -3,7 +3,7 @@
 use super::completeness::Completeness;
 use super::fleet::{Filter, Fleet, Scope};
 use super::names;
-use super::part::{Listed, Part};
+use super::part::{self, Listed, Part, Place};
 use super::range::{RANGE_MS, Range, RangeQuestion};
 use super::refusal::{AnswerError, Refusal};
 pub use super::series::PointSum;
@@ -11,7 +11,7 @@ use super::series::{Found, Key, Wanted};
 use model::time::{DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS, TimeMs, format_duration_ms};
 use serde::{Deserialize, Serialize};
 use sinks::StoreReader;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Most buckets of an answer.
 const ROWS_MAX: usize = 2_000_000;
@@ -89,15 +89,25 @@ pub(super) async fn metrics_up_to(
     scope: &Scope,
 ) -> Result<Metrics, AnswerError> {
     names::check_list(&question.metric_names, "metric_names")?;
+    let asked = part::asked("metrics", &MetricsQuestion { part: Part::default(), ..question.clone() });
+    let (limit, place) = (question.part.limit()?, question.part.place::<Key>(&asked)?);
     let fleet = Fleet::read(reader, scope).await?;
     let filter = question.filter.resolved(&fleet)?;
     let completeness =
         Completeness::of(&fleet, |id, colony| filter.takes_colony(id, &colony.application_name, &colony.environment));
-    let range = question.range.resolved(&fleet)?;
+    let range = question.range.ending(place.as_ref().and_then(|place| place.to)).resolved(&fleet)?;
+    let to = range.map(|range| range.to);
     let step_ms = step(question.step_ms, range)?;
     let range = range.map(|range| range.widened(step_ms));
     let metric_names = question.metric_names.iter().map(String::as_str).collect();
-    let wanted = Wanted { fleet: &fleet, filter: &filter, metric_names, step_ms, rows_max };
+    let wanted = Wanted {
+        fleet: &fleet,
+        filter: &filter,
+        metric_names,
+        after: place.as_ref().map(|place| &place.after),
+        step_ms,
+        rows_max,
+    };
     let Found { series, metric_names: known, .. } = match range {
         Some(range) => {
             let found = wanted.read(range, reader).await?;
@@ -105,10 +115,8 @@ pub(super) async fn metrics_up_to(
         }
         None => Found::default(),
     };
-    if let Some((place, name)) = question.metric_names.iter().enumerate().find(|(_, name)| !known.contains(*name)) {
-        let message = format!("no metric {name:?} was observed in the range");
-        let hint = names::near_hint("metric", &name.to_lowercase(), &known);
-        return Err(Refusal::not_found(message, hint).at(&format!("metric_names[{place}]")).into());
+    if place.is_none() {
+        are_known(&question.metric_names, &known)?;
     }
     let line = |([colony_id, service_id, metric_name], points): (Key, BTreeMap<TimeMs, PointSum>)| {
         let (application, environment) = fleet.identity(&colony_id);
@@ -121,8 +129,22 @@ pub(super) async fn metrics_up_to(
             metric_name,
         }
     };
-    let lines = series.into_iter().map(line).collect();
-    Ok(Metrics { series: question.part.of(lines)?, range, step_ms, completeness })
+    let counts = (place.map_or(0, |place| place.before), series.len());
+    let lines = series.into_iter().take(limit).map(line).collect();
+    let cursor = |line: &SeriesLine, before: usize| {
+        let after = [&line.colony_id, &line.service_id, &line.metric_name].map(String::clone);
+        Place { to, before, after }.cursor(&asked)
+    };
+    Ok(Metrics { series: Listed::of(lines, counts, cursor), range, step_ms, completeness })
+}
+
+/// Fails for a metric that was not observed.
+fn are_known(metric_names: &[String], known: &BTreeSet<String>) -> Result<(), Refusal> {
+    let unknown = metric_names.iter().enumerate().find(|(_, name)| !known.contains(*name));
+    let Some((place, name)) = unknown else { return Ok(()) };
+    let message = format!("no metric {name:?} was observed in the range");
+    let hint = names::near_hint("metric", &name.to_lowercase(), known);
+    Err(Refusal::not_found(message, hint).at(&format!("metric_names[{place}]")))
 }
 
 /// The length of a point.

@@ -1,8 +1,13 @@
 //! Parts of long lists: limit, cursor, how many there are.
 
 use super::refusal::Refusal;
+use model::time::TimeMs;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
+/// Longest cursor that a message repeats.
+const SHOWN_BYTES_MAX: usize = 64;
 /// Items of a list without `limit`.
 pub const LIMIT_DEFAULT: usize = 20;
 /// Most items of a list.
@@ -22,7 +27,7 @@ pub struct Part {
 pub struct Listed<T> {
     /// The items.
     pub items: Vec<T>,
-    /// How many there are in all.
+    /// How many there are in all; in a later part, the items before it and what there is from it on.
     pub total: usize,
     /// Whether there are more after these.
     pub truncated: bool,
@@ -30,21 +35,95 @@ pub struct Listed<T> {
     pub next_cursor: Option<String>,
 }
 
+/// Where a part begins in a list that moves: after an item, whatever has been stored since.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Place<K> {
+    /// End of the range of the first part, where the list is one of a range.
+    pub to: Option<TimeMs>,
+    /// How many items came before.
+    pub before: usize,
+    /// The last of them.
+    pub after: K,
+}
+
+/// A question, without its part, as cursors of its list carry it.
+pub(super) fn asked(list: &str, question: &impl Serialize) -> String {
+    let text = serde_json::to_string(question).unwrap_or_default();
+    let digest = Sha256::digest(format!("{list} {text}").as_bytes());
+    digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+}
+
+impl<K: Serialize> Place<K> {
+    /// A cursor for the question that was asked.
+    pub fn cursor(&self, asked: &str) -> String {
+        let text = serde_json::to_string(&(asked, self.to, self.before, &self.after)).unwrap_or_default();
+        text.bytes().map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+/// The bytes of a cursor.
+fn bytes(cursor: &str) -> Option<Vec<u8>> {
+    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    let (pairs, rest) = cursor.trim().as_bytes().as_chunks::<2>();
+    let byte = |[high, low]: &[u8; 2]| Some(digit(*high)? * 16 + digit(*low)?);
+    if rest.is_empty() { pairs.iter().map(byte).collect() } else { None }
+}
+
+fn no_cursor(cursor: &str) -> Refusal {
+    let message = match cursor.len() {
+        ..=SHOWN_BYTES_MAX => format!("cursor is {cursor:?}"),
+        length => format!("a cursor of {length} bytes is none that was given"),
+    };
+    Refusal::invalid(message, "give the next_cursor of an answer").at("cursor")
+}
+
+impl<T> Listed<T> {
+    /// A part of `items` with `before` others before and `remaining` from its begin; `cursor` makes one after an item.
+    pub(super) fn of(
+        items: Vec<T>,
+        (before, remaining): (usize, usize),
+        cursor: impl FnOnce(&T, usize) -> String,
+    ) -> Listed<T> {
+        let truncated = items.len() < remaining;
+        let end = before.saturating_add(items.len());
+        let next_cursor = items.last().filter(|_| truncated).map(|last| cursor(last, end));
+        Listed { items, total: before.saturating_add(remaining), truncated, next_cursor }
+    }
+}
+
 impl Part {
-    /// The part of `all`.
-    ///
-    /// # Errors
-    /// When the limit or the cursor is not one.
-    pub fn of<T>(&self, all: Vec<T>) -> Result<Listed<T>, Refusal> {
+    /// How many items are wanted.
+    pub(super) fn limit(&self) -> Result<usize, Refusal> {
         let limit = self.limit.unwrap_or(LIMIT_DEFAULT);
         if limit == 0 || limit > LIMIT_MAX {
             return Err(Refusal::invalid(format!("limit is {limit}"), format!("give 1 to {LIMIT_MAX}")).at("limit"));
         }
+        Ok(limit)
+    }
+
+    /// Where the part begins; `None` for the begin of the list. `asked` is the question.
+    pub(super) fn place<K: DeserializeOwned>(&self, asked: &str) -> Result<Option<Place<K>>, Refusal> {
+        let Some(cursor) = &self.cursor else { return Ok(None) };
+        let read = |bytes: Vec<u8>| serde_json::from_slice(&bytes).ok();
+        let read: Option<(String, Option<TimeMs>, usize, serde_json::Value)> = bytes(cursor).and_then(read);
+        let Some((question, to, before, after)) = read else { return Err(no_cursor(cursor)) };
+        if question != asked {
+            let hint = "send the question that it came with, only its limit may change, or send no cursor";
+            return Err(Refusal::invalid("the cursor is of another question", hint).at("cursor"));
+        }
+        let after = serde_json::from_value(after).map_err(|_| no_cursor(cursor))?;
+        Ok(Some(Place { to, before, after }))
+    }
+
+    /// The part of `all`, of a list that does not move: its cursor is a number of items.
+    ///
+    /// # Errors
+    /// When the limit or the cursor is not one.
+    pub fn of<T>(&self, all: Vec<T>) -> Result<Listed<T>, Refusal> {
+        let limit = self.limit()?;
         let skipped = match &self.cursor {
             None => 0,
-            Some(cursor) => cursor.parse::<usize>().map_err(|_| {
-                Refusal::invalid(format!("cursor is {cursor:?}"), "give the next_cursor of an answer").at("cursor")
-            })?,
+            Some(cursor) => cursor.parse::<usize>().map_err(|_| no_cursor(cursor))?,
         };
         let total = all.len();
         let items: Vec<T> = all.into_iter().skip(skipped).take(limit).collect();

@@ -52,6 +52,11 @@ impl RangeQuestion {
         }
     }
 
+    /// The same with the end of an earlier answer, if there is one.
+    pub fn ending(self, to: Option<TimeMs>) -> RangeQuestion {
+        RangeQuestion { to: to.or(self.to), ..self }
+    }
+
     /// Why there is no answer where more than `rows_max` of `what` are wanted.
     pub fn too_many(&self, what: &str, rows_max: usize) -> Refusal {
         let hint = "ask for a shorter time_window, or for fewer colonies, services or names";

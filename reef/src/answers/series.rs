@@ -49,6 +49,8 @@ pub(super) struct Wanted<'a> {
     pub filter: &'a Narrowed,
     /// Of which metrics; empty for all.
     pub metric_names: BTreeSet<&'a str>,
+    /// Only series after this one.
+    pub after: Option<&'a Key>,
     /// Length of a point.
     pub step_ms: i64,
     /// Most of them.
@@ -69,7 +71,10 @@ impl Wanted<'_> {
     /// The series of a range; `None` if more buckets than the most are wanted. Other buckets do not count.
     pub async fn read(&self, range: Range, reader: &dyn StoreReader) -> Result<Option<Found>, SinkError> {
         match self.filter.colonies(self.fleet) {
-            Some(colonies) => self.of_colonies(&colonies, range, reader).await,
+            Some(mut colonies) => {
+                colonies.retain(|id| self.after.is_none_or(|after| after[0] <= *id));
+                self.of_colonies(&colonies, range, reader).await
+            }
             None => self.of_all(range, reader).await,
         }
     }
@@ -126,8 +131,11 @@ impl Wanted<'_> {
         if !self.metric_names.is_empty() && !self.metric_names.contains(names.metric_name) {
             return true;
         }
-        found.rows += 1;
         let key = [names.colony_id, names.service_id, names.metric_name].map(str::to_owned);
+        if self.after.is_some_and(|after| key <= *after) {
+            return true;
+        }
+        found.rows += 1;
         let at = point.timestamp.floor_to(self.step_ms);
         found.series.entry(key).or_default().entry(at).or_default().add(point);
         found.rows <= self.rows_max

@@ -324,8 +324,9 @@ async fn deployments_are_listed_the_newest_first() {
     let first = ask_of(Question::Deployments(some.clone()), &Scope::default()).await.unwrap();
     let json = serde_json::to_value(&first).unwrap();
     assert_eq!((json["items"][0]["deployment_id"].as_str(), json["total"].as_u64()), (Some("e-4"), Some(2)));
-    assert_eq!((json["truncated"].as_bool(), json["next_cursor"].as_str()), (Some(true), Some("1")));
-    let rest = DeploymentsQuestion { part: Part { limit: None, cursor: Some("1".to_owned()) }, ..some };
+    assert_eq!(json["truncated"].as_bool(), Some(true));
+    let cursor = json["next_cursor"].as_str().map(str::to_owned);
+    let rest = DeploymentsQuestion { part: Part { limit: None, cursor }, ..some };
     let json = serde_json::to_value(ask_of(Question::Deployments(rest), &Scope::default()).await.unwrap()).unwrap();
     assert_eq!((json["items"][0]["deployment_id"].as_str(), json["truncated"].as_bool()), (Some("e-3"), Some(false)));
     assert_eq!(

@@ -1,6 +1,7 @@
 //! Rows of a range: what may be asked, and how much of it.
 
 use super::*;
+use crate::answers::deployments::deployments;
 use crate::answers::events::{EventsQuestion, events, events_up_to};
 use crate::answers::metrics::{MetricsQuestion, metrics, metrics_up_to};
 use crate::answers::range::RangeQuestion;
@@ -147,4 +148,96 @@ async fn only_rows_that_are_wanted_count_against_the_limit() {
     assert_eq!(of_events(&one).await.unwrap().events.total, 1);
     let refusal = refused(of_events(&EventsQuestion::default()).await);
     assert_eq!(refusal.message, "more than 1 events of the range are wanted");
+}
+
+fn next(limit: usize, cursor: Option<&String>) -> Part {
+    Part { limit: Some(limit), cursor: cursor.cloned() }
+}
+
+#[tokio::test]
+async fn a_page_continues_after_the_last_event_in_the_range_of_the_first() {
+    let mut store = store().await;
+    let (reader, scope) = (store.reader(), Scope::default());
+    let page = async |limit: usize, cursor: Option<&String>| {
+        let question = EventsQuestion { part: next(limit, cursor), ..EventsQuestion::default() };
+        events(&question, reader.as_ref(), &scope).await.unwrap()
+    };
+    let ids = |answer: &crate::answers::events::Events| -> Vec<String> {
+        answer.events.items.iter().map(|line| line.event.event_id.clone()).collect()
+    };
+    let first = page(2, None).await;
+    assert_eq!((ids(&first), first.events.total), (vec!["note".to_owned(), "spike-2".to_owned()], 4));
+    // one that is newer than the cursor, and one that moves the end of the range
+    let later = vec![event(-40, "newer", "alert", Severity::Error), event(60, "newest", "alert", Severity::Error)];
+    store.commit(&commit_of(2, Rows { events: later, ..Rows::default() })).await.unwrap();
+    let second = page(1, first.events.next_cursor.as_ref()).await;
+    assert_eq!((ids(&second), second.events.total), (vec!["spike-1".to_owned()], 4));
+    assert!(second.events.truncated);
+    assert_eq!(second.range, first.range);
+    let third = page(200, second.events.next_cursor.as_ref()).await;
+    assert_eq!((ids(&third), third.events.truncated), (vec!["e-3".to_owned()], false));
+    assert_eq!(page(200, None).await.events.total, 6);
+
+    let severity = Some("error".to_owned());
+    let part = next(2, first.events.next_cursor.as_ref());
+    let other = EventsQuestion { severity, part: part.clone(), ..EventsQuestion::default() };
+    let refusal = refused(events(&other, reader.as_ref(), &scope).await);
+    assert_eq!(said(&refusal), ("cursor", "the cursor is of another question"));
+    let other = DeploymentsQuestion { part, ..DeploymentsQuestion::default() };
+    let refusal = refused(deployments(&other, reader.as_ref(), &scope).await);
+    assert_eq!(said(&refusal), ("cursor", "the cursor is of another question"));
+    let long = "5b".repeat(100_000);
+    for wrong in ["2", "zz", "6", long.as_str()] {
+        let part = Part { limit: None, cursor: Some(wrong.to_owned()) };
+        let refusal =
+            refused(events(&EventsQuestion { part, ..EventsQuestion::default() }, reader.as_ref(), &scope).await);
+        assert!(said(&refusal).0 == "cursor" && refusal.message.len() < 100, "{refusal:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_page_of_deployments_continues_after_the_last_one() {
+    let mut store = store().await;
+    let (reader, scope) = (store.reader(), Scope::default());
+    let page = async |limit: usize, cursor: Option<&String>| {
+        let question = DeploymentsQuestion { part: next(limit, cursor), ..DeploymentsQuestion::default() };
+        deployments(&question, reader.as_ref(), &scope).await.unwrap().deployments
+    };
+    let ids = |page: &crate::answers::part::Listed<crate::answers::DeploymentLine>| -> Vec<String> {
+        page.items.iter().map(|line| line.deployment_id.clone()).collect()
+    };
+    let first = page(2, None).await;
+    assert_eq!(ids(&first), ["e-4", "e-3"]);
+    let newer = ("production", "e-5", "api", "v2.1.0", "v2.2.0", -10, None, "running", "deployment");
+    let timeline =
+        DerivedChange { table: "deployment_timeline".to_owned(), upserts: vec![deployed(newer)], removed: Vec::new() };
+    store.commit(&Commit { derived: vec![timeline], ..commit_of(2, Rows::default()) }).await.unwrap();
+    let second = page(200, first.next_cursor.as_ref()).await;
+    assert_eq!((ids(&second), second.total, second.truncated), (vec!["e-2".to_owned(), "e-1".to_owned()], 4, false));
+    assert_eq!(page(200, None).await.total, 5);
+}
+
+#[tokio::test]
+async fn a_page_of_series_continues_after_the_last_one() {
+    let scope = Scope::default();
+    for (filter, series) in [(Filter::default(), 8), (in_environment("production"), 4)] {
+        let mut store = store().await;
+        let reader = store.reader();
+        let page = async |limit: usize, cursor: Option<&String>| {
+            let question =
+                MetricsQuestion { filter: filter.clone(), part: next(limit, cursor), ..MetricsQuestion::default() };
+            metrics(&question, reader.as_ref(), &scope).await.unwrap()
+        };
+        let (whole, first) = (page(200, None).await, page(3, None).await);
+        assert_eq!((first.series.total, first.series.truncated), (series, true));
+        // a series that sorts first, and a later end
+        let mut points = metric("production", "aaa", 1.0);
+        points.truncate(1);
+        points[0].timestamp = at(60);
+        store.commit(&commit_of(2, Rows { metrics: points.into(), ..Rows::default() })).await.unwrap();
+        let second = page(200, first.series.next_cursor.as_ref()).await;
+        assert_eq!((second.series.total, second.series.truncated), (series, false));
+        assert_eq!(second.series.items, whole.series.items[3..]);
+        assert_eq!(second.range, first.range);
+    }
 }
