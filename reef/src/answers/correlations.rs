@@ -5,6 +5,7 @@ use super::fleet::{Filter, Fleet, Scope};
 use super::names;
 use super::part::{self, Listed, Part, Place};
 use super::refusal::{AnswerError, Refusal};
+use super::services;
 use crate::report::{PatternLine, better_first};
 use crate::show::{Shown, Traced};
 use crate::text;
@@ -77,6 +78,8 @@ pub async fn correlations(
         return Err(Refusal::invalid(format!("no pattern has the state {state:?}"), hint).at("state").into());
     }
     let mut rows = reader.correlations().await?;
+    let ends = rows.iter().flat_map(|row| [row.key.source.service_id.clone(), row.key.target.service_id.clone()]);
+    let filter = services::resolved(filter, ("pattern and no topology", ends.collect()), reader).await?;
     rows.retain(|row| {
         let end = |signal: &Signal, application: &str, environment: &str| {
             filter.takes_colony(&signal.colony_id, application, environment) && filter.takes_service(&signal.service_id)

@@ -6,6 +6,7 @@ use super::names;
 use super::page;
 use super::part::{self, Listed, Part, Place};
 use super::refusal::{AnswerError, Refusal};
+use super::services;
 use super::timeline::{self, DeploymentLine};
 use model::time::{TimeMs, format_duration_ms};
 use model::version::Version;
@@ -63,6 +64,8 @@ pub async fn deployments(
     }
     let mut lines = timeline::read(reader).await?;
     lines.iter_mut().for_each(|line| line.identify(fleet.identity(&line.colony_id)));
+    let deployed = lines.iter().map(|line| line.service_id.clone()).collect();
+    let filter = services::resolved(filter, ("deployment and no topology", deployed), reader).await?;
     lines.retain(|line| {
         place.as_ref().is_none_or(|place| is_after(line, &place.after))
             && filter.takes_colony(&line.colony_id, &line.application_name, &line.environment)

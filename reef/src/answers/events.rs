@@ -6,6 +6,7 @@ use super::names;
 use super::part::{self, Listed, Part, Place};
 use super::range::{Range, RangeQuestion};
 use super::refusal::{AnswerError, Refusal};
+use super::services;
 use model::event::{Event, Severity};
 use model::time::TimeMs;
 use serde::{Deserialize, Serialize};
@@ -70,6 +71,13 @@ struct Wanted<'a> {
     after: Option<&'a Key>,
 }
 
+/// What events of the wanted colonies have.
+#[derive(Default)]
+struct Seen {
+    services: BTreeSet<String>,
+    event_types: BTreeSet<String>,
+}
+
 /// Answers from a store.
 ///
 /// # Errors
@@ -100,13 +108,18 @@ pub(super) async fn events_up_to(
         least: least(question.severity.as_deref())?,
         after: place.as_ref().map(|place| &place.after),
     };
+    let mut seen = Seen::default();
     let (newest, remaining) = match range {
         Some(range) => {
-            let found = wanted.newest(limit, rows_max, range, reader).await?;
+            let found = wanted.newest(&mut seen, (limit, rows_max), range, reader).await?;
             found.ok_or_else(|| question.range.too_many("events", rows_max))?
         }
         None => (Vec::new(), 0),
     };
+    if place.is_none() {
+        services::observed(&wanted.filter, seen.services, reader).await?;
+        have_types(&question.event_types, seen.event_types, reader).await?;
+    }
     let to = range.map(|range| range.to);
     let cursor = |line: &EventLine, before: usize| {
         let event = &line.event;
@@ -129,13 +142,30 @@ fn least(word: Option<&str>) -> Result<Severity, Refusal> {
     })
 }
 
+/// Fails for a type that no stored event has.
+async fn have_types(
+    event_types: &[String],
+    seen: BTreeSet<String>,
+    reader: &dyn StoreReader,
+) -> Result<(), AnswerError> {
+    if event_types.iter().all(|name| seen.contains(name)) {
+        return Ok(());
+    }
+    let mut known = seen;
+    known.extend(reader.event_types().await?);
+    let unknown = event_types.iter().enumerate().find(|(_, name)| !known.contains(*name));
+    let Some((place, name)) = unknown else { return Ok(()) };
+    let hint = names::near_hint("event type", &name.to_lowercase(), &known);
+    Err(Refusal::not_found(format!("no event has the type {name:?}"), hint).at(&format!("event_types[{place}]")).into())
+}
+
 impl Wanted<'_> {
     /// The newest of the wanted events of a range, the newest first, at most `limit`, and how many are wanted; `None` if
     /// these are more than `rows_max`.
     async fn newest(
         &self,
-        limit: usize,
-        rows_max: usize,
+        seen: &mut Seen,
+        (limit, rows_max): (usize, usize),
         range: Range,
         reader: &dyn StoreReader,
     ) -> Result<Option<(Vec<EventLine>, usize)>, SinkError> {
@@ -148,7 +178,7 @@ impl Wanted<'_> {
             let page = reader.events_in(span, after.as_ref(), PAGE_ROWS).await?;
             let Some(last) = page.last() else { return Ok(Some((newest.into_iter().rev().collect(), count))) };
             after = Some(last.row.clone());
-            for stored in page.into_iter().filter(|stored| self.takes(&stored.row)) {
+            for stored in page.into_iter().filter(|stored| self.takes(&stored.row, seen)) {
                 count += 1;
                 if count > rows_max {
                     return Ok(None);
@@ -161,12 +191,18 @@ impl Wanted<'_> {
         }
     }
 
-    fn takes(&self, event: &Event) -> bool {
+    fn takes(&self, event: &Event, seen: &mut Seen) -> bool {
         let (application, environment) = self.fleet.identity(&event.colony_id);
+        if event.withdrawn || !self.filter.takes_colony(&event.colony_id, application, environment) {
+            return false;
+        }
+        for (names, name) in [(&mut seen.services, &event.service_id), (&mut seen.event_types, &event.event_type)] {
+            if !names.contains(name) {
+                names.insert(name.clone());
+            }
+        }
         let key = (event.timestamp, &event.colony_id, &event.event_id);
-        !event.withdrawn
-            && event.severity >= self.least
-            && self.filter.takes_colony(&event.colony_id, application, environment)
+        event.severity >= self.least
             && self.filter.takes_service(&event.service_id)
             && (self.event_types.is_empty() || self.event_types.contains(event.event_type.as_str()))
             && self.after.is_none_or(|(time, colony_id, id)| key < (*time, colony_id, id))

@@ -185,6 +185,16 @@ impl Narrowed {
         Some(taken.map(|(id, _)| id.clone()).collect())
     }
 
+    /// The service that is wanted, if one is named.
+    pub fn service(&self) -> Option<&str> {
+        self.service.as_deref()
+    }
+
+    /// The same with another service.
+    pub fn with_service(self, service: String) -> Narrowed {
+        Narrowed { service: Some(service), ..self }
+    }
+
     /// Whether a service is wanted.
     pub fn takes_service(&self, service_id: &str) -> bool {
         self.service.as_ref().is_none_or(|wanted| wanted == service_id)

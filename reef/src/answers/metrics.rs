@@ -8,6 +8,7 @@ use super::range::{RANGE_MS, Range, RangeQuestion};
 use super::refusal::{AnswerError, Refusal};
 pub use super::series::PointSum;
 use super::series::{Found, Key, Wanted};
+use super::services;
 use model::time::{DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS, TimeMs, format_duration_ms};
 use serde::{Deserialize, Serialize};
 use sinks::StoreReader;
@@ -108,7 +109,7 @@ pub(super) async fn metrics_up_to(
         step_ms,
         rows_max,
     };
-    let Found { series, metric_names: known, .. } = match range {
+    let Found { series, metric_names: known, services: seen, .. } = match range {
         Some(range) => {
             let found = wanted.read(range, reader).await?;
             found.ok_or_else(|| question.range.too_many("metric buckets", rows_max))?
@@ -116,6 +117,7 @@ pub(super) async fn metrics_up_to(
         None => Found::default(),
     };
     if place.is_none() {
+        services::observed(&filter, seen, reader).await?;
         are_known(&question.metric_names, &known)?;
     }
     let line = |([colony_id, service_id, metric_name], points): (Key, BTreeMap<TimeMs, PointSum>)| {

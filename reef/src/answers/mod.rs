@@ -5,6 +5,7 @@
 //! | `fleet` | which colonies there are, and up to when each is known |
 //! | `completeness` | what an answer is complete to, colony by colony |
 //! | `names` | environments, applications and ids as people write them |
+//! | `services` | services that a question names |
 //! | `refusal` | why a question has no answer |
 //! | `part` | parts of long lists |
 //! | `page` | times and tables as text |
@@ -50,6 +51,7 @@ pub mod part;
 pub mod range;
 pub mod refusal;
 mod series;
+mod services;
 pub mod status;
 mod timeline;
 pub mod topology;

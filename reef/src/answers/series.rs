@@ -64,6 +64,8 @@ pub(super) struct Found {
     pub series: BTreeMap<Key, BTreeMap<TimeMs, PointSum>>,
     /// All metrics of the services that are wanted.
     pub metric_names: BTreeSet<String>,
+    /// All services of the colonies that are wanted.
+    pub services: BTreeSet<String>,
     rows: usize,
 }
 
@@ -120,9 +122,13 @@ impl Wanted<'_> {
     fn add(&self, point: &MetricPoint, found: &mut Found) -> bool {
         let names = point.series.names();
         let (application, environment) = self.fleet.identity(names.colony_id);
-        if !self.filter.takes_colony(names.colony_id, application, environment)
-            || !self.filter.takes_service(names.service_id)
-        {
+        if !self.filter.takes_colony(names.colony_id, application, environment) {
+            return true;
+        }
+        if !found.services.contains(names.service_id) {
+            found.services.insert(names.service_id.to_owned());
+        }
+        if !self.filter.takes_service(names.service_id) {
             return true;
         }
         if !found.metric_names.contains(names.metric_name) {

@@ -4,6 +4,7 @@ use super::completeness::Completeness;
 use super::fleet::{Filter, Fleet, Scope};
 use super::page;
 use super::refusal::AnswerError;
+use super::services;
 use serde::{Deserialize, Serialize};
 use sinks::StoreReader;
 use std::collections::BTreeSet;
@@ -66,6 +67,7 @@ pub async fn topology(
 ) -> Result<Topology, AnswerError> {
     let fleet = Fleet::read(reader, scope).await?;
     let filter = question.filter.resolved(&fleet)?;
+    let filter = services::resolved(filter, ("topology", BTreeSet::new()), reader).await?;
     let takes = |id: &str| {
         let (application, environment) = fleet.identity(id);
         filter.takes_colony(id, application, environment)

@@ -4,6 +4,7 @@ use super::completeness::Completeness;
 use super::fleet::{Filter, Fleet, Scope};
 use super::page;
 use super::refusal::AnswerError;
+use super::services;
 use super::timeline;
 use model::time::TimeMs;
 use model::version;
@@ -68,9 +69,12 @@ pub async fn versions(
 ) -> Result<Versions, AnswerError> {
     let fleet = Fleet::read(reader, scope).await?;
     let filter = question.filter.resolved(&fleet)?;
+    let lines = timeline::read(reader).await?;
+    let deployed = lines.iter().map(|line| line.service_id.clone()).collect();
+    let filter = services::resolved(filter, ("deployment and no topology", deployed), reader).await?;
     // by colony and service
     let mut known: BTreeMap<(String, String), ServiceVersion> = BTreeMap::new();
-    for mut line in timeline::read(reader).await?.into_iter().rev() {
+    for mut line in lines.into_iter().rev() {
         line.identify(fleet.identity(&line.colony_id));
         let is_in_effect = line.status == "success" || (line.status == "rolled_back" && line.kind == "rollback");
         if !is_in_effect || line.to_version.is_empty() {

@@ -241,3 +241,51 @@ async fn a_page_of_series_continues_after_the_last_one() {
         assert_eq!(second.range, first.range);
     }
 }
+
+#[tokio::test]
+async fn an_unknown_service_or_event_type_is_refused_with_near_names() {
+    let store = store().await;
+    let (reader, scope) = (store.reader(), Scope::default());
+    let of = |service: &str| Filter { service: Some(service.to_owned()), ..Filter::default() };
+    let near = |refusal: Refusal, field: &str, hint: &str| {
+        let field = Some(field.to_owned());
+        assert_eq!((refusal.kind, refusal.field, refusal.hint.as_str()), (RefusalKind::NotFound, field, hint));
+    };
+    let of_events = async |question: EventsQuestion| events(&question, reader.as_ref(), &scope).await;
+    let api = "did you mean \"api\"?";
+    near(
+        refused(of_events(EventsQuestion { filter: of("apii"), ..EventsQuestion::default() }).await),
+        "service_id",
+        api,
+    );
+    let event_types = vec!["alert".to_owned(), "deplooy".to_owned()];
+    let refusal = refused(of_events(EventsQuestion { event_types, ..EventsQuestion::default() }).await);
+    near(refusal, "event_types[1]", "did you mean \"deploy\"?");
+    let of_metrics = async |question: MetricsQuestion| metrics(&question, reader.as_ref(), &scope).await;
+    let unknown = MetricsQuestion { filter: of("apii"), ..MetricsQuestion::default() };
+    near(refused(of_metrics(unknown).await), "service_id", api);
+
+    // in the topology, or in other hours
+    let none = EventsQuestion { filter: of("payment-processor"), ..EventsQuestion::default() };
+    assert_eq!(of_events(none).await.unwrap().events.total, 0);
+    let none = MetricsQuestion { filter: of("payment-processor"), ..MetricsQuestion::default() };
+    assert_eq!(of_metrics(none).await.unwrap().series.total, 0);
+    let range = RangeQuestion { from: Some(at(-20)), ..RangeQuestion::default() };
+    let none = EventsQuestion { event_types: vec!["deploy".to_owned()], range, ..EventsQuestion::default() };
+    assert_eq!(of_events(none).await.unwrap().events.total, 0);
+
+    let asked = |filter: Filter| {
+        [
+            Question::Topology(TopologyQuestion { filter: filter.clone() }),
+            Question::Versions(VersionsQuestion { filter: filter.clone(), ..VersionsQuestion::default() }),
+            Question::Deployments(DeploymentsQuestion { filter: filter.clone(), ..DeploymentsQuestion::default() }),
+            Question::Correlations(CorrelationsQuestion { filter, ..CorrelationsQuestion::default() }),
+        ]
+    };
+    for question in asked(of("apii")) {
+        near(ask_of(question, &scope).await.unwrap_err(), "service_id", api);
+    }
+    for (question, whole) in asked(of("Api")).into_iter().zip(asked(of("api"))) {
+        assert_eq!(ask_of(question, &scope).await.unwrap(), ask_of(whole, &scope).await.unwrap());
+    }
+}
