@@ -1,14 +1,17 @@
 //! All questions as one type, so that a running reef and a program that reads its store answer alike.
 
 use super::affected::{AffectedQuestion, affected};
+use super::colonies::{ColoniesQuestion, colonies};
 use super::compare::{CompareQuestion, compare};
 use super::completeness::Completeness;
 use super::correlations::{CorrelationQuestion, CorrelationsQuestion, correlation, correlations};
 use super::deployment::{DeploymentQuestion, deployment};
 use super::deployments::{DeploymentsQuestion, deployments};
+use super::events::{EventsQuestion, events};
 use super::fleet::Scope;
 use super::gate::{GateQuestion, gate};
 use super::health::{HealthQuestion, health};
+use super::metrics::{MetricsQuestion, metrics};
 use super::refusal::AnswerError;
 use super::status::{StatusQuestion, status};
 use super::topology::{TopologyQuestion, topology};
@@ -42,6 +45,12 @@ pub enum Question {
     Correlations(CorrelationsQuestion),
     /// One pattern.
     Correlation(CorrelationQuestion),
+    /// The colonies.
+    Colonies(ColoniesQuestion),
+    /// Events of a range of time.
+    Events(EventsQuestion),
+    /// Metrics of a range of time.
+    Metrics(MetricsQuestion),
 }
 
 /// An answer.
@@ -60,6 +69,9 @@ pub enum Answered {
     Topology(super::topology::Topology),
     Correlations(super::correlations::Correlations),
     Correlation(Box<super::correlations::OneCorrelation>),
+    Colonies(super::colonies::Colonies),
+    Events(super::events::Events),
+    Metrics(super::metrics::Metrics),
 }
 
 impl Question {
@@ -84,6 +96,9 @@ impl Question {
             Question::Correlation(question) => {
                 Answered::Correlation(Box::new(correlation(question, reader, scope).await?))
             }
+            Question::Colonies(question) => Answered::Colonies(colonies(question, reader, scope).await?),
+            Question::Events(question) => Answered::Events(events(question, reader, scope).await?),
+            Question::Metrics(question) => Answered::Metrics(metrics(question, reader, scope).await?),
         })
     }
 }
@@ -103,6 +118,9 @@ impl Answered {
             Answered::Topology(answer) => answer.text(),
             Answered::Correlations(answer) => answer.text(),
             Answered::Correlation(answer) => answer.text(),
+            Answered::Colonies(answer) => answer.text(),
+            Answered::Events(answer) => answer.text(),
+            Answered::Metrics(answer) => answer.text(),
         }
     }
 
@@ -120,6 +138,9 @@ impl Answered {
             Answered::Topology(answer) => &answer.completeness,
             Answered::Correlations(answer) => &answer.completeness,
             Answered::Correlation(answer) => &answer.completeness,
+            Answered::Colonies(answer) => &answer.health.completeness,
+            Answered::Events(answer) => &answer.completeness,
+            Answered::Metrics(answer) => &answer.completeness,
         }
     }
 }

@@ -3,10 +3,12 @@
 use super::completeness::Completeness;
 use super::fleet::{Filter, Fleet, Narrowed, Scope};
 use super::names;
+use super::page;
 use super::part::{self, Listed, Part, Place};
 use super::range::{Range, RangeQuestion};
 use super::refusal::{AnswerError, Refusal};
 use super::services;
+use crate::printable::shortened;
 use model::event::{Event, Severity};
 use model::time::TimeMs;
 use serde::{Deserialize, Serialize};
@@ -38,7 +40,7 @@ pub struct EventsQuestion {
 }
 
 /// The answer.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Events {
     /// The events.
     pub events: Listed<EventLine>,
@@ -49,7 +51,7 @@ pub struct Events {
 }
 
 /// An event.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct EventLine {
     /// Its row.
     pub event: Event,
@@ -76,6 +78,52 @@ struct Wanted<'a> {
 struct Seen {
     services: BTreeSet<String>,
     event_types: BTreeSet<String>,
+}
+
+/// Characters of a description that the text shows.
+const DESCRIPTION_MAX: usize = 120;
+
+impl Events {
+    /// For people.
+    pub fn text(&self) -> String {
+        let Listed { items, total, .. } = &self.events;
+        let mut text = match (self.range, *total) {
+            (None, _) => "No event has been received.\n".to_owned(),
+            (Some(range), 0) => format!("No event from {} to {}.\n", page::time(range.from), page::time(range.to)),
+            (Some(range), total) => format!(
+                "Events from {} to {} ({} of {total}, the newest first):\n",
+                page::time(range.from),
+                page::time(range.to),
+                items.len(),
+            ),
+        };
+        text.push_str(&page::table(&items.iter().map(EventLine::row).collect::<Vec<_>>()));
+        if let Some(cursor) = &self.events.next_cursor {
+            text.push_str(&page::more(cursor));
+        }
+        text.push_str(&format!("{}\n", self.completeness.line()));
+        text
+    }
+}
+
+impl EventLine {
+    fn row(&self) -> Vec<String> {
+        let event = &self.event;
+        let description = match event.description.is_empty() {
+            true => String::new(),
+            false => format!("\"{}\"", shortened(&event.description, DESCRIPTION_MAX)),
+        };
+        vec![
+            page::time(event.timestamp),
+            event.colony_id.clone(),
+            page::or_dash(&event.service_id).to_owned(),
+            event.event_type.clone(),
+            event.severity.as_str().to_owned(),
+            event.event_id.clone(),
+            if self.is_late { "late".to_owned() } else { String::new() },
+            description,
+        ]
+    }
 }
 
 /// Answers from a store.

@@ -125,6 +125,9 @@ pub struct Filter {
     pub colonies: Vec<String>,
     /// An environment.
     pub environment: Option<String>,
+    /// The same of several: any of them.
+    #[serde(default)]
+    pub environments: Vec<String>,
     /// An application.
     pub application: Option<String>,
     /// A service.
@@ -135,6 +138,7 @@ pub struct Filter {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Narrowed {
     colonies: BTreeSet<String>,
+    environments: BTreeSet<String>,
     environment: Option<String>,
     application: Option<String>,
     service: Option<String>,
@@ -147,6 +151,7 @@ impl Filter {
     /// When a name is unknown or too long, several names begin so, or there are too many.
     pub fn resolved(&self, fleet: &Fleet) -> Result<Narrowed, Refusal> {
         check_count(&self.colonies, "colony_ids")?;
+        check_count(&self.environments, "environments")?;
         if let Some(service) = &self.service {
             check(service).map_err(|refusal| refusal.at("service_id"))?;
         }
@@ -157,8 +162,14 @@ impl Filter {
         let colony = |(place, id): (usize, &String)| {
             resolve("colony", id, &ids).map_err(|refusal| refusal.at(&format!("colony_ids[{place}]")))
         };
+        let environments = fleet.environments();
+        let one_of = |(place, name): (usize, &String)| {
+            let found = resolve("environment", name, &environments);
+            found.map_err(|refusal| refusal.at(&format!("environments[{place}]")))
+        };
         Ok(Narrowed {
             colonies: self.colonies.iter().enumerate().map(colony).collect::<Result<_, _>>()?,
+            environments: self.environments.iter().enumerate().map(one_of).collect::<Result<_, _>>()?,
             environment: resolved(("environment", "environment"), &self.environment, fleet.environments())?,
             application: resolved(("application", "application_name"), &self.application, fleet.applications())?,
             service: self.service.clone(),
@@ -171,6 +182,7 @@ impl Narrowed {
     pub fn takes_colony(&self, colony_id: &str, application: &str, environment: &str) -> bool {
         let is = |wanted: &Option<String>, name: &str| wanted.as_ref().is_none_or(|wanted| wanted == name);
         (self.colonies.is_empty() || self.colonies.contains(colony_id))
+            && (self.environments.is_empty() || self.environments.contains(environment))
             && is(&self.application, application)
             && is(&self.environment, environment)
     }

@@ -3,6 +3,7 @@
 use super::completeness::Completeness;
 use super::fleet::{Filter, Fleet, Scope};
 use super::names;
+use super::page;
 use super::part::{self, Listed, Part, Place};
 use super::range::{RANGE_MS, Range, RangeQuestion};
 use super::refusal::{AnswerError, Refusal};
@@ -33,15 +34,18 @@ pub struct MetricsQuestion {
     /// When.
     #[serde(default)]
     pub range: RangeQuestion,
-    /// Length of a point; without it the shortest of the usual ones with at most [`POINTS_MAX`] points.
+    /// Length of a point; without it the shortest of the usual ones with at most `points_max` points.
     pub step_ms: Option<i64>,
+    /// Most points of a series without a step; [`POINTS_MAX`] if not given.
+    #[serde(default)]
+    pub points_max: Option<i64>,
     /// Which part of the list of series.
     #[serde(default)]
     pub part: Part,
 }
 
 /// The answer.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Metrics {
     /// The series, by colony, service and metric.
     pub series: Listed<SeriesLine>,
@@ -54,7 +58,7 @@ pub struct Metrics {
 }
 
 /// One series.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct SeriesLine {
     /// The colony.
     pub colony_id: String,
@@ -68,6 +72,46 @@ pub struct SeriesLine {
     pub metric_name: String,
     /// By time; a step without a bucket has none.
     pub points: Vec<(TimeMs, PointSum)>,
+}
+
+impl Metrics {
+    /// For people.
+    pub fn text(&self) -> String {
+        let Listed { items, total, .. } = &self.series;
+        let mut text = match (self.range, *total) {
+            (None, _) => "No metric has been received.\n".to_owned(),
+            (Some(range), 0) => format!("No metric from {} to {}.\n", page::time(range.from), page::time(range.to)),
+            (Some(range), total) => format!(
+                "Metrics from {} to {}, a point each {} ({} of {total} series):\n",
+                page::time(range.from),
+                page::time(range.to),
+                format_duration_ms(self.step_ms),
+                items.len(),
+            ),
+        };
+        text.push_str(&page::table(&items.iter().map(SeriesLine::row).collect::<Vec<_>>()));
+        if let Some(cursor) = &self.series.next_cursor {
+            text.push_str(&page::more(cursor));
+        }
+        text.push_str(&format!("{}\n", self.completeness.line()));
+        text
+    }
+}
+
+impl SeriesLine {
+    fn row(&self) -> Vec<String> {
+        let values: Vec<f64> = self.points.iter().filter_map(|(_, sum)| sum.value).collect();
+        let shown = |value: Option<f64>| value.map_or("–".to_owned(), page::number);
+        vec![
+            self.colony_id.clone(),
+            page::or_dash(&self.service_id).to_owned(),
+            self.metric_name.clone(),
+            format!("last {}", shown(values.last().copied())),
+            format!("lowest {}", shown(values.iter().copied().reduce(f64::min))),
+            format!("highest {}", shown(values.iter().copied().reduce(f64::max))),
+            format!("{} points", self.points.len()),
+        ]
+    }
 }
 
 /// Answers from a store.
@@ -98,7 +142,8 @@ pub(super) async fn metrics_up_to(
         Completeness::of(&fleet, |id, colony| filter.takes_colony(id, &colony.application_name, &colony.environment));
     let range = question.range.ending(place.as_ref().and_then(|place| place.to)).resolved(&fleet)?;
     let to = range.map(|range| range.to);
-    let step_ms = step(question.step_ms, range)?;
+    let points_max = question.points_max.unwrap_or(POINTS_MAX).clamp(1, POINTS_MAX);
+    let step_ms = step(question.step_ms, range, points_max)?;
     let range = range.map(|range| range.widened(step_ms));
     let metric_names = question.metric_names.iter().map(String::as_str).collect();
     let wanted = Wanted {
@@ -150,7 +195,7 @@ fn are_known(metric_names: &[String], known: &BTreeSet<String>) -> Result<(), Re
 }
 
 /// The length of a point.
-fn step(given: Option<i64>, range: Option<Range>) -> Result<i64, Refusal> {
+fn step(given: Option<i64>, range: Option<Range>, points_max: i64) -> Result<i64, Refusal> {
     let length_ms = range.map_or(RANGE_MS, |range| range.to - range.from);
     let longest_ms = length_ms.max(MINUTE_MS);
     let points = |step_ms: i64| {
@@ -177,6 +222,6 @@ fn step(given: Option<i64>, range: Option<Range>) -> Result<i64, Refusal> {
             Err(Refusal::invalid(message, hint).at("step"))
         }
         Some(step_ms) => Ok(step_ms),
-        None => Ok(STEPS_MS.into_iter().find(|step_ms| points(*step_ms) <= POINTS_MAX).unwrap_or(DAY_MS)),
+        None => Ok(STEPS_MS.into_iter().find(|step_ms| points(*step_ms) <= points_max).unwrap_or(DAY_MS)),
     }
 }

@@ -20,6 +20,7 @@
 //! | `neighbours` | neighbours of a service by calls and by patterns |
 //! | `compare` | the metrics of two environments side by side |
 //! | `status` | whether the reef runs, its colonies, what was found last |
+//! | `colonies` | the list of colonies |
 //! | `health` | how colonies, environments and applications are |
 //! | `versions` | which version runs where, and which are behind |
 //! | `topology` | services and the calls between them |
@@ -33,6 +34,7 @@
 mod advice;
 pub mod affected;
 pub mod ask;
+pub mod colonies;
 pub mod compare;
 pub mod completeness;
 pub mod correlations;

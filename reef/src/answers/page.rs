@@ -1,5 +1,6 @@
 //! Text of answers: times, tables, capital letters.
 
+use super::part;
 use crate::printable::printable;
 use model::time::TimeMs;
 use model::version::{Version, VersionKind};
@@ -37,6 +38,22 @@ pub fn capital(text: &str) -> String {
         Some(first) => first.to_uppercase().chain(characters).collect(),
         None => String::new(),
     }
+}
+
+/// A value of a metric with as many digits as say something.
+pub fn number(value: f64) -> String {
+    let digits = match value.abs() {
+        size if size >= 1_000.0 || value.fract() == 0.0 => 0,
+        size if size >= 10.0 => 1,
+        size if size >= 0.1 => 3,
+        _ => return format!("{value:.3e}"),
+    };
+    format!("{value:.digits$}")
+}
+
+/// How to get the rest of a list.
+pub fn more(cursor: &str) -> String {
+    format!("\nMore: --cursor {cursor}, or --limit up to {}\n", part::LIMIT_MAX)
 }
 
 /// `+40.0%`.

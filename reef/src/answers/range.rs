@@ -22,12 +22,18 @@ pub struct RangeQuestion {
     pub from: Option<TimeMs>,
     /// First instant after the range; without it the range ends with the newest row.
     pub to: Option<TimeMs>,
+    /// In place of `from`: so long before now, which is after the newest row.
+    #[serde(default)]
+    pub from_ago_ms: Option<i64>,
+    /// In place of `to`: so long before now.
+    #[serde(default)]
+    pub to_ago_ms: Option<i64>,
     /// Its length where it has no first instant.
     pub window_ms: Option<i64>,
 }
 
 /// A range: `from..to`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Range {
     /// First instant.
     pub from: TimeMs,
@@ -72,6 +78,8 @@ impl RangeQuestion {
     /// # Errors
     /// When it is empty or too long, or a time of it is before 1970 or after 2262.
     pub fn resolved(&self, fleet: &Fleet) -> Result<Option<Range>, Refusal> {
+        let now = fleet.colonies.values().filter_map(KnownColony::newest_row).max().map(|newest| newest + 1);
+        let ago = |ms: i64| now.map(|now| TimeMs(now.0.saturating_sub(ms)).clamp(TIME_MIN, TIME_MAX));
         for (time, field) in [(self.from, "start_time"), (self.to, "end_time")] {
             if let Some(time) = time.filter(|time| !(TIME_MIN..=TIME_MAX).contains(time)) {
                 let message = format!("the time {time} is out of range");
@@ -79,15 +87,15 @@ impl RangeQuestion {
             }
         }
         let window_ms = self.window_ms.unwrap_or(RANGE_MS);
-        if self.from.is_none() && window_ms <= 0 {
+        let from = self.from.or_else(|| self.from_ago_ms.and_then(ago));
+        if from.is_none() && window_ms <= 0 {
             return Err(Refusal::invalid("the range is empty", "the usual ones are 1h, 24h and 7d").at("time_window"));
         }
-        if self.from.is_none() && window_ms > RANGE_MAX_MS {
+        if from.is_none() && window_ms > RANGE_MAX_MS {
             return Err(too_long(window_ms).at("time_window"));
         }
-        let newest = || fleet.colonies.values().filter_map(KnownColony::newest_row).max().map(|newest| newest + 1);
-        let Some(to) = self.to.or_else(newest) else { return Ok(None) };
-        let from = self.from.unwrap_or((to - window_ms).max(TIME_MIN));
+        let Some(to) = self.to.or_else(|| ago(self.to_ago_ms.unwrap_or(0))) else { return Ok(None) };
+        let from = from.unwrap_or((to - window_ms).max(TIME_MIN));
         if from >= to {
             let message = format!("the range {from} to {to} is empty");
             let field = if self.from.is_some() { "start_time" } else { "end_time" };

@@ -4,6 +4,7 @@ use super::fleet::{Fleet, Narrowed};
 use super::range::{RANGE_MAX_MS, Range};
 use model::metric::MetricPoint;
 use model::time::{HOUR_MS, MINUTE_MS, TimeMs};
+use serde::Serialize;
 use sinks::{SinkError, Span, StoreReader};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,7 +15,7 @@ const PAGE_ROWS: usize = 50_000;
 pub(super) type Key = [String; 3];
 
 /// The buckets of one step.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct PointSum {
     /// Samples, where the buckets say.
     pub samples: u64,

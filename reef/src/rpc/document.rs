@@ -1,6 +1,6 @@
 //! Document: an answer as the JSON of its message, for the command line. It is the response of the RPC of the same name.
 
-use super::convert::{affected, compare, correlations, deployment, fleet, promotion};
+use super::convert::{affected, compare, correlations, deployment, fleet, promotion, rows};
 use super::json::whole;
 use crate::answers::Answered;
 use buffa::MessageName;
@@ -17,6 +17,11 @@ pub fn document(answer: Answered) -> Result<Value, serde_json::Error> {
         Answered::Affected(answer) => written(&affected::list(*answer)),
         Answered::Gate(answer) => written(&promotion::assessed(*answer)),
         Answered::Status(answer) => written(&fleet::status(*answer)),
+        Answered::Colonies(answer) => {
+            written(&fleet::colonies(answer.health, &answer.part).map_err(serde_json::Error::custom)?)
+        }
+        Answered::Events(answer) => written(&rows::events(answer)),
+        Answered::Metrics(answer) => written(&rows::metrics(answer)),
         Answered::Compare(answer) => written(&compare::comparison(answer)),
         Answered::Deployment(answer) => written(&deployment::analysed(*answer)),
         Answered::Deployments(answer) => written(&deployment::list(answer)),

@@ -30,6 +30,7 @@ fn filter(colony_ids: Vec<String>, environment: String, application_name: String
         environment: given(environment),
         application: given(application_name),
         service: given(service_id),
+        ..Filter::default()
     }
 }
 
@@ -58,7 +59,12 @@ fn range((start, end): (Time, Time), time_window: String) -> Result<RangeQuestio
             |time: &Timestamp| time.seconds.saturating_mul(1_000).saturating_add(i64::from(time.nanos / 1_000_000));
         field.as_option().map(|time| TimeMs(ms(time)))
     };
-    Ok(RangeQuestion { from: time(start), to: time(end), window_ms: duration(time_window, "time_window")? })
+    Ok(RangeQuestion {
+        from: time(start),
+        to: time(end),
+        window_ms: duration(time_window, "time_window")?,
+        ..Default::default()
+    })
 }
 
 pub(super) fn events(request: wire::QueryEventsRequest) -> Result<EventsQuestion, Refusal> {
@@ -77,6 +83,7 @@ pub(super) fn metrics(request: wire::QueryMetricsRequest) -> Result<MetricsQuest
         metric_names: request.metric_names,
         range: range((request.start_time, request.end_time), request.time_window)?,
         step_ms: duration(request.step, "step")?,
+        points_max: None,
         part: part(request.limit, request.cursor)?,
     })
 }

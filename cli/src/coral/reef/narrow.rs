@@ -38,6 +38,7 @@ impl FilterArgs {
             environment: self.environment.clone(),
             application: self.app.clone(),
             service: self.service.clone(),
+            ..Filter::default()
         }
     }
 }
