@@ -3,6 +3,7 @@
 //! | file | owns |
 //! |---|---|
 //! | `api/` | the services over HTTP: health, readiness, metrics; tokens |
+//! | `mcp/` | the MCP server: tools for programs with a language model |
 //! | `rpc/` | the RPC services: Connect, gRPC and gRPC-Web |
 //! | `access` | what a caller of the services may do |
 //! | `reading` | what the services read: a run, or a store without one |
@@ -19,6 +20,7 @@ pub mod answers;
 pub mod api;
 pub mod diff;
 pub mod impact;
+pub mod mcp;
 pub mod printable;
 pub mod reading;
 pub mod report;

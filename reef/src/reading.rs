@@ -1,11 +1,13 @@
 //! Reading: what the services of a reef read: a run in this process, or a store without one.
 
+use crate::answers::status::RunFacts;
 use model::error::one_line;
 use pipelines::progress::Phase;
 use pipelines::run::RunningReef;
 use sinks::StoreReader;
+use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long the store may take to show that it responds.
 const STORE_WAIT: Duration = Duration::from_secs(2);
@@ -34,6 +36,20 @@ impl Reading {
             Reading::Run(reef) => Some(reef.progress().borrow().phase),
             Reading::Store(_) => None,
         }
+    }
+
+    /// What the run says of itself, whose services have been open at `address` since `opened`; `None` without a run.
+    pub fn run_facts(&self, opened: Instant, address: SocketAddr) -> Option<RunFacts> {
+        let state = match self.phase()? {
+            Phase::Restoring => "restoring",
+            Phase::Running => "running",
+            Phase::Draining => "draining",
+        };
+        Some(RunFacts {
+            state: state.to_owned(),
+            uptime_seconds: opened.elapsed().as_secs(),
+            api_url: Some(format!("http://{address}")),
+        })
     }
 
     /// Why questions cannot be answered yet, or no longer; none when they can.

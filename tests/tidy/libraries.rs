@@ -30,6 +30,7 @@ const FENCES: &[Fence] = &[
         folders: &["reef/src/rpc", "reef/tests/conformance", "reef/build.rs"],
     },
     Fence { library: "buffa", crates: &["reef"], folders: &["reef/src/rpc", "reef/tests/conformance"] },
+    Fence { library: "rmcp", crates: &["reef"], folders: &["reef/src/mcp"] },
     Fence { library: "prometheus", crates: &["model"], folders: &["model/src/instruments.rs"] },
     Fence { library: "anyhow", crates: &["cli", "xtask"], folders: &[] },
 ];

@@ -20,7 +20,7 @@ pub async fn open(
     let read = (reading, known(config).scope);
     let opened = Services::open(&listening, read, registry.clone(), SystemClock::shared()).await;
     let services = opened.map_err(|error| failure(&error))?;
-    output.message(&format!("services at http://{}: RPC, /healthz, /readyz, /metrics", services.address()));
+    output.message(&format!("services at http://{}: RPC, /mcp, /healthz, /readyz, /metrics", services.address()));
     Ok(services)
 }
 

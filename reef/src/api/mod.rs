@@ -1,4 +1,4 @@
-//! The services of a reef over HTTP, on one listener: health, readiness, what the process counts, and its RPC.
+//! The services of a reef over HTTP, on one listener: health, readiness, what the process counts, its RPC and MCP.
 //!
 //! | file | owns |
 //! |---|---|
@@ -19,6 +19,8 @@ pub mod tokens;
 
 use crate::access::Role;
 use crate::answers::Scope;
+use crate::mcp;
+use crate::mcp::asking::Here;
 use crate::rpc::{self, Served};
 use axum::Router;
 use axum::extract::{Request, State};
@@ -34,6 +36,7 @@ use pipelines::instruments::StoreInstruments;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 use tokens::{Tokens, TokensError};
 use tokio::net::TcpListener;
@@ -43,7 +46,7 @@ use tokio::task::JoinHandle;
 pub use crate::reading::Reading;
 
 /// The routes beside the RPC, as requests are counted.
-const ROUTES: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
+const ROUTES: [&str; 4] = ["/healthz", "/readyz", "/metrics", mcp::PATH];
 /// What OpenMetrics text is called.
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 /// Between two counts of the store's rows.
@@ -128,8 +131,9 @@ impl Services {
         let guard = Guard { tokens, is_loopback, needs_token: !is_loopback || listening.require_token };
         let measuring = tokio::spawn(measure(reading.clone(), StoreInstruments::of(&registry)));
         let requests = Requests::of(&registry);
-        let rpc = rpc::router(Served::new(reading.clone(), scope, address));
-        let app = router(Shared { reading, registry }, rpc, guard, requests);
+        let rpc = rpc::router(Served::new(reading.clone(), scope.clone(), address));
+        let mcp = mcp::http::router(Arc::new(Here::new(reading.clone(), scope, address)));
+        let app = router(Shared { reading, registry }, (rpc, mcp), guard, requests);
         let (stop, mut stopped) = watch::channel(false);
         let until_stopped = async move {
             // also when nobody can ask any more
@@ -162,11 +166,13 @@ impl Drop for Services {
     }
 }
 
-fn router(shared: Shared, rpc: Router, guard: Guard, requests: Requests) -> Router {
+fn router(shared: Shared, (rpc, mcp): (Router, Router), guard: Guard, requests: Requests) -> Router {
     let open = Router::new().route("/healthz", get(|| async { "ok\n" })).route("/readyz", get(ready::answer));
     let readable = Router::new().route("/metrics", get(metrics));
-    open.merge(readable.layer(from_fn_with_state(Role::Readonly, guard::permit)))
+    let permit = from_fn_with_state(Role::Readonly, guard::permit);
+    open.merge(readable.layer(permit.clone()))
         .with_state(shared)
+        .merge(mcp.layer(permit))
         // who may call which method is checked there: each protocol has its own form of a refusal
         .merge(rpc)
         .layer(from_fn_with_state(guard.clone(), guard::identify))

@@ -32,7 +32,7 @@ mod requests;
 mod service;
 mod table;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod wire;
 
 use crate::answers::Scope;
@@ -43,7 +43,6 @@ use axum::middleware::from_fn;
 use connectrpc::{ConnectError, Limits};
 use connectrpc_health::{HealthExt, HealthService};
 use connectrpc_reflection::Reflector;
-use pipelines::progress::Phase;
 use sinks::StoreReader;
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -98,16 +97,7 @@ impl Served {
 
     /// What the run says of itself; `None` without one.
     fn run_facts(&self) -> Option<RunFacts> {
-        let state = match self.reading.phase()? {
-            Phase::Restoring => "restoring",
-            Phase::Running => "running",
-            Phase::Draining => "draining",
-        };
-        Some(RunFacts {
-            state: state.to_owned(),
-            uptime_seconds: self.opened.elapsed().as_secs(),
-            api_url: Some(format!("http://{}", self.address)),
-        })
+        self.reading.run_facts(self.opened, self.address)
     }
 }
 

@@ -1,7 +1,7 @@
 //! The RPC by real requests over one listener: each method, each protocol, each error.
 #![allow(clippy::unwrap_used)]
 
-pub(super) mod client;
+pub(crate) mod client;
 
 use super::table::{METHODS, Shape, message};
 use super::*;

@@ -1,0 +1,76 @@
+//! Known: what an answer is complete to, and which colonies are missing, in a bounded number of entries.
+
+use crate::printable::shortened;
+use serde_json::{Map, Value, json};
+
+/// Most colonies of which the time is named: a fleet has more than a model should read.
+const COLONIES_MAX: usize = 40;
+/// Most colonies that are named as missing.
+const MISSING_MAX: usize = 20;
+/// Characters of a reason.
+const REASON_MAX: usize = 160;
+
+/// Takes `completeness` out of a document: the fields that stand for it in a result.
+pub(super) fn fields(document: &mut Map<String, Value>) -> Map<String, Value> {
+    let completeness = document.shift_remove("completeness").unwrap_or_default();
+    let colonies = completeness["colonies"].as_array().cloned().unwrap_or_default();
+    let mut known: Vec<(&str, &str)> = colonies
+        .iter()
+        .filter_map(|colony| Some((colony["complete_to"].as_str()?, colony["colony_id"].as_str()?)))
+        .collect();
+    known.sort_unstable();
+    let line = |colony: &Value| {
+        let reason = shortened(colony["reason"].as_str().unwrap_or_default(), REASON_MAX);
+        json!({ "colony_id": colony["colony_id"], "state": colony["state"], "reason": reason })
+    };
+    let missing: Vec<Value> = colonies.iter().filter(|colony| colony["state"] != "current").map(line).collect();
+    let mut fields = Map::new();
+    let named = known.iter().take(COLONIES_MAX);
+    let complete_to: Map<String, Value> = named.map(|(time, id)| ((*id).to_owned(), json!(time))).collect();
+    fields.insert("complete_to".to_owned(), Value::Object(complete_to));
+    // by time: all others are complete to at least this
+    if let Some((time, _)) = known.get(COLONIES_MAX) {
+        fields.insert("others_complete_to".to_owned(), json!(time));
+    }
+    let rest = missing.len().saturating_sub(MISSING_MAX);
+    fields.insert("missing_colonies".to_owned(), missing.into_iter().take(MISSING_MAX).collect());
+    if rest > 0 {
+        fields.insert("more_missing_colonies".to_owned(), json!(rest));
+    }
+    fields
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn colonies_that_are_not_current_are_missing_with_their_reason_and_a_large_fleet_is_summed_up() {
+        let colony = |place: usize| {
+            let (state, reason) = if place % 2 == 0 { ("current", "") } else { ("late", "no answer") };
+            let complete_to = (place != 3).then(|| format!("2024-11-13T12:{:02}:00Z", place % 60));
+            json!({ "colony_id": format!("c{place}"), "state": state, "complete_to": complete_to, "reason": reason })
+        };
+        let of = |count: usize| {
+            let colonies: Vec<Value> = (0..count).map(colony).collect();
+            let mut document = json!({ "completeness": { "colonies": colonies } }).as_object().unwrap().clone();
+            let fields = fields(&mut document);
+            assert!(document.is_empty());
+            Value::Object(fields)
+        };
+        let few = of(4);
+        let complete_to = json!({
+            "c0": "2024-11-13T12:00:00Z", "c1": "2024-11-13T12:01:00Z", "c2": "2024-11-13T12:02:00Z",
+        });
+        assert_eq!(few["complete_to"], complete_to, "nothing has been received from c3");
+        assert_eq!(few["missing_colonies"][1], json!({ "colony_id": "c3", "state": "late", "reason": "no answer" }));
+        assert_eq!((few.get("others_complete_to"), few.get("more_missing_colonies")), (None, None));
+        let many = of(200);
+        assert_eq!(many["complete_to"].as_object().unwrap().len(), COLONIES_MAX);
+        assert_eq!(many["missing_colonies"].as_array().unwrap().len(), MISSING_MAX);
+        assert_eq!(many["more_missing_colonies"], 80);
+        let others = many["others_complete_to"].as_str().unwrap();
+        assert!(many["complete_to"].as_object().unwrap().values().all(|time| time.as_str().unwrap() <= others));
+    }
+}

@@ -1,0 +1,9 @@
+//! The tools by real calls, through the library's own client and over HTTP.
+#![allow(clippy::unwrap_used)]
+
+mod calls;
+mod client;
+mod faces;
+mod limits;
+mod protocol;
+mod route;
