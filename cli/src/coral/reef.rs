@@ -27,6 +27,7 @@
 //! | `topology` | services and calls |
 //! | `correlation` | one pattern |
 //! | `correlations` | the list of patterns |
+//! | `mcp` | tools for a program with a language model, on standard input and output |
 //! | `token` | tokens for callers of the services |
 
 mod add_colony;
@@ -47,6 +48,7 @@ mod init;
 mod known;
 mod life;
 mod list;
+mod mcp;
 mod narrow;
 mod ping;
 mod running;
@@ -108,6 +110,8 @@ pub enum ReefCommand {
     Correlations(correlations::CorrelationsArgs),
     /// Show one pattern and the rows behind it
     Correlation(correlation::CorrelationArgs),
+    /// Serve tools to an MCP client on standard input and output
+    Mcp(mcp::McpArgs),
     /// Make, list and revoke tokens for callers of the services
     #[command(subcommand, before_help = "Example:  coral reef token list")]
     Token(token::TokenCommand),
@@ -138,6 +142,7 @@ pub fn run(command: ReefCommand, output: &Output) -> Result<(), Failure> {
         ReefCommand::Topology(args) => topology::run(&args, output),
         ReefCommand::Correlations(args) => correlations::run(&args, output),
         ReefCommand::Correlation(args) => correlation::run(&args, output),
+        ReefCommand::Mcp(args) => mcp::run(&args, output),
         ReefCommand::Token(command) => token::run(command, output),
     }
 }

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod joining;
+mod mcp;
 mod questions;
 mod reefs;
 

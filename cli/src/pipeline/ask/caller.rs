@@ -24,25 +24,26 @@ pub async fn ask(question: &Question, reef: (&ReefConfig, &Path), output: &Outpu
 }
 
 /// Sends the query: the response for programs and for people.
-pub async fn answer(
-    question: &Question,
-    (config, path): (&ReefConfig, &Path),
-) -> Result<(serde_json::Value, String), Failure> {
-    let running = match &config.storage.kind {
-        StorageKind::DuckDb { path } => ask_running(question, path).await?,
-        StorageKind::ClickHouse { .. } => None,
-    };
-    let answer = match running {
-        Some(answer) => answer,
-        None => ask_store(question, config).await.map_err(|error| store_failure(&error, path))?,
-    };
-    match answer {
+pub async fn answer(question: &Question, reef: (&ReefConfig, &Path)) -> Result<(serde_json::Value, String), Failure> {
+    match response(question, reef).await? {
         Answer::Found { document, page } => Ok((document, page)),
-        Answer::Unclear { ids } => Err(unclear(question, &ids, path)),
+        Answer::Unclear { ids } => Err(unclear(question, &ids, reef.1)),
         Answer::Refused { refusal } => Err(refused(&refusal)),
         Answer::Failed { message } => {
             Err(Failure::new(Exit::Failed, "not_answered", message).hint("ask again in a moment"))
         }
+    }
+}
+
+/// Sends the query: the response as it comes.
+pub async fn response(question: &Question, (config, path): (&ReefConfig, &Path)) -> Result<Answer, Failure> {
+    let running = match &config.storage.kind {
+        StorageKind::DuckDb { path } => ask_running(question, path).await?,
+        StorageKind::ClickHouse { .. } => None,
+    };
+    match running {
+        Some(answer) => Ok(answer),
+        None => ask_store(question, config).await.map_err(|error| store_failure(&error, path)),
     }
 }
 

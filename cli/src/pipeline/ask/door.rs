@@ -18,8 +18,8 @@ use tokio::net::UnixStream;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-/// Longest question, in bytes.
-const QUESTION_BYTES_MAX: u64 = 4_096;
+/// Longest question, in bytes: it may name many colonies.
+const QUESTION_BYTES_MAX: u64 = 16_384;
 /// Callers that are answered at the same time.
 const CALLERS_MAX: usize = 8;
 /// How long a caller may take to ask, and then to take the answer.
@@ -97,11 +97,11 @@ async fn ask(question: Question, reef: &RunningReef, facts: &Facts) -> Answer {
     let Some(reader) = reef.reader().await else {
         return Answer::Failed { message: "the reef is ending; ask its store".to_owned() };
     };
-    let is_status = question.is_status();
+    let (is_status, is_plain) = (question.is_status(), matches!(question, Question::Plain { .. }));
     let question = question.answered_by(run_facts(&reef.progress().borrow(), facts));
     let answer = question.answer(reader.as_ref(), &facts.known);
     match tokio::time::timeout(facts.answer_wait, answer).await {
-        Ok(Ok(Answer::Found { document, page })) => {
+        Ok(Ok(Answer::Found { document, page })) if !is_plain => {
             let tunnels = facts.network.status().await;
             let intro = !is_status;
             with_progress((document, page), intro, &reef.progress().borrow(), &tunnels)

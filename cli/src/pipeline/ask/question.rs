@@ -27,6 +27,11 @@ pub enum Question {
         /// The question.
         about: answers::Question,
     },
+    /// The same, its answer without what a running reef says of itself.
+    Plain {
+        /// The question.
+        about: answers::Question,
+    },
 }
 
 /// The answer.
@@ -63,10 +68,10 @@ const CANDIDATES_MAX: usize = reef::report::CANDIDATES_SHOWN_MAX;
 impl Question {
     /// The question with what the run that answers it says of itself; only the status shows that.
     pub fn answered_by(self, run: RunFacts) -> Question {
+        let status = || answers::Question::Status(StatusQuestion { run: Some(run.clone()) });
         match self {
-            Question::Reef { about: answers::Question::Status(_) } => {
-                Question::Reef { about: answers::Question::Status(StatusQuestion { run: Some(run) }) }
-            }
+            Question::Reef { about: answers::Question::Status(_) } => Question::Reef { about: status() },
+            Question::Plain { about: answers::Question::Status(_) } => Question::Plain { about: status() },
             other => other,
         }
     }
@@ -89,7 +94,7 @@ impl Question {
                 Shown::Pattern(traced) => Answer::Found { document: json!(traced), page: text::traced(&traced) },
                 Shown::Several(ids) => Answer::Unclear { ids },
             }),
-            Question::Reef { about } => match about.answer(reader, &known.scope).await {
+            Question::Reef { about } | Question::Plain { about } => match about.answer(reader, &known.scope).await {
                 Ok(answer) => {
                     let page = answer.text();
                     Ok(match reef::rpc::document(answer) {

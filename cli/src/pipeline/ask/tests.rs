@@ -114,6 +114,35 @@ async fn a_socket_is_open_to_its_user_alone_and_gone_with_its_run() {
     }
 }
 
+#[tokio::test]
+async fn a_plain_answer_is_that_of_the_store_without_what_the_run_says() {
+    use reef::answers;
+    let folder = tempfile::tempdir().unwrap();
+    let store = folder.path().join("r.duckdb");
+    let (running, _options, mut announcer) = RunningReef::new(SystemClock::shared(), Network::plain());
+    let memory = MemoryStore::new();
+    announcer.open(memory.reader()).await.unwrap();
+    let path = store.clone();
+    let door = tokio::spawn(async move { answer_at(&path, running, facts()).await });
+    new_socket(&socket_of(&store), None).await;
+    let config = reef_at(&store);
+    let ask = async |question: Question| match caller::response(&question, (&config, Path::new("reef.yaml"))).await {
+        Ok(Answer::Found { document, page }) => (document, page),
+        other => panic!("{other:?}"),
+    };
+    let about = || answers::Question::Topology(answers::topology::TopologyQuestion::default());
+    let (with_run, _) = ask(Question::Reef { about: about() }).await;
+    assert!(with_run["running"]["pid"].is_number(), "{with_run}");
+    let (plain, page) = ask(Question::Plain { about: about() }).await;
+    let of_store = about().answer(memory.reader().as_ref(), &Scope::default()).await.unwrap();
+    assert_eq!((page, plain), (of_store.text(), reef::rpc::document(of_store).unwrap()));
+    let status = answers::Question::Status(answers::status::StatusQuestion::default());
+    let (status, _) = ask(Question::Plain { about: status }).await;
+    assert_ne!(status["state"], "stopped", "only the run knows: {status}");
+    door.abort();
+    let _ = door.await;
+}
+
 /// A store that stops answering once the run has opened it.
 #[derive(Default)]
 struct Stuck {

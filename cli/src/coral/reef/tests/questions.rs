@@ -24,7 +24,7 @@ const EVENTS: &str = r#"
 "#;
 
 /// A folder with a reef over files that has been run.
-fn reef() -> tempfile::TempDir {
+pub(super) fn reef() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
     let mut metrics = "colony_id,service_id,metric_name,timestamp,p95,count\n".to_owned();
@@ -60,7 +60,7 @@ fn call<P: Program>(words: &[&str]) -> (Exit, Captured) {
 }
 
 /// Runs `coral reef …` over the reef of `folder`.
-fn coral(folder: &Path, line: &str) -> (Exit, Captured) {
+pub(super) fn coral(folder: &Path, line: &str) -> (Exit, Captured) {
     let reef = folder.join("reef.toml");
     let words: Vec<&str> =
         ["coral", "reef"].into_iter().chain(line.split(' ')).chain(["--reef", reef.to_str().unwrap()]).collect();

@@ -1,0 +1,72 @@
+//! `coral reef mcp`: what tools are told is what the other commands print.
+
+use super::questions::{coral, reef};
+use crate::coral::reef::choice::ReefChoice;
+use crate::coral::reef::mcp::Reefs;
+use crate::exit::Exit;
+use reef::answers::compare::CompareQuestion;
+use reef::answers::correlations::CorrelationsQuestion;
+use reef::answers::deployment::DeploymentQuestion;
+use reef::answers::deployments::DeploymentsQuestion;
+use reef::answers::refusal::RefusalKind;
+use reef::answers::status::StatusQuestion;
+use reef::answers::topology::TopologyQuestion;
+use reef::answers::versions::VersionsQuestion;
+use reef::answers::{Question, Refusal};
+use reef::mcp::asking::{Asks, Told, Unanswered};
+use serde_json::Value;
+use std::path::Path;
+
+async fn told(folder: &Path, name: Option<&str>, question: Question) -> Result<Told, Unanswered> {
+    let file = folder.join("reef.toml").to_str().unwrap().to_owned();
+    Reefs { usual: ReefChoice { reef: Some(file) } }.ask(name, question).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tool_is_told_what_the_command_prints() {
+    let folder = reef();
+    let compare = CompareQuestion {
+        environment_a: "production".to_owned(),
+        environment_b: "staging".to_owned(),
+        ..CompareQuestion::default()
+    };
+    for (line, question) in [
+        ("compare production staging", Question::Compare(compare)),
+        ("deployments", Question::Deployments(DeploymentsQuestion::default())),
+        ("deployment deploy-abc123", Question::Deployment(DeploymentQuestion { id: "deploy-abc123".to_owned() })),
+        ("versions", Question::Versions(VersionsQuestion::default())),
+        ("topology", Question::Topology(TopologyQuestion::default())),
+        ("correlations", Question::Correlations(CorrelationsQuestion::default())),
+    ] {
+        let by_tool = told(folder.path(), None, question).await.unwrap();
+        let path = folder.path().to_owned();
+        // a command starts a runtime of its own
+        let printed = tokio::task::spawn_blocking(move || {
+            let json = coral(&path, &format!("{line} --json"));
+            let page = coral(&path, line);
+            assert_eq!((json.0, page.0), (Exit::Ok, Exit::Ok), "{line}");
+            (serde_json::from_str::<Value>(&json.1.stdout()).unwrap(), page.1.stdout())
+        });
+        let (document, page) = printed.await.unwrap();
+        for (field, value) in by_tool.document.as_object().unwrap() {
+            assert_eq!(&document[field], value, "{line}: {field}");
+        }
+        assert_eq!(by_tool.text.trim(), page.trim(), "{line}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_name_from_a_model_opens_no_file() {
+    let folder = reef();
+    let status = || Question::Status(StatusQuestion::default());
+    let by_id = told(folder.path(), Some("r"), status()).await.unwrap();
+    assert_eq!(by_id.document["reef_id"], "r");
+    let file = folder.path().join("reef.toml");
+    for name in ["other.toml", "../reef", file.to_str().unwrap()] {
+        let Err(Unanswered::Refused(Refusal { kind, field, .. })) = told(folder.path(), Some(name), status()).await
+        else {
+            panic!("{name} is opened")
+        };
+        assert_eq!((kind, field.as_deref()), (RefusalKind::Invalid, Some("reef")), "{name}");
+    }
+}
