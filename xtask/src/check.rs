@@ -1,7 +1,7 @@
 //! `cargo xtask test`: runs every check, also after a failed one, and prints a summary.
 
 use crate::report::Report;
-use crate::{checkout, conformance, kafka, setup};
+use crate::{checkout, conformance, kafka, mcp_conformance, setup};
 use anyhow::{Context, Result};
 use std::io::{BufRead, BufReader};
 use std::process::{Command, ExitCode, Stdio};
@@ -74,6 +74,10 @@ fn tests(report: &mut Report, args: &[String]) -> Result<()> {
     }
     if let Ok(buf) = setup::buf()? {
         cargo.env("BUF", buf.get_program());
+    }
+    match mcp_conformance::folder()? {
+        Ok(folder) => drop(cargo.env(mcp_conformance::FOLDER, folder)),
+        Err(reason) => println!("mcp-conformance: {reason}"),
     }
     let started = announce("tests", &cargo);
     let mut child = cargo.stdout(Stdio::piped()).spawn().with_context(|| format!("cannot start {cargo:?}"))?;

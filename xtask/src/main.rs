@@ -9,6 +9,7 @@ mod eval;
 mod fetch;
 mod fuzz;
 mod kafka;
+mod mcp_conformance;
 mod report;
 mod setup;
 
@@ -24,6 +25,7 @@ cargo xtask <command>
                    recordings [default: ../shared/data]
   fuzz TARGET S    feed a decoder (csv, ndjson, parquet, kafka, config, grpc) with broken input for S seconds
   conformance      run the official Connect suite against the RPC (needs Go; `test` does the same)
+  mcp-conformance  run the official MCP suite against the tools (needs npm; `test` does the same)
   kafka            fetch Apache Kafka for the tests (needs java and mvn; `test` does the same)
   test [args]      setup, the tools the tests need, then format, lints, dependency rules, wire rules and
                    all tests; args go to the cargo commands (`--features bundled` compiles DuckDB instead)
@@ -47,6 +49,7 @@ fn run(command: &str, args: &[String]) -> anyhow::Result<ExitCode> {
         "eval" => eval::run(args),
         "fuzz" => fuzz::run(args),
         "conformance" => conformance::run(args),
+        "mcp-conformance" => mcp_conformance::run(args),
         "kafka" => kafka::run(args),
         "test" => check::run(args),
         "ci" => checkout::run(std::process::Command::new("bash").arg(".ci/run")),

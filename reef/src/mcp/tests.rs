@@ -7,3 +7,4 @@ mod faces;
 mod limits;
 mod protocol;
 mod route;
+mod suite;
