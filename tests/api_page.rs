@@ -15,17 +15,19 @@ const EVENTS: &str = r#"{"event_id":"s2","colony_id":"my-shop-staging","timestam
 {"event_id":"p4","colony_id":"my-shop-production","timestamp":"2024-11-13T15:00:00Z","event_type":"rollback","service_id":"api"}
 {"event_id":"p5","colony_id":"my-shop-production","timestamp":"2024-11-13T15:30:00Z","event_type":"deploy_failed","service_id":"web","metadata":{"git_sha":"9fceb02d0ae5"}}
 "#;
+const PAGE: &str = "docs/api.md";
 /// The address on the page.
-const ADDRESS: &str = "127.0.0.1:3101";
+pub const ADDRESS: &str = "127.0.0.1:3101";
 
 /// A fence of the page.
-struct Fence {
-    kind: String,
-    body: String,
+pub struct Fence {
+    pub kind: String,
+    pub body: String,
 }
 
-fn fences() -> Vec<Fence> {
-    let page = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/api.md")).unwrap();
+/// The fences of a page.
+pub fn fences(page: &str) -> Vec<Fence> {
+    let page = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(page)).unwrap();
     let (mut fences, mut lines) = (Vec::new(), page.lines());
     while let Some(line) = lines.next() {
         if let Some(kind) = line.strip_prefix("```") {
@@ -37,7 +39,7 @@ fn fences() -> Vec<Fence> {
 }
 
 /// A reef over files that has been run, and its store served.
-fn serving(folder: &Path) -> (Reef, Serving) {
+pub fn serving(folder: &Path) -> (Reef, Serving) {
     let mut metrics = "colony_id,service_id,metric_name,timestamp,p95,count\n".to_owned();
     for minute in 0..480 {
         for (environment, latency) in [("production", 245), ("staging", 175)] {
@@ -55,7 +57,7 @@ fn serving(folder: &Path) -> (Reef, Serving) {
 }
 
 /// Whether everything in `part` is in `whole`; a list begins with the items of the page.
-fn holds(whole: &Value, part: &Value) -> bool {
+pub fn holds(whole: &Value, part: &Value) -> bool {
     match (whole, part) {
         (Value::Object(whole), Value::Object(part)) => {
             part.iter().all(|(key, value)| whole.get(key).is_some_and(|whole| holds(whole, value)))
@@ -67,7 +69,7 @@ fn holds(whole: &Value, part: &Value) -> bool {
     }
 }
 
-fn shell(commands: &str, reef: &Reef, address: &str) -> String {
+pub fn shell(commands: &str, reef: &Reef, address: &str) -> String {
     let programs = Path::new(program("coral-pipeline")).parent().unwrap();
     let path = format!("{}:{}", programs.display(), std::env::var("PATH").unwrap_or_default());
     let commands = commands.replace(ADDRESS, address);
@@ -100,7 +102,7 @@ fn every_call_of_the_page_answers_as_the_page_says() {
     }
     let folder = tempfile::tempdir().unwrap();
     let (reef, serving) = serving(folder.path());
-    let fences = fences();
+    let fences = fences(PAGE);
     let mut answers = 0;
     for (place, fence) in fences.iter().enumerate().filter(|(_, fence)| fence.kind == "sh") {
         let printed = shell(&fence.body, &reef, serving.address());
@@ -144,7 +146,7 @@ fn every_call_of_the_page_by_buf_is_answered() {
     }
     let folder = tempfile::tempdir().unwrap();
     let (reef, serving) = serving(folder.path());
-    let fences = fences();
+    let fences = fences(PAGE);
     let calls: Vec<&str> =
         fences.iter().filter(|fence| fence.kind == "sh buf").flat_map(|it| it.body.lines()).collect();
     let answers: Vec<String> = calls

@@ -16,6 +16,7 @@ mod kafka;
 mod late;
 mod lifecycle;
 mod live;
+mod mcp_page;
 mod meshes;
 mod readers;
 mod readme;
