@@ -67,7 +67,7 @@ pub async fn correlations(
     scope: &Scope,
 ) -> Result<Correlations, AnswerError> {
     let asked = part::asked("correlations", &CorrelationsQuestion { part: Part::default(), ..question.clone() });
-    let (limit, place) = (question.part.limit()?, question.part.place::<String>(&asked)?);
+    let (limit, place) = (question.part.reach()?, question.part.place::<String>(&asked)?);
     let fleet = Fleet::read(reader, scope).await?;
     let filter = question.filter.resolved(&fleet)?;
     let state = question.state.as_deref().unwrap_or(PatternState::Confirmed.as_str()).to_lowercase();
@@ -105,7 +105,7 @@ pub async fn correlations(
     };
     let completeness =
         Completeness::of(&fleet, |id, colony| filter.takes_colony(id, &colony.application_name, &colony.environment));
-    Ok(Correlations { correlations: Listed::of(lines, counts, cursor), state, others, completeness })
+    Ok(Correlations { correlations: Listed::of(&question.part, lines, counts, cursor), state, others, completeness })
 }
 
 /// Answers from a store.

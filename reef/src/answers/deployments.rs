@@ -53,7 +53,7 @@ pub async fn deployments(
     scope: &Scope,
 ) -> Result<Deployments, AnswerError> {
     let asked = part::asked("deployments", &DeploymentsQuestion { part: Part::default(), ..question.clone() });
-    let (limit, place) = (question.part.limit()?, question.part.place::<Key>(&asked)?);
+    let (limit, place) = (question.part.reach()?, question.part.place::<Key>(&asked)?);
     let fleet = Fleet::read(reader, scope).await?;
     let filter = question.filter.resolved(&fleet)?;
     let status = question.status.as_ref().map(|status| status.to_lowercase().replace(['-', ' '], "_"));
@@ -81,7 +81,7 @@ pub async fn deployments(
         let after = (line.start, line.colony_id.clone(), line.deployment_id.clone());
         Place { to: None, before, after }.cursor(&asked)
     };
-    Ok(Deployments { deployments: Listed::of(lines, counts, cursor), completeness })
+    Ok(Deployments { deployments: Listed::of(&question.part, lines, counts, cursor), completeness })
 }
 
 /// Whether a deployment comes after another in the list: the newest first, then by colony and id.

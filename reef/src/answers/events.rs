@@ -143,7 +143,7 @@ pub(super) async fn events_up_to(
 ) -> Result<Events, AnswerError> {
     names::check_list(&question.event_types, "event_types")?;
     let asked = part::asked("events", &EventsQuestion { part: Part::default(), ..question.clone() });
-    let (limit, place) = (question.part.limit()?, question.part.place::<Key>(&asked)?);
+    let (limit, place) = (question.part.reach()?, question.part.place::<Key>(&asked)?);
     let fleet = Fleet::read(reader, scope).await?;
     let filter = question.filter.resolved(&fleet)?;
     let completeness =
@@ -175,7 +175,7 @@ pub(super) async fn events_up_to(
         Place { to, before, after }.cursor(&asked)
     };
     let before = place.as_ref().map_or(0, |place| place.before);
-    Ok(Events { events: Listed::of(newest, (before, remaining), cursor), range, completeness })
+    Ok(Events { events: Listed::of(&question.part, newest, (before, remaining), cursor), range, completeness })
 }
 
 /// The least severity that is wanted.

@@ -135,7 +135,7 @@ pub(super) async fn metrics_up_to(
 ) -> Result<Metrics, AnswerError> {
     names::check_list(&question.metric_names, "metric_names")?;
     let asked = part::asked("metrics", &MetricsQuestion { part: Part::default(), ..question.clone() });
-    let (limit, place) = (question.part.limit()?, question.part.place::<Key>(&asked)?);
+    let (limit, place) = (question.part.reach()?, question.part.place::<Key>(&asked)?);
     let fleet = Fleet::read(reader, scope).await?;
     let filter = question.filter.resolved(&fleet)?;
     let completeness =
@@ -182,7 +182,7 @@ pub(super) async fn metrics_up_to(
         let after = [&line.colony_id, &line.service_id, &line.metric_name].map(String::clone);
         Place { to, before, after }.cursor(&asked)
     };
-    Ok(Metrics { series: Listed::of(lines, counts, cursor), range, step_ms, completeness })
+    Ok(Metrics { series: Listed::of(&question.part, lines, counts, cursor), range, step_ms, completeness })
 }
 
 /// Fails for a metric that was not observed.

@@ -20,6 +20,9 @@ pub struct Part {
     pub limit: Option<usize>,
     /// Where the part begins: `next_cursor` of the part before.
     pub cursor: Option<String>,
+    /// How many items from there are left out, for whoever cuts the items of a part by their size.
+    #[serde(default)]
+    pub skip: usize,
 }
 
 /// A part of a list.
@@ -79,11 +82,15 @@ fn no_cursor(cursor: &str) -> Refusal {
 
 impl<T> Listed<T> {
     /// A part of `items` with `before` others before and `remaining` from its begin; `cursor` makes one after an item.
+    /// `items` reach as far as [`Part::reach`].
     pub(super) fn of(
-        items: Vec<T>,
+        part: &Part,
+        mut items: Vec<T>,
         (before, remaining): (usize, usize),
         cursor: impl FnOnce(&T, usize) -> String,
     ) -> Listed<T> {
+        let left_out = items.drain(..part.skip.min(items.len())).count();
+        let (before, remaining) = (before.saturating_add(left_out), remaining.saturating_sub(left_out));
         let truncated = items.len() < remaining;
         let end = before.saturating_add(items.len());
         let next_cursor = items.last().filter(|_| truncated).map(|last| cursor(last, end));
@@ -92,8 +99,13 @@ impl<T> Listed<T> {
 }
 
 impl Part {
+    /// How many items from the begin of the part have to be found.
+    pub(super) fn reach(&self) -> Result<usize, Refusal> {
+        Ok(self.limit()?.saturating_add(self.skip))
+    }
+
     /// How many items are wanted.
-    pub(super) fn limit(&self) -> Result<usize, Refusal> {
+    fn limit(&self) -> Result<usize, Refusal> {
         let limit = self.limit.unwrap_or(LIMIT_DEFAULT);
         if limit == 0 || limit > LIMIT_MAX {
             return Err(Refusal::invalid(format!("limit is {limit}"), format!("give 1 to {LIMIT_MAX}")).at("limit"));
@@ -122,7 +134,7 @@ impl Part {
     pub fn of<T>(&self, all: Vec<T>) -> Result<Listed<T>, Refusal> {
         let limit = self.limit()?;
         let skipped = match &self.cursor {
-            None => 0,
+            None => self.skip,
             Some(cursor) => cursor.parse::<usize>().map_err(|_| no_cursor(cursor))?,
         };
         let total = all.len();
@@ -130,5 +142,23 @@ impl Part {
         let end = skipped.saturating_add(items.len());
         let truncated = end < total;
         Ok(Listed { items, total, truncated, next_cursor: truncated.then(|| end.to_string()) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn items_that_are_left_out_count_as_before_the_part() {
+        let part = Part { limit: Some(2), cursor: None, skip: 3 };
+        assert_eq!(part.reach().ok(), Some(5));
+        let listed = Listed::of(&part, vec![1, 2, 3, 4, 5], (10, 9), |last, end| format!("{last} at {end}"));
+        let expected = Listed { items: vec![4, 5], total: 19, truncated: true, next_cursor: Some("5 at 15".to_owned()) };
+        assert_eq!(listed, expected);
+        let behind = Listed::of(&part, vec![1, 2], (0, 2), |_, _| String::new());
+        assert_eq!((behind.items.len(), behind.total, behind.truncated), (0, 2, false));
+        let all = part.of(vec![1, 2, 3, 4, 5, 6]).ok();
+        assert_eq!(all.map(|all| (all.items, all.next_cursor)), Some((vec![4, 5], Some("5".to_owned()))));
     }
 }

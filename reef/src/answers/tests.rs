@@ -318,7 +318,7 @@ async fn deployments_are_listed_the_newest_first() {
 
     let some = DeploymentsQuestion {
         filter: in_environment("production"),
-        part: Part { limit: Some(1), cursor: None },
+        part: Part { limit: Some(1), ..Part::default() },
         ..DeploymentsQuestion::default()
     };
     let first = ask_of(Question::Deployments(some.clone()), &Scope::default()).await.unwrap();
@@ -326,7 +326,7 @@ async fn deployments_are_listed_the_newest_first() {
     assert_eq!((json["items"][0]["deployment_id"].as_str(), json["total"].as_u64()), (Some("e-4"), Some(2)));
     assert_eq!(json["truncated"].as_bool(), Some(true));
     let cursor = json["next_cursor"].as_str().map(str::to_owned);
-    let rest = DeploymentsQuestion { part: Part { limit: None, cursor }, ..some };
+    let rest = DeploymentsQuestion { part: Part { cursor, ..Part::default() }, ..some };
     let json = serde_json::to_value(ask_of(Question::Deployments(rest), &Scope::default()).await.unwrap()).unwrap();
     assert_eq!((json["items"][0]["deployment_id"].as_str(), json["truncated"].as_bool()), (Some("e-3"), Some(false)));
     assert_eq!(

@@ -156,7 +156,7 @@ impl Arguments {
 
     pub(super) fn part(&self) -> Part {
         let limit = self.given.get("limit").and_then(whole).and_then(|limit| usize::try_from(limit).ok());
-        Part { limit, cursor: Some(self.cursor.skipped.to_string()) }
+        Part { limit, cursor: None, skip: self.cursor.skipped }
     }
 
     /// Items before the part.

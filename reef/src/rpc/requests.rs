@@ -42,7 +42,7 @@ fn part(limit: i32, cursor: String) -> Result<Part, Refusal> {
                 .at("limit")
         })?),
     };
-    Ok(Part { limit, cursor: given(cursor) })
+    Ok(Part { limit, cursor: given(cursor), skip: 0 })
 }
 
 fn duration(text: String, field: &str) -> Result<Option<i64>, Refusal> {

@@ -45,6 +45,6 @@ impl FilterArgs {
 
 impl PartArgs {
     pub fn part(&self) -> Part {
-        Part { limit: self.limit, cursor: self.cursor.clone() }
+        Part { limit: self.limit, cursor: self.cursor.clone(), skip: 0 }
     }
 }

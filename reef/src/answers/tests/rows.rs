@@ -151,7 +151,7 @@ async fn only_rows_that_are_wanted_count_against_the_limit() {
 }
 
 fn next(limit: usize, cursor: Option<&String>) -> Part {
-    Part { limit: Some(limit), cursor: cursor.cloned() }
+    Part { limit: Some(limit), cursor: cursor.cloned(), skip: 0 }
 }
 
 #[tokio::test]
@@ -188,7 +188,7 @@ async fn a_page_continues_after_the_last_event_in_the_range_of_the_first() {
     assert_eq!(said(&refusal), ("cursor", "the cursor is of another question"));
     let long = "5b".repeat(100_000);
     for wrong in ["2", "zz", "6", long.as_str()] {
-        let part = Part { limit: None, cursor: Some(wrong.to_owned()) };
+        let part = Part { cursor: Some(wrong.to_owned()), ..Part::default() };
         let refusal =
             refused(events(&EventsQuestion { part, ..EventsQuestion::default() }, reader.as_ref(), &scope).await);
         assert!(said(&refusal).0 == "cursor" && refusal.message.len() < 100, "{refusal:?}");
