@@ -96,7 +96,7 @@ async fn main() {
     for (name, question) in
         [("compare", Question::Compare(compare)), ("status", Question::Status(StatusQuestion::default()))]
     {
-        let mut took = Vec::new();
+        let (mut took, all) = (Vec::new(), stopwatch(&[]));
         for _ in 0..CALLS {
             let watch = stopwatch(&[]);
             let answer = question.answer(reader.as_ref(), &Scope::default()).await.unwrap();
@@ -105,8 +105,10 @@ async fn main() {
         }
         let [median, p99, longest] = quantiles(took);
         let (of_median, of_p99) = (median / unit[0], p99 / unit[1]);
+        let cpu_ms = all().cpu_s * 1e3 / CALLS as f64;
         println!(
-            "{name}: median {median:.1} ms ({of_median:.1} counts), p99 {p99:.1} ms ({of_p99:.1} counts), longest {longest:.1} ms"
+            "{name}: median {median:.1} ms ({of_median:.1} counts), p99 {p99:.1} ms ({of_p99:.1} counts), longest \
+             {longest:.1} ms; processor time {cpu_ms:.1} ms a call"
         );
     }
     drop(reader);
