@@ -131,6 +131,6 @@ mod tests {
         assert_eq!(refused.code, connectrpc::ErrorCode::ResourceExhausted);
         assert_eq!(refused.response_headers().get("retry-after").map(|value| value.as_bytes()), Some(&b"1"[..]));
         turns.pop();
-        gate.turn().await.expect("its turn");
+        drop(gate.turn().await.expect("its turn"));
     }
 }
