@@ -78,7 +78,7 @@ async fn a_store_without_a_run_is_alive_ready_and_counted() {
     assert_eq!(opened.readiness().await, (200, Readiness { ready: true, reasons: Vec::new() }));
     assert_eq!(opened.get("/nothing", &[]).await.status, 404);
     let near = opened.get("/coral.reef.v1.ReefServce/GetStatus", &[]).await;
-    let hint = "there is no service coral.reef.v1.ReefServce; did you mean \\\"coral.reef.v1.ReefService\\\"?";
+    let hint = "there is no service coral.reef.v1.ReefServce; did you mean one of: coral.reef.v1.ReefService, ";
     assert!(near.status == 501 && near.body.contains(hint), "{}", near.body);
     let metrics = opened.get("/metrics", &[]).await;
     assert!(metrics.head.contains("content-type: application/openmetrics-text; version=1.0.0; charset=utf-8"));

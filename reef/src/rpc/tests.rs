@@ -227,8 +227,9 @@ async fn the_methods_of_rfd_003_that_need_no_model_answer_as_the_command_line_do
     let reader = store.reader();
     let document =
         async |question: Question| super::document(question.answer(reader.as_ref(), &scope()).await.unwrap()).unwrap();
-    let request =
-        json!({ "reefId": "my-reef", "environment_a": "prod", "environmentB": "staging", "timeWindow": "8h" });
+    let request = json!({
+        "reefId": "my-reef", "environment_a": "prod", "environmentB": "staging", "metric": "latency", "timeWindow": "8h",
+    });
     let compared = ask(&opened, &format!("{LLM}/CompareEnvironments"), request).await;
     assert_eq!(compared["summary"], "Production is 40.0% slower than staging (latency)");
     let difference = &compared["differences"][0];
@@ -237,6 +238,7 @@ async fn the_methods_of_rfd_003_that_need_no_model_answer_as_the_command_line_do
     let question = CompareQuestion {
         environment_a: "production".to_owned(),
         environment_b: "staging".to_owned(),
+        metric: Some("latency".to_owned()),
         window_ms: Some(8 * model::time::HOUR_MS),
         ..CompareQuestion::default()
     };
