@@ -166,7 +166,8 @@ pub async fn observed(
     let (reef, options, announcer) = RunningReef::new(SystemClock::shared(), network.clone());
     let services = services_of(config, &reef, output).await?;
     let display = tokio::spawn(display::show(reef.progress(), output.clone()));
-    let running = beside(pipelines::run::run_announced(config, options, announcer), display);
+    // on the heap: it is large, and each function that waits for it would have a copy on its stack
+    let running = Box::pin(beside(pipelines::run::run_announced(config, options, announcer), display));
     let api = address_of(services.as_ref());
     started(&reef, api);
     let running = with_addresses((config, path), &network, stopped_by(shutdown, &reef, running));

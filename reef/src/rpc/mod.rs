@@ -43,6 +43,7 @@ use axum::middleware::from_fn;
 use connectrpc::{ConnectError, Limits};
 use connectrpc_health::{HealthExt, HealthService};
 use connectrpc_reflection::Reflector;
+use pipelines::progress::Phase;
 use sinks::StoreReader;
 use std::collections::BTreeSet;
 use std::net::SocketAddr;

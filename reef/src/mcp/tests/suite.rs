@@ -23,7 +23,7 @@ fn run(folder: &Path, revision: &str, url: &str) -> Output {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_official_suite_passes_but_for_what_needs_tools_of_its_own() {
+async fn the_official_suite_passes_except_what_needs_tools_of_its_own() {
     let Some(folder) = std::env::var_os("MCP_CONFORMANCE").map(PathBuf::from) else {
         println!("SKIPPED the_official_suite: MCP_CONFORMANCE is not set; `cargo xtask mcp-conformance` brings it");
         return;

@@ -1,8 +1,9 @@
-//! `coral reef mcp`: what tools are told is what the other commands print.
+//! `coral reef mcp`: a tool gets what the other commands print.
 
 use super::questions::{coral, reef};
 use crate::coral::reef::choice::ReefChoice;
 use crate::coral::reef::mcp::Reefs;
+use crate::entry::runtime;
 use crate::exit::Exit;
 use reef::answers::compare::CompareQuestion;
 use reef::answers::correlations::CorrelationsQuestion;
@@ -17,13 +18,14 @@ use reef::mcp::asking::{Asks, Told, Unanswered};
 use serde_json::Value;
 use std::path::Path;
 
-async fn told(folder: &Path, name: Option<&str>, question: Question) -> Result<Told, Unanswered> {
+fn told(folder: &Path, name: Option<&str>, question: Question) -> Result<Told, Unanswered> {
     let file = folder.join("reef.toml").to_str().unwrap().to_owned();
-    Reefs { usual: ReefChoice { reef: Some(file) } }.ask(name, question).await
+    let reefs = Reefs { usual: ReefChoice { reef: Some(file) } };
+    runtime().unwrap().block_on(reefs.ask(name, question))
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_tool_is_told_what_the_command_prints() {
+#[test]
+fn a_tool_gets_what_the_command_prints() {
     let folder = reef();
     let compare = CompareQuestion {
         environment_a: "production".to_owned(),
@@ -38,16 +40,10 @@ async fn a_tool_is_told_what_the_command_prints() {
         ("topology", Question::Topology(TopologyQuestion::default())),
         ("correlations", Question::Correlations(CorrelationsQuestion::default())),
     ] {
-        let by_tool = told(folder.path(), None, question).await.unwrap();
-        let path = folder.path().to_owned();
-        // a command starts a runtime of its own
-        let printed = tokio::task::spawn_blocking(move || {
-            let json = coral(&path, &format!("{line} --json"));
-            let page = coral(&path, line);
-            assert_eq!((json.0, page.0), (Exit::Ok, Exit::Ok), "{line}");
-            (serde_json::from_str::<Value>(&json.1.stdout()).unwrap(), page.1.stdout())
-        });
-        let (document, page) = printed.await.unwrap();
+        let by_tool = told(folder.path(), None, question).unwrap();
+        let (json, page) = (coral(folder.path(), &format!("{line} --json")), coral(folder.path(), line));
+        assert_eq!((json.0, page.0), (Exit::Ok, Exit::Ok), "{line}");
+        let (document, page) = (serde_json::from_str::<Value>(&json.1.stdout()).unwrap(), page.1.stdout());
         for (field, value) in by_tool.document.as_object().unwrap() {
             assert_eq!(&document[field], value, "{line}: {field}");
         }
@@ -55,16 +51,15 @@ async fn a_tool_is_told_what_the_command_prints() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_name_from_a_model_opens_no_file() {
+#[test]
+fn a_name_from_a_model_opens_no_file() {
     let folder = reef();
     let status = || Question::Status(StatusQuestion::default());
-    let by_id = told(folder.path(), Some("r"), status()).await.unwrap();
+    let by_id = told(folder.path(), Some("r"), status()).unwrap();
     assert_eq!(by_id.document["reef_id"], "r");
     let file = folder.path().join("reef.toml");
     for name in ["other.toml", "../reef", file.to_str().unwrap()] {
-        let Err(Unanswered::Refused(Refusal { kind, field, .. })) = told(folder.path(), Some(name), status()).await
-        else {
+        let Err(Unanswered::Refused(Refusal { kind, field, .. })) = told(folder.path(), Some(name), status()) else {
             panic!("{name} is opened")
         };
         assert_eq!((kind, field.as_deref()), (RefusalKind::Invalid, Some("reef")), "{name}");
