@@ -81,7 +81,7 @@ impl Chain {
 
     /// One tick, as the dataflow does it.
     fn tick(&mut self, events: &[Event], now: TimeMs) {
-        let limit = now - self.params.keep_ms();
+        let limit = (now - self.params.keep_ms()).floor_to(DAY_MS);
         let mut began = Instant::now();
         let mut lap = |place: usize| {
             self.spent_s[place] += began.elapsed().as_secs_f64();
@@ -110,7 +110,10 @@ impl Chain {
                     .iter_mut()
                     .map(|one| {
                         let onsets = onsets.clone();
-                        std::thread::Builder::new().spawn_scoped(scope, move || scan(one, onsets)).unwrap()
+                        std::thread::Builder::new()
+                            .name("scan".to_owned())
+                            .spawn_scoped(scope, move || scan(one, onsets))
+                            .unwrap()
                     })
                     .collect();
                 started.into_iter().map(|thread| thread.join().unwrap()).collect()
@@ -123,7 +126,8 @@ impl Chain {
         let rows: Vec<(ScanRow, i64)> = scanned.into_iter().flat_map(|(rows, _)| rows).collect();
         began = Instant::now();
         let mut lap = |place: usize| self.spent_s[place] += began.elapsed().as_secs_f64();
-        let pair = |row: &(ScanRow, i64)| matches!(row, (ScanRow::Pair(pair), diff) if pair.detail.is_some() && *diff > 0);
+        let pair =
+            |row: &(ScanRow, i64)| matches!(row, (ScanRow::Pair(pair), diff) if pair.detail.is_some() && *diff > 0);
         self.pairs = rows.iter().filter(|row| pair(row)).count();
         let findings = self.verdict.apply(rows);
         lap(3);
@@ -164,7 +168,10 @@ fn bulk(events: &[Event]) {
         let began = Instant::now();
         chain.tick(events, now_of(events));
         let (wall_s, cpu_s) = (began.elapsed().as_secs_f64(), took().cpu_s);
-        println!("bulk, {peers} threads: {wall_s:.3} s, {cpu_s:.2} s cpu, {:.0} events/s", events.len() as f64 / wall_s);
+        println!(
+            "bulk, {peers} threads: {wall_s:.3} s, {cpu_s:.2} s cpu, {:.0} events/s",
+            events.len() as f64 / wall_s
+        );
         println!("  {}", chain.said());
     }
 }
@@ -316,7 +323,13 @@ fn background(random: &mut Random, days: i64, colony: usize, per_day: f64, habit
             }
             Habit::Daily => {}
             _ => {
-                let weight = if habit != Habit::WorkingHours { 1.0 } else if is_working { 3.0 } else { 0.1525 };
+                let weight = if habit != Habit::WorkingHours {
+                    1.0
+                } else if is_working {
+                    3.0
+                } else {
+                    0.1525
+                };
                 // twice at most in each quarter of an hour
                 for slot in 0..8 {
                     if random.chance(per_day / 192.0 * weight) {
@@ -339,7 +352,8 @@ fn csv(events: &[Event]) -> String {
     for event in events {
         let Event { colony_id, application_name, environment, service_id, event_type, event_id, timestamp, .. } = event;
         let at = timestamp.0;
-        writeln!(text, "{colony_id},{application_name},{environment},{service_id},{event_type},{event_id},{at}").unwrap();
+        writeln!(text, "{colony_id},{application_name},{environment},{service_id},{event_type},{event_id},{at}")
+            .unwrap();
     }
     text
 }

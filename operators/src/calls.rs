@@ -77,7 +77,7 @@ impl Calls {
                 self.is_changed = true;
                 seen_at
             });
-            // one that counts already goes on counting
+            // one that counts already still counts
             self.is_changed |= since.is_none_or(|since| *seen < since);
             *seen = seen_at.max(*seen);
         }

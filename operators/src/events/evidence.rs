@@ -61,9 +61,8 @@ impl Tally {
             for meeting in own {
                 upto[meeting.cell as usize] += 1;
             }
-            let (low, high) = own.iter().fold((u32::MAX, 0), |(low, high), meeting| {
-                (low.min(meeting.cell), high.max(meeting.cell))
-            });
+            let (low, high) =
+                own.iter().fold((u32::MAX, 0), |(low, high), meeting| (low.min(meeting.cell), high.max(meeting.cell)));
             let mut sum = 0;
             for count in &mut upto {
                 sum += *count;

@@ -48,7 +48,9 @@ impl<'a> Family<'a> {
         let services = numbers(observed.iter().map(|one| &*one.key.service_id));
         let place = |one: &Observed| Place {
             colony: number(&colonies, &one.key.colony_id),
-            application: Some(one.application_name()).filter(|name| !name.is_empty()).map(|name| number(&applications, name)),
+            application: Some(one.application_name())
+                .filter(|name| !name.is_empty())
+                .map(|name| number(&applications, name)),
             service: number(&services, &one.key.service_id),
             begins_here: one.begins_here,
         };
@@ -171,7 +173,8 @@ impl<'a> Index<'a> {
         };
         let has_calls = classes.iter().any(|class| class.partners.is_some());
         for class in classes {
-            for (place, targets) in [class.targets, class.targets * u64::from(class.place.begins_here)].into_iter().enumerate()
+            for (place, targets) in
+                [class.targets, class.targets * u64::from(class.place.begins_here)].into_iter().enumerate()
             {
                 index.all[place] += targets;
                 index.by_service[class.place.service][place] += targets;
@@ -216,10 +219,10 @@ fn number(names: &[&str], name: &str) -> usize {
 mod tests {
     use super::*;
     use crate::calls::{Call, Calls};
+    use crate::events::Onset;
     use crate::events::levels::weight;
     use crate::events::span::Span;
     use crate::events::types::TypeOnsets;
-    use crate::events::Onset;
     use model::event::EventTypeKey;
     use model::time::{DAY_MS, TimeMs};
     use proptest::prelude::*;

@@ -219,11 +219,8 @@ impl EventScan {
     /// that it is used neither as source nor as target.
     fn span(&self, instant: TimeMs, colony_id: &str) -> Option<Span> {
         let search_start = origin_search_start(&self.params, instant);
-        let key = EventTypeKey {
-            colony_id: colony_id.to_owned(),
-            service_id: String::new(),
-            event_type: String::new(),
-        };
+        let key =
+            EventTypeKey { colony_id: colony_id.to_owned(), service_id: String::new(), event_type: String::new() };
         let of_colony = self.types.range(key..).take_while(|(key, _)| key.colony_id == colony_id);
         let first = of_colony.filter_map(|(_, onsets)| onsets.first_since(search_start)).min();
         span_at(&self.params, instant, first.filter(|at| *at < instant))
@@ -325,11 +322,7 @@ impl EventScan {
     }
 
     /// At the current instant: what remains of pairs that had evidence earlier.
-    fn refresh_remnants(
-        &mut self,
-        state: &mut InstantState,
-        changes: &mut Vec<(ScanRow, i64)>,
-    ) {
+    fn refresh_remnants(&mut self, state: &mut InstantState, changes: &mut Vec<(ScanRow, i64)>) {
         let with_evidence = &self.with_evidence;
         let gone = |pair: &PairKey| {
             state.dirty.contains(&pair.0)

@@ -17,7 +17,7 @@ use model::real::Real;
 use model::time::{DAY_MS, TimeMs};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// More changed times than this are not put in one by one.
+/// More changed times than this are not inserted one by one.
 const CHANGED_MAX: usize = 64;
 
 /// Onsets of one type, by time.

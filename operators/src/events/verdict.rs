@@ -205,7 +205,8 @@ impl EventVerdict {
     /// The pairs with a row at the current instant, and what their findings follow from.
     fn grounds<'a>(&self, current: &'a InstantRows) -> Vec<(&'a PairKey, &'a PairScan, Grounds)> {
         let judged = || {
-            let of_pair = |(key, scanned): (&'a PairKey, &'a Scanned)| Some((key, scanned.rows.first()?, scanned.judged?));
+            let of_pair =
+                |(key, scanned): (&'a PairKey, &'a Scanned)| Some((key, scanned.rows.first()?, scanned.judged?));
             current.pairs.iter().filter_map(of_pair)
         };
         let rate = self.params.false_discovery_rate;
@@ -286,9 +287,8 @@ impl InstantRows {
 
     /// Recomputes the q-values.
     fn judge(&mut self) {
-        let weighted = |scanned: &Scanned| {
-            scanned.rows.first().map(|pair| Real(pair.log_e.0 + log(f64::from(pair.weight))))
-        };
+        let weighted =
+            |scanned: &Scanned| scanned.rows.first().map(|pair| Real(pair.log_e.0 + log(f64::from(pair.weight))));
         let mut ranked: Vec<(Real, usize)> =
             self.pairs.values().enumerate().filter_map(|(place, scanned)| Some((weighted(scanned)?, place))).collect();
         // pairs of equal evidence in the order of their names
