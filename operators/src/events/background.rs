@@ -13,6 +13,7 @@ use crate::events::rate::TargetRate;
 use crate::events::windows::{Window, Windows};
 use libm::sqrt;
 use model::time::{DAY_MS, MINUTE_MS};
+use std::cell::OnceCell;
 
 /// Mirrored lags are taken from at least this width.
 const MIRROR_WIDTH_MIN: u32 = 16;
@@ -63,7 +64,7 @@ impl<'a> Chance<'a> {
     ) -> Chance<'a> {
         let n = own.times.len() as f64;
         let per_min = other.times.len() as f64 / (length_ms as f64 / MINUTE_MS as f64);
-        let seasonal = seasonal_sums(&own.times, &other.rate, windows.max_lag_min);
+        let seasonal = seasonal_sums(&own.times, other.rate(), windows.max_lag_min);
         Chance { windows, own, lags, slots, n, per_min, seasonal }
     }
 
@@ -143,25 +144,32 @@ impl Chance<'_> {
     fn lock(&self, window: Window, model: f64) -> (f64, bool) {
         let (mut level, mut locked, n) = (model, false, self.n);
         let width_min = window.width_min();
-        let Some((length, slots, short)) = self.slots.of_width(window.width) else { return (level, locked) };
-        let distance = (1.5 * f64::from(length)).max(SLOT_DISTANCE_MIN) as i64;
+        let Some((slots, short)) = self.slots.of_width(window.width) else { return (level, locked) };
+        let distance = (1.5 * f64::from(slots.length_min)).max(SLOT_DISTANCE_MIN) as i64;
         let short_mean = n * self.per_min * f64::from(SLOT_MIN);
         let (start, end) = (i64::from(window.start_min), i64::from(window.end_min));
-        let fullest = slots.fullest(start - i64::from((length - width_min) / 2), distance);
-        let mean = n * model * f64::from(length) / f64::from(width_min);
-        if (fullest - mean) / sqrt(mean + 0.5) > SLOT_DEVIATIONS {
-            level = level.max(fullest / n);
-            locked = true;
+        let mean = n * model * f64::from(slots.length_min) / f64::from(width_min);
+        let stands_out = |count: f64| (count - mean) / sqrt(mean + 0.5) > SLOT_DEVIATIONS;
+        let stands_out_short = |count: f64| (count - short_mean) / sqrt(short_mean + 0.5) > SHORT_SLOT_DEVIATIONS;
+        let own = start - i64::from((slots.length_min - width_min) / 2);
+        // if the fullest of all does not stand out, none does
+        if stands_out(slots.greatest) {
+            let fullest = slots.fullest(own, distance);
+            if stands_out(fullest) {
+                level = level.max(fullest / n);
+                locked = true;
+            }
         }
-        let fullest = if width_min > SLOT_MIN {
-            short.fullest(start, distance).min(short.fullest(end - i64::from(SLOT_MIN), distance))
-        } else {
-            fullest
-        };
-        let own = f64::from(self.lags.within(start, end));
-        if (fullest - short_mean) / sqrt(short_mean + 0.5) > SHORT_SLOT_DEVIATIONS && fullest >= 0.5 * own {
-            level = level.max(fullest / n);
-            locked = true;
+        if stands_out_short(short.greatest) {
+            let fullest = if width_min > SLOT_MIN {
+                short.fullest(start, distance).min(short.fullest(end - i64::from(SLOT_MIN), distance))
+            } else {
+                slots.fullest(own, distance)
+            };
+            if stands_out_short(fullest) && fullest >= 0.5 * f64::from(self.lags.within(start, end)) {
+                level = level.max(fullest / n);
+                locked = true;
+            }
         }
         (level, locked)
     }
@@ -170,7 +178,7 @@ impl Chance<'_> {
 /// The slots in which other lags of a pair are searched, for each width of windows.
 pub struct AllSlots {
     /// By length, rising; first the short ones.
-    by_length: Vec<(u32, Slots)>,
+    by_length: Vec<Slots>,
     /// Per width, the position of its slots; none where no other lag is searched.
     of_width: Vec<Option<usize>>,
 }
@@ -178,12 +186,12 @@ pub struct AllSlots {
 impl AllSlots {
     /// Counts the lags of a pair in slots of every length.
     pub fn count(windows: &Windows, lags: &PairLags) -> AllSlots {
-        let mut by_length: Vec<(u32, Slots)> = Vec::new();
-        let mut position = |length: u32| {
-            if let Some(known) = by_length.iter().position(|(known, _)| *known == length) {
+        let mut by_length: Vec<Slots> = Vec::new();
+        let mut position = |length_min: u32| {
+            if let Some(known) = by_length.iter().position(|known| known.length_min == length_min) {
                 return Some(known);
             }
-            by_length.push((length, Slots::new(lags, length)?));
+            by_length.push(Slots::new(lags, length_min)?);
             Some(by_length.len() - 1)
         };
         let has_short = position(SLOT_MIN).is_some();
@@ -198,18 +206,21 @@ impl AllSlots {
         AllSlots { by_length, of_width }
     }
 
-    /// Length of the slots of a width, they, and the short ones.
-    fn of_width(&self, width: usize) -> Option<(u32, &Slots, &Slots)> {
-        let (length, slots) = &self.by_length[self.of_width[width]?];
-        Some((*length, slots, &self.by_length[0].1))
+    /// The slots of a width, and the short ones.
+    fn of_width(&self, width: usize) -> Option<(&Slots, &Slots)> {
+        Some((&self.by_length[self.of_width[width]?], &self.by_length[0]))
     }
 }
 
-/// The fullest of all slots of one length before and from each start on.
+/// All slots of one length.
 struct Slots {
+    length_min: u32,
     max_lag_min: i64,
-    before: Vec<u32>,
-    from: Vec<u32>,
+    counts: Vec<u32>,
+    /// The count of the fullest.
+    greatest: f64,
+    /// The fullest before and from each start on, when first needed.
+    fullest: OnceCell<(Vec<u32>, Vec<u32>)>,
 }
 
 impl Slots {
@@ -218,23 +229,29 @@ impl Slots {
             return None;
         }
         let counts = lags.slots(length_min);
-        let mut before = vec![0; counts.len() + 1];
-        for (index, count) in counts.iter().enumerate() {
-            before[index + 1] = before[index].max(*count);
-        }
-        let mut from = vec![0; counts.len() + 1];
-        for (index, count) in counts.iter().enumerate().rev() {
-            from[index] = from[index + 1].max(*count);
-        }
-        Some(Slots { max_lag_min: i64::from(lags.max_lag_min()), before, from })
+        let greatest = f64::from(counts.iter().copied().max().unwrap_or(0));
+        let max_lag_min = i64::from(lags.max_lag_min());
+        Some(Slots { length_min, max_lag_min, counts, greatest, fullest: OnceCell::new() })
     }
 
     /// The maximum count of a slot that starts at least `distance` minutes before or after `start`.
     fn fullest(&self, start: i64, distance: i64) -> f64 {
-        let last = self.from.len() as i64 - 1;
-        let before = (start - distance + self.max_lag_min + 1).clamp(0, last) as usize;
-        let from = (start + distance + self.max_lag_min).clamp(0, last) as usize;
-        f64::from(self.before[before].max(self.from[from]))
+        let (before, from) = self.fullest.get_or_init(|| {
+            let counts = &self.counts;
+            let mut before = vec![0; counts.len() + 1];
+            for (index, count) in counts.iter().enumerate() {
+                before[index + 1] = before[index].max(*count);
+            }
+            let mut from = vec![0; counts.len() + 1];
+            for (index, count) in counts.iter().enumerate().rev() {
+                from[index] = from[index + 1].max(*count);
+            }
+            (before, from)
+        });
+        let last = self.counts.len() as i64;
+        let until = (start - distance + self.max_lag_min + 1).clamp(0, last) as usize;
+        let since = (start + distance + self.max_lag_min).clamp(0, last) as usize;
+        f64::from(before[until].max(from[since]))
     }
 }
 

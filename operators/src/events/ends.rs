@@ -10,6 +10,7 @@ use crate::events::span::Span;
 use crate::events::windows::cell;
 use libm::{exp, sqrt};
 use model::time::{DAY_MS, MINUTE_MS, TimeMs};
+use std::cell::OnceCell;
 
 /// A gap below this share of the mean gap may join onsets of a bursty stream …
 const LINK_SHARE: f64 = 0.25;
@@ -45,8 +46,10 @@ pub struct End {
     pub clustered: bool,
     /// Starts of stretches of activity without a gap of the longest lag.
     pub sessions: Vec<usize>,
-    /// What to expect of it as the counted side.
-    pub rate: TargetRate,
+    span: Span,
+    max_lag_min: u32,
+    /// When first needed.
+    rate: OnceCell<TargetRate>,
     /// Per group of day shifts, by start plus end of a window in minutes: moved onsets with the middle of the window observed.
     seen: [Vec<u32>; 2],
 }
@@ -74,7 +77,6 @@ impl Ends {
 
 impl End {
     fn new(times: Vec<i64>, span: Span, max_lag_min: u32) -> End {
-        let rate = TargetRate::learn(&times, span, max_lag_min);
         let max_lag_ms = i64::from(max_lag_min) * MINUTE_MS;
         let sessions = starts(&times, |gap_ms| gap_ms >= max_lag_ms);
         let (units, clustered) = if is_periodic(&times, max_lag_ms) {
@@ -85,7 +87,13 @@ impl End {
             units(&times, span.length_ms())
         };
         let seen = [0, 1].map(|group| seen(&times, group, span, max_lag_min));
-        End { times, until: span.instant.0, units, clustered, sessions, rate, seen }
+        let (until, rate) = (span.instant.0, OnceCell::new());
+        End { times, until, units, clustered, sessions, span, max_lag_min, rate, seen }
+    }
+
+    /// What to expect of it as the counted side.
+    pub fn rate(&self) -> &TargetRate {
+        self.rate.get_or_init(|| TargetRate::learn(&self.times, self.span, self.max_lag_min))
     }
 
     /// Onsets moved by the days of a group whose window `(start_min, end_min]` is observed, judged by its middle.

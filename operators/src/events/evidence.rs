@@ -18,6 +18,8 @@ pub const THETA: [f64; 12] = [0.03, 0.06, 0.12, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.
 static LOG_WITHOUT: LazyLock<[f64; 12]> = LazyLock::new(|| THETA.map(|theta| log1p(-theta)));
 /// By how much a mean count must be above chance, relative to it, to count as above it.
 const ROUNDING: f64 = 1e-9;
+/// So many of the last windows are compared with the present one.
+const KNOWN_MAX: usize = 8;
 /// Units of one onset with fewer targets than this are counted, not listed.
 const LISTED_FROM: usize = 8;
 
@@ -30,14 +32,31 @@ struct Tally {
     single: Vec<[u32; LISTED_FROM]>,
     /// Sum and size of all other units with a count.
     listed: Vec<Vec<(u32, u32)>>,
+    /// Mean counts of the present window, with how many units have them.
+    parts: Vec<(f64, f64)>,
+    /// Windows without listed units, and their `ln E`: many have the same counts and only the flat rate as chance level.
+    known: Vec<(Known, f64)>,
+}
+
+/// What the `ln E` of a window without listed units follows from.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Known {
+    single: [u32; LISTED_FROM],
+    units: u32,
+    chance: u64,
 }
 
 impl Tally {
     /// Counts the meetings (sorted) of an end by units, given their starts.
     fn count(windows: &Windows, end: &End, starts: &[usize], meetings: &[Meeting]) -> Tally {
         let all = windows.all.len();
-        let mut tally =
-            Tally { units: vec![0; all], single: vec![[0; LISTED_FROM]; all], listed: vec![Vec::new(); all] };
+        let mut tally = Tally {
+            units: vec![0; all],
+            single: vec![[0; LISTED_FROM]; all],
+            listed: vec![Vec::new(); all],
+            parts: Vec::new(),
+            known: Vec::new(),
+        };
         let mut upto = vec![0_u32; windows.max_lag_min as usize + 1];
         let mut next = 0;
         let mut whole = 0;
@@ -109,7 +128,21 @@ impl Tally {
 
     /// `ln E` of one window at chance level `chance`; minus infinity where the mean count is not above it.
     fn log_e(&mut self, window: usize, chance: f64) -> f64 {
-        let mut parts: Vec<(f64, f64)> = Vec::new();
+        let is_plain = self.listed[window].is_empty();
+        let known = Known { single: self.single[window], units: self.units[window], chance: chance.to_bits() };
+        if let Some((_, log_e)) = self.known.iter().rev().take(KNOWN_MAX).find(|(same, _)| is_plain && *same == known) {
+            return *log_e;
+        }
+        let log_e = self.log_e_of(window, chance);
+        if is_plain {
+            self.known.push((known, log_e));
+        }
+        log_e
+    }
+
+    fn log_e_of(&mut self, window: usize, chance: f64) -> f64 {
+        let parts = &mut self.parts;
+        parts.clear();
         for (count, units) in self.single[window].iter().enumerate().filter(|(_, units)| **units > 0) {
             parts.push((count as f64, f64::from(*units)));
         }
@@ -124,7 +157,7 @@ impl Tally {
             return f64::NEG_INFINITY;
         }
         let without = units - parts.iter().map(|part| part.1).sum::<f64>();
-        for part in &mut parts {
+        for part in parts.iter_mut() {
             part.0 = part.0 / chance - 1.0;
         }
         let mut logs = [0.0; THETA.len()];

@@ -34,8 +34,9 @@ impl TargetRate {
         let mut cumulative = Vec::with_capacity(MINUTES_OF_DAY + max_lag_min as usize + 1);
         let mut sum = 0.0;
         cumulative.push(sum);
-        for minute in 0..MINUTES_OF_DAY + max_lag_min as usize {
-            sum += hours[minute / 60 % 24] * minutes[minute % 60];
+        let by_minute = hours.iter().flat_map(|hour| minutes.iter().map(move |minute| hour * minute)).cycle();
+        for rate in by_minute.take(MINUTES_OF_DAY + max_lag_min as usize) {
+            sum += rate;
             cumulative.push(sum);
         }
         TargetRate { cumulative }
