@@ -110,10 +110,8 @@ impl Chain {
                     .iter_mut()
                     .map(|one| {
                         let onsets = onsets.clone();
-                        std::thread::Builder::new()
-                            .name("scan".to_owned())
-                            .spawn_scoped(scope, move || scan(one, onsets))
-                            .unwrap()
+                        let thread = std::thread::Builder::new().name("scan".to_owned());
+                        thread.spawn_scoped(scope, move || scan(one, onsets)).unwrap()
                     })
                     .collect();
                 started.into_iter().map(|thread| thread.join().unwrap()).collect()

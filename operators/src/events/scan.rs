@@ -1,8 +1,9 @@
 //! All pairs at all instants, updated incrementally: the state machine between onsets and verdicts.
 //!
 //! Each instant of the walk keeps its rows. At each instant a scan re-evaluates only the pairs with a changed onset
-//! inside the span. It re-evaluates everything if the span itself is new, as that of the current instant, which moves
-//! with `now`.
+//! inside the span. The span of the current instant grows with `now`, and every e-value with it: the pairs with evidence
+//! are evaluated anew, and the few that may get some before a day is over are looked at. Everything is re-evaluated only
+//! if a span begins elsewhere, or once a day.
 
 use crate::calls::{Call, Calls};
 use crate::events::episodes::Onset;
@@ -18,7 +19,7 @@ use crate::events::windows::Windows;
 use crate::shard::Shard;
 use crate::tested::Supply;
 use model::event::EventTypeKey;
-use model::time::TimeMs;
+use model::time::{DAY_MS, TimeMs};
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -37,6 +38,16 @@ struct InstantState {
     /// Current instant only: pairs without evidence that had some at an earlier instant.
     remnants: BTreeMap<PairKey, PairScan>,
     totals: Option<InstantTotals>,
+    /// Current instant only.
+    near: Option<Near>,
+}
+
+/// Pairs that may be listed soon.
+#[derive(Clone, Debug)]
+struct Near {
+    /// Up to this instant no other pair is listed while its onsets stay the same.
+    until: TimeMs,
+    pairs: BTreeSet<PairKey>,
 }
 
 /// Scans the pairs whose source belongs to its shard.
@@ -155,16 +166,20 @@ impl EventScan {
         let is_wanted = |instant: &TimeMs, state: &InstantState| {
             wanted.binary_search(instant).is_ok() && state.current == (current == Some(*instant))
         };
-        let mut closed_changed = false;
+        let (mut closed_changed, mut left) = (false, None);
         self.instants.retain(|instant, state| {
             let keep = is_wanted(instant, state);
             if !keep {
                 closed_changed |= !state.current;
                 state.take_back(&mut changes);
+                left = Some((*instant, std::mem::take(state))).filter(|(_, state)| state.current).or(left.take());
             }
             keep
         });
         let colonies = self.settle();
+        if let (Some((from, state)), Some(to)) = (left, current) {
+            self.follow(from, state, to);
+        }
         self.weigh_again(now);
         for instant in &wanted {
             let fresh = || InstantState { current: current == Some(*instant), ..InstantState::default() };
@@ -186,6 +201,26 @@ impl EventScan {
             self.instants.insert(*instant, state);
         }
         consolidated(changes)
+    }
+
+    /// The current instant has moved on: what is known of the one before stays known, unless a span begins elsewhere.
+    fn follow(&mut self, from: TimeMs, left: InstantState, to: TimeMs) {
+        let Some(near) = left.near.filter(|near| from < to && to <= near.until) else { return };
+        let mut state = InstantState { current: true, dirty: left.dirty, near: Some(near), ..InstantState::default() };
+        self.renew_spans(to, &mut state, None);
+        let origins = |spans: &BTreeMap<String, Span>| -> Vec<(String, TimeMs)> {
+            spans.iter().map(|(colony_id, span)| (colony_id.clone(), span.origin)).collect()
+        };
+        if origins(&left.spans) != origins(&state.spans) {
+            return;
+        }
+        for (key, onsets) in &self.types {
+            if onsets.first_since(from).is_some_and(|at| at < to) {
+                state.dirty.insert(key.clone());
+                state.dirty.insert(general(key));
+            }
+        }
+        self.instants.insert(to, state);
     }
 
     /// Makes the onsets agree with the changes. Returns the colonies that they are of; `None` for all.
@@ -258,12 +293,19 @@ impl EventScan {
         if !renewed && state.dirty.is_empty() && state.totals.is_some() {
             return false;
         }
+        // the current instant has moved on: there are no rows yet
+        let has_moved = state.totals.is_none() && !renewed;
         if renewed {
             state.take_back(changes);
+            state.near = state.current.then(|| Near { until: instant + DAY_MS, pairs: BTreeSet::new() });
         } else {
             let touched = |pair: &PairKey| state.dirty.contains(&pair.0) || state.dirty.contains(&pair.1);
             take_back_where(&mut state.rows, touched, changes);
+            if let Some(near) = &mut state.near {
+                near.pairs.retain(|pair| !touched(pair));
+            }
         }
+        let near = if has_moved { state.near_by_span() } else { BTreeMap::new() };
         let least_e = self.least_e(state.current);
         let mut totals = (0, 0);
         let mut types: BTreeMap<&EventTypeKey, bool> = BTreeMap::new();
@@ -283,8 +325,19 @@ impl EventScan {
             let mut sweep = Sweep::new(&self.windows, &mut self.logs, self.shard, span, (&observed, &family));
             sweep.least_e = least_e;
             sweep.with_detail = state.current;
+            if let Some(near) = &state.near {
+                sweep.note_near(near.until);
+            }
             let mut found = sweep.run(&dirty, &all);
             found.extend(sweep.run(&clean, &dirty));
+            for pair in near.get(&span).into_iter().flatten() {
+                found.extend(sweep.look_again(pair));
+            }
+            if let Some(near) = &mut state.near {
+                let keys =
+                    |(source, target): (usize, usize)| (observed[source].key.clone(), observed[target].key.clone());
+                near.pairs.extend(sweep.near.drain(..).map(keys));
+            }
             for row in found {
                 changes.push((ScanRow::Pair(row.clone()), 1));
                 state.rows.insert((row.source.clone(), row.target.clone()), row);
@@ -336,9 +389,9 @@ impl EventScan {
             if state.rows.contains_key(pair) || state.remnants.contains_key(pair) {
                 continue;
             }
-            let of_colony = |key: &EventTypeKey| state.spans.get(&key.colony_id).copied();
-            let (Some(of_source), Some(of_target)) = (of_colony(&pair.0), of_colony(&pair.1)) else { continue };
-            missing.entry(of_source.max(of_target)).or_default().push(pair);
+            if let Some(span) = state.span_of(pair) {
+                missing.entry(span).or_default().push(pair);
+            }
         }
         for (span, pairs) in missing {
             let observed = observed(&self.types, &self.calls, &state.spans, span);
@@ -354,6 +407,23 @@ impl EventScan {
 }
 
 impl InstantState {
+    /// The span in which a pair is observed.
+    fn span_of(&self, pair: &PairKey) -> Option<Span> {
+        let of_colony = |key: &EventTypeKey| self.spans.get(&key.colony_id).copied();
+        Some(of_colony(&pair.0)?.max(of_colony(&pair.1)?))
+    }
+
+    /// The pairs that may be listed soon.
+    fn near_by_span(&self) -> BTreeMap<Span, Vec<PairKey>> {
+        let mut pairs: BTreeMap<Span, Vec<PairKey>> = BTreeMap::new();
+        for pair in self.near.iter().flat_map(|near| &near.pairs) {
+            if let Some(span) = self.span_of(pair) {
+                pairs.entry(span).or_default().push(pair.clone());
+            }
+        }
+        pairs
+    }
+
     /// Retracts all rows of this instant.
     fn take_back(&mut self, changes: &mut Vec<(ScanRow, i64)>) {
         take_back_where(&mut self.rows, |_| true, changes);

@@ -98,6 +98,21 @@ pub fn is_below(mean: f64, limit: f64) -> bool {
     mean < exp(limit) * (1.0 - ROUNDING)
 }
 
+/// Whether the mean of a pair with so many lags may come up to [`MEAN_MIN`] while its onsets stay the same and its span
+/// grows, at most by the factor with this logarithm: a bound that costs nothing.
+///
+/// With `k` hits `n KL(k/n || p)` grows by at most `k ln(p/p')` as the chance falls from `p` to `p'`, and `p/p'` is at most
+/// the factor. No window has more hits than the pair has lags. In a longer span no window adds less, so the mean in the
+/// longest tells it exactly.
+pub fn may_come_near(mean: f64, lags: usize, log_growth: f64) -> bool {
+    is_near(mean * exp(lags as f64 * log_growth))
+}
+
+/// Whether a mean comes up to [`MEAN_MIN`], whatever was rounded.
+pub fn is_near(mean: f64) -> bool {
+    mean >= MEAN_MIN * (1.0 - ROUNDING)
+}
+
 impl Gains {
     fn of(all: &mut Vec<Vec<Gains>>, sources: usize, targets: usize) -> &mut Gains {
         if all.len() <= sources {

@@ -7,7 +7,7 @@ use crate::events::glance::{GLANCE_MIN, Logs, glance};
 use crate::events::levels::is_general;
 use crate::events::pair::{PairResult, evaluate};
 use crate::events::row::PairScan;
-use crate::events::screen::{MEAN_MIN, Screen, is_below};
+use crate::events::screen::{MEAN_MIN, Screen, is_below, is_near, may_come_near};
 use crate::events::span::Span;
 use crate::events::types::{Observed, TypeOnsets};
 use crate::events::windows::{HitCounter, Windows, cell};
@@ -15,6 +15,7 @@ use crate::shard::Shard;
 use libm::log;
 use model::event::EventTypeKey;
 use model::real::Real;
+use model::time::TimeMs;
 use std::collections::BTreeMap;
 
 /// The types whose colonies are observed from the start of `span` or earlier. A whole colony is a type only if at least
@@ -45,12 +46,19 @@ pub fn observed<'a>(
     seen.into_iter().filter(counts).collect()
 }
 
+/// Sources are few if there are so many times more targets.
+const FEW: usize = 8;
+
 /// One pass over pairs at one instant.
 pub struct Sweep<'a> {
     /// Weight times e-value from which a pair is listed.
     pub least_e: f64,
     /// Whether rows come with their detail.
     pub with_detail: bool,
+    /// Positions of the ends of pairs that were noted.
+    pub near: Vec<(usize, usize)>,
+    /// For the span grown as long as pairs are noted for, with the logarithm of the factor by which it grows.
+    grown: Option<(Screen<'a>, f64)>,
     windows: &'a Windows,
     logs: &'a mut Logs,
     shard: Shard,
@@ -74,7 +82,22 @@ impl<'a> Sweep<'a> {
     ) -> Sweep<'a> {
         let (ends, hits) = (vec![None; observed.len()], HitCounter::new(windows));
         let screen = Screen::new(windows, span.length_ms());
-        Sweep { least_e: 1.0, with_detail: true, windows, logs, shard, span, observed, family, ends, hits, screen }
+        let (near, grown) = (Vec::new(), None);
+        Sweep {
+            least_e: 1.0,
+            with_detail: true,
+            near,
+            grown,
+            windows,
+            logs,
+            shard,
+            span,
+            observed,
+            family,
+            ends,
+            hits,
+            screen,
+        }
     }
 
     /// The pairs of `sources` and `targets` (positions in the observed types) with weight times e-value of at least
@@ -83,6 +106,9 @@ impl<'a> Sweep<'a> {
     /// All targets of a source are found in one sweep over their onsets merged by time; a pair that never co-occurs
     /// costs nothing.
     pub fn run(&mut self, sources: &[usize], targets: &[usize]) -> Vec<PairScan> {
+        if sources.len() * FEW <= targets.len() {
+            return self.run_few(sources, targets);
+        }
         let observed = self.observed;
         let max_lag_ms = self.windows.max_lag_ms();
         let mut merged: Vec<(i64, usize)> = targets
@@ -114,17 +140,64 @@ impl<'a> Sweep<'a> {
             }
             met.sort_unstable();
             for index in met {
-                found.extend(self.look((source_index, index), &lags[index]));
+                found.extend(self.look_and_note((source_index, index), &lags[index]));
                 lags[index].clear();
             }
         }
         found
     }
 
+    /// The same, pair by pair: for few sources that is less than to merge all targets.
+    fn run_few(&mut self, sources: &[usize], targets: &[usize]) -> Vec<PairScan> {
+        let observed = self.observed;
+        let mut found = Vec::new();
+        for source in sources.iter().copied().filter(|source| observed[*source].is_eligible()) {
+            if !observed[source].belongs_to(self.shard) {
+                continue;
+            }
+            for target in targets.iter().copied().filter(|target| observed[*target].is_eligible()) {
+                if self.family.makes_pair_here(source, target) {
+                    let lags = self.lags(source, target);
+                    found.extend(self.look_and_note((source, target), &lags));
+                }
+            }
+        }
+        found
+    }
+
+    /// The row of a pair with these lags, if it is listed. Notes it if it may be listed soon.
+    fn look_and_note(&mut self, pair: (usize, usize), lags: &[(u32, i64)]) -> Option<PairScan> {
+        let mean = self.mean(pair, lags);
+        let counts = (self.observed[pair.0].times.len(), self.observed[pair.1].times.len());
+        if let Some((screen, log_growth)) = &mut self.grown
+            && may_come_near(mean, lags.len(), *log_growth)
+            && (is_near(mean) || is_near(screen.mean(lags, counts)))
+        {
+            self.near.push(pair);
+        }
+        self.look(pair, lags, mean)
+    }
+
+    /// From now on pairs are noted that may be listed up to this instant while their onsets stay the same.
+    pub fn note_near(&mut self, until: TimeMs) {
+        let (length_ms, grown_ms) = (self.span.length_ms(), until - self.span.origin);
+        self.grown = Some((Screen::new(self.windows, grown_ms), log(grown_ms as f64 / length_ms as f64)));
+    }
+
+    /// The row of one pair, if it is listed.
+    pub fn look_again(&mut self, pair: &(EventTypeKey, EventTypeKey)) -> Option<PairScan> {
+        let (source, target) = self.places(pair)?;
+        let lags = self.lags(source, target);
+        let mean = self.mean((source, target), &lags);
+        self.look((source, target), &lags, mean)
+    }
+
+    fn mean(&mut self, (source, target): (usize, usize), lags: &[(u32, i64)]) -> f64 {
+        self.screen.mean(lags, (self.observed[source].times.len(), self.observed[target].times.len()))
+    }
+
     /// The row of a pair with these lags, if it is listed.
-    fn look(&mut self, (source, target): (usize, usize), lags: &[(u32, i64)]) -> Option<PairScan> {
-        let counts = (self.observed[source].times.len(), self.observed[target].times.len());
-        let mean = self.screen.mean(lags, counts);
+    fn look(&mut self, (source, target): (usize, usize), lags: &[(u32, i64)], mean: f64) -> Option<PairScan> {
         if mean < MEAN_MIN {
             return None;
         }
@@ -142,18 +215,8 @@ impl<'a> Sweep<'a> {
 
     /// The row of one pair, with any evidence; `None` if it is no longer eligible.
     pub fn remnant(&mut self, pair: &(EventTypeKey, EventTypeKey)) -> Option<PairScan> {
-        let observed = self.observed;
-        // they come in the order of their keys
-        let place = |key: &EventTypeKey| observed.binary_search_by(|one| one.key.cmp(key)).ok();
-        let end = |key: &EventTypeKey| place(key).filter(|index| observed[*index].is_eligible());
-        let (source, target) = (end(&pair.0)?, end(&pair.1)?);
-        let mut lags = Vec::new();
-        for (position, at) in observed[source].times.iter().enumerate() {
-            let targets = observed[target].times;
-            let after = &targets[targets.partition_point(|next| next <= at)..];
-            let near = after.iter().map(|next| next - at).take_while(|lag| *lag <= self.windows.max_lag_ms());
-            lags.extend(near.map(|lag| (position as u32, lag)));
-        }
+        let (source, target) = self.places(pair)?;
+        let lags = self.lags(source, target);
         let bound = self.glance((source, target), &lags);
         let result = self.evaluate(source, target);
         let mut row = self.row((source, target), &result, self.family.weight(source, target));
@@ -161,6 +224,28 @@ impl<'a> Sweep<'a> {
             row.log_e = Real(f64::NEG_INFINITY);
         }
         Some(row)
+    }
+
+    /// Positions of the ends of a pair, if they are eligible. Types come in the order of their keys.
+    fn places(&self, pair: &(EventTypeKey, EventTypeKey)) -> Option<(usize, usize)> {
+        let place = |key: &EventTypeKey| self.observed.binary_search_by(|one| one.key.cmp(key)).ok();
+        let end = |key: &EventTypeKey| place(key).filter(|index| self.observed[*index].is_eligible());
+        Some((end(&pair.0)?, end(&pair.1)?))
+    }
+
+    /// The lags of a pair, ordered by source, then ascending.
+    fn lags(&self, source: usize, target: usize) -> Vec<(u32, i64)> {
+        let (sources, targets) = (self.observed[source].times, self.observed[target].times);
+        let mut lags = Vec::new();
+        let mut first = 0;
+        for (position, at) in sources.iter().enumerate() {
+            while first < targets.len() && targets[first] <= *at {
+                first += 1;
+            }
+            let near = targets[first..].iter().map(|next| next - at);
+            lags.extend(near.take_while(|lag| *lag <= self.windows.max_lag_ms()).map(|lag| (position as u32, lag)));
+        }
+        lags
     }
 
     /// The pre-check of a pair with these lags, ordered by source, then ascending.

@@ -112,6 +112,34 @@ proptest! {
         afresh.apply(set.iter().cloned().map(|event| (event, 1)).collect());
         prop_assert_eq!(chain.evaluate(now), afresh.evaluate(now));
     }
+
+    #[test]
+    fn following_the_present_in_small_steps_is_like_looking_afresh(
+        events in fleet(), late in vec((0..8usize, 0..3 * DAY_MS), 12), steps in vec(0..200i64, 12), peers in 1..3usize
+    ) {
+        let mut now = TimeMs(19_003 * DAY_MS + 5 * DAY_MS);
+        let mut set: BTreeSet<EventStamp> = events.iter().filter(|event| event.at <= now).cloned().collect();
+        let mut chain = Chain::new(&params(), peers);
+        chain.apply(set.iter().cloned().map(|event| (event, 1)).collect());
+        for (serial, (minutes, (kind, before_ms))) in steps.into_iter().zip(late).enumerate() {
+            let later = now + minutes * MINUTE_MS;
+            let mut fresh: Vec<EventStamp> =
+                events.iter().filter(|event| event.at > now && event.at <= later).cloned().collect();
+            now = later;
+            if serial % 3 == 2 {
+                fresh.push(event(kind, now.0 - 19_003 * DAY_MS - before_ms, 60_000 + serial));
+            }
+            set.extend(fresh.iter().cloned());
+            chain.apply(fresh.into_iter().map(|event| (event, 1)).collect());
+            if serial % 4 == 3 && let Some(gone) = set.iter().nth(serial * 5).cloned() {
+                set.remove(&gone);
+                chain.apply(vec![(gone, -1)]);
+            }
+            let mut afresh = Chain::new(&params(), 1);
+            afresh.apply(set.iter().cloned().map(|event| (event, 1)).collect());
+            prop_assert_eq!(chain.evaluate(now), afresh.evaluate(now));
+        }
+    }
 }
 
 /// A relation that holds on the first `until_day` days: the source at odd times, the target 12 minutes later.
