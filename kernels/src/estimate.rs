@@ -11,6 +11,9 @@ use crate::wide::Work;
 /// Room for the rounding of f64: of the estimate, its bound, and the evaluation that it is compared with.
 pub const MARGIN: f64 = 1e-9;
 
+/// Cosine of the angle between levels and values up to which a spread of the levels is one of the values.
+const SURELY: f64 = 0.867;
+
 /// Estimates at every lag from 0.
 #[derive(Clone, Debug, Default)]
 pub struct Estimates {
@@ -64,6 +67,13 @@ impl Estimates {
     pub fn may_reach(&self, lag: usize, cut: Cut) -> bool {
         // cos(acos(cut) + angle); below 0 once the two exceed a right angle, which every estimate reaches
         self.r[lag].abs() >= cut.cos * self.cos[lag] - cut.sin * self.sin[lag]
+    }
+
+    /// Whether the levels alone tell that both move, so that r is defined at a lag: their angle to the values is at most
+    /// 30 degrees for both together, which leaves each at least three quarters of the spread of its levels.
+    #[inline(always)]
+    pub(crate) fn surely_moves(&self, lag: usize) -> bool {
+        !self.r[lag].is_nan() && self.cos[lag] >= SURELY
     }
 
     /// Fills in one direction: `dots[l]` is the sum of products of the source's levels `l` slots back with the target's.
@@ -184,6 +194,22 @@ impl Work for LagsReaching<'_> {
             }
         }
         out
+    }
+}
+
+/// Whether there is a lag from `from` on at which |r| may be as great as the cut.
+pub(crate) struct AnyReaching<'a> {
+    pub estimates: &'a Estimates,
+    pub from: usize,
+    pub cut: Cut,
+}
+
+impl Work for AnyReaching<'_> {
+    type Out = bool;
+
+    #[inline(always)]
+    fn run(self) -> bool {
+        (self.from..self.estimates.r.len()).fold(false, |any, lag| any | self.estimates.may_reach(lag, self.cut))
     }
 }
 

@@ -1,7 +1,7 @@
 //! The correlation itself, in f64: the definition, and the same from prepared series.
 
-use crate::moments::sum;
 pub use crate::moments::varies;
+use crate::moments::{moments, sum};
 use crate::series::Series;
 use crate::wide::Work;
 
@@ -73,7 +73,7 @@ impl Work for Evaluate<'_> {
             if window < points_min.max(3) {
                 return None;
             }
-            let ((mean_x, xx), (mean_y, yy)) = (source.whole.moments[lag], target.whole.moments[0]);
+            let ((mean_x, xx), (mean_y, yy)) = (moments(x), target.whole.moments);
             if xx <= 0.0 || yy <= 0.0 {
                 return None;
             }

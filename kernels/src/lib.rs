@@ -36,7 +36,7 @@ struct Page;
 mod tests;
 
 pub use estimate::{Cut, Estimates, MARGIN};
-pub use pairs::{Best, Cell, Pair, TIE, each_pair};
+pub use pairs::{Best, Cell, Pair, Side, TIE, each_pair};
 pub use path::{NoPath, Path, VARIABLE};
 pub use quantise::{WINDOW_MAX, level_max};
 pub use series::{Refused, Series};

@@ -34,25 +34,23 @@ pub(crate) fn sum<const S: usize>(slices: [&[f64]; S], at: impl Fn([f64; S]) -> 
     lanes.iter().sum()
 }
 
-/// Mean and sum of squares about it for every window of values without a gap; 0 where the sum is no more than rounding.
-pub(crate) struct WindowMoments<'a> {
-    pub values: &'a [f64],
-    pub window: usize,
+/// Mean of a window without a gap, and the sum of squares about it; 0 where the sum is no more than rounding.
+#[inline(always)]
+pub(crate) fn moments(values: &[f64]) -> (f64, f64) {
+    let mean = sum([values], |[v]| v) / values.len() as f64;
+    let about = sum([values], |[v]| (v - mean) * (v - mean));
+    let raw = sum([values], |[v]| v * v);
+    (mean, if varies(about, raw) { about } else { 0.0 })
 }
 
-impl Work for WindowMoments<'_> {
-    type Out = Vec<(f64, f64)>;
+/// [`moments`] with the instructions of a path.
+pub(crate) struct Moments<'a>(pub &'a [f64]);
+
+impl Work for Moments<'_> {
+    type Out = (f64, f64);
 
     #[inline(always)]
-    fn run(self) -> Vec<(f64, f64)> {
-        let window = self.window;
-        let mut out = Vec::with_capacity(self.values.len() - window + 1);
-        for slice in self.values.windows(window) {
-            let mean = sum([slice], |[v]| v) / window as f64;
-            let about = sum([slice], |[v]| (v - mean) * (v - mean));
-            let raw = sum([slice], |[v]| v * v);
-            out.push((mean, if varies(about, raw) { about } else { 0.0 }));
-        }
-        out
+    fn run(self) -> (f64, f64) {
+        moments(self.0)
     }
 }

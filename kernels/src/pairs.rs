@@ -1,12 +1,13 @@
 //! All pairs of two sets of series, both ways, at every lag: integers decide which cells are evaluated in f64.
 
 use crate::dots::{TILE_TARGETS, Word, accumulate};
-use crate::estimate::{Cut, Estimates, FillBoth, Greatest, LagsReaching, MARGIN};
+use crate::estimate::{AnyReaching, Cut, Estimates, FillBoth, Greatest, LagsReaching, MARGIN};
 use crate::exact::{Evaluate, published};
 use crate::gaps::GapSums;
 use crate::path::Path;
 use crate::series::Series;
 use crate::wide;
+use std::borrow::Borrow;
 
 /// |r| this close to each other count as equal; the shorter lag is taken, so that rounding never decides.
 pub const TIE: f64 = 1e-9;
@@ -31,6 +32,17 @@ pub struct Best {
     pub r: f64,
     /// Cells that were evaluated in f64 to find it.
     pub evaluated: usize,
+}
+
+/// Lags of one direction of a pair, or all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// All lags.
+    Both,
+    /// Lags above 0: the first series leads.
+    First,
+    /// Lags below 0: the second series leads.
+    Second,
 }
 
 /// One pair at every lag, both ways.
@@ -91,12 +103,7 @@ impl Pair<'_> {
 
     /// The lags at which |r| may be as great as the cut, in the order of [`Pair::lags`].
     pub fn lags_reaching(&self, cut: Cut) -> Vec<i64> {
-        let side = |estimates, from| wide::with(self.path, LagsReaching { estimates, from, cut });
-        let (forward, backward) = (side(self.forward, 0), side(self.backward, 1));
-        let signed = forward.into_iter().map(|lag| lag as i64).chain(backward.into_iter().map(|lag| -(lag as i64)));
-        let mut lags: Vec<i64> = signed.collect();
-        lags.sort_unstable_by_key(|lag| (lag.abs(), *lag < 0));
-        lags
+        self.lags_of_side_reaching(Side::Both, cut)
     }
 
     /// Appends every lag with |r| ≥ `least` and its r, as [`Pair::r`] has it, in the order of [`Pair::lags`]. Whether a lag
@@ -116,18 +123,27 @@ impl Pair<'_> {
 
     /// The lag of greatest |r|, the shortest of those within [`TIE`] of it. `None` when no correlation is defined at any.
     pub fn best(&self) -> Option<Best> {
-        let side = |estimates, from| wide::with(self.path, Greatest { estimates, from });
-        let first = match (side(self.forward, 0), side(self.backward, 1)) {
+        self.best_of(Side::Both, 0.0)
+    }
+
+    /// The same among the lags of a side, if |r| there is at least `least` less [`TIE`].
+    pub fn best_of(&self, side: Side, least: f64) -> Option<Best> {
+        if least > 0.0 && !self.may_any_reach(side, Cut::new(least)) {
+            return None;
+        }
+        let greatest = |(estimates, from): (&Estimates, usize)| wide::with(self.path, Greatest { estimates, from });
+        let (forward, backward) = self.of_side(side);
+        let first = match (forward.and_then(greatest), backward.and_then(greatest)) {
             (Some((lag, r)), Some((_, other))) if r >= other => lag as i64,
             (_, Some((lag, _))) => -(lag as i64),
             (Some((lag, _)), None) => lag as i64,
             (None, None) => return None,
         };
         let r_first = self.r(first);
-        let mut greatest = r_first.map_or(0.0, f64::abs);
+        let mut greatest = r_first.map_or(0.0, f64::abs).max(least);
         let mut cut = Cut::new(greatest - TIE);
         let (mut near, mut evaluated) = (Vec::new(), 1);
-        for lag in self.lags_reaching(cut) {
+        for lag in self.lags_of_side_reaching(side, cut) {
             if !self.may_reach(lag, cut) {
                 continue;
             }
@@ -142,6 +158,56 @@ impl Pair<'_> {
         }
         let best = near.into_iter().find(|(_, r)| r.abs() >= greatest - TIE);
         best.map(|(lag, r)| Best { lag, r, evaluated })
+    }
+
+    /// Whether |r| at a lag is above `floor`, in f64 only where the bound does not tell.
+    pub fn is_above(&self, lag: i64, floor: f64) -> bool {
+        let Some((low, high)) = self.bounds(lag) else { return false };
+        if low.abs().max(high.abs()) <= floor {
+            return false;
+        }
+        if low.max(-high) > floor && self.surely_moves(lag) {
+            return true;
+        }
+        self.r(lag).is_some_and(|r| r.abs() > floor)
+    }
+
+    /// Whether a correlation is defined at any lag.
+    pub fn is_defined(&self) -> bool {
+        self.lags().any(|lag| self.surely_moves(lag)) || self.lags().any(|lag| self.r(lag).is_some())
+    }
+
+    /// Whether the levels alone tell that r is defined.
+    fn surely_moves(&self, lag: i64) -> bool {
+        let (estimates, steps) = self.side(lag);
+        self.a.is_near_zero && self.b.is_near_zero && estimates.surely_moves(steps)
+    }
+
+    /// The estimates of a side, each with its first lag.
+    fn of_side(&self, side: Side) -> (Option<(&Estimates, usize)>, Option<(&Estimates, usize)>) {
+        match side {
+            Side::Both => (Some((self.forward, 0)), Some((self.backward, 1))),
+            Side::First => (Some((self.forward, 1)), None),
+            Side::Second => (None, Some((self.backward, 1))),
+        }
+    }
+
+    fn may_any_reach(&self, side: Side, cut: Cut) -> bool {
+        let any = |(estimates, from): (&Estimates, usize)| wide::with(self.path, AnyReaching { estimates, from, cut });
+        let (forward, backward) = self.of_side(side);
+        forward.is_some_and(any) || backward.is_some_and(any)
+    }
+
+    /// Shortest first.
+    fn lags_of_side_reaching(&self, side: Side, cut: Cut) -> Vec<i64> {
+        let reaching =
+            |(estimates, from): (&Estimates, usize)| wide::with(self.path, LagsReaching { estimates, from, cut });
+        let (forward, backward) = self.of_side(side);
+        let forward = forward.map(reaching).unwrap_or_default().into_iter().map(|lag| lag as i64);
+        let backward = backward.map(reaching).unwrap_or_default().into_iter().map(|lag| -(lag as i64));
+        let mut lags: Vec<i64> = forward.chain(backward).collect();
+        lags.sort_unstable_by_key(|lag| (lag.abs(), *lag < 0));
+        lags
     }
 }
 
@@ -174,17 +240,17 @@ struct Tile {
 ///     assert!(best.lag == 4 && (best.r + 1.0).abs() < 1e-12);
 /// });
 /// ```
-pub fn each_pair(
+pub fn each_pair<S: Borrow<Series>>(
     path: Path,
-    lefts: &[Series],
-    rights: &[Series],
+    lefts: &[S],
+    rights: &[S],
     points_min: usize,
     mut visit: impl FnMut(usize, usize, &Pair<'_>),
 ) {
-    let Some(first) = lefts.first() else { return };
+    let Some(first) = lefts.first().map(S::borrow) else { return };
     let shape = |series: &Series| (series.window(), series.lag_max());
     assert!(
-        lefts.iter().chain(rights).all(|series| shape(series) == shape(first)),
+        lefts.iter().chain(rights).all(|series| shape(series.borrow()) == shape(first)),
         "series differ in window or longest lag"
     );
     let lags = first.lag_max() + 1;
@@ -197,6 +263,7 @@ pub fn each_pair(
                 for (j, b) in rights.iter().enumerate() {
                     let forward = (i * rights.len() + j) * lags;
                     let backward = (j * lefts.len() + i) * lags;
+                    let (a, b) = (a.borrow(), b.borrow());
                     let fill = FillBoth {
                         a,
                         b,
@@ -217,10 +284,10 @@ pub fn each_pair(
 }
 
 /// `out[(i * targets + j) * lags + l]`: the sum of products of the levels of source `i`, `l` slots back, and target `j`.
-fn all_dots(path: Path, sources: &[Series], targets: &[Series], out: &mut Vec<i32>) {
-    let words: Vec<&[Word]> = targets.iter().map(|series| series.target.as_slice()).collect();
+fn all_dots<S: Borrow<Series>>(path: Path, sources: &[S], targets: &[S], out: &mut Vec<i32>) {
+    let words: Vec<&[Word]> = targets.iter().map(|series| series.borrow().target.as_slice()).collect();
     out.clear();
-    for source in sources {
+    for source in sources.iter().map(S::borrow) {
         let (lags, from) = (source.lag_max() + 1, out.len());
         out.resize(from + words.len() * lags, 0);
         accumulate::<2>(path, &source.source, &words, lags, &mut out[from..]);

@@ -26,14 +26,18 @@ pub(crate) struct Quantised {
     pub energies: Vec<u64>,
 }
 
+/// Minimum and maximum of the observed values.
+pub(crate) fn range(values: &[f64]) -> (f64, f64) {
+    // the minimum of a number and NaN is the number
+    values.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(least, most), v| (least.min(*v), most.max(*v)))
+}
+
 /// Levels from `-max` to `max` between the minimum and the maximum; NaN is missing. Nothing is clamped: a spike makes
 /// the step coarse, and the energies account for it.
 ///
 /// `value = centre + step × (level + e)` with |e| ≤ 1/2 up to rounding; e² goes into the energy, rounded up.
 pub(crate) fn quantise(values: &[f64], max: i16) -> Quantised {
-    let observed = || values.iter().filter(|v| !v.is_nan());
-    let least = observed().copied().fold(f64::INFINITY, f64::min);
-    let greatest = observed().copied().fold(f64::NEG_INFINITY, f64::max);
+    let (least, greatest) = range(values);
     // halves first: the range of two numbers may be beyond all numbers
     let centre = least / 2.0 + greatest / 2.0;
     let step = (greatest / 2.0 - least / 2.0) / f64::from(max);

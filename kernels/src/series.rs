@@ -1,9 +1,9 @@
 //! `Series`: one series prepared for comparison with any other: levels, sums of every window, exact values.
 
 use crate::dots::{Word, source_words};
-use crate::moments::WindowMoments;
+use crate::moments::Moments;
 use crate::path::Path;
-use crate::quantise::{ENERGY_UNIT, WINDOW_MAX, level_max, quantise};
+use crate::quantise::{ENERGY_UNIT, WINDOW_MAX, level_max, quantise, range};
 use crate::wide;
 use std::fmt;
 
@@ -62,14 +62,16 @@ pub(crate) struct Whole {
     pub sin: Vec<f64>,
     /// Its cosine.
     pub cos: Vec<f64>,
-    /// Mean of the values and sum of squares about it; the sum is 0 if it is only rounding.
-    pub moments: Vec<(f64, f64)>,
+    /// Of the newest window: mean of the values and sum of squares about it; the sum is 0 if it is only rounding.
+    pub moments: (f64, f64),
 }
 
 /// One series, prepared. All its slices are newest first, so that lag `l` is the window that begins at index `l`.
 #[derive(Clone, Debug)]
 pub struct Series {
     pub(crate) window: usize,
+    /// Whether no value is further from zero than twice the range of all: then what moves by a level is no rounding.
+    pub(crate) is_near_zero: bool,
     /// 0 where missing.
     pub(crate) values: Vec<f64>,
     /// 1 where observed, 0 where missing.
@@ -138,8 +140,10 @@ impl Series {
         source.extend(levels.last().map(|last| Word::new(*last, 0)));
         source.resize(source_words(lags, window.div_ceil(2), 2).max(source.len()), Word::default());
         let target = levels[..window].chunks(2).map(|pair| Word::new(pair[0], pair.get(1).copied().unwrap_or(0)));
+        let (least, greatest) = range(&newest_first);
         Ok(Series {
             window,
+            is_near_zero: least.abs().max(greatest.abs()) <= 2.0 * (greatest - least),
             target: target.collect(),
             source,
             mask: newest_first.iter().map(|v| if seen(v) { 1.0 } else { 0.0 }).collect(),
@@ -169,7 +173,7 @@ impl Series {
     /// Bytes it holds.
     pub fn bytes(&self) -> usize {
         let lags = self.windows.count.len();
-        let whole = self.whole.scale.len() * (3 * 8 + 16);
+        let whole = self.whole.scale.len() * 3 * 8;
         let prefix = 3 * 4 * self.prefix.count.len();
         let words = 4 * (self.source.len() + self.target.len());
         16 * self.values.len() + 16 * self.gaps.len() + words + lags * (3 * 4 + 8 + 1) + whole + prefix
@@ -178,7 +182,7 @@ impl Series {
 
 impl Whole {
     fn new(path: Path, values: &[f64], windows: &Windows, window: usize) -> Whole {
-        let moments = wide::with(path, WindowMoments { values, window });
+        let moments = wide::with(path, Moments(&values[..window]));
         let mut whole = Whole { moments, ..Whole::default() };
         for lag in 0..windows.sum.len() {
             let (sum, squares) = (f64::from(windows.sum[lag]), f64::from(windows.squares[lag]));
