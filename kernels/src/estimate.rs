@@ -22,6 +22,28 @@ pub struct Estimates {
     /// Sine and cosine of the angle by which it can be off; the cosine is at most 0 if there is no bound.
     sin: Vec<f64>,
     cos: Vec<f64>,
+    /// What the levels are like over all lags.
+    levels: Extent,
+}
+
+/// Of the levels in the common slots of all lags: the extremes that bound what a change of some slots can do.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Extent {
+    /// Fewest common slots.
+    pub count: f64,
+    /// Of the source and of the target: least sum of squares about the mean, least and greatest mean, greatest energy.
+    pub spread: [f64; 2],
+    pub mean_least: [f64; 2],
+    pub mean_most: [f64; 2],
+    pub energy: [f64; 2],
+}
+
+impl Default for Extent {
+    /// Of no lag.
+    fn default() -> Extent {
+        let (least, most) = ([f64::INFINITY; 2], [f64::NEG_INFINITY; 2]);
+        Extent { count: f64::INFINITY, spread: least, mean_least: least, mean_most: most, energy: [0.0; 2] }
+    }
 }
 
 /// A bound on |r| below which a correlation is of no interest, ready to be compared with estimates.
@@ -40,6 +62,11 @@ impl Cut {
 }
 
 impl Estimates {
+    /// What the levels are like over all lags.
+    pub(crate) fn levels(&self) -> &Extent {
+        &self.levels
+    }
+
     /// Lags it holds, from 0.
     pub fn lags(&self) -> usize {
         self.r.len()
@@ -91,6 +118,7 @@ impl Estimates {
             out.clear();
             out.resize(lags, f64::NAN);
         }
+        self.levels = Extent::default();
         let points_min = points_min.max(3);
         if source.is_complete() && target.is_complete() {
             if target.window >= points_min {
@@ -108,6 +136,13 @@ impl Estimates {
         let window = target.window as f64;
         let (sum_y, scale_y) = (f64::from(target.windows.sum[0]), y.scale[0]);
         let (sin_y, cos_y) = (y.sin[0], y.cos[0]);
+        self.levels = Extent {
+            count: window,
+            spread: [x.extent.0, y.newest.0],
+            mean_least: [x.extent.1, y.newest.1],
+            mean_most: [x.extent.2, y.newest.1],
+            energy: [x.extent.3, target.windows.energy[0]],
+        };
         let inputs = dots.iter().zip(&source.windows.sum).zip(x.scale.iter().zip(x.sin.iter().zip(&x.cos)));
         let outputs = self.r.iter_mut().zip(self.sin.iter_mut().zip(&mut self.cos));
         for (((dot, sum_x), (scale_x, (sin_x, cos_x))), (r, (sin, cos))) in inputs.zip(outputs) {
@@ -145,7 +180,31 @@ impl Estimates {
             r[lag] = if defined { if known { estimate } else { 0.0 } } else { f64::NAN };
             (sin[lag], cos[lag]) = (angle.sin, angle.cos);
         }
+        let mut levels = Extent { energy: [0.0, energy_y], ..Extent::default() };
+        for lag in 0..lags {
+            let n = f64::from(count[lag]);
+            let (mean_x, mean_y) = (f64::from(sum_x[lag]) / n, f64::from(sum_y[lag]) / n);
+            let spread_x = f64::from(squares_x[lag]) - f64::from(sum_x[lag]) * mean_x;
+            let spread_y = f64::from(squares_y[lag]) - f64::from(sum_y[lag]) * mean_y;
+            levels.count = least(levels.count, n);
+            levels.spread = [least(levels.spread[0], spread_x), least(levels.spread[1], spread_y)];
+            levels.mean_least = [least(levels.mean_least[0], mean_x), least(levels.mean_least[1], mean_y)];
+            levels.mean_most = [most(levels.mean_most[0], mean_x), most(levels.mean_most[1], mean_y)];
+            levels.energy[0] = most(levels.energy[0], energy_x[lag]);
+        }
+        self.levels = levels;
     }
+}
+
+/// Without the care for NaN that keeps `f64::min` from becoming one instruction.
+#[inline(always)]
+fn least(one: f64, other: f64) -> f64 {
+    if other < one { other } else { one }
+}
+
+#[inline(always)]
+fn most(one: f64, other: f64) -> f64 {
+    if other > one { other } else { one }
 }
 
 /// Fills in both directions of a pair.
@@ -169,6 +228,26 @@ impl Work for FillBoth<'_> {
         let [forward, backward] = self.out;
         forward.fill(self.a, self.b, self.forward, self.points_min, self.work);
         backward.fill(self.b, self.a, self.backward, self.points_min, self.work);
+    }
+}
+
+/// Greatest |estimate| over all lags, greatest sine of the angle by which one can be off, and whether an estimate is
+/// known at every lag.
+pub(crate) struct Reach<'a>(pub &'a Estimates);
+
+impl Work for Reach<'_> {
+    type Out = (f64, f64, bool);
+
+    #[inline(always)]
+    fn run(self) -> (f64, f64, bool) {
+        let all = self.0;
+        let (mut reach, mut sine, mut known) = (0.0, 0.0, true);
+        for ((r, sin), cos) in all.r.iter().zip(&all.sin).zip(&all.cos) {
+            reach = most(reach, r.abs());
+            sine = most(sine, *sin);
+            known &= !r.is_nan() & (*cos > 0.0);
+        }
+        (reach, sine, known)
     }
 }
 

@@ -11,12 +11,14 @@
 //! | `series` | one series prepared for comparison with any other |
 //! | `gaps` | sums over the slots in which both of a pair are observed |
 //! | `estimate` | r from integers, with how far it can be off |
+//! | `drift` | how far r can have moved since a pair was screened |
 //! | `moments` | means and sums of squares of windows |
 //! | [`exact`] | r in f64 |
 //! | `pairs` | all pairs of two sets of series |
 //! | `wide` | plain Rust compiled for the instructions of a path |
 
 pub mod dots;
+mod drift;
 mod estimate;
 pub mod exact;
 mod gaps;
@@ -35,6 +37,7 @@ struct Page;
 #[cfg(test)]
 mod tests;
 
+pub use drift::{Change, Footing};
 pub use estimate::{Cut, Estimates, MARGIN};
 pub use pairs::{Best, Cell, Pair, Side, TIE, each_pair};
 pub use path::{NoPath, Path, VARIABLE};

@@ -1,7 +1,8 @@
 //! All pairs of two sets of series, both ways, at every lag: integers decide which cells are evaluated in f64.
 
 use crate::dots::{TILE_TARGETS, Word, accumulate};
-use crate::estimate::{AnyReaching, Cut, Estimates, FillBoth, Greatest, LagsReaching, MARGIN};
+use crate::drift::Footing;
+use crate::estimate::{AnyReaching, Cut, Estimates, Extent, FillBoth, Greatest, LagsReaching, MARGIN, Reach};
 use crate::exact::{Evaluate, published};
 use crate::gaps::GapSums;
 use crate::path::Path;
@@ -11,6 +12,9 @@ use std::borrow::Borrow;
 
 /// |r| this close to each other count as equal; the shorter lag is taken, so that rounding never decides.
 pub const TIE: f64 = 1e-9;
+
+/// More than the rounding of a number to 32 bits.
+const ROUNDING: f64 = 1e-6;
 
 /// A correlation at one lag. A positive lag means that the first series leads.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -181,6 +185,38 @@ impl Pair<'_> {
     fn surely_moves(&self, lag: i64) -> bool {
         let (estimates, steps) = self.side(lag);
         self.a.is_near_zero && self.b.is_near_zero && estimates.surely_moves(steps)
+    }
+
+    /// What bounds how r can change, with the centre of both series at zero and a scale of each; `None` if a correlation
+    /// is not defined at every lag, or nothing is known of one.
+    pub fn footing(&self, scales: [f64; 2]) -> Option<Footing> {
+        let of = |estimates| wide::with(self.path, Reach(estimates));
+        let (forward, forward_sine, forward_known) = of(self.forward);
+        let (backward, backward_sine, backward_known) = of(self.backward);
+        if !forward_known || !backward_known || !self.a.is_near_zero || !self.b.is_near_zero {
+            return None;
+        }
+        let (forth, back) = (self.forward.levels(), self.backward.levels());
+        // of a series: as the source of one direction and as the target of the other
+        let of_series = |series: &Series, source: &Extent, target: &Extent, scale: f64| {
+            let spread = source.spread[0].min(target.spread[1]).max(0.0);
+            let energy = source.energy[0].max(target.energy[1]);
+            let length = (spread.sqrt() - energy.sqrt()).max(0.0) * series.step / scale;
+            let (least, most) =
+                (source.mean_least[0].min(target.mean_least[1]), source.mean_most[0].max(target.mean_most[1]));
+            let from_zero = |level: f64| (series.centre + series.step * level).abs() + series.step / 2.0;
+            (length * length, from_zero(least).max(from_zero(most)) / scale)
+        };
+        let first = of_series(self.a, forth, back, scales[0]);
+        let second = of_series(self.b, back, forth, scales[1]);
+        // cos(a - b) is at most cos a + sin b
+        let reach = forward.max(backward) + forward_sine.max(backward_sine) + MARGIN;
+        Some(Footing {
+            reach: (reach * (1.0 + ROUNDING)) as f32,
+            spread: (first.0.min(second.0) * (1.0 - ROUNDING)) as f32,
+            offset: (first.1.max(second.1) * (1.0 + ROUNDING)) as f32,
+            points: forth.count.min(back.count) as u32,
+        })
     }
 
     /// The estimates of a side, each with its first lag.

@@ -24,6 +24,9 @@ pub(crate) struct Quantised {
     pub levels: Vec<i16>,
     /// At least (value − level)², both in steps, in [`ENERGY_UNIT`]s; 0 where missing.
     pub energies: Vec<u64>,
+    /// The value of level 0, and the distance of two levels.
+    pub centre: f64,
+    pub step: f64,
 }
 
 /// Minimum and maximum of the observed values.
@@ -41,7 +44,8 @@ pub(crate) fn quantise(values: &[f64], max: i16) -> Quantised {
     // halves first: the range of two numbers may be beyond all numbers
     let centre = least / 2.0 + greatest / 2.0;
     let step = (greatest / 2.0 - least / 2.0) / f64::from(max);
-    let mut out = Quantised { levels: Vec::with_capacity(values.len()), energies: Vec::with_capacity(values.len()) };
+    let (levels, energies) = (Vec::with_capacity(values.len()), Vec::with_capacity(values.len()));
+    let mut out = Quantised { levels, energies, centre, step };
     for value in values {
         // a step without its full precision says nothing: all levels are 0 then, and no bound comes from them
         let exact = if value.is_nan() || !step.is_normal() { 0.0 } else { (value - centre) / step };

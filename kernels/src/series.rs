@@ -64,6 +64,10 @@ pub(crate) struct Whole {
     pub cos: Vec<f64>,
     /// Of the newest window: mean of the values and sum of squares about it; the sum is 0 if it is only rounding.
     pub moments: (f64, f64),
+    /// Of the levels over all windows: least sum of squares about the mean, least and greatest mean, greatest energy.
+    pub extent: (f64, f64, f64, f64),
+    /// Of the levels in the newest window: sum of squares about the mean, and mean.
+    pub newest: (f64, f64),
 }
 
 /// One series, prepared. All its slices are newest first, so that lag `l` is the window that begins at index `l`.
@@ -72,6 +76,9 @@ pub struct Series {
     pub(crate) window: usize,
     /// Whether no value is further from zero than twice the range of all: then what moves by a level is no rounding.
     pub(crate) is_near_zero: bool,
+    /// The value of level 0, and the distance of two levels.
+    pub(crate) centre: f64,
+    pub(crate) step: f64,
     /// 0 where missing.
     pub(crate) values: Vec<f64>,
     /// 1 where observed, 0 where missing.
@@ -143,6 +150,8 @@ impl Series {
         let (least, greatest) = range(&newest_first);
         Ok(Series {
             window,
+            centre: quantised.centre,
+            step: quantised.step,
             is_near_zero: least.abs().max(greatest.abs()) <= 2.0 * (greatest - least),
             target: target.collect(),
             source,
@@ -183,13 +192,19 @@ impl Series {
 impl Whole {
     fn new(path: Path, values: &[f64], windows: &Windows, window: usize) -> Whole {
         let moments = wide::with(path, Moments(&values[..window]));
-        let mut whole = Whole { moments, ..Whole::default() };
+        let mut whole =
+            Whole { moments, extent: (f64::INFINITY, f64::INFINITY, f64::NEG_INFINITY, 0.0), ..Whole::default() };
         for lag in 0..windows.sum.len() {
             let (sum, squares) = (f64::from(windows.sum[lag]), f64::from(windows.squares[lag]));
             let spread = window as f64 * squares - sum * sum;
             let angle = Angle::new(windows.energy[lag], spread / window as f64);
             let scale = if angle.says_nothing() { 0.0 } else { 1.0 / spread.sqrt() };
             whole.scale.push(if windows.still[lag] { f64::NAN } else { scale });
+            let (least, mean, about) = (whole.extent, sum / window as f64, spread / window as f64);
+            whole.extent = (least.0.min(about), least.1.min(mean), least.2.max(mean), least.3.max(windows.energy[lag]));
+            if lag == 0 {
+                whole.newest = (about, mean);
+            }
             whole.sin.push(angle.sin);
             whole.cos.push(angle.cos);
         }
