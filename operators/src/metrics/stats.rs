@@ -61,41 +61,53 @@ pub fn pearson_without_largest(x: &[f64], y: &[f64], drop: usize) -> f64 {
     let n = both.len() as f64;
     let mean_x = both.iter().map(|p| p.0).sum::<f64>() / n;
     let mean_y = both.iter().map(|p| p.1).sum::<f64>() / n;
-    let mut order: Vec<usize> = (0..both.len()).collect();
     let product = |i: usize| ((both[i].0 - mean_x) * (both[i].1 - mean_y)).abs();
-    order.sort_by(|a, b| product(*b).total_cmp(&product(*a)).then(a.cmp(b)));
-    let mut rest: Vec<usize> = order.into_iter().skip(drop).collect();
-    rest.sort_unstable();
+    // the largest so far, in descending order; of equal ones the earlier
+    let mut largest: Vec<(f64, usize)> = Vec::with_capacity(drop + 1);
+    for (i, one) in (0..both.len()).map(|i| (i, product(i))) {
+        let place = largest.partition_point(|(other, _)| other.total_cmp(&one).is_ge());
+        if place < drop {
+            largest.insert(place, (one, i));
+            largest.truncate(drop);
+        }
+    }
+    let is_left = |i: &usize| !largest.iter().any(|(_, dropped)| dropped == i);
+    let rest: Vec<usize> = (0..both.len()).filter(is_left).collect();
     let left_x: Vec<f64> = rest.iter().map(|i| both[*i].0).collect();
     let left_y: Vec<f64> = rest.iter().map(|i| both[*i].1).collect();
     pearson(&left_x, &left_y).map_or(0.0, |(r, _)| r)
 }
 
-/// Median of a sorted, non-empty slice.
-fn median_of_sorted(sorted: &[f64]) -> f64 {
-    let n = sorted.len();
-    if n % 2 == 1 { sorted[n / 2] } else { sorted[n / 2 - 1] / 2.0 + sorted[n / 2] / 2.0 }
+/// Median of a slice that is not empty; puts it in another order.
+fn median_of(values: &mut [f64]) -> f64 {
+    let n = values.len();
+    let (before, middle, _) = values.select_nth_unstable_by(n / 2, f64::total_cmp);
+    if n % 2 == 1 {
+        return *middle;
+    }
+    let below = before.iter().copied().max_by(f64::total_cmp).unwrap_or(*middle);
+    below / 2.0 + *middle / 2.0
 }
 
 /// Centre and robust sigma of the observed values: the median, and the median distance from it over that of a normal
 /// law. A mostly constant series has median distance 0. Then the 75th, then the 90th percentile of the distances is
 /// used, and a series that is constant for nine tenths of the time has sigma 0.
 pub fn robust_scale(values: &[f64]) -> Option<(f64, f64)> {
-    let mut sorted: Vec<f64> = values.iter().copied().filter(|v| !v.is_nan()).collect();
-    if sorted.is_empty() {
+    let mut distances: Vec<f64> = values.iter().copied().filter(|v| !v.is_nan()).collect();
+    if distances.is_empty() {
         return None;
     }
-    sorted.sort_by(f64::total_cmp);
-    let centre = median_of_sorted(&sorted);
-    let mut distances: Vec<f64> = sorted.iter().map(|v| (v - centre).abs()).collect();
-    distances.sort_by(f64::total_cmp);
+    let centre = median_of(&mut distances);
+    distances.iter_mut().for_each(|v| *v = (*v - centre).abs());
+    let largest = distances.iter().copied().max_by(f64::total_cmp).unwrap_or(0.0);
     const NORMAL: [(f64, f64); 3] =
         [(0.5, 0.674_489_750_196_081_7), (0.75, 1.150_349_380_376_008), (0.9, 1.644_853_626_951_472_2)];
     for (share, of_normal) in NORMAL {
         let rank = (share * distances.len() as f64).ceil() as usize;
-        let distance = distances[rank.clamp(1, distances.len()) - 1];
+        let place = rank.clamp(1, distances.len()) - 1;
+        let distance = *distances.select_nth_unstable_by(place, f64::total_cmp).1;
         // equal steps differ by their rounding
-        if distance > RELATIVE_DISTANCE_MIN * distances[distances.len() - 1] {
+        if distance > RELATIVE_DISTANCE_MIN * largest {
             return Some((centre, distance / of_normal));
         }
     }
@@ -115,19 +127,52 @@ pub fn autocorrelation(values: &[f64]) -> Acf {
     if variance <= 0.0 {
         return acf;
     }
-    for (slot, lag) in acf.iter_mut().zip(ACF_LAGS).filter(|(_, lag)| *lag < values.len()) {
-        let (mut pairs, mut product) = (0_usize, 0.0);
-        for (early, late) in values.iter().zip(&values[lag..]) {
-            if !early.is_nan() && !late.is_nan() {
-                pairs += 1;
-                product += (early - mean) * (late - mean);
+    // 0 where missing, which changes no sum
+    let about: Vec<f64> = values.iter().map(|v| if v.is_nan() { 0.0 } else { v - mean }).collect();
+    let is_complete = n == values.len();
+    // several lags at once, each added up in the order of time: one alone waits for its last addition
+    for (slots, lags) in acf.chunks_mut(ACF_TOGETHER).zip(ACF_LAGS.chunks(ACF_TOGETHER)) {
+        let products = lagged_products(&about, lags);
+        for ((slot, lag), product) in
+            slots.iter_mut().zip(lags).zip(products).filter(|((_, lag), _)| **lag < values.len())
+        {
+            let late = &values[*lag..];
+            let pairs = if is_complete {
+                late.len()
+            } else {
+                values.iter().zip(late).filter(|(early, late)| !early.is_nan() && !late.is_nan()).count()
+            };
+            if pairs > 0 {
+                *slot = product / pairs as f64 / variance;
             }
-        }
-        if pairs > 0 {
-            *slot = product / pairs as f64 / variance;
         }
     }
     acf
+}
+
+/// Lags that are summed up together.
+const ACF_TOGETHER: usize = 5;
+
+/// For each of ascending lags the sum of the products of values so far apart, added in the order of time; 0 beyond the slice.
+fn lagged_products(values: &[f64], lags: &[usize]) -> [f64; ACF_TOGETHER] {
+    let mut sums = [0.0; ACF_TOGETHER];
+    let greatest = lags.iter().copied().max().unwrap_or(0);
+    let together = values.len().saturating_sub(greatest);
+    let late: [&[f64]; ACF_TOGETHER] = std::array::from_fn(|n| match lags.get(n) {
+        Some(lag) if together > 0 => &values[*lag..*lag + together],
+        _ => &values[..together],
+    });
+    for (slot, early) in values[..together].iter().enumerate() {
+        for (sum, late) in sums.iter_mut().zip(late) {
+            *sum += early * late[slot];
+        }
+    }
+    for (sum, lag) in sums.iter_mut().zip(lags) {
+        for slot in together..values.len().saturating_sub(*lag) {
+            *sum += values[slot] * values[slot + lag];
+        }
+    }
+    sums
 }
 
 /// Sum over all whole lags `1..window` of a function that is known at [`ACF_LAGS`] and linear between them.
