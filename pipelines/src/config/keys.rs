@@ -133,7 +133,7 @@ pub const KEYS: &[Key] = &[
     key("correlation.horizon", between(DAY_MS, 2 * YEAR_MS), value("30d"), "how much history event patterns use"),
     key("correlation.min_occurrences", Kind::Integer { min: 2, max: 1_000_000 }, value("3"), "minimum number of occurrences of a pattern"),
     key("correlation.false_discovery_rate", Kind::Fraction, value("0.05"), "share of chance findings accepted among confirmed patterns"),
-    key("correlation.metric_window", between(HOUR_MS, YEAR_MS), value("24h"), "length of the window of metric correlations"),
+    key("correlation.metric_window", between(HOUR_MS, 90 * DAY_MS), value("24h"), "length of the window of metric correlations"),
     key("correlation.metric_threshold", Kind::Fraction, value("0.8"), "|r| from which a metric pair is reported"),
     key("correlation.metric_pairs", Kind::Choice(&["all", "same-metric"]), value("all"), "which metrics are compared"),
 
