@@ -8,9 +8,9 @@
 mod stopwatch;
 
 use coral_operators::metrics::grid::{Kept, Track};
-use coral_operators::metrics::lags::{Workspace, correlate_lags};
 use coral_operators::metrics::series::Prepared;
 use coral_operators::metrics::{MetricParams, params::STEPS_MS};
+use coral_operators::reference::plain::lags::{PlainSeries, Workspace, correlate_lags};
 use kernels::dots::{Word, accumulate, source_words};
 use kernels::{Path, Series, each_pair};
 use model::series::SeriesId;
@@ -103,6 +103,7 @@ fn pairs(what: &str, gaps: f64, count: usize, rounds: usize) {
     let (lefts, rights) = prepared.split_at(count / 2);
 
     let (mut work, mut forward, mut backward) = (Workspace::default(), Vec::new(), Vec::new());
+    let plain: Vec<PlainSeries> = plain.into_iter().map(PlainSeries::of).collect();
     let mut greatest = Vec::new();
     let seconds = fastest(rounds.min(3), || {
         greatest.clear();

@@ -68,7 +68,10 @@ pub fn native<'a>(
         let slots: BTreeSet<i64> = track.range(first..=at_ms).map(|(t, _)| t.div_euclid(step)).collect();
         slots.len() as f64 >= COVERAGE_MIN * window as f64
     };
-    let best = choices.iter().find(|c| covers(c.0, c.3)).or(choices.first())?;
+    let best = match &choices[..] {
+        [only] => only,
+        _ => choices.iter().find(|c| covers(c.0, c.3)).or(choices.first())?,
+    };
     Some((best.0, best.2, best.3))
 }
 
@@ -82,4 +85,39 @@ pub fn resample(track: &Track, step_ms: i64, at_ms: i64, slots: usize) -> Vec<f6
         slot.1 += kept.weight as f64;
     }
     sums.into_iter().map(|(sum, weight)| if weight > 0.0 { sum / weight } else { f64::NAN }).collect()
+}
+
+/// The latest slots of a track, kept from look to look: only what has changed is computed again.
+#[derive(Debug, Default)]
+pub struct Slots {
+    first: i64,
+    values: Vec<f64>,
+    /// The earliest slot of which a sample has changed since.
+    changed: Option<i64>,
+}
+
+impl Slots {
+    /// A sample of this slot has changed.
+    pub fn change(&mut self, slot: i64) {
+        self.changed = Some(self.changed.map_or(slot, |changed| changed.min(slot)));
+    }
+
+    /// What [`resample`] gives, for the same track and step every time.
+    pub fn resample(&mut self, track: &Track, step_ms: i64, at_ms: i64, slots: usize) -> &[f64] {
+        let last = at_ms.div_euclid(step_ms);
+        let first = last - slots as i64 + 1;
+        let known = self.values.len() as i64;
+        // the last slot may have been looked at before it was over
+        let kept_to = self.changed.take().unwrap_or(i64::MAX).min(self.first + known - 1);
+        let is_ahead = first >= self.first && known == slots as i64 && kept_to > first;
+        if is_ahead {
+            self.values.truncate((kept_to - self.first) as usize);
+            self.values.drain(..(first - self.first) as usize);
+            self.values.extend(resample(track, step_ms, at_ms, (last - kept_to + 1) as usize));
+        } else {
+            self.values = resample(track, step_ms, at_ms, slots);
+        }
+        self.first = first;
+        &self.values
+    }
 }

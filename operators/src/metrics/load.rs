@@ -12,9 +12,11 @@
 //!    another) is demand as well. Where one service calls the other, that excess is what the call carries.
 
 use super::series::Prepared;
-use super::stats::{autocorrelation, effective_points, p_value, pearson};
+use super::stats::{Acf, autocorrelation, effective_points, p_value, pearson};
 use crate::calls::{Partners, are_linked};
+use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 /// Longest lag, in steps, that is still simultaneous.
 const SIMULTANEOUS_STEPS: i64 = 1;
@@ -27,10 +29,23 @@ const FOLLOWS_P: f64 = 0.001;
 /// Sum and number of standardised values per slot.
 type Sums = Vec<(f64, u32)>;
 
-/// The demand series of all colonies on one grid.
+/// Modes that are kept for the next pair of the same colonies.
+const MODES_MAX: usize = 256;
+
+/// The mean of the standardised demand of some colonies.
+#[derive(Debug)]
+struct Mode {
+    values: Vec<f64>,
+    /// Over the target window.
+    acf: Acf,
+}
+
+/// The demand series of all colonies on one grid. All are added before a pair is explained.
 #[derive(Debug, Default)]
 pub struct Fleet {
     colonies: BTreeMap<String, Sums>,
+    /// By the two colonies that are left out; `None` when fewer than two others report demand.
+    modes: RefCell<BTreeMap<[String; 2], Option<Rc<Mode>>>>,
 }
 
 /// One end of a pair.
@@ -49,7 +64,7 @@ pub struct End<'a> {
 impl Fleet {
     /// Adds a demand series. Series must be added in a fixed order: sums of floats depend on it.
     pub fn add(&mut self, colony_id: &str, series: &Prepared) {
-        let values = &series.clamped.level.values;
+        let values = &series.judgement().clamped.level.values;
         let window = &values[values.len() - series.window..];
         let (n, sum) = window.iter().filter(|v| !v.is_nan()).fold((0.0, 0.0), |(n, sum), v| (n + 1.0, sum + v));
         let mean = sum / n;
@@ -65,8 +80,25 @@ impl Fleet {
         }
     }
 
-    /// The mode without two colonies; `None` when fewer than two others report demand.
-    fn mode_without(&self, left_out: [&str; 2]) -> Option<Vec<f64>> {
+    /// The mode without two colonies, over windows of so many slots.
+    fn mode_without(&self, left_out: [&str; 2], window: usize) -> Option<Rc<Mode>> {
+        let key = left_out.map(str::to_owned);
+        if let Some(known) = self.modes.borrow().get(&key) {
+            return known.clone();
+        }
+        let mode = self.values_without(left_out).map(|values| {
+            let acf = autocorrelation(&values[values.len() - window..]);
+            Rc::new(Mode { values, acf })
+        });
+        let mut modes = self.modes.borrow_mut();
+        if modes.len() >= MODES_MAX {
+            modes.clear();
+        }
+        modes.insert(key, mode.clone());
+        mode
+    }
+
+    fn values_without(&self, left_out: [&str; 2]) -> Option<Vec<f64>> {
         let others: Vec<&Sums> =
             self.colonies.iter().filter(|(id, _)| !left_out.contains(&id.as_str())).map(|(_, sums)| sums).collect();
         if others.len() < OTHERS_MIN {
@@ -81,13 +113,12 @@ impl Fleet {
 
     /// Whether the shared load explains a relation between a source and a target that are simultaneous.
     pub fn explains(&self, source: End<'_>, target: End<'_>, lag: usize, clamped_r: f64) -> bool {
-        let Some(mode) = self.mode_without([source.colony_id, target.colony_id]) else { return false };
         let window = target.series.window;
-        let mode_acf = autocorrelation(&mode[mode.len() - window..]);
+        let Some(mode) = self.mode_without([source.colony_id, target.colony_id], window) else { return false };
         let follow = |end: &Prepared, lag: usize| {
-            let values = &end.clamped.level;
-            let (r, n) = pearson(end.window_of(&values.values, lag), end.window_of(&mode, lag))?;
-            Some((r.abs(), p_value(r, effective_points(&values.acf, &mode_acf, window, n), 1)))
+            let values = &end.judgement().clamped.level;
+            let (r, n) = pearson(end.window_of(&values.values, lag), end.window_of(&mode.values, lag))?;
+            Some((r.abs(), p_value(r, effective_points(&values.acf, &mode.acf, window, n), 1)))
         };
         let (Some((source_r, source_p)), Some((target_r, target_p))) =
             (follow(source.series, lag), follow(target.series, 0))

@@ -8,12 +8,16 @@
 //! | `grid` | native intervals, slots, downsampling |
 //! | `stats` | Pearson's r, autocorrelation, effective sample size, p-values, robust scale |
 //! | `series` | a series at one instant: centred, clamped, without its daily profile |
-//! | `lags` | r at every signed lag of a pair |
+//! | `held` | the samples of every series, and the series as seen from an instant |
 //! | `pair` | where r of a pair has its peaks, and what is measured at one lag |
 //! | `load` | the demand that a whole fleet shares |
 //! | `kinds` | what a metric's name says about it |
 //! | `tracked` | the lags at which a pair is followed through all instants |
 //! | `row` | what a scan emits |
+//! | `screen` | which pairs have peaks at an instant: integers rule out nearly all of them |
+//! | `bounds` | which pairs need no new screening at the present instant |
+//! | `instant` | what is known at one instant |
+//! | `follow` | what is measured of the followed pairs at an instant |
 //! | `scan` | which instants are evaluated, and what is recomputed when a sample changes |
 //! | `evidence` | e-values that grow from window to window |
 //! | `relation` | one direction of a pair as all windows up to an instant say together |
@@ -29,13 +33,16 @@
 
 pub mod align;
 pub mod block;
+mod bounds;
 mod causes;
 pub mod evidence;
 pub mod fdr;
 mod finding;
+mod follow;
 pub mod grid;
+mod held;
+mod instant;
 pub mod kinds;
-pub mod lags;
 pub mod load;
 pub mod pair;
 pub mod params;
@@ -43,6 +50,7 @@ mod reason;
 pub mod relation;
 pub mod row;
 pub mod scan;
+mod screen;
 pub mod series;
 pub mod stats;
 pub mod tracked;

@@ -1,16 +1,16 @@
 //! One pair at one instant: where its |r| has its peaks, and what is measured at one lag.
 
-use super::lags::{Workspace, correlate_lags};
 use super::params::{MetricParams, STANDS};
 use super::row::{Explained, Worth};
 use super::series::{Judged, Level, Prepared};
 use super::stats::{effective_points, pearson, pearson_without_largest};
+use kernels::{Pair, Side};
 use model::real::Real;
 
 /// |r| this close to each other count as equal; the shorter lag is taken, so that rounding never decides.
 pub const TIE: f64 = 1e-9;
 /// A lag whose |r| is this close to the peak stands for it.
-const NEAR: f64 = 0.01;
+pub const NEAR: f64 = 0.01;
 /// Slots whose products are omitted to test the influence of a few.
 const INFLUENTIAL: usize = 3;
 /// Parts of the window in which a relation is tested again.
@@ -66,42 +66,84 @@ pub struct Measured {
 
 impl Measured {
     /// The effective points of what is believed in this window alone.
-    fn effective(&self) -> f64 {
+    pub fn effective(&self) -> f64 {
         if self.drifts { self.differences.effective_points.0 } else { self.level.effective_points.0 }
     }
 }
 
-fn worth(source: &Prepared, target: &Prepared, x: &Judged, y: &Judged, lag: usize) -> Worth {
-    let (r, effective) = match pearson(source.window_of(&x.values, lag), target.window_of(&y.values, 0)) {
-        Some((r, n)) => (r, effective_points(&x.acf, &y.acf, target.window, n)),
+/// r of two judged series at a lag, and their slots in common.
+fn pearson_of(source: &Prepared, target: &Prepared, x: &Judged, y: &Judged, lag: usize) -> Option<(f64, usize)> {
+    pearson(source.window_of(&x.values, lag), target.window_of(&y.values, 0))
+}
+
+fn worth(x: &Judged, y: &Judged, window: usize, found: Option<(f64, usize)>) -> Worth {
+    let (r, effective) = match found {
+        Some((r, n)) => (r, effective_points(&x.acf, &y.acf, window, n)),
         None => (0.0, 3.0),
     };
     Worth { coefficient: Real(r), effective_points: Real(effective) }
 }
 
+/// The levels on which a pair is judged at a lag, whether they are without their profile, and what `pearson` says of them.
+struct Judging<'a> {
+    x: &'a Level,
+    y: &'a Level,
+    is_adjusted: bool,
+    found: Option<(f64, usize)>,
+}
+
+impl<'a> Judging<'a> {
+    fn of(source: &'a Prepared, target: &'a Prepared, lag: usize) -> Judging<'a> {
+        let (of_source, of_target) = (source.judgement(), target.judgement());
+        if let (Some(x), Some(y)) = (&of_source.adjusted, &of_target.adjusted) {
+            let found = pearson_of(source, target, &x.level, &y.level, lag);
+            if found.is_some_and(|(_, n)| n >= MetricParams::points_needed(target.window)) {
+                return Judging { x, y, is_adjusted: true, found };
+            }
+        }
+        let (x, y) = (&of_source.clamped, &of_target.clamped);
+        Judging { x, y, is_adjusted: false, found: pearson_of(source, target, &x.level, &y.level, lag) }
+    }
+
+    /// Slower than a tenth of the window: its level says nothing, only its changes do.
+    fn drifts(&self, window: usize) -> bool {
+        self.x.level.time.max(self.y.level.time) > window as f64 / 10.0
+    }
+
+    fn level(&self, window: usize) -> Worth {
+        worth(&self.x.level, &self.y.level, window, self.found)
+    }
+
+    fn differences(&self, source: &Prepared, target: &Prepared, lag: usize) -> Worth {
+        let (x, y) = (&self.x.differences, &self.y.differences);
+        worth(x, y, target.window, pearson_of(source, target, x, y, lag))
+    }
+}
+
+/// r of the raw values, and the slots in common; `None` where too little is observed in both or one does not move.
+fn raw_r(source: &Prepared, target: &Prepared, lag: usize) -> Option<(f64, usize)> {
+    let found = pearson(source.window_of(&source.raw, lag), target.window_of(&target.raw, 0));
+    found.filter(|(_, points)| *points >= MetricParams::points_needed(target.window))
+}
+
 /// The relation of `source` and `target` at one lag; `None` where too little is observed in both or one does not move.
 fn measure_directed(source: &Prepared, target: &Prepared, lag: usize, params: &MetricParams) -> Option<Measured> {
     let window = target.window;
-    let needed = MetricParams::points_needed(window);
-    let (r, points) = pearson(source.window_of(&source.raw, lag), target.window_of(&target.raw, 0))?;
-    if points < needed {
-        return None;
-    }
-    let adjusted = match (&source.adjusted, &target.adjusted) {
-        (Some(x), Some(y)) => pearson(source.window_of(&x.level.values, lag), target.window_of(&y.level.values, 0))
-            .filter(|(_, n)| *n >= needed)
-            .map(|(r, _)| (r, x, y)),
-        _ => None,
+    let (r, points) = raw_r(source, target, lag)?;
+    let judging = Judging::of(source, target, lag);
+    let clamped = if judging.is_adjusted {
+        let (x, y) = (&source.judgement().clamped.level, &target.judgement().clamped.level);
+        pearson_of(source, target, x, y, lag)
+    } else {
+        judging.found
     };
-    let (x, y): (&Level, &Level) = adjusted.map_or((&source.clamped, &target.clamped), |(_, x, y)| (x, y));
-    let clamped = (&source.clamped.level.values, &target.clamped.level.values);
-    let clamped_r = pearson(source.window_of(clamped.0, lag), target.window_of(clamped.1, 0))
-        .map_or(0.0, |(clamped_r, _)| clamped_r);
+    let clamped_r = clamped.map_or(0.0, |(clamped_r, _)| clamped_r);
+    let adjusted_r = judging.found.filter(|_| judging.is_adjusted).map(|(r, _)| r);
     let explained = if r.abs() < params.leave() {
         None
     } else if rests_on_few(source, target, lag, r, clamped_r) {
         Some(Explained::FewPoints)
-    } else if adjusted.is_some_and(|(adjusted_r, _, _)| adjusted_r * r.signum() < STANDS) {
+    } else if adjusted_r.is_some_and(|adjusted_r| adjusted_r * r.signum() < STANDS) {
         Some(Explained::DailyCycle)
     } else {
         None
@@ -110,18 +152,32 @@ fn measure_directed(source: &Prepared, target: &Prepared, lag: usize, params: &M
         r,
         points,
         clamped_r,
-        level: worth(source, target, &x.level, &y.level, lag),
-        differences: worth(source, target, &x.differences, &y.differences, lag),
-        // slower than a tenth of the window: its level says nothing, only its changes do
-        drifts: x.level.time.max(y.level.time) > window as f64 / 10.0,
+        level: judging.level(window),
+        differences: judging.differences(source, target, lag),
+        drifts: judging.drifts(window),
         explained,
     })
 }
 
+/// Source, target and steps of a signed lag.
+fn directed<'a>(a: &'a Prepared, b: &'a Prepared, lag: i64) -> (&'a Prepared, &'a Prepared, usize) {
+    let (source, target) = if lag >= 0 { (a, b) } else { (b, a) };
+    (source, target, lag.unsigned_abs() as usize)
+}
+
 /// The pair at one lag, positive or 0 where `a` leads.
 pub fn measure(a: &Prepared, b: &Prepared, lag: i64, params: &MetricParams) -> Option<Measured> {
-    let (source, target) = if lag >= 0 { (a, b) } else { (b, a) };
-    measure_directed(source, target, lag.unsigned_abs() as usize, params)
+    let (source, target, steps) = directed(a, b, lag);
+    measure_directed(source, target, steps, params)
+}
+
+/// Independent points of the pair at one lag, as [`Measured::effective`] has them.
+fn effective(a: &Prepared, b: &Prepared, lag: i64) -> f64 {
+    let (source, target, steps) = directed(a, b, lag);
+    let judging = Judging::of(source, target, steps);
+    let is_drifting = judging.drifts(target.window);
+    let worth = if is_drifting { judging.differences(source, target, steps) } else { judging.level(target.window) };
+    worth.effective_points.0
 }
 
 /// Whether the relation rests on a few slots: on the three of largest product, on values beyond six robust sigmas, or on
@@ -131,8 +187,10 @@ fn rests_on_few(source: &Prepared, target: &Prepared, lag: usize, r: f64, clampe
     if clamped_r * r.signum() < STANDS || pearson_without_largest(x, y, INFLUENTIAL) * r.signum() < STANDS {
         return true;
     }
-    let (x, y) =
-        (source.window_of(&source.clamped.level.values, lag), target.window_of(&target.clamped.level.values, 0));
+    let (x, y) = (
+        source.window_of(&source.judgement().clamped.level.values, lag),
+        target.window_of(&target.judgement().clamped.level.values, 0),
+    );
     let seen_in = |part: usize| {
         let range = part * x.len() / PARTS..(part + 1) * x.len() / PARTS;
         pearson(&x[range.clone()], &y[range]).is_some_and(|(part_r, _)| part_r * r.signum() >= PART_STANDS)
@@ -140,23 +198,11 @@ fn rests_on_few(source: &Prepared, target: &Prepared, lag: usize, r: f64, clampe
     (0..PARTS).filter(|part| seen_in(*part)).count() < PARTS_NEEDED
 }
 
-/// Signed lags in the order in which ties are broken: 0, 1, -1, 2, -2, …
-fn by_length(lag_max: usize) -> impl Iterator<Item = i64> {
-    std::iter::once(0).chain((1..=lag_max as i64).flat_map(|lag| [lag, -lag]))
-}
-
-/// The first of `lags` with maximum |r|.
-fn best_of(lags: impl Iterator<Item = i64> + Clone, r: impl Fn(i64) -> f64) -> Option<i64> {
-    let greatest = lags.clone().map(&r).filter(|r| !r.is_nan()).map(f64::abs).reduce(f64::max)?;
-    lags.into_iter().find(|lag| r(*lag).abs() >= greatest - TIE)
-}
-
 /// Range of lags around `best` in which |r| stays within `slack` of its peak.
-fn peak_range(best: i64, lag_max: i64, slack: f64, r: impl Fn(i64) -> f64) -> (i64, i64) {
-    let floor = r(best).abs() - slack;
+fn peak_range(pair: &Pair<'_>, best: i64, floor: f64) -> (i64, i64) {
     let walk = |step: i64| {
         let mut lag = best;
-        while (lag + step).abs() <= lag_max && r(lag + step).abs() > floor {
+        while (lag + step).abs() <= pair.lag_max() && pair.is_above(lag + step, floor) {
             lag += step;
         }
         lag
@@ -164,38 +210,28 @@ fn peak_range(best: i64, lag_max: i64, slack: f64, r: impl Fn(i64) -> f64) -> (i
     (walk(-1), walk(1))
 }
 
-/// Correlates two series at every lag, both ways. `None` when no lag has enough common slots or one side does not move.
+/// The peaks of a pair of which the integer sums are known: the stronger direction, then the other if it has its own peak.
 ///
 /// A second direction is reported only if it has its own peak, not if it is the shoulder of the first.
-pub fn correlate(a: &Prepared, b: &Prepared, params: &MetricParams, work: &mut Workspace) -> Option<PairResult> {
-    let lag_max = a.lag_max();
-    let (mut ab, mut ba) = (Vec::new(), Vec::new());
-    correlate_lags(a, b, work, &mut ab);
-    correlate_lags(b, a, work, &mut ba);
-    let at = |lag: i64| if lag >= 0 { ab[lag as usize] } else { ba[lag.unsigned_abs() as usize] };
-    let best = best_of(by_length(lag_max).collect::<Vec<_>>().into_iter(), at)?;
-
-    let peak = |lag: i64| -> Option<Peak> {
-        let measured = measure(a, b, lag, params).filter(|measured| measured.r.abs() >= params.leave())?;
-        let within = |slack: f64| peak_range(lag, lag_max as i64, slack, at);
-        let (range, near) = (within(1.0 / measured.effective().sqrt()), within(NEAR));
-        Some(Peak { lag, r: measured.r, points: measured.points, range, near })
+pub fn peaks(pair: &Pair<'_>, a: &Prepared, b: &Prepared, params: &MetricParams) -> Vec<Peak> {
+    let leave = params.leave();
+    let peak = |lag: i64, at: f64| -> Option<Peak> {
+        let (source, target, steps) = directed(a, b, lag);
+        let (r, points) = raw_r(source, target, steps).filter(|(r, _)| r.abs() >= leave)?;
+        let within = |slack: f64| peak_range(pair, lag, at.abs() - slack);
+        let (range, near) = (within(1.0 / effective(a, b, lag).sqrt()), within(NEAR));
+        Some(Peak { lag, r, points, range, near })
     };
-
-    let mut peaks: Vec<Peak> = Vec::new();
-    // the sliding sums differ from the exact r in the last bits
-    if at(best).abs() >= params.leave() - TIE {
-        peaks.extend(peak(best));
-    }
+    // at most a tie below: the sums of the screen differ from the exact r in the last bits
+    let Some(best) = pair.best_of(Side::Both, leave) else { return Vec::new() };
+    let mut peaks = Vec::from_iter(peak(best.lag, best.r));
     if !peaks.is_empty() {
-        let way = if best > 0 { -1 } else { best.signum().abs() * 2 - 1 };
-        let opposite = (1..=lag_max as i64).map(|lag| lag * way);
-        if let Some(lag) = best_of(opposite, at) {
-            let nearer = at(lag - way).abs();
-            if at(lag).abs() >= params.leave() - TIE && (nearer.is_nan() || at(lag).abs() >= nearer) {
-                peaks.extend(peak(lag));
-            }
+        let (side, way) = if best.lag >= 0 { (Side::Second, -1) } else { (Side::First, 1) };
+        if let Some(other) = pair.best_of(side, leave)
+            && pair.r(other.lag - way).is_none_or(|nearer| other.r.abs() >= nearer.abs())
+        {
+            peaks.extend(peak(other.lag, other.r));
         }
     }
-    Some(PairResult { step_ms: 0, peaks })
+    peaks
 }

@@ -7,91 +7,45 @@
 //! share of the pairs.
 
 use super::block::Sample;
-use super::grid::{Kept, Track, native, resample};
+use super::bounds::Bounds;
+use super::follow::measure_followed;
+use super::grid::{native, resample};
+use super::held::{Held, Place, Seen};
+use super::instant::{Followed, Instant, Pair, follow};
 use super::kinds::is_demand;
-use super::lags::Workspace;
-use super::load::{End, Fleet, is_simultaneous};
-use super::pair::{Measured, PairResult, correlate, measure};
 use super::params::{MetricParams, WALK_MS};
-use super::row::{Explained, LagWindow, MetricScanRow, MissingRow, PairRow, TestedRow};
-use super::series::Prepared;
-use super::tracked::{Tracked, stands_for, tracked};
+use super::row::{LagWindow, MetricScanRow, MissingRow, PairRow, TestedRow};
+use super::screen::Screen;
+use super::tracked::{Tracked, stands_for};
 use crate::calls::{Call, Calls};
 use crate::shard::Shard;
-use crate::tested::Supply;
-use model::metric::SeriesKey;
+use kernels::Path;
 use model::real::Real;
 use model::series::SeriesId;
 use model::time::{DAY_MS, MINUTE_MS, TimeMs};
 use std::collections::{BTreeMap, BTreeSet};
-
-/// Places of two series, of which the first comes first by name.
-type Pair = (usize, usize);
-
-/// The lags at which pairs are followed, and the step of their grid.
-type Followed = BTreeMap<Pair, (i64, Vec<Tracked>)>;
-
-/// Samples of one series.
-#[derive(Debug)]
-struct Series {
-    key: &'static SeriesKey,
-    tracks: BTreeMap<Option<u32>, Track>,
-}
-
-/// A pair measured at a lag.
-#[derive(Debug)]
-struct Window {
-    /// Whether the lag was taken for simultaneous.
-    simultaneous: bool,
-    measured: Option<Measured>,
-}
-
-/// The state of one instant.
-#[derive(Debug, Default)]
-struct Instant {
-    pairs: BTreeMap<Pair, PairResult>,
-    /// The series of the latest sample of each.
-    latest: BTreeMap<usize, SeriesId>,
-    /// The followed pairs, each lag measured once.
-    windows: BTreeMap<(Pair, i64), Window>,
-    /// Series whose samples changed inside the range since `pairs` was computed; all of them at first.
-    changed: BTreeSet<usize>,
-    fresh: bool,
-    /// Whether it was the present one when the rows were made.
-    was_current: bool,
-    /// What there is at it.
-    supply: Supply,
-    /// Rows last emitted, sorted.
-    rows: Vec<MetricScanRow>,
-}
-
-/// A series at an instant, on every grid it is needed on.
-struct Seen {
-    place: usize,
-    key: &'static SeriesKey,
-    latest: SeriesId,
-    native_ms: i64,
-    on: BTreeMap<i64, Prepared>,
-}
 
 /// The samples of all series and the state of the evaluated instants.
 #[derive(Debug)]
 pub struct MetricScan {
     params: MetricParams,
     shard: Shard,
-    series: Vec<Series>,
-    /// Places in `series`, in the order of names.
-    places: BTreeMap<&'static SeriesKey, usize>,
-    /// The same by number. Series that differ in interval, application or environment alone share a place.
-    known: Vec<Option<usize>>,
+    path: Path,
+    held: Held,
+    /// Of the present instant.
+    bounds: Bounds,
     instants: BTreeMap<TimeMs, Instant>,
     calls: Calls,
     /// As of the last evaluation.
     followed: Followed,
+    screened: u64,
 }
 
 impl MetricScan {
     /// A scan of this shard's share of the pairs.
+    ///
+    /// # Panics
+    /// When the environment names a path of the kernels that this machine does not have.
     ///
     /// ```
     /// use coral_operators::metrics::{MetricParams, MetricScan, MetricScanRow};
@@ -103,9 +57,13 @@ impl MetricScan {
     /// assert!(scan.scan(TimeMs(1_700_000_000_000)).is_empty(), "nothing changed since");
     /// ```
     pub fn new(params: MetricParams, shard: Shard) -> MetricScan {
-        let (series, places, known, instants) = (Vec::new(), BTreeMap::new(), Vec::new(), BTreeMap::new());
+        let path = match Path::chosen() {
+            Ok(path) => path,
+            Err(no_path) => panic!("{no_path}"),
+        };
+        let (held, bounds, instants) = (Held::new(shard), Bounds::default(), BTreeMap::new());
         let (calls, followed) = (Calls::default(), Followed::new());
-        MetricScan { params, shard, series, places, known, instants, calls, followed }
+        MetricScan { params, shard, path, held, bounds, instants, calls, followed, screened: 0 }
     }
 
     /// Takes samples in and out. Of one (series, interval, time) at most one sample is in at a time.
@@ -113,10 +71,10 @@ impl MetricScan {
         let changes = changes.into_iter();
         // out before in: a batch may carry a replacement in any order
         for (sample, _) in changes.clone().filter(|(_, diff)| *diff < 0) {
-            self.change(sample, false);
+            self.change(&sample, false);
         }
         for (sample, _) in changes.filter(|(_, diff)| *diff > 0) {
-            self.change(sample, true);
+            self.change(&sample, true);
         }
     }
 
@@ -125,61 +83,35 @@ impl MetricScan {
         self.calls.apply(changes);
     }
 
-    fn change(&mut self, sample: Sample, insert: bool) {
-        let place = self.place(sample.series);
-        let (at_ms, interval_seconds) = (sample.at.0, sample.series.interval_seconds);
-        let tracks = &mut self.series[place].tracks;
-        if insert {
-            let kept = Kept { value: sample.value.0, weight: sample.weight, series: sample.series };
-            tracks.entry(interval_seconds).or_default().insert(at_ms, kept);
-        } else if let Some(track) = tracks.get_mut(&interval_seconds) {
-            track.remove(&at_ms);
-            if track.is_empty() {
-                tracks.remove(&interval_seconds);
-            }
-        }
+    fn change(&mut self, sample: &Sample, insert: bool) {
+        let place = self.held.change(sample, insert);
+        self.bounds.change(place, sample.at.0);
         for (at, instant) in self.instants.range_mut(sample.at..) {
-            if at_ms > at.0 - self.params.range_ms() {
+            if sample.at.0 > at.0 - self.params.range_ms() {
                 instant.changed.insert(place);
             }
         }
     }
 
-    fn place(&mut self, id: SeriesId) -> usize {
-        if let Some(place) = self.known.get(id.index()).copied().flatten() {
-            return place;
-        }
-        let (series, key) = (&mut self.series, &id.series().key);
-        let place = *self.places.entry(key).or_insert_with(|| {
-            series.push(Series { key, tracks: BTreeMap::new() });
-            series.len() - 1
-        });
-        self.known.resize(self.known.len().max(id.index() + 1), None);
-        self.known[id.index()] = Some(place);
-        place
-    }
-
     /// Drops samples and calls before `time`. Nothing changes as long as `time` is at most `now - params.keep_ms()`.
     pub fn forget_before(&mut self, time: TimeMs) {
         self.calls.forget_before(time);
-        for series in &mut self.series {
-            series.tracks.retain(|_, track| {
-                if track.first_key_value().is_some_and(|(at, _)| *at < time.0) {
-                    *track = track.split_off(&time.0);
-                }
-                !track.is_empty()
-            });
-        }
+        self.held.forget_before(time);
     }
 
     /// Samples held.
     pub fn len(&self) -> usize {
-        self.series.iter().flat_map(|series| series.tracks.values()).map(Track::len).sum()
+        self.held.len()
     }
 
     /// Whether no sample is held.
     pub fn is_empty(&self) -> bool {
-        self.series.iter().all(|series| series.tracks.is_empty())
+        self.held.is_empty()
+    }
+
+    /// Pairs that the last evaluation screened, at all instants together: those that it could not rule out before.
+    pub fn screened(&self) -> u64 {
+        self.screened
     }
 
     /// Evaluates at `now` (the greatest time of an on-time sample) and returns the changes of the rows since the last
@@ -193,11 +125,13 @@ impl MetricScan {
             let rows = self.instants.remove(&at).map(|instant| instant.rows).unwrap_or_default();
             out.extend(rows.into_iter().map(|row| (row, -1)));
         }
-        let mut touched = BTreeSet::new();
+        self.screened = 0;
+        let (mut touched, mut seen_now) = (BTreeSet::new(), None);
         for at in &wanted {
             let mut instant = self.instants.remove(at).unwrap_or_default();
             if !instant.fresh || !instant.changed.is_empty() {
-                self.update(*at, &mut instant);
+                let seen = self.update(*at, *at == current, &mut instant);
+                seen_now = (*at == current).then_some(seen);
                 touched.insert(*at);
             }
             self.instants.insert(*at, instant);
@@ -211,7 +145,8 @@ impl MetricScan {
             let is_current = at == current;
             if !all_as_before || touched.contains(&at) || instant.was_current != is_current {
                 instant.was_current = is_current;
-                self.measure_followed(at, &mut instant);
+                let seen = seen_now.as_deref().filter(|_| is_current);
+                measure_followed(&self.held, &self.calls, &self.followed, &self.params, at, seen, &mut instant);
                 let rows = self.rows(at, is_current, &instant);
                 replace(&mut instant.rows, rows, &mut out);
             }
@@ -223,9 +158,9 @@ impl MetricScan {
     /// Pairs of services whose calls count otherwise than before are measured again. Returns whether there are any.
     fn call_again(&mut self, now: TimeMs) -> bool {
         let changed = self.calls.count_since(now - self.params.keep_ms());
-        let series = &self.series;
-        let is_meant = |place: usize| {
-            let key = series[place].key;
+        let held = &self.held;
+        let is_meant = |place: Place| {
+            let key = held.series(place).key;
             changed.contains(&(key.colony_id.clone(), key.service_id.clone()))
         };
         if !changed.is_empty() {
@@ -236,114 +171,36 @@ impl MetricScan {
         !changed.is_empty()
     }
 
-    /// The series that can be seen from an instant, in the order of their keys; of these, those that are `wanted`.
-    fn see(&self, at: TimeMs, wanted: impl Fn(usize, &SeriesKey) -> bool) -> Vec<Seen> {
-        let natives: Vec<_> = self
-            .places
-            .iter()
-            .filter(|(key, place)| wanted(**place, key))
-            .filter_map(|(_, place)| {
-                native(&self.series[*place].tracks, &self.params, at.0).map(|found| (*place, found))
-            })
-            .collect();
-        let steps: BTreeSet<i64> = natives.iter().map(|(_, (step, _, _))| *step).collect();
-        let see = |(place, (native_ms, _, track)): (usize, (i64, Option<u32>, &Track))| {
-            let latest = track.range(..=at.0).next_back().map(|(_, kept)| kept.series).unwrap_or_default();
-            let prepared = |step: &i64| Prepared::new(track, &self.params, *step, at.0).map(|p| (*step, p));
-            let (key, on) = (self.series[place].key, steps.range(native_ms..).filter_map(prepared).collect());
-            Seen { place, key, latest, native_ms, on }
-        };
-        natives.into_iter().map(see).collect()
-    }
-
-    /// Updates the pairs of an instant.
-    fn update(&self, at: TimeMs, instant: &mut Instant) {
-        let seen = self.see(at, |_, _| true);
-        let everything = !instant.fresh;
+    /// Screens an instant, the first time all of it. Returns the series as they are seen from it.
+    fn update(&mut self, at: TimeMs, is_current: bool, instant: &mut Instant) -> Vec<Seen> {
         let changed = std::mem::take(&mut instant.changed);
-        instant.fresh = true;
-        instant.pairs.retain(|(a, b), _| !changed.contains(a) && !changed.contains(b));
+        let seen =
+            if is_current { self.held.see_now(&self.params, at) } else { self.held.see(&self.params, at, |_, _| true) };
+        let asked = instant.fresh.then_some(&changed);
+        if is_current {
+            self.bounds.advance(&seen, self.held.count(), at.0);
+        }
+        let screen = Screen { held: &self.held, params: &self.params, path: self.path, changed: asked };
+        let screened = screen.run(&seen, is_current.then_some(&mut self.bounds));
+        self.screened += screened.asked;
         // the demand of the fleet is part of what is measured of any pair
-        if changed.iter().any(|place| is_demand(&self.series[*place].key.metric_name)) {
+        if changed.iter().any(|place| is_demand(&self.held.series(*place).key.metric_name)) {
             instant.windows.clear();
         }
-        instant.windows.retain(|((a, b), _), _| !changed.contains(a) && !changed.contains(b));
-        let of_series = |series: &Seen| (series.key.colony_id.as_str(), series.on.contains_key(&series.native_ms));
-        instant.supply = Supply::of(seen.iter().map(of_series));
-        instant.latest = seen.iter().map(|series| (series.place, series.latest)).collect();
-        let mut work = Workspace::default();
-        for (index, a) in seen.iter().enumerate() {
-            for b in &seen[index + 1..] {
-                if !self.params.compares(a.key, b.key) || !self.owns(a.key, b.key) {
-                    continue;
-                }
-                if !everything && !changed.contains(&a.place) && !changed.contains(&b.place) {
-                    continue;
-                }
-                let step_ms = a.native_ms.max(b.native_ms);
-                let (Some(x), Some(y)) = (a.on.get(&step_ms), b.on.get(&step_ms)) else { continue };
-                if let Some(result) = correlate(x, y, &self.params, &mut work) {
-                    instant.pairs.insert((a.place, b.place), PairResult { step_ms, ..result });
-                }
-            }
-        }
-    }
-
-    fn owns(&self, a: &SeriesKey, b: &SeriesKey) -> bool {
-        let parts = [a, b].map(|key| [&*key.colony_id, &*key.service_id, &*key.metric_name]);
-        self.shard.owns(&parts.concat())
-    }
-
-    /// Measures the followed pairs at an instant at every lag at which it has not been done yet.
-    fn measure_followed(&self, at: TimeMs, instant: &mut Instant) {
-        let mut missing: Vec<(Pair, i64, i64, bool)> = Vec::new();
-        let mut kept = BTreeMap::new();
-        for (pair, (step_ms, lags)) in &self.followed {
-            if instant.pairs.get(pair).is_none_or(|result| result.step_ms != *step_ms) {
-                continue;
-            }
-            for one in lags {
-                let simultaneous = is_simultaneous(one.lag, one.range);
-                match instant.windows.remove(&(*pair, one.lag)) {
-                    Some(window) if window.simultaneous == simultaneous => {
-                        kept.insert((*pair, one.lag), window);
-                    }
-                    _ => missing.push((*pair, *step_ms, one.lag, simultaneous)),
-                }
-            }
-        }
-        instant.windows = kept;
-        if missing.is_empty() {
-            return;
-        }
-        let ends: BTreeSet<usize> = missing.iter().flat_map(|((a, b), ..)| [*a, *b]).collect();
-        let any_simultaneous = missing.iter().any(|(.., simultaneous)| *simultaneous);
-        let seen = self.see(at, |place, key| ends.contains(&place) || any_simultaneous && is_demand(&key.metric_name));
-        let mut fleets: BTreeMap<i64, Fleet> = BTreeMap::new();
-        for series in seen.iter().filter(|series| is_demand(&series.key.metric_name)) {
-            for (step, prepared) in &series.on {
-                fleets.entry(*step).or_default().add(&series.key.colony_id, prepared);
-            }
-        }
-        let by_place: BTreeMap<usize, &Seen> = seen.iter().map(|series| (series.place, series)).collect();
-        for (pair, step_ms, lag, simultaneous) in missing {
-            let (Some(a), Some(b)) = (by_place.get(&pair.0), by_place.get(&pair.1)) else { continue };
-            let fleet = fleets.get(&step_ms).filter(|_| simultaneous);
-            let measured = measure_pair(a, b, step_ms, lag, fleet.map(|fleet| (fleet, &self.calls)), &self.params);
-            instant.windows.insert((pair, lag), Window { simultaneous, measured });
-        }
+        instant.update(&seen, &changed, screened);
+        seen
     }
 
     fn rows(&self, at: TimeMs, current: bool, instant: &Instant) -> Vec<MetricScanRow> {
         let mut rows = Vec::new();
         for (pair, (step_ms, lags)) in &self.followed {
-            match instant.pairs.get(pair).filter(|result| result.step_ms == *step_ms) {
-                Some(result) => rows.extend(self.pair_row(at, instant, *pair, result, lags)),
+            match instant.step_of(*pair).filter(|step| step == step_ms) {
+                Some(_) => rows.extend(self.pair_row(at, instant, *pair, *step_ms, lags)),
                 None if current => rows.push(self.missing_row(at, *pair, *step_ms)),
                 None => {}
             }
         }
-        let pairs = instant.pairs.len() as u64;
+        let pairs = instant.pairs();
         let shard = self.shard.index as u64;
         rows.push(MetricScanRow::Tested(TestedRow { at, current, shard, pairs, supply: instant.supply }));
         rows.sort_unstable();
@@ -355,17 +212,18 @@ impl MetricScan {
         at: TimeMs,
         instant: &Instant,
         pair: Pair,
-        result: &PairResult,
+        step_ms: i64,
         lags: &[Tracked],
     ) -> Option<MetricScanRow> {
-        let identity_of = |place: usize| Some(identity(*instant.latest.get(&place)?));
+        let identity_of = |place: Place| Some(identity(instant.latest(place)?));
+        let peaks = instant.peaks_of(pair).map_or(&[][..], |result| &result.peaks);
         let lag_window = |one: &Tracked| {
             let measured = instant.windows.get(&(pair, one.lag))?.measured.as_ref()?;
-            let peak = result.peaks.iter().find(|peak| stands_for(one.lag, peak.lag, peak.near));
+            let peak = peaks.iter().find(|peak| stands_for(one.lag, peak.lag, peak.near));
             let range = peak.map(|peak| if one.lag >= 0 { peak.range } else { (-peak.range.1, -peak.range.0) });
             Some(LagWindow {
-                lag_ms: one.lag * result.step_ms,
-                peak: range.map(|(low, high)| (low * result.step_ms, high * result.step_ms)),
+                lag_ms: one.lag * step_ms,
+                peak: range.map(|(low, high)| (low * step_ms, high * step_ms)),
                 coefficient: Real(measured.r),
                 points: measured.points as u64,
                 level: measured.level,
@@ -378,16 +236,16 @@ impl MetricScan {
         if lags.is_empty() {
             return None;
         }
-        let target_to = at.floor_to(result.step_ms);
-        let window = self.params.window_slots(result.step_ms) as i64;
+        let target_to = at.floor_to(step_ms);
+        let window = self.params.window_slots(step_ms) as i64;
         Some(MetricScanRow::Pair(Box::new(PairRow {
             at,
-            first: self.series[pair.0].key.clone(),
-            second: self.series[pair.1].key.clone(),
+            first: self.held.series(pair.0).key.clone(),
+            second: self.held.series(pair.1).key.clone(),
             first_identity: identity_of(pair.0)?,
             second_identity: identity_of(pair.1)?,
-            step_ms: result.step_ms,
-            target_from: target_to - (window - 1) * result.step_ms,
+            step_ms,
+            target_from: target_to - (window - 1) * step_ms,
             target_to,
             lags,
         })))
@@ -396,65 +254,19 @@ impl MetricScan {
     fn missing_row(&self, at: TimeMs, pair: Pair, step_ms: i64) -> MetricScanRow {
         MetricScanRow::Missing(Box::new(MissingRow {
             at,
-            first: self.series[pair.0].key.clone(),
-            second: self.series[pair.1].key.clone(),
+            first: self.held.series(pair.0).key.clone(),
+            second: self.held.series(pair.1).key.clone(),
             first_observed_ms: self.observed_ms(pair.0, at, step_ms),
             second_observed_ms: self.observed_ms(pair.1, at, step_ms),
         }))
     }
 
     /// For how long a series was observed inside the window, on a grid.
-    fn observed_ms(&self, place: usize, at: TimeMs, step_ms: i64) -> i64 {
-        let Some((_, _, track)) = native(&self.series[place].tracks, &self.params, at.0) else { return 0 };
+    fn observed_ms(&self, place: Place, at: TimeMs, step_ms: i64) -> i64 {
+        let Some((_, _, track)) = native(&self.held.series(place).tracks, &self.params, at.0) else { return 0 };
         let slots = resample(track, step_ms, at.0, self.params.window_slots(step_ms));
         slots.iter().filter(|value| !value.is_nan()).count() as i64 * step_ms
     }
-}
-
-/// The lags at which each pair is followed: on the grid of the latest instant at which it could be computed.
-fn follow(instants: &BTreeMap<TimeMs, Instant>) -> Followed {
-    let strong: BTreeSet<Pair> = instants
-        .values()
-        .flat_map(|instant| &instant.pairs)
-        .filter(|(_, result)| !result.peaks.is_empty())
-        .map(|(pair, _)| *pair)
-        .collect();
-    let followed = strong.into_iter().filter_map(|pair| {
-        let results: Vec<&PairResult> = instants.values().filter_map(|instant| instant.pairs.get(&pair)).collect();
-        let step_ms = results.last()?.step_ms;
-        let lags = tracked(results.into_iter().filter(|result| result.step_ms == step_ms));
-        (!lags.is_empty()).then_some((pair, (step_ms, lags)))
-    });
-    followed.collect()
-}
-
-/// A pair at one lag (in steps), with what its fleet says about it.
-fn measure_pair(
-    a: &Seen,
-    b: &Seen,
-    step_ms: i64,
-    lag: i64,
-    fleet: Option<(&Fleet, &Calls)>,
-    params: &MetricParams,
-) -> Option<Measured> {
-    let (x, y) = (a.on.get(&step_ms)?, b.on.get(&step_ms)?);
-    let mut measured = measure(x, y, lag, params)?;
-    let Some((fleet, calls)) = fleet.filter(|_| measured.explained.is_none() && measured.r.abs() >= params.leave())
-    else {
-        return Some(measured);
-    };
-    let end = |seen: &'static SeriesKey, series| End {
-        colony_id: &seen.colony_id,
-        service: (&seen.service_id, calls.partners(&seen.colony_id, &seen.service_id)),
-        series,
-        demand: is_demand(&seen.metric_name),
-    };
-    let (first, second) = (end(a.key, x), end(b.key, y));
-    let (source, target) = if lag >= 0 { (first, second) } else { (second, first) };
-    if fleet.explains(source, target, lag.unsigned_abs() as usize, measured.clamped_r) {
-        measured.explained = Some(Explained::SharedLoad);
-    }
-    Some(measured)
 }
 
 /// Application and environment.
@@ -499,9 +311,9 @@ mod tests {
         let mut scan = MetricScan::new(MetricParams::default(), Shard::WHOLE);
         scan.apply(vec![sample(1, "staging"), sample(2, "test"), sample(3, "production"), sample(4, "test")]);
         scan.forget_before(TimeMs(3 * MINUTE_MS));
-        assert_eq!((scan.series.len(), scan.len()), (1, 2));
+        assert_eq!((scan.held.count(), scan.len()), (1, 2));
         let environment = |minute: i64| {
-            let kept = scan.series[0].tracks[&Some(60)][&(minute * MINUTE_MS)];
+            let kept = scan.held.series(0).tracks[&Some(60)][&(minute * MINUTE_MS)];
             kept.series.series().environment.as_str()
         };
         assert_eq!((environment(3), environment(4)), ("production", "test"));

@@ -2,8 +2,9 @@
 
 use super::grid::{Track, resample};
 use super::params::{MetricParams, PROFILE_DAYS};
-use super::stats::{Acf, autocorrelation, correlation_time, robust_scale, varies};
+use super::stats::{Acf, autocorrelation, correlation_time, robust_scale};
 use model::time::DAY_MS;
+use std::cell::OnceCell;
 
 /// Values beyond this many robust sigmas are clamped before a relation is judged.
 pub const CLAMP_SIGMAS: f64 = 6.0;
@@ -28,27 +29,30 @@ pub struct Level {
     pub differences: Judged,
 }
 
-/// One series at one instant and one step. All slices hold window + lag slots, oldest first.
+/// What a relation of a series is judged on. All slices hold window + lag slots, oldest first.
 #[derive(Clone, Debug)]
-pub struct Prepared {
-    /// Slots in the window.
-    pub window: usize,
-    /// Raw values, moved and scaled so that the sums stay exact; NaN where missing.
-    pub raw: Vec<f64>,
-    /// `raw` with 0 where missing.
-    pub filled: Vec<f64>,
-    /// `filled` squared.
-    pub squared: Vec<f64>,
-    /// 1 where observed, 0 where missing.
-    pub mask: Vec<f64>,
-    /// Whether nothing is missing.
-    pub complete: bool,
-    /// For each start of the window: mean and sum of squares about it. Filled when `complete`.
-    pub moments: Vec<(f64, f64)>,
+pub struct Judgement {
     /// Clamped at six robust sigmas.
     pub clamped: Level,
     /// Clamped, minus the mean of the same time of day on the days before; absent until that covers the window.
     pub adjusted: Option<Level>,
+}
+
+/// One series at one instant and one step.
+#[derive(Clone, Debug)]
+pub struct Prepared {
+    /// Slots in the window.
+    pub window: usize,
+    /// Raw values of window + lag slots, oldest first, moved and scaled so that sums stay exact; NaN where missing.
+    pub raw: Vec<f64>,
+    /// What was subtracted from the values, and by what they were divided then.
+    pub mean: f64,
+    /// See `mean`.
+    pub reach: f64,
+    /// The values of the days of the profile, which come before, as they were.
+    history: Vec<f64>,
+    slots_per_day: usize,
+    judgement: OnceCell<Judgement>,
 }
 
 fn judged(values: Vec<f64>, window: usize) -> Judged {
@@ -83,46 +87,68 @@ fn without_profile(clamped: &[f64], history: usize, slots_per_day: usize) -> Vec
 impl Prepared {
     /// `None` when too little is observed for any correlation, or when the series does not move.
     pub fn new(track: &Track, params: &MetricParams, step_ms: i64, at_ms: i64) -> Option<Prepared> {
+        let (history, slots) = Prepared::slots(params, step_ms);
+        Prepared::of(resample(track, step_ms, at_ms, history + slots), params, step_ms)
+    }
+
+    /// Slots of the profile, and of window and lag after it.
+    pub fn slots(params: &MetricParams, step_ms: i64) -> (usize, usize) {
+        let slots = params.window_slots(step_ms) + params.lag_slots(step_ms);
+        (PROFILE_DAYS as usize * (DAY_MS / step_ms) as usize, slots)
+    }
+
+    /// The same of values by slot, oldest first.
+    pub fn of(mut all: Vec<f64>, params: &MetricParams, step_ms: i64) -> Option<Prepared> {
         let window = params.window_slots(step_ms);
-        let slots = window + params.lag_slots(step_ms);
-        let slots_per_day = (DAY_MS / step_ms) as usize;
-        let history = PROFILE_DAYS as usize * slots_per_day;
-        let all = resample(track, step_ms, at_ms, history + slots);
-        let observed: Vec<f64> = all[history..].iter().copied().filter(|v| !v.is_nan()).collect();
-        if window == 0 || observed.len() < MetricParams::points_needed(window) {
+        let (history, _) = Prepared::slots(params, step_ms);
+        let observed = || all[history..].iter().copied().filter(|v| !v.is_nan());
+        let count = observed().count();
+        if window == 0 || count < MetricParams::points_needed(window) {
             return None;
         }
-        let mean = observed.iter().map(|v| v / observed.len() as f64).sum::<f64>();
-        let reach = observed.iter().map(|v| (v - mean).abs()).fold(0.0, f64::max);
-        let largest = observed.iter().map(|v| v.abs()).fold(0.0, f64::max);
+        let mean = observed().map(|v| v / count as f64).sum::<f64>();
+        let reach = observed().map(|v| (v - mean).abs()).fold(0.0, f64::max);
+        let largest = observed().map(f64::abs).fold(0.0, f64::max);
         // a spread of 1e-12 of the values is their rounding, not a movement
         if !reach.is_finite() || reach <= 1e-12 * largest {
             return None;
         }
-        let all: Vec<f64> = all.iter().map(|v| (v - mean) / reach).collect();
-        let raw = all[history..].to_vec();
-        let filled: Vec<f64> = raw.iter().map(|v| if v.is_nan() { 0.0 } else { *v }).collect();
-        let mask: Vec<f64> = raw.iter().map(|v| if v.is_nan() { 0.0 } else { 1.0 }).collect();
-        let complete = observed.len() == raw.len();
-        let moments = if complete { window_moments(&raw, window) } else { Vec::new() };
+        let raw = all.split_off(history).into_iter().map(|v| (v - mean) / reach).collect();
+        let slots_per_day = (DAY_MS / step_ms) as usize;
+        Some(Prepared { window, raw, mean, reach, history: all, slots_per_day, judgement: OnceCell::new() })
+    }
 
-        let (centre, sigma) = robust_scale(&raw)?;
+    /// What its relations are judged on, computed when it is first needed.
+    pub fn judgement(&self) -> &Judgement {
+        self.judgement.get_or_init(|| self.judge())
+    }
+
+    fn judge(&self) -> Judgement {
+        let window = self.window;
+        // a series is prepared only with observed values
+        let (centre, sigma) = robust_scale(&self.raw).unwrap_or_default();
         let reach = CLAMP_SIGMAS * sigma;
-        let clamped: Vec<f64> = all.iter().map(|v| v.clamp(centre - reach, centre + reach)).collect();
-        let adjusted = without_profile(&clamped, history, slots_per_day);
+        let history = self.history.iter().map(|v| (v - self.mean) / self.reach);
+        let clamped: Vec<f64> =
+            history.chain(self.raw.iter().copied()).map(|v| v.clamp(centre - reach, centre + reach)).collect();
+        let adjusted = without_profile(&clamped, self.history.len(), self.slots_per_day);
         let covered = adjusted[adjusted.len() - window..].iter().filter(|v| !v.is_nan()).count();
         let adjusted = (covered >= MetricParams::points_needed(window)).then(|| level(adjusted, window));
-        Some(Prepared {
-            window,
-            squared: filled.iter().map(|v| v * v).collect(),
-            raw,
-            filled,
-            mask,
-            complete,
-            moments,
-            clamped: level(clamped[history..].to_vec(), window),
-            adjusted,
-        })
+        Judgement { clamped: level(clamped[self.history.len()..].to_vec(), window), adjusted }
+    }
+
+    /// Slots that are known before those of window and lag.
+    pub fn slots_before(&self) -> usize {
+        self.history.len()
+    }
+
+    /// The value of a slot counted from the newest, which is 1, moved and scaled; of the days of the profile as well.
+    pub fn at_end(&self, from_end: usize) -> f64 {
+        let (known, before) = (self.raw.len(), self.history.len());
+        match known.checked_sub(from_end) {
+            Some(slot) => self.raw[slot],
+            None => (self.history[before + known - from_end] - self.mean) / self.reach,
+        }
     }
 
     /// Longest lag in slots.
@@ -135,20 +161,4 @@ impl Prepared {
         let start = self.lag_max() - lag;
         &values[start..start + self.window]
     }
-}
-
-/// Mean and sum of squares about it for every start of the window; the sum is 0 where the series does not move.
-fn window_moments(values: &[f64], window: usize) -> Vec<(f64, f64)> {
-    (0..=values.len() - window)
-        .map(|start| {
-            let slice = &values[start..start + window];
-            let mean = slice.iter().sum::<f64>() / window as f64;
-            let (mut about, mut raw) = (0.0, 0.0);
-            for v in slice {
-                about += (v - mean) * (v - mean);
-                raw += v * v;
-            }
-            (mean, if varies(about, raw) { about } else { 0.0 })
-        })
-        .collect()
 }

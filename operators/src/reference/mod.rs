@@ -5,4 +5,5 @@ pub mod event_pair;
 pub mod events;
 mod metric_pair;
 pub mod metrics;
+pub mod plain;
 mod statistics;

@@ -1,6 +1,7 @@
 //! Tests of metric pairs: planted relations and nulls, the oracle, real data.
 #![allow(clippy::unwrap_used)]
 
+mod engine;
 mod planted;
 mod property;
 mod real;

@@ -2,10 +2,9 @@
 
 use super::*;
 use crate::metrics::grid::{Kept, Track};
-use crate::metrics::lags::{Workspace, correlate_lags};
-use crate::metrics::pair::correlate;
 use crate::metrics::series::Prepared;
 use crate::metrics::stats::pearson;
+use crate::reference::plain::lags::{PlainSeries, Workspace, correlate, correlate_lags};
 use kernels::{Path, Series, each_pair};
 use proptest::prelude::*;
 
@@ -73,6 +72,7 @@ fn agrees(seed: u64) {
     let plain: Vec<Prepared> = (0..6).filter_map(|_| prepared(&values(&mut random, &common, slots), &params)).collect();
     let path = Path::chosen().unwrap();
     let series: Vec<Series> = plain.iter().map(|p| Series::new(path, &p.raw, p.window).unwrap()).collect();
+    let plain: Vec<PlainSeries> = plain.into_iter().map(PlainSeries::of).collect();
     let points_min = MetricParams::points_needed(window);
     let (mut work, mut forward, mut backward) = (Workspace::default(), Vec::new(), Vec::new());
     each_pair(path, &series, &series, points_min, |i, j, pair| {
@@ -85,6 +85,7 @@ fn agrees(seed: u64) {
             let (r, there) = (curve[steps], format!("series {i} and {j}, lag {lag}"));
             assert_eq!(pair.r(lag).is_none(), r.is_nan(), "{there}");
             assert!(r.is_nan() || (pair.r(lag).unwrap() - r).abs() <= 1e-9, "{there}: {:?} and {r}", pair.r(lag));
+            let (source, target) = (&source.prepared, &target.prepared);
             let defined = pearson(source.window_of(&source.raw, steps), target.window_of(&target.raw, 0));
             let defined = defined.filter(|(_, n)| *n >= points_min).map(|(r, n)| (r.to_bits(), n));
             assert_eq!(pair.cell(lag).map(|cell| (cell.r.to_bits(), cell.points)), defined, "{there}");

@@ -1,0 +1,94 @@
+//! What is measured of the followed pairs at an instant.
+
+use super::held::{Held, Place, Seen};
+use super::instant::{Followed, Instant, Pair, Window};
+use super::kinds::is_demand;
+use super::load::{End, Fleet, is_simultaneous};
+use super::pair::{Measured, measure};
+use super::params::MetricParams;
+use super::row::Explained;
+use crate::calls::Calls;
+use model::metric::SeriesKey;
+use model::time::TimeMs;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Measures the followed pairs at an instant at every lag at which it has not been done yet. `known`: all series as they
+/// are seen from it, if that is at hand.
+pub fn measure_followed(
+    held: &Held,
+    calls: &Calls,
+    followed: &Followed,
+    params: &MetricParams,
+    at: TimeMs,
+    known: Option<&[Seen]>,
+    instant: &mut Instant,
+) {
+    let mut missing: Vec<(Pair, i64, i64, bool)> = Vec::new();
+    let mut kept = BTreeMap::new();
+    for (pair, (step_ms, lags)) in followed {
+        if instant.step_of(*pair) != Some(*step_ms) {
+            continue;
+        }
+        for one in lags {
+            let simultaneous = is_simultaneous(one.lag, one.range);
+            match instant.windows.remove(&(*pair, one.lag)) {
+                Some(window) if window.simultaneous == simultaneous => {
+                    kept.insert((*pair, one.lag), window);
+                }
+                _ => missing.push((*pair, *step_ms, one.lag, simultaneous)),
+            }
+        }
+    }
+    instant.windows = kept;
+    if missing.is_empty() {
+        return;
+    }
+    let ends: BTreeSet<Place> = missing.iter().flat_map(|((a, b), ..)| [*a, *b]).collect();
+    let any_simultaneous = missing.iter().any(|(.., simultaneous)| *simultaneous);
+    let is_wanted =
+        |place: Place, key: &SeriesKey| ends.contains(&place) || any_simultaneous && is_demand(&key.metric_name);
+    let looked_at = if known.is_some() { Vec::new() } else { held.see(params, at, is_wanted) };
+    let seen: Vec<&Seen> = known.unwrap_or(&looked_at).iter().filter(|seen| is_wanted(seen.place, seen.key)).collect();
+    let mut fleets: BTreeMap<i64, Fleet> = BTreeMap::new();
+    for series in seen.iter().filter(|series| is_demand(&series.key.metric_name)) {
+        for (step, prepared) in &series.on {
+            fleets.entry(*step).or_default().add(&series.key.colony_id, prepared);
+        }
+    }
+    let by_place: BTreeMap<Place, &Seen> = seen.iter().map(|series| (series.place, *series)).collect();
+    for (pair, step_ms, lag, simultaneous) in missing {
+        let (Some(a), Some(b)) = (by_place.get(&pair.0), by_place.get(&pair.1)) else { continue };
+        let fleet = fleets.get(&step_ms).filter(|_| simultaneous);
+        let measured = measure_pair(a, b, step_ms, lag, fleet.map(|fleet| (fleet, calls)), params);
+        instant.windows.insert((pair, lag), Window { simultaneous, measured });
+    }
+}
+
+/// A pair at one lag (in steps), with what its fleet says about it.
+fn measure_pair(
+    a: &Seen,
+    b: &Seen,
+    step_ms: i64,
+    lag: i64,
+    fleet: Option<(&Fleet, &Calls)>,
+    params: &MetricParams,
+) -> Option<Measured> {
+    let (x, y) = (a.on.get(&step_ms)?, b.on.get(&step_ms)?);
+    let mut measured = measure(x, y, lag, params)?;
+    let Some((fleet, calls)) = fleet.filter(|_| measured.explained.is_none() && measured.r.abs() >= params.leave())
+    else {
+        return Some(measured);
+    };
+    let end = |seen: &'static SeriesKey, series| End {
+        colony_id: &seen.colony_id,
+        service: (&seen.service_id, calls.partners(&seen.colony_id, &seen.service_id)),
+        series,
+        demand: is_demand(&seen.metric_name),
+    };
+    let (first, second) = (end(a.key, x), end(b.key, y));
+    let (source, target) = if lag >= 0 { (first, second) } else { (second, first) };
+    if fleet.explains(source, target, lag.unsigned_abs() as usize, measured.clamped_r) {
+        measured.explained = Some(Explained::SharedLoad);
+    }
+    Some(measured)
+}
