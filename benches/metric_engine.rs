@@ -186,8 +186,11 @@ impl Fleet {
         // eight series follow each factor closely
         let factors: Vec<Vec<f64>> = (0..count.div_ceil(32)).map(|_| random.slow(minutes + 240, 0.9)).collect();
         let metrics = ["latency_ms", "requests_per_minute", "memory_bytes", "queue_length", "error_ratio"];
-        let names =
-            |n: usize| [format!("colony-{:03}", n / 10), format!("service-{}", n / 5 % 2), metrics[n % 5].to_owned()];
+        // neighbours in number follow one factor and are in different colonies
+        let colonies = count.div_ceil(10);
+        let names = |n: usize| {
+            [format!("colony-{:03}", n % colonies), format!("service-{}", n / colonies), metrics[n % 5].to_owned()]
+        };
         let names: Vec<[String; 3]> = (0..count).map(names).collect();
         let values = (0..count).map(|n| random.series(n, minutes, &factors, gaps)).collect();
         let ids = names.iter().map(|names| SeriesId::of(names_of(names))).collect();
