@@ -48,7 +48,7 @@ mod tests {
     #[test]
     fn colonies_that_are_not_current_are_missing_with_their_reason_and_a_large_fleet_is_summed_up() {
         let colony = |place: usize| {
-            let (state, reason) = if place % 2 == 0 { ("current", "") } else { ("late", "no answer") };
+            let (state, reason) = if place.is_multiple_of(2) { ("current", "") } else { ("late", "no answer") };
             let complete_to = (place != 3).then(|| format!("2024-11-13T12:{:02}:00Z", place % 60));
             json!({ "colony_id": format!("c{place}"), "state": state, "complete_to": complete_to, "reason": reason })
         };
