@@ -217,7 +217,7 @@ fn a_shell_completes_the_commands_and_flags_of_coral() {
         let output = std::process::Command::new("bash").args(["-c", &line]).output().unwrap();
         String::from_utf8(output.stdout).unwrap().trim().to_owned()
     };
-    assert_eq!(offered(&["coral", "reef", "dep"]), "deployments deployment");
+    assert_eq!(offered(&["coral", "reef", "dep"]), "deployment deployments");
     assert_eq!(offered(&["coral", "reef", "gate", "--fr"]), "--from");
     assert_eq!(call::<Coral>(&["completions", "tcsh"]).0, Exit::Usage);
 }

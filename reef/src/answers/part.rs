@@ -154,7 +154,8 @@ mod tests {
         let part = Part { limit: Some(2), cursor: None, skip: 3 };
         assert_eq!(part.reach().ok(), Some(5));
         let listed = Listed::of(&part, vec![1, 2, 3, 4, 5], (10, 9), |last, end| format!("{last} at {end}"));
-        let expected = Listed { items: vec![4, 5], total: 19, truncated: true, next_cursor: Some("5 at 15".to_owned()) };
+        let expected =
+            Listed { items: vec![4, 5], total: 19, truncated: true, next_cursor: Some("5 at 15".to_owned()) };
         assert_eq!(listed, expected);
         let behind = Listed::of(&part, vec![1, 2], (0, 2), |_, _| String::new());
         assert_eq!((behind.items.len(), behind.total, behind.truncated), (0, 2, false));

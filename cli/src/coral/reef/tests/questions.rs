@@ -216,7 +216,8 @@ fn a_token_is_made_listed_without_its_secret_and_revoked() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(
         folder.path().join("reef.toml"),
-        "reef_id = \"r\"\n[storage]\ntype = \"duckdb\"\npath = \"r.duckdb\"\n",
+        "reef_id = \"r\"\n[[sources]]\nkind = \"files\"\nevents = [\"*.ndjson\"]\n[storage]\ntype = \"duckdb\"\n\
+         path = \"r.duckdb\"\n",
     )
     .unwrap();
     assert!(text(folder.path(), "token list").starts_with("No token in "));
