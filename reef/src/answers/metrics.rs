@@ -222,6 +222,11 @@ fn step(given: Option<i64>, range: Option<Range>, points_max: i64) -> Result<i64
             Err(Refusal::invalid(message, hint).at("step"))
         }
         Some(step_ms) => Ok(step_ms),
-        None => Ok(STEPS_MS.into_iter().find(|step_ms| points(*step_ms) <= points_max).unwrap_or(DAY_MS)),
+        None => {
+            // a range that begins within a step has a point more
+            let fits =
+                |step_ms: &i64| (length_ms + step_ms - 1) / step_ms <= points_max && points(*step_ms) <= POINTS_MAX;
+            Ok(STEPS_MS.into_iter().find(fits).unwrap_or(DAY_MS))
+        }
     }
 }

@@ -98,7 +98,8 @@ impl RangeQuestion {
         let from = from.unwrap_or((to - window_ms).max(TIME_MIN));
         if from >= to {
             let message = format!("the range {from} to {to} is empty");
-            let field = if self.from.is_some() { "start_time" } else { "end_time" };
+            let is_start = self.from.is_some() || self.from_ago_ms.is_some();
+            let field = if is_start { "start_time" } else { "end_time" };
             return Err(Refusal::invalid(message, "start before the end").at(field));
         }
         let length_ms = to - from;

@@ -325,7 +325,7 @@ async fn a_question_that_has_no_answer_is_refused_with_its_field_and_near_names(
             promotion("v2.2.1"),
             404,
             "not_found",
-            "version: api v2.2.1 has never been deployed; did you mean one of: v2.1.0, v2.2.0?",
+            "version: api v2.2.1 has never been deployed; did you mean one of: v2.2.0, v2.1.0?",
         ),
         (
             "ReefLLM/AnalyzeDeployment",

@@ -141,6 +141,11 @@ async fn wrong_arguments_are_refused_in_words() {
         ("reef_list_colonies", json!({ "reef": "other" }), "reef: there is no reef \"other\" here"),
         ("reef_query_events", json!({ "start": "yesterday" }), "start: \"yesterday\" is no time; write RFC 3339"),
         ("reef_query_events", json!({ "start": "now-1h", "end": "now-2h" }), "start: the range "),
+        (
+            "reef_query_events",
+            json!({ "service": "apy" }),
+            "service: no service \"apy\" was observed in the range; did you mean \"api\"?",
+        ),
         ("reef_query_events", json!({ "start": "now-90d" }), "start: the range is 90d long; ask for at most 31d"),
         ("reef_query_events", json!({ "severity": "bad" }), "severity: \"bad\" is none; one of: info, warning"),
         (
@@ -186,11 +191,6 @@ async fn wrong_arguments_are_refused_in_words() {
 async fn an_empty_result_says_why_and_what_to_call() {
     let client = connect().await;
     for (name, arguments, words) in [
-        (
-            "reef_query_events",
-            json!({ "service": "apy" }),
-            vec!["the service \"apy\", did you mean \"api\"?", "an earlier start"],
-        ),
         (
             "reef_query_events",
             json!({ "start": "now-1m" }),

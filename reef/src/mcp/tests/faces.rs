@@ -125,7 +125,12 @@ async fn rpc_tools_and_command_line_have_the_same_facts() {
         let answer = opened.json(&method, &request).await;
         assert_eq!(answer.status, 200, "{method}: {}", answer.text());
         let by_rpc = answer.value();
-        assert_eq!(by_tool, as_structured(tool, &by_rpc), "{name}");
+        // each face has cursors of its own
+        let without_cursor = |mut answer: Value| {
+            answer.as_object_mut().unwrap().remove("next_cursor");
+            answer
+        };
+        assert_eq!(without_cursor(by_tool), without_cursor(as_structured(tool, &by_rpc)), "{name}");
         // what the command line prints with --json
         let read = tool.read(arguments.as_object().unwrap().clone()).unwrap();
         let question: Question = (tool.question)(&read).unwrap();
