@@ -333,15 +333,13 @@ mod tests {
                     scan.scan(TimeMs(minute * MINUTE_MS));
                 }
             }
-            assert_eq!((scan.len(), scan.series.len(), scan.places.len()), (10, 1, 1));
-            assert_eq!(scan.series[0].tracks.len(), 1);
+            assert_eq!((scan.len(), scan.held.count()), (10, 1));
+            assert_eq!(scan.held.series(0).tracks.len(), 1);
             let instants = scan.instants.values();
-            instants
-                .map(|instant| (instant.latest.len(), instant.changed.len(), instant.rows.len()))
-                .collect::<Vec<_>>()
+            instants.map(|instant| (instant.changed.len(), instant.rows.len())).collect::<Vec<_>>()
         };
         let changing = held(&|minute| format!("ephemeral-{minute}"));
-        assert!(changing.iter().all(|(latest, changed, _)| *latest <= 1 && *changed <= 1), "{changing:?}");
+        assert!(changing.iter().all(|(changed, _)| *changed <= 1), "{changing:?}");
         assert_eq!(changing, held(&|_| "production".to_owned()));
     }
 }
