@@ -136,7 +136,7 @@ impl Pair<'_> {
             return None;
         }
         let greatest = |(estimates, from): (&Estimates, usize)| wide::with(self.path, Greatest { estimates, from });
-        let (forward, backward) = self.of_side(side);
+        let [forward, backward] = self.of_side(side);
         let first = match (forward.and_then(greatest), backward.and_then(greatest)) {
             (Some((lag, r)), Some((_, other))) if r >= other => lag as i64,
             (_, Some((lag, _))) => -(lag as i64),
@@ -220,17 +220,17 @@ impl Pair<'_> {
     }
 
     /// The estimates of a side, each with its first lag.
-    fn of_side(&self, side: Side) -> (Option<(&Estimates, usize)>, Option<(&Estimates, usize)>) {
+    fn of_side(&self, side: Side) -> [Option<(&Estimates, usize)>; 2] {
         match side {
-            Side::Both => (Some((self.forward, 0)), Some((self.backward, 1))),
-            Side::First => (Some((self.forward, 1)), None),
-            Side::Second => (None, Some((self.backward, 1))),
+            Side::Both => [Some((self.forward, 0)), Some((self.backward, 1))],
+            Side::First => [Some((self.forward, 1)), None],
+            Side::Second => [None, Some((self.backward, 1))],
         }
     }
 
     fn may_any_reach(&self, side: Side, cut: Cut) -> bool {
         let any = |(estimates, from): (&Estimates, usize)| wide::with(self.path, AnyReaching { estimates, from, cut });
-        let (forward, backward) = self.of_side(side);
+        let [forward, backward] = self.of_side(side);
         forward.is_some_and(any) || backward.is_some_and(any)
     }
 
@@ -238,7 +238,7 @@ impl Pair<'_> {
     fn lags_of_side_reaching(&self, side: Side, cut: Cut) -> Vec<i64> {
         let reaching =
             |(estimates, from): (&Estimates, usize)| wide::with(self.path, LagsReaching { estimates, from, cut });
-        let (forward, backward) = self.of_side(side);
+        let [forward, backward] = self.of_side(side);
         let forward = forward.map(reaching).unwrap_or_default().into_iter().map(|lag| lag as i64);
         let backward = backward.map(reaching).unwrap_or_default().into_iter().map(|lag| -(lag as i64));
         let mut lags: Vec<i64> = forward.chain(backward).collect();
