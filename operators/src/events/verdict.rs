@@ -21,6 +21,7 @@ use model::event::EventTypeKey;
 use model::pattern::{Finding, PatternState};
 use model::real::Real;
 use model::time::TimeMs;
+use std::cmp::Reverse;
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -292,7 +293,7 @@ impl InstantRows {
         let mut ranked: Vec<(Real, usize)> =
             self.pairs.values().enumerate().filter_map(|(place, scanned)| Some((weighted(scanned)?, place))).collect();
         // pairs of equal evidence in the order of their names
-        ranked.sort_by(|a, b| b.0.cmp(&a.0));
+        ranked.sort_by_key(|ranked| Reverse(ranked.0));
         let log_weighted: Vec<f64> = ranked.iter().map(|(weighted, _)| weighted.0).collect();
         let mut q_by_place = vec![1.0; self.pairs.len()];
         for ((_, place), q_value) in ranked.iter().zip(q_values(&log_weighted, self.weight_total())) {

@@ -136,13 +136,13 @@ impl Source {
             0 => 10.0 * self.slow,
             1 => 3.0 * day + 0.3 * fresh,
             // constant stretches
-            2 if slot / 37 % 2 == 0 => 1.0,
+            2 if (slot / 37).is_multiple_of(2) => 1.0,
             3 if random.chance(0.01) => 200.0,
             // whole numbers: equal values
             4 => (2.0 * followed).round(),
             5 => 7.5,
             // jumps of level
-            6 => followed + if slot / 151 % 2 == 0 { 25.0 } else { 0.0 },
+            6 => followed + if (slot / 151).is_multiple_of(2) { 25.0 } else { 0.0 },
             _ => followed,
         };
         self.offset + value
@@ -220,7 +220,7 @@ fn compare(seed: u64) -> usize {
         if random.chance(0.02) {
             every = [1, 1, 7, 40][random.below(4)];
         }
-        if slot < window && slot + 1 < length || slot % every != 0 && slot + 1 < length {
+        if slot + 1 < length && (slot < window || !slot.is_multiple_of(every)) {
             continue;
         }
         for (sample, diff) in &changes {
