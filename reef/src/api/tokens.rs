@@ -211,11 +211,12 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (one, other) = (tokens(folder.path()), tokens(folder.path()));
         let make = |tokens: Tokens, name: &'static str| {
-            std::thread::spawn(move || {
+            let writes = move || {
                 for _ in 0..25 {
                     tokens.create(name, Role::Readonly).unwrap();
                 }
-            })
+            };
+            std::thread::Builder::new().name(name.to_owned()).spawn(writes).unwrap()
         };
         let writers = [make(one.clone(), "one"), make(other, "other")];
         writers.into_iter().for_each(|writer| writer.join().unwrap());
