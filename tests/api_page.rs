@@ -85,7 +85,10 @@ pub fn shell(commands: &str, reef: &Reef, address: &str) -> String {
 fn has(program: &str, test: &str) -> bool {
     let has = Command::new(program).arg("--version").output().is_ok_and(|output| output.status.success());
     if !has {
-        println!("SKIPPED api_page::{test}: `{program}` does not start");
+        #[expect(clippy::print_stderr, reason = "a skipped test must be seen")]
+        {
+            eprintln!("SKIPPED api_page::{test}: `{program}` does not start");
+        }
     }
     has
 }

@@ -7,7 +7,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Events of one colony, a minute apart; `time` is the name of the column with the time.
 fn events(count: usize, time: &str) -> String {
@@ -169,8 +169,11 @@ fn a_run_waits_for_a_reader_that_has_the_store_open_for_a_moment() {
     reef.run();
     let held = duckdb::Connection::open(reef.store()).unwrap();
     let mut run = reef.command().stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    std::thread::sleep(Duration::from_millis(600));
-    assert_eq!(run.try_wait().unwrap(), None, "it waits");
+    let until = Instant::now() + Duration::from_millis(600);
+    while Instant::now() < until {
+        assert_eq!(run.try_wait().unwrap(), None, "it waits");
+        std::thread::yield_now();
+    }
     drop(held);
     assert!(run.wait().unwrap().success());
 }

@@ -132,7 +132,7 @@ fn files_that_cannot_be_read_decide_the_code_of_a_publication_and_the_others_are
     };
     assert_eq!(published(&[program("coral-pipeline").to_owned()]), Some(1), "it is broken");
     let Some(called) = without_privileges() else { return };
-    std::fs::set_permissions(&bad, PermissionsExt::from_mode(0)).unwrap();
+    std::fs::set_permissions(&bad, PermissionsExt::from_mode(0o000)).unwrap();
     assert_eq!(published(&called), Some(4), "it may not be read");
 }
 

@@ -1,11 +1,12 @@
 //! `coral-pipeline run`: runs a reef, shows its progress, and ends with the patterns found.
 
 use super::ask::attended;
+use super::assigned::Assigned;
 use super::load::{load_runnable, network_of};
 use super::rules;
 use super::run_failure::run_failure;
 use super::shortfall::{shortfall, stopped_early};
-use super::{assigned, clock_note, display, services, summary};
+use super::{clock_note, display, services, summary};
 use crate::entry::runtime;
 use crate::exit::{Exit, Failure};
 use crate::output::{Output, Style};
@@ -212,12 +213,17 @@ async fn with_addresses<T>(
     network: &Network,
     running: impl Future<Output = T>,
 ) -> T {
-    let mut running = pin!(running);
-    tokio::select! {
-        ended = &mut running => return ended,
-        () = assigned::store(config, path, network) => {}
+    let (mut running, mut assigned) = (pin!(running), Assigned::of((config, path), network));
+    let ended = tokio::select! {
+        ended = &mut running => Some(ended),
+        () = assigned.watch() => None,
+    };
+    // a short run may end between two looks
+    assigned.look().await;
+    match ended {
+        Some(ended) => ended,
+        None => running.await,
     }
-    running.await
 }
 
 /// Waits for `running` and its display, then for the display. A panic of the display ends both.
