@@ -45,7 +45,7 @@ pub(super) async fn reason(tool: &Tool, arguments: &Arguments, list: &List, asks
     Some(format!("No items: {}. Try: {}.", sentences.join("; "), tool.otherwise))
 }
 
-/// What to say of a service that neither a topology nor a deployment names.
+/// What to say of a service that is known, but not among these colonies.
 async fn unknown_service(service: &str, arguments: &Arguments, asks: &dyn Asks) -> Option<String> {
     let filter = Filter { service: None, ..arguments.filter() };
     let question = Question::Versions(VersionsQuestion { filter, behind: false });
@@ -56,5 +56,5 @@ async fn unknown_service(service: &str, arguments: &Arguments, asks: &dyn Asks) 
         return None;
     }
     let hint = near_hint("service", &service.to_lowercase(), &known);
-    Some(format!("no topology and no deployment names the service {service:?}, {hint}"))
+    Some(format!("no topology and no deployment of these colonies names the service {service:?}, {hint}"))
 }
