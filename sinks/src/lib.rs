@@ -18,6 +18,7 @@
 //! | `slices` | how much time is read at once |
 //! | `overview` | services, calls and hourly summaries, from pages |
 //! | `patterns` | correlations and evidence as rows, and back |
+//! | `revisions` | what was said of a correlation, since when, and why that changed |
 //! | `transfer` | whole tables as pages of record batches |
 //! | `copy` | every table of one store into another |
 //! | `memory` | the reference store, in memory |
@@ -46,6 +47,7 @@ mod patterns;
 pub mod rejects;
 pub mod resolve;
 pub mod retention;
+pub mod revisions;
 pub mod rollup;
 pub mod schema;
 mod slices;

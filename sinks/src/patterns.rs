@@ -47,7 +47,7 @@ fn optional<T>(value: Option<T>, of: fn(T) -> Value) -> Value {
     value.map_or(Value::Null, of)
 }
 
-fn correlation_value(row: &CorrelationRow<'_>, column: &str) -> Value {
+pub(crate) fn correlation_value(row: &CorrelationRow<'_>, column: &str) -> Value {
     let CorrelationRow { correlation: row, revision, updated_at } = row;
     let PatternKey { source, target } = &row.key;
     let text = |text: &str| Value::Text(text.to_owned());
@@ -112,18 +112,18 @@ fn evidence_value(row: &Evidence, column: &str) -> Value {
 }
 
 /// The values of a stored row, by column.
-struct Fields {
-    table: &'static Table,
-    row: Row,
+pub(crate) struct Fields {
+    pub(crate) table: &'static Table,
+    pub(crate) row: Row,
 }
 
 impl Fields {
-    fn take(&mut self, column: &str) -> Value {
+    pub(crate) fn take(&mut self, column: &str) -> Value {
         let place = self.table.columns.iter().position(|(name, _)| *name == column);
         place.map_or(Value::Null, |place| std::mem::replace(&mut self.row[place], Value::Null))
     }
 
-    fn perhaps_text(&mut self, column: &str) -> Option<String> {
+    pub(crate) fn perhaps_text(&mut self, column: &str) -> Option<String> {
         if let Value::Text(text) = self.take(column) { Some(text) } else { None }
     }
 
@@ -131,7 +131,7 @@ impl Fields {
         self.perhaps_text(column).unwrap_or_default()
     }
 
-    fn perhaps_time(&mut self, column: &str) -> Option<TimeMs> {
+    pub(crate) fn perhaps_time(&mut self, column: &str) -> Option<TimeMs> {
         if let Value::Time(time) = self.take(column) { Some(time) } else { None }
     }
 
@@ -143,7 +143,7 @@ impl Fields {
         if let Value::Real(real) = self.take(column) { Some(real) } else { None }
     }
 
-    fn real(&mut self, column: &str) -> Real {
+    pub(crate) fn real(&mut self, column: &str) -> Real {
         self.perhaps_real(column).unwrap_or_default()
     }
 
@@ -152,7 +152,7 @@ impl Fields {
         if let Value::Count(number) = self.take(column) { number } else { 0 }
     }
 
-    fn small_count(&mut self, column: &str) -> u32 {
+    pub(crate) fn small_count(&mut self, column: &str) -> u32 {
         u32::try_from(self.count(column)).unwrap_or(u32::MAX)
     }
 
@@ -160,7 +160,7 @@ impl Fields {
         if let Value::Whole(number) = self.take(column) { number } else { 0 }
     }
 
-    fn seconds(&mut self, column: &str) -> i32 {
+    pub(crate) fn seconds(&mut self, column: &str) -> i32 {
         i32::try_from(self.whole(column)).unwrap_or(i32::MAX)
     }
 
@@ -176,43 +176,45 @@ impl Fields {
 
 /// Stored correlations with their revision, and when that was written.
 pub(crate) fn read_correlations(page: &Page) -> Result<Vec<(Correlation, u64, TimeMs)>, Unknown> {
-    let read = |row| {
-        let mut row = Fields { table: correlations(), row };
-        let correlation = Correlation {
-            key: PatternKey { source: row.signal("source")?, target: row.signal("target")? },
-            correlation_type: row.text("correlation_type"),
-            source_application: row.text("source_application"),
-            source_environment: row.text("source_environment"),
-            target_application: row.text("target_application"),
-            target_environment: row.text("target_environment"),
-            source_timestamp: row.time("source_timestamp"),
-            target_timestamp: row.time("target_timestamp"),
-            correlation_score: row.real("correlation_score"),
-            coefficient: row.real("coefficient"),
-            confidence: row.real("confidence"),
-            lag_seconds: row.seconds("lag_seconds"),
-            lag_low_seconds: row.seconds("lag_low_seconds"),
-            lag_high_seconds: row.seconds("lag_high_seconds"),
-            pattern_description: row.text("pattern_description"),
-            occurrence_count: row.small_count("occurrence_count"),
-            first_observed: row.time("first_observed"),
-            last_observed: row.time("last_observed"),
-            state: read_state(&row.text("state"))?,
-            e_value: row.real("e_value"),
-            q_value: row.real("q_value"),
-            sample_count: row.count("sample_count"),
-            explained_by: row.perhaps_text("explained_by"),
-            reason: row.perhaps_text("reason"),
-            chance_level: row.perhaps_real("chance_level"),
-            effective_points: row.perhaps_real("effective_points"),
-            judged_coefficient: row.perhaps_real("judged_coefficient"),
-            part_of: row.perhaps_text("part_of"),
-            open_count: row.small_count("open_count"),
-            open_until: row.perhaps_time("open_until"),
-        };
-        Ok((correlation, row.count("revision"), row.time("updated_at")))
+    page.rows().into_iter().map(read_correlation).collect()
+}
+
+/// One of them.
+pub(crate) fn read_correlation(row: Row) -> Result<(Correlation, u64, TimeMs), Unknown> {
+    let mut row = Fields { table: correlations(), row };
+    let correlation = Correlation {
+        key: PatternKey { source: row.signal("source")?, target: row.signal("target")? },
+        correlation_type: row.text("correlation_type"),
+        source_application: row.text("source_application"),
+        source_environment: row.text("source_environment"),
+        target_application: row.text("target_application"),
+        target_environment: row.text("target_environment"),
+        source_timestamp: row.time("source_timestamp"),
+        target_timestamp: row.time("target_timestamp"),
+        correlation_score: row.real("correlation_score"),
+        coefficient: row.real("coefficient"),
+        confidence: row.real("confidence"),
+        lag_seconds: row.seconds("lag_seconds"),
+        lag_low_seconds: row.seconds("lag_low_seconds"),
+        lag_high_seconds: row.seconds("lag_high_seconds"),
+        pattern_description: row.text("pattern_description"),
+        occurrence_count: row.small_count("occurrence_count"),
+        first_observed: row.time("first_observed"),
+        last_observed: row.time("last_observed"),
+        state: read_state(&row.text("state"))?,
+        e_value: row.real("e_value"),
+        q_value: row.real("q_value"),
+        sample_count: row.count("sample_count"),
+        explained_by: row.perhaps_text("explained_by"),
+        reason: row.perhaps_text("reason"),
+        chance_level: row.perhaps_real("chance_level"),
+        effective_points: row.perhaps_real("effective_points"),
+        judged_coefficient: row.perhaps_real("judged_coefficient"),
+        part_of: row.perhaps_text("part_of"),
+        open_count: row.small_count("open_count"),
+        open_until: row.perhaps_time("open_until"),
     };
-    page.rows().into_iter().map(read).collect()
+    Ok((correlation, row.count("revision"), row.time("updated_at")))
 }
 
 /// Stored evidence.
@@ -239,7 +241,7 @@ fn read_kind(text: &str) -> Result<SignalKind, Unknown> {
         .ok_or_else(|| unknown("source_kind or target_kind", text))
 }
 
-fn read_state(text: &str) -> Result<PatternState, Unknown> {
+pub(crate) fn read_state(text: &str) -> Result<PatternState, Unknown> {
     [PatternState::Candidate, PatternState::Confirmed, PatternState::Withdrawn]
         .into_iter()
         .find(|known| known.as_str() == text)

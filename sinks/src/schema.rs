@@ -175,6 +175,25 @@ pub const DERIVED: &[DerivedTable] = &[
         retention: RetentionClass::Deployments,
         time: "started_at",
     },
+    DerivedTable {
+        table: Table { name: "correlation_revisions", key: 2, columns: &[
+            ("correlation_id", Text), ("learnt_at", Time), ("as_of", Time), ("correlation_type", Text),
+            ("source_colony_id", Text), ("source_service", Text), ("source_timestamp", Time), ("target_colony_id", Text),
+            ("target_service", Text), ("target_timestamp", Time), ("correlation_score", Real), ("confidence", Real),
+            ("lag_seconds", I32), ("pattern_description", Text), ("occurrence_count", U32), ("first_observed", Time),
+            ("last_observed", Time), ("source_kind", Text), ("target_kind", Text), ("source_signal", Text),
+            ("target_signal", Text), ("source_application", Text), ("source_environment", Text),
+            ("target_application", Text), ("target_environment", Text), ("state", Text), ("coefficient", Real),
+            ("e_value", Real), ("q_value", Real), ("lag_low_seconds", I32), ("lag_high_seconds", I32),
+            ("sample_count", U64), ("explained_by", Text), ("reason", Text), ("chance_level", Real),
+            ("effective_points", Real), ("judged_coefficient", Real), ("part_of", Text), ("open_count", U32),
+            ("open_until", Time), ("is_listed", Truth), ("old_state", Text), ("old_score", Real),
+            ("old_confidence", Real), ("old_lag_seconds", I32), ("old_occurrence_count", U32), ("caused_by", Texts),
+            ("caused_count", U32),
+        ] },
+        retention: RetentionClass::Correlations,
+        time: "learnt_at",
+    },
 ];
 
 /// Names of derived tables that older versions had: they are dropped.

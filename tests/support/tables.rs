@@ -12,8 +12,8 @@ const RUN_TIME_COLUMNS: [&str; 6] =
 /// Columns with which ClickHouse's tables decide between copies of a row.
 const STORE_COLUMNS: [&str; 2] = ["ingest_version", "removed"];
 
-/// Tables about processes and owners, not rows.
-const OWN_TABLES: [&str; 2] = ["writers", "store_owner"];
+/// Tables about processes, owners and what was learnt when, not rows.
+const OWN_TABLES: [&str; 3] = ["writers", "store_owner", "correlation_revisions"];
 
 /// The tables behind `federated_metrics` in DuckDB: series ids depend on arrival order.
 const MADE_OF: &str = "'metric_series', 'metric_buckets'";

@@ -20,6 +20,7 @@
 //! | `restore` | windows rebuilt from stored rows |
 //! | `timeline` | what a restart makes of the stored timeline of deployments |
 //! | `published` | from changes of findings to what the store writes |
+//! | `revisions` | what evaluations change in what is said of a pattern |
 //! | `pace` | when to evaluate |
 //! | `retention` | when the store deletes expired rows |
 //! | `pending_rejects` | refused rows that wait for the next tick |
@@ -55,6 +56,7 @@ mod published;
 pub(crate) mod restore;
 mod retention;
 pub(crate) mod retry;
+mod revisions;
 mod running;
 #[cfg(test)]
 mod tests;

@@ -12,6 +12,7 @@ use super::pending_rejects::{PendingRejects, TakenBack};
 use super::published::{Publication, Published};
 use super::restore::restore;
 use super::retention::RetentionPace;
+use super::revisions::Revisions;
 use super::timeline::StoredTimeline;
 use super::unconfirmed;
 use crate::clock::EventClock;
@@ -85,6 +86,7 @@ pub(super) struct Running {
     pub(super) retention: Retention,
     pub(super) retention_pace: RetentionPace,
     pub(super) published: Published,
+    pub(super) revisions: Revisions,
     pub(super) announcer: Announcer,
     /// Reads the store that is written.
     pub(super) reader: Arc<dyn StoreReader>,
@@ -137,7 +139,7 @@ impl Running {
         if let Some(committed) = positions.get(GATE_NAME) {
             gate = gate.resume(committed);
         }
-        let mut published = Published::default();
+        let (mut published, mut revisions) = (Published::default(), Revisions::default());
         let mut pace = EvaluatePace::new(Instant::now());
         let correlates = config.correlation.enabled;
         let mut timeline = None;
@@ -148,6 +150,7 @@ impl Running {
             }
             timeline = Some(restored.timeline);
             published = Published::inherit(reader.published().await?);
+            revisions = Revisions::inherit(reader.correlations().await?);
         }
         let may_have_newer = store.may_have_newer_events().await?;
         let expected_colonies = config.colonies.len() as u64;
@@ -173,6 +176,7 @@ impl Running {
             retention: retention::of(config),
             retention_pace: RetentionPace::new(Instant::now()),
             published,
+            revisions,
             announcer: Announcer::default(),
             reader,
             pace,

@@ -30,6 +30,12 @@ impl Running {
         if self.correlates {
             self.feed_engine(&rows, bytes, order).await?;
         }
+        let learnt_at = self.clock.now();
+        // a replay passes through states that nobody was told of: what counts is what it ends with
+        if self.is_live || self.is_draining {
+            let revised = self.revisions.take(self.reader.as_ref(), learnt_at).await;
+            self.answered.derived.extend(revised);
+        }
         let publication = std::mem::take(&mut self.answered);
         let mut rollups = RollupKey::touched(&rows.metrics);
         rollups.append(&mut RollupKey::touched(&late.metrics));
@@ -50,7 +56,7 @@ impl Running {
         }
         let commit = Commit {
             tick: self.ticks,
-            committed_at: self.clock.now(),
+            committed_at: learnt_at,
             rows,
             late: late.into(),
             restarted: refused.restarted,
@@ -133,7 +139,10 @@ impl Running {
             let waited = self.asked_at.take().map_or(answer.took, |asked_at| asked_at.elapsed());
             self.instruments.evaluated(order, waited, self.clock.now());
             self.pace.evaluated(Instant::now(), answer.took);
-            self.answered.follow(self.published.apply(outcome.findings));
+            self.revisions.note(&outcome.findings, order);
+            let publication = self.published.apply(outcome.findings);
+            self.revisions.publish(&publication);
+            self.answered.follow(publication);
         }
     }
 
