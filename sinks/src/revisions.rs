@@ -3,10 +3,19 @@
 use crate::derived::Row;
 use crate::patterns::{self, CorrelationRow, Fields, correlation_value, correlations};
 use crate::schema::{DERIVED, DerivedTable};
+use crate::transfer::Cursor;
+use crate::{SinkError, StoreReader};
 use model::derived::Value;
 use model::pattern::{Correlation, PatternState};
 use model::real::Real;
 use model::time::TimeMs;
+use std::collections::BTreeMap;
+
+/// Rows read at once.
+const PAGE_ROWS: usize = 10_000;
+
+/// Rows of one pattern read at once.
+const PATTERN_ROWS: usize = 200;
 
 /// The table.
 pub const REVISIONS: &str = "correlation_revisions";
@@ -52,6 +61,47 @@ pub struct Revision {
 pub fn revisions() -> &'static DerivedTable {
     let table = DERIVED.iter().find(|derived| derived.table.name == REVISIONS);
     table.unwrap_or_else(|| unreachable!("the schema has a table of revisions"))
+}
+
+/// All revisions of a pattern, the oldest first.
+///
+/// # Errors
+/// Those of the store.
+pub async fn revisions_of(reader: &dyn StoreReader, correlation_id: &str) -> Result<Vec<Revision>, SinkError> {
+    // before any time, so that the first page begins with the pattern
+    let mut after = Some(Cursor(serde_json::json!([correlation_id, -1]).to_string()));
+    let mut found = Vec::new();
+    loop {
+        let page = reader.rows_of(revisions(), after.as_ref(), PATTERN_ROWS).await?;
+        let rows = page.rows();
+        let own = |row: &&Row| matches!(&row[0], Value::Text(id) if id == correlation_id);
+        let of_it = rows.iter().take_while(own);
+        let count = found.len();
+        found.extend(of_it.filter_map(|row| Revision::of_values(row)));
+        after = page.end();
+        if after.is_none() || found.len() - count < rows.len() {
+            return Ok(found);
+        }
+    }
+}
+
+/// What the reef held to be true at a time: the last revision until then of each pattern that was listed.
+///
+/// # Errors
+/// Those of the store.
+pub async fn known_at(reader: &dyn StoreReader, at: TimeMs) -> Result<Vec<Revision>, SinkError> {
+    let (mut known, mut after) = (BTreeMap::new(), None);
+    loop {
+        let page = reader.rows_of(revisions(), after.as_ref(), PAGE_ROWS).await?;
+        // pages rise in time within a pattern: of several the last one stays
+        for revision in page.rows().iter().filter_map(|row| Revision::of_values(row)).filter(|it| it.learnt_at <= at) {
+            known.insert(revision.row.key.correlation_id(), revision);
+        }
+        after = page.end();
+        if after.is_none() {
+            return Ok(known.into_values().filter(|revision| revision.is_listed).collect());
+        }
+    }
 }
 
 impl Before {

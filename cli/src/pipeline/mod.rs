@@ -18,7 +18,7 @@ mod input_note;
 pub mod load;
 mod meter;
 pub mod migrate;
-mod moment;
+pub(crate) mod moment;
 mod outcome;
 mod progress_line;
 pub mod publish;

@@ -22,6 +22,11 @@ fn parse(flag: &str, text: &str, now: TimeMs) -> Result<RequestedTime, Failure> 
     Err(Failure::new(Exit::Usage, "time_invalid", message).hint(hint))
 }
 
+/// One time.
+pub fn time(flag: &str, text: &str, now: TimeMs) -> Result<TimeMs, Failure> {
+    Ok(parse(flag, text, now)?.time)
+}
+
 /// A range, and the text of both its ends, by which the next call recognises it.
 pub fn range(from: &str, to: &str, now: TimeMs) -> Result<(TimeRange, (String, String)), Failure> {
     let (from, to) = (parse("--from", from, now)?, parse("--to", to, now)?);

@@ -4,12 +4,15 @@ use super::completeness::Completeness;
 use super::fleet::{Filter, Fleet, Scope};
 use super::names;
 use super::part::{self, Listed, Part, Place};
+use super::range::{TIME_MAX, TIME_MIN};
 use super::refusal::{AnswerError, Refusal};
+use super::revisions::{self, RevisionLine};
 use super::services;
 use crate::report::{PatternLine, better_first};
 use crate::show::{Shown, Traced};
 use crate::text;
 use model::pattern::{Correlation, PatternState, Signal};
+use model::time::TimeMs;
 use serde::{Deserialize, Serialize};
 use sinks::StoreReader;
 
@@ -21,6 +24,9 @@ pub struct CorrelationsQuestion {
     pub filter: Filter,
     /// `confirmed` (if none is given), `candidate`, `withdrawn`, or `all`.
     pub state: Option<String>,
+    /// As the reef knew them then, by its clock; without it as it knows them now.
+    #[serde(default)]
+    pub as_of: Option<TimeMs>,
     /// Which part of the list.
     #[serde(default)]
     pub part: Part,
@@ -36,6 +42,9 @@ pub struct Correlations {
     pub state: String,
     /// How many patterns of other states there are.
     pub others: usize,
+    /// The time that was asked for, RFC 3339: what the reef knew then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub as_of: Option<String>,
     /// What the answer is complete to.
     pub completeness: Completeness,
 }
@@ -53,6 +62,10 @@ pub struct OneCorrelation {
     /// The pattern and the rows behind it.
     #[serde(flatten)]
     pub traced: Traced,
+    /// What the reef held to be true of it, the newest first.
+    pub revisions: Vec<RevisionLine>,
+    /// How many of them there are in all.
+    pub revision_count: usize,
     /// What the answer is complete to: the colonies at its two ends.
     pub completeness: Completeness,
 }
@@ -77,7 +90,15 @@ pub async fn correlations(
         let hint = format!("one of: {}, all", states.join(", "));
         return Err(Refusal::invalid(format!("no pattern has the state {state:?}"), hint).at("state").into());
     }
-    let mut rows = reader.correlations().await?;
+    if let Some(at) = question.as_of.filter(|at| !(TIME_MIN..=TIME_MAX).contains(at)) {
+        return Err(Refusal::invalid(format!("the time {at} is out of range"), "give one from 1970 to 2262")
+            .at("as_of")
+            .into());
+    }
+    let mut rows = match question.as_of {
+        Some(at) => revisions::patterns_at(reader, at).await?,
+        None => reader.correlations().await?,
+    };
     let ends = rows.iter().flat_map(|row| [row.key.source.service_id.clone(), row.key.target.service_id.clone()]);
     let filter = services::resolved(filter, ("pattern and no topology", ends.collect()), reader).await?;
     rows.retain(|row| {
@@ -105,7 +126,13 @@ pub async fn correlations(
     };
     let completeness =
         Completeness::of(&fleet, |id, colony| filter.takes_colony(id, &colony.application_name, &colony.environment));
-    Ok(Correlations { correlations: Listed::of(&question.part, lines, counts, cursor), state, others, completeness })
+    Ok(Correlations {
+        correlations: Listed::of(&question.part, lines, counts, cursor),
+        state,
+        others,
+        as_of: question.as_of.map(|at| at.to_string()),
+        completeness,
+    })
 }
 
 /// Answers from a store.
@@ -124,7 +151,8 @@ pub async fn correlation(
             let ends = [traced.pattern.source_colony_id.clone(), traced.pattern.target_colony_id.clone()];
             let fleet = Fleet::read(reader, scope).await?;
             let completeness = Completeness::of(&fleet, |id, _| ends.iter().any(|end| end == id));
-            Ok(OneCorrelation { traced: *traced, completeness })
+            let (revisions, revision_count) = revisions::newest_of(reader, &traced.pattern.correlation_id).await?;
+            Ok(OneCorrelation { traced: *traced, revisions, revision_count, completeness })
         }
         Shown::Several(ids) if ids.is_empty() => {
             let hint = "its id may have changed with the settings, or it was a candidate that no longer exists; list them: \
@@ -143,10 +171,11 @@ impl Correlations {
     pub fn text(&self) -> String {
         let Listed { items, total, next_cursor, .. } = &self.correlations;
         let state = if self.state == "all" { String::new() } else { format!("{} ", self.state) };
+        let then = self.as_of.as_ref().map(|at| format!(", as the reef knew them at {at}")).unwrap_or_default();
         let mut text = match total {
-            0 => format!("No {state}pattern.\n"),
-            1 => format!("1 {state}pattern:\n\n"),
-            many => format!("{many} {state}patterns, best first:\n\n"),
+            0 => format!("No {state}pattern{then}.\n"),
+            1 => format!("1 {state}pattern{then}:\n\n"),
+            many => format!("{many} {state}patterns, best first{then}:\n\n"),
         };
         items.iter().for_each(|line| text.push_str(&text::pattern::block(line)));
         if let Some(cursor) = next_cursor {
@@ -166,6 +195,7 @@ impl Correlations {
 impl OneCorrelation {
     /// For people.
     pub fn text(&self) -> String {
-        format!("{}\n{}\n", text::traced(&self.traced).trim_end(), self.completeness.line())
+        let history = revisions::text(&self.revisions, self.revision_count);
+        format!("{}\n{history}{}\n", text::traced(&self.traced).trim_end(), self.completeness.line())
     }
 }

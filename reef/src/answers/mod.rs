@@ -25,6 +25,7 @@
 //! | `versions` | which version runs where, and which are behind |
 //! | `topology` | services and the calls between them |
 //! | `correlations` | the list of patterns, and one pattern with its rows |
+//! | `revisions` | what the reef held to be true of a pattern, since when, and why |
 //! | `range` | which times a question is about |
 //! | `events` | events of a range |
 //! | `metrics` | series of a range |
@@ -52,6 +53,7 @@ mod page;
 pub mod part;
 pub mod range;
 pub mod refusal;
+pub mod revisions;
 mod series;
 mod services;
 pub mod status;

@@ -6,6 +6,7 @@ mod evaluation;
 mod fleet;
 mod followed;
 mod gate;
+mod revisions;
 mod rows;
 
 use super::compare::CompareQuestion;

@@ -257,6 +257,7 @@ pub(super) static TOOLS: &[Tool] = &[
             Ok(Question::Correlations(CorrelationsQuestion {
                 filter: it.filter(),
                 state: it.text("state"),
+                as_of: None,
                 part: it.part(),
             }))
         },

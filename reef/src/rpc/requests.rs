@@ -53,12 +53,12 @@ fn duration(text: String, field: &str) -> Result<Option<i64>, Refusal> {
     given(text).map(read).transpose()
 }
 
+fn time(field: Time) -> Option<TimeMs> {
+    let ms = |time: &Timestamp| time.seconds.saturating_mul(1_000).saturating_add(i64::from(time.nanos / 1_000_000));
+    field.as_option().map(|time| TimeMs(ms(time)))
+}
+
 fn range((start, end): (Time, Time), time_window: String) -> Result<RangeQuestion, Refusal> {
-    let time = |field: Time| {
-        let ms =
-            |time: &Timestamp| time.seconds.saturating_mul(1_000).saturating_add(i64::from(time.nanos / 1_000_000));
-        field.as_option().map(|time| TimeMs(ms(time)))
-    };
     Ok(RangeQuestion {
         from: time(start),
         to: time(end),
@@ -135,7 +135,8 @@ pub(super) fn deployment(deployment_id: String) -> Result<DeploymentQuestion, Re
 
 pub(super) fn correlations(request: wire::ListCorrelationsRequest) -> Result<CorrelationsQuestion, Refusal> {
     let filter = filter(request.colony_ids, request.environment, request.application_name, request.service_id);
-    Ok(CorrelationsQuestion { filter, state: given(request.state), part: part(request.limit, request.cursor)? })
+    let part = part(request.limit, request.cursor)?;
+    Ok(CorrelationsQuestion { filter, state: given(request.state), as_of: time(request.as_of), part })
 }
 
 pub(super) fn correlation(request: wire::GetCorrelationRequest) -> Result<CorrelationQuestion, Refusal> {

@@ -91,7 +91,7 @@ pub(super) fn score(line: &PatternLine) -> String {
 }
 
 /// Never rounded up to certainty.
-pub(super) fn confidence(confidence: f64) -> String {
+pub(crate) fn confidence(confidence: f64) -> String {
     if confidence > 0.9999 { ">0.9999".to_owned() } else { format!("{confidence:.4}") }
 }
 

@@ -4,6 +4,8 @@ use super::ask::{AskArgs, ask};
 use super::narrow::{FilterArgs, PartArgs};
 use crate::exit::Failure;
 use crate::output::Output;
+use crate::pipeline::moment;
+use model::clock::{Clock, SystemClock};
 use reef::answers::Question;
 use reef::answers::correlations::CorrelationsQuestion;
 
@@ -19,6 +21,9 @@ pub struct CorrelationsArgs {
     /// confirmed, candidate, withdrawn or all [default: confirmed]
     #[arg(long)]
     state: Option<String>,
+    /// As the reef knew them then: RFC 3339, a date, or how long ago (24h)
+    #[arg(long, value_name = "TIME")]
+    as_of: Option<String>,
     #[command(flatten)]
     part: PartArgs,
     #[command(flatten)]
@@ -27,7 +32,8 @@ pub struct CorrelationsArgs {
 
 /// Lists them.
 pub fn run(args: &CorrelationsArgs, output: &Output) -> Result<(), Failure> {
+    let as_of = args.as_of.as_ref().map(|text| moment::time("--as-of", text, SystemClock.now())).transpose()?;
     let question =
-        CorrelationsQuestion { filter: args.filter.filter(), state: args.state.clone(), part: args.part.part() };
+        CorrelationsQuestion { filter: args.filter.filter(), state: args.state.clone(), as_of, part: args.part.part() };
     ask(Question::Correlations(question), &args.ask, output)
 }

@@ -2,6 +2,7 @@
 
 use super::shared::{completeness, large, small, time, time_if};
 use crate::answers::correlations::{Correlations, OneCorrelation};
+use crate::answers::revisions::RevisionLine;
 use crate::report::PatternLine;
 use crate::rpc::wire;
 use crate::show::EvidenceLine;
@@ -16,6 +17,7 @@ pub(in crate::rpc) fn list(answer: Correlations) -> wire::ListCorrelationsRespon
         next_cursor: page.next_cursor.unwrap_or_default(),
         state: answer.state,
         others: small(answer.others),
+        as_of: time_if(answer.as_of.as_ref()),
         completeness: completeness(answer.completeness),
         ..Default::default()
     }
@@ -25,6 +27,8 @@ pub(in crate::rpc) fn one(answer: OneCorrelation) -> wire::GetCorrelationRespons
     wire::GetCorrelationResponse {
         pattern: MessageField::some(pattern(answer.traced.pattern)),
         evidence: answer.traced.evidence.into_iter().map(evidence).collect(),
+        revisions: answer.revisions.into_iter().map(revision).collect(),
+        revision_count: small(answer.revision_count),
         completeness: completeness(answer.completeness),
         ..Default::default()
     }
@@ -82,6 +86,30 @@ fn evidence(line: EvidenceLine) -> wire::CorrelationEvidence {
         target_timestamp: time(&line.target_timestamp),
         lag_ms: line.lag_ms,
         weight: line.weight,
+        ..Default::default()
+    }
+}
+
+fn revision(line: RevisionLine) -> wire::CorrelationRevision {
+    wire::CorrelationRevision {
+        learnt_at: time(&line.learnt_at),
+        as_of: time_if(line.as_of.as_ref()),
+        is_listed: line.is_listed,
+        state: line.state.to_owned(),
+        correlation_score: line.correlation_score,
+        confidence: line.confidence,
+        lag_seconds: line.lag_seconds,
+        occurrence_count: small(line.occurrence_count),
+        sample_count: large(line.sample_count),
+        explained_by: line.explained_by.unwrap_or_default(),
+        pattern_description: line.pattern_description,
+        old_state: line.old_state.unwrap_or_default().to_owned(),
+        old_score: line.old_score,
+        old_confidence: line.old_confidence,
+        old_lag_seconds: line.old_lag_seconds,
+        old_occurrence_count: line.old_occurrence_count.map(small),
+        caused_by: line.caused_by,
+        caused_count: line.caused_count.map(small),
         ..Default::default()
     }
 }
