@@ -48,6 +48,11 @@ impl Completeness {
         Completeness { complete: colonies.iter().all(|colony| colony.state == "current"), colonies }
     }
 
+    /// The end of a list for people: how to get the rest of it, and what it is complete to.
+    pub(super) fn closing(&self, next_cursor: Option<&str>) -> String {
+        format!("{}{}\n", next_cursor.map(page::more).unwrap_or_default(), self.line())
+    }
+
     /// In one sentence, for people.
     pub fn line(&self) -> String {
         let count = self.colonies.len();

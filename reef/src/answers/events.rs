@@ -98,10 +98,7 @@ impl Events {
             ),
         };
         text.push_str(&page::table(&items.iter().map(EventLine::row).collect::<Vec<_>>()));
-        if let Some(cursor) = &self.events.next_cursor {
-            text.push_str(&page::more(cursor));
-        }
-        text.push_str(&format!("{}\n", self.completeness.line()));
+        text.push_str(&self.completeness.closing(self.events.next_cursor.as_deref()));
         text
     }
 }

@@ -90,10 +90,7 @@ impl Metrics {
             ),
         };
         text.push_str(&page::table(&items.iter().map(SeriesLine::row).collect::<Vec<_>>()));
-        if let Some(cursor) = &self.series.next_cursor {
-            text.push_str(&page::more(cursor));
-        }
-        text.push_str(&format!("{}\n", self.completeness.line()));
+        text.push_str(&self.completeness.closing(self.series.next_cursor.as_deref()));
         text
     }
 }
