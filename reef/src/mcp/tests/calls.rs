@@ -202,6 +202,15 @@ async fn an_empty_result_says_why_and_what_to_call() {
             vec!["nothing that is stored fits", "reef_query_events"],
         ),
         ("reef_list_correlations", json!({ "state": "withdrawn" }), vec!["state all"]),
+        // a service of staging, asked for in production
+        (
+            "reef_list_services",
+            json!({ "service": "web", "colonies": ["my-shop-production"] }),
+            vec![
+                "no topology and no deployment of these colonies names the service \"web\", known: api, payment-processor",
+                "reef_get_topology",
+            ],
+        ),
         ("reef_list_colonies", json!({ "cursor": "7" }), vec!["the cursor is behind the last of 2 items"]),
     ] {
         let called = client.call(name, arguments.clone()).await;
