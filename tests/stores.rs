@@ -147,6 +147,13 @@ fn migrate_and_validate_know_the_server() {
     assert_eq!(server.query(&database, "SHOW TABLES"), "", "a dry run creates nothing");
     assert_eq!(steps(&coral_pipeline(&["migrate"], &reef)), all);
     assert_eq!(steps(&coral_pipeline(&["migrate"], &reef)), 0);
+    // a table that has no step of its own
+    server.query(&database, "DROP TABLE deployment_timeline SYNC");
+    assert_eq!(steps(&coral_pipeline(&["migrate", "--dry-run"], &reef)), 0);
+    let derived = || server.query(&database, "SHOW TABLES LIKE 'deployment_timeline'");
+    assert_eq!(derived(), "", "a dry run creates nothing");
+    assert_eq!(steps(&coral_pipeline(&["migrate"], &reef)), 0);
+    assert_eq!(derived(), "deployment_timeline\n");
 
     let note = |output: &std::process::Output| {
         let checks: Value = json(output);

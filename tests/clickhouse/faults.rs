@@ -2,6 +2,7 @@
 
 use super::{InDatabase, Pool};
 use crate::support::clickhouse::Server;
+use model::derived::{DerivedChange, Value};
 use model::pattern::Finding;
 use model::position::Positions;
 use model::rows::Rows;
@@ -216,6 +217,25 @@ async fn a_missing_table_stops_and_rejects_no_row() {
     assert!(store.reader().totals().await.unwrap().rejects.is_empty());
     assert!(store.reader().positions().await.unwrap().is_empty());
     store.commit(&commit).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_missing_table_of_derived_rows_is_created_when_the_store_is_opened() {
+    let Some(server) = Server::start() else { return };
+    let fixture = InDatabase::new(&server);
+    let mut store = fixture.opened().await;
+    server.query(&fixture.database, "DROP TABLE deployment_timeline SYNC");
+    let removed = vec![["shop-production", "d1"].map(|text| Value::Text(text.to_owned())).to_vec()];
+    let change = DerivedChange { table: "deployment_timeline".to_owned(), upserts: Vec::new(), removed };
+    let commit = Commit { derived: vec![change], ..with_positions(1, Rows::default(), vec![], vec![]) };
+    let error = store.commit(&commit).await.unwrap_err();
+    assert_eq!(error.class, FaultClass::Stop, "{error}");
+    assert!(error.hint.contains("coral-pipeline migrate"), "{error} {:?}", error.cause);
+    assert!(!error.hint.contains("backup"), "it needs none: {error}");
+    drop(store);
+    let mut store = fixture.opened().await;
+    store.commit(&commit).await.unwrap();
+    assert_eq!(store.reader().totals().await.unwrap().rows["deployment_timeline"], 0);
 }
 
 #[tokio::test]

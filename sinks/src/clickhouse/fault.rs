@@ -1,6 +1,7 @@
 //! Classification of ClickHouse's errors for a run, with hints for the user.
 
 use crate::error::{FaultClass, SinkError};
+use crate::schema::DERIVED;
 use clickhouse::error::Error;
 use model::error::one_line;
 
@@ -101,6 +102,10 @@ const KNOWN: &[(u32, FaultClass, &str)] = &[
     (469, FaultClass::Reject, VALUE),
 ];
 const VALUE: &str = "the server refuses a value";
+/// Code 60 of a table that is created from its description ([`DERIVED`]).
+const DERIVED_MISSING: &str = "a table of derived rows is missing, dropped by someone else: start the reef again, or \
+                               `coral-pipeline migrate`; the table is created, and the next run computes its rows from \
+                               the stored ones";
 
 impl Fault {
     /// A fault of our own: invalid data, or one of our limits.
@@ -163,6 +168,7 @@ fn explain(text: &str) -> (FaultClass, String) {
         return (FaultClass::Stop, hint.to_owned());
     }
     match code(text) {
+        Some(60) if missing_table(text).is_some_and(is_derived) => (FaultClass::Stop, DERIVED_MISSING.to_owned()),
         Some(code) => match KNOWN.iter().find(|(known, ..)| *known == code) {
             Some((_, class, hint)) => (*class, (*hint).to_owned()),
             None => (FaultClass::Stop, "the server's own message follows".to_owned()),
@@ -175,6 +181,18 @@ fn explain(text: &str) -> (FaultClass, String) {
                 .to_owned(),
         ),
     }
+}
+
+/// The table that a response with code 60 does not know, without its database.
+fn missing_table(text: &str) -> Option<&str> {
+    let after = |mark: &str| text.split_once(mark).map(|(_, rest)| rest);
+    let rest = after("identifier '").or_else(|| after("Table "))?;
+    let name = rest.split(|c: char| c == '\'' || c.is_whitespace()).next()?;
+    name.rsplit('.').next().map(|name| name.trim_matches('`'))
+}
+
+fn is_derived(name: &str) -> bool {
+    DERIVED.iter().any(|derived| derived.table.name == name)
 }
 
 /// `Code: 60. DB::Exception: …` → 60.
@@ -221,6 +239,28 @@ mod tests {
     fn a_fault_of_the_store_never_blames_a_row() {
         for code in [60, 81, 516, 193, 164, 242, 201, 243, 497, 16, 53, 6, 27, 4711] {
             assert_eq!(class(&format!("Code: {code}. DB::Exception: x.")), FaultClass::Stop, "{code}");
+        }
+    }
+
+    #[test]
+    fn a_missing_table_of_derived_rows_is_not_one_to_restore_from_a_backup() {
+        let hint = |text: &str| Fault::from(Error::BadResponse(text.to_owned())).hint;
+        for text in [
+            "Code: 60. DB::Exception: Table reef.deployment_timeline does not exist. (UNKNOWN_TABLE)",
+            "Code: 60. DB::Exception: Table reef.`deployment_timeline` does not exist. Maybe you meant reef.predictions?",
+            "Code: 60. DB::Exception: Unknown table expression identifier 'deployment_timeline' in scope SELECT 1",
+            "Code: 60. DB::Exception: Unknown table expression identifier 'reef.deployment_timeline' in scope SELECT 1",
+        ] {
+            assert!(hint(text).contains("coral-pipeline migrate"), "{text}: {}", hint(text));
+            assert_eq!(class(text), FaultClass::Stop, "{text}");
+        }
+        for text in [
+            "Code: 60. DB::Exception: Table reef.federated_events does not exist. Maybe you meant reef.deployment_timeline?",
+            "Code: 60. DB::Exception: Unknown table expression identifier 'federated_events' in scope SELECT 1 FROM \
+             federated_events JOIN deployment_timeline",
+            "Code: 60. DB::Exception: x.",
+        ] {
+            assert!(hint(text).contains("restore the table from a backup"), "{text}: {}", hint(text));
         }
     }
 
