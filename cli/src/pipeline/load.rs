@@ -15,6 +15,11 @@ pub fn load(path: &Path) -> Result<ReefConfig, Failure> {
     load_with(path, &[])
 }
 
+/// Loads the file of a reef that may have nothing to read yet.
+pub fn load_settings(path: &Path) -> Result<ReefConfig, Failure> {
+    config::load_settings(path).map_err(|errors| config_failure(path, &errors))
+}
+
 /// Loads the file without requiring its variables; unset ones are reported in lines.
 pub fn load_offline(path: &Path) -> Result<(ReefConfig, Vec<String>), Failure> {
     config::load_offline(path).map_err(|errors| config_failure(path, &errors))

@@ -15,6 +15,8 @@ use std::path::{Path, PathBuf};
 
 /// Workers when nothing is written: one per core, but no more than this.
 const WORKERS_DEFAULT_MAX: usize = 4;
+/// What is said of a reef without colonies and other sources.
+pub(super) const NOTHING_TO_READ: &str = "nothing to read: a reef needs at least one entry in colonies or in sources";
 
 /// Builds the configuration. It is right only if no error was added.
 pub fn build(scope: &Scope, origin: &Path, errors: &mut Vec<ConfigError>) -> ReefConfig {
@@ -65,8 +67,7 @@ fn check_file_name(scope: &Scope, reef_id: &str, origin: &Path, errors: &mut Vec
 
 fn check_input(scope: &Scope, errors: &mut Vec<ConfigError>) {
     if items(scope, "colonies").is_empty() && items(scope, "sources").is_empty() {
-        let message = "nothing to read: a reef needs at least one entry in colonies or in sources";
-        errors.push(ConfigError::at(scope.place, message));
+        errors.push(ConfigError::at(scope.place, NOTHING_TO_READ));
     }
 }
 

@@ -100,6 +100,16 @@ pub fn load_offline(path: &Path) -> Result<(ReefConfig, Vec<String>), ConfigErro
     Ok((config, lines))
 }
 
+/// Reads a configuration file that may name nothing to read yet, as that of a new reef.
+pub fn load_settings(path: &Path) -> Result<ReefConfig, ConfigErrors> {
+    let (text, format) = read(path)?;
+    let mut unset = Vec::new();
+    let (config, mut errors) = checked(&text, format, path, &[], &variables::of_process, &mut unset)?;
+    errors.retain(|error| error.message != build::NOTHING_TO_READ);
+    errors.append(&mut unset);
+    if errors.is_empty() { Ok(config) } else { Err(ConfigErrors::new(path, errors)) }
+}
+
 /// Reads a configuration from text. `origin` is the file it came from: named in errors, and the folder that relative
 /// paths start from.
 pub fn parse(text: &str, format: Format, origin: &Path) -> Result<ReefConfig, ConfigErrors> {
@@ -138,6 +148,19 @@ fn check(
     lookup: variables::Lookup,
     unset: &mut Vec<ConfigError>,
 ) -> Result<ReefConfig, ConfigErrors> {
+    let (config, errors) = checked(text, format, origin, overrides, lookup, unset)?;
+    if errors.is_empty() { Ok(config) } else { Err(ConfigErrors::new(origin, errors).with_overrides(overrides)) }
+}
+
+/// The same with the errors apart: without any, the configuration is right.
+fn checked(
+    text: &str,
+    format: Format,
+    origin: &Path,
+    overrides: &[String],
+    lookup: variables::Lookup,
+    unset: &mut Vec<ConfigError>,
+) -> Result<(ReefConfig, Vec<ConfigError>), ConfigErrors> {
     let root = match format {
         Format::Toml => toml_text::parse(text),
         Format::Yaml => yaml_text::parse(text),
@@ -152,5 +175,5 @@ fn check(
     let (scope, more) = decode::decode(&root);
     errors.extend(more);
     let config = build::build(&scope, origin, &mut errors);
-    if errors.is_empty() { Ok(config) } else { Err(ConfigErrors::new(origin, errors).with_overrides(overrides)) }
+    Ok((config, errors))
 }

@@ -2,7 +2,7 @@
 
 use super::known::{self, KnownReef};
 use crate::exit::{Exit, Failure};
-use crate::pipeline::load::load;
+use crate::pipeline::load::{load, load_settings};
 use colony::config::{Places, read_default_reef};
 use pipelines::config::kinds::nearest;
 use pipelines::config::{Format, ReefConfig};
@@ -61,9 +61,18 @@ impl ReefChoice {
 
     /// The file, and what it says.
     pub fn load(&self) -> Result<(ReefConfig, PathBuf), Failure> {
-        let places = Places::of_process().map_err(|error| crate::coral::colony::failure::config(&error))?;
-        let path = self.resolve(&places)?;
+        let path = self.path()?;
         Ok((load(&path)?, path))
+    }
+
+    /// What the file says, also of a reef that has nothing to read yet.
+    pub fn load_settings(&self) -> Result<ReefConfig, Failure> {
+        load_settings(&self.path()?)
+    }
+
+    fn path(&self) -> Result<PathBuf, Failure> {
+        let places = Places::of_process().map_err(|error| crate::coral::colony::failure::config(&error))?;
+        self.resolve(&places)
     }
 }
 

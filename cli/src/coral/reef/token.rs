@@ -116,8 +116,7 @@ fn revoke(args: &RevokeArgs, output: &Output) -> Result<(), Failure> {
 }
 
 fn tokens_of(choice: &ReefChoice) -> Result<(Tokens, PathBuf), Failure> {
-    let (config, _) = choice.load()?;
-    let file = config.api.tokens_file;
+    let file = choice.load_settings()?.api.tokens_file;
     Ok((Tokens::of(&file, SystemClock::shared()), file))
 }
 

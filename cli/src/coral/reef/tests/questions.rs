@@ -235,6 +235,23 @@ fn a_token_is_made_listed_without_its_secret_and_revoked() {
 }
 
 #[test]
+fn a_reef_without_colonies_can_have_tokens() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |text: &str| std::fs::write(folder.path().join("reef.toml"), text).unwrap();
+    write("reef_id = \"r\"\n[api]\nenabled = true\n");
+    let token = text(folder.path(), "token create --role admin --name me");
+    assert!(token.starts_with("coral_"), "{token}");
+    let list = document(folder.path(), "token list");
+    assert_eq!((&list["tokens"][0]["name"], &list["tokens"][0]["role"]), (&"me".into(), &"admin".into()));
+    // any other fault of the file is still one
+    write("reef_id = \"r\"\n[api]\nenabld = true\n");
+    let (exit, streams) = coral(folder.path(), "token list");
+    assert_eq!(exit, Exit::Usage);
+    assert!(streams.stderr().contains("reef.toml has 1 error\n"), "{}", streams.stderr());
+    assert!(streams.stderr().contains("unknown key \"enabld\""), "{}", streams.stderr());
+}
+
+#[test]
 fn a_colony_that_was_never_heard_is_named_and_fails_where_completeness_is_required() {
     let folder = reef();
     let reef = folder.path().join("reef.toml");
