@@ -8,8 +8,9 @@ use mesh::registry::Registry;
 use mesh::secret::Secret;
 use mesh::{Discovery, DoorSettings, DoorView, MeshError, Underlay};
 use model::clock::SharedClock;
+use std::fs::{File, OpenOptions};
 use std::net::{IpAddr, SocketAddr};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -17,6 +18,7 @@ use std::time::Duration;
 const KEY_FILE: &str = "mesh.key";
 const REGISTRY_FILE: &str = "mesh.json";
 const SOCKET_FILE: &str = "live.sock";
+const SECRET_LOCK_FILE: &str = "secret.lock";
 
 /// Why a colony has no mesh.
 #[derive(Debug, thiserror::Error)]
@@ -109,6 +111,7 @@ impl Peering {
     /// Makes the secret of the colony's files the one that admits reefs, before the door opens. A file of
     /// `mesh.secret_file` that does not exist is created.
     pub fn admit_own_secret(&self, colony: &ColonyFile) -> Result<(), PeeringError> {
+        let _lock = self.lock_secret()?;
         let secret = match (&self.settings.secret_file, &colony.colony_secret) {
             (Some(path), _) => Secret::load_or_create(path).map_err(|cause| self.failed(cause))?,
             (None, Some(text)) => {
@@ -134,6 +137,7 @@ impl Peering {
 
     /// Replaces the colony's own secret and returns the new one. The former one is valid for `grace`, or ends now.
     pub fn rotate(&self, grace: Option<Duration>) -> Result<Secret, PeeringError> {
+        let _lock = self.lock_secret()?;
         let secret = Secret::generate();
         match &self.settings.secret_file {
             Some(path) => secret.store(path).map_err(|cause| self.failed(cause))?,
@@ -142,6 +146,17 @@ impl Peering {
         // after the file: one that cannot be written ends nothing, and what it holds counts at the next start
         self.registry.set_own_secret(&secret, grace).map_err(|cause| self.failed(cause))?;
         Ok(secret)
+    }
+
+    /// Waits until no other process changes the colony's own secret: it is in two files, which change together. The lock
+    /// ends with the value.
+    fn lock_secret(&self) -> Result<File, PeeringError> {
+        let path = self.folder.join(SECRET_LOCK_FILE);
+        let failed = |cause| self.failed(MeshError::File { what: "lock", path: path.clone(), cause });
+        let file =
+            OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&path).map_err(failed)?;
+        file.lock().map_err(failed)?;
+        Ok(file)
     }
 
     /// The settings of its door.

@@ -122,6 +122,24 @@ fn keys_and_secrets_are_created_in_private_files_and_rotated_where_they_are() {
 }
 
 #[test]
+fn rotations_at_the_same_moment_leave_one_secret_in_file_and_registry() {
+    let scene = Scene::new(MESH);
+    let registry = scene.places.mesh_folder("c1").join("mesh.json");
+    for round in 0..20 {
+        let peerings = [("one", scene.peering().unwrap()), ("other", scene.peering().unwrap())];
+        let rotations = peerings.map(|(name, peering)| {
+            let rotate = move || drop(peering.rotate(None).unwrap());
+            std::thread::Builder::new().name(name.to_owned()).spawn(rotate).unwrap()
+        });
+        rotations.into_iter().for_each(|rotation| rotation.join().unwrap());
+        let rotated = std::fs::read_to_string(&registry).unwrap();
+        // the secret of the file is admitted, which changes nothing where the registry has it
+        scene.peering().unwrap();
+        assert_eq!(std::fs::read_to_string(&registry).unwrap(), rotated, "round {round}");
+    }
+}
+
+#[test]
 fn a_rotation_touches_no_other_file_and_makes_the_colonys_own_private() {
     let scene = Scene::new(MESH);
     let peering = scene.peering().unwrap();
