@@ -18,6 +18,7 @@ mod lifecycle;
 mod live;
 mod mcp_page;
 mod meshes;
+mod questions;
 mod readers;
 mod readme;
 mod recorded;
