@@ -82,7 +82,7 @@ impl Home {
 }
 
 /// Kills the process of a run file at the end.
-struct KillAtEnd(PathBuf);
+pub struct KillAtEnd(pub PathBuf);
 
 impl Drop for KillAtEnd {
     fn drop(&mut self) {

@@ -24,6 +24,7 @@ mod readme;
 mod recorded;
 mod replay;
 mod replay_page;
+mod scenarios;
 mod services;
 mod signals;
 mod simulation;

@@ -62,7 +62,7 @@ impl Scene {
     }
 }
 
-fn private(path: &Path, text: &str) {
+pub fn private(path: &Path, text: &str) {
     use std::io::Write;
     use std::os::unix::fs::OpenOptionsExt;
     let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).unwrap();
@@ -70,7 +70,7 @@ fn private(path: &Path, text: &str) {
 }
 
 /// The secret that `init` wrote into the colony's file.
-fn own_secret(colony: &Daemon) -> String {
+pub fn own_secret(colony: &Daemon) -> String {
     let file = colony.home.join("colonies").join(format!("{}.yaml", colony.colony_id));
     let text = std::fs::read_to_string(file).unwrap();
     let line = text.lines().find_map(|line| line.strip_prefix("colony_secret: ")).unwrap();

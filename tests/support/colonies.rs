@@ -24,12 +24,14 @@ pub struct Daemon {
 }
 
 impl Daemon {
-    /// Initialises the colony in its own home and starts it on a free port. `more` is added to its file.
+    /// Initialises the colony in its own home and starts it on a free port. Its environment is the end of its id. `more`
+    /// is added to its file.
     pub fn init(folder: &Path, (application, colony_id): (&str, &'static str), more: &str) -> Daemon {
         let home = folder.join(colony_id);
         std::fs::create_dir_all(&home).unwrap();
+        let environment = colony_id.rsplit('-').next().unwrap();
         let mut init = coral(&home);
-        init.args(["colony", "init", application, "--environment", "production", "--colony-id", colony_id, "--json"]);
+        init.args(["colony", "init", application, "--environment", environment, "--colony-id", colony_id, "--json"]);
         json(&init.output().unwrap());
         let file = home.join("colonies").join(format!("{colony_id}.yaml"));
         let mut file = std::fs::OpenOptions::new().append(true).open(file).unwrap();
