@@ -1,8 +1,10 @@
 //! The services of a reef by its real programs: beside a run, and over a store without one.
 
+use crate::support::colonies::{COLONIES, Daemon};
 use crate::support::{Reef, files_source, program};
 use model::exposition::Exposition;
-use serde_json::Value;
+use model::time::TimeMs;
+use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
@@ -54,6 +56,23 @@ impl Serving {
         stream.read_to_string(&mut text).unwrap();
         let (head, body) = text.split_once("\r\n\r\n").unwrap();
         (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
+    }
+
+    /// The response to a call of the RPC, as text.
+    fn call(&self, method: &str, request: &Value) -> String {
+        let (mut stream, body) = (TcpStream::connect(&self.address).unwrap(), request.to_string());
+        let head = format!(
+            "POST /coral.reef.v1.{method} HTTP/1.1\r\nhost: {}\r\ncontent-type: application/json\r\ncontent-length: \
+             {}\r\nconnection: close\r\n\r\n{body}",
+            self.address,
+            body.len()
+        );
+        stream.write_all(head.as_bytes()).unwrap();
+        let mut text = String::new();
+        stream.read_to_string(&mut text).unwrap();
+        let (head, body) = text.split_once("\r\n\r\n").unwrap();
+        assert_eq!(head.split(' ').nth(1), Some("200"), "{method}: {text}");
+        body.to_owned()
     }
 
     fn metrics(&self) -> Exposition {
@@ -129,4 +148,85 @@ fn a_run_says_why_it_is_not_ready_and_counts_while_it_runs() {
     }
     let summary = serving.stop();
     assert_eq!(summary["summary"]["ended"], "stopped", "{summary}");
+}
+
+/// What the engine and the store have done.
+fn work_done(read: &Exposition) -> Vec<(&'static str, f64)> {
+    const COUNTED: [&str; 8] = [
+        "reef_rows_total",
+        "reef_rejects_total",
+        "reef_ticks_total",
+        "reef_committed_rows_total",
+        "reef_commit_duration_seconds_count",
+        "reef_evaluation_duration_seconds_count",
+        "reef_evaluation_timestamp_seconds",
+        "reef_pairs_tested",
+    ];
+    COUNTED.map(|name| (name, read.sum(name, &[]))).to_vec()
+}
+
+#[test]
+fn a_thousand_questions_make_a_run_compute_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    // the run continues because of a colony, which says nothing for minutes
+    let colony = Daemon::init(folder.path(), COLONIES[0], "");
+    let (mut events, mut points) = (String::new(), "colony_id,service_id,metric_name,timestamp,p95,count\n".to_owned());
+    for minute in 0..480_i64 {
+        let at = 1_772_445_600_000 + minute * 60_000;
+        for (environment, latency) in [("production", 245), ("staging", 175)] {
+            let id = format!("shop-{environment}");
+            points += &format!("{id},api,latency,{},{latency},10\n", TimeMs(at));
+            if minute % 60 == 0 {
+                let event = json!({
+                    "event_id": format!("e{minute}"), "colony_id": id, "timestamp": at, "event_type": "deploy",
+                    "service_id": "api",
+                });
+                events += &format!("{event}\n");
+            }
+        }
+    }
+    let files = [("events.ndjson", events), ("metrics.csv", points)].map(|(name, text)| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path
+    });
+    let body = format!(
+        "[[colonies]]\ncolony_id = \"{}\"\nendpoint = \"{}\"\n{}[collection]\nsummary_interval = \"10m\"\n{API}",
+        colony.colony_id,
+        colony.endpoint,
+        files_source(&[&files[0]], &[&files[1]]),
+    );
+    let reef = Reef::new(&body);
+    let serving = Serving::start("run", &reef);
+    let began = Instant::now();
+    let stored = |read: &Exposition| read.sum("reef_committed_rows_total", &[]) >= 960.0 + 16.0;
+    let mut before = Vec::new();
+    // until it has read everything, the colony has answered, and nothing is done any more
+    loop {
+        let read = serving.metrics();
+        let now = work_done(&read);
+        if stored(&read) && read.sum("reef_colonies_answering", &[]) == 1.0 && now == before {
+            break;
+        }
+        before = now;
+        assert!(began.elapsed() < WAIT, "the run has not settled: {before:?}");
+        std::thread::park_timeout(Duration::from_secs(2));
+    }
+    let compare = json!({ "environment_a": "production", "environment_b": "staging", "metric": "latency" });
+    let questions = [
+        ("ReefLLM/CompareEnvironments", compare),
+        ("ReefService/GetHealth", json!({})),
+        ("ReefService/ListCorrelations", json!({ "state": "all" })),
+        ("ReefService/ListDeployments", json!({})),
+    ];
+    let first = questions.clone().map(|(method, request)| serving.call(method, &request));
+    for _ in 1..250 {
+        for ((method, request), first) in questions.iter().zip(&first) {
+            assert_eq!(&serving.call(method, request), first, "{method}");
+        }
+    }
+    let read = serving.metrics();
+    assert_eq!(work_done(&read), before);
+    assert!(read.sum("reef_requests_total", &[("status", "200")]) >= 1_000.0);
+    serving.stop();
 }
