@@ -48,7 +48,7 @@ pub(super) fn reef() -> tempfile::TempDir {
     folder
 }
 
-fn call<P: Program>(words: &[&str]) -> (Exit, Captured) {
+pub(super) fn call<P: Program>(words: &[&str]) -> (Exit, Captured) {
     let arguments: Vec<OsString> = words.iter().map(OsString::from).collect();
     let mut streams = None;
     let exit = run::<P>(&arguments, |args| {
