@@ -259,6 +259,30 @@ fn of_two_starts_at_once_one_wins() {
     home.done("stop");
 }
 
+#[test]
+fn a_flag_goes_before_the_variable_and_the_variable_before_the_current_reef() {
+    let folder = tempfile::tempdir().unwrap();
+    let call = |line: &str, variable: Option<&str>| {
+        let mut command = coral(folder.path());
+        command.env_remove("CORAL_REEF").envs(variable.map(|reef| ("CORAL_REEF", reef)));
+        let output = command.arg("reef").args(line.split(' ')).arg("--json").output().unwrap();
+        let document: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert!(output.status.success(), "{line}: {document}");
+        document
+    };
+    for name in ["one", "two", "three"] {
+        call(&format!("init {name} --reef-id {name}-reef-a1b2c3"), None);
+    }
+    let chosen = |line: &str, variable: Option<&str>| call(line, variable)["reef_id"].as_str().unwrap().to_owned();
+    assert_eq!(chosen("status", None), "one-reef-a1b2c3", "the first one is current");
+    call("use two", None);
+    assert_eq!(chosen("status", None), "two-reef-a1b2c3");
+    // a name, the start of an id, an id
+    assert_eq!(chosen("status", Some("three")), "three-reef-a1b2c3");
+    assert_eq!(chosen("status --reef one-r", Some("three")), "one-reef-a1b2c3");
+    assert_eq!(chosen("status --reef two-reef-a1b2c3", Some("three")), "two-reef-a1b2c3");
+}
+
 /// The page docs/reef.md.
 fn page() -> String {
     std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/reef.md")).unwrap()
