@@ -89,3 +89,16 @@ fn results_go_to_one_stream_and_errors_to_the_other() {
     assert!(code == Some(1) && stdout.starts_with("✓ ok".as_bytes()), "{}", String::from_utf8_lossy(&stdout));
     assert!(stderr.starts_with(b"error: ") && !stderr.contains(&b'{'), "{}", String::from_utf8_lossy(&stderr));
 }
+
+#[test]
+fn without_a_terminal_nothing_is_asked_and_the_flag_that_is_missing_is_named() {
+    let folder = folder();
+    let line =
+        "reef add-colony my-shop-production --endpoint 127.0.0.1:1 --public-key k --mesh-ip 10.42.0.1 --reef reef.yaml";
+    let words: Vec<&str> = [program("coral")].into_iter().chain(line.split(' ')).collect();
+    let output = command(&words, folder.path()).output().unwrap();
+    assert_eq!((output.status.code(), output.stdout.as_slice()), (Some(2), &b""[..]), "{output:?}");
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(told.starts_with("error: the colony's secret is missing"), "{told}");
+    assert!(told.contains("--colony-secret-file"), "{told}");
+}
