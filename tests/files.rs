@@ -2,7 +2,8 @@
 
 use crate::support::recordings::Recording;
 use crate::support::{Reef, files_source};
-use serde_json::Value;
+use model::time::{SECOND_MS, TimeMs};
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -168,4 +169,43 @@ fn a_second_run_over_the_same_files_changes_nothing() {
     assert_eq!(reef.correlations(), first);
     assert_eq!(reef.query("SELECT count(*) FROM federated_events"), events);
     assert_eq!(reef.query("SELECT max(revision) FROM correlations"), "1\n", "no row was revised");
+}
+
+/// RFD 003: "Payment API latency → Checkout timeout (lag: 15s)", between two applications.
+#[test]
+fn a_relation_between_two_applications_is_confirmed_with_its_lag_of_seconds() {
+    let causes = [
+        ("2024-11-04T09:20:00Z", 15),
+        ("2024-11-05T17:02:00Z", 14),
+        ("2024-11-07T14:05:00Z", 16),
+        ("2024-11-10T21:33:00Z", 15),
+        ("2024-11-12T11:40:00Z", 17),
+    ];
+    let line = |id: String, colony_id: &str, [event_type, service_id]: [&str; 2], at: TimeMs| {
+        let event = json!({
+            "event_id": id, "colony_id": colony_id, "timestamp": at.to_string(), "event_type": event_type,
+            "service_id": service_id, "severity": "warning",
+        });
+        format!("{event}\n")
+    };
+    let mut lines = String::new();
+    for (number, (cause, lag_seconds)) in causes.into_iter().enumerate() {
+        let at = TimeMs::parse_rfc3339(cause).unwrap();
+        lines += &line(format!("p{number}"), "payments-production", ["latency_spike", "payment-api"], at);
+        let after = at + lag_seconds * SECOND_MS;
+        lines += &line(format!("c{number}"), "shop-production", ["timeout_spike", "checkout"], after);
+    }
+    // now comes from the rows: the day after, all lags have passed
+    let next = TimeMs::parse_rfc3339("2024-11-13T08:00:00Z").unwrap();
+    lines += &line("note".to_owned(), "shop-production", ["note", "checkout"], next);
+    let folder = tempfile::tempdir().unwrap();
+    let events = folder.path().join("events.ndjson");
+    std::fs::write(&events, lines).unwrap();
+    let report = Reef::new(&files_source(&[&events], &[])).run();
+    let confirmed = event_patterns(&report, "confirmed");
+    let ends = ("payments-production".to_owned(), "shop-production".to_owned());
+    assert_eq!(confirmed.keys().collect::<Vec<_>>(), [&ends], "{report:#}");
+    assert!((14.0..=17.0).contains(&confirmed[&ends]), "{confirmed:?}");
+    let pattern = &report["report"]["confirmed"][0];
+    assert_eq!((text(pattern, "source_application"), text(pattern, "target_application")), ("payments", "shop"));
 }
