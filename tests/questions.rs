@@ -233,3 +233,28 @@ fn the_status_of_a_reef_that_is_stopped_is_as_rfd_003_shows_it() {
     assert_eq!((&answer.json["state"], &answer.json["uptime_seconds"]), (&"stopped".into(), &0.into()));
     assert_eq!(answer.json["colonies"][1]["agents"], 45);
 }
+
+#[test]
+fn the_timeline_of_deployments_has_the_columns_of_rfd_003() {
+    let reef = on_duckdb();
+    let columns =
+        reef.query("SELECT column_name FROM information_schema.columns WHERE table_name = 'deployment_timeline'");
+    let columns: Vec<&str> = columns.lines().collect();
+    for column in [
+        "deployment_id",
+        "colony_id",
+        "application_name",
+        "environment",
+        "service_id",
+        "from_version",
+        "to_version",
+        "started_at",
+        "completed_at",
+        "status",
+        "impact_score",
+        "issues_detected",
+        "related_events",
+    ] {
+        assert!(columns.contains(&column), "{column}: {columns:?}");
+    }
+}

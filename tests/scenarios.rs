@@ -130,6 +130,18 @@ fn latency(colony_id: &str, end: TimeMs, value: u32) -> String {
     text
 }
 
+/// The command that adds a colony with its own secret.
+fn added(folder: &Path, colony: &Daemon) -> String {
+    let secret = folder.join(format!("{}.secret", colony.colony_id));
+    private(&secret, &own_secret(colony));
+    let (address, key) = colony.mesh.clone().unwrap();
+    format!(
+        "add-colony {} --endpoint {address} --public-key {key} --mesh-ip 10.42.0.1 --colony-secret-file {}",
+        colony.colony_id,
+        secret.display()
+    )
+}
+
 #[test]
 fn a_reef_is_made_gets_two_colonies_and_has_the_data_of_both() {
     let folder = tempfile::tempdir().unwrap();
@@ -137,14 +149,7 @@ fn a_reef_is_made_gets_two_colonies_and_has_the_data_of_both() {
     let colonies = [PRODUCTION, STAGING].map(|colony_id| Daemon::init(folder, (APPLICATION, colony_id), MESH));
     let home = Home::init(folder);
     for colony in &colonies {
-        let secret = folder.join(format!("{}.secret", colony.colony_id));
-        private(&secret, &own_secret(colony));
-        let (address, key) = colony.mesh.clone().unwrap();
-        let told = home.text(&format!(
-            "add-colony {} --endpoint {address} --public-key {key} --mesh-ip 10.42.0.1 --colony-secret-file {}",
-            colony.colony_id,
-            secret.display()
-        ));
+        let told = home.text(&added(folder, colony));
         assert!(told.contains("✓ Colony added to reef configuration\n✓ WireGuard tunnel established"), "{told}");
     }
     let told = home.text("start --daemon");
@@ -177,6 +182,14 @@ fn a_reef_is_made_gets_two_colonies_and_has_the_data_of_both() {
     for line in ["status", "health", "deployments", "versions", "topology", "correlations", compare] {
         assert_eq!(home.states(line), current, "{line}");
     }
+
+    // a third one is added while the reef runs
+    let dev = Daemon::init(folder, (APPLICATION, "my-shop-dev"), MESH);
+    let told = home.text(&added(folder, &dev));
+    assert!(told.contains("✓ The running reef reads it now"), "{told}");
+    home.until("the third colony is current", || {
+        home.states("status").contains(&("my-shop-dev".to_owned(), "current".to_owned()))
+    });
 
     // a reef that is stopped has the same
     assert!(home.text("stop").contains("stopped (pid"));
