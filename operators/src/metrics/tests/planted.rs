@@ -317,3 +317,28 @@ fn different_intervals_meet_on_the_coarser_grid() {
     assert_eq!(hit.sample_count, 288);
     assert!(hit.coefficient.0 > 0.999_999);
 }
+
+/// Missing data neither raises nor lowers a score.
+#[test]
+fn hours_that_one_side_lacks_count_on_neither_side() {
+    let mut random = Random(23);
+    let source = random.ar(2 * DAY, 0.9);
+    let target = follower(&mut random, &source, 0, 0.9);
+    // six hours of the last window
+    let is_missing = |p: &MetricPoint| {
+        let minute = (p.timestamp.0 - START) / 60_000 - DAY as i64;
+        (300..660).contains(&minute)
+    };
+    let found = |lacking: &[&str]| {
+        let mut points = minutely(&key("a", "gauge"), &source);
+        points.extend(minutely(&key("b", "gauge"), &target));
+        points.retain(|p| !(is_missing(p) && lacking.contains(&p.series.names().colony_id)));
+        let findings = run(points, MetricParams::default()).findings();
+        let hit = findings.into_iter().find(|f| pair(f) == ("a", "b")).unwrap().correlation;
+        (hit.coefficient.0, hit.sample_count, hit.state)
+    };
+    let (all, of_one, of_both) = (found(&[]), found(&["b"]), found(&["a", "b"]));
+    assert!((of_one.0 - of_both.0).abs() < 1e-9, "{of_one:?} {of_both:?}");
+    assert_eq!((of_one.1, of_one.2), (of_both.1, PatternState::Confirmed));
+    assert_eq!(all.1 - of_one.1, 360, "{all:?} {of_one:?}");
+}
