@@ -9,6 +9,8 @@ use crate::exit::Failure;
 use crate::help::{self, Topic};
 use crate::output::{Output, OutputArgs};
 use clap::{Parser, Subcommand};
+use migrations::KNOWN_VERSION;
+use serde_json::json;
 
 /// Colonies and reefs: watch one application in one environment, and find patterns across many
 #[derive(Debug, Parser)]
@@ -40,6 +42,9 @@ enum Command {
     Discovery(DiscoveryCommand),
     /// Print a script that completes commands in a shell
     Completions(CompletionsArgs),
+    /// Print the version of the program, and of the stores that it writes
+    #[command(before_help = "Example:  coral version --json")]
+    Version,
     /// Explain a topic
     Help(Topic),
 }
@@ -59,6 +64,11 @@ impl Program for Coral {
             Command::Reef(command) => reef::run(command, output),
             Command::Discovery(command) => discovery::run(command, output),
             Command::Completions(args) => completions::run::<Coral>(&args, output),
+            Command::Version => {
+                let version = env!("CARGO_PKG_VERSION");
+                let document = json!({ "name": "coral", "version": version, "schema_version": KNOWN_VERSION });
+                output.result(&document, |_| format!("coral {version}"))
+            }
             Command::Help(topic) => help::run::<Coral>(&topic, &[], output),
         }
     }

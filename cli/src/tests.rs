@@ -147,6 +147,12 @@ fn versions_and_help_are_results() {
     assert_eq!((exit, streams.stdout()), (Exit::Ok, format!("coral-pipeline {}\n", env!("CARGO_PKG_VERSION"))));
     let (exit, streams) = call::<Coral>(&["--version"]);
     assert_eq!((exit, streams.stdout()), (Exit::Ok, format!("coral {}\n", env!("CARGO_PKG_VERSION"))));
+    let (exit, streams) = call::<Coral>(&["version"]);
+    assert_eq!((exit, streams.stdout().trim_end()), (Exit::Ok, concat!("coral ", env!("CARGO_PKG_VERSION"))));
+    let (exit, streams) = call::<Coral>(&["version", "--json"]);
+    let document: serde_json::Value = serde_json::from_str(&streams.stdout()).unwrap();
+    assert_eq!((exit, document["version"].as_str()), (Exit::Ok, Some(env!("CARGO_PKG_VERSION"))));
+    assert!(document["schema_version"].as_u64().is_some_and(|version| version > 0), "{document}");
     let (exit, streams) = call::<CoralPipeline>(&["help", "exit-codes"]);
     assert_eq!(exit, Exit::Ok);
     assert!(streams.stdout().contains("130  interrupted"), "{}", streams.stdout());
