@@ -125,6 +125,7 @@ fn did_the_staging_deploy_cause_errors_in_production_two_hours_later() {
     {
         assert!(listed.text.contains(words), "{words}: {}", listed.text);
     }
+    assert!(listed.text.contains("\nThe rows behind one of them: coral reef correlation <id>\n"), "{}", listed.text);
     let patterns = listed.json["correlations"].as_array().unwrap();
     let found = patterns.iter().find(|one| one["correlation_id"] == id.as_str()).unwrap();
     assert_eq!((&found["state"], &found["lag_seconds"]), (&"confirmed".into(), &8_100.into()));
@@ -210,6 +211,9 @@ fn how_healthy_are_all_environments() {
     assert_eq!(names(environments, "name"), ["dev", "production", "staging"]);
     assert_eq!(environments[2]["healthy_percent"], 100.0);
     assert_eq!(environments[1]["troubled"], serde_json::json!(["payment-processor: degraded"]));
+    let applications = &answer.json["applications"];
+    assert_eq!(names(applications, "name"), ["my-shop", "payments"]);
+    assert_eq!((&applications[0]["services"], &applications[1]["services"]), (&57.into(), &4.into()));
 }
 
 #[test]
