@@ -1,7 +1,8 @@
 //! Panics: a panic in any thread or task ends the process with a message and exit code 1.
 //!
 //! Most are reported by the code that joins the thread or task. This is the safety net: a panic that is not joined, or
-//! that leaves other threads waiting, still ends the process after a grace period.
+//! that leaves other threads waiting, still ends the process after a grace period. A panic on broken input, or at the
+//! answer to a question, ends that alone.
 
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
@@ -20,6 +21,10 @@ pub fn end_on_panic(output: Output) {
             return;
         }
         tell_first(panic);
+        if reef::guarded::is_guarded() {
+            // an answer to a question: who has asked hears of it, and the run continues
+            return;
+        }
         let output = output.clone();
         after(GRACE, move || {
             output.failure(&unexpected());

@@ -6,6 +6,7 @@
 //! | `mcp/` | the MCP server: tools for programs with a language model |
 //! | `rpc/` | the RPC services: Connect, gRPC and gRPC-Web |
 //! | `access` | what a caller of the services may do |
+//! | `guarded` | an answer whose panic ends only the answer |
 //! | `reading` | what the services read: a run, or a store without one |
 //! | `report` | the patterns and totals of a store, ranked; serialisable |
 //! | `diff` | what differs between the patterns of two stores; serialisable |
@@ -19,6 +20,7 @@ pub mod access;
 pub mod answers;
 pub mod api;
 pub mod diff;
+pub mod guarded;
 pub mod impact;
 pub mod mcp;
 pub mod printable;

@@ -4,6 +4,7 @@ use super::asking::{Asks, Unanswered};
 use super::content::{Content, content, list};
 use super::tools::{self, TOOLS, Tool as Entry};
 use super::{empty, refused, schema};
+use crate::guarded::Guarded;
 use rmcp::model::{
     CacheScope, CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, Implementation, ListToolsResult,
     PaginatedRequestParams, ReadResourceRequestParams, ReadResourceResponse, ServerCapabilities, ServerConfig, Tool,
@@ -49,10 +50,10 @@ impl Server {
         let (asks, places) = (Arc::clone(&self.asks), Arc::clone(&self.places));
         // dropped with the call, which aborts it
         let mut calls = JoinSet::new();
-        calls.spawn(async move {
+        calls.spawn(Guarded::new(async move {
             let _place = places.acquire_owned().await;
             tokio::time::timeout(CALL_MAX, called(tool, given, asks.as_ref())).await
-        });
+        }));
         match calls.join_next().await {
             Some(Ok(Ok(Ok(content)))) => {
                 let mut result = CallToolResult::success(vec![ContentBlock::text(content.text)]);

@@ -4,6 +4,7 @@
 
 use super::errors;
 use super::gate::Gate;
+use crate::guarded::Guarded;
 use axum::Router;
 use axum::extract::Request;
 use axum::middleware::{Next, from_fn};
@@ -40,7 +41,7 @@ impl Drop for Call {
 
 async fn catch_panic(request: Request, next: Next) -> Response {
     let headers = request.headers().clone();
-    let mut call = Call(tokio::spawn(next.run(request)));
+    let mut call = Call(tokio::spawn(Guarded::new(next.run(request))));
     match (&mut call.0).await {
         Ok(response) => response,
         Err(error) => {
@@ -62,7 +63,9 @@ mod tests {
         async fn fault() -> &'static str {
             panic!("planted")
         }
+        let guarded = || async { crate::guarded::is_guarded().to_string() };
         let routes = Router::new().route("/fault", get(fault)).route("/other", get(|| async { "fine" }));
+        let routes = routes.route("/guarded", get(guarded));
         let opened = Opened::of(routes.layer(from_fn(catch_panic))).await;
         let fault = opened.send("GET", "/fault", &[], b"").await;
         assert_eq!((fault.status, fault.value()["code"].as_str()), (500, Some("internal")));
@@ -70,5 +73,6 @@ mod tests {
         let framed = opened.send("GET", "/fault", &of_grpc, b"").await;
         assert_eq!(framed.status, 200, "gRPC says it in trailers");
         assert_eq!(opened.send("GET", "/other", &[], b"").await.text(), "fine");
+        assert_eq!(opened.send("GET", "/guarded", &[], b"").await.text(), "true", "a panic hook leaves it alone");
     }
 }

@@ -8,6 +8,7 @@ use mesh::{LinkStatus, Network};
 use pipelines::progress::{Phase, Progress};
 use pipelines::run::RunningReef;
 use reef::answers::status::RunFacts;
+use reef::guarded::Guarded;
 use serde_json::{Value, json};
 use std::io;
 use std::path::Path;
@@ -70,7 +71,7 @@ pub async fn answer_at(store: &Path, reef: RunningReef, facts: Facts) {
                 callers.spawn(async move {
                     let _place = place;
                     // a caller that disconnects needs no response
-                    let _ = serve(stream, &reef, &facts).await;
+                    let _ = Guarded::new(serve(stream, &reef, &facts)).await;
                 });
             }
             Some(_) = callers.join_next() => {}

@@ -1,0 +1,75 @@
+//! Guarded: an answer whose panic ends only the answer; a panic hook asks whether the thread that panics is at one.
+
+use std::cell::Cell;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+thread_local! {
+    static IS_GUARDED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether this thread is at the answer to a question of others. Its panic is theirs to hear of: a panic hook must not end
+/// the process, which runs a reef.
+pub fn is_guarded() -> bool {
+    IS_GUARDED.get()
+}
+
+/// A future that answers a question of others. Its task ends with a panic of it, the process does not.
+pub struct Guarded<F>(Pin<Box<F>>);
+
+impl<F: Future> Guarded<F> {
+    /// The same future, guarded.
+    pub fn new(answer: F) -> Guarded<F> {
+        Guarded(Box::pin(answer))
+    }
+}
+
+impl<F: Future> Future for Guarded<F> {
+    type Output = F::Output;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
+        let _within = Within::enter();
+        self.0.as_mut().poll(context)
+    }
+}
+
+/// One poll; ends also with a panic. Holds what was so before.
+struct Within(bool);
+
+impl Within {
+    fn enter() -> Within {
+        Within(IS_GUARDED.replace(true))
+    }
+}
+
+impl Drop for Within {
+    fn drop(&mut self) {
+        IS_GUARDED.set(self.0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use tokio::sync::oneshot;
+
+    #[tokio::test]
+    async fn a_thread_is_guarded_while_it_is_at_the_answer_and_at_no_other_time() {
+        assert!(!is_guarded());
+        assert!(Guarded::new(async { is_guarded() }).await);
+        let panicked = tokio::spawn(Guarded::new(async { assert!(!is_guarded(), "planted") })).await;
+        assert!(panicked.is_err_and(|error| error.is_panic()));
+        assert!(!is_guarded(), "a panic ends it");
+        // an answer that waits leaves the thread to other tasks
+        let (send, receive) = oneshot::channel();
+        let waiting = tokio::spawn(Guarded::new(async {
+            receive.await.unwrap();
+            is_guarded()
+        }));
+        tokio::task::yield_now().await;
+        assert!(!is_guarded());
+        send.send(()).unwrap();
+        assert!(waiting.await.unwrap());
+    }
+}
