@@ -167,6 +167,9 @@ async fn a_page_continues_after_the_last_event_in_the_range_of_the_first() {
     };
     let first = page(2, None).await;
     assert_eq!((ids(&first), first.events.total), (vec!["note".to_owned(), "spike-2".to_owned()], 4));
+    let cursor = first.events.next_cursor.clone().unwrap();
+    let end = format!("\nMore: --cursor {cursor}, or --limit up to 200\n{COMPLETE}");
+    assert!(first.text().ends_with(&end), "{}", first.text());
     // one that is newer than the cursor, and one that moves the end of the range
     let later = vec![event(-40, "newer", "alert", Severity::Error), event(60, "newest", "alert", Severity::Error)];
     store.commit(&commit_of(2, Rows { events: later, ..Rows::default() })).await.unwrap();
@@ -230,6 +233,9 @@ async fn a_page_of_series_continues_after_the_last_one() {
         };
         let (whole, first) = (page(200, None).await, page(3, None).await);
         assert_eq!((first.series.total, first.series.truncated), (series, true));
+        let cursor = first.series.next_cursor.clone().unwrap();
+        let end = format!("\nMore: --cursor {cursor}, or --limit up to 200\nComplete to 2024-11-13 12:00:00 UTC for ");
+        assert!(first.text().contains(&end) && !whole.text().contains("More: "), "{}", first.text());
         // a series that sorts first, and a later end
         let mut points = metric("production", "aaa", 1.0);
         points.truncate(1);
