@@ -147,6 +147,13 @@ fn a_reef_is_made_gets_two_colonies_and_has_the_data_of_both() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     let colonies = [PRODUCTION, STAGING].map(|colony_id| Daemon::init(folder, (APPLICATION, colony_id), MESH));
+    let end = SystemClock.now().floor_to(HOUR_MS);
+    for (colony, value, version) in [(&colonies[0], 245, "v2.0.0"), (&colonies[1], 175, "v2.1.0")] {
+        let id = colony.colony_id;
+        colony.import(&write(folder, &format!("{id}.csv"), &latency(id, end, value)));
+        let deploy = deployed(id, "deploy-1", version, end - HOUR_MS);
+        colony.import(&write(folder, &format!("{id}.ndjson"), &deploy));
+    }
     let home = Home::init(folder);
     for colony in &colonies {
         let told = home.text(&added(folder, colony));
@@ -159,13 +166,6 @@ fn a_reef_is_made_gets_two_colonies_and_has_the_data_of_both() {
     }
     assert!(told.contains("Reef is running!"), "{told}");
 
-    let end = SystemClock.now().floor_to(HOUR_MS);
-    for (colony, value, version) in [(&colonies[0], 245, "v2.0.0"), (&colonies[1], 175, "v2.1.0")] {
-        let id = colony.colony_id;
-        colony.import(&write(folder, &format!("{id}.csv"), &latency(id, end, value)));
-        let deploy = deployed(id, "deploy-1", version, end - HOUR_MS);
-        colony.import(&write(folder, &format!("{id}.ndjson"), &deploy));
-    }
     let compare = "compare production staging --metric latency";
     let expected = "Latency (p95):\n  Production: 245ms\n  Staging:    175ms\n  Difference: +40.0% slower";
     home.until("the metrics of both are compared", || {
