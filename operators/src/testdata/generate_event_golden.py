@@ -104,9 +104,9 @@ def main():
         pairs.append(dict(name=name, span_ms=span_ms, source_ms=source_ms, target_ms=target_ms, expected=result))
     declared = []
     for size in (1, 5, 40, 400):
-        values, weights = rng.normal(0, 4, size), rng.choice([1, 3, 10], size)
-        declared.append(dict(log_e=list(map(float, values)), weights=list(map(int, weights)),
-                             declared=[bool(x) for x in reference.ebh(values, weights, 0.05)]))
+        values, weight = rng.normal(0, 4, size), rng.choice([1, 3, 10], size)
+        declared.append(dict(log_e=list(map(float, values)), weights=list(map(int, weight)),
+                             declared=[bool(x) for x in reference.ebh(values, weight, 0.05)]))
     json.dump(dict(pairs=pairs, declared=declared, weights=weights()), sys.stdout, indent=None, separators=(",", ":"))
     print()
 
