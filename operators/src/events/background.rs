@@ -4,8 +4,8 @@
 //! (iv) the mirrored lags, (v) the same time on other days and weeks, (vi) another lag with evidence of its own. All of
 //! them estimate a mean count. None has a floor that grows with the amount of data: (iii) to (v) are shrunk towards the
 //! previous estimates by a few imagined sources. The largest of several noisy estimates is too large, which costs dense
-//! pairs most of their evidence. So (iii) overrules the model only as far as it is beyond its own noise, (iv) is taken
-//! as it is, and from (v) a standard error is subtracted.
+//! pairs most of their evidence. So (iii) overrules the model only as far as it is beyond its own noise, and so does (iv)
+//! for windows that start later than an hour; from (v) a standard error is subtracted.
 
 use crate::events::ends::End;
 use crate::events::lags::PairLags;
@@ -36,8 +36,10 @@ const SLOT_DISTANCE_MIN: f64 = 25.0;
 const SLOT_DEVIATIONS: f64 = 3.0;
 /// … and above the flat rate, for a short slot with at least half as many pairs as the window.
 const SHORT_SLOT_DEVIATIONS: f64 = 4.0;
-/// Standard deviations above the model up to which estimate (iii) is noise, and from which it holds in full.
-const FLANK_DEVIATIONS: (f64, f64) = (1.0, 2.0);
+/// Windows that start before this have estimate (iv) as it is: shared activity is strongest at short lags.
+const MIRROR_NEAR_MIN: u32 = 60;
+/// Standard deviations above the model up to which estimates (iii) and (iv) are noise, and from which they hold in full.
+const NOISE_DEVIATIONS: (f64, f64) = (1.0, 2.0);
 /// No chance level is below this.
 const CHANCE_MIN: f64 = 1e-9;
 
@@ -95,18 +97,25 @@ fn flank(window: Window, lags: &PairLags, n: f64, per_min: f64, model: f64) -> f
     let (count, exposure) = (f64::from(around), n * length.max(1) as f64);
     let estimate = width as f64 * (count + 1.0) / (exposure + 1.0 / per_min);
     let expected = exposure * model / width as f64;
-    let (noise, certain) = FLANK_DEVIATIONS;
-    let beyond = ((count - expected) / sqrt(expected + 0.5) - noise) / (certain - noise);
-    model + (estimate - model).max(0.0) * beyond.clamp(0.0, 1.0)
+    model + (estimate - model).max(0.0) * beyond_noise(count, expected)
 }
 
-/// (iv) The mirrored lags, of the window or of its wider surroundings, pulled towards the model.
+/// How far a count is beyond its noise: 0 where it is noise, 1 where it is certainly more than expected.
+fn beyond_noise(count: f64, expected: f64) -> f64 {
+    let (noise, certain) = NOISE_DEVIATIONS;
+    (((count - expected) / sqrt(expected + 0.5) - noise) / (certain - noise)).clamp(0.0, 1.0)
+}
+
+/// (iv) The mirrored lags, of the window or of its wider surroundings, pulled towards the model. At least the model.
 fn mirrored(window: Window, lags: &PairLags, n: f64, model: f64) -> f64 {
     let margin = MIRROR_WIDTH_MIN.saturating_sub(window.width_min()) / 2;
     let (start, end) = (window.start_min.saturating_sub(margin), (window.end_min + margin).min(lags.max_lag_min()));
     let share = f64::from(window.width_min()) / f64::from(end - start);
     let count = f64::from(lags.within(-i64::from(end), -i64::from(start)));
-    model.max(share * (count + MIRROR_PRIOR * model / share) / (n + MIRROR_PRIOR))
+    let estimate = share * (count + MIRROR_PRIOR * model / share) / (n + MIRROR_PRIOR);
+    let is_near = window.start_min < MIRROR_NEAR_MIN;
+    let certainty = if is_near { 1.0 } else { beyond_noise(count, n * model / share) };
+    model + (estimate - model).max(0.0) * certainty
 }
 
 /// (v) The same time on other days, then on other weeks, from the window and from its wider surroundings: few moved onsets

@@ -25,6 +25,11 @@ const SLOT_MIN: usize = 15;
 const AROUND_MIN: usize = 60;
 /// … by this many standard deviations.
 const REGULAR_DEVIATIONS: f64 = 4.0;
+/// A stream of at least this many onsets must stand out on the square-root scale too. Shorter ones, such as a script
+/// of a single day, have too few lags for that.
+const ROOT_ONSETS_MIN: usize = 30;
+/// Standard deviations on that scale, on which small counts are not skewed (Anscombe 1948).
+const ROOT_DEVIATIONS: f64 = 3.5;
 /// Fewest lags in such a slot: `2 / sqrt(0.5)` is less than four.
 const REGULAR_LAGS_MIN: u32 = 3;
 
@@ -150,7 +155,10 @@ fn is_regular(times: &[i64], max_lag_min: u32) -> bool {
         }
         let around = within(outer.0, outer.1) - within(inner.0, inner.1);
         let mean = around * SLOT_MIN as f64 / minutes as f64;
-        (within(start, start + SLOT_MIN) - mean) / sqrt(mean + 0.5) > REGULAR_DEVIATIONS
+        let count = within(start, start + SLOT_MIN);
+        let root_deviation = 2.0 * (sqrt(count + 0.375) - sqrt(mean + 0.375));
+        (count - mean) / sqrt(mean + 0.5) > REGULAR_DEVIATIONS
+            && (times.len() < ROOT_ONSETS_MIN || root_deviation > ROOT_DEVIATIONS)
     })
 }
 

@@ -12,6 +12,9 @@ use model::time::{MINUTE_MS, SECOND_MS};
 const MARGIN_MIN: f64 = 90.0;
 /// Weight of chance pairs, as a share of their number, that shrinks the width of the bell towards that of the window.
 const PULL: f64 = 0.1;
+/// A window holds most evidence of a bell where it is this many of its standard deviations wide: that is where the share
+/// inside, over the square root of the width, is greatest.
+const WIDTH_SDS: f64 = 2.8;
 const ROUNDS: usize = 80;
 /// No bell is narrower.
 const SD_MIN: f64 = 0.02;
@@ -50,7 +53,7 @@ fn lag_law(sources: &[i64], targets: &[i64], window: Window, max_lag_min: u32, c
     if hits > 0.0 {
         at = ((inside.iter().sum::<f64>() - by_chance * at) / (hits - by_chance).max(1.0)).clamp(start, end);
     }
-    let sd_window = width / 4.0;
+    let sd_window = width / WIDTH_SDS;
     let (mut sd, mut share) = (sd_window, (extra / count).min(0.999));
     let pull = PULL * expected;
     let mut weights = vec![0.0; lags.len()];

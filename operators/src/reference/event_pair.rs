@@ -132,7 +132,14 @@ impl<'a> Side<'a> {
         let (near, far) = ((start - margin).max(0), (end + margin).min(reach));
         let mirrored = self.lags_within(-far, -near);
         let share = width as f64 / (far - near) as f64;
-        m = m.max(share * (mirrored + 5.0 * m / share) / (n + 5.0));
+        let by_mirror = share * (mirrored + 5.0 * m / share) / (n + 5.0);
+        if start < 60 {
+            m = m.max(by_mirror);
+        } else if by_mirror > m {
+            let by_model = n * m / share;
+            let beyond = (mirrored - by_model) / (by_model + 0.5).sqrt() - 1.0;
+            m += beyond.clamp(0.0, 1.0) * (by_mirror - m);
+        }
         let margin = ((4 * width).max(16) - width) / 2;
         let (wide_start, wide_end) = ((start - margin).max(0), (end + margin).min(reach));
         let share = width as f64 / (wide_end - wide_start) as f64;
@@ -224,7 +231,12 @@ impl<'a> Side<'a> {
             let (outer, inner) = ((start - 60, start + 75), (start - 15, start + 30));
             let length = minutes(outer.0, outer.1) - minutes(inner.0, inner.1);
             let mean = (count(outer.0, outer.1) - count(inner.0, inner.1)) * 15.0 / length.max(1.0);
-            length >= 15.0 && (count(start, start + 15) - mean) / (mean + 0.5).sqrt() > 4.0
+            let own = count(start, start + 15);
+            let stands_out = (own - mean) / (mean + 0.5).sqrt() > 4.0;
+            // Anscombe's transform makes the variance of a Poisson count one
+            let anscombe = |count: f64| 2.0 * (count + 3.0 / 8.0).sqrt();
+            let is_skew = self.own.len() >= 30 && anscombe(own) - anscombe(mean) <= 3.5;
+            length >= 15.0 && stands_out && !is_skew
         })
     }
 

@@ -75,7 +75,9 @@ def chance(S, B, T, phase, H):
     margin = np.maximum(16 - W, 0) // 2                                                         # (iv) mirrored lags, of 16 min at least
     low, high = np.maximum(A - margin, 0), np.minimum(B_ + margin, L)
     h, share = at(-low) - at(-high), W / (high - low)
-    return np.maximum(m, share * (h + 5 * m / share) / (n + 5))
+    mu = n * m / share
+    beyond = np.where(A < 60, 1, np.clip((h - mu) / np.sqrt(mu + .5) - 1, 0, 1))               # far from 0: as the flank
+    return m + np.maximum(share * (h + 5 * m / share) / (n + 5) - m, 0) * beyond
 
 
 def moved(S, B, T, m):
@@ -130,13 +132,15 @@ def beats(H, n, m, flat):
 
 
 def regular(S):
-    """Whether gaps repeat (a beat, a script): a slot of 15 min of the autocorrelogram stands out of its surroundings."""
+    """Whether gaps repeat (a beat, a script): a slot of 15 min of the autocorrelogram stands out of its surroundings. From 30
+    onsets on it must do so on the square-root scale too (Anscombe 1948): small counts are skewed."""
     cum = np.searchsorted(S, S[:, None] + np.arange(0, L + 1), "right").sum(0)
     start = np.arange(15, L - 14)
     count = (cum[start + 15] - cum[start]).astype(float)
     o0, o1, g0, g1 = np.maximum(start - 60, 15), np.minimum(start + 75, L), np.maximum(start - 15, 15), np.minimum(start + 30, L)
     mu = ((cum[o1] - cum[o0]) - (cum[g1] - cum[g0])) * 15 / ((o1 - o0) - (g1 - g0))
-    return bool(((count - mu) / np.sqrt(mu + .5) > 4).any())
+    root = 2 * (np.sqrt(count + .375) - np.sqrt(mu + .375))
+    return bool((((count - mu) / np.sqrt(mu + .5) > 4) & ((root > 3.5) | (len(S) < 30))).any())
 
 
 def periodic(S):
@@ -210,7 +214,8 @@ def shown(S, B, a, b, m):
 
 def lag_law(S, B, a, b, m):
     """Median and quartiles of the excess over chance: all lags around (a, b], each weighted by its posterior share of being no
-    chance (one bell over a flat background, EM), started at the excess inside (a, b]. No matching is involved."""
+    chance (one bell over a flat background, EM), started at the excess inside (a, b], as wide as the bell of which such a
+    window holds most evidence (2.8 sd). No matching is involved."""
     w = b - a
     lo, hi = max(0, a - max(w, 90)), min(L, b + max(w, 90))
     i0, i1 = np.searchsorted(B, S + lo, "right"), np.searchsorted(B, S + hi, "right")
@@ -222,7 +227,7 @@ def lag_law(S, B, a, b, m):
     at = (a + b) / 2
     if len(inside):
         at = np.clip((inside.sum() - by_chance * at) / max(len(inside) - by_chance, 1), a, b)
-    sd0 = w / 4
+    sd0 = w / 2.8
     sd, share, pull = sd0, min(extra / len(x), .999), .1 * chance_in                            # many chance pairs: stay near the window's width
     for _ in range(80):
         bell = share * np.exp(-.5 * ((x - at) / sd) ** 2) / (sd * np.sqrt(2 * np.pi))
