@@ -110,7 +110,7 @@ fn median_of_sorted(sorted: &[f64]) -> f64 {
 /// Probability that a standard normal is above `z`.
 ///
 /// ```
-/// use coral_reef::impact::ranks::above;
+/// use coral_operators::impact::ranks::above;
 /// assert!((above(0.0) - 0.5).abs() < 1e-7 && (above(1.959964) - 0.025).abs() < 1e-6);
 /// assert!((above(-1.0) + above(1.0) - 1.0).abs() < 1e-7);
 /// ```
@@ -122,7 +122,7 @@ pub fn above(z: f64) -> f64 {
 /// The value that a standard normal exceeds with probability `p`, for `p` up to one half.
 ///
 /// ```
-/// use coral_reef::impact::ranks::exceeded_with;
+/// use coral_operators::impact::ranks::exceeded_with;
 /// assert!((exceeded_with(0.025) - 1.959964).abs() < 1e-5 && (exceeded_with(0.1) - 1.281552).abs() < 1e-5);
 /// assert!(exceeded_with(0.5).abs() < 1e-5);
 /// ```
@@ -156,7 +156,7 @@ fn erfc(x: f64) -> f64 {
 /// Benjamini and Hochberg's q-values, in the order of `p`.
 ///
 /// ```
-/// use coral_reef::impact::ranks::q_values;
+/// use coral_operators::impact::ranks::q_values;
 /// assert_eq!(q_values(&[0.01, 0.5, 0.02]), [0.03, 0.5, 0.03]);
 /// ```
 pub fn q_values(p: &[f64]) -> Vec<f64> {

@@ -13,11 +13,11 @@ const Q_FAILED_MAX: f64 = 0.01;
 /// Cliff's delta of a medium and of a large effect.
 const DELTA: (f64, f64) = (0.33, 0.474);
 /// A change is tolerated up to this share of the value before.
-pub(crate) const TOLERANCE: f64 = 0.25;
+pub const TOLERANCE: f64 = 0.25;
 /// A smaller change is none, however sure.
-pub(crate) const SLIGHT: f64 = 0.05;
+pub const SLIGHT: f64 = 0.05;
 /// Independent points on both sides that a success needs.
-pub(crate) const EFFECTIVE_MIN: f64 = 8.0;
+pub const EFFECTIVE_MIN: f64 = 8.0;
 
 /// What became of a deployment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -34,6 +34,13 @@ pub enum Verdict {
 }
 
 impl Verdict {
+    /// The one of this name.
+    pub fn of_name(name: &str) -> Option<Verdict> {
+        [Verdict::Success, Verdict::Degraded, Verdict::Failed, Verdict::Pending]
+            .into_iter()
+            .find(|one| one.as_str() == name)
+    }
+
     /// Its name.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -92,8 +99,9 @@ pub struct MetricImpact {
     pub effective_points: f64,
     /// What was taken off: `time_of_day`, the usual course of the day; `sibling`, what a sibling surely did as well.
     pub adjusted_for: Vec<&'static str>,
+    /// What is known of the metric.
     #[serde(skip)]
-    pub(crate) meaning: Meaning,
+    pub meaning: Meaning,
 }
 
 /// One series of the service.
@@ -132,14 +140,20 @@ pub struct Circumstances {
 pub fn judge(circumstances: &Circumstances, watched: &[Watched]) -> Impact {
     let look = circumstances.known_to.and_then(|now| circumstances.moment.look_min(now));
     let mut changes = look.map_or(Vec::new(), |look| changes(circumstances, watched, look));
+    // the reason names the worst
+    sort(&mut changes);
+    Impact::new(verdict(circumstances, look, &changes), look, changes)
+}
+
+/// The significances, the worst first.
+pub const SIGNIFICANCES: [&str; 4] = ["critical", "warning", "info", "none"];
+
+/// The worst first, then by service and metric.
+fn sort(changes: &mut [MetricImpact]) {
     changes.sort_by(|a, b| {
-        let rank =
-            |one: &MetricImpact| ["critical", "warning", "info", "none"].iter().position(|it| *it == one.significance);
+        let rank = |one: &MetricImpact| SIGNIFICANCES.iter().position(|it| *it == one.significance);
         (rank(a), &a.service_id, &a.metric_name).cmp(&(rank(b), &b.service_id, &b.metric_name))
     });
-    let (verdict, verdict_reason) = verdict(circumstances, look, &changes);
-    let impact_score = (verdict != Verdict::Pending).then(|| score(&changes));
-    Impact { verdict, verdict_reason, impact_score, look_minutes: look, changes }
 }
 
 /// 0 to 1: 1 less the product of what each metric leaves.
@@ -148,6 +162,17 @@ fn score(changes: &[MetricImpact]) -> f64 {
 }
 
 impl Impact {
+    /// Of a verdict with its reason, and metrics in any order.
+    pub fn new(
+        (verdict, verdict_reason): (Verdict, String),
+        look_minutes: Option<i64>,
+        mut changes: Vec<MetricImpact>,
+    ) -> Impact {
+        sort(&mut changes);
+        let impact_score = (verdict != Verdict::Pending).then(|| score(&changes));
+        Impact { verdict, verdict_reason, impact_score, look_minutes, changes }
+    }
+
     /// How much worse the metrics got, 0 to 1, whatever the verdict.
     pub fn score(&self) -> f64 {
         score(&self.changes)
@@ -223,7 +248,7 @@ fn effective(found: &Comparison) -> f64 {
 }
 
 /// +1 where more is worse, -1 where less is.
-pub(crate) fn direction(meaning: Meaning) -> Option<f64> {
+pub fn direction(meaning: Meaning) -> Option<f64> {
     match meaning.better {
         Better::Lower => Some(1.0),
         Better::Higher => Some(-1.0),
@@ -241,7 +266,8 @@ fn worse_share(change: &MetricImpact) -> f64 {
     }
 }
 
-pub(crate) fn is_critical(family: Family) -> bool {
+/// Whether a change of such a metric may fail a deployment.
+pub fn is_critical(family: Family) -> bool {
     matches!(family, Family::Latency | Family::Errors)
 }
 
