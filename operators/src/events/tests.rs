@@ -2,8 +2,9 @@
 #![allow(clippy::unwrap_used)]
 
 mod calls;
+mod evaluation;
 mod fleets;
 mod golden;
 mod laws;
-mod releases;
-mod support;
+pub(crate) mod releases;
+pub(crate) mod support;

@@ -92,9 +92,12 @@ fn pairs_agree_with_the_published_reference() {
             let window = (u64::from(found.window.start_min), u64::from(found.window.end_min));
             assert_eq!(window, (whole(&expected["window"][0]), whole(&expected["window"][1])), "{name}");
             assert_eq!(oracle.window_min, (window.0 as i64, window.1 as i64), "{name}");
-            let shown = [detail.window_min.0, detail.window_min.1].map(u64::from);
+            let shown = [row.frequency.window_min.0, row.frequency.window_min.1].map(u64::from);
             assert_eq!(shown, [whole(&expected["shown"][0]), whole(&expected["shown"][1])], "{name}");
-            assert!(close(detail.chance.0, number("chance")) && close(oracle.expected, found.expected), "{name}");
+            assert!(
+                close(row.frequency.chance.0, number("chance")) && close(oracle.expected, found.expected),
+                "{name}"
+            );
             assert!(close(detail.score.0, number("score")), "{name}: {} is not {}", detail.score.0, number("score"));
             let counts = [u64::from(row.occurrences), u64::from(row.days), detail.source_count, detail.open_count];
             assert_eq!(counts, ["k", "days", "n", "open"].map(|field| whole(&expected[field])), "{name}");

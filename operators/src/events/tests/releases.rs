@@ -13,14 +13,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// A year of releases and what is known to be true of it.
-struct Releases {
-    name: &'static str,
-    events: Vec<EventStamp>,
+pub(crate) struct Releases {
+    pub(crate) name: &'static str,
+    pub(crate) events: Vec<EventStamp>,
     truth: Value,
 }
 
 /// The twin, and the real ones where this machine has them.
-fn all() -> Vec<Releases> {
+pub(crate) fn all() -> Vec<Releases> {
     let Twin { events, truth, .. } = twins::releases(twins::SEED);
     let twin = Releases { name: "the twin", events: events.iter().map(stamp).collect(), truth };
     std::iter::once(twin).chain(real()).collect()

@@ -3,7 +3,10 @@
 use crate::calls::Call;
 use crate::events::levels::on_both_levels;
 use crate::events::{Episodes, EventParams, EventScan, EventStamp, EventVerdict, Onset};
+use crate::heard::Heard;
+use crate::predictions::Predictions;
 use crate::shard::Shard;
+use model::derived::{DerivedRow, Value};
 use model::event::EventTypeKey;
 use model::pattern::Finding;
 use model::time::TimeMs;
@@ -26,6 +29,11 @@ pub struct Chain {
     pub scans: Vec<EventScan>,
     pub verdict: EventVerdict,
     findings: BTreeMap<Finding, i64>,
+    predictions: Predictions,
+    /// How many pairs and instants the last evaluation looked at for what came after.
+    pub followed: usize,
+    /// Rows of predictions, by table and key, as a store holds them.
+    pub rows: BTreeMap<(String, Vec<Value>), DerivedRow>,
 }
 
 impl Chain {
@@ -35,6 +43,9 @@ impl Chain {
             scans: (0..peers).map(|index| EventScan::new(params.clone(), Shard { index, peers })).collect(),
             verdict: EventVerdict::new(params.clone()),
             findings: BTreeMap::new(),
+            predictions: Predictions::new(params.clone()),
+            followed: 0,
+            rows: BTreeMap::new(),
         }
     }
 
@@ -53,6 +64,12 @@ impl Chain {
         }
     }
 
+    pub fn apply_heard(&mut self, heard: &[Heard]) {
+        for scan in &mut self.scans {
+            scan.apply_heard(heard.iter().map(|one| (one.clone(), 1)).collect());
+        }
+    }
+
     pub fn forget_before(&mut self, limit: TimeMs) {
         self.episodes.forget_before(limit);
         for scan in &mut self.scans {
@@ -68,6 +85,18 @@ impl Chain {
             *count += diff;
             if *count == 0 {
                 self.findings.remove(&finding);
+            }
+        }
+        self.followed = self.scans.iter().map(EventScan::followed).sum();
+        // what is no longer true first: a row may be replaced
+        let mut changes = self.predictions.evaluate(&mut self.verdict, now);
+        changes.sort_by_key(|(_, diff)| *diff);
+        for (row, diff) in changes {
+            let key = (row.table.clone(), row.key.clone());
+            if diff > 0 {
+                assert_eq!(self.rows.insert(key, row), None);
+            } else {
+                assert_eq!(self.rows.remove(&key), Some(row));
             }
         }
         assert!(self.findings.values().all(|count| *count == 1), "findings do not cancel: {:?}", self.findings);
