@@ -12,6 +12,8 @@
 /// assert_eq!(counts.iter().collect::<Vec<_>>(), [(&"a", -1), (&"b", 1)]);
 /// counts.change("a", 1);
 /// assert_eq!((counts.iter().count(), counts.first()), (1, Some(&"b")));
+/// counts.forget_below(&"c");
+/// assert!(counts.is_empty());
 /// ```
 #[derive(Clone, Debug)]
 pub struct Counts<T>(Vec<(T, i64)>);
@@ -41,6 +43,12 @@ impl<T: Ord> Counts<T> {
                 self.0.insert(place, (thing, diff));
             }
         }
+    }
+
+    /// Forgets what is smaller than `least`.
+    pub fn forget_below(&mut self, least: &T) {
+        let count = self.0.partition_point(|(thing, _)| thing < least);
+        self.0.drain(..count);
     }
 }
 

@@ -1,10 +1,11 @@
 //! The dataflow: connects the operators and collects their output.
 //!
 //! ```text
-//! events  ── dedupe ── episodes ── (to all) ── event scan  ── event verdict ──┐
-//!         └─ deployments ─────────────────────────────────────────────────────┤
-//! metrics ── align ────────────── (to all) ── metric scan ── metric verdict ──┴── Outcome
-//! calls ─── (to all) ─ both scans
+//! events  ── dedupe ── episodes ── (to all) ── event scan  ── event verdict, predictions ──┐
+//!         └─ deployments ──────────────────────────────────────────────────────────────────┤
+//! metrics ── align ────────────── (to all) ── metric scan ── metric verdict ───────────────┤
+//!                └─ derived events ─ unreported ─ episodes ────────────────────────────────┴── Outcome
+//! calls ─── (to all) ─ both scans;  heard ─ (to all) ─ event scan
 //! Evaluate ─ (to all) ─ every operator above: scan now, forget what can no longer matter
 //! ```
 //! Timely's timestamp is the tick; event time is data. [`Evaluate`] arrives on every worker in the ticks that the
@@ -15,17 +16,21 @@
 use crate::calls::Call;
 use crate::dedupe::{Dedupe, EventCopy};
 use crate::deployments::{Deployments, Input};
+use crate::derived_events::unreported::Stamp;
+use crate::derived_events::{DerivedEvent, DerivedEvents, Input as DerivedInput, Unreported};
 use crate::events::levels::on_both_levels;
-use crate::events::{Episodes, EventParams, EventScan, EventVerdict};
+use crate::events::{Episodes, EventParams, EventScan, EventStamp, EventVerdict};
 pub use crate::ext::{Change, Evaluate};
 use crate::ext::{Row, Rows, by_tick, stay, to_all, to_first, to_owner};
+use crate::heard::{Heard, Listener};
 use crate::metrics::{Align, MetricBlock, MetricParams, MetricScan, MetricVerdict, Samples};
+use crate::predictions::Predictions;
 use crate::shard::{Shard, fixed_hash};
 use crate::tested::Tested;
 use differential_dataflow::input::InputSession;
 use model::chunks::Metrics;
 use model::derived::DerivedRow;
-use model::event::Event;
+use model::event::{Event, EventTypeKey};
 use model::pattern::Finding;
 use model::time::{DAY_MS, TimeMs};
 use serde::{Deserialize, Serialize};
@@ -43,6 +48,8 @@ pub struct Params {
     pub events: EventParams,
     /// Metric pairs.
     pub metrics: MetricParams,
+    /// Whether metrics become events where they show something by themselves.
+    pub derived_events: bool,
 }
 
 /// One signed change of what the dataflow knows.
@@ -69,6 +76,11 @@ pub struct Ports {
     pub facts: InputSession<u64, Input, i64>,
     /// Calls between services; any worker may take any of them. They are never retracted.
     pub calls: InputSession<u64, Call, i64>,
+    /// Which colonies the metric rows tell of; any worker may take any of it. It is never retracted.
+    pub heard: InputSession<u64, Heard, i64>,
+    listener: Listener,
+    /// What an earlier run knew of derived events; any worker may take any of it.
+    pub derived_events: InputSession<u64, DerivedInput, i64>,
     /// Orders to evaluate; given to one worker, seen by all.
     pub evaluate: InputSession<u64, Evaluate, i64>,
     /// Changes since they were last taken; all of them are output on worker 0.
@@ -88,8 +100,11 @@ impl Ports {
 
     /// Feeds some rows of `metrics`, which are shared and not copied.
     pub fn feed_metrics(&mut self, metrics: &Metrics, rows: Range<usize>, peers: usize) {
-        for block in MetricBlock::divide(metrics, rows, peers) {
+        for block in MetricBlock::divide(metrics, rows.clone(), peers) {
             self.metrics.update(block, 1);
+        }
+        for heard in self.listener.note(metrics, rows) {
+            self.heard.update(heard, 1);
         }
     }
 
@@ -103,6 +118,10 @@ impl Ports {
         self.facts.flush();
         self.calls.advance_to(tick + 1);
         self.calls.flush();
+        self.heard.advance_to(tick + 1);
+        self.heard.flush();
+        self.derived_events.advance_to(tick + 1);
+        self.derived_events.flush();
         self.evaluate.advance_to(tick + 1);
         self.evaluate.flush();
     }
@@ -117,6 +136,8 @@ pub fn build(worker: &mut Worker, params: &Params) -> Ports {
     let mut metrics = InputSession::new();
     let mut facts = InputSession::new();
     let mut calls = InputSession::new();
+    let mut heard = InputSession::new();
+    let mut derived_events = InputSession::new();
     let mut evaluate = InputSession::new();
     worker.dataflow::<u64, _, _>(|scope| {
         let orders = to_all(evaluate.to_collection(scope));
@@ -124,15 +145,28 @@ pub fn build(worker: &mut Worker, params: &Params) -> Ports {
         let events = events.to_collection(scope);
         let timeline = deployments(facts.to_collection(scope), orders.clone(), params.events.keep_ms());
         let calls = calls.to_collection(scope);
-        let patterns = event_patterns(events, calls.clone(), orders.clone(), &params.events, shard).concat(timeline);
-        let results = patterns.concat(metric_pairs(metrics, calls, orders, &params.metrics, shard));
+        let about = calls.clone().map(About::Call).concat(heard.to_collection(scope).map(About::Heard));
+        let mut stamps = deduplicated(events, orders.clone(), &params.events);
+        let samples = aligned(metrics, orders.clone(), params.metrics.keep_ms());
+        let earlier = derived_events.to_collection(scope);
+        let mut results = timeline;
+        if params.derived_events {
+            let keep_ms = params.metrics.keep_ms();
+            let (derived, earlier) = derived_events_of((samples.clone(), earlier), orders.clone(), keep_ms);
+            results = results.concat(derived.clone().map(|event| Outcome::Derived(event.row())));
+            let derived = derived.concat(earlier).map(|event| Stamp::Derived(event.stamp()));
+            stamps = unreported(stamps.map(Stamp::Reported).concat(derived), orders.clone(), &params.events);
+        }
+        let patterns = event_patterns(stamps, about, orders.clone(), &params.events, shard);
+        let results = results.concat(patterns).concat(metric_pairs(samples, calls, orders, &params.metrics, shard));
         let taken = Rc::clone(&outcomes);
         let results = to_first(results);
         results
             .inspect(move |(outcome, _tick, diff)| taken.borrow_mut().push((outcome.clone(), *diff)))
             .probe_with(&probe);
     });
-    Ports { events, metrics, facts, calls, evaluate, outcomes, probe }
+    let listener = Listener::default();
+    Ports { events, metrics, facts, calls, heard, listener, derived_events, evaluate, outcomes, probe }
 }
 
 fn deployments<'scope>(
@@ -154,31 +188,45 @@ fn deployments<'scope>(
     .map(Outcome::Derived)
 }
 
-fn event_patterns<'scope>(
+/// How far back events are kept. Forgetting is a pass over all rows: once for each day of event time, not for each
+/// evaluation.
+fn limit_of(params: &EventParams) -> impl Fn(TimeMs) -> TimeMs + Copy + use<> {
+    let keep_ms = params.keep_ms();
+    move |now: TimeMs| (now - keep_ms).floor_to(DAY_MS)
+}
+
+fn deduplicated<'scope>(
     events: Rows<'scope, EventCopy>,
-    calls: Rows<'scope, Call>,
     orders: Rows<'scope, Evaluate>,
     params: &EventParams,
-    shard: Shard,
-) -> Rows<'scope, Outcome> {
-    // forgetting is a pass over all rows: once for each day of event time, not for each evaluation
-    let keep_ms = params.keep_ms();
-    let limit = move |now: TimeMs| (now - keep_ms).floor_to(DAY_MS);
-
+) -> Rows<'scope, EventStamp> {
+    let limit = limit_of(params);
     let mut dedupe = Dedupe::default();
     let by_identity = to_owner(|copy: &EventCopy| fixed_hash(&copy.identity()));
-    let stamps = by_tick(events, orders.clone(), "Dedupe", by_identity, move |rows, order| {
+    by_tick(events, orders, "Dedupe", by_identity, move |rows, order| {
         if let Some(now) = order.and_then(|order| order.events_now) {
             dedupe.forget_before(limit(now));
         }
         dedupe.apply(rows)
     })
-    .flat_map(on_both_levels);
+}
+
+fn type_hash(key: &EventTypeKey) -> u64 {
+    fixed_hash(&[&key.colony_id, &key.service_id, &key.event_type])
+}
+
+fn event_patterns<'scope>(
+    stamps: Rows<'scope, EventStamp>,
+    about: Rows<'scope, About>,
+    orders: Rows<'scope, Evaluate>,
+    params: &EventParams,
+    shard: Shard,
+) -> Rows<'scope, Outcome> {
+    let limit = limit_of(params);
+    let stamps = stamps.flat_map(on_both_levels);
 
     let mut episodes = Episodes::new(params.clone());
-    let by_type = to_owner(|stamp: &crate::events::EventStamp| {
-        fixed_hash(&[&stamp.key.colony_id, &stamp.key.service_id, &stamp.key.event_type])
-    });
+    let by_type = to_owner(|stamp: &EventStamp| type_hash(&stamp.key));
     let onsets = by_tick(stamps, orders.clone(), "Episodes", by_type, move |rows, order| {
         if let Some(now) = order.and_then(|order| order.events_now) {
             episodes.forget_before(limit(now));
@@ -188,9 +236,10 @@ fn event_patterns<'scope>(
 
     let mut scan = EventScan::new(params.clone(), shard);
     let scanned =
-        by_tick(to_all(with_calls(onsets, calls)), orders.clone(), "EventScan", stay(), move |rows, order| {
-            let (onsets, calls) = apart(rows);
+        by_tick(to_all(with_about(onsets, about)), orders.clone(), "EventScan", stay(), move |rows, order| {
+            let (onsets, calls, heard) = apart(rows);
             scan.apply_calls(calls);
+            scan.apply_heard(heard);
             scan.apply(onsets);
             let Some(now) = order.and_then(|order| order.events_now) else { return Vec::new() };
             scan.forget_before(limit(now));
@@ -198,36 +247,109 @@ fn event_patterns<'scope>(
         });
 
     let mut verdict = EventVerdict::new(params.clone());
+    let mut predictions = Predictions::new(params.clone());
     let mut tested = Tested::default();
-    by_tick(scanned, orders, "EventVerdict", to_owner(|_| 0), move |rows, _| {
+    by_tick(scanned, orders, "EventVerdict", to_owner(|_| 0), move |rows, order| {
         let findings = verdict.apply(rows);
-        with_tested(findings, &mut tested, verdict.tested(), Outcome::EventsTested)
+        let mut outcomes = with_tested(findings, &mut tested, verdict.tested(), Outcome::EventsTested);
+        if let Some(now) = order.and_then(|order| order.events_now) {
+            let changes = predictions.evaluate(&mut verdict, now);
+            outcomes.extend(changes.into_iter().map(|(row, diff)| (Outcome::Derived(row), diff)));
+        }
+        outcomes
+    })
+}
+
+fn aligned<'scope>(
+    metrics: Rows<'scope, MetricBlock>,
+    orders: Rows<'scope, Evaluate>,
+    keep_ms: i64,
+) -> Rows<'scope, Samples> {
+    let mut align = Align::default();
+    let by_series = to_owner(|block: &MetricBlock| block.owner);
+    by_tick(metrics, orders, "Align", by_series, move |rows, order| {
+        if let Some(now) = order.and_then(|order| order.metrics_now) {
+            align.forget_before(now - keep_ms);
+        }
+        let samples = align.apply_blocks(&rows);
+        if samples.is_empty() { Vec::new() } else { vec![(Samples(Arc::new(samples)), 1)] }
+    })
+}
+
+/// Samples, or what a restart knows of earlier ones.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+enum ForDerived {
+    Samples(Samples),
+    HistoryFrom(TimeMs),
+}
+
+/// Derived events, and final ones of an earlier run.
+fn derived_events_of<'scope>(
+    (samples, earlier): (Rows<'scope, Samples>, Rows<'scope, DerivedInput>),
+    orders: Rows<'scope, Evaluate>,
+    keep_ms: i64,
+) -> (Rows<'scope, DerivedEvent>, Rows<'scope, DerivedEvent>) {
+    let history = to_all(earlier.clone().flat_map(|input| match input {
+        DerivedInput::HistoryFrom(time) => Some(ForDerived::HistoryFrom(time)),
+        DerivedInput::Final(_) => None,
+    }));
+    let earlier = earlier.flat_map(|input| match input {
+        DerivedInput::Final(event) => Some(event),
+        DerivedInput::HistoryFrom(_) => None,
+    });
+    let rows = samples.map(ForDerived::Samples).concat(history);
+    let mut derived = DerivedEvents::default();
+    let derived = by_tick(rows, orders, "DerivedEvents", stay(), move |rows, order| {
+        // sorted: samples come first
+        for (row, times) in rows {
+            match row {
+                ForDerived::Samples(samples) => {
+                    derived.apply(samples.0.iter().map(|(sample, diff)| (*sample, diff * times)));
+                }
+                ForDerived::HistoryFrom(time) => derived.history_from(time),
+            }
+        }
+        let Some(now) = order.and_then(|order| order.metrics_now) else { return Vec::new() };
+        let changes = derived.evaluate();
+        derived.forget(now, keep_ms);
+        changes
+    });
+    (derived, earlier)
+}
+
+/// Events with derived ones among them where their service does not report them itself.
+fn unreported<'scope>(
+    stamps: Rows<'scope, Stamp>,
+    orders: Rows<'scope, Evaluate>,
+    params: &EventParams,
+) -> Rows<'scope, EventStamp> {
+    let limit = limit_of(params);
+    let mut unreported = Unreported::default();
+    let by_type = to_owner(|stamp: &Stamp| type_hash(stamp.key()));
+    by_tick(stamps, orders, "Unreported", by_type, move |rows, order| {
+        if let Some(now) = order.and_then(|order| order.events_now) {
+            unreported.forget_before(limit(now));
+        }
+        unreported.apply(rows)
     })
 }
 
 fn metric_pairs<'scope>(
-    metrics: Rows<'scope, MetricBlock>,
+    samples: Rows<'scope, Samples>,
     calls: Rows<'scope, Call>,
     orders: Rows<'scope, Evaluate>,
     params: &MetricParams,
     shard: Shard,
 ) -> Rows<'scope, Outcome> {
     let keep_ms = params.keep_ms();
-
-    let mut align = Align::default();
-    let by_series = to_owner(|block: &MetricBlock| block.owner);
-    let samples = by_tick(metrics, orders.clone(), "Align", by_series, move |rows, order| {
-        if let Some(now) = order.and_then(|order| order.metrics_now) {
-            align.forget_before(now - keep_ms);
-        }
-        let samples = align.apply_blocks(&rows);
-        if samples.is_empty() { Vec::new() } else { vec![(Samples(Arc::new(samples)), 1)] }
-    });
-
     let mut scan = MetricScan::new(*params, shard);
-    let scanned =
-        by_tick(to_all(with_calls(samples, calls)), orders.clone(), "MetricScan", stay(), move |rows, order| {
-            let (rows, calls) = apart(rows);
+    let scanned = by_tick(
+        to_all(with_about(samples, calls.map(About::Call))),
+        orders.clone(),
+        "MetricScan",
+        stay(),
+        move |rows, order| {
+            let (rows, calls, _) = apart(rows);
             scan.apply_calls(calls);
             scan.apply(
                 rows.iter()
@@ -236,7 +358,8 @@ fn metric_pairs<'scope>(
             let Some(now) = order.and_then(|order| order.metrics_now) else { return Vec::new() };
             scan.forget_before(now - keep_ms);
             scan.scan(now)
-        });
+        },
+    );
 
     let mut verdict = MetricVerdict::new(*params);
     let mut tested = Tested::default();
@@ -251,23 +374,36 @@ fn metric_pairs<'scope>(
 enum ForScan<T> {
     /// What it correlates.
     Row(T),
+    /// What it knows of colonies.
+    About(About),
+}
+
+/// What is known of colonies beside their rows.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+enum About {
     /// A call between services.
     Call(Call),
+    /// A colony was heard of.
+    Heard(Heard),
 }
 
-fn with_calls<'scope, T: Row>(rows: Rows<'scope, T>, calls: Rows<'scope, Call>) -> Rows<'scope, ForScan<T>> {
-    rows.map(ForScan::Row).concat(calls.map(ForScan::Call))
+/// What a scan got, by kind.
+type Apart<T> = (Vec<Change<T>>, Vec<Change<Call>>, Vec<Change<Heard>>);
+
+fn with_about<'scope, T: Row>(rows: Rows<'scope, T>, about: Rows<'scope, About>) -> Rows<'scope, ForScan<T>> {
+    rows.map(ForScan::Row).concat(about.map(ForScan::About))
 }
 
-fn apart<T>(changes: Vec<Change<ForScan<T>>>) -> (Vec<Change<T>>, Vec<Change<Call>>) {
-    let (mut rows, mut calls) = (Vec::new(), Vec::new());
+fn apart<T>(changes: Vec<Change<ForScan<T>>>) -> Apart<T> {
+    let (mut rows, mut calls, mut heard) = (Vec::new(), Vec::new(), Vec::new());
     for (change, diff) in changes {
         match change {
             ForScan::Row(row) => rows.push((row, diff)),
-            ForScan::Call(call) => calls.push((call, diff)),
+            ForScan::About(About::Call(call)) => calls.push((call, diff)),
+            ForScan::About(About::Heard(one)) => heard.push((one, diff)),
         }
     }
-    (rows, calls)
+    (rows, calls, heard)
 }
 
 /// Findings as outcomes, with what was tested when it changed.

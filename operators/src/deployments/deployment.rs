@@ -114,6 +114,10 @@ impl Deployment {
                 text(self.kind.as_str()),
                 Value::Texts(self.reported_by.clone()),
                 Value::Texts(self.reported_as.clone()),
+                // what follows from metrics is not known here
+                Value::Null,
+                Value::Null,
+                Value::Null,
             ],
         }
     }

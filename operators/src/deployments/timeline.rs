@@ -23,6 +23,8 @@ pub struct Earlier {
     pub before: TimeMs,
     /// The version in effect then, if known.
     pub in_effect: Option<String>,
+    /// The version that a rollback of it puts back, if known.
+    pub put_back: Option<String>,
     /// All versions that were known then, sorted.
     pub versions: Vec<String>,
     /// Events that report one of these deployments, sorted; only those that are still stored or known.
@@ -37,8 +39,8 @@ impl Earlier {
         rows: &[Deployment],
         known: Option<Earlier>,
     ) -> Earlier {
-        let (mut in_effect, mut versions, mut reported_by) =
-            known.map(|known| (known.in_effect, known.versions, known.reported_by)).unwrap_or_default();
+        let (mut in_effect, mut put_back, mut versions, mut reported_by) =
+            known.map(|known| (known.in_effect, known.put_back, known.versions, known.reported_by)).unwrap_or_default();
         let mut sorted: Vec<&Deployment> = rows.iter().collect();
         sorted.sort_by_key(|row| (row.started_at, &row.deployment_id));
         for row in sorted {
@@ -46,6 +48,9 @@ impl Earlier {
             let is_left = row.status == Status::RolledBack && row.kind == Kind::Observed;
             if row.status != Status::Failed && !is_left {
                 in_effect = (!row.to_version.is_empty()).then(|| row.to_version.clone());
+                // what is before a version that was put back itself is not known
+                put_back =
+                    (row.kind != Kind::Rollback && !row.from_version.is_empty()).then(|| row.from_version.clone());
             }
             versions.extend([&row.from_version, &row.to_version].into_iter().filter(|text| !text.is_empty()).cloned());
             reported_by.extend(row.reported_by.iter().cloned());
@@ -55,7 +60,7 @@ impl Earlier {
             names.dedup();
         }
         let (colony_id, service_id) = (colony_id.to_owned(), service_id.to_owned());
-        Earlier { colony_id, service_id, before, in_effect, versions, reported_by }
+        Earlier { colony_id, service_id, before, in_effect, put_back, versions, reported_by }
     }
 
     /// Whether an event reports one of these deployments.
@@ -102,8 +107,8 @@ fn rows(groups: &[Group<'_>], changes: &[SeenChange], seen: &Seen, earlier: Opti
             row.to_version = seen_just_after(seen, &row).unwrap_or_default();
         }
         let before = in_effect.clone().or_else(|| seen_before(seen, &row));
-        if row.kind == Kind::Rollback {
-            roll_back(&mut rows, &mut row, group);
+        if row.kind == Kind::Rollback && !roll_back(&mut rows, &mut row, group) {
+            roll_back_earlier(&mut row, group, (before.as_deref(), earlier));
         }
         if row.from_version.is_empty() {
             row.from_version = before.unwrap_or_default();
@@ -148,10 +153,10 @@ enum Undone {
 }
 
 /// Marks the deployment that `rollback` undoes, and determines the versions of the rollback itself. An event may name the
-/// version that is left or the one that is put back.
-fn roll_back(rows: &mut [Deployment], rollback: &mut Deployment, group: &Group<'_>) {
+/// version that is left or the one that is put back. Returns whether there is one.
+fn roll_back(rows: &mut [Deployment], rollback: &mut Deployment, group: &Group<'_>) -> bool {
     match undone(rows, group) {
-        None => {}
+        None => return false,
         Some(Undone::Repeated(place)) => {
             rollback.from_version = rows[place].from_version.clone();
             rollback.to_version = rows[place].to_version.clone();
@@ -168,6 +173,22 @@ fn roll_back(rows: &mut [Deployment], rollback: &mut Deployment, group: &Group<'
             }
         }
     }
+    true
+}
+
+/// Determines the versions of a rollback of a deployment that is final. `in_effect` is the version before the rollback.
+fn roll_back_earlier(
+    rollback: &mut Deployment,
+    group: &Group<'_>,
+    (in_effect, earlier): (Option<&str>, Option<&Earlier>),
+) {
+    let known = earlier.and_then(|earlier| Some((earlier.in_effect.as_deref()?, earlier.put_back.as_ref()?)));
+    // a version that was seen since then is another one
+    let Some((left, put_back)) = known.filter(|(left, _)| in_effect == Some(left)) else { return };
+    if rollback.to_version.is_empty() || is_version(group, left) == Some(true) {
+        rollback.to_version.clone_from(put_back);
+    }
+    rollback.from_version = left.to_owned();
 }
 
 /// What a rollback is about: of the deployments that failed since the last change that did not, the last one to or from

@@ -57,9 +57,9 @@ pub fn finding(pair: &PairScan, judgement: Judgement) -> Option<Finding> {
         e_value: Real(libm::exp(pair.log_e.0).min(f64::MAX)),
         q_value: Real(q_value),
         sample_count: detail.source_count,
-        explained_by: is_undirected(detail.hits, detail.hits_reversed).then(|| CO_MOVING.to_owned()),
+        explained_by: is_undirected(pair.frequency.hits, detail.hits_reversed).then(|| CO_MOVING.to_owned()),
         reason,
-        chance_level: Some(detail.chance),
+        chance_level: Some(pair.frequency.chance),
         effective_points: None,
         judged_coefficient: None,
         part_of,
@@ -144,14 +144,15 @@ fn describe(pair: &PairScan, detail: &PairDetail, lag_seconds: i32) -> String {
         0 => "within a second".to_owned(),
         seconds => format!("{} later", format_duration_ms(i64::from(seconds) * SECOND_MS)),
     };
-    let verb = if is_undirected(detail.hits, detail.hits_reversed) { "moves together with" } else { "is followed by" };
+    let verb =
+        if is_undirected(pair.frequency.hits, detail.hits_reversed) { "moves together with" } else { "is followed by" };
     format!(
         "{} {verb} {}, {lag} in {} of {} cases (chance: {} %)",
         what(&pair.source, &detail.source_identity),
         what(&pair.target, &detail.target_identity),
         pair.occurrences,
         detail.source_count,
-        percent(detail.chance.0),
+        percent(pair.frequency.chance.0),
     )
 }
 

@@ -20,6 +20,8 @@
 //! | `shown` | the window in which occurrences are counted |
 //! | `lag` | the lag of a pattern and its range |
 //! | `types` | the onsets of one type, and their observed part |
+//! | `after` | what came after a closed instant: the cases on which a pattern can be tried |
+//! | `follow` | the same of all pairs and closed instants, updated incrementally |
 //! | `row` | what a scan says about a pair or an instant |
 //! | `sweep` | all pairs that are observed from one begin on, at one instant |
 //! | `scan` | all pairs at all instants, updated incrementally |
@@ -28,6 +30,7 @@
 //! | `finding` | a scanned pair as a correlation with evidence |
 //! | `verdict` | the walk over instants: candidate, confirmed, withdrawn |
 
+pub mod after;
 pub mod background;
 pub mod ebh;
 pub mod ends;
@@ -35,6 +38,7 @@ pub mod episodes;
 pub mod evidence;
 pub mod family;
 pub mod finding;
+pub mod follow;
 pub mod glance;
 pub mod lag;
 pub mod lags;
@@ -55,10 +59,10 @@ pub mod verdict;
 pub mod windows;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use episodes::{Episodes, EventStamp, Onset};
 pub use params::EventParams;
 pub use row::{PairScan, ScanRow};
 pub use scan::EventScan;
-pub use verdict::EventVerdict;
+pub use verdict::{EventVerdict, Standing};

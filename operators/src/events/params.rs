@@ -24,6 +24,8 @@ pub struct EventParams {
     pub burst_gap_ms: i64,
     /// A run of events without a gap that has lasted this long has a further onset in each cell of a grid of this step.
     pub episode_cap_ms: i64,
+    /// How much later than the events around it an event may arrive.
+    pub lateness_ms: i64,
 }
 
 impl Default for EventParams {
@@ -37,6 +39,7 @@ impl Default for EventParams {
             interval_ms: 5 * MINUTE_MS,
             burst_gap_ms: 5 * MINUTE_MS,
             episode_cap_ms: 4 * HOUR_MS,
+            lateness_ms: 10 * MINUTE_MS,
         }
     }
 }

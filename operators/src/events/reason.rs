@@ -40,8 +40,8 @@ pub fn reason(pair: &PairScan, detail: &PairDetail, bar: Bar, params: &EventPara
     if pair.days < params.min_days {
         reasons.push(format!("occurrences on {} of the {} days needed", pair.days, params.min_days));
     }
-    if detail.chance.0 >= CHANCE_NAMED {
-        reasons.push(format!("chance alone does this in {} % of cases", percent(detail.chance.0)));
+    if pair.frequency.chance.0 >= CHANCE_NAMED {
+        reasons.push(format!("chance alone does this in {} % of cases", percent(pair.frequency.chance.0)));
     }
     let missing = bar.log_needed(pair.weight, params.false_discovery_rate) - pair.log_e.0;
     if missing > 0.0 {

@@ -8,12 +8,13 @@ use serde::{Deserialize, Serialize};
 
 /// One row of a scan; rows of all shards together make a verdict.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[expect(clippy::large_enum_variant, reason = "nearly all rows are pairs")]
 pub enum ScanRow {
     /// How many pairs a shard tested at an instant.
     Totals(InstantTotals),
     /// A pair with some evidence.
     Pair(PairScan),
+    /// What came after a closed instant at which a pair had evidence.
+    After(PairAfter),
 }
 
 /// What a shard tested at an instant. Every shard has one row per instant, also when it has nothing to test.
@@ -50,8 +51,23 @@ pub struct PairScan {
     pub occurrences: u32,
     /// Days (UTC) on which their sources lie.
     pub days: u32,
+    /// How often a target follows in the shown window.
+    pub frequency: Frequency,
     /// The rest, at the current instant only.
     pub detail: Option<PairDetail>,
+}
+
+/// How often a target follows a source in a window of lag.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Frequency {
+    /// Start and end of the window, in minutes of lag.
+    pub window_min: (u32, u32),
+    /// Sources whose window has passed.
+    pub passed: u64,
+    /// Those of them that are followed by a target in it.
+    pub hits: u64,
+    /// Probability of a target in it by chance.
+    pub chance: Real,
 }
 
 /// The displayed values of a pair.
@@ -63,21 +79,15 @@ pub struct PairDetail {
     pub target_identity: Identity,
     /// Sources that are decided: their window has passed, or they are matched already.
     pub source_count: u64,
-    /// Sources whose window has passed and which are followed by a target in it.
-    pub hits: u64,
     /// Sources whose window has passed and which are preceded by a target in the mirrored window.
     pub hits_reversed: u64,
     /// Sources that are not decided yet.
     pub open_count: u64,
     /// When the last of them will be.
     pub open_until: Option<TimeMs>,
-    /// Start and end of the shown window, in minutes of lag.
-    pub window_min: (u32, u32),
     /// Logarithm of the prior weight of the best window.
     pub log_prior: Real,
-    /// Probability of a target in the shown window by chance.
-    pub chance: Real,
-    /// Certainty factor in it, over the sources whose window has passed.
+    /// Certainty factor in the shown window, over the sources whose window has passed.
     pub score: Real,
     /// First quartile, median and third quartile of the lag, in seconds.
     pub lag_s: [i32; 3],
@@ -112,4 +122,52 @@ impl Match {
     pub fn lag_ms(&self) -> i64 {
         self.target_at - self.source_at
     }
+}
+
+/// What came after a closed instant at which a pair had evidence.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct PairAfter {
+    /// The instant.
+    pub instant: TimeMs,
+    /// The source.
+    pub source: EventTypeKey,
+    /// The target.
+    pub target: EventTypeKey,
+    /// Application and environment of the source colony, as its last onset before the next instant states them.
+    pub source_identity: Identity,
+    /// Application and environment of the target colony, likewise.
+    pub target_identity: Identity,
+    /// Sources that opened a case, by time.
+    pub cases: Vec<Case>,
+    /// Onsets of the target until the next instant.
+    pub targets: u64,
+}
+
+/// A source that waited for its target.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Case {
+    /// When the source happened.
+    pub source_at: TimeMs,
+    /// The event that began it.
+    pub source_event_id: String,
+    /// What became of it.
+    pub outcome: Outcome,
+}
+
+/// What became of a case.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Outcome {
+    /// The target may still come.
+    Open,
+    /// It came.
+    Hit {
+        /// When.
+        at: TimeMs,
+        /// The event that began it.
+        event_id: String,
+    },
+    /// It did not come, and its colony was heard of later.
+    Miss,
+    /// It did not come, and nothing was heard of its colony since.
+    Void,
 }

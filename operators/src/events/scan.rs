@@ -8,6 +8,7 @@
 use crate::calls::{Call, Calls};
 use crate::events::episodes::Onset;
 use crate::events::family::Family;
+use crate::events::follow::{ClosedRows, Follow, Present, View};
 use crate::events::glance::Logs;
 use crate::events::levels::{general, service_of};
 use crate::events::params::EventParams;
@@ -16,6 +17,8 @@ use crate::events::span::{Span, instants, origin_search_start, span_at};
 use crate::events::sweep::{Sweep, observed};
 use crate::events::types::TypeOnsets;
 use crate::events::windows::Windows;
+use crate::ext::Change;
+use crate::heard::Heard;
 use crate::shard::Shard;
 use crate::tested::Supply;
 use model::event::EventTypeKey;
@@ -84,6 +87,8 @@ pub struct EventScan {
     /// Types with changes since the last scan.
     changed: BTreeSet<EventTypeKey>,
     calls: Calls,
+    /// What came after the closed instants.
+    follow: Follow,
     instants: BTreeMap<TimeMs, InstantState>,
     /// Pairs with a row at a closed instant, as of the last scan.
     with_evidence: BTreeSet<PairKey>,
@@ -104,6 +109,7 @@ impl EventScan {
             types: BTreeMap::new(),
             changed: BTreeSet::new(),
             calls: Calls::default(),
+            follow: Follow::default(),
             instants: BTreeMap::new(),
             with_evidence: BTreeSet::new(),
             forgotten_before: TimeMs(i64::MIN),
@@ -126,6 +132,7 @@ impl EventScan {
                     state.dirty.insert(general(&onset.key));
                 }
             }
+            self.follow.note(&onset.key, onset.at);
             if !self.changed.contains(&onset.key) {
                 self.changed.insert(onset.key.clone());
             }
@@ -141,6 +148,11 @@ impl EventScan {
             ..call
         };
         self.calls.apply(changes.into_iter().map(|(call, diff)| (as_in_types(call), diff)));
+    }
+
+    /// Applies which colonies were heard of: a target that did not come is a miss only if its colony was.
+    pub fn apply_heard(&mut self, changes: Vec<Change<Heard>>) {
+        self.follow.apply_heard(changes);
     }
 
     /// Drops onsets and calls before `limit`; later changes before it are ignored. Harmless for `limit <= now - keep_ms`.
@@ -200,7 +212,12 @@ impl EventScan {
             state.dirty.clear();
             self.instants.insert(*instant, state);
         }
-        consolidated(changes)
+        let mut changes = consolidated(changes);
+        if let Some(known_until) = current {
+            let after = self.follow_up(known_until, now, &changes);
+            changes.extend(after);
+        }
+        changes
     }
 
     /// The current instant has moved on: what is known of the one before stays known, unless a span begins elsewhere.
@@ -236,6 +253,24 @@ impl EventScan {
             colonies.insert(key.colony_id);
         }
         (!std::mem::take(&mut self.has_forgotten)).then_some(colonies)
+    }
+
+    /// Updates what came after each closed instant, given the changes of rows; returns its own.
+    fn follow_up(&mut self, known_until: TimeMs, now: TimeMs, changes: &[(ScanRow, i64)]) -> Vec<(ScanRow, i64)> {
+        let altered = changes.iter().filter_map(|(row, _)| match row {
+            ScanRow::Pair(pair) => Some((pair.instant, (pair.source.clone(), pair.target.clone()))),
+            ScanRow::Totals(_) | ScanRow::After(_) => None,
+        });
+        let closed = self.instants.iter().filter(|(_, state)| !state.current);
+        let rows: ClosedRows<'_> = closed.map(|(at, state)| (*at, &state.rows)).collect();
+        let present = Present { now, known_until };
+        let view = View { rows: &rows, types: &self.types, present, params: &self.params };
+        self.follow.update(view, altered.collect())
+    }
+
+    /// At how many instants of how many pairs, taken together, the last scan looked at what came after.
+    pub fn followed(&self) -> usize {
+        self.follow.tried()
     }
 
     /// Pairs get other weights where other calls count than before: those of the services at their ends.

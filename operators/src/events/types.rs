@@ -7,7 +7,7 @@ use crate::events::episodes::Onset;
 use crate::events::lag::lag_law_s;
 use crate::events::levels::is_general;
 use crate::events::pair::{ONSETS_MIN, PairResult};
-use crate::events::row::{Identity, Match, PairDetail, PairScan};
+use crate::events::row::{Frequency, Identity, Match, PairDetail, PairScan};
 use crate::events::shown::Shown;
 use crate::events::span::Span;
 use crate::events::windows::Windows;
@@ -73,13 +73,29 @@ impl TypeOnsets {
         }
     }
 
+    /// Times of the settled onsets, rising.
+    pub fn times(&self) -> &[i64] {
+        &self.times
+    }
+
+    /// Application and environment, as the last settled onset before `until` states them.
+    pub fn identity_before(&self, until: TimeMs) -> Identity {
+        identity(self.last_before(until).and_then(|at| self.at(at.0)))
+    }
+
+    /// The last settled onset before `until`.
+    pub fn last_before(&self, until: TimeMs) -> Option<TimeMs> {
+        let place = self.times.partition_point(|at| *at < until.0).checked_sub(1)?;
+        self.times.get(place).copied().map(TimeMs)
+    }
+
     /// The first settled onset at or after `from`.
     pub fn first_since(&self, from: TimeMs) -> Option<TimeMs> {
         self.times.get(self.times.partition_point(|at| *at < from.0)).copied().map(TimeMs)
     }
 
     /// The onset at a settled time.
-    fn at(&self, time: i64) -> Option<&Onset> {
+    pub fn at(&self, time: i64) -> Option<&Onset> {
         self.onsets.get(&TimeMs(time)).and_then(Counts::first)
     }
 }
@@ -135,11 +151,7 @@ impl<'a> Observed<'a> {
     }
 
     fn identity(&self) -> Identity {
-        let text = |field: fn(&Onset) -> &String| self.last().map(field).cloned().unwrap_or_default();
-        Identity {
-            application_name: text(|onset| &onset.application_name),
-            environment: text(|onset| &onset.environment),
-        }
+        identity(self.last())
     }
 
     /// The row of the pair with this source.
@@ -155,6 +167,13 @@ impl<'a> Observed<'a> {
         let matches = &shown.matches;
         let days: BTreeSet<i64> = matches.iter().map(|(source, _)| self.times[*source].div_euclid(DAY_MS)).collect();
         let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+        let passed = &self.times[..self.passed(&shown, span)];
+        let frequency = Frequency {
+            window_min: (shown.start_min, shown.end_min),
+            passed: passed.len() as u64,
+            hits: count_hits(passed, target.times, shown.start_ms(), shown.end_ms()) as u64,
+            chance: Real(shown.chance()),
+        };
         PairScan {
             instant: span.instant,
             source: self.key.clone(),
@@ -163,8 +182,14 @@ impl<'a> Observed<'a> {
             weight,
             occurrences: count(matches.len()),
             days: count(days.len()),
+            frequency,
             detail: with_detail.then(|| self.detail(target, result, windows, span, &shown)),
         }
+    }
+
+    /// How many sources have had their window.
+    fn passed(&self, shown: &Shown, span: Span) -> usize {
+        self.times.partition_point(|at| at + shown.end_ms() <= span.instant.0)
     }
 
     /// A source is decided once its window has passed or it has its target, so that hits are shown at once. The score
@@ -179,7 +204,7 @@ impl<'a> Observed<'a> {
     ) -> PairDetail {
         let (matches, chance) = (&shown.matches, shown.chance());
         let (start_ms, end_ms) = (shown.start_ms(), shown.end_ms());
-        let passed = self.times.partition_point(|at| at + end_ms <= span.instant.0);
+        let passed = self.passed(shown, span);
         let hits_passed = matches.iter().filter(|(source, _)| *source < passed).count();
         let is_matched = |source: &usize| matches.iter().any(|(matched, _)| matched == source);
         let (early, open): (Vec<usize>, Vec<usize>) = (passed..self.times.len()).partition(is_matched);
@@ -189,13 +214,10 @@ impl<'a> Observed<'a> {
             source_identity: self.identity(),
             target_identity: target.identity(),
             source_count: decided.len() as u64,
-            hits: count_hits(&self.times[..passed], target.times, start_ms, end_ms) as u64,
             hits_reversed: count_hits(&self.times[..passed], target.times, -end_ms, -start_ms) as u64,
             open_count: open.len() as u64,
             open_until: open.last().map(|source| TimeMs(self.times[*source] + end_ms)),
-            window_min: (shown.start_min, shown.end_min),
             log_prior: Real(windows.log_prior(result.window)),
-            chance: Real(chance),
             score: Real(((share - chance) / (1.0 - chance).max(1e-9)).max(0.0)),
             lag_s: lag_law_s(&decided, target.times, result.window, windows.max_lag_min, result.expected),
             matches: matches
@@ -213,6 +235,11 @@ fn count_hits(sources: &[i64], targets: &[i64], start_ms: i64, end_ms: i64) -> u
         targets.get(next).is_some_and(|target| target - **source <= end_ms)
     };
     sources.iter().filter(is_hit).count()
+}
+
+fn identity(onset: Option<&Onset>) -> Identity {
+    let text = |field: fn(&Onset) -> &String| onset.map(field).cloned().unwrap_or_default();
+    Identity { application_name: text(|onset| &onset.application_name), environment: text(|onset| &onset.environment) }
 }
 
 fn matched(source: &Onset, target: &Onset) -> Match {

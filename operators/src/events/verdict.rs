@@ -14,7 +14,7 @@ use crate::events::finding::{Judgement, finding, pattern_key};
 use crate::events::levels::{is_general, is_more_specific};
 use crate::events::params::EventParams;
 use crate::events::reason::{Bar, reason};
-use crate::events::row::{InstantTotals, Match, PairScan, ScanRow};
+use crate::events::row::{Frequency, InstantTotals, Match, PairAfter, PairScan, ScanRow};
 use crate::tested::Tested;
 use libm::log;
 use model::event::EventTypeKey;
@@ -35,6 +35,9 @@ const COVERED_MIN: f64 = 0.8;
 struct InstantRows {
     totals: BTreeSet<InstantTotals>,
     pairs: BTreeMap<PairKey, Scanned>,
+    after: BTreeMap<PairKey, BTreeSet<PairAfter>>,
+    /// Closed instants only: the patterns that passed as confirmed, as of the last refresh.
+    stands: BTreeSet<PairKey>,
 }
 
 /// The row of a pair at an instant; while changes come in there may be two or none.
@@ -43,6 +46,15 @@ struct Scanned {
     rows: BTreeSet<PairScan>,
     /// As of the last refresh.
     judged: Option<Judged>,
+}
+
+/// A pattern that passed as confirmed at a closed instant, and what came after.
+#[derive(Clone, Copy, Debug)]
+pub struct Standing<'a> {
+    /// How often the target had followed by then.
+    pub frequency: &'a Frequency,
+    /// What came until the next instant.
+    pub after: &'a PairAfter,
 }
 
 /// q-value and occurrences of a pair.
@@ -89,13 +101,15 @@ pub struct EventVerdict {
     closed: BTreeMap<PairKey, PatternState>,
     /// Of the pairs with a row at the current instant: the finding, if there is one, and what it follows from.
     known: BTreeMap<PairKey, (Grounds, Option<Finding>)>,
+    /// Patterns of which something is different at a closed instant since this was last taken, and the first such instant.
+    restood: BTreeMap<PairKey, TimeMs>,
 }
 
 impl EventVerdict {
     /// Without rows.
     pub fn new(params: EventParams) -> EventVerdict {
-        let (instants, closed_at, closed, known) = Default::default();
-        EventVerdict { params, instants, current_at: None, closed_at, closed, known }
+        let (instants, closed_at, closed, known, restood) = Default::default();
+        EventVerdict { params, instants, current_at: None, closed_at, closed, known, restood }
     }
 
     /// Applies changes of scan rows and returns the changes of findings, sorted.
@@ -105,7 +119,11 @@ impl EventVerdict {
         // retractions first: one pair may have an old and a new row
         for insert in [false, true] {
             for (row, _) in changes.iter().filter(|(_, diff)| (*diff > 0) == insert) {
-                touched.insert(self.change(row, insert));
+                let instant = self.change(row, insert);
+                // what came after an instant changes no q-value there
+                if !matches!(row, ScanRow::After(_)) {
+                    touched.insert(instant);
+                }
                 if let ScanRow::Pair(pair) = row {
                     changed.insert((&pair.source, &pair.target));
                 }
@@ -114,11 +132,11 @@ impl EventVerdict {
         for instant in &touched {
             if let Some(rows) = self.instants.get_mut(instant) {
                 rows.judge();
-                if rows.totals.is_empty() && rows.pairs.is_empty() {
-                    self.instants.remove(instant);
-                }
             }
+            self.stand(*instant);
         }
+        self.note_restood(&changes);
+        self.instants.retain(|_, rows| !rows.is_empty());
         self.current_at = self.current().map(|(at, _)| at);
         let closed_at: BTreeSet<TimeMs> =
             self.instants.keys().copied().filter(|at| Some(*at) != self.current_at).collect();
@@ -172,7 +190,76 @@ impl EventVerdict {
                 }
                 pair.instant
             }
+            ScanRow::After(after) => {
+                let rows = self.instants.entry(after.instant).or_default();
+                let key = (after.source.clone(), after.target.clone());
+                let same_pair = rows.after.entry(key.clone()).or_default();
+                if insert {
+                    same_pair.insert(after.clone())
+                } else {
+                    same_pair.remove(after)
+                };
+                if same_pair.is_empty() {
+                    rows.after.remove(&key);
+                }
+                after.instant
+            }
         }
+    }
+
+    /// Updates which patterns passed as confirmed at a closed instant.
+    ///
+    /// Each instant is judged by itself: a state that it has from earlier ones would depend on how far back the walk
+    /// begins. A pair of whole colonies passes only where it does not follow from pairs of their services.
+    fn stand(&mut self, instant: TimeMs) {
+        let Some(rows) = self.instants.get_mut(&instant) else { return };
+        let is_closed = !rows.totals.iter().any(|totals| totals.current);
+        let passing: Vec<(&PairKey, &PairScan)> = rows
+            .pairs
+            .iter()
+            .filter(|(_, scanned)| {
+                let passes = |one: Judged| one.passes(self.params.false_discovery_rate, &self.params);
+                is_closed && scanned.judged.is_some_and(passes)
+            })
+            .filter_map(|(key, scanned)| Some((key, scanned.rows.first()?)))
+            .collect();
+        let specific = Specific::of(passing.iter().copied());
+        let stands: BTreeSet<PairKey> = passing
+            .iter()
+            .filter(|(key, pair)| !is_covered(key, pair, &specific))
+            .map(|(key, _)| (*key).clone())
+            .collect();
+        for key in stands.symmetric_difference(&rows.stands) {
+            note_first(&mut self.restood, key, instant);
+        }
+        rows.stands = stands;
+    }
+
+    /// Notes the patterns whose rows are different at an instant where they pass.
+    fn note_restood(&mut self, changes: &[(ScanRow, i64)]) {
+        for (row, _) in changes {
+            let (instant, key) = match row {
+                ScanRow::Totals(_) => continue,
+                ScanRow::Pair(pair) => (pair.instant, (pair.source.clone(), pair.target.clone())),
+                ScanRow::After(after) => (after.instant, (after.source.clone(), after.target.clone())),
+            };
+            if self.instants.get(&instant).is_some_and(|rows| rows.stands.contains(&key)) {
+                note_first(&mut self.restood, &key, instant);
+            }
+        }
+    }
+
+    /// The patterns of which something is different at a closed instant since the last call, and the first such instant.
+    pub fn take_restood(&mut self) -> BTreeMap<PairKey, TimeMs> {
+        std::mem::take(&mut self.restood)
+    }
+
+    /// Where a pattern passed as confirmed at a closed instant, by instant.
+    pub fn standing<'a>(&'a self, pattern: &'a PairKey) -> impl Iterator<Item = Standing<'a>> {
+        self.instants.values().filter(|rows| rows.stands.contains(pattern)).filter_map(|rows| {
+            let pair = rows.pairs.get(pattern)?.rows.first()?;
+            Some(Standing { frequency: &pair.frequency, after: rows.after.get(pattern)?.first()? })
+        })
     }
 
     /// Refreshes the findings of the pairs with a row at the current instant, and returns what changed, sorted. Of all of
@@ -260,13 +347,7 @@ impl EventVerdict {
     /// The state of a pair after one more instant.
     fn next_state(&self, state: PatternState, judged: Option<&Judged>) -> PatternState {
         let rate = self.params.false_discovery_rate;
-        let holds = |limit: f64| {
-            judged.is_some_and(|one| {
-                one.q_value <= limit
-                    && one.occurrences >= self.params.min_occurrences
-                    && one.days >= self.params.min_days
-            })
-        };
+        let holds = |limit: f64| judged.is_some_and(|one| one.passes(limit, &self.params));
         match state {
             PatternState::Confirmed if holds(2.0 * rate) => PatternState::Confirmed,
             _ if holds(rate) => PatternState::Confirmed,
@@ -276,7 +357,18 @@ impl EventVerdict {
     }
 }
 
+impl Judged {
+    /// Whether its q-value is at most `limit`, with enough occurrences on enough days.
+    fn passes(self, limit: f64, params: &EventParams) -> bool {
+        self.q_value <= limit && self.occurrences >= params.min_occurrences && self.days >= params.min_days
+    }
+}
+
 impl InstantRows {
+    fn is_empty(&self) -> bool {
+        self.totals.is_empty() && self.pairs.is_empty() && self.after.is_empty()
+    }
+
     fn tested(&self) -> Tested {
         let supply = self.totals.iter().map(|totals| totals.supply).max().unwrap_or_default();
         Tested { pairs: self.totals.iter().map(|totals| totals.eligible_pairs).sum(), supply }
@@ -328,6 +420,26 @@ impl<'a> Specific<'a> {
         let of_types = self.0.get(&Specific::types(whole)).into_iter().flatten();
         of_types.filter(|(other, _)| is_more_specific(other, whole)).copied().collect()
     }
+}
+
+fn note_first(places: &mut BTreeMap<PairKey, TimeMs>, key: &PairKey, instant: TimeMs) {
+    if let Some(first) = places.get_mut(key) {
+        *first = instant.min(*first);
+    } else {
+        places.insert(key.clone(), instant);
+    }
+}
+
+/// Whether a pair of whole colonies follows from pairs of their services: one of them has at least as much evidence, or
+/// those that pass have nearly as many occurrences.
+fn is_covered(key: &PairKey, pair: &PairScan, passing: &Specific) -> bool {
+    if !is_general(&key.0) && !is_general(&key.1) {
+        return false;
+    }
+    let specific = passing.than(key);
+    let occurrences: u64 = specific.iter().map(|(_, other)| u64::from(other.occurrences)).sum();
+    specific.iter().any(|(_, other)| other.log_e >= pair.log_e)
+        || occurrences as f64 >= COVERED_MIN * f64::from(pair.occurrences)
 }
 
 /// The more specific pair that a pair of whole colonies follows from, if there is one.

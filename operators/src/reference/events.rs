@@ -9,7 +9,7 @@ use crate::events::finding::{Judgement, finding, pattern_key};
 use crate::events::lag::lag_law_s;
 use crate::events::levels::{is_general, is_more_specific, on_both_levels, service_of, weight};
 use crate::events::reason::{Bar, reason};
-use crate::events::row::{Identity, Match, PairDetail, PairScan};
+use crate::events::row::{Frequency, Identity, Match, PairDetail, PairScan};
 use crate::events::windows::Window;
 use crate::events::{EventParams, EventStamp};
 use crate::reference::event_pair::{Analysis, analyse};
@@ -145,19 +145,22 @@ fn pair_scan(
         ),
         occurrences: matches.len() as u32,
         days: days.len() as u32,
+        frequency: Frequency {
+            window_min: (window_min.0 as u32, window_min.1 as u32),
+            passed: passed.len() as u64,
+            hits: followed(start_ms, end_ms),
+            chance: Real(chance),
+        },
         source,
         target,
         detail: Some(PairDetail {
             source_identity,
             target_identity,
             source_count: decided.len() as u64,
-            hits: followed(start_ms, end_ms),
             hits_reversed: followed(-end_ms, -start_ms),
             open_count: open.len() as u64,
             open_until: open.last().map(|at| *at + end_ms),
-            window_min: (window_min.0 as u32, window_min.1 as u32),
             log_prior: Real(analysis.log_prior),
-            chance: Real(chance),
             score: Real(((share - chance) / (1.0 - chance).max(1e-9)).max(0.0)),
             lag_s: lag_law_s(&decided, &times, best, max_lag_min as u32, analysis.expected),
             matches: matches
@@ -173,11 +176,11 @@ fn pair_scan(
     }
 }
 
-type PairKey = (EventTypeKey, EventTypeKey);
+pub(super) type PairKey = (EventTypeKey, EventTypeKey);
 
 /// All pairs tested at an instant with their q-values.
-struct Look {
-    pairs: BTreeMap<PairKey, (PairScan, f64)>,
+pub(super) struct Look {
+    pub(super) pairs: BTreeMap<PairKey, (PairScan, f64)>,
     weight_total: u64,
 }
 
@@ -295,15 +298,16 @@ fn follows_from<'a>(
     (shared as f64 >= 0.8 * ids(own).len() as f64).then_some(*first)
 }
 
-/// All findings for a set of events and of calls, sorted.
-pub fn findings(
+/// The onsets of types of services and of whole colonies.
+pub(super) fn all_onsets(
     events: &BTreeSet<EventStamp>,
-    calls: &BTreeSet<Call>,
     params: &EventParams,
-    now: TimeMs,
-) -> Vec<Finding> {
-    let events: BTreeSet<EventStamp> = events.iter().cloned().flat_map(on_both_levels).collect();
-    let onsets = onsets(&events, params);
+) -> BTreeMap<EventTypeKey, Vec<EventStamp>> {
+    onsets(&events.iter().cloned().flat_map(on_both_levels).collect(), params)
+}
+
+/// The closed instants and, last, the current one.
+pub(super) fn walk(params: &EventParams, now: TimeMs) -> Vec<TimeMs> {
     let current = now.floor_to(params.interval_ms) + params.interval_ms;
     let step_days = ((params.horizon_ms as f64 / (30 * DAY_MS) as f64).ceil() as i64).max(1);
     let first_day = (current - params.horizon_ms).0.div_euclid(DAY_MS);
@@ -313,9 +317,30 @@ pub fn findings(
         .filter(|instant| *instant > current - params.horizon_ms && *instant < current)
         .collect();
     walk.push(current);
+    walk
+}
+
+/// What is seen at each instant of the walk.
+pub(super) fn looks(
+    onsets: &BTreeMap<EventTypeKey, Vec<EventStamp>>,
+    calls: &BTreeSet<Call>,
+    params: &EventParams,
+    now: TimeMs,
+) -> Vec<Look> {
     let are_linked = |one: &EventTypeKey, other: &EventTypeKey| calls_link(calls, now, params, one, other);
-    let looks: Vec<Look> =
-        walk.into_iter().map(|instant| look_at((instant, instant == current), &onsets, params, &are_linked)).collect();
+    let walk = walk(params, now);
+    let last = walk.last().copied();
+    walk.into_iter().map(|instant| look_at((instant, Some(instant) == last), onsets, params, &are_linked)).collect()
+}
+
+/// All findings for a set of events and of calls, sorted.
+pub fn findings(
+    events: &BTreeSet<EventStamp>,
+    calls: &BTreeSet<Call>,
+    params: &EventParams,
+    now: TimeMs,
+) -> Vec<Finding> {
+    let looks = looks(&all_onsets(events, params), calls, params, now);
     let Some(last) = looks.last() else { return Vec::new() };
     let states: BTreeMap<PairKey, PatternState> =
         last.pairs.keys().map(|key| (key.clone(), state_of(key, &looks, params))).collect();

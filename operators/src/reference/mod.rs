@@ -1,9 +1,11 @@
 //! Slow from-scratch references, compared with the operators in tests.
 
 pub mod deployments;
+pub mod derived_events;
 pub mod event_pair;
 pub mod events;
 mod metric_pair;
 pub mod metrics;
 pub mod plain;
+pub mod predictions;
 mod statistics;

@@ -95,6 +95,26 @@ fn a_deployment_whose_start_is_forgotten_before_its_end_stays_one() {
     assert_eq!(feed(&mut operator, amended), found);
 }
 
+#[test]
+fn a_rollback_of_a_deployment_that_is_final_knows_both_versions() {
+    let rolled_back = |metadata: &str| {
+        let (mut operator, mut rows) = (Deployments::default(), Rows::default());
+        for (minute, id, version) in [(0, "a", "version=v1"), (60, "b", "version=v2")] {
+            rows.apply(evaluated(&mut operator, vec![(of(event(minute, id, "deploy", version)), 1)]));
+        }
+        operator.forget(at(60) + KEEP_MS + MINUTE_MS, DAY_MS);
+        let later = event(KEEP_MS / MINUTE_MS + 90, "c", "rollback", metadata);
+        rows.apply(evaluated(&mut operator, vec![(of(later), 1)]));
+        let next = event(KEEP_MS / MINUTE_MS + 300, "d", "deploy", "version=v3");
+        rows.apply(evaluated(&mut operator, vec![(of(next), 1)]));
+        let told: Vec<String> = rows.deployments().iter().map(line).collect();
+        told[2..].iter().map(|told| told.split_once(' ').unwrap().1.to_owned()).collect::<Vec<_>>()
+    };
+    for metadata in ["", "version=v1", "version=v2"] {
+        assert_eq!(rolled_back(metadata), ["v2>v1 success rollback", "v1>v3 success"], "{metadata}");
+    }
+}
+
 /// As a new process continues with what the store holds.
 #[test]
 fn a_restart_from_recent_events_gives_the_same_rows() {
