@@ -42,6 +42,7 @@ pub const DUCKDB: &[Migration] = &[
     },
     Migration { version: 10, name: "reasons", sql: include_str!("../duckdb/0010_reasons.sql") },
     Migration { version: 11, name: "deployments", sql: include_str!("../duckdb/0011_deployments.sql") },
+    Migration { version: 12, name: "predictions", sql: include_str!("../duckdb/0012_predictions.sql") },
 ];
 
 /// Creates `schema_version` in ClickHouse when it is missing.
@@ -67,10 +68,11 @@ pub const CLICKHOUSE: &[Migration] = &[
     },
     Migration { version: 10, name: "reasons", sql: include_str!("../clickhouse/0010_reasons.sql") },
     Migration { version: 11, name: "deployments", sql: include_str!("../clickhouse/0011_deployments.sql") },
+    Migration { version: 12, name: "predictions", sql: include_str!("../clickhouse/0012_predictions.sql") },
 ];
 
 /// The newest schema this program knows.
-pub const KNOWN_VERSION: u32 = 11;
+pub const KNOWN_VERSION: u32 = 12;
 
 /// Why a store cannot be brought to the known version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -131,6 +133,7 @@ mod tests {
             let count = |what: &str| sql.matches(what).count();
             assert_eq!(count("CREATE TABLE "), count("CREATE TABLE IF NOT EXISTS "), "{sql}");
             assert_eq!(count("CREATE TABLE "), count("-- shard by "), "{sql}");
+            assert_eq!(count("DROP TABLE "), count("DROP TABLE IF EXISTS "), "{sql}");
             // a column may be modified again: the second time changes nothing
             let repeatable = count(" ADD COLUMN IF NOT EXISTS ") + count(" MODIFY COLUMN ");
             assert_eq!(count("ALTER TABLE "), repeatable, "{sql}");
@@ -156,7 +159,7 @@ mod tests {
     #[test]
     fn a_store_in_between_gets_the_rest() {
         let rest = pending(DUCKDB, 2).unwrap();
-        assert_eq!(rest.iter().map(|step| step.version).collect::<Vec<_>>(), vec![3, 4, 5, 6, 7, 8, 9, 10, 11]);
+        assert_eq!(rest.iter().map(|step| step.version).collect::<Vec<_>>(), vec![3, 4, 5, 6, 7, 8, 9, 10, 11, 12]);
     }
 
     #[test]

@@ -160,6 +160,16 @@ impl StoreReader for FindingsReader {
         Ok(Page::empty(&table.table))
     }
 
+    async fn rows_with(
+        &self,
+        table: &'static DerivedTable,
+        _: (&'static str, &str),
+        _: Option<&Cursor>,
+        _: usize,
+    ) -> Result<Page, SinkError> {
+        Ok(Page::empty(&table.table))
+    }
+
     async fn services(&self) -> Result<Vec<Seen<ServiceNode>>, SinkError> {
         Ok(Vec::new())
     }

@@ -15,6 +15,7 @@
 //! | `retention` | how long rows are kept |
 //! | `columns` | rows as Arrow columns |
 //! | `derived` | derived outputs, checked against their tables and as Arrow columns |
+//! | `views` | views over derived tables |
 //! | `slices` | how much time is read at once |
 //! | `overview` | services, calls and hourly summaries, from pages |
 //! | `patterns` | correlations and evidence as rows, and back |
@@ -54,6 +55,7 @@ mod slices;
 mod store;
 mod stored;
 pub mod transfer;
+mod views;
 
 pub use commit::Commit;
 pub use error::SinkError;

@@ -147,6 +147,29 @@ impl MemoryReader {
         self.closing.check(NAME, doing)?;
         Ok(self.lock())
     }
+
+    /// A page of the rows of a derived table that count.
+    fn derived(
+        &self,
+        table: &'static DerivedTable,
+        counts: impl Fn(&derived::Row) -> bool,
+        after: Option<&Cursor>,
+        limit: usize,
+    ) -> Result<Page, SinkError> {
+        let doing = format!("cannot read {}", table.table.name);
+        let tables = self.open(&doing)?;
+        let after = after.and_then(|cursor| derived::key_of(&table.table, cursor));
+        let rows = tables.derived.get(table.table.name).into_iter().flatten();
+        let beyond = rows.filter(|(key, _)| after.as_ref().is_none_or(|after| *key > after)).map(|(_, row)| row);
+        let page: Vec<&derived::Row> = beyond.filter(|row| counts(row)).take(limit).collect();
+        derived::page(&table.table, &page).map_err(|error| SinkError {
+            class: FaultClass::Stop,
+            doing,
+            store: NAME.to_owned(),
+            hint: "this is a bug; please report it with this text".to_owned(),
+            cause: Some(Box::new(error)),
+        })
+    }
 }
 
 impl Tables {
@@ -498,7 +521,6 @@ impl StoreReader for MemoryReader {
             ("service_nodes", tables.nodes.len()),
             ("service_edges", tables.edges.len()),
             ("colony_status", tables.colonies.len()),
-            ("predictions", 0),
             ("rejects", tables.rejects.len()),
             ("rejects_omitted", tables.rejects_omitted.len()),
             ("source_positions", parts),
@@ -536,18 +558,19 @@ impl StoreReader for MemoryReader {
         after: Option<&Cursor>,
         limit: usize,
     ) -> Result<Page, SinkError> {
-        let doing = format!("cannot read {}", table.table.name);
-        let tables = self.open(&doing)?;
-        let after = after.and_then(|cursor| derived::key_of(&table.table, cursor));
-        let rows = tables.derived.get(table.table.name).into_iter().flatten();
-        let beyond = rows.filter(|(key, _)| after.as_ref().is_none_or(|after| *key > after)).map(|(_, row)| row);
-        derived::page(&table.table, &beyond.take(limit).collect::<Vec<_>>()).map_err(|error| SinkError {
-            class: FaultClass::Stop,
-            doing,
-            store: NAME.to_owned(),
-            hint: "this is a bug; please report it with this text".to_owned(),
-            cause: Some(Box::new(error)),
-        })
+        self.derived(table, |_| true, after, limit)
+    }
+
+    async fn rows_with(
+        &self,
+        table: &'static DerivedTable,
+        (column, text): (&'static str, &str),
+        after: Option<&Cursor>,
+        limit: usize,
+    ) -> Result<Page, SinkError> {
+        let place = table.table.columns.iter().position(|(name, _)| *name == column);
+        let has = |row: &derived::Row| place.is_some_and(|place| row[place] == Value::Text(text.to_owned()));
+        self.derived(table, has, after, limit)
     }
 
     async fn services(&self) -> Result<Vec<Seen<ServiceNode>>, SinkError> {

@@ -90,6 +90,18 @@ pub async fn revisions_of(reader: &dyn StoreReader, correlation_id: &str) -> Res
 /// # Errors
 /// Those of the store.
 pub async fn known_at(reader: &dyn StoreReader, at: TimeMs) -> Result<Vec<Revision>, SinkError> {
+    Ok(last_until(reader, at).await?.into_iter().filter(|revision| revision.is_listed).collect())
+}
+
+/// The newest revision of each pattern, also of those that are no longer listed.
+///
+/// # Errors
+/// Those of the store.
+pub async fn newest(reader: &dyn StoreReader) -> Result<Vec<Revision>, SinkError> {
+    last_until(reader, TimeMs(i64::MAX)).await
+}
+
+async fn last_until(reader: &dyn StoreReader, at: TimeMs) -> Result<Vec<Revision>, SinkError> {
     let (mut known, mut after) = (BTreeMap::new(), None);
     loop {
         let page = reader.rows_of(revisions(), after.as_ref(), PAGE_ROWS).await?;
@@ -99,7 +111,7 @@ pub async fn known_at(reader: &dyn StoreReader, at: TimeMs) -> Result<Vec<Revisi
         }
         after = page.end();
         if after.is_none() {
-            return Ok(known.into_values().filter(|revision| revision.is_listed).collect());
+            return Ok(known.into_values().collect());
         }
     }
 }

@@ -101,12 +101,6 @@ pub const TABLES: &[Table] = &[
         ("judged_coefficient", Real), ("part_of", Text), ("open_count", U32), ("open_until", Time), ("revision", U64),
         ("updated_at", Time),
     ] },
-    Table { name: "predictions", key: 1, columns: &[
-        ("prediction_id", Text), ("correlation_id", Text), ("source_colony_id", Text), ("source_event_id", Text),
-        ("target_colony_id", Text), ("target_service", Text), ("target_signal", Text), ("issued_at", Time),
-        ("expected_from", Time), ("expected_to", Time), ("expires_at", Time), ("probability", Real), ("outcome", Text),
-        ("matched_event_id", Text), ("resolved_at", Time),
-    ] },
     Table { name: "service_nodes", key: 2, columns: &[
         ("colony_id", Text), ("service_id", Text), ("name", Text), ("version", Text), ("status", Text),
         ("first_seen_at", Time), ("last_seen_at", Time),
@@ -170,7 +164,8 @@ pub const DERIVED: &[DerivedTable] = &[
             ("colony_id", Text), ("deployment_id", Text), ("application_name", Text), ("environment", Text),
             ("service_id", Text), ("from_version", Text), ("to_version", Text), ("started_at", Time),
             ("completed_at", Time), ("status", Text), ("impact_score", Real), ("issues_detected", Texts),
-            ("related_events", Texts), ("kind", Text), ("reported_by", Texts), ("reported_as", Texts),
+            ("related_events", Texts), ("kind", Text), ("reported_by", Texts), ("reported_as", Texts), ("verdict", Text),
+            ("verdict_reason", Text), ("look_minutes", I64),
         ] },
         retention: RetentionClass::Deployments,
         time: "started_at",
@@ -193,6 +188,46 @@ pub const DERIVED: &[DerivedTable] = &[
         ] },
         retention: RetentionClass::Correlations,
         time: "learnt_at",
+    },
+    DerivedTable {
+        table: Table { name: "predictions", key: 1, columns: &[
+            ("prediction_id", Text), ("correlation_id", Text), ("source_colony_id", Text), ("source_event_id", Text),
+            ("target_colony_id", Text), ("target_service", Text), ("target_signal", Text), ("issued_at", Time),
+            ("expected_from", Time), ("expected_to", Time), ("expires_at", Time), ("probability", Real),
+            ("outcome", Text), ("matched_event_id", Text), ("resolved_at", Time), ("source_service", Text),
+            ("source_signal", Text), ("source_application", Text), ("source_environment", Text),
+            ("target_application", Text), ("target_environment", Text), ("chance_level", Real),
+        ] },
+        retention: RetentionClass::Correlations,
+        time: "expires_at",
+    },
+    DerivedTable {
+        table: Table { name: "prediction_days", key: 2, columns: &[
+            ("correlation_id", Text), ("day", Time), ("probability", Real), ("chance_level", Real),
+            ("expected_from_seconds", U32), ("expected_to_seconds", U32), ("target_count", U64), ("muted", Text),
+        ] },
+        retention: RetentionClass::Correlations,
+        time: "day",
+    },
+    DerivedTable {
+        table: Table { name: "deployment_impact", key: 4, columns: &[
+            ("colony_id", Text), ("deployment_id", Text), ("metric_name", Text), ("service_id", Text),
+            ("before_value", Real), ("after_value", Real), ("percent_change", Real), ("sample_count", U64),
+            ("change_low", Real), ("change_high", Real), ("q_value", Real), ("cliffs_delta", Real),
+            ("significance", Text), ("look_minutes", I64), ("change", Real), ("effective_points", Real),
+            ("adjusted_for", Texts), ("started_at", Time),
+        ] },
+        retention: RetentionClass::Deployments,
+        time: "started_at",
+    },
+    DerivedTable {
+        table: Table { name: "derived_events", key: 2, columns: &[
+            ("colony_id", Text), ("event_id", Text), ("application_name", Text), ("environment", Text),
+            ("timestamp", Time), ("event_type", Text), ("service_id", Text), ("metric_name", Text), ("value", Real),
+            ("usual", Real),
+        ] },
+        retention: RetentionClass::Events,
+        time: "timestamp",
     },
 ];
 

@@ -162,6 +162,15 @@ pub trait StoreReader: Send + Sync {
         limit: usize,
     ) -> Result<Page, SinkError>;
 
+    /// The same of the rows that have this text in a column.
+    async fn rows_with(
+        &self,
+        table: &'static DerivedTable,
+        text: (&'static str, &str),
+        after: Option<&Cursor>,
+        limit: usize,
+    ) -> Result<Page, SinkError>;
+
     /// Row counts per table and rejects per reason, for the summary of a run.
     async fn totals(&self) -> Result<Totals, SinkError>;
 

@@ -27,6 +27,18 @@ pub struct Page {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cursor(pub String);
 
+impl Cursor {
+    /// Before all rows of a derived table whose key begins with these texts, up to an empty one at the end of the key.
+    ///
+    /// ```
+    /// use coral_sinks::transfer::Cursor;
+    /// assert_eq!(Cursor::of_texts(&["shop", ""]).0, "[\"shop\",\"\"]");
+    /// ```
+    pub fn of_texts(key: &[&str]) -> Cursor {
+        Cursor(Json::from(key).to_string())
+    }
+}
+
 impl Page {
     /// A page of `table`, its columns converted to the types of pages.
     ///

@@ -12,17 +12,25 @@ pub(super) enum Layout {
     Cluster(String),
 }
 
-/// One statement of a migration: a new table, or a new column.
+/// One statement of a migration: a new table, a new column, or a table that goes.
 struct Statement<'a> {
     table: &'a str,
     /// The text after the table's name, without comments.
     body: String,
-    /// What rows are spread by; nothing for a column.
-    shard_by: Option<&'a str>,
+    kind: StatementKind<'a>,
+}
+
+#[derive(Clone, Copy)]
+enum StatementKind<'a> {
+    /// Rows are spread by this.
+    Create(&'a str),
+    Alter,
+    Drop,
 }
 
 const CREATE: &str = "CREATE TABLE IF NOT EXISTS ";
 const ALTER: &str = "ALTER TABLE ";
+const DROP: &str = "DROP TABLE IF EXISTS ";
 const SHARD: &str = "-- shard by ";
 const ENGINE: &str = "ENGINE = ";
 
@@ -33,9 +41,10 @@ impl Layout {
     }
 
     fn spread(&self, statement: &Statement<'_>) -> Vec<String> {
-        match statement.shard_by {
-            Some(shard_by) => self.create(statement.table, &statement.body, shard_by),
-            None => self.extend(statement.table, &statement.body),
+        match statement.kind {
+            StatementKind::Create(shard_by) => self.create(statement.table, &statement.body, shard_by),
+            StatementKind::Alter => self.extend(statement.table, &statement.body),
+            StatementKind::Drop => self.drop_table(statement.table),
         }
     }
 
@@ -93,6 +102,16 @@ impl Layout {
         format!("ALTER TABLE {stored}{everywhere} MODIFY TTL {limit}")
     }
 
+    /// The statement that creates a view. It replaces none: that takes the right to drop it.
+    pub(super) fn create_view(&self, name: &str, select: &str) -> String {
+        let everywhere = match self {
+            Layout::Cluster(cluster) => format!(" ON CLUSTER {}", quoted(cluster)),
+            Layout::Single | Layout::ReplicatedDatabase => String::new(),
+        };
+        // sql: identifiers only
+        format!("CREATE VIEW IF NOT EXISTS {name}{everywhere} AS {select}")
+    }
+
     /// The statements that drop a table.
     pub(super) fn drop_table(&self, table: &str) -> Vec<String> {
         match self {
@@ -125,10 +144,12 @@ fn parts(sql: &str) -> Vec<Statement<'_>> {
             shard_by = key.trim();
         }
         let code = line.split("--").next().unwrap_or_default().trim_end();
-        let begins = code.strip_prefix(CREATE).map(|rest| (rest, Some(shard_by)));
-        if let Some((rest, shard_by)) = begins.or_else(|| code.strip_prefix(ALTER).map(|rest| (rest, None))) {
-            let end = rest.find(' ').unwrap_or(rest.len());
-            found.push(Statement { table: &rest[..end], body: rest[end..].trim_start().to_owned(), shard_by });
+        let kinds =
+            [(CREATE, StatementKind::Create(shard_by)), (ALTER, StatementKind::Alter), (DROP, StatementKind::Drop)];
+        let begun = kinds.into_iter().find_map(|(begin, kind)| Some((code.strip_prefix(begin)?, kind)));
+        if let Some((rest, kind)) = begun {
+            let end = rest.find([' ', ';']).unwrap_or(rest.len());
+            found.push(Statement { table: &rest[..end], body: rest[end..].trim_start().to_owned(), kind });
         } else if let Some(statement) = found.last_mut().filter(|_| !code.is_empty()) {
             statement.body.push('\n');
             statement.body.push_str(code);
@@ -190,14 +211,14 @@ mod tests {
     }
 
     #[test]
-    fn every_migration_becomes_as_many_statements_as_it_makes_tables_and_columns() {
+    fn every_migration_becomes_as_many_statements_as_it_makes_and_drops_tables_and_columns() {
         for step in migrations::CLICKHOUSE {
             let tables = step.sql.matches("CREATE TABLE IF NOT EXISTS ").count();
-            let columns = ["ADD COLUMN IF NOT EXISTS ", "MODIFY COLUMN "].map(|what| step.sql.matches(what).count());
-            let columns: usize = columns.into_iter().sum();
-            assert_eq!(Layout::Single.statements(step.sql).len(), tables + columns, "{}", step.name);
+            let others = ["ADD COLUMN IF NOT EXISTS ", "MODIFY COLUMN ", "DROP TABLE IF EXISTS "];
+            let others: usize = others.into_iter().map(|what| step.sql.matches(what).count()).sum();
+            assert_eq!(Layout::Single.statements(step.sql).len(), tables + others, "{}", step.name);
             let cluster = Layout::Cluster("c".to_owned()).statements(step.sql);
-            assert_eq!(cluster.len(), 2 * (tables + columns), "{}", step.name);
+            assert_eq!(cluster.len(), 2 * (tables + others), "{}", step.name);
             let engine = |sql: &String| sql.contains("ENGINE = ReplicatedReplacingMergeTree('/");
             assert_eq!(cluster.iter().filter(|sql| engine(sql)).count(), tables, "{}", step.name);
         }
@@ -211,6 +232,14 @@ mod tests {
         let cluster = Layout::Cluster("c".to_owned()).statements(sql);
         let on = |table: &str| format!("ALTER TABLE {table} ON CLUSTER 'c' {body}");
         assert_eq!(cluster, [on("t_local"), on("t")]);
+    }
+
+    #[test]
+    fn a_table_goes_with_its_front() {
+        let sql = "-- Why.\nDROP TABLE IF EXISTS t;  -- what\n";
+        assert_eq!(Layout::Single.statements(sql), ["DROP TABLE IF EXISTS t"]);
+        let cluster = Layout::Cluster("c".to_owned()).statements(sql);
+        assert_eq!(cluster, ["t", "t_local"].map(|table| format!("DROP TABLE IF EXISTS {table} ON CLUSTER 'c'")));
     }
 
     #[test]

@@ -8,6 +8,7 @@ use super::session::Session;
 use crate::Commit;
 use crate::derived;
 use crate::schema::{DerivedTable, Kind};
+use crate::views::{self, Dialect, PREDICTION_SCORES};
 use serde::Deserialize;
 use std::collections::BTreeSet;
 
@@ -26,6 +27,13 @@ fn sql_type(kind: Kind, is_required: bool) -> String {
     };
     if is_required { name.to_owned() } else { format!("Nullable({name})") }
 }
+
+const DIALECT: Dialect = Dialect {
+    last: "FINAL",
+    days: ("toIntervalDay(", ")"),
+    lead_seconds: "quantileExactLowIf(0.5)(intDiv(toUnixTimestamp64Milli(assumeNotNull(resolved_at)) \
+                   - toUnixTimestamp64Milli(assumeNotNull(issued_at)), 1000), outcome = 'hit')",
+};
 
 #[derive(clickhouse::Row, Deserialize)]
 struct ColumnAnswer {
@@ -57,6 +65,10 @@ pub(super) async fn migrate(server: &Server) -> Result<(), Fault> {
         for statement in server.layout.drop_table(table) {
             server.execute(server.query(&statement)).await?;
         }
+    }
+    if views::has_scores(server.config.schema) {
+        let statement = server.layout.create_view(PREDICTION_SCORES, &views::prediction_scores(&DIALECT));
+        server.execute(server.query(&statement)).await?;
     }
     Ok(())
 }

@@ -18,8 +18,8 @@ pub(super) struct Fault {
 
 const LOGIN: &str = "the server refuses the user or the password: check storage.connection.user, and the variable that \
                      storage.connection.password_env names";
-const RIGHTS: &str = "the user lacks a right: GRANT SELECT, INSERT, CREATE TABLE, ALTER on the database, and SELECT on \
-                      system.tables, system.databases";
+const RIGHTS: &str = "the user lacks a right: GRANT SELECT, INSERT, CREATE TABLE, CREATE VIEW, ALTER on the database, \
+                      DROP TABLE on its table predictions, and SELECT on system.tables, system.databases";
 const FULL: &str = "the server's disk is full; the commit is repeated as a whole once there is room: free some space \
                     and run again";
 const BUSY: &str = "the server is busy or short of memory; the same commit is tried again";

@@ -11,7 +11,7 @@ type Limit = (&'static str, &'static str, u64);
 
 /// Retention counts from the later of a row's own time and its storage time: imported history would otherwise be
 /// deleted on arrival.
-fn limits(retention: Retention) -> [Limit; 14] {
+fn limits(retention: Retention) -> [Limit; 13] {
     let Retention { metrics_seconds, events_seconds, correlations_seconds, .. } = retention;
     [
         ("federated_metrics", "greatest(toDateTime(timestamp, 'UTC'), stored_at)", metrics_seconds),
@@ -26,7 +26,6 @@ fn limits(retention: Retention) -> [Limit; 14] {
         ),
         ("correlation_evidence", "greatest(toDateTime(target_timestamp, 'UTC'), stored_at)", correlations_seconds),
         ("event_correlations", "stored_at", correlations_seconds),
-        ("predictions", "greatest(toDateTime(expires_at, 'UTC'), stored_at)", correlations_seconds),
         ("rejects", "greatest(toDateTime(rejected_at, 'UTC'), stored_at)", events_seconds),
         ("rejects_omitted", "greatest(toDateTime(updated_at, 'UTC'), stored_at)", events_seconds),
         ("service_nodes", "greatest(toDateTime(last_seen_at, 'UTC'), stored_at)", events_seconds),

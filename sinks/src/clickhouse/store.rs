@@ -207,6 +207,17 @@ impl StoreReader for ClickHouseReader {
         self.ask(&doing, transfer::export(&self.server, &table.table, after, limit)).await
     }
 
+    async fn rows_with(
+        &self,
+        table: &'static DerivedTable,
+        text: (&'static str, &str),
+        after: Option<&Cursor>,
+        limit: usize,
+    ) -> Result<Page, SinkError> {
+        let doing = format!("cannot read {}", table.table.name);
+        self.ask(&doing, transfer::export_with(&self.server, &table.table, Some(text), after, limit)).await
+    }
+
     async fn totals(&self) -> Result<Totals, SinkError> {
         self.ask("cannot count rows", reader::totals(&self.server)).await
     }

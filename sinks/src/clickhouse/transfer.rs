@@ -41,6 +41,17 @@ pub(super) async fn export(
     after: Option<&Cursor>,
     limit: usize,
 ) -> Result<Page, Fault> {
+    export_with(server, table, None, after, limit).await
+}
+
+/// The same of the rows that have this text in a column.
+pub(super) async fn export_with(
+    server: &Server,
+    table: &'static Table,
+    text: Option<(&'static str, &str)>,
+    after: Option<&Cursor>,
+    limit: usize,
+) -> Result<Page, Fault> {
     let order = order(table);
     let key = order.iter().map(|name| format!("stored.{name}")).collect::<Vec<_>>().join(", ");
     let kinds: Vec<Kind> = order.iter().map(|name| table.kind(name)).collect();
@@ -54,9 +65,16 @@ pub(super) async fn export(
     if table.name == "source_positions" {
         conditions.push("NOT startsWith(stored.source, 'copy:')".to_owned());
     }
+    if let Some((column, _)) = text {
+        // sql: identifiers only
+        conditions.push(format!("stored.{column} = {{with:String}}"));
+    }
     let conditions = if conditions.is_empty() { String::new() } else { format!("WHERE {}", conditions.join(" AND ")) };
     let which = format!("{conditions} ORDER BY {key} LIMIT {{limit:UInt64}}");
     let mut query = selected(server, table, &which).param("limit", u64::try_from(limit).unwrap_or(u64::MAX));
+    if let Some((_, text)) = text {
+        query = query.param("with", text);
+    }
     if let Some(cursor) = after {
         query = bind(query, table, &kinds, cursor)?;
     }

@@ -32,7 +32,10 @@ struct Allowed {
     result: u8,
 }
 
-const RIGHTS: [&str; 4] = ["SELECT", "INSERT", "CREATE TABLE", "ALTER TABLE"];
+const RIGHTS: [&str; 5] = ["SELECT", "INSERT", "CREATE TABLE", "CREATE VIEW", "ALTER TABLE"];
+
+/// The step that drops a table, which takes one more right, and the table.
+const DROPS: (u32, &str) = (12, "predictions");
 
 /// Asks the server without changing anything.
 ///
@@ -46,10 +49,11 @@ pub async fn server_facts(config: ClickHouseConfig) -> Result<ServerFacts, SinkE
 async fn facts(config: ClickHouseConfig) -> Result<ServerFacts, Fault> {
     let server = Server::connect(config).await?;
     let answer = server.rows::<Text>(server.query("SELECT version() AS text")).await?;
+    let schema_version = read(&server).await?.unwrap_or(0);
     Ok(ServerFacts {
         server_version: answer.into_iter().next().map_or(String::new(), |row| row.text),
-        schema_version: read(&server).await?.unwrap_or(0),
-        missing_rights: missing_rights(&server).await?,
+        schema_version,
+        missing_rights: missing_rights(&server, schema_version).await?,
     })
 }
 
@@ -64,11 +68,13 @@ pub(super) async fn read(server: &Server) -> Result<Option<u32>, Fault> {
     Ok(Some(versions.first().map_or(0, |row| row.number)))
 }
 
-async fn missing_rights(server: &Server) -> Result<Vec<&'static str>, Fault> {
+async fn missing_rights(server: &Server, schema_version: u32) -> Result<Vec<&'static str>, Fault> {
     let mut missing = Vec::new();
-    for right in RIGHTS {
+    let (step, dropped) = DROPS;
+    let once = (schema_version < step).then_some(("DROP TABLE", dropped));
+    for (right, place) in RIGHTS.map(|right| (right, "*")).into_iter().chain(once) {
         // sql: identifiers only
-        let sql = format!("CHECK GRANT {right} ON *");
+        let sql = format!("CHECK GRANT {right} ON {place}");
         let query = server.query(&sql);
         let allowed = server.rows::<Allowed>(query).await?;
         if allowed.first().is_some_and(|row| row.result == 0) {

@@ -8,9 +8,16 @@ use crate::columns::times;
 use crate::derived::{self, Row};
 use crate::retention::Retention;
 use crate::schema::{DerivedTable, Kind, Schema};
+use crate::views::{self, Dialect, PREDICTION_SCORES};
 use duckdb::{Connection, params};
 use model::time::TimeMs;
 use std::collections::BTreeSet;
+
+const DIALECT: Dialect = Dialect {
+    last: "",
+    days: ("to_days(CAST(", " AS INTEGER))"),
+    lead_seconds: "quantile_disc(CASE WHEN outcome = 'hit' THEN (epoch_ms(resolved_at) - epoch_ms(issued_at)) // 1000 END, 0.5)",
+};
 
 fn sql_type(kind: Kind) -> &'static str {
     match kind {
@@ -33,6 +40,11 @@ fn stored_columns(connection: &Connection, table: &str) -> Result<BTreeSet<Strin
     Ok(names.collect::<Result<_, _>>()?)
 }
 
+fn has_view(connection: &Connection, view: &str) -> Result<bool, Cause> {
+    let sql = "SELECT count(*) FROM duckdb_views() WHERE view_name = ?";
+    Ok(connection.query_row(sql, [view], |row| row.get::<_, i64>(0))? > 0)
+}
+
 /// Creates the tables and columns that are missing, and drops the tables that are no longer used.
 pub(super) fn migrate(connection: &Connection, schema: Schema) -> Result<(), Cause> {
     for table in schema.derived {
@@ -51,6 +63,12 @@ pub(super) fn migrate(connection: &Connection, schema: Schema) -> Result<(), Cau
     for table in schema.retired {
         // sql: identifiers only
         connection.execute_batch(&format!("DROP TABLE IF EXISTS {table}"))?;
+    }
+    // one that exists stays: opening a store does not write to it
+    if views::has_scores(schema) && !has_view(connection, PREDICTION_SCORES)? {
+        let select = views::prediction_scores(&DIALECT);
+        // sql: identifiers only
+        connection.execute_batch(&format!("CREATE VIEW IF NOT EXISTS {PREDICTION_SCORES} AS {select}"))?;
     }
     Ok(())
 }
@@ -152,7 +170,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::super::{DuckDbConfig, DuckDbReader, DuckDbStore};
     use super::*;
-    use crate::compliance::derived::{EXAMPLE, SCHEMA, commit, row};
+    use crate::compliance::derived::{EXAMPLE, SCHEMA, SCORE_COLUMNS, SCORES, commit, predictions, row};
     use crate::copy::{CopyProgress, copy};
     use crate::schema::Table;
     use crate::store::StoreWriter;
@@ -172,6 +190,26 @@ mod tests {
 
     async fn opened(path: &Path, schema: Schema) -> DuckDbStore {
         DuckDbStore::open(at(path, schema)).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_view_scores_the_predictions_of_each_pattern() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("reef.duckdb");
+        let mut store = opened(&path, Schema::default()).await;
+        store.commit(&predictions()).await.unwrap();
+        Box::new(store).close().await.unwrap();
+        let connection = Connection::open(&path).unwrap();
+        let columns: Vec<String> =
+            SCORE_COLUMNS.split(", ").map(|column| format!("CAST({column} AS DOUBLE)")).collect();
+        let sql = format!("SELECT {} FROM prediction_scores ORDER BY days", columns.join(", "));
+        let mut statement = connection.prepare(&sql).unwrap();
+        let rows = statement.query_map([], |row| (0..13).map(|place| row.get::<_, f64>(place)).collect()).unwrap();
+        let rows: Vec<Vec<f64>> = rows.collect::<Result<_, _>>().unwrap();
+        assert_eq!(rows.len(), SCORES.len());
+        for (row, expected) in rows.iter().zip(SCORES) {
+            assert!(row.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-5), "{row:?}");
+        }
     }
 
     /// The worked example: a description is all that an operator's table needs, in its whole life.

@@ -264,6 +264,19 @@ impl StoreReader for DuckDbReader {
         let job = move |connection: &Connection| transfer::export(connection, &table.table, after.as_ref(), limit);
         self.readers.call(&format!("cannot read {}", table.table.name), job).await
     }
+
+    async fn rows_with(
+        &self,
+        table: &'static DerivedTable,
+        (column, text): (&'static str, &str),
+        after: Option<&Cursor>,
+        limit: usize,
+    ) -> Result<Page, SinkError> {
+        let (after, with) = (after.cloned(), Some((column, text.to_owned())));
+        let job =
+            move |connection: &Connection| transfer::export_with(connection, &table.table, with, after.as_ref(), limit);
+        self.readers.call(&format!("cannot read {}", table.table.name), job).await
+    }
 }
 
 #[async_trait]

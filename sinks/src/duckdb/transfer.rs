@@ -27,6 +27,17 @@ pub(super) fn export(
     after: Option<&Cursor>,
     limit: usize,
 ) -> Result<Page, Cause> {
+    export_with(connection, table, None, after, limit)
+}
+
+/// The same of the rows that have this text in a column.
+pub(super) fn export_with(
+    connection: &Connection,
+    table: &'static Table,
+    text: Option<(&'static str, String)>,
+    after: Option<&Cursor>,
+    limit: usize,
+) -> Result<Page, Cause> {
     let key = table.key_columns().iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
     let mut values = after.map(|cursor| key_values(table, cursor)).transpose()?.unwrap_or_default();
     let mut beyond = "TRUE".to_owned();
@@ -36,9 +47,14 @@ pub(super) fn export(
         beyond = format!("{} >= ? AND ({key}) > ({marks})", table.columns[0].0);
         values.insert(0, first);
     }
+    let mut with = String::new();
+    if let Some((column, text)) = text {
+        with = format!("AND {column} = ?");
+        values.push(Value::Text(text));
+    }
     values.push(Value::BigInt(i64::try_from(limit).unwrap_or(i64::MAX)));
     let own = if table.name == "source_positions" { "AND NOT starts_with(source, 'copy:')" } else { "" };
-    select(connection, table, &format!("WHERE {beyond} {own} ORDER BY {key} LIMIT ?"), values)
+    select(connection, table, &format!("WHERE {beyond} {own} {with} ORDER BY {key} LIMIT ?"), values)
 }
 
 /// The values of a cursor, to be bound.
@@ -135,8 +151,8 @@ mod tests {
         let job = |session: &mut Session| {
             let mut statement = session.connection.prepare(
                 "SELECT table_name || '.' || column_name FROM information_schema.columns
-                 WHERE table_name NOT IN ('schema_version', 'store_owner', 'metric_series',
-                                          'metric_buckets') AND column_name <> 'stored_at' ORDER BY 1",
+                 WHERE table_name NOT IN ('schema_version', 'store_owner', 'metric_series', 'metric_buckets',
+                                          'prediction_scores') AND column_name <> 'stored_at' ORDER BY 1",
             )?;
             let names = statement.query_map([], |row| row.get::<_, String>(0))?.collect::<Result<Vec<_>, _>>()?;
             Ok(names)
@@ -175,7 +191,7 @@ mod tests {
         let job = |session: &mut Session| {
             Ok(session.connection.execute_batch(
                 "INSERT INTO deployment_timeline VALUES ('c', 'd', 'app', 'prod', 's', '1', '2', now(), NULL, 'running',
-                 0.5, ['slow', 'it''s'], [], 'deployment', ['e'], [], now());",
+                 0.5, ['slow', 'it''s'], [], 'deployment', ['e'], [], 'success', 'nothing got worse', 60, now());",
             )?)
         };
         a.writer.call("add a deployment", job).await.unwrap();
