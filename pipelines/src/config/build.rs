@@ -38,7 +38,7 @@ pub fn build(scope: &Scope, origin: &Path, errors: &mut Vec<ConfigError>) -> Ree
             allowed_lateness_ms: scope.duration_ms("collection.allowed_lateness"),
         },
         correlation: correlation(scope, errors),
-        ai: ai(scope),
+        ai: super::ai::ai(scope, &reef_id, &base_dir, errors),
         dashboard: DashboardConfig { enabled: scope.flag("dashboard.enabled"), port: port(scope, "dashboard.port") },
         metrics: metrics(scope, errors),
         discovery: scope.text("discovery.endpoint"),
@@ -331,6 +331,8 @@ fn correlation(scope: &Scope, errors: &mut Vec<ConfigError>) -> CorrelationConfi
             "same-metric" => MetricPairs::SameMetric,
             _ => MetricPairs::All,
         },
+        derived_events: scope.flag("correlation.derived_events"),
+        deployment_impact: scope.flag("correlation.deployment_impact"),
     }
 }
 
@@ -344,19 +346,6 @@ fn spelling(scope: &Scope, path: &'static str, other: &'static str, errors: &mut
         errors.push(ConfigError::at(second, message));
     }
     path
-}
-
-fn ai(scope: &Scope) -> AiConfig {
-    let count = |path: &str| u32::try_from(scope.integer(path).unwrap_or(0)).unwrap_or(u32::MAX);
-    AiConfig {
-        llm: scope.optional_text("ai.llm.provider").map(|provider| LlmConfig {
-            provider,
-            api_key_env: scope.optional_text("ai.llm.api_key_env"),
-            fallback_provider: scope.optional_text("ai.llm.fallback_provider"),
-        }),
-        requests_per_user_per_hour: count("ai.rate_limit.requests_per_user_per_hour"),
-        max_concurrent_requests: count("ai.rate_limit.max_concurrent_requests"),
-    }
 }
 
 fn api(scope: &Scope, reef_id: &str, base_dir: &Path) -> ApiConfig {

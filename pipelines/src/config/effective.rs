@@ -201,6 +201,7 @@ fn computed(key: &Key, scope: &Scope, config: &ReefConfig) -> Option<Effective> 
         ("storage.connection.protocol", StorageKind::ClickHouse { protocol, .. }) => {
             text(format!("{protocol:?}").to_lowercase())
         }
+        ("ai.journal_file", _) => text(config.ai.journal_file.display().to_string()),
         ("api.tokens_file", _) => text(config.api.tokens_file.display().to_string()),
         ("engine.workers", _) => i64::try_from(config.engine.workers).ok().map(Setting::Integer),
         // a test finds what is missing here

@@ -14,11 +14,13 @@
 //! | `keys` | every option: name, type, default, meaning |
 //! | `kinds` | the types of options and which values they accept |
 //! | `decode` | a tree checked against the table |
+//! | `ai` | the keys of `ai`: language model, limits |
 //! | `build` | checks between options; the finished configuration |
 //! | `effective` | every option in force, and where its value comes from |
 //! | `support` | what the schema knows and this version does not do yet |
 //! | `errors` | errors with file, line and column |
 
+mod ai;
 mod build;
 mod decode;
 pub mod effective;

@@ -208,6 +208,10 @@ pub struct CorrelationConfig {
     pub metric_threshold: f64,
     /// Which metrics are compared.
     pub metric_pairs: MetricPairs,
+    /// Whether metrics become events where they show something by themselves.
+    pub derived_events: bool,
+    /// Whether a run judges deployments and stores what it finds; costs a few range reads for each look at each of them.
+    pub deployment_impact: bool,
 }
 
 /// Which metrics of two services are compared.
@@ -229,6 +233,37 @@ pub struct AiConfig {
     pub requests_per_user_per_hour: u32,
     /// Questions answered at the same time.
     pub max_concurrent_requests: u32,
+    /// What a model is sent.
+    pub privacy: AiPrivacy,
+    /// Tokens of models in a day.
+    pub tokens_per_day: Option<u64>,
+    /// What they may cost in a day, in US cents.
+    pub cost_cents_per_day: Option<u64>,
+    /// The file that records each question.
+    pub journal_file: PathBuf,
+}
+
+/// What a model is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AiPrivacy {
+    /// Pseudonyms in place of names.
+    Mask,
+    /// Everything that the evidence has.
+    Off,
+    /// Nothing, unless it runs on this machine.
+    LocalOnly,
+}
+
+/// What tokens of a model cost.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ModelPrice {
+    /// The model, without its vendor.
+    pub model: String,
+    /// US cents for a million tokens that it is given.
+    pub input_cents_per_million: u32,
+    /// The same for those that it writes.
+    pub output_cents_per_million: u32,
 }
 
 /// A language model.
@@ -240,6 +275,16 @@ pub struct LlmConfig {
     pub api_key_env: Option<String>,
     /// `vendor:model` used when the first fails.
     pub fallback_provider: Option<String>,
+    /// Where the model is; none for the usual address of its vendor.
+    pub endpoint: Option<String>,
+    /// Where the fallback is.
+    pub fallback_endpoint: Option<String>,
+    /// Environment variable that holds the fallback's key.
+    pub fallback_api_key_env: Option<String>,
+    /// How long one reply may take.
+    pub timeout_ms: i64,
+    /// Prices that the file states.
+    pub prices: Vec<ModelPrice>,
 }
 
 /// Dashboard.
