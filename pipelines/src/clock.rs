@@ -4,7 +4,7 @@
 //! is therefore the newest time at which there is still something to correlate:
 //! - **events**: the greatest time of the newest day that, with the days of its look-back, has two colonies and three
 //!   distinct times. Newer metrics move it by up to a day and the longest lag: targets that have not occurred by then
-//!   did not occur;
+//!   did not occur. Where events are derived from metrics, these move it all the way;
 //! - **metrics**: of such a day (two colonies suffice) the second-largest of the newest times of its colonies, because
 //!   the slower of two limits their common range.
 //!
@@ -38,6 +38,8 @@ pub struct EventClock {
     metrics: Days,
     /// How far metrics can move the now of events.
     quiet_ms: i64,
+    /// Whether metrics make events.
+    derives: bool,
     committed: Positions,
 }
 
@@ -171,6 +173,7 @@ impl EventClock {
             events: Days::new(params.events.horizon_ms, EVENT_TIMES_MIN),
             metrics: Days::new(params.metrics.window_ms + params.metrics.max_lag_ms, 1),
             quiet_ms: params.events.max_lag_ms + DAY_MS,
+            derives: params.derived_events,
             committed: Positions::default(),
         }
     }
@@ -237,6 +240,12 @@ impl EventClock {
 
     /// Now for events; `None` before the first.
     pub fn events_now(&self) -> Option<TimeMs> {
+        let of_derived = self.metrics_now().filter(|_| self.derives);
+        self.reported_now().max(of_derived)
+    }
+
+    /// The same of events that were reported.
+    fn reported_now(&self) -> Option<TimeMs> {
         let events = self.events.newest_shared().or(self.events.newest())?;
         let gone_on = self.metrics_now().map(|metrics| metrics.min(events + self.quiet_ms));
         Some(gone_on.map_or(events, |gone_on| gone_on.max(events)))

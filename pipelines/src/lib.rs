@@ -7,6 +7,7 @@
 //! | `engine/` | the dataflow on its worker threads, one tick at a time |
 //! | `run/` | the loop: read, tick, correlate, commit, drain |
 //! | `replay/` | the loop over recorded rows: into the live store, into another one, or as a what-if |
+//! | `impact/` | the impact of deployments: judged from a store, and as its rows |
 //! | `cluster/` | one run in several processes |
 //! | `clock` | the current event time, as the rows on time state it |
 //! | `evaluated` | the event times that the stored patterns are as of |
@@ -23,6 +24,7 @@ pub mod deferred;
 pub mod engine;
 pub mod error;
 pub mod evaluated;
+pub mod impact;
 pub mod instruments;
 pub mod memory;
 pub mod open;

@@ -15,7 +15,7 @@ const YEAR_MS: i64 = 365 * DAY_MS;
 const T0: TimeMs = TimeMs(1_700_000_000_000);
 
 fn params() -> Params {
-    Params { events: EventParams::default(), metrics: MetricParams::default() }
+    Params { events: EventParams::default(), metrics: MetricParams::default(), derived_events: false }
 }
 
 fn event(colony_id: &str, timestamp: TimeMs) -> Event {
@@ -74,6 +74,20 @@ fn old_events_beside_live_metrics_have_their_own_now() {
     assert_eq!(order.events_now, Some(T0 + 31 * HOUR_MS), "the windows of the last events are over");
     let beside = metrics(&[("a", T0 + 4 * HOUR_MS), ("b", T0 + 4 * HOUR_MS)]);
     assert_eq!(of(&[old, beside]).events_now(), Some(T0 + 4 * HOUR_MS));
+}
+
+#[test]
+fn metrics_of_which_events_are_derived_are_events_too() {
+    let of = |batches: &[Rows]| {
+        let mut clock = EventClock::new(&Params { derived_events: true, ..params() });
+        batches.iter().for_each(|rows| clock.observe(rows));
+        clock.events_now()
+    };
+    let live = metrics(&[("a", T0 + YEAR_MS), ("b", T0 + YEAR_MS)]);
+    assert_eq!(of(std::slice::from_ref(&live)), Some(T0 + YEAR_MS), "without a reported event");
+    let reported = |at: TimeMs| events(&[("a", at), ("b", at + HOUR_MS), ("a", at + 3 * HOUR_MS)]);
+    assert_eq!(of(&[reported(T0), live.clone()]), Some(T0 + YEAR_MS));
+    assert_eq!(of(&[reported(T0 + YEAR_MS), live]), Some(T0 + YEAR_MS + 3 * HOUR_MS));
 }
 
 #[test]

@@ -17,6 +17,8 @@ use model::rows::Rows;
 use operators::calls::Call;
 use operators::dataflow::{self, Change, Evaluate, Outcome, Params};
 use operators::deployments::Input;
+use operators::derived_events;
+use operators::heard::Heard;
 use operators::tested::Tested;
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -41,6 +43,10 @@ pub struct TickRows {
     pub newer: Arc<Vec<Event>>,
     /// What the timeline of deployments needs of earlier runs.
     pub facts: Arc<Vec<Input>>,
+    /// What earlier runs knew of derived events.
+    pub derived_events: Arc<Vec<derived_events::Input>>,
+    /// Up to when earlier runs heard of each colony.
+    pub heard: Arc<Vec<Heard>>,
 }
 
 impl From<Rows> for TickRows {
@@ -353,7 +359,7 @@ fn run_tick(
 ) -> Option<Vec<Change<Outcome>>> {
     let Command {
         tick,
-        rows: TickRows { rows, newer, facts },
+        rows: TickRows { rows, newer, facts, derived_events, heard },
         share,
         evaluate,
         #[cfg(feature = "sim")]
@@ -371,7 +377,13 @@ fn run_tick(
     for call in share_of(&rows.edges, share).iter().filter_map(Call::of_edge) {
         ports.calls.update(call, 1);
     }
-    drop((rows, newer, facts));
+    for known in share_of(&derived_events, share) {
+        ports.derived_events.update(known.clone(), 1);
+    }
+    for known in share_of(&heard, share) {
+        ports.heard.update(known.clone(), 1);
+    }
+    drop((rows, newer, facts, derived_events, heard));
     if let Some(order) = evaluate {
         ports.evaluate.update(order, 1);
     }
@@ -394,7 +406,7 @@ mod tests {
     use operators::metrics::MetricParams;
 
     fn params() -> Params {
-        Params { events: EventParams::default(), metrics: MetricParams::default() }
+        Params { events: EventParams::default(), metrics: MetricParams::default(), derived_events: true }
     }
 
     /// Ticks until one fails.

@@ -15,6 +15,7 @@ pub fn from_config(config: &ReefConfig) -> Params {
             min_occurrences: correlation.min_occurrences,
             false_discovery_rate: correlation.false_discovery_rate,
             interval_ms: correlation.interval_ms,
+            lateness_ms: config.collection.allowed_lateness_ms,
             ..EventParams::default()
         },
         metrics: MetricParams {
@@ -28,5 +29,6 @@ pub fn from_config(config: &ReefConfig) -> Params {
             false_discovery_rate: correlation.false_discovery_rate,
             ..MetricParams::default()
         },
+        derived_events: correlation.derived_events,
     }
 }

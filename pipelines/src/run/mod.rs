@@ -19,6 +19,10 @@
 //! | `retry` | commits and look-ups repeated after faults that may pass |
 //! | `restore` | windows rebuilt from stored rows |
 //! | `timeline` | what a restart makes of the stored timeline of deployments |
+//! | `foretold` | what a restart makes of stored predictions |
+//! | `derived_events` | which derived events are final after a restart |
+//! | `impacts` | the impacts of deployments, kept current |
+//! | `due` | which deployments are to be judged |
 //! | `published` | from changes of findings to what the store writes |
 //! | `revisions` | what evaluations change in what is said of a pattern |
 //! | `pace` | when to evaluate |
@@ -46,7 +50,11 @@ use tokio::time::Instant;
 pub(crate) mod acknowledge;
 mod clock_skew;
 mod commits;
+mod derived_events;
+mod due;
+mod foretold;
 pub mod handle;
+mod impacts;
 mod intake;
 mod lookback;
 mod options;

@@ -28,6 +28,10 @@ pub(crate) struct Revisions {
     last: BTreeMap<String, Correlation>,
     /// Patterns of an earlier run, whose evidence this engine has never taken back.
     inherited: BTreeSet<String>,
+    /// Listed patterns that the store no longer has: their run ended before it wrote that they are gone.
+    missing: BTreeSet<String>,
+    /// Patterns of which the store says something else than their last revision: the causes of that are not known.
+    unexplained: BTreeSet<String>,
     turns: BTreeMap<String, Turn>,
     as_of: Option<Evaluate>,
 }
@@ -63,11 +67,26 @@ fn has_events(key: &PatternKey) -> bool {
 }
 
 impl Revisions {
-    /// Starts from what an earlier run has stored.
-    pub(crate) fn inherit(stored: Vec<Correlation>) -> Revisions {
-        let last: BTreeMap<String, Correlation> =
+    /// Starts from the newest revision of each pattern, and from the patterns that an earlier run has stored. These may
+    /// differ: a score moves in small steps without a revision, and a run may end after it wrote a pattern and before it
+    /// wrote the revision.
+    pub(crate) fn inherit(newest: Vec<Revision>, stored: Vec<Correlation>) -> Revisions {
+        let stored: BTreeMap<String, Correlation> =
             stored.into_iter().map(|row| (row.key.correlation_id(), row)).collect();
-        Revisions { inherited: last.keys().cloned().collect(), last, ..Revisions::default() }
+        let inherited = stored.keys().cloned().collect();
+        if newest.is_empty() {
+            // written by a version without revisions: what it stored is no news
+            return Revisions { inherited, last: stored, ..Revisions::default() };
+        }
+        let listed = newest.into_iter().filter(|revision| revision.is_listed);
+        let last: BTreeMap<String, Correlation> =
+            listed.map(|revision| (revision.row.key.correlation_id(), revision.row)).collect();
+        let missing: BTreeSet<String> = last.keys().filter(|id| !stored.contains_key(*id)).cloned().collect();
+        let is_other = |(id, row): &(&String, &Correlation)| {
+            stored.get(*id).is_none_or(|one| has_events(&row.key) && one.occurrence_count != row.occurrence_count)
+        };
+        let unexplained = last.iter().filter(is_other).map(|(id, _)| id.clone()).collect();
+        Revisions { last, inherited, missing, unexplained, ..Revisions::default() }
     }
 
     /// Notes what an evaluation has changed.
@@ -81,6 +100,10 @@ impl Revisions {
 
     /// Notes what the store is told of it.
     pub(crate) fn publish(&mut self, publication: &Publication) {
+        // an evaluation that does not list them either
+        for id in std::mem::take(&mut self.missing) {
+            self.turns.entry(id).or_default();
+        }
         for finding in &publication.findings {
             let id = finding.correlation.key.correlation_id();
             self.turns.entry(id).or_default().after = Some(finding.correlation.clone());
@@ -99,14 +122,16 @@ impl Revisions {
             let is_inherited = self.inherited.remove(&id);
             let Some(row) = turn.after.as_ref().or(before).cloned() else { continue };
             let is_listed = turn.after.is_some();
-            let mut are_causes_known = true;
-            if is_inherited {
-                // the whole evidence came again: what is stored of it is no news
+            let mut are_causes_known = !self.unexplained.remove(&id);
+            // the whole evidence came again: what is stored of it is no news, unless the pattern is
+            if is_inherited && before.is_some() {
                 if !is_worth_it(before, turn.after.as_ref(), false) {
                     continue;
                 }
-                read += 1;
-                are_causes_known = read <= EVIDENCE_READ_MAX && take_back(&mut turn, stored, &id).await;
+                if are_causes_known {
+                    read += 1;
+                    are_causes_known = read <= EVIDENCE_READ_MAX && take_back(&mut turn, stored, &id).await;
+                }
             }
             let causes = if are_causes_known { turn.causes(&row.key) } else { BTreeSet::new() };
             if !is_worth_it(before, turn.after.as_ref(), !causes.is_empty()) {
@@ -263,7 +288,8 @@ mod tests {
         commit.findings = vec![kept.clone(), grows, gone];
         store.commit(&commit).await.unwrap();
         let stored = store.reader();
-        let mut revisions = Revisions::inherit(stored.correlations().await.unwrap());
+        let newest = sinks::revisions::newest(stored.as_ref()).await.unwrap();
+        let mut revisions = Revisions::inherit(newest, stored.correlations().await.unwrap());
         let mut published = Published::inherit(stored.published().await.unwrap());
         let grown = finding("grows", 0.7, &[("g1", "e1"), ("g2", "e2")]);
         let changes = [(kept.clone(), 1), (grown, 1)];
@@ -280,5 +306,46 @@ mod tests {
         let more = finding("kept", 0.7, &[("k1", "e1"), ("k2", "e2")]);
         let all = taken(&mut revisions, &mut published, &store, &[(kept, -1), (more, 1)], TimeMs(10)).await;
         assert_eq!(all[0].caused_by, ["shop-production/e2", "shop-production/k2"]);
+    }
+
+    /// As after a run that ended between its patterns and its revisions, which are not written together in ClickHouse.
+    #[tokio::test]
+    async fn what_an_interrupted_run_has_not_said_is_said_by_the_next_one() {
+        let mut store = MemoryStore::new();
+        let of = |name: &str, score: f64, pairs: &[(&str, &str)]| finding(name, score, pairs);
+        let said = [of("gone", 0.7, &[("h1", "e1")]), of("grown", 0.7, &[("g1", "e1")]), of("moved", 0.7, &[])];
+        let mut commit = commit_of(1, Default::default());
+        let revised = |finding: Finding| Revision {
+            learnt_at: TimeMs(1),
+            as_of: Some(START),
+            row: finding.correlation,
+            is_listed: true,
+            before: None,
+            caused_by: Vec::new(),
+            caused_count: Some(0),
+        };
+        let upserts = said.into_iter().map(|finding| revised(finding).values()).collect();
+        commit.derived.push(DerivedChange { table: REVISIONS.to_owned(), upserts, removed: Vec::new() });
+        // less than what makes a revision
+        let moved = of("moved", 0.74, &[]);
+        let (new, grown) = (of("new", 0.7, &[("n1", "e1")]), of("grown", 0.7, &[("g1", "e1"), ("g2", "e2")]));
+        commit.findings = vec![moved.clone(), grown.clone(), new.clone()];
+        store.commit(&commit).await.unwrap();
+
+        let stored = store.reader();
+        let newest = sinks::revisions::newest(stored.as_ref()).await.unwrap();
+        let mut revisions = Revisions::inherit(newest, stored.correlations().await.unwrap());
+        let mut published = Published::inherit(stored.published().await.unwrap());
+        let changes = [(moved.clone(), 1), (grown, 1), (new, 1)];
+        let all = taken(&mut revisions, &mut published, &store, &changes, TimeMs(9)).await;
+        let mut found: Vec<(&str, Option<u32>, bool)> = all
+            .iter()
+            .map(|revision| (revision.row.key.source.name.as_str(), revision.caused_count, revision.is_listed))
+            .collect();
+        found.sort();
+        assert_eq!(found, [("gone", None, false), ("grown", None, true), ("new", Some(2), true)]);
+        // the score is compared with what was said, not with what was stored
+        let changes = [(moved, -1), (of("moved", 0.76, &[]), 1)];
+        assert_eq!(taken(&mut revisions, &mut published, &store, &changes, TimeMs(10)).await.len(), 1);
     }
 }

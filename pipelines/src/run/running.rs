@@ -4,7 +4,10 @@ use super::RunOptions;
 use super::acknowledge::Acknowledgements;
 use super::clock_skew::ClockSkew;
 use super::commits::Commits;
+use super::derived_events::StoredDerivedEvents;
+use super::foretold::StoredPredictions;
 use super::handle::Announcer;
+use super::impacts::Impacts;
 use super::intake::{Delivery, Intake};
 use super::lookback;
 use super::pace::EvaluatePace;
@@ -42,6 +45,11 @@ use tokio::time::Instant;
 
 /// How long a commit in progress may delay the error of a failed run.
 const COMMIT_AFTER_FAILURE_MAX: Duration = Duration::from_secs(5);
+
+/// Most deployments that are judged between two commits of a run that reads or was stopped.
+const JUDGED_MAX: usize = 4;
+/// The same once all input is stored.
+const JUDGED_AT_END_MAX: usize = 4_096;
 
 /// Says in the log what the run does next; `RUST_LOG=coral_pipelines=debug` shows it. Tests that stop a run at any moment
 /// aim by these lines.
@@ -95,6 +103,20 @@ pub(super) struct Running {
     pub(super) answered: Publication,
     /// The stored deployments, until the first evaluation has corrected them.
     pub(super) timeline: Option<StoredTimeline>,
+    /// The stored predictions, likewise.
+    pub(super) foretold: Option<StoredPredictions>,
+    /// Whether derived events are looked for.
+    pub(super) derives: bool,
+    /// Whether impacts of deployments are stored.
+    pub(super) judges: bool,
+    /// The stored derived events, until the first evaluation has corrected them.
+    pub(super) derived_events: StoredDerivedEvents,
+    /// The impacts of deployments.
+    pub(super) impacts: Impacts,
+    /// When they are judged.
+    pub(super) judge_pace: EvaluatePace,
+    /// Most deployments that are judged before the next commit.
+    pub(super) judged_max: usize,
     /// As of when those changes hold.
     pub(super) evaluated: Evaluated,
     /// What the last evaluation tested; `None` before the first that had anything to test.
@@ -135,6 +157,8 @@ impl Running {
         // no position at all: existing rows are from an interrupted first commit
         let marks = if positions.is_empty() { Watermarks::default() } else { reader.watermarks().await? };
         let event_clock = EventClock::of_store(&params, &positions, &marks);
+        let evaluated = Evaluated::of_store(&positions);
+        let newest_metrics = marks.metrics.clone();
         let mut gate = LatenessGate::new(config.collection.allowed_lateness_ms, marks.events, marks.metrics);
         if let Some(committed) = positions.get(GATE_NAME) {
             gate = gate.resume(committed);
@@ -142,15 +166,22 @@ impl Running {
         let (mut published, mut revisions) = (Published::default(), Revisions::default());
         let mut pace = EvaluatePace::new(Instant::now());
         let correlates = config.correlation.enabled;
-        let mut timeline = None;
+        let (mut timeline, mut foretold, mut derived_events) = (None, None, StoredDerivedEvents::default());
+        let mut impacts = Impacts::default();
         if correlates {
-            let restored = restore(&reader, &mut engine, &params, &event_clock, &memory).await?;
+            let clocks = (&event_clock, &evaluated, &newest_metrics);
+            let restored = restore(&reader, &mut engine, &params, clocks, &memory).await?;
             if restored.rows > 0 {
                 pace.mark_dirty();
             }
-            timeline = Some(restored.timeline);
+            (timeline, foretold) = (Some(restored.timeline), Some(restored.foretold));
+            derived_events = restored.derived_events;
             published = Published::inherit(reader.published().await?);
-            revisions = Revisions::inherit(reader.correlations().await?);
+            let revised = sinks::revisions::newest(reader.as_ref()).await?;
+            revisions = Revisions::inherit(revised, reader.correlations().await?);
+            if config.correlation.deployment_impact {
+                impacts = Impacts::of_store(reader.as_ref(), &config.metrics, &evaluated).await?;
+            }
         }
         let may_have_newer = store.may_have_newer_events().await?;
         let expected_colonies = config.colonies.len() as u64;
@@ -182,7 +213,14 @@ impl Running {
             pace,
             answered: Publication::default(),
             timeline,
-            evaluated: Evaluated::of_store(&positions),
+            foretold,
+            derives: params.derived_events,
+            judges: config.correlation.deployment_impact,
+            derived_events,
+            impacts,
+            judge_pace: EvaluatePace::new(Instant::now()),
+            judged_max: JUDGED_MAX,
+            evaluated,
             events_tested: None,
             metrics_tested: None,
             pending: Pending::default(),
@@ -300,8 +338,27 @@ impl Running {
         intake.stop();
         self.is_draining = true;
         self.instruments.phase(Phase::Draining);
+        // rows and positions first: which impacts are due is committed with them
+        self.judged_max = 0;
         self.tick(true).await?;
+        self.judge_the_rest(failure.is_none(), shutdown).await?;
         Ok(failure)
+    }
+
+    /// Judges what is due once all rows are stored, with a commit after each part. A run that is stopped or has failed
+    /// leaves most of it to the next one.
+    async fn judge_the_rest(&mut self, is_read: bool, shutdown: &watch::Receiver<bool>) -> Result<(), RunError> {
+        while self.impacts.is_behind() {
+            let is_last = !is_read || *shutdown.borrow();
+            self.judged_max = if is_last { JUDGED_MAX } else { JUDGED_AT_END_MAX };
+            let before = self.impacts.backlog();
+            self.tick(false).await?;
+            // without progress the store does not answer: what is due stays so
+            if is_last || self.impacts.backlog() >= before {
+                break;
+            }
+        }
+        Ok(())
     }
 
     /// Reads deliveries and cuts ticks until every source has ended, one has failed, or the run is stopped. Queued
@@ -358,7 +415,8 @@ impl Running {
             let is_full = self.pending.len() >= self.tick_rows_max || self.pending.bytes >= self.tick_bytes_max;
             let evaluate = self.pace.is_due(now);
             let has_news = !self.answered.is_empty() && !self.commits.is_at_work();
-            if waited || is_full || has_news || (evaluate && self.pending.since.is_none()) {
+            let judge = self.judge_due_at().is_some_and(|due_at| now >= due_at);
+            if waited || is_full || has_news || ((evaluate || judge) && self.pending.since.is_none()) {
                 self.tick(evaluate).await?;
             }
             if self.is_live && self.retention_pace.is_due(now) {
@@ -370,10 +428,16 @@ impl Running {
     /// When there is something to do even if nothing is delivered.
     fn wake_at(&self) -> Option<Instant> {
         // while a tick is open its end is waited for, also by an evaluation that is due
-        let tick = self.pending.since.map(|since| since + self.tick_interval).or(self.pace.due_at());
+        let due = || self.pace.due_at().into_iter().chain(self.judge_due_at()).min();
+        let tick = self.pending.since.map(|since| since + self.tick_interval).or_else(due);
         // an answer that came while a tick was written is committed once that is stored
         let answered = (!self.answered.is_empty() && !self.commits.is_at_work()).then(Instant::now);
         tick.into_iter().chain(answered).chain(self.is_live.then(|| self.retention_pace.due_at())).min()
+    }
+
+    /// When impacts are to be judged: not while a commit is in progress.
+    fn judge_due_at(&self) -> Option<Instant> {
+        self.judge_pace.due_at().filter(|_| !self.commits.is_at_work())
     }
 
     fn take_batch(&mut self, source: String, is_finite: bool, mut batch: sources::Batch) {

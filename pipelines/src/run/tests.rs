@@ -30,6 +30,7 @@ mod acknowledged;
 mod counted;
 mod refused;
 mod restored;
+mod shown;
 
 /// A store in memory whose commits may go wrong.
 struct Faulty {
@@ -145,6 +146,39 @@ fn config() -> ReefConfig {
     let text = "reef_id = \"r\"\n[[sources]]\nkind = \"files\"\nevents = [\"e.ndjson\"]\n\
                 [engine]\nworkers = 1\ntick_rows_max = 1\n";
     parse(text, Format::Toml, Path::new("reef.toml")).unwrap()
+}
+
+/// These rows, a batch at a time.
+struct Batches(std::collections::VecDeque<Rows>);
+
+#[async_trait]
+impl Source for Batches {
+    fn name(&self) -> &str {
+        "batches"
+    }
+    fn is_finite(&self) -> bool {
+        true
+    }
+    async fn next_batch(&mut self) -> Result<Option<Batch>, SourceError> {
+        let Some(rows) = self.0.pop_front() else { return Ok(None) };
+        let positions = Positions([("left".to_owned(), self.0.len().to_string())].into());
+        Ok(Some(Batch { rows, positions, ..Batch::default() }))
+    }
+}
+
+/// A run over these batches into a store; impacts are stored as well. with a line of its configuration.
+pub(super) async fn drive_as(store: &MemoryStore, batches: Vec<Rows>, line: &str) {
+    let text = format!(
+        "reef_id = \"r\"\n[[sources]]\nkind = \"files\"\nevents = [\"e.ndjson\"]\n[engine]\nworkers = 1\n\
+         [correlation]\n{line}\n"
+    );
+    let config = parse(&text, Format::Toml, Path::new("reef.toml")).unwrap();
+    drive(&config, Box::new(store.clone()), vec![Box::new(Batches(batches.into()))], options().0).await.unwrap();
+}
+
+/// A run over these batches into a store; impacts are stored as well.
+pub(super) async fn drive_with(store: &MemoryStore, batches: Vec<Rows>) {
+    drive_as(store, batches, "deployment_impact = true").await;
 }
 
 /// A run by this machine's clock.

@@ -1,5 +1,7 @@
 //! Tick: closes a tick: the engine takes its rows, the store writes rows, findings and positions; old rows are deleted.
 
+use super::impacts::DUE;
+use super::published::Publication;
 use super::running::{Pending, Running, enter};
 use crate::clock::CLOCK_NAME;
 use crate::deferred::DEFERRED_NAME;
@@ -30,13 +32,20 @@ impl Running {
         if self.correlates {
             self.feed_engine(&rows, bytes, order).await?;
         }
+        if self.judges {
+            // what is judged is read from the store
+            self.committed().await?;
+        }
         let learnt_at = self.clock.now();
         // a replay passes through states that nobody was told of: what counts is what it ends with
         if self.is_live || self.is_draining {
             let revised = self.revisions.take(self.reader.as_ref(), learnt_at).await;
             self.answered.derived.extend(revised);
         }
-        let publication = std::mem::take(&mut self.answered);
+        let mut publication = std::mem::take(&mut self.answered);
+        if self.correlates && self.judges {
+            self.keep_impacts(&mut publication, (&rows, &late)).await?;
+        }
         let mut rollups = RollupKey::touched(&rows.metrics);
         rollups.append(&mut RollupKey::touched(&late.metrics));
         let mut positions: Vec<(String, Positions)> = positions.into_iter().collect();
@@ -69,7 +78,6 @@ impl Running {
             derived: publication.derived,
             positions,
         };
-        self.committed().await?;
         self.announcer.note(&commit.findings, &commit.removed);
         enter("commit");
         self.ticks += 1;
@@ -84,6 +92,40 @@ impl Running {
             // rows read so far are stored first, so that each start makes progress
             self.committed().await?;
             return Err(outgrown.into());
+        }
+        Ok(())
+    }
+
+    /// Judges deployments that are due by what is stored, and notes what the rows of this tick make due.
+    async fn keep_impacts(
+        &mut self,
+        publication: &mut Publication,
+        (rows, late): (&Rows, &Rows),
+    ) -> Result<(), RunError> {
+        let reader = Arc::clone(&self.reader);
+        self.impacts.follow(&mut publication.derived, reader.as_ref()).await?;
+        let began = Instant::now();
+        if self.judged_max > 0 && !self.impacts.is_empty() && (self.is_draining || self.judge_pace.is_due(began)) {
+            self.judge_pace.asked();
+            let now = self.event_clock.now().filter(|_| self.is_live).map(|newest| newest.min(self.clock.now()));
+            self.impacts.keep_metrics_from(now.map(|now| now - self.retention.metrics_ms));
+            match self.impacts.judge(self.judged_max, reader.as_ref()).await {
+                Ok(changes) => publication.derived.extend(changes),
+                // what is due stays so
+                Err(error) if error.class == FaultClass::Retry => {
+                    tracing::warn!(%error, "impacts of deployments stay as they are until the next judgement");
+                }
+                Err(error) => return Err(error.into()),
+            }
+            self.judge_pace.evaluated(Instant::now(), began.elapsed());
+        }
+        self.impacts.note(rows);
+        self.impacts.note_late(late);
+        if self.impacts.is_behind() {
+            self.judge_pace.mark_dirty();
+        }
+        if !self.impacts.is_empty() || self.evaluated.text(DUE).is_some() {
+            self.impacts.state().into_iter().for_each(|(part, text)| self.evaluated.set(part, text));
         }
         Ok(())
     }
@@ -129,13 +171,22 @@ impl Running {
         self.metrics_tested = outcome.metrics_tested.or(self.metrics_tested);
         let pairs = |tested: Option<Tested>| tested.map(|tested| tested.pairs);
         self.instruments.tested(pairs(outcome.events_tested), pairs(outcome.metrics_tested));
-        let stored = if answer.evaluated.is_some() { self.timeline.take() } else { None };
-        self.answered.derived.extend(match stored {
-            Some(timeline) => timeline.corrections(outcome.derived),
-            None => outcome.derived,
-        });
+        let mut derived = outcome.derived;
         if let Some(order) = answer.evaluated {
-            self.evaluated.note(order);
+            if let Some(timeline) = self.timeline.take() {
+                derived = timeline.corrections(derived);
+            }
+            // without a time of events nothing is predicted
+            if let Some(foretold) = self.foretold.take_if(|_| order.events_now.is_some()) {
+                derived = foretold.corrections(derived, order.events_now);
+            }
+            if order.metrics_now.is_some() {
+                derived = self.derived_events.corrections(derived);
+            }
+        }
+        self.answered.derived.extend(derived);
+        if let Some(order) = answer.evaluated {
+            self.evaluated.note(order, self.derives);
             let waited = self.asked_at.take().map_or(answer.took, |asked_at| asked_at.elapsed());
             self.instruments.evaluated(order, waited, self.clock.now());
             self.pace.evaluated(Instant::now(), answer.took);
@@ -187,9 +238,13 @@ impl Running {
         if pruned.total() > 0 {
             tracing::info!(rows = ?pruned.rows, %now, "rows beyond their retention (storage.retention) deleted");
         }
+        if pruned.rows.contains_key("federated_metrics") {
+            self.impacts.note_deleted();
+        }
         for (table, rows) in &pruned.rows {
             self.instruments.deleted(table, *rows);
         }
+        self.impacts.forget_before(now - self.retention.deployments_ms);
         self.retention_pace.pruned(Instant::now(), pruned.is_partial);
         Ok(pruned.is_partial)
     }

@@ -6,6 +6,7 @@
 //! may end between the commit of rows and that of their results. Versions that were only seen in a topology are in no
 //! event and are fed from the rows of deployments that have them.
 
+use crate::impact::rows;
 use model::derived::{DerivedChange, Value};
 use model::event::Event;
 use model::time::TimeMs;
@@ -89,6 +90,9 @@ impl StoredTimeline {
                 if let Some((colony_id, service_id, deployment)) = Deployment::of_row(&row) {
                     timeline.services.entry((colony_id, service_id)).or_default().push(deployment);
                 }
+                // what follows from metrics is not computed here
+                let mut row = row;
+                rows::set_verdict(&mut row, None);
                 timeline.rows.insert(row[..table.table.key].to_vec(), row);
             }
             after = page.end();

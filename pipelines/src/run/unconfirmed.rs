@@ -145,7 +145,7 @@ mod tests {
     use sinks::error::FaultClass;
 
     fn said(pairs: u64, (seen, usable, colonies): (u64, u64, u64), found: &[Correlation]) -> String {
-        let params = Params { events: EventParams::default(), metrics: MetricParams::default() };
+        let params = Params { events: EventParams::default(), metrics: MetricParams::default(), derived_events: false };
         let tested = Tested { pairs, supply: Supply { seen, usable, colonies } };
         let mut all = reasons(&params, (Some(tested), None), found);
         assert_eq!(all.len(), 1, "{all:?}");
@@ -182,7 +182,7 @@ mod tests {
         for (supply, missing) in cases {
             assert_eq!(said(0, supply, &[]), format!("{none}{missing}"));
         }
-        let params = Params { events: EventParams::default(), metrics: MetricParams::default() };
+        let params = Params { events: EventParams::default(), metrics: MetricParams::default(), derived_events: false };
         assert!(reasons(&params, (None, None), &[]).is_empty(), "no row, no reason");
         let metrics = reasons(&params, (None, Some(Tested::default())), &[]);
         assert_eq!(metrics, ["no pair of metric series could be tested: there is no metric series in the look-back"]);
@@ -190,7 +190,7 @@ mod tests {
 
     #[test]
     fn a_store_that_does_not_respond_costs_the_reasons_only() {
-        let params = Params { events: EventParams::default(), metrics: MetricParams::default() };
+        let params = Params { events: EventParams::default(), metrics: MetricParams::default(), derived_events: false };
         let tested = (Some(Tested::default()), None);
         let (doing, store, hint) = ("cannot read correlations".to_owned(), "a store".to_owned(), "wait".to_owned());
         let away = SinkError { class: FaultClass::Retry, doing, store, hint, cause: None };
@@ -242,6 +242,7 @@ mod tests {
         let params = |pairs| Params {
             events: EventParams::default(),
             metrics: MetricParams { threshold: 0.85, pairs, ..MetricParams::default() },
+            derived_events: false,
         };
         let supply = Supply { seen: 9, usable: 4, colonies: 2 };
         let said = |pairs, tested, found: &[Correlation]| {

@@ -1,10 +1,13 @@
 //! A restart rebuilds from stored rows what a run that was never stopped knows, also of before the look-back.
 
 use super::*;
-use model::derived::Value;
+use crate::open::params;
+use model::derived::{DerivedChange, Value};
 use model::pattern::Correlation;
 use model::time::DAY_MS;
 use operators::deployments::TIMELINE;
+use operators::predictions::{PATTERN_DAYS, PREDICTIONS, current_since};
+use sinks::compliance::commit_of;
 use sinks::schema::DERIVED;
 use std::ops::Range;
 
@@ -85,4 +88,58 @@ async fn a_restarted_run_knows_what_one_that_was_never_stopped_knows() {
     assert_ne!(known(&amended).await.1, expected.1);
     read(&amended, ends).await;
     assert_eq!(known(&amended).await, expected);
+}
+
+/// The predictions and the days of patterns that are kept current, and those from before.
+async fn foretold(store: &MemoryStore) -> (Vec<Vec<Value>>, Vec<Vec<Value>>) {
+    let now = deployments(0..200).iter().map(|event| event.timestamp).max().unwrap();
+    // a day later than needed: the newest event is not now where it is alone on its day
+    let since = current_since(&params::from_config(&config()).events, now) + DAY_MS;
+    let mut all = Vec::new();
+    for name in [PREDICTIONS, PATTERN_DAYS] {
+        let table = DERIVED.iter().find(|derived| derived.table.name == name).unwrap();
+        all.extend(store.reader().rows_of(table, None, 10_000).await.unwrap().rows());
+    }
+    all.into_iter().partition(|row| {
+        let time = row.iter().find_map(|value| if let Value::Time(time) = value { Some(*time) } else { None });
+        time.unwrap() >= since
+    })
+}
+
+/// A stored prediction that no evaluation knows.
+fn unknown(id: &str, issued_at: TimeMs) -> Vec<Value> {
+    let text = |text: &str| Value::Text(text.to_owned());
+    let mut row: Vec<Value> =
+        [id, "c-1", "shop-production", "e", "pay-production", "web", "error_spike"].map(text).to_vec();
+    row.extend([0, 1, 2, 3].map(|hour| Value::Time(issued_at + hour * 60 * MINUTE_MS)));
+    row.extend([Value::Real(Real(0.5)), text("open"), Value::Null, Value::Null]);
+    row.extend(["web", "deploy", "shop", "production", "pay", "production"].map(text));
+    row.push(Value::Real(Real(0.1)));
+    row
+}
+
+#[tokio::test]
+async fn a_restarted_run_predicts_what_one_that_was_never_stopped_predicts() {
+    let in_one_run = MemoryStore::new();
+    read(&in_one_run, deployments(0..200)).await;
+    let (expected, _) = foretold(&in_one_run).await;
+    assert!(expected.len() >= 10, "{}", expected.len());
+    let restarted = MemoryStore::new();
+    for part in [0..90, 90..91, 91..197] {
+        read(&restarted, deployments(part)).await;
+    }
+    // what is stored and no longer true is removed; what was open for long has no outcome
+    let now = deployments(0..197).iter().map(|event| event.timestamp).max().unwrap();
+    let (recent, old) = (unknown("p-recent", now - 2 * DAY_MS), unknown("p-old", now - 60 * DAY_MS));
+    let change =
+        DerivedChange { table: PREDICTIONS.to_owned(), upserts: vec![recent, old.clone()], removed: Vec::new() };
+    let mut store = restarted.clone();
+    store.commit(&Commit { derived: vec![change], ..commit_of(1_000, Rows::default()) }).await.unwrap();
+    for part in [197..200, 200..200] {
+        read(&restarted, deployments(part)).await;
+    }
+    let (found, earlier) = foretold(&restarted).await;
+    assert_eq!(found, expected);
+    let stale = earlier.iter().find(|row| row[0] == old[0]).unwrap();
+    assert_eq!(stale[12], Value::Text("void".to_owned()));
 }

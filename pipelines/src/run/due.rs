@@ -1,0 +1,168 @@
+//! Due: which deployments are to be judged, and all deployments by time.
+
+use crate::impact::Line;
+use crate::impact::line::AFTER_MS;
+use crate::impact::windows::{BEFORE_MS, Moment, SEASON_DAYS};
+use model::derived::Value;
+use model::time::{DAY_MS, TimeMs};
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::{Bound, Range, RangeInclusive};
+
+/// How long before its start, and after its end, something may matter to a deployment.
+const REACH_MS: (i64, i64) = (SEASON_DAYS * DAY_MS + BEFORE_MS.0 + AFTER_MS, 2 * AFTER_MS);
+
+/// A deployment's place in time.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Id {
+    start: TimeMs,
+    colony_id: String,
+    deployment_id: String,
+}
+
+impl Id {
+    /// That of a deployment.
+    pub(super) fn of(line: &Line) -> Id {
+        Id { start: line.start, colony_id: line.colony_id.clone(), deployment_id: line.deployment_id.clone() }
+    }
+}
+
+/// The deployments that are to be judged.
+#[derive(Debug, Default)]
+pub(super) struct Due {
+    ids: BTreeSet<Id>,
+    /// The one that was last taken in the order of time.
+    taken: Option<Id>,
+    /// Whether the next one is the newest.
+    is_newest_next: bool,
+}
+
+impl Due {
+    pub(super) fn is_empty(&self) -> bool {
+        self.ids.is_empty()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.ids.len()
+    }
+
+    pub(super) fn add(&mut self, line: &Line) {
+        self.ids.insert(Id::of(line));
+    }
+
+    pub(super) fn remove(&mut self, line: &Line) {
+        self.ids.remove(&Id::of(line));
+    }
+
+    /// The next one to judge; it stays due until it is [`done`](Due::done). Every second one is the newest, and those
+    /// between follow each other from the oldest to the newest, so that none is passed over indefinitely.
+    pub(super) fn next_one(&mut self) -> Option<Id> {
+        self.is_newest_next = !self.is_newest_next;
+        if !self.is_newest_next {
+            return self.ids.last().cloned();
+        }
+        let after = self.taken.take().map_or(Bound::Unbounded, Bound::Excluded);
+        self.taken = self.ids.range::<Id, _>((after, Bound::Unbounded)).next().or(self.ids.first()).cloned();
+        self.taken.clone()
+    }
+
+    /// One has been judged.
+    pub(super) fn done(&mut self, id: &Id) {
+        self.ids.remove(id);
+    }
+
+    /// From the first to the last start, as text; `none` when there are none.
+    pub(super) fn text(&self) -> String {
+        match (self.ids.first(), self.ids.last()) {
+            (Some(first), Some(last)) => format!("{} {}", first.start, last.start),
+            _ => "none".to_owned(),
+        }
+    }
+
+    /// The span that such a text says.
+    pub(super) fn span_of_text(text: &str) -> Option<RangeInclusive<TimeMs>> {
+        let (first, last) = text.split_once(' ')?;
+        Some(TimeMs::parse_rfc3339(first)?..=TimeMs::parse_rfc3339(last)?)
+    }
+}
+
+/// A deployment and its row.
+#[derive(Clone, Debug)]
+pub(super) struct Known {
+    pub(super) line: Line,
+    pub(super) row: Vec<Value>,
+}
+
+/// All deployments, by time and by key.
+#[derive(Debug, Default)]
+pub(super) struct TimelineIndex {
+    by_start: BTreeMap<Id, Known>,
+    starts: BTreeMap<(String, String), TimeMs>,
+    /// The longest one.
+    longest_ms: i64,
+}
+
+impl TimelineIndex {
+    pub(super) fn is_empty(&self) -> bool {
+        self.by_start.is_empty()
+    }
+
+    pub(super) fn all(&self) -> impl Iterator<Item = &Known> {
+        self.by_start.values()
+    }
+
+    pub(super) fn get(&self, id: &Id) -> Option<&Known> {
+        self.by_start.get(id)
+    }
+
+    /// Whether there is one of this colony and id, at any time.
+    pub(super) fn has(&self, line: &Line) -> bool {
+        self.starts.contains_key(&(line.colony_id.clone(), line.deployment_id.clone()))
+    }
+
+    /// Adds or replaces one.
+    pub(super) fn insert(&mut self, known: Known) {
+        let id = Id::of(&known.line);
+        let moment = known.line.moment();
+        self.longest_ms = self.longest_ms.max(moment.end - moment.start);
+        let key = (id.colony_id.clone(), id.deployment_id.clone());
+        if let Some(before) = self.starts.insert(key, id.start).filter(|before| *before != id.start) {
+            self.by_start.remove(&Id { start: before, ..id.clone() });
+        }
+        self.by_start.insert(id, known);
+    }
+
+    /// Takes out the one whose row begins with this key.
+    pub(super) fn remove(&mut self, key: &[Value]) -> Option<Known> {
+        let [Value::Text(colony_id), Value::Text(deployment_id), ..] = key else { return None };
+        let (colony_id, deployment_id) = (colony_id.clone(), deployment_id.clone());
+        let start = self.starts.remove(&(colony_id.clone(), deployment_id.clone()))?;
+        self.by_start.remove(&Id { start, colony_id, deployment_id })
+    }
+
+    /// Those that what happens in a span may matter to.
+    pub(super) fn reached_by(&self, span: Range<TimeMs>) -> impl Iterator<Item = &Known> {
+        self.between(span.start - REACH_MS.1 - self.longest_ms, span.end + REACH_MS.0)
+    }
+
+    /// Those that may matter to one.
+    pub(super) fn reaching(&self, moment: Moment) -> impl Iterator<Item = &Known> {
+        self.between(moment.start - REACH_MS.0 - self.longest_ms, moment.end + REACH_MS.1)
+    }
+
+    fn between(&self, from: TimeMs, to: TimeMs) -> impl Iterator<Item = &Known> {
+        let at = |start: TimeMs| Id { start, colony_id: String::new(), deployment_id: String::new() };
+        self.by_start.range(at(from)..=at(to + 1)).map(|(_, known)| known)
+    }
+
+    /// Takes out those from before `limit`.
+    pub(super) fn forget_before(&mut self, limit: TimeMs) -> Vec<Line> {
+        let kept =
+            self.by_start.split_off(&Id { start: limit, colony_id: String::new(), deployment_id: String::new() });
+        let gone: Vec<Line> =
+            std::mem::replace(&mut self.by_start, kept).into_values().map(|known| known.line).collect();
+        for line in &gone {
+            self.starts.remove(&(line.colony_id.clone(), line.deployment_id.clone()));
+        }
+        gone
+    }
+}
