@@ -1,0 +1,197 @@
+//! Findings: what is found for a plan through the library of answers, ranked, cut to a budget.
+//!
+//! | file | owns |
+//! |---|---|
+//! | `compare` | metrics of two environments side by side |
+//! | `deployments` | what was deployed, what it did, what followed |
+//! | `incidents` | events counted |
+//! | `patterns` | what follows what |
+//! | `health` | how colonies are |
+//! | `affected` | neighbours of a deployment |
+//! | `promotion` | whether a version may go to the next environment |
+
+mod affected;
+mod compare;
+mod deployments;
+mod health;
+mod incidents;
+mod patterns;
+mod promotion;
+
+use super::evidence::{Evidence, Finding};
+use super::plan::{Plan, Topic};
+use super::question::AnalyzeQuestion;
+use crate::answers::counts::{CountsQuestion, counts};
+use crate::answers::fleet::Filter;
+use crate::answers::range::{Range, RangeQuestion};
+use crate::answers::vocabulary::Vocabulary;
+use crate::answers::{AnswerError, Completeness, Scope};
+use model::event::Severity;
+use sinks::StoreReader;
+
+/// Tokens of evidence that an answer may have.
+pub const TOKENS_MAX: usize = 4_000;
+/// Bytes that are counted as one token: rows have 2.3 to 2.7, prose 4.
+const BYTES_PER_TOKEN: usize = 2;
+/// Most findings of an answer.
+const FINDINGS_MAX: usize = 12;
+
+/// What was found.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Found {
+    /// What the question is about.
+    pub plan: Plan,
+    /// The findings, the most telling first; their evidence has ids.
+    pub findings: Vec<Finding>,
+    /// How many more there are.
+    pub omitted: usize,
+    /// What they are complete to.
+    pub completeness: Completeness,
+    /// All names that the store knows, each with the word for its kind.
+    pub names: Vec<(String, &'static str)>,
+}
+
+/// What findings are made from.
+pub(super) struct Sources<'a> {
+    pub plan: &'a Plan,
+    pub known: &'a Vocabulary,
+    pub reader: &'a dyn StoreReader,
+    pub scope: &'a Scope,
+}
+
+/// What is found for a question.
+///
+/// # Errors
+/// Those of the store, and a question that cannot be answered as it is.
+pub async fn find(question: &AnalyzeQuestion, reader: &dyn StoreReader, scope: &Scope) -> Result<Found, AnswerError> {
+    let known = Vocabulary::read(reader, scope).await?;
+    let plan = Plan::of(question, &known)?;
+    let sources = Sources { plan: &plan, known: &known, reader, scope };
+    let mut findings = compare::find(&sources).await?;
+    if plan.range.is_some() {
+        findings.extend(deployments::find(&sources).await?);
+        findings.extend(incidents::find(&sources).await?);
+        findings.extend(patterns::find(&sources).await?);
+        findings.extend(health::find(&sources).await?);
+        findings.extend(affected::find(&sources).await?);
+        findings.extend(promotion::find(&sources).await?);
+    }
+    let completeness = Completeness::of(&known.fleet, |id, _| plan.scope.contains(id));
+    let omitted = rank(&mut findings, TOKENS_MAX, &completeness);
+    let mut names = names(&known);
+    if let Some(range) = plan.range {
+        names_of_events(&mut names, range, reader, scope).await?;
+    }
+    Ok(Found { plan, findings, omitted, completeness, names })
+}
+
+/// Adds the services that only events name.
+async fn names_of_events(
+    names: &mut Vec<(String, &'static str)>,
+    range: Range,
+    reader: &dyn StoreReader,
+    scope: &Scope,
+) -> Result<(), AnswerError> {
+    let question = CountsQuestion {
+        filter: Filter::default(),
+        least: Severity::Info,
+        range: RangeQuestion { from: Some(range.from), to: Some(range.to), ..RangeQuestion::default() },
+    };
+    let groups = match counts(&question, reader, scope).await {
+        Ok(answer) => answer.counts,
+        // too many events: the evidence names its own
+        Err(AnswerError::Refused(_)) => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    for group in groups {
+        let service = group.service_id;
+        if !service.is_empty() && service != "*" && !names.iter().any(|(known, _)| *known == service) {
+            names.push((service, "service"));
+        }
+    }
+    Ok(())
+}
+
+fn names(known: &Vocabulary) -> Vec<(String, &'static str)> {
+    let fleet = &known.fleet;
+    let lists: [(&'static str, Vec<&String>); 6] = [
+        ("colony", fleet.colonies.keys().collect()),
+        ("application", fleet.colonies.values().map(|colony| &colony.application_name).collect()),
+        ("environment", fleet.colonies.values().map(|colony| &colony.environment).collect()),
+        ("service", known.services.iter().collect()),
+        ("metric", known.metrics.iter().collect()),
+        ("event type", known.event_types.iter().collect()),
+    ];
+    let mut names: Vec<(String, &'static str)> = Vec::new();
+    for (kind, list) in lists {
+        for name in list.into_iter().filter(|name| !name.is_empty()) {
+            if !names.iter().any(|(known, _)| known == name) {
+                names.push((name.clone(), kind));
+            }
+        }
+    }
+    names
+}
+
+/// Orders findings, keeps those that fit, and numbers their evidence; returns how many were left out.
+fn rank(findings: &mut Vec<Finding>, tokens_max: usize, completeness: &Completeness) -> usize {
+    findings.sort_by(|a, b| b.rank.total_cmp(&a.rank).then_with(|| a.key.cmp(&b.key)));
+    let (all, mut tokens, mut kept) = (findings.len(), 0, 0);
+    for finding in findings.iter().take(FINDINGS_MAX) {
+        tokens += finding.tokens();
+        if tokens > tokens_max {
+            break;
+        }
+        kept += 1;
+    }
+    findings.truncate(kept);
+    let mut number = 0;
+    for evidence in findings.iter_mut().flat_map(|finding| &mut finding.evidence) {
+        number += 1;
+        evidence.id = format!("E{number}");
+        evidence.complete_to = complete_to(evidence, completeness);
+    }
+    all - kept
+}
+
+/// The earlier time to which its colonies are complete; none if one of them has never been seen.
+fn complete_to(evidence: &Evidence, completeness: &Completeness) -> Option<String> {
+    let ends = [Some(&evidence.colony_id), evidence.other_colony_id.as_ref()];
+    let of = |id: &&String| completeness.colonies.iter().find(|colony| colony.colony_id == **id);
+    let known = ends.into_iter().flatten().filter_map(|id| of(&id));
+    // RFC 3339 in UTC: the order of text is that of time
+    known.map(|colony| colony.complete_to.clone()).min().flatten()
+}
+
+impl Finding {
+    /// About how many tokens a model reads for it.
+    pub(super) fn tokens(&self) -> usize {
+        let of = |one: &Evidence| {
+            one.description.len()
+                + one.data.iter().map(|(name, value)| name.len() + value.len() + 2).sum::<usize>()
+                + 16
+        };
+        self.evidence.iter().map(of).sum::<usize>().div_ceil(BYTES_PER_TOKEN)
+    }
+}
+
+impl Found {
+    /// All evidence, in the order of the ids.
+    pub fn evidence(&self) -> impl Iterator<Item = &Evidence> {
+        self.findings.iter().flat_map(|finding| &finding.evidence)
+    }
+
+    /// The least confidence of the evidence of what is shown; 0 where nothing was found.
+    pub fn confidence(&self) -> f64 {
+        let firsts = self.findings.iter().take(SHOWN_MAX).filter_map(|finding| finding.evidence.first());
+        firsts.map(|one| one.confidence).reduce(f64::min).unwrap_or(0.0)
+    }
+}
+
+/// Findings that the template words; the first is its headline.
+pub(super) const SHOWN_MAX: usize = 6;
+
+/// A rank with what the question names: a topic that is asked for comes before others.
+pub(super) fn ranked(plan: &Plan, topic: Topic, rank: f64) -> f64 {
+    rank + if plan.topics.contains(&topic) { 0.4 } else { 0.0 }
+}

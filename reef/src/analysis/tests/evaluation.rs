@@ -1,0 +1,129 @@
+//! The evaluation of analyses: seeded incidents whose causes are planted, asked with models that are honest or lie.
+//!
+//! A short run is an ordinary test; `cargo xtask eval analysis` runs the long one and writes `docs/evaluation/analysis.md`.
+
+mod incidents;
+mod models;
+
+use super::wording::MOST;
+use super::*;
+use crate::analysis::providers::tests::{Fake, provider};
+use crate::analysis::providers::{Chain, Prices, Protocol};
+use incidents::{Incident, KINDS};
+use model::clock::SystemClock;
+use models::MODELS;
+use std::fmt::Write;
+use std::path::PathBuf;
+
+/// What became of the questions to one model.
+#[derive(Default)]
+struct Tally {
+    questions: u32,
+    named: u32,
+    worded: u32,
+    kept: u32,
+    dropped: u32,
+    lies_told: u32,
+    lies_shipped: Vec<String>,
+    tokens: u64,
+}
+
+#[tokio::test]
+async fn analysis() {
+    // the path is where `cargo xtask eval` wants the figures
+    let report = std::env::var_os("CORAL_EVAL_REPORT").map(PathBuf::from);
+    let seeds = if report.is_some() { 8 } else { 1 };
+    let incidents: Vec<Incident> = KINDS.iter().flat_map(|kind| (0..seeds).map(|seed| kind.planted(seed))).collect();
+    let mut rows = String::new();
+    let mut none = Tally::default();
+    for incident in &incidents {
+        none.ask(incident, None).await;
+    }
+    none.row("none (the template)", &mut rows);
+    for model in MODELS {
+        let mut tally = Tally::default();
+        for incident in &incidents {
+            tally.ask(incident, Some(model)).await;
+        }
+        assert_eq!(tally.lies_shipped, Vec::<String>::new(), "{}", model.name);
+        assert_eq!(tally.named, tally.questions, "{}: the planted cause is in every answer", model.name);
+        tally.row(model.name, &mut rows);
+        if model.name == "honest" {
+            let share = f64::from(tally.kept) / f64::from((tally.kept + tally.dropped).max(1));
+            assert!(share >= 0.9, "the check drops {} true sentences of {}", tally.dropped, tally.kept + tally.dropped);
+            assert!(tally.worded * 10 >= tally.questions * 9 || seeds == 1, "{} of {}", tally.worded, tally.questions);
+        }
+    }
+    if let Some(path) = report {
+        std::fs::write(path, page(incidents.len(), &rows)).unwrap();
+    }
+}
+
+impl Tally {
+    async fn ask(&mut self, incident: &Incident, model: Option<&models::Liar>) {
+        let store = incident.store().await;
+        let folder = tempfile::tempdir().unwrap();
+        let fake = match model {
+            Some(model) => Some(Fake::of(vec![model.says()]).await),
+            None => None,
+        };
+        let asked_model = fake.as_ref().map(|fake| Model {
+            chain: Chain { providers: vec![provider(Protocol::OpenAi, fake)], timeout: Duration::from_secs(10) },
+            privacy: Privacy::Mask,
+            prices: Prices::default(),
+        });
+        let journal = folder.path().join("a.ndjson");
+        let analyst = Analyst::new(asked_model, MOST, &journal, SystemClock::shared());
+        let from = store.reader();
+        let answer =
+            analyst.analyze(&asked(question(incident.question)), (from.as_ref(), &Scope::default()), None).await;
+        let analysis = answer.unwrap();
+        self.questions += 1;
+        self.named += u32::from(incident.is_named_in(&analysis));
+        self.worded += u32::from(!analysis.metadata.model_used.is_empty());
+        self.tokens += u64::from(analysis.metadata.input_tokens) + u64::from(analysis.metadata.output_tokens);
+        let (Some(model), Some(fake)) = (model, &fake) else { return };
+        let told = fake.requests().last().map(|request| model.sentences_for(request)).unwrap_or_default();
+        let dropped = analysis.metadata.sentences_dropped;
+        self.dropped += dropped;
+        self.kept += u32::try_from(told.len()).unwrap().saturating_sub(dropped);
+        for lie in told.iter().filter(|sentence| sentence.is_lie) {
+            self.lies_told += 1;
+            // names are masked on the way: what is compared is the form of the lie
+            if model.is_shipped(lie, &analysis.text) {
+                self.lies_shipped.push(lie.text.clone());
+            }
+        }
+    }
+
+    fn row(&self, name: &str, rows: &mut String) {
+        writeln!(
+            rows,
+            "| {name} | {} | {} | {} | {} | {} | {} | {} | {} |",
+            self.questions,
+            self.named,
+            self.worded,
+            self.kept,
+            self.dropped,
+            self.lies_told,
+            self.lies_shipped.len(),
+            self.tokens / u64::from(self.questions.max(1))
+        )
+        .unwrap();
+    }
+}
+
+fn page(count: usize, rows: &str) -> String {
+    let commit = std::env::var("CORAL_EVAL_COMMIT").unwrap_or_else(|_| "unknown".to_owned());
+    format!(
+        "# Answers to questions in words\n\nWritten by `cargo xtask eval analysis` at commit {commit} (no figure here is a \
+         time). {count} incidents with planted causes: a deployment\nthat slows its service, a full pool behind a slow \
+         environment, a pattern that was confirmed, and a quiet environment. Each is\nasked about once with each model. \
+         The models are programs that speak a provider's protocol: one repeats the evidence, the others\nlie in one way \
+         each. Tokens are those that the fake states; no real provider was asked.\n\n\
+         A lie is *shipped* if the answer has it. The check drops sentences; where too few are left, the template is the \
+         answer.\n\n\
+         | model | questions | cause named | worded by the model | sentences kept | dropped | lies told | lies shipped | tokens a question |\n\
+         |---|---|---|---|---|---|---|---|---|\n{rows}"
+    )
+}
