@@ -246,7 +246,7 @@ async fn judged(
         others: Vec::new(),
         known_to: newest.map(|newest| newest + MINUTE_MS),
     };
-    let watched = around.watched((&neighbour.colony_id, &neighbour.service_id), None, scope);
+    let watched = around.watched((&neighbour.colony_id, &neighbour.service_id), None, &scope.metrics);
     let impact = judge(&circumstances, &watched);
     let worse = impact.changes.iter().find(|change| change.significance != "none");
     let visible = smallest_visible(&impact);

@@ -12,6 +12,7 @@ use super::fleet::Scope;
 use super::gate::{GateQuestion, gate};
 use super::health::{HealthQuestion, health};
 use super::metrics::{MetricsQuestion, metrics};
+use super::predictions::{PredictionsQuestion, predictions};
 use super::refusal::AnswerError;
 use super::status::{StatusQuestion, status};
 use super::topology::{TopologyQuestion, topology};
@@ -51,6 +52,8 @@ pub enum Question {
     Events(EventsQuestion),
     /// Metrics of a range of time.
     Metrics(MetricsQuestion),
+    /// What is about to happen.
+    Predictions(PredictionsQuestion),
 }
 
 /// An answer.
@@ -72,6 +75,7 @@ pub enum Answered {
     Colonies(super::colonies::Colonies),
     Events(super::events::Events),
     Metrics(super::metrics::Metrics),
+    Predictions(super::predictions::Predictions),
 }
 
 impl Question {
@@ -99,6 +103,7 @@ impl Question {
             Question::Colonies(question) => Answered::Colonies(colonies(question, reader, scope).await?),
             Question::Events(question) => Answered::Events(events(question, reader, scope).await?),
             Question::Metrics(question) => Answered::Metrics(metrics(question, reader, scope).await?),
+            Question::Predictions(question) => Answered::Predictions(predictions(question, reader, scope).await?),
         })
     }
 }
@@ -121,6 +126,7 @@ impl Answered {
             Answered::Colonies(answer) => answer.text(),
             Answered::Events(answer) => answer.text(),
             Answered::Metrics(answer) => answer.text(),
+            Answered::Predictions(answer) => answer.text(),
         }
     }
 
@@ -141,6 +147,7 @@ impl Answered {
             Answered::Colonies(answer) => &answer.health.completeness,
             Answered::Events(answer) => &answer.completeness,
             Answered::Metrics(answer) => &answer.completeness,
+            Answered::Predictions(answer) => &answer.completeness,
         }
     }
 }

@@ -1,8 +1,8 @@
 //! The list of colonies, with up to when each is known.
 
 use super::fleet::{Filter, Scope};
-use super::health::{Health, HealthQuestion, health};
-use super::part::Part;
+use super::health::{ColonyHealth, Health, HealthQuestion, health};
+use super::part::{self, Listed, Part};
 use super::refusal::AnswerError;
 use serde::{Deserialize, Serialize};
 use sinks::StoreReader;
@@ -24,9 +24,9 @@ pub struct Colonies {
     /// How they are, by id, with what the answer is complete to.
     #[serde(flatten)]
     pub health: Health,
-    /// Which part of them is wanted.
+    /// The part of them that is wanted.
     #[serde(skip)]
-    pub part: Part,
+    pub listed: Listed<ColonyHealth>,
 }
 
 /// Answers from a store.
@@ -39,8 +39,9 @@ pub async fn colonies(
     scope: &Scope,
 ) -> Result<Colonies, AnswerError> {
     let health = health(&HealthQuestion { filter: question.filter.clone() }, reader, scope).await?;
-    question.part.of(health.colonies.iter().collect())?;
-    Ok(Colonies { health, part: question.part.clone() })
+    let asked = part::asked("colonies", &question.filter);
+    let listed = question.part.after(health.colonies.clone(), &asked, |colony| colony.colony_id.clone())?;
+    Ok(Colonies { health, listed })
 }
 
 impl Colonies {

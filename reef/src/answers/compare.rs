@@ -60,6 +60,9 @@ pub struct Comparison {
     pub to: String,
     /// What the answer is complete to.
     pub completeness: Completeness,
+    /// The metrics that were not asked for, the greatest difference first; empty where all were.
+    #[serde(skip)]
+    pub others: Vec<Difference>,
     #[serde(skip)]
     window_ms: i64,
 }
@@ -83,7 +86,7 @@ pub struct Difference {
     /// In how many of them `environment_a` was worse, or greater where neither is known to be better.
     pub hours_worse: usize,
     #[serde(skip)]
-    meaning: Meaning,
+    pub(crate) meaning: Meaning,
 }
 
 /// The hours of a metric in an environment.
@@ -156,6 +159,7 @@ pub async fn compare(
         summary: sides.summary(&asked),
         recommendation: sides.recommendation(&asked, &others, question.metric.is_some()),
         differences: asked,
+        others,
         application_name: application,
         from: from.to_string(),
         to: to.to_string(),

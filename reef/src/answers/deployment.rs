@@ -7,6 +7,7 @@ use super::incidents::{Followed, followed};
 use super::names;
 use super::page;
 use super::refusal::{AnswerError, Refusal};
+use super::supports::also_worse_in;
 use super::timeline::{self, DeploymentLine};
 use super::watch::{impact_on, overlapping};
 use crate::impact::Impact;
@@ -58,6 +59,8 @@ pub struct DeploymentImpact {
     /// The metrics of the service, and the verdict.
     #[serde(flatten)]
     pub metrics: Impact,
+    /// Colonies in which this version made its worst metric worse, this one first; empty where it made none worse.
+    pub also_worse_in: Vec<String>,
     /// What happened afterwards: the members of confirmed patterns first, then by time.
     pub incidents: Vec<Incident>,
     /// How many there are in all.
@@ -96,7 +99,8 @@ pub async fn deployment(
         .collect();
     let overlapping = overlapping(&line, &lines);
     let completeness = Completeness::of(&fleet, |id, _| id == line.colony_id);
-    let metrics = impact_on(&line, (lines.as_slice(), overlapping.as_slice()), (&fleet, scope), reader).await?;
+    let metrics = impact_on(&line, &lines, (&fleet, scope), reader).await?;
+    let also_worse_in = also_worse_in(&line, &metrics, &similar, &scope.metrics, reader).await?;
     let followed = followed(&line, &fleet, reader).await?;
     let known = Known {
         line: &line,
@@ -110,6 +114,7 @@ pub async fn deployment(
         recommendation: known.advice(),
         impact: DeploymentImpact {
             metrics,
+            also_worse_in,
             incidents_total: followed.incidents.len(),
             incidents: followed.incidents.into_iter().take(INCIDENTS_MAX).collect(),
             incidents_known_to: followed.known_to.to_string(),
@@ -227,6 +232,11 @@ impl Deployment {
         let verdict = format!("{} ({})", impact.metrics.verdict.as_str(), impact.metrics.verdict_reason);
         text.push_str(&format!("Verdict: {}\n\nImpact:\n", printable(&page::capital(&verdict))));
         text.push_str(&changes(&impact.metrics));
+        if let (Some(worst), [_, _, ..]) = (impact.metrics.changes.first(), impact.also_worse_in.as_slice()) {
+            let (count, colonies) = (impact.also_worse_in.len(), impact.also_worse_in.join(", "));
+            let what = format!("{} got worse with this version in {count} colonies: {colonies}", worst.metric_name);
+            text.push_str(&format!("  {}\n", printable(&what)));
+        }
         text.push_str("\nRelated incidents:\n");
         let known_to = page::time(impact.known_to);
         match (impact.incidents.is_empty(), impact.incidents_complete) {
@@ -246,7 +256,12 @@ impl Deployment {
             } else {
                 format!(" in {}", incident.colony_id)
             };
-            let what = format!("{} {}{place} ({after} after deploy, {score})", incident.event_type, incident.event_id);
+            // the id of a derived event says nothing that the rest does not
+            let name = match incident.derived {
+                true => format!("of {}: {}", incident.service_id, incident.description),
+                false => incident.event_id.clone(),
+            };
+            let what = format!("{} {name}{place} ({after} after deploy, {score})", incident.event_type);
             text.push_str(&format!("  - {}\n", printable(&what)));
         }
         if impact.incidents_total > impact.incidents.len() {

@@ -121,10 +121,17 @@ fn row(line: &DeploymentLine) -> Vec<String> {
         (_, Some(seconds)) if seconds > 0 => format_duration_ms(seconds * 1_000),
         _ => "–".to_owned(),
     };
+    // what its metrics say, where that is not how it ended
+    let status = match line.verdict.as_deref() {
+        Some(verdict @ ("degraded" | "failed")) if !["failed", "rolled_back"].contains(&line.status.as_str()) => {
+            format!("{}, {verdict}", line.shown_status())
+        }
+        _ => line.shown_status(),
+    };
     let kind = if line.kind == "rollback" { " (rollback)" } else { "" };
     vec![
         page::time(line.start),
-        line.shown_status(),
+        status,
         line.colony_id.clone(),
         page::or_dash(&line.service_id).to_owned(),
         format!("{}{kind}", line.shown_versions()),

@@ -2,7 +2,7 @@
 
 use super::names::{check, check_count, resolve};
 use super::refusal::Refusal;
-use model::colony::{ColonyIdentity, identity_in_id};
+use crate::impact::colonies::{identity, is_named};
 use model::meaning::Meanings;
 use model::time::TimeMs;
 use model::topology::ColonyStatus;
@@ -55,10 +55,8 @@ impl Fleet {
             reader.colony_status().await?.into_iter().map(|status| (status.colony_id.clone(), status)).collect();
         let ids: BTreeSet<String> =
             events.keys().chain(metrics.keys()).chain(states.keys()).chain(&scope.colonies).cloned().collect();
-        let is_named = |id: &String| {
-            states.get(id).is_some_and(|status| !status.application_name.is_empty() && !status.environment.is_empty())
-        };
-        let of_rows = if ids.iter().all(is_named) { BTreeMap::new() } else { reader.identities().await? };
+        let of_rows =
+            if ids.iter().all(|id| is_named(states.get(id))) { BTreeMap::new() } else { reader.identities().await? };
         let known = |id: String| {
             let status = states.remove(&id);
             let (application_name, environment) = identity(&id, status.as_ref(), of_rows.get(&id));
@@ -91,17 +89,6 @@ impl Fleet {
             None => ("", ""),
         }
     }
-}
-
-/// What its status states, else its rows, else what its id looks like.
-fn identity(id: &str, status: Option<&ColonyStatus>, of_rows: Option<&ColonyIdentity>) -> (String, String) {
-    let (application, environment) = identity_in_id(id);
-    let first = |names: [Option<&String>; 2], of_id: &str| {
-        names.into_iter().flatten().find(|name| !name.is_empty()).cloned().unwrap_or_else(|| of_id.to_owned())
-    };
-    let applications = [status.map(|one| &one.application_name), of_rows.map(|one| &one.application_name)];
-    let environments = [status.map(|one| &one.environment), of_rows.map(|one| &one.environment)];
-    (first(applications, application), first(environments, environment))
 }
 
 impl KnownColony {

@@ -7,7 +7,7 @@ use super::names;
 use super::page;
 use super::refusal::{AnswerError, Refusal};
 use super::timeline::{self, DeploymentLine};
-use super::watch::{impact_on, is_near, overlapping};
+use super::watch::{impact_on, is_near};
 use crate::impact::verdict::{EFFECTIVE_MIN, TOLERANCE, direction, is_critical};
 use crate::impact::windows::LOOKS_MIN;
 use crate::impact::{Impact, MetricImpact, Verdict};
@@ -207,8 +207,7 @@ struct Places<'a> {
 
 impl Places<'_> {
     async fn impact(&self, line: &DeploymentLine) -> Result<Impact, SinkError> {
-        let near = overlapping(line, self.lines);
-        impact_on(line, (self.lines, &near), (self.fleet, self.scope), self.reader).await
+        impact_on(line, self.lines, (self.fleet, self.scope), self.reader).await
     }
 
     /// Earlier versions that were deployed in both environments, in this order, and judged at the last look in both.

@@ -1,16 +1,16 @@
 //! Incidents: what happened after a deployment and may belong to it.
 
+use super::derived_events;
 use super::fleet::Fleet;
 use super::timeline::DeploymentLine;
+use crate::impact::line::AFTER_MS;
 use model::event::{Event, Severity};
 use model::pattern::{PatternState, SignalKind};
-use model::time::{HOUR_MS, TimeMs};
+use model::time::TimeMs;
 use serde::Serialize;
 use sinks::{SinkError, Span, StoreReader};
 use std::collections::BTreeMap;
 
-/// How long after a deployment events of its colony count as what followed it.
-pub(super) const AFTER_MS: i64 = HOUR_MS;
 /// Events read at once.
 const PAGE_ROWS: usize = 5_000;
 /// Most events, of all colonies, that are read for an answer.
@@ -37,6 +37,8 @@ pub struct Incident {
     pub seconds_after: i64,
     /// Its own text.
     pub description: String,
+    /// Whether no event says so but a metric of the service shows it.
+    pub derived: bool,
     /// The score of the confirmed pattern that joins both; none where only the time does.
     pub correlation_score: Option<f64>,
     /// That pattern.
@@ -64,6 +66,7 @@ pub(super) async fn followed(
     let (mut incidents, read_to) = near(line, until, reader).await?;
     incidents.retain(|found| !links.contains_key(&(found.colony_id.clone(), found.event_id.clone())));
     incidents.extend(looked_up(line, &links, reader).await?);
+    incidents.extend(shown(line, until, (&incidents, &links), reader).await?);
     incidents.sort_by(|a, b| {
         let rank = |incident: &Incident| (incident.correlation_id.is_none(), incident.seconds_after);
         rank(a).cmp(&rank(b)).then_with(|| a.event_id.cmp(&b.event_id))
@@ -71,6 +74,25 @@ pub(super) async fn followed(
     let complete_to = fleet.colonies.get(&line.colony_id).and_then(|colony| colony.complete_to());
     let known_to = complete_to.unwrap_or(line.start).max(line.start).min(read_to).min(until);
     Ok(Followed { incidents, known_to, is_whole: known_to == until && line.end.is_some() })
+}
+
+/// What metrics of the colony show up to `until`, where its service does not say it itself.
+async fn shown(
+    line: &DeploymentLine,
+    until: TimeMs,
+    (told, links): (&[Incident], &Links),
+    reader: &dyn StoreReader,
+) -> Result<Vec<Incident>, SinkError> {
+    let events = derived_events::read(reader, &line.colony_id, line.start..=until).await?;
+    let is_told = |event: &Event| {
+        told.iter().any(|one| {
+            (&one.colony_id, &one.service_id, &one.event_type)
+                == (&event.colony_id, &event.service_id, &event.event_type)
+        })
+    };
+    let is_linked = |event: &Event| links.contains_key(&(event.colony_id.clone(), event.event_id.clone()));
+    let untold = events.into_iter().filter(|event| !is_linked(event) && !is_told(event));
+    Ok(untold.map(|event| incident(event, line, None)).collect())
 }
 
 /// Incidents of the colony up to `until`, and up to when events were read.
@@ -144,6 +166,10 @@ async fn looked_up(line: &DeploymentLine, links: &Links, reader: &dyn StoreReade
         let events = reader.events_in(span, None, PAGE_ROWS).await?.into_iter().map(|stored| stored.row);
         let is_it = |event: &Event| event.colony_id == *colony_id && event.event_id == *event_id && !event.withdrawn;
         found.extend(events.filter(is_it).map(|event| incident(event, line, Some(link))));
+        if event_id.starts_with(derived_events::ID_PREFIX) {
+            let events = derived_events::read(reader, colony_id, link.at..=link.at).await?.into_iter();
+            found.extend(events.filter(is_it).map(|event| incident(event, line, Some(link))));
+        }
     }
     Ok(found)
 }
@@ -152,6 +178,7 @@ fn incident(event: Event, line: &DeploymentLine, link: Option<&Link>) -> Inciden
     Incident {
         seconds_after: (event.timestamp - line.start) / 1_000,
         occurred_at: event.timestamp.to_string(),
+        derived: derived_events::is_derived(&event),
         event_id: event.event_id,
         colony_id: event.colony_id,
         service_id: event.service_id,

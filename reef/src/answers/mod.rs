@@ -10,8 +10,10 @@
 //! | `part` | parts of long lists |
 //! | `page` | times and tables as text |
 //! | `timeline` | deployments as the store has them |
+//! | `derived_events` | derived events as the store has them |
 //! | `deployments` | the list of deployments |
 //! | `deployment` | one deployment, what followed it, and similar ones |
+//! | `supports` | where else a version made the same metric worse |
 //! | `incidents` | events that followed a deployment |
 //! | `watch` | the metrics of a deployment's service, read and judged |
 //! | `advice` | what could be done about a deployment |
@@ -30,6 +32,11 @@
 //! | `events` | events of a range |
 //! | `metrics` | series of a range |
 //! | `series` | metric buckets read and summed by step |
+//! | `predictions` | what is about to happen, and what became of earlier predictions |
+//! | `expected` | a prediction in one sentence |
+//! | `scores` | how good predictions were |
+//! | `counts` | events of a range counted by colony, service and type |
+//! | `vocabulary` | the names that a question in words may have |
 //! | `ask` | all questions as one type |
 
 mod advice;
@@ -39,9 +46,12 @@ pub mod colonies;
 pub mod compare;
 pub mod completeness;
 pub mod correlations;
+pub mod counts;
 pub mod deployment;
 pub mod deployments;
+mod derived_events;
 pub mod events;
+pub mod expected;
 pub mod fleet;
 pub mod gate;
 pub mod health;
@@ -49,17 +59,21 @@ mod incidents;
 pub mod metrics;
 pub(crate) mod names;
 mod neighbours;
-mod page;
+pub(crate) mod page;
 pub mod part;
+pub mod predictions;
 pub mod range;
 pub mod refusal;
 pub mod revisions;
+pub mod scores;
 mod series;
 mod services;
 pub mod status;
+mod supports;
 mod timeline;
 pub mod topology;
 pub mod versions;
+pub mod vocabulary;
 mod watch;
 
 #[cfg(test)]

@@ -38,6 +38,12 @@ pub fn check_list(names: &[String], field: &str) -> Result<(), Refusal> {
     names.iter().enumerate().try_for_each(at)
 }
 
+/// The other usual form of an environment's name: `prod` for `production`.
+pub fn same(name: &str) -> Option<&'static str> {
+    let pair = SAME.iter().find(|pair| pair.contains(&name))?;
+    pair.iter().find(|form| **form != name).copied()
+}
+
 /// The one of `known` that `given` names; `what` is its kind, for the message.
 pub fn resolve(what: &str, given: &str, known: &BTreeSet<String>) -> Result<String, Refusal> {
     if known.contains(given) {

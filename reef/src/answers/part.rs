@@ -50,7 +50,7 @@ pub(super) struct Place<K> {
 }
 
 /// A question, without its part, as cursors of its list carry it.
-pub(super) fn asked(list: &str, question: &impl Serialize) -> String {
+pub fn asked(list: &str, question: &impl Serialize) -> String {
     let text = serde_json::to_string(question).unwrap_or_default();
     let digest = Sha256::digest(format!("{list} {text}").as_bytes());
     digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
@@ -127,6 +127,24 @@ impl Part {
         Ok(Some(Place { to, before, after }))
     }
 
+    /// The part of `all`, which is in the order of `key`: it begins after a key, whatever was added or removed since.
+    ///
+    /// # Errors
+    /// When the limit or the cursor is not one, or the cursor is of another question than `asked`.
+    pub fn after<T, K: Ord + Serialize + DeserializeOwned>(
+        &self,
+        mut all: Vec<T>,
+        asked: &str,
+        key: impl Fn(&T) -> K,
+    ) -> Result<Listed<T>, Refusal> {
+        let (reach, place) = (self.reach()?, self.place::<K>(asked)?);
+        all.retain(|item| place.as_ref().is_none_or(|place| key(item) > place.after));
+        let counts = (place.map_or(0, |place| place.before), all.len());
+        all.truncate(reach);
+        let cursor = |last: &T, before: usize| Place { to: None, before, after: key(last) }.cursor(asked);
+        Ok(Listed::of(self, all, counts, cursor))
+    }
+
     /// The part of `all`, of a list that does not move: its cursor is a number of items.
     ///
     /// # Errors
@@ -148,6 +166,20 @@ impl Part {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_part_begins_after_a_key_whatever_was_added_or_removed_since() {
+        let part = |limit: usize, cursor: Option<String>| Part { limit: Some(limit), cursor, skip: 0 };
+        let first = part(2, None).after(vec![10, 20, 30, 40], "q", |key| *key).ok();
+        let first = first.map(|first| (first.items, first.total, first.next_cursor));
+        let Some((items, total, cursor)) = first else { panic!("the first part") };
+        assert_eq!((items, total), (vec![10, 20], 4));
+        // 5 is new and 20 is gone: neither repeats nor hides an item
+        let rest = part(9, cursor.clone()).after(vec![5, 10, 30, 40], "q", |key| *key).ok();
+        assert_eq!(rest.map(|rest| (rest.items, rest.truncated)), Some((vec![30, 40], false)));
+        assert!(part(9, cursor).after(vec![5, 10], "another", |key| *key).is_err());
+        assert!(part(9, Some("2".to_owned())).after(vec![5, 10], "q", |key| *key).is_err());
+    }
 
     #[test]
     fn items_that_are_left_out_count_as_before_the_part() {

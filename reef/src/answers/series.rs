@@ -23,6 +23,10 @@ pub struct PointSum {
     pub buckets: u32,
     /// Mean of the buckets' p95 (of their mean where they have none), weighted by samples.
     pub value: Option<f64>,
+    /// Lowest of the buckets' values.
+    pub low: Option<f64>,
+    /// Highest of them.
+    pub high: Option<f64>,
     /// Greatest sample.
     pub max: Option<f64>,
     weight: f64,
@@ -37,6 +41,8 @@ impl PointSum {
             let sum = self.value.unwrap_or(0.0) * self.weight + value * weight;
             self.weight += weight;
             self.value = Some(sum / self.weight);
+            self.low = self.low.into_iter().chain([value]).reduce(f64::min);
+            self.high = self.high.into_iter().chain([value]).reduce(f64::max);
         }
         let greatest = point.max.map(|max| max.0).filter(|max| max.is_finite());
         self.max = self.max.into_iter().chain(greatest).reduce(f64::max);

@@ -1,10 +1,12 @@
 //! Status: whether a reef runs, how its colonies are, and what was found last.
 
 use super::completeness::Completeness;
+use super::expected::Told;
 use super::fleet::Scope;
 use super::health::{ColonyHealth, HealthQuestion, health};
 use super::page;
 use super::refusal::AnswerError;
+use crate::predicted;
 use crate::printable::shortened;
 use crate::report::PatternLine;
 use crate::text::pattern::duration;
@@ -16,6 +18,8 @@ use std::cmp::Reverse;
 
 /// Patterns that are shown.
 const RECENT_MAX: usize = 5;
+/// Predictions that are shown.
+const EXPECTED_MAX: usize = 5;
 /// Characters of a pattern's sentence that are shown.
 const SENTENCE_MAX: usize = 200;
 
@@ -35,6 +39,9 @@ pub struct RunFacts {
     pub uptime_seconds: u64,
     /// Where its services are; absent where it has none.
     pub api_url: Option<String>,
+    /// Where people look at it; absent where no dashboard is open.
+    #[serde(default)]
+    pub dashboard_url: Option<String>,
 }
 
 /// The answer.
@@ -50,6 +57,10 @@ pub struct Status {
     pub colonies: Vec<StatusColony>,
     /// The confirmed patterns that were observed last, the newest first.
     pub recent_correlations: Vec<PatternLine>,
+    /// Predictions whose time has not passed, the one that ends first before the others.
+    pub open_predictions: Vec<Told>,
+    /// How many there are.
+    pub open_prediction_count: usize,
     /// Where people look at it; empty where no dashboard is open.
     pub dashboard_url: String,
     /// Where programs ask it; empty where no services are open.
@@ -80,6 +91,7 @@ pub async fn status(question: &StatusQuestion, reader: &dyn StoreReader, scope: 
     let mut rows = reader.correlations().await?;
     rows.retain(|row| row.state == PatternState::Confirmed);
     rows.sort_by_key(|row| (Reverse(row.last_observed), row.key.clone()));
+    let open = predicted::open(reader).await?;
     let colony = |colony: ColonyHealth| StatusColony {
         colony_id: colony.colony_id,
         health: colony.health,
@@ -95,7 +107,9 @@ pub async fn status(question: &StatusQuestion, reader: &dyn StoreReader, scope: 
         uptime_seconds,
         colonies: health.colonies.into_iter().map(colony).collect(),
         recent_correlations: rows.iter().take(RECENT_MAX).map(PatternLine::of).collect(),
-        dashboard_url: String::new(),
+        open_prediction_count: open.len(),
+        open_predictions: open.into_iter().take(EXPECTED_MAX).map(Told::of).collect(),
+        dashboard_url: run.as_ref().and_then(|run| run.dashboard_url.clone()).unwrap_or_default(),
         api_url: run.and_then(|run| run.api_url).unwrap_or_default(),
         completeness: health.completeness,
     })
@@ -114,6 +128,14 @@ impl Status {
         if !self.recent_correlations.is_empty() {
             text.push_str("\nRecent Correlations:\n");
             self.recent_correlations.iter().for_each(|line| text.push_str(&recent(line)));
+        }
+        if !self.open_predictions.is_empty() {
+            text.push_str("\nExpected Next:\n");
+            self.open_predictions.iter().for_each(|told| text.push_str(&format!("  - {}\n", told.summary)));
+            let more = self.open_prediction_count - self.open_predictions.len();
+            if more > 0 {
+                text.push_str(&format!("  {more} more: coral reef predictions\n"));
+            }
         }
         if !self.dashboard_url.is_empty() {
             text.push_str(&format!("\nDashboard: {}\n", self.dashboard_url));
@@ -226,6 +248,7 @@ mod tests {
             state: "running".to_owned(),
             uptime_seconds: 8_130,
             api_url: Some("http://127.0.0.1:3101".to_owned()),
+            dashboard_url: Some("http://127.0.0.1:3100/".to_owned()),
         };
         let question = StatusQuestion { run: Some(facts) };
         let answer = status(&question, store().await.reader().as_ref(), &scope()).await.unwrap();
@@ -240,7 +263,8 @@ mod tests {
             more: coral reef correlation c-";
         assert!(text.starts_with(expected), "{text}");
         assert_eq!(text.matches("  - deploy-").count(), 5, "the candidate is none of them: {text}");
-        assert!(text.contains("\nServices: http://127.0.0.1:3101\n") && !text.contains("Dashboard"), "{text}");
+        let doors = "\nDashboard: http://127.0.0.1:3100/\n\nServices: http://127.0.0.1:3101\n";
+        assert!(text.contains(doors), "{text}");
         assert!(text.contains("⚠ Incomplete: 2 of 5 colonies not current: payments-prod unreachable"), "{text}");
         let json = serde_json::to_value(&answer).unwrap();
         assert_eq!((&json["state"], &json["uptime_seconds"]), (&"running".into(), &8_130.into()));

@@ -6,6 +6,7 @@ mod evaluation;
 mod fleet;
 mod followed;
 mod gate;
+pub(crate) mod predictions;
 mod revisions;
 mod rows;
 
@@ -126,6 +127,9 @@ fn deployed((colony, id, service, from, to, start, end, status, kind): Deployed<
         text(kind),
         Value::Texts(vec![id.to_owned()]),
         Value::Texts(if id == "e-3" { vec!["deploy-abc123".to_owned()] } else { Vec::new() }),
+        Value::Null,
+        Value::Null,
+        Value::Null,
     ]
 }
 
@@ -342,6 +346,49 @@ async fn deployments_are_listed_the_newest_first() {
     let wrong = DeploymentsQuestion { status: Some("broken".to_owned()), ..DeploymentsQuestion::default() };
     let refusal = ask_of(Question::Deployments(wrong), &Scope::default()).await.unwrap_err();
     assert_eq!(refusal.hint, "one of: running, success, failed, rolled_back");
+}
+
+#[tokio::test]
+async fn what_metrics_show_after_a_deployment_is_an_incident_unless_an_event_says_it() {
+    let row = |event_type: &str, service: &str, minute: i64| {
+        let text = |text: &str| Value::Text(text.to_owned());
+        let id = format!("derived:{event_type}:{service}:latency:{minute}");
+        vec![
+            text("my-shop-production"),
+            text(&id),
+            text("my-shop"),
+            text("production"),
+            Value::Time(at(minute)),
+            text(event_type),
+            text(service),
+            text("latency"),
+            Value::Real(Real(250.0)),
+            Value::Real(Real(100.0)),
+        ]
+    };
+    let told = commit().rows.events.iter().find(|event| event.event_id == "spike-1").unwrap().service_id.clone();
+    let upserts = vec![
+        row("latency_spike", "api", -70),
+        row("latency_spike", "api", -300),
+        // the colony has sent an event of it
+        row("error_spike", &told, -70),
+    ];
+    let derived = DerivedChange { table: "derived_events".to_owned(), upserts, removed: Vec::new() };
+    let mut commit = commit();
+    commit.derived.push(derived);
+    let mut store = MemoryStore::new();
+    store.commit(&commit).await.unwrap();
+    let question = Question::Deployment(DeploymentQuestion { id: "e-3".to_owned() });
+    let answer = question.answer(store.reader().as_ref(), &Scope::default()).await.unwrap();
+    let text = answer.text();
+    let expected = "Related incidents:\n  - error_spike spike-1 (15m after deploy, correlation: 0.87)\n  \
+                    - latency_spike of api: latency is 250ms, usually 100ms (20m after deploy, in time only)\n  \
+                    - alert spike-2 (30m after deploy, in time only)\n\n";
+    assert!(text.contains(expected), "{text}");
+    let incidents = serde_json::to_value(&answer).unwrap()["impact"]["incidents"].clone();
+    assert_eq!(incidents.as_array().map(Vec::len), Some(3));
+    assert_eq!((incidents[1]["derived"].as_bool(), incidents[0]["derived"].as_bool()), (Some(true), Some(false)));
+    assert_eq!(incidents[1]["event_type"], "latency_spike");
 }
 
 #[tokio::test]

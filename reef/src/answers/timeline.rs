@@ -1,6 +1,10 @@
 //! The timeline of deployments as the store has it.
 
 use super::page;
+use crate::impact::Line;
+use crate::impact::line::went_wrong;
+use crate::impact::rows::Stored;
+use crate::impact::windows::Moment;
 use model::derived::Value;
 use model::time::TimeMs;
 use serde::Serialize;
@@ -29,10 +33,15 @@ pub struct DeploymentLine {
     pub kind: String,
     pub reported_by: Vec<String>,
     pub reported_as: Vec<String>,
+    /// `success`, `degraded`, `failed` or `pending`; none before the run has judged it.
+    pub verdict: Option<String>,
+    pub verdict_reason: Option<String>,
     #[serde(skip)]
-    pub(super) start: TimeMs,
+    pub(super) stored: Option<Stored>,
     #[serde(skip)]
-    pub(super) end: Option<TimeMs>,
+    pub(crate) start: TimeMs,
+    #[serde(skip)]
+    pub(crate) end: Option<TimeMs>,
 }
 
 fn table() -> &'static DerivedTable {
@@ -65,6 +74,7 @@ fn line(table: &DerivedTable, row: &[Value]) -> DeploymentLine {
     let text = |name: &str| if let Some(Value::Text(text)) = value(name) { text.clone() } else { String::new() };
     let texts = |name: &str| if let Some(Value::Texts(texts)) = value(name) { texts.clone() } else { Vec::new() };
     let time = |name: &str| if let Some(Value::Time(time)) = value(name) { Some(*time) } else { None };
+    let stored = Stored::of_row(row);
     let (start, end) = (time("started_at").unwrap_or(TimeMs(0)), time("completed_at"));
     DeploymentLine {
         colony_id: text("colony_id"),
@@ -81,6 +91,9 @@ fn line(table: &DerivedTable, row: &[Value]) -> DeploymentLine {
         kind: text("kind"),
         reported_by: texts("reported_by"),
         reported_as: texts("reported_as"),
+        verdict: stored.as_ref().map(|stored| stored.verdict.as_str().to_owned()),
+        verdict_reason: stored.as_ref().map(|stored| stored.verdict_reason.clone()),
+        stored,
         start,
         end,
     }
@@ -97,8 +110,28 @@ impl DeploymentLine {
         }
     }
 
+    /// When it was.
+    pub(super) fn moment(&self) -> Moment {
+        Moment { start: self.start, end: self.end.unwrap_or(self.start) }
+    }
+
+    /// What its impact depends on.
+    pub(super) fn line(&self) -> Line {
+        Line {
+            colony_id: self.colony_id.clone(),
+            deployment_id: self.deployment_id.clone(),
+            service_id: self.service_id.clone(),
+            application_name: self.application_name.clone(),
+            environment: self.environment.clone(),
+            start: self.start,
+            end: self.end,
+            went_wrong: went_wrong(&self.status),
+            is_rollback: self.kind == "rollback",
+        }
+    }
+
     /// Its environment; its colony where that is unknown.
-    pub(super) fn place(&self) -> &str {
+    pub(crate) fn place(&self) -> &str {
         if self.environment.is_empty() { &self.colony_id } else { &self.environment }
     }
 
@@ -114,7 +147,7 @@ impl DeploymentLine {
     }
 
     /// `v1 → v2`.
-    pub(super) fn shown_versions(&self) -> String {
+    pub(crate) fn shown_versions(&self) -> String {
         let (from, to) = (page::short_version(&self.from_version), page::short_version(&self.to_version));
         match (from.as_str(), to.as_str()) {
             ("", "") => "version unknown".to_owned(),

@@ -136,8 +136,15 @@ pub async fn versions(
     Ok(Versions { services: judged, completeness })
 }
 
-fn key(one: &ServiceVersion) -> (&str, &str, &str, &str) {
-    (&one.application_name, &one.service_id, &one.environment, &one.colony_id)
+fn key(one: &ServiceVersion) -> [&str; 4] {
+    [&one.application_name, &one.service_id, &one.environment, &one.colony_id]
+}
+
+impl ServiceVersion {
+    /// Its place in the list.
+    pub(crate) fn key(&self) -> [String; 4] {
+        key(self).map(str::to_owned)
+    }
 }
 
 /// The standing of each version of one service. Where two versions have no order, none of them is called behind.
