@@ -1,0 +1,346 @@
+// Compare: a chart for each environment, on one scale, with one crosshair; a switch shifts one of them by the found lag.
+// @ts-check
+import uPlot from "./uPlot.esm.js";
+
+const HEIGHT = 250;
+/** How long data may take: longer than the reef works on it. */
+const DATA_MS = 25000;
+const COLOURS = ["--a", "--b", "--c", "--d", "--e", "--f"];
+/** @typedef {{ timestamp: string, value?: number, low?: number, high?: number, sample_count: string }} Point */
+/** @typedef {{ service_id: string, colony_id: string, points: Point[] }} Series */
+/** @typedef {{ from: number, to: number, label: string }} Deployed */
+/** @typedef {{ figure: HTMLElement, environment: string, unit: string, series: Series[], total: number, step: number, from: number,
+ *   to: number, deployments: Deployed[], shift: number, chart?: any }} Side */
+
+// one for as long as the page is open: a renewal replaces the figures around the charts, and neither zoom nor shift
+/** @type {Map<string, Side>} */
+let sides = new Map();
+let [lowest, highest] = [0, 1];
+let [from, to] = [0, 1];
+/** Services of all charts, so that each has one colour.
+ * @type {string[]} */
+let services = [];
+let isShifted = false;
+let round = 0;
+
+/** @param {string} name */
+function colour(name) {
+  return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+}
+
+/** @param {string} rfc */
+function seconds(rfc) {
+  return Date.parse(rfc) / 1000;
+}
+
+/** @param {string} url */
+async function json(url) {
+  const response = await fetch(url, { headers: { accept: "application/json" }, signal: AbortSignal.timeout(DATA_MS) });
+  if (response.ok) return response.json();
+  const isSaid = response.headers.get("content-type")?.startsWith("application/json");
+  const said = isSaid ? await response.json() : {};
+  throw new Error([said.message, said.hint].filter(Boolean).join("; ") || `the reef answered with status ${response.status}`);
+}
+
+/** @param {HTMLElement} figure @returns {Promise<Side>} */
+async function read(figure) {
+  const [metrics, deployments] = await Promise.all([
+    json(figure.dataset.series ?? ""), json(figure.dataset.deployments ?? "")]);
+  const [begin, end] = [seconds(metrics.start_time), seconds(metrics.end_time)];
+  const all = deployments.deployments.map((/** @type {any} */ one) => ({
+    from: seconds(one.started_at), to: seconds(one.completed_at ?? one.started_at),
+    label: `${one.service_id} ${one.to_version}`,
+  }));
+  return {
+    figure, environment: figure.dataset.environment ?? "", unit: figure.dataset.unit ?? "none", series: metrics.series,
+    total: metrics.total ?? metrics.series.length, step: metrics.step_seconds, from: begin, to: end, shift: 0,
+    deployments: all.filter((/** @type {Deployed} */ one) => one.to >= begin && one.from < end),
+  };
+}
+
+/** What a line is called: its service, with the colony where several have the service. @param {Side} side @param {Series} one */
+function title(side, one) {
+  if (!one.service_id) return one.colony_id;
+  const isAlone = side.series.filter((other) => other.service_id === one.service_id).length === 1;
+  return isAlone ? one.service_id : `${one.service_id} in ${one.colony_id}`;
+}
+
+/** The colour of a line, the same on all sides. @param {string} name */
+function colourOf(name) {
+  return colour(COLOURS[services.indexOf(name) % COLOURS.length]);
+}
+
+/** A value with its unit. @param {string} unit @param {number | null | undefined} value */
+function shown(unit, value) {
+  if (value === undefined || value === null) return "–";
+  const digits = (/** @type {number} */ number) => String(Number(number.toPrecision(6)));
+  const scales = /** @type {const} */ ([[1e9, "GB"], [1e6, "MB"], [1e3, "kB"]]);
+  switch (unit) {
+    case "none": return digits(value);
+    case "share": return `${digits(value * 100)} %`;
+    case "percent": return `${digits(value)} %`;
+    case "bytes": {
+      const scale = scales.find(([size]) => Math.abs(value) >= size);
+      return scale ? `${digits(value / scale[0])} ${scale[1]}` : `${digits(value)} B`;
+    }
+    default: return `${digits(value)} ${unit}`;
+  }
+}
+
+/** Columns of a chart: each step of the range, so that a gap is a gap. @param {Side} side */
+function columns(side) {
+  const times = [];
+  for (let at = side.from; at < side.to; at += side.step) times.push(at);
+  const data = [times.map((at) => at + side.shift)];
+  for (const one of side.series) {
+    const by = new Map(one.points.map((point) => [seconds(point.timestamp), point]));
+    for (const name of /** @type {const} */ (["value", "low", "high"])) {
+      data.push(times.map((at) => /** @type {any} */ (by.get(at)?.[name] ?? null)));
+    }
+  }
+  return data;
+}
+
+/** What all charts share: the range of values and times, and colours. */
+function share() {
+  const all = [...sides.values()];
+  const values = all.flatMap((side) => side.series.flatMap((one) => one.points.flatMap((point) =>
+    [point.low ?? point.value, point.high ?? point.value]))).filter((value) => typeof value === "number");
+  const most = values.reduce((a, b) => Math.max(a, b), 0);
+  lowest = values.reduce((a, b) => Math.min(a, b), 0);
+  highest = most > lowest ? most * 1.05 : lowest + 1;
+  const known = all.filter((side) => side.from < side.to);
+  [from, to] = known.length > 0 ? [Math.min(...known.map((side) => side.from)), Math.max(...known.map((side) => side.to))] : [0, 1];
+  services = [...new Set(all.flatMap((side) => side.series.map((one) => title(side, one))))].sort();
+}
+
+/** Deployments as striped ranges behind the lines. @param {any} chart @param {Side} side */
+function deployments(chart, side) {
+  const { ctx, bbox } = chart;
+  const shift = side.shift;
+  ctx.save();
+  for (const one of side.deployments) {
+    if (one.to + shift < chart.scales.x.min || one.from + shift > chart.scales.x.max) continue;
+    const left = Math.max(chart.valToPos(one.from + shift, "x", true), bbox.left);
+    const right = Math.min(Math.max(chart.valToPos(one.to + shift, "x", true), left + 2), bbox.left + bbox.width);
+    ctx.globalAlpha = 0.18;
+    ctx.fillStyle = colour("--soft");
+    ctx.fillRect(left, bbox.top, right - left, bbox.height);
+    ctx.globalAlpha = 0.7;
+    ctx.fillStyle = colour("--brand");
+    ctx.fillRect(left, bbox.top, 1.5 * devicePixelRatio, bbox.height);
+  }
+  ctx.restore();
+}
+
+/** Times of the axis, on a clock of 24 hours; a day where it begins. @param {Side} side */
+function times(side) {
+  return (/** @type {any} */ _, /** @type {number[]} */ splits, /** @type {number} */ __, /** @type {number} */ ___, /** @type {number} */ step) =>
+    splits.map((at) => {
+      const text = new Date((at - side.shift) * 1000).toISOString();
+      const time = text.slice(11, 16);
+      return step >= 86400 || time === "00:00" ? text.slice(5, 10) : time;
+    });
+}
+
+/** Places of values without a neighbour, which no line shows. @param {any} chart @param {number} column */
+function isolated(chart, column) {
+  const values = chart.data[column];
+  const places = [];
+  for (let at = 0; at < values.length; at += 1) {
+    if (values[at] != null && values[at - 1] == null && values[at + 1] == null) places.push(at);
+  }
+  return places.length > 0 ? places : null;
+}
+
+/** The part of the time that was chosen; `null` for all of it. @param {any} chart @returns {{ min: number, max: number } | null} */
+function chosen(chart) {
+  const { min, max } = chart.scales.x;
+  return min == null || max == null || (min === chart.whole[0] && max === chart.whole[1]) ? null : { min, max };
+}
+
+/** Draws a chart, in place of the one that the side has. @param {Side} side */
+function draw(side) {
+  const place = /** @type {HTMLElement} */ (side.figure.querySelector(".chart"));
+  const part = side.chart ? chosen(side.chart) : null;
+  side.chart?.destroy();
+  const line = { spanGaps: false, points: { show: false } };
+  /** @type {any[]} */
+  const series = [{}];
+  /** @type {any[]} */
+  const bands = [];
+  side.series.forEach((one, number) => {
+    const stroke = colourOf(title(side, one));
+    const points = { show: false, size: 5, fill: stroke, filter: isolated };
+    series.push({ ...line, label: title(side, one), stroke, width: 1.5, points });
+    series.push({ ...line, label: "", stroke: "transparent" }, { ...line, label: "", stroke: "transparent" });
+    bands.push({ series: [number * 3 + 3, number * 3 + 2], fill: stroke + "28" });
+  });
+  const axis = { stroke: colour("--soft"), grid: { stroke: colour("--faint"), width: 1 }, ticks: { stroke: colour("--line"), width: 1 } };
+  const values = (/** @type {any} */ _, /** @type {number[]} */ splits) => splits.map((value) => shown(side.unit, value));
+  side.chart = new uPlot({
+    width: place.clientWidth, height: HEIGHT, series, bands, tzDate: (/** @type {number} */ at) => uPlot.tzDate(new Date(at * 1000), "Etc/UTC"),
+    legend: { show: false }, padding: [8, 10, 0, 0],
+    cursor: { sync: { key: "compare", setSeries: false }, drag: { x: true, y: false } },
+    scales: {
+      y: { range: () => [lowest, highest] },
+      // all of the data is the range of both sides, so that a shift is seen; a part that was chosen is that part
+      x: { time: true, range: (/** @type {any} */ chart, /** @type {number} */ min, /** @type {number} */ max) =>
+        min === chart.data[0][0] && max === chart.data[0].at(-1) ? [from, to] : [min, max] },
+    },
+    axes: [{ ...axis, size: 30, values: times(side) }, { ...axis, size: 78, values }],
+    hooks: { drawClear: [(/** @type {any} */ chart) => deployments(chart, side)] },
+  }, columns(side), place);
+  side.chart.whole = [from, to];
+  if (part) side.chart.setScale("x", part);
+}
+
+/** Gives a chart the newest data; what was zoomed into stays. @param {Side} side */
+function update(side) {
+  const part = chosen(side.chart);
+  side.chart.whole = [from, to];
+  side.chart.setData(columns(side), part === null);
+  if (part) side.chart.setScale("x", part);
+}
+
+/** The same numbers as rows, and a sentence. @param {Side} side */
+function tell(side) {
+  const summary = /** @type {HTMLElement} */ (side.figure.querySelector(".summary"));
+  const names = side.series.map((one) => title(side, one));
+  summary.replaceChildren();
+  if (names.length === 0) summary.textContent = "Nothing was observed in this range: look at another one, or at the page Reef.";
+  names.forEach((name, number) => {
+    const key = document.createElement("span");
+    key.className = "key";
+    key.style.color = colourOf(name);
+    key.textContent = "▬ ";
+    summary.append(number > 0 ? "  " : "", key, name);
+  });
+  if (side.total > names.length) {
+    const all = document.createElement("a");
+    all.href = side.figure.dataset.all ?? "";
+    all.textContent = `${names.length} of ${side.total} series`;
+    summary.append("  ", all);
+  }
+  const table = document.createElement("table");
+  const head = table.createTHead().insertRow();
+  for (const name of ["Service", "From", "Value", "Lowest", "Highest"]) {
+    const cell = document.createElement("th");
+    cell.scope = "col";
+    cell.textContent = name;
+    head.append(cell);
+  }
+  const body = table.createTBody();
+  for (const one of side.series) {
+    for (const point of one.points) {
+      const row = body.insertRow();
+      const values = [point.value, point.low, point.high].map((value) => shown(side.unit, value));
+      for (const text of [title(side, one), point.timestamp.slice(0, 16).replace("T", " "), ...values]) {
+        row.insertCell().textContent = text;
+      }
+    }
+  }
+  const points = side.figure.querySelector(".points");
+  points?.querySelector("table")?.remove();
+  points?.append(table);
+}
+
+/** Shifts the source by the found lag, or not. */
+function shift() {
+  const box = document.getElementById("shift");
+  const found = box instanceof HTMLInputElement ? box : null;
+  if (found) found.checked = isShifted;
+  const isOn = isShifted && found !== null;
+  for (const side of sides.values()) {
+    side.shift = isOn && side.environment === found.dataset.source ? Number(found.dataset.seconds) : 0;
+  }
+  document.getElementById("charts")?.classList.toggle("stacked", isOn);
+}
+
+/** Charts whose width is no longer that of their figure. */
+function fit() {
+  for (const side of sides.values()) {
+    const width = side.figure.querySelector(".chart")?.clientWidth ?? 0;
+    if (side.chart && width > 0 && side.chart.width !== width) side.chart.setSize({ width, height: HEIGHT });
+  }
+}
+
+/** Whether the chart of a side can show the data of another: it has the same lines in the same unit.
+ * @param {Side} old @param {Side} side */
+function isSame(old, side) {
+  const lines = (/** @type {Side} */ one) => JSON.stringify([one.unit, one.series.map((line) => title(one, line))]);
+  return old.chart !== undefined && lines(old) === lines(side);
+}
+
+async function start() {
+  round += 1;
+  const mine = round;
+  const figures = [...document.querySelectorAll("#charts figure")].filter((one) => one instanceof HTMLElement);
+  const names = new Set(figures.map((figure) => figure.dataset.environment ?? ""));
+  for (const [name, side] of sides) {
+    if (names.has(name)) continue;
+    side.chart?.destroy();
+    sides.delete(name);
+  }
+  // the charts that are known stay in sight until their newest data is here
+  for (const figure of figures) {
+    const side = sides.get(figure.dataset.environment ?? "");
+    if (!side || side.figure === figure) continue;
+    side.figure = figure;
+    if (side.chart) figure.querySelector(".chart")?.append(side.chart.root);
+    tell(side);
+  }
+  shift();
+  const answers = await Promise.allSettled(figures.map((figure) => read(figure)));
+  if (mine !== round) return;
+  const colours = services.join();
+  /** @type {Set<Side>} */
+  const redrawn = new Set();
+  /** @type {[HTMLElement, string][]} */
+  const failures = [];
+  answers.forEach((answer, place) => {
+    const name = figures[place].dataset.environment ?? "";
+    const old = sides.get(name);
+    if (answer.status === "rejected") {
+      failures.push([figures[place], `There is no ${old ? "newer " : ""}chart: ${answer.reason.message}.`]);
+      return;
+    }
+    const side = answer.value;
+    side.chart = old?.chart;
+    // hooks of a chart look at the side that it was drawn for
+    if (old && isSame(old, side)) Object.assign(old, side);
+    else {
+      sides.set(name, side);
+      redrawn.add(side);
+    }
+  });
+  share();
+  shift();
+  const isRecoloured = services.join() !== colours;
+  for (const side of sides.values()) {
+    tell(side);
+    if (isRecoloured || redrawn.has(side)) draw(side);
+    else update(side);
+  }
+  for (const [figure, why] of failures) {
+    const summary = figure.querySelector(".summary");
+    if (summary) summary.textContent = why;
+  }
+  fit();
+  document.body.dataset.drawn = String(sides.size);
+}
+
+document.addEventListener("change", (event) => {
+  if (!(event.target instanceof HTMLInputElement) || event.target.id !== "shift") return;
+  isShifted = event.target.checked;
+  shift();
+  sides.forEach(update);
+  fit();
+});
+new ResizeObserver(fit).observe(document.body);
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => sides.forEach((side) => {
+  tell(side);
+  draw(side);
+}));
+document.addEventListener("renewed", start);
+start();

@@ -1,0 +1,235 @@
+//! The page of environments side by side: charts on one scale with one crosshair, and how the metrics differ.
+
+use super::asked::{Asked, Problem};
+use super::frame::{Page, Pickers};
+use super::graph::in_order;
+use super::query::address;
+use super::{series, shown, words};
+use crate::answers::compare::{CompareQuestion, Comparison, Difference};
+use crate::answers::correlations::CorrelationsQuestion;
+use crate::answers::fleet::Filter;
+use crate::answers::part::{LIMIT_MAX, Part};
+use crate::answers::{AnswerError, Answered, Question, Refusal};
+use crate::report::PatternLine;
+use maud::{Markup, html};
+use model::time::HOUR_MS;
+use std::collections::BTreeSet;
+
+/// Metrics of the table.
+const ROWS_MAX: usize = 40;
+
+/// What is compared.
+struct Sides {
+    a: String,
+    b: String,
+    application: Option<String>,
+    metric: Option<String>,
+}
+
+/// The page.
+pub async fn page(asked: &Asked) -> Result<Page, Problem> {
+    let environments = in_order(asked.fleet.environments());
+    let Some((usual_a, usual_b)) = usual(asked, &environments) else { return Ok(too_few(asked, &environments)) };
+    let a = asked.query.text("a").unwrap_or(usual_a);
+    let b = asked.query.text("b").unwrap_or(usual_b);
+    let application = asked.query.text("app").or_else(|| only_shared(asked, &a, &b));
+    let mut sides = Sides { a, b, application, metric: asked.query.text("metric") };
+    let pickers = pickers(asked, &environments, &sides);
+    let compared = compared(&sides, asked).await?;
+    let found = found(&sides, asked).await?;
+    if sides.metric.is_none()
+        && let Ok(comparison) = &compared
+    {
+        sides.metric = comparison.differences.first().map(|one| one.metric_name.clone());
+    }
+    let main = html! {
+        @match &compared {
+            Ok(comparison) => {
+                p.lead { (comparison.summary) }
+                (charts(&sides, found.as_ref(), asked))
+                (table(comparison, &sides, asked))
+            }
+            Err(refusal) => (shown::empty(&refusal.message, html! { (refusal.hint) })),
+        }
+        (shown::command(&command(&sides, asked)))
+    };
+    Ok(Page { title: "Compare".to_owned(), under: "/compare", pickers, main, script: Some("compare.js") })
+}
+
+/// The same in a terminal.
+fn command(sides: &Sides, asked: &Asked) -> String {
+    let mut words = format!("compare {} {}", shown::quoted(&sides.a), shown::quoted(&sides.b));
+    if let Some(application) = &sides.application {
+        words.push_str(&format!(" --app {}", shown::quoted(application)));
+    }
+    words.push_str(&format!(" --time-window {}", asked.range_name(series::USUAL)));
+    asked.command(&words)
+}
+
+/// The last two environments that share an application, or the last two; none of fewer.
+fn usual(asked: &Asked, environments: &[String]) -> Option<(String, String)> {
+    let pairs = (1..environments.len()).rev().flat_map(|b| (0..b).rev().map(move |a| (a, b)));
+    let mut pairs = pairs.map(|(a, b)| (environments[a].clone(), environments[b].clone()));
+    let last = pairs.clone().next()?;
+    Some(pairs.find(|(a, b)| only_shared(asked, a, b).is_some()).unwrap_or(last))
+}
+
+/// The first application that both environments have, where a choice is needed.
+fn only_shared(asked: &Asked, a: &str, b: &str) -> Option<String> {
+    applications_of(a, asked).intersection(&applications_of(b, asked)).next().map(|name| (*name).clone())
+}
+
+fn applications_of<'a>(environment: &str, asked: &'a Asked) -> BTreeSet<&'a String> {
+    let colonies = asked.fleet.colonies.values().filter(|colony| colony.environment == environment);
+    colonies.map(|colony| &colony.application_name).collect()
+}
+
+fn pickers(asked: &Asked, environments: &[String], sides: &Sides) -> Markup {
+    let values = || environments.iter().map(|name| (name.clone(), name.clone())).collect::<Vec<_>>();
+    let applications: Vec<_> = asked.fleet.applications().into_iter().map(|name| (name.clone(), name)).collect();
+    let application = sides.application.clone().unwrap_or_default();
+    Pickers::of(asked)
+        .choice(("a", "Environment"), None, &sides.a, values())
+        .choice(("b", "compared with"), None, &sides.b, values())
+        .choice(("app", "Application"), None, &application, applications)
+        .range(series::USUAL)
+        .form()
+}
+
+async fn compared(sides: &Sides, asked: &Asked) -> Result<Result<Comparison, Refusal>, Problem> {
+    let question = CompareQuestion {
+        environment_a: sides.a.clone(),
+        environment_b: sides.b.clone(),
+        metric: None,
+        window_ms: asked.range(series::USUAL).window_ms.map(|ms| ms.max(HOUR_MS)),
+        application: sides.application.clone(),
+    };
+    match asked.answer(Question::Compare(question)).await {
+        Ok(Answered::Compare(comparison)) => Ok(Ok(comparison)),
+        Ok(_) => Err(Problem::NoPage),
+        Err(AnswerError::Refused(refusal)) => Ok(Err(refusal)),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The pattern whose lag the charts can be shifted by: that of the address, else the best one between both.
+async fn found(sides: &Sides, asked: &Asked) -> Result<Option<PatternLine>, Problem> {
+    let filter = Filter { application: sides.application.clone(), ..Filter::default() };
+    let part = Part { limit: Some(LIMIT_MAX), cursor: None, skip: 0 };
+    let question = CorrelationsQuestion { filter, state: Some("all".to_owned()), as_of: None, part };
+    let Answered::Correlations(answer) = asked.answer(Question::Correlations(question)).await? else {
+        return Err(Problem::NoPage);
+    };
+    let wanted = asked.query.get("pattern");
+    let joins = |line: &PatternLine| {
+        let ends = (line.source_environment.as_str(), line.target_environment.as_str());
+        ends == (sides.a.as_str(), sides.b.as_str()) || ends == (sides.b.as_str(), sides.a.as_str())
+    };
+    let takes = |line: &PatternLine| match wanted {
+        Some(id) => line.correlation_id == id && joins(line),
+        None => line.state == "confirmed" && line.lag_seconds != 0 && joins(line),
+    };
+    Ok(answer.correlations.items.into_iter().find(takes))
+}
+
+fn charts(sides: &Sides, found: Option<&PatternLine>, asked: &Asked) -> Markup {
+    let Some(metric) = sides.metric.as_deref() else { return html! {} };
+    let range = asked.range_name(series::USUAL);
+    let field = |name: &str| asked.query.text(name).unwrap_or_default();
+    let (from, to, service) = (field("from"), field("to"), field("service"));
+    let application = sides.application.as_deref().unwrap_or_default();
+    let unit = shown::unit(asked.scope().metrics.of(metric).unit);
+    let of = |path: &str, environment: &str| {
+        let fields = [
+            ("env", environment),
+            ("app", application),
+            ("service", service.as_str()),
+            ("metric", metric),
+            ("range", range.as_str()),
+            ("from", from.as_str()),
+            ("to", to.as_str()),
+        ];
+        address(path, &fields)
+    };
+    html! {
+        h2 { (shown::name(metric)) }
+        @if let Some(line) = found {
+            p.note {
+                label {
+                    input #shift type="checkbox" data-seconds=(line.lag_seconds) data-source=(line.source_environment);
+                    " Shift " strong { (shown::name(&line.source_environment)) } " by the found lag of " (shown::seconds(line.lag_seconds))
+                    ", so that cause and effect are below each other"
+                }
+                " – " a href=(shown::pattern_address(&line.correlation_id)) { (words::sentence(line)) }
+            }
+        }
+        div #charts.charts data-metric=(metric) {
+            @for environment in [&sides.a, &sides.b] {
+                figure data-environment=(environment) data-unit=(unit) data-all=(of("/series", environment)) data-series=(of("/data/series", environment))
+                    data-deployments=(of("/data/deployments", environment)) {
+                    figcaption { h3 { (shown::name(environment)) } p.summary { "The chart needs script; the same points are in the table." } }
+                    div.chart aria-hidden="true" {}
+                    details { summary { "Table of " (shown::name(environment)) }
+                        div.points tabindex="0" role="group" aria-label={ "Points of " (environment) } {
+                            p { a href=(of("/series", environment)) { "All points as a page" } }
+                        }
+                    }
+                }
+            }
+        }
+        p.muted {
+            "A line is the mean of its p95 in each step; the band around it goes from the lowest to the highest value, so that no \
+             spike is lost. Striped ranges are deployments: from start to end. A gap means that nothing was received."
+        }
+    }
+}
+
+fn table(comparison: &Comparison, sides: &Sides, asked: &Asked) -> Markup {
+    html! {
+        h2 { "All metrics that both have" }
+        @if comparison.differences.is_empty() {
+            (shown::empty("They share no metric in the window.", html! { "Choose a longer range, or another application." }))
+        } @else {
+            div.wide tabindex="0" role="group" aria-label="Differences by metric" {
+                table {
+                    thead { tr {
+                        th { "Metric (p95)" } th.number { (shown::name(&comparison.environment_a)) }
+                        th.number { (shown::name(&comparison.environment_b)) } th.number { "Difference" } th { "" } th.number { "Hours worse" }
+                    } }
+                    tbody { @for one in comparison.differences.iter().take(ROWS_MAX) { (row(one, sides, asked)) } }
+                }
+            }
+            p { (comparison.recommendation) }
+        }
+    }
+}
+
+fn row(one: &Difference, sides: &Sides, asked: &Asked) -> Markup {
+    let shown = |value: f64| shown::data(value, &one.meaning.unit.shown(value));
+    let is_current = sides.metric.as_deref() == Some(one.metric_name.as_str());
+    html! {
+        tr aria-current=[is_current.then_some("true")] {
+            td { a href=(asked.here_with("metric", &one.metric_name)) { (shown::name(&one.metric_name)) } }
+            td.number { (shown(one.value_a)) }
+            td.number { (shown(one.value_b)) }
+            td.number { @match one.percent_change { Some(percent) => (shown::percent(percent)), None => "from 0" } }
+            td { @if one.significance != "info" { (shown::state(one.significance)) } }
+            td.number { (shown::count(one.hours_worse)) " of " (shown::count(one.hours)) }
+        }
+    }
+}
+
+fn too_few(asked: &Asked, environments: &[String]) -> Page {
+    let why = match environments {
+        [] => "No environment is known.".to_owned(),
+        several => format!("Only {} is known.", several.join(", ")),
+    };
+    let main = shown::empty(
+        &why,
+        html! {
+            "Two environments are compared. Add a colony of another one: " code { "coral reef add-colony COLONY-ID" } ", or see "
+            a href=(asked.link("/health")) { "what is received" } "."
+        },
+    );
+    Page { title: "Compare".to_owned(), under: "/compare", pickers: html! {}, main, script: None }
+}

@@ -1,0 +1,50 @@
+//! Live: whether a page is still the newest. Pages look every few seconds and fetch themselves again when the tag changes.
+
+use super::Dashboard;
+use super::asked::Asked;
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde_json::json;
+use sha2::{Digest, Sha256};
+use sinks::StoreReader;
+use std::sync::Arc;
+
+/// Digits of a tag.
+const DIGITS: usize = 16;
+/// The tag of a page whose state of the store is not known: it loads itself again as soon as the store can be read.
+pub const UNKNOWN: &str = "none";
+
+/// The tag of what a page was made from.
+pub async fn tag(asked: &Asked) -> String {
+    of(asked.reader.as_ref()).await.unwrap_or_else(|| UNKNOWN.to_owned())
+}
+
+/// Changes with each commit that moved a position or brought newer rows, and with what colonies say of themselves. `None`: it cannot be read now.
+async fn of(reader: &dyn StoreReader) -> Option<String> {
+    let (positions, colonies) = (reader.positions().await.ok()?, reader.colony_status().await.ok()?);
+    let newest = reader.watermarks().await.ok()?;
+    let digest = Sha256::digest(format!("{positions:?} {newest:?} {colonies:?}").as_bytes());
+    let digits: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    Some(digits.chars().take(DIGITS).collect())
+}
+
+/// The tag now.
+pub async fn answer(State(dashboard): State<Arc<Dashboard>>) -> Response {
+    let Ok(_turn) = dashboard.turns.try_acquire() else {
+        // a page is being made: the next look comes soon
+        return (StatusCode::TOO_MANY_REQUESTS, Json(json!({ "message": "busy" }))).into_response();
+    };
+    let is_open = dashboard.reading.phase() != Some(pipelines::progress::Phase::Restoring);
+    let reader = if is_open { dashboard.reading.reader().await } else { None };
+    let tag = match &reader {
+        Some(reader) => of(reader.as_ref()).await,
+        None => None,
+    };
+    match tag {
+        Some(tag) => Json(json!({ "tag": tag })).into_response(),
+        None => (StatusCode::SERVICE_UNAVAILABLE, Json(json!({ "message": "the store cannot be read now" })))
+            .into_response(),
+    }
+}

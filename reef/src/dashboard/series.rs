@@ -1,0 +1,126 @@
+//! Series of metrics: the data of charts, which is the answer of `QueryMetrics`, and the same as a table.
+
+use super::asked::{Asked, Problem};
+use super::frame::{Page, Pickers};
+use super::shown;
+use crate::answers::deployments::DeploymentsQuestion;
+use crate::answers::metrics::{MetricsQuestion, SeriesLine};
+use crate::answers::part::{LIMIT_MAX, Part};
+use crate::answers::{Answered, DeploymentLine, Question};
+use crate::rpc;
+use axum::Json;
+use axum::response::{IntoResponse, Response};
+use maud::{Markup, html};
+use model::meaning::Unit;
+
+/// The range without a choice.
+pub const USUAL: &str = "24h";
+/// Series of a chart; more lines cannot be told apart.
+const SERIES_MAX: usize = 6;
+/// Parts of the list of deployments that are read for a chart.
+const PARTS_MAX: usize = 5;
+/// Points of the table.
+const ROWS_MAX: i64 = 100;
+
+fn question(asked: &Asked, limit: usize, points_max: Option<i64>) -> Question {
+    Question::Metrics(MetricsQuestion {
+        filter: asked.filter(),
+        metric_names: asked.query.text("metric").into_iter().collect(),
+        range: asked.range(USUAL),
+        step_ms: None,
+        points_max,
+        part: Part { limit: Some(limit), cursor: asked.query.text("cursor"), skip: 0 },
+    })
+}
+
+/// The data of a chart: the JSON of the command line and of the RPC.
+pub async fn data(asked: &Asked) -> Result<Response, Problem> {
+    let answer = match asked.path.as_str() {
+        "/data/series" => asked.answer(question(asked, SERIES_MAX, None)).await?,
+        "/data/deployments" => deployments(asked).await?,
+        _ => return Err(Problem::NoPage),
+    };
+    let document =
+        rpc::document(answer).map_err(|_| Problem::Closed { why: "the answer cannot be written as JSON" })?;
+    Ok(Json(document).into_response())
+}
+
+/// The deployments of the range; the list has the newest of all first, so it is read until its parts are older.
+async fn deployments(asked: &Asked) -> Result<Answered, Problem> {
+    let range = asked.times(USUAL)?;
+    let (mut cursor, mut found, mut parts) = (None, Vec::new(), 0);
+    loop {
+        let part = Part { limit: Some(LIMIT_MAX), cursor, skip: 0 };
+        let question = DeploymentsQuestion { filter: asked.filter(), part, ..DeploymentsQuestion::default() };
+        let Answered::Deployments(mut answer) = asked.answer(Question::Deployments(question)).await? else {
+            return Err(Problem::NoPage);
+        };
+        let listed = &mut answer.deployments;
+        parts += 1;
+        cursor = listed.next_cursor.take();
+        let is_before = listed.items.last().is_none_or(|line| range.is_none_or(|range| line.start < range.from));
+        let is_within = |line: &DeploymentLine| {
+            range.is_some_and(|range| line.start < range.to && line.end.unwrap_or(line.start) >= range.from)
+        };
+        found.extend(std::mem::take(&mut listed.items).into_iter().filter(is_within));
+        if cursor.is_none() || is_before || parts == PARTS_MAX {
+            listed.truncated = cursor.is_some() && !is_before;
+            listed.total = found.len();
+            listed.items = found;
+            return Ok(Answered::Deployments(answer));
+        }
+    }
+}
+
+/// The page: each series with its points.
+pub async fn page(asked: &Asked) -> Result<Page, Problem> {
+    let Answered::Metrics(answer) = asked.answer(question(asked, SERIES_MAX, Some(ROWS_MAX))).await? else {
+        return Err(Problem::NoPage);
+    };
+    let pickers = Pickers::of(asked).range(USUAL).environment().application().form();
+    let listed = &answer.series;
+    let main = html! {
+        @if listed.items.is_empty() {
+            (shown::empty("No metric was observed in this range.", html! {
+                "What was received, and up to when: " a href=(asked.link("/health")) { "Reef" } "."
+            }))
+        } @else {
+            p {
+                @if listed.truncated { (shown::count(listed.items.len())) " of " }
+                (shown::count(listed.total)) " series; each row is a step of " (shown::seconds(answer.step_ms / 1_000)) "."
+            }
+        }
+        @for line in &listed.items { (series(line, asked.scope().metrics.of(&line.metric_name).unit)) }
+        @if let Some(cursor) = &listed.next_cursor { p { a.button href=(asked.here_with("cursor", cursor)) { "More series" } } }
+    };
+    Ok(Page { title: "Series".to_owned(), under: "/compare", pickers, main, script: None })
+}
+
+fn series(line: &SeriesLine, unit: Unit) -> Markup {
+    let shown = |value: f64| shown::data(value, &unit.shown(value));
+    let value = |value: Option<f64>| html! { @match value { Some(value) => (shown(value)), None => "–" } };
+    html! {
+        section {
+            h2 { (shown::name(&line.metric_name)) " of " (shown::name_or_dash(&line.service_id)) " in " (shown::name(&line.colony_id)) }
+            details open data-key={ (line.colony_id) " " (line.service_id) " " (line.metric_name) } {
+                summary { "Points" }
+                div.wide tabindex="0" role="group" aria-label="Points" {
+                    table {
+                        thead { tr { th { "From" } th.number { "Value" } th.number { "Lowest" } th.number { "Highest" } th.number { "Samples" } } }
+                        tbody {
+                            @for (at, sum) in line.points.iter().rev() {
+                                tr {
+                                    td { (shown::time(&at.to_string())) }
+                                    td.number { (value(sum.value)) }
+                                    td.number { (value(sum.low)) }
+                                    td.number { (value(sum.high)) }
+                                    td.number { (shown::count(sum.samples)) }
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! The page of deployments over the fleet: in lanes, ordered by time or by effect.
+
+use super::asked::{Asked, Problem};
+use super::frame::{Page, Pickers};
+use super::judged::judged;
+use super::{lanes, shown};
+use crate::answers::deployment::Deployment;
+use crate::answers::deployments::DeploymentsQuestion;
+use crate::answers::part::{LIMIT_MAX, Part};
+use crate::answers::{Answered, DeploymentLine, Question};
+use crate::impact::Verdict;
+use maud::{Markup, html};
+use std::sync::Arc;
+
+/// The range without a choice.
+const USUAL: &str = "7d";
+/// Deployments whose effect is worked out for a page.
+const JUDGED_MAX: usize = 40;
+
+/// The page.
+pub async fn page(asked: &Asked) -> Result<Page, Problem> {
+    let by_effect = asked.query.get("order") == Some("effect");
+    let part = Part { limit: Some(LIMIT_MAX), cursor: None, skip: 0 };
+    let question = DeploymentsQuestion { filter: asked.filter(), part, ..DeploymentsQuestion::default() };
+    let Answered::Deployments(answer) = asked.answer(Question::Deployments(question)).await? else {
+        return Err(Problem::NoPage);
+    };
+    let range = asked.times(USUAL)?;
+    let all = &answer.deployments;
+    let lines: Vec<&DeploymentLine> = match range {
+        Some(range) => all.items.iter().filter(|line| line.start < range.to && is_after(line, range.from)).collect(),
+        None => Vec::new(),
+    };
+    let orders = [("time", "time"), ("effect", "effect")].map(|(value, words)| (value.to_owned(), words.to_owned()));
+    let order = if by_effect { "effect" } else { "time" };
+    let pickers = Pickers::of(asked)
+        .range(USUAL)
+        .environment()
+        .application()
+        .choice(("order", "Order by"), None, order, orders)
+        .form();
+    let mut first = lines.clone();
+    if by_effect {
+        // of all in the range, by what is stored; it keeps the newest first among equals
+        first.sort_by_key(|line| severity(line.verdict.as_deref().and_then(Verdict::of_name)));
+    }
+    let first: Vec<DeploymentLine> = first.into_iter().take(JUDGED_MAX).cloned().collect();
+    let effects = judged(&first, asked).await?;
+    let verdict = |line: &DeploymentLine| {
+        let of_line = |one: &&Arc<Deployment>| is_same(&one.deployment, line);
+        let judged = || effects.iter().find(of_line).map(|one| one.impact.metrics.verdict.as_str().to_owned());
+        line.verdict.clone().or_else(judged).unwrap_or_else(|| Verdict::Pending.as_str().to_owned())
+    };
+    let main = html! {
+        @match range {
+            Some(range) if !lines.is_empty() => {
+                (lanes::drawn(&lines, range, verdict))
+                p.legend {
+                    (shown::state("success")) " nothing got worse " (shown::state("degraded")) " something got worse "
+                    (shown::state("failed")) " something that matters got much worse " (shown::state("pending")) " too little is known"
+                }
+                h2 { (if by_effect { "Deployments, the greatest effect first" } else { "Deployments, the newest first" }) }
+                (table(&effects, by_effect))
+                @if lines.len() > JUDGED_MAX {
+                    p.muted {
+                        (if by_effect { "The " } else { "The newest " }) (shown::count(JUDGED_MAX))
+                        (if by_effect { " with the worst verdicts" } else { "" })
+                        " of the range; choose a shorter range or an environment for the others."
+                    }
+                }
+                @if all.truncated { p.muted { "Of the " (shown::count(all.total)) " deployments of this choice, older ones are not drawn." } }
+            },
+            _ => (empty(all.total, asked)),
+        }
+        (shown::command(&asked.filtered_command("deployments")))
+    };
+    Ok(Page { title: "Timeline".to_owned(), under: "/timeline", pickers, main, script: None })
+}
+
+fn is_after(line: &DeploymentLine, from: model::time::TimeMs) -> bool {
+    line.end.unwrap_or(line.start) >= from
+}
+
+fn is_same(a: &DeploymentLine, b: &DeploymentLine) -> bool {
+    a.colony_id == b.colony_id && a.deployment_id == b.deployment_id
+}
+
+/// The order of verdicts: what failed first. One that is not known yet is pending.
+fn severity(verdict: Option<Verdict>) -> u8 {
+    match verdict {
+        Some(Verdict::Failed) => 0,
+        Some(Verdict::Degraded) => 1,
+        Some(Verdict::Pending) | None => 2,
+        Some(Verdict::Success) => 3,
+    }
+}
+
+/// How bad it was: by its verdict, then by the size of the effect.
+fn rank(one: &Deployment) -> (u8, f64) {
+    let impact = &one.impact.metrics;
+    (severity(Some(impact.verdict)), -impact.impact_score.unwrap_or(0.0))
+}
+
+/// Deployments with their effects.
+pub fn table(effects: &[Arc<Deployment>], by_effect: bool) -> Markup {
+    let mut rows: Vec<&Arc<Deployment>> = effects.iter().collect();
+    if by_effect {
+        rows.sort_by(|a, b| {
+            let ((one, size), (other, other_size)) = (rank(a), rank(b));
+            one.cmp(&other).then(size.total_cmp(&other_size))
+        });
+    }
+    html! {
+        div.wide tabindex="0" role="group" aria-label="Deployments with their effects" {
+            table {
+                thead { tr { th { "Started" } th { "Service" } th { "Environment" } th { "Version" } th { "Verdict" } th { "Why" } th.number { "Incidents" } } }
+                tbody { @for one in rows { (row(one)) } }
+            }
+        }
+    }
+}
+
+fn row(one: &Deployment) -> Markup {
+    let line = &one.deployment;
+    let place = if line.environment.is_empty() { &line.colony_id } else { &line.environment };
+    html! {
+        tr {
+            td { (shown::time(&line.started_at)) }
+            td { a href=(shown::deployment_address(&line.colony_id, &line.deployment_id)) { (shown::name_or_dash(&line.service_id)) } }
+            td { (shown::name(place)) }
+            td { (shown::name(&line.shown_versions())) }
+            td { (shown::state(one.impact.metrics.verdict.as_str())) }
+            td.why { (shown::sentence(&one.impact.metrics.verdict_reason)) }
+            td.number { (shown::count(one.impact.incidents_total)) }
+        }
+    }
+}
+
+fn empty(total: usize, asked: &Asked) -> Markup {
+    if total > 0 {
+        return shown::empty(
+            "No deployment began in this range.",
+            html! { "There are " (shown::count(total)) " in all: " a href=(asked.here_with("range", "30d")) { "look back 30 days" } "." },
+        );
+    }
+    shown::empty(
+        "No deployment is known.",
+        html! {
+            "Send an event of the type deploy, deployment, release, rollout or rollback with the version in its metadata, for \
+             example with " code { "coral colony import" } ". A version that changes in the topology of a colony counts as well."
+        },
+    )
+}
