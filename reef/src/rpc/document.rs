@@ -1,7 +1,8 @@
 //! Document: an answer as the JSON of its message, for the command line. It is the response of the RPC of the same name.
 
-use super::convert::{affected, compare, correlations, deployment, fleet, promotion, rows};
+use super::convert::{affected, analysis, compare, correlations, deployment, fleet, predictions, promotion, rows};
 use super::json::whole;
+use crate::analysis::Analysis;
 use crate::answers::Answered;
 use buffa::MessageName;
 use serde::Serialize;
@@ -17,20 +18,27 @@ pub fn document(answer: Answered) -> Result<Value, serde_json::Error> {
         Answered::Affected(answer) => written(&affected::list(*answer)),
         Answered::Gate(answer) => written(&promotion::assessed(*answer)),
         Answered::Status(answer) => written(&fleet::status(*answer)),
-        Answered::Colonies(answer) => {
-            written(&fleet::colonies(answer.health, &answer.part).map_err(serde_json::Error::custom)?)
-        }
+        Answered::Colonies(answer) => written(&fleet::colonies(answer)),
         Answered::Events(answer) => written(&rows::events(answer)),
         Answered::Metrics(answer) => written(&rows::metrics(answer)),
         Answered::Compare(answer) => written(&compare::comparison(answer)),
         Answered::Deployment(answer) => written(&deployment::analysed(*answer)),
         Answered::Deployments(answer) => written(&deployment::list(answer)),
-        Answered::Health(answer) => written(&fleet::health(answer)),
+        Answered::Health(answer) => written(&fleet::health(answer, None).map_err(serde_json::Error::custom)?),
         Answered::Versions(answer) => written(&fleet::versions(answer, None).map_err(serde_json::Error::custom)?),
-        Answered::Topology(answer) => written(&fleet::topology(answer)),
+        Answered::Topology(answer) => written(&fleet::topology(answer, None).map_err(serde_json::Error::custom)?),
         Answered::Correlations(answer) => written(&correlations::list(answer)),
         Answered::Correlation(answer) => written(&correlations::one(*answer)),
+        Answered::Predictions(answer) => written(&predictions::list(answer)),
     }
+}
+
+/// The answer to a question in words as a JSON object.
+///
+/// # Errors
+/// When a number of it cannot be written.
+pub fn analysis_document(answer: Analysis) -> Result<Value, serde_json::Error> {
+    written(&analysis::analysed(answer))
 }
 
 /// Through text, as a response is: a number has the same digits then.

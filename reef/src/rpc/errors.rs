@@ -2,6 +2,7 @@
 
 use super::json::Wrong;
 use crate::access::{Denied, DeniedKind};
+use crate::analysis::AnalysisError;
 use crate::answers::refusal::RefusalKind;
 use crate::answers::{AnswerError, Refusal};
 use axum::http::{HeaderValue, header};
@@ -72,16 +73,15 @@ pub(super) fn of_panic() -> ConnectError {
     ConnectError::internal("this call hit a fault in the reef; its log has the details")
 }
 
-/// A method that needs a model.
-pub(super) fn no_model() -> ConnectError {
-    ConnectError::failed_precondition(
-        "no language model is configured (ai.llm); CompareEnvironments, AnalyzeDeployment and ReefService need none",
-    )
-}
-
-/// A method of a later version.
-pub(super) fn no_predictions() -> ConnectError {
-    ConnectError::unimplemented(
-        "this version makes no predictions; ListCorrelations has the patterns they will be made from",
-    )
+/// A question in words that has no answer.
+pub(super) fn of_analysis(error: AnalysisError) -> ConnectError {
+    match error {
+        AnalysisError::Answer(error) => of_answer(error),
+        AnalysisError::Limited { message, retry_after } => {
+            let mut error = ConnectError::resource_exhausted(message);
+            let seconds = HeaderValue::from(retry_after.as_secs().max(1));
+            error.response_headers_mut().insert(header::RETRY_AFTER, seconds);
+            error
+        }
+    }
 }

@@ -20,6 +20,8 @@ const TURN_WAIT: Duration = Duration::from_secs(5);
 
 /// Methods that spend tokens of a language model.
 const SPENDING: [&str; 2] = ["/coral.reef.v1.ReefLLM/Analyze", "/coral.reef.v1.ReefLLM/StreamAnalysis"];
+/// What others have asked, and what it cost.
+const RECORDED: &str = "/coral.reef.v1.ReefService/ListAnalyses";
 /// Answers like `/readyz`: probes have no token.
 const PROBED: &str = "/grpc.health.v1.Health/";
 
@@ -27,7 +29,7 @@ const PROBED: &str = "/grpc.health.v1.Health/";
 fn needed(path: &str) -> Option<Role> {
     match path {
         path if path.starts_with(PROBED) => None,
-        path if SPENDING.contains(&path) => Some(Role::Analyst),
+        path if SPENDING.contains(&path) || path == RECORDED => Some(Role::Analyst),
         _ => Some(Role::Readonly),
     }
 }

@@ -2,11 +2,17 @@
 
 use super::errors;
 use crate::reading::Reading;
-use connectrpc::ConnectError;
-use connectrpc_health::{Checker, Status, StatusStream};
+use connectrpc::{ConnectError, RequestContext, Response, Router, ServiceStream, streaming_handler_fn};
+use connectrpc_health::wire::{HEALTH_WATCH_SPEC, HealthCheckRequest, HealthCheckResponse, ServingStatus};
+use connectrpc_health::{Checker, HEALTH_SERVICE_NAME, Status, StatusStream};
+use std::pin::Pin;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 use tokio::sync::watch;
+use tokio_stream::{Stream, StreamExt, once, pending};
+
+/// What a caller that watches is told, one after the other.
+type Statuses = Pin<Box<dyn Stream<Item = ServingStatus> + Send>>;
 
 /// Between two looks for those that watch.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
@@ -31,6 +37,24 @@ impl Ready {
     }
 }
 
+/// Watching as gRPC has it: a service that is unknown may come some day, so the stream says so and stays open. The library
+/// has no word for that.
+pub(super) fn watching(routes: Router, ready: Arc<Ready>) -> Router {
+    let handler = streaming_handler_fn(move |_: RequestContext, request: HealthCheckRequest| {
+        let ready = Arc::clone(&ready);
+        async move {
+            let response = |status: ServingStatus| {
+                Ok::<_, ConnectError>(HealthCheckResponse { status: status.into(), ..Default::default() })
+            };
+            let statuses: ServiceStream<HealthCheckResponse> =
+                Box::pin(ready.statuses(&request.service).await?.map(response));
+            Response::stream_ok(statuses)
+        }
+    });
+    let routes = routes.allow_overrides().route_server_stream(HEALTH_SERVICE_NAME, "Watch", handler);
+    routes.with_spec(HEALTH_WATCH_SPEC)
+}
+
 async fn look(reading: Reading, seen: Weak<watch::Sender<Status>>) {
     loop {
         tokio::time::sleep(LOOK_EVERY).await;
@@ -44,6 +68,25 @@ async fn look(reading: Reading, seen: Weak<watch::Sender<Status>>) {
 
 async fn status(reading: &Reading) -> Status {
     if reading.reasons_not_ready().await.is_empty() { Status::Serving } else { Status::NotServing }
+}
+
+impl Ready {
+    /// What a caller that watches a service is told.
+    async fn statuses(&self, service: &str) -> Result<Statuses, ConnectError> {
+        if service.is_empty() || self.services.contains(&service) {
+            return Ok(Box::pin(self.watch(service).await?.map(ServingStatus::from)));
+        }
+        if self.seen.receiver_count() >= WATCHING_MAX {
+            return Err(errors::busy("callers that watch"));
+        }
+        // it counts among those that watch
+        let counted = self.seen.subscribe();
+        let statuses = once(ServingStatus::SERVICE_UNKNOWN).chain(pending());
+        Ok(Box::pin(statuses.map(move |status| {
+            let _ = &counted;
+            status
+        })))
+    }
 }
 
 impl Checker for Ready {
@@ -70,6 +113,21 @@ mod tests {
     use sinks::StoreWriter;
     use sinks::memory::MemoryStore;
     use tokio_stream::StreamExt;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_service_that_is_unknown_is_watched_until_it_may_come() {
+        let store = Box::new(MemoryStore::new());
+        let ready = Ready::of(Reading::Store(store.reader()), &["a.Service"]);
+        let mut unknown = ready.statuses("another.Service").await.expect("a stream");
+        assert_eq!(unknown.next().await, Some(ServingStatus::SERVICE_UNKNOWN));
+        let longer = tokio::time::timeout(Duration::from_secs(3_600), unknown.next()).await;
+        assert!(longer.is_err(), "it stays open: {longer:?}");
+        assert_eq!(ready.seen.receiver_count(), 1, "it counts");
+        let mut known = ready.statuses("a.Service").await.expect("a stream");
+        assert_eq!(known.next().await, Some(ServingStatus::SERVING));
+        let refused = ready.check("another.Service").await.expect_err("no status");
+        assert_eq!(refused.code, connectrpc::ErrorCode::NotFound);
+    }
 
     #[tokio::test(start_paused = true)]
     async fn those_that_watch_are_bounded_and_see_what_changes() {

@@ -1,20 +1,48 @@
-//! `ReefLLM`: the two methods that need no model; the others say that there is none.
+//! `ReefLLM`: questions in words, two environments, one deployment.
 
-use super::convert::{compare as comparison, deployment as deployments};
-use super::errors::{no_model, of_answer, of_refusal};
-use super::{Served, requests, wire};
+use super::convert::{analysis, compare as comparison, deployment as deployments};
+use super::errors::{of_analysis, of_answer, of_refusal};
+use super::{Served, pieces, requests, wire};
+use crate::access::Asker;
+use crate::analysis::Asked;
 use crate::answers::compare::compare;
 use crate::answers::deployment::deployment;
-use connectrpc::{RequestContext, Response, ServiceRequest, ServiceResult, ServiceStream};
+use connectrpc::{ConnectError, RequestContext, Response, ServiceRequest, ServiceResult, ServiceStream};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long a model may take where the caller names no deadline; below that of the listener.
+const WAIT_USUAL: Duration = Duration::from_secs(28);
+/// What is left for everything but the model.
+const WAIT_MARGIN: Duration = Duration::from_secs(1);
+
+impl Served {
+    /// The question of a request, and who asks it.
+    fn asked(
+        &self,
+        context: &RequestContext,
+        request: wire::AnalyzeRequest,
+        streamed: bool,
+    ) -> Result<Asked, ConnectError> {
+        requests::is_for(&request.reef_id, &self.scope().reef_id).map_err(|it| of_refusal(&it))?;
+        let question = requests::analyze(request).map_err(|it| of_refusal(&it))?;
+        let caller = context.extensions().get::<Asker>().cloned().unwrap_or_default().0;
+        let wait = context.time_remaining().unwrap_or(WAIT_USUAL).saturating_sub(WAIT_MARGIN);
+        Ok(Asked { question, caller, streamed, wait })
+    }
+}
 
 #[allow(refining_impl_trait, reason = "responses are messages, and nothing else calls these")]
 impl wire::ReefLlm for Served {
     async fn analyze(
         &self,
-        _context: RequestContext,
-        _request: ServiceRequest<'_, wire::AnalyzeRequest>,
+        context: RequestContext,
+        request: ServiceRequest<'_, wire::AnalyzeRequest>,
     ) -> ServiceResult<wire::AnalyzeResponse> {
-        Err(no_model())
+        let asked = self.asked(&context, request.to_owned_message(), false)?;
+        let reader = self.reader().await?;
+        let answer = self.analyst().analyze(&asked, (reader.as_ref(), self.scope()), None).await;
+        Response::ok(analysis::analysed(answer.map_err(of_analysis)?))
     }
 
     async fn compare_environments(
@@ -43,9 +71,13 @@ impl wire::ReefLlm for Served {
 
     async fn stream_analysis(
         &self,
-        _context: RequestContext,
-        _request: ServiceRequest<'_, wire::AnalyzeRequest>,
+        context: RequestContext,
+        request: ServiceRequest<'_, wire::AnalyzeRequest>,
     ) -> ServiceResult<ServiceStream<wire::AnalysisChunk>> {
-        Err(no_model())
+        let asked = self.asked(&context, request.to_owned_message(), true)?;
+        // what is wrong with the request is an error; what fails afterwards is in the last piece
+        asked.question.check().map_err(|it| of_refusal(&it))?;
+        let reader = self.reader().await?;
+        Response::ok(pieces::stream(Arc::clone(self.analyst()), asked, (reader, self.scope().clone())))
     }
 }

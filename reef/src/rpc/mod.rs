@@ -6,6 +6,7 @@
 //! | `table` | names of messages, fields and methods |
 //! | `service` | the methods of `ReefService` |
 //! | `llm` | the methods of `ReefLLM` |
+//! | `pieces` | pieces of a streamed analysis |
 //! | `requests` | requests as questions |
 //! | `convert/` | answers as messages |
 //! | `document` | an answer as the JSON of its message |
@@ -28,6 +29,7 @@ mod hints;
 pub mod hosting;
 mod json;
 mod llm;
+mod pieces;
 mod requests;
 mod service;
 mod table;
@@ -35,9 +37,10 @@ mod table;
 pub(crate) mod tests;
 mod wire;
 
+use crate::analysis::Analyst;
 use crate::answers::Scope;
 use crate::answers::status::RunFacts;
-use crate::reading::Reading;
+use crate::reading::{Doors, Reading};
 use axum::Router;
 use axum::middleware::from_fn;
 use connectrpc::{ConnectError, Limits};
@@ -46,12 +49,11 @@ use connectrpc_reflection::Reflector;
 use pipelines::progress::Phase;
 use sinks::StoreReader;
 use std::collections::BTreeSet;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 use wire::{ReefLlmExt, ReefServiceExt};
 
-pub use document::document;
+pub use document::{analysis_document, document};
 pub(crate) use hints::unknown;
 
 /// Most bytes of a request, after decompression: filters and names.
@@ -70,14 +72,25 @@ const OTHERS: [(&str, &str); 4] = [
 pub struct Served {
     reading: Reading,
     scope: Scope,
-    address: SocketAddr,
+    doors: Doors,
     opened: Instant,
+    analyst: Arc<Analyst>,
 }
 
 impl Served {
-    /// What a reef serves from now on at `address`.
-    pub fn new(reading: Reading, scope: Scope, address: SocketAddr) -> Served {
-        Served { reading, scope, address, opened: Instant::now() }
+    /// What a reef serves from now on at `doors`.
+    pub fn new(reading: Reading, scope: Scope, doors: impl Into<Doors>) -> Served {
+        let (opened, analyst) = (Instant::now(), Arc::new(Analyst::without_model()));
+        Served { reading, scope, doors: doors.into(), opened, analyst }
+    }
+
+    /// The same; questions in words are answered by this analyst.
+    pub fn with_analyst(self, analyst: Arc<Analyst>) -> Served {
+        Served { analyst, ..self }
+    }
+
+    fn analyst(&self) -> &Arc<Analyst> {
+        &self.analyst
     }
 
     fn scope(&self) -> &Scope {
@@ -98,16 +111,18 @@ impl Served {
 
     /// What the run says of itself; `None` without one.
     fn run_facts(&self) -> Option<RunFacts> {
-        self.reading.run_facts(self.opened, self.address)
+        self.reading.run_facts(self.opened, &self.doors)
     }
 }
 
 /// The routes of all services. Who calls is read from the request's extensions ([`crate::access::Caller`]).
 pub fn router(served: Served) -> Router {
-    let health = HealthService::new(health::Ready::of(served.reading.clone(), &SERVICES));
+    let ready = Arc::new(health::Ready::of(served.reading.clone(), &SERVICES));
+    let health = HealthService::from_arc(Arc::clone(&ready));
     let served = Arc::new(served);
     let routes = ReefServiceExt::register(Arc::clone(&served), connectrpc::Router::new());
     let routes = HealthExt::register(Arc::new(health), ReefLlmExt::register(served, routes));
+    let routes = health::watching(routes, ready);
     let routes = connectrpc_health::apply_request_limits(routes, connectrpc_health::request_limits());
     let routes = connectrpc_reflection::install(routes, reflector());
     let names: BTreeSet<&str> = SERVICES.into_iter().chain(OTHERS.map(|(name, _)| name)).collect();

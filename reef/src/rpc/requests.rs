@@ -2,8 +2,10 @@
 
 use super::convert::shared::Time;
 use super::wire;
+use crate::analysis::AnalyzeQuestion;
 use crate::answers::Refusal;
 use crate::answers::affected::AffectedQuestion;
+use crate::answers::colonies::ColoniesQuestion;
 use crate::answers::compare::CompareQuestion;
 use crate::answers::correlations::{CorrelationQuestion, CorrelationsQuestion};
 use crate::answers::deployment::DeploymentQuestion;
@@ -14,6 +16,7 @@ use crate::answers::gate::GateQuestion;
 use crate::answers::health::HealthQuestion;
 use crate::answers::metrics::MetricsQuestion;
 use crate::answers::part::Part;
+use crate::answers::predictions::PredictionsQuestion;
 use crate::answers::range::RangeQuestion;
 use crate::answers::topology::TopologyQuestion;
 use crate::answers::versions::VersionsQuestion;
@@ -97,14 +100,14 @@ pub(super) fn is_for(given: &str, reef_id: &str) -> Result<(), Refusal> {
     Err(Refusal::not_found(message, format!("this one is {reef_id:?}; leave reef_id empty")).at("reef_id"))
 }
 
-pub(super) fn colonies(request: wire::ListColoniesRequest) -> Result<(HealthQuestion, Part), Refusal> {
+pub(super) fn colonies(request: wire::ListColoniesRequest) -> Result<ColoniesQuestion, Refusal> {
     let filter = filter(request.colony_ids, request.environment, request.application_name, String::new());
-    Ok((HealthQuestion { filter }, part(request.limit, request.cursor)?))
+    Ok(ColoniesQuestion { filter, part: part(request.limit, request.cursor)? })
 }
 
-pub(super) fn health(request: wire::GetHealthRequest) -> HealthQuestion {
+pub(super) fn health(request: wire::GetHealthRequest) -> Result<(HealthQuestion, Part), Refusal> {
     let filter = filter(request.colony_ids, request.environment, request.application_name, String::new());
-    HealthQuestion { filter }
+    Ok((HealthQuestion { filter }, part(request.limit, request.cursor)?))
 }
 
 pub(super) fn versions(request: wire::ListVersionsRequest) -> Result<(VersionsQuestion, Part), Refusal> {
@@ -112,9 +115,9 @@ pub(super) fn versions(request: wire::ListVersionsRequest) -> Result<(VersionsQu
     Ok((VersionsQuestion { filter, behind: request.behind }, part(request.limit, request.cursor)?))
 }
 
-pub(super) fn topology(request: wire::ReefServiceGetTopologyRequest) -> TopologyQuestion {
+pub(super) fn topology(request: wire::ReefServiceGetTopologyRequest) -> Result<(TopologyQuestion, Part), Refusal> {
     let filter = filter(request.colony_ids, request.environment, request.application_name, request.service_id);
-    TopologyQuestion { filter }
+    Ok((TopologyQuestion { filter }, part(request.limit, request.cursor)?))
 }
 
 pub(super) fn deployments(request: wire::ListDeploymentsRequest) -> Result<DeploymentsQuestion, Refusal> {
@@ -149,6 +152,15 @@ pub(super) fn correlation(request: wire::GetCorrelationRequest) -> Result<Correl
     }
 }
 
+pub(super) fn predictions(request: wire::ListPredictionsRequest) -> Result<PredictionsQuestion, Refusal> {
+    Ok(PredictionsQuestion {
+        filter: filter(request.colony_ids, request.environment, request.application_name, request.service_id),
+        outcome: given(request.outcome),
+        pattern: given(request.correlation_id),
+        part: part(request.limit, request.cursor)?,
+    })
+}
+
 pub(super) fn affected(id: String) -> Result<AffectedQuestion, Refusal> {
     let hint = "name a deployment or an event, or list them: ListDeployments, QueryEvents";
     match given(id) {
@@ -168,6 +180,20 @@ pub(super) fn promotion(request: wire::AssessPromotionRequest) -> Result<GateQue
         to: named(request.to_environment, "environment", "to_environment")?,
         application: given(request.application_name),
     })
+}
+
+pub(super) fn analyze(request: wire::AnalyzeRequest) -> Result<AnalyzeQuestion, Refusal> {
+    Ok(AnalyzeQuestion {
+        question: request.question,
+        colonies: request.colony_ids,
+        window_ms: duration(request.time_window, "time_window")?,
+        patterns: request.include_correlations,
+    })
+}
+
+/// One analysis, or a part of the list.
+pub(super) fn analyses(request: wire::ListAnalysesRequest) -> Result<(Option<String>, Part), Refusal> {
+    Ok((given(request.analysis_id), part(request.limit, request.cursor)?))
 }
 
 pub(super) fn compare(request: wire::CompareRequest) -> Result<CompareQuestion, Refusal> {

@@ -1,10 +1,11 @@
 //! `ReefService`: what is stored, read by a library of answers.
 
 use super::Served;
-use super::convert::{affected, correlations, deployment, fleet, promotion, rows};
-use super::errors::{no_predictions, of_answer, of_refusal};
+use super::convert::{affected, analysis, correlations, deployment, fleet, predictions, promotion, rows};
+use super::errors::{of_answer, of_panic, of_refusal};
 use super::{requests, wire};
 use crate::answers::affected::affected as find_affected;
+use crate::answers::colonies::colonies;
 use crate::answers::correlations::{correlation, correlations as list_correlations};
 use crate::answers::deployment::deployment as find_deployment;
 use crate::answers::deployments::deployments;
@@ -12,12 +13,15 @@ use crate::answers::events::events;
 use crate::answers::gate::gate;
 use crate::answers::health::health;
 use crate::answers::metrics::metrics;
+use crate::answers::part::asked;
+use crate::answers::predictions::predictions as list_predictions;
 use crate::answers::status::{StatusQuestion, status};
 use crate::answers::topology::topology;
 use crate::answers::versions::versions;
 use connectrpc::{RequestContext, Response, ServiceRequest, ServiceResult};
 use sinks::StoreWriter;
 use sinks::memory::MemoryStore;
+use std::sync::Arc;
 
 #[allow(refining_impl_trait, reason = "responses are messages, and nothing else calls these")]
 impl wire::ReefService for Served {
@@ -39,10 +43,10 @@ impl wire::ReefService for Served {
         _context: RequestContext,
         request: ServiceRequest<'_, wire::ListColoniesRequest>,
     ) -> ServiceResult<wire::ListColoniesResponse> {
-        let (question, part) = requests::colonies(request.to_owned_message()).map_err(|it| of_refusal(&it))?;
+        let question = requests::colonies(request.to_owned_message()).map_err(|it| of_refusal(&it))?;
         let reader = self.reader().await?;
-        let answer = health(&question, reader.as_ref(), self.scope()).await.map_err(of_answer)?;
-        Response::ok(fleet::colonies(answer, &part).map_err(|it| of_refusal(&it))?)
+        let answer = colonies(&question, reader.as_ref(), self.scope()).await.map_err(of_answer)?;
+        Response::ok(fleet::colonies(answer))
     }
 
     async fn get_health(
@@ -50,10 +54,11 @@ impl wire::ReefService for Served {
         _context: RequestContext,
         request: ServiceRequest<'_, wire::GetHealthRequest>,
     ) -> ServiceResult<wire::GetHealthResponse> {
-        let question = requests::health(request.to_owned_message());
+        let (question, part) = requests::health(request.to_owned_message()).map_err(|it| of_refusal(&it))?;
         let reader = self.reader().await?;
         let answer = health(&question, reader.as_ref(), self.scope()).await.map_err(of_answer)?;
-        Response::ok(fleet::health(answer))
+        let part = (&part, &*asked("health", &question));
+        Response::ok(fleet::health(answer, Some(part)).map_err(|it| of_refusal(&it))?)
     }
 
     async fn list_versions(
@@ -64,7 +69,8 @@ impl wire::ReefService for Served {
         let (question, part) = requests::versions(request.to_owned_message()).map_err(|it| of_refusal(&it))?;
         let reader = self.reader().await?;
         let answer = versions(&question, reader.as_ref(), self.scope()).await.map_err(of_answer)?;
-        Response::ok(fleet::versions(answer, Some(&part)).map_err(|it| of_refusal(&it))?)
+        let part = (&part, &*asked("versions", &question));
+        Response::ok(fleet::versions(answer, Some(part)).map_err(|it| of_refusal(&it))?)
     }
 
     async fn get_topology(
@@ -72,10 +78,11 @@ impl wire::ReefService for Served {
         _context: RequestContext,
         request: ServiceRequest<'_, wire::ReefServiceGetTopologyRequest>,
     ) -> ServiceResult<wire::ReefServiceGetTopologyResponse> {
-        let question = requests::topology(request.to_owned_message());
+        let (question, part) = requests::topology(request.to_owned_message()).map_err(|it| of_refusal(&it))?;
         let reader = self.reader().await?;
         let answer = topology(&question, reader.as_ref(), self.scope()).await.map_err(of_answer)?;
-        Response::ok(fleet::topology(answer))
+        let part = (&part, &*asked("topology", &question));
+        Response::ok(fleet::topology(answer, Some(part)).map_err(|it| of_refusal(&it))?)
     }
 
     async fn query_metrics(
@@ -148,9 +155,12 @@ impl wire::ReefService for Served {
     async fn list_predictions(
         &self,
         _context: RequestContext,
-        _request: ServiceRequest<'_, wire::ListPredictionsRequest>,
+        request: ServiceRequest<'_, wire::ListPredictionsRequest>,
     ) -> ServiceResult<wire::ListPredictionsResponse> {
-        Err(no_predictions())
+        let question = requests::predictions(request.to_owned_message()).map_err(|it| of_refusal(&it))?;
+        let reader = self.reader().await?;
+        let answer = list_predictions(&question, reader.as_ref(), self.scope()).await.map_err(of_answer)?;
+        Response::ok(predictions::list(answer))
     }
 
     async fn list_affected(
@@ -173,5 +183,17 @@ impl wire::ReefService for Served {
         let reader = self.reader().await?;
         let answer = gate(&question, reader.as_ref(), self.scope()).await.map_err(of_answer)?;
         Response::ok(promotion::assessed(answer))
+    }
+    async fn list_analyses(
+        &self,
+        _context: RequestContext,
+        request: ServiceRequest<'_, wire::ListAnalysesRequest>,
+    ) -> ServiceResult<wire::ListAnalysesResponse> {
+        let (id, part) = requests::analyses(request.to_owned_message()).map_err(|it| of_refusal(&it))?;
+        let analyst = Arc::clone(self.analyst());
+        // the journal is a file of several megabytes
+        let read = tokio::task::spawn_blocking(move || analyst.recorded(id.as_deref(), &part)).await;
+        let list = read.map_err(|_| of_panic())?.map_err(of_answer)?;
+        Response::ok(analysis::recorded(list))
     }
 }

@@ -55,6 +55,7 @@ fn impact(impact: DeploymentImpact) -> wire::DeploymentImpact {
         impact_score: impact.metrics.impact_score,
         look_minutes: impact.metrics.look_minutes.map(small),
         changes: impact.metrics.changes.into_iter().map(change).collect(),
+        also_worse_in: impact.also_worse_in,
         incidents: impact.incidents.into_iter().map(incident).collect(),
         incidents_total: small(impact.incidents_total),
         incidents_known_to: time(&impact.incidents_known_to),
@@ -95,6 +96,7 @@ fn incident(one: Incident) -> wire::RelatedIncident {
         event_type: one.event_type,
         seconds_after: small(one.seconds_after),
         correlation_id: one.correlation_id.unwrap_or_default(),
+        derived: one.derived,
         ..Default::default()
     }
 }

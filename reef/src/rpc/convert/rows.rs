@@ -58,6 +58,8 @@ fn series(line: SeriesLine) -> wire::MetricSeries {
     let value = |(at, sum): (TimeMs, PointSum)| wire::MetricValue {
         timestamp: MessageField::some(timestamp(at)),
         value: sum.value,
+        low: sum.low,
+        high: sum.high,
         max: sum.max,
         sample_count: large(sum.samples),
         bucket_count: small(sum.buckets),

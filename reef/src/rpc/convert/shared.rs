@@ -7,6 +7,8 @@ use crate::rpc::wire;
 use buffa::{Inline, MessageField};
 use buffa_types::google::protobuf::Timestamp;
 use model::time::TimeMs;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 /// A message in a message.
 pub(in crate::rpc) type Field<M> = MessageField<M, Inline<M>>;
@@ -69,14 +71,20 @@ pub(in crate::rpc) fn deployment(line: DeploymentLine) -> wire::Deployment {
         kind: line.kind,
         reported_by: line.reported_by,
         reported_as: line.reported_as,
+        verdict: line.verdict.unwrap_or_default(),
+        verdict_reason: line.verdict_reason.unwrap_or_default(),
         ..Default::default()
     }
 }
 
-/// The part of a list that is wanted; without one, all of it.
-pub(in crate::rpc) fn listed<T>(all: Vec<T>, part: Option<&Part>) -> Result<Listed<T>, Refusal> {
+/// The part of a list that is wanted, which is in the order of `key`, of the question that was asked; without one all of it.
+pub(in crate::rpc) fn listed<T, K: Ord + Serialize + DeserializeOwned>(
+    all: Vec<T>,
+    part: Option<(&Part, &str)>,
+    key: impl Fn(&T) -> K,
+) -> Result<Listed<T>, Refusal> {
     match part {
-        Some(part) => part.of(all),
+        Some((part, asked)) => part.after(all, asked, key),
         None => Ok(Listed { total: all.len(), items: all, truncated: false, next_cursor: None }),
     }
 }

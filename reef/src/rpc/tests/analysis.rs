@@ -1,0 +1,124 @@
+//! Questions in words by the RPC: unary, streamed by each protocol, limited, recorded.
+
+use super::*;
+use crate::access::Asker;
+use crate::analysis::{Analyst, Most};
+use std::path::Path;
+
+const SLOWER: &str = "why is prod slower than staging?";
+
+async fn open_with(analyst: Analyst) -> Opened {
+    let store = store().await;
+    let served = Served::new(Reading::Store(store.reader()), scope(), ADDRESS).with_analyst(Arc::new(analyst));
+    let layers = (Extension(Caller(Ok(Role::Analyst))), Extension(Asker("a1b2c3d4".to_owned())));
+    Opened::of(router(served).layer(layers.0).layer(layers.1)).await.keeping(store)
+}
+
+fn recording(folder: &Path, per_hour: u32) -> Analyst {
+    let most = Most { per_hour, at_once: 10, tokens_per_day: None, cost_micros_per_day: None };
+    Analyst::new(None, most, &folder.join("a.ndjson"), SystemClock::shared())
+}
+
+#[tokio::test]
+async fn a_question_in_words_is_answered_with_all_its_fields() {
+    let opened = open().await;
+    let request = json!({ "question": SLOWER, "include_correlations": true, "time_window": "24h" });
+    let answer = ask(&opened, &format!("{LLM}/Analyze"), request).await;
+    has_all_fields("coral.reef.v1.AnalyzeResponse", &answer);
+    assert!(answer["answer"].as_str().unwrap().contains("Complete to 2024-11-13 12:00:00 UTC for all 2 colonies."));
+    assert_eq!(answer["metadata"]["template_reason"], "no language model is configured (ai.llm)");
+    for one in answer["evidence"].as_array().unwrap() {
+        assert!(["metric", "event", "correlation"].contains(&one["type"].as_str().unwrap()), "{one}");
+        assert!(one["query"].as_str().unwrap().starts_with("SELECT "), "{one}");
+    }
+    let without = ask(&opened, &format!("{LLM}/Analyze"), json!({ "question": "what patterns are there?" })).await;
+    assert!(without["evidence"].as_array().unwrap().iter().all(|one| one["type"] != "correlation"));
+    for (request, field) in [
+        (json!({ "question": "x", "time_window": "abc" }), "time_window"),
+        (json!({ "question": "x", "colony_ids": ["nowhere"] }), "colony_ids[0]"),
+        (json!({ "question": " " }), "question"),
+        (json!({ "questoin": "x" }), "questoin"),
+    ] {
+        let refused = opened.json(&format!("{LLM}/Analyze"), &request).await;
+        assert_eq!((refused.status, &refused.value()["code"]), (400, &json!("invalid_argument")), "{request}");
+        assert!(refused.value()["message"].as_str().unwrap().starts_with(field), "{}", refused.text());
+    }
+}
+
+/// The pieces of a stream by Connect.
+async fn pieces(opened: &Opened, question: &str) -> Vec<Value> {
+    let body = client::envelope(json!({ "question": question, "includeCorrelations": true }).to_string().as_bytes());
+    let types = [("content-type", "application/connect+json"), ("connect-protocol-version", "1")];
+    let answer = opened.send("POST", &format!("/{LLM}/StreamAnalysis"), &types, &body).await;
+    messages(&answer)
+}
+
+/// The messages of a stream by Connect, without its end.
+fn messages(answer: &client::Answer) -> Vec<Value> {
+    let values = answer.frames().0.into_iter().map(|frame| serde_json::from_slice::<Value>(&frame).unwrap());
+    values.filter(|value| value.get("complete").is_some()).collect()
+}
+
+#[tokio::test]
+async fn exactly_one_piece_is_the_last_and_has_everything() {
+    let opened = open().await;
+    let whole =
+        ask(&opened, &format!("{LLM}/Analyze"), json!({ "question": SLOWER, "include_correlations": true })).await;
+    let words = ["prod", "staging", "slow", "deploy", "errors", "why", "api", "yesterday", "patterns", "health"];
+    for number in 0..60_usize {
+        let random: Vec<&str> = (0..4).map(|place| words[(number * 7 + place * (number + 3)) % words.len()]).collect();
+        let question = if number == 0 { SLOWER.to_owned() } else { random.join(" ") };
+        let pieces = pieces(&opened, &question).await;
+        assert!(pieces.len() >= 3, "{pieces:?}");
+        let complete: Vec<bool> = pieces.iter().map(|piece| piece["complete"].as_bool().unwrap()).collect();
+        assert_eq!(complete.iter().position(|it| *it), Some(pieces.len() - 1), "{question}");
+        let last = &pieces[pieces.len() - 1]["final"];
+        let text: String = pieces.iter().map(|piece| piece["content"].as_str().unwrap()).collect();
+        assert!(last["answer"].as_str().unwrap().starts_with(&text), "{question}: {text}");
+        if number == 0 {
+            assert_eq!(last["evidence"], whole["evidence"]);
+        }
+    }
+    // by gRPC-Web: as many messages
+    let message = wire::AnalyzeRequest { question: SLOWER.to_owned(), ..Default::default() };
+    let framed = client::envelope(&buffa::Message::encode_to_vec(&message));
+    let types = [("content-type", "application/grpc-web+proto"), ("x-grpc-web", "1")];
+    let web = opened.send("POST", &format!("/{LLM}/StreamAnalysis"), &types, &framed).await;
+    let (frames, trailers) = web.frames();
+    assert!(frames.len() >= 3 && trailers.contains("grpc-status"), "{} {trailers}", frames.len());
+    let last: wire::AnalysisChunk = buffa::Message::decode_from_slice(&frames[frames.len() - 1]).unwrap();
+    assert!(last.complete && last.r#final.is_set());
+}
+
+#[tokio::test]
+async fn what_fails_within_a_stream_is_in_its_last_piece() {
+    let opened = open().await;
+    let body = client::envelope(json!({ "question": "x", "colony_ids": ["nowhere"] }).to_string().as_bytes());
+    let types = [("content-type", "application/connect+json"), ("connect-protocol-version", "1")];
+    let answer = opened.send("POST", &format!("/{LLM}/StreamAnalysis"), &types, &body).await;
+    let pieces = messages(&answer);
+    assert_eq!((pieces.len(), &pieces[0]["complete"]), (1, &json!(true)), "{pieces:?}");
+    assert!(pieces[0]["status"].as_str().unwrap().starts_with("failed: colony_ids[0]: there is no colony"));
+}
+
+#[tokio::test]
+async fn over_the_limit_a_caller_is_told_when_to_ask_again_and_each_question_is_recorded() {
+    let folder = tempfile::tempdir().unwrap();
+    let opened = open_with(recording(folder.path(), 2)).await;
+    let analyze = format!("{LLM}/Analyze");
+    ask(&opened, &analyze, json!({ "question": SLOWER })).await;
+    pieces(&opened, "what happened?").await;
+    let refused = opened.json(&analyze, &json!({ "question": SLOWER })).await;
+    assert_eq!((refused.status, &refused.value()["code"]), (429, &json!("resource_exhausted")));
+    let wait = refused.head.lines().find_map(|line| line.strip_prefix("retry-after: ")).unwrap();
+    assert!((3_500..=3_600).contains(&wait.trim().parse::<u64>().unwrap()), "{wait}");
+    let list = ask(&opened, &format!("{REEF}/ListAnalyses"), json!({})).await;
+    assert_eq!((&list["total"], &list["truncated"]), (&json!(2), &json!(false)));
+    let (newest, oldest) = (&list["analyses"][0], &list["analyses"][1]);
+    assert_eq!((&newest["streamed"], &oldest["streamed"]), (&json!(true), &json!(false)));
+    assert_eq!((&oldest["caller"], &oldest["question"]), (&json!("a1b2c3d4"), &json!(SLOWER)));
+    assert_eq!((&oldest["answer"], &oldest["outcome"]), (&json!(""), &json!("template")));
+    let one = ask(&opened, &format!("{REEF}/ListAnalyses"), json!({ "analysis_id": oldest["analysis_id"] })).await;
+    assert!(one["analyses"][0]["answer"].as_str().unwrap().starts_with("Finding: "));
+    assert_eq!(opened.json(&format!("{REEF}/ListAnalyses"), &json!({ "analysis_id": "a-x" })).await.status, 404);
+}
