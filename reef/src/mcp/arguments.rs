@@ -74,6 +74,8 @@ pub(super) const VERSION: Argument = argument("version", Kind::Text, "only of th
 pub(super) const BEHIND: Argument = argument("behind", Kind::Flag, "only versions that are behind, or differ");
 pub(super) const STATE: Argument =
     argument("state", Kind::OneOf(&["confirmed", "candidate", "withdrawn", "all"]), "default confirmed");
+pub(super) const OUTCOME: Argument =
+    argument("outcome", Kind::OneOf(&["open", "hit", "miss", "void", "all"]), "default open");
 pub(super) const DEPLOYMENT_ID: Argument = argument("deployment_id", Kind::Text, "its id, or the beginning of it");
 pub(super) const CORRELATION_ID: Argument = argument("correlation_id", Kind::Text, "its id, or the beginning of it");
 

@@ -1,16 +1,21 @@
 //! Asking: who answers the questions of tools: the reef of this process, or whatever a command reaches.
 
+use crate::analysis::{AnalysisError, Analyst, AnalyzeQuestion, Asked};
 use crate::answers::names::near_hint;
 use crate::answers::status::StatusQuestion;
 use crate::answers::{AnswerError, Question, Refusal, Scope};
-use crate::reading::Reading;
+use crate::reading::{Doors, Reading};
 use crate::rpc;
 use model::error::one_line;
 use serde_json::Value;
+use sinks::StoreReader;
 use std::collections::BTreeSet;
-use std::net::SocketAddr;
 use std::pin::Pin;
-use std::time::Instant;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// How long a model may take; shorter than a call.
+const MODEL_WAIT: Duration = Duration::from_secs(50);
 
 /// An answer.
 #[derive(Clone, Debug, PartialEq)]
@@ -50,52 +55,69 @@ pub type Asking<'a> = Pin<Box<dyn Future<Output = Result<Told, Unanswered>> + Se
 pub trait Asks: Send + Sync + 'static {
     /// Asks the reef of this name; without one, the usual one.
     fn ask<'a>(&'a self, reef: Option<&'a str>, question: Question) -> Asking<'a>;
+
+    /// Asks the same reef a question in words, for a caller.
+    fn analyze<'a>(&'a self, reef: Option<&'a str>, question: AnalyzeQuestion, caller: &'a str) -> Asking<'a>;
 }
 
 /// The reef of this process, or the store that it has opened.
 pub struct Here {
     reading: Reading,
     scope: Scope,
-    address: SocketAddr,
+    doors: Doors,
     opened: Instant,
+    analyst: Arc<Analyst>,
 }
 
 impl Here {
-    /// What a reef answers from now on at `address`.
-    pub fn new(reading: Reading, scope: Scope, address: SocketAddr) -> Here {
-        Here { reading, scope, address, opened: Instant::now() }
+    /// What a reef answers from now on at `doors`.
+    pub fn new(reading: Reading, scope: Scope, doors: impl Into<Doors>) -> Here {
+        let (opened, analyst) = (Instant::now(), Arc::new(Analyst::without_model()));
+        Here { reading, scope, doors: doors.into(), opened, analyst }
     }
 
-    async fn answer(&self, reef: Option<&str>, question: Question) -> Result<Told, Unanswered> {
+    /// The same; questions in words are answered by this analyst.
+    pub fn with_analyst(self, analyst: Arc<Analyst>) -> Here {
+        Here { analyst, ..self }
+    }
+
+    /// The store's reader; fails for another reef, and once the run is over.
+    async fn reader(&self, reef: Option<&str>) -> Result<Arc<dyn StoreReader>, Unanswered> {
         if let Some(other) = reef.filter(|reef| !reef.eq_ignore_ascii_case(&self.scope.reef_id)) {
             return Err(self.unknown_reef(other).into());
         }
+        self.reading.reader().await.ok_or_else(|| Unanswered::Failed {
+            message: "the store is closed: the run has ended".to_owned(),
+            hint: "start the reef again: coral reef start".to_owned(),
+        })
+    }
+
+    async fn analyzed(&self, reef: Option<&str>, question: AnalyzeQuestion, caller: &str) -> Result<Told, Unanswered> {
+        let reader = self.reader(reef).await?;
+        let asked = Asked { question, caller: caller.to_owned(), streamed: false, wait: MODEL_WAIT };
+        let analysis = self.analyst.analyze(&asked, (reader.as_ref(), &self.scope), None).await;
+        let analysis = analysis.map_err(|error| match error {
+            AnalysisError::Answer(error) => unanswered(error),
+            AnalysisError::Limited { message, retry_after } => {
+                Unanswered::Failed { message, hint: format!("ask again in {} s", retry_after.as_secs().max(1)) }
+            }
+        })?;
+        let text = analysis.answer();
+        let document = rpc::analysis_document(analysis).map_err(|error| unwritten(&error))?;
+        Ok(Told { document, text })
+    }
+
+    async fn answer(&self, reef: Option<&str>, question: Question) -> Result<Told, Unanswered> {
+        let reader = self.reader(reef).await?;
         let question = match question {
             Question::Status(_) => {
-                Question::Status(StatusQuestion { run: self.reading.run_facts(self.opened, self.address) })
+                Question::Status(StatusQuestion { run: self.reading.run_facts(self.opened, &self.doors) })
             }
             other => other,
         };
-        let closed = || Unanswered::Failed {
-            message: "the store is closed: the run has ended".to_owned(),
-            hint: "start the reef again: coral reef start".to_owned(),
-        };
-        let reader = self.reading.reader().await.ok_or_else(closed)?;
-        let answer = question.answer(reader.as_ref(), &self.scope).await.map_err(|error| match error {
-            AnswerError::Refused(refusal) => Unanswered::Refused(refusal),
-            AnswerError::Store(error) => {
-                tracing::warn!(error = one_line(&error), "a tool got no answer: the store could not be read");
-                Unanswered::Failed {
-                    message: format!("the store could not be read: {}", one_line(&error)),
-                    hint: "try again in a moment".to_owned(),
-                }
-            }
-        })?;
+        let answer = question.answer(reader.as_ref(), &self.scope).await.map_err(unanswered)?;
         let text = answer.text();
-        let document = rpc::document(answer).map_err(|error| Unanswered::Failed {
-            message: format!("the answer cannot be written: {error}"),
-            hint: "report this as a fault".to_owned(),
-        })?;
+        let document = rpc::document(answer).map_err(|error| unwritten(&error))?;
         Ok(Told { document, text })
     }
 
@@ -109,5 +131,29 @@ impl Here {
 impl Asks for Here {
     fn ask<'a>(&'a self, reef: Option<&'a str>, question: Question) -> Asking<'a> {
         Box::pin(self.answer(reef, question))
+    }
+
+    fn analyze<'a>(&'a self, reef: Option<&'a str>, question: AnalyzeQuestion, caller: &'a str) -> Asking<'a> {
+        Box::pin(self.analyzed(reef, question, caller))
+    }
+}
+
+fn unanswered(error: AnswerError) -> Unanswered {
+    match error {
+        AnswerError::Refused(refusal) => Unanswered::Refused(refusal),
+        AnswerError::Store(error) => {
+            tracing::warn!(error = one_line(&error), "a tool got no answer: the store could not be read");
+            Unanswered::Failed {
+                message: format!("the store could not be read: {}", one_line(&error)),
+                hint: "try again in a moment".to_owned(),
+            }
+        }
+    }
+}
+
+fn unwritten(error: &serde_json::Error) -> Unanswered {
+    Unanswered::Failed {
+        message: format!("the answer cannot be written: {error}"),
+        hint: "report this as a fault".to_owned(),
     }
 }

@@ -3,6 +3,7 @@
 //! | file | owns |
 //! |---|---|
 //! | `tools` | the tools, as one table |
+//! | `analysis` | a question in words, by its name only |
 //! | `arguments` | arguments of a call: their names, read and refused in words |
 //! | `moment` | times as callers write them |
 //! | `cursor` | where the next part of a list begins |
@@ -19,10 +20,11 @@
 //! | `http` | the route `/mcp` |
 //! | `stdio` | standard input and output |
 //!
-//! No language model takes part, no tool changes anything, and no call depends on one before it. The library for the
+//! No listed tool asks a language model, no tool changes anything, and no call depends on one before it. The library for the
 //! protocol, rmcp, is named in this folder only. A result has the facts of the RPC of the same name: it is the RPC's
 //! response ([`crate::rpc::document`]), with its list under `items`.
 
+mod analysis;
 mod arguments;
 pub mod asking;
 mod clean;

@@ -3,7 +3,7 @@
 use super::asking::{Asks, Unanswered};
 use super::content::{Content, content, list};
 use super::tools::{self, TOOLS, Tool as Entry};
-use super::{empty, refused, schema};
+use super::{analysis, empty, refused, schema};
 use crate::guarded::Guarded;
 use rmcp::model::{
     CacheScope, CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, Implementation, ListToolsResult,
@@ -71,6 +71,34 @@ impl Server {
             None => failed("the call was not begun".to_owned()),
         }
     }
+
+    /// The result of a question in words.
+    async fn analyzed(&self, given: Map<String, Value>, context: &RequestContext<RoleServer>) -> CallToolResult {
+        let caller = match analysis::caller(context) {
+            Ok(caller) => caller,
+            Err(unanswered) => return failed(refused::text(&unanswered)),
+        };
+        let (asks, places) = (Arc::clone(&self.asks), Arc::clone(&self.places));
+        // dropped with the call, which aborts it
+        let mut calls = JoinSet::new();
+        calls.spawn(Guarded::new(async move {
+            let _place = places.acquire_owned().await;
+            tokio::time::timeout(CALL_MAX, analysis::called(given, &caller, asks.as_ref())).await
+        }));
+        tokio::select! {
+            result = calls.join_next() => match result {
+                Some(Ok(Ok(Ok(result)))) => result,
+                Some(Ok(Ok(Err(unanswered)))) => failed(refused::text(&unanswered)),
+                Some(Ok(Err(_))) => failed(format!("no answer within {} s", CALL_MAX.as_secs())),
+                Some(Err(error)) => {
+                    tracing::error!(%error, tool = analysis::NAME, "a call has panicked");
+                    failed("this call hit a fault in the reef; its log has the details".to_owned())
+                }
+                None => failed("the call was not begun".to_owned()),
+            },
+            () = context.ct.cancelled() => failed("the call was cancelled".to_owned()),
+        }
+    }
 }
 
 async fn called(tool: &Entry, given: Map<String, Value>, asks: &dyn Asks) -> Result<Content, Unanswered> {
@@ -126,6 +154,11 @@ impl ServerHandler for Server {
         request: CallToolRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
+        if request.name == analysis::NAME {
+            return Ok(CallToolResponse::Complete(
+                self.analyzed(request.arguments.unwrap_or_default(), &context).await,
+            ));
+        }
         let Some(tool) = tools::find(&request.name) else {
             let names: Vec<&str> = TOOLS.iter().map(|tool| tool.name).collect();
             let message = format!("there is no tool {:?}; there are: {}", request.name, names.join(", "));

@@ -2,7 +2,8 @@
 
 use super::arguments::{
     APPLICATION, Argument, Arguments, BACK_TO, BEHIND, BOTH, COLONIES, CORRELATION_ID, CURSOR, DEPLOYMENT_ID, END,
-    ENVIRONMENTS, EVENT_TYPES, LIMIT, METRIC, METRICS, REEF, SERVICE, SEVERITY, START, STATE, STATUS, STEP, VERSION,
+    ENVIRONMENTS, EVENT_TYPES, LIMIT, METRIC, METRICS, OUTCOME, REEF, SERVICE, SEVERITY, START, STATE, STATUS, STEP,
+    VERSION,
 };
 use super::moment::{range, window_ms};
 use crate::answers::colonies::ColoniesQuestion;
@@ -12,6 +13,7 @@ use crate::answers::deployment::DeploymentQuestion;
 use crate::answers::deployments::DeploymentsQuestion;
 use crate::answers::events::EventsQuestion;
 use crate::answers::metrics::MetricsQuestion;
+use crate::answers::predictions::PredictionsQuestion;
 use crate::answers::status::StatusQuestion;
 use crate::answers::topology::TopologyQuestion;
 use crate::answers::versions::VersionsQuestion;
@@ -279,6 +281,26 @@ pub(super) static TOOLS: &[Tool] = &[
         },
         narrow: "continue with the cursor",
         otherwise: "the rows behind it are older than what is kept",
+        ..USUAL
+    },
+    Tool {
+        name: "reef_list_predictions",
+        title: "List predictions",
+        about: "What patterns expect next, when and how probably; how often each was right (patterns).",
+        arguments: &[REEF, COLONIES, ENVIRONMENTS, APPLICATION, SERVICE, OUTCOME, CORRELATION_ID, LIMIT, CURSOR],
+        list: "predictions",
+        item: &[("summary", "string"), ("correlation_id", "string"), ("outcome", "string"), ("probability", "number")],
+        parts: Parts::Question,
+        question: |it| {
+            Ok(Question::Predictions(PredictionsQuestion {
+                outcome: it.text("outcome"),
+                pattern: it.text("correlation_id"),
+                filter: it.filter(),
+                part: it.part(),
+            }))
+        },
+        narrow: "name a service, colonies or environments",
+        otherwise: "the same with outcome all, which adds earlier ones; reef_list_correlations has the patterns",
         ..USUAL
     },
     Tool {

@@ -1,10 +1,11 @@
 //! Wording: hints of the command line and fields of the RPC in words of the tools.
 
 /// Longer ones first.
-const COMMANDS: [(&str, &str); 13] = [
+const COMMANDS: [(&str, &str); 16] = [
     ("coral reef correlations --state all", "reef_list_correlations with state all"),
     ("coral reef correlations", "reef_list_correlations"),
     ("coral reef correlation ", "reef_explain_correlation "),
+    ("coral reef predictions", "reef_list_predictions"),
     ("coral reef deployments", "reef_list_deployments"),
     ("coral reef deployment ", "reef_get_deployment_impact "),
     ("coral reef health", "reef_list_colonies"),
@@ -14,6 +15,8 @@ const COMMANDS: [(&str, &str); 13] = [
     ("coral reef compare", "reef_compare_environments"),
     ("coral-pipeline report --all", "reef_list_correlations with state all"),
     ("--state all", "state all"),
+    ("--outcome open", "outcome open"),
+    ("--pattern ID", "correlation_id"),
     ("--app:", "application:"),
 ];
 const FIELDS: [(&str, &str); 10] = [

@@ -16,6 +16,7 @@ pub(super) fn calls() -> Vec<(&'static str, Value)> {
         ("reef_get_deployment_impact", json!({ "deployment_id": "e-3" })),
         ("reef_list_correlations", json!({ "state": "all" })),
         ("reef_explain_correlation", json!({ "correlation_id": "c-" })),
+        ("reef_list_predictions", json!({ "outcome": "hit" })),
         ("reef_get_topology", json!({})),
     ]
 }
@@ -221,4 +222,20 @@ async fn an_empty_result_says_why_and_what_to_call() {
         }
         assert!(called.text().contains(&note), "the text says it too: {}", called.text());
     }
+}
+
+#[tokio::test]
+async fn a_question_in_words_is_a_call_by_name_only() {
+    let client = connect().await;
+    assert!(client.tools().await.iter().all(|tool| &*tool.name != "reef_analyze"));
+    let answer = client.structured("reef_analyze", json!({ "question": "why is prod slower than staging?" })).await;
+    assert!(answer["answer"].as_str().unwrap().starts_with("Finding: Production latency"), "{answer}");
+    assert_eq!(answer["evidence"][0]["id"], "E1");
+    assert!(answer["evidence"][0].get("query").is_none() && answer.to_string().len() <= 25_000);
+    let empty = client.refusal("reef_analyze", json!({})).await;
+    assert!(empty.starts_with("question: no question is asked"), "{empty}");
+    let typo = client.refusal("reef_analyze", json!({ "questoin": "x" })).await;
+    assert!(typo.contains("did you mean \"question\"?"), "{typo}");
+    let colony = client.refusal("reef_analyze", json!({ "question": "x", "colonies": ["nowhere"] })).await;
+    assert!(colony.contains("there is no colony"), "{colony}");
 }

@@ -1,7 +1,7 @@
 //! A client: the library's own, over a pair of streams in memory.
 
 use crate::answers::Scope;
-use crate::answers::tests::store;
+use crate::answers::tests::predictions::foreseen;
 use crate::mcp::asking::{Asks, Here};
 use crate::mcp::stdio::serve_over;
 use crate::reading::Reading;
@@ -35,7 +35,7 @@ pub(super) fn here(reader: Arc<dyn StoreReader>) -> Here {
 
 /// Over the rows of the tests of answers.
 pub(super) async fn connect() -> Client {
-    Client::over(store().await).await
+    Client::over(foreseen().await).await
 }
 
 impl Client {

@@ -2,7 +2,7 @@
 
 use super::client::{Client, here};
 use crate::access::{Caller, Role};
-use crate::answers::tests::store;
+use crate::answers::tests::predictions::foreseen;
 use crate::answers::{Question, Scope};
 use crate::mcp::tools;
 use crate::reading::Reading;
@@ -76,6 +76,12 @@ fn same() -> Vec<(&'static str, Value, String, Value)> {
             format!("{REEF}/GetCorrelation"),
             json!({ "correlation_id": "c-" }),
         ),
+        (
+            "reef_list_predictions",
+            json!({ "outcome": "all", "environments": ["prod"] }),
+            format!("{REEF}/ListPredictions"),
+            json!({ "outcome": "all", "environment": "prod" }),
+        ),
         ("reef_get_topology", json!({}), format!("{REEF}/GetTopology"), json!({})),
     ]
 }
@@ -108,7 +114,7 @@ fn as_structured(tool: &tools::Tool, response: &Value) -> Value {
 
 #[tokio::test]
 async fn rpc_tools_and_command_line_have_the_same_facts() {
-    let store = store().await;
+    let store = foreseen().await;
     let (reader, scope) = (store.reader(), Scope { reef_id: "my-reef".to_owned(), ..Scope::default() });
     let client = Client::of(Arc::new(here(Arc::clone(&reader)))).await;
     let served =

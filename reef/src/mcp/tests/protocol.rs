@@ -1,6 +1,7 @@
 //! The protocol: the list of tools, errors, and clients of both eras.
 
 use super::client::{Client, connect, here};
+use crate::analysis::AnalyzeQuestion;
 use crate::answers::tests::store;
 use crate::answers::{Question, Scope};
 use crate::mcp::asking::{Asking, Asks};
@@ -30,6 +31,7 @@ async fn the_tools_are_few_read_only_ordered_and_short() {
         "reef_get_deployment_impact",
         "reef_list_correlations",
         "reef_explain_correlation",
+        "reef_list_predictions",
         "reef_get_topology",
     ];
     assert_eq!(names, expected);
@@ -159,6 +161,10 @@ impl Asks for Faulty {
                 }),
             }
         })
+    }
+
+    fn analyze<'a>(&'a self, _reef: Option<&'a str>, _question: AnalyzeQuestion, _caller: &'a str) -> Asking<'a> {
+        Box::pin(async { panic!("planted") })
     }
 }
 

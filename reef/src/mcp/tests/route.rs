@@ -34,7 +34,12 @@ pub(super) async fn open(require_token: bool) -> Opened {
     if require_token {
         tokens.create("first", Role::Admin).unwrap();
     }
-    let listening = Listening { listen: "127.0.0.1:0".parse().unwrap(), require_token, tokens: file };
+    let listening = Listening {
+        listen: "127.0.0.1:0".parse().unwrap(),
+        require_token,
+        tokens: file,
+        pages: crate::api::Pages::Beside,
+    };
     let scope = Scope { reef_id: "my-reef".to_owned(), ..Scope::default() };
     let (store, registry) = (store().await, Registry::new());
     let reading = (Reading::Store(store.reader()), scope);
