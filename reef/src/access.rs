@@ -1,6 +1,7 @@
 //! Access: what a caller of the services may do, and why another may not.
 
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 /// What a caller may do; each role includes those before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -39,6 +40,20 @@ pub enum DeniedKind {
 /// Who calls; in the extensions of each request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Caller(pub Result<Role, Denied>);
+
+/// Checks a token: what its holder may do, or why there is no such holder.
+pub type TokenCheck = Arc<dyn Fn(&str) -> Result<Role, Denied> + Send + Sync>;
+
+/// By which name a caller is counted and recorded; in the extensions of each request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Asker(pub String);
+
+impl Default for Asker {
+    /// A caller on this machine without a token.
+    fn default() -> Asker {
+        Asker("local".to_owned())
+    }
+}
 
 impl Caller {
     /// The role; `None` without a valid token where one is needed.

@@ -12,6 +12,21 @@ use std::time::{Duration, Instant};
 /// How long the store may take to show that it responds.
 const STORE_WAIT: Duration = Duration::from_secs(2);
 
+/// Where the services of a reef are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Doors {
+    /// Their address.
+    pub api: SocketAddr,
+    /// Where people look at the dashboard, if it is open.
+    pub dashboard: Option<String>,
+}
+
+impl From<SocketAddr> for Doors {
+    fn from(api: SocketAddr) -> Doors {
+        Doors { api, dashboard: None }
+    }
+}
+
 /// What the services read.
 #[derive(Clone)]
 pub enum Reading {
@@ -38,8 +53,8 @@ impl Reading {
         }
     }
 
-    /// What the run says of itself, whose services have been open at `address` since `opened`; `None` without a run.
-    pub fn run_facts(&self, opened: Instant, address: SocketAddr) -> Option<RunFacts> {
+    /// What the run says of itself, whose services have been open at `doors` since `opened`; `None` without a run.
+    pub fn run_facts(&self, opened: Instant, doors: &Doors) -> Option<RunFacts> {
         let state = match self.phase()? {
             Phase::Restoring => "restoring",
             Phase::Running => "running",
@@ -48,7 +63,8 @@ impl Reading {
         Some(RunFacts {
             state: state.to_owned(),
             uptime_seconds: opened.elapsed().as_secs(),
-            api_url: Some(format!("http://{address}")),
+            api_url: Some(format!("http://{}", doors.api)),
+            dashboard_url: doors.dashboard.clone(),
         })
     }
 

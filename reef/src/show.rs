@@ -1,5 +1,6 @@
 //! One pattern with its rows, found by its id or a prefix.
 
+use crate::predicted::{self, Record};
 use crate::report::PatternLine;
 use model::pattern::{Correlation, Evidence};
 use serde::Serialize;
@@ -25,6 +26,8 @@ pub struct Traced {
     pub pattern: PatternLine,
     /// Matched rows, in the order of time.
     pub evidence: Vec<EvidenceLine>,
+    /// What became of its predictions.
+    pub predicted: Record,
 }
 
 /// One matched pair of rows. Times are RFC 3339.
@@ -61,7 +64,8 @@ impl Shown {
                 let mut rows = reader.evidence(&id).await?;
                 rows.sort_by_key(|row| (row.source_timestamp, row.target_timestamp));
                 let evidence = rows.iter().map(EvidenceLine::of).collect();
-                Ok(Shown::Pattern(Box::new(Traced { pattern, evidence })))
+                let predicted = predicted::record(reader, &id).await?;
+                Ok(Shown::Pattern(Box::new(Traced { pattern, evidence, predicted })))
             }
             _ => {
                 found.truncate(IDS_NAMED_MAX);

@@ -1,7 +1,7 @@
 //! Count: requests by route and outcome, and how long they took.
 
 use super::ROUTES;
-use crate::rpc;
+use crate::{dashboard, rpc};
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
@@ -28,7 +28,8 @@ impl Requests {
 pub(super) async fn count(State(requests): State<Requests>, request: Request, next: Next) -> Response {
     let path = request.uri().path();
     // whatever else is asked for is one label
-    let route = ROUTES.into_iter().find(|route| *route == path).or_else(|| rpc::method(path)).unwrap_or("other");
+    let mut named = ROUTES.into_iter().chain(dashboard::PATHS);
+    let route = named.find(|route| *route == path).or_else(|| rpc::method(path)).unwrap_or("other");
     let began = Instant::now();
     let response = next.run(request).await;
     requests.took.with(&[route]).observe(began.elapsed());

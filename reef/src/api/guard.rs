@@ -2,13 +2,15 @@
 //! token whose role is enough.
 
 use super::tokens::Tokens;
-use crate::access::{Caller, Denied, DeniedKind, Role};
+use crate::access::{Asker, Caller, Denied, DeniedKind, Role};
+use crate::dashboard;
 use axum::Json;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
+use std::sync::Arc;
 
 /// The rules of one listener.
 #[derive(Clone)]
@@ -18,6 +20,8 @@ pub(super) struct Guard {
     pub(super) is_loopback: bool,
     /// Callers need a token.
     pub(super) needs_token: bool,
+    /// The name of the cookie by which a browser sends one.
+    pub(super) cookie: Arc<str>,
 }
 
 /// Refuses what a page of another site could send: a name that was made to point at this machine, or a foreign origin.
@@ -30,7 +34,9 @@ pub(super) async fn check_origin(State(guard): State<Guard>, request: Request, n
 
 /// Says in the request's extensions who calls.
 pub(super) async fn identify(State(guard): State<Guard>, mut request: Request, next: Next) -> Response {
-    let caller = Caller(guard.role_of(request.headers()));
+    let caller = Caller(guard.role_of(&request));
+    let asker = caller.role().and_then(|_| token_id(request.headers())).map_or_else(Asker::default, Asker);
+    request.extensions_mut().insert(asker);
     request.extensions_mut().insert(caller);
     next.run(request).await
 }
@@ -57,7 +63,9 @@ impl Guard {
         }
         let origin = request.headers().get(header::ORIGIN)?;
         let site = origin.to_str().ok().and_then(|origin| origin.split_once("://")).map(|(_, site)| site);
-        if site.is_some_and(is_local) {
+        // a page of this reef itself, where other machines reach it by a name of their own
+        let is_own = !self.is_loopback && site.is_some() && site == host;
+        if is_own || site.is_some_and(is_local) {
             return None;
         }
         let message = format!("pages of {origin:?} may not call this reef");
@@ -65,26 +73,41 @@ impl Guard {
     }
 
     /// The role of the caller: that of its token, or every right where none is needed.
-    fn role_of(&self, headers: &HeaderMap) -> Result<Role, Denied> {
+    fn role_of(&self, request: &Request) -> Result<Role, Denied> {
+        let headers = request.headers();
         let Some(value) = headers.get(header::AUTHORIZATION) else {
             // a proxy on this machine calls for others
             let is_forwarded = ["forwarded", "x-forwarded-for", "via"].iter().any(|name| headers.contains_key(*name));
-            return match self.needs_token || is_forwarded {
-                true => Err(unauthenticated("this reef answers only to a token")),
-                false => Ok(Role::Admin),
+            if !self.needs_token && !is_forwarded {
+                return Ok(Role::Admin);
+            }
+            return match dashboard::token_of(request.method(), headers, &self.cookie) {
+                Some(token) => self.role_of_token(token),
+                None => Err(unauthenticated("this reef answers only to a token")),
             };
         };
         let token = value.to_str().ok().and_then(|value| value.strip_prefix("Bearer "));
-        match token.map(|token| self.tokens.role_of(token.trim())) {
-            Some(Ok(Some(role))) => Ok(role),
-            Some(Ok(None)) | None => Err(unauthenticated("the token is not valid")),
-            Some(Err(error)) => {
+        self.role_of_token(token.unwrap_or_default().trim())
+    }
+
+    /// The role of the holder of a token.
+    pub(super) fn role_of_token(&self, token: &str) -> Result<Role, Denied> {
+        match self.tokens.role_of(token) {
+            Ok(Some(role)) => Ok(role),
+            Ok(None) => Err(unauthenticated("the token is not valid")),
+            Err(error) => {
                 tracing::error!(%error, "no token can be checked");
                 let message = "tokens cannot be checked".to_owned();
                 Err(Denied { kind: DeniedKind::Unavailable, message, hint: "see the reef's log" })
             }
         }
     }
+}
+
+/// The public part of the token that a request has.
+fn token_id(headers: &HeaderMap) -> Option<String> {
+    let token = headers.get(header::AUTHORIZATION)?.to_str().ok()?.strip_prefix("Bearer ")?;
+    token.trim().split('_').nth(1).map(str::to_owned)
 }
 
 /// Whether `host:port` is this machine by its own names.

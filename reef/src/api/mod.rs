@@ -1,4 +1,4 @@
-//! The services of a reef over HTTP, on one listener: health, readiness, what the process counts, its RPC and MCP.
+//! The services of a reef over HTTP, on one listener: health, readiness, what the process counts, RPC, MCP, dashboard.
 //!
 //! | file | owns |
 //! |---|---|
@@ -18,7 +18,9 @@ mod tests;
 pub mod tokens;
 
 use crate::access::Role;
+use crate::analysis::Analyst;
 use crate::answers::Scope;
+use crate::dashboard;
 use crate::mcp;
 use crate::mcp::asking::Here;
 use crate::rpc::{self, Served};
@@ -43,7 +45,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-pub use crate::reading::Reading;
+pub use crate::reading::{Doors, Reading};
 
 /// The routes beside the RPC, as requests are counted.
 const ROUTES: [&str; 4] = ["/healthz", "/readyz", "/metrics", mcp::PATH];
@@ -63,6 +65,19 @@ pub struct Listening {
     pub require_token: bool,
     /// The file of tokens; it may not exist.
     pub tokens: PathBuf,
+    /// Whether there are pages for people.
+    pub pages: Pages,
+}
+
+/// Pages for people.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pages {
+    /// None.
+    Closed,
+    /// Beside the other services.
+    Beside,
+    /// The same, and at this port of the same address: everything is served at both.
+    AtPort(u16),
 }
 
 /// Why the services cannot be opened.
@@ -103,9 +118,9 @@ struct Shared {
 
 /// Services that are open until they are closed or dropped.
 pub struct Services {
-    address: SocketAddr,
+    doors: Doors,
     stop: watch::Sender<bool>,
-    serving: JoinHandle<()>,
+    serving: Vec<JoinHandle<()>>,
     measuring: JoinHandle<()>,
 }
 
@@ -120,6 +135,21 @@ impl Services {
         registry: Registry,
         clock: SharedClock,
     ) -> Result<Services, ApiError> {
+        let analyst = Arc::new(Analyst::without_model());
+        Services::open_with(listening, (reading, scope), analyst, registry, clock).await
+    }
+
+    /// The same; questions in words are answered by this analyst.
+    ///
+    /// # Errors
+    /// When the address cannot be listened on, or may not be without tokens.
+    pub async fn open_with(
+        listening: &Listening,
+        (reading, scope): (Reading, Scope),
+        analyst: Arc<Analyst>,
+        registry: Registry,
+        clock: SharedClock,
+    ) -> Result<Services, ApiError> {
         let tokens = Tokens::of(&listening.tokens, clock);
         let is_loopback = listening.listen.ip().is_loopback();
         if tokens.is_empty()? && (!is_loopback || listening.require_token) {
@@ -128,51 +158,105 @@ impl Services {
         let failed = |cause| ApiError::Listen { listen: listening.listen, cause };
         let listener = TcpListener::bind(listening.listen).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
-        let guard = Guard { tokens, is_loopback, needs_token: !is_loopback || listening.require_token };
+        let second = second(listening, address).await;
+        let doors = doors(listening.pages, address, second.as_ref());
+        let cookie = dashboard::cookie_of(&scope.reef_id).into();
+        let guard = Guard { tokens, is_loopback, needs_token: !is_loopback || listening.require_token, cookie };
         let measuring = tokio::spawn(measure(reading.clone(), StoreInstruments::of(&registry)));
         let requests = Requests::of(&registry);
-        let rpc = rpc::router(Served::new(reading.clone(), scope.clone(), address));
-        let mcp = mcp::http::router(Arc::new(Here::new(reading.clone(), scope, address)));
-        let app = router(Shared { reading, registry }, (rpc, mcp), guard, requests);
-        let (stop, mut stopped) = watch::channel(false);
-        let until_stopped = async move {
-            // also when nobody can ask any more
-            let _ = stopped.wait_for(|stop| *stop).await;
+        let served = Served::new(reading.clone(), scope.clone(), doors.clone()).with_analyst(Arc::clone(&analyst));
+        let rpc = rpc::router(served);
+        let here = Here::new(reading.clone(), scope.clone(), doors.clone()).with_analyst(analyst);
+        let mcp = mcp::http::router(Arc::new(here));
+        let pages = match listening.pages {
+            Pages::Closed => Router::new(),
+            _ => dashboard::router((reading.clone(), scope), doors.clone(), login(&guard)),
         };
-        let serving = tokio::spawn(async move {
-            if let Err(error) = axum::serve(listener, app).with_graceful_shutdown(until_stopped).await {
-                tracing::error!(%error, "the services have ended; the run continues");
-            }
-        });
-        Ok(Services { address, stop, serving, measuring })
+        let app = router(Shared { reading, registry }, (rpc, mcp, pages), guard, requests);
+        let (stop, stopped) = watch::channel(false);
+        let serve = |listener| tokio::spawn(serve(listener, app.clone(), stopped.clone()));
+        let serving = [Some(listener), second].into_iter().flatten().map(serve).collect();
+        Ok(Services { doors, stop, serving, measuring })
     }
 
     /// Where they listen.
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.doors.api
+    }
+
+    /// Where they and the pages are.
+    pub fn doors(&self) -> &Doors {
+        &self.doors
     }
 
     /// Takes no more requests, and waits a while for those in progress.
     pub async fn close(mut self) {
         self.stop.send_replace(true);
-        let _ = tokio::time::timeout(CLOSE_WAIT, &mut self.serving).await;
+        let all = async {
+            for serving in &mut self.serving {
+                let _ = serving.await;
+            }
+        };
+        let _ = tokio::time::timeout(CLOSE_WAIT, all).await;
     }
 }
 
 impl Drop for Services {
     fn drop(&mut self) {
-        self.serving.abort();
+        self.serving.iter().for_each(JoinHandle::abort);
         self.measuring.abort();
     }
 }
 
-fn router(shared: Shared, (rpc, mcp): (Router, Router), guard: Guard, requests: Requests) -> Router {
+/// How browsers log in.
+fn login(guard: &Guard) -> dashboard::Login {
+    let checking = guard.clone();
+    let check = Arc::new(move |token: &str| checking.role_of_token(token));
+    dashboard::Login { is_needed: guard.needs_token, cookie: Arc::clone(&guard.cookie), check }
+}
+
+/// The listener at the port of the pages, where they have one that is free.
+async fn second(listening: &Listening, address: SocketAddr) -> Option<TcpListener> {
+    let Pages::AtPort(port) = listening.pages else { return None };
+    let wanted = SocketAddr::new(address.ip(), port);
+    if wanted == address {
+        return None;
+    }
+    match TcpListener::bind(wanted).await {
+        Ok(listener) => Some(listener),
+        Err(error) => {
+            tracing::warn!(%error, "the dashboard is at {address}: {wanted} (dashboard.port) cannot be listened on");
+            None
+        }
+    }
+}
+
+/// Where everything is.
+fn doors(pages: Pages, api: SocketAddr, second: Option<&TcpListener>) -> Doors {
+    let at = second.and_then(|listener| listener.local_addr().ok()).unwrap_or(api);
+    let dashboard = (pages != Pages::Closed).then(|| format!("http://{at}/"));
+    Doors { api, dashboard }
+}
+
+/// Serves until it is told to stop, or nobody can tell it any more.
+async fn serve(listener: TcpListener, app: Router, mut stopped: watch::Receiver<bool>) {
+    let until_stopped = async move {
+        let _ = stopped.wait_for(|stop| *stop).await;
+    };
+    if let Err(error) = axum::serve(listener, app).with_graceful_shutdown(until_stopped).await {
+        tracing::error!(%error, "the services have ended; the run continues");
+    }
+}
+
+fn router(shared: Shared, (rpc, mcp, pages): (Router, Router, Router), guard: Guard, requests: Requests) -> Router {
     let open = Router::new().route("/healthz", get(|| async { "ok\n" })).route("/readyz", get(ready::answer));
     let readable = Router::new().route("/metrics", get(metrics));
     let permit = from_fn_with_state(Role::Readonly, guard::permit);
     open.merge(readable.layer(permit.clone()))
         .with_state(shared)
         .merge(mcp.layer(permit))
+        // they send a browser without a token to the login page
+        .merge(pages)
         // who may call which method is checked there: each protocol has its own form of a refusal
         .merge(rpc)
         .layer(from_fn_with_state(guard.clone(), guard::identify))

@@ -36,7 +36,8 @@ async fn open(reading: Reading, registry: &Registry, require_token: bool) -> Ope
     if require_token {
         tokens.create("first", Role::Admin).unwrap();
     }
-    let listening = Listening { listen: "127.0.0.1:0".parse().unwrap(), require_token, tokens: file };
+    let listening =
+        Listening { listen: "127.0.0.1:0".parse().unwrap(), require_token, tokens: file, pages: Pages::Beside };
     let reading = (reading, Scope::default());
     let services = Services::open(&listening, reading, registry.clone(), SystemClock::shared()).await.unwrap();
     Opened { services, tokens, _folder: folder }
@@ -189,7 +190,8 @@ async fn nothing_but_this_machine_without_tokens_and_a_taken_address_is_said() {
     let folder = tempfile::tempdir().unwrap();
     let reader = MemoryStore::new().reader();
     let open = async |listen: SocketAddr, require_token| {
-        let listening = Listening { listen, require_token, tokens: folder.path().join("tokens.json") };
+        let listening =
+            Listening { listen, require_token, tokens: folder.path().join("tokens.json"), pages: Pages::Closed };
         let reading = (Reading::Store(Arc::clone(&reader)), Scope::default());
         Services::open(&listening, reading, Registry::new(), SystemClock::shared()).await
     };

@@ -127,7 +127,7 @@ fn end(colony_id: &str, application: &str, environment: &str, service: &str, sig
 }
 
 /// What explains a pattern away, as a sentence.
-pub(super) fn explained(explanation: &str) -> String {
+pub(crate) fn explained(explanation: &str) -> String {
     let (kind, what) = explanation.split_once(':').unwrap_or((explanation, ""));
     match (kind, what) {
         ("daily_cycle", _) => "explained by: both follow the daily cycle".to_owned(),

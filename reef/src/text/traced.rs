@@ -1,6 +1,6 @@
 //! One pattern and the rows behind it, as plain text.
 
-use super::pattern::block;
+use super::pattern::{INDENT, block};
 use crate::printable::shortened;
 use crate::show::Traced;
 use model::time::format_duration_ms;
@@ -12,6 +12,9 @@ const REFERENCE_COLUMNS_MAX: usize = 32;
 /// A pattern and the rows behind it, for a terminal: ends with a line break, has no colours.
 pub fn traced(traced: &Traced) -> String {
     let mut text = block(&traced.pattern);
+    if let Some(record) = traced.predicted.sentence() {
+        text.push_str(&format!("{:INDENT$}{record}\n", ""));
+    }
     let shown = traced.evidence.len().min(ROWS_SHOWN_MAX);
     text.push_str(&match traced.evidence.len() {
         0 => "\nNo rows behind it are stored.\n".to_owned(),
