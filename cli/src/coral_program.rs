@@ -3,7 +3,7 @@
 use crate::completions::{self, CompletionsArgs};
 use crate::coral::colony::{self, ColonyCommand};
 use crate::coral::discovery::{self, DiscoveryCommand};
-use crate::coral::reef::{self, ReefCommand};
+use crate::coral::reef::{self, ReefCommand, analyze};
 use crate::entry::Program;
 use crate::exit::Failure;
 use crate::help::{self, Topic};
@@ -37,6 +37,8 @@ enum Command {
     /// Make, run and ask a reef, and connect it with its colonies
     #[command(subcommand, before_help = "Example:  coral reef status")]
     Reef(ReefCommand),
+    /// Ask a reef a question in words
+    Ask(analyze::AnalyzeArgs),
     /// Run a service that tells reefs where colonies are
     #[command(subcommand, before_help = "Example:  coral discovery start")]
     Discovery(DiscoveryCommand),
@@ -62,6 +64,7 @@ impl Program for Coral {
         match self.command {
             Command::Colony(command) => colony::run(command, output),
             Command::Reef(command) => reef::run(command, output),
+            Command::Ask(args) => analyze::run(&args, output),
             Command::Discovery(command) => discovery::run(command, output),
             Command::Completions(args) => completions::run::<Coral>(&args, output),
             Command::Version => {

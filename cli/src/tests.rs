@@ -51,6 +51,9 @@ fn help_of_every_command_of_coral_pipeline_starts_with_an_example_and_is_short()
     }
 }
 
+/// What a help page may be long: that of `coral reef` lists 26 commands.
+const LINES_MAX: usize = 44;
+
 #[test]
 fn help_of_every_command_of_coral_starts_with_an_example_and_is_short() {
     let mut command = Coral::command();
@@ -59,12 +62,12 @@ fn help_of_every_command_of_coral_starts_with_an_example_and_is_short() {
     commands(&command, "coral", &mut found);
     for (path, help) in &found {
         assert!(help.starts_with("Example:  "), "{path}:\n{help}");
-        assert!(help.lines().count() < 40, "{path} has {} lines", help.lines().count());
+        assert!(help.lines().count() < LINES_MAX, "{path} has {} lines", help.lines().count());
         assert!(!help.contains('\x1b'), "{path}");
         let words: Vec<&str> = path.split(' ').skip(1).chain(["--help"]).collect();
         let (exit, streams) = call::<Coral>(&words);
         assert_eq!((exit, streams.stderr()), (Exit::Ok, String::new()), "{path}");
-        assert!(streams.stdout().lines().count() < 40, "{path}:\n{}", streams.stdout());
+        assert!(streams.stdout().lines().count() < LINES_MAX, "{path}:\n{}", streams.stdout());
     }
     let reef: Vec<&str> = found.iter().filter_map(|(path, _)| path.strip_prefix("coral reef ")).collect();
     for name in ["init", "add-colony", "start", "stop", "list", "use", "status", "doctor", "config show", "reload"] {

@@ -15,11 +15,14 @@
 //! | `doctor` | everything that a reef needs, checked |
 //! | `edit` | one more colony in a configuration's text |
 //! | `ping` | whether the colonies of a reef answer and admit it |
+//! | `analyze` | a question in words |
 //! | `ask` | a question sent, its answer printed |
 //! | `narrow` | flags that narrow a question to colonies, or to a part of a list |
+//! | `predictions` | what is about to happen, and what became of earlier predictions |
 //! | `affected` | which neighbours a deployment or an event affects |
 //! | `gate` | whether a version may go to the next environment |
 //! | `compare` | two environments side by side |
+//! | `dashboard` | where the pages of a reef are
 //! | `deployment` | one deployment |
 //! | `deployments` | the list of deployments |
 //! | `health` | how the colonies are |
@@ -32,12 +35,14 @@
 
 mod add_colony;
 mod affected;
+pub mod analyze;
 mod ask;
 mod choice;
 mod compare;
 mod config_show;
 mod correlation;
 mod correlations;
+mod dashboard;
 mod deployment;
 mod deployments;
 mod doctor;
@@ -51,6 +56,7 @@ mod list;
 mod mcp;
 mod narrow;
 mod ping;
+mod predictions;
 mod running;
 mod secret_input;
 mod status;
@@ -81,6 +87,8 @@ pub enum ReefCommand {
     Reload(life::reload::ReloadArgs),
     /// Show whether a reef runs, how its colonies are, and what was found last
     Status(status::StatusArgs),
+    /// Say where the dashboard of a running reef is, or open it
+    Dashboard(dashboard::DashboardArgs),
     /// Show the configuration in force
     #[command(subcommand, before_help = "Example:  coral reef config show")]
     Config(config_show::ConfigCommand),
@@ -96,6 +104,8 @@ pub enum ReefCommand {
     Deployment(deployment::DeploymentArgs),
     /// List deployments, the newest first
     Deployments(deployments::DeploymentsArgs),
+    /// Answer a question in words from what the engine found
+    Analyze(analyze::AnalyzeArgs),
     /// Show which neighbours a deployment or an event affects
     Affected(affected::AffectedArgs),
     /// Say whether a version may go to the next environment (exit code 0, 10 or 11)
@@ -110,6 +120,8 @@ pub enum ReefCommand {
     Correlations(correlations::CorrelationsArgs),
     /// Show one pattern and the rows behind it
     Correlation(correlation::CorrelationArgs),
+    /// Show what patterns expect next, and how often they were right
+    Predictions(predictions::PredictionsArgs),
     /// Serve tools to an MCP client on standard input and output
     Mcp(mcp::McpArgs),
     /// Make, list and revoke tokens for callers of the services
@@ -128,6 +140,7 @@ pub fn run(command: ReefCommand, output: &Output) -> Result<(), Failure> {
         ReefCommand::Stop(args) => life::stop::run(&args, &places, output),
         ReefCommand::Reload(args) => life::reload::run(&args, &places, output),
         ReefCommand::Status(args) => status::run(&args, &places, output),
+        ReefCommand::Dashboard(args) => dashboard::run(&args, &places, output),
         ReefCommand::Config(command) => config_show::run(command, &places, output),
         ReefCommand::Doctor(args) => doctor::run(&args, &places, output),
         ReefCommand::AddColony(args) => add_colony::run(&args, &places, output),
@@ -135,6 +148,7 @@ pub fn run(command: ReefCommand, output: &Output) -> Result<(), Failure> {
         ReefCommand::Compare(args) => compare::run(&args, output),
         ReefCommand::Deployment(args) => deployment::run(&args, output),
         ReefCommand::Deployments(args) => deployments::run(&args, output),
+        ReefCommand::Analyze(args) => analyze::run(&args, output),
         ReefCommand::Affected(args) => affected::run(&args, output),
         ReefCommand::Gate(args) => gate::run(&args, output),
         ReefCommand::Health(args) => health::run(&args, output),
@@ -142,6 +156,7 @@ pub fn run(command: ReefCommand, output: &Output) -> Result<(), Failure> {
         ReefCommand::Topology(args) => topology::run(&args, output),
         ReefCommand::Correlations(args) => correlations::run(&args, output),
         ReefCommand::Correlation(args) => correlation::run(&args, output),
+        ReefCommand::Predictions(args) => predictions::run(&args, output),
         ReefCommand::Mcp(args) => mcp::run(&args, output),
         ReefCommand::Token(command) => token::run(command, output),
     }

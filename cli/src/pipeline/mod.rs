@@ -1,5 +1,6 @@
 //! The command line of `coral-pipeline`: which commands there are.
 
+mod analyst;
 pub(crate) mod ask;
 mod assigned;
 pub mod backfill;

@@ -1,5 +1,6 @@
 //! `coral-pipeline run`: runs a reef, shows its progress, and ends with the patterns found.
 
+use super::analyst;
 use super::ask::attended;
 use super::assigned::Assigned;
 use super::load::{load_runnable, network_of};
@@ -20,11 +21,12 @@ use pipelines::open::store;
 use pipelines::progress::{Ended, Progress, RunSummary, ServeSummary};
 use pipelines::run::RunningReef;
 use reef::Report;
-use reef::api::{Reading, Services};
+use reef::analysis::Analyst;
+use reef::api::{Doors, Reading, Services};
 use serde_json::json;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
+use std::sync::Arc;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -101,7 +103,8 @@ async fn one_of_several(
     let network = network_of(config)?;
     let (reef, options, announcer) = RunningReef::new(SystemClock::shared(), network.clone());
     // the store is with process 0, and each machine may use the same address
-    let services = if process == 0 { services_of(config, &reef, output).await? } else { None };
+    let analyst = analyst::of(config, output);
+    let services = if process == 0 { services_of(config, (&reef, &analyst), output).await? } else { None };
     let display = tokio::spawn(display::show(reef.progress(), output.clone()));
     let messages = output.clone();
     let tell = move |line: &str| messages.message(line);
@@ -110,7 +113,7 @@ async fn one_of_several(
     let running = with_addresses((config, path), &network, running);
     let end = match process {
         // the store is its own
-        0 => attended((config, &network, address_of(services.as_ref())), &reef, output, running).await,
+        0 => attended((config, &network, doors_of(services.as_ref())), (&reef, &analyst), output, running).await,
         _ => running.await,
     };
     // as above: the display ends on its own
@@ -161,33 +164,40 @@ pub async fn observed(
     (config, path): (&ReefConfig, &Path),
     shutdown: watch::Receiver<bool>,
     output: &Output,
-    started: impl FnOnce(&RunningReef, Option<SocketAddr>),
+    started: impl FnOnce(&RunningReef, Option<Doors>),
 ) -> Result<RunSummary, Failure> {
     let network = network_of(config)?;
     let (reef, options, announcer) = RunningReef::new(SystemClock::shared(), network.clone());
-    let services = services_of(config, &reef, output).await?;
+    let analyst = analyst::of(config, output);
+    let services = services_of(config, (&reef, &analyst), output).await?;
     let display = tokio::spawn(display::show(reef.progress(), output.clone()));
     // on the heap: it is large, and each function that waits for it would have a copy on its stack
     let running = Box::pin(beside(pipelines::run::run_announced(config, options, announcer), display));
-    let api = address_of(services.as_ref());
-    started(&reef, api);
+    let doors = doors_of(services.as_ref());
+    started(&reef, doors.clone());
     let running = with_addresses((config, path), &network, stopped_by(shutdown, &reef, running));
-    let ended = attended((config, &network, api), &reef, output, running).await;
+    let ended = attended((config, &network, doors), (&reef, &analyst), output, running).await;
     close(services).await;
     network.close().await;
     ended?.map_err(|error| run_failure(&error, path))
 }
 
 /// The services of the run, where it has some.
-async fn services_of(config: &ReefConfig, reef: &RunningReef, output: &Output) -> Result<Option<Services>, Failure> {
+async fn services_of(
+    config: &ReefConfig,
+    (reef, analyst): (&RunningReef, &Arc<Analyst>),
+    output: &Output,
+) -> Result<Option<Services>, Failure> {
     if !config.api.enabled {
         return Ok(None);
     }
-    Ok(Some(services::open(config, Reading::Run(reef.clone()), reef.registry(), output).await?))
+    let opened = (config, services::pages(config));
+    let reading = (Reading::Run(reef.clone()), Arc::clone(analyst));
+    Ok(Some(services::open(opened, reading, reef.registry(), output).await?))
 }
 
-fn address_of(services: Option<&Services>) -> Option<SocketAddr> {
-    services.map(Services::address)
+fn doors_of(services: Option<&Services>) -> Option<Doors> {
+    services.map(|services| services.doors().clone())
 }
 
 async fn close(services: Option<Services>) {

@@ -1,5 +1,6 @@
 //! `coral-pipeline serve`: the services of a reef over its store, without the engine.
 
+use super::analyst;
 use super::load::load;
 use super::services;
 use crate::entry::runtime;
@@ -8,7 +9,7 @@ use crate::output::{Output, Style};
 use crate::signals::watch_shutdown;
 use model::instruments::Registry;
 use pipelines::open::store;
-use reef::api::Reading;
+use reef::api::{Pages, Reading};
 use serde_json::json;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -17,7 +18,7 @@ use std::sync::Arc;
 #[derive(Debug, clap::Args)]
 #[command(
     before_help = "Example:  coral-pipeline serve reef.toml",
-    after_help = "Opens the services at api.listen over the store, whether or not api.enabled is set, until SIGTERM, SIGHUP \
+    after_help = "Opens the services and the dashboard at api.listen over the store, whether or not api.enabled is set, until SIGTERM, SIGHUP \
                   or Ctrl-C. Nothing is read from sources, and nothing is changed. A DuckDB file belongs to one process: \
                   while the reef runs, set api.enabled instead, and its process opens the same services."
 )]
@@ -35,7 +36,13 @@ pub fn run(args: &ServeArgs, output: &Output) -> Result<(), Failure> {
         let mut shutdown = watch_shutdown(output, move || notices.message("stopping"))?;
         let failed = |error: sinks::SinkError| Failure::from_error(Exit::Failed, "store_failed", &error);
         let reader = store::open_for_reading(&config).await.map_err(failed)?;
-        let services = services::open(&config, Reading::Store(Arc::clone(&reader)), &Registry::new(), output).await?;
+        // somebody who asks for the services of a store wants to look at it
+        let pages = match services::pages(&config) {
+            Pages::Closed => Pages::Beside,
+            asked => asked,
+        };
+        let reading = (Reading::Store(Arc::clone(&reader)), analyst::of(&config, output));
+        let services = services::open((&config, pages), reading, &Registry::new(), output).await?;
         let address = services.address();
         // also when nobody can ask any more
         let _ = shutdown.wait_for(|stop| *stop).await;

@@ -6,22 +6,33 @@ use crate::output::Output;
 use model::clock::SystemClock;
 use model::instruments::Registry;
 use pipelines::config::ReefConfig;
-use reef::api::{ApiError, Listening, Reading, Services};
+use reef::analysis::Analyst;
+use reef::api::{ApiError, Listening, Pages, Reading, Services};
+use std::sync::Arc;
 
-/// Opens the services where the configuration says.
+/// Opens the services where the configuration says; `pages` are those of the configuration, or more.
 pub async fn open(
-    config: &ReefConfig,
-    reading: Reading,
+    (config, pages): (&ReefConfig, Pages),
+    (reading, analyst): (Reading, Arc<Analyst>),
     registry: &Registry,
     output: &Output,
 ) -> Result<Services, Failure> {
     let api = &config.api;
-    let listening = Listening { listen: api.listen, require_token: api.require_token, tokens: api.tokens_file.clone() };
+    let (require_token, tokens) = (api.require_token, api.tokens_file.clone());
+    let listening = Listening { listen: api.listen, require_token, tokens, pages };
     let read = (reading, known(config).scope);
-    let opened = Services::open(&listening, read, registry.clone(), SystemClock::shared()).await;
+    let opened = Services::open_with(&listening, read, analyst, registry.clone(), SystemClock::shared()).await;
     let services = opened.map_err(|error| failure(&error))?;
     output.message(&format!("services at http://{}: RPC, /mcp, /healthz, /readyz, /metrics", services.address()));
+    if let Some(url) = &services.doors().dashboard {
+        output.message(&format!("dashboard at {url}"));
+    }
     Ok(services)
+}
+
+/// The pages that a configuration asks for.
+pub fn pages(config: &ReefConfig) -> Pages {
+    if config.dashboard.enabled { Pages::AtPort(config.dashboard.port) } else { Pages::Closed }
 }
 
 fn failure(error: &ApiError) -> Failure {

@@ -169,7 +169,7 @@ pub(crate) fn secret_checks(config: &ReefConfig, offline: bool) -> Vec<Check> {
     let needed = if offline { Outcome::Warning } else { Outcome::Failed };
     let mut checks: Vec<Check> = of_colonies.map(|(name, secret)| colony_secret_check(name, secret, needed)).collect();
     checks.extend(of_store.map(|(name, secret)| secret_check(name, &secret, needed)));
-    // a run of this version asks no model
+    // a reef without it answers questions in the engine's own words
     let of_model = config.ai.llm.as_ref().and_then(|llm| llm.api_key_env.clone());
     checks.extend(
         of_model.map(|name| secret_check("key of the model".to_owned(), &SecretSource::Env(name), Outcome::Warning)),

@@ -192,7 +192,7 @@ impl NewReef<'_> {
              false_discovery_rate: 0.05\n\n\
              # Services for programs: /healthz, /readyz, /metrics and RPC. Any other address than 127.0.0.1 needs tokens.\n\
              api:\n  enabled: true\n  listen: 127.0.0.1:{port}\n  tokens_file: {tokens}\n\n\
-             # Checked, and not applied by this version.\n\
+             # Pages for people, at this port of the same address.\n\
              dashboard:\n  enabled: true\n  port: 3100\n",
             reef_id = quoted(id),
             name = quoted(self.name),

@@ -7,6 +7,7 @@ use crate::output::Output;
 use crate::pipeline::ask::caller;
 use crate::pipeline::ask::question::{Answer, Question};
 use pipelines::config::{Format, ReefConfig};
+use reef::analysis::AnalyzeQuestion;
 use reef::answers::{self, Refusal};
 use reef::mcp::asking::{Asking, Asks, Told, Unanswered};
 use reef::mcp::stdio;
@@ -74,12 +75,19 @@ impl Reefs {
     }
 
     async fn answer(&self, name: Option<&str>, about: answers::Question) -> Result<Told, Unanswered> {
+        self.told(name, &Question::Plain { about }).await
+    }
+
+    async fn told(&self, name: Option<&str>, question: &Question) -> Result<Told, Unanswered> {
         let (config, path) = self.load(name)?;
-        let response = caller::response(&Question::Plain { about }, (&config, &path)).await;
+        let response = caller::response(question, (&config, &path)).await;
         match response.map_err(|failure| unanswered(&failure))? {
             Answer::Found { document, page } => Ok(Told { document, text: page }),
             Answer::Refused { refusal } => Err(refusal.into()),
             Answer::Failed { message } => Err(Unanswered::Failed { message, hint: "try again in a moment".to_owned() }),
+            Answer::Limited { message, retry_after_seconds } => {
+                Err(Unanswered::Failed { message, hint: format!("ask again in {retry_after_seconds} s") })
+            }
             Answer::Unclear { .. } => Err(Unanswered::Failed {
                 message: "the response does not match the request".to_owned(),
                 hint: "the reef runs another version of this program: restart it".to_owned(),
@@ -91,6 +99,10 @@ impl Reefs {
 impl Asks for Reefs {
     fn ask<'a>(&'a self, reef: Option<&'a str>, question: answers::Question) -> Asking<'a> {
         Box::pin(self.answer(reef, question))
+    }
+
+    fn analyze<'a>(&'a self, reef: Option<&'a str>, about: AnalyzeQuestion, _caller: &'a str) -> Asking<'a> {
+        Box::pin(async move { self.told(reef, &Question::Analyze { about, streamed: false }).await })
     }
 }
 

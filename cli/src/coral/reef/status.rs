@@ -36,15 +36,19 @@ pub struct StatusArgs {
 
 /// Shows it.
 pub fn run(args: &StatusArgs, places: &Places, output: &Output) -> Result<(), Failure> {
-    let path = args.ask.reef.resolve(places)?;
-    let known = KnownReef::read(&path);
-    let (document, page) = runtime()?.block_on(async {
+    let (document, page) = of(&args.ask.reef.resolve(places)?, places, output)?;
+    show(&document, page, &args.ask, output)
+}
+
+/// The status of the reef with this configuration, and the same for people.
+pub(super) fn of(path: &Path, places: &Places, output: &Output) -> Result<(Value, String), Failure> {
+    let known = KnownReef::read(path);
+    runtime()?.block_on(async {
         if known.is_empty() {
             return of_empty(&known.reef_id, places, output).await;
         }
-        answered(&load(&path)?, &path, places, output).await
-    })?;
-    show(&document, page, &args.ask, output)
+        answered(&load(path)?, path, places, output).await
+    })
 }
 
 /// The answer for a reef whose file has no colonies: it may run with those that the file had before.
@@ -122,7 +126,8 @@ async fn without_store(scope: &Scope, run: Option<RunFacts>) -> Result<(Value, S
 fn facts(state: &RunState) -> RunFacts {
     let since_ms = TimeMs::parse_rfc3339(&state.started_at).map_or(0, |started| SystemClock.now() - started);
     let uptime_seconds = u64::try_from(since_ms / SECOND_MS).unwrap_or(0);
-    RunFacts { state: state.phase.clone(), uptime_seconds, api_url: state.api.clone() }
+    let (api_url, dashboard_url) = (state.api.clone(), state.dashboard.clone());
+    RunFacts { state: state.phase.clone(), uptime_seconds, api_url, dashboard_url }
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Commands of `coral reef`, each from its words to what it prints.
 #![allow(clippy::unwrap_used)]
 
+mod analyses;
 mod gates;
 mod joining;
 mod mcp;

@@ -1,21 +1,26 @@
 //! The client side: queries the process that runs the reef, or reads the store.
 
-use super::question::{Answer, Question};
-use super::{ANSWER_WAIT, CALLER_GRACE, socket_of};
+use super::question::{Answer, Question, analyzed};
+use super::{ANSWER_WAIT, CALLER_GRACE, PIECES_MAX, socket_of};
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
 use crate::pipeline::rules;
 use crate::sockets::{is_absent, short};
 use pipelines::config::{ReefConfig, StorageKind};
 use pipelines::open::store;
+use reef::analysis::{Analyst, Piece};
 use reef::answers::Refusal;
 use reef::answers::refusal::RefusalKind;
 use sinks::SinkError;
 use sinks::error::FaultClass;
 use std::io;
 use std::path::Path;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
+use tokio::sync::mpsc;
+
+/// Why a store that is read without its reef has no model.
+const STOPPED: &str = "the reef is stopped: only a running one asks a language model";
 
 /// Sends the query and prints the response.
 pub async fn ask(question: &Question, reef: (&ReefConfig, &Path), output: &Output) -> Result<(), Failure> {
@@ -25,10 +30,23 @@ pub async fn ask(question: &Question, reef: (&ReefConfig, &Path), output: &Outpu
 
 /// Sends the query: the response for programs and for people.
 pub async fn answer(question: &Question, reef: (&ReefConfig, &Path)) -> Result<(serde_json::Value, String), Failure> {
-    match response(question, reef).await? {
+    answer_in_pieces(question, reef, &mut |_| {}).await
+}
+
+/// The same; each piece of an answer that is being made is passed on.
+pub async fn answer_in_pieces(
+    question: &Question,
+    reef: (&ReefConfig, &Path),
+    pass_on: &mut (dyn FnMut(&Piece) + Send),
+) -> Result<(serde_json::Value, String), Failure> {
+    match response_in_pieces(question, reef, pass_on).await? {
         Answer::Found { document, page } => Ok((document, page)),
         Answer::Unclear { ids } => Err(unclear(question, &ids, reef.1)),
         Answer::Refused { refusal } => Err(refused(&refusal)),
+        Answer::Limited { message, retry_after_seconds } => {
+            Err(Failure::new(Exit::Failed, "resource_exhausted", message)
+                .hint(format!("ask again in {retry_after_seconds} s")))
+        }
         Answer::Failed { message } => {
             Err(Failure::new(Exit::Failed, "not_answered", message).hint("ask again in a moment"))
         }
@@ -36,14 +54,22 @@ pub async fn answer(question: &Question, reef: (&ReefConfig, &Path)) -> Result<(
 }
 
 /// Sends the query: the response as it comes.
-pub async fn response(question: &Question, (config, path): (&ReefConfig, &Path)) -> Result<Answer, Failure> {
+pub async fn response(question: &Question, reef: (&ReefConfig, &Path)) -> Result<Answer, Failure> {
+    response_in_pieces(question, reef, &mut |_| {}).await
+}
+
+async fn response_in_pieces(
+    question: &Question,
+    (config, path): (&ReefConfig, &Path),
+    pass_on: &mut (dyn FnMut(&Piece) + Send),
+) -> Result<Answer, Failure> {
     let running = match &config.storage.kind {
-        StorageKind::DuckDb { path } => ask_running(question, path).await?,
+        StorageKind::DuckDb { path } => ask_running(question, path, pass_on).await?,
         StorageKind::ClickHouse { .. } => None,
     };
     match running {
         Some(answer) => Ok(answer),
-        None => ask_store(question, config).await.map_err(|error| store_failure(&error, path)),
+        None => ask_store(question, config, pass_on).await.map_err(|error| store_failure(&error, path)),
     }
 }
 
@@ -57,7 +83,11 @@ pub async fn is_answered(config: &ReefConfig) -> bool {
 }
 
 /// Asks the process that has the store open; `None` when there is none.
-async fn ask_running(question: &Question, store: &Path) -> Result<Option<Answer>, Failure> {
+async fn ask_running(
+    question: &Question,
+    store: &Path,
+    pass_on: &mut (dyn FnMut(&Piece) + Send),
+) -> Result<Option<Answer>, Failure> {
     let socket = socket_of(store);
     let failed = |error: &io::Error| {
         let message = format!("the running reef does not answer at {}", socket.display());
@@ -77,9 +107,15 @@ async fn ask_running(question: &Question, store: &Path) -> Result<Option<Answer>
     let exchange = async {
         let line = serde_json::to_string(question)? + "\n";
         stream.write_all(line.as_bytes()).await?;
-        let mut text = String::new();
-        stream.read_to_string(&mut text).await?;
-        Ok::<Answer, io::Error>(serde_json::from_str(&text)?)
+        let mut lines = BufReader::new(stream).lines();
+        // pieces first, if any, then the answer
+        loop {
+            let line = lines.next_line().await?.ok_or(io::ErrorKind::UnexpectedEof)?;
+            match serde_json::from_str::<Piece>(&line) {
+                Ok(piece) => pass_on(&piece),
+                Err(_) => return Ok::<Answer, io::Error>(serde_json::from_str(&line)?),
+            }
+        }
     };
     let wait = ANSWER_WAIT + CALLER_GRACE;
     match tokio::time::timeout(wait, exchange).await {
@@ -90,9 +126,30 @@ async fn ask_running(question: &Question, store: &Path) -> Result<Option<Answer>
     }
 }
 
-async fn ask_store(question: &Question, config: &ReefConfig) -> Result<Answer, SinkError> {
+async fn ask_store(
+    question: &Question,
+    config: &ReefConfig,
+    pass_on: &mut (dyn FnMut(&Piece) + Send),
+) -> Result<Answer, SinkError> {
     let reader = store::open_for_reading(config).await?;
-    question.answer(reader.as_ref(), &rules::known(config)).await
+    let known = rules::known(config);
+    let Question::Analyze { about, streamed } = question else {
+        return question.answer(reader.as_ref(), &known).await;
+    };
+    let (pieces, mut made) = mpsc::channel(PIECES_MAX);
+    // a model is asked by the process of the reef, which counts and records what it costs
+    let analyst = Analyst::without_model().or_without(config.ai.llm.as_ref().map(|_| STOPPED.to_owned()));
+    let answered = async {
+        // the channel closes with this future
+        let pieces = pieces;
+        analyzed(&analyst, (about, *streamed), (reader.as_ref(), &known), Some(&pieces)).await
+    };
+    let passed_on = async {
+        while let Some(piece) = made.recv().await {
+            pass_on(&piece);
+        }
+    };
+    tokio::join!(answered, passed_on).0
 }
 
 fn store_failure(error: &SinkError, path: &Path) -> Failure {

@@ -1,13 +1,15 @@
 //! The server side in a running reef: a Unix socket beside its store, which only the same user can open.
 
-use super::question::{Answer, Question};
-use super::{links, since_start, socket_of};
+use super::question::{Answer, Question, analyzed};
+use super::{PIECES_MAX, links, since_start, socket_of};
 use crate::pipeline::rules::Known;
 use crate::sockets::PrivateSocket;
 use mesh::{LinkStatus, Network};
 use pipelines::progress::{Phase, Progress};
 use pipelines::run::RunningReef;
+use reef::analysis::{Analyst, AnalyzeQuestion};
 use reef::answers::status::RunFacts;
+use reef::api::Doors;
 use reef::guarded::Guarded;
 use serde_json::{Value, json};
 use std::io;
@@ -16,7 +18,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
-use tokio::sync::Semaphore;
+use tokio::net::unix::OwnedWriteHalf;
+use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 
 /// Longest question, in bytes: it may name many colonies.
@@ -36,9 +39,11 @@ pub struct Facts {
     /// The tunnels to colonies.
     pub network: Network,
     /// Where the services of the run are.
-    pub api_url: Option<String>,
+    pub doors: Option<Doors>,
     /// How long the store may take to answer; shorter than a caller waits, so that the caller hears why nothing came.
     pub answer_wait: Duration,
+    /// Who answers questions in words.
+    pub analyst: Arc<Analyst>,
 }
 
 /// Answers until it is dropped, from the moment on that the run has its store. Each caller has a task with a reader of the
@@ -85,6 +90,7 @@ async fn serve(stream: UnixStream, reef: &RunningReef, facts: &Facts) -> io::Res
     let mut from = BufReader::new(from.take(QUESTION_BYTES_MAX));
     tokio::time::timeout(CALLER_WAIT, from.read_line(&mut line)).await??;
     let answer = match serde_json::from_str::<Question>(&line) {
+        Ok(Question::Analyze { about, streamed }) => analyze((&about, streamed), reef, facts, &mut to).await?,
         Ok(question) => ask(question, reef, facts).await,
         Err(error) => Answer::Failed { message: format!("the question is not understood: {error}") },
     };
@@ -109,11 +115,45 @@ async fn ask(question: Question, reef: &RunningReef, facts: &Facts) -> Answer {
         }
         Ok(Ok(answer)) => answer,
         Ok(Err(error)) => Answer::Failed { message: error.to_string() },
-        Err(_) => {
-            let waited = facts.answer_wait.as_secs();
-            Answer::Failed { message: format!("the reef is busy: its store gave no answer within {waited} s") }
-        }
+        Err(_) => Answer::Failed { message: busy(facts) },
     }
+}
+
+/// Writes the pieces of an analysis, each on its line; returns the answer.
+async fn analyze(
+    question: (&AnalyzeQuestion, bool),
+    reef: &RunningReef,
+    facts: &Facts,
+    to: &mut OwnedWriteHalf,
+) -> io::Result<Answer> {
+    let Some(reader) = reef.reader().await else {
+        return Ok(Answer::Failed { message: "the reef is ending; ask its store".to_owned() });
+    };
+    let (pieces, mut made) = mpsc::channel(PIECES_MAX);
+    let answered = async {
+        // the channel closes with this future
+        let pieces = pieces;
+        let answer = analyzed(&facts.analyst, question, (reader.as_ref(), &facts.known), Some(&pieces));
+        tokio::time::timeout(facts.answer_wait, answer).await
+    };
+    let passed_on = async {
+        while let Some(piece) = made.recv().await {
+            let line = serde_json::to_string(&piece)? + "\n";
+            tokio::time::timeout(CALLER_WAIT, to.write_all(line.as_bytes())).await??;
+        }
+        Ok::<(), io::Error>(())
+    };
+    // a caller that has gone costs no more tokens
+    let (answer, ()) = tokio::try_join!(async { Ok::<_, io::Error>(answered.await) }, passed_on)?;
+    Ok(match answer {
+        Ok(Ok(answer)) => answer,
+        Ok(Err(error)) => Answer::Failed { message: error.to_string() },
+        Err(_) => Answer::Failed { message: busy(facts) },
+    })
+}
+
+fn busy(facts: &Facts) -> String {
+    format!("the reef is busy: its store gave no answer within {} s", facts.answer_wait.as_secs())
 }
 
 /// What the run says of itself in its status.
@@ -123,7 +163,12 @@ fn run_facts(progress: &Progress, facts: &Facts) -> RunFacts {
         Phase::Running => "running",
         Phase::Draining => "draining",
     };
-    RunFacts { state: state.to_owned(), uptime_seconds: since_start().as_secs(), api_url: facts.api_url.clone() }
+    RunFacts {
+        state: state.to_owned(),
+        uptime_seconds: since_start().as_secs(),
+        api_url: facts.doors.as_ref().map(|doors| format!("http://{}", doors.api)),
+        dashboard_url: facts.doors.as_ref().and_then(|doors| doors.dashboard.clone()),
+    }
 }
 
 /// Adds the responding process, its progress and its tunnels to the response; `intro` says it for people too.

@@ -23,15 +23,19 @@ use door::Facts;
 use mesh::Network;
 use pipelines::config::{ReefConfig, StorageKind};
 use pipelines::run::RunningReef;
-use std::net::SocketAddr;
+use reef::analysis::Analyst;
+use reef::api::Doors;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 /// How long the running reef may take to answer.
 const ANSWER_WAIT: Duration = Duration::from_secs(60);
 /// How much longer a caller waits, so that it hears why there is no answer.
 const CALLER_GRACE: Duration = Duration::from_secs(10);
+
+/// Pieces of an answer that may wait for a slow caller.
+const PIECES_MAX: usize = 8;
 
 /// How long this process has been running reefs.
 fn since_start() -> Duration {
@@ -49,17 +53,17 @@ pub(super) fn socket_of(store: &Path) -> PathBuf {
 /// Waits for `running`, the run of `reef`. Meanwhile callers are answered and, where the run has no end, patterns are printed
 /// when they are confirmed or withdrawn.
 pub(super) async fn attended<T>(
-    (config, network, api): (&ReefConfig, &Network, Option<SocketAddr>),
-    reef: &RunningReef,
+    (config, network, doors): (&ReefConfig, &Network, Option<Doors>),
+    (reef, analyst): (&RunningReef, &Arc<Analyst>),
     output: &Output,
     running: impl Future<Output = T>,
 ) -> T {
     since_start();
     let door = match &config.storage.kind {
         StorageKind::DuckDb { path } => {
-            let api_url = api.map(|address| format!("http://{address}"));
             let known = rules::known(config);
-            let facts = Facts { known, network: network.clone(), api_url, answer_wait: ANSWER_WAIT };
+            let analyst = Arc::clone(analyst);
+            let facts = Facts { known, network: network.clone(), doors, answer_wait: ANSWER_WAIT, analyst };
             let (path, reef) = (path.clone(), reef.clone());
             Some(tokio::spawn(async move { door::answer_at(&path, reef, facts).await }))
         }

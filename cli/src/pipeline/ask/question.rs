@@ -1,12 +1,14 @@
 //! Queries of a store, and their answers: a document for programs and a page for people.
 
 use crate::pipeline::rules::Known;
+use reef::analysis::{Analysis, AnalysisError, Analyst, AnalyzeQuestion, Asked, Pieces};
 use reef::answers::status::{RunFacts, StatusQuestion};
 use reef::answers::{self, AnswerError, Refusal};
 use reef::{Report, Shown, text};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sinks::{SinkError, StoreReader};
+use std::time::Duration;
 
 /// A question.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,7 +29,14 @@ pub enum Question {
         /// The question.
         about: answers::Question,
     },
-    /// The same, its answer without what a running reef says of itself.
+    /// A question in words.
+    Analyze {
+        /// The question.
+        about: AnalyzeQuestion,
+        /// Whether its text is printed as it is made.
+        streamed: bool,
+    },
+    /// A question about the reef, its answer without what a running reef says of itself.
     Plain {
         /// The question.
         about: answers::Question,
@@ -55,6 +64,13 @@ pub enum Answer {
         /// Why, and what to ask instead.
         refusal: Refusal,
     },
+    /// Too much has been asked.
+    Limited {
+        /// Which limit.
+        message: String,
+        /// When to ask again.
+        retry_after_seconds: u64,
+    },
     /// The store did not respond.
     Failed {
         /// Why.
@@ -62,6 +78,8 @@ pub enum Answer {
     },
 }
 
+/// How long a model may take; shorter than a caller waits.
+const MODEL_WAIT: Duration = Duration::from_secs(50);
 /// Maximum number of candidates listed without --all.
 const CANDIDATES_MAX: usize = reef::report::CANDIDATES_SHOWN_MAX;
 
@@ -94,6 +112,9 @@ impl Question {
                 Shown::Pattern(traced) => Answer::Found { document: json!(traced), page: text::traced(&traced) },
                 Shown::Several(ids) => Answer::Unclear { ids },
             }),
+            Question::Analyze { about, streamed } => {
+                analyzed(&Analyst::without_model(), (about, *streamed), (reader, known), None).await
+            }
             Question::Reef { about } | Question::Plain { about } => match about.answer(reader, &known.scope).await {
                 Ok(answer) => {
                     let page = answer.text();
@@ -106,5 +127,31 @@ impl Question {
                 Err(AnswerError::Store(error)) => Err(error),
             },
         }
+    }
+}
+
+/// The answer of an analyst.
+pub async fn analyzed(
+    analyst: &Analyst,
+    (about, streamed): (&AnalyzeQuestion, bool),
+    (reader, known): (&dyn StoreReader, &Known),
+    pieces: Option<&Pieces>,
+) -> Result<Answer, SinkError> {
+    let asked = Asked { question: about.clone(), caller: "local".to_owned(), streamed, wait: MODEL_WAIT };
+    match analyst.analyze(&asked, (reader, &known.scope), pieces).await {
+        Ok(analysis) => Ok(found(analysis)),
+        Err(AnalysisError::Answer(AnswerError::Refused(refusal))) => Ok(Answer::Refused { refusal }),
+        Err(AnalysisError::Answer(AnswerError::Store(error))) => Err(error),
+        Err(AnalysisError::Limited { message, retry_after }) => {
+            Ok(Answer::Limited { message, retry_after_seconds: retry_after.as_secs().max(1) })
+        }
+    }
+}
+
+fn found(analysis: Analysis) -> Answer {
+    let page = analysis.page();
+    match reef::rpc::analysis_document(analysis) {
+        Ok(document) => Answer::Found { document, page },
+        Err(error) => Answer::Failed { message: format!("the answer cannot be written: {error}") },
     }
 }

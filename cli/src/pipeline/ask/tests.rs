@@ -21,6 +21,7 @@ use model::topology::{ColonyStatus, ServiceEdge, ServiceNode};
 use pipelines::config::{Format, ReefConfig, parse};
 use pipelines::run::RunningReef;
 use reef::Rules;
+use reef::analysis::Analyst;
 use reef::answers::Scope;
 use sinks::memory::MemoryStore;
 use sinks::resolve::Seen;
@@ -45,7 +46,8 @@ fn reef_at(store: &Path) -> ReefConfig {
 
 fn facts() -> Facts {
     let known = Known { store_name: "s".to_owned(), rules: RULES, scope: Scope::default() };
-    Facts { known, network: Network::plain(), api_url: None, answer_wait: Duration::from_secs(60) }
+    let analyst = Arc::new(Analyst::without_model());
+    Facts { known, network: Network::plain(), doors: None, answer_wait: Duration::from_secs(60), analyst }
 }
 
 /// The number of the file at a path, once there is another one than `before`.
@@ -182,6 +184,15 @@ impl StoreReader for Stuck {
         pending().await
     }
     async fn rows_of(&self, _: &'static DerivedTable, _: Option<&Cursor>, _: usize) -> Result<Page, SinkError> {
+        pending().await
+    }
+    async fn rows_with(
+        &self,
+        _: &'static DerivedTable,
+        _: (&'static str, &str),
+        _: Option<&Cursor>,
+        _: usize,
+    ) -> Result<Page, SinkError> {
         pending().await
     }
     async fn totals(&self) -> Result<Totals, SinkError> {

@@ -9,7 +9,7 @@ mod planted;
 mod tunnel;
 
 use super::run_failure::run_failure;
-use super::{display, summary};
+use super::{analyst, display, services, summary};
 use crate::entry::runtime;
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
@@ -20,16 +20,21 @@ use mesh::{Network, ReefSettings, Underlay};
 use model::clock::{Clock, SystemClock};
 use model::colony::ColonyIdentity;
 use model::colony::identity_from_id;
+use model::instruments::Registry;
 use model::time::{DAY_MS, TimeMs};
 use pipelines::config::{self, ReefConfig};
 use pipelines::open::store;
 use pipelines::progress::Progress;
 use pipelines::run::{Controls, RunOptions};
 use reef::Report;
+use reef::api::{Pages, Reading};
 use reef::report::CANDIDATES_SHOWN_MAX;
 use serde_json::json;
+use sinks::StoreReader;
 use sources::generator::{Fleet, FleetConfig};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
 
@@ -67,12 +72,18 @@ pub struct DemoArgs {
     /// Put each colony behind a WireGuard mesh of its own, in user space
     #[arg(long)]
     pub mesh: bool,
+    /// Show the store in a dashboard at the end, until Ctrl-C
+    #[arg(long)]
+    pub serve: bool,
+    /// Where the dashboard listens with --serve; port 0 takes a free one
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:3100")]
+    pub listen: SocketAddr,
 }
 
 /// Runs the demo.
 pub fn run(args: &DemoArgs, output: &Output) -> Result<(), Failure> {
     runtime()?.block_on(async {
-        let stopped = watch_shutdown(output, || ())?;
+        let mut stopped = watch_shutdown(output, || ())?;
         let fleet = generate(args)?;
         let folder = Folder::fresh(&args.out)?;
         let identities = fleet.truth.colonies.iter().map(|id| identity(id)).collect();
@@ -92,7 +103,7 @@ pub fn run(args: &DemoArgs, output: &Output) -> Result<(), Failure> {
         let config = folder.write_config(&colonies)?;
         output.message("the reef starts; the last two days of events arrive while it runs");
         let reef = (&config, folder.config(), network.clone());
-        let summary = watch_reef(reef, &mut colonies, live, &fleet, stopped, output).await?;
+        let summary = watch_reef(reef, &mut colonies, live, &fleet, stopped.clone(), output).await?;
         network.close().await;
         colonies.stop().await?;
 
@@ -109,8 +120,26 @@ pub fn run(args: &DemoArgs, output: &Output) -> Result<(), Failure> {
                 reef::text::report(&report),
                 score.to_text()
             )
-        })
+        })?;
+        if args.serve { show_until(&mut stopped, (&config, args.listen), reader, output).await } else { Ok(()) }
     })
+}
+
+/// Opens the dashboard over the demo's store, and says where it is, last of all.
+async fn show_until(
+    stopped: &mut watch::Receiver<bool>,
+    (config, listen): (&ReefConfig, SocketAddr),
+    reader: Arc<dyn StoreReader>,
+    output: &Output,
+) -> Result<(), Failure> {
+    let mut config = config.clone();
+    config.api.listen = listen;
+    let reading = (Reading::Store(reader), analyst::of(&config, output));
+    let services = services::open((&config, Pages::Beside), reading, &Registry::new(), output).await?;
+    output.message("Ctrl-C ends it");
+    let _ = stopped.wait_for(|stop| *stop).await;
+    services.close().await;
+    Ok(())
 }
 
 /// A fleet whose history ended last midnight.

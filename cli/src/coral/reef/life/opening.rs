@@ -135,8 +135,11 @@ fn tell_rest(config: &ReefConfig, state: &RunState, output: &Output) -> Result<(
     if let Some(api) = &state.api {
         line(output, &format!("Services: {api}"))?;
     }
+    if let Some(url) = &state.dashboard {
+        line(output, &format!("Dashboard: {url}"))?;
+    }
     let value = json!({
-        "event": "running", "reef_id": state.reef_id, "pid": state.pid, "api": state.api, "colonies": state.colonies,
+        "event": "running", "reef_id": state.reef_id, "pid": state.pid, "api": state.api, "dashboard": state.dashboard, "colonies": state.colonies,
         "config": state.config.display().to_string(), "log": state.log.as_ref().map(|log| log.display().to_string()),
     });
     output.item(&value, |_| "\nReef is running!".to_owned())
@@ -181,6 +184,7 @@ mod tests {
             log: None,
             phase: phase.to_owned(),
             api: Some("http://127.0.0.1:3101".to_owned()),
+            dashboard: None,
             colonies: links.iter().map(link).collect(),
             generation: 1,
             reload_problem: None,

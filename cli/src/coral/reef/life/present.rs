@@ -9,7 +9,7 @@ use model::topology::ColonyStatus;
 use pipelines::config::ReefConfig;
 use pipelines::progress::Phase;
 use pipelines::run::RunningReef;
-use std::net::SocketAddr;
+use reef::api::Doors;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -43,12 +43,13 @@ impl Present {
     }
 
     /// A run begins with this configuration.
-    pub fn begin(&self, config: &ReefConfig, reef: &RunningReef, api: Option<SocketAddr>, began: TimeMs) {
+    pub fn begin(&self, config: &ReefConfig, reef: &RunningReef, doors: Option<Doors>, began: TimeMs) {
         self.with(|now| {
             now.reef = Some(reef.clone());
             now.began = began;
             now.colonies = config.colonies.iter().map(|colony| colony.colony_id.clone()).collect();
-            now.state.api = api.map(|address| format!("http://{address}"));
+            now.state.api = doors.as_ref().map(|doors| format!("http://{}", doors.api));
+            now.state.dashboard = doors.and_then(|doors| doors.dashboard);
             now.run_file.api = now.state.api.clone();
             if let Err(error) = now.claim.write(&now.run_file) {
                 tracing::warn!(%error, "other programs do not find the address of the services");

@@ -174,6 +174,7 @@ fn present(
         log,
         phase: "restoring".to_owned(),
         api: None,
+        dashboard: None,
         colonies: Vec::new(),
         generation: 1,
         reload_problem: None,

@@ -69,6 +69,9 @@ pub struct RunState {
     pub phase: String,
     /// Where its services listen.
     pub api: Option<String>,
+    /// Where people look at it.
+    #[serde(default)]
+    pub dashboard: Option<String>,
     /// Its colonies.
     pub colonies: Vec<Link>,
     /// Number of the configuration in force: 1, and one more after each reload.

@@ -150,6 +150,66 @@ fn neighbours_of_a_deployment_are_none_where_no_topology_is_known() {
     assert_eq!(coral(folder.path(), "affected p99").0, Exit::NotFound);
 }
 
+/// Two weeks in which each deployment of staging is followed by an error spike in production after 2 h 15 m, except the
+/// last, which is still to come.
+fn foreseen() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let mut events = String::new();
+    let mut event = |id: &str, environment: &str, event_type: &str, day: i64, minutes: i64| {
+        let (day, hour, minute) = (1 + day + minutes / 1440, minutes / 60 % 24, minutes % 60);
+        let time = format!("2024-11-{day:02}T{hour:02}:{minute:02}:00Z");
+        writeln!(
+            events,
+            "{{\"event_id\":\"{id}\",\"colony_id\":\"my-shop-{environment}\",\"timestamp\":\"{time}\",\
+             \"event_type\":\"{event_type}\",\"service_id\":\"checkout\"}}"
+        )
+        .unwrap();
+    };
+    for day in 0..14 {
+        // at no fixed hour
+        let minutes = 360 + (day * day * 37 % 11) * 60 + day * 7;
+        event(&format!("s{day}"), "staging", "deploy", day, minutes);
+        if day < 13 {
+            event(&format!("p{day}"), "production", "error_spike", day, minutes + 135);
+        }
+    }
+    std::fs::write(folder.path().join("events.ndjson"), events).unwrap();
+    std::fs::write(
+        folder.path().join("reef.toml"),
+        "reef_id = \"r\"\n[[sources]]\nkind = \"files\"\nevents = [\"events.ndjson\"]\n[storage]\ntype = \"duckdb\"\n\
+         path = \"reef.duckdb\"\n[engine]\nworkers = 1\n",
+    )
+    .unwrap();
+    let reef = folder.path().join("reef.toml");
+    let (exit, streams) = call::<CoralPipeline>(&["coral-pipeline", "run", reef.to_str().unwrap(), "--json"]);
+    assert_eq!(exit, Exit::Ok, "{}", streams.stdout());
+    folder
+}
+
+#[test]
+fn what_a_pattern_expects_next_and_how_often_it_was_right() {
+    let folder = foreseen();
+    let page = text(folder.path(), "predictions");
+    // 2024-11-14 12:31, and 2 h 15 m
+    let begin = "1 open prediction:\n\n  … error spike in production checkout expected between 2024-11-14 ";
+    assert!(page.starts_with(begin), "{page}");
+    assert!(page.contains(" %, because of deploy of checkout in staging at 12:31 (c-"), "{page}");
+    assert!(page.contains("\n  ✓ error spike in production checkout came at "), "{page}");
+    assert!(page.contains(" came true, 100 % (") && page.contains(" · 2h15m ahead · predicts with "), "{page}");
+    let open = document(folder.path(), "predictions --outcome open");
+    let (first, id) = (&open["predictions"][0], open["predictions"][0]["correlation_id"].as_str().unwrap());
+    assert_eq!(
+        (&open["total"], &first["outcome"], &first["source_event_id"]),
+        (&1.into(), &"open".into(), &"s13".into())
+    );
+    let expected = "2024-11-14T14:46:00Z";
+    assert!(first["expected_from"].as_str().unwrap() < expected && expected <= first["expected_to"].as_str().unwrap());
+    let one = text(folder.path(), &format!("correlation {id}"));
+    let hits = document(folder.path(), &format!("predictions --pattern {id}"))["total"].as_u64().unwrap() - 1;
+    assert!(hits >= 5 && one.contains(&format!("predicted {} times: {hits} hits, 1 open\n", hits + 1)), "{one}");
+    assert_eq!(coral(folder.path(), "predictions --pattern c-none").0, Exit::NotFound);
+}
+
 #[test]
 fn every_question_has_one_json_document_with_its_completeness() {
     let folder = reef();
@@ -161,6 +221,7 @@ fn every_question_has_one_json_document_with_its_completeness() {
         "versions",
         "topology",
         "correlations --state all",
+        "predictions",
     ] {
         let json = document(folder.path(), line);
         assert_eq!(json["completeness"]["complete"], true, "{line}: {json}");
@@ -257,7 +318,7 @@ fn a_colony_that_was_never_heard_is_named_and_fails_where_completeness_is_requir
     let reef = folder.path().join("reef.toml");
     let colony = "[[colonies]]\ncolony_id = \"my-shop-qa\"\nendpoint = \"http://127.0.0.1:1\"\n";
     std::fs::write(&reef, std::fs::read_to_string(&reef).unwrap() + colony).unwrap();
-    for line in ["deployments", "health", "versions", "topology", "correlations"] {
+    for line in ["deployments", "health", "versions", "topology", "correlations", "predictions"] {
         let page = text(folder.path(), line);
         assert!(page.contains("⚠ Incomplete: 1 of 3 colonies not current: my-shop-qa never seen"), "{line}: {page}");
         let (exit, streams) = coral(folder.path(), &format!("{line} --require-complete"));
@@ -282,6 +343,7 @@ fn help_begins_with_an_example_and_fits_a_screen() {
         "topology",
         "correlations",
         "correlation",
+        "predictions",
     ] {
         let (exit, streams) = call::<Coral>(&["coral", "reef", command, "--help"]);
         let page = streams.stdout();

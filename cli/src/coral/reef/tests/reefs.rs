@@ -195,6 +195,7 @@ fn answering(socket: &std::path::Path, phase: &str) -> tokio::runtime::Runtime {
         log: None,
         phase: phase.to_owned(),
         api: None,
+        dashboard: None,
         colonies: vec![Link { colony_id: "former".to_owned(), connected: true, error: String::new() }],
         generation: 1,
         reload_problem: None,
