@@ -25,7 +25,6 @@ const TABLES: &[(&str, &str)] = &[
     ("service_nodes", ""),
     ("service_edges", ""),
     ("colony_status", ", updated_at"),
-    ("predictions", ""),
     ("rejects", ""),
     ("rejects_omitted", ", updated_at"),
     ("source_positions", ", updated_at"),

@@ -1,6 +1,7 @@
 //! Results are a function of the set of rows: any order, repeats, tick size and number of workers give one hash.
 
 use fixtures::random::Random;
+use model::derived::Value;
 use model::event::Event;
 use model::metric::MetricPoint;
 use model::pattern::{Finding, PatternState};
@@ -11,9 +12,11 @@ use model::time::{DAY_MS, HOUR_MS, MINUTE_MS, TimeMs};
 use operators::dataflow::{Evaluate, Params};
 use operators::events::EventParams;
 use operators::metrics::MetricParams;
+use operators::predictions::{PATTERN_DAYS, PREDICTIONS, current_since};
 use pipelines::engine::Engine;
 use proptest::prelude::*;
 use sha2::{Digest, Sha256};
+use sinks::schema::DERIVED;
 use std::collections::BTreeMap;
 
 pub const START: TimeMs = TimeMs(1_700_006_400_000); // 2023-11-15T00:00:00Z
@@ -22,6 +25,7 @@ fn params() -> Params {
     Params {
         events: EventParams { horizon_ms: 12 * DAY_MS, ..EventParams::default() },
         metrics: MetricParams { max_lag_ms: HOUR_MS, window_ms: 12 * HOUR_MS, ..MetricParams::default() },
+        derived_events: true,
     }
 }
 
@@ -87,17 +91,18 @@ fn order(events: &[Event], metrics: &[MetricPoint]) -> Evaluate {
 }
 
 /// Runs the rows in ticks of at most `tick_rows`, evaluating every `evaluate_each` ticks and at the end.
-fn findings(
+fn results(
     events: &[Event],
     metrics: &[MetricPoint],
     workers: usize,
     tick_rows: usize,
     evaluate_each: usize,
-) -> Vec<Finding> {
+) -> Results {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let mut engine = Engine::start(params(), workers).unwrap();
         let mut present: BTreeMap<Finding, i64> = BTreeMap::new();
+        let mut derived: BTreeMap<(String, Vec<Value>), Vec<Value>> = BTreeMap::new();
         let mut events_left = events.chunks(tick_rows.max(1));
         let mut metrics_left = metrics.chunks(tick_rows.max(1));
         let (mut fed_events, mut fed_metrics) = (0, 0);
@@ -113,8 +118,17 @@ fn findings(
             fed_metrics += rows.metrics.len();
             let evaluate =
                 (is_last || tick % evaluate_each == 0).then(|| order(&events[..fed_events], &metrics[..fed_metrics]));
-            for (finding, diff) in engine.tick(rows.into(), evaluate).await.unwrap().findings {
+            let outcome = engine.tick(rows.into(), evaluate).await.unwrap();
+            for (finding, diff) in outcome.findings {
                 *present.entry(finding).or_default() += diff;
+            }
+            for change in outcome.derived {
+                let Some(table) = DERIVED.iter().find(|one| one.table.name == change.table) else {
+                    panic!("{change:?}")
+                };
+                let of = |row: &[Value]| (change.table.clone(), row[..table.table.key].to_vec());
+                change.removed.iter().for_each(|key| drop(derived.remove(&of(key))));
+                derived.extend(change.upserts.iter().map(|row| (of(row), row.clone())));
             }
             if is_last {
                 break;
@@ -122,12 +136,31 @@ fn findings(
         }
         present.retain(|_, count| *count != 0);
         assert!(present.values().all(|count| *count == 1), "every finding is present once");
-        present.into_keys().collect()
+        // older predictions are final: as an evaluation saw them
+        let since = current_since(&params().events, order(events, metrics).events_now.unwrap());
+        let is_foretold = |table: &str| [PREDICTIONS, PATTERN_DAYS].contains(&table);
+        let is_current = |row: &[Value]| {
+            let mut times =
+                row.iter().filter_map(|value| if let Value::Time(time) = value { Some(*time) } else { None });
+            times.next().is_some_and(|time| time >= since)
+        };
+        derived.retain(|(table, _), row| !is_foretold(table) || is_current(row));
+        Results { findings: present.into_keys().collect(), derived: derived.into_iter().collect() }
     })
 }
 
-fn hash(findings: &[Finding]) -> String {
-    let digest = Sha256::digest(serde_json::to_vec(findings).unwrap());
+/// A table and the key of one of its rows.
+type Place = (String, Vec<Value>);
+
+/// What a run ends with.
+struct Results {
+    findings: Vec<Finding>,
+    /// Rows of derived tables.
+    derived: Vec<(Place, Vec<Value>)>,
+}
+
+fn hash(results: &Results) -> String {
+    let digest = Sha256::digest(serde_json::to_vec(&(&results.findings, &results.derived)).unwrap());
     digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
@@ -137,7 +170,9 @@ type Case<'a> = (&'a str, &'a [Event], &'a [MetricPoint], usize, usize, usize);
 #[test]
 fn the_planted_relations_are_found() {
     let (events, metrics) = rows(1);
-    let findings = findings(&events, &metrics, 1, usize::MAX, 1);
+    let Results { findings, derived } = results(&events, &metrics, 1, usize::MAX, 1);
+    let predictions = derived.iter().filter(|((table, _), _)| table == PREDICTIONS).count();
+    assert!(predictions >= 3, "{predictions} predictions");
     let confirmed: Vec<String> = findings
         .iter()
         .filter(|finding| finding.correlation.state == PatternState::Confirmed)
@@ -160,7 +195,7 @@ proptest! {
     #[test]
     fn one_hash_for_any_order_repeats_ticks_and_workers(seed in 0_u64..1_000_000) {
         let (events, metrics) = rows(seed);
-        let expected = hash(&findings(&events, &metrics, 1, usize::MAX, 1));
+        let expected = hash(&results(&events, &metrics, 1, usize::MAX, 1));
 
         let mut random = Random(seed ^ 0xfeed);
         let (mut shuffled_events, mut shuffled_metrics) = (events.clone(), metrics.clone());
@@ -183,7 +218,7 @@ proptest! {
             ("four workers, at once", &shuffled_events, &shuffled_metrics, 4, usize::MAX, 1),
         ];
         for (case, events, metrics, workers, tick_rows, evaluate_each) in cases {
-            let actual = hash(&findings(events, metrics, workers, tick_rows, evaluate_each));
+            let actual = hash(&results(events, metrics, workers, tick_rows, evaluate_each));
             prop_assert_eq!(&actual, &expected, "{} (seed {})", case, seed);
         }
     }

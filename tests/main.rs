@@ -1,12 +1,14 @@
 //! The workspace's tests in one binary: properties that no crate can check by itself.
 #![allow(clippy::unwrap_used)] // a test that meets what it did not expect has to fail
 
+mod analyses;
 mod api_page;
 mod clickhouse;
 mod clocks;
 mod cluster;
 mod copy;
 mod crash;
+mod dashboard;
 mod determinism;
 mod disk_full;
 mod exit_codes;
@@ -16,6 +18,7 @@ mod kafka;
 mod late;
 mod lifecycle;
 mod live;
+mod llm_page;
 mod mcp_page;
 mod meshes;
 mod questions;

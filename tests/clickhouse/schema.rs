@@ -4,7 +4,7 @@ use super::InDatabase;
 use crate::support::clickhouse::Server;
 use sinks::StoreWriter;
 use sinks::clickhouse::{ClickHouseConfig, ClickHouseReader, ClickHouseStore, Retention, server_facts};
-use sinks::compliance::derived::SCHEMA;
+use sinks::compliance::derived::{SCHEMA, SCORE_COLUMNS, SCORES, predictions};
 use sinks::error::FaultClass;
 use sinks::schema::Schema;
 
@@ -17,7 +17,7 @@ async fn opening_twice_changes_nothing_and_a_newer_store_is_refused() {
     drop(fixture.opened().await);
     let (first, tables) = (versions(), server.query(&fixture.database, "SHOW TABLES"));
     assert_eq!(first.lines().count(), migrations::CLICKHOUSE.len(), "{first}");
-    assert_eq!(tables.lines().count(), 20, "{tables}");
+    assert_eq!(tables.lines().count(), 25, "{tables}");
     drop(fixture.opened().await);
     assert_eq!(versions(), first);
     let facts = server_facts(fixture.config()).await.unwrap();
@@ -131,6 +131,23 @@ async fn time_limits_follow_the_configuration() {
     server.clear_log();
     drop(ClickHouseStore::open(with_retention(&fixture, 30)).await.unwrap());
     assert!(!server.log().iter().any(|sql| sql.contains("ALTER")), "correct limits stay unchanged");
+}
+
+#[tokio::test]
+async fn a_view_scores_the_predictions_of_each_pattern() {
+    let Some(server) = Server::any() else { return };
+    let fixture = InDatabase::new(&server);
+    let mut store = ClickHouseStore::open(fixture.config()).await.unwrap();
+    store.commit(&predictions()).await.unwrap();
+    let sql = format!("SELECT {SCORE_COLUMNS} FROM prediction_scores ORDER BY days");
+    let answer = server.query(&fixture.database, &sql);
+    let rows: Vec<Vec<f64>> =
+        answer.lines().map(|line| line.split('\t').map(|value| value.parse().unwrap()).collect()).collect();
+    assert_eq!(rows.len(), SCORES.len(), "{answer}");
+    for (row, expected) in rows.iter().zip(SCORES) {
+        assert_eq!(row.len(), expected.len());
+        assert!(row.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-5), "{row:?}");
+    }
 }
 
 #[tokio::test]

@@ -12,8 +12,20 @@ const RUN_TIME_COLUMNS: [&str; 6] =
 /// Columns with which ClickHouse's tables decide between copies of a row.
 const STORE_COLUMNS: [&str; 2] = ["ingest_version", "removed"];
 
-/// Tables about processes, owners and what was learnt when, not rows.
-const OWN_TABLES: [&str; 3] = ["writers", "store_owner", "correlation_revisions"];
+/// Tables about processes, owners and what was learnt when, not rows; and a view of predictions of any age.
+const OWN_TABLES: [&str; 4] = ["writers", "store_owner", "correlation_revisions", "prediction_scores"];
+
+/// Tables of which older rows are final: as the run saw them whose look-back they left. The newest two days are inside the
+/// look-back of every horizon that tests use.
+const AGED: [(&str, &str); 2] = [("predictions", "issued_at"), ("prediction_days", "day")];
+
+/// The condition for rows of a table that depend on the rows of the store alone.
+fn current(table: &str) -> String {
+    let aged = AGED.iter().find(|(name, _)| *name == table);
+    aged.map_or(String::new(), |(_, column)| {
+        format!("WHERE {column} > (SELECT max(timestamp) FROM federated_events) - INTERVAL 2 DAY")
+    })
+}
 
 /// The tables behind `federated_metrics` in DuckDB: series ids depend on arrival order.
 const MADE_OF: &str = "'metric_series', 'metric_buckets'";
@@ -50,7 +62,7 @@ fn rows_of(db: &duckdb::Connection, table: &str) -> String {
     );
     let columns = dump(db, &columns);
     let kept: Vec<&str> = columns.lines().filter(|name| !RUN_TIME_COLUMNS.contains(name)).collect();
-    format!("SELECT {} FROM {table} ORDER BY ALL", kept.join(", "))
+    format!("SELECT {} FROM {table} {} ORDER BY ALL", kept.join(", "), current(table))
 }
 
 /// The same of a ClickHouse database, as one sees it who asks for the rows that count.
@@ -60,7 +72,7 @@ pub fn tables_in(server: &Server, database: &str) -> Tables {
     assert!(names.lines().count() > 10, "the schema exists: {names}");
     let of_run = [&RUN_TIME_COLUMNS[..], &STORE_COLUMNS].concat().join(", ");
     let rows = |table: &str| {
-        let sql = format!("SELECT * EXCEPT ({of_run}) FROM {table} FINAL ORDER BY ALL FORMAT TSV");
+        let sql = format!("SELECT * EXCEPT ({of_run}) FROM {table} FINAL {} ORDER BY ALL FORMAT TSV", current(table));
         server.query(database, &sql)
     };
     names.lines().filter(|table| !OWN_TABLES.contains(table)).map(|table| (table.to_owned(), rows(table))).collect()

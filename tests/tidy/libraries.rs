@@ -31,6 +31,19 @@ const FENCES: &[Fence] = &[
     },
     Fence { library: "buffa", crates: &["reef"], folders: &["reef/src/rpc", "reef/tests/conformance"] },
     Fence { library: "rmcp", crates: &["reef"], folders: &["reef/src/mcp"] },
+    Fence { library: "maud", crates: &["reef"], folders: &["reef/src/dashboard"] },
+    Fence { library: "genai", crates: &["reef"], folders: &["reef/src/analysis/providers/prices.rs"] },
+    Fence {
+        library: "hyper",
+        crates: &["mesh", "sinks", "reef"],
+        folders: &[
+            "mesh/src/discovery",
+            "mesh/src/link",
+            "mesh/src/memory.rs",
+            "sinks/src/clickhouse",
+            "reef/src/analysis/providers/http.rs",
+        ],
+    },
     Fence { library: "prometheus", crates: &["model"], folders: &["model/src/instruments.rs"] },
     Fence { library: "anyhow", crates: &["cli", "xtask"], folders: &[] },
 ];

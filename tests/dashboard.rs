@@ -1,0 +1,183 @@
+//! The dashboard in a real browser, over the store of a generated fleet with hostile texts.
+
+use crate::services::Serving;
+use crate::support::{Reef, program};
+use serde_json::Value;
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdout, Command, Stdio};
+
+/// The script that drives the browser.
+const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/dashboard/browser.mjs");
+/// Checks that the script reports.
+const CHECKS: [&str; 8] = ["pages", "axe", "narrow", "keyboard", "quiet", "clicks", "shift", "scriptless"];
+/// Text of which nothing may reach a browser as more than text.
+const HOSTILE: &str = "\\\"'><script>alert(1)</script><img src=x onerror=alert(2)>";
+
+/// The browser's tools; says what is missing.
+fn tools(name: &str) -> Option<PathBuf> {
+    let folder = std::env::var_os("BROWSER_TOOLS").map(PathBuf::from);
+    let folder = folder.filter(|folder| folder.join("node_modules/playwright-core").is_dir());
+    if folder.is_none() || std::env::var_os("CHROMIUM").is_none() {
+        #[expect(clippy::print_stderr, reason = "a skipped test must be seen")]
+        {
+            eprintln!("SKIPPED {name}: BROWSER_TOOLS, CHROMIUM name no browser; cargo xtask test fetches what it can");
+        }
+        return None;
+    }
+    folder
+}
+
+/// The script in one of its modes.
+fn script(mode: &str, url: &str) -> Command {
+    let mut node = Command::new("node");
+    node.arg(SCRIPT).arg(mode).arg(url).stdout(Stdio::piped()).stdin(Stdio::piped());
+    node
+}
+
+/// Generates a fleet into `folder`.
+fn generate(folder: &Path, (colonies, days): (&str, &str)) {
+    let fleet = folder.join("fleet");
+    let generate = Command::new(program("coral-pipeline"))
+        .args(["generate", "--colonies", colonies, "--days", days, "--out"])
+        .arg(&fleet)
+        .output()
+        .unwrap();
+    assert!(generate.status.success(), "{}", String::from_utf8_lossy(&generate.stderr));
+}
+
+/// Runs a reef over the fleet of `folder`; `extra` are more lines of events.
+fn reef_over(folder: &Path, extra: &str) -> Reef {
+    let fleet = folder.join("fleet");
+    let (mut events, hostile) = (vec![fleet.join("events.ndjson")], folder.join("hostile.ndjson"));
+    if !extra.is_empty() {
+        std::fs::write(&hostile, extra).unwrap();
+        events.push(hostile);
+    }
+    let metrics = fleet.join("metrics.parquet");
+    let body = format!(
+        "[[sources]]\nkind = \"files\"\nmetrics = [{metrics:?}]\nevents = {events:?}\n\n\
+         [api]\nenabled = false\nlisten = \"127.0.0.1:0\"\n"
+    );
+    let reef = Reef::new(&body);
+    reef.run();
+    reef
+}
+
+/// An event whose every text is hostile, at the time of the newest generated events.
+fn hostile(at_ms: i64) -> String {
+    format!(
+        "{{\"event_id\":\"{HOSTILE}\",\"colony_id\":\"evil-production\",\"timestamp\":{at_ms},\"event_type\":\"deploy\",\
+         \"service_id\":\"{HOSTILE}\",\"severity\":\"error\",\"description\":\"{HOSTILE}\",\
+         \"application_name\":\"{HOSTILE}\",\"environment\":\"{HOSTILE}\",\
+         \"metadata\":{{\"version\":\"{HOSTILE}\",\"{HOSTILE}\":\"{HOSTILE}\"}}}}\n"
+    )
+}
+
+/// The newest time of a generated fleet, in milliseconds since 1970.
+fn newest(folder: &Path) -> i64 {
+    let events = std::fs::read_to_string(folder.join("fleet/events.ndjson")).unwrap();
+    let times = events.lines().filter_map(|line| {
+        let event: Value = serde_json::from_str(line).unwrap();
+        event["timestamp"]
+            .as_i64()
+            .or_else(|| model::time::TimeMs::parse_rfc3339(event["timestamp"].as_str()?).map(|at| at.0))
+    });
+    times.max().unwrap()
+}
+
+#[test]
+fn every_page_is_sound_in_a_real_browser() {
+    if tools("every_page_is_sound_in_a_real_browser").is_none() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    generate(folder.path(), ("4", "20"));
+    let reef = reef_over(folder.path(), &hostile(newest(folder.path())));
+    let serving = Serving::start("serve", &reef);
+    let output = script("check", &format!("http://{}", serving.address())).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    let reports: Vec<Value> = text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    let wrong: Vec<&Value> = reports.iter().filter(|one| !one["faults"].as_array().unwrap().is_empty()).collect();
+    assert!(wrong.is_empty(), "{wrong:#?}");
+    let done: Vec<&str> = reports.iter().map(|one| one["check"].as_str().unwrap()).collect();
+    assert_eq!(done, CHECKS, "{}", String::from_utf8_lossy(&output.stderr));
+    serving.stop();
+}
+
+/// A browser that watches a page, step by step.
+struct Watching {
+    child: Child,
+    lines: BufReader<ChildStdout>,
+}
+
+impl Watching {
+    fn start(url: &str) -> Watching {
+        let mut child = script("watch", url).spawn().unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap());
+        let mut watching = Watching { child, lines };
+        assert_eq!(watching.next()["step"], "watching");
+        watching
+    }
+
+    fn next(&mut self) -> Value {
+        let mut line = String::new();
+        self.lines.read_line(&mut line).unwrap();
+        serde_json::from_str(&line).unwrap_or_else(|error| panic!("the browser ended: {error} {line:?}"))
+    }
+
+    /// Waits until the page shows a step.
+    fn until(&mut self, step: &str) {
+        writeln!(self.child.stdin.as_mut().unwrap(), "{step}").unwrap();
+        assert_eq!(self.next()["step"], step);
+    }
+}
+
+impl Drop for Watching {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn a_page_says_that_the_reef_is_away_and_comes_back_by_itself() {
+    if tools("a_page_says_that_the_reef_is_away_and_comes_back_by_itself").is_none() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    generate(folder.path(), ("4", "20"));
+    let reef = reef_over(folder.path(), "");
+    let serving = Serving::start("serve", &reef);
+    let address = serving.address().to_owned();
+    let mut watching = Watching::start(&format!("http://{address}"));
+    serving.stop();
+    watching.until("gone");
+    let text = std::fs::read_to_string(reef.config()).unwrap();
+    std::fs::write(reef.config(), text.replace("127.0.0.1:0", &address)).unwrap();
+    let again = Serving::start("serve", &reef);
+    watching.until("back");
+    writeln!(watching.child.stdin.as_mut().unwrap(), "end").unwrap();
+    let report = watching.next();
+    assert_eq!((&report["check"], report["faults"].as_array().unwrap().len()), (&"restart".into(), 0), "{report}");
+    again.stop();
+}
+
+/// Not a test: `cargo xtask screenshots` makes the pictures of docs/dashboard with it.
+#[test]
+fn pictures() {
+    let Ok(mode) = std::env::var("DASHBOARD") else { return };
+    let pictures = std::env::var("DASHBOARD_PICTURES").unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    generate(folder.path(), ("8", "30"));
+    let reef = reef_over(folder.path(), "");
+    let serving = Serving::start("serve", &reef);
+    std::fs::create_dir_all(&pictures).unwrap();
+    let status = script(&mode, &format!("http://{}", serving.address()))
+        .arg(&pictures)
+        .stdout(Stdio::inherit())
+        .status()
+        .unwrap();
+    assert!(status.success());
+    serving.stop();
+}
