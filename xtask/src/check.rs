@@ -1,7 +1,7 @@
 //! `cargo xtask test`: runs every check, also after a failed one, and prints a summary.
 
 use crate::report::Report;
-use crate::{checkout, conformance, kafka, mcp_conformance, setup};
+use crate::{browser, checkout, conformance, kafka, mcp_conformance, setup};
 use anyhow::{Context, Result};
 use std::io::{BufRead, BufReader};
 use std::process::{Command, ExitCode, Stdio};
@@ -18,6 +18,7 @@ pub fn run(args: &[String]) -> Result<ExitCode> {
     step(&mut report, "format", checkout::cargo().args(["fmt", "--all", "--", "--check"]))?;
     dependency_rules(&mut report)?;
     wire_rules(&mut report)?;
+    scripts(&mut report)?;
     let mut clippy = checkout::cargo();
     clippy.args(["clippy", "--workspace", "--all-targets", "--locked"]).args(args).args(["--", "-D", "warnings"]);
     step(&mut report, "lints", &mut clippy)?;
@@ -60,6 +61,17 @@ fn wire_rules(report: &mut Report) -> Result<()> {
     }
 }
 
+/// The types of the dashboard's scripts.
+fn scripts(report: &mut Report) -> Result<()> {
+    match browser::tools()? {
+        Ok(tools) => step(report, "scripts", &mut browser::type_check(&tools)),
+        Err(reason) => {
+            report.skipped(format!("SKIPPED scripts (reef/src/dashboard/assets): {reason}"));
+            Ok(())
+        }
+    }
+}
+
 /// All tests and doc tests. Their output is parsed, to count the tests and the skipped ones.
 ///
 /// They are not compiled by clippy's driver, which would lint them in the same pass: it turns off the optimisations of
@@ -78,6 +90,10 @@ fn tests(report: &mut Report, args: &[String]) -> Result<()> {
     match mcp_conformance::folder()? {
         Ok(folder) => drop(cargo.env(mcp_conformance::FOLDER, folder)),
         Err(reason) => println!("mcp-conformance: {reason}"),
+    }
+    match browser::browser()? {
+        Ok(found) => drop(cargo.env(browser::FOLDER, found.tools).env(browser::BROWSER, found.program)),
+        Err(reason) => println!("browser: {reason}"),
     }
     let started = announce("tests", &cargo);
     let mut child = cargo.stdout(Stdio::piped()).spawn().with_context(|| format!("cannot start {cargo:?}"))?;

@@ -1,6 +1,7 @@
 //! `cargo xtask`: developer and CI tasks besides `cargo build` and `cargo run`.
 #![allow(clippy::print_stdout, clippy::print_stderr)] // a command line tool: printing is its output
 
+mod browser;
 mod check;
 mod checkout;
 mod conformance;
@@ -21,11 +22,13 @@ cargo xtask <command>
 
   setup            fetch the prebuilt DuckDB library once and link it to .deps/duckdb
   demo [args]      setup, then `coral-pipeline demo [args]`
-  eval WHAT        run a long evaluation (deployments) and write its figures to docs/evaluation; --data DIR for the
+  eval WHAT        run a long evaluation (deployments, analysis) and write its figures to docs/evaluation; --data DIR for the
                    recordings [default: ../shared/data]
   fuzz TARGET S    feed a decoder (csv, ndjson, parquet, kafka, config, grpc) with broken input for S seconds
   conformance      run the official Connect suite against the RPC (needs Go; `test` does the same)
   mcp-conformance  run the official MCP suite against the tools (needs npm; `test` does the same)
+  screenshots      pictures of the dashboard into docs/dashboard; --measure: its sizes and times as a table
+                   (needs npm and chromium)
   kafka            fetch Apache Kafka for the tests (needs java and mvn; `test` does the same)
   test [args]      setup, the tools the tests need, then format, lints, dependency rules, wire rules and
                    all tests; args go to the cargo commands (`--features bundled` compiles DuckDB instead)
@@ -44,12 +47,17 @@ fn main() -> ExitCode {
 
 fn run(command: &str, args: &[String]) -> anyhow::Result<ExitCode> {
     match command {
-        "setup" => setup::run(args),
+        "setup" => {
+            let done = setup::run(args)?;
+            browser::announce()?;
+            Ok(done)
+        }
         "demo" => demo::run(args),
         "eval" => eval::run(args),
         "fuzz" => fuzz::run(args),
         "conformance" => conformance::run(args),
         "mcp-conformance" => mcp_conformance::run(args),
+        "screenshots" => browser::screenshots(args),
         "kafka" => kafka::run(args),
         "test" => check::run(args),
         "ci" => checkout::run(std::process::Command::new("bash").arg(".ci/run")),
