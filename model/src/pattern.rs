@@ -73,6 +73,23 @@ impl PatternKey {
     }
 }
 
+/// A stable id of the prediction that a source event opens: `p-` and the first 20 hexadecimal digits of SHA-256.
+///
+/// ```
+/// use coral_model::pattern::prediction_id;
+/// assert_eq!(prediction_id("c-1", "e1"), prediction_id("c-1", "e1"));
+/// assert_ne!(prediction_id("c-1", "e1"), prediction_id("c-1e", "1"));
+/// ```
+pub fn prediction_id(correlation_id: &str, source_event_id: &str) -> String {
+    let mut hash = Sha256::new();
+    for part in [correlation_id, source_event_id] {
+        hash.update((part.len() as u64).to_le_bytes());
+        hash.update(part.as_bytes());
+    }
+    let hex: String = hash.finalize().iter().take(10).map(|byte| format!("{byte:02x}")).collect();
+    format!("p-{hex}")
+}
+
 /// Life of a pattern.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
