@@ -2,9 +2,9 @@
 // writes a picture of each page; `measure URL` prints how long pages take and how large they are.
 // The tools (playwright-core, axe-core) are in the folder that BROWSER_TOOLS names; CHROMIUM is the browser.
 import { createRequire } from "node:module";
-import { join } from "node:path";
+import { delimiter, join } from "node:path";
 import { createInterface } from "node:readline";
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 
 const require = createRequire(join(process.env.BROWSER_TOOLS, "node_modules/"));
 const { chromium } = require("playwright-core");
@@ -12,7 +12,14 @@ const axe = readFileSync(require.resolve("axe-core/axe.min.js"), "utf8");
 const [mode, base, folder] = process.argv.slice(2);
 const PAGES = ["/", "/patterns", "/timeline", "/compare", "/services", "/events?range=30d", "/health"];
 
-const browser = await chromium.launch({ executablePath: process.env.CHROMIUM, args: ["--no-sandbox"] });
+/** The browser's path: CHROMIUM may be a name that the PATH knows. */
+function program() {
+  const name = process.env.CHROMIUM;
+  const folders = name.includes("/") ? [] : (process.env.PATH ?? "").split(delimiter);
+  return folders.map((folder) => join(folder, name)).find((path) => existsSync(path)) ?? name;
+}
+
+const browser = await chromium.launch({ executablePath: program(), args: ["--no-sandbox"] });
 
 /** A page that remembers what must not happen. */
 async function open(options = {}) {
