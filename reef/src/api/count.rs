@@ -28,8 +28,8 @@ impl Requests {
 pub(super) async fn count(State(requests): State<Requests>, request: Request, next: Next) -> Response {
     let path = request.uri().path();
     // whatever else is asked for is one label
-    let mut named = ROUTES.into_iter().chain(dashboard::PATHS);
-    let route = named.find(|route| *route == path).or_else(|| rpc::method(path)).unwrap_or("other");
+    let named = ROUTES.into_iter().find(|route| *route == path);
+    let route = named.or_else(|| dashboard::counted(path)).or_else(|| rpc::method(path)).unwrap_or("other");
     let began = Instant::now();
     let response = next.run(request).await;
     requests.took.with(&[route]).observe(began.elapsed());

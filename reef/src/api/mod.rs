@@ -166,11 +166,11 @@ impl Services {
         let requests = Requests::of(&registry);
         let served = Served::new(reading.clone(), scope.clone(), doors.clone()).with_analyst(Arc::clone(&analyst));
         let rpc = rpc::router(served);
-        let here = Here::new(reading.clone(), scope.clone(), doors.clone()).with_analyst(analyst);
+        let here = Here::new(reading.clone(), scope.clone(), doors.clone()).with_analyst(Arc::clone(&analyst));
         let mcp = mcp::http::router(Arc::new(here));
         let pages = match listening.pages {
             Pages::Closed => Router::new(),
-            _ => dashboard::router((reading.clone(), scope), doors.clone(), login(&guard)),
+            _ => dashboard::router((reading.clone(), scope), analyst, doors.clone(), login(&guard)),
         };
         let app = router(Shared { reading, registry }, (rpc, mcp, pages), guard, requests);
         let (stop, stopped) = watch::channel(false);

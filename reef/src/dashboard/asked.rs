@@ -3,7 +3,10 @@
 use super::Dashboard;
 use super::query::Query;
 use super::shown::quoted;
+use crate::access::Role;
+use crate::analysis::journal::Record;
 use crate::answers::fleet::{Filter, Fleet};
+use crate::answers::part::{Listed, Part};
 use crate::answers::range::{Range, RangeQuestion};
 use crate::answers::{AnswerError, Answered, Question, Scope};
 use model::time::{DAY_MS, HOUR_MS, TimeMs};
@@ -29,6 +32,8 @@ pub struct Asked {
     pub query: Query,
     /// Reads the store.
     pub reader: Arc<dyn StoreReader>,
+    /// What the caller may do.
+    pub role: Role,
     /// The colonies, as of the begin of the request.
     pub fleet: Fleet,
     /// What the services have in common.
@@ -61,6 +66,14 @@ impl Asked {
     /// Answers a question as the command line does.
     pub async fn answer(&self, question: Question) -> Result<Answered, AnswerError> {
         question.answer(self.reader.as_ref(), self.scope()).await
+    }
+
+    /// The questions in words that were recorded, the newest first; one with its texts.
+    pub async fn recorded(&self, analysis_id: Option<String>, part: Part) -> Result<Listed<Record>, Problem> {
+        let analyst = Arc::clone(&self.dashboard.analyst);
+        // the journal is a file of several megabytes
+        let read = tokio::task::spawn_blocking(move || analyst.recorded(analysis_id.as_deref(), &part)).await;
+        Ok(read.map_err(|_| Problem::Closed { why: "the record of analyses could not be read" })??)
     }
 
     /// Environment and application that were picked.

@@ -182,7 +182,7 @@ fn incident(one: &Incident) -> Markup {
             td {
                 @match (&one.correlation_id, one.correlation_score) {
                     (Some(id), Some(score)) => {
-                        a href=(shown::pattern_address(id)) { "a confirmed pattern" } " (" (shown::data(score, &format!("{score:.2}"))) ")"
+                        a href=(shown::pattern_address(id)) { "a confirmed pattern" } " (" (shown::data(score as f32, &format!("{score:.2}"))) ")"
                     }
                     _ => span.muted { "time only" },
                 }

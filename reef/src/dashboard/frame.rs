@@ -9,12 +9,13 @@ use model::time::TimeMs;
 use std::collections::BTreeSet;
 
 /// Pages of the navigation.
-const PAGES: [(&str, &str); 6] = [
+const PAGES: [(&str, &str); 7] = [
     ("/", "Overview"),
     ("/patterns", "Patterns"),
     ("/timeline", "Timeline"),
     ("/compare", "Compare"),
     ("/services", "Services"),
+    ("/analyses", "Analyses"),
     ("/health", "Reef"),
 ];
 /// Fields that no picker chooses and that narrow what is shown: a removable sign for each.

@@ -27,13 +27,22 @@
 //! | `series` | series as a table, and data of charts |
 //! | `services` | versions and calls |
 //! | `events` | the events of a range |
+//! | `analyses` | the questions in words that were asked, and the form that asks |
+//! | `asking` | a question of that form |
+//! | `analysis` | one analysis |
+//! | `cited` | evidence of an analysis, with links to its rows |
+//! | `lately` | answers with their evidence, kept for a while |
 //! | `health` | the reef itself |
 //!
 //! A page asks [`crate::answers`] and nothing else, so that it has no number that `--json` lacks. HTML is made by maud,
 //! which escapes text; it is named in this folder only.
 
+mod analyses;
+mod analysis;
 mod asked;
+mod asking;
 mod assets;
+mod cited;
 mod compare;
 mod deployment;
 mod events;
@@ -45,6 +54,7 @@ mod health;
 mod histogram;
 mod judged;
 mod lanes;
+mod lately;
 mod live;
 mod overview;
 mod pattern;
@@ -62,6 +72,7 @@ mod timeline;
 mod words;
 
 use crate::access::{Caller, DeniedKind, Role};
+use crate::analysis::Analyst;
 use crate::answers::Scope;
 use crate::answers::fleet::Fleet;
 use crate::reading::{Doors, Reading};
@@ -80,8 +91,10 @@ use tokio::sync::Semaphore;
 
 pub(crate) use session::{Login, cookie_of, token_of};
 
+/// The path of one analysis, as routes and counts know it.
+const ANALYSIS: &str = "/analyses/{id}";
 /// Paths of pages, as requests are counted.
-pub(crate) const PATHS: [&str; 14] = [
+pub(crate) const PATHS: [&str; 16] = [
     "/",
     "/patterns",
     "/pattern",
@@ -90,6 +103,8 @@ pub(crate) const PATHS: [&str; 14] = [
     "/compare",
     "/services",
     "/events",
+    analyses::PATH,
+    ANALYSIS,
     "/health",
     "/series",
     "/data/series",
@@ -99,6 +114,8 @@ pub(crate) const PATHS: [&str; 14] = [
 ];
 /// Pages that are made at once; the store itself reads for two of them.
 const PAGES_AT_ONCE: usize = 4;
+/// Questions in words that are answered at once for browsers; the analyst has limits of its own.
+const QUESTIONS_AT_ONCE: usize = 2;
 /// How long a page may take, with its wait for a turn.
 const PAGE_WAIT: Duration = Duration::from_secs(20);
 
@@ -111,10 +128,20 @@ pub struct Dashboard {
     login: Login,
     turns: Semaphore,
     judged: judged::Known,
+    analyst: Arc<Analyst>,
+    questions: Semaphore,
+    lately: lately::Lately,
 }
 
-/// The routes of the pages. Who calls is read from the request's extensions ([`Caller`]).
-pub fn router((reading, scope): (Reading, Scope), doors: Doors, login: Login) -> Router {
+/// The path under which a request is counted; `None` for one that no page has.
+pub(crate) fn counted(path: &str) -> Option<&'static str> {
+    let path = if path.starts_with(analysis::PREFIX) { ANALYSIS } else { path };
+    PATHS.into_iter().find(|known| *known == path)
+}
+
+/// The routes of the pages. Who calls is read from the request's extensions ([`Caller`]); questions in words are answered by
+/// the analyst.
+pub fn router((reading, scope): (Reading, Scope), analyst: Arc<Analyst>, doors: Doors, login: Login) -> Router {
     let dashboard = Arc::new(Dashboard {
         reading,
         scope,
@@ -123,6 +150,9 @@ pub fn router((reading, scope): (Reading, Scope), doors: Doors, login: Login) ->
         login,
         turns: Semaphore::new(PAGES_AT_ONCE),
         judged: judged::Known::default(),
+        analyst,
+        questions: Semaphore::new(QUESTIONS_AT_ONCE),
+        lately: lately::Lately::default(),
     });
     let readable = PATHS.iter().filter(|path| !["/live", "/login"].contains(*path));
     let readable = readable.fold(Router::new(), |router, path| router.route(path, get(page)));
@@ -130,6 +160,7 @@ pub fn router((reading, scope): (Reading, Scope), doors: Doors, login: Login) ->
     let open = Router::new()
         .route("/login", get(session::form).post(session::log_in))
         .route("/logout", post(session::log_out))
+        .route(analyses::PATH, post(asking::ask))
         .route("/assets/{name}", get(assets::file));
     readable.merge(open).with_state(dashboard).layer(from_fn(headers::set))
 }
@@ -153,20 +184,21 @@ async fn permit(request: Request, next: Next) -> Response {
 async fn page(State(dashboard): State<Arc<Dashboard>>, request: Request) -> Response {
     let path = request.uri().path().to_owned();
     let query = Query::read(request.uri().query().unwrap_or_default());
+    let role = request.extensions().get::<Caller>().and_then(Caller::role).unwrap_or(Role::Readonly);
     let here = query.address(&path);
-    let made = tokio::time::timeout(PAGE_WAIT, dashboard.make(path.clone(), query)).await;
+    let made = tokio::time::timeout(PAGE_WAIT, dashboard.make(path.clone(), query, role)).await;
     made.unwrap_or_else(|_| problem::late(PAGE_WAIT, &path, &here))
 }
 
 impl Dashboard {
     /// The response to a request for a page.
-    async fn make(self: &Arc<Self>, path: String, query: Query) -> Response {
+    async fn make(self: &Arc<Self>, path: String, query: Query, role: Role) -> Response {
         // an error means that the services are closing
         let Ok(_turn) = self.turns.acquire().await else {
             return problem::closed(&path, "The reef is ending.", "This page comes back by itself.");
         };
         let is_data = problem::is_data(&path);
-        let asked = match self.asked(path, query).await {
+        let asked = match self.asked(path, query, role).await {
             Ok(asked) => asked,
             Err(problem) if is_data => return problem::data(&problem),
             Err(problem) => return problem::response(&problem, None),
@@ -182,7 +214,7 @@ impl Dashboard {
         }
     }
 
-    async fn asked(self: &Arc<Self>, path: String, query: Query) -> Result<Asked, Problem> {
+    async fn asked(self: &Arc<Self>, path: String, query: Query, role: Role) -> Result<Asked, Problem> {
         if self.reading.phase() == Some(Phase::Restoring) {
             return Err(Problem::Closed {
                 why: "The engine is being restored: its windows are rebuilt from stored rows.",
@@ -190,7 +222,7 @@ impl Dashboard {
         }
         let reader = self.reading.reader().await.ok_or(Problem::Closed { why: "The reef is ending." })?;
         let fleet = Fleet::read(reader.as_ref(), &self.scope).await.map_err(crate::answers::AnswerError::from)?;
-        Ok(Asked { path, query, reader, fleet, dashboard: Arc::clone(self) })
+        Ok(Asked { path, query, reader, role, fleet, dashboard: Arc::clone(self) })
     }
 }
 
@@ -207,6 +239,8 @@ async fn content(asked: &Asked) -> Result<Page, Problem> {
         "/events" => events::page(asked).await,
         "/health" => health::page(asked).await,
         "/series" => series::page(asked).await,
+        analyses::PATH => analyses::page(asked).await,
+        path if path.starts_with(analysis::PREFIX) => analysis::page(asked).await,
         _ => Err(Problem::NoPage),
     }
 }

@@ -80,6 +80,13 @@ pub fn closed(path: &str, why: &str, hint: &str) -> Response {
     (status, Html(plain(why, html! { (hint) }, live::UNKNOWN).into_string())).into_response()
 }
 
+/// The answer to a form that is not of a page of this reef.
+pub fn foreign() -> Response {
+    let hint = html! { "Open the page of this reef and send the form there: " a href="/" { "Overview" } };
+    let document = plain("This form was not sent by a page of this reef", hint, "");
+    (StatusCode::FORBIDDEN, Html(document.into_string())).into_response()
+}
+
 /// The answer to a script that has no valid token.
 pub fn logged_out() -> Response {
     let body = json!({ "message": "the token is not valid", "hint": "log in again" });

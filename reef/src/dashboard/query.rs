@@ -4,6 +4,8 @@ use std::fmt::Write;
 
 /// Longest query that is read; a page has no longer one.
 const BYTES_MAX: usize = 4_096;
+/// Longest form that is read: a question of the longest kind, with each byte as three characters.
+pub const FORM_BYTES_MAX: usize = 8_192;
 /// Most fields that are read.
 const FIELDS_MAX: usize = 64;
 
@@ -14,9 +16,11 @@ pub struct Query(Vec<(String, String)>);
 impl Query {
     /// Reads `a=1&b=2`. Fields without a value are left out: a form sends them for what was not chosen.
     pub fn read(text: &str) -> Query {
-        if text.len() > BYTES_MAX {
-            return Query::default();
-        }
+        if text.len() > BYTES_MAX { Query::default() } else { Query::form(text) }
+    }
+
+    /// The same of a form, whose body is at most [`FORM_BYTES_MAX`] long.
+    pub fn form(text: &str) -> Query {
         let fields = text.split('&').take(FIELDS_MAX).filter_map(|field| field.split_once('='));
         let decoded = fields.map(|(name, value)| (decoded(name), decoded(value)));
         Query(decoded.filter(|(_, value)| !value.trim().is_empty()).collect())

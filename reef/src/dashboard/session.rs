@@ -3,7 +3,7 @@
 use super::Dashboard;
 use super::frame::head;
 use super::query::Query;
-use crate::access::{Caller, DeniedKind, Role, TokenCheck};
+use crate::access::{Asker, Caller, DeniedKind, Role, TokenCheck};
 use axum::body::to_bytes;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
@@ -16,8 +16,8 @@ use std::sync::Arc;
 const FORM_MAX: usize = 8_192;
 /// Longest token; ours are shorter.
 const TOKEN_MAX: usize = 256;
-/// What else a cookie has. It is sent with links of other sites, so that a pasted link opens its page; it counts for reading
-/// only, and the origin of each form is checked.
+/// What else a cookie has. It is sent with links of other sites, so that a pasted link opens its page; it counts for reading,
+/// and for forms that a page of this reef itself has sent.
 const ATTRIBUTES: &str = "HttpOnly; SameSite=Lax; Path=/";
 
 /// What the pages know of tokens.
@@ -53,12 +53,63 @@ pub(crate) fn cookie_of(reef_id: &str) -> String {
 
 /// The token of a browser's request. It counts for reading only: another page cannot make a browser change anything.
 pub(crate) fn token_of<'a>(method: &Method, headers: &'a HeaderMap, cookie: &str) -> Option<&'a str> {
-    if ![Method::GET, Method::HEAD].contains(method) {
-        return None;
-    }
+    if [Method::GET, Method::HEAD].contains(method) { kept(headers, cookie) } else { None }
+}
+
+/// The token that a browser has kept.
+fn kept<'a>(headers: &'a HeaderMap, cookie: &str) -> Option<&'a str> {
     let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
     let mut pairs = cookies.flat_map(|value| value.split(';')).filter_map(|pair| pair.trim().split_once('='));
     pairs.find(|(name, _)| *name == cookie).map(|(_, token)| token)
+}
+
+/// Who sends a form, and by which name they are counted.
+pub struct Sender {
+    /// What they may do.
+    pub role: Role,
+    /// Their name.
+    pub asker: Asker,
+}
+
+/// Why a form is not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unsent {
+    /// There is no valid token.
+    LoggedOut,
+    /// It is not of a page of this reef.
+    Foreign,
+    /// Tokens cannot be checked now.
+    Unavailable,
+}
+
+/// Who sends a form that may spend something. A cookie counts only with the origin of this very reef, which a browser states
+/// with each form, and which no page of another site can choose.
+pub fn sender(dashboard: &Dashboard, request: &Request) -> Result<Sender, Unsent> {
+    let (headers, extensions) = (request.headers(), request.extensions());
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
+    let host = host.or(request.uri().authority().map(|authority| authority.as_str()));
+    let is_own = headers.get(header::ORIGIN).map(|origin| {
+        let site = origin.to_str().ok().and_then(|origin| origin.split_once("://")).map(|(_, site)| site);
+        site.is_some() && site == host
+    });
+    if is_own == Some(false) {
+        return Err(Unsent::Foreign);
+    }
+    if let Some(role) = extensions.get::<Caller>().and_then(Caller::role) {
+        return Ok(Sender { role, asker: extensions.get::<Asker>().cloned().unwrap_or_default() });
+    }
+    let Some(token) = kept(headers, &dashboard.login.cookie).filter(|kept| !kept.is_empty()) else {
+        return Err(Unsent::LoggedOut);
+    };
+    if is_own.is_none() {
+        return Err(Unsent::Foreign);
+    }
+    match checked(dashboard, token) {
+        // the public part of the token, as other callers are counted
+        Ok(role) => Ok(Sender { role, asker: Asker(token.split('_').nth(1).unwrap_or_default().to_owned()) }),
+        Err(Notice::Unavailable) => Err(Unsent::Unavailable),
+        Err(_) => Err(Unsent::LoggedOut),
+    }
 }
 
 /// Whether a text can be a token: nothing that could end a header.

@@ -125,11 +125,13 @@ pub fn name_or_dash(text: &str) -> Markup {
 /// How something is: a sign, a word and a colour.
 pub fn state(word: &str) -> Markup {
     let (class, sign) = match word {
-        "healthy" | "success" | "current" | "confirmed" | "newest" | "pass" | "running" => ("good", "✓"),
-        "degraded" | "warning" | "late" | "behind" | "rolled_back" | "draining" | "withdrawn" => ("warn", "▲"),
+        "healthy" | "success" | "current" | "confirmed" | "newest" | "pass" | "running" | "answered" => ("good", "✓"),
+        "degraded" | "warning" | "late" | "behind" | "rolled_back" | "draining" | "withdrawn" | "cancelled" => {
+            ("warn", "▲")
+        }
         "unhealthy" | "failed" | "critical" | "unreachable" | "revoked" => ("bad", "✗"),
         "stale" => ("warn", "◷"),
-        "candidate" | "pending" | "info" | "differs" | "restoring" => ("note", "◌"),
+        "candidate" | "pending" | "info" | "differs" | "restoring" | "template" | "started" => ("note", "◌"),
         _ => ("none", "–"),
     };
     html! { span class={ "state " (class) } { span.sign aria-hidden="true" { (sign) } " " (word.replace('_', " ")) } }

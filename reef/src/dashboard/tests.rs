@@ -2,9 +2,11 @@
 #![allow(clippy::unwrap_used)]
 
 mod access;
+mod asking;
 mod numbers;
 
 use super::headers::POLICY;
+use crate::analysis::Analyst;
 use crate::answers::Scope;
 use crate::api::tokens::Tokens;
 use crate::api::{Listening, Pages, Reading, Services};
@@ -17,6 +19,7 @@ use sinks::compliance::commit_of;
 use sinks::compliance::rows::{event, finding};
 use sinks::memory::MemoryStore;
 use sinks::{Commit, StoreWriter};
+use std::sync::Arc;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -41,6 +44,11 @@ struct Answer {
 
 impl Opened {
     async fn over(store: &MemoryStore, require_token: bool) -> Opened {
+        Opened::with(store, require_token, Analyst::without_model()).await
+    }
+
+    /// The same; questions in words are answered by this analyst.
+    async fn with(store: &MemoryStore, require_token: bool, analyst: Analyst) -> Opened {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("tokens.json");
         let tokens = Tokens::of(&file, SystemClock::shared());
@@ -51,7 +59,8 @@ impl Opened {
         let listening = Listening { listen, require_token, tokens: file, pages: Pages::Beside };
         let scope = Scope { reef_id: REEF.to_owned(), ..Scope::default() };
         let reading = (Reading::Store(store.reader()), scope);
-        let services = Services::open(&listening, reading, Registry::new(), SystemClock::shared()).await.unwrap();
+        let (analyst, clock) = (Arc::new(analyst), SystemClock::shared());
+        let services = Services::open_with(&listening, reading, analyst, Registry::new(), clock).await.unwrap();
         Opened { services, tokens, _folder: folder }
     }
 
@@ -111,8 +120,8 @@ async fn store() -> MemoryStore {
 }
 
 /// Pages without a needed parameter.
-const PAGES: [&str; 7] =
-    ["/", "/patterns?state=all", "/timeline", "/compare", "/services", "/events?range=30d", "/health"];
+const PAGES: [&str; 8] =
+    ["/", "/patterns?state=all", "/timeline", "/compare", "/services", "/events?range=30d", "/analyses", "/health"];
 
 /// The ids of patterns that a page links to.
 fn patterns_of(body: &str) -> Vec<String> {

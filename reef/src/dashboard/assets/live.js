@@ -55,6 +55,7 @@ function found() {
 /** Whether a reader is typing, choosing or selecting something, which new content would undo. */
 function isBusy() {
   const active = document.activeElement;
+  if ([...document.querySelectorAll("textarea")].some((area) => area.value !== area.defaultValue)) return true;
   if (active instanceof HTMLSelectElement) return Date.now() - chosenAt < TOUCH_MS;
   if (active instanceof HTMLTextAreaElement) return true;
   if (active instanceof HTMLInputElement) return !["checkbox", "radio", "button", "submit"].includes(active.type);
@@ -144,8 +145,21 @@ async function look() {
   }
 }
 
+/** A question is sent once: its answer may cost tokens. @param {HTMLFormElement} form */
+function askOnce(form) {
+  const button = form.querySelector("button");
+  if (!button) return;
+  form.addEventListener("submit", () => {
+    button.disabled = true;
+    say("The question is being answered.");
+  });
+}
+
 /** Pickers send themselves; commands can be copied. */
 function prepare() {
+  for (const form of document.querySelectorAll("form.ask")) {
+    if (form instanceof HTMLFormElement) askOnce(form);
+  }
   for (const form of document.querySelectorAll("form.pickers")) {
     if (!(form instanceof HTMLFormElement)) continue;
     form.addEventListener("change", () => {
@@ -174,6 +188,10 @@ prepare();
 for (const kind of ["pointerdown", "keydown"]) {
   document.addEventListener(kind, (event) => { if (event.target instanceof HTMLSelectElement) chosenAt = Date.now(); });
 }
+// a page that the browser has kept is as it was left
+addEventListener("pageshow", () => {
+  for (const button of document.querySelectorAll("form.ask button")) if (button instanceof HTMLButtonElement) button.disabled = false;
+});
 document.addEventListener("selectionchange", () => { selectedAt = Date.now(); });
 if (tag !== "") {
   setTimeout(watch, EVERY_MS);

@@ -1,0 +1,144 @@
+//! Questions in words from a page: who may ask, from where, what is shown of the answer, and of those that were asked.
+
+use super::*;
+use crate::access::Role;
+use crate::analysis::Most;
+use crate::answers::tests::predictions::foreseen;
+use crate::dashboard::cookie_of;
+use std::path::Path;
+
+const SLOWER: &str = "question=why+is+production+slower+than+staging%3F";
+
+/// An analyst without a model that records.
+fn recording(folder: &Path, per_hour: u32) -> Analyst {
+    let most = Most { per_hour, at_once: 10, tokens_per_day: None, cost_micros_per_day: None };
+    Analyst::new(None, most, &folder.join("analyses.ndjson"), SystemClock::shared())
+}
+
+/// Where a response leads.
+fn location(answer: &Answer) -> String {
+    let line = answer.head.lines().find_map(|line| line.strip_prefix("location: "));
+    line.unwrap_or_else(|| panic!("{} {}", answer.head, answer.body)).trim().to_owned()
+}
+
+#[tokio::test]
+async fn a_question_leads_to_the_page_of_its_answer_and_stays_in_the_list() {
+    let (store, folder) = (foreseen().await, tempfile::tempdir().unwrap());
+    let opened = Opened::with(&store, false, recording(folder.path(), 10)).await;
+    let sent = opened.send("POST", "/analyses", &[], SLOWER).await;
+    assert_eq!(sent.status, 303, "{}", sent.body);
+    let address = location(&sent);
+    assert!(address.starts_with("/analyses/a-"), "{address}");
+    let page = opened.get(&address).await;
+    assert_eq!(page.status, 200, "{}", page.body);
+    for words in [
+        "why is production slower than staging?",
+        "<a href=\"#E1\">E1</a>",
+        "id=\"E1\"",
+        "both series",
+        "Values and query",
+        "SELECT ",
+        "What could be done",
+        "coral reef compare",
+        "Nothing: no model was asked.",
+    ] {
+        assert!(page.body.contains(words), "{words}: {}", page.body);
+    }
+    assert!(!page.body.contains("in the store now"), "its evidence is that of the answer");
+    let list = opened.get("/analyses").await.body;
+    assert!(list.contains(&format!("href=\"{address}\"")) && list.contains("the template"), "{list}");
+}
+
+#[tokio::test]
+async fn a_stored_analysis_shows_what_its_question_finds_now() {
+    let (store, folder) = (foreseen().await, tempfile::tempdir().unwrap());
+    let before = Opened::with(&store, false, recording(folder.path(), 10)).await;
+    let address = location(&before.send("POST", "/analyses", &[], SLOWER).await);
+    // another process: it has the record only
+    let opened = Opened::with(&store, false, recording(folder.path(), 10)).await;
+    for _ in 0..2 {
+        let page = opened.get(&address).await;
+        assert_eq!(page.status, 200, "{}", page.body);
+        for words in ["in the store now", "id=\"E1\"", "both series", "Finding: "] {
+            assert!(page.body.contains(words), "{words}: {}", page.body);
+        }
+    }
+    let unknown = opened.get("/analyses/a-0").await;
+    assert!(unknown.status == 404 && unknown.body.contains("there is no analysis"), "{}", unknown.body);
+}
+
+#[tokio::test]
+async fn an_answer_that_is_not_recorded_is_shown_at_once() {
+    let store = foreseen().await;
+    let opened = Opened::over(&store, false).await;
+    let answer = opened.send("POST", "/analyses", &[], SLOWER).await;
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    assert!(
+        answer.body.contains("This answer is not recorded") && answer.body.contains("id=\"E1\""),
+        "{}",
+        answer.body
+    );
+    // it would be replaced by the list
+    assert!(answer.body.contains("data-tag=\"\""), "{}", answer.body);
+}
+
+#[tokio::test]
+async fn a_question_that_has_no_answer_comes_back_with_the_reason_and_what_was_typed() {
+    let (store, folder) = (foreseen().await, tempfile::tempdir().unwrap());
+    let opened = Opened::with(&store, false, recording(folder.path(), 1)).await;
+    let empty = opened.send("POST", "/analyses", &[], "question=+&range=7d").await;
+    assert!(empty.status == 400 && empty.body.contains("no question is asked"), "{}", empty.body);
+    assert!(empty.body.contains("<option value=\"7d\" selected"), "{}", empty.body);
+    let long = format!("question={}", "%3Cb%3E".repeat(1_000));
+    let answer = opened.send("POST", "/analyses", &[], &long).await;
+    assert!(answer.status == 400 && answer.body.contains("is too long"), "{}", answer.body);
+    assert!(answer.body.contains("&lt;b&gt;&lt;b&gt;") && !answer.body.contains("<b>"), "{}", answer.body);
+    assert_eq!(opened.send("POST", "/analyses", &[], SLOWER).await.status, 303);
+    let limited = opened.send("POST", "/analyses", &[], SLOWER).await;
+    assert!(limited.status == 429 && limited.head.contains("retry-after: "), "{}", limited.head);
+    assert!(limited.body.contains("why is production slower than staging?"), "{}", limited.body);
+}
+
+#[tokio::test]
+async fn only_a_form_of_this_reef_asks_and_only_for_who_may_spend_tokens() {
+    let (store, folder) = (foreseen().await, tempfile::tempdir().unwrap());
+    let opened = Opened::with(&store, true, recording(folder.path(), 10)).await;
+    let reader = opened.tokens.create("reader", Role::Readonly).unwrap();
+    let analyst = opened.tokens.create("analyst", Role::Analyst).unwrap();
+    let cookie = |token: &str| format!("{}={token}", cookie_of(REEF));
+    let origin = format!("http://{}", opened.services.address());
+    let own = ("origin", origin.as_str());
+    // another page on this machine shares the cookie, and not the origin
+    for other in ["http://localhost:1", "http://127.0.0.1:1", "http://evil.example", "null"] {
+        let headers = [("cookie", cookie(&analyst)), ("origin", other.to_owned())];
+        let headers = headers.each_ref().map(|(name, value)| (*name, value.as_str()));
+        assert_eq!(opened.send("POST", "/analyses", &headers, SLOWER).await.status, 403, "{other}");
+    }
+    let without = opened.send("POST", "/analyses", &[("cookie", cookie(&analyst).as_str())], SLOWER).await;
+    assert!(without.status == 403 && without.body.contains("not sent by a page of this reef"), "{}", without.body);
+    for nobody in [None, Some(cookie("coral_1_2"))] {
+        let mut headers = vec![own];
+        headers.extend(nobody.as_deref().map(|cookie| ("cookie", cookie)));
+        let sent = opened.send("POST", "/analyses", &headers, SLOWER).await;
+        assert_eq!((sent.status, location(&sent).as_str()), (303, "/login?next=%2fanalyses"));
+    }
+    let kept = cookie(&reader);
+    let refused = opened.send("POST", "/analyses", &[own, ("cookie", kept.as_str())], SLOWER).await;
+    assert!(
+        refused.status == 403 && refused.body.contains("coral reef token create --role analyst"),
+        "{}",
+        refused.body
+    );
+    let page = opened.send("GET", "/analyses", &[("cookie", kept.as_str())], "").await;
+    assert!(page.status == 200 && page.body.contains("may spend tokens"), "{}", page.body);
+    assert!(!page.body.contains("<textarea"), "{}", page.body);
+    let kept = cookie(&analyst);
+    let with = ("cookie", kept.as_str());
+    let sent = opened.send("POST", "/analyses", &[own, with], SLOWER).await;
+    assert_eq!(sent.status, 303, "{}", sent.body);
+    let list = opened.send("GET", "/analyses", &[with], "").await.body;
+    let id = analyst.split('_').nth(1).unwrap();
+    assert!(list.contains(&location(&sent)) && list.contains(id), "who asked is known by the token's id: {list}");
+    let hidden = opened.send("GET", &location(&sent), &[("cookie", cookie(&reader).as_str())], "").await;
+    assert!(!hidden.body.contains("slower than"), "{}", hidden.body);
+}
