@@ -15,7 +15,7 @@ pub const BROWSER: &str = "CHROMIUM";
 /// Names of the browser on the `PATH`.
 const NAMES: [&str; 3] = ["chromium", "chromium-browser", "google-chrome"];
 /// Scripts whose types are checked.
-const SCRIPTS: [&str; 2] = ["reef/src/dashboard/assets/live.js", "reef/src/dashboard/assets/compare.js"];
+const SCRIPTS: [&str; 2] = ["reef/src/dashboard/assets/live.js", "reef/src/dashboard/assets/charts.js"];
 /// Folder of the pictures.
 const PICTURES: &str = "docs/dashboard";
 

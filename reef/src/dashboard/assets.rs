@@ -24,7 +24,7 @@ const PLAIN: &str = "text/plain; charset=utf-8";
 static ASSETS: [Asset; 7] = [
     Asset { name: "style.css", kind: STYLE, body: include_bytes!("assets/style.css") },
     Asset { name: "live.js", kind: SCRIPT, body: include_bytes!("assets/live.js") },
-    Asset { name: "compare.js", kind: SCRIPT, body: include_bytes!("assets/compare.js") },
+    Asset { name: "charts.js", kind: SCRIPT, body: include_bytes!("assets/charts.js") },
     Asset { name: "icon.svg", kind: "image/svg+xml", body: include_bytes!("assets/icon.svg") },
     // version 1.6.32, as npm has it
     Asset { name: "uPlot.esm.js", kind: SCRIPT, body: include_bytes!("assets/uPlot.esm.js") },

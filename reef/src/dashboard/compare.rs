@@ -1,9 +1,9 @@
 //! The page of environments side by side: charts on one scale with one crosshair, and how the metrics differ.
 
 use super::asked::{Asked, Problem};
+use super::chart::{self, Chart};
 use super::frame::{Page, Pickers};
 use super::graph::in_order;
-use super::query::address;
 use super::{series, shown, words};
 use crate::answers::compare::{CompareQuestion, Comparison, Difference};
 use crate::answers::correlations::CorrelationsQuestion;
@@ -53,7 +53,7 @@ pub async fn page(asked: &Asked) -> Result<Page, Problem> {
         }
         (shown::command(&command(&sides, asked)))
     };
-    Ok(Page { title: "Compare".to_owned(), under: "/compare", pickers, main, script: Some("compare.js") })
+    Ok(Page { title: "Compare".to_owned(), under: "/compare", pickers, main, script: Some(chart::SCRIPT) })
 }
 
 /// The same in a terminal.
@@ -138,9 +138,12 @@ fn charts(sides: &Sides, found: Option<&PatternLine>, asked: &Asked) -> Markup {
     let field = |name: &str| asked.query.text(name).unwrap_or_default();
     let (from, to, service) = (field("from"), field("to"), field("service"));
     let application = sides.application.as_deref().unwrap_or_default();
-    let unit = shown::unit(asked.scope().metrics.of(metric).unit);
-    let of = |path: &str, environment: &str| {
-        let fields = [
+    let unit = asked.scope().metrics.of(metric).unit;
+    let of = |environment| Chart {
+        environment,
+        title: shown::name(environment),
+        unit,
+        fields: vec![
             ("env", environment),
             ("app", application),
             ("service", service.as_str()),
@@ -148,8 +151,7 @@ fn charts(sides: &Sides, found: Option<&PatternLine>, asked: &Asked) -> Markup {
             ("range", range.as_str()),
             ("from", from.as_str()),
             ("to", to.as_str()),
-        ];
-        address(path, &fields)
+        ],
     };
     html! {
         h2 { (shown::name(metric)) }
@@ -163,24 +165,7 @@ fn charts(sides: &Sides, found: Option<&PatternLine>, asked: &Asked) -> Markup {
                 " – " a href=(shown::pattern_address(&line.correlation_id)) { (words::sentence(line)) }
             }
         }
-        div #charts.charts data-metric=(metric) {
-            @for environment in [&sides.a, &sides.b] {
-                figure data-environment=(environment) data-unit=(unit) data-all=(of("/series", environment)) data-series=(of("/data/series", environment))
-                    data-deployments=(of("/data/deployments", environment)) {
-                    figcaption { h3 { (shown::name(environment)) } p.summary { "The chart needs script; the same points are in the table." } }
-                    div.chart aria-hidden="true" {}
-                    details { summary { "Table of " (shown::name(environment)) }
-                        div.points tabindex="0" role="group" aria-label={ "Points of " (environment) } {
-                            p { a href=(of("/series", environment)) { "All points as a page" } }
-                        }
-                    }
-                }
-            }
-        }
-        p.muted {
-            "A line is the mean of its p95 in each step; the band around it goes from the lowest to the highest value, so that no \
-             spike is lost. Striped ranges are deployments: from start to end. A gap means that nothing was received."
-        }
+        (chart::drawn(metric, &[of(sides.a.as_str()), of(sides.b.as_str())]))
     }
 }
 

@@ -191,7 +191,8 @@ fn incident(one: &Incident) -> Markup {
     }
 }
 
-fn neighbours(title: &str, list: &[Judged]) -> Markup {
+/// Neighbours of one standing, each with what was seen of it; nothing without any.
+pub fn neighbours(title: &str, list: &[Judged]) -> Markup {
     if list.is_empty() {
         return html! {};
     }

@@ -8,6 +8,12 @@ use crate::answers::{AnswerError, Answered, Completeness, Question};
 use crate::report::Report;
 use maud::{Markup, html};
 use model::time::TimeMs;
+use pipelines::clock::CLOCK_NAME;
+use pipelines::deferred::DEFERRED_NAME;
+use sinks::EVALUATED_NAME;
+
+/// Names under which a run keeps positions of its own, beside those of sources.
+const OF_RUN: [&str; 4] = ["lateness-gate", CLOCK_NAME, DEFERRED_NAME, EVALUATED_NAME];
 
 /// The page.
 pub async fn page(asked: &Asked) -> Result<Page, Problem> {
@@ -16,6 +22,8 @@ pub async fn page(asked: &Asked) -> Result<Page, Problem> {
         return Err(Problem::NoPage);
     };
     let report = Report::read(asked.reader.as_ref(), "", 0).await.map_err(AnswerError::from)?;
+    let positions = asked.reader.positions().await.map_err(AnswerError::from)?;
+    let names: Vec<&String> = positions.keys().filter(|name| !OF_RUN.contains(&name.as_str())).collect();
     let uptime = i64::try_from(status.uptime_seconds).unwrap_or(i64::MAX);
     let main = html! {
         section {
@@ -37,6 +45,7 @@ pub async fn page(asked: &Asked) -> Result<Page, Problem> {
             }
         }
         section { h2 { "Colonies" } (colonies(&status.completeness, asked)) (shown::command(&asked.command("status"))) }
+        section { h2 { "Sources" } (sources(&names)) }
         section { h2 { "Rows" } (rows(&report)) }
         section { h2 { "Refused rows" } (rejects(&report)) }
     };
@@ -83,12 +92,44 @@ fn newest(at: Option<TimeMs>) -> Markup {
     html! { @match at { Some(at) => (shown::time(&at.to_string())), None => span.muted { "none" } } }
 }
 
+/// The sources that have committed a position.
+fn sources(names: &[&String]) -> Markup {
+    if names.is_empty() {
+        return shown::empty(
+            "No source has committed a position.",
+            html! { "Rows come from colonies, files and Kafka topics: name one in the configuration, and run the reef." },
+        );
+    }
+    html! {
+        ul { @for name in names { li { (shown::name(name)) } } }
+        p { "Up to where each of their parts is read, in any client of the store:" }
+        (shown::command("SELECT * FROM source_positions ORDER BY ALL"))
+    }
+}
+
 fn rows(report: &Report) -> Markup {
     html! {
         dl.facts.inline {
-            @for (table, count) in &report.totals.rows { dt { code { (table) } } dd { (shown::count(*count)) } }
-            dt { "late" } dd { (shown::count(report.totals.late)) " – stored, and not correlated until a backfill" }
+            @for (table, count) in &report.totals.rows {
+                dt { code { (table) } }
+                dd { @match page_of(table) { Some(to) => a href=(to) { (shown::count(*count)) }, None => (shown::count(*count)) } }
+            }
+            dt { "late" } dd { a href="/events?range=30d" { (shown::count(report.totals.late)) } " – stored, and not correlated until a backfill" }
         }
+    }
+}
+
+/// The page that shows the rows of a table, if there is one.
+fn page_of(table: &str) -> Option<&'static str> {
+    match table {
+        "federated_events" => Some("/events?range=30d"),
+        "federated_metrics" => Some("/series?range=24h"),
+        "env_metric_summary" => Some("/compare?range=7d"),
+        "correlations" | "correlation_evidence" | "event_correlations" => Some("/patterns?state=all"),
+        "deployment_timeline" => Some("/timeline?range=30d"),
+        "service_nodes" | "service_edges" => Some("/services"),
+        "colony_status" | "predictions" => Some("/"),
+        _ => None,
     }
 }
 

@@ -24,7 +24,8 @@
 //! | `judged` | deployments with their verdicts |
 //! | `deployment` | one deployment and its impact |
 //! | `compare` | environments side by side |
-//! | `series` | series as a table, and data of charts |
+//! | `series` | series as a chart and as a table, and data of charts |
+//! | `chart` | what the script of charts draws from |
 //! | `services` | versions and calls |
 //! | `events` | the events of a range |
 //! | `analyses` | the questions in words that were asked, and the form that asks |
@@ -42,6 +43,7 @@ mod analysis;
 mod asked;
 mod asking;
 mod assets;
+mod chart;
 mod cited;
 mod compare;
 mod deployment;

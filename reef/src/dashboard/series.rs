@@ -1,6 +1,7 @@
 //! Series of metrics: the data of charts, which is the answer of `QueryMetrics`, and the same as a table.
 
 use super::asked::{Asked, Problem};
+use super::chart::{self, Chart};
 use super::frame::{Page, Pickers};
 use super::shown;
 use crate::answers::deployments::DeploymentsQuestion;
@@ -72,13 +73,14 @@ async fn deployments(asked: &Asked) -> Result<Answered, Problem> {
     }
 }
 
-/// The page: each series with its points.
+/// The page: a chart where all series are of one metric, and each series with its points.
 pub async fn page(asked: &Asked) -> Result<Page, Problem> {
     let Answered::Metrics(answer) = asked.answer(question(asked, SERIES_MAX, Some(ROWS_MAX))).await? else {
         return Err(Problem::NoPage);
     };
     let pickers = Pickers::of(asked).range(USUAL).environment().application().form();
     let listed = &answer.series;
+    let metric = only_metric(&listed.items);
     let main = html! {
         @if listed.items.is_empty() {
             (shown::empty("No metric was observed in this range.", html! {
@@ -90,13 +92,29 @@ pub async fn page(asked: &Asked) -> Result<Page, Problem> {
                 (shown::count(listed.total)) " series; each row is a step of " (shown::seconds(answer.step_ms / 1_000)) "."
             }
         }
-        @for line in &listed.items { (series(line, asked.scope().metrics.of(&line.metric_name).unit)) }
+        @if let Some(metric) = metric { (charted(metric, asked)) }
+        @for line in &listed.items { (series(line, asked.scope().metrics.of(&line.metric_name).unit, answer.step_ms)) }
         @if let Some(cursor) = &listed.next_cursor { p { a.button href=(asked.here_with("cursor", cursor)) { "More series" } } }
     };
-    Ok(Page { title: "Series".to_owned(), under: "/compare", pickers, main, script: None })
+    let script = metric.map(|_| chart::SCRIPT);
+    Ok(Page { title: "Series".to_owned(), under: "/compare", pickers, main, script })
 }
 
-fn series(line: &SeriesLine, unit: Unit) -> Markup {
+/// The metric of all series, if it is one.
+fn only_metric(lines: &[SeriesLine]) -> Option<&str> {
+    let metric = &lines.first()?.metric_name;
+    lines.iter().all(|line| line.metric_name == *metric).then_some(metric.as_str())
+}
+
+fn charted(metric: &str, asked: &Asked) -> Markup {
+    let mut fields = chart::fields(asked);
+    fields.push(("metric", metric));
+    let environment = asked.query.get("env").unwrap_or_default();
+    let of = Chart { environment, title: shown::name(metric), unit: asked.scope().metrics.of(metric).unit, fields };
+    chart::drawn(metric, &[of])
+}
+
+fn series(line: &SeriesLine, unit: Unit, step_ms: i64) -> Markup {
     let shown = |value: f64| shown::data(value, &unit.shown(value));
     let value = |value: Option<f64>| html! { @match value { Some(value) => (shown(value)), None => "–" } };
     html! {
@@ -108,7 +126,10 @@ fn series(line: &SeriesLine, unit: Unit) -> Markup {
                     table {
                         thead { tr { th { "From" } th.number { "Value" } th.number { "Lowest" } th.number { "Highest" } th.number { "Samples" } } }
                         tbody {
-                            @for (at, sum) in line.points.iter().rev() {
+                            @for (place, (at, sum)) in line.points.iter().enumerate().rev() {
+                                @if line.points.get(place + 1).is_some_and(|(later, _)| *later - *at > step_ms) {
+                                    tr.gap { td colspan="5" { "nothing was received" } }
+                                }
                                 tr {
                                     td { (shown::time(&at.to_string())) }
                                     td.number { (value(sum.value)) }

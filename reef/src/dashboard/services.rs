@@ -1,18 +1,24 @@
-//! The page of services: which version runs where, and who calls whom.
+//! The page of services: which version runs where, whom the last change affected, and who calls whom.
 
 use super::asked::{Asked, Problem};
+use super::deployment::neighbours;
 use super::frame::{Page, Pickers};
 use super::graph::in_order;
 use super::query::address;
 use super::shown;
+use crate::answers::affected::AffectedQuestion;
+use crate::answers::deployments::DeploymentsQuestion;
+use crate::answers::part::Part;
 use crate::answers::topology::{Topology, TopologyQuestion};
 use crate::answers::versions::{ServiceVersion, Versions, VersionsQuestion};
-use crate::answers::{Answered, Question};
+use crate::answers::{Answered, DeploymentLine, Question};
 use maud::{Markup, html};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Rows of each table.
 const ROWS_MAX: usize = 300;
+/// Deployments among which the last one is looked for that made something worse.
+const LOOKED_AT_MAX: usize = 50;
 
 /// The page.
 pub async fn page(asked: &Asked) -> Result<Page, Problem> {
@@ -30,9 +36,43 @@ pub async fn page(asked: &Asked) -> Result<Page, Problem> {
     let pickers = Pickers::of(asked).environment().application().choice(("show", "Show"), None, shows, choices).form();
     let main = html! {
         section { h2 { "Versions" } (matrix(&versions, behind)) (shown::command(&asked.filtered_command(if behind { "versions --behind" } else { "versions" }))) }
+        section { h2 { "Affected and not affected" } (effects(asked).await?) }
         section { h2 { "Calls" } (calls(&topology)) (shown::command(&asked.filtered_command("topology"))) }
     };
     Ok(Page { title: "Services".to_owned(), under: "/services", pickers, main, script: None })
+}
+
+/// Whom the last deployment affected that made something worse, or else the last one.
+async fn effects(asked: &Asked) -> Result<Markup, Problem> {
+    let part = Part { limit: Some(LOOKED_AT_MAX), cursor: None, skip: 0 };
+    let question = DeploymentsQuestion { filter: asked.filter(), part, ..DeploymentsQuestion::default() };
+    let Answered::Deployments(list) = asked.answer(Question::Deployments(question)).await? else {
+        return Err(Problem::NoPage);
+    };
+    let lines = &list.deployments.items;
+    let is_bad = |line: &&DeploymentLine| matches!(line.verdict.as_deref(), Some("degraded" | "failed"));
+    let Some(line) = lines.iter().find(is_bad).or(lines.first()) else {
+        return Ok(shown::empty(
+            "No deployment is known.",
+            html! { "Events of the type deploy, deployment, release, rollout or rollback become deployments." },
+        ));
+    };
+    let id = format!("{}/{}", line.colony_id, line.deployment_id);
+    let Answered::Affected(answer) = asked.answer(Question::Affected(AffectedQuestion { id: id.clone() })).await?
+    else {
+        return Err(Problem::NoPage);
+    };
+    Ok(html! {
+        p {
+            "By " a href=(shown::deployment_address(&line.colony_id, &line.deployment_id)) { (shown::name_or_dash(&line.service_id)) " " (shown::name(&line.shown_versions())) }
+            " in " (shown::name(&line.colony_id)) ", deployed " (shown::time(&line.started_at)) ": " (shown::sentence(&answer.summary)) "."
+        }
+        (neighbours("Affected", &answer.affected))
+        (neighbours("Not affected", &answer.not_affected))
+        (neighbours("Not known", &answer.not_known))
+        p.muted { "The page of each deployment has its own: " a href=(asked.link("/timeline")) { "Timeline" } "." }
+        (shown::command(&asked.command(&format!("affected {}", shown::quoted(&id)))))
+    })
 }
 
 /// A row for each service, a column for each environment.

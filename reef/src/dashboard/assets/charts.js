@@ -1,14 +1,18 @@
-// Compare: a chart for each environment, on one scale, with one crosshair; a switch shifts one of them by the found lag.
+// Charts: one for each environment, on one scale, with one crosshair; a switch shifts one of them by the found lag.
 // @ts-check
 import uPlot from "./uPlot.esm.js";
 
 const HEIGHT = 250;
 /** How long data may take: longer than the reef works on it. */
 const DATA_MS = 25000;
+/** Deployments that are named below a chart. */
+const NAMED_MAX = 12;
+/** How far from a deployment a click may be, and how far a pointer moves before it drags; in pixels. */
+const [NEAR, STILL] = [6, 4];
 const COLOURS = ["--a", "--b", "--c", "--d", "--e", "--f"];
 /** @typedef {{ timestamp: string, value?: number, low?: number, high?: number, sample_count: string }} Point */
 /** @typedef {{ service_id: string, colony_id: string, points: Point[] }} Series */
-/** @typedef {{ from: number, to: number, label: string }} Deployed */
+/** @typedef {{ from: number, to: number, label: string, href: string }} Deployed */
 /** @typedef {{ figure: HTMLElement, environment: string, unit: string, series: Series[], total: number, step: number, from: number,
  *   to: number, deployments: Deployed[], shift: number, chart?: any }} Side */
 
@@ -49,7 +53,8 @@ async function read(figure) {
   const [begin, end] = [seconds(metrics.start_time), seconds(metrics.end_time)];
   const all = deployments.deployments.map((/** @type {any} */ one) => ({
     from: seconds(one.started_at), to: seconds(one.completed_at ?? one.started_at),
-    label: `${one.service_id} ${one.to_version}`,
+    label: `${one.service_id} ${one.to_version}`.trim(),
+    href: `/deployment?id=${encodeURIComponent(`${one.colony_id}/${one.deployment_id}`)}`,
   }));
   return {
     figure, environment: figure.dataset.environment ?? "", unit: figure.dataset.unit ?? "none", series: metrics.series,
@@ -153,10 +158,96 @@ function isolated(chart, column) {
   return places.length > 0 ? places : null;
 }
 
+/** Moves all charts to a part of the time, within what they have. @param {number} min @param {number} max */
+function showPart(min, max) {
+  const length = Math.min(max - min, to - from);
+  const begin = Math.min(Math.max(min, from), to - length);
+  for (const side of sides.values()) side.chart?.setScale("x", { min: begin, max: begin + length });
+}
+
+/** The part that is shown. @returns {[number, number]} */
+function shownPart() {
+  for (const side of sides.values()) {
+    const { min, max } = side.chart?.scales.x ?? {};
+    if (min != null && max != null) return [min, max];
+  }
+  return [from, to];
+}
+
+/** Moves by a button. @param {string | undefined} how */
+function move(how) {
+  const [min, max] = shownPart();
+  const [length, middle] = [max - min, (min + max) / 2];
+  switch (how) {
+    case "in": return showPart(middle - length / 4, middle + length / 4);
+    case "out": return showPart(middle - length, middle + length);
+    case "left": return showPart(min - length / 2, max - length / 2);
+    case "right": return showPart(min + length / 2, max + length / 2);
+    default: return showPart(from, to);
+  }
+}
+
+/** Offers the part that is shown as a page of its own, with points of a shorter step. */
+function offerDetail() {
+  const link = document.getElementById("detail");
+  if (!(link instanceof HTMLAnchorElement)) return;
+  const [min, max] = shownPart();
+  link.hidden = max - min >= (to - from) * 0.999;
+  const url = new URL(location.href);
+  for (const name of ["range", "cursor"]) url.searchParams.delete(name);
+  url.searchParams.set("from", new Date(min * 1000).toISOString());
+  url.searchParams.set("to", new Date(max * 1000).toISOString());
+  link.href = `${url.pathname}${url.search}`;
+}
+
+/** Shift and a drag move the charts; a click on a deployment leads to what it changed. @param {Side} side */
+function followPointer(side) {
+  const { over } = side.chart;
+  /** @type {{ x: number, part: [number, number] } | null} */
+  let held = null;
+  /** @type {number} */
+  let place = 0;
+  let isWaiting = false;
+  over.addEventListener("pointerdown", (/** @type {PointerEvent} */ event) => {
+    place = event.clientX;
+    if (!event.shiftKey) return;
+    held = { x: event.clientX, part: shownPart() };
+    over.setPointerCapture(event.pointerId);
+  });
+  over.addEventListener("pointermove", (/** @type {PointerEvent} */ event) => {
+    if (!held) return;
+    place = event.clientX;
+    if (isWaiting) return;
+    isWaiting = true;
+    requestAnimationFrame(() => {
+      isWaiting = false;
+      if (!held) return;
+      const [min, max] = held.part;
+      const by = (held.x - place) / over.clientWidth * (max - min);
+      showPart(min + by, max + by);
+    });
+  });
+  for (const end of ["pointerup", "pointercancel"]) over.addEventListener(end, () => { held = null; });
+  over.addEventListener("click", (/** @type {MouseEvent} */ event) => {
+    if (event.shiftKey || Math.abs(event.clientX - place) > STILL) return;
+    const at = event.clientX - over.getBoundingClientRect().left;
+    const x = (/** @type {number} */ time) => side.chart.valToPos(time + side.shift, "x");
+    const hit = side.deployments.find((one) => at >= x(one.from) - NEAR && at <= x(one.to) + NEAR);
+    if (hit) location.assign(hit.href);
+  });
+}
+
 /** The part of the time that was chosen; `null` for all of it. @param {any} chart @returns {{ min: number, max: number } | null} */
 function chosen(chart) {
   const { min, max } = chart.scales.x;
   return min == null || max == null || (min === chart.whole[0] && max === chart.whole[1]) ? null : { min, max };
+}
+
+/** What a pressed button does: it selects, apart from with Shift. @param {any} _ @param {EventTarget} over @param {(event: MouseEvent) => void} select */
+function selecting(_, over, select, isOver = true) {
+  return (/** @type {MouseEvent} */ event) => {
+    if (event.button === 0 && !event.shiftKey && (!isOver || event.target === over)) select(event);
+  };
 }
 
 /** Draws a chart, in place of the one that the side has. @param {Side} side */
@@ -181,7 +272,11 @@ function draw(side) {
   side.chart = new uPlot({
     width: place.clientWidth, height: HEIGHT, series, bands, tzDate: (/** @type {number} */ at) => uPlot.tzDate(new Date(at * 1000), "Etc/UTC"),
     legend: { show: false }, padding: [8, 10, 0, 0],
-    cursor: { sync: { key: "compare", setSeries: false }, drag: { x: true, y: false } },
+    cursor: {
+      sync: { key: "compare", setSeries: false }, drag: { x: true, y: false },
+      // with Shift the pointer moves the charts and selects nothing
+      bind: { mousedown: selecting },
+    },
     scales: {
       y: { range: () => [lowest, highest] },
       // all of the data is the range of both sides, so that a shift is seen; a part that was chosen is that part
@@ -189,10 +284,11 @@ function draw(side) {
         min === chart.data[0][0] && max === chart.data[0].at(-1) ? [from, to] : [min, max] },
     },
     axes: [{ ...axis, size: 30, values: times(side) }, { ...axis, size: 78, values }],
-    hooks: { drawClear: [(/** @type {any} */ chart) => deployments(chart, side)] },
+    hooks: { drawClear: [(/** @type {any} */ chart) => deployments(chart, side)], setScale: [offerDetail] },
   }, columns(side), place);
   side.chart.whole = [from, to];
   if (part) side.chart.setScale("x", part);
+  followPointer(side);
 }
 
 /** Gives a chart the newest data; what was zoomed into stays. @param {Side} side */
@@ -232,7 +328,16 @@ function tell(side) {
   }
   const body = table.createTBody();
   for (const one of side.series) {
+    let last = Infinity;
     for (const point of one.points) {
+      if (seconds(point.timestamp) - last > side.step) {
+        const gap = body.insertRow();
+        gap.className = "gap";
+        const cell = gap.insertCell();
+        cell.colSpan = 5;
+        cell.textContent = "nothing was received";
+      }
+      last = seconds(point.timestamp);
       const row = body.insertRow();
       const values = [point.value, point.low, point.high].map((value) => shown(side.unit, value));
       for (const text of [title(side, one), point.timestamp.slice(0, 16).replace("T", " "), ...values]) {
@@ -243,6 +348,28 @@ function tell(side) {
   const points = side.figure.querySelector(".points");
   points?.querySelector("table")?.remove();
   points?.append(table);
+  name(side);
+}
+
+/** Names the deployments of a chart, each with a link to what it changed. @param {Side} side */
+function name(side) {
+  const place = side.figure.querySelector(".deployed");
+  if (!place) return;
+  place.replaceChildren();
+  if (side.deployments.length === 0) return;
+  place.append("Deployments: ");
+  side.deployments.slice(0, NAMED_MAX).forEach((one, number) => {
+    const link = document.createElement("a");
+    link.href = one.href;
+    link.textContent = `${one.label || "deployment"}, ${new Date(one.from * 1000).toISOString().slice(5, 16).replace("T", " ")}`;
+    place.append(number > 0 ? " · " : "", link);
+  });
+  if (side.deployments.length > NAMED_MAX) {
+    const all = document.createElement("a");
+    all.href = side.figure.dataset.timeline ?? "/timeline";
+    all.textContent = "all of them";
+    place.append(" · ", all);
+  }
 }
 
 /** Shifts the source by the found lag, or not. */
@@ -255,6 +382,12 @@ function shift() {
     side.shift = isOn && side.environment === found.dataset.source ? Number(found.dataset.seconds) : 0;
   }
   document.getElementById("charts")?.classList.toggle("stacked", isOn);
+}
+
+/** Buttons are for charts that are there. */
+function showTools() {
+  const tools = document.getElementById("tools");
+  if (tools) tools.hidden = ![...sides.values()].some((side) => side.chart);
 }
 
 /** Charts whose width is no longer that of their figure. */
@@ -291,6 +424,7 @@ async function start() {
     tell(side);
   }
   shift();
+  showTools();
   const answers = await Promise.allSettled(figures.map((figure) => read(figure)));
   if (mine !== round) return;
   const colours = services.join();
@@ -327,6 +461,8 @@ async function start() {
     if (summary) summary.textContent = why;
   }
   fit();
+  showTools();
+  offerDetail();
   document.body.dataset.drawn = String(sides.size);
 }
 
@@ -336,6 +472,10 @@ document.addEventListener("change", (event) => {
   shift();
   sides.forEach(update);
   fit();
+});
+document.addEventListener("click", (event) => {
+  const button = event.target instanceof Element ? event.target.closest("#tools button") : null;
+  if (button instanceof HTMLButtonElement) move(button.dataset.move);
 });
 new ResizeObserver(fit).observe(document.body);
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => sides.forEach((side) => {
