@@ -1,5 +1,7 @@
 //! The dashboard in a real browser, over the store of a generated fleet with hostile texts.
 
+mod evaluation;
+
 use crate::services::Serving;
 use crate::support::{Reef, program};
 use serde_json::Value;
@@ -10,7 +12,8 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 /// The script that drives the browser.
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/dashboard/browser.mjs");
 /// Checks that the script reports.
-const CHECKS: [&str; 8] = ["pages", "axe", "narrow", "keyboard", "quiet", "clicks", "shift", "scriptless"];
+const CHECKS: [&str; 11] =
+    ["pages", "axe", "narrow", "keyboard", "quiet", "clicks", "shift", "moves", "asks", "renewals", "scriptless"];
 /// Text of which nothing may reach a browser as more than text.
 const HOSTILE: &str = "\\\"'><script>alert(1)</script><img src=x onerror=alert(2)>";
 
@@ -112,8 +115,8 @@ struct Watching {
 }
 
 impl Watching {
-    fn start(url: &str) -> Watching {
-        let mut child = script("watch", url).spawn().unwrap();
+    fn start(mode: &str, url: &str) -> Watching {
+        let mut child = script(mode, url).spawn().unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap());
         let mut watching = Watching { child, lines };
         assert_eq!(watching.next()["step"], "watching");
@@ -130,6 +133,13 @@ impl Watching {
     fn until(&mut self, step: &str) {
         writeln!(self.child.stdin.as_mut().unwrap(), "{step}").unwrap();
         assert_eq!(self.next()["step"], step);
+    }
+
+    /// Ends it; nothing that must not happen has happened.
+    fn end(&mut self, check: &str) {
+        writeln!(self.child.stdin.as_mut().unwrap(), "end").unwrap();
+        let report = self.next();
+        assert_eq!((&report["check"], report["faults"].as_array().unwrap().len()), (&check.into(), 0), "{report}");
     }
 }
 
@@ -150,30 +160,63 @@ fn a_page_says_that_the_reef_is_away_and_comes_back_by_itself() {
     let reef = reef_over(folder.path(), "");
     let serving = Serving::start("serve", &reef);
     let address = serving.address().to_owned();
-    let mut watching = Watching::start(&format!("http://{address}"));
+    let mut watching = Watching::start("watch", &format!("http://{address}"));
     serving.stop();
     watching.until("gone");
     let text = std::fs::read_to_string(reef.config()).unwrap();
     std::fs::write(reef.config(), text.replace("127.0.0.1:0", &address)).unwrap();
     let again = Serving::start("serve", &reef);
     watching.until("back");
-    writeln!(watching.child.stdin.as_mut().unwrap(), "end").unwrap();
-    let report = watching.next();
-    assert_eq!((&report["check"], report["faults"].as_array().unwrap().len()), (&"restart".into(), 0), "{report}");
+    watching.end("restart");
     again.stop();
+}
+
+#[test]
+fn a_revoked_token_leads_to_the_login_and_another_one_back_to_the_page() {
+    if tools("a_revoked_token_leads_to_the_login_and_another_one_back_to_the_page").is_none() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    generate(folder.path(), ("2", "3"));
+    let reef = reef_over(folder.path(), "");
+    let text = std::fs::read_to_string(reef.config()).unwrap();
+    std::fs::write(reef.config(), text.replace("[api]", "[api]\nrequire_token = true")).unwrap();
+    let token = |words: &[&str]| -> Value {
+        let output = Command::new(program("coral"))
+            .args(["reef", "token"])
+            .args(words)
+            .arg("--reef")
+            .arg(reef.config())
+            .arg("--json")
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        serde_json::from_slice(&output.stdout).unwrap()
+    };
+    let [first, second] = ["first", "second"].map(|name| {
+        let created = token(&["create", "--role", "readonly", "--name", name]);
+        created["token"].as_str().unwrap().to_owned()
+    });
+    let serving = Serving::start("serve", &reef);
+    let mut watching = Watching::start("session", &format!("http://{}", serving.address()));
+    watching.until(&format!("login {first}"));
+    token(&["revoke", first.split('_').nth(1).unwrap()]);
+    watching.until("revoked");
+    watching.until(&format!("login {second}"));
+    watching.end("session");
+    serving.stop();
 }
 
 /// Not a test: `cargo xtask screenshots` makes the pictures of docs/dashboard with it.
 #[test]
 fn pictures() {
-    let Ok(mode) = std::env::var("DASHBOARD") else { return };
-    let pictures = std::env::var("DASHBOARD_PICTURES").unwrap();
+    let Ok(pictures) = std::env::var("DASHBOARD_PICTURES") else { return };
     let folder = tempfile::tempdir().unwrap();
     generate(folder.path(), ("8", "30"));
     let reef = reef_over(folder.path(), "");
     let serving = Serving::start("serve", &reef);
     std::fs::create_dir_all(&pictures).unwrap();
-    let status = script(&mode, &format!("http://{}", serving.address()))
+    let status = script("pictures", &format!("http://{}", serving.address()))
         .arg(&pictures)
         .stdout(Stdio::inherit())
         .status()

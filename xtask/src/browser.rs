@@ -88,21 +88,18 @@ pub fn type_check(tools: &Path) -> Command {
     tsc
 }
 
-/// `cargo xtask screenshots`: pictures of each page over a generated fleet, into docs/dashboard. `--measure` prints a table
-/// of sizes and times instead.
+/// `cargo xtask screenshots`: pictures of each page over a generated fleet, into docs/dashboard.
 pub fn screenshots(args: &[String]) -> Result<ExitCode> {
-    let measures = match args {
-        [] => false,
-        [flag] if flag == "--measure" => true,
-        _ => bail!("`cargo xtask screenshots` takes --measure or nothing"),
-    };
+    if !args.is_empty() {
+        bail!("`cargo xtask screenshots` takes no arguments; sizes and times of pages: cargo xtask eval dashboard");
+    }
     let Browser { tools, program } = match browser()? {
         Ok(browser) => browser,
         Err(reason) => bail!("there are no pictures: {reason}"),
     };
     setup::duckdb()?;
     let mut cargo = checkout::cargo();
-    cargo.args(["test", "--locked", "--test", "all", "dashboard::pictures", "--", "--nocapture"]);
-    cargo.env(FOLDER, tools).env(BROWSER, program).env("DASHBOARD", if measures { "measure" } else { "pictures" });
+    cargo.args(["test", "--locked", "--test", "all", "dashboard::pictures", "--", "--exact", "--nocapture"]);
+    cargo.env(FOLDER, tools).env(BROWSER, program);
     checkout::run(cargo.env("DASHBOARD_PICTURES", checkout::root().join(PICTURES)))
 }

@@ -22,13 +22,13 @@ cargo xtask <command>
 
   setup            fetch the prebuilt DuckDB library once and link it to .deps/duckdb
   demo [args]      setup, then `coral-pipeline demo [args]`
-  eval WHAT        run a long evaluation (deployments, analysis) and write its figures to docs/evaluation; --data DIR for the
-                   recordings [default: ../shared/data]
+  eval WHAT        run a long evaluation (deployments, analysis, events, dashboard) and write its figures to docs/evaluation;
+                   --data DIR for the recordings [default: ../shared/data], --release to measure optimised programs;
+                   dashboard needs npm and chromium
   fuzz TARGET S    feed a decoder (csv, ndjson, parquet, kafka, config, grpc) with broken input for S seconds
   conformance      run the official Connect suite against the RPC (needs Go; `test` does the same)
   mcp-conformance  run the official MCP suite against the tools (needs npm; `test` does the same)
-  screenshots      pictures of the dashboard into docs/dashboard; --measure: its sizes and times as a table
-                   (needs npm and chromium)
+  screenshots      pictures of the dashboard into docs/dashboard (needs npm and chromium)
   kafka            fetch Apache Kafka for the tests (needs java and mvn; `test` does the same)
   test [args]      setup, the tools the tests need, then format, lints, dependency rules, wire rules and
                    all tests; args go to the cargo commands (`--features bundled` compiles DuckDB instead)
