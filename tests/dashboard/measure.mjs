@@ -4,7 +4,8 @@ import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { base, browser, folder, go, known, open, settled } from "./page.mjs";
 
-const ROUNDS = existsSync(join(folder, "short")) ? 1 : 3;
+/** Loads of each page. */
+const ROUNDS = existsSync(join(folder ?? "", "short")) ? 1 : 3;
 /** Frames of a drag that are measured. */
 const FRAMES = 180;
 
