@@ -1,5 +1,6 @@
 //! The dashboard in a real browser, over the store of a generated fleet with hostile texts.
 
+mod cost;
 mod evaluation;
 
 use crate::services::Serving;
