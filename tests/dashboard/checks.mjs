@@ -113,9 +113,14 @@ async function farFromRows(path) {
   const far = [];
   if (hasRows(path, document)) return far;
   for (const number of document.querySelectorAll("main data")) {
+    // facts of what the page itself is about, such as how long an analysis took
+    if (number.closest("main > dl.facts")) continue;
     let isNear = false;
     for (let around = number; around && around.localName !== "main" && !isNear; around = around.parentElement) {
-      const own = around.localName === "a" ? [around.getAttribute("href")] : links(around);
+      // what is counted is in the element itself, or beside it
+      const beside = [around.previousElementSibling, around.nextElementSibling].filter(Boolean);
+      const near = around.parentElement?.localName === "main" ? [around, ...beside] : [around];
+      const own = around.localName === "a" ? [around.getAttribute("href")] : near.flatMap(links);
       for (const href of own) isNear ||= await reaches(href, 3);
       isNear ||= [...around.querySelectorAll(".command code")].some((code) => code.textContent.startsWith("SELECT"));
     }

@@ -46,6 +46,9 @@ pub async fn page(asked: &Asked) -> Result<Page, Problem> {
         @match &compared {
             Ok(comparison) => {
                 p.lead { (comparison.summary) }
+                @if asked.exact().is_some() {
+                    p.note { "The charts show exactly the times that were chosen. Sentence and table are about the window of the command below." }
+                }
                 (charts(&sides, found.as_ref(), asked))
                 (table(comparison, &sides, asked))
             }

@@ -80,7 +80,8 @@ pub async fn page(asked: &Asked) -> Result<Page, Problem> {
     };
     let pickers = Pickers::of(asked).range(USUAL).environment().application().form();
     let listed = &answer.series;
-    let metric = only_metric(&listed.items);
+    // a later part of a list has no chart: the script asks for the first series
+    let metric = only_metric(&listed.items).filter(|_| asked.query.get("cursor").is_none());
     let main = html! {
         @if listed.items.is_empty() {
             (shown::empty("No metric was observed in this range.", html! {

@@ -141,7 +141,7 @@ fn calls(topology: &Topology) -> Markup {
                     tbody {
                         @for call in topology.connections.iter().filter(|call| call.colony_id == *colony).take(ROWS_MAX) {
                             tr {
-                                td { (shown::name(&call.from_service)) }
+                                td { a href=(address("/series", &[("colony", call.colony_id.as_str()), ("service", call.from_service.as_str())])) { (shown::name(&call.from_service)) } }
                                 td { (shown::name(&call.to_service)) }
                                 td { (shown::name_or_dash(&call.protocol)) }
                                 td.number { (shown::count(call.request_count)) }

@@ -51,7 +51,7 @@ pub(crate) fn cookie_of(reef_id: &str) -> String {
     format!("coral_token_{digits}")
 }
 
-/// The token of a browser's request. It counts for reading only: another page cannot make a browser change anything.
+/// The token of a browser's request that reads. For forms see [`sender`].
 pub(crate) fn token_of<'a>(method: &Method, headers: &'a HeaderMap, cookie: &str) -> Option<&'a str> {
     if [Method::GET, Method::HEAD].contains(method) { kept(headers, cookie) } else { None }
 }

@@ -1,4 +1,4 @@
-//! Who sees the pages: a token where one is needed, kept in a cookie that counts for reading only.
+//! Who sees the pages: a token where one is needed, kept in a cookie that reaches no method.
 
 use super::*;
 use crate::access::Role;
