@@ -12,6 +12,7 @@ use model::time::TimeMs;
 pub fn list(found: &Found) -> Markup {
     html! {
         @for one in found.evidence() { (piece(one)) }
+        p.muted { "Confidence is that of the engine, and of no model: for a pattern, the share of patterns this sure that are real." }
         @if found.omitted > 0 {
             p.muted { (shown::count(found.omitted)) " more findings were left out: ask about one colony, service or metric for more." }
         }

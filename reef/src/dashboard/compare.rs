@@ -187,6 +187,7 @@ fn table(comparison: &Comparison, sides: &Sides, asked: &Asked) -> Markup {
                     tbody { @for one in comparison.differences.iter().take(ROWS_MAX) { (row(one, sides, asked)) } }
                 }
             }
+            p.muted { "Hours worse: of the hours in which both were observed, those in which the first of them was worse." }
             p { (comparison.recommendation) }
         }
     }

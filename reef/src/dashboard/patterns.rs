@@ -34,7 +34,10 @@ pub async fn page(asked: &Asked) -> Result<Page, Problem> {
         @if listed.items.is_empty() {
             (empty(&state, answer.others, asked))
         } @else {
-            section aria-label="Graph" { (graph::drawn(&listed.items)) }
+            section aria-label="Graph" {
+                (graph::drawn(&listed.items))
+                p.legend { "An arrow leads from what happened first to what followed, with the usual lag and the confidence." }
+            }
             h2 {
                 @if listed.truncated { (shown::count(listed.items.len())) " of " }
                 (shown::count(listed.total)) " " (if state == "all" { "" } else { state.as_str() }) " patterns, best first"
@@ -52,9 +55,12 @@ pub async fn page(asked: &Asked) -> Result<Page, Problem> {
     Ok(Page { title: "Patterns".to_owned(), under: "/patterns", pickers, main, script: None })
 }
 
-/// Patterns, each with its sentence.
+/// Patterns, each with its sentence, and what their confidence means.
 pub fn list(lines: &[PatternLine]) -> Markup {
-    html! { ol.patterns { @for line in lines { li { (item(line)) } } } }
+    html! {
+        ol.patterns { @for line in lines { li { (item(line)) } } }
+        p.legend { "Confidence: of all patterns that are at least this sure, so many are expected to be real." }
+    }
 }
 
 /// A pattern in a list.
