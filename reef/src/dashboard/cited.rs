@@ -41,11 +41,11 @@ fn piece(one: &Evidence) -> Markup {
 
 /// What the engine says of the two things.
 fn claimed(claim: Claim) -> &'static str {
-    match claim {
-        Claim::Observed => "observed",
-        Claim::CoMoving => "moves together",
-        Claim::Follows => "follows beyond chance",
-        Claim::Changed => "changed beyond chance",
+    match claim.as_str() {
+        "co_moving" => "moves together",
+        "follows" => "follows beyond chance",
+        "changed" => "changed beyond chance",
+        plain => plain,
     }
 }
 

@@ -126,9 +126,8 @@ pub fn name_or_dash(text: &str) -> Markup {
 pub fn state(word: &str) -> Markup {
     let (class, sign) = match word {
         "healthy" | "success" | "current" | "confirmed" | "newest" | "pass" | "running" | "answered" => ("good", "✓"),
-        "degraded" | "warning" | "late" | "behind" | "rolled_back" | "draining" | "withdrawn" | "cancelled" => {
-            ("warn", "▲")
-        }
+        "degraded" | "warning" | "late" | "behind" | "rolled_back" | "draining" | "withdrawn" | "cancelled"
+        | "interrupted" => ("warn", "▲"),
         "unhealthy" | "failed" | "critical" | "unreachable" | "revoked" => ("bad", "✗"),
         "stale" => ("warn", "◷"),
         "candidate" | "pending" | "info" | "differs" | "restoring" | "template" | "started" => ("note", "◌"),
