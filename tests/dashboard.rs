@@ -4,6 +4,7 @@ mod cost;
 mod evaluation;
 
 use crate::services::Serving;
+use crate::support::colonies::{COLONIES, Daemon};
 use crate::support::{Reef, program};
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Write};
@@ -206,6 +207,44 @@ fn a_revoked_token_leads_to_the_login_and_another_one_back_to_the_page() {
     watching.until(&format!("login {second}"));
     watching.end("session");
     serving.stop();
+}
+
+#[test]
+fn events_of_a_live_colony_appear_without_a_reload() {
+    if tools("events_of_a_live_colony_appear_without_a_reload").is_none() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let colony = Daemon::init(folder.path(), COLONIES[0], "");
+    let happens = |name: &str, minute: i64| {
+        let file = folder.path().join(format!("{name}.ndjson"));
+        let event = serde_json::json!({
+            "event_id": name, "colony_id": colony.colony_id, "timestamp": 1_772_445_600_000 + minute * 60_000,
+            "event_type": "error_spike", "service_id": "web", "severity": "error", "description": name,
+        });
+        std::fs::write(&file, format!("{event}\n")).unwrap();
+        colony.import(&file);
+    };
+    happens("first-spike", 0);
+    let reef = Reef::new(&format!(
+        "[[colonies]]\ncolony_id = \"{}\"\nendpoint = \"{}\"\n[collection]\nsummary_interval = \"1s\"\n\
+         [api]\nenabled = true\nlisten = \"127.0.0.1:0\"\n[dashboard]\nenabled = true\nport = {}\n",
+        colony.colony_id,
+        colony.endpoint,
+        free_port()
+    ));
+    let serving = Serving::start("run", &reef);
+    let mut watching = Watching::start("rows", &format!("http://{}", serving.address()));
+    watching.until("first-spike");
+    happens("second-spike", 1);
+    watching.until("second-spike");
+    watching.end("rows");
+    serving.stop();
+}
+
+/// A port that nothing listens on now; the pages are at the other listener as well.
+fn free_port() -> u16 {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 /// Not a test: `cargo xtask screenshots` makes the pictures of docs/dashboard with it.

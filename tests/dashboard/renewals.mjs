@@ -195,6 +195,26 @@ export async function watch() {
   await context.close();
 }
 
+/** Watches the events of a reef that runs: each step is the text of a row that has to appear, without a load of the page. */
+export async function rows() {
+  const { page, faults, context } = await open();
+  await go(page, "/events?range=30d");
+  console.log(JSON.stringify({ step: "watching" }));
+  let isFirst = true;
+  for await (const line of createInterface({ input: process.stdin })) {
+    if (line === "end") break;
+    const appears = (text) => document.querySelector("tbody")?.textContent.includes(text);
+    await page.waitForFunction(appears, line, { timeout: 90_000 });
+    // until the reef has its first row, a page may load itself again
+    if (isFirst) await page.evaluate(() => { globalThis.sameDocument = true; });
+    else if (!(await isSame(page))) faults.push(`the page was loaded again for ${line}`);
+    isFirst = false;
+    console.log(JSON.stringify({ step: line }));
+  }
+  report("rows", faults.filter((fault) => !fault.includes("503")));
+  await context.close();
+}
+
 /** A browser whose token is revoked, and that logs in with another one. Lines on standard input are the tokens and steps. */
 export async function session() {
   const { page, faults, context } = await open();
