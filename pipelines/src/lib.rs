@@ -13,6 +13,7 @@
 //! | `evaluated` | the event times that the stored patterns are as of |
 //! | `deferred` | rows after the reader's clock, read again once it has passed them |
 //! | `memory` | how much memory there is, and how it is shared out |
+//! | `journal` | the file in which questions in words are recorded |
 //! | `instruments` | what a run counts |
 //! | `progress` | what a run reports |
 //! | `error` | what ends a run |
@@ -26,6 +27,7 @@ pub mod error;
 pub mod evaluated;
 pub mod impact;
 pub mod instruments;
+pub mod journal;
 pub mod memory;
 pub mod open;
 pub mod progress;

@@ -19,6 +19,7 @@
 //! | `slices` | how much time is read at once |
 //! | `overview` | services, calls and hourly summaries, from pages |
 //! | `patterns` | correlations and evidence as rows, and back |
+//! | `analyses` | questions in words as they were recorded |
 //! | `revisions` | what was said of a correlation, since when, and why that changed |
 //! | `transfer` | whole tables as pages of record batches |
 //! | `copy` | every table of one store into another |
@@ -28,6 +29,7 @@
 //! | `clickhouse/` | the store in a ClickHouse database |
 //! | `compliance/` | the harness that every store passes |
 
+pub mod analyses;
 pub mod clickhouse;
 mod closing;
 mod columns;

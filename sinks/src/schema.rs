@@ -156,6 +156,24 @@ pub struct DerivedTable {
     pub time: &'static str,
 }
 
+/// Columns of `analyses`. The texts come last: a list leaves them out.
+#[rustfmt::skip]
+const ANALYSES: &[(&str, Kind)] = &[
+    ("asked_at", Time), ("analysis_id", Text), ("caller", Text), ("role", Text), ("question", Text), ("outcome", Text),
+    ("provider", Text), ("model", Text), ("input_tokens", U32), ("output_tokens", U32), ("tokens_estimated", Truth),
+    ("cost_micros", U64), ("evidence_ids", Texts), ("answer_sha256", Text), ("sentences_dropped", U32),
+    ("streamed", Truth), ("duration_ms", U64), ("reason", Text), ("answer", Text), ("sent", Text),
+];
+/// How many of them are texts.
+const ANALYSES_TEXTS: usize = 2;
+
+/// The rows of `analyses` without their texts.
+pub static ANALYSES_LISTED: DerivedTable = DerivedTable {
+    table: Table { name: "analyses", key: 2, columns: ANALYSES.split_at(ANALYSES.len() - ANALYSES_TEXTS).0 },
+    retention: RetentionClass::Correlations,
+    time: "asked_at",
+};
+
 /// The derived tables. A new one is added here, and nowhere else.
 #[rustfmt::skip]
 pub const DERIVED: &[DerivedTable] = &[
@@ -228,6 +246,11 @@ pub const DERIVED: &[DerivedTable] = &[
         ] },
         retention: RetentionClass::Events,
         time: "timestamp",
+    },
+    DerivedTable {
+        table: Table { name: "analyses", key: 2, columns: ANALYSES },
+        retention: RetentionClass::Correlations,
+        time: "asked_at",
     },
 ];
 

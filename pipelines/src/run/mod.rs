@@ -24,6 +24,7 @@
 //! | `impacts` | the impacts of deployments, kept current |
 //! | `due` | which deployments are to be judged |
 //! | `published` | from changes of findings to what the store writes |
+//! | `analyses` | questions in words that were recorded, as rows |
 //! | `revisions` | what evaluations change in what is said of a pattern |
 //! | `pace` | when to evaluate |
 //! | `retention` | when the store deletes expired rows |
@@ -48,6 +49,7 @@ use sources::Source;
 use tokio::time::Instant;
 
 pub(crate) mod acknowledge;
+mod analyses;
 mod clock_skew;
 mod commits;
 mod derived_events;

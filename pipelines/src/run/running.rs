@@ -2,6 +2,7 @@
 
 use super::RunOptions;
 use super::acknowledge::Acknowledgements;
+use super::analyses::Recorded;
 use super::clock_skew::ClockSkew;
 use super::commits::Commits;
 use super::derived_events::StoredDerivedEvents;
@@ -95,6 +96,8 @@ pub(super) struct Running {
     pub(super) retention_pace: RetentionPace,
     pub(super) published: Published,
     pub(super) revisions: Revisions,
+    /// Questions in words that are not in the store yet.
+    pub(super) recorded: Recorded,
     pub(super) announcer: Announcer,
     /// Reads the store that is written.
     pub(super) reader: Arc<dyn StoreReader>,
@@ -208,6 +211,7 @@ impl Running {
             retention_pace: RetentionPace::new(Instant::now()),
             published,
             revisions,
+            recorded: Recorded::of(&config.ai.journal_file, Instant::now()),
             announcer: Announcer::default(),
             reader,
             pace,
@@ -340,6 +344,7 @@ impl Running {
         self.instruments.phase(Phase::Draining);
         // rows and positions first: which impacts are due is committed with them
         self.judged_max = 0;
+        self.copy_analyses().await;
         self.tick(true).await?;
         self.judge_the_rest(failure.is_none(), shutdown).await?;
         Ok(failure)
@@ -411,6 +416,9 @@ impl Running {
                 Some(Some(Delivery::Finished)) | None => {}
             }
             let now = Instant::now();
+            if now >= self.recorded.due_at() {
+                self.copy_analyses().await;
+            }
             let waited = self.pending.since.is_some_and(|since| now >= since + self.tick_interval);
             let is_full = self.pending.len() >= self.tick_rows_max || self.pending.bytes >= self.tick_bytes_max;
             let evaluate = self.pace.is_due(now);
@@ -432,7 +440,17 @@ impl Running {
         let tick = self.pending.since.map(|since| since + self.tick_interval).or_else(due);
         // an answer that came while a tick was written is committed once that is stored
         let answered = (!self.answered.is_empty() && !self.commits.is_at_work()).then(Instant::now);
-        tick.into_iter().chain(answered).chain(self.is_live.then(|| self.retention_pace.due_at())).min()
+        let of_clock = self.is_live.then(|| self.retention_pace.due_at().min(self.recorded.due_at()));
+        tick.into_iter().chain(answered).chain(of_clock).min()
+    }
+
+    /// Notes questions in words that the store lacks; the next commit takes them. A replay has none of its own.
+    async fn copy_analyses(&mut self) {
+        if self.is_live {
+            let keep_ms = self.retention.correlations_ms;
+            let change = self.recorded.take(self.reader.as_ref(), self.clock.now(), keep_ms).await;
+            self.answered.derived.extend(change);
+        }
     }
 
     /// When impacts are to be judged: not while a commit is in progress.
