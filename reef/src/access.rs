@@ -55,6 +55,41 @@ impl Default for Asker {
     }
 }
 
+/// Who asks a question in words, as it is recorded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Who {
+    /// The id of a token, or `local`.
+    pub caller: String,
+    /// The role.
+    pub role: String,
+}
+
+impl Who {
+    /// The caller of a request, by what its extensions say.
+    pub fn of(asker: Option<&Asker>, caller: Option<&Caller>) -> Who {
+        let role = caller.map_or(Some(Role::Admin), Caller::role).map_or("", Role::as_str);
+        Who { caller: asker.cloned().unwrap_or_default().0, role: role.to_owned() }
+    }
+}
+
+impl Default for Who {
+    /// The user of this machine.
+    fn default() -> Who {
+        Who::of(None, None)
+    }
+}
+
+impl Role {
+    /// Its name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Role::Readonly => "readonly",
+            Role::Analyst => "analyst",
+            Role::Admin => "admin",
+        }
+    }
+}
+
 impl Caller {
     /// The role; `None` without a valid token where one is needed.
     pub fn role(&self) -> Option<Role> {

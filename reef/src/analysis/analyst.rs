@@ -2,25 +2,31 @@
 
 use super::answer::Analysis;
 use super::findings::{Found, find};
-use super::journal::{Journal, Record, new_id, sha256};
+use super::journal::{self, Journal, Record, new_id, sha256};
 use super::limits::{Limits, Most, Reserved};
 use super::providers::{Attempt, Chain, Prices};
 use super::question::AnalyzeQuestion;
 use super::template::{headline, worded};
-use super::wording::{Privacy, Worded, word};
+use super::wording::{Privacy, Worded, Wording, word};
 use crate::answers::part::{Listed, Part};
-use crate::answers::{AnswerError, Scope};
+use crate::answers::{AnswerError, Refusal, Scope};
 use model::clock::SharedClock;
 use model::time::TimeMs;
 use serde::{Deserialize, Serialize};
 use sinks::StoreReader;
+use sinks::analyses::{self, STARTED};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 /// What is left of a caller's time when a model has had its part.
 const MARGIN: Duration = Duration::from_secs(1);
+/// How much longer than its caller waits a question may take to end, before its process counts as gone.
+const END_MARGIN: Duration = Duration::from_secs(5);
+/// Longest wait that is recorded.
+const WAIT_MAX: Duration = Duration::from_secs(3_600);
 
 /// Answers questions in words.
 pub struct Analyst {
@@ -28,7 +34,7 @@ pub struct Analyst {
     clock: Option<SharedClock>,
     model: Option<Model>,
     limits: Option<Limits>,
-    journal: Option<Journal>,
+    journal: Option<Arc<Journal>>,
     /// Why there is no model, where one is configured.
     without: Option<String>,
 }
@@ -50,6 +56,8 @@ pub struct Asked {
     pub question: AnalyzeQuestion,
     /// The id of the caller's token, or `local`.
     pub caller: String,
+    /// The role of the caller.
+    pub role: String,
     /// Whether pieces are sent.
     pub streamed: bool,
     /// How long the caller waits.
@@ -91,10 +99,19 @@ impl Analyst {
         Analyst { clock: None, model: None, limits: None, journal: None, without: None }
     }
 
-    /// One with a model, if there is one; questions are limited, and recorded in a file.
+    /// One that words answers by the template, for any number of questions, and records them in a file.
+    pub fn recording(journal: &Path, clock: SharedClock) -> Analyst {
+        let journal = Some(Arc::new(Journal::of(journal)));
+        Analyst { clock: Some(clock), journal, ..Analyst::without_model() }
+    }
+
+    /// One with a model, if there is one; questions are limited, and recorded in a file. What the file has of this hour and
+    /// day counts.
     pub fn new(model: Option<Model>, most: Most, journal: &Path, clock: SharedClock) -> Analyst {
-        let (limits, journal) = (Some(Limits::of(most)), Some(Journal::of(journal)));
-        Analyst { clock: Some(clock), model, limits, journal, without: None }
+        let (limits, journal, now) = (Limits::of(most), Journal::of(journal), clock.now());
+        // a file that cannot be read is in the log
+        limits.resume(&journal::of_file(&journal, now).unwrap_or_default(), now);
+        Analyst { clock: Some(clock), model, limits: Some(limits), journal: Some(Arc::new(journal)), without: None }
     }
 
     /// The same, with the reason why it has no model.
@@ -107,15 +124,46 @@ impl Analyst {
         self.clock.as_ref().map_or(TimeMs(0), |clock| clock.now())
     }
 
-    /// A part of what is recorded; one analysis with its texts.
+    /// A part of what the journal has; one analysis with its texts. [`listed`](Analyst::listed) has more.
     ///
     /// # Errors
     /// When the journal cannot be read, or there is no analysis of this id.
     pub fn recorded(&self, analysis_id: Option<&str>, part: &Part) -> Result<Listed<Record>, AnswerError> {
-        match &self.journal {
-            Some(journal) => journal.list(analysis_id, part),
-            None => Ok(Listed { items: Vec::new(), total: 0, truncated: false, next_cursor: None }),
-        }
+        let records = match &self.journal {
+            Some(journal) => journal::of_file(journal, self.now())?,
+            None => Vec::new(),
+        };
+        Ok(match analysis_id {
+            None => journal::part_of(records, part)?,
+            Some(id) => journal::alone(journal::one_of(records, id)?),
+        })
+    }
+
+    /// A part of all that is recorded, in the journal and in the store; one analysis with its texts.
+    ///
+    /// # Errors
+    /// Those of the store, when the journal cannot be read, or there is no analysis of this id.
+    pub async fn listed(
+        &self,
+        reader: &dyn StoreReader,
+        analysis_id: Option<&str>,
+        part: &Part,
+    ) -> Result<Listed<Record>, AnswerError> {
+        let of_file = match &self.journal {
+            Some(journal) => {
+                let (journal, now) = (Arc::clone(journal), self.now());
+                // a file of several megabytes
+                let read = tokio::task::spawn_blocking(move || journal::of_file(&journal, now)).await;
+                read.map_err(|_| Refusal::invalid("the journal of analyses cannot be read", "see the reef's log"))??
+            }
+            None => Vec::new(),
+        };
+        let stored = analyses::listed(reader, TimeMs(0)).await.map_err(AnswerError::Store)?;
+        let records = journal::together(stored, of_file);
+        Ok(match analysis_id {
+            None => journal::part_of(records, part)?,
+            Some(id) => journal::alone(journal::with_texts(journal::one_of(records, id)?, reader).await?),
+        })
     }
 
     /// The answer.
@@ -171,32 +219,41 @@ impl Analyst {
         analysis.metadata.analysis_id.clone_from(&entry.record.analysis_id);
         if let Some(model) = &self.model {
             let wait = until.saturating_duration_since(Instant::now()).saturating_sub(MARGIN);
-            let worded = {
-                let wording = word(&model.chain, model.privacy, &analysis.found, &asked.question.question, wait);
-                match self.reserved(&wording.estimates(), &model.prices, began) {
-                    Err(reason) => Worded { reason, ..Worded::default() },
-                    Ok(reserved) => {
-                        send(pieces, Piece::Status(format!("Asking {}", model.chain.name()))).await;
-                        entry.record.sent = wording.sent();
-                        let worded = wording.answered().await;
-                        if worded.replied.attempts.is_empty() {
-                            entry.record.sent.clear();
-                        }
-                        let (input, output) = worded.replied.tokens();
-                        let cost = model.prices.cost(&worded.replied.attempts, began).unwrap_or(0);
-                        if let Some(reserved) = reserved {
-                            reserved.settle(u64::from(input) + u64::from(output), cost);
-                        }
-                        worded
-                    }
-                }
-            };
+            let wording = word(&model.chain, model.privacy, &analysis.found, &asked.question.question, wait);
+            let worded = self.ask(model, wording, entry, pieces).await;
             self.take(worded, model, &mut analysis, began);
         }
         if let Some(rest) = analysis.text.strip_prefix(&first).filter(|rest| !rest.is_empty()) {
             send(pieces, Piece::Text(rest.to_owned())).await;
         }
         analysis
+    }
+
+    /// Asks a model within the limits; nothing leaves that is not recorded.
+    async fn ask(&self, model: &Model, wording: Wording<'_>, entry: &mut Entry<'_>, pieces: Option<&Pieces>) -> Worded {
+        let (tries, now) = (wording.estimates(), entry.began);
+        let reserved = match self.reserved(&tries, &model.prices, now) {
+            Ok(reserved) => reserved,
+            Err(reason) => return Worded { reason, ..Worded::default() },
+        };
+        let worded = if entry.asks(wording.sent(), &tries, &model.prices) {
+            if !tries.is_empty() {
+                send(pieces, Piece::Status(format!("Asking {}", model.chain.name()))).await;
+            }
+            wording.answered().await
+        } else {
+            let reason = "what a model would be sent cannot be recorded (ai.journal_file)".to_owned();
+            Worded { reason, ..Worded::default() }
+        };
+        if worded.replied.attempts.is_empty() {
+            entry.record.sent.clear();
+        }
+        let (input, output) = worded.replied.tokens();
+        let cost = model.prices.cost(&worded.replied.attempts, now).unwrap_or(0);
+        if let Some(reserved) = reserved {
+            reserved.settle(u64::from(input) + u64::from(output), cost);
+        }
+        worded
     }
 
     /// Counts the most that one of these tries may use, or says why no model may be asked.
@@ -227,6 +284,7 @@ impl Analyst {
         let cost = model.prices.cost(&worded.replied.attempts, now);
         let metadata = &mut analysis.metadata;
         (metadata.input_tokens, metadata.output_tokens, metadata.cost_micros) = (input, output, cost);
+        metadata.tokens_estimated = worded.replied.is_estimated();
         metadata.sentences_dropped = u32::try_from(worded.dropped.len()).unwrap_or(u32::MAX);
         for (text, why) in &worded.dropped {
             tracing::info!(reason = why.as_str(), length = text.len(), "a sentence of a model is dropped");
@@ -243,7 +301,7 @@ impl Analyst {
     }
 }
 
-/// A record that is written also when its question is dropped before it is answered.
+/// A record that is written before anything is sent, and at the end, also when its question is dropped before it is answered.
 struct Entry<'a> {
     analyst: &'a Analyst,
     began: TimeMs,
@@ -252,18 +310,40 @@ struct Entry<'a> {
 
 impl<'a> Entry<'a> {
     fn begin(analyst: &'a Analyst, asked: &Asked, began: TimeMs) -> Entry<'a> {
+        let wait = (asked.wait + END_MARGIN).min(WAIT_MAX);
+        let ends_by = began + i64::try_from(wait.as_millis()).unwrap_or(0);
         let record = Record {
             analysis_id: if analyst.journal.is_some() { new_id() } else { String::new() },
             asked_at: began.to_string(),
+            ends_by: ends_by.to_string(),
             caller: asked.caller.clone(),
+            role: asked.role.clone(),
             question: asked.question.question.clone(),
-            outcome: "cancelled".to_owned(),
+            outcome: STARTED.to_owned(),
             streamed: asked.streamed,
             cost_micros: Some(0),
-            reason: "the caller no longer waited".to_owned(),
             ..Record::default()
         };
-        Entry { analyst, began, record }
+        let entry = Entry { analyst, began, record };
+        entry.append();
+        entry
+    }
+
+    /// Whether the record is written; true where none is kept.
+    fn append(&self) -> bool {
+        self.analyst.journal.as_ref().is_none_or(|journal| journal.append(&self.record))
+    }
+
+    /// Records what is about to be sent, and what that may cost; false where that is not possible. `tries` is empty where
+    /// nobody is asked.
+    fn asks(&mut self, sent: String, tries: &[Attempt], prices: &Prices) -> bool {
+        let Some(first) = tries.first() else { return true };
+        self.record.sent = sent;
+        (self.record.input_tokens, self.record.output_tokens) =
+            (first.input_tokens.unwrap_or(0), first.output_tokens.unwrap_or(0));
+        self.record.tokens_estimated = true;
+        self.record.cost_micros = prices.cost(std::slice::from_ref(first), self.began);
+        self.append()
     }
 
     fn failed(&mut self, error: &AnswerError) {
@@ -277,6 +357,7 @@ impl<'a> Entry<'a> {
         record.outcome = if metadata.model_used.is_empty() { "template" } else { "answered" }.to_owned();
         record.model_used.clone_from(&metadata.model_used);
         (record.input_tokens, record.output_tokens) = (metadata.input_tokens, metadata.output_tokens);
+        record.tokens_estimated = metadata.tokens_estimated;
         record.cost_micros = metadata.cost_micros;
         record.sentences_dropped = metadata.sentences_dropped;
         record.reason.clone_from(&metadata.template_reason);
@@ -287,11 +368,13 @@ impl<'a> Entry<'a> {
 
 impl Drop for Entry<'_> {
     fn drop(&mut self) {
-        if let Some(journal) = &self.analyst.journal {
-            let took_ms = self.analyst.now() - self.began;
-            self.record.took_ms = u64::try_from(took_ms).unwrap_or(0);
-            journal.append(&self.record);
+        let took_ms = self.analyst.now() - self.began;
+        self.record.took_ms = u64::try_from(took_ms).unwrap_or(0);
+        if self.record.outcome == STARTED {
+            self.record.outcome = "cancelled".to_owned();
+            self.record.reason = "the caller no longer waited".to_owned();
         }
+        self.append();
     }
 }
 

@@ -37,6 +37,8 @@ pub struct Metadata {
     pub input_tokens: u32,
     /// Tokens that they wrote.
     pub output_tokens: u32,
+    /// Whether some of these are an estimate: a model stated none.
+    pub tokens_estimated: bool,
     /// What they cost, in millionths of a US dollar; none where no price is known.
     pub cost_micros: Option<u64>,
     /// Sentences of a model that were dropped.
@@ -88,10 +90,11 @@ impl Analysis {
         };
         let tokens = u64::from(metadata.input_tokens) + u64::from(metadata.output_tokens);
         page.push_str(&format!(
-            "\nMetadata:\n  Model: {}\n  Tokens: {tokens} ({} input, {} output)\n",
+            "\nMetadata:\n  Model: {}\n  Tokens: {tokens} ({} input, {} output{})\n",
             printable(&model),
             metadata.input_tokens,
-            metadata.output_tokens
+            metadata.output_tokens,
+            if metadata.tokens_estimated { ", estimated" } else { "" }
         ));
         match metadata.cost_micros {
             Some(0) => {}

@@ -1,176 +1,91 @@
-//! The journal: who asked what, what it cost, what was sent and answered. One line of JSON for each state of an analysis.
+//! The record of analyses as it is shown: the journal and the table `analyses` together, the newest first.
 //!
-//! It is a file beside the store: the tables of a store are written by its run alone, and a question must neither wait for a
-//! commit nor delay one. Only the user of the reef can read it. A full file becomes the former one, of which there is one.
+//! The journal has what every process has just appended, the table what the run has copied and what the journal no longer
+//! holds. Of an analysis that both have, the later state counts.
 
-use crate::answers::part::{Listed, Part};
+pub use pipelines::journal::{Journal, Record};
+
+use crate::answers::part::{self, Listed, Part};
 use crate::answers::{AnswerError, Refusal};
 use model::error::one_line;
+use model::time::TimeMs;
 use ring::rand::{SecureRandom, SystemRandom};
-use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use sinks::StoreReader;
+use sinks::analyses::{self, INTERRUPTED};
 use std::collections::BTreeMap;
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::io;
 
-/// A larger file becomes the former one.
-const FILE_BYTES_MAX: u64 = 16 * 1024 * 1024;
-/// Longest text of a record.
-const TEXT_BYTES_MAX: usize = 64 * 1024;
-
-/// An analysis as it is recorded. Times are RFC 3339.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Record {
-    /// Its key.
-    pub analysis_id: String,
-    /// When it was asked.
-    pub asked_at: String,
-    /// How long it took, in milliseconds.
-    pub took_ms: u64,
-    /// Who asked: the id of a token, or `local`.
-    pub caller: String,
-    /// The question.
-    pub question: String,
-    /// `started`, `answered`, `template`, `failed` or `cancelled`.
-    pub outcome: String,
-    /// The model that worded it; empty for none.
-    pub model_used: String,
-    /// Tokens given to models, as they state it.
-    pub input_tokens: u32,
-    /// Tokens that they wrote.
-    pub output_tokens: u32,
-    /// What they cost, in millionths of a US dollar; none where no price is known.
-    pub cost_micros: Option<u64>,
-    /// Ids of the evidence.
-    pub evidence_ids: Vec<String>,
-    /// SHA-256 of the answer.
-    pub answer_sha256: String,
-    /// Sentences of a model that were dropped.
-    pub sentences_dropped: u32,
-    /// Whether it was streamed.
-    pub streamed: bool,
-    /// Why it failed, or why no model worded it.
-    pub reason: String,
-    /// The answer.
-    pub answer: String,
-    /// What was sent to a model, as it left this process.
-    pub sent: String,
+/// The record of a file, as it is known at `now`.
+///
+/// # Errors
+/// When the file cannot be read.
+pub(super) fn of_file(journal: &Journal, now: TimeMs) -> Result<Vec<Record>, AnswerError> {
+    let failed = |error: io::Error| {
+        tracing::warn!(error = one_line(&error), "the journal of analyses cannot be read");
+        Refusal::invalid("the journal of analyses cannot be read", "see the reef's log")
+    };
+    Ok(journal.records().map_err(failed)?.into_iter().map(|record| record.at(now)).collect())
 }
 
-/// The file.
-pub struct Journal {
-    file: PathBuf,
-    writing: Mutex<()>,
+/// The same with the rows of the table.
+pub(super) fn together(stored: Vec<Record>, of_file: Vec<Record>) -> Vec<Record> {
+    let key = |record: &Record| (record.asked_at.clone(), record.analysis_id.clone());
+    let mut all: BTreeMap<(String, String), Record> = stored.into_iter().map(|one| (key(&one), one)).collect();
+    for record in of_file {
+        // the row of one that was given up is older than its end, and that of one that ended is not
+        let is_later = all.get(&key(&record)).is_none_or(|row| row.outcome == INTERRUPTED || is_ended(&record));
+        if is_later {
+            all.insert(key(&record), record);
+        }
+    }
+    all.into_values().rev().collect()
 }
 
-impl Journal {
-    /// In this file, which may not exist.
-    pub fn of(file: &Path) -> Journal {
-        Journal { file: file.to_owned(), writing: Mutex::default() }
-    }
-
-    /// Appends a state of an analysis. A file that cannot be written costs the record, not the answer.
-    pub fn append(&self, record: &Record) {
-        if let Err(error) = self.written(record) {
-            let file = self.file.display();
-            tracing::error!(%file, error = one_line(&error), "an analysis is not recorded");
-        }
-    }
-
-    fn written(&self, record: &Record) -> io::Result<()> {
-        let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(folder) = self.file.parent() {
-            fs::create_dir_all(folder)?;
-        }
-        if fs::metadata(&self.file).is_ok_and(|file| file.len() > FILE_BYTES_MAX) {
-            fs::rename(&self.file, self.former())?;
-        }
-        // a line that was cut stays one of its own
-        let mut line = if self.is_cut()? { vec![b'\n'] } else { Vec::new() };
-        line.extend(serde_json::to_vec(&record.bounded())?);
-        line.push(b'\n');
-        let mut file = OpenOptions::new().append(true).create(true).mode(0o600).open(&self.file)?;
-        file.write_all(&line)
-    }
-
-    /// Whether the file ends within a line.
-    fn is_cut(&self) -> io::Result<bool> {
-        let mut file = match File::open(&self.file) {
-            Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
-            Err(error) => return Err(error),
-        };
-        if file.seek(SeekFrom::End(0))? == 0 {
-            return Ok(false);
-        }
-        file.seek(SeekFrom::End(-1))?;
-        let mut last = [0_u8; 1];
-        file.read_exact(&mut last)?;
-        Ok(last != [b'\n'])
-    }
-
-    /// All analyses, the newest first. One without an end was cut off with its process.
-    ///
-    /// # Errors
-    /// When the file cannot be read.
-    pub fn records(&self) -> io::Result<Vec<Record>> {
-        let mut records: BTreeMap<(String, String), Record> = BTreeMap::new();
-        for file in [self.former(), self.file.clone()] {
-            let text = match fs::read(&file) {
-                Ok(text) => text,
-                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-                Err(error) => return Err(error),
-            };
-            // the last line of a process that was killed may be cut
-            let lines = text.split(|byte| *byte == b'\n');
-            let parsed = lines.filter_map(|line| serde_json::from_slice::<Record>(line).ok());
-            records.extend(parsed.map(|record| ((record.asked_at.clone(), record.analysis_id.clone()), record)));
-        }
-        Ok(records.into_values().rev().collect())
-    }
-
-    /// A part of the list, without texts, or one analysis with them.
-    ///
-    /// # Errors
-    /// When the file cannot be read, or the id is unknown.
-    pub fn list(&self, analysis_id: Option<&str>, part: &Part) -> Result<Listed<Record>, AnswerError> {
-        let failed = |error: io::Error| {
-            tracing::warn!(error = one_line(&error), "the journal of analyses cannot be read");
-            Refusal::invalid("the journal of analyses cannot be read", "see the reef's log")
-        };
-        let records = self.records().map_err(failed)?;
-        let Some(id) = analysis_id else {
-            let short =
-                records.into_iter().map(|record| Record { answer: String::new(), sent: String::new(), ..record });
-            return Ok(part.of(short.collect())?);
-        };
-        let mut found: Vec<Record> = records.into_iter().filter(|record| record.analysis_id.starts_with(id)).collect();
-        found.truncate(1);
-        if found.is_empty() {
-            let hint = "list them: leave analysis_id empty";
-            return Err(Refusal::not_found(format!("there is no analysis {id:?}"), hint).at("analysis_id").into());
-        }
-        Ok(Listed { total: found.len(), items: found, truncated: false, next_cursor: None })
-    }
-
-    fn former(&self) -> PathBuf {
-        let mut name = self.file.as_os_str().to_owned();
-        name.push(".1");
-        PathBuf::from(name)
-    }
+fn is_ended(record: &Record) -> bool {
+    record.is_finished() && record.outcome != INTERRUPTED
 }
 
-impl Record {
-    fn bounded(&self) -> Record {
-        let cut = |text: &String| match text.len() {
-            ..=TEXT_BYTES_MAX => text.clone(),
-            _ => format!("{}… (cut)", &text[..text.floor_char_boundary(TEXT_BYTES_MAX)]),
-        };
-        Record { answer: cut(&self.answer), sent: cut(&self.sent), ..self.clone() }
+/// A part of the list, without texts.
+///
+/// # Errors
+/// When the limit or the cursor is not one.
+pub(super) fn part_of(records: Vec<Record>, part: &Part) -> Result<Listed<Record>, Refusal> {
+    let short = records.into_iter().map(|record| Record { answer: String::new(), sent: String::new(), ..record });
+    // the newest first; a list that grows has its parts where they were
+    let place = |record: &Record| (record.asked().map_or(0, |asked| -asked.0), record.analysis_id.clone());
+    let mut short: Vec<Record> = short.collect();
+    short.sort_by_cached_key(place);
+    part.after(short, &part::asked("analyses", &()), place)
+}
+
+/// The one with this id, or one that begins so.
+///
+/// # Errors
+/// When there is none.
+pub(super) fn one_of(records: Vec<Record>, id: &str) -> Result<Record, Refusal> {
+    let found = records.into_iter().find(|record| record.analysis_id.starts_with(id));
+    found.ok_or_else(|| {
+        let hint = "list them: leave analysis_id empty";
+        Refusal::not_found(format!("there is no analysis {id:?}"), hint).at("analysis_id")
+    })
+}
+
+/// One analysis as a list.
+pub(super) fn alone(record: Record) -> Listed<Record> {
+    Listed { total: 1, items: vec![record], truncated: false, next_cursor: None }
+}
+
+/// With the texts that the table has of it, where the journal has none.
+pub(super) async fn with_texts(record: Record, reader: &dyn StoreReader) -> Result<Record, AnswerError> {
+    if !record.answer.is_empty() || !record.sent.is_empty() {
+        return Ok(record);
     }
+    let stored = analyses::stored(reader, &record.analysis_id).await.map_err(AnswerError::Store)?;
+    Ok(match stored {
+        Some(row) => Record { answer: row.answer, sent: row.sent, ..record },
+        None => record,
+    })
 }
 
 /// A key for a new analysis.
@@ -194,53 +109,59 @@ fn hex(bytes: &[u8]) -> String {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use std::os::unix::fs::PermissionsExt;
 
-    fn record(id: &str, outcome: &str) -> Record {
+    fn record(second: u32, outcome: &str, answer: &str) -> Record {
         Record {
-            analysis_id: id.to_owned(),
-            asked_at: format!("2024-11-13T12:00:0{}Z", id.len()),
+            analysis_id: format!("a-{second}"),
+            asked_at: format!("2024-11-13T12:00:{second:02}.000Z"),
             outcome: outcome.to_owned(),
-            answer: "text".to_owned(),
+            answer: answer.to_owned(),
             ..Record::default()
         }
     }
 
     #[test]
-    fn the_last_state_counts_and_a_cut_line_is_passed_over() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("sub/analyses.ndjson");
-        let journal = Journal::of(&file);
-        assert_eq!(journal.records().unwrap(), []);
-        for one in [record("a-1", "started"), record("a-22", "started"), record("a-1", "answered")] {
-            journal.append(&one);
-        }
-        assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
-        let mut text = fs::read_to_string(&file).unwrap();
-        text.push_str("{\"analysis_id\":\"a-3");
-        fs::write(&file, text).unwrap();
-        let outcomes: Vec<String> = journal.records().unwrap().into_iter().map(|one| one.outcome).collect();
-        assert_eq!(outcomes, ["started", "answered"], "the newest first");
-        let list = journal.list(None, &Part::default()).unwrap();
-        assert_eq!((list.total, list.items[1].answer.as_str()), (2, ""));
-        assert_eq!(journal.list(Some("a-1"), &Part::default()).unwrap().items[0].answer, "text");
-        assert!(journal.list(Some("a-9"), &Part::default()).is_err());
-        journal.append(&record("a-4444", "answered"));
-        assert_eq!(journal.records().unwrap().len(), 3, "the line behind a cut one is whole");
+    fn of_one_that_both_have_the_later_state_counts() {
+        let table = vec![
+            record(1, "answered", ""),
+            record(2, INTERRUPTED, ""),
+            record(3, "answered", ""),
+            record(4, INTERRUPTED, ""),
+        ];
+        let file = vec![
+            record(5, "started", ""),
+            record(4, INTERRUPTED, "text"),
+            record(3, INTERRUPTED, "text"),
+            record(2, "failed", "text"),
+        ];
+        let all: Vec<(String, String, String)> =
+            together(table, file).into_iter().map(|one| (one.analysis_id, one.outcome, one.answer)).collect();
+        let expected = [
+            ("a-5", "started", ""),
+            ("a-4", INTERRUPTED, "text"),
+            ("a-3", "answered", ""),
+            ("a-2", "failed", "text"),
+            ("a-1", "answered", ""),
+        ];
+        let expected = expected.map(|(id, outcome, answer)| (id.to_owned(), outcome.to_owned(), answer.to_owned()));
+        assert_eq!(all, expected);
     }
 
     #[test]
-    fn a_full_file_becomes_the_former_one_and_texts_are_cut() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("analyses.ndjson");
-        let journal = Journal::of(&file);
-        let long = Record { sent: "é".repeat(TEXT_BYTES_MAX), ..record("a-1", "answered") };
-        journal.append(&long);
-        assert!(journal.records().unwrap()[0].sent.len() < TEXT_BYTES_MAX + 20);
-        let line = fs::read(&file).unwrap();
-        fs::write(&file, line.repeat(1 + FILE_BYTES_MAX as usize / line.len())).unwrap();
-        journal.append(&record("a-22", "answered"));
-        assert!(fs::metadata(&file).unwrap().len() < 1_000);
-        assert_eq!(journal.records().unwrap().len(), 2);
+    fn a_part_has_no_texts_and_stays_where_it_was() {
+        let records = |from: u32| (from..4).rev().map(|n| record(n, "answered", "text")).collect::<Vec<_>>();
+        let part = |cursor: Option<String>| Part { limit: Some(2), cursor, skip: 0 };
+        let first = part_of(records(1), &part(None)).unwrap();
+        let ids = |list: &Listed<Record>| list.items.iter().map(|one| one.analysis_id.clone()).collect::<Vec<_>>();
+        assert_eq!(
+            (ids(&first), first.total, first.items[0].answer.as_str()),
+            (vec!["a-3".into(), "a-2".into()], 3, "")
+        );
+        let mut grown = records(1);
+        grown.insert(0, record(9, "answered", ""));
+        let rest = part_of(grown, &part(first.next_cursor)).unwrap();
+        assert_eq!((ids(&rest), rest.truncated), (vec!["a-1".to_owned()], false));
+        assert_eq!(one_of(records(1), "a-2").unwrap().answer, "text");
+        assert!(one_of(records(1), "a-9").is_err());
     }
 }

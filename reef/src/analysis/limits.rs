@@ -1,5 +1,6 @@
 //! Limits: questions of one caller in an hour, questions at once, tokens and cost in a day.
 
+use super::journal::Record;
 use model::time::{DAY_MS, HOUR_MS, TimeMs};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, PoisonError};
@@ -73,6 +74,21 @@ impl Reserved<'_> {
 impl Limits {
     pub fn of(most: Most) -> Limits {
         Limits { most, state: Mutex::default() }
+    }
+
+    /// Counts what was asked before this process began, the newest first.
+    pub fn resume(&self, records: &[Record], now: TimeMs) {
+        let today = now.floor_to(DAY_MS);
+        for record in records.iter().rev() {
+            let Some(asked) = record.asked().filter(|asked| *asked <= now) else { continue };
+            if asked >= today {
+                let tokens = u64::from(record.input_tokens) + u64::from(record.output_tokens);
+                self.spend(tokens, record.cost_micros.unwrap_or(0), now);
+            }
+            if now - asked < HOUR_MS {
+                self.state().asked.entry(record.caller.clone()).or_default().push_back(asked);
+            }
+        }
     }
 
     fn state(&self) -> std::sync::MutexGuard<'_, State> {
@@ -207,6 +223,27 @@ mod tests {
         assert_eq!(limits.spent(tomorrow), None);
         limits.spend(0, 2_000_000, tomorrow);
         assert!(limits.spent(tomorrow).unwrap().contains("cost_cents_per_day"));
+    }
+
+    #[test]
+    fn a_restart_does_not_begin_a_new_hour_or_day() {
+        let (limits, noon) = (Limits::of(MOST), TimeMs(DAY_MS * 20_000 + DAY_MS / 2));
+        let record = |asked: TimeMs, tokens: u32| Record {
+            asked_at: asked.to_string(),
+            caller: "a".to_owned(),
+            input_tokens: tokens,
+            cost_micros: Some(10),
+            ..Record::default()
+        };
+        let mut records: Vec<Record> = (1..=99).map(|minute| record(noon - minute * 1_000, 5)).collect();
+        records.push(record(noon - DAY_MS, 100_000));
+        limits.resume(&records, noon);
+        assert_eq!(limits.spent(noon), None, "495 tokens of today");
+        drop(limits.turn("a", noon).unwrap());
+        assert!(limits.turn("a", noon).is_err() && limits.turn("b", noon).is_ok());
+        let full = Limits::of(MOST);
+        full.resume(&[record(noon - 1, 1_000)], noon);
+        assert!(full.spent(noon).unwrap().contains("tokens_per_day"));
     }
 
     #[test]

@@ -6,13 +6,10 @@ use super::findings::Found;
 use super::journal::new_id;
 use super::mask::Mask;
 use super::prompt;
-use super::providers::{Ask, Attempt, Chain, Provider, Replied};
+use super::providers::{Ask, Attempt, Chain, Provider, Replied, tokens_of};
 use super::template::{ending, headline};
 use std::collections::BTreeSet;
 use std::time::Duration;
-
-/// Bytes of a prompt that are counted as one token before it is known how many there were.
-const BYTES_PER_TOKEN: usize = 3;
 
 /// What may leave this machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,8 +92,9 @@ impl Wording<'_> {
             provider: provider.name(),
             is_local: provider.is_local(),
             fault: None,
-            input_tokens: Some(u32::try_from(bytes / BYTES_PER_TOKEN).unwrap_or(u32::MAX)),
+            input_tokens: Some(tokens_of(bytes)),
             output_tokens: Some(self.ask.tokens_max),
+            is_estimated: true,
         };
         providers.map(estimate).collect()
     }

@@ -1,7 +1,7 @@
 //! `reef_analyze`: a question in words. It is called by its name only: it may spend tokens, and is in no list.
 
 use super::asking::{Asks, Unanswered};
-use crate::access::{Asker, Caller, Role};
+use crate::access::{Asker, Caller, Role, Who};
 use crate::analysis::AnalyzeQuestion;
 use crate::answers::Refusal;
 use crate::answers::names::near_hint;
@@ -20,12 +20,12 @@ const ARGUMENTS: [&str; 4] = ["question", "colonies", "time_window", "reef"];
 const BYTES_MAX: usize = 25_000;
 
 /// Who calls; an error where the caller may not. Over standard input it is the user who started the program.
-pub(super) fn caller(context: &RequestContext<RoleServer>) -> Result<String, Unanswered> {
-    let Some(parts) = context.extensions.get::<http::request::Parts>() else { return Ok(Asker::default().0) };
-    let asker = parts.extensions.get::<Asker>().cloned().unwrap_or_default().0;
-    let permitted = parts.extensions.get::<Caller>().map(|caller| caller.permit(Role::Analyst));
+pub(super) fn caller(context: &RequestContext<RoleServer>) -> Result<Who, Unanswered> {
+    let Some(parts) = context.extensions.get::<http::request::Parts>() else { return Ok(Who::default()) };
+    let caller = parts.extensions.get::<Caller>();
+    let permitted = caller.map(|caller| caller.permit(Role::Analyst));
     match permitted {
-        Some(Ok(())) => Ok(asker),
+        Some(Ok(())) => Ok(Who::of(parts.extensions.get::<Asker>(), caller)),
         Some(Err(denied)) => Err(Unanswered::Failed { message: denied.message, hint: denied.hint.to_owned() }),
         None => {
             Err(Unanswered::Failed { message: "it is not known who calls".to_owned(), hint: "send a token".to_owned() })
@@ -36,11 +36,11 @@ pub(super) fn caller(context: &RequestContext<RoleServer>) -> Result<String, Una
 /// The result of a call.
 pub(super) async fn called(
     given: Map<String, Value>,
-    caller: &str,
+    who: &Who,
     asks: &dyn Asks,
 ) -> Result<CallToolResult, Unanswered> {
     let reef = text(&given, "reef")?.map(str::to_owned);
-    let told = asks.analyze(reef.as_deref(), question(&given)?, caller).await?;
+    let told = asks.analyze(reef.as_deref(), question(&given)?, who).await?;
     let mut result = CallToolResult::success(vec![ContentBlock::text(super::clean::page(&told.text))]);
     result.structured_content = Some(fitted(told.document));
     Ok(result)

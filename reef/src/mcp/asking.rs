@@ -1,5 +1,6 @@
 //! Asking: who answers the questions of tools: the reef of this process, or whatever a command reaches.
 
+use crate::access::Who;
 use crate::analysis::{AnalysisError, Analyst, AnalyzeQuestion, Asked};
 use crate::answers::names::near_hint;
 use crate::answers::status::StatusQuestion;
@@ -57,7 +58,7 @@ pub trait Asks: Send + Sync + 'static {
     fn ask<'a>(&'a self, reef: Option<&'a str>, question: Question) -> Asking<'a>;
 
     /// Asks the same reef a question in words, for a caller.
-    fn analyze<'a>(&'a self, reef: Option<&'a str>, question: AnalyzeQuestion, caller: &'a str) -> Asking<'a>;
+    fn analyze<'a>(&'a self, reef: Option<&'a str>, question: AnalyzeQuestion, who: &'a Who) -> Asking<'a>;
 }
 
 /// The reef of this process, or the store that it has opened.
@@ -92,9 +93,12 @@ impl Here {
         })
     }
 
-    async fn analyzed(&self, reef: Option<&str>, question: AnalyzeQuestion, caller: &str) -> Result<Told, Unanswered> {
+    async fn analyzed(&self, reef: Option<&str>, question: AnalyzeQuestion, who: &Who) -> Result<Told, Unanswered> {
+        let began = Instant::now();
         let reader = self.reader(reef).await?;
-        let asked = Asked { question, caller: caller.to_owned(), streamed: false, wait: MODEL_WAIT };
+        // what the store took is gone from the time of the question
+        let wait = MODEL_WAIT.saturating_sub(began.elapsed());
+        let asked = Asked { question, caller: who.caller.clone(), role: who.role.clone(), streamed: false, wait };
         let analysis = self.analyst.analyze(&asked, (reader.as_ref(), &self.scope), None).await;
         let analysis = analysis.map_err(|error| match error {
             AnalysisError::Answer(error) => unanswered(error),
@@ -133,8 +137,8 @@ impl Asks for Here {
         Box::pin(self.answer(reef, question))
     }
 
-    fn analyze<'a>(&'a self, reef: Option<&'a str>, question: AnalyzeQuestion, caller: &'a str) -> Asking<'a> {
-        Box::pin(self.analyzed(reef, question, caller))
+    fn analyze<'a>(&'a self, reef: Option<&'a str>, question: AnalyzeQuestion, who: &'a Who) -> Asking<'a> {
+        Box::pin(self.analyzed(reef, question, who))
     }
 }
 

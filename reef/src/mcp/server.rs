@@ -74,8 +74,8 @@ impl Server {
 
     /// The result of a question in words.
     async fn analyzed(&self, given: Map<String, Value>, context: &RequestContext<RoleServer>) -> CallToolResult {
-        let caller = match analysis::caller(context) {
-            Ok(caller) => caller,
+        let who = match analysis::caller(context) {
+            Ok(who) => who,
             Err(unanswered) => return failed(refused::text(&unanswered)),
         };
         let (asks, places) = (Arc::clone(&self.asks), Arc::clone(&self.places));
@@ -83,7 +83,7 @@ impl Server {
         let mut calls = JoinSet::new();
         calls.spawn(Guarded::new(async move {
             let _place = places.acquire_owned().await;
-            tokio::time::timeout(CALL_MAX, analysis::called(given, &caller, asks.as_ref())).await
+            tokio::time::timeout(CALL_MAX, analysis::called(given, &who, asks.as_ref())).await
         }));
         tokio::select! {
             result = calls.join_next() => match result {

@@ -3,13 +3,14 @@
 use super::convert::{analysis, compare as comparison, deployment as deployments};
 use super::errors::{of_analysis, of_answer, of_refusal};
 use super::{Served, pieces, requests, wire};
-use crate::access::Asker;
+use crate::access::{Asker, Caller, Who};
 use crate::analysis::Asked;
 use crate::answers::compare::compare;
 use crate::answers::deployment::deployment;
 use connectrpc::{ConnectError, RequestContext, Response, ServiceRequest, ServiceResult, ServiceStream};
+use sinks::StoreReader;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long a model may take where the caller names no deadline; below that of the listener.
 const WAIT_USUAL: Duration = Duration::from_secs(28);
@@ -26,9 +27,17 @@ impl Served {
     ) -> Result<Asked, ConnectError> {
         requests::is_for(&request.reef_id, &self.scope().reef_id).map_err(|it| of_refusal(&it))?;
         let question = requests::analyze(request).map_err(|it| of_refusal(&it))?;
-        let caller = context.extensions().get::<Asker>().cloned().unwrap_or_default().0;
+        let who = Who::of(context.extensions().get::<Asker>(), context.extensions().get::<Caller>());
         let wait = context.time_remaining().unwrap_or(WAIT_USUAL).saturating_sub(WAIT_MARGIN);
-        Ok(Asked { question, caller, streamed, wait })
+        Ok(Asked { question, caller: who.caller, role: who.role, streamed, wait })
+    }
+
+    /// A reader for a question; what opening it takes is gone from the question's time.
+    async fn reader_within(&self, asked: &mut Asked) -> Result<Arc<dyn StoreReader>, ConnectError> {
+        let began = Instant::now();
+        let reader = self.reader().await?;
+        asked.wait = asked.wait.saturating_sub(began.elapsed());
+        Ok(reader)
     }
 }
 
@@ -39,8 +48,8 @@ impl wire::ReefLlm for Served {
         context: RequestContext,
         request: ServiceRequest<'_, wire::AnalyzeRequest>,
     ) -> ServiceResult<wire::AnalyzeResponse> {
-        let asked = self.asked(&context, request.to_owned_message(), false)?;
-        let reader = self.reader().await?;
+        let mut asked = self.asked(&context, request.to_owned_message(), false)?;
+        let reader = self.reader_within(&mut asked).await?;
         let answer = self.analyst().analyze(&asked, (reader.as_ref(), self.scope()), None).await;
         Response::ok(analysis::analysed(answer.map_err(of_analysis)?))
     }
@@ -74,10 +83,10 @@ impl wire::ReefLlm for Served {
         context: RequestContext,
         request: ServiceRequest<'_, wire::AnalyzeRequest>,
     ) -> ServiceResult<ServiceStream<wire::AnalysisChunk>> {
-        let asked = self.asked(&context, request.to_owned_message(), true)?;
+        let mut asked = self.asked(&context, request.to_owned_message(), true)?;
         // what is wrong with the request is an error; what fails afterwards is in the last piece
         asked.question.check().map_err(|it| of_refusal(&it))?;
-        let reader = self.reader().await?;
+        let reader = self.reader_within(&mut asked).await?;
         Response::ok(pieces::stream(Arc::clone(self.analyst()), asked, (reader, self.scope().clone())))
     }
 }

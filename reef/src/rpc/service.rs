@@ -2,7 +2,7 @@
 
 use super::Served;
 use super::convert::{affected, analysis, correlations, deployment, fleet, predictions, promotion, rows};
-use super::errors::{of_answer, of_panic, of_refusal};
+use super::errors::{of_answer, of_refusal};
 use super::{requests, wire};
 use crate::answers::affected::affected as find_affected;
 use crate::answers::colonies::colonies;
@@ -21,7 +21,6 @@ use crate::answers::versions::versions;
 use connectrpc::{RequestContext, Response, ServiceRequest, ServiceResult};
 use sinks::StoreWriter;
 use sinks::memory::MemoryStore;
-use std::sync::Arc;
 
 #[allow(refining_impl_trait, reason = "responses are messages, and nothing else calls these")]
 impl wire::ReefService for Served {
@@ -190,10 +189,8 @@ impl wire::ReefService for Served {
         request: ServiceRequest<'_, wire::ListAnalysesRequest>,
     ) -> ServiceResult<wire::ListAnalysesResponse> {
         let (id, part) = requests::analyses(request.to_owned_message()).map_err(|it| of_refusal(&it))?;
-        let analyst = Arc::clone(self.analyst());
-        // the journal is a file of several megabytes
-        let read = tokio::task::spawn_blocking(move || analyst.recorded(id.as_deref(), &part)).await;
-        let list = read.map_err(|_| of_panic())?.map_err(of_answer)?;
+        let reader = self.reader().await?;
+        let list = self.analyst().listed(reader.as_ref(), id.as_deref(), &part).await.map_err(of_answer)?;
         Response::ok(analysis::recorded(list))
     }
 }

@@ -7,6 +7,7 @@ use crate::output::Output;
 use crate::pipeline::ask::caller;
 use crate::pipeline::ask::question::{Answer, Question};
 use pipelines::config::{Format, ReefConfig};
+use reef::access::Who;
 use reef::analysis::AnalyzeQuestion;
 use reef::answers::{self, Refusal};
 use reef::mcp::asking::{Asking, Asks, Told, Unanswered};
@@ -101,7 +102,7 @@ impl Asks for Reefs {
         Box::pin(self.answer(reef, question))
     }
 
-    fn analyze<'a>(&'a self, reef: Option<&'a str>, about: AnalyzeQuestion, _caller: &'a str) -> Asking<'a> {
+    fn analyze<'a>(&'a self, reef: Option<&'a str>, about: AnalyzeQuestion, _who: &'a Who) -> Asking<'a> {
         Box::pin(async move { self.told(reef, &Question::Analyze { about, streamed: false }).await })
     }
 }

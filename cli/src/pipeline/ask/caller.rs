@@ -6,6 +6,7 @@ use crate::exit::{Exit, Failure};
 use crate::output::Output;
 use crate::pipeline::rules;
 use crate::sockets::{is_absent, short};
+use model::clock::SystemClock;
 use pipelines::config::{ReefConfig, StorageKind};
 use pipelines::open::store;
 use reef::analysis::{Analyst, Piece};
@@ -138,7 +139,8 @@ async fn ask_store(
     };
     let (pieces, mut made) = mpsc::channel(PIECES_MAX);
     // a model is asked by the process of the reef, which counts and records what it costs
-    let analyst = Analyst::without_model().or_without(config.ai.llm.as_ref().map(|_| STOPPED.to_owned()));
+    let analyst = Analyst::recording(&config.ai.journal_file, SystemClock::shared());
+    let analyst = analyst.or_without(config.ai.llm.as_ref().map(|_| STOPPED.to_owned()));
     let answered = async {
         // the channel closes with this future
         let pieces = pieces;

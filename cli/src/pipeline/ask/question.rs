@@ -1,6 +1,7 @@
 //! Queries of a store, and their answers: a document for programs and a page for people.
 
 use crate::pipeline::rules::Known;
+use reef::access::Who;
 use reef::analysis::{Analysis, AnalysisError, Analyst, AnalyzeQuestion, Asked, Pieces};
 use reef::answers::status::{RunFacts, StatusQuestion};
 use reef::answers::{self, AnswerError, Refusal};
@@ -137,7 +138,9 @@ pub async fn analyzed(
     (reader, known): (&dyn StoreReader, &Known),
     pieces: Option<&Pieces>,
 ) -> Result<Answer, SinkError> {
-    let asked = Asked { question: about.clone(), caller: "local".to_owned(), streamed, wait: MODEL_WAIT };
+    // over the socket, or in this process: the user of this machine
+    let who = Who::default();
+    let asked = Asked { question: about.clone(), caller: who.caller, role: who.role, streamed, wait: MODEL_WAIT };
     match analyst.analyze(&asked, (reader, &known.scope), pieces).await {
         Ok(analysis) => Ok(found(analysis)),
         Err(AnalysisError::Answer(AnswerError::Refused(refusal))) => Ok(Answer::Refused { refusal }),

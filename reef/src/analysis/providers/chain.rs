@@ -8,6 +8,8 @@ use tokio::time::Instant;
 const TRIES_MAX: u32 = 3;
 /// Before the second try, where the provider does not say; doubled after that.
 const PAUSE: Duration = Duration::from_millis(500);
+/// Bytes of a text that are counted as one token where nobody states how many there were.
+const BYTES_PER_TOKEN: usize = 3;
 /// A try of less time is none.
 const TRY_MIN: Duration = Duration::from_secs(1);
 
@@ -29,10 +31,12 @@ pub struct Attempt {
     pub is_local: bool,
     /// What went wrong; none where it replied.
     pub fault: Option<Fault>,
-    /// Tokens that the provider stated, also for a reply that failed.
+    /// Tokens that the provider stated, also for a reply that failed, or an estimate; none of a request that was refused.
     pub input_tokens: Option<u32>,
     /// Tokens that the model wrote.
     pub output_tokens: Option<u32>,
+    /// Whether one of them is an estimate.
+    pub is_estimated: bool,
 }
 
 /// What became of a question to a chain.
@@ -74,12 +78,14 @@ impl Chain {
                     Ok(reply) => (None, reply),
                     Err((fault, reply)) => (Some(fault), reply),
                 };
+                let (input_tokens, output_tokens, is_estimated) = used(ask, fault.as_ref(), &reply);
                 replied.attempts.push(Attempt {
                     provider: provider.name(),
                     is_local: provider.is_local(),
                     fault: fault.clone(),
-                    input_tokens: reply.input_tokens,
-                    output_tokens: reply.output_tokens,
+                    input_tokens,
+                    output_tokens,
+                    is_estimated,
                 });
                 let Some(fault) = fault else {
                     replied.reply = Some((provider.name(), reply));
@@ -100,7 +106,36 @@ impl Chain {
     }
 }
 
+/// About how many tokens a text of so many bytes has; rather too many.
+pub fn tokens_of(bytes: usize) -> u32 {
+    u32::try_from(bytes.div_ceil(BYTES_PER_TOKEN)).unwrap_or(u32::MAX)
+}
+
+/// The tokens of a try as its provider states them, else the most that it may have used, and whether that is so. A request
+/// that was refused used none.
+fn used(ask: &Ask, fault: Option<&Fault>, reply: &Reply) -> (Option<u32>, Option<u32>, bool) {
+    let is_refused = matches!(fault, Some(Fault::Connect(_) | Fault::Status { .. }));
+    let is_stated = reply.input_tokens.is_some() && reply.output_tokens.is_some();
+    if is_refused || is_stated {
+        return (reply.input_tokens, reply.output_tokens, false);
+    }
+    let is_broken = matches!(
+        fault,
+        Some(Fault::Timeout(_) | Fault::Cut | Fault::Midway(_) | Fault::Malformed(_) | Fault::TooLarge)
+    );
+    let read = tokens_of(reply.text.len());
+    // the model may have written on after the connection broke
+    let written = if is_broken { read.max(ask.tokens_max) } else { read };
+    let given = tokens_of(ask.system.len() + ask.user.len());
+    (Some(reply.input_tokens.unwrap_or(given)), Some(reply.output_tokens.unwrap_or(written)), true)
+}
+
 impl Replied {
+    /// Whether some of the tokens are an estimate.
+    pub fn is_estimated(&self) -> bool {
+        self.attempts.iter().any(|one| one.is_estimated)
+    }
+
     /// Tokens of all tries: given, and written.
     pub fn tokens(&self) -> (u32, u32) {
         let sum = |of: fn(&Attempt) -> Option<u32>| self.attempts.iter().filter_map(of).fold(0, u32::saturating_add);

@@ -11,7 +11,8 @@
 //! | `chain` | the first provider, then the fallback: retries within a budget |
 //! | `prices` | what tokens cost |
 //!
-//! No model is named here: its name is free text of the configuration. Tokens are those that the provider states.
+//! No model is named here: its name is free text of the configuration. Tokens are those that the provider states; where it
+//! states none, an estimate counts.
 
 mod anthropic;
 mod chain;
@@ -25,7 +26,7 @@ mod prices;
 #[cfg(test)]
 pub(crate) mod tests;
 
-pub use chain::{Attempt, Chain, Replied};
+pub use chain::{Attempt, Chain, Replied, tokens_of};
 pub use fault::Fault;
 pub use prices::{Price, Prices};
 

@@ -65,6 +65,7 @@ mod tests {
             fault: None,
             input_tokens: tokens.map(|it| it.0),
             output_tokens: tokens.map(|it| it.1),
+            is_estimated: false,
         }
     }
 

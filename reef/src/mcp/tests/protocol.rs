@@ -1,6 +1,7 @@
 //! The protocol: the list of tools, errors, and clients of both eras.
 
 use super::client::{Client, connect, here};
+use crate::access::Who;
 use crate::analysis::AnalyzeQuestion;
 use crate::answers::tests::store;
 use crate::answers::{Question, Scope};
@@ -163,7 +164,7 @@ impl Asks for Faulty {
         })
     }
 
-    fn analyze<'a>(&'a self, _reef: Option<&'a str>, _question: AnalyzeQuestion, _caller: &'a str) -> Asking<'a> {
+    fn analyze<'a>(&'a self, _reef: Option<&'a str>, _question: AnalyzeQuestion, _who: &'a Who) -> Asking<'a> {
         Box::pin(async { panic!("planted") })
     }
 }

@@ -36,6 +36,7 @@ fn metadata(answer: &Analysis) -> Field<wire::AnalysisMetadata> {
         cost_usd: metadata.cost_micros.map(|micros| micros as f64 / 1e6),
         sentences_dropped: small(metadata.sentences_dropped),
         template_reason: metadata.template_reason.clone(),
+        tokens_estimated: metadata.tokens_estimated,
         ..Default::default()
     })
 }
@@ -94,6 +95,8 @@ fn record(one: Record) -> wire::AnalysisRecord {
         reason: one.reason,
         answer: one.answer,
         sent: one.sent,
+        role: one.role,
+        tokens_estimated: one.tokens_estimated,
         ..Default::default()
     }
 }
