@@ -12,6 +12,7 @@ use sinks::duckdb::{DuckDbConfig, DuckDbStore};
 use std::path::Path;
 
 mod fleet;
+mod words;
 
 /// The id of the reefs of `support`.
 const REEF_ID: &str = "test-reef-a1b2c3";

@@ -59,7 +59,7 @@ impl Serving {
     }
 
     /// The response to a call of the RPC, as text.
-    fn call(&self, method: &str, request: &Value) -> String {
+    pub fn call(&self, method: &str, request: &Value) -> String {
         let (mut stream, body) = (TcpStream::connect(&self.address).unwrap(), request.to_string());
         let head = format!(
             "POST /coral.reef.v1.{method} HTTP/1.1\r\nhost: {}\r\ncontent-type: application/json\r\ncontent-length: \

@@ -115,7 +115,7 @@ impl Record {
         }
         Record {
             outcome: INTERRUPTED.to_owned(),
-            reason: "its process ended before it was answered".to_owned(),
+            reason: with_reason("its process ended before it was answered", &self.reason),
             cost_micros: if self.sent.is_empty() { Some(0) } else { None },
             ..self
         }
@@ -186,6 +186,11 @@ impl Record {
             ends_by: String::new(),
         })
     }
+}
+
+/// What happened, and what was being done.
+pub fn with_reason(what: &str, reason: &str) -> String {
+    if reason.is_empty() { what.to_owned() } else { format!("{what} ({reason})") }
 }
 
 #[cfg(test)]

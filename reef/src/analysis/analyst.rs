@@ -339,6 +339,8 @@ impl<'a> Entry<'a> {
     fn asks(&mut self, sent: String, tries: &[Attempt], prices: &Prices) -> bool {
         let Some(first) = tries.first() else { return true };
         self.record.sent = sent;
+        let names: Vec<&str> = tries.iter().map(|one| one.provider.as_str()).collect();
+        self.record.reason = format!("asking {}", names.join(", else "));
         (self.record.input_tokens, self.record.output_tokens) =
             (first.input_tokens.unwrap_or(0), first.output_tokens.unwrap_or(0));
         self.record.tokens_estimated = true;
@@ -372,7 +374,7 @@ impl Drop for Entry<'_> {
         self.record.took_ms = u64::try_from(took_ms).unwrap_or(0);
         if self.record.outcome == STARTED {
             self.record.outcome = "cancelled".to_owned();
-            self.record.reason = "the caller no longer waited".to_owned();
+            self.record.reason = analyses::with_reason("the caller no longer waited", &self.record.reason);
         }
         self.append();
     }

@@ -96,6 +96,8 @@ pub enum Fact {
 pub enum Claim {
     /// Nothing: values, counts.
     Observed,
+    /// That it is expected, with a probability.
+    Expected,
     /// That they move together, or that something else explains both.
     CoMoving,
     /// That one follows the other with a lag, beyond chance.
@@ -109,6 +111,7 @@ impl Claim {
     pub fn as_str(self) -> &'static str {
         match self {
             Claim::Observed => "observed",
+            Claim::Expected => "expected",
             Claim::CoMoving => "co_moving",
             Claim::Follows => "follows",
             Claim::Changed => "changed",

@@ -25,6 +25,8 @@ pub enum Topic {
     Deployments,
     /// What follows what.
     Patterns,
+    /// What is expected next.
+    Predictions,
     /// How colonies are.
     Health,
     /// Which neighbours something affects.
@@ -65,7 +67,7 @@ pub struct Plan {
 }
 
 /// Words that name a topic.
-const TOPICS: [(Topic, &[&str]); 7] = [
+const TOPICS: [(Topic, &[&str]); 8] = [
     (Topic::Compare, &["compare", "compared", "versus", "vs", "differ", "difference", "than"]),
     (
         Topic::Incidents,
@@ -123,15 +125,31 @@ const TOPICS: [(Topic, &[&str]); 7] = [
             "correlates",
             "correlation",
             "correlations",
-            "predict",
-            "predicts",
-            "predicted",
             "follow",
             "follows",
             "followed",
             "usually",
             "happened before",
             "lag",
+        ],
+    ),
+    (
+        Topic::Predictions,
+        &[
+            "predict",
+            "predicts",
+            "predicted",
+            "prediction",
+            "predictions",
+            "forecast",
+            "expect",
+            "expected",
+            "happen next",
+            "happens next",
+            "come next",
+            "comes next",
+            "about to",
+            "will happen",
         ],
     ),
     (Topic::Promotion, &["promote", "promoted", "promoting", "promotion", "roll out to", "rollout to"]),

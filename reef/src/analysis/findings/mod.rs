@@ -6,6 +6,7 @@
 //! | `deployments` | what was deployed, what it did, what followed |
 //! | `incidents` | events counted |
 //! | `patterns` | what follows what |
+//! | `predictions` | what is expected next |
 //! | `health` | how colonies are |
 //! | `affected` | neighbours of a deployment |
 //! | `promotion` | whether a version may go to the next environment |
@@ -16,6 +17,7 @@ mod deployments;
 mod health;
 mod incidents;
 mod patterns;
+mod predictions;
 mod promotion;
 
 use super::evidence::{Evidence, Finding};
@@ -72,6 +74,7 @@ pub async fn find(question: &AnalyzeQuestion, reader: &dyn StoreReader, scope: &
         findings.extend(deployments::find(&sources).await?);
         findings.extend(incidents::find(&sources).await?);
         findings.extend(patterns::find(&sources).await?);
+        findings.extend(predictions::find(&sources).await?);
         findings.extend(health::find(&sources).await?);
         findings.extend(affected::find(&sources).await?);
         findings.extend(promotion::find(&sources).await?);

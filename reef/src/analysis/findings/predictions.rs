@@ -1,0 +1,231 @@
+//! Open predictions as findings: what is expected, when, how probable it is, and how good the pattern was at it before.
+
+use super::super::actions::Action;
+use super::super::evidence::{Claim, Evidence, Fact, Finding, Kind, Quantity};
+use super::super::plan::Topic;
+use super::{Sources, ranked};
+use crate::answers::part::Part;
+use crate::answers::predictions::{Predictions, PredictionsQuestion, predictions};
+use crate::answers::{AnswerError, page};
+use crate::predicted::{PredictionLine, Record};
+use crate::statement::{conditions, statement};
+use model::time::DAY_MS;
+
+/// Predictions that are read.
+const READ_MAX: usize = 100;
+/// Predictions that are told.
+const PREDICTIONS_MAX: usize = 4;
+/// Over how many days a pattern's predictions are counted.
+const SCORED_DAYS: i64 = 30;
+
+/// The most probable open predictions whose target is among what is looked at, both ends in scope; or that there is none.
+pub(super) async fn find(sources: &Sources<'_>) -> Result<Vec<Finding>, AnswerError> {
+    let plan = sources.plan;
+    if !plan.patterns || plan.colonies.is_empty() {
+        return Ok(Vec::new());
+    }
+    let part = Part { limit: Some(READ_MAX), ..Part::default() };
+    let question = PredictionsQuestion { filter: plan.filter(), part, ..PredictionsQuestion::default() };
+    let answer = predictions(&question, sources.reader, sources.scope).await?;
+    if answer.open == 0 && plan.topics.contains(&Topic::Predictions) {
+        return Ok(vec![nothing(sources)]);
+    }
+    let is_near = |line: &&PredictionLine| {
+        let ends = [&line.source_service, &line.target_service];
+        let is_service = plan.services.is_empty() || ends.iter().any(|end| plan.services.contains(end));
+        is_service && plan.scope.contains(&line.source_colony_id) && plan.scope.contains(&line.target_colony_id)
+    };
+    let mut lines: Vec<&PredictionLine> =
+        answer.predictions.items.iter().map(|told| &told.line).filter(is_near).collect();
+    lines.sort_by(|a, b| b.probability.total_cmp(&a.probability).then_with(|| a.prediction_id.cmp(&b.prediction_id)));
+    Ok(lines.into_iter().take(PREDICTIONS_MAX).map(|line| finding(line, &answer, sources)).collect())
+}
+
+fn finding(line: &PredictionLine, answer: &Predictions, sources: &Sources<'_>) -> Finding {
+    let (from, to) = (page::time(line.times.from), page::time(line.times.to));
+    let title = format!(
+        "{} is expected from {from} to {to} with a probability of {}%",
+        end(&line.target_signal, &line.target_service, &line.target_colony_id),
+        whole_percent(line.probability)
+    );
+    let mut lines = vec![(
+        format!(
+            "after {} at {}, by the pattern {}",
+            end(&line.source_signal, &line.source_service, &line.source_colony_id),
+            page::time(line.times.issued),
+            line.correlation_id
+        ),
+        0,
+    )];
+    let mut evidence = vec![expected(line)];
+    if let Some(record) = record(line, answer) {
+        lines.push((format!("before: {}", came_true(&record)), 1));
+        evidence.push(score(line, &record));
+    }
+    let look = Action::look("See the pattern behind the prediction", &["correlation", &line.correlation_id]);
+    Finding {
+        rank: ranked(sources.plan, Topic::Predictions, 0.45 + 0.2 * line.probability),
+        key: format!("prediction {}", line.prediction_id),
+        title,
+        lines,
+        evidence,
+        advice: String::new(),
+        actions: look.into_iter().collect(),
+    }
+}
+
+/// `error_spike of api in my-shop-production`.
+fn end(signal: &str, service: &str, colony: &str) -> String {
+    let service = if service == "*" || service.is_empty() { "any service" } else { service };
+    format!("{signal} of {service} in {colony}")
+}
+
+fn whole_percent(share: f64) -> f64 {
+    (share * 100.0).round()
+}
+
+/// How earlier predictions of the pattern came out; none where none has.
+fn record(line: &PredictionLine, answer: &Predictions) -> Option<Record> {
+    let pattern = answer.patterns.iter().find(|pattern| pattern.correlation_id == line.correlation_id)?;
+    let score = pattern.scores.iter().find(|score| score.days == SCORED_DAYS)?;
+    (score.record.hits + score.record.misses > 0).then_some(score.record)
+}
+
+/// `2 of 3 predictions of the pattern in 30 days came true`.
+fn came_true(record: &Record) -> String {
+    let all = record.hits + record.misses;
+    let plural = if all == 1 { "prediction" } else { "predictions" };
+    format!("{} of {all} {plural} of the pattern in {SCORED_DAYS} days came true", record.hits)
+}
+
+fn names(line: &PredictionLine) -> Vec<Fact> {
+    Fact::names([
+        &line.prediction_id,
+        &line.correlation_id,
+        &line.source_colony_id,
+        &line.target_colony_id,
+        &line.source_application,
+        &line.target_application,
+        &line.source_environment,
+        &line.target_environment,
+        &line.source_service,
+        &line.target_service,
+        &line.source_signal,
+        &line.target_signal,
+        &line.source_event_id,
+    ])
+}
+
+fn expected(line: &PredictionLine) -> Evidence {
+    let times = &line.times;
+    let mut facts: Vec<Fact> = [times.issued, times.from, times.to].into_iter().map(Fact::Time).collect();
+    let spans = [times.from - times.issued, times.to - times.issued, times.to - times.from];
+    facts.extend(spans.into_iter().map(|ms| Fact::Number(Quantity::Milliseconds, ms as f64)));
+    facts.extend([line.probability, line.chance_level].map(|share| Fact::Number(Quantity::Plain, share)));
+    let percent = [line.probability * 100.0, whole_percent(line.probability)];
+    facts.extend(percent.map(|percent| Fact::Number(Quantity::Percent, percent)));
+    facts.extend(names(line));
+    Evidence {
+        id: String::new(),
+        kind: Kind::Correlation,
+        colony_id: line.target_colony_id.clone(),
+        other_colony_id: Some(line.source_colony_id.clone()),
+        description: format!(
+            "prediction: {} from {} to {}, probability {}%, after {} at {}, {}",
+            end(&line.target_signal, &line.target_service, &line.target_colony_id),
+            page::time(times.from),
+            page::time(times.to),
+            whole_percent(line.probability),
+            end(&line.source_signal, &line.source_service, &line.source_colony_id),
+            page::time(times.issued),
+            line.correlation_id
+        ),
+        query: statement(
+            "SELECT DISTINCT outcome, expected_from, expected_to, probability FROM predictions",
+            &[("prediction_id", &line.prediction_id)],
+        ),
+        data: vec![
+            ("outcome", line.outcome.as_str().to_owned()),
+            ("expected_from", line.expected_from.clone()),
+            ("expected_to", line.expected_to.clone()),
+            ("probability", line.probability.to_string()),
+        ],
+        facts,
+        claim: Claim::Expected,
+        confidence: line.probability.clamp(0.0, 0.999),
+        complete_to: None,
+    }
+}
+
+fn score(line: &PredictionLine, record: &Record) -> Evidence {
+    let counts = [record.hits, record.misses, record.voids, record.hits + record.misses];
+    let mut facts: Vec<Fact> = counts.map(|count| Fact::Number(Quantity::Plain, count as f64)).to_vec();
+    facts.push(Fact::Number(Quantity::Milliseconds, (SCORED_DAYS * DAY_MS) as f64));
+    facts.extend(names(line));
+    let within_30_days = format!(" AND days = {SCORED_DAYS}");
+    Evidence {
+        id: String::new(),
+        kind: Kind::Correlation,
+        colony_id: line.target_colony_id.clone(),
+        other_colony_id: Some(line.source_colony_id.clone()),
+        description: format!("{}: {}", line.correlation_id, came_true(record)),
+        query: [
+            statement(
+                "SELECT DISTINCT hit_count, miss_count, void_count FROM prediction_scores",
+                &[("correlation_id", &line.correlation_id)],
+            ),
+            within_30_days,
+        ]
+        .concat(),
+        data: vec![
+            ("hit_count", record.hits.to_string()),
+            ("miss_count", record.misses.to_string()),
+            ("void_count", record.voids.to_string()),
+        ],
+        facts,
+        claim: Claim::Observed,
+        confidence: 0.99,
+        complete_to: None,
+    }
+}
+
+/// That nothing is expected.
+fn nothing(sources: &Sources<'_>) -> Finding {
+    let plan = sources.plan;
+    let colonies: Vec<&str> = plan.colonies.iter().map(String::as_str).collect();
+    let places = match plan.environments.as_slice() {
+        [] => "any colony".to_owned(),
+        names => names.join(", "),
+    };
+    let any: Vec<String> = colonies.iter().map(|id| conditions(&[("target_colony_id", id)])).collect();
+    let mut facts = vec![Fact::Number(Quantity::Plain, 0.0)];
+    facts.extend(colonies.iter().map(|id| Fact::Name((*id).to_owned())));
+    facts.extend(plan.environments.iter().cloned().map(Fact::Name));
+    let evidence = Evidence {
+        id: String::new(),
+        kind: Kind::Correlation,
+        colony_id: colonies.first().copied().unwrap_or_default().to_owned(),
+        other_colony_id: None,
+        description: format!("0 open predictions in {places}"),
+        query: [
+            "SELECT count(DISTINCT prediction_id) AS predictions FROM predictions WHERE outcome = 'open' AND (",
+            &any.join(" OR "),
+            ")",
+        ]
+        .concat(),
+        data: vec![("predictions", "0".to_owned())],
+        facts,
+        claim: Claim::Observed,
+        confidence: 0.9,
+        complete_to: None,
+    };
+    Finding {
+        rank: ranked(plan, Topic::Predictions, 0.5),
+        key: "predictions none".to_owned(),
+        title: format!("No prediction is open in {places}: no confirmed pattern expects an event there"),
+        lines: Vec::new(),
+        evidence: vec![evidence],
+        advice: String::new(),
+        actions: Vec::new(),
+    }
+}
