@@ -448,6 +448,8 @@ async fn rows_of_a_span_are_counted<F: Fixture>(fixture: &F) {
     for (span, rows) in counted {
         assert_eq!(store.reader().count_in(span).await.unwrap(), rows, "{span:?}");
     }
+    let services = ["api", "svc-0", "svc-1", "svc-2", "svc-3"];
+    assert_eq!(store.reader().service_names().await.unwrap(), services, "of events and of metrics");
     fixture.close(store).await;
 }
 

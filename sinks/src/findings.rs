@@ -125,6 +125,10 @@ impl StoreReader for FindingsReader {
         Ok(Vec::new())
     }
 
+    async fn service_names(&self) -> Result<Vec<String>, SinkError> {
+        Ok(Vec::new())
+    }
+
     async fn events_of(&self, _: &[String], _: Option<&Event>, _: usize) -> Result<Vec<Event>, SinkError> {
         Ok(Vec::new())
     }

@@ -446,6 +446,16 @@ impl StoreReader for MemoryReader {
         Ok(types.collect::<BTreeSet<_>>().into_iter().collect())
     }
 
+    async fn service_names(&self) -> Result<Vec<String>, SinkError> {
+        let tables = self.open("cannot read the names of services")?;
+        let events = tables.events.values().map(|held| &held.row).chain(tables.late_events.values());
+        let mut names: BTreeSet<String> = events.map(|event| event.service_id.clone()).collect();
+        let buckets = tables.metrics.values().map(|held| held.row.series);
+        let series: BTreeSet<SeriesId> = buckets.chain(tables.late_metrics.values().map(|row| row.series)).collect();
+        names.extend(series.into_iter().map(|series| series.series().key.service_id.clone()));
+        Ok(names.into_iter().collect())
+    }
+
     async fn events_of(&self, types: &[String], after: Option<&Event>, limit: usize) -> Result<Vec<Event>, SinkError> {
         let tables = self.open("cannot read events")?;
         let of_types = tables.events.values().filter(|held| held.on_time && types.contains(&held.row.event_type));

@@ -113,6 +113,9 @@ pub trait StoreReader: Send + Sync {
     /// The types that stored events on time have, in order.
     async fn event_types(&self) -> Result<Vec<String>, SinkError>;
 
+    /// The services that stored events and metric buckets name, late ones included, in order.
+    async fn service_names(&self) -> Result<Vec<String>, SinkError>;
+
     /// Events on time of these types, in pages as above.
     async fn events_of(&self, types: &[String], after: Option<&Event>, limit: usize) -> Result<Vec<Event>, SinkError>;
 

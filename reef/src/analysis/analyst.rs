@@ -372,7 +372,11 @@ impl Drop for Entry<'_> {
     fn drop(&mut self) {
         let took_ms = self.analyst.now() - self.began;
         self.record.took_ms = u64::try_from(took_ms).unwrap_or(0);
-        if self.record.outcome == STARTED {
+        if self.record.outcome == STARTED && std::thread::panicking() {
+            self.record.outcome = "failed".to_owned();
+            self.record.reason =
+                analyses::with_reason("a fault in the reef; its log has the details", &self.record.reason);
+        } else if self.record.outcome == STARTED {
             self.record.outcome = "cancelled".to_owned();
             self.record.reason = analyses::with_reason("the caller no longer waited", &self.record.reason);
         }

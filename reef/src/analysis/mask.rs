@@ -15,6 +15,8 @@ pub(super) struct Mask {
     names: Vec<(String, &'static str)>,
     /// The same, to be found in a text.
     index: Index,
+    /// Ids of digits, which are found as whole words only: inside a time or a date they are something else.
+    numbers: BTreeSet<String>,
     /// Names that stay, whatever they look like.
     kept: BTreeSet<String>,
     /// What no pseudonym may be, folded.
@@ -33,11 +35,12 @@ struct Index(BTreeMap<char, Vec<(Vec<char>, usize)>>);
 impl Mask {
     /// For these names, each with the word for its kind.
     pub fn of(names: impl IntoIterator<Item = (String, &'static str)>) -> Mask {
-        let names: Vec<(String, &'static str)> =
-            names.into_iter().filter(|(name, _)| name.chars().filter(|c| c.is_alphanumeric()).count() > 1).collect();
+        let names = names.into_iter().filter(|(name, _)| name.chars().filter(|c| c.is_alphanumeric()).count() > 1);
+        let (numbers, names): (Vec<_>, Vec<(String, &'static str)>) = names.partition(|(name, _)| is_digits(name));
+        let numbers = numbers.into_iter().map(|(name, _)| name).collect();
         let index = Index::of(names.iter().map(|(name, _)| name.as_str()));
         let avoided = names.iter().map(|(name, _)| folded(name)).collect();
-        Mask { names, index, avoided, ..Mask::default() }
+        Mask { names, index, numbers, avoided, ..Mask::default() }
     }
 
     /// The same; these names stay.
@@ -98,9 +101,16 @@ impl Mask {
         masked
     }
 
-    /// A word that is an address, a host, or a secret by its form, as it may leave; none for any other word.
+    /// A word that is an id, an address, a host, or a secret by its form, as it may leave; none for any other word.
     fn word(&mut self, word: &str) -> Option<String> {
         let inside = word.trim_matches(|c: char| !c.is_alphanumeric());
+        let (before, last) = inside.rsplit_once('/').unwrap_or(("", inside));
+        if self.numbers.contains(last) {
+            let (id, start) = (self.pseudonym(last, "id"), word.rfind(last).unwrap_or(0));
+            // "colony/4711"
+            let before = if before.is_empty() { word[..start].to_owned() } else { self.known_names(&word[..start]) };
+            return Some(format!("{before}{id}{}", &word[start + last.len()..]));
+        }
         if self.kept.contains(inside) || self.index.has(inside) {
             return None;
         }
@@ -225,6 +235,9 @@ fn announces_secret(word: &str) -> bool {
 
 /// What a word is by its form.
 fn kind_of(word: &str) -> Option<&'static str> {
+    if is_id(word) {
+        return Some("id");
+    }
     let (host, port) = match word.rsplit_once(':') {
         Some((host, port)) if !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit()) => (host, Some(port)),
         _ => (word, None),
@@ -247,11 +260,37 @@ fn kind_of(word: &str) -> Option<&'static str> {
     let is_label = |label: &&str| !label.is_empty() && label.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
     let has_letters =
         labels.last().is_some_and(|last| last.len() >= 2 && last.chars().all(|c| c.is_ascii_alphabetic()));
-    let is_host = labels.len() >= 3 && labels.iter().all(is_label) && has_letters;
+    let are_labels = labels.iter().all(is_label);
+    // of two labels a metric may be one as well
+    let has_domain = labels.len() == 2 && labels.last().is_some_and(|last| DOMAINS.contains(last));
+    let is_host = are_labels && has_letters && (labels.len() >= 3 || has_domain);
     if is_host || (port.is_some() && has_letters && host.chars().any(|c| c == '.')) {
         return Some("host");
     }
     is_host_of_cloud(word).then_some("host")
+}
+
+/// The last labels of names of hosts that have only two.
+const DOMAINS: [&str; 12] =
+    ["com", "net", "org", "io", "dev", "cloud", "local", "localhost", "internal", "lan", "corp", "intranet"];
+/// So many digits are no count of anything.
+const ID_DIGITS_MIN: usize = 6;
+/// Shortest text of hexadecimal digits that is an id.
+const ID_HEX_MIN: usize = 12;
+
+fn is_digits(word: &str) -> bool {
+    !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// Many digits, or hexadecimal ones, also in groups: an order, a trace, a commit, a UUID.
+fn is_id(word: &str) -> bool {
+    if is_digits(word) {
+        return word.len() >= ID_DIGITS_MIN;
+    }
+    let hex: String = word.chars().filter(|c| *c != '-').collect();
+    let has_both = hex.bytes().any(|byte| byte.is_ascii_digit()) && hex.bytes().any(|byte| byte.is_ascii_alphabetic());
+    // forty and more are a secret
+    (ID_HEX_MIN..40).contains(&hex.len()) && has_both && hex.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 /// A provider's own words without its key, and without what is a secret by its form. `text` may be cut.
@@ -349,6 +388,24 @@ mod tests {
             "service-3 calls service-4, and service-4 calls service-3 in colony-2; service-2 is unknown"
         );
         assert_eq!(mask.restored(&masked), text);
+    }
+
+    #[test]
+    fn ids_of_digits_leave_nowhere_and_times_and_counts_stay() {
+        let names = [("4711", "id"), ("12", "id"), ("my-shop-production", "colony"), ("7", "id")];
+        let mut mask = Mask::of(names.map(|(name, kind)| (name.to_owned(), kind)));
+        let text = "deployment 4711 (my-shop-production/4711) at 10:12 on 2024-11-12: 47110 rows, 7 errors, #4711";
+        let masked = mask.masked(text);
+        assert_eq!(masked, "deployment id-1 (colony-1/id-1) at 10:12 on 2024-11-12: 47110 rows, 7 errors, #id-1");
+        assert_eq!(mask.restored(&masked), text);
+        let mut mask = Mask::default();
+        let text = "order 20251127 of 550e8400-e29b-41d4-a716-446655440000, trace 4bf92f3577b34da6, commit 0a1b2c3d4e5f, \
+                    on db.internal and example.com";
+        let masked = mask.masked(text);
+        assert_eq!(masked, "order id-1 of id-2, trace id-3, commit id-4, on host-1 and host-2");
+        assert_eq!(mask.restored(&masked), text);
+        let plain = "12,345 rows and 99999 more, cpu.usage, db.pool, v2.1.0, 1.5 GB, 2024-11-13 10:30:00, facade";
+        assert_eq!(mask.masked(plain), plain);
     }
 
     #[test]

@@ -160,7 +160,9 @@ impl Worded {
 
 /// All names that a sentence may have.
 fn names(found: &Found) -> Vec<String> {
-    let mut names: Vec<String> = found.names.iter().map(|(name, _)| name.clone()).collect();
+    // an id of digits may be a count as well: as a count it has to follow from the evidence
+    let is_name = |name: &&String| !name.chars().all(|c| c.is_ascii_digit());
+    let mut names: Vec<String> = found.names.iter().map(|(name, _)| name).filter(is_name).cloned().collect();
     names.extend(evidence_names(found).filter(|name| !found.names.iter().any(|(known, _)| known == *name)).cloned());
     names
 }
@@ -187,7 +189,7 @@ const OWN_WORDS: [&str; 15] = [
 /// What is masked: colonies, applications, services, ids, and every name of the evidence that is of no kind that stays.
 /// Environments, metrics, types of events and versions stay: an answer without them says nothing.
 fn masked_names(found: &Found) -> Vec<(String, &'static str)> {
-    let is_masked = |kind: &str| ["colony", "application", "service"].contains(&kind);
+    let is_masked = |kind: &str| ["colony", "application", "service", "id"].contains(&kind);
     let mut names: Vec<(String, &'static str)> =
         found.names.iter().filter(|(_, kind)| is_masked(kind)).cloned().collect();
     let known: BTreeSet<&str> = found.names.iter().map(|(name, _)| name.as_str()).collect();
@@ -202,9 +204,13 @@ fn masked_names(found: &Found) -> Vec<(String, &'static str)> {
     names
 }
 
+/// `v2`, `1.4.1`; digits alone are an id.
 fn is_version(name: &str) -> bool {
     let rest = name.strip_prefix('v').unwrap_or(name);
-    rest.starts_with(|c: char| c.is_ascii_digit()) && rest.chars().all(|c| c.is_ascii_digit() || c == '.')
+    let is_numbered = rest.starts_with(|c: char| c.is_ascii_digit());
+    is_numbered
+        && rest.chars().all(|c| c.is_ascii_digit() || c == '.')
+        && (rest.len() < name.len() || rest.contains('.'))
 }
 
 fn evidence_names(found: &Found) -> impl Iterator<Item = &String> {

@@ -49,6 +49,19 @@ pub(super) async fn event_types(server: &Server) -> Result<Vec<String>, Fault> {
     Ok(server.rows::<TypeAnswer>(server.query(sql)).await?.into_iter().map(|row| row.event_type).collect())
 }
 
+#[derive(clickhouse::Row, Deserialize)]
+struct ServiceAnswer {
+    service: String,
+}
+
+pub(super) async fn service_names(server: &Server) -> Result<Vec<String>, Fault> {
+    let sql = "SELECT DISTINCT service FROM (SELECT toString(service_id) AS service FROM federated_metrics UNION ALL \
+               SELECT toString(service_id) AS service FROM federated_events UNION ALL \
+               SELECT toString(service_id) AS service FROM late_metric_copies UNION ALL \
+               SELECT toString(service_id) AS service FROM late_event_copies) ORDER BY service";
+    Ok(server.rows::<ServiceAnswer>(server.query(sql)).await?.into_iter().map(|row| row.service).collect())
+}
+
 /// A page of the events of these types.
 pub(super) async fn events_of(
     server: &Server,

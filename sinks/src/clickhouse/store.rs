@@ -148,6 +148,10 @@ impl StoreReader for ClickHouseReader {
         self.ask("cannot read the types of events", overview::event_types(&self.server)).await
     }
 
+    async fn service_names(&self) -> Result<Vec<String>, SinkError> {
+        self.ask("cannot read the names of services", overview::service_names(&self.server)).await
+    }
+
     async fn events_of(&self, types: &[String], after: Option<&Event>, limit: usize) -> Result<Vec<Event>, SinkError> {
         self.ask("cannot read events", overview::events_of(&self.server, types, after, limit)).await
     }

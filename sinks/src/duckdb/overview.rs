@@ -58,6 +58,14 @@ pub(super) fn event_types(connection: &Connection) -> Result<Vec<String>, Cause>
     Ok(types.collect::<Result<_, _>>()?)
 }
 
+pub(super) fn service_names(connection: &Connection) -> Result<Vec<String>, Cause> {
+    let sql = "SELECT service_id FROM metric_series UNION SELECT service_id FROM federated_events \
+               UNION SELECT service_id FROM late_event_copies ORDER BY service_id";
+    let mut statement = connection.prepare(sql)?;
+    let names = statement.query_map([], |row| row.get(0))?;
+    Ok(names.collect::<Result<_, _>>()?)
+}
+
 /// A page of the events of these types.
 pub(super) fn events_of(
     connection: &Connection,

@@ -186,6 +186,10 @@ impl StoreReader for DuckDbReader {
         self.readers.call("cannot read the types of events", overview::event_types).await
     }
 
+    async fn service_names(&self) -> Result<Vec<String>, SinkError> {
+        self.readers.call("cannot read the names of services", overview::service_names).await
+    }
+
     async fn events_of(&self, types: &[String], after: Option<&Event>, limit: usize) -> Result<Vec<Event>, SinkError> {
         let (types, after) = (types.to_vec(), after.cloned());
         let job = move |connection: &Connection| overview::events_of(connection, &types, after.as_ref(), limit);

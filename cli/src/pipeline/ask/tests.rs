@@ -201,6 +201,9 @@ impl StoreReader for Stuck {
     async fn event_types(&self) -> Result<Vec<String>, SinkError> {
         pending().await
     }
+    async fn service_names(&self) -> Result<Vec<String>, SinkError> {
+        pending().await
+    }
     async fn events_of(&self, _: &[String], _: Option<&Event>, _: usize) -> Result<Vec<Event>, SinkError> {
         pending().await
     }

@@ -23,13 +23,10 @@ mod promotion;
 use super::evidence::{Evidence, Finding};
 use super::plan::{Plan, Topic};
 use super::question::AnalyzeQuestion;
-use crate::answers::counts::{CountsQuestion, counts};
-use crate::answers::fleet::Filter;
-use crate::answers::range::{Range, RangeQuestion};
 use crate::answers::vocabulary::Vocabulary;
 use crate::answers::{AnswerError, Completeness, Scope};
-use model::event::Severity;
 use sinks::StoreReader;
+use std::collections::BTreeSet;
 
 /// Tokens of evidence that an answer may have.
 pub const TOKENS_MAX: usize = 4_000;
@@ -81,54 +78,35 @@ pub async fn find(question: &AnalyzeQuestion, reader: &dyn StoreReader, scope: &
     }
     let completeness = Completeness::of(&known.fleet, |id, _| plan.scope.contains(id));
     let omitted = rank(&mut findings, TOKENS_MAX, &completeness);
-    let mut names = names(&known);
-    if let Some(range) = plan.range {
-        names_of_events(&mut names, range, reader, scope).await?;
-    }
+    let names = names(&known, &services(reader).await?);
     Ok(Found { plan, findings, omitted, completeness, names })
 }
 
-/// Adds the services that only events name.
-async fn names_of_events(
-    names: &mut Vec<(String, &'static str)>,
-    range: Range,
-    reader: &dyn StoreReader,
-    scope: &Scope,
-) -> Result<(), AnswerError> {
-    let question = CountsQuestion {
-        filter: Filter::default(),
-        least: Severity::Info,
-        range: RangeQuestion { from: Some(range.from), to: Some(range.to), ..RangeQuestion::default() },
-    };
-    let groups = match counts(&question, reader, scope).await {
-        Ok(answer) => answer.counts,
-        // too many events: the evidence names its own
-        Err(AnswerError::Refused(_)) => return Ok(()),
-        Err(error) => return Err(error),
-    };
-    for group in groups {
-        let service = group.service_id;
-        if !service.is_empty() && service != "*" && !names.iter().any(|(known, _)| *known == service) {
-            names.push((service, "service"));
-        }
-    }
-    Ok(())
+/// The services that only rows name, or calls.
+async fn services(reader: &dyn StoreReader) -> Result<Vec<String>, AnswerError> {
+    let mut names = reader.service_names().await?;
+    let calls = reader.calls().await?.into_iter();
+    names.extend(calls.flat_map(|call| [call.latest.from_service, call.latest.to_service]));
+    names.retain(|name| name != "*");
+    Ok(names)
 }
 
-fn names(known: &Vocabulary) -> Vec<(String, &'static str)> {
+fn names(known: &Vocabulary, services: &[String]) -> Vec<(String, &'static str)> {
     let fleet = &known.fleet;
-    let lists: [(&'static str, Vec<&String>); 6] = [
+    let deployments = known.deployments.iter();
+    let lists: [(&'static str, Vec<&String>); 7] = [
         ("colony", fleet.colonies.keys().collect()),
         ("application", fleet.colonies.values().map(|colony| &colony.application_name).collect()),
         ("environment", fleet.colonies.values().map(|colony| &colony.environment).collect()),
-        ("service", known.services.iter().collect()),
+        ("service", known.services.iter().chain(services).collect()),
         ("metric", known.metrics.iter().collect()),
         ("event type", known.event_types.iter().collect()),
+        ("id", deployments.flat_map(|line| std::iter::once(&line.deployment_id).chain(&line.reported_as)).collect()),
     ];
-    let mut names: Vec<(String, &'static str)> = Vec::new();
+    let (mut names, mut seen) = (Vec::new(), BTreeSet::new());
     for (kind, list) in lists {
         for name in list.into_iter().filter(|name| !name.is_empty()) {
-            if !names.iter().any(|(known, _)| known == name) {
+            if seen.insert(name) {
                 names.push((name.clone(), kind));
             }
         }

@@ -345,6 +345,23 @@ async fn a_chain_asks_again_then_falls_back() {
     assert_eq!(replied.attempts[0].fault, Some(Fault::ContextCut));
 }
 
+#[tokio::test]
+async fn what_no_provider_states_is_estimated_and_what_was_refused_is_nothing() {
+    let used = async |say: Say, timeout: Duration| {
+        let fake = Fake::of(vec![say]).await;
+        let chain = Chain { providers: vec![provider(Protocol::OpenAi, &fake)], timeout };
+        let attempt = chain.ask(&ask(), WAIT).await.attempts.remove(0);
+        (attempt.input_tokens, attempt.output_tokens, attempt.is_estimated)
+    };
+    // 13 bytes are given; one that stalls may write as much as it may
+    assert_eq!(used(Say::Stall, Duration::from_millis(50)).await, (Some(5), Some(100), true));
+    let event = json!({ "choices": [{ "delta": { "content": "seven bytes more" }, "finish_reason": "stop" }] });
+    let whole = format!("data: {event}\n\ndata: [DONE]\n\n").into_bytes();
+    assert_eq!(used(Say::Stream(vec![whole]), WAIT).await, (Some(5), Some(6), true));
+    assert_eq!(used(Say::Status(401, &[], String::new()), WAIT).await, (None, None, false));
+    assert_eq!(used(Say::Stream(said(Protocol::OpenAi, "text", "stop")), WAIT).await, (Some(120), Some(30), false));
+}
+
 #[test]
 fn addresses_of_this_machine_are_told_from_others() {
     let is_local = |endpoint: &str| {

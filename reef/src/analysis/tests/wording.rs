@@ -121,6 +121,108 @@ async fn what_leaves_is_masked_bounded_and_recorded() {
     assert!(fake.requests().pop().unwrap().contains("my-shop"));
 }
 
+/// What a provider is sent for a question over a store.
+async fn sent(store: MemoryStore, words: &str) -> String {
+    let fake = Fake::of(vec![honest()]).await;
+    let folder = tempfile::tempdir().unwrap();
+    let asked_model = model(vec![provider(Protocol::OpenAi, &fake)], Privacy::Mask);
+    let analyst = Analyst::new(Some(asked_model), MOST, &folder.path().join("a.ndjson"), SystemClock::shared());
+    let reader = store.reader();
+    analyst.analyze(&asked(question(words)), (reader.as_ref(), &Scope::default()), None).await.unwrap();
+    fake.requests().pop().unwrap()
+}
+
+#[tokio::test]
+async fn names_that_only_rows_or_calls_have_do_not_leave() {
+    let mut store = store().await;
+    let series = model::series::SeriesId::of(model::series::SeriesRef {
+        colony_id: "my-shop-production",
+        application_name: "my-shop",
+        environment: "production",
+        service_id: "ledger-writer",
+        metric_name: "latency",
+        interval_seconds: Some(60),
+    });
+    let point = model::metric::MetricPoint {
+        series,
+        timestamp: model::time::TimeMs::parse_rfc3339("2024-11-13T11:00:00Z").unwrap(),
+        p95: Some(model::real::Real(5.0)),
+        count: Some(1),
+        ..model::metric::MetricPoint::default()
+    };
+    let edge = model::topology::ServiceEdge {
+        colony_id: "my-shop-production".to_owned(),
+        from_service: "api".to_owned(),
+        to_service: "vault-proxy".to_owned(),
+        protocol: "grpc".to_owned(),
+        request_count: 1,
+        seen_at: model::time::TimeMs::parse_rfc3339("2024-11-13T11:00:00Z").unwrap(),
+    };
+    let rows = model::rows::Rows { metrics: vec![point].into(), edges: vec![edge], ..Default::default() };
+    store.commit(&sinks::compliance::commit_of(9, rows)).await.unwrap();
+    let sent =
+        sent(store, "why is prod slower than staging: ledger-writer, vault proxy, order 20251127, deploy e-3?").await;
+    for part in ["ledger", "vault", "20251127", "my-shop"] {
+        assert!(!sent.contains(part), "{part} has left: {sent}");
+    }
+}
+
+#[tokio::test]
+async fn nothing_leaves_that_cannot_be_recorded() {
+    let fake = Fake::of(vec![honest()]).await;
+    let folder = tempfile::tempdir().unwrap();
+    // a folder is in the place of the file
+    let asked_model = model(vec![provider(Protocol::OpenAi, &fake)], Privacy::Mask);
+    let analyst = Analyst::new(Some(asked_model), MOST, folder.path(), SystemClock::shared());
+    let store = store().await;
+    let reader = store.reader();
+    let answer = analyst.analyze(&asked(question(SLOWER)), (reader.as_ref(), &Scope::default()), None).await.unwrap();
+    assert!(answer.metadata.template_reason.contains("ai.journal_file"), "{:?}", answer.metadata);
+    assert!(fake.requests().is_empty());
+}
+
+#[tokio::test]
+async fn a_reply_without_stated_tokens_is_counted_by_an_estimate() {
+    let silent = |text: &str| {
+        let part = json!({ "choices": [{ "delta": { "content": text }, "finish_reason": "stop" }] });
+        Say::Stream(vec![format!("data: {part}\n\ndata: [DONE]\n\n").into_bytes()])
+    };
+    let sentences = json!({ "sentences": [
+        { "text": "Production latency is 40.0% higher than staging.", "evidence": ["E1"] },
+        { "text": "It is worse in 8 of 8 common hours.", "evidence": ["E1"] },
+    ] });
+    let fake = Fake::of(vec![silent(&sentences.to_string())]).await;
+    let few = Most { tokens_per_day: Some(500), ..MOST };
+    let asking = Asking::of(Some(model(vec![provider(Protocol::OpenAi, &fake)], Privacy::Mask)), few).await;
+    let first = asking.ask(SLOWER).await.unwrap();
+    assert_eq!((first.metadata.model_used.as_str(), first.metadata.tokens_estimated), ("openai:m1", true));
+    assert!(first.metadata.input_tokens > 300 && first.metadata.output_tokens > 30, "{:?}", first.metadata);
+    assert!(first.metadata.cost_micros.is_some_and(|micros| micros > 0) && asking.records()[0].tokens_estimated);
+    assert!(first.page().contains(" output, estimated)\n"), "{}", first.page());
+    let second = asking.ask(SLOWER).await.unwrap();
+    assert!(second.metadata.template_reason.contains("tokens_per_day"), "the limit holds: {:?}", second.metadata);
+}
+
+#[tokio::test]
+async fn a_record_is_there_before_anything_is_sent() {
+    let fake = Fake::of(vec![Say::Stall]).await;
+    let asking = Asking::of(Some(model(vec![provider(Protocol::OpenAi, &fake)], Privacy::Mask)), MOST).await;
+    let mut answer = Box::pin(asking.ask(SLOWER));
+    while fake.requests().is_empty() {
+        tokio::select! {
+            answer = &mut answer => panic!("{answer:?}"),
+            () = tokio::task::yield_now() => {}
+        }
+    }
+    let record = &asking.records()[0];
+    assert_eq!((record.outcome.as_str(), record.tokens_estimated, record.role.as_str()), ("started", true, "admin"));
+    assert!(record.sent.contains("E1 | ") && record.reason.contains("openai:m1"), "{record:?}");
+    drop(answer);
+    let record = &asking.records()[0];
+    assert_eq!(record.outcome, "cancelled");
+    assert!(record.tokens_estimated && record.reason.contains("openai:m1"), "what it used is not known: {record:?}");
+}
+
 #[tokio::test]
 async fn local_only_asks_no_model_of_another_machine() {
     let fake = Fake::of(vec![honest()]).await;

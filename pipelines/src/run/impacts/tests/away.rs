@@ -69,6 +69,9 @@ impl StoreReader for Away {
     async fn event_types(&self) -> Result<Vec<String>, SinkError> {
         no()
     }
+    async fn service_names(&self) -> Result<Vec<String>, SinkError> {
+        no()
+    }
     async fn events_of(&self, _: &[String], _: Option<&Event>, _: usize) -> Result<Vec<Event>, SinkError> {
         no()
     }
