@@ -77,6 +77,15 @@ pub enum Fact {
         /// The other.
         second: (String, f64),
     },
+    /// Two sides of which no other word may be said than that one came after the other.
+    Order {
+        /// Names of the first side only.
+        first: Vec<String>,
+        /// Names of the second side only.
+        second: Vec<String>,
+        /// Whether the second came after the first; else neither may be said.
+        is_ordered: bool,
+    },
     /// How a name moves or stands against another: `(what, against what, is greater, is worse)`; worse where that is known.
     Direction {
         /// Which side.
@@ -170,6 +179,15 @@ impl Fact {
     pub fn change(quantity: Quantity, value: f64) -> Vec<Fact> {
         let signed = (value < 0.0).then_some(value);
         std::iter::once(value.abs()).chain(signed).map(|value| Fact::Number(quantity, value)).collect()
+    }
+
+    /// Two sides by their names; what both have, and empty names, are of neither.
+    pub fn order<const N: usize>(first: [&str; N], second: [&str; N], is_ordered: bool) -> Fact {
+        let only = |own: &[&str], other: &[&str]| {
+            let own = own.iter().filter(|name| !name.is_empty() && **name != "*" && !other.contains(name));
+            own.map(|name| (*name).to_owned()).collect()
+        };
+        Fact::Order { first: only(&first, &second), second: only(&second, &first), is_ordered }
     }
 
     /// Names, without empty ones.

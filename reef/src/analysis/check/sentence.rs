@@ -1,8 +1,8 @@
 //! One sentence checked.
 
 use super::super::evidence::{Evidence, Fact};
-use super::tokens::{Token, tokens};
-use super::{Sentence, names, numbers, sides, words};
+use super::tokens::{Token, is_time_unit, tokens};
+use super::{Sentence, names, numbers, order, sides, words};
 use crate::printable::is_harmful;
 
 /// Longest sentence, in characters.
@@ -95,6 +95,9 @@ pub fn check(sentence: &Sentence, evidence: &[&Evidence], known: &[String]) -> R
     if !sides::agree(&lower, &cited) {
         return Err(Dropped::Sides);
     }
+    if !order::agrees(&lower, &cited) {
+        return Err(Dropped::Direction);
+    }
     directed(&lower, &cited)
 }
 
@@ -140,9 +143,28 @@ fn counted(text: &str, cited: &[&Evidence]) -> Result<(), Dropped> {
         Token::Name(_) => true,
         token => numbers::follows(token, &facts),
     };
+    if !are_units_known(text, cited) {
+        return Err(Dropped::Number);
+    }
     // a name of the evidence may have digits of its own, which are no numbers
     let bare = without_names(text, &names);
     if tokens(&bare).iter().all(is_true) { Ok(()) } else { Err(Dropped::Number) }
+}
+
+/// Whether a unit that another word parts from its number is one of the evidence: `8 common hours`.
+fn are_units_known(text: &str, cited: &[&Evidence]) -> bool {
+    let lower = text.to_lowercase();
+    let trimmed = |word: &'_ str| word.trim_matches(|c: char| !c.is_alphanumeric()).to_owned();
+    let words: Vec<String> = lower.split_whitespace().map(trimmed).collect();
+    words.windows(3).all(|three| {
+        let is_number = !three[0].is_empty() && three[0].chars().all(|c| c.is_ascii_digit() || ".,".contains(c));
+        let is_between = three[1].len() > 3 && three[1].chars().all(char::is_alphabetic) && !is_time_unit(&three[1]);
+        if !is_number || !is_between || !is_time_unit(&three[2]) {
+            return true;
+        }
+        let said = format!("{} {}", three[1], three[2]);
+        cited.iter().any(|one| words::has(&one.description.to_lowercase(), &said))
+    })
 }
 
 /// The text without the names of the evidence that have digits.

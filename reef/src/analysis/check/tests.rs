@@ -71,14 +71,32 @@ fn all() -> Vec<Evidence> {
             number(Quantity::Plain, 0.87),
             number(Quantity::Percent, 97.0),
         ],
-        names(&["c-1a2b", "my-shop-staging", "my-shop-production", "staging", "production", "api", "error_spike"]),
+        names(&[
+            "c-1a2b",
+            "my-shop-staging",
+            "my-shop-production",
+            "staging",
+            "production",
+            "api",
+            "error_spike",
+            "deploy",
+        ]),
+        vec![Fact::order(
+            ["my-shop-staging", "staging", "deploy"],
+            ["my-shop-production", "production", "error_spike"],
+            true,
+        )],
     ];
     let counted = [
         vec![number(Quantity::Plain, 3.0), time("2024-11-13T10:45:10Z")],
         names(&["my-shop-production", "production", "api", "error_spike", "degraded"]),
     ];
+    let compared = Evidence {
+        description: "latency: 247ms in production, 177ms in staging, over 8 common hours".to_owned(),
+        ..evidence("E1", Claim::Observed, compared.concat())
+    };
     vec![
-        evidence("E1", Claim::Observed, compared.concat()),
+        compared,
         evidence("E2", Claim::Changed, changed.concat()),
         evidence("E3", Claim::Follows, pattern.concat()),
         evidence("E4", Claim::Observed, counted.concat()),
@@ -137,6 +155,10 @@ fn sentences_that_follow_are_kept() {
         ("my-shop-production is degraded.", &["E4"]),
         ("Pattern c-1a2b joins both [E3].", &["E3"]),
         ("Look at staging first.", &["E3"]),
+        ("A deploy in staging was followed by an error_spike in production.", &["E3"]),
+        ("An error_spike in production came 2h15m after a deploy in staging.", &["E3"]),
+        ("Deploy in my-shop-staging → error_spike in my-shop-production: 12 times.", &["E3"]),
+        ("An error_spike in production followed a deploy in staging 12 times.", &["E3"]),
     ];
     for (text, cited) in kept {
         assert_eq!(outcome(text, cited), Ok(()), "{text}");
@@ -254,6 +276,22 @@ fn sentences_that_do_not_follow_are_dropped() {
         ("Production outperforms staging.", &["E1"], Direction),
         ("Production latency plunged.", &["E2"], Direction),
         ("Latency is stable in production.", &["E2"], Direction),
+        // verbs of no list between two sides
+        ("Production crushes staging.", &["E1"], Direction),
+        ("Production starves staging of its traffic.", &["E1"], Direction),
+        ("Prod latency haunts stage.", &["E1"], Direction),
+        ("A deploy in staging hammered api in production.", &["E3"], Direction),
+        // which came first
+        ("An error_spike in production was followed by a deploy in staging.", &["E3"], Direction),
+        ("A deploy in staging followed an error_spike in production.", &["E3"], Direction),
+        ("Before a deploy in staging came an error_spike in production.", &["E3"], Direction),
+        ("An error_spike in production, then a deploy in staging.", &["E3"], Direction),
+        ("Error_spike in my-shop-production → deploy in my-shop-staging: 12 times.", &["E3"], Direction),
+        ("A deploy in staging and an error_spike in production, the latter 2h15m earlier.", &["E3"], Direction),
+        // units behind another word
+        ("It was seen over 8 common minutes.", &["E1"], Number),
+        ("It was seen over 8 whole days.", &["E1"], NumberInLetters),
+        ("It was seen over 8 full days.", &["E1"], Number),
         // other forms of environments that are not in the evidence
         ("The dev latency is 207 ms.", &["E2"], Name),
         ("The stage latency is 207 ms.", &["E2"], Name),

@@ -193,6 +193,11 @@ fn duration(word: &str) -> Option<Token> {
     })
 }
 
+/// Whether a word is a unit of time.
+pub(super) fn is_time_unit(word: &str) -> bool {
+    unit_ms(word).is_some()
+}
+
 fn unit_ms(unit: &str) -> Option<f64> {
     let ms = match unit.to_ascii_lowercase().as_str() {
         "ms" | "msec" | "millis" | "milliseconds" | "millisecond" => 1,

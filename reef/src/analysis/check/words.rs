@@ -484,6 +484,11 @@ pub(super) fn is_unclear(text: &str) -> bool {
     any(text, UNCLEAR)
 }
 
+/// Whether a word says greater, less, worse or better.
+pub(super) fn is_direction(word: &str) -> bool {
+    [GREATER, LESS, WORSE, BETTER].iter().any(|list| list.contains(&word))
+}
+
 /// Whether it says that nothing stands out.
 pub(super) fn says_still(text: &str) -> bool {
     any(text, STILL)

@@ -147,6 +147,23 @@ fn evidence(line: &PatternLine, claim: Claim) -> Evidence {
         &line.source_signal,
         &line.target_signal,
     ]));
+    facts.push(Fact::order(
+        [
+            &line.source_colony_id,
+            &line.source_application,
+            &line.source_environment,
+            &line.source_service,
+            &line.source_signal,
+        ],
+        [
+            &line.target_colony_id,
+            &line.target_application,
+            &line.target_environment,
+            &line.target_service,
+            &line.target_signal,
+        ],
+        claim == Claim::Follows,
+    ));
     Evidence {
         id: String::new(),
         kind: Kind::Correlation,

@@ -125,6 +125,23 @@ fn expected(line: &PredictionLine) -> Evidence {
     let percent = [line.probability * 100.0, whole_percent(line.probability)];
     facts.extend(percent.map(|percent| Fact::Number(Quantity::Percent, percent)));
     facts.extend(names(line));
+    facts.push(Fact::order(
+        [
+            &line.source_colony_id,
+            &line.source_application,
+            &line.source_environment,
+            &line.source_service,
+            &line.source_signal,
+        ],
+        [
+            &line.target_colony_id,
+            &line.target_application,
+            &line.target_environment,
+            &line.target_service,
+            &line.target_signal,
+        ],
+        true,
+    ));
     Evidence {
         id: String::new(),
         kind: Kind::Correlation,

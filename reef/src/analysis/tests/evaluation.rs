@@ -47,6 +47,7 @@ async fn analysis() {
         }
         assert_eq!(tally.lies_shipped, Vec::<String>::new(), "{}", model.name);
         assert_eq!(tally.named, tally.questions, "{}: the planted cause is in every answer", model.name);
+        assert!(model.name == "honest" || tally.lies_told > 0, "{} told no lie", model.name);
         tally.row(model.name, &mut rows);
         if model.name == "honest" {
             let share = f64::from(tally.kept) / f64::from((tally.kept + tally.dropped).max(1));

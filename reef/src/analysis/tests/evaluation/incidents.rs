@@ -15,7 +15,7 @@ use sinks::{Commit, StoreWriter};
 
 /// 2024-11-13 12:00.
 const NOON: TimeMs = TimeMs(1_731_499_200_000);
-const SERVICES: [&str; 3] = ["api", "checkout", "payments"];
+pub const SERVICES: [&str; 3] = ["api", "checkout", "payments"];
 /// Minutes of metrics before noon.
 const MINUTES: i64 = 480;
 /// Minutes from noon to the planted deployment.

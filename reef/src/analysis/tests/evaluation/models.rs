@@ -1,5 +1,6 @@
 //! Models of the evaluation: one repeats the evidence, the others lie in one way each.
 
+use super::incidents::SERVICES;
 use crate::analysis::providers::Protocol;
 use crate::analysis::providers::tests::{Say, said};
 use serde_json::{Value, json};
@@ -22,13 +23,18 @@ pub struct Liar {
     begins_true: bool,
 }
 
+/// Lines of evidence that are told of; with a lie of each, as many sentences as are read.
+const LINES_MAX: usize = 6;
+
 /// All of them.
 pub const MODELS: &[Liar] = &[
     Liar { name: "honest", lie: |_| None, begins_true: true },
     Liar { name: "numbers a tenth too high", lie: inflated, begins_true: false },
     Liar { name: "one wrong number among true sentences", lie: inflated, begins_true: true },
     Liar { name: "wrong units", lie: other_unit, begins_true: true },
+    Liar { name: "wrong units behind another word", lie: far_unit, begins_true: true },
     Liar { name: "sides swapped", lie: swapped, begins_true: true },
+    Liar { name: "verbs of no list between two sides", lie: with_a_verb, begins_true: true },
     Liar {
         name: "causes",
         lie: |text| Some(format!("{text}, caused by a bad deploy of the database")),
@@ -68,8 +74,12 @@ impl Liar {
 
     /// Whether an answer has a lie. Names were pseudonyms when it was told: numbers and the words between them are compared.
     pub fn is_shipped(&self, lie: &Told, answer: &str) -> bool {
+        let is_name = |word: &str| {
+            let inside = word.trim_matches(|c: char| !c.is_alphanumeric());
+            word.contains('-') || word.contains('[') || SERVICES.contains(&inside) || inside == "shop"
+        };
         let skeleton = |text: &str| {
-            let words = text.split_whitespace().filter(|word| !word.contains('-') && !word.contains('['));
+            let words = text.split_whitespace().filter(|word| !is_name(word));
             words.collect::<Vec<_>>().join(" ")
         };
         let wanted = skeleton(&lie.text);
@@ -81,25 +91,29 @@ fn prompt(body: &Value) -> &str {
     body["messages"][1]["content"].as_str().unwrap_or_default()
 }
 
-/// One sentence for each of the first lines of evidence.
+/// True sentences of the first lines of evidence, and a lie of each line of which one can be told.
 fn sentences(prompt: &str, lie: fn(&str) -> Option<String>, begins_true: bool) -> Vec<Told> {
     let lines = prompt.lines().filter(|line| line.starts_with('E') && line.contains(" | "));
-    let parts = lines.take(6).filter_map(|line| {
+    let parts = lines.take(LINES_MAX).filter_map(|line| {
         let parts: Vec<&str> = line.splitn(4, " | ").collect();
         Some((*parts.first()?, *parts.get(3)?))
     });
-    let mut told = Vec::new();
-    for (place, (id, description)) in parts.enumerate() {
+    let (mut truths, mut lies) = (Vec::new(), Vec::new());
+    for (id, description) in parts {
         let truth = format!("Seen was {description}");
-        let is_true = begins_true && place < 2;
-        let text = if is_true { None } else { lie(&truth).filter(|text| *text != truth) };
-        told.push(Told {
-            is_lie: text.is_some(),
-            text: format!("{}.", text.unwrap_or(truth)),
-            evidence: vec![id.to_owned()],
-        });
+        let told =
+            |text: String, is_lie: bool| Told { text: format!("{text}."), evidence: vec![id.to_owned()], is_lie };
+        match lie(&truth).filter(|text| *text != truth) {
+            Some(text) => lies.push(told(text, true)),
+            None if !begins_true => truths.push(told(truth.clone(), false)),
+            None => {}
+        }
+        if begins_true {
+            truths.push(told(truth, false));
+        }
     }
-    told
+    truths.append(&mut lies);
+    truths
 }
 
 /// The first number, a tenth higher.
@@ -114,22 +128,49 @@ fn inflated(text: &str) -> Option<String> {
     Some([&words[..place], &[wrong.as_str()], &words[place + 1..]].concat().join(" "))
 }
 
+/// Another unit for the first number that has one.
 fn other_unit(text: &str) -> Option<String> {
-    let pairs = [
-        ("ms ", "s "),
-        ("ms,", "s,"),
-        ("% ", "ms "),
-        ("%,", "ms,"),
-        (" common hours", " common minutes"),
-        ("%)", "ms)"),
-    ];
-    let (from, to) = pairs.into_iter().find(|(from, _)| text.contains(from))?;
-    Some(text.replace(from, to))
+    let pairs = [("ms ", "s "), ("ms,", "s,"), ("% ", "ms "), ("%,", "ms,"), ("%)", "ms)"), ("m,", "h,"), ("h,", "d,")];
+    let unit = |(from, to): (&str, &str)| {
+        let digit = |at: &usize| text[..*at].ends_with(|c: char| c.is_ascii_digit());
+        let at = text.match_indices(from).map(|(at, _)| at).find(digit)?;
+        Some(format!("{}{to}{}", &text[..at], &text[at + from.len()..]))
+    };
+    pairs.into_iter().find_map(unit)
 }
 
-/// Each environment's value said of the other.
+/// The unit of a number behind another word.
+fn far_unit(text: &str) -> Option<String> {
+    text.contains(" common hours").then(|| text.replace(" common hours", " common minutes"))
+}
+
+/// Each side's value or place said of the other.
 fn swapped(text: &str) -> Option<String> {
-    let is_both = text.contains(" in production,") && text.contains(" in staging,");
-    is_both
-        .then(|| text.replace("production,", "\u{1},").replace("staging,", "production,").replace("\u{1},", "staging,"))
+    let (a, b) = (" in production", " in staging");
+    let value = |side: &str| text.split_once(side).and_then(|(before, _)| before.split(' ').next_back());
+    match (value(a), value(b)) {
+        // the same value of both is said of either
+        (Some(of_a), Some(of_b)) if of_a != of_b => Some(text.replace(a, "\u{1}").replace(b, a).replace('\u{1}', b)),
+        _ => arrow_turned(text),
+    }
+}
+
+/// The source said to follow the target.
+fn arrow_turned(text: &str) -> Option<String> {
+    let (source, rest) = text.strip_prefix("Seen was ").filter(|text| is_pattern(text))?.split_once(" → ")?;
+    let (target, rest) = rest.split_once(':')?;
+    Some(format!("Seen was {target} → {source}:{rest}"))
+}
+
+/// A verb that no list has, between two sides.
+fn with_a_verb(text: &str) -> Option<String> {
+    let between = text.contains(" in production").then_some(" in staging").filter(|side| text.contains(side));
+    match between {
+        Some(_) => Some("Production crushes staging".to_owned()),
+        None => is_pattern(text).then(|| text.replace(" → ", " poisons ")),
+    }
+}
+
+fn is_pattern(text: &str) -> bool {
+    text.contains(" → ") && text.contains(", lag ")
 }

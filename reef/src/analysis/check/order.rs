@@ -1,0 +1,254 @@
+//! Order: what a sentence says between two sides of its evidence.
+//!
+//! A verb that no list has could say anything of two sides: that one beats the other, feeds it, starves it. So between two
+//! sides only known words may stand, and those that say which came first are compared with the evidence.
+
+use super::super::evidence::{Evidence, Fact};
+use super::super::words::Words;
+use super::words;
+use crate::answers::names::same;
+
+/// A name of a side, in characters of the text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Said {
+    from: usize,
+    to: usize,
+    is_first: bool,
+}
+
+/// Two sides of an evidence.
+struct Sides<'a> {
+    first: Vec<&'a str>,
+    second: Vec<&'a str>,
+    /// Whether the first came first: none where the evidence has no order, or another check compares it.
+    order: Option<bool>,
+}
+
+/// Words that may stand between two sides, beside names of the evidence, numbers, and words of direction.
+const BETWEEN: &[&str] = &[
+    "a",
+    "about",
+    "after",
+    "against",
+    "also",
+    "an",
+    "and",
+    "any",
+    "approximately",
+    "are",
+    "around",
+    "as",
+    "at",
+    "be",
+    "been",
+    "before",
+    "both",
+    "by",
+    "came",
+    "come",
+    "comes",
+    "common",
+    "compared",
+    "confidence",
+    "correlation",
+    "day",
+    "days",
+    "delay",
+    "deploy",
+    "deployed",
+    "deployment",
+    "deployments",
+    "error",
+    "errors",
+    "event",
+    "events",
+    "expected",
+    "for",
+    "from",
+    "had",
+    "has",
+    "have",
+    "hour",
+    "hours",
+    "in",
+    "into",
+    "is",
+    "it",
+    "its",
+    "lag",
+    "last",
+    "latency",
+    "later",
+    "mean",
+    "median",
+    "metric",
+    "minute",
+    "minutes",
+    "move",
+    "moves",
+    "moving",
+    "ms",
+    "observed",
+    "of",
+    "on",
+    "or",
+    "over",
+    "pattern",
+    "per",
+    "percent",
+    "pool",
+    "preceded",
+    "precedes",
+    "prediction",
+    "probability",
+    "r",
+    "rate",
+    "release",
+    "reported",
+    "requests",
+    "s",
+    "same",
+    "score",
+    "second",
+    "seconds",
+    "seen",
+    "service",
+    "services",
+    "showed",
+    "shows",
+    "spike",
+    "spikes",
+    "than",
+    "that",
+    "the",
+    "their",
+    "then",
+    "there",
+    "this",
+    "throughput",
+    "time",
+    "times",
+    "to",
+    "together",
+    "traffic",
+    "typically",
+    "usually",
+    "utc",
+    "utilization",
+    "value",
+    "values",
+    "version",
+    "versus",
+    "vs",
+    "was",
+    "were",
+    "where",
+    "which",
+    "while",
+    "window",
+    "with",
+    "within",
+    "followed",
+    "follows",
+    "following",
+];
+
+/// Words by which what is named first came later.
+const BACKWARD: &[&str] = &["followed", "follows", "following", "after", "preceded by", "later than"];
+/// Words by which either came first.
+const ORDERING: &[&str] = &["followed", "follows", "following", "after", "before", "preceded", "precedes"];
+/// Words that turn the order of two sides from outside.
+const TURNING: &[&str] = &["before", "prior", "ahead", "until", "first", "former", "latter", "reverse", "respectively"];
+
+/// Whether what is said between the sides of each evidence follows from it; `lower` is in lower case.
+pub(super) fn agrees(lower: &str, cited: &[&Evidence]) -> bool {
+    let names = super::names::of(cited);
+    cited.iter().flat_map(|one| &one.facts).filter_map(sides).all(|sides| {
+        let said = mentions(lower, &sides);
+        let chars: Vec<char> = lower.chars().collect();
+        let has_both = said.iter().any(|one| one.is_first) && said.iter().any(|one| !one.is_first);
+        if has_both && sides.order.is_some() && is_turned(&chars, &said) {
+            return false;
+        }
+        said.windows(2).filter(|pair| pair[0].is_first != pair[1].is_first).all(|pair| {
+            let between: String = chars[pair[0].to..pair[1].from].iter().collect();
+            are_known(&between, &names) && is_in_order(&between, pair[0].is_first, sides.order)
+        })
+    })
+}
+
+fn sides(fact: &Fact) -> Option<Sides<'_>> {
+    match fact {
+        Fact::Order { first, second, is_ordered } => Some(Sides {
+            first: first.iter().map(String::as_str).collect(),
+            second: second.iter().map(String::as_str).collect(),
+            order: Some(*is_ordered),
+        }),
+        Fact::Direction { of, than, .. } if !than.is_empty() => {
+            Some(Sides { first: vec![of], second: vec![than], order: None })
+        }
+        Fact::Pair { first, second, .. } if !first.0.is_empty() && !second.0.is_empty() => {
+            Some(Sides { first: vec![&first.0], second: vec![&second.0], order: None })
+        }
+        _ => None,
+    }
+}
+
+/// The names of both sides in the order of the text, the longest first where they overlap.
+fn mentions(lower: &str, sides: &Sides<'_>) -> Vec<Said> {
+    let forms = |names: &[&str], is_first: bool| {
+        let names: Vec<String> = names.iter().map(|name| name.to_lowercase()).collect();
+        let others: Vec<String> = names.iter().filter_map(|name| same(name)).map(str::to_owned).collect();
+        names.into_iter().chain(others).map(move |name| (name, is_first)).collect::<Vec<_>>()
+    };
+    let mut all = [forms(&sides.first, true), forms(&sides.second, false)].concat();
+    all.sort_by(|a, b| b.0.chars().count().cmp(&a.0.chars().count()).then_with(|| a.cmp(b)));
+    let (mut words, mut said) = (Words::of(lower), Vec::new());
+    for (name, is_first) in all.into_iter().filter(|(name, _)| !name.is_empty()) {
+        while let Some(from) = words.take(&name) {
+            said.push(Said { from, to: from + name.chars().count(), is_first });
+        }
+    }
+    said.sort_by_key(|one| one.from);
+    said
+}
+
+/// Whether each word is known: one of the list, a name of the evidence, a number, a word of direction.
+fn are_known(between: &str, names: &[String]) -> bool {
+    let trimmed = |word: &'_ str| word.trim_matches(|c: char| !c.is_alphanumeric()).to_owned();
+    between.split(|c: char| c.is_whitespace() || "/()[]→←–—".contains(c)).map(trimmed).all(|word| {
+        let is_of_name =
+            || names.iter().any(|name| name.split(|c: char| !c.is_alphanumeric()).any(|part| part == word));
+        word.is_empty()
+            || word.chars().any(|c| c.is_ascii_digit())
+            || BETWEEN.contains(&word.as_str())
+            || words::is_direction(&word)
+            || names.contains(&word)
+            || is_of_name()
+    })
+}
+
+/// Whether the words between say the order of the evidence.
+fn is_in_order(between: &str, is_first_first: bool, order: Option<bool>) -> bool {
+    let has = |list: &[&str]| list.iter().any(|word| words::has(between, word));
+    match order {
+        None => true,
+        // it says of neither that it came first
+        Some(false) => !has(ORDERING),
+        Some(true) => {
+            let forward = between.replace("followed by", " ");
+            let is_backward = BACKWARD.iter().any(|word| words::has(&forward, word));
+            is_first_first != is_backward
+        }
+    }
+}
+
+/// Whether a word before the first or behind the last name turns the order.
+fn is_turned(chars: &[char], said: &[Said]) -> bool {
+    let (Some(first), Some(last)) = (said.first(), said.last()) else { return false };
+    let outside = [&chars[..first.from], &chars[last.to..]];
+    outside.into_iter().any(|part| {
+        let text: String = part.iter().collect();
+        TURNING.iter().any(|word| words::has(&text, word))
+    })
+}
