@@ -5,6 +5,7 @@
 //! | `question` | what is asked, and by whom |
 //! | `words` | a question as words, and known names among them |
 //! | `times` | times as people say them |
+//! | `calendar` | names of days, months and zones |
 //! | `plan` | what a question is about: colonies, time, metric, deployment, topics |
 //! | `evidence` | one thing found: values, the statement that gives them again, what may be said of it |
 //! | `findings/` | what is found for a plan, ranked, cut to a token budget |
@@ -25,6 +26,7 @@
 mod actions;
 mod analyst;
 mod answer;
+mod calendar;
 pub mod check;
 mod evidence;
 mod findings;

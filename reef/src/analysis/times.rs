@@ -1,5 +1,6 @@
 //! Times as people say them: "last 2 hours", "since yesterday", "after the deploy of …". Now is after the newest row.
 
+use super::calendar;
 use model::time::{DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS, TimeMs, parse_duration_ms};
 
 /// The hour that a time of day stands for, before and after it.
@@ -7,47 +8,6 @@ const AROUND_MS: i64 = 30 * MINUTE_MS;
 /// Before a deployment, what is looked at when the question says "before".
 const BEFORE_MS: i64 = HOUR_MS;
 
-/// Words by which a question says when, in a way that is not read: days by their names, parts of a day, other zones.
-const UNREAD: [&str; 38] = [
-    "monday",
-    "tuesday",
-    "wednesday",
-    "thursday",
-    "friday",
-    "saturday",
-    "sunday",
-    "weekend",
-    "january",
-    "february",
-    "april",
-    "june",
-    "july",
-    "august",
-    "september",
-    "october",
-    "november",
-    "december",
-    "morning",
-    "afternoon",
-    "evening",
-    "night",
-    "tonight",
-    "tomorrow",
-    "cet",
-    "cest",
-    "bst",
-    "est",
-    "edt",
-    "cst",
-    "cdt",
-    "mst",
-    "mdt",
-    "pst",
-    "pdt",
-    "ist",
-    "jst",
-    "msk",
-];
 /// Words by which a question says when.
 const SAYING_WHEN: [&str; 20] = [
     "ago",
@@ -75,7 +35,7 @@ const SAYING_WHEN: [&str; 20] = [
 /// The range that the words name, if any: `from..to`, with `to` at most `now`. `deployed` is the start of the deployment
 /// that they name.
 pub(super) fn named(words: &[String], now: TimeMs, deployed: Option<TimeMs>) -> Option<(TimeMs, TimeMs)> {
-    if words.iter().any(|word| UNREAD.contains(&word.as_str())) {
+    if words.iter().any(|word| calendar::is_name(word)) {
         return None;
     }
     let found = (0..words.len()).find_map(|place| at(&words[place..], now, deployed))?;
@@ -87,7 +47,10 @@ pub(super) fn named(words: &[String], now: TimeMs, deployed: Option<TimeMs>) -> 
 pub(super) fn say_when(words: &[String]) -> bool {
     let is_time = |(place, word): (usize, &String)| {
         let word = word.as_str();
-        UNREAD.contains(&word) || SAYING_WHEN.contains(&word) || clock(&words[place..]).is_some() || day(word).is_some()
+        calendar::is_name(word)
+            || SAYING_WHEN.contains(&word)
+            || clock(&words[place..]).is_some()
+            || day(word).is_some()
     };
     words.iter().enumerate().any(is_time)
 }

@@ -1,5 +1,7 @@
 //! Words that say more than a number: causes, directions, denials, numbers in letters, and what no sentence may have.
 
+use super::super::calendar;
+
 /// Words that say that one thing brought about another.
 const CAUSAL: &[&str] = &[
     "because",
@@ -340,7 +342,7 @@ const IN_LETTERS: &[&str] = &[
 /// What words of multiples begin with.
 const MULTIPLES: &[&str] = &["doubl", "tripl", "quadrupl", "quintupl", "halv"];
 
-/// Parts of a day, days by their names, and zones other than UTC: the times of the evidence are in UTC.
+/// Times that cannot be compared with those of the evidence, beside the names of the calendar.
 const VAGUE: &[&str] = &[
     "am",
     "pm",
@@ -349,52 +351,13 @@ const VAGUE: &[&str] = &[
     "o'clock",
     "noon",
     "midnight",
-    "morning",
-    "afternoon",
-    "evening",
-    "night",
-    "tonight",
     "today",
     "yesterday",
-    "tomorrow",
-    "cet",
-    "cest",
-    "est",
-    "edt",
-    "pst",
-    "pdt",
-    "mdt",
-    "cst",
-    "cdt",
-    "bst",
-    "ist",
-    "jst",
-    "msk",
-    "eet",
-    "eest",
-    "aest",
     "local time",
     "eastern time",
     "central time",
     "mountain time",
     "pacific time",
-    "monday",
-    "tuesday",
-    "wednesday",
-    "thursday",
-    "friday",
-    "saturday",
-    "sunday",
-    "january",
-    "february",
-    "april",
-    "june",
-    "july",
-    "august",
-    "september",
-    "october",
-    "november",
-    "december",
 ];
 /// Words that deny.
 const DENIALS: &[&str] = &[
@@ -466,7 +429,7 @@ pub(super) fn has_number_in_letters(text: &str) -> bool {
 
 /// Whether it says when in a way that cannot be compared with UTC.
 pub(super) fn is_vague_in_time(text: &str) -> bool {
-    any(text, VAGUE)
+    any(text, VAGUE) || calendar::names().any(|name| has(text, name))
 }
 
 /// Whether it has something that no sentence may have.
