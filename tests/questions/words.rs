@@ -6,7 +6,7 @@ use crate::services::Serving;
 use crate::stores::clickhouse_storage;
 use crate::support::clickhouse::Server;
 use crate::support::colonies::coral;
-use crate::support::{Reef, dump, files_source, json};
+use crate::support::{Reef, dump, files_source, json as document};
 use model::derived::{DerivedChange, Value as Cell};
 use model::real::Real;
 use model::rows::Rows;
@@ -60,7 +60,7 @@ async fn fill(mut store: Box<dyn StoreWriter>) {
 fn analyze(reef: &Reef, words: &str) -> Value {
     let mut command = coral(reef.folder.path());
     command.env_remove("CORAL_REEF").args(["reef", "analyze", words, "--json", "--reef"]).arg(reef.config());
-    json(&command.output().unwrap())
+    document(&command.output().unwrap())
 }
 
 #[test]
