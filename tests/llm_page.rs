@@ -46,6 +46,11 @@ fn every_command_and_call_of_the_page_works() {
         page::run(reef.config().parent().unwrap(), line);
     }
     assert_eq!(commands.len(), 5);
+    // the run copies what was asked into the table: once of the service, and each of these
+    page::commands(&block[1]).iter().for_each(|line| drop(page::run(reef.config().parent().unwrap(), line)));
+    let sql = page::fences(&page::read(PAGE), "sql").remove(0);
+    let rows = reef.query(sql.trim().trim_end_matches(';'));
+    assert_eq!(rows.lines().count(), 1 + commands.len(), "{rows}");
 }
 
 /// A model that speaks Chat Completions and words the first evidence, truly and falsely.
@@ -159,7 +164,8 @@ fn an_environment_is_asked_about_and_compared_with_a_model() {
     assert_eq!(list, "invalid_argument", "question is no field of it");
     let call = "curl -s http://127.0.0.1:3101/coral.reef.v1.ReefService/ListAnalyses -H 'content-type: application/json' -d '{}'";
     let list: Value = serde_json::from_str(&shell(call, &reef, serving.address())).unwrap();
-    assert_eq!((&list["total"], &list["analyses"][0]["outcome"]), (&json!(1), &json!("answered")));
+    assert_eq!((&list["total"], &list["analyses"][0]["outcome"]), (&json!(2), &json!("answered")));
+    assert_eq!(list["analyses"][1]["outcome"], "template", "of the stopped reef");
     serving.stop();
     model.stop();
 }
