@@ -384,12 +384,7 @@ impl StoreWriter for MemoryStore {
     }
 
     async fn newer_events(&mut self, events: &[Event]) -> Result<Vec<Event>, SinkError> {
-        let tables = self.lock();
-        let identities: BTreeSet<(String, String)> =
-            events.iter().map(|row| (row.colony_id.clone(), row.event_id.clone())).collect();
-        let stored = identities.iter().filter_map(|identity| tables.events.get(identity));
-        let newer = stored.filter(|held| held.on_time && held.row.is_amended());
-        Ok(newer.map(|held| held.row.clone()).collect())
+        Ok(self.lock().newer_events(events))
     }
 
     async fn may_have_newer_events(&mut self) -> Result<bool, SinkError> {
@@ -441,19 +436,11 @@ impl StoreReader for MemoryReader {
     }
 
     async fn event_types(&self) -> Result<Vec<String>, SinkError> {
-        let tables = self.open("cannot read the types of events")?;
-        let types = tables.events.values().filter(|held| held.on_time).map(|held| held.row.event_type.clone());
-        Ok(types.collect::<BTreeSet<_>>().into_iter().collect())
+        Ok(self.open("cannot read the types of events")?.event_types())
     }
 
     async fn service_names(&self) -> Result<Vec<String>, SinkError> {
-        let tables = self.open("cannot read the names of services")?;
-        let events = tables.events.values().map(|held| &held.row).chain(tables.late_events.values());
-        let mut names: BTreeSet<String> = events.map(|event| event.service_id.clone()).collect();
-        let buckets = tables.metrics.values().map(|held| held.row.series);
-        let series: BTreeSet<SeriesId> = buckets.chain(tables.late_metrics.values().map(|row| row.series)).collect();
-        names.extend(series.into_iter().map(|series| series.series().key.service_id.clone()));
-        Ok(names.into_iter().collect())
+        Ok(self.open("cannot read the names of services")?.service_names())
     }
 
     async fn events_of(&self, types: &[String], after: Option<&Event>, limit: usize) -> Result<Vec<Event>, SinkError> {
@@ -604,6 +591,8 @@ impl StoreReader for MemoryReader {
         Ok(self.open("cannot read the state of colonies")?.colonies.values().cloned().collect())
     }
 }
+
+mod lookups;
 
 #[cfg(test)]
 mod tests;

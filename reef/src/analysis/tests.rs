@@ -21,7 +21,13 @@ pub(crate) fn question(words: &str) -> AnalyzeQuestion {
 
 /// The question of a caller on this machine.
 pub(crate) fn asked(question: AnalyzeQuestion) -> Asked {
-    Asked { question, caller: "local".to_owned(), role: "admin".to_owned(), streamed: false, wait: Duration::from_secs(20) }
+    Asked {
+        question,
+        caller: "local".to_owned(),
+        role: "admin".to_owned(),
+        streamed: false,
+        wait: Duration::from_secs(20),
+    }
 }
 
 async fn analyzed(question: AnalyzeQuestion) -> Analysis {
