@@ -1,6 +1,7 @@
 //! The analyst of a reef: answers questions in words for its callers, within their limits, and records each of them.
 
 use super::answer::Analysis;
+use super::counted::Counted;
 use super::findings::{Found, find};
 use super::journal::{self, Journal, Record, new_id, sha256};
 use super::limits::{Limits, Most, Reserved};
@@ -11,12 +12,13 @@ use super::wording::{Privacy, Worded, Wording, word};
 use crate::answers::part::{Listed, Part};
 use crate::answers::{AnswerError, Refusal, Scope};
 use model::clock::SharedClock;
+use model::instruments::Registry;
 use model::time::TimeMs;
 use serde::{Deserialize, Serialize};
 use sinks::StoreReader;
 use sinks::analyses::{self, STARTED};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -35,6 +37,8 @@ pub struct Analyst {
     model: Option<Model>,
     limits: Option<Limits>,
     journal: Option<Arc<Journal>>,
+    /// Empty where nothing is counted.
+    counted: OnceLock<Counted>,
     /// Why there is no model, where one is configured.
     without: Option<String>,
 }
@@ -96,7 +100,8 @@ pub enum AnalysisError {
 impl Analyst {
     /// One that words answers by the template, for any number of questions, and records none.
     pub fn without_model() -> Analyst {
-        Analyst { clock: None, model: None, limits: None, journal: None, without: None }
+        let counted = OnceLock::new();
+        Analyst { clock: None, model: None, limits: None, journal: None, counted, without: None }
     }
 
     /// One that words answers by the template, for any number of questions, and records them in a file.
@@ -111,12 +116,18 @@ impl Analyst {
         let (limits, journal, now) = (Limits::of(most), Journal::of(journal), clock.now());
         // a file that cannot be read is in the log
         limits.resume(&journal::of_file(&journal, now).unwrap_or_default(), now);
-        Analyst { clock: Some(clock), model, limits: Some(limits), journal: Some(Arc::new(journal)), without: None }
+        let (limits, journal) = (Some(limits), Some(Arc::new(journal)));
+        Analyst { clock: Some(clock), model, limits, journal, ..Analyst::without_model() }
     }
 
     /// The same, with the reason why it has no model.
     pub fn or_without(self, reason: Option<String>) -> Analyst {
         Analyst { without: reason, ..self }
+    }
+
+    /// Counts from now on in this registry, unless it counts in another one.
+    pub fn count_in(&self, registry: &Registry) {
+        let _ = self.counted.get_or_init(|| Counted::of(registry));
     }
 
     /// The time by its clock; 1970 where it has none.
@@ -247,6 +258,9 @@ impl Analyst {
         };
         if worded.replied.attempts.is_empty() {
             entry.record.sent.clear();
+        }
+        if let Some(counted) = self.counted.get() {
+            counted.tries(&worded.replied.attempts, &model.prices, now);
         }
         let (input, output) = worded.replied.tokens();
         let cost = model.prices.cost(&worded.replied.attempts, now).unwrap_or(0);
@@ -381,6 +395,9 @@ impl Drop for Entry<'_> {
             self.record.reason = analyses::with_reason("the caller no longer waited", &self.record.reason);
         }
         self.append();
+        if let Some(counted) = self.analyst.counted.get() {
+            counted.ended(&self.record.outcome);
+        }
     }
 }
 

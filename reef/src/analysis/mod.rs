@@ -18,6 +18,7 @@
 //! | `mask` | pseudonyms for what may not leave |
 //! | `wording` | the answer as a model words it |
 //! | `limits` | how much may be asked |
+//! | `counted` | instruments: analyses, tokens, cost |
 //! | `journal` | who asked what, what it cost, what was sent and answered |
 //! | `analyst` | who answers the callers of a reef |
 //!
@@ -28,6 +29,7 @@ mod analyst;
 mod answer;
 mod calendar;
 pub mod check;
+mod counted;
 mod evidence;
 mod findings;
 pub mod journal;

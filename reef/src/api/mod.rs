@@ -164,6 +164,7 @@ impl Services {
         let guard = Guard { tokens, is_loopback, needs_token: !is_loopback || listening.require_token, cookie };
         let measuring = tokio::spawn(measure(reading.clone(), StoreInstruments::of(&registry)));
         let requests = Requests::of(&registry);
+        analyst.count_in(&registry);
         let served = Served::new(reading.clone(), scope.clone(), doors.clone()).with_analyst(Arc::clone(&analyst));
         let rpc = rpc::router(served);
         let here = Here::new(reading.clone(), scope.clone(), doors.clone()).with_analyst(Arc::clone(&analyst));

@@ -3,7 +3,7 @@
 use super::fault::Fault;
 use crate::printable::shortened;
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, RETRY_AFTER};
+use http::header::{CONTENT_TYPE, DATE, HeaderName, RETRY_AFTER};
 use http::{HeaderValue, Method, Request};
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, Full};
@@ -12,6 +12,7 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use model::error::one_line;
+use model::time::TimeMs;
 use serde_json::Value;
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -58,7 +59,8 @@ pub(super) async fn post(url: &str, headers: &[(&'static str, String)], body: St
     if head.status.is_success() {
         return Ok(stream);
     }
-    let retry_after = head.headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()).and_then(seconds);
+    let header = |name: HeaderName| head.headers.get(name).and_then(|value| value.to_str().ok());
+    let retry_after = header(RETRY_AFTER).and_then(|wait| seconds(wait).or_else(|| until(wait, header(DATE)?)));
     let mut text = Vec::new();
     while let Ok(Some(bytes)) = stream.next().await {
         text.extend_from_slice(&bytes);
@@ -66,7 +68,22 @@ pub(super) async fn post(url: &str, headers: &[(&'static str, String)], body: St
     Err(Fault::Status { status: head.status.as_u16(), message: message(&text), retry_after })
 }
 
-/// `Retry-After` in seconds, at most an hour; a date is not read.
+/// `Retry-After` as a date, by the server's own clock: from its `Date` on, at most an hour.
+fn until(text: &str, date: &str) -> Option<Duration> {
+    let wait_ms = instant(text)? - instant(date)?;
+    Some(Duration::from_millis(u64::try_from(wait_ms).unwrap_or(0)).min(RETRY_AFTER_MAX))
+}
+
+/// `Fri, 31 Dec 1999 23:59:59 GMT`.
+fn instant(text: &str) -> Option<TimeMs> {
+    const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    let parts: Vec<&str> = text.split_whitespace().collect();
+    let [_, day, month, year, clock, "GMT"] = parts.as_slice() else { return None };
+    let month = MONTHS.iter().position(|name| name == month)? + 1;
+    TimeMs::parse_rfc3339(&format!("{year}-{month:02}-{day:0>2}T{clock}Z"))
+}
+
+/// `Retry-After` in seconds, at most an hour.
 fn seconds(text: &str) -> Option<Duration> {
     text.trim().parse::<u64>().ok().map(|seconds| Duration::from_secs(seconds).min(RETRY_AFTER_MAX))
 }
@@ -105,6 +122,18 @@ mod tests {
         let expected = [("3", Some(3)), ("18446744073709551615", Some(3_600)), ("-1", None), ("Fri, 31 Dec", None)];
         for (text, wait) in expected {
             assert_eq!(seconds(text), wait.map(Duration::from_secs), "{text}");
+        }
+        let date = "Fri, 31 Dec 1999 23:59:50 GMT";
+        let expected = [
+            ("Fri, 31 Dec 1999 23:59:59 GMT", Some(9)),
+            ("Sat, 1 Jan 2000 00:00:20 GMT", Some(30)),
+            ("Fri, 31 Dec 1999 20:00:00 GMT", Some(0)),
+            ("Sun, 02 Jan 2000 00:00:00 GMT", Some(3_600)),
+            ("Fri, 31 Foo 1999 23:59:59 GMT", None),
+            ("soon", None),
+        ];
+        for (text, wait) in expected {
+            assert_eq!(until(text, date), wait.map(Duration::from_secs), "{text}");
         }
     }
 }

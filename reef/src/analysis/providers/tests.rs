@@ -330,6 +330,14 @@ async fn a_chain_asks_again_then_falls_back() {
     assert_eq!(replied.reply.map(|(name, _)| name).as_deref(), Some("openai:m1"));
     assert_eq!((wrong.requests().len(), second.requests().len()), (1, 1));
 
+    // one that says so by a date is asked again after it
+    let dated: &[(&str, &str)] =
+        &[("date", "Fri, 31 Dec 1999 23:59:59 GMT"), ("retry-after", "Fri, 31 Dec 1999 23:59:59 GMT")];
+    let good = Say::Stream(said(Protocol::OpenAi, "fine", "stop"));
+    let later = Fake::of(vec![Say::Status(503, dated, String::new()), good]).await;
+    let chain = Chain { providers: vec![provider(Protocol::OpenAi, &later)], timeout: WAIT };
+    assert!(chain.ask(&ask(), WAIT).await.reply.is_some() && later.requests().len() == 2);
+
     // one that wants to be asked in an hour is not waited for
     let later = Fake::of(vec![Say::Status(429, &[("retry-after", "3600")], String::new())]).await;
     let providers = vec![provider(Protocol::Anthropic, &later), provider(Protocol::OpenAi, &wrong)];

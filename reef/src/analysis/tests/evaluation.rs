@@ -8,7 +8,7 @@ mod models;
 use super::wording::MOST;
 use super::*;
 use crate::analysis::providers::tests::{Fake, provider};
-use crate::analysis::providers::{Chain, Prices, Protocol};
+use crate::analysis::providers::{Chain, Prices, Protocol, Provider};
 use incidents::{Incident, KINDS};
 use model::clock::SystemClock;
 use models::MODELS;
@@ -37,13 +37,21 @@ async fn analysis() {
     let mut rows = String::new();
     let mut none = Tally::default();
     for incident in &incidents {
-        none.ask(incident, None).await;
+        none.ask(incident, &Tried::None).await;
     }
     none.row("none (the template)", &mut rows);
+    if let Some(real) = report.as_ref().and_then(|_| real()) {
+        let mut tally = Tally::default();
+        for incident in &incidents {
+            tally.ask(incident, &Tried::Real(real.clone())).await;
+        }
+        assert_eq!(tally.named, tally.questions, "{}: the planted cause is in every answer", real.name());
+        tally.row(&format!("`{}`", real.name()), &mut rows);
+    }
     for model in MODELS {
         let mut tally = Tally::default();
         for incident in &incidents {
-            tally.ask(incident, Some(model)).await;
+            tally.ask(incident, &Tried::Fake(model)).await;
         }
         assert_eq!(tally.lies_shipped, Vec::<String>::new(), "{}", model.name);
         assert_eq!(tally.named, tally.questions, "{}: the planted cause is in every answer", model.name);
@@ -60,16 +68,39 @@ async fn analysis() {
     }
 }
 
+/// Who words the answers.
+enum Tried {
+    None,
+    Fake(&'static models::Liar),
+    Real(Provider),
+}
+
+/// The model of `CORAL_EVAL_MODEL` (`vendor:model`), at `CORAL_EVAL_ENDPOINT` if that is set, with the key of `CORAL_EVAL_KEY`.
+fn real() -> Option<Provider> {
+    let set = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let name = set("CORAL_EVAL_MODEL")?;
+    let (vendor, model) = name.split_once(':').expect("CORAL_EVAL_MODEL is vendor:model");
+    let protocol = Protocol::of_vendor(vendor).expect("CORAL_EVAL_MODEL has a known vendor");
+    let endpoint = set("CORAL_EVAL_ENDPOINT").or_else(|| protocol.usual_endpoint().map(str::to_owned));
+    let endpoint = endpoint.expect("CORAL_EVAL_ENDPOINT says where the model is");
+    Some(Provider { protocol, model: model.to_owned(), endpoint, key: set("CORAL_EVAL_KEY").unwrap_or_default() })
+}
+
 impl Tally {
-    async fn ask(&mut self, incident: &Incident, model: Option<&models::Liar>) {
+    async fn ask(&mut self, incident: &Incident, tried: &Tried) {
         let store = incident.store().await;
         let folder = tempfile::tempdir().unwrap();
-        let fake = match model {
-            Some(model) => Some(Fake::of(vec![model.says()]).await),
-            None => None,
+        let fake = match tried {
+            Tried::Fake(model) => Some(Fake::of(vec![model.says()]).await),
+            Tried::None | Tried::Real(_) => None,
         };
-        let asked_model = fake.as_ref().map(|fake| Model {
-            chain: Chain { providers: vec![provider(Protocol::OpenAi, fake)], timeout: Duration::from_secs(10) },
+        let asked_provider = match (tried, &fake) {
+            (Tried::Real(provider), _) => Some(provider.clone()),
+            (_, Some(fake)) => Some(provider(Protocol::OpenAi, fake)),
+            _ => None,
+        };
+        let asked_model = asked_provider.map(|provider| Model {
+            chain: Chain { providers: vec![provider], timeout: Duration::from_secs(15) },
             privacy: Privacy::Mask,
             prices: Prices::default(),
         });
@@ -83,10 +114,19 @@ impl Tally {
         self.named += u32::from(incident.is_named_in(&analysis));
         self.worded += u32::from(!analysis.metadata.model_used.is_empty());
         self.tokens += u64::from(analysis.metadata.input_tokens) + u64::from(analysis.metadata.output_tokens);
-        let (Some(model), Some(fake)) = (model, &fake) else { return };
-        let told = fake.requests().last().map(|request| model.sentences_for(request)).unwrap_or_default();
         let dropped = analysis.metadata.sentences_dropped;
         self.dropped += dropped;
+        let (Tried::Fake(model), Some(fake)) = (tried, &fake) else {
+            // a sentence of a model is on a line of its own, behind the headline, and ends with its evidence
+            let worded = analysis.text.lines().skip(1).filter(|line| line.ends_with(']') && !line.starts_with(' '));
+            self.kept +=
+                if analysis.metadata.model_used.is_empty() { 0 } else { u32::try_from(worded.count()).unwrap() };
+            return;
+        };
+        let requests = fake.requests();
+        // the texts of all events are orders
+        assert!(!requests.iter().any(|request| request.contains("order-db")), "the text of an event has left");
+        let told = requests.last().map(|request| model.sentences_for(request)).unwrap_or_default();
         self.kept += u32::try_from(told.len()).unwrap().saturating_sub(dropped);
         for lie in told.iter().filter(|sentence| sentence.is_lie) {
             self.lies_told += 1;
@@ -121,7 +161,8 @@ fn page(count: usize, rows: &str) -> String {
          time). {count} incidents with planted causes: a deployment\nthat slows its service, a full pool behind a slow \
          environment, a pattern that was confirmed, and a quiet environment. Each is\nasked about once with each model. \
          The models are programs that speak a provider's protocol: one repeats the evidence, the others\nlie in one way \
-         each. Tokens are those that the fake states; no real provider was asked.\n\n\
+         each. Tokens are those that the fake states. A real model is asked as well where CORAL_EVAL_MODEL names one (vendor:model;\n\
+         CORAL_EVAL_ENDPOINT, CORAL_EVAL_KEY); which of its sentences are lies is not known.\n\n\
          A lie is *shipped* if the answer has it. The check drops sentences; where too few are left, the template is the \
          answer.\n\n\
          | model | questions | cause named | worded by the model | sentences kept | dropped | lies told | lies shipped | tokens a question |\n\

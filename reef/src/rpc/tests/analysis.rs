@@ -2,7 +2,10 @@
 
 use super::*;
 use crate::access::Asker;
-use crate::analysis::{Analyst, Most};
+use crate::analysis::providers::tests::{Fake, Say, provider};
+use crate::analysis::providers::{Chain, Prices, Protocol};
+use crate::analysis::{Analyst, AnalyzeQuestion, Asked, Model, Most, Privacy};
+use crate::answers::part::Part;
 use std::path::Path;
 
 const SLOWER: &str = "why is prod slower than staging?";
@@ -99,6 +102,62 @@ async fn what_fails_within_a_stream_is_in_its_last_piece() {
     let pieces = messages(&answer);
     assert_eq!((pieces.len(), &pieces[0]["complete"]), (1, &json!(true)), "{pieces:?}");
     assert!(pieces[0]["status"].as_str().unwrap().starts_with("failed: colony_ids[0]: there is no colony"));
+}
+
+/// An analyst whose model never answers.
+fn stalled(folder: &Path, fake: &Fake) -> Analyst {
+    let most = Most { per_hour: 100, at_once: 10, tokens_per_day: None, cost_micros_per_day: None };
+    let chain = Chain { providers: vec![provider(Protocol::OpenAi, fake)], timeout: Duration::from_secs(20) };
+    let model = Model { chain, privacy: Privacy::Mask, prices: Prices::default() };
+    Analyst::new(Some(model), most, &folder.join("a.ndjson"), SystemClock::shared())
+}
+
+#[tokio::test]
+async fn a_stream_whose_caller_has_gone_is_recorded_as_cancelled() {
+    let (folder, fake, store) = (tempfile::tempdir().unwrap(), Fake::of(vec![Say::Stall]).await, store().await);
+    let analyst = Arc::new(stalled(folder.path(), &fake));
+    let asked = Asked {
+        question: AnalyzeQuestion { question: SLOWER.to_owned(), patterns: true, ..AnalyzeQuestion::default() },
+        caller: "a1b2c3d4".to_owned(),
+        role: "analyst".to_owned(),
+        streamed: true,
+        wait: Duration::from_secs(20),
+    };
+    let mut stream = crate::rpc::pieces::stream(Arc::clone(&analyst), asked, (store.reader(), scope()));
+    let first = tokio_stream::StreamExt::next(&mut stream).await.unwrap().unwrap();
+    assert!(!first.complete);
+    while fake.requests().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    drop(stream);
+    let record = loop {
+        let record = analyst.recorded(None, &Part::default()).unwrap().items.remove(0);
+        if record.outcome != "started" {
+            break record;
+        }
+        tokio::task::yield_now().await;
+    };
+    assert_eq!((record.outcome.as_str(), record.streamed, record.role.as_str()), ("cancelled", true, "analyst"));
+}
+
+#[tokio::test]
+async fn a_stream_ends_whole_before_its_deadline_whatever_a_model_does() {
+    let (folder, fake) = (tempfile::tempdir().unwrap(), Fake::of(vec![Say::Stall]).await);
+    let opened = open_with(stalled(folder.path(), &fake)).await;
+    let body = client::envelope(json!({ "question": SLOWER }).to_string().as_bytes());
+    for deadline_ms in ["2500", "4500"] {
+        let types = [
+            ("content-type", "application/connect+json"),
+            ("connect-protocol-version", "1"),
+            ("connect-timeout-ms", deadline_ms),
+        ];
+        let pieces = messages(&opened.send("POST", &format!("/{LLM}/StreamAnalysis"), &types, &body).await);
+        let (last, before) = pieces.split_last().unwrap();
+        assert!(before.iter().all(|piece| piece["complete"] == false), "{pieces:?}");
+        assert_eq!((&last["complete"], &last["status"]), (&json!(true), &json!("done")), "{pieces:?}");
+        let reason = last["final"]["metadata"]["template_reason"].as_str().unwrap();
+        assert!(reason.contains("no time was left") || reason.contains("no whole reply"), "{reason}");
+    }
 }
 
 #[tokio::test]
