@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 const LAG_SLACK_STEPS: i64 = 2;
 
 /// A relation with what the instant as a whole says about it.
+#[derive(Clone)]
 pub(super) struct Judged<'a> {
     pub(super) relation: Relation<'a>,
     pub(super) q: f64,

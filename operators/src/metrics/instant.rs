@@ -1,6 +1,7 @@
 //! What is known at one instant: which pairs can be computed, which have peaks, and what was measured of the followed.
 
 use super::held::{Place, Seen};
+use super::instants::Role;
 use super::pair::{Measured, PairResult};
 use super::row::MetricScanRow;
 use super::screen::Screened;
@@ -50,8 +51,8 @@ pub struct Instant {
     pub changed: BTreeSet<Place>,
     /// Whether it has been screened.
     pub fresh: bool,
-    /// Whether it was the present one when the rows were made.
-    pub was_current: bool,
+    /// What it was when the rows were made.
+    pub role: Role,
     /// What there is at it.
     pub supply: Supply,
     /// Rows last emitted, sorted.

@@ -16,6 +16,7 @@
 //! | `row` | what a scan emits |
 //! | `screen` | which pairs have peaks at an instant: integers rule out nearly all of them |
 //! | `bounds` | which pairs need no new screening at the present instant |
+//! | `instants` | which instants are evaluated, and what each of them is |
 //! | `instant` | what is known at one instant |
 //! | `follow` | what is measured of the followed pairs at an instant |
 //! | `scan` | which instants are evaluated, and what is recomputed when a sample changes |
@@ -25,7 +26,9 @@
 //! | `causes` | directions and third series that explain a relation |
 //! | `reason` | the text why a pair is not confirmed, or none was tested |
 //! | `finding` | a relation as a correlation with evidence |
-//! | `verdict` | the walk over instants with hysteresis |
+//! | `shown` | which finding is published: that of the last hour or that of now |
+//! | `walk` | the walk over instants with hysteresis |
+//! | `verdict` | from the rows of all shards to published findings |
 //!
 //! The relation that is published is Pearson's r of the raw values. Whether it is believed is decided on values
 //! that are clamped at six robust sigmas and without their daily profile where one is known, and on their differences,
@@ -42,6 +45,7 @@ mod follow;
 pub mod grid;
 mod held;
 mod instant;
+pub mod instants;
 pub mod kinds;
 pub mod load;
 pub mod pair;
@@ -52,9 +56,11 @@ pub mod row;
 pub mod scan;
 mod screen;
 pub mod series;
+mod shown;
 pub mod stats;
 pub mod tracked;
 pub mod verdict;
+mod walk;
 
 #[cfg(test)]
 mod tests;

@@ -1,10 +1,10 @@
 //! `MetricScan`: which instants are evaluated, which pairs are computed, and what is recomputed when a sample changes.
 //!
-//! The instants are the ends of the last seven UTC days (closed instants) and the current minute. The result of a pair
-//! at an instant depends only on the samples in that instant's range. A closed instant is therefore computed once, and
-//! again only for series that change inside the range. A pair that is strong enough at one instant is measured at the
-//! same lag at all the others, so that the verdict can add up the evidence. Every shard has all samples and owns a
-//! share of the pairs.
+//! The instants are the ends of the last seven UTC days and of the last hour (closed instants), and the current minute.
+//! The result of a pair at an instant depends only on the samples in that instant's range. A closed instant is therefore
+//! computed once, and again only for series that change inside the range. A pair that is strong enough at one instant is
+//! measured at the same lag at all the others, so that the verdict can add up the evidence. Every shard has all samples
+//! and owns a share of the pairs.
 
 use super::block::Sample;
 use super::bounds::Bounds;
@@ -12,8 +12,9 @@ use super::follow::measure_followed;
 use super::grid::{native, resample};
 use super::held::{Held, Place, Seen};
 use super::instant::{Followed, Instant, Pair, follow};
+use super::instants::{Role, instants};
 use super::kinds::is_demand;
-use super::params::{MetricParams, WALK_MS};
+use super::params::MetricParams;
 use super::row::{LagWindow, MetricScanRow, MissingRow, PairRow, TestedRow};
 use super::screen::Screen;
 use super::tracked::{Tracked, stands_for};
@@ -22,7 +23,7 @@ use crate::shard::Shard;
 use kernels::Path;
 use model::real::Real;
 use model::series::SeriesId;
-use model::time::{DAY_MS, MINUTE_MS, TimeMs};
+use model::time::{MINUTE_MS, TimeMs};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The samples of all series and the state of the evaluated instants.
@@ -142,12 +143,12 @@ impl MetricScan {
         self.followed = followed;
         for at in wanted {
             let mut instant = self.instants.remove(&at).unwrap_or_default();
-            let is_current = at == current;
-            if !all_as_before || touched.contains(&at) || instant.was_current != is_current {
-                instant.was_current = is_current;
-                let seen = seen_now.as_deref().filter(|_| is_current);
+            let role = Role::of(at, current);
+            if !all_as_before || touched.contains(&at) || instant.role != role {
+                instant.role = role;
+                let seen = seen_now.as_deref().filter(|_| role == Role::Current);
                 measure_followed(&self.held, &self.calls, &self.followed, &self.params, at, seen, &mut instant);
-                let rows = self.rows(at, is_current, &instant);
+                let rows = self.rows(at, &instant);
                 replace(&mut instant.rows, rows, &mut out);
             }
             self.instants.insert(at, instant);
@@ -191,16 +192,16 @@ impl MetricScan {
         seen
     }
 
-    fn rows(&self, at: TimeMs, current: bool, instant: &Instant) -> Vec<MetricScanRow> {
+    fn rows(&self, at: TimeMs, instant: &Instant) -> Vec<MetricScanRow> {
         let mut rows = Vec::new();
         for (pair, (step_ms, lags)) in &self.followed {
             match instant.step_of(*pair).filter(|step| step == step_ms) {
                 Some(_) => rows.extend(self.pair_row(at, instant, *pair, *step_ms, lags)),
-                None if current => rows.push(self.missing_row(at, *pair, *step_ms)),
+                None if instant.role.is_shown() => rows.push(self.missing_row(at, *pair, *step_ms)),
                 None => {}
             }
         }
-        let pairs = instant.pairs();
+        let (pairs, current) = (instant.pairs(), instant.role == Role::Current);
         let shard = self.shard.index as u64;
         rows.push(MetricScanRow::Tested(TestedRow { at, current, shard, pairs, supply: instant.supply }));
         rows.sort_unstable();
@@ -272,13 +273,6 @@ impl MetricScan {
 /// Application and environment.
 fn identity(series: SeriesId) -> (String, String) {
     (series.application_name.clone(), series.environment.clone())
-}
-
-/// The last milliseconds of the UTC days that ended in the last seven days, then the present one.
-pub fn instants(current: TimeMs) -> BTreeSet<TimeMs> {
-    let last_midnight = current.floor_to(DAY_MS);
-    let closed = (0..=WALK_MS / DAY_MS).map(|day| last_midnight - day * DAY_MS - 1_i64);
-    closed.filter(|at| *at >= current - WALK_MS).chain(std::iter::once(current)).collect()
 }
 
 /// Puts `new` in the place of `old`, both sorted, and reports what changed.

@@ -9,8 +9,9 @@ use model::metric::{MetricPoint, SeriesKey};
 use std::collections::{BTreeMap, BTreeSet};
 
 pub(super) const MINUTE: i64 = 60_000;
-pub(super) const DAY: i64 = 1_440 * MINUTE;
-pub(super) const GRID: [i64; 4] = [MINUTE, 5 * MINUTE, 15 * MINUTE, 60 * MINUTE];
+pub(super) const HOUR: i64 = 60 * MINUTE;
+pub(super) const DAY: i64 = 24 * HOUR;
+pub(super) const GRID: [i64; 4] = [MINUTE, 5 * MINUTE, 15 * MINUTE, HOUR];
 
 /// The winning rows: series, interval, time to (value, weight).
 pub(super) type Winners = BTreeMap<SeriesKey, BTreeMap<Option<u32>, BTreeMap<i64, (f64, f64)>>>;

@@ -7,7 +7,9 @@
 use crate::calls::Call;
 use crate::metrics::MetricParams;
 use crate::metrics::kinds::is_latency;
-use crate::reference::metric_pair::{DAY, GRID, Look, MINUTE, Pair, Peak, View, Window, Winners, used, view, winners};
+use crate::reference::metric_pair::{
+    DAY, GRID, HOUR, Look, MINUTE, Pair, Peak, View, Window, Winners, used, view, winners,
+};
 use crate::reference::statistics::log_mixture;
 use model::metric::{MetricPoint, SeriesKey};
 use model::pattern::{PatternKey, PatternState, Signal, SignalKind};
@@ -309,6 +311,11 @@ fn explain_triangles(rows: &mut [Row]) {
     }
 }
 
+/// The last millisecond of the hour that is over at a present instant.
+fn last_hour(present: i64) -> i64 {
+    (present + 1).div_euclid(HOUR) * HOUR - 1
+}
+
 /// Expected findings of the operators for all points up to `now` and for calls: the findings by key, and the maximum number
 /// of pairs tested at one instant.
 pub fn findings(
@@ -320,26 +327,66 @@ pub fn findings(
     let calls = &calls.iter().filter(|call| call.seen_at >= now - params.keep_ms()).cloned().collect();
     let winners = winners(points);
     let present = now.0.div_euclid(MINUTE) * MINUTE + MINUTE - 1;
-    let mut looks: Vec<i64> =
+    let mut days: Vec<i64> =
         (0..8).map(|day| present.div_euclid(DAY) * DAY - day * DAY - 1).filter(|t| *t >= present - 7 * DAY).collect();
-    looks.reverse();
-    looks.push(present);
+    days.reverse();
+    let hour = last_hour(present);
+    let looks: BTreeSet<i64> = days.iter().copied().chain([hour, present]).collect();
     let sights: Vec<Sight> = looks.iter().map(|at| sight(&winners, calls, params, *at)).collect();
     let all_ends: BTreeSet<&Ends> = sights.iter().flat_map(|sight| sight.pairs.keys()).collect();
     let followed: BTreeMap<&Ends, BTreeMap<(i64, i64), Window>> =
         all_ends.into_iter().map(|ends| (ends, follow(&sights, calls, ends, params))).collect();
+    // what is said at the end of a walk over days and one instant more
+    let said = |last: i64| {
+        let walked: BTreeSet<i64> = days.iter().copied().filter(|day| *day < last).chain([last]).collect();
+        let sights: Vec<&Sight> = sights.iter().filter(|sight| walked.contains(&sight.at)).collect();
+        walk(&sights, &followed, params)
+    };
+    let (then, now) = (if hour == present { Vec::new() } else { said(hour) }, said(present));
+    let shown = |now: Said| {
+        let same = then.iter().find(|then| says_the_same(then, &now));
+        same.map_or_else(|| now.expected.clone(), |then| then.expected.clone())
+    };
+    let out = now.into_iter().map(shown).collect();
+    let tested = sights.iter().map(|sight| sight.pairs.len() as u64).max().unwrap_or(0);
+    (tested, out)
+}
+
+/// A finding at the end of a walk: whether the pair could be computed there, and whether |r| was great enough.
+struct Said {
+    expected: Expected,
+    here: bool,
+    inside: bool,
+}
+
+fn says_the_same(one: &Said, other: &Said) -> bool {
+    let verdict = |said: &Said| {
+        let Expected { key, state, explained_by, lag_seconds, .. } = said.expected.clone();
+        (key, state, explained_by, lag_seconds, said.here, said.inside)
+    };
+    verdict(one) == verdict(other)
+}
+
+/// The walk over some instants.
+fn walk(
+    sights: &[&Sight],
+    followed: &BTreeMap<&Ends, BTreeMap<(i64, i64), Window>>,
+    params: &MetricParams,
+) -> Vec<Said> {
     let leave = params.threshold - params.hysteresis;
     // what a confirmed relation must fall below to be no longer present
     let contradicted = |row: &Row| {
         let missing = leave.atanh() - row.window.r.abs().min(1.0 - 1e-15).atanh();
         missing > 3.0 / (row.window.level.1 - 3.0).sqrt()
     };
+    let walked: BTreeSet<i64> = sights.iter().map(|sight| sight.at).collect();
     let (mut inside, mut held) = (Held::new(), Held::new());
     let mut by_instant: Vec<Vec<Row>> = Vec::new();
-    for sight in &sights {
+    for sight in sights {
         let pairs = followed.iter().filter_map(|(ends, windows)| {
             let step = sight.pairs.get(*ends)?.step;
-            Some(directions(ends, step, windows, params, sight.at))
+            let windows = windows.iter().filter(|((at, _), _)| walked.contains(at));
+            Some(directions(ends, step, &windows.map(|(at, w)| (*at, w.clone())).collect(), params, sight.at))
         });
         let rows = rows_at(pairs.collect(), sight.pairs.len(), params, &held);
         let ends = |row: &Row| (row.source.clone(), row.target.clone());
@@ -380,7 +427,7 @@ pub fn findings(
         };
         if let (Some(row), Some(first), Some(last)) = (shown, first, last) {
             let latency = is_latency(&source.metric_name) && is_latency(&target.metric_name);
-            out.push(Expected {
+            let expected = Expected {
                 key: key(&source, &target),
                 state,
                 explained_by: row.explained.clone(),
@@ -394,9 +441,9 @@ pub fn findings(
                 last_observed: TimeMs(last.to),
                 coefficient: row.window.r,
                 q_value: if here { row.q } else { 1.0 },
-            });
+            };
+            out.push(Said { expected, here, inside });
         }
     }
-    let tested = sights.iter().map(|sight| sight.pairs.len() as u64).max().unwrap_or(0);
-    (tested, out)
+    out
 }

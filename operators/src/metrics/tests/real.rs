@@ -4,7 +4,7 @@
 use super::*;
 use fixtures::twins::{self, Twin};
 use model::pattern::{Correlation, PatternState};
-use model::time::{DAY_MS, HOUR_MS};
+use model::time::{DAY_MS, HOUR_MS, MINUTE_MS};
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::{Field, Row};
 use std::path::PathBuf;
@@ -127,7 +127,8 @@ fn the_tide_is_found_at_its_pace_and_the_half_tide_trap_is_not_preferred() {
     let end = points.iter().map(|p| p.timestamp).max().unwrap();
     // the last window with its longest lag; much of the day that closed before is in it
     let last = points.iter().copied().filter(|p| p.timestamp > end - params.window_ms - params.max_lag_ms).collect();
-    let stage = stages(&run(last, params).findings());
+    // its last quarter of an hour ends an hour: findings are shown as of then
+    let stage = stages(&run_until(last, params, end + 14 * MINUTE_MS).findings());
     let golden = include_str!("../../testdata/metric_delta_golden.csv");
     let mut mirrors = 0;
     for line in golden.lines().skip(1) {

@@ -6,12 +6,12 @@ use super::lags::{PlainSeries, Workspace, correlate};
 use crate::calls::{Call, Calls};
 use crate::metrics::block::Sample;
 use crate::metrics::grid::{Kept, Track, native, resample};
+use crate::metrics::instants::{instants, last_hour};
 use crate::metrics::kinds::is_demand;
 use crate::metrics::load::{End, Fleet, is_simultaneous};
 use crate::metrics::pair::{Measured, PairResult, measure};
 use crate::metrics::params::MetricParams;
 use crate::metrics::row::{Explained, LagWindow, MetricScanRow, MissingRow, PairRow, TestedRow};
-use crate::metrics::scan::instants;
 use crate::metrics::tracked::{Tracked, stands_for, tracked};
 use crate::shard::Shard;
 use crate::tested::Supply;
@@ -53,8 +53,8 @@ struct Instant {
     /// Series whose samples changed inside the range since `pairs` was computed; all of them at first.
     changed: BTreeSet<usize>,
     fresh: bool,
-    /// Whether it was the present one when the rows were made.
-    was_current: bool,
+    /// Whether it was the present one, and whether findings could be as of it, when the rows were made.
+    was: (bool, bool),
     /// What there is at it.
     supply: Supply,
     /// Rows last emitted, sorted.
@@ -184,11 +184,11 @@ impl PlainScan {
         self.followed = followed;
         for at in wanted {
             let mut instant = self.instants.remove(&at).unwrap_or_default();
-            let is_current = at == current;
-            if !all_as_before || touched.contains(&at) || instant.was_current != is_current {
-                instant.was_current = is_current;
+            let is = (at == current, at == current || at == last_hour(current));
+            if !all_as_before || touched.contains(&at) || instant.was != is {
+                instant.was = is;
                 self.measure_followed(at, &mut instant);
-                let rows = self.rows(at, is_current, &instant);
+                let rows = self.rows(at, is, &instant);
                 replace(&mut instant.rows, rows, &mut out);
             }
             self.instants.insert(at, instant);
@@ -310,12 +310,12 @@ impl PlainScan {
         }
     }
 
-    fn rows(&self, at: TimeMs, current: bool, instant: &Instant) -> Vec<MetricScanRow> {
+    fn rows(&self, at: TimeMs, (current, is_shown): (bool, bool), instant: &Instant) -> Vec<MetricScanRow> {
         let mut rows = Vec::new();
         for (pair, (step_ms, lags)) in &self.followed {
             match instant.pairs.get(pair).filter(|result| result.step_ms == *step_ms) {
                 Some(result) => rows.extend(self.pair_row(at, instant, *pair, result, lags)),
-                None if current => rows.push(self.missing_row(at, *pair, *step_ms)),
+                None if is_shown => rows.push(self.missing_row(at, *pair, *step_ms)),
                 None => {}
             }
         }
