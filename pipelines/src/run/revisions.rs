@@ -2,7 +2,7 @@
 //!
 //! A revision is written where somebody would act on the change: a pattern is listed, confirmed, withdrawn or no longer
 //! listed, an event joins or leaves its evidence, or the strength, lag or explanation of one that is not a mere candidate
-//! moves. A candidate of metric series moves with each minute: of it only changes of state are written.
+//! moves. A candidate of metric series moves with each hour: of it only changes of state are written.
 
 use super::published::Publication;
 use model::derived::DerivedChange;

@@ -31,6 +31,7 @@ mod counted;
 mod refused;
 mod restored;
 mod shown;
+mod steady;
 
 /// A store in memory whose commits may go wrong.
 struct Faulty {

@@ -6,6 +6,7 @@ mod planted;
 mod property;
 mod real;
 mod screen;
+mod steady;
 mod verdict;
 
 use super::{Align, MetricParams, MetricScan, MetricVerdict};
