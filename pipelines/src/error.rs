@@ -1,6 +1,7 @@
 //! Error: what ends a run: its input, its store, its engine, its memory, another process.
 
 use crate::memory::Outgrown;
+use crate::metric_plan::TooManySeries;
 use crate::open::inputs::InputError;
 use sinks::SinkError;
 use sources::SourceError;
@@ -37,6 +38,9 @@ pub enum RunError {
     /// There is too little memory.
     #[error(transparent)]
     Memory(#[from] Outgrown),
+    /// There would be too little memory.
+    #[error(transparent)]
+    Series(#[from] TooManySeries),
     /// The processes of a cluster cannot run together, or not any longer.
     #[error(transparent)]
     Cluster(#[from] ClusterError),

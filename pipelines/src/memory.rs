@@ -20,6 +20,8 @@ const ENGINE_BYTES: u64 = 1 << 30;
 const TICK_BYTES_MAX: u64 = 192 << 20;
 /// Of the limit, a tick and the queue of what waits for the next one take this part each.
 const TICK_PART: u64 = 32;
+/// A tick being written, one being read, and a copy of each.
+const TICKS_HELD: usize = 4;
 /// What a running program takes of its container when it has outgrown it.
 const OUTGROWN: (u64, u64) = (95, 100);
 /// What the program takes without any data: a configured limit below this bounds ticks and store, and ends no run.
@@ -101,6 +103,13 @@ impl Memory {
     /// Most memory of what sources have delivered and no tick has taken yet.
     pub fn queue_bytes_max(&self) -> usize {
         self.tick_bytes_max()
+    }
+
+    /// What the windows of the engine may take: all but ticks and the queue. What the store keeps is a cache, which gives
+    /// way.
+    pub fn windows_bytes(&self) -> u64 {
+        let held = (TICKS_HELD * self.tick_bytes_max() + self.queue_bytes_max()) as u64;
+        self.limit_bytes.max(PROGRAM_BYTES).saturating_sub(held)
     }
 
     /// What a topic may hold prefetched.
@@ -249,6 +258,7 @@ mod tests {
             // a tick being written, one being read, a copy of each, and the queue
             let held = memory.store_bytes() + 4 * memory.tick_bytes_max() as u64 + memory.queue_bytes_max() as u64;
             assert!(held <= mib * MIB / 2, "{mib} MiB: {} MiB", held / MIB);
+            assert!((mib * MIB / 2..=mib * MIB).contains(&memory.windows_bytes()), "{mib} MiB");
         }
     }
 

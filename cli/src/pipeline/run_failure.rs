@@ -31,7 +31,7 @@ pub(super) fn run_failure(error: &RunError, config: &Path) -> Failure {
             ),
         },
         RunError::Store(_) => (Exit::Failed, "store_failed", None),
-        RunError::Memory(_) => (Exit::Failed, "memory", None),
+        RunError::Memory(_) | RunError::Series(_) => (Exit::Failed, "memory", None),
         RunError::SourcePanicked { .. } | RunError::Engine(_) => (Exit::Failed, "internal", None),
         // a usage error of the cluster as a whole: nothing was read
         RunError::Cluster(

@@ -12,6 +12,8 @@ use model::clock::SystemClock;
 use model::error::one_line;
 use model::position::Positions;
 use pipelines::config::{ReefConfig, SecretSource, SourceConfig, StorageKind};
+use pipelines::memory::Memory;
+use pipelines::metric_plan::MetricPlan;
 use pipelines::open::network;
 use serde_json::json;
 use sources::files::{FileLook, FilesConfig};
@@ -39,6 +41,7 @@ pub fn run(args: &ValidateArgs, output: &Output) -> Result<(), Failure> {
     checks.extend(unset.into_iter().map(|text| Check::new("variable", Outcome::Warning, text)));
     checks.extend(config.unsupported().into_iter().map(|text| Check::new("this version", Outcome::Warning, text)));
     checks.extend(processes_check(&config));
+    checks.extend(memory_check(&config));
     checks.extend(file_checks(&config));
     match &config.storage.kind {
         StorageKind::DuckDb { path } => checks.push(check_store::check(&config, path)?),
@@ -86,6 +89,13 @@ fn processes_check(config: &ReefConfig) -> Option<Check> {
     let hosts = &config.engine.hosts;
     let text = format!("{}, each started with its --process: {}", hosts.len(), hosts.join(", "));
     (!hosts.is_empty()).then(|| Check::new("processes", Outcome::Ok, text))
+}
+
+/// How many metric series fit into the memory.
+fn memory_check(config: &ReefConfig) -> Option<Check> {
+    let plan = MetricPlan::of(config, &Memory::of(config.engine.memory_limit_bytes));
+    let text = config.correlation.enabled.then(|| plan.text())??;
+    Some(Check::new("metric pairs", Outcome::Ok, text))
 }
 
 pub(crate) fn file_checks(config: &ReefConfig) -> Vec<Check> {
@@ -242,6 +252,20 @@ mod tests {
         assert!(result.is_ok(), "{result:?}");
         assert!(page.contains("✓ ok       events e.ndjson"), "{page}");
         assert!(page.contains("- skipped  colony a"), "{page}");
+    }
+
+    #[test]
+    fn it_says_how_many_metric_series_fit_into_the_memory() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("e.ndjson"), EVENT).unwrap();
+        let text = "reef_id: r\nsources: [{kind: files, events: [e.ndjson]}]\n\
+                    engine: {memory_limit: 1GiB, workers: 2}\n";
+        let (result, page) = validate(folder.path(), text, false);
+        assert!(result.is_ok(), "{result:?}");
+        let line = page.lines().find(|line| line.contains("metric pairs")).unwrap();
+        assert!(line.contains("series of one-minute buckets") && line.contains("of 1024 MiB, 2 workers"), "{page}");
+        let (_, page) = validate(folder.path(), &format!("{text}correlation: {{enabled: false}}\n"), false);
+        assert!(!page.contains("metric pairs"), "{page}");
     }
 
     #[test]

@@ -12,6 +12,10 @@ use std::sync::Arc;
 /// The states of a bucket, each with how often it was received; mostly one.
 type Versions = Vec<((SeriesId, Statistics), i64)>;
 
+/// Bytes of a kept row, at most: half of a node of a tree may be empty, and its one version is an allocation of its own.
+pub const ROW_BYTES: u64 =
+    2 * (size_of::<TimeMs>() + size_of::<Versions>()) as u64 + size_of::<((SeriesId, Statistics), i64)>() as u64 + 16;
+
 /// What makes rows versions of one another, apart from the time: application and environment do not.
 type Bucket = (&'static SeriesKey, Option<u32>);
 

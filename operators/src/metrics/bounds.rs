@@ -32,6 +32,11 @@ struct Entry {
     slot: i32,
 }
 
+/// Bytes that are kept of each pair, and of each series.
+pub const PAIR_BYTES: u64 = size_of::<Entry>() as u64;
+/// See `PAIR_BYTES`.
+pub const SERIES_BYTES: u64 = ((AGE_MAX + 1) * (size_of::<Then>() + size_of::<Change>())) as u64;
+
 /// Nothing is known.
 const UNKNOWN: Entry =
     Entry { footing: Footing { reach: f32::INFINITY, spread: 0.0, offset: 0.0, points: 0 }, slot: i32::MIN };

@@ -19,6 +19,9 @@ pub struct Kept {
 /// Samples of one series at one interval, by time in ms.
 pub type Track = BTreeMap<i64, Kept>;
 
+/// Bytes of a kept sample, at most: half of a node of a tree may be empty.
+pub const SAMPLE_BYTES: u64 = 2 * (size_of::<i64>() + size_of::<Kept>()) as u64;
+
 /// Grid step of a declared interval: the finest step that is not finer; `None` beyond one hour.
 ///
 /// ```

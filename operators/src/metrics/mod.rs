@@ -3,6 +3,7 @@
 //! | file | owns |
 //! |---|---|
 //! | `params` | what a user can set, and the bounds that follow from it |
+//! | `memory` | what is taken of memory, known before it is taken |
 //! | `align` | one winner per bucket, and the number of it that is correlated |
 //! | `block` | rows and samples between workers |
 //! | `grid` | native intervals, slots, downsampling |
@@ -48,6 +49,7 @@ mod instant;
 pub mod instants;
 pub mod kinds;
 pub mod load;
+pub mod memory;
 pub mod pair;
 pub mod params;
 mod reason;

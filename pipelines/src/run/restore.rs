@@ -8,6 +8,8 @@ use crate::engine::{Engine, TickRows};
 use crate::error::RunError;
 use crate::evaluated::{DERIVED_EVENTS, Evaluated};
 use crate::memory::Memory;
+use crate::metric_plan::MetricPlan;
+use model::chunks::Metrics;
 use model::event::Event;
 use model::metric::MetricPoint;
 use model::rows::Rows;
@@ -45,7 +47,7 @@ pub(crate) async fn restore(
     engine: &mut Engine,
     params: &Params,
     (clock, evaluated, newest): (&EventClock, &Evaluated, &BTreeMap<String, TimeMs>),
-    memory: &Memory,
+    (memory, plan): (&Memory, &mut MetricPlan),
 ) -> Result<Restored, RunError> {
     feed_calls(engine, calls(reader.as_ref()).await?).await?;
     let mut feed = Feed { engine, memory };
@@ -84,7 +86,8 @@ pub(crate) async fn restore(
         let mut pages = pages::<MetricPoint>(reader, Span::on_time_since(since), PAGE_ROWS);
         while let Some(page) = pages.next().await? {
             restored.rows += page.len() as u64;
-            let metrics = page.into_iter().map(|stored| stored.row).collect();
+            let metrics: Metrics = page.into_iter().map(|stored| stored.row).collect();
+            plan.take(&metrics)?;
             feed.take(Rows { metrics, ..Rows::default() }.into()).await?;
         }
         if params.derived_events {

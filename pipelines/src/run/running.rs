@@ -27,6 +27,7 @@ use crate::error::RunError;
 use crate::evaluated::Evaluated;
 use crate::instruments::{Instruments, Stage};
 use crate::memory::Memory;
+use crate::metric_plan::MetricPlan;
 use crate::open::{params, retention, store};
 use crate::progress::{Ended, OutsideRows, Phase, Progress, Reach, RunSummary};
 use model::clock::SharedClock;
@@ -130,6 +131,8 @@ pub(super) struct Running {
     pub(super) tick_rows_max: usize,
     pub(super) tick_bytes_max: usize,
     pub(super) memory: Memory,
+    /// What metric pairs will take of it.
+    pub(super) metric_plan: MetricPlan,
     pub(super) tick_interval: Duration,
     pub(super) ticks: u64,
     pub(super) expected_colonies: u64,
@@ -171,9 +174,13 @@ impl Running {
         let correlates = config.correlation.enabled;
         let (mut timeline, mut foretold, mut derived_events) = (None, None, StoredDerivedEvents::default());
         let mut impacts = Impacts::default();
+        let mut metric_plan = MetricPlan::of(config, &memory);
         if correlates {
+            if let Some(plan) = metric_plan.text() {
+                tracing::info!(%plan, "memory of metric pairs");
+            }
             let clocks = (&event_clock, &evaluated, &newest_metrics);
-            let restored = restore(&reader, &mut engine, &params, clocks, &memory).await?;
+            let restored = restore(&reader, &mut engine, &params, clocks, (&memory, &mut metric_plan)).await?;
             if restored.rows > 0 {
                 pace.mark_dirty();
             }
@@ -231,6 +238,7 @@ impl Running {
             tick_rows_max: config.engine.tick_rows_max,
             tick_bytes_max: memory.tick_bytes_max(),
             memory,
+            metric_plan,
             tick_interval: Duration::from_millis(config.engine.tick_interval_ms.unsigned_abs()),
             ticks: 0,
             expected_colonies,
@@ -259,6 +267,9 @@ impl Running {
         started: Instant,
     ) -> Result<(RunSummary, Box<dyn StoreWriter>), RunError> {
         let queue_bytes_max = self.memory.queue_bytes_max();
+        if sources.iter().any(|source| !source.is_finite()) {
+            self.metric_plan.set_endless();
+        }
         if self.is_live {
             let names: Vec<String> = sources.iter().map(|source| source.name().to_owned()).collect();
             self.held.ask(names, self.clock.now());

@@ -133,6 +133,11 @@ impl Running {
     /// Hands the rows of a tick to the engine. The last tick of a run waits for the answer to all rows; any other tick
     /// only for room, while the commit under way goes on.
     async fn feed_engine(&mut self, rows: &Arc<Rows>, bytes: usize, order: Option<Evaluate>) -> Result<(), RunError> {
+        if let Err(refused) = self.metric_plan.take(&rows.metrics) {
+            // rows read so far are stored first, so that the message is about what is stored
+            self.committed().await?;
+            return Err(refused.into());
+        }
         // a newer version may lie so far back that the engine has forgotten it: the store has not
         let newer = Arc::new(self.commits.newer_events(&rows.events).await?);
         let for_engine = TickRows { rows: Arc::clone(rows), newer, ..TickRows::default() };

@@ -1,5 +1,5 @@
 //! What a live run writes of metric pairs: nothing in a minute in which no verdict changes; and what it ends with is what
-//! a run over everything and a run that was stopped in between end with.
+//! a run over everything and a run that was stopped in between end with. More series than fit are refused.
 
 use super::*;
 use model::pattern::{Correlation, PatternState};
@@ -138,4 +138,31 @@ async fn minutes_that_change_no_verdict_write_no_correlation_and_end_as_a_run_ov
     live(&restarted, vec![(at(FIRST - 1), minutes(0..FIRST))]).await;
     live(&restarted, each(FIRST..MINUTES).collect()).await;
     assert_eq!(stored(&restarted).await, expected);
+}
+
+/// A row of each of so many series.
+fn series(numbers: std::ops::Range<usize>) -> Rows {
+    let point = |number: usize| {
+        let metric = format!("gauge_{number}");
+        let series = SeriesRef { interval_seconds: Some(60), ..fixtures::series("shop-staging", "api", &metric) };
+        fixtures::point(series, START, 1.0)
+    };
+    Rows { metrics: numbers.map(point).collect(), ..Rows::default() }
+}
+
+#[tokio::test]
+async fn more_series_than_fit_are_refused_and_what_came_before_is_stored() {
+    let mut config = settings();
+    config.engine.memory_limit_bytes = Some(128 << 20);
+    config.engine.tick_rows_max = 1;
+    let store = MemoryStore::new();
+    let batches = [series(0..10), series(10..5_000)];
+    let source = Batches(batches.into());
+    let (options, _controls) = options();
+    let driven = drive(&config, Box::new(store.clone()), vec![Box::new(source)], options).await;
+    let error = driven.map(|(summary, _)| summary).unwrap_err();
+    let RunError::Series(refused) = &error else { panic!("{error:?}") };
+    assert_eq!(refused.series, 5_000);
+    assert!((10..5_000).contains(&refused.fits), "{error}");
+    assert_eq!(store.tables().metrics.len(), 10, "the rows before, and no other");
 }

@@ -1,0 +1,197 @@
+//! Metric plan: what metric pairs will take of the memory, refused before it is taken.
+//!
+//! A run knows the series of a tick before the engine does. What they will take follows from their number, the length of
+//! their buckets and the look-back (`operators::metrics::memory`); a run over finite input plans with the rows that came
+//! instead, if these are fewer. Beyond what the limit leaves the run ends with the number of series that would fit.
+
+use crate::config::ReefConfig;
+use crate::memory::{Memory, Origin};
+use crate::open::params;
+use model::chunks::Metrics;
+use operators::metrics::memory::{Amount, MetricMemory};
+
+/// The plan, and the series that a run has seen.
+#[derive(Clone, Debug)]
+pub struct MetricPlan {
+    memory: MetricMemory,
+    workers: usize,
+    /// What the limit leaves; `None` where no limit is known.
+    allowed_bytes: Option<u64>,
+    limit_bytes: u64,
+    is_configured: bool,
+    /// Whether rows come without an end, so that every series grows as old as the look-back.
+    is_endless: bool,
+    /// By number of the series.
+    known: Vec<bool>,
+    series: u64,
+    /// Rows that came, and those that the series have once they are as old as the look-back.
+    rows: u64,
+    rows_full: u64,
+}
+
+/// There are more series than the memory has room for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the metric pairs of {series} series would take {} MiB, and {} leaves {} MiB of {} MiB to them: about {fits} series like \
+     these fit. Everything up to the last commit is stored: raise {}, read fewer series, or shorten \
+     correlation.metric_window and correlation.max_lag",
+    .needed_bytes >> 20,
+    if *.is_configured { "engine.memory_limit" } else { "this machine or container" },
+    .allowed_bytes >> 20,
+    .limit_bytes >> 20,
+    if *.is_configured { "engine.memory_limit" } else { "the memory" }
+)]
+pub struct TooManySeries {
+    /// Those seen.
+    pub series: u64,
+    /// What they would take.
+    pub needed_bytes: u64,
+    /// What there is for them.
+    pub allowed_bytes: u64,
+    /// What the program plans with.
+    pub limit_bytes: u64,
+    /// By `engine.memory_limit`.
+    pub is_configured: bool,
+    /// How many of the same number of rows fit.
+    pub fits: u64,
+}
+
+impl MetricPlan {
+    /// The plan of a reef.
+    pub fn of(config: &ReefConfig, memory: &Memory) -> MetricPlan {
+        let workers = config.engine.workers;
+        MetricPlan {
+            memory: MetricMemory::new(params::from_config(config).metrics, workers, config.engine.hosts.len()),
+            workers,
+            allowed_bytes: (memory.origin != Origin::Unknown).then(|| memory.windows_bytes()),
+            limit_bytes: memory.limit_bytes,
+            is_configured: memory.origin == Origin::Configured,
+            is_endless: false,
+            known: Vec::new(),
+            series: 0,
+            rows: 0,
+            rows_full: 0,
+        }
+    }
+
+    /// Rows come without an end.
+    pub(crate) fn set_endless(&mut self) {
+        self.is_endless = true;
+    }
+
+    /// How many series with buckets of this length fit; `None` where no limit is known.
+    pub fn fits(&self, interval_seconds: u32) -> Option<u64> {
+        self.allowed_bytes.map(|allowed| self.memory.fits(allowed, Some(interval_seconds)))
+    }
+
+    /// The plan in a sentence; `None` where no limit is known.
+    pub fn text(&self) -> Option<String> {
+        let (minutes, quarters, allowed) = (self.fits(60)?, self.fits(900)?, self.allowed_bytes? >> 20);
+        let workers = if self.workers == 1 { "1 worker".to_owned() } else { format!("{} workers", self.workers) };
+        Some(format!(
+            "up to {minutes} series of one-minute buckets, or {quarters} of 15 minutes, over the whole look-back: {allowed} MiB \
+             of {} MiB, {workers}; a run with more is refused",
+            self.limit_bytes >> 20
+        ))
+    }
+
+    /// Counts rows that the engine is about to take.
+    ///
+    /// # Errors
+    /// When their series do not fit.
+    pub(crate) fn take(&mut self, metrics: &Metrics) -> Result<(), TooManySeries> {
+        let before = self.series;
+        for series in metrics.chunks().iter().flat_map(|chunk| chunk.series()) {
+            let place = series.index();
+            if place >= self.known.len() {
+                self.known.resize(place + 1, false);
+            }
+            if !std::mem::replace(&mut self.known[place], true) {
+                self.series += 1;
+                self.rows_full += self.memory.rows_of(series.interval_seconds);
+            }
+        }
+        self.rows += metrics.len() as u64;
+        let has_more = self.series > before || !self.is_endless && !metrics.is_empty();
+        if has_more { self.check() } else { Ok(()) }
+    }
+
+    fn check(&self) -> Result<(), TooManySeries> {
+        let Some(allowed_bytes) = self.allowed_bytes else { return Ok(()) };
+        let rows = if self.is_endless { self.rows_full } else { self.rows.min(self.rows_full) };
+        let needed_bytes = self.memory.bytes(Amount { series: self.series, rows });
+        if needed_bytes <= allowed_bytes {
+            return Ok(());
+        }
+        let (limit_bytes, is_configured) = (self.limit_bytes, self.is_configured);
+        let fits = self.memory.fits_with(allowed_bytes, rows / self.series.max(1));
+        Err(TooManySeries { series: self.series, needed_bytes, allowed_bytes, limit_bytes, is_configured, fits })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::config::{Format, parse};
+    use model::series::SeriesRef;
+    use model::time::{MINUTE_MS, TimeMs};
+    use std::path::Path;
+
+    fn plan(limit: &str) -> MetricPlan {
+        let text = format!(
+            "reef_id = \"r\"\n[[sources]]\nkind = \"files\"\nmetrics = [\"m.csv\"]\n[engine]\nworkers = 2\n\
+             memory_limit = \"{limit}\"\n"
+        );
+        let config = parse(&text, Format::Toml, Path::new("reef.toml")).unwrap();
+        MetricPlan::of(&config, &Memory::of(config.engine.memory_limit_bytes))
+    }
+
+    fn rows(series: std::ops::Range<u64>, minutes: i64) -> Metrics {
+        let of = |number: u64| {
+            let service_id = format!("planned-{number}");
+            let series = SeriesRef {
+                interval_seconds: Some(60),
+                ..fixtures::series("shop-production", &service_id, "latency_ms")
+            };
+            (0..minutes).map(|minute| fixtures::point(series, TimeMs(minute * MINUTE_MS), 1.0)).collect::<Vec<_>>()
+        };
+        series.flat_map(of).collect()
+    }
+
+    #[test]
+    fn endless_series_are_planned_with_the_whole_look_back_and_refused_with_the_number_that_fits() {
+        let mut plan = plan("256MiB");
+        plan.set_endless();
+        let fits = plan.fits(60).unwrap();
+        assert!((3..100).contains(&fits), "{fits}");
+        assert_eq!(plan.take(&rows(0..fits, 1)), Ok(()));
+        // the same series again, and no series
+        assert_eq!((plan.take(&rows(0..fits, 3)), plan.take(&Metrics::default())), (Ok(()), Ok(())));
+        let refused = plan.take(&rows(fits..fits + 1, 1)).unwrap_err();
+        assert_eq!((refused.series, refused.fits), (fits + 1, fits));
+        let text = refused.to_string();
+        assert!(text.contains(&format!("about {fits} series like these fit")), "{text}");
+        assert!(text.contains("raise engine.memory_limit") && text.contains("of 256 MiB"), "{text}");
+    }
+
+    #[test]
+    fn finite_input_is_planned_with_its_rows() {
+        let mut plan = plan("256MiB");
+        let fits = plan.fits(60).unwrap();
+        assert_eq!(plan.take(&rows(0..2 * fits, 10)), Ok(()), "they are short");
+        let refused = std::iter::repeat_with(|| plan.take(&rows(0..2 * fits, 1_000))).take(20).find_map(Result::err);
+        let refused = refused.unwrap();
+        assert!(refused.fits < refused.series && refused.needed_bytes > refused.allowed_bytes, "{refused:?}");
+    }
+
+    #[test]
+    fn the_plan_is_a_sentence_with_both_numbers() {
+        let (small, large) = (plan("256MiB"), plan("4GiB"));
+        let text = small.text().unwrap();
+        let numbers = [small.fits(60).unwrap(), small.fits(900).unwrap()];
+        assert!(text.starts_with(&format!("up to {} series of one-minute buckets, or {} of", numbers[0], numbers[1])));
+        assert!(text.contains("2 workers") && numbers[1] > numbers[0], "{text}");
+        assert!(large.fits(60).unwrap() > 10 * numbers[0]);
+    }
+}
