@@ -22,9 +22,8 @@ cargo xtask <command>
 
   setup            fetch the prebuilt DuckDB library once and link it to .deps/duckdb
   demo [args]      setup, then `coral-pipeline demo [args]`
-  eval WHAT        run a long evaluation (deployments, analysis, events, dashboard) and write its figures to docs/evaluation;
-                   --data DIR for the recordings [default: ../shared/data], --release to measure optimised programs;
-                   dashboard needs npm and chromium
+  eval WHAT        run a long evaluation (deployments, analysis, events, metrics) and write its figures to docs/evaluation;
+                   --data DIR for the recordings [default: ../shared/data]
   fuzz TARGET S    feed a decoder (csv, ndjson, parquet, kafka, config, grpc) with broken input for S seconds
   conformance      run the official Connect suite against the RPC (needs Go; `test` does the same)
   mcp-conformance  run the official MCP suite against the tools (needs npm; `test` does the same)

@@ -9,12 +9,13 @@ mod tally;
 
 use super::support::Chain;
 use crate::events::EventParams;
+use fixtures::tally::{interval, percent, quantile, table};
 use histories::{Axes, History, NULLS, Null, mixture, null};
 use model::pattern::{Finding, PatternState};
 use rules::{Pair, Rule};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use tally::{Found, interval, percent, quantile, table};
+use tally::Found;
 
 /// How much is tried, on which seeds.
 struct Size {

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod engine;
+mod evaluation;
 mod planted;
 mod property;
 mod real;
