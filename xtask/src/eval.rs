@@ -84,7 +84,8 @@ mod tests {
         };
         assert_eq!(
             refused(&[]),
-            Err("say what: cargo xtask eval WHAT [--data DIR], WHAT one of deployments, analysis, events, metrics".to_owned())
+            Err("say what: cargo xtask eval WHAT [--data DIR], WHAT one of deployments, analysis, events, metrics"
+                .to_owned())
         );
         assert_eq!(
             refused(&["x"]),

@@ -1,6 +1,7 @@
 //! `cargo xtask`: developer and CI tasks besides `cargo build` and `cargo run`.
 #![allow(clippy::print_stdout, clippy::print_stderr)] // a command line tool: printing is its output
 
+mod bench;
 mod browser;
 mod check;
 mod checkout;
@@ -22,6 +23,8 @@ cargo xtask <command>
 
   setup            fetch the prebuilt DuckDB library once and link it to .deps/duckdb
   demo [args]      setup, then `coral-pipeline demo [args]`
+  bench peers      pyscamp, stumpy and DuckDB's corr() beside the kernels, on the same series; --series N [default: 50]
+                   (needs python3 with venv; pyscamp is compiled: cmake and a C++ compiler)
   eval WHAT        run a long evaluation (deployments, analysis, events, metrics) and write its figures to docs/evaluation;
                    --data DIR for the recordings [default: ../shared/data]
   fuzz TARGET S    feed a decoder (csv, ndjson, parquet, kafka, config, grpc) with broken input for S seconds
@@ -52,6 +55,7 @@ fn run(command: &str, args: &[String]) -> anyhow::Result<ExitCode> {
             Ok(done)
         }
         "demo" => demo::run(args),
+        "bench" => bench::run(args),
         "eval" => eval::run(args),
         "fuzz" => fuzz::run(args),
         "conformance" => conformance::run(args),

@@ -237,7 +237,11 @@ fn metrics() {
     assert!(naive > 4 * found.max(1), "the threshold alone reports {naive}");
     let Found { found, right } = mixture.engine;
     assert!(20 * (found - right) <= found, "{} of {found} confirmed pairs were not planted", found - right);
-    assert!(right > 0 && 5 * right >= 2 * mixture.strong, "{right} of {} strong relations are confirmed", mixture.strong);
+    assert!(
+        right > 0 && 5 * right >= 2 * mixture.strong,
+        "{right} of {} strong relations are confirmed",
+        mixture.strong
+    );
 }
 
 fn exact_section(exact: &[(Case, Apart)], size: &Size) -> String {
