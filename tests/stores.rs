@@ -15,6 +15,7 @@ use std::path::Path;
 use std::process::Command;
 
 mod docs;
+mod lineage;
 mod sql;
 
 /// Application, environment, metric, hour in ms, mean and maximum by their bits, samples, points.

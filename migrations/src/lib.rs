@@ -43,6 +43,7 @@ pub const DUCKDB: &[Migration] = &[
     Migration { version: 10, name: "reasons", sql: include_str!("../duckdb/0010_reasons.sql") },
     Migration { version: 11, name: "deployments", sql: include_str!("../duckdb/0011_deployments.sql") },
     Migration { version: 12, name: "predictions", sql: include_str!("../duckdb/0012_predictions.sql") },
+    Migration { version: 14, name: "lineage", sql: include_str!("../duckdb/0014_lineage.sql") },
 ];
 
 /// Creates `schema_version` in ClickHouse when it is missing.
@@ -69,10 +70,11 @@ pub const CLICKHOUSE: &[Migration] = &[
     Migration { version: 10, name: "reasons", sql: include_str!("../clickhouse/0010_reasons.sql") },
     Migration { version: 11, name: "deployments", sql: include_str!("../clickhouse/0011_deployments.sql") },
     Migration { version: 12, name: "predictions", sql: include_str!("../clickhouse/0012_predictions.sql") },
+    Migration { version: 14, name: "lineage", sql: include_str!("../clickhouse/0014_lineage.sql") },
 ];
 
 /// The newest schema this program knows.
-pub const KNOWN_VERSION: u32 = 12;
+pub const KNOWN_VERSION: u32 = 14;
 
 /// Why a store cannot be brought to the known version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -159,7 +161,7 @@ mod tests {
     #[test]
     fn a_store_in_between_gets_the_rest() {
         let rest = pending(DUCKDB, 2).unwrap();
-        assert_eq!(rest.iter().map(|step| step.version).collect::<Vec<_>>(), vec![3, 4, 5, 6, 7, 8, 9, 10, 11, 12]);
+        assert_eq!(rest.iter().map(|step| step.version).collect::<Vec<_>>(), (3..=KNOWN_VERSION).collect::<Vec<_>>());
     }
 
     #[test]

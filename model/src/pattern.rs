@@ -182,7 +182,30 @@ pub struct Correlation {
     pub open_until: Option<TimeMs>,
 }
 
-/// One row behind a correlation: a matched source and target.
+/// What a row of evidence counts for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum EvidenceRole {
+    /// A matched pair that the score counts; of metric pairs the compared windows.
+    Match,
+    /// A matched pair whose source has not had its time yet: an occurrence that the score does not count so far.
+    Early,
+    /// A pair that is not matched and only says how long it takes: a part of the law of the lag.
+    Lag,
+}
+
+impl EvidenceRole {
+    /// The stored name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            EvidenceRole::Match => "match",
+            EvidenceRole::Early => "early",
+            EvidenceRole::Lag => "lag",
+        }
+    }
+}
+
+/// One row behind a correlation: a source and a target.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Evidence {
     /// Whose evidence.
@@ -199,6 +222,18 @@ pub struct Evidence {
     pub lag_ms: i64,
     /// Share of the score this row carries.
     pub weight: Real,
+    /// What it counts for.
+    pub role: EvidenceRole,
+    /// Its weight in the law of the lag, relative to the most certain pair: the weighted quartiles of `lag_ms` are the
+    /// lag of the pattern and its range. 0 where it is chance.
+    pub lag_weight: Real,
+}
+
+impl Evidence {
+    /// Whether it is a matched pair.
+    pub fn is_match(&self) -> bool {
+        self.role != EvidenceRole::Lag
+    }
 }
 
 /// A correlation with the rows behind it: what the dataflow emits, retracts and corrects.

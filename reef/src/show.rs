@@ -62,6 +62,7 @@ impl Shown {
             [one] => {
                 let (pattern, id) = (PatternLine::of(one), one.key.correlation_id());
                 let mut rows = reader.evidence(&id).await?;
+                rows.retain(Evidence::is_match);
                 rows.sort_by_key(|row| (row.source_timestamp, row.target_timestamp));
                 let evidence = rows.iter().map(EvidenceLine::of).collect();
                 let predicted = predicted::record(reader, &id).await?;

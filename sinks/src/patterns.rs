@@ -5,7 +5,7 @@ use crate::derived::{self, Row};
 use crate::schema::{Table, table};
 use crate::transfer::Page;
 use model::derived::Value;
-use model::pattern::{Correlation, Evidence, PatternKey, PatternState, Signal, SignalKind};
+use model::pattern::{Correlation, Evidence, EvidenceRole, PatternKey, PatternState, Signal, SignalKind};
 use model::real::Real;
 use model::time::TimeMs;
 
@@ -107,6 +107,8 @@ fn evidence_value(row: &Evidence, column: &str) -> Value {
         "target_timestamp" => Value::Time(row.target_timestamp),
         "lag_ms" => Value::Whole(row.lag_ms),
         "weight" => Value::Real(row.weight),
+        "role" => Value::Text(row.role.as_str().to_owned()),
+        "lag_weight" => Value::Real(row.lag_weight),
         _ => unreachable!("correlation_evidence has a column {column} that is written nowhere"),
     }
 }
@@ -229,9 +231,19 @@ pub(crate) fn read_evidence(page: &Page) -> Vec<Evidence> {
             target_timestamp: row.time("target_timestamp"),
             lag_ms: row.whole("lag_ms"),
             weight: row.real("weight"),
+            role: read_role(&row.text("role")),
+            lag_weight: row.real("lag_weight"),
         }
     };
     page.rows().into_iter().map(read).collect()
+}
+
+/// A row of an earlier version is a match.
+fn read_role(text: &str) -> EvidenceRole {
+    [EvidenceRole::Early, EvidenceRole::Lag]
+        .into_iter()
+        .find(|known| known.as_str() == text)
+        .unwrap_or(EvidenceRole::Match)
 }
 
 fn read_kind(text: &str) -> Result<SignalKind, Unknown> {
@@ -270,6 +282,9 @@ mod tests {
             let page = derived::page(correlations(), &[&row]).unwrap();
             assert_eq!(read_correlations(&page).unwrap(), [(correlation.clone(), 7, START)]);
         }
+        found.evidence[0].role = EvidenceRole::Early;
+        found.evidence[1].role = EvidenceRole::Lag;
+        found.evidence[1].lag_weight = Real(0.25);
         let rows: Vec<Row> =
             found.evidence.iter().map(|row| row_of(evidence(), |column| evidence_value(row, column))).collect();
         let page = derived::page(evidence(), &rows.iter().collect::<Vec<_>>()).unwrap();

@@ -206,11 +206,11 @@ impl Role {
     }
 }
 
-/// The events behind a finding: `(colony_id, event_id, role)`, each once. Metric sides have none.
+/// The events of the matched pairs behind a finding: `(colony_id, event_id, role)`, each once. Metric sides have none.
 pub fn event_links(finding: &Finding) -> BTreeSet<(String, String, Role)> {
     let key = &finding.correlation.key;
     let mut links = BTreeSet::new();
-    for row in &finding.evidence {
+    for row in finding.evidence.iter().filter(|row| row.is_match()) {
         for (signal, reference, role) in
             [(&key.source, &row.source_ref, Role::Source), (&key.target, &row.target_ref, Role::Target)]
         {

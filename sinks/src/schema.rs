@@ -84,7 +84,7 @@ pub const TABLES: &[Table] = &[
     ] },
     Table { name: "correlation_evidence", key: 6, columns: &[
         ("correlation_id", Text), ("source_ref", Text), ("target_ref", Text), ("source_timestamp", Time),
-        ("target_timestamp", Time), ("lag_ms", I64), ("weight", Real),
+        ("target_timestamp", Time), ("lag_ms", I64), ("weight", Real), ("role", Text), ("lag_weight", Real),
     ] },
     Table { name: "event_correlations", key: 4, columns: &[
         ("correlation_id", Text), ("colony_id", Text), ("event_id", Text), ("role", Text), ("score", Real),

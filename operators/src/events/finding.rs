@@ -1,11 +1,12 @@
 //! Converts a scanned pair to a correlation with its sentence and evidence.
 
 use crate::events::levels::is_general;
-use crate::events::row::{Identity, PairDetail, PairScan};
+use crate::events::row::{Identity, Match, PairDetail, PairScan, WeightedPair};
 use model::event::EventTypeKey;
-use model::pattern::{Correlation, Evidence, Finding, PatternKey, PatternState, Signal, SignalKind};
+use model::pattern::{Correlation, Evidence, EvidenceRole, Finding, PatternKey, PatternState, Signal, SignalKind};
 use model::real::Real;
-use model::time::{SECOND_MS, format_duration_ms};
+use model::time::{SECOND_MS, TimeMs, format_duration_ms};
+use std::collections::BTreeMap;
 
 /// Below this share of forward over backward hits the direction is not decided.
 const DIRECTION_MIN: f64 = 0.5;
@@ -68,22 +69,35 @@ pub fn finding(pair: &PairScan, judgement: Judgement) -> Option<Finding> {
         key,
     };
     let correlation_id = correlation.key.correlation_id();
-    let weight = Real(1.0 / detail.matches.len() as f64);
-    let mut evidence: Vec<Evidence> = detail
-        .matches
-        .iter()
-        .map(|occurrence| Evidence {
-            correlation_id: correlation_id.clone(),
-            source_ref: occurrence.source_event_id.clone(),
-            target_ref: occurrence.target_event_id.clone(),
-            source_timestamp: occurrence.source_at,
-            target_timestamp: occurrence.target_at,
-            lag_ms: occurrence.lag_ms(),
-            weight,
-        })
-        .collect();
+    Some(Finding { evidence: evidence(&correlation_id, detail), correlation })
+}
+
+/// The matched pairs, each with its weight in the law of the lag, and what else is in that law; sorted.
+fn evidence(correlation_id: &str, detail: &PairDetail) -> Vec<Evidence> {
+    let row = |pair: &Match, weight: f64, role: EvidenceRole, lag_weight: Real| Evidence {
+        correlation_id: correlation_id.to_owned(),
+        source_ref: pair.source_event_id.clone(),
+        target_ref: pair.target_event_id.clone(),
+        source_timestamp: pair.source_at,
+        target_timestamp: pair.target_at,
+        lag_ms: pair.lag_ms(),
+        weight: Real(weight),
+        role,
+        lag_weight,
+    };
+    let times = |pair: &Match| (pair.source_at, pair.target_at);
+    let mut of_law: BTreeMap<(TimeMs, TimeMs), &WeightedPair> =
+        detail.lag_pairs.iter().map(|one| (times(&one.pair), one)).collect();
+    let weight = 1.0 / detail.matches.len() as f64;
+    let mut evidence = Vec::with_capacity(of_law.len().max(detail.matches.len()));
+    for (place, pair) in detail.matches.iter().enumerate() {
+        let role = if (place as u64) < detail.matched_passed { EvidenceRole::Match } else { EvidenceRole::Early };
+        let lag_weight = of_law.remove(&times(pair)).map_or(Real(0.0), |one| one.weight);
+        evidence.push(row(pair, weight, role, lag_weight));
+    }
+    evidence.extend(of_law.values().map(|one| row(&one.pair, 0.0, EvidenceRole::Lag, one.weight)));
     evidence.sort_unstable();
-    Some(Finding { correlation, evidence })
+    evidence
 }
 
 /// The key of the pattern of two event types.

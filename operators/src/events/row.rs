@@ -93,6 +93,10 @@ pub struct PairDetail {
     pub lag_s: [i32; 3],
     /// Who goes with whom, by time.
     pub matches: Vec<Match>,
+    /// How many of them the score counts: the first ones; the windows of the others' sources have not passed.
+    pub matched_passed: u64,
+    /// The law of the lag: pairs of sources and targets around the window with their weights, by lag.
+    pub lag_pairs: Vec<WeightedPair>,
 }
 
 /// Whose colony it is.
@@ -122,6 +126,15 @@ impl Match {
     pub fn lag_ms(&self) -> i64 {
         self.target_at - self.source_at
     }
+}
+
+/// A pair with its weight in the law of the lag.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct WeightedPair {
+    /// The pair.
+    pub pair: Match,
+    /// Relative to the most certain pair.
+    pub weight: Real,
 }
 
 /// What came after a closed instant at which a pair had evidence.

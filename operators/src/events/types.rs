@@ -4,10 +4,10 @@ use crate::calls::Partners;
 use crate::counts::Counts;
 use crate::events::ends::Ends;
 use crate::events::episodes::Onset;
-use crate::events::lag::lag_law_s;
+use crate::events::lag::{LagPair, lag_law};
 use crate::events::levels::is_general;
 use crate::events::pair::{ONSETS_MIN, PairResult};
-use crate::events::row::{Frequency, Identity, Match, PairDetail, PairScan};
+use crate::events::row::{Frequency, Identity, Match, PairDetail, PairScan, WeightedPair};
 use crate::events::shown::Shown;
 use crate::events::span::Span;
 use crate::events::windows::Windows;
@@ -210,6 +210,12 @@ impl<'a> Observed<'a> {
         let (early, open): (Vec<usize>, Vec<usize>) = (passed..self.times.len()).partition(is_matched);
         let decided: Vec<i64> = (0..passed).chain(early).map(|source| self.times[source]).collect();
         let share = if passed == 0 { 0.0 } else { hits_passed as f64 / passed as f64 };
+        let law = lag_law(&decided, target.times, result.window, windows.max_lag_min, result.expected);
+        let pair_at =
+            |source_at: i64, target_at: i64| Some(matched(self.onsets.at(source_at)?, target.onsets.at(target_at)?));
+        let weighed = |pair: &LagPair| {
+            Some(WeightedPair { pair: pair_at(pair.source_at, pair.target_at)?, weight: Real(pair.weight) })
+        };
         PairDetail {
             source_identity: self.identity(),
             target_identity: target.identity(),
@@ -219,11 +225,10 @@ impl<'a> Observed<'a> {
             open_until: open.last().map(|source| TimeMs(self.times[*source] + end_ms)),
             log_prior: Real(windows.log_prior(result.window)),
             score: Real(((share - chance) / (1.0 - chance).max(1e-9)).max(0.0)),
-            lag_s: lag_law_s(&decided, target.times, result.window, windows.max_lag_min, result.expected),
-            matches: matches
-                .iter()
-                .filter_map(|&(s, t)| Some(matched(self.onsets.at(self.times[s])?, target.onsets.at(target.times[t])?)))
-                .collect(),
+            lag_s: law.quartiles_s,
+            matches: matches.iter().filter_map(|&(s, t)| pair_at(self.times[s], target.times[t])).collect(),
+            matched_passed: hits_passed as u64,
+            lag_pairs: law.pairs.iter().filter_map(weighed).collect(),
         }
     }
 }

@@ -5,7 +5,7 @@ use super::params::MetricParams;
 use super::relation::Relation;
 use libm::exp;
 use model::metric::SeriesKey;
-use model::pattern::{Correlation, Evidence, Finding, PatternKey, PatternState, Signal, SignalKind};
+use model::pattern::{Correlation, Evidence, EvidenceRole, Finding, PatternKey, PatternState, Signal, SignalKind};
 use model::real::Real;
 use model::time::format_duration_ms;
 
@@ -81,6 +81,8 @@ pub(super) fn finding(shown: Shown<'_>, first: &Relation<'_>, last: &Relation<'_
         target_timestamp: row.target_from,
         lag_ms,
         weight: Real(1.0),
+        role: EvidenceRole::Match,
+        lag_weight: Real(1.0),
     };
     let correlation = Correlation {
         key,

@@ -6,10 +6,10 @@
 
 use crate::calls::Call;
 use crate::events::finding::{Judgement, finding, pattern_key};
-use crate::events::lag::lag_law_s;
+use crate::events::lag::lag_law;
 use crate::events::levels::{is_general, is_more_specific, on_both_levels, service_of, weight};
 use crate::events::reason::{Bar, reason};
-use crate::events::row::{Frequency, Identity, Match, PairDetail, PairScan};
+use crate::events::row::{Frequency, Identity, Match, PairDetail, PairScan, WeightedPair};
 use crate::events::windows::Window;
 use crate::events::{EventParams, EventStamp};
 use crate::reference::event_pair::{Analysis, analyse};
@@ -135,6 +135,13 @@ fn pair_scan(
     let days: BTreeSet<i64> = matches.iter().map(|(source, _)| sources[*source].at.0.div_euclid(DAY_MS)).collect();
     let best = Window { start_min: analysis.window_min.0 as u32, end_min: analysis.window_min.1 as u32, width: 0 };
     let (source, target) = (sources[0].key.clone(), targets[0].key.clone());
+    let law = lag_law(&decided, &times, best, max_lag_min as u32, analysis.expected);
+    let pair = |source: &EventStamp, target: &EventStamp| Match {
+        source_at: source.at,
+        source_event_id: source.event_id.clone(),
+        target_at: target.at,
+        target_event_id: target.event_id.clone(),
+    };
     PairScan {
         instant,
         log_e: Real(analysis.log_e),
@@ -162,14 +169,17 @@ fn pair_scan(
             open_until: open.last().map(|at| *at + end_ms),
             log_prior: Real(analysis.log_prior),
             score: Real(((share - chance) / (1.0 - chance).max(1e-9)).max(0.0)),
-            lag_s: lag_law_s(&decided, &times, best, max_lag_min as u32, analysis.expected),
-            matches: matches
+            lag_s: law.quartiles_s,
+            matches: matches.iter().map(|(source, target)| pair(&sources[*source], &targets[*target])).collect(),
+            matched_passed: matched_passed as u64,
+            lag_pairs: law
+                .pairs
                 .iter()
-                .map(|(source, target)| Match {
-                    source_at: sources[*source].at,
-                    source_event_id: sources[*source].event_id.clone(),
-                    target_at: targets[*target].at,
-                    target_event_id: targets[*target].event_id.clone(),
+                .flat_map(|of_law| {
+                    let source = sources.iter().find(|one| one.at.0 == of_law.source_at);
+                    let target = targets.iter().find(|one| one.at.0 == of_law.target_at);
+                    let both = source.zip(target);
+                    both.map(|(source, target)| WeightedPair { pair: pair(source, target), weight: Real(of_law.weight) })
                 })
                 .collect(),
         }),

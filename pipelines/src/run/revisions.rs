@@ -47,7 +47,7 @@ struct Turn {
 
 impl Turn {
     fn count(&mut self, evidence: &[Evidence], by: i64) {
-        for row in evidence {
+        for row in evidence.iter().filter(|row| row.is_match()) {
             *self.pairs.entry((row.source_ref.clone(), row.target_ref.clone())).or_default() += by;
         }
     }

@@ -5,7 +5,7 @@ use super::fleet::Fleet;
 use super::timeline::DeploymentLine;
 use crate::impact::line::AFTER_MS;
 use model::event::{Event, Severity};
-use model::pattern::{PatternState, SignalKind};
+use model::pattern::{Evidence, PatternState, SignalKind};
 use model::time::TimeMs;
 use serde::Serialize;
 use sinks::{SinkError, Span, StoreReader};
@@ -145,7 +145,7 @@ async fn linked(line: &DeploymentLine, reader: &dyn StoreReader) -> Result<Links
     let mut links = Links::new();
     for row in rows {
         let id = row.key.correlation_id();
-        for evidence in reader.evidence(&id).await? {
+        for evidence in reader.evidence(&id).await?.into_iter().filter(Evidence::is_match) {
             let key = (row.key.target.colony_id.clone(), evidence.target_ref);
             let is_own = line.reported_by.contains(&evidence.source_ref) && !line.reported_by.contains(&key.1);
             if is_own && links.len() < LINKS_MAX {

@@ -78,7 +78,8 @@ pub(super) async fn neighbours(start: &Start, reader: &dyn StoreReader) -> Resul
     for row in rows {
         let (id, target) = (row.key.correlation_id(), &row.key.target);
         let followed = reader.evidence(&id).await?.into_iter().filter(|evidence| {
-            row.key.source.kind == SignalKind::Event
+            evidence.is_match()
+                && row.key.source.kind == SignalKind::Event
                 && start.events.iter().any(|(_, event)| *event == evidence.source_ref)
         });
         let events: BTreeSet<String> = followed.map(|evidence| evidence.target_ref).collect();

@@ -2,7 +2,7 @@
 
 use model::event::{Event, Severity};
 use model::metric::MetricPoint;
-use model::pattern::{Correlation, Evidence, Finding, PatternKey, PatternState, Signal, SignalKind};
+use model::pattern::{Correlation, Evidence, EvidenceRole, Finding, PatternKey, PatternState, Signal, SignalKind};
 use model::real::Real;
 use model::series::{SeriesId, SeriesRef};
 use model::time::{MINUTE_MS, TimeMs};
@@ -112,6 +112,8 @@ pub fn finding(name: &str, score: f64, pairs: &[(&str, &str)]) -> Finding {
         target_timestamp: START + 8_100_000,
         lag_ms: 8_100_000,
         weight: Real(1.0 / pairs.len() as f64),
+        role: EvidenceRole::Match,
+        lag_weight: Real(1.0),
     });
     Finding {
         evidence: evidence.collect(),
