@@ -8,6 +8,7 @@ use model::pattern::{Correlation, Evidence};
 use serde_json::Value;
 use sinks::clickhouse::ClickHouseReader;
 use sinks::duckdb::{DuckDbConfig, DuckDbReader};
+use sinks::prediction_revisions::PREDICTION_REVISIONS;
 use sinks::revisions::REVISIONS;
 use sinks::{StoreReader, Totals};
 use std::collections::BTreeMap;
@@ -40,6 +41,7 @@ async fn answers(reader: &dyn StoreReader, summaries: Vec<Summary>) -> Answers {
     let mut totals = reader.totals().await.unwrap();
     // how often something was learnt depends on when a run evaluates
     totals.rows.remove(REVISIONS);
+    totals.rows.remove(PREDICTION_REVISIONS);
     Answers { correlations, evidence, summaries, totals }
 }
 

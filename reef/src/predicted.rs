@@ -130,13 +130,17 @@ impl Named<'_> {
     }
 }
 
+fn table(name: &str) -> &'static DerivedTable {
+    let table = DERIVED.iter().find(|derived| derived.table.name == name);
+    table.unwrap_or_else(|| unreachable!("the schema has a table {name}"))
+}
+
 async fn rows<T>(
     reader: &dyn StoreReader,
     (name, with): (&str, Option<(&'static str, &str)>),
     read: impl Fn(&Named<'_>) -> Option<T>,
 ) -> Result<Vec<T>, SinkError> {
-    let table = DERIVED.iter().find(|derived| derived.table.name == name);
-    let table = table.unwrap_or_else(|| unreachable!("the schema has a table {name}"));
+    let table = table(name);
     let (mut all, mut after) = (Vec::new(), None);
     loop {
         let page = match with {
@@ -154,6 +158,15 @@ async fn rows<T>(
 /// All predictions, the newest first.
 pub(crate) async fn predictions(reader: &dyn StoreReader) -> Result<Vec<PredictionLine>, SinkError> {
     let mut lines = rows(reader, (TABLE, None), line).await?;
+    lines.sort_by(|a, b| (b.times.issued, &a.prediction_id).cmp(&(a.times.issued, &b.prediction_id)));
+    Ok(lines)
+}
+
+/// All as the reef knew them at a time, the newest first.
+pub(crate) async fn predictions_at(reader: &dyn StoreReader, at: TimeMs) -> Result<Vec<PredictionLine>, SinkError> {
+    let table = table(TABLE);
+    let rows = sinks::prediction_revisions::predictions_at(reader, at).await?;
+    let mut lines: Vec<PredictionLine> = rows.iter().filter_map(|row| line(&Named { table, row })).collect();
     lines.sort_by(|a, b| (b.times.issued, &a.prediction_id).cmp(&(a.times.issued, &b.prediction_id)));
     Ok(lines)
 }

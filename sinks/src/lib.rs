@@ -21,6 +21,7 @@
 //! | `patterns` | correlations and evidence as rows, and back |
 //! | `analyses` | questions in words as they were recorded |
 //! | `revisions` | what was said of a correlation, since when, and why that changed |
+//! | `prediction_revisions` | what was said of a prediction, since when |
 //! | `transfer` | whole tables as pages of record batches |
 //! | `copy` | every table of one store into another |
 //! | `memory` | the reference store, in memory |
@@ -47,6 +48,7 @@ pub mod outcome;
 mod overview;
 mod pages;
 mod patterns;
+pub mod prediction_revisions;
 pub mod rejects;
 pub mod resolve;
 pub mod retention;

@@ -208,6 +208,19 @@ pub const DERIVED: &[DerivedTable] = &[
         time: "learnt_at",
     },
     DerivedTable {
+        table: Table { name: "prediction_revisions", key: 2, columns: &[
+            ("prediction_id", Text), ("learnt_at", Time), ("is_listed", Truth), ("correlation_id", Text),
+            ("source_colony_id", Text), ("source_event_id", Text), ("target_colony_id", Text), ("target_service", Text),
+            ("target_signal", Text), ("issued_at", Time), ("expected_from", Time), ("expected_to", Time),
+            ("expires_at", Time), ("probability", Real), ("outcome", Text), ("matched_event_id", Text),
+            ("resolved_at", Time), ("source_service", Text), ("source_signal", Text), ("source_application", Text),
+            ("source_environment", Text), ("target_application", Text), ("target_environment", Text),
+            ("chance_level", Real),
+        ] },
+        retention: RetentionClass::Correlations,
+        time: "learnt_at",
+    },
+    DerivedTable {
         table: Table { name: "predictions", key: 1, columns: &[
             ("prediction_id", Text), ("correlation_id", Text), ("source_colony_id", Text), ("source_event_id", Text),
             ("target_colony_id", Text), ("target_service", Text), ("target_signal", Text), ("issued_at", Time),

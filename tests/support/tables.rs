@@ -13,7 +13,8 @@ const RUN_TIME_COLUMNS: [&str; 6] =
 const STORE_COLUMNS: [&str; 2] = ["ingest_version", "removed"];
 
 /// Tables about processes, owners and what was learnt when, not rows; and a view of predictions of any age.
-const OWN_TABLES: [&str; 4] = ["writers", "store_owner", "correlation_revisions", "prediction_scores"];
+const OWN_TABLES: [&str; 5] =
+    ["writers", "store_owner", "correlation_revisions", "prediction_revisions", "prediction_scores"];
 
 /// Tables of which older rows are final: as the run saw them whose look-back they left. The newest two days are inside the
 /// look-back of every horizon that tests use.

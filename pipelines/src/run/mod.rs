@@ -26,6 +26,7 @@
 //! | `published` | from changes of findings to what the store writes |
 //! | `analyses` | questions in words that were recorded, as rows |
 //! | `revisions` | what evaluations change in what is said of a pattern |
+//! | `predicted` | what evaluations change in what is said of predictions |
 //! | `pace` | when to evaluate |
 //! | `retention` | when the store deletes expired rows |
 //! | `pending_rejects` | refused rows that wait for the next tick |
@@ -62,6 +63,7 @@ mod lookback;
 mod options;
 mod pace;
 mod pending_rejects;
+mod predicted;
 mod published;
 pub(crate) mod restore;
 mod retention;

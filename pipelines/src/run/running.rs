@@ -13,6 +13,7 @@ use super::intake::{Delivery, Intake};
 use super::lookback;
 use super::pace::EvaluatePace;
 use super::pending_rejects::{PendingRejects, TakenBack};
+use super::predicted::PredictionRevisions;
 use super::published::{Publication, Published};
 use super::restore::restore;
 use super::retention::RetentionPace;
@@ -97,8 +98,7 @@ pub(super) struct Running {
     pub(super) retention_pace: RetentionPace,
     pub(super) published: Published,
     pub(super) revisions: Revisions,
-    /// Questions in words that are not in the store yet.
-    pub(super) recorded: Recorded,
+    pub(super) predicted: PredictionRevisions,
     pub(super) announcer: Announcer,
     /// Reads the store that is written.
     pub(super) reader: Arc<dyn StoreReader>,
@@ -218,7 +218,7 @@ impl Running {
             retention_pace: RetentionPace::new(Instant::now()),
             published,
             revisions,
-            recorded: Recorded::of(&config.ai.journal_file, Instant::now()),
+            predicted: PredictionRevisions::default(),
             announcer: Announcer::default(),
             reader,
             pace,

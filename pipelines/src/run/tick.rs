@@ -9,6 +9,7 @@ use crate::engine::{Answer, TickRows};
 use crate::error::RunError;
 use crate::evaluated::EVALUATED_NAME;
 use crate::instruments::Stage;
+use model::derived::DerivedChange;
 use model::pattern::PatternState;
 use model::position::Positions;
 use model::rows::{RollupKey, Rows};
@@ -37,12 +38,16 @@ impl Running {
             self.committed().await?;
         }
         let learnt_at = self.clock.now();
+        let mut publication = std::mem::take(&mut self.answered);
+        self.predicted.note(&publication.derived);
         // a replay passes through states that nobody was told of: what counts is what it ends with
         if self.is_live || self.is_draining {
-            let revised = self.revisions.take(self.reader.as_ref(), learnt_at).await;
-            self.answered.derived.extend(revised);
+            // before the predictions themselves: a cut between the two makes the next run say them again
+            let mut derived: Vec<DerivedChange> = self.predicted.take(learnt_at).into_iter().collect();
+            derived.append(&mut publication.derived);
+            derived.extend(self.revisions.take(self.reader.as_ref(), learnt_at).await);
+            publication.derived = derived;
         }
-        let mut publication = std::mem::take(&mut self.answered);
         if self.correlates && self.judges {
             self.keep_impacts(&mut publication, (&rows, &late)).await?;
         }

@@ -4,7 +4,7 @@ use super::completeness::Completeness;
 use super::fleet::{Filter, Fleet, Scope};
 use super::names;
 use super::part::{self, Listed, Part, Place};
-use super::range::{TIME_MAX, TIME_MIN};
+use super::range;
 use super::refusal::{AnswerError, Refusal};
 use super::revisions::{self, RevisionLine};
 use super::services;
@@ -90,11 +90,7 @@ pub async fn correlations(
         let hint = format!("one of: {}, all", states.join(", "));
         return Err(Refusal::invalid(format!("no pattern has the state {state:?}"), hint).at("state").into());
     }
-    if let Some(at) = question.as_of.filter(|at| !(TIME_MIN..=TIME_MAX).contains(at)) {
-        return Err(Refusal::invalid(format!("the time {at} is out of range"), "give one from 1970 to 2262")
-            .at("as_of")
-            .into());
-    }
+    range::check_as_of(question.as_of)?;
     let mut rows = match question.as_of {
         Some(at) => revisions::patterns_at(reader, at).await?,
         None => reader.correlations().await?,

@@ -5,6 +5,7 @@ use super::expected::{Told, description, percent};
 use super::fleet::{Filter, Fleet, Scope};
 use super::names;
 use super::part::{self, Listed, Part, Place};
+use super::range;
 use super::refusal::{AnswerError, Refusal};
 use super::scores::{Score, score};
 use super::services;
@@ -29,6 +30,9 @@ pub struct PredictionsQuestion {
     /// Predictions whose target is there.
     #[serde(default)]
     pub filter: Filter,
+    /// As the reef knew them then, by its clock; without it as it knows them now.
+    #[serde(default)]
+    pub as_of: Option<TimeMs>,
     /// Which part of the list.
     #[serde(default)]
     pub part: Part,
@@ -48,6 +52,9 @@ pub struct Predictions {
     pub patterns: Vec<PatternScore>,
     /// How many there are.
     pub pattern_count: usize,
+    /// The time that was asked for, RFC 3339: what the reef knew then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub as_of: Option<String>,
     /// What the answer is complete to.
     pub completeness: Completeness,
 }
@@ -92,8 +99,12 @@ pub async fn predictions(
     let fleet = Fleet::read(reader, scope).await?;
     let filter = question.filter.resolved(&fleet)?;
     let (outcome, wanted) = outcome(question.outcome.as_deref())?;
-    let mut lines = predicted::predictions(reader).await?;
-    let mut days = predicted::days(reader).await?;
+    range::check_as_of(question.as_of)?;
+    let (mut lines, mut days) = match question.as_of {
+        // days of patterns have no history
+        Some(at) => (predicted::predictions_at(reader, at).await?, Vec::new()),
+        None => (predicted::predictions(reader).await?, predicted::days(reader).await?),
+    };
     let patterns = reader.correlations().await?;
     let targets = patterns.iter().map(|row| &row.key.target.service_id);
     let targets = targets.chain(lines.iter().map(|line| &line.target_service)).cloned();
@@ -135,7 +146,8 @@ pub async fn predictions(
     let completeness =
         Completeness::of(&fleet, |id, colony| filter.takes_colony(id, &colony.application_name, &colony.environment));
     let predictions = Listed::of(&question.part, told, counts, cursor);
-    Ok(Predictions { predictions, open, outcome, patterns: scored, pattern_count, completeness })
+    let as_of = question.as_of.map(|at| at.to_string());
+    Ok(Predictions { predictions, open, outcome, patterns: scored, pattern_count, as_of, completeness })
 }
 
 /// The outcome that is wanted; `None` for all.
@@ -199,11 +211,12 @@ fn scores(
 
 impl PatternScore {
     /// Its id, how good it was, and what it does at present.
-    fn line(&self) -> String {
+    fn line(&self, is_now: bool) -> String {
         let state = match (&self.muted, self.probability) {
             (Some(muted), _) => format!("muted: {muted}"),
             (None, Some(probability)) => format!("predicts with {}", percent(probability)),
-            (None, None) => "not confirmed at present".to_owned(),
+            (None, None) if is_now => "not confirmed at present".to_owned(),
+            (None, None) => String::new(),
         };
         let good = self.scores.first().map(goodness).unwrap_or_default();
         let cells = [self.correlation_id.clone()].into_iter().chain(good).chain([state]);
@@ -240,13 +253,14 @@ impl Predictions {
         let Listed { items, next_cursor, .. } = &self.predictions;
         let (open, closed): (Vec<&Told>, Vec<&Told>) =
             items.iter().partition(|told| told.line.outcome == PredictionOutcome::Open);
+        let then = self.as_of.as_ref().map(|at| format!(", as the reef knew them at {at}")).unwrap_or_default();
         let mut text = match self.open {
-            0 => "No open prediction.\n".to_owned(),
+            0 => format!("No open prediction{then}.\n"),
             open if ["hit", "miss", "void"].contains(&self.outcome.as_str()) => {
-                format!("{open} open: --outcome open\n")
+                format!("{open} open{then}: --outcome open\n")
             }
-            1 => "1 open prediction:\n\n".to_owned(),
-            many => format!("{many} open predictions, the next one first:\n\n"),
+            1 => format!("1 open prediction{then}:\n\n"),
+            many => format!("{many} open predictions, the next one first{then}:\n\n"),
         };
         open.iter().for_each(|told| text.push_str(&format!("  … {}\n", told.summary)));
         if !closed.is_empty() {
@@ -263,14 +277,20 @@ impl Predictions {
         if let Some(cursor) = next_cursor {
             text.push_str(&format!("\nMore: --cursor {cursor}, or --limit up to {}\n", part::LIMIT_MAX));
         }
-        if self.patterns.is_empty() {
+        if self.patterns.is_empty() && self.as_of.is_some() {
+            text.push_str("\nNo pattern had predicted anything by then, as far as its history is stored.\n");
+        } else if self.patterns.is_empty() {
             text.push_str("\nNo pattern predicts yet: it must be confirmed at the end of a day (UTC) first.\n");
         } else {
             text.push_str(&format!("\nPatterns, over {} days (over {}: --json):\n\n", SCORED_DAYS[0], SCORED_DAYS[1]));
         }
         for pattern in &self.patterns {
             let description = pattern.description.as_deref().unwrap_or("of an earlier time");
-            text.push_str(&format!("  {}\n    {}\n", printable(description), printable(&pattern.line())));
+            text.push_str(&format!(
+                "  {}\n    {}\n",
+                printable(description),
+                printable(&pattern.line(self.as_of.is_none()))
+            ));
         }
         if self.pattern_count > self.patterns.len() {
             text.push_str(&format!("\n{} more patterns: --pattern ID\n", self.pattern_count - self.patterns.len()));

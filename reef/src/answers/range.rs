@@ -15,6 +15,20 @@ pub const TIME_MIN: TimeMs = TimeMs(0);
 /// Last time that a question may name, in 2262: stores count up to nanoseconds in 64 bits.
 pub const TIME_MAX: TimeMs = TimeMs(9_223_372_036_854);
 
+/// Refuses a time `as_of` that stores cannot hold.
+///
+/// # Errors
+/// A time before 1970 or after 2262.
+pub fn check_as_of(at: Option<TimeMs>) -> Result<(), Refusal> {
+    match at.filter(|at| !(TIME_MIN..=TIME_MAX).contains(at)) {
+        Some(at) => {
+            let message = format!("the time {at} is out of range");
+            Err(Refusal::invalid(message, "give one from 1970 to 2262").at("as_of"))
+        }
+        None => Ok(()),
+    }
+}
+
 /// A range as a question names it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RangeQuestion {

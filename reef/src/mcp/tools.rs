@@ -296,6 +296,7 @@ pub(super) static TOOLS: &[Tool] = &[
                 outcome: it.text("outcome"),
                 pattern: it.text("correlation_id"),
                 filter: it.filter(),
+                as_of: None,
                 part: it.part(),
             }))
         },

@@ -157,6 +157,7 @@ pub(super) fn predictions(request: wire::ListPredictionsRequest) -> Result<Predi
         filter: filter(request.colony_ids, request.environment, request.application_name, request.service_id),
         outcome: given(request.outcome),
         pattern: given(request.correlation_id),
+        as_of: time(request.as_of),
         part: part(request.limit, request.cursor)?,
     })
 }

@@ -4,6 +4,8 @@ use super::ask::{AskArgs, ask};
 use super::narrow::{FilterArgs, PartArgs};
 use crate::exit::Failure;
 use crate::output::Output;
+use crate::pipeline::moment;
+use model::clock::{Clock, SystemClock};
 use reef::answers::Question;
 use reef::answers::predictions::PredictionsQuestion;
 
@@ -23,6 +25,9 @@ pub struct PredictionsArgs {
     pattern: Option<String>,
     #[command(flatten)]
     filter: FilterArgs,
+    /// As the reef knew them then: RFC 3339, a date, or how long ago (24h)
+    #[arg(long, value_name = "TIME")]
+    as_of: Option<String>,
     #[command(flatten)]
     part: PartArgs,
     #[command(flatten)]
@@ -31,10 +36,12 @@ pub struct PredictionsArgs {
 
 /// Lists them.
 pub fn run(args: &PredictionsArgs, output: &Output) -> Result<(), Failure> {
+    let as_of = args.as_of.as_ref().map(|text| moment::time("--as-of", text, SystemClock.now())).transpose()?;
     let question = PredictionsQuestion {
         outcome: Some(args.outcome.clone()),
         pattern: args.pattern.clone(),
         filter: args.filter.filter(),
+        as_of,
         part: args.part.part(),
     };
     ask(Question::Predictions(question), &args.ask, output)

@@ -19,6 +19,7 @@ use model::clock::SystemClock;
 use model::pattern::{Correlation, Evidence};
 use model::position::Positions;
 use parts::{Ending, Parts};
+use sinks::prediction_revisions::PREDICTION_REVISIONS;
 use sinks::revisions::REVISIONS;
 use sources::SourceContext;
 use std::collections::BTreeMap;
@@ -104,6 +105,7 @@ async fn stored(config: &ReefConfig) -> Stored {
     let mut totals = reader.totals().await.unwrap();
     // how often something was learnt depends on when a run evaluates
     totals.rows.remove(REVISIONS);
+    totals.rows.remove(PREDICTION_REVISIONS);
     let positions = reader.positions().await.unwrap();
     store.close().await.unwrap();
     Stored { correlations, positions, rows: totals.rows, rejects: totals.rejects }

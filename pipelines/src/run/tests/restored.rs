@@ -8,6 +8,7 @@ use model::time::DAY_MS;
 use operators::deployments::TIMELINE;
 use operators::predictions::{PATTERN_DAYS, PREDICTIONS, current_since};
 use sinks::compliance::commit_of;
+use sinks::prediction_revisions::{PREDICTION_REVISIONS, predictions_at};
 use sinks::schema::DERIVED;
 use std::ops::Range;
 
@@ -142,4 +143,23 @@ async fn a_restarted_run_predicts_what_one_that_was_never_stopped_predicts() {
     assert_eq!(found, expected);
     let stale = earlier.iter().find(|row| row[0] == old[0]).unwrap();
     assert_eq!(stale[12], Value::Text("void".to_owned()));
+}
+
+#[tokio::test]
+async fn the_history_of_predictions_ends_with_what_is_stored_and_a_restart_adds_nothing() {
+    let store = MemoryStore::new();
+    for part in [0..150, 150..200] {
+        read(&store, deployments(part)).await;
+    }
+    let rows = async |name: &str| {
+        let table = DERIVED.iter().find(|derived| derived.table.name == name).unwrap();
+        store.reader().rows_of(table, None, 10_000).await.unwrap().rows()
+    };
+    let (said, stored) = (rows(PREDICTION_REVISIONS).await, rows(PREDICTIONS).await);
+    assert!(stored.len() >= 10 && said.len() >= stored.len(), "{} of {}", said.len(), stored.len());
+    let known = async |at: TimeMs| predictions_at(store.reader().as_ref(), at).await.unwrap();
+    assert_eq!(known(TimeMs(i64::MAX)).await, stored);
+    assert!(known(TimeMs(0)).await.is_empty());
+    read(&store, deployments(200..200)).await;
+    assert_eq!(rows(PREDICTION_REVISIONS).await, said);
 }

@@ -234,3 +234,41 @@ async fn the_status_names_what_is_open() {
     assert_eq!((json["open_predictions"].as_array().unwrap().len(), &json["open_prediction_count"]), (5, &7.into()));
     assert!(!status(&store(Vec::new(), Vec::new()).await).await.text().contains("Expected Next"));
 }
+
+/// Open from noon of the newest day on, a miss an hour later, and a hit once the target came late.
+#[tokio::test]
+async fn the_list_of_predictions_is_what_the_reef_knew_then() {
+    use sinks::prediction_revisions::{PREDICTION_REVISIONS, listed, removed};
+    let mut store = known().await;
+    let of = |outcome: &str, lead: Option<i64>| prediction(PATTERN, 0, outcome, lead);
+    let upserts = vec![
+        listed(&prediction("c-ffff", 1, "open", None), at(0)),
+        removed("p-c-ffff-1", at(90)),
+        listed(&of("open", None), at(0)),
+        listed(&of("miss", Some(165)), at(60)),
+        listed(&of("hit", Some(140)), at(120)),
+    ];
+    let derived = vec![DerivedChange { table: PREDICTION_REVISIONS.to_owned(), upserts, removed: Vec::new() }];
+    store.commit(&Commit { derived, ..commit_of(2, Rows::default()) }).await.unwrap();
+    let then = |minute: i64| PredictionsQuestion { as_of: Some(at(minute)), ..all() };
+    let expected: [(i64, &[&str]); 5] =
+        [(-1, &[]), (0, &["open", "open"]), (60, &["open", "miss"]), (90, &["miss"]), (120, &["hit"])];
+    for (minute, outcomes) in expected {
+        let json = serde_json::to_value(asked(&store, then(minute)).await.unwrap()).unwrap();
+        let items = json["items"].as_array().unwrap();
+        let found: Vec<&str> = items.iter().map(|item| item["outcome"].as_str().unwrap()).collect();
+        assert_eq!(found, outcomes, "{minute}");
+        assert_eq!(json["as_of"], at(minute).to_string());
+    }
+    let text = asked(&store, then(120)).await.unwrap().text();
+    let head = format!("No open prediction, as the reef knew them at {}.\n", at(120));
+    assert!(text.starts_with(&head) && text.contains("✓ error spike in production checkout came at 14:20"), "{text}");
+    assert!(text.contains("1 of 1 came true") && !text.contains("at present"), "{text}");
+    let text = asked(&store, then(-1)).await.unwrap().text();
+    assert!(text.contains("\nNo pattern had predicted anything by then"), "{text}");
+    // what it knows now is not touched by it
+    let json = serde_json::to_value(asked(&store, all()).await.unwrap()).unwrap();
+    assert_eq!((&json["total"], &json["as_of"]), (&6.into(), &serde_json::Value::Null));
+    let late = PredictionsQuestion { as_of: Some(TimeMs(i64::MAX)), ..all() };
+    assert_eq!(asked(&store, late).await.unwrap_err().field.as_deref(), Some("as_of"));
+}

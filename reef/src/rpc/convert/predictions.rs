@@ -18,6 +18,7 @@ pub(in crate::rpc) fn list(answer: Predictions) -> wire::ListPredictionsResponse
         open: small(answer.open),
         patterns: answer.patterns.into_iter().map(pattern).collect(),
         pattern_count: small(answer.pattern_count),
+        as_of: time_if(answer.as_of.as_ref()),
         ..Default::default()
     }
 }

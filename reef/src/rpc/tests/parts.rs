@@ -55,4 +55,7 @@ async fn predictions_are_listed_by_outcome_pattern_and_part() {
         (of(&first), of(&rest)),
         (vec![json!("open"), json!("hit"), json!("void"), json!("miss")], vec![json!("hit"), json!("miss")])
     );
+    let then = json!("2024-11-13T12:00:00Z");
+    let known = reef("ListPredictions", json!({ "outcome": "all", "as_of": then })).await;
+    assert_eq!((&known["total"], &known["as_of"]), (&json!(0), &then), "their history is not stored");
 }

@@ -208,6 +208,11 @@ fn what_a_pattern_expects_next_and_how_often_it_was_right() {
     let hits = document(folder.path(), &format!("predictions --pattern {id}"))["total"].as_u64().unwrap() - 1;
     assert!(hits >= 5 && one.contains(&format!("predicted {} times: {hits} hits, 1 open\n", hits + 1)), "{one}");
     assert_eq!(coral(folder.path(), "predictions --pattern c-none").0, Exit::NotFound);
+    // what the reef knows now, and what it knew before it first ran
+    let all = document(folder.path(), "predictions");
+    let known = document(folder.path(), "predictions --as-of 2200-01-01");
+    assert_eq!((&known["predictions"], &known["as_of"]), (&all["predictions"], &"2200-01-01T00:00:00Z".into()));
+    assert_eq!(document(folder.path(), "predictions --as-of 2024-01-01")["total"], 0);
 }
 
 #[test]
