@@ -275,15 +275,10 @@ fn firsts(sightings: &Sightings) -> Vec<(TimeMs, String)> {
 }
 
 /// `(at, from, to)` of each version that was new after the first one. The version before it is that of the sighting
-/// before it, of those that are kept: the first and the last one of each version.
+/// before it.
 fn seen_changes(sightings: &Sightings) -> Vec<(TimeMs, String, String)> {
-    let is_kept = |(at, version): &&(TimeMs, String)| {
-        let times = || sightings.iter().filter(|(_, known)| known == version).map(|(at, _)| at);
-        times().min() == Some(at) || times().max() == Some(at)
-    };
-    let kept: Vec<&(TimeMs, String)> = sightings.iter().filter(is_kept).collect();
     let change = |(at, to): (TimeMs, String)| {
-        let before = kept.iter().rfind(|known| **known < &(at, to.clone()))?;
+        let before = sightings.iter().rfind(|known| **known < (at, to.clone()))?;
         Some((at, before.1.clone(), to))
     };
     firsts(sightings).into_iter().skip(1).filter_map(change).collect()

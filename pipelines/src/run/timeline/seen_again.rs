@@ -2,8 +2,8 @@
 //!
 //! A row says which version was new, when, and after which one. It does not say when these versions were seen last, and
 //! that decides what was rolled back: a version stayed if it was seen after all earlier ones. So versions that stayed are
-//! seen again where a fact is missing, in the order in which they were new. None of these sightings is directly before a
-//! new version, which would then follow another one.
+//! seen again where a fact is missing, in the order in which they were new, and after all of them: none of these sightings
+//! is before a new version, which would then follow another one.
 
 use model::time::TimeMs;
 use operators::deployments::{Deployment, Status};
@@ -24,24 +24,6 @@ pub(super) fn seen_again<'a>(sightings: &[(TimeMs, &'a str)], rows: &[&'a Deploy
     let has_stayed = |place: usize| place == 0 || status.contains_key(born[place].1) && !is_left(born[place].1);
     let stayed: Vec<usize> = (0..born.len()).filter(|place| has_stayed(*place)).collect();
 
-    // a version that came back before the next new one was seen last just before that, or the next would follow another
-    let mut pinned: BTreeMap<&str, TimeMs> = BTreeMap::new();
-    for row in rows {
-        let place = born.iter().position(|(_, version)| *version == row.to_version);
-        let before = place.and_then(|place| place.checked_sub(1)).map(|place| born[place].1);
-        if before.is_some_and(|before| before != row.from_version) {
-            let at = pinned.entry(&row.from_version).or_insert(row.started_at - 1);
-            *at = (*at).max(row.started_at - 1);
-        }
-    }
-    // each is seen just before the next that stayed, the last ones after all new versions
-    let mut next = newest + (stayed.len() as i64 + 1);
-    let mut places_at = vec![newest; born.len()];
-    for place in stayed.iter().rev() {
-        next = pinned.get(born[*place].1).map_or(next, |at| (*at + 1).min(next)) - 1;
-        places_at[*place] = next;
-    }
-
     let mut added = Vec::new();
     let mut newest_before: Option<TimeMs> = None;
     for (number, place) in stayed.iter().copied().enumerate() {
@@ -50,7 +32,7 @@ pub(super) fn seen_again<'a>(sightings: &[(TimeMs, &'a str)], rows: &[&'a Deploy
         let others = left.map(|(_, version)| times[version].1).chain(newest_before).max();
         let version = born[place].1;
         let (first, mut last) = times[version];
-        let at = places_at[place];
+        let at = newest + (number as i64 + 1);
         if others.is_some_and(|others| last <= others) && at > first {
             last = last.max(at);
             added.push((at, version));

@@ -191,13 +191,15 @@ async fn a_version_that_was_put_back_stays_so_after_a_restart() {
     assert_eq!(statuses(&rows), ["1>2 rolled_back", "2>3 success", "3>4 rolled_back", "3>5 success"]);
 }
 
-/// Every way in which six sightings can show up to four versions.
+/// Every way in which six sightings can show up to four versions, with a restart after each of them.
 #[tokio::test]
 async fn any_few_sightings_give_the_same_rows_after_a_restart() {
     for number in 0..4_usize.pow(5) {
         let version = |place: u32| ["1", "2", "3", "4"][(number / 4_usize.pow(place)) % 4];
         let seen: Vec<(i64, &str)> =
             [(0, "1")].into_iter().chain((0..5).map(|place| (i64::from(place) * 10 + 10, version(place)))).collect();
-        restarted(&[], 0, &seen, &[]).await;
+        for stored in 1..=seen.len() {
+            restarted(&[], 0, &seen[..stored], &seen[stored..]).await;
+        }
     }
 }
