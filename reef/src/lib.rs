@@ -8,6 +8,7 @@
 //! | `rpc/` | the RPC services: Connect, gRPC and gRPC-Web |
 //! | `access` | what a caller of the services may do |
 //! | `guarded` | an answer whose panic ends only the answer |
+//! | `listener` | HTTP connections with bounds, and how a refused request is read |
 //! | `reading` | what the services read: a run, or a store without one |
 //! | `report` | the patterns and totals of a store, ranked; serialisable |
 //! | `diff` | what differs between the patterns of two stores; serialisable |
@@ -26,6 +27,7 @@ pub mod api;
 mod dashboard;
 pub mod diff;
 pub mod guarded;
+pub mod listener;
 pub mod mcp;
 pub mod predicted;
 pub mod printable;

@@ -65,5 +65,5 @@ pub use commit::Commit;
 pub use error::SinkError;
 pub use outcome::Outcome;
 pub use pages::{Paged, Pages, pages};
-pub use store::{EVALUATED_NAME, Span, StoreAdmin, StoreReader, StoreWriter, Totals, Watermarks};
+pub use store::{EVALUATED_NAME, MetricFilter, Span, StoreAdmin, StoreReader, StoreWriter, Totals, Watermarks};
 pub use stored::{StoredCopies, StoredRow};

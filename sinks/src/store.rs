@@ -69,6 +69,9 @@ pub trait StoreWriter: Send {
 /// `metrics`, each an RFC 3339 time.
 pub const EVALUATED_NAME: &str = "evaluated";
 
+/// Rows that are read at once of a store that does not filter by itself.
+const FILTERED_PAGE_ROWS: usize = 50_000;
+
 /// Rows of one instant that are read for the identity of a colony.
 const INSTANT_ROWS_MAX: usize = 100_000;
 
@@ -130,6 +133,29 @@ pub trait StoreReader: Send + Sync {
     /// Metric buckets of these colonies whose time is in `from..to`, by time; late ones too, and each by its late copy, if
     /// there is one.
     async fn metrics_of(&self, colonies: &[String], from: TimeMs, to: TimeMs) -> Result<Vec<MetricPoint>, SinkError>;
+
+    /// The same of the buckets that a filter takes: the store reads no others, so that one series of a large fleet costs
+    /// about itself.
+    async fn metrics_where(
+        &self,
+        filter: &MetricFilter,
+        from: TimeMs,
+        to: TimeMs,
+    ) -> Result<Vec<MetricPoint>, SinkError> {
+        if let Some(colonies) = &filter.colonies {
+            let mut rows = self.metrics_of(colonies, from, to).await?;
+            rows.retain(|row| filter.takes(row));
+            return Ok(rows);
+        }
+        let span = Span { from, to: Some(to), with_late: true };
+        let (mut wanted, mut after): (Vec<MetricPoint>, Option<MetricPoint>) = (Vec::new(), None);
+        loop {
+            let page = self.metrics_in(span, after.as_ref(), FILTERED_PAGE_ROWS).await?;
+            let Some(last) = page.last() else { return Ok(wanted) };
+            after = Some(last.row);
+            wanted.extend(page.iter().map(|stored| stored.row).filter(|row| filter.takes(row)));
+        }
+    }
 
     /// How many events and metric buckets `span` has.
     async fn count_in(&self, span: Span) -> Result<(u64, u64), SinkError>;
@@ -238,6 +264,38 @@ impl Span {
     /// Whether a row of this time is included.
     pub fn takes(&self, timestamp: TimeMs, on_time: bool) -> bool {
         timestamp >= self.from && self.to.is_none_or(|to| timestamp < to) && (on_time || self.with_late)
+    }
+}
+
+/// Which metric buckets are wanted. Names as the store has them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MetricFilter {
+    /// Of these colonies; `None` for all.
+    pub colonies: Option<Vec<String>>,
+    /// Of this service; `None` for all.
+    pub service: Option<String>,
+    /// Of these metrics; empty for all.
+    pub metric_names: Vec<String>,
+}
+
+impl MetricFilter {
+    /// Whether a bucket is wanted.
+    pub fn takes(&self, point: &MetricPoint) -> bool {
+        let names = point.series.names();
+        let is_one = |wanted: &[String], name: &str| wanted.iter().any(|wanted| wanted == name);
+        self.colonies.as_ref().is_none_or(|colonies| is_one(colonies, names.colony_id))
+            && self.service.as_ref().is_none_or(|service| service == names.service_id)
+            && (self.metric_names.is_empty() || is_one(&self.metric_names, names.metric_name))
+    }
+
+    /// The columns that are limited, and to which values.
+    pub(crate) fn columns(&self) -> Vec<(&'static str, Vec<String>)> {
+        let metric_names = Some(&self.metric_names).filter(|names| !names.is_empty()).cloned();
+        let service = self.service.clone().map(|service| vec![service]);
+        [("colony_id", self.colonies.clone()), ("service_id", service), ("metric_name", metric_names)]
+            .into_iter()
+            .filter_map(|(column, values)| Some((column, values?)))
+            .collect()
     }
 }
 

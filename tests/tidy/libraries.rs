@@ -42,6 +42,7 @@ const FENCES: &[Fence] = &[
             "mesh/src/memory.rs",
             "sinks/src/clickhouse",
             "reef/src/analysis/providers/http.rs",
+            "reef/src/listener.rs",
         ],
     },
     Fence { library: "prometheus", crates: &["model"], folders: &["model/src/instruments.rs"] },

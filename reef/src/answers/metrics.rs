@@ -159,6 +159,14 @@ pub(super) async fn metrics_up_to(
         None => Found::default(),
     };
     if place.is_none() {
+        let is_seen = filter.service().is_none_or(|service| seen.contains(service));
+        let (known, seen) = match range {
+            Some(range) if !is_seen || question.metric_names.iter().any(|name| !known.contains(name)) => {
+                let named = wanted.named(range, reader).await?;
+                (named.metric_names, named.services)
+            }
+            _ => (known, seen),
+        };
         services::observed(&filter, seen, reader).await?;
         are_known(&question.metric_names, &known)?;
     }

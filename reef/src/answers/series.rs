@@ -5,7 +5,7 @@ use super::range::{RANGE_MAX_MS, Range};
 use model::metric::MetricPoint;
 use model::time::{HOUR_MS, MINUTE_MS, TimeMs};
 use serde::Serialize;
-use sinks::{SinkError, Span, StoreReader};
+use sinks::{MetricFilter, SinkError, Span, StoreReader};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Rows read at once.
@@ -77,70 +77,40 @@ pub(super) struct Found {
 }
 
 impl Wanted<'_> {
-    /// The series of a range; `None` if more buckets than the most are wanted. Other buckets do not count.
+    /// The series of a range; `None` if more buckets than the most are wanted. Other buckets do not count, and where a
+    /// colony, a service or a metric is named the store reads no others.
     pub async fn read(&self, range: Range, reader: &dyn StoreReader) -> Result<Option<Found>, SinkError> {
-        match self.filter.colonies(self.fleet) {
-            Some(mut colonies) => {
-                colonies.retain(|id| self.after.is_none_or(|after| after[0] <= *id));
-                self.of_colonies(&colonies, range, reader).await
-            }
-            None => self.of_all(range, reader).await,
+        let mut colonies = self.filter.colonies(self.fleet);
+        if let Some(colonies) = &mut colonies {
+            colonies.retain(|id| self.after.is_none_or(|after| after[0] <= *id));
         }
+        let service = self.filter.service().map(str::to_owned);
+        let metric_names = self.metric_names.iter().map(|name| (*name).to_owned()).collect();
+        let filter = MetricFilter { colonies, service, metric_names };
+        let mut found = Found::default();
+        let is_whole = each(&filter, range, reader, &mut |point| self.add(point, &mut found)).await?;
+        Ok(is_whole.then_some(found))
     }
 
-    async fn of_colonies(
-        &self,
-        colonies: &[String],
-        range: Range,
-        reader: &dyn StoreReader,
-    ) -> Result<Option<Found>, SinkError> {
-        let (mut found, mut begin, mut slice_ms) = (Found::default(), range.from, HOUR_MS);
-        while begin < range.to {
-            let end = range.to.min(begin + slice_ms);
-            let points = reader.metrics_of(colonies, begin, end).await?;
-            // about a page at once
-            if points.len() > PAGE_ROWS {
-                slice_ms = (slice_ms / 2).max(MINUTE_MS);
-            } else if points.len() < PAGE_ROWS / 4 {
-                slice_ms = (slice_ms * 2).min(RANGE_MAX_MS);
-            }
-            if !points.iter().all(|point| self.add(point, &mut found)) {
-                return Ok(None);
-            }
-            begin = end;
-        }
-        Ok(Some(found))
-    }
-
-    async fn of_all(&self, range: Range, reader: &dyn StoreReader) -> Result<Option<Found>, SinkError> {
-        let span = Span { from: range.from, to: Some(range.to), with_late: true };
-        let (mut found, mut after): (Found, Option<MetricPoint>) = (Found::default(), None);
-        loop {
-            let page = reader.metrics_in(span, after.as_ref(), PAGE_ROWS).await?;
-            let Some(last) = page.last() else { return Ok(Some(found)) };
-            after = Some(last.row);
-            if !page.iter().all(|stored| self.add(&stored.row, &mut found)) {
-                return Ok(None);
-            }
-        }
+    /// The metrics and services of a range, whichever of them are wanted: to say what there is instead of one that is
+    /// not known.
+    pub async fn named(&self, range: Range, reader: &dyn StoreReader) -> Result<Found, SinkError> {
+        let filter = MetricFilter { colonies: self.filter.colonies(self.fleet), ..MetricFilter::default() };
+        let mut found = Found::default();
+        let mut note = |point: &MetricPoint| {
+            self.note(point, &mut found);
+            true
+        };
+        each(&filter, range, reader, &mut note).await?;
+        Ok(found)
     }
 
     /// Adds a bucket if it is wanted; `false` if it is one too many.
     fn add(&self, point: &MetricPoint, found: &mut Found) -> bool {
+        if !self.note(point, found) {
+            return true;
+        }
         let names = point.series.names();
-        let (application, environment) = self.fleet.identity(names.colony_id);
-        if !self.filter.takes_colony(names.colony_id, application, environment) {
-            return true;
-        }
-        if !found.services.contains(names.service_id) {
-            found.services.insert(names.service_id.to_owned());
-        }
-        if !self.filter.takes_service(names.service_id) {
-            return true;
-        }
-        if !found.metric_names.contains(names.metric_name) {
-            found.metric_names.insert(names.metric_name.to_owned());
-        }
         if !self.metric_names.is_empty() && !self.metric_names.contains(names.metric_name) {
             return true;
         }
@@ -152,5 +122,69 @@ impl Wanted<'_> {
         let at = point.timestamp.floor_to(self.step_ms);
         found.series.entry(key).or_default().entry(at).or_default().add(point);
         found.rows <= self.rows_max
+    }
+
+    /// Notes which service and metric a bucket is of; whether its colony and its service are wanted.
+    fn note(&self, point: &MetricPoint, found: &mut Found) -> bool {
+        let names = point.series.names();
+        let (application, environment) = self.fleet.identity(names.colony_id);
+        if !self.filter.takes_colony(names.colony_id, application, environment) {
+            return false;
+        }
+        if !found.services.contains(names.service_id) {
+            found.services.insert(names.service_id.to_owned());
+        }
+        if !self.filter.takes_service(names.service_id) {
+            return false;
+        }
+        if !found.metric_names.contains(names.metric_name) {
+            found.metric_names.insert(names.metric_name.to_owned());
+        }
+        true
+    }
+}
+
+/// Takes each bucket that the filter takes, until one is one too many; whether none was.
+async fn each(
+    filter: &MetricFilter,
+    range: Range,
+    reader: &dyn StoreReader,
+    take: &mut (dyn FnMut(&MetricPoint) -> bool + Send),
+) -> Result<bool, SinkError> {
+    if *filter == MetricFilter::default() {
+        return each_of_all(range, reader, take).await;
+    }
+    let (mut begin, mut slice_ms) = (range.from, HOUR_MS);
+    while begin < range.to {
+        let end = range.to.min(begin + slice_ms);
+        let points = reader.metrics_where(filter, begin, end).await?;
+        // about a page at once
+        if points.len() > PAGE_ROWS {
+            slice_ms = (slice_ms / 2).max(MINUTE_MS);
+        } else if points.len() < PAGE_ROWS / 4 {
+            slice_ms = (slice_ms * 2).min(RANGE_MAX_MS);
+        }
+        if !points.iter().all(&mut *take) {
+            return Ok(false);
+        }
+        begin = end;
+    }
+    Ok(true)
+}
+
+async fn each_of_all(
+    range: Range,
+    reader: &dyn StoreReader,
+    take: &mut (dyn FnMut(&MetricPoint) -> bool + Send),
+) -> Result<bool, SinkError> {
+    let span = Span { from: range.from, to: Some(range.to), with_late: true };
+    let mut after: Option<MetricPoint> = None;
+    loop {
+        let page = reader.metrics_in(span, after.as_ref(), PAGE_ROWS).await?;
+        let Some(last) = page.last() else { return Ok(true) };
+        after = Some(last.row);
+        if !page.iter().all(|stored| take(&stored.row)) {
+            return Ok(false);
+        }
     }
 }

@@ -6,6 +6,7 @@ mod evaluation;
 mod fleet;
 mod followed;
 mod gate;
+mod narrowed;
 pub(crate) mod predictions;
 mod revisions;
 mod rows;

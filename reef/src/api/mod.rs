@@ -244,9 +244,7 @@ async fn serve(listener: TcpListener, app: Router, mut stopped: watch::Receiver<
     let until_stopped = async move {
         let _ = stopped.wait_for(|stop| *stop).await;
     };
-    if let Err(error) = axum::serve(listener, app).with_graceful_shutdown(until_stopped).await {
-        tracing::error!(%error, "the services have ended; the run continues");
-    }
+    crate::listener::serve(listener, app, until_stopped).await;
 }
 
 fn router(shared: Shared, (rpc, mcp, pages): (Router, Router, Router), guard: Guard, requests: Requests) -> Router {

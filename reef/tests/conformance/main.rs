@@ -80,6 +80,6 @@ async fn serve() -> ExitCode {
         ..Default::default()
     };
     wire::write(&mut std::io::stdout(), &response).unwrap();
-    axum::serve(listener, app).await.unwrap();
+    coral_reef::listener::serve(listener, app, std::future::pending()).await;
     ExitCode::SUCCESS
 }

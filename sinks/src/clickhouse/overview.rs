@@ -9,7 +9,7 @@ use crate::columns::ReportedRow;
 use crate::overview;
 use crate::resolve::Seen;
 use crate::rollup::Summary;
-use crate::store::Span;
+use crate::store::{MetricFilter, Span};
 use model::event::Event;
 use model::metric::MetricPoint;
 use model::rows::RollupKey;
@@ -97,14 +97,31 @@ pub(super) async fn metrics_of(
     colonies: &[String],
     (from, to): (TimeMs, TimeMs),
 ) -> Result<Vec<MetricPoint>, Fault> {
+    let filter = MetricFilter { colonies: Some(colonies.to_vec()), ..MetricFilter::default() };
+    metrics_where(server, &filter, (from, to)).await
+}
+
+/// The same of the buckets that a filter takes.
+pub(super) async fn metrics_where(
+    server: &Server,
+    filter: &MetricFilter,
+    (from, to): (TimeMs, TimeMs),
+) -> Result<Vec<MetricPoint>, Fault> {
+    let columns = filter.columns();
+    // sql: identifiers only
+    let condition = |(column, _): &(&str, _)| format!(" AND {column} IN {{{column}:Array(String)}}");
     // sql: identifiers only
     let sql = format!(
-        "SELECT {} FROM ({}) WHERE colony_id IN {{colonies:Array(String)}} ORDER BY {}",
+        "SELECT {} FROM ({}) WHERE true{} ORDER BY {}",
         [MetricPoint::KEY, MetricPoint::CONTENT, MetricPoint::OWN].concat().join(", "),
         pages::rows_of::<MetricPoint>(Span { from, to: Some(to), with_late: true }),
+        columns.iter().map(condition).collect::<String>(),
         MetricPoint::ORDER
     );
-    let query = server.query(&sql).param("begin", from.0).param("end", to.0).param("colonies", colonies);
+    let mut query = server.query(&sql).param("begin", from.0).param("end", to.0);
+    for (column, wanted) in &columns {
+        query = query.param(column, wanted);
+    }
     let rows = server.rows::<<MetricPoint as ReadRow>::Answer>(query).await?;
     rows.into_iter().map(|row| Ok(MetricPoint::read(row)?.row)).collect()
 }

@@ -14,7 +14,7 @@ use crate::resolve::Seen;
 use crate::rollup::Summary;
 use crate::schema::{DerivedTable, Table};
 use crate::slices::SliceWidths;
-use crate::store::{Span, StoreAdmin, StoreReader, StoreWriter, Totals, Watermarks};
+use crate::store::{MetricFilter, Span, StoreAdmin, StoreReader, StoreWriter, Totals, Watermarks};
 use crate::stored::StoredRow;
 use crate::transfer::{Cursor, Page};
 use async_trait::async_trait;
@@ -167,6 +167,15 @@ impl StoreReader for ClickHouseReader {
 
     async fn metrics_of(&self, colonies: &[String], from: TimeMs, to: TimeMs) -> Result<Vec<MetricPoint>, SinkError> {
         self.ask("cannot read metrics", overview::metrics_of(&self.server, colonies, (from, to))).await
+    }
+
+    async fn metrics_where(
+        &self,
+        filter: &MetricFilter,
+        from: TimeMs,
+        to: TimeMs,
+    ) -> Result<Vec<MetricPoint>, SinkError> {
+        self.ask("cannot read metrics", overview::metrics_where(&self.server, filter, (from, to))).await
     }
 
     async fn count_in(&self, span: Span) -> Result<(u64, u64), SinkError> {

@@ -9,7 +9,7 @@ use crate::columns::ReportedRow;
 use crate::overview::{self, Named};
 use crate::resolve::Seen;
 use crate::rollup::Summary;
-use crate::store::Span;
+use crate::store::{MetricFilter, Span};
 use duckdb::Connection;
 use duckdb::types::Value;
 use model::colony::ColonyIdentity;
@@ -108,17 +108,34 @@ pub(super) fn metrics_of(
     colonies: &[String],
     (from, to): (TimeMs, TimeMs),
 ) -> Result<Vec<MetricPoint>, Cause> {
-    if colonies.is_empty() {
-        return Ok(Vec::new());
-    }
+    metrics_where(
+        connection,
+        &MetricFilter { colonies: Some(colonies.to_vec()), ..MetricFilter::default() },
+        (from, to),
+    )
+}
+
+/// The same of the buckets that a filter takes.
+pub(super) fn metrics_where(
+    connection: &Connection,
+    filter: &MetricFilter,
+    (from, to): (TimeMs, TimeMs),
+) -> Result<Vec<MetricPoint>, Cause> {
     let mut values: Vec<Value> = vec![time(from), time(to)];
-    values.extend(colonies.iter().cloned().map(Value::Text));
+    let mut conditions = String::new();
+    for (column, wanted) in filter.columns() {
+        if wanted.is_empty() {
+            return Ok(Vec::new());
+        }
+        // sql: identifiers only
+        conditions.push_str(&format!(" AND {column} IN ({})", vec!["?"; wanted.len()].join(", ")));
+        values.extend(wanted.into_iter().map(Value::Text));
+    }
     // sql: identifiers only
     let sql = format!(
-        "SELECT {} FROM {} AS stored WHERE timestamp >= ? AND timestamp < ? AND colony_id IN ({}) ORDER BY {}",
+        "SELECT {} FROM {} AS stored WHERE timestamp >= ? AND timestamp < ?{conditions} ORDER BY {}",
         selection::<MetricPoint>("stored"),
         reader::rows_of::<MetricPoint>(Span { from, to: Some(to), with_late: true }),
-        vec!["?"; colonies.len()].join(", "),
         MetricPoint::ORDER
     );
     let mut statement = connection.prepare(&sql)?;

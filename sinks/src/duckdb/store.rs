@@ -14,7 +14,7 @@ use crate::retention::{Pruned, Retention};
 use crate::rollup::Summary;
 use crate::schema::{DerivedTable, Schema, Table};
 use crate::slices::SliceWidths;
-use crate::store::{Span, StoreAdmin, StoreReader, StoreWriter, Totals, Watermarks};
+use crate::store::{MetricFilter, Span, StoreAdmin, StoreReader, StoreWriter, Totals, Watermarks};
 use crate::stored::StoredRow;
 use crate::transfer::{Cursor, Page};
 use async_trait::async_trait;
@@ -212,6 +212,17 @@ impl StoreReader for DuckDbReader {
     async fn metrics_of(&self, colonies: &[String], from: TimeMs, to: TimeMs) -> Result<Vec<MetricPoint>, SinkError> {
         let colonies = colonies.to_vec();
         let job = move |connection: &Connection| overview::metrics_of(connection, &colonies, (from, to));
+        self.readers.call("cannot read metrics", job).await
+    }
+
+    async fn metrics_where(
+        &self,
+        filter: &MetricFilter,
+        from: TimeMs,
+        to: TimeMs,
+    ) -> Result<Vec<MetricPoint>, SinkError> {
+        let filter = filter.clone();
+        let job = move |connection: &Connection| overview::metrics_where(connection, &filter, (from, to));
         self.readers.call("cannot read metrics", job).await
     }
 

@@ -33,7 +33,7 @@ impl Opened {
     pub async fn of(router: Router) -> Opened {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let serving = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+        let serving = tokio::spawn(crate::listener::serve(listener, router, std::future::pending()));
         Opened { address, serving, _kept: None }
     }
 
@@ -55,7 +55,7 @@ impl Opened {
         head += &format!("content-length: {}\r\n\r\n", body.len());
         let mut stream = TcpStream::connect(self.address).await.unwrap();
         stream.write_all(head.as_bytes()).await.unwrap();
-        // a request that is refused early is not read to its end
+        // of a request that is refused early so much is read
         let _ = stream.write_all(body).await;
         let mut bytes = Vec::new();
         let _ = stream.read_to_end(&mut bytes).await;
