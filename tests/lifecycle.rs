@@ -142,6 +142,15 @@ fn a_reef_in_the_background_is_asked_takes_a_colony_and_stops() {
     assert_eq!((code, &refused["error"]["code"]), (Some(2), &"config_refused".into()));
     assert!(refused["error"]["details"][0].as_str().unwrap().contains("unknown key \"corelation\""), "{refused}");
     assert_eq!(home.done("list")["reefs"][0]["state"], "running");
+    // and questions are answered with it, with a word about the file
+    for broken in [format!("{one}corelation: {{}}\n"), "colonies: [".to_owned()] {
+        home.write(&broken);
+        let status = home.done("status");
+        assert_eq!((&status["state"], status["api_url"].as_str()), (&"running".into(), Some(api.as_str())), "{broken}");
+        assert_eq!(home.done("health")["completeness"]["colonies"].as_array().unwrap().len(), 1, "{broken}");
+        let told = String::from_utf8_lossy(&home.output("versions").stderr).into_owned();
+        assert!(told.contains(&format!("answered by the process that runs the reef (pid {pid})")), "{told}");
+    }
 
     // a second colony takes effect without another process
     home.write(&format!("{one}{}", of_daemon(&second)));
@@ -162,6 +171,10 @@ fn a_reef_in_the_background_is_asked_takes_a_colony_and_stops() {
     assert!(!home.path("run").exists() && !home.path("sock").exists());
     let status = home.done("status");
     assert_eq!((&status["state"], status["colonies"].as_array().unwrap().len()), (&"stopped".into(), 2));
+    // of a reef that does not run nothing but its file says what is meant
+    home.write("colonies: [");
+    assert_eq!(home.json("status").0, Some(2));
+    home.write(&one);
     assert_eq!(home.done("stop")["was_running"], false);
 }
 

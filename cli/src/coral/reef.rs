@@ -5,6 +5,7 @@
 //! | `init` | a new reef's file |
 //! | `known` | the reefs of this user |
 //! | `choice` | which reef a command is about |
+//! | `broken` | a reef that runs while its file is wrong |
 //! | `running` | a running reef as other processes see it |
 //! | `status` | whether a reef runs, and how it is |
 //! | `life` | a reef's process: started, stopped, given a new configuration |
@@ -37,6 +38,7 @@ mod add_colony;
 mod affected;
 pub mod analyze;
 mod ask;
+mod broken;
 mod choice;
 mod compare;
 mod config_show;

@@ -1,11 +1,14 @@
 //! Asks a reef: sends a question, prints the answer, checks its completeness.
 
+use super::broken;
 use super::choice::ReefChoice;
 use crate::entry::runtime;
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
 use crate::pipeline::ask::caller;
 use crate::pipeline::ask::question::Question;
+use crate::pipeline::load::load;
+use colony::config::Places;
 use reef::answers;
 use serde_json::Value;
 
@@ -21,7 +24,7 @@ pub struct AskArgs {
 
 /// Prints the answer.
 pub fn ask(about: answers::Question, args: &AskArgs, output: &Output) -> Result<(), Failure> {
-    let (document, page) = answered(about, args)?;
+    let (document, page) = answered(about, args, output)?;
     show(&document, page, args, output)
 }
 
@@ -31,9 +34,18 @@ pub fn show(document: &Value, page: String, args: &AskArgs, output: &Output) -> 
 }
 
 /// The answer for programs and for people.
-pub fn answered(about: answers::Question, args: &AskArgs) -> Result<(Value, String), Failure> {
-    let (config, path) = args.reef.load()?;
-    runtime()?.block_on(caller::answer(&Question::Reef { about }, (&config, &path)))
+pub fn answered(about: answers::Question, args: &AskArgs, output: &Output) -> Result<(Value, String), Failure> {
+    let (question, path) = (Question::Reef { about }, args.reef.path()?);
+    let config = load(&path);
+    runtime()?.block_on(async {
+        match config {
+            Ok(config) => caller::answer(&question, (&config, &path)).await,
+            Err(failure) => {
+                let places = Places::of_process().map_err(|error| crate::coral::colony::failure::config(&error))?;
+                broken::answered(&question, (&path, &places), failure, output).await
+            }
+        }
+    })
 }
 
 /// The failure of an answer that is not complete, where that is required.

@@ -70,7 +70,8 @@ impl ReefChoice {
         load_settings(&self.path()?)
     }
 
-    fn path(&self) -> Result<PathBuf, Failure> {
+    /// The reef's configuration file, for this user.
+    pub fn path(&self) -> Result<PathBuf, Failure> {
         let places = Places::of_process().map_err(|error| crate::coral::colony::failure::config(&error))?;
         self.resolve(&places)
     }

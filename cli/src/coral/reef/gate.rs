@@ -44,7 +44,7 @@ pub fn run(args: &GateArgs, output: &Output) -> Result<(), Failure> {
         to: args.to.clone(),
         application: args.app.clone(),
     };
-    let (document, page) = answered(Question::Gate(question), &args.ask)?;
+    let (document, page) = answered(Question::Gate(question), &args.ask, output)?;
     if let Some(missing) = incomplete_as_required(&document, &args.ask) {
         return output.concluded(&document, |_| page, Some(missing));
     }

@@ -108,7 +108,8 @@ mod tests {
         let (folder, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let path = other.path().join("reef.toml");
         std::fs::write(&path, "reef_id = \"far\"\n[[sources]]\nkind = \"files\"\nevents = [\"e.csv\"]\n").unwrap();
-        let run = RunFile { pid: 1, started_at: String::new(), config: path.clone(), log: None, api: None };
+        let run =
+            RunFile { pid: 1, started_at: String::new(), config: path.clone(), log: None, api: None, store: None };
         std::fs::write(folder.path().join("far.run"), serde_json::to_string(&run).unwrap()).unwrap();
         std::fs::write(folder.path().join("broken.run"), "{").unwrap();
         let known = in_folder(folder.path());

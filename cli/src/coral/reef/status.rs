@@ -1,6 +1,7 @@
 //! `coral reef status`: whether a reef runs, how its colonies are, and what was found last.
 
 use super::ask::{AskArgs, show};
+use super::broken;
 use super::known::KnownReef;
 use super::running::Running;
 use super::running::control::RunState;
@@ -47,8 +48,30 @@ pub(super) fn of(path: &Path, places: &Places, output: &Output) -> Result<(Value
         if known.is_empty() {
             return of_empty(&known.reef_id, places, output).await;
         }
-        answered(&load(path)?, path, places, output).await
+        match load(path) {
+            Ok(config) => answered(&config, path, places, output).await,
+            Err(failure) => of_broken(&known.reef_id, (path, places), failure, output).await,
+        }
     })
+}
+
+/// The answer of the process that runs a reef whose file is wrong.
+async fn of_broken(
+    reef_id: &str,
+    (path, places): (&Path, &Places),
+    failure: Failure,
+    output: &Output,
+) -> Result<(Value, String), Failure> {
+    let Some(runs_on) = broken::running(path, places, &failure).await? else { return Err(failure) };
+    runs_on.note(&failure, output);
+    let run = Some(facts(&runs_on.state));
+    let question = Question::Reef { about: answers::Question::Status(StatusQuestion { run: run.clone() }) };
+    if let Some(answer) = runs_on.answer(&question).await? {
+        return Ok(answer);
+    }
+    output.message(unanswered(&runs_on.state.phase, "store_busy"));
+    let colonies = runs_on.state.colonies.iter().map(|link| link.colony_id.clone()).collect();
+    without_store(&Scope { reef_id: reef_id.to_owned(), colonies, ..Scope::default() }, run).await
 }
 
 /// The answer for a reef whose file has no colonies: it may run with those that the file had before.

@@ -40,9 +40,22 @@ pub async fn answer_in_pieces(
     reef: (&ReefConfig, &Path),
     pass_on: &mut (dyn FnMut(&Piece) + Send),
 ) -> Result<(serde_json::Value, String), Failure> {
-    match response_in_pieces(question, reef, pass_on).await? {
+    concluded(response_in_pieces(question, reef, pass_on).await?, question, reef.1)
+}
+
+/// The response of the process that has this store open, whatever the reef's file says; `None` when there is none.
+pub async fn answer_of_running(
+    question: &Question,
+    store: &Path,
+) -> Result<Option<(serde_json::Value, String)>, Failure> {
+    let answer = ask_running(question, store, &mut |_| {}).await?;
+    answer.map(|answer| concluded(answer, question, store)).transpose()
+}
+
+fn concluded(answer: Answer, question: &Question, path: &Path) -> Result<(serde_json::Value, String), Failure> {
+    match answer {
         Answer::Found { document, page } => Ok((document, page)),
-        Answer::Unclear { ids } => Err(unclear(question, &ids, reef.1)),
+        Answer::Unclear { ids } => Err(unclear(question, &ids, path)),
         Answer::Refused { refusal } => Err(refused(&refusal)),
         Answer::Limited { message, retry_after_seconds } => {
             Err(Failure::new(Exit::Failed, "resource_exhausted", message)

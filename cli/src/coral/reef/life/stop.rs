@@ -124,7 +124,8 @@ mod tests {
         let places = Places { home: folder.path().to_owned(), project: folder.path().to_owned(), storage_path: None };
         let paths = RunPaths::of(&places, "r");
         let (mut claim, _) = Claim::take(&paths.run, "r").unwrap();
-        let run = RunFile { pid: 72, started_at: String::new(), config: "r.toml".into(), log: None, api: None };
+        let run =
+            RunFile { pid: 72, started_at: String::new(), config: "r.toml".into(), log: None, api: None, store: None };
         claim.write(&run).unwrap();
         let (output, _captured) = Output::captured(false);
         let waited = |pid: u32| {

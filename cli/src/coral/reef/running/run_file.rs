@@ -49,6 +49,9 @@ pub struct RunFile {
     /// Where its services listen, once they do.
     #[serde(default)]
     pub api: Option<String>,
+    /// The file of its store, where that is a file: questions are answered beside it.
+    #[serde(default)]
+    pub store: Option<PathBuf>,
 }
 
 impl RunFile {
@@ -150,6 +153,7 @@ mod tests {
             config: "r.toml".into(),
             log: None,
             api: None,
+            store: None,
         }
     }
 

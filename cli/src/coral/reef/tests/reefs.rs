@@ -81,7 +81,7 @@ fn the_reef_in_use_is_current_and_a_process_that_died_is_told() {
     list::use_reef(&parse::<UseArgs>("use"), &home.places, &output).unwrap();
     let shown: Value = serde_json::from_str(&captured.stdout()).unwrap();
     assert_eq!(shown["current"], "two-reef-d4e5f6");
-    let left = RunFile { pid: 4711, started_at: String::new(), config: "r".into(), log: None, api: None };
+    let left = RunFile { pid: 4711, started_at: String::new(), config: "r".into(), log: None, api: None, store: None };
     home.write("one-reef-a1b2c3.run", &serde_json::to_string(&left).unwrap());
     let page = home.list(false);
     assert!(page.contains("its process (pid 4711) ended without stopping") && page.contains("\n*  two-reef"), "{page}");
@@ -248,7 +248,7 @@ fn a_reef_that_answers_nothing_yet_has_its_colonies_and_is_not_complete() {
 fn a_reef_that_does_not_run_is_stopped_already_and_cannot_reload() {
     let home = Home::new();
     let paths = RunPaths::of(&home.places, "one-reef-a1b2c3");
-    let left = RunFile { pid: 4711, started_at: String::new(), config: "r".into(), log: None, api: None };
+    let left = RunFile { pid: 4711, started_at: String::new(), config: "r".into(), log: None, api: None, store: None };
     std::fs::write(&paths.run, serde_json::to_string(&left).unwrap()).unwrap();
     let (output, captured) = Output::captured(false);
     let stop = || stop::run(&parse::<StopArgs>("stop --reef one"), &home.places, &output);
