@@ -80,6 +80,9 @@ impl StoreReader for Counting {
     async fn event_types(&self) -> Result<Vec<String>, SinkError> {
         self.read().event_types().await
     }
+    async fn service_names(&self) -> Result<Vec<String>, SinkError> {
+        self.read().service_names().await
+    }
     async fn events_of(&self, types: &[String], after: Option<&Event>, limit: usize) -> Result<Vec<Event>, SinkError> {
         self.read().events_of(types, after, limit).await
     }

@@ -89,7 +89,8 @@ mod tests {
         );
         assert_eq!(
             refused(&["x"]),
-            Err("there is no evaluation \"x\": it is one of deployments, analysis, events, metrics".to_owned())
+            Err("there is no evaluation \"x\": it is one of deployments, analysis, events, metrics, dashboard"
+                .to_owned())
         );
     }
 

@@ -32,7 +32,7 @@ pub async fn page(asked: &Asked) -> Result<Page, Problem> {
         return Ok(not_permitted());
     }
     let part = Part { limit: Some(LIMIT), cursor: asked.query.text("cursor"), skip: 0 };
-    let listed = asked.recorded(None, part).await?;
+    let listed = asked.recorded(None, &part).await?;
     let main = html! {
         (form(asked))
         section { h2 { "Asked before" } (list(&listed)) }

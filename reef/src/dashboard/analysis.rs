@@ -23,11 +23,11 @@ pub async fn page(asked: &Asked) -> Result<Page, Problem> {
     }
     let id = asked.path.strip_prefix(PREFIX).unwrap_or_default();
     let kept = asked.dashboard.lately.get(id);
-    let record = match asked.recorded(Some(id.to_owned()), Part::default()).await {
+    let record = match asked.recorded(Some(id), &Part::default()).await {
         Ok(found) => found.items.into_iter().find(|record| record.analysis_id == id),
         // the journal cannot be written: what was answered is known nevertheless
-        Err(Problem::Answer(AnswerError::Refused(_))) if kept.is_some() => None,
-        Err(problem) => return Err(problem),
+        Err(AnswerError::Refused(_)) if kept.is_some() => None,
+        Err(error) => return Err(error.into()),
     };
     match (record, kept) {
         (Some(record), Some(kept)) => Ok(framed(of_record(&record, Some(&*kept)))),
@@ -93,7 +93,8 @@ fn unanswered(outcome: &str) -> &'static str {
     match outcome {
         "failed" => "The question has no answer.",
         "cancelled" => "The question was given up before it was answered.",
-        _ => "There is no answer yet, or its process ended before.",
+        "interrupted" => "Its process ended before it was answered.",
+        _ => "It has not been answered yet.",
     }
 }
 
@@ -102,11 +103,17 @@ fn facts(record: &Record) -> Markup {
     html! {
         dl.facts.inline {
             dt { "Outcome" } dd { (shown::state(&record.outcome)) }
-            dt { "Asked" } dd { (shown::time(&record.asked_at)) " by " (shown::name_or_dash(&record.caller)) }
+            dt { "Asked" } dd {
+                (shown::time(&record.asked_at)) " by " (shown::name_or_dash(&record.caller))
+                @if !record.role.is_empty() { " (" (shown::name(&record.role)) ")" }
+            }
             dt { "Took" } dd { (shown::data(record.took_ms, &shown::span(took_ms))) }
             dt { "Worded by" } dd { (worded_by(&record.model_used)) }
             @if !record.reason.is_empty() && !record.answer.is_empty() { dt { "Because" } dd { (shown::sentence(&record.reason)) } }
-            dt { "Tokens" } dd { (tokens(record.input_tokens, record.output_tokens)) }
+            dt { "Tokens" } dd {
+                (tokens(record.input_tokens, record.output_tokens))
+                @if record.tokens_estimated { " – some of them estimated: a model stated none" }
+            }
             dt { "Cost" } dd { (cost(&record.model_used, record.cost_micros)) }
             @if record.sentences_dropped > 0 {
                 dt { "Dropped" } dd { (shown::count(record.sentences_dropped)) " sentences of the model that did not follow from their evidence" }

@@ -69,11 +69,8 @@ impl Asked {
     }
 
     /// The questions in words that were recorded, the newest first; one with its texts.
-    pub async fn recorded(&self, analysis_id: Option<String>, part: Part) -> Result<Listed<Record>, Problem> {
-        let analyst = Arc::clone(&self.dashboard.analyst);
-        // the journal is a file of several megabytes
-        let read = tokio::task::spawn_blocking(move || analyst.recorded(analysis_id.as_deref(), &part)).await;
-        Ok(read.map_err(|_| Problem::Closed { why: "the record of analyses could not be read" })??)
+    pub async fn recorded(&self, analysis_id: Option<&str>, part: &Part) -> Result<Listed<Record>, AnswerError> {
+        self.dashboard.analyst.listed(self.reader.as_ref(), analysis_id, part).await
     }
 
     /// Environment and application that were picked.

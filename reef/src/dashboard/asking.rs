@@ -49,6 +49,7 @@ pub async fn ask(State(dashboard): State<Arc<Dashboard>>, request: Request) -> R
     answered(&asked, sender.asker.0).await
 }
 
+/// Answers the question of this caller.
 async fn answered(asked: &Asked, caller: String) -> Response {
     let words = asked.query.text("question").unwrap_or_default();
     let question = AnalyzeQuestion {
@@ -57,7 +58,8 @@ async fn answered(asked: &Asked, caller: String) -> Response {
         patterns: true,
         ..AnalyzeQuestion::default()
     };
-    let question = Question { question, caller, streamed: false, wait: WAIT };
+    let role = asked.role.as_str().to_owned();
+    let question = Question { question, caller, role, streamed: false, wait: WAIT };
     let read = (asked.reader.as_ref(), asked.scope());
     match asked.dashboard.analyst.analyze(&question, read, None).await {
         Ok(answer) if answer.metadata.analysis_id.is_empty() => {

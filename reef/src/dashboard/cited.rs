@@ -2,7 +2,7 @@
 
 use super::query::address;
 use super::shown;
-use crate::analysis::{Claim, Evidence, Found};
+use crate::analysis::{Claim, Evidence, Fact, Found};
 use crate::answers::page::number;
 use crate::printable::printable;
 use maud::{Markup, html};
@@ -71,6 +71,12 @@ fn rows(one: &Evidence) -> Option<(&'static str, String)> {
     }
     if let Some(id) = named("deployment_id") {
         return Some(("the deployment", shown::deployment_address(&colony, &id)));
+    }
+    if named("prediction_id").is_some() {
+        // its facts name the pattern
+        let mut names = one.facts.iter().filter_map(|fact| if let Fact::Name(name) = fact { Some(name) } else { None });
+        let pattern = names.find(|name| name.starts_with("c-"));
+        return pattern.map(|id| ("the pattern that expects it", shown::pattern_address(id)));
     }
     if let Some(at) = value("timestamp") {
         return Some(("the event", shown::events_address(&colony, at)));
@@ -215,6 +221,11 @@ mod tests {
         assert_eq!(pattern.as_deref(), Some("/pattern?id=c-1"));
         let deployed = "SELECT status FROM deployment_timeline WHERE colony_id = 'it''s' AND deployment_id = 'e-3'";
         assert_eq!(of(Kind::Event, deployed, &[]).as_deref(), Some("/deployment?id=it%27s%2Fe-3"));
+        let expected = "SELECT outcome FROM predictions WHERE prediction_id = 'p-1'";
+        let mut prediction = evidence(Kind::Event, expected, &[("outcome", "open")]);
+        assert_eq!(rows(&prediction), None);
+        prediction.facts = vec![Fact::Name("p-1".to_owned()), Fact::Name("c-1".to_owned())];
+        assert_eq!(rows(&prediction).map(|it| it.1).as_deref(), Some("/pattern?id=c-1"));
         let happened = "SELECT timestamp FROM federated_events WHERE colony_id = 'a' AND event_id = 'x'";
         let at = [("event_type", "crash"), ("timestamp", "2024-11-13T10:45:00.000Z")];
         let expected = "/events?colony=a&from=2024-11-13T10:44:00.000Z&to=2024-11-13T10:46:00.000Z";
