@@ -1,10 +1,10 @@
 // Checks of each page: sound, accessible, narrow, by keyboard; ways to rows; charts; questions; without script.
-import { QUESTION, ask, axe, base, go, known, open, report, settled } from "./page.mjs";
+import { HOSTILE, ask, axe, base, go, known, open, report, settled } from "./page.mjs";
 import { renewals } from "./renewals.mjs";
 
 export async function check() {
   const { page, faults, context } = await open();
-  const { pages } = await known(page);
+  const { pages } = await known(page, HOSTILE);
   const problems = { axe: [], narrow: [], keyboard: [], status: [] };
   for (const scheme of ["light", "dark"]) {
     await page.emulateMedia({ colorScheme: scheme });
@@ -201,9 +201,9 @@ async function moved() {
 /** A question leads to its answer, each piece of evidence to its rows. */
 async function asked() {
   const { page, faults, context } = await open();
-  await ask(page);
+  await ask(page, HOSTILE);
   const title = await page.locator(".lead").textContent();
-  if (title !== QUESTION) faults.push(`the question became ${title}`);
+  if (title !== HOSTILE) faults.push(`the question became ${title}`);
   if ((await page.locator(".evidence").count()) === 0) faults.push("there is no evidence");
   await page.locator(".answer a[href^='#E']").first().click();
   if (!page.url().includes("#E")) faults.push("a reference in the answer leads nowhere");

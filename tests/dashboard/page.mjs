@@ -9,8 +9,9 @@ const { chromium } = require("playwright-core");
 export const axe = readFileSync(require.resolve("axe-core/axe.min.js"), "utf8");
 export const [mode, base, folder] = process.argv.slice(2);
 const PAGES = ["/", "/patterns", "/timeline", "/compare", "/services", "/events?range=30d", "/analyses", "/health"];
-/** A question whose text is hostile. */
-export const QUESTION = "why is production slower than staging? \"'><script>alert(1)</script>";
+/** A question, and one whose text is hostile. */
+export const PLAIN = "why is production slower than staging?";
+export const HOSTILE = "why is production slower than staging? \"'><script>alert(1)</script>";
 
 /** The browser's path: CHROMIUM may be a name that the PATH knows. */
 function program() {
@@ -50,7 +51,7 @@ export async function go(page, path) {
 }
 
 /** Asks a question by the form; leaves the page at the answer. */
-export async function ask(page, question = QUESTION) {
+export async function ask(page, question) {
   await go(page, "/analyses");
   await page.locator("form.ask textarea").fill(question);
   await page.locator("form.ask button").click();
@@ -58,7 +59,7 @@ export async function ask(page, question = QUESTION) {
 }
 
 /** The pages that this store has: those without a parameter, and one of each kind that needs one. */
-export async function known(page) {
+export async function known(page, question = PLAIN) {
   const link = async (path, selector) => {
     await go(page, path);
     return page.locator(selector).first().getAttribute("href", { timeout: 5_000 }).catch(() => null);
@@ -66,7 +67,7 @@ export async function known(page) {
   const pattern = await link("/patterns", ".pattern a");
   const deployment = await link("/timeline?range=30d", "td a[href^='/deployment']");
   const series = await link("/compare?range=24h", "figure a[href^='/series']");
-  await ask(page);
+  await ask(page, question);
   const analysis = new URL(page.url()).pathname;
   return { pattern, deployment, series, analysis, pages: [...PAGES, pattern, deployment, series, analysis].filter(Boolean) };
 }
