@@ -59,16 +59,18 @@ pub async fn page(asked: &Asked) -> Result<Page, Problem> {
                     (shown::state("success")) " nothing got worse " (shown::state("degraded")) " something got worse "
                     (shown::state("failed")) " something that matters got much worse " (shown::state("pending")) " too little is known"
                 }
-                h2 { (if by_effect { "Deployments, the greatest effect first" } else { "Deployments, the newest first" }) }
-                (table(&effects, by_effect))
-                @if lines.len() > JUDGED_MAX {
-                    p.muted {
-                        (if by_effect { "The " } else { "The newest " }) (shown::count(JUDGED_MAX))
-                        (if by_effect { " with the worst verdicts" } else { "" })
-                        " of the range; choose a shorter range or an environment for the others."
+                section {
+                    h2 { (if by_effect { "Deployments, the greatest effect first" } else { "Deployments, the newest first" }) }
+                    (table(&effects, by_effect))
+                    @if lines.len() > JUDGED_MAX {
+                        p.muted {
+                            (if by_effect { "The " } else { "The newest " }) (shown::count(JUDGED_MAX))
+                            (if by_effect { " with the worst verdicts" } else { "" })
+                            " of the range; choose a shorter range or an environment for the others."
+                        }
                     }
+                    @if all.truncated { p.muted { "Of the " (shown::count(all.total)) " deployments of this choice, older ones are not drawn." } }
                 }
-                @if all.truncated { p.muted { "Of the " (shown::count(all.total)) " deployments of this choice, older ones are not drawn." } }
             },
             _ => (empty(all.total, asked)),
         }
