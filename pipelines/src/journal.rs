@@ -5,18 +5,23 @@
 //! former one, of which there is one.
 
 use model::error::one_line;
+use model::time::TimeMs;
 pub use sinks::analyses::Record;
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
+use std::time::UNIX_EPOCH;
 
 /// A larger file becomes the former one.
 const FILE_BYTES_MAX: u64 = 16 * 1024 * 1024;
 /// Longest text of a record.
 const TEXT_BYTES_MAX: usize = 64 * 1024;
+
+/// The number of a file that is not there.
+const NO_FILE: u64 = u64::MAX;
 
 /// The file.
 #[derive(Debug)]
@@ -28,7 +33,7 @@ pub struct Journal {
 /// How far a journal has been read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Place {
-    /// The number of the file; 0 for none.
+    /// The number of the file; 0 before the first look.
     file: u64,
     offset: u64,
 }
@@ -99,9 +104,15 @@ impl Journal {
     pub fn since(&self, place: &mut Place) -> io::Result<Since> {
         let mut since = Since::default();
         // in this order: a file that is moved meanwhile is found twice, not missed
-        let Some(mut file) = opened(&self.file)? else { return Ok(since) };
+        let file = opened(&self.file)?;
         let former = opened(&self.former())?;
-        let own = number(&file.metadata()?);
+        if file.is_none() && former.is_none() {
+            return Ok(since);
+        }
+        let own = match &file {
+            Some(file) => number(&file.metadata()?),
+            None => NO_FILE,
+        };
         if place.file != own {
             since.is_everything = true;
             if let Some(mut former) = former {
@@ -114,12 +125,37 @@ impl Journal {
             }
             *place = Place { file: own, offset: 0 };
         }
-        if file.metadata()?.len() < place.offset {
-            *place = Place { file: own, offset: 0 };
-            since.is_everything = true;
+        if let Some(mut file) = file {
+            if file.metadata()?.len() < place.offset {
+                *place = Place { file: own, offset: 0 };
+                since.is_everything = true;
+            }
+            place.offset = lines(&mut file, place.offset, &mut since.records)?;
         }
-        place.offset = lines(&mut file, place.offset, &mut since.records)?;
         Ok(since)
+    }
+
+    /// Makes a file that begins before a time the former one, and removes a former one that ends before it: what is older
+    /// than twice a retention is gone.
+    ///
+    /// # Errors
+    /// When a file cannot be read, moved or removed.
+    pub fn expire(&self, oldest: TimeMs) -> io::Result<()> {
+        if let Some(former) = opened(&self.former())? {
+            if modified(&former.metadata()?)? < oldest {
+                fs::remove_file(self.former())?;
+            }
+            return Ok(());
+        }
+        let Some(file) = opened(&self.file)? else { return Ok(()) };
+        let mut line = Vec::new();
+        // the first line is as long as its texts allow
+        BufReader::new(&file).take(8 * TEXT_BYTES_MAX as u64).read_until(b'\n', &mut line)?;
+        let first = serde_json::from_slice::<Record>(&line).ok().and_then(|record| record.asked());
+        if first.is_some_and(|first| first < oldest) {
+            self.moved(&file)?;
+        }
+        Ok(())
     }
 
     /// All analyses, the newest first, each in its last state.
@@ -153,6 +189,11 @@ pub fn follow<K: Ord>(records: &mut BTreeMap<K, Record>, key: K, record: Record)
 /// A file keeps its number when it is moved.
 fn number(file: &fs::Metadata) -> u64 {
     file.ino()
+}
+
+fn modified(file: &fs::Metadata) -> io::Result<TimeMs> {
+    let since = file.modified()?.duration_since(UNIX_EPOCH).unwrap_or_default();
+    Ok(TimeMs(i64::try_from(since.as_millis()).unwrap_or(i64::MAX)))
 }
 
 fn opened(file: &Path) -> io::Result<Option<File>> {
@@ -283,6 +324,28 @@ mod tests {
         other.append(&record("a-4444", "answered"));
         let since = journal.since(&mut place).unwrap();
         assert_eq!((ids(&since), since.is_everything), (vec!["a-4444"], true));
+    }
+
+    #[test]
+    fn what_is_older_than_twice_its_retention_is_gone() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("a.ndjson");
+        let journal = Journal::of(&file);
+        let at = |text: &str| TimeMs::parse_rfc3339(text).unwrap();
+        journal.expire(at("2030-01-01T00:00:00Z")).unwrap();
+        journal.append(&record("a-1", "answered"));
+        journal.expire(at("2024-11-13T12:00:00Z")).unwrap();
+        assert!(file.exists(), "it is young enough");
+        journal.expire(at("2024-11-14T00:00:00Z")).unwrap();
+        assert!(!file.exists() && journal.former().exists());
+        journal.append(&record("a-22", "answered"));
+        assert_eq!(journal.records().unwrap().len(), 2);
+        // the former one was written to a moment ago
+        journal.expire(at("2024-11-14T00:00:00Z")).unwrap();
+        assert_eq!(journal.records().unwrap().len(), 2);
+        journal.expire(TimeMs(i64::MAX)).unwrap();
+        let left = journal.records().unwrap();
+        assert_eq!(left.iter().map(|one| one.analysis_id.as_str()).collect::<Vec<_>>(), ["a-22"]);
     }
 
     #[test]

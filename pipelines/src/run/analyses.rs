@@ -58,6 +58,9 @@ impl Recorded {
                 self.place = before;
             }
         }
+        if let Err(error) = self.journal.expire(now - keep_ms) {
+            tracing::warn!(error = one_line(&error), "old analyses stay in their journal (ai.journal_file)");
+        }
         let mut upserts = Vec::new();
         self.waiting.retain(|_, record| {
             let known = record.clone().at(now);

@@ -130,6 +130,12 @@ impl Analyst {
         let _ = self.counted.get_or_init(|| Counted::of(registry));
     }
 
+    fn count(&self, outcome: &str) {
+        if let Some(counted) = self.counted.get() {
+            counted.ended(outcome);
+        }
+    }
+
     /// The time by its clock; 1970 where it has none.
     fn now(&self) -> TimeMs {
         self.clock.as_ref().map_or(TimeMs(0), |clock| clock.now())
@@ -191,7 +197,11 @@ impl Analyst {
         let until = Instant::now() + asked.wait;
         asked.question.check().map_err(|refusal| AnalysisError::Answer(refusal.into()))?;
         let turn = self.limits.as_ref().map(|limits| limits.turn(&asked.caller, began)).transpose();
-        let _turn = turn.map_err(|(message, retry_after)| AnalysisError::Limited { message, retry_after })?;
+        let _turn = turn.map_err(|(message, retry_after)| {
+            // not recorded: a caller beyond its limit would fill the journal
+            self.count("limited");
+            AnalysisError::Limited { message, retry_after }
+        })?;
         let mut entry = Entry::begin(self, asked, began);
         let found = match find(&asked.question, reader, scope).await {
             Ok(found) => found,
@@ -395,9 +405,7 @@ impl Drop for Entry<'_> {
             self.record.reason = analyses::with_reason("the caller no longer waited", &self.record.reason);
         }
         self.append();
-        if let Some(counted) = self.analyst.counted.get() {
-            counted.ended(&self.record.outcome);
-        }
+        self.analyst.count(&self.record.outcome);
     }
 }
 

@@ -7,6 +7,7 @@ use crate::analysis::providers::{Chain, Prices, Protocol};
 use crate::analysis::{Analyst, AnalyzeQuestion, Asked, Model, Most, Privacy};
 use crate::answers::part::Part;
 use std::path::Path;
+use std::time::Duration;
 
 const SLOWER: &str = "why is prod slower than staging?";
 
