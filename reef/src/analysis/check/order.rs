@@ -185,10 +185,10 @@ fn sides(fact: &Fact) -> Option<Sides<'_>> {
             order: Some(*is_ordered),
         }),
         Fact::Direction { of, than, .. } if !than.is_empty() => {
-            Some(Sides { first: vec![of], second: vec![than], order: None })
+            Some(Sides { first: vec![of.as_str()], second: vec![than.as_str()], order: None })
         }
         Fact::Pair { first, second, .. } if !first.0.is_empty() && !second.0.is_empty() => {
-            Some(Sides { first: vec![&first.0], second: vec![&second.0], order: None })
+            Some(Sides { first: vec![first.0.as_str()], second: vec![second.0.as_str()], order: None })
         }
         _ => None,
     }
