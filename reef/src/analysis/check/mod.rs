@@ -5,14 +5,14 @@
 //! | `tokens` | numbers, durations, times, percentages, versions in a sentence |
 //! | `numbers` | whether a number follows from facts: rounding, unit changes |
 //! | `names` | names of a sentence, and whether the evidence has them |
-//! | `order` | what is said between two sides: known words, and which came first |
+//! | `order` | what is said of two sides: known words, and which came first |
 //! | `sides` | which of two values belongs to which of two names |
 //! | `words` | causal words, words of direction, number words, what is refused in any sentence |
 //! | `sentence` | one sentence checked |
 //!
 //! What the check does not understand it drops. Right numbers do not make a true sentence: words of direction are compared
-//! with the signs of the evidence; a denial and a cause are dropped. Between two sides only known words may stand: a verb of no
-//! list could say anything of them.
+//! with the signs of the evidence; a denial and a cause are dropped. A sentence that names two sides has known words only: a verb of
+//! no list could say anything of them.
 
 mod names;
 mod numbers;

@@ -1,7 +1,7 @@
 //! Order: what a sentence says between two sides of its evidence.
 //!
-//! A verb that no list has could say anything of two sides: that one beats the other, feeds it, starves it. So between two
-//! sides only known words may stand, and those that say which came first are compared with the evidence.
+//! A verb that no list has could say anything of two sides: that one beats the other, feeds it, starves it. So a sentence
+//! that names both sides has known words only, and those that say which came first are compared with the evidence.
 
 use super::super::evidence::{Evidence, Fact};
 use super::super::words::Words;
@@ -24,8 +24,18 @@ struct Sides<'a> {
     order: Option<bool>,
 }
 
-/// Words that may stand between two sides, beside names of the evidence, numbers, and words of direction.
-const BETWEEN: &[&str] = &[
+/// Words of a sentence that names two sides, beside names of the evidence, numbers, and words of direction.
+const KNOWN: &[&str] = &[
+    "application",
+    "average",
+    "between",
+    "colonies",
+    "colony",
+    "difference",
+    "during",
+    "environment",
+    "environments",
+    "measured",
     "a",
     "about",
     "after",
@@ -157,7 +167,7 @@ const BETWEEN: &[&str] = &[
 const BACKWARD: &[&str] = &["followed", "follows", "following", "after", "preceded by", "later than"];
 /// Words by which either came first.
 const ORDERING: &[&str] = &["followed", "follows", "following", "after", "before", "preceded", "precedes"];
-/// Words that turn the order of two sides from outside.
+/// Words before the first and behind the last name that turn the order.
 const TURNING: &[&str] = &["before", "prior", "ahead", "until", "first", "former", "latter", "reverse", "respectively"];
 
 /// Whether what is said between the sides of each evidence follows from it; `lower` is in lower case.
@@ -167,14 +177,25 @@ pub(super) fn agrees(lower: &str, cited: &[&Evidence]) -> bool {
         let said = mentions(lower, &sides);
         let chars: Vec<char> = lower.chars().collect();
         let has_both = said.iter().any(|one| one.is_first) && said.iter().any(|one| !one.is_first);
-        if has_both && sides.order.is_some() && is_turned(&chars, &said) {
-            return false;
+        let text = |from: usize, to: usize| chars[from..to].iter().collect::<String>();
+        let (Some(first), Some(last)) = (said.first(), said.last()) else { return true };
+        if !has_both {
+            return true;
         }
-        said.windows(2).filter(|pair| pair[0].is_first != pair[1].is_first).all(|pair| {
-            let between: String = chars[pair[0].to..pair[1].from].iter().collect();
-            are_known(&between, &names) && is_in_order(&between, pair[0].is_first, sides.order)
-        })
+        let outside = [text(0, first.from), text(last.to, chars.len())];
+        let is_turned = sides.order.is_some() && outside.iter().any(|part| has_any(part, TURNING));
+        !is_turned
+            && outside.iter().all(|part| are_known(part, &names))
+            && said.windows(2).all(|pair| {
+                let between = text(pair[0].to, pair[1].from);
+                let is_same = pair[0].is_first == pair[1].is_first;
+                are_known(&between, &names) && (is_same || is_in_order(&between, pair[0].is_first, sides.order))
+            })
     })
+}
+
+fn has_any(text: &str, list: &[&str]) -> bool {
+    list.iter().any(|word| words::has(text, word))
 }
 
 fn sides(fact: &Fact) -> Option<Sides<'_>> {
@@ -221,7 +242,7 @@ fn are_known(between: &str, names: &[String]) -> bool {
             || names.iter().any(|name| name.split(|c: char| !c.is_alphanumeric()).any(|part| part == word));
         word.is_empty()
             || word.chars().any(|c| c.is_ascii_digit())
-            || BETWEEN.contains(&word.as_str())
+            || KNOWN.contains(&word.as_str())
             || words::is_direction(&word)
             || names.contains(&word)
             || is_of_name()
@@ -230,25 +251,10 @@ fn are_known(between: &str, names: &[String]) -> bool {
 
 /// Whether the words between say the order of the evidence.
 fn is_in_order(between: &str, is_first_first: bool, order: Option<bool>) -> bool {
-    let has = |list: &[&str]| list.iter().any(|word| words::has(between, word));
     match order {
         None => true,
         // it says of neither that it came first
-        Some(false) => !has(ORDERING),
-        Some(true) => {
-            let forward = between.replace("followed by", " ");
-            let is_backward = BACKWARD.iter().any(|word| words::has(&forward, word));
-            is_first_first != is_backward
-        }
+        Some(false) => !has_any(between, ORDERING),
+        Some(true) => is_first_first != has_any(&between.replace("followed by", " "), BACKWARD),
     }
-}
-
-/// Whether a word before the first or behind the last name turns the order.
-fn is_turned(chars: &[char], said: &[Said]) -> bool {
-    let (Some(first), Some(last)) = (said.first(), said.last()) else { return false };
-    let outside = [&chars[..first.from], &chars[last.to..]];
-    outside.into_iter().any(|part| {
-        let text: String = part.iter().collect();
-        TURNING.iter().any(|word| words::has(&text, word))
-    })
 }

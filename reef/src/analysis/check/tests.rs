@@ -281,6 +281,8 @@ fn sentences_that_do_not_follow_are_dropped() {
         ("Production starves staging of its traffic.", &["E1"], Direction),
         ("Prod latency haunts stage.", &["E1"], Direction),
         ("A deploy in staging hammered api in production.", &["E3"], Direction),
+        ("Staging, compared with production, is drowning.", &["E1"], Direction),
+        ("Poor staging, compared with production.", &["E1"], Direction),
         // which came first
         ("An error_spike in production was followed by a deploy in staging.", &["E3"], Direction),
         ("A deploy in staging followed an error_spike in production.", &["E3"], Direction),
