@@ -16,6 +16,7 @@ use sinks::SinkError;
 use sinks::error::FaultClass;
 use std::io;
 use std::path::Path;
+use std::time::Instant;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
 use tokio::sync::mpsc;
@@ -145,6 +146,7 @@ async fn ask_store(
     config: &ReefConfig,
     pass_on: &mut (dyn FnMut(&Piece) + Send),
 ) -> Result<Answer, SinkError> {
+    let since = Instant::now();
     let reader = store::open_for_reading(config).await?;
     let known = rules::known(config);
     let Question::Analyze { about, streamed } = question else {
@@ -157,7 +159,7 @@ async fn ask_store(
     let answered = async {
         // the channel closes with this future
         let pieces = pieces;
-        analyzed(&analyst, (about, *streamed), (reader.as_ref(), &known), Some(&pieces)).await
+        analyzed((&analyst, since), (about, *streamed), (reader.as_ref(), &known), Some(&pieces)).await
     };
     let passed_on = async {
         while let Some(piece) = made.recv().await {

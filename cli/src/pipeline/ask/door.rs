@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
 use tokio::net::unix::OwnedWriteHalf;
@@ -126,6 +126,7 @@ async fn analyze(
     facts: &Facts,
     to: &mut OwnedWriteHalf,
 ) -> io::Result<Answer> {
+    let since = Instant::now();
     let Some(reader) = reef.reader().await else {
         return Ok(Answer::Failed { message: "the reef is ending; ask its store".to_owned() });
     };
@@ -133,8 +134,9 @@ async fn analyze(
     let answered = async {
         // the channel closes with this future
         let pieces = pieces;
-        let answer = analyzed(&facts.analyst, question, (reader.as_ref(), &facts.known), Some(&pieces));
-        tokio::time::timeout(facts.answer_wait, answer).await
+        let answer =
+            analyzed((facts.analyst.as_ref(), since), question, (reader.as_ref(), &facts.known), Some(&pieces));
+        tokio::time::timeout(facts.answer_wait.saturating_sub(since.elapsed()), answer).await
     };
     let passed_on = async {
         while let Some(piece) = made.recv().await {

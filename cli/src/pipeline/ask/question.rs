@@ -9,7 +9,7 @@ use reef::{Report, Shown, text};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sinks::{SinkError, StoreReader};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// A question.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -114,7 +114,8 @@ impl Question {
                 Shown::Several(ids) => Answer::Unclear { ids },
             }),
             Question::Analyze { about, streamed } => {
-                analyzed(&Analyst::without_model(), (about, *streamed), (reader, known), None).await
+                let analyst = (&Analyst::without_model(), Instant::now());
+                analyzed(analyst, (about, *streamed), (reader, known), None).await
             }
             Question::Reef { about } | Question::Plain { about } => match about.answer(reader, &known.scope).await {
                 Ok(answer) => {
@@ -131,16 +132,17 @@ impl Question {
     }
 }
 
-/// The answer of an analyst.
+/// The answer of an analyst to a question that was asked at `since`: what opening the store took is gone from its time.
 pub async fn analyzed(
-    analyst: &Analyst,
+    (analyst, since): (&Analyst, Instant),
     (about, streamed): (&AnalyzeQuestion, bool),
     (reader, known): (&dyn StoreReader, &Known),
     pieces: Option<&Pieces>,
 ) -> Result<Answer, SinkError> {
+    let wait = MODEL_WAIT.saturating_sub(since.elapsed());
     // over the socket, or in this process: the user of this machine
     let who = Who::default();
-    let asked = Asked { question: about.clone(), caller: who.caller, role: who.role, streamed, wait: MODEL_WAIT };
+    let asked = Asked { question: about.clone(), caller: who.caller, role: who.role, streamed, wait };
     match analyst.analyze(&asked, (reader, &known.scope), pieces).await {
         Ok(analysis) => Ok(found(analysis)),
         Err(AnalysisError::Answer(AnswerError::Refused(refusal))) => Ok(Answer::Refused { refusal }),
