@@ -173,6 +173,44 @@ async fn that_nothing_happened_is_said_of_the_services_that_are_named() {
 }
 
 #[tokio::test]
+async fn open_predictions_are_findings_with_how_the_pattern_did_before() {
+    let store = crate::answers::tests::predictions::foreseen().await;
+    let of =
+        async |question: AnalyzeQuestion| find(&question, store.reader().as_ref(), &Scope::default()).await.unwrap();
+    let found = of(question("what is predicted for production?")).await;
+    assert!(found.plan.topics.contains(&Topic::Predictions));
+    let is_first = |finding: &&evidence::Finding| finding.key.starts_with("prediction p-c-0123456789abcdef0123");
+    let first = found.findings.iter().find(is_first).unwrap();
+    let expected = "error_spike of checkout in my-shop-production is expected from 2024-11-13 14:05:00 UTC to 2024-11-13 \
+                    14:35:00 UTC with a probability of 86%";
+    assert_eq!(first.title, expected);
+    assert_eq!(first.lines[1], ("before: 2 of 3 predictions of the pattern in 30 days came true".to_owned(), 1));
+    let claims: Vec<(Claim, &str)> = first.evidence.iter().map(|one| (one.claim, one.colony_id.as_str())).collect();
+    assert_eq!(claims, [(Claim::Expected, "my-shop-production"), (Claim::Observed, "my-shop-production")]);
+    let [open, before] = [0, 1].map(|place| first.evidence[place].id.as_str());
+    assert!(first.evidence.iter().all(|one| one.complete_to.is_some()));
+    // what a model says of them is checked like the rest
+    let evidence: Vec<&Evidence> = found.evidence().collect();
+    let says = |text: &str, id: &str| {
+        let sentence = check::Sentence { text: text.to_owned(), evidence: vec![id.to_owned()] };
+        check::checked(&[sentence], &evidence, &[]).kept.len()
+    };
+    assert_eq!(says("The error_spike of checkout is expected from 14:05 UTC on with a probability of 86%.", open), 1);
+    assert_eq!(says("The error_spike of checkout is expected from 14:05 UTC on with a probability of 96%.", open), 0);
+    assert_eq!(says("It is expected from 15:05 UTC on.", open), 0);
+    assert_eq!(says("Before, 2 of 3 predictions of the pattern came true.", before), 1);
+    assert_eq!(says("Before, 4 of 5 predictions of the pattern came true.", before), 0);
+
+    let is_told = |found: &Found| found.findings.iter().any(|finding| finding.key.starts_with("prediction"));
+    let without = AnalyzeQuestion { patterns: false, ..question("what is predicted for production?") };
+    assert!(!is_told(&of(without).await));
+    let of_staging = AnalyzeQuestion { colonies: vec!["my-shop-staging".to_owned()], ..question("what is predicted?") };
+    let of_staging = of(of_staging).await;
+    assert!(of_staging.findings.iter().any(|finding| finding.key == "predictions none"), "its targets are elsewhere");
+    assert!(is_told(&of(question("what happened?")).await), "a general question has them too");
+}
+
+#[tokio::test]
 async fn the_gate_answers_whether_a_version_may_be_promoted() {
     for words in ["is api v2.2.0 safe to promote to production?", "may api v2.2.0 roll out to prod from staging?"] {
         let analysis = analyzed(question(words)).await;
