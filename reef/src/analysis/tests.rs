@@ -179,7 +179,7 @@ async fn open_predictions_are_findings_with_how_the_pattern_did_before() {
         async |question: AnalyzeQuestion| find(&question, store.reader().as_ref(), &Scope::default()).await.unwrap();
     let found = of(question("what is predicted for production?")).await;
     assert!(found.plan.topics.contains(&Topic::Predictions));
-    let is_first = |finding: &&evidence::Finding| finding.key.starts_with("prediction p-c-0123456789abcdef0123");
+    let is_first = |finding: &&super::evidence::Finding| finding.key.starts_with("prediction p-c-0123456789abcdef0123");
     let first = found.findings.iter().find(is_first).unwrap();
     let expected = "error_spike of checkout in my-shop-production is expected from 2024-11-13 14:05:00 UTC to 2024-11-13 \
                     14:35:00 UTC with a probability of 86%";

@@ -101,6 +101,7 @@ const KNOWN: &[&str] = &[
     "observed",
     "of",
     "on",
+    "only",
     "or",
     "over",
     "pattern",

@@ -290,6 +290,7 @@ fn of_incident(incident: &Incident, line: &DeploymentLine) -> Evidence {
         pattern,
     ]));
     facts.extend(incident.correlation_score.map(|score| Fact::Number(Quantity::Plain, score)));
+    facts.push(Fact::order([&line.deployment_id, ""], [&incident.event_id, &incident.event_type], true));
     Evidence {
         id: String::new(),
         kind: Kind::Event,
