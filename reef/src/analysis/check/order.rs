@@ -226,7 +226,7 @@ fn mentions(lower: &str, sides: &Sides<'_>) -> Vec<Said> {
     let mut all = [forms(&sides.first, true), forms(&sides.second, false)].concat();
     all.sort_by(|a, b| b.0.chars().count().cmp(&a.0.chars().count()).then_with(|| a.cmp(b)));
     let (mut words, mut said) = (Words::of(lower), Vec::new());
-    for (name, is_first) in all.into_iter().filter(|(name, _)| !name.is_empty()) {
+    for (name, is_first) in all.into_iter().filter(|(name, _)| name.chars().any(char::is_alphanumeric)) {
         while let Some(from) = words.take(&name) {
             said.push(Said { from, to: from + name.chars().count(), is_first });
         }
