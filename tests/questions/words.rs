@@ -95,8 +95,8 @@ fn open_predictions_are_evidence_that_both_stores_give_again() {
         (&json!("0.8"), &json!("2024-11-13T13:00:00.000Z"))
     );
     assert_eq!(data[1], &json!({ "hit_count": "2", "miss_count": "1", "void_count": "0" }));
-    let queries = none["evidence"].as_array().unwrap().iter().map(|one| one["query"].as_str().unwrap());
-    let query = queries.into_iter().find(|query| query.contains("FROM predictions")).unwrap();
+    let mut queries = none["evidence"].as_array().unwrap().iter().map(|one| one["query"].as_str().unwrap());
+    let query = queries.find(|query| query.contains("FROM predictions")).unwrap();
     assert_eq!(dump(&db, query), "0\n", "{query}");
 
     let Some(server) = Server::any() else { return };
