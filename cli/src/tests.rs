@@ -75,6 +75,15 @@ fn help_of_every_command_of_coral_starts_with_an_example_and_is_short() {
     }
 }
 
+#[test]
+fn the_schema_of_a_configuration_is_printed_for_editors() {
+    for words in [&["config", "schema"][..], &["config", "schema", "--json"]] {
+        let (exit, streams) = call::<CoralPipeline>(words);
+        let schema: serde_json::Value = serde_json::from_str(&streams.stdout()).unwrap();
+        assert_eq!((exit, &schema), (Exit::Ok, &pipelines::config::schema::schema()), "{words:?}");
+    }
+}
+
 /// The commands that do something: those without commands of their own.
 fn leaves(command: &clap::Command, path: &[String], found: &mut Vec<Vec<String>>) {
     for sub in command.get_subcommands().filter(|sub| path.is_empty() || sub.get_name() != "help") {

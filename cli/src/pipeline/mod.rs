@@ -9,6 +9,7 @@ pub(crate) mod check_kafka;
 pub(crate) mod check_store;
 pub(crate) mod checklist;
 mod clock_note;
+mod config_schema;
 pub mod copy;
 pub mod demo;
 mod display;
@@ -73,6 +74,9 @@ enum Command {
     Backfill(backfill::BackfillArgs),
     /// Check a configuration and its inputs and store, without running
     Validate(validate::ValidateArgs),
+    /// Print the JSON Schema of a configuration, for editors
+    #[command(subcommand, before_help = "Example:  coral-pipeline config schema")]
+    Config(config_schema::ConfigCommand),
     /// Write a reef's files or stored rows to Kafka topics
     Publish(publish::PublishArgs),
     /// Upgrade a store's tables to this version
@@ -105,6 +109,7 @@ impl Program for CoralPipeline {
             Command::Replay(args) => replay::run(&args, output),
             Command::Backfill(args) => backfill::run(&args, output),
             Command::Validate(args) => validate::run(&args, output),
+            Command::Config(command) => config_schema::run(&command, output),
             Command::Publish(args) => publish::run(&args, output),
             Command::Migrate(args) => migrate::run(&args, output),
             Command::Copy(args) => copy::run(&args, output),

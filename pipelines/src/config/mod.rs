@@ -13,6 +13,7 @@
 //! | `overrides` | settings of a command line, put into the tree of a file |
 //! | `keys` | every option: name, type, default, meaning |
 //! | `kinds` | the types of options and which values they accept |
+//! | `schema` | the table as a JSON Schema, for editors |
 //! | `decode` | a tree checked against the table |
 //! | `ai` | the keys of `ai`: language model, limits |
 //! | `build` | checks between options; the finished configuration |
@@ -29,6 +30,7 @@ pub mod keys;
 pub mod kinds;
 mod node;
 mod overrides;
+pub mod schema;
 mod secret;
 pub(crate) mod support;
 mod toml_text;

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod cases;
+mod schema;
 
 use super::keys::{Default, KEYS};
 use super::*;
