@@ -234,7 +234,7 @@ fn a_removed_reef_loses_one_colony_at_once_and_for_good() {
         await_some("a summary", || colony.log().contains("ColonyFederation/GetSummary").then_some(()));
     }
     let removed = &scene.colonies[0];
-    let told = removed.command(&["unpeer", "test-reef-a1b2c3"]);
+    let told = removed.command(&["unpeer", "test-reef-a1b2c3", "--yes"]);
     assert_eq!(told["knows_shared_secret"], true);
     let ended = await_some("the end of the stream", || {
         let is_end = |line: &&str| line.contains("StreamEvents") && line.contains("PermissionDenied");
@@ -271,7 +271,7 @@ fn a_removed_reef_loses_one_colony_at_once_and_for_good() {
     assert_eq!(scene.colonies[0].command(&words)["secret"], Value::Null, "it is in the file");
     assert_eq!(scene.ping().status.code(), Some(0));
     // until that secret is revoked
-    assert_eq!(scene.colonies[0].command(&["secret", "revoke", "again"])["name"], "again");
+    assert_eq!(scene.colonies[0].command(&["secret", "revoke", "again", "--yes"])["name"], "again");
     revoked_after_a_restart(&mut scene);
 }
 

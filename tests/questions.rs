@@ -95,6 +95,20 @@ fn both_stores_give_the_same_answers() {
     }
 }
 
+/// For people in the zone of who asks, for programs in UTC.
+#[test]
+fn times_of_an_answer_are_local_for_people() {
+    let reef = on_duckdb();
+    let in_zone = |more: &[&str]| {
+        let mut command = coral(reef.folder.path());
+        command.env_remove("CORAL_REEF").env("TZ", "IST-5:30").args(["reef", "health", "--reef"]).arg(reef.config());
+        String::from_utf8(command.args(more).output().unwrap().stdout).unwrap()
+    };
+    let (text, json) = (in_zone(&[]), in_zone(&["--json"]));
+    assert!(text.contains("Complete to 2024-11-13 17:30:00 +05:30 for all 4 colonies."), "{text}");
+    assert!(json.contains("2024-11-13T12:00:00Z") && !json.contains("+05:30"), "{json}");
+}
+
 #[test]
 fn why_is_production_slower_than_staging() {
     let answer = ask(&on_duckdb(), "compare production staging --metric latency");

@@ -7,6 +7,8 @@
 //! | `entry` | from command line to exit code, the same way for both programs |
 //! | `harmless` | text from outside that cannot act on the terminal |
 //! | `help` | `help exit-codes` and other topics |
+//! | `confirm` | commands that remove something ask first, or need `--yes` |
+//! | `local` | times of a page in the zone of who reads it |
 //! | `completions` | scripts that complete commands in a shell |
 //! | `screen`, `text` | moving progress without torn lines; numbers and tables |
 //! | `reef_file` | one more line in the text of a reef's file |
@@ -18,12 +20,14 @@
 //! | `pipeline` | the commands of `coral-pipeline` |
 
 pub mod completions;
+pub mod confirm;
 pub mod coral;
 pub mod coral_program;
 pub mod entry;
 pub mod exit;
 pub mod harmless;
 pub mod help;
+pub mod local;
 pub mod mesh_failure;
 pub mod output;
 pub mod panics;

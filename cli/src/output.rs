@@ -2,6 +2,7 @@
 
 use crate::exit::{Exit, Failure};
 use crate::harmless::{harmless, harmless_json};
+use crate::local::localised;
 use crate::screen;
 use serde::Serialize;
 use std::io::{self, IsTerminal, Write};
@@ -101,6 +102,8 @@ pub struct Output {
     stdout_style: Style,
     stderr_style: Style,
     animated: bool,
+    /// Pages show times in the zone of this machine.
+    is_local: bool,
 }
 
 impl Output {
@@ -118,6 +121,7 @@ impl Output {
             stdout_style: Style { colour: !plain && io::stdout().is_terminal() },
             stderr_style: Style { colour: !plain && stderr_terminal },
             animated: !plain && stderr_terminal,
+            is_local: true,
         }
     }
 
@@ -132,6 +136,7 @@ impl Output {
             stdout_style: Style::PLAIN,
             stderr_style: Style::PLAIN,
             animated: false,
+            is_local: false,
         };
         (output, captured)
     }
@@ -226,7 +231,11 @@ impl Output {
     fn write_stdout(&self, text: &str) -> Result<(), Failure> {
         let mut stream = self.stdout.lock().unwrap_or_else(PoisonError::into_inner);
         let text = text.trim_end_matches('\n');
-        let text = if self.json { harmless_json(text) } else { harmless(text, self.stdout_style.colour) };
+        let text = match (self.json, self.is_local) {
+            (true, _) => harmless_json(text),
+            (false, true) => harmless(&localised(text), self.stdout_style.colour),
+            (false, false) => harmless(text, self.stdout_style.colour),
+        };
         let written = writeln!(stream, "{text}").and_then(|()| stream.flush());
         match written {
             // the reader (head, less) has seen enough

@@ -80,6 +80,7 @@ pub enum ReefCommand {
     /// List reefs, whether they run, and which one is current
     List(list::ListArgs),
     /// Make a reef the current one, or show it
+    #[command(alias = "current")]
     Use(list::UseArgs),
     /// Run a reef, in the foreground or in the background
     Start(life::start::StartArgs),

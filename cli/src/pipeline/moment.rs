@@ -14,11 +14,12 @@ fn parse(flag: &str, text: &str, now: TimeMs) -> Result<RequestedTime, Failure> 
     if text == "now" {
         return Ok(RequestedTime { time: now, text: text.to_owned() });
     }
-    if let Ok(ms) = parse_duration_ms(text) {
+    if let Ok(ms) = parse_duration_ms(text.strip_prefix("now-").unwrap_or(text)) {
         return Ok(RequestedTime { time: now - ms, text: text.to_owned() });
     }
     let message = format!("{flag} {text:?} is not a time");
-    let hint = "write for example 2026-03-02T10:00:00Z, 2026-03-02 (its first moment, UTC), now, or 24h for a day ago";
+    let hint =
+        "write for example 2026-03-02T10:00:00Z, 2026-03-02 (its first moment, UTC), now, now-2h, or 24h for a day ago";
     Err(Failure::new(Exit::Usage, "time_invalid", message).hint(hint))
 }
 
@@ -53,6 +54,7 @@ mod tests {
         assert_eq!(words, (exact.from.to_string(), exact.to.to_string()));
         let (ago, words) = range("1d", "now", NOW).unwrap();
         assert_eq!((ago.from, ago.to), (NOW - DAY_MS, NOW));
+        assert_eq!(time("--as-of", "now-1d", NOW).unwrap(), NOW - DAY_MS);
         assert_eq!(words, ("1d".to_owned(), "now".to_owned()));
     }
 

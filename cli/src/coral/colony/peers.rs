@@ -2,6 +2,7 @@
 
 use super::live::{self, Live};
 use super::{ColonyChoice, failure};
+use crate::confirm::ConfirmArgs;
 use crate::entry::runtime;
 use crate::exit::Failure;
 use crate::output::{Output, Style};
@@ -31,7 +32,7 @@ pub struct PeersArgs {
 /// Arguments of `unpeer`.
 #[derive(Debug, clap::Args)]
 #[command(
-    before_help = "Example:  coral colony unpeer my-infrastructure-reef-x7y8z9",
+    before_help = "Example:  coral colony unpeer my-infrastructure-reef-x7y8z9 --yes",
     after_help = "Ends the reef's streams within a second and refuses it from then on, whether or not the colony runs. A \
                   reef that used the shared secret still knows it: rotate it, or give each reef a secret of its own. \
                   `coral colony secret create NAME --reef REEF` admits the reef again."
@@ -39,6 +40,8 @@ pub struct PeersArgs {
 pub struct UnpeerArgs {
     /// Id of the reef, as `coral colony peers` shows it
     reef: String,
+    #[command(flatten)]
+    confirm: ConfirmArgs,
     #[command(flatten)]
     colony: ColonyChoice,
 }
@@ -59,6 +62,10 @@ pub fn unpeer(args: &UnpeerArgs, places: &Places, output: &Output) -> Result<(),
     let resolved = args.colony.resolve(places)?;
     let peering =
         Peering::open(places, &resolved.colony, SystemClock::shared()).map_err(|error| failure::peering(&error))?;
+    let is_known = peering.registry().state().reef(&args.reef).is_some();
+    if is_known && !args.confirm.permit(&format!("end the streams of reef {} and refuse it", args.reef), output)? {
+        return output.result(&json!({ "dry_run": true, "reef_id": args.reef }), |_| "Nothing was changed".to_owned());
+    }
     peering.registry().unpeer(&args.reef).map_err(|error| failure::mesh(&error))?;
     let state = peering.registry().state();
     let reef = state.reef(&args.reef);

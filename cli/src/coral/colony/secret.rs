@@ -1,6 +1,7 @@
 //! `coral colony secret …`: the secrets that admit reefs. A secret is shown once, when it is created.
 
 use super::{ColonyChoice, failure};
+use crate::confirm::ConfirmArgs;
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
 use crate::text::table;
@@ -61,10 +62,12 @@ pub struct RotateArgs {
 
 /// Arguments of `revoke`.
 #[derive(Debug, clap::Args)]
-#[command(before_help = "Example:  coral colony secret revoke auditors")]
+#[command(before_help = "Example:  coral colony secret revoke auditors --yes")]
 pub struct RevokeArgs {
     /// Its name, as `coral colony secret list` shows it
     name: String,
+    #[command(flatten)]
+    confirm: ConfirmArgs,
     #[command(flatten)]
     colony: ColonyChoice,
 }
@@ -161,7 +164,14 @@ fn rotate(args: &RotateArgs, places: &Places, output: &Output) -> Result<(), Fai
 
 fn revoke(args: &RevokeArgs, places: &Places, output: &Output) -> Result<(), Failure> {
     let peering = open(&args.colony, places)?;
-    let reefs = users(&peering.registry().state(), &args.name);
+    let state = peering.registry().state();
+    let reefs = users(&state, &args.name);
+    let what = format!("revoke the secret {} and disconnect {} reefs", args.name, reefs.len());
+    if state.grant(&args.name).is_some() && !args.confirm.permit(&what, output)? {
+        return output.result(&json!({ "dry_run": true, "name": args.name, "reefs": reefs }), |_| {
+            "Nothing was changed".to_owned()
+        });
+    }
     peering.registry().revoke_secret(&args.name).map_err(|error| failure::mesh(&error))?;
     output.result(&json!({ "name": args.name, "reefs": reefs }), |style| {
         let of = if reefs.is_empty() { String::new() } else { format!(": {} disconnected", reefs.join(", ")) };

@@ -153,7 +153,9 @@ fn secrets_are_shown_once_and_listed_without_themselves() {
     let rotated = scene.secret("secret rotate --grace 1h").unwrap();
     let stored = std::fs::read_to_string(scene.places.colony_file("c1")).unwrap();
     assert!(stored.contains(rotated["secret"].as_str().unwrap()));
-    scene.secret("secret revoke auditors").unwrap();
+    assert_eq!(scene.secret("secret revoke auditors --no-input").unwrap_err().code, "confirmation_missing");
+    assert_eq!(scene.secret("secret revoke auditors --dry-run").unwrap()["dry_run"], true);
+    scene.secret("secret revoke auditors --yes").unwrap();
     assert_eq!(scene.secret("secret revoke auditors").unwrap_err().exit, Exit::NotFound);
 }
 

@@ -51,6 +51,9 @@ pub struct AddColonyArgs {
     /// The colony's port inside its mesh [default: as discovery shows it, or 9000]
     #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
     connect_port: Option<u16>,
+    /// Say what would be added; call nobody, and write nothing
+    #[arg(long)]
+    dry_run: bool,
 }
 
 /// The reef's file before the change.
@@ -63,6 +66,14 @@ struct File {
 /// Adds the colony.
 pub fn run(args: &AddColonyArgs, places: &Places, output: &Output) -> Result<(), Failure> {
     let file = File::read(args.reef.resolve(places)?)?;
+    if args.dry_run {
+        let config = file.planned(args)?;
+        let path = file.path.display().to_string();
+        let value = json!({ "dry_run": true, "reef_id": config.reef_id, "colony_id": args.colony_id, "config": path });
+        return output.result(&value, |_| {
+            format!("Colony {} would be called, joined and written to {path}; nothing was changed", args.colony_id)
+        });
+    }
     let given = args.secret.read(output)?;
     let config = file.planned(args)?;
     let joined = runtime()?.block_on(join(args, &config, &given, output));
@@ -293,6 +304,7 @@ mod tests {
             public_key: None,
             mesh_ip: None,
             connect_port: None,
+            dry_run: false,
         };
         let given = Given { source: SecretSource::Env("SHOP".to_owned()), loose: None };
         file.save(&args, &status, &given).unwrap();
@@ -300,6 +312,37 @@ mod tests {
         assert!(text.starts_with(meanwhile) && text.contains("- colony_id: \"shop\""), "{text}");
         let again = file.save(&args, &status, &given).unwrap_err();
         assert_eq!((again.exit, again.code), (Exit::Usage, "colony_present"));
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
+    }
+
+    #[test]
+    fn a_dry_run_checks_the_file_and_changes_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("r.yaml");
+        let text = "reef_id: r\ncolonies:\n  - colony_id: other\n    endpoint: 'http://a:1'\n";
+        std::fs::write(&path, text).unwrap();
+        let home = folder.path().to_owned();
+        let places = Places { home: home.clone(), project: home, storage_path: None };
+        let planned = |colony_id: &str| {
+            let args = AddColonyArgs {
+                colony_id: colony_id.to_owned(),
+                reef: ReefChoice { reef: Some(path.display().to_string()) },
+                secret: SecretArgs::default(),
+                endpoint: None,
+                public_key: None,
+                mesh_ip: None,
+                connect_port: None,
+                dry_run: true,
+            };
+            let (output, captured) = Output::captured(true);
+            run(&args, &places, &output).map(|()| captured.stdout())
+        };
+        let told: serde_json::Value = serde_json::from_str(&planned("shop").unwrap()).unwrap();
+        assert_eq!(
+            (&told["dry_run"], &told["reef_id"], &told["colony_id"]),
+            (&true.into(), &"r".into(), &"shop".into())
+        );
+        assert_eq!(planned("other").unwrap_err().code, "colony_present");
         assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
     }
 }

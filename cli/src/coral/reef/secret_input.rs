@@ -24,6 +24,9 @@ pub struct SecretArgs {
     /// Environment variable that holds it
     #[arg(long, value_name = "NAME")]
     colony_secret_env: Option<String>,
+    /// Fail instead of asking for the secret
+    #[arg(long)]
+    pub(super) no_input: bool,
 }
 
 /// A secret to use now, and how it is kept.
@@ -53,7 +56,7 @@ impl SecretArgs {
                 SecretSource::File(absolute.unwrap_or_else(|_| path.to_owned()))
             }
             (None, Some(name)) => SecretSource::Env(name.clone()),
-            (None, None) => return loose(&from_terminal()?, "the prompt"),
+            (None, None) => return loose(&from_terminal(self.no_input)?, "the prompt"),
         };
         // now, not after the colony has been looked up
         source.read().map_err(|error| mesh_failure::failure(&error))?;
@@ -77,10 +80,11 @@ fn from_stdin() -> Result<String, Failure> {
     Ok(text)
 }
 
-fn from_terminal() -> Result<String, Failure> {
+fn from_terminal(no_input: bool) -> Result<String, Failure> {
     let terminal = Term::stderr();
-    if !std::io::stdin().is_terminal() || !terminal.is_term() {
-        let message = "the colony's secret is missing, and there is no terminal to ask at";
+    if no_input || !std::io::stdin().is_terminal() || !terminal.is_term() {
+        let why = if no_input { "--no-input forbids to ask for it" } else { "there is no terminal to ask at" };
+        let message = format!("the colony's secret is missing, and {why}");
         return Err(Failure::new(Exit::Usage, "secret_missing", message).hint(
             "give --colony-secret-file FILE, --colony-secret-env NAME, or --colony-secret - for standard input",
         ));
@@ -89,4 +93,19 @@ fn from_terminal() -> Result<String, Failure> {
     asked.map_err(|error| {
         Failure::new(Exit::Failed, "secret_unreadable", "cannot read the secret").caused_by(Some(&error))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn without_input_a_missing_secret_names_the_flags() {
+        let (output, _captured) = Output::captured(false);
+        let args = SecretArgs { no_input: true, ..SecretArgs::default() };
+        let failure = args.read(&output).unwrap_err();
+        assert_eq!((failure.exit, failure.code), (Exit::Usage, "secret_missing"));
+        assert!(failure.message.contains("--no-input") && failure.hint.unwrap().contains("--colony-secret-file"));
+    }
 }

@@ -1,6 +1,7 @@
 //! `coral reef token …`: tokens with which callers from elsewhere reach the services of a reef.
 
 use super::choice::ReefChoice;
+use crate::confirm::ConfirmArgs;
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
 use model::clock::SystemClock;
@@ -45,6 +46,9 @@ pub struct CreateArgs {
     /// A name for people
     #[arg(long, default_value = "")]
     name: String,
+    /// Say what would be made, and make nothing
+    #[arg(long)]
+    dry_run: bool,
     #[command(flatten)]
     reef: ReefChoice,
 }
@@ -59,10 +63,12 @@ pub struct ListArgs {
 
 /// Arguments of `revoke`.
 #[derive(Debug, clap::Args)]
-#[command(before_help = "Example:  coral reef token revoke 3f9a0c21")]
+#[command(before_help = "Example:  coral reef token revoke 3f9a0c21 --yes")]
 pub struct RevokeArgs {
     /// Its id, as `list` shows it
     id: String,
+    #[command(flatten)]
+    confirm: ConfirmArgs,
     #[command(flatten)]
     reef: ReefChoice,
 }
@@ -83,6 +89,12 @@ fn create(args: &CreateArgs, output: &Output) -> Result<(), Failure> {
         RoleArg::Analyst => Role::Analyst,
         RoleArg::Admin => Role::Admin,
     };
+    if args.dry_run {
+        let document =
+            json!({ "dry_run": true, "role": role, "name": args.name.trim(), "file": file.display().to_string() });
+        return output
+            .result(&document, |_| format!("A token would be added to {}; nothing was changed\n", file.display()));
+    }
     let token = tokens.create(args.name.trim(), role).map_err(|error| failure(&error))?;
     output.message(&format!("this is the only time that it is shown; {} has its SHA-256", file.display()));
     output.result(&json!({ "token": token, "role": role, "name": args.name.trim() }), |_| format!("{token}\n"))
@@ -108,6 +120,10 @@ fn list(args: &ListArgs, output: &Output) -> Result<(), Failure> {
 
 fn revoke(args: &RevokeArgs, output: &Output) -> Result<(), Failure> {
     let (tokens, file) = tokens_of(&args.reef)?;
+    let is_known = tokens.entries().map_err(|error| failure(&error))?.iter().any(|entry| entry.id == args.id);
+    if is_known && !args.confirm.permit(&format!("revoke the token {}", args.id), output)? {
+        return output.result(&json!({ "dry_run": true, "id": args.id }), |_| "Nothing was changed".to_owned());
+    }
     if !tokens.revoke(&args.id).map_err(|error| failure(&error))? {
         let message = format!("{} has no token {:?}", file.display(), args.id);
         return Err(Failure::new(Exit::NotFound, "token_unknown", message).hint("list them: coral reef token list"));

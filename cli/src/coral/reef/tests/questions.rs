@@ -295,7 +295,14 @@ fn a_token_is_made_listed_without_its_secret_and_revoked() {
     let id = list["tokens"][0]["id"].as_str().unwrap().to_owned();
     assert_eq!((&list["tokens"][0]["role"], token.split('_').nth(1)), (&"readonly".into(), Some(id.as_str())));
     assert!(!list.to_string().contains(token.rsplit('_').next().unwrap()), "{list}");
-    assert_eq!(document(folder.path(), &format!("token revoke {id}"))["revoked"], id.as_str());
+    assert_eq!(document(folder.path(), "token create --role admin --dry-run")["dry_run"], true);
+    assert_eq!(
+        document(folder.path(), &format!("token revoke {id} --no-input"))["error"]["code"],
+        "confirmation_missing"
+    );
+    assert_eq!(document(folder.path(), &format!("token revoke {id} --dry-run"))["dry_run"], true);
+    assert_eq!(document(folder.path(), "token list"), list, "nothing was changed");
+    assert_eq!(document(folder.path(), &format!("token revoke {id} --yes"))["revoked"], id.as_str());
     let (exit, streams) = coral(folder.path(), &format!("token revoke {id}"));
     assert_eq!(exit, Exit::NotFound, "{}", streams.stderr());
 }
