@@ -142,7 +142,7 @@ fn a_reef_in_the_background_is_asked_takes_a_colony_and_stops() {
     assert_eq!((code, &refused["error"]["code"]), (Some(2), &"config_refused".into()));
     assert!(refused["error"]["details"][0].as_str().unwrap().contains("unknown key \"corelation\""), "{refused}");
     assert_eq!(home.done("list")["reefs"][0]["state"], "running");
-    // and questions are answered with it, with a word about the file
+    // and questions are answered with it; a message says what is wrong with the file
     for broken in [format!("{one}corelation: {{}}\n"), "colonies: [".to_owned()] {
         home.write(&broken);
         let status = home.done("status");
