@@ -26,6 +26,10 @@ const WEIGHT_STEPS: f64 = (1 << 20) as f64;
 /// Of more pairs, so many of neighbouring lags are represented by the middle one that no more are left.
 const PAIRS_MAX: usize = 2_000;
 
+/// Bits of a chance level that count: it moves with the present, and weights that followed each step would be written
+/// again with each evaluation.
+const CHANCE_BITS: u32 = 10;
+
 /// The law of a lag.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LagLaw {
@@ -81,7 +85,7 @@ pub fn lag_law(sources: &[i64], targets: &[i64], window: Window, max_lag_min: u3
     let count = lags.len() as f64;
     let inside: Vec<f64> = lags.iter().copied().filter(|lag| *lag > start && *lag <= end).collect();
     let hits = inside.len() as f64;
-    let expected = sources.len() as f64 * chance;
+    let expected = sources.len() as f64 * coarse(chance);
     let extra = (hits - expected).max(0.1 * hits).max(1.0);
     let by_chance = expected.min(0.9 * hits);
     let mut at = (start + end) / 2.0;
@@ -117,6 +121,12 @@ pub fn lag_law(sources: &[i64], targets: &[i64], window: Window, max_lag_min: u3
     pairs.retain(|pair| pair.weight > 0.0);
     let pairs = represented(pairs);
     LagLaw { quartiles_s: [0.25, 0.5, 0.75].map(|share| whole_seconds(weighted_quantile(&pairs, share))), pairs }
+}
+
+/// A number to its first [`CHANCE_BITS`] binary digits.
+fn coarse(number: f64) -> f64 {
+    let dropped = f64::MANTISSA_DIGITS - 1 - CHANCE_BITS;
+    f64::from_bits(number.to_bits() & !((1_u64 << dropped) - 1))
 }
 
 fn whole_seconds(minutes: f64) -> i32 {
@@ -187,6 +197,11 @@ mod tests {
         backwards.reverse();
         let sum = |pairs: &[LagPair]| pairs.iter().map(|pair| pair.weight).sum::<f64>();
         assert_eq!(sum(&law.pairs).to_bits(), sum(&backwards).to_bits());
+        assert_eq!(
+            law,
+            lag_law(&sources, &targets, wide, 240, 6.401),
+            "a chance level that moves a little changes nothing"
+        );
         let [low, middle, high] = law.quartiles_s;
         assert!(low <= middle && middle <= high && (0..=154 * 60).contains(&middle), "{:?}", law.quartiles_s);
     }

@@ -8,7 +8,8 @@ use crate::predictions::Predictions;
 use crate::shard::Shard;
 use model::derived::{DerivedRow, Value};
 use model::event::EventTypeKey;
-use model::pattern::Finding;
+use model::pattern::{Evidence, Finding};
+use model::real::Real;
 use model::time::TimeMs;
 use std::collections::BTreeMap;
 
@@ -135,6 +136,27 @@ pub fn assert_same(found: &[Finding], expected: &[Finding]) {
             assert!(close(a.0, b.0), "{} and {} in {id}: {found:?}", a.0, b.0);
         }
         a.chance_level = b.chance_level;
-        assert_eq!(&numbers, expected);
+        assert_same_lags(&numbers, expected);
+        assert_eq!(matched(&numbers), matched(expected));
+    }
+}
+
+/// With the matched pairs only, without their weights in the law of the lag.
+fn matched(finding: &Finding) -> Finding {
+    let pairs = finding.evidence.iter().filter(|row| row.is_match());
+    let evidence = pairs.map(|row| Evidence { lag_weight: Real(0.0), ..row.clone() }).collect();
+    Finding { evidence, ..finding.clone() }
+}
+
+/// Asserts that pairs have the same weights in the law of the lag; chance levels may differ by rounding.
+fn assert_same_lags(found: &Finding, expected: &Finding) {
+    let weights = |finding: &Finding| -> BTreeMap<(String, String), f64> {
+        let rows = finding.evidence.iter();
+        rows.map(|row| ((row.source_ref.clone(), row.target_ref.clone()), row.lag_weight.0)).collect()
+    };
+    let (found, expected) = (weights(found), weights(expected));
+    for pair in found.keys().chain(expected.keys()) {
+        let [a, b] = [&found, &expected].map(|weights| weights.get(pair).copied().unwrap_or(0.0));
+        assert!((a - b).abs() < 0.01, "{pair:?}: {a} and {b}");
     }
 }
