@@ -105,7 +105,7 @@ pub fn pending(steps: &'static [Migration], stored: u32) -> Result<&'static [Mig
     if stored > known {
         return Err(MigrationError::TooNew { stored, known });
     }
-    Ok(&steps[stored as usize..])
+    Ok(&steps[steps.partition_point(|step| step.version <= stored)..])
 }
 
 #[cfg(test)]
