@@ -1,6 +1,7 @@
 //! `help`: topics that belong to no single command, and `help <command>` as an alias of `<command> --help`.
 
 use crate::exit::{Exit, Failure};
+use crate::help_errors;
 use crate::output::{Output, Style};
 use clap::CommandFactory;
 use serde_json::json;
@@ -9,7 +10,7 @@ use serde_json::json;
 #[derive(Debug, clap::Args)]
 #[command(before_help = "Example:  help exit-codes")]
 pub struct Topic {
-    /// exit-codes, config and records (coral-pipeline), or a command
+    /// exit-codes, errors [CODE], config and records (coral-pipeline), or a command
     topic: Vec<String>,
 }
 
@@ -24,6 +25,7 @@ impl Topic {
 pub fn run<P: CommandFactory>(topic: &Topic, own: &[&str], output: &Output) -> Result<(), Failure> {
     match topic.word() {
         "exit-codes" => exit_codes(output),
+        "errors" => help_errors::print(topic.topic.get(1).map(String::as_str), output),
         _ => command_help(P::command(), &topic.topic, own, output),
     }
 }
@@ -50,7 +52,7 @@ fn command_help(mut command: clap::Command, path: &[String], own: &[&str], outpu
             Failure::new(Exit::Usage, "usage", format!("no help on {word:?}")).hint(format!(
                 "commands: {}; topics: {}",
                 names.join(", "),
-                [&["exit-codes"], own].concat().join(", ")
+                [&["exit-codes", "errors"], own].concat().join(", ")
             ))
         })?;
     }

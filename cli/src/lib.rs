@@ -9,6 +9,7 @@
 //! | `help` | `help exit-codes` and other topics |
 //! | `confirm` | commands that remove something ask first, or need `--yes` |
 //! | `local` | times of a page in the zone of who reads it |
+//! | `help_errors` | every code of an error, and what to do |
 //! | `completions` | scripts that complete commands in a shell |
 //! | `screen`, `text` | moving progress without torn lines; numbers and tables |
 //! | `reef_file` | one more line in the text of a reef's file |
@@ -27,6 +28,7 @@ pub mod entry;
 pub mod exit;
 pub mod harmless;
 pub mod help;
+pub mod help_errors;
 pub mod local;
 pub mod mesh_failure;
 pub mod output;

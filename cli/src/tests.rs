@@ -275,9 +275,9 @@ fn a_wrong_command_line_has_no_colours_when_asked_for_none() {
 fn an_unknown_topic_names_those_of_its_program() {
     let (exit, streams) = call::<CoralPipeline>(&["help", "nope"]);
     assert_eq!(exit, Exit::Usage);
-    assert!(streams.stderr().contains("topics: exit-codes, config, records\n"), "{}", streams.stderr());
+    assert!(streams.stderr().contains("topics: exit-codes, errors, config, records\n"), "{}", streams.stderr());
     let (_, streams) = call::<Coral>(&["help", "nope"]);
-    assert!(streams.stderr().contains("topics: exit-codes\n"), "{}", streams.stderr());
+    assert!(streams.stderr().contains("topics: exit-codes, errors\n"), "{}", streams.stderr());
 }
 
 #[test]
