@@ -7,6 +7,7 @@ use crate::coral::reef::{self, ReefCommand, analyze};
 use crate::entry::Program;
 use crate::exit::Failure;
 use crate::help::{self, Topic};
+use crate::manual::{self, ManualArgs};
 use crate::output::{Output, OutputArgs};
 use clap::{Parser, Subcommand};
 use migrations::KNOWN_VERSION;
@@ -44,6 +45,8 @@ enum Command {
     Discovery(DiscoveryCommand),
     /// Print a script that completes commands in a shell
     Completions(CompletionsArgs),
+    /// Write the help of every command as pages for man
+    Manual(ManualArgs),
     /// Print the version of the program, and of the stores that it writes
     #[command(before_help = "Example:  coral version --json")]
     Version,
@@ -67,6 +70,7 @@ impl Program for Coral {
             Command::Ask(args) => analyze::run(&args, output),
             Command::Discovery(command) => discovery::run(command, output),
             Command::Completions(args) => completions::run::<Coral>(&args, output),
+            Command::Manual(args) => manual::run::<Coral>(&args, output),
             Command::Version => {
                 let version = env!("CARGO_PKG_VERSION");
                 let document = json!({ "name": "coral", "version": version, "schema_version": KNOWN_VERSION });

@@ -10,6 +10,7 @@
 //! | `confirm` | commands that remove something ask first, or need `--yes` |
 //! | `local` | times of a page in the zone of who reads it |
 //! | `help_errors` | every code of an error, and what to do |
+//! | `manual` | the help of every command as pages for `man` |
 //! | `completions` | scripts that complete commands in a shell |
 //! | `screen`, `text` | moving progress without torn lines; numbers and tables |
 //! | `reef_file` | one more line in the text of a reef's file |
@@ -30,6 +31,7 @@ pub mod harmless;
 pub mod help;
 pub mod help_errors;
 pub mod local;
+pub mod manual;
 pub mod mesh_failure;
 pub mod output;
 pub mod panics;

@@ -69,6 +69,8 @@ fn help_of_every_command_of_coral_starts_with_an_example_and_is_short() {
         assert_eq!((exit, streams.stderr()), (Exit::Ok, String::new()), "{path}");
         assert!(streams.stdout().lines().count() < LINES_MAX, "{path}:\n{}", streams.stdout());
     }
+    let current = call::<Coral>(&["reef", "current", "--help"]).1.stdout();
+    assert!(current.contains("Make a reef the current one, or show it"), "{current}");
     let reef: Vec<&str> = found.iter().filter_map(|(path, _)| path.strip_prefix("coral reef ")).collect();
     for name in ["init", "add-colony", "start", "stop", "list", "use", "status", "doctor", "config show", "reload"] {
         assert!(reef.contains(&name), "{name}: {reef:?}");
