@@ -13,6 +13,7 @@
 //! | `add_colony` | a colony that is called, joined, and then written into the reef's file |
 //! | `secret_input` | where a colony's secret comes from, and how the file refers to it |
 //! | `config_show` | every option in force |
+//! | `validate` | the configuration, its inputs and its store, checked |
 //! | `doctor` | everything that a reef needs, checked |
 //! | `edit` | one more colony in a configuration's text |
 //! | `ping` | whether the colonies of a reef answer and admit it |
@@ -66,6 +67,7 @@ mod status;
 mod tests;
 mod token;
 mod topology;
+mod validate;
 mod versions;
 
 use crate::exit::Failure;
@@ -95,6 +97,8 @@ pub enum ReefCommand {
     /// Show the configuration in force
     #[command(subcommand, before_help = "Example:  coral reef config show")]
     Config(config_show::ConfigCommand),
+    /// Check the configuration, its inputs and its store, without running
+    Validate(validate::ValidateArgs),
     /// Check everything that a reef needs, and say what to do
     Doctor(doctor::DoctorArgs),
     /// Join a colony's mesh and write the colony into the reef's configuration
@@ -145,6 +149,7 @@ pub fn run(command: ReefCommand, output: &Output) -> Result<(), Failure> {
         ReefCommand::Status(args) => status::run(&args, &places, output),
         ReefCommand::Dashboard(args) => dashboard::run(&args, &places, output),
         ReefCommand::Config(command) => config_show::run(command, &places, output),
+        ReefCommand::Validate(args) => validate::run(&args, &places, output),
         ReefCommand::Doctor(args) => doctor::run(&args, &places, output),
         ReefCommand::AddColony(args) => add_colony::run(&args, &places, output),
         ReefCommand::Ping(args) => ping::run(&args, &places, output),

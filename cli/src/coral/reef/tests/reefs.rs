@@ -10,6 +10,7 @@ use super::super::life::stop::{self, StopArgs};
 use super::super::list::{self, ListArgs, UseArgs};
 use super::super::running::run_file::{RunFile, RunPaths};
 use super::super::status::{self, StatusArgs};
+use super::super::validate::{self, ValidateArgs};
 use super::parse;
 use crate::exit::Exit;
 use crate::output::Output;
@@ -299,6 +300,27 @@ fn a_reef_that_is_well_passes_every_check() {
         assert!(names.contains(&name), "{name}: {checks:?}");
     }
     assert!(checks.iter().all(|(name, outcome, _)| outcome == "ok" || name == "disk"), "{checks:?}");
+}
+
+#[test]
+fn a_configuration_is_validated_without_running_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("reef.yaml");
+    std::fs::write(folder.path().join("e.ndjson"), EVENT).unwrap();
+    let validated = |text: &str| {
+        std::fs::write(&path, text).unwrap();
+        let line = format!("validate --no-network --reef {}", path.display());
+        let home = folder.path().to_owned();
+        let places = Places { home: home.clone(), project: home, storage_path: None };
+        let (output, captured) = Output::captured(true);
+        validate::run(&parse::<ValidateArgs>(&line), &places, &output).map(|()| captured.stdout())
+    };
+    let good = validated("reef_id: r\nsources: [{kind: files, events: [e.ndjson]}]\n").unwrap();
+    let document: Value = serde_json::from_str(&good).unwrap();
+    assert_eq!(document["checks"][0]["outcome"], "ok", "{document}");
+    let failure = validated("reef_id: r\nsources: [{kind: files, events: [e.ndjson]}]\ncorelation: {}\n").unwrap_err();
+    assert_eq!((failure.exit, failure.code), (Exit::Usage, "config_invalid"));
+    assert!(!folder.path().join(".coral").exists(), "no store is made");
 }
 
 #[test]
