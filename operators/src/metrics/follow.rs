@@ -50,7 +50,8 @@ pub fn measure_followed(
     let looked_at = if known.is_some() { Vec::new() } else { held.see(params, at, is_wanted) };
     let seen: Vec<&Seen> = known.unwrap_or(&looked_at).iter().filter(|seen| is_wanted(seen.place, seen.key)).collect();
     let mut fleets: BTreeMap<i64, Fleet> = BTreeMap::new();
-    for series in seen.iter().filter(|series| is_demand(&series.key.metric_name)) {
+    // nothing else asks what the fleet shares
+    for series in seen.iter().filter(|series| any_simultaneous && is_demand(&series.key.metric_name)) {
         for (step, prepared) in &series.on {
             fleets.entry(*step).or_default().add(&series.key.colony_id, prepared);
         }

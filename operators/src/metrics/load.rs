@@ -118,7 +118,7 @@ impl Fleet {
         let follow = |end: &Prepared, lag: usize| {
             let values = &end.judgement().clamped.level;
             let (r, n) = pearson(end.window_of(&values.values, lag), end.window_of(&mode.values, lag))?;
-            Some((r.abs(), p_value(r, effective_points(&values.acf, &mode.acf, window, n), 1)))
+            Some((r.abs(), p_value(r, effective_points(values.acf(), &mode.acf, window, n), 1)))
         };
         let (Some((source_r, source_p)), Some((target_r, target_p))) =
             (follow(source.series, lag), follow(target.series, 0))

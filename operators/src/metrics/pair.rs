@@ -78,7 +78,7 @@ fn pearson_of(source: &Prepared, target: &Prepared, x: &Judged, y: &Judged, lag:
 
 fn worth(x: &Judged, y: &Judged, window: usize, found: Option<(f64, usize)>) -> Worth {
     let (r, effective) = match found {
-        Some((r, n)) => (r, effective_points(&x.acf, &y.acf, window, n)),
+        Some((r, n)) => (r, effective_points(x.acf(), y.acf(), window, n)),
         None => (0.0, 3.0),
     };
     Worth { coefficient: Real(r), effective_points: Real(effective) }
@@ -95,7 +95,7 @@ struct Judging<'a> {
 impl<'a> Judging<'a> {
     fn of(source: &'a Prepared, target: &'a Prepared, lag: usize) -> Judging<'a> {
         let (of_source, of_target) = (source.judgement(), target.judgement());
-        if let (Some(x), Some(y)) = (&of_source.adjusted, &of_target.adjusted) {
+        if let (Some(x), Some(y)) = (of_source.adjusted(), of_target.adjusted()) {
             let found = pearson_of(source, target, &x.level, &y.level, lag);
             if found.is_some_and(|(_, n)| n >= MetricParams::points_needed(target.window)) {
                 return Judging { x, y, is_adjusted: true, found };
@@ -107,7 +107,7 @@ impl<'a> Judging<'a> {
 
     /// Slower than a tenth of the window: its level says nothing, only its changes do.
     fn drifts(&self, window: usize) -> bool {
-        self.x.level.time.max(self.y.level.time) > window as f64 / 10.0
+        self.x.level.time().max(self.y.level.time()) > window as f64 / 10.0
     }
 
     fn level(&self, window: usize) -> Worth {
@@ -115,7 +115,7 @@ impl<'a> Judging<'a> {
     }
 
     fn differences(&self, source: &Prepared, target: &Prepared, lag: usize) -> Worth {
-        let (x, y) = (&self.x.differences, &self.y.differences);
+        let (x, y) = (self.x.differences(), self.y.differences());
         worth(x, y, target.window, pearson_of(source, target, x, y, lag))
     }
 }

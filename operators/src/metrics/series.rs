@@ -14,19 +14,55 @@ pub const CLAMP_SIGMAS: f64 = 6.0;
 pub struct Judged {
     /// One per slot of window and lag.
     pub values: Vec<f64>,
-    /// Over the target window.
-    pub acf: Acf,
-    /// Integrated autocorrelation time over the target window, in slots.
-    pub time: f64,
+    window: usize,
+    acf: OnceCell<Acf>,
 }
 
-/// A level and its first differences, for when the level drifts; the latter clamped as well.
+impl Judged {
+    fn new(values: Vec<f64>, window: usize) -> Judged {
+        Judged { values, window, acf: OnceCell::new() }
+    }
+
+    /// Over the target window, computed when it is first needed.
+    pub fn acf(&self) -> &Acf {
+        self.acf.get_or_init(|| autocorrelation(&self.values[self.values.len() - self.window..]))
+    }
+
+    /// Integrated autocorrelation time over the target window, in slots.
+    pub fn time(&self) -> f64 {
+        correlation_time(self.acf(), self.window)
+    }
+}
+
+/// A level and its first differences, for when the level drifts.
 #[derive(Clone, Debug)]
 pub struct Level {
     /// The level itself.
     pub level: Judged,
-    /// From slot to slot.
-    pub differences: Judged,
+    differences: OnceCell<Judged>,
+}
+
+impl Level {
+    fn new(values: Vec<f64>, window: usize) -> Level {
+        Level { level: Judged::new(values, window), differences: OnceCell::new() }
+    }
+
+    /// From slot to slot, clamped as well; computed when they are first needed.
+    pub fn differences(&self) -> &Judged {
+        self.differences.get_or_init(|| {
+            let values = &self.level.values;
+            let mut differences = vec![f64::NAN; values.len()];
+            for (slot, pair) in differences[1..].iter_mut().zip(values.windows(2)) {
+                *slot = pair[1] - pair[0];
+            }
+            // where a profile begins to be known, the level of every series jumps in the same slot
+            if let Some((centre, sigma)) = robust_scale(&differences) {
+                let reach = CLAMP_SIGMAS * sigma;
+                differences.iter_mut().for_each(|v| *v = v.clamp(centre - reach, centre + reach));
+            }
+            Judged::new(differences, self.level.window)
+        })
+    }
 }
 
 /// What a relation of a series is judged on. All slices hold window + lag slots, oldest first.
@@ -34,8 +70,25 @@ pub struct Level {
 pub struct Judgement {
     /// Clamped at six robust sigmas.
     pub clamped: Level,
-    /// Clamped, minus the mean of the same time of day on the days before; absent until that covers the window.
-    pub adjusted: Option<Level>,
+    /// The same values, and before them those of the days of the profile.
+    with_history: Vec<f64>,
+    slots_per_day: usize,
+    adjusted: OnceCell<Option<Level>>,
+}
+
+impl Judgement {
+    /// Clamped, minus the mean of the same time of day on the days before; absent until that covers the window. Computed
+    /// when it is first needed.
+    pub fn adjusted(&self) -> Option<&Level> {
+        let adjust = || {
+            let Judged { values, window, .. } = &self.clamped.level;
+            let history = self.with_history.len() - values.len();
+            let adjusted = without_profile(&self.with_history, history, self.slots_per_day);
+            let covered = adjusted[adjusted.len() - window..].iter().filter(|v| !v.is_nan()).count();
+            (covered >= MetricParams::points_needed(*window)).then(|| Level::new(adjusted, *window))
+        };
+        self.adjusted.get_or_init(adjust).as_ref()
+    }
 }
 
 /// One series at one instant and one step.
@@ -53,24 +106,6 @@ pub struct Prepared {
     history: Vec<f64>,
     slots_per_day: usize,
     judgement: OnceCell<Judgement>,
-}
-
-fn judged(values: Vec<f64>, window: usize) -> Judged {
-    let acf = autocorrelation(&values[values.len() - window..]);
-    Judged { time: correlation_time(&acf, window), values, acf }
-}
-
-fn level(values: Vec<f64>, window: usize) -> Level {
-    let mut differences = vec![f64::NAN; values.len()];
-    for (slot, pair) in differences[1..].iter_mut().zip(values.windows(2)) {
-        *slot = pair[1] - pair[0];
-    }
-    // where a profile begins to be known, the level of every series jumps in the same slot
-    if let Some((centre, sigma)) = robust_scale(&differences) {
-        let reach = CLAMP_SIGMAS * sigma;
-        differences.iter_mut().for_each(|v| *v = v.clamp(centre - reach, centre + reach));
-    }
-    Level { level: judged(values, window), differences: judged(differences, window) }
 }
 
 /// Each value minus the mean of the observed values a whole number of days earlier; `history` slots come before the result.
@@ -129,12 +164,10 @@ impl Prepared {
         let (centre, sigma) = robust_scale(&self.raw).unwrap_or_default();
         let reach = CLAMP_SIGMAS * sigma;
         let history = self.history.iter().map(|v| (v - self.mean) / self.reach);
-        let clamped: Vec<f64> =
+        let with_history: Vec<f64> =
             history.chain(self.raw.iter().copied()).map(|v| v.clamp(centre - reach, centre + reach)).collect();
-        let adjusted = without_profile(&clamped, self.history.len(), self.slots_per_day);
-        let covered = adjusted[adjusted.len() - window..].iter().filter(|v| !v.is_nan()).count();
-        let adjusted = (covered >= MetricParams::points_needed(window)).then(|| level(adjusted, window));
-        Judgement { clamped: level(clamped[self.history.len()..].to_vec(), window), adjusted }
+        let clamped = Level::new(with_history[self.history.len()..].to_vec(), window);
+        Judgement { clamped, with_history, slots_per_day: self.slots_per_day, adjusted: OnceCell::new() }
     }
 
     /// Slots that are known before those of window and lag.
