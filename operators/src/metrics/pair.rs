@@ -3,7 +3,7 @@
 use super::params::{MetricParams, STANDS};
 use super::row::{Explained, Worth};
 use super::series::{Judged, Level, Prepared};
-use super::stats::{effective_points, pearson, pearson_without_largest};
+use super::stats::{effective_points, pearson, pearson_without_largest, pearsons};
 use kernels::{Pair, Side};
 use model::real::Real;
 
@@ -84,11 +84,10 @@ fn worth(x: &Judged, y: &Judged, window: usize, found: Option<(f64, usize)>) -> 
     Worth { coefficient: Real(r), effective_points: Real(effective) }
 }
 
-/// The levels on which a pair is judged at a lag, whether they are without their profile, and what `pearson` says of them.
+/// The levels on which a pair is judged at a lag, and what `pearson` says of them.
 struct Judging<'a> {
     x: &'a Level,
     y: &'a Level,
-    is_adjusted: bool,
     found: Option<(f64, usize)>,
 }
 
@@ -98,11 +97,11 @@ impl<'a> Judging<'a> {
         if let (Some(x), Some(y)) = (of_source.adjusted(), of_target.adjusted()) {
             let found = pearson_of(source, target, &x.level, &y.level, lag);
             if found.is_some_and(|(_, n)| n >= MetricParams::points_needed(target.window)) {
-                return Judging { x, y, is_adjusted: true, found };
+                return Judging { x, y, found };
             }
         }
         let (x, y) = (&of_source.clamped, &of_target.clamped);
-        Judging { x, y, is_adjusted: false, found: pearson_of(source, target, &x.level, &y.level, lag) }
+        Judging { x, y, found: pearson_of(source, target, &x.level, &y.level, lag) }
     }
 
     /// Slower than a tenth of the window: its level says nothing, only its changes do.
@@ -120,6 +119,38 @@ impl<'a> Judging<'a> {
     }
 }
 
+/// Everything that `pearson` says of a pair at one lag.
+struct Coefficients<'a> {
+    raw: Option<(f64, usize)>,
+    clamped: Option<(f64, usize)>,
+    /// Of the levels on which it is judged, which are without their profile if `is_adjusted`, and of their differences.
+    judging: Judging<'a>,
+    is_adjusted: bool,
+    differences: Option<(f64, usize)>,
+}
+
+impl<'a> Coefficients<'a> {
+    fn of(source: &'a Prepared, target: &'a Prepared, lag: usize) -> Coefficients<'a> {
+        let (of_source, of_target) = (source.judgement(), target.judgement());
+        let both = |x: &'a [f64], y: &'a [f64]| [source.window_of(x, lag), target.window_of(y, 0)];
+        let of_raw = both(&source.raw, &target.raw);
+        let (x, y) = (&of_source.clamped, &of_target.clamped);
+        let of_clamped = both(&x.level.values, &y.level.values);
+        if let (Some(x), Some(y)) = (of_source.adjusted(), of_target.adjusted()) {
+            let of_adjusted = both(&x.level.values, &y.level.values);
+            let of_differences = both(&x.differences().values, &y.differences().values);
+            let [raw, clamped, found, differences] = pearsons([of_raw, of_clamped, of_adjusted, of_differences]);
+            if found.is_some_and(|(_, n)| n >= MetricParams::points_needed(target.window)) {
+                return Coefficients { raw, clamped, judging: Judging { x, y, found }, is_adjusted: true, differences };
+            }
+        }
+        let of_differences = both(&x.differences().values, &y.differences().values);
+        let [raw, clamped, differences] = pearsons([of_raw, of_clamped, of_differences]);
+        let judging = Judging { x, y, found: clamped };
+        Coefficients { raw, clamped, judging, is_adjusted: false, differences }
+    }
+}
+
 /// r of the raw values, and the slots in common; `None` where too little is observed in both or one does not move.
 fn raw_r(source: &Prepared, target: &Prepared, lag: usize) -> Option<(f64, usize)> {
     let found = pearson(source.window_of(&source.raw, lag), target.window_of(&target.raw, 0));
@@ -129,16 +160,10 @@ fn raw_r(source: &Prepared, target: &Prepared, lag: usize) -> Option<(f64, usize
 /// The relation of `source` and `target` at one lag; `None` where too little is observed in both or one does not move.
 fn measure_directed(source: &Prepared, target: &Prepared, lag: usize, params: &MetricParams) -> Option<Measured> {
     let window = target.window;
-    let (r, points) = raw_r(source, target, lag)?;
-    let judging = Judging::of(source, target, lag);
-    let clamped = if judging.is_adjusted {
-        let (x, y) = (&source.judgement().clamped.level, &target.judgement().clamped.level);
-        pearson_of(source, target, x, y, lag)
-    } else {
-        judging.found
-    };
+    let Coefficients { raw, clamped, judging, is_adjusted, differences } = Coefficients::of(source, target, lag);
+    let (r, points) = raw.filter(|(_, points)| *points >= MetricParams::points_needed(window))?;
     let clamped_r = clamped.map_or(0.0, |(clamped_r, _)| clamped_r);
-    let adjusted_r = judging.found.filter(|_| judging.is_adjusted).map(|(r, _)| r);
+    let adjusted_r = judging.found.filter(|_| is_adjusted).map(|(r, _)| r);
     let explained = if r.abs() < params.leave() {
         None
     } else if rests_on_few(source, target, lag, r, clamped_r) {
@@ -153,7 +178,7 @@ fn measure_directed(source: &Prepared, target: &Prepared, lag: usize, params: &M
         points,
         clamped_r,
         level: judging.level(window),
-        differences: judging.differences(source, target, lag),
+        differences: worth(judging.x.differences(), judging.y.differences(), window, differences),
         drifts: judging.drifts(window),
         explained,
     })
@@ -191,11 +216,15 @@ fn rests_on_few(source: &Prepared, target: &Prepared, lag: usize, r: f64, clampe
         source.window_of(&source.judgement().clamped.level.values, lag),
         target.window_of(&target.judgement().clamped.level.values, 0),
     );
-    let seen_in = |part: usize| {
+    let of_part = |part: usize| {
         let range = part * x.len() / PARTS..(part + 1) * x.len() / PARTS;
-        pearson(&x[range.clone()], &y[range]).is_some_and(|(part_r, _)| part_r * r.signum() >= PART_STANDS)
+        [&x[range.clone()], &y[range]]
     };
-    (0..PARTS).filter(|part| seen_in(*part)).count() < PARTS_NEEDED
+    let parts: [[&[f64]; 2]; PARTS] = std::array::from_fn(of_part);
+    let is_even = x.len().is_multiple_of(PARTS);
+    let found = if is_even { pearsons(parts) } else { parts.map(|[x, y]| pearson(x, y)) };
+    let seen = found.iter().flatten().filter(|(part_r, _)| part_r * r.signum() >= PART_STANDS);
+    seen.count() < PARTS_NEEDED
 }
 
 /// Range of lags around `best` in which |r| stays within `slack` of its peak.

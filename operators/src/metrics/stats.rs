@@ -54,27 +54,81 @@ pub fn pearson(x: &[f64], y: &[f64]) -> Option<(f64, usize)> {
     r.is_finite().then_some((r.clamp(-1.0, 1.0), n))
 }
 
-/// Pearson's r without the `drop` slots whose products of deviations are largest; 0 when nothing is left that moves.
-pub fn pearson_without_largest(x: &[f64], y: &[f64], drop: usize) -> f64 {
-    let both: Vec<(f64, f64)> =
-        x.iter().zip(y).filter(|(a, b)| !a.is_nan() && !b.is_nan()).map(|(a, b)| (*a, *b)).collect();
-    let n = both.len() as f64;
-    let mean_x = both.iter().map(|p| p.0).sum::<f64>() / n;
-    let mean_y = both.iter().map(|p| p.1).sum::<f64>() / n;
-    let product = |i: usize| ((both[i].0 - mean_x) * (both[i].1 - mean_y)).abs();
-    // the largest so far, in descending order; of equal ones the earlier
-    let mut largest: Vec<(f64, usize)> = Vec::with_capacity(drop + 1);
-    for (i, one) in (0..both.len()).map(|i| (i, product(i))) {
-        let place = largest.partition_point(|(other, _)| other.total_cmp(&one).is_ge());
-        if place < drop {
-            largest.insert(place, (one, i));
-            largest.truncate(drop);
+/// [`pearson`] of several pairs of slices of one length, bit for bit: each sum adds the same numbers in the same order. Alone a
+/// sum waits for its last addition; several are added up side by side.
+///
+/// # Panics
+/// When a slice is shorter than the first.
+///
+/// ```
+/// use coral_operators::metrics::stats::{pearson, pearsons};
+/// let (x, y, z) = ([1.0, 2.0, 4.0, f64::NAN], [2.0, 1.0, 3.0, 1.0], [0.5, 0.5, 0.5, 0.5]);
+/// assert_eq!(pearsons([[&x, &y], [&y, &x], [&x, &z]]), [pearson(&x, &y), pearson(&y, &x), None]);
+/// ```
+pub fn pearsons<const N: usize>(pairs: [[&[f64]; 2]; N]) -> [Option<(f64, usize)>; N] {
+    let slots = pairs.first().map_or(0, |[x, _]| x.len());
+    let pairs = pairs.map(|[x, y]| (&x[..slots], &y[..slots]));
+    // a missing value adds 0, which changes no sum that began as 0
+    let (mut n, mut sum_x, mut sum_y) = ([0_usize; N], [0.0; N], [0.0; N]);
+    for slot in 0..slots {
+        for (k, (x, y)) in pairs.iter().enumerate() {
+            let (a, b) = (x[slot], y[slot]);
+            let is_seen = !a.is_nan() & !b.is_nan();
+            n[k] += usize::from(is_seen);
+            sum_x[k] += if is_seen { a } else { 0.0 };
+            sum_y[k] += if is_seen { b } else { 0.0 };
         }
     }
-    let is_left = |i: &usize| !largest.iter().any(|(_, dropped)| dropped == i);
-    let rest: Vec<usize> = (0..both.len()).filter(is_left).collect();
-    let left_x: Vec<f64> = rest.iter().map(|i| both[*i].0).collect();
-    let left_y: Vec<f64> = rest.iter().map(|i| both[*i].1).collect();
+    let means: [(f64, f64); N] = std::array::from_fn(|k| (sum_x[k] / n[k] as f64, sum_y[k] / n[k] as f64));
+    let mut sums = [[0.0; 5]; N];
+    for slot in 0..slots {
+        for ((x, y), ((mean_x, mean_y), sums)) in pairs.iter().zip(means.iter().zip(&mut sums)) {
+            let (a, b) = (x[slot], y[slot]);
+            let is_seen = !a.is_nan() & !b.is_nan();
+            let (a, b, dx, dy) = if is_seen { (a, b, a - mean_x, b - mean_y) } else { (0.0, 0.0, 0.0, 0.0) };
+            let products = [dx * dx, dy * dy, dx * dy, a * a, b * b];
+            sums.iter_mut().zip(products).for_each(|(sum, product)| *sum += product);
+        }
+    }
+    std::array::from_fn(|k| {
+        let [xx, yy, xy, raw_x, raw_y] = sums[k];
+        if n[k] < 3 || !varies(xx, raw_x) || !varies(yy, raw_y) {
+            return None;
+        }
+        let r = xy / (xx.sqrt() * yy.sqrt());
+        r.is_finite().then_some((r.clamp(-1.0, 1.0), n[k]))
+    })
+}
+
+/// Pearson's r without the `drop` slots whose products of deviations are largest; 0 when nothing is left that moves.
+pub fn pearson_without_largest(x: &[f64], y: &[f64], drop: usize) -> f64 {
+    let both = || x.iter().zip(y).filter(|(a, b)| !a.is_nan() && !b.is_nan());
+    let (mut n, mut sum_x, mut sum_y) = (0_usize, 0.0, 0.0);
+    for (a, b) in both() {
+        n += 1;
+        sum_x += a;
+        sum_y += b;
+    }
+    let (mean_x, mean_y) = (sum_x / n as f64, sum_y / n as f64);
+    // the largest so far, in descending order; of equal ones the earlier
+    let mut largest: Vec<(f64, usize)> = Vec::with_capacity(drop + 1);
+    for (i, (a, b)) in both().enumerate() {
+        let one = ((a - mean_x) * (b - mean_y)).abs();
+        if largest.len() == drop && largest.last().is_none_or(|(least, _)| least.total_cmp(&one).is_ge()) {
+            continue;
+        }
+        let place = largest.partition_point(|(other, _)| other.total_cmp(&one).is_ge());
+        largest.insert(place, (one, i));
+        largest.truncate(drop);
+    }
+    let is_left = |i: usize| !largest.iter().any(|(_, dropped)| *dropped == i);
+    let (mut left_x, mut left_y) = (Vec::with_capacity(n), Vec::with_capacity(n));
+    for (i, (a, b)) in both().enumerate() {
+        if is_left(i) {
+            left_x.push(*a);
+            left_y.push(*b);
+        }
+    }
     pearson(&left_x, &left_y).map_or(0.0, |(r, _)| r)
 }
 
@@ -206,4 +260,58 @@ pub fn p_value(r: f64, effective: f64, lags: usize) -> f64 {
     }
     let z = r.abs().min(1.0 - 1e-15).atanh() * (effective - 3.0).sqrt();
     (lags as f64 * libm::erfc(z / std::f64::consts::SQRT_2)).min(1.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::tests::Random;
+
+    /// Values of very different size, with gaps, zeros of both signs and constant stretches.
+    fn values(random: &mut Random, slots: usize) -> Vec<f64> {
+        let scale = 10f64.powi(random.below(9) as i32 - 4);
+        let (gaps, kind) = (random.uniform() * 0.3, random.below(6));
+        (0..slots)
+            .map(|slot| match kind {
+                _ if random.chance(gaps) => f64::NAN,
+                0 => 7.0,
+                1 => -0.0,
+                2 if slot % 50 < 40 => 0.0,
+                3 => scale * random.normal() + 1e6,
+                _ => scale * random.normal(),
+            })
+            .collect()
+    }
+
+    #[test]
+    fn several_together_have_the_bits_of_each_by_itself() {
+        let mut random = Random(3);
+        let bits = |found: Option<(f64, usize)>| found.map(|(r, n)| (r.to_bits(), n));
+        let mut defined = 0;
+        for _ in 0..300 {
+            let slots = random.below(120);
+            let all: Vec<Vec<f64>> = (0..4).map(|_| values(&mut random, slots)).collect();
+            let pairs = [[0, 1], [2, 1], [3, 0], [2, 2]].map(|pair| pair.map(|one| all[one].as_slice()));
+            let alone = pairs.map(|[x, y]| bits(pearson(x, y)));
+            assert_eq!(pearsons(pairs).map(bits), alone);
+            defined += alone.iter().flatten().count();
+        }
+        assert!(defined > 300, "{defined}");
+    }
+
+    #[test]
+    fn the_largest_products_are_left_out_and_of_equal_ones_the_earlier() {
+        let x = [1.0, -1.0, 9.0, 2.0, f64::NAN, -2.0, 9.0, 0.5];
+        let y = [0.9, -1.2, 9.0, -2.0, 3.0, 1.0, 9.0, 0.7];
+        let without = |dropped: &[usize]| {
+            let left = |values: &[f64]| -> Vec<f64> {
+                values.iter().enumerate().filter(|(i, _)| !dropped.contains(i)).map(|(_, v)| *v).collect()
+            };
+            pearson(&left(&x), &left(&y)).map_or(0.0, |(r, _)| r)
+        };
+        assert_eq!(pearson_without_largest(&x, &y, 0), without(&[]));
+        assert_eq!(pearson_without_largest(&x, &y, 1), without(&[2]));
+        assert_eq!(pearson_without_largest(&x, &y, 2), without(&[2, 6]));
+        assert_eq!(pearson_without_largest(&x[..2], &y[..2], 3), 0.0);
+    }
 }
