@@ -169,7 +169,7 @@ fn series(count: usize, gaps: f64) -> Vec<Prepared> {
     let common: Vec<f64> = (0..SLOTS + 60).map(|_| uniform() - 0.5).collect();
     let step = STEPS_MS[0];
     let one = |number: usize| {
-        let (mut slow, mut track) = (0.0, Track::new());
+        let (mut slow, mut track) = (0.0, Track::default());
         for slot in 0..SLOTS {
             let fresh = (0..6).map(|_| uniform()).sum::<f64>() - 3.0;
             slow = 0.95 * slow + fresh;

@@ -1,6 +1,7 @@
 //! `Align`: one winner per metric bucket, and its correlated value.
 
 use super::block::{MetricBlock, Sample};
+use super::by_time::ByTime;
 use model::columns::{MetricColumns, MetricRow};
 use model::metric::{MetricPoint, SeriesKey};
 use model::series::SeriesId;
@@ -9,12 +10,64 @@ use model::time::TimeMs;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// The states of a bucket, each with how often it was received; mostly one.
-type Versions = Vec<((SeriesId, Statistics), i64)>;
+/// A state of a bucket, with the application and environment that it came with.
+type Version = (SeriesId, Statistics);
 
-/// Bytes of a kept row, at most: half of a node of a tree may be empty, and its one version is an allocation of its own.
-pub const ROW_BYTES: u64 =
-    2 * (size_of::<TimeMs>() + size_of::<Versions>()) as u64 + size_of::<((SeriesId, Statistics), i64)>() as u64 + 16;
+/// The states of a bucket, each with how often it was received.
+#[derive(Debug)]
+enum Versions {
+    /// Mostly it is one.
+    One((Version, i64)),
+    Several(Vec<(Version, i64)>),
+}
+
+impl Default for Versions {
+    fn default() -> Versions {
+        Versions::Several(Vec::new())
+    }
+}
+
+impl Versions {
+    fn all(&self) -> &[(Version, i64)] {
+        match self {
+            Versions::One(one) => std::slice::from_ref(one),
+            Versions::Several(all) => all,
+        }
+    }
+
+    /// Counts a version in or out.
+    fn count(&mut self, version: Version, diff: i64) {
+        let is_it = |known: &Version| known.0 == version.0 && known.1.rank() == version.1.rank();
+        match self {
+            Versions::One((known, count)) if is_it(known) => *count += diff,
+            Versions::One(one) => *self = Versions::Several(vec![*one, (version, diff)]),
+            Versions::Several(all) if all.is_empty() => *self = Versions::One((version, diff)),
+            Versions::Several(all) => match all.iter_mut().find(|(known, _)| is_it(known)) {
+                Some((_, count)) => *count += diff,
+                None => all.push((version, diff)),
+            },
+        }
+    }
+
+    /// Without those that are no longer received.
+    fn tidied(self) -> Versions {
+        match self {
+            Versions::One((_, 0)) => Versions::default(),
+            Versions::Several(mut all) => {
+                all.retain(|(_, count)| *count != 0);
+                if let [one] = all.as_slice() {
+                    return Versions::One(*one);
+                }
+                all.shrink_to_fit();
+                Versions::Several(all)
+            }
+            one => one,
+        }
+    }
+}
+
+/// Bytes of a kept row, with some room at the end of a day.
+pub const ROW_BYTES: u64 = size_of::<(i64, Versions)>() as u64 * 9 / 8;
 
 /// What makes rows versions of one another, apart from the time: application and environment do not.
 type Bucket = (&'static SeriesKey, Option<u32>);
@@ -22,7 +75,7 @@ type Bucket = (&'static SeriesKey, Option<u32>);
 /// Rows of every bucket, so that a retraction restores the loser.
 #[derive(Debug, Default)]
 pub struct Align {
-    tracks: Vec<BTreeMap<TimeMs, Versions>>,
+    tracks: Vec<ByTime<Versions>>,
     /// The track of each bucket.
     places: BTreeMap<Bucket, usize>,
     /// The same by the number of the series, where it is known.
@@ -36,7 +89,7 @@ fn winner(at: TimeMs, versions: &Versions) -> Option<Sample> {
         let series = series.series();
         (statistics.rank(), &series.application_name, &series.environment)
     };
-    let present = versions.iter().filter(|(_, n)| *n > 0).map(|(version, _)| version);
+    let present = versions.all().iter().filter(|(_, n)| *n > 0).map(|(version, _)| version);
     let (series, best) = present.max_by(|a, b| rank(a).cmp(&rank(b)))?;
     Some(Sample { series: *series, at, value: best.value()?, weight: best.count().unwrap_or(1).max(1) })
 }
@@ -87,26 +140,19 @@ impl Align {
             let (place, at, ..) = rows[0];
             let track = &mut self.tracks[place];
             // nearly always: one row of a bucket that is new
-            let versions = track.entry(at).or_default();
+            let versions = track.entry(at.0);
             let old = winner(at, versions);
             for (.., row, diff) in rows {
-                let version = (row.series(), *row.statistics());
-                let is_it = |known: &(SeriesId, Statistics)| known.0 == version.0 && known.1.rank() == version.1.rank();
-                match versions.iter_mut().find(|(known, _)| is_it(known)) {
-                    Some((_, count)) => *count += diff,
-                    None => versions.push((version, *diff)),
-                }
+                versions.count((row.series(), *row.statistics()), *diff);
             }
-            versions.retain(|(_, count)| *count != 0);
-            let new = winner(at, versions);
+            *versions = std::mem::take(versions).tidied();
+            let (new, is_gone) = (winner(at, versions), versions.all().is_empty());
             if old != new {
                 out.extend(old.map(|sample| (sample, -1)));
                 out.extend(new.map(|sample| (sample, 1)));
             }
-            if versions.is_empty() {
-                track.remove(&at);
-            } else {
-                versions.shrink_to_fit();
+            if is_gone {
+                track.remove(at.0);
             }
         }
         out.sort_unstable();
@@ -121,7 +167,7 @@ impl Align {
         let tracks = &mut self.tracks;
         let names = series.series();
         let place = *self.places.entry((&names.key, names.interval_seconds)).or_insert_with(|| {
-            tracks.push(BTreeMap::new());
+            tracks.push(ByTime::default());
             tracks.len() - 1
         });
         self.known.resize(self.known.len().max(series.index() + 1), None);
@@ -132,20 +178,18 @@ impl Align {
     /// Drops rows before `time`. Their samples are not retracted: nothing uses them any more.
     pub fn forget_before(&mut self, time: TimeMs) {
         for track in &mut self.tracks {
-            if track.first_key_value().is_some_and(|(at, _)| *at < time) {
-                *track = track.split_off(&time);
-            }
+            track.forget_before(time.0);
         }
     }
 
     /// Rows held.
     pub fn len(&self) -> usize {
-        self.tracks.iter().flat_map(BTreeMap::values).map(Vec::len).sum()
+        self.tracks.iter().flat_map(ByTime::rows).map(|versions| versions.all().len()).sum()
     }
 
     /// Whether no row is held.
     pub fn is_empty(&self) -> bool {
-        self.tracks.iter().all(BTreeMap::is_empty)
+        self.tracks.iter().all(ByTime::is_empty)
     }
 }
 

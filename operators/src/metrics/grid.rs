@@ -1,5 +1,6 @@
 //! The grid: the native interval of a series, and its samples as one number per slot.
 
+use super::by_time::ByTime;
 use super::params::{COVERAGE_MIN, MetricParams, STEPS_MS};
 use model::series::SeriesId;
 use model::time::SECOND_MS;
@@ -17,10 +18,10 @@ pub struct Kept {
 }
 
 /// Samples of one series at one interval, by time in ms.
-pub type Track = BTreeMap<i64, Kept>;
+pub type Track = ByTime<Kept>;
 
-/// Bytes of a kept sample, at most: half of a node of a tree may be empty.
-pub const SAMPLE_BYTES: u64 = 2 * (size_of::<i64>() + size_of::<Kept>()) as u64;
+/// Bytes of a kept sample, with some room at the end of a day.
+pub const SAMPLE_BYTES: u64 = size_of::<(i64, Kept)>() as u64 * 9 / 8;
 
 /// Grid step of a declared interval: the finest step that is not finer; `None` beyond one hour.
 ///
@@ -54,7 +55,7 @@ pub fn native<'a>(
     let from = at_ms - params.range_ms();
     let mut choices: Vec<(i64, bool, Option<u32>, &Track)> = Vec::new();
     for (interval, track) in tracks {
-        let mut times = track.range(from + 1..=at_ms).map(|(t, _)| *t).peekable();
+        let mut times = track.range(from + 1..=at_ms).map(|(t, _)| t).peekable();
         if times.peek().is_none() {
             continue;
         }

@@ -87,7 +87,7 @@ impl Held {
             let kept = Kept { value: sample.value.0, weight: sample.weight, series: sample.series };
             tracks.entry(interval_seconds).or_default().insert(at_ms, kept);
         } else if let Some(track) = tracks.get_mut(&interval_seconds) {
-            track.remove(&at_ms);
+            track.remove(at_ms);
             if track.is_empty() {
                 tracks.remove(&interval_seconds);
             }
@@ -128,9 +128,7 @@ impl Held {
     pub fn forget_before(&mut self, time: TimeMs) {
         for series in &mut self.series {
             series.tracks.retain(|_, track| {
-                if track.first_key_value().is_some_and(|(at, _)| *at < time.0) {
-                    *track = track.split_off(&time.0);
-                }
+                track.forget_before(time.0);
                 !track.is_empty()
             });
         }
@@ -217,7 +215,7 @@ struct Native {
 impl Native {
     fn seen(self, key: &'static SeriesKey, track: &Track, at: TimeMs, on: BTreeMap<i64, Prepared>) -> Seen {
         let Native { place, native_ms, interval } = self;
-        let latest = track.range(..=at.0).next_back().map(|(_, kept)| kept.series).unwrap_or_default();
+        let latest = track.last_until(at.0).map(|(_, kept)| kept.series).unwrap_or_default();
         Seen { place, key, latest, native_ms, interval, on }
     }
 }

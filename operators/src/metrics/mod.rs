@@ -6,6 +6,7 @@
 //! | `memory` | what is taken of memory, known before it is taken |
 //! | `align` | one winner per bucket, and the number of it that is correlated |
 //! | `block` | rows and samples between workers |
+//! | `by_time` | rows of a series by time, in one piece of memory a day |
 //! | `grid` | native intervals, slots, downsampling |
 //! | `stats` | Pearson's r, autocorrelation, effective sample size, p-values, robust scale |
 //! | `series` | a series at one instant: centred, clamped, without its daily profile |
@@ -38,6 +39,7 @@
 pub mod align;
 pub mod block;
 mod bounds;
+pub mod by_time;
 mod causes;
 pub mod evidence;
 pub mod fdr;

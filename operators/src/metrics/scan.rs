@@ -307,10 +307,10 @@ mod tests {
         scan.forget_before(TimeMs(3 * MINUTE_MS));
         assert_eq!((scan.held.count(), scan.len()), (1, 2));
         let environment = |minute: i64| {
-            let kept = scan.held.series(0).tracks[&Some(60)][&(minute * MINUTE_MS)];
-            kept.series.series().environment.as_str()
+            let kept = scan.held.series(0).tracks[&Some(60)].get(minute * MINUTE_MS);
+            kept.map(|kept| kept.series.series().environment.as_str())
         };
-        assert_eq!((environment(3), environment(4)), ("production", "test"));
+        assert_eq!((environment(3), environment(4)), (Some("production"), Some("test")));
         scan.apply(vec![(sample(4, "test").0, -1), (sample(3, "production").0, -1)]);
         assert!(scan.is_empty());
     }

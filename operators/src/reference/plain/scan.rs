@@ -119,7 +119,7 @@ impl PlainScan {
             let kept = Kept { value: sample.value.0, weight: sample.weight, series: sample.series };
             tracks.entry(interval_seconds).or_default().insert(at_ms, kept);
         } else if let Some(track) = tracks.get_mut(&interval_seconds) {
-            track.remove(&at_ms);
+            track.remove(at_ms);
             if track.is_empty() {
                 tracks.remove(&interval_seconds);
             }
@@ -150,9 +150,7 @@ impl PlainScan {
         self.calls.forget_before(time);
         for series in &mut self.series {
             series.tracks.retain(|_, track| {
-                if track.first_key_value().is_some_and(|(at, _)| *at < time.0) {
-                    *track = track.split_off(&time.0);
-                }
+                track.forget_before(time.0);
                 !track.is_empty()
             });
         }
@@ -224,7 +222,7 @@ impl PlainScan {
             .collect();
         let steps: BTreeSet<i64> = natives.iter().map(|(_, (step, _, _))| *step).collect();
         let see = |(place, (native_ms, _, track)): (usize, (i64, Option<u32>, &Track))| {
-            let latest = track.range(..=at.0).next_back().map(|(_, kept)| kept.series).unwrap_or_default();
+            let latest = track.last_until(at.0).map(|(_, kept)| kept.series).unwrap_or_default();
             let prepared = |step: &i64| PlainSeries::new(track, &self.params, *step, at.0).map(|p| (*step, p));
             let (key, on) = (self.series[place].key, steps.range(native_ms..).filter_map(prepared).collect());
             Seen { place, key, latest, native_ms, on }
