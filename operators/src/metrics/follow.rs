@@ -44,16 +44,21 @@ pub fn measure_followed(
         return;
     }
     let ends: BTreeSet<Place> = missing.iter().flat_map(|((a, b), ..)| [*a, *b]).collect();
-    let any_simultaneous = missing.iter().any(|(.., simultaneous)| *simultaneous);
-    let is_wanted =
-        |place: Place, key: &SeriesKey| ends.contains(&place) || any_simultaneous && is_demand(&key.metric_name);
-    let looked_at = if known.is_some() { Vec::new() } else { held.see(params, at, is_wanted) };
+    // steps on which it matters what the fleet shares; of a closed instant that is kept
+    let shared: BTreeSet<i64> =
+        missing.iter().filter(|(.., simultaneous)| *simultaneous).map(|(_, step_ms, ..)| *step_ms).collect();
+    let is_present = known.is_some();
+    let mut fleets = std::mem::take(&mut instant.fleets);
+    let builds = shared.iter().any(|step_ms| is_present || !fleets.contains_key(step_ms));
+    let is_wanted = |place: Place, key: &SeriesKey| ends.contains(&place) || builds && is_demand(&key.metric_name);
+    let looked_at = if is_present { Vec::new() } else { held.see(params, at, is_wanted) };
     let seen: Vec<&Seen> = known.unwrap_or(&looked_at).iter().filter(|seen| is_wanted(seen.place, seen.key)).collect();
-    let mut fleets: BTreeMap<i64, Fleet> = BTreeMap::new();
-    // nothing else asks what the fleet shares
-    for series in seen.iter().filter(|series| any_simultaneous && is_demand(&series.key.metric_name)) {
-        for (step, prepared) in &series.on {
-            fleets.entry(*step).or_default().add(&series.key.colony_id, prepared);
+    if builds {
+        fleets = shared.iter().map(|step_ms| (*step_ms, Fleet::default())).collect();
+        for series in seen.iter().filter(|series| is_demand(&series.key.metric_name)) {
+            for (step, prepared) in &series.on {
+                fleets.entry(*step).or_default().add(&series.key.colony_id, prepared);
+            }
         }
     }
     let by_place: BTreeMap<Place, &Seen> = seen.iter().map(|series| (series.place, *series)).collect();
@@ -62,6 +67,10 @@ pub fn measure_followed(
         let fleet = fleets.get(&step_ms).filter(|_| simultaneous);
         let measured = measure_pair(a, b, step_ms, lag, fleet.map(|fleet| (fleet, calls)), params);
         instant.windows.insert((pair, lag), Window { simultaneous, measured });
+    }
+    if !is_present {
+        fleets.values_mut().for_each(Fleet::forget_modes);
+        instant.fleets = fleets;
     }
 }
 

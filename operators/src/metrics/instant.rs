@@ -2,6 +2,7 @@
 
 use super::held::{Place, Seen};
 use super::instants::Role;
+use super::load::Fleet;
 use super::pair::{Measured, PairResult};
 use super::row::MetricScanRow;
 use super::screen::Screened;
@@ -47,6 +48,8 @@ pub struct Instant {
     candidates: u64,
     /// The followed pairs, each lag measured once.
     pub windows: BTreeMap<(Pair, i64), Window>,
+    /// The demand of the fleet, by step; empty until it is needed.
+    pub fleets: BTreeMap<i64, Fleet>,
     /// Series whose samples changed inside the range since it was screened; all of them at first.
     pub changed: BTreeSet<Place>,
     /// Whether it has been screened.

@@ -16,7 +16,7 @@ use super::stats::{Acf, autocorrelation, effective_points, p_value, pearson};
 use crate::calls::{Partners, are_linked};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::rc::Rc;
+use std::sync::Arc;
 
 /// Longest lag, in steps, that is still simultaneous.
 const SIMULTANEOUS_STEPS: i64 = 1;
@@ -45,7 +45,7 @@ struct Mode {
 pub struct Fleet {
     colonies: BTreeMap<String, Sums>,
     /// By the two colonies that are left out; `None` when fewer than two others report demand.
-    modes: RefCell<BTreeMap<[String; 2], Option<Rc<Mode>>>>,
+    modes: RefCell<BTreeMap<[String; 2], Option<Arc<Mode>>>>,
 }
 
 /// One end of a pair.
@@ -80,15 +80,20 @@ impl Fleet {
         }
     }
 
+    /// Drops what is kept for the next pair: it takes more than the demand itself.
+    pub fn forget_modes(&mut self) {
+        self.modes.get_mut().clear();
+    }
+
     /// The mode without two colonies, over windows of so many slots.
-    fn mode_without(&self, left_out: [&str; 2], window: usize) -> Option<Rc<Mode>> {
+    fn mode_without(&self, left_out: [&str; 2], window: usize) -> Option<Arc<Mode>> {
         let key = left_out.map(str::to_owned);
         if let Some(known) = self.modes.borrow().get(&key) {
             return known.clone();
         }
         let mode = self.values_without(left_out).map(|values| {
             let acf = autocorrelation(&values[values.len() - window..]);
-            Rc::new(Mode { values, acf })
+            Arc::new(Mode { values, acf })
         });
         let mut modes = self.modes.borrow_mut();
         if modes.len() >= MODES_MAX {

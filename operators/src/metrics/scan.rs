@@ -187,6 +187,7 @@ impl MetricScan {
         // the demand of the fleet is part of what is measured of any pair
         if changed.iter().any(|place| is_demand(&self.held.series(*place).key.metric_name)) {
             instant.windows.clear();
+            instant.fleets.clear();
         }
         instant.update(&seen, &changed, screened);
         seen
