@@ -16,8 +16,11 @@ use std::collections::BTreeMap;
 const AGE_MAX: usize = 104;
 /// Newest slots whose samples may still change.
 const TAIL: usize = 4;
-/// Each pair is screened every so many slots, so that not many of one age come due together.
-const PERIOD: i64 = 96;
+/// Series are in so many blocks, and each slot the pairs of two blocks are screened in any case: so not many of one age
+/// come due together, and few series take part.
+const BLOCKS: usize = 13;
+/// Pairs of blocks, and slots until it is the turn of the same again.
+const PERIOD: i64 = (BLOCKS * (BLOCKS + 1) / 2) as i64;
 /// What came and went is summed up for ages that are multiples of this.
 const AGES: usize = 8;
 /// Least part of the mean square of a series that must be the spread of its windows, for a bound to be used.
@@ -87,6 +90,13 @@ fn entry_of(a: Place, b: Place) -> usize {
     high * high.saturating_sub(1) / 2 + low
 }
 
+/// In which slot of a period a pair is screened.
+fn turn_of(a: Place, b: Place) -> i64 {
+    let (a, b) = (a % BLOCKS, b % BLOCKS);
+    let (low, high) = (a.min(b), a.max(b));
+    (high * (high + 1) / 2 + low) as i64
+}
+
 impl Bounds {
     /// A sample of a series came or went.
     pub fn change(&mut self, place: Place, at_ms: i64) {
@@ -126,7 +136,7 @@ impl Bounds {
         let (Some(Some(one)), Some(Some(other))) = (grid.series.get(a), grid.series.get(b)) else { return true };
         let of = |own: &Own| own.since.get(usize::try_from(age).unwrap_or(usize::MAX)).copied();
         let (Some(first), Some(second)) = (of(one), of(other)) else { return true };
-        if age > 0 && (a as i64 - grid.slot) % PERIOD == 0 {
+        if age > 0 && turn_of(a, b) == grid.slot.rem_euclid(PERIOD) {
             return true;
         }
         let points_min = MetricParams::points_needed(params.window_slots(step_ms));
@@ -244,6 +254,29 @@ impl Own {
             } else {
                 Change { gone: f32::INFINITY, come: f32::INFINITY }
             };
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_pair_has_its_turn_before_it_is_too_old_and_a_turn_is_of_few_series() {
+        assert!(PERIOD <= AGE_MAX as i64);
+        let count = 130;
+        let mut turns: BTreeMap<i64, Vec<(Place, Place)>> = BTreeMap::new();
+        for (a, b) in (0..count).flat_map(|a| (0..a).map(move |b| (a, b))) {
+            assert_eq!(turn_of(a, b), turn_of(b, a));
+            turns.entry(turn_of(a, b)).or_default().push((a, b));
+        }
+        assert_eq!(turns.len() as i64, PERIOD);
+        for (turn, pairs) in &turns {
+            assert!((0..PERIOD).contains(turn));
+            let series: std::collections::BTreeSet<Place> = pairs.iter().flat_map(|(a, b)| [*a, *b]).collect();
+            assert!(series.len() <= 2 * count / BLOCKS, "{} series", series.len());
+            assert!(pairs.len() <= (count / BLOCKS).pow(2), "{} pairs", pairs.len());
         }
     }
 }
