@@ -58,8 +58,8 @@ pub struct Instant {
     pub role: Role,
     /// What there is at it.
     pub supply: Supply,
-    /// Rows last emitted, sorted.
-    pub rows: Vec<MetricScanRow>,
+    /// Rows last emitted, each by its pair, and what was tested.
+    pub rows: BTreeMap<Option<Pair>, MetricScanRow>,
 }
 
 impl Instant {
@@ -104,6 +104,13 @@ impl Instant {
     pub fn latest(&self, place: Place) -> Option<SeriesId> {
         Some(self.series.get(&place)?.latest)
     }
+}
+
+/// The pairs that are followed otherwise than before, or no longer, or now.
+pub fn moved(before: &Followed, after: &Followed) -> BTreeSet<Pair> {
+    let gone = before.iter().filter(|(pair, lags)| after.get(*pair) != Some(*lags));
+    let come = after.iter().filter(|(pair, lags)| before.get(*pair) != Some(*lags));
+    gone.chain(come).map(|(pair, _)| *pair).collect()
 }
 
 /// The lags at which each pair is followed: on the grid of the latest instant at which it could be computed.

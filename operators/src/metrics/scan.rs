@@ -8,10 +8,10 @@
 
 use super::block::Sample;
 use super::bounds::Bounds;
-use super::follow::measure_followed;
+use super::follow::Following;
 use super::grid::{native, resample};
 use super::held::{Held, Place, Seen};
-use super::instant::{Followed, Instant, Pair, follow};
+use super::instant::{Followed, Instant, Pair, follow, moved};
 use super::instants::{Role, instants};
 use super::kinds::is_demand;
 use super::params::MetricParams;
@@ -124,7 +124,7 @@ impl MetricScan {
         let gone: Vec<TimeMs> = self.instants.keys().copied().filter(|at| !wanted.contains(at)).collect();
         for at in gone {
             let rows = self.instants.remove(&at).map(|instant| instant.rows).unwrap_or_default();
-            out.extend(rows.into_iter().map(|row| (row, -1)));
+            out.extend(rows.into_values().map(|row| (row, -1)));
         }
         self.screened = 0;
         let (mut touched, mut seen_now) = (BTreeSet::new(), None);
@@ -139,17 +139,19 @@ impl MetricScan {
         }
         let has_other_calls = self.call_again(now);
         let followed = follow(&self.instants);
-        let all_as_before = followed == self.followed && !has_other_calls;
+        let moved = moved(&self.followed, &followed);
         self.followed = followed;
         for at in wanted {
             let mut instant = self.instants.remove(&at).unwrap_or_default();
             let role = Role::of(at, current);
-            if !all_as_before || touched.contains(&at) || instant.role != role {
+            let is_other = has_other_calls || touched.contains(&at) || instant.role != role;
+            if is_other || !moved.is_empty() {
                 instant.role = role;
-                let seen = seen_now.as_deref().filter(|_| role == Role::Current);
-                measure_followed(&self.held, &self.calls, &self.followed, &self.params, at, seen, &mut instant);
-                let rows = self.rows(at, &instant);
-                replace(&mut instant.rows, rows, &mut out);
+                let only = (!is_other).then_some(&moved);
+                let (held, calls, followed, params) = (&self.held, &self.calls, &self.followed, &self.params);
+                let known = seen_now.as_deref().filter(|_| role == Role::Current);
+                Following { held, calls, followed, only, params, at, known }.measure(&mut instant);
+                self.renew(at, only, &mut instant, &mut out);
             }
             self.instants.insert(at, instant);
         }
@@ -193,20 +195,43 @@ impl MetricScan {
         seen
     }
 
-    fn rows(&self, at: TimeMs, instant: &Instant) -> Vec<MetricScanRow> {
-        let mut rows = Vec::new();
-        for (pair, (step_ms, lags)) in &self.followed {
-            match instant.step_of(*pair).filter(|step| step == step_ms) {
-                Some(_) => rows.extend(self.pair_row(at, instant, *pair, *step_ms, lags)),
-                None if instant.role.is_shown() => rows.push(self.missing_row(at, *pair, *step_ms)),
-                None => {}
+    /// Makes the rows of an instant, all of them or those of some pairs, and reports what changed.
+    fn renew(
+        &self,
+        at: TimeMs,
+        only: Option<&BTreeSet<Pair>>,
+        instant: &mut Instant,
+        out: &mut Vec<(MetricScanRow, i64)>,
+    ) {
+        let pairs: BTreeSet<Pair> = match only {
+            Some(pairs) => pairs.clone(),
+            None => self.followed.keys().chain(instant.rows.keys().flatten()).copied().collect(),
+        };
+        let rows = pairs.into_iter().map(|pair| (Some(pair), self.row(at, instant, pair)));
+        let rows: Vec<_> = rows.chain([(None, Some(self.tested_row(at, instant)))]).collect();
+        for (key, new) in rows {
+            if instant.rows.get(&key) == new.as_ref() {
+                continue;
+            }
+            out.extend(instant.rows.remove(&key).map(|row| (row, -1)));
+            if let Some(row) = new {
+                out.push((row.clone(), 1));
+                instant.rows.insert(key, row);
             }
         }
-        let (pairs, current) = (instant.pairs(), instant.role == Role::Current);
-        let shard = self.shard.index as u64;
-        rows.push(MetricScanRow::Tested(TestedRow { at, current, shard, pairs, supply: instant.supply }));
-        rows.sort_unstable();
-        rows
+    }
+
+    fn row(&self, at: TimeMs, instant: &Instant, pair: Pair) -> Option<MetricScanRow> {
+        let (step_ms, lags) = self.followed.get(&pair)?;
+        if instant.step_of(pair) == Some(*step_ms) {
+            return self.pair_row(at, instant, pair, *step_ms, lags);
+        }
+        instant.role.is_shown().then(|| self.missing_row(at, pair, *step_ms))
+    }
+
+    fn tested_row(&self, at: TimeMs, instant: &Instant) -> MetricScanRow {
+        let (pairs, current, shard) = (instant.pairs(), instant.role == Role::Current, self.shard.index as u64);
+        MetricScanRow::Tested(TestedRow { at, current, shard, pairs, supply: instant.supply })
     }
 
     fn pair_row(
@@ -274,13 +299,6 @@ impl MetricScan {
 /// Application and environment.
 fn identity(series: SeriesId) -> (String, String) {
     (series.application_name.clone(), series.environment.clone())
-}
-
-/// Puts `new` in the place of `old`, both sorted, and reports what changed.
-fn replace(old: &mut Vec<MetricScanRow>, new: Vec<MetricScanRow>, out: &mut Vec<(MetricScanRow, i64)>) {
-    let before = std::mem::replace(old, new);
-    out.extend(before.iter().filter(|row| old.binary_search(row).is_err()).map(|row| (row.clone(), -1)));
-    out.extend(old.iter().filter(|row| before.binary_search(row).is_err()).map(|row| (row.clone(), 1)));
 }
 
 #[cfg(test)]
