@@ -6,6 +6,7 @@
 
 mod stopwatch;
 
+use coral_operators::metrics::memory::{Amount, MetricMemory};
 use coral_operators::metrics::{Align, MetricParams, MetricScan, MetricScanRow, MetricVerdict, Sample};
 use coral_operators::reference::plain::PlainScan;
 use coral_operators::shard::Shard;
@@ -108,10 +109,12 @@ fn live(count: usize, minutes: usize, gaps: f64) {
         (0..minutes).map(|minute| shares.iter().map(|share| share.1[minute]).fold(0.0, f64::max)).collect();
     let halves: Vec<f64> = shares.iter().map(|share| share.1.iter().sum::<f64>() / minutes as f64).collect();
     slowest.sort_by(f64::total_cmp);
+    let (series, rows) = (count as u64, (count * (before + minutes)) as u64);
+    let planned = MetricMemory::new(MetricParams::default(), WORKERS, 1).bytes(Amount { series, rows }) >> 20;
     let part = |share: f64| slowest[((minutes as f64 * share).ceil() as usize).clamp(1, minutes) - 1] * 1e3;
     println!(
         "  live, {WORKERS} workers               p50 {:>7.1} ms   p99 {:>7.1} ms   most {:>7.1} ms   means {:.0} and {:.0} ms   \
-         {} pairs screened a minute   the first evaluation {first:.2} s   {} MiB",
+         {} pairs screened a minute   the first evaluation {first:.2} s   {} MiB, planned {planned} MiB",
         part(0.5),
         part(0.99),
         part(1.0),

@@ -13,7 +13,7 @@ const PEERS: [&str; 4] = ["numpy", "duckdb==1.5.6", "stumpy==1.14.1", "pyscamp==
 pub fn run(args: &[String]) -> Result<ExitCode> {
     let series = match args {
         [what] if what == "peers" => "50",
-        [what, flag, series] if what == "peers" && flag == "--series" => series,
+        [what, flag, series] if what == "peers" && flag == "--series" => series.as_str(),
         _ => bail!("say what: cargo xtask bench peers [--series N]"),
     };
     let python = peers()?;

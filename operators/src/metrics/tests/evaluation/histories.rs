@@ -18,7 +18,7 @@ pub enum Kind {
     Ar(u8),
     /// A random walk.
     Walk,
-    /// A daily and a weekly cycle, shared by all but for its phase, with noise.
+    /// A daily and a weekly cycle that all share, each with a phase and noise of its own.
     Cycle,
     /// Noise with rare, great values.
     Spikes,
