@@ -109,8 +109,9 @@ fn live(count: usize, minutes: usize, gaps: f64) {
         (0..minutes).map(|minute| shares.iter().map(|share| share.1[minute]).fold(0.0, f64::max)).collect();
     let halves: Vec<f64> = shares.iter().map(|share| share.1.iter().sum::<f64>() / minutes as f64).collect();
     slowest.sort_by(f64::total_cmp);
-    let (series, rows) = (count as u64, (count * (before + minutes)) as u64);
-    let planned = MetricMemory::new(MetricParams::default(), WORKERS, 1).bytes(Amount { series, rows }) >> 20;
+    let (memory, series) = (MetricMemory::new(MetricParams::default(), WORKERS, 1), count as u64);
+    let (prepared, rows) = (series * memory.prepared_of(Some(60)), series * (before + minutes) as u64);
+    let planned = memory.bytes(Amount { series, usable: series, prepared, rows }) >> 20;
     let part = |share: f64| slowest[((minutes as f64 * share).ceil() as usize).clamp(1, minutes) - 1] * 1e3;
     println!(
         "  live, {WORKERS} workers               p50 {:>7.1} ms   p99 {:>7.1} ms   most {:>7.1} ms   means {:.0} and {:.0} ms   \

@@ -21,12 +21,12 @@ pub struct MetricPlan {
     is_configured: bool,
     /// Whether rows come without an end, so that every series grows as old as the look-back.
     is_endless: bool,
-    /// By number of the series.
-    known: Vec<bool>,
-    series: u64,
-    /// Rows that came, and those that the series have once they are as old as the look-back.
-    rows: u64,
-    rows_full: u64,
+    /// Rows that came, by number of the series.
+    known: Vec<u32>,
+    /// What came.
+    amount: Amount,
+    /// What the series are once they are as old as the look-back.
+    full: Amount,
 }
 
 /// There are more series than the memory has room for.
@@ -52,7 +52,7 @@ pub struct TooManySeries {
     pub limit_bytes: u64,
     /// By `engine.memory_limit`.
     pub is_configured: bool,
-    /// How many of the same number of rows fit.
+    /// How many like these fit.
     pub fits: u64,
 }
 
@@ -68,9 +68,8 @@ impl MetricPlan {
             is_configured: memory.origin == Origin::Configured,
             is_endless: false,
             known: Vec::new(),
-            series: 0,
-            rows: 0,
-            rows_full: 0,
+            amount: Amount::default(),
+            full: Amount::default(),
         }
     }
 
@@ -100,32 +99,45 @@ impl MetricPlan {
     /// # Errors
     /// When their series do not fit.
     pub(crate) fn take(&mut self, metrics: &Metrics) -> Result<(), TooManySeries> {
-        let before = self.series;
+        let before = self.amount.series;
         for series in metrics.chunks().iter().flat_map(|chunk| chunk.series()) {
             let place = series.index();
             if place >= self.known.len() {
-                self.known.resize(place + 1, false);
+                self.known.resize(place + 1, 0);
             }
-            if !std::mem::replace(&mut self.known[place], true) {
-                self.series += 1;
-                self.rows_full += self.memory.rows_of(series.interval_seconds);
+            let rows = &mut self.known[place];
+            *rows = rows.saturating_add(1);
+            let interval = series.interval_seconds;
+            if *rows == 1 {
+                self.amount.series += 1;
+                self.full.usable += 1;
+                self.full.prepared += self.memory.prepared_of(interval);
+                self.full.rows += self.memory.rows_of(interval);
+            }
+            if u64::from(*rows) == self.memory.usable_from(interval) {
+                self.amount.usable += 1;
+                self.amount.prepared += self.memory.prepared_of(interval);
             }
         }
-        self.rows += metrics.len() as u64;
-        let has_more = self.series > before || !self.is_endless && !metrics.is_empty();
+        self.amount.rows += metrics.len() as u64;
+        let has_more = self.amount.series > before || (!self.is_endless && !metrics.is_empty());
         if has_more { self.check() } else { Ok(()) }
     }
 
     fn check(&self) -> Result<(), TooManySeries> {
         let Some(allowed_bytes) = self.allowed_bytes else { return Ok(()) };
-        let rows = if self.is_endless { self.rows_full } else { self.rows.min(self.rows_full) };
-        let needed_bytes = self.memory.bytes(Amount { series: self.series, rows });
+        let series = self.amount.series;
+        let planned = match self.is_endless {
+            true => Amount { series, ..self.full },
+            false => Amount { rows: self.amount.rows.min(self.full.rows), ..self.amount },
+        };
+        let needed_bytes = self.memory.bytes(planned);
         if needed_bytes <= allowed_bytes {
             return Ok(());
         }
         let (limit_bytes, is_configured) = (self.limit_bytes, self.is_configured);
-        let fits = self.memory.fits_with(allowed_bytes, rows / self.series.max(1));
-        Err(TooManySeries { series: self.series, needed_bytes, allowed_bytes, limit_bytes, is_configured, fits })
+        let fits = self.memory.fits_like(allowed_bytes, planned);
+        Err(TooManySeries { series, needed_bytes, allowed_bytes, limit_bytes, is_configured, fits })
     }
 }
 

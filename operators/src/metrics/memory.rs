@@ -6,9 +6,9 @@
 
 use super::align::ROW_BYTES;
 use super::bounds::{PAIR_BYTES, SERIES_BYTES};
-use super::grid::SAMPLE_BYTES;
-use super::params::{MetricParams, PROFILE_DAYS};
-use model::time::{DAY_MS, MINUTE_MS, SECOND_MS};
+use super::grid::{SAMPLE_BYTES, declared_step_ms};
+use super::params::{MetricParams, PROFILE_DAYS, STEPS_MS};
+use model::time::{DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS};
 
 /// Of all pairs one in so many is followed; `docs/evaluation/metrics.md` has 1 in 50 to 1 in 214.
 const PAIRS_PER_FOLLOWED: u64 = 100;
@@ -16,6 +16,9 @@ const PAIRS_PER_FOLLOWED: u64 = 100;
 const FOLLOWED_BYTES: u64 = 16 << 10;
 /// Slices of window and lag that a series is prepared as, in f64: raw, clamped, without profile, their differences.
 const SLICES: u64 = 4;
+
+/// Words that a series has beyond its slots, so that lags can be computed in tiles.
+const WORDS_BYTES: u64 = 4 << 10;
 
 /// The memory of metric pairs in a process.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -30,8 +33,21 @@ pub struct MetricMemory {
 pub struct Amount {
     /// Series.
     pub series: u64,
-    /// Rows of them that are kept at once.
+    /// Those that have enough rows for a correlation.
+    pub usable: u64,
+    /// What a worker prepares of these, see [`MetricMemory::prepared_of`].
+    pub prepared: u64,
+    /// Rows of all of them that are kept at once.
     pub rows: u64,
+}
+
+impl Amount {
+    /// The same for another number of series, of which as large a part is usable, with as many rows each.
+    fn of(self, series: u64) -> Amount {
+        let part = |of_all: u64| u128::from(of_all) * u128::from(series) / u128::from(self.series.max(1));
+        let part = |of_all: u64| u64::try_from(part(of_all)).unwrap_or(u64::MAX);
+        Amount { series, usable: part(self.usable), prepared: part(self.prepared), rows: part(self.rows) }
+    }
 }
 
 impl MetricMemory {
@@ -46,22 +62,31 @@ impl MetricMemory {
         (self.params.keep_ms() / step_ms) as u64
     }
 
+    /// Rows from which on a series of this interval can be correlated; an unknown interval may be an hour.
+    pub fn usable_from(&self, interval_seconds: Option<u32>) -> u64 {
+        let step_ms = interval_seconds.map_or(Some(HOUR_MS), declared_step_ms);
+        step_ms.map_or(u64::MAX, |step_ms| MetricParams::points_needed(self.params.window_slots(step_ms)) as u64)
+    }
+
     /// Bytes that an amount takes.
     ///
     /// ```
     /// use coral_operators::metrics::memory::{Amount, MetricMemory};
     /// use coral_operators::metrics::MetricParams;
     /// let memory = MetricMemory::new(MetricParams::default(), 2, 1);
-    /// let a_week_of = |series: u64| memory.bytes(Amount { series, rows: series * 10_080 });
+    /// let prepared = |series: u64| series * memory.prepared_of(Some(60));
+    /// let a_week_of = |series: u64| {
+    ///     memory.bytes(Amount { series, usable: series, prepared: prepared(series), rows: series * 10_080 })
+    /// };
     /// assert!(a_week_of(100) > 100 << 20 && a_week_of(100) < 1 << 30);
     /// ```
-    pub fn bytes(&self, Amount { series, rows }: Amount) -> u64 {
-        let pairs = series.saturating_mul(series.saturating_sub(1)) / 2;
+    pub fn bytes(&self, Amount { series, usable, prepared, rows }: Amount) -> u64 {
+        let pairs_of = |series: u64| series.saturating_mul(series.saturating_sub(1)) / 2;
         let of_rows = rows.saturating_mul(ROW_BYTES / self.processes + SAMPLE_BYTES * self.workers);
-        let of_series = series.saturating_mul(self.prepared_bytes() * self.workers);
+        let of_series = prepared.saturating_mul(self.workers);
         // each worker has a place for every pair
-        let of_pairs = pairs.saturating_mul(PAIR_BYTES * self.workers);
-        let followed = (pairs / PAIRS_PER_FOLLOWED).saturating_mul(FOLLOWED_BYTES) / self.processes;
+        let of_pairs = pairs_of(series).saturating_mul(PAIR_BYTES * self.workers);
+        let followed = (pairs_of(usable) / PAIRS_PER_FOLLOWED).saturating_mul(FOLLOWED_BYTES) / self.processes;
         of_rows.saturating_add(of_series).saturating_add(of_pairs).saturating_add(followed)
     }
 
@@ -73,17 +98,18 @@ impl MetricMemory {
     /// let memory = MetricMemory::new(MetricParams::default(), 2, 1);
     /// let (minutes, quarters) = (memory.fits(1 << 30, Some(60)), memory.fits(1 << 30, Some(900)));
     /// assert!(minutes > 0 && quarters > 3 * minutes);
-    /// let rows = |series: u64| series * memory.rows_of(Some(60));
-    /// assert!(memory.bytes(Amount { series: minutes, rows: rows(minutes) }) <= 1 << 30);
-    /// assert!(memory.bytes(Amount { series: minutes + 1, rows: rows(minutes + 1) }) > 1 << 30);
+    /// let (rows, prepared) = (memory.rows_of(Some(60)), memory.prepared_of(Some(60)));
+    /// let bytes = |n: u64| memory.bytes(Amount { series: n, usable: n, prepared: n * prepared, rows: n * rows });
+    /// assert!(bytes(minutes) <= 1 << 30 && bytes(minutes + 1) > 1 << 30);
     /// ```
     pub fn fits(&self, bytes: u64, interval_seconds: Option<u32>) -> u64 {
-        self.fits_with(bytes, self.rows_of(interval_seconds))
+        let (prepared, rows) = (self.prepared_of(interval_seconds), self.rows_of(interval_seconds));
+        self.fits_like(bytes, Amount { series: 1, usable: 1, prepared, rows })
     }
 
-    /// The same for series with so many rows each.
-    pub fn fits_with(&self, bytes: u64, rows_each: u64) -> u64 {
-        let is_within = |series: u64| self.bytes(Amount { series, rows: series.saturating_mul(rows_each) }) <= bytes;
+    /// The same for series like those of an amount.
+    pub fn fits_like(&self, bytes: u64, amount: Amount) -> u64 {
+        let is_within = |series: u64| self.bytes(amount.of(series)) <= bytes;
         // the first number of series that is too many lies in low + 1 ..= high
         let (mut low, mut high) = (0, 1);
         while is_within(high) && high < 1 << 32 {
@@ -96,14 +122,20 @@ impl MetricMemory {
         low
     }
 
-    /// A series at one instant, with its slots as of the present one, for f64 and for the integer kernels.
-    fn prepared_bytes(&self) -> u64 {
-        let slots = (self.params.window_slots(MINUTE_MS) + self.params.lag_slots(MINUTE_MS)) as u64;
-        let profile = (PROFILE_DAYS * DAY_MS / MINUTE_MS) as u64;
-        let lags = self.params.lag_slots(MINUTE_MS) as u64 + 1;
+    /// A usable series at one instant, with its slots as of the present one, for f64 and for the integer kernels: on its
+    /// own grid, and on the coarser ones for those that have these. Without a stated interval it is a minute.
+    pub fn prepared_of(&self, interval_seconds: Option<u32>) -> u64 {
+        let own_ms = interval_seconds.map_or(Some(MINUTE_MS), declared_step_ms).unwrap_or(i64::MAX);
+        STEPS_MS.into_iter().filter(|step_ms| *step_ms >= own_ms).map(|step_ms| self.prepared_on(step_ms)).sum()
+    }
+
+    fn prepared_on(&self, step_ms: i64) -> u64 {
+        let slots = (self.params.window_slots(step_ms) + self.params.lag_slots(step_ms)) as u64;
+        let profile = (PROFILE_DAYS * DAY_MS / step_ms) as u64;
+        let lags = self.params.lag_slots(step_ms) as u64 + 1;
         let as_values = 8 * (2 * (profile + slots) + SLICES * slots);
         // values, mask, words and running sums of a slot, and the sums of the window at each lag: `Series::bytes`
-        let as_integers = 36 * slots + 45 * lags;
+        let as_integers = WORDS_BYTES + 32 * slots + 45 * lags;
         as_values + as_integers + SERIES_BYTES
     }
 }
@@ -118,16 +150,16 @@ mod tests {
         let memory = MetricMemory::new(MetricParams::default(), 1, 1);
         let values: Vec<f64> = (0..1_680).map(|slot| f64::from(slot % 37)).collect();
         let series = Series::new(Path::PORTABLE, &values, 1_440).unwrap();
-        let slots = 1_680;
-        let values = 8 * (2 * (3 * 1_440 + slots) + SLICES * slots);
-        assert!(series.bytes() as u64 <= memory.prepared_bytes() - values - SERIES_BYTES, "{}", series.bytes());
+        let values = 8 * (2 * (3 * 1_440 + 1_680) + SLICES * 1_680);
+        let planned = memory.prepared_on(MINUTE_MS) - values - SERIES_BYTES;
+        assert!(series.bytes() as u64 <= planned, "{} of {planned}", series.bytes());
     }
 
     #[test]
     fn workers_hold_samples_each_and_processes_divide_rows() {
         let bytes = |workers: usize, processes: usize| {
             let memory = MetricMemory::new(MetricParams::default(), workers, processes);
-            memory.bytes(Amount { series: 10, rows: 100_000 })
+            memory.bytes(Amount { series: 10, usable: 10, prepared: 1 << 20, rows: 100_000 })
         };
         assert!(bytes(2, 1) > bytes(1, 1) && bytes(4, 1) > bytes(2, 1));
         assert!(bytes(1, 2) < bytes(1, 1));
@@ -135,5 +167,12 @@ mod tests {
         assert_eq!((none.bytes(Amount::default()), none.fits(0, None)), (0, 0));
         // twelve days and some hours
         assert_eq!((none.rows_of(Some(3_600)), none.rows_of(None)), (293, 293 * 60));
+        assert_eq!([Some(60), None, Some(86_400)].map(|seconds| none.usable_from(seconds)), [1_152, 20, u64::MAX]);
+        // what is too short to be correlated takes hardly more than its rows
+        let short = Amount { series: 100, usable: 0, prepared: 0, rows: 1_000 };
+        let prepared = 100 * none.prepared_of(Some(60));
+        assert!(none.bytes(short) < none.bytes(Amount { usable: 100, prepared, ..short }) / 10);
+        assert!(none.prepared_of(Some(900)) * 8 < none.prepared_of(Some(60)));
+        assert_eq!(none.prepared_of(Some(86_400)), 0);
     }
 }
