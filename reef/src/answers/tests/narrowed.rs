@@ -47,6 +47,9 @@ impl StoreReader for Counting {
     ) -> Result<Vec<StoredRow<Event>>, SinkError> {
         self.of.events_in(span, after, limit).await
     }
+    async fn service_names(&self) -> Result<Vec<String>, SinkError> {
+        self.of.service_names().await
+    }
     async fn event_types(&self) -> Result<Vec<String>, SinkError> {
         self.of.event_types().await
     }
