@@ -4,6 +4,7 @@
 mod access;
 mod asking;
 mod numbers;
+mod parts;
 
 use super::headers::POLICY;
 use crate::analysis::Analyst;
