@@ -98,6 +98,8 @@ pub const CODES: &[(&str, &str, &str)] = &[
     ("time_invalid", "a time cannot be read", "write for example 2026-03-02T10:00:00Z, 2026-03-02, now or now-2h"),
     ("token_unknown", "there is no token of this id", "coral reef token list"),
     ("tokens_failed", "the file of tokens cannot be read or written", "repair it, or remove it and make new tokens"),
+    ("trial_invalid", "a file is no test of patterns", "coral reef test --help"),
+    ("trial_unmet", "a test of patterns has found something else; each line says what", ""),
     ("unhealthy", "a check of coral reef doctor has failed; each says what to do", ""),
     ("usage", "the command line is wrong", "the command's --help"),
     ("validation_failed", "a check of coral-pipeline validate has failed; each says what to do", ""),

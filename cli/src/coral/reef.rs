@@ -14,6 +14,7 @@
 //! | `secret_input` | where a colony's secret comes from, and how the file refers to it |
 //! | `config_show` | every option in force |
 //! | `validate` | the configuration, its inputs and its store, checked |
+//! | `trial` | settings tried on given events |
 //! | `doctor` | everything that a reef needs, checked |
 //! | `edit` | one more colony in a configuration's text |
 //! | `ping` | whether the colonies of a reef answer and admit it |
@@ -67,6 +68,7 @@ mod status;
 mod tests;
 mod token;
 mod topology;
+mod trial;
 mod validate;
 mod versions;
 
@@ -99,6 +101,8 @@ pub enum ReefCommand {
     Config(config_show::ConfigCommand),
     /// Check the configuration, its inputs and its store, without running
     Validate(validate::ValidateArgs),
+    /// Try settings on given events: which patterns must be found
+    Test(trial::TestArgs),
     /// Check everything that a reef needs, and say what to do
     Doctor(doctor::DoctorArgs),
     /// Join a colony's mesh and write the colony into the reef's configuration
@@ -150,6 +154,7 @@ pub fn run(command: ReefCommand, output: &Output) -> Result<(), Failure> {
         ReefCommand::Dashboard(args) => dashboard::run(&args, &places, output),
         ReefCommand::Config(command) => config_show::run(command, &places, output),
         ReefCommand::Validate(args) => validate::run(&args, &places, output),
+        ReefCommand::Test(args) => trial::run(&args, output),
         ReefCommand::Doctor(args) => doctor::run(&args, &places, output),
         ReefCommand::AddColony(args) => add_colony::run(&args, &places, output),
         ReefCommand::Ping(args) => ping::run(&args, &places, output),

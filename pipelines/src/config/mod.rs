@@ -94,6 +94,19 @@ fn read(path: &Path) -> Result<(String, Format), ConfigErrors> {
     Ok((text, format))
 }
 
+/// Reads any TOML or YAML file as a document; nothing in it is checked.
+///
+/// # Errors
+/// When it cannot be read, or is neither.
+pub fn document_of(path: &Path) -> Result<serde_json::Value, ConfigErrors> {
+    let (text, format) = read(path)?;
+    let root = match format {
+        Format::Toml => toml_text::parse(&text),
+        Format::Yaml => yaml_text::parse(&text),
+    };
+    root.map(|root| root.document()).map_err(|errors| ConfigErrors::new(path, errors))
+}
+
 /// Reads a configuration file without requiring its variables. Unset ones stay unexpanded, and are returned with the
 /// configuration, one line each.
 pub fn load_offline(path: &Path) -> Result<(ReefConfig, Vec<String>), ConfigErrors> {

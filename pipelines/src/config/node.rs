@@ -50,6 +50,24 @@ pub struct Entry {
     pub node: Node,
 }
 
+impl Node {
+    /// The same without positions, as an editor sees it.
+    pub fn document(&self) -> serde_json::Value {
+        match &self.value {
+            Value::Null => serde_json::Value::Null,
+            Value::Bool(value) => (*value).into(),
+            Value::Integer(number) => (*number).into(),
+            Value::Number(number) => (*number).into(),
+            Value::Text(text) => text.clone().into(),
+            Value::List(items) => items.iter().map(Node::document).collect(),
+            Value::Table(entries) => {
+                let fields = entries.iter().map(|entry| (entry.key.clone(), entry.node.document()));
+                serde_json::Value::Object(fields.collect())
+            }
+        }
+    }
+}
+
 impl Value {
     /// Its type, for messages.
     pub fn describe(&self) -> String {

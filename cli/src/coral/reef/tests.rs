@@ -7,6 +7,7 @@ mod joining;
 mod mcp;
 mod questions;
 mod reefs;
+mod trials;
 
 use clap::{CommandFactory, FromArgMatches, Parser};
 

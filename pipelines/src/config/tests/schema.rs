@@ -1,30 +1,11 @@
 //! The JSON Schema and the program agree: what the program accepts the schema accepts, and both refuse the same mistakes.
 
 use super::*;
-use crate::config::node::{Node, Value};
 use crate::config::schema::schema;
 use crate::config::{toml_text, yaml_text};
-use serde_json::json;
-
-/// What an editor sees of a text.
-fn as_json(node: &Node) -> serde_json::Value {
-    match &node.value {
-        Value::Null => json!(null),
-        Value::Bool(value) => json!(value),
-        Value::Integer(number) => json!(number),
-        Value::Number(number) => json!(number),
-        Value::Text(text) => json!(text),
-        Value::List(items) => items.iter().map(as_json).collect(),
-        Value::Table(entries) => entries
-            .iter()
-            .map(|entry| (entry.key.clone(), as_json(&entry.node)))
-            .collect::<serde_json::Map<_, _>>()
-            .into(),
-    }
-}
 
 fn of_yaml(text: &str) -> serde_json::Value {
-    as_json(&yaml_text::parse(text).unwrap())
+    yaml_text::parse(text).unwrap().document()
 }
 
 /// Whether the schema accepts a document, or why not.
@@ -55,7 +36,7 @@ fn the_schema_accepts_what_the_program_accepts() {
     }
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let example = std::fs::read_to_string(root.join("../config/reef.toml")).unwrap();
-    assert_eq!(checked.problem(&as_json(&toml_text::parse(&example).unwrap())), None, "the example with every option");
+    assert_eq!(checked.problem(&toml_text::parse(&example).unwrap().document()), None, "the example with every option");
     let sample = std::fs::read_to_string(root.join("src/config/testdata/rfd-003-sample.yaml")).unwrap();
     assert_eq!(checked.problem(&of_yaml(&sample)), None);
     // variables and the home folder stand for what only the program knows
