@@ -231,11 +231,9 @@ impl Output {
     fn write_stdout(&self, text: &str) -> Result<(), Failure> {
         let mut stream = self.stdout.lock().unwrap_or_else(PoisonError::into_inner);
         let text = text.trim_end_matches('\n');
-        let text = match (self.json, self.is_local) {
-            (true, _) => harmless_json(text),
-            (false, true) => harmless(&localised(text), self.stdout_style.colour),
-            (false, false) => harmless(text, self.stdout_style.colour),
-        };
+        let localised = (self.is_local && !self.json).then(|| localised(text));
+        let text = localised.as_deref().unwrap_or(text);
+        let text = if self.json { harmless_json(text) } else { harmless(text, self.stdout_style.colour) };
         let written = writeln!(stream, "{text}").and_then(|()| stream.flush());
         match written {
             // the reader (head, less) has seen enough
