@@ -69,7 +69,7 @@ impl Program for Coral {
             Command::Reef(command) => reef::run(command, output),
             Command::Ask(args) => analyze::run(&args, output),
             Command::Discovery(command) => discovery::run(command, output),
-            Command::Completions(args) => completions::run::<Coral>(&args, output),
+            Command::Completions(args) => completions::run::<Coral>(&args, output, reef::ids::of_user),
             Command::Manual(args) => manual::run::<Coral>(&args, output),
             Command::Version => {
                 let version = env!("CARGO_PKG_VERSION");

@@ -224,6 +224,12 @@ fn a_shell_completes_the_commands_and_flags_of_coral() {
         for word in ["reef", "add-colony", "correlations", "require-complete", "completions"] {
             assert!(text.contains(word), "{shell} has no {word}");
         }
+        for ids in ["colonies", "reefs"] {
+            assert!(
+                text.contains(&format!("(coral completions --ids {ids} 2>/dev/null)")),
+                "{shell} asks for no {ids}"
+            );
+        }
     }
     let offered = |words: &[&str]| {
         let folder = tempfile::tempdir().unwrap();
@@ -232,7 +238,9 @@ fn a_shell_completes_the_commands_and_flags_of_coral() {
         let (last, before) = (words.last().unwrap(), words[words.len() - 2]);
         let place = words.len() - 1;
         let line = format!(
-            "source {}; COMP_WORDS=({}); COMP_CWORD={place}; _coral coral '{last}' '{before}'; echo ${{COMPREPLY[@]}}",
+            "coral() {{ [ \"$*\" = 'completions --ids colonies' ] && echo shop-a shop-b other; }}; \
+             source {}; COMP_WORDS=({}); COMP_CWORD={place}; \
+             _coral coral '{last}' '{before}'; echo ${{COMPREPLY[@]}}",
             file.display(),
             words.join(" "),
         );
@@ -241,7 +249,15 @@ fn a_shell_completes_the_commands_and_flags_of_coral() {
     };
     assert_eq!(offered(&["coral", "reef", "dep"]), "deployment deployments");
     assert_eq!(offered(&["coral", "reef", "gate", "--fr"]), "--from");
-    assert_eq!(call::<Coral>(&["completions", "tcsh"]).0, Exit::Usage);
+    assert_eq!(offered(&["coral", "reef", "health", "--colony", "sh"]), "shop-a shop-b");
+    assert_eq!(offered(&["coral", "colony", "status", "--colony-id", "o"]), "other");
+    for wrong in [&["completions"][..], &["completions", "tcsh"], &["completions", "bash", "--ids", "reefs"]] {
+        assert_eq!(call::<Coral>(wrong).0, Exit::Usage, "{wrong:?}");
+    }
+    let (exit, streams) = call::<Coral>(&["completions", "--ids", "colonies", "--json"]);
+    assert_eq!((exit, streams.stderr()), (Exit::Ok, String::new()));
+    let document: serde_json::Value = serde_json::from_str(&streams.stdout()).unwrap();
+    assert!(document["ids"].is_array(), "{document}");
 }
 
 #[test]

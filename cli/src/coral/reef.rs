@@ -5,6 +5,7 @@
 //! | `init` | a new reef's file |
 //! | `known` | the reefs of this user |
 //! | `choice` | which reef a command is about |
+//! | `ids` | ids that a shell offers |
 //! | `broken` | a reef that runs while its file is wrong |
 //! | `running` | a running reef as other processes see it |
 //! | `status` | whether a reef runs, and how it is |
@@ -53,6 +54,7 @@ mod doctor;
 mod edit;
 mod gate;
 mod health;
+pub mod ids;
 mod init;
 mod known;
 mod life;

@@ -9,7 +9,7 @@ use pipelines::config::{Format, ReefConfig};
 use std::path::{Path, PathBuf};
 
 /// The file of the current folder, when nothing else is chosen.
-const HERE: &str = "reef.toml";
+pub const HERE: &str = "reef.toml";
 
 /// Which reef.
 #[derive(Clone, Debug, Default, clap::Args)]
