@@ -175,25 +175,7 @@ pub struct Written {
 /// Writes the identity of a new colony with a fresh secret (0600, in a folder of 0700), and where there are none yet
 /// the project's file and the default colony.
 pub fn init(places: &Places, new: &NewColony) -> Result<Written, ConfigError> {
-    let mut rng = rand::rng();
-    let mut random = |letters: &[u8], length: usize| -> String {
-        (0..length).map(|_| char::from(letters[rng.random_range(0..letters.len())])).collect()
-    };
-    let colony_id = match &new.colony_id {
-        Some(colony_id) => colony_id.clone(),
-        None => {
-            let suffix = random(b"abcdefghijklmnopqrstuvwxyz0123456789", 6);
-            format!("{}-{}-{suffix}", new.application_name, new.environment)
-        }
-    };
-    let path = places.colony_file(&colony_id);
-    if !is_colony_id(&colony_id) {
-        let problem = format!("{colony_id:?} is not a colony id: use letters, digits, '.', '_' and '-'");
-        return Err(ConfigError::Key { path, key: "colony_id".to_owned(), problem });
-    }
-    if path.exists() {
-        return Err(ConfigError::Exists { colony_id, path });
-    }
+    let (colony_id, path) = identity(places, new)?;
     let storage_path = new.storage_path.clone().unwrap_or_else(|| PathBuf::from(".coral"));
     let text = format!(
         "# Identity of a colony; holds its secret, keep it to yourself.\n\
@@ -216,6 +198,36 @@ pub fn init(places: &Places, new: &NewColony) -> Result<Written, ConfigError> {
     write_new(&places.user_file(), &pointer("default_colony"), Access::Private, &mut written)?;
     write_new(&places.project_file(), &pointer("colony_id"), Access::Shared, &mut written)?;
     Ok(written)
+}
+
+/// What [`init`] would write. An id that is made up is another one each time.
+pub fn planned(places: &Places, new: &NewColony) -> Result<Written, ConfigError> {
+    let (colony_id, path) = identity(places, new)?;
+    let files = [path, places.user_file(), places.project_file()];
+    let (kept, files) = files.into_iter().partition(|path| path.exists());
+    Ok(Written { colony_id, files, kept })
+}
+
+/// The id of a new colony, and its file, which does not exist.
+fn identity(places: &Places, new: &NewColony) -> Result<(String, PathBuf), ConfigError> {
+    let colony_id = new.colony_id.clone().unwrap_or_else(|| {
+        let suffix = random(b"abcdefghijklmnopqrstuvwxyz0123456789", 6);
+        format!("{}-{}-{suffix}", new.application_name, new.environment)
+    });
+    let path = places.colony_file(&colony_id);
+    if !is_colony_id(&colony_id) {
+        let problem = format!("{colony_id:?} is not a colony id: use letters, digits, '.', '_' and '-'");
+        return Err(ConfigError::Key { path, key: "colony_id".to_owned(), problem });
+    }
+    if path.exists() {
+        return Err(ConfigError::Exists { colony_id, path });
+    }
+    Ok((colony_id, path))
+}
+
+fn random(letters: &[u8], length: usize) -> String {
+    let mut rng = rand::rng();
+    (0..length).map(|_| char::from(letters[rng.random_range(0..letters.len())])).collect()
 }
 
 /// Writes another `colony_secret` into a colony's file; everything else in it stays. Its user alone can read it then.

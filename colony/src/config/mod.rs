@@ -23,7 +23,7 @@ mod yaml;
 pub use default_reef::write_default_reef;
 pub use edited::{EditedFile, is_at};
 pub use error::ConfigError;
-pub use files::{ColonyFile, NewColony, Retention, init, is_colony_id, read_default_reef, replace_secret};
+pub use files::{ColonyFile, NewColony, Retention, init, is_colony_id, planned, read_default_reef, replace_secret};
 pub use network::{DiscoveryFile, MeshFile};
 pub use places::Places;
 pub use resolve::{Resolved, resolve};

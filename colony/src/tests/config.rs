@@ -2,7 +2,7 @@
 
 use crate::config::files::Secret;
 use crate::config::places::find_project;
-use crate::config::{ColonyFile, ConfigError, NewColony, Places, init, resolve};
+use crate::config::{ColonyFile, ConfigError, NewColony, Places, init, planned, resolve};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
@@ -131,7 +131,11 @@ fn init_writes_secrets_for_the_owner_alone_and_overwrites_nothing() {
     assert_eq!(resolved.storage_path, scene.places.project.join(".coral"));
 
     assert!(matches!(init(&scene.places, &new_colony(Some(&written.colony_id))), Err(ConfigError::Exists { .. })));
+    let plan = planned(&scene.places, &new_colony(Some("second"))).unwrap();
+    assert!(!scene.places.colony_file("second").exists(), "a plan writes nothing");
     let second = init(&scene.places, &new_colony(Some("second"))).unwrap();
+    assert_eq!(plan, second);
+    assert!(matches!(planned(&scene.places, &new_colony(Some("second"))), Err(ConfigError::Exists { .. })));
     assert_eq!((second.files.len(), second.kept.len()), (1, 2));
     assert_eq!(std::fs::read_to_string(scene.places.project_file()).unwrap(), project);
     assert!(matches!(init(&scene.places, &new_colony(Some("../evil"))), Err(ConfigError::Key { .. })));

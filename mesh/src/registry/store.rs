@@ -169,18 +169,10 @@ impl Registry {
         expires_at: Option<TimeMs>,
         reef_id: Option<&str>,
     ) -> Result<Secret, MeshError> {
-        let is_name = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
-        if name.is_empty() || name.len() > 64 || !name.chars().all(is_name) {
-            let what = format!("{name:?} is no name of a secret; use 1 to 64 letters, digits, `-`, `_` and `.`");
-            return Err(MeshError::BadSettings { what });
-        }
         let secret = Secret::generate();
         let (psk, created_at) = (self.psk(&secret), self.clock.now());
-        self.update(|state| {
-            if state.grant(name).is_some() || name == OWN || name.starts_with(FORMER) {
-                let what = format!("there is a secret {name:?}; revoke it first, or choose another name");
-                return Err(MeshError::BadSettings { what });
-            }
+        self.update(|state| -> Result<(), MeshError> {
+            can_be_created(state, name)?;
             if let Some(reef_id) = reef_id {
                 state.readmit(reef_id);
             }
@@ -189,6 +181,11 @@ impl Registry {
             Ok(())
         })?;
         Ok(secret)
+    }
+
+    /// Whether a secret of this name can be created.
+    pub fn check_new_secret(&self, name: &str) -> Result<(), MeshError> {
+        can_be_created(&self.state(), name)
     }
 
     /// Revokes a secret; its peers are removed at once.
@@ -250,6 +247,18 @@ fn former_name(state: &State) -> String {
     let numbered = (2_u32..).map(|number| format!("{FORMER}-{number}"));
     let mut names = std::iter::once(FORMER.to_owned()).chain(numbered);
     names.find(|name| state.grant(name).is_none()).unwrap_or_else(|| FORMER.to_owned())
+}
+
+fn can_be_created(state: &State, name: &str) -> Result<(), MeshError> {
+    let is_name = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    let what = if name.is_empty() || name.len() > 64 || !name.chars().all(is_name) {
+        format!("{name:?} is no name of a secret; use 1 to 64 letters, digits, `-`, `_` and `.`")
+    } else if state.grant(name).is_some() || name == OWN || name.starts_with(FORMER) {
+        format!("there is a secret {name:?}; revoke it first, or choose another name")
+    } else {
+        return Ok(());
+    };
+    Err(MeshError::BadSettings { what })
 }
 
 fn listed(names: &[&str]) -> String {

@@ -3,7 +3,7 @@
 use super::failure;
 use crate::exit::Failure;
 use crate::output::Output;
-use colony::config::{NewColony, Places, init};
+use colony::config::{NewColony, Places, init, planned};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 
@@ -22,6 +22,9 @@ pub struct InitArgs {
     /// Directory of the database, relative to the project [default: .coral]
     #[arg(long, value_name = "DIR")]
     storage_path: Option<PathBuf>,
+    /// Say which files would be written, and write none
+    #[arg(long)]
+    dry_run: bool,
 }
 
 /// Writes the files and lists them.
@@ -32,13 +35,21 @@ pub fn run(args: InitArgs, places: &Places, output: &Output) -> Result<(), Failu
         colony_id: args.colony_id,
         storage_path: args.storage_path,
     };
-    let written = init(places, &new).map_err(|error| failure::config(&error))?;
+    let make = if args.dry_run { planned } else { init };
+    let written = make(places, &new).map_err(|error| failure::config(&error))?;
     let shown = |path: &Path| path.display().to_string();
-    let value = json!({
+    let mut value = json!({
         "colony_id": written.colony_id,
         "files": written.files.iter().map(|path| shown(path)).collect::<Vec<_>>(),
         "kept": written.kept.iter().map(|path| shown(path)).collect::<Vec<_>>(),
     });
+    if args.dry_run {
+        value["dry_run"] = true.into();
+        return output.result(&value, |_| {
+            let files = written.files.iter().map(|path| format!("\n  {} would be written", path.display()));
+            format!("colony {} would be created; nothing was changed{}", written.colony_id, files.collect::<String>())
+        });
+    }
     output.result(&value, |style| {
         let mut lines = vec![format!("{} colony {}", style.green("created"), written.colony_id)];
         lines.extend(written.files.iter().map(|path| format!("  wrote {}", path.display())));

@@ -45,6 +45,9 @@ pub struct CreateArgs {
     /// Write it to this new private file instead of printing it
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
+    /// Say what would be made, and make nothing
+    #[arg(long)]
+    dry_run: bool,
     #[command(flatten)]
     colony: ColonyChoice,
 }
@@ -56,6 +59,9 @@ pub struct RotateArgs {
     /// How long the former secret stays valid [default: it ends now]
     #[arg(long, value_name = "DURATION")]
     grace: Option<String>,
+    /// Say what would be changed, and change nothing
+    #[arg(long)]
+    dry_run: bool,
     #[command(flatten)]
     colony: ColonyChoice,
 }
@@ -111,6 +117,14 @@ fn create(args: &CreateArgs, places: &Places, output: &Output) -> Result<(), Fai
         return Err(Failure::new(Exit::Usage, "file_exists", message));
     }
     let peering = open(&args.colony, places)?;
+    if args.dry_run {
+        peering.registry().check_new_secret(&args.name).map_err(|error| failure::mesh(&error))?;
+        let value = json!({
+            "dry_run": true, "name": args.name, "read_only": args.read_only, "reef_id": args.reef,
+            "expires_at": expires_at.map(|at| at.to_string()),
+        });
+        return output.result(&value, |_| format!("secret {} would be created; nothing was changed", args.name));
+    }
     let state = peering.registry().state();
     let is_revoked = |id: &&str| state.reef(id).is_some_and(|reef| reef.revoked_at.is_some());
     let revoked = args.reef.as_deref().filter(is_revoked);
@@ -151,8 +165,17 @@ fn rotate(args: &RotateArgs, places: &Places, output: &Output) -> Result<(), Fai
     let grace_ms = duration("--grace", args.grace.as_ref())?;
     let peering = open(&args.colony, places)?;
     let grace = grace_ms.map(|ms| Duration::from_millis(ms.unsigned_abs()));
-    let secret = peering.rotate(grace).map_err(|error| failure::peering(&error))?;
     let former_ends_at = SystemClock.now() + grace_ms.unwrap_or_default();
+    if args.dry_run {
+        let place = peering.secret_place().display().to_string();
+        let value = json!({ "dry_run": true, "stored_in": place, "former_ends_at": former_ends_at.to_string() });
+        return output.result(&value, |_| {
+            format!(
+                "a new secret would be stored in {place}, the former one end at {former_ends_at}; nothing was changed"
+            )
+        });
+    }
+    let secret = peering.rotate(grace).map_err(|error| failure::peering(&error))?;
     let value = json!({ "secret": secret.reveal(), "former_ends_at": former_ends_at.to_string() });
     output.message(&format!(
         "the colony has a new secret, stored in {}; the former one {}",

@@ -68,6 +68,10 @@ const EVENT: &str = r#"{"event_id":"e1","colony_id":"c1","timestamp":"2023-01-03
 #[test]
 fn a_colony_is_made_filled_and_looked_at() {
     let scene = Scene::new();
+    let line = "init my-shop --environment staging --colony-id c2 --dry-run";
+    let plan = scene.run(|places, output| init::run(args::<InitArgs>(line), places, output));
+    assert_eq!((&plan["dry_run"], plan["files"].as_array().unwrap().len()), (&true.into(), 1));
+    assert!(!scene.places.colony_file("c2").exists());
     assert_eq!(scene.status()["state"], "not_created");
     let file = scene.events(&format!("{EVENT}\n{{broken\n"));
     let report =
@@ -134,6 +138,8 @@ impl Scene {
 fn secrets_are_shown_once_and_listed_without_themselves() {
     use std::os::unix::fs::PermissionsExt;
     let scene = Scene::new().with_mesh();
+    let plan = scene.secret("secret create auditors --read-only --dry-run").unwrap();
+    assert_eq!((&plan["dry_run"], &plan["name"]), (&true.into(), &"auditors".into()));
     let made = scene.secret("secret create auditors --read-only --expires 90d").unwrap();
     let text = made["secret"].as_str().unwrap();
     assert_eq!((text.len(), made["read_only"].as_bool()), (43, Some(true)));
@@ -149,7 +155,11 @@ fn secrets_are_shown_once_and_listed_without_themselves() {
     assert!(!list.to_string().contains(text));
     let twice = scene.secret("secret create auditors").unwrap_err();
     assert!(twice.exit == Exit::Usage && twice.message.contains("revoke it first"), "{twice:?}");
+    assert_eq!(scene.secret("secret create auditors --dry-run").unwrap_err(), twice);
     assert_eq!(scene.secret("secret create x --expires never").unwrap_err().exit, Exit::Usage);
+    let before = std::fs::read_to_string(scene.places.colony_file("c1")).unwrap();
+    assert_eq!(scene.secret("secret rotate --dry-run").unwrap()["dry_run"], true);
+    assert_eq!(std::fs::read_to_string(scene.places.colony_file("c1")).unwrap(), before);
     let rotated = scene.secret("secret rotate --grace 1h").unwrap();
     let stored = std::fs::read_to_string(scene.places.colony_file("c1")).unwrap();
     assert!(stored.contains(rotated["secret"].as_str().unwrap()));
