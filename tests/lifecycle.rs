@@ -1,5 +1,6 @@
 //! The life of a reef by the real program: started in both ways, asked, given new configurations, stopped, killed.
 
+use crate::support::clickhouse::Server;
 use crate::support::colonies::{COLONIES, Daemon, coral};
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -22,12 +23,18 @@ struct Home {
 
 impl Home {
     fn new(colonies: &str) -> Home {
+        Home::with_storage("{path: shop.duckdb}", colonies)
+    }
+
+    fn with_storage(storage: &str, colonies: &str) -> Home {
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir(folder.path().join("reefs")).unwrap();
-        let base = "reef_id: shop-reef-a1b2c3\nname: shop\nstorage: {path: shop.duckdb}\n\
-                    collection: {summary_interval: 1s}\napi: {enabled: true, listen: '127.0.0.1:0'}\n";
+        let base = format!(
+            "reef_id: shop-reef-a1b2c3\nname: shop\nstorage: {storage}\n\
+             collection: {{summary_interval: 1s}}\napi: {{enabled: true, listen: '127.0.0.1:0'}}\n"
+        );
         let leftover = KillAtEnd(folder.path().join("reefs/shop-reef-a1b2c3.run"));
-        let home = Home { _leftover: leftover, folder, base: base.to_owned() };
+        let home = Home { _leftover: leftover, folder, base };
         home.write(colonies);
         home
     }
@@ -176,6 +183,29 @@ fn a_reef_in_the_background_is_asked_takes_a_colony_and_stops() {
     assert_eq!(home.json("status").0, Some(2));
     home.write(&one);
     assert_eq!(home.done("stop")["was_running"], false);
+}
+
+#[test]
+fn a_reef_whose_store_is_a_server_answers_while_its_file_is_wrong() {
+    let Some(server) = Server::any() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let colony = Daemon::init(folder.path(), COLONIES[0], "");
+    let storage = format!(
+        "{{type: clickhouse, connection: {{host: '{}', port: {}, protocol: http, database: {}}}}}",
+        server.host(),
+        server.port(),
+        server.database()
+    );
+    let home = Home::with_storage(&storage, &format!("colonies:\n{}", of_daemon(&colony)));
+    let pid = home.done("start --daemon")["pid"].as_u64().unwrap();
+    home.write("colonies: [");
+    home.until("it answers", || home.output("health").status.success());
+    assert_eq!(home.done("status")["state"], "running");
+    let told = String::from_utf8_lossy(&home.output("versions").stderr).into_owned();
+    assert!(told.contains(&format!("answered by the process that runs the reef (pid {pid})")), "{told}");
+    signal(pid, "TERM");
+    home.until("it has ended", || !home.path("run").exists());
+    assert!(!home.path("answers.sock").exists(), "nothing is left over");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! `coral-pipeline run`: runs a reef, shows its progress, and ends with the patterns found.
 
 use super::analyst;
-use super::ask::attended;
+use super::ask::{attended, store_file};
 use super::assigned::Assigned;
 use super::load::{load_runnable, network_of};
 use super::rules;
@@ -113,7 +113,10 @@ async fn one_of_several(
     let running = with_addresses((config, path), &network, running);
     let end = match process {
         // the store is its own
-        0 => attended((config, &network, doors_of(services.as_ref())), (&reef, &analyst), output, running).await,
+        0 => {
+            let doors = doors_of(services.as_ref());
+            attended((config, &network, doors), (&reef, &analyst, store_file(config)), output, running).await
+        }
         _ => running.await,
     };
     // as above: the display ends on its own
@@ -156,12 +159,12 @@ pub async fn watched(
     shutdown: watch::Receiver<bool>,
     output: &Output,
 ) -> Result<RunSummary, Failure> {
-    observed(reef, shutdown, output, |_, _| {}).await
+    observed((reef.0, reef.1, store_file(reef.0)), shutdown, output, |_, _| {}).await
 }
 
-/// The same; `started` gets the run, and where its services are, before it begins.
+/// The same; questions are answered beside a path. `started` gets the run, and where its services are, before it begins.
 pub async fn observed(
-    (config, path): (&ReefConfig, &Path),
+    (config, path, answers): (&ReefConfig, &Path, Option<&Path>),
     shutdown: watch::Receiver<bool>,
     output: &Output,
     started: impl FnOnce(&RunningReef, Option<Doors>),
@@ -176,7 +179,7 @@ pub async fn observed(
     let doors = doors_of(services.as_ref());
     started(&reef, doors.clone());
     let running = with_addresses((config, path), &network, stopped_by(shutdown, &reef, running));
-    let ended = attended((config, &network, doors), (&reef, &analyst), output, running).await;
+    let ended = attended((config, &network, doors), (&reef, &analyst, answers), output, running).await;
     close(services).await;
     network.close().await;
     ended?.map_err(|error| run_failure(&error, path))

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 pub(super) struct RunsOn {
     /// How it is.
     pub(super) state: RunState,
-    /// The file of its store; absent where the store is a server.
+    /// Beside what it answers questions; absent before it has begun.
     store: Option<PathBuf>,
 }
 

@@ -50,26 +50,30 @@ pub(super) fn socket_of(store: &Path) -> PathBuf {
     PathBuf::from(name)
 }
 
-/// Waits for `running`, the run of `reef`. Meanwhile callers are answered and, where the run has no end, patterns are printed
-/// when they are confirmed or withdrawn.
+/// The file of the store; none where that is a server, which answers several processes.
+pub(crate) fn store_file(config: &ReefConfig) -> Option<&Path> {
+    match &config.storage.kind {
+        StorageKind::DuckDb { path } => Some(path),
+        StorageKind::ClickHouse { .. } => None,
+    }
+}
+
+/// Waits for `running`, the run of `reef`. Meanwhile callers are answered beside a path, if one is given, and where the run
+/// has no end, patterns are printed when they are confirmed or withdrawn.
 pub(super) async fn attended<T>(
     (config, network, doors): (&ReefConfig, &Network, Option<Doors>),
-    (reef, analyst): (&RunningReef, &Arc<Analyst>),
+    (reef, analyst, beside): (&RunningReef, &Arc<Analyst>, Option<&Path>),
     output: &Output,
     running: impl Future<Output = T>,
 ) -> T {
     since_start();
-    let door = match &config.storage.kind {
-        StorageKind::DuckDb { path } => {
-            let known = rules::known(config);
-            let analyst = Arc::clone(analyst);
-            let facts = Facts { known, network: network.clone(), doors, answer_wait: ANSWER_WAIT, analyst };
-            let (path, reef) = (path.clone(), reef.clone());
-            Some(tokio::spawn(async move { door::answer_at(&path, reef, facts).await }))
-        }
-        // a server answers several at a time
-        StorageKind::ClickHouse { .. } => None,
-    };
+    let door = beside.map(|path| {
+        let known = rules::known(config);
+        let analyst = Arc::clone(analyst);
+        let facts = Facts { known, network: network.clone(), doors, answer_wait: ANSWER_WAIT, analyst };
+        let (path, reef) = (path.to_owned(), reef.clone());
+        tokio::spawn(async move { door::answer_at(&path, reef, facts).await })
+    });
     // a separate task: a slow reader of the lines must not delay the run
     let printer = (!config.is_finite()).then(|| {
         let (reef, output) = (reef.clone(), output.clone());

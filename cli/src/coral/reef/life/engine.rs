@@ -81,7 +81,8 @@ impl Round<'_> {
         let config = &self.in_force.config;
         let began = SystemClock.now();
         let present = self.present.clone();
-        let running = observed((config, self.path), stopped, self.output, move |reef, doors| {
+        let beside = self.present.beside(config);
+        let running = observed((config, self.path, Some(&beside)), stopped, self.output, move |reef, doors| {
             present.begin(config, reef, doors, began);
         });
         let mut running = pin!(running);

@@ -4,12 +4,14 @@ use super::super::running::control::{Link, RunState};
 use super::super::running::run_file::{Claim, RunFile};
 use super::opening::{Look, Seen};
 use crate::exit::Failure;
+use crate::pipeline::ask::store_file;
 use model::time::TimeMs;
 use model::topology::ColonyStatus;
 use pipelines::config::ReefConfig;
 use pipelines::progress::Phase;
 use pipelines::run::RunningReef;
 use reef::api::Doors;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -25,6 +27,8 @@ struct Now {
     /// The run file, kept to the end of the process.
     claim: Claim,
     run_file: RunFile,
+    /// Beside what questions are answered where the store has no file.
+    answers: PathBuf,
     reef: Option<RunningReef>,
     /// When the run with the configuration in force began.
     began: TimeMs,
@@ -33,8 +37,8 @@ struct Now {
 
 impl Present {
     /// Before the first run; `state` has what stays the same.
-    pub fn new(state: RunState, (claim, run_file): (Claim, RunFile)) -> Present {
-        let now = Now { state, claim, run_file, reef: None, began: TimeMs(0), colonies: Vec::new() };
+    pub fn new(state: RunState, (claim, run_file): (Claim, RunFile), answers: PathBuf) -> Present {
+        let now = Now { state, claim, run_file, answers, reef: None, began: TimeMs(0), colonies: Vec::new() };
         Present(Arc::new(Mutex::new(now)))
     }
 
@@ -42,8 +46,14 @@ impl Present {
         act(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// Beside what a run with this configuration answers questions.
+    pub fn beside(&self, config: &ReefConfig) -> PathBuf {
+        store_file(config).map_or_else(|| self.with(|now| now.answers.clone()), Path::to_path_buf)
+    }
+
     /// A run begins with this configuration.
     pub fn begin(&self, config: &ReefConfig, reef: &RunningReef, doors: Option<Doors>, began: TimeMs) {
+        let beside = std::path::absolute(self.beside(config)).ok();
         self.with(|now| {
             now.reef = Some(reef.clone());
             now.began = began;
@@ -51,6 +61,7 @@ impl Present {
             now.state.api = doors.as_ref().map(|doors| format!("http://{}", doors.api));
             now.state.dashboard = doors.and_then(|doors| doors.dashboard);
             now.run_file.api = now.state.api.clone();
+            now.run_file.store = beside;
             if let Err(error) = now.claim.write(&now.run_file) {
                 tracing::warn!(%error, "other programs do not find the address of the services");
             }

@@ -21,7 +21,6 @@ use crate::sockets::PrivateSocket;
 use colony::config::Places;
 use model::clock::{Clock, SystemClock};
 use model::time::parse_duration_ms;
-use pipelines::config::StorageKind;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -164,12 +163,8 @@ fn present(
         output.message(&format!("the process that ran it before (pid {}) {line}", left.pid));
     }
     let (pid, started_at) = (std::process::id(), SystemClock.now().to_string());
-    let store = match &in_force.config.storage.kind {
-        StorageKind::DuckDb { path } => std::path::absolute(path).ok(),
-        StorageKind::ClickHouse { .. } => None,
-    };
     let (config, of_run) = (path.to_owned(), started_at.clone());
-    let run_file = RunFile { pid, started_at: of_run, config, log: log.clone(), api: None, store };
+    let run_file = RunFile { pid, started_at: of_run, config, log: log.clone(), api: None, store: None };
     claim.write(&run_file).map_err(|error| failure(&error))?;
     let state = RunState {
         reef_id,
@@ -184,5 +179,5 @@ fn present(
         generation: 1,
         reload_problem: None,
     };
-    Ok(Present::new(state, (claim, run_file)))
+    Ok(Present::new(state, (claim, run_file), paths.answers.clone()))
 }

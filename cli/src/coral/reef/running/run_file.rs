@@ -20,13 +20,15 @@ pub struct RunPaths {
     pub socket: PathBuf,
     /// The log of one in the background.
     pub log: PathBuf,
+    /// Beside this questions are answered where the store is a server.
+    pub answers: PathBuf,
 }
 
 impl RunPaths {
     /// Those of a reef.
     pub fn of(places: &Places, reef_id: &str) -> RunPaths {
         let path = |ending: &str| places.home.join("reefs").join(format!("{reef_id}.{ending}"));
-        RunPaths { run: path("run"), socket: path("sock"), log: path("log") }
+        RunPaths { run: path("run"), socket: path("sock"), log: path("log"), answers: path("answers") }
     }
 
     /// Whether a path is that of a run file.
@@ -49,7 +51,7 @@ pub struct RunFile {
     /// Where its services listen, once they do.
     #[serde(default)]
     pub api: Option<String>,
-    /// The file of its store, where that is a file: questions are answered beside it.
+    /// Beside what questions are answered, once it runs: the file of its store, if it has one.
     #[serde(default)]
     pub store: Option<PathBuf>,
 }
