@@ -157,6 +157,8 @@ fn a_reef_in_the_background_is_asked_takes_a_colony_and_stops() {
         assert_eq!(home.done("health")["completeness"]["colonies"].as_array().unwrap().len(), 1, "{broken}");
         let told = String::from_utf8_lossy(&home.output("versions").stderr).into_owned();
         assert!(told.contains(&format!("answered by the process that runs the reef (pid {pid})")), "{told}");
+        let analyzed = home.done("analyze what happened");
+        assert!(analyzed["answer"].is_string() && analyzed["metadata"].is_object(), "{broken}: {analyzed}");
     }
 
     // a second colony takes effect without another process

@@ -1,11 +1,10 @@
 //! `coral reef analyze` and `coral ask`: a question in words, answered from what the engine found.
 
-use super::ask::{AskArgs, incomplete_as_required};
-use crate::entry::runtime;
+use super::ask::{AskArgs, answered_in_pieces, incomplete_as_required};
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
-use crate::pipeline::ask::caller;
 use crate::pipeline::ask::question::Question;
+use crate::pipeline::load::load;
 use model::time::parse_duration_ms;
 use reef::analysis::{AnalyzeQuestion, Piece};
 use serde_json::json;
@@ -58,20 +57,22 @@ impl AnalyzeArgs {
 /// Asks, and prints the answer.
 pub fn run(args: &AnalyzeArgs, output: &Output) -> Result<(), Failure> {
     let question = Question::Analyze { about: args.question()?, streamed: args.stream };
-    let (config, path) = args.ask.reef.load()?;
-    let colonies = match config.colonies.len() {
-        0 => "the reef's colonies".to_owned(),
-        1 => "1 colony".to_owned(),
-        many => format!("{many} colonies"),
-    };
-    output.message(&format!("Analyzing across {colonies}..."));
+    let path = args.ask.reef.path()?;
+    let config = load(&path);
+    if let Ok(config) = &config {
+        let colonies = match config.colonies.len() {
+            0 => "the reef's colonies".to_owned(),
+            1 => "1 colony".to_owned(),
+            many => format!("{many} colonies"),
+        };
+        output.message(&format!("Analyzing across {colonies}..."));
+    }
     if args.stream {
         output.begin_lines();
     }
     let mut printed = Printed { output, is_streamed: args.stream, text: String::new() };
     let mut pass_on = |piece: &Piece| printed.piece(piece);
-    let asked = caller::answer_in_pieces(&question, (&config, &path), &mut pass_on);
-    let (document, page) = runtime()?.block_on(asked)?;
+    let (document, page) = answered_in_pieces(&question, (config, &path), output, &mut pass_on)?;
     let rest = page.strip_prefix(&printed.text).unwrap_or(&page).trim_start_matches('\n').to_owned();
     let gap = if printed.text.is_empty() { "" } else { "\n" };
     output.concluded(&document, |_| format!("{gap}{rest}"), incomplete_as_required(&document, &args.ask))

@@ -9,8 +9,11 @@ use crate::pipeline::ask::caller;
 use crate::pipeline::ask::question::Question;
 use crate::pipeline::load::load;
 use colony::config::Places;
+use pipelines::config::ReefConfig;
+use reef::analysis::Piece;
 use reef::answers;
 use serde_json::Value;
+use std::path::Path;
 
 /// Flags that every question takes.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -35,14 +38,23 @@ pub fn show(document: &Value, page: String, args: &AskArgs, output: &Output) -> 
 
 /// The answer for programs and for people.
 pub fn answered(about: answers::Question, args: &AskArgs, output: &Output) -> Result<(Value, String), Failure> {
-    let (question, path) = (Question::Reef { about }, args.reef.path()?);
-    let config = load(&path);
+    let path = args.reef.path()?;
+    answered_in_pieces(&Question::Reef { about }, (load(&path), &path), output, &mut |_| {})
+}
+
+/// The answer of the reef with this file, which may be wrong. Each piece of an answer that is being made is passed on.
+pub fn answered_in_pieces(
+    question: &Question,
+    (config, path): (Result<ReefConfig, Failure>, &Path),
+    output: &Output,
+    pass_on: &mut (dyn FnMut(&Piece) + Send),
+) -> Result<(Value, String), Failure> {
     runtime()?.block_on(async {
         match config {
-            Ok(config) => caller::answer(&question, (&config, &path)).await,
+            Ok(config) => caller::answer_in_pieces(question, (&config, path), pass_on).await,
             Err(failure) => {
                 let places = Places::of_process().map_err(|error| crate::coral::colony::failure::config(&error))?;
-                broken::answered(&question, (&path, &places), failure, output).await
+                broken::answered(question, (path, &places), failure, (output, pass_on)).await
             }
         }
     })

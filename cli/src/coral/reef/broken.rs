@@ -8,6 +8,7 @@ use crate::output::Output;
 use crate::pipeline::ask::caller;
 use crate::pipeline::ask::question::Question;
 use colony::config::Places;
+use reef::analysis::Piece;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 
@@ -58,9 +59,13 @@ impl RunsOn {
     ///
     /// # Errors
     /// When it refuses the question, or does not answer.
-    pub(super) async fn answer(&self, question: &Question) -> Result<Option<(Value, String)>, Failure> {
+    pub(super) async fn answer(
+        &self,
+        question: &Question,
+        pass_on: &mut (dyn FnMut(&Piece) + Send),
+    ) -> Result<Option<(Value, String)>, Failure> {
         match &self.store {
-            Some(store) => caller::answer_of_running(question, store).await,
+            Some(store) => caller::answer_of_running(question, store, pass_on).await,
             None => Ok(None),
         }
     }
@@ -74,10 +79,10 @@ pub(super) async fn answered(
     question: &Question,
     (path, places): (&Path, &Places),
     failure: Failure,
-    output: &Output,
+    (output, pass_on): (&Output, &mut (dyn FnMut(&Piece) + Send)),
 ) -> Result<(Value, String), Failure> {
     let Some(runs_on) = running(path, places, &failure).await? else { return Err(failure) };
-    match runs_on.answer(question).await? {
+    match runs_on.answer(question, pass_on).await? {
         Some(answer) => {
             runs_on.note(&failure, output);
             Ok(answer)

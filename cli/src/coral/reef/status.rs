@@ -66,7 +66,7 @@ async fn of_broken(
     runs_on.note(&failure, output);
     let run = Some(facts(&runs_on.state));
     let question = Question::Reef { about: answers::Question::Status(StatusQuestion { run: run.clone() }) };
-    if let Some(answer) = runs_on.answer(&question).await? {
+    if let Some(answer) = runs_on.answer(&question, &mut |_| {}).await? {
         return Ok(answer);
     }
     output.message(unanswered(&runs_on.state.phase, "store_busy"));

@@ -44,12 +44,13 @@ pub async fn answer_in_pieces(
     concluded(response_in_pieces(question, reef, pass_on).await?, question, reef.1)
 }
 
-/// The response of the process that has this store open, whatever the reef's file says; `None` when there is none.
+/// The response of the process that answers beside this store, whatever the reef's file says; `None` when there is none.
 pub async fn answer_of_running(
     question: &Question,
     store: &Path,
+    pass_on: &mut (dyn FnMut(&Piece) + Send),
 ) -> Result<Option<(serde_json::Value, String)>, Failure> {
-    let answer = ask_running(question, store, &mut |_| {}).await?;
+    let answer = ask_running(question, store, pass_on).await?;
     answer.map(|answer| concluded(answer, question, store)).transpose()
 }
 
