@@ -198,8 +198,14 @@ fn a_reef_whose_store_is_a_server_answers_while_its_file_is_wrong() {
         server.port(),
         server.database()
     );
-    let home = Home::with_storage(&storage, &format!("colonies:\n{}", of_daemon(&colony)));
+    // no process listens there
+    let model = "ai: {llm: {provider: 'openai-compatible:small', endpoint: 'http://127.0.0.1:1', timeout: 1s}}\n";
+    let home = Home::with_storage(&storage, &format!("{model}colonies:\n{}", of_daemon(&colony)));
     let pid = home.done("start --daemon")["pid"].as_u64().unwrap();
+    home.until("it has its store", || home.path("answers.sock").exists());
+    let analyzed = home.done("analyze what happened");
+    let reason = analyzed["metadata"]["template_reason"].as_str().unwrap();
+    assert!(!reason.is_empty() && !reason.contains("is stopped"), "its process asks the model: {analyzed}");
     home.write("colonies: [");
     home.until("it answers", || home.output("health").status.success());
     assert_eq!(home.done("status")["state"], "running");

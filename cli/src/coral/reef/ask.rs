@@ -5,8 +5,8 @@ use super::choice::ReefChoice;
 use crate::entry::runtime;
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
-use crate::pipeline::ask::caller;
 use crate::pipeline::ask::question::Question;
+use crate::pipeline::ask::{caller, store_file};
 use crate::pipeline::load::load;
 use colony::config::Places;
 use pipelines::config::ReefConfig;
@@ -50,10 +50,21 @@ pub fn answered_in_pieces(
     pass_on: &mut (dyn FnMut(&Piece) + Send),
 ) -> Result<(Value, String), Failure> {
     runtime()?.block_on(async {
+        let places = || Places::of_process().map_err(|error| crate::coral::colony::failure::config(&error));
         match config {
-            Ok(config) => caller::answer_in_pieces(question, (&config, path), pass_on).await,
+            Ok(config) => {
+                // a server lets everybody read, but a language model is asked by the process of the reef alone
+                if matches!(question, Question::Analyze { .. }) && store_file(&config).is_none() {
+                    let places = places()?;
+                    let answer = broken::answer_of_process(question, (path, &places), &mut *pass_on).await?;
+                    if let Some(answer) = answer {
+                        return Ok(answer);
+                    }
+                }
+                caller::answer_in_pieces(question, (&config, path), pass_on).await
+            }
             Err(failure) => {
-                let places = Places::of_process().map_err(|error| crate::coral::colony::failure::config(&error))?;
+                let places = places()?;
                 broken::answered(question, (path, &places), failure, (output, pass_on)).await
             }
         }

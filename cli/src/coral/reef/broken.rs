@@ -1,4 +1,5 @@
-//! Broken: a reef that runs while its file is wrong. Its process has the former configuration and answers with it.
+//! Broken: a reef that runs while its file is wrong. Its process has the former configuration and answers with it. Also
+//! where the file is right, and only the process can answer.
 
 use super::known::{self, KnownReef};
 use super::running::control::{self, RunState};
@@ -28,6 +29,11 @@ pub(super) async fn running(path: &Path, places: &Places, failure: &Failure) -> 
     if failure.code != "config_invalid" {
         return Ok(None);
     }
+    process(path, places).await
+}
+
+/// The process that runs the reef with this file.
+async fn process(path: &Path, places: &Places) -> Result<Option<RunsOn>, Failure> {
     let Some((run_file, run)) = run_of(path, places) else { return Ok(None) };
     let state = control::state(&run_file.with_extension("sock")).await?;
     Ok(state.map(|state| RunsOn { state, store: run.store }))
@@ -68,6 +74,21 @@ impl RunsOn {
             Some(store) => caller::answer_of_running(question, store, pass_on).await,
             None => Ok(None),
         }
+    }
+}
+
+/// The answer of the process that runs the reef with this file; `None` where none does, or it answers no questions now.
+///
+/// # Errors
+/// When it refuses the question, or does not answer.
+pub(super) async fn answer_of_process(
+    question: &Question,
+    (path, places): (&Path, &Places),
+    pass_on: &mut (dyn FnMut(&Piece) + Send),
+) -> Result<Option<(Value, String)>, Failure> {
+    match process(path, places).await? {
+        Some(runs_on) => runs_on.answer(question, pass_on).await,
+        None => Ok(None),
     }
 }
 
