@@ -27,6 +27,9 @@ pub struct ImportArgs {
     /// Address of the running colony; without it the colony must be stopped
     #[arg(long, value_name = "URL")]
     endpoint: Option<String>,
+    /// Read and check the files, and store nothing
+    #[arg(long, conflicts_with = "endpoint")]
+    dry_run: bool,
 }
 
 /// Loads the files and reports the result.
@@ -34,11 +37,17 @@ pub fn run(args: &ImportArgs, places: &Places, output: &Output) -> Result<(), Fa
     let resolved = args.colony.resolve(places)?;
     let identity = identity_of(&resolved);
     let reports = runtime()?.block_on(load(args, &resolved, &identity, output)).map_err(|e| failure::import(&e))?;
-    let value = json!({
+    let mut value = json!({
         "colony_id": identity.colony_id,
         "files": reports.iter().map(as_json).collect::<Vec<_>>(),
     });
-    output.result(&value, |style| reports.iter().map(|report| as_lines(report, style)).collect::<Vec<_>>().join("\n"))
+    if args.dry_run {
+        value["dry_run"] = true.into();
+        output.message("only read: nothing was stored");
+    }
+    output.result(&value, |style| {
+        reports.iter().map(|report| as_lines(report, args.dry_run, style)).collect::<Vec<_>>().join("\n")
+    })
 }
 
 async fn load(
@@ -48,6 +57,7 @@ async fn load(
     output: &Output,
 ) -> Result<Vec<FileReport>, ImportError> {
     let (mut target, store) = match &args.endpoint {
+        None if args.dry_run => (Target::Nowhere, None),
         Some(endpoint) => (Target::running(&Network::plain(), endpoint, identity).await?, None),
         None => {
             let store = Store::open(&resolved.storage_path, &identity.colony_id).map_err(ImportError::Store)?;
@@ -84,9 +94,10 @@ fn as_json(report: &FileReport) -> Value {
     })
 }
 
-fn as_lines(report: &FileReport, style: Style) -> String {
+fn as_lines(report: &FileReport, is_dry: bool, style: Style) -> String {
+    let stored = if is_dry { "that can be stored" } else { "stored" };
     let mut lines = vec![format!(
-        "{}: {} rows stored ({} of them before), {} of other colonies",
+        "{}: {} rows {stored} ({} of them before), {} of other colonies",
         report.path.display(),
         report.accepted,
         report.already_stored,

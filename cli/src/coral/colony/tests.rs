@@ -74,6 +74,11 @@ fn a_colony_is_made_filled_and_looked_at() {
     assert!(!scene.places.colony_file("c2").exists());
     assert_eq!(scene.status()["state"], "not_created");
     let file = scene.events(&format!("{EVENT}\n{{broken\n"));
+    let line = format!("import {file} --dry-run");
+    let plan = scene.run(|places, output| import::run(&args::<ImportArgs>(&line), places, output));
+    assert_eq!((&plan["dry_run"], &plan["files"][0]["accepted"]), (&true.into(), &1.into()));
+    assert_eq!(plan["files"][0]["rejects"]["malformed"], 1);
+    assert_eq!(scene.status()["state"], "not_created", "nothing is stored");
     let report =
         scene.run(|places, output| import::run(&args::<ImportArgs>(&format!("import {file}")), places, output));
     assert_eq!(report["files"][0]["accepted"], 1);
