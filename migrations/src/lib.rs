@@ -43,7 +43,7 @@ pub const DUCKDB: &[Migration] = &[
     Migration { version: 10, name: "reasons", sql: include_str!("../duckdb/0010_reasons.sql") },
     Migration { version: 11, name: "deployments", sql: include_str!("../duckdb/0011_deployments.sql") },
     Migration { version: 12, name: "predictions", sql: include_str!("../duckdb/0012_predictions.sql") },
-    Migration { version: 14, name: "lineage", sql: include_str!("../duckdb/0014_lineage.sql") },
+    Migration { version: 13, name: "lineage", sql: include_str!("../duckdb/0013_lineage.sql") },
 ];
 
 /// Creates `schema_version` in ClickHouse when it is missing.
@@ -70,11 +70,11 @@ pub const CLICKHOUSE: &[Migration] = &[
     Migration { version: 10, name: "reasons", sql: include_str!("../clickhouse/0010_reasons.sql") },
     Migration { version: 11, name: "deployments", sql: include_str!("../clickhouse/0011_deployments.sql") },
     Migration { version: 12, name: "predictions", sql: include_str!("../clickhouse/0012_predictions.sql") },
-    Migration { version: 14, name: "lineage", sql: include_str!("../clickhouse/0014_lineage.sql") },
+    Migration { version: 13, name: "lineage", sql: include_str!("../clickhouse/0013_lineage.sql") },
 ];
 
 /// The newest schema this program knows.
-pub const KNOWN_VERSION: u32 = 14;
+pub const KNOWN_VERSION: u32 = 13;
 
 /// Why a store cannot be brought to the known version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
