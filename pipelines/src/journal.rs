@@ -90,8 +90,10 @@ impl Journal {
         if file.try_lock().is_err() {
             return Ok(false);
         }
-        let is_moved = number(&fs::metadata(&self.file)?) != number(&file.metadata()?);
-        if !is_moved {
+        // one that is gone was moved by another process, which has not begun a new one
+        let own = number(&file.metadata()?);
+        let there = opened(&self.file)?.map(|there| there.metadata()).transpose()?;
+        if there.is_some_and(|there| number(&there) == own) {
             fs::rename(&self.file, self.former())?;
         }
         Ok(true)
@@ -301,6 +303,18 @@ mod tests {
         // a reader in between misses nothing and reads nothing twice
         let since = journal.since(&mut place).unwrap();
         assert_eq!((ids(&since), since.is_everything), (vec!["a-22"], false));
+    }
+
+    #[test]
+    fn a_full_file_that_another_process_has_moved_away_costs_no_record() {
+        let folder = tempfile::tempdir().unwrap();
+        let journal = Journal::of(&folder.path().join("a.ndjson"));
+        journal.append(&record("a-1", "answered"));
+        let opened_before = File::open(&journal.file).unwrap();
+        fs::rename(&journal.file, journal.former()).unwrap();
+        assert!(journal.moved(&opened_before).unwrap(), "there is no file of this name now");
+        assert!(journal.append(&record("a-22", "answered")));
+        assert_eq!(journal.records().unwrap().len(), 2);
     }
 
     #[test]
