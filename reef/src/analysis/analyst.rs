@@ -113,9 +113,9 @@ impl Analyst {
     /// One with a model, if there is one; questions are limited, and recorded in a file. What the file has of this hour and
     /// day counts.
     pub fn new(model: Option<Model>, most: Most, journal: &Path, clock: SharedClock) -> Analyst {
-        let (limits, journal, now) = (Limits::of(most), Journal::of(journal), clock.now());
-        // a file that cannot be read is in the log
-        limits.resume(&journal::of_file(&journal, now).unwrap_or_default(), now);
+        let (limits, journal) = (Limits::of(most), Journal::of(journal));
+        // as they were written: of one that was interrupted the estimate counts. A file that cannot be read is in the log
+        limits.resume(&journal::written(&journal).unwrap_or_default(), clock.now());
         let (limits, journal) = (Some(limits), Some(Arc::new(journal)));
         Analyst { clock: Some(clock), model, limits, journal, ..Analyst::without_model() }
     }

@@ -21,11 +21,19 @@ use std::io;
 /// # Errors
 /// When the file cannot be read.
 pub(super) fn of_file(journal: &Journal, now: TimeMs) -> Result<Vec<Record>, AnswerError> {
+    Ok(written(journal)?.into_iter().map(|record| record.at(now)).collect())
+}
+
+/// The record of a file, as it was written, the newest first.
+///
+/// # Errors
+/// When the file cannot be read.
+pub(super) fn written(journal: &Journal) -> Result<Vec<Record>, AnswerError> {
     let failed = |error: io::Error| {
         tracing::warn!(error = one_line(&error), "the journal of analyses cannot be read");
         Refusal::invalid("the journal of analyses cannot be read", "see the reef's log")
     };
-    Ok(journal.records().map_err(failed)?.into_iter().map(|record| record.at(now)).collect())
+    Ok(journal.records().map_err(failed)?)
 }
 
 /// The same with the rows of the table.

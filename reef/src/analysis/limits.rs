@@ -76,7 +76,7 @@ impl Limits {
         Limits { most, state: Mutex::default() }
     }
 
-    /// Counts what was asked before this process began, the newest first.
+    /// Counts what was asked before this process began, the newest first, each as it was written.
     pub fn resume(&self, records: &[Record], now: TimeMs) {
         let today = now.floor_to(DAY_MS);
         for record in records.iter().rev() {

@@ -313,6 +313,32 @@ async fn what_may_be_spent_is_limited_and_an_unknown_price_is_not_asked_at() {
 }
 
 #[tokio::test]
+async fn what_an_interrupted_question_may_have_cost_counts_after_a_restart() {
+    let (folder, fake) = (tempfile::tempdir().unwrap(), Fake::of(vec![honest()]).await);
+    let (file, now) = (folder.path().join("a.ndjson"), SystemClock::shared().now());
+    // its process has ended, and what the model was paid is not known
+    let killed = crate::analysis::journal::Record {
+        analysis_id: "a-1".to_owned(),
+        asked_at: now.to_string(),
+        ends_by: now.to_string(),
+        caller: "other".to_owned(),
+        outcome: "started".to_owned(),
+        sent: "rules".to_owned(),
+        cost_micros: Some(1_000),
+        ..Default::default()
+    };
+    assert!(crate::analysis::journal::Journal::of(&file).append(&killed));
+    let poor = Most { cost_micros_per_day: Some(1_000), ..MOST };
+    let asked_model = model(vec![provider(Protocol::OpenAi, &fake)], Privacy::Mask);
+    let analyst = Analyst::new(Some(asked_model), poor, &file, model::clock::ManualClock::at(now));
+    let store = store().await;
+    let reader = store.reader();
+    let answer = analyst.analyze(&asked(question(SLOWER)), (reader.as_ref(), &Scope::default()), None).await.unwrap();
+    assert!(answer.metadata.template_reason.contains("cost_cents_per_day"), "{:?}", answer.metadata);
+    assert!(fake.requests().is_empty());
+}
+
+#[tokio::test]
 async fn tokens_cost_and_outcomes_are_counted() {
     let fake = Fake::of(vec![honest(), Say::Status(401, &[], String::new())]).await;
     let asking = Asking::of(Some(model(vec![provider(Protocol::OpenAi, &fake)], Privacy::Mask)), MOST).await;
