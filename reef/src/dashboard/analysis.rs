@@ -33,7 +33,7 @@ pub async fn page(asked: &Asked) -> Result<Page, Problem> {
         (Some(record), Some(kept)) => Ok(framed(of_record(&record, Some(&*kept)))),
         (Some(record), None) => {
             let kept = lately::again(&record, asked).await?;
-            Ok(framed(of_record(&record, kept.as_deref())))
+            Ok(framed(of_record(&record, kept.as_ref())))
         }
         (None, Some(kept)) => Ok(of_answer("", &kept.analysis)),
         (None, None) => {
@@ -134,7 +134,8 @@ fn evidence(analysis: &Analysis, found_again: Option<&Record>) -> Markup {
             @if let Some(record) = found_again {
                 p.note {
                     "The record has the answer, and the ids of " (shown::count(record.evidence_ids.len())) " pieces of evidence. Below \
-                     is what the same question finds in the store now; where the store has changed, numbers and ids differ. "
+                     is what the same words find in the store now. Numbers and ids differ where the store has changed, or where a range or \
+                     colonies were chosen beside the words. "
                     (shown::sentence(&found.completeness.line()))
                 }
             }

@@ -30,21 +30,19 @@ impl Lately {
     }
 
     /// Keeps an answer; the oldest is dropped for it.
-    pub fn put(&self, analysis_id: &str, kept: Kept) -> Arc<Kept> {
-        let one = Arc::new(kept);
+    pub fn put(&self, analysis_id: &str, kept: Kept) {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         all.retain(|(id, _)| id != analysis_id);
         if all.len() >= KEPT_MAX {
             all.pop_front();
         }
-        all.push_back((analysis_id.to_owned(), Arc::clone(&one)));
-        one
+        all.push_back((analysis_id.to_owned(), Arc::new(kept)));
     }
 }
 
-/// The evidence of a record, found again in the store as it is now, once for as long as it is kept. `None` where the record has
-/// none, or the question cannot be answered any more.
-pub async fn again(record: &Record, asked: &Asked) -> Result<Option<Arc<Kept>>, Problem> {
+/// The evidence of a record, found again in the store as it is now, and not kept: it would push out that of answers, and
+/// the store goes on. `None` where the record has none, or the question cannot be answered any more.
+pub async fn again(record: &Record, asked: &Asked) -> Result<Option<Kept>, Problem> {
     if record.evidence_ids.is_empty() {
         return Ok(None);
     }
@@ -54,6 +52,5 @@ pub async fn again(record: &Record, asked: &Asked) -> Result<Option<Arc<Kept>>, 
         Err(AnswerError::Refused(_)) => return Ok(None),
         Err(error) => return Err(error.into()),
     };
-    let kept = Kept { analysis: Analysis::of_template(found, String::new()), is_again: true };
-    Ok(Some(asked.dashboard.lately.put(&record.analysis_id, kept)))
+    Ok(Some(Kept { analysis: Analysis::of_template(found, String::new()), is_again: true }))
 }
