@@ -167,7 +167,8 @@ const KNOWN: &[&str] = &[
 /// Words by which what is named first came later.
 const BACKWARD: &[&str] = &["followed", "follows", "following", "after", "preceded by", "later than"];
 /// Words by which either came first.
-const ORDERING: &[&str] = &["followed", "follows", "following", "after", "before", "preceded", "precedes"];
+const ORDERING: &[&str] =
+    &["followed", "follows", "following", "after", "before", "preceded", "precedes", "then", "later", "earlier"];
 /// Words before the first and behind the last name that turn the order.
 const TURNING: &[&str] = &["before", "prior", "ahead", "until", "first", "former", "latter", "reverse", "respectively"];
 
@@ -184,7 +185,12 @@ pub(super) fn agrees(lower: &str, cited: &[&Evidence]) -> bool {
             return true;
         }
         let outside = [text(0, first.from), text(last.to, chars.len())];
-        let is_turned = sides.order.is_some() && outside.iter().any(|part| has_any(part, TURNING));
+        let is_turned = match sides.order {
+            None => false,
+            Some(true) => outside.iter().any(|part| has_any(part, TURNING)),
+            // "after staging moves, production does"
+            Some(false) => outside.iter().any(|part| has_any(part, TURNING) || has_any(part, ORDERING)),
+        };
         !is_turned
             && outside.iter().all(|part| are_known(part, &names))
             && said.windows(2).all(|pair| {

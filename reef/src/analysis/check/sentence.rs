@@ -1,6 +1,6 @@
 //! One sentence checked.
 
-use super::super::evidence::{Evidence, Fact};
+use super::super::evidence::{Claim, Evidence, Fact};
 use super::tokens::{Token, is_time_unit, tokens};
 use super::{Sentence, names, numbers, order, sides, words};
 use crate::printable::is_harmful;
@@ -95,10 +95,17 @@ pub fn check(sentence: &Sentence, evidence: &[&Evidence], known: &[String]) -> R
     if !sides::agree(&lower, &cited) {
         return Err(Dropped::Sides);
     }
-    if !order::agrees(&lower, &cited) {
+    if !order::agrees(&lower, &cited) || !is_expected(&lower, &cited) {
         return Err(Dropped::Direction);
     }
     directed(&lower, &cited)
+}
+
+/// Whether what is expected is said to be, and not to have happened; with other evidence, that may have.
+fn is_expected(lower: &str, cited: &[&Evidence]) -> bool {
+    let is_prediction = |one: &&Evidence| one.claim == Claim::Expected;
+    !cited.iter().any(is_prediction)
+        || (words::says_expected(lower) && !(cited.iter().all(is_prediction) && words::says_happened(lower)))
 }
 
 /// Latin letters, digits and usual signs: digits of other scripts and look-alike letters are not read.

@@ -21,7 +21,8 @@ fn evidence(id: &str, claim: Claim, facts: Vec<Fact>) -> Evidence {
     }
 }
 
-/// E1: a comparison; E2: a change with a deployment; E3: a pattern; E4: events counted; E5: co-moving metrics.
+/// E1: a comparison; E2: a change with a deployment; E3: a pattern; E4: events counted; E5: co-moving metrics; E6: a
+/// prediction.
 fn all() -> Vec<Evidence> {
     let time = |text: &str| Fact::Time(TimeMs::parse_rfc3339(text).unwrap());
     let number = Fact::Number;
@@ -87,6 +88,12 @@ fn all() -> Vec<Evidence> {
             true,
         )],
     ];
+    let moving = [names(&["cpu.usage", "latency"]), vec![Fact::order(["cpu.usage"], ["latency"], false)]];
+    let expected = [
+        vec![number(Quantity::Percent, 86.0), time("2024-11-13T14:05:00Z"), time("2024-11-13T14:35:00Z")],
+        names(&["staging", "production", "error_spike", "deploy"]),
+        vec![Fact::order(["staging", "deploy"], ["production", "error_spike"], true)],
+    ];
     let counted = [
         vec![number(Quantity::Plain, 3.0), time("2024-11-13T10:45:10Z")],
         names(&["my-shop-production", "production", "api", "error_spike", "degraded"]),
@@ -100,7 +107,8 @@ fn all() -> Vec<Evidence> {
         evidence("E2", Claim::Changed, changed.concat()),
         evidence("E3", Claim::Follows, pattern.concat()),
         evidence("E4", Claim::Observed, counted.concat()),
-        evidence("E5", Claim::CoMoving, names(&["cpu.usage", "latency"])),
+        evidence("E5", Claim::CoMoving, moving.concat()),
+        evidence("E6", Claim::Expected, expected.concat()),
     ]
 }
 
@@ -159,6 +167,10 @@ fn sentences_that_follow_are_kept() {
         ("An error_spike in production came 2h15m after a deploy in staging.", &["E3"]),
         ("Deploy in my-shop-staging → error_spike in my-shop-production: 12 times.", &["E3"]),
         ("An error_spike in production followed a deploy in staging 12 times.", &["E3"]),
+        ("The latency and cpu.usage move together.", &["E5"]),
+        ("An error_spike in production is expected from 14:05 UTC with a probability of 86%.", &["E6"]),
+        ("An error_spike in production is expected after a deploy in staging.", &["E6"]),
+        ("An error_spike in production is expected, and was seen 3 times.", &["E6", "E4"]),
     ];
     for (text, cited) in kept {
         assert_eq!(outcome(text, cited), Ok(()), "{text}");
@@ -290,6 +302,15 @@ fn sentences_that_do_not_follow_are_dropped() {
         ("An error_spike in production, then a deploy in staging.", &["E3"], Direction),
         ("Error_spike in my-shop-production → deploy in my-shop-staging: 12 times.", &["E3"], Direction),
         ("A deploy in staging and an error_spike in production, the latter 2h15m earlier.", &["E3"], Direction),
+        // of two that move together neither came first
+        ("The latency moves, then cpu.usage moves.", &["E5"], Direction),
+        ("The latency moves, cpu.usage moves later.", &["E5"], Direction),
+        ("After cpu.usage moves, the latency moves.", &["E5"], Direction),
+        // what is expected has not happened
+        ("An error_spike in production was seen at 14:05 UTC.", &["E6"], Direction),
+        ("An error_spike in production at 14:05 UTC.", &["E6"], Direction),
+        ("The expected error_spike in production came at 14:05 UTC.", &["E6"], Direction),
+        ("A deploy in staging was followed by an error_spike in production, probability 86%.", &["E6"], Direction),
         // units behind another word
         ("It was seen over 8 common minutes.", &["E1"], Number),
         ("It was seen over 8 whole days.", &["E1"], NumberInLetters),

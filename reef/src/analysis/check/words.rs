@@ -259,6 +259,23 @@ const UNCLEAR: &[&str] = &[
     "opposite",
     "vice versa",
 ];
+/// Words that say that something is expected.
+const EXPECTED: &[&str] = &[
+    "expect",
+    "expects",
+    "expected",
+    "predict",
+    "predicts",
+    "predicted",
+    "prediction",
+    "predictions",
+    "probability",
+    "probable",
+    "forecast",
+];
+/// Words that say that something has happened.
+const HAPPENED: &[&str] =
+    &["happened", "occurred", "observed", "seen", "showed", "came", "followed", "appeared", "started", "began", "hit"];
 /// Words that deny a direction where the evidence has one.
 const STILL: &[&str] = &[
     "stable",
@@ -435,6 +452,16 @@ pub(super) fn is_vague_in_time(text: &str) -> bool {
 /// Whether it has something that no sentence may have.
 pub(super) fn is_refused(text: &str) -> bool {
     REFUSED.iter().any(|part| text.contains(part))
+}
+
+/// Whether it says that something is expected.
+pub(super) fn says_expected(text: &str) -> bool {
+    any(text, EXPECTED)
+}
+
+/// Whether it says that something has happened.
+pub(super) fn says_happened(text: &str) -> bool {
+    any(text, HAPPENED)
 }
 
 /// Whether it denies: what is denied cannot be compared with the evidence.
