@@ -29,6 +29,8 @@ const EVENTS: &str = r#"{"event_id":"d1","colony_id":"my-shop-staging","timestam
 const API: &str = "[api]\nlisten = \"127.0.0.1:0\"\n";
 /// How long what was given up may take to show as such.
 const WAIT: Duration = Duration::from_secs(60);
+/// Between two looks.
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// Predictions of a pattern: one is open, of those before it two came true and one did not.
 fn predictions() -> Commit {
@@ -192,7 +194,7 @@ fn a_process_that_is_killed_while_a_model_is_asked_leaves_a_row() {
     write!(
         call,
         "POST /coral.reef.v1.ReefLLM/Analyze HTTP/1.1\r\nhost: {}\r\ncontent-type: application/json\r\n\
-         connect-protocol-version: 1\r\nconnect-timeout-ms: 5000\r\ncontent-length: {}\r\n\r\n{body}",
+         connect-protocol-version: 1\r\nconnect-timeout-ms: 15000\r\ncontent-length: {}\r\n\r\n{body}",
         serving.address(),
         body.len()
     )
@@ -204,6 +206,7 @@ fn a_process_that_is_killed_while_a_model_is_asked_leaves_a_row() {
             Ok((asked, _)) => break asked,
             Err(error) => assert!(began.elapsed() < WAIT, "the model is not asked: {error}"),
         }
+        std::thread::sleep(PAUSE);
     };
     asked.set_nonblocking(false).unwrap();
     assert!(asked.read(&mut [0; 64]).unwrap() > 0);
@@ -218,6 +221,7 @@ fn a_process_that_is_killed_while_a_model_is_asked_leaves_a_row() {
             break list["analyses"][0].clone();
         }
         assert!(began.elapsed() < WAIT, "{list:#}");
+        std::thread::sleep(PAUSE);
     };
     assert_eq!((&record["outcome"], &record["question"]), (&json!("interrupted"), &json!("what happened?")));
     assert_eq!(

@@ -146,7 +146,8 @@ async fn a_stream_ends_whole_before_its_deadline_whatever_a_model_does() {
     let (folder, fake) = (tempfile::tempdir().unwrap(), Fake::of(vec![Say::Stall]).await);
     let opened = open_with(stalled(folder.path(), &fake)).await;
     let body = client::envelope(json!({ "question": SLOWER }).to_string().as_bytes());
-    for deadline_ms in ["2500", "4500"] {
+    // of less than three seconds nothing is left for a model
+    for deadline_ms in ["2900", "6000"] {
         let types = [
             ("content-type", "application/connect+json"),
             ("connect-protocol-version", "1"),
