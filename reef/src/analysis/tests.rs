@@ -208,6 +208,11 @@ async fn open_predictions_are_findings_with_how_the_pattern_did_before() {
     let of_staging = of(of_staging).await;
     assert!(of_staging.findings.iter().any(|finding| finding.key == "predictions none"), "its targets are elsewhere");
     assert!(is_told(&of(question("what happened?")).await), "a general question has them too");
+    let of_other = of(question("what is predicted for api in production?")).await;
+    let none = of_other.findings.iter().find(|finding| finding.key == "predictions none").unwrap();
+    assert!(none.title.starts_with("No prediction is open for api in production: "), "{}", none.title);
+    let ends = " AND (source_service = 'api' OR target_service = 'api')";
+    assert!(none.evidence[0].query.ends_with(ends), "{}", none.evidence[0].query);
 }
 
 #[tokio::test]

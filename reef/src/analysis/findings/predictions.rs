@@ -27,16 +27,14 @@ pub(super) async fn find(sources: &Sources<'_>) -> Result<Vec<Finding>, AnswerEr
     let part = Part { limit: Some(READ_MAX), ..Part::default() };
     let question = PredictionsQuestion { filter: plan.filter(), part, ..PredictionsQuestion::default() };
     let answer = predictions(&question, sources.reader, sources.scope).await?;
-    if answer.open == 0 && plan.topics.contains(&Topic::Predictions) {
+    let open = answer.predictions.items.iter().map(|told| &told.line);
+    let is_of = |service: &str| service == "*" || plan.takes_service(service);
+    let mut lines: Vec<&PredictionLine> =
+        open.filter(|line| is_of(&line.target_service) || plan.takes_service(&line.source_service)).collect();
+    if lines.is_empty() && !answer.predictions.truncated && plan.topics.contains(&Topic::Predictions) {
         return Ok(vec![nothing(sources)]);
     }
-    let is_near = |line: &&PredictionLine| {
-        let ends = [&line.source_service, &line.target_service];
-        let is_service = plan.services.is_empty() || ends.iter().any(|end| plan.services.contains(end));
-        is_service && plan.scope.contains(&line.source_colony_id) && plan.scope.contains(&line.target_colony_id)
-    };
-    let mut lines: Vec<&PredictionLine> =
-        answer.predictions.items.iter().map(|told| &told.line).filter(is_near).collect();
+    lines.retain(|line| plan.scope.contains(&line.source_colony_id) && plan.scope.contains(&line.target_colony_id));
     lines.sort_by(|a, b| b.probability.total_cmp(&a.probability).then_with(|| a.prediction_id.cmp(&b.prediction_id)));
     Ok(lines.into_iter().take(PREDICTIONS_MAX).map(|line| finding(line, &answer, sources)).collect())
 }
@@ -211,23 +209,33 @@ fn nothing(sources: &Sources<'_>) -> Finding {
     let plan = sources.plan;
     let colonies: Vec<&str> = plan.colonies.iter().map(String::as_str).collect();
     let places = match plan.environments.as_slice() {
-        [] => "any colony".to_owned(),
-        names => names.join(", "),
+        [] => "in any colony".to_owned(),
+        names => format!("in {}", names.join(", ")),
     };
-    let any: Vec<String> = colonies.iter().map(|id| conditions(&[("target_colony_id", id)])).collect();
+    let places = match plan.services.as_slice() {
+        [] => places,
+        names => format!("for {} {places}", names.join(", ")),
+    };
+    let any_of = |list: Vec<String>| [" AND (", &list.join(" OR "), ")"].concat();
+    let of_colonies = any_of(colonies.iter().map(|id| conditions(&[("target_colony_id", id)])).collect());
+    let ends = plan
+        .services
+        .iter()
+        .flat_map(|service| ["source_service", "target_service"].map(|end| conditions(&[(end, service.as_str())])));
+    let of_services = if plan.services.is_empty() { String::new() } else { any_of(ends.collect()) };
     let mut facts = vec![Fact::Number(Quantity::Plain, 0.0)];
     facts.extend(colonies.iter().map(|id| Fact::Name((*id).to_owned())));
-    facts.extend(plan.environments.iter().cloned().map(Fact::Name));
+    facts.extend(plan.environments.iter().chain(&plan.services).cloned().map(Fact::Name));
     let evidence = Evidence {
         id: String::new(),
         kind: Kind::Correlation,
         colony_id: colonies.first().copied().unwrap_or_default().to_owned(),
         other_colony_id: None,
-        description: format!("0 open predictions in {places}"),
+        description: format!("0 open predictions {places}"),
         query: [
-            "SELECT count(DISTINCT prediction_id) AS predictions FROM predictions WHERE outcome = 'open' AND (",
-            &any.join(" OR "),
-            ")",
+            "SELECT count(DISTINCT prediction_id) AS predictions FROM predictions WHERE outcome = 'open'",
+            &of_colonies,
+            &of_services,
         ]
         .concat(),
         data: vec![("predictions", "0".to_owned())],
@@ -239,7 +247,7 @@ fn nothing(sources: &Sources<'_>) -> Finding {
     Finding {
         rank: ranked(plan, Topic::Predictions, 0.5),
         key: "predictions none".to_owned(),
-        title: format!("No prediction is open in {places}: no confirmed pattern expects an event there"),
+        title: format!("No prediction is open {places}: no confirmed pattern expects an event there"),
         lines: Vec::new(),
         evidence: vec![evidence],
         advice: String::new(),
