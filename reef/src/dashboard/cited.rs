@@ -31,7 +31,7 @@ fn piece(one: &Evidence) -> Markup {
             }
             details data-key={ "evidence " (one.id) } { summary { "Values and query" }
                 dl.facts {
-                    @for (name, value) in &one.data { dt { (name) } dd { (shown_value(value)) } }
+                    @for (name, value) in &one.data { dt { (name) } dd { (shown_value(name, value)) } }
                 }
                 (shown::command(&printable(&one.query)))
             }
@@ -49,8 +49,10 @@ fn claimed(claim: Claim) -> &'static str {
     }
 }
 
-fn shown_value(value: &str) -> Markup {
-    let read = value.parse::<f64>().ok().filter(|read| read.is_finite());
+/// A value as it is shown: the version `1.10` and the id `007` are no numbers.
+fn shown_value(name: &str, value: &str) -> Markup {
+    let is_name = ["_id", "_version", "_name", "_type"].iter().any(|end| name.ends_with(end));
+    let read = value.parse::<f64>().ok().filter(|read| read.is_finite() && !is_name);
     html! {
         @match (read, TimeMs::parse_rfc3339(value)) {
             (Some(read), _) => (shown::data(read, &number(read))),
@@ -244,6 +246,16 @@ mod tests {
         assert_eq!(of(Kind::Metric, median, &[("before_value", "1")]).as_deref(), Some(expected));
         let calls = "SELECT 1 FROM service_edges WHERE colony_id = 'a' AND from_service = 'x' AND to_service = 'y'";
         assert_eq!(of(Kind::Metric, calls, &[]).as_deref(), Some("/services?colony=a"));
+    }
+
+    #[test]
+    fn a_name_of_digits_is_shown_as_it_is() {
+        for (name, value) in [("to_version", "1.10"), ("service_id", "007"), ("event_type", "404")] {
+            let shown = shown_value(name, value).into_string();
+            assert!(shown.contains(value) && !shown.contains("<data"), "{shown}");
+        }
+        let shown = shown_value("lag_seconds", "120").into_string();
+        assert!(shown.contains("<data value=\"120\""), "{shown}");
     }
 
     #[test]
