@@ -104,14 +104,21 @@ impl Mask {
     /// A word that is an id, an address, a host, or a secret by its form, as it may leave; none for any other word.
     fn word(&mut self, word: &str) -> Option<String> {
         let inside = word.trim_matches(|c: char| !c.is_alphanumeric());
-        let (before, last) = inside.rsplit_once('/').unwrap_or(("", inside));
-        if self.numbers.contains(last) {
+        // "colony/4711", "order:4711", and not the minutes of "10:12"
+        let of_name = |at: &usize| inside[..*at].ends_with(char::is_alphabetic);
+        let cut = inside.rfind('/').or_else(|| inside.rfind(':').filter(of_name));
+        let last = cut.map_or(inside, |at| &inside[at + 1..]);
+        let is_name = self.kept.contains(inside) || self.index.has(inside);
+        if self.numbers.contains(last) || (cut.is_some() && is_id(last) && !is_name && !is_secret(inside)) {
             let (id, start) = (self.pseudonym(last, "id"), word.rfind(last).unwrap_or(0));
-            // "colony/4711"
-            let before = if before.is_empty() { word[..start].to_owned() } else { self.known_names(&word[..start]) };
-            return Some(format!("{before}{id}{}", &word[start + last.len()..]));
+            let (before, after) = (&word[..start], &word[start + last.len()..]);
+            let before = match cut {
+                Some(_) => self.word(before).unwrap_or_else(|| self.known_names(before)),
+                None => before.to_owned(),
+            };
+            return Some(format!("{before}{id}{after}"));
         }
-        if self.kept.contains(inside) || self.index.has(inside) {
+        if is_name {
             return None;
         }
         match kind_of(inside)? {
@@ -397,6 +404,10 @@ mod tests {
         let text = "deployment 4711 (my-shop-production/4711) at 10:12 on 2024-11-12: 47110 rows, 7 errors, #4711";
         let masked = mask.masked(text);
         assert_eq!(masked, "deployment id-1 (colony-1/id-1) at 10:12 on 2024-11-12: 47110 rows, 7 errors, #id-1");
+        assert_eq!(mask.restored(&masked), text);
+        let text = "order:20251127 and deploy:4711 on db.internal/4711, 4711/4711";
+        let masked = mask.masked(text);
+        assert_eq!(masked, "order:id-2 and deploy:id-1 on host-1/id-1, id-1/id-1");
         assert_eq!(mask.restored(&masked), text);
         let mut mask = Mask::default();
         let text = "order 20251127 of 550e8400-e29b-41d4-a716-446655440000, trace 4bf92f3577b34da6, commit 0a1b2c3d4e5f, \
