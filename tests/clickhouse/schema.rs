@@ -17,7 +17,7 @@ async fn opening_twice_changes_nothing_and_a_newer_store_is_refused() {
     drop(fixture.opened().await);
     let (first, tables) = (versions(), server.query(&fixture.database, "SHOW TABLES"));
     assert_eq!(first.lines().count(), migrations::CLICKHOUSE.len(), "{first}");
-    assert_eq!(tables.lines().count(), 26, "{tables}");
+    assert_eq!(tables.lines().count(), 27, "{tables}");
     drop(fixture.opened().await);
     assert_eq!(versions(), first);
     let facts = server_facts(fixture.config()).await.unwrap();

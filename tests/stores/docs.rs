@@ -133,7 +133,7 @@ fn the_move_of_the_page_works() {
         .replace("\\\n", "");
     let words: Vec<&str> = command.split_whitespace().skip(1).collect();
     let moved = json(&Command::new(program("coral-pipeline")).args(words).arg("--json").output().unwrap());
-    assert_eq!(moved["tables"].as_array().unwrap().len(), 21, "{moved:#}");
+    assert_eq!(moved["tables"].as_array().unwrap().len(), 22, "{moved:#}");
 }
 
 #[test]
