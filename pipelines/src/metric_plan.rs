@@ -8,6 +8,7 @@ use crate::config::ReefConfig;
 use crate::memory::{Memory, Origin};
 use crate::open::params;
 use model::chunks::Metrics;
+use model::time::TimeMs;
 use operators::metrics::memory::{Amount, MetricMemory};
 
 /// The plan, and the series that a run has seen.
@@ -21,12 +22,25 @@ pub struct MetricPlan {
     is_configured: bool,
     /// Whether rows come without an end, so that every series grows as old as the look-back.
     is_endless: bool,
-    /// Rows that came, by number of the series.
-    known: Vec<u32>,
+    /// What came of each series, by its number.
+    known: Vec<Known>,
+    /// The newest row.
+    newest: Option<TimeMs>,
     /// What came.
     amount: Amount,
     /// What the series are once they are as old as the look-back.
     full: Amount,
+}
+
+/// What came of a series.
+#[derive(Clone, Copy, Debug, Default)]
+struct Known {
+    /// Whether it has a place in the engine, which it keeps for good.
+    is_placed: bool,
+    /// Rows; none once the engine has forgotten them.
+    rows: u32,
+    last: TimeMs,
+    interval_seconds: Option<u32>,
 }
 
 /// There are more series than the memory has room for.
@@ -68,6 +82,7 @@ impl MetricPlan {
             is_configured: memory.origin == Origin::Configured,
             is_endless: false,
             known: Vec::new(),
+            newest: None,
             amount: Amount::default(),
             full: Amount::default(),
         }
@@ -99,38 +114,42 @@ impl MetricPlan {
     /// # Errors
     /// When their series do not fit.
     pub(crate) fn take(&mut self, metrics: &Metrics) -> Result<(), TooManySeries> {
-        let before = self.amount.series;
-        for series in metrics.chunks().iter().flat_map(|chunk| chunk.series()) {
+        let before = self.full.usable;
+        let rows = metrics.chunks().iter().flat_map(|chunk| chunk.series().iter().zip(chunk.times()));
+        for (series, at) in rows {
             let place = series.index();
             if place >= self.known.len() {
-                self.known.resize(place + 1, 0);
+                self.known.resize(place + 1, Known::default());
             }
-            let rows = &mut self.known[place];
-            *rows = rows.saturating_add(1);
             let interval = series.interval_seconds;
-            if *rows == 1 {
+            let known = &mut self.known[place];
+            if !known.is_placed {
                 self.amount.series += 1;
+            }
+            if known.rows == 0 {
                 self.full.usable += 1;
                 self.full.prepared += self.memory.prepared_of(interval);
                 self.full.rows += self.memory.rows_of(interval);
             }
-            if u64::from(*rows) == self.memory.usable_from(interval) {
+            let (rows, last) = (known.rows.saturating_add(1), known.last.max(*at));
+            *known = Known { is_placed: true, rows, last, interval_seconds: interval };
+            if u64::from(rows) == self.memory.usable_from(interval) {
                 self.amount.usable += 1;
                 self.amount.prepared += self.memory.prepared_of(interval);
             }
+            self.newest = self.newest.max(Some(*at));
         }
         self.amount.rows += metrics.len() as u64;
-        let has_more = self.amount.series > before || (!self.is_endless && !metrics.is_empty());
+        let has_more = self.full.usable > before || (!self.is_endless && !metrics.is_empty());
         if has_more { self.check() } else { Ok(()) }
     }
 
-    fn check(&self) -> Result<(), TooManySeries> {
+    fn check(&mut self) -> Result<(), TooManySeries> {
         let Some(allowed_bytes) = self.allowed_bytes else { return Ok(()) };
-        let series = self.amount.series;
-        let planned = match self.is_endless {
-            true => Amount { series, ..self.full },
-            false => Amount { rows: self.amount.rows.min(self.full.rows), ..self.amount },
-        };
+        if self.memory.bytes(self.planned()) > allowed_bytes {
+            self.forget();
+        }
+        let (series, planned) = (self.amount.series, self.planned());
         let needed_bytes = self.memory.bytes(planned);
         if needed_bytes <= allowed_bytes {
             return Ok(());
@@ -138,6 +157,33 @@ impl MetricPlan {
         let (limit_bytes, is_configured) = (self.limit_bytes, self.is_configured);
         let fits = self.memory.fits_like(allowed_bytes, planned);
         Err(TooManySeries { series, needed_bytes, allowed_bytes, limit_bytes, is_configured, fits })
+    }
+
+    fn planned(&self) -> Amount {
+        let series = self.amount.series;
+        match self.is_endless {
+            true => Amount { series, ..self.full },
+            false => Amount { rows: self.amount.rows.min(self.full.rows), ..self.amount },
+        }
+    }
+
+    /// Takes out the rows of series of which none is young enough to be kept.
+    fn forget(&mut self) {
+        let Some(newest) = self.newest else { return };
+        let horizon = newest - self.memory.keep_ms();
+        let Amount { usable, prepared, rows, .. } = &mut self.amount;
+        for known in self.known.iter_mut().filter(|known| known.rows > 0 && known.last < horizon) {
+            let interval = known.interval_seconds;
+            self.full.usable -= 1;
+            self.full.prepared -= self.memory.prepared_of(interval);
+            self.full.rows -= self.memory.rows_of(interval);
+            if u64::from(known.rows) >= self.memory.usable_from(interval) {
+                *usable -= 1;
+                *prepared -= self.memory.prepared_of(interval);
+            }
+            *rows = rows.saturating_sub(u64::from(known.rows));
+            known.rows = 0;
+        }
     }
 }
 
@@ -147,7 +193,8 @@ mod tests {
     use super::*;
     use crate::config::{Format, parse};
     use model::series::SeriesRef;
-    use model::time::{MINUTE_MS, TimeMs};
+    use model::time::MINUTE_MS;
+    use std::ops::Range;
     use std::path::Path;
 
     fn plan(limit: &str) -> MetricPlan {
@@ -159,14 +206,18 @@ mod tests {
         MetricPlan::of(&config, &Memory::of(config.engine.memory_limit_bytes))
     }
 
-    fn rows(series: std::ops::Range<u64>, minutes: i64) -> Metrics {
+    fn rows(series: Range<u64>, minutes: i64) -> Metrics {
+        rows_of(series, 0..minutes)
+    }
+
+    fn rows_of(series: Range<u64>, minutes: Range<i64>) -> Metrics {
         let of = |number: u64| {
             let service_id = format!("planned-{number}");
             let series = SeriesRef {
                 interval_seconds: Some(60),
                 ..fixtures::series("shop-production", &service_id, "latency_ms")
             };
-            (0..minutes).map(|minute| fixtures::point(series, TimeMs(minute * MINUTE_MS), 1.0)).collect::<Vec<_>>()
+            minutes.clone().map(|minute| fixtures::point(series, TimeMs(minute * MINUTE_MS), 1.0)).collect::<Vec<_>>()
         };
         series.flat_map(of).collect()
     }
@@ -195,6 +246,18 @@ mod tests {
         let refused = std::iter::repeat_with(|| plan.take(&rows(0..2 * fits, 1_000))).take(20).find_map(Result::err);
         let refused = refused.unwrap();
         assert!(refused.fits < refused.series && refused.needed_bytes > refused.allowed_bytes, "{refused:?}");
+    }
+
+    #[test]
+    fn series_that_ended_before_the_look_back_make_room_for_others_until_they_come_back() {
+        let mut plan = plan("256MiB");
+        plan.set_endless();
+        let count = plan.fits(60).unwrap() - 1;
+        let later = 20 * 24 * 60;
+        assert_eq!(plan.take(&rows(0..count, 1)), Ok(()));
+        assert_eq!(plan.take(&rows_of(count..2 * count, later..later + 1)), Ok(()));
+        let refused = plan.take(&rows_of(0..count, later + 1..later + 2)).unwrap_err();
+        assert_eq!(refused.series, 2 * count);
     }
 
     #[test]

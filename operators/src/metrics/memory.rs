@@ -56,6 +56,11 @@ impl MetricMemory {
         MetricMemory { params, workers: workers.max(1) as u64, processes: processes.max(1) as u64 }
     }
 
+    /// How long a row is kept.
+    pub fn keep_ms(&self) -> i64 {
+        self.params.keep_ms()
+    }
+
     /// Rows of a series that are kept once it is as old as the look-back. Without a stated interval it is a minute.
     pub fn rows_of(&self, interval_seconds: Option<u32>) -> u64 {
         let step_ms = interval_seconds.map_or(MINUTE_MS, |seconds| i64::from(seconds.max(1)) * SECOND_MS);
