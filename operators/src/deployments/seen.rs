@@ -94,9 +94,11 @@ impl Seen {
 
     /// The last known sighting before one.
     fn last_before(&self, sighting: &(TimeMs, String)) -> Option<(TimeMs, String)> {
-        let firsts = self.times.iter().map(|(version, (first, _))| (*first, version.clone()));
+        let of_version = |(version, (first, last)): (&String, &(TimeMs, TimeMs))| {
+            [*first, *last].map(|at| (at, version.clone())).into_iter().filter(|known| known < sighting).max()
+        };
         let kept = self.kept.range(..sighting.clone()).next_back().cloned();
-        kept.into_iter().chain(firsts.filter(|first| first < sighting)).max()
+        kept.into_iter().chain(self.times.iter().filter_map(of_version)).max()
     }
 
     /// Drops the oldest sighting between two of its own version; where there is none, the oldest.
