@@ -5,7 +5,7 @@ use crate::schema::{DERIVED, DerivedTable};
 use crate::{SinkError, StoreReader};
 use model::derived::Value;
 use model::time::TimeMs;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The table.
 pub const PREDICTION_REVISIONS: &str = "prediction_revisions";
@@ -70,6 +70,24 @@ pub async fn predictions_at(reader: &dyn StoreReader, at: TimeMs) -> Result<Vec<
     }
 }
 
+/// The rows of `predictions` that are not what was said last: those of a replay that was cut off, which says what it ends
+/// with, and of a version without revisions.
+///
+/// # Errors
+/// Those of the store.
+pub async fn unsaid(reader: &dyn StoreReader) -> Result<Vec<Vec<Value>>, SinkError> {
+    let said: BTreeSet<Vec<Value>> = predictions_at(reader, TimeMs(i64::MAX)).await?.into_iter().collect();
+    let (mut unsaid, mut after) = (Vec::new(), None);
+    loop {
+        let page = reader.rows_of(described(PREDICTIONS), after.as_ref(), PAGE_ROWS).await?;
+        unsaid.extend(page.rows().into_iter().filter(|row| !said.contains(row)));
+        after = page.end();
+        if after.is_none() {
+            return Ok(unsaid);
+        }
+    }
+}
+
 /// The row of `predictions` that a revision holds.
 fn prediction(table: &DerivedTable, row: &[Value]) -> Vec<Value> {
     let value = |(column, _): &(&str, _)| of_column(table, row, column).cloned().unwrap_or(Value::Null);
@@ -128,6 +146,15 @@ mod tests {
         assert_eq!(known(19).await, [open]);
         assert_eq!(known(29).await, [miss, other.clone()]);
         assert_eq!(known(39).await, [hit.clone(), other]);
-        assert_eq!(known(i64::MAX).await, [hit]);
+        assert_eq!(known(i64::MAX).await, [hit.clone()]);
+
+        // what is stored and was not said last: another outcome, and one that was never said
+        let third = prediction_of("p-3", "open");
+        for (number, stored, expected) in [(2, &hit, vec![&third]), (3, &miss, vec![&miss, &third])] {
+            let upserts = vec![stored.clone(), third.clone()];
+            let derived = vec![DerivedChange { table: PREDICTIONS.to_owned(), upserts, removed: Vec::new() }];
+            store.commit(&Commit { derived, ..commit_of(number, Rows::default()) }).await.unwrap();
+            assert!(unsaid(store.reader().as_ref()).await.unwrap().iter().eq(expected));
+        }
     }
 }

@@ -4,6 +4,7 @@ use model::derived::{DerivedChange, Value};
 use model::time::TimeMs;
 use operators::predictions::PREDICTIONS;
 use sinks::prediction_revisions::{self, PREDICTION_REVISIONS};
+use sinks::{SinkError, StoreReader};
 use std::collections::BTreeMap;
 
 /// What has changed of each prediction since it was last taken.
@@ -21,6 +22,12 @@ fn id(values: &[Value]) -> Option<String> {
 }
 
 impl PredictionRevisions {
+    /// Starts from what an earlier run has stored and not said.
+    pub(crate) async fn of_store(reader: &dyn StoreReader) -> Result<PredictionRevisions, SinkError> {
+        let unsaid = prediction_revisions::unsaid(reader).await?;
+        Ok(PredictionRevisions { turns: unsaid.into_iter().filter_map(|row| Some((id(&row)?, Some(row)))).collect() })
+    }
+
     /// Notes what the store is told of them.
     pub(crate) fn note(&mut self, changes: &[DerivedChange]) {
         for change in changes.iter().filter(|change| change.table == PREDICTIONS) {

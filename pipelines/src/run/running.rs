@@ -170,6 +170,7 @@ impl Running {
             gate = gate.resume(committed);
         }
         let (mut published, mut revisions) = (Published::default(), Revisions::default());
+        let mut predicted = PredictionRevisions::default();
         let mut pace = EvaluatePace::new(Instant::now());
         let correlates = config.correlation.enabled;
         let (mut timeline, mut foretold, mut derived_events) = (None, None, StoredDerivedEvents::default());
@@ -189,6 +190,7 @@ impl Running {
             published = Published::inherit(reader.published().await?);
             let revised = sinks::revisions::newest(reader.as_ref()).await?;
             revisions = Revisions::inherit(revised, reader.correlations().await?);
+            predicted = PredictionRevisions::of_store(reader.as_ref()).await?;
             if config.correlation.deployment_impact {
                 impacts = Impacts::of_store(reader.as_ref(), &config.metrics, &evaluated).await?;
             }
@@ -218,7 +220,8 @@ impl Running {
             retention_pace: RetentionPace::new(Instant::now()),
             published,
             revisions,
-            predicted: PredictionRevisions::default(),
+            recorded: Recorded::of(&config.ai.journal_file, Instant::now()),
+            predicted,
             announcer: Announcer::default(),
             reader,
             pace,

@@ -163,3 +163,23 @@ async fn the_history_of_predictions_ends_with_what_is_stored_and_a_restart_adds_
     read(&store, deployments(200..200)).await;
     assert_eq!(rows(PREDICTION_REVISIONS).await, said);
 }
+
+#[tokio::test]
+async fn what_a_run_stored_and_could_not_say_the_next_one_says() {
+    let mut store = MemoryStore::new();
+    read(&store, deployments(0..190)).await;
+    let rows = async |store: &MemoryStore, name: &str| {
+        let table = DERIVED.iter().find(|derived| derived.table.name == name).unwrap();
+        store.reader().rows_of(table, None, 10_000).await.unwrap().rows()
+    };
+    let known = async |store: &MemoryStore| predictions_at(store.reader().as_ref(), TimeMs(i64::MAX)).await.unwrap();
+    // as a replay leaves it that is cut off before its end
+    let removed = rows(&store, PREDICTION_REVISIONS).await.iter().map(|row| row[..2].to_vec()).collect();
+    let change = DerivedChange { table: PREDICTION_REVISIONS.to_owned(), upserts: Vec::new(), removed };
+    store.commit(&Commit { derived: vec![change], ..commit_of(1_000, Rows::default()) }).await.unwrap();
+    assert!(known(&store).await.is_empty());
+    read(&store, deployments(190..200)).await;
+    let stored = rows(&store, PREDICTIONS).await;
+    assert!(stored.len() >= 10, "{}", stored.len());
+    assert_eq!(known(&store).await, stored);
+}
