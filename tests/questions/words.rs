@@ -206,7 +206,7 @@ fn a_process_that_is_killed_while_a_model_is_asked_leaves_a_row() {
             Ok((asked, _)) => break asked,
             Err(error) => assert!(began.elapsed() < WAIT, "the model is not asked: {error}"),
         }
-        std::thread::sleep(PAUSE);
+        std::thread::park_timeout(PAUSE);
     };
     asked.set_nonblocking(false).unwrap();
     assert!(asked.read(&mut [0; 64]).unwrap() > 0);
@@ -221,7 +221,7 @@ fn a_process_that_is_killed_while_a_model_is_asked_leaves_a_row() {
             break list["analyses"][0].clone();
         }
         assert!(began.elapsed() < WAIT, "{list:#}");
-        std::thread::sleep(PAUSE);
+        std::thread::park_timeout(PAUSE);
     };
     assert_eq!((&record["outcome"], &record["question"]), (&json!("interrupted"), &json!("what happened?")));
     assert_eq!(
