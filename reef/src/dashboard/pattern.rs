@@ -60,10 +60,11 @@ pub async fn page(asked: &Asked) -> Result<Page, Problem> {
     Ok(Page { title: "Pattern".to_owned(), under: "/patterns", pickers: html! {}, main, script: None })
 }
 
-/// The query of the rows, for people to copy; it is not run here.
+/// The query of the rows that the page lists, for people to copy; it is not run here.
 fn query(id: &str) -> String {
     let id = id.replace('\'', "''");
-    ["SELECT * FROM correlation_evidence WHERE correlation_id = '", &id, "' ORDER BY source_timestamp"].concat()
+    let end = "' AND role <> 'lag' ORDER BY source_timestamp";
+    ["SELECT * FROM correlation_evidence WHERE correlation_id = '", &id, end].concat()
 }
 
 /// Where to look next.
