@@ -199,8 +199,17 @@ async fn an_upgrade_keeps_the_rows() {
     connection
         .execute_batch("INSERT INTO colony_status VALUES ('c', 'a', 'e', 'healthy', 1, 1, 0, 0, NULL, NULL, NULL, '', '2026-01-01')")
         .unwrap();
+    connection
+        .execute_batch(
+            "INSERT INTO correlation_evidence (correlation_id, source_ref, target_ref, source_timestamp, target_timestamp, lag_ms, weight)
+             VALUES ('c-1', 'a', 'b', TIMESTAMP '2026-01-01 10:00:00', TIMESTAMP '2026-01-01 10:01:00', 60000, 1.0)",
+        )
+        .unwrap();
     connection.close().unwrap();
     let store = opened(&path).await;
+    let evidence = store.reader().evidence("c-1").await.unwrap();
+    let [pair] = evidence.as_slice() else { panic!("{evidence:?}") };
+    assert_eq!((pair.role, pair.lag_weight.0, pair.lag_ms), (model::pattern::EvidenceRole::Match, 0.0, 60_000));
     assert_eq!(store.reader().colony_status().await.unwrap()[0].colony_id, "c");
     assert!(store.reader().positions().await.unwrap().is_empty(), "its tables are there");
 }
