@@ -144,7 +144,7 @@ mod tests {
         let known = async |at: i64| predictions_at(store.reader().as_ref(), TimeMs(at)).await.unwrap();
         assert!(known(9).await.is_empty());
         assert_eq!(known(19).await, [open]);
-        assert_eq!(known(29).await, [miss, other.clone()]);
+        assert_eq!(known(29).await, [miss.clone(), other.clone()]);
         assert_eq!(known(39).await, [hit.clone(), other]);
         assert_eq!(known(i64::MAX).await, [hit.clone()]);
 
