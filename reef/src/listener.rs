@@ -105,6 +105,8 @@ impl Connection {
         let (mut is_waiting, mut is_stopping) = (true, false);
         loop {
             tokio::select! {
+                // what has arrived is read before its time is looked at
+                biased;
                 _ = connection.as_mut() => return,
                 () = first.as_mut(), if is_waiting => {
                     if !has_asked.load(Ordering::Relaxed) {
