@@ -18,6 +18,7 @@
 //! | `views` | views over derived tables |
 //! | `slices` | how much time is read at once |
 //! | `overview` | services, calls and hourly summaries, from pages |
+//! | `values` | values of series at some hours, without the rest of their rows |
 //! | `patterns` | correlations and evidence as rows, and back |
 //! | `analyses` | questions in words as they were recorded |
 //! | `revisions` | what was said of a correlation, since when, and why that changed |
@@ -59,6 +60,7 @@ mod slices;
 mod store;
 mod stored;
 pub mod transfer;
+mod values;
 mod views;
 
 pub use commit::Commit;
@@ -67,3 +69,4 @@ pub use outcome::Outcome;
 pub use pages::{Paged, Pages, pages};
 pub use store::{EVALUATED_NAME, MetricFilter, Span, StoreAdmin, StoreReader, StoreWriter, Totals, Watermarks};
 pub use stored::{StoredCopies, StoredRow};
+pub use values::{SeriesValues, ValuesOf};

@@ -27,6 +27,7 @@
 //! | `findings`, `links` | correlations, evidence, links to events |
 //! | `rows` | rows in the server's format |
 //! | `overview` | services, calls and hourly summaries |
+//! | `values` | values of series at some hours |
 //! | `select` | rows of a table as a page |
 //! | `pages`, `reader` | queries |
 //! | `transfer` | whole tables in and out |
@@ -69,6 +70,7 @@ mod server;
 mod session;
 mod store;
 mod transfer;
+mod values;
 mod version;
 mod writer;
 

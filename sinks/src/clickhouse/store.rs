@@ -5,7 +5,7 @@ use super::fault::Fault;
 use super::pages::page;
 use super::server::Server;
 use super::session::Session;
-use super::{keep, open, overview, reader, transfer, writer};
+use super::{keep, open, overview, reader, transfer, values, writer};
 use crate::closing::Closing;
 use crate::commit::Commit;
 use crate::error::SinkError;
@@ -17,6 +17,7 @@ use crate::slices::SliceWidths;
 use crate::store::{MetricFilter, Span, StoreAdmin, StoreReader, StoreWriter, Totals, Watermarks};
 use crate::stored::StoredRow;
 use crate::transfer::{Cursor, Page};
+use crate::values::{SeriesValues, ValuesOf};
 use async_trait::async_trait;
 use model::colony::ColonyIdentity;
 use model::event::Event;
@@ -169,13 +170,8 @@ impl StoreReader for ClickHouseReader {
         self.ask("cannot read metrics", overview::metrics_of(&self.server, colonies, (from, to))).await
     }
 
-    async fn metrics_where(
-        &self,
-        filter: &MetricFilter,
-        from: TimeMs,
-        to: TimeMs,
-    ) -> Result<Vec<MetricPoint>, SinkError> {
-        self.ask("cannot read metrics", overview::metrics_where(&self.server, filter, (from, to))).await
+    async fn values_of(&self, wanted: &ValuesOf) -> Result<Vec<SeriesValues>, SinkError> {
+        self.ask("cannot read the values of metrics", values::values_of(&self.server, wanted)).await
     }
 
     async fn count_in(&self, span: Span) -> Result<(u64, u64), SinkError> {

@@ -2,12 +2,13 @@
 
 use super::rows::{START, bucket, edge, event, node};
 use super::{Fixture, commit_of};
-use crate::{Commit, MetricFilter, Span, StoreWriter};
+use crate::{Commit, StoreWriter, ValuesOf, values};
 use model::event::Event;
 use model::metric::MetricPoint;
+use model::real::Real;
 use model::rows::Rows;
-use model::series::{SeriesId, SeriesRef};
-use model::time::{HOUR_MS, MINUTE_MS};
+use model::time::{DAY_MS, HOUR_MS, MINUTE_MS, TimeMs};
+use std::collections::BTreeSet;
 
 pub(super) async fn services_calls_and_hours_are_read<F: Fixture>(fixture: &F) {
     let mut store = fixture.open().await;
@@ -39,52 +40,52 @@ pub(super) async fn services_calls_and_hours_are_read<F: Fixture>(fixture: &F) {
     fixture.close(store).await;
 }
 
-/// By colony, service and metric, each alone and together, with late copies.
-pub(super) async fn buckets_are_read_by_their_names<F: Fixture>(fixture: &F) {
+/// Hours with a gap, series that begin within it, a bucket without a value, and late copies with and without one.
+pub(super) async fn values_are_those_of_the_rows<F: Fixture>(fixture: &F) {
     let mut store = fixture.open().await;
-    let of = |service: &str, metric: &str, minute: i64| {
-        let bucket = bucket(service, minute * MINUTE_MS);
-        let names = SeriesRef { metric_name: metric, ..bucket.series.names() };
-        MetricPoint { series: SeriesId::of(names), ..bucket }
+    let minutes = |service: &str, from: i64, to: i64| -> Vec<MetricPoint> {
+        (from..to).map(|minute| bucket(service, minute * MINUTE_MS)).collect()
     };
-    let services = ["api", "it's", "web"];
-    let all = |minutes: std::ops::Range<i64>| -> Vec<MetricPoint> {
-        let names =
-            services.iter().flat_map(|service| ["latency", "error % \"rate\""].map(|metric| (*service, metric)));
-        names.flat_map(|(service, metric)| minutes.clone().map(move |minute| of(service, metric, minute))).collect()
-    };
-    store.commit(&commit_of(1, Rows { metrics: all(0..5).into(), ..Rows::default() })).await.unwrap();
-    let late = Rows { metrics: all(5..6).into(), ..Rows::default() };
+    let mut on_time = [minutes("api", 0, 300), minutes("db", 60, 180), minutes("web", 0, 10)].concat();
+    on_time.push(MetricPoint { p95: None, mean: None, ..bucket("api", 300 * MINUTE_MS) });
+    let rows = Rows { metrics: on_time.into(), ..Rows::default() };
+    store.commit(&commit_of(1, rows)).await.unwrap();
+    let late = vec![
+        MetricPoint { version: 1, p95: Some(Real(77.0)), ..bucket("api", 5 * MINUTE_MS) },
+        MetricPoint { version: 1, p95: None, mean: None, ..bucket("api", 6 * MINUTE_MS) },
+        MetricPoint { p95: Some(Real(78.0)), ..bucket("api", -5 * MINUTE_MS) },
+    ];
+    let late = Rows { metrics: late.into(), ..Rows::default() };
     store.commit(&Commit { late: late.into(), ..commit_of(2, Rows::default()) }).await.unwrap();
     let reader = store.reader();
-    let colony = |id: &str| Some(vec![id.to_owned()]);
-    let service = Some("it's".to_owned());
-    let metric_names = vec!["error % \"rate\"".to_owned()];
-    let filters = [
-        (MetricFilter::default(), 30),
-        (MetricFilter { service: service.clone(), ..MetricFilter::default() }, 10),
-        (MetricFilter { metric_names: metric_names.clone(), ..MetricFilter::default() }, 15),
-        (
-            MetricFilter {
-                colonies: colony("shop-production"),
-                metric_names: metric_names.clone(),
-                ..MetricFilter::default()
-            },
-            15,
-        ),
-        (MetricFilter { colonies: colony("shop-production"), service: service.clone(), metric_names }, 5),
-        (MetricFilter { colonies: colony("none"), service, ..MetricFilter::default() }, 0),
-        (MetricFilter { colonies: Some(Vec::new()), ..MetricFilter::default() }, 0),
-    ];
-    let (from, to) = (START + MINUTE_MS, START + 6 * MINUTE_MS);
-    let whole = reader.metrics_in(Span { from, to: Some(to), with_late: true }, None, 1_000).await.unwrap();
-    for (filter, count) in filters {
-        let found = reader.metrics_where(&filter, from, to).await.unwrap();
-        let expected: Vec<MetricPoint> =
-            whole.iter().map(|stored| stored.row).filter(|row| filter.takes(row)).collect();
-        assert_eq!(found.len(), count, "{filter:?}");
-        assert_eq!(found, expected, "{filter:?}");
+    let hour = |number: i64| START.floor_to(HOUR_MS) + number * HOUR_MS;
+    let text = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
+    let own: BTreeSet<String> = text(&["shop-production", "none"]);
+    for (services, hours) in [
+        (text(&[]), vec![-1, 0, 1, 4, 5]),
+        (text(&["api", "db"]), vec![-1, 0, 2]),
+        (text(&["db"]), vec![3]),
+        (text(&["none"]), vec![0]),
+        (text(&[]), Vec::new()),
+    ] {
+        let hours: BTreeSet<TimeMs> = hours.into_iter().map(hour).collect();
+        let wanted = ValuesOf { colonies: own.clone(), services, hours };
+        let colonies: Vec<String> = own.iter().cloned().collect();
+        let all = reader.metrics_of(&colonies, START - DAY_MS, START + DAY_MS).await.unwrap();
+        let found = reader.values_of(&wanted).await.unwrap();
+        assert_eq!(found, values::of_points(all, &wanted), "{wanted:?}");
+        let is_known = !wanted.services.contains("none") && !wanted.hours.is_empty();
+        assert_eq!(!found.is_empty(), is_known && !wanted.hours.contains(&hour(3)), "{wanted:?}");
     }
+    let of_nobody = ValuesOf { hours: [hour(0)].into(), ..ValuesOf::default() };
+    assert_eq!(reader.values_of(&of_nobody).await.unwrap(), []);
+    let first = ValuesOf { colonies: own, services: text(&["api"]), hours: [hour(0)].into() };
+    let found = reader.values_of(&first).await.unwrap();
+    let at = |minute: i64| {
+        let values = found[0].values.iter().find(|(time, _)| *time == START + minute * MINUTE_MS);
+        values.map(|(_, value)| *value)
+    };
+    assert_eq!((at(5), at(6), at(7)), (Some(77.0), None, bucket("api", 7 * MINUTE_MS).value()));
     fixture.close(store).await;
 }
 

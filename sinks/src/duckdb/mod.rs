@@ -23,6 +23,7 @@
 //! | `rows` | rows as Arrow columns, and back |
 //! | `stage` | Arrow columns into tables |
 //! | `overview` | services, calls and hourly summaries |
+//! | `values` | values of series at some hours |
 //! | `select` | rows of a table as a page |
 //! | `reader` | queries |
 //! | `prune` | deletes expired rows, in short slices |
@@ -58,6 +59,7 @@ mod stage;
 mod store;
 mod transfer;
 mod unfinished;
+mod values;
 mod version;
 mod worker;
 mod writer;

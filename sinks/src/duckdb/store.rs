@@ -5,7 +5,7 @@ use super::fault::{Cause, explain};
 use super::readers::{CONNECTIONS, Readers};
 use super::session::{Mode, Session, connect};
 use super::worker::Worker;
-use super::{fleet, newer, overview, prune, reader, transfer, writer};
+use super::{fleet, newer, overview, prune, reader, transfer, values, writer};
 use crate::commit::Commit;
 use crate::error::SinkError;
 use crate::outcome::Outcome;
@@ -17,6 +17,7 @@ use crate::slices::SliceWidths;
 use crate::store::{MetricFilter, Span, StoreAdmin, StoreReader, StoreWriter, Totals, Watermarks};
 use crate::stored::StoredRow;
 use crate::transfer::{Cursor, Page};
+use crate::values::{SeriesValues, ValuesOf};
 use async_trait::async_trait;
 use duckdb::Connection;
 use model::colony::ColonyIdentity;
@@ -215,15 +216,10 @@ impl StoreReader for DuckDbReader {
         self.readers.call("cannot read metrics", job).await
     }
 
-    async fn metrics_where(
-        &self,
-        filter: &MetricFilter,
-        from: TimeMs,
-        to: TimeMs,
-    ) -> Result<Vec<MetricPoint>, SinkError> {
-        let filter = filter.clone();
-        let job = move |connection: &Connection| overview::metrics_where(connection, &filter, (from, to));
-        self.readers.call("cannot read metrics", job).await
+    async fn values_of(&self, wanted: &ValuesOf) -> Result<Vec<SeriesValues>, SinkError> {
+        let wanted = wanted.clone();
+        let job = move |connection: &Connection| values::values_of(connection, &wanted);
+        self.readers.call("cannot read the values of metrics", job).await
     }
 
     async fn count_in(&self, span: Span) -> Result<(u64, u64), SinkError> {
