@@ -40,16 +40,31 @@ pub fn compare(before: &[f64], after: &[f64]) -> Option<Comparison> {
     let variance = a * b / 12.0 * ((a + b + 1.0) - ties(&all) / ((a + b) * (a + b - 1.0)));
     let z = if variance > 0.0 { (u - a * b / 2.0) / variance.sqrt() * worth.sqrt() } else { 0.0 };
     let mut differences: Vec<f64> = before.iter().flat_map(|x| after.iter().map(move |y| y - x)).collect();
-    differences.sort_by(f64::total_cmp);
     let spread = if variance > 0.0 { Z_95 * (variance / worth).sqrt() } else { 0.0 };
     let low = (a * b / 2.0 - spread).floor().max(0.0) as usize;
     let high = differences.len() - 1 - low.min(differences.len() - 1);
+    let (low, high) = (low.min(high), high.max(low.min(high)));
+    let half = differences.len() / 2;
+    let middle = half - usize::from(differences.len().is_multiple_of(2));
+    // low is at most, and high at least, half of all: four places of the order are all that is needed of it
+    let [first, below, above, last] = ordered(&mut differences, [low, middle, half, high]);
     Some(Comparison {
         z,
         delta: 2.0 * u / (a * b) - 1.0,
-        shift: median_of_sorted(&differences),
-        interval: (differences[low.min(high)], differences[high.max(low.min(high))]),
+        shift: if below == above { above } else { f64::midpoint(below, above) },
+        interval: (first, last),
         effective: (a * worth, b * worth),
+    })
+}
+
+/// The values at these places of the order; the places do not fall.
+fn ordered<const N: usize>(values: &mut [f64], places: [usize; N]) -> [f64; N] {
+    let mut from = 0;
+    places.map(|place| {
+        // everything before `from` is at most what follows
+        let (_, value, _) = values[from..].select_nth_unstable_by(place - from, f64::total_cmp);
+        from = place;
+        *value
     })
 }
 
