@@ -7,11 +7,13 @@
 //! |---|---|
 //! | `line` | a deployment, as far as impacts depend on it |
 //! | `colonies` | whose the colonies are, and up to when their metrics are known |
-//! | `watch` | the metrics around a deployment, read and judged |
+//! | `loaded` | the metrics around deployments, read at once |
+//! | `watch` | the metrics around a deployment, judged |
 //! | `rows` | an impact as rows, and back |
 
 pub mod colonies;
 pub mod line;
+pub mod loaded;
 pub mod rows;
 pub mod watch;
 

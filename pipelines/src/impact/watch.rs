@@ -1,17 +1,21 @@
 //! The metrics of a deployment's service, read from a store and judged.
 
 use super::line::{AFTER_MS, Line};
+use super::loaded::Loaded;
 use super::verdict::{Circumstances, Watched, judge};
-use super::windows::{Moment, Series};
+use super::windows::Moment;
 use super::{Colonies, Impact};
 use model::meaning::Meanings;
 use model::time::MINUTE_MS;
 use sinks::{SinkError, StoreReader};
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
-/// Series around a moment, by colony, service and metric.
-pub struct Around(BTreeMap<(String, String, String), Series>);
+/// Series around a moment.
+pub struct Around {
+    moment: Moment,
+    loaded: Loaded,
+}
 
 impl Around {
     /// Those of these colonies.
@@ -19,40 +23,13 @@ impl Around {
     /// # Errors
     /// Those of the store.
     pub async fn read(moment: Moment, colonies: &[String], reader: &dyn StoreReader) -> Result<Around, SinkError> {
-        let mut all: BTreeMap<(String, String, String), Series> = BTreeMap::new();
-        for span in moment.spans() {
-            for point in reader.metrics_of(colonies, span.start, span.end).await? {
-                let names = point.series.names();
-                if let Some(value) = point.value().filter(|value| value.is_finite()) {
-                    let key = (names.colony_id.to_owned(), names.service_id.to_owned(), names.metric_name.to_owned());
-                    all.entry(key).or_default().insert(point.timestamp, value);
-                }
-            }
-        }
-        Ok(Around(all))
+        let colonies = colonies.iter().cloned().collect();
+        Ok(Around { moment, loaded: Loaded::read(&[moment], (colonies, BTreeSet::new()), reader).await? })
     }
 
     /// The metrics of a service, of all services if its name is empty, beside those of a sibling.
-    pub fn watched(
-        &self,
-        (colony_id, service_id): (&str, &str),
-        sibling: Option<&str>,
-        meanings: &Meanings,
-    ) -> Vec<Watched> {
-        let is_own =
-            |colony: &str, service: &str| colony == colony_id && (service_id.is_empty() || service == service_id);
-        let own = self.0.iter().filter(|((colony, service, _), _)| is_own(colony, service));
-        let of_sibling = |service: &String, metric: &String| {
-            self.0.get(&(sibling?.to_owned(), service.clone(), metric.clone())).cloned()
-        };
-        own.map(|((_, service, metric), series)| Watched {
-            service_id: service.clone(),
-            metric_name: metric.clone(),
-            meaning: meanings.of(metric),
-            series: series.clone(),
-            sibling: of_sibling(service, metric),
-        })
-        .collect()
+    pub fn watched(&self, service: (&str, &str), sibling: Option<&str>, meanings: &Meanings) -> Vec<Watched> {
+        self.loaded.watched(self.moment, service, sibling, meanings)
     }
 }
 
@@ -64,34 +41,79 @@ impl Around {
 pub async fn impact_on(
     line: &Line,
     lines: &[Line],
-    (colonies, meanings): (&Colonies, &Meanings),
+    known: (&Colonies, &Meanings),
     reader: &dyn StoreReader,
 ) -> Result<Impact, SinkError> {
-    let moment = line.moment();
-    let sibling = sibling_of(line, lines, colonies);
-    let read: Vec<String> = [Some(line.colony_id.clone()), sibling.clone()].into_iter().flatten().collect();
-    let around = Around::read(moment, &read, reader).await?;
-    let watched = around.watched((&line.colony_id, &line.service_id), sibling.as_deref(), meanings);
-    let is_other = |other: &&Line| {
-        (other.colony_id == line.colony_id || Some(&other.colony_id) == sibling.as_ref())
-            && other.service_id == line.service_id
-            && !other.is(line)
-    };
-    // another service of the colony is watched by its own metrics
-    let is_overlap = |other: &&Line| !other.is_rollback && line.is_near(other) && other.service_id == line.service_id;
-    let mut overlaps: Vec<&Line> = lines.iter().filter(is_overlap).collect();
-    overlaps.sort_by_key(|other| (Reverse(other.start), &other.deployment_id));
-    let newest = colonies.get(&line.colony_id).and_then(|colony| colony.newest_metric);
-    let circumstances = Circumstances {
-        moment,
-        is_running: line.end.is_none(),
-        went_wrong: line.went_wrong,
-        overlaps: overlaps.into_iter().map(|other| other.deployment_id.clone()).collect(),
-        others: lines.iter().filter(is_other).map(Line::moment).collect(),
-        // a bucket ends a minute or more after its time
-        known_to: newest.filter(|_| !watched.is_empty()).map(|newest| newest + MINUTE_MS),
-    };
-    Ok(judge(&circumstances, &watched))
+    let case = Case::of(line, lines, known.0);
+    Ok(case.judged(&loaded(std::slice::from_ref(&case), reader).await?, known))
+}
+
+/// The same of several deployments, whose metrics are read at once; and how many values these are.
+///
+/// # Errors
+/// Those of the store.
+pub async fn impacts_on(
+    judged: &[Line],
+    lines: &[Line],
+    known: (&Colonies, &Meanings),
+    reader: &dyn StoreReader,
+) -> Result<(Vec<Impact>, usize), SinkError> {
+    let cases: Vec<Case<'_>> = judged.iter().map(|line| Case::of(line, lines, known.0)).collect();
+    let loaded = loaded(&cases, reader).await?;
+    Ok((cases.iter().map(|case| case.judged(&loaded, known)).collect(), loaded.points()))
+}
+
+/// A deployment that is judged, among the others.
+struct Case<'a> {
+    line: &'a Line,
+    lines: &'a [Line],
+    sibling: Option<String>,
+}
+
+async fn loaded(cases: &[Case<'_>], reader: &dyn StoreReader) -> Result<Loaded, SinkError> {
+    let own = cases.iter().map(|case| case.line.colony_id.clone());
+    let colonies = own.chain(cases.iter().filter_map(|case| case.sibling.clone())).collect();
+    let mut services: BTreeSet<String> = cases.iter().map(|case| case.line.service_id.clone()).collect();
+    // without a name: all of them
+    if services.contains("") {
+        services.clear();
+    }
+    let moments: Vec<Moment> = cases.iter().map(|case| case.line.moment()).collect();
+    Loaded::read(&moments, (colonies, services), reader).await
+}
+
+impl Case<'_> {
+    fn of<'a>(line: &'a Line, lines: &'a [Line], colonies: &Colonies) -> Case<'a> {
+        Case { line, lines, sibling: sibling_of(line, lines, colonies) }
+    }
+
+    fn judged(&self, loaded: &Loaded, (colonies, meanings): (&Colonies, &Meanings)) -> Impact {
+        let Case { line, lines, sibling } = self;
+        let moment = line.moment();
+        let service = (line.colony_id.as_str(), line.service_id.as_str());
+        let watched = loaded.watched(moment, service, sibling.as_deref(), meanings);
+        let is_other = |other: &&Line| {
+            (other.colony_id == line.colony_id || Some(&other.colony_id) == sibling.as_ref())
+                && other.service_id == line.service_id
+                && !other.is(line)
+        };
+        // another service of the colony is watched by its own metrics
+        let is_overlap =
+            |other: &&Line| !other.is_rollback && line.is_near(other) && other.service_id == line.service_id;
+        let mut overlaps: Vec<&Line> = lines.iter().filter(is_overlap).collect();
+        overlaps.sort_by_key(|other| (Reverse(other.start), &other.deployment_id));
+        let newest = colonies.get(&line.colony_id).and_then(|colony| colony.newest_metric);
+        let circumstances = Circumstances {
+            moment,
+            is_running: line.end.is_none(),
+            went_wrong: line.went_wrong,
+            overlaps: overlaps.into_iter().map(|other| other.deployment_id.clone()).collect(),
+            others: lines.iter().filter(is_other).map(Line::moment).collect(),
+            // a bucket ends a minute or more after its time
+            known_to: newest.filter(|_| !watched.is_empty()).map(|newest| newest + MINUTE_MS),
+        };
+        judge(&circumstances, &watched)
+    }
 }
 
 /// Another environment of the application in which nothing was deployed around that time.

@@ -53,7 +53,30 @@ impl Due {
         self.ids.remove(&Id::of(line));
     }
 
-    /// The next one to judge; it stays due until it is [`done`](Due::done). Every second one is the newest, and those
+    pub(super) fn has(&self, line: &Line) -> bool {
+        self.ids.contains(&Id::of(line))
+    }
+
+    /// Takes out up to `most`, in the order in which they are to be judged.
+    pub(super) fn take(&mut self, most: usize) -> Vec<Id> {
+        if most >= self.ids.len() {
+            return std::mem::take(&mut self.ids).into_iter().collect();
+        }
+        let mut taken = Vec::new();
+        while taken.len() < most {
+            let Some(id) = self.next_one() else { break };
+            self.ids.remove(&id);
+            taken.push(id);
+        }
+        taken
+    }
+
+    /// They could not be judged: they are due again.
+    pub(super) fn put_back(&mut self, ids: impl IntoIterator<Item = Id>) {
+        self.ids.extend(ids);
+    }
+
+    /// The next one to judge; it stays due. Every second one is the newest, and those
     /// between follow each other from the oldest to the newest, so that none is passed over indefinitely.
     pub(super) fn next_one(&mut self) -> Option<Id> {
         self.is_newest_next = !self.is_newest_next;
@@ -63,11 +86,6 @@ impl Due {
         let after = self.taken.take().map_or(Bound::Unbounded, Bound::Excluded);
         self.taken = self.ids.range::<Id, _>((after, Bound::Unbounded)).next().or(self.ids.first()).cloned();
         self.taken.clone()
-    }
-
-    /// One has been judged.
-    pub(super) fn done(&mut self, id: &Id) {
-        self.ids.remove(id);
     }
 
     /// From the first to the last start, as text; `none` when there are none.
@@ -115,8 +133,8 @@ impl TimelineIndex {
     }
 
     /// Whether there is one of this colony and id, at any time.
-    pub(super) fn has(&self, line: &Line) -> bool {
-        self.starts.contains_key(&(line.colony_id.clone(), line.deployment_id.clone()))
+    pub(super) fn has(&self, key: &(String, String)) -> bool {
+        self.starts.contains_key(key)
     }
 
     /// Adds or replaces one.

@@ -7,19 +7,21 @@
 //! whose windows are over and whose rows do not change is not judged again, and keeps its impact when its metrics are
 //! deleted. Rows after the stored look of a deployment make it due only when the next look is over.
 //!
-//! Memory: the rows of the timeline.
+//! Deployments that are due together are judged together (`judging`): their metrics are read at once. Nothing is read for
+//! them while rows are noted.
+//!
+//! Memory: the rows of the timeline, and the keys of deployments whose metrics have impacts.
 
-use super::due::{Due, Id, Known, TimelineIndex};
+use super::due::{Due, Known, TimelineIndex};
 use crate::evaluated::Evaluated;
 use crate::impact::rows::{self, Stored};
-use crate::impact::watch::impact_on;
 use crate::impact::windows::LOOKS_MIN;
-use crate::impact::{Colonies, Colony, Impact, Line};
+use crate::impact::{Colonies, Colony, Line};
+use judging::Batch;
 use known::KnownColonies;
 use model::derived::{DerivedChange, Value};
 use model::meaning::Meanings;
 use model::rows::Rows;
-use model::series::SeriesId;
 use model::time::{DAY_MS, MINUTE_MS, TimeMs};
 use operators::deployments::TIMELINE;
 use sinks::error::FaultClass;
@@ -27,7 +29,9 @@ use sinks::{SinkError, StoreReader};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
+mod judging;
 mod known;
+mod minutes;
 
 /// Rows read at once.
 const PAGE_ROWS: usize = 10_000;
@@ -36,8 +40,8 @@ pub(crate) const DUE: &str = "impact_due";
 /// The part that says what was stated about metrics.
 pub(crate) const STATED: &str = "impact_metrics";
 
-/// Minutes in which rows are, by the name of what has them and their service.
-type Minutes = BTreeMap<(String, String), BTreeSet<TimeMs>>;
+/// Colony and id of a deployment.
+type Key = (String, String);
 
 /// The impacts of all deployments of a store.
 #[derive(Debug, Default)]
@@ -46,8 +50,12 @@ pub(crate) struct Impacts {
     due: Due,
     colonies: KnownColonies,
     meanings: Meanings,
+    /// Deployments that have rows of impacts, or may have.
+    with_rows: BTreeSet<Key>,
     /// Deployments that are deleted, unlike the rows of their impacts.
-    gone: Vec<Line>,
+    gone: Vec<Key>,
+    /// How many are judged at once.
+    batch: Batch,
     /// Metrics from before it may be deleted.
     metrics_from: Option<TimeMs>,
 }
@@ -62,12 +70,14 @@ impl Impacts {
         meanings: &Meanings,
         evaluated: &Evaluated,
     ) -> Result<Impacts, SinkError> {
-        let colonies = KnownColonies::of_store(reader).await?;
-        let mut impacts = Impacts { colonies, meanings: meanings.clone(), ..Impacts::default() };
+        let mut impacts =
+            Impacts { colonies: KnownColonies::unread(), meanings: meanings.clone(), ..Impacts::default() };
+        let mut stored: BTreeSet<Key> = BTreeSet::new();
         let mut after = None;
         loop {
             let page = reader.rows_of(rows::table(TIMELINE), after.as_ref(), PAGE_ROWS).await?;
             for row in page.rows() {
+                stored.extend(deployment_of(&row));
                 if let Some(line) = Line::of_row(&row) {
                     impacts.timeline.insert(Known { line, row });
                 }
@@ -77,6 +87,20 @@ impl Impacts {
                 break;
             }
         }
+        loop {
+            let page = reader.rows_of(rows::table(rows::TABLE), after.as_ref(), PAGE_ROWS).await?;
+            impacts.with_rows.extend(page.rows().iter().filter_map(|row| deployment_of(row)));
+            after = page.end();
+            if after.is_none() {
+                break;
+            }
+        }
+        // a run was killed after it had deleted the deployment, and before it deleted these
+        impacts.gone.extend(impacts.with_rows.difference(&stored).cloned());
+        if impacts.is_empty() {
+            return Ok(impacts);
+        }
+        impacts.colonies = KnownColonies::of_store(reader).await?;
         let states_the_same = evaluated.text(STATED).is_none_or(|stated| stated == impacts.stated());
         let span = evaluated.text(DUE).and_then(Due::span_of_text);
         for known in impacts.timeline.all() {
@@ -113,8 +137,14 @@ impl Impacts {
         self.timeline.is_empty()
     }
 
-    /// Deployments change: their rows get the verdicts that are known, and those that depend on them become due. No commit
-    /// is in progress.
+    /// Whether [`follow`](Impacts::follow) reads the store to follow these changes: then no commit may be in progress.
+    pub(crate) fn reads_to_follow(&self, changes: &[DerivedChange]) -> bool {
+        let is_removal = |change: &DerivedChange| change.table == TIMELINE && !change.removed.is_empty();
+        !self.gone.is_empty() || changes.iter().any(is_removal)
+    }
+
+    /// Deployments change: their rows get the verdicts that are known, and those that depend on them become due. Rows of
+    /// impacts whose deployment is deleted are deleted as well.
     ///
     /// # Errors
     /// Those of the store, except those that may pass: impacts of deleted deployments are then deleted by a later call.
@@ -128,8 +158,8 @@ impl Impacts {
                 if let Some(known) = self.timeline.remove(key) {
                     self.due.remove(&known.line);
                     self.touch(&known.line);
-                    self.gone.push(known.line);
                 }
+                self.gone.extend(deployment_of(key).filter(|key| self.with_rows.contains(key)));
             }
             for row in &mut change.upserts {
                 let Some(line) = Line::of_row(row) else { continue };
@@ -144,12 +174,13 @@ impl Impacts {
                 self.timeline.insert(Known { line, row: row.clone() });
             }
         }
-        while let Some(line) = self.gone.last() {
-            if !self.timeline.has(line) {
-                match rows::read(&line.colony_id, &line.deployment_id, reader).await {
+        while let Some(key) = self.gone.last() {
+            if !self.timeline.has(key) {
+                match rows::read(&key.0, &key.1, reader).await {
                     Ok(stored) => {
                         let keys = stored.iter().map(|row| key_of(row)).collect();
                         changes.extend(change_of(rows::TABLE, Vec::new(), keys));
+                        self.with_rows.remove(key);
                     }
                     Err(error) if error.class == FaultClass::Retry => {
                         tracing::warn!(%error, "impacts of deleted deployments stay until the next commit");
@@ -197,41 +228,36 @@ impl Impacts {
         if self.timeline.is_empty() {
             return;
         }
-        let mut of_series: BTreeMap<SeriesId, BTreeSet<TimeMs>> = BTreeMap::new();
-        for row in rows.metrics.rows() {
-            of_series.entry(row.series()).or_default().insert(row.timestamp().floor_to(MINUTE_MS));
+        let Some((first, last)) = minutes::reach(&rows.metrics) else { return };
+        // what is due already need not be looked at; while history is read, that is all
+        let reached = self.timeline.reached_by(first..last + MINUTE_MS);
+        let reached: Vec<&Known> = reached.filter(|known| !self.due.has(&known.line)).collect();
+        if reached.is_empty() {
+            return;
         }
-        let first = of_series.values().filter_map(|minutes| minutes.first()).min().copied();
-        let last = of_series.values().filter_map(|minutes| minutes.last()).max().copied();
-        let Some((first, last)) = first.zip(last) else { return };
-        // also by application: a colony is the sibling of others. Without a service: of all services
-        let (mut of_colony, mut of_application) = (Minutes::new(), Minutes::new());
-        for (series, minutes) in &of_series {
-            let names = series.names();
-            let colony = self.colonies.get(names.colony_id).map(|colony| colony.application_name.as_str());
-            let application = colony.unwrap_or(names.application_name);
-            for (map, name) in [(&mut of_colony, names.colony_id), (&mut of_application, application)] {
-                for service in [names.service_id, ""] {
-                    let key = (name.to_owned(), service.to_owned());
-                    map.entry(key).or_default().extend(minutes.iter().copied());
-                }
-            }
-        }
-        let is_seen = |Known { line, row }: &Known, minutes: Option<&BTreeSet<TimeMs>>| {
-            let look = Stored::of_row(row).and_then(|stored| stored.look_minutes);
-            let has = |minutes: &BTreeSet<TimeMs>, span: Range<TimeMs>| {
-                minutes.range(span.start.floor_to(MINUTE_MS)..span.end).next().is_some()
-            };
-            minutes.is_some_and(|minutes| seen_spans(line, look).any(|span| has(minutes, span)))
+        let minutes = minutes::of_rows(&rows.metrics);
+        // also by application: a colony is the sibling of others
+        let application = |of: &minutes::OfService| {
+            let colony = self.colonies.get(of.colony_id).map(|colony| colony.application_name.as_str());
+            colony.unwrap_or(of.application_name).to_owned()
         };
-        for known in self.timeline.reached_by(first..last + MINUTE_MS) {
-            let of_service = |name: String| (name, known.line.service_id.clone());
-            let own = of_colony.get(&of_service(known.line.colony_id.clone()));
-            let of_application = of_application.get(&of_service(self.application_of(&known.line)));
-            if is_seen(known, own) || is_seen(known, of_application) {
-                self.due.add(&known.line);
-            }
+        let mut of_application: BTreeMap<String, Vec<&minutes::OfService>> = BTreeMap::new();
+        for of in &minutes {
+            of_application.entry(application(of)).or_default().push(of);
         }
+        let is_seen = |Known { line, row }: &Known| {
+            let look = Stored::of_row(row).and_then(|stored| stored.look_minutes);
+            let spans: Vec<Range<TimeMs>> = seen_spans(line, look).collect();
+            let own = minutes.iter().filter(|of| of.colony_id == line.colony_id);
+            let related = of_application.get(&self.application_of(line)).into_iter().flatten().copied();
+            // without a service: all services
+            own.chain(related)
+                .filter(|of| line.service_id.is_empty() || of.service_id == line.service_id)
+                .any(|of| spans.iter().any(|span| of.has(span)))
+        };
+        let seen: Vec<Line> =
+            reached.into_iter().filter(|known| is_seen(known)).map(|known| known.line.clone()).collect();
+        seen.iter().for_each(|line| self.due.add(line));
     }
 
     /// Rows may have been deleted.
@@ -242,91 +268,6 @@ impl Impacts {
     /// Metrics from before `limit` may be deleted.
     pub(crate) fn keep_metrics_from(&mut self, limit: Option<TimeMs>) {
         self.metrics_from = limit;
-    }
-
-    /// Judges up to `most` of those that are due, and returns what changes. No commit is in progress.
-    ///
-    /// # Errors
-    /// Those of the store.
-    pub(crate) async fn judge(
-        &mut self,
-        most: usize,
-        reader: &dyn StoreReader,
-    ) -> Result<Vec<DerivedChange>, SinkError> {
-        if let Some(before) = self.colonies.refresh(reader).await? {
-            self.compare(&before);
-        }
-        let mut changes = Vec::new();
-        for _ in 0..most {
-            let Some(id) = self.due.next_one() else { break };
-            match self.judge_one(&id, reader).await {
-                Ok(found) => changes.extend(found),
-                Err(error) if changes.is_empty() => return Err(error),
-                // it stays due: what is known so far is written
-                Err(_) => break,
-            }
-            self.due.done(&id);
-        }
-        Ok(changes)
-    }
-
-    async fn judge_one(&mut self, id: &Id, reader: &dyn StoreReader) -> Result<Vec<DerivedChange>, SinkError> {
-        let Some(known) = self.timeline.get(id).cloned() else { return Ok(Vec::new()) };
-        let colonies = self.colonies.all();
-        let line = known.line.clone().identified(colonies);
-        let reach = self.timeline.reaching(line.moment());
-        let lines: Vec<Line> = reach.map(|other| other.line.clone().identified(colonies)).collect();
-        let impact = impact_on(&line, &lines, (colonies, &self.meanings), reader).await?;
-        let before = rows::read(&line.colony_id, &line.deployment_id, reader).await?;
-        if let Some(stored) = self.lost(&known, &impact, reader).await? {
-            if line.went_wrong.is_none() {
-                return Ok(Vec::new());
-            }
-            // how it ended is known without metrics
-            let look_minutes = stored.look_minutes;
-            let metrics = rows::impact(stored, &before, &self.meanings).changes;
-            let impact = Impact::new((impact.verdict, impact.verdict_reason), look_minutes, metrics);
-            return Ok(self.set_verdict(known, &impact).into_iter().collect());
-        }
-        let written = rows::of_impact(&line, &impact);
-        let upserts: Vec<Vec<Value>> = written.iter().filter(|row| !before.contains(row)).cloned().collect();
-        let removed =
-            before.iter().map(|row| key_of(row)).filter(|key| !written.iter().any(|row| row.starts_with(key)));
-        let mut changes: Vec<DerivedChange> = change_of(rows::TABLE, upserts, removed.collect()).into_iter().collect();
-        changes.extend(self.set_verdict(known, &impact));
-        Ok(changes)
-    }
-
-    fn set_verdict(&mut self, Known { line, row: before }: Known, impact: &Impact) -> Option<DerivedChange> {
-        let mut row = before.clone();
-        rows::set_verdict(&mut row, Some(impact));
-        if row == before {
-            return None;
-        }
-        self.timeline.insert(Known { line, row: row.clone() });
-        change_of(TIMELINE, vec![row], Vec::new())
-    }
-
-    /// What is stored of a deployment at its last look, if metrics that it was judged by are deleted.
-    async fn lost(
-        &self,
-        Known { line, row }: &Known,
-        impact: &Impact,
-        reader: &dyn StoreReader,
-    ) -> Result<Option<Stored>, SinkError> {
-        let is_last = |stored: &Stored| stored.look_minutes == LOOKS_MIN.last().copied();
-        let Some(stored) = Stored::of_row(row).filter(is_last) else { return Ok(None) };
-        if impact.look_minutes.is_none() {
-            return Ok(Some(stored));
-        }
-        let earliest = line.moment().spans().min_by_key(|span| span.start);
-        let Some((span, limit)) = earliest.zip(self.metrics_from).filter(|(span, limit)| span.start < *limit) else {
-            return Ok(None);
-        };
-        // rows of imported history are kept for longer than their own time says
-        let colony = std::slice::from_ref(&line.colony_id);
-        let kept = reader.metrics_of(colony, span.start, span.end.min(limit)).await?;
-        Ok(kept.is_empty().then_some(stored))
     }
 
     /// Makes due what depends on colonies that have changed since `before`.
@@ -358,6 +299,7 @@ impl Impacts {
     pub(crate) fn forget_before(&mut self, limit: TimeMs) {
         for line in self.timeline.forget_before(limit) {
             self.due.remove(&line);
+            self.with_rows.remove(&(line.colony_id, line.deployment_id));
         }
     }
 }
@@ -395,6 +337,14 @@ fn is_outdated(known: &Known, newest: Option<TimeMs>) -> bool {
 
 fn key_of(row: &[Value]) -> Vec<Value> {
     row[..rows::table(rows::TABLE).table.key].to_vec()
+}
+
+/// The deployment that a row, or a key, of the timeline or of impacts is of.
+fn deployment_of(row: &[Value]) -> Option<Key> {
+    match row {
+        [Value::Text(colony_id), Value::Text(deployment_id), ..] => Some((colony_id.clone(), deployment_id.clone())),
+        _ => None,
+    }
 }
 
 fn change_of(table: &str, upserts: Vec<Vec<Value>>, removed: Vec<Vec<Value>>) -> Option<DerivedChange> {

@@ -5,12 +5,13 @@ use tokio::time::Instant;
 
 /// Minimum time between two evaluations.
 const EVALUATE_GAP_MIN: Duration = Duration::from_secs(1);
-/// Evaluations may take at most one part in this many of the time.
+/// Evaluations may take at most one part in about this many of the time.
 const EVALUATE_SHARE: u32 = 4;
 
 /// Limits the share of time spent on evaluations, so that rows are still read.
 #[derive(Debug)]
 pub struct EvaluatePace {
+    share: u32,
     due_at: Instant,
     is_dirty: bool,
     is_running: bool,
@@ -19,7 +20,12 @@ pub struct EvaluatePace {
 impl EvaluatePace {
     /// Due at once, as soon as there is something to evaluate.
     pub fn new(now: Instant) -> EvaluatePace {
-        EvaluatePace { due_at: now, is_dirty: false, is_running: false }
+        EvaluatePace::with_share(now, EVALUATE_SHARE)
+    }
+
+    /// The same for work that may take one part in `share` of the time.
+    pub fn with_share(now: Instant, share: u32) -> EvaluatePace {
+        EvaluatePace { share, due_at: now, is_dirty: false, is_running: false }
     }
 
     /// Rows came in that no evaluation has seen.
@@ -46,7 +52,7 @@ impl EvaluatePace {
     /// An evaluation ended `now` and took this long.
     pub fn evaluated(&mut self, now: Instant, took: Duration) {
         self.is_running = false;
-        self.due_at = now + EVALUATE_GAP_MIN.max(took * EVALUATE_SHARE);
+        self.due_at = now + EVALUATE_GAP_MIN.max(took * self.share);
     }
 }
 

@@ -50,7 +50,9 @@ use tokio::time::Instant;
 const COMMIT_AFTER_FAILURE_MAX: Duration = Duration::from_secs(5);
 
 /// Most deployments that are judged between two commits of a run that reads or was stopped.
-const JUDGED_MAX: usize = 4;
+const JUDGED_MAX: usize = 8;
+/// Judging takes at most one part in this many of the time of a run that reads.
+const JUDGED_SHARE: u32 = 20;
 /// The same once all input is stored.
 const JUDGED_AT_END_MAX: usize = 4_096;
 
@@ -119,6 +121,8 @@ pub(super) struct Running {
     pub(super) impacts: Impacts,
     /// When they are judged.
     pub(super) judge_pace: EvaluatePace,
+    /// Whether that is once all rows are read: all input is finite, and who waits for a verdict waits for its end.
+    pub(super) judges_at_end: bool,
     /// Most deployments that are judged before the next commit.
     pub(super) judged_max: usize,
     /// As of when those changes hold.
@@ -232,7 +236,8 @@ impl Running {
             judges: config.correlation.deployment_impact,
             derived_events,
             impacts,
-            judge_pace: EvaluatePace::new(Instant::now()),
+            judge_pace: EvaluatePace::with_share(Instant::now(), JUDGED_SHARE),
+            judges_at_end: false,
             judged_max: JUDGED_MAX,
             evaluated,
             events_tested: None,
@@ -277,6 +282,7 @@ impl Running {
             let names: Vec<String> = sources.iter().map(|source| source.name().to_owned()).collect();
             self.held.ask(names, self.clock.now());
         }
+        self.judges_at_end = sources.iter().all(|source| source.is_finite());
         let mut intake = Intake::start(sources, &options.shutdown, queue_bytes_max, &self.instruments);
         self.acknowledgements = intake.acknowledgements();
         let failure = self.take_in_and_drain(&mut intake, &options.shutdown).await;
@@ -469,7 +475,7 @@ impl Running {
 
     /// When impacts are to be judged: not while a commit is in progress.
     fn judge_due_at(&self) -> Option<Instant> {
-        self.judge_pace.due_at().filter(|_| !self.commits.is_at_work())
+        self.judge_pace.due_at().filter(|_| !self.judges_at_end && !self.commits.is_at_work())
     }
 
     fn take_batch(&mut self, source: String, is_finite: bool, mut batch: sources::Batch) {

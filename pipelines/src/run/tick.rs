@@ -33,10 +33,6 @@ impl Running {
         if self.correlates {
             self.feed_engine(&rows, bytes, order).await?;
         }
-        if self.judges {
-            // what is judged is read from the store
-            self.committed().await?;
-        }
         let learnt_at = self.clock.now();
         let mut publication = std::mem::take(&mut self.answered);
         self.predicted.note(&publication.derived);
@@ -101,16 +97,22 @@ impl Running {
         Ok(())
     }
 
-    /// Judges deployments that are due by what is stored, and notes what the rows of this tick make due.
+    /// Judges deployments that are due by what is stored, and notes what the rows of this tick make due. Only a tick that
+    /// reads the store for it waits for the commit in progress.
     async fn keep_impacts(
         &mut self,
         publication: &mut Publication,
         (rows, late): (&Rows, &Rows),
     ) -> Result<(), RunError> {
         let reader = Arc::clone(&self.reader);
+        let is_due = self.is_draining || (!self.judges_at_end && self.judge_pace.is_due(Instant::now()));
+        let judges_now = is_due && self.judged_max > 0;
+        if judges_now || self.impacts.reads_to_follow(&publication.derived) {
+            self.committed().await?;
+        }
         self.impacts.follow(&mut publication.derived, reader.as_ref()).await?;
-        let began = Instant::now();
-        if self.judged_max > 0 && !self.impacts.is_empty() && (self.is_draining || self.judge_pace.is_due(began)) {
+        if judges_now && !self.impacts.is_empty() {
+            let began = Instant::now();
             self.judge_pace.asked();
             let now = self.event_clock.now().filter(|_| self.is_live).map(|newest| newest.min(self.clock.now()));
             self.impacts.keep_metrics_from(now.map(|now| now - self.retention.metrics_ms));

@@ -1,8 +1,8 @@
 //! The colonies of a store, kept current by the rows that a run writes.
 
+use super::minutes;
 use crate::impact::{Colonies, Colony, colonies};
 use model::rows::Rows;
-use model::series::SeriesId;
 use model::time::TimeMs;
 use sinks::{SinkError, StoreReader};
 use std::collections::BTreeMap;
@@ -31,6 +31,11 @@ impl KnownColonies {
     /// Those of the store.
     pub(super) async fn of_store(reader: &dyn StoreReader) -> Result<KnownColonies, SinkError> {
         Ok(KnownColonies { colonies: colonies::read(reader).await?, ..KnownColonies::default() })
+    }
+
+    /// Those of a store that has not been asked.
+    pub(super) fn unread() -> KnownColonies {
+        KnownColonies { is_stale: true, ..KnownColonies::default() }
     }
 
     pub(super) fn all(&self) -> &Colonies {
@@ -65,15 +70,13 @@ impl KnownColonies {
     }
 
     /// Rows on time are being written. Returns the colonies whose metrics reach further now, each with its newest metric
-    /// before and after.
+    /// before and after; none while the colonies are to be read again, which then shows how far they reach.
     pub(super) fn note(&mut self, rows: &Rows) -> Vec<(String, TimeMs, TimeMs)> {
+        if self.is_stale {
+            return Vec::new();
+        }
         for status in &rows.colonies {
             self.state((&status.colony_id, By::Status), (&status.application_name, &status.environment));
-        }
-        let mut of_series: BTreeMap<SeriesId, TimeMs> = BTreeMap::new();
-        for row in rows.metrics.rows() {
-            let newest = of_series.entry(row.series()).or_insert(row.timestamp());
-            *newest = row.timestamp().max(*newest);
         }
         let mut named: BTreeMap<&str, (TimeMs, bool, &str, &str)> = BTreeMap::new();
         for event in &rows.events {
@@ -82,13 +85,13 @@ impl KnownColonies {
             *newest = row.max(*newest);
         }
         let mut metrics: BTreeMap<&str, TimeMs> = BTreeMap::new();
-        for (series, time) in &of_series {
-            let names = series.names();
-            let row = (*time, true, names.application_name, names.environment);
+        for (series, time) in minutes::newest(&rows.metrics) {
+            let names = series.series().names();
+            let row = (time, true, names.application_name, names.environment);
             let newest = named.entry(names.colony_id).or_insert(row);
             *newest = row.max(*newest);
-            let newest = metrics.entry(names.colony_id).or_insert(*time);
-            *newest = (*time).max(*newest);
+            let newest = metrics.entry(names.colony_id).or_insert(time);
+            *newest = time.max(*newest);
         }
         for (id, (_, _, application, environment)) in named {
             self.state((id, By::Row), (application, environment));

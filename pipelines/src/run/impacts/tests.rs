@@ -2,8 +2,10 @@
 //! without a reason.
 #![allow(clippy::unwrap_used)]
 
+use super::super::due::Id;
 use super::*;
-use crate::impact::{Verdict, colonies};
+use crate::impact::watch::impact_on;
+use crate::impact::{Impact, Verdict, colonies};
 use crate::run::tests::drive_with;
 use model::event::Event;
 use model::real::Real;
@@ -15,6 +17,7 @@ use sinks::memory::MemoryStore;
 use sinks::{Commit, StoreWriter};
 
 mod away;
+mod orphans;
 
 /// A Wednesday, midnight.
 const START: TimeMs = TimeMs(1_731_456_000_000);
