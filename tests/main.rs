@@ -14,6 +14,7 @@ mod disk_full;
 mod exit_codes;
 mod files;
 mod fuzz;
+mod impacts;
 mod kafka;
 mod late;
 mod lifecycle;

@@ -136,7 +136,7 @@ pub const KEYS: &[Key] = &[
     key("correlation.metric_window", between(HOUR_MS, 90 * DAY_MS), value("24h"), "length of the window of metric correlations"),
     key("correlation.metric_threshold", Kind::Fraction, value("0.8"), "|r| from which a metric pair is reported"),
     key("correlation.metric_pairs", Kind::Choice(&["all", "same-metric"]), value("all"), "which metrics are compared"),
-    key("correlation.deployment_impact", Kind::Bool, value("false"), "whether a run stores verdicts and impacts of deployments; without it they are computed when asked for"),
+    key("correlation.deployment_impact", Kind::Bool, value("true"), "whether a run stores verdicts and impacts of deployments; without it they are computed when asked for"),
     key("correlation.derived_events", Kind::Bool, value("false"), "whether spikes, saturation, shifts and growth of metrics become events"),
 
     key("ai.llm.provider", Kind::Model, Default::Required, "language model, vendor:model; vendors: anthropic, openai, openai-compatible, ollama"),

@@ -97,7 +97,7 @@ pub const GOOD: &[Good] = &[
     ("correlation.metric_window", "correlation: {metric_window: 2d}", |c| c.correlation.metric_window_ms == 2 * DAY),
     ("correlation.metric_threshold", "correlation: {metric_threshold: 0.9}", |c| c.correlation.metric_threshold == 0.9),
     ("correlation.metric_pairs", "correlation: {metric_pairs: same-metric}", |c| c.correlation.metric_pairs == MetricPairs::SameMetric),
-    ("correlation.deployment_impact", "correlation: {deployment_impact: true}", |c| c.correlation.deployment_impact),
+    ("correlation.deployment_impact", "correlation: {deployment_impact: false}", |c| !c.correlation.deployment_impact),
     ("correlation.derived_events", "correlation: {derived_events: true}", |c| c.correlation.derived_events),
     ("ai.llm.provider", "ai: {llm: {provider: 'openai-compatible:z', endpoint: 'http://127.0.0.1:8000/v1'}}", |c| c.ai.llm.as_ref().unwrap().provider == "openai-compatible:z"),
     ("ai.llm.api_key_env", "ai: {llm: {provider: 'openai:x', api_key_env: KEY}}", |c| c.ai.llm.as_ref().unwrap().api_key_env.as_deref() == Some("KEY")),
