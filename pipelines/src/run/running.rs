@@ -52,7 +52,7 @@ const COMMIT_AFTER_FAILURE_MAX: Duration = Duration::from_secs(5);
 /// Most deployments that are judged between two commits of a run that reads or was stopped.
 const JUDGED_MAX: usize = 8;
 /// Judging takes at most one part in this many of the time of a run that reads.
-const JUDGED_SHARE: u32 = 20;
+const JUDGED_SHARE: u32 = 40;
 /// The same once all input is stored.
 const JUDGED_AT_END_MAX: usize = 4_096;
 
