@@ -18,7 +18,10 @@ use std::path::Path;
 use std::process::Stdio;
 
 const OFF: &str = "[correlation]\ndeployment_impact = false\n";
-const DEPLOYMENTS: usize = 12;
+/// With a known outcome; there are others.
+const PLANTED: usize = 12;
+/// One in so many deployments is asked for.
+const STEP: usize = 4;
 
 /// Two environments over ten days, with six deployments in each; the configuration that reads them.
 fn fleet(folder: &Path) -> String {
@@ -44,7 +47,7 @@ fn on_duckdb(reef: &Reef) -> [Vec<Vec<Value>>; 2] {
     })
 }
 
-/// What `coral reef deployment` says of each deployment of the timeline.
+/// What `coral reef deployment` says of some deployments of the timeline.
 fn answered(reef: &Reef, timeline: &[Vec<Value>]) -> Vec<Json> {
     let ask = |row: &Vec<Value>| {
         let [Value::Text(colony_id), Value::Text(deployment_id), ..] = row.as_slice() else { panic!("{row:?}") };
@@ -53,7 +56,7 @@ fn answered(reef: &Reef, timeline: &[Vec<Value>]) -> Vec<Json> {
         command.env_remove("CORAL_REEF").args(["reef", "deployment", &id, "--json", "--reef"]).arg(reef.config());
         crate::support::json(&command.output().unwrap())
     };
-    timeline.iter().map(ask).collect()
+    timeline.iter().step_by(STEP).map(ask).collect()
 }
 
 /// The verdict, its reason and its look in a row of the timeline, as an answer has them.
@@ -77,12 +80,12 @@ fn what_a_run_stores_is_what_is_computed_without_it_on_both_stores() {
     with.run();
     without.run();
     let [timeline, impacts] = on_duckdb(&with);
-    assert_eq!((timeline.len(), impacts.is_empty()), (DEPLOYMENTS, false));
+    assert!(timeline.len() >= PLANTED && impacts.len() >= PLANTED);
     let [unjudged, none] = on_duckdb(&without);
     assert!(none.is_empty() && unjudged.iter().all(|row| verdict(row) == [Json::Null, Json::Null, Json::Null]));
     let (found, expected) = (answered(&with, &timeline), answered(&without, &unjudged));
     assert_eq!(found, expected);
-    for (row, answer) in timeline.iter().zip(&found) {
+    for (row, answer) in timeline.iter().step_by(STEP).zip(&found) {
         let impact = &answer["impact"];
         let of_answer = ["overall_status", "verdict_reason", "look_minutes"].map(|field| impact[field].clone());
         assert_eq!(verdict(row), of_answer);

@@ -43,7 +43,8 @@ pub fn compare(before: &[f64], after: &[f64]) -> Option<Comparison> {
     let spread = if variance > 0.0 { Z_95 * (variance / worth).sqrt() } else { 0.0 };
     let low = (a * b / 2.0 - spread).floor().max(0.0) as usize;
     let high = differences.len() - 1 - low.min(differences.len() - 1);
-    let (low, high) = (low.min(high), high.max(low.min(high)));
+    // without any spread they meet, or have changed places
+    let (low, high) = (low.min(high), low.max(high));
     let half = differences.len() / 2;
     let middle = half - usize::from(differences.len().is_multiple_of(2));
     // low is at most, and high at least, half of all: four places of the order are all that is needed of it
@@ -58,7 +59,7 @@ pub fn compare(before: &[f64], after: &[f64]) -> Option<Comparison> {
 }
 
 /// The values at these places of the order; the places do not fall.
-fn ordered<const N: usize>(values: &mut [f64], places: [usize; N]) -> [f64; N] {
+pub(super) fn ordered<const N: usize>(values: &mut [f64], places: [usize; N]) -> [f64; N] {
     let mut from = 0;
     places.map(|place| {
         // everything before `from` is at most what follows

@@ -1,7 +1,7 @@
 //! The verdict on simulated deployments: false alarms, power, and every reason to wait.
 #![allow(clippy::unwrap_used)]
 
-use super::ranks::{compare, median};
+use super::ranks::{compare, median, ordered};
 use super::verdict::{Circumstances, Verdict, Watched, judge};
 use super::windows::{Moment, Series};
 use model::meaning::{Better, Meaning};
@@ -71,6 +71,28 @@ fn ranks_shift_and_interval_of_a_case_computed_by_hand() {
     let equal = compare(&[5.0; 9], &[5.0; 9]).unwrap();
     assert_eq!((equal.z, equal.delta, equal.shift, equal.interval), (0.0, 0.0, 0.0, (0.0, 0.0)));
     assert_eq!((median(&[]), median(&[3.0, 1.0, 2.0]), median(&[1.0, 2.0])), (0.0, 2.0, 1.5));
+}
+
+#[test]
+fn equal_values_have_no_interval_however_many_there_are() {
+    for (before, after) in [(2, 2), (2, 3), (8, 9), (9, 9), (57, 58)] {
+        let equal = compare(&vec![5.0; before], &vec![5.0; after]).unwrap();
+        assert_eq!((equal.z, equal.shift, equal.interval), (0.0, 0.0, (0.0, 0.0)), "{before} and {after}");
+    }
+}
+
+#[test]
+fn selected_places_are_those_of_the_sorted_values() {
+    let mut random = Random(11);
+    for count in [1, 2, 3, 10, 101, 400] {
+        let values: Vec<f64> = (0..count).map(|_| (random.uniform() * 20.0).floor()).collect();
+        let mut sorted = values.clone();
+        sorted.sort_by(f64::total_cmp);
+        for low in [0, count / 3, (count - 1) / 2] {
+            let places = [low, (count - 1) / 2, count / 2, count - 1 - low];
+            assert_eq!(ordered(&mut values.clone(), places), places.map(|place| sorted[place]), "{places:?}");
+        }
+    }
 }
 
 /// The share of deployments without any effect that are called degraded or failed, and that of a rise that are.

@@ -26,7 +26,7 @@ async fn impacts_without_their_deployment_are_deleted_by_the_next_run() {
     agree(&store).await;
 }
 
-/// Where the timeline is empty, nothing is judged, but rows are deleted all the same.
+/// Where the timeline is empty, nothing is judged, but rows are still deleted.
 #[tokio::test]
 async fn the_last_deployment_leaves_no_impact() {
     let mut store = MemoryStore::new();
