@@ -179,7 +179,10 @@ fn pair_scan(
                     let source = sources.iter().find(|one| one.at.0 == of_law.source_at);
                     let target = targets.iter().find(|one| one.at.0 == of_law.target_at);
                     let both = source.zip(target);
-                    both.map(|(source, target)| WeightedPair { pair: pair(source, target), weight: Real(of_law.weight) })
+                    both.map(|(source, target)| WeightedPair {
+                        pair: pair(source, target),
+                        weight: Real(of_law.weight),
+                    })
                 })
                 .collect(),
         }),

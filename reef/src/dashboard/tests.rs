@@ -76,12 +76,25 @@ impl Opened {
         stream.read_to_string(&mut text).await.unwrap();
         let (head, body) = text.split_once("\r\n\r\n").unwrap();
         let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-        Answer { status, head: head.to_lowercase(), body: body.to_owned() }
+        let head = head.to_lowercase();
+        let body = if head.contains("transfer-encoding: chunked") { joined(body) } else { body.to_owned() };
+        Answer { status, head, body }
     }
 
     async fn get(&self, path: &str) -> Answer {
         self.send("GET", path, &[], "").await
     }
+}
+
+/// A body that came in chunks, each after its length.
+fn joined(mut body: &str) -> String {
+    let mut whole = String::new();
+    while let Some((length, rest)) = body.split_once("\r\n") {
+        let length = usize::from_str_radix(length, 16).unwrap();
+        whole += &rest[..length];
+        body = &rest[(length + 2).min(rest.len())..];
+    }
+    whole
 }
 
 fn happened(colony_id: &str, event_id: &str, at: i64, event_type: &str) -> Event {
