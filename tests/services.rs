@@ -72,7 +72,7 @@ impl Serving {
         stream.read_to_string(&mut text).unwrap();
         let (head, body) = text.split_once("\r\n\r\n").unwrap();
         assert_eq!(head.split(' ').nth(1), Some("200"), "{method}: {text}");
-        body.to_owned()
+        if head.to_lowercase().contains("transfer-encoding: chunked") { joined(body) } else { body.to_owned() }
     }
 
     fn metrics(&self) -> Exposition {
@@ -91,6 +91,17 @@ impl Serving {
         serde_json::from_str(document.lines().collect::<String>().as_str())
             .unwrap_or_else(|error| panic!("{error}: {document}"))
     }
+}
+
+/// A body that came in chunks, each after its length.
+fn joined(mut body: &str) -> String {
+    let mut whole = String::new();
+    while let Some((length, rest)) = body.split_once("\r\n") {
+        let length = usize::from_str_radix(length, 16).unwrap();
+        whole += &rest[..length];
+        body = &rest[(length + 2).min(rest.len())..];
+    }
+    whole
 }
 
 impl Drop for Serving {
