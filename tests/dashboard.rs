@@ -202,7 +202,7 @@ fn a_revoked_token_leads_to_the_login_and_another_one_back_to_the_page() {
     let serving = Serving::start("serve", &reef);
     let mut watching = Watching::start("session", &format!("http://{}", serving.address()));
     watching.until(&format!("login {first}"));
-    token(&["revoke", first.split('_').nth(1).unwrap()]);
+    token(&["revoke", "--yes", first.split('_').nth(1).unwrap()]);
     watching.until("revoked");
     watching.until(&format!("login {second}"));
     watching.end("session");
