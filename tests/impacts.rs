@@ -8,7 +8,7 @@ use crate::support::colonies::coral;
 use crate::support::crash::{Line, phase_lines};
 use crate::support::{Reef, files_source};
 use model::derived::Value;
-use serde_json::Value as Json;
+use serde_json::{Value as Json, json};
 use sinks::StoreReader;
 use sinks::clickhouse::ClickHouseReader;
 use sinks::duckdb::{DuckDbConfig, DuckDbReader};
@@ -83,7 +83,15 @@ fn what_a_run_stores_is_what_is_computed_without_it_on_both_stores() {
     assert!(timeline.len() >= PLANTED && impacts.len() >= PLANTED);
     let [unjudged, none] = on_duckdb(&without);
     assert!(none.is_empty() && unjudged.iter().all(|row| verdict(row) == [Json::Null, Json::Null, Json::Null]));
-    let (found, expected) = (answered(&with, &timeline), answered(&without, &unjudged));
+    let (found, computed) = (answered(&with, &timeline), answered(&without, &unjudged));
+    // the deployment as it is stored has the verdict only where impacts are stored
+    let judged = |mut answer: Json| {
+        assert_eq!([&answer["deployment"]["verdict"], &answer["deployment"]["verdict_reason"]], [&json!(""), &json!("")]);
+        answer["deployment"]["verdict"] = answer["impact"]["overall_status"].clone();
+        answer["deployment"]["verdict_reason"] = answer["impact"]["verdict_reason"].clone();
+        answer
+    };
+    let expected: Vec<Json> = computed.into_iter().map(judged).collect();
     assert_eq!(found, expected);
     for (row, answer) in timeline.iter().step_by(STEP).zip(&found) {
         let impact = &answer["impact"];
