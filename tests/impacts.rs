@@ -86,7 +86,10 @@ fn what_a_run_stores_is_what_is_computed_without_it_on_both_stores() {
     let (found, computed) = (answered(&with, &timeline), answered(&without, &unjudged));
     // the deployment as it is stored has the verdict only where impacts are stored
     let judged = |mut answer: Json| {
-        assert_eq!([&answer["deployment"]["verdict"], &answer["deployment"]["verdict_reason"]], [&json!(""), &json!("")]);
+        assert_eq!(
+            [&answer["deployment"]["verdict"], &answer["deployment"]["verdict_reason"]],
+            [&json!(""), &json!("")]
+        );
         answer["deployment"]["verdict"] = answer["impact"]["overall_status"].clone();
         answer["deployment"]["verdict_reason"] = answer["impact"]["verdict_reason"].clone();
         answer
