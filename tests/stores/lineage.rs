@@ -67,7 +67,7 @@ fn assert_reproduced(found: &BTreeMap<String, [f64; 3]>, stored: &BTreeMap<Strin
 fn fleet(folder: &Path) -> String {
     let out = folder.join("fleet");
     let mut generate = Command::new(program("coral-pipeline"));
-    generate.args(["generate", "--seed", "11", "--colonies", "8", "--days", "30", "--json", "--out"]);
+    generate.args(["generate", "--seed", "11", "--colonies", "14", "--days", "30", "--json", "--out"]);
     json(&generate.arg(&out).output().unwrap());
     files_source(&[&out.join("events.ndjson")], &[])
 }
