@@ -137,7 +137,7 @@ fn series(count: usize) -> Vec<Vec<f64>> {
     let factors: Vec<Vec<f64>> = (0..5).map(|_| (0..SLOTS + LAG_MAX).map(|_| normal()).collect()).collect();
     let one = |number: usize| {
         let (factor, lag) = (&factors[number % 5], number * 37 % LAG_MAX);
-        let noise = if number % 3 == 0 { 0.5 } else { 2.0 };
+        let noise = if number.is_multiple_of(3) { 0.5 } else { 2.0 };
         (0..SLOTS).map(|slot| factor[slot + LAG_MAX - lag] + noise * normal()).collect()
     };
     (0..count).map(one).collect()
