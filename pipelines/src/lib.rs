@@ -13,6 +13,7 @@
 //! | `evaluated` | the event times that the stored patterns are as of |
 //! | `deferred` | rows after the reader's clock, read again once it has passed them |
 //! | `memory` | how much memory there is, and how it is shared out |
+//! | `journal` | the file in which questions in words are recorded |
 //! | `metric_plan` | what metric pairs will take of it, refused before it is taken |
 //! | `instruments` | what a run counts |
 //! | `progress` | what a run reports |

@@ -112,6 +112,7 @@ pub async fn run_all<F: Fixture>(fixture: impl Fn() -> F) {
     large_counts_survive(&fixture()).await;
     sightings_keep_the_first_and_the_latest(&fixture()).await;
     overview::services_calls_and_hours_are_read(&fixture()).await;
+    overview::buckets_are_read_by_their_names(&fixture()).await;
     overview::values_are_those_of_the_rows(&fixture()).await;
     overview::events_of_some_types_are_read(&fixture()).await;
     overview::colonies_are_named_as_their_newest_rows_name_them(&fixture()).await;

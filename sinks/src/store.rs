@@ -135,6 +135,29 @@ pub trait StoreReader: Send + Sync {
     /// there is one.
     async fn metrics_of(&self, colonies: &[String], from: TimeMs, to: TimeMs) -> Result<Vec<MetricPoint>, SinkError>;
 
+    /// The same of the buckets that a filter takes: the store reads no others, so that one series of a large fleet costs
+    /// about itself.
+    async fn metrics_where(
+        &self,
+        filter: &MetricFilter,
+        from: TimeMs,
+        to: TimeMs,
+    ) -> Result<Vec<MetricPoint>, SinkError> {
+        if let Some(colonies) = &filter.colonies {
+            let mut rows = self.metrics_of(colonies, from, to).await?;
+            rows.retain(|row| filter.takes(row));
+            return Ok(rows);
+        }
+        let span = Span { from, to: Some(to), with_late: true };
+        let (mut wanted, mut after): (Vec<MetricPoint>, Option<MetricPoint>) = (Vec::new(), None);
+        loop {
+            let page = self.metrics_in(span, after.as_ref(), FILTERED_PAGE_ROWS).await?;
+            let Some(last) = page.last() else { return Ok(wanted) };
+            after = Some(last.row);
+            wanted.extend(page.iter().map(|stored| stored.row).filter(|row| filter.takes(row)));
+        }
+    }
+
     /// The values of such buckets alone, of some services at some hours, by the names of their series.
     async fn values_of(&self, wanted: &ValuesOf) -> Result<Vec<SeriesValues>, SinkError> {
         let colonies: Vec<String> = wanted.colonies.iter().cloned().collect();

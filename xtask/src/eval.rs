@@ -5,12 +5,42 @@ use crate::{checkout, setup};
 use anyhow::{Context, bail};
 use std::process::{Command, ExitCode};
 
-/// Each with the crate and the module of its test.
-const EVALUATIONS: [(&str, &str, &str); 4] = [
-    ("deployments", "coral-reef", "answers::tests::evaluation"),
-    ("analysis", "coral-reef", "analysis::tests::evaluation"),
-    ("events", "coral-operators", "events::tests::evaluation"),
-    ("metrics", "coral-operators", "metrics::tests::evaluation"),
+/// One evaluation: a test that writes its figures where it is asked to.
+struct Evaluation {
+    name: &'static str,
+    /// The tests that have it, as cargo selects them.
+    target: &'static [&'static str],
+    module: &'static str,
+    /// Whether it drives a browser over the real programs.
+    in_browser: bool,
+}
+
+const EVALUATIONS: [Evaluation; 5] = [
+    Evaluation {
+        name: "deployments",
+        target: &["-p", "coral-reef", "--lib"],
+        module: "answers::tests::evaluation",
+        in_browser: false,
+    },
+    Evaluation {
+        name: "analysis",
+        target: &["-p", "coral-reef", "--lib"],
+        module: "analysis::tests::evaluation",
+        in_browser: false,
+    },
+    Evaluation {
+        name: "events",
+        target: &["-p", "coral-operators", "--lib"],
+        module: "events::tests::evaluation",
+        in_browser: false,
+    },
+    Evaluation {
+        name: "metrics",
+        target: &["-p", "coral-operators", "--lib"],
+        module: "metrics::tests::evaluation",
+        in_browser: false,
+    },
+    Evaluation { name: "dashboard", target: &["--test", "all"], module: "dashboard::evaluation", in_browser: true },
 ];
 
 /// `cargo xtask eval`.
@@ -78,15 +108,13 @@ mod tests {
 
     #[test]
     fn a_wrong_call_says_what_there_is() {
-        let refused = |args: &[&str]| {
-            let args: Vec<String> = args.iter().map(|arg| (*arg).to_owned()).collect();
-            run(&args).map(|_| ()).map_err(|error| error.to_string())
-        };
-        assert_eq!(
-            refused(&[]),
-            Err("say what: cargo xtask eval WHAT [--data DIR], WHAT one of deployments, analysis, events, metrics"
-                .to_owned())
-        );
+        let refused = |args: &[&str]| run(&of(args)).map(|_| ()).map_err(|error| error.to_string());
+        let usage = "say what: cargo xtask eval WHAT [--data DIR] [--release], WHAT one of deployments, analysis, events, \
+                     metrics, dashboard";
+        let wrong: [&[&str]; 3] = [&[], &["events", "--data"], &["events", "--slow"]];
+        for wrong in wrong {
+            assert_eq!(refused(wrong), Err(usage.to_owned()), "{wrong:?}");
+        }
         assert_eq!(
             refused(&["x"]),
             Err("there is no evaluation \"x\": it is one of deployments, analysis, events, metrics, dashboard"

@@ -25,8 +25,9 @@ cargo xtask <command>
   demo [args]      setup, then `coral-pipeline demo [args]`
   bench peers      pyscamp, stumpy and DuckDB's corr() beside the kernels, on the same series; --series N [default: 50]
                    (needs python3 with venv; pyscamp is compiled: cmake and a C++ compiler)
-  eval WHAT        run a long evaluation (deployments, analysis, events, metrics) and write its figures to docs/evaluation;
-                   --data DIR for the recordings [default: ../shared/data]
+  eval WHAT        run a long evaluation (deployments, analysis, events, metrics, dashboard) and write its figures to
+                   docs/evaluation; --data DIR for the recordings [default: ../shared/data], --release to measure
+                   optimised programs; dashboard needs npm and chromium
   fuzz TARGET S    feed a decoder (csv, ndjson, parquet, kafka, config, grpc) with broken input for S seconds
   conformance      run the official Connect suite against the RPC (needs Go; `test` does the same)
   mcp-conformance  run the official MCP suite against the tools (needs npm; `test` does the same)

@@ -100,6 +100,8 @@ pub(super) struct Running {
     pub(super) retention_pace: RetentionPace,
     pub(super) published: Published,
     pub(super) revisions: Revisions,
+    /// Questions in words that are not in the store yet.
+    pub(super) recorded: Recorded,
     pub(super) predicted: PredictionRevisions,
     pub(super) announcer: Announcer,
     /// Reads the store that is written.

@@ -170,6 +170,15 @@ impl StoreReader for ClickHouseReader {
         self.ask("cannot read metrics", overview::metrics_of(&self.server, colonies, (from, to))).await
     }
 
+    async fn metrics_where(
+        &self,
+        filter: &MetricFilter,
+        from: TimeMs,
+        to: TimeMs,
+    ) -> Result<Vec<MetricPoint>, SinkError> {
+        self.ask("cannot read metrics", overview::metrics_where(&self.server, filter, (from, to))).await
+    }
+
     async fn values_of(&self, wanted: &ValuesOf) -> Result<Vec<SeriesValues>, SinkError> {
         self.ask("cannot read the values of metrics", values::values_of(&self.server, wanted)).await
     }

@@ -2,11 +2,12 @@
 
 use super::rows::{START, bucket, edge, event, node};
 use super::{Fixture, commit_of};
-use crate::{Commit, StoreWriter, ValuesOf, values};
+use crate::{Commit, MetricFilter, Span, StoreWriter, ValuesOf, values};
 use model::event::Event;
 use model::metric::MetricPoint;
 use model::real::Real;
 use model::rows::Rows;
+use model::series::{SeriesId, SeriesRef};
 use model::time::{DAY_MS, HOUR_MS, MINUTE_MS, TimeMs};
 use std::collections::BTreeSet;
 
@@ -37,6 +38,55 @@ pub(super) async fn services_calls_and_hours_are_read<F: Fixture>(fixture: &F) {
     let minutes: Vec<i64> = metrics.iter().map(|point| (point.timestamp - START) / MINUTE_MS).collect();
     assert_eq!((minutes, metrics[0]), (vec![1, 2, 3], bucket("api", MINUTE_MS)));
     assert!(reader.metrics_of(&[], START, START + HOUR_MS).await.unwrap().is_empty());
+    fixture.close(store).await;
+}
+
+/// By colony, service and metric, each alone and together, with late copies.
+pub(super) async fn buckets_are_read_by_their_names<F: Fixture>(fixture: &F) {
+    let mut store = fixture.open().await;
+    let of = |service: &str, metric: &str, minute: i64| {
+        let bucket = bucket(service, minute * MINUTE_MS);
+        let names = SeriesRef { metric_name: metric, ..bucket.series.names() };
+        MetricPoint { series: SeriesId::of(names), ..bucket }
+    };
+    let services = ["api", "it's", "web"];
+    let all = |minutes: std::ops::Range<i64>| -> Vec<MetricPoint> {
+        let names =
+            services.iter().flat_map(|service| ["latency", "error % \"rate\""].map(|metric| (*service, metric)));
+        names.flat_map(|(service, metric)| minutes.clone().map(move |minute| of(service, metric, minute))).collect()
+    };
+    store.commit(&commit_of(1, Rows { metrics: all(0..5).into(), ..Rows::default() })).await.unwrap();
+    let late = Rows { metrics: all(5..6).into(), ..Rows::default() };
+    store.commit(&Commit { late: late.into(), ..commit_of(2, Rows::default()) }).await.unwrap();
+    let reader = store.reader();
+    let colony = |id: &str| Some(vec![id.to_owned()]);
+    let service = Some("it's".to_owned());
+    let metric_names = vec!["error % \"rate\"".to_owned()];
+    let filters = [
+        (MetricFilter::default(), 30),
+        (MetricFilter { service: service.clone(), ..MetricFilter::default() }, 10),
+        (MetricFilter { metric_names: metric_names.clone(), ..MetricFilter::default() }, 15),
+        (
+            MetricFilter {
+                colonies: colony("shop-production"),
+                metric_names: metric_names.clone(),
+                ..MetricFilter::default()
+            },
+            15,
+        ),
+        (MetricFilter { colonies: colony("shop-production"), service: service.clone(), metric_names }, 5),
+        (MetricFilter { colonies: colony("none"), service, ..MetricFilter::default() }, 0),
+        (MetricFilter { colonies: Some(Vec::new()), ..MetricFilter::default() }, 0),
+    ];
+    let (from, to) = (START + MINUTE_MS, START + 6 * MINUTE_MS);
+    let whole = reader.metrics_in(Span { from, to: Some(to), with_late: true }, None, 1_000).await.unwrap();
+    for (filter, count) in filters {
+        let found = reader.metrics_where(&filter, from, to).await.unwrap();
+        let expected: Vec<MetricPoint> =
+            whole.iter().map(|stored| stored.row).filter(|row| filter.takes(row)).collect();
+        assert_eq!(found.len(), count, "{filter:?}");
+        assert_eq!(found, expected, "{filter:?}");
+    }
     fixture.close(store).await;
 }
 

@@ -216,6 +216,17 @@ impl StoreReader for DuckDbReader {
         self.readers.call("cannot read metrics", job).await
     }
 
+    async fn metrics_where(
+        &self,
+        filter: &MetricFilter,
+        from: TimeMs,
+        to: TimeMs,
+    ) -> Result<Vec<MetricPoint>, SinkError> {
+        let filter = filter.clone();
+        let job = move |connection: &Connection| overview::metrics_where(connection, &filter, (from, to));
+        self.readers.call("cannot read metrics", job).await
+    }
+
     async fn values_of(&self, wanted: &ValuesOf) -> Result<Vec<SeriesValues>, SinkError> {
         let wanted = wanted.clone();
         let job = move |connection: &Connection| values::values_of(connection, &wanted);
