@@ -106,6 +106,8 @@ fn shape(message: &DescriptorProto, field: &FieldDescriptorProto) -> (&'static s
         Type::Double | Type::Float => "Kind::Real".to_owned(),
         Type::Int64 | Type::Uint64 => "Kind::Large".to_owned(),
         Type::Int32 | Type::Uint32 => "Kind::Small".to_owned(),
+        // base64 in JSON
+        Type::Bytes => "Kind::Text".to_owned(),
         Type::Message if field.type_name() == ".google.protobuf.Timestamp" => "Kind::Time".to_owned(),
         Type::Message => format!("Kind::Message({:?})", field.type_name().trim_start_matches('.')),
         other => panic!("{}.{} is a {other:?}, which rpc/json.rs does not know yet", message.name(), field.name()),

@@ -32,6 +32,8 @@ mod scenarios;
 mod services;
 mod signals;
 mod simulation;
+mod sql_page;
+mod statements;
 mod stores;
 mod support;
 mod terminal;

@@ -104,6 +104,8 @@ pub struct Output {
     animated: bool,
     /// Pages show times in the zone of this machine.
     is_local: bool,
+    /// People see stdout as it is written.
+    is_screen: bool,
 }
 
 impl Output {
@@ -122,6 +124,7 @@ impl Output {
             stderr_style: Style { colour: !plain && stderr_terminal },
             animated: !plain && stderr_terminal,
             is_local: true,
+            is_screen: io::stdout().is_terminal(),
         }
     }
 
@@ -137,6 +140,7 @@ impl Output {
             stderr_style: Style::PLAIN,
             animated: false,
             is_local: false,
+            is_screen: false,
         };
         (output, captured)
     }
@@ -201,6 +205,13 @@ impl Output {
         Err(failure.report(report))
     }
 
+    /// Writes data for programs exactly as it is; on a terminal nothing in it acts.
+    pub fn data(&self, text: &str) -> Result<(), Failure> {
+        let mut stream = self.stdout.lock().unwrap_or_else(PoisonError::into_inner);
+        let text = if self.is_screen { harmless(text, false) } else { text.into() };
+        written(stream.write_all(text.as_bytes()).and_then(|()| stream.flush()))
+    }
+
     /// Writes one item of a stream of results: one line of NDJSON with `--json`, otherwise the text of `page`.
     pub fn item(&self, value: &impl Serialize, page: impl FnOnce(Style) -> String) -> Result<(), Failure> {
         if !self.json {
@@ -234,13 +245,16 @@ impl Output {
         let localised = (self.is_local && !self.json).then(|| localised(text));
         let text = localised.as_deref().unwrap_or(text);
         let text = if self.json { harmless_json(text) } else { harmless(text, self.stdout_style.colour) };
-        let written = writeln!(stream, "{text}").and_then(|()| stream.flush());
-        match written {
-            // the reader (head, less) has seen enough
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-            Err(error) => Err(Failure::new(Exit::Failed, "output", "cannot write to stdout").caused_by(Some(&error))),
-            Ok(()) => Ok(()),
-        }
+        written(writeln!(stream, "{text}").and_then(|()| stream.flush()))
+    }
+}
+
+fn written(result: io::Result<()>) -> Result<(), Failure> {
+    match result {
+        // the reader (head, less) has seen enough
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        Err(error) => Err(Failure::new(Exit::Failed, "output", "cannot write to stdout").caused_by(Some(&error))),
+        Ok(()) => Ok(()),
     }
 }
 

@@ -49,7 +49,7 @@ pub async fn ask(
     let channel = network.dial_plain(endpoint).await.map_err(AskError::Dial)?;
     let nothing = Some(time_to_wire(TIMESTAMP_MIN));
     let answer = ColonyFederationClient::new(channel.clone())
-        .get_summary(GetSummaryRequest { start_time: nothing, end_time: nothing })
+        .get_summary(GetSummaryRequest { start_time: nothing, end_time: nothing, ..GetSummaryRequest::default() })
         .await
         .map_err(|status| AskError::refused(endpoint, status))?
         .into_inner();

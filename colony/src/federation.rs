@@ -2,7 +2,7 @@
 
 use crate::call::{audit, audited, store_status, until_stop};
 use crate::error::StoreError;
-use crate::store::{ConnectionRow, EventRow, Health, MetricRow, ServiceRow, Store};
+use crate::store::{ConnectionRow, EventRow, Health, MetricRow, ServiceRow, Store, Wanted};
 use crate::summarize::{Interval, merge};
 use mesh::Peer;
 use model::colony::ColonyIdentity;
@@ -31,6 +31,11 @@ const STREAM_QUEUE_EVENTS: usize = 64;
 /// Resolutions of GetMetrics, in seconds.
 const RESOLUTIONS: [(&str, u32); 7] =
     [("1s", 1), ("10s", 10), ("1m", 60), ("5m", 300), ("15m", 900), ("1h", 3_600), ("1d", 86_400)];
+
+/// Parts of a summary that can be asked for alone.
+const PARTS: [&str; 3] = ["metrics", "events", "topology"];
+/// Most services, and most metrics, that a summary is narrowed to.
+const NAMES_MAX: usize = 100;
 
 /// Serves reefs from the store.
 pub(crate) struct Federation {
@@ -65,6 +70,28 @@ fn range_of(start: Option<&Timestamp>, end: Option<&Timestamp>) -> Result<(Optio
         return Err(Status::invalid_argument(format!("start_time {from} is after end_time {to}")));
     }
     Ok((from, to))
+}
+
+/// What of a range is asked for.
+fn wanted(request: v1::GetSummaryRequest) -> Result<Wanted, Status> {
+    let range = range_of(request.start_time.as_ref(), request.end_time.as_ref())?;
+    if let Some(unknown) = request.parts.iter().find(|part| !PARTS.contains(&part.as_str())) {
+        return Err(Status::invalid_argument(format!("parts has {unknown:?}, which is none of {}", PARTS.join(", "))));
+    }
+    for (field, names) in [("service_ids", &request.service_ids), ("metric_names", &request.metric_names)] {
+        if names.len() > NAMES_MAX {
+            return Err(Status::invalid_argument(format!("{field} has more than {NAMES_MAX} names")));
+        }
+    }
+    let has = |part: &str| request.parts.is_empty() || request.parts.iter().any(|it| it == part);
+    Ok(Wanted {
+        range,
+        metrics: has(PARTS[0]),
+        events: has(PARTS[1]),
+        topology: has(PARTS[2]),
+        services: request.service_ids,
+        metric_names: request.metric_names,
+    })
 }
 
 fn metric_to_wire(row: MetricRow) -> v1::MetricSummary {
@@ -144,8 +171,7 @@ impl ColonyFederation for Federation {
         request: Request<v1::GetSummaryRequest>,
     ) -> Result<Response<v1::GetSummaryResponse>, Status> {
         let call = async |request: v1::GetSummaryRequest| {
-            let range = range_of(request.start_time.as_ref(), request.end_time.as_ref())?;
-            let found = self.store.snapshot(range, SUMMARY_ROWS_MAX).await.map_err(store_status)?;
+            let found = self.store.snapshot(wanted(request)?, SUMMARY_ROWS_MAX).await.map_err(store_status)?;
             let found = found.ok_or_else(too_much)?;
             bounded(v1::GetSummaryResponse {
                 colony_id: self.identity.colony_id.clone(),

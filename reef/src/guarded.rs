@@ -33,6 +33,12 @@ impl<F: Future> Future for Guarded<F> {
     }
 }
 
+/// The same for work on a thread that waits for it.
+pub fn within<T>(work: impl FnOnce() -> T) -> T {
+    let _within = Within::enter();
+    work()
+}
+
 /// One poll; ends also with a panic. Holds what was so before.
 struct Within(bool);
 

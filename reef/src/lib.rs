@@ -16,6 +16,7 @@
 //! | `predicted` | predictions as the store has them, and how those of a pattern came out |
 //! | `text` | the report as plain text of at most 120 columns where names allow |
 //! | `analysis/` | questions in words: what the engine found, worded by a template or by a model that is checked |
+//! | `sql/` | statements in SQL over what a reef has |
 //! | `answers/` | answers to questions about a reef, each with what it is complete to |
 //! | `statement` | statements that give a stored row again |
 //! | `printable` | text that nothing in it can turn, move or colour |
@@ -35,6 +36,7 @@ pub mod reading;
 pub mod report;
 pub mod rpc;
 pub mod show;
+pub mod sql;
 mod statement;
 pub mod text;
 

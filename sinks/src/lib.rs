@@ -23,6 +23,7 @@
 //! | `analyses` | questions in words as they were recorded |
 //! | `revisions` | what was said of a correlation, since when, and why that changed |
 //! | `prediction_revisions` | what was said of a prediction, since when |
+//! | `scan` | rows of a table that fulfil conditions, as a stream |
 //! | `transfer` | whole tables as pages of record batches |
 //! | `copy` | every table of one store into another |
 //! | `memory` | the reference store, in memory |
@@ -55,6 +56,7 @@ pub mod resolve;
 pub mod retention;
 pub mod revisions;
 pub mod rollup;
+pub mod scan;
 pub mod schema;
 mod slices;
 mod store;

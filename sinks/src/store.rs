@@ -14,12 +14,13 @@
 //! 7. Once the writer is closed or dropped, its readers return an error that says so.
 
 use crate::commit::Commit;
-use crate::error::SinkError;
+use crate::error::{FaultClass, SinkError};
 use crate::outcome::Outcome;
 use crate::overview::{self, Named};
 use crate::resolve::Seen;
 use crate::retention::{Pruned, Retention};
 use crate::rollup::Summary;
+use crate::scan::{Scan, Scanned};
 use crate::schema::{DerivedTable, Table};
 use crate::stored::StoredRow;
 use crate::transfer::{Cursor, Page};
@@ -210,6 +211,18 @@ pub trait StoreReader: Send + Sync {
         after: Option<&Cursor>,
         limit: usize,
     ) -> Result<Page, SinkError>;
+
+    /// Rows of a table that fulfil conditions, in no order, all of one moment. The scan ends when the batches are dropped.
+    /// A store without tables refuses.
+    async fn scan(&self, scan: Scan) -> Result<Scanned, SinkError> {
+        Err(SinkError {
+            class: FaultClass::Stop,
+            doing: format!("cannot read {}", scan.table.name),
+            store: "a store in memory".to_owned(),
+            hint: "it has no tables for SQL: ask a reef that stores its rows in DuckDB or ClickHouse".to_owned(),
+            cause: None,
+        })
+    }
 
     /// Row counts per table and rejects per reason, for the summary of a run.
     async fn totals(&self) -> Result<Totals, SinkError>;

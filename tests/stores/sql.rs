@@ -1,8 +1,8 @@
-//! The files of `tests/sql`: the same text on both engines, with the expected result.
+//! The files of `tests/sql`: the same text on both engines and through DataFusion over both, with the expected result.
 //!
 //! ```text
 //! # a comment
-//! query
+//! query            (`query stores`: the engines only; `query reef`: through DataFusion only)
 //! SELECT …
 //! ----
 //! the rows, sorted, values separated by one blank
@@ -14,14 +14,21 @@ use model::event::Event;
 use model::metric::MetricPoint;
 use model::rows::Rows;
 use model::time::{HOUR_MS, MINUTE_MS};
+use reef::answers::Scope;
+use reef::sql::{SqlEngine, SqlQuestion};
+use sinks::clickhouse::ClickHouseReader;
 use sinks::compliance::commit_of;
 use sinks::compliance::rows::{bucket, event};
+use sinks::duckdb::DuckDbReader;
 use sinks::duckdb::{DuckDbConfig, DuckDbStore};
-use sinks::{Commit, StoreWriter};
+use sinks::{Commit, StoreReader, StoreWriter};
 use std::path::Path;
+use std::sync::Arc;
 
 struct Case {
     place: String,
+    on_engines: bool,
+    through_reef: bool,
     sql: String,
     expected: Vec<String>,
 }
@@ -37,13 +44,19 @@ fn parse(file: &str, text: &str) -> Vec<Case> {
     let mut cases = Vec::new();
     let mut lines = text.lines().enumerate();
     while let Some((number, line)) = lines.next() {
-        if line != "query" {
+        if !["query", "query stores", "query reef"].contains(&line) {
             assert!(line.is_empty() || line.starts_with('#'), "{file}:{}: {line}", number + 1);
             continue;
         }
         let sql: Vec<&str> = lines.by_ref().map(|(_, line)| line).take_while(|line| *line != "----").collect();
         let expected = lines.by_ref().map(|(_, line)| line.to_owned()).take_while(|line| !line.is_empty()).collect();
-        cases.push(Case { place: format!("{file}:{}", number + 1), sql: sql.join("\n"), expected });
+        cases.push(Case {
+            place: format!("{file}:{}", number + 1),
+            on_engines: line != "query reef",
+            through_reef: line != "query stores",
+            sql: sql.join("\n"),
+            expected,
+        });
     }
     cases
 }
@@ -64,6 +77,20 @@ fn on_duckdb(db: &duckdb::Connection, sql: &str) -> Vec<String> {
 
 fn on_clickhouse(server: &Server, database: &str, sql: &str) -> Vec<String> {
     sorted(&server.query(database, &format!("{sql}\nSETTINGS final = 1")))
+}
+
+/// Through DataFusion, as `coral reef sql` prints it.
+async fn through_the_reef(reader: &Arc<dyn StoreReader>, sql: &str) -> Vec<String> {
+    let question = SqlQuestion { sql: sql.to_owned(), ..SqlQuestion::default() };
+    let answer = SqlEngine::default().answer(&question, reader, &Scope::default()).await;
+    let rows = answer.unwrap_or_else(|error| panic!("{sql}: {error}")).table.json_rows();
+    let text = |value: &serde_json::Value| match value {
+        serde_json::Value::Null => "\\N".to_owned(),
+        serde_json::Value::String(text) => text.replace('T', " ").trim_end_matches('Z').to_owned(),
+        other => other.to_string(),
+    };
+    let lines = rows.iter().map(|row| row.iter().map(text).collect::<Vec<_>>().join("\t"));
+    sorted(&lines.collect::<Vec<_>>().join("\n"))
 }
 
 fn sorted(text: &str) -> Vec<String> {
@@ -124,7 +151,19 @@ fn the_same_sql_gives_the_same_rows_on_both_engines() {
     let db = duckdb::Connection::open(&path).unwrap();
     let cases = cases();
     assert!(cases.len() >= 6, "{} cases", cases.len());
-    for case in cases {
+    drop(db);
+    let (here, there): (Arc<dyn StoreReader>, Arc<dyn StoreReader>) = runtime.block_on(async {
+        let here = DuckDbReader::open(DuckDbConfig::at(&path)).await.unwrap();
+        (Arc::new(here) as Arc<dyn StoreReader>, Arc::new(ClickHouseReader::open(fixture.config()).await.unwrap()))
+    });
+    for case in cases.iter().filter(|case| case.through_reef) {
+        let both = runtime
+            .block_on(async { [through_the_reef(&here, &case.sql).await, through_the_reef(&there, &case.sql).await] });
+        assert_eq!(both, [case.expected.clone(), case.expected.clone()], "DataFusion, {}", case.place);
+    }
+    drop(here);
+    let db = duckdb::Connection::open(&path).unwrap();
+    for case in cases.into_iter().filter(|case| case.on_engines) {
         assert_eq!(on_duckdb(&db, &case.sql), case.expected, "DuckDB, {}", case.place);
         assert_eq!(on_clickhouse(&server, fixture.name(), &case.sql), case.expected, "ClickHouse, {}", case.place);
     }

@@ -10,8 +10,13 @@ const ONE_VERSION: &[&str] = &["arrow", "parquet", "prost", "tonic", "timely", "
 /// Single crates with one version.
 const ONE_VERSION_ALONE: &[&str] = &["tokio"];
 /// Requirements that must stay pinned until another version is tested.
-const PINNED: &[(&str, &str)] =
-    &[("timely", "=0.32.0"), ("differential-dataflow", "=0.26.0"), ("duckdb", "=1.10506.1"), ("boringtun", "=0.7.1")];
+const PINNED: &[(&str, &str)] = &[
+    ("timely", "=0.32.0"),
+    ("differential-dataflow", "=0.26.0"),
+    ("duckdb", "=1.10506.1"),
+    ("datafusion", "=54.1.0"),
+    ("boringtun", "=0.7.1"),
+];
 
 /// The versions in Cargo.lock by package name.
 fn locked() -> BTreeMap<String, Vec<String>> {

@@ -34,6 +34,7 @@
 //! | `topology` | services and calls |
 //! | `correlation` | one pattern |
 //! | `correlations` | the list of patterns |
+//! | `sql` | a question in SQL |
 //! | `mcp` | tools for a program with a language model, on standard input and output |
 //! | `token` | tokens for callers of the services |
 
@@ -65,6 +66,7 @@ mod ping;
 mod predictions;
 mod running;
 mod secret_input;
+mod sql;
 mod status;
 #[cfg(test)]
 mod tests;
@@ -135,6 +137,8 @@ pub enum ReefCommand {
     Correlation(correlation::CorrelationArgs),
     /// Show what patterns expect next, and how often they were right
     Predictions(predictions::PredictionsArgs),
+    /// Answer one SELECT over the reef's tables
+    Sql(sql::SqlArgs),
     /// Serve tools to an MCP client on standard input and output
     Mcp(mcp::McpArgs),
     /// Make, list and revoke tokens for callers of the services
@@ -172,6 +176,7 @@ pub fn run(command: ReefCommand, output: &Output) -> Result<(), Failure> {
         ReefCommand::Correlations(args) => correlations::run(&args, output),
         ReefCommand::Correlation(args) => correlation::run(&args, output),
         ReefCommand::Predictions(args) => predictions::run(&args, output),
+        ReefCommand::Sql(args) => sql::run(&args, output),
         ReefCommand::Mcp(args) => mcp::run(&args, output),
         ReefCommand::Token(command) => token::run(command, output),
     }

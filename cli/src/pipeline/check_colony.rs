@@ -76,7 +76,8 @@ async fn check_mesh(name: String, network: &Network, colony: &MeshColony) -> Che
 async fn ask(network: &Network, endpoint: &str) -> Result<String, String> {
     let channel = network.dial_plain(endpoint).await.map_err(|error| one_line(&error))?;
     let long_ago = prost_types::Timestamp { seconds: 0, nanos: 0 };
-    let request = GetSummaryRequest { start_time: Some(long_ago), end_time: Some(long_ago) };
+    let request =
+        GetSummaryRequest { start_time: Some(long_ago), end_time: Some(long_ago), ..GetSummaryRequest::default() };
     match ColonyFederationClient::new(channel).get_summary(request).await {
         Ok(answer) => Ok(answer.into_inner().colony_id),
         Err(status) => Err(format!("{endpoint} answers, but refuses GetSummary: {}", status.message())),

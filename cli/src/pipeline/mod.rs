@@ -32,6 +32,7 @@ mod run_failure;
 pub mod serve;
 mod services;
 mod shortfall;
+mod sql;
 mod summary;
 pub mod validate;
 

@@ -7,7 +7,7 @@ use super::load::{load_runnable, network_of};
 use super::rules;
 use super::run_failure::run_failure;
 use super::shortfall::{shortfall, stopped_early};
-use super::{clock_note, display, services, summary};
+use super::{clock_note, display, services, sql, summary};
 use crate::entry::runtime;
 use crate::exit::{Exit, Failure};
 use crate::output::{Output, Style};
@@ -23,6 +23,7 @@ use pipelines::run::RunningReef;
 use reef::Report;
 use reef::analysis::Analyst;
 use reef::api::{Doors, Reading, Services};
+use reef::sql::SqlEngine;
 use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
@@ -104,7 +105,9 @@ async fn one_of_several(
     let (reef, options, announcer) = RunningReef::new(SystemClock::shared(), network.clone());
     // the store is with process 0, and each machine may use the same address
     let analyst = analyst::of(config, output);
-    let services = if process == 0 { services_of(config, (&reef, &analyst), output).await? } else { None };
+    let sql = sql::of_a_run(config, &network);
+    let asked = (&analyst, &sql);
+    let services = if process == 0 { services_of(config, (&reef, asked), output).await? } else { None };
     let display = tokio::spawn(display::show(reef.progress(), output.clone()));
     let messages = output.clone();
     let tell = move |line: &str| messages.message(line);
@@ -115,7 +118,7 @@ async fn one_of_several(
         // the store is its own
         0 => {
             let doors = doors_of(services.as_ref());
-            attended((config, &network, doors), (&reef, &analyst, store_file(config)), output, running).await
+            attended((config, &network, doors), (&reef, asked, store_file(config)), output, running).await
         }
         _ => running.await,
     };
@@ -172,14 +175,16 @@ pub async fn observed(
     let network = network_of(config)?;
     let (reef, options, announcer) = RunningReef::new(SystemClock::shared(), network.clone());
     let analyst = analyst::of(config, output);
-    let services = services_of(config, (&reef, &analyst), output).await?;
+    let sql = sql::of_a_run(config, &network);
+    let asked = (&analyst, &sql);
+    let services = services_of(config, (&reef, asked), output).await?;
     let display = tokio::spawn(display::show(reef.progress(), output.clone()));
     // on the heap: it is large, and each function that waits for it would have a copy on its stack
     let running = Box::pin(beside(pipelines::run::run_announced(config, options, announcer), display));
     let doors = doors_of(services.as_ref());
     started(&reef, doors.clone());
     let running = with_addresses((config, path), &network, stopped_by(shutdown, &reef, running));
-    let ended = attended((config, &network, doors), (&reef, &analyst, answers), output, running).await;
+    let ended = attended((config, &network, doors), (&reef, asked, answers), output, running).await;
     close(services).await;
     network.close().await;
     ended?.map_err(|error| run_failure(&error, path))
@@ -188,14 +193,14 @@ pub async fn observed(
 /// The services of the run, where it has some.
 async fn services_of(
     config: &ReefConfig,
-    (reef, analyst): (&RunningReef, &Arc<Analyst>),
+    (reef, (analyst, sql)): (&RunningReef, (&Arc<Analyst>, &SqlEngine)),
     output: &Output,
 ) -> Result<Option<Services>, Failure> {
     if !config.api.enabled {
         return Ok(None);
     }
     let opened = (config, services::pages(config));
-    let reading = (Reading::Run(reef.clone()), Arc::clone(analyst));
+    let reading = (Reading::Run(reef.clone()), Arc::clone(analyst), sql.clone());
     Ok(Some(services::open(opened, reading, reef.registry(), output).await?))
 }
 

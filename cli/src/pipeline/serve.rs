@@ -3,6 +3,7 @@
 use super::analyst;
 use super::load::load;
 use super::services;
+use super::sql;
 use crate::entry::runtime;
 use crate::exit::{Exit, Failure};
 use crate::output::{Output, Style};
@@ -41,7 +42,7 @@ pub fn run(args: &ServeArgs, output: &Output) -> Result<(), Failure> {
             Pages::Closed => Pages::Beside,
             asked => asked,
         };
-        let reading = (Reading::Store(Arc::clone(&reader)), analyst::of(&config, output));
+        let reading = (Reading::Store(Arc::clone(&reader)), analyst::of(&config, output), sql::beside_a_run(&config));
         let services = services::open((&config, pages), reading, &Registry::new(), output).await?;
         let address = services.address();
         // also when nobody can ask any more

@@ -8,12 +8,13 @@ use model::instruments::Registry;
 use pipelines::config::ReefConfig;
 use reef::analysis::Analyst;
 use reef::api::{ApiError, Listening, Pages, Reading, Services};
+use reef::sql::SqlEngine;
 use std::sync::Arc;
 
 /// Opens the services where the configuration says; `pages` are those of the configuration, or more.
 pub async fn open(
     (config, pages): (&ReefConfig, Pages),
-    (reading, analyst): (Reading, Arc<Analyst>),
+    (reading, analyst, sql): (Reading, Arc<Analyst>, SqlEngine),
     registry: &Registry,
     output: &Output,
 ) -> Result<Services, Failure> {
@@ -21,7 +22,7 @@ pub async fn open(
     let (require_token, tokens) = (api.require_token, api.tokens_file.clone());
     let listening = Listening { listen: api.listen, require_token, tokens, pages };
     let read = (reading, known(config).scope);
-    let opened = Services::open_with(&listening, read, analyst, registry.clone(), SystemClock::shared()).await;
+    let opened = Services::open_with(&listening, read, (analyst, sql), registry.clone(), SystemClock::shared()).await;
     let services = opened.map_err(|error| failure(&error))?;
     output.message(&format!("services at http://{}: RPC, /mcp, /healthz, /readyz, /metrics", services.address()));
     if let Some(url) = &services.doors().dashboard {

@@ -22,6 +22,7 @@ pub(crate) mod schema_for_tests {
 }
 
 pub use insights::{Insight, InsightKind, InsightStatus, Priority};
+pub(crate) use read::Wanted;
 pub use read::{Health, Totals};
 pub use rows::{ConnectionRow, EventDetails, EventRow, MetricRow, ServiceRow};
 pub use schema::TABLES;

@@ -4,7 +4,8 @@ use super::rows::{ConnectionRow, EventDetails, EventRow, MetricRow, ServiceRow};
 use super::{ServiceStatus, Store};
 use crate::error::StoreError;
 use crate::summarize::Interval;
-use duckdb::{Connection, Row, params};
+use duckdb::types::Value;
+use duckdb::{Connection, Row, params, params_from_iter};
 use model::metric::MetricPoint;
 use model::real::Real;
 use model::statistics::Statistics;
@@ -63,6 +64,38 @@ fn bounds(range: Range) -> (i64, i64) {
     )
 }
 
+/// What of a range is asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Wanted {
+    pub range: Range,
+    pub metrics: bool,
+    pub events: bool,
+    pub topology: bool,
+    /// Only buckets and events of these; empty for all.
+    pub services: Vec<String>,
+    /// Only buckets of these; empty for all.
+    pub metric_names: Vec<String>,
+}
+
+impl Wanted {
+    /// The rest of a condition, and its values.
+    fn named(&self, with_metrics: bool) -> (String, Vec<Value>) {
+        let lists = [("service_id", &self.services), ("metric_name", &self.metric_names)];
+        let lists = lists.into_iter().take(if with_metrics { 2 } else { 1 }).filter(|(_, names)| !names.is_empty());
+        let (mut text, mut values) = (String::new(), Vec::new());
+        for (column, names) in lists {
+            text.push_str(&format!(" AND {column} IN ({})", vec!["?"; names.len()].join(", ")));
+            values.extend(names.iter().cloned().map(Value::Text));
+        }
+        (text, values)
+    }
+
+    /// Values of a condition: times, then names.
+    fn values(times: &[i64], names: Vec<Value>) -> Vec<Value> {
+        times.iter().map(|time| Value::BigInt(*time)).chain(names).collect()
+    }
+}
+
 /// Everything a summary says, read from one state of the database.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Snapshot {
@@ -74,17 +107,17 @@ pub(crate) struct Snapshot {
 }
 
 impl Store {
-    /// Buckets and events of `range` with topology and health. `None` when there are more than `rows_max` rows.
-    pub(crate) async fn snapshot(&self, range: Range, rows_max: usize) -> Result<Option<Snapshot>, StoreError> {
+    /// The wanted buckets and events with topology and health. `None` when there are more than `rows_max` rows.
+    pub(crate) async fn snapshot(&self, wanted: Wanted, rows_max: usize) -> Result<Option<Snapshot>, StoreError> {
         self.read("read a summary", move |tx| {
-            if rows_in(tx, range)? > rows_max as i64 {
+            if rows_in(tx, &wanted)? > rows_max as i64 {
                 return Ok(None);
             }
             Ok(Some(Snapshot {
-                metrics: finest_metrics(tx, range)?,
-                events: events_between(tx, range)?,
-                services: services(tx)?,
-                connections: connections(tx)?,
+                metrics: if wanted.metrics { finest_metrics(tx, &wanted)? } else { Vec::new() },
+                events: if wanted.events { events_between(tx, &wanted)? } else { Vec::new() },
+                services: if wanted.topology { services(tx)? } else { Vec::new() },
+                connections: if wanted.topology { connections(tx)? } else { Vec::new() },
                 health: health(tx)?,
             }))
         })
@@ -214,24 +247,33 @@ fn metric_row(row: &Row<'_>) -> duckdb::Result<MetricRow> {
     })
 }
 
-fn rows_in(tx: &Connection, range: Range) -> duckdb::Result<i64> {
-    let (from, to) = bounds(range);
-    tx.query_row(
-        "SELECT (SELECT count(*) FROM metric_summaries WHERE timestamp >= epoch_ms(?) AND timestamp < epoch_ms(?))
-              + (SELECT count(*) FROM events WHERE timestamp >= epoch_ms(?) AND timestamp < epoch_ms(?))",
-        params![from, to, from, to],
-        |row| row.get(0),
-    )
+fn rows_in(tx: &Connection, wanted: &Wanted) -> duckdb::Result<i64> {
+    let (from, to) = bounds(wanted.range);
+    let mut rows = 0;
+    for (table, is_wanted) in [("metric_summaries", wanted.metrics), ("events", wanted.events)] {
+        if is_wanted {
+            let (named, names) = wanted.named(table == "metric_summaries");
+            // sql: identifiers only
+            let sql = format!(
+                "SELECT count(*) FROM {table} WHERE timestamp >= epoch_ms(?) AND timestamp < epoch_ms(?){named}"
+            );
+            let values = Wanted::values(&[from, to], names);
+            rows += tx.query_row(&sql, params_from_iter(values), |row| row.get::<_, i64>(0))?;
+        }
+    }
+    Ok(rows)
 }
 
 /// The buckets of `range`, except those that contain the start of a finer bucket of their series, in the range or after
 /// its end. The selection thus does not depend on how time is divided into ranges.
-fn finest_metrics(tx: &Connection, range: Range) -> duckdb::Result<Vec<MetricRow>> {
-    let (from, to) = bounds(range);
+fn finest_metrics(tx: &Connection, wanted: &Wanted) -> duckdb::Result<Vec<MetricRow>> {
+    let (from, to) = bounds(wanted.range);
+    let (named, names) = wanted.named(true);
+    // sql: identifiers only
     let sql = format!(
         "WITH near AS (
              SELECT *, epoch_ms(timestamp) AS start_ms, {INTERVAL_MS} AS length_ms FROM metric_summaries
-             WHERE timestamp >= epoch_ms(?) AND timestamp < epoch_ms(?)),
+             WHERE timestamp >= epoch_ms(?) AND timestamp < epoch_ms(?){named}),
          followed AS (
              SELECT *, min(CASE WHEN length_ms < 900000 THEN start_ms END) OVER onwards AS next_5m,
                     min(CASE WHEN length_ms < 3600000 THEN start_ms END) OVER onwards AS next_to_15m,
@@ -245,14 +287,18 @@ fn finest_metrics(tx: &Connection, range: Range) -> duckdb::Result<Vec<MetricRow
                                        WHEN 86400000 THEN next_to_1h END >= start_ms + length_ms, true)
          ORDER BY service_id, metric_name, start_ms, length_ms"
     );
-    tx.prepare(&sql)?.query_map(params![from, to.saturating_add(DAY_MS), to], metric_row)?.collect()
+    let mut values = Wanted::values(&[from, to.saturating_add(DAY_MS)], names);
+    values.push(Value::BigInt(to));
+    tx.prepare(&sql)?.query_map(params_from_iter(values), metric_row)?.collect()
 }
 
-fn events_between(tx: &Connection, range: Range) -> duckdb::Result<Vec<EventRow>> {
-    let (from, to) = bounds(range);
-    let sql =
-        format!("{EVENT_COLUMNS} WHERE timestamp >= epoch_ms(?) AND timestamp < epoch_ms(?) ORDER BY timestamp, id");
-    tx.prepare(&sql)?.query_map(params![from, to], event_row)?.collect()
+fn events_between(tx: &Connection, wanted: &Wanted) -> duckdb::Result<Vec<EventRow>> {
+    let (from, to) = bounds(wanted.range);
+    let (named, names) = wanted.named(false);
+    let sql = format!(
+        "{EVENT_COLUMNS} WHERE timestamp >= epoch_ms(?) AND timestamp < epoch_ms(?){named} ORDER BY timestamp, id"
+    );
+    tx.prepare(&sql)?.query_map(params_from_iter(Wanted::values(&[from, to], names)), event_row)?.collect()
 }
 
 fn services(tx: &Connection) -> duckdb::Result<Vec<ServiceRow>> {

@@ -12,7 +12,11 @@ use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 
 fn range(from: i64, to: i64) -> v1::GetSummaryRequest {
-    v1::GetSummaryRequest { start_time: Some(time_to_wire(T0 + from)), end_time: Some(time_to_wire(T0 + to)) }
+    v1::GetSummaryRequest {
+        start_time: Some(time_to_wire(T0 + from)),
+        end_time: Some(time_to_wire(T0 + to)),
+        ..Default::default()
+    }
 }
 
 async fn with_topology(colony: &Running) {
@@ -80,6 +84,37 @@ async fn a_summary_is_the_range_and_no_more() {
 }
 
 #[tokio::test]
+async fn a_summary_is_narrowed_to_parts_services_and_metrics() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut colony = Running::start(dir.path()).await;
+    let recorder = colony.serving.recorder().clone();
+    recorder.events((0..3).map(event).collect()).await.unwrap();
+    recorder.metrics(&[point("m", 300, 0, 5, 1.0), point("n", 300, 0, 5, 1.0)]).await.unwrap();
+    with_topology(&colony).await;
+    let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<String>>();
+    for (parts, services, metrics, expected) in [
+        (names(&[]), names(&[]), names(&[]), (2, 3, 3)),
+        (names(&["metrics"]), names(&[]), names(&[]), (2, 0, 0)),
+        (names(&["metrics", "events"]), names(&[]), names(&["m", "x"]), (1, 3, 0)),
+        (names(&["events"]), names(&["checkout", "other"]), names(&[]), (0, 3, 0)),
+        (names(&["metrics", "events"]), names(&["other' OR 1=1 --"]), names(&[]), (0, 0, 0)),
+        (names(&["topology"]), names(&["other"]), names(&[]), (0, 0, 3)),
+    ] {
+        let request =
+            v1::GetSummaryRequest { parts, service_ids: services, metric_names: metrics, ..range(-1_000, 900_000) };
+        let answer = colony.client.get_summary(request.clone()).await.unwrap().into_inner();
+        let found = (answer.metrics.len(), answer.events.len(), answer.topology.unwrap().services.len());
+        assert_eq!(found, expected, "{request:?}");
+        assert_eq!(answer.health.unwrap().total_services, 3, "health is always there");
+    }
+    let unknown = v1::GetSummaryRequest { parts: names(&["everything"]), ..Default::default() };
+    assert_eq!(colony.client.get_summary(unknown).await.unwrap_err().code(), Code::InvalidArgument);
+    let many = v1::GetSummaryRequest { service_ids: names(&["x"; 101]), ..Default::default() };
+    assert_eq!(colony.client.get_summary(many).await.unwrap_err().code(), Code::InvalidArgument);
+    colony.stop().await;
+}
+
+#[tokio::test]
 async fn a_summary_has_the_finest_interval_of_each_series_and_open_buckets_again() {
     let dir = tempfile::tempdir().unwrap();
     let mut colony = Running::start(dir.path()).await;
@@ -140,7 +175,7 @@ async fn bad_ranges_are_refused_and_big_ones_cut_down() {
     let mut colony = Running::start(dir.path()).await;
     assert_eq!(colony.client.get_summary(range(5, 4)).await.unwrap_err().code(), Code::InvalidArgument);
     let far = prost_types::Timestamp { seconds: i64::MAX, nanos: 0 };
-    let request = v1::GetSummaryRequest { start_time: Some(far), end_time: None };
+    let request = v1::GetSummaryRequest { start_time: Some(far), ..Default::default() };
     assert_eq!(colony.client.get_summary(request).await.unwrap_err().code(), Code::InvalidArgument);
 
     let recorder = colony.serving.recorder().clone();

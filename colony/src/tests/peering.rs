@@ -206,7 +206,7 @@ async fn a_reef_reads_through_the_mesh_and_agents_write_over_plain_tcp() {
     assert_eq!(stream.message().await.unwrap().unwrap().event_id, "e7");
     let mut plain = ColonyFederationClient::connect(serving.endpoint()).await.unwrap();
     let long_ago = Some(prost_types::Timestamp { seconds: 0, nanos: 0 });
-    let request = GetSummaryRequest { start_time: long_ago, end_time: long_ago };
+    let request = GetSummaryRequest { start_time: long_ago, end_time: long_ago, ..GetSummaryRequest::default() };
     assert_eq!(plain.get_summary(request).await.unwrap().into_inner().colony_id, "c1");
 
     peering.registry().unpeer("r1").unwrap();

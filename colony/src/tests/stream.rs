@@ -211,7 +211,7 @@ async fn a_client_that_does_not_read_delays_no_other() {
 
 /// Time of the first event, requested by another call on the connection of the idle stream.
 async fn stream_time(colony: &mut Running) -> i64 {
-    let request = v1::GetSummaryRequest { start_time: None, end_time: Some(proto::convert::time_to_wire(T0 + 1)) };
+    let request = v1::GetSummaryRequest { end_time: Some(proto::convert::time_to_wire(T0 + 1)), ..Default::default() };
     colony.client.get_summary(request).await.unwrap().into_inner().events[0].timestamp.unwrap().seconds
 }
 

@@ -260,7 +260,7 @@ pub(super) async fn summary(channel: tonic::transport::Channel, seconds: i64) ->
     let mut client = proto::reef::v1::colony_federation_client::ColonyFederationClient::new(channel)
         .max_decoding_message_size(512 * 1024 * 1024);
     let at = |seconds| Some(prost_types::Timestamp { seconds, nanos: 0 });
-    let request = GetSummaryRequest { start_time: at(0), end_time: at(seconds) };
+    let request = GetSummaryRequest { start_time: at(0), end_time: at(seconds), ..GetSummaryRequest::default() };
     client.get_summary(request).await.map(Response::into_inner)
 }
 

@@ -357,6 +357,7 @@ fn api(scope: &Scope, reef_id: &str, base_dir: &Path) -> ApiConfig {
         listen: scope.text("api.listen").parse().unwrap_or(SocketAddr::from(([127, 0, 0, 1], 0))),
         require_token: scope.flag("api.require_token"),
         tokens_file: base_dir.join(tokens_file),
+        sql_files: scope.texts("api.sql_files").iter().map(|folder| base_dir.join(folder)).collect(),
     }
 }
 

@@ -167,6 +167,7 @@ pub const KEYS: &[Key] = &[
     key("api.listen", Kind::Listen, value("127.0.0.1:3101"), "address of the services; any other than 127.0.0.1 or [::1] needs tokens; port 0 takes a free one"),
     key("api.require_token", Kind::Bool, value("false"), "whether callers on this machine need a token too"),
     file(key("api.tokens_file", TEXT, Default::Computed(".coral/<reef_id>.tokens.json"), "file of tokens; relative to this file")),
+    file(key("api.sql_files", Kind::Texts, Default::None, "folders whose Parquet files a statement in SQL may read, files('name.parquet'); relative to this file")),
 
     key("engine.workers", Kind::Integer { min: 1, max: 64 }, Default::Computed("number of cores, at most 4"), "worker threads; results do not depend on it"),
     key("engine.memory_limit", Kind::Bytes, Default::None, "memory of the program, store included, e.g. 4GiB; default: what the container allows, or four fifths of the machine"),

@@ -307,6 +307,8 @@ pub struct ApiConfig {
     pub require_token: bool,
     /// The file of tokens.
     pub tokens_file: PathBuf,
+    /// Folders whose Parquet files statements may read.
+    pub sql_files: Vec<PathBuf>,
 }
 
 /// Workers and limits of the engine.

@@ -24,6 +24,7 @@ use crate::dashboard;
 use crate::mcp;
 use crate::mcp::asking::Here;
 use crate::rpc::{self, Served};
+use crate::sql::SqlEngine;
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::{StatusCode, header};
@@ -135,18 +136,18 @@ impl Services {
         registry: Registry,
         clock: SharedClock,
     ) -> Result<Services, ApiError> {
-        let analyst = Arc::new(Analyst::without_model());
-        Services::open_with(listening, (reading, scope), analyst, registry, clock).await
+        let asked = (Arc::new(Analyst::without_model()), SqlEngine::default());
+        Services::open_with(listening, (reading, scope), asked, registry, clock).await
     }
 
-    /// The same; questions in words are answered by this analyst.
+    /// The same; questions in words are answered by this analyst, statements by this engine.
     ///
     /// # Errors
     /// When the address cannot be listened on, or may not be without tokens.
     pub async fn open_with(
         listening: &Listening,
         (reading, scope): (Reading, Scope),
-        analyst: Arc<Analyst>,
+        (analyst, sql): (Arc<Analyst>, SqlEngine),
         registry: Registry,
         clock: SharedClock,
     ) -> Result<Services, ApiError> {
@@ -165,9 +166,10 @@ impl Services {
         let measuring = tokio::spawn(measure(reading.clone(), StoreInstruments::of(&registry)));
         let requests = Requests::of(&registry);
         analyst.count_in(&registry);
-        let served = Served::new(reading.clone(), scope.clone(), doors.clone()).with_analyst(Arc::clone(&analyst));
-        let rpc = rpc::router(served);
-        let here = Here::new(reading.clone(), scope.clone(), doors.clone()).with_analyst(Arc::clone(&analyst));
+        let served = Served::new(reading.clone(), scope.clone(), doors.clone());
+        let rpc = rpc::router(served.with_analyst(Arc::clone(&analyst)).with_sql(sql.clone()));
+        let here = Here::new(reading.clone(), scope.clone(), doors.clone());
+        let here = here.with_analyst(Arc::clone(&analyst)).with_sql(sql);
         let mcp = mcp::http::router(Arc::new(here));
         let pages = match listening.pages {
             Pages::Closed => Router::new(),

@@ -7,6 +7,7 @@ use crate::answers::status::StatusQuestion;
 use crate::answers::{AnswerError, Question, Refusal, Scope};
 use crate::reading::{Doors, Reading};
 use crate::rpc;
+use crate::sql::{SqlEngine, SqlError, SqlQuestion};
 use model::error::one_line;
 use serde_json::Value;
 use sinks::StoreReader;
@@ -59,6 +60,9 @@ pub trait Asks: Send + Sync + 'static {
 
     /// Asks the same reef a question in words, for a caller.
     fn analyze<'a>(&'a self, reef: Option<&'a str>, question: AnalyzeQuestion, who: &'a Who) -> Asking<'a>;
+
+    /// Asks the same reef in SQL; the rows of the document are in Arrow's format ([`crate::rpc::sql_document`]).
+    fn select<'a>(&'a self, reef: Option<&'a str>, question: SqlQuestion) -> Asking<'a>;
 }
 
 /// The reef of this process, or the store that it has opened.
@@ -68,18 +72,34 @@ pub struct Here {
     doors: Doors,
     opened: Instant,
     analyst: Arc<Analyst>,
+    sql: SqlEngine,
 }
 
 impl Here {
     /// What a reef answers from now on at `doors`.
     pub fn new(reading: Reading, scope: Scope, doors: impl Into<Doors>) -> Here {
         let (opened, analyst) = (Instant::now(), Arc::new(Analyst::without_model()));
-        Here { reading, scope, doors: doors.into(), opened, analyst }
+        Here { reading, scope, doors: doors.into(), opened, analyst, sql: SqlEngine::default() }
     }
 
     /// The same; questions in words are answered by this analyst.
     pub fn with_analyst(self, analyst: Arc<Analyst>) -> Here {
         Here { analyst, ..self }
+    }
+
+    /// The same; statements are run by this engine.
+    pub fn with_sql(self, sql: SqlEngine) -> Here {
+        Here { sql, ..self }
+    }
+
+    async fn selected(&self, reef: Option<&str>, question: SqlQuestion) -> Result<Told, Unanswered> {
+        let reader = self.reader(reef).await?;
+        let answer = self.sql.answer(&question, &reader, &self.scope).await.map_err(|error| match error {
+            SqlError::Refused { message, hint } => Refusal::invalid(message, hint).at("sql").into(),
+            other => Unanswered::Failed { message: other.to_string(), hint: other.hint().to_owned() },
+        })?;
+        let document = rpc::sql_document(answer).map_err(|error| unwritten(&error))?;
+        Ok(Told { document, text: String::new() })
     }
 
     /// The store's reader; fails for another reef, and once the run is over.
@@ -139,6 +159,10 @@ impl Asks for Here {
 
     fn analyze<'a>(&'a self, reef: Option<&'a str>, question: AnalyzeQuestion, who: &'a Who) -> Asking<'a> {
         Box::pin(self.analyzed(reef, question, who))
+    }
+
+    fn select<'a>(&'a self, reef: Option<&'a str>, question: SqlQuestion) -> Asking<'a> {
+        Box::pin(self.selected(reef, question))
     }
 }
 

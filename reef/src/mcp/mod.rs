@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `tools` | the tools, as one table |
 //! | `analysis` | a question in words, by its name only |
+//! | `sql` | a statement in SQL, by its name only |
 //! | `arguments` | arguments of a call: their names, read and refused in words |
 //! | `moment` | times as callers write them |
 //! | `cursor` | where the next part of a list begins |
@@ -38,6 +39,7 @@ mod moment;
 mod refused;
 mod schema;
 mod server;
+mod sql;
 pub mod stdio;
 #[cfg(test)]
 mod tests;

@@ -3,7 +3,7 @@
 use super::asking::{Asks, Unanswered};
 use super::content::{Content, content, list};
 use super::tools::{self, TOOLS, Tool as Entry};
-use super::{analysis, empty, refused, schema};
+use super::{analysis, empty, refused, schema, sql};
 use crate::guarded::Guarded;
 use rmcp::model::{
     CacheScope, CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, Implementation, ListToolsResult,
@@ -78,12 +78,30 @@ impl Server {
             Ok(who) => who,
             Err(unanswered) => return failed(refused::text(&unanswered)),
         };
-        let (asks, places) = (Arc::clone(&self.asks), Arc::clone(&self.places));
+        let asks = Arc::clone(&self.asks);
+        let call = async move { analysis::called(given, &who, asks.as_ref()).await };
+        self.in_turn(analysis::NAME, call, context).await
+    }
+
+    /// The result of a statement.
+    async fn selected(&self, given: Map<String, Value>, context: &RequestContext<RoleServer>) -> CallToolResult {
+        let asks = Arc::clone(&self.asks);
+        self.in_turn(sql::NAME, async move { sql::called(given, asks.as_ref()).await }, context).await
+    }
+
+    /// The result of a call that has its turn, and ends with its caller.
+    async fn in_turn(
+        &self,
+        name: &'static str,
+        call: impl Future<Output = Result<CallToolResult, Unanswered>> + Send + 'static,
+        context: &RequestContext<RoleServer>,
+    ) -> CallToolResult {
+        let places = Arc::clone(&self.places);
         // dropped with the call, which aborts it
         let mut calls = JoinSet::new();
         calls.spawn(Guarded::new(async move {
             let _place = places.acquire_owned().await;
-            tokio::time::timeout(CALL_MAX, analysis::called(given, &who, asks.as_ref())).await
+            tokio::time::timeout(CALL_MAX, call).await
         }));
         tokio::select! {
             result = calls.join_next() => match result {
@@ -91,7 +109,7 @@ impl Server {
                 Some(Ok(Ok(Err(unanswered)))) => failed(refused::text(&unanswered)),
                 Some(Ok(Err(_))) => failed(format!("no answer within {} s", CALL_MAX.as_secs())),
                 Some(Err(error)) => {
-                    tracing::error!(%error, tool = analysis::NAME, "a call has panicked");
+                    tracing::error!(%error, tool = name, "a call has panicked");
                     failed("this call hit a fault in the reef; its log has the details".to_owned())
                 }
                 None => failed("the call was not begun".to_owned()),
@@ -157,6 +175,11 @@ impl ServerHandler for Server {
         if request.name == analysis::NAME {
             return Ok(CallToolResponse::Complete(
                 self.analyzed(request.arguments.unwrap_or_default(), &context).await,
+            ));
+        }
+        if request.name == sql::NAME {
+            return Ok(CallToolResponse::Complete(
+                self.selected(request.arguments.unwrap_or_default(), &context).await,
             ));
         }
         let Some(tool) = tools::find(&request.name) else {

@@ -5,6 +5,7 @@ use crate::access::{Denied, DeniedKind};
 use crate::analysis::AnalysisError;
 use crate::answers::refusal::RefusalKind;
 use crate::answers::{AnswerError, Refusal};
+use crate::sql::SqlError;
 use axum::http::{HeaderValue, header};
 use connectrpc::{ConnectError, ErrorCode};
 use model::error::one_line;
@@ -83,5 +84,17 @@ pub(super) fn of_analysis(error: AnalysisError) -> ConnectError {
             error.response_headers_mut().insert(header::RETRY_AFTER, seconds);
             error
         }
+    }
+}
+
+/// A statement without an answer.
+pub(super) fn of_sql(error: SqlError) -> ConnectError {
+    let message = format!("{error}; {}", error.hint());
+    match error {
+        SqlError::Refused { .. } | SqlError::Failed { .. } => ConnectError::invalid_argument(format!("sql: {message}")),
+        SqlError::Busy => busy("statements"),
+        SqlError::TimedOut { .. } => ConnectError::new(ErrorCode::DeadlineExceeded, message),
+        SqlError::Memory | SqlError::AnswerTooLarge { .. } => ConnectError::resource_exhausted(message),
+        SqlError::Store(error) => of_answer(AnswerError::Store(error)),
     }
 }

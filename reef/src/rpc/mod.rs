@@ -41,6 +41,7 @@ use crate::analysis::Analyst;
 use crate::answers::Scope;
 use crate::answers::status::RunFacts;
 use crate::reading::{Doors, Reading};
+use crate::sql::SqlEngine;
 use axum::Router;
 use axum::middleware::from_fn;
 use connectrpc::{ConnectError, Limits};
@@ -53,7 +54,7 @@ use std::sync::Arc;
 use std::time::Instant;
 use wire::{ReefLlmExt, ReefServiceExt};
 
-pub use document::{analysis_document, document};
+pub use document::{analysis_document, document, sql_document, sql_table};
 pub(crate) use hints::unknown;
 
 /// Most bytes of a request, after decompression: filters and names.
@@ -75,13 +76,19 @@ pub struct Served {
     doors: Doors,
     opened: Instant,
     analyst: Arc<Analyst>,
+    sql: SqlEngine,
 }
 
 impl Served {
     /// What a reef serves from now on at `doors`.
     pub fn new(reading: Reading, scope: Scope, doors: impl Into<Doors>) -> Served {
         let (opened, analyst) = (Instant::now(), Arc::new(Analyst::without_model()));
-        Served { reading, scope, doors: doors.into(), opened, analyst }
+        Served { reading, scope, doors: doors.into(), opened, analyst, sql: SqlEngine::default() }
+    }
+
+    /// The same; statements are run by this engine.
+    pub fn with_sql(self, sql: SqlEngine) -> Served {
+        Served { sql, ..self }
     }
 
     /// The same; questions in words are answered by this analyst.
@@ -91,6 +98,10 @@ impl Served {
 
     fn analyst(&self) -> &Arc<Analyst> {
         &self.analyst
+    }
+
+    fn sql(&self) -> &SqlEngine {
+        &self.sql
     }
 
     fn scope(&self) -> &Scope {

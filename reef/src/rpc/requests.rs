@@ -1,6 +1,7 @@
 //! Requests: what a request says, as a question of the library of answers. Empty texts and zeros are absent.
 
 use super::convert::shared::Time;
+use super::convert::sql::Form;
 use super::wire;
 use crate::analysis::AnalyzeQuestion;
 use crate::answers::Refusal;
@@ -20,6 +21,7 @@ use crate::answers::predictions::PredictionsQuestion;
 use crate::answers::range::RangeQuestion;
 use crate::answers::topology::TopologyQuestion;
 use crate::answers::versions::VersionsQuestion;
+use crate::sql::SqlQuestion;
 use buffa_types::google::protobuf::Timestamp;
 use model::time::{TimeMs, parse_duration_ms};
 
@@ -213,4 +215,18 @@ pub(super) fn compare(request: wire::CompareRequest) -> Result<CompareQuestion, 
         window_ms,
         application: given(request.application_name),
     })
+}
+
+/// A statement, and how its rows come.
+pub(super) fn sql(request: wire::QueryRequest) -> Result<(SqlQuestion, Form), Refusal> {
+    let part = part(request.limit, String::new())?;
+    let timeout_ms = duration(request.timeout, "timeout")?.map(|ms| u64::try_from(ms).unwrap_or(0));
+    let form = match request.format.as_str() {
+        "" | "json" => Form::Json,
+        "arrow" => Form::Arrow,
+        other => {
+            return Err(Refusal::invalid(format!("there is no format {other:?}"), "give json or arrow").at("format"));
+        }
+    };
+    Ok((SqlQuestion { sql: request.sql, limit: part.limit, timeout_ms }, form))
 }

@@ -1,8 +1,8 @@
 //! `ReefService`: what is stored, read by a library of answers.
 
 use super::Served;
-use super::convert::{affected, analysis, correlations, deployment, fleet, predictions, promotion, rows};
-use super::errors::{of_answer, of_refusal};
+use super::convert::{affected, analysis, correlations, deployment, fleet, predictions, promotion, rows, sql};
+use super::errors::{of_answer, of_refusal, of_sql};
 use super::{requests, wire};
 use crate::answers::affected::affected as find_affected;
 use crate::answers::colonies::colonies;
@@ -192,5 +192,15 @@ impl wire::ReefService for Served {
         let reader = self.reader().await?;
         let list = self.analyst().listed(reader.as_ref(), id.as_deref(), &part).await.map_err(of_answer)?;
         Response::ok(analysis::recorded(list))
+    }
+    async fn query(
+        &self,
+        _context: RequestContext,
+        request: ServiceRequest<'_, wire::QueryRequest>,
+    ) -> ServiceResult<wire::QueryResponse> {
+        let (question, form) = requests::sql(request.to_owned_message()).map_err(|it| of_refusal(&it))?;
+        let reader = self.reader().await?;
+        let answer = self.sql().answer(&question, &reader, self.scope()).await.map_err(of_sql)?;
+        Response::ok(sql::rows(answer, form).map_err(of_sql)?)
     }
 }

@@ -30,6 +30,7 @@
 //! | `values` | values of series at some hours |
 //! | `select` | rows of a table as a page |
 //! | `pages`, `reader` | queries |
+//! | `scans` | scans for SQL, read piece by piece |
 //! | `transfer` | whole tables in and out |
 //! | `fault` | what ClickHouse's errors mean |
 //!
@@ -65,6 +66,7 @@ mod refused;
 mod retention;
 mod rollups;
 mod rows;
+mod scans;
 mod select;
 mod server;
 mod session;

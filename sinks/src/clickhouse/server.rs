@@ -96,6 +96,13 @@ impl Server {
         self.limited(read).await
     }
 
+    /// The same limit for a result that is read piece by piece.
+    pub(super) async fn limited_scan(&self, work: impl Future<Output = Result<(), Fault>>) -> Result<(), Fault> {
+        let limit = self.config.statement_limit;
+        let ended = tokio::time::timeout(limit + limit / 4, work).await;
+        ended.unwrap_or_else(|_| Err(Fault::timed_out(limit.as_secs())))
+    }
+
     /// The server enforces the limit; slightly later so do we, in case the server no longer responds.
     async fn limited<T>(&self, work: impl Future<Output = Result<T, clickhouse::error::Error>>) -> Result<T, Fault> {
         let limit = self.config.statement_limit;

@@ -5,13 +5,14 @@ use super::fault::Fault;
 use super::pages::page;
 use super::server::Server;
 use super::session::Session;
-use super::{keep, open, overview, reader, transfer, values, writer};
+use super::{keep, open, overview, reader, scans, transfer, values, writer};
 use crate::closing::Closing;
 use crate::commit::Commit;
 use crate::error::SinkError;
 use crate::outcome::Outcome;
 use crate::resolve::Seen;
 use crate::rollup::Summary;
+use crate::scan::{Scan, Scanned};
 use crate::schema::{DerivedTable, Table};
 use crate::slices::SliceWidths;
 use crate::store::{MetricFilter, Span, StoreAdmin, StoreReader, StoreWriter, Totals, Watermarks};
@@ -234,6 +235,11 @@ impl StoreReader for ClickHouseReader {
     ) -> Result<Page, SinkError> {
         let doing = format!("cannot read {}", table.table.name);
         self.ask(&doing, transfer::export_with(&self.server, &table.table, Some(text), after, limit)).await
+    }
+
+    async fn scan(&self, scan: Scan) -> Result<Scanned, SinkError> {
+        self.closing.check(&self.name, &format!("cannot read {}", scan.table.name))?;
+        Ok(scans::start(&self.server, (Arc::clone(&self.name), self.closing.clone()), scan))
     }
 
     async fn totals(&self) -> Result<Totals, SinkError> {

@@ -7,6 +7,7 @@
 //! | `store` | the store as the contract has it |
 //! | `worker` | threads with a queue of jobs |
 //! | `readers` | connections that read while the writer commits |
+//! | `scans` | scans for SQL, each with a connection of its own |
 //! | `session` | the writing connection: opening, migrating, closing |
 //! | `unfinished` | a file whose creation was interrupted |
 //! | `owner` | whose file it is |
@@ -52,6 +53,7 @@ mod readers;
 mod refused;
 mod rollups;
 mod rows;
+mod scans;
 mod select;
 mod series;
 mod session;

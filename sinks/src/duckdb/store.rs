@@ -3,6 +3,7 @@
 use super::config::DuckDbConfig;
 use super::fault::{Cause, explain};
 use super::readers::{CONNECTIONS, Readers};
+use super::scans::Scans;
 use super::session::{Mode, Session, connect};
 use super::worker::Worker;
 use super::{fleet, newer, overview, prune, reader, transfer, values, writer};
@@ -12,6 +13,7 @@ use crate::outcome::Outcome;
 use crate::resolve::Seen;
 use crate::retention::{Pruned, Retention};
 use crate::rollup::Summary;
+use crate::scan::{Scan, Scanned};
 use crate::schema::{DerivedTable, Schema, Table};
 use crate::slices::SliceWidths;
 use crate::store::{MetricFilter, Span, StoreAdmin, StoreReader, StoreWriter, Totals, Watermarks};
@@ -43,6 +45,7 @@ pub struct DuckDbStore {
 #[derive(Clone)]
 pub struct DuckDbReader {
     readers: Arc<Readers>,
+    scans: Scans,
     path: Arc<Path>,
     schema: Schema,
     widths: Arc<SliceWidths>,
@@ -63,7 +66,10 @@ impl DuckDbStore {
         let more = |session: &mut Session| more_connections(&session.connection, CONNECTIONS);
         let connections = writer.call("cannot open a second connection", more).await?;
         let readers = Arc::new(Readers::start(name, connections).await?);
-        Ok(DuckDbStore { reader: DuckDbReader { readers, path, schema, widths: Arc::default() }, writer })
+        Ok(DuckDbStore {
+            reader: DuckDbReader { readers, scans: Scans::default(), path, schema, widths: Arc::default() },
+            writer,
+        })
     }
 
     /// The store's name, for people: `DuckDB .coral/my-infrastructure.duckdb`.
@@ -73,6 +79,7 @@ impl DuckDbStore {
 
     async fn close_both(&self) -> Result<(), SinkError> {
         // the writer's last checkpoint needs the file for itself
+        self.reader.scans.close().await;
         let readers = self.reader.readers.close().await;
         self.writer.close().await.and(readers)
     }
@@ -80,6 +87,7 @@ impl DuckDbStore {
 
 impl Drop for DuckDbStore {
     fn drop(&mut self) {
+        self.reader.scans.close_blocking();
         self.reader.readers.close_blocking();
     }
 }
@@ -104,7 +112,7 @@ impl DuckDbReader {
         let opened = opened.unwrap_or_else(|_| Err("the thread ended".into()));
         let connections = opened.map_err(|cause| explain(&name, "cannot open the store", cause))?;
         let readers = Arc::new(Readers::start(name, connections).await?);
-        Ok(DuckDbReader { readers, path, schema, widths: Arc::default() })
+        Ok(DuckDbReader { readers, scans: Scans::default(), path, schema, widths: Arc::default() })
     }
 }
 
@@ -298,6 +306,12 @@ impl StoreReader for DuckDbReader {
         let job =
             move |connection: &Connection| transfer::export_with(connection, &table.table, with, after.as_ref(), limit);
         self.readers.call(&format!("cannot read {}", table.table.name), job).await
+    }
+
+    async fn scan(&self, scan: Scan) -> Result<Scanned, SinkError> {
+        let doing = format!("cannot read {}", scan.table.name);
+        let connection = self.readers.call(&doing, |connection| Ok(connection.try_clone()?)).await?;
+        self.scans.start(self.readers.name().into(), connection, scan)
     }
 }
 

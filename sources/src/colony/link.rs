@@ -81,7 +81,11 @@ impl Link {
 
     /// Asks for the rows of `[from, to)`.
     pub(crate) async fn get_summary(&mut self, from: TimeMs, to: TimeMs) -> Result<GetSummaryResponse, LinkFault> {
-        let request = GetSummaryRequest { start_time: Some(time_to_wire(from)), end_time: Some(time_to_wire(to)) };
+        let request = GetSummaryRequest {
+            start_time: Some(time_to_wire(from)),
+            end_time: Some(time_to_wire(to)),
+            ..GetSummaryRequest::default()
+        };
         let mut client = self.client().await?;
         let answer = timeout(self.config.request_timeout, client.get_summary(request)).await;
         match answer {

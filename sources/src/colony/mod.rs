@@ -9,8 +9,10 @@
 //! | `slices` | which time range is requested next |
 //! | `remembered` | which rows were delivered already |
 //! | `summaries` | the source of metrics, health, topology (and events) by GetSummary |
+//! | `ask` | questions outside a source |
 //! | `events` | the source of events by StreamEvents |
 
+pub mod ask;
 mod config;
 mod dial;
 mod events;

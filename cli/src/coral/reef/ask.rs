@@ -25,6 +25,13 @@ pub struct AskArgs {
     require_complete: bool,
 }
 
+impl AskArgs {
+    /// Whether an answer that is not complete fails.
+    pub fn requires_complete(&self) -> bool {
+        self.require_complete
+    }
+}
+
 /// Prints the answer.
 pub fn ask(about: answers::Question, args: &AskArgs, output: &Output) -> Result<(), Failure> {
     let (document, page) = answered(about, args, output)?;

@@ -12,6 +12,7 @@ use reef::analysis::AnalyzeQuestion;
 use reef::answers::{self, Refusal};
 use reef::mcp::asking::{Asking, Asks, Told, Unanswered};
 use reef::mcp::stdio;
+use reef::sql::SqlQuestion;
 use std::io::{IsTerminal, stdin};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -89,6 +90,7 @@ impl Reefs {
             Answer::Limited { message, retry_after_seconds } => {
                 Err(Unanswered::Failed { message, hint: format!("ask again in {retry_after_seconds} s") })
             }
+            Answer::Ended { message, hint, .. } => Err(Unanswered::Failed { message, hint }),
             Answer::Unclear { .. } => Err(Unanswered::Failed {
                 message: "the response does not match the request".to_owned(),
                 hint: "the reef runs another version of this program: restart it".to_owned(),
@@ -104,6 +106,10 @@ impl Asks for Reefs {
 
     fn analyze<'a>(&'a self, reef: Option<&'a str>, about: AnalyzeQuestion, _who: &'a Who) -> Asking<'a> {
         Box::pin(async move { self.told(reef, &Question::Analyze { about, streamed: false }).await })
+    }
+
+    fn select<'a>(&'a self, reef: Option<&'a str>, about: SqlQuestion) -> Asking<'a> {
+        Box::pin(async move { self.told(reef, &Question::Sql { about }).await })
     }
 }
 

@@ -1,10 +1,10 @@
 //! The client side: queries the process that runs the reef, or reads the store.
 
-use super::question::{Answer, Question, analyzed};
+use super::question::{Answer, Question, analyzed, selected};
 use super::{ANSWER_WAIT, CALLER_GRACE, PIECES_MAX, socket_of};
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
-use crate::pipeline::rules;
+use crate::pipeline::{rules, sql};
 use crate::sockets::{is_absent, short};
 use model::clock::SystemClock;
 use pipelines::config::{ReefConfig, StorageKind};
@@ -23,6 +23,9 @@ use tokio::sync::mpsc;
 
 /// Why a store that is read without its reef has no model.
 const STOPPED: &str = "the reef is stopped: only a running one asks a language model";
+
+/// How a statement may end without an answer.
+const ENDS: [&str; 3] = ["statement_failed", "timed_out", "too_large"];
 
 /// Sends the query and prints the response.
 pub async fn ask(question: &Question, reef: (&ReefConfig, &Path), output: &Output) -> Result<(), Failure> {
@@ -62,6 +65,10 @@ fn concluded(answer: Answer, question: &Question, path: &Path) -> Result<(serde_
         Answer::Limited { message, retry_after_seconds } => {
             Err(Failure::new(Exit::Failed, "resource_exhausted", message)
                 .hint(format!("ask again in {retry_after_seconds} s")))
+        }
+        Answer::Ended { code, message, hint } => {
+            let code = ENDS.into_iter().find(|known| **known == code).unwrap_or("not_answered");
+            Err(Failure::new(Exit::Failed, code, message).hint(hint))
         }
         Answer::Failed { message } => {
             Err(Failure::new(Exit::Failed, "not_answered", message).hint("ask again in a moment"))
@@ -150,8 +157,11 @@ async fn ask_store(
     let since = Instant::now();
     let reader = store::open_for_reading(config).await?;
     let known = rules::known(config);
+    if let Question::Sql { about } = question {
+        return selected(&sql::beside_a_run(config), about, &reader, &known).await;
+    }
     let Question::Analyze { about, streamed } = question else {
-        return question.answer(reader.as_ref(), &known).await;
+        return question.answer(&reader, &known).await;
     };
     let (pieces, mut made) = mpsc::channel(PIECES_MAX);
     // a model is asked by the process of the reef, which counts and records what it costs

@@ -1,6 +1,6 @@
 //! The server side in a running reef: a Unix socket beside its store, which only the same user can open.
 
-use super::question::{Answer, Question, analyzed};
+use super::question::{Answer, Question, analyzed, selected};
 use super::{PIECES_MAX, links, since_start, socket_of};
 use crate::pipeline::rules::Known;
 use crate::sockets::PrivateSocket;
@@ -11,6 +11,7 @@ use reef::analysis::{Analyst, AnalyzeQuestion};
 use reef::answers::status::RunFacts;
 use reef::api::Doors;
 use reef::guarded::Guarded;
+use reef::sql::{SqlEngine, SqlQuestion};
 use serde_json::{Value, json};
 use std::io;
 use std::path::Path;
@@ -22,8 +23,8 @@ use tokio::net::unix::OwnedWriteHalf;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 
-/// Longest question, in bytes: it may name many colonies.
-const QUESTION_BYTES_MAX: u64 = 16_384;
+/// Longest question, in bytes: it may name many colonies, or be a statement whose text is escaped.
+const QUESTION_BYTES_MAX: u64 = 1 << 20;
 /// Callers that are answered at the same time.
 const CALLERS_MAX: usize = 8;
 /// How long a caller may take to ask, and then to take the answer.
@@ -44,6 +45,8 @@ pub struct Facts {
     pub answer_wait: Duration,
     /// Who answers questions in words.
     pub analyst: Arc<Analyst>,
+    /// Who answers questions in SQL.
+    pub sql: SqlEngine,
 }
 
 /// Answers until it is dropped, from the moment on that the run has its store. Each caller has a task with a reader of the
@@ -91,6 +94,11 @@ async fn serve(stream: UnixStream, reef: &RunningReef, facts: &Facts) -> io::Res
     tokio::time::timeout(CALLER_WAIT, from.read_line(&mut line)).await??;
     let answer = match serde_json::from_str::<Question>(&line) {
         Ok(Question::Analyze { about, streamed }) => analyze((&about, streamed), reef, facts, &mut to).await?,
+        Ok(Question::Sql { about }) => tokio::select! {
+            answer = select(&about, reef, facts) => answer,
+            // a caller that has gone: its statement ends
+            () = gone(&mut from) => return Ok(()),
+        },
         Ok(question) => ask(question, reef, facts).await,
         Err(error) => Answer::Failed { message: format!("the question is not understood: {error}") },
     };
@@ -100,13 +108,30 @@ async fn serve(stream: UnixStream, reef: &RunningReef, facts: &Facts) -> io::Res
     to.shutdown().await
 }
 
+/// Waits until the caller closes its side, which it does only when it ends.
+async fn gone(from: &mut (impl AsyncReadExt + Unpin)) {
+    let mut byte = [0];
+    while from.read(&mut byte).await.is_ok_and(|count| count > 0) {}
+}
+
+async fn select(about: &SqlQuestion, reef: &RunningReef, facts: &Facts) -> Answer {
+    let Some(reader) = reef.reader().await else {
+        return Answer::Failed { message: "the reef is ending; ask its store".to_owned() };
+    };
+    match tokio::time::timeout(facts.answer_wait, selected(&facts.sql, about, &reader, &facts.known)).await {
+        Ok(Ok(answer)) => answer,
+        Ok(Err(error)) => Answer::Failed { message: error.to_string() },
+        Err(_) => Answer::Failed { message: busy(facts) },
+    }
+}
+
 async fn ask(question: Question, reef: &RunningReef, facts: &Facts) -> Answer {
     let Some(reader) = reef.reader().await else {
         return Answer::Failed { message: "the reef is ending; ask its store".to_owned() };
     };
     let (is_status, is_plain) = (question.is_status(), matches!(question, Question::Plain { .. }));
     let question = question.answered_by(run_facts(&reef.progress().borrow(), facts));
-    let answer = question.answer(reader.as_ref(), &facts.known);
+    let answer = question.answer(&reader, &facts.known);
     match tokio::time::timeout(facts.answer_wait, answer).await {
         Ok(Ok(Answer::Found { document, page })) if !is_plain => {
             let tunnels = facts.network.status().await;

@@ -25,6 +25,7 @@ use pipelines::config::{ReefConfig, StorageKind};
 use pipelines::run::RunningReef;
 use reef::analysis::Analyst;
 use reef::api::Doors;
+use reef::sql::SqlEngine;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
@@ -62,15 +63,15 @@ pub(crate) fn store_file(config: &ReefConfig) -> Option<&Path> {
 /// has no end, patterns are printed when they are confirmed or withdrawn.
 pub(super) async fn attended<T>(
     (config, network, doors): (&ReefConfig, &Network, Option<Doors>),
-    (reef, analyst, beside): (&RunningReef, &Arc<Analyst>, Option<&Path>),
+    (reef, (analyst, sql), beside): (&RunningReef, (&Arc<Analyst>, &SqlEngine), Option<&Path>),
     output: &Output,
     running: impl Future<Output = T>,
 ) -> T {
     since_start();
     let door = beside.map(|path| {
         let known = rules::known(config);
-        let analyst = Arc::clone(analyst);
-        let facts = Facts { known, network: network.clone(), doors, answer_wait: ANSWER_WAIT, analyst };
+        let (analyst, sql) = (Arc::clone(analyst), sql.clone());
+        let facts = Facts { known, network: network.clone(), doors, answer_wait: ANSWER_WAIT, analyst, sql };
         let (path, reef) = (path.to_owned(), reef.clone());
         tokio::spawn(async move { door::answer_at(&path, reef, facts).await })
     });

@@ -5,10 +5,12 @@ use reef::access::Who;
 use reef::analysis::{Analysis, AnalysisError, Analyst, AnalyzeQuestion, Asked, Pieces};
 use reef::answers::status::{RunFacts, StatusQuestion};
 use reef::answers::{self, AnswerError, Refusal};
+use reef::sql::{SqlEngine, SqlError, SqlQuestion};
 use reef::{Report, Shown, text};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sinks::{SinkError, StoreReader};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// A question.
@@ -36,6 +38,11 @@ pub enum Question {
         about: AnalyzeQuestion,
         /// Whether its text is printed as it is made.
         streamed: bool,
+    },
+    /// A question in SQL.
+    Sql {
+        /// The question.
+        about: SqlQuestion,
     },
     /// A question about the reef, its answer without what a running reef says of itself.
     Plain {
@@ -72,6 +79,15 @@ pub enum Answer {
         /// When to ask again.
         retry_after_seconds: u64,
     },
+    /// A statement was ended, or failed on its rows.
+    Ended {
+        /// Why, for programs.
+        code: String,
+        /// Why.
+        message: String,
+        /// What to do.
+        hint: String,
+    },
     /// The store did not respond.
     Failed {
         /// Why.
@@ -101,7 +117,11 @@ impl Question {
     }
 
     /// Reads the answer from a store.
-    pub async fn answer(&self, reader: &dyn StoreReader, known: &Known) -> Result<Answer, SinkError> {
+    pub async fn answer(&self, reader: &Arc<dyn StoreReader>, known: &Known) -> Result<Answer, SinkError> {
+        if let Question::Sql { about } = self {
+            return selected(&SqlEngine::default(), about, reader, known).await;
+        }
+        let reader = reader.as_ref();
         match self {
             Question::Report { all } => {
                 let most = if *all { usize::MAX } else { CANDIDATES_MAX };
@@ -117,6 +137,7 @@ impl Question {
                 let analyst = (&Analyst::without_model(), Instant::now());
                 analyzed(analyst, (about, *streamed), (reader, known), None).await
             }
+            Question::Sql { .. } => unreachable!("answered above"),
             Question::Reef { about } | Question::Plain { about } => match about.answer(reader, &known.scope).await {
                 Ok(answer) => {
                     let page = answer.text();
@@ -129,6 +150,35 @@ impl Question {
                 Err(AnswerError::Store(error)) => Err(error),
             },
         }
+    }
+}
+
+/// The answer to a statement.
+pub async fn selected(
+    engine: &SqlEngine,
+    about: &SqlQuestion,
+    reader: &Arc<dyn StoreReader>,
+    known: &Known,
+) -> Result<Answer, SinkError> {
+    let error = match engine.answer(about, reader, &known.scope).await {
+        Ok(answer) => {
+            return Ok(match reef::rpc::sql_document(answer) {
+                Ok(document) => Answer::Found { document, page: String::new() },
+                Err(error) => Answer::Failed { message: format!("the answer cannot be written: {error}") },
+            });
+        }
+        Err(error) => error,
+    };
+    let (message, hint) = (error.to_string(), error.hint());
+    let ended =
+        |code: &str| Ok(Answer::Ended { code: code.to_owned(), message: message.clone(), hint: hint.to_owned() });
+    match error {
+        SqlError::Refused { .. } => Ok(Answer::Refused { refusal: Refusal::invalid(message, hint) }),
+        SqlError::Failed { .. } => ended("statement_failed"),
+        SqlError::TimedOut { .. } => ended("timed_out"),
+        SqlError::Memory | SqlError::AnswerTooLarge { .. } => ended("too_large"),
+        SqlError::Busy => Ok(Answer::Limited { message, retry_after_seconds: 1 }),
+        SqlError::Store(error) => Err(error),
     }
 }
 

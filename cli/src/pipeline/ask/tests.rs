@@ -47,7 +47,14 @@ fn reef_at(store: &Path) -> ReefConfig {
 fn facts() -> Facts {
     let known = Known { store_name: "s".to_owned(), rules: RULES, scope: Scope::default() };
     let analyst = Arc::new(Analyst::without_model());
-    Facts { known, network: Network::plain(), doors: None, answer_wait: Duration::from_secs(60), analyst }
+    Facts {
+        known,
+        network: Network::plain(),
+        doors: None,
+        answer_wait: Duration::from_secs(60),
+        analyst,
+        sql: reef::sql::SqlEngine::default(),
+    }
 }
 
 /// The number of the file at a path, once there is another one than `before`.

@@ -29,6 +29,7 @@ use pipelines::run::{Controls, RunOptions};
 use reef::Report;
 use reef::api::{Pages, Reading};
 use reef::report::CANDIDATES_SHOWN_MAX;
+use reef::sql::SqlEngine;
 use serde_json::json;
 use sinks::StoreReader;
 use sources::generator::{Fleet, FleetConfig};
@@ -134,7 +135,7 @@ async fn show_until(
 ) -> Result<(), Failure> {
     let mut config = config.clone();
     config.api.listen = listen;
-    let reading = (Reading::Store(reader), analyst::of(&config, output));
+    let reading = (Reading::Store(reader), analyst::of(&config, output), SqlEngine::default());
     let services = services::open((&config, Pages::Beside), reading, &Registry::new(), output).await?;
     output.message("Ctrl-C ends it");
     let _ = stopped.wait_for(|stop| *stop).await;

@@ -167,6 +167,10 @@ impl Asks for Faulty {
     fn analyze<'a>(&'a self, _reef: Option<&'a str>, _question: AnalyzeQuestion, _who: &'a Who) -> Asking<'a> {
         Box::pin(async { panic!("planted") })
     }
+
+    fn select<'a>(&'a self, _reef: Option<&'a str>, _question: crate::sql::SqlQuestion) -> Asking<'a> {
+        Box::pin(async { panic!("planted") })
+    }
 }
 
 #[tokio::test]

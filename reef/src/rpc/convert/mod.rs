@@ -13,6 +13,7 @@
 //! | `affected` | neighbours that something affects |
 //! | `predictions` | what patterns expect, and how good they were at it |
 //! | `promotion` | what is expected of a promotion |
+//! | `sql` | the rows of a statement |
 
 pub(super) mod affected;
 pub(super) mod analysis;
@@ -25,3 +26,4 @@ pub(super) mod predictions;
 pub(super) mod promotion;
 pub(super) mod rows;
 pub(super) mod shared;
+pub(super) mod sql;

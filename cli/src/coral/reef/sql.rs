@@ -1,0 +1,172 @@
+//! `coral reef sql`: one SELECT over the reef's tables, its rows in the form that is wanted.
+
+use super::ask::{AskArgs, incomplete_as_required};
+use crate::entry::runtime;
+use crate::exit::{Exit, Failure};
+use crate::output::Output;
+use crate::pipeline::ask::caller;
+use crate::pipeline::ask::question::Question;
+use model::time::parse_duration_ms;
+use reef::sql::{SqlQuestion, Table};
+use serde_json::{Value, json};
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+
+/// Arguments of `sql`.
+#[derive(Debug, clap::Args)]
+#[command(
+    before_help = "Example:  coral reef sql \"SELECT environment, count(*) FROM federated_events GROUP BY 1\"",
+    after_help = "One SELECT, or EXPLAIN of one; nothing is changed. A running reef answers; a stopped reef's store is read. \
+                  Tables and columns: SELECT * FROM information_schema.columns. Details: docs/sql.md"
+)]
+pub struct SqlArgs {
+    /// The statement
+    #[arg(required_unless_present = "file", conflicts_with = "file")]
+    statement: Option<String>,
+    /// Read the statement from a file; - for standard input
+    #[arg(short, long, value_name = "FILE")]
+    file: Option<PathBuf>,
+    /// Most rows [default: 1000]
+    #[arg(long, value_name = "ROWS")]
+    limit: Option<usize>,
+    /// How long it may take: 5s, 30s [default: 30s]
+    #[arg(long, value_name = "DURATION")]
+    timeout: Option<String>,
+    /// Form of the rows
+    #[arg(long = "as", value_name = "FORM", value_enum, default_value = "table")]
+    form: Form,
+    /// Write the rows to this file
+    #[arg(short, long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    #[command(flatten)]
+    ask: AskArgs,
+}
+
+/// Form of rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Form {
+    /// Aligned columns
+    Table,
+    /// Comma-separated values with a line of names
+    Csv,
+    /// One JSON object per line
+    Ndjson,
+    /// A Parquet file; needs --out
+    Parquet,
+}
+
+/// Asks, and prints or writes the rows.
+pub fn run(args: &SqlArgs, output: &Output) -> Result<(), Failure> {
+    if args.form == Form::Parquet && args.out.is_none() {
+        let message = "a Parquet file is not printed";
+        return Err(Failure::new(Exit::Usage, "out_missing", message).hint("name a file: --out rows.parquet"));
+    }
+    let question = Question::Sql { about: question(args)? };
+    let (config, path) = args.ask.reef.load()?;
+    let (document, _) = runtime()?.block_on(caller::answer(&question, (&config, &path)))?;
+    let table =
+        reef::rpc::sql_table(&document).map_err(|error| Failure::from_error(Exit::Failed, "not_answered", &error))?;
+    for note in document["notes"].as_array().into_iter().flatten() {
+        output.message(&format!("Note: {}", note["message"].as_str().unwrap_or_default()));
+    }
+    show(args, (&document, &table), output)
+}
+
+fn question(args: &SqlArgs) -> Result<SqlQuestion, Failure> {
+    let sql = match (&args.statement, &args.file) {
+        (Some(statement), _) => statement.clone(),
+        (None, Some(file)) => read(file)?,
+        (None, None) => String::new(),
+    };
+    let timeout_ms = args.timeout.as_ref().map(|text| {
+        parse_duration_ms(text).ok().and_then(|ms| u64::try_from(ms).ok()).ok_or_else(|| {
+            Failure::new(Exit::Usage, "duration_invalid", format!("--timeout {text:?} is not a duration"))
+                .hint("write for example 5s or 30s")
+        })
+    });
+    Ok(SqlQuestion { sql, limit: args.limit, timeout_ms: timeout_ms.transpose()? })
+}
+
+fn read(file: &Path) -> Result<String, Failure> {
+    let mut text = String::new();
+    let read = match file == Path::new("-") {
+        true => io::stdin().read_to_string(&mut text),
+        false => File::open(file).and_then(|mut file| file.read_to_string(&mut text)),
+    };
+    let failed = |error: io::Error| {
+        let exit = if error.kind() == io::ErrorKind::NotFound { Exit::NotFound } else { Exit::Failed };
+        Failure::new(exit, "statement_unreadable", format!("cannot read the statement from {}", file.display()))
+            .caused_by(Some(&error))
+    };
+    read.map(|_| text).map_err(failed)
+}
+
+fn show(args: &SqlArgs, (document, table): (&Value, &Table), output: &Output) -> Result<(), Failure> {
+    let incomplete = incomplete_as_required(document, &args.ask).or_else(|| noted(document, args));
+    if let Some(path) = &args.out {
+        write(path, args.form, table).map_err(|error| {
+            Failure::new(Exit::Failed, "not_written", format!("cannot write {}", path.display()))
+                .caused_by(Some(&error))
+        })?;
+        let value = json!({ "path": path.display().to_string(), "row_count": table.len(), "notes": document["notes"] });
+        return output.concluded(&value, |_| format!("Wrote {} rows to {}", table.len(), path.display()), incomplete);
+    }
+    if output.json() {
+        let mut whole = document.clone();
+        whole["rows"] = json!(table.json_rows());
+        whole["arrow"] = json!("");
+        return output.concluded(&whole, |_| String::new(), incomplete);
+    }
+    match args.form {
+        Form::Table => {
+            output.result(&Value::Null, |_| table.page())?;
+            output.message(&match table.len() {
+                1 => "1 row".to_owned(),
+                rows => format!("{rows} rows"),
+            });
+        }
+        Form::Csv => output.data(&table.csv())?,
+        Form::Ndjson => output.data(&table.ndjson())?,
+        Form::Parquet => {}
+    }
+    incomplete.map_or(Ok(()), Err)
+}
+
+/// The failure of an answer that lacks something, where it is required to be complete.
+fn noted(document: &Value, args: &SqlArgs) -> Option<Failure> {
+    let notes: Vec<&Value> = document["notes"].as_array()?.iter().collect();
+    if notes.is_empty() || !args.ask.requires_complete() {
+        return None;
+    }
+    let mut failure = Failure::new(Exit::Incomplete, "incomplete", "the rows are not all there are");
+    for note in notes {
+        failure = failure.detail(note["message"].as_str().unwrap_or_default());
+    }
+    Some(
+        failure
+            .hint("raise --limit or narrow the statement; without --require-complete the rows are printed as they are"),
+    )
+}
+
+/// Writes a new file beside the old one, which it then replaces.
+fn write(path: &Path, form: Form, table: &Table) -> io::Result<()> {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(".part");
+    let part = path.with_file_name(name);
+    let written = File::create(&part).and_then(|mut file| {
+        match form {
+            Form::Table => writeln!(file, "{}", table.page()),
+            Form::Csv => file.write_all(table.csv().as_bytes()),
+            Form::Ndjson => file.write_all(table.ndjson().as_bytes()),
+            Form::Parquet => table.write_parquet(&mut file),
+        }?;
+        file.sync_all()
+    });
+    let renamed = written.and_then(|()| std::fs::rename(&part, path));
+    if renamed.is_err() {
+        // the first error counts
+        let _ = std::fs::remove_file(&part);
+    }
+    renamed
+}

@@ -1,0 +1,89 @@
+//! `reef_query_sql`: one SELECT. It is called by its name only, and is in no list: a model writes better questions for the
+//! other tools, whose answers say what they mean.
+
+use super::asking::{Asks, Unanswered};
+use crate::answers::Refusal;
+use crate::answers::names::near_hint;
+use crate::rpc;
+use crate::sql::SqlQuestion;
+use rmcp::model::{CallToolResult, ContentBlock};
+use serde_json::{Map, Value, json};
+use std::collections::BTreeSet;
+
+/// Its name.
+pub(super) const NAME: &str = "reef_query_sql";
+/// Its arguments.
+const ARGUMENTS: [&str; 3] = ["sql", "limit", "reef"];
+/// Rows of a result.
+const ROWS_USUAL: usize = 50;
+/// Most rows of a result.
+const ROWS_MAX: u64 = 200;
+/// Most bytes of a result; about as many are left for the text.
+const BYTES_MAX: usize = 25_000;
+
+/// The result of a call.
+pub(super) async fn called(given: Map<String, Value>, asks: &dyn Asks) -> Result<CallToolResult, Unanswered> {
+    let reef = given.get("reef").and_then(Value::as_str).map(str::to_owned);
+    let told = asks.select(reef.as_deref(), question(&given)?).await?;
+    let mut document = told.document;
+    let table = rpc::sql_table(&document)
+        .map_err(|error| Unanswered::Failed { message: error.to_string(), hint: error.hint().to_owned() })?;
+    let mut rows = table.json_rows();
+    document["arrow"] = json!("");
+    document["rows"] = json!(rows);
+    while document.to_string().len() > BYTES_MAX && rows.pop().is_some() {
+        document["rows"] = json!(rows);
+        document["truncated"] = json!(true);
+    }
+    let mut text: String = table.page().chars().take(BYTES_MAX).collect();
+    if document["truncated"] == true {
+        text.push_str("\n(more rows exist: narrow the statement)");
+    }
+    let mut result = CallToolResult::success(vec![ContentBlock::text(super::clean::page(&text))]);
+    result.structured_content = Some(document);
+    Ok(result)
+}
+
+fn question(given: &Map<String, Value>) -> Result<SqlQuestion, Refusal> {
+    if let Some(name) = given.keys().find(|name| !ARGUMENTS.contains(&name.as_str())) {
+        let known: BTreeSet<String> = ARGUMENTS.iter().map(|name| (*name).to_owned()).collect();
+        let hint = near_hint("argument", &name.to_lowercase(), &known);
+        return Err(Refusal::invalid(format!("{NAME} has no argument {name:?}"), hint));
+    }
+    let sql = match given.get("sql") {
+        Some(Value::String(sql)) => sql.clone(),
+        _ => return Err(Refusal::invalid("there is no statement", "give one SELECT as a string").at("sql")),
+    };
+    let limit = match given.get("limit") {
+        None | Some(Value::Null) => ROWS_USUAL,
+        Some(limit) => {
+            let rows = limit.as_u64().filter(|rows| (1..=ROWS_MAX).contains(rows));
+            let wrong = || Refusal::invalid(format!("limit is {limit}"), format!("give 1 to {ROWS_MAX}")).at("limit");
+            rows.and_then(|rows| usize::try_from(rows).ok()).ok_or_else(wrong)?
+        }
+    };
+    Ok(SqlQuestion { sql, limit: Some(limit), timeout_ms: None })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn arguments_are_a_statement_and_a_limit() {
+        let read = |given: Value| question(given.as_object().unwrap());
+        let asked = read(json!({ "sql": "SELECT 1", "limit": 7 })).unwrap();
+        assert_eq!((asked.sql.as_str(), asked.limit), ("SELECT 1", Some(7)));
+        assert_eq!(read(json!({ "sql": "SELECT 1" })).unwrap().limit, Some(ROWS_USUAL));
+        for (given, field) in [
+            (json!({}), Some("sql")),
+            (json!({ "sql": 1 }), Some("sql")),
+            (json!({ "sql": "SELECT 1", "limit": 0 }), Some("limit")),
+            (json!({ "sql": "SELECT 1", "limit": 201 }), Some("limit")),
+            (json!({ "sql": "SELECT 1", "limt": 1 }), None),
+        ] {
+            assert_eq!(read(given.clone()).unwrap_err().field.as_deref(), field, "{given}");
+        }
+    }
+}

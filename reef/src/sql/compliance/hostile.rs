@@ -1,0 +1,101 @@
+//! Hostile statements: each is refused, or answered without anything but reading; afterwards the rows are the same.
+
+use super::rows;
+use crate::sql::engine::SqlEngine;
+use sinks::StoreReader;
+use std::sync::Arc;
+
+/// Statements that are no SELECT, several statements, files, functions that are not allowed.
+#[rustfmt::skip]
+const REFUSED: &[&str] = &[
+    "", ";", "SELECT", "SELECT 1; SELECT 2", "SELECT 1; DROP TABLE federated_events", "SELECT 1 --\n; DELETE FROM federated_events",
+    "INSERT INTO federated_events SELECT * FROM federated_events", "UPDATE federated_events SET version = 9",
+    "DELETE FROM federated_events", "TRUNCATE TABLE federated_events", "DROP TABLE federated_events", "DROP SCHEMA store",
+    "CREATE TABLE t AS SELECT 1", "CREATE VIEW v AS SELECT 1", "CREATE SCHEMA s", "CREATE DATABASE d",
+    "CREATE FUNCTION f() RETURNS INT RETURN 1", "ALTER TABLE federated_events ADD COLUMN x INT",
+    "CREATE EXTERNAL TABLE t STORED AS CSV LOCATION '/etc/passwd'",
+    "CREATE EXTERNAL TABLE t (a INT) STORED AS PARQUET LOCATION 's3://bucket/x'",
+    "COPY (SELECT 1) TO '/tmp/stolen.csv' STORED AS CSV", "COPY federated_events TO '/tmp/stolen.parquet'",
+    "COPY federated_events FROM '/etc/passwd'", "SELECT * FROM '/etc/passwd'", "SELECT * FROM \"/etc/passwd\"",
+    "SELECT * FROM 'file:///etc/passwd'", "SELECT * FROM \"http://example.com/x.parquet\"",
+    "SELECT * FROM read_csv('/etc/passwd')", "SELECT * FROM read_parquet('/x')", "SELECT * FROM read_text('/etc/passwd')",
+    "SELECT * FROM parquet_metadata('/x')", "SELECT * FROM files('/etc/passwd')", "SELECT * FROM url('http://example.com/')",
+    "SELECT * FROM file('/etc/passwd')", "SELECT * FROM remote('example.com', 'd', 't')", "SELECT * FROM glob('/*')",
+    "SELECT * FROM mysql('h:1', 'd', 't', 'u', 'p')", "SELECT * FROM executable('sh', TabSeparated, 'x Int')",
+    "SELECT getenv('HOME')", "SELECT version()", "SELECT current_user()", "SELECT current_setting('home_directory')",
+    "SELECT repeat('x', 2000000000)", "SELECT rpad('x', 2000000000, 'y')", "SELECT lpad('x', 2000000000, 'y')",
+    "SELECT random()", "SELECT uuid()", "SELECT sleep(3)", "SELECT pg_sleep(3)", "SELECT load_extension('x')",
+    "SELECT @@version", "SELECT $1", "SELECT ?",
+    "SET datafusion.execution.batch_size = 1", "SET memory_limit = '1TB'", "RESET datafusion.execution.batch_size",
+    "SHOW TABLES", "SHOW ALL", "DESCRIBE federated_events", "PRAGMA database_list", "ATTACH '/x.db' AS x", "DETACH reef",
+    "USE other", "INSTALL httpfs", "LOAD httpfs", "EXPORT DATABASE '/tmp/x'", "IMPORT DATABASE '/tmp/x'", "CHECKPOINT", "VACUUM",
+    "BEGIN", "COMMIT", "ROLLBACK", "GRANT ALL ON federated_events TO x", "REVOKE ALL ON federated_events FROM x",
+    "PREPARE p AS SELECT 1", "EXECUTE p", "DEALLOCATE p", "CALL f()", "KILL QUERY WHERE 1", "SYSTEM SHUTDOWN",
+    "OPTIMIZE TABLE federated_events", "RENAME TABLE federated_events TO x",
+    "EXPLAIN DELETE FROM federated_events", "EXPLAIN ANALYZE INSERT INTO federated_events SELECT * FROM federated_events",
+    "EXPLAIN COPY (SELECT 1) TO '/tmp/stolen.csv'", "EXPLAIN EXPLAIN SELECT 1",
+    "WITH x AS (DELETE FROM federated_events) SELECT 1", "WITH x AS (SELECT 1) INSERT INTO federated_events SELECT * FROM x",
+    "SELECT * INTO stolen FROM federated_events",
+    "WITH RECURSIVE t AS (SELECT 1 AS n UNION ALL SELECT n + 1 FROM t) SELECT count(*) FROM t",
+    "SELECT * FROM federated_events FORMAT CSV", "SELECT 1 INTO OUTFILE '/tmp/x'", "SELECT 1 SETTINGS max_threads = 99",
+    "TABLE federated_events; DROP TABLE federated_events", "SELECT * FROM schema_version", "SELECT * FROM store_owner",
+    "SELECT * FROM system.tables", "SELECT * FROM duckdb_settings()", "SELECT * FROM pg_catalog.pg_tables",
+    "SELECT * FROM sqlite_master", "SELECT * FROM metric_buckets", "SELECT * FROM writers",
+    "\0", "SELECT '\0' FROM nowhere", "'; DROP TABLE federated_events; --", "/* SELECT 1", "SELECT \"",
+];
+
+/// Statements that only look dangerous.
+const ANSWERED: &[&str] = &[
+    "SELECT count(*) FROM federated_events WHERE event_id = '''; DROP TABLE federated_events; --'",
+    "SELECT count(*) FROM federated_events WHERE event_id IN ('\\'' OR 1=1 --', '{c0:String}', '?')",
+    "SELECT count(*) FROM federated_events WHERE service_id > '\u{0}' AND service_id < '\u{10ffff}'",
+    "SELECT count(*) FROM federated_events WHERE \"event_id\" = 'x' -- ; DELETE",
+    "SELECT 1;",
+    "EXPLAIN SELECT * FROM federated_events WHERE event_id = 'DELETE'",
+];
+
+pub(super) async fn nothing_but_reading_is_answered(reader: &Arc<dyn StoreReader>) {
+    let engine = SqlEngine::default();
+    let all = "SELECT * FROM federated_events";
+    let before = rows(&engine, reader, all).await.unwrap_or_else(|error| panic!("{error}"));
+    for sql in REFUSED {
+        let answer = rows(&engine, reader, sql).await;
+        assert!(answer.is_err(), "{sql} was answered, with {:?} rows", answer.map(|rows| rows.len()));
+    }
+    for sql in ANSWERED {
+        let answer = rows(&engine, reader, sql).await;
+        assert!(answer.is_ok(), "{sql}: {:?}", answer.err());
+    }
+    for sql in deep() {
+        // answered or refused, and the process is still there
+        let _ = rows(&engine, reader, &sql).await;
+    }
+    let after = rows(&engine, reader, all).await.unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(before, after);
+    assert!(!std::path::Path::new("/tmp/stolen.csv").exists() && !std::path::Path::new("/tmp/stolen.parquet").exists());
+}
+
+/// Statements that are as deep as the guard allows, and deeper ones.
+fn deep() -> Vec<String> {
+    let many = |first: &str, part: &str, last: &str, times| format!("{first}{}{last}", part.repeat(times));
+    let of = |times: usize| {
+        vec![
+            many("SELECT 1", "+1", "", times),
+            many("SELECT ", "(", "1", times),
+            many(&many("SELECT ", "(", "1", times), ")", "", times),
+            many("SELECT ", "-", "1", times),
+            many("SELECT ", "NOT ", "true", times),
+            many("SELECT true", " AND true", "", times),
+            many("SELECT 'a'", " || 'a'", "", times),
+            many("SELECT event_id FROM federated_events WHERE version = 0", " OR version = 1", "", times / 2),
+            many("SELECT 1", " UNION ALL SELECT 1", "", times / 3),
+            many("SELECT * FROM ", "(SELECT * FROM ", "federated_events", times / 3),
+            many("SELECT count(*) FROM federated_events", " NATURAL JOIN federated_events", "", times / 20),
+            many("SELECT CASE ", "WHEN true THEN CASE ", "", times / 4),
+            many("SELECT ", "abs(", "1", times / 2),
+            many("SELECT event_id FROM federated_events WHERE version IN (0", ",1", ")", 20_000),
+            "[".repeat(times),
+        ]
+    };
+    [of(380), of(30_000)].concat().into_iter().map(|sql| sql.chars().take(60_000).collect()).collect()
+}

@@ -1,0 +1,129 @@
+//! Errors: why a statement has no answer, whose fault that is, and what to do.
+
+use datafusion::error::DataFusionError;
+use sinks::SinkError;
+use std::error::Error;
+
+/// Why a statement has no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum SqlError {
+    /// The statement is not one that is answered.
+    #[error("{message}")]
+    Refused {
+        /// What is wrong.
+        message: String,
+        /// What to write instead.
+        hint: &'static str,
+    },
+    /// A value of a row does not fit what the statement does with it.
+    #[error("the statement failed: {message}")]
+    Failed {
+        /// How.
+        message: String,
+    },
+    /// Others have the turns.
+    #[error("too many statements at once")]
+    Busy,
+    /// It took too long.
+    #[error("the statement was ended after {seconds} s")]
+    TimedOut {
+        /// Its limit.
+        seconds: u64,
+    },
+    /// It needs too much memory.
+    #[error("the statement needs more memory than the limit allows")]
+    Memory,
+    /// Its answer is too large.
+    #[error("the answer has more than {bytes_max} bytes")]
+    AnswerTooLarge {
+        /// The limit.
+        bytes_max: usize,
+    },
+    /// The store could not be read.
+    #[error("the store could not be read")]
+    Store(#[source] SinkError),
+}
+
+impl SqlError {
+    /// What to do about it.
+    pub fn hint(&self) -> &'static str {
+        match self {
+            SqlError::Refused { hint, .. } => *hint,
+            SqlError::Failed { .. } => "exclude such values, or use TRY_CAST, NULLIF or CASE",
+            SqlError::Busy => "ask again in a moment",
+            SqlError::TimedOut { .. } => {
+                "narrow the time range or the colonies in WHERE, or raise the limit with --timeout"
+            }
+            SqlError::Memory => "narrow the statement: fewer groups, or a sort with LIMIT",
+            SqlError::AnswerTooLarge { .. } => "select fewer columns, or lower the limit of rows",
+            SqlError::Store(_) => "look at the store: coral reef doctor",
+        }
+    }
+
+    /// A refusal.
+    pub(super) fn refused(message: impl Into<String>, hint: &'static str) -> SqlError {
+        SqlError::Refused { message: message.into(), hint }
+    }
+}
+
+/// Rows that cannot be written, or are none.
+pub(super) fn not_written(error: impl std::fmt::Display) -> SqlError {
+    SqlError::Failed { message: format!("its rows have no such form: {error}") }
+}
+
+/// How deep a cause is looked for.
+const CAUSES_MAX: usize = 32;
+
+/// What an error of the engine means. Before a statement runs, it is the statement's.
+pub(super) fn explained(error: DataFusionError, is_planned: bool) -> SqlError {
+    let error = match taken_out(error) {
+        Ok(store) => return SqlError::Store(store),
+        Err(error) => error,
+    };
+    let root = error.find_root();
+    if matches!(root, DataFusionError::ResourcesExhausted(_)) {
+        return SqlError::Memory;
+    }
+    let text = root.strip_backtrace();
+    let message = text.lines().next().unwrap_or_default().trim();
+    let message = KINDS.iter().fold(message, |text, kind| text.strip_prefix(kind).unwrap_or(text));
+    match is_planned {
+        true => SqlError::Failed { message: message.to_owned() },
+        false => SqlError::refused(
+            message,
+            "coral reef sql \"SELECT * FROM information_schema.columns\" lists tables and columns",
+        ),
+    }
+}
+
+/// What the engine writes before its messages.
+const KINDS: [&str; 6] = [
+    "Error during planning: ",
+    "Schema error: ",
+    "SQL error: ",
+    "This feature is not implemented: ",
+    "Execution error: ",
+    "Arrow error: ",
+];
+
+/// The store's error in it, if that is the cause.
+fn taken_out(error: DataFusionError) -> Result<SinkError, DataFusionError> {
+    let mut cause: &(dyn Error + 'static) = &error;
+    for _ in 0..CAUSES_MAX {
+        if cause.is::<SinkError>() {
+            break;
+        }
+        match cause.source() {
+            Some(next) => cause = next,
+            None => return Err(error),
+        }
+    }
+    let Some(found) = cause.downcast_ref::<SinkError>() else { return Err(error) };
+    Ok(SinkError {
+        class: found.class,
+        doing: found.doing.clone(),
+        store: found.store.clone(),
+        hint: found.hint.clone(),
+        cause: found.cause.as_ref().map(|cause| cause.to_string().into()),
+    })
+}

@@ -1,0 +1,54 @@
+//! SQL over what a reef has: one SELECT, within limits, that changes nothing.
+//!
+//! | file | owns |
+//! |---|---|
+//! | `engine` | runs a statement within its limits |
+//! | `threads` | the threads of statements |
+//! | `yields` | a statement gives way now and then |
+//! | `limits` | what a statement may cost |
+//! | `guard` | what a statement may be |
+//! | `functions` | which functions it may call |
+//! | `catalog` | the names of tables |
+//! | `stored` | tables of the store |
+//! | `live/` | tables of colonies, read from the colonies |
+//! | `files` | Parquet files of folders that are allowed |
+//! | `groups` | counts, minima and maxima that a store computes |
+//! | `filters` | which conditions a store answers exactly |
+//! | `source` | something that sends rows, as the leaf of a plan |
+//! | `reads` | what was read, and what is to be known about an answer |
+//! | `answer` | rows, and what is to be known about them |
+//! | `show/` | rows as a table, CSV, NDJSON, JSON and Parquet |
+//! | `error` | why there is no answer |
+//! | `compliance/` | the harness that SQL over every store passes |
+//!
+//! DataFusion is named in this folder only. It plans a statement and joins, groups and sorts what the sources send. A source
+//! is asked for no more than it answers exactly; every other condition is evaluated above it.
+
+mod answer;
+mod catalog;
+#[cfg(any(test, feature = "compliance"))]
+pub mod compliance;
+mod engine;
+mod error;
+mod files;
+mod filters;
+mod functions;
+mod groups;
+mod guard;
+mod limits;
+mod live;
+mod reads;
+mod show;
+mod source;
+mod stored;
+#[cfg(test)]
+mod tests;
+mod threads;
+mod yields;
+
+pub use answer::{SqlAnswer, Table};
+pub use catalog::stored_tables;
+pub use engine::{SqlEngine, SqlQuestion};
+pub use error::SqlError;
+pub use limits::{Limits, ROWS_USUAL};
+pub use reads::{Note, Read};

@@ -1,0 +1,186 @@
+//! Statements over a DuckDB file: answers, what is left to the store, limits, ends.
+#![allow(clippy::unwrap_used)]
+
+use super::compliance::run_all;
+use super::*;
+use crate::answers::Scope;
+use model::event::Event;
+use model::metric::MetricPoint;
+use model::rows::Rows;
+use model::time::MINUTE_MS;
+use serde_json::json;
+use sinks::compliance::commit_of;
+use sinks::compliance::rows::{bucket, colony, event, finding};
+use sinks::duckdb::{DuckDbConfig, DuckDbStore};
+use sinks::{Commit, StoreReader, StoreWriter};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Events and buckets of several services, with texts that end statements; a pattern; a colony.
+pub(crate) fn commit() -> Commit {
+    let services = ["api", "web", "it's", "x' OR 1=1 --"];
+    let events: Vec<Event> = (0..40)
+        .map(|n| Event {
+            service_id: services[n as usize % 4].to_owned(),
+            event_type: ["deploy", "crash", "restart"][n as usize % 3].to_owned(),
+            version: u64::from(n % 5 == 0),
+            ..event(&format!("e{n}"), i64::from(n) * MINUTE_MS + i64::from(n % 7))
+        })
+        .collect();
+    let metrics: Vec<MetricPoint> = (0..300)
+        .map(|n: i64| {
+            let point = bucket(services[n as usize % 4], n * MINUTE_MS);
+            MetricPoint { p99: (n % 3 > 0).then_some(model::real::Real(n as f64 / 8.0)), ..point }
+        })
+        .collect();
+    let rows = Rows { events, metrics: metrics.into(), colonies: vec![colony()], ..Rows::default() };
+    Commit { findings: vec![finding("a", 0.5, &[("e1", "e2"), ("e3", "e4")])], ..commit_of(1, rows) }
+}
+
+struct Store {
+    reader: Arc<dyn StoreReader>,
+    store: DuckDbStore,
+    _folder: tempfile::TempDir,
+}
+
+async fn opened() -> Store {
+    let folder = tempfile::tempdir().unwrap();
+    let mut store = DuckDbStore::open(DuckDbConfig::at(folder.path().join("reef.duckdb"))).await.unwrap();
+    store.commit(&commit()).await.unwrap();
+    Store { reader: store.reader(), store, _folder: folder }
+}
+
+async fn ask(store: &Store, sql: &str) -> Result<SqlAnswer, SqlError> {
+    let question = SqlQuestion { sql: sql.to_owned(), ..SqlQuestion::default() };
+    SqlEngine::default().answer(&question, &store.reader, &Scope::default()).await
+}
+
+async fn rows(store: &Store, sql: &str) -> serde_json::Value {
+    json!(ask(store, sql).await.unwrap_or_else(|error| panic!("{sql}: {error}")).table.json_rows())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_in_duckdb_passes_the_harness() {
+    let store = opened().await;
+    run_all(Arc::clone(&store.reader)).await;
+}
+
+#[tokio::test]
+async fn tables_are_joined_grouped_and_sorted() {
+    let store = opened().await;
+    let sql = "SELECT e.event_type, count(*) AS n, max(m.p95) AS worst FROM federated_events AS e
+               JOIN federated_metrics AS m ON m.service_id = e.service_id AND date_trunc('minute', m.timestamp)
+                 = date_trunc('minute', e.timestamp)
+               WHERE e.timestamp < '2026-03-02T10:12:00Z' GROUP BY e.event_type ORDER BY n DESC, e.event_type";
+    assert_eq!(rows(&store, sql).await, json!([["crash", 4, 20.06], ["deploy", 4, 20.054], ["restart", 4, 20.066]]));
+    let sql = "SELECT timestamp, late, sample_count, p99 FROM federated_metrics WHERE service_id = 'it''s' ORDER BY 1 LIMIT 2";
+    let expected = json!([["2026-03-02T10:02:00Z", false, 60, 0.25], ["2026-03-02T10:06:00Z", false, 60, null]]);
+    assert_eq!(rows(&store, sql).await, expected);
+    let sql = "SELECT correlation_id = 'x' AS same, reason FROM correlations";
+    assert_eq!(rows(&store, sql).await, json!([[false, "2 occurrences of the 3 needed"]]));
+}
+
+#[tokio::test]
+async fn what_a_store_answers_exactly_is_left_to_it_and_nothing_else() {
+    let store = opened().await;
+    let where_exact = "timestamp >= '2026-03-02T10:00:00Z' AND service_id IN ('api', 'web') AND p99 IS NOT NULL \
+                       AND (p95 > 20.5 OR sample_count < 100) AND NOT late";
+    let plan = ask(&store, &format!("EXPLAIN SELECT p95 FROM federated_metrics WHERE {where_exact}")).await.unwrap();
+    let plan = plan.table.page();
+    assert!(plan.contains("SourceExec: table=federated_metrics, columns=[p95], where=["), "{plan}");
+    assert!(!plan.contains("FilterExec"), "{plan}");
+    let answer = ask(&store, &format!("SELECT p95 FROM federated_metrics WHERE {where_exact}")).await.unwrap();
+    assert_eq!(answer.reads.len(), 1);
+    assert_eq!(answer.reads[0].rows, answer.table.len() as u64, "{:?}", answer.reads);
+    // a part that no store answers is evaluated above it, and a limit is then not left to it
+    let sql = "SELECT event_id FROM federated_events WHERE version = 0 AND event_id LIKE '%3' LIMIT 2";
+    let plan = ask(&store, &format!("EXPLAIN {sql}")).await.unwrap().table.page();
+    assert!(plan.contains("FilterExec") && plan.contains("where=[") && !plan.contains("limit="), "{plan}");
+    assert_eq!(ask(&store, sql).await.unwrap().table.len(), 2);
+    let limited = ask(&store, "SELECT event_id FROM federated_events WHERE version = 0 LIMIT 2").await.unwrap();
+    assert_eq!((limited.table.len(), limited.reads[0].rows, limited.truncated), (2, 2, false));
+}
+
+#[tokio::test]
+async fn an_answer_says_what_the_store_is_complete_to() {
+    let store = opened().await;
+    let scope = Scope { colonies: vec!["pay-staging".to_owned()], ..Scope::default() };
+    let question = SqlQuestion { sql: "SELECT 1".to_owned(), ..SqlQuestion::default() };
+    let answer = SqlEngine::default().answer(&question, &store.reader, &scope).await.unwrap();
+    let states: Vec<_> = answer.completeness.colonies.iter().map(|it| (it.colony_id.as_str(), it.state)).collect();
+    assert_eq!(states, [("pay-staging", "never_seen"), ("shop-production", "current")]);
+}
+
+#[tokio::test]
+async fn names_that_do_not_exist_are_explained() {
+    let store = opened().await;
+    for (sql, words) in [
+        ("SELECT nothing FROM federated_events", "nothing"),
+        ("SELECT * FROM federated_event", "federated_event"),
+        ("SELECT md5('x')", "md5"),
+        ("SELECT * FORM federated_events", "federated_events"),
+    ] {
+        match ask(&store, sql).await {
+            Err(error @ SqlError::Refused { .. }) => assert!(error.to_string().contains(words), "{sql}: {error}"),
+            other => panic!("{sql}: {other:?}"),
+        }
+    }
+    let failed = ask(&store, "SELECT 1 / version FROM federated_events").await;
+    assert!(matches!(failed, Err(SqlError::Failed { .. })), "{failed:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn turns_are_limited_and_a_statement_that_nobody_waits_for_ends() {
+    let store = opened().await;
+    let limits = Limits { statements_max: 1, turn_wait: Duration::from_millis(100), ..Limits::default() };
+    let engine = SqlEngine::new(limits);
+    let endless = SqlQuestion {
+        sql: "SELECT count(*) FROM generate_series(1, 1000000) AS a, generate_series(1, 1000000) AS b".to_owned(),
+        ..SqlQuestion::default()
+    };
+    let first = {
+        let (engine, reader) = (engine.clone(), Arc::clone(&store.reader));
+        tokio::spawn(async move { engine.answer(&endless, &reader, &Scope::default()).await })
+    };
+    let short = SqlQuestion { sql: "SELECT 1".to_owned(), ..SqlQuestion::default() };
+    // the first one has its turn before a second one is refused
+    while engine.answer(&short, &store.reader, &Scope::default()).await.is_ok() {}
+    first.abort();
+    assert!(first.await.is_err_and(|error| error.is_cancelled()));
+    let freed = async { while engine.answer(&short, &store.reader, &Scope::default()).await.is_err() {} };
+    tokio::time::timeout(Duration::from_secs(60), freed).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_is_closed_ends_its_statements() {
+    let Store { reader, store, _folder } = opened().await;
+    let question = SqlQuestion {
+        sql: "SELECT count(*) FROM federated_metrics AS a, federated_metrics AS b, federated_metrics AS c,
+              federated_metrics AS d WHERE a.p95 + b.p95 + c.p95 + d.p95 < 0"
+            .to_owned(),
+        ..SqlQuestion::default()
+    };
+    let asked = tokio::spawn(async move { SqlEngine::default().answer(&question, &reader, &Scope::default()).await });
+    tokio::task::yield_now().await;
+    tokio::time::timeout(Duration::from_secs(20), Box::new(store).close()).await.unwrap().unwrap();
+    // what had been read may be enough for an answer; a store is never kept open for it
+    asked.abort();
+}
+
+#[tokio::test]
+async fn rows_have_every_form() {
+    let store = opened().await;
+    let sql = "SELECT event_id AS id, version AS v, NULL AS none, 'a,\"b\"' AS text, related_events
+               FROM federated_events LEFT JOIN deployment_timeline AS d ON d.deployment_id = event_id
+               WHERE event_id IN ('e0', 'e1') ORDER BY 1";
+    let table = ask(&store, sql).await.unwrap().table;
+    assert_eq!(table.csv(), "id,v,none,text,related_events\ne0,1,,\"a,\"\"b\"\"\",\ne1,0,,\"a,\"\"b\"\"\",\n");
+    assert_eq!(table.ndjson().lines().count(), 2);
+    assert!(table.ndjson().starts_with(r#"{"id":"e0","v":1,"none":null,"text":"a,\"b\"","related_events":null}"#));
+    assert!(table.page().starts_with("id  v  none  text   related_events\n--  -  ----"), "{}", table.page());
+    let mut file = Vec::new();
+    table.write_parquet(&mut file).unwrap();
+    assert_eq!(&file[..4], b"PAR1");
+    let again = Table::of_arrow(&table.to_arrow().unwrap()).unwrap();
+    assert_eq!((again.json_rows(), again.columns()), (table.json_rows(), table.columns()));
+}
