@@ -3,6 +3,7 @@
 use datafusion::error::DataFusionError;
 use sinks::SinkError;
 use std::error::Error;
+use std::time::Duration;
 
 /// Why a statement has no answer.
 #[derive(Debug, thiserror::Error)]
@@ -25,10 +26,10 @@ pub enum SqlError {
     #[error("too many statements at once")]
     Busy,
     /// It took too long.
-    #[error("the statement was ended after {seconds} s")]
+    #[error("the statement was ended after {after:?}")]
     TimedOut {
         /// Its limit.
-        seconds: u64,
+        after: Duration,
     },
     /// It needs too much memory.
     #[error("the statement needs more memory than the limit allows")]
@@ -54,7 +55,9 @@ impl SqlError {
             SqlError::TimedOut { .. } => {
                 "narrow the time range or the colonies in WHERE, or raise the limit with --timeout"
             }
-            SqlError::Memory => "narrow the statement: fewer groups, or a sort with LIMIT",
+            SqlError::Memory => {
+                "narrow the statement: fewer rows, groups or long texts in joins and windows, or a sort with LIMIT"
+            }
             SqlError::AnswerTooLarge { .. } => "select fewer columns, or lower the limit of rows",
             SqlError::Store(_) => "look at the store: coral reef doctor",
         }
