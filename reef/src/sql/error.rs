@@ -87,7 +87,10 @@ pub(super) fn explained(error: DataFusionError, is_planned: bool) -> SqlError {
     if matches!(root, DataFusionError::ResourcesExhausted(_)) {
         return SqlError::Memory;
     }
-    let text = root.strip_backtrace();
+    let text = match root {
+        DataFusionError::SQL(error, _) => error.to_string(),
+        other => other.strip_backtrace(),
+    };
     let message = text.lines().next().unwrap_or_default().trim();
     let message = KINDS.iter().fold(message, |text, kind| text.strip_prefix(kind).unwrap_or(text));
     match is_planned {
@@ -103,7 +106,7 @@ pub(super) fn explained(error: DataFusionError, is_planned: bool) -> SqlError {
 const KINDS: [&str; 6] = [
     "Error during planning: ",
     "Schema error: ",
-    "SQL error: ",
+    "sql parser error: ",
     "This feature is not implemented: ",
     "Execution error: ",
     "Arrow error: ",
