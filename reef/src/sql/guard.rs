@@ -17,6 +17,8 @@ const ONLY: &str = "write one SELECT, or EXPLAIN of one; nothing can be changed 
 
 /// Tables of the engine's own that say how it is set up.
 const HIDDEN: (&str, &str) = ("information_schema", "df_settings");
+/// Most nodes of a plan: more than the tables and parts of a statement make.
+const NODES_MAX: usize = 5_000;
 /// Functions whose value grows with each row: a window would keep one for each.
 const GATHERING: [&str; 2] = ["array_agg", "string_agg"];
 /// Longest text that a window may repeat, in bytes, where it stands in the statement.
@@ -57,9 +59,13 @@ fn select(statement: &Statement) -> Option<&AstStatement> {
 
 /// Refuses a plan that does what no statement may.
 fn check(plan: &LogicalPlan) -> Result<(), SqlError> {
-    let mut refused = None;
+    let (mut refused, mut nodes) = (None, 0);
     let walked = plan.apply_with_subqueries(|node| {
-        refused = refusal(node)?;
+        nodes += 1;
+        refused = match nodes > NODES_MAX {
+            true => Some(SqlError::refused(format!("its plan has more than {NODES_MAX} nodes"), "write it in parts")),
+            false => refusal(node)?,
+        };
         Ok(if refused.is_some() { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
     });
     walked.map_err(|error| explained(error, false))?;
