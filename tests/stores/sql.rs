@@ -154,7 +154,8 @@ fn the_same_sql_gives_the_same_rows_on_both_engines() {
     drop(db);
     let (here, there): (Arc<dyn StoreReader>, Arc<dyn StoreReader>) = runtime.block_on(async {
         let here = DuckDbReader::open(DuckDbConfig::at(&path)).await.unwrap();
-        (Arc::new(here) as Arc<dyn StoreReader>, Arc::new(ClickHouseReader::open(fixture.config()).await.unwrap()))
+        let there = ClickHouseReader::open(fixture.config()).await.unwrap();
+        (Arc::new(here) as Arc<dyn StoreReader>, Arc::new(there) as Arc<dyn StoreReader>)
     });
     for case in cases.iter().filter(|case| case.through_reef) {
         let both = runtime
