@@ -95,6 +95,84 @@ fn leaves(command: &clap::Command, path: &[String], found: &mut Vec<Vec<String>>
     }
 }
 
+/// Commands that only read, or print what they make.
+const READING: [&str; 41] = [
+    "coral ask",
+    "coral colony peers",
+    "coral colony secret list",
+    "coral colony status",
+    "coral completions",
+    "coral help",
+    "coral reef affected",
+    "coral reef analyze",
+    "coral reef compare",
+    "coral reef config show",
+    "coral reef correlation",
+    "coral reef correlations",
+    "coral reef dashboard",
+    "coral reef deployment",
+    "coral reef deployments",
+    "coral reef doctor",
+    "coral reef gate",
+    "coral reef health",
+    "coral reef list",
+    "coral reef mcp",
+    "coral reef ping",
+    "coral reef predictions",
+    "coral reef sql",
+    "coral reef status",
+    "coral reef test",
+    "coral reef token list",
+    "coral reef topology",
+    "coral reef validate",
+    "coral reef versions",
+    "coral version",
+    "coral-pipeline config schema",
+    "coral-pipeline help",
+    "coral-pipeline report",
+    "coral-pipeline serve",
+    "coral-pipeline show",
+    "coral-pipeline validate",
+    // processes: what they would do is checked by `validate` and `doctor`, and what a stop ends is in `status`
+    "coral colony start",
+    "coral discovery start",
+    "coral reef reload",
+    "coral reef start",
+    "coral reef stop",
+];
+/// The same of a run and of the demo, which makes a folder of its own.
+const RUNNING: [&str; 2] = ["coral-pipeline demo", "coral-pipeline run"];
+
+fn with_and_without_dry_run<P: Program + CommandFactory>(with: &mut Vec<String>, without: &mut Vec<String>) {
+    let mut command = P::command();
+    command.build();
+    let mut found = Vec::new();
+    leaves(&command, &[], &mut found);
+    for path in found {
+        let mut at = &command;
+        for word in &path {
+            at = at.find_subcommand(word).unwrap();
+        }
+        let has_flag = at.get_arguments().any(|argument| argument.get_long() == Some("dry-run"));
+        let list = if has_flag { &mut *with } else { &mut *without };
+        list.push(format!("{} {}", P::NAME, path.join(" ")));
+    }
+}
+
+#[test]
+fn a_command_that_changes_something_can_say_what_it_would_change() {
+    let (mut with, mut without) = (Vec::new(), Vec::new());
+    with_and_without_dry_run::<Coral>(&mut with, &mut without);
+    with_and_without_dry_run::<CoralPipeline>(&mut with, &mut without);
+    without.sort();
+    let mut expected: Vec<&str> = READING.into_iter().chain(RUNNING).collect();
+    expected.sort_unstable();
+    assert_eq!(without, expected, "a new command has --dry-run, or is in one of the lists");
+    for name in ["coral reef use", "coral reef token revoke", "coral colony unpeer", "coral-pipeline copy"] {
+        assert!(with.iter().any(|path| path == name), "{name}: {with:?}");
+    }
+}
+
 fn wrong_flags_are_json<P: Program + CommandFactory>(least: usize) {
     let mut command = P::command();
     command.build();

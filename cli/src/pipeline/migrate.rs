@@ -42,6 +42,7 @@ pub fn run(args: &MigrateArgs, output: &Output) -> Result<(), Failure> {
             store::open(&config).await.map_err(failed)?.close().await.map_err(failed)?;
         }
         let document = json!({
+            "dry_run": args.dry_run,
             "store": shown,
             "version_before": before,
             "steps": steps.iter().map(|step| json!({ "version": step.version, "name": step.name })).collect::<Vec<_>>(),
