@@ -3,6 +3,7 @@
 use crate::exit::{Exit, Failure};
 use crate::output::{Output, Style};
 use crate::text::counted;
+use crate::waiting::Waiting;
 use serde_json::json;
 use sources::generator::{Fleet, FleetConfig, WrittenFiles};
 use std::path::{Path, PathBuf};
@@ -47,6 +48,7 @@ pub fn run(args: &GenerateArgs, output: &Output) -> Result<(), Failure> {
     let interval_seconds = if args.deployments > 0 { 60 } else { default.interval_seconds };
     let (seed, colonies, days, deployments) = (args.seed, args.colonies, args.days, args.deployments);
     let config = FleetConfig { seed, colonies, days, interval_seconds, deployments, ..default };
+    let waiting = Waiting::start("generating the fleet", None, output);
     let fleet = Fleet::generate(&config)
         .map_err(|problem| Failure::new(Exit::Usage, "usage", problem).docs("coral-pipeline generate --help"))?;
     if !args.force {
@@ -63,6 +65,7 @@ pub fn run(args: &GenerateArgs, output: &Output) -> Result<(), Failure> {
             (written, reef)
         }
     };
+    drop(waiting);
     let document = json!({
         "dry_run": args.dry_run,
         "seed": args.seed,

@@ -1,7 +1,8 @@
 //! `coral-pipeline publish`: a reef's files or stored rows to Kafka topics, so that they can be replayed from there.
 
 use super::load::load_runnable;
-use super::meter::per_second;
+use super::meter::{Meter, per_second};
+use super::progress_line::share_done;
 use super::run_failure::read_failure;
 use super::shortfall::unreadable;
 use crate::entry::runtime;
@@ -16,6 +17,7 @@ use model::position::Positions;
 use model::time::{TimeMs, format_duration_ms};
 use pipelines::config::ReefConfig;
 use pipelines::open::{inputs, store};
+use pipelines::progress::Progress;
 use serde_json::{Value, json};
 use sinks::{Span, StoreReader, pages};
 use sources::kafka::{Encoding, KafkaConfig, PublishConfig, PublishCounts, Publisher};
@@ -30,7 +32,7 @@ const PAGE_ROWS: usize = 10_000;
 /// What helps after any interruption.
 const PUBLISH_AGAIN: &str = "publish again: rows that already exist do no harm";
 /// Between two lines of progress.
-const LINE_EVERY: Duration = Duration::from_secs(10);
+const LINE_EVERY: Duration = Duration::from_secs(2);
 
 /// Arguments of `publish`.
 #[derive(Debug, clap::Args)]
@@ -112,6 +114,7 @@ pub fn run(args: &PublishArgs, output: &Output) -> Result<(), Failure> {
         let shutdown = watch_shutdown(output, move || {
             to_user.message("stopping: waiting for acknowledgements (press Ctrl-C again to abort)")
         })?;
+        output.message(&format!("reading rows for {}", target.brokers));
         let publisher = match args.dry_run {
             true => None,
             false => Some(Publisher::open(target.clone()).await.map_err(|error| kafka_failure(&error))?),
@@ -125,7 +128,8 @@ pub fn run(args: &PublishArgs, output: &Output) -> Result<(), Failure> {
         let retention: Vec<(String, i64)> = retention.collect();
         let wants = (target.events_topic.is_some(), target.metrics_topic.is_some());
         let tally = Tally { is_dry_run: args.dry_run, ..Tally::default() };
-        let mut work = Work { args, publisher, wants, tally, shutdown, output, started, told_at: started };
+        let meter = Meter::default();
+        let mut work = Work { args, publisher, wants, tally, shutdown, output, started, told_at: started, meter };
         match inputs::files(&config) {
             Some(files) if !args.stored => {
                 let source = files
@@ -193,6 +197,7 @@ struct Work<'a> {
     output: &'a Output,
     started: Instant,
     told_at: Instant,
+    meter: Meter,
 }
 
 impl Work<'_> {
@@ -261,13 +266,11 @@ impl Work<'_> {
                 Some(publisher) => ("acknowledged", publisher.acknowledged()),
                 None => ("counted", self.tally.counts.events + self.tally.counts.metrics),
             };
-            let share = done.filter(|(_, all)| *all > 0).map(|(read, all)| format!("{} % · ", read * 100 / all));
-            self.output.message(&format!(
-                "publishing · {}{} {what} ({} rows/s)",
-                share.unwrap_or_default(),
-                counted(rows, "row"),
-                count(per_second(rows, elapsed_ms) as u64)
-            ));
+            let progress = Progress { events: rows, bytes: done, ..Progress::default() };
+            let reading = self.meter.read(&progress, elapsed_ms);
+            let share = share_done(&progress, &reading).map(|share| format!(" · {share}")).unwrap_or_default();
+            let (rows, speed) = (counted(rows, "row"), count(reading.rows_per_second as u64));
+            self.output.message(&format!("publishing{share} · {rows} {what} ({speed}/s)"));
         }
         Ok(())
     }
