@@ -290,8 +290,9 @@ impl Deployment {
             text.push_str(&page::table(&lines.iter().take(6).map(row).collect::<Vec<_>>()));
         }
         text.push_str(&format!(
-            "\nRecommendation:\n  {}\n\n{}\n",
+            "\nRecommendation:\n  {}\n\nIts neighbours: {}\n\n{}\n",
             printable(&self.recommendation),
+            printable(&format!("coral reef affected {}/{}", line.colony_id, line.deployment_id)),
             self.completeness.line()
         ));
         text
