@@ -4,7 +4,8 @@ use super::derived_events;
 use super::fleet::Fleet;
 use super::timeline::DeploymentLine;
 use crate::impact::line::AFTER_MS;
-use model::event::{Event, Severity};
+use crate::impact::related;
+use model::event::Event;
 use model::pattern::{Evidence, PatternState, SignalKind};
 use model::time::TimeMs;
 use serde::Serialize;
@@ -17,8 +18,6 @@ const PAGE_ROWS: usize = 5_000;
 const EVENTS_MAX: usize = 50_000;
 /// Most events of confirmed patterns that are looked up, the best patterns first.
 const LINKS_MAX: usize = 50;
-/// Event types that are incidents whatever their severity.
-const INCIDENT_TYPES: [&str; 6] = ["error_spike", "latency_spike", "crash", "alert", "oom", "oom_kill"];
 
 /// Something that happened after a deployment and may belong to it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -118,10 +117,7 @@ async fn near(
 }
 
 fn is_incident(event: &Event, line: &DeploymentLine) -> bool {
-    event.colony_id == line.colony_id
-        && !event.withdrawn
-        && (event.severity >= Severity::Warning || INCIDENT_TYPES.contains(&event.event_type.as_str()))
-        && !line.reported_by.contains(&event.event_id)
+    event.colony_id == line.colony_id && related::is_incident(event) && !line.reported_by.contains(&event.event_id)
 }
 
 /// An event that a confirmed pattern joins with a deployment.
