@@ -1,4 +1,4 @@
-//! A colony that is behind: each answer of which it is a part says so and since when, and fails where completeness is required.
+//! A colony that is behind: answers of which it is a part say so, and fail where completeness is required.
 
 use super::questions::{coral, foreseen, reef_until};
 use crate::exit::Exit;
@@ -54,7 +54,7 @@ fn a_pattern_of_a_colony_that_is_behind_says_so_too() {
     let row = |environment: &str| format!("my-shop-{environment},checkout,latency,2024-11-02T00:00:00Z,100,10\n");
     let heading = "colony_id,service_id,metric_name,timestamp,p95,count\n";
     std::fs::write(&metrics, [heading, &row("staging"), &row("production")].concat()).unwrap();
-    // who sends metrics is expected to go on with them
+    // a colony that sends metrics is expected to continue
     let folder = foreseen(&format!("metrics = [\"{}\"]\n", metrics.display()));
     let (_, streams) = coral(folder.path(), "correlations --json");
     let listed: Value = serde_json::from_str(&streams.stdout()).unwrap();
