@@ -106,7 +106,7 @@ pub struct Output {
     is_local: bool,
     /// People see stdout as it is written.
     is_screen: bool,
-    /// The streams are those of a process: somebody may wonder whether it works.
+    /// The streams are those of a process, whose user may wonder whether it works.
     is_attended: bool,
 }
 
@@ -177,7 +177,7 @@ impl Output {
         self.stderr_style
     }
 
-    /// Whether somebody may wait for what is written.
+    /// Whether a user or a program waits for what is written.
     pub fn is_attended(&self) -> bool {
         self.is_attended
     }

@@ -119,7 +119,7 @@ pub fn run(args: &PublishArgs, output: &Output) -> Result<(), Failure> {
             true => None,
             false => Some(Publisher::open(target.clone()).await.map_err(|error| kafka_failure(&error))?),
         };
-        let ready = publisher.as_ref().map_or(&[][..], Publisher::topics);
+        let ready = publisher.as_ref().map(Publisher::topics).unwrap_or_default();
         let topics: Vec<Value> = ready
             .iter()
             .map(|it| json!({ "topic": it.topic, "created": it.is_new, "partitions": it.partitions }))
