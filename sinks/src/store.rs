@@ -242,6 +242,9 @@ pub trait StoreAdmin: Send {
     /// Its tables, in an order in which a reader of the target never sees a row before what it refers to.
     fn tables(&self) -> Vec<&'static Table>;
 
+    /// Rows of all its tables.
+    async fn rows(&mut self) -> Result<u64, SinkError>;
+
     /// Rows of `table` beyond `after`, at most `limit`. An empty page is the end.
     async fn export(&mut self, table: &'static Table, after: Option<&Cursor>, limit: usize) -> Result<Page, SinkError>;
 

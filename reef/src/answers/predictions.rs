@@ -295,6 +295,9 @@ impl Predictions {
         if self.pattern_count > self.patterns.len() {
             text.push_str(&format!("\n{} more patterns: --pattern ID\n", self.pattern_count - self.patterns.len()));
         }
+        if !self.patterns.is_empty() {
+            text.push_str("\nThe rows behind a pattern: coral reef correlation <id>\n");
+        }
         text.push_str(&format!("\n{}\n", self.completeness.line()));
         text
     }

@@ -257,6 +257,10 @@ impl StoreAdmin for ClickHouseStore {
         self.session.server.config.schema.tables().collect()
     }
 
+    async fn rows(&mut self) -> Result<u64, SinkError> {
+        Ok(self.reader.totals().await?.rows.values().sum())
+    }
+
     async fn export(&mut self, table: &'static Table, after: Option<&Cursor>, limit: usize) -> Result<Page, SinkError> {
         let answer = transfer::export(&self.session.server, table, after, limit).await;
         answer.map_err(|fault| fault.during(format!("cannot read {}", table.name), &self.reader.name))

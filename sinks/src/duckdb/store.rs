@@ -325,6 +325,10 @@ impl StoreAdmin for DuckDbStore {
         self.reader.schema.tables().collect()
     }
 
+    async fn rows(&mut self) -> Result<u64, SinkError> {
+        Ok(self.reader.totals().await?.rows.values().sum())
+    }
+
     async fn export(&mut self, table: &'static Table, after: Option<&Cursor>, limit: usize) -> Result<Page, SinkError> {
         let after = after.cloned();
         let job = move |connection: &Connection| transfer::export(connection, table, after.as_ref(), limit);

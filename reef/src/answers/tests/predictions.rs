@@ -107,7 +107,8 @@ async fn what_is_expected_comes_first_then_what_came_of_it_then_how_good_pattern
          deploy of checkout in staging -> error spike in production checkout\n    \
          {PATTERN} · 2 of 3 came true, 67 % (21 to 94 %) · announced 50 % of 4 targets · skill 0.59 · 2h17m ahead · predicts with 86 %\n  \
          deploy of checkout in staging -> error spike in production checkout\n    \
-         c-ffff · none decided · muted: no longer true: 0 of the last 7 cases came true\n\n{COMPLETE}"
+         c-ffff · none decided · muted: no longer true: 0 of the last 7 cases came true\n\n\
+         The rows behind a pattern: coral reef correlation <id>\n\n{COMPLETE}"
     );
     assert_eq!(text, expected);
 }
