@@ -122,7 +122,7 @@ impl SqlEngine {
         let mut statements = JoinSet::new();
         let run = async move {
             let _turn = (turn, engine.running.begin());
-            engine.run(&sql, rows_max, &reader, &scope).await
+            engine.run(&sql, (rows_max, timeout), &reader, &scope).await
         };
         statements.spawn_on(Guarded::new(run), &self.threads.handle());
         let ended = tokio::time::timeout(timeout, statements.join_next()).await;
@@ -161,11 +161,11 @@ impl SqlEngine {
     async fn run(
         &self,
         sql: &str,
-        rows_max: usize,
+        (rows_max, timeout): (usize, Duration),
         reader: &Arc<dyn StoreReader>,
         scope: &Scope,
     ) -> Result<SqlAnswer, SqlError> {
-        let counted = Counted::default();
+        let counted = Counted::within(timeout);
         let state = self.state(reader, &counted);
         let plan = guard::planned(&state, sql).await?;
         let fleet = Fleet::read(reader.as_ref(), scope).await.map_err(SqlError::Store)?;
