@@ -49,7 +49,7 @@ pub(super) fn start(
     let (sender, batches) = mpsc::channel(BATCHES_MAX);
     let doing = format!("cannot read {}", scan.table.name);
     let longest = server.config.statement_limit;
-    let server = server.with_statement_limit(limit.map_or(longest, |limit| longest.min(limit + GRACE)));
+    let server = server.with_statement_limit(limit.map_or(longest, |limit| longest.min(limit.saturating_add(GRACE))));
     let query = statement(&server, &scan);
     let task = tokio::spawn(async move {
         // an end without its error would look like the end of the rows

@@ -37,7 +37,7 @@ pub fn run(args: &SqlArgs, output: &Output) -> Result<(), Failure> {
     Session::open(args, output)?.serve()
 }
 
-/// Refuses where nobody can type.
+/// Refuses where there is no terminal to type at.
 fn check(args: &SqlArgs, output: &Output) -> Result<(), Failure> {
     let is_terminal = || std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
     let why = if args.no_input {
@@ -158,7 +158,8 @@ impl<'a> Session<'a> {
                 }
             }
             Err(failure) if failure.exit == Exit::Interrupted => {
-                self.output.message("Cancelled");
+                // the terminal has shown ^C on this line
+                self.output.message("\nCancelled");
                 return false;
             }
             Err(failure) => self.output.failure(&pointed(failure, sql)),
