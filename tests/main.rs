@@ -22,6 +22,7 @@ mod live;
 mod llm_page;
 mod mcp_page;
 mod meshes;
+mod prompt;
 mod questions;
 mod readers;
 mod readme;

@@ -166,6 +166,7 @@ impl Services {
         let measuring = tokio::spawn(measure(reading.clone(), StoreInstruments::of(&registry)));
         let requests = Requests::of(&registry);
         analyst.count_in(&registry);
+        sql.count_in(&registry);
         let served = Served::new(reading.clone(), scope.clone(), doors.clone());
         let rpc = rpc::router(served.with_analyst(Arc::clone(&analyst)).with_sql(sql.clone()));
         let here = Here::new(reading.clone(), scope.clone(), doors.clone());

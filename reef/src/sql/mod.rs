@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `engine` | runs a statement within its limits |
 //! | `threads` | the threads of statements |
+//! | `running` | how many statements run |
 //! | `yields` | a statement gives way now and then |
 //! | `limits` | what a statement may cost |
 //! | `guard` | what a statement may be |
@@ -38,6 +39,7 @@ mod guard;
 mod limits;
 mod live;
 mod reads;
+mod running;
 mod show;
 mod source;
 mod stored;

@@ -30,6 +30,7 @@ use model::time::TimeMs;
 use model::topology::{ColonyStatus, ServiceEdge, ServiceNode};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// A store in a ClickHouse database, with the right to write to it.
 pub struct ClickHouseStore {
@@ -238,8 +239,12 @@ impl StoreReader for ClickHouseReader {
     }
 
     async fn scan(&self, scan: Scan) -> Result<Scanned, SinkError> {
+        self.scan_within(scan, None).await
+    }
+
+    async fn scan_within(&self, scan: Scan, limit: Option<Duration>) -> Result<Scanned, SinkError> {
         self.closing.check(&self.name, &format!("cannot read {}", scan.table.name))?;
-        Ok(scans::start(&self.server, (Arc::clone(&self.name), self.closing.clone()), scan))
+        Ok(scans::start((&self.server, limit), (Arc::clone(&self.name), self.closing.clone()), scan))
     }
 
     async fn totals(&self) -> Result<Totals, SinkError> {
