@@ -6,6 +6,7 @@
 //! | `threads` | the threads of statements |
 //! | `yields` | a statement gives way now and then |
 //! | `limits` | what a statement may cost |
+//! | `parameters` | values that take the place of `?` in a statement |
 //! | `guard` | what a statement may be |
 //! | `functions` | which functions it may call |
 //! | `catalog` | the names of tables |
@@ -37,6 +38,7 @@ mod groups;
 mod guard;
 mod limits;
 mod live;
+mod parameters;
 mod reads;
 mod show;
 mod source;
@@ -48,7 +50,8 @@ mod yields;
 
 pub use answer::{SqlAnswer, Table};
 pub use catalog::stored_tables;
-pub use engine::{SqlEngine, SqlQuestion};
+pub use engine::{Cut, Described, NamedTable, RowStream, SqlEngine, SqlQuestion, Statement, Stopper};
 pub use error::SqlError;
-pub use limits::{Limits, ROWS_USUAL};
+pub use limits::{Limits, ROWS_USUAL, STATEMENT_BYTES_MAX};
+pub use parameters::Parameters;
 pub use reads::{Note, Read};
