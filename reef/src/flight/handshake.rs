@@ -3,7 +3,7 @@
 use super::errors;
 use crate::access::{Caller, Role, TokenCheck};
 use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
 use tonic::Status;
 use tonic::metadata::MetadataMap;
 
@@ -33,7 +33,9 @@ pub(super) fn token(
 }
 
 fn password(encoded: &str) -> Option<String> {
-    let decoded = String::from_utf8(STANDARD.decode(encoded.trim()).ok()?).ok()?;
+    // some clients omit the padding
+    let encoded = encoded.trim().trim_end_matches('=');
+    let decoded = String::from_utf8(STANDARD_NO_PAD.decode(encoded).ok()?).ok()?;
     decoded.split_once(':').map(|(_, password)| password.to_owned())
 }
 
@@ -42,6 +44,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::access::{Denied, DeniedKind};
+    use base64::engine::general_purpose::STANDARD;
     use std::sync::Arc;
     use tonic::Code;
 
@@ -66,6 +69,8 @@ mod tests {
         let token = Ok(Some("coral_1_2".to_owned()));
         assert_eq!(shown(Some(&basic("me:coral_1_2")), None), token);
         assert_eq!(shown(Some(&basic(":coral_1_2")), None), token);
+        assert!(basic("a:coral_1_2").ends_with('='), "also without padding");
+        assert_eq!(shown(Some(basic("a:coral_1_2").trim_end_matches('=')), None), token);
         for wrong in ["me:coral_1_3", "coral_1_2", "me:", ":"] {
             assert_eq!(shown(Some(&basic(wrong)), None), Err(Code::Unauthenticated), "{wrong}");
         }
