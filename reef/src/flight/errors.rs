@@ -108,6 +108,11 @@ pub(super) fn restoring() -> Status {
     status(Code::Unavailable, message)
 }
 
+/// A call whose answer does not begin.
+pub(super) fn late() -> Status {
+    status(Code::DeadlineExceeded, "the call took too long to begin; send all of it at once")
+}
+
 /// A bug: the process continues, its log has the details.
 pub(super) fn of_panic() -> Status {
     status(Code::Internal, "this call hit a fault in the reef; its log has the details")

@@ -7,11 +7,16 @@ use axum::extract::Request;
 use axum::http::{StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use std::time::Duration;
 use tokio::task::JoinHandle;
 use tonic::Status;
 
 const NOT_GRPC: &str = "this is Arrow Flight SQL, which is called by gRPC: connect with ADBC or JDBC, for example \
                         grpc://127.0.0.1:3101\n";
+
+/// How long a call may take until its answer begins. A statement has less; a caller that never sends what it has begun to
+/// send would wait without an end.
+const BEGIN_MAX: Duration = Duration::from_secs(60);
 
 /// A call that is aborted when its caller no longer waits.
 struct Call(JoinHandle<Response>);
@@ -31,12 +36,13 @@ pub(super) async fn pass(request: Request, next: Next) -> Response {
         return refusal(status);
     }
     let mut call = Call(tokio::spawn(Guarded::new(next.run(request))));
-    match (&mut call.0).await {
-        Ok(response) => response,
-        Err(error) => {
+    match tokio::time::timeout(BEGIN_MAX, &mut call.0).await {
+        Ok(Ok(response)) => response,
+        Ok(Err(error)) => {
             tracing::error!(%error, "a call has panicked");
             refusal(errors::of_panic())
         }
+        Err(_) => refusal(errors::late()),
     }
 }
 

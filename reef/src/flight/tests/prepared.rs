@@ -56,7 +56,7 @@ async fn values_of_each_simple_type_are_taken_and_others_are_refused() {
     let opened = open(SqlEngine::default()).await;
     let mut client = connect(&opened.services).await;
     let start = sinks::compliance::rows::START.0;
-    let time: ArrayRef = Arc::new(TimestampMillisecondArray::from(vec![start + 10 * MINUTE_MS]));
+    let time: ArrayRef = Arc::new(TimestampMillisecondArray::from(vec![start + 10 * MINUTE_MS]).with_timezone("UTC"));
     let real: ArrayRef = Arc::new(Float64Array::from(vec![0.5]));
     let sql = "SELECT count(*) FROM federated_metrics WHERE timestamp < $1 AND p99 >= $2 AND service_id <> $3";
     let mut statement = client.prepare(sql.to_owned(), None).await.unwrap();
