@@ -21,7 +21,7 @@ use prost::Message;
 use std::pin::Pin;
 use std::time::Instant;
 use tokio_stream::Stream;
-use tonic::metadata::MetadataValue;
+use tonic::metadata::AsciiMetadataValue;
 use tonic::{Request, Response, Status, Streaming};
 
 type Info = Result<Response<FlightInfo>, Status>;
@@ -43,7 +43,7 @@ impl FlightSqlService for Flight {
             Box::pin(tokio_stream::once(Ok::<_, Status>(HandshakeResponse { protocol_version: 0, payload })));
         let mut response = Response::new(shaken);
         if let Some(token) = token {
-            let header = MetadataValue::try_from(format!("Bearer {token}"));
+            let header = AsciiMetadataValue::try_from(format!("Bearer {token}"));
             let header = header.map_err(|_| errors::unknown("the token is not valid"))?;
             response.metadata_mut().insert("authorization", header);
         }
