@@ -13,6 +13,7 @@ mod determinism;
 mod disk_full;
 mod exit_codes;
 mod files;
+mod flight;
 mod fuzz;
 mod impacts;
 mod kafka;

@@ -1,5 +1,8 @@
 //! Engine: runs a statement within its limits. It ends when nobody waits for the answer, and what it reads ends with it.
 
+mod described;
+mod stream;
+
 use super::answer::{SqlAnswer, Table};
 use super::catalog::{REEF, ReefCatalog, STORE};
 use super::error::{SqlError, explained};
@@ -36,6 +39,9 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_stream::StreamExt;
+
+pub use described::{Described, NamedTable};
+pub use stream::{Cut, RowStream, Statement, Stopper};
 
 /// A question in SQL.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -7,6 +7,7 @@
 //! | `running` | how many statements run |
 //! | `yields` | a statement gives way now and then |
 //! | `limits` | what a statement may cost |
+//! | `parameters` | values that take the place of `?` in a statement |
 //! | `guard` | what a statement may be |
 //! | `functions` | which functions it may call |
 //! | `catalog` | the names of tables |
@@ -38,6 +39,7 @@ mod groups;
 mod guard;
 mod limits;
 mod live;
+mod parameters;
 mod reads;
 mod running;
 mod show;
@@ -50,7 +52,8 @@ mod yields;
 
 pub use answer::{SqlAnswer, Table};
 pub use catalog::stored_tables;
-pub use engine::{SqlEngine, SqlQuestion};
+pub use engine::{Cut, Described, NamedTable, RowStream, SqlEngine, SqlQuestion, Statement, Stopper};
 pub use error::SqlError;
-pub use limits::{Limits, ROWS_USUAL};
+pub use limits::{Limits, ROWS_USUAL, STATEMENT_BYTES_MAX};
+pub use parameters::Parameters;
 pub use reads::{Note, Read};
