@@ -133,10 +133,20 @@ impl Record {
         self.outcome != STARTED
     }
 
+    /// Whether it has ended by `now`, or should have.
+    pub fn is_over(&self, now: TimeMs) -> bool {
+        let ends_by = || TimeMs::parse_rfc3339(&self.ends_by).or(self.asked());
+        self.is_finished() || ends_by().is_none_or(|end| end < now)
+    }
+
+    /// Whether it has come to an end that a row of the table does not know: its process was taken for gone.
+    pub fn is_later_than(&self, row: &Record) -> bool {
+        row.outcome == INTERRUPTED && self.is_finished() && self.outcome != INTERRUPTED
+    }
+
     /// As it is known at `now`: one that should have ended by then was interrupted.
     pub fn at(self, now: TimeMs) -> Record {
-        let is_over = TimeMs::parse_rfc3339(&self.ends_by).or(self.asked()).is_none_or(|end| end < now);
-        if self.is_finished() || !is_over {
+        if self.is_finished() || !self.is_over(now) {
             return self;
         }
         Record {

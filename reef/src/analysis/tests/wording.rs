@@ -3,7 +3,6 @@
 use super::*;
 use crate::analysis::providers::tests::{Fake, Say, provider, said};
 use crate::analysis::providers::{Chain, Price, Prices, Protocol, Provider};
-use crate::answers::part::Part;
 use model::clock::SystemClock;
 use serde_json::json;
 
@@ -54,10 +53,7 @@ impl Asking {
     }
 
     fn records(&self) -> Vec<crate::analysis::journal::Record> {
-        let ids = self.analyst.recorded(None, &Part::default()).unwrap().items;
-        ids.iter()
-            .map(|one| self.analyst.recorded(Some(&one.analysis_id), &Part::default()).unwrap().items[0].clone())
-            .collect()
+        self.analyst.recorded()
     }
 }
 
