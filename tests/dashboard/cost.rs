@@ -13,8 +13,8 @@ use model::rows::{RollupKey, Rows};
 use model::series::{SeriesId, SeriesRef};
 use model::time::{MINUTE_MS, TimeMs};
 use model::topology::{ColonyStatus, ServiceEdge, ServiceNode};
-use reef::analysis::Analyst;
 use reef::analysis::journal::Record;
+use reef::analysis::{Analyst, AnalyzeQuestion, Asked};
 use reef::answers::Scope;
 use reef::api::{Listening, Pages, Reading, Services};
 use reef::sql::SqlEngine;
@@ -31,6 +31,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -60,11 +61,14 @@ struct Counting {
     reads: AtomicUsize,
     /// Rows of derived tables.
     rows: AtomicUsize,
+    /// Lists of the services that rows name.
+    services: AtomicUsize,
 }
 
 impl Counting {
     fn of(store: &MemoryStore) -> Arc<Counting> {
-        Arc::new(Counting { store: store.reader(), reads: AtomicUsize::new(0), rows: AtomicUsize::new(0) })
+        let [reads, rows, services] = std::array::from_fn(|_| AtomicUsize::new(0));
+        Arc::new(Counting { store: store.reader(), reads, rows, services })
     }
 
     fn read(&self) -> &dyn StoreReader {
@@ -103,6 +107,7 @@ impl StoreReader for Counting {
         self.read().event_types().await
     }
     async fn service_names(&self) -> Result<Vec<String>, SinkError> {
+        self.services.fetch_add(1, Ordering::Relaxed);
         self.read().service_names().await
     }
     async fn events_of(&self, types: &[String], after: Option<&Event>, limit: usize) -> Result<Vec<Event>, SinkError> {
@@ -335,4 +340,24 @@ async fn the_list_of_analyses_reads_as_much_of_50_as_of_5000() {
     // the part and one more, and what is looked for of the journal
     assert!(again[1] <= 51 && one[1] <= 1, "{again:?} {one:?}");
     assert!(older_of_many[0] <= older[0] && older_of_many[1] <= 51, "{older:?} {older_of_many:?}");
+}
+
+#[tokio::test]
+async fn a_question_without_a_model_searches_no_rows_for_names() {
+    let mut store = MemoryStore::new();
+    let rows = Rows { metrics: [metric("staging"), metric("production")].concat().into(), ..Rows::default() };
+    store.commit(&commit_of(1, rows)).await.unwrap();
+    let counting = Counting::of(&store);
+    let words = "why is production slower than staging?".to_owned();
+    let asked = Asked {
+        question: AnalyzeQuestion { question: words, patterns: true, ..AnalyzeQuestion::default() },
+        caller: "local".to_owned(),
+        role: "admin".to_owned(),
+        streamed: false,
+        wait: Duration::from_secs(20),
+    };
+    let from = (counting.as_ref() as &dyn StoreReader, &Scope::default());
+    let answer = Analyst::without_model().analyze(&asked, from, None).await.unwrap();
+    assert_eq!(answer.found.completeness.colonies.len(), 2, "{}", answer.answer());
+    assert_eq!(counting.services.load(Ordering::Relaxed), 0);
 }

@@ -2,7 +2,7 @@
 
 use super::answer::Analysis;
 use super::counted::Counted;
-use super::findings::{Found, find};
+use super::findings::{Found, Named, find, find_with_names};
 use super::journal::{self, Journal, Record, new_id, sha256};
 use super::limits::{Limits, Most, Reserved};
 use super::providers::{Attempt, Chain, Prices};
@@ -214,8 +214,8 @@ impl Analyst {
             AnalysisError::Limited { message, retry_after }
         })?;
         let mut entry = Entry::begin(self, asked, began);
-        let found = match find(&asked.question, reader, scope).await {
-            Ok(found) => found,
+        let (found, names) = match self.found(&asked.question, reader, scope).await {
+            Ok(both) => both,
             Err(error) => {
                 entry.failed(&error);
                 return Err(AnalysisError::Answer(error));
@@ -225,16 +225,29 @@ impl Analyst {
             send(pieces, Piece::Status(done.to_owned())).await;
         }
         entry.record.evidence_ids = found.evidence().map(|one| one.id.clone()).collect();
-        let analysis = self.worded(asked, found, (began, until), &mut entry, pieces).await;
+        let analysis = self.worded(asked, (found, &names), (began, until), &mut entry, pieces).await;
         entry.answered(&analysis);
         Ok(analysis)
+    }
+
+    /// What is found, with the names that matter to a model. Without one they are not looked for: that costs a read of all rows.
+    async fn found(
+        &self,
+        question: &AnalyzeQuestion,
+        reader: &dyn StoreReader,
+        scope: &Scope,
+    ) -> Result<(Found, Vec<Named>), AnswerError> {
+        match self.model {
+            Some(_) => find_with_names(question, reader, scope).await,
+            None => Ok((find(question, reader, scope).await?, Vec::new())),
+        }
     }
 
     /// The answer in words: those of a model where there is one and it passes the check.
     async fn worded(
         &self,
         asked: &Asked,
-        found: Found,
+        (found, names): (Found, &[Named]),
         (began, until): (TimeMs, Instant),
         entry: &mut Entry<'_>,
         pieces: Option<&Pieces>,
@@ -251,7 +264,8 @@ impl Analyst {
         analysis.metadata.analysis_id.clone_from(&entry.record.analysis_id);
         if let Some(model) = &self.model {
             let wait = until.saturating_duration_since(Instant::now()).saturating_sub(MARGIN);
-            let wording = word(&model.chain, model.privacy, &analysis.found, &asked.question.question, wait);
+            let found = (&analysis.found, names);
+            let wording = word(&model.chain, model.privacy, found, &asked.question.question, wait);
             let worded = self.ask(model, wording, entry, pieces).await;
             self.take(worded, model, &mut analysis, began);
         }

@@ -46,9 +46,10 @@ pub struct Found {
     pub omitted: usize,
     /// What they are complete to.
     pub completeness: Completeness,
-    /// All names that the store knows, each with the word for its kind.
-    pub names: Vec<(String, &'static str)>,
 }
+
+/// A name that the store knows, and the word for its kind.
+pub(super) type Named = (String, &'static str);
 
 /// What findings are made from.
 pub(super) struct Sources<'a> {
@@ -63,6 +64,29 @@ pub(super) struct Sources<'a> {
 /// # Errors
 /// Those of the store, and a question that cannot be answered as it is.
 pub async fn find(question: &AnalyzeQuestion, reader: &dyn StoreReader, scope: &Scope) -> Result<Found, AnswerError> {
+    Ok(found(question, reader, scope).await?.0)
+}
+
+/// The same with all names that the store knows, which a model may not be told, or may say. All rows are searched for those of
+/// services.
+///
+/// # Errors
+/// The same.
+pub(super) async fn find_with_names(
+    question: &AnalyzeQuestion,
+    reader: &dyn StoreReader,
+    scope: &Scope,
+) -> Result<(Found, Vec<Named>), AnswerError> {
+    let (found, known) = found(question, reader, scope).await?;
+    let names = names(&known, &services(reader).await?);
+    Ok((found, names))
+}
+
+async fn found(
+    question: &AnalyzeQuestion,
+    reader: &dyn StoreReader,
+    scope: &Scope,
+) -> Result<(Found, Vocabulary), AnswerError> {
     let known = Vocabulary::read(reader, scope).await?;
     let plan = Plan::of(question, &known)?;
     let sources = Sources { plan: &plan, known: &known, reader, scope };
@@ -78,8 +102,7 @@ pub async fn find(question: &AnalyzeQuestion, reader: &dyn StoreReader, scope: &
     }
     let completeness = Completeness::of(&known.fleet, |id, _| plan.scope.contains(id));
     let omitted = rank(&mut findings, TOKENS_MAX, &completeness);
-    let names = names(&known, &services(reader).await?);
-    Ok(Found { plan, findings, omitted, completeness, names })
+    Ok((Found { plan, findings, omitted, completeness }, known))
 }
 
 /// The services that only rows name, or calls.
@@ -91,7 +114,7 @@ async fn services(reader: &dyn StoreReader) -> Result<Vec<String>, AnswerError> 
     Ok(names)
 }
 
-fn names(known: &Vocabulary, services: &[String]) -> Vec<(String, &'static str)> {
+fn names(known: &Vocabulary, services: &[String]) -> Vec<Named> {
     let fleet = &known.fleet;
     let deployments = known.deployments.iter();
     let lists: [(&'static str, Vec<&String>); 7] = [
