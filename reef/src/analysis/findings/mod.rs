@@ -59,6 +59,13 @@ pub(super) struct Sources<'a> {
     pub scope: &'a Scope,
 }
 
+/// The findings of a kind that are told, and how many more there are.
+#[derive(Default)]
+pub(super) struct Told {
+    pub findings: Vec<Finding>,
+    pub left_out: usize,
+}
+
 /// What is found for a question.
 ///
 /// # Errors
@@ -91,17 +98,21 @@ async fn found(
     let plan = Plan::of(question, &known)?;
     let sources = Sources { plan: &plan, known: &known, reader, scope };
     let mut findings = compare::find(&sources).await?;
+    let mut omitted = 0;
     if plan.range.is_some() {
-        findings.extend(deployments::find(&sources).await?);
+        for told in
+            [deployments::find(&sources).await?, patterns::find(&sources).await?, predictions::find(&sources).await?]
+        {
+            findings.extend(told.findings);
+            omitted += told.left_out;
+        }
         findings.extend(incidents::find(&sources).await?);
-        findings.extend(patterns::find(&sources).await?);
-        findings.extend(predictions::find(&sources).await?);
         findings.extend(health::find(&sources).await?);
         findings.extend(affected::find(&sources).await?);
         findings.extend(promotion::find(&sources).await?);
     }
     let completeness = Completeness::of(&known.fleet, |id, _| plan.scope.contains(id));
-    let omitted = rank(&mut findings, TOKENS_MAX, &completeness);
+    omitted += rank(&mut findings, TOKENS_MAX, &completeness);
     Ok((Found { plan, findings, omitted, completeness }, known))
 }
 

@@ -3,35 +3,39 @@
 use super::super::actions::Action;
 use super::super::evidence::{Claim, Evidence, Fact, Finding, Kind, Quantity};
 use super::super::plan::Topic;
-use super::{Sources, ranked};
+use super::{Sources, Told, ranked};
 use crate::answers::AnswerError;
-use crate::answers::correlations::{CorrelationsQuestion, correlations};
-use crate::answers::part::Part;
+use crate::answers::correlations::{CorrelationsQuestion, all_correlations};
 use crate::report::PatternLine;
 use crate::statement::statement;
 use crate::text::pattern::duration;
 use model::time::{SECOND_MS, TimeMs};
 
-/// Patterns that are read.
-const READ_MAX: usize = 100;
 /// Patterns that are told.
 const PATTERNS_MAX: usize = 4;
 
 /// The best confirmed patterns with an end among what is looked at, both ends in scope.
-pub(super) async fn find(sources: &Sources<'_>) -> Result<Vec<Finding>, AnswerError> {
+pub(super) async fn find(sources: &Sources<'_>) -> Result<Told, AnswerError> {
     let plan = sources.plan;
     if !plan.patterns || plan.colonies.is_empty() {
-        return Ok(Vec::new());
+        return Ok(Told::default());
     }
-    let part = Part { limit: Some(READ_MAX), ..Part::default() };
-    let question = CorrelationsQuestion { filter: plan.filter(), part, ..CorrelationsQuestion::default() };
-    let mut lines = correlations(&question, sources.reader, sources.scope).await?.correlations.items;
+    let question = CorrelationsQuestion { filter: plan.filter(), ..CorrelationsQuestion::default() };
+    let mut lines = all_correlations(&question, sources.reader, sources.scope).await?.correlations.items;
     lines.retain(|line| {
         let ends = [&line.source_service, &line.target_service];
         let is_near = plan.services.is_empty() || ends.iter().any(|end| plan.services.contains(end));
         is_near && plan.scope.contains(&line.source_colony_id) && plan.scope.contains(&line.target_colony_id)
     });
-    Ok(lines.iter().take(PATTERNS_MAX).enumerate().map(|(place, line)| finding(place, line, sources)).collect())
+    Ok(Told {
+        findings: lines
+            .iter()
+            .take(PATTERNS_MAX)
+            .enumerate()
+            .map(|(place, line)| finding(place, line, sources))
+            .collect(),
+        left_out: lines.len().saturating_sub(PATTERNS_MAX),
+    })
 }
 
 fn finding(place: usize, line: &PatternLine, sources: &Sources<'_>) -> Finding {

@@ -3,40 +3,38 @@
 use super::super::actions::Action;
 use super::super::evidence::{Claim, Evidence, Fact, Finding, Kind, Quantity};
 use super::super::plan::Topic;
-use super::{Sources, ranked};
-use crate::answers::part::Part;
-use crate::answers::predictions::{Predictions, PredictionsQuestion, predictions};
+use super::{Sources, Told, ranked};
+use crate::answers::predictions::{Predictions, PredictionsQuestion, all_predictions};
 use crate::answers::{AnswerError, page};
 use crate::predicted::{PredictionLine, Record};
 use crate::statement::{conditions, statement};
 use model::time::DAY_MS;
 
-/// Predictions that are read.
-const READ_MAX: usize = 100;
 /// Predictions that are told.
 const PREDICTIONS_MAX: usize = 4;
 /// Over how many days a pattern's predictions are counted.
 const SCORED_DAYS: i64 = 30;
 
 /// The most probable open predictions whose target is among what is looked at, both ends in scope; or that there is none.
-pub(super) async fn find(sources: &Sources<'_>) -> Result<Vec<Finding>, AnswerError> {
+pub(super) async fn find(sources: &Sources<'_>) -> Result<Told, AnswerError> {
     let plan = sources.plan;
     if !plan.patterns || plan.colonies.is_empty() {
-        return Ok(Vec::new());
+        return Ok(Told::default());
     }
-    let part = Part { limit: Some(READ_MAX), ..Part::default() };
-    let question = PredictionsQuestion { filter: plan.filter(), part, ..PredictionsQuestion::default() };
-    let answer = predictions(&question, sources.reader, sources.scope).await?;
+    let question = PredictionsQuestion { filter: plan.filter(), ..PredictionsQuestion::default() };
+    let answer = all_predictions(&question, sources.reader, sources.scope).await?;
     let open = answer.predictions.items.iter().map(|told| &told.line);
     let is_of = |service: &str| service == "*" || plan.takes_service(service);
     let mut lines: Vec<&PredictionLine> =
         open.filter(|line| is_of(&line.target_service) || plan.takes_service(&line.source_service)).collect();
-    if lines.is_empty() && !answer.predictions.truncated && plan.topics.contains(&Topic::Predictions) {
-        return Ok(vec![nothing(sources)]);
+    if lines.is_empty() && plan.topics.contains(&Topic::Predictions) {
+        return Ok(Told { findings: vec![nothing(sources)], left_out: 0 });
     }
     lines.retain(|line| plan.scope.contains(&line.source_colony_id) && plan.scope.contains(&line.target_colony_id));
     lines.sort_by(|a, b| b.probability.total_cmp(&a.probability).then_with(|| a.prediction_id.cmp(&b.prediction_id)));
-    Ok(lines.into_iter().take(PREDICTIONS_MAX).map(|line| finding(line, &answer, sources)).collect())
+    let left_out = lines.len().saturating_sub(PREDICTIONS_MAX);
+    let findings = lines.into_iter().take(PREDICTIONS_MAX).map(|line| finding(line, &answer, sources)).collect();
+    Ok(Told { findings, left_out })
 }
 
 fn finding(line: &PredictionLine, answer: &Predictions, sources: &Sources<'_>) -> Finding {
