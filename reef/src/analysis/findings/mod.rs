@@ -5,6 +5,7 @@
 //! | `compare` | metrics of two environments side by side |
 //! | `deployments` | what was deployed, what it did, what followed |
 //! | `incidents` | events counted |
+//! | `ends` | the two ends of a pattern or a prediction |
 //! | `patterns` | what follows what |
 //! | `predictions` | what is expected next |
 //! | `health` | how colonies are |
@@ -14,6 +15,7 @@
 mod affected;
 mod compare;
 mod deployments;
+mod ends;
 mod health;
 mod incidents;
 mod patterns;
