@@ -81,7 +81,7 @@ fn a_file_that_is_no_test_says_what_is_wrong() {
             "events[0].at",
         ),
         ("events: []\nexpect: [{source: a, target: b/c/d}]\n".to_owned(), "\"a\" is not colony/service/type"),
-        (set("storage.path=/tmp/other.duckdb"), "\"storage.path=/tmp/other.duckdb\" is no setting of [correlation]"),
+        (set("storage.path=other.duckdb"), "\"storage.path=other.duckdb\" is no setting of [correlation]"),
         (set("engine.hosts=other.example.com:2101"), "is no setting of [correlation]"),
         (set("max_lag=1h"), "\"max_lag=1h\" is no setting of [correlation]"),
     ] {
