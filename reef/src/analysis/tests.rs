@@ -258,7 +258,7 @@ async fn an_empty_store_says_so() {
 }
 
 #[tokio::test]
-async fn a_budget_keeps_the_most_telling_findings_and_says_what_is_left_out() {
+async fn evidence_fits_its_budget_and_the_most_telling_comes_first() {
     let analysis = analyzed(question("what happened?")).await;
     let tokens: usize = analysis.found.findings.iter().map(super::evidence::Finding::tokens).sum();
     assert!(tokens <= findings::TOKENS_MAX);

@@ -212,3 +212,48 @@ pub(super) const SHOWN_MAX: usize = 6;
 pub(super) fn ranked(plan: &Plan, topic: Topic, rank: f64) -> f64 {
     rank + if plan.topics.contains(&topic) { 0.4 } else { 0.0 }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::evidence::{Claim, Kind};
+    use super::*;
+
+    /// A finding that costs so many tokens.
+    fn finding(rank: f64, tokens: usize) -> Finding {
+        let evidence = Evidence {
+            id: String::new(),
+            kind: Kind::Event,
+            colony_id: "shop-production".to_owned(),
+            other_colony_id: None,
+            description: "x".repeat(tokens * BYTES_PER_TOKEN - 16),
+            query: String::new(),
+            data: Vec::new(),
+            facts: Vec::new(),
+            claim: Claim::Observed,
+            confidence: 0.5,
+            complete_to: None,
+        };
+        Finding {
+            rank,
+            key: format!("{rank}"),
+            title: String::new(),
+            lines: Vec::new(),
+            evidence: vec![evidence],
+            advice: String::new(),
+            actions: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_budget_keeps_the_highest_ranks_and_counts_the_others() {
+        let completeness = Completeness::of(&Default::default(), |_, _| true);
+        let mut findings: Vec<Finding> = [0.2, 0.9, 0.4, 0.7].map(|rank| finding(rank, 100)).to_vec();
+        assert_eq!(rank(&mut findings, 299, &completeness), 2);
+        let kept: Vec<(f64, &str)> = findings.iter().map(|one| (one.rank, one.evidence[0].id.as_str())).collect();
+        assert_eq!(kept, [(0.9, "E1"), (0.7, "E2")]);
+        // small ones are bounded by their number
+        let mut many: Vec<Finding> = (0..40).map(|number| finding(f64::from(number), 20)).collect();
+        assert_eq!((rank(&mut many, TOKENS_MAX, &completeness), many.len()), (28, FINDINGS_MAX));
+        assert!(many.iter().map(Finding::tokens).sum::<usize>() <= TOKENS_MAX);
+    }
+}

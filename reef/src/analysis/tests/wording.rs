@@ -394,6 +394,18 @@ async fn an_order_in_the_text_of_an_event_changes_nothing() {
 }
 
 #[tokio::test]
+async fn a_question_that_fails_is_recorded_with_its_reason() {
+    let asking = Asking::of(None, MOST).await;
+    let reader = asking.store.reader();
+    let unknown = AnalyzeQuestion { colonies: vec!["nowhere".to_owned()], ..question(SLOWER) };
+    let failed = asking.analyst.analyze(&asked(unknown), (reader.as_ref(), &Scope::default()), None).await;
+    assert!(matches!(failed, Err(AnalysisError::Answer(_))), "{failed:?}");
+    let record = &asking.records()[0];
+    assert_eq!((record.outcome.as_str(), record.question.as_str()), ("failed", SLOWER));
+    assert!(record.reason.contains("nowhere") && record.answer.is_empty(), "{record:?}");
+}
+
+#[tokio::test]
 async fn a_question_that_is_dropped_is_recorded_as_cancelled() {
     let fake = Fake::of(vec![Say::Stall]).await;
     let asking = Asking::of(Some(model(vec![provider(Protocol::OpenAi, &fake)], Privacy::Mask)), MOST).await;
