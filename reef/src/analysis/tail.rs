@@ -25,7 +25,7 @@ pub(super) struct Tail {
 struct State {
     /// How far the journal was read.
     place: Place,
-    /// Without their texts.
+    /// Those that have ended without their texts.
     kept: BTreeMap<Key, Record>,
     /// The last one that was looked for in the table; none to begin with the first.
     looked_to: Option<Key>,
@@ -55,7 +55,9 @@ impl Tail {
         }
         for record in since.records {
             if let Some(key) = record.key() {
-                follow(&mut state.kept, key, record.without_texts());
+                // of one that is interrupted, what was sent says whether its cost is known
+                let record = if record.is_finished() { record.without_texts() } else { record };
+                follow(&mut state.kept, key, record);
             }
         }
         while state.kept.len() > KEPT_MAX {
@@ -81,15 +83,15 @@ impl Tail {
         }
     }
 
-    /// Those before a place in the list, the newest first, as they are known at `now`.
+    /// Those before a place in the list, the newest first, as they are known at `now`, without their texts.
     pub fn newest(&self, before: Option<&Key>, limit: usize, now: TimeMs) -> Vec<Record> {
         let to = before.map_or(Bound::Unbounded, |key| Bound::Excluded(key.clone()));
         let state = self.state();
         let earlier = state.kept.range((Bound::Unbounded, to)).rev().take(limit);
-        earlier.map(|(_, record)| record.clone().at(now)).collect()
+        earlier.map(|(_, record)| record.clone().at(now).without_texts()).collect()
     }
 
-    /// The one with this id, without its texts, as it was written.
+    /// The one with this id as it was written, if it has ended without its texts.
     pub fn with_id(&self, analysis_id: &str) -> Option<Record> {
         self.state().kept.values().find(|record| record.analysis_id == analysis_id).cloned()
     }
@@ -191,6 +193,20 @@ mod tests {
         marks.push(tail.mark(NOON + 31 * SECOND_MS));
         let different: std::collections::BTreeSet<&String> = marks.iter().collect();
         assert_eq!(different.len(), 4, "{marks:?}");
+    }
+
+    #[test]
+    fn what_was_sent_of_an_interrupted_one_may_have_cost_anything() {
+        let (_folder, tail) = tail();
+        let started = Record { cost_micros: Some(5), ..record(1, "started") };
+        append(&tail, [Record { sent: "rules".to_owned(), ..started.clone() }, record(2, "started")]);
+        append(&tail, [Record { analysis_id: "a-00003".to_owned(), ..started }]);
+        let later = NOON + 31 * SECOND_MS;
+        let costs: Vec<(String, Option<u64>, String)> =
+            tail.newest(None, 9, later).into_iter().map(|one| (one.outcome, one.cost_micros, one.sent)).collect();
+        let interrupted = |cost: Option<u64>| (INTERRUPTED.to_owned(), cost, String::new());
+        assert_eq!(costs, [interrupted(Some(0)), interrupted(Some(0)), interrupted(None)]);
+        assert_eq!(tail.newest(None, 1, NOON)[0].outcome, "started");
     }
 
     #[tokio::test]
