@@ -166,8 +166,8 @@ impl Journal {
         Ok(())
     }
 
-    /// What was asked from a time on, the newest first, each analysis in its last state and without its texts. Older states
-    /// are not read.
+    /// What was asked from a time on, the newest first, each analysis in its last state and without its texts. Older
+    /// states are not read.
     ///
     /// # Errors
     /// When the file cannot be read.

@@ -212,8 +212,8 @@ pub trait StoreReader: Send + Sync {
         limit: usize,
     ) -> Result<Page, SinkError>;
 
-    /// The rows of a derived table before `before` in the order of its key, the greatest key first, at most `limit`. Fewer
-    /// are the begin of the table. What is read depends on `limit`, and not on how many rows there are.
+    /// The rows of a derived table before `before` in the order of its key, the greatest key first, at most `limit`.
+    /// Fewer are the begin of the table. What is read depends on `limit`, and not on how many rows there are.
     async fn newest_of(
         &self,
         table: &'static DerivedTable,

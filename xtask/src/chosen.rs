@@ -16,8 +16,8 @@ pub enum Wanted {
     Several,
 }
 
-/// `cargo test` for targets of all crates. Chosen by crate, they would have other features than in the checks, and nearly
-/// everything would be compiled again.
+/// `cargo test` for targets of all crates. Chosen by crate, they would have other features than in the checks, and
+/// nearly everything would be compiled again.
 pub fn tests(targets: &[&str]) -> Command {
     let mut cargo = checkout::cargo();
     cargo.args(["test", "--workspace", "--locked"]).args(targets);

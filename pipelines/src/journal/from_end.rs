@@ -5,8 +5,8 @@ use std::io::{self, Read, Seek, SeekFrom};
 /// Bytes that are read at once.
 const CHUNK_BYTES: u64 = 128 * 1024;
 
-/// Hands lines over, the last one first, until `visit` wants no more; returns whether it has seen all. A line comes without
-/// its end, also one that has none yet.
+/// Hands lines over, the last one first, until `visit` wants no more; returns whether it has seen all. A line comes
+/// without its end, also one that has none yet.
 pub(super) fn lines(file: &mut (impl Read + Seek), visit: &mut dyn FnMut(&[u8]) -> bool) -> io::Result<bool> {
     let mut end = file.seek(SeekFrom::End(0))?;
     // the begin of a file up to the end of a line that was cut by the begin of the last chunk

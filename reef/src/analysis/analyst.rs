@@ -230,7 +230,8 @@ impl Analyst {
         Ok(analysis)
     }
 
-    /// What is found, with the names that matter to a model. Without one they are not looked for: that costs a read of all rows.
+    /// What is found, with the names that matter to a model. Without one they are not looked for: that costs a read of
+    /// all rows.
     async fn found(
         &self,
         question: &AnalyzeQuestion,

@@ -1,8 +1,8 @@
 //! The record of analyses as it is shown: the journal and the table `analyses` together, the newest first.
 //!
-//! The journal has what every process has just appended, the table what the run has copied and what the journal no longer
-//! holds. Of an analysis that both have, the later state counts. A part of the list reads as many rows as it shows, and of the
-//! journal what was appended since the last one.
+//! The journal has what every process has just appended, the table what the run has copied and what the journal no
+//! longer holds. Of an analysis that both have, the later state counts. A part of the list reads as many rows as it
+//! shows, and of the journal what was appended since the last one.
 
 pub use pipelines::journal::{Journal, Record};
 

@@ -66,8 +66,8 @@ impl Tail {
         Ok(())
     }
 
-    /// Forgets those that the table has; returns how many of the others it has in an earlier state. After the journal was
-    /// read from its begin all are looked for, later some at a time.
+    /// Forgets those that the table has; returns how many of the others it has in an earlier state. After the journal
+    /// was read from its begin all are looked for, later some at a time.
     pub async fn forget_stored(&self, reader: &dyn StoreReader, now: TimeMs) -> Result<usize, SinkError> {
         let mut in_both = 0;
         loop {
@@ -111,7 +111,8 @@ impl Tail {
 }
 
 impl State {
-    /// Ids that are looked for next, of analyses that have ended: others are not in the table. And whether that is enough.
+    /// Ids that are looked for next, of analyses that have ended: others are not in the table. And whether that is
+    /// enough.
     fn next_ids(&mut self, now: TimeMs) -> (Vec<String>, bool) {
         let from = self.looked_to.take().map_or(Bound::Unbounded, Bound::Excluded);
         let ended = self.kept.range((from, Bound::Unbounded)).filter(|(_, record)| record.is_over(now));

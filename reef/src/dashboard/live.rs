@@ -16,8 +16,8 @@ const DIGITS: usize = 16;
 /// The tag of a page whose state of the store is not known: it loads itself again as soon as the store can be read.
 pub const UNKNOWN: &str = "none";
 
-/// The tag of what a page was made from: that of the store; on pages of questions in words with that of the questions behind
-/// a dot, so that no other page renews itself for a question.
+/// The tag of what a page was made from: that of the store; on pages of questions in words with that of the questions
+/// behind a dot, so that no other page renews itself for a question.
 pub async fn tag(asked: &Asked) -> String {
     match of(asked.reader.as_ref()).await {
         Some(tag) if analyses::is_under(&asked.path) => format!("{tag}.{}", of_questions(&asked.dashboard).await),

@@ -52,6 +52,9 @@ pub(super) async fn export_with(
     after: Option<&Cursor>,
     limit: usize,
 ) -> Result<Page, Fault> {
+    if texts.is_some_and(|(_, texts)| texts.is_empty()) {
+        return Ok(Page::empty(table));
+    }
     let order = order(table);
     let key = order.iter().map(|name| format!("stored.{name}")).collect::<Vec<_>>().join(", ");
     let kinds: Vec<Kind> = order.iter().map(|name| table.kind(name)).collect();

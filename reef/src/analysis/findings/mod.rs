@@ -76,8 +76,8 @@ pub async fn find(question: &AnalyzeQuestion, reader: &dyn StoreReader, scope: &
     Ok(found(question, reader, scope).await?.0)
 }
 
-/// The same with all names that the store knows, which a model may not be told, or may say. All rows are searched for those of
-/// services.
+/// The same with all names that the store knows, which a model may not be told, or may say. All rows are searched for
+/// those of services.
 ///
 /// # Errors
 /// The same.

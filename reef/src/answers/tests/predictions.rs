@@ -83,8 +83,8 @@ pub(crate) async fn foreseen() -> MemoryStore {
     store
 }
 
-/// The same with so many patterns of `batch` that each have an open prediction and had one that came true, and with `c-z`, the
-/// last of them in every list: it is the most probable, and was wrong before.
+/// The same with so many patterns of `batch` that each have an open prediction and had one that came true, and with
+/// `c-z`, the last of them in every list: it is the most probable, and was wrong before.
 pub(crate) async fn foreseen_often(count: usize) -> MemoryStore {
     let of = |pattern: &str, probability: f64, before: &str| {
         let mut open = prediction(pattern, 0, "open", None);

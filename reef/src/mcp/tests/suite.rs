@@ -1,5 +1,5 @@
-//! The official conformance suite, once for each era, and the official inspector, against the services as a reef opens them;
-//! and what of the suite needs tools of its own, against a test build that has them.
+//! The official conformance suite, once for each era, and the official inspector, against the services as a reef opens
+//! them; and what of the suite needs tools of its own, against a test build that has them.
 //!
 //! `MCP_CONFORMANCE` names the folder into which `cargo xtask mcp-conformance` installs it.
 
@@ -19,8 +19,8 @@ use std::sync::Arc;
 /// Frozen sets of requirements: each has its own wire.
 const REVISIONS: [&str; 2] = ["2025-11-25", "2026-07-28"];
 
-/// Scenarios that call tools of the suite's own, read its resources or get its prompts, and that a server without sessions
-/// can pass.
+/// Scenarios that call tools of the suite's own, read its resources or get its prompts, and that a server without
+/// sessions can pass.
 const OF_FIXTURES: [&str; 14] = [
     "completion-complete",
     "tools-call-simple-text",
