@@ -204,14 +204,26 @@ pub trait StoreReader: Send + Sync {
         limit: usize,
     ) -> Result<Page, SinkError>;
 
-    /// The same of the rows that have this text in a column.
+    /// The same of the rows that have one of these texts in a column; some hundred texts at most.
     async fn rows_with(
         &self,
         table: &'static DerivedTable,
-        text: (&'static str, &str),
+        texts: (&'static str, &[String]),
         after: Option<&Cursor>,
         limit: usize,
     ) -> Result<Page, SinkError>;
+
+    /// The rows of a derived table before `before` in the order of its key, the greatest key first, at most `limit`.
+    /// Fewer are the begin of the table. What is read depends on `limit`, and not on how many rows there are.
+    async fn newest_of(
+        &self,
+        table: &'static DerivedTable,
+        before: Option<&Cursor>,
+        limit: usize,
+    ) -> Result<Page, SinkError>;
+
+    /// How many rows a derived table has; `most` stands for more as well, and no more are counted.
+    async fn count_of(&self, table: &'static DerivedTable, most: u64) -> Result<u64, SinkError>;
 
     /// Rows of a table that fulfil conditions, in no order, all of one moment. The scan ends when the batches are dropped.
     /// A store without tables refuses.

@@ -5,6 +5,7 @@ mod bench;
 mod browser;
 mod check;
 mod checkout;
+mod chosen;
 mod conformance;
 mod demo;
 mod eval;

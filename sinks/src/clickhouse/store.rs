@@ -5,7 +5,7 @@ use super::fault::Fault;
 use super::pages::page;
 use super::server::Server;
 use super::session::Session;
-use super::{keep, open, overview, reader, scans, transfer, values, writer};
+use super::{keep, newest, open, overview, reader, scans, transfer, values, writer};
 use crate::closing::Closing;
 use crate::commit::Commit;
 use crate::error::SinkError;
@@ -230,12 +230,27 @@ impl StoreReader for ClickHouseReader {
     async fn rows_with(
         &self,
         table: &'static DerivedTable,
-        text: (&'static str, &str),
+        texts: (&'static str, &[String]),
         after: Option<&Cursor>,
         limit: usize,
     ) -> Result<Page, SinkError> {
         let doing = format!("cannot read {}", table.table.name);
-        self.ask(&doing, transfer::export_with(&self.server, &table.table, Some(text), after, limit)).await
+        self.ask(&doing, transfer::export_with(&self.server, &table.table, Some(texts), after, limit)).await
+    }
+
+    async fn newest_of(
+        &self,
+        table: &'static DerivedTable,
+        before: Option<&Cursor>,
+        limit: usize,
+    ) -> Result<Page, SinkError> {
+        let doing = format!("cannot read {}", table.table.name);
+        self.ask(&doing, newest::newest(&self.server, &table.table, before, limit)).await
+    }
+
+    async fn count_of(&self, table: &'static DerivedTable, most: u64) -> Result<u64, SinkError> {
+        let doing = format!("cannot count the rows of {}", table.table.name);
+        self.ask(&doing, newest::count(&self.server, &table.table, most)).await
     }
 
     async fn scan(&self, scan: Scan) -> Result<Scanned, SinkError> {
