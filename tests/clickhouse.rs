@@ -10,6 +10,7 @@ use std::sync::Mutex;
 
 mod faults;
 mod schema;
+mod statements;
 mod writers;
 
 /// Every table and the columns that belong to the run or to the store itself.

@@ -16,6 +16,12 @@ fn between(from: &str, to: &str) -> Output {
     Command::new(program("coral-pipeline")).args(["copy", "--json", "--from", from, "--to", to]).output().unwrap()
 }
 
+/// What a copy would do.
+fn planned(from: &str, to: &str) -> Output {
+    let mut command = Command::new(program("coral-pipeline"));
+    command.args(["copy", "--dry-run", "--json", "--from", from, "--to", to]).output().unwrap()
+}
+
 fn document(output: &Output) -> Value {
     serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&output.stderr)))
 }
@@ -27,9 +33,13 @@ fn a_reef_that_has_outgrown_its_laptop_moves_to_a_server_and_back() {
     let recording = Recording::any("releases");
     let reef = Reef::new(&files_source(&[&recording.events()], &[]));
     reef.run();
-    let database = format!("clickhouse:http://default@127.0.0.1:{}/{}", server.port(), server.database());
+    let name = server.database();
+    let database = format!("clickhouse:http://default@127.0.0.1:{}/{name}", server.port());
     let laptop = |path: &Path| format!("duckdb:{}", path.display());
     let back = reef.folder.path().join("back.duckdb");
+    let plan = planned(&laptop(&reef.store()), &database);
+    assert_eq!((plan.status.code(), &document(&plan)["resumes"]), (Some(0), &false.into()), "{plan:?}");
+    assert_eq!(server.query(&name, "SHOW TABLES"), "", "a dry run creates nothing");
     for (from, to) in [(laptop(&reef.store()), database.clone()), (database, laptop(&back))] {
         let output = between(&from, &to);
         let summary = document(&output);
@@ -47,6 +57,11 @@ fn a_reef_moves_with_every_row_and_resumes_in_its_new_place() {
     let reef = Reef::new(&body);
     reef.run();
     let target = reef.folder.path().join("moved.duckdb");
+    let [from, to] = [reef.store(), target.clone()].map(|path| format!("duckdb:{}", path.display()));
+    let plan = document(&planned(&from, &to));
+    let events = plan["tables"]["federated_events"].as_u64();
+    assert_eq!((&plan["dry_run"], events), (&true.into(), Some(recording.event_count() as u64)), "{plan}");
+    assert!(!target.exists(), "a dry run creates nothing");
     let output = copy(&reef.store(), &target);
     let summary = document(&output);
     assert!(output.status.success(), "{summary}");
@@ -59,6 +74,8 @@ fn a_reef_moves_with_every_row_and_resumes_in_its_new_place() {
     // a second copy would mix two reefs
     let again = copy(&reef.store(), &target);
     assert_eq!((again.status.code(), &document(&again)["error"]["code"]), (Some(2), &"target_not_empty".into()));
+    let plan = planned(&from, &to);
+    assert_eq!((plan.status.code(), &document(&plan)["error"]["code"]), (Some(2), &"target_not_empty".into()));
 
     // the reef resumes on its new store and has nothing left to read
     let moved = Reef::new(&body);

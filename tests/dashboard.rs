@@ -7,7 +7,8 @@ use crate::services::Serving;
 use crate::support::colonies::{COLONIES, Daemon};
 use crate::support::{Reef, program};
 use serde_json::Value;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 
@@ -245,6 +246,41 @@ fn events_of_a_live_colony_appear_without_a_reload() {
 /// A port that nothing listens on now; the pages are at the other listener as well.
 fn free_port() -> u16 {
     std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// A demo that shows its store. Killed when dropped.
+struct Demo(Child);
+
+impl Drop for Demo {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn a_demo_ends_with_the_address_of_a_dashboard_over_its_store() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut demo = Command::new(program("coral-pipeline"));
+    demo.args(["demo", "--serve", "--listen", "127.0.0.1:0", "--colonies", "2", "--days", "3", "--out"]);
+    demo.arg(folder.path().join("demo")).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+    let mut demo = Demo(demo.spawn().unwrap());
+    let mut messages = BufReader::new(demo.0.stderr.take().unwrap());
+    let (mut line, mut all) = (String::new(), String::new());
+    let address = loop {
+        line.clear();
+        assert!(messages.read_line(&mut line).unwrap() > 0, "it ended without an address: {all}");
+        if let Some((_, rest)) = line.split_once("dashboard at http://") {
+            break rest.trim().trim_end_matches('/').to_owned();
+        }
+        all += &line;
+    };
+    let mut stream = TcpStream::connect(&address).unwrap();
+    write!(stream, "GET / HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n").unwrap();
+    let mut page = String::new();
+    stream.read_to_string(&mut page).unwrap();
+    assert!(page.starts_with("HTTP/1.1 200") && page.contains("<title>Overview"), "{page}");
+    assert!(page.contains("-staging") && !page.contains("data-tag=\"none\""), "its colonies are known: {page}");
 }
 
 /// Not a test: `cargo xtask screenshots` makes the pictures of docs/dashboard with it.

@@ -95,6 +95,72 @@ fn both_stores_give_the_same_answers() {
     }
 }
 
+/// The commands that a page names, without those for which an id is to be filled in.
+fn commands(page: &str) -> Vec<String> {
+    let command = |line: &str| {
+        let (_, rest) = line.split_once("coral reef ")?;
+        let words = rest.split(". ").next()?.trim_end_matches('.');
+        (!words.contains('<')).then(|| words.to_owned())
+    };
+    page.lines().filter_map(command).collect()
+}
+
+/// usability 4.1.13
+#[test]
+fn every_finding_names_the_command_that_shows_more() {
+    let reef = on_duckdb();
+    let mut named = 0;
+    for line in
+        LINES.into_iter().filter(|line| !["health", "topology", "versions"].contains(&line.split(' ').next().unwrap()))
+    {
+        let page = ask(&reef, line).text;
+        assert!(page.contains("coral reef "), "{line}: {page}");
+        for command in commands(&page) {
+            ask(&reef, &command);
+            named += 1;
+        }
+    }
+    assert!(named >= 8, "{named} commands are named");
+}
+
+/// usability 4.1.5: what a sign means can be searched for
+#[test]
+fn a_sign_stands_beside_a_word() {
+    const WORDS: [&str; 21] = [
+        "affected",
+        "behind",
+        "changed",
+        "complete",
+        "critical",
+        "decrease",
+        "degraded",
+        "differs",
+        "failed",
+        "healthy",
+        "hold",
+        "increase",
+        "newest",
+        "pass",
+        "rolled back",
+        "stable",
+        "success",
+        "unreachable",
+        "unhealthy",
+        "warning",
+        "no significant change",
+    ];
+    let reef = on_duckdb();
+    let mut seen = 0;
+    for line in LINES {
+        for shown in ask(&reef, line).text.lines().filter(|shown| shown.contains(['✓', '⚠', '✗'])) {
+            let words = shown.to_lowercase();
+            assert!(WORDS.iter().any(|word| words.contains(word)), "{line}: {shown}");
+            seen += 1;
+        }
+    }
+    assert!(seen >= 20, "{seen} signs are shown");
+}
+
 /// For people in the zone of who asks, for programs in UTC.
 #[test]
 fn times_of_an_answer_are_local_for_people() {
@@ -115,7 +181,8 @@ fn why_is_production_slower_than_staging() {
     let expected = format!(
         "Comparing production vs staging (last 1d):\n\nLatency (p95):\n  Production: 245ms\n  Staging:    175ms\n  Difference: \
          +40.0% slower  ✗ critical\n\nRecommendation:\n  Production shows higher db.pool.utilization (95% against 60% in \
-         staging).\n\np95: the mean of the p95 of all buckets, weighted by samples, over the 8 hours to \
+         staging).\n\nWhat was deployed there: coral reef deployments --environment production\n\np95: the mean of the p95 \
+         of all buckets, weighted by samples, over the 8 hours to \
          2024-11-13T12:00:00.000Z in which both\nwere observed. A value that is worse in 3 of 4 hours is a warning, by 25% in \
          9 of 10 critical.\n{}",
         "Complete to 2024-11-13 12:00:00 UTC for all 2 colonies.\n"
@@ -164,7 +231,8 @@ fn what_was_the_impact_of_the_last_staging_deploy() {
          increase (180ms → 207ms, +15.0%)\n\nRelated incidents:\n  - error_spike spike-310 in my-shop-production (2h15m after \
          deploy, correlation: 0.89)\n\nThe same version elsewhere:\n  2024-11-12 19:20:00 UTC  ⚠ rolled back  my-shop-dev  \
          web  v3.0.0 → v3.1.0\n\nRecommendation:\n  A confirmed pattern joins it with what followed: coral reef correlation \
-         {id}. The same version was not kept in dev before.\n\nComplete to 2024-11-13 12:00:00 UTC for 1 colony.\n"
+         {id}. The same version was not kept in dev before.\n\nIts neighbours: coral reef affected \
+         my-shop-staging/web-310\n\nComplete to 2024-11-13 12:00:00 UTC for all 2 colonies.\n"
     );
     assert_eq!(answer.text, expected);
     let impact = &answer.json["impact"];
@@ -178,15 +246,15 @@ fn what_was_the_impact_of_the_last_staging_deploy() {
 fn is_the_payment_api_affecting_other_services() {
     let answer = ask(&on_duckdb(), "affected pay-130");
     let begin = "Effect of deployment pay-130 of payment-api in payments-production (2024-11-13 10:30:00 UTC) on its \
-                 neighbours:\n\nAffected (2):\n  ✗ payments-production  ledger    called by it";
+                 neighbours:\n\nAffected (2):\n  ✗ affected  payments-production  ledger    called by it";
     assert!(answer.text.starts_with(begin), "{}", answer.text);
     assert!(
         answer.text.contains("checkout  pattern, 15s later  timeout_spike followed as before\n"),
         "{}",
         answer.text
     );
-    let not_affected = "\n\nNot affected (1):\n  ✓ payments-production  gateway  calls it  a change of latency by 6% would \
-                        have been seen\n";
+    let not_affected = "\n\nNot affected (1):\n  ✓ not affected  payments-production  gateway  calls it  a change of \
+                        latency by 6% would have been seen\n";
     assert!(answer.text.contains(not_affected), "{}", answer.text);
     let (affected, not_affected) = (&answer.json["affected"], &answer.json["not_affected"]);
     assert_eq!(names(affected, "service_id"), ["ledger", "checkout"]);

@@ -104,6 +104,12 @@ fn a_what_if_leaves_the_live_store_untouched_and_finds_what_a_run_with_it_finds(
     let asked = done("replay", &reef, &setting);
     let into = reef.folder.path().join("what-if.duckdb");
     let kept = done("replay", &reef, &[&setting[..], &["--into", into.to_str().unwrap()]].concat());
+    let planned = done("replay", &reef, &[&setting[..], &["--dry-run"]].concat());
+    assert_eq!((&planned["dry_run"], &planned["writes"]), (&true.into(), &Value::Null), "{planned}");
+    let repair = done("backfill", &reef, &["--from", ALWAYS, "--dry-run"]);
+    assert!(repair["writes"].as_str().unwrap().starts_with("DuckDB ") && repair["rows"] == planned["rows"], "{repair}");
+    let rows = |kind: &str| repair["rows"][kind].as_u64().unwrap();
+    assert_eq!((kept["rows_in_range"].as_u64(), rows("late")), (Some(rows("events") + rows("metrics")), 0));
     assert_eq!(hash(&reef.store()), before, "not a byte of the live store has changed");
 
     let other = fleet(20, "[correlation]\nmax_lag = \"5h\"\n");

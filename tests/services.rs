@@ -75,7 +75,8 @@ impl Serving {
         if head.to_lowercase().contains("transfer-encoding: chunked") { joined(body) } else { body.to_owned() }
     }
 
-    fn metrics(&self) -> Exposition {
+    /// Its instruments.
+    pub fn metrics(&self) -> Exposition {
         let (status, body) = self.get("/metrics");
         assert_eq!(status, 200, "{body}");
         Exposition::parse(&body).unwrap_or_else(|error| panic!("{error}\n{body}"))

@@ -1,8 +1,12 @@
-//! What a terminal gets and a pipe does not: colours; and that results and messages go to their own streams.
+//! What a terminal gets and a pipe does not: colours and moving lines; and that results and messages go to their own
+//! streams.
 
 use crate::support::program;
+use std::io::{Read, Write};
+use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
+use std::time::Duration;
 
 /// Command lines that print headings, marks and errors.
 const LINES: [&str; 6] = [
@@ -88,6 +92,57 @@ fn results_go_to_one_stream_and_errors_to_the_other() {
     let (code, stdout, stderr) = run("coral reef doctor --no-network --reef reef.yaml");
     assert!(code == Some(1) && stdout.starts_with("✓ ok".as_bytes()), "{}", String::from_utf8_lossy(&stdout));
     assert!(stderr.starts_with(b"error: ") && !stderr.contains(&b'{'), "{}", String::from_utf8_lossy(&stderr));
+}
+
+/// What a command writes to `stderr`, or to a terminal, until the reef of `reef.yaml` answers, and its exit code. The reef
+/// answers only once something was written.
+fn written_before_an_answer(mut command: Command, socket: &UnixListener, is_terminal: bool) -> (String, Option<i32>) {
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut caller = loop {
+        match socket.accept() {
+            Ok((caller, _)) => break caller,
+            Err(_) => assert!(child.try_wait().unwrap().is_none(), "it ended without a question"),
+        }
+        std::thread::park_timeout(Duration::from_millis(10));
+    };
+    let mut stream: Box<dyn Read> = match is_terminal {
+        true => Box::new(child.stdout.take().unwrap()),
+        false => Box::new(child.stderr.take().unwrap()),
+    };
+    let (mut written, mut bytes) = (Vec::new(), [0; 256]);
+    while !String::from_utf8_lossy(&written).contains("waiting for the answer") {
+        let count = stream.read(&mut bytes).unwrap();
+        assert!(count > 0, "it ended: {}", String::from_utf8_lossy(&written));
+        written.extend_from_slice(&bytes[..count]);
+    }
+    caller.write_all(b"{\"answer\":\"failed\",\"message\":\"the store is at work\"}\n").unwrap();
+    stream.read_to_end(&mut written).unwrap();
+    (String::from_utf8_lossy(&written).into_owned(), child.wait().unwrap().code())
+}
+
+#[test]
+fn a_command_that_waits_says_so_before_it_has_an_answer() {
+    let folder = folder();
+    let reef = "reef_id: r\nsources: [{kind: files, events: [none.ndjson]}]\nstorage: {path: r.duckdb}\n";
+    std::fs::write(folder.path().join("reef.yaml"), reef).unwrap();
+    let socket = UnixListener::bind(folder.path().join("r.duckdb.sock")).unwrap();
+    socket.set_nonblocking(true).unwrap();
+    let words = [program("coral"), "reef", "health", "--reef", "reef.yaml"];
+    let (told, code) = written_before_an_answer(command(&words, folder.path()), &socket, false);
+    assert!(told.starts_with("waiting for the answer · "), "{told}");
+    assert!(told.contains("error: the store is at work\n") && !told.contains('\x1b'), "{told}");
+    assert_eq!(code, Some(1), "{told}");
+    if Command::new("script").arg("--version").output().is_err() {
+        eprintln!(
+            "SKIPPED a_command_that_waits_says_so_before_it_has_an_answer: there is no `script` to make a terminal"
+        );
+        return;
+    }
+    let line = words.join(" ");
+    let on_terminal = command(&["script", "-qec", &line, "/dev/null"], folder.path());
+    let (told, _) = written_before_an_answer(on_terminal, &socket, true);
+    let (moving, rest) = told.split_once("error:").unwrap_or_else(|| panic!("{told:?}"));
+    assert!(moving.contains("waiting for the answer") && !rest.contains("waiting"), "the line is gone: {told:?}");
 }
 
 #[test]

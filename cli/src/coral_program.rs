@@ -13,6 +13,10 @@ use clap::{Parser, Subcommand};
 use migrations::KNOWN_VERSION;
 use serde_json::json;
 
+/// The help of a group of many commands: it fits a screen because the flags that every command has are one line.
+const MANY_COMMANDS: &str = "{before-help}{about-with-newline}{usage-heading} {usage}\n\nCommands:\n{subcommands}\n\n\
+                             Every command has --json (or --format json), --no-color, -v and --help.";
+
 /// Colonies and reefs: watch one application in one environment, and find patterns across many
 #[derive(Debug, Parser)]
 #[command(
@@ -36,7 +40,7 @@ enum Command {
     #[command(subcommand, before_help = "Example:  coral colony status")]
     Colony(ColonyCommand),
     /// Make, run and ask a reef, and connect it with its colonies
-    #[command(subcommand, before_help = "Example:  coral reef status")]
+    #[command(subcommand, before_help = "Example:  coral reef status", help_template = MANY_COMMANDS)]
     Reef(ReefCommand),
     /// Ask a reef a question in words
     Ask(analyze::AnalyzeArgs),

@@ -12,6 +12,7 @@
 //! | `help_errors` | every code of an error, and what to do |
 //! | `manual` | the help of every command as pages for `man` |
 //! | `completions` | scripts that complete commands in a shell |
+//! | `waiting` | a command that has nothing to print yet |
 //! | `screen`, `text` | moving progress without torn lines; numbers and tables |
 //! | `reef_file` | one more line in the text of a reef's file |
 //! | `mesh_failure` | faults of the network as exit codes |
@@ -41,6 +42,7 @@ pub mod screen;
 pub mod signals;
 pub mod sockets;
 pub mod text;
+pub mod waiting;
 
 #[cfg(test)]
 mod tests;

@@ -18,6 +18,9 @@ pub struct ManualArgs {
     /// Folder for the pages; it is made if it does not exist
     #[arg(long, value_name = "FOLDER")]
     out: Option<PathBuf>,
+    /// Say which pages would be written, and write none
+    #[arg(long, requires = "out")]
+    dry_run: bool,
 }
 
 /// Writes or prints the pages.
@@ -33,15 +36,17 @@ pub fn run<P: Program + CommandFactory>(args: &ManualArgs, output: &Output) -> R
     let failed = |path: &Path, error: &std::io::Error| {
         Failure::new(Exit::Failed, "write_failed", format!("cannot write {}", path.display())).caused_by(Some(error))
     };
+    let names: Vec<&String> = pages.iter().map(|(name, _)| name).collect();
+    let value = json!({ "dry_run": args.dry_run, "folder": folder.display().to_string(), "pages": names });
+    if args.dry_run {
+        return output.result(&value, |_| format!("{} pages would be written to {}", names.len(), folder.display()));
+    }
     std::fs::create_dir_all(folder).map_err(|error| failed(folder, &error))?;
     for (name, text) in &pages {
         let path = folder.join(name);
         std::fs::write(&path, text).map_err(|error| failed(&path, &error))?;
     }
-    let names: Vec<&String> = pages.iter().map(|(name, _)| name).collect();
-    output.result(&json!({ "folder": folder.display().to_string(), "pages": names }), |_| {
-        format!("{} pages written to {}", names.len(), folder.display())
-    })
+    output.result(&value, |_| format!("{} pages written to {}", names.len(), folder.display()))
 }
 
 /// Every page with the name of its file, the program's own first.
@@ -140,9 +145,15 @@ mod tests {
     #[test]
     fn every_command_has_a_page_that_man_can_show() {
         let folder = tempfile::tempdir().unwrap();
-        let (output, captured) = Output::captured(true);
-        run::<Coral>(&ManualArgs { out: Some(folder.path().join("man1")) }, &output).unwrap();
-        let told: serde_json::Value = serde_json::from_str(&captured.stdout()).unwrap();
+        let told = |dry_run: bool| {
+            let (output, captured) = Output::captured(true);
+            run::<Coral>(&ManualArgs { out: Some(folder.path().join("man1")), dry_run }, &output).unwrap();
+            serde_json::from_str::<serde_json::Value>(&captured.stdout()).unwrap()
+        };
+        let planned = told(true);
+        assert!(!folder.path().join("man1").exists(), "a dry run writes none");
+        let told = told(false);
+        assert_eq!(planned["pages"], told["pages"]);
         let names: Vec<&str> = told["pages"].as_array().unwrap().iter().map(|name| name.as_str().unwrap()).collect();
         for name in ["coral.1", "coral-reef.1", "coral-reef-status.1", "coral-colony-secret-rotate.1"] {
             assert!(names.contains(&name), "{name}: {names:?}");

@@ -106,6 +106,8 @@ pub struct Output {
     is_local: bool,
     /// People see stdout as it is written.
     is_screen: bool,
+    /// The streams are those of a process, whose user may wonder whether it works.
+    is_attended: bool,
 }
 
 impl Output {
@@ -125,6 +127,7 @@ impl Output {
             animated: !plain && stderr_terminal,
             is_local: true,
             is_screen: io::stdout().is_terminal(),
+            is_attended: true,
         }
     }
 
@@ -141,6 +144,7 @@ impl Output {
             animated: false,
             is_local: false,
             is_screen: false,
+            is_attended: false,
         };
         (output, captured)
     }
@@ -171,6 +175,11 @@ impl Output {
     /// Style of messages.
     pub fn message_style(&self) -> Style {
         self.stderr_style
+    }
+
+    /// Whether a user or a program waits for what is written.
+    pub fn is_attended(&self) -> bool {
+        self.is_attended
     }
 
     /// Whether stderr is a terminal on which lines may be redrawn.

@@ -41,18 +41,18 @@ fn help_of_every_command_of_coral_pipeline_starts_with_an_example_and_is_short()
     commands(&command, "coral-pipeline", &mut found);
     for (path, help) in &found {
         assert!(help.starts_with("Example:  "), "{path}:\n{help}");
-        assert!(help.lines().count() < 40, "{path} has {} lines", help.lines().count());
+        assert!(help.lines().count() < LINES_MAX, "{path} has {} lines", help.lines().count());
         assert!(!help.contains('\x1b'), "{path}");
     }
     assert!(found.len() >= 4, "{found:?}");
     for command in ["replay", "publish", "run"] {
         let (_, streams) = call::<CoralPipeline>(&[command, "--help"]);
-        assert!(streams.stdout().lines().count() < 40, "{}", streams.stdout());
+        assert!(streams.stdout().lines().count() < LINES_MAX, "{}", streams.stdout());
     }
 }
 
-/// What a help page may be long: that of `coral reef` lists 29 commands.
-const LINES_MAX: usize = 45;
+/// How long a help page may be, so that it fits a screen.
+const LINES_MAX: usize = 40;
 
 #[test]
 fn help_of_every_command_of_coral_starts_with_an_example_and_is_short() {
@@ -69,6 +69,16 @@ fn help_of_every_command_of_coral_starts_with_an_example_and_is_short() {
         assert_eq!((exit, streams.stderr()), (Exit::Ok, String::new()), "{path}");
         assert!(streams.stdout().lines().count() < LINES_MAX, "{path}:\n{}", streams.stdout());
     }
+    let of_group = call::<Coral>(&["reef", "--help"]).1.stdout();
+    assert!(
+        of_group.contains("\nUsage: coral reef <COMMAND>\n") || of_group.contains("\nUsage: coral reef ["),
+        "{of_group}"
+    );
+    for flag in ["--json", "--format json", "--no-color", "-v", "--help"] {
+        assert!(of_group.contains(flag), "{flag}: {of_group}");
+    }
+    let of_command = call::<Coral>(&["reef", "status", "--help"]).1.stdout();
+    assert!(of_command.contains("\nOutput:\n"), "the template is that of the group alone: {of_command}");
     let current = call::<Coral>(&["reef", "current", "--help"]).1.stdout();
     assert!(current.contains("Make a reef the current one, or show it"), "{current}");
     let reef: Vec<&str> = found.iter().filter_map(|(path, _)| path.strip_prefix("coral reef ")).collect();
@@ -92,6 +102,84 @@ fn leaves(command: &clap::Command, path: &[String], found: &mut Vec<Vec<String>>
     for sub in command.get_subcommands().filter(|sub| path.is_empty() || sub.get_name() != "help") {
         let path = [path, &[sub.get_name().to_owned()]].concat();
         if sub.has_subcommands() { leaves(sub, &path, found) } else { found.push(path) }
+    }
+}
+
+/// Commands that only read, or print what they make.
+const READING: [&str; 41] = [
+    "coral ask",
+    "coral colony peers",
+    "coral colony secret list",
+    "coral colony status",
+    "coral completions",
+    "coral help",
+    "coral reef affected",
+    "coral reef analyze",
+    "coral reef compare",
+    "coral reef config show",
+    "coral reef correlation",
+    "coral reef correlations",
+    "coral reef dashboard",
+    "coral reef deployment",
+    "coral reef deployments",
+    "coral reef doctor",
+    "coral reef gate",
+    "coral reef health",
+    "coral reef list",
+    "coral reef mcp",
+    "coral reef ping",
+    "coral reef predictions",
+    "coral reef sql",
+    "coral reef status",
+    "coral reef test",
+    "coral reef token list",
+    "coral reef topology",
+    "coral reef validate",
+    "coral reef versions",
+    "coral version",
+    "coral-pipeline config schema",
+    "coral-pipeline help",
+    "coral-pipeline report",
+    "coral-pipeline serve",
+    "coral-pipeline show",
+    "coral-pipeline validate",
+    // processes: what they would do is checked by `validate` and `doctor`, and what a stop ends is in `status`
+    "coral colony start",
+    "coral discovery start",
+    "coral reef reload",
+    "coral reef start",
+    "coral reef stop",
+];
+/// The same of a run and of the demo, which makes a folder of its own.
+const RUNNING: [&str; 2] = ["coral-pipeline demo", "coral-pipeline run"];
+
+fn with_and_without_dry_run<P: Program + CommandFactory>(with: &mut Vec<String>, without: &mut Vec<String>) {
+    let mut command = P::command();
+    command.build();
+    let mut found = Vec::new();
+    leaves(&command, &[], &mut found);
+    for path in found {
+        let mut at = &command;
+        for word in &path {
+            at = at.find_subcommand(word).unwrap();
+        }
+        let has_flag = at.get_arguments().any(|argument| argument.get_long() == Some("dry-run"));
+        let list = if has_flag { &mut *with } else { &mut *without };
+        list.push(format!("{} {}", P::NAME, path.join(" ")));
+    }
+}
+
+#[test]
+fn a_command_that_changes_something_can_say_what_it_would_change() {
+    let (mut with, mut without) = (Vec::new(), Vec::new());
+    with_and_without_dry_run::<Coral>(&mut with, &mut without);
+    with_and_without_dry_run::<CoralPipeline>(&mut with, &mut without);
+    without.sort();
+    let mut expected: Vec<&str> = READING.into_iter().chain(RUNNING).collect();
+    expected.sort_unstable();
+    assert_eq!(without, expected, "a new command has --dry-run, or is in one of the lists");
+    for name in ["coral reef use", "coral reef token revoke", "coral colony unpeer", "coral-pipeline copy"] {
+        assert!(with.iter().any(|path| path == name), "{name}: {with:?}");
     }
 }
 

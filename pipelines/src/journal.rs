@@ -4,8 +4,11 @@
 //! copies what has ended into the table `analyses`. Only the user of the reef can read the file. A full one becomes the
 //! former one, of which there is one.
 
+mod from_end;
+
 use model::error::one_line;
-use model::time::TimeMs;
+use model::time::{HOUR_MS, TimeMs};
+use sinks::analyses::Key;
 pub use sinks::analyses::Record;
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
@@ -19,6 +22,9 @@ use std::time::UNIX_EPOCH;
 const FILE_BYTES_MAX: u64 = 16 * 1024 * 1024;
 /// Longest text of a record.
 const TEXT_BYTES_MAX: usize = 64 * 1024;
+
+/// A state of an analysis is appended within this time after it was asked: no caller waits for as long.
+const STATES_WITHIN_MS: i64 = 2 * HOUR_MS;
 
 /// The number of a file that is not there.
 const NO_FILE: u64 = u64::MAX;
@@ -160,17 +166,60 @@ impl Journal {
         Ok(())
     }
 
-    /// All analyses, the newest first, each in its last state.
+    /// What was asked from a time on, the newest first, each analysis in its last state and without its texts. Older
+    /// states are not read.
     ///
     /// # Errors
     /// When the file cannot be read.
-    pub fn records(&self) -> io::Result<Vec<Record>> {
-        let mut records: BTreeMap<(String, String), Record> = BTreeMap::new();
-        for record in self.since(&mut Place::default())?.records {
-            let key = (record.asked_at.clone(), record.analysis_id.clone());
-            follow(&mut records, key, record);
-        }
+    pub fn asked_since(&self, from: TimeMs) -> io::Result<Vec<Record>> {
+        let mut records: BTreeMap<Key, Record> = BTreeMap::new();
+        self.from_end(|record| {
+            let Some(key) = record.key() else { return true };
+            if key.0 < from - STATES_WITHIN_MS {
+                return false;
+            }
+            // its last state came first
+            let is_later = records.get(&key).is_none_or(|known| record.is_finished() && !known.is_finished());
+            if key.0 >= from && is_later {
+                records.insert(key, record.without_texts());
+            }
+            true
+        })?;
         Ok(records.into_values().rev().collect())
+    }
+
+    /// The last state of an analysis, with its texts. The journal is read from its end up to there.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn last_state(&self, analysis_id: &str) -> io::Result<Option<Record>> {
+        let mut found = None;
+        self.from_end(|record| {
+            found = Some(record).filter(|record| record.analysis_id == analysis_id);
+            found.is_none()
+        })?;
+        Ok(found)
+    }
+
+    /// States of analyses, the last one first, as long as `visit` wants more.
+    fn from_end(&self, mut visit: impl FnMut(Record) -> bool) -> io::Result<()> {
+        let (mut files, mut own) = (Vec::new(), NO_FILE);
+        // in this order: a file that is moved meanwhile is found twice, not missed
+        for path in [self.file.clone(), self.former()] {
+            let Some(file) = opened(&path)? else { continue };
+            let number = number(&file.metadata()?);
+            if number != own {
+                files.push(file);
+            }
+            own = number;
+        }
+        let mut read = |line: &[u8]| record_of(line).is_none_or(&mut visit);
+        for mut file in files {
+            if !from_end::lines(&mut file, &mut read)? {
+                break;
+            }
+        }
+        Ok(())
     }
 
     fn former(&self) -> PathBuf {
@@ -212,9 +261,13 @@ fn lines(file: &mut File, from: u64, records: &mut Vec<Record>) -> io::Result<u6
     let mut text = Vec::new();
     file.read_to_end(&mut text)?;
     let whole = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
-    let parsed = text[..whole].split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok());
-    records.extend(parsed.filter(|record: &Record| !record.analysis_id.is_empty()));
+    records.extend(text[..whole].split(|byte| *byte == b'\n').filter_map(record_of));
     Ok(from + whole as u64)
+}
+
+/// The record of a line; none of one that was cut.
+fn record_of(line: &[u8]) -> Option<Record> {
+    serde_json::from_slice(line).ok().filter(|record: &Record| !record.analysis_id.is_empty())
 }
 
 /// Whether a file ends within a line.
@@ -249,6 +302,17 @@ mod tests {
             outcome: outcome.to_owned(),
             answer: "text".to_owned(),
             ..Record::default()
+        }
+    }
+
+    impl Journal {
+        /// All analyses, the newest first, each in its last state.
+        fn records(&self) -> io::Result<Vec<Record>> {
+            let mut records = BTreeMap::new();
+            for record in self.since(&mut Place::default())?.records {
+                follow(&mut records, record.key(), record);
+            }
+            Ok(records.into_values().rev().collect())
         }
     }
 
@@ -338,6 +402,42 @@ mod tests {
         other.append(&record("a-4444", "answered"));
         let since = journal.since(&mut place).unwrap();
         assert_eq!((ids(&since), since.is_everything), (vec!["a-4444"], true));
+    }
+
+    #[test]
+    fn the_newest_are_read_from_the_end_of_both_files() {
+        let folder = tempfile::tempdir().unwrap();
+        let journal = Journal::of(&folder.path().join("a.ndjson"));
+        let noon = TimeMs::parse_rfc3339("2024-11-13T12:00:00Z").unwrap();
+        let append = |hours: i64, id: &str, outcome: &str| {
+            let asked_at = (noon - hours * HOUR_MS).to_string();
+            assert!(journal.append(&Record { asked_at, outcome: outcome.to_owned(), ..record(id, "") }));
+        };
+        let since = |hours: i64| -> Vec<(String, String)> {
+            let found = journal.asked_since(noon - hours * HOUR_MS).unwrap().into_iter();
+            found.map(|one| (one.analysis_id + &one.answer, one.outcome)).collect()
+        };
+        let named = |list: &[(&str, &str)]| -> Vec<(String, String)> {
+            list.iter().map(|(id, outcome)| ((*id).to_owned(), (*outcome).to_owned())).collect()
+        };
+        assert_eq!((since(9), journal.last_state("a-1").unwrap()), (Vec::new(), None));
+        append(30, "a-1", "answered");
+        append(6, "a-2", "started");
+        // a state behind which nothing from the last hours can be
+        append(8, "a-3", "started");
+        append(2, "a-4", "started");
+        append(1, "a-5", "started");
+        fs::rename(&journal.file, journal.former()).unwrap();
+        append(2, "a-4", "answered");
+        append(1, "a-5", "failed");
+        append(0, "a-6", "started");
+        assert_eq!(since(2), named(&[("a-6", "started"), ("a-5", "failed"), ("a-4", "answered")]));
+        assert_eq!(since(5), since(2), "a-2 is not looked for behind a-3");
+        assert_eq!(since(48).len(), 6);
+        let state = |id: &str| journal.last_state(id).unwrap().map(|one| (one.outcome, one.answer));
+        assert_eq!(state("a-4"), Some(("answered".to_owned(), "text".to_owned())));
+        assert_eq!(state("a-2"), Some(("started".to_owned(), "text".to_owned())), "it is in the former file");
+        assert_eq!(state("a-9"), None);
     }
 
     #[test]

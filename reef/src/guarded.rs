@@ -1,8 +1,10 @@
 //! Guarded: an answer whose panic ends only the answer; a panic hook asks whether the thread that panics is at one.
 
 use std::cell::Cell;
+use std::hash::{BuildHasher, RandomState};
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use tokio::task::JoinError;
 
 thread_local! {
     static IS_GUARDED: Cell<bool> = const { Cell::new(false) };
@@ -39,6 +41,14 @@ pub fn within<T>(work: impl FnOnce() -> T) -> T {
     work()
 }
 
+/// Writes the panic of `what` (`call`) to the log under an id, and returns what its caller reads of it.
+pub fn fault(what: &str, error: &JoinError) -> String {
+    // of each hasher's own random keys
+    let fault = format!("fault-{:08x}", RandomState::new().hash_one(()) as u32);
+    tracing::error!(%error, %fault, what, "an answer has panicked; everything else continues");
+    format!("this {what} hit a fault in the reef ({fault}); its log has the details under this id")
+}
+
 /// One poll; ends also with a panic. Holds what was so before.
 struct Within(bool);
 
@@ -59,6 +69,16 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use tokio::sync::oneshot;
+
+    #[tokio::test]
+    async fn each_fault_has_an_id_of_its_own() {
+        let told = async || {
+            let panicked = tokio::spawn(Guarded::new(async { assert!(!is_guarded(), "planted") })).await;
+            fault("call", &panicked.unwrap_err())
+        };
+        let (one, other) = (told().await, told().await);
+        assert!(one.starts_with("this call hit a fault in the reef (fault-") && one != other, "{one} {other}");
+    }
 
     #[tokio::test]
     async fn a_thread_is_guarded_while_it_is_at_the_answer_and_at_no_other_time() {

@@ -6,6 +6,7 @@
 //! | `mcp/` | the MCP server: tools for programs with a language model |
 //! | `dashboard/` | pages for people
 //! | `rpc/` | the RPC services: Connect, gRPC and gRPC-Web |
+//! | `flight/` | Arrow Flight SQL: statements for the clients of data teams |
 //! | `access` | what a caller of the services may do |
 //! | `guarded` | an answer whose panic ends only the answer |
 //! | `listener` | HTTP connections with bounds, and how a refused request is read |
@@ -27,6 +28,7 @@ pub mod answers;
 pub mod api;
 mod dashboard;
 pub mod diff;
+mod flight;
 pub mod guarded;
 pub mod listener;
 pub mod mcp;

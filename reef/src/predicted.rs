@@ -140,11 +140,11 @@ async fn rows<T>(
     (name, with): (&str, Option<(&'static str, &str)>),
     read: impl Fn(&Named<'_>) -> Option<T>,
 ) -> Result<Vec<T>, SinkError> {
-    let table = table(name);
+    let (table, with) = (table(name), with.map(|(column, text)| (column, [text.to_owned()])));
     let (mut all, mut after) = (Vec::new(), None);
     loop {
-        let page = match with {
-            Some(with) => reader.rows_with(table, with, after.as_ref(), PAGE_ROWS).await?,
+        let page = match &with {
+            Some((column, texts)) => reader.rows_with(table, (column, texts), after.as_ref(), PAGE_ROWS).await?,
             None => reader.rows_of(table, after.as_ref(), PAGE_ROWS).await?,
         };
         all.extend(page.rows().iter().filter_map(|row| read(&Named { table, row })));

@@ -2,7 +2,7 @@
 
 use crate::patterns::Fields;
 use crate::schema::{ANALYSES_LISTED, DERIVED, DerivedTable};
-use crate::transfer::Cursor;
+use crate::transfer::{Cursor, Page};
 use crate::{SinkError, StoreReader};
 use model::derived::Value;
 use model::time::TimeMs;
@@ -15,8 +15,11 @@ pub const STARTED: &str = "started";
 /// The outcome of one whose process ended before it did.
 pub const INTERRUPTED: &str = "interrupted";
 
-/// Rows read at once, without their texts.
-const PAGE_ROWS: usize = 10_000;
+/// Ids that are looked for at once.
+pub const IDS_MAX: usize = 1_000;
+
+/// An analysis's place in a list of them: when it was asked, and its id.
+pub type Key = (TimeMs, String);
 
 /// An analysis as it is recorded. Times are RFC 3339.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -70,21 +73,34 @@ pub fn analyses() -> &'static DerivedTable {
     table.unwrap_or_else(|| unreachable!("the schema has a table of analyses"))
 }
 
-/// All stored analyses from a time on, the oldest first, without their texts.
+/// The newest stored analyses before a place in the list, the newest first, at most `limit`, without their texts.
 ///
 /// # Errors
 /// Those of the store.
-pub async fn listed(reader: &dyn StoreReader, from: TimeMs) -> Result<Vec<Record>, SinkError> {
-    let mut after = Some(Cursor(serde_json::json!([from.0, ""]).to_string()));
-    let mut found = Vec::new();
-    loop {
-        let page = reader.rows_of(&ANALYSES_LISTED, after.as_ref(), PAGE_ROWS).await?;
-        found.extend(page.rows().into_iter().filter_map(|row| Record::of_values(&ANALYSES_LISTED, row)));
-        after = page.end();
-        if after.is_none() {
-            return Ok(found);
-        }
-    }
+pub async fn newest(reader: &dyn StoreReader, before: Option<&Key>, limit: usize) -> Result<Vec<Record>, SinkError> {
+    let before = before.map(|(asked, id)| Cursor(serde_json::json!([asked.0, id]).to_string()));
+    Ok(listed(&reader.newest_of(&ANALYSES_LISTED, before.as_ref(), limit).await?))
+}
+
+/// How many are stored; `most` stands for more as well.
+///
+/// # Errors
+/// Those of the store.
+pub async fn count(reader: &dyn StoreReader, most: u64) -> Result<u64, SinkError> {
+    reader.count_of(&ANALYSES_LISTED, most).await
+}
+
+/// Those of these ids that are stored, without their texts. At most [`IDS_MAX`] ids are looked for.
+///
+/// # Errors
+/// Those of the store.
+pub async fn among(reader: &dyn StoreReader, ids: &[String]) -> Result<Vec<Record>, SinkError> {
+    let ids = &ids[..ids.len().min(IDS_MAX)];
+    Ok(listed(&reader.rows_with(&ANALYSES_LISTED, ("analysis_id", ids), None, IDS_MAX).await?))
+}
+
+fn listed(page: &Page) -> Vec<Record> {
+    page.rows().into_iter().filter_map(|row| Record::of_values(&ANALYSES_LISTED, row)).collect()
 }
 
 /// The stored analysis of this id, with its texts.
@@ -92,7 +108,7 @@ pub async fn listed(reader: &dyn StoreReader, from: TimeMs) -> Result<Vec<Record
 /// # Errors
 /// Those of the store.
 pub async fn stored(reader: &dyn StoreReader, analysis_id: &str) -> Result<Option<Record>, SinkError> {
-    let page = reader.rows_with(analyses(), ("analysis_id", analysis_id), None, 1).await?;
+    let page = reader.rows_with(analyses(), ("analysis_id", &[analysis_id.to_owned()]), None, 1).await?;
     Ok(page.rows().into_iter().find_map(|row| Record::of_values(analyses(), row)))
 }
 
@@ -102,15 +118,35 @@ impl Record {
         TimeMs::parse_rfc3339(&self.asked_at)
     }
 
+    /// Its place in a list; none where its time cannot be read.
+    pub fn key(&self) -> Option<Key> {
+        Some((self.asked()?, self.analysis_id.clone()))
+    }
+
+    /// The same without its texts.
+    pub fn without_texts(self) -> Record {
+        Record { answer: String::new(), sent: String::new(), ..self }
+    }
+
     /// Whether it has an end.
     pub fn is_finished(&self) -> bool {
         self.outcome != STARTED
     }
 
+    /// Whether it has ended by `now`, or should have.
+    pub fn is_over(&self, now: TimeMs) -> bool {
+        let ends_by = || TimeMs::parse_rfc3339(&self.ends_by).or(self.asked());
+        self.is_finished() || ends_by().is_none_or(|end| end < now)
+    }
+
+    /// Whether it has come to an end that a row of the table does not know: its process was taken for gone.
+    pub fn is_later_than(&self, row: &Record) -> bool {
+        row.outcome == INTERRUPTED && self.is_finished() && self.outcome != INTERRUPTED
+    }
+
     /// As it is known at `now`: one that should have ended by then was interrupted.
     pub fn at(self, now: TimeMs) -> Record {
-        let is_over = TimeMs::parse_rfc3339(&self.ends_by).or(self.asked()).is_none_or(|end| end < now);
-        if self.is_finished() || !is_over {
+        if self.is_finished() || !self.is_over(now) {
             return self;
         }
         Record {
@@ -244,10 +280,13 @@ mod tests {
         assert_eq!(stored(reader.as_ref(), "a-1").await.unwrap(), Some(record(1)));
         assert_eq!(stored(reader.as_ref(), "a-2").await.unwrap(), Some(bare.clone()));
         assert_eq!(stored(reader.as_ref(), "a-3").await.unwrap(), None);
-        let short = Record { answer: String::new(), sent: String::new(), ..record(1) };
-        assert_eq!(listed(reader.as_ref(), TimeMs(0)).await.unwrap(), [short, bare.clone()]);
-        let second = TimeMs::parse_rfc3339("2024-11-13T12:00:02Z").unwrap();
-        assert_eq!(listed(reader.as_ref(), second).await.unwrap(), [bare]);
+        let short = record(1).without_texts();
+        assert_eq!(newest(reader.as_ref(), None, 10).await.unwrap(), [bare.clone(), short.clone()]);
+        assert_eq!(newest(reader.as_ref(), None, 1).await.unwrap(), [bare.clone()]);
+        assert_eq!(newest(reader.as_ref(), bare.key().as_ref(), 10).await.unwrap(), [short]);
+        let ids = ["a-3", "a-2"].map(str::to_owned);
+        assert_eq!(among(reader.as_ref(), &ids).await.unwrap(), [bare]);
+        assert_eq!((count(reader.as_ref(), 1).await.unwrap(), count(reader.as_ref(), 9).await.unwrap()), (1, 2));
         assert_eq!(Record::default().values(), None, "without a time it is no row");
     }
 

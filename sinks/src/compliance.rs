@@ -118,6 +118,7 @@ pub async fn run_all<F: Fixture>(fixture: impl Fn() -> F) {
     overview::colonies_are_named_as_their_newest_rows_name_them(&fixture()).await;
     derived::every_table_is_written_read_and_removed(&fixture()).await;
     derived::rows_are_written_replaced_removed_and_read(&fixture()).await;
+    derived::the_newest_rows_come_first_and_a_count_ends_where_it_is_told(&fixture()).await;
     derived::a_repeat_changes_nothing_and_what_does_not_fit_is_refused(&fixture).await;
     readers::readers_see_whole_commits_while_commits_continue(&fixture()).await;
     readers::pages_hold_what_was_stored_when_reading_began(&fixture()).await;

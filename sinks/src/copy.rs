@@ -25,6 +25,10 @@ pub struct CopyProgress {
     pub table: &'static str,
     /// Rows written by this call, over all tables.
     pub rows: u64,
+    /// Rows that are in the target, and rows that were read again of either store to compare them.
+    pub done: u64,
+    /// How many that will be, as the source was when the copy began.
+    pub in_all: u64,
     /// Whether the target is being read back.
     pub is_verifying: bool,
 }
@@ -104,7 +108,8 @@ pub async fn copy(
     progress: watch::Sender<CopyProgress>,
     shutdown: watch::Receiver<bool>,
 ) -> Result<CopySummary, CopyError> {
-    let mut copy = Copy { from: from.as_mut(), to: to.as_mut(), progress, shutdown, rows: 0 };
+    let (from_mut, to_mut) = (from.as_mut(), to.as_mut());
+    let mut copy = Copy { from: from_mut, to: to_mut, progress, shutdown, rows: 0, done: 0, in_all: 0 };
     let result = copy.run().await;
     let rows = copy.rows;
     // both, regardless of the copy's result: an open store locks others out
@@ -131,14 +136,21 @@ struct Copy<'a> {
     progress: watch::Sender<CopyProgress>,
     shutdown: watch::Receiver<bool>,
     rows: u64,
+    done: u64,
+    in_all: u64,
 }
 
 impl Copy<'_> {
     async fn run(&mut self) -> Result<CopySummary, CopyError> {
         let source = format!("copy:{}", self.from.name());
         let stored = self.to.copy_progress(&source).await?;
+        let rows = self.from.rows().await?;
+        // each is written once, and read again on either side
+        self.in_all = 3 * rows;
         if stored.0.is_empty() {
             self.refuse_rows().await?;
+        } else {
+            self.done = self.to.rows().await?.min(rows);
         }
         for table in self.from.tables() {
             self.table(table, &source, stored.0.get(table.name)).await?;
@@ -191,6 +203,7 @@ impl Copy<'_> {
             let reached = Positions(BTreeMap::from([(table.name.to_owned(), position)]));
             self.to.import(page, source, reached).await?;
             self.rows += rows;
+            self.done += rows;
             self.tell(table, false)?;
             if after.is_none() {
                 return Ok(());
@@ -205,6 +218,7 @@ impl Copy<'_> {
             let store: &mut dyn StoreAdmin = if of_source { self.from } else { self.to };
             let page = store.export(table, after.as_ref(), PAGE_ROWS).await?;
             tally.add(page.tally());
+            self.done += page.len() as u64;
             self.tell(table, true)?;
             after = page.end();
             if after.is_none() {
@@ -215,7 +229,8 @@ impl Copy<'_> {
 
     /// Reports progress, and checks for a stop.
     fn tell(&self, table: &'static Table, is_verifying: bool) -> Result<(), CopyError> {
-        self.progress.send_replace(CopyProgress { table: table.name, rows: self.rows, is_verifying });
+        let Copy { rows, done, in_all, .. } = *self;
+        self.progress.send_replace(CopyProgress { table: table.name, rows, done, in_all, is_verifying });
         if *self.shutdown.borrow() {
             return Err(CopyError::Stopped { rows: self.rows });
         }
@@ -268,6 +283,9 @@ mod tests {
         }
         fn tables(&self) -> Vec<&'static Table> {
             self.inner.tables()
+        }
+        async fn rows(&mut self) -> Result<u64, SinkError> {
+            self.inner.rows().await
         }
         async fn export(
             &mut self,
@@ -329,6 +347,26 @@ mod tests {
             assert_eq!((summary.rows_written, summary.was_resumed), (rows_left, pages_left > 1));
             assert!(matches!(copied(&from, opened(&to).await).await, Err(CopyError::NotEmpty { rows: 1_000, .. })));
         }
+    }
+
+    #[tokio::test]
+    async fn progress_never_falls_and_ends_with_all_there_is_to_do() {
+        let folder = tempfile::tempdir().unwrap();
+        let from = folder.path().join("from");
+        filled(&from).await;
+        let (progress, mut seen) = watch::channel(CopyProgress::default());
+        let (_stop, shutdown) = watch::channel(false);
+        let (source, target) = (opened(&from).await, opened(&folder.path().join("to")).await);
+        let copied = tokio::spawn(copy(source, target, progress, shutdown));
+        let (mut last, mut steps) = (CopyProgress::default(), 0);
+        while seen.changed().await.is_ok() {
+            let now = seen.borrow_and_update().clone();
+            assert!(now.done >= last.done && now.in_all == 3 * 60_000, "{now:?} after {last:?}");
+            (last, steps) = (now, steps + 1);
+        }
+        copied.await.unwrap().unwrap();
+        assert!(steps > 0 && last.is_verifying, "{last:?}");
+        assert_eq!(last.done, last.in_all);
     }
 
     #[tokio::test]

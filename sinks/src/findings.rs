@@ -167,11 +167,19 @@ impl StoreReader for FindingsReader {
     async fn rows_with(
         &self,
         table: &'static DerivedTable,
-        _: (&'static str, &str),
+        _: (&'static str, &[String]),
         _: Option<&Cursor>,
         _: usize,
     ) -> Result<Page, SinkError> {
         Ok(Page::empty(&table.table))
+    }
+
+    async fn newest_of(&self, table: &'static DerivedTable, _: Option<&Cursor>, _: usize) -> Result<Page, SinkError> {
+        Ok(Page::empty(&table.table))
+    }
+
+    async fn count_of(&self, _: &'static DerivedTable, _: u64) -> Result<u64, SinkError> {
+        Ok(0)
     }
 
     async fn services(&self) -> Result<Vec<Seen<ServiceNode>>, SinkError> {

@@ -147,29 +147,6 @@ impl MemoryReader {
         self.closing.check(NAME, doing)?;
         Ok(self.lock())
     }
-
-    /// A page of the rows of a derived table that count.
-    fn derived(
-        &self,
-        table: &'static DerivedTable,
-        counts: impl Fn(&derived::Row) -> bool,
-        after: Option<&Cursor>,
-        limit: usize,
-    ) -> Result<Page, SinkError> {
-        let doing = format!("cannot read {}", table.table.name);
-        let tables = self.open(&doing)?;
-        let after = after.and_then(|cursor| derived::key_of(&table.table, cursor));
-        let rows = tables.derived.get(table.table.name).into_iter().flatten();
-        let beyond = rows.filter(|(key, _)| after.as_ref().is_none_or(|after| *key > after)).map(|(_, row)| row);
-        let page: Vec<&derived::Row> = beyond.filter(|row| counts(row)).take(limit).collect();
-        derived::page(&table.table, &page).map_err(|error| SinkError {
-            class: FaultClass::Stop,
-            doing,
-            store: NAME.to_owned(),
-            hint: "this is a bug; please report it with this text".to_owned(),
-            cause: Some(Box::new(error)),
-        })
-    }
 }
 
 impl Tables {
@@ -555,19 +532,30 @@ impl StoreReader for MemoryReader {
         after: Option<&Cursor>,
         limit: usize,
     ) -> Result<Page, SinkError> {
-        self.derived(table, |_| true, after, limit)
+        self.derived(table, None, after, limit)
     }
 
     async fn rows_with(
         &self,
         table: &'static DerivedTable,
-        (column, text): (&'static str, &str),
+        texts: (&'static str, &[String]),
         after: Option<&Cursor>,
         limit: usize,
     ) -> Result<Page, SinkError> {
-        let place = table.table.columns.iter().position(|(name, _)| *name == column);
-        let has = |row: &derived::Row| place.is_some_and(|place| row[place] == Value::Text(text.to_owned()));
-        self.derived(table, has, after, limit)
+        self.derived(table, Some(texts), after, limit)
+    }
+
+    async fn newest_of(
+        &self,
+        table: &'static DerivedTable,
+        before: Option<&Cursor>,
+        limit: usize,
+    ) -> Result<Page, SinkError> {
+        self.newest(table, before, limit)
+    }
+
+    async fn count_of(&self, table: &'static DerivedTable, most: u64) -> Result<u64, SinkError> {
+        self.count(table, most)
     }
 
     async fn services(&self) -> Result<Vec<Seen<ServiceNode>>, SinkError> {
@@ -593,6 +581,7 @@ impl StoreReader for MemoryReader {
 }
 
 mod lookups;
+mod outputs;
 
 #[cfg(test)]
 mod tests;

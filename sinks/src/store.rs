@@ -36,6 +36,7 @@ use model::time::TimeMs;
 use model::topology::{ColonyStatus, ServiceEdge, ServiceNode};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// The writer. A store has one at a time.
 #[async_trait]
@@ -203,14 +204,26 @@ pub trait StoreReader: Send + Sync {
         limit: usize,
     ) -> Result<Page, SinkError>;
 
-    /// The same of the rows that have this text in a column.
+    /// The same of the rows that have one of these texts in a column; some hundred texts at most.
     async fn rows_with(
         &self,
         table: &'static DerivedTable,
-        text: (&'static str, &str),
+        texts: (&'static str, &[String]),
         after: Option<&Cursor>,
         limit: usize,
     ) -> Result<Page, SinkError>;
+
+    /// The rows of a derived table before `before` in the order of its key, the greatest key first, at most `limit`.
+    /// Fewer are the begin of the table. What is read depends on `limit`, and not on how many rows there are.
+    async fn newest_of(
+        &self,
+        table: &'static DerivedTable,
+        before: Option<&Cursor>,
+        limit: usize,
+    ) -> Result<Page, SinkError>;
+
+    /// How many rows a derived table has; `most` stands for more as well, and no more are counted.
+    async fn count_of(&self, table: &'static DerivedTable, most: u64) -> Result<u64, SinkError>;
 
     /// Rows of a table that fulfil conditions, in no order, all of one moment. The scan ends when the batches are dropped.
     /// A store without tables refuses.
@@ -222,6 +235,12 @@ pub trait StoreReader: Send + Sync {
             hint: "it has no tables for SQL: ask a reef that stores its rows in DuckDB or ClickHouse".to_owned(),
             cause: None,
         })
+    }
+
+    /// The same. A store that is a server ends the scan by itself soon after this time, in case it does not notice that the
+    /// batches were dropped.
+    async fn scan_within(&self, scan: Scan, _limit: Option<Duration>) -> Result<Scanned, SinkError> {
+        self.scan(scan).await
     }
 
     /// Row counts per table and rejects per reason, for the summary of a run.
@@ -241,6 +260,9 @@ pub trait StoreAdmin: Send {
 
     /// Its tables, in an order in which a reader of the target never sees a row before what it refers to.
     fn tables(&self) -> Vec<&'static Table>;
+
+    /// Rows of all its tables.
+    async fn rows(&mut self) -> Result<u64, SinkError>;
 
     /// Rows of `table` beyond `after`, at most `limit`. An empty page is the end.
     async fn export(&mut self, table: &'static Table, after: Option<&Cursor>, limit: usize) -> Result<Page, SinkError>;

@@ -13,8 +13,12 @@ use model::rows::{RollupKey, Rows};
 use model::series::{SeriesId, SeriesRef};
 use model::time::{MINUTE_MS, TimeMs};
 use model::topology::{ColonyStatus, ServiceEdge, ServiceNode};
+use reef::analysis::journal::Record;
+use reef::analysis::{Analyst, AnalyzeQuestion, Asked};
 use reef::answers::Scope;
 use reef::api::{Listening, Pages, Reading, Services};
+use reef::sql::SqlEngine;
+use sinks::analyses::ANALYSES;
 use sinks::compliance::commit_of;
 use sinks::memory::MemoryStore;
 use sinks::resolve::Seen;
@@ -23,8 +27,11 @@ use sinks::schema::{DERIVED, DerivedTable};
 use sinks::transfer::{Cursor, Page};
 use sinks::{Commit, SinkError, Span, StoreReader, StoreWriter, StoredRow, Totals, Watermarks};
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -52,12 +59,31 @@ const PAGES: [&str; 11] = [
 struct Counting {
     store: Arc<dyn StoreReader>,
     reads: AtomicUsize,
+    /// Rows of derived tables.
+    rows: AtomicUsize,
+    /// Lists of the services that rows name.
+    services: AtomicUsize,
 }
 
 impl Counting {
+    fn of(store: &MemoryStore) -> Arc<Counting> {
+        let [reads, rows, services] = std::array::from_fn(|_| AtomicUsize::new(0));
+        Arc::new(Counting { store: store.reader(), reads, rows, services })
+    }
+
     fn read(&self) -> &dyn StoreReader {
         self.reads.fetch_add(1, Ordering::Relaxed);
         self.store.as_ref()
+    }
+
+    fn counted(&self, page: Page) -> Page {
+        self.rows.fetch_add(page.len(), Ordering::Relaxed);
+        page
+    }
+
+    /// Reads, and rows of derived tables, so far.
+    fn cost(&self) -> [usize; 2] {
+        [&self.reads, &self.rows].map(|count| count.load(Ordering::Relaxed))
     }
 }
 
@@ -81,6 +107,7 @@ impl StoreReader for Counting {
         self.read().event_types().await
     }
     async fn service_names(&self) -> Result<Vec<String>, SinkError> {
+        self.services.fetch_add(1, Ordering::Relaxed);
         self.read().service_names().await
     }
     async fn events_of(&self, types: &[String], after: Option<&Event>, limit: usize) -> Result<Vec<Event>, SinkError> {
@@ -124,19 +151,31 @@ impl StoreReader for Counting {
         after: Option<&Cursor>,
         limit: usize,
     ) -> Result<Page, SinkError> {
-        self.read().rows_of(table, after, limit).await
+        Ok(self.counted(self.read().rows_of(table, after, limit).await?))
     }
     async fn rows_with(
         &self,
         table: &'static DerivedTable,
-        text: (&'static str, &str),
+        texts: (&'static str, &[String]),
         after: Option<&Cursor>,
         limit: usize,
     ) -> Result<Page, SinkError> {
-        self.read().rows_with(table, text, after, limit).await
+        Ok(self.counted(self.read().rows_with(table, texts, after, limit).await?))
     }
+    async fn newest_of(
+        &self,
+        table: &'static DerivedTable,
+        before: Option<&Cursor>,
+        limit: usize,
+    ) -> Result<Page, SinkError> {
+        Ok(self.counted(self.read().newest_of(table, before, limit).await?))
+    }
+    async fn count_of(&self, table: &'static DerivedTable, most: u64) -> Result<u64, SinkError> {
+        self.read().count_of(table, most).await
+    }
+    /// Not counted: the services measure the store beside pages as well, whenever they get to it.
     async fn totals(&self) -> Result<Totals, SinkError> {
-        self.read().totals().await
+        self.store.totals().await
     }
 }
 
@@ -201,31 +240,42 @@ async fn reads(deployments: i64) -> Vec<usize> {
     let rows = Rows { events, metrics: metrics.into(), ..Rows::default() };
     let mut store = MemoryStore::new();
     store.commit(&Commit { derived: vec![timeline], ..commit_of(1, rows) }).await.unwrap();
-    let counting = Arc::new(Counting { store: store.reader(), reads: AtomicUsize::new(0) });
+    let counting = Counting::of(&store);
     let folder = tempfile::tempdir().unwrap();
-    let listening = Listening {
-        listen: "127.0.0.1:0".parse().unwrap(),
-        require_token: false,
-        tokens: folder.path().join("tokens.json"),
-        pages: Pages::Beside,
-    };
-    let reading = Reading::Store(Arc::<Counting>::clone(&counting));
-    let scope = Scope { reef_id: "shop-reef-a1b2c3".to_owned(), ..Scope::default() };
-    let services = Services::open(&listening, (reading, scope), Registry::new(), SystemClock::shared()).await.unwrap();
+    let services = served(&counting, Analyst::without_model(), folder.path()).await;
     let mut all = Vec::new();
     for path in PAGES {
-        let before = counting.reads.load(Ordering::Relaxed);
-        let address = services.address();
-        let mut stream = TcpStream::connect(address).await.unwrap();
-        let request = format!("GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
-        stream.write_all(request.as_bytes()).await.unwrap();
-        let mut text = String::new();
-        stream.read_to_string(&mut text).await.unwrap();
-        assert!(text.starts_with("HTTP/1.1 200"), "{path}: {text}");
-        all.push(counting.reads.load(Ordering::Relaxed) - before);
+        let [before, _] = counting.cost();
+        page(services.address(), path).await;
+        all.push(counting.cost()[0] - before);
     }
     services.close().await;
     all
+}
+
+/// Pages over a store; questions in words are answered by this analyst.
+async fn served(counting: &Arc<Counting>, analyst: Analyst, folder: &Path) -> Services {
+    let listening = Listening {
+        listen: "127.0.0.1:0".parse().unwrap(),
+        require_token: false,
+        tokens: folder.join("tokens.json"),
+        pages: Pages::Beside,
+    };
+    let reading = Reading::Store(Arc::<Counting>::clone(counting));
+    let scope = Scope { reef_id: "shop-reef-a1b2c3".to_owned(), ..Scope::default() };
+    let asked = (Arc::new(analyst), SqlEngine::default());
+    Services::open_with(&listening, (reading, scope), asked, Registry::new(), SystemClock::shared()).await.unwrap()
+}
+
+/// The page at a path.
+async fn page(address: SocketAddr, path: &str) -> String {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let request = format!("GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut text = String::new();
+    stream.read_to_string(&mut text).await.unwrap();
+    assert!(text.starts_with("HTTP/1.1 200"), "{path}: {text}");
+    text
 }
 
 #[tokio::test]
@@ -235,4 +285,79 @@ async fn a_page_reads_no_more_of_a_longer_history() {
         assert!(some > 0 && some <= READS_MAX, "{path} needs {some} reads");
         assert!(many <= some + MORE_MAX, "{path} needs {some} reads of 300 deployments, and {many} of 600");
     }
+}
+
+/// An analysis so many minutes before noon.
+fn asked(number: usize) -> Record {
+    Record {
+        analysis_id: format!("a-{number:05}"),
+        asked_at: (NOON - number as i64 * MINUTE_MS).to_string(),
+        question: "why is production slower than staging?".to_owned(),
+        outcome: "template".to_owned(),
+        answer: "text".repeat(100),
+        ..Record::default()
+    }
+}
+
+/// What the list of so many stored analyses costs: a first look of the process, the same again, an older part, and one
+/// analysis. The journal has all of them as well, and one that no run has copied yet.
+async fn costs_of_analyses(count: usize) -> [[usize; 2]; 4] {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("analyses.ndjson");
+    let lines: Vec<String> = (0..=count).rev().map(|n| serde_json::to_string(&asked(n)).unwrap()).collect();
+    std::fs::write(&file, lines.join("\n") + "\n").unwrap();
+    let upserts = (1..=count).map(|number| asked(number).values().unwrap()).collect();
+    let change = DerivedChange { table: ANALYSES.to_owned(), upserts, removed: Vec::new() };
+    let mut store = MemoryStore::new();
+    store.commit(&Commit { derived: vec![change], ..commit_of(1, Rows::default()) }).await.unwrap();
+    let counting = Counting::of(&store);
+    let services = served(&counting, Analyst::recording(&file, SystemClock::shared()), folder.path()).await;
+    let cost = async |path: &str| -> ([usize; 2], String) {
+        let before = counting.cost();
+        let body = page(services.address(), path).await;
+        let after = counting.cost();
+        ([after[0] - before[0], after[1] - before[1]], body)
+    };
+    let (first, body) = cost("/analyses").await;
+    assert!(body.contains("a-00000") && body.contains("a-00049") && !body.contains("a-00050"), "{body}");
+    let (again, body) = cost("/analyses").await;
+    let older = body.split("href=\"/analyses?cursor=").nth(1).unwrap().split('"').next().unwrap();
+    let (older, body) = cost(&format!("/analyses?cursor={older}")).await;
+    assert!(body.contains("a-00050") && !body.contains("a-00049"), "{body}");
+    let (one, _) = cost("/analyses/a-00003").await;
+    services.close().await;
+    [first, again, older, one]
+}
+
+#[tokio::test]
+async fn the_list_of_analyses_reads_as_much_of_50_as_of_5000() {
+    let (some, many) = (costs_of_analyses(51).await, costs_of_analyses(5_000).await);
+    let [_, again, older, one] = some;
+    let [first_of_many, again_of_many, older_of_many, one_of_many] = many;
+    // a process looks once for what its journal has
+    assert!(first_of_many[1] > 5_000, "{first_of_many:?}");
+    assert_eq!((again_of_many, one_of_many), (again, one), "reads and rows");
+    // the part and one more, and what is looked for of the journal
+    assert!(again[1] <= 51 && one[1] <= 1, "{again:?} {one:?}");
+    assert!(older_of_many[0] <= older[0] && older_of_many[1] <= 51, "{older:?} {older_of_many:?}");
+}
+
+#[tokio::test]
+async fn a_question_without_a_model_searches_no_rows_for_names() {
+    let mut store = MemoryStore::new();
+    let rows = Rows { metrics: [metric("staging"), metric("production")].concat().into(), ..Rows::default() };
+    store.commit(&commit_of(1, rows)).await.unwrap();
+    let counting = Counting::of(&store);
+    let words = "why is production slower than staging?".to_owned();
+    let asked = Asked {
+        question: AnalyzeQuestion { question: words, patterns: true, ..AnalyzeQuestion::default() },
+        caller: "local".to_owned(),
+        role: "admin".to_owned(),
+        streamed: false,
+        wait: Duration::from_secs(20),
+    };
+    let from = (counting.as_ref() as &dyn StoreReader, &Scope::default());
+    let answer = Analyst::without_model().analyze(&asked, from, None).await.unwrap();
+    assert_eq!(answer.found.completeness.colonies.len(), 2, "{}", answer.answer());
+    assert_eq!(counting.services.load(Ordering::Relaxed), 0);
 }

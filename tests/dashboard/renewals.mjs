@@ -1,6 +1,6 @@
 // Renewals: what a page does when its store has changed, when the reef is away, and when its token counts no longer.
 import { createInterface } from "node:readline";
-import { base, go, open, report, settled } from "./page.mjs";
+import { ask, base, go, open, report, settled } from "./page.mjs";
 
 /** A page whose reef answers as it is told: `tag` is that of the store, `live` and `page` are statuses of what the script fetches. */
 async function changing(path) {
@@ -41,7 +41,7 @@ const isSame = (page) => page.evaluate(() => globalThis.sameDocument === true);
 /** All renewals. Requests that are refused on purpose are messages of the browser, and no faults of the page. */
 export async function renewals() {
   const faults = [];
-  for (const one of [newRows, keeps, typed, away, late, loggedOut, chartsStay]) {
+  for (const one of [newRows, keeps, typed, asked, away, late, loggedOut, chartsStay]) {
     try {
       faults.push(...(await one()).map((fault) => `${one.name}: ${fault}`));
     } catch (error) {
@@ -102,6 +102,25 @@ async function typed() {
   await page.locator("h1").click();
   await look(page);
   await page.waitForSelector("#mark");
+  await context.close();
+  return faults;
+}
+
+/** A question that is asked elsewhere appears in the list, with its outcome. */
+async function asked() {
+  const { page, faults, context } = await open();
+  const question = "which deployments were there in the last 3 days?";
+  await go(page, "/analyses");
+  await page.evaluate(() => { globalThis.sameDocument = true; });
+  await ask(await context.newPage(), question);
+  await page.bringToFront();
+  await look(page);
+  const row = page.locator("tbody tr", { hasText: question });
+  await row.first().waitFor();
+  if ((await row.count()) !== 1) faults.push("the question is not listed once");
+  if (!/template/.test(await row.first().textContent())) faults.push("its outcome is not shown");
+  if (!(await isSame(page))) faults.push("the page is loaded again");
+  await page.waitForFunction(() => document.getElementById("live").textContent.startsWith("Updated at"));
   await context.close();
   return faults;
 }

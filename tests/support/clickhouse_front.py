@@ -2,7 +2,8 @@
 
 The engine is the real one; this file only carries requests to it: `query` in the URL or the body, `param_*`,
 `database`, `default_format`, settings, `/ping`, exception codes, users, and inserts whose body becomes a file that the
-engine reads itself. One request runs at a time, since the engine is one per process.
+engine reads itself. One request runs at a time; requests with the setting `readonly` run beside it, and end when their
+client closes its connection, if `cancel_http_readonly_queries_on_client_close` is set.
 
     python3 clickhouse_front.py DATA_FOLDER [--user NAME] [--password TEXT] [--port N] [--config FILE]
 
@@ -24,10 +25,14 @@ prints `listening PORT` once it answers. Data survives a kill of the process. `P
 """
 
 import argparse
+import itertools
 import json
 import os
+import queue
 import re
+import select
 import signal
+import socket
 import sys
 import tempfile
 import threading
@@ -42,7 +47,11 @@ NOT_SETTINGS = {
     "query", "database", "default_format", "user", "password", "decompress", "compress", "session_id", "query_id",
     "enable_http_compression", "wait_end_of_query", "send_progress_in_http_headers", "role", "session_timeout",
     "http_zlib_compression_level", "buffer_size", "client_protocol_version",
+    # once it is set, a session of the engine refuses to change it again: kept here
+    "readonly",
+    "cancel_http_readonly_queries_on_client_close",
 }
+READERS = 4  # requests with `readonly` at a time
 STATUS_OF_CODE = {516: 403, 193: 403, 497: 403, 60: 404, 81: 404, 46: 404, 36: 400, 62: 400, 241: 500, 202: 500}
 FORMAT_AT_END = re.compile(r"\bFORMAT\s+([A-Za-z0-9]+)\s*;?\s*$", re.IGNORECASE)
 LZ4_FRAME_HEAD = b"\x04\x22\x4d\x18" + b"\x60\x70\x73"  # version 1, independent blocks of up to 4 MiB
@@ -83,17 +92,13 @@ class Fault:
         return kind
 
 
-class Engine:
-    """The engine, one statement at a time."""
+class Lane:
+    """A session of the engine: one statement at a time."""
 
-    def __init__(self, folder, config):
-        self.lock = threading.Lock()
-        self.session = session.Session(f"{folder}?config-file={config}" if config else folder)
-        self.spool = tempfile.mkdtemp(prefix="spool-", dir=os.path.dirname(os.path.abspath(folder)))
-        self.log = []
+    def __init__(self, path):
+        self.session = session.Session(path)
         self.database = None
         self.settings = {}
-        self.fault = Fault({})
 
     def run(self, sql, database, parameters, settings, answer_format):
         if database != self.database:
@@ -112,9 +117,63 @@ class Engine:
             quoted = value.replace("\\", "\\\\").replace("'", "\\'")
             self.session.query(f"SET {name} = '{quoted}'")
             self.settings[name] = value
-        self.log.append(sql)
         answer = self.session.query(sql, answer_format, params=parameters)
         return answer.bytes() if answer is not None else b""
+
+
+class Engine:
+    """The engine: a session for everything, and some for requests that only read."""
+
+    def __init__(self, folder, config):
+        self.path = f"{folder}?config-file={config}" if config else folder
+        self.lock = threading.Lock()
+        self.main = Lane(self.path)
+        self.readers = queue.LifoQueue()
+        for _ in range(READERS):
+            self.readers.put(None)
+        self.spool = tempfile.mkdtemp(prefix="spool-", dir=os.path.dirname(os.path.abspath(folder)))
+        self.log = []
+        self.requests = itertools.count(1)
+        self.kill_lock = threading.Lock()
+        self.killer = None
+        self.fault = Fault({})
+
+    def run(self, sql, *words):
+        with self.lock:
+            self.log.append(sql)
+            return self.main.run(sql, *words)
+
+    def read(self, connection, sql, *words):
+        """Runs a statement that only reads; with a connection, until its client closes it."""
+        if not re.match(r"\(*\s*(SELECT|WITH|SHOW|DESCRIBE|EXPLAIN|EXISTS)\b", sql, re.IGNORECASE):
+            raise Refused(164, "Cannot execute query in readonly mode. (READONLY)")
+        lane = self.readers.get()
+        mark, ended = f"/* request {next(self.requests)} */", threading.Event()
+        try:
+            lane = lane or Lane(self.path)
+            self.log.append(sql)
+            if connection is not None:
+                threading.Thread(target=self.watch, args=(connection, mark, ended), daemon=True).start()
+            return lane.run(f"{mark} {sql}", *words)
+        finally:
+            ended.set()
+            self.readers.put(lane)
+
+    def watch(self, connection, mark, ended):
+        """Kills the statement with this mark when the client has gone."""
+        while not ended.is_set():
+            try:
+                readable, _, _ = select.select([connection], [], [], 0.02)
+                if readable and connection.recv(1, socket.MSG_PEEK) != b"":
+                    return
+            except (OSError, ValueError):
+                return  # answered and closed meanwhile
+            if readable:
+                break
+        while not ended.wait(0.02):
+            with self.kill_lock:
+                self.killer = self.killer or session.Session(self.path)
+                self.killer.query(f"KILL QUERY WHERE startsWith(query, '{mark}') ASYNC")
 
 
 def lz4_frame(blocks):
@@ -292,9 +351,12 @@ class Front(BaseHTTPRequestHandler):
             sql = FORMAT_AT_END.sub(lambda m: f"FROM INFILE '{spooled}'{compression} FORMAT {m.group(1)}", sql)
         elif body:
             sql = sql + "\n" + body.decode()
+        to_run = (sql, words.get("database", "default"), parameters, settings, answer_format)
         try:
-            with engine.lock:
-                return engine.run(sql, words.get("database", "default"), parameters, settings, answer_format)
+            if words.get("readonly", "0") != "0":
+                ends = words.get("cancel_http_readonly_queries_on_client_close") == "1"
+                return engine.read(self.connection if ends else None, *to_run)
+            return engine.run(*to_run)
         finally:
             if spooled:
                 os.unlink(spooled)

@@ -18,7 +18,12 @@ const FENCES: &[Fence] = &[
     Fence { library: "libduckdb", crates: &[], folders: &[] },
     Fence { library: "clickhouse", crates: &["sinks"], folders: &["sinks/src/clickhouse"] },
     Fence { library: "rdkafka", crates: &["sources"], folders: &["sources/src/kafka"] },
-    Fence { library: "arrow", crates: &["sources", "sinks", "colony"], folders: &[] },
+    // also arrow-flight; in reef what the other folders see of it are the batches of datafusion
+    Fence {
+        library: "arrow",
+        crates: &["sources", "sinks", "colony", "reef"],
+        folders: &["sources/", "sinks/", "colony/", "reef/src/flight"],
+    },
     Fence { library: "parquet", crates: &["sources", "sinks", "colony", "reef"], folders: &[] },
     Fence { library: "datafusion", crates: &["reef"], folders: &["reef/src/sql"] },
     Fence { library: "boringtun", crates: &["mesh"], folders: &["mesh/src/noise.rs"] },

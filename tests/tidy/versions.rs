@@ -15,6 +15,7 @@ const PINNED: &[(&str, &str)] = &[
     ("differential-dataflow", "=0.26.0"),
     ("duckdb", "=1.10506.1"),
     ("datafusion", "=54.1.0"),
+    ("arrow-flight", "=58.4.1"),
     ("boringtun", "=0.7.1"),
 ];
 

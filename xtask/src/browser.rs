@@ -1,5 +1,6 @@
 //! A real browser for the tests of the dashboard: Debian's chromium, driven from Node with tools of npm.
 
+use crate::chosen::{self, Wanted};
 use crate::{checkout, setup};
 use anyhow::{Context, Result, bail};
 use std::fs;
@@ -97,9 +98,16 @@ pub fn screenshots(args: &[String]) -> Result<ExitCode> {
         Ok(browser) => browser,
         Err(reason) => bail!("there are no pictures: {reason}"),
     };
+    setup::openssl()?;
     setup::duckdb()?;
-    let mut cargo = checkout::cargo();
-    cargo.args(["test", "--locked", "--test", "all", "dashboard::pictures", "--", "--exact", "--nocapture"]);
-    cargo.env(FOLDER, tools).env(BROWSER, program);
-    checkout::run(cargo.env("DASHBOARD_PICTURES", checkout::root().join(PICTURES)))
+    let pictures = checkout::root().join(PICTURES);
+    let before = chosen::written(&pictures);
+    let mut cargo = chosen::tests(&["--test", "all"]);
+    cargo.args(["--", "--exact", "--nocapture", "dashboard::pictures"]);
+    cargo.env(FOLDER, tools).env(BROWSER, program).env("DASHBOARD_PICTURES", &pictures);
+    let done = chosen::run(&mut cargo, Wanted::One)?;
+    if done == ExitCode::SUCCESS && chosen::written(&pictures) == before {
+        bail!("the test has passed, and has made no picture in {}", pictures.display());
+    }
+    Ok(done)
 }

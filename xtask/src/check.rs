@@ -1,7 +1,7 @@
 //! `cargo xtask test`: runs every check, also after a failed one, and prints a summary.
 
 use crate::report::Report;
-use crate::{browser, checkout, conformance, kafka, mcp_conformance, setup};
+use crate::{browser, checkout, conformance, flight_clients, kafka, mcp_conformance, setup};
 use anyhow::{Context, Result};
 use std::io::{BufRead, BufReader};
 use std::process::{Command, ExitCode, Stdio};
@@ -25,9 +25,14 @@ pub fn run(args: &[String]) -> Result<ExitCode> {
     let mut build = checkout::cargo();
     build.args(["test", "--workspace", "--all-targets", "--no-run", "--locked"]).args(args);
     step(&mut report, "build", &mut build)?;
-    // each test that needs the broker says for itself that it is skipped
+    // each test that needs the broker or a client says for itself that it is skipped
     if let Err(reason) = kafka::jars()? {
         println!("kafka: {reason}");
+    }
+    for client in [flight_clients::adbc()?, flight_clients::jdbc()?] {
+        if let Err(reason) = client {
+            println!("flight-clients: {reason}");
+        }
     }
     tests(&mut report, args)?;
     Ok(report.finish())

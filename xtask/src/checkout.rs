@@ -3,7 +3,7 @@
 use anyhow::{Context, Result};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode};
+use std::process::{Command, ExitCode, ExitStatus};
 
 /// The folder of the workspace.
 pub fn root() -> &'static Path {
@@ -37,7 +37,12 @@ pub fn cargo() -> Command {
 /// Runs `command` in the checkout and returns its exit status.
 pub fn run(command: &mut Command) -> Result<ExitCode> {
     let status = command.current_dir(root()).status().with_context(|| format!("cannot start {command:?}"))?;
-    Ok(status.code().and_then(|code| u8::try_from(code).ok()).map_or(ExitCode::FAILURE, ExitCode::from))
+    Ok(exit_code(status))
+}
+
+/// The same exit status for this program; failure where a signal has ended the other one.
+pub fn exit_code(status: ExitStatus) -> ExitCode {
+    status.code().and_then(|code| u8::try_from(code).ok()).map_or(ExitCode::FAILURE, ExitCode::from)
 }
 
 /// True if `program` starts and succeeds with `args`.

@@ -1,6 +1,7 @@
 //! `cargo xtask eval WHAT`: runs a long evaluation and writes its figures to `docs/evaluation`.
 
 use crate::browser::{self, BROWSER, Browser, FOLDER};
+use crate::chosen::{self, Wanted};
 use crate::{checkout, setup};
 use anyhow::{Context, bail};
 use std::process::{Command, ExitCode};
@@ -8,7 +9,8 @@ use std::process::{Command, ExitCode};
 /// One evaluation: a test that writes its figures where it is asked to.
 struct Evaluation {
     name: &'static str,
-    /// The tests that have it, as cargo selects them.
+    /// The crate that has it, and of its tests those that have it, as cargo selects them.
+    package: &'static str,
     target: &'static [&'static str],
     module: &'static str,
     /// Whether it drives a browser over the real programs.
@@ -18,29 +20,39 @@ struct Evaluation {
 const EVALUATIONS: [Evaluation; 5] = [
     Evaluation {
         name: "deployments",
-        target: &["-p", "coral-reef", "--lib"],
+        package: "coral-reef",
+        target: &["--lib"],
         module: "answers::tests::evaluation",
         in_browser: false,
     },
     Evaluation {
         name: "analysis",
-        target: &["-p", "coral-reef", "--lib"],
+        package: "coral-reef",
+        target: &["--lib"],
         module: "analysis::tests::evaluation",
         in_browser: false,
     },
     Evaluation {
         name: "events",
-        target: &["-p", "coral-operators", "--lib"],
+        package: "coral-operators",
+        target: &["--lib"],
         module: "events::tests::evaluation",
         in_browser: false,
     },
     Evaluation {
         name: "metrics",
-        target: &["-p", "coral-operators", "--lib"],
+        package: "coral-operators",
+        target: &["--lib"],
         module: "metrics::tests::evaluation",
         in_browser: false,
     },
-    Evaluation { name: "dashboard", target: &["--test", "all"], module: "dashboard::evaluation", in_browser: true },
+    Evaluation {
+        name: "dashboard",
+        package: "coral-pipeline-workspace",
+        target: &["--test", "all"],
+        module: "dashboard::evaluation",
+        in_browser: true,
+    },
 ];
 
 /// `cargo xtask eval`.
@@ -54,12 +66,12 @@ pub fn run(args: &[String]) -> anyhow::Result<ExitCode> {
     };
     let commit = Command::new("git").args(["describe", "--always", "--dirty"]).current_dir(checkout::root()).output();
     let commit = commit.context("cannot start git")?;
-    let mut cargo = checkout::cargo();
-    cargo.arg("test").args(evaluation.target).args(release.then_some("--release"));
-    cargo
-        .args(["--", "--exact", "--nocapture", &format!("{}::{what}", evaluation.module)])
-        .env("CORAL_EVAL_COMMIT", String::from_utf8_lossy(&commit.stdout).trim())
-        .env("CORAL_EVAL_REPORT", checkout::root().join("docs/evaluation").join(format!("{what}.md")));
+    setup::openssl()?;
+    setup::duckdb()?;
+    let page = checkout::root().join("docs/evaluation").join(format!("{what}.md"));
+    let before = chosen::written(&page);
+    let mut cargo = evaluation.command(release);
+    cargo.env("CORAL_EVAL_COMMIT", String::from_utf8_lossy(&commit.stdout).trim()).env("CORAL_EVAL_REPORT", &page);
     if let Some(data) = data {
         cargo.env("CORAL_EVAL_DATA", data);
     }
@@ -68,10 +80,28 @@ pub fn run(args: &[String]) -> anyhow::Result<ExitCode> {
             Ok(found) => found,
             Err(reason) => bail!("nothing can be measured: {reason}"),
         };
-        setup::duckdb()?;
         cargo.env(FOLDER, tools).env(BROWSER, program);
     }
-    checkout::run(&mut cargo)
+    let done = chosen::run(&mut cargo, Wanted::One)?;
+    if done == ExitCode::SUCCESS && chosen::written(&page) == before {
+        bail!("the test has passed, and has written no figures to {}", page.display());
+    }
+    Ok(done)
+}
+
+impl Evaluation {
+    /// Runs its test. Optimised, the checks have compiled nothing of it: then only its own crate is built.
+    fn command(&self, release: bool) -> Command {
+        let mut cargo = if release {
+            let mut cargo = checkout::cargo();
+            cargo.args(["test", "--package", self.package, "--locked", "--release"]).args(self.target);
+            cargo
+        } else {
+            chosen::tests(self.target)
+        };
+        cargo.args(["--", "--exact", "--nocapture", &format!("{}::{}", self.module, self.name)]);
+        cargo
+    }
 }
 
 /// What is evaluated, the folder of recordings, and whether programs are optimised; `None` where the call is wrong.
@@ -120,6 +150,19 @@ mod tests {
             Err("there is no evaluation \"x\": it is one of deployments, analysis, events, metrics, dashboard"
                 .to_owned())
         );
+    }
+
+    #[test]
+    fn a_test_is_built_as_the_checks_build_it_and_alone_where_it_is_optimised() {
+        let words = |release: bool| -> Vec<String> {
+            let events = EVALUATIONS.iter().find(|one| one.name == "events").map(|one| one.command(release));
+            let args = events.iter().flat_map(Command::get_args).map(|arg| arg.to_string_lossy().into_owned());
+            args.collect()
+        };
+        let exact = ["--", "--exact", "--nocapture", "events::tests::evaluation::events"];
+        assert_eq!(words(false), [&["test", "--workspace", "--locked", "--lib"][..], &exact].concat());
+        let alone = ["test", "--package", "coral-operators", "--locked", "--release", "--lib"];
+        assert_eq!(words(true), [&alone[..], &exact].concat());
     }
 
     #[test]

@@ -1,7 +1,9 @@
 //! `cargo xtask fuzz TARGET SECONDS`: feeds one decoder with broken input for the given time.
 
+use crate::chosen::{self, Wanted};
+use crate::setup;
 use anyhow::{Context, bail};
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 
 const TARGETS: [&str; 6] = ["csv", "ndjson", "parquet", "kafka", "config", "grpc"];
 
@@ -14,10 +16,9 @@ pub fn run(args: &[String]) -> anyhow::Result<ExitCode> {
         bail!("there is no target {target:?}: it is one of {}", TARGETS.join(", "));
     }
     let seconds: u64 = seconds.parse().with_context(|| format!("{seconds:?} is no number of seconds"))?;
-    let status = Command::new(env!("CARGO"))
-        .args(["test", "--test", "all", "--", "--exact", "--nocapture", &format!("fuzz::{target}")])
-        .env("CORAL_FUZZ_SECONDS", seconds.to_string())
-        .status()
-        .context("cannot start cargo")?;
-    Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    setup::openssl()?;
+    setup::duckdb()?;
+    let mut cargo = chosen::tests(&["--test", "all"]);
+    cargo.args(["--", "--exact", "--nocapture", &format!("fuzz::{target}")]);
+    chosen::run(cargo.env("CORAL_FUZZ_SECONDS", seconds.to_string()), Wanted::One)
 }

@@ -5,12 +5,15 @@ mod bench;
 mod browser;
 mod check;
 mod checkout;
+mod chosen;
 mod conformance;
 mod demo;
 mod eval;
 mod fetch;
+mod flight_clients;
 mod fuzz;
 mod kafka;
+mod maven;
 mod mcp_conformance;
 mod report;
 mod setup;
@@ -33,6 +36,8 @@ cargo xtask <command>
   mcp-conformance  run the official MCP suite against the tools (needs npm; `test` does the same)
   screenshots      pictures of the dashboard into docs/dashboard (needs npm and chromium)
   kafka            fetch Apache Kafka for the tests (needs java and mvn; `test` does the same)
+  flight-clients   fetch ADBC's and a JDBC driver for the tests (needs python3 with pip, java and mvn; `test` does the
+                   same)
   test [args]      setup, the tools the tests need, then format, lints, dependency rules, wire rules and
                    all tests; args go to the cargo commands (`--features bundled` compiles DuckDB instead)
   ci               what CI runs: `.ci/run`
@@ -63,6 +68,7 @@ fn run(command: &str, args: &[String]) -> anyhow::Result<ExitCode> {
         "mcp-conformance" => mcp_conformance::run(args),
         "screenshots" => browser::screenshots(args),
         "kafka" => kafka::run(args),
+        "flight-clients" => flight_clients::run(args),
         "test" => check::run(args),
         "ci" => checkout::run(std::process::Command::new("bash").arg(".ci/run")),
         "" | "help" | "-h" | "--help" => {

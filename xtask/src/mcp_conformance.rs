@@ -1,5 +1,6 @@
 //! The official MCP conformance suite: a program for Node, installed once from npm into the cache.
 
+use crate::chosen::{self, Wanted};
 use crate::{checkout, setup};
 use anyhow::{Context, Result, ensure};
 use std::fs;
@@ -24,12 +25,13 @@ pub fn run(args: &[String]) -> Result<ExitCode> {
             return Ok(ExitCode::SUCCESS);
         }
     };
+    setup::openssl()?;
     if !setup::is_bundled(args) {
         setup::duckdb()?;
     }
-    let mut cargo = checkout::cargo();
-    cargo.args(["test", "--package", "coral-reef", "--lib", "mcp::tests::suite"]).args(args);
-    checkout::run(cargo.args(["--", "--show-output"]).env(FOLDER, folder))
+    let mut cargo = chosen::tests(&["--lib"]);
+    cargo.args(args).args(["--", "--show-output", "mcp::tests::suite"]).env(FOLDER, folder);
+    chosen::run(&mut cargo, Wanted::Several)
 }
 
 /// The folder, or why this machine has none.

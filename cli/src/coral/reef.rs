@@ -26,7 +26,7 @@
 //! | `affected` | which neighbours a deployment or an event affects |
 //! | `gate` | whether a version may go to the next environment |
 //! | `compare` | two environments side by side |
-//! | `dashboard` | where the pages of a reef are
+//! | `dashboard` | where the pages of a reef are |
 //! | `deployment` | one deployment |
 //! | `deployments` | the list of deployments |
 //! | `health` | how the colonies are |
@@ -96,22 +96,22 @@ pub enum ReefCommand {
     Stop(life::stop::StopArgs),
     /// Let a running reef read its configuration again
     Reload(life::reload::ReloadArgs),
-    /// Show whether a reef runs, how its colonies are, and what was found last
+    /// Show whether a reef runs, its colonies, and what was found last
     Status(status::StatusArgs),
     /// Say where the dashboard of a running reef is, or open it
     Dashboard(dashboard::DashboardArgs),
     /// Show the configuration in force
     #[command(subcommand, before_help = "Example:  coral reef config show")]
     Config(config_show::ConfigCommand),
-    /// Check the configuration, its inputs and its store, without running
+    /// Check the configuration, its inputs and store, without running
     Validate(validate::ValidateArgs),
     /// Try settings on given events: which patterns must be found
     Test(trial::TestArgs),
     /// Check everything that a reef needs, and say what to do
     Doctor(doctor::DoctorArgs),
-    /// Join a colony's mesh and write the colony into the reef's configuration
+    /// Join a colony's mesh and write the colony into the reef's file
     AddColony(Box<add_colony::AddColonyArgs>),
-    /// Call the colonies of a reef, and show whether and how fast they answer
+    /// Call the colonies of a reef: whether and how fast they answer
     Ping(ping::PingArgs),
     /// Compare the metrics of two environments
     Compare(compare::CompareArgs),
@@ -123,7 +123,7 @@ pub enum ReefCommand {
     Analyze(analyze::AnalyzeArgs),
     /// Show which neighbours a deployment or an event affects
     Affected(affected::AffectedArgs),
-    /// Say whether a version may go to the next environment (exit code 0, 10 or 11)
+    /// Say whether a version may go to the next environment
     Gate(gate::GateArgs),
     /// Show how colonies and environments are
     Health(health::HealthArgs),

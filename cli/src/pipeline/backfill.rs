@@ -23,11 +23,14 @@ pub struct BackfillArgs {
     /// End of the range, exclusive
     #[arg(long, value_name = "TIME", default_value = "now")]
     pub to: String,
+    /// Count the rows of the range, and change nothing
+    #[arg(long)]
+    pub dry_run: bool,
 }
 
 /// Runs the backfill and reports what changed.
 pub fn run(args: &BackfillArgs, output: &Output) -> Result<(), Failure> {
-    carry_out(&args.config, &[], output, |_config, now| {
+    carry_out((&args.config, args.dry_run), &[], output, |_config, now| {
         let (range, words) = super::moment::range(&args.from, &args.to, now)?;
         Ok(Request { task: Task::Backfill, range, words, recording: Recording::Stored, into: None, what_if: None })
     })

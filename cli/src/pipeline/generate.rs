@@ -3,6 +3,7 @@
 use crate::exit::{Exit, Failure};
 use crate::output::{Output, Style};
 use crate::text::counted;
+use crate::waiting::Waiting;
 use serde_json::json;
 use sources::generator::{Fleet, FleetConfig, WrittenFiles};
 use std::path::{Path, PathBuf};
@@ -33,6 +34,9 @@ pub struct GenerateArgs {
     /// Replace files of the same names in that folder
     #[arg(long)]
     pub force: bool,
+    /// Say which files would be written, and write none
+    #[arg(long)]
+    pub dry_run: bool,
 }
 
 /// The configuration beside the files.
@@ -44,17 +48,26 @@ pub fn run(args: &GenerateArgs, output: &Output) -> Result<(), Failure> {
     let interval_seconds = if args.deployments > 0 { 60 } else { default.interval_seconds };
     let (seed, colonies, days, deployments) = (args.seed, args.colonies, args.days, args.deployments);
     let config = FleetConfig { seed, colonies, days, interval_seconds, deployments, ..default };
+    let waiting = Waiting::start("generating the fleet", None, output);
     let fleet = Fleet::generate(&config)
         .map_err(|problem| Failure::new(Exit::Usage, "usage", problem).docs("coral-pipeline generate --help"))?;
     if !args.force {
         refuse_to_replace(&args.out)?;
     }
-    let written =
-        fleet.write_files(&args.out).map_err(|error| Failure::from_error(Exit::Failed, "write_failed", &error))?;
-    let reef = write_reef(&args.out, &written)?;
     let (events, metric_rows) = (fleet.events.len() as u64, fleet.metric_rows());
     let planted = (fleet.truth.event_relations.len() + fleet.truth.metric_relations.len()) as u64;
+    let (written, reef) = match args.dry_run {
+        true => (fleet.files_in(&args.out), args.out.join(REEF)),
+        false => {
+            let written = fleet.write_files(&args.out);
+            let written = written.map_err(|error| Failure::from_error(Exit::Failed, "write_failed", &error))?;
+            let reef = write_reef(&args.out, &written)?;
+            (written, reef)
+        }
+    };
+    drop(waiting);
     let document = json!({
+        "dry_run": args.dry_run,
         "seed": args.seed,
         "colonies": fleet.truth.colonies,
         "events": { "file": written.events, "rows": events },
@@ -62,7 +75,7 @@ pub fn run(args: &GenerateArgs, output: &Output) -> Result<(), Failure> {
         "truth": { "file": written.truth, "relations": planted },
         "reef": reef,
     });
-    output.result(&document, |style| page(&written, &reef, [events, metric_rows, planted], style))
+    output.result(&document, |style| page(&written, (&reef, args.dry_run), [events, metric_rows, planted], style))
 }
 
 /// Existing files may be the user's: they are replaced only with --force.
@@ -91,12 +104,21 @@ fn write_reef(folder: &Path, written: &WrittenFiles) -> Result<PathBuf, Failure>
     Ok(path)
 }
 
-fn page(written: &WrittenFiles, reef: &Path, [events, metric_rows, planted]: [u64; 3], style: Style) -> String {
+fn page(
+    written: &WrittenFiles,
+    (reef, is_dry_run): (&Path, bool),
+    [events, metric_rows, planted]: [u64; 3],
+    style: Style,
+) -> String {
+    let last = match is_dry_run {
+        true => format!("{} would be written too; nothing was written", reef.display()),
+        false => style.bold(&format!("next: coral-pipeline run {}", reef.display())),
+    };
     [
         format!("{}  {}", written.events.display(), counted(events, "event")),
         format!("{}  {}", written.metrics.display(), counted(metric_rows, "metric row")),
         format!("{}  {}", written.truth.display(), counted(planted, "planted relation")),
-        style.bold(&format!("next: coral-pipeline run {}", reef.display())),
+        last,
     ]
     .join("\n")
 }
@@ -106,13 +128,17 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
+    fn args(out: &Path, days: u32, force: bool) -> GenerateArgs {
+        GenerateArgs { out: out.to_owned(), seed: 3, colonies: 2, days, deployments: 0, force, dry_run: false }
+    }
+
     fn generate(out: &Path, days: u32) -> Result<serde_json::Value, Failure> {
         generate_with(out, days, false)
     }
 
     fn generate_with(out: &Path, days: u32, force: bool) -> Result<serde_json::Value, Failure> {
         let (output, captured) = Output::captured(true);
-        run(&GenerateArgs { out: out.to_owned(), seed: 3, colonies: 2, days, deployments: 0, force }, &output)?;
+        run(&args(out, days, force), &output)?;
         Ok(serde_json::from_str(&captured.stdout()).unwrap())
     }
 
@@ -146,6 +172,26 @@ mod tests {
             generate_with(folder.path(), 2, true).unwrap();
             assert_ne!(std::fs::read(&path).unwrap(), b"mine");
         }
+    }
+
+    #[test]
+    fn a_dry_run_counts_what_would_be_written_and_writes_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let out = folder.path().join("fleet");
+        let plan = |json: bool, force: bool| {
+            let (output, captured) = Output::captured(json);
+            run(&GenerateArgs { dry_run: true, ..args(&out, 2, force) }, &output).map(|()| captured.stdout())
+        };
+        let planned: serde_json::Value = serde_json::from_str(&plan(true, false).unwrap()).unwrap();
+        assert!(plan(false, false).unwrap().ends_with("reef.toml would be written too; nothing was written\n"));
+        assert!(!out.exists());
+        let written = generate(&out, 2).unwrap();
+        assert_eq!((&planned["dry_run"], &written["dry_run"]), (&true.into(), &false.into()));
+        for part in ["events", "metrics", "truth", "reef", "colonies"] {
+            assert_eq!(planned[part], written[part], "{part}");
+        }
+        assert_eq!(plan(true, false).unwrap_err().code, "file_exists", "as the command without it");
+        assert!(plan(true, true).is_ok());
     }
 
     #[test]

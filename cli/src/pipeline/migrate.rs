@@ -4,6 +4,7 @@ use super::load::load_runnable;
 use crate::entry::runtime;
 use crate::exit::{Exit, Failure};
 use crate::output::{Output, Style};
+use crate::waiting::Waiting;
 use migrations::{CLICKHOUSE, DUCKDB, Migration, pending};
 use pipelines::config::StorageKind;
 use pipelines::open::store;
@@ -33,6 +34,7 @@ pub fn run(args: &MigrateArgs, output: &Output) -> Result<(), Failure> {
     };
     let failed = |error: sinks::SinkError| Failure::from_error(Exit::Failed, "store_failed", &error);
     runtime()?.block_on(async {
+        let waiting = Waiting::start("bringing the tables up to date", None, output);
         let before = store::stored_version(&config).await.map_err(failed)?;
         let steps = pending(known, before.unwrap_or(0))
             .map_err(|error| Failure::from_error(Exit::Failed, "store_too_new", &error))?;
@@ -41,7 +43,9 @@ pub fn run(args: &MigrateArgs, output: &Output) -> Result<(), Failure> {
         if !args.dry_run && !is_current {
             store::open(&config).await.map_err(failed)?.close().await.map_err(failed)?;
         }
+        drop(waiting);
         let document = json!({
+            "dry_run": args.dry_run,
             "store": shown,
             "version_before": before,
             "steps": steps.iter().map(|step| json!({ "version": step.version, "name": step.name })).collect::<Vec<_>>(),

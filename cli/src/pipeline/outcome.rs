@@ -9,7 +9,7 @@ use pipelines::config::ReefConfig;
 use pipelines::open::params;
 use pipelines::open::store;
 use pipelines::progress::Ended;
-use pipelines::replay::{Outcome, Request, TimeRange};
+use pipelines::replay::{Outcome, Planned, Request, TimeRange};
 use reef::PatternDiff;
 use serde_json::{Value, json};
 use std::path::Path;
@@ -29,6 +29,38 @@ pub struct Page<'a> {
     pub settings: &'a [String],
     /// What came of it.
     pub outcome: &'a Outcome,
+}
+
+/// What a dry run says, for programs.
+pub fn plan(request: &Request, settings: &[String], planned: &Planned) -> Value {
+    json!({
+        "dry_run": true,
+        "task": request.task.as_str(),
+        "from": request.range.from.to_string(),
+        "to": request.range.to.to_string(),
+        "source": request.recording.as_str(),
+        "into": request.into,
+        "settings": settings,
+        "rows": planned.rows,
+        "writes": planned.writes,
+    })
+}
+
+/// The same for people.
+pub fn plan_page(request: &Request, planned: &Planned) -> String {
+    let rows = match planned.rows {
+        Some(rows) => {
+            let late = if rows.late > 0 { format!(", {} of them late", count(rows.late)) } else { String::new() };
+            format!("{} and {}{late}", counted(rows.events, "event"), counted(rows.metrics, "metric bucket"))
+        }
+        None => "the records of the topics, which are not counted before they are read".to_owned(),
+    };
+    let (from, to) = (request.range.from, request.range.to);
+    let target = planned
+        .writes
+        .as_deref()
+        .map_or("nothing would be written".to_owned(), |store| format!("{store} would be written"));
+    format!("{} of {from} to {to}: {rows}; {target}; nothing was changed", request.task.as_str())
 }
 
 impl Page<'_> {

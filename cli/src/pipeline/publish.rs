@@ -1,7 +1,8 @@
 //! `coral-pipeline publish`: a reef's files or stored rows to Kafka topics, so that they can be replayed from there.
 
 use super::load::load_runnable;
-use super::meter::per_second;
+use super::meter::{Meter, per_second};
+use super::progress_line::share_done;
 use super::run_failure::read_failure;
 use super::shortfall::unreadable;
 use crate::entry::runtime;
@@ -16,6 +17,7 @@ use model::position::Positions;
 use model::time::{TimeMs, format_duration_ms};
 use pipelines::config::ReefConfig;
 use pipelines::open::{inputs, store};
+use pipelines::progress::Progress;
 use serde_json::{Value, json};
 use sinks::{Span, StoreReader, pages};
 use sources::kafka::{Encoding, KafkaConfig, PublishConfig, PublishCounts, Publisher};
@@ -30,7 +32,7 @@ const PAGE_ROWS: usize = 10_000;
 /// What helps after any interruption.
 const PUBLISH_AGAIN: &str = "publish again: rows that already exist do no harm";
 /// Between two lines of progress.
-const LINE_EVERY: Duration = Duration::from_secs(10);
+const LINE_EVERY: Duration = Duration::from_secs(2);
 
 /// Arguments of `publish`.
 #[derive(Debug, clap::Args)]
@@ -71,6 +73,9 @@ pub struct PublishArgs {
     /// Publish the reef's stored rows, including late ones
     #[arg(long)]
     pub stored: bool,
+    /// Read and count the rows, and send none; no broker is contacted
+    #[arg(long)]
+    pub dry_run: bool,
 }
 
 /// How values are written.
@@ -95,6 +100,8 @@ struct Tally {
     oldest: Option<TimeMs>,
     inputs: InputReport,
     stopped: bool,
+    /// Rows were counted and not sent.
+    is_dry_run: bool,
 }
 
 /// Publishes, and prints the acknowledged rows.
@@ -107,15 +114,22 @@ pub fn run(args: &PublishArgs, output: &Output) -> Result<(), Failure> {
         let shutdown = watch_shutdown(output, move || {
             to_user.message("stopping: waiting for acknowledgements (press Ctrl-C again to abort)")
         })?;
-        let publisher = Publisher::open(target.clone()).await.map_err(|error| kafka_failure(&error))?;
-        let topics: Vec<Value> = publisher
-            .topics()
+        output.message(&format!("reading rows for {}", target.brokers));
+        let publisher = match args.dry_run {
+            true => None,
+            false => Some(Publisher::open(target.clone()).await.map_err(|error| kafka_failure(&error))?),
+        };
+        let ready = publisher.as_ref().map(Publisher::topics).unwrap_or_default();
+        let topics: Vec<Value> = ready
             .iter()
             .map(|it| json!({ "topic": it.topic, "created": it.is_new, "partitions": it.partitions }))
             .collect();
-        let retention = publisher.topics().iter().filter_map(|it| Some((it.topic.clone(), it.retention_ms?)));
+        let retention = ready.iter().filter_map(|it| Some((it.topic.clone(), it.retention_ms?)));
         let retention: Vec<(String, i64)> = retention.collect();
-        let mut work = Work { args, publisher, tally: Tally::default(), shutdown, output, started, told_at: started };
+        let wants = (target.events_topic.is_some(), target.metrics_topic.is_some());
+        let tally = Tally { is_dry_run: args.dry_run, ..Tally::default() };
+        let meter = Meter::default();
+        let mut work = Work { args, publisher, wants, tally, shutdown, output, started, told_at: started, meter };
         match inputs::files(&config) {
             Some(files) if !args.stored => {
                 let source = files
@@ -130,7 +144,9 @@ pub fn run(args: &PublishArgs, output: &Output) -> Result<(), Failure> {
             _ => work.stored(&store::open_for_reading(&config).await.map_err(|error| store_failure(&error))?).await?,
         }
         let Work { publisher, mut tally, .. } = work;
-        tally.counts = tokio::task::block_in_place(|| publisher.finish()).map_err(|error| kafka_failure(&error))?;
+        if let Some(publisher) = publisher {
+            tally.counts = tokio::task::block_in_place(|| publisher.finish()).map_err(|error| kafka_failure(&error))?;
+        }
         warn_of_retention(&retention, &tally, output);
         conclude(&target, &topics, &tally, started.elapsed(), output)
     })
@@ -172,12 +188,16 @@ fn target(args: &PublishArgs, config: &ReefConfig) -> Result<PublishConfig, Fail
 
 struct Work<'a> {
     args: &'a PublishArgs,
-    publisher: Publisher,
+    /// None in a dry run.
+    publisher: Option<Publisher>,
+    /// Whether events, and metrics, have a topic.
+    wants: (bool, bool),
     tally: Tally,
     shutdown: watch::Receiver<bool>,
     output: &'a Output,
     started: Instant,
     told_at: Instant,
+    meter: Meter,
 }
 
 impl Work<'_> {
@@ -225,24 +245,32 @@ impl Work<'_> {
         self.tally.outside += (before - events.len() - metrics.len()) as u64;
         let times = events.iter().map(|row| row.timestamp).chain(metrics.iter().map(|row| row.timestamp));
         self.tally.oldest = self.tally.oldest.into_iter().chain(times).min();
-        // the producer waits while too much is unacknowledged
-        tokio::task::block_in_place(|| {
-            self.publisher.send_events(&events)?;
-            self.publisher.send_metrics(&metrics)
-        })
-        .map_err(|error| kafka_failure(&error))?;
+        if let Some(publisher) = &mut self.publisher {
+            // the producer waits while too much is unacknowledged
+            tokio::task::block_in_place(|| {
+                publisher.send_events(&events)?;
+                publisher.send_metrics(&metrics)
+            })
+            .map_err(|error| kafka_failure(&error))?;
+        } else {
+            let (events_wanted, metrics_wanted) = self.wants;
+            let counts = &mut self.tally.counts;
+            counts.events += if events_wanted { events.len() as u64 } else { 0 };
+            counts.metrics += if metrics_wanted { metrics.len() as u64 } else { 0 };
+        }
         self.tally.stopped = *self.shutdown.borrow();
         if self.told_at.elapsed() >= LINE_EVERY {
             self.told_at = Instant::now();
             let elapsed_ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
-            let acknowledged = self.publisher.acknowledged();
-            let share = done.filter(|(_, all)| *all > 0).map(|(read, all)| format!("{} % · ", read * 100 / all));
-            self.output.message(&format!(
-                "publishing · {}{} acknowledged ({} rows/s)",
-                share.unwrap_or_default(),
-                counted(acknowledged, "row"),
-                count(per_second(acknowledged, elapsed_ms) as u64)
-            ));
+            let (what, rows) = match &self.publisher {
+                Some(publisher) => ("acknowledged", publisher.acknowledged()),
+                None => ("counted", self.tally.counts.events + self.tally.counts.metrics),
+            };
+            let progress = Progress { events: rows, bytes: done, ..Progress::default() };
+            let reading = self.meter.read(&progress, elapsed_ms);
+            let share = share_done(&progress, &reading).map(|share| format!(" · {share}")).unwrap_or_default();
+            let (rows, speed) = (counted(rows, "row"), count(reading.rows_per_second as u64));
+            self.output.message(&format!("publishing{share} · {rows} {what} ({speed}/s)"));
         }
         Ok(())
     }
@@ -271,6 +299,7 @@ fn conclude(
 ) -> Result<(), Failure> {
     let elapsed_ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
     let document = json!({
+        "dry_run": tally.is_dry_run,
         "brokers": target.brokers,
         "topics": topics,
         "events": tally.counts.events,
@@ -283,7 +312,8 @@ fn conclude(
     });
     if tally.stopped {
         let rows = counted(tally.counts.events + tally.counts.metrics, "row");
-        return Err(Failure::new(Exit::Interrupted, "interrupted", format!("stopped after {rows}, all acknowledged"))
+        let fate = if tally.is_dry_run { "none of them sent" } else { "all acknowledged" };
+        return Err(Failure::new(Exit::Interrupted, "interrupted", format!("stopped after {rows}, {fate}"))
             .hint(PUBLISH_AGAIN)
             .report(document));
     }
@@ -297,17 +327,23 @@ fn page(target: &PublishConfig, tally: &Tally, elapsed_ms: u64, style: Style) ->
     let PublishCounts { events, metrics, bytes: size } = tally.counts;
     let rows = events + metrics;
     let topic = |name: &Option<String>| name.as_deref().unwrap_or("no topic, left out").to_owned();
+    let heading = match tally.is_dry_run {
+        true => format!("Would be published to {}; nothing was sent", target.brokers),
+        false => format!("Published to {}: every message acknowledged", target.brokers),
+    };
     let mut lines = vec![
-        style.bold(&format!("Published to {}: every message acknowledged", target.brokers)),
+        style.bold(&heading),
         format!("  events    {} ({})", count(events), topic(&target.events_topic)),
         format!("  metrics   {} ({})", count(metrics), topic(&target.metrics_topic)),
-        format!(
+    ];
+    if !tally.is_dry_run {
+        lines.push(format!(
             "  size      {} in {}, {} rows/s",
             bytes(size),
             format_duration_ms(i64::try_from(elapsed_ms).unwrap_or(i64::MAX)),
             count(per_second(rows, elapsed_ms) as u64)
-        ),
-    ];
+        ));
+    }
     if tally.outside > 0 {
         lines.push(format!("  outside   {} before --from or after --to", counted(tally.outside, "row")));
     }
@@ -350,6 +386,27 @@ mod tests {
         let line = ["publish", path.to_str().unwrap()].into_iter().chain(words.iter().copied());
         let args = Line::try_parse_from(line).unwrap().args;
         target(&args, &load_runnable(&path).unwrap())
+    }
+
+    #[test]
+    fn a_dry_run_counts_rows_and_contacts_no_broker() {
+        let folder = tempfile::tempdir().unwrap();
+        let event = |n: u32| {
+            format!(
+                "{{\"event_id\":\"e{n}\",\"colony_id\":\"c\",\"timestamp\":\"2026-03-01T00:00:0{n}Z\",\
+                 \"event_type\":\"deploy\",\"service_id\":\"s\"}}\n"
+            )
+        };
+        std::fs::write(folder.path().join("e.ndjson"), (0..3).map(event).collect::<String>()).unwrap();
+        let reef = folder.path().join("reef.yaml");
+        std::fs::write(&reef, "reef_id: r\nsources: [{kind: files, events: [e.ndjson]}]\n").unwrap();
+        let line = ["publish", reef.to_str().unwrap(), "--brokers", "127.0.0.1:1", "--events-topic", "e", "--dry-run"];
+        let line = line.into_iter().chain(["--from", "2026-03-01T00:00:01Z"]);
+        let (output, captured) = Output::captured(true);
+        run(&Line::try_parse_from(line).unwrap().args, &output).unwrap();
+        let document: Value = serde_json::from_str(&captured.stdout()).unwrap();
+        assert_eq!((&document["dry_run"], &document["topics"]), (&true.into(), &json!([])));
+        assert_eq!((&document["events"], &document["outside"]), (&2.into(), &1.into()), "{document}");
     }
 
     #[test]

@@ -46,6 +46,9 @@ pub struct ReplayArgs {
     /// Write this DuckDB file instead of the live store; created if missing
     #[arg(long, value_name = "PATH")]
     pub into: Option<PathBuf>,
+    /// Count the rows of the range, and change nothing
+    #[arg(long)]
+    pub dry_run: bool,
 }
 
 /// Where recorded rows come from.
@@ -59,7 +62,7 @@ pub enum SourceWord {
 
 /// Runs the replay and reports the differences.
 pub fn run(args: &ReplayArgs, output: &Output) -> Result<(), Failure> {
-    carry_out(&args.config, &args.settings, output, |config, now| {
+    carry_out((&args.config, args.dry_run), &args.settings, output, |config, now| {
         let (range, words) = moment::range(&args.from, &args.to, now)?;
         let what_if = match args.settings.is_empty() {
             true => None,
@@ -87,9 +90,10 @@ fn usual_recording(config: &ReefConfig) -> Recording {
     }
 }
 
-/// Carries out what `ask` makes of the configuration and of now; shows progress, then the result.
+/// Carries out what `ask` makes of the configuration and of now; shows progress, then the result. A dry run says only what
+/// it would read and write.
 pub(super) fn carry_out(
-    path: &Path,
+    (path, is_dry_run): (&Path, bool),
     settings: &[String],
     output: &Output,
     ask: impl FnOnce(&ReefConfig, TimeMs) -> Result<Request, Failure>,
@@ -101,6 +105,12 @@ pub(super) fn carry_out(
         })?;
         let config = load(path)?;
         let request = ask(&config, SystemClock.now())?;
+        if is_dry_run {
+            let planned = pipelines::replay::planned(&config, &request).await;
+            let planned = planned.map_err(|error| failure(&error, path, &request))?;
+            return output
+                .result(&outcome::plan(&request, settings, &planned), |_| outcome::plan_page(&request, &planned));
+        }
         let (options, Controls { progress, .. }) = RunOptions::new(SystemClock::shared(), Network::plain());
         let display = tokio::spawn(display::show(progress, output.clone()));
         let result = pipelines::replay::replay(&config, &request, RunOptions { shutdown, ..options }).await;

@@ -7,6 +7,7 @@ use crate::entry::runtime;
 use crate::exit::{Exit, Failure, tells_refusal};
 use crate::output::Output;
 use crate::text::{bytes, counted};
+use crate::waiting::Waiting;
 use mesh::MeshError;
 use model::clock::SystemClock;
 use model::error::one_line;
@@ -36,6 +37,7 @@ pub struct ValidateArgs {
 
 /// Checks the configuration, then its inputs and store.
 pub fn run(args: &ValidateArgs, output: &Output) -> Result<(), Failure> {
+    let waiting = Waiting::start("checking", None, output);
     let (config, unset) = if args.no_network { load_offline(&args.config)? } else { (load(&args.config)?, Vec::new()) };
     let mut checks = vec![Check::new("configuration", Outcome::Ok, summary(&config))];
     checks.extend(unset.into_iter().map(|text| Check::new("variable", Outcome::Warning, text)));
@@ -57,6 +59,7 @@ pub fn run(args: &ValidateArgs, output: &Output) -> Result<(), Failure> {
     } else {
         check_colony::check_all(&config, &runtime()?)?
     });
+    drop(waiting);
     conclude(&args.config.display().to_string(), checks, output)
 }
 

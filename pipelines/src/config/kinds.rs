@@ -343,7 +343,7 @@ fn vendor_model(text: &str) -> Result<Setting, String> {
         Some((vendor, model)) if !vendor.trim().is_empty() && !model.trim().is_empty() => {
             Ok(Setting::Text(text.to_owned()))
         }
-        _ => Err(format!("{text:?} is not vendor:model; write for example openai:gpt-4o")),
+        _ => Err(format!("{text:?} is not vendor:model; write for example anthropic:NAME or ollama:NAME")),
     }
 }
 

@@ -9,11 +9,13 @@
 //! | `colonies` | whose the colonies are, and up to when their metrics are known |
 //! | `loaded` | the metrics around deployments, read at once |
 //! | `watch` | the metrics around a deployment, judged |
+//! | `related` | the events that followed a deployment |
 //! | `rows` | an impact as rows, and back |
 
 pub mod colonies;
 pub mod line;
 pub mod loaded;
+pub mod related;
 pub mod rows;
 pub mod watch;
 

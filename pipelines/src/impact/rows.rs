@@ -52,8 +52,39 @@ impl Stored {
     }
 }
 
-/// Writes the verdict into a row of the timeline; without one, what it had is deleted.
-pub(crate) fn set_verdict(row: &mut [Value], impact: Option<&Impact>) {
+/// Most metrics that the row of a deployment names.
+const ISSUES_MAX: usize = 20;
+
+/// The events that followed a deployment, as its row names them.
+pub(crate) fn related_events(row: &[Value]) -> &[String] {
+    texts(row, "related_events")
+}
+
+/// The events that report a deployment.
+pub(crate) fn reported_by(row: &[Value]) -> &[String] {
+    texts(row, "reported_by")
+}
+
+fn texts<'a>(row: &'a [Value], column: &str) -> &'a [String] {
+    match row.get(place(TIMELINE, column)) {
+        Some(Value::Texts(texts)) => texts,
+        _ => &[],
+    }
+}
+
+/// The metrics that a deployment made worse, the worst first: `latency_ms +60.0%`.
+fn issues(impact: &Impact) -> Vec<String> {
+    let worse = impact.changes.iter().filter(|one| ["critical", "warning"].contains(&one.significance));
+    let issue = |one: &MetricImpact| match one.percent_change {
+        Some(percent) => format!("{} {percent:+.1}%", one.metric_name),
+        None => one.metric_name.clone(),
+    };
+    worse.take(ISSUES_MAX).map(issue).collect()
+}
+
+/// Writes into a row of the timeline what was judged, and which events followed; without that, what it had is deleted.
+pub(crate) fn set_verdict(row: &mut [Value], judged: Option<(&Impact, Vec<String>)>) {
+    let (impact, related) = judged.unzip();
     let mut set = |column: &str, value: Value| {
         if let Some(place) = row.get_mut(place(TIMELINE, column)) {
             *place = value;
@@ -64,11 +95,13 @@ pub(crate) fn set_verdict(row: &mut [Value], impact: Option<&Impact>) {
     set("verdict_reason", impact.map_or(Value::Null, |impact| text(&impact.verdict_reason)));
     set("look_minutes", impact.and_then(|impact| impact.look_minutes).map_or(Value::Null, Value::Whole));
     set("impact_score", impact.and_then(|impact| impact.impact_score).map_or(Value::Null, |it| Value::Real(Real(it))));
+    set("issues_detected", Value::Texts(impact.map(issues).unwrap_or_default()));
+    set("related_events", Value::Texts(related.unwrap_or_default()));
 }
 
-/// Copies the verdict of one row of the timeline into another.
+/// Copies what was judged from one row of the timeline into another.
 pub(crate) fn copy_verdict(from: &[Value], to: &mut [Value]) {
-    for column in ["verdict", "verdict_reason", "look_minutes", "impact_score"] {
+    for column in ["verdict", "verdict_reason", "look_minutes", "impact_score", "issues_detected", "related_events"] {
         let place = place(TIMELINE, column);
         if let (Some(value), Some(target)) = (from.get(place), to.get_mut(place)) {
             target.clone_from(value);

@@ -108,6 +108,22 @@ pub async fn open_to_copy(kind: &StorageKind) -> Result<Box<dyn StoreAdmin>, Sin
     }
 }
 
+/// Opens a store only to read whole tables of it, whichever reef it belongs to; otherwise as [`open_for_reading`].
+pub async fn open_to_count(kind: &StorageKind) -> Result<Arc<dyn StoreReader>, SinkError> {
+    match kind {
+        StorageKind::DuckDb { path } => Ok(Arc::new(duckdb::DuckDbReader::open(duckdb::DuckDbConfig::at(path)).await?)),
+        StorageKind::ClickHouse { .. } => Ok(Arc::new(clickhouse::ClickHouseReader::open(server_config(kind)?).await?)),
+    }
+}
+
+/// Whether a store has tables of ours, whichever reef it belongs to. Changes nothing.
+pub async fn has_tables(kind: &StorageKind) -> Result<bool, SinkError> {
+    match kind {
+        StorageKind::DuckDb { path } => Ok(duckdb::stored_version(path, None).await?.is_some()),
+        StorageKind::ClickHouse { .. } => Ok(clickhouse::server_facts(server_config(kind)?).await?.schema_version > 0),
+    }
+}
+
 /// Opens the store only to read from it. It must exist and have the tables of this version. It is closed when the last
 /// clone is dropped.
 pub async fn open_for_reading(config: &ReefConfig) -> Result<Arc<dyn StoreReader>, SinkError> {
@@ -134,7 +150,8 @@ pub fn describe(config: &ReefConfig) -> String {
     describe_kind(&config.storage.kind)
 }
 
-fn describe_kind(kind: &StorageKind) -> String {
+/// The same of a store alone. A store that is open has this name.
+pub fn describe_kind(kind: &StorageKind) -> String {
     match kind {
         StorageKind::DuckDb { path } => format!("DuckDB {}", path.display()),
         StorageKind::ClickHouse { host, port, database, user, .. } => clickhouse::ClickHouseConfig {

@@ -4,6 +4,7 @@
 //! | file | owns |
 //! |---|---|
 //! | `request` | the request: task, range, recording, target |
+//! | `planned` | what it would read and write, without doing it |
 //! | `error` | why a replay cannot be done |
 //! | `stored` | the rows of a store as a source, page by page in the order of time |
 //! | `kafka` | what of the topics a replay reads, the same in each pass |
@@ -28,6 +29,7 @@ use ledger::Entry;
 use model::pattern::Correlation;
 use model::time::TimeMs;
 use passes::{Passes, Run};
+pub use planned::{Planned, PlannedRows, planned};
 pub use request::{Recording, Request, RequestedTime, Task, TimeRange};
 use sinks::findings::FindingsStore;
 use sinks::{SinkError, Span, StoreReader, StoreWriter, Watermarks};
@@ -39,6 +41,7 @@ mod in_range;
 mod kafka;
 pub mod ledger;
 mod passes;
+mod planned;
 mod request;
 mod stored;
 mod targets;

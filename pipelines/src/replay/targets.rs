@@ -28,16 +28,16 @@ pub fn check(config: &ReefConfig, request: &Request) -> Result<(), ReplayError> 
     }
 }
 
+/// Checks that a file that is to be written is none of another reef or program. Changes nothing.
+pub async fn check_owner(config: &ReefConfig, path: &Path) -> Result<(), ReplayError> {
+    let Err(cause) = stored_version(path, Some(&config.reef_id)).await else { return Ok(()) };
+    let is_other = cause.cause.as_ref().is_some_and(|cause| cause.is::<NotOurs>());
+    Err(if is_other { ReplayError::IntoOther { path: path.to_owned(), cause } } else { ReplayError::Store(cause) })
+}
+
 /// Opens another store to write to; it is created when missing.
 pub async fn open(config: &ReefConfig, path: &Path) -> Result<Box<dyn StoreWriter>, ReplayError> {
-    if let Err(cause) = stored_version(path, Some(&config.reef_id)).await {
-        let is_other = cause.cause.as_ref().is_some_and(|cause| cause.is::<NotOurs>());
-        return Err(if is_other {
-            ReplayError::IntoOther { path: path.to_owned(), cause }
-        } else {
-            ReplayError::Store(cause)
-        });
-    }
+    check_owner(config, path).await?;
     let target = store::open(&config_of(config, path)).await?;
     let of_run = [GATE_NAME, CLOCK_NAME, DEFERRED_NAME, EVALUATED_NAME];
     let of_replays = |name: &str| {

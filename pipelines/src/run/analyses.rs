@@ -7,9 +7,9 @@ use crate::journal::{Journal, Place, Since, follow};
 use model::derived::DerivedChange;
 use model::error::one_line;
 use model::time::TimeMs;
-use sinks::analyses::{ANALYSES, INTERRUPTED, Record, listed};
+use sinks::analyses::{ANALYSES, IDS_MAX, INTERRUPTED, Record, among};
 use sinks::{SinkError, StoreReader};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -79,12 +79,15 @@ impl Recorded {
     /// Notes what was appended, without what the table has.
     async fn note(&mut self, since: Since, stored: &dyn StoreReader) -> Result<(), SinkError> {
         let Since { records, is_everything } = since;
-        let oldest = records.iter().filter_map(Record::asked).min().filter(|_| is_everything);
-        let rows = match oldest {
-            Some(oldest) => listed(stored, oldest).await?,
-            None => Vec::new(),
-        };
-        let outcomes: BTreeMap<String, String> = rows.into_iter().map(|row| (row.analysis_id, row.outcome)).collect();
+        let mut outcomes: BTreeMap<String, String> = BTreeMap::new();
+        if is_everything {
+            let ids: BTreeSet<&String> = records.iter().map(|record| &record.analysis_id).collect();
+            let ids: Vec<String> = ids.into_iter().cloned().collect();
+            for ids in ids.chunks(IDS_MAX) {
+                let rows = among(stored, ids).await?.into_iter();
+                outcomes.extend(rows.map(|row| (row.analysis_id, row.outcome)));
+            }
+        }
         for record in records {
             let outcome = outcomes.get(&record.analysis_id);
             // one that was given up may have ended after all

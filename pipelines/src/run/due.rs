@@ -2,6 +2,7 @@
 
 use crate::impact::Line;
 use crate::impact::line::AFTER_MS;
+use crate::impact::rows;
 use crate::impact::windows::{BEFORE_MS, Moment, SEASON_DAYS};
 use model::derived::Value;
 use model::time::{DAY_MS, TimeMs};
@@ -110,11 +111,13 @@ pub(super) struct Known {
     pub(super) row: Vec<Value>,
 }
 
-/// All deployments, by time and by key.
+/// All deployments, by time, by key, and by the events that followed them.
 #[derive(Debug, Default)]
 pub(super) struct TimelineIndex {
     by_start: BTreeMap<Id, Known>,
     starts: BTreeMap<(String, String), TimeMs>,
+    /// By colony and event, those whose rows name it.
+    by_event: BTreeMap<String, BTreeMap<String, BTreeSet<Id>>>,
     /// The longest one.
     longest_ms: i64,
 }
@@ -144,9 +147,42 @@ impl TimelineIndex {
         self.longest_ms = self.longest_ms.max(moment.end - moment.start);
         let key = (id.colony_id.clone(), id.deployment_id.clone());
         if let Some(before) = self.starts.insert(key, id.start).filter(|before| *before != id.start) {
-            self.by_start.remove(&Id { start: before, ..id.clone() });
+            self.take_out(&Id { start: before, ..id.clone() });
+        }
+        self.take_out(&id);
+        for event_id in rows::related_events(&known.row) {
+            let of_colony = self.by_event.entry(id.colony_id.clone()).or_default();
+            of_colony.entry(event_id.clone()).or_default().insert(id.clone());
         }
         self.by_start.insert(id, known);
+    }
+
+    fn take_out(&mut self, id: &Id) -> Option<Known> {
+        let known = self.by_start.remove(id)?;
+        self.forget_events(id, &known);
+        Some(known)
+    }
+
+    fn forget_events(&mut self, id: &Id, known: &Known) {
+        let Some(of_colony) = self.by_event.get_mut(&id.colony_id) else { return };
+        for event_id in rows::related_events(&known.row) {
+            let Some(ids) = of_colony.get_mut(event_id) else { continue };
+            ids.remove(id);
+            if ids.is_empty() {
+                of_colony.remove(event_id);
+            }
+        }
+    }
+
+    /// Those whose rows name this event of their colony.
+    pub(super) fn naming(&self, colony_id: &str, event_id: &str) -> impl Iterator<Item = &Known> {
+        let ids = self.by_event.get(colony_id).and_then(|of_colony| of_colony.get(event_id));
+        ids.into_iter().flatten().filter_map(|id| self.by_start.get(id))
+    }
+
+    /// Those that something at this time may have followed.
+    pub(super) fn followed_at(&self, at: TimeMs) -> impl Iterator<Item = &Known> {
+        self.between(at - AFTER_MS - self.longest_ms, at)
     }
 
     /// Takes out the one whose row begins with this key.
@@ -154,7 +190,7 @@ impl TimelineIndex {
         let [Value::Text(colony_id), Value::Text(deployment_id), ..] = key else { return None };
         let (colony_id, deployment_id) = (colony_id.clone(), deployment_id.clone());
         let start = self.starts.remove(&(colony_id.clone(), deployment_id.clone()))?;
-        self.by_start.remove(&Id { start, colony_id, deployment_id })
+        self.take_out(&Id { start, colony_id, deployment_id })
     }
 
     /// Those that what happens in a span may matter to.
@@ -176,11 +212,11 @@ impl TimelineIndex {
     pub(super) fn forget_before(&mut self, limit: TimeMs) -> Vec<Line> {
         let kept =
             self.by_start.split_off(&Id { start: limit, colony_id: String::new(), deployment_id: String::new() });
-        let gone: Vec<Line> =
-            std::mem::replace(&mut self.by_start, kept).into_values().map(|known| known.line).collect();
-        for line in &gone {
-            self.starts.remove(&(line.colony_id.clone(), line.deployment_id.clone()));
+        let gone = std::mem::replace(&mut self.by_start, kept);
+        for (id, known) in &gone {
+            self.starts.remove(&(id.colony_id.clone(), id.deployment_id.clone()));
+            self.forget_events(id, known);
         }
-        gone
+        gone.into_values().map(|known| known.line).collect()
     }
 }

@@ -1,11 +1,12 @@
 //! Impacts: keeps the stored impact of deployments current while a run writes rows.
 //!
 //! An impact follows from the rows of the store alone. Whatever may change one makes its deployment due: new and late
-//! metric rows within its windows, a change of a deployment that it depends on, a look that is over, another colony of the
-//! application. Those that are due are judged between two commits, and the next commit has the result. Which ones are due is
-//! committed with the rows that made them so, as a span of time, so that a run that was killed continues. A deployment
-//! whose windows are over and whose rows do not change is not judged again, and keeps its impact when its metrics are
-//! deleted. Rows after the stored look of a deployment make it due only when the next look is over.
+//! metric rows within its windows, incidents of its colony in the hour after it, a change of a deployment that it depends
+//! on, a look that is over, another colony of the application. Those that are due are judged between two commits, and the
+//! next commit has the result. Which ones are due is committed with the rows that made them so, as a span of time, so that
+//! a run that was killed continues. A deployment whose windows are over and whose rows do not change is not judged again,
+//! and keeps its impact when its metrics are deleted. Rows after the stored look of a deployment make it due only when the
+//! next look is over.
 //!
 //! Deployments that are due together are judged together (`judging`): their metrics are read at once. Nothing is read for
 //! them while rows are noted.
@@ -14,6 +15,7 @@
 
 use super::due::{Due, Known, TimelineIndex};
 use crate::evaluated::Evaluated;
+use crate::impact::related;
 use crate::impact::rows::{self, Stored};
 use crate::impact::windows::LOOKS_MIN;
 use crate::impact::{Colonies, Colony, Line};
@@ -223,11 +225,29 @@ impl Impacts {
         self.note_late(rows);
     }
 
+    /// Events are being written: what followed a deployment may be more, or less where a copy that was an incident is none
+    /// any longer, is withdrawn or was moved.
+    fn note_events(&mut self, rows: &Rows) {
+        let mut seen: Vec<Line> = Vec::new();
+        for event in &rows.events {
+            let named = self.timeline.naming(&event.colony_id, &event.event_id);
+            let at = related::is_incident(event).then_some(event.timestamp);
+            let near = at.into_iter().flat_map(|at| self.timeline.followed_at(at));
+            let followed = near.filter(|known| {
+                known.line.colony_id == event.colony_id && related::window(&known.line).contains(&event.timestamp)
+            });
+            let is_new = |known: &&Known| !self.due.has(&known.line);
+            seen.extend(named.chain(followed).filter(is_new).map(|known| known.line.clone()));
+        }
+        seen.iter().for_each(|line| self.due.add(line));
+    }
+
     /// The same of late rows, which end no look.
     pub(crate) fn note_late(&mut self, rows: &Rows) {
         if self.timeline.is_empty() {
             return;
         }
+        self.note_events(rows);
         let Some((first, last)) = minutes::reach(&rows.metrics) else { return };
         // what is due already need not be looked at; while history is read, that is all
         let reached = self.timeline.reached_by(first..last + MINUTE_MS);

@@ -2,21 +2,24 @@
 
 use super::answer::Analysis;
 use super::counted::Counted;
-use super::findings::{Found, find};
+use super::findings::{Found, Named, find, find_with_names};
 use super::journal::{self, Journal, Record, new_id, sha256};
 use super::limits::{Limits, Most, Reserved};
 use super::providers::{Attempt, Chain, Prices};
 use super::question::AnalyzeQuestion;
+use super::tail::Tail;
 use super::template::{headline, worded};
 use super::wording::{Privacy, Worded, Wording, word};
 use crate::answers::part::{Listed, Part};
-use crate::answers::{AnswerError, Refusal, Scope};
+use crate::answers::{AnswerError, Scope};
 use model::clock::SharedClock;
+use model::error::one_line;
 use model::instruments::Registry;
 use model::time::TimeMs;
 use serde::{Deserialize, Serialize};
 use sinks::StoreReader;
 use sinks::analyses::{self, STARTED};
+use std::io;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -36,7 +39,8 @@ pub struct Analyst {
     clock: Option<SharedClock>,
     model: Option<Model>,
     limits: Option<Limits>,
-    journal: Option<Arc<Journal>>,
+    /// Of the journal, where questions are recorded.
+    tail: Option<Arc<Tail>>,
     /// Empty where nothing is counted.
     counted: OnceLock<Counted>,
     /// Why there is no model, where one is configured.
@@ -101,23 +105,26 @@ impl Analyst {
     /// One that words answers by the template, for any number of questions, and records none.
     pub fn without_model() -> Analyst {
         let counted = OnceLock::new();
-        Analyst { clock: None, model: None, limits: None, journal: None, counted, without: None }
+        Analyst { clock: None, model: None, limits: None, tail: None, counted, without: None }
     }
 
     /// One that words answers by the template, for any number of questions, and records them in a file.
     pub fn recording(journal: &Path, clock: SharedClock) -> Analyst {
-        let journal = Some(Arc::new(Journal::of(journal)));
-        Analyst { clock: Some(clock), journal, ..Analyst::without_model() }
+        let tail = Some(Arc::new(Tail::of(Journal::of(journal))));
+        Analyst { clock: Some(clock), tail, ..Analyst::without_model() }
     }
 
     /// One with a model, if there is one; questions are limited, and recorded in a file. What the file has of this hour and
     /// day counts.
     pub fn new(model: Option<Model>, most: Most, journal: &Path, clock: SharedClock) -> Analyst {
-        let (limits, journal) = (Limits::of(most), Journal::of(journal));
-        // as they were written: of one that was interrupted the estimate counts. A file that cannot be read is in the log
-        limits.resume(&journal::written(&journal).unwrap_or_default(), clock.now());
-        let (limits, journal) = (Some(limits), Some(Arc::new(journal)));
-        Analyst { clock: Some(clock), model, limits, journal, ..Analyst::without_model() }
+        let (limits, journal, now) = (Limits::of(most), Journal::of(journal), clock.now());
+        // as they were written: of one that was interrupted the estimate counts
+        match journal.asked_since(Limits::counted_from(now)) {
+            Ok(records) => limits.resume(&records, now),
+            Err(error) => tracing::warn!(error = one_line(&error), "what was asked before is not counted"),
+        }
+        let (limits, tail) = (Some(limits), Some(Arc::new(Tail::of(journal))));
+        Analyst { clock: Some(clock), model, limits, tail, ..Analyst::without_model() }
     }
 
     /// The same, with the reason why it has no model.
@@ -141,22 +148,17 @@ impl Analyst {
         self.clock.as_ref().map_or(TimeMs(0), |clock| clock.now())
     }
 
-    /// A part of what the journal has; one analysis with its texts. [`listed`](Analyst::listed) has more.
-    ///
-    /// # Errors
-    /// When the journal cannot be read, or there is no analysis of this id.
-    pub fn recorded(&self, analysis_id: Option<&str>, part: &Part) -> Result<Listed<Record>, AnswerError> {
-        let records = match &self.journal {
-            Some(journal) => journal::of_file(journal, self.now())?,
-            None => Vec::new(),
-        };
-        Ok(match analysis_id {
-            None => journal::part_of(records, part)?,
-            Some(id) => journal::alone(journal::one_of(records, id)?),
-        })
+    /// The tail of the journal, with what was appended to it; none where nothing is recorded.
+    async fn followed(&self) -> io::Result<Option<&Arc<Tail>>> {
+        let Some(tail) = &self.tail else { return Ok(None) };
+        let following = Arc::clone(tail);
+        // the first time it may be a file of several megabytes
+        let read = tokio::task::spawn_blocking(move || following.follow()).await;
+        read.unwrap_or_else(|error| Err(io::Error::other(error)))?;
+        Ok(Some(tail))
     }
 
-    /// A part of all that is recorded, in the journal and in the store; one analysis with its texts.
+    /// A part of all that is recorded, in the journal and in the store, the newest first; one analysis with its texts.
     ///
     /// # Errors
     /// Those of the store, when the journal cannot be read, or there is no analysis of this id.
@@ -166,21 +168,30 @@ impl Analyst {
         analysis_id: Option<&str>,
         part: &Part,
     ) -> Result<Listed<Record>, AnswerError> {
-        let of_file = match &self.journal {
-            Some(journal) => {
-                let (journal, now) = (Arc::clone(journal), self.now());
-                // a file of several megabytes
-                let read = tokio::task::spawn_blocking(move || journal::of_file(&journal, now)).await;
-                read.map_err(|_| Refusal::invalid("the journal of analyses cannot be read", "see the reef's log"))??
-            }
-            None => Vec::new(),
-        };
-        let stored = analyses::listed(reader, TimeMs(0)).await.map_err(AnswerError::Store)?;
-        let records = journal::together(stored, of_file);
+        let (tail, now) = (self.followed().await.map_err(|error| journal::unreadable(&error))?, self.now());
         Ok(match analysis_id {
-            None => journal::part_of(records, part)?,
-            Some(id) => journal::alone(journal::with_texts(journal::one_of(records, id)?, reader).await?),
+            None => journal::part_of(tail, reader, part, now).await?,
+            Some(id) => journal::alone(journal::one(tail, reader, id, now).await?),
         })
+    }
+
+    /// Changes whenever a question is asked or ends, by whatever process; empty where none is recorded.
+    pub async fn mark(&self) -> String {
+        match self.followed().await {
+            Ok(Some(tail)) => tail.mark(self.now()),
+            Ok(None) => String::new(),
+            // a page that asks for the list says so
+            Err(_) => "unknown".to_owned(),
+        }
+    }
+
+    /// What the journal has, the newest first, with texts.
+    #[cfg(test)]
+    pub(crate) fn recorded(&self) -> Vec<Record> {
+        let Some(tail) = &self.tail else { return Vec::new() };
+        let all = tail.journal.asked_since(TimeMs(0)).unwrap_or_default().into_iter();
+        let states = all.filter_map(|one| tail.journal.last_state(&one.analysis_id).ok().flatten());
+        states.map(|record| record.at(self.now())).collect()
     }
 
     /// The answer.
@@ -203,8 +214,8 @@ impl Analyst {
             AnalysisError::Limited { message, retry_after }
         })?;
         let mut entry = Entry::begin(self, asked, began);
-        let found = match find(&asked.question, reader, scope).await {
-            Ok(found) => found,
+        let (found, names) = match self.found(&asked.question, reader, scope).await {
+            Ok(both) => both,
             Err(error) => {
                 entry.failed(&error);
                 return Err(AnalysisError::Answer(error));
@@ -214,16 +225,30 @@ impl Analyst {
             send(pieces, Piece::Status(done.to_owned())).await;
         }
         entry.record.evidence_ids = found.evidence().map(|one| one.id.clone()).collect();
-        let analysis = self.worded(asked, found, (began, until), &mut entry, pieces).await;
+        let analysis = self.worded(asked, (found, &names), (began, until), &mut entry, pieces).await;
         entry.answered(&analysis);
         Ok(analysis)
+    }
+
+    /// What is found, with the names that matter to a model. Without one they are not looked for: that costs a read of
+    /// all rows.
+    async fn found(
+        &self,
+        question: &AnalyzeQuestion,
+        reader: &dyn StoreReader,
+        scope: &Scope,
+    ) -> Result<(Found, Vec<Named>), AnswerError> {
+        match self.model {
+            Some(_) => find_with_names(question, reader, scope).await,
+            None => Ok((find(question, reader, scope).await?, Vec::new())),
+        }
     }
 
     /// The answer in words: those of a model where there is one and it passes the check.
     async fn worded(
         &self,
         asked: &Asked,
-        found: Found,
+        (found, names): (Found, &[Named]),
         (began, until): (TimeMs, Instant),
         entry: &mut Entry<'_>,
         pieces: Option<&Pieces>,
@@ -240,7 +265,8 @@ impl Analyst {
         analysis.metadata.analysis_id.clone_from(&entry.record.analysis_id);
         if let Some(model) = &self.model {
             let wait = until.saturating_duration_since(Instant::now()).saturating_sub(MARGIN);
-            let wording = word(&model.chain, model.privacy, &analysis.found, &asked.question.question, wait);
+            let found = (&analysis.found, names);
+            let wording = word(&model.chain, model.privacy, found, &asked.question.question, wait);
             let worded = self.ask(model, wording, entry, pieces).await;
             self.take(worded, model, &mut analysis, began);
         }
@@ -337,7 +363,7 @@ impl<'a> Entry<'a> {
         let wait = (asked.wait + END_MARGIN).min(WAIT_MAX);
         let ends_by = began + i64::try_from(wait.as_millis()).unwrap_or(0);
         let record = Record {
-            analysis_id: if analyst.journal.is_some() { new_id() } else { String::new() },
+            analysis_id: if analyst.tail.is_some() { new_id() } else { String::new() },
             asked_at: began.to_string(),
             ends_by: ends_by.to_string(),
             caller: asked.caller.clone(),
@@ -355,7 +381,7 @@ impl<'a> Entry<'a> {
 
     /// Whether the record is written; true where none is kept.
     fn append(&self) -> bool {
-        self.analyst.journal.as_ref().is_none_or(|journal| journal.append(&self.record))
+        self.analyst.tail.as_ref().is_none_or(|tail| tail.journal.append(&self.record))
     }
 
     /// Records what is about to be sent, and what that may cost; false where that is not possible. `tries` is empty where

@@ -1,99 +1,119 @@
 //! The record of analyses as it is shown: the journal and the table `analyses` together, the newest first.
 //!
-//! The journal has what every process has just appended, the table what the run has copied and what the journal no longer
-//! holds. Of an analysis that both have, the later state counts.
+//! The journal has what every process has just appended, the table what the run has copied and what the journal no
+//! longer holds. Of an analysis that both have, the later state counts. A part of the list reads as many rows as it
+//! shows, and of the journal what was appended since the last one.
 
 pub use pipelines::journal::{Journal, Record};
 
-use crate::answers::part::{self, Listed, Part};
+use super::tail::Tail;
+use crate::answers::part::{self, Listed, Part, Place};
 use crate::answers::{AnswerError, Refusal};
 use model::error::one_line;
 use model::time::TimeMs;
 use ring::rand::{SecureRandom, SystemRandom};
 use sha2::{Digest, Sha256};
 use sinks::StoreReader;
-use sinks::analyses::{self, INTERRUPTED};
+use sinks::analyses::{self, Key};
 use std::collections::BTreeMap;
 use std::io;
+use std::sync::Arc;
 
-/// The record of a file, as it is known at `now`.
+/// Counting ends here: what a part of the list costs does not depend on how long the list is.
+pub const TOTAL_MAX: usize = 1_000;
+
+/// A part of the list, without texts.
 ///
 /// # Errors
-/// When the file cannot be read.
-pub(super) fn of_file(journal: &Journal, now: TimeMs) -> Result<Vec<Record>, AnswerError> {
-    Ok(written(journal)?.into_iter().map(|record| record.at(now)).collect())
-}
-
-/// The record of a file, as it was written, the newest first.
-///
-/// # Errors
-/// When the file cannot be read.
-pub(super) fn written(journal: &Journal) -> Result<Vec<Record>, AnswerError> {
-    let failed = |error: io::Error| {
-        tracing::warn!(error = one_line(&error), "the journal of analyses cannot be read");
-        Refusal::invalid("the journal of analyses cannot be read", "see the reef's log")
+/// Those of the store, and a limit or a cursor that is none.
+pub(super) async fn part_of(
+    tail: Option<&Arc<Tail>>,
+    reader: &dyn StoreReader,
+    part: &Part,
+    now: TimeMs,
+) -> Result<Listed<Record>, AnswerError> {
+    let asked = part::asked("analyses by time", &());
+    let (reach, place) = (part.reach()?, part.place::<Key>(&asked)?);
+    let before = place.as_ref().map(|place| &place.after);
+    // one more says whether there are more
+    let wanted = reach.saturating_add(1);
+    // the tail first: what a run copies meanwhile is then in both, and not in neither
+    let (own, own_count) = match tail {
+        Some(tail) => {
+            let in_both = tail.forget_stored(reader, now).await?;
+            (tail.newest(before, wanted, now), tail.count().saturating_sub(in_both))
+        }
+        None => (Vec::new(), 0),
     };
-    Ok(journal.records().map_err(failed)?)
+    let stored = analyses::newest(reader, before, wanted).await?;
+    let stored_count = analyses::count(reader, TOTAL_MAX as u64).await?;
+    let mut records = together(stored, own);
+    let is_cut = records.len() > reach;
+    records.truncate(reach);
+    let came = place.map_or(0, |place| place.before);
+    let total = usize::try_from(stored_count).unwrap_or(TOTAL_MAX).saturating_add(own_count).min(TOTAL_MAX);
+    let remaining = if is_cut { total.saturating_sub(came).max(wanted) } else { records.len() };
+    let cursor =
+        |last: &Record, before: usize| Place { to: None, before, after: last.key().unwrap_or_default() }.cursor(&asked);
+    Ok(Listed::of(part, records, (came, remaining), cursor))
 }
 
-/// The same with the rows of the table.
-pub(super) fn together(stored: Vec<Record>, of_file: Vec<Record>) -> Vec<Record> {
-    let key = |record: &Record| (record.asked_at.clone(), record.analysis_id.clone());
-    let mut all: BTreeMap<(String, String), Record> = stored.into_iter().map(|one| (key(&one), one)).collect();
-    for record in of_file {
-        // the row of one that was given up is older than its end, and that of one that ended is not
-        let is_later = all.get(&key(&record)).is_none_or(|row| row.outcome == INTERRUPTED || is_ended(&record));
-        if is_later {
-            all.insert(key(&record), record);
+/// Rows of the table and what the tail has, each analysis once, the newest first.
+fn together(stored: Vec<Record>, own: Vec<Record>) -> Vec<Record> {
+    let keyed = |record: Record| Some((record.key()?, record));
+    let mut all: BTreeMap<Key, Record> = stored.into_iter().filter_map(keyed).collect();
+    for (key, record) in own.into_iter().filter_map(keyed) {
+        if all.get(&key).is_none_or(|row| record.is_later_than(row)) {
+            all.insert(key, record);
         }
     }
     all.into_values().rev().collect()
 }
 
-fn is_ended(record: &Record) -> bool {
-    record.is_finished() && record.outcome != INTERRUPTED
-}
-
-/// A part of the list, without texts.
+/// The one with this id, with its texts.
 ///
 /// # Errors
-/// When the limit or the cursor is not one.
-pub(super) fn part_of(records: Vec<Record>, part: &Part) -> Result<Listed<Record>, Refusal> {
-    let short = records.into_iter().map(|record| Record { answer: String::new(), sent: String::new(), ..record });
-    // the newest first; a list that grows has its parts where they were
-    let place = |record: &Record| (record.asked().map_or(0, |asked| -asked.0), record.analysis_id.clone());
-    let mut short: Vec<Record> = short.collect();
-    short.sort_by_cached_key(place);
-    part.after(short, &part::asked("analyses", &()), place)
+/// Those of the store, a journal that cannot be read, and when there is none.
+pub(super) async fn one(
+    tail: Option<&Arc<Tail>>,
+    reader: &dyn StoreReader,
+    analysis_id: &str,
+    now: TimeMs,
+) -> Result<Record, AnswerError> {
+    let own = tail.and_then(|tail| tail.with_id(analysis_id)).map(|record| record.at(now));
+    let row = analyses::stored(reader, analysis_id).await?;
+    match (own, row) {
+        (Some(own), Some(row)) if !own.is_later_than(&row) => Ok(row),
+        (None, Some(row)) => Ok(row),
+        (Some(own), _) => with_texts(own, tail).await,
+        (None, None) => {
+            let hint = "list them: leave analysis_id empty";
+            Err(Refusal::not_found(format!("there is no analysis {analysis_id:?}"), hint).at("analysis_id").into())
+        }
+    }
 }
 
-/// The one with this id, or one that begins so.
-///
-/// # Errors
-/// When there is none.
-pub(super) fn one_of(records: Vec<Record>, id: &str) -> Result<Record, Refusal> {
-    let found = records.into_iter().find(|record| record.analysis_id.starts_with(id));
-    found.ok_or_else(|| {
-        let hint = "list them: leave analysis_id empty";
-        Refusal::not_found(format!("there is no analysis {id:?}"), hint).at("analysis_id")
+/// With the texts that the journal has of it.
+async fn with_texts(record: Record, tail: Option<&Arc<Tail>>) -> Result<Record, AnswerError> {
+    let Some(tail) = tail.map(Arc::clone) else { return Ok(record) };
+    let id = record.analysis_id.clone();
+    let state = tokio::task::spawn_blocking(move || tail.journal.last_state(&id)).await;
+    let state = state.unwrap_or_else(|error| Err(io::Error::other(error))).map_err(|error| unreadable(&error))?;
+    Ok(match state {
+        Some(state) => Record { answer: state.answer, sent: state.sent, ..record },
+        None => record,
     })
+}
+
+/// That the journal cannot be read; the log has the reason.
+pub(super) fn unreadable(error: &io::Error) -> AnswerError {
+    tracing::warn!(error = one_line(error), "the journal of analyses cannot be read");
+    Refusal::invalid("the journal of analyses cannot be read", "see the reef's log").into()
 }
 
 /// One analysis as a list.
 pub(super) fn alone(record: Record) -> Listed<Record> {
     Listed { total: 1, items: vec![record], truncated: false, next_cursor: None }
-}
-
-/// With the texts that the table has of it, where the journal has none.
-pub(super) async fn with_texts(record: Record, reader: &dyn StoreReader) -> Result<Record, AnswerError> {
-    if !record.answer.is_empty() || !record.sent.is_empty() {
-        return Ok(record);
-    }
-    let stored = analyses::stored(reader, &record.analysis_id).await.map_err(AnswerError::Store)?;
-    Ok(match stored {
-        Some(row) => Record { answer: row.answer, sent: row.sent, ..record },
-        None => record,
-    })
 }
 
 /// A key for a new analysis.
@@ -117,59 +137,139 @@ fn hex(bytes: &[u8]) -> String {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use model::derived::DerivedChange;
+    use model::rows::Rows;
+    use model::time::{DAY_MS, SECOND_MS};
+    use sinks::analyses::INTERRUPTED;
+    use sinks::compliance::commit_of;
+    use sinks::memory::MemoryStore;
+    use sinks::{Commit, StoreWriter};
 
-    fn record(second: u32, outcome: &str, answer: &str) -> Record {
+    /// 2024-11-13 12:00.
+    const NOON: TimeMs = TimeMs(1_731_499_200_000);
+
+    fn record(number: u32, outcome: &str) -> Record {
         Record {
-            analysis_id: format!("a-{second}"),
-            asked_at: format!("2024-11-13T12:00:{second:02}.000Z"),
+            analysis_id: format!("a-{number:04}"),
+            asked_at: (NOON - DAY_MS + i64::from(number) * SECOND_MS).to_string(),
             outcome: outcome.to_owned(),
-            answer: answer.to_owned(),
+            answer: "text".to_owned(),
             ..Record::default()
         }
     }
 
     #[test]
     fn of_one_that_both_have_the_later_state_counts() {
-        let table = vec![
-            record(1, "answered", ""),
-            record(2, INTERRUPTED, ""),
-            record(3, "answered", ""),
-            record(4, INTERRUPTED, ""),
-        ];
-        let file = vec![
-            record(5, "started", ""),
-            record(4, INTERRUPTED, "text"),
-            record(3, INTERRUPTED, "text"),
-            record(2, "failed", "text"),
-        ];
-        let all: Vec<(String, String, String)> =
-            together(table, file).into_iter().map(|one| (one.analysis_id, one.outcome, one.answer)).collect();
+        let table = vec![record(4, INTERRUPTED), record(3, "answered"), record(2, INTERRUPTED), record(1, "answered")];
+        let own = vec![record(5, "started"), record(4, INTERRUPTED), record(3, INTERRUPTED), record(2, "failed")];
+        let all: Vec<(String, String)> =
+            together(table, own).into_iter().map(|one| (one.analysis_id, one.outcome)).collect();
         let expected = [
-            ("a-5", "started", ""),
-            ("a-4", INTERRUPTED, "text"),
-            ("a-3", "answered", ""),
-            ("a-2", "failed", "text"),
-            ("a-1", "answered", ""),
+            ("a-0005", "started"),
+            ("a-0004", INTERRUPTED),
+            ("a-0003", "answered"),
+            ("a-0002", "failed"),
+            ("a-0001", "answered"),
         ];
-        let expected = expected.map(|(id, outcome, answer)| (id.to_owned(), outcome.to_owned(), answer.to_owned()));
-        assert_eq!(all, expected);
+        assert_eq!(all, expected.map(|(id, outcome)| (id.to_owned(), outcome.to_owned())));
     }
 
-    #[test]
-    fn a_part_has_no_texts_and_stays_where_it_was() {
-        let records = |from: u32| (from..4).rev().map(|n| record(n, "answered", "text")).collect::<Vec<_>>();
-        let part = |cursor: Option<String>| Part { limit: Some(2), cursor, skip: 0 };
-        let first = part_of(records(1), &part(None)).unwrap();
-        let ids = |list: &Listed<Record>| list.items.iter().map(|one| one.analysis_id.clone()).collect::<Vec<_>>();
-        assert_eq!(
-            (ids(&first), first.total, first.items[0].answer.as_str()),
-            (vec!["a-3".into(), "a-2".into()], 3, "")
-        );
-        let mut grown = records(1);
-        grown.insert(0, record(9, "answered", ""));
-        let rest = part_of(grown, &part(first.next_cursor)).unwrap();
-        assert_eq!((ids(&rest), rest.truncated), (vec!["a-1".to_owned()], false));
-        assert_eq!(one_of(records(1), "a-2").unwrap().answer, "text");
-        assert!(one_of(records(1), "a-9").is_err());
+    /// A store that has the first ones of these, a journal that has the others, and some of both.
+    struct Recorded {
+        folder: tempfile::TempDir,
+        store: MemoryStore,
+        tail: Arc<Tail>,
+    }
+
+    impl Recorded {
+        fn new() -> Recorded {
+            let folder = tempfile::tempdir().unwrap();
+            let tail = Arc::new(Tail::of(Journal::of(&folder.path().join("a.ndjson"))));
+            Recorded { folder, store: MemoryStore::new(), tail }
+        }
+
+        async fn store(&mut self, numbers: std::ops::Range<u32>) {
+            let upserts = numbers.map(|number| record(number, "answered").values().unwrap()).collect();
+            let change = DerivedChange { table: analyses::ANALYSES.to_owned(), upserts, removed: Vec::new() };
+            self.store.commit(&Commit { derived: vec![change], ..commit_of(1, Rows::default()) }).await.unwrap();
+        }
+
+        /// As another process does it.
+        fn append(&self, record: &Record) {
+            assert!(Journal::of(&self.folder.path().join("a.ndjson")).append(record));
+        }
+
+        async fn part(&self, limit: usize, cursor: Option<String>) -> Listed<Record> {
+            self.tail.follow().unwrap();
+            let part = Part { limit: Some(limit), cursor, skip: 0 };
+            part_of(Some(&self.tail), self.store.reader().as_ref(), &part, NOON).await.unwrap()
+        }
+    }
+
+    fn numbers(list: &Listed<Record>) -> Vec<u32> {
+        list.items.iter().map(|one| one.analysis_id[2..].parse().unwrap()).collect()
+    }
+
+    #[tokio::test]
+    async fn a_part_has_each_analysis_once_and_stays_where_it_was() {
+        let mut recorded = Recorded::new();
+        recorded.store(1..6).await;
+        // 4 and 5 were copied, 6 and 7 not yet
+        (4..8).for_each(|number| recorded.append(&record(number, "answered")));
+        let first = recorded.part(3, None).await;
+        assert_eq!((numbers(&first), first.total, first.truncated), (vec![7, 6, 5], 7, true));
+        assert!(first.items.iter().all(|one| one.answer.is_empty()), "a list has no texts");
+        recorded.append(&record(9, "answered"));
+        recorded.store(6..8).await;
+        let rest = recorded.part(3, first.next_cursor).await;
+        assert_eq!((numbers(&rest), rest.total, rest.truncated), (vec![4, 3, 2], 8, true));
+        let last = recorded.part(3, rest.next_cursor).await;
+        assert_eq!((numbers(&last), last.truncated, last.next_cursor), (vec![1], false, None));
+        assert_eq!(recorded.tail.count(), 1, "the others are in the table");
+        let wrong = Part { cursor: Some("00".to_owned()), ..Part::default() };
+        let refused = part_of(Some(&recorded.tail), recorded.store.reader().as_ref(), &wrong, NOON).await;
+        assert!(matches!(refused, Err(AnswerError::Refused(_))));
+    }
+
+    #[tokio::test]
+    async fn a_long_record_is_shown_in_parts_and_counted_up_to_a_limit() {
+        let mut recorded = Recorded::new();
+        let most = TOTAL_MAX as u32;
+        recorded.store(1..most + 1).await;
+        let (mut seen, mut cursor) = (Vec::new(), None);
+        recorded.append(&record(most + 1, "answered"));
+        loop {
+            let part = recorded.part(200, cursor).await;
+            seen.extend(numbers(&part));
+            assert!(part.total >= seen.len() && part.total >= TOTAL_MAX, "{}", part.total);
+            cursor = part.next_cursor;
+            if cursor.is_none() {
+                break;
+            }
+        }
+        assert_eq!(seen, (1..most + 2).rev().collect::<Vec<_>>());
+    }
+
+    #[tokio::test]
+    async fn one_is_found_wherever_it_is_with_its_texts() {
+        let mut recorded = Recorded::new();
+        recorded.store(1..3).await;
+        recorded.append(&Record { answer: "of the journal".to_owned(), ..record(2, "answered") });
+        recorded.append(&record(3, "started"));
+        recorded.append(&Record { answer: "of the journal".to_owned(), ..record(4, "answered") });
+        recorded.part(1, None).await;
+        let reader = recorded.store.reader();
+        let found = async |id: &str| one(Some(&recorded.tail), reader.as_ref(), id, NOON).await;
+        for (id, answer, outcome) in [
+            ("a-0001", "text", "answered"),
+            ("a-0002", "text", "answered"),
+            // it should have ended
+            ("a-0003", "text", INTERRUPTED),
+            ("a-0004", "of the journal", "answered"),
+        ] {
+            let one = found(id).await.unwrap();
+            assert_eq!((one.answer.as_str(), one.outcome.as_str()), (answer, outcome), "{id}");
+        }
+        assert!(matches!(found("a-00").await, Err(AnswerError::Refused(_))), "a part of an id is none");
     }
 }

@@ -76,6 +76,11 @@ impl Limits {
         Limits { most, state: Mutex::default() }
     }
 
+    /// From when on what was asked counts: an hour, and the day (UTC).
+    pub fn counted_from(now: TimeMs) -> TimeMs {
+        now.floor_to(DAY_MS).min(now - HOUR_MS)
+    }
+
     /// Counts what was asked before this process began, the newest first, each as it was written.
     pub fn resume(&self, records: &[Record], now: TimeMs) {
         let today = now.floor_to(DAY_MS);

@@ -20,6 +20,7 @@
 //! | `limits` | how much may be asked |
 //! | `counted` | instruments: analyses, tokens, cost |
 //! | `journal` | who asked what, what it cost, what was sent and answered |
+//! | `tail` | what of the journal the table may lack |
 //! | `analyst` | who answers the callers of a reef |
 //!
 //! The same question on the same data gives the same evidence: the plan and the findings depend on the store alone.
@@ -39,6 +40,7 @@ mod plan;
 mod prompt;
 pub mod providers;
 mod question;
+mod tail;
 mod template;
 mod times;
 mod wording;

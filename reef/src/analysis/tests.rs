@@ -216,6 +216,24 @@ async fn open_predictions_are_findings_with_how_the_pattern_did_before() {
 }
 
 #[tokio::test]
+async fn findings_are_chosen_among_all_predictions_and_patterns_and_the_others_are_counted() {
+    let store = crate::answers::tests::predictions::foreseen_often(150).await;
+    let of = async |words: &str| find(&question(words), store.reader().as_ref(), &Scope::default()).await.unwrap();
+    let found = of("what is predicted for production?").await;
+    let is_prediction = |finding: &&super::evidence::Finding| finding.key.starts_with("prediction ");
+    let told: Vec<_> = found.findings.iter().filter(is_prediction).collect();
+    assert_eq!((told.len(), told[0].key.as_str()), (4, "prediction p-c-z-0"));
+    let before = "before: 0 of 1 prediction of the pattern in 30 days came true";
+    assert_eq!(told[0].lines[1].0, before, "its score is not among the best");
+    assert!(found.omitted >= 147, "{}", found.omitted);
+    assert!(worded(&found).contains("more findings were left out"), "{}", worded(&found));
+    let found = of("which patterns of mailer are there?").await;
+    let patterns = found.findings.iter().filter(|finding| finding.key.starts_with("pattern "));
+    let titles: Vec<&str> = patterns.map(|finding| finding.title.as_str()).collect();
+    assert!(titles.len() == 1 && titles[0].contains("restart of mailer"), "{titles:?}");
+}
+
+#[tokio::test]
 async fn the_gate_answers_whether_a_version_may_be_promoted() {
     for words in ["is api v2.2.0 safe to promote to production?", "may api v2.2.0 roll out to prod from staging?"] {
         let analysis = analyzed(question(words)).await;
@@ -240,7 +258,7 @@ async fn an_empty_store_says_so() {
 }
 
 #[tokio::test]
-async fn a_budget_keeps_the_most_telling_findings_and_says_what_is_left_out() {
+async fn evidence_fits_its_budget_and_the_most_telling_comes_first() {
     let analysis = analyzed(question("what happened?")).await;
     let tokens: usize = analysis.found.findings.iter().map(super::evidence::Finding::tokens).sum();
     assert!(tokens <= findings::TOKENS_MAX);

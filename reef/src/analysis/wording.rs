@@ -2,7 +2,7 @@
 
 use super::check::{Checked, Dropped, Sentence, checked};
 use super::evidence::{Evidence, Fact};
-use super::findings::Found;
+use super::findings::{Found, Named};
 use super::journal::new_id;
 use super::mask::Mask;
 use super::prompt;
@@ -28,6 +28,8 @@ pub(super) struct Wording<'a> {
     mask: Option<Mask>,
     ask: Ask,
     found: &'a Found,
+    /// That the store knows.
+    names: &'a [Named],
     wait: Duration,
 }
 
@@ -50,7 +52,7 @@ pub(super) struct Worded {
 pub(super) fn word<'a>(
     chain: &Chain,
     privacy: Privacy,
-    found: &'a Found,
+    (found, names): (&'a Found, &'a [Named]),
     question: &str,
     wait: Duration,
 ) -> Wording<'a> {
@@ -61,17 +63,17 @@ pub(super) fn word<'a>(
     let mark = new_id();
     let mut mask = (privacy == Privacy::Mask).then(|| {
         let is_kept = |kind: &str| ["environment", "metric", "event type"].contains(&kind);
-        let kept = found.names.iter().filter(|(_, kind)| is_kept(kind)).map(|(name, _)| name.clone());
-        let all = names(found);
+        let kept = names.iter().filter(|(_, kind)| is_kept(kind)).map(|(name, _)| name.clone());
+        let all = sayable(found, names);
         let avoided = all.iter().map(String::as_str).chain(question.split_whitespace());
-        Mask::of(masked_names(found)).keeping(kept).avoiding(avoided)
+        Mask::of(masked_names(found, names)).keeping(kept).avoiding(avoided)
     });
     let user = prompt::data(found, question, &mark, |text| match &mut mask {
         Some(mask) => mask.masked(text),
         None => text.to_owned(),
     });
     let ask = Ask { system: prompt::rules(), user, tokens_max: prompt::REPLY_TOKENS_MAX, schema: prompt::schema() };
-    Wording { chain, mask, ask, found, wait }
+    Wording { chain, mask, ask, found, names, wait }
 }
 
 impl Wording<'_> {
@@ -120,7 +122,7 @@ impl Wording<'_> {
             sentences.iter_mut().for_each(|sentence| sentence.text = mask.restored(&sentence.text));
         }
         let evidence: Vec<&Evidence> = self.found.evidence().collect();
-        let known = names(self.found);
+        let known = sayable(self.found, self.names);
         let result = checked(&sentences, &evidence, &known);
         let first = evidence.first().map_or("", |one| one.id.as_str());
         let is_enough = result.is_enough(first);
@@ -159,11 +161,11 @@ impl Worded {
 }
 
 /// All names that a sentence may have.
-fn names(found: &Found) -> Vec<String> {
+fn sayable(found: &Found, known: &[Named]) -> Vec<String> {
     // an id of digits may be a count as well: as a count it has to follow from the evidence
     let is_name = |name: &&String| !name.chars().all(|c| c.is_ascii_digit());
-    let mut names: Vec<String> = found.names.iter().map(|(name, _)| name).filter(is_name).cloned().collect();
-    names.extend(evidence_names(found).filter(|name| !found.names.iter().any(|(known, _)| known == *name)).cloned());
+    let mut names: Vec<String> = known.iter().map(|(name, _)| name).filter(is_name).cloned().collect();
+    names.extend(evidence_names(found).filter(|name| !known.iter().any(|(known, _)| known == *name)).cloned());
     names
 }
 
@@ -188,11 +190,10 @@ const OWN_WORDS: [&str; 15] = [
 
 /// What is masked: colonies, applications, services, ids, and every name of the evidence that is of no kind that stays.
 /// Environments, metrics, types of events and versions stay: an answer without them says nothing.
-fn masked_names(found: &Found) -> Vec<(String, &'static str)> {
+fn masked_names(found: &Found, all: &[Named]) -> Vec<Named> {
     let is_masked = |kind: &str| ["colony", "application", "service", "id"].contains(&kind);
-    let mut names: Vec<(String, &'static str)> =
-        found.names.iter().filter(|(_, kind)| is_masked(kind)).cloned().collect();
-    let known: BTreeSet<&str> = found.names.iter().map(|(name, _)| name.as_str()).collect();
+    let mut names: Vec<Named> = all.iter().filter(|(_, kind)| is_masked(kind)).cloned().collect();
+    let known: BTreeSet<&str> = all.iter().map(|(name, _)| name.as_str()).collect();
     let mut seen = BTreeSet::new();
     for name in evidence_names(found) {
         let stays = known.contains(name.as_str()) || is_version(name) || OWN_WORDS.contains(&name.as_str());

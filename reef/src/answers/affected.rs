@@ -367,12 +367,26 @@ impl Affected {
                     Relation::Pattern if one.lag_seconds == 0 => "pattern".to_owned(),
                     Relation::Pattern => format!("pattern, {after} later"),
                 };
-                vec![format!("{sign} {}", one.colony_id), one.service_id.clone(), relation, one.reason.clone()]
+                let standing = format!("{sign} {}", title.to_lowercase());
+                vec![standing, one.colony_id.clone(), one.service_id.clone(), relation, one.reason.clone()]
             };
             text.push_str(&page::table(&list.iter().map(row).collect::<Vec<_>>()));
         }
         if self.affected.is_empty() && self.not_affected.is_empty() && self.not_known.is_empty() {
             text.push_str("\nNo neighbour is known: no call and no confirmed pattern begins there.\n");
+        }
+        let patterns: BTreeSet<&String> = [&self.affected, &self.not_affected, &self.not_known]
+            .into_iter()
+            .flatten()
+            .filter_map(|one| one.correlation_id.as_ref())
+            .collect();
+        if !patterns.is_empty() {
+            text.push_str("\nThe rows behind its patterns:\n");
+        }
+        patterns.iter().for_each(|id| text.push_str(&format!("  coral reef correlation {id}\n")));
+        if self.kind == "deployment" {
+            let command = format!("coral reef deployment {}/{}", self.colony_id, self.id);
+            text.push_str(&format!("\nThe deployment itself: {}\n", printable(&command)));
         }
         if self.omitted > 0 {
             text.push_str(&format!("\nand {} more neighbours, which were not judged\n", self.omitted));

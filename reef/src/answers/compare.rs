@@ -387,6 +387,10 @@ impl Comparison {
             text.push_str(&format!("  {:width$} {}{sign}\n", "Difference:", one.shown_change()));
         }
         text.push_str(&format!("\nRecommendation:\n  {}\n", printable(&self.recommendation)));
+        if self.differences.iter().any(|one| one.significance != "info") {
+            let command = format!("coral reef deployments --environment {}", self.environment_a);
+            text.push_str(&format!("\nWhat was deployed there: {}\n", printable(&command)));
+        }
         if let Some(hours) = self.differences.iter().map(|one| one.hours).max() {
             text.push_str(&format!(
                 "\np95: the mean of the p95 of all buckets, weighted by samples, over the {hours} hours to {} in which both\n\

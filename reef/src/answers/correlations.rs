@@ -79,8 +79,30 @@ pub async fn correlations(
     reader: &dyn StoreReader,
     scope: &Scope,
 ) -> Result<Correlations, AnswerError> {
+    some(question, question.part.reach()?, reader, scope).await
+}
+
+/// The same with all patterns: what is chosen among them must not depend on the parts of a list.
+///
+/// # Errors
+/// The same.
+pub(crate) async fn all_correlations(
+    question: &CorrelationsQuestion,
+    reader: &dyn StoreReader,
+    scope: &Scope,
+) -> Result<Correlations, AnswerError> {
+    some(question, usize::MAX, reader, scope).await
+}
+
+/// At most so many patterns.
+async fn some(
+    question: &CorrelationsQuestion,
+    most: usize,
+    reader: &dyn StoreReader,
+    scope: &Scope,
+) -> Result<Correlations, AnswerError> {
     let asked = part::asked("correlations", &CorrelationsQuestion { part: Part::default(), ..question.clone() });
-    let (limit, place) = (question.part.reach()?, question.part.place::<String>(&asked)?);
+    let place = question.part.place::<String>(&asked)?;
     let fleet = Fleet::read(reader, scope).await?;
     let filter = question.filter.resolved(&fleet)?;
     let state = question.state.as_deref().unwrap_or(PatternState::Confirmed.as_str()).to_lowercase();
@@ -116,7 +138,7 @@ pub async fn correlations(
     let known = place.and_then(|place| lines.iter().position(|line| line.correlation_id == place.after));
     lines.drain(..known.map_or(before, |known| known + 1).min(lines.len()));
     let counts = (before, lines.len());
-    lines.truncate(limit);
+    lines.truncate(most);
     let cursor = |line: &PatternLine, before: usize| {
         Place { to: None, before, after: line.correlation_id.clone() }.cursor(&asked)
     };

@@ -98,10 +98,10 @@ pub async fn deployment(
         .cloned()
         .collect();
     let overlapping = overlapping(&line, &lines);
-    let completeness = Completeness::of(&fleet, |id, _| id == line.colony_id);
     let metrics = impact_on(&line, &lines, (&fleet, scope), reader).await?;
     let also_worse_in = also_worse_in(&line, &metrics, &similar, &scope.metrics, reader).await?;
-    let followed = followed(&line, &fleet, reader).await?;
+    let followed = followed(&line, &lines, &fleet, reader).await?;
+    let completeness = Completeness::of(&fleet, |id, _| id == line.colony_id || followed.expected_in.contains(id));
     let known = Known {
         line: &line,
         impact: &metrics,
@@ -290,8 +290,9 @@ impl Deployment {
             text.push_str(&page::table(&lines.iter().take(6).map(row).collect::<Vec<_>>()));
         }
         text.push_str(&format!(
-            "\nRecommendation:\n  {}\n\n{}\n",
+            "\nRecommendation:\n  {}\n\nIts neighbours: {}\n\n{}\n",
             printable(&self.recommendation),
+            printable(&format!("coral reef affected {}/{}", line.colony_id, line.deployment_id)),
             self.completeness.line()
         ));
         text

@@ -449,6 +449,10 @@ impl Gate {
             let row = |one: &NotJudged| vec![one.metric_name.clone(), one.reason.clone()];
             text.push_str(&page::table(&self.not_judged.iter().map(row).collect::<Vec<_>>()));
         }
+        if let Some(id) = &self.deployment_id {
+            let command = format!("coral reef deployment {id}");
+            text.push_str(&format!("\nIts deployment in {}: {}\n", self.from_environment, printable(&command)));
+        }
         text.push_str(&format!("\n{}\n", self.completeness.line()));
         text
     }

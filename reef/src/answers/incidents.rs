@@ -4,12 +4,13 @@ use super::derived_events;
 use super::fleet::Fleet;
 use super::timeline::DeploymentLine;
 use crate::impact::line::AFTER_MS;
-use model::event::{Event, Severity};
+use crate::impact::related;
+use model::event::Event;
 use model::pattern::{Evidence, PatternState, SignalKind};
 use model::time::TimeMs;
 use serde::Serialize;
 use sinks::{SinkError, Span, StoreReader};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Events read at once.
 const PAGE_ROWS: usize = 5_000;
@@ -17,8 +18,6 @@ const PAGE_ROWS: usize = 5_000;
 const EVENTS_MAX: usize = 50_000;
 /// Most events of confirmed patterns that are looked up, the best patterns first.
 const LINKS_MAX: usize = 50;
-/// Event types that are incidents whatever their severity.
-const INCIDENT_TYPES: [&str; 6] = ["error_spike", "latency_spike", "crash", "alert", "oom", "oom_kill"];
 
 /// Something that happened after a deployment and may belong to it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -53,16 +52,19 @@ pub(super) struct Followed {
     pub known_to: TimeMs,
     /// Whether that is the whole hour.
     pub is_whole: bool,
+    /// The colonies in which confirmed patterns expect what follows: without their rows it is not seen.
+    pub expected_in: BTreeSet<String>,
 }
 
 /// Targets of confirmed patterns, and incidents of the colony within an hour.
 pub(super) async fn followed(
     line: &DeploymentLine,
+    lines: &[DeploymentLine],
     fleet: &Fleet,
     reader: &dyn StoreReader,
 ) -> Result<Followed, SinkError> {
     let until = line.end.unwrap_or(line.start) + AFTER_MS;
-    let links = linked(line, reader).await?;
+    let (links, expected_in) = linked(line, lines, reader).await?;
     let (mut incidents, read_to) = near(line, until, reader).await?;
     incidents.retain(|found| !links.contains_key(&(found.colony_id.clone(), found.event_id.clone())));
     incidents.extend(looked_up(line, &links, reader).await?);
@@ -73,7 +75,7 @@ pub(super) async fn followed(
     });
     let complete_to = fleet.colonies.get(&line.colony_id).and_then(|colony| colony.complete_to());
     let known_to = complete_to.unwrap_or(line.start).max(line.start).min(read_to).min(until);
-    Ok(Followed { incidents, known_to, is_whole: known_to == until && line.end.is_some() })
+    Ok(Followed { incidents, known_to, is_whole: known_to == until && line.end.is_some(), expected_in })
 }
 
 /// What metrics of the colony show up to `until`, where its service does not say it itself.
@@ -115,10 +117,7 @@ async fn near(
 }
 
 fn is_incident(event: &Event, line: &DeploymentLine) -> bool {
-    event.colony_id == line.colony_id
-        && !event.withdrawn
-        && (event.severity >= Severity::Warning || INCIDENT_TYPES.contains(&event.event_type.as_str()))
-        && !line.reported_by.contains(&event.event_id)
+    event.colony_id == line.colony_id && related::is_incident(event) && !line.reported_by.contains(&event.event_id)
 }
 
 /// An event that a confirmed pattern joins with a deployment.
@@ -131,8 +130,16 @@ struct Link {
 /// By colony and event.
 type Links = BTreeMap<(String, String), Link>;
 
-/// The links of the best patterns; of several patterns to an event the one with the best score.
-async fn linked(line: &DeploymentLine, reader: &dyn StoreReader) -> Result<Links, SinkError> {
+/// The links of the best patterns, of several patterns to an event the one with the best score; and the colonies in which
+/// any pattern of the deployments of this service expects something.
+async fn linked(
+    line: &DeploymentLine,
+    lines: &[DeploymentLine],
+    reader: &dyn StoreReader,
+) -> Result<(Links, BTreeSet<String>), SinkError> {
+    let is_of_service =
+        |other: &&DeploymentLine| (&other.colony_id, &other.service_id) == (&line.colony_id, &line.service_id);
+    let reported: BTreeSet<&String> = lines.iter().filter(is_of_service).flat_map(|one| &one.reported_by).collect();
     let mut rows = reader.correlations().await?;
     rows.retain(|row| {
         let (source, target) = (&row.key.source, &row.key.target);
@@ -142,10 +149,13 @@ async fn linked(line: &DeploymentLine, reader: &dyn StoreReader) -> Result<Links
             && source.colony_id == line.colony_id
     });
     rows.sort_by(|a, b| b.correlation_score.0.total_cmp(&a.correlation_score.0));
-    let mut links = Links::new();
+    let (mut links, mut expected_in) = (Links::new(), BTreeSet::new());
     for row in rows {
         let id = row.key.correlation_id();
         for evidence in reader.evidence(&id).await?.into_iter().filter(Evidence::is_match) {
+            if reported.contains(&evidence.source_ref) {
+                expected_in.insert(row.key.target.colony_id.clone());
+            }
             let key = (row.key.target.colony_id.clone(), evidence.target_ref);
             let is_own = line.reported_by.contains(&evidence.source_ref) && !line.reported_by.contains(&key.1);
             if is_own && links.len() < LINKS_MAX {
@@ -154,7 +164,7 @@ async fn linked(line: &DeploymentLine, reader: &dyn StoreReader) -> Result<Links
             }
         }
     }
-    Ok(links)
+    Ok((links, expected_in))
 }
 
 /// The events of the links. Lags may be days: each is read at its own time, not all events up to the last one.

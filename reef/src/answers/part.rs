@@ -40,7 +40,7 @@ pub struct Listed<T> {
 
 /// Where a part begins in a list that moves: after an item, whatever has been stored since.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Place<K> {
+pub(crate) struct Place<K> {
     /// End of the range of the first part, where the list is one of a range.
     pub to: Option<TimeMs>,
     /// How many items came before.
@@ -83,7 +83,7 @@ fn no_cursor(cursor: &str) -> Refusal {
 impl<T> Listed<T> {
     /// A part of `items` with `before` others before and `remaining` from its begin; `cursor` makes one after an item.
     /// `items` reach as far as [`Part::reach`].
-    pub(super) fn of(
+    pub(crate) fn of(
         part: &Part,
         mut items: Vec<T>,
         (before, remaining): (usize, usize),
@@ -100,7 +100,7 @@ impl<T> Listed<T> {
 
 impl Part {
     /// How many items from the begin of the part have to be found.
-    pub(super) fn reach(&self) -> Result<usize, Refusal> {
+    pub(crate) fn reach(&self) -> Result<usize, Refusal> {
         Ok(self.limit()?.saturating_add(self.skip))
     }
 
@@ -114,7 +114,7 @@ impl Part {
     }
 
     /// Where the part begins; `None` for the begin of the list. `asked` is the question.
-    pub(super) fn place<K: DeserializeOwned>(&self, asked: &str) -> Result<Option<Place<K>>, Refusal> {
+    pub(crate) fn place<K: DeserializeOwned>(&self, asked: &str) -> Result<Option<Place<K>>, Refusal> {
         let Some(cursor) = &self.cursor else { return Ok(None) };
         let read = |bytes: Vec<u8>| serde_json::from_slice(&bytes).ok();
         let read: Option<(String, Option<TimeMs>, usize, serde_json::Value)> = bytes(cursor).and_then(read);

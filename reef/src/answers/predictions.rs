@@ -94,8 +94,31 @@ pub async fn predictions(
     reader: &dyn StoreReader,
     scope: &Scope,
 ) -> Result<Predictions, AnswerError> {
+    let most = (question.part.reach()?, PATTERNS_MAX);
+    some(question, most, reader, scope).await
+}
+
+/// The same with all predictions and all patterns: what is chosen among them must not depend on the parts of a list.
+///
+/// # Errors
+/// The same.
+pub(crate) async fn all_predictions(
+    question: &PredictionsQuestion,
+    reader: &dyn StoreReader,
+    scope: &Scope,
+) -> Result<Predictions, AnswerError> {
+    some(question, (usize::MAX, usize::MAX), reader, scope).await
+}
+
+/// At most so many predictions and patterns.
+async fn some(
+    question: &PredictionsQuestion,
+    (most, patterns_max): (usize, usize),
+    reader: &dyn StoreReader,
+    scope: &Scope,
+) -> Result<Predictions, AnswerError> {
     let asked = part::asked("predictions", &PredictionsQuestion { part: Part::default(), ..question.clone() });
-    let (limit, place) = (question.part.reach()?, question.part.place::<Key>(&asked)?);
+    let place = question.part.place::<Key>(&asked)?;
     let fleet = Fleet::read(reader, scope).await?;
     let filter = question.filter.resolved(&fleet)?;
     let (outcome, wanted) = outcome(question.outcome.as_deref())?;
@@ -134,13 +157,13 @@ pub async fn predictions(
     }
     let mut scored = scores(&lines, &days, &described, (newest, last_day));
     let pattern_count = scored.len();
-    scored.truncate(PATTERNS_MAX);
+    scored.truncate(patterns_max);
     let open = lines.iter().filter(|line| line.outcome == PredictionOutcome::Open).count();
     lines.retain(|line| wanted.is_none_or(|wanted| line.outcome == wanted));
     lines.retain(|line| place.as_ref().is_none_or(|place| key(line) > place.after));
     lines.sort_by_cached_key(key);
     let counts = (place.map_or(0, |place| place.before), lines.len());
-    lines.truncate(limit);
+    lines.truncate(most);
     let told = lines.into_iter().map(Told::of).collect();
     let cursor = |told: &Told, before: usize| Place { to: None, before, after: key(&told.line) }.cursor(&asked);
     let completeness =
@@ -294,6 +317,9 @@ impl Predictions {
         }
         if self.pattern_count > self.patterns.len() {
             text.push_str(&format!("\n{} more patterns: --pattern ID\n", self.pattern_count - self.patterns.len()));
+        }
+        if !self.patterns.is_empty() {
+            text.push_str("\nThe rows behind a pattern: coral reef correlation <id>\n");
         }
         text.push_str(&format!("\n{}\n", self.completeness.line()));
         text

@@ -1,7 +1,7 @@
 //! Count: requests by route and outcome, and how long they took.
 
 use super::ROUTES;
-use crate::{dashboard, rpc};
+use crate::{dashboard, flight, rpc};
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
@@ -29,7 +29,9 @@ pub(super) async fn count(State(requests): State<Requests>, request: Request, ne
     let path = request.uri().path();
     // whatever else is asked for is one label
     let named = ROUTES.into_iter().find(|route| *route == path);
-    let route = named.or_else(|| dashboard::counted(path)).or_else(|| rpc::method(path)).unwrap_or("other");
+    let route =
+        named.or_else(|| dashboard::counted(path)).or_else(|| rpc::method(path)).or_else(|| flight::method(path));
+    let route = route.unwrap_or("other");
     let began = Instant::now();
     let response = next.run(request).await;
     requests.took.with(&[route]).observe(began.elapsed());

@@ -1,4 +1,5 @@
-//! The services of a reef over HTTP, on one listener: health, readiness, what the process counts, RPC, MCP, dashboard.
+//! The services of a reef over HTTP, on one listener: health, readiness, what the process counts, RPC, Flight SQL, MCP,
+//! dashboard.
 //!
 //! | file | owns |
 //! |---|---|
@@ -17,10 +18,11 @@ mod ready;
 mod tests;
 pub mod tokens;
 
-use crate::access::Role;
+use crate::access::{Role, TokenCheck};
 use crate::analysis::Analyst;
 use crate::answers::Scope;
 use crate::dashboard;
+use crate::flight;
 use crate::mcp;
 use crate::mcp::asking::Here;
 use crate::rpc::{self, Served};
@@ -166,8 +168,10 @@ impl Services {
         let measuring = tokio::spawn(measure(reading.clone(), StoreInstruments::of(&registry)));
         let requests = Requests::of(&registry);
         analyst.count_in(&registry);
+        sql.count_in(&registry);
         let served = Served::new(reading.clone(), scope.clone(), doors.clone());
         let rpc = rpc::router(served.with_analyst(Arc::clone(&analyst)).with_sql(sql.clone()));
+        let flight = flight::router(reading.clone(), sql.clone(), check(&guard));
         let here = Here::new(reading.clone(), scope.clone(), doors.clone());
         let here = here.with_analyst(Arc::clone(&analyst)).with_sql(sql);
         let mcp = mcp::http::router(Arc::new(here));
@@ -175,7 +179,7 @@ impl Services {
             Pages::Closed => Router::new(),
             _ => dashboard::router((reading.clone(), scope), analyst, doors.clone(), login(&guard)),
         };
-        let app = router(Shared { reading, registry }, (rpc, mcp, pages), guard, requests);
+        let app = router(Shared { reading, registry }, (rpc.merge(flight), mcp, pages), guard, requests);
         let (stop, stopped) = watch::channel(false);
         let serve = |listener| tokio::spawn(serve(listener, app.clone(), stopped.clone()));
         let serving = [Some(listener), second].into_iter().flatten().map(serve).collect();
@@ -213,9 +217,13 @@ impl Drop for Services {
 
 /// How browsers log in.
 fn login(guard: &Guard) -> dashboard::Login {
+    dashboard::Login { is_needed: guard.needs_token, cookie: Arc::clone(&guard.cookie), check: check(guard) }
+}
+
+/// How a token is checked that does not come in the usual header.
+fn check(guard: &Guard) -> TokenCheck {
     let checking = guard.clone();
-    let check = Arc::new(move |token: &str| checking.role_of_token(token));
-    dashboard::Login { is_needed: guard.needs_token, cookie: Arc::clone(&guard.cookie), check }
+    Arc::new(move |token: &str| checking.role_of_token(token))
 }
 
 /// The listener at the port of the pages, where they have one that is free.

@@ -4,7 +4,7 @@ use super::asked::{Asked, Problem, RANGES};
 use super::frame::Page;
 use super::shown;
 use crate::access::Role;
-use crate::analysis::journal::Record;
+use crate::analysis::journal::{Record, TOTAL_MAX};
 use crate::answers::part::{Listed, Part};
 use crate::printable::shortened;
 use maud::{Markup, html};
@@ -17,6 +17,11 @@ const LIMIT: usize = 50;
 const QUESTION_MAX: usize = 2_000;
 /// Characters of a question in the list.
 const SHOWN_MAX: usize = 160;
+
+/// Whether an address is that of the list, or of one analysis.
+pub fn is_under(path: &str) -> bool {
+    path.strip_prefix(PATH).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
 
 /// Why a question was not answered.
 pub struct Unanswered {
@@ -102,7 +107,7 @@ fn list(listed: &Listed<Record>) -> Markup {
     html! {
         p.muted {
             @if listed.truncated { (shown::count(listed.items.len())) " of " }
-            (shown::count(listed.total)) " questions, the newest first"
+            (shown::count(listed.total)) @if listed.total >= TOTAL_MAX { " or more" } " questions, the newest first"
         }
         div.wide tabindex="0" role="group" aria-label="Analyses" {
             table {

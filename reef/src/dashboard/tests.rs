@@ -11,6 +11,7 @@ use crate::analysis::Analyst;
 use crate::answers::Scope;
 use crate::api::tokens::Tokens;
 use crate::api::{Listening, Pages, Reading, Services};
+use crate::sql::SqlEngine;
 use model::clock::SystemClock;
 use model::event::{Event, Severity};
 use model::instruments::Registry;
@@ -61,7 +62,7 @@ impl Opened {
         let scope = Scope { reef_id: REEF.to_owned(), ..Scope::default() };
         let reading = (Reading::Store(store.reader()), scope);
         let (analyst, clock) = (Arc::new(analyst), SystemClock::shared());
-        let services = Services::open_with(&listening, reading, analyst, Registry::new(), clock).await.unwrap();
+        let services = Services::open_with(&listening, reading, (analyst, SqlEngine::default()), Registry::new(), clock).await.unwrap();
         Opened { services, tokens, _folder: folder }
     }
 

@@ -4,6 +4,7 @@ use super::PATH;
 use super::asking::Asks;
 use super::server::Server;
 use axum::Router;
+use rmcp::ServerHandler;
 use rmcp::transport::streamable_http_server::session::never::NeverSessionManager;
 use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
 use std::sync::Arc;
@@ -13,7 +14,11 @@ const REQUEST_MAX: usize = 256 * 1024;
 
 /// The route.
 pub fn router(asks: Arc<dyn Asks>) -> Router {
-    let server = Server::new(asks);
+    routed(Server::new(asks))
+}
+
+/// The route of a handler.
+pub(super) fn routed(server: impl ServerHandler + Clone + Send + Sync + 'static) -> Router {
     // sessions are what clients get wrong, and no call here depends on another; Host and Origin are checked for all routes
     let config = StreamableHttpServerConfig::default()
         .with_legacy_session_mode(false)

@@ -4,7 +4,7 @@ use super::asking::{Asks, Unanswered};
 use super::content::{Content, content, list};
 use super::tools::{self, TOOLS, Tool as Entry};
 use super::{analysis, empty, refused, schema, sql};
-use crate::guarded::Guarded;
+use crate::guarded::{Guarded, fault};
 use rmcp::model::{
     CacheScope, CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, Implementation, ListToolsResult,
     PaginatedRequestParams, ReadResourceRequestParams, ReadResourceResponse, ServerCapabilities, ServerConfig, Tool,
@@ -64,10 +64,7 @@ impl Server {
             Some(Ok(Err(_))) => {
                 failed(format!("no answer within {} s; ask for less: {}", CALL_MAX.as_secs(), tool.narrow))
             }
-            Some(Err(error)) => {
-                tracing::error!(%error, tool = tool.name, "a call has panicked");
-                failed("this call hit a fault in the reef; its log has the details".to_owned())
-            }
+            Some(Err(error)) => failed(fault(&format!("call of {}", tool.name), &error)),
             None => failed("the call was not begun".to_owned()),
         }
     }
@@ -108,10 +105,7 @@ impl Server {
                 Some(Ok(Ok(Ok(result)))) => result,
                 Some(Ok(Ok(Err(unanswered)))) => failed(refused::text(&unanswered)),
                 Some(Ok(Err(_))) => failed(format!("no answer within {} s", CALL_MAX.as_secs())),
-                Some(Err(error)) => {
-                    tracing::error!(%error, tool = name, "a call has panicked");
-                    failed("this call hit a fault in the reef; its log has the details".to_owned())
-                }
+                Some(Err(error)) => failed(fault(&format!("call of {name}"), &error)),
                 None => failed("the call was not begun".to_owned()),
             },
             () = context.ct.cancelled() => failed("the call was cancelled".to_owned()),

@@ -4,6 +4,7 @@
 mod calls;
 mod client;
 mod faces;
+mod fixtures;
 mod limits;
 mod protocol;
 mod route;

@@ -5,10 +5,12 @@ use crate::access::{Denied, DeniedKind};
 use crate::analysis::AnalysisError;
 use crate::answers::refusal::RefusalKind;
 use crate::answers::{AnswerError, Refusal};
+use crate::guarded::fault;
 use crate::sql::SqlError;
 use axum::http::{HeaderValue, header};
 use connectrpc::{ConnectError, ErrorCode};
 use model::error::one_line;
+use tokio::task::JoinError;
 
 /// An answer that there is not.
 pub(super) fn of_answer(error: AnswerError) -> ConnectError {
@@ -70,8 +72,8 @@ pub(super) fn busy(what: &str) -> ConnectError {
 }
 
 /// A bug: the process goes on, its log has the details.
-pub(super) fn of_panic() -> ConnectError {
-    ConnectError::internal("this call hit a fault in the reef; its log has the details")
+pub(super) fn of_panic(error: &JoinError) -> ConnectError {
+    ConnectError::internal(fault("call", error))
 }
 
 /// A question in words that has no answer.

@@ -44,10 +44,7 @@ async fn catch_panic(request: Request, next: Next) -> Response {
     let mut call = Call(tokio::spawn(Guarded::new(next.run(request))));
     match (&mut call.0).await {
         Ok(response) => response,
-        Err(error) => {
-            tracing::error!(%error, "a call has panicked");
-            errors::of_panic().into_http_response(&headers).into_response()
-        }
+        Err(error) => errors::of_panic(&error).into_http_response(&headers).into_response(),
     }
 }
 
@@ -69,6 +66,7 @@ mod tests {
         let opened = Opened::of(routes.layer(from_fn(catch_panic))).await;
         let fault = opened.send("GET", "/fault", &[], b"").await;
         assert_eq!((fault.status, fault.value()["code"].as_str()), (500, Some("internal")));
+        assert!(fault.value()["message"].as_str().unwrap().contains("(fault-"), "{}", fault.text());
         let of_grpc = [("content-type", "application/grpc-web+proto")];
         let framed = opened.send("GET", "/fault", &of_grpc, b"").await;
         assert_eq!(framed.status, 200, "gRPC says it in trailers");

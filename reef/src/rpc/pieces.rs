@@ -4,7 +4,7 @@ use super::convert::analysis::analysed;
 use super::{errors, wire};
 use crate::analysis::{Analysis, AnalysisError, Analyst, Asked, Piece};
 use crate::answers::Scope;
-use crate::guarded::Guarded;
+use crate::guarded::{Guarded, fault};
 use buffa::MessageField;
 use connectrpc::{ConnectError, ServiceStream};
 use sinks::StoreReader;
@@ -54,10 +54,7 @@ pub(super) fn stream(
         answers.spawn(Guarded::new(async move { fill(&analyst, &asked, (reader.as_ref(), &scope), &pieces).await }));
         let last = match answers.join_next().await {
             Some(Ok(last)) => last,
-            Some(Err(error)) => {
-                tracing::error!(%error, "an analysis has panicked");
-                failed("this question hit a fault in the reef; its log has the details")
-            }
+            Some(Err(error)) => failed(&fault("question", &error)),
             None => failed("the question was not begun"),
         };
         let _ = sender.send(Ok(last)).await;

@@ -1,5 +1,8 @@
 //! Engine: runs a statement within its limits. It ends when nobody waits for the answer, and what it reads ends with it.
 
+mod described;
+mod stream;
+
 use super::answer::{SqlAnswer, Table};
 use super::bounds::{BATCH_ROWS, CountRows};
 use super::catalog::{REEF, ReefCatalog, STORE};
@@ -9,6 +12,7 @@ use super::groups::LeaveGroups;
 use super::limits::{Limits, ROWS_USUAL};
 use super::live::{COLONY, ColonyCatalog};
 use super::reads::Counted;
+use super::running::Running;
 use super::threads::Threads;
 use super::yields::GiveWay;
 use super::{functions, guard, sizes};
@@ -26,6 +30,7 @@ use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder};
 use datafusion::physical_plan::execute_stream;
 use datafusion::prelude::SessionConfig;
+use model::instruments::Registry;
 use pipelines::open::live::LiveColonies;
 use serde::{Deserialize, Serialize};
 use sinks::StoreReader;
@@ -35,6 +40,9 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_stream::StreamExt;
+
+pub use described::{Described, NamedTable};
+pub use stream::{Cut, RowStream, Statement, Stopper};
 
 /// A question in SQL.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,6 +62,7 @@ pub struct SqlEngine {
     turns: Arc<Semaphore>,
     runtime: Arc<RuntimeEnv>,
     threads: Threads,
+    running: Running,
     colonies: Option<Arc<LiveColonies>>,
     folders: Arc<Vec<PathBuf>>,
 }
@@ -80,6 +89,7 @@ impl SqlEngine {
             turns,
             runtime: Arc::new(runtime),
             threads: Threads::default(),
+            running: Running::default(),
             colonies: None,
             folders: Arc::default(),
         }
@@ -93,6 +103,11 @@ impl SqlEngine {
     /// The same; statements may read Parquet files in these folders as `files('name.parquet')`.
     pub fn with_files(self, folders: Vec<PathBuf>) -> SqlEngine {
         SqlEngine { folders: Arc::new(folders), ..self }
+    }
+
+    /// Counts from now on in this registry, unless it counts in another one.
+    pub fn count_in(&self, registry: &Registry) {
+        self.running.count_in(registry);
     }
 
     /// Answers a question from a store.
@@ -113,8 +128,8 @@ impl SqlEngine {
         // a task that ends with the caller: a panic of a statement is that of its task
         let mut statements = JoinSet::new();
         let run = async move {
-            let _turn = turn;
-            engine.run(&sql, rows_max, &reader, &scope).await
+            let _turn = (turn, engine.running.begin());
+            engine.run(&sql, (rows_max, timeout), &reader, &scope).await
         };
         statements.spawn_on(Guarded::new(run), &self.threads.handle());
         let ended = tokio::time::timeout(timeout, statements.join_next()).await;
@@ -153,11 +168,11 @@ impl SqlEngine {
     async fn run(
         &self,
         sql: &str,
-        rows_max: usize,
+        (rows_max, timeout): (usize, Duration),
         reader: &Arc<dyn StoreReader>,
         scope: &Scope,
     ) -> Result<SqlAnswer, SqlError> {
-        let counted = Counted::default();
+        let counted = Counted::within(timeout);
         let state = self.state(reader, &counted);
         let plan = guard::planned(&state, sql).await?;
         let fleet = Fleet::read(reader.as_ref(), scope).await.map_err(SqlError::Store)?;

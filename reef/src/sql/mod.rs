@@ -4,8 +4,10 @@
 //! |---|---|
 //! | `engine` | runs a statement within its limits |
 //! | `threads` | the threads of statements |
+//! | `running` | how many statements run |
 //! | `yields` | a statement gives way now and then |
 //! | `limits` | what a statement may cost |
+//! | `parameters` | values that take the place of `?` in a statement |
 //! | `guard` | what a statement may be |
 //! | `clauses` | clauses that would be ignored silently |
 //! | `shape` | how large the plan of a statement may become |
@@ -47,7 +49,9 @@ mod guard;
 mod limits;
 mod live;
 mod moments;
+mod parameters;
 mod reads;
+mod running;
 mod shape;
 mod show;
 mod sizes;
@@ -60,7 +64,8 @@ mod yields;
 
 pub use answer::{SqlAnswer, Table};
 pub use catalog::stored_tables;
-pub use engine::{SqlEngine, SqlQuestion};
+pub use engine::{Cut, Described, NamedTable, RowStream, SqlEngine, SqlQuestion, Statement, Stopper};
 pub use error::SqlError;
-pub use limits::{Limits, ROWS_USUAL};
+pub use limits::{Limits, ROWS_USUAL, STATEMENT_BYTES_MAX};
+pub use parameters::Parameters;
 pub use reads::{Note, Read};

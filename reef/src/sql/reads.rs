@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 /// What was read of one table.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,6 +34,7 @@ pub(super) struct Counted(Arc<Mutex<Kept>>);
 
 #[derive(Debug, Default)]
 struct Kept {
+    until: Option<Instant>,
     reads: Vec<(String, String, Arc<AtomicU64>)>,
     notes: Vec<Note>,
 }
@@ -40,6 +42,16 @@ struct Kept {
 impl Counted {
     fn kept(&self) -> std::sync::MutexGuard<'_, Kept> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Of a statement that may take so long from now on.
+    pub(super) fn within(limit: Duration) -> Counted {
+        Counted(Arc::new(Mutex::new(Kept { until: Instant::now().checked_add(limit), ..Kept::default() })))
+    }
+
+    /// How much of its time is left, where that is limited.
+    pub(super) fn time_left(&self) -> Option<Duration> {
+        self.kept().until.map(|until| until.saturating_duration_since(Instant::now()))
     }
 
     /// A read that begins; rows are added to the count.

@@ -146,7 +146,8 @@ impl RowSource for StoredRows {
 
     async fn send(&self, rows: &Rows) -> Result<()> {
         let external = |error| DataFusionError::External(Box::new(error));
-        let mut scanned = self.reader.scan(self.scan.clone()).await.map_err(external)?;
+        let left = rows.counted().time_left();
+        let mut scanned = self.reader.scan_within(self.scan.clone(), left).await.map_err(external)?;
         while let Some(batch) = scanned.next().await {
             let mut batch = batch.map_err(external)?;
             if let Some(columns) = &self.kept {

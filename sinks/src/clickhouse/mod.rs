@@ -32,6 +32,7 @@
 //! | `pages`, `reader` | queries |
 //! | `scans` | scans for SQL, read piece by piece |
 //! | `transfer` | whole tables in and out |
+//! | `newest` | the newest rows of a table, and how many it has |
 //! | `fault` | what ClickHouse's errors mean |
 //!
 //! Invariants:
@@ -56,6 +57,7 @@ mod late_copies;
 mod lease;
 mod links;
 mod memory;
+mod newest;
 mod open;
 mod overview;
 mod owner;

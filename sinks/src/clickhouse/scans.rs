@@ -12,11 +12,18 @@ use arrow::ipc::reader::StreamDecoder;
 use clickhouse::query::Query;
 use model::derived::Value;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 /// Rows of a batch.
 const BATCH_ROWS: &str = "8192";
+/// What a server may do when one of its limits is reached: fail. With the other value it would answer with fewer rows, or
+/// with groups of some rows only.
+const OVERFLOWS: [&str; 4] =
+    ["timeout_overflow_mode", "read_overflow_mode", "result_overflow_mode", "group_by_overflow_mode"];
+/// How much longer the server has than the caller, who then hears of the caller's limit.
+const GRACE: Duration = Duration::from_secs(1);
 
 const DIALECT: Dialect = Dialect {
     column: |name| format!("stored.{name}"),
@@ -33,11 +40,17 @@ impl Drop for Task {
     }
 }
 
-/// Starts a scan.
-pub(super) fn start(server: &Server, (name, closing): (Arc<str>, Closing), scan: Scan) -> Scanned {
+/// Starts a scan, which the server ends when nobody waits for it after this time.
+pub(super) fn start(
+    (server, limit): (&Server, Option<Duration>),
+    (name, closing): (Arc<str>, Closing),
+    scan: Scan,
+) -> Scanned {
     let (sender, batches) = mpsc::channel(BATCHES_MAX);
     let doing = format!("cannot read {}", scan.table.name);
-    let (query, server) = (statement(server, &scan), server.clone());
+    let longest = server.config.statement_limit;
+    let server = server.with_statement_limit(limit.map_or(longest, |limit| longest.min(limit.saturating_add(GRACE))));
+    let query = statement(&server, &scan);
     let task = tokio::spawn(async move {
         // an end without its error would look like the end of the rows
         let error = match server.limited_scan(read(query, &scan, &sender)).await {
@@ -84,11 +97,16 @@ fn statement(server: &Server, scan: &Scan) -> Query {
     );
     let mut query = server
         .query(&sql)
+        // what may only read is cancelled with its connection; 2, since settings and parameters are still given
+        .with_setting("readonly", "2")
         .with_setting("cancel_http_readonly_queries_on_client_close", "1")
         .with_setting("max_block_size", BATCH_ROWS)
         .with_setting("output_format_arrow_compression_method", "none")
         .with_setting("output_format_arrow_string_as_string", "1")
         .with_setting("output_format_arrow_low_cardinality_as_dictionary", "0");
+    for mode in OVERFLOWS {
+        query = query.with_setting(mode, "throw");
+    }
     if let Some(limit) = scan.limit {
         query = query.param("limit", limit);
     }

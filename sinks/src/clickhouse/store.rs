@@ -5,7 +5,7 @@ use super::fault::Fault;
 use super::pages::page;
 use super::server::Server;
 use super::session::Session;
-use super::{keep, open, overview, reader, scans, transfer, values, writer};
+use super::{keep, newest, open, overview, reader, scans, transfer, values, writer};
 use crate::closing::Closing;
 use crate::commit::Commit;
 use crate::error::SinkError;
@@ -30,6 +30,7 @@ use model::time::TimeMs;
 use model::topology::{ColonyStatus, ServiceEdge, ServiceNode};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// A store in a ClickHouse database, with the right to write to it.
 pub struct ClickHouseStore {
@@ -229,17 +230,36 @@ impl StoreReader for ClickHouseReader {
     async fn rows_with(
         &self,
         table: &'static DerivedTable,
-        text: (&'static str, &str),
+        texts: (&'static str, &[String]),
         after: Option<&Cursor>,
         limit: usize,
     ) -> Result<Page, SinkError> {
         let doing = format!("cannot read {}", table.table.name);
-        self.ask(&doing, transfer::export_with(&self.server, &table.table, Some(text), after, limit)).await
+        self.ask(&doing, transfer::export_with(&self.server, &table.table, Some(texts), after, limit)).await
+    }
+
+    async fn newest_of(
+        &self,
+        table: &'static DerivedTable,
+        before: Option<&Cursor>,
+        limit: usize,
+    ) -> Result<Page, SinkError> {
+        let doing = format!("cannot read {}", table.table.name);
+        self.ask(&doing, newest::newest(&self.server, &table.table, before, limit)).await
+    }
+
+    async fn count_of(&self, table: &'static DerivedTable, most: u64) -> Result<u64, SinkError> {
+        let doing = format!("cannot count the rows of {}", table.table.name);
+        self.ask(&doing, newest::count(&self.server, &table.table, most)).await
     }
 
     async fn scan(&self, scan: Scan) -> Result<Scanned, SinkError> {
+        self.scan_within(scan, None).await
+    }
+
+    async fn scan_within(&self, scan: Scan, limit: Option<Duration>) -> Result<Scanned, SinkError> {
         self.closing.check(&self.name, &format!("cannot read {}", scan.table.name))?;
-        Ok(scans::start(&self.server, (Arc::clone(&self.name), self.closing.clone()), scan))
+        Ok(scans::start((&self.server, limit), (Arc::clone(&self.name), self.closing.clone()), scan))
     }
 
     async fn totals(&self) -> Result<Totals, SinkError> {
@@ -255,6 +275,10 @@ impl StoreAdmin for ClickHouseStore {
 
     fn tables(&self) -> Vec<&'static Table> {
         self.session.server.config.schema.tables().collect()
+    }
+
+    async fn rows(&mut self) -> Result<u64, SinkError> {
+        Ok(self.reader.totals().await?.rows.values().sum())
     }
 
     async fn export(&mut self, table: &'static Table, after: Option<&Cursor>, limit: usize) -> Result<Page, SinkError> {

@@ -44,14 +44,17 @@ pub(super) async fn export(
     export_with(server, table, None, after, limit).await
 }
 
-/// The same of the rows that have this text in a column.
+/// The same of the rows that have one of these texts in a column.
 pub(super) async fn export_with(
     server: &Server,
     table: &'static Table,
-    text: Option<(&'static str, &str)>,
+    texts: Option<(&'static str, &[String])>,
     after: Option<&Cursor>,
     limit: usize,
 ) -> Result<Page, Fault> {
+    if texts.is_some_and(|(_, texts)| texts.is_empty()) {
+        return Ok(Page::empty(table));
+    }
     let order = order(table);
     let key = order.iter().map(|name| format!("stored.{name}")).collect::<Vec<_>>().join(", ");
     let kinds: Vec<Kind> = order.iter().map(|name| table.kind(name)).collect();
@@ -65,15 +68,15 @@ pub(super) async fn export_with(
     if table.name == "source_positions" {
         conditions.push("NOT startsWith(stored.source, 'copy:')".to_owned());
     }
-    if let Some((column, _)) = text {
+    if let Some((column, _)) = texts {
         // sql: identifiers only
-        conditions.push(format!("stored.{column} = {{with:String}}"));
+        conditions.push(format!("stored.{column} IN {{with:Array(String)}}"));
     }
     let conditions = if conditions.is_empty() { String::new() } else { format!("WHERE {}", conditions.join(" AND ")) };
     let which = format!("{conditions} ORDER BY {key} LIMIT {{limit:UInt64}}");
     let mut query = selected(server, table, &which).param("limit", u64::try_from(limit).unwrap_or(u64::MAX));
-    if let Some((_, text)) = text {
-        query = query.param("with", text);
+    if let Some((_, texts)) = texts {
+        query = query.param("with", texts);
     }
     if let Some(cursor) = after {
         query = bind(query, table, &kinds, cursor)?;
@@ -82,7 +85,7 @@ pub(super) async fn export_with(
 }
 
 /// A bound value for comparison with a column of this kind.
-fn mark(place: usize, kind: Kind) -> String {
+pub(super) fn mark(place: usize, kind: Kind) -> String {
     match kind {
         Kind::Time => format!("fromUnixTimestamp64Milli({{k{place}:Int64}}, 'UTC')"),
         Kind::Real => format!("{{k{place}:Float64}}"),
@@ -92,7 +95,8 @@ fn mark(place: usize, kind: Kind) -> String {
     }
 }
 
-fn bind(mut query: Query, table: &Table, kinds: &[Kind], cursor: &Cursor) -> Result<Query, Fault> {
+/// Binds the values of a cursor.
+pub(super) fn bind(mut query: Query, table: &Table, kinds: &[Kind], cursor: &Cursor) -> Result<Query, Fault> {
     let unusable = || {
         let cause = format!("the stored progress of {} is not of this program", table.name);
         Fault::stop("restart the copy, into an empty database", cause)

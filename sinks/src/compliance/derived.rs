@@ -200,11 +200,17 @@ pub(super) async fn rows_are_written_replaced_removed_and_read<F: Fixture>(fixtu
     sorted.sort();
     assert_eq!(stored(store.reader().as_ref(), 10).await, sorted);
     let reader = store.reader();
-    let first = reader.rows_with(TABLE, ("colony_id", "a"), None, 3).await.unwrap();
-    let rest = reader.rows_with(TABLE, ("colony_id", "a"), first.end().as_ref(), 3).await.unwrap();
+    let texts = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
+    let a = texts(&["a"]);
+    let first = reader.rows_with(TABLE, ("colony_id", &a), None, 3).await.unwrap();
+    let rest = reader.rows_with(TABLE, ("colony_id", &a), first.end().as_ref(), 3).await.unwrap();
     let of_a = [first.rows(), rest.rows()].concat();
     assert_eq!((first.len(), of_a), (3, sorted.iter().filter(|row| row[1] == sorted[0][1]).cloned().collect()));
-    assert!(reader.rows_with(TABLE, ("colony_id", "' OR '1' = '1"), None, 10).await.unwrap().is_empty());
+    let of_both = reader.rows_with(TABLE, ("colony_id", &texts(&["b", "z", "a"])), None, 10).await.unwrap();
+    assert_eq!(of_both.rows(), sorted);
+    for none in [texts(&["' OR '1' = '1"]), Vec::new()] {
+        assert!(reader.rows_with(TABLE, ("colony_id", &none), None, 10).await.unwrap().is_empty(), "{none:?}");
+    }
 
     // of several changes in one commit the last one counts
     let mut several = commit(3, vec![row(9, "a", 0.1)], Vec::new());
@@ -213,6 +219,39 @@ pub(super) async fn rows_are_written_replaced_removed_and_read<F: Fixture>(fixtu
     store.commit(&several).await.unwrap();
     let rows = stored(store.reader().as_ref(), 10).await;
     assert_eq!((rows.len(), &rows[4]), (5, &row(4, "a", 0.9)));
+    fixture.close(store).await;
+}
+
+/// Pages of the newest rows, each of as many as there are, until there is none.
+async fn newest(reader: &dyn StoreReader, page_rows: usize) -> Vec<Vec<Value>> {
+    let (mut rows, mut before) = (Vec::new(), None);
+    loop {
+        let page = reader.newest_of(TABLE, before.as_ref(), page_rows).await.unwrap();
+        rows.extend(page.rows());
+        before = page.end();
+        if page.len() < page_rows {
+            return rows;
+        }
+    }
+}
+
+pub(super) async fn the_newest_rows_come_first_and_a_count_ends_where_it_is_told<F: Fixture>(fixture: &F) {
+    let mut store = fixture.open().await;
+    let all: Vec<Vec<Value>> = (0..9).flat_map(|minute| ["a", "b"].map(|colony| row(minute, colony, 0.5))).collect();
+    store.commit(&commit(1, all.clone(), Vec::new())).await.unwrap();
+    // the four newest are gone, and one in the middle; another is replaced
+    let removed = [17, 16, 15, 14, 6].map(|place| key(&all[place])).to_vec();
+    let replaced = row(5, "a", 0.75);
+    store.commit(&commit(2, vec![replaced.clone()], removed)).await.unwrap();
+    let mut expected: Vec<Vec<Value>> = [&all[..6], &all[7..10], &[replaced], &all[11..14]].concat();
+    expected.reverse();
+    let reader = store.reader();
+    for page_rows in [1, 3, 13, 14, 100] {
+        assert_eq!(newest(reader.as_ref(), page_rows).await, expected, "in pages of {page_rows}");
+    }
+    for (most, count) in [(0, 0), (5, 5), (13, 13), (100, 13)] {
+        assert_eq!(reader.count_of(TABLE, most).await.unwrap(), count, "of at most {most}");
+    }
     fixture.close(store).await;
 }
 

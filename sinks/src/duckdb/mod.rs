@@ -16,6 +16,7 @@
 //! | `keep` | events and metric buckets: look up, compare, append or update |
 //! | `look_up` | stored copies of rows, by identity |
 //! | `newer` | amended and withdrawn events among given identities |
+//! | `newest` | the newest rows of a table, and how many it has |
 //! | `fleet` | the small tables |
 //! | `refused` | rejects, and the counts of those that are not stored |
 //! | `rollups` | hourly summaries |
@@ -45,6 +46,7 @@ mod fleet;
 mod keep;
 mod look_up;
 mod newer;
+mod newest;
 mod overview;
 mod owner;
 mod prune;

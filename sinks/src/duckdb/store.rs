@@ -6,7 +6,7 @@ use super::readers::{CONNECTIONS, Readers};
 use super::scans::Scans;
 use super::session::{Mode, Session, connect};
 use super::worker::Worker;
-use super::{fleet, newer, overview, prune, reader, transfer, values, writer};
+use super::{fleet, newer, newest, overview, prune, reader, transfer, values, writer};
 use crate::commit::Commit;
 use crate::error::SinkError;
 use crate::outcome::Outcome;
@@ -298,14 +298,30 @@ impl StoreReader for DuckDbReader {
     async fn rows_with(
         &self,
         table: &'static DerivedTable,
-        (column, text): (&'static str, &str),
+        (column, texts): (&'static str, &[String]),
         after: Option<&Cursor>,
         limit: usize,
     ) -> Result<Page, SinkError> {
-        let (after, with) = (after.cloned(), Some((column, text.to_owned())));
+        let (after, with) = (after.cloned(), Some((column, texts.to_vec())));
         let job =
             move |connection: &Connection| transfer::export_with(connection, &table.table, with, after.as_ref(), limit);
         self.readers.call(&format!("cannot read {}", table.table.name), job).await
+    }
+
+    async fn newest_of(
+        &self,
+        table: &'static DerivedTable,
+        before: Option<&Cursor>,
+        limit: usize,
+    ) -> Result<Page, SinkError> {
+        let before = before.cloned();
+        let job = move |connection: &Connection| newest::newest(connection, &table.table, before.as_ref(), limit);
+        self.readers.call(&format!("cannot read {}", table.table.name), job).await
+    }
+
+    async fn count_of(&self, table: &'static DerivedTable, most: u64) -> Result<u64, SinkError> {
+        let job = move |connection: &Connection| newest::count(connection, &table.table, most);
+        self.readers.call(&format!("cannot count the rows of {}", table.table.name), job).await
     }
 
     async fn scan(&self, scan: Scan) -> Result<Scanned, SinkError> {
@@ -323,6 +339,10 @@ impl StoreAdmin for DuckDbStore {
 
     fn tables(&self) -> Vec<&'static Table> {
         self.reader.schema.tables().collect()
+    }
+
+    async fn rows(&mut self) -> Result<u64, SinkError> {
+        Ok(self.reader.totals().await?.rows.values().sum())
     }
 
     async fn export(&mut self, table: &'static Table, after: Option<&Cursor>, limit: usize) -> Result<Page, SinkError> {

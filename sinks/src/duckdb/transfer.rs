@@ -30,11 +30,11 @@ pub(super) fn export(
     export_with(connection, table, None, after, limit)
 }
 
-/// The same of the rows that have this text in a column.
+/// The same of the rows that have one of these texts in a column.
 pub(super) fn export_with(
     connection: &Connection,
     table: &'static Table,
-    text: Option<(&'static str, String)>,
+    texts: Option<(&'static str, Vec<String>)>,
     after: Option<&Cursor>,
     limit: usize,
 ) -> Result<Page, Cause> {
@@ -48,9 +48,12 @@ pub(super) fn export_with(
         values.insert(0, first);
     }
     let mut with = String::new();
-    if let Some((column, text)) = text {
-        with = format!("AND {column} = ?");
-        values.push(Value::Text(text));
+    if let Some((column, texts)) = texts {
+        if texts.is_empty() {
+            return Ok(Page::empty(table));
+        }
+        with = format!("AND {column} IN ({})", vec!["?"; texts.len()].join(", "));
+        values.extend(texts.into_iter().map(Value::Text));
     }
     values.push(Value::BigInt(i64::try_from(limit).unwrap_or(i64::MAX)));
     let own = if table.name == "source_positions" { "AND NOT starts_with(source, 'copy:')" } else { "" };
@@ -58,7 +61,7 @@ pub(super) fn export_with(
 }
 
 /// The values of a cursor, to be bound.
-fn key_values(table: &Table, cursor: &Cursor) -> Result<Vec<Value>, Cause> {
+pub(super) fn key_values(table: &Table, cursor: &Cursor) -> Result<Vec<Value>, Cause> {
     let values: Vec<serde_json::Value> = serde_json::from_str(&cursor.0)?;
     let value = |(value, (name, kind)): (&serde_json::Value, &(&str, Kind))| {
         match (kind, value) {

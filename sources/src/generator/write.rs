@@ -19,7 +19,7 @@ use std::sync::Arc;
 /// Rows per parquet row group.
 const GROUP_ROWS: usize = 65_536;
 
-/// What was written.
+/// What is written of a fleet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WrittenFiles {
     /// `events.ndjson`.
@@ -38,11 +38,16 @@ impl WrittenFiles {
 }
 
 impl Fleet {
+    /// What would be written into `dir`.
+    pub fn files_in(&self, dir: &Path) -> WrittenFiles {
+        let [events, metrics, truth] = WrittenFiles::NAMES.map(|name| dir.join(name));
+        WrittenFiles { events, metrics, truth, metric_rows: self.metric_rows() }
+    }
+
     /// Writes the fleet into `dir`, which is created if it does not exist; files of the same names are replaced.
     pub fn write_files(&self, dir: &Path) -> Result<WrittenFiles, SourceError> {
         std::fs::create_dir_all(dir).map_err(|cause| SourceError::File { path: dir.to_owned(), cause })?;
-        let [events, metrics, truth] = WrittenFiles::NAMES.map(|name| dir.join(name));
-        let written = WrittenFiles { events, metrics, truth, metric_rows: self.metric_rows() };
+        let written = self.files_in(dir);
         let failed = |path: &Path| {
             let path = path.to_owned();
             move |cause| SourceError::File { path, cause }

@@ -8,6 +8,7 @@ use crate::output::Output;
 use crate::pipeline::ask::question::Question;
 use crate::pipeline::ask::{caller, store_file};
 use crate::pipeline::load::load;
+use crate::waiting::Waiting;
 use colony::config::Places;
 use pipelines::config::ReefConfig;
 use reef::analysis::Piece;
@@ -46,6 +47,7 @@ pub fn show(document: &Value, page: String, args: &AskArgs, output: &Output) -> 
 /// The answer for programs and for people.
 pub fn answered(about: answers::Question, args: &AskArgs, output: &Output) -> Result<(Value, String), Failure> {
     let path = args.reef.path()?;
+    let _waiting = Waiting::start("waiting for the answer", None, output);
     answered_in_pieces(&Question::Reef { about }, (load(&path), &path), output, &mut |_| {})
 }
 

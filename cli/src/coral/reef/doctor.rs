@@ -13,6 +13,7 @@ use crate::pipeline::load::load_offline;
 use crate::pipeline::validate::{file_checks, secret_checks};
 use crate::pipeline::{check_colony, check_kafka, check_store};
 use crate::text::{bytes, counted};
+use crate::waiting::Waiting;
 use colony::config::Places;
 use model::clock::{Clock, SystemClock};
 use model::error::one_line;
@@ -54,6 +55,7 @@ pub struct DoctorArgs {
 /// Checks the reef.
 pub fn run(args: &DoctorArgs, places: &Places, output: &Output) -> Result<(), Failure> {
     let path = args.reef.resolve(places)?;
+    let waiting = Waiting::start("checking", None, output);
     let checks = match load_offline(&path) {
         Ok((config, unset)) => {
             let mut checks = vec![Check::new("file", Outcome::Ok, path.display().to_string())];
@@ -65,6 +67,7 @@ pub fn run(args: &DoctorArgs, places: &Places, output: &Output) -> Result<(), Fa
         Err(failure) if failure.code == "config_missing" => return Err(failure),
         Err(failure) => failure.details.into_iter().map(|text| Check::new("file", Outcome::Failed, text)).collect(),
     };
+    drop(waiting);
     conclude(&path, &checks, output)
 }
 

@@ -53,7 +53,8 @@ pub fn run(args: &InitArgs, places: &Places, output: &Output) -> Result<(), Fail
     let new = NewReef { reef_id, name: &args.name, description: &args.description, port: free_port(&existing) };
     let path = known::folder(places).join(format!("{}.yaml", new.reef_id));
     if args.dry_run {
-        let value = json!({ "reef_id": new.reef_id, "config": path.display().to_string(), "text": new.text() });
+        let config = path.display().to_string();
+        let value = json!({ "dry_run": true, "reef_id": new.reef_id, "config": config, "text": new.text() });
         return output.result(&value, |_| new.text());
     }
     // a fault of that file is reported before anything is written

@@ -8,7 +8,7 @@ use crate::entry::runtime;
 use crate::exit::Failure;
 use crate::output::{Output, Style};
 use crate::text::table;
-use colony::config::{Places, write_default_reef};
+use colony::config::{Places, read_default_reef, write_default_reef};
 use serde_json::{Value, json};
 use std::path::Path;
 
@@ -31,6 +31,9 @@ pub struct ListArgs {}
 pub struct UseArgs {
     /// Id or name of the reef, or the start of its id
     reef: Option<String>,
+    /// Say which reef would become the current one, and change nothing
+    #[arg(long)]
+    dry_run: bool,
 }
 
 /// A reef and how it is.
@@ -175,6 +178,16 @@ pub fn use_reef(args: &UseArgs, places: &Places, output: &Output) -> Result<(), 
         _ => reef.reef_id.clone(),
     };
     let file = places.user_file();
+    if args.dry_run {
+        let before = read_default_reef(&file).map_err(|error| crate::coral::colony::failure::config(&error))?;
+        let value = json!({
+            "dry_run": true, "current": before, "would_be": reef.reef_id, "config": path.display().to_string(),
+            "written_to": file.display().to_string(),
+        });
+        return output.result(&value, |_| {
+            format!("Commands would be about reef {}, by {}; nothing was changed", reef.reef_id, file.display())
+        });
+    }
     write_default_reef(&file, &named).map_err(|error| crate::coral::colony::failure::config(&error))?;
     let overridden = super::choice::of_process().filter(|of_process| *of_process != named);
     if let Some(of_process) = overridden {

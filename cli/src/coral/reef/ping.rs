@@ -7,6 +7,7 @@ use crate::mesh_failure;
 use crate::output::{Output, Style};
 use crate::pipeline::load::{load, network_of};
 use crate::text::table;
+use crate::waiting::Waiting;
 use colony::config::Places;
 use mesh::{Network, Route, Visit};
 use pipelines::config::{ColonyConfig, ReefConfig};
@@ -48,6 +49,7 @@ pub fn run(args: &PingArgs, places: &Places, output: &Output) -> Result<(), Fail
     let config = load(&path)?;
     let colonies = chosen(&config, args.colony.as_deref())?;
     let network = network_of(&config)?;
+    let waiting = Waiting::start("calling the colonies", None, output);
     let answers = runtime()?.block_on(async {
         let asked: Vec<_> = colonies.into_iter().map(|colony| tokio::spawn(ask(network.clone(), colony))).collect();
         let mut answers = Vec::with_capacity(asked.len());
@@ -60,6 +62,7 @@ pub fn run(args: &PingArgs, places: &Places, output: &Output) -> Result<(), Fail
         }
         Ok::<_, Failure>(answers)
     })?;
+    drop(waiting);
     let value = json!({ "reef_id": config.reef_id, "colonies": answers.iter().map(as_json).collect::<Vec<_>>() });
     output.concluded(&value, |style| page(&answers, style), failure(&answers))
 }

@@ -1,4 +1,26 @@
-//! `coral reef sql`: one SELECT over the reef's tables, its rows in the form that is wanted.
+//! `coral reef sql`: one SELECT over the reef's tables, its rows in the form that is wanted; or several at a prompt.
+//!
+//! | file | owns |
+//! |---|---|
+//! | `prompt` | statements typed at a terminal, answered one after the other |
+//! | `commands` | lines of the prompt that are no SQL |
+//! | `assistant` | what the line editor asks while a statement is typed |
+//! | `history` | what was typed before, in a private file |
+//! | `completion` | what the name before the cursor may become |
+//! | `names` | the tables of a reef with their columns |
+//! | `statements` | the statements of a text |
+//! | `lexer` | the parts of a text in SQL |
+//! | `place` | the line of a statement that an error is about |
+
+mod assistant;
+mod commands;
+mod completion;
+mod history;
+mod lexer;
+mod names;
+mod place;
+mod prompt;
+mod statements;
 
 use super::ask::{AskArgs, incomplete_as_required};
 use crate::entry::runtime;
@@ -18,11 +40,12 @@ use std::path::{Path, PathBuf};
 #[command(
     before_help = "Example:  coral reef sql \"SELECT environment, count(*) FROM federated_events GROUP BY 1\"",
     after_help = "One SELECT, or EXPLAIN of one; nothing is changed. A running reef answers; a stopped reef's store is read. \
-                  Tables and columns: SELECT * FROM information_schema.columns. Details: docs/sql.md"
+                  Without a statement a terminal gets a prompt. Tables and columns: \
+                  SELECT * FROM information_schema.columns. Details: docs/sql.md"
 )]
 pub struct SqlArgs {
-    /// The statement
-    #[arg(required_unless_present = "file", conflicts_with = "file")]
+    /// The statement [default: a prompt, on a terminal]
+    #[arg(conflicts_with = "file")]
     statement: Option<String>,
     /// Read the statement from a file; - for standard input
     #[arg(short, long, value_name = "FILE")]
@@ -39,6 +62,9 @@ pub struct SqlArgs {
     /// Write the rows to this file
     #[arg(short, long, value_name = "FILE")]
     out: Option<PathBuf>,
+    /// Fail instead of asking for the statement
+    #[arg(long)]
+    no_input: bool,
     #[command(flatten)]
     ask: AskArgs,
 }
@@ -56,29 +82,26 @@ enum Form {
     Parquet,
 }
 
-/// Asks, and prints or writes the rows.
+/// Asks, and prints or writes the rows; without a statement, until the user leaves the prompt.
 pub fn run(args: &SqlArgs, output: &Output) -> Result<(), Failure> {
     if args.form == Form::Parquet && args.out.is_none() {
         let message = "a Parquet file is not printed";
         return Err(Failure::new(Exit::Usage, "out_missing", message).hint("name a file: --out rows.parquet"));
     }
-    let question = Question::Sql { about: question(args)? };
-    let (config, path) = args.ask.reef.load()?;
-    let (document, _) = runtime()?.block_on(caller::answer(&question, (&config, &path)))?;
-    let table =
-        reef::rpc::sql_table(&document).map_err(|error| Failure::from_error(Exit::Failed, "not_answered", &error))?;
-    for note in document["notes"].as_array().into_iter().flatten() {
-        output.message(&format!("Note: {}", note["message"].as_str().unwrap_or_default()));
-    }
-    show(args, (&document, &table), output)
-}
-
-fn question(args: &SqlArgs) -> Result<SqlQuestion, Failure> {
     let sql = match (&args.statement, &args.file) {
         (Some(statement), _) => statement.clone(),
         (None, Some(file)) => read(file)?,
-        (None, None) => String::new(),
+        (None, None) => return prompt::run(args, output),
     };
+    let question = Question::Sql { about: question(args, sql.clone())? };
+    let (config, path) = args.ask.reef.load()?;
+    // a signal ends this process, and with its connection the statement
+    let answered = runtime()?.block_on(caller::answer(&question, (&config, &path)));
+    let (document, _) = answered.map_err(|failure| place::pointed(failure, &sql))?;
+    show(args, &document, output)
+}
+
+fn question(args: &SqlArgs, sql: String) -> Result<SqlQuestion, Failure> {
     let timeout_ms = args.timeout.as_ref().map(|text| {
         parse_duration_ms(text).ok().and_then(|ms| u64::try_from(ms).ok()).ok_or_else(|| {
             Failure::new(Exit::Usage, "duration_invalid", format!("--timeout {text:?} is not a duration"))
@@ -102,10 +125,20 @@ fn read(file: &Path) -> Result<String, Failure> {
     read.map(|_| text).map_err(failed)
 }
 
-fn show(args: &SqlArgs, (document, table): (&Value, &Table), output: &Output) -> Result<(), Failure> {
+/// The rows of an answer.
+fn rows(document: &Value) -> Result<Table, Failure> {
+    reef::rpc::sql_table(document).map_err(|error| Failure::from_error(Exit::Failed, "not_answered", &error))
+}
+
+/// Prints an answer: what is to be known about it, its rows, how many.
+fn show(args: &SqlArgs, document: &Value, output: &Output) -> Result<(), Failure> {
+    let table = rows(document)?;
+    for note in document["notes"].as_array().into_iter().flatten() {
+        output.message(&format!("Note: {}", note["message"].as_str().unwrap_or_default()));
+    }
     let incomplete = incomplete_as_required(document, &args.ask).or_else(|| noted(document, args));
     if let Some(path) = &args.out {
-        write(path, args.form, table).map_err(|error| {
+        write(path, args.form, &table).map_err(|error| {
             Failure::new(Exit::Failed, "not_written", format!("cannot write {}", path.display()))
                 .caused_by(Some(&error))
         })?;

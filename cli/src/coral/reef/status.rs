@@ -12,6 +12,7 @@ use crate::output::Output;
 use crate::pipeline::ask::caller;
 use crate::pipeline::ask::question::Question;
 use crate::pipeline::load::load;
+use crate::waiting::Waiting;
 use colony::config::Places;
 use model::clock::{Clock, SystemClock};
 use model::time::{SECOND_MS, TimeMs};
@@ -44,6 +45,7 @@ pub fn run(args: &StatusArgs, places: &Places, output: &Output) -> Result<(), Fa
 /// The status of the reef with this configuration, and the same for people.
 pub(super) fn of(path: &Path, places: &Places, output: &Output) -> Result<(Value, String), Failure> {
     let known = KnownReef::read(path);
+    let _waiting = Waiting::start("waiting for the answer", None, output);
     runtime()?.block_on(async {
         if known.is_empty() {
             return of_empty(&known.reef_id, places, output).await;

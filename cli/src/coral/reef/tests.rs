@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod analyses;
+mod behind;
 mod gates;
 mod joining;
 mod mcp;

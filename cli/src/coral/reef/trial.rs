@@ -27,7 +27,7 @@ const STATES: [&str; 4] = ["confirmed", "candidate", "withdrawn", "unconfirmed"]
 #[derive(Debug, clap::Args)]
 #[command(
     before_help = "Example:  coral reef test patterns.test.yaml",
-    after_help = "The file, YAML or TOML, has settings (as --set of a replay), events, and what is expected of them:\n  \
+    after_help = "The file, YAML or TOML, has settings of [correlation], events, and what is expected of them:\n  \
                   settings: [correlation.max_lag=6h]\n  \
                   events: [{at: 2026-03-02T10:00:00Z, colony: lib, service: api, type: deploy, every: 35h, times: 12}]\n  \
                   expect: [{source: lib/api/deploy, target: app/web/alert, state: confirmed, lag: 17m, within: 1m}]\n\
@@ -140,6 +140,11 @@ fn read(file: &Path) -> Result<Trial, Failure> {
         false => invalid(file, errors.lines().collect()),
     })?;
     let trial: Trial = serde_json::from_value(document).map_err(|error| invalid(file, vec![error.to_string()]))?;
+    // other sections change no result of a test, and may name other processes
+    if let Some(other) = trial.settings.iter().find(|setting| !setting.trim_start().starts_with("correlation.")) {
+        let problem = format!("settings: {other:?} is no setting of [correlation], such as correlation.max_lag=6h");
+        return Err(invalid(file, vec![problem]));
+    }
     match trial.expect.is_empty() {
         true => Err(invalid(file, vec!["it expects nothing".to_owned()])),
         false => Ok(trial),

@@ -6,6 +6,7 @@ use crate::exit::{Exit, Failure};
 use crate::output::Output;
 use crate::pipeline::{rules, sql};
 use crate::sockets::{is_absent, short};
+use crate::waiting::Waiting;
 use model::clock::SystemClock;
 use pipelines::config::{ReefConfig, StorageKind};
 use pipelines::open::store;
@@ -29,7 +30,9 @@ const ENDS: [&str; 3] = ["statement_failed", "timed_out", "too_large"];
 
 /// Sends the query and prints the response.
 pub async fn ask(question: &Question, reef: (&ReefConfig, &Path), output: &Output) -> Result<(), Failure> {
+    let waiting = Waiting::start("waiting for the answer", None, output);
     let (document, page) = answer(question, reef).await?;
+    drop(waiting);
     output.result(&document, |_| page)
 }
 

@@ -10,7 +10,7 @@ use pipelines::run::RunningReef;
 use reef::analysis::{Analyst, AnalyzeQuestion};
 use reef::answers::status::RunFacts;
 use reef::api::Doors;
-use reef::guarded::Guarded;
+use reef::guarded::{Guarded, fault};
 use reef::sql::{SqlEngine, SqlQuestion};
 use serde_json::{Value, json};
 use std::io;
@@ -99,7 +99,7 @@ async fn serve(stream: UnixStream, reef: &RunningReef, facts: &Facts) -> io::Res
             // a caller that has gone: its statement ends
             () = gone(&mut from) => return Ok(()),
         },
-        Ok(question) => ask(question, reef, facts).await,
+        Ok(question) => asked(question, reef, facts).await,
         Err(error) => Answer::Failed { message: format!("the question is not understood: {error}") },
     };
     let mut text = serde_json::to_string(&answer)?;
@@ -122,6 +122,19 @@ async fn select(about: &SqlQuestion, reef: &RunningReef, facts: &Facts) -> Answe
         Ok(Ok(answer)) => answer,
         Ok(Err(error)) => Answer::Failed { message: error.to_string() },
         Err(_) => Answer::Failed { message: busy(facts) },
+    }
+}
+
+/// The answer to a question; of one that panics, what its caller has to know.
+async fn asked(question: Question, reef: &RunningReef, facts: &Facts) -> Answer {
+    let (reef, facts) = (reef.clone(), facts.clone());
+    // dropped with the caller, which ends it
+    let mut answers = JoinSet::new();
+    answers.spawn(Guarded::new(async move { ask(question, &reef, &facts).await }));
+    match answers.join_next().await {
+        Some(Ok(answer)) => answer,
+        Some(Err(error)) => Answer::Failed { message: fault("question", &error) },
+        None => Answer::Failed { message: "the question was not begun".to_owned() },
     }
 }
 

@@ -196,10 +196,16 @@ impl StoreReader for Stuck {
     async fn rows_with(
         &self,
         _: &'static DerivedTable,
-        _: (&'static str, &str),
+        _: (&'static str, &[String]),
         _: Option<&Cursor>,
         _: usize,
     ) -> Result<Page, SinkError> {
+        pending().await
+    }
+    async fn newest_of(&self, _: &'static DerivedTable, _: Option<&Cursor>, _: usize) -> Result<Page, SinkError> {
+        pending().await
+    }
+    async fn count_of(&self, _: &'static DerivedTable, _: u64) -> Result<u64, SinkError> {
         pending().await
     }
     async fn totals(&self) -> Result<Totals, SinkError> {

@@ -5,17 +5,15 @@
 
 mod histories;
 mod rules;
-mod tally;
 
 use super::support::Chain;
 use crate::events::EventParams;
-use fixtures::tally::{interval, percent, quantile, table};
+use fixtures::tally::{Found, counted, percent, quantile, table};
 use histories::{Axes, History, NULLS, Null, mixture, null};
 use model::pattern::{Finding, PatternState};
 use rules::{Pair, Rule};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use tally::Found;
 
 /// How much is tried, on which seeds.
 struct Size {
@@ -150,7 +148,7 @@ fn nulls_section(nulls: &[(Null, OfNull)], size: &Size) -> String {
                 format!("{} of {}", of.with_any, of.histories),
                 format!("{} of {}", of.with_any_ever, of.histories),
             ];
-            row.extend(of.by_rule.iter().map(|count| format!("{count} ({})", percent(*count, of.pairs))));
+            row.extend(of.by_rule.iter().map(|count| counted(*count, of.pairs)));
             row
         })
         .collect();
@@ -166,18 +164,8 @@ fn nulls_section(nulls: &[(Null, OfNull)], size: &Size) -> String {
 }
 
 fn mixture_section(mixture: &OfMixture, size: &Size) -> String {
-    let row = |name: &str, of: &Found| {
-        let (low, high) = interval(of.found - of.right, of.found);
-        vec![
-            name.to_owned(),
-            of.found.to_string(),
-            percent(of.right, of.found),
-            format!("{} ({:.1} to {:.1} %)", percent(of.found - of.right, of.found), low * 100.0, high * 100.0),
-            percent(of.right, of.planted),
-        ]
-    };
-    let mut rows = vec![row("coral-pipeline, confirmed", &mixture.engine)];
-    rows.extend(Rule::ALL.iter().zip(&mixture.by_rule).map(|(rule, found)| row(rule.name(), found)));
+    let mut rows = vec![mixture.engine.row("coral-pipeline, confirmed")];
+    rows.extend(Rule::ALL.iter().zip(&mixture.by_rule).map(|(rule, found)| found.row(rule.name())));
     let mut text = format!(
         "\n## Planted relations among others\n\n{} histories of {} days: ten colonies with two event types each that have \
          nothing to do with one another, and twelve planted relations; {} pairs in all. Wanted: precision 97 %, recall 80 % \

@@ -10,7 +10,7 @@ mod rules;
 
 use super::*;
 use exactness::{Apart, CASES, Case, Extent, compare};
-use fixtures::tally::{interval, percent, quantile, table};
+use fixtures::tally::{Found, counted, percent, quantile, table};
 use histories::{BASES, COEFFICIENTS, DAY, History, Kind, LAGS, NULLS, Planted, at, mixture, null};
 use model::pattern::PatternState;
 use model::time::{HOUR_MS, MINUTE_MS};
@@ -140,26 +140,11 @@ fn of_null(kind: Kind, size: &Size) -> OfNull {
     sum
 }
 
-/// Pairs that were reported, and the planted ones among them.
-#[derive(Clone, Copy, Debug, Default)]
-struct Found {
-    found: u64,
-    right: u64,
-}
-
-impl Found {
-    fn add(&mut self, found: &BTreeSet<Pair>, truth: &BTreeSet<Pair>) {
-        self.found += found.len() as u64;
-        self.right += found.intersection(truth).count() as u64;
-    }
-}
-
 /// What was found among planted relations.
 #[derive(Default)]
 struct OfMixture {
     pairs: u64,
-    planted: u64,
-    /// Those of at least the threshold.
+    /// Planted relations of at least the threshold.
     strong: u64,
     engine: Found,
     by_rule: [Found; Rule::ALL.len()],
@@ -177,7 +162,6 @@ fn of_mixture(size: &Size) -> OfMixture {
         let (Some(first), Some(last)) = (days.first(), days.last()) else { continue };
         let truth: BTreeSet<Pair> = history.planted.iter().map(|planted| (planted.source, planted.target)).collect();
         sum.pairs += pairs(&history);
-        sum.planted += truth.len() as u64;
         sum.strong += history.planted.iter().filter(|planted| planted.r.abs() >= params.threshold).count() as u64;
         let (early, found) = (confirmed(first), confirmed(last));
         sum.engine.add(&found, &truth);
@@ -235,7 +219,7 @@ fn metrics() {
     assert!(found * 50 <= all, "{found} of {all} pairs without a relation are confirmed");
     let naive: u64 = nulls.iter().map(|(_, of)| of.by_rule[0]).sum();
     assert!(naive > 4 * found.max(1), "the threshold alone reports {naive}");
-    let Found { found, right } = mixture.engine;
+    let Found { found, right, .. } = mixture.engine;
     assert!(20 * (found - right) <= found, "{} of {found} confirmed pairs were not planted", found - right);
     assert!(
         right > 0 && 5 * right >= 2 * mixture.strong,
@@ -289,9 +273,9 @@ fn nulls_section(nulls: &[(Kind, OfNull)], size: &Size) -> String {
                 of.pairs.to_string(),
                 format!("{} of {}", of.with_any, of.histories),
                 format!("{} of {}", of.with_any_ever, of.histories),
-                format!("{} ({})", of.confirmed, percent(of.confirmed, of.pairs)),
+                counted(of.confirmed, of.pairs),
             ];
-            row.extend(of.by_rule.iter().map(|count| format!("{count} ({})", percent(*count, of.pairs))));
+            row.extend(of.by_rule.iter().map(|count| counted(*count, of.pairs)));
             row
         })
         .collect();
@@ -314,24 +298,14 @@ fn nulls_section(nulls: &[(Kind, OfNull)], size: &Size) -> String {
 }
 
 fn mixture_section(mixture: &OfMixture, size: &Size) -> String {
-    let row = |name: &str, of: &Found| {
-        let (low, high) = interval(of.found - of.right, of.found);
-        vec![
-            name.to_owned(),
-            of.found.to_string(),
-            percent(of.right, of.found),
-            format!("{} ({:.1} to {:.1} %)", percent(of.found - of.right, of.found), low * 100.0, high * 100.0),
-            percent(of.right, mixture.planted),
-        ]
-    };
-    let mut rows = vec![row("coral-pipeline, confirmed", &mixture.engine)];
-    rows.extend(Rule::ALL.iter().zip(&mixture.by_rule).map(|(rule, found)| row(rule.name(), found)));
+    let mut rows = vec![mixture.engine.row("coral-pipeline, confirmed")];
+    rows.extend(Rule::ALL.iter().zip(&mixture.by_rule).map(|(rule, found)| found.row(rule.name())));
     let mut text = format!(
         "\n### Planted relations among others\n\n{} histories of {} days: {} planted relations, {} of them with |r| of at least \
          the threshold, among {} pairs. Wanted: at most 5 % false among the confirmed.\n{}",
         size.mixtures,
         size.mixture_days,
-        mixture.planted,
+        mixture.engine.planted,
         mixture.strong,
         mixture.pairs,
         table(&["rule", "reported", "precision", "false among them (95 %)", "of all planted"], &rows)

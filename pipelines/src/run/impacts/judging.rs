@@ -6,6 +6,7 @@
 
 use super::super::due::{Id, Known};
 use super::{Impacts, Key, change_of, key_of};
+use crate::impact::related::{self, RELATED_MAX};
 use crate::impact::rows::{self, Stored};
 use crate::impact::watch::impacts_on;
 use crate::impact::windows::{LOOKS_MIN, Moment};
@@ -58,6 +59,8 @@ struct Judged {
     known: Known,
     line: Line,
     impact: Impact,
+    /// The events that followed it.
+    related: Vec<String>,
     /// Its stored rows.
     before: Vec<Vec<Value>>,
     /// What is stored of it, if metrics that it was judged by are deleted.
@@ -115,15 +118,18 @@ impl Impacts {
         let known = (self.colonies.all(), &self.meanings);
         let (impacts, points) = impacts_on(lines, &others, known, reader).await?;
         self.batch.learn(lines.len(), points);
+        let followed = related::read(lines, reader).await?;
         let mut judged = Vec::new();
-        for ((line, id), impact) in lines.iter().zip(ids).zip(impacts) {
+        for (((line, id), impact), mut related) in lines.iter().zip(ids).zip(impacts).zip(followed) {
             let Some(known) = self.timeline.get(id).cloned() else { continue };
+            related.retain(|event_id| !rows::reported_by(&known.row).contains(event_id));
+            related.truncate(RELATED_MAX);
             let before = match self.with_rows.contains(&key(line)) {
                 true => rows::read(&line.colony_id, &line.deployment_id, reader).await?,
                 false => Vec::new(),
             };
             let lost = self.lost(&known, &impact, reader).await?;
-            judged.push(Judged { known, line: line.clone(), impact, before, lost });
+            judged.push(Judged { known, line: line.clone(), impact, related, before, lost });
         }
         let (mut upserts, mut removed, mut timeline) = (Vec::new(), Vec::new(), Vec::new());
         for one in judged {
@@ -151,7 +157,7 @@ impl Impacts {
     /// Adds what changes by one that was judged.
     fn follow_judged(
         &mut self,
-        Judged { known, line, impact, before, lost }: Judged,
+        Judged { known, line, impact, related, before, lost }: Judged,
         (upserts, removed): (&mut Vec<Vec<Value>>, &mut Vec<Vec<Value>>),
         timeline: &mut Vec<Vec<Value>>,
     ) {
@@ -161,7 +167,7 @@ impl Impacts {
                 let look_minutes = stored.look_minutes;
                 let metrics = rows::impact(stored, &before, &self.meanings).changes;
                 let impact = Impact::new((impact.verdict, impact.verdict_reason), look_minutes, metrics);
-                timeline.extend(self.set_verdict(known, &impact));
+                timeline.extend(self.set_verdict(known, (&impact, related)));
             }
             return;
         }
@@ -173,13 +179,17 @@ impl Impacts {
             false => self.with_rows.insert(key(&line)),
         };
         upserts.extend(written.into_iter().filter(|row| !before.contains(row)));
-        timeline.extend(self.set_verdict(known, &impact));
+        timeline.extend(self.set_verdict(known, (&impact, related)));
     }
 
-    /// The row of a deployment, if its verdict changes.
-    fn set_verdict(&mut self, Known { line, row: before }: Known, impact: &Impact) -> Option<Vec<Value>> {
+    /// The row of a deployment, if what it says of its impact changes.
+    fn set_verdict(
+        &mut self,
+        Known { line, row: before }: Known,
+        judged: (&Impact, Vec<String>),
+    ) -> Option<Vec<Value>> {
         let mut row = before.clone();
-        rows::set_verdict(&mut row, Some(impact));
+        rows::set_verdict(&mut row, Some(judged));
         if row == before {
             return None;
         }

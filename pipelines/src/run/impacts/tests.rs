@@ -17,6 +17,7 @@ use sinks::memory::MemoryStore;
 use sinks::{Commit, StoreWriter};
 
 mod away;
+mod followed;
 mod orphans;
 
 /// A Wednesday, midnight.
@@ -171,9 +172,9 @@ proptest! {
     fn order_and_restarts_change_no_impact(seed in any::<u64>(), parts in 2..5_usize) {
         tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
             let whole = MemoryStore::new();
-            drive_with(&whole, vec![rows_of(events(), metrics())]).await;
+            drive_with(&whole, vec![rows_of(followed::with_incidents(), metrics())]).await;
             let mut random = fixtures::random::Random(seed);
-            let (mut events, mut metrics) = (events(), metrics());
+            let (mut events, mut metrics) = (followed::with_incidents(), metrics());
             random.shuffle(&mut events);
             // hours in any order, and some rows anywhere
             metrics.sort_by_key(|point| (point.timestamp.0 / HOUR_MS).wrapping_mul(seed as i64 | 1));

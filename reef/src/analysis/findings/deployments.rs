@@ -3,7 +3,7 @@
 use super::super::actions::Action;
 use super::super::evidence::{Claim, Evidence, Fact, Finding, Kind, Quantity};
 use super::super::plan::Topic;
-use super::{Sources, ranked};
+use super::{Sources, Told, ranked};
 use crate::answers::deployment::{Deployment, DeploymentQuestion, Incident, deployment};
 use crate::answers::{AnswerError, DeploymentLine, page};
 use crate::impact::windows::{BEFORE_MS, WARM_UP_MS};
@@ -21,8 +21,8 @@ const CHANGES_MAX: usize = 3;
 const INCIDENTS_MAX: usize = 3;
 
 /// The deployment that is named, and the newest of the range.
-pub(super) async fn find(sources: &Sources<'_>) -> Result<Vec<Finding>, AnswerError> {
-    let (plan, Some(range)) = (sources.plan, sources.plan.range) else { return Ok(Vec::new()) };
+pub(super) async fn find(sources: &Sources<'_>) -> Result<Told, AnswerError> {
+    let (plan, Some(range)) = (sources.plan, sources.plan.range) else { return Ok(Told::default()) };
     let is_named = |line: &DeploymentLine| {
         plan.deployment.as_ref().is_some_and(|(colony, id)| *colony == line.colony_id && *id == line.deployment_id)
     };
@@ -34,6 +34,7 @@ pub(super) async fn find(sources: &Sources<'_>) -> Result<Vec<Finding>, AnswerEr
         })
         .collect();
     wanted.sort_by_key(|line| (!is_named(line), place_of(line)));
+    let left_out = wanted.len().saturating_sub(DEPLOYMENTS_MAX);
     let mut findings = Vec::new();
     for line in wanted.into_iter().take(DEPLOYMENTS_MAX) {
         let question = DeploymentQuestion { id: format!("{}/{}", line.colony_id, line.deployment_id) };
@@ -44,7 +45,7 @@ pub(super) async fn find(sources: &Sources<'_>) -> Result<Vec<Finding>, AnswerEr
         };
         findings.push(finding(&answer, line, is_named(line), sources));
     }
-    Ok(findings)
+    Ok(Told { findings, left_out })
 }
 
 /// Those that went wrong come first, as far as it is stored; the newest of them first.

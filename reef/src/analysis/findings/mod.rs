@@ -5,6 +5,7 @@
 //! | `compare` | metrics of two environments side by side |
 //! | `deployments` | what was deployed, what it did, what followed |
 //! | `incidents` | events counted |
+//! | `ends` | the two ends of a pattern or a prediction |
 //! | `patterns` | what follows what |
 //! | `predictions` | what is expected next |
 //! | `health` | how colonies are |
@@ -14,6 +15,7 @@
 mod affected;
 mod compare;
 mod deployments;
+mod ends;
 mod health;
 mod incidents;
 mod patterns;
@@ -46,9 +48,10 @@ pub struct Found {
     pub omitted: usize,
     /// What they are complete to.
     pub completeness: Completeness,
-    /// All names that the store knows, each with the word for its kind.
-    pub names: Vec<(String, &'static str)>,
 }
+
+/// A name that the store knows, and the word for its kind.
+pub(super) type Named = (String, &'static str);
 
 /// What findings are made from.
 pub(super) struct Sources<'a> {
@@ -58,28 +61,61 @@ pub(super) struct Sources<'a> {
     pub scope: &'a Scope,
 }
 
+/// The findings of a kind that are told, and how many more there are.
+#[derive(Default)]
+pub(super) struct Told {
+    pub findings: Vec<Finding>,
+    pub left_out: usize,
+}
+
 /// What is found for a question.
 ///
 /// # Errors
 /// Those of the store, and a question that cannot be answered as it is.
 pub async fn find(question: &AnalyzeQuestion, reader: &dyn StoreReader, scope: &Scope) -> Result<Found, AnswerError> {
+    Ok(found(question, reader, scope).await?.0)
+}
+
+/// The same with all names that the store knows, which a model may not be told, or may say. All rows are searched for
+/// those of services.
+///
+/// # Errors
+/// The same.
+pub(super) async fn find_with_names(
+    question: &AnalyzeQuestion,
+    reader: &dyn StoreReader,
+    scope: &Scope,
+) -> Result<(Found, Vec<Named>), AnswerError> {
+    let (found, known) = found(question, reader, scope).await?;
+    let names = names(&known, &services(reader).await?);
+    Ok((found, names))
+}
+
+async fn found(
+    question: &AnalyzeQuestion,
+    reader: &dyn StoreReader,
+    scope: &Scope,
+) -> Result<(Found, Vocabulary), AnswerError> {
     let known = Vocabulary::read(reader, scope).await?;
     let plan = Plan::of(question, &known)?;
     let sources = Sources { plan: &plan, known: &known, reader, scope };
     let mut findings = compare::find(&sources).await?;
+    let mut omitted = 0;
     if plan.range.is_some() {
-        findings.extend(deployments::find(&sources).await?);
+        for told in
+            [deployments::find(&sources).await?, patterns::find(&sources).await?, predictions::find(&sources).await?]
+        {
+            findings.extend(told.findings);
+            omitted += told.left_out;
+        }
         findings.extend(incidents::find(&sources).await?);
-        findings.extend(patterns::find(&sources).await?);
-        findings.extend(predictions::find(&sources).await?);
         findings.extend(health::find(&sources).await?);
         findings.extend(affected::find(&sources).await?);
         findings.extend(promotion::find(&sources).await?);
     }
     let completeness = Completeness::of(&known.fleet, |id, _| plan.scope.contains(id));
-    let omitted = rank(&mut findings, TOKENS_MAX, &completeness);
-    let names = names(&known, &services(reader).await?);
-    Ok(Found { plan, findings, omitted, completeness, names })
+    omitted += rank(&mut findings, TOKENS_MAX, &completeness);
+    Ok((Found { plan, findings, omitted, completeness }, known))
 }
 
 /// The services that only rows name, or calls.
@@ -91,7 +127,7 @@ async fn services(reader: &dyn StoreReader) -> Result<Vec<String>, AnswerError> 
     Ok(names)
 }
 
-fn names(known: &Vocabulary, services: &[String]) -> Vec<(String, &'static str)> {
+fn names(known: &Vocabulary, services: &[String]) -> Vec<Named> {
     let fleet = &known.fleet;
     let deployments = known.deployments.iter();
     let lists: [(&'static str, Vec<&String>); 7] = [
@@ -175,4 +211,49 @@ pub(super) const SHOWN_MAX: usize = 6;
 /// A rank with what the question names: a topic that is asked for comes before others.
 pub(super) fn ranked(plan: &Plan, topic: Topic, rank: f64) -> f64 {
     rank + if plan.topics.contains(&topic) { 0.4 } else { 0.0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::evidence::{Claim, Kind};
+    use super::*;
+
+    /// A finding that costs so many tokens.
+    fn finding(rank: f64, tokens: usize) -> Finding {
+        let evidence = Evidence {
+            id: String::new(),
+            kind: Kind::Event,
+            colony_id: "shop-production".to_owned(),
+            other_colony_id: None,
+            description: "x".repeat(tokens * BYTES_PER_TOKEN - 16),
+            query: String::new(),
+            data: Vec::new(),
+            facts: Vec::new(),
+            claim: Claim::Observed,
+            confidence: 0.5,
+            complete_to: None,
+        };
+        Finding {
+            rank,
+            key: format!("{rank}"),
+            title: String::new(),
+            lines: Vec::new(),
+            evidence: vec![evidence],
+            advice: String::new(),
+            actions: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_budget_keeps_the_highest_ranks_and_counts_the_others() {
+        let completeness = Completeness::of(&Default::default(), |_, _| true);
+        let mut findings: Vec<Finding> = [0.2, 0.9, 0.4, 0.7].map(|rank| finding(rank, 100)).to_vec();
+        assert_eq!(rank(&mut findings, 299, &completeness), 2);
+        let kept: Vec<(f64, &str)> = findings.iter().map(|one| (one.rank, one.evidence[0].id.as_str())).collect();
+        assert_eq!(kept, [(0.9, "E1"), (0.7, "E2")]);
+        // small ones are bounded by their number
+        let mut many: Vec<Finding> = (0..40).map(|number| finding(f64::from(number), 20)).collect();
+        assert_eq!((rank(&mut many, TOKENS_MAX, &completeness), many.len()), (28, FINDINGS_MAX));
+        assert!(many.iter().map(Finding::tokens).sum::<usize>() <= TOKENS_MAX);
+    }
 }

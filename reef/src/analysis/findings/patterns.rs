@@ -1,37 +1,42 @@
 //! Confirmed patterns as findings: what follows what, how often, after how long.
 
 use super::super::actions::Action;
-use super::super::evidence::{Claim, Evidence, Fact, Finding, Kind, Quantity};
+use super::super::evidence::{Claim, Evidence, Fact, Finding, Quantity};
 use super::super::plan::Topic;
-use super::{Sources, ranked};
+use super::ends::Ends;
+use super::{Sources, Told, ranked};
 use crate::answers::AnswerError;
-use crate::answers::correlations::{CorrelationsQuestion, correlations};
-use crate::answers::part::Part;
+use crate::answers::correlations::{CorrelationsQuestion, all_correlations};
 use crate::report::PatternLine;
 use crate::statement::statement;
 use crate::text::pattern::duration;
 use model::time::{SECOND_MS, TimeMs};
 
-/// Patterns that are read.
-const READ_MAX: usize = 100;
 /// Patterns that are told.
 const PATTERNS_MAX: usize = 4;
 
 /// The best confirmed patterns with an end among what is looked at, both ends in scope.
-pub(super) async fn find(sources: &Sources<'_>) -> Result<Vec<Finding>, AnswerError> {
+pub(super) async fn find(sources: &Sources<'_>) -> Result<Told, AnswerError> {
     let plan = sources.plan;
     if !plan.patterns || plan.colonies.is_empty() {
-        return Ok(Vec::new());
+        return Ok(Told::default());
     }
-    let part = Part { limit: Some(READ_MAX), ..Part::default() };
-    let question = CorrelationsQuestion { filter: plan.filter(), part, ..CorrelationsQuestion::default() };
-    let mut lines = correlations(&question, sources.reader, sources.scope).await?.correlations.items;
+    let question = CorrelationsQuestion { filter: plan.filter(), ..CorrelationsQuestion::default() };
+    let mut lines = all_correlations(&question, sources.reader, sources.scope).await?.correlations.items;
     lines.retain(|line| {
         let ends = [&line.source_service, &line.target_service];
         let is_near = plan.services.is_empty() || ends.iter().any(|end| plan.services.contains(end));
         is_near && plan.scope.contains(&line.source_colony_id) && plan.scope.contains(&line.target_colony_id)
     });
-    Ok(lines.iter().take(PATTERNS_MAX).enumerate().map(|(place, line)| finding(place, line, sources)).collect())
+    Ok(Told {
+        findings: lines
+            .iter()
+            .take(PATTERNS_MAX)
+            .enumerate()
+            .map(|(place, line)| finding(place, line, sources))
+            .collect(),
+        left_out: lines.len().saturating_sub(PATTERNS_MAX),
+    })
 }
 
 fn finding(place: usize, line: &PatternLine, sources: &Sources<'_>) -> Finding {
@@ -40,7 +45,8 @@ fn finding(place: usize, line: &PatternLine, sources: &Sources<'_>) -> Finding {
         Claim::Follows => 0.5 + 0.15 * line.correlation_score,
         _ => 0.35 + 0.1 * line.correlation_score,
     };
-    let (source, target) = (end(line, true), end(line, false));
+    let ends = Ends::of_pattern(line);
+    let (source, target) = (ends.source.shown(), ends.target.shown());
     let lag = duration(line.lag_seconds);
     let title = match claim {
         Claim::Follows => {
@@ -83,16 +89,6 @@ fn shown_confidence(line: &PatternLine) -> f64 {
     (line.confidence * 100.0).floor() / 100.0
 }
 
-/// `deploy of api in my-shop-staging`.
-fn end(line: &PatternLine, is_source: bool) -> String {
-    let (signal, service, colony) = match is_source {
-        true => (&line.source_signal, &line.source_service, &line.source_colony_id),
-        false => (&line.target_signal, &line.target_service, &line.target_colony_id),
-    };
-    let service = if service == "*" || service.is_empty() { "any service" } else { service };
-    format!("{signal} of {service} in {colony}")
-}
-
 fn times(line: &PatternLine) -> String {
     match line.occurrence_count {
         1 => "1 time".to_owned(),
@@ -119,6 +115,7 @@ fn advice(line: &PatternLine, claim: Claim) -> String {
 }
 
 fn evidence(line: &PatternLine, claim: Claim) -> Evidence {
+    let ends = Ends::of_pattern(line);
     let lag = |seconds: i32| Fact::Number(Quantity::Milliseconds, (i64::from(seconds) * SECOND_MS) as f64);
     let mut facts = vec![
         lag(line.lag_seconds),
@@ -134,45 +131,14 @@ fn evidence(line: &PatternLine, claim: Claim) -> Evidence {
     ];
     let moments = [&line.first_observed, &line.last_observed, &line.source_timestamp, &line.target_timestamp];
     facts.extend(moments.into_iter().filter_map(|time| TimeMs::parse_rfc3339(time)).map(Fact::Time));
-    facts.extend(Fact::names([
-        &line.correlation_id,
-        &line.source_colony_id,
-        &line.target_colony_id,
-        &line.source_application,
-        &line.target_application,
-        &line.source_environment,
-        &line.target_environment,
-        &line.source_service,
-        &line.target_service,
-        &line.source_signal,
-        &line.target_signal,
-    ]));
-    facts.push(Fact::order(
-        [
-            &line.source_colony_id,
-            &line.source_application,
-            &line.source_environment,
-            &line.source_service,
-            &line.source_signal,
-        ],
-        [
-            &line.target_colony_id,
-            &line.target_application,
-            &line.target_environment,
-            &line.target_service,
-            &line.target_signal,
-        ],
-        claim == Claim::Follows,
-    ));
+    facts.push(Fact::Name(line.correlation_id.clone()));
+    facts.extend(ends.names());
+    facts.push(ends.order(claim == Claim::Follows));
     Evidence {
-        id: String::new(),
-        kind: Kind::Correlation,
-        colony_id: line.target_colony_id.clone(),
-        other_colony_id: Some(line.source_colony_id.clone()),
         description: format!(
             "{} → {}: {}, lag {}, score {:.2}, {}",
-            end(line, true),
-            end(line, false),
+            ends.source.shown(),
+            ends.target.shown(),
             times(line),
             duration(line.lag_seconds),
             line.correlation_score,
@@ -195,6 +161,6 @@ fn evidence(line: &PatternLine, claim: Claim) -> Evidence {
         facts,
         claim,
         confidence: line.confidence.clamp(0.0, 0.999),
-        complete_to: None,
+        ..ends.evidence()
     }
 }

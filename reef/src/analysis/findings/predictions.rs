@@ -3,53 +3,53 @@
 use super::super::actions::Action;
 use super::super::evidence::{Claim, Evidence, Fact, Finding, Kind, Quantity};
 use super::super::plan::Topic;
-use super::{Sources, ranked};
-use crate::answers::part::Part;
-use crate::answers::predictions::{Predictions, PredictionsQuestion, predictions};
+use super::ends::Ends;
+use super::{Sources, Told, ranked};
+use crate::answers::predictions::{Predictions, PredictionsQuestion, all_predictions};
 use crate::answers::{AnswerError, page};
 use crate::predicted::{PredictionLine, Record};
 use crate::statement::{conditions, statement};
 use model::time::DAY_MS;
 
-/// Predictions that are read.
-const READ_MAX: usize = 100;
 /// Predictions that are told.
 const PREDICTIONS_MAX: usize = 4;
 /// Over how many days a pattern's predictions are counted.
 const SCORED_DAYS: i64 = 30;
 
 /// The most probable open predictions whose target is among what is looked at, both ends in scope; or that there is none.
-pub(super) async fn find(sources: &Sources<'_>) -> Result<Vec<Finding>, AnswerError> {
+pub(super) async fn find(sources: &Sources<'_>) -> Result<Told, AnswerError> {
     let plan = sources.plan;
     if !plan.patterns || plan.colonies.is_empty() {
-        return Ok(Vec::new());
+        return Ok(Told::default());
     }
-    let part = Part { limit: Some(READ_MAX), ..Part::default() };
-    let question = PredictionsQuestion { filter: plan.filter(), part, ..PredictionsQuestion::default() };
-    let answer = predictions(&question, sources.reader, sources.scope).await?;
+    let question = PredictionsQuestion { filter: plan.filter(), ..PredictionsQuestion::default() };
+    let answer = all_predictions(&question, sources.reader, sources.scope).await?;
     let open = answer.predictions.items.iter().map(|told| &told.line);
     let is_of = |service: &str| service == "*" || plan.takes_service(service);
     let mut lines: Vec<&PredictionLine> =
         open.filter(|line| is_of(&line.target_service) || plan.takes_service(&line.source_service)).collect();
-    if lines.is_empty() && !answer.predictions.truncated && plan.topics.contains(&Topic::Predictions) {
-        return Ok(vec![nothing(sources)]);
+    if lines.is_empty() && plan.topics.contains(&Topic::Predictions) {
+        return Ok(Told { findings: vec![nothing(sources)], left_out: 0 });
     }
     lines.retain(|line| plan.scope.contains(&line.source_colony_id) && plan.scope.contains(&line.target_colony_id));
     lines.sort_by(|a, b| b.probability.total_cmp(&a.probability).then_with(|| a.prediction_id.cmp(&b.prediction_id)));
-    Ok(lines.into_iter().take(PREDICTIONS_MAX).map(|line| finding(line, &answer, sources)).collect())
+    let left_out = lines.len().saturating_sub(PREDICTIONS_MAX);
+    let findings = lines.into_iter().take(PREDICTIONS_MAX).map(|line| finding(line, &answer, sources)).collect();
+    Ok(Told { findings, left_out })
 }
 
 fn finding(line: &PredictionLine, answer: &Predictions, sources: &Sources<'_>) -> Finding {
     let (from, to) = (page::time(line.times.from), page::time(line.times.to));
+    let ends = Ends::of_prediction(line);
     let title = format!(
         "{} is expected from {from} to {to} with a probability of {}%",
-        end(&line.target_signal, &line.target_service, &line.target_colony_id),
+        ends.target.shown(),
         whole_percent(line.probability)
     );
     let mut lines = vec![(
         format!(
             "after {} at {}, by the pattern {}",
-            end(&line.source_signal, &line.source_service, &line.source_colony_id),
+            ends.source.shown(),
             page::time(line.times.issued),
             line.correlation_id
         ),
@@ -72,12 +72,6 @@ fn finding(line: &PredictionLine, answer: &Predictions, sources: &Sources<'_>) -
     }
 }
 
-/// `error_spike of api in my-shop-production`.
-fn end(signal: &str, service: &str, colony: &str) -> String {
-    let service = if service == "*" || service.is_empty() { "any service" } else { service };
-    format!("{signal} of {service} in {colony}")
-}
-
 fn whole_percent(share: f64) -> f64 {
     (share * 100.0).round()
 }
@@ -96,22 +90,11 @@ fn came_true(record: &Record) -> String {
     format!("{} of {all} {plural} of the pattern in {SCORED_DAYS} days came true", record.hits)
 }
 
-fn names(line: &PredictionLine) -> Vec<Fact> {
-    Fact::names([
-        &line.prediction_id,
-        &line.correlation_id,
-        &line.source_colony_id,
-        &line.target_colony_id,
-        &line.source_application,
-        &line.target_application,
-        &line.source_environment,
-        &line.target_environment,
-        &line.source_service,
-        &line.target_service,
-        &line.source_signal,
-        &line.target_signal,
-        &line.source_event_id,
-    ])
+fn names(line: &PredictionLine, ends: &Ends<'_>) -> Vec<Fact> {
+    let mut names = Fact::names([&line.prediction_id, &line.correlation_id]);
+    names.extend(ends.names());
+    names.extend(Fact::names([&line.source_event_id]));
+    names
 }
 
 fn expected(line: &PredictionLine) -> Evidence {
@@ -122,36 +105,17 @@ fn expected(line: &PredictionLine) -> Evidence {
     facts.extend([line.probability, line.chance_level].map(|share| Fact::Number(Quantity::Plain, share)));
     let percent = [line.probability * 100.0, whole_percent(line.probability)];
     facts.extend(percent.map(|percent| Fact::Number(Quantity::Percent, percent)));
-    facts.extend(names(line));
-    facts.push(Fact::order(
-        [
-            &line.source_colony_id,
-            &line.source_application,
-            &line.source_environment,
-            &line.source_service,
-            &line.source_signal,
-        ],
-        [
-            &line.target_colony_id,
-            &line.target_application,
-            &line.target_environment,
-            &line.target_service,
-            &line.target_signal,
-        ],
-        true,
-    ));
+    let ends = Ends::of_prediction(line);
+    facts.extend(names(line, &ends));
+    facts.push(ends.order(true));
     Evidence {
-        id: String::new(),
-        kind: Kind::Correlation,
-        colony_id: line.target_colony_id.clone(),
-        other_colony_id: Some(line.source_colony_id.clone()),
         description: format!(
             "prediction: {} from {} to {}, probability {}%, after {} at {}, {}",
-            end(&line.target_signal, &line.target_service, &line.target_colony_id),
+            ends.target.shown(),
             page::time(times.from),
             page::time(times.to),
             whole_percent(line.probability),
-            end(&line.source_signal, &line.source_service, &line.source_colony_id),
+            ends.source.shown(),
             page::time(times.issued),
             line.correlation_id
         ),
@@ -168,7 +132,7 @@ fn expected(line: &PredictionLine) -> Evidence {
         facts,
         claim: Claim::Expected,
         confidence: line.probability.clamp(0.0, 0.999),
-        complete_to: None,
+        ..ends.evidence()
     }
 }
 
@@ -176,13 +140,10 @@ fn score(line: &PredictionLine, record: &Record) -> Evidence {
     let counts = [record.hits, record.misses, record.voids, record.hits + record.misses];
     let mut facts: Vec<Fact> = counts.map(|count| Fact::Number(Quantity::Plain, count as f64)).to_vec();
     facts.push(Fact::Number(Quantity::Milliseconds, (SCORED_DAYS * DAY_MS) as f64));
-    facts.extend(names(line));
+    let ends = Ends::of_prediction(line);
+    facts.extend(names(line, &ends));
     let within_30_days = format!(" AND days = {SCORED_DAYS}");
     Evidence {
-        id: String::new(),
-        kind: Kind::Correlation,
-        colony_id: line.target_colony_id.clone(),
-        other_colony_id: Some(line.source_colony_id.clone()),
         description: format!("{}: {}", line.correlation_id, came_true(record)),
         query: [
             statement(
@@ -200,7 +161,7 @@ fn score(line: &PredictionLine, record: &Record) -> Evidence {
         facts,
         claim: Claim::Observed,
         confidence: 0.99,
-        complete_to: None,
+        ..ends.evidence()
     }
 }
 

@@ -3,7 +3,6 @@
 use super::*;
 use crate::analysis::providers::tests::{Fake, Say, provider, said};
 use crate::analysis::providers::{Chain, Price, Prices, Protocol, Provider};
-use crate::answers::part::Part;
 use model::clock::SystemClock;
 use serde_json::json;
 
@@ -54,10 +53,7 @@ impl Asking {
     }
 
     fn records(&self) -> Vec<crate::analysis::journal::Record> {
-        let ids = self.analyst.recorded(None, &Part::default()).unwrap().items;
-        ids.iter()
-            .map(|one| self.analyst.recorded(Some(&one.analysis_id), &Part::default()).unwrap().items[0].clone())
-            .collect()
+        self.analyst.recorded()
     }
 }
 
@@ -395,6 +391,18 @@ async fn an_order_in_the_text_of_an_event_changes_nothing() {
     assert!(!sent_planted.contains("order-db") && !sent_planted.contains("tools"), "{sent_planted}");
     let shown = worded(&planted);
     assert!(!shown.contains('\u{1b}'), "{shown}");
+}
+
+#[tokio::test]
+async fn a_question_that_fails_is_recorded_with_its_reason() {
+    let asking = Asking::of(None, MOST).await;
+    let reader = asking.store.reader();
+    let unknown = AnalyzeQuestion { colonies: vec!["nowhere".to_owned()], ..question(SLOWER) };
+    let failed = asking.analyst.analyze(&asked(unknown), (reader.as_ref(), &Scope::default()), None).await;
+    assert!(matches!(failed, Err(AnalysisError::Answer(_))), "{failed:?}");
+    let record = &asking.records()[0];
+    assert_eq!((record.outcome.as_str(), record.question.as_str()), ("failed", SLOWER));
+    assert!(record.reason.contains("nowhere") && record.answer.is_empty(), "{record:?}");
 }
 
 #[tokio::test]

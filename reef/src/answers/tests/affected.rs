@@ -95,7 +95,7 @@ async fn neighbours_by_calls_and_patterns_are_affected_or_not_with_what_would_ha
         assert!((visible - 5.654).abs() < 0.001, "{visible}");
         let text = answer.text();
         let begin = "Effect of deployment e-3 of api in my-shop-production (2024-11-13 10:30:00 UTC) on its neighbours:\n\n\
-                     Affected (2):\n  ✗ my-shop-production  db        called by it";
+                     Affected (2):\n  ✗ affected  my-shop-production  db        called by it";
         assert!(text.starts_with(begin), "{text}");
         assert!(text.contains("web  calls it  a change of latency by 6% would have been seen\n"), "{text}");
         assert!(text.contains("cache  called by it  no metric is known before and after it\n"), "{text}");

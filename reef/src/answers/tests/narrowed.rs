@@ -107,11 +107,22 @@ impl StoreReader for Counting {
     async fn rows_with(
         &self,
         table: &'static DerivedTable,
-        text: (&'static str, &str),
+        texts: (&'static str, &[String]),
         after: Option<&Cursor>,
         limit: usize,
     ) -> Result<Page, SinkError> {
-        self.of.rows_with(table, text, after, limit).await
+        self.of.rows_with(table, texts, after, limit).await
+    }
+    async fn newest_of(
+        &self,
+        table: &'static DerivedTable,
+        before: Option<&Cursor>,
+        limit: usize,
+    ) -> Result<Page, SinkError> {
+        self.of.newest_of(table, before, limit).await
+    }
+    async fn count_of(&self, table: &'static DerivedTable, most: u64) -> Result<u64, SinkError> {
+        self.of.count_of(table, most).await
     }
     async fn totals(&self) -> Result<Totals, SinkError> {
         self.of.totals().await

@@ -83,6 +83,32 @@ pub(crate) async fn foreseen() -> MemoryStore {
     store
 }
 
+/// The same with so many patterns of `batch` that each have an open prediction and had one that came true, and with
+/// `c-z`, the last of them in every list: it is the most probable, and was wrong before.
+pub(crate) async fn foreseen_often(count: usize) -> MemoryStore {
+    let of = |pattern: &str, probability: f64, before: &str| {
+        let mut open = prediction(pattern, 0, "open", None);
+        open[11] = Value::Real(Real(probability));
+        [open, prediction(pattern, 1, before, Some(137))]
+    };
+    let mut upserts = of("c-z", 0.99, "miss").to_vec();
+    upserts.extend((0..count).flat_map(|number| of(&format!("c-{number:04}"), 0.5, "hit")));
+    let derived = vec![DerivedChange { table: "predictions".to_owned(), upserts, removed: Vec::new() }];
+    let pattern = |name: &str, service: &str, score: f64| {
+        let mut found = finding(name, score, &[]);
+        for end in [&mut found.correlation.key.source, &mut found.correlation.key.target] {
+            end.colony_id = "my-shop-production".to_owned();
+            end.service_id = service.to_owned();
+        }
+        found
+    };
+    let mut findings: Vec<_> = (0..count).map(|number| pattern(&format!("job_{number}"), "batch", 0.9)).collect();
+    findings.push(pattern("restart", "mailer", 0.5));
+    let mut store = super::store().await;
+    store.commit(&Commit { derived, findings, ..commit_of(2, Rows::default()) }).await.unwrap();
+    store
+}
+
 /// The question for all predictions.
 fn all() -> PredictionsQuestion {
     PredictionsQuestion { outcome: Some("all".to_owned()), ..PredictionsQuestion::default() }
@@ -107,7 +133,8 @@ async fn what_is_expected_comes_first_then_what_came_of_it_then_how_good_pattern
          deploy of checkout in staging -> error spike in production checkout\n    \
          {PATTERN} · 2 of 3 came true, 67 % (21 to 94 %) · announced 50 % of 4 targets · skill 0.59 · 2h17m ahead · predicts with 86 %\n  \
          deploy of checkout in staging -> error spike in production checkout\n    \
-         c-ffff · none decided · muted: no longer true: 0 of the last 7 cases came true\n\n{COMPLETE}"
+         c-ffff · none decided · muted: no longer true: 0 of the last 7 cases came true\n\n\
+         The rows behind a pattern: coral reef correlation <id>\n\n{COMPLETE}"
     );
     assert_eq!(text, expected);
 }

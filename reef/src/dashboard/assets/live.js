@@ -121,6 +121,9 @@ async function renew() {
   say(`Updated at ${clock(new Date())}. All times are UTC.`);
 }
 
+/** The newest tag of this page: pages of questions have theirs behind a dot. @param {{ tag: string, questions: string }} now */
+const newest = (now) => (tag.includes(".") ? `${now.tag}.${now.questions}` : now.tag);
+
 async function look() {
   try {
     const response = await fetch("/live", { signal: AbortSignal.timeout(LOOK_MS) });
@@ -132,7 +135,7 @@ async function look() {
     if (!response.ok) throw new Error(`status ${response.status}`);
     const now = await response.json();
     const wasLost = lostSince !== null || tag === "none";
-    if ((now.tag !== tag || wasLost) && !isBusy() && Date.now() >= restUntil) {
+    if ((newest(now) !== tag || wasLost) && !isBusy() && Date.now() >= restUntil) {
       if (tag === "none") {
         location.reload();
         return;

@@ -3,6 +3,7 @@
 use super::*;
 use crate::access::Role;
 use crate::analysis::Most;
+use crate::analysis::journal::{Journal, Record};
 use crate::answers::tests::predictions::foreseen;
 use crate::dashboard::cookie_of;
 use std::path::Path;
@@ -13,6 +14,19 @@ const SLOWER: &str = "question=why+is+production+slower+than+staging%3F";
 fn recording(folder: &Path, per_hour: u32) -> Analyst {
     let most = Most { per_hour, at_once: 10, tokens_per_day: None, cost_micros_per_day: None };
     Analyst::new(None, most, &folder.join("analyses.ndjson"), SystemClock::shared())
+}
+
+/// A state of a question that another process has written to the journal.
+fn written(folder: &Path, outcome: &str) {
+    let record = Record {
+        analysis_id: "a-1".to_owned(),
+        asked_at: SystemClock::shared().now().to_string(),
+        ends_by: "2100-01-01T00:00:00.000Z".to_owned(),
+        question: "what happened elsewhere?".to_owned(),
+        outcome: outcome.to_owned(),
+        ..Record::default()
+    };
+    assert!(Journal::of(&folder.join("analyses.ndjson")).append(&record));
 }
 
 /// Where a response leads.
@@ -47,6 +61,35 @@ async fn a_question_leads_to_the_page_of_its_answer_and_stays_in_the_list() {
     assert!(!page.body.contains("in the store now"), "its evidence is that of the answer");
     let list = opened.get("/analyses").await.body;
     assert!(list.contains(&format!("href=\"{address}\"")) && list.contains("the template"), "{list}");
+}
+
+#[tokio::test]
+async fn pages_of_questions_know_when_another_process_asks_and_answers() {
+    let (store, folder) = (foreseen().await, tempfile::tempdir().unwrap());
+    let opened = Opened::with(&store, false, recording(folder.path(), 10)).await;
+    let tag = |body: &str| body.split("data-tag=\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
+    let now = async || -> (String, String) {
+        let body = opened.get("/live").await.body;
+        let live: serde_json::Value = serde_json::from_str(&body).unwrap();
+        let text = |name: &str| live[name].as_str().unwrap().to_owned();
+        (text("tag"), format!("{}.{}", text("tag"), text("questions")))
+    };
+    let (other, before) = now().await;
+    let mut seen = vec![before];
+    for outcome in ["started", "answered"] {
+        written(folder.path(), outcome);
+        let (of_store, of_questions) = now().await;
+        assert_eq!(of_store, other, "no other page has to renew itself");
+        assert!(!seen.contains(&of_questions), "{of_questions} {seen:?}");
+        for path in ["/analyses", "/analyses/a-1"] {
+            let page = opened.get(path).await;
+            assert_eq!((page.status, tag(&page.body)), (200, of_questions.clone()), "{path}");
+            assert!(page.body.contains("what happened elsewhere?") && page.body.contains(outcome), "{}", page.body);
+        }
+        assert_eq!(tag(&opened.get("/").await.body), other);
+        assert_eq!(now().await.1, of_questions, "a page that was made is the newest");
+        seen.push(of_questions);
+    }
 }
 
 #[tokio::test]

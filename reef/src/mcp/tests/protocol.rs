@@ -177,7 +177,7 @@ impl Asks for Faulty {
 async fn a_fault_ends_one_call_only() {
     let client = Client::of(Arc::new(Faulty)).await;
     let refusal = client.refusal("reef_get_status", json!({})).await;
-    assert_eq!(refusal, "this call hit a fault in the reef; its log has the details");
+    assert!(refusal.starts_with("this call of reef_get_status hit a fault in the reef (fault-"), "{refusal}");
     let answer = client.structured("reef_list_colonies", json!({})).await;
     assert_eq!(answer["items"], json!([]));
 }

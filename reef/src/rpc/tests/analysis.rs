@@ -5,7 +5,6 @@ use crate::access::Asker;
 use crate::analysis::providers::tests::{Fake, Say, provider};
 use crate::analysis::providers::{Chain, Prices, Protocol};
 use crate::analysis::{Analyst, AnalyzeQuestion, Asked, Model, Most, Privacy};
-use crate::answers::part::Part;
 use std::path::Path;
 use std::time::Duration;
 
@@ -132,7 +131,7 @@ async fn a_stream_whose_caller_has_gone_is_recorded_as_cancelled() {
     }
     drop(stream);
     let record = loop {
-        let record = analyst.recorded(None, &Part::default()).unwrap().items.remove(0);
+        let record = analyst.recorded().remove(0);
         if record.outcome != "started" {
             break record;
         }

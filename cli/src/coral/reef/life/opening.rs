@@ -4,6 +4,7 @@ use super::super::running::control::{Link, RunState};
 use crate::exit::Failure;
 use crate::output::Output;
 use crate::text::counted;
+use crate::waiting::Waiting;
 use model::time::{SECOND_MS, format_duration_ms};
 use pipelines::config::ReefConfig;
 use serde_json::json;
@@ -58,6 +59,8 @@ pub async fn tell(
     };
     line(output, &format!("Loaded {loaded}"))?;
     let began = Instant::now();
+    // a run in this process shows its own progress
+    let waiting = wait.map(|most| Waiting::start("rebuilding windows from stored rows", Some(most), output));
     loop {
         match looker.look().await? {
             Seen::Gone => return Ok(Start::Gone),
@@ -69,6 +72,7 @@ pub async fn tell(
         }
         tokio::time::sleep(LOOK_EVERY).await;
     }
+    drop(waiting);
     let state = match connected(config, &mut looker, output).await? {
         Some(state) => state,
         None => return Ok(Start::Gone),

@@ -8,6 +8,7 @@ use super::start::duration;
 use crate::entry::runtime;
 use crate::exit::{Exit, Failure};
 use crate::output::{Output, Style};
+use crate::waiting::Waiting;
 use colony::config::Places;
 use serde_json::json;
 use std::path::Path;
@@ -57,7 +58,9 @@ pub fn run(args: &ReloadArgs, places: &Places, output: &Output) -> Result<(), Fa
             Reload::Refused { kind, message, details } => Err(refused(kind, &message, details)),
             Reload::Accepted { changed, unchanged, generation } => {
                 let began = Instant::now();
+                let waiting = Waiting::start("waiting until the new configuration is in force", Some(wait), output);
                 in_force(&paths.socket, generation, wait).await?;
+                drop(waiting);
                 let value = json!({ "reef_id": reef.reef_id, "changed": changed, "unchanged": unchanged });
                 output.result(&value, |style| page(&changed, unchanged, began.elapsed(), style))
             }

@@ -23,14 +23,23 @@ const EVENTS: &str = r#"
 {"event_id":"p5","colony_id":"my-shop-production","timestamp":"2024-11-13T15:30:00Z","event_type":"deploy_failed","service_id":"web","metadata":{"git_sha":"9fceb02d0ae5"}}
 "#;
 
+/// From 8:00 to 16:00.
+const METRIC_MINUTES: usize = 480;
+
 /// A folder with a reef over files that has been run.
 pub(super) fn reef() -> tempfile::TempDir {
+    reef_until(METRIC_MINUTES)
+}
+
+/// The same with fewer minutes of metrics in production.
+pub(super) fn reef_until(production_minutes: usize) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
     let mut metrics = "colony_id,service_id,metric_name,timestamp,p95,count\n".to_owned();
-    for minute in 0..480 {
+    for minute in 0..METRIC_MINUTES {
         let (hour, rest) = (8 + minute / 60, minute % 60);
-        for (environment, latency) in [("production", 245), ("staging", 175)] {
+        let both = [("production", 245), ("staging", 175)];
+        for (environment, latency) in both.into_iter().skip(usize::from(minute >= production_minutes)) {
             let time = format!("2024-11-13T{hour:02}:{rest:02}:00Z");
             writeln!(metrics, "my-shop-{environment},api,latency,{time},{latency},10").unwrap();
         }
@@ -152,7 +161,7 @@ fn neighbours_of_a_deployment_are_none_where_no_topology_is_known() {
 
 /// Two weeks in which each deployment of staging is followed by an error spike in production after 2 h 15 m, except the
 /// last, which is still to come.
-fn foreseen() -> tempfile::TempDir {
+pub(super) fn foreseen(sources: &str) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let mut events = String::new();
     let mut event = |id: &str, environment: &str, event_type: &str, day: i64, minutes: i64| {
@@ -176,8 +185,10 @@ fn foreseen() -> tempfile::TempDir {
     std::fs::write(folder.path().join("events.ndjson"), events).unwrap();
     std::fs::write(
         folder.path().join("reef.toml"),
-        "reef_id = \"r\"\n[[sources]]\nkind = \"files\"\nevents = [\"events.ndjson\"]\n[storage]\ntype = \"duckdb\"\n\
-         path = \"reef.duckdb\"\n[engine]\nworkers = 1\n",
+        format!(
+            "reef_id = \"r\"\n[[sources]]\nkind = \"files\"\nevents = [\"events.ndjson\"]\n{sources}[storage]\n\
+             type = \"duckdb\"\npath = \"reef.duckdb\"\n[engine]\nworkers = 1\n"
+        ),
     )
     .unwrap();
     let reef = folder.path().join("reef.toml");
@@ -188,7 +199,7 @@ fn foreseen() -> tempfile::TempDir {
 
 #[test]
 fn what_a_pattern_expects_next_and_how_often_it_was_right() {
-    let folder = foreseen();
+    let folder = foreseen("");
     let page = text(folder.path(), "predictions");
     // 2024-11-14 12:31, and 2 h 15 m
     let begin = "1 open prediction:\n\n  … error spike in production checkout expected between 2024-11-14 ";

@@ -76,6 +76,12 @@ fn the_reef_in_use_is_current_and_a_process_that_died_is_told() {
         (&home.listed()["current"], &home.listed()["chosen_by"]),
         (&"two-reef-d4e5f6".into(), &"coral reef use".into())
     );
+    let file = std::fs::read(home.places.user_file()).unwrap();
+    let (planning, planned) = Output::captured(true);
+    list::use_reef(&parse::<UseArgs>("use one --dry-run"), &home.places, &planning).unwrap();
+    let plan: Value = serde_json::from_str(&planned.stdout()).unwrap();
+    assert_eq!((&plan["current"], &plan["would_be"]), (&"two-reef-d4e5f6".into(), &"one-reef-a1b2c3".into()));
+    assert_eq!(std::fs::read(home.places.user_file()).unwrap(), file, "a dry run changes nothing");
     let unknown = list::use_reef(&parse::<UseArgs>("use tow"), &home.places, &output).unwrap_err();
     assert_eq!((unknown.exit, unknown.code), (Exit::NotFound, "reef_unknown"));
     let (output, captured) = Output::captured(true);

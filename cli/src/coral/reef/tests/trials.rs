@@ -70,6 +70,7 @@ fn what_is_found_instead_is_said_and_settings_count() {
 
 #[test]
 fn a_file_that_is_no_test_says_what_is_wrong() {
+    let set = |setting: &str| format!("settings: ['{setting}']\n{}expect:\n  - {{{PATTERN}}}\n", events());
     for (text, words) in [
         ("events: []\nexpect: []\n".to_owned(), "it expects nothing"),
         ("events: []\nexpects: []\n".to_owned(), "unknown field `expects`"),
@@ -80,6 +81,9 @@ fn a_file_that_is_no_test_says_what_is_wrong() {
             "events[0].at",
         ),
         ("events: []\nexpect: [{source: a, target: b/c/d}]\n".to_owned(), "\"a\" is not colony/service/type"),
+        (set("storage.path=other.duckdb"), "\"storage.path=other.duckdb\" is no setting of [correlation]"),
+        (set("engine.hosts=other.example.com:2101"), "is no setting of [correlation]"),
+        (set("max_lag=1h"), "\"max_lag=1h\" is no setting of [correlation]"),
     ] {
         let (failure, _) = tried(&text);
         let failure = failure.unwrap();

@@ -57,10 +57,16 @@ impl StoreReader for Away {
     async fn rows_with(
         &self,
         _: &'static DerivedTable,
-        _: (&'static str, &str),
+        _: (&'static str, &[String]),
         _: Option<&Cursor>,
         _: usize,
     ) -> Result<Page, SinkError> {
+        no()
+    }
+    async fn newest_of(&self, _: &'static DerivedTable, _: Option<&Cursor>, _: usize) -> Result<Page, SinkError> {
+        no()
+    }
+    async fn count_of(&self, _: &'static DerivedTable, _: u64) -> Result<u64, SinkError> {
         no()
     }
     async fn totals(&self) -> Result<Totals, SinkError> {

@@ -1,9 +1,10 @@
 //! Generated fleets with deployments of known outcome, judged at every look.
 
 use super::growing::{Deployed, Growing};
-use super::tally::{Tally, percent, share, table};
+use super::tally::{Tally, percent, share};
 use crate::answers::Scope;
 use crate::impact::windows::LOOKS_MIN;
+use fixtures::tally::table;
 use model::metric::MetricPoint;
 use model::time::{MINUTE_MS, TimeMs};
 use sources::generator::{Fleet, FleetConfig, PlantedDeployment};

@@ -1,11 +1,12 @@
 //! Recorded metrics without deployments: pseudo-deployments at random times, as they are and with a planted shift.
 
 use super::growing::{Deployed, Growing};
-use super::tally::{Tally, is_bad, percent, share, table};
+use super::tally::{Tally, is_bad, percent, share};
 use crate::answers::Scope;
 use crate::impact::Impact;
 use crate::impact::windows::LOOKS_MIN;
 use fixtures::random::Random;
+use fixtures::tally::table;
 use model::clock::SystemClock;
 use model::meaning::{Better, Family, Meanings, StatedMeaning};
 use model::metric::MetricPoint;

@@ -1,4 +1,4 @@
-//! Counts of verdicts, and tables of them.
+//! Counts of verdicts, and their shares.
 
 use crate::impact::Verdict;
 
@@ -42,13 +42,4 @@ pub fn share(part: u32, all: u32) -> f64 {
 /// `1.2 %`.
 pub fn percent(share: f64) -> String {
     format!("{:.1} %", share * 100.0)
-}
-
-/// A table in Markdown.
-pub fn table(head: &[&str], rows: &[Vec<String>]) -> String {
-    let line = |cells: &[String]| format!("| {} |\n", cells.join(" | "));
-    let head: Vec<String> = head.iter().map(|cell| (*cell).to_owned()).collect();
-    let rule = format!("|{}\n", "---|".repeat(head.len()));
-    let body: String = rows.iter().map(|row| line(row)).collect();
-    format!("\n{}{rule}{body}", line(&head))
 }

@@ -1,0 +1,99 @@
+//! Related: the events of its colony that followed a deployment and may belong to it.
+
+use super::line::{AFTER_MS, Line};
+use model::event::{Event, Severity};
+use model::time::{HOUR_MS, TimeMs};
+use sinks::{SinkError, Span, StoreReader};
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+/// Most events of a deployment that its row names, the first ones.
+pub const RELATED_MAX: usize = 50;
+/// Event types that are incidents whatever their severity.
+const INCIDENT_TYPES: [&str; 6] = ["error_spike", "latency_spike", "crash", "alert", "oom", "oom_kill"];
+/// Events read at once.
+const PAGE_ROWS: usize = 5_000;
+/// Windows not further apart are read with what lies between them: a query costs more than the events of some hours.
+const GAP_MS: i64 = 8 * HOUR_MS;
+
+/// Whether an event says that something is wrong.
+pub fn is_incident(event: &Event) -> bool {
+    !event.withdrawn && (event.severity >= Severity::Warning || INCIDENT_TYPES.contains(&event.event_type.as_str()))
+}
+
+/// When an incident counts as what followed a deployment.
+pub fn window(line: &Line) -> Range<TimeMs> {
+    line.start..line.moment().end + AFTER_MS + 1
+}
+
+/// The ids of the incidents that followed each of these deployments, by time; those that report it are among them. Late
+/// events count.
+///
+/// # Errors
+/// Those of the store.
+pub async fn read(lines: &[Line], reader: &dyn StoreReader) -> Result<Vec<Vec<String>>, SinkError> {
+    let mut of_colony: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+    for (place, line) in lines.iter().enumerate() {
+        of_colony.entry(&line.colony_id).or_default().push(place);
+    }
+    let mut found: Vec<Vec<String>> = vec![Vec::new(); lines.len()];
+    for Range { start, end } in spans(lines) {
+        let span = Span { from: start, to: Some(end), with_late: true };
+        let mut after: Option<Event> = None;
+        loop {
+            let page = reader.events_in(span, after.as_ref(), PAGE_ROWS).await?;
+            let Some(last) = page.last() else { break };
+            after = Some(last.row.clone());
+            for event in page.into_iter().map(|stored| stored.row).filter(is_incident) {
+                let places = of_colony.get(event.colony_id.as_str()).into_iter().flatten();
+                for place in places.filter(|place| window(&lines[**place]).contains(&event.timestamp)) {
+                    found[*place].push(event.event_id.clone());
+                }
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// The windows of deployments, in the order of time, as far as they are not near each other.
+fn spans(lines: &[Line]) -> Vec<Range<TimeMs>> {
+    let mut windows: Vec<Range<TimeMs>> = lines.iter().map(window).collect();
+    windows.sort_by_key(|window| window.start);
+    let mut spans: Vec<Range<TimeMs>> = Vec::new();
+    for window in windows {
+        match spans.last_mut().filter(|last| window.start - last.end <= GAP_MS) {
+            Some(last) => last.end = last.end.max(window.end),
+            None => spans.push(window),
+        }
+    }
+    spans
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(start_ms: i64) -> Line {
+        Line {
+            colony_id: "shop-production".to_owned(),
+            deployment_id: start_ms.to_string(),
+            service_id: "api".to_owned(),
+            application_name: "shop".to_owned(),
+            environment: "production".to_owned(),
+            start: TimeMs(start_ms),
+            end: Some(TimeMs(start_ms + 1_000)),
+            went_wrong: None,
+            is_rollback: false,
+        }
+    }
+
+    #[test]
+    fn windows_that_are_near_each_other_are_read_together() {
+        let length_ms = 1_000 + AFTER_MS + 1;
+        let far_ms = 20 * HOUR_MS;
+        let lines = [far_ms, 0, HOUR_MS, HOUR_MS + length_ms + GAP_MS].map(line);
+        let expected = [0..HOUR_MS + 2 * length_ms + GAP_MS, far_ms..far_ms + length_ms];
+        assert_eq!(spans(&lines), expected.map(|span| TimeMs(span.start)..TimeMs(span.end)));
+        assert!(spans(&[]).is_empty());
+    }
+}

@@ -1,0 +1,52 @@
+//! Planned: what a replay would read and write, without doing it.
+
+use super::{Recording, ReplayError, Request, targets};
+use crate::config::ReefConfig;
+use crate::open::store;
+use serde::Serialize;
+use sinks::Span;
+
+/// What would be read and written.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Planned {
+    /// Rows of the range; `None` where they are in topics, which are not counted before they are read.
+    pub rows: Option<PlannedRows>,
+    /// The store that would be written; `None` for a what-if that keeps nothing.
+    pub writes: Option<String>,
+}
+
+/// Stored rows of a range.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct PlannedRows {
+    /// Events.
+    pub events: u64,
+    /// Metric buckets.
+    pub metrics: u64,
+    /// How many of both are late: they would become part of the patterns.
+    pub late: u64,
+}
+
+/// What `request` would do. Nothing is changed.
+///
+/// # Errors
+/// Those that the request itself would end with.
+pub async fn planned(config: &ReefConfig, request: &Request) -> Result<Planned, ReplayError> {
+    targets::check(config, request)?;
+    if let Some(path) = &request.into {
+        targets::check_owner(config, path).await?;
+    }
+    let writes = match (&request.into, &request.what_if) {
+        (Some(path), _) => Some(store::describe(&targets::config_of(config, path))),
+        (None, Some(_)) => None,
+        (None, None) => Some(store::describe(config)),
+    };
+    if request.recording == Recording::Kafka {
+        return Ok(Planned { rows: None, writes });
+    }
+    let reader = store::open_for_reading(config).await?;
+    let all = Span { from: request.range.from, to: Some(request.range.to), with_late: true };
+    let (events, metrics) = reader.count_in(all).await?;
+    let (events_on_time, metrics_on_time) = reader.count_in(Span { with_late: false, ..all }).await?;
+    let late = (events + metrics).saturating_sub(events_on_time + metrics_on_time);
+    Ok(Planned { rows: Some(PlannedRows { events, metrics, late }), writes })
+}

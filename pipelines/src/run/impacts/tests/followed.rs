@@ -1,0 +1,125 @@
+//! What the row of a deployment names: the metrics that got worse, and the events of its colony that followed.
+
+use super::*;
+use crate::impact::related::RELATED_MAX;
+use model::event::Severity;
+
+/// An incident of the service of a colony.
+fn incident(colony: usize, id: &str, (day, minute): (i64, i64)) -> Event {
+    Event { event_type: "error_spike".to_owned(), ..fixtures::event(COLONIES[colony].0, id, at(day, minute)) }
+}
+
+/// Around `slow`, which is deployed in production on day 4 at minute 900.
+fn incidents() -> Vec<Event> {
+    let severe =
+        Event { event_type: "queue".to_owned(), severity: Severity::Warning, ..incident(1, "severe", (4, 960)) };
+    let mild = Event { event_type: "queue".to_owned(), ..incident(1, "mild", (4, 905)) };
+    vec![
+        severe,
+        mild,
+        incident(1, "spike", (4, 905)),
+        incident(1, "before", (4, 899)),
+        incident(1, "after", (4, 961)),
+        incident(2, "elsewhere", (4, 905)),
+    ]
+}
+
+pub(super) fn with_incidents() -> Vec<Event> {
+    with(incidents())
+}
+
+fn with(others: Vec<Event>) -> Vec<Event> {
+    events().into_iter().chain(others).collect()
+}
+
+/// What the row of a deployment names.
+async fn named(store: &MemoryStore, id: &str) -> (Vec<String>, Vec<String>) {
+    let [timeline, _] = stored(store).await;
+    let row = timeline.into_iter().find(|row| row[1] == Value::Text(id.into())).unwrap();
+    let columns = rows::table(TIMELINE).table.columns;
+    let texts = |column: &str| match &row[columns.iter().position(|(known, _)| *known == column).unwrap()] {
+        Value::Texts(texts) => texts.clone(),
+        other => panic!("{column}: {other:?}"),
+    };
+    (texts("issues_detected"), texts("related_events"))
+}
+
+async fn followed(store: &MemoryStore, id: &str) -> Vec<String> {
+    named(store, id).await.1
+}
+
+#[tokio::test]
+async fn a_row_names_the_metrics_that_got_worse_and_the_incidents_that_followed() {
+    let store = MemoryStore::new();
+    drive_with(&store, vec![rows_of(with_incidents(), metrics())]).await;
+    let (issues, related) = named(&store, "slow").await;
+    assert_eq!(related, ["spike", "severe"], "by time");
+    let [issue] = &issues[..] else { panic!("{issues:?}") };
+    assert!(issue.starts_with("http_latency_ms +") && issue.ends_with('%'), "{issue}");
+    assert_eq!(named(&store, "quiet").await, (Vec::new(), Vec::new()));
+    let before = stored(&store).await;
+    drive_with(&store, vec![rows_of(with_incidents(), metrics())]).await;
+    assert_eq!(stored(&store).await, before, "a second run changes nothing");
+}
+
+/// They count; a copy that is withdrawn, was moved, or is no incident does not.
+#[tokio::test]
+async fn events_of_later_runs_change_what_a_row_names() {
+    let store = MemoryStore::new();
+    drive_with(&store, vec![rows_of(events(), metrics())]).await;
+    assert_eq!(followed(&store, "slow").await, [""; 0]);
+    drive_with(&store, vec![rows_of(incidents(), Vec::new())]).await;
+    assert_eq!(followed(&store, "slow").await, ["spike", "severe"]);
+    let withdrawn = Event { version: 1, withdrawn: true, ..incident(1, "spike", (4, 905)) };
+    drive_with(&store, vec![rows_of(vec![withdrawn], Vec::new())]).await;
+    assert_eq!(followed(&store, "slow").await, ["severe"]);
+    let moved = Event { version: 1, ..incident(1, "severe", (4, 610)) };
+    drive_with(&store, vec![rows_of(vec![moved], Vec::new())]).await;
+    assert_eq!(followed(&store, "slow").await, [""; 0]);
+    assert_eq!(followed(&store, "quiet").await, ["severe"]);
+    let harmless = Event { version: 2, event_type: "queue".to_owned(), ..incident(1, "severe", (4, 610)) };
+    drive_with(&store, vec![rows_of(vec![harmless], Vec::new())]).await;
+    assert_eq!(followed(&store, "quiet").await, [""; 0]);
+    agree(&store).await;
+}
+
+#[tokio::test]
+async fn only_deployments_that_an_incident_followed_are_judged_again() {
+    let mut store = MemoryStore::new();
+    drive_with(&store, vec![rows_of(with_incidents(), metrics())]).await;
+    let mut impacts = impacts_of(&store).await;
+    let note = |impacts: &mut Impacts, event: Event| impacts.note_late(&rows_of(vec![event], Vec::new()));
+    let harmless = Event { event_type: "queue".to_owned(), ..incident(1, "other", (4, 905)) };
+    for one in [harmless, incident(2, "other", (4, 905)), incident(1, "other", (4, 899)), incident(1, "o", (4, 961))] {
+        note(&mut impacts, one);
+        assert_eq!(due(&impacts), "none");
+    }
+    let late = incident(1, "other", (4, 960));
+    note(&mut impacts, late.clone());
+    let slow = at(4, 900);
+    assert_eq!(due(&impacts), format!("{slow} {slow}"));
+    let late = rows_of(vec![late], Vec::new()).into();
+    store.commit(&Commit { late, ..sinks::compliance::commit_of(98, Rows::default()) }).await.unwrap();
+    let derived = impacts.judge(usize::MAX, store.reader().as_ref()).await.unwrap();
+    store.commit(&Commit { derived, ..sinks::compliance::commit_of(99, Rows::default()) }).await.unwrap();
+    assert_eq!(followed(&store, "slow").await, ["spike", "other", "severe"]);
+
+    // its row names it, wherever it is now
+    let mut impacts = impacts_of(&store).await;
+    note(&mut impacts, Event { version: 1, ..incident(1, "spike", (9, 0)) });
+    assert_eq!(due(&impacts), format!("{slow} {slow}"));
+}
+
+/// The first ones are named; the event that reports the deployment is none of them.
+#[tokio::test]
+async fn a_row_names_so_many_events() {
+    let many = (0..RELATED_MAX + 5).map(|number| incident(1, &format!("spike-{number:03}"), (4, 902)));
+    let mut events: Vec<Event> = with(many.collect());
+    let slow = events.iter_mut().find(|event| event.event_id == "slow").unwrap();
+    slow.severity = Severity::Warning;
+    let store = MemoryStore::new();
+    drive_with(&store, vec![rows_of(events, metrics())]).await;
+    let related = followed(&store, "slow").await;
+    assert_eq!((related.len(), related[0].as_str()), (RELATED_MAX, "spike-000"));
+    assert!(!related.contains(&"slow".to_owned()));
+}
