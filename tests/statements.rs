@@ -1,5 +1,5 @@
-//! Statements in SQL by the real programs and on the real stores: one harness for both, stored rows joined with those of a
-//! colony that runs, a reef that runs.
+//! Statements in SQL by the real programs and on the real stores: one harness for both, stored rows joined with those
+//! of a colony that runs, a reef that runs.
 
 use crate::clickhouse::InDatabase;
 use crate::support::clickhouse::Server;

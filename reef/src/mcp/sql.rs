@@ -1,5 +1,5 @@
-//! `reef_query_sql`: one SELECT. It is called by its name only, and is in no list: a model writes better questions for the
-//! other tools, whose answers say what they mean.
+//! `reef_query_sql`: one SELECT. It is called by its name only, and is in no list: a model writes better questions for
+//! the other tools, whose answers say what they mean.
 
 use super::asking::{Asks, Unanswered};
 use crate::answers::Refusal;

@@ -1,8 +1,8 @@
 //! Bounds: how much joins, unnestings, windows and values of subqueries may make of rows.
 //!
-//! The engine counts the memory of what sorts, joins and groups keep. It counts neither a batch that a join or an unnesting
-//! makes, which may be thousands of times larger than the rows that it is made of, nor what a window keeps. A node below each
-//! of these looks at the rows on their way and fails the statement before the memory is taken.
+//! The engine counts the memory of what sorts, joins and groups keep. It counts neither a batch that a join or an
+//! unnesting makes, which may be thousands of times larger than the rows that it is made of, nor what a window keeps. A
+//! node below each of these looks at the rows on their way and fails the statement before the memory is taken.
 
 use super::sizes;
 use datafusion::arrow::array::RecordBatch;

@@ -15,8 +15,8 @@ pub(super) const REEF: &str = "reef";
 /// Its schema with the tables of the store.
 pub(super) const STORE: &str = "store";
 
-/// Who asked what in words, and what was sent to a language model: for the role `analyst`, by `ListAnalyses`. Statements are for
-/// every role.
+/// Who asked what in words, and what was sent to a language model: for the role `analyst`, by `ListAnalyses`.
+/// Statements are for every role.
 const NOT_FOR_ALL: &str = "analyses";
 
 /// The tables that a statement may name: those that every store has, and that every caller may read.

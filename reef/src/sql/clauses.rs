@@ -1,5 +1,5 @@
-//! Clauses: what other dialects have and the engine would ignore silently. A statement with one of them would get other rows
-//! than it says.
+//! Clauses: what other dialects have and the engine would ignore silently. A statement with one of them would get other
+//! rows than it says.
 
 use super::error::SqlError;
 use datafusion::sql::sqlparser::ast::{
@@ -137,7 +137,8 @@ mod tests {
             assert!(refused.as_ref().is_err_and(|error| error.contains(clause)), "{sql}: {refused:?}");
         }
         for sql in [
-            "SELECT DISTINCT x, count(*) FROM t AS u WHERE x > 1 GROUP BY x HAVING count(*) > 1 ORDER BY 1 LIMIT 3 OFFSET 1",
+            "SELECT DISTINCT x, count(*) FROM t AS u WHERE x > 1 GROUP BY x HAVING count(*) > 1 \
+             ORDER BY 1 LIMIT 3 OFFSET 1",
             "SELECT * EXCEPT (x) FROM t JOIN u ON t.a = u.a QUALIFY row_number() OVER (ORDER BY x) = 1",
             "SELECT a FROM generate_series(1, 2) AS t(a) GROUP BY ROLLUP (a)",
         ] {

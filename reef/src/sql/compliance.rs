@@ -1,5 +1,5 @@
-//! The harness that SQL over every store passes: generated statements against the same rows as Parquet, hostile statements,
-//! limits.
+//! The harness that SQL over every store passes: generated statements against the same rows as Parquet, hostile
+//! statements, limits.
 
 mod generated;
 mod hostile;

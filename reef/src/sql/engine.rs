@@ -1,4 +1,5 @@
-//! Engine: runs a statement within its limits. It ends when nobody waits for the answer, and what it reads ends with it.
+//! Engine: runs a statement within its limits. It ends when nobody waits for the answer, and what it reads ends with
+//! it.
 
 mod described;
 mod stream;

@@ -26,7 +26,7 @@ pub enum SqlError {
     #[error("too many statements at once")]
     Busy,
     /// It took too long.
-    #[error("the statement was ended after {after:?}")]
+    #[error("the statement was ended after {}", shown(*.after))]
     TimedOut {
         /// Its limit.
         after: Duration,
@@ -66,6 +66,13 @@ impl SqlError {
     /// A refusal.
     pub(super) fn refused(message: impl Into<String>, hint: &'static str) -> SqlError {
         SqlError::Refused { message: message.into(), hint }
+    }
+}
+
+fn shown(after: Duration) -> String {
+    match after.subsec_millis() {
+        0 => format!("{} s", after.as_secs()),
+        _ => format!("{} ms", after.as_millis()),
     }
 }
 

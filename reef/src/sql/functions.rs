@@ -1,7 +1,7 @@
 //! Functions: those that a statement may call. Others are not registered, so that no statement can name them.
 //!
-//! None of these reads anything but its arguments and the time. None makes a long text of a short one by a number; those that
-//! join texts have a limit (`growth`).
+//! None of these reads anything but its arguments and the time. None makes a long text of a short one by a number;
+//! those that join texts have a limit (`growth`).
 
 use super::growth;
 use datafusion::execution::SessionStateDefaults;
@@ -11,12 +11,14 @@ use datafusion::execution::session_state::SessionStateBuilder;
 #[rustfmt::skip]
 pub(super) const SCALAR: &[&str] = &[
     "coalesce", "greatest", "least", "nullif", "nvl", "nvl2", "arrow_typeof",
-    "current_date", "current_time", "date_bin", "date_part", "date_trunc", "from_unixtime", "make_date", "now", "to_char",
+    "current_date", "current_time", "date_bin", "date_part", "date_trunc", "from_unixtime", "make_date", "now",
+    "to_char",
     "to_date", "to_local_time", "to_timestamp", "to_timestamp_seconds", "to_timestamp_millis", "to_timestamp_micros",
     "to_timestamp_nanos", "to_unixtime",
     "abs", "acos", "asin", "atan", "atan2", "cbrt", "ceil", "cos", "degrees", "exp", "floor", "isnan", "iszero", "ln",
     "log", "log10", "log2", "nanvl", "pi", "power", "radians", "round", "signum", "sin", "sqrt", "tan", "trunc",
-    "ascii", "btrim", "chr", "concat", "concat_ws", "contains", "ends_with", "lower", "ltrim", "octet_length", "replace",
+    "ascii", "btrim", "chr", "concat", "concat_ws", "contains", "ends_with", "lower", "ltrim", "octet_length",
+    "replace",
     "rtrim", "split_part", "starts_with", "upper",
     "character_length", "initcap", "left", "reverse", "right", "strpos", "substr", "substr_index",
 ];
@@ -24,7 +26,8 @@ pub(super) const SCALAR: &[&str] = &[
 /// Functions of a group.
 #[rustfmt::skip]
 pub(super) const AGGREGATE: &[&str] = &[
-    "approx_distinct", "approx_median", "approx_percentile_cont", "array_agg", "avg", "bool_and", "bool_or", "corr", "count",
+    "approx_distinct", "approx_median", "approx_percentile_cont", "array_agg", "avg", "bool_and", "bool_or", "corr",
+    "count",
     "covar_pop", "covar_samp", "first_value", "grouping", "last_value", "max", "median", "min", "nth_value",
     "percentile_cont", "regr_avgx", "regr_avgy", "regr_count", "regr_intercept", "regr_r2", "regr_slope", "regr_sxx",
     "regr_sxy", "regr_syy", "stddev", "stddev_pop", "string_agg", "sum", "var", "var_pop",
@@ -33,7 +36,8 @@ pub(super) const AGGREGATE: &[&str] = &[
 /// Functions over a window.
 #[rustfmt::skip]
 pub(super) const WINDOW: &[&str] = &[
-    "row_number", "rank", "dense_rank", "percent_rank", "cume_dist", "ntile", "lag", "lead", "first_value", "last_value",
+    "row_number", "rank", "dense_rank", "percent_rank", "cume_dist", "ntile", "lag", "lead", "first_value",
+    "last_value",
     "nth_value",
 ];
 

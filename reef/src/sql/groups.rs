@@ -1,6 +1,7 @@
 //! Groups: counts, minima and maxima by columns, which a store computes itself where it evaluates all conditions.
 //!
-//! Sums are not among them: of floats they depend on the order of the rows, and stores differ in the type of the others.
+//! Sums are not among them: of floats they depend on the order of the rows, and stores differ in the type of the
+//! others.
 
 use super::filters::condition;
 use super::source::SourceExec;

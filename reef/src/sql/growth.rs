@@ -1,5 +1,5 @@
-//! Growth: functions that make long texts of short ones. Each fails before it makes more than a limit at once; without that a
-//! short statement could ask for more memory than any machine has.
+//! Growth: functions that make long texts of short ones. Each fails before it makes more than a limit at once; without
+//! that a short statement could ask for more memory than any machine has.
 
 use super::limits::STATEMENT_BYTES_MAX;
 use super::sizes;
@@ -32,8 +32,8 @@ pub(super) fn limited(function: Arc<ScalarUDF>) -> Arc<ScalarUDF> {
     }
 }
 
-/// A function that looks at the size of its result first. It is not simplified: that would put the function itself in its
-/// place.
+/// A function that looks at the size of its result first. It is not simplified: that would put the function itself in
+/// its place.
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct Limited {
     inner: Arc<ScalarUDF>,

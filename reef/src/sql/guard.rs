@@ -1,4 +1,5 @@
-//! Guard: a statement is one SELECT, or EXPLAIN of one; anything else is refused before it is planned, and again as a plan.
+//! Guard: a statement is one SELECT, or EXPLAIN of one; anything else is refused before it is planned, and again as a
+//! plan.
 
 use super::bounds::is_fixed;
 use super::error::{SqlError, explained};
@@ -58,7 +59,7 @@ fn select(statement: &Statement) -> Option<&AstStatement> {
 }
 
 /// Refuses a plan that does what no statement may.
-fn check(plan: &LogicalPlan) -> Result<(), SqlError> {
+pub(super) fn check(plan: &LogicalPlan) -> Result<(), SqlError> {
     let (mut refused, mut nodes) = (None, 0);
     let walked = plan.apply_with_subqueries(|node| {
         nodes += 1;
@@ -95,7 +96,8 @@ fn refusal(node: &LogicalPlan) -> Planned<Option<SqlError>> {
 fn window_refusal(window: &Window) -> Option<SqlError> {
     let schema = window.input.schema();
     let is_counted = |arg: &Expr| match arg {
-        Expr::Column(_) => true,
+        // a parameter is looked at again once it has a value
+        Expr::Column(_) | Expr::Placeholder(_) => true,
         Expr::Literal(value, _) => value.try_as_str().flatten().is_none_or(|text| text.len() <= WINDOW_TEXT_BYTES_MAX),
         other => other.get_type(&**schema).is_ok_and(|data_type| is_fixed(&data_type)),
     };

@@ -1,7 +1,8 @@
 //! Live: tables of a colony, read from the colony itself when a statement is run.
 //!
-//! A range of time is left to the colony exactly. Services and metrics are left to it as well and are checked again here: a
-//! colony of an earlier version sends all of them. A colony that does not answer has no rows, and a note says so.
+//! A range of time is left to the colony exactly. Services and metrics are left to it as well and are checked again
+//! here: a colony of an earlier version sends all of them. A colony that does not answer has no rows, and a note says
+//! so.
 
 mod range;
 mod rows;

@@ -29,8 +29,8 @@
 //! | `error` | why there is no answer |
 //! | `compliance/` | the harness that SQL over every store passes |
 //!
-//! DataFusion is named in this folder only. It plans a statement and joins, groups and sorts what the sources send. A source
-//! is asked for no more than it answers exactly; every other condition is evaluated above it.
+//! DataFusion is named in this folder only. It plans a statement and joins, groups and sorts what the sources send. A
+//! source is asked for no more than it answers exactly; every other condition is evaluated above it.
 
 mod answer;
 mod bounds;

@@ -1,4 +1,5 @@
-//! Moments: times with more digits than the times of tables have. The engine would cut them off and compare with another time.
+//! Moments: times with more digits than the times of tables have. The engine would cut them off and compare with
+//! another time.
 
 use datafusion::arrow::compute::kernels::cast_utils::string_to_timestamp_nanos;
 use datafusion::arrow::datatypes::{DataType, TimeUnit};
@@ -11,6 +12,8 @@ use datafusion::logical_expr::{BinaryExpr, Expr, ExprSchemable, LogicalPlan, Ope
 
 /// Nanoseconds of a millisecond.
 const MILLI_NANOS: i64 = 1_000_000;
+/// Microseconds of a millisecond.
+const MILLI_MICROS: i64 = 1_000;
 
 /// The first text in a node of a plan that is compared with a time in milliseconds and is a finer one.
 pub(super) fn finer(node: &LogicalPlan) -> Result<Option<String>> {
@@ -46,7 +49,8 @@ fn is_in_millis(expr: &Expr, schema: &DFSchema) -> bool {
     matches!(expr.get_type(schema), Ok(DataType::Timestamp(TimeUnit::Millisecond, _)))
 }
 
-/// The text of a time that is no whole millisecond: written so, or with TIMESTAMP, CAST or to_timestamp.
+/// The text of a time that is no whole millisecond: a value of a parameter, or written so, or with TIMESTAMP, CAST or
+/// to_timestamp.
 fn finer_text(value: &Expr) -> Option<String> {
     match value {
         Expr::Literal(
@@ -55,6 +59,12 @@ fn finer_text(value: &Expr) -> Option<String> {
         ) => {
             let nanos = string_to_timestamp_nanos(text).ok()?;
             (nanos % MILLI_NANOS != 0).then(|| text.clone())
+        }
+        Expr::Literal(value @ ScalarValue::TimestampNanosecond(Some(nanos), _), _) => {
+            (nanos % MILLI_NANOS != 0).then(|| value.to_string())
+        }
+        Expr::Literal(value @ ScalarValue::TimestampMicrosecond(Some(micros), _), _) => {
+            (micros % MILLI_MICROS != 0).then(|| value.to_string())
         }
         Expr::Cast(Cast { expr, field }) | Expr::TryCast(TryCast { expr, field }) => {
             matches!(field.data_type(), DataType::Timestamp(..)).then(|| finer_text(expr))?

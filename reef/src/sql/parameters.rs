@@ -1,6 +1,7 @@
 //! Parameters: `?` or `$1` in a statement, and the values that take their place.
 
 use super::error::{SqlError, explained};
+use super::guard;
 use datafusion::arrow::array::{Array, ArrayRef, RecordBatch};
 use datafusion::arrow::datatypes::DataType;
 use datafusion::common::ScalarValue;
@@ -103,10 +104,12 @@ pub(super) fn unbound(plan: LogicalPlan, types: &[DataType]) -> Result<LogicalPl
 }
 
 fn with_values(plan: LogicalPlan, values: Vec<ScalarValue>) -> Result<LogicalPlan, SqlError> {
-    match values.is_empty() {
-        true => Ok(plan),
-        false => plan.with_param_values(values).map_err(|error| explained(error, false)),
+    if values.is_empty() {
+        return Ok(plan);
     }
+    let plan = plan.with_param_values(values).map_err(|error| explained(error, false))?;
+    guard::check(&plan)?;
+    Ok(plan)
 }
 
 #[cfg(test)]

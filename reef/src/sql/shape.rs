@@ -1,5 +1,5 @@
-//! Shape: how large the plan of a statement may become. A short text may stand for a plan that no machine holds, and whoever
-//! makes a plan does not give way, so this is looked at before.
+//! Shape: how large the plan of a statement may become. A short text may stand for a plan that no machine holds, and
+//! whoever makes a plan does not give way, so this is looked at before.
 
 use super::error::SqlError;
 use datafusion::sql::sqlparser::ast::{Expr, ObjectName, Query, Statement, Visit, Visitor, visit_relations};
@@ -9,10 +9,11 @@ use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 
-/// Most operators, keywords and parentheses: each may make the statement deeper by one, and what walks through it uses the
-/// stack.
+/// Most operators, keywords and parentheses: each may make the statement deeper by one, and what walks through it uses
+/// the stack.
 const PARTS_MAX: usize = 400;
-/// Most calls of functions that make longer texts, `||` included: what each of them makes is kept until a batch is done.
+/// Most calls of functions that make longer texts, `||` included: what each of them makes is kept until a batch is
+/// done.
 const GROWING_MAX: usize = 64;
 /// Most tables, where each name of WITH stands for the tables of its query. All of them are read at once.
 const TABLES_MAX: u64 = 100;

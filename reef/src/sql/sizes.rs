@@ -1,7 +1,7 @@
 //! Sizes: how many bytes rows have when each has its own values.
 //!
-//! Arrays share what they hold: a slice keeps its whole column, and a join repeats a text by pointing at it. What counts for a
-//! limit is what a copy of the rows takes.
+//! Arrays share what they hold: a slice keeps its whole column, and a join repeats a text by pointing at it. What
+//! counts for a limit is what a copy of the rows takes.
 
 use datafusion::arrow::array::{Array, ArrayRef, AsArray, OffsetSizeTrait, RecordBatch};
 use datafusion::arrow::datatypes::DataType;

@@ -82,7 +82,8 @@ async fn tables_are_joined_grouped_and_sorted() {
                  = date_trunc('minute', e.timestamp)
                WHERE e.timestamp < '2026-03-02T10:12:00Z' GROUP BY e.event_type ORDER BY n DESC, e.event_type";
     assert_eq!(rows(&store, sql).await, json!([["crash", 4, 20.06], ["deploy", 4, 20.054], ["restart", 4, 20.066]]));
-    let sql = "SELECT timestamp, late, sample_count, p99 FROM federated_metrics WHERE service_id = 'it''s' ORDER BY 1 LIMIT 2";
+    let sql = "SELECT timestamp, late, sample_count, p99 FROM federated_metrics WHERE service_id = 'it''s' \
+               ORDER BY 1 LIMIT 2";
     let expected = json!([["2026-03-02T10:02:00Z", false, 60, 0.25], ["2026-03-02T10:06:00Z", false, 60, null]]);
     assert_eq!(rows(&store, sql).await, expected);
     let sql = "SELECT correlation_id = 'x' AS same, reason FROM correlations";

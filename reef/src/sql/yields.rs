@@ -1,5 +1,5 @@
-//! Yields: a statement gives way now and then, also where few rows become very many; else it would never hear that it is to
-//! end.
+//! Yields: a statement gives way now and then, also where few rows become very many; else it would never hear that it
+//! is to end.
 
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};

@@ -1,5 +1,5 @@
-//! Questions to a colony outside a source: the rows of a range, narrowed, and its topology now. Nothing is remembered, and
-//! no position moves.
+//! Questions to a colony outside a source: the rows of a range, narrowed, and its topology now. Nothing is remembered,
+//! and no position moves.
 
 use super::config::ColonySourceConfig;
 use super::dial::{Client, dial};
@@ -41,7 +41,8 @@ impl RowsOf {
     }
 }
 
-/// A range of rows, `from <= timestamp < to`. A colony of an earlier version sends those of other services and metrics too.
+/// A range of rows, `from <= timestamp < to`. A colony of an earlier version sends those of other services and metrics
+/// too.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AskedRange {
     /// Which rows.

@@ -1,6 +1,7 @@
 //! Prepared statements: their parameters, values for them, their end.
 
 use super::*;
+use arrow::array::TimestampNanosecondArray;
 use arrow::array::{ArrayRef, Float64Array, Int64Array, ListArray, StringArray, TimestampMillisecondArray};
 use arrow::datatypes::Int32Type;
 use arrow::ipc::CompressionType;
@@ -60,10 +61,15 @@ async fn values_of_each_simple_type_are_taken_and_others_are_refused() {
     let real: ArrayRef = Arc::new(Float64Array::from(vec![0.5]));
     let sql = "SELECT count(*) FROM federated_metrics WHERE timestamp < $1 AND p99 >= $2 AND service_id <> $3";
     let mut statement = client.prepare(sql.to_owned(), None).await.unwrap();
-    statement.set_parameters(values(vec![time, real, text("api")])).unwrap();
+    statement.set_parameters(values(vec![time, Arc::clone(&real), text("api")])).unwrap();
     let info = statement.execute().await.unwrap();
     // of the first ten those of minutes 5 and 7
     assert_eq!(texts(&fetched(&mut client, &info).await.unwrap().1), [["2"]]);
+    // of a time that is no whole millisecond the engine would cut off the rest
+    let finer: ArrayRef = Arc::new(TimestampNanosecondArray::from(vec![start * 1_000_000 + 1]).with_timezone("UTC"));
+    statement.set_parameters(values(vec![finer, real, text("api")])).unwrap();
+    let (code, message) = said(statement.execute().await.unwrap_err());
+    assert!(code == Code::InvalidArgument && message.contains("has more digits"), "{code:?} {message}");
 
     let mut statement = client.prepare("SELECT ? AS a".to_owned(), None).await.unwrap();
     let list: ArrayRef = Arc::new(ListArray::from_iter_primitive::<Int32Type, _, _>([Some(vec![Some(1)])]));

@@ -34,7 +34,7 @@ async fn a_statement_without_an_answer_says_why() {
         (json!({ "sql": "SELECT 1", "timeout": "61s" }), 400, "invalid_argument", "30 s"),
         (json!({ "sql": "SELECT 1", "timeout": "soon" }), 400, "invalid_argument", "timeout: "),
         (json!({ "sql": "SELECT 1", "statement": 1 }), 400, "invalid_argument", "statement"),
-        (json!({ "sql": endless, "timeout": "200ms" }), 504, "deadline_exceeded", "200ms"),
+        (json!({ "sql": endless, "timeout": "200ms" }), 504, "deadline_exceeded", "200 ms"),
     ] {
         let answer = opened.json(&format!("{REEF}/Query"), &request).await;
         let value = answer.value();

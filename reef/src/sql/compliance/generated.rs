@@ -1,5 +1,5 @@
-//! Generated statements: over a store they give what the engine by itself gives over the same rows as Parquet, where nothing is
-//! left to a store.
+//! Generated statements: over a store they give what the engine by itself gives over the same rows as Parquet, where
+//! nothing is left to a store.
 
 use super::statements::{Known, Statements};
 use super::{answered, in_order};

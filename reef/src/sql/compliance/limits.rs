@@ -19,19 +19,20 @@ const GREEDY: &[&str] = &[
     "SELECT max(a.value) OVER (ORDER BY b.value ROWS BETWEEN CURRENT ROW AND 1000000000 FOLLOWING) \
      FROM generate_series(1, 3) AS a, generate_series(1, 100000000) AS b",
     // one long text, or one long list, for each row
-    "SELECT count(a.x) FROM (SELECT string_agg(CAST(value AS VARCHAR), ',') AS x FROM generate_series(1, 100000)) AS a, \
-     generate_series(1, 100000) AS b",
-    "SELECT count(*) FROM (SELECT unnest(a.x) FROM (SELECT array_agg(value) AS x FROM generate_series(1, 100000)) AS a, \
-     generate_series(1, 100000) AS b)",
+    "SELECT count(a.x) FROM (SELECT string_agg(CAST(value AS VARCHAR), ',') AS x FROM generate_series(1, 100000)) \
+     AS a, generate_series(1, 100000) AS b",
+    "SELECT count(*) FROM (SELECT unnest(a.x) FROM (SELECT array_agg(value) AS x FROM generate_series(1, 100000)) \
+     AS a, generate_series(1, 100000) AS b)",
     "SELECT b.value, (SELECT string_agg(CAST(value AS VARCHAR), ',') FROM generate_series(1, 100000)) AS x \
      FROM generate_series(1, 100000) AS b",
     "SELECT max(octet_length(y)) FROM (SELECT unnest(x), y FROM (SELECT array_agg(value) AS x, \
      string_agg(CAST(value AS VARCHAR), ',') AS y FROM generate_series(1, 20000)))",
     // a text of texts of texts
-    "SELECT max(octet_length(concat(c, c, c, c, c, c, c, c, c, c))) FROM (SELECT concat(b, b, b, b, b, b, b, b, b, b) AS c FROM \
-     (SELECT concat(a, a, a, a, a, a, a, a, a, a) AS b FROM (SELECT replace(CAST(value AS VARCHAR), '', '0123456789') AS a \
-     FROM generate_series(1000, 100000))))",
-    "SELECT max(octet_length(b || b || b || b || b || b || b || b)) FROM (SELECT a || a || a || a || a || a || a || a AS b FROM \
+    "SELECT max(octet_length(concat(c, c, c, c, c, c, c, c, c, c))) \
+     FROM (SELECT concat(b, b, b, b, b, b, b, b, b, b) AS c FROM (SELECT concat(a, a, a, a, a, a, a, a, a, a) AS b \
+     FROM (SELECT replace(CAST(value AS VARCHAR), '', '0123456789') AS a FROM generate_series(1000, 100000))))",
+    "SELECT max(octet_length(b || b || b || b || b || b || b || b)) \
+     FROM (SELECT a || a || a || a || a || a || a || a AS b FROM \
      (SELECT replace(CAST(value AS VARCHAR), '', '0123456789012345678901234567890123456789') AS a \
      FROM generate_series(1000, 100000)))",
     // rows that a join keeps and that take nothing
@@ -42,13 +43,15 @@ const GREEDY: &[&str] = &[
      generate_series(1, 2) AS p, generate_series(1, 2) AS q, generate_series(1, 2) AS r, generate_series(1, 2) AS s, \
      generate_series(1, 2) AS t, generate_series(1, 2) AS u, generate_series(1, 2) AS v, generate_series(1, 2) AS w, \
      generate_series(1, 2) AS x, generate_series(1, 2) AS y, generate_series(1, 2) AS z, generate_series(1, 2) AS a1, \
-     generate_series(1, 2) AS b1, generate_series(1, 2) AS c1, generate_series(1, 2) AS d1, generate_series(1, 2) AS e1",
+     generate_series(1, 2) AS b1, generate_series(1, 2) AS c1, generate_series(1, 2) AS d1, \
+     generate_series(1, 2) AS e1",
     // kept by a sort, by groups, by a join
     "SELECT a.value AS a, b.value AS b FROM generate_series(1, 1000) AS a, generate_series(1, 1000) AS b \
      ORDER BY a.value * b.value, a.value",
     "SELECT count(*) FROM (SELECT DISTINCT a.value * 100000 + b.value FROM generate_series(1, 10000) AS a, \
      generate_series(1, 10000) AS b)",
-    "SELECT count(*) FROM generate_series(1, 10000000) AS a JOIN generate_series(1, 10000000) AS b ON a.value = b.value",
+    "SELECT count(*) FROM generate_series(1, 10000000) AS a JOIN generate_series(1, 10000000) AS b \
+     ON a.value = b.value",
 ];
 
 async fn ask(

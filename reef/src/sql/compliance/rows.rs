@@ -1,4 +1,5 @@
-//! Rows for the harness: values that are hard to compare, in every table that statements may name and a commit can fill.
+//! Rows for the harness: values that are hard to compare, in every table that statements may name and a commit can
+//! fill.
 
 use model::derived::{DerivedChange, Value};
 use model::event::{Event, Severity};

@@ -1,5 +1,5 @@
-//! Statements by chance: over any table, with conditions of which some are left to a store and some are not, and with the values
-//! that stores could compare differently.
+//! Statements by chance: over any table, with conditions of which some are left to a store and some are not, and with
+//! the values that stores could compare differently.
 
 use crate::sql;
 use serde_json::Value;
@@ -71,7 +71,8 @@ impl<'a> Statements<'a> {
             }
             8 => format!("SELECT {keys} FROM {name} WHERE {one} EXCEPT SELECT {keys} FROM {name} WHERE {other}"),
             9 => format!(
-                "SELECT count(*) AS n, count(b.{key}) AS k, count(b.{group}) AS g FROM (SELECT * FROM {name} WHERE {one}) AS a \
+                "SELECT count(*) AS n, count(b.{key}) AS k, count(b.{group}) AS g \
+                 FROM (SELECT * FROM {name} WHERE {one}) AS a \
                  LEFT JOIN (SELECT * FROM {name} WHERE {other}) AS b ON a.{key} = b.{key}"
             ),
             10 => format!("SELECT {keys} FROM {name} WHERE {group} NOT IN (SELECT {group} FROM {name} WHERE {one})"),
@@ -81,8 +82,8 @@ impl<'a> Statements<'a> {
                  UNION ALL SELECT {keys}, -1 FROM {name} WHERE {other}"
             ),
             _ => format!(
-                "SELECT {by}, min({group}) AS first_one, max({group}) AS last_one FROM {name} AS t WHERE {one} GROUP BY {by} \
-                 HAVING min({group}) IS NOT NULL"
+                "SELECT {by}, min({group}) AS first_one, max({group}) AS last_one FROM {name} AS t WHERE {one} \
+                 GROUP BY {by} HAVING min({group}) IS NOT NULL"
             ),
         }
     }

@@ -6,6 +6,7 @@ use crate::sql::error::{SqlError, explained};
 use crate::sql::guard;
 use crate::sql::parameters::{Parameters, bound, numbered};
 use crate::sql::reads::{Counted, Note};
+use crate::sql::sizes;
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::execution::SendableRecordBatchStream;
@@ -139,7 +140,7 @@ impl SqlEngine {
     }
 
     pub(super) fn late(&self) -> SqlError {
-        SqlError::TimedOut { seconds: self.limits.timeout.as_secs() }
+        SqlError::TimedOut { after: self.limits.timeout }
     }
 
     /// Runs a statement until its rows are taken, its time is over or its caller is gone.
@@ -150,8 +151,9 @@ impl SqlEngine {
         caller: Caller,
         turn: OwnedSemaphorePermit,
     ) {
+        let turn = (turn, self.running.begin());
         let end = Instant::now() + self.limits.timeout;
-        let counted = Counted::default();
+        let counted = Counted::within(self.limits.timeout);
         let begun = timeout_at(end, self.begin(&statement, &reader, &counted)).await;
         let mut rows = match begun.unwrap_or_else(|_| Err(self.late())) {
             Ok(rows) => rows,
@@ -196,7 +198,7 @@ impl SqlEngine {
         while let Some(batch) = rows.next().await {
             let batch = batch.map_err(|error| Cut::Statement(explained(error, true)))?;
             count = count.saturating_add(batch.num_rows());
-            bytes = bytes.saturating_add(batch.get_array_memory_size());
+            bytes = bytes.saturating_add(sizes::of(&batch));
             if count > rows_max {
                 return Err(Cut::Rows { rows_max });
             }

@@ -17,8 +17,8 @@ pub(super) struct Narrowed {
     to: Option<TimeMs>,
     pub(super) services: Vec<String>,
     pub(super) metrics: Vec<String>,
-    /// The longest interval of buckets that conditions leave, in seconds. No colony is asked for it: a colony that has coarser
-    /// buckets only is noted.
+    /// The longest interval of buckets that conditions leave, in seconds. No colony is asked for it: a colony that has
+    /// coarser buckets only is noted.
     pub(super) interval_max: Option<u32>,
 }
 
