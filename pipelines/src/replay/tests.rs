@@ -14,7 +14,7 @@ use model::rows::Rows;
 use model::series::SeriesRef;
 use model::time::{DAY_MS, HOUR_MS, MINUTE_MS};
 use model::topology::ServiceEdge;
-use sinks::Commit;
+use sinks::{AmendedEvent, Commit};
 use sources::{Batch, Source, SourceError};
 use std::collections::VecDeque;
 use tokio::sync::watch;
@@ -264,8 +264,8 @@ impl StoreWriter for StoppedAt {
     async fn newer_events(&mut self, events: &[Event]) -> Result<Vec<Event>, SinkError> {
         self.inner.newer_events(events).await
     }
-    async fn may_have_newer_events(&mut self) -> Result<bool, SinkError> {
-        self.inner.may_have_newer_events().await
+    async fn amended_events(&mut self, limit: usize) -> Result<Option<Vec<AmendedEvent>>, SinkError> {
+        self.inner.amended_events(limit).await
     }
     async fn close(self: Box<Self>) -> Result<(), SinkError> {
         self.inner.close().await

@@ -15,6 +15,7 @@
 //! | `tick` | closing a tick: engine, commit, deletion of old rows |
 //! | `intake` | sources as tasks, one queue bounded in bytes |
 //! | `acknowledge` | sources learn which of their positions are stored |
+//! | `amended` | which stored events are amended, and of which the engine may have forgotten the stored copy |
 //! | `commits` | the store of a run, which writes one tick while the run reads the next |
 //! | `retry` | commits and look-ups repeated after faults that may pass |
 //! | `restore` | windows rebuilt from stored rows |
@@ -50,6 +51,7 @@ use sources::Source;
 use tokio::time::Instant;
 
 pub(crate) mod acknowledge;
+mod amended;
 mod analyses;
 mod clock_skew;
 mod commits;

@@ -146,7 +146,8 @@ impl Running {
             return Err(refused.into());
         }
         // a newer version may lie so far back that the engine has forgotten it: the store has not
-        let newer = Arc::new(self.commits.newer_events(&rows.events).await?);
+        let now = order.and_then(|order| order.events_now);
+        let newer = Arc::new(self.commits.newer_events(&rows.events, now).await?);
         let for_engine = TickRows { rows: Arc::clone(rows), newer, ..TickRows::default() };
         while !self.engine.has_room(self.tick_bytes_max) {
             self.next_answer().await?;
