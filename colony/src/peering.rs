@@ -117,7 +117,7 @@ impl Peering {
             (None, Some(text)) => {
                 self.check_mode()?;
                 let weak = |cause| PeeringError::WeakSecret { path: self.file.clone(), cause };
-                Secret::parse(&text.0).map_err(weak)?
+                Secret::parse(text.reveal()).map_err(weak)?
             }
             (None, None) => {
                 return Err(PeeringError::NoSecret { colony_id: self.colony_id.clone(), path: self.file.clone() });

@@ -6,7 +6,8 @@ use model::derived::{DerivedChange, Value};
 use model::pattern::Finding;
 use model::position::Positions;
 use model::rows::Rows;
-use sinks::clickhouse::{ClickHouseConfig, ClickHouseStore, Password};
+use model::secret::Secret;
+use sinks::clickhouse::{ClickHouseConfig, ClickHouseStore};
 use sinks::compliance::rows::{bucket, event, finding};
 use sinks::compliance::{Dump, commit_of};
 use sinks::error::FaultClass;
@@ -185,7 +186,7 @@ async fn a_slow_server_is_given_up_in_time_and_tried_again() {
 async fn a_wrong_password_and_a_missing_database_say_what_to_do() {
     let Some(server) = Server::start_with_password("right") else { return };
     let at = |database: &str, password: &str| ClickHouseConfig {
-        password: Password(password.to_owned()),
+        password: Secret::new(password),
         ..ClickHouseConfig::at("127.0.0.1", server.port(), database)
     };
     let error = ClickHouseStore::open(at("default", "wrong")).await.err().unwrap();

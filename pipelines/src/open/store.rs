@@ -43,16 +43,9 @@ async fn open_duckdb(options: duckdb::DuckDbConfig) -> Result<duckdb::DuckDbStor
 /// When the store is none, when it is to be reached by a protocol that this program does not speak, or when the variable
 /// with the password is not set.
 pub fn clickhouse_config(config: &ReefConfig) -> Result<clickhouse::ClickHouseConfig, SinkError> {
-    let seconds = |ms: i64| ms.unsigned_abs().div_ceil(1_000);
-    let keep = retention::of(config);
     Ok(clickhouse::ClickHouseConfig {
         reef_id: Some(config.reef_id.clone()),
-        retention: Some(clickhouse::Retention {
-            metrics_seconds: seconds(keep.metrics_ms),
-            events_seconds: seconds(keep.events_ms),
-            correlations_seconds: seconds(keep.correlations_ms),
-            deployments_seconds: seconds(keep.deployments_ms),
-        }),
+        retention: Some(retention::of(config)),
         ..server_config(&config.storage.kind)?
     })
 }
@@ -79,11 +72,11 @@ fn server_config(kind: &StorageKind) -> Result<clickhouse::ClickHouseConfig, Sin
                 Some(error),
             )
         })?,
-        None => Secret::new(""),
+        None => Secret::default(),
     };
     Ok(clickhouse::ClickHouseConfig {
         user: user.clone(),
-        password: clickhouse::Password(password.reveal().to_owned()),
+        password,
         cluster: cluster.clone(),
         retention: None,
         ..clickhouse::ClickHouseConfig::at(host, *port, database)
