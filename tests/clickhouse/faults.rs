@@ -150,7 +150,7 @@ async fn a_server_killed_in_the_middle_of_an_insert_and_restarted_loses_and_doub
         if died {
             server.await_end();
             let error = ClickHouseStore::open(config(&server)).await.err().unwrap();
-            assert!(error.hint.contains("nobody listens there"), "{error}");
+            assert!(error.hint.contains("nothing listens there"), "{error}");
         }
         server.restart();
     }
@@ -294,7 +294,7 @@ async fn a_refused_value_costs_its_row_and_no_other() {
 }
 
 /// A process that ends between taking back a correlation and its evidence: the pattern may not come up again, so its
-/// successor must be told of what is left.
+/// successor must learn what is left.
 #[tokio::test]
 async fn what_is_left_of_a_correlation_that_was_half_taken_back_is_known_and_goes() {
     let Some(server) = Server::start() else { return };

@@ -45,7 +45,7 @@ pub fn run(report: &mut Report, tools: Tools, args: &[String]) -> Result<()> {
 
 /// Prints what cargo says, and measures the programs that it names.
 ///
-/// Nobody waits for the thread: a program that a test has left behind could keep its end open.
+/// The thread is not joined: a program that a test has left behind could keep its end open.
 fn follow(errors: impl Read + Send + 'static, programs: Arc<Mutex<Programs>>) -> Result<()> {
     let read = move || {
         for line in BufReader::new(errors).split(b'\n').map_while(std::result::Result::ok) {
