@@ -31,7 +31,7 @@ pub fn run(args: &[String]) -> Result<ExitCode> {
     let tools = Tools::wait(tools)?;
     report.took(watch.lap("wait for tools"));
     scripts(&mut report)?;
-    test_run::run(&mut report, tools, args)?;
+    test_run::run(&mut report, &tools, args)?;
     Ok(report.finish())
 }
 

@@ -3,6 +3,7 @@
 use crate::browser::{self, Browser};
 use crate::{conformance, flight_clients, kafka, mcp_conformance, setup};
 use anyhow::{Context, Result, anyhow};
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::Command;
 use std::thread::JoinHandle;
@@ -12,7 +13,7 @@ pub struct Tools {
     conformance: Option<PathBuf>,
     mcp_conformance: Option<PathBuf>,
     browser: Option<Browser>,
-    buf: Option<Command>,
+    buf: Option<OsString>,
 }
 
 impl Tools {
@@ -36,18 +37,16 @@ impl Tools {
             mcp_conformance: or_say("mcp-conformance", mcp_conformance::folder()?),
             browser: or_say("browser", browser::browser()?),
             conformance: or_say("conformance", conformance::runner()?),
-            buf: setup::buf()?.ok(),
+            buf: setup::buf()?.ok().map(|buf| buf.get_program().to_owned()),
         })
     }
 
     /// Names them to the tests that `cargo` runs.
-    pub fn hand_to(self, cargo: &mut Command) {
-        let folders = [(conformance::RUNNER, self.conformance), (mcp_conformance::FOLDER, self.mcp_conformance)];
-        cargo.envs(folders.into_iter().filter_map(|(name, path)| Some((name, path?))));
-        if let Some(buf) = self.buf {
-            cargo.env("BUF", buf.get_program());
-        }
-        if let Some(Browser { tools, program }) = self.browser {
+    pub fn hand_to(&self, cargo: &mut Command) {
+        let folders = [(conformance::RUNNER, &self.conformance), (mcp_conformance::FOLDER, &self.mcp_conformance)];
+        cargo.envs(folders.into_iter().filter_map(|(name, path)| Some((name, path.as_ref()?))));
+        cargo.envs(self.buf.iter().map(|buf| ("BUF", buf)));
+        if let Some(Browser { tools, program }) = &self.browser {
             cargo.env(browser::FOLDER, tools).env(browser::BROWSER, program);
         }
     }
