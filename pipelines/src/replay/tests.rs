@@ -295,7 +295,7 @@ async fn a_replay_stopped_after_one_to_eight_commits_resumes_to_the_same_state()
     // the first call is stopped at its first commit of rows, the next at its second
     for commits in 1..=STOPS {
         let (options, Controls { stop, .. }) = options();
-        let inner = targets::open(&live, &path).await.unwrap();
+        let inner = targets::open(&live, &path, &options.clock).await.unwrap();
         let target = Box::new(StoppedAt { inner, commits_left: commits, stop });
         let reader = live_to_read(&live, Recording::Stored).await.unwrap();
         let outcome = into(&beside, &request, (reader, target), options).await.unwrap();

@@ -106,7 +106,7 @@ pub async fn run_announced(
     announcer: Announcer,
 ) -> Result<RunSummary, RunError> {
     enter("open");
-    let store = store::open(config).await?;
+    let store = store::open_for_run(config, &options.clock).await?;
     let positions = store.reader().positions().await?;
     let sources = inputs::build(config, &positions, &options.source_context())?;
     let with = DriveOptions { announcer, ..DriveOptions::default() };
