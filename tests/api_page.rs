@@ -82,12 +82,12 @@ pub fn shell(commands: &str, reef: &Reef, address: &str) -> String {
 }
 
 /// Whether a program that a test needs is here; says that the test is skipped where it is not.
-fn has(program: &str, test: &str) -> bool {
+pub fn has(program: &str, test: &str) -> bool {
     let has = Command::new(program).arg("--version").output().is_ok_and(|output| output.status.success());
     if !has {
         #[expect(clippy::print_stderr, reason = "a skipped test must be seen")]
         {
-            eprintln!("SKIPPED api_page::{test}: `{program}` does not start");
+            eprintln!("SKIPPED {test}: `{program}` does not start");
         }
     }
     has
@@ -100,7 +100,7 @@ fn buf() -> String {
 
 #[test]
 fn every_call_of_the_page_answers_as_the_page_says() {
-    if !has("curl", "every_call_of_the_page_answers_as_the_page_says") {
+    if !has("curl", "api_page::every_call_of_the_page_answers_as_the_page_says") {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
@@ -123,7 +123,7 @@ fn every_call_of_the_page_answers_as_the_page_says() {
 
 #[test]
 fn the_statement_of_an_evidence_gives_its_row_again() {
-    if !has("curl", "the_statement_of_an_evidence_gives_its_row_again") {
+    if !has("curl", "api_page::the_statement_of_an_evidence_gives_its_row_again") {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
@@ -144,7 +144,7 @@ fn the_statement_of_an_evidence_gives_its_row_again() {
 
 #[test]
 fn every_call_of_the_page_by_buf_is_answered() {
-    if !has(&buf(), "every_call_of_the_page_by_buf_is_answered") {
+    if !has(&buf(), "api_page::every_call_of_the_page_by_buf_is_answered") {
         return;
     }
     let folder = tempfile::tempdir().unwrap();

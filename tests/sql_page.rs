@@ -1,12 +1,16 @@
-//! docs/sql.md: every command on the page is run over a reef of files, and prints what the page says.
+//! docs/sql.md: every command and every statement on the page is run, and prints what the page says.
 
-use crate::api_page::{fences, holds, serving, shell};
-use serde_json::Value;
+use crate::api_page::{fences, has, holds, serving, shell};
+use crate::statements::{answer, scene, sql};
+use serde_json::{Value, json};
 
 const PAGE: &str = "docs/sql.md";
 
 #[test]
 fn every_command_of_the_page_prints_what_the_page_says() {
+    if !has("curl", "sql_page::every_command_of_the_page_prints_what_the_page_says") {
+        return;
+    }
     let folder = tempfile::tempdir().unwrap();
     let (reef, serving) = serving(folder.path());
     let fences = fences(PAGE);
@@ -31,4 +35,21 @@ fn every_command_of_the_page_prints_what_the_page_says() {
         answers += 1;
     }
     assert!(answers >= 6, "the commands of the page are found");
+    let kinds = ["sh", "text", "json", "sql"];
+    assert!(fences.iter().all(|fence| kinds.contains(&fence.kind.as_str())), "a block of another kind is not run");
+}
+
+#[test]
+fn every_statement_of_the_page_is_answered_by_a_reef_with_a_colony() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_colony, reef) = scene(folder.path());
+    let fences = fences(PAGE);
+    let statements: Vec<&str> =
+        fences.iter().filter(|fence| fence.kind == "sql").map(|fence| fence.body.as_str()).collect();
+    assert!(!statements.is_empty(), "the statements of the page are found");
+    for statement in statements {
+        let found = answer(&sql(&reef, &[statement]));
+        assert!(found["rows"].as_array().is_some_and(|rows| !rows.is_empty()), "{statement}: {found:#}");
+        assert_eq!(found["notes"], json!([]), "{statement}: {found:#}");
+    }
 }

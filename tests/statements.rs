@@ -6,15 +6,10 @@ use crate::support::clickhouse::Server;
 use crate::support::colonies::{Daemon, stop};
 use crate::support::{Reef, files_source, program};
 use model::clock::{Clock, SystemClock};
-use model::event::Event;
-use model::metric::MetricPoint;
-use model::rows::Rows;
 use model::time::{MINUTE_MS, TimeMs};
 use reef::sql::compliance;
 use serde_json::{Value, json};
-use sinks::compliance::commit_of;
-use sinks::compliance::rows::{bucket, colony, event, finding};
-use sinks::{Commit, StoreWriter};
+use sinks::StoreWriter;
 use std::fmt::Write;
 use std::path::Path;
 use std::process::{Command, Output};
@@ -22,44 +17,24 @@ use std::process::{Command, Output};
 const COLONY: &str = "my-shop-production";
 const FIVE_MINUTES_MS: i64 = 5 * MINUTE_MS;
 
-/// Events and buckets of several services, with texts that end statements; a pattern; a colony.
-fn commit() -> Commit {
-    let services = ["api", "web", "it's", "x' OR 1=1 --"];
-    let event = |n: usize| Event {
-        service_id: services[n % 4].to_owned(),
-        event_type: ["deploy", "crash", "restart"][n % 3].to_owned(),
-        version: u64::from(n % 5 == 0),
-        ..event(&format!("e{n}"), n as i64 * MINUTE_MS + n as i64 % 7)
-    };
-    let metric = |n: usize| {
-        let p99 = (n % 3 > 0).then_some(model::real::Real(n as f64 / 8.0));
-        MetricPoint { p99, ..bucket(services[n % 4], n as i64 * MINUTE_MS) }
-    };
-    let rows = Rows {
-        events: (0..40).map(event).collect(),
-        metrics: (0..300).map(metric).collect::<Vec<_>>().into(),
-        colonies: vec![colony()],
-        ..Rows::default()
-    };
-    Commit { findings: vec![finding("a", 0.5, &[("e1", "e2"), ("e3", "e4")])], ..commit_of(1, rows) }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_store_in_clickhouse_passes_the_harness_of_sql() {
     let Some(server) = Server::any() else { return };
     let fixture = InDatabase::new(&server);
     let mut store = fixture.opened().await;
-    store.commit(&commit()).await.unwrap();
+    for commit in compliance::rows::commits() {
+        store.commit(&commit).await.unwrap();
+    }
     compliance::run_all(store.reader()).await;
 }
 
 /// `coral reef sql … --json`.
-fn sql(reef: &Reef, words: &[&str]) -> Output {
+pub fn sql(reef: &Reef, words: &[&str]) -> Output {
     let mut command = Command::new(program("coral"));
     command.args(["reef", "sql", "--json", "--reef"]).arg(reef.config()).args(words).output().unwrap()
 }
 
-fn answer(output: &Output) -> Value {
+pub fn answer(output: &Output) -> Value {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
     serde_json::from_slice(&output.stdout).unwrap()
 }
@@ -77,7 +52,7 @@ fn buckets(path: &Path, count: i64, last: TimeMs, p95: f64) {
 }
 
 /// A reef whose store has buckets up to an hour ago, of a colony that has newer ones.
-fn scene(folder: &Path) -> (Daemon, Reef) {
+pub fn scene(folder: &Path) -> (Daemon, Reef) {
     let now = SystemClock.now().floor_to(FIVE_MINUTES_MS);
     let (stored, live) = (folder.join("stored.csv"), folder.join("live.csv"));
     buckets(&stored, 12, now - 60 * MINUTE_MS, 20.0);
@@ -128,6 +103,74 @@ fn stored_rows_are_joined_with_those_that_only_the_colony_has() {
     assert_eq!(found["notes"][0]["colony_id"], COLONY);
     let required = sql(&reef, &[JOINED, "--require-complete"]);
     assert_eq!(required.status.code(), Some(5), "{}", String::from_utf8_lossy(&required.stdout));
+}
+
+#[test]
+fn what_a_colony_is_asked_for_is_counted_and_what_it_lacks_is_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_colony, reef) = scene(folder.path());
+    let ask = |condition: &str| {
+        let sql_text = format!("SELECT count(*) FROM colony.\"{COLONY}\".metrics WHERE {condition}");
+        let found = answer(&sql(&reef, &[&sql_text]));
+        let sent = found["reads"][0]["rows"].as_str().unwrap().to_owned();
+        (found["rows"][0][0].as_i64().unwrap(), sent, found["notes"].clone())
+    };
+    let none = json!([]);
+    let recent = "timestamp >= now() - INTERVAL '30 minutes'";
+    assert_eq!(ask(recent), (6, "6".to_owned(), none.clone()));
+    assert_eq!(ask(&format!("{recent} AND service_id = 'web'")), (3, "3".to_owned(), none.clone()));
+    assert_eq!(ask(&format!("{recent} AND metric_name IN ('other', 'more')")), (0, "0".to_owned(), none.clone()));
+    assert_eq!(ask("timestamp < '2001-01-01'"), (0, "0".to_owned(), none.clone()));
+    // what the colony does not know is evaluated above it
+    assert_eq!(ask(&format!("{recent} AND p95 > 1000")), (0, "6".to_owned(), none.clone()));
+    assert_eq!(ask(&format!("{recent} AND service_id LIKE 'w%'")), (3, "6".to_owned(), none.clone()));
+    assert_eq!(ask(&format!("{recent} AND interval_seconds = 300")), (6, "6".to_owned(), none));
+    let (rows, _, notes) = ask(&format!("{recent} AND interval_seconds <= 60"));
+    assert_eq!((rows, &notes[0]["code"], &notes[0]["colony_id"]), (0, &json!("resolution_coarser"), &json!(COLONY)));
+    let hostile = ask(&format!("{recent} AND service_id = 'x'' OR 1=1 --'"));
+    assert_eq!((hostile.0, hostile.1.as_str()), (0, "0"));
+}
+
+#[test]
+fn an_answer_with_notes_fails_where_it_is_required_to_be_complete() {
+    let folder = tempfile::tempdir().unwrap();
+    let stored = folder.path().join("stored.csv");
+    buckets(&stored, 12, SystemClock.now().floor_to(FIVE_MINUTES_MS), 20.0);
+    let reef = Reef::new(&files_source(&[], &[&stored]));
+    reef.run();
+    let all = "SELECT service_id FROM federated_metrics";
+    let found = answer(&sql(&reef, &[all, "--limit", "5"]));
+    assert_eq!((&found["row_count"], &found["truncated"]), (&json!(5), &json!(true)));
+    assert_eq!(found["notes"][0]["code"], "limit_reached");
+    let required = sql(&reef, &[all, "--limit", "5", "--require-complete"]);
+    let document: Value = serde_json::from_slice(&required.stdout).unwrap();
+    assert_eq!((required.status.code(), &document["error"]["code"]), (Some(5), &json!("incomplete")), "{document:#}");
+    assert!(document["error"]["details"][0].as_str().unwrap().contains("first 5 rows"), "{document:#}");
+    let whole = answer(&sql(&reef, &[all, "--limit", "24", "--require-complete"]));
+    assert_eq!((&whole["row_count"], &whole["notes"]), (&json!(24), &json!([])));
+}
+
+#[test]
+fn files_are_read_where_the_configuration_allows_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let stored = folder.path().join("stored.csv");
+    buckets(&stored, 12, SystemClock.now().floor_to(FIVE_MINUTES_MS), 20.0);
+    let reef = Reef::new(&files_source(&[], &[&stored]));
+    reef.run();
+    let exports = reef.config().with_file_name("exports");
+    std::fs::create_dir(&exports).unwrap();
+    let file = exports.join("rows.parquet").display().to_string();
+    let form = ["SELECT * FROM federated_metrics", "--as", "parquet", "--out", file.as_str()];
+    assert_eq!(answer(&sql(&reef, &form))["row_count"], 24);
+    let joined = "SELECT count(*) FROM files('rows.parquet') AS f JOIN federated_metrics AS m
+                  ON f.timestamp = m.timestamp AND f.service_id = m.service_id";
+    let closed = sql(&reef, &[joined]);
+    assert_eq!(closed.status.code(), Some(2), "{}", String::from_utf8_lossy(&closed.stdout));
+    let text = std::fs::read_to_string(reef.config()).unwrap();
+    std::fs::write(reef.config(), format!("{text}\n[api]\nsql_files = [\"exports\"]\n")).unwrap();
+    assert_eq!(answer(&sql(&reef, &[joined]))["rows"], json!([[24]]));
+    let outside = sql(&reef, &["SELECT * FROM files('../reef.toml')"]);
+    assert_eq!(outside.status.code(), Some(2), "{}", String::from_utf8_lossy(&outside.stdout));
 }
 
 #[test]

@@ -30,11 +30,18 @@ pub(super) async fn called(given: Map<String, Value>, asks: &dyn Asks) -> Result
         .map_err(|error| Unanswered::Failed { message: error.to_string(), hint: error.hint().to_owned() })?;
     let mut rows = table.json_rows();
     document["arrow"] = json!("");
-    document["rows"] = json!(rows);
-    while document.to_string().len() > BYTES_MAX && rows.pop().is_some() {
-        document["rows"] = json!(rows);
+    document["rows"] = json!([]);
+    let mut bytes = document.to_string().len();
+    let mut fits = |row: &Vec<Value>| {
+        bytes += serde_json::to_string(row).map_or(0, |text| text.len() + 1);
+        bytes <= BYTES_MAX
+    };
+    let count = rows.iter().take_while(|row| fits(row)).count();
+    if count < rows.len() {
+        rows.truncate(count);
         document["truncated"] = json!(true);
     }
+    document["rows"] = json!(rows);
     let mut text: String = table.page().chars().take(BYTES_MAX).collect();
     if document["truncated"] == true {
         text.push_str("\n(more rows exist: narrow the statement)");

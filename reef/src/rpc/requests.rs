@@ -219,7 +219,13 @@ pub(super) fn compare(request: wire::CompareRequest) -> Result<CompareQuestion, 
 
 /// A statement, and how its rows come.
 pub(super) fn sql(request: wire::QueryRequest) -> Result<(SqlQuestion, Form), Refusal> {
-    let part = part(request.limit, String::new())?;
+    let limit = match request.limit {
+        0 => None,
+        rows => {
+            let wrong = || Refusal::invalid(format!("limit is {rows}"), "give 1 to 100000, or 0 for 1000").at("limit");
+            Some(usize::try_from(rows).map_err(|_| wrong())?)
+        }
+    };
     let timeout_ms = duration(request.timeout, "timeout")?.map(|ms| u64::try_from(ms).unwrap_or(0));
     let form = match request.format.as_str() {
         "" | "json" => Form::Json,
@@ -228,5 +234,5 @@ pub(super) fn sql(request: wire::QueryRequest) -> Result<(SqlQuestion, Form), Re
             return Err(Refusal::invalid(format!("there is no format {other:?}"), "give json or arrow").at("format"));
         }
     };
-    Ok((SqlQuestion { sql: request.sql, limit: part.limit, timeout_ms }, form))
+    Ok((SqlQuestion { sql: request.sql, limit, timeout_ms }, form))
 }

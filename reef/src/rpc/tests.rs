@@ -4,6 +4,7 @@
 mod analysis;
 pub(crate) mod client;
 mod parts;
+mod sql;
 
 use super::table::{METHODS, Shape, message};
 use super::*;

@@ -15,9 +15,13 @@ pub(super) const REEF: &str = "reef";
 /// Its schema with the tables of the store.
 pub(super) const STORE: &str = "store";
 
-/// The tables that a statement may name: those that every store has.
+/// Who asked what in words, and what was sent to a language model: for the role `analyst`, by `ListAnalyses`. Statements are for
+/// every role.
+const NOT_FOR_ALL: &str = "analyses";
+
+/// The tables that a statement may name: those that every store has, and that every caller may read.
 pub fn stored_tables() -> impl Iterator<Item = &'static Table> {
-    Schema::default().tables()
+    Schema::default().tables().filter(|table| table.name != NOT_FOR_ALL)
 }
 
 /// The catalog of the reef.

@@ -4,6 +4,7 @@ mod described;
 mod stream;
 
 use super::answer::{SqlAnswer, Table};
+use super::bounds::{BATCH_ROWS, CountRows};
 use super::catalog::{REEF, ReefCatalog, STORE};
 use super::error::{SqlError, explained};
 use super::files::{FILES, Files};
@@ -14,7 +15,7 @@ use super::reads::Counted;
 use super::running::Running;
 use super::threads::Threads;
 use super::yields::GiveWay;
-use super::{functions, guard};
+use super::{functions, guard, sizes};
 use crate::answers::fleet::Fleet;
 use crate::answers::{Completeness, Scope};
 use crate::guarded::Guarded;
@@ -132,7 +133,7 @@ impl SqlEngine {
         };
         statements.spawn_on(Guarded::new(run), &self.threads.handle());
         let ended = tokio::time::timeout(timeout, statements.join_next()).await;
-        let Ok(ended) = ended else { return Err(SqlError::TimedOut { seconds: timeout.as_secs() }) };
+        let Ok(ended) = ended else { return Err(SqlError::TimedOut { after: timeout }) };
         match ended {
             Some(Ok(answer)) => answer,
             Some(Err(error)) => {
@@ -207,7 +208,7 @@ impl SqlEngine {
         let (schema, mut batches, mut bytes) = (stream.schema(), Vec::new(), 0_usize);
         while let Some(batch) = stream.next().await {
             let batch = batch.map_err(while_running)?;
-            bytes = bytes.saturating_add(batch.get_array_memory_size());
+            bytes = bytes.saturating_add(sizes::of(&batch));
             if bytes > self.limits.answer_bytes_max {
                 return Err(SqlError::AnswerTooLarge { bytes_max: self.limits.answer_bytes_max });
             }
@@ -222,7 +223,8 @@ impl SqlEngine {
             .with_create_default_catalog_and_schema(false)
             .with_information_schema(true)
             // one part: a statement takes one thread of those that the reef runs on
-            .with_target_partitions(1);
+            .with_target_partitions(1)
+            .with_batch_size(BATCH_ROWS);
         let options = config.options_mut();
         options.execution.time_zone = Some("UTC".to_owned());
         options.execution.enable_recursive_ctes = false;
@@ -238,6 +240,7 @@ impl SqlEngine {
             .with_runtime_env(Arc::clone(&self.runtime))
             .with_catalog_list(Arc::new(catalogs))
             .with_optimizer_rule(Arc::new(LeaveGroups))
+            .with_physical_optimizer_rule(Arc::new(CountRows))
             .with_physical_optimizer_rule(Arc::new(GiveWay));
         let mut state = functions::registered(builder).build();
         // now() is one time for the whole statement, and a constant that can be left to a store

@@ -3,6 +3,7 @@
 use datafusion::error::DataFusionError;
 use sinks::SinkError;
 use std::error::Error;
+use std::time::Duration;
 
 /// Why a statement has no answer.
 #[derive(Debug, thiserror::Error)]
@@ -25,10 +26,10 @@ pub enum SqlError {
     #[error("too many statements at once")]
     Busy,
     /// It took too long.
-    #[error("the statement was ended after {seconds} s")]
+    #[error("the statement was ended after {after:?}")]
     TimedOut {
         /// Its limit.
-        seconds: u64,
+        after: Duration,
     },
     /// It needs too much memory.
     #[error("the statement needs more memory than the limit allows")]
@@ -54,7 +55,9 @@ impl SqlError {
             SqlError::TimedOut { .. } => {
                 "narrow the time range or the colonies in WHERE, or raise the limit with --timeout"
             }
-            SqlError::Memory => "narrow the statement: fewer groups, or a sort with LIMIT",
+            SqlError::Memory => {
+                "narrow the statement: fewer rows, groups or long texts in joins and windows, or a sort with LIMIT"
+            }
             SqlError::AnswerTooLarge { .. } => "select fewer columns, or lower the limit of rows",
             SqlError::Store(_) => "look at the store: coral reef doctor",
         }
@@ -84,7 +87,10 @@ pub(super) fn explained(error: DataFusionError, is_planned: bool) -> SqlError {
     if matches!(root, DataFusionError::ResourcesExhausted(_)) {
         return SqlError::Memory;
     }
-    let text = root.strip_backtrace();
+    let text = match root {
+        DataFusionError::SQL(error, _) => error.to_string(),
+        other => other.strip_backtrace(),
+    };
     let message = text.lines().next().unwrap_or_default().trim();
     let message = KINDS.iter().fold(message, |text, kind| text.strip_prefix(kind).unwrap_or(text));
     match is_planned {
@@ -100,7 +106,7 @@ pub(super) fn explained(error: DataFusionError, is_planned: bool) -> SqlError {
 const KINDS: [&str; 6] = [
     "Error during planning: ",
     "Schema error: ",
-    "SQL error: ",
+    "sql parser error: ",
     "This feature is not implemented: ",
     "Execution error: ",
     "Arrow error: ",

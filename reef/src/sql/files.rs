@@ -1,5 +1,6 @@
 //! Files: `files('name.parquet')`, a Parquet file in a folder that the configuration allows.
 
+use super::bounds::BATCH_ROWS;
 use super::reads::Counted;
 use super::source::{RowSource, Rows, SourceExec};
 use crate::guarded::within;
@@ -20,8 +21,6 @@ use tokio::sync::mpsc;
 
 /// The function's name.
 pub(super) const FILES: &str = "files";
-/// Rows of a batch.
-const BATCH_ROWS: usize = 8_192;
 
 /// The function.
 #[derive(Debug)]

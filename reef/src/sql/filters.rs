@@ -54,7 +54,9 @@ fn translated(expr: &Expr, table: &Table) -> Option<Condition> {
         }
         Expr::IsNull(inner) => column(inner, table).map(Condition::IsAbsent),
         Expr::IsNotNull(inner) => column(inner, table).map(Condition::IsPresent),
-        Expr::Column(_) | Expr::IsTrue(_) => truth(expr, table, true),
+        Expr::Column(_) => truth(expr, table, true),
+        Expr::IsTrue(inner) => truth(inner, table, true),
+        // of a column, whose absent values are excluded; NOT (late IS TRUE) holds for them
         Expr::Not(inner) | Expr::IsFalse(inner) => truth(inner, table, false),
         _ => None,
     }
@@ -67,7 +69,6 @@ fn column(expr: &Expr, table: &Table) -> Option<usize> {
 
 /// A column of truths that has this one.
 fn truth(expr: &Expr, table: &Table, truth: bool) -> Option<Condition> {
-    let expr = if let Expr::IsTrue(inner) = expr { inner } else { expr };
     let place = column(expr, table).filter(|place| table.columns[*place].1 == Kind::Truth)?;
     Some(Condition::Compare(place, Comparison::Equal, Value::Truth(truth)))
 }
@@ -120,5 +121,64 @@ fn literal(expr: &Expr, kind: Kind) -> Option<Value> {
         (Kind::U64, ScalarValue::UInt64(Some(number))) => Some(Value::Count(*number)),
         (Kind::Truth, ScalarValue::Boolean(Some(truth))) => Some(Value::Truth(*truth)),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sql::stored_tables;
+    use datafusion::logical_expr::{col, in_list, lit};
+
+    fn left(table: &str, expr: &Expr) -> bool {
+        stored_tables().find(|it| it.name == table).is_some_and(|table| condition(expr, table).is_some())
+    }
+
+    #[test]
+    fn what_every_store_compares_alike_is_left_to_it() {
+        let time = |zone: Option<&str>| {
+            Expr::Literal(ScalarValue::TimestampMillisecond(Some(5), zone.map(|zone| zone.into())), None)
+        };
+        for expr in [
+            col("service_id").eq(lit("api")),
+            lit("api").lt(col("service_id")),
+            col("service_id").eq(lit("")),
+            in_list(col("sample_count"), vec![lit(1_u64), lit(2_u64)], true),
+            col("timestamp").gt_eq(time(Some("UTC"))),
+            col("p95").between(lit(0.0), lit(1e300)),
+            col("p95").is_null().or(col("late")).or(!col("late")),
+            col("late").is_true().and(col("late").is_false()),
+        ] {
+            assert!(left("federated_metrics", &expr), "{expr}");
+        }
+        let nanos = ScalarValue::TimestampNanosecond(Some(5_000_001), Some("UTC".into()));
+        for expr in [
+            col("service_id").like(lit("a%")),
+            col("service_id").eq(lit("a\0")),
+            col("service_id").eq(lit("x".repeat(TEXT_BYTES_MAX + 1))),
+            col("service_id").eq(col("metric_name")),
+            in_list(col("service_id"), vec![lit("api"), Expr::Literal(ScalarValue::Utf8(None), None)], false),
+            // not of the column's type: a cast decides
+            col("sample_count").gt(lit(1_i64)),
+            col("interval_seconds").eq(lit(60_u64)),
+            col("timestamp").gt(Expr::Literal(nanos, None)),
+            col("timestamp").gt(time(None)),
+            col("timestamp").gt(time(Some("+01:00"))),
+            // what stores order in other ways
+            col("p95").gt(lit(-0.0)),
+            col("p95").eq(lit(f64::NAN)),
+            col("p95").lt(lit(f64::INFINITY)),
+            // these hold for absent values
+            !col("late").is_true(),
+            col("late").is_true().is_false(),
+            col("late").is_not_true(),
+            !col("p95").gt(lit(1.0)),
+            // one part of it is evaluated above
+            col("late").or(col("service_id").like(lit("a%"))),
+        ] {
+            assert!(!left("federated_metrics", &expr), "{expr}");
+        }
+        let many = (0..=COMPARISONS_MAX as u64).map(lit).collect();
+        assert!(!left("federated_metrics", &in_list(col("version"), many, false)));
     }
 }

@@ -1,7 +1,9 @@
 //! Functions: those that a statement may call. Others are not registered, so that no statement can name them.
 //!
-//! None of these reads anything but its arguments and the time, and none makes a long text of a short one by a number.
+//! None of these reads anything but its arguments and the time. None makes a long text of a short one by a number; those that
+//! join texts have a limit (`growth`).
 
+use super::growth;
 use datafusion::execution::SessionStateDefaults;
 use datafusion::execution::session_state::SessionStateBuilder;
 
@@ -44,9 +46,10 @@ pub(super) fn registered(builder: SessionStateBuilder) -> SessionStateBuilder {
     let aggregate = SessionStateDefaults::default_aggregate_functions().into_iter();
     let window = SessionStateDefaults::default_window_functions().into_iter();
     let table = SessionStateDefaults::default_table_functions().into_iter();
+    let planners = std::iter::once(growth::planner()).chain(SessionStateDefaults::default_expr_planners());
     builder
-        .with_expr_planners(SessionStateDefaults::default_expr_planners())
-        .with_scalar_functions(scalar.filter(|it| SCALAR.contains(&it.name())).collect())
+        .with_expr_planners(planners.collect())
+        .with_scalar_functions(scalar.filter(|it| SCALAR.contains(&it.name())).map(growth::limited).collect())
         .with_aggregate_functions(aggregate.filter(|it| AGGREGATE.contains(&it.name())).collect())
         .with_window_functions(window.filter(|it| WINDOW.contains(&it.name())).collect())
         .with_table_function_list(table.filter(|it| TABLE.contains(&it.name())).collect())
@@ -69,6 +72,7 @@ mod tests {
             (AGGREGATE, all(aggregate.iter().map(|it| it.name().to_owned()).collect())),
             (WINDOW, all(window.iter().map(|it| it.name().to_owned()).collect())),
             (TABLE, all(table.iter().map(|it| it.name().to_owned()).collect())),
+            (growth::GROWING, all(SCALAR.iter().map(|name| (*name).to_owned()).collect())),
         ];
         for (allowed, known) in known {
             for name in allowed {

@@ -1,21 +1,28 @@
 //! Guard: a statement is one SELECT, or EXPLAIN of one; anything else is refused before it is planned, and again as a plan.
 
+use super::bounds::is_fixed;
 use super::error::{SqlError, explained};
+use super::growth::GROWING;
 use super::limits::STATEMENT_BYTES_MAX;
+use super::{clauses, moments, shape};
 use datafusion::common::config::Dialect;
+use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::error::Result as Planned;
 use datafusion::execution::context::{SQLOptions, SessionState};
-use datafusion::logical_expr::LogicalPlan;
+use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, Window};
 use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast::Statement as AstStatement;
-use datafusion::sql::sqlparser::dialect::GenericDialect;
-use datafusion::sql::sqlparser::keywords::Keyword;
-use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
 
 const ONLY: &str = "write one SELECT, or EXPLAIN of one; nothing can be changed from here";
 
-/// Most operators, keywords and parentheses: each may make the statement deeper by one, and what walks through it uses the
-/// stack.
-const PARTS_MAX: usize = 400;
+/// Tables of the engine's own that say how it is set up.
+const HIDDEN: (&str, &str) = ("information_schema", "df_settings");
+/// Most nodes of a plan: more than the tables and parts of a statement make.
+const NODES_MAX: usize = 5_000;
+/// Functions whose value grows with each row: a window would keep one for each.
+const GATHERING: [&str; 2] = ["array_agg", "string_agg"];
+/// Longest text that a window may repeat, in bytes, where it stands in the statement.
+const WINDOW_TEXT_BYTES_MAX: usize = 64;
 
 /// The plan of a statement that only reads.
 pub(super) async fn planned(state: &SessionState, sql: &str) -> Result<LogicalPlan, SqlError> {
@@ -26,47 +33,83 @@ pub(super) async fn planned(state: &SessionState, sql: &str) -> Result<LogicalPl
         let message = format!("the statement has {} bytes, more than {STATEMENT_BYTES_MAX}", sql.len());
         return Err(SqlError::refused(message, "shorten it: join a file or a table instead of long lists"));
     }
-    let parts = parts(sql)?;
-    if parts > PARTS_MAX {
-        let message = format!("the statement has {parts} operators, keywords and parentheses, more than {PARTS_MAX}");
-        return Err(SqlError::refused(
-            message,
-            "use IN for lists of values, and join a table instead of many conditions",
-        ));
-    }
+    shape::check_words(sql, GROWING)?;
     let statement = state.sql_to_statement(sql, &Dialect::Generic).map_err(|error| explained(error, false))?;
-    if !is_select(&statement) {
-        return Err(SqlError::refused("the statement is not a plain SELECT", ONLY));
-    }
+    let select = select(&statement).ok_or_else(|| SqlError::refused("the statement is not a plain SELECT", ONLY))?;
+    clauses::check(select)?;
+    shape::check(select)?;
     let plan = state.statement_to_plan(statement).await.map_err(|error| explained(error, false))?;
     let reading = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
     reading.verify_plan(&plan).map_err(|error| explained(error, false))?;
+    check(&plan)?;
     Ok(plan)
 }
 
-fn is_select(statement: &Statement) -> bool {
+/// The SELECT of a statement that is one, or explains one.
+fn select(statement: &Statement) -> Option<&AstStatement> {
     match statement {
-        Statement::Statement(statement) => {
-            // clauses of other dialects, which would be ignored silently
-            matches!(&**statement, AstStatement::Query(query) if query.locks.is_empty() && query.for_clause.is_none()
-                && query.settings.is_none() && query.format_clause.is_none() && query.pipe_operators.is_empty())
-        }
-        Statement::Explain(explain) => {
-            matches!(*explain.statement, Statement::Statement(_)) && is_select(&explain.statement)
-        }
-        _ => false,
+        Statement::Statement(statement) => matches!(**statement, AstStatement::Query(_)).then_some(&**statement),
+        Statement::Explain(explain) => match &*explain.statement {
+            Statement::Statement(_) => select(&explain.statement),
+            _ => None,
+        },
+        _ => None,
     }
 }
 
-/// What may make a statement deeper.
-fn parts(sql: &str) -> Result<usize, SqlError> {
-    let tokens = Tokenizer::new(&GenericDialect {}, sql).tokenize();
-    let tokens = tokens.map_err(|error| SqlError::refused(error.to_string(), "close quotes and comments"))?;
-    let is_flat = |token: &&Token| match token {
-        Token::Word(word) => word.keyword == Keyword::NoKeyword,
-        Token::Number(..) | Token::SingleQuotedString(_) | Token::Comma | Token::Period | Token::Whitespace(_) => true,
-        Token::RParen | Token::SemiColon | Token::EOF => true,
-        _ => false,
+/// Refuses a plan that does what no statement may.
+fn check(plan: &LogicalPlan) -> Result<(), SqlError> {
+    let (mut refused, mut nodes) = (None, 0);
+    let walked = plan.apply_with_subqueries(|node| {
+        nodes += 1;
+        refused = match nodes > NODES_MAX {
+            true => Some(SqlError::refused(format!("its plan has more than {NODES_MAX} nodes"), "write it in parts")),
+            false => refusal(node)?,
+        };
+        Ok(if refused.is_some() { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
+    });
+    walked.map_err(|error| explained(error, false))?;
+    refused.map_or(Ok(()), Err)
+}
+
+fn refusal(node: &LogicalPlan) -> Planned<Option<SqlError>> {
+    if let LogicalPlan::TableScan(scan) = node
+        && (scan.table_name.schema(), scan.table_name.table()) == (Some(HIDDEN.0), HIDDEN.1)
+    {
+        let message = format!("{}.{} is not among the tables", HIDDEN.0, HIDDEN.1);
+        return Ok(Some(SqlError::refused(message, "information_schema.tables lists them")));
+    }
+    if let LogicalPlan::Window(window) = node
+        && let Some(refused) = window_refusal(window)
+    {
+        return Ok(Some(refused));
+    }
+    let finer = |text: String| {
+        let message = format!("times are whole milliseconds, and {text:?} has more digits");
+        SqlError::refused(message, "write at most three digits after the second")
     };
-    Ok(tokens.iter().filter(|token| !is_flat(token)).count())
+    Ok(moments::finer(node)?.map(finer))
+}
+
+/// Refuses windows whose values may be longer than what is counted of their rows.
+fn window_refusal(window: &Window) -> Option<SqlError> {
+    let schema = window.input.schema();
+    let is_counted = |arg: &Expr| match arg {
+        Expr::Column(_) => true,
+        Expr::Literal(value, _) => value.try_as_str().flatten().is_none_or(|text| text.len() <= WINDOW_TEXT_BYTES_MAX),
+        other => other.get_type(&**schema).is_ok_and(|data_type| is_fixed(&data_type)),
+    };
+    window.window_expr.iter().find_map(|expr| {
+        let Expr::WindowFunction(function) = expr.clone().unalias() else { return None };
+        let name = function.fun.name();
+        if GATHERING.contains(&name) {
+            let message = format!("{name} is for groups, and not for windows");
+            return Some(SqlError::refused(message, "group the rows, or number them with row_number"));
+        }
+        let is_computed = !function.params.args.iter().all(is_counted);
+        is_computed.then(|| {
+            let message = format!("{name} over a window takes a column, and not a text that is computed or long");
+            SqlError::refused(message, "compute the text in a subquery: SELECT … FROM (SELECT … AS text FROM …)")
+        })
+    })
 }

@@ -16,6 +16,7 @@ use datafusion::catalog::{CatalogProvider, SchemaProvider, Session, TableProvide
 use datafusion::error::{DataFusionError, Result};
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
 use datafusion::physical_plan::ExecutionPlan;
+use model::metric::MetricPoint;
 use pipelines::open::live::{AskedRange, LiveColonies, NotAnswered, RowsOf};
 use range::Narrowed;
 use rows::Live;
@@ -134,7 +135,7 @@ impl TableProvider for LiveTable {
             whole: Arc::clone(&self.schema),
             columns,
             narrowed: Narrowed::of(filters),
-            shown: shown(filters),
+            shown: shown(&filters.iter().filter(|filter| range::is_asked(filter)).cloned().collect::<Vec<_>>()),
             colony_id: self.colony_id.clone(),
             colonies: Arc::clone(&self.colonies),
         };
@@ -225,9 +226,10 @@ impl LiveRows {
             services: self.narrowed.services.clone(),
             metrics: self.narrowed.metrics.clone(),
         });
-        let mut refused = 0;
+        let (mut refused, mut coarser) = (0, Coarser::default());
         while let Some(sent) = slices.next().await? {
             refused += sent.refused;
+            coarser.add(&sent.metrics, &self.narrowed);
             let batch =
                 if self.live == Live::Metrics { rows::metrics(&sent.metrics) } else { rows::events(&sent.events) };
             if batch.num_rows() > 0 && !rows.batch(self.projected(batch)?).await {
@@ -238,10 +240,42 @@ impl LiveRows {
             let message = format!("{refused} rows of colony {} are none, and are not here", self.colony_id);
             rows.counted().note("rows_refused", message, &self.colony_id);
         }
+        if coarser.count > 0 {
+            let (count, seconds) = (coarser.count, coarser.seconds);
+            let message = format!(
+                "colony {} has {count} buckets of this range only in a coarser interval than asked, up to {seconds} s",
+                self.colony_id
+            );
+            rows.counted().note("resolution_coarser", message, &self.colony_id);
+        }
         Ok(())
     }
 
     fn projected(&self, batch: RecordBatch) -> Result<RecordBatch> {
         Ok(batch.project(&self.columns)?)
+    }
+}
+
+/// Buckets of a coarser interval than a statement asks for. A colony sends one only where its series has no finer ones.
+#[derive(Default)]
+struct Coarser {
+    count: u64,
+    /// The longest of them.
+    seconds: u32,
+}
+
+impl Coarser {
+    fn add(&mut self, sent: &[MetricPoint], narrowed: &Narrowed) {
+        let Some(asked) = narrowed.interval_max else { return };
+        for names in sent.iter().map(|row| row.series.names()) {
+            let seconds = names.interval_seconds.unwrap_or(0);
+            let is_one = |wanted: &[String], name: &str| wanted.is_empty() || wanted.iter().any(|it| it == name);
+            let is_wanted =
+                is_one(&narrowed.services, names.service_id) && is_one(&narrowed.metrics, names.metric_name);
+            if seconds > asked && is_wanted {
+                self.count += 1;
+                self.seconds = self.seconds.max(seconds);
+            }
+        }
     }
 }

@@ -9,7 +9,13 @@
 //! | `limits` | what a statement may cost |
 //! | `parameters` | values that take the place of `?` in a statement |
 //! | `guard` | what a statement may be |
+//! | `clauses` | clauses that would be ignored silently |
+//! | `shape` | how large the plan of a statement may become |
+//! | `moments` | times with more digits than those of tables |
 //! | `functions` | which functions it may call |
+//! | `growth` | functions that make long texts of short ones |
+//! | `bounds` | how much joins, unnestings and windows may make of rows |
+//! | `sizes` | how many bytes rows have |
 //! | `catalog` | the names of tables |
 //! | `stored` | tables of the store |
 //! | `live/` | tables of colonies, read from the colonies |
@@ -27,7 +33,9 @@
 //! is asked for no more than it answers exactly; every other condition is evaluated above it.
 
 mod answer;
+mod bounds;
 mod catalog;
+mod clauses;
 #[cfg(any(test, feature = "compliance"))]
 pub mod compliance;
 mod engine;
@@ -36,13 +44,17 @@ mod files;
 mod filters;
 mod functions;
 mod groups;
+mod growth;
 mod guard;
 mod limits;
 mod live;
+mod moments;
 mod parameters;
 mod reads;
 mod running;
+mod shape;
 mod show;
+mod sizes;
 mod source;
 mod stored;
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! Source: something that sends rows, as a leaf of a plan. `EXPLAIN` shows what is left to it.
 
+use super::bounds::BATCH_ROWS;
 use super::reads::Counted;
 use crate::guarded::Guarded;
 use async_trait::async_trait;
@@ -40,10 +41,16 @@ pub(super) struct Rows {
 }
 
 impl Rows {
-    /// Sends a batch; `false` when no more are wanted.
+    /// Sends a batch, in parts of usual size; `false` when no more are wanted.
     pub(super) async fn batch(&self, rows: RecordBatch) -> bool {
         self.count.fetch_add(rows.num_rows() as u64, Ordering::Relaxed);
-        self.to.send(Ok(rows)).await.is_ok()
+        for first in (0..rows.num_rows()).step_by(BATCH_ROWS) {
+            let part = rows.slice(first, BATCH_ROWS.min(rows.num_rows() - first));
+            if self.to.send(Ok(part)).await.is_err() {
+                return false;
+            }
+        }
+        true
     }
 
     /// What is to be known about the answer.

@@ -1,11 +1,14 @@
 //! Statements over a DuckDB file: answers, what is left to the store, limits, ends.
 #![allow(clippy::unwrap_used)]
 
-use super::compliance::run_all;
+mod files;
+
+use super::compliance::{rows::commits, run_all};
 use super::*;
 use crate::answers::Scope;
 use model::event::Event;
 use model::metric::MetricPoint;
+use model::real::Real;
 use model::rows::Rows;
 use model::time::MINUTE_MS;
 use serde_json::json;
@@ -17,20 +20,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// Events and buckets of several services, with texts that end statements; a pattern; a colony.
-pub(crate) fn commit() -> Commit {
+fn commit() -> Commit {
     let services = ["api", "web", "it's", "x' OR 1=1 --"];
-    let events: Vec<Event> = (0..40)
+    let events: Vec<Event> = (0..40_usize)
         .map(|n| Event {
-            service_id: services[n as usize % 4].to_owned(),
-            event_type: ["deploy", "crash", "restart"][n as usize % 3].to_owned(),
-            version: u64::from(n % 5 == 0),
-            ..event(&format!("e{n}"), i64::from(n) * MINUTE_MS + i64::from(n % 7))
+            service_id: services[n % 4].to_owned(),
+            event_type: ["deploy", "crash", "restart"][n % 3].to_owned(),
+            version: u64::from(n.is_multiple_of(5)),
+            ..event(&format!("e{n}"), n as i64 * MINUTE_MS + n as i64 % 7)
         })
         .collect();
-    let metrics: Vec<MetricPoint> = (0..300)
-        .map(|n: i64| {
-            let point = bucket(services[n as usize % 4], n * MINUTE_MS);
-            MetricPoint { p99: (n % 3 > 0).then_some(model::real::Real(n as f64 / 8.0)), ..point }
+    let metrics: Vec<MetricPoint> = (0..300_usize)
+        .map(|n| MetricPoint {
+            p99: (!n.is_multiple_of(3)).then_some(Real(n as f64 / 8.0)),
+            ..bucket(services[n % 4], n as i64 * MINUTE_MS)
         })
         .collect();
     let rows = Rows { events, metrics: metrics.into(), colonies: vec![colony()], ..Rows::default() };
@@ -44,9 +47,15 @@ struct Store {
 }
 
 async fn opened() -> Store {
+    opened_with(&[commit()]).await
+}
+
+async fn opened_with(commits: &[Commit]) -> Store {
     let folder = tempfile::tempdir().unwrap();
     let mut store = DuckDbStore::open(DuckDbConfig::at(folder.path().join("reef.duckdb"))).await.unwrap();
-    store.commit(&commit()).await.unwrap();
+    for commit in commits {
+        store.commit(commit).await.unwrap();
+    }
     Store { reader: store.reader(), store, _folder: folder }
 }
 
@@ -61,7 +70,7 @@ async fn rows(store: &Store, sql: &str) -> serde_json::Value {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_store_in_duckdb_passes_the_harness() {
-    let store = opened().await;
+    let store = opened_with(&commits()).await;
     run_all(Arc::clone(&store.reader)).await;
 }
 
@@ -102,6 +111,47 @@ async fn what_a_store_answers_exactly_is_left_to_it_and_nothing_else() {
 }
 
 #[tokio::test]
+async fn counts_minima_and_maxima_are_left_to_a_store_and_sums_are_not() {
+    let store = opened().await;
+    let sql =
+        "SELECT service_id AS service, count(*) AS n, min(p95), max(timestamp), count(p99) FROM federated_metrics AS m
+               WHERE p95 < 20.1 GROUP BY service_id HAVING count(*) > 1 ORDER BY 1";
+    let answer = ask(&store, sql).await.unwrap();
+    assert_eq!(answer.reads.len(), 1, "{:?}", answer.reads);
+    let read = &answer.reads[0];
+    assert!(read.pushed.contains("groups=[service_id], aggregates=[count(*)") && read.rows == 4, "{read:?}");
+    assert_eq!(answer.table.len(), 4);
+    let other =
+        "SELECT service_id, sum(sample_count), count(DISTINCT p95) FROM federated_metrics WHERE p95 < 20.1 GROUP BY 1";
+    let answer = ask(&store, other).await.unwrap();
+    assert!(answer.reads.iter().all(|read| !read.pushed.contains("aggregates=")), "{:?}", answer.reads);
+    // a condition that is evaluated above the store leaves its groups there too
+    let other =
+        "SELECT service_id, count(*) FROM federated_metrics WHERE p95 < 20.1 AND service_id LIKE 'a%' GROUP BY 1";
+    let answer = ask(&store, other).await.unwrap();
+    assert!(answer.reads.iter().all(|read| !read.pushed.contains("aggregates=")), "{:?}", answer.reads);
+    assert_eq!(answer.table.json_rows(), [[json!("api"), json!(5)]]);
+}
+
+#[tokio::test]
+async fn what_holds_for_absent_truths_is_not_left_to_a_store() {
+    let store = opened_with(&commits()).await;
+    let all = rows(&store, "SELECT count(*) FROM prediction_revisions").await;
+    let some = rows(&store, "SELECT count(*) FROM prediction_revisions WHERE is_listed IS NULL").await;
+    assert!(some[0][0].as_i64() > Some(0), "some rows say nothing: {some}");
+    for (listed, others) in [
+        ("is_listed IS TRUE", "NOT (is_listed IS TRUE)"),
+        ("is_listed IS FALSE", "(is_listed IS FALSE) IS FALSE"),
+        ("is_listed IS NULL", "is_listed IS NOT NULL"),
+    ] {
+        let sql = |condition: &str| format!("SELECT count(*) FROM prediction_revisions WHERE {condition}");
+        let (listed, others) = (rows(&store, &sql(listed)).await, rows(&store, &sql(others)).await);
+        let sum = listed[0][0].as_i64().zip(others[0][0].as_i64()).map(|(listed, others)| listed + others);
+        assert_eq!(sum, all[0][0].as_i64(), "{listed} and {others} of {all}");
+    }
+}
+
+#[tokio::test]
 async fn an_answer_says_what_the_store_is_complete_to() {
     let store = opened().await;
     let scope = Scope { colonies: vec!["pay-staging".to_owned()], ..Scope::default() };
@@ -118,13 +168,20 @@ async fn names_that_do_not_exist_are_explained() {
         ("SELECT nothing FROM federated_events", "nothing"),
         ("SELECT * FROM federated_event", "federated_event"),
         ("SELECT md5('x')", "md5"),
-        ("SELECT * FORM federated_events", "federated_events"),
+        ("SELECT * FORM federated_events", "found: FORM"),
+        ("SELECT 1 WHERE 'a", "Unterminated"),
+        ("SELECT * FROM files('x.parquet')", "files"),
+        ("SELECT * FROM federated_events PREWHERE version = 1", "PREWHERE"),
+        ("SELECT * FROM federated_events WHERE timestamp > '2026-03-02T10:00:00.0005Z'", "whole milliseconds"),
     ] {
         match ask(&store, sql).await {
             Err(error @ SqlError::Refused { .. }) => assert!(error.to_string().contains(words), "{sql}: {error}"),
             other => panic!("{sql}: {other:?}"),
         }
     }
+    let times = "SELECT count(*) FROM federated_events WHERE description <> '2026-03-02T10:00:00.0005Z'
+                 AND timestamp < '2026-03-02T11:00:00.000000Z' AND timestamp > now() - INTERVAL '30 years'";
+    assert_eq!(rows(&store, times).await, json!([[40]]), "other texts and times have any digits");
     let failed = ask(&store, "SELECT 1 / version FROM federated_events").await;
     assert!(matches!(failed, Err(SqlError::Failed { .. })), "{failed:?}");
 }

@@ -14,6 +14,7 @@ use model::time::TimeMs;
 use model::topology::{ServiceEdge, ServiceNode};
 use proto::convert::{event_from_wire, metric_from_wire, time_to_wire, topology_from_wire};
 use proto::reef::v1::{GetSummaryRequest, GetSummaryResponse, GetTopologyRequest};
+use std::ops::Range;
 use std::time::Duration;
 use tokio::time::timeout;
 use tonic::{Code, Status};
@@ -62,7 +63,7 @@ pub struct SentRows {
     pub metrics: Vec<MetricPoint>,
     /// Events.
     pub events: Vec<Event>,
-    /// Rows that are none: a name is missing, a number is no number.
+    /// Rows that are none: a name is missing, a number is no number, the time is not in the range.
     pub refused: u64,
 }
 
@@ -165,25 +166,27 @@ impl RowSlices {
                 Err(status) => return Err(refused(&status)),
             };
             self.pass = (!pass.advance()).then_some(pass);
-            return Ok(Some(self.decoded(answer)));
+            return Ok(Some(self.decoded(answer, from..to)));
         }
     }
 
-    fn decoded(&self, answer: GetSummaryResponse) -> SentRows {
+    /// The rows of a response that are in the range that was asked for: what is above relies on it.
+    fn decoded(&self, answer: GetSummaryResponse, range: Range<TimeMs>) -> SentRows {
         let (identity, now) = (&self.colony.identity, self.colony.clock.now());
         let mut sent = SentRows::default();
         match self.range.rows {
             RowsOf::Metrics => {
                 let rows: Vec<_> = answer.metrics.into_iter().map(|row| metric_from_wire(identity, row, now)).collect();
-                sent.refused = rows.iter().filter(|row| row.is_err()).count() as u64;
-                sent.metrics = rows.into_iter().flatten().collect();
+                sent.refused = rows.len() as u64;
+                sent.metrics = rows.into_iter().flatten().filter(|row| range.contains(&row.timestamp)).collect();
             }
             RowsOf::Events => {
                 let rows: Vec<_> = answer.events.into_iter().map(|row| event_from_wire(identity, row, now)).collect();
-                sent.refused = rows.iter().filter(|row| row.is_err()).count() as u64;
-                sent.events = rows.into_iter().flatten().collect();
+                sent.refused = rows.len() as u64;
+                sent.events = rows.into_iter().flatten().filter(|row| range.contains(&row.timestamp)).collect();
             }
         }
+        sent.refused -= (sent.metrics.len() + sent.events.len()) as u64;
         sent
     }
 }

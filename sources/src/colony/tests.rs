@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod ask;
+
 use super::test_server::TestColony;
 use super::*;
 use crate::compliance::{self, Harness, Scenario, Seen, next};

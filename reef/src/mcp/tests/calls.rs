@@ -239,3 +239,29 @@ async fn a_question_in_words_is_a_call_by_name_only() {
     let colony = client.refusal("reef_analyze", json!({ "question": "x", "colonies": ["nowhere"] })).await;
     assert!(colony.contains("there is no colony"), "{colony}");
 }
+
+#[tokio::test]
+async fn a_statement_is_a_call_by_name_only() {
+    let client = connect().await;
+    assert!(client.tools().await.iter().all(|tool| &*tool.name != "reef_query_sql"));
+    let sql = "SELECT value AS n, 'a text' AS t FROM generate_series(1, 3)";
+    let called = client.call("reef_query_sql", json!({ "sql": sql, "limit": 2 })).await;
+    assert!(!called.is_error() && called.text().contains("a text"), "{}", called.text());
+    assert!(called.text().contains("more rows exist"), "{}", called.text());
+    let answer = &called.value["structuredContent"];
+    assert_eq!((&answer["rows"], &answer["truncated"]), (&json!([[1, "a text"], [2, "a text"]]), &json!(true)));
+    // as many rows as fit
+    let long = format!("SELECT value AS n, '{}' AS t FROM generate_series(1, 200)", "x".repeat(150));
+    let answer = client.structured("reef_query_sql", json!({ "sql": long, "limit": 200 })).await;
+    let rows = answer["rows"].as_array().unwrap().len();
+    assert!((50..200).contains(&rows) && answer["truncated"] == true, "{rows} rows");
+    assert!(answer.to_string().len() <= 25_000);
+    let empty = client.refusal("reef_query_sql", json!({})).await;
+    assert!(empty.starts_with("sql: there is no statement"), "{empty}");
+    let typo = client.refusal("reef_query_sql", json!({ "sqll": "SELECT 1" })).await;
+    assert!(typo.contains("did you mean \"sql\"?"), "{typo}");
+    for sql in ["DROP TABLE federated_events", "SELECT * FROM analyses", "SELECT 1; SELECT 2"] {
+        let refused = client.refusal("reef_query_sql", json!({ "sql": sql })).await;
+        assert!(refused.starts_with("sql: "), "{sql}: {refused}");
+    }
+}

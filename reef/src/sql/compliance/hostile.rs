@@ -1,6 +1,7 @@
 //! Hostile statements: each is refused, or answered without anything but reading; afterwards the rows are the same.
 
-use super::rows;
+use super::answered;
+use crate::sql::SqlError;
 use crate::sql::engine::SqlEngine;
 use sinks::StoreReader;
 use std::sync::Arc;
@@ -41,6 +42,18 @@ const REFUSED: &[&str] = &[
     "TABLE federated_events; DROP TABLE federated_events", "SELECT * FROM schema_version", "SELECT * FROM store_owner",
     "SELECT * FROM system.tables", "SELECT * FROM duckdb_settings()", "SELECT * FROM pg_catalog.pg_tables",
     "SELECT * FROM sqlite_master", "SELECT * FROM metric_buckets", "SELECT * FROM writers",
+    "SELECT * FROM analyses", "SELECT * FROM reef.store.analyses", "SELECT * FROM information_schema.df_settings",
+    "SELECT count(*) FROM reef.information_schema.df_settings AS s", "WITH s AS (SELECT * FROM information_schema.df_settings) SELECT 1 FROM s",
+    "EXPLAIN SELECT * FROM information_schema.df_settings", "EXPLAIN ANALYZE DROP TABLE federated_events",
+    "SELECT 1 FROM federated_events WHERE event_id IN (SELECT name FROM information_schema.df_settings)",
+    "SELECT event_id FROM federated_events PREWHERE version = 0", "SELECT event_id FROM federated_events SAMPLE 0.1",
+    "SELECT event_id FROM federated_events TABLESAMPLE BERNOULLI (1)", "SELECT version FROM federated_events GROUP BY version WITH TOTALS",
+    "SELECT * FROM (SELECT event_id FROM federated_events FOR UPDATE) AS e", "SELECT event_id FROM federated_events |> LIMIT 1",
+    "SELECT overlay(event_id PLACING event_id FROM 1 FOR 0) FROM federated_events",
+    "SELECT string_agg(event_id, ',') OVER (ORDER BY event_id) FROM federated_events",
+    "SELECT first_value(concat(event_id, description)) OVER (ORDER BY event_id) FROM federated_events",
+    "SELECT event_id FROM federated_events WHERE timestamp >= '2026-03-02T10:00:00.0005Z'",
+    "SELECT event_id FROM federated_events WHERE timestamp BETWEEN TIMESTAMP '2026-03-02T10:00:00Z' AND TIMESTAMP '2026-03-02T10:00:00.000001Z'",
     "\0", "SELECT '\0' FROM nowhere", "'; DROP TABLE federated_events; --", "/* SELECT 1", "SELECT \"",
 ];
 
@@ -52,27 +65,54 @@ const ANSWERED: &[&str] = &[
     "SELECT count(*) FROM federated_events WHERE \"event_id\" = 'x' -- ; DELETE",
     "SELECT 1;",
     "EXPLAIN SELECT * FROM federated_events WHERE event_id = 'DELETE'",
+    "EXPLAIN ANALYZE SELECT count(*) FROM federated_events",
+    "SELECT first_value(event_id) OVER (ORDER BY event_id), lag(event_id, 1, 'none') OVER (ORDER BY event_id) FROM federated_events",
+    "SELECT event_id || '/' || version FROM federated_events WHERE timestamp >= '2026-03-02T10:00:00.001000Z'",
+    "SELECT event_type, count(*) FROM federated_events GROUP BY ROLLUP (event_type)",
+    "VALUES (1), (2)",
 ];
 
 pub(super) async fn nothing_but_reading_is_answered(reader: &Arc<dyn StoreReader>) {
     let engine = SqlEngine::default();
     let all = "SELECT * FROM federated_events";
-    let before = rows(&engine, reader, all).await.unwrap_or_else(|error| panic!("{error}"));
+    let before = answered(&engine, reader, all).await.unwrap_or_else(|error| panic!("{error}"));
     for sql in REFUSED {
-        let answer = rows(&engine, reader, sql).await;
+        let answer = answered(&engine, reader, sql).await;
         assert!(answer.is_err(), "{sql} was answered, with {:?} rows", answer.map(|rows| rows.len()));
     }
+    for sql in too_large() {
+        let answer = answered(&engine, reader, &sql).await;
+        assert!(matches!(answer, Err(SqlError::Refused { .. })), "{sql}: {answer:?}");
+    }
     for sql in ANSWERED {
-        let answer = rows(&engine, reader, sql).await;
+        let answer = answered(&engine, reader, sql).await;
         assert!(answer.is_ok(), "{sql}: {:?}", answer.err());
     }
     for sql in deep() {
         // answered or refused, and the process is still there
-        let _ = rows(&engine, reader, &sql).await;
+        let _ = answered(&engine, reader, &sql).await;
     }
-    let after = rows(&engine, reader, all).await.unwrap_or_else(|error| panic!("{error}"));
+    let after = answered(&engine, reader, all).await.unwrap_or_else(|error| panic!("{error}"));
     assert_eq!(before, after);
     assert!(!std::path::Path::new("/tmp/stolen.csv").exists() && !std::path::Path::new("/tmp/stolen.parquet").exists());
+}
+
+/// Short statements whose plans no machine holds.
+fn too_large() -> Vec<String> {
+    let columns = |count: usize| (0..count).map(|n| format!("c{n}")).collect::<Vec<_>>().join(", ");
+    let doubled = |query: &str| {
+        let next = |n: usize| format!(", t{} AS ({})", n + 1, query.replace("t_", &format!("t{n}")));
+        format!("WITH t0 AS (SELECT 1 AS x){} SELECT count(*) FROM t30", (0..30).map(next).collect::<String>())
+    };
+    vec![
+        doubled("SELECT * FROM t_ UNION ALL SELECT * FROM t_"),
+        doubled("SELECT a.x FROM t_ AS a, t_ AS b"),
+        doubled("SELECT a.*, b.* FROM t_ AS a, t_ AS b"),
+        format!("SELECT 1 FROM federated_events GROUP BY CUBE ({})", columns(40)),
+        format!("SELECT 1 FROM federated_events GROUP BY ROLLUP ({})", columns(9_000)),
+        format!("SELECT 1 FROM federated_events GROUP BY {}", vec!["GROUPING SETS ((version), (late))"; 12].join(", ")),
+        format!("SELECT event_id{} FROM federated_events", " || event_id".repeat(100)),
+    ]
 }
 
 /// Statements that are as deep as the guard allows, and deeper ones.

@@ -4,8 +4,8 @@ use super::rows::Live;
 use datafusion::common::ScalarValue;
 use datafusion::logical_expr::expr::{Between, InList};
 use datafusion::logical_expr::{BinaryExpr, Expr, Operator, TableProviderFilterPushDown};
-use model::check::TIMESTAMP_MIN;
-use model::time::{DAY_MS, TimeMs};
+use model::check::{FUTURE_SKEW_MS_MAX, TIMESTAMP_MIN};
+use model::time::TimeMs;
 
 /// Most names that a colony is asked for.
 const NAMES_MAX: usize = 100;
@@ -17,6 +17,9 @@ pub(super) struct Narrowed {
     to: Option<TimeMs>,
     pub(super) services: Vec<String>,
     pub(super) metrics: Vec<String>,
+    /// The longest interval of buckets that conditions leave, in seconds. No colony is asked for it: a colony that has coarser
+    /// buckets only is noted.
+    pub(super) interval_max: Option<u32>,
 }
 
 /// Who evaluates a condition: the colony alone, both, or only what is above it.
@@ -27,6 +30,7 @@ pub(super) fn support(filter: &Expr, live: Live) -> TableProviderFilterPushDown 
         Live::Metrics | Live::Events => match names(filter) {
             Some(("service_id", _)) => TableProviderFilterPushDown::Inexact,
             Some(("metric_name", _)) if live == Live::Metrics => TableProviderFilterPushDown::Inexact,
+            _ if live == Live::Metrics && longest(filter).is_some() => TableProviderFilterPushDown::Inexact,
             _ => TableProviderFilterPushDown::Unsupported,
         },
     }
@@ -46,15 +50,23 @@ impl Narrowed {
                 if kept.is_empty() {
                     *kept = names;
                 }
+            } else if let Some(interval) = longest(filter) {
+                narrowed.interval_max = Some(narrowed.interval_max.map_or(interval, |known| known.min(interval)));
             }
         }
         narrowed
     }
 
-    /// The range of time; without an end that of all rows that a colony can have.
+    /// The range of time, within that of all rows that can be accepted.
     pub(super) fn range(&self, now: TimeMs) -> (TimeMs, TimeMs) {
-        (self.from.unwrap_or(TIMESTAMP_MIN).max(TIMESTAMP_MIN), self.to.unwrap_or(now + DAY_MS))
+        let end = now + FUTURE_SKEW_MS_MAX + 1;
+        (self.from.unwrap_or(TIMESTAMP_MIN).max(TIMESTAMP_MIN), self.to.unwrap_or(end).min(end))
     }
+}
+
+/// Whether a colony is asked for what a condition says.
+pub(super) fn is_asked(filter: &Expr) -> bool {
+    times(filter).is_some() || names(filter).is_some()
 }
 
 type Times = (Option<TimeMs>, Option<TimeMs>);
@@ -129,5 +141,104 @@ fn text(expr: &Expr) -> Option<String> {
     match expr {
         Expr::Literal(ScalarValue::Utf8(Some(text)) | ScalarValue::Utf8View(Some(text)), _) => Some(text.clone()),
         _ => None,
+    }
+}
+
+/// The longest interval of buckets that a condition leaves, in seconds.
+fn longest(filter: &Expr) -> Option<u32> {
+    match filter {
+        Expr::BinaryExpr(BinaryExpr { left, op: Operator::Or, right }) => Some(longest(left)?.max(longest(right)?)),
+        Expr::BinaryExpr(BinaryExpr { left, op, right }) => {
+            let (op, seconds) = match (is_interval(left), is_interval(right)) {
+                (true, false) => (*op, seconds(right)?),
+                (false, true) => (op.swap()?, seconds(left)?),
+                _ => return None,
+            };
+            match op {
+                Operator::Eq | Operator::LtEq => Some(seconds),
+                Operator::Lt => seconds.checked_sub(1),
+                _ => None,
+            }
+        }
+        Expr::InList(InList { expr, list, negated: false }) if is_interval(expr) => {
+            list.iter().map(seconds).collect::<Option<Vec<_>>>()?.into_iter().max()
+        }
+        _ => None,
+    }
+}
+
+fn is_interval(expr: &Expr) -> bool {
+    matches!(expr, Expr::Column(column) if column.name == "interval_seconds")
+}
+
+fn seconds(expr: &Expr) -> Option<u32> {
+    match expr {
+        Expr::Literal(ScalarValue::UInt32(seconds), _) => *seconds,
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use TableProviderFilterPushDown::{Exact, Inexact, Unsupported};
+    use datafusion::logical_expr::{col, in_list, lit};
+
+    fn at(ms: i64) -> Expr {
+        Expr::Literal(ScalarValue::TimestampMillisecond(Some(ms), Some("UTC".into())), None)
+    }
+
+    #[test]
+    fn a_range_of_time_is_left_to_a_colony_and_names_are_checked_again() {
+        for (filter, of_metrics, of_events) in [
+            (col("timestamp").gt_eq(at(5)), Exact, Exact),
+            (at(9).gt(col("timestamp")), Exact, Exact),
+            (col("timestamp").between(at(5), at(9)), Exact, Exact),
+            (col("timestamp").not_eq(at(5)), Unsupported, Unsupported),
+            (col("timestamp").gt(at(5)).or(col("timestamp").lt(at(2))), Unsupported, Unsupported),
+            (col("timestamp").gt(col("timestamp")), Unsupported, Unsupported),
+            (col("service_id").eq(lit("api")), Inexact, Inexact),
+            (in_list(col("service_id"), vec![lit("api"), lit("web")], false), Inexact, Inexact),
+            (in_list(col("service_id"), vec![lit("api")], true), Unsupported, Unsupported),
+            (col("service_id").not_eq(lit("api")), Unsupported, Unsupported),
+            (col("metric_name").eq(lit("m")), Inexact, Unsupported),
+            (col("metric_name").eq(lit("m")).or(col("service_id").eq(lit("m"))), Unsupported, Unsupported),
+            (col("interval_seconds").lt_eq(lit(60_u32)), Inexact, Unsupported),
+            (col("interval_seconds").gt(lit(60_u32)), Unsupported, Unsupported),
+            (col("p95").gt(lit(1.0)), Unsupported, Unsupported),
+        ] {
+            assert_eq!(support(&filter, Live::Metrics), of_metrics, "metrics: {filter}");
+            assert_eq!(support(&filter, Live::Events), of_events, "events: {filter}");
+            assert_eq!(support(&filter, Live::Services), Unsupported, "services: {filter}");
+        }
+    }
+
+    #[test]
+    fn conditions_narrow_one_another() {
+        let now = TimeMs(1_800_000_000_000);
+        let last = now + FUTURE_SKEW_MS_MAX + 1;
+        assert_eq!(Narrowed::of(&[]).range(now), (TIMESTAMP_MIN, last));
+        let day = now.0 - 86_400_000;
+        let narrowed = Narrowed::of(&[
+            col("timestamp").gt(at(day)),
+            col("timestamp").lt_eq(at(day + 10)),
+            col("timestamp").gt_eq(at(day - 5)),
+            col("service_id").eq(lit("api")),
+            col("service_id").eq(lit("web")),
+            col("metric_name").eq(lit("m")).or(col("metric_name").eq(lit("n"))),
+            in_list(col("interval_seconds"), vec![lit(60_u32), lit(300_u32)], false),
+            col("interval_seconds").lt(lit(300_u32)),
+        ]);
+        assert_eq!(narrowed.range(now), (TimeMs(day + 1), TimeMs(day + 11)));
+        assert_eq!(
+            (narrowed.services, narrowed.metrics),
+            (vec!["api".to_owned()], vec!["m".to_owned(), "n".to_owned()])
+        );
+        assert_eq!(narrowed.interval_max, Some(299));
+        // no colony is asked for a time that nobody can write
+        let far = Narrowed::of(&[col("timestamp").lt(at(i64::MAX / 8)), col("timestamp").gt(at(-5))]);
+        assert_eq!(far.range(now), (TIMESTAMP_MIN, last));
+        let none = Narrowed::of(&[col("timestamp").lt(at(5))]).range(now);
+        assert!(none.0 > none.1, "an empty range is not asked for: {none:?}");
     }
 }
