@@ -13,6 +13,8 @@ use std::time::{Duration, Instant};
 
 /// A process that takes longer to end hangs.
 const LIMIT: Duration = Duration::from_secs(120);
+/// Between two looks at what must happen. What is looked at needs the processors itself.
+const LOOK_EVERY: Duration = Duration::from_millis(10);
 
 /// A reef that runs in several processes.
 pub struct Cluster {
@@ -277,7 +279,7 @@ fn wait_for_the_run(cluster: &Cluster) {
     let deadline = Instant::now() + LIMIT;
     while !cluster.reef.store().exists() {
         assert!(Instant::now() < deadline, "the processes never met");
-        std::thread::yield_now();
+        std::thread::park_timeout(LOOK_EVERY);
     }
 }
 
@@ -309,6 +311,7 @@ fn process_0_can_be_asked_while_all_run() {
         // it is just starting
         assert_eq!(failure(&output).0, 1);
         assert!(Instant::now() < deadline, "it never answered");
+        std::thread::park_timeout(LOOK_EVERY);
     };
     assert_eq!(report["running"]["pid"].as_u64().unwrap().to_string(), processes[0].id());
     processes[1].signal("TERM");

@@ -227,12 +227,14 @@ fn events_of_a_live_colony_appear_without_a_reload() {
         colony.import(&file);
     };
     happens("first-spike", 0);
+    // its port is taken all the time, so that no other test can race for it: the pages are at the other listener
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let reef = Reef::new(&format!(
         "[[colonies]]\ncolony_id = \"{}\"\nendpoint = \"{}\"\n[collection]\nsummary_interval = \"1s\"\n\
          [api]\nenabled = true\nlisten = \"127.0.0.1:0\"\n[dashboard]\nenabled = true\nport = {}\n",
         colony.colony_id,
         colony.endpoint,
-        free_port()
+        taken.local_addr().unwrap().port()
     ));
     let serving = Serving::start("run", &reef);
     let mut watching = Watching::start("rows", &format!("http://{}", serving.address()));
@@ -241,11 +243,6 @@ fn events_of_a_live_colony_appear_without_a_reload() {
     watching.until("second-spike");
     watching.end("rows");
     serving.stop();
-}
-
-/// A port that nothing listens on now; the pages are at the other listener as well.
-fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 /// A demo that shows its store. Killed when dropped.

@@ -172,7 +172,7 @@ fn a_run_waits_for_a_reader_that_has_the_store_open_for_a_moment() {
     let until = Instant::now() + Duration::from_millis(600);
     while Instant::now() < until {
         assert_eq!(run.try_wait().unwrap(), None, "it waits");
-        std::thread::yield_now();
+        std::thread::park_timeout(Duration::from_millis(10));
     }
     drop(held);
     assert!(run.wait().unwrap().success());

@@ -9,7 +9,7 @@ pub mod round_trip;
 mod secured;
 
 use crate::support::Reef;
-use broker::shared;
+use broker::{Broker, shared};
 use client::Sent;
 use model::clock::{Clock, SystemClock};
 use serde_json::Value;
@@ -73,6 +73,14 @@ fn positions(reef: &Reef) -> String {
 
 fn count(summary: &Value, key: &str) -> u64 {
     summary["summary"]["progress"][key].as_u64().unwrap_or_else(|| panic!("{key} in {summary:#}"))
+}
+
+/// On one broker of its own: each start takes seconds of all processors.
+#[test]
+fn a_broker_that_asks_for_a_password_is_read_and_may_be_killed_and_come_back() {
+    let Some(mut broker) = Broker::secured() else { return };
+    secured::behind_tls_and_a_password(&broker);
+    follow::killed_and_back(&mut broker);
 }
 
 #[test]

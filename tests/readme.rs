@@ -80,6 +80,7 @@ fn live_colonies_lead_to_a_pattern_that_can_be_looked_at_meanwhile() {
         if report["report"]["counts"]["confirmed"].as_u64().unwrap() > 0 || Instant::now() > deadline {
             break report;
         }
+        std::thread::park_timeout(Duration::from_millis(100));
     };
     assert!(report["running"]["pid"].is_u64(), "the running process answers: {report:#}");
     let id = report["report"]["confirmed"][0]["correlation_id"].as_str().unwrap();

@@ -13,6 +13,8 @@ use std::time::{Duration, Instant};
 const API: &str = "[api]\nenabled = true\nlisten = \"127.0.0.1:0\"\n";
 /// How long a run may take to meet its colony's absence.
 const WAIT: Duration = Duration::from_secs(60);
+/// Between two looks at what must happen. What is looked at needs the processors itself.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// A program with services. Killed when dropped.
 pub struct Serving {
@@ -133,6 +135,7 @@ fn serve_opens_the_services_over_a_store_that_no_run_has_open() {
     let began = Instant::now();
     while rows(&serving.metrics()) != 200.0 {
         assert!(began.elapsed() < WAIT, "the rows of the store are not counted");
+        std::thread::park_timeout(LOOK_EVERY);
     }
     let served = serving.stop();
     assert!(served["served"]["store"].as_str().unwrap().starts_with("DuckDB "), "{served}");
@@ -148,6 +151,7 @@ fn a_run_says_why_it_is_not_ready_and_counts_while_it_runs() {
     let failures = |read: &Exposition| read.sum("reef_source_failures_total", &[]);
     while failures(&serving.metrics()) < 2.0 || serving.metrics().sum("reef_sources_unreachable", &[]) < 1.0 {
         assert!(began.elapsed() < WAIT, "the colony is not tried");
+        std::thread::park_timeout(LOOK_EVERY);
     }
     let (status, body) = serving.get("/readyz");
     assert_eq!((status, body.as_str()), (503, "{\"ready\":false,\"reasons\":[\"none of 1 colonies has responded\"]}"));

@@ -290,7 +290,7 @@ impl Simulation {
     }
 }
 
-/// What is promised whatever happened on the way: rows and patterns, not when and how often they were written.
+/// What is promised whatever happened in between: rows and patterns, not when and how often they were written.
 fn contents(tables: &Tables) -> BTreeMap<&'static str, Vec<String>> {
     fn lines<K, V>(map: &BTreeMap<K, V>, line: impl Fn(&K, &V) -> String) -> Vec<String> {
         map.iter().map(|(key, value)| line(key, value)).collect()
@@ -328,7 +328,7 @@ fn assert_same(actual: &Outcome, expected: &Outcome, seed: u64) {
 }
 
 /// Whether a relation was confirmed.
-#[expect(clippy::print_stderr, reason = "whoever asks for the trace wants to see it")]
+#[expect(clippy::print_stderr, reason = "the trace was asked for")]
 fn check(seed: u64) -> bool {
     let expected = simulate(seed, Weather::Calm);
     let actual = simulate(seed, Weather::Rough);

@@ -381,7 +381,7 @@ struct EventStream {
     sender: mpsc::Sender<Result<v1::Event, Status>>,
 }
 
-/// Waits for the end of a stream. If a bug ended it, its reader is told so, behind the events that wait for it: an end
+/// Waits for the end of a stream. If a bug ended it, its reader gets an error, behind the events that wait for it: an end
 /// without a status would look like one that was meant.
 async fn end_of(task: JoinHandle<Ending>, reader: mpsc::Sender<Result<v1::Event, Status>>) -> Ending {
     match task.await {

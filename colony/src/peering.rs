@@ -117,7 +117,7 @@ impl Peering {
             (None, Some(text)) => {
                 self.check_mode()?;
                 let weak = |cause| PeeringError::WeakSecret { path: self.file.clone(), cause };
-                Secret::parse(&text.0).map_err(weak)?
+                Secret::parse(text.reveal()).map_err(weak)?
             }
             (None, None) => {
                 return Err(PeeringError::NoSecret { colony_id: self.colony_id.clone(), path: self.file.clone() });
@@ -126,7 +126,7 @@ impl Peering {
         self.registry.set_own_secret(&secret, None).map_err(|cause| self.failed(cause))
     }
 
-    /// A file with a secret in it is nobody else's.
+    /// A file with a secret in it is readable by its owner alone.
     fn check_mode(&self) -> Result<(), PeeringError> {
         let is_open = std::fs::metadata(&self.file).is_ok_and(|data| data.mode() & 0o077 != 0);
         match is_open {

@@ -34,7 +34,7 @@ pub(crate) async fn dial(endpoint: &str) -> Result<Channel, MeshError> {
         .map_err(|cause| MeshError::Dial { endpoint: endpoint.to_owned(), cause })
 }
 
-/// The same inside this process. There is no dead line to find, so nobody is asked for signs of life.
+/// The same inside this process. No line can be dead, so there are no keepalives.
 #[cfg(any(test, feature = "sim"))]
 pub(crate) async fn dial_memory(net: &MemoryNet, endpoint: &str) -> Result<Channel, MeshError> {
     let bad = |cause| MeshError::BadEndpoint { endpoint: endpoint.to_owned(), cause };

@@ -239,7 +239,7 @@ pub(crate) fn registered(reef: &Reef, state: &State) -> Registered {
 fn apply(endpoint: &Endpoint, registry: &Registry) {
     let at = Instant::now();
     let mut core = endpoint.lock();
-    // read under the lock: whoever has registered by now is in it
+    // read under the lock: all registrations so far are in it
     let (state, now) = (&registry.state(), registry.now());
     let Side::Colony(peers) = &mut core.side else { return };
     let ids: Vec<String> = peers.reef_ids().map(str::to_owned).collect();

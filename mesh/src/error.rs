@@ -157,7 +157,7 @@ pub enum MeshError {
         /// Its address.
         at: String,
     },
-    /// Nobody answered.
+    /// There was no response.
     #[error(
         "colony {colony_id}: no answer from {at} after {tries} tries in {seconds} s; is UDP open there and the colony \
          running?"

@@ -229,7 +229,7 @@ impl Netstack {
                 State::SynReceived => self.opening.push(handle),
                 // a peer may have sent all it had to say already
                 State::Established | State::CloseWait => self.ready.push_back(handle),
-                // reset by its peer: it listens again, beside the one in its place, and nobody would accept from it
+                // reset by its peer: it listens again, beside the one in its place, and no caller would accept from it
                 State::Listen => drop(self.sockets.remove(handle)),
                 _ => self.leaving.push(handle),
             }

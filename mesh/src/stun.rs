@@ -86,7 +86,7 @@ impl Question {
         }
         let Some(seen) = mapped(datagram, &self.transaction) else { return false };
         if let Some(answer) = self.answer.take() {
-            // nobody waits for a second one
+            // no caller waits for a second one
             let _ = answer.send(seen);
         }
         true

@@ -49,7 +49,7 @@ pub const DUCKDB: &[Migration] = &[
 /// Creates `schema_version` in ClickHouse when it is missing.
 pub const CLICKHOUSE_SCHEMA_VERSION_TABLE: &str = include_str!("../clickhouse/schema_version.sql");
 
-/// Creates ClickHouse's table of writers when it is missing; whoever applies steps already stands in it.
+/// Creates ClickHouse's table of writers when it is missing; the process that applies steps is already in it.
 pub const CLICKHOUSE_WRITERS_TABLE: &str = include_str!("../clickhouse/writers.sql");
 
 /// The steps of the ClickHouse store.

@@ -19,6 +19,7 @@
 //! | `rows` | rows of every kind side by side; the key of an hourly summary |
 //! | `instruments` | counters, gauges and durations of a process, and their registry |
 //! | `exposition` | a strict reader of the text that instruments are shown as, for tests |
+//! | `secret` | text that is never printed |
 //! | `derived` | changes of what operators compute beside correlations |
 //! | `pattern` | a correlation: its key, its numbers, its evidence |
 
@@ -41,6 +42,7 @@ pub mod position;
 pub mod real;
 pub mod reject;
 pub mod rows;
+pub mod secret;
 pub mod series;
 pub mod statistics;
 pub mod time;

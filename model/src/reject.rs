@@ -110,7 +110,7 @@ fn names_no_part(source: &str) -> bool {
     source.starts_with("colony-") || source == STORE_SOURCE
 }
 
-/// The part of a source that a place lies in; see [`Reject::part`].
+/// The part of a source that a place belongs to; see [`Reject::part`].
 pub fn part_of<'a>(source: &str, place: &'a str) -> &'a str {
     if names_no_part(source) { "" } else { split(place).map_or(place, |(part, _)| part) }
 }

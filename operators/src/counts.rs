@@ -1,7 +1,7 @@
 //! Counts: a few things with how often each is there. Nearly always it is one thing, and there are many of these: a map would
 //! take eleven places for each.
 
-/// Things, rising, each inserted so often more than it was taken back. What is there no times is not kept; what was taken
+/// Things, rising, each inserted so often more than it was retracted. What is there no times is not kept; what was taken
 /// back before it came is kept below zero.
 ///
 /// ```

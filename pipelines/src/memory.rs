@@ -179,7 +179,7 @@ fn machine_bytes(root: &Path) -> Option<u64> {
     kibibytes(&root.join("proc/meminfo"), "MemTotal:")
 }
 
-/// Memory that the kernel cannot take back by dropping a page of a file.
+/// Memory that the kernel cannot reclaim by dropping a page of a file.
 fn used_bytes(root: &Path) -> Option<u64> {
     kibibytes(&root.join("proc/self/status"), "RssAnon:")
 }

@@ -224,20 +224,8 @@ mod tests {
     use super::*;
 
     fn status(colony_id: &str, health: &str, last_success_at: Option<TimeMs>) -> ColonyStatus {
-        ColonyStatus {
-            colony_id: colony_id.to_owned(),
-            application_name: String::new(),
-            environment: String::new(),
-            health: health.to_owned(),
-            total_services: 0,
-            healthy_services: 0,
-            degraded_services: 0,
-            unhealthy_services: 0,
-            agent_count: None,
-            last_success_at,
-            complete_to: None,
-            last_error: if health == "unreachable" { "127.0.0.1:9: refused".to_owned() } else { String::new() },
-        }
+        let last_error = if health == "unreachable" { "127.0.0.1:9: refused".to_owned() } else { String::new() };
+        ColonyStatus { last_success_at, last_error, ..fixtures::colony_status(colony_id, health) }
     }
 
     #[test]

@@ -70,7 +70,7 @@ impl Reading {
 
     /// Why questions cannot be answered yet, or no longer; none when they can.
     pub async fn reasons_not_ready(&self) -> Vec<String> {
-        // until it ends nobody has the store's reader
+        // until it ends no other caller has the store's reader
         if self.phase() == Some(Phase::Restoring) {
             return vec!["the engine is being restored: its windows are rebuilt from stored rows".to_owned()];
         }

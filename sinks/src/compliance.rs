@@ -320,6 +320,12 @@ async fn a_withdrawn_event_stays_and_is_reported_to_an_engine_that_forgot<F: Fix
         }
         let newer = vec![copy("a", 1, true), copy("b", 0, true), copy("c", 3, false)];
         assert_eq!(store.newer_events(&asked).await.unwrap(), newer, "of equal versions the withdrawn one stands");
+        let mut listed = store.amended_events(3).await.unwrap().unwrap();
+        listed.sort();
+        let named = |row: &Event| (row.colony_id.clone(), row.event_id.clone(), row.timestamp);
+        let listed = listed.into_iter().map(|event| (event.colony_id, event.event_id, event.timestamp));
+        assert!(listed.eq(newer.iter().map(named)), "all of them are listed");
+        assert_eq!(store.amended_events(2).await.unwrap(), None, "more than may be listed");
         let kept = [newer, vec![copy("d", 0, false)]].concat();
         assert_eq!(
             store.reader().events_since(TimeMs(0), None, 10).await.unwrap(),

@@ -7,7 +7,7 @@ use crate::outcome::Outcome;
 use crate::resolve::{self, Seen};
 use crate::rollup::Summary;
 use crate::schema::DerivedTable;
-use crate::store::{Span, StoreReader, StoreWriter, Totals, Watermarks};
+use crate::store::{AmendedEvent, Span, StoreReader, StoreWriter, Totals, Watermarks};
 use crate::stored::StoredRow;
 use crate::transfer::{Cursor, Page};
 use async_trait::async_trait;
@@ -98,8 +98,8 @@ impl StoreWriter for FindingsStore {
         Ok(Vec::new())
     }
 
-    async fn may_have_newer_events(&mut self) -> Result<bool, SinkError> {
-        Ok(false)
+    async fn amended_events(&mut self, _: usize) -> Result<Option<Vec<AmendedEvent>>, SinkError> {
+        Ok(Some(Vec::new()))
     }
 
     async fn close(self: Box<Self>) -> Result<(), SinkError> {

@@ -69,6 +69,8 @@ pub use commit::Commit;
 pub use error::SinkError;
 pub use outcome::Outcome;
 pub use pages::{Paged, Pages, pages};
-pub use store::{EVALUATED_NAME, MetricFilter, Span, StoreAdmin, StoreReader, StoreWriter, Totals, Watermarks};
+pub use store::{
+    AmendedEvent, EVALUATED_NAME, MetricFilter, Span, StoreAdmin, StoreReader, StoreWriter, Totals, Watermarks,
+};
 pub use stored::{StoredCopies, StoredRow};
 pub use values::{SeriesValues, ValuesOf};

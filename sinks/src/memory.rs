@@ -9,7 +9,7 @@ use crate::rejects::{self, KEPT_MAX, Omitted, Stored};
 use crate::resolve::{self, MetricKey, Seen, Sighting};
 use crate::rollup::{Summary, Sums};
 use crate::schema::{DerivedTable, Schema};
-use crate::store::{Span, StoreReader, StoreWriter, Totals, Watermarks};
+use crate::store::{AmendedEvent, Span, StoreReader, StoreWriter, Totals, Watermarks};
 use crate::stored::{StoredCopies, StoredRow};
 use crate::transfer::{Cursor, Page};
 use async_trait::async_trait;
@@ -364,8 +364,8 @@ impl StoreWriter for MemoryStore {
         Ok(self.lock().newer_events(events))
     }
 
-    async fn may_have_newer_events(&mut self) -> Result<bool, SinkError> {
-        Ok(self.lock().events.values().any(|held| held.row.is_amended()))
+    async fn amended_events(&mut self, limit: usize) -> Result<Option<Vec<AmendedEvent>>, SinkError> {
+        Ok(Some(self.lock().amended_events()).filter(|events| events.len() <= limit))
     }
 
     async fn close(self: Box<Self>) -> Result<(), SinkError> {

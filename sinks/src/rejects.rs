@@ -146,7 +146,7 @@ pub(crate) fn without_settled(
     changed
 }
 
-/// The parts that settled places lie in.
+/// The parts that settled places belong to.
 pub(crate) fn parts_of(settled: &[(String, String)]) -> Vec<(&str, &str)> {
     let mut parts: Vec<(&str, &str)> =
         settled.iter().map(|(source, place)| (&**source, part_of(source, place))).collect();

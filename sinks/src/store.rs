@@ -51,9 +51,11 @@ pub trait StoreWriter: Send {
     /// `events`: an engine that has forgotten them needs them before it sees an older copy.
     async fn newer_events(&mut self, events: &[Event]) -> Result<Vec<Event>, SinkError>;
 
-    /// Whether any such event may be stored. While there is none, no tick must wait for the previous one to query.
-    async fn may_have_newer_events(&mut self) -> Result<bool, SinkError> {
-        Ok(true)
+    /// All such events; `None` if there are more than `limit`, or the store cannot list them. A run that knows them queries
+    /// few of them: a query waits for the commit in progress.
+    async fn amended_events(&mut self, limit: usize) -> Result<Option<Vec<AmendedEvent>>, SinkError> {
+        let _ = limit;
+        Ok(None)
     }
 
     /// Deletes expired rows, as many as possible without delaying a commit; called again while the result is partial. A
@@ -279,6 +281,17 @@ pub trait StoreAdmin: Send {
 
     /// Flushes memory and releases the store.
     async fn close(self: Box<Self>) -> Result<(), SinkError>;
+}
+
+/// A stored event on time that is amended or withdrawn.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct AmendedEvent {
+    /// Its colony.
+    pub colony_id: String,
+    /// Its id.
+    pub event_id: String,
+    /// The time of the stored copy.
+    pub timestamp: TimeMs,
 }
 
 /// Greatest timestamps per colony.

@@ -197,7 +197,7 @@ impl LatenessGate {
     }
 }
 
-/// What the gate looks at in a row: colony, service, and where it lies in time.
+/// What the gate looks at in a row: colony, service, and time.
 type Seen<'a> = (&'a str, &'a str, TimeMs);
 
 fn events_seen(events: &[Event]) -> impl Iterator<Item = Seen<'_>> {

@@ -121,7 +121,7 @@ pub trait Source: Send {
         false
     }
 
-    /// Everything up to these positions is stored, for good: whoever sent it may be answered. They are those of all
+    /// Everything up to these positions is stored, for good: its sender may be answered. They are those of all
     /// batches so far whose commit has succeeded, never of one that has failed or is in progress. A source that is
     /// built from a position knows that everything before it is stored. Must not wait.
     fn committed(&mut self, _positions: &Positions) {}

@@ -6,7 +6,8 @@ use model::derived::{DerivedChange, Value};
 use model::pattern::Finding;
 use model::position::Positions;
 use model::rows::Rows;
-use sinks::clickhouse::{ClickHouseConfig, ClickHouseStore, Password};
+use model::secret::Secret;
+use sinks::clickhouse::{ClickHouseConfig, ClickHouseStore};
 use sinks::compliance::rows::{bucket, event, finding};
 use sinks::compliance::{Dump, commit_of};
 use sinks::error::FaultClass;
@@ -149,7 +150,7 @@ async fn a_server_killed_in_the_middle_of_an_insert_and_restarted_loses_and_doub
         if died {
             server.await_end();
             let error = ClickHouseStore::open(config(&server)).await.err().unwrap();
-            assert!(error.hint.contains("nobody listens there"), "{error}");
+            assert!(error.hint.contains("nothing listens there"), "{error}");
         }
         server.restart();
     }
@@ -185,7 +186,7 @@ async fn a_slow_server_is_given_up_in_time_and_tried_again() {
 async fn a_wrong_password_and_a_missing_database_say_what_to_do() {
     let Some(server) = Server::start_with_password("right") else { return };
     let at = |database: &str, password: &str| ClickHouseConfig {
-        password: Password(password.to_owned()),
+        password: Secret::new(password),
         ..ClickHouseConfig::at("127.0.0.1", server.port(), database)
     };
     let error = ClickHouseStore::open(at("default", "wrong")).await.err().unwrap();
@@ -293,7 +294,7 @@ async fn a_refused_value_costs_its_row_and_no_other() {
 }
 
 /// A process that ends between taking back a correlation and its evidence: the pattern may not come up again, so its
-/// successor must be told of what is left.
+/// successor must learn what is left.
 #[tokio::test]
 async fn what_is_left_of_a_correlation_that_was_half_taken_back_is_known_and_goes() {
     let Some(server) = Server::start() else { return };

@@ -2,10 +2,12 @@
 
 use super::InDatabase;
 use crate::support::clickhouse::Server;
+use model::time::DAY_MS;
 use sinks::StoreWriter;
-use sinks::clickhouse::{ClickHouseConfig, ClickHouseReader, ClickHouseStore, Retention, server_facts};
+use sinks::clickhouse::{ClickHouseConfig, ClickHouseReader, ClickHouseStore, server_facts};
 use sinks::compliance::derived::{SCHEMA, SCORE_COLUMNS, SCORES, predictions};
 use sinks::error::FaultClass;
+use sinks::retention::Retention;
 use sinks::schema::Schema;
 
 #[tokio::test]
@@ -97,13 +99,13 @@ async fn the_tables_have_the_columns_of_the_other_store() {
     }
 }
 
-fn with_retention(fixture: &InDatabase<'_>, days: u64) -> ClickHouseConfig {
-    let seconds = days * 86_400;
+fn with_retention(fixture: &InDatabase<'_>, days: i64) -> ClickHouseConfig {
+    let days_ms = days * DAY_MS;
     let retention = Retention {
-        metrics_seconds: seconds,
-        events_seconds: 2 * seconds,
-        correlations_seconds: 3 * seconds,
-        deployments_seconds: 4 * seconds,
+        metrics_ms: days_ms,
+        events_ms: 2 * days_ms,
+        correlations_ms: 3 * days_ms,
+        deployments_ms: 4 * days_ms,
     };
     ClickHouseConfig { retention: Some(retention), ..fixture.config() }
 }
@@ -117,7 +119,7 @@ async fn time_limits_follow_the_configuration() {
             "SELECT extract(create_table_query, 'toIntervalSecond\\\\((\\\\d+)\\\\)') FROM system.tables
              WHERE database = currentDatabase() AND name = '{table}'"
         );
-        server.query(&fixture.database, &sql).trim().parse::<u64>().unwrap()
+        server.query(&fixture.database, &sql).trim().parse::<i64>().unwrap()
     };
     for days in [90, 30] {
         drop(ClickHouseStore::open(with_retention(&fixture, days)).await.unwrap());
@@ -180,12 +182,8 @@ async fn a_derived_table_is_added_used_and_removed() {
     assert_eq!(shown(), "");
     let error = ClickHouseReader::open(with(SCHEMA)).await.err().unwrap();
     assert!(error.hint.contains("coral-pipeline migrate"), "{error}");
-    let keep = Retention {
-        metrics_seconds: 86_400,
-        events_seconds: 86_400,
-        correlations_seconds: 864_000,
-        deployments_seconds: 86_400,
-    };
+    let keep =
+        Retention { metrics_ms: DAY_MS, events_ms: DAY_MS, correlations_ms: 10 * DAY_MS, deployments_ms: DAY_MS };
     let store = ClickHouseStore::open(ClickHouseConfig { retention: Some(keep), ..with(SCHEMA) }).await.unwrap();
     assert_eq!(store.reader().totals().await.unwrap().rows["example_outputs"], 0);
     let definition = server.query(&fixture.database, "SHOW CREATE TABLE example_outputs");

@@ -62,6 +62,7 @@ fn stop_with_this_process(broker: Broker) {
 
 impl Broker {
     /// Starts a broker of the test's own; `None`, with a loud line, where there can be none.
+    #[allow(dead_code, reason = "tests of the source start one")]
     pub fn own() -> Option<Broker> {
         let broker = Broker::start(false);
         if broker.is_none() {

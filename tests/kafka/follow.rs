@@ -119,13 +119,14 @@ fn a_topic_and_a_partition_that_come_later_are_read_from_their_start() {
     assert_eq!(positions(&reef), expected);
 }
 
-#[test]
-fn a_broker_that_is_killed_and_comes_back_costs_nothing() {
-    let Some(mut broker) = Broker::own() else { return };
+/// A broker that is killed during a run and comes back costs nothing, and a bounded read waits for one that is away.
+pub fn killed_and_back(broker: &mut Broker) {
     let brokers = broker.brokers();
-    let topic = unique("killed");
-    client::create_topic(&brokers, &topic, 2);
-    client::send(&brokers, &topic, &events(0..1_000));
+    let [topic, bounded] = ["killed", "waits"].map(unique);
+    for (topic, count) in [(&topic, 1_000), (&bounded, 100)] {
+        client::create_topic(&brokers, topic, 2);
+        client::send(&brokers, topic, &events(0..count));
+    }
     let reef = Reef::new(&source(&brokers, &topic, ""));
     let following = Following::start(&reef);
     broker.kill();
@@ -133,8 +134,10 @@ fn a_broker_that_is_killed_and_comes_back_costs_nothing() {
     client::send(&brokers, &topic, &events(1_000..1_100));
     until("the broker answers", || client::answers(&brokers));
     following.stop();
-    // unavailable when the run starts: it waits and reports that, and a run that is stopped then has lost nothing
     broker.kill();
+    let waiting = Reef::new(&source(&brokers, &bounded, "end = \"now\""));
+    let bounded_read = waiting.start();
+    // unavailable when the run starts: it waits and reports that, and a run that is stopped then has lost nothing
     let following = Following::start(&reef);
     following.wait_for("kafka lost");
     super::pause();
@@ -143,23 +146,9 @@ fn a_broker_that_is_killed_and_comes_back_costs_nothing() {
     assert!(unreachable.values().any(|it| it.as_str().unwrap().contains(&brokers)), "{summary:#}");
     assert_eq!(count(&summary, "events"), 0);
     broker.restart();
+    let summary = json(&bounded_read.wait_with_output().unwrap());
+    assert_eq!((count(&summary, "events"), held(&waiting).len()), (100, 100));
+    assert_eq!(summary["summary"]["unreachable"], serde_json::json!({}), "it is back");
     follow_until_held(&reef, &(0..1_100).collect::<Vec<_>>());
     assert_eq!(reef.query("SELECT count(*) FROM federated_events"), "1100\n");
-}
-
-#[test]
-fn a_bounded_read_waits_for_a_broker_that_is_away() {
-    let Some(mut broker) = Broker::own() else { return };
-    let brokers = broker.brokers();
-    let topic = unique("waits");
-    client::create_topic(&brokers, &topic, 2);
-    client::send(&brokers, &topic, &events(0..100));
-    broker.kill();
-    let reef = Reef::new(&source(&brokers, &topic, "end = \"now\""));
-    let running = reef.start();
-    (0..20).for_each(|_| super::pause());
-    broker.restart();
-    let summary = json(&running.wait_with_output().unwrap());
-    assert_eq!((count(&summary, "events"), held(&reef).len()), (100, 100));
-    assert_eq!(summary["summary"]["unreachable"], serde_json::json!({}), "it is back");
 }

@@ -12,9 +12,8 @@ fn asked(command: &str, reef: &Reef, password: &str) -> Output {
     program.output().unwrap()
 }
 
-#[test]
-fn a_topic_behind_tls_and_a_password_is_read_and_written_and_refusals_say_why() {
-    let Some(broker) = Broker::secured() else { return };
+/// A topic behind TLS and a password is read and written, and refusals say why.
+pub fn behind_tls_and_a_password(broker: &Broker) {
     let topic = unique("secured");
     client::create_topic(&broker.brokers(), &topic, 2);
     client::send(&broker.brokers(), &topic, &events(0..20));

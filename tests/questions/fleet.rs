@@ -71,18 +71,15 @@ fn metrics() -> Vec<MetricPoint> {
 fn status(colony_id: &str, health: &str, (total, healthy): (u32, u32), agent_count: Option<u32>) -> ColonyStatus {
     let (application_name, environment) = identity(colony_id);
     ColonyStatus {
-        colony_id: colony_id.to_owned(),
         application_name: application_name.to_owned(),
         environment: environment.to_owned(),
-        health: health.to_owned(),
         total_services: total,
         healthy_services: healthy,
         degraded_services: total - healthy,
-        unhealthy_services: 0,
         agent_count,
         last_success_at: Some(NOON),
         complete_to: Some(NOON),
-        last_error: String::new(),
+        ..fixtures::colony_status(colony_id, health)
     }
 }
 

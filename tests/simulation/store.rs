@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use model::event::Event;
 use sinks::error::FaultClass;
 use sinks::memory::MemoryStore;
-use sinks::{Commit, Outcome, SinkError, StoreReader, StoreWriter};
+use sinks::{AmendedEvent, Commit, Outcome, SinkError, StoreReader, StoreWriter};
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -82,8 +82,8 @@ impl StoreWriter for SimStore {
     async fn newer_events(&mut self, events: &[Event]) -> Result<Vec<Event>, SinkError> {
         self.inner.newer_events(events).await
     }
-    async fn may_have_newer_events(&mut self) -> Result<bool, SinkError> {
-        self.inner.may_have_newer_events().await
+    async fn amended_events(&mut self, limit: usize) -> Result<Option<Vec<AmendedEvent>>, SinkError> {
+        self.inner.amended_events(limit).await
     }
     async fn close(self: Box<Self>) -> Result<(), SinkError> {
         Ok(())

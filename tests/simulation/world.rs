@@ -11,7 +11,8 @@ use std::collections::BTreeMap;
 pub const COLONIES: [&str; 3] = ["mail-production", "pay-production", "shop-production"];
 /// When the last row has arrived.
 pub const END: TimeMs = TimeMs(START.0 + 18 * DAY_MS + 8 * HOUR_MS);
-/// The most that a row is under way to its colony. With a wrong clock it stays within the allowed lateness of six hours.
+/// The longest time that a row is in transit to its colony. With a wrong clock it stays within the allowed lateness of
+/// six hours.
 const DELAY_MS_MAX: u64 = 2 * HOUR_MS as u64;
 const WRONG_CLOCK_MS_MAX: u64 = 3 * HOUR_MS as u64;
 
@@ -87,7 +88,7 @@ pub fn in_order(born: &[Born]) -> Arrivals {
     by_colony(born.to_vec())
 }
 
-/// Events are under way for a while and some come twice; buckets come in order, some twice in a row.
+/// Events are in transit for a while and some come twice; buckets come in order, some twice in a row.
 pub fn disturbed(born: &[Born], random: &mut Random) -> Arrivals {
     let mut arrivals = Vec::new();
     for (at, row) in born {

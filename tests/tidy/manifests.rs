@@ -1,6 +1,6 @@
 //! What the Cargo.toml files say, and the rules on how they say it.
 
-use super::tree::{Violations, root};
+use super::tree::{Violations, root, rust_files};
 use std::collections::BTreeMap;
 use std::fs;
 
@@ -102,6 +102,24 @@ fn the_crate_with_unsafe_takes_all_other_lints_and_argues_for_each_block() {
         wanted[tool].as_table_mut().unwrap().insert(lint.into(), "deny".into());
     }
     assert_eq!(Manifest::read(WITH_UNSAFE).table["lints"].as_table(), Some(&wanted), "the lints of {WITH_UNSAFE}");
+}
+
+/// Cargo would start the compiler for each library, to find out that it has no examples.
+#[test]
+fn examples_are_run_where_there_are_some() {
+    let files = rust_files();
+    let is_example = |line: &str| line.trim_start().strip_prefix("//").is_some_and(|it| it.contains(" ```"));
+    let mut violations = Violations::default();
+    for manifest in members() {
+        let is_run = manifest.table.get("lib").and_then(|lib| lib.get("doctest")) != Some(&toml::Value::Boolean(false));
+        let sources = format!("{}/src/", manifest.folder);
+        let own = || files.iter().filter(|file| file.path.starts_with(&sources));
+        let is_library = own().any(|file| file.path.ends_with("/src/lib.rs"));
+        if is_library && is_run != own().any(|file| file.lines().any(|(_, line)| is_example(line))) {
+            violations.push(&manifest.path, 1, format!("it runs examples: {is_run}, which is not what it has"));
+        }
+    }
+    violations.assert_none("Say `doctest = false` in [lib] of exactly those libraries that have no examples.");
 }
 
 #[test]

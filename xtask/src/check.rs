@@ -1,40 +1,37 @@
 //! `cargo xtask test`: runs every check, also after a failed one, and prints a summary.
 
-use crate::report::Report;
-use crate::{browser, checkout, conformance, flight_clients, kafka, mcp_conformance, setup};
+use crate::parts::Watch;
+use crate::report::{Report, announce};
+use crate::test_tools::Tools;
+use crate::{browser, checkout, setup, test_run};
 use anyhow::{Context, Result};
-use std::io::{BufRead, BufReader};
-use std::process::{Command, ExitCode, Stdio};
-use std::time::Instant;
+use std::process::{Command, ExitCode};
 
 /// Runs all checks; `args` (for example `--features bundled`) go to the cargo commands that build.
 pub fn run(args: &[String]) -> Result<ExitCode> {
+    let mut report = Report::new();
+    let mut watch = Watch::start();
     setup::openssl()?;
     if !setup::is_bundled(args) {
         setup::duckdb()?;
     }
-    setup::clickhouse()?;
-    let mut report = Report::default();
+    report.took(watch.lap("set-up"));
     step(&mut report, "format", checkout::cargo().args(["fmt", "--all", "--", "--check"]))?;
     dependency_rules(&mut report)?;
     wire_rules(&mut report)?;
-    scripts(&mut report)?;
+    let tools = Tools::fetch()?;
     let mut clippy = checkout::cargo();
     clippy.args(["clippy", "--workspace", "--all-targets", "--locked"]).args(args).args(["--", "-D", "warnings"]);
     step(&mut report, "lints", &mut clippy)?;
+    // without the benches, whose types the lints have checked: each would be linked with the whole product
     let mut build = checkout::cargo();
-    build.args(["test", "--workspace", "--all-targets", "--no-run", "--locked"]).args(args);
+    build.args(["test", "--workspace", "--no-run", "--locked"]).args(args);
     step(&mut report, "build", &mut build)?;
-    // each test that needs the broker or a client says for itself that it is skipped
-    if let Err(reason) = kafka::jars()? {
-        println!("kafka: {reason}");
-    }
-    for client in [flight_clients::adbc()?, flight_clients::jdbc()?] {
-        if let Err(reason) = client {
-            println!("flight-clients: {reason}");
-        }
-    }
-    tests(&mut report, args)?;
+    let mut watch = Watch::start();
+    let tools = Tools::wait(tools)?;
+    report.took(watch.lap("wait for tools"));
+    scripts(&mut report)?;
+    test_run::run(&mut report, &tools, args)?;
     Ok(report.finish())
 }
 
@@ -77,57 +74,10 @@ fn scripts(report: &mut Report) -> Result<()> {
     }
 }
 
-/// All tests and doc tests. Their output is parsed, to count the tests and the skipped ones.
-///
-/// They are not compiled by clippy's driver, which would lint them in the same pass: it turns off the optimisations of
-/// MIR, and what it compiles needs up to four times the processor time.
-fn tests(report: &mut Report, args: &[String]) -> Result<()> {
-    let mut cargo = checkout::cargo();
-    cargo.args(["test", "--workspace", "--locked", "--no-fail-fast"]).args(args).args(["--", "--show-output"]);
-    match conformance::runner()? {
-        Ok(runner) => drop(cargo.env(conformance::RUNNER, runner)),
-        // its test says for itself that it is skipped
-        Err(reason) => println!("conformance: {reason}"),
-    }
-    if let Ok(buf) = setup::buf()? {
-        cargo.env("BUF", buf.get_program());
-    }
-    match mcp_conformance::folder()? {
-        Ok(folder) => drop(cargo.env(mcp_conformance::FOLDER, folder)),
-        Err(reason) => println!("mcp-conformance: {reason}"),
-    }
-    match browser::browser()? {
-        Ok(found) => drop(cargo.env(browser::FOLDER, found.tools).env(browser::BROWSER, found.program)),
-        Err(reason) => println!("browser: {reason}"),
-    }
-    let started = announce("tests", &cargo);
-    let mut child = cargo.stdout(Stdio::piped()).spawn().with_context(|| format!("cannot start {cargo:?}"))?;
-    let mut in_passed_output = false;
-    for line in BufReader::new(child.stdout.take().context("the tests have no output")?).split(b'\n') {
-        let line = line.context("cannot read the tests' output")?;
-        let line = String::from_utf8_lossy(&line);
-        if report.read_test_line(&line, &mut in_passed_output) {
-            println!("{line}");
-        }
-    }
-    let status = child.wait().context("cannot wait for the tests")?;
-    println!("        tests took {:.1} s", started.elapsed().as_secs_f64());
-    report.ended("tests", status.success());
-    Ok(())
-}
-
 fn step(report: &mut Report, name: &str, command: &mut Command) -> Result<()> {
-    let started = announce(name, command);
+    announce(name, command);
+    let mut watch = Watch::start();
     let status = command.current_dir(checkout::root()).status().with_context(|| format!("cannot start {command:?}"))?;
-    println!("        {name} took {:.1} s", started.elapsed().as_secs_f64());
-    report.ended(name, status.success());
+    report.ended(watch.lap(name), status.success());
     Ok(())
-}
-
-fn announce(name: &str, command: &Command) -> Instant {
-    let words = std::iter::once(command.get_program()).chain(command.get_args());
-    let words: Vec<String> = words.map(|word| word.to_string_lossy().into_owned()).collect();
-    let program = words.first().and_then(|path| path.rsplit('/').next()).unwrap_or_default();
-    println!("\n== {name}: {program} {}", words.get(1..).unwrap_or_default().join(" "));
-    Instant::now()
 }

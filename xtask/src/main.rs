@@ -15,8 +15,11 @@ mod fuzz;
 mod kafka;
 mod maven;
 mod mcp_conformance;
+mod parts;
 mod report;
 mod setup;
+mod test_run;
+mod test_tools;
 
 use anyhow::bail;
 use std::process::ExitCode;

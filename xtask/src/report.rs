@@ -1,14 +1,16 @@
-//! The result of the checks: passed, failed, skipped, and test counts.
+//! The result of the checks: passed, failed, skipped, test counts, and the time of each part.
 
-use std::process::ExitCode;
+use crate::parts::{self, Part, Watch};
+use std::process::{Command, ExitCode};
 
 /// Collects outcomes and prints them at the end, so that a failure or a skip cannot scroll away.
-#[derive(Default)]
 pub struct Report {
+    watch: Watch,
     passed: usize,
     failed: Vec<String>,
     skipped: Vec<String>,
     tests: TestCounts,
+    parts: Vec<Part>,
 }
 
 /// Sums over all test binaries and doc tests.
@@ -20,14 +22,27 @@ pub struct TestCounts {
 }
 
 impl Report {
-    /// One check ended.
-    pub fn ended(&mut self, check: &str, ok: bool) {
+    /// The report of checks that begin now.
+    pub fn new() -> Report {
+        let (failed, skipped, parts) = (Vec::new(), Vec::new(), Vec::new());
+        Report { watch: Watch::start(), passed: 0, failed, skipped, tests: TestCounts::default(), parts }
+    }
+
+    /// One check ended; its name is that of its part.
+    pub fn ended(&mut self, part: Part, ok: bool) {
+        println!("        {} took {:.1} s", part.name, part.clock.as_secs_f64());
         if ok {
             self.passed += 1;
         } else {
-            println!("FAILED  {check}");
-            self.failed.push(check.to_string());
+            println!("FAILED  {}", part.name);
+            self.failed.push(part.name.clone());
         }
+        self.took(part);
+    }
+
+    /// A part of the time of all checks.
+    pub fn took(&mut self, part: Part) {
+        self.parts.push(part);
     }
 
     /// One check, or one test inside a check, could not run.
@@ -55,9 +70,11 @@ impl Report {
         !*in_passed_output
     }
 
-    /// Prints the end of the run: what failed, what was skipped, and the counts.
-    pub fn finish(self) -> ExitCode {
-        println!();
+    /// Prints the end of the run: the time of each part, what was skipped, what failed, and the counts.
+    pub fn finish(mut self) -> ExitCode {
+        let whole = self.watch.lap("all checks");
+        self.took(whole);
+        println!("\n{}", parts::table(&self.parts));
         for what in &self.skipped {
             println!("{what}");
         }
@@ -70,6 +87,14 @@ impl Report {
         println!("tests: {passed} passed, {failed} failed, {ignored} skipped");
         if self.failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
     }
+}
+
+/// Prints that a check begins.
+pub fn announce(check: &str, command: &Command) {
+    let words = std::iter::once(command.get_program()).chain(command.get_args());
+    let words: Vec<String> = words.map(|word| word.to_string_lossy().into_owned()).collect();
+    let program = words.first().and_then(|path| path.rsplit('/').next()).unwrap_or_default();
+    println!("\n== {check}: {program} {}", words.get(1..).unwrap_or_default().join(" "));
 }
 
 impl TestCounts {
@@ -104,7 +129,7 @@ mod tests {
 
     #[test]
     fn output_of_passed_tests_is_hidden_except_for_the_skips_in_it() {
-        let mut report = Report::default();
+        let mut report = Report::new();
         let mut in_passed_output = false;
         let shown: Vec<&str> = [
             "running 2 tests",

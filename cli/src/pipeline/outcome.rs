@@ -186,7 +186,7 @@ impl Page<'_> {
         if outcome.rows_in_range == Some(0) {
             notes.push(match outcome.reach {
                 Some((first, last)) => {
-                    format!("no stored row lies in this range; stored rows are from {first} to {last}")
+                    format!("no stored row is in this range; stored rows are from {first} to {last}")
                 }
                 None => "the store has no rows at all".to_owned(),
             });

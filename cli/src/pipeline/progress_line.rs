@@ -54,11 +54,12 @@ pub fn share_done(progress: &Progress, reading: &Reading) -> Option<String> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use model::time::TimeMs;
 
-    fn progress() -> Progress {
+    /// That of a run in the middle of a file.
+    pub(in crate::pipeline) fn progress() -> Progress {
         Progress {
             phase: Phase::Running,
             events: 1_200_000,

@@ -219,7 +219,7 @@ async fn stopped_by<T>(mut shutdown: watch::Receiver<bool>, reef: &RunningReef, 
     let mut running = pin!(running);
     tokio::select! {
         ended = &mut running => return ended,
-        // also when nobody can ask any more
+        // also when the sender has been dropped
         asked = shutdown.wait_for(|stop| *stop) => if asked.is_ok() { reef.stop() },
     }
     running.await

@@ -45,7 +45,7 @@ pub fn run(args: &ServeArgs, output: &Output) -> Result<(), Failure> {
         let reading = (Reading::Store(Arc::clone(&reader)), analyst::of(&config, output), sql::beside_a_run(&config));
         let services = services::open((&config, pages), reading, &Registry::new(), output).await?;
         let address = services.address();
-        // also when nobody can ask any more
+        // also when the sender has been dropped
         let _ = shutdown.wait_for(|stop| *stop).await;
         services.close().await;
         let page = |_: Style| format!("served {} at http://{address}", store::describe(&config));

@@ -122,30 +122,13 @@ fn outcome_lines(summary: &RunSummary) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pipeline::progress_line::tests::progress;
     use model::time::TimeMs;
     use pipelines::deferred::DeferredRows;
+    use pipelines::progress::Progress;
     use pipelines::progress::{Outside, OutsideRows};
-    use pipelines::progress::{Phase, Progress};
     use sources::InputReport;
     use std::collections::BTreeMap;
-
-    fn progress() -> Progress {
-        Progress {
-            phase: Phase::Running,
-            events: 1_200_000,
-            metrics: 34_567,
-            rejects: 2,
-            late: 0,
-            late_from: None,
-            ticks: 12,
-            event_time: Some(TimeMs(1_672_772_778_000)),
-            colonies: (0, 0),
-            confirmed: 5,
-            candidates: 12,
-            bytes: Some((43, 120_000_000)),
-            rows: None,
-        }
-    }
 
     fn summary() -> RunSummary {
         RunSummary {

@@ -5,9 +5,9 @@ use super::error::ConfigError;
 use super::network::{DiscoveryFile, MeshFile};
 use super::places::Places;
 use super::yaml::{Keys, YamlFile};
+use model::secret::Secret;
 use model::time::parse_duration_ms;
 use rand::RngExt;
-use std::fmt;
 use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -51,16 +51,6 @@ impl Retention {
     }
 }
 
-/// A secret; it never shows up in a log or an error.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(pub String);
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Secret(***)")
-    }
-}
-
 /// `~/.coral/colonies/<id>.yaml`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ColonyFile {
@@ -95,7 +85,7 @@ impl ColonyFile {
                 colony_id,
                 application_name: keys.required("application_name")?,
                 environment: keys.text("environment")?.unwrap_or_default(),
-                colony_secret: keys.text("colony_secret")?.map(Secret),
+                colony_secret: keys.text("colony_secret")?.map(Secret::new),
                 storage_path: keys.text("storage_path")?.map(PathBuf::from),
                 retention: Retention::read(&keys.section("storage", "storage.")?)?,
                 mesh: MeshFile::read(&keys, path.parent().unwrap_or(Path::new(".")))?,

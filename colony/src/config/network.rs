@@ -1,4 +1,4 @@
-//! The sections `mesh` and `discovery` of a colony's file: where its door is and what it is told to others.
+//! The sections `mesh` and `discovery` of a colony's file: its own address and the one that others are given.
 
 use super::error::ConfigError;
 use super::yaml::Keys;

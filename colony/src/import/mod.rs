@@ -50,7 +50,7 @@ pub enum ImportError {
     #[error("cannot import into the running colony")]
     Running(#[source] AskError),
     /// The files hold no row of this colony.
-    #[error("the files hold no row of colony {colony_id}; they hold rows of: {}", if found.is_empty() { "nobody".to_owned() } else { found.join(", ") })]
+    #[error("the files hold no row of colony {colony_id}; they hold rows of: {}", if found.is_empty() { "no colony".to_owned() } else { found.join(", ") })]
     NothingForColony {
         /// The colony.
         colony_id: String,

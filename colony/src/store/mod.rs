@@ -3,7 +3,7 @@
 //! | file | owns |
 //! |---|---|
 //! | `schema` | tables, indexes, the session |
-//! | `rows` | rows as they lie in the tables |
+//! | `rows` | rows of the tables |
 //! | `write` | every statement that changes rows |
 //! | `read` | every statement that reads rows |
 //! | `insights` | the colony's findings |

@@ -1,8 +1,8 @@
 //! The two `.coral` folders and what overrides what.
 
-use crate::config::files::Secret;
 use crate::config::places::find_project;
 use crate::config::{ColonyFile, ConfigError, NewColony, Places, init, planned, resolve};
+use model::secret::Secret;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
@@ -84,7 +84,7 @@ fn old_files_load_and_foreign_keys_are_left_alone() {
         "colony_secret: hush\nwireguard:\n  private_key: also-hush\n  port: 41580\nstorage:\n  retention:\n    metric_summaries: 30d\n    events: 90d\n    insights: 7d\n",
     );
     let colony = ColonyFile::read(&scene.places.colony_file("c1")).unwrap().unwrap();
-    assert_eq!(colony.colony_secret, Some(Secret("hush".into())));
+    assert_eq!(colony.colony_secret, Some(Secret::new("hush")));
     assert_eq!(colony.retention.insights_ms, Some(7 * 86_400_000));
     assert!(!format!("{colony:?}").contains("hush"));
 }
@@ -122,10 +122,11 @@ fn init_writes_secrets_for_the_owner_alone_and_overwrites_nothing() {
     let path = scene.places.colony_file(&written.colony_id);
     assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
     let colony = ColonyFile::read(&path).unwrap().unwrap();
-    let secret = colony.colony_secret.unwrap().0;
+    let secret = colony.colony_secret.unwrap();
+    let secret = secret.reveal();
     assert_eq!(secret.len(), 64);
     let project = std::fs::read_to_string(scene.places.project_file()).unwrap();
-    assert!(!project.contains(&secret));
+    assert!(!project.contains(secret));
     let resolved = resolve(&scene.places, None).unwrap();
     assert_eq!(resolved.colony.colony_id, written.colony_id);
     assert_eq!(resolved.storage_path, scene.places.project.join(".coral"));

@@ -118,7 +118,8 @@ async fn no_secret_is_in_the_database() {
     let new = NewColony { application_name: "a".into(), environment: "dev".into(), ..NewColony::default() };
     let colony_id = init(&places, &new).unwrap().colony_id;
     let resolved = resolve(&places, None).unwrap();
-    let secret = resolved.colony.colony_secret.unwrap().0;
+    let secret = resolved.colony.colony_secret.unwrap();
+    let secret = secret.reveal();
     let settings = ColonySettings {
         identity: identity(&colony_id),
         storage_path: resolved.storage_path.clone(),

@@ -281,7 +281,7 @@ impl Shared {
 fn may_change(entry: &Entry, request: &RegisterColony, token: Option<&str>, now: TimeMs) -> Result<(), Refused> {
     if let Some(owner) = &entry.token_sha256 {
         let is_owner = token.is_some_and(|token| bool::from(token.as_bytes().ct_eq(owner.as_bytes())));
-        let message = "mesh_id is registered by somebody else (coral-write-token does not match)".to_owned();
+        let message = "mesh_id is registered by another client (coral-write-token does not match)".to_owned();
         return if is_owner { Ok(()) } else { Err(Refused(StatusCode::FORBIDDEN, "permission_denied", message)) };
     }
     let is_live = now.0 < entry.registered_at.0 + TTL_SECONDS * SECOND_MS;

@@ -144,7 +144,7 @@ async fn a_registration_is_changed_by_who_made_it_alone_also_after_a_restart() {
     for key in [thief.public(), owner.public()] {
         let error = discovery.register(&registration(key, "198.51.100.66:6"), &write_token(&thief, "my-shop")).await;
         let error = error.unwrap_err().to_string();
-        assert!(error.contains("registered by somebody else") && error.contains("permission_denied"), "{error}");
+        assert!(error.contains("registered by another client") && error.contains("permission_denied"), "{error}");
     }
     // the owner may even come with a new key
     let renewed = PrivateKey::generate();
@@ -227,7 +227,7 @@ async fn a_lease_registers_and_says_when_it_cannot() {
     let other = Lease::start(discovery, settings(PrivateKey::generate()));
     let mut state = other.state();
     let failed = state.wait_for(|state| matches!(state, LeaseState::Failed(_))).await.unwrap().clone();
-    assert!(matches!(failed, LeaseState::Failed(text) if text.contains("somebody else")));
+    assert!(matches!(failed, LeaseState::Failed(text) if text.contains("another client")));
     assert!(local_address_towards("127.0.0.1:9").await.unwrap().is_loopback());
 }
 

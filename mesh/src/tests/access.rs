@@ -251,7 +251,7 @@ async fn a_reef_that_starts_again_within_the_grace_registers_and_ends_with_it() 
     assert!(summary(channel, 1).await.is_err());
     let error = refusal(&world.reef("reef-1"), &colony.route()).await;
     assert!(matches!(&error, MeshError::Refused { reason, .. } if reason == "secret_expired"), "{error}");
-    // a visitor that was refused is forgotten after a while, and so nobody is left
+    // a visitor that was refused is forgotten after a while, so that none is left
     sleep(Duration::from_secs(60)).await;
     assert!(colony.door.peers().is_empty(), "{:?}", colony.door.peers());
 }

@@ -16,8 +16,11 @@ use std::cell::OnceCell;
 const LINK_SHARE: f64 = 0.25;
 /// … but none above an hour does.
 const LINK_MAX_MS: f64 = 60.0 * MINUTE_MS as f64;
-/// A stream is bursty when it has more short gaps than a Poisson stream, by this many standard deviations.
+/// A stream is bursty when it has more short gaps than other days at the same time, by this many standard deviations on
+/// the square-root scale.
 const BURST_DEVIATIONS: f64 = 2.0;
+/// Imagined other days with onsets at the mean rate.
+const IMAGINED_DAYS: f64 = 2.0;
 
 /// A stream is regular if a slot of its own lags of this length …
 const SLOT_MIN: usize = 15;
@@ -89,7 +92,7 @@ impl End {
         } else if is_regular(&times, max_lag_min) {
             (sessions.clone(), true)
         } else {
-            units(&times, span.length_ms())
+            units(&times, span)
         };
         let seen = [0, 1].map(|group| seen(&times, group, span, max_lag_min));
         let (until, rate) = (span.instant.0, OnceCell::new());
@@ -114,15 +117,52 @@ fn starts(times: &[i64], splits: impl Fn(i64) -> bool) -> Vec<usize> {
 }
 
 /// Starts of the units, and whether the stream is bursty. Only then onsets closer than a quarter of the mean gap (at most
-/// an hour) are one unit: in a Poisson stream a fifth of the gaps are as short by chance.
-fn units(times: &[i64], length_ms: i64) -> (Vec<usize>, bool) {
-    let (count, gaps) = (times.len() as f64, times.len().saturating_sub(1) as f64);
-    let length = length_ms as f64;
+/// an hour) are one unit: in a Poisson stream a fifth of the gaps are as short by chance, and in one of working hours more.
+fn units(times: &[i64], span: Span) -> (Vec<usize>, bool) {
+    let count = times.len() as f64;
+    let length = span.length_ms() as f64;
     let link_ms = (LINK_SHARE * length / count).min(LINK_MAX_MS);
-    let share = 1.0 - exp(-link_ms * count / length);
+    let mean = link_ms * count / length;
+    let gaps = times.len().saturating_sub(1);
     let short = times.windows(2).filter(|pair| ((pair[1] - pair[0]) as f64) < link_ms).count() as f64;
-    let bursty = short - gaps * share > BURST_DEVIATIONS * sqrt(gaps * share * (1.0 - share));
+    let stand_out = |expected: f64| root_deviation(short, expected) > BURST_DEVIATIONS;
+    // no other day makes fewer of them likely than the mean rate does
+    let bursty = stand_out(gaps as f64 * (1.0 - exp(-mean)))
+        && stand_out(as_on_other_days(&times[..gaps], times, (link_ms, mean), span));
     if bursty { (starts(times, |gap_ms| gap_ms as f64 >= link_ms), true) } else { ((0..times.len()).collect(), false) }
+}
+
+/// How many of the gaps after `starts` other days make shorter than `link_ms`: from the onsets that follow the same clock
+/// time within it there, at least from their mean number.
+fn as_on_other_days(starts: &[i64], times: &[i64], (link_ms, mean): (f64, f64), span: Span) -> f64 {
+    let mut followed = vec![0_u32; starts.len()];
+    let mut days = vec![0_u32; starts.len()];
+    let days_max = (span.length_ms() + DAY_MS - 1) / DAY_MS;
+    for shift_ms in (1..days_max).flat_map(|days| [-days * DAY_MS, days * DAY_MS]) {
+        let (mut low, mut high) = (0, 0);
+        for (index, start) in starts.iter().enumerate() {
+            let moved = start + shift_ms;
+            if moved < span.origin.0 || ((span.instant.0 - moved) as f64) < link_ms {
+                continue;
+            }
+            low += times[low..].iter().take_while(|at| **at <= moved).count();
+            high = high.max(low);
+            high += times[high..].iter().take_while(|at| (**at - moved) as f64 <= link_ms).count();
+            followed[index] += (high - low) as u32;
+            days[index] += 1;
+        }
+    }
+    let expected = |(followed, days): (&u32, &u32)| {
+        let pulled = (f64::from(*followed) + IMAGINED_DAYS * mean) / (f64::from(*days) + IMAGINED_DAYS);
+        1.0 - exp(-pulled.max(mean))
+    };
+    followed.iter().zip(&days).map(expected).sum()
+}
+
+/// By how many standard deviations a count is greater than its mean, on the scale on which small counts are not skewed
+/// (Anscombe 1948).
+fn root_deviation(count: f64, mean: f64) -> f64 {
+    2.0 * (sqrt(count + 0.375) - sqrt(mean + 0.375))
 }
 
 /// Whether gaps repeat, as those of a beat or script: the onsets of a session are then not separate occurrences. Slots
@@ -156,9 +196,8 @@ fn is_regular(times: &[i64], max_lag_min: u32) -> bool {
         let around = within(outer.0, outer.1) - within(inner.0, inner.1);
         let mean = around * SLOT_MIN as f64 / minutes as f64;
         let count = within(start, start + SLOT_MIN);
-        let root_deviation = 2.0 * (sqrt(count + 0.375) - sqrt(mean + 0.375));
         (count - mean) / sqrt(mean + 0.5) > REGULAR_DEVIATIONS
-            && (times.len() < ROOT_ONSETS_MIN || root_deviation > ROOT_DEVIATIONS)
+            && (times.len() < ROOT_ONSETS_MIN || root_deviation(count, mean) > ROOT_DEVIATIONS)
     })
 }
 

@@ -259,13 +259,26 @@ impl<'a> Side<'a> {
         if self.is_regular() {
             return (self.split(|gap| gap >= self.max_lag_min * MINUTE_MS), true);
         }
-        let (n, gaps) = (self.own.len() as f64, self.own.len() as f64 - 1.0);
+        let n = self.own.len() as f64;
         let length = (self.instant - self.origin) as f64;
         let link = (0.25 * length / n).min(HOUR_MS as f64);
-        let p = 1.0 - (-link * n / length).exp();
+        let flat = link * n / length;
         let short = self.own.windows(2).filter(|pair| ((pair[1] - pair[0]) as f64) < link).count() as f64;
-        let bursty = short - gaps * p > 2.0 * (gaps * p * (1.0 - p)).sqrt();
+        let expected: f64 =
+            self.own[..self.own.len() - 1].iter().map(|at| self.short_as_elsewhere(*at, link, flat)).sum();
+        let bursty = 2.0 * ((short + 3.0 / 8.0).sqrt() - (expected + 3.0 / 8.0).sqrt()) > 2.0;
         if bursty { (self.split(|gap| gap as f64 >= link), true) } else { (self.split(|_| true), false) }
+    }
+
+    /// The probability of another onset within `link` of one, as on other days at its time.
+    fn short_as_elsewhere(&self, at: i64, link: f64, flat: f64) -> f64 {
+        let days = (self.instant - self.origin + DAY_MS - 1) / DAY_MS;
+        let moved = (1 - days..days).filter(|day| *day != 0).map(|day| at + day * DAY_MS);
+        let observed: Vec<i64> = moved.filter(|at| *at >= self.origin && (self.instant - at) as f64 >= link).collect();
+        let follows = |from: &i64| self.own.iter().filter(|at| **at > *from && (**at - from) as f64 <= link).count();
+        let followed: usize = observed.iter().map(follows).sum();
+        let rate = (followed as f64 + 2.0 * flat) / (observed.len() as f64 + 2.0);
+        1.0 - (-rate.max(flat)).exp()
     }
 
     /// `ln E` of one window, and its chance level.

@@ -153,15 +153,19 @@ def periodic(S):
 
 def units(S, T):
     """Starts of the units, and whether they are more than one onset. In a regular stream: sessions; in a periodic one: all of it.
-    In a bursty one: onsets closer than a quarter of the mean gap."""
+    In a bursty one, which has more short gaps than other days at the same time: onsets closer than a quarter of the mean gap."""
     gap = np.diff(S)
     if periodic(S):
         return np.array([0]), True
     if regular(S):
         return np.flatnonzero(np.r_[True, gap >= L]), True
     link = min(60.0, .25 * T / len(S))
-    p = 1 - np.exp(-link * len(S) / T)                                                          # share of short gaps in a Poisson stream
-    if (gap < link).sum() - len(gap) * p <= 2 * np.sqrt(len(gap) * p * (1 - p)):
+    flat, moved = link * len(S) / T, [S[:-1] + d * DAY for k in range(1, int(np.ceil(T / DAY))) for d in (-k, k)]
+    observed = [(at >= 0) & (at + link <= T) for at in moved]
+    followed = [np.searchsorted(S, at + link, "right") - np.searchsorted(S, at, "right") for at in moved]
+    seen, hit = sum(observed, 2.0), sum((np.where(o, f, 0) for o, f in zip(observed, followed)), 2.0 * flat)   # two imagined days
+    expected = (1 - np.exp(-np.maximum(hit / seen, flat))).sum() if len(moved) else len(gap) * (1 - np.exp(-flat))
+    if 2 * (np.sqrt((gap < link).sum() + .375) - np.sqrt(expected + .375)) <= 2:                # Anscombe: small counts are skewed
         return np.arange(len(S)), False
     return np.flatnonzero(np.r_[True, gap >= link]), True
 

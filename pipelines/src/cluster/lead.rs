@@ -99,7 +99,7 @@ async fn conduct(
     inputs: &BuildInputs,
 ) -> Result<RunSummary, RunError> {
     let engine = Engine::start_among(params::from_config(config), config.engine.workers, Some(peers))?;
-    let store = store::open(config).await?;
+    let store = store::open_for_run(config, &options.clock).await?;
     let positions = store.reader().positions().await?;
     for link in links {
         link.send(Frame::Start { positions: positions.clone() }).await;

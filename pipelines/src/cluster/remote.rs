@@ -34,7 +34,7 @@ pub(super) struct RemoteSource {
 }
 
 impl RemoteSource {
-    /// What the reader is to be told of what is stored.
+    /// What the reader is notified of as stored.
     fn news(&self) -> Frame {
         Frame::Committed { source: self.number, positions: self.stored.clone() }
     }

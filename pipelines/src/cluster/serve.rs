@@ -223,7 +223,7 @@ struct Shipping {
 }
 
 impl Shipping {
-    /// Moves its batches to process 0, as many at a time as that takes in.
+    /// Moves its batches to process 0, as many at a time as that accepts.
     async fn run(
         self,
         to_lead: mpsc::Sender<Frame>,

@@ -7,7 +7,7 @@
 //! | file | owns |
 //! |---|---|
 //! | `types` | what a configuration is, once it is right |
-//! | `secret` | a secret that never shows itself |
+//! | `secret` | where a secret comes from |
 //! | `node`, `toml_text`, `yaml_text` | a text as a tree in which every value knows its line and column |
 //! | `variables` | `${NAME}`, `$NAME` and `~` in paths, addresses and names |
 //! | `overrides` | settings of a command line, put into the tree of a file |

@@ -1,45 +1,8 @@
-//! A secret that is never printed: not in debug output, messages or serialised form.
+//! Where a secret comes from: the configuration, an environment variable, or a file.
 
-use serde::{Serialize, Serializer};
-use std::fmt;
+pub use model::secret::Secret;
+use serde::Serialize;
 use std::path::{Path, PathBuf};
-
-/// Displayed instead of a secret.
-const MASK: &str = "<redacted>";
-
-/// Text that only [`Secret::reveal`] shows.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
-
-impl Secret {
-    /// Wraps a secret.
-    pub fn new(text: impl Into<String>) -> Secret {
-        Secret(text.into())
-    }
-
-    /// The secret itself, for authentication.
-    pub fn reveal(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(MASK)
-    }
-}
-
-impl fmt::Display for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(MASK)
-    }
-}
-
-impl Serialize for Secret {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(MASK)
-    }
-}
 
 /// Where a secret comes from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -105,7 +68,7 @@ mod tests {
         let SecretSource::Inline(secret) = &source else { panic!("inline") };
         for text in [format!("{source:?}"), format!("{secret}"), serde_json::to_string(&source).unwrap()] {
             assert!(!text.contains("hunter2"), "{text}");
-            assert!(text.contains(MASK), "{text}");
+            assert!(text.contains("<redacted>"), "{text}");
         }
         assert_eq!(source.resolve().unwrap().reveal(), "hunter2");
     }

@@ -37,7 +37,7 @@ pub(crate) mod workers;
 /// The rows of one tick, all on time.
 #[derive(Clone, Debug, Default)]
 pub struct TickRows {
-    /// Events, metric rows and topologies; whoever stores them reads the same memory.
+    /// Events, metric rows and topologies; the store reads the same memory.
     pub rows: Arc<Rows>,
     /// Events that are stored already and are fed again.
     pub newer: Arc<Vec<Event>>,

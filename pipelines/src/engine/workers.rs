@@ -71,7 +71,7 @@ pub(crate) fn abandon(worker: &mut Worker) {
     }));
 }
 
-/// A horizon by which tests plant a panic in one worker: this many days and its number. Nobody configures it.
+/// A horizon by which tests plant a panic in one worker: this many days and its number. No configuration has it.
 #[cfg(test)]
 pub(crate) const PLANTED_DAYS: i64 = 301;
 

@@ -4,6 +4,7 @@ use crate::config::support::NATIVE_PROTOCOL_HINT;
 use crate::config::{ClickHouseProtocol, ReefConfig, Secret, SecretError, SecretSource, StorageKind};
 use crate::memory::Memory;
 use crate::open::retention;
+use model::clock::SharedClock;
 use sinks::error::FaultClass;
 use sinks::{SinkError, StoreAdmin, StoreReader, StoreWriter, clickhouse, duckdb};
 use std::path::Path;
@@ -17,10 +18,26 @@ const BUSY_PAUSE: Duration = Duration::from_millis(50);
 
 /// Opens the store, creating and upgrading its tables.
 pub async fn open(config: &ReefConfig) -> Result<Box<dyn StoreWriter>, SinkError> {
+    open_with(config, None).await
+}
+
+/// The same for a run, by whose clock the store dates what it writes.
+pub async fn open_for_run(config: &ReefConfig, clock: &SharedClock) -> Result<Box<dyn StoreWriter>, SinkError> {
+    open_with(config, Some(clock)).await
+}
+
+async fn open_with(config: &ReefConfig, clock: Option<&SharedClock>) -> Result<Box<dyn StoreWriter>, SinkError> {
     match &config.storage.kind {
-        StorageKind::DuckDb { path } => Ok(Box::new(open_duckdb(duckdb_options(config, path)).await?)),
+        StorageKind::DuckDb { path } => {
+            let options = duckdb_options(config, path);
+            let clock = clock.unwrap_or(&options.clock).clone();
+            Ok(Box::new(open_duckdb(duckdb::DuckDbConfig { clock, ..options }).await?))
+        }
         StorageKind::ClickHouse { .. } => {
-            Ok(Box::new(clickhouse::ClickHouseStore::open(clickhouse_config(config)?).await?))
+            let options = clickhouse_config(config)?;
+            let clock = clock.unwrap_or(&options.clock).clone();
+            let options = clickhouse::ClickHouseConfig { clock, ..options };
+            Ok(Box::new(clickhouse::ClickHouseStore::open(options).await?))
         }
     }
 }
@@ -43,16 +60,9 @@ async fn open_duckdb(options: duckdb::DuckDbConfig) -> Result<duckdb::DuckDbStor
 /// When the store is none, when it is to be reached by a protocol that this program does not speak, or when the variable
 /// with the password is not set.
 pub fn clickhouse_config(config: &ReefConfig) -> Result<clickhouse::ClickHouseConfig, SinkError> {
-    let seconds = |ms: i64| ms.unsigned_abs().div_ceil(1_000);
-    let keep = retention::of(config);
     Ok(clickhouse::ClickHouseConfig {
         reef_id: Some(config.reef_id.clone()),
-        retention: Some(clickhouse::Retention {
-            metrics_seconds: seconds(keep.metrics_ms),
-            events_seconds: seconds(keep.events_ms),
-            correlations_seconds: seconds(keep.correlations_ms),
-            deployments_seconds: seconds(keep.deployments_ms),
-        }),
+        retention: Some(retention::of(config)),
         ..server_config(&config.storage.kind)?
     })
 }
@@ -79,11 +89,11 @@ fn server_config(kind: &StorageKind) -> Result<clickhouse::ClickHouseConfig, Sin
                 Some(error),
             )
         })?,
-        None => Secret::new(""),
+        None => Secret::default(),
     };
     Ok(clickhouse::ClickHouseConfig {
         user: user.clone(),
-        password: clickhouse::Password(password.reveal().to_owned()),
+        password,
         cluster: cluster.clone(),
         retention: None,
         ..clickhouse::ClickHouseConfig::at(host, *port, database)

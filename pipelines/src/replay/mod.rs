@@ -121,7 +121,7 @@ async fn fixed(
 
 /// Into the live store itself.
 async fn repair(config: &ReefConfig, request: &Request, options: RunOptions) -> Result<Outcome, ReplayError> {
-    let live = store::open(config).await?;
+    let live = store::open_for_run(config, &options.clock).await?;
     let reader = live.reader();
     let (entry, fixed) = fixed(config, request, reader.as_ref(), &options).await?;
     let before = reader.correlations().await?;
@@ -158,7 +158,7 @@ async fn beside(
     options: RunOptions,
 ) -> Result<Outcome, ReplayError> {
     let live = live_to_read(config, request.recording).await?;
-    let target = targets::open(config, path).await?;
+    let target = targets::open(config, path, &options.clock).await?;
     into(&targets::config_of(config, path), request, (live, target), options).await
 }
 
@@ -196,7 +196,7 @@ async fn what_if(
         None => None,
     };
     let target: Box<dyn StoreWriter> = match into {
-        Some(path) => targets::open(changed, path).await?,
+        Some(path) => targets::open(changed, path, &options.clock).await?,
         None => Box::new(FindingsStore::new()),
     };
     let reader = target.reader();

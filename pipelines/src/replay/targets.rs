@@ -6,6 +6,7 @@ use crate::config::{ReefConfig, SourceConfig, StorageKind};
 use crate::deferred::DEFERRED_NAME;
 use crate::evaluated::EVALUATED_NAME;
 use crate::open::store;
+use model::clock::SharedClock;
 use sinks::StoreWriter;
 use sinks::duckdb::{NotOurs, stored_version};
 use sources::lateness::GATE_NAME;
@@ -36,9 +37,9 @@ pub async fn check_owner(config: &ReefConfig, path: &Path) -> Result<(), ReplayE
 }
 
 /// Opens another store to write to; it is created when missing.
-pub async fn open(config: &ReefConfig, path: &Path) -> Result<Box<dyn StoreWriter>, ReplayError> {
+pub async fn open(config: &ReefConfig, path: &Path, clock: &SharedClock) -> Result<Box<dyn StoreWriter>, ReplayError> {
     check_owner(config, path).await?;
-    let target = store::open(&config_of(config, path)).await?;
+    let target = store::open_for_run(&config_of(config, path), clock).await?;
     let of_run = [GATE_NAME, CLOCK_NAME, DEFERRED_NAME, EVALUATED_NAME];
     let of_replays = |name: &str| {
         [Task::Replay, Task::Backfill]

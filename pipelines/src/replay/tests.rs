@@ -14,7 +14,7 @@ use model::rows::Rows;
 use model::series::SeriesRef;
 use model::time::{DAY_MS, HOUR_MS, MINUTE_MS};
 use model::topology::ServiceEdge;
-use sinks::Commit;
+use sinks::{AmendedEvent, Commit};
 use sources::{Batch, Source, SourceError};
 use std::collections::VecDeque;
 use tokio::sync::watch;
@@ -264,8 +264,8 @@ impl StoreWriter for StoppedAt {
     async fn newer_events(&mut self, events: &[Event]) -> Result<Vec<Event>, SinkError> {
         self.inner.newer_events(events).await
     }
-    async fn may_have_newer_events(&mut self) -> Result<bool, SinkError> {
-        self.inner.may_have_newer_events().await
+    async fn amended_events(&mut self, limit: usize) -> Result<Option<Vec<AmendedEvent>>, SinkError> {
+        self.inner.amended_events(limit).await
     }
     async fn close(self: Box<Self>) -> Result<(), SinkError> {
         self.inner.close().await
@@ -295,7 +295,7 @@ async fn a_replay_stopped_after_one_to_eight_commits_resumes_to_the_same_state()
     // the first call is stopped at its first commit of rows, the next at its second
     for commits in 1..=STOPS {
         let (options, Controls { stop, .. }) = options();
-        let inner = targets::open(&live, &path).await.unwrap();
+        let inner = targets::open(&live, &path, &options.clock).await.unwrap();
         let target = Box::new(StoppedAt { inner, commits_left: commits, stop });
         let reader = live_to_read(&live, Recording::Stored).await.unwrap();
         let outcome = into(&beside, &request, (reader, target), options).await.unwrap();

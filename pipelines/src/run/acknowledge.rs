@@ -9,9 +9,9 @@ use tokio::sync::watch;
 #[derive(Default)]
 pub(crate) struct Acknowledgements {
     sources: BTreeMap<usize, watch::Sender<Positions>>,
-    /// Taken in, in no commit yet.
+    /// Received, in no commit yet.
     pending: BTreeMap<usize, Positions>,
-    /// In the commit under way.
+    /// In the commit in progress.
     committing: BTreeMap<usize, Positions>,
 }
 
@@ -19,7 +19,7 @@ pub(crate) struct Acknowledgements {
 pub(crate) type Stored = Option<watch::Receiver<Positions>>;
 
 impl Acknowledgements {
-    /// Adds a source, if it asks to be told.
+    /// Adds a source, if it wants to be notified.
     pub(crate) fn add(&mut self, number: usize, source: &dyn Source) -> Stored {
         source.is_acknowledged().then(|| {
             let (sender, stored) = watch::channel(Positions::default());
@@ -57,7 +57,8 @@ impl Acknowledgements {
     }
 }
 
-/// The next batch of a source that is told meanwhile what is stored; `None` once nothing more will be stored. Cancel-safe.
+/// The next batch of a source that is notified meanwhile of what is stored; `None` once nothing more will be stored.
+/// Cancel-safe.
 pub(crate) async fn next_batch(
     source: &mut dyn Source,
     stored: &mut Stored,

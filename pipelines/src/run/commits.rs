@@ -4,8 +4,10 @@
 //! part of the run's own future and not a separate task: dropping the run cancels the commit.
 
 use crate::instruments::{CommitSize, Instruments};
+use crate::run::amended::Amended;
 use crate::run::retry::{commit_with_retry, newer_events_with_retry};
 use model::event::Event;
+use model::time::TimeMs;
 use sinks::{Commit, Outcome, SinkError, StoreWriter};
 use std::pin::Pin;
 use std::task::Poll;
@@ -19,8 +21,7 @@ pub(crate) struct Commits {
     state: State,
     shutdown: watch::Receiver<bool>,
     instruments: Instruments,
-    /// Whether an event that is amended or withdrawn may be stored.
-    may_have_newer: bool,
+    amended: Amended,
 }
 
 enum State {
@@ -31,14 +32,14 @@ enum State {
 }
 
 impl Commits {
-    /// A store at rest; `may_have_newer` is what it says of [`StoreWriter::may_have_newer_events`].
+    /// A store at rest, and its amended events.
     pub(crate) fn new(
         store: Box<dyn StoreWriter>,
         shutdown: watch::Receiver<bool>,
         instruments: Instruments,
-        may_have_newer: bool,
+        amended: Amended,
     ) -> Commits {
-        Commits { state: State::AtRest(store), shutdown, instruments, may_have_newer }
+        Commits { state: State::AtRest(store), shutdown, instruments, amended }
     }
 
     /// Whether a commit is in progress.
@@ -54,7 +55,7 @@ impl Commits {
     /// whatever is asked next.
     pub(crate) async fn begin(&mut self, commit: Commit) -> Result<(), SinkError> {
         self.ended().await?;
-        self.may_have_newer |= commit.rows.events.iter().any(Event::is_amended);
+        self.amended.note(&commit.rows.events);
         if let State::AtRest(mut store) = std::mem::replace(&mut self.state, State::Moving) {
             let (shutdown, instruments) = (self.shutdown.clone(), self.instruments.clone());
             let size = CommitSize::of(&commit);
@@ -92,15 +93,23 @@ impl Commits {
         }
     }
 
-    /// The stored newer copies of these events. Without events, and while no stored one is amended, the store is not
-    /// queried, because a query waits for the commit in progress.
-    pub(crate) async fn newer_events(&mut self, events: &[Event]) -> Result<Vec<Event>, SinkError> {
-        if events.is_empty() || !self.may_have_newer {
+    /// The stored newer copies of these events that an engine which evaluates with this `now` may have forgotten. If there
+    /// can be none, the store is not queried, because a query waits for the commit in progress.
+    pub(crate) async fn newer_events(
+        &mut self,
+        events: &[Event],
+        now: Option<TimeMs>,
+    ) -> Result<Vec<Event>, SinkError> {
+        now.into_iter().for_each(|now| self.amended.evaluates(now));
+        let events = self.amended.may_be_forgotten(events);
+        if events.is_empty() {
             return Ok(Vec::new());
         }
         let shutdown = self.shutdown.clone();
         let retries = self.instruments.commit_retries().clone();
-        newer_events_with_retry(self.store().await?, events, &shutdown, &retries).await
+        let newer = newer_events_with_retry(self.store().await?, &events, &shutdown, &retries).await?;
+        self.amended.note(&newer);
+        Ok(newer)
     }
 
     /// The store again, once it is at rest.

@@ -29,7 +29,7 @@ pub struct News {
     pub correlation: Correlation,
 }
 
-/// The latest change of each pattern that nobody has taken yet: bounded by the number of patterns.
+/// The latest change of each pattern that has not been taken yet: bounded by the number of patterns.
 #[derive(Debug, Default)]
 struct NewsBoard {
     changes: Mutex<BTreeMap<String, News>>,
@@ -46,14 +46,14 @@ pub struct RunningReef {
     news: Arc<NewsBoard>,
 }
 
-/// The run's side of a [`RunningReef`]; by default one that nobody listens to.
+/// The run's side of a [`RunningReef`]; by default one without listeners.
 #[derive(Default)]
 pub struct Announcer {
     reader: Option<watch::Sender<Option<Arc<dyn StoreReader>>>>,
     news: Option<Arc<NewsBoard>>,
     /// Confirmed patterns as they are stored.
     confirmed: BTreeMap<String, Correlation>,
-    /// What the commit under way changes; published when it is stored.
+    /// What the commit in progress changes; published when it is stored.
     waiting: Vec<News>,
 }
 
@@ -103,7 +103,7 @@ impl RunningReef {
         }
     }
 
-    /// The news that nobody has taken.
+    /// The news that has not been taken.
     pub fn news_so_far(&self) -> Vec<News> {
         let changes = std::mem::take(&mut *self.news.changes.lock().unwrap_or_else(PoisonError::into_inner));
         let mut news: Vec<News> = changes.into_values().collect();

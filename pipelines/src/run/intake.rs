@@ -90,7 +90,7 @@ impl Intake {
         }
     }
 
-    /// By whom sources are told what is stored; dropping it says that nothing more will be. Taken once.
+    /// Notifies sources of what is stored; dropped once nothing more will be. Taken once.
     pub(crate) fn acknowledgements(&mut self) -> Acknowledgements {
         self.acknowledgements.take().unwrap_or_default()
     }

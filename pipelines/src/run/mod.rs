@@ -15,6 +15,7 @@
 //! | `tick` | closing a tick: engine, commit, deletion of old rows |
 //! | `intake` | sources as tasks, one queue bounded in bytes |
 //! | `acknowledge` | sources learn which of their positions are stored |
+//! | `amended` | which stored events are amended, and of which the engine may have forgotten the stored copy |
 //! | `commits` | the store of a run, which writes one tick while the run reads the next |
 //! | `retry` | commits and look-ups repeated after faults that may pass |
 //! | `restore` | windows rebuilt from stored rows |
@@ -50,6 +51,7 @@ use sources::Source;
 use tokio::time::Instant;
 
 pub(crate) mod acknowledge;
+mod amended;
 mod analyses;
 mod clock_skew;
 mod commits;
@@ -104,7 +106,7 @@ pub async fn run_announced(
     announcer: Announcer,
 ) -> Result<RunSummary, RunError> {
     enter("open");
-    let store = store::open(config).await?;
+    let store = store::open_for_run(config, &options.clock).await?;
     let positions = store.reader().positions().await?;
     let sources = inputs::build(config, &positions, &options.source_context())?;
     let with = DriveOptions { announcer, ..DriveOptions::default() };

@@ -28,7 +28,7 @@ impl PredictionRevisions {
         Ok(PredictionRevisions { turns: unsaid.into_iter().filter_map(|row| Some((id(&row)?, Some(row)))).collect() })
     }
 
-    /// Notes what the store is told of them.
+    /// Notes what is written of them.
     pub(crate) fn note(&mut self, changes: &[DerivedChange]) {
         for change in changes.iter().filter(|change| change.table == PREDICTIONS) {
             self.turns.extend(change.removed.iter().filter_map(|key| Some((id(key)?, None))));

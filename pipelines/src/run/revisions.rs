@@ -1,6 +1,6 @@
 //! Revisions: what evaluations change in what is said of a pattern, as rows of `correlation_revisions`.
 //!
-//! A revision is written where somebody would act on the change: a pattern is listed, confirmed, withdrawn or no longer
+//! A revision is written where a user would act on the change: a pattern is listed, confirmed, withdrawn or no longer
 //! listed, an event joins or leaves its evidence, or the strength, lag or explanation of one that is not a mere candidate
 //! moves. A candidate of metric series moves with each hour: of it only changes of state are written.
 
@@ -98,7 +98,7 @@ impl Revisions {
         }
     }
 
-    /// Notes what the store is told of it.
+    /// Notes what is written of it.
     pub(crate) fn publish(&mut self, publication: &Publication) {
         // an evaluation that does not list them either
         for id in std::mem::take(&mut self.missing) {
@@ -200,7 +200,7 @@ mod tests {
 
     const AS_OF: Evaluate = Evaluate { events_now: Some(START), metrics_now: None };
 
-    /// What an evaluation changes, through what the store is told of it.
+    /// What an evaluation changes, from what is written of it.
     async fn taken(
         revisions: &mut Revisions,
         published: &mut Published,

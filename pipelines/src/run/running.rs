@@ -2,6 +2,7 @@
 
 use super::RunOptions;
 use super::acknowledge::Acknowledgements;
+use super::amended::{Amended, KNOWN_MAX};
 use super::analyses::Recorded;
 use super::clock_skew::ClockSkew;
 use super::commits::Commits;
@@ -201,7 +202,9 @@ impl Running {
                 impacts = Impacts::of_store(reader.as_ref(), &config.metrics, &evaluated).await?;
             }
         }
-        let may_have_newer = store.may_have_newer_events().await?;
+        // without an engine nothing is queried
+        let listed = if correlates { store.amended_events(KNOWN_MAX).await? } else { Some(Vec::new()) };
+        let amended = Amended::of_store(listed, event_clock.events_now(), params.events.keep_ms());
         let expected_colonies = config.colonies.len() as u64;
         let held = Deferred::of_store(&positions, options.clock.now());
         instruments.phase(Phase::Running);
@@ -212,7 +215,7 @@ impl Running {
         options.progress.send_replace(instruments.progress());
         Ok(Running {
             acknowledgements: Acknowledgements::default(),
-            commits: Commits::new(store, options.shutdown.clone(), instruments.clone(), may_have_newer),
+            commits: Commits::new(store, options.shutdown.clone(), instruments.clone(), amended),
             engine,
             gate,
             clock: options.clock.clone(),

@@ -16,10 +16,10 @@ use model::position::Positions;
 use model::real::Real;
 use model::rows::Rows;
 use model::series::{SeriesId, SeriesRef};
-use model::time::{MINUTE_MS, TimeMs};
+use model::time::{DAY_MS, MINUTE_MS, TimeMs};
 use sinks::error::FaultClass;
 use sinks::memory::MemoryStore;
-use sinks::{Commit, SinkError, StoreReader, StoreWriter};
+use sinks::{AmendedEvent, Commit, SinkError, StoreReader, StoreWriter};
 use sources::{Batch, Source, SourceError};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -102,8 +102,8 @@ impl StoreWriter for Faulty {
         self.asked.fetch_add(1, Ordering::Relaxed);
         self.inner.newer_events(events).await
     }
-    async fn may_have_newer_events(&mut self) -> Result<bool, SinkError> {
-        self.inner.may_have_newer_events().await
+    async fn amended_events(&mut self, limit: usize) -> Result<Option<Vec<AmendedEvent>>, SinkError> {
+        self.inner.amended_events(limit).await
     }
     async fn close(self: Box<Self>) -> Result<(), SinkError> {
         Ok(())
@@ -339,8 +339,35 @@ async fn ticks_of_events_ask_the_store_only_once_an_event_was_amended() {
         let source = Counting { delivered: 0, in_all: 9, panics_at: None, description_bytes: 0 };
         let summary = outcome_with(&config, store, source, shutdown).await.unwrap();
         assert_eq!(summary.progress.events, 9);
-        assert_eq!(asked.load(Ordering::Relaxed) > 0, is_amended);
+        assert_eq!(asked.load(Ordering::Relaxed), u64::from(is_amended), "once, for the copy of that event");
         assert!(!is_amended || inner.tables().events.values().any(|held| held.row.version == 1));
+    }
+}
+
+/// Within the look-back the engine has the newer copy itself.
+#[tokio::test]
+async fn newer_copies_are_looked_up_in_the_store_beyond_the_look_back_alone() {
+    let now = TimeMs(1_731_456_000_000);
+    let mut config = config();
+    config.correlation.enabled = true;
+    for (age_days, expected) in [(1, 0), (400, 1)] {
+        let inner = MemoryStore::new();
+        let amended = Event { version: 1, ..fixtures::event("shop-production", "e", now - age_days * DAY_MS) };
+        // something to correlate, so that now is here
+        let others = [("shop", 0), ("mail", 1), ("shop", 2)].map(|(name, minute)| {
+            fixtures::event(&format!("{name}-production"), &format!("other-{minute}"), now + minute * MINUTE_MS)
+        });
+        let older = fixtures::event("shop-production", "e", now);
+        for (events, expected) in [([vec![amended], others.to_vec()].concat(), 0), (vec![older], expected)] {
+            let store = Faulty::over(&inner);
+            let asked = Arc::clone(&store.asked);
+            let source = Batches([Rows { events, ..Rows::default() }].into());
+            drive(&config, Box::new(store), vec![Box::new(source)], options().0).await.unwrap();
+            assert_eq!(asked.load(Ordering::Relaxed), expected, "{age_days} days old");
+        }
+        let tables = inner.tables();
+        assert_eq!(tables.events.len(), 4);
+        assert!(tables.events.values().any(|held| held.row.event_id == "e" && held.row.version == 1));
     }
 }
 

@@ -36,7 +36,7 @@ impl Running {
         let learnt_at = self.clock.now();
         let mut publication = std::mem::take(&mut self.answered);
         self.predicted.note(&publication.derived);
-        // a replay passes through states that nobody was told of: what counts is what it ends with
+        // the states that a replay passes through are never reported: only the one that it ends with counts
         if self.is_live || self.is_draining {
             // before the predictions themselves: a cut between the two makes the next run say them again
             let mut derived: Vec<DerivedChange> = self.predicted.take(learnt_at).into_iter().collect();
@@ -138,7 +138,7 @@ impl Running {
     }
 
     /// Hands the rows of a tick to the engine. The last tick of a run waits for the answer to all rows; any other tick
-    /// only for room, while the commit under way goes on.
+    /// only for room, while the commit in progress continues.
     async fn feed_engine(&mut self, rows: &Arc<Rows>, bytes: usize, order: Option<Evaluate>) -> Result<(), RunError> {
         if let Err(refused) = self.metric_plan.take(&rows.metrics) {
             // rows read so far are stored first, so that the message is about what is stored
@@ -146,7 +146,8 @@ impl Running {
             return Err(refused.into());
         }
         // a newer version may lie so far back that the engine has forgotten it: the store has not
-        let newer = Arc::new(self.commits.newer_events(&rows.events).await?);
+        let now = order.and_then(|order| order.events_now);
+        let newer = Arc::new(self.commits.newer_events(&rows.events, now).await?);
         let for_engine = TickRows { rows: Arc::clone(rows), newer, ..TickRows::default() };
         while !self.engine.has_room(self.tick_bytes_max) {
             self.next_answer().await?;
@@ -164,7 +165,7 @@ impl Running {
         Ok(())
     }
 
-    /// Waits for the engine's next answer; the commit under way goes on meanwhile.
+    /// Waits for the engine's next answer; meanwhile the commit in progress continues.
     async fn next_answer(&mut self) -> Result<(), RunError> {
         let answer = async { self.engine.answer().await.map_err(RunError::from) };
         let stored = async { self.commits.ended().await.map_err(RunError::from) };

@@ -20,7 +20,7 @@ pub struct Part {
     pub limit: Option<usize>,
     /// Where the part begins: `next_cursor` of the part before.
     pub cursor: Option<String>,
-    /// How many items from there are left out, for whoever cuts the items of a part by their size.
+    /// How many items from there are left out, for callers that limit the items of a part by their size.
     #[serde(default)]
     pub skip: usize,
 }

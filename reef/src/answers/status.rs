@@ -200,18 +200,15 @@ mod tests {
     fn colony(colony_id: &str, health: &str, agent_count: Option<u32>) -> ColonyStatus {
         let is_reached = health != "unreachable";
         ColonyStatus {
-            colony_id: colony_id.to_owned(),
             application_name: String::new(),
             environment: String::new(),
-            health: health.to_owned(),
             total_services: 12,
             healthy_services: 12,
-            degraded_services: 0,
-            unhealthy_services: 0,
             agent_count,
             last_success_at: Some(NOON),
             complete_to: Some(NOON),
             last_error: if is_reached { String::new() } else { "10.0.0.1:9000: connection refused".to_owned() },
+            ..fixtures::colony_status(colony_id, health)
         }
     }
 

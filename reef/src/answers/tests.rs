@@ -80,18 +80,16 @@ fn metric(environment: &str, name: &str, value: f64) -> Vec<MetricPoint> {
 
 fn status(environment: &str, health: &str, healthy: u32, last_error: &str) -> ColonyStatus {
     ColonyStatus {
-        colony_id: format!("my-shop-{environment}"),
         application_name: "my-shop".to_owned(),
         environment: environment.to_owned(),
-        health: health.to_owned(),
         total_services: 20,
         healthy_services: healthy,
         degraded_services: 20 - healthy,
-        unhealthy_services: 0,
         agent_count: (environment == "production").then_some(45),
         last_success_at: Some(NOON),
         complete_to: Some(NOON),
         last_error: last_error.to_owned(),
+        ..fixtures::colony_status(&format!("my-shop-{environment}"), health)
     }
 }
 

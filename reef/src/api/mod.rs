@@ -249,7 +249,7 @@ fn doors(pages: Pages, api: SocketAddr, second: Option<&TcpListener>) -> Doors {
     Doors { api, dashboard }
 }
 
-/// Serves until it is told to stop, or nobody can tell it any more.
+/// Serves until it is stopped, or the handle that could stop it is dropped.
 async fn serve(listener: TcpListener, app: Router, mut stopped: watch::Receiver<bool>) {
     let until_stopped = async move {
         let _ = stopped.wait_for(|stop| *stop).await;

@@ -91,6 +91,29 @@ async fn a_store_without_a_run_is_alive_ready_and_counted() {
 }
 
 #[tokio::test]
+async fn pages_have_a_port_of_their_own_if_it_is_free() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let (folder, store) = (tempfile::tempdir().unwrap(), MemoryStore::new());
+    for (port, is_second) in [(0, true), (taken.local_addr().unwrap().port(), false)] {
+        let tokens = folder.path().join("tokens.json");
+        let (listen, pages) = ("127.0.0.1:0".parse().unwrap(), Pages::AtPort(port));
+        let listening = Listening { listen, require_token: false, tokens, pages };
+        let reading = (Reading::Store(store.reader()), Scope::default());
+        let services = Services::open(&listening, reading, Registry::new(), SystemClock::shared()).await.unwrap();
+        let url = services.doors().dashboard.clone().unwrap();
+        let address = url.strip_prefix("http://").and_then(|rest| rest.strip_suffix('/')).unwrap();
+        assert_eq!(address != services.address().to_string(), is_second);
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        let request = format!("GET / HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut text = String::new();
+        stream.read_to_string(&mut text).await.unwrap();
+        assert!(text.starts_with("HTTP/1.1 200"), "{text}");
+        services.close().await;
+    }
+}
+
+#[tokio::test]
 async fn a_run_is_ready_when_it_is_restored_and_a_colony_responds() {
     let (reef, options, mut announcer) = run();
     let opened = open(Reading::Run(reef.clone()), reef.registry(), false).await;

@@ -156,7 +156,7 @@ impl Tokens {
         PathBuf::from(name)
     }
 
-    /// Replaces the file as a whole; only its owner can read it. Whoever calls has the lock.
+    /// Replaces the file as a whole; only its owner can read it. The caller has the lock.
     fn write(&self, entries: &[TokenEntry]) -> io::Result<()> {
         let new = self.beside(".new");
         let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;

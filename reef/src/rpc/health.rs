@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio_stream::{Stream, StreamExt, once, pending};
 
-/// What a caller that watches is told, one after the other.
+/// What a caller that watches receives, one after the other.
 type Statuses = Pin<Box<dyn Stream<Item = ServingStatus> + Send>>;
 
 /// Between two looks for those that watch.
@@ -71,7 +71,7 @@ async fn status(reading: &Reading) -> Status {
 }
 
 impl Ready {
-    /// What a caller that watches a service is told.
+    /// What a caller that watches a service receives.
     async fn statuses(&self, service: &str) -> Result<Statuses, ConnectError> {
         if service.is_empty() || self.services.contains(&service) {
             return Ok(Box::pin(self.watch(service).await?.map(ServingStatus::from)));

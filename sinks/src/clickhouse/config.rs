@@ -1,8 +1,9 @@
 //! Address, credentials and retention of a ClickHouse store.
 
+use crate::retention::Retention;
 use crate::schema::Schema;
 use model::clock::{SharedClock, SystemClock};
-use std::fmt;
+use model::secret::Secret;
 use std::time::Duration;
 
 /// Settings of a ClickHouse store.
@@ -17,12 +18,12 @@ pub struct ClickHouseConfig {
     /// User.
     pub user: String,
     /// The user's password; empty for none.
-    pub password: Password,
+    pub password: Secret,
     /// The reef that opens it: the store of another one is refused. `None` where tables are copied whole.
     pub reef_id: Option<String>,
     /// Name of the cluster on which tables are created; `None` for one server, or a database with the Replicated engine.
     pub cluster: Option<String>,
-    /// Retention; `None` leaves the tables' TTLs unchanged.
+    /// Retention, in whole seconds; `None` leaves the tables' TTLs unchanged.
     pub retention: Option<Retention>,
     /// The longest time one statement may take.
     pub statement_limit: Duration,
@@ -34,29 +35,6 @@ pub struct ClickHouseConfig {
     pub clock: SharedClock,
 }
 
-/// Retention in whole seconds after the later of a row's own time and its storage time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Retention {
-    /// `federated_metrics`, `env_metric_summary`.
-    pub metrics_seconds: u64,
-    /// `federated_events`.
-    pub events_seconds: u64,
-    /// `correlations` after their last observation, and their evidence.
-    pub correlations_seconds: u64,
-    /// `deployment_timeline`.
-    pub deployments_seconds: u64,
-}
-
-/// A password that debug output does not show.
-#[derive(Clone, Default, PartialEq, Eq)]
-pub struct Password(pub String);
-
-impl fmt::Debug for Password {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("<redacted>")
-    }
-}
-
 impl ClickHouseConfig {
     /// A database on a server, as the user `default` without a password, with the clock of this machine.
     pub fn at(host: impl Into<String>, port: u16, database: impl Into<String>) -> ClickHouseConfig {
@@ -65,7 +43,7 @@ impl ClickHouseConfig {
             port,
             database: database.into(),
             user: "default".to_owned(),
-            password: Password::default(),
+            password: Secret::default(),
             reef_id: None,
             cluster: None,
             retention: None,
@@ -110,7 +88,7 @@ mod tests {
 
     #[test]
     fn a_password_does_not_show() {
-        let config = ClickHouseConfig { password: Password("hunter2".into()), ..ClickHouseConfig::at("h", 1, "d") };
+        let config = ClickHouseConfig { password: Secret::new("hunter2"), ..ClickHouseConfig::at("h", 1, "d") };
         assert!(!format!("{config:?} {}", config.name()).contains("hunter2"));
     }
 }

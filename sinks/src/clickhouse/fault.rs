@@ -204,7 +204,7 @@ pub(super) fn code(text: &str) -> Option<u32> {
 fn network(text: &str) -> &'static str {
     let text = text.to_lowercase();
     if text.contains("refused") {
-        "nobody listens there: start the server, or correct storage.connection.host and port (8123 is HTTP, 8443 HTTPS; \
+        "nothing listens there: start the server, or correct storage.connection.host and port (8123 is HTTP, 8443 HTTPS; \
          9000 is the native protocol)"
     } else if text.contains("lookup") || text.contains("resolve") {
         "the host has no address: correct storage.connection.host"

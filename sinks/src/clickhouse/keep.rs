@@ -13,6 +13,7 @@ use super::server::Server;
 use super::session::Session;
 use crate::columns::ReportedRow;
 use crate::outcome::{Met, Outcome};
+use crate::store::AmendedEvent;
 use crate::stored::{StoredCopies, StoredRow};
 use model::event::Event;
 use model::time::TimeMs;
@@ -54,17 +55,40 @@ pub(super) async fn stored_events(
 }
 
 #[derive(clickhouse::Row, Deserialize)]
-struct AmendedAnswer {
+struct AnyAnswer {
     amended: u64,
 }
 
-/// As [`crate::Store::may_have_newer_events`].
-pub(super) async fn may_have_newer_events(server: &Server) -> Result<bool, Fault> {
-    let sql = "SELECT count() AS amended FROM (SELECT 1 FROM federated_events WHERE version > 0 OR withdrawn LIMIT 1)";
-    Ok(server.rows::<AmendedAnswer>(server.query(sql)).await?.iter().any(|answer| answer.amended > 0))
+#[derive(clickhouse::Row, Deserialize)]
+struct AmendedAnswer {
+    colony_id: String,
+    event_id: String,
+    happened_ms: i64,
 }
 
-/// As [`crate::Store::newer_events`].
+/// As [`crate::StoreWriter::amended_events`].
+pub(super) async fn amended_events(server: &Server, limit: usize) -> Result<Option<Vec<AmendedEvent>>, Fault> {
+    // most stores have none, which is known without merging rows
+    let sql = "SELECT count() AS amended FROM (SELECT 1 FROM federated_events WHERE version > 0 OR withdrawn LIMIT 1)";
+    if server.rows::<AnyAnswer>(server.query(sql)).await?.iter().all(|answer| answer.amended == 0) {
+        return Ok(Some(Vec::new()));
+    }
+    let sql = "SELECT colony_id, event_id, toUnixTimestamp64Milli(timestamp) AS happened_ms
+               FROM federated_events FINAL WHERE (version > 0 OR withdrawn) AND NOT late LIMIT {limit:UInt64}";
+    let query = server.query(sql).param("limit", u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1));
+    let answers = server.rows::<AmendedAnswer>(query).await?;
+    if answers.len() > limit {
+        return Ok(None);
+    }
+    let named = answers.into_iter().map(|AmendedAnswer { colony_id, event_id, happened_ms }| AmendedEvent {
+        colony_id,
+        event_id,
+        timestamp: TimeMs(happened_ms),
+    });
+    Ok(Some(named.collect()))
+}
+
+/// As [`crate::StoreWriter::newer_events`].
 pub(super) async fn newer_events(server: &Server, events: &[Event]) -> Result<Vec<Event>, Fault> {
     let keys: BTreeSet<EventKey> = events.iter().map(|row| (row.colony_id.clone(), row.event_id.clone())).collect();
     let keys: Vec<EventKey> = keys.into_iter().collect();

@@ -78,6 +78,6 @@ mod values;
 mod version;
 mod writer;
 
-pub use config::{ClickHouseConfig, Password, Retention};
+pub use config::ClickHouseConfig;
 pub use store::{ClickHouseReader, ClickHouseStore};
 pub use version::{ServerFacts, server_facts};

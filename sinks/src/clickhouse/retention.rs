@@ -1,8 +1,8 @@
 //! TTLs of tables: set from the configuration when a store is opened, if they differ.
 
-use super::config::Retention;
 use super::fault::Fault;
 use super::server::Server;
+use crate::retention::Retention;
 use crate::schema::RetentionClass;
 use serde::Deserialize;
 
@@ -12,7 +12,9 @@ type Limit = (&'static str, &'static str, u64);
 /// Retention counts from the later of a row's own time and its storage time: imported history would otherwise be
 /// deleted on arrival.
 fn limits(retention: Retention) -> [Limit; 13] {
-    let Retention { metrics_seconds, events_seconds, correlations_seconds, .. } = retention;
+    use RetentionClass::{Correlations, Events, Metrics};
+    let [metrics_seconds, events_seconds, correlations_seconds] =
+        [Metrics, Events, Correlations].map(|class| seconds_of(retention, class));
     [
         ("federated_metrics", "greatest(toDateTime(timestamp, 'UTC'), stored_at)", metrics_seconds),
         ("late_metric_copies", "greatest(toDateTime(timestamp, 'UTC'), stored_at)", metrics_seconds),
@@ -35,12 +37,7 @@ fn limits(retention: Retention) -> [Limit; 13] {
 }
 
 fn seconds_of(retention: Retention, class: RetentionClass) -> u64 {
-    match class {
-        RetentionClass::Metrics => retention.metrics_seconds,
-        RetentionClass::Events => retention.events_seconds,
-        RetentionClass::Correlations => retention.correlations_seconds,
-        RetentionClass::Deployments => retention.deployments_seconds,
-    }
+    retention.of(class).unsigned_abs().div_ceil(1_000)
 }
 
 #[derive(clickhouse::Row, Deserialize)]

@@ -103,7 +103,7 @@ async fn read_sums(session: &Session, keys: &[&RollupKey]) -> Result<BTreeMap<Ro
         for (at, range) in ranges.iter().enumerate() {
             query = query.param(&format!("begin{at}"), range.start).param(&format!("end{at}"), range.end);
         }
-        // a bucket and its copies lie in one partition, since its time is part of its identity
+        // a bucket and its copies are in one partition, since its time is part of its identity
         let query = query.with_setting("do_not_merge_across_partitions_select_final", "1");
         answers.extend(session.server.rows::<SumsAnswer>(query).await?);
     }

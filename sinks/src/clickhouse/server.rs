@@ -6,6 +6,7 @@ use super::fault::Fault;
 use super::http;
 use clickhouse::query::Query;
 use clickhouse::{Client, Compression, RowOwned, RowRead};
+use model::secret::Secret;
 use serde::Deserialize;
 use std::future::Future;
 use std::time::Duration;
@@ -32,8 +33,8 @@ impl Server {
             .with_user(&config.user)
             .with_database(&config.database)
             .with_compression(Compression::Lz4);
-        if !config.password.0.is_empty() {
-            client = client.with_password(&config.password.0);
+        if config.password != Secret::default() {
+            client = client.with_password(config.password.reveal());
         }
         let layout = config.cluster.clone().map_or(Layout::Single, Layout::Cluster);
         let mut server = Server { client, config, layout };

@@ -15,7 +15,7 @@ use crate::rollup::Summary;
 use crate::scan::{Scan, Scanned};
 use crate::schema::{DerivedTable, Table};
 use crate::slices::SliceWidths;
-use crate::store::{MetricFilter, Span, StoreAdmin, StoreReader, StoreWriter, Totals, Watermarks};
+use crate::store::{AmendedEvent, MetricFilter, Span, StoreAdmin, StoreReader, StoreWriter, Totals, Watermarks};
 use crate::stored::StoredRow;
 use crate::transfer::{Cursor, Page};
 use crate::values::{SeriesValues, ValuesOf};
@@ -111,9 +111,9 @@ impl StoreWriter for ClickHouseStore {
         answer.map_err(|fault| fault.during("cannot look up amended events", self.name()))
     }
 
-    async fn may_have_newer_events(&mut self) -> Result<bool, SinkError> {
-        let answer = keep::may_have_newer_events(&self.session.server).await;
-        answer.map_err(|fault| fault.during("cannot look for amended events", self.name()))
+    async fn amended_events(&mut self, limit: usize) -> Result<Option<Vec<AmendedEvent>>, SinkError> {
+        let answer = keep::amended_events(&self.session.server, limit).await;
+        answer.map_err(|fault| fault.during("cannot list amended events", self.name()))
     }
 
     /// Everything is written; another process may write at once.

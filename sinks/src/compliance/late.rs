@@ -94,6 +94,7 @@ pub(super) async fn a_late_copy_of_a_row_on_time_is_stored_separately_until_it_c
     let totals = store.reader().totals().await.unwrap();
     assert_eq!((totals.late, totals.rows["late_event_copies"], totals.rows["late_metric_copies"]), (4, 3, 1));
     assert_eq!(store.newer_events(&on_time().events).await.unwrap(), vec![], "a live engine does not see it");
+    assert_eq!(store.amended_events(9).await.unwrap(), Some(vec![]), "nor is it listed");
     assert_eq!(store.reader().events_since(TimeMs(0), None, 9).await.unwrap().len(), 4);
 
     // each row once, by the copy that says most, at its own time

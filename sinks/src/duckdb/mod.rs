@@ -15,7 +15,7 @@
 //! | `series` | ids of metric series, and the newest stored time of each, to avoid look-ups |
 //! | `keep` | events and metric buckets: look up, compare, append or update |
 //! | `look_up` | stored copies of rows, by identity |
-//! | `newer` | amended and withdrawn events among given identities |
+//! | `newer` | amended and withdrawn events: all, and those among given identities |
 //! | `newest` | the newest rows of a table, and how many it has |
 //! | `fleet` | the small tables |
 //! | `refused` | rejects, and the counts of those that are not stored |

@@ -45,7 +45,7 @@ impl Drop for Running {
     }
 }
 
-/// Interrupts a scan when nobody waits for its batches.
+/// Interrupts a scan when no caller waits for its batches.
 struct Interrupt(Arc<InterruptHandle>);
 
 impl Drop for Interrupt {

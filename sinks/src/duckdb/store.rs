@@ -16,7 +16,7 @@ use crate::rollup::Summary;
 use crate::scan::{Scan, Scanned};
 use crate::schema::{DerivedTable, Schema, Table};
 use crate::slices::SliceWidths;
-use crate::store::{MetricFilter, Span, StoreAdmin, StoreReader, StoreWriter, Totals, Watermarks};
+use crate::store::{AmendedEvent, MetricFilter, Span, StoreAdmin, StoreReader, StoreWriter, Totals, Watermarks};
 use crate::stored::StoredRow;
 use crate::transfer::{Cursor, Page};
 use crate::values::{SeriesValues, ValuesOf};
@@ -148,8 +148,12 @@ impl StoreWriter for DuckDbStore {
         self.writer.call("cannot look up amended events", job).await
     }
 
-    async fn may_have_newer_events(&mut self) -> Result<bool, SinkError> {
-        self.writer.call("cannot look for amended events", |session| Ok(session.has_newer_events)).await
+    async fn amended_events(&mut self, limit: usize) -> Result<Option<Vec<AmendedEvent>>, SinkError> {
+        let job = move |session: &mut Session| match session.has_newer_events {
+            true => newer::all(&session.connection, limit),
+            false => Ok(Some(Vec::new())),
+        };
+        self.writer.call("cannot list amended events", job).await
     }
 
     async fn prune(&mut self, retention: &Retention, now: TimeMs) -> Result<Pruned, SinkError> {

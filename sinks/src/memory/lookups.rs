@@ -1,6 +1,7 @@
 //! Look-ups over all rows of the reference store: types of events, names of services, events with a newer version.
 
 use super::Tables;
+use crate::store::AmendedEvent;
 use model::event::Event;
 use model::series::SeriesId;
 use std::collections::BTreeSet;
@@ -19,6 +20,17 @@ impl Tables {
         let stored = identities.iter().filter_map(|identity| self.events.get(identity));
         let newer = stored.filter(|held| held.on_time && held.row.is_amended());
         newer.map(|held| held.row.clone()).collect()
+    }
+
+    /// All amended events on time.
+    pub(super) fn amended_events(&self) -> Vec<AmendedEvent> {
+        let amended = self.events.values().filter(|held| held.on_time && held.row.is_amended());
+        let named = amended.map(|held| AmendedEvent {
+            colony_id: held.row.colony_id.clone(),
+            event_id: held.row.event_id.clone(),
+            timestamp: held.row.timestamp,
+        });
+        named.collect()
     }
 
     /// The services of all rows, in order.

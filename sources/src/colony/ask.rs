@@ -93,7 +93,7 @@ impl AskedColony {
     /// Connects, and asks who answers.
     ///
     /// # Errors
-    /// When nobody answers, or another colony.
+    /// When no colony answers, or another one.
     pub async fn reach(
         network: &Network,
         (colony_id, route): (&str, &Route),

@@ -38,7 +38,7 @@ pub(super) fn text(record: &impl Record, field: Field) -> Result<Cow<'_, str>, F
     }
 }
 
-/// Text of a column that may be missing: exports write `NULL` there, which nobody calls an application.
+/// Text of a column that may be missing: exports write `NULL` there, which is no application.
 pub(super) fn optional_text(record: &impl Record, field: Field) -> Result<Cow<'_, str>, Fault> {
     let text = text(record, field)?;
     Ok(if text.trim().eq_ignore_ascii_case("null") { Cow::Borrowed("") } else { text })

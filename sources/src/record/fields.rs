@@ -1,6 +1,7 @@
 //! One raw record: named cells of a few simple types, before any rule is applied.
 
 use super::Notes;
+use super::metadata::metadata_of_text;
 use std::collections::BTreeMap;
 
 /// The columns of DESIGN 3.3.
@@ -180,5 +181,19 @@ pub(crate) trait Record {
     fn cell(&self, field: Field) -> Cell<'_>;
 
     /// The metadata, in any form; unusual forms are noted.
-    fn metadata(&self, notes: &mut Notes) -> BTreeMap<String, String>;
+    fn metadata(&self, notes: &mut Notes) -> BTreeMap<String, String> {
+        metadata_of_cell(self.cell(Field::Metadata), notes)
+    }
+}
+
+/// Metadata in one cell, where a format has no nested values.
+pub(crate) fn metadata_of_cell(cell: Cell<'_>, notes: &mut Notes) -> BTreeMap<String, String> {
+    match cell {
+        Cell::Text(text) => metadata_of_text(text, notes),
+        Cell::Unusable(what) => {
+            notes.push(format!("metadata is {what} and was omitted"));
+            BTreeMap::new()
+        }
+        _ => BTreeMap::new(),
+    }
 }

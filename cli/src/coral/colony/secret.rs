@@ -134,7 +134,7 @@ fn create(args: &CreateArgs, places: &Places, output: &Output) -> Result<(), Fai
         .map_err(|error| failure::mesh(&error))?;
     if let Some(path) = &args.out {
         secret.store(path).map_err(|error| {
-            // one that nobody has is of no use
+            // one that no reef has is of no use
             let _ = peering.registry().revoke_secret(&args.name);
             // and a reef that was revoked stays so
             if let Some(reef_id) = revoked {
@@ -256,7 +256,7 @@ fn row(grant: &Grant, state: &State, now: TimeMs) -> Vec<String> {
     ]
 }
 
-/// One that admits nobody: its reefs are answered that it was revoked.
+/// One that admits no reef: its reefs are answered that it was revoked.
 fn revoked_row(secret: &RevokedSecret) -> Vec<String> {
     let ends = format!("{} (revoked)", secret.revoked_at);
     [secret.name.as_str(), "none", "", "", &ends, ""].map(str::to_owned).to_vec()

@@ -51,7 +51,7 @@ pub struct AddColonyArgs {
     /// The colony's port inside its mesh [default: as discovery shows it, or 9000]
     #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
     connect_port: Option<u16>,
-    /// Say what would be added; call nobody, and write nothing
+    /// Say what would be added; dial no colony, and write nothing
     #[arg(long)]
     dry_run: bool,
 }

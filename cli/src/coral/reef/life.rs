@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `start` | `start`: the command, in the foreground |
 //! | `daemon` | the same in the background, until it is ready |
-//! | `opening` | what is told while a reef starts |
+//! | `opening` | what is shown while a reef starts |
 //! | `engine` | the run in this process, again with each new configuration |
 //! | `present` | the run as its control socket shows it |
 //! | `door` | the control socket |

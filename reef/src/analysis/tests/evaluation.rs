@@ -130,7 +130,7 @@ impl Tally {
         self.kept += u32::try_from(told.len()).unwrap().saturating_sub(dropped);
         for lie in told.iter().filter(|sentence| sentence.is_lie) {
             self.lies_told += 1;
-            // names are masked on the way: what is compared is the form of the lie
+            // names are masked before they leave: what is compared is the form of the lie
             if model.is_shipped(lie, &analysis.text) {
                 self.lies_shipped.push(lie.text.clone());
             }

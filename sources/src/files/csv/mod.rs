@@ -21,17 +21,15 @@ use super::input::Input;
 use super::lines::{Line, LineEnd, Lines};
 use super::position::{FilePosition, Tail};
 use crate::record::LINE_BYTES_MAX;
-use crate::record::Notes;
 use crate::record::decode::looks_like_row;
 use crate::record::fields::{Cell, Field, Record};
-use crate::record::metadata::metadata_of_text;
 use fields::Fields;
 pub(super) use header::is_header;
 use header::{Columns, Header};
 use model::check::Fault;
 use model::reject::{RAW_CHARS_MAX, RejectReason};
 use model::time::{MINUTE_MS, TimeMs};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
 /// Longest record of several lines, in bytes: above the longest acceptable row.
 pub(crate) const RECORD_BYTES_MAX: u64 = 1024 * 1024;
@@ -296,17 +294,6 @@ impl Record for CsvRecord<'_> {
             Ok("") => Cell::Missing,
             Ok(text) => Cell::Text(text),
             Err(_) => Cell::Unusable("not UTF-8 text"),
-        }
-    }
-
-    fn metadata(&self, notes: &mut Notes) -> BTreeMap<String, String> {
-        match self.cell(Field::Metadata) {
-            Cell::Text(text) => metadata_of_text(text, notes),
-            Cell::Unusable(what) => {
-                notes.push(format!("metadata is {what} and was omitted"));
-                BTreeMap::new()
-            }
-            _ => BTreeMap::new(),
         }
     }
 }

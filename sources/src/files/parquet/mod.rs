@@ -19,8 +19,7 @@ use super::input::Input;
 use super::position::FilePosition;
 use crate::guard::guarded;
 use crate::record::Notes;
-use crate::record::fields::{Cell, Field, Naming, Record};
-use crate::record::metadata::metadata_of_text;
+use crate::record::fields::{Cell, Field, Naming, Record, metadata_of_cell};
 use ::parquet::basic::Compression;
 use ::parquet::file::metadata::ParquetMetaData;
 use ::parquet::file::reader::{FileReader, SerializedFileReader};
@@ -255,16 +254,9 @@ impl Record for ParquetRecord<'_> {
     }
 
     fn metadata(&self, notes: &mut Notes) -> BTreeMap<String, String> {
-        if let Some(nested) = &self.rows.nested {
-            return nested.metadata(self.row, notes);
-        }
-        match self.cell(Field::Metadata) {
-            Cell::Text(text) => metadata_of_text(text, notes),
-            Cell::Unusable(what) => {
-                notes.push(format!("metadata is {what} and was omitted"));
-                BTreeMap::new()
-            }
-            _ => BTreeMap::new(),
+        match &self.rows.nested {
+            Some(nested) => nested.metadata(self.row, notes),
+            None => metadata_of_cell(self.cell(Field::Metadata), notes),
         }
     }
 }

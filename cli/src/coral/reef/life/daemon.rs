@@ -16,7 +16,7 @@ use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
-/// A log that is longer is put aside when the reef starts: one older one is kept.
+/// A log that is longer is rotated when the reef starts: one older one is kept.
 const LOG_BYTES_MAX: u64 = 16 << 20;
 /// Lines of the log that a failed start shows.
 const LINES_SHOWN: usize = 20;

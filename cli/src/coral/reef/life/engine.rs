@@ -89,7 +89,7 @@ impl Round<'_> {
         loop {
             tokio::select! {
                 ended = &mut running => return ended,
-                // also when nobody can ask any more
+                // also when the sender has been dropped
                 asked = controls.shutdown.wait_for(|stop| *stop), if !self.is_stopping => {
                     self.is_stopping = true;
                     if asked.is_ok() {

@@ -1,4 +1,4 @@
-//! What is told while a reef starts: by the process itself, or by the one that started it in the background.
+//! What is shown while a reef starts: by the process itself, or by the one that started it in the background.
 
 use super::super::running::control::{Link, RunState};
 use crate::exit::Failure;

@@ -9,6 +9,7 @@ use serde_json::Value;
 use std::ffi::OsString;
 use std::fmt::Write;
 use std::path::Path;
+use std::sync::OnceLock;
 
 /// What tools send: a deployment in two events, one that a second tool repeats, one that fails, one that is put back.
 const EVENTS: &str = r#"
@@ -26,12 +27,23 @@ const EVENTS: &str = r#"
 /// From 8:00 to 16:00.
 const METRIC_MINUTES: usize = 480;
 
-/// A folder with a reef over files that has been run.
+/// A folder with a reef over files that has been run: once, for all tests, each of which has a copy.
 pub(super) fn reef() -> tempfile::TempDir {
-    reef_until(METRIC_MINUTES)
+    static FILES: OnceLock<Vec<(OsString, Vec<u8>)>> = OnceLock::new();
+    let files = FILES.get_or_init(|| {
+        let folder = reef_until(METRIC_MINUTES);
+        let entries = std::fs::read_dir(folder.path()).unwrap().map(Result::unwrap);
+        let files = entries.filter(|entry| entry.file_type().unwrap().is_file());
+        files.map(|file| (file.file_name(), std::fs::read(file.path()).unwrap())).collect()
+    });
+    let folder = tempfile::tempdir().unwrap();
+    for (name, content) in files {
+        std::fs::write(folder.path().join(name), content).unwrap();
+    }
+    folder
 }
 
-/// The same with fewer minutes of metrics in production.
+/// The same, run for one test, with fewer minutes of metrics in production.
 pub(super) fn reef_until(production_minutes: usize) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();

@@ -45,18 +45,11 @@ impl Growing {
             })
             .collect();
         let status = |(colony_id, application_name, environment): (String, String, String)| ColonyStatus {
-            colony_id,
             application_name,
             environment,
-            health: "healthy".to_owned(),
             total_services: 1,
             healthy_services: 1,
-            degraded_services: 0,
-            unhealthy_services: 0,
-            agent_count: None,
-            last_success_at: None,
-            complete_to: None,
-            last_error: String::new(),
+            ..fixtures::colony_status(&colony_id, "healthy")
         };
         let mut growing = Growing { store: MemoryStore::new(), rows, stored: 0, tick: 0, scope };
         let rows = Rows { colonies: colonies.into_iter().map(status).collect(), ..Rows::default() };
