@@ -45,10 +45,10 @@ pub struct AddColonyArgs {
     /// The colony's public key; without --endpoint, the one that discovery must show
     #[arg(long, value_name = "KEY")]
     public_key: Option<String>,
-    /// The colony's address inside its mesh [default: as discovery shows it]
+    /// Its address inside the mesh [default: as discovery shows it]
     #[arg(long, value_name = "IP")]
     mesh_ip: Option<Ipv4Addr>,
-    /// The colony's port inside its mesh [default: as discovery shows it, or 9000]
+    /// Its port inside the mesh [default: as discovery shows it, or 9000]
     #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
     connect_port: Option<u16>,
     /// Say what would be added; dial no colony, and write nothing
