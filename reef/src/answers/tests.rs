@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod affected;
+pub(crate) mod by_effect;
 mod evaluation;
 mod fleet;
 mod followed;
