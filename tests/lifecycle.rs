@@ -125,12 +125,16 @@ fn a_reef_in_the_background_is_asked_takes_a_colony_and_stops() {
     let [first, second] = COLONIES.map(|colony| Daemon::init(folder.path(), colony, ""));
     let one = format!("colonies:\n{}", of_daemon(&first));
     let home = Home::new(&one);
+    let would = home.done("start --daemon --dry-run");
+    assert_eq!((&would["dry_run"], &would["colonies"]), (&true.into(), &1.into()), "{would}");
+    assert!(!home.path("run").exists() && !home.path("log").exists(), "nothing was started");
     let started = home.done("start --daemon");
     let (pid, api) = (started["pid"].as_u64().unwrap(), started["api"].as_str().unwrap().to_owned());
     assert_eq!((&started["event"], &started["colonies"][0]["connected"]), (&"running".into(), &true.into()));
     assert_eq!(get(&api, "/healthz"), "ok\n");
 
     // a second one is refused, and names the process
+    assert_eq!(home.json("start --dry-run").1["error"]["code"], "already_running");
     let (code, again) = home.json("start --daemon");
     assert_eq!((code, &again["error"]["code"]), (Some(1), &"already_running".into()));
     assert!(again["error"]["message"].as_str().unwrap().contains(&format!("(pid {pid})")), "{again}");
@@ -147,6 +151,7 @@ fn a_reef_in_the_background_is_asked_takes_a_colony_and_stops() {
     home.write(&format!("{one}corelation: {{}}\n"));
     let (code, refused) = home.json("reload");
     assert_eq!((code, &refused["error"]["code"]), (Some(2), &"config_refused".into()));
+    assert_eq!(home.json("reload --dry-run"), (code, refused.clone()));
     assert!(refused["error"]["details"][0].as_str().unwrap().contains("unknown key \"corelation\""), "{refused}");
     assert_eq!(home.done("list")["reefs"][0]["state"], "running");
     // and questions are answered with it; a message says what is wrong with the file
@@ -163,11 +168,18 @@ fn a_reef_in_the_background_is_asked_takes_a_colony_and_stops() {
 
     // a second colony takes effect without another process
     home.write(&format!("{one}{}", of_daemon(&second)));
+    let would = home.done("reload --dry-run");
+    assert_eq!(home.done("list")["reefs"][0]["state"], "running");
     let reloaded = home.done("reload");
     let keys: Vec<&str> =
         reloaded["changed"].as_array().unwrap().iter().map(|it| it["key"].as_str().unwrap()).collect();
     let expected = ["colony_id", "endpoint"].map(|key| format!("colonies[{}].{key}", second.colony_id));
     assert_eq!(keys, expected);
+    assert_eq!(
+        (&would["dry_run"], &would["changed"]),
+        (&true.into(), &reloaded["changed"]),
+        "it changed nothing before"
+    );
     home.until("both colonies are known", || {
         let colonies = home.done("status")["completeness"]["colonies"].as_array().unwrap().clone();
         colonies.len() == 2 && colonies.iter().all(|colony| colony["state"] == "current")
@@ -175,6 +187,11 @@ fn a_reef_in_the_background_is_asked_takes_a_colony_and_stops() {
     assert_eq!(home.done("list")["reefs"][0]["pid"], pid);
     assert_eq!(home.done("reload")["changed"], serde_json::json!([]), "it says the same now");
 
+    let would = home.done("stop --dry-run");
+    assert_eq!(
+        (&would["dry_run"], would["pid"].as_u64(), &would["phase"]),
+        (&true.into(), Some(pid), &"running".into())
+    );
     let stopped = home.done("stop");
     assert_eq!((&stopped["was_running"], stopped["pid"].as_u64()), (&true.into(), Some(pid)));
     assert!(!home.path("run").exists() && !home.path("sock").exists());

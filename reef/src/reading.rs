@@ -45,6 +45,14 @@ impl Reading {
         }
     }
 
+    /// Whether a run has not opened its store yet, so that a question would wait for that.
+    pub fn is_opening(&self) -> bool {
+        match self {
+            Reading::Run(reef) => self.phase() == Some(Phase::Restoring) && !reef.is_open(),
+            Reading::Store(_) => false,
+        }
+    }
+
     /// What the run is doing; `None` without one.
     pub fn phase(&self) -> Option<Phase> {
         match self {
@@ -68,11 +76,11 @@ impl Reading {
         })
     }
 
-    /// Why questions cannot be answered yet, or no longer; none when they can.
+    /// Why the reef does not do all its work yet, or no longer; none when it does.
     pub async fn reasons_not_ready(&self) -> Vec<String> {
-        // until it ends no other caller has the store's reader
         if self.phase() == Some(Phase::Restoring) {
-            return vec!["the engine is being restored: its windows are rebuilt from stored rows".to_owned()];
+            let answers = if self.is_opening() { "" } else { "; questions are answered from what is stored" };
+            return vec![format!("the engine is being restored: its windows are rebuilt from stored rows{answers}")];
         }
         let mut reasons: Vec<String> = self.store_problem().await.into_iter().collect();
         if let Reading::Run(reef) = self {

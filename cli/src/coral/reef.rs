@@ -117,7 +117,7 @@ pub enum ReefCommand {
     Compare(compare::CompareArgs),
     /// Show one deployment and what followed it
     Deployment(deployment::DeploymentArgs),
-    /// List deployments, the newest first
+    /// List deployments, the newest or the worst first
     Deployments(deployments::DeploymentsArgs),
     /// Answer a question in words from what the engine found
     Analyze(analyze::AnalyzeArgs),

@@ -37,6 +37,8 @@ pub struct Stored {
     pub verdict_reason: String,
     /// The look that it was made at.
     pub look_minutes: Option<i64>,
+    /// How much worse its metrics got, 0 to 1; none while pending.
+    pub impact_score: Option<Real>,
 }
 
 impl Stored {
@@ -48,7 +50,9 @@ impl Stored {
             return None;
         };
         let look_minutes = if let Some(Value::Whole(look)) = value("look_minutes") { Some(*look) } else { None };
-        Some(Stored { verdict: Verdict::of_name(verdict)?, verdict_reason: reason.clone(), look_minutes })
+        let impact_score = if let Some(Value::Real(score)) = value("impact_score") { Some(*score) } else { None };
+        let verdict = Verdict::of_name(verdict)?;
+        Some(Stored { verdict, verdict_reason: reason.clone(), look_minutes, impact_score })
     }
 }
 

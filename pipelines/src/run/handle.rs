@@ -68,6 +68,11 @@ impl RunningReef {
         (reef, options, announcer)
     }
 
+    /// Whether the run has opened its store. It is read from then on, also while the windows are rebuilt.
+    pub fn is_open(&self) -> bool {
+        self.reader.borrow().is_some()
+    }
+
     /// A reader of its store: waits until the run has opened that; `None` once the run is over. A reader that is kept
     /// longer answers with an error then.
     pub async fn reader(&self) -> Option<Arc<dyn StoreReader>> {

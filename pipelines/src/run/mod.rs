@@ -153,12 +153,11 @@ pub(crate) async fn drive_with(
     };
     let started = Instant::now();
     enter("restore");
-    let mut run = Running::restore(config, engine, store, &options).await?;
+    let mut run = Running::restore(config, engine, store, &options, with.announcer).await?;
     run.is_live = !with.is_recorded;
     run.is_in_turns = with.is_in_turns;
     if run.correlates {
         restore::feed_calls(&mut run.engine, with.calls).await?;
     }
-    run.announce(with.announcer).await?;
     run.until_the_end(config, sources, &options, started).await
 }

@@ -160,12 +160,15 @@ impl Running {
         mut engine: Engine,
         mut store: Box<dyn StoreWriter>,
         options: &RunOptions,
+        mut announcer: Announcer,
     ) -> Result<Running, RunError> {
         let instruments = Instruments::of(&options.registry, &options.clock);
         instruments.started(options.clock.now());
         let params = params::from_config(config);
         let memory = Memory::of(config.engine.memory_limit_bytes);
         let reader = store.reader();
+        // what is stored is whole up to the last commit: questions need not wait for the windows
+        announcer.open(Arc::clone(&reader)).await?;
         let positions = reader.positions().await?;
         // no position at all: existing rows are from an interrupted first commit
         let marks = if positions.is_empty() { Watermarks::default() } else { reader.watermarks().await? };
@@ -231,7 +234,7 @@ impl Running {
             revisions,
             recorded: Recorded::of(&config.ai.journal_file, Instant::now()),
             predicted,
-            announcer: Announcer::default(),
+            announcer,
             reader,
             pace,
             answered: Publication::default(),
@@ -262,13 +265,6 @@ impl Running {
             asked_at: None,
             inputs: InputReport::default(),
         })
-    }
-
-    /// Hands out a reader of the store.
-    pub(super) async fn announce(&mut self, mut announcer: Announcer) -> Result<(), RunError> {
-        announcer.open(Arc::clone(&self.reader)).await?;
-        self.announcer = announcer;
-        Ok(())
     }
 
     /// Reads everything, drains, and returns the summary.

@@ -27,6 +27,7 @@ use std::sync::{Arc, Mutex};
 use tokio::sync::{Semaphore, watch};
 
 mod acknowledged;
+mod asked;
 mod counted;
 mod refused;
 mod restored;

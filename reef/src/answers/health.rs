@@ -4,6 +4,7 @@ use super::completeness::Completeness;
 use super::fleet::{Filter, Fleet, KnownColony, Scope};
 use super::page;
 use super::refusal::AnswerError;
+use crate::printable::printable;
 use model::topology::{REVOKED, ServiceNode, UNREACHABLE};
 use serde::{Deserialize, Serialize};
 use sinks::StoreReader;
@@ -165,8 +166,27 @@ impl Health {
         } else if self.colonies.iter().all(|colony| colony.services == 0) {
             text.push_str("\nNo colony has stated the health of its services: files and topics carry none.\n");
         }
-        text.push_str(&format!("\n{}\n", self.completeness.line()));
+        text.push_str(&format!("\n{}\n{}\n", printable(&self.more()), self.completeness.line()));
         text
+    }
+
+    /// The command that shows more of what is not well, else of all.
+    fn more(&self) -> String {
+        let is_unwell = |colony: &&ColonyHealth| !["healthy", "unknown"].contains(&colony.health.as_str());
+        match self.colonies.iter().find(is_unwell) {
+            _ if self.colonies.is_empty() => "Add a colony: coral reef add-colony <id>".to_owned(),
+            Some(ColonyHealth { health, .. }) if [UNREACHABLE, REVOKED].contains(&health.as_str()) => {
+                "Whether they answer now: coral reef ping".to_owned()
+            }
+            Some(ColonyHealth { colony_id, .. }) => {
+                format!("The services of {colony_id}: coral reef topology --colony {colony_id}")
+            }
+            // only topologies state services
+            None if self.colonies.iter().all(|colony| colony.services == 0) => {
+                "What was deployed: coral reef versions".to_owned()
+            }
+            None => "Their services: coral reef topology".to_owned(),
+        }
     }
 }
 

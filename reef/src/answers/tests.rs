@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod affected;
+pub(crate) mod by_effect;
 mod evaluation;
 mod fleet;
 mod followed;
@@ -427,7 +428,8 @@ async fn health_is_told_by_colony_and_environment() {
     let expected = "Colonies (2):\n  ⚠ my-shop-production  [degraded]  20 services, 45 agents\n  \
                     ✓ my-shop-staging     [healthy]   20 services, – agents\n\nEnvironments:\n  \
                     Production:  95% healthy of 20 services (payment-processor: degraded)\n  \
-                    Staging:     100% healthy of 20 services\n\n";
+                    Staging:     100% healthy of 20 services\n\n\
+                    The services of my-shop-production: coral reef topology --colony my-shop-production\n";
     assert_eq!(text, format!("{expected}{COMPLETE}"));
     let answer =
         ask_of(Question::Health(HealthQuestion { filter: in_environment("stag") }), &Scope::default()).await.unwrap();
@@ -444,7 +446,8 @@ async fn versions_that_are_behind_are_marked_and_hashes_only_differ() {
         my-shop  api                staging     v2.2.0   ✓ newest         since 2024-11-13 02:00:00 UTC\n  \
         my-shop  payment-processor  production  v1.4.0   ✓ newest\n  \
         my-shop  payment-processor  staging     v1.4.0   ✓ newest\n  \
-        my-shop  web                staging     9fceb02  –\n\n";
+        my-shop  web                staging     9fceb02  –\n\n\
+        How they came there: coral reef deployments --service api\n";
     assert_eq!(text, format!("{expected}{COMPLETE}"));
     let behind = VersionsQuestion { behind: true, ..VersionsQuestion::default() };
     let json = serde_json::to_value(ask_of(Question::Versions(behind), &Scope::default()).await.unwrap()).unwrap();
@@ -461,6 +464,7 @@ async fn topology_is_narrowed_to_a_service_and_its_neighbours() {
         "Services (2):\n  my-shop-production  api                v2.1.0  running   {seen}\n  \
          my-shop-production  payment-processor  v1.4.0  degraded  {seen}\n\nCalls (1):\n  \
          my-shop-production  api → payment-processor  grpc  1234 requests  {seen}\n\n\
+         Which versions are behind: coral reef versions --behind\n\
          Complete to 2024-11-13 12:00:00 UTC for 1 colony.\n"
     );
     assert_eq!(text, expected);

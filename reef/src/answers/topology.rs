@@ -155,7 +155,10 @@ impl Topology {
         text.push_str(&page::table(&self.services.iter().map(service).collect::<Vec<_>>()));
         text.push_str(&format!("\nCalls ({}):\n", self.connections.len()));
         text.push_str(&page::table(&self.connections.iter().map(connection).collect::<Vec<_>>()));
-        text.push_str(&format!("\n{}\n", self.completeness.line()));
+        text.push_str(&format!(
+            "\nWhich versions are behind: coral reef versions --behind\n{}\n",
+            self.completeness.line()
+        ));
         text
     }
 }

@@ -6,6 +6,7 @@ use super::page;
 use super::refusal::AnswerError;
 use super::services;
 use super::timeline;
+use crate::printable::printable;
 use model::time::TimeMs;
 use model::version;
 use serde::{Deserialize, Serialize};
@@ -209,7 +210,12 @@ impl Versions {
             ]
         };
         text.push_str(&page::table(&self.services.iter().map(row).collect::<Vec<_>>()));
-        text.push_str(&format!("\n{}\n", self.completeness.line()));
+        let shown = self.services.iter().find(|one| one.standing == "behind").or(self.services.first());
+        let more = shown.map_or(String::new(), |one| {
+            let flag = if one.service_id.is_empty() { String::new() } else { format!(" --service {}", one.service_id) };
+            printable(&format!("How they came there: coral reef deployments{flag}")) + "\n"
+        });
+        text.push_str(&format!("\n{more}{}\n", self.completeness.line()));
         text
     }
 }

@@ -123,7 +123,7 @@ async fn a_run_is_ready_when_it_is_restored_and_a_colony_responds() {
     options.progress.send_replace(at(Phase::Restoring, (0, 0)));
     let (status, body) = opened.readiness().await;
     assert_eq!((status, body.reasons.len()), (503, 1), "{body:?}");
-    assert!(body.reasons[0].contains("restored"), "{body:?}");
+    assert!(body.reasons[0].contains("restored") && body.reasons[0].ends_with("from what is stored"), "{body:?}");
     options.progress.send_replace(at(Phase::Running, (0, 2)));
     assert_eq!(opened.readiness().await.1.reasons, ["none of 2 colonies has responded"]);
     options.progress.send_replace(at(Phase::Running, (1, 2)));

@@ -49,8 +49,8 @@ pub async fn answer(State(dashboard): State<Arc<Dashboard>>) -> Response {
         // a page is being made: the next look comes soon
         return (StatusCode::TOO_MANY_REQUESTS, Json(json!({ "message": "busy" }))).into_response();
     };
-    let is_open = dashboard.reading.phase() != Some(pipelines::progress::Phase::Restoring);
-    let reader = if is_open { dashboard.reading.reader().await } else { None };
+    let is_opening = dashboard.reading.is_opening();
+    let reader = if is_opening { None } else { dashboard.reading.reader().await };
     let tag = match &reader {
         Some(reader) => of(reader.as_ref()).await,
         None => None,

@@ -85,7 +85,6 @@ use axum::middleware::{Next, from_fn};
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 use frame::Page;
-use pipelines::progress::Phase;
 use query::Query;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -217,10 +216,8 @@ impl Dashboard {
     }
 
     async fn asked(self: &Arc<Self>, path: String, query: Query, role: Role) -> Result<Asked, Problem> {
-        if self.reading.phase() == Some(Phase::Restoring) {
-            return Err(Problem::Closed {
-                why: "The engine is being restored: its windows are rebuilt from stored rows.",
-            });
+        if self.reading.is_opening() {
+            return Err(Problem::Closed { why: "The store is being opened." });
         }
         let reader = self.reading.reader().await.ok_or(Problem::Closed { why: "The reef is ending." })?;
         let fleet = Fleet::read(reader.as_ref(), &self.scope).await.map_err(crate::answers::AnswerError::from)?;

@@ -5,7 +5,7 @@ use super::frame::{Page, Pickers};
 use super::judged::judged;
 use super::{lanes, shown};
 use crate::answers::deployment::Deployment;
-use crate::answers::deployments::DeploymentsQuestion;
+use crate::answers::deployments::{DeploymentsQuestion, Order, rank};
 use crate::answers::part::{LIMIT_MAX, Part};
 use crate::answers::{Answered, DeploymentLine, Question};
 use crate::impact::Verdict;
@@ -39,12 +39,12 @@ pub async fn page(asked: &Asked) -> Result<Page, Problem> {
         .application()
         .choice(("order", "Order by"), None, order, orders)
         .form();
-    let mut first = lines.clone();
+    let mut first: Vec<DeploymentLine> = lines.iter().copied().cloned().collect();
     if by_effect {
-        // of all in the range, by what is stored; it keeps the newest first among equals
-        first.sort_by_key(|line| severity(line.verdict.as_deref().and_then(Verdict::of_name)));
+        // of all in the range, by what is stored
+        Order::Effect.sort(&mut first);
     }
-    let first: Vec<DeploymentLine> = first.into_iter().take(JUDGED_MAX).cloned().collect();
+    first.truncate(JUDGED_MAX);
     let effects = judged(&first, asked).await?;
     let verdict = |line: &DeploymentLine| {
         let of_line = |one: &&Arc<Deployment>| is_same(&one.deployment, line);
@@ -74,7 +74,7 @@ pub async fn page(asked: &Asked) -> Result<Page, Problem> {
             },
             _ => (empty(all.total, asked)),
         }
-        (shown::command(&asked.filtered_command("deployments")))
+        (shown::command(&asked.filtered_command(if by_effect { "deployments --order effect" } else { "deployments" })))
     };
     Ok(Page { title: "Timeline".to_owned(), under: "/timeline", pickers, main, script: None })
 }
@@ -87,30 +87,12 @@ fn is_same(a: &DeploymentLine, b: &DeploymentLine) -> bool {
     a.colony_id == b.colony_id && a.deployment_id == b.deployment_id
 }
 
-/// The order of verdicts: what failed first. One that is not known yet is pending.
-fn severity(verdict: Option<Verdict>) -> u8 {
-    match verdict {
-        Some(Verdict::Failed) => 0,
-        Some(Verdict::Degraded) => 1,
-        Some(Verdict::Pending) | None => 2,
-        Some(Verdict::Success) => 3,
-    }
-}
-
-/// How bad it was: by its verdict, then by the size of the effect.
-fn rank(one: &Deployment) -> (u8, f64) {
-    let impact = &one.impact.metrics;
-    (severity(Some(impact.verdict)), -impact.impact_score.unwrap_or(0.0))
-}
-
 /// Deployments with their effects.
 pub fn table(effects: &[Arc<Deployment>], by_effect: bool) -> Markup {
     let mut rows: Vec<&Arc<Deployment>> = effects.iter().collect();
     if by_effect {
-        rows.sort_by(|a, b| {
-            let ((one, size), (other, other_size)) = (rank(a), rank(b));
-            one.cmp(&other).then(size.total_cmp(&other_size))
-        });
+        // those without a stored verdict are judged by now; equals stay in their order
+        rows.sort_by_key(|one| rank(Some(one.impact.metrics.verdict), one.impact.metrics.impact_score));
     }
     html! {
         div.wide tabindex="0" role="group" aria-label="Deployments with their effects" {

@@ -102,10 +102,8 @@ pub(super) fn closed() -> Status {
 }
 
 /// A run that has only begun.
-pub(super) fn restoring() -> Status {
-    let message = "the engine is being restored: its windows are rebuilt from stored rows; run it again, or wait for \
-                   /readyz";
-    status(Code::Unavailable, message)
+pub(super) fn opening() -> Status {
+    status(Code::Unavailable, "the store is being opened; run it again, or wait for /readyz")
 }
 
 /// A call whose answer does not begin.

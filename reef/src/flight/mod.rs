@@ -49,7 +49,6 @@ use crate::sql::SqlEngine;
 use arrow_flight::flight_service_server::FlightServiceServer;
 use axum::Router;
 use axum::middleware::from_fn;
-use pipelines::progress::Phase;
 use prepared::Prepared;
 use running::Running;
 use sinks::StoreReader;
@@ -99,9 +98,9 @@ pub(crate) fn method(path: &str) -> Option<&'static str> {
 
 impl Flight {
     async fn reader(&self) -> Result<Arc<dyn StoreReader>, Status> {
-        // a run has no reader before, and a call would wait for it
-        if self.reading.phase() == Some(Phase::Restoring) {
-            return Err(errors::restoring());
+        // a call would wait for the store
+        if self.reading.is_opening() {
+            return Err(errors::opening());
         }
         self.reading.reader().await.ok_or_else(errors::closed)
     }

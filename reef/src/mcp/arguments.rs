@@ -70,6 +70,8 @@ pub(super) const SEVERITY: Argument =
     argument("severity", Kind::OneOf(&["info", "warning", "error", "critical"]), "at least this bad");
 pub(super) const STATUS: Argument =
     argument("status", Kind::OneOf(&["running", "success", "failed", "rolled_back"]), "only these deployments");
+pub(super) const ORDER: Argument =
+    argument("order", Kind::OneOf(&["time", "effect"]), "effect: the worst verdict first");
 pub(super) const VERSION: Argument = argument("version", Kind::Text, "only of this new version");
 pub(super) const BEHIND: Argument = argument("behind", Kind::Flag, "only versions that are behind, or differ");
 pub(super) const STATE: Argument =

@@ -2,8 +2,8 @@
 
 use super::arguments::{
     APPLICATION, Argument, Arguments, BACK_TO, BEHIND, BOTH, COLONIES, CORRELATION_ID, CURSOR, DEPLOYMENT_ID, END,
-    ENVIRONMENTS, EVENT_TYPES, LIMIT, METRIC, METRICS, OUTCOME, REEF, SERVICE, SEVERITY, START, STATE, STATUS, STEP,
-    VERSION,
+    ENVIRONMENTS, EVENT_TYPES, LIMIT, METRIC, METRICS, ORDER, OUTCOME, REEF, SERVICE, SEVERITY, START, STATE, STATUS,
+    STEP, VERSION,
 };
 use super::moment::{range, window_ms};
 use crate::answers::colonies::ColoniesQuestion;
@@ -198,7 +198,7 @@ pub(super) static TOOLS: &[Tool] = &[
         name: "reef_list_deployments",
         title: "List deployments",
         about: "Deployments, newest first.",
-        arguments: &[REEF, COLONIES, ENVIRONMENTS, APPLICATION, SERVICE, STATUS, VERSION, LIMIT, CURSOR],
+        arguments: &[REEF, COLONIES, ENVIRONMENTS, APPLICATION, SERVICE, STATUS, VERSION, ORDER, LIMIT, CURSOR],
         list: "deployments",
         item: &[
             ("deployment_id", "string"),
@@ -213,6 +213,7 @@ pub(super) static TOOLS: &[Tool] = &[
                 filter: it.filter(),
                 status: it.text("status"),
                 version: it.text("version"),
+                order: it.text("order"),
                 part: it.part(),
             }))
         },

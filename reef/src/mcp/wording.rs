@@ -1,7 +1,7 @@
 //! Wording: hints of the command line and fields of the RPC in words of the tools.
 
 /// Longer ones first.
-const COMMANDS: [(&str, &str); 16] = [
+const COMMANDS: [(&str, &str); 19] = [
     ("coral reef correlations --state all", "reef_list_correlations with state all"),
     ("coral reef correlations", "reef_list_correlations"),
     ("coral reef correlation ", "reef_explain_correlation "),
@@ -18,6 +18,9 @@ const COMMANDS: [(&str, &str); 16] = [
     ("--outcome open", "outcome open"),
     ("--pattern ID", "correlation_id"),
     ("--app:", "application:"),
+    ("--behind", "with behind"),
+    ("--colony ", "with colonies "),
+    ("--service ", "with service "),
 ];
 const FIELDS: [(&str, &str); 10] = [
     ("application_name", "application"),
@@ -58,6 +61,10 @@ mod tests {
                 "A\n\nMore: --cursor 20, or --limit up to 200\nThe rows behind one of them: coral reef correlation <id>"
             ),
             "A\n\nThe rows behind one of them: reef_explain_correlation <id>"
+        );
+        assert_eq!(
+            of_tools("coral reef deployments --service api, coral reef versions --behind"),
+            "reef_list_deployments with service api, reef_list_services with behind"
         );
         for (field, name) in [
             ("colony_ids[2]", "colonies[2]"),

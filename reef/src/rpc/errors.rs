@@ -58,10 +58,8 @@ pub(super) fn closed() -> ConnectError {
 }
 
 /// A run that has only begun.
-pub(super) fn restoring() -> ConnectError {
-    ConnectError::unavailable(
-        "the engine is being restored: its windows are rebuilt from stored rows; ask again, or wait for /readyz",
-    )
+pub(super) fn opening() -> ConnectError {
+    ConnectError::unavailable("the store is being opened; ask again, or wait for /readyz")
 }
 
 /// Too many calls or streams at once.

@@ -47,7 +47,6 @@ use axum::middleware::from_fn;
 use connectrpc::{ConnectError, Limits};
 use connectrpc_health::{HealthExt, HealthService};
 use connectrpc_reflection::Reflector;
-use pipelines::progress::Phase;
 use sinks::StoreReader;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -109,15 +108,11 @@ impl Served {
     }
 
     async fn reader(&self) -> Result<Arc<dyn StoreReader>, ConnectError> {
-        // a run has no reader before, and a call would wait for it
-        if self.is_restoring() {
-            return Err(errors::restoring());
+        // a call would wait for the store
+        if self.reading.is_opening() {
+            return Err(errors::opening());
         }
         self.reading.reader().await.ok_or_else(errors::closed)
-    }
-
-    fn is_restoring(&self) -> bool {
-        self.reading.phase() == Some(Phase::Restoring)
     }
 
     /// What the run says of itself; `None` without one.

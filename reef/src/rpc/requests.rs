@@ -125,7 +125,8 @@ pub(super) fn topology(request: wire::ReefServiceGetTopologyRequest) -> Result<(
 pub(super) fn deployments(request: wire::ListDeploymentsRequest) -> Result<DeploymentsQuestion, Refusal> {
     let filter = filter(request.colony_ids, request.environment, request.application_name, request.service_id);
     let part = part(request.limit, request.cursor)?;
-    Ok(DeploymentsQuestion { filter, status: given(request.status), version: given(request.version), part })
+    let (status, version, order) = (given(request.status), given(request.version), given(request.order));
+    Ok(DeploymentsQuestion { filter, status, version, order, part })
 }
 
 pub(super) fn deployment(deployment_id: String) -> Result<DeploymentQuestion, Refusal> {

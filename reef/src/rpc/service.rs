@@ -30,9 +30,9 @@ impl wire::ReefService for Served {
         _request: ServiceRequest<'_, wire::GetStatusRequest>,
     ) -> ServiceResult<wire::GetStatusResponse> {
         let question = StatusQuestion { run: self.run_facts() };
-        // while a run is being restored it has no rows to show, and says that it is being restored
+        // a run that opens its store has no rows to show, and says that it is being restored
         let nothing = MemoryStore::new();
-        let reader = if self.is_restoring() { nothing.reader() } else { self.reader().await? };
+        let reader = if self.reading.is_opening() { nothing.reader() } else { self.reader().await? };
         let answer = status(&question, reader.as_ref(), self.scope()).await.map_err(of_answer)?;
         Response::ok(fleet::status(answer))
     }

@@ -18,7 +18,7 @@ use axum::Extension;
 use client::Opened;
 use mesh::Network;
 use model::clock::SystemClock;
-use pipelines::progress::Progress;
+use pipelines::progress::{Phase, Progress};
 use pipelines::run::RunningReef;
 use serde_json::{Value, json};
 use sinks::StoreWriter;
@@ -541,7 +541,7 @@ async fn a_deadline_ends_a_call_that_waits_for_its_store() {
 }
 
 #[tokio::test]
-async fn a_run_that_is_being_restored_says_so_at_once() {
+async fn a_run_that_opens_its_store_says_so_at_once() {
     let (reef, options, _announcer) = RunningReef::new(SystemClock::shared(), Network::plain());
     options.progress.send_replace(Progress { phase: Phase::Restoring, ..Progress::default() });
     let router = router(Served::new(Reading::Run(reef), scope(), ADDRESS)).layer(Extension(Caller(Ok(Role::Admin))));
@@ -549,5 +549,22 @@ async fn a_run_that_is_being_restored_says_so_at_once() {
     assert_eq!(ask(&opened, &format!("{REEF}/GetStatus"), json!({})).await["state"], "restoring");
     let health = opened.json(&format!("{REEF}/GetHealth"), &json!({})).await;
     assert_eq!((health.status, &health.value()["code"]), (503, &json!("unavailable")));
-    assert!(health.text().contains("being restored"), "{}", health.text());
+    assert!(health.text().contains("being opened"), "{}", health.text());
+}
+
+#[tokio::test]
+async fn while_the_windows_are_rebuilt_questions_are_answered_from_what_is_stored() {
+    let (reef, options, mut announcer) = RunningReef::new(SystemClock::shared(), Network::plain());
+    let store = store().await;
+    announcer.open(store.reader()).await.unwrap();
+    options.progress.send_replace(Progress { phase: Phase::Restoring, ..Progress::default() });
+    let router = router(Served::new(Reading::Run(reef), scope(), ADDRESS)).layer(Extension(Caller(Ok(Role::Admin))));
+    let opened = Opened::of(router).await;
+    let status = ask(&opened, &format!("{REEF}/GetStatus"), json!({})).await;
+    assert_eq!((&status["state"], status["colonies"].as_array().unwrap().len()), (&json!("restoring"), 2));
+    let stored = open().await;
+    for method in ["GetHealth", "ListDeployments", "ListCorrelations"] {
+        let method = format!("{REEF}/{method}");
+        assert_eq!(ask(&opened, &method, json!({})).await, ask(&stored, &method, json!({})).await, "{method}");
+    }
 }

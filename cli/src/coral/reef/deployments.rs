@@ -19,6 +19,9 @@ pub struct DeploymentsArgs {
     /// Only of this new version
     #[arg(long)]
     to_version: Option<String>,
+    /// time, or effect: the worst verdict first [default: time]
+    #[arg(long)]
+    order: Option<String>,
     #[command(flatten)]
     part: PartArgs,
     #[command(flatten)]
@@ -31,6 +34,7 @@ pub fn run(args: &DeploymentsArgs, output: &Output) -> Result<(), Failure> {
         filter: args.filter.filter(),
         status: args.status.clone(),
         version: args.to_version.clone(),
+        order: args.order.clone(),
         part: args.part.part(),
     };
     ask(Question::Deployments(question), &args.ask, output)

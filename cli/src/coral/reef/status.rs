@@ -110,7 +110,7 @@ async fn answered(
     };
     let question = Question::Reef { about: answers::Question::Status(StatusQuestion { run: run.clone() }) };
     match caller::answer(&question, (config, path)).await {
-        // it has never run, or is rebuilding its windows and answers nothing yet
+        // it has never run, or opens its store and answers nothing yet
         Err(failure) if failure.code == "store_missing" || (failure.code == "store_busy" && run.is_some()) => {
             let colonies = config.colonies.iter().map(|colony| colony.colony_id.clone()).collect();
             if let Some(run) = &run {
@@ -127,7 +127,7 @@ async fn answered(
 fn unanswered(phase: &str, code: &str) -> &'static str {
     match (phase, code) {
         ("restoring", "store_missing") => "it is starting for the first time; it answers questions after that",
-        ("restoring", _) => "its windows are being rebuilt from stored rows; it answers questions after that",
+        ("restoring", _) => "its store is being opened; it answers questions after that",
         ("draining", _) => "its last tick is being committed; it answers questions when it runs again",
         _ => "its store cannot be read now; ask again in a moment",
     }
@@ -160,10 +160,10 @@ mod tests {
     use super::unanswered;
 
     #[test]
-    fn only_a_restart_rebuilds_windows() {
-        let is_rebuilding = |phase, code| unanswered(phase, code).contains("rebuilt");
-        assert!(is_rebuilding("restoring", "store_busy"));
-        assert!(!is_rebuilding("restoring", "store_missing"), "a first start");
-        assert!(!is_rebuilding("draining", "store_busy") && !is_rebuilding("running", "store_busy"));
+    fn only_a_restart_opens_a_store_that_is_there() {
+        let is_opening = |phase, code| unanswered(phase, code).contains("being opened");
+        assert!(is_opening("restoring", "store_busy"));
+        assert!(!is_opening("restoring", "store_missing"), "a first start");
+        assert!(!is_opening("draining", "store_busy") && !is_opening("running", "store_busy"));
     }
 }

@@ -49,6 +49,7 @@ async fn long_lists_and_long_names_are_refused_at_their_field() {
         Question::Deployment(DeploymentQuestion { id: long.clone() }),
         Question::Correlation(CorrelationQuestion { id: long.clone() }),
         Question::Deployments(DeploymentsQuestion { status: Some(long.clone()), ..DeploymentsQuestion::default() }),
+        Question::Deployments(DeploymentsQuestion { order: Some(long.clone()), ..DeploymentsQuestion::default() }),
         Question::Correlations(CorrelationsQuestion { state: Some(long), ..CorrelationsQuestion::default() }),
     ] {
         let refusal = ask_of(question, &scope).await.unwrap_err();

@@ -1,6 +1,7 @@
 //! Parts of pages: charts and their gaps, who was affected, what the reef reads.
 
 use super::*;
+use crate::answers::tests::by_effect::{BY_EFFECT, judged};
 use crate::answers::tests::predictions::foreseen;
 use model::metric::MetricPoint;
 use model::position::Positions;
@@ -83,4 +84,22 @@ async fn the_page_of_the_reef_names_its_sources_and_leads_to_rows() {
     let page = opened.get("/health").await.body;
     assert!(page.contains("orders-topic") && !page.contains("<li>evaluated"), "{page}");
     assert!(page.contains("<a href=\"/events?range=30d\"><data value=\"21\">21</data></a>"), "{page}");
+}
+
+#[tokio::test]
+async fn the_timeline_by_effect_has_the_order_of_the_answer() {
+    let store = judged().await;
+    let opened = Opened::over(&store, false).await;
+    let listed = async |path: &str| -> Vec<String> {
+        let page = opened.get(path).await.body;
+        // the lanes above it have links too
+        let (_, list) = page.split_once("Deployments with their effects").unwrap();
+        let links = list.split("/deployment?id=my-shop-production%2F").skip(1);
+        links.filter_map(|rest| rest.split('"').next()).map(str::to_owned).collect()
+    };
+    assert_eq!(listed("/timeline?range=30d&order=effect").await, BY_EFFECT);
+    let by_time = listed("/timeline?range=30d").await;
+    assert!(by_time.len() == BY_EFFECT.len() && by_time != BY_EFFECT, "{by_time:?}");
+    let page = opened.get("/timeline?range=30d&order=effect").await.body;
+    assert!(page.contains("coral reef deployments --order effect"), "{page}");
 }

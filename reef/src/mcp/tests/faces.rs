@@ -2,6 +2,7 @@
 
 use super::client::{Client, here};
 use crate::access::{Caller, Role};
+use crate::answers::tests::by_effect::{BY_EFFECT, judged};
 use crate::answers::tests::predictions::foreseen;
 use crate::answers::{Question, Scope};
 use crate::mcp::tools;
@@ -147,4 +148,29 @@ async fn rpc_tools_and_command_line_have_the_same_facts() {
             assert_eq!(&by_command[field], value, "{name}: {field}");
         }
     }
+}
+
+#[tokio::test]
+async fn deployments_by_effect_are_the_same_by_rpc_by_a_tool_and_on_the_command_line() {
+    let store = judged().await;
+    let (reader, scope) = (store.reader(), Scope::default());
+    let client = Client::of(Arc::new(here(Arc::clone(&reader)))).await;
+    let served =
+        Served::new(Reading::Store(Arc::clone(&reader)), scope.clone(), SocketAddr::from((Ipv4Addr::LOCALHOST, 3101)));
+    let opened = Opened::of(router(served).layer(Extension(Caller(Ok(Role::Readonly))))).await;
+    let ids = |list: &Value| -> Vec<String> {
+        let items = list.as_array().unwrap().iter();
+        items.map(|one| one["deployment_id"].as_str().unwrap().to_owned()).collect()
+    };
+    let request = json!({ "order": "effect" });
+    let by_rpc = opened.json(&format!("{REEF}/ListDeployments"), &request).await.value();
+    assert_eq!(ids(&by_rpc["deployments"]), BY_EFFECT);
+    let by_tool = client.structured("reef_list_deployments", request.clone()).await;
+    assert_eq!(ids(&by_tool["items"]), BY_EFFECT);
+    let tool = tools::find("reef_list_deployments").unwrap();
+    let question = (tool.question)(&tool.read(request.as_object().unwrap().clone()).unwrap()).unwrap();
+    let by_command = document(question.answer(reader.as_ref(), &scope).await.unwrap()).unwrap();
+    assert_eq!(by_command["deployments"], by_rpc["deployments"]);
+    let by_time = opened.json(&format!("{REEF}/ListDeployments"), &json!({})).await.value();
+    assert_ne!(ids(&by_time["deployments"]), BY_EFFECT);
 }

@@ -26,6 +26,8 @@ pub enum Wish {
     Stop,
     /// Read the configuration again; the result goes to the caller, if there is one.
     Reload(Option<oneshot::Sender<Reload>>),
+    /// Read the configuration, and only say what a reload would do.
+    Compare(oneshot::Sender<Reload>),
 }
 
 /// Answers until it is dropped.
@@ -63,7 +65,8 @@ async fn serve(stream: UnixStream, present: &Present, wishes: &mpsc::Sender<Wish
             Reply::Ending { pid: present.pid() }
         }
         Ok(Request::Abort) => Reply::Ending { pid: present.pid() },
-        Ok(Request::Reload) => reload(wishes).await,
+        Ok(Request::Reload) => reload(wishes, |caller| Wish::Reload(Some(caller))).await,
+        Ok(Request::Compare) => reload(wishes, Wish::Compare).await,
         Err(error) => Reply::NotUnderstood { message: format!("the request is not understood: {error}") },
     };
     let text = serde_json::to_string(&reply)? + "\n";
@@ -76,11 +79,11 @@ async fn serve(stream: UnixStream, present: &Present, wishes: &mpsc::Sender<Wish
     Ok(())
 }
 
-async fn reload(wishes: &mpsc::Sender<Wish>) -> Reply {
+async fn reload(wishes: &mpsc::Sender<Wish>, wish: impl FnOnce(oneshot::Sender<Reload>) -> Wish) -> Reply {
     let (send, outcome) = oneshot::channel();
     let ending =
         || Reload::Refused { kind: Refusal::Busy, message: "the reef is ending".to_owned(), details: Vec::new() };
-    if wishes.send(Wish::Reload(Some(send))).await.is_err() {
+    if wishes.send(wish(send)).await.is_err() {
         return Reply::Reload { reload: ending() };
     }
     Reply::Reload { reload: outcome.await.unwrap_or_else(|_| ending()) }

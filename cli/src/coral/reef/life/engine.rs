@@ -109,23 +109,33 @@ impl Round<'_> {
                         }
                         self.tell(&outcome, caller);
                     }
+                    // a caller that has gone needs no answer, and the log has nothing of what is only asked
+                    Wish::Compare(caller) => drop(caller.send(self.renewed().0)),
                 },
             }
         }
     }
 
     fn reload(&mut self) -> Reload {
+        let (outcome, new) = self.renewed();
+        if new.is_some() {
+            self.next = new;
+        }
+        outcome
+    }
+
+    /// What a reload does now, and the configuration that follows.
+    fn renewed(&self) -> (Reload, Option<InForce>) {
         if self.is_stopping || self.next.is_some() {
             let message = "a stop or another reload is in progress".to_owned();
-            return Reload::Refused { kind: Refusal::Busy, message, details: Vec::new() };
+            return (Reload::Refused { kind: Refusal::Busy, message, details: Vec::new() }, None);
         }
         match self.in_force.renewed(self.path) {
             Ok((new, changed)) => {
                 let unchanged = self.in_force.options_in_common(&new);
-                self.next = Some(new);
-                Reload::Accepted { changed, unchanged, generation: self.present.generation() + 1 }
+                (Reload::Accepted { changed, unchanged, generation: self.present.generation() + 1 }, Some(new))
             }
-            Err(outcome) => outcome,
+            Err(outcome) => (outcome, None),
         }
     }
 

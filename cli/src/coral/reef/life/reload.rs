@@ -7,10 +7,10 @@ use super::super::running::run_file::RunPaths;
 use super::start::duration;
 use crate::entry::runtime;
 use crate::exit::{Exit, Failure};
-use crate::output::{Output, Style};
+use crate::output::Output;
 use crate::waiting::Waiting;
 use colony::config::Places;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -33,6 +33,9 @@ pub struct ReloadArgs {
     /// How long to wait until the new configuration is in force
     #[arg(long, value_name = "DURATION", default_value = "5m")]
     wait: String,
+    /// Check the file and list what would change, without putting it in force
+    #[arg(long)]
+    dry_run: bool,
 }
 
 /// Reloads.
@@ -40,8 +43,9 @@ pub fn run(args: &ReloadArgs, places: &Places, output: &Output) -> Result<(), Fa
     let reef = KnownReef::read(&args.reef.resolve(places)?);
     let wait = duration("--wait", &args.wait)?;
     let paths = RunPaths::of(places, &reef.reef_id);
+    let request = if args.dry_run { Request::Compare } else { Request::Reload };
     runtime()?.block_on(async {
-        let reload = match control::send(&paths.socket, Request::Reload).await? {
+        let reload = match control::send(&paths.socket, request).await? {
             Some(Reply::Reload { reload }) => reload,
             Some(other) => return Err(control::unexpected(&other)),
             None => {
@@ -52,17 +56,29 @@ pub fn run(args: &ReloadArgs, places: &Places, output: &Output) -> Result<(), Fa
         };
         match reload {
             Reload::Unchanged => {
-                let value = json!({ "reef_id": reef.reef_id, "changed": [] });
+                let value = document(args, &reef.reef_id, json!({ "changed": [] }));
                 output.result(&value, |_| "The configuration says the same: nothing changes".to_owned())
             }
             Reload::Refused { kind, message, details } => Err(refused(kind, &message, details)),
+            Reload::Accepted { changed, unchanged, .. } if args.dry_run => {
+                let value = document(args, &reef.reef_id, json!({ "changed": changed, "unchanged": unchanged }));
+                output.result(&value, |_| {
+                    let head =
+                        "The file is right. A reload would drain the run and continue with it; nothing was changed";
+                    page(head, &changed, unchanged)
+                })
+            }
             Reload::Accepted { changed, unchanged, generation } => {
                 let began = Instant::now();
                 let waiting = Waiting::start("waiting until the new configuration is in force", Some(wait), output);
                 in_force(&paths.socket, generation, wait).await?;
                 drop(waiting);
-                let value = json!({ "reef_id": reef.reef_id, "changed": changed, "unchanged": unchanged });
-                output.result(&value, |style| page(&changed, unchanged, began.elapsed(), style))
+                let value = document(args, &reef.reef_id, json!({ "changed": changed, "unchanged": unchanged }));
+                let seconds = began.elapsed().as_secs_f64();
+                output.result(&value, |style| {
+                    let head = format!("{} The new configuration is in force ({seconds:.1} s)", style.green("✓"));
+                    page(&head, &changed, unchanged)
+                })
             }
         }
     })
@@ -130,7 +146,16 @@ async fn in_force(socket: &Path, generation: u64, wait: Duration) -> Result<(), 
     }
 }
 
-fn page(changed: &[Difference], unchanged: usize, took: Duration, style: Style) -> String {
+/// The result for programs.
+fn document(args: &ReloadArgs, reef_id: &str, mut changes: Value) -> Value {
+    changes["reef_id"] = reef_id.into();
+    if args.dry_run {
+        changes["dry_run"] = true.into();
+    }
+    changes
+}
+
+fn page(head: &str, changed: &[Difference], unchanged: usize) -> String {
     let line = |it: &Difference| match (&it.from, &it.to) {
         (Some(from), Some(to)) => format!("  {}: {from} → {to}", it.key),
         (None, Some(to)) => format!("  {}: {to} (new)", it.key),
@@ -138,7 +163,6 @@ fn page(changed: &[Difference], unchanged: usize, took: Duration, style: Style) 
         (None, None) => format!("  {}", it.key),
     };
     let lines: Vec<String> = changed.iter().map(line).collect();
-    let head = format!("{} The new configuration is in force ({:.1} s)", style.green("✓"), took.as_secs_f64());
     format!("{head}\nChanged:\n{}\nUnchanged: {unchanged} options", lines.join("\n"))
 }
 

@@ -18,9 +18,11 @@ use crate::panics::end_on_panic;
 use crate::pipeline::run::print;
 use crate::signals::{watch_shutdown, watch_shutdown_and_hang_ups};
 use crate::sockets::PrivateSocket;
+use crate::text::counted;
 use colony::config::Places;
 use model::clock::{Clock, SystemClock};
 use model::time::parse_duration_ms;
+use serde_json::json;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -48,6 +50,9 @@ pub struct StartArgs {
     /// How long --daemon waits for it
     #[arg(long, value_name = "DURATION", default_value = "10m")]
     pub(super) wait: String,
+    /// Check the file, and that no process runs the reef, without starting it
+    #[arg(long)]
+    dry_run: bool,
     /// This is the process in the background, and this is its log
     #[arg(long, value_name = "FILE", hide = true)]
     background_log: Option<PathBuf>,
@@ -69,11 +74,36 @@ pub fn run(args: &StartArgs, places: &Places, output: &Output) -> Result<(), Fai
     if args.background_log.is_none() {
         refuse_second(&paths, &in_force)?;
     }
+    if args.dry_run {
+        return would_start(args, (&in_force, &path), &paths, output);
+    }
     if args.daemon {
         return daemon::start((&in_force, &path), &paths, wait, output);
     }
     end_on_panic(output.clone());
     runtime()?.block_on(foreground(in_force, &path, &paths, args.background_log.clone(), output))
+}
+
+fn would_start(
+    args: &StartArgs,
+    (in_force, path): (&InForce, &Path),
+    paths: &RunPaths,
+    output: &Output,
+) -> Result<(), Failure> {
+    let config = &in_force.config;
+    let (reef_id, colonies, sources) = (&config.reef_id, config.colonies.len() as u64, config.sources.len() as u64);
+    let log = args.daemon.then(|| paths.log.display().to_string());
+    let value = json!({
+        "dry_run": true, "reef_id": reef_id, "config": path.display().to_string(), "colonies": colonies,
+        "sources": sources, "log": log,
+    });
+    output.result(&value, |_| {
+        let colonies = if colonies == 1 { "1 colony".to_owned() } else { format!("{colonies} colonies") };
+        let reads = format!("{colonies} and {}", counted(sources, "other source"));
+        let place = if args.daemon { "in the background" } else { "in the foreground" };
+        let what = format!("Reef {reef_id} would run {place} with {} ({reads}); nothing was started", path.display());
+        format!("{what}\nWhat it needs is checked by: coral reef doctor")
+    })
 }
 
 /// A duration of the command line.

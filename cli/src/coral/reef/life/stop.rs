@@ -3,7 +3,7 @@
 use super::super::choice::ReefChoice;
 use super::super::known::KnownReef;
 use super::super::running::Running;
-use super::super::running::control::{self, Reply, Request};
+use super::super::running::control::{self, Reply, Request, RunState};
 use super::super::running::run_file::{Claim, ClaimError, RunPaths};
 use super::start::duration;
 use crate::entry::runtime;
@@ -34,6 +34,9 @@ pub struct StopArgs {
     /// End it at once: what is not committed yet is read again later
     #[arg(long)]
     now: bool,
+    /// Say which process would end, without ending it
+    #[arg(long)]
+    dry_run: bool,
 }
 
 /// Stops the reef.
@@ -43,10 +46,16 @@ pub fn run(args: &StopArgs, places: &Places, output: &Output) -> Result<(), Fail
     let paths = RunPaths::of(places, &reef.reef_id);
     let request = if args.now { Request::Abort } else { Request::Stop };
     runtime()?.block_on(async {
+        if args.dry_run {
+            return match control::state(&paths.socket).await? {
+                Some(state) => would_end(args, &state, output),
+                None => not_running(&reef, &paths, args, output).await,
+            };
+        }
         let pid = match control::send(&paths.socket, request).await? {
             Some(Reply::Ending { pid }) => pid,
             Some(other) => return Err(control::unexpected(&other)),
-            None => return not_running(&reef, &paths, output).await,
+            None => return not_running(&reef, &paths, args, output).await,
         };
         let began = Instant::now();
         until_ended(&reef.reef_id, pid, &paths, wait, output).await?;
@@ -56,6 +65,17 @@ pub fn run(args: &StopArgs, places: &Places, output: &Output) -> Result<(), Fail
             let how = if args.now { "ended at once" } else { "stopped" };
             format!("{} Reef {} {how} (pid {pid}, {seconds:.1} s)", style.green("✓"), reef.reef_id)
         })
+    })
+}
+
+fn would_end(args: &StopArgs, state: &RunState, output: &Output) -> Result<(), Failure> {
+    let RunState { reef_id, pid, phase, .. } = state;
+    let value = json!({
+        "dry_run": true, "reef_id": reef_id, "was_running": true, "pid": pid, "drained": !args.now, "phase": phase,
+    });
+    output.result(&value, |_| {
+        let how = if args.now { "end at once" } else { "commit what it has read, and end" };
+        format!("Reef {reef_id} (pid {pid}, {phase}) would {how}; nothing was stopped")
     })
 }
 
@@ -90,7 +110,7 @@ async fn until_ended(
     }
 }
 
-async fn not_running(reef: &KnownReef, paths: &RunPaths, output: &Output) -> Result<(), Failure> {
+async fn not_running(reef: &KnownReef, paths: &RunPaths, args: &StopArgs, output: &Output) -> Result<(), Failure> {
     let reef_id = &reef.reef_id;
     let left = match Running::of(paths, reef.config.as_ref().ok()).await? {
         Running::Elsewhere | Running::Here(_) => {
@@ -100,12 +120,15 @@ async fn not_running(reef: &KnownReef, paths: &RunPaths, output: &Output) -> Res
         }
         Running::No { left } => left,
     };
-    if left.is_some() {
+    if left.is_some() && !args.dry_run {
         // a claim that is given back removes what the process left over
         drop(Claim::take(&paths.run, reef_id).map_err(|error| Failure::from_error(Exit::Failed, "run_file", &error))?);
     }
     let pid = left.map(|left| left.pid);
-    let value = json!({ "reef_id": reef_id, "was_running": false, "left_over_pid": pid });
+    let mut value = json!({ "reef_id": reef_id, "was_running": false, "left_over_pid": pid });
+    if args.dry_run {
+        value["dry_run"] = true.into();
+    }
     output.result(&value, |_| match pid {
         Some(pid) => format!("Reef {reef_id} is not running; its process (pid {pid}) had ended without stopping"),
         None => format!("Reef {reef_id} is not running"),
@@ -136,5 +159,29 @@ mod tests {
         assert_eq!(waited(72).unwrap_err().code, "not_ended");
         drop(claim);
         waited(72).unwrap();
+    }
+
+    #[test]
+    fn a_dry_run_leaves_the_file_of_a_process_that_was_killed() {
+        let folder = tempfile::tempdir().unwrap();
+        let places = Places { home: folder.path().to_owned(), project: folder.path().to_owned(), storage_path: None };
+        let (paths, config) = (RunPaths::of(&places, "r"), folder.path().join("r.yaml"));
+        std::fs::write(&config, "reef_id: r\nstorage: {path: r.duckdb}\ncolonies: []\n").unwrap();
+        std::fs::create_dir(folder.path().join("reefs")).unwrap();
+        let left =
+            RunFile { pid: 72, started_at: String::new(), config: config.clone(), log: None, api: None, store: None };
+        std::fs::write(&paths.run, serde_json::to_string(&left).unwrap()).unwrap();
+        let stopped = |dry_run: bool| {
+            let args = StopArgs { reef: ReefChoice::default(), wait: "1s".to_owned(), now: false, dry_run };
+            let (output, captured) = Output::captured(true);
+            let told = not_running(&KnownReef::read(&config), &paths, &args, &output);
+            runtime().unwrap().block_on(told).unwrap();
+            serde_json::from_str::<serde_json::Value>(&captured.stdout()).unwrap()
+        };
+        let would = stopped(true);
+        assert_eq!((&would["dry_run"], &would["left_over_pid"]), (&true.into(), &72.into()), "{would}");
+        assert!(paths.run.exists());
+        assert_eq!(stopped(false)["left_over_pid"], 72);
+        assert!(!paths.run.exists());
     }
 }

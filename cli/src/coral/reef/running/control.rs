@@ -24,6 +24,8 @@ pub enum Request {
     Abort,
     /// Read the configuration again.
     Reload,
+    /// The same without putting it in force: what would change.
+    Compare,
 }
 
 /// The response.
@@ -107,7 +109,7 @@ pub enum Reload {
         /// Every error in it.
         details: Vec<String>,
     },
-    /// It is being put in force.
+    /// It is being put in force, or would be.
     Accepted {
         /// What differs.
         changed: Vec<Difference>,

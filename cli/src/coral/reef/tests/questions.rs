@@ -116,6 +116,11 @@ fn events_in_files_become_deployments_on_the_terminal() {
     assert_eq!((&json["total"], &json["truncated"]), (&2.into(), &true.into()));
     assert_eq!(json["deployments"][0]["reported_by"], serde_json::json!(["s2", "s3", "s4"]));
     assert_eq!(json["deployments"][0]["reported_as"], serde_json::json!(["991"]));
+    // the worst verdict first
+    let json = document(folder.path(), "deployments --order effect");
+    let first = [0, 1].map(|place: usize| json["deployments"][place]["deployment_id"].as_str());
+    assert_eq!((first, &json["total"]), ([Some("p5"), Some("p2")], &6.into()), "{json}");
+    assert_eq!(coral(folder.path(), "deployments --order size").0, Exit::Usage);
 }
 
 #[test]
