@@ -13,7 +13,7 @@ pub const RELATED_MAX: usize = 50;
 const INCIDENT_TYPES: [&str; 6] = ["error_spike", "latency_spike", "crash", "alert", "oom", "oom_kill"];
 /// Events read at once.
 const PAGE_ROWS: usize = 5_000;
-/// Windows not further apart are read with what lies between them: a query costs more than the events of some hours.
+/// Windows not further apart are read with what is between them: a query costs more than the events of some hours.
 const GAP_MS: i64 = 8 * HOUR_MS;
 
 /// Whether an event says that something is wrong.
