@@ -206,7 +206,7 @@ pub trait StoreReader: Send + Sync {
         limit: usize,
     ) -> Result<Page, SinkError>;
 
-    /// The same of the rows that have one of these texts in a column; some hundred texts at most.
+    /// The same of the rows that have one of these texts in a column; some thousand texts at most.
     async fn rows_with(
         &self,
         table: &'static DerivedTable,

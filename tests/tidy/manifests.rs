@@ -1,7 +1,7 @@
 //! What the Cargo.toml files say, and the rules on how they say it.
 
 use super::tree::{Violations, root, rust_files};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
 /// The Cargo.toml of one member of the workspace.
@@ -120,6 +120,70 @@ fn examples_are_run_where_there_are_some() {
         }
     }
     violations.assert_none("Say `doctest = false` in [lib] of exactly those libraries that have no examples.");
+}
+
+/// The checks choose test programs by name: one that they do not name would never run.
+#[test]
+fn every_test_program_is_run_by_the_checks() {
+    const CHECKS: &str = "xtask/src/test_run.rs";
+    let chosen = fs::read_to_string(root().join(CHECKS)).unwrap();
+    let files = rust_files();
+    let mut programs = named_programs(&workspace());
+    for manifest in members() {
+        programs.extend(named_programs(&manifest.table));
+        for file in &files {
+            let Some(path) = file.path.strip_prefix(&format!("{}/", manifest.folder)) else { continue };
+            programs.extend(found_program(path, &manifest.folder));
+        }
+    }
+    let mut violations = Violations::default();
+    for (flag, name) in &programs {
+        if !chosen.contains(&format!("\"{flag}\", \"{name}\"")) {
+            violations.push(CHECKS, 1, format!("{flag} {name} is not among those that it runs"));
+        }
+    }
+    assert!(programs.len() >= 3, "{programs:?}");
+    violations.assert_none("Add it to a group, or say `test = false` where it has no tests.");
+}
+
+/// The programs with tests that a manifest names, as cargo selects them.
+fn named_programs(manifest: &toml::Table) -> BTreeSet<(&'static str, String)> {
+    let mut programs = BTreeSet::new();
+    for (kind, flag) in [("bin", "--bin"), ("test", "--test")] {
+        for one in manifest.get(kind).and_then(|all| all.as_array()).into_iter().flatten() {
+            if one.get("test") != Some(&toml::Value::Boolean(false)) {
+                programs.insert((flag, one["name"].as_str().unwrap().to_owned()));
+            }
+        }
+    }
+    programs
+}
+
+/// The program that cargo finds at a path within a crate.
+fn found_program(path: &str, package: &str) -> Option<(&'static str, String)> {
+    if path == "src/main.rs" {
+        return Some(("--bin", package.to_owned()));
+    }
+    let flags = [("src/bin/", "--bin"), ("tests/", "--test")];
+    let (flag, rest) = flags.into_iter().find_map(|(folder, flag)| Some((flag, path.strip_prefix(folder)?)))?;
+    let name = rest.strip_suffix("/main.rs").or_else(|| rest.strip_suffix(".rs"))?;
+    (!name.contains('/')).then(|| (flag, name.to_owned()))
+}
+
+#[test]
+fn programs_are_found_where_cargo_finds_them() {
+    let found = |path: &str| found_program(path, "xtask").map(|(flag, name)| format!("{flag} {name}"));
+    for (path, program) in [
+        ("src/main.rs", "--bin xtask"),
+        ("src/bin/a.rs", "--bin a"),
+        ("tests/b.rs", "--test b"),
+        ("tests/c/main.rs", "--test c"),
+    ] {
+        assert_eq!(found(path).as_deref(), Some(program));
+    }
+    for path in ["src/lib.rs", "tests/c/part.rs", "src/a/main.rs", "tests/c/deep/main.rs", "benches/d.rs"] {
+        assert_eq!(found(path), None, "{path}");
+    }
 }
 
 #[test]

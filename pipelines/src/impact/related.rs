@@ -13,7 +13,7 @@ pub const RELATED_MAX: usize = 50;
 const INCIDENT_TYPES: [&str; 6] = ["error_spike", "latency_spike", "crash", "alert", "oom", "oom_kill"];
 /// Events read at once.
 const PAGE_ROWS: usize = 5_000;
-/// Windows not further apart are read with what lies between them: a query costs more than the events of some hours.
+/// Windows not further apart are read with what is between them: a query costs more than the events of some hours.
 const GAP_MS: i64 = 8 * HOUR_MS;
 
 /// Whether an event says that something is wrong.
@@ -26,12 +26,16 @@ pub fn window(line: &Line) -> Range<TimeMs> {
     line.start..line.moment().end + AFTER_MS + 1
 }
 
-/// The ids of the incidents that followed each of these deployments, by time; those that report it are among them. Late
-/// events count.
+/// The ids of the first incidents that followed each of these deployments, by time, at most [`RELATED_MAX`]; without those
+/// that report it (`reported`). Late events count.
 ///
 /// # Errors
 /// Those of the store.
-pub async fn read(lines: &[Line], reader: &dyn StoreReader) -> Result<Vec<Vec<String>>, SinkError> {
+pub async fn read(
+    lines: &[Line],
+    reported: &[&[String]],
+    reader: &dyn StoreReader,
+) -> Result<Vec<Vec<String>>, SinkError> {
     let mut of_colony: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
     for (place, line) in lines.iter().enumerate() {
         of_colony.entry(&line.colony_id).or_default().push(place);
@@ -47,7 +51,10 @@ pub async fn read(lines: &[Line], reader: &dyn StoreReader) -> Result<Vec<Vec<St
             for event in page.into_iter().map(|stored| stored.row).filter(is_incident) {
                 let places = of_colony.get(event.colony_id.as_str()).into_iter().flatten();
                 for place in places.filter(|place| window(&lines[**place]).contains(&event.timestamp)) {
-                    found[*place].push(event.event_id.clone());
+                    let is_named = found[*place].len() < RELATED_MAX && !reported[*place].contains(&event.event_id);
+                    if is_named {
+                        found[*place].push(event.event_id.clone());
+                    }
                 }
             }
         }

@@ -5,8 +5,8 @@
 //! on, a look that is over, another colony of the application. Those that are due are judged between two commits, and the
 //! next commit has the result. Which ones are due is committed with the rows that made them so, as a span of time, so that
 //! a run that was killed continues. A deployment whose windows are over and whose rows do not change is not judged again,
-//! and keeps its impact when its metrics are deleted. Rows after the stored look of a deployment make it due only when the
-//! next look is over.
+//! and keeps its impact when its metrics are deleted, and the events that followed it when those are. Rows after the stored
+//! look of a deployment make it due only when the next look is over.
 //!
 //! Deployments that are due together are judged together (`judging`): their metrics are read at once. Nothing is read for
 //! them while rows are noted.
@@ -60,6 +60,8 @@ pub(crate) struct Impacts {
     batch: Batch,
     /// Metrics from before it may be deleted.
     metrics_from: Option<TimeMs>,
+    /// The same of events.
+    events_from: Option<TimeMs>,
 }
 
 impl Impacts {
@@ -288,6 +290,11 @@ impl Impacts {
     /// Metrics from before `limit` may be deleted.
     pub(crate) fn keep_metrics_from(&mut self, limit: Option<TimeMs>) {
         self.metrics_from = limit;
+    }
+
+    /// The same of events.
+    pub(crate) fn keep_events_from(&mut self, limit: Option<TimeMs>) {
+        self.events_from = limit;
     }
 
     /// Makes due what depends on colonies that have changed since `before`.

@@ -117,6 +117,7 @@ impl Running {
             self.judge_pace.asked();
             let now = self.event_clock.now().filter(|_| self.is_live).map(|newest| newest.min(self.clock.now()));
             self.impacts.keep_metrics_from(now.map(|now| now - self.retention.metrics_ms));
+            self.impacts.keep_events_from(now.map(|now| now - self.retention.events_ms));
             match self.impacts.judge(self.judged_max, reader.as_ref()).await {
                 Ok(changes) => publication.derived.extend(changes),
                 // what is due stays so

@@ -62,7 +62,10 @@ impl Opened {
         let scope = Scope { reef_id: REEF.to_owned(), ..Scope::default() };
         let reading = (Reading::Store(store.reader()), scope);
         let (analyst, clock) = (Arc::new(analyst), SystemClock::shared());
-        let services = Services::open_with(&listening, reading, (analyst, SqlEngine::default()), Registry::new(), clock).await.unwrap();
+        let services =
+            Services::open_with(&listening, reading, (analyst, SqlEngine::default()), Registry::new(), clock)
+                .await
+                .unwrap();
         Opened { services, tokens, _folder: folder }
     }
 

@@ -1,9 +1,11 @@
 //! Errors: why a call fails, as gRPC says it, and what to do.
 
 use crate::access::{Denied, DeniedKind};
+use crate::guarded::fault;
 use crate::sql::{Cut, SqlError};
 use model::error::one_line;
 use std::fmt::Display;
+use tokio::task::JoinError;
 use tonic::{Code, Status};
 
 /// Longest message, in characters: it travels in a header, which some clients limit to 8 KiB.
@@ -112,8 +114,8 @@ pub(super) fn late() -> Status {
 }
 
 /// A bug: the process continues, its log has the details.
-pub(super) fn of_panic() -> Status {
-    status(Code::Internal, "this call hit a fault in the reef; its log has the details")
+pub(super) fn of_panic(error: &JoinError) -> Status {
+    status(Code::Internal, &fault("call", error))
 }
 
 #[cfg(test)]
@@ -126,5 +128,15 @@ mod tests {
         assert_eq!(long.message().chars().count(), MESSAGE_MAX + 1);
         assert!(long.message().ends_with('…'), "{long}");
         assert_eq!(invalid("short").message(), "short");
+    }
+
+    #[tokio::test]
+    async fn a_fault_has_an_id() {
+        let call = tokio::spawn(std::future::pending::<()>());
+        call.abort();
+        let Err(error) = call.await else { panic!("it was ended") };
+        let status = of_panic(&error);
+        assert_eq!(status.code(), Code::Internal);
+        assert!(status.message().starts_with("this call hit a fault in the reef (fault-"), "{status}");
     }
 }

@@ -137,10 +137,7 @@ impl SqlEngine {
         let Ok(ended) = ended else { return Err(SqlError::TimedOut { after: timeout }) };
         match ended {
             Some(Ok(answer)) => answer,
-            Some(Err(error)) => {
-                tracing::error!(%error, "a statement has panicked");
-                Err(SqlError::Failed { message: "it hit a fault in the reef, whose log has the details".to_owned() })
-            }
+            Some(Err(error)) => Err(stream::panicked(&error)),
             None => Err(SqlError::Busy),
         }
     }

@@ -6,7 +6,7 @@
 
 use super::super::due::{Id, Known};
 use super::{Impacts, Key, change_of, key_of};
-use crate::impact::related::{self, RELATED_MAX};
+use crate::impact::related;
 use crate::impact::rows::{self, Stored};
 use crate::impact::watch::impacts_on;
 use crate::impact::windows::{LOOKS_MIN, Moment};
@@ -118,12 +118,17 @@ impl Impacts {
         let known = (self.colonies.all(), &self.meanings);
         let (impacts, points) = impacts_on(lines, &others, known, reader).await?;
         self.batch.learn(lines.len(), points);
-        let followed = related::read(lines, reader).await?;
+        let reported_by =
+            |id: &Id| self.timeline.get(id).map(|known| rows::reported_by(&known.row)).unwrap_or_default();
+        let reported: Vec<&[String]> = ids.iter().map(reported_by).collect();
+        let followed = related::read(lines, &reported, reader).await?;
         let mut judged = Vec::new();
         for (((line, id), impact), mut related) in lines.iter().zip(ids).zip(impacts).zip(followed) {
             let Some(known) = self.timeline.get(id).cloned() else { continue };
-            related.retain(|event_id| !rows::reported_by(&known.row).contains(event_id));
-            related.truncate(RELATED_MAX);
+            if related.is_empty() && self.events_from.is_some_and(|limit| line.start < limit) {
+                // a deployment is kept for longer than the events that followed it
+                related = rows::related_events(&known.row).to_vec();
+            }
             let before = match self.with_rows.contains(&key(line)) {
                 true => rows::read(&line.colony_id, &line.deployment_id, reader).await?,
                 false => Vec::new(),

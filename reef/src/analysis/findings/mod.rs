@@ -61,7 +61,7 @@ pub(super) struct Sources<'a> {
     pub scope: &'a Scope,
 }
 
-/// The findings of a kind that are told, and how many more there are.
+/// The best findings of a kind, and how many more there are.
 #[derive(Default)]
 pub(super) struct Told {
     pub findings: Vec<Finding>,

@@ -1,7 +1,7 @@
 //! Stream: all rows of a statement as they come, for callers that keep none.
 
 use super::SqlEngine;
-use crate::guarded::Guarded;
+use crate::guarded::{Guarded, fault};
 use crate::sql::error::{SqlError, explained};
 use crate::sql::guard;
 use crate::sql::parameters::{Parameters, bound, numbered};
@@ -227,6 +227,5 @@ impl SqlEngine {
 }
 
 pub(super) fn panicked(error: &JoinError) -> SqlError {
-    tracing::error!(%error, "a statement has panicked");
-    SqlError::Failed { message: "it hit a fault in the reef, whose log has the details".to_owned() }
+    SqlError::Failed { message: fault("statement", error) }
 }

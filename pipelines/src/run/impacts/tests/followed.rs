@@ -123,3 +123,25 @@ async fn a_row_names_so_many_events() {
     assert_eq!((related.len(), related[0].as_str()), (RELATED_MAX, "spike-000"));
     assert!(!related.contains(&"slow".to_owned()));
 }
+
+/// Deployments are kept for longer than events: one that is judged again then does not lose what followed it.
+#[tokio::test]
+async fn events_that_are_deleted_stay_named() {
+    let store = MemoryStore::new();
+    drive_with(&store, vec![rows_of(with_incidents(), metrics())]).await;
+    let [timeline, _] = stored(&store).await;
+    let upserts = timeline.into_iter().filter(|row| row[1] == Value::Text("slow".into())).collect();
+    let change = DerivedChange { table: TIMELINE.to_owned(), upserts, removed: Vec::new() };
+    let mut without = MemoryStore::new();
+    let rows = rows_of(Vec::new(), metrics());
+    without.commit(&Commit { derived: vec![change], ..sinks::compliance::commit_of(1, rows) }).await.unwrap();
+    for (tick, events_from, expected) in [(2, at(5, 0), vec!["spike", "severe"]), (3, at(4, 900), Vec::new())] {
+        let mut impacts = impacts_of(&without).await;
+        impacts.keep_events_from(Some(events_from));
+        let line = impacts.timeline.all().next().unwrap().line.clone();
+        impacts.due.add(&line);
+        let derived = impacts.judge(usize::MAX, without.reader().as_ref()).await.unwrap();
+        without.commit(&Commit { derived, ..sinks::compliance::commit_of(tick, Rows::default()) }).await.unwrap();
+        assert_eq!(followed(&without, "slow").await, expected, "events from {events_from}");
+    }
+}
