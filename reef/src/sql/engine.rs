@@ -16,7 +16,7 @@ use super::reads::Counted;
 use super::running::Running;
 use super::threads::Threads;
 use super::yields::GiveWay;
-use super::{functions, guard, sizes};
+use super::{functions, guard, projections, sizes};
 use crate::answers::fleet::Fleet;
 use crate::answers::{Completeness, Scope};
 use crate::guarded::Guarded;
@@ -240,6 +240,7 @@ impl SqlEngine {
             .with_config(config)
             .with_runtime_env(Arc::clone(&self.runtime))
             .with_catalog_list(Arc::new(catalogs))
+            .with_optimizer_rules(projections::rules())
             .with_optimizer_rule(Arc::new(LeaveGroups))
             .with_physical_optimizer_rule(Arc::new(CountRows))
             .with_physical_optimizer_rule(Arc::new(GiveWay));
