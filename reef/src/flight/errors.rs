@@ -1,9 +1,11 @@
 //! Errors: why a call fails, as gRPC says it, and what to do.
 
 use crate::access::{Denied, DeniedKind};
+use crate::guarded::fault;
 use crate::sql::{Cut, SqlError};
 use model::error::one_line;
 use std::fmt::Display;
+use tokio::task::JoinError;
 use tonic::{Code, Status};
 
 /// Longest message, in characters: it travels in a header, which some clients limit to 8 KiB.
@@ -25,6 +27,7 @@ pub(super) fn of_sql(error: SqlError) -> Status {
         SqlError::Refused { .. } | SqlError::Failed { .. } => {
             status(Code::InvalidArgument, &format!("sql: {}", message(error.hint())))
         }
+        SqlError::Fault { message } => status(Code::Internal, message),
         SqlError::Busy => status(Code::ResourceExhausted, &message("run it again in a moment")),
         SqlError::TimedOut { .. } => {
             status(Code::DeadlineExceeded, &message("narrow the time range or the colonies in WHERE"))
@@ -50,7 +53,7 @@ pub(super) fn of_cut(cut: Cut) -> Status {
         }
         Cut::Missing { ref notes } => {
             let messages: Vec<&str> = notes.iter().map(|note| note.message.as_str()).collect();
-            let hint = "leave out what is missing, or run it again";
+            let hint = "narrow the statement to what there is, or run it again";
             status(Code::Unavailable, &format!("{cut}: {}; {hint}", messages.join("; ")))
         }
         Cut::Cancelled => status(Code::Cancelled, &cut.to_string()),
@@ -114,8 +117,8 @@ pub(super) fn late() -> Status {
 }
 
 /// A bug: the process continues, its log has the details.
-pub(super) fn of_panic() -> Status {
-    status(Code::Internal, "this call hit a fault in the reef; its log has the details")
+pub(super) fn of_panic(error: &JoinError) -> Status {
+    status(Code::Internal, &fault("call", error))
 }
 
 #[cfg(test)]

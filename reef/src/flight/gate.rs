@@ -38,10 +38,7 @@ pub(super) async fn pass(request: Request, next: Next) -> Response {
     let mut call = Call(tokio::spawn(Guarded::new(next.run(request))));
     match tokio::time::timeout(BEGIN_MAX, &mut call.0).await {
         Ok(Ok(response)) => response,
-        Ok(Err(error)) => {
-            tracing::error!(%error, "a call has panicked");
-            refusal(errors::of_panic())
-        }
+        Ok(Err(error)) => refusal(errors::of_panic(&error)),
         Err(_) => refusal(errors::late()),
     }
 }
