@@ -1,4 +1,4 @@
-//! Engine: runs a statement within its limits. It ends when nobody waits for the answer, and what it reads ends with
+//! Engine: runs a statement within its limits. It ends when its caller no longer waits, and what it reads ends with
 //! it.
 
 mod described;
