@@ -13,7 +13,7 @@ const PAGE: &str = "docs/sql.md";
 /// What `cargo xtask flight-clients` fetches; xtask/src/flight_clients.rs names the same versions.
 const ADBC: &str = "tools/adbc-1.13.0";
 const JDBC: &str = "tools/flight-sql-jdbc-driver-18.3.0";
-/// What a refused client is told.
+/// What the refusal of a client says.
 const HINT: &str = "coral reef token create --role readonly";
 
 /// Where fetched tools are.

@@ -83,15 +83,19 @@ pub fn jdbc() -> Result<Found> {
         return Ok(Err(format!("a JDBC driver needs {what} (Java 17 or later, Maven), which this machine lacks")));
     }
     println!("flight-clients: fetching the JDBC driver {} (45 MB) from Maven Central", JDBC.version);
-    if let Err(reason) = maven::fetch(&JDBC, &folder)? {
+    // it has its name once it is checked: an interrupted fetch leaves no jar that a test would run
+    let unchecked = folder.with_file_name(format!(".unchecked-{}-{}", JDBC.name, std::process::id()));
+    if let Err(reason) = maven::fetch(&JDBC, &unchecked)? {
         return Ok(Err(reason));
     }
-    let jar = folder.join(format!("{}-{}.jar", JDBC.name, JDBC.version));
+    let jar = unchecked.join(format!("{}-{}.jar", JDBC.name, JDBC.version));
     let bytes = fs::read(&jar).with_context(|| format!("cannot read {}", jar.display()))?;
     let found: String = Sha512::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
     if found != JDBC_SHA512 {
-        fs::remove_dir_all(&folder).with_context(|| format!("cannot remove {}", folder.display()))?;
+        fs::remove_dir_all(&unchecked).with_context(|| format!("cannot remove {}", unchecked.display()))?;
         return Ok(Err(format!("{} is not the recorded one: its SHA-512 is {found}", jar.display())));
     }
+    fs::rename(&unchecked, &folder)
+        .with_context(|| format!("cannot move {} to {}", unchecked.display(), folder.display()))?;
     Ok(Ok(folder))
 }

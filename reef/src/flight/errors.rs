@@ -27,6 +27,7 @@ pub(super) fn of_sql(error: SqlError) -> Status {
         SqlError::Refused { .. } | SqlError::Failed { .. } => {
             status(Code::InvalidArgument, &format!("sql: {}", message(error.hint())))
         }
+        SqlError::Fault { message } => status(Code::Internal, message),
         SqlError::Busy => status(Code::ResourceExhausted, &message("run it again in a moment")),
         SqlError::TimedOut { .. } => {
             status(Code::DeadlineExceeded, &message("narrow the time range or the colonies in WHERE"))
@@ -52,7 +53,7 @@ pub(super) fn of_cut(cut: Cut) -> Status {
         }
         Cut::Missing { ref notes } => {
             let messages: Vec<&str> = notes.iter().map(|note| note.message.as_str()).collect();
-            let hint = "leave out what is missing, or run it again";
+            let hint = "narrow the statement to what there is, or run it again";
             status(Code::Unavailable, &format!("{cut}: {}; {hint}", messages.join("; ")))
         }
         Cut::Cancelled => status(Code::Cancelled, &cut.to_string()),

@@ -12,7 +12,7 @@ use tonic::Status;
 /// A statement that can be run.
 #[derive(Clone, PartialEq, prost::Message)]
 pub(super) struct StatementTicket {
-    /// Random: who has not been given the ticket cannot cancel the statement.
+    /// Random: a caller without the ticket cannot cancel the statement.
     #[prost(bytes = "bytes", tag = "1")]
     pub(super) id: Bytes,
     #[prost(string, tag = "2")]

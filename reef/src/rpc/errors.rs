@@ -92,6 +92,7 @@ pub(super) fn of_sql(error: SqlError) -> ConnectError {
     let message = format!("{error}; {}", error.hint());
     match error {
         SqlError::Refused { .. } | SqlError::Failed { .. } => ConnectError::invalid_argument(format!("sql: {message}")),
+        SqlError::Fault { message } => ConnectError::internal(message),
         SqlError::Busy => busy("statements"),
         SqlError::TimedOut { .. } => ConnectError::new(ErrorCode::DeadlineExceeded, message),
         SqlError::Memory | SqlError::AnswerTooLarge { .. } => ConnectError::resource_exhausted(message),

@@ -1,9 +1,10 @@
-//! The harness that SQL over every store passes: generated statements against the same rows as Parquet, hostile
-//! statements, limits.
+//! The harness that SQL over every store passes: generated statements against the same rows as Parquet, nested
+//! and hostile statements, limits.
 
 mod generated;
 mod hostile;
 mod limits;
+mod nested;
 pub mod rows;
 mod statements;
 
@@ -19,6 +20,7 @@ use std::sync::Arc;
 /// When the store does not pass.
 pub async fn run_all(reader: Arc<dyn StoreReader>) {
     generated::statements_give_what_they_give_over_the_same_rows_as_parquet(&reader).await;
+    nested::a_statement_that_reads_like_the_one_below_it_is_computed(&reader).await;
     hostile::nothing_but_reading_is_answered(&reader).await;
     limits::each_limit_ends_a_statement(&reader).await;
     limits::no_statement_takes_more_memory_than_the_limit(&reader).await;

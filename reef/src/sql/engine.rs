@@ -1,4 +1,4 @@
-//! Engine: runs a statement within its limits. It ends when nobody waits for the answer, and what it reads ends with
+//! Engine: runs a statement within its limits. It ends when its caller no longer waits, and what it reads ends with
 //! it.
 
 mod described;
@@ -16,7 +16,7 @@ use super::reads::Counted;
 use super::running::Running;
 use super::threads::Threads;
 use super::yields::GiveWay;
-use super::{functions, guard, sizes};
+use super::{functions, guard, projections, sizes};
 use crate::answers::fleet::Fleet;
 use crate::answers::{Completeness, Scope};
 use crate::guarded::Guarded;
@@ -38,8 +38,9 @@ use sinks::StoreReader;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 use tokio_stream::StreamExt;
 
 pub use described::{Described, NamedTable};
@@ -122,24 +123,28 @@ impl SqlEngine {
         scope: &Scope,
     ) -> Result<SqlAnswer, SqlError> {
         let rows_max = self.rows_max(question.limit)?;
-        let timeout = self.timeout(question.timeout_ms)?;
-        let turn = tokio::time::timeout(self.limits.turn_wait, Arc::clone(&self.turns).acquire_owned()).await;
-        let turn = turn.ok().and_then(Result::ok).ok_or(SqlError::Busy)?;
+        let after = self.time_limit(question.timeout_ms)?;
+        let turn = self.turn().await?;
         let (engine, reader, scope, sql) = (self.clone(), Arc::clone(reader), scope.clone(), question.sql.clone());
         // a task that ends with the caller: a panic of a statement is that of its task
         let mut statements = JoinSet::new();
         let run = async move {
             let _turn = (turn, engine.running.begin());
-            engine.run(&sql, (rows_max, timeout), &reader, &scope).await
+            engine.run(&sql, (rows_max, after), &reader, &scope).await
         };
         statements.spawn_on(Guarded::new(run), &self.threads.handle());
-        let ended = tokio::time::timeout(timeout, statements.join_next()).await;
-        let Ok(ended) = ended else { return Err(SqlError::TimedOut { after: timeout }) };
+        let ended = timeout(after, statements.join_next()).await;
+        let Ok(ended) = ended else { return Err(SqlError::TimedOut { after }) };
         match ended {
             Some(Ok(answer)) => answer,
-            Some(Err(error)) => Err(stream::panicked(&error)),
+            Some(Err(error)) => Err(SqlError::panicked(&error)),
             None => Err(SqlError::Busy),
         }
+    }
+
+    async fn turn(&self) -> Result<OwnedSemaphorePermit, SqlError> {
+        let turn = timeout(self.limits.turn_wait, Arc::clone(&self.turns).acquire_owned()).await;
+        turn.ok().and_then(Result::ok).ok_or(SqlError::Busy)
     }
 
     fn rows_max(&self, limit: Option<usize>) -> Result<usize, SqlError> {
@@ -152,7 +157,7 @@ impl SqlEngine {
         }
     }
 
-    fn timeout(&self, asked_ms: Option<u64>) -> Result<Duration, SqlError> {
+    fn time_limit(&self, asked_ms: Option<u64>) -> Result<Duration, SqlError> {
         match asked_ms.map(Duration::from_millis) {
             None => Ok(self.limits.timeout),
             Some(asked) if !asked.is_zero() && asked <= self.limits.timeout => Ok(asked),
@@ -193,14 +198,7 @@ impl SqlEngine {
         rows_max: usize,
     ) -> Result<(SchemaRef, Vec<RecordBatch>), SqlError> {
         let while_running = |error| explained(error, true);
-        let is_shown = matches!(plan, LogicalPlan::Explain(_) | LogicalPlan::Analyze(_));
-        let plan = match is_shown {
-            true => plan,
-            false => LogicalPlanBuilder::from(plan)
-                .limit(0, Some(rows_max.saturating_add(1)))
-                .and_then(LogicalPlanBuilder::build)
-                .map_err(while_running)?,
-        };
+        let plan = limited(plan, rows_max)?;
         let physical = state.create_physical_plan(&plan).await.map_err(while_running)?;
         let mut stream = execute_stream(physical, state.task_ctx()).map_err(while_running)?;
         let (schema, mut batches, mut bytes) = (stream.schema(), Vec::new(), 0_usize);
@@ -237,6 +235,7 @@ impl SqlEngine {
             .with_config(config)
             .with_runtime_env(Arc::clone(&self.runtime))
             .with_catalog_list(Arc::new(catalogs))
+            .with_optimizer_rules(projections::rules())
             .with_optimizer_rule(Arc::new(LeaveGroups))
             .with_physical_optimizer_rule(Arc::new(CountRows))
             .with_physical_optimizer_rule(Arc::new(GiveWay));
@@ -249,6 +248,15 @@ impl SqlEngine {
         }
         state
     }
+}
+
+/// The plan for one row more than the most: that is enough to know that there are too many.
+fn limited(plan: LogicalPlan, rows_max: usize) -> Result<LogicalPlan, SqlError> {
+    if matches!(plan, LogicalPlan::Explain(_) | LogicalPlan::Analyze(_)) {
+        return Ok(plan);
+    }
+    let limited = LogicalPlanBuilder::from(plan).limit(0, Some(rows_max.saturating_add(1)));
+    limited.and_then(LogicalPlanBuilder::build).map_err(|error| explained(error, true))
 }
 
 /// Keeps the first rows; whether there were more.

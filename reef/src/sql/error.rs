@@ -1,9 +1,11 @@
 //! Errors: why a statement has no answer, whose fault that is, and what to do.
 
+use crate::guarded::fault;
 use datafusion::error::DataFusionError;
 use sinks::SinkError;
 use std::error::Error;
 use std::time::Duration;
+use tokio::task::JoinError;
 
 /// Why a statement has no answer.
 #[derive(Debug, thiserror::Error)]
@@ -20,6 +22,12 @@ pub enum SqlError {
     #[error("the statement failed: {message}")]
     Failed {
         /// How.
+        message: String,
+    },
+    /// A bug; its log has the details.
+    #[error("{message}")]
+    Fault {
+        /// The id under which the log has them.
         message: String,
     },
     /// Others have the turns.
@@ -51,6 +59,7 @@ impl SqlError {
         match self {
             SqlError::Refused { hint, .. } => *hint,
             SqlError::Failed { .. } => "exclude such values, or use TRY_CAST, NULLIF or CASE",
+            SqlError::Fault { .. } => "write it in another way, and report the fault",
             SqlError::Busy => "ask again in a moment",
             SqlError::TimedOut { .. } => {
                 "narrow the time range or the colonies in WHERE, or raise the limit with --timeout"
@@ -61,6 +70,11 @@ impl SqlError {
             SqlError::AnswerTooLarge { .. } => "select fewer columns, or lower the limit of rows",
             SqlError::Store(_) => "look at the store: coral reef doctor",
         }
+    }
+
+    /// Of a statement that has panicked.
+    pub(super) fn panicked(error: &JoinError) -> SqlError {
+        SqlError::Fault { message: fault("statement", error) }
     }
 
     /// A refusal.

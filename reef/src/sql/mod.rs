@@ -20,6 +20,7 @@
 //! | `stored` | tables of the store |
 //! | `live/` | tables of colonies, read from the colonies |
 //! | `files` | Parquet files of folders that are allowed |
+//! | `projections` | projections that read the same, one above the other |
 //! | `groups` | counts, minima and maxima that a store computes |
 //! | `filters` | which conditions a store answers exactly |
 //! | `source` | something that sends rows, as the leaf of a plan |
@@ -50,6 +51,7 @@ mod limits;
 mod live;
 mod moments;
 mod parameters;
+mod projections;
 mod reads;
 mod running;
 mod shape;

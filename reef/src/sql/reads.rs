@@ -1,4 +1,4 @@
-//! Reads: what a statement has read, table by table, and what of it was left to whoever has the rows.
+//! Reads: what a statement has read, table by table, and what of it was left to the side that has the rows.
 
 use serde::{Deserialize, Serialize};
 use std::sync::atomic::{AtomicU64, Ordering};

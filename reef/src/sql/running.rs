@@ -1,4 +1,4 @@
-//! Running: how many statements run, as a gauge. A statement counts until its task has ended, whoever ends it.
+//! Running: how many statements run, as a gauge. A statement counts until its task has ended, for any reason.
 
 use model::instruments::{Gauge, Registry};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};

@@ -1,5 +1,5 @@
 //! Shape: how large the plan of a statement may become. A short text may stand for a plan that no machine holds, and
-//! whoever makes a plan does not give way, so this is looked at before.
+//! the planner does not give way, so this is looked at before.
 
 use super::error::SqlError;
 use datafusion::sql::sqlparser::ast::{Expr, ObjectName, Query, Statement, Visit, Visitor, visit_relations};

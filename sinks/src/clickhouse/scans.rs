@@ -40,7 +40,7 @@ impl Drop for Task {
     }
 }
 
-/// Starts a scan, which the server ends when nobody waits for it after this time.
+/// Starts a scan, which the server ends after this time if its caller has not.
 pub(super) fn start(
     (server, limit): (&Server, Option<Duration>),
     (name, closing): (Arc<str>, Closing),

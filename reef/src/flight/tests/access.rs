@@ -1,6 +1,8 @@
 //! Who may call: tokens, roles, callers without one; what a browser or a proxy sends.
 
 use super::*;
+use crate::flight::METHODS;
+use arrow_flight::{Action, Criteria, Empty, FlightData, HandshakeRequest};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -28,6 +30,33 @@ async fn where_tokens_are_needed_one_to_read_is_enough_and_a_wrong_one_is_told_w
     let id = token.split('_').nth(1).unwrap();
     assert!(tokens.revoke(id).unwrap());
     assert_eq!(said(run(&mut client, "SELECT 1").await.unwrap_err()).0, Code::Unauthenticated, "revoked a moment ago");
+}
+
+#[tokio::test]
+async fn no_call_is_answered_without_a_token() {
+    let store = store().await;
+    let services = serve(&store, SqlEngine::default(), true).await;
+    let mut client = connect(&services).await;
+    let flight = client.inner_mut();
+    let data = || tokio_stream::once(FlightData::default());
+    let refused = [
+        flight.handshake(tokio_stream::once(HandshakeRequest::default())).await.map(drop),
+        flight.list_flights(Criteria::default()).await.map(drop),
+        flight.get_flight_info(FlightDescriptor::default()).await.map(drop),
+        flight.poll_flight_info(FlightDescriptor::default()).await.map(drop),
+        flight.get_schema(FlightDescriptor::default()).await.map(drop),
+        flight.do_get(Ticket::default()).await.map(drop),
+        flight.do_put(data()).await.map(drop),
+        flight.do_exchange(data()).await.map(drop),
+        flight.do_action(Action::default()).await.map(drop),
+        flight.list_actions(Empty::default()).await.map(drop),
+    ];
+    assert_eq!(refused.len(), METHODS.len());
+    for (refused, place) in refused.into_iter().zip(0..) {
+        let status = refused.unwrap_err();
+        assert_eq!(status.code(), Code::Unauthenticated, "call {place}: {status}");
+        assert!(status.message().contains("coral reef token create --role readonly"), "call {place}: {status}");
+    }
 }
 
 #[tokio::test]

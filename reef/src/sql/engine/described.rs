@@ -1,7 +1,7 @@
 //! Described: what a statement would give and take, and what it may name.
 
-use super::SqlEngine;
-use super::stream::{Statement, panicked};
+use super::stream::Statement;
+use super::{SqlEngine, limited};
 use crate::guarded::Guarded;
 use crate::sql::catalog::REEF;
 use crate::sql::error::{SqlError, explained};
@@ -51,7 +51,7 @@ impl SqlEngine {
     /// # Errors
     /// When it does more than read, or has no turn.
     pub async fn describe(&self, statement: Statement, reader: &Arc<dyn StoreReader>) -> Result<Described, SqlError> {
-        let turn = self.turn_of_stream().await?;
+        let turn = self.turn().await?;
         let (engine, reader) = (self.clone(), Arc::clone(reader));
         let mut planning = JoinSet::new();
         let run = async move {
@@ -61,7 +61,7 @@ impl SqlEngine {
         planning.spawn_on(Guarded::new(run), &self.threads.handle());
         match timeout(self.limits.timeout, planning.join_next()).await {
             Ok(Some(Ok(described))) => described,
-            Ok(Some(Err(error))) => Err(panicked(&error)),
+            Ok(Some(Err(error))) => Err(SqlError::panicked(&error)),
             Ok(None) => Err(SqlError::Busy),
             Err(_) => Err(self.late()),
         }
@@ -111,7 +111,7 @@ impl SqlEngine {
 
     /// The columns of a plan, as they are streamed; where values are still to come, as far as they are known.
     async fn columns(&self, state: &SessionState, plan: LogicalPlan, is_open: bool) -> Result<SchemaRef, SqlError> {
-        let plan = self.limited(plan)?;
+        let plan = limited(plan, self.limits.rows_max)?;
         match state.create_physical_plan(&plan).await {
             Ok(physical) => Ok(physical.schema()),
             Err(_) if is_open => Ok(Arc::new(plan.schema().as_arrow().clone())),

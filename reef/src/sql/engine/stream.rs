@@ -1,7 +1,7 @@
 //! Stream: all rows of a statement as they come, for callers that keep none.
 
-use super::SqlEngine;
-use crate::guarded::{Guarded, fault};
+use super::{SqlEngine, limited};
+use crate::guarded::Guarded;
 use crate::sql::error::{SqlError, explained};
 use crate::sql::guard;
 use crate::sql::parameters::{Parameters, bound, numbered};
@@ -10,15 +10,14 @@ use crate::sql::sizes;
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::execution::SendableRecordBatchStream;
-use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder};
 use datafusion::physical_plan::execute_stream;
 use sinks::StoreReader;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
-use tokio::task::{AbortHandle, JoinError, JoinSet};
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::task::{AbortHandle, JoinSet};
+use tokio::time::{Instant, timeout_at};
 use tokio_stream::{Stream, StreamExt};
 
 /// Batches that wait for a slow caller.
@@ -88,7 +87,7 @@ impl Stream for RowStream {
         Poll::Ready(match ready!(self.statement.poll_join_next(context)) {
             None | Some(Ok(())) => None,
             Some(Err(error)) if error.is_cancelled() => Some(Err(Cut::Cancelled)),
-            Some(Err(error)) => Some(Err(Cut::Statement(panicked(&error)))),
+            Some(Err(error)) => Some(Err(Cut::Statement(SqlError::panicked(&error)))),
         })
     }
 }
@@ -119,7 +118,7 @@ impl SqlEngine {
     /// # Errors
     /// When the statement does more than read, has no turn, or cannot begin.
     pub async fn stream(&self, statement: Statement, reader: &Arc<dyn StoreReader>) -> Result<RowStream, SqlError> {
-        let turn = self.turn_of_stream().await?;
+        let turn = self.turn().await?;
         let ((begun, has_begun), (sender, batches)) = (oneshot::channel(), mpsc::channel(WAITING_MAX));
         let mut running = JoinSet::new();
         let caller = Caller { begun, batches: sender };
@@ -128,15 +127,10 @@ impl SqlEngine {
         match has_begun.await {
             Ok(columns) => Ok(RowStream { columns: columns?, batches, statement: running, stopper }),
             Err(_) => Err(match running.join_next().await {
-                Some(Err(error)) => panicked(&error),
+                Some(Err(error)) => SqlError::panicked(&error),
                 _ => SqlError::Busy,
             }),
         }
-    }
-
-    pub(super) async fn turn_of_stream(&self) -> Result<OwnedSemaphorePermit, SqlError> {
-        let turn = timeout(self.limits.turn_wait, Arc::clone(&self.turns).acquire_owned()).await;
-        turn.ok().and_then(Result::ok).ok_or(SqlError::Busy)
     }
 
     pub(super) fn late(&self) -> SqlError {
@@ -181,7 +175,7 @@ impl SqlEngine {
     ) -> Result<SendableRecordBatchStream, SqlError> {
         let state = self.state(reader, counted);
         let plan = guard::planned(&state, &numbered(&statement.sql)?).await?;
-        let plan = self.limited(bound(plan, statement.parameters.as_ref())?)?;
+        let plan = limited(bound(plan, statement.parameters.as_ref())?, self.limits.rows_max)?;
         let while_running = |error| explained(error, true);
         let physical = state.create_physical_plan(&plan).await.map_err(while_running)?;
         execute_stream(physical, state.task_ctx()).map_err(while_running)
@@ -214,18 +208,4 @@ impl SqlEngine {
             (_, notes) => Err(Cut::Missing { notes }),
         }
     }
-
-    /// One row more than a stream may have is enough to know that there are too many.
-    pub(super) fn limited(&self, plan: LogicalPlan) -> Result<LogicalPlan, SqlError> {
-        if matches!(plan, LogicalPlan::Explain(_) | LogicalPlan::Analyze(_)) {
-            return Ok(plan);
-        }
-        let rows_max = self.limits.rows_max.saturating_add(1);
-        let limited = LogicalPlanBuilder::from(plan).limit(0, Some(rows_max)).and_then(LogicalPlanBuilder::build);
-        limited.map_err(|error| explained(error, true))
-    }
-}
-
-pub(super) fn panicked(error: &JoinError) -> SqlError {
-    SqlError::Failed { message: fault("statement", error) }
 }

@@ -81,7 +81,7 @@ struct Session<'a> {
 
 impl<'a> Session<'a> {
     fn open(args: &'a SqlArgs, output: &'a Output) -> Result<Session<'a>, Failure> {
-        // a wrong flag is told now, and not with each statement
+        // a wrong flag is reported now, and not with each statement
         question(args, String::new())?;
         let reef = args.ask.reef.load()?;
         let places = Places::of_process().map_err(|error| crate::coral::colony::failure::config(&error))?;
@@ -219,7 +219,7 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Does something with the history; one that fails is told once and is not used any more.
+    /// Does something with the history; one that fails is reported once and is not used any more.
     fn with_history(
         &mut self,
         work: impl FnOnce(&History, &mut Editor<Assistant, FileHistory>) -> Result<(), ReadlineError>,
