@@ -3,6 +3,7 @@
 use super::*;
 use crate::progress::Phase;
 use crate::run::{DriveOptions, RunningReef, drive_with};
+use sinks::AmendedEvent;
 use tokio::sync::Notify;
 
 /// A store that holds a run between its last row read back and its first tick.
@@ -26,10 +27,10 @@ impl StoreWriter for Held {
     async fn newer_events(&mut self, events: &[Event]) -> Result<Vec<Event>, SinkError> {
         self.inner.newer_events(events).await
     }
-    async fn may_have_newer_events(&mut self) -> Result<bool, SinkError> {
+    async fn amended_events(&mut self, limit: usize) -> Result<Option<Vec<AmendedEvent>>, SinkError> {
         self.arrived.notify_one();
         self.released.notified().await;
-        self.inner.may_have_newer_events().await
+        self.inner.amended_events(limit).await
     }
     async fn close(self: Box<Self>) -> Result<(), SinkError> {
         Ok(())

@@ -174,8 +174,8 @@ mod tests {
         let stopped = |dry_run: bool| {
             let args = StopArgs { reef: ReefChoice::default(), wait: "1s".to_owned(), now: false, dry_run };
             let (output, captured) = Output::captured(true);
-            let told = not_running(&KnownReef::read(&config), &paths, &args, &output);
-            runtime().unwrap().block_on(told).unwrap();
+            let known = KnownReef::read(&config);
+            runtime().unwrap().block_on(not_running(&known, &paths, &args, &output)).unwrap();
             serde_json::from_str::<serde_json::Value>(&captured.stdout()).unwrap()
         };
         let would = stopped(true);
