@@ -42,6 +42,24 @@ pub(super) fn tile<const T: usize, const STRIDE: usize>(source: &[Word], targets
     out
 }
 
+/// See [`super::peak`].
+#[target_feature(enable = "avx2")]
+pub(super) fn peak(rounds: u32, factor: i32) -> (u64, i32) {
+    /// Sums that do not wait for each other.
+    const SUMS: usize = 14;
+    let factor = _mm256_set1_epi32(factor);
+    let mut sums: [__m256i; SUMS] = std::array::from_fn(|n| _mm256_set1_epi32(n as i32));
+    for _ in 0..rounds {
+        for sum in &mut sums {
+            *sum = _mm256_add_epi32(*sum, _mm256_madd_epi16(*sum, factor));
+        }
+    }
+    let mut out = [[0; LANES]; SUMS];
+    sums.into_iter().zip(&mut out).for_each(|(sum, out)| store(sum, out));
+    let all = out.as_flattened().iter().fold(0, |all: i32, sum| all.wrapping_add(*sum));
+    (u64::from(rounds) * (SUMS * LANES * 2) as u64, all)
+}
+
 #[inline]
 #[target_feature(enable = "avx2")]
 fn load(words: &[Word; LANES]) -> __m256i {

@@ -4,7 +4,8 @@
 
 use super::{TILE_LAGS, Tile, Word, near};
 use std::arch::x86_64::{
-    __m512i, _mm512_dpwssd_epi32, _mm512_loadu_si512, _mm512_set1_epi32, _mm512_setzero_si512, _mm512_storeu_si512,
+    __m512i, _mm512_dpwssd_epi32, _mm512_loadu_si512, _mm512_reduce_add_epi32, _mm512_set1_epi32, _mm512_setzero_si512,
+    _mm512_storeu_si512,
 };
 
 /// 32-bit numbers of a vector.
@@ -36,6 +37,22 @@ pub(super) fn tile<const T: usize, const STRIDE: usize>(source: &[Word], targets
         }
     }
     out
+}
+
+/// See [`super::peak`].
+#[target_feature(enable = "avx512f,avx512vnni")]
+pub(super) fn peak(rounds: u32, factor: i32) -> (u64, i32) {
+    /// Sums that do not wait for each other.
+    const SUMS: usize = 16;
+    let factor = _mm512_set1_epi32(factor);
+    let mut sums: [__m512i; SUMS] = std::array::from_fn(|n| _mm512_set1_epi32(n as i32));
+    for _ in 0..rounds {
+        for sum in &mut sums {
+            *sum = _mm512_dpwssd_epi32(*sum, *sum, factor);
+        }
+    }
+    let all = sums.into_iter().fold(0, |all: i32, sum| all.wrapping_add(_mm512_reduce_add_epi32(sum)));
+    (u64::from(rounds) * (SUMS * LANES * 2) as u64, all)
 }
 
 #[inline]

@@ -114,6 +114,30 @@ fn tile<const T: usize, const STRIDE: usize>(path: Path, source: &[Word], target
     }
 }
 
+/// Multiplies and adds 16-bit numbers in registers alone, with as many sums as do not wait for each other: what the
+/// multipliers of a path can do at most, for measurements. Returns how many multiplications that were, and a number that
+/// depends on all of them.
+///
+/// ```
+/// use coral_kernels::{Path, dots::peak};
+/// let (once, twice) = (peak(Path::PORTABLE, 1, 7).0, peak(Path::PORTABLE, 2, 7).0);
+/// assert!(once > 0 && twice == 2 * once);
+/// ```
+#[cfg_attr(target_arch = "x86_64", expect(unsafe_code, reason = "the call of a function for a certain processor"))]
+pub fn peak(path: Path, rounds: u32, factor: i32) -> (u64, i32) {
+    match path.0 {
+        Kind::Portable => portable::peak(rounds, factor),
+        // SAFETY: as in `tile`.
+        #[cfg(target_arch = "x86_64")]
+        Kind::Avx2 => unsafe { avx2::peak(rounds, factor) },
+        // SAFETY: as in `tile`.
+        #[cfg(target_arch = "x86_64")]
+        Kind::Avx512Vnni => unsafe { avx512::peak(rounds, factor) },
+        #[cfg(not(target_arch = "x86_64"))]
+        _ => unreachable!("no such path is created on this architecture"),
+    }
+}
+
 /// The `N` words from `at` on.
 #[inline(always)]
 fn near<const N: usize>(words: &[Word], at: usize) -> &[Word; N] {

@@ -18,6 +18,17 @@ pub(super) fn tile<const T: usize, const STRIDE: usize>(source: &[Word], targets
     out
 }
 
+/// See [`super::peak`].
+pub(super) fn peak(rounds: u32, factor: i32) -> (u64, i32) {
+    let (mut sums, word) = ([0; LANES], Word::new(factor as i16, (factor >> 16) as i16));
+    let near: [Word; LANES] = std::array::from_fn(|n| Word::new(n as i16, 1 - n as i16));
+    for _ in 0..rounds {
+        add(&near, word, &mut sums);
+    }
+    let all = sums.iter().fold(0, |all: i32, sum| all.wrapping_add(*sum));
+    (u64::from(rounds) * (LANES * 2) as u64, all)
+}
+
 /// Adds the products of one step. Not inlined: as a separate function over memory the compiler vectorises it.
 #[inline(never)]
 fn add(x: &[Word; LANES], word: Word, sums: &mut [i32; LANES]) {
