@@ -2,8 +2,10 @@
 
 use super::block::{MetricBlock, Sample};
 use super::by_time::ByTime;
+use super::columns::{Named, Pack, Whole, all_or_none};
 use model::columns::{MetricColumns, MetricRow};
 use model::metric::{MetricPoint, SeriesKey};
+use model::real::Real;
 use model::series::SeriesId;
 use model::statistics::Statistics;
 use model::time::TimeMs;
@@ -14,7 +16,7 @@ use std::sync::Arc;
 type Version = (SeriesId, Statistics);
 
 /// The states of a bucket, each with how often it was received.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Versions {
     /// Mostly it is one.
     One((Version, i64)),
@@ -66,8 +68,50 @@ impl Versions {
     }
 }
 
-/// Bytes of a kept row, with some room at the end of a day.
-pub const ROW_BYTES: u64 = size_of::<(i64, Versions)>() as u64 * 9 / 8;
+/// Rows of a day as columns, where each bucket has one state, with the same numbers as the others.
+#[derive(Clone, Debug)]
+struct VersionColumns {
+    series: Named,
+    version: Whole,
+    count: Option<Whole>,
+    /// Mean, p50, p95, p99, max.
+    values: [Option<Vec<Real>>; 5],
+}
+
+impl Pack for Versions {
+    type Columns = VersionColumns;
+
+    fn pack<'a>(rows: impl Iterator<Item = &'a Versions> + Clone) -> Option<VersionColumns> {
+        let one = |versions: &'a Versions| if let Versions::One((one, 1)) = versions { Some(one) } else { None };
+        let rows: Vec<&Version> = rows.map(one).collect::<Option<_>>()?;
+        let statistics = || rows.iter().map(|(_, statistics)| statistics);
+        let column = |value: fn(&Statistics) -> Option<Real>| all_or_none(statistics().map(value));
+        let count = all_or_none(statistics().map(Statistics::count))?;
+        Some(VersionColumns {
+            series: Named::pack(rows.iter().map(|(series, _)| *series)),
+            version: Whole::pack(statistics().map(Statistics::version)),
+            count: count.map(|counts| Whole::pack(counts.into_iter())),
+            values: [
+                column(Statistics::mean)?,
+                column(Statistics::p50)?,
+                column(Statistics::p95)?,
+                column(Statistics::p99)?,
+                column(Statistics::max)?,
+            ],
+        })
+    }
+
+    fn unpack(columns: &VersionColumns, place: usize) -> Versions {
+        let [mean, p50, p95, p99, max] = columns.values.each_ref().map(|values| Some(values.as_ref()?[place]));
+        let (version, count) = (columns.version.at(place), columns.count.as_ref().map(|counts| counts.at(place)));
+        let point = MetricPoint { version, count, mean, p50, p95, p99, max, ..MetricPoint::default() };
+        Versions::One(((columns.series.at(place), Statistics::of(&point)), 1))
+    }
+}
+
+/// Bytes of a kept row: of closed days six numbers, version and time, and in a day of a look-back of twelve all of it with
+/// some room at its end.
+pub const ROW_BYTES: u64 = 8 * 6 + 8 + 4 + size_of::<(i64, Versions)>() as u64 / 8;
 
 /// What makes rows versions of one another, apart from the time: application and environment do not.
 type Bucket = (&'static SeriesKey, Option<u32>);
@@ -196,7 +240,6 @@ impl Align {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use model::real::Real;
     use model::series::SeriesRef;
     use model::time::MINUTE_MS;
 

@@ -1,6 +1,7 @@
 //! The grid: the native interval of a series, and its samples as one number per slot.
 
 use super::by_time::ByTime;
+use super::columns::{Named, Pack, Whole};
 use super::params::{COVERAGE_MIN, MetricParams, STEPS_MS};
 use model::series::SeriesId;
 use model::time::SECOND_MS;
@@ -20,8 +21,32 @@ pub struct Kept {
 /// Samples of one series at one interval, by time in ms.
 pub type Track = ByTime<Kept>;
 
-/// Bytes of a kept sample, with some room at the end of a day.
-pub const SAMPLE_BYTES: u64 = size_of::<(i64, Kept)>() as u64 * 9 / 8;
+/// Samples of a day as columns.
+#[derive(Clone, Debug)]
+pub struct KeptColumns {
+    values: Vec<f64>,
+    weights: Whole,
+    series: Named,
+}
+
+impl Pack for Kept {
+    type Columns = KeptColumns;
+
+    fn pack<'a>(rows: impl Iterator<Item = &'a Kept> + Clone) -> Option<KeptColumns> {
+        let values = rows.clone().map(|kept| kept.value).collect();
+        let weights = Whole::pack(rows.clone().map(|kept| kept.weight));
+        Some(KeptColumns { values, weights, series: Named::pack(rows.map(|kept| kept.series)) })
+    }
+
+    fn unpack(columns: &KeptColumns, place: usize) -> Kept {
+        let (weight, series) = (columns.weights.at(place), columns.series.at(place));
+        Kept { value: columns.values[place], weight, series }
+    }
+}
+
+/// Bytes of a kept sample: of closed days value, weight and time, and in a day of a look-back of twelve all of it with some
+/// room at its end.
+pub const SAMPLE_BYTES: u64 = 8 + 8 + 4 + size_of::<(i64, Kept)>() as u64 / 8;
 
 /// Grid step of a declared interval: the finest step that is not finer; `None` beyond one hour.
 ///

@@ -6,7 +6,8 @@
 //! | `memory` | what is taken of memory, known before it is taken |
 //! | `align` | one winner per bucket, and the number of it that is correlated |
 //! | `block` | rows and samples between workers |
-//! | `by_time` | rows of a series by time, in one piece of memory a day |
+//! | `columns` | rows of a closed day as columns |
+//! | `by_time` | rows of a series by time: the open day as rows, closed ones as columns |
 //! | `grid` | native intervals, slots, downsampling |
 //! | `stats` | Pearson's r, autocorrelation, effective sample size, p-values, robust scale |
 //! | `series` | a series at one instant: centred, clamped, without its daily profile |
@@ -41,6 +42,7 @@ pub mod block;
 mod bounds;
 pub mod by_time;
 mod causes;
+pub mod columns;
 pub mod evidence;
 pub mod fdr;
 mod finding;
