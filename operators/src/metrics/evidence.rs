@@ -14,12 +14,19 @@
 //! by itself, and who looks at all of them has no bound for the greatest. The mean of two such e-values is used, one of the levels in windows where neither side
 //! drifts, one of the differences in all windows, and the mean over all lags that are looked at, of which the published
 //! lag is one: a mean of e-values is an e-value for any dependence between them (Vovk and Wang 2021).
+//!
+//! Fisher's z is normal as long as it is not great for its number of points: of four independent points every coefficient
+//! is as likely as any other, and its z has no bound. Series that are smooth but for a few jumps (a counter that starts
+//! over) reach 0.99 wherever two jumps meet. So a coefficient counts as 0.9 at most (`COUNTS_MAX`). z is symmetric under
+//! chance, and `exp(t z)` has a smaller mean the narrower the bound, so E is an e-value as before.
 
 use super::row::{LagWindow, Worth};
 use libm::{atanh, exp, log, tanh};
 
 /// Beyond this |r| Fisher's z is not finite in practice.
 const R_MAX: f64 = 1.0 - 1e-15;
+/// A coefficient beyond this counts as this much evidence.
+const COUNTS_MAX: f64 = 0.9;
 /// Standard errors by which |r| may lie below a bound before a window contradicts it.
 const CONTRADICTS: f64 = 3.0;
 
@@ -28,9 +35,16 @@ fn fisher(r: f64) -> f64 {
     atanh(r.clamp(-R_MAX, R_MAX))
 }
 
+/// Fisher's z as far as it counts as evidence.
+fn counted(r: f64) -> f64 {
+    fisher(r.clamp(-COUNTS_MAX, COUNTS_MAX))
+}
+
 /// What windows of one kind say together.
 #[derive(Clone, Copy, Debug, Default)]
 struct Sums {
+    /// Of z as far as it counts, and of all of it.
+    counted: f64,
     weighted: f64,
     precision: f64,
 }
@@ -38,12 +52,13 @@ struct Sums {
 impl Sums {
     fn add(&mut self, worth: &Worth) {
         let precision = worth.effective_points.0 - 3.0;
+        self.counted += precision * counted(worth.coefficient.0);
         self.weighted += precision * fisher(worth.coefficient.0);
         self.precision += precision;
     }
 
     fn log_e(self) -> f64 {
-        log_mixture(self.weighted, self.precision)
+        log_mixture(self.counted, self.precision)
     }
 }
 
@@ -110,7 +125,7 @@ impl Evidence {
 pub fn points_for(coefficient: f64, lags: usize, log_e: f64) -> Option<f64> {
     /// More points than this are not searched.
     const POINTS_MAX: f64 = 1e7;
-    let z = fisher(coefficient);
+    let z = counted(coefficient);
     let has = |precision: f64| log_mixture(precision * z, precision) - log(2.0 * lags as f64) >= log_e;
     if !has(POINTS_MAX) {
         return None;

@@ -3,7 +3,7 @@
 use super::params::{MetricParams, STANDS};
 use super::row::{Explained, Worth};
 use super::series::{Judged, Level, Prepared};
-use super::stats::{effective_points, pearson, pearson_without_largest, pearsons};
+use super::stats::{effective_points, evenness, pearson, pearson_without_largest, pearsons};
 use kernels::{Pair, Side};
 use model::real::Real;
 
@@ -78,7 +78,10 @@ fn pearson_of(source: &Prepared, target: &Prepared, x: &Judged, y: &Judged, lag:
 
 fn worth(x: &Judged, y: &Judged, window: usize, found: Option<(f64, usize)>) -> Worth {
     let (r, effective) = match found {
-        Some((r, n)) => (r, effective_points(x.acf(), y.acf(), window, n)),
+        Some((r, n)) => {
+            let even = effective_points(x.acf(), y.acf(), window, n) * evenness(x.kurtosis(), y.kurtosis());
+            (r, even.max(3.0))
+        }
         None => (0.0, 3.0),
     };
     Worth { coefficient: Real(r), effective_points: Real(effective) }

@@ -2,7 +2,7 @@
 
 use super::grid::{Track, resample};
 use super::params::{MetricParams, PROFILE_DAYS};
-use super::stats::{Acf, autocorrelation, correlation_time, robust_scale};
+use super::stats::{Acf, autocorrelation, correlation_time, kurtosis, robust_scale};
 use model::time::DAY_MS;
 use std::cell::OnceCell;
 
@@ -16,16 +16,26 @@ pub struct Judged {
     pub values: Vec<f64>,
     window: usize,
     acf: OnceCell<Acf>,
+    kurtosis: OnceCell<f64>,
 }
 
 impl Judged {
     fn new(values: Vec<f64>, window: usize) -> Judged {
-        Judged { values, window, acf: OnceCell::new() }
+        Judged { values, window, acf: OnceCell::new(), kurtosis: OnceCell::new() }
     }
 
     /// Over the target window, computed when it is first needed.
     pub fn acf(&self) -> &Acf {
-        self.acf.get_or_init(|| autocorrelation(&self.values[self.values.len() - self.window..]))
+        self.acf.get_or_init(|| autocorrelation(self.newest()))
+    }
+
+    /// Over the target window, computed when it is first needed.
+    pub fn kurtosis(&self) -> f64 {
+        *self.kurtosis.get_or_init(|| kurtosis(self.newest()))
+    }
+
+    fn newest(&self) -> &[f64] {
+        &self.values[self.values.len() - self.window..]
     }
 
     /// Integrated autocorrelation time over the target window, in slots.

@@ -204,6 +204,38 @@ pub fn autocorrelation(values: &[f64]) -> Acf {
     acf
 }
 
+/// Kurtosis of the observed values: 3 for a normal law, more where a few values have most of the variance. 3 where
+/// nothing is known.
+///
+/// ```
+/// use coral_operators::metrics::stats::kurtosis;
+/// let one_block: Vec<f64> = (0..100).map(|slot| f64::from(slot / 5 == 7)).collect();
+/// assert!((kurtosis(&one_block) - 18.05).abs() < 0.01);
+/// assert_eq!((kurtosis(&[1.0, -1.0, f64::NAN, 1.0, -1.0]), kurtosis(&[2.0; 9])), (1.0, 3.0));
+/// ```
+pub fn kurtosis(values: &[f64]) -> f64 {
+    let observed = values.iter().filter(|v| !v.is_nan());
+    let (n, sum) = observed.clone().fold((0_usize, 0.0), |(n, sum), v| (n + 1, sum + v));
+    let mean = sum / n as f64;
+    let (mut squares, mut fourths, mut raw) = (0.0, 0.0, 0.0);
+    for v in observed {
+        let square = (v - mean) * (v - mean);
+        squares += square;
+        fourths += square * square;
+        raw += v * v;
+    }
+    if n < 3 || !varies(squares, raw) {
+        return 3.0;
+    }
+    n as f64 * fourths / (squares * squares)
+}
+
+/// The part of the effective points of two series that is left where the variance of both is that of few of them: what a
+/// normal law has of kurtosis, beside the geometric mean of theirs.
+pub fn evenness(kurtosis_x: f64, kurtosis_y: f64) -> f64 {
+    (3.0 / (kurtosis_x * kurtosis_y).sqrt()).min(1.0)
+}
+
 /// Lags that are summed up together.
 const ACF_TOGETHER: usize = 5;
 

@@ -4,7 +4,9 @@
 use crate::calls::Call;
 use crate::metrics::MetricParams;
 use crate::metrics::kinds::is_demand;
-use crate::reference::statistics::{Slots, differences, drift_time, effective_of, p_of, paired, pearson, scale};
+use crate::reference::statistics::{
+    Slots, differences, drift_time, effective_of, kurtosis, p_of, paired, pearson, scale,
+};
 use model::metric::{MetricPoint, SeriesKey};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -177,7 +179,10 @@ impl Look<'_> {
     /// Coefficient and effective points.
     fn worth(&self, x: &Slots, y: &Slots, lag: i64) -> (f64, f64) {
         let pairs = paired(x, y, self.end, self.window, lag);
-        pearson(&pairs).map_or((0.0, 3.0), |r| (r, effective_of(x, y, pairs.len(), self.end, self.window)))
+        let spread = |values: &Slots| kurtosis(values, self.end, self.window);
+        let share = (3.0 / (spread(x) * spread(y)).sqrt()).min(1.0);
+        let effective = || (effective_of(x, y, pairs.len(), self.end, self.window) * share).max(3.0);
+        pearson(&pairs).map_or((0.0, 3.0), |r| (r, effective()))
     }
 
     fn window(&self, views: &[View], x: &View, y: &View, lag: i64, simultaneous: bool) -> Option<Window> {

@@ -73,6 +73,15 @@ pub(super) fn effective_of(x: &Slots, y: &Slots, n: usize, end: i64, window: i64
     (n as f64 / (1.0 + 2.0 * summed(&f, window))).min(n as f64).max(3.0)
 }
 
+/// Fourth moment about the mean over the square of the second, of the window; that of a normal law where there is none.
+pub(super) fn kurtosis(values: &Slots, end: i64, window: i64) -> f64 {
+    let inside: Vec<f64> = values.range(end - window + 1..=end).map(|(_, v)| *v).collect();
+    let mean =
+        |power: i32, about: f64| inside.iter().map(|v| (v - about).powi(power)).sum::<f64>() / inside.len() as f64;
+    let (second, fourth) = (mean(2, mean(1, 0.0)), mean(4, mean(1, 0.0)));
+    if inside.len() < 3 || second <= 1e-12 * mean(2, 0.0) { 3.0 } else { fourth / (second * second) }
+}
+
 /// Two-sided p-value of `r` by Fisher's z.
 pub(super) fn p_of(r: f64, effective: f64) -> f64 {
     if effective <= 3.0 {
@@ -112,10 +121,10 @@ pub(super) fn differences(values: &Slots) -> Slots {
 }
 
 /// `ln` of the mean over all true values z of N(0, 1) of the likelihood ratio `exp(z S - z^2 V / 2)`, where `S` is the sum of
-/// `v z` and `V` that of `v`: by the trapezoid rule around the maximum.
+/// `v z` and `V` that of `v`: by the trapezoid rule around the maximum. A coefficient counts as 0.9 at most.
 pub(super) fn log_mixture(windows: &[(f64, f64)]) -> f64 {
     let v = |effective: f64| effective - 3.0;
-    let s: f64 = windows.iter().map(|(r, effective)| v(*effective) * r.clamp(-1.0 + 1e-15, 1.0 - 1e-15).atanh()).sum();
+    let s: f64 = windows.iter().map(|(r, effective)| v(*effective) * r.clamp(-0.9, 0.9).atanh()).sum();
     let total: f64 = windows.iter().map(|(_, effective)| v(*effective)).sum();
     let exponent = |z: f64| z * s - z * z * (total + 1.0) / 2.0;
     let (centre, sd) = (s / (total + 1.0), 1.0 / (total + 1.0).sqrt());
