@@ -30,6 +30,10 @@ pub struct Following<'a> {
     pub at: TimeMs,
     /// All series as they are seen from it, if that is at hand.
     pub known: Option<&'a [Seen]>,
+    /// Whether it is the present one, of which nothing is kept for the next look.
+    pub is_present: bool,
+    /// Whether the values of few series may be in memory at a time.
+    pub is_streaming: bool,
 }
 
 /// A pair, the step of its grid, a lag in steps, and whether that is taken for simultaneous.
@@ -78,26 +82,66 @@ impl Following<'_> {
     }
 
     fn measure_all(&self, missing: Vec<Missing>, instant: &mut Instant) {
-        let Following { held, calls, params, at, known, .. } = *self;
-        let ends: BTreeSet<Place> = missing.iter().flat_map(|((a, b), ..)| [*a, *b]).collect();
         // steps on which it matters what the fleet shares; of a closed instant that is kept
         let shared: BTreeSet<i64> =
             missing.iter().filter(|(.., simultaneous)| *simultaneous).map(|(_, step_ms, ..)| *step_ms).collect();
-        let is_present = known.is_some();
         let mut fleets = std::mem::take(&mut instant.fleets);
-        let builds = shared.iter().any(|step_ms| is_present || !fleets.contains_key(step_ms));
-        let is_wanted = |place: Place, key: &SeriesKey| ends.contains(&place) || builds && is_demand(&key.metric_name);
-        let looked_at = if is_present { Vec::new() } else { held.see(params, at, is_wanted) };
-        let seen: Vec<&Seen> =
-            known.unwrap_or(&looked_at).iter().filter(|seen| is_wanted(seen.place, seen.key)).collect();
-        if builds {
-            fleets = shared.iter().map(|step_ms| (*step_ms, Fleet::default())).collect();
-            for series in seen.iter().filter(|series| is_demand(&series.key.metric_name)) {
-                for (step, prepared) in &series.on {
-                    fleets.entry(*step).or_default().add(&series.key.colony_id, prepared);
-                }
+        let builds = shared.iter().any(|step_ms| self.is_present || !fleets.contains_key(step_ms));
+        if self.is_streaming {
+            if builds {
+                fleets = self.fleets_one_by_one(shared);
             }
+            for part in self.parts(missing) {
+                let ends: BTreeSet<Place> = part.iter().flat_map(|((a, b), ..)| [*a, *b]).collect();
+                let seen = self.held.see(self.params, self.at, |place, _| ends.contains(&place));
+                self.measure_part(part, &seen.iter().collect::<Vec<_>>(), &fleets, instant);
+            }
+        } else {
+            let ends: BTreeSet<Place> = missing.iter().flat_map(|((a, b), ..)| [*a, *b]).collect();
+            let is_wanted =
+                |place: Place, key: &SeriesKey| ends.contains(&place) || builds && is_demand(&key.metric_name);
+            let looked_at =
+                if self.known.is_some() { Vec::new() } else { self.held.see(self.params, self.at, is_wanted) };
+            let all = self.known.unwrap_or(&looked_at).iter();
+            let seen: Vec<&Seen> = all.filter(|seen| is_wanted(seen.place, seen.key)).collect();
+            if builds {
+                fleets = shared.iter().map(|step_ms| (*step_ms, Fleet::default())).collect();
+                seen.iter().for_each(|series| add_demand(&mut fleets, series));
+            }
+            self.measure_part(missing, &seen, &fleets, instant);
         }
+        if !self.is_present {
+            fleets.values_mut().for_each(Fleet::forget_modes);
+            instant.fleets = fleets;
+        }
+    }
+
+    /// The demand of the fleet on some steps, the values of one series at a time in memory.
+    fn fleets_one_by_one(&self, steps: BTreeSet<i64>) -> BTreeMap<i64, Fleet> {
+        let mut fleets: BTreeMap<i64, Fleet> = steps.into_iter().map(|step_ms| (step_ms, Fleet::default())).collect();
+        let is_wanted = |_: Place, key: &SeriesKey| is_demand(&key.metric_name);
+        self.held.see_each_on(self.params, self.at, (is_wanted, fleets.keys().copied().collect()), |seen| {
+            add_demand(&mut fleets, &seen);
+        });
+        fleets
+    }
+
+    /// What is missing in parts whose series are those of two blocks.
+    fn parts(&self, mut missing: Vec<Missing>) -> Vec<Vec<Missing>> {
+        let tile = self.params.room.tile.max(1);
+        let blocks = |((a, b), ..): &Missing| (a / tile, b / tile);
+        missing.sort_by_key(blocks);
+        missing.chunk_by(|one, next| blocks(one) == blocks(next)).map(<[Missing]>::to_vec).collect()
+    }
+
+    fn measure_part(
+        &self,
+        missing: Vec<Missing>,
+        seen: &[&Seen],
+        fleets: &BTreeMap<i64, Fleet>,
+        instant: &mut Instant,
+    ) {
+        let Following { calls, params, .. } = *self;
         let by_place: BTreeMap<Place, &Seen> = seen.iter().map(|series| (series.place, *series)).collect();
         for (pair, step_ms, lag, simultaneous) in missing {
             let (Some(a), Some(b)) = (by_place.get(&pair.0), by_place.get(&pair.1)) else { continue };
@@ -105,9 +149,14 @@ impl Following<'_> {
             let measured = measure_pair(a, b, step_ms, lag, fleet.map(|fleet| (fleet, calls)), params);
             instant.windows.insert((pair, lag), Window { simultaneous, measured });
         }
-        if !is_present {
-            fleets.values_mut().for_each(Fleet::forget_modes);
-            instant.fleets = fleets;
+    }
+}
+
+/// Adds a series that is demand to the fleets of its grids.
+fn add_demand(fleets: &mut BTreeMap<i64, Fleet>, series: &Seen) {
+    if is_demand(&series.key.metric_name) {
+        for (step, prepared) in &series.on {
+            fleets.entry(*step).or_default().add(&series.key.colony_id, prepared);
         }
     }
 }

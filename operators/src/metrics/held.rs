@@ -45,6 +45,31 @@ pub struct Seen {
     pub on: BTreeMap<i64, Prepared>,
 }
 
+/// A series at an instant without its values.
+#[derive(Clone, Debug)]
+pub struct Sight {
+    /// Which one.
+    pub place: Place,
+    /// Its name.
+    pub key: &'static SeriesKey,
+    /// The series of its latest sample.
+    pub latest: SeriesId,
+    /// The step of its own grid, and the interval of the samples that are used.
+    pub native_ms: i64,
+    /// See `native_ms`.
+    pub interval: Option<u32>,
+    /// The steps on which it has enough samples.
+    pub steps: Vec<i64>,
+}
+
+impl Seen {
+    /// The same without values.
+    pub fn sight(&self) -> Sight {
+        let Seen { place, key, latest, native_ms, interval, .. } = *self;
+        Sight { place, key, latest, native_ms, interval, steps: self.on.keys().copied().collect() }
+    }
+}
+
 /// The samples of all series.
 #[derive(Debug)]
 pub struct Held {
@@ -162,15 +187,9 @@ impl Held {
 
     /// The series that can be seen from an instant, in the order of their keys; of these, those that are `wanted`.
     pub fn see(&self, params: &MetricParams, at: TimeMs, wanted: impl Fn(Place, &SeriesKey) -> bool) -> Vec<Seen> {
-        let natives = self.natives(params, at, wanted);
-        let steps: BTreeSet<i64> = natives.iter().map(|native| native.native_ms).collect();
-        let see = |native: Native| {
-            let series = &self.series[native.place];
-            let track = &series.tracks[&native.interval];
-            let prepared = |step: &i64| Some((*step, Prepared::new(track, params, *step, at.0)?));
-            native.seen(series.key, track, at, steps.range(native.native_ms..).filter_map(prepared).collect())
-        };
-        natives.into_iter().map(see).collect()
+        let mut all = Vec::new();
+        self.see_each(params, at, wanted, |seen| all.push(seen));
+        all
     }
 
     /// The same of all series at the present instant, from the slots that are kept of it.
@@ -191,6 +210,63 @@ impl Held {
             native.seen(key, track, at, steps.range(native.native_ms..).filter_map(prepared).collect())
         };
         natives.into_iter().map(see).collect()
+    }
+
+    /// The series that can be seen from an instant, in the order of their keys, without their values: of one series at a
+    /// time these are in memory.
+    pub fn sights(&self, params: &MetricParams, at: TimeMs) -> Vec<Sight> {
+        let mut sights = Vec::new();
+        self.see_each(params, at, |_, _| true, |seen| sights.push(seen.sight()));
+        sights
+    }
+
+    /// [`Held::see`], one series after the other.
+    pub fn see_each(
+        &self,
+        params: &MetricParams,
+        at: TimeMs,
+        wanted: impl Fn(Place, &SeriesKey) -> bool,
+        mut take: impl FnMut(Seen),
+    ) {
+        let natives = self.natives(params, at, wanted);
+        let steps: BTreeSet<i64> = natives.iter().map(|native| native.native_ms).collect();
+        natives.into_iter().for_each(|native| take(self.see_one(params, at, native, &steps)));
+    }
+
+    /// The same on some steps alone.
+    pub fn see_each_on(
+        &self,
+        params: &MetricParams,
+        at: TimeMs,
+        (wanted, steps): (impl Fn(Place, &SeriesKey) -> bool, BTreeSet<i64>),
+        mut take: impl FnMut(Seen),
+    ) {
+        let natives = self.natives(params, at, wanted);
+        natives.into_iter().for_each(|native| take(self.see_one(params, at, native, &steps)));
+    }
+
+    fn see_one(&self, params: &MetricParams, at: TimeMs, native: Native, steps: &BTreeSet<i64>) -> Seen {
+        let series = &self.series[native.place];
+        let track = &series.tracks[&native.interval];
+        let prepared = |step: &i64| Some((*step, Prepared::new(track, params, *step, at.0)?));
+        native.seen(series.key, track, at, steps.range(native.native_ms..).filter_map(prepared).collect())
+    }
+
+    /// The values of a series on one of its steps.
+    pub fn prepare(&self, params: &MetricParams, at: TimeMs, sight: &Sight, step_ms: i64) -> Option<Prepared> {
+        let track = self.series[sight.place].tracks.get(&sight.interval)?;
+        Prepared::new(track, params, step_ms, at.0)
+    }
+
+    /// Drops what is kept of the present instant.
+    pub fn forget_slots(&mut self) {
+        self.series.iter_mut().for_each(|series| series.slots = BTreeMap::new());
+    }
+
+    /// The samples of all series by interval, and their number.
+    pub fn lengths(&self) -> impl Iterator<Item = (Option<u32>, u64)> {
+        let tracks = self.series.iter().flat_map(|series| &series.tracks);
+        tracks.map(|(interval, track)| (*interval, track.len() as u64))
     }
 
     /// The grid of each series that can be seen, in the order of their keys.

@@ -1,6 +1,6 @@
 //! What is known at one instant: which pairs can be computed, which have peaks, and what was measured of the followed.
 
-use super::held::{Place, Seen};
+use super::held::{Place, Sight};
 use super::instants::Role;
 use super::load::Fleet;
 use super::pair::{Measured, PairResult};
@@ -64,14 +64,14 @@ pub struct Instant {
 
 impl Instant {
     /// Takes over a screening of all pairs, or of those of the `changed` series.
-    pub fn update(&mut self, seen: &[Seen], changed: &BTreeSet<Place>, screened: Screened) {
-        let of_series = |series: &Seen| (series.key.colony_id.as_str(), series.on.contains_key(&series.native_ms));
-        self.supply = Supply::of(seen.iter().map(of_series));
-        let known = |series: &Seen| {
-            let steps = series.on.keys().copied().collect();
-            (series.place, Known { latest: series.latest, native_ms: series.native_ms, steps })
+    pub fn update(&mut self, sights: &[Sight], changed: &BTreeSet<Place>, screened: Screened) {
+        let of_series = |sight: &Sight| (sight.key.colony_id.as_str(), sight.steps.contains(&sight.native_ms));
+        self.supply = Supply::of(sights.iter().map(of_series));
+        let known = |sight: &Sight| {
+            let Sight { place, latest, native_ms, ref steps, .. } = *sight;
+            (place, Known { latest, native_ms, steps: steps.clone() })
         };
-        self.series = seen.iter().map(known).collect();
+        self.series = sights.iter().map(known).collect();
         let is_as_before = |(a, b): &Pair| self.fresh && !changed.contains(a) && !changed.contains(b);
         self.strong.retain(|pair, _| is_as_before(pair));
         self.undefined.retain(|pair| is_as_before(pair));

@@ -1,8 +1,9 @@
 //! What metric pairs take of memory in one process, known before any of it is taken.
 //!
 //! Planned are the rows that are kept (once as rows, and once as samples on each worker), what a worker prepares of each
-//! series at an instant, and what it keeps of each pair. The figures are upper estimates of what is allocated, made from
-//! the sizes of the types; how many pairs are followed depends on the data, and is taken from generated fleets.
+//! series at an instant, and what it keeps of each pair; or, tile by tile, of two blocks of series and of no pair. The
+//! figures are upper estimates of what is allocated, made from the sizes of the types; how many pairs are followed depends
+//! on the data, and is taken from generated fleets.
 
 use super::align::ROW_BYTES;
 use super::bounds::{PAIR_BYTES, SERIES_BYTES};
@@ -61,6 +62,17 @@ impl MetricMemory {
         self.params.keep_ms()
     }
 
+    /// Lags of a pair whose coarser buckets are this long, both ways. Without a stated interval it is a minute.
+    pub fn lags(&self, interval_seconds: Option<u32>) -> u64 {
+        let step_ms = interval_seconds.map_or(Some(MINUTE_MS), declared_step_ms).unwrap_or(HOUR_MS);
+        2 * self.params.lag_slots(step_ms) as u64 + 1
+    }
+
+    /// Workers of all processes.
+    pub fn workers_of_all(&self) -> u64 {
+        self.workers * self.processes
+    }
+
     /// Rows of a series that are kept once it is as old as the look-back. Without a stated interval it is a minute.
     pub fn rows_of(&self, interval_seconds: Option<u32>) -> u64 {
         let step_ms = interval_seconds.map_or(MINUTE_MS, |seconds| i64::from(seconds.max(1)) * SECOND_MS);
@@ -95,6 +107,24 @@ impl MetricMemory {
         of_rows.saturating_add(of_series).saturating_add(of_pairs).saturating_add(followed)
     }
 
+    /// Bytes that an amount takes where pairs are computed tile by tile: its rows, two blocks of series on each worker, and
+    /// the followed pairs.
+    ///
+    /// ```
+    /// use coral_operators::metrics::memory::{Amount, MetricMemory};
+    /// use coral_operators::metrics::MetricParams;
+    /// let memory = MetricMemory::new(MetricParams::default(), 2, 1);
+    /// let prepared = |series: u64| series * memory.prepared_of(Some(60));
+    /// let a_day_of = |series: u64| Amount { series, usable: series, prepared: prepared(series), rows: series * 1_440 };
+    /// assert_eq!(memory.streamed_bytes(a_day_of(100)), memory.bytes(a_day_of(100)) - 100 * 99 / 2 * 2 * 20);
+    /// assert!(memory.streamed_bytes(a_day_of(10_000)) < memory.bytes(a_day_of(10_000)) / 4 * 3);
+    /// ```
+    pub fn streamed_bytes(&self, Amount { series, usable, prepared, rows }: Amount) -> u64 {
+        let blocks = 2 * self.params.room.tile as u64;
+        let prepared = if series > blocks { prepared / series * blocks } else { prepared };
+        self.bytes(Amount { series: 0, usable, prepared, rows })
+    }
+
     /// How many series of this interval fit into so many bytes, each as old as the look-back.
     ///
     /// ```
@@ -108,23 +138,23 @@ impl MetricMemory {
     /// assert!(bytes(minutes) <= 1 << 30 && bytes(minutes + 1) > 1 << 30);
     /// ```
     pub fn fits(&self, bytes: u64, interval_seconds: Option<u32>) -> u64 {
-        let (prepared, rows) = (self.prepared_of(interval_seconds), self.rows_of(interval_seconds));
-        self.fits_like(bytes, Amount { series: 1, usable: 1, prepared, rows })
+        fits(bytes, self.one_of(interval_seconds), |amount| self.bytes(amount))
     }
 
-    /// The same for series like those of an amount.
+    /// The same where pairs are computed tile by tile.
+    pub fn fits_streamed(&self, bytes: u64, interval_seconds: Option<u32>) -> u64 {
+        self.fits_like(bytes, self.one_of(interval_seconds))
+    }
+
+    /// How many series like those of an amount fit at most: tile by tile.
     pub fn fits_like(&self, bytes: u64, amount: Amount) -> u64 {
-        let is_within = |series: u64| self.bytes(amount.of(series)) <= bytes;
-        // the first number of series that is too many lies in low + 1 ..= high
-        let (mut low, mut high) = (0, 1);
-        while is_within(high) && high < 1 << 32 {
-            (low, high) = (high, 2 * high);
-        }
-        while high - low > 1 {
-            let middle = low + (high - low) / 2;
-            if is_within(middle) { low = middle } else { high = middle }
-        }
-        low
+        fits(bytes, amount, |amount| self.streamed_bytes(amount))
+    }
+
+    /// A series as old as the look-back.
+    fn one_of(&self, interval_seconds: Option<u32>) -> Amount {
+        let (prepared, rows) = (self.prepared_of(interval_seconds), self.rows_of(interval_seconds));
+        Amount { series: 1, usable: 1, prepared, rows }
     }
 
     /// A usable series at one instant, with its slots as of the present one, for f64 and for the integer kernels: on its
@@ -143,6 +173,21 @@ impl MetricMemory {
         let as_integers = WORDS_BYTES + 32 * slots + 45 * lags;
         as_values + as_integers + SERIES_BYTES
     }
+}
+
+/// How many series like those of an amount take at most so many bytes.
+fn fits(bytes: u64, amount: Amount, taken: impl Fn(Amount) -> u64) -> u64 {
+    let is_within = |series: u64| taken(amount.of(series)) <= bytes;
+    // the first number of series that is too many lies in low + 1 ..= high
+    let (mut low, mut high) = (0, 1);
+    while is_within(high) && high < 1 << 32 {
+        (low, high) = (high, 2 * high);
+    }
+    while high - low > 1 {
+        let middle = low + (high - low) / 2;
+        if is_within(middle) { low = middle } else { high = middle }
+    }
+    low
 }
 
 #[cfg(test)]

@@ -23,6 +23,46 @@ pub enum MetricPairs {
     SameMetric,
 }
 
+/// What metric pairs may keep in memory. It decides how they are computed, never what comes of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Room {
+    /// Most bytes of all workers of a process; beyond them pairs are computed tile by tile.
+    pub bytes: u64,
+    /// Workers of a process.
+    pub workers: usize,
+    /// Series of a block: of two blocks at a time a worker has the values in memory.
+    pub tile: usize,
+}
+
+/// Most series of a block: preparing one is little beside comparing it with so many.
+const TILE_MAX: usize = 768;
+/// Fewest, also where memory is scarce.
+const TILE_MIN: usize = 32;
+/// Parts of the memory, of which a block of each worker has one.
+const TILE_PARTS: u64 = 16;
+/// About what the values of a series take.
+const TILE_SERIES_BYTES: u64 = 400_000;
+
+impl Room {
+    /// Of so many bytes for some workers.
+    ///
+    /// ```
+    /// use coral_operators::metrics::params::Room;
+    /// assert_eq!([1 << 20, 2 << 30, u64::MAX].map(|bytes| Room::of(bytes, 2).tile), [32, 167, 768]);
+    /// ```
+    pub fn of(bytes: u64, workers: usize) -> Room {
+        let series = bytes / TILE_PARTS / TILE_SERIES_BYTES / workers.max(1) as u64;
+        let tile = usize::try_from(series).unwrap_or(usize::MAX).clamp(TILE_MIN, TILE_MAX);
+        Room { bytes, workers, tile }
+    }
+}
+
+impl Default for Room {
+    fn default() -> Room {
+        Room::of(u64::MAX, 1)
+    }
+}
+
 /// What a user can set.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct MetricParams {
@@ -38,6 +78,8 @@ pub struct MetricParams {
     pub pairs: MetricPairs,
     /// Share of chance findings accepted among the confirmed pairs.
     pub false_discovery_rate: f64,
+    /// The memory there is.
+    pub room: Room,
 }
 
 impl Default for MetricParams {
@@ -49,6 +91,7 @@ impl Default for MetricParams {
             hysteresis: 0.05,
             pairs: MetricPairs::All,
             false_discovery_rate: 0.05,
+            room: Room::default(),
         }
     }
 }

@@ -14,6 +14,7 @@ use super::held::{Held, Place, Seen};
 use super::instant::{Followed, Instant, Pair, follow, moved};
 use super::instants::{Role, instants};
 use super::kinds::is_demand;
+use super::memory::{Amount, MetricMemory};
 use super::params::MetricParams;
 use super::row::{LagWindow, MetricScanRow, MissingRow, PairRow, TestedRow};
 use super::screen::Screen;
@@ -40,6 +41,9 @@ pub struct MetricScan {
     /// As of the last evaluation.
     followed: Followed,
     screened: u64,
+    memory: MetricMemory,
+    /// Whether pairs are computed tile by tile, because what is kept otherwise takes more than there is.
+    is_streaming: bool,
 }
 
 impl MetricScan {
@@ -64,7 +68,10 @@ impl MetricScan {
         };
         let (held, bounds, instants) = (Held::new(shard), Bounds::default(), BTreeMap::new());
         let (calls, followed) = (Calls::default(), Followed::new());
-        MetricScan { params, shard, path, held, bounds, instants, calls, followed, screened: 0 }
+        let workers = params.room.workers.clamp(1, shard.peers);
+        let memory = MetricMemory::new(params, workers, shard.peers / workers);
+        let (screened, is_streaming) = (0, false);
+        MetricScan { params, shard, path, held, bounds, instants, calls, followed, screened, memory, is_streaming }
     }
 
     /// Takes samples in and out. Of one (series, interval, time) at most one sample is in at a time.
@@ -115,6 +122,37 @@ impl MetricScan {
         self.screened
     }
 
+    /// Whether the last evaluation went tile by tile.
+    pub fn is_streaming(&self) -> bool {
+        self.is_streaming
+    }
+
+    /// What there is of series, as memory is planned.
+    fn amount(&self) -> Amount {
+        let mut amount = Amount { series: self.held.count() as u64, ..Amount::default() };
+        for (interval, rows) in self.held.lengths() {
+            amount.rows += rows;
+            if rows >= self.memory.usable_from(interval) {
+                amount.usable += 1;
+                amount.prepared += self.memory.prepared_of(interval);
+            }
+        }
+        amount
+    }
+
+    /// Whether what is kept between looks has room. What has had none needs more of it to be kept again, so that an
+    /// amount near the limit does not drop and collect it in turn.
+    fn choose(&mut self) {
+        let bytes = self.memory.bytes(self.amount());
+        let room = self.params.room.bytes;
+        let was_streaming = self.is_streaming;
+        self.is_streaming = bytes > if was_streaming { room - room / 8 } else { room };
+        if self.is_streaming && !was_streaming {
+            self.bounds = Bounds::default();
+            self.held.forget_slots();
+        }
+    }
+
     /// Evaluates at `now` (the greatest time of an on-time sample) and returns the changes of the rows since the last
     /// evaluation. The rows depend only on the samples and on the minute of `now`.
     pub fn scan(&mut self, now: TimeMs) -> Vec<(MetricScanRow, i64)> {
@@ -126,13 +164,14 @@ impl MetricScan {
             let rows = self.instants.remove(&at).map(|instant| instant.rows).unwrap_or_default();
             out.extend(rows.into_values().map(|row| (row, -1)));
         }
+        self.choose();
         self.screened = 0;
         let (mut touched, mut seen_now) = (BTreeSet::new(), None);
         for at in &wanted {
             let mut instant = self.instants.remove(at).unwrap_or_default();
             if !instant.fresh || !instant.changed.is_empty() {
                 let seen = self.update(*at, *at == current, &mut instant);
-                seen_now = (*at == current).then_some(seen);
+                seen_now = seen.filter(|_| *at == current);
                 touched.insert(*at);
             }
             self.instants.insert(*at, instant);
@@ -150,7 +189,9 @@ impl MetricScan {
                 let only = (!is_other).then_some(&moved);
                 let (held, calls, followed, params) = (&self.held, &self.calls, &self.followed, &self.params);
                 let known = seen_now.as_deref().filter(|_| role == Role::Current);
-                Following { held, calls, followed, only, params, at, known }.measure(&mut instant);
+                let (is_present, is_streaming) = (role == Role::Current, self.is_streaming);
+                let following = Following { held, calls, followed, only, params, at, known, is_present, is_streaming };
+                following.measure(&mut instant);
                 self.renew(at, only, &mut instant, &mut out);
             }
             self.instants.insert(at, instant);
@@ -174,24 +215,37 @@ impl MetricScan {
         !changed.is_empty()
     }
 
-    /// Screens an instant, the first time all of it. Returns the series as they are seen from it.
-    fn update(&mut self, at: TimeMs, is_current: bool, instant: &mut Instant) -> Vec<Seen> {
+    /// Screens an instant, the first time all of it. Returns the series as they are seen from it, where all of them are
+    /// in memory.
+    fn update(&mut self, at: TimeMs, is_current: bool, instant: &mut Instant) -> Option<Vec<Seen>> {
         let changed = std::mem::take(&mut instant.changed);
-        let seen =
-            if is_current { self.held.see_now(&self.params, at) } else { self.held.see(&self.params, at, |_, _| true) };
         let asked = instant.fresh.then_some(&changed);
-        if is_current {
-            self.bounds.advance(&seen, self.held.count(), at.0);
+        let seen = match (self.is_streaming, is_current) {
+            (true, _) => None,
+            (false, true) => Some(self.held.see_now(&self.params, at)),
+            (false, false) => Some(self.held.see(&self.params, at, |_, _| true)),
+        };
+        if let Some(seen) = seen.as_deref().filter(|_| is_current) {
+            self.bounds.advance(seen, self.held.count(), at.0);
         }
         let screen = Screen { held: &self.held, params: &self.params, path: self.path, changed: asked };
-        let screened = screen.run(&seen, is_current.then_some(&mut self.bounds));
+        let (sights, screened) = match &seen {
+            Some(seen) => {
+                (seen.iter().map(Seen::sight).collect(), screen.run(seen, is_current.then_some(&mut self.bounds)))
+            }
+            None => {
+                let sights = self.held.sights(&self.params, at);
+                let screened = screen.stream(&sights, at);
+                (sights, screened)
+            }
+        };
         self.screened += screened.asked;
         // the demand of the fleet is part of what is measured of any pair
         if changed.iter().any(|place| is_demand(&self.held.series(*place).key.metric_name)) {
             instant.windows.clear();
             instant.fleets.clear();
         }
-        instant.update(&seen, &changed, screened);
+        instant.update(&sights, &changed, screened);
         seen
     }
 

@@ -4,11 +4,12 @@
 //! result is that of evaluating all of them (`kernels/README.md`).
 
 use super::bounds::Bounds;
-use super::held::{Held, Place, Seen};
+use super::held::{Held, Place, Seen, Sight};
 use super::pair::{PairResult, peaks};
 use super::params::MetricParams;
 use super::series::Prepared;
 use kernels::{Pair, Path, Series, each_pair};
+use model::time::TimeMs;
 use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -30,17 +31,25 @@ pub struct Screened {
 
 /// A series on one grid.
 struct One<'a> {
+    /// Where it is in the order of keys.
+    order: usize,
     place: Place,
     native_ms: i64,
     prepared: &'a Prepared,
     integers: OnceCell<Series>,
 }
 
-/// The series that have a grid in common, in the order of keys.
-struct OnGrid<'a> {
+/// Series of which each is compared with each: on the left those that come first by key. Both are all series, or a block
+/// of these.
+#[derive(Clone, Copy)]
+struct Tile<'a> {
     step_ms: i64,
-    all: Vec<One<'a>>,
+    lefts: &'a [One<'a>],
+    rights: &'a [One<'a>],
 }
+
+/// A series, and its values on one grid.
+type Made<'a> = (usize, &'a Sight, Prepared);
 
 /// Screens pairs of series.
 #[derive(Clone, Copy, Debug)]
@@ -59,41 +68,104 @@ impl Screen<'_> {
     /// The pairs of `seen`, which is in the order of keys, each on the coarser of the two grids; except those that
     /// `bounds` rule out.
     pub fn run(&self, seen: &[Seen], mut bounds: Option<&mut Bounds>) -> Screened {
-        let mut grids: BTreeMap<i64, OnGrid<'_>> = BTreeMap::new();
+        let mut grids: BTreeMap<i64, Vec<One<'_>>> = BTreeMap::new();
         for series in seen {
             for (step_ms, prepared) in &series.on {
-                let grid = grids.entry(*step_ms).or_insert_with(|| OnGrid { step_ms: *step_ms, all: Vec::new() });
+                let all = grids.entry(*step_ms).or_default();
                 let (place, native_ms) = (series.place, series.native_ms);
-                grid.all.push(One { place, native_ms, prepared, integers: OnceCell::new() });
+                all.push(One { order: all.len(), place, native_ms, prepared, integers: OnceCell::new() });
             }
         }
         let mut out = Screened::default();
-        for grid in grids.values() {
-            self.grid(grid, bounds.as_deref_mut(), &mut out);
+        for (step_ms, all) in &grids {
+            self.tile(Tile { step_ms: *step_ms, lefts: all, rights: all }, bounds.as_deref_mut(), &mut out);
         }
         out
     }
 
-    fn grid(&self, grid: &OnGrid<'_>, mut bounds: Option<&mut Bounds>, out: &mut Screened) {
-        let mut order: Vec<usize> = (0..grid.all.len()).collect();
+    /// The same, tile by tile: the values of at most two blocks of series are in memory at a time.
+    pub fn stream(&self, sights: &[Sight], at: TimeMs) -> Screened {
+        let steps: BTreeSet<i64> = sights.iter().flat_map(|sight| &sight.steps).copied().collect();
+        let mut out = Screened::default();
+        for step_ms in steps {
+            let on_grid: Vec<(usize, &Sight)> =
+                sights.iter().filter(|sight| sight.steps.contains(&step_ms)).enumerate().collect();
+            let blocks: Vec<&[(usize, &Sight)]> = on_grid.chunks(self.params.room.tile.max(1)).collect();
+            for (n, block) in blocks.iter().enumerate() {
+                let is_other = self.has_changed_any(block);
+                let others: Vec<usize> =
+                    (n..blocks.len()).filter(|other| is_other || self.has_changed_any(blocks[*other])).collect();
+                if others.is_empty() {
+                    continue;
+                }
+                let made = self.made(block, step_ms, at);
+                let lefts = ones(&made);
+                for other in others {
+                    if other == n {
+                        self.tile(Tile { step_ms, lefts: &lefts, rights: &lefts }, None, &mut out);
+                        continue;
+                    }
+                    let made = self.made(blocks[other], step_ms, at);
+                    let rights = ones(&made);
+                    self.tile(Tile { step_ms, lefts: &lefts, rights: &rights }, None, &mut out);
+                }
+            }
+        }
+        // pairs of blocks without a change were not looked at
+        out.candidates = self.candidates(sights);
+        out
+    }
+
+    fn has_changed_any(&self, block: &[(usize, &Sight)]) -> bool {
+        block.iter().any(|(_, sight)| self.has_changed(sight.place))
+    }
+
+    fn made<'a>(&self, block: &[(usize, &'a Sight)], step_ms: i64, at: TimeMs) -> Vec<Made<'a>> {
+        let made = |(order, sight): &(usize, &'a Sight)| {
+            Some((*order, *sight, self.held.prepare(self.params, at, sight, step_ms)?))
+        };
+        block.iter().filter_map(made).collect()
+    }
+
+    /// All pairs that can be computed.
+    fn candidates(&self, sights: &[Sight]) -> u64 {
+        let usable: Vec<&Sight> = sights.iter().filter(|sight| !sight.steps.is_empty()).collect();
+        let mut count = 0;
+        for (n, a) in usable.iter().enumerate() {
+            let is_one = |b: &&&Sight| {
+                let step_ms = a.native_ms.max(b.native_ms);
+                a.steps.contains(&step_ms)
+                    && b.steps.contains(&step_ms)
+                    && self.held.compares(self.params, a.place, b.place)
+            };
+            count += usable[n + 1..].iter().filter(is_one).count() as u64;
+        }
+        count
+    }
+
+    fn tile(&self, tile: Tile<'_>, mut bounds: Option<&mut Bounds>, out: &mut Screened) {
+        let mut order: Vec<usize> = (0..tile.lefts.len()).collect();
         // series with the same partners beside each other
-        let kind = |n: usize| (self.held.group(self.params, grid.all[n].place), self.has_changed(grid.all[n].place));
+        let kind = |n: usize| {
+            let place = tile.lefts[n].place;
+            (self.held.group(self.params, place), self.has_changed(place))
+        };
         order.sort_by_key(|n| (kind(*n), *n));
         for lefts in order.chunk_by(|a, b| kind(*a) == kind(*b)).flat_map(|alike| alike.chunks(LEFTS)) {
-            let asked = self.asked(grid, lefts, bounds.as_deref(), out);
+            let asked = self.asked(tile, lefts, bounds.as_deref(), out);
             let count: u32 = asked.iter().map(|(_, of)| of.count_ones()).sum();
             out.asked += u64::from(count);
             let mut found = |left: usize, right: usize, pair: &Pair<'_>| {
-                self.found(grid, (left, right), pair, bounds.as_deref_mut(), out);
+                self.found(tile, (left, right), pair, bounds.as_deref_mut(), out);
             };
             if 2 * count as usize >= lefts.len() * asked.len() {
-                self.each(grid, lefts, &asked, &mut found);
+                self.each(tile, lefts, &asked, &mut found);
                 continue;
             }
             for (n, left) in lefts.iter().enumerate() {
                 let of_left: Vec<(usize, u32)> =
                     asked.iter().filter(|(_, of)| of >> n & 1 == 1).map(|(right, _)| (*right, 1)).collect();
-                self.each(grid, &[*left], &of_left, &mut found);
+                self.each(tile, &[*left], &of_left, &mut found);
             }
         }
     }
@@ -103,25 +175,20 @@ impl Screen<'_> {
     }
 
     /// The partners of some series among those after them, and a bit for each of these with which the pair is asked for.
-    fn asked(
-        &self,
-        grid: &OnGrid<'_>,
-        lefts: &[usize],
-        bounds: Option<&Bounds>,
-        out: &mut Screened,
-    ) -> Vec<(usize, u32)> {
+    fn asked(&self, tile: Tile<'_>, lefts: &[usize], bounds: Option<&Bounds>, out: &mut Screened) -> Vec<(usize, u32)> {
         let mut asked = Vec::new();
-        for (right, b) in grid.all.iter().enumerate().skip(lefts[0] + 1) {
+        let first = tile.lefts[lefts[0]].order;
+        let skipped = tile.rights.partition_point(|right| right.order <= first);
+        for (right, b) in tile.rights.iter().enumerate().skip(skipped) {
             let mut of = 0;
-            for (n, left) in lefts.iter().enumerate().filter(|(_, left)| **left < right) {
-                let a = &grid.all[*left];
-                let is_of_grid = a.native_ms.max(b.native_ms) == grid.step_ms;
+            for (n, a) in lefts.iter().map(|left| &tile.lefts[*left]).enumerate().filter(|(_, a)| a.order < b.order) {
+                let is_of_grid = a.native_ms.max(b.native_ms) == tile.step_ms;
                 if !is_of_grid || !self.held.compares(self.params, a.place, b.place) {
                     continue;
                 }
                 out.candidates += 1;
                 let is_asked = (self.has_changed(a.place) || self.has_changed(b.place))
-                    && bounds.is_none_or(|bounds| bounds.asks(grid.step_ms, a.place, b.place, self.params));
+                    && bounds.is_none_or(|bounds| bounds.asks(tile.step_ms, a.place, b.place, self.params));
                 of |= u32::from(is_asked) << n;
             }
             if of != 0 {
@@ -133,7 +200,7 @@ impl Screen<'_> {
 
     fn each(
         &self,
-        grid: &OnGrid<'_>,
+        tile: Tile<'_>,
         lefts: &[usize],
         rights: &[(usize, u32)],
         found: &mut impl FnMut(usize, usize, &Pair<'_>),
@@ -141,10 +208,9 @@ impl Screen<'_> {
         if rights.is_empty() {
             return;
         }
-        let integers = |n: usize| grid.all[n].integers.get_or_init(|| integers(grid.all[n].prepared, self.path));
-        let of_lefts: Vec<&Series> = lefts.iter().map(|n| integers(*n)).collect();
-        let of_rights: Vec<&Series> = rights.iter().map(|(n, _)| integers(*n)).collect();
-        let points_min = MetricParams::points_needed(self.params.window_slots(grid.step_ms));
+        let of_lefts: Vec<&Series> = lefts.iter().map(|n| tile.lefts[*n].integers(self.path)).collect();
+        let of_rights: Vec<&Series> = rights.iter().map(|(n, _)| tile.rights[*n].integers(self.path)).collect();
+        let points_min = MetricParams::points_needed(self.params.window_slots(tile.step_ms));
         each_pair(self.path, &of_lefts, &of_rights, points_min, |left, right, pair| {
             let (right, of) = rights[right];
             if of >> left & 1 == 1 {
@@ -155,22 +221,39 @@ impl Screen<'_> {
 
     fn found(
         &self,
-        grid: &OnGrid<'_>,
+        tile: Tile<'_>,
         (a, b): (usize, usize),
         pair: &Pair<'_>,
         bounds: Option<&mut Bounds>,
         out: &mut Screened,
     ) {
-        let (a, b) = (&grid.all[a], &grid.all[b]);
+        let (a, b) = (&tile.lefts[a], &tile.rights[b]);
         let peaks = peaks(pair, a.prepared, b.prepared, self.params);
         if let Some(bounds) = bounds {
-            bounds.keep(grid.step_ms, (a.place, a.prepared), (b.place, b.prepared), pair);
+            bounds.keep(tile.step_ms, (a.place, a.prepared), (b.place, b.prepared), pair);
         }
         if !peaks.is_empty() {
-            out.strong.push(((a.place, b.place), PairResult { step_ms: grid.step_ms, peaks }));
+            out.strong.push(((a.place, b.place), PairResult { step_ms: tile.step_ms, peaks }));
         } else if !pair.is_defined() {
             out.undefined.push((a.place, b.place));
         }
+    }
+}
+
+fn ones<'a>(made: &'a [Made<'_>]) -> Vec<One<'a>> {
+    let one = |(order, sight, prepared): &'a Made<'_>| One {
+        order: *order,
+        place: sight.place,
+        native_ms: sight.native_ms,
+        prepared,
+        integers: OnceCell::new(),
+    };
+    made.iter().map(one).collect()
+}
+
+impl One<'_> {
+    fn integers(&self, path: Path) -> &Series {
+        self.integers.get_or_init(|| integers(self.prepared, path))
     }
 }
 

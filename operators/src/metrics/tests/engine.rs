@@ -1,6 +1,8 @@
 //! The engine against the plain one, look by look, over histories that are gappy, late, amended and withdrawn.
 
 use super::*;
+use crate::metrics::memory::{Amount, MetricMemory};
+use crate::metrics::params::Room;
 use crate::metrics::row::{LagWindow, MetricScanRow, PairRow, Worth};
 use crate::metrics::{MetricPairs, Sample};
 use crate::reference::plain::PlainScan;
@@ -149,8 +151,9 @@ impl Source {
     }
 }
 
-/// Compares both engines at each of some looks over a history, minute by minute in part of them.
-fn compare(seed: u64) -> usize {
+/// Compares both engines at each of some looks over a history, minute by minute in part of them. Returns the rows at its
+/// end, and whether it was looked at with everything in memory and tile by tile.
+fn compare(seed: u64) -> (usize, [bool; 2]) {
     let mut random = Random(seed);
     // the finest grid of the history
     let step_ms = [MINUTE_MS, 5 * MINUTE_MS, 15 * MINUTE_MS][random.below(3)];
@@ -160,18 +163,29 @@ fn compare(seed: u64) -> usize {
     // short, and as long as it takes for bounds to hold over some slots
     let window = [60, 96, 480][random.below(3)];
     let lag_max = random.below(24);
-    let params = MetricParams {
+    let (peers, tile) = (1 + random.below(3), 1 + random.below(5));
+    let workers = if random.chance(0.5) { peers } else { 1 };
+    let mut params = MetricParams {
         window_ms: window as i64 * step_ms,
         max_lag_ms: lag_max as i64 * step_ms,
         threshold: [0.6, 0.8][random.below(2)],
         pairs: if random.chance(0.2) { MetricPairs::SameMetric } else { MetricPairs::All },
+        room: Room { bytes: u64::MAX, workers, tile },
         ..MetricParams::default()
     };
     let length = if window == 480 { 700 + random.below(200) } else { 4 * window + random.below(2 * window) };
     let factors: Vec<Vec<f64>> = [0.3, 0.9].iter().map(|phi| random.ar(length + 80, *phi)).collect();
     let mut sources: Vec<Source> =
         (0..4 + random.below(7)).map(|n| Source::new(&mut random, n, steps, lag_max, length)).collect();
-    let peers = 1 + random.below(3);
+    // room for all, for nothing, or for about half of the samples
+    let memory = MetricMemory::new(params, workers, peers / workers);
+    let half = sources.iter().fold(Amount::default(), |sum, source| Amount {
+        series: sum.series + 1,
+        usable: sum.usable + 1,
+        prepared: sum.prepared + memory.prepared_of(source.interval),
+        rows: sum.rows + (length as i64 * step_ms / source.step_ms) as u64 / 2,
+    });
+    params.room.bytes = [u64::MAX, 0, memory.bytes(half)][random.below(3)];
     let mut engine: Vec<MetricScan> = (0..peers).map(|index| MetricScan::new(params, Shard { index, peers })).collect();
     let mut plain = PlainScan::new(params, Shard::WHOLE);
     let (mut out, mut expected) = ((0..peers).map(|_| Rows::default()).collect::<Vec<_>>(), Rows::default());
@@ -179,7 +193,7 @@ fn compare(seed: u64) -> usize {
     let mut late: Vec<(usize, Sample)> = Vec::new();
     let start = START + random.below(96) as i64 * 15 * MINUTE_MS;
     // looks at every slot for a while, then rarely
-    let (mut every, mut changes) = (1, Vec::new());
+    let (mut every, mut changes, mut ways) = (1, Vec::new(), [false; 2]);
     for slot in 0..length {
         let at_ms = start + slot as i64 * step_ms;
         for source in &mut sources {
@@ -234,12 +248,13 @@ fn compare(seed: u64) -> usize {
         for (scan, rows) in engine.iter_mut().zip(&mut out) {
             scan.apply(changes.iter().copied());
             rows.apply(scan.scan(now));
+            ways[usize::from(scan.is_streaming())] = true;
         }
         changes.clear();
         assert_same(&out, &expected, &format!("seed {seed}, slot {slot} of {length}"));
         held.retain(|(_, at), _| at.0 > at_ms - params.keep_ms());
     }
-    expected.0.len()
+    (expected.0.len(), ways)
 }
 
 proptest! {
@@ -253,8 +268,13 @@ proptest! {
 
 #[test]
 fn fixed_histories_give_the_same_and_hold_relations() {
-    let rows: usize = (0..8).map(compare).sum();
-    assert!(rows > 50, "only {rows} rows at the end of the histories");
+    let (mut rows, mut both) = (0, 0);
+    for (count, ways) in (0..16).map(compare) {
+        rows += count;
+        both += usize::from(ways == [true, true]);
+    }
+    assert!(rows > 100, "only {rows} rows at the end of the histories");
+    assert!(both > 0, "no history went from one way to the other");
 }
 
 #[test]
