@@ -105,11 +105,11 @@ impl Memory {
         self.tick_bytes_max()
     }
 
-    /// What the windows of the engine may take: all but ticks and the queue. What the store keeps is a cache, which gives
-    /// way.
-    pub fn windows_bytes(&self) -> u64 {
+    /// What the windows of the engine may take: all but ticks, the queue, and what the store in this process may take.
+    /// That is a cache, but one that gives nothing back while the engine grows.
+    pub fn windows_bytes(&self, store_bytes: u64) -> u64 {
         let held = (TICKS_HELD * self.tick_bytes_max() + self.queue_bytes_max()) as u64;
-        self.limit_bytes.max(PROGRAM_BYTES).saturating_sub(held)
+        self.limit_bytes.max(PROGRAM_BYTES).saturating_sub(held + store_bytes)
     }
 
     /// What a topic may hold prefetched.
@@ -258,7 +258,9 @@ mod tests {
             // a tick being written, one being read, a copy of each, and the queue
             let held = memory.store_bytes() + 4 * memory.tick_bytes_max() as u64 + memory.queue_bytes_max() as u64;
             assert!(held <= mib * MIB / 2, "{mib} MiB: {} MiB", held / MIB);
-            assert!((mib * MIB / 2..=mib * MIB).contains(&memory.windows_bytes()), "{mib} MiB");
+            let windows = memory.windows_bytes(memory.store_bytes());
+            assert_eq!(windows + held, mib * MIB, "{mib} MiB");
+            assert_eq!(memory.windows_bytes(0), windows + memory.store_bytes(), "without a store in this process");
         }
     }
 

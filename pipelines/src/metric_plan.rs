@@ -2,14 +2,24 @@
 //!
 //! A run knows the series of a tick before the engine does. What they will take follows from their number, the length of
 //! their buckets and the look-back (`operators::metrics::memory`); a run over finite input plans with the rows that came
-//! instead, if these are fewer. Beyond what the limit leaves the run ends with the number of series that would fit.
+//! instead, if these are fewer. Where the pairs of all of them cannot be kept ready for each minute, the engine looks at
+//! them tile by tile, which takes longer and less memory. Beyond that the run ends with the number of series that would
+//! fit.
 
 use crate::config::ReefConfig;
 use crate::memory::{Memory, Origin};
 use crate::open::params;
 use model::chunks::Metrics;
-use model::time::TimeMs;
+use model::time::{MINUTE_MS, SECOND_MS, TimeMs, format_duration_ms};
 use operators::metrics::memory::{Amount, MetricMemory};
+
+/// Coefficients that a worker computes in a second, tile by tile: about half of what `docs/evaluation/metrics.md` has for
+/// two virtual cores, so that a stated time is rather too long.
+const COEFFICIENTS_PER_SECOND: u64 = 20_000_000;
+/// Instants whose pairs are all looked at again in a look: now, and the end of the last hour.
+const INSTANTS: u64 = 2;
+/// Looks take one part in so many of the time (`run/pace.rs`).
+const LOOK_SHARE: i64 = 5;
 
 /// The plan, and the series that a run has seen.
 #[derive(Clone, Debug)]
@@ -30,6 +40,8 @@ pub struct MetricPlan {
     amount: Amount,
     /// What the series are once they are as old as the look-back.
     full: Amount,
+    /// Whether the engine looks at pairs tile by tile.
+    is_streamed: bool,
 }
 
 /// What came of a series.
@@ -77,7 +89,7 @@ impl MetricPlan {
         MetricPlan {
             memory: MetricMemory::new(params::from_config(config).metrics, workers, config.engine.hosts.len()),
             workers,
-            allowed_bytes: (memory.origin != Origin::Unknown).then(|| memory.windows_bytes()),
+            allowed_bytes: params::metric_bytes(config, memory),
             limit_bytes: memory.limit_bytes,
             is_configured: memory.origin == Origin::Configured,
             is_endless: false,
@@ -85,6 +97,7 @@ impl MetricPlan {
             newest: None,
             amount: Amount::default(),
             full: Amount::default(),
+            is_streamed: false,
         }
     }
 
@@ -93,20 +106,46 @@ impl MetricPlan {
         self.is_endless = true;
     }
 
-    /// How many series with buckets of this length fit; `None` where no limit is known.
+    /// How many series with buckets of this length are kept ready for each minute; `None` where no limit is known.
     pub fn fits(&self, interval_seconds: u32) -> Option<u64> {
         self.allowed_bytes.map(|allowed| self.memory.fits(allowed, Some(interval_seconds)))
+    }
+
+    /// How many fit at most, looked at tile by tile; `None` where no limit is known.
+    pub fn fits_streamed(&self, interval_seconds: u32) -> Option<u64> {
+        self.allowed_bytes.map(|allowed| self.memory.fits_streamed(allowed, Some(interval_seconds)))
+    }
+
+    /// Whether the engine looks at pairs tile by tile.
+    pub(crate) fn is_streamed(&self) -> bool {
+        self.is_streamed
+    }
+
+    /// About how often pairs of so many series are looked at tile by tile: a look takes a fifth of that.
+    fn every_ms(&self, series: u64) -> i64 {
+        let pairs = series.saturating_mul(series.saturating_sub(1)) / 2;
+        let coefficients = pairs.saturating_mul(self.memory.lags(Some(60)) * INSTANTS);
+        let seconds = coefficients / (COEFFICIENTS_PER_SECOND * self.memory.workers_of_all());
+        i64::try_from(seconds).unwrap_or(i64::MAX / LOOK_SHARE / SECOND_MS) * SECOND_MS * LOOK_SHARE
     }
 
     /// The plan in a sentence; `None` where no limit is known.
     pub fn text(&self) -> Option<String> {
         let (minutes, quarters, allowed) = (self.fits(60)?, self.fits(900)?, self.allowed_bytes? >> 20);
+        let most = self.fits_streamed(60)?;
         let workers = if self.workers == 1 { "1 worker".to_owned() } else { format!("{} workers", self.workers) };
         Some(format!(
-            "up to {minutes} series of one-minute buckets, or {quarters} of 15 minutes, over the whole look-back: {allowed} MiB \
-             of {} MiB, {workers}; a run with more is refused",
+            "up to {minutes} series of one-minute buckets, or {quarters} of 15 minutes, over the whole look-back are looked \
+             at each minute, more than these tile by tile, {most} of one minute about every {}: {allowed} MiB of {} MiB, \
+             {workers}; a run with more is refused",
+            self.every_text(most),
             self.limit_bytes >> 20
         ))
+    }
+
+    /// [`MetricPlan::every_ms`] in words, a minute at least: rows come by the minute.
+    fn every_text(&self, series: u64) -> String {
+        format_duration_ms(self.every_ms(series).max(MINUTE_MS) / MINUTE_MS * MINUTE_MS)
     }
 
     /// Counts rows that the engine is about to take.
@@ -141,7 +180,9 @@ impl MetricPlan {
         }
         self.amount.rows += metrics.len() as u64;
         let has_more = self.full.usable > before || (!self.is_endless && !metrics.is_empty());
-        if has_more { self.check() } else { Ok(()) }
+        let checked = if has_more { self.check() } else { Ok(()) };
+        self.note_way();
+        checked
     }
 
     fn check(&mut self) -> Result<(), TooManySeries> {
@@ -150,7 +191,7 @@ impl MetricPlan {
             self.forget();
         }
         let (series, planned) = (self.amount.series, self.planned());
-        let needed_bytes = self.memory.bytes(planned);
+        let needed_bytes = self.memory.streamed_bytes(planned);
         if needed_bytes <= allowed_bytes {
             return Ok(());
         }
@@ -159,11 +200,28 @@ impl MetricPlan {
         Err(TooManySeries { series, needed_bytes, allowed_bytes, limit_bytes, is_configured, fits })
     }
 
+    /// Notes how the engine looks at the rows that it has, and says so when that changes.
+    fn note_way(&mut self) {
+        let Some(allowed_bytes) = self.allowed_bytes else { return };
+        let series = self.amount.series;
+        let is_streamed = self.memory.bytes(self.present()) > allowed_bytes;
+        if is_streamed && !self.is_streamed {
+            let every = self.every_text(series);
+            tracing::info!(series, %every, "more metric series than are kept ready: pairs are looked at tile by tile");
+        }
+        self.is_streamed = is_streamed;
+    }
+
+    /// What is in the engine now.
+    fn present(&self) -> Amount {
+        Amount { rows: self.amount.rows.min(self.full.rows), ..self.amount }
+    }
+
     fn planned(&self) -> Amount {
         let series = self.amount.series;
         match self.is_endless {
             true => Amount { series, ..self.full },
-            false => Amount { rows: self.amount.rows.min(self.full.rows), ..self.amount },
+            false => self.present(),
         }
     }
 
@@ -226,8 +284,8 @@ mod tests {
     fn endless_series_are_planned_with_the_whole_look_back_and_refused_with_the_number_that_fits() {
         let mut plan = plan("256MiB");
         plan.set_endless();
-        let fits = plan.fits(60).unwrap();
-        assert!((3..100).contains(&fits), "{fits}");
+        let fits = plan.fits_streamed(60).unwrap();
+        assert!((3..200).contains(&fits) && fits >= plan.fits(60).unwrap(), "{fits}");
         assert_eq!(plan.take(&rows(0..fits, 1)), Ok(()));
         // the same series again, and no series
         assert_eq!((plan.take(&rows(0..fits, 3)), plan.take(&Metrics::default())), (Ok(()), Ok(())));
@@ -241,7 +299,7 @@ mod tests {
     #[test]
     fn finite_input_is_planned_with_its_rows() {
         let mut plan = plan("256MiB");
-        let fits = plan.fits(60).unwrap();
+        let fits = plan.fits_streamed(60).unwrap();
         assert_eq!(plan.take(&rows(0..2 * fits, 10)), Ok(()), "they are short");
         let refused = std::iter::repeat_with(|| plan.take(&rows(0..2 * fits, 1_000))).take(20).find_map(Result::err);
         let refused = refused.unwrap();
@@ -252,7 +310,7 @@ mod tests {
     fn series_that_ended_before_the_look_back_make_room_for_others_until_they_come_back() {
         let mut plan = plan("256MiB");
         plan.set_endless();
-        let count = plan.fits(60).unwrap() - 1;
+        let count = plan.fits_streamed(60).unwrap() - 1;
         let later = 20 * 24 * 60;
         assert_eq!(plan.take(&rows(0..count, 1)), Ok(()));
         assert_eq!(plan.take(&rows_of(count..2 * count, later..later + 1)), Ok(()));
@@ -267,6 +325,24 @@ mod tests {
         let numbers = [small.fits(60).unwrap(), small.fits(900).unwrap()];
         assert!(text.starts_with(&format!("up to {} series of one-minute buckets, or {} of", numbers[0], numbers[1])));
         assert!(text.contains("2 workers") && numbers[1] > numbers[0], "{text}");
-        assert!(large.fits(60).unwrap() > 10 * numbers[0]);
+        let most = large.fits_streamed(60).unwrap();
+        assert!(large.fits(60).unwrap() > 10 * numbers[0] && most >= large.fits(60).unwrap());
+        assert!(text.contains("tile by tile") && large.every_ms(4 * most) > 10 * large.every_ms(most), "{text}");
+    }
+
+    #[test]
+    fn more_series_than_are_kept_ready_are_looked_at_tile_by_tile_before_any_is_refused() {
+        // usable series with few rows: their pairs take more than their rows
+        let mut plan = plan("256MiB");
+        let mut series = 0;
+        let refused = loop {
+            let was_streamed = plan.is_streamed();
+            if let Err(refused) = plan.take(&rows(series..series + 50, 1_200)) {
+                break refused;
+            }
+            assert!(plan.is_streamed() || !was_streamed, "and stay so");
+            series += 50;
+        };
+        assert!(plan.is_streamed() && refused.series > series, "{refused:?}");
     }
 }

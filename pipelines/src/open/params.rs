@@ -1,8 +1,10 @@
 //! Params: converts the correlation settings to the operators' parameters.
 
-use crate::config::{self, ReefConfig};
+use crate::config::{self, ReefConfig, StorageKind};
+use crate::memory::{Memory, Origin};
 use operators::dataflow::Params;
 use operators::events::EventParams;
+use operators::metrics::params::Room;
 use operators::metrics::{MetricPairs, MetricParams};
 
 /// The operators' parameters for this reef.
@@ -27,8 +29,25 @@ pub fn from_config(config: &ReefConfig) -> Params {
                 config::MetricPairs::SameMetric => MetricPairs::SameMetric,
             },
             false_discovery_rate: correlation.false_discovery_rate,
+            room: room(config),
             ..MetricParams::default()
         },
         derived_events: correlation.derived_events,
     }
+}
+
+/// What metric pairs may keep in memory.
+fn room(config: &ReefConfig) -> Room {
+    let memory = Memory::of(config.engine.memory_limit_bytes);
+    Room::of(metric_bytes(config, &memory).unwrap_or(u64::MAX), config.engine.workers)
+}
+
+/// Bytes that metric pairs may take; `None` where no limit is known.
+pub fn metric_bytes(config: &ReefConfig, memory: &Memory) -> Option<u64> {
+    // a server takes nothing of this process' memory
+    let store_bytes = match &config.storage.kind {
+        StorageKind::DuckDb { .. } => memory.store_bytes(),
+        StorageKind::ClickHouse { .. } => 0,
+    };
+    (memory.origin != Origin::Unknown).then(|| memory.windows_bytes(store_bytes))
 }

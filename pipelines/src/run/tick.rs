@@ -13,6 +13,7 @@ use model::derived::DerivedChange;
 use model::pattern::PatternState;
 use model::position::Positions;
 use model::rows::{RollupKey, Rows};
+use model::time::format_duration_ms;
 use operators::dataflow::Evaluate;
 use operators::tested::Tested;
 use sinks::Commit;
@@ -202,6 +203,10 @@ impl Running {
             let waited = self.asked_at.take().map_or(answer.took, |asked_at| asked_at.elapsed());
             self.instruments.evaluated(order, waited, self.clock.now());
             self.pace.evaluated(Instant::now(), answer.took);
+            if self.metric_plan.is_streamed() && order.metrics_now.is_some() {
+                let took = format_duration_ms(i64::try_from(answer.took.as_millis()).unwrap_or(i64::MAX));
+                tracing::info!(%took, "the pairs of metric series were looked at tile by tile");
+            }
             self.revisions.note(&outcome.findings, order);
             let publication = self.published.apply(outcome.findings);
             self.revisions.publish(&publication);

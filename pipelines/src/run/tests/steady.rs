@@ -150,6 +150,22 @@ fn series(numbers: std::ops::Range<usize>) -> Rows {
     Rows { metrics: numbers.map(point).collect(), ..Rows::default() }
 }
 
+/// Batches of a source that could have more.
+struct Endless(Batches);
+
+#[async_trait]
+impl Source for Endless {
+    fn name(&self) -> &str {
+        self.0.name()
+    }
+    fn is_finite(&self) -> bool {
+        false
+    }
+    async fn next_batch(&mut self) -> Result<Option<Batch>, SourceError> {
+        self.0.next_batch().await
+    }
+}
+
 #[tokio::test]
 async fn more_series_than_fit_are_refused_and_what_came_before_is_stored() {
     let mut config = settings();
@@ -158,7 +174,7 @@ async fn more_series_than_fit_are_refused_and_what_came_before_is_stored() {
     config.engine.tick_rows_max = 1;
     let store = MemoryStore::new();
     let batches = [series(0..10), series(10..30_000)];
-    let source = Batches(batches.into());
+    let source = Endless(Batches(batches.into()));
     let (options, _controls) = options();
     let driven = drive(&config, Box::new(store.clone()), vec![Box::new(source)], options).await;
     let error = driven.map(|(summary, _)| summary).unwrap_err();
