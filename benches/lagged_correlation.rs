@@ -11,7 +11,7 @@ use coral_operators::metrics::grid::{Kept, Track};
 use coral_operators::metrics::series::Prepared;
 use coral_operators::metrics::{MetricParams, params::STEPS_MS};
 use coral_operators::reference::plain::lags::{PlainSeries, Workspace, correlate_lags};
-use kernels::dots::{Word, accumulate, source_words};
+use kernels::dots::{Word, accumulate, peak, source_words};
 use kernels::{Path, Series, each_pair};
 use model::series::SeriesId;
 use std::hint::black_box;
@@ -24,6 +24,8 @@ const SLOTS: usize = WINDOW + LAG_MAX;
 const ROUND_S: f64 = 0.3;
 /// Slots by which sums slide at once.
 const SLIDE: usize = 16;
+/// What a thread reads and writes to measure memory: far more than the caches.
+const MEMORY_BYTES: usize = 512 << 20;
 /// Number of series for the plain engine: enough to measure, few enough to be fast.
 const PLAIN: usize = 12;
 
@@ -38,6 +40,7 @@ fn main() {
         2 * LAG_MAX + 1
     );
     kernel_alone(rounds);
+    in_memory(rounds);
     for (what, gaps) in [("complete series", 0.0), ("2 % of the slots missing, one by one", 0.02)] {
         pairs(what, gaps, count, rounds);
     }
@@ -84,13 +87,60 @@ fn kernel_alone(rounds: usize) {
             }
         });
         let slid = (calls * steps / SLIDE * SLIDE * slides.len() * lags) as f64 / slid;
-        let (name, products) = (path.name(), coefficients * WINDOW as f64 / 1e9);
+        let mut multiplied = 0;
+        let most = fastest(rounds, || multiplied = black_box(peak(path, 20_000_000, black_box(3))).0);
+        let (products, most) = (coefficients * WINDOW as f64 / 1e9, multiplied as f64 / most / 1e9);
         println!(
-            "  {name:<11} {:>8.1} M/s   {products:>6.1} G products a second   moved on {:>8.1} M/s",
+            "  {:<11} {:>8.1} M/s   {products:>6.1} G products a second, {:.2} of {most:.1} in registers alone   \
+             moved on {:>8.1} M/s",
+            path.name(),
             coefficients / 1e6,
+            products / most,
             slid / 1e6
         );
     }
+}
+
+/// Sums of all lags that are kept in memory and moved on by a slot, beside what the memory itself can do.
+fn in_memory(rounds: usize) {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let (lags, path) = (LAG_MAX + 1, Path::all().pop().unwrap());
+    let words = |count: usize| -> Vec<Word> { (0..count).map(|i| Word::new((i % 1221) as i16, 7)).collect() };
+    let (source, targets) = (words(source_words(lags, 1, 1)), words(4));
+    let targets: Vec<&[Word]> = targets.chunks(1).collect();
+    let of_call = targets.len() * lags;
+    let slide = |sums: &mut Vec<i32>| {
+        sums.chunks_exact_mut(of_call).for_each(|sums| accumulate::<1>(path, &source, &targets, lags, sums));
+    };
+    let calls = MEMORY_BYTES / size_of::<i32>() / of_call;
+    let moved = side_by_side(threads, rounds, || vec![0_i32; calls * of_call], slide);
+    let cells = (threads * calls * of_call) as f64 / moved;
+    let length = MEMORY_BYTES / 3 / size_of::<f64>();
+    let new = || (vec![0.0_f64; length], vec![1.0_f64; length], vec![2.0_f64; length]);
+    let triad = |(a, b, c): &mut (Vec<f64>, Vec<f64>, Vec<f64>)| {
+        a.iter_mut().zip(b.iter().zip(c.iter())).for_each(|(a, (b, c))| *a = b + 3.0 * c);
+    };
+    let triad = (threads * length * 3 * size_of::<f64>()) as f64 / side_by_side(threads, rounds, new, triad);
+    let bytes = cells * 2.0 * size_of::<i32>() as f64;
+    println!(
+        "\nsums of all lags in memory, moved on by one slot, {threads} threads: {:.1} M/s, {:.1} GB/s read and written, {:.2} of \
+         the triad's {:.1} GB/s ({path}); the engine keeps no such sums, but 20 bytes a pair",
+        cells / 1e6,
+        bytes / 1e9,
+        bytes / triad,
+        triad / 1e9
+    );
+}
+
+/// Seconds of the fastest round in which as many threads do the same, each with something of its own.
+fn side_by_side<T: Send>(threads: usize, rounds: usize, new: impl Fn() -> T, work: impl Fn(&mut T) + Sync) -> f64 {
+    let mut own: Vec<T> = (0..threads).map(|_| new()).collect();
+    let round = |_| {
+        let (started, work) = (std::time::Instant::now(), &work);
+        std::thread::scope(|scope| own.iter_mut().for_each(|own| drop(scope.spawn(move || work(black_box(own))))));
+        started.elapsed().as_secs_f64()
+    };
+    (0..rounds + 1).map(round).fold(f64::INFINITY, f64::min)
 }
 
 fn pairs(what: &str, gaps: f64, count: usize, rounds: usize) {
