@@ -1,6 +1,7 @@
 //! The engine against the plain one, look by look, over histories that are gappy, late, amended and withdrawn.
 
 use super::*;
+use crate::metrics::memory::{Amount, MetricMemory};
 use crate::metrics::params::Room;
 use crate::metrics::row::{LagWindow, MetricScanRow, PairRow, Worth};
 use crate::metrics::{MetricPairs, Sample};
@@ -164,19 +165,27 @@ fn compare(seed: u64) -> (usize, [bool; 2]) {
     let lag_max = random.below(24);
     let (peers, tile) = (1 + random.below(3), 1 + random.below(5));
     let workers = if random.chance(0.5) { peers } else { 1 };
-    let params = MetricParams {
+    let mut params = MetricParams {
         window_ms: window as i64 * step_ms,
         max_lag_ms: lag_max as i64 * step_ms,
         threshold: [0.6, 0.8][random.below(2)],
         pairs: if random.chance(0.2) { MetricPairs::SameMetric } else { MetricPairs::All },
-        // room for all, for nothing, or until there are more samples
-        room: Room { bytes: [u64::MAX, 0, 200_000 * random.below(20) as u64][random.below(3)], workers, tile },
+        room: Room { bytes: u64::MAX, workers, tile },
         ..MetricParams::default()
     };
     let length = if window == 480 { 700 + random.below(200) } else { 4 * window + random.below(2 * window) };
     let factors: Vec<Vec<f64>> = [0.3, 0.9].iter().map(|phi| random.ar(length + 80, *phi)).collect();
     let mut sources: Vec<Source> =
         (0..4 + random.below(7)).map(|n| Source::new(&mut random, n, steps, lag_max, length)).collect();
+    // room for all, for nothing, or for about half of the samples
+    let memory = MetricMemory::new(params, workers, peers / workers);
+    let half = sources.iter().fold(Amount::default(), |sum, source| Amount {
+        series: sum.series + 1,
+        usable: sum.usable + 1,
+        prepared: sum.prepared + memory.prepared_of(source.interval),
+        rows: sum.rows + (length as i64 * step_ms / source.step_ms) as u64 / 2,
+    });
+    params.room.bytes = [u64::MAX, 0, memory.bytes(half)][random.below(3)];
     let mut engine: Vec<MetricScan> = (0..peers).map(|index| MetricScan::new(params, Shard { index, peers })).collect();
     let mut plain = PlainScan::new(params, Shard::WHOLE);
     let (mut out, mut expected) = ((0..peers).map(|_| Rows::default()).collect::<Vec<_>>(), Rows::default());

@@ -212,7 +212,8 @@ fn metrics() {
         assert!(apart.findings > 0, "{}: nothing was compared", case.name());
     }
     for (kind, of) in &nulls {
-        let is_noise = matches!(kind, Kind::White | Kind::Ar(_) | Kind::Walk | Kind::Cycle | Kind::Spikes);
+        let is_noise =
+            matches!(kind, Kind::White | Kind::Ar(_) | Kind::Walk | Kind::Cycle | Kind::Spikes | Kind::Counter);
         assert!(!is_noise || of.with_any_ever == 0, "{} has a confirmed pair", kind.name());
     }
     let (all, found) = nulls.iter().fold((0, 0), |sum, (_, of)| (sum.0 + of.pairs, sum.1 + of.confirmed));
@@ -226,6 +227,18 @@ fn metrics() {
         "{right} of {} strong relations are confirmed",
         mixture.strong
     );
+}
+
+/// Less its value of the day before, a counter is a step function, and some of these have one step that stands out. As many
+/// points as its autocorrelation has, and a coefficient near 1, confirmed these pairs.
+#[test]
+fn counters_of_which_one_step_meets_are_not_confirmed() {
+    let all = null(Kind::Counter, 101, 24, 7);
+    let series = [3, 6, 7, 20, 22].map(|number| all.series[number][..4 * DAY].to_vec());
+    let days = said(&History::new(series.to_vec(), Vec::new()));
+    assert!(days.iter().all(|said| !said.is_empty()), "they are candidates");
+    let pairs: Vec<BTreeSet<Pair>> = days.iter().map(|said| confirmed(said)).collect();
+    assert!(pairs.iter().all(BTreeSet::is_empty), "{pairs:?}");
 }
 
 fn exact_section(exact: &[(Case, Apart)], size: &Size) -> String {
