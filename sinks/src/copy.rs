@@ -320,10 +320,13 @@ mod tests {
         Box::new(DuckDbStore::open(DuckDbConfig::at(path)).await.unwrap())
     }
 
+    /// Four pages of events, so that there are whole ones before and after an interruption.
+    const EVENTS: usize = 4 * PAGE_ROWS;
+
     async fn filled(path: &Path) {
         let mut store = DuckDbStore::open(DuckDbConfig::at(path)).await.unwrap();
         let event = |n: i64| fixtures::event("shop", &format!("e{n}"), TimeMs(1_700_000_000_000 + n % 1_000));
-        let rows = Rows { events: (0..60_000).map(event).collect(), ..Rows::default() };
+        let rows = Rows { events: (0..EVENTS as i64).map(event).collect(), ..Rows::default() };
         store.commit(&Commit { rows: rows.into(), ..Commit::default() }).await.unwrap();
     }
 
@@ -337,14 +340,15 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let from = folder.path().join("from");
         filled(&from).await;
-        for (pages_left, after_writing, rows_left) in [(1, false, 60_000), (3, false, 50_000), (3, true, 40_000)] {
+        for (pages_left, after_writing, pages_to_go) in [(1, false, 4), (3, false, 3), (3, true, 2)] {
             let to = folder.path().join(format!("to-{pages_left}-{after_writing}"));
             let failing = Failing { after_writing, ..failing(opened(&to).await, pages_left) };
             assert!(matches!(copied(&from, Box::new(failing)).await, Err(CopyError::Store(_))));
             let summary = copied(&from, opened(&to).await).await.unwrap();
             let events = summary.tables.iter().find(|copied| copied.table == "federated_events").unwrap();
-            assert_eq!(events.target.rows, 60_000);
-            assert_eq!((summary.rows_written, summary.was_resumed), (rows_left, pages_left > 1));
+            assert_eq!(events.target.rows, EVENTS as u64);
+            let rows_to_go = (pages_to_go * PAGE_ROWS) as u64;
+            assert_eq!((summary.rows_written, summary.was_resumed), (rows_to_go, pages_left > 1));
             assert!(matches!(copied(&from, opened(&to).await).await, Err(CopyError::NotEmpty { rows: 1_000, .. })));
         }
     }
@@ -361,7 +365,7 @@ mod tests {
         let (mut last, mut steps) = (CopyProgress::default(), 0);
         while seen.changed().await.is_ok() {
             let now = seen.borrow_and_update().clone();
-            assert!(now.done >= last.done && now.in_all == 3 * 60_000, "{now:?} after {last:?}");
+            assert!(now.done >= last.done && now.in_all == 3 * EVENTS as u64, "{now:?} after {last:?}");
             (last, steps) = (now, steps + 1);
         }
         copied.await.unwrap().unwrap();

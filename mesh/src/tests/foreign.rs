@@ -1,7 +1,7 @@
 //! WireGuard of other hands: wireguard-go with Linux's own TCP in a network namespace, both ways round.
 
 use super::hostile::{Rogue, SERVICES};
-use super::support::{Colonial, TestColony, World, summary};
+use super::support::{BUILDS, Colonial, TestColony, World, summary};
 use crate::noise::keys::{PrivateKey, PublicKey};
 use crate::noise::psk::Psk;
 use crate::provisional;
@@ -14,6 +14,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::PoisonError;
 use std::time::Duration;
 use tokio::time::{sleep, timeout};
 
@@ -42,6 +43,7 @@ fn wireguard_go() -> Result<PathBuf, String> {
     let folder = cache.ok_or("there is no cache folder")?.join("coral-pipeline/tools/wireguard-go");
     // go names a program after its module
     let program = folder.join("wireguard");
+    let _turn = BUILDS.lock().unwrap_or_else(PoisonError::into_inner);
     if !program.is_file() {
         let go = Command::new("go").args(["install", MODULE]).env("GOBIN", &folder).output();
         let go = go.map_err(|error| format!("neither wireguard-go nor go is on the PATH ({error})"))?;

@@ -2,7 +2,7 @@
 //! round.
 
 use super::hostile::{Rogue, SERVICES};
-use super::support::{World, summary};
+use super::support::{BUILDS, World, summary};
 use crate::noise::keys::{PrivateKey, PublicKey};
 use crate::noise::psk::Psk;
 use crate::provisional;
@@ -15,6 +15,7 @@ use std::io::{BufRead, BufReader};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::PoisonError;
 use std::time::Duration;
 use tokio::time::{sleep, timeout};
 use tonic_health::pb::HealthCheckRequest;
@@ -36,6 +37,7 @@ fn unhex(text: &str) -> Vec<u8> {
 fn build(folder: &Path) -> Result<PathBuf, String> {
     let program = folder.join("netstack-peer");
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/tests/netstack_peer");
+    let _turn = BUILDS.lock().unwrap_or_else(PoisonError::into_inner);
     let go = Command::new("go").arg("build").arg("-o").arg(&program).current_dir(source).output();
     let go = go.map_err(|error| format!("go: {error}"))?;
     if go.status.success() { Ok(program) } else { Err(first_line(&go.stderr)) }

@@ -24,13 +24,16 @@ use proto::reef::v1::{
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio_stream::Stream;
 use tonic::transport::Server;
 use tonic::{Request, Response, Status};
+
+/// Held while Go builds a program: the second build finds in Go's cache what the first one has made.
+pub(super) static BUILDS: Mutex<()> = Mutex::new(());
 
 /// A clock that goes with tokio's, from a fixed day: a test that is paused moves both. It can be set besides.
 #[derive(Debug)]

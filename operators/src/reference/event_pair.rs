@@ -219,7 +219,7 @@ impl<'a> Side<'a> {
             .own
             .iter()
             .flat_map(|one| self.own.iter().map(move |other| other - one))
-            .filter(|lag| *lag > 0)
+            .filter(|lag| *lag > 0 && *lag <= self.max_lag_min * MINUTE_MS)
             .collect();
         let inside = |low: i64, high: i64, minute: i64| minute > low.max(15) && minute <= high.min(self.max_lag_min);
         let count = |low: i64, high: i64| {

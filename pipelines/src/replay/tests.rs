@@ -273,13 +273,13 @@ impl StoreWriter for StoppedAt {
 }
 
 #[tokio::test]
-async fn a_replay_stopped_after_one_to_eight_commits_resumes_to_the_same_state() {
+async fn a_replay_stopped_after_one_to_five_commits_resumes_to_the_same_state() {
     let folder = tempfile::tempdir().unwrap();
     let live = config(folder.path(), "live");
     let mut rows = days(0..24);
-    // more batches than the first eight calls read
+    // more batches than the first five calls read
     for (colony, modulus) in [("mail", 103), ("chat", 107)] {
-        rows.metrics.extend((0..24 * 1_440).map(|minute| {
+        rows.metrics.extend((0..16 * 1_440).map(|minute| {
             let point = bucket(colony, 0, ((minute * 7_919) % modulus) as f64);
             let series = point.series.with(|series| series.interval_seconds = Some(60));
             MetricPoint { series, timestamp: START + minute * MINUTE_MS, ..point }
@@ -290,7 +290,7 @@ async fn a_replay_stopped_after_one_to_eight_commits_resumes_to_the_same_state()
     let path = folder.path().join("into.duckdb");
     let beside = targets::config_of(&live, &path);
     let request = Request { into: Some(path.clone()), ..request(Task::Replay) };
-    const STOPS: u64 = 8;
+    const STOPS: u64 = 5;
     let mut rows_before = 0;
     // the first call is stopped at its first commit of rows, the next at its second
     for commits in 1..=STOPS {

@@ -4,6 +4,7 @@
 use super::*;
 use model::pattern::{Correlation, PatternState};
 use std::collections::VecDeque;
+use std::time::Duration;
 
 /// A midnight.
 const START: TimeMs = TimeMs(1_731_456_000_000);
@@ -60,7 +61,8 @@ impl Source for Answered {
     }
     async fn next_batch(&mut self) -> Result<Option<Batch>, SourceError> {
         if !self.is_answered() {
-            tokio::task::yield_now().await;
+            // the engine needs the processors
+            tokio::time::sleep(Duration::from_millis(1)).await;
             let rows = Rows { events: vec![event(1)], ..Rows::default() };
             return Ok(Some(Batch { rows, ..Batch::default() }));
         }
