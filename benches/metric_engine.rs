@@ -319,8 +319,8 @@ fn month(settings: Settings) {
         let threads: Vec<_> = (0..WORKERS).map(|index| scope.spawn(move || work(index))).collect();
         threads.into_iter().map(|thread| thread.join().unwrap()).collect()
     });
-    let most = |of: fn(&(f64, f64, Vec<Vec<(MetricScanRow, i64)>>)) -> f64| shares.iter().map(of).fold(0.0, f64::max);
-    let (all, scanned) = (most(|share| share.0), most(|share| share.1));
+    let all = shares.iter().map(|share| share.0).fold(0.0, f64::max);
+    let scanned = shares.iter().map(|share| share.1).fold(0.0, f64::max);
     let took = Instant::now();
     let mut verdict = MetricVerdict::new(params);
     let mut shares: Vec<_> = shares.into_iter().map(|share| share.2.into_iter()).collect();

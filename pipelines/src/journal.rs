@@ -173,7 +173,7 @@ impl Journal {
     /// When the file cannot be read.
     pub fn asked_since(&self, from: TimeMs) -> io::Result<Vec<Record>> {
         let mut records: BTreeMap<Key, Record> = BTreeMap::new();
-        self.from_end(|record| {
+        self.visit_from_end(|record| {
             let Some(key) = record.key() else { return true };
             if key.0 < from - STATES_WITHIN_MS {
                 return false;
@@ -194,7 +194,7 @@ impl Journal {
     /// When the file cannot be read.
     pub fn last_state(&self, analysis_id: &str) -> io::Result<Option<Record>> {
         let mut found = None;
-        self.from_end(|record| {
+        self.visit_from_end(|record| {
             found = Some(record).filter(|record| record.analysis_id == analysis_id);
             found.is_none()
         })?;
@@ -202,7 +202,7 @@ impl Journal {
     }
 
     /// States of analyses, the last one first, as long as `visit` wants more.
-    fn from_end(&self, mut visit: impl FnMut(Record) -> bool) -> io::Result<()> {
+    fn visit_from_end(&self, mut visit: impl FnMut(Record) -> bool) -> io::Result<()> {
         let (mut files, mut own) = (Vec::new(), NO_FILE);
         // in this order: a file that is moved meanwhile is found twice, not missed
         for path in [self.file.clone(), self.former()] {
