@@ -12,9 +12,12 @@ use tonic::Status;
 /// The action that ends statements; `CancelQuery` is its older form.
 pub(super) const CANCEL: &str = "CancelFlightInfo";
 
+/// A statement by the id in its ticket, and what ends it.
+type ById = (Bytes, Arc<Stopper>);
+
 /// The statements that run. Clones share them.
 #[derive(Clone, Default)]
-pub(super) struct Running(Arc<Mutex<Vec<(Bytes, Arc<Stopper>)>>>);
+pub(super) struct Running(Arc<Mutex<Vec<ById>>>);
 
 /// A statement that runs, until this is dropped.
 pub(super) struct Entry {
@@ -23,7 +26,7 @@ pub(super) struct Entry {
 }
 
 impl Running {
-    fn all(&self) -> MutexGuard<'_, Vec<(Bytes, Arc<Stopper>)>> {
+    fn all(&self) -> MutexGuard<'_, Vec<ById>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

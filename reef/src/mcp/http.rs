@@ -18,7 +18,7 @@ pub fn router(asks: Arc<dyn Asks>) -> Router {
 }
 
 /// The route of a handler.
-pub(super) fn routed(server: impl ServerHandler + Clone + Send + Sync + 'static) -> Router {
+pub(super) fn routed(server: impl ServerHandler + Clone + 'static) -> Router {
     // sessions are what clients get wrong, and no call here depends on another; Host and Origin are checked for all routes
     let config = StreamableHttpServerConfig::default()
         .with_legacy_session_mode(false)

@@ -57,7 +57,7 @@ impl SqlError {
     /// What to do about it.
     pub fn hint(&self) -> &'static str {
         match self {
-            SqlError::Refused { hint, .. } => *hint,
+            SqlError::Refused { hint, .. } => hint,
             SqlError::Failed { .. } => "exclude such values, or use TRY_CAST, NULLIF or CASE",
             SqlError::Fault { .. } => "write it in another way, and report the fault",
             SqlError::Busy => "ask again in a moment",

@@ -123,7 +123,7 @@ fn too_large() -> Vec<String> {
         doubled("SELECT a.*, b.* FROM t_ AS a, t_ AS b"),
         format!("SELECT 1 FROM federated_events GROUP BY CUBE ({})", columns(40)),
         format!("SELECT 1 FROM federated_events GROUP BY ROLLUP ({})", columns(9_000)),
-        format!("SELECT 1 FROM federated_events GROUP BY {}", vec!["GROUPING SETS ((version), (late))"; 12].join(", ")),
+        format!("SELECT 1 FROM federated_events GROUP BY {}", ["GROUPING SETS ((version), (late))"; 12].join(", ")),
         format!("SELECT event_id{} FROM federated_events", " || event_id".repeat(100)),
     ]
 }
