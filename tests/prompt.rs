@@ -76,6 +76,7 @@ struct Terminal {
 
 impl Terminal {
     /// Starts `coral reef sql` on a terminal of 120 columns; `None` where none can be made.
+    #[expect(clippy::print_stderr, reason = "a skipped test must be seen")]
     fn start(reef: &Reef) -> Option<Terminal> {
         if Command::new("script").arg("--version").output().is_err() {
             eprintln!("SKIPPED prompt: there is no `script` to make a terminal");

@@ -62,11 +62,11 @@ async fn store() -> Store {
     let named = |n: usize| Event {
         service_id: services[n % 4].to_owned(),
         event_type: kinds[n % 3].to_owned(),
-        version: u64::from(n % 5 == 0),
+        version: u64::from(n.is_multiple_of(5)),
         ..event(&format!("e{n}"), n as i64 * MINUTE_MS)
     };
     let measured = |n: usize| MetricPoint {
-        p99: (n % 3 > 0).then_some(Real(n as f64 / 8.0)),
+        p99: (!n.is_multiple_of(3)).then_some(Real(n as f64 / 8.0)),
         ..bucket(services[n % 4], n as i64 * MINUTE_MS)
     };
     let metrics: Vec<MetricPoint> = (0..300).map(measured).collect();

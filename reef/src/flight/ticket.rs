@@ -71,7 +71,7 @@ mod tests {
         assert_ne!(ticket.id, other.id);
         let given = ticket.clone().into_ticket();
         let info = FlightInfo::new().with_endpoint(FlightEndpoint::new().with_ticket(given.clone()));
-        assert_eq!(StatementTicket::ids(&info), [ticket.id.clone()]);
+        assert_eq!(StatementTicket::ids(&info), std::slice::from_ref(&ticket.id));
         let query: TicketStatementQuery = Any::decode(&*given.ticket).unwrap().unpack().unwrap().unwrap();
         assert_eq!(StatementTicket::of_handle(&query.statement_handle).unwrap(), ticket);
         assert!(StatementTicket::of_handle(b"\xff\xff").is_err());
