@@ -26,8 +26,12 @@ pub fn tests(targets: &[&str]) -> Command {
 
 /// Runs them, shows what they print, and fails if none has run.
 pub fn run(cargo: &mut Command, wanted: Wanted) -> Result<ExitCode> {
+    shown(cargo, wanted, &mut std::io::stdout())
+}
+
+fn shown(cargo: &mut Command, wanted: Wanted, out: &mut impl Write) -> Result<ExitCode> {
     let mut child = cargo.stdout(Stdio::piped()).spawn().with_context(|| format!("cannot start {cargo:?}"))?;
-    let (mut passed, mut out) = (0, std::io::stdout());
+    let mut passed = 0;
     for line in BufReader::new(child.stdout.take().context("the tests have no output")?).split(b'\n') {
         let mut line = line.context("cannot read the tests' output")?;
         passed += passed_in(&String::from_utf8_lossy(&line)).unwrap_or(0);
@@ -69,7 +73,10 @@ mod tests {
         let script = format!("printf '%s\\n' \"$@\"; exit {code}");
         let mut sh = Command::new("sh");
         sh.args(["-c", &script, "tests"]).args(lines);
-        run(&mut sh, wanted).map_err(|error| error.to_string())
+        let mut out = Vec::new();
+        let ended = shown(&mut sh, wanted, &mut out);
+        assert_eq!(String::from_utf8(out).unwrap().lines().collect::<Vec<_>>(), lines);
+        ended.map_err(|error| error.to_string())
     }
 
     #[test]
