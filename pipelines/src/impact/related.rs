@@ -15,6 +15,8 @@ const INCIDENT_TYPES: [&str; 6] = ["error_spike", "latency_spike", "crash", "ale
 const PAGE_ROWS: usize = 5_000;
 /// Windows not further apart are read with what is between them: a query costs more than the events of some hours.
 const GAP_MS: i64 = 8 * HOUR_MS;
+/// Spans read at most: where deployments are far from each other, the events between the nearest of them are read too.
+const SPANS_MAX: usize = 16;
 
 /// Whether an event says that something is wrong.
 pub fn is_incident(event: &Event) -> bool {
@@ -66,11 +68,22 @@ pub async fn read(
 fn spans(lines: &[Line]) -> Vec<Range<TimeMs>> {
     let mut windows: Vec<Range<TimeMs>> = lines.iter().map(window).collect();
     windows.sort_by_key(|window| window.start);
+    let near = joined(&windows, GAP_MS);
+    let mut gaps: Vec<i64> = near.windows(2).map(|pair| pair[1].start - pair[0].end).collect();
+    gaps.sort_unstable_by(|a, b| b.cmp(a));
+    match gaps.get(SPANS_MAX - 1) {
+        Some(gap_ms) => joined(&near, *gap_ms),
+        None => near,
+    }
+}
+
+/// Ranges in the order of their starts, with those joined that are at most this far from each other.
+fn joined(ranges: &[Range<TimeMs>], gap_ms: i64) -> Vec<Range<TimeMs>> {
     let mut spans: Vec<Range<TimeMs>> = Vec::new();
-    for window in windows {
-        match spans.last_mut().filter(|last| window.start - last.end <= GAP_MS) {
-            Some(last) => last.end = last.end.max(window.end),
-            None => spans.push(window),
+    for range in ranges {
+        match spans.last_mut().filter(|last| range.start - last.end <= gap_ms) {
+            Some(last) => last.end = last.end.max(range.end),
+            None => spans.push(range.clone()),
         }
     }
     spans
@@ -102,5 +115,19 @@ mod tests {
         let expected = [0..HOUR_MS + 2 * length_ms + GAP_MS, far_ms..far_ms + length_ms];
         assert_eq!(spans(&lines), expected.map(|span| TimeMs(span.start)..TimeMs(span.end)));
         assert!(spans(&[]).is_empty());
+    }
+
+    #[test]
+    fn a_year_of_rare_deployments_is_read_in_few_spans() {
+        let daily: Vec<Line> = (0..365).map(|n| line(n * 24 * HOUR_MS)).collect();
+        assert_eq!(spans(&daily).len(), 1, "gaps of one length are all read");
+        // the greatest gaps are not
+        let lines: Vec<Line> = (0..365).map(|n| line(n * n * 24 * HOUR_MS)).collect();
+        let read = spans(&lines);
+        assert_eq!(read.len(), SPANS_MAX);
+        assert!(lines.iter().all(|line| {
+            let window = window(line);
+            read.iter().any(|span| span.start <= window.start && window.end <= span.end)
+        }));
     }
 }
