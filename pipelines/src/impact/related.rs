@@ -70,9 +70,9 @@ fn spans(lines: &[Line]) -> Vec<Range<TimeMs>> {
     windows.sort_by_key(|window| window.start);
     let near = joined(&windows, GAP_MS);
     let mut gaps: Vec<i64> = near.windows(2).map(|pair| pair[1].start - pair[0].end).collect();
-    gaps.sort_unstable_by(|a, b| b.cmp(a));
-    match gaps.get(SPANS_MAX - 1) {
-        Some(gap_ms) => joined(&near, *gap_ms),
+    gaps.sort_unstable();
+    match gaps.len().checked_sub(SPANS_MAX) {
+        Some(place) => joined(&near, gaps[place]),
         None => near,
     }
 }
