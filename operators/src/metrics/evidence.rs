@@ -16,7 +16,7 @@
 //! lag is one: a mean of e-values is an e-value for any dependence between them (Vovk and Wang 2021).
 //!
 //! Fisher's z is normal as long as it is not great for its number of points: of four independent points every coefficient
-//! is as likely as any other, and its z has no bound. Series that are smooth but for a few jumps (a counter that starts
+//! is as likely as any other, and its z has no bound. Series that are smooth apart from a few jumps (a counter that starts
 //! over) reach 0.99 wherever two jumps meet. So a coefficient counts as 0.9 at most (`COUNTS_MAX`). z is symmetric under
 //! chance, and `exp(t z)` has a smaller mean the narrower the bound, so E is an e-value as before.
 
