@@ -160,7 +160,7 @@ impl Running {
         mut engine: Engine,
         mut store: Box<dyn StoreWriter>,
         options: &RunOptions,
-        mut announcer: Announcer,
+        (mut announcer, is_resumed): (Announcer, bool),
     ) -> Result<Running, RunError> {
         let instruments = Instruments::of(&options.registry, &options.clock);
         instruments.started(options.clock.now());
@@ -199,7 +199,7 @@ impl Running {
             derived_events = restored.derived_events;
             published = Published::inherit(reader.published().await?);
             let revised = sinks::revisions::newest(reader.as_ref()).await?;
-            revisions = Revisions::inherit(revised, reader.correlations().await?);
+            revisions = Revisions::inherit(revised, reader.correlations().await?, is_resumed);
             predicted = PredictionRevisions::of_store(reader.as_ref()).await?;
             if config.correlation.deployment_impact {
                 impacts = Impacts::of_store(reader.as_ref(), &config.metrics, &evaluated).await?;
