@@ -70,8 +70,8 @@ async fn rows(store: &Store, sql: &str) -> serde_json::Value {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_store_in_duckdb_passes_the_harness() {
-    let store = opened_with(&commits()).await;
-    run_all(Arc::clone(&store.reader)).await;
+    let (store, folder) = (opened_with(&commits()).await, tempfile::tempdir().unwrap());
+    run_all(Arc::clone(&store.reader), folder.path()).await;
 }
 
 #[tokio::test]
