@@ -7,6 +7,7 @@ use super::compliance::{rows::commits, run_all};
 use super::*;
 use crate::answers::Scope;
 use model::event::Event;
+use model::instruments::Registry;
 use model::metric::MetricPoint;
 use model::real::Real;
 use model::rows::Rows;
@@ -218,8 +219,16 @@ async fn a_store_that_is_closed_ends_its_statements() {
             .to_owned(),
         ..SqlQuestion::default()
     };
-    let asked = tokio::spawn(async move { SqlEngine::default().answer(&question, &reader, &Scope::default()).await });
-    tokio::task::yield_now().await;
+    let (engine, registry) = (SqlEngine::default(), Registry::new());
+    engine.count_in(&registry);
+    let running = registry.gauge("statements_running", "");
+    let asked = tokio::spawn(async move { engine.answer(&question, &reader, &Scope::default()).await });
+    let begun = async {
+        while running.get() != Some(1) {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), begun).await.unwrap();
     tokio::time::timeout(Duration::from_secs(20), Box::new(store).close()).await.unwrap().unwrap();
     // what had been read may be enough for an answer; a store is never kept open for it
     asked.abort();
