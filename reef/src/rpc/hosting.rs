@@ -13,8 +13,9 @@ use connectrpc::{ConnectRpcService, DeadlinePolicy, Limits};
 use std::time::Duration;
 use tokio::task::JoinHandle;
 
-/// How long a call may take that names no deadline.
-const DEADLINE_USUAL: Duration = Duration::from_secs(30);
+/// How long a call may take that names no deadline. A statement may wait for its turn and then use all of its time: its
+/// own limit ends it, and says so.
+const DEADLINE_USUAL: Duration = Duration::from_secs(40);
 /// The latest deadline that a call may name.
 const DEADLINE_MAX: Duration = Duration::from_secs(120);
 
@@ -54,6 +55,12 @@ mod tests {
     use super::*;
     use crate::rpc::tests::client::Opened;
     use axum::routing::get;
+
+    #[test]
+    fn a_statement_ends_at_its_own_limit_before_its_call() {
+        let limits = crate::sql::Limits::default();
+        assert!(limits.turn_wait + limits.timeout < DEADLINE_USUAL);
+    }
 
     #[tokio::test]
     async fn a_panic_ends_its_call_only() {
