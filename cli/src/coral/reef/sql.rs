@@ -42,9 +42,9 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, clap::Args)]
 #[command(
     before_help = "Example:  coral reef sql \"SELECT environment, count(*) FROM federated_events GROUP BY 1\"",
-    after_help = "One SELECT, or EXPLAIN of one; nothing is changed. A running reef answers; a stopped reef's store is read, \
-                  and a store in ClickHouse always. Without a statement a terminal gets a prompt. Tables and columns: \
-                  SELECT * FROM information_schema.columns. Details: docs/sql.md"
+    after_help = "One SELECT, or EXPLAIN of one; nothing is changed. A running reef answers; a stopped reef's store is \
+                  read, and a store in ClickHouse always. Without a statement a terminal gets a prompt. Tables and \
+                  columns: SELECT * FROM information_schema.columns. Details: docs/sql.md"
 )]
 pub struct SqlArgs {
     /// The statement [default: a prompt, on a terminal]

@@ -5,8 +5,8 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Writes a file with what `fill` puts into it. A new file is made beside the old one, which it then replaces; what is no
-/// regular file (a pipe, a terminal, a link) is written as it is.
+/// Writes a file with what `fill` puts into it. A new file is made beside the old one, which it then replaces; what is
+/// no regular file (a pipe, a terminal, a link) is written as it is.
 pub fn write(path: &Path, fill: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<()> {
     if fs::symlink_metadata(path).is_ok_and(|found| !found.is_file()) {
         return fill(&mut File::create(path)?);
