@@ -1,5 +1,5 @@
-//! Columns: schemas of types that every client reads. Views, large texts, dictionaries and runs are how the engine holds
-//! values, and some clients know none of them; what is advertised is then what is streamed.
+//! Columns: schemas of types that every client reads. Views, large texts, dictionaries and runs are how the engine
+//! holds values, and some clients know none of them; what is advertised is then what is streamed.
 
 use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
 use std::sync::Arc;
