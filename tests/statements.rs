@@ -25,7 +25,8 @@ async fn a_store_in_clickhouse_passes_the_harness_of_sql() {
     for commit in compliance::rows::commits() {
         store.commit(&commit).await.unwrap();
     }
-    compliance::run_all(store.reader()).await;
+    let folder = tempfile::tempdir().unwrap();
+    compliance::run_all(store.reader(), folder.path()).await;
 }
 
 /// `coral reef sql … --json`.

@@ -162,7 +162,8 @@ impl SqlEngine {
             None => Ok(self.limits.timeout),
             Some(asked) if !asked.is_zero() && asked <= self.limits.timeout => Ok(asked),
             Some(_) => {
-                let message = format!("the time limit is not within 0 to {} s", self.limits.timeout.as_secs());
+                let most = self.limits.timeout.as_secs();
+                let message = format!("the time limit has to be more than 0 and at most {most} s");
                 Err(SqlError::refused(message, "narrow the statement instead"))
             }
         }

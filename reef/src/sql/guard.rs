@@ -6,6 +6,7 @@ use super::error::{SqlError, explained};
 use super::growth::GROWING;
 use super::limits::STATEMENT_BYTES_MAX;
 use super::{clauses, moments, shape};
+use datafusion::common::TableReference;
 use datafusion::common::config::Dialect;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::error::Result as Planned;
@@ -75,7 +76,7 @@ pub(super) fn check(plan: &LogicalPlan) -> Result<(), SqlError> {
 
 fn refusal(node: &LogicalPlan) -> Planned<Option<SqlError>> {
     if let LogicalPlan::TableScan(scan) = node
-        && (scan.table_name.schema(), scan.table_name.table()) == (Some(HIDDEN.0), HIDDEN.1)
+        && is_hidden(&scan.table_name)
     {
         let message = format!("{}.{} is not among the tables", HIDDEN.0, HIDDEN.1);
         return Ok(Some(SqlError::refused(message, "information_schema.tables lists them")));
@@ -90,6 +91,12 @@ fn refusal(node: &LogicalPlan) -> Planned<Option<SqlError>> {
         SqlError::refused(message, "write at most three digits after the second")
     };
     Ok(moments::finer(node)?.map(finer))
+}
+
+/// In any case of letters: the engine finds its own tables so.
+fn is_hidden(name: &TableReference) -> bool {
+    let is_of_engine = name.schema().is_some_and(|schema| schema.eq_ignore_ascii_case(HIDDEN.0));
+    is_of_engine && name.table().eq_ignore_ascii_case(HIDDEN.1)
 }
 
 /// Refuses windows whose values may be longer than what is counted of their rows.

@@ -238,7 +238,8 @@ impl LiveRows {
             }
         }
         if refused > 0 {
-            let message = format!("{refused} rows of colony {} are none, and are not here", self.colony_id);
+            let message =
+                format!("colony {} sent {refused} rows that are not valid; they are left out", self.colony_id);
             rows.counted().note("rows_refused", message, &self.colony_id);
         }
         if coarser.count > 0 {
