@@ -110,7 +110,7 @@ mod tests {
         ];
         assert_eq!(table.json_rows(), rows);
         assert_eq!(
-            table.ndjson(),
+            table.ndjson().unwrap(),
             "{\"whole\":9007199254740992,\"count\":0}\n\
              {\"whole\":\"9007199254740993\",\"count\":\"9007199254740993\"}\n\
              {\"whole\":\"-9223372036854775808\",\"count\":\"18446744073709551615\"}\n"
