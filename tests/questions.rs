@@ -159,18 +159,34 @@ fn a_sign_stands_beside_a_word() {
     assert!(seen >= 20, "{seen} signs are shown");
 }
 
+/// Times of day such as `17:30:00` on a page that are not followed by the zone.
+fn without_zone<'a>(page: &'a str, zone: &str) -> Vec<&'a str> {
+    let is_clock = |word: &str| {
+        let parts: Vec<&str> = word.trim_matches(|c: char| "(),.;:".contains(c)).split(':').collect();
+        let is_number = |part: &&str| part.len() == 2 && part.bytes().all(|byte| byte.is_ascii_digit());
+        (2..=3).contains(&parts.len()) && parts.iter().all(is_number)
+    };
+    let words: Vec<&str> = page.split_whitespace().collect();
+    let is_bare = |place: usize| words.get(place + 1).is_none_or(|next| !next.starts_with(zone));
+    words.iter().enumerate().filter(|(place, word)| is_clock(word) && is_bare(*place)).map(|(_, word)| *word).collect()
+}
+
 /// For people in the zone of who asks, for programs in UTC.
 #[test]
 fn times_of_an_answer_are_local_for_people() {
     let reef = on_duckdb();
-    let in_zone = |more: &[&str]| {
+    let in_zone = |line: &str, more: &[&str]| {
         let mut command = coral(reef.folder.path());
-        command.env_remove("CORAL_REEF").env("TZ", "IST-5:30").args(["reef", "health", "--reef"]).arg(reef.config());
-        String::from_utf8(command.args(more).output().unwrap().stdout).unwrap()
+        command.env_remove("CORAL_REEF").env("TZ", "IST-5:30").arg("reef").args(line.split(' ')).arg("--reef");
+        String::from_utf8(command.arg(reef.config()).args(more).output().unwrap().stdout).unwrap()
     };
-    let (text, json) = (in_zone(&[]), in_zone(&["--json"]));
-    assert!(text.contains("Complete to 2024-11-13 17:30:00 +05:30 for all 4 colonies."), "{text}");
-    assert!(json.contains("2024-11-13T12:00:00Z") && !json.contains("+05:30"), "{json}");
+    for line in LINES.into_iter().chain(["predictions"]) {
+        let (text, json) = (in_zone(line, &[]), in_zone(line, &["--json"]));
+        assert!(text.contains("Complete to 2024-11-13 17:30:00 +05:30 for "), "{line}: {text}");
+        assert!(!text.contains(" UTC"), "{line}: {text}");
+        assert_eq!(without_zone(&text, "+05:30"), Vec::<&str>::new(), "{line}: {text}");
+        assert!(json.contains("2024-11-13T12:00:00Z") && !json.contains("+05:30"), "{line}: {json}");
+    }
 }
 
 #[test]

@@ -459,7 +459,7 @@ async fn versions_that_are_behind_are_marked_and_hashes_only_differ() {
 async fn topology_is_narrowed_to_a_service_and_its_neighbours() {
     let filter = Filter { service: Some("api".to_owned()), ..in_environment("production") };
     let text = text_of(Question::Topology(TopologyQuestion { filter })).await;
-    let seen = "seen 2024-11-13 12:00:00 to 2024-11-13 12:00:00 UTC";
+    let seen = "seen 2024-11-13 12:00:00 UTC to 2024-11-13 12:00:00 UTC";
     let expected = format!(
         "Services (2):\n  my-shop-production  api                v2.1.0  running   {seen}\n  \
          my-shop-production  payment-processor  v1.4.0  degraded  {seen}\n\nCalls (1):\n  \
