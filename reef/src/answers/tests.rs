@@ -3,6 +3,7 @@
 
 mod affected;
 pub(crate) mod by_effect;
+mod complete;
 mod evaluation;
 mod fleet;
 mod followed;
