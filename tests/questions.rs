@@ -246,7 +246,7 @@ fn what_was_the_impact_of_the_last_staging_deploy() {
          deploy, correlation: 0.89)\n\nThe same version elsewhere:\n  2024-11-12 19:20:00 UTC  ⚠ rolled back  my-shop-dev  \
          web  v3.0.0 → v3.1.0\n\nRecommendation:\n  A confirmed pattern joins it with what followed: coral reef correlation \
          {id}. The same version was not kept in dev before.\n\nIts neighbours: coral reef affected \
-         my-shop-staging/web-310\n\nComplete to 2024-11-13 12:00:00 UTC for all 2 colonies.\n"
+         my-shop-staging/web-310\n\nComplete to 2024-11-13 12:00:00 UTC for all 3 colonies.\n"
     );
     assert_eq!(answer.text, expected);
     let impact = &answer.json["impact"];

@@ -9,7 +9,7 @@ use super::page;
 use super::refusal::{AnswerError, Refusal};
 use super::supports::also_worse_in;
 use super::timeline::{self, DeploymentLine};
-use super::watch::{impact_on, overlapping};
+use super::watch::{impact_on, overlapping, sibling_of};
 use crate::impact::Impact;
 use crate::printable::printable;
 use model::time::{TimeMs, format_duration_ms};
@@ -49,7 +49,8 @@ pub struct Deployment {
     pub overlapping: Vec<DeploymentLine>,
     /// What could be done.
     pub recommendation: String,
-    /// What the answer is complete to.
+    /// What the answer is complete to: its colony, the one whose change its verdict subtracts, those with the same version,
+    /// and those in which patterns expect what follows.
     pub completeness: Completeness,
 }
 
@@ -101,7 +102,13 @@ pub async fn deployment(
     let metrics = impact_on(&line, &lines, (&fleet, scope), reader).await?;
     let also_worse_in = also_worse_in(&line, &metrics, &similar, &scope.metrics, reader).await?;
     let followed = followed(&line, &lines, &fleet, reader).await?;
-    let completeness = Completeness::of(&fleet, |id, _| id == line.colony_id || followed.expected_in.contains(id));
+    let sibling = sibling_of(&line, &lines, &fleet);
+    let completeness = Completeness::of(&fleet, |id, _| {
+        id == line.colony_id
+            || sibling.as_deref() == Some(id)
+            || similar.iter().any(|other| other.colony_id == id)
+            || followed.expected_in.contains(id)
+    });
     let known = Known {
         line: &line,
         impact: &metrics,

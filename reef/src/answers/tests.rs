@@ -409,7 +409,7 @@ async fn one_deployment_is_told_with_what_followed_it() {
              rolled back  my-shop-staging  api  v2.0.0 → v2.1.0\n\nOverlapping deployments of this colony:\n  2024-11-13 \
              11:30:00 UTC  … running  my-shop-production  web  9fceb02\n\nRecommendation:\n  A confirmed pattern joins it \
              with what followed: coral reef correlation {}. The same version was not kept in staging before.\n\nIts \
-             neighbours: coral reef affected my-shop-production/e-3\n\nComplete to 2024-11-13 12:00:00 UTC for 1 colony.\n",
+             neighbours: coral reef affected my-shop-production/e-3\n\n{COMPLETE}",
             key.correlation_id()
         );
         assert_eq!(text, expected, "{id}");

@@ -51,3 +51,20 @@ async fn patterns_of_one_environment_need_the_colonies_at_both_ends() {
     store.commit(&Commit { findings: vec![pattern], ..commit_of(3, Rows::default()) }).await.unwrap();
     assert_eq!(states(&store, of_production()).await, expected(STAGING_LATE));
 }
+
+#[tokio::test]
+async fn a_deployment_needs_the_colonies_that_its_verdict_and_its_supports_are_read_from() {
+    let mut store = store_where_late("production").await;
+    // staging alone has this version, and nothing was deployed to production around that time
+    let one = || Question::Deployment(DeploymentQuestion { id: "e-2".to_owned() });
+    assert_eq!(states(&store, one()).await, expected([("production", "stale"), ("staging", "current")]));
+    // a colony without metrics has the same version
+    let row = ("dev", "e-5", "api", "v2.1.0", "v2.2.0", -700, Some(-690), "success", "deployment");
+    let timeline =
+        DerivedChange { table: "deployment_timeline".to_owned(), upserts: vec![deployed(row)], removed: Vec::new() };
+    let colonies = vec![status("dev", "healthy", 20, "connection refused")];
+    let rows = Rows { colonies, ..Rows::default() };
+    store.commit(&Commit { derived: vec![timeline], ..commit_of(3, rows) }).await.unwrap();
+    let all = expected([("dev", "late"), ("production", "stale"), ("staging", "current")]);
+    assert_eq!(states(&store, one()).await, all);
+}
