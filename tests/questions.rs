@@ -263,14 +263,18 @@ fn is_the_payment_api_affecting_other_services() {
                  neighbours:\n\nAffected (2):\n  ✗ affected  payments-production  ledger    called by it";
     assert!(answer.text.starts_with(begin), "{}", answer.text);
     assert!(
-        answer.text.contains("checkout  pattern, 15s later  timeout_spike followed as before\n"),
+        answer.text.contains("checkout  pattern, 15s later  correlation 0.95  timeout_spike followed as before\n"),
         "{}",
         answer.text
     );
-    let not_affected = "\n\nNot affected (1):\n  ✓ not affected  payments-production  gateway  calls it  a change of \
-                        latency by 6% would have been seen\n";
-    assert!(answer.text.contains(not_affected), "{}", answer.text);
     let (affected, not_affected) = (&answer.json["affected"], &answer.json["not_affected"]);
+    let line = format!(
+        "\n\nNot affected (1):\n  ✓ not affected  payments-production  gateway  calls it  score {:.2}  a change of latency by \
+         6% would have been seen\n",
+        not_affected[0]["score"].as_f64().unwrap()
+    );
+    assert!(answer.text.contains(&line), "{}", answer.text);
+    assert_eq!((&affected[1]["score"], &affected[1]["correlation_score"]), (&Value::Null, &0.95.into()));
     assert_eq!(names(affected, "service_id"), ["ledger", "checkout"]);
     assert_eq!(names(affected, "application_name"), ["payments", "my-shop"]);
     assert_eq!(names(affected, "relation"), ["called_by_it", "pattern"]);
