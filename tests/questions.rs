@@ -193,7 +193,7 @@ fn times_of_an_answer_are_local_for_people() {
 fn why_is_production_slower_than_staging() {
     let answer = ask(&on_duckdb(), "compare production staging --metric latency");
     let expected = format!(
-        "Comparing production vs staging (last 1d):\n\nLatency (p95):\n  Production: 245ms\n  Staging:    175ms\n  Difference: \
+        "Comparing production vs staging (last 24h):\n\nLatency (p95):\n  Production: 245ms\n  Staging:    175ms\n  Difference: \
          +40.0% slower  ✗ critical\n\nRecommendation:\n  Production shows higher db.pool.utilization (95% against 60% in \
          staging).\n\nWhat was deployed there: coral reef deployments --environment production\n\np95: the mean of the p95 \
          of all buckets, weighted by samples, over the 8 hours to \
@@ -241,8 +241,8 @@ fn what_was_the_impact_of_the_last_staging_deploy() {
     let answer = ask(&reef, "deployment web-310");
     let expected = format!(
         "Analyzing deployment: web v3.1.0 (staging)\nStarted: 2024-11-13 08:00:00 UTC\nStatus: Success\nTook: 8m\nVersion \
-         before: v3.0.0\nVerdict: Success (nothing got worse within 60 minutes)\n\nImpact:\n  ⚠ Page_latency: Slight \
-         increase (180ms → 207ms, +15.0%)\n\nRelated incidents:\n  - error_spike spike-310 in my-shop-production (2h15m after \
+         before: v3.0.0\nVerdict: Success (nothing got worse within 60 minutes)\n\nImpact:\n  ⚠ Page latency: Slight \
+         increase (p95: 180ms → 207ms, +15.0%)\n\nRelated incidents:\n  - error_spike spike-310 in my-shop-production (2h15m after \
          deploy, correlation: 0.89)\n\nThe same version elsewhere:\n  2024-11-12 19:20:00 UTC  ⚠ rolled back  my-shop-dev  \
          web  v3.0.0 → v3.1.0\n\nRecommendation:\n  A confirmed pattern joins it with what followed: coral reef correlation \
          {id}. The same version was not kept in dev before.\n\nIts neighbours: coral reef affected \

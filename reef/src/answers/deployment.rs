@@ -12,6 +12,7 @@ use super::timeline::{self, DeploymentLine};
 use super::watch::{impact_on, overlapping, sibling_of};
 use crate::impact::Impact;
 use crate::printable::printable;
+use model::meaning::Family;
 use model::time::{TimeMs, format_duration_ms};
 use model::version::Version;
 use serde::{Deserialize, Serialize};
@@ -203,7 +204,8 @@ fn changes(impact: &Impact) -> String {
         let percent =
             one.percent_change.map_or(String::new(), |percent| format!(", {}", page::signed_percent(percent)));
         let way = if one.change > 0.0 { "increase" } else { "decrease" };
-        let both = format!("({before} → {after}{percent})");
+        let what = if one.meaning.family == Family::Latency { "p95: " } else { "" };
+        let both = format!("({what}{before} → {after}{percent})");
         let told = match one.significance {
             "critical" => format!("✗ {{}}: Large {way} {both}"),
             "warning" => format!("⚠ {{}}: {} {both}", page::capital(way)),
@@ -213,7 +215,7 @@ fn changes(impact: &Impact) -> String {
             }
             _ => format!("✓ {{}}: No significant change {both}"),
         };
-        text.push_str(&format!("  {}\n", printable(&told.replacen("{}", &page::capital(&one.metric_name), 1))));
+        text.push_str(&format!("  {}\n", printable(&told.replacen("{}", &page::title(&one.metric_name), 1))));
     }
     if impact.changes.len() > CHANGES_MAX {
         text.push_str(&format!("  and {} more\n", impact.changes.len() - CHANGES_MAX));

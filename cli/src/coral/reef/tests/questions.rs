@@ -140,7 +140,7 @@ fn one_deployment_by_the_name_that_its_tool_gives_it() {
 fn environments_compared_as_the_seed_shows_it() {
     let folder = reef();
     let found = text(folder.path(), "compare production staging --metric latency --time-window 24h");
-    let expected = "Comparing production vs staging (last 1d):\n\nLatency (p95):\n  Production: 245ms\n  Staging:    175ms\n  \
+    let expected = "Comparing production vs staging (last 24h):\n\nLatency (p95):\n  Production: 245ms\n  Staging:    175ms\n  \
                     Difference: +40.0% slower";
     assert!(found.starts_with(expected), "{found}");
     let (exit, _) = coral(folder.path(), "compare production staging --time-window soon");
