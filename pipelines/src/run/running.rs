@@ -191,7 +191,8 @@ impl Running {
                 tracing::info!(%plan, "memory of metric pairs");
             }
             let clocks = (&event_clock, &evaluated, &newest_metrics);
-            let restored = restore(&reader, &mut engine, &params, clocks, (&memory, &mut metric_plan)).await?;
+            let kept = (&params, config.correlation.deployment_impact);
+            let restored = restore(&reader, &mut engine, kept, clocks, (&memory, &mut metric_plan)).await?;
             if restored.rows > 0 {
                 pace.mark_dirty();
             }

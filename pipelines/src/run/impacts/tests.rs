@@ -19,6 +19,7 @@ use sinks::{Commit, StoreWriter};
 mod away;
 mod followed;
 mod orphans;
+mod switched;
 
 /// A Wednesday, midnight.
 const START: TimeMs = TimeMs(1_731_456_000_000);
