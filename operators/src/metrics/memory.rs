@@ -119,9 +119,10 @@ impl MetricMemory {
     /// assert_eq!(memory.streamed_bytes(a_day_of(100)), memory.bytes(a_day_of(100)) - 100 * 99 / 2 * 2 * 20);
     /// assert!(memory.streamed_bytes(a_day_of(10_000)) < memory.bytes(a_day_of(10_000)) / 4 * 3);
     /// ```
-    pub fn streamed_bytes(&self, Amount { series, usable, prepared, rows }: Amount) -> u64 {
+    pub fn streamed_bytes(&self, Amount { usable, prepared, rows, .. }: Amount) -> u64 {
         let blocks = 2 * self.params.room.tile as u64;
-        let prepared = if series > blocks { prepared / series * blocks } else { prepared };
+        // `prepared` is that of the usable series: those that have ended, or are too short, have no part in it
+        let prepared = if usable > blocks { prepared / usable * blocks } else { prepared };
         self.bytes(Amount { series: 0, usable, prepared, rows })
     }
 
@@ -224,5 +225,19 @@ mod tests {
         assert!(none.bytes(short) < none.bytes(Amount { usable: 100, prepared, ..short }) / 10);
         assert!(none.prepared_of(Some(900)) * 8 < none.prepared_of(Some(60)));
         assert_eq!(none.prepared_of(Some(86_400)), 0);
+    }
+
+    #[test]
+    fn series_that_ended_make_the_blocks_of_the_others_no_smaller() {
+        let memory = MetricMemory::new(MetricParams::default(), 2, 1);
+        let blocks = 2 * MetricParams::default().room.tile as u64;
+        for usable in [blocks / 2, 2 * blocks] {
+            let prepared = usable * memory.prepared_of(Some(60));
+            let few = Amount { series: usable, usable, prepared, rows: 0 };
+            let many = Amount { series: 1_000_000, ..few };
+            assert_eq!(memory.streamed_bytes(many), memory.streamed_bytes(few), "{usable}");
+            let of_blocks = usable.min(blocks) * memory.prepared_of(Some(60)) * 2;
+            assert!(memory.streamed_bytes(many) >= of_blocks, "{usable}");
+        }
     }
 }
