@@ -18,7 +18,6 @@ mod fleet;
 mod stopwatch;
 
 use coral_operators::metrics::memory::{Amount, MetricMemory};
-use coral_operators::metrics::params::Room;
 use coral_operators::metrics::{Align, MetricParams, MetricScan, MetricScanRow, MetricVerdict};
 use coral_operators::reference::plain::PlainScan;
 use coral_operators::shard::Shard;
@@ -82,7 +81,8 @@ fn main() {
 /// With so much memory for what is kept; 0 for any.
 fn params_of(mib: u64) -> MetricParams {
     let bytes = if mib == 0 { u64::MAX } else { mib << 20 };
-    MetricParams { room: Room::of(bytes, WORKERS), ..MetricParams::default() }
+    let params = MetricParams::default();
+    MetricParams { room: MetricMemory::new(params, WORKERS, 1).room(bytes), ..params }
 }
 
 /// A scan that has seen some minutes.

@@ -8,7 +8,7 @@
 use super::align::ROW_BYTES;
 use super::bounds::{PAIR_BYTES, SERIES_BYTES};
 use super::grid::{SAMPLE_BYTES, declared_step_ms};
-use super::params::{MetricParams, PROFILE_DAYS, STEPS_MS};
+use super::params::{MetricParams, PROFILE_DAYS, Room, STEPS_MS};
 use model::time::{DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS};
 
 /// Of all pairs one in so many is followed; `docs/evaluation/metrics.md` has 1 in 50 to 1 in 214.
@@ -71,6 +71,11 @@ impl MetricMemory {
     /// With so many workers in each of so many processes.
     pub fn new(params: MetricParams, workers: usize, processes: usize) -> MetricMemory {
         MetricMemory { params, workers: workers.max(1) as u64, processes: processes.max(1) as u64 }
+    }
+
+    /// What may be kept in so many bytes, where the series have buckets of a minute.
+    pub fn room(&self, bytes: u64) -> Room {
+        Room::of(bytes, self.workers as usize, self.prepared_of(Some(60)))
     }
 
     /// How long a row is kept.
@@ -251,6 +256,17 @@ mod tests {
         assert!(none.bytes(short) < none.bytes(Amount { usable: 100, prepared, ..short }) / 10);
         assert!(none.prepared_of(Some(900)) * 8 < none.prepared_of(Some(60)));
         assert_eq!(none.prepared_of(Some(86_400)), 0);
+    }
+
+    #[test]
+    fn blocks_of_all_workers_have_their_part_of_the_memory_whatever_the_window() {
+        for window_ms in [DAY_MS, 30 * DAY_MS] {
+            let memory = MetricMemory::new(MetricParams { window_ms, ..MetricParams::default() }, 2, 1);
+            let room = memory.room(8 << 30);
+            assert!(room.tile > 32 && room.bytes == 8 << 30 && room.workers == 2, "{room:?}");
+            let block = room.tile as u64 * memory.prepared_of(Some(60));
+            assert!(2 * block <= room.bytes / 16, "{block} for {window_ms} ms");
+        }
     }
 
     #[test]
