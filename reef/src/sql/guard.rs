@@ -5,7 +5,7 @@ use super::bounds::is_fixed;
 use super::error::{SqlError, explained};
 use super::growth::GROWING;
 use super::limits::STATEMENT_BYTES_MAX;
-use super::{clauses, moments, shape};
+use super::{calls, clauses, moments, shape};
 use datafusion::common::config::Dialect;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::error::Result as Planned;
@@ -83,6 +83,9 @@ fn refusal(node: &LogicalPlan) -> Planned<Option<SqlError>> {
     if let LogicalPlan::Window(window) = node
         && let Some(refused) = window_refusal(window)
     {
+        return Ok(Some(refused));
+    }
+    if let Some(refused) = calls::refusal(node)? {
         return Ok(Some(refused));
     }
     let finer = |text: String| {

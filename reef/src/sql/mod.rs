@@ -9,6 +9,7 @@
 //! | `limits` | what a statement may cost |
 //! | `parameters` | values that take the place of `?` in a statement |
 //! | `guard` | what a statement may be |
+//! | `calls` | functions and operators that take memory by an argument |
 //! | `clauses` | clauses that would be ignored silently |
 //! | `shape` | how large the plan of a statement may become |
 //! | `moments` | times with more digits than those of tables |
@@ -35,6 +36,7 @@
 
 mod answer;
 mod bounds;
+mod calls;
 mod catalog;
 mod clauses;
 #[cfg(any(test, feature = "compliance"))]

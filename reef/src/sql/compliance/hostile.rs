@@ -63,6 +63,10 @@ const REFUSED: &[&str] = &[
     "SELECT overlay(event_id PLACING event_id FROM 1 FOR 0) FROM federated_events",
     "SELECT string_agg(event_id, ',') OVER (ORDER BY event_id) FROM federated_events",
     "SELECT first_value(concat(event_id, description)) OVER (ORDER BY event_id) FROM federated_events",
+    "SELECT approx_percentile_cont(p95, 0.5, 100000000000000000) FROM federated_metrics",
+    "SELECT approx_percentile_cont(0.5, 100000000000000000) WITHIN GROUP (ORDER BY p95) FROM federated_metrics",
+    "SELECT approx_percentile_cont(p95, 0.5, 100000000000000000) OVER (ORDER BY timestamp) FROM federated_metrics",
+    "SELECT 1 FROM federated_metrics GROUP BY service_id HAVING approx_percentile_cont(p95, 0.5, 1000000000000000) > 0",
     "SELECT event_id FROM federated_events WHERE timestamp >= '2026-03-02T10:00:00.0005Z'",
     "SELECT event_id FROM federated_events WHERE timestamp BETWEEN TIMESTAMP '2026-03-02T10:00:00Z' \
      AND TIMESTAMP '2026-03-02T10:00:00.000001Z'",
@@ -82,6 +86,8 @@ const ANSWERED: &[&str] = &[
      FROM federated_events",
     "SELECT event_id || '/' || version FROM federated_events WHERE timestamp >= '2026-03-02T10:00:00.001000Z'",
     "SELECT event_type, count(*) FROM federated_events GROUP BY ROLLUP (event_type)",
+    "SELECT approx_percentile_cont(p95, 0.5), approx_percentile_cont(0.5) WITHIN GROUP (ORDER BY p95) \
+     FROM federated_metrics",
     "VALUES (1), (2)",
 ];
 
