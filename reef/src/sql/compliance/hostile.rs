@@ -88,6 +88,12 @@ const ANSWERED: &[&str] = &[
     "SELECT event_type, count(*) FROM federated_events GROUP BY ROLLUP (event_type)",
     "SELECT approx_percentile_cont(p95, 0.5), approx_percentile_cont(0.5) WITHIN GROUP (ORDER BY p95) \
      FROM federated_metrics",
+    // nothing is reserved for as many rows as LIMIT says
+    "SELECT count(*) FROM (SELECT value % 3 AS g, max(value) AS m FROM generate_series(1, 10) GROUP BY 1 \
+     ORDER BY m DESC LIMIT 100000000000000) AS t",
+    "SELECT count(*) FROM (SELECT DISTINCT value % 3 AS g FROM generate_series(1, 10) ORDER BY g DESC \
+     LIMIT 100000000000000) AS t",
+    "SELECT count(*) FROM (SELECT value FROM generate_series(1, 10) ORDER BY value DESC LIMIT 100000000000000) AS t",
     "VALUES (1), (2)",
 ];
 
