@@ -1,10 +1,10 @@
 //! Guard: a statement is one SELECT, or EXPLAIN of one; anything else is refused before it is planned, and again as a
 //! plan.
 
-use super::bounds::is_fixed;
 use super::error::{SqlError, explained};
 use super::growth::GROWING;
 use super::limits::STATEMENT_BYTES_MAX;
+use super::sizes::is_fixed;
 use super::{calls, clauses, moments, shape};
 use datafusion::common::config::Dialect;
 use datafusion::common::tree_node::TreeNodeRecursion;

@@ -15,7 +15,8 @@
 //! | `moments` | times with more digits than those of tables |
 //! | `functions` | which functions it may call |
 //! | `growth` | functions that make long texts of short ones |
-//! | `bounds` | how much joins, unnestings and windows may make of rows |
+//! | `bounds` | how much joins, unnestings, windows and expressions may make of rows |
+//! | `computed` | how many bytes expressions make of a row |
 //! | `sizes` | how many bytes rows have |
 //! | `catalog` | the names of tables |
 //! | `stored` | tables of the store |
@@ -41,6 +42,7 @@ mod catalog;
 mod clauses;
 #[cfg(any(test, feature = "compliance"))]
 pub mod compliance;
+mod computed;
 mod engine;
 mod error;
 mod files;

@@ -8,6 +8,13 @@ use datafusion::arrow::datatypes::DataType;
 
 /// What a cell takes beside its value.
 const CELL_BYTES: usize = 16;
+/// What is made of a row for a value of fixed size.
+pub(super) const FIXED_BYTES: usize = 16;
+
+/// Whether each value of a type takes the same.
+pub(super) fn is_fixed(data_type: &DataType) -> bool {
+    data_type.primitive_width().is_some() || matches!(data_type, DataType::Boolean | DataType::Null)
+}
 
 /// Bytes of a batch.
 pub(super) fn of(batch: &RecordBatch) -> usize {
