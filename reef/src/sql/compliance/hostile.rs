@@ -63,6 +63,10 @@ const REFUSED: &[&str] = &[
     "SELECT overlay(event_id PLACING event_id FROM 1 FOR 0) FROM federated_events",
     "SELECT string_agg(event_id, ',') OVER (ORDER BY event_id) FROM federated_events",
     "SELECT first_value(concat(event_id, description)) OVER (ORDER BY event_id) FROM federated_events",
+    "SELECT 1 FROM federated_events WHERE event_id ~ description",
+    "SELECT event_id !~* concat('a{', version, '}') FROM federated_events",
+    "SELECT event_id SIMILAR TO description FROM federated_events",
+    "SELECT 1 FROM federated_events AS a JOIN federated_events AS b ON a.event_id ~* b.description",
     "SELECT approx_percentile_cont(p95, 0.5, 100000000000000000) FROM federated_metrics",
     "SELECT approx_percentile_cont(0.5, 100000000000000000) WITHIN GROUP (ORDER BY p95) FROM federated_metrics",
     "SELECT approx_percentile_cont(p95, 0.5, 100000000000000000) OVER (ORDER BY timestamp) FROM federated_metrics",
@@ -86,6 +90,7 @@ const ANSWERED: &[&str] = &[
      FROM federated_events",
     "SELECT event_id || '/' || version FROM federated_events WHERE timestamp >= '2026-03-02T10:00:00.001000Z'",
     "SELECT event_type, count(*) FROM federated_events GROUP BY ROLLUP (event_type)",
+    "SELECT event_id FROM federated_events WHERE event_id ~ '^e[0-9]+$' AND NOT event_id SIMILAR TO 'x%'",
     "SELECT approx_percentile_cont(p95, 0.5), approx_percentile_cont(0.5) WITHIN GROUP (ORDER BY p95) \
      FROM federated_metrics",
     // nothing is reserved for as many rows as LIMIT says
