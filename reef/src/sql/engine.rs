@@ -225,6 +225,8 @@ impl SqlEngine {
         let options = config.options_mut();
         options.execution.time_zone = Some("UTC".to_owned());
         options.execution.enable_recursive_ctes = false;
+        // it reserves memory for as many groups as LIMIT says, which no limit counts
+        options.optimizer.enable_topk_aggregation = false;
         let catalogs = MemoryCatalogProviderList::new();
         let store = ReefCatalog::new(Arc::clone(reader), counted.clone());
         catalogs.register_catalog(REEF.to_owned(), Arc::new(store));

@@ -1,11 +1,11 @@
 //! Guard: a statement is one SELECT, or EXPLAIN of one; anything else is refused before it is planned, and again as a
 //! plan.
 
-use super::bounds::is_fixed;
 use super::error::{SqlError, explained};
 use super::growth::GROWING;
 use super::limits::STATEMENT_BYTES_MAX;
-use super::{clauses, moments, shape};
+use super::sizes::is_fixed;
+use super::{calls, clauses, moments, shape};
 use datafusion::common::TableReference;
 use datafusion::common::config::Dialect;
 use datafusion::common::tree_node::TreeNodeRecursion;
@@ -84,6 +84,9 @@ fn refusal(node: &LogicalPlan) -> Planned<Option<SqlError>> {
     if let LogicalPlan::Window(window) = node
         && let Some(refused) = window_refusal(window)
     {
+        return Ok(Some(refused));
+    }
+    if let Some(refused) = calls::refusal(node)? {
         return Ok(Some(refused));
     }
     let finer = |text: String| {

@@ -136,6 +136,30 @@ async fn counts_minima_and_maxima_are_left_to_a_store_and_sums_are_not() {
 }
 
 #[tokio::test]
+async fn groups_that_may_be_many_are_not_left_to_a_store() {
+    let store = opened().await;
+    let pushed = async |sql: &str| {
+        let answer = ask(&store, sql).await.unwrap_or_else(|error| panic!("{sql}: {error}"));
+        assert!(!answer.table.is_empty(), "{sql}");
+        answer.reads.iter().all(|read| read.pushed.contains("aggregates="))
+    };
+    for sql in [
+        "SELECT DISTINCT * FROM federated_metrics",
+        "SELECT DISTINCT event_id FROM federated_events",
+        "SELECT timestamp, count(*) FROM federated_events GROUP BY timestamp",
+        "SELECT service_id, p95, max(p99) FROM federated_metrics GROUP BY service_id, p95",
+    ] {
+        assert!(!pushed(sql).await, "{sql}");
+    }
+    for sql in [
+        "SELECT count(*), max(timestamp) FROM federated_events",
+        "SELECT DISTINCT service_id, event_type, late FROM federated_events",
+    ] {
+        assert!(pushed(sql).await, "{sql}");
+    }
+}
+
+#[tokio::test]
 async fn what_holds_for_absent_truths_is_not_left_to_a_store() {
     let store = opened_with(&commits()).await;
     let all = rows(&store, "SELECT count(*) FROM prediction_revisions").await;

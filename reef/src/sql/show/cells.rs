@@ -53,7 +53,8 @@ pub(super) fn json(column: &ArrayRef, row: usize) -> Value {
         DataType::Utf8 => Value::from(column.as_string::<i32>().value(row)),
         DataType::LargeUtf8 => Value::from(column.as_string::<i64>().value(row)),
         DataType::Utf8View => Value::from(column.as_string_view().value(row)),
-        _ => Value::from(array_value_to_string(column, row).unwrap_or_default()),
+        // a value that has no text is not taken for an empty one
+        _ => Value::from(array_value_to_string(column, row).unwrap_or_else(|error| format!("ERROR: {error}"))),
     }
 }
 
