@@ -1,6 +1,8 @@
 //! Statements in SQL by the real programs and on the real stores: one harness for both, stored rows joined with those
 //! of a colony that runs, a reef that runs.
 
+mod ends;
+
 use crate::clickhouse::InDatabase;
 use crate::support::clickhouse::Server;
 use crate::support::colonies::{Daemon, stop};

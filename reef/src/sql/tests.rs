@@ -18,6 +18,7 @@ use sinks::duckdb::{DuckDbConfig, DuckDbStore};
 use sinks::{Commit, StoreReader, StoreWriter};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio_stream::StreamExt;
 
 /// Events and buckets of several services, with texts that end statements; a pattern; a colony.
 fn commit() -> Commit {
@@ -211,18 +212,17 @@ async fn turns_are_limited_and_a_statement_that_nobody_waits_for_ends() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_store_that_is_closed_ends_its_statements() {
-    let Store { reader, store, _folder } = opened().await;
-    let question = SqlQuestion {
-        sql: "SELECT count(*) FROM federated_metrics AS a, federated_metrics AS b, federated_metrics AS c,
-              federated_metrics AS d WHERE a.p95 + b.p95 + c.p95 + d.p95 < 0"
-            .to_owned(),
-        ..SqlQuestion::default()
-    };
-    let asked = tokio::spawn(async move { SqlEngine::default().answer(&question, &reader, &Scope::default()).await });
-    tokio::task::yield_now().await;
-    tokio::time::timeout(Duration::from_secs(20), Box::new(store).close()).await.unwrap().unwrap();
-    // what had been read may be enough for an answer; a store is never kept open for it
-    asked.abort();
+    // far more rows than wait between a store and a caller: the scan runs until they are taken
+    let metrics: Vec<MetricPoint> = (0..60_000).map(|n| bucket("api", n * MINUTE_MS)).collect();
+    let many = commit_of(1, Rows { metrics: metrics.into(), ..Rows::default() });
+    let Store { reader, store, _folder } = opened_with(&[many]).await;
+    let all = Statement { sql: "SELECT p95 FROM federated_metrics".to_owned(), parameters: None };
+    let mut rows = SqlEngine::default().stream(all, &reader).await.unwrap();
+    assert!(rows.next().await.unwrap().is_ok());
+    tokio::time::timeout(Duration::from_secs(60), Box::new(store).close()).await.unwrap().unwrap();
+    let rest: Vec<_> = tokio::time::timeout(Duration::from_secs(60), rows.collect()).await.unwrap();
+    let last = rest.last();
+    assert!(matches!(last, Some(Err(Cut::Statement(SqlError::Store(_))))), "{last:?}");
 }
 
 #[tokio::test]
