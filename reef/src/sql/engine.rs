@@ -4,7 +4,7 @@
 mod described;
 mod stream;
 
-use super::answer::{SqlAnswer, Table};
+use super::answer::{SqlAnswer, Table, behind};
 use super::bounds::{BATCH_ROWS, CountRows};
 use super::catalog::{REEF, ReefCatalog, STORE};
 use super::error::{SqlError, explained};
@@ -185,8 +185,9 @@ impl SqlEngine {
             let message = format!("only the first {rows_max} rows are here: more exist");
             counted.note("limit_reached", message, "");
         }
-        let (reads, notes) = counted.so_far();
+        let (reads, mut notes) = counted.so_far();
         let completeness = Completeness::of(&fleet, |_, _| true);
+        notes.extend(behind(&completeness, &reads));
         Ok(SqlAnswer { table: Table { schema, batches }, truncated, notes, reads, completeness })
     }
 

@@ -161,6 +161,25 @@ async fn an_answer_says_what_the_store_is_complete_to() {
     let answer = SqlEngine::default().answer(&question, &store.reader, &scope).await.unwrap();
     let states: Vec<_> = answer.completeness.colonies.iter().map(|it| (it.colony_id.as_str(), it.state)).collect();
     assert_eq!(states, [("pay-staging", "never_seen"), ("shop-production", "current")]);
+    assert!(answer.notes.is_empty(), "no stored row was read: {:?}", answer.notes);
+    // stored rows lack those of that colony, and a note says so; the limit that is reached has its own
+    let question =
+        SqlQuestion { sql: "SELECT event_id FROM federated_events".to_owned(), limit: Some(1), timeout_ms: None };
+    let answer = SqlEngine::default().answer(&question, &store.reader, &scope).await.unwrap();
+    let notes: Vec<_> = answer.notes.iter().map(|it| (it.code.as_str(), it.colony_id.as_str())).collect();
+    assert_eq!(notes, [("limit_reached", ""), ("colony_not_current", "pay-staging")]);
+    let message = &answer.notes[1].message;
+    assert!(message.contains("never seen (nothing has been received from it)"), "{message}");
+    // a stream is not ended for it: its rows are all that are stored
+    let all = Statement { sql: question.sql, parameters: None };
+    let rows = SqlEngine::default().stream(all, &store.reader).await.unwrap();
+    assert!(rows.collect::<Vec<_>>().await.iter().all(Result::is_ok));
+    // more colonies than are named
+    let scope = Scope { colonies: (0..30).map(|n| format!("none-{n}")).collect(), ..Scope::default() };
+    let question = SqlQuestion { sql: "SELECT count(*) FROM federated_events".to_owned(), ..SqlQuestion::default() };
+    let answer = SqlEngine::default().answer(&question, &store.reader, &scope).await.unwrap();
+    assert_eq!(answer.notes.len(), 21, "{:?}", answer.notes);
+    assert!(answer.notes[20].message.contains("10 further colonies"), "{:?}", answer.notes[20]);
 }
 
 #[tokio::test]
