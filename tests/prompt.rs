@@ -1,6 +1,8 @@
 //! `coral reef sql` without a statement: a prompt on a real terminal. Ctrl-C ends a statement in the reef that runs.
 
+use crate::api_page::{fences, serving};
 use crate::services::Serving;
+use crate::sql_page::{MARK, PAGE};
 use crate::support::{Reef, files_source, program};
 use model::clock::{Clock, SystemClock};
 use model::time::MINUTE_MS;
@@ -193,6 +195,31 @@ fn statements_are_typed_completed_and_interrupted_at_a_prompt() {
     let history = reef.folder.path().join("home/sql_history");
     assert!(std::fs::read_to_string(&history).unwrap().contains("AS answer;"));
     assert_eq!(history.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+}
+
+#[test]
+fn the_prompt_of_the_page_shows_what_the_page_says() {
+    let folder = tempfile::tempdir().unwrap();
+    let (reef, serving) = serving(folder.path());
+    let Some(mut terminal) = Terminal::start(&reef) else { return };
+    let in_one_line = |text: &str| -> String {
+        text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect::<Vec<_>>().join("|")
+    };
+    terminal.until(MARK);
+    let mut count = 0;
+    for block in fences(PAGE).iter().filter_map(|fence| fence.body.strip_prefix(MARK)) {
+        let (statement, shown) = block.split_once(";\n").unwrap();
+        let (rows, last) = shown.rsplit_once('\n').unwrap();
+        terminal.press(&format!("{};\r", statement.replace('\n', "\r")));
+        let seen = terminal.until(last);
+        assert!(in_one_line(&seen).contains(&in_one_line(rows)), "{block}\nshows: {seen:?}");
+        terminal.until(MARK);
+        count += 1;
+    }
+    assert!(count > 0, "{PAGE} has a block that begins with {MARK:?}");
+    terminal.press("\x04");
+    assert_eq!(terminal.end(), Some(0));
+    serving.stop();
 }
 
 /// Asks, and interrupts the command once its statement does what it is to do before.
