@@ -255,7 +255,8 @@ async fn committed(store: &mut dyn StoreWriter, next: &mut u64, took_ms: &mut Ve
 
 /// Commits alone and beside clients that ask without a pause, in turn.
 async fn beside_statements(name: &str, store: &mut dyn StoreWriter, buckets: u64) {
-    let (engine, reader) = (SqlEngine::default(), store.reader());
+    // as in a run
+    let (engine, reader) = (SqlEngine::default().giving_way(), store.reader());
     let (mut alone, mut beside, mut next, mut count) = (Vec::new(), Vec::new(), buckets, 0);
     for _ in 0..ROUNDS {
         committed(store, &mut next, &mut alone).await;

@@ -97,6 +97,11 @@ impl SqlEngine {
         }
     }
 
+    /// The same; its statements, and what they read in DuckDB, give way to all other threads of the process.
+    pub fn giving_way(self) -> SqlEngine {
+        SqlEngine { threads: Threads::giving_way(), ..self }
+    }
+
     /// The same; statements may read these colonies as `colony.<id>.…`.
     pub fn with_colonies(self, colonies: LiveColonies) -> SqlEngine {
         SqlEngine { colonies: Some(Arc::new(colonies)), ..self }
