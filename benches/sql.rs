@@ -2,8 +2,8 @@
 //! `cargo bench --workspace --bench sql -- [rows] [duckdb|clickhouse]`, by default 500,000 buckets and 200,000 events.
 //!
 //! The two take turns, call by call. DuckDB's own answer is that of a connection to a copy of the file; `query_arrow`
-//! has all rows in memory before it gives the first batch. Ours is `SqlEngine::answer` in this process, without RPC: its
-//! scans stream, and it has everything else: the plan, limits, what the answer is complete to, and batches that go
+//! has all rows in memory before it gives the first batch. Ours is `SqlEngine::answer` in this process, without RPC:
+//! its scans stream, and it has everything else: the plan, limits, what the answer is complete to, and batches that go
 //! through two channels. The time of a commit is that of the store; its rows are made before.
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a measurement, not a library")]
 

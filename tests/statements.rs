@@ -109,7 +109,7 @@ fn stored_rows_are_joined_with_those_that_only_the_colony_has() {
     assert_eq!(required.status.code(), Some(5), "{}", String::from_utf8_lossy(&required.stdout));
 }
 
-/// What an agent reports to a colony: events at `time`, and one two hours before; two services and the calls between them.
+/// What an agent reports to a colony: events at `time`, and one two hours before; two services and their calls.
 async fn report(colony: &Daemon, time: TimeMs) {
     let mut agent = IngestServiceClient::connect(colony.endpoint.clone()).await.unwrap();
     let event = |id: &str, service: &str, time: TimeMs| v1::Event {

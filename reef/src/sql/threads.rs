@@ -1,5 +1,5 @@
-//! Threads: statements have their own, so that a busy one delays neither the reef nor other callers. Beside a writer they,
-//! and the scans that they start, give way to all other threads.
+//! Threads: statements have their own, so that a busy one delays neither the reef nor other callers. Beside a writer
+//! they, and the scans that they start, give way to all other threads.
 
 use rustix::process::{getpriority_process, setpriority_process};
 use std::sync::{Arc, OnceLock};
