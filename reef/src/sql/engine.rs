@@ -4,7 +4,7 @@
 mod described;
 mod stream;
 
-use super::answer::{SqlAnswer, Table};
+use super::answer::{SqlAnswer, Table, behind};
 use super::bounds::{BATCH_ROWS, CountRows};
 use super::catalog::{REEF, ReefCatalog, STORE};
 use super::error::{SqlError, explained};
@@ -97,6 +97,11 @@ impl SqlEngine {
         }
     }
 
+    /// The same; its statements, and what they read in DuckDB, give way to all other threads of the process.
+    pub fn giving_way(self) -> SqlEngine {
+        SqlEngine { threads: Threads::giving_way(), ..self }
+    }
+
     /// The same; statements may read these colonies as `colony.<id>.…`.
     pub fn with_colonies(self, colonies: LiveColonies) -> SqlEngine {
         SqlEngine { colonies: Some(Arc::new(colonies)), ..self }
@@ -186,8 +191,9 @@ impl SqlEngine {
             let message = format!("only the first {rows_max} rows are here: more exist");
             counted.note("limit_reached", message, "");
         }
-        let (reads, notes) = counted.so_far();
+        let (reads, mut notes) = counted.so_far();
         let completeness = Completeness::of(&fleet, |_, _| true);
+        notes.extend(behind(&completeness, &reads));
         Ok(SqlAnswer { table: Table { schema, batches }, truncated, notes, reads, completeness })
     }
 

@@ -19,6 +19,7 @@ use sinks::duckdb::{DuckDbConfig, DuckDbStore};
 use sinks::{Commit, StoreReader, StoreWriter};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio_stream::StreamExt;
 
 /// Events and buckets of several services, with texts that end statements; a pattern; a colony.
 fn commit() -> Commit {
@@ -185,6 +186,25 @@ async fn an_answer_says_what_the_store_is_complete_to() {
     let answer = SqlEngine::default().answer(&question, &store.reader, &scope).await.unwrap();
     let states: Vec<_> = answer.completeness.colonies.iter().map(|it| (it.colony_id.as_str(), it.state)).collect();
     assert_eq!(states, [("pay-staging", "never_seen"), ("shop-production", "current")]);
+    assert!(answer.notes.is_empty(), "no stored row was read: {:?}", answer.notes);
+    // stored rows lack those of that colony, and a note says so; the limit that is reached has its own
+    let question =
+        SqlQuestion { sql: "SELECT event_id FROM federated_events".to_owned(), limit: Some(1), timeout_ms: None };
+    let answer = SqlEngine::default().answer(&question, &store.reader, &scope).await.unwrap();
+    let notes: Vec<_> = answer.notes.iter().map(|it| (it.code.as_str(), it.colony_id.as_str())).collect();
+    assert_eq!(notes, [("limit_reached", ""), ("colony_not_current", "pay-staging")]);
+    let message = &answer.notes[1].message;
+    assert!(message.contains("never seen (nothing has been received from it)"), "{message}");
+    // a stream is not ended for it: its rows are all that are stored
+    let all = Statement { sql: question.sql, parameters: None };
+    let rows = SqlEngine::default().stream(all, &store.reader).await.unwrap();
+    assert!(rows.collect::<Vec<_>>().await.iter().all(Result::is_ok));
+    // more colonies than are named
+    let scope = Scope { colonies: (0..30).map(|n| format!("none-{n}")).collect(), ..Scope::default() };
+    let question = SqlQuestion { sql: "SELECT count(*) FROM federated_events".to_owned(), ..SqlQuestion::default() };
+    let answer = SqlEngine::default().answer(&question, &store.reader, &scope).await.unwrap();
+    assert_eq!(answer.notes.len(), 21, "{:?}", answer.notes);
+    assert!(answer.notes[20].message.contains("10 further colonies"), "{:?}", answer.notes[20]);
 }
 
 #[tokio::test]
@@ -236,26 +256,17 @@ async fn turns_are_limited_and_a_statement_that_nobody_waits_for_ends() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_store_that_is_closed_ends_its_statements() {
-    let Store { reader, store, _folder } = opened().await;
-    let question = SqlQuestion {
-        sql: "SELECT count(*) FROM federated_metrics AS a, federated_metrics AS b, federated_metrics AS c,
-              federated_metrics AS d WHERE a.p95 + b.p95 + c.p95 + d.p95 < 0"
-            .to_owned(),
-        ..SqlQuestion::default()
-    };
-    let (engine, registry) = (SqlEngine::default(), Registry::new());
-    engine.count_in(&registry);
-    let running = registry.gauge("statements_running", "");
-    let asked = tokio::spawn(async move { engine.answer(&question, &reader, &Scope::default()).await });
-    let begun = async {
-        while running.get() != Some(1) {
-            tokio::task::yield_now().await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(60), begun).await.unwrap();
-    tokio::time::timeout(Duration::from_secs(20), Box::new(store).close()).await.unwrap().unwrap();
-    // what had been read may be enough for an answer; a store is never kept open for it
-    asked.abort();
+    // far more rows than wait between a store and a caller: the scan runs until they are taken
+    let metrics: Vec<MetricPoint> = (0..60_000).map(|n| bucket("api", n * MINUTE_MS)).collect();
+    let many = commit_of(1, Rows { metrics: metrics.into(), ..Rows::default() });
+    let Store { reader, store, _folder } = opened_with(&[many]).await;
+    let all = Statement { sql: "SELECT p95 FROM federated_metrics".to_owned(), parameters: None };
+    let mut rows = SqlEngine::default().stream(all, &reader).await.unwrap();
+    assert!(rows.next().await.unwrap().is_ok());
+    tokio::time::timeout(Duration::from_secs(60), Box::new(store).close()).await.unwrap().unwrap();
+    let rest: Vec<_> = tokio::time::timeout(Duration::from_secs(60), rows.collect()).await.unwrap();
+    let last = rest.last();
+    assert!(matches!(last, Some(Err(Cut::Statement(SqlError::Store(_))))), "{last:?}");
 }
 
 #[tokio::test]
