@@ -2,6 +2,7 @@
 
 use super::line::{AFTER_MS, Line};
 use super::loaded::Loaded;
+use super::related::{self, Followed};
 use super::verdict::{Circumstances, Watched, judge};
 use super::windows::Moment;
 use super::{Colonies, Impact};
@@ -44,21 +45,25 @@ pub async fn impact_on(
     known: (&Colonies, &Meanings),
     reader: &dyn StoreReader,
 ) -> Result<Impact, SinkError> {
-    let case = Case::of(line, lines, known.0);
+    let followed = related::read(std::slice::from_ref(line), &[&[]], reader).await?;
+    let case = Case::of((line, followed.first()), lines, known.0);
     Ok(case.judged(&loaded(std::slice::from_ref(&case), reader).await?, known))
 }
 
-/// The same of several deployments, whose metrics are read at once; and how many values these are.
+/// The same of several deployments and what followed each of them; their metrics are read at once. Returns also how many
+/// values these are.
 ///
 /// # Errors
 /// Those of the store.
 pub async fn impacts_on(
-    judged: &[Line],
+    judged: (&[Line], &[Followed]),
     lines: &[Line],
     known: (&Colonies, &Meanings),
     reader: &dyn StoreReader,
 ) -> Result<(Vec<Impact>, usize), SinkError> {
-    let cases: Vec<Case<'_>> = judged.iter().map(|line| Case::of(line, lines, known.0)).collect();
+    let judged = judged.0.iter().zip(judged.1);
+    let cases: Vec<Case<'_>> =
+        judged.map(|(line, followed)| Case::of((line, Some(followed)), lines, known.0)).collect();
     let loaded = loaded(&cases, reader).await?;
     Ok((cases.iter().map(|case| case.judged(&loaded, known)).collect(), loaded.points()))
 }
@@ -66,6 +71,7 @@ pub async fn impacts_on(
 /// A deployment that is judged, among the others.
 struct Case<'a> {
     line: &'a Line,
+    followed: Option<&'a Followed>,
     lines: &'a [Line],
     sibling: Option<String>,
 }
@@ -83,12 +89,12 @@ async fn loaded(cases: &[Case<'_>], reader: &dyn StoreReader) -> Result<Loaded, 
 }
 
 impl Case<'_> {
-    fn of<'a>(line: &'a Line, lines: &'a [Line], colonies: &Colonies) -> Case<'a> {
-        Case { line, lines, sibling: sibling_of(line, lines, colonies) }
+    fn of<'a>((line, followed): (&'a Line, Option<&'a Followed>), lines: &'a [Line], colonies: &Colonies) -> Case<'a> {
+        Case { line, followed, lines, sibling: sibling_of(line, lines, colonies) }
     }
 
     fn judged(&self, loaded: &Loaded, (colonies, meanings): (&Colonies, &Meanings)) -> Impact {
-        let Case { line, lines, sibling } = self;
+        let Case { line, followed, lines, sibling } = self;
         let moment = line.moment();
         let service = (line.colony_id.as_str(), line.service_id.as_str());
         let watched = loaded.watched(moment, service, sibling.as_deref(), meanings);
@@ -107,6 +113,7 @@ impl Case<'_> {
             moment,
             is_running: line.end.is_none(),
             went_wrong: line.went_wrong,
+            crashed: followed.and_then(|followed| followed.crashed.clone()),
             overlaps: overlaps.into_iter().map(|other| other.deployment_id.clone()).collect(),
             others: lines.iter().filter(is_other).map(Line::moment).collect(),
             // a bucket ends a minute or more after its time
