@@ -116,7 +116,8 @@ async fn only_deployments_that_an_incident_followed_are_judged_again() {
     assert_eq!(due(&impacts), format!("{slow} {slow}"));
 }
 
-async fn verdict(store: &MemoryStore, id: &str) -> (Verdict, String) {
+/// What the row of a deployment says became of it.
+pub(super) async fn verdict(store: &MemoryStore, id: &str) -> (Verdict, String) {
     let [timeline, _] = stored(store).await;
     let row = timeline.into_iter().find(|row| row[1] == Value::Text(id.into())).unwrap();
     let Stored { verdict, verdict_reason, .. } = Stored::of_row(&row).unwrap();
