@@ -7,6 +7,8 @@ use super::windows::{Moment, Series};
 use model::meaning::{Better, Meaning};
 use model::time::{DAY_MS, HOUR_MS, MINUTE_MS, TimeMs};
 
+mod property;
+
 const START: TimeMs = TimeMs(1_731_508_200_000);
 
 /// SplitMix64: the same numbers on every machine.
