@@ -249,6 +249,7 @@ async fn judged(
         moment,
         is_running: false,
         went_wrong: None,
+        crashed: None,
         overlaps: Vec::new(),
         others: Vec::new(),
         known_to: newest.map(|newest| newest + MINUTE_MS),

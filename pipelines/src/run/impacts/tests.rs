@@ -18,6 +18,7 @@ use sinks::{Commit, StoreWriter};
 
 mod away;
 mod followed;
+mod linked;
 mod orphans;
 mod switched;
 
