@@ -5,10 +5,13 @@ use super::guard;
 use datafusion::arrow::array::{Array, ArrayRef, RecordBatch};
 use datafusion::arrow::datatypes::DataType;
 use datafusion::common::ScalarValue;
-use datafusion::logical_expr::LogicalPlan;
+use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
+use datafusion::logical_expr::{Expr, LogicalPlan};
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::tokenizer::{Location, Token, Tokenizer};
 
+/// Most bytes that values take in a plan, which has each of them as often as it is named.
+const NAMED_BYTES_MAX: usize = 16 << 20;
 const STYLES: &str = "write all parameters as ?, or as $1, $2 and so on";
 
 /// One value for each parameter of a statement, in order.
@@ -107,15 +110,55 @@ fn with_values(plan: LogicalPlan, values: Vec<ScalarValue>) -> Result<LogicalPla
     if values.is_empty() {
         return Ok(plan);
     }
+    if named_bytes(&plan, &values)? > NAMED_BYTES_MAX {
+        let message =
+            format!("the values of the parameters take more than {NAMED_BYTES_MAX} bytes where they are named");
+        return Err(SqlError::refused(message, "name long values fewer times: select them once in a subquery"));
+    }
     let plan = plan.with_param_values(values).map_err(|error| explained(error, false))?;
     guard::check(&plan)?;
     Ok(plan)
+}
+
+fn named_bytes(plan: &LogicalPlan, values: &[ScalarValue]) -> Result<usize, SqlError> {
+    let mut bytes = 0_usize;
+    let walked = plan.apply_with_subqueries(|node| {
+        node.apply_expressions(|expr| {
+            expr.apply(|part| {
+                if let Expr::Placeholder(placeholder) = part {
+                    bytes = bytes.saturating_add(named(&placeholder.id, values).map_or(0, ScalarValue::size));
+                }
+                Ok(TreeNodeRecursion::Continue)
+            })
+        })
+    });
+    walked.map_err(|error| explained(error, false))?;
+    Ok(bytes)
+}
+
+/// The value of `$1`, `$2` and so on.
+fn named<'a>(id: &str, values: &'a [ScalarValue]) -> Option<&'a ScalarValue> {
+    let number: usize = id.strip_prefix('$')?.parse().ok()?;
+    values.get(number.checked_sub(1)?)
 }
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use datafusion::logical_expr::{LogicalPlanBuilder, placeholder};
+
+    #[test]
+    fn a_long_value_is_named_a_few_times() {
+        let values = Parameters(vec![ScalarValue::from("x".repeat(60_000).as_str())]);
+        let plan = |times: usize| {
+            let columns = (0..times).map(|n| placeholder("$1").alias(format!("a{n}")));
+            LogicalPlanBuilder::empty(true).project(columns.collect::<Vec<_>>()).unwrap().build().unwrap()
+        };
+        assert!(bound(plan(3), Some(&values)).is_ok());
+        let refused = bound(plan(300), Some(&values)).unwrap_err();
+        assert!(refused.to_string().contains("where they are named"), "{refused}");
+    }
 
     #[test]
     fn marks_are_numbered_where_they_are_parameters() {

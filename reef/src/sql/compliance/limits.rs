@@ -31,7 +31,7 @@ const GREEDY: &[&str] = &[
     "SELECT max(octet_length(concat(c, c, c, c, c, c, c, c, c, c))) \
      FROM (SELECT concat(b, b, b, b, b, b, b, b, b, b) AS c FROM (SELECT concat(a, a, a, a, a, a, a, a, a, a) AS b \
      FROM (SELECT replace(CAST(value AS VARCHAR), '', '0123456789') AS a FROM generate_series(1000, 100000))))",
-    "SELECT max(octet_length(b || b || b || b || b || b || b || b)) \
+    "SELECT max(octet_length(((b || b) || (b || b)) || ((b || b) || (b || b)))) \
      FROM (SELECT a || a || a || a || a || a || a || a AS b FROM \
      (SELECT replace(CAST(value AS VARCHAR), '', '0123456789012345678901234567890123456789') AS a \
      FROM generate_series(1000, 100000)))",
