@@ -31,7 +31,8 @@ async fn a_store_in_clickhouse_passes_the_harness_of_sql() {
     for commit in compliance::rows::commits() {
         store.commit(&commit).await.unwrap();
     }
-    compliance::run_all(store.reader()).await;
+    let folder = tempfile::tempdir().unwrap();
+    compliance::run_all(store.reader(), folder.path()).await;
 }
 
 /// `coral reef sql … --json`.
@@ -196,6 +197,9 @@ fn what_a_colony_is_asked_for_is_counted_and_what_it_lacks_is_said() {
     assert_eq!(ask(&format!("{recent} AND interval_seconds = 300")), (6, "6".to_owned(), none));
     let (rows, _, notes) = ask(&format!("{recent} AND interval_seconds <= 60"));
     assert_eq!((rows, &notes[0]["code"], &notes[0]["colony_id"]), (0, &json!("resolution_coarser"), &json!(COLONY)));
+    let (rows, _, notes) = ask(&format!("{recent} AND interval_seconds = 3600"));
+    assert_eq!((rows, &notes[0]["code"], &notes[0]["colony_id"]), (0, &json!("resolution_finer"), &json!(COLONY)));
+    assert!(notes[0]["message"].as_str().unwrap().contains("6 buckets"), "{notes:#}");
     let hostile = ask(&format!("{recent} AND service_id = 'x'' OR 1=1 --'"));
     assert_eq!((hostile.0, hostile.1.as_str()), (0, "0"));
 }

@@ -7,6 +7,8 @@ use super::windows::{Moment, Series};
 use model::meaning::{Better, Meaning};
 use model::time::{DAY_MS, HOUR_MS, MINUTE_MS, TimeMs};
 
+mod property;
+
 const START: TimeMs = TimeMs(1_731_508_200_000);
 
 /// SplitMix64: the same numbers on every machine.
@@ -43,6 +45,7 @@ fn circumstances() -> Circumstances {
         moment: Moment { start: START, end: START },
         is_running: false,
         went_wrong: None,
+        crashed: None,
         overlaps: Vec::new(),
         others: Vec::new(),
         known_to: Some(START + 2 * HOUR_MS),
@@ -193,6 +196,25 @@ fn each_verdict_has_its_reason() {
         "{reason}"
     );
     assert_eq!(judged(&both, &of(&calm)).0, Verdict::Success, "nothing to blame anyone for");
+    let crashed = || Some("its service crashed 4m after the start (oom e-1)".to_owned());
+    let down = Circumstances { crashed: crashed(), is_running: true, ..circumstances() };
+    assert_eq!(judged(&down, &[]), (Verdict::Failed, crashed().unwrap()), "also without metrics and an end");
+    let (verdict, reason) = judged(&Circumstances { crashed: crashed(), ..both.clone() }, &of(&calm));
+    assert!(
+        verdict == Verdict::Pending
+            && reason.ends_with("(oom e-1), which may belong to an overlapping deployment: e-9"),
+        "{reason}"
+    );
+    let ended: Series = calm.clone().into_iter().filter(|(time, _)| *time <= START).collect();
+    assert_eq!(
+        judged(&known, &of(&ended)),
+        (Verdict::Pending, "its metrics ended: there are none within 60 minutes after it".to_owned())
+    );
+    let begun: Series = calm.clone().into_iter().filter(|(time, _)| *time > START).collect();
+    for others in [vec![watched("latency", begun.clone())], vec![watched("latency", ended), watched("other", begun)]] {
+        let (verdict, reason) = judged(&known, &others);
+        assert!(verdict == Verdict::Pending && reason.starts_with("no latency or error metric"), "{reason}");
+    }
     let none = Circumstances { known_to: None, ..circumstances() };
     assert_eq!(judged(&none, &[]), (Verdict::Pending, "its service has no metrics".to_owned()));
 }

@@ -1,7 +1,7 @@
 //! The verdict on a deployment: success, degraded, failed, or pending with the reason why it is.
 
 use super::ranks::{Comparison, above, compare, median, q_values};
-use super::windows::{LOOKS_MIN, Moment, Series};
+use super::windows::{LOOKS_MIN, Moment, Series, Windows};
 use model::meaning::{Better, Family, Meaning};
 use model::time::{TimeMs, format_duration_ms};
 use serde::Serialize;
@@ -128,6 +128,8 @@ pub struct Circumstances {
     pub is_running: bool,
     /// `failed` or `rolled back`, if it was.
     pub went_wrong: Option<&'static str>,
+    /// That its service crashed in its window, if it did: `its service crashed 4m after the start (oom e-1)`.
+    pub crashed: Option<String>,
     /// Other deployments of the colony whose windows overlap, for people.
     pub overlaps: Vec<String>,
     /// Other deployments of the service, in its colony or in that of the sibling: their days are not usual ones.
@@ -142,7 +144,7 @@ pub fn judge(circumstances: &Circumstances, watched: &[Watched]) -> Impact {
     let mut changes = look.map_or(Vec::new(), |look| changes(circumstances, watched, look));
     // the reason names the worst
     sort(&mut changes);
-    Impact::new(verdict(circumstances, look, &changes), look, changes)
+    Impact::new(verdict((circumstances, watched), look, &changes), look, changes)
 }
 
 /// The significances, the worst first.
@@ -302,9 +304,31 @@ fn significance(change: &MetricImpact) -> &'static str {
     }
 }
 
-fn verdict(circumstances: &Circumstances, look: Option<i64>, changes: &[MetricImpact]) -> (Verdict, String) {
+/// Whether metrics are known before it, and none within the look after it.
+fn have_ended(moment: Moment, watched: &[Watched], look: i64) -> bool {
+    let windows: Vec<Windows> = watched.iter().map(|one| moment.windows(&one.series, look)).collect();
+    windows.iter().any(|one| !one.before.is_empty()) && windows.iter().all(|one| one.after.is_empty())
+}
+
+/// The verdict for what got worse, unless another deployment may be the cause of it.
+fn blamed(circumstances: &Circumstances, verdict: Verdict, what: String) -> (Verdict, String) {
+    if circumstances.overlaps.is_empty() {
+        return (verdict, what);
+    }
+    let others = circumstances.overlaps.join(", ");
+    (Verdict::Pending, format!("{what}, which may belong to an overlapping deployment: {others}"))
+}
+
+fn verdict(
+    (circumstances, watched): (&Circumstances, &[Watched]),
+    look: Option<i64>,
+    changes: &[MetricImpact],
+) -> (Verdict, String) {
     if let Some(what) = circumstances.went_wrong {
         return (Verdict::Failed, format!("the deployment itself {what}"));
+    }
+    if let Some(crashed) = &circumstances.crashed {
+        return blamed(circumstances, Verdict::Failed, crashed.clone());
     }
     if circumstances.is_running {
         return (Verdict::Pending, "no end has been reported".to_owned());
@@ -326,19 +350,15 @@ fn verdict(circumstances: &Circumstances, look: Option<i64>, changes: &[MetricIm
         None => format!("{} rose from 0", one.metric_name),
     };
     if let Some(first) = worse.first() {
-        if !circumstances.overlaps.is_empty() {
-            let others = circumstances.overlaps.join(", ");
-            return (
-                Verdict::Pending,
-                format!("{}, which may belong to an overlapping deployment: {others}", named(first)),
-            );
-        }
         let verdict = if first.significance == "critical" { Verdict::Failed } else { Verdict::Degraded };
-        return (verdict, named(first));
+        return blamed(circumstances, verdict, named(first));
     }
     let is_known = |one: &&MetricImpact| is_critical(one.meaning.family) && one.effective_points >= EFFECTIVE_MIN;
     match changes.iter().find(is_known) {
         Some(_) => (Verdict::Success, format!("nothing got worse within {look} minutes")),
+        None if have_ended(circumstances.moment, watched, look) => {
+            (Verdict::Pending, format!("its metrics ended: there are none within {look} minutes after it"))
+        }
         None => (
             Verdict::Pending,
             format!(

@@ -8,12 +8,14 @@
 //! | `line` | a deployment, as far as impacts depend on it |
 //! | `colonies` | whose the colonies are, and up to when their metrics are known |
 //! | `loaded` | the metrics around deployments, read at once |
+//! | `linked` | services of which one calls the other |
 //! | `watch` | the metrics around a deployment, judged |
 //! | `related` | the events that followed a deployment |
 //! | `rows` | an impact as rows, and back |
 
 pub mod colonies;
 pub mod line;
+pub mod linked;
 pub mod loaded;
 pub mod related;
 pub mod rows;

@@ -1,8 +1,8 @@
-//! Related: the events of its colony that followed a deployment and may belong to it.
+//! Related: the events of its colony that followed a deployment and may belong to it, and a crash of its service.
 
 use super::line::{AFTER_MS, Line};
 use model::event::{Event, Severity};
-use model::time::{HOUR_MS, TimeMs};
+use model::time::{HOUR_MS, TimeMs, format_duration_ms};
 use sinks::{SinkError, Span, StoreReader};
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -11,6 +11,10 @@ use std::ops::Range;
 pub const RELATED_MAX: usize = 50;
 /// Event types that are incidents whatever their severity.
 const INCIDENT_TYPES: [&str; 6] = ["error_spike", "latency_spike", "crash", "alert", "oom", "oom_kill"];
+/// Those that say that a service is down: a deployment that one of them followed has failed.
+const CRASH_TYPES: [&str; 3] = ["crash", "oom", "oom_kill"];
+/// How a reason begins that follows from one of them.
+const CRASHED: &str = "its service crashed ";
 /// Events read at once.
 const PAGE_ROWS: usize = 5_000;
 /// Windows not further apart are read with what is between them: a query costs more than the events of some hours.
@@ -28,8 +32,44 @@ pub fn window(line: &Line) -> Range<TimeMs> {
     line.start..line.moment().end + AFTER_MS + 1
 }
 
-/// The ids of the first incidents that followed each of these deployments, by time, at most [`RELATED_MAX`]; without those
-/// that report it (`reported`). Late events count.
+/// What followed a deployment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Followed {
+    /// The ids of the first incidents, by time, at most [`RELATED_MAX`], and that of the crash; without those that report it.
+    pub events: Vec<String>,
+    /// That its service crashed, if it did.
+    pub crashed: Option<String>,
+}
+
+impl Followed {
+    /// Incidents that were named before, with the reason of a verdict of failure.
+    pub(super) fn named(events: &[String], reason: Option<String>) -> Followed {
+        Followed { events: events.to_vec(), crashed: reason.filter(|reason| reason.starts_with(CRASHED)) }
+    }
+
+    /// Notes the next incident in the window of a deployment.
+    fn note(&mut self, line: &Line, event: &Event, reported: &[String]) {
+        let is_own = line.service_id.is_empty() || line.service_id == event.service_id;
+        let is_crash = self.crashed.is_none() && is_own && CRASH_TYPES.contains(&event.event_type.as_str());
+        if is_crash {
+            let after = format_duration_ms(event.timestamp - line.start);
+            self.crashed = Some(format!("{CRASHED}{after} after the start ({} {})", event.event_type, event.event_id));
+        }
+        if reported.contains(&event.event_id) {
+            return;
+        }
+        if self.events.len() == RELATED_MAX {
+            if !is_crash {
+                return;
+            }
+            // what a verdict follows from is always named
+            self.events.pop();
+        }
+        self.events.push(event.event_id.clone());
+    }
+}
+
+/// What followed each of these deployments, of which `reported` are the events that report it. Late events count.
 ///
 /// # Errors
 /// Those of the store.
@@ -37,12 +77,12 @@ pub async fn read(
     lines: &[Line],
     reported: &[&[String]],
     reader: &dyn StoreReader,
-) -> Result<Vec<Vec<String>>, SinkError> {
+) -> Result<Vec<Followed>, SinkError> {
     let mut of_colony: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
     for (place, line) in lines.iter().enumerate() {
         of_colony.entry(&line.colony_id).or_default().push(place);
     }
-    let mut found: Vec<Vec<String>> = vec![Vec::new(); lines.len()];
+    let mut found: Vec<Followed> = vec![Followed::default(); lines.len()];
     for Range { start, end } in spans(lines) {
         let span = Span { from: start, to: Some(end), with_late: true };
         let mut after: Option<Event> = None;
@@ -53,10 +93,7 @@ pub async fn read(
             for event in page.into_iter().map(|stored| stored.row).filter(is_incident) {
                 let places = of_colony.get(event.colony_id.as_str()).into_iter().flatten();
                 for place in places.filter(|place| window(&lines[**place]).contains(&event.timestamp)) {
-                    let is_named = found[*place].len() < RELATED_MAX && !reported[*place].contains(&event.event_id);
-                    if is_named {
-                        found[*place].push(event.event_id.clone());
-                    }
+                    found[*place].note(&lines[*place], &event, reported[*place]);
                 }
             }
         }

@@ -1,5 +1,6 @@
 //! An impact as rows: one for each metric in `deployment_impact`, and the verdict in the deployment's row.
 
+use super::related::Followed;
 use super::verdict::SIGNIFICANCES;
 use super::{Impact, Line, MetricImpact, Verdict};
 use model::derived::Value;
@@ -62,6 +63,12 @@ const ISSUES_MAX: usize = 20;
 /// The events that followed a deployment, as its row names them.
 pub(crate) fn related_events(row: &[Value]) -> &[String] {
     texts(row, "related_events")
+}
+
+/// What followed a deployment, as far as its row says it.
+pub(crate) fn followed(row: &[Value]) -> Followed {
+    let failed = Stored::of_row(row).filter(|stored| stored.verdict == Verdict::Failed);
+    Followed::named(related_events(row), failed.map(|stored| stored.verdict_reason))
 }
 
 /// The events that report a deployment.

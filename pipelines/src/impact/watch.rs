@@ -1,7 +1,9 @@
 //! The metrics of a deployment's service, read from a store and judged.
 
 use super::line::{AFTER_MS, Line};
+use super::linked::Linked;
 use super::loaded::Loaded;
+use super::related::{self, Followed};
 use super::verdict::{Circumstances, Watched, judge};
 use super::windows::Moment;
 use super::{Colonies, Impact};
@@ -44,28 +46,35 @@ pub async fn impact_on(
     known: (&Colonies, &Meanings),
     reader: &dyn StoreReader,
 ) -> Result<Impact, SinkError> {
-    let case = Case::of(line, lines, known.0);
-    Ok(case.judged(&loaded(std::slice::from_ref(&case), reader).await?, known))
+    let followed = related::read(std::slice::from_ref(line), &[&[]], reader).await?;
+    let case = Case::of((line, followed.first()), lines, known.0);
+    let cases = std::slice::from_ref(&case);
+    let (loaded, linked) = (loaded(cases, reader).await?, linked(cases, reader).await?);
+    Ok(case.judged((&loaded, &linked), known))
 }
 
-/// The same of several deployments, whose metrics are read at once; and how many values these are.
+/// The same of several deployments and what followed each of them; their metrics are read at once. Returns also how many
+/// values these are.
 ///
 /// # Errors
 /// Those of the store.
 pub async fn impacts_on(
-    judged: &[Line],
+    judged: (&[Line], &[Followed]),
     lines: &[Line],
     known: (&Colonies, &Meanings),
     reader: &dyn StoreReader,
 ) -> Result<(Vec<Impact>, usize), SinkError> {
-    let cases: Vec<Case<'_>> = judged.iter().map(|line| Case::of(line, lines, known.0)).collect();
-    let loaded = loaded(&cases, reader).await?;
-    Ok((cases.iter().map(|case| case.judged(&loaded, known)).collect(), loaded.points()))
+    let judged = judged.0.iter().zip(judged.1);
+    let cases: Vec<Case<'_>> =
+        judged.map(|(line, followed)| Case::of((line, Some(followed)), lines, known.0)).collect();
+    let (loaded, linked) = (loaded(&cases, reader).await?, linked(&cases, reader).await?);
+    Ok((cases.iter().map(|case| case.judged((&loaded, &linked), known)).collect(), loaded.points()))
 }
 
 /// A deployment that is judged, among the others.
 struct Case<'a> {
     line: &'a Line,
+    followed: Option<&'a Followed>,
     lines: &'a [Line],
     sibling: Option<String>,
 }
@@ -82,13 +91,24 @@ async fn loaded(cases: &[Case<'_>], reader: &dyn StoreReader) -> Result<Loaded, 
     Loaded::read(&moments, (colonies, services), reader).await
 }
 
+/// Which services are linked, if one of these deployments is near one of another service.
+async fn linked(cases: &[Case<'_>], reader: &dyn StoreReader) -> Result<Linked, SinkError> {
+    let is_other = |case: &Case<'_>, other: &Line| {
+        case.line.service_id != other.service_id && !other.is_rollback && case.line.is_near(other)
+    };
+    match cases.iter().any(|case| case.lines.iter().any(|other| is_other(case, other))) {
+        true => Linked::read(reader).await,
+        false => Ok(Linked::default()),
+    }
+}
+
 impl Case<'_> {
-    fn of<'a>(line: &'a Line, lines: &'a [Line], colonies: &Colonies) -> Case<'a> {
-        Case { line, lines, sibling: sibling_of(line, lines, colonies) }
+    fn of<'a>((line, followed): (&'a Line, Option<&'a Followed>), lines: &'a [Line], colonies: &Colonies) -> Case<'a> {
+        Case { line, followed, lines, sibling: sibling_of(line, lines, colonies) }
     }
 
-    fn judged(&self, loaded: &Loaded, (colonies, meanings): (&Colonies, &Meanings)) -> Impact {
-        let Case { line, lines, sibling } = self;
+    fn judged(&self, (loaded, linked): (&Loaded, &Linked), (colonies, meanings): (&Colonies, &Meanings)) -> Impact {
+        let Case { line, followed, lines, sibling } = self;
         let moment = line.moment();
         let service = (line.colony_id.as_str(), line.service_id.as_str());
         let watched = loaded.watched(moment, service, sibling.as_deref(), meanings);
@@ -97,9 +117,13 @@ impl Case<'_> {
                 && other.service_id == line.service_id
                 && !other.is(line)
         };
-        // another service of the colony is watched by its own metrics
-        let is_overlap =
-            |other: &&Line| !other.is_rollback && line.is_near(other) && other.service_id == line.service_id;
+        // another service of the colony is watched by its own metrics, unless one of both calls the other
+        let is_overlap = |other: &&Line| {
+            !other.is_rollback
+                && line.is_near(other)
+                && (other.service_id == line.service_id
+                    || linked.are_linked(&line.colony_id, &line.service_id, &other.service_id))
+        };
         let mut overlaps: Vec<&Line> = lines.iter().filter(is_overlap).collect();
         overlaps.sort_by_key(|other| (Reverse(other.start), &other.deployment_id));
         let newest = colonies.get(&line.colony_id).and_then(|colony| colony.newest_metric);
@@ -107,6 +131,7 @@ impl Case<'_> {
             moment,
             is_running: line.end.is_none(),
             went_wrong: line.went_wrong,
+            crashed: followed.and_then(|followed| followed.crashed.clone()),
             overlaps: overlaps.into_iter().map(|other| other.deployment_id.clone()).collect(),
             others: lines.iter().filter(is_other).map(Line::moment).collect(),
             // a bucket ends a minute or more after its time
@@ -116,8 +141,9 @@ impl Case<'_> {
     }
 }
 
-/// Another environment of the application in which nothing was deployed around that time.
-fn sibling_of(line: &Line, lines: &[Line], colonies: &Colonies) -> Option<String> {
+/// The colony whose change a deployment's verdict subtracts: another environment of the application in which nothing was
+/// deployed around that time. `lines` as for [`impact_on`].
+pub fn sibling_of(line: &Line, lines: &[Line], colonies: &Colonies) -> Option<String> {
     let Moment { start, end } = line.moment();
     let is_quiet = |id: &String| {
         !lines.iter().any(|other| {

@@ -2,7 +2,7 @@
 //!
 //! An impact follows from the rows of the store alone. Whatever may change one makes its deployment due: new and late
 //! metric rows within its windows, incidents of its colony in the hour after it, a change of a deployment that it depends
-//! on, a look that is over, another colony of the application. Those that are due are judged between two commits, and the
+//! on, a look that is over, another colony of the application, a call between services that is new. Those that are due are judged between two commits, and the
 //! next commit has the result. Which ones are due is committed with the rows that made them so, as a span of time, so that
 //! a run that was killed continues. A deployment whose windows are over and whose rows do not change is not judged again,
 //! and keeps its impact when its metrics are deleted, and the events that followed it when those are. Rows after the stored
@@ -11,10 +11,11 @@
 //! Deployments that are due together are judged together (`judging`): their metrics are read at once. Nothing is read for
 //! them while rows are noted.
 //!
-//! Memory: the rows of the timeline, and the keys of deployments whose metrics have impacts.
+//! Memory: the rows of the timeline, the keys of deployments whose metrics have impacts, and the calls between services.
 
 use super::due::{Due, Known, TimelineIndex};
 use crate::evaluated::Evaluated;
+use crate::impact::linked::Linked;
 use crate::impact::related;
 use crate::impact::rows::{self, Stored};
 use crate::impact::windows::LOOKS_MIN;
@@ -51,6 +52,7 @@ pub(crate) struct Impacts {
     timeline: TimelineIndex,
     due: Due,
     colonies: KnownColonies,
+    linked: Linked,
     meanings: Meanings,
     /// Deployments that have rows of impacts, or may have.
     with_rows: BTreeSet<Key>,
@@ -105,6 +107,7 @@ impl Impacts {
             return Ok(impacts);
         }
         impacts.colonies = KnownColonies::of_store(reader).await?;
+        impacts.linked = Linked::read(reader).await?;
         let states_the_same = evaluated.text(STATED).is_none_or(|stated| stated == impacts.stated());
         let span = evaluated.text(DUE).and_then(Due::span_of_text);
         for known in impacts.timeline.all() {
@@ -230,26 +233,55 @@ impl Impacts {
     /// Events are being written: what followed a deployment may be more, or less where a copy that was an incident is none
     /// any longer, is withdrawn or was moved.
     fn note_events(&mut self, rows: &Rows) {
-        let mut seen: Vec<Line> = Vec::new();
+        let mut incidents: BTreeMap<&str, Vec<TimeMs>> = BTreeMap::new();
         for event in &rows.events {
-            let named = self.timeline.naming(&event.colony_id, &event.event_id);
-            let at = related::is_incident(event).then_some(event.timestamp);
-            let near = at.into_iter().flat_map(|at| self.timeline.followed_at(at));
-            let followed = near.filter(|known| {
-                known.line.colony_id == event.colony_id && related::window(&known.line).contains(&event.timestamp)
-            });
-            let is_new = |known: &&Known| !self.due.has(&known.line);
-            seen.extend(named.chain(followed).filter(is_new).map(|known| known.line.clone()));
+            for Known { line, .. } in self.timeline.naming(&event.colony_id, &event.event_id) {
+                self.due.add(line);
+            }
+            if related::is_incident(event) {
+                incidents.entry(&event.colony_id).or_default().push(event.timestamp);
+            }
         }
-        seen.iter().for_each(|line| self.due.add(line));
+        incidents.values_mut().for_each(|times| times.sort_unstable());
+        let first = incidents.values().filter_map(|times| times.first()).min();
+        let last = incidents.values().filter_map(|times| times.last()).max();
+        let Some((first, last)) = first.zip(last) else { return };
+        // each deployment once, however many incidents followed it
+        for Known { line, .. } in self.timeline.followed_within(*first, *last) {
+            let window = related::window(line);
+            let times = incidents.get(line.colony_id.as_str()).map(Vec::as_slice).unwrap_or_default();
+            let next = times.partition_point(|at| *at < window.start);
+            if times.get(next).is_some_and(|at| *at < window.end) {
+                self.due.add(line);
+            }
+        }
     }
 
-    /// The same of late rows, which end no look.
+    /// Calls are being written: deployments of both services that are near each other overlap now.
+    fn note_calls(&mut self, rows: &Rows) {
+        for call in &rows.edges {
+            if !self.linked.add(call) {
+                continue;
+            }
+            let ends = [&call.from_service, &call.to_service];
+            let is_of =
+                |known: &&Known| known.line.colony_id == call.colony_id && ends.contains(&&known.line.service_id);
+            let own: Vec<Line> = self.timeline.all().filter(is_of).map(|known| known.line.clone()).collect();
+            for line in &own {
+                if own.iter().any(|other| other.service_id != line.service_id && line.is_near(other)) {
+                    self.due.add(line);
+                }
+            }
+        }
+    }
+
+    /// Late rows are being written, which end no look.
     pub(crate) fn note_late(&mut self, rows: &Rows) {
         if self.timeline.is_empty() {
             return;
         }
         self.note_events(rows);
+        self.note_calls(rows);
         let Some((first, last)) = minutes::reach(&rows.metrics) else { return };
         // what is due already need not be looked at; while history is read, that is all
         let reached = self.timeline.reached_by(first..last + MINUTE_MS);

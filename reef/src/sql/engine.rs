@@ -167,7 +167,8 @@ impl SqlEngine {
             None => Ok(self.limits.timeout),
             Some(asked) if !asked.is_zero() && asked <= self.limits.timeout => Ok(asked),
             Some(_) => {
-                let message = format!("the time limit is not within 0 to {} s", self.limits.timeout.as_secs());
+                let most = self.limits.timeout.as_secs();
+                let message = format!("the time limit has to be more than 0 and at most {most} s");
                 Err(SqlError::refused(message, "narrow the statement instead"))
             }
         }
@@ -230,6 +231,8 @@ impl SqlEngine {
         let options = config.options_mut();
         options.execution.time_zone = Some("UTC".to_owned());
         options.execution.enable_recursive_ctes = false;
+        // it reserves memory for as many groups as LIMIT says, which no limit counts
+        options.optimizer.enable_topk_aggregation = false;
         let catalogs = MemoryCatalogProviderList::new();
         let store = ReefCatalog::new(Arc::clone(reader), counted.clone());
         catalogs.register_catalog(REEF.to_owned(), Arc::new(store));

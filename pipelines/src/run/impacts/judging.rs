@@ -6,7 +6,7 @@
 
 use super::super::due::{Id, Known};
 use super::{Impacts, Key, change_of, key_of};
-use crate::impact::related;
+use crate::impact::related::{self, Followed};
 use crate::impact::rows::{self, Stored};
 use crate::impact::watch::impacts_on;
 use crate::impact::windows::{LOOKS_MIN, Moment};
@@ -59,8 +59,7 @@ struct Judged {
     known: Known,
     line: Line,
     impact: Impact,
-    /// The events that followed it.
-    related: Vec<String>,
+    followed: Followed,
     /// Its stored rows.
     before: Vec<Vec<Value>>,
     /// What is stored of it, if metrics that it was judged by are deleted.
@@ -116,25 +115,28 @@ impl Impacts {
     ) -> Result<Vec<DerivedChange>, SinkError> {
         let others = self.others(lines);
         let known = (self.colonies.all(), &self.meanings);
-        let (impacts, points) = impacts_on(lines, &others, known, reader).await?;
-        self.batch.learn(lines.len(), points);
         let reported_by =
             |id: &Id| self.timeline.get(id).map(|known| rows::reported_by(&known.row)).unwrap_or_default();
         let reported: Vec<&[String]> = ids.iter().map(reported_by).collect();
-        let followed = related::read(lines, &reported, reader).await?;
-        let mut judged = Vec::new();
-        for (((line, id), impact), mut related) in lines.iter().zip(ids).zip(impacts).zip(followed) {
-            let Some(known) = self.timeline.get(id).cloned() else { continue };
-            if related.is_empty() && self.events_from.is_some_and(|limit| line.start < limit) {
+        let mut followed = related::read(lines, &reported, reader).await?;
+        for (one, id) in followed.iter_mut().zip(ids).filter(|(one, _)| one.events.is_empty()) {
+            let stored = self.timeline.get(id).filter(|known| self.events_from.is_some_and(|it| known.line.start < it));
+            if let Some(stored) = stored {
                 // a deployment is kept for longer than the events that followed it
-                related = rows::related_events(&known.row).to_vec();
+                *one = rows::followed(&stored.row);
             }
+        }
+        let (impacts, points) = impacts_on((lines, &followed), &others, known, reader).await?;
+        self.batch.learn(lines.len(), points);
+        let mut judged = Vec::new();
+        for (((line, id), impact), followed) in lines.iter().zip(ids).zip(impacts).zip(followed) {
+            let Some(known) = self.timeline.get(id).cloned() else { continue };
             let before = match self.with_rows.contains(&key(line)) {
                 true => rows::read(&line.colony_id, &line.deployment_id, reader).await?,
                 false => Vec::new(),
             };
             let lost = self.lost(&known, &impact, reader).await?;
-            judged.push(Judged { known, line: line.clone(), impact, related, before, lost });
+            judged.push(Judged { known, line: line.clone(), impact, followed, before, lost });
         }
         let (mut upserts, mut removed, mut timeline) = (Vec::new(), Vec::new(), Vec::new());
         for one in judged {
@@ -162,17 +164,17 @@ impl Impacts {
     /// Adds what changes by one that was judged.
     fn follow_judged(
         &mut self,
-        Judged { known, line, impact, related, before, lost }: Judged,
+        Judged { known, line, impact, followed, before, lost }: Judged,
         (upserts, removed): (&mut Vec<Vec<Value>>, &mut Vec<Vec<Value>>),
         timeline: &mut Vec<Vec<Value>>,
     ) {
         if let Some(stored) = lost {
-            if line.went_wrong.is_some() {
+            if line.went_wrong.is_some() || followed.crashed.is_some() {
                 // how it ended is known without metrics
                 let look_minutes = stored.look_minutes;
                 let metrics = rows::impact(stored, &before, &self.meanings).changes;
                 let impact = Impact::new((impact.verdict, impact.verdict_reason), look_minutes, metrics);
-                timeline.extend(self.set_verdict(known, (&impact, related)));
+                timeline.extend(self.set_verdict(known, (&impact, followed.events)));
             }
             return;
         }
@@ -184,7 +186,7 @@ impl Impacts {
             false => self.with_rows.insert(key(&line)),
         };
         upserts.extend(written.into_iter().filter(|row| !before.contains(row)));
-        timeline.extend(self.set_verdict(known, (&impact, related)));
+        timeline.extend(self.set_verdict(known, (&impact, followed.events)));
     }
 
     /// The row of a deployment, if what it says of its impact changes.

@@ -18,7 +18,9 @@ use sinks::{Commit, StoreWriter};
 
 mod away;
 mod followed;
+mod linked;
 mod orphans;
+mod switched;
 
 /// A Wednesday, midnight.
 const START: TimeMs = TimeMs(1_731_456_000_000);

@@ -24,8 +24,14 @@ fn incidents() -> Vec<Event> {
     ]
 }
 
+/// A crash of the service of production.
+fn crash(id: &str, at: (i64, i64)) -> Event {
+    Event { event_type: "oom_kill".to_owned(), ..incident(1, id, at) }
+}
+
+/// Those, and a crash after `both`.
 pub(super) fn with_incidents() -> Vec<Event> {
-    with(incidents())
+    with(incidents().into_iter().chain([crash("down", (5, 910))]).collect())
 }
 
 fn with(others: Vec<Event>) -> Vec<Event> {
@@ -90,10 +96,13 @@ async fn only_deployments_that_an_incident_followed_are_judged_again() {
     let mut impacts = impacts_of(&store).await;
     let note = |impacts: &mut Impacts, event: Event| impacts.note_late(&rows_of(vec![event], Vec::new()));
     let harmless = Event { event_type: "queue".to_owned(), ..incident(1, "other", (4, 905)) };
-    for one in [harmless, incident(2, "other", (4, 905)), incident(1, "other", (4, 899)), incident(1, "o", (4, 961))] {
+    let others = [harmless, incident(2, "other", (4, 905)), incident(1, "other", (4, 899)), incident(1, "o", (4, 961))];
+    for one in others.clone() {
         note(&mut impacts, one);
         assert_eq!(due(&impacts), "none");
     }
+    impacts.note_late(&rows_of(others.to_vec(), Vec::new()));
+    assert_eq!(due(&impacts), "none", "each is of its own colony and time, also in one tick");
     let late = incident(1, "other", (4, 960));
     note(&mut impacts, late.clone());
     let slow = at(4, 900);
@@ -110,6 +119,68 @@ async fn only_deployments_that_an_incident_followed_are_judged_again() {
     assert_eq!(due(&impacts), format!("{slow} {slow}"));
 }
 
+/// What the row of a deployment says became of it.
+pub(super) async fn verdict(store: &MemoryStore, id: &str) -> (Verdict, String) {
+    let [timeline, _] = stored(store).await;
+    let row = timeline.into_iter().find(|row| row[1] == Value::Text(id.into())).unwrap();
+    let Stored { verdict, verdict_reason, .. } = Stored::of_row(&row).unwrap();
+    (verdict, verdict_reason)
+}
+
+/// A crash of another service, before the deployment or later than an hour after it does not.
+#[tokio::test]
+async fn a_crash_of_the_service_fails_its_deployment_also_when_it_is_reported_late() {
+    let others = [
+        Event { service_id: "web".to_owned(), ..crash("other", (4, 605)) },
+        crash("before", (4, 599)),
+        crash("after", (4, 661)),
+        Event { event_type: "crash".to_owned(), ..incident(2, "elsewhere", (4, 605)) },
+    ];
+    let mut store = MemoryStore::new();
+    drive_with(&store, vec![rows_of(with(others.to_vec()), metrics())]).await;
+    assert_eq!(verdict(&store, "quiet").await, (Verdict::Success, "nothing got worse within 60 minutes".to_owned()));
+
+    let mut impacts = impacts_of(&store).await;
+    let late = rows_of(vec![crash("down", (4, 610))], Vec::new());
+    impacts.note_late(&late);
+    let commit = Commit { late: late.into(), ..sinks::compliance::commit_of(98, Rows::default()) };
+    store.commit(&commit).await.unwrap();
+    let derived = impacts.judge(usize::MAX, store.reader().as_ref()).await.unwrap();
+    store.commit(&Commit { derived, ..sinks::compliance::commit_of(99, Rows::default()) }).await.unwrap();
+    let down = "its service crashed 10m after the start (oom_kill down)".to_owned();
+    assert_eq!(verdict(&store, "quiet").await, (Verdict::Failed, down));
+    agree(&store).await;
+}
+
+#[tokio::test]
+async fn a_crash_that_is_withdrawn_fails_nothing_however_many_events_followed() {
+    let store = MemoryStore::new();
+    let many = (0..RELATED_MAX + 5).map(|number| incident(1, &format!("spike-{number:03}"), (4, 602)));
+    drive_with(&store, vec![rows_of(with(many.chain([crash("down", (4, 610))]).collect()), metrics())]).await;
+    let related = followed(&store, "quiet").await;
+    assert_eq!((related.len(), related[RELATED_MAX - 1].as_str()), (RELATED_MAX, "down"));
+    assert_eq!(verdict(&store, "quiet").await.0, Verdict::Failed);
+    agree(&store).await;
+    let withdrawn = Event { version: 1, withdrawn: true, ..crash("down", (4, 610)) };
+    drive_with(&store, vec![rows_of(vec![withdrawn], Vec::new())]).await;
+    assert_eq!(verdict(&store, "quiet").await.0, Verdict::Success);
+    agree(&store).await;
+}
+
+/// The service is down, and others of the colony have metrics.
+#[tokio::test]
+async fn a_service_without_metrics_after_its_deployment_is_not_judged_and_the_reason_says_why() {
+    let store = MemoryStore::new();
+    let is_seen = |point: &model::metric::MetricPoint| {
+        point.series.names().colony_id != COLONIES[1].0 || !(at(4, 600)..at(4, 680)).contains(&point.timestamp)
+    };
+    let metrics = metrics().into_iter().filter(is_seen).collect();
+    drive_with(&store, vec![rows_of(events(), metrics)]).await;
+    let reason = "its metrics ended: there are none within 60 minutes after it".to_owned();
+    assert_eq!(verdict(&store, "quiet").await, (Verdict::Pending, reason));
+    agree(&store).await;
+}
+
 /// The first ones are named; the event that reports the deployment is none of them.
 #[tokio::test]
 async fn a_row_names_so_many_events() {
@@ -124,18 +195,23 @@ async fn a_row_names_so_many_events() {
     assert!(!related.contains(&"slow".to_owned()));
 }
 
-/// Deployments are kept for longer than events: one that is judged again then does not lose what followed it.
+/// Deployments are kept for longer than events: one that is judged again then does not lose what followed it, nor that its
+/// service crashed.
 #[tokio::test]
 async fn events_that_are_deleted_stay_named() {
     let store = MemoryStore::new();
-    drive_with(&store, vec![rows_of(with_incidents(), metrics())]).await;
+    let mut events = with_incidents();
+    events.push(crash("down-too", (4, 959)));
+    drive_with(&store, vec![rows_of(events, metrics())]).await;
     let [timeline, _] = stored(&store).await;
     let upserts = timeline.into_iter().filter(|row| row[1] == Value::Text("slow".into())).collect();
     let change = DerivedChange { table: TIMELINE.to_owned(), upserts, removed: Vec::new() };
     let mut without = MemoryStore::new();
     let rows = rows_of(Vec::new(), metrics());
     without.commit(&Commit { derived: vec![change], ..sinks::compliance::commit_of(1, rows) }).await.unwrap();
-    for (tick, events_from, expected) in [(2, at(5, 0), vec!["spike", "severe"]), (3, at(4, 900), Vec::new())] {
+    for (tick, events_from, expected) in
+        [(2, at(5, 0), vec!["spike", "down-too", "severe"]), (3, at(4, 900), Vec::new())]
+    {
         let mut impacts = impacts_of(&without).await;
         impacts.keep_events_from(Some(events_from));
         let line = impacts.timeline.all().next().unwrap().line.clone();
@@ -143,5 +219,9 @@ async fn events_that_are_deleted_stay_named() {
         let derived = impacts.judge(usize::MAX, without.reader().as_ref()).await.unwrap();
         without.commit(&Commit { derived, ..sinks::compliance::commit_of(tick, Rows::default()) }).await.unwrap();
         assert_eq!(followed(&without, "slow").await, expected, "events from {events_from}");
+        let (verdict, reason) = verdict(&without, "slow").await;
+        // it was much slower as well
+        assert_eq!(verdict, Verdict::Failed);
+        assert_eq!(reason.contains("down-too"), !expected.is_empty(), "{reason}");
     }
 }
