@@ -7,7 +7,6 @@ use super::compliance::{rows::commits, run_all};
 use super::*;
 use crate::answers::Scope;
 use model::event::Event;
-use model::instruments::Registry;
 use model::metric::MetricPoint;
 use model::real::Real;
 use model::rows::Rows;
