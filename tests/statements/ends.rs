@@ -88,8 +88,9 @@ async fn a_statement_that_its_caller_leaves_asks_its_colony_for_nothing_more() {
     let engine = SqlEngine::new(Limits { timeout: PATIENCE * 60, ..Limits::default() }).with_colonies(colonies);
     let question =
         SqlQuestion { sql: format!("SELECT count(*) FROM colony.\"{COLONY}\".metrics"), ..SqlQuestion::default() };
-    let reader = MemoryStore::new().reader();
-    let asked = tokio::spawn(async move { engine.answer(&question, &reader, &Scope::default()).await });
+    // the threads of the engine stay: a statement does not end with them
+    let (asking, reader) = (engine.clone(), MemoryStore::new().reader());
+    let asked = tokio::spawn(async move { asking.answer(&question, &reader, &Scope::default()).await });
     let begun = async {
         let mut pause = interval(Duration::from_millis(10));
         while calls.load(Ordering::SeqCst) < 200 {
@@ -110,5 +111,6 @@ async fn a_statement_that_its_caller_leaves_asks_its_colony_for_nothing_more() {
         }
     };
     timeout(PATIENCE, quiet).await.unwrap();
+    drop(engine);
     server.abort();
 }

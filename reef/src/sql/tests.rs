@@ -7,7 +7,6 @@ use super::compliance::{rows::commits, run_all};
 use super::*;
 use crate::answers::Scope;
 use model::event::Event;
-use model::instruments::Registry;
 use model::metric::MetricPoint;
 use model::real::Real;
 use model::rows::Rows;
@@ -197,7 +196,8 @@ async fn an_answer_says_what_the_store_is_complete_to() {
     assert!(message.contains("never seen (nothing has been received from it)"), "{message}");
     // a stream is not ended for it: its rows are all that are stored
     let all = Statement { sql: question.sql, parameters: None };
-    let rows = SqlEngine::default().stream(all, &store.reader).await.unwrap();
+    let engine = SqlEngine::default();
+    let rows = engine.stream(all, &store.reader).await.unwrap();
     assert!(rows.collect::<Vec<_>>().await.iter().all(Result::is_ok));
     // more colonies than are named
     let scope = Scope { colonies: (0..30).map(|n| format!("none-{n}")).collect(), ..Scope::default() };
@@ -261,7 +261,8 @@ async fn a_store_that_is_closed_ends_its_statements() {
     let many = commit_of(1, Rows { metrics: metrics.into(), ..Rows::default() });
     let Store { reader, store, _folder } = opened_with(&[many]).await;
     let all = Statement { sql: "SELECT p95 FROM federated_metrics".to_owned(), parameters: None };
-    let mut rows = SqlEngine::default().stream(all, &reader).await.unwrap();
+    let engine = SqlEngine::default();
+    let mut rows = engine.stream(all, &reader).await.unwrap();
     assert!(rows.next().await.unwrap().is_ok());
     tokio::time::timeout(Duration::from_secs(60), Box::new(store).close()).await.unwrap().unwrap();
     let rest: Vec<_> = tokio::time::timeout(Duration::from_secs(60), rows.collect()).await.unwrap();
