@@ -115,15 +115,14 @@ impl Impacts {
     ) -> Result<Vec<DerivedChange>, SinkError> {
         let others = self.others(lines);
         let known = (self.colonies.all(), &self.meanings);
-        let reported_by =
-            |id: &Id| self.timeline.get(id).map(|known| rows::reported_by(&known.row)).unwrap_or_default();
-        let reported: Vec<&[String]> = ids.iter().map(reported_by).collect();
-        let mut followed = related::read(lines, &reported, reader).await?;
-        for (one, id) in followed.iter_mut().zip(ids).filter(|(one, _)| one.events.is_empty()) {
-            let stored = self.timeline.get(id).filter(|known| self.events_from.is_some_and(|it| known.line.start < it));
-            if let Some(stored) = stored {
-                // a deployment is kept for longer than the events that followed it
-                *one = rows::followed(&stored.row);
+        let row = |id: &Id| self.timeline.get(id).map(|known| known.row.as_slice()).unwrap_or_default();
+        let reported: Vec<&[String]> = ids.iter().map(|id| rows::reported_by(row(id))).collect();
+        let named: Vec<&[String]> = ids.iter().map(|id| rows::related_events(row(id))).collect();
+        let mut followed = related::read(lines, (&reported, &named), reader).await?;
+        for ((one, line), id) in followed.iter_mut().zip(lines).zip(ids) {
+            // a deployment is kept for longer than the events that followed it; a replay does not know since when
+            if self.events_from.map_or(!one.is_stored, |limit| line.start < limit) {
+                *one = std::mem::take(one).with_deleted(rows::followed(row(id)));
             }
         }
         let (impacts, points) = impacts_on((lines, &followed), &others, known, reader).await?;
