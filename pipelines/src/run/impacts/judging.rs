@@ -174,6 +174,10 @@ impl Impacts {
                 let metrics = rows::impact(stored, &before, &self.meanings).changes;
                 let impact = Impact::new((impact.verdict, impact.verdict_reason), look_minutes, metrics);
                 timeline.extend(self.set_verdict(known, (&impact, followed.events)));
+            } else {
+                let mut row = known.row.clone();
+                rows::set_related_events(&mut row, followed.events);
+                timeline.extend(self.set_row(known, row));
             }
             return;
         }
@@ -189,13 +193,14 @@ impl Impacts {
     }
 
     /// The row of a deployment, if what it says of its impact changes.
-    fn set_verdict(
-        &mut self,
-        Known { line, row: before }: Known,
-        judged: (&Impact, Vec<String>),
-    ) -> Option<Vec<Value>> {
-        let mut row = before.clone();
+    fn set_verdict(&mut self, known: Known, judged: (&Impact, Vec<String>)) -> Option<Vec<Value>> {
+        let mut row = known.row.clone();
         rows::set_verdict(&mut row, Some(judged));
+        self.set_row(known, row)
+    }
+
+    /// The new row of a deployment, if it differs from the one that is known.
+    fn set_row(&mut self, Known { line, row: before }: Known, row: Vec<Value>) -> Option<Vec<Value>> {
         if row == before {
             return None;
         }

@@ -238,3 +238,20 @@ async fn events_that_are_deleted_stay_named() {
         assert_eq!(reason.contains("down-too"), expected.contains(&"down-too"), "{case}: {reason}");
     }
 }
+
+/// Metrics are kept for less long than events: the verdict stays, and what followed is named.
+#[tokio::test]
+async fn an_incident_that_is_reported_late_is_named_also_when_the_metrics_are_deleted() {
+    let mut store = MemoryStore::new();
+    drive_with(&store, vec![rows_of(with_incidents(), metrics())]).await;
+    let before = (verdict(&store, "quiet").await, named(&store, "quiet").await.0);
+    let mut impacts = impacts_of(&store).await;
+    impacts.keep_metrics_from(Some(at(0, 0)));
+    let late = rows_of(vec![incident(1, "late", (4, 610))], Vec::new());
+    impacts.note_late(&late);
+    store.commit(&Commit { late: late.into(), ..sinks::compliance::commit_of(98, Rows::default()) }).await.unwrap();
+    let derived = impacts.judge(usize::MAX, store.reader().as_ref()).await.unwrap();
+    store.commit(&Commit { derived, ..sinks::compliance::commit_of(99, Rows::default()) }).await.unwrap();
+    assert_eq!(followed(&store, "quiet").await, ["late"]);
+    assert_eq!((verdict(&store, "quiet").await, named(&store, "quiet").await.0), before);
+}
