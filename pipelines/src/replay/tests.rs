@@ -1,6 +1,8 @@
 //! Late rows become part of the patterns by a backfill and by a replay, in any store.
 #![allow(clippy::unwrap_used)]
 
+mod killed;
+
 use super::*;
 use crate::config::{Format, parse};
 use crate::run::{Controls, drive};

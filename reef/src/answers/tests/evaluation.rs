@@ -47,7 +47,7 @@ async fn deployments() {
         alarms.check(&site, ALARMS_MAX, ALPHA_OF_A_LOOK);
         sites.push((site, alarms));
     }
-    page.push_str(&pseudo::alarms_section(&sites));
+    page.push_str(&pseudo::alarms_section(&sites, ALPHA_OF_A_LOOK));
     if size.shifted_passes > 0 {
         let mut shifts = Vec::new();
         for (site, _) in &sites {
@@ -55,10 +55,12 @@ async fn deployments() {
         }
         page.push_str(&pseudo::power_section(&shifts));
     }
-    let planted = Planted::tried(size.fleets, size.days).await;
+    let planted = Planted::tried(size.fleets, size.days, 1).await;
     planted.check(RIGHT_MIN, ALPHA_OF_A_LOOK);
     page.push_str(&planted.section());
     if let Some(path) = report {
+        // what such buckets can show is stated, and no promise
+        page.push_str(&Planted::tried(size.fleets, size.days, 5).await.coarse_section());
         write_report(&path, &page);
     }
 }

@@ -281,13 +281,16 @@ fn deviation(values: &[f64]) -> f64 {
 }
 
 /// False alarms, in words and tables.
-pub fn alarms_section(sites: &[(Site, Pseudo)]) -> String {
-    let mut rows = Vec::new();
+pub fn alarms_section(sites: &[(Site, Pseudo)], alpha_of_a_look: f64) -> String {
+    let (mut rows, mut looks) = (Vec::new(), Vec::new());
+    let spent = alpha_of_a_look * (LOOKS_MIN.len() - 1) as f64;
     for (site, tried) in sites {
         for (look, tally) in LOOKS_MIN.iter().zip(&tried.at_looks) {
             rows.push(row(&format!("{}, {look} minutes", site.name), *tally));
         }
         let ever = share(tried.ever_bad, tried.last().total());
+        let last = percent(tried.last().bad_share());
+        looks.push(format!("`{}` {}, at most {last} + {:.2} %", site.name, percent(ever), spent * 100.0));
         rows.push(vec![
             format!("{}, at any look", site.name),
             tried.last().total().to_string(),
@@ -306,8 +309,14 @@ pub fn alarms_section(sites: &[(Site, Pseudo)]) -> String {
         "\n## Nothing was deployed\n\nReal metrics; pseudo-deployments at random times of each colony, at least 61 minutes \
          apart, in several passes. `boutique`\nhas 56 injected faults, which are real changes: the last line leaves out \
          times with one of them within 65 minutes.\nFor the gauges of `delta` it is stated that less stage and more flow are \
-         better; their tide leaves too few\nindependent points in an hour.\n{}",
-        table(&head, &rows)
+         better. They say nothing about false alarms: buckets\nof 15 minutes leave at most four points before and after a \
+         deployment, a success needs eight, and of four points that follow\na tide no change is significant. So all are \
+         pending, and a planted shift would be as well (next section). Values interpolated\nbetween them would add no \
+         independent point.\n{}\nEarly looks may add to the false alarms of the last one what they spend, {:.2} % each. Called \
+         bad at any look:\n{}.\n",
+        table(&head, &rows),
+        alpha_of_a_look * 100.0,
+        looks.join("; ")
     )
 }
 
@@ -343,7 +352,8 @@ pub fn power_section(shifts: &[(&Site, Shifted)]) -> String {
     format!(
         "\n## A metric shifted\n\nThe same metrics, at times without faults: one metric of the service is made worse for \
          an hour by so many standard\ndeviations of the hour before. A verdict needs a change of 25 % as well, so that a \
-         shift of a steady metric may be\nseen and not be called bad. Judged after 60 minutes.\n{}",
+         shift of a steady metric may be\nseen and not be called bad. Judged after 60 minutes. Neither recording has a \
+         metric of errors; see the planted deployments\nfor those. Of `delta` nothing can be seen, as stated above.\n{}",
         table(&head, &rows)
     )
 }
