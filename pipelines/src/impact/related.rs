@@ -4,7 +4,7 @@ use super::line::{AFTER_MS, Line};
 use model::event::{Event, Severity};
 use model::time::{HOUR_MS, TimeMs, format_duration_ms};
 use sinks::{SinkError, Span, StoreReader};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 /// Most events of a deployment that its row names, the first ones.
@@ -39,12 +39,33 @@ pub struct Followed {
     pub events: Vec<String>,
     /// That its service crashed, if it did.
     pub crashed: Option<String>,
+    /// Of the events that were named before those that are not stored.
+    missing: Vec<String>,
+    /// Whether an event that reports it is stored: so is then what followed it. Where no event reports it, whether any event
+    /// of its window is.
+    pub(crate) is_stored: bool,
 }
 
 impl Followed {
     /// Incidents that were named before, with the reason of a verdict of failure.
     pub(super) fn named(events: &[String], reason: Option<String>) -> Followed {
-        Followed { events: events.to_vec(), crashed: reason.filter(|reason| reason.starts_with(CRASHED)) }
+        let crashed = reason.filter(|reason| reason.starts_with(CRASHED));
+        Followed { events: events.to_vec(), crashed, ..Followed::default() }
+    }
+
+    /// What followed where the first events may be deleted: those of `before` that are not stored followed too.
+    pub(crate) fn with_deleted(self, before: Followed) -> Followed {
+        let Followed { events, crashed, missing, is_stored } = self;
+        let says = |reason: &String, id: &String| reason.ends_with(&format!(" {id})"));
+        let is_deleted = |reason: &String| missing.iter().any(|id| says(reason, id));
+        let crashed = before.crashed.filter(is_deleted).or(crashed);
+        let mut all: Vec<String> = missing.iter().cloned().chain(events).collect();
+        let beyond = all.split_off(all.len().min(RELATED_MAX));
+        if let Some(crash) = beyond.into_iter().find(|id| crashed.as_ref().is_some_and(|reason| says(reason, id))) {
+            all.pop();
+            all.push(crash);
+        }
+        Followed { events: all, crashed, missing, is_stored }
     }
 
     /// Notes the next incident in the window of a deployment.
@@ -69,18 +90,23 @@ impl Followed {
     }
 }
 
-/// What followed each of these deployments, of which `reported` are the events that report it. Late events count.
+/// What followed each of these deployments, of which `reported` are the events that report it, and `named` those that were
+/// named before. Late events count.
 ///
 /// # Errors
 /// Those of the store.
 pub async fn read(
     lines: &[Line],
-    reported: &[&[String]],
+    (reported, named): (&[&[String]], &[&[String]]),
     reader: &dyn StoreReader,
 ) -> Result<Vec<Followed>, SinkError> {
     let mut of_colony: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
     for (place, line) in lines.iter().enumerate() {
         of_colony.entry(&line.colony_id).or_default().push(place);
+    }
+    let mut missing: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for (line, named) in lines.iter().zip(named) {
+        missing.entry(&line.colony_id).or_default().extend(named.iter().map(String::as_str));
     }
     let mut found: Vec<Followed> = vec![Followed::default(); lines.len()];
     for Range { start, end } in spans(lines) {
@@ -90,13 +116,26 @@ pub async fn read(
             let page = reader.events_in(span, after.as_ref(), PAGE_ROWS).await?;
             let Some(last) = page.last() else { break };
             after = Some(last.row.clone());
-            for event in page.into_iter().map(|stored| stored.row).filter(is_incident) {
+            for event in page.into_iter().map(|stored| stored.row) {
+                if let Some(missing) = missing.get_mut(event.colony_id.as_str()) {
+                    missing.remove(event.event_id.as_str());
+                }
+                let is_incident = is_incident(&event);
                 let places = of_colony.get(event.colony_id.as_str()).into_iter().flatten();
                 for place in places.filter(|place| window(&lines[**place]).contains(&event.timestamp)) {
-                    found[*place].note(&lines[*place], &event, reported[*place]);
+                    let (found, reported) = (&mut found[*place], reported[*place]);
+                    found.is_stored |= reported.is_empty() || reported.contains(&event.event_id);
+                    if is_incident {
+                        found.note(&lines[*place], &event, reported);
+                    }
                 }
             }
         }
+    }
+    for ((found, line), named) in found.iter_mut().zip(lines).zip(named) {
+        let missing = missing.get(line.colony_id.as_str());
+        let is_missing = |id: &&String| missing.is_some_and(|missing| missing.contains(id.as_str()));
+        found.missing = named.iter().filter(is_missing).cloned().collect();
     }
     Ok(found)
 }

@@ -110,6 +110,13 @@ pub(crate) fn set_verdict(row: &mut [Value], judged: Option<(&Impact, Vec<String
     set("related_events", Value::Texts(related.unwrap_or_default()));
 }
 
+/// Writes into a row of the timeline which events followed, and leaves what was judged.
+pub(crate) fn set_related_events(row: &mut [Value], related: Vec<String>) {
+    if let Some(value) = row.get_mut(place(TIMELINE, "related_events")) {
+        *value = Value::Texts(related);
+    }
+}
+
 /// Copies what was judged from one row of the timeline into another.
 pub(crate) fn copy_verdict(from: &[Value], to: &mut [Value]) {
     for column in ["verdict", "verdict_reason", "look_minutes", "impact_score", "issues_detected", "related_events"] {

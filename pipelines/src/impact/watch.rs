@@ -46,7 +46,7 @@ pub async fn impact_on(
     known: (&Colonies, &Meanings),
     reader: &dyn StoreReader,
 ) -> Result<Impact, SinkError> {
-    let followed = related::read(std::slice::from_ref(line), &[&[]], reader).await?;
+    let followed = related::read(std::slice::from_ref(line), (&[&[]], &[&[]]), reader).await?;
     let case = Case::of((line, followed.first()), lines, known.0);
     let cases = std::slice::from_ref(&case);
     let (loaded, linked) = (loaded(cases, reader).await?, linked(cases, reader).await?);

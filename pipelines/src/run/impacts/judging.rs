@@ -115,15 +115,14 @@ impl Impacts {
     ) -> Result<Vec<DerivedChange>, SinkError> {
         let others = self.others(lines);
         let known = (self.colonies.all(), &self.meanings);
-        let reported_by =
-            |id: &Id| self.timeline.get(id).map(|known| rows::reported_by(&known.row)).unwrap_or_default();
-        let reported: Vec<&[String]> = ids.iter().map(reported_by).collect();
-        let mut followed = related::read(lines, &reported, reader).await?;
-        for (one, id) in followed.iter_mut().zip(ids).filter(|(one, _)| one.events.is_empty()) {
-            let stored = self.timeline.get(id).filter(|known| self.events_from.is_some_and(|it| known.line.start < it));
-            if let Some(stored) = stored {
-                // a deployment is kept for longer than the events that followed it
-                *one = rows::followed(&stored.row);
+        let row = |id: &Id| self.timeline.get(id).map(|known| known.row.as_slice()).unwrap_or_default();
+        let reported: Vec<&[String]> = ids.iter().map(|id| rows::reported_by(row(id))).collect();
+        let named: Vec<&[String]> = ids.iter().map(|id| rows::related_events(row(id))).collect();
+        let mut followed = related::read(lines, (&reported, &named), reader).await?;
+        for ((one, line), id) in followed.iter_mut().zip(lines).zip(ids) {
+            // a deployment is kept for longer than the events that followed it; a replay does not know since when
+            if self.events_from.map_or(!one.is_stored, |limit| line.start < limit) {
+                *one = std::mem::take(one).with_deleted(rows::followed(row(id)));
             }
         }
         let (impacts, points) = impacts_on((lines, &followed), &others, known, reader).await?;
@@ -175,6 +174,10 @@ impl Impacts {
                 let metrics = rows::impact(stored, &before, &self.meanings).changes;
                 let impact = Impact::new((impact.verdict, impact.verdict_reason), look_minutes, metrics);
                 timeline.extend(self.set_verdict(known, (&impact, followed.events)));
+            } else {
+                let mut row = known.row.clone();
+                rows::set_related_events(&mut row, followed.events);
+                timeline.extend(self.set_row(known, row));
             }
             return;
         }
@@ -190,13 +193,14 @@ impl Impacts {
     }
 
     /// The row of a deployment, if what it says of its impact changes.
-    fn set_verdict(
-        &mut self,
-        Known { line, row: before }: Known,
-        judged: (&Impact, Vec<String>),
-    ) -> Option<Vec<Value>> {
-        let mut row = before.clone();
+    fn set_verdict(&mut self, known: Known, judged: (&Impact, Vec<String>)) -> Option<Vec<Value>> {
+        let mut row = known.row.clone();
         rows::set_verdict(&mut row, Some(judged));
+        self.set_row(known, row)
+    }
+
+    /// The new row of a deployment, if it differs from the one that is known.
+    fn set_row(&mut self, Known { line, row: before }: Known, row: Vec<Value>) -> Option<Vec<Value>> {
         if row == before {
             return None;
         }

@@ -200,28 +200,58 @@ async fn a_row_names_so_many_events() {
 #[tokio::test]
 async fn events_that_are_deleted_stay_named() {
     let store = MemoryStore::new();
-    let mut events = with_incidents();
-    events.push(crash("down-too", (4, 959)));
-    drive_with(&store, vec![rows_of(events, metrics())]).await;
+    let down = crash("down-too", (4, 959));
+    let mut all = with_incidents();
+    all.push(down.clone());
+    drive_with(&store, vec![rows_of(all, metrics())]).await;
     let [timeline, _] = stored(&store).await;
-    let upserts = timeline.into_iter().filter(|row| row[1] == Value::Text("slow".into())).collect();
-    let change = DerivedChange { table: TIMELINE.to_owned(), upserts, removed: Vec::new() };
-    let mut without = MemoryStore::new();
-    let rows = rows_of(Vec::new(), metrics());
-    without.commit(&Commit { derived: vec![change], ..sinks::compliance::commit_of(1, rows) }).await.unwrap();
-    for (tick, events_from, expected) in
-        [(2, at(5, 0), vec!["spike", "down-too", "severe"]), (3, at(4, 900), Vec::new())]
-    {
+    let slow: Vec<Vec<Value>> = timeline.into_iter().filter(|row| row[1] == Value::Text("slow".into())).collect();
+    let severe = incidents().into_iter().find(|event| event.event_id == "severe").unwrap();
+    let withdrawn = |event: &Event| Event { version: 1, withdrawn: true, ..event.clone() };
+    let reports = events().into_iter().find(|event| event.event_id == "slow").unwrap();
+    let named = || vec!["spike", "down-too", "severe"];
+    let cases = [
+        ("all are deleted", Vec::new(), Some(at(5, 0)), named()),
+        ("none may be deleted", Vec::new(), Some(at(4, 900)), Vec::new()),
+        ("the last one is stored", vec![severe.clone()], Some(at(4, 960)), named()),
+        ("and withdrawn", vec![withdrawn(&severe)], Some(at(4, 960)), vec!["spike", "down-too"]),
+        ("the crash is withdrawn", vec![withdrawn(&down), severe.clone()], Some(at(4, 930)), vec!["spike", "severe"]),
+        ("in a replay all are deleted", Vec::new(), None, named()),
+        ("in a replay the last one is stored", vec![severe.clone()], None, named()),
+        ("in a replay none is deleted", vec![reports], None, Vec::new()),
+    ];
+    for (case, events, events_from, expected) in cases {
+        let change = DerivedChange { table: TIMELINE.to_owned(), upserts: slow.clone(), removed: Vec::new() };
+        let mut without = MemoryStore::new();
+        let rows = rows_of(events, metrics());
+        without.commit(&Commit { derived: vec![change], ..sinks::compliance::commit_of(1, rows) }).await.unwrap();
         let mut impacts = impacts_of(&without).await;
-        impacts.keep_events_from(Some(events_from));
+        impacts.keep_events_from(events_from);
         let line = impacts.timeline.all().next().unwrap().line.clone();
         impacts.due.add(&line);
         let derived = impacts.judge(usize::MAX, without.reader().as_ref()).await.unwrap();
-        without.commit(&Commit { derived, ..sinks::compliance::commit_of(tick, Rows::default()) }).await.unwrap();
-        assert_eq!(followed(&without, "slow").await, expected, "events from {events_from}");
+        without.commit(&Commit { derived, ..sinks::compliance::commit_of(2, Rows::default()) }).await.unwrap();
+        assert_eq!(followed(&without, "slow").await, expected, "{case}");
         let (verdict, reason) = verdict(&without, "slow").await;
         // it was much slower as well
-        assert_eq!(verdict, Verdict::Failed);
-        assert_eq!(reason.contains("down-too"), !expected.is_empty(), "{reason}");
+        assert_eq!(verdict, Verdict::Failed, "{case}");
+        assert_eq!(reason.contains("down-too"), expected.contains(&"down-too"), "{case}: {reason}");
     }
+}
+
+/// Metrics are kept for less long than events: the verdict stays, and what followed is named.
+#[tokio::test]
+async fn an_incident_that_is_reported_late_is_named_also_when_the_metrics_are_deleted() {
+    let mut store = MemoryStore::new();
+    drive_with(&store, vec![rows_of(with_incidents(), metrics())]).await;
+    let before = (verdict(&store, "quiet").await, named(&store, "quiet").await.0);
+    let mut impacts = impacts_of(&store).await;
+    impacts.keep_metrics_from(Some(at(0, 0)));
+    let late = rows_of(vec![incident(1, "late", (4, 610))], Vec::new());
+    impacts.note_late(&late);
+    store.commit(&Commit { late: late.into(), ..sinks::compliance::commit_of(98, Rows::default()) }).await.unwrap();
+    let derived = impacts.judge(usize::MAX, store.reader().as_ref()).await.unwrap();
+    store.commit(&Commit { derived, ..sinks::compliance::commit_of(99, Rows::default()) }).await.unwrap();
+    assert_eq!(followed(&store, "quiet").await, ["late"]);
+    assert_eq!((verdict(&store, "quiet").await, named(&store, "quiet").await.0), before);
 }
