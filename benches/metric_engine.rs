@@ -18,7 +18,6 @@ mod fleet;
 mod stopwatch;
 
 use coral_operators::metrics::memory::{Amount, MetricMemory};
-use coral_operators::metrics::params::Room;
 use coral_operators::metrics::{Align, MetricParams, MetricScan, MetricScanRow, MetricVerdict};
 use coral_operators::reference::plain::PlainScan;
 use coral_operators::shard::Shard;
@@ -82,7 +81,8 @@ fn main() {
 /// With so much memory for what is kept; 0 for any.
 fn params_of(mib: u64) -> MetricParams {
     let bytes = if mib == 0 { u64::MAX } else { mib << 20 };
-    MetricParams { room: Room::of(bytes, WORKERS), ..MetricParams::default() }
+    let params = MetricParams::default();
+    MetricParams { room: MetricMemory::new(params, WORKERS, 1).room(bytes), ..params }
 }
 
 /// A scan that has seen some minutes.
@@ -252,7 +252,7 @@ fn live(settings: Settings) {
     slowest.sort_by(f64::total_cmp);
     let (memory, series) = (MetricMemory::new(params, WORKERS, 1), count as u64);
     let (prepared, rows) = (series * memory.prepared_of(Some(60)), series * (before + minutes) as u64);
-    let planned = memory.bytes(Amount { series, usable: series, prepared, rows }) >> 20;
+    let planned = memory.bytes(Amount { series, usable: series, prepared, rows, resent: 0 }) >> 20;
     let part = |share: f64| slowest[((minutes as f64 * share).ceil() as usize).clamp(1, minutes) - 1] * 1e3;
     println!(
         "  live, {WORKERS} workers               p50 {:>7.1} ms   p99 {:>7.1} ms   most {:>7.1} ms   means {:.0} and {:.0} ms   \

@@ -151,6 +151,7 @@ fn jdbc_reads_what_the_reef_has() {
         ("primary_keys", "[]"),
         ("imported_keys", "[]"),
         ("exported_keys", "[]"),
+        ("cancelled", "[cancelled, cancelled, cancelled, cancelled, cancelled, cancelled]"),
         ("after_all", "[6]"),
     ] {
         assert_eq!(seen.get(name), Some(&expected), "{name} of {text}");

@@ -4,11 +4,12 @@ mod docs;
 mod processes;
 mod relay;
 
+use crate::statements::{answer, sql};
 use crate::support::colonies::{COLONIES, Daemon, coral, cut, from_files, run_until_complete, stop};
 use crate::support::recordings::Recording;
 use crate::support::{Reef, program};
 use relay::Relay;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output};
@@ -284,6 +285,33 @@ fn revoked_after_a_restart(scene: &mut Scene) {
     let colonies = &failure["error"]["report"]["colonies"];
     assert_eq!((&colonies[0]["state"], &colonies[1]["state"]), (&"refused".into(), &"ok".into()), "{failure:#}");
     assert!(colonies[0]["error"].as_str().unwrap().contains("revoked on"), "{failure:#}");
+}
+
+#[test]
+fn a_statement_reads_colonies_in_their_meshes_while_the_reef_runs() {
+    let recording = Recording::any("releases");
+    let scene = Scene::new();
+    let (parts, _, _) = cut(&recording.events(), scene.folder.path());
+    let ask = |colony: &Daemon| {
+        let output = sql(&scene.reef, &[&format!("SELECT count(*) FROM colony.\"{}\".events", colony.colony_id)]);
+        output.status.success().then(|| answer(&output))
+    };
+    for (colony, file) in scene.colonies.iter().zip(&parts[0]) {
+        colony.import(file);
+    }
+    let running = scene.reef.start();
+    for (colony, file) in scene.colonies.iter().zip(&parts[0]) {
+        let events = std::fs::read_to_string(file).unwrap().lines().count();
+        // until the reef has its store and has joined the mesh
+        let is_whole = |found: &Value| found["notes"] == json!([]);
+        let found = await_some("a whole answer", || ask(colony).filter(is_whole));
+        assert_eq!(found["rows"], json!([[events]]), "{found:#}");
+    }
+    stop(running);
+    // a command by itself joins no mesh
+    let found = ask(&scene.colonies[0]).unwrap();
+    assert_eq!((&found["rows"], &found["notes"][0]["code"]), (&json!([[0]]), &json!("colony_missing")), "{found:#}");
+    assert!(found["notes"][0]["message"].as_str().unwrap().contains("it is in a mesh"), "{found:#}");
 }
 
 #[test]

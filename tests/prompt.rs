@@ -1,8 +1,13 @@
 //! `coral reef sql` without a statement: a prompt on a real terminal. Ctrl-C ends a statement in the reef that runs.
 
+use crate::api_page::{fences, serving};
 use crate::services::Serving;
+use crate::sql_page::{MARK, PAGE};
 use crate::support::{Reef, files_source, program};
+use model::clock::{Clock, SystemClock};
+use model::time::MINUTE_MS;
 use serde_json::json;
+use std::fmt::Write as _;
 use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::ExitStatusExt;
@@ -16,6 +21,11 @@ const SHOWN_WAIT: Duration = Duration::from_secs(60);
 /// How long a statement may take to begin and to end; by itself it ends after 30 s.
 const STATEMENT_WAIT: Duration = Duration::from_secs(20);
 const ENDLESS: &str = "SELECT count(*) FROM generate_series(1, 1000000) AS a, generate_series(1, 1000000) AS b";
+/// Ends after days as well; the store has sent few of its rows by then: each is compared with so many numbers.
+const OF_MANY_ROWS: &str = "SELECT count(*) FROM generate_series(1, 3000000) AS a, federated_metrics AS m \
+                            WHERE a.value + m.p95 < 0";
+/// Buckets of that store: far more than wait between a store and a statement.
+const BUCKETS: i64 = 40_000;
 /// A running reef: no process listens there.
 const BODY: &str = "[[colonies]]\ncolony_id = \"shop-production\"\nendpoint = \"http://127.0.0.1:1\"\n\
                     [api]\nenabled = true\nlisten = \"127.0.0.1:0\"\n";
@@ -31,7 +41,12 @@ fn coral(reef: &Reef, words: &[&str]) -> Command {
 
 /// A reef that runs, has three events, and answers.
 fn running() -> (Reef, Serving) {
-    let reef = Reef::new(&(files_source(&[Path::new("events.ndjson")], &[]) + BODY));
+    running_with("")
+}
+
+/// The same; `more` is added to its configuration.
+fn running_with(more: &str) -> (Reef, Serving) {
+    let reef = Reef::new(&(files_source(&[Path::new("events.ndjson")], &[]) + more + BODY));
     let line = |(id, kind): (&str, &str)| {
         let event = json!({
             "event_id": id, "colony_id": "shop-staging", "timestamp": "2024-11-13T09:00:00Z", "event_type": kind,
@@ -183,19 +198,88 @@ fn statements_are_typed_completed_and_interrupted_at_a_prompt() {
 }
 
 #[test]
-fn a_statement_that_is_interrupted_ends_in_the_reef_that_runs() {
-    let (reef, serving) = running();
+fn the_prompt_of_the_page_shows_what_the_page_says() {
+    let folder = tempfile::tempdir().unwrap();
+    let (reef, serving) = serving(folder.path());
+    let Some(mut terminal) = Terminal::start(&reef) else { return };
+    let in_one_line = |text: &str| -> String {
+        text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect::<Vec<_>>().join("|")
+    };
+    terminal.until(MARK);
+    let mut count = 0;
+    for block in fences(PAGE).iter().filter_map(|fence| fence.body.strip_prefix(MARK)) {
+        let (statement, shown) = block.split_once(";\n").unwrap();
+        let (rows, last) = shown.rsplit_once('\n').unwrap();
+        terminal.press(&format!("{};\r", statement.replace('\n', "\r")));
+        let seen = terminal.until(last);
+        assert!(in_one_line(&seen).contains(&in_one_line(rows)), "{block}\nshows: {seen:?}");
+        terminal.until(MARK);
+        count += 1;
+    }
+    assert!(count > 0, "{PAGE} has a block that begins with {MARK:?}");
+    terminal.press("\x04");
+    assert_eq!(terminal.end(), Some(0));
+    serving.stop();
+}
+
+/// Asks, and interrupts the command once its statement does what it is to do before.
+fn interrupt(reef: &Reef, serving: &Serving, sql: &str, begun: impl FnOnce()) {
     // where a shell runs the tests in the background, they ignore it, and so would the command
     let mut asked = Command::new("env");
-    let command = coral(&reef, &[ENDLESS]);
+    let command = coral(reef, &[sql]);
     asked.arg("--default-signal=INT").arg(command.get_program()).args(command.get_args());
     asked.env("CORAL_HOME", reef.folder.path().join("home"));
     let mut asked = asked.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    await_statements(&serving, 1.0);
+    await_statements(serving, 1.0);
+    begun();
     let status = Command::new("kill").args(["-s", "INT", &asked.id().to_string()]).status().unwrap();
     assert!(status.success());
     assert_eq!(asked.wait().unwrap().signal(), Some(2));
-    await_statements(&serving, 0.0);
+    await_statements(serving, 0.0);
+}
+
+#[test]
+fn a_statement_that_is_interrupted_ends_in_the_reef_that_runs() {
+    let (reef, serving) = running();
+    interrupt(&reef, &serving, ENDLESS, || {});
+}
+
+/// Scans of DuckDB in a process: each has a thread with a name.
+fn scans(serving: &Serving) -> usize {
+    let threads = std::fs::read_dir(format!("/proc/{}/task", serving.pid())).unwrap();
+    let name =
+        |thread: std::io::Result<std::fs::DirEntry>| std::fs::read_to_string(thread.ok()?.path().join("comm")).ok();
+    threads.filter_map(name).filter(|name| name.trim() == "duckdb-scan").count()
+}
+
+/// Waits until so many of them run.
+fn await_scans(serving: &Serving, count: usize) {
+    let began = Instant::now();
+    while scans(serving) != count {
+        assert!(began.elapsed() < STATEMENT_WAIT, "{} scans run, not {count}", scans(serving));
+        std::thread::park_timeout(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn a_statement_that_is_interrupted_ends_in_the_store_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("buckets.csv");
+    let last = SystemClock.now().floor_to(MINUTE_MS);
+    let mut text = "colony_id,service_id,metric_name,timestamp,p95,count,interval_seconds\n".to_owned();
+    for n in 1..=BUCKETS {
+        let time = last - n * MINUTE_MS;
+        writeln!(text, "shop-staging,api,latency,{time},20,10,60").unwrap();
+    }
+    std::fs::write(&path, text).unwrap();
+    let (reef, serving) = running_with(&(files_source(&[], &[&path]) + "[correlation]\nenabled = false\n"));
+    let began = Instant::now();
+    let count = || coral(&reef, &["SELECT count(*) AS n FROM federated_metrics", "--as", "csv"]).output().unwrap();
+    while count().stdout != format!("n\n{BUCKETS}\n").into_bytes() {
+        assert!(began.elapsed() < SHOWN_WAIT, "{:?}", count());
+    }
+    interrupt(&reef, &serving, OF_MANY_ROWS, || await_scans(&serving, 1));
+    await_scans(&serving, 0);
 }
 
 #[test]

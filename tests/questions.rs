@@ -159,25 +159,41 @@ fn a_sign_stands_beside_a_word() {
     assert!(seen >= 20, "{seen} signs are shown");
 }
 
+/// Times of day such as `17:30:00` on a page that are not followed by the zone.
+fn without_zone<'a>(page: &'a str, zone: &str) -> Vec<&'a str> {
+    let is_clock = |word: &str| {
+        let parts: Vec<&str> = word.trim_matches(|c: char| "(),.;:".contains(c)).split(':').collect();
+        let is_number = |part: &&str| part.len() == 2 && part.bytes().all(|byte| byte.is_ascii_digit());
+        (2..=3).contains(&parts.len()) && parts.iter().all(is_number)
+    };
+    let words: Vec<&str> = page.split_whitespace().collect();
+    let is_bare = |place: usize| words.get(place + 1).is_none_or(|next| !next.starts_with(zone));
+    words.iter().enumerate().filter(|(place, word)| is_clock(word) && is_bare(*place)).map(|(_, word)| *word).collect()
+}
+
 /// For people in the zone of who asks, for programs in UTC.
 #[test]
 fn times_of_an_answer_are_local_for_people() {
     let reef = on_duckdb();
-    let in_zone = |more: &[&str]| {
+    let in_zone = |line: &str, more: &[&str]| {
         let mut command = coral(reef.folder.path());
-        command.env_remove("CORAL_REEF").env("TZ", "IST-5:30").args(["reef", "health", "--reef"]).arg(reef.config());
-        String::from_utf8(command.args(more).output().unwrap().stdout).unwrap()
+        command.env_remove("CORAL_REEF").env("TZ", "IST-5:30").arg("reef").args(line.split(' ')).arg("--reef");
+        String::from_utf8(command.arg(reef.config()).args(more).output().unwrap().stdout).unwrap()
     };
-    let (text, json) = (in_zone(&[]), in_zone(&["--json"]));
-    assert!(text.contains("Complete to 2024-11-13 17:30:00 +05:30 for all 4 colonies."), "{text}");
-    assert!(json.contains("2024-11-13T12:00:00Z") && !json.contains("+05:30"), "{json}");
+    for line in LINES.into_iter().chain(["predictions"]) {
+        let (text, json) = (in_zone(line, &[]), in_zone(line, &["--json"]));
+        assert!(text.contains("Complete to 2024-11-13 17:30:00 +05:30 for "), "{line}: {text}");
+        assert!(!text.contains(" UTC"), "{line}: {text}");
+        assert_eq!(without_zone(&text, "+05:30"), Vec::<&str>::new(), "{line}: {text}");
+        assert!(json.contains("2024-11-13T12:00:00Z") && !json.contains("+05:30"), "{line}: {json}");
+    }
 }
 
 #[test]
 fn why_is_production_slower_than_staging() {
     let answer = ask(&on_duckdb(), "compare production staging --metric latency");
     let expected = format!(
-        "Comparing production vs staging (last 1d):\n\nLatency (p95):\n  Production: 245ms\n  Staging:    175ms\n  Difference: \
+        "Comparing production vs staging (last 24h):\n\nLatency (p95):\n  Production: 245ms\n  Staging:    175ms\n  Difference: \
          +40.0% slower  ✗ critical\n\nRecommendation:\n  Production shows higher db.pool.utilization (95% against 60% in \
          staging).\n\nWhat was deployed there: coral reef deployments --environment production\n\np95: the mean of the p95 \
          of all buckets, weighted by samples, over the 8 hours to \
@@ -225,12 +241,12 @@ fn what_was_the_impact_of_the_last_staging_deploy() {
     let answer = ask(&reef, "deployment web-310");
     let expected = format!(
         "Analyzing deployment: web v3.1.0 (staging)\nStarted: 2024-11-13 08:00:00 UTC\nStatus: Success\nTook: 8m\nVersion \
-         before: v3.0.0\nVerdict: Success (nothing got worse within 60 minutes)\n\nImpact:\n  ⚠ Page_latency: Slight \
-         increase (180ms → 207ms, +15.0%)\n\nRelated incidents:\n  - error_spike spike-310 in my-shop-production (2h15m after \
+         before: v3.0.0\nVerdict: Success (nothing got worse within 60 minutes)\n\nImpact:\n  ⚠ Page latency: Slight \
+         increase (p95: 180ms → 207ms, +15.0%)\n\nRelated incidents:\n  - error_spike spike-310 in my-shop-production (2h15m after \
          deploy, correlation: 0.89)\n\nThe same version elsewhere:\n  2024-11-12 19:20:00 UTC  ⚠ rolled back  my-shop-dev  \
          web  v3.0.0 → v3.1.0\n\nRecommendation:\n  A confirmed pattern joins it with what followed: coral reef correlation \
          {id}. The same version was not kept in dev before.\n\nIts neighbours: coral reef affected \
-         my-shop-staging/web-310\n\nComplete to 2024-11-13 12:00:00 UTC for all 2 colonies.\n"
+         my-shop-staging/web-310\n\nComplete to 2024-11-13 12:00:00 UTC for all 3 colonies.\n"
     );
     assert_eq!(answer.text, expected);
     let impact = &answer.json["impact"];
@@ -247,14 +263,18 @@ fn is_the_payment_api_affecting_other_services() {
                  neighbours:\n\nAffected (2):\n  ✗ affected  payments-production  ledger    called by it";
     assert!(answer.text.starts_with(begin), "{}", answer.text);
     assert!(
-        answer.text.contains("checkout  pattern, 15s later  timeout_spike followed as before\n"),
+        answer.text.contains("checkout  pattern, 15s later  correlation 0.95  timeout_spike followed as before\n"),
         "{}",
         answer.text
     );
-    let not_affected = "\n\nNot affected (1):\n  ✓ not affected  payments-production  gateway  calls it  a change of \
-                        latency by 6% would have been seen\n";
-    assert!(answer.text.contains(not_affected), "{}", answer.text);
     let (affected, not_affected) = (&answer.json["affected"], &answer.json["not_affected"]);
+    let line = format!(
+        "\n\nNot affected (1):\n  ✓ not affected  payments-production  gateway  calls it  score {:.2}  a change of latency by \
+         6% would have been seen\n",
+        not_affected[0]["score"].as_f64().unwrap()
+    );
+    assert!(answer.text.contains(&line), "{}", answer.text);
+    assert_eq!((&affected[1]["score"], &affected[1]["correlation_score"]), (&Value::Null, &0.95.into()));
     assert_eq!(names(affected, "service_id"), ["ledger", "checkout"]);
     assert_eq!(names(affected, "application_name"), ["payments", "my-shop"]);
     assert_eq!(names(affected, "relation"), ["called_by_it", "pattern"]);

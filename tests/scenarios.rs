@@ -344,7 +344,12 @@ fn every_answer_says_which_colony_is_down_late_or_never_seen_and_since_when() {
         }
     }
     // an answer of which they are no part is complete
-    for line in ["health", "deployments", "versions", "topology", "correlations"] {
+    for line in ["health", "deployments", "topology", "correlations"] {
         home.text(&format!("{line} --environment production --require-complete"));
     }
+    // any of them may have a newer version
+    let refused = home.output("versions --behind --environment production --require-complete");
+    assert_eq!(refused.status.code(), Some(5));
+    let why = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(why.contains("my-shop-staging: unreachable") && why.contains("my-shop-qa: never_seen"), "{why}");
 }

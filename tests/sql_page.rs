@@ -4,7 +4,9 @@ use crate::api_page::{fences, has, holds, serving, shell};
 use crate::statements::{answer, scene, sql};
 use serde_json::{Value, json};
 
-const PAGE: &str = "docs/sql.md";
+pub const PAGE: &str = "docs/sql.md";
+/// What a block begins with that is typed at the prompt.
+pub const MARK: &str = "sql> ";
 
 #[test]
 fn every_command_of_the_page_prints_what_the_page_says() {
@@ -38,6 +40,15 @@ fn every_command_of_the_page_prints_what_the_page_says() {
     // `flight` runs the clients
     let kinds = ["sh", "text", "json", "sql", "python", "java"];
     assert!(fences.iter().all(|fence| kinds.contains(&fence.kind.as_str())), "a block of another kind is not run");
+    // `prompt` types what is after its mark
+    let is_compared = |place: usize, body: &str| {
+        let follows = place.checked_sub(1).map(|before| fences[before].kind.as_str());
+        body.starts_with(MARK) || follows.is_some_and(|kind| ["sh", "python", "java"].contains(&kind))
+    };
+    for (place, fence) in fences.iter().enumerate().filter(|(_, fence)| ["text", "json"].contains(&fence.kind.as_str()))
+    {
+        assert!(is_compared(place, &fence.body), "no command prints this block: {}", fence.body);
+    }
 }
 
 #[test]

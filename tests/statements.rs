@@ -1,12 +1,18 @@
 //! Statements in SQL by the real programs and on the real stores: one harness for both, stored rows joined with those
 //! of a colony that runs, a reef that runs.
 
+mod ends;
+
 use crate::clickhouse::InDatabase;
 use crate::support::clickhouse::Server;
 use crate::support::colonies::{Daemon, stop};
 use crate::support::{Reef, files_source, program};
 use model::clock::{Clock, SystemClock};
 use model::time::{MINUTE_MS, TimeMs};
+use proto::colony::v1::ingest_service_client::IngestServiceClient;
+use proto::colony::v1::{ConnectionReport, IngestEventsRequest, IngestTopologyRequest, ServiceReport};
+use proto::convert::time_to_wire;
+use proto::reef::v1;
 use reef::sql::compliance;
 use serde_json::{Value, json};
 use sinks::StoreWriter;
@@ -25,7 +31,8 @@ async fn a_store_in_clickhouse_passes_the_harness_of_sql() {
     for commit in compliance::rows::commits() {
         store.commit(&commit).await.unwrap();
     }
-    compliance::run_all(store.reader()).await;
+    let folder = tempfile::tempdir().unwrap();
+    compliance::run_all(store.reader(), folder.path()).await;
 }
 
 /// `coral reef sql … --json`.
@@ -94,8 +101,6 @@ fn stored_rows_are_joined_with_those_that_only_the_colony_has() {
     assert_eq!(sent("federated_metrics"), "12", "the condition on the service holds for both sides");
     let plan = answer(&sql(&reef, &[&format!("EXPLAIN {JOINED}")]))["rows"].to_string();
     assert!(plan.contains("SourceExec: table=colony."), "{plan}");
-    let topology = answer(&sql(&reef, &["SELECT count(*) FROM colony.\"my-shop-production\".services"]));
-    assert_eq!(topology["row_count"], 1);
     // a colony that does not answer has no rows, and that is said
     drop(colony);
     let found = answer(&sql(&reef, &[JOINED]));
@@ -103,6 +108,71 @@ fn stored_rows_are_joined_with_those_that_only_the_colony_has() {
     assert_eq!(found["notes"][0]["colony_id"], COLONY);
     let required = sql(&reef, &[JOINED, "--require-complete"]);
     assert_eq!(required.status.code(), Some(5), "{}", String::from_utf8_lossy(&required.stdout));
+}
+
+/// What an agent reports to a colony: events at `time`, and one two hours before; two services and their calls.
+async fn report(colony: &Daemon, time: TimeMs) {
+    let mut agent = IngestServiceClient::connect(colony.endpoint.clone()).await.unwrap();
+    let event = |id: &str, service: &str, time: TimeMs| v1::Event {
+        event_id: id.to_owned(),
+        timestamp: Some(time_to_wire(time)),
+        event_type: "deploy".to_owned(),
+        service_id: service.to_owned(),
+        severity: "warning".to_owned(),
+        metadata: [("cause".to_owned(), "it's".to_owned())].into(),
+        description: "one\ntwo".to_owned(),
+        ..v1::Event::default()
+    };
+    let amended = v1::Event { version: Some(2), withdrawn: Some(true), ..event("b", "web", time) };
+    let events = vec![event("a", "api", time), amended, event("old", "api", time - 120 * MINUTE_MS)];
+    let accepted = agent.ingest_events(IngestEventsRequest { events }).await.unwrap().into_inner().accepted;
+    assert_eq!(accepted, 3);
+    let service = |id: &str, version: &str, status: &str| ServiceReport {
+        service_id: id.to_owned(),
+        name: format!("the {id}"),
+        version: version.to_owned(),
+        status: status.to_owned(),
+        agent_id: "agent".to_owned(),
+        ..ServiceReport::default()
+    };
+    let calls = |count: i64| ConnectionReport {
+        from_service: "web".to_owned(),
+        to_service: "api".to_owned(),
+        protocol: "grpc".to_owned(),
+        request_count: count,
+        observed_at: None,
+    };
+    let services = vec![service("api", "1.4", "running"), service("web", "", "stopped")];
+    let request = IngestTopologyRequest { services, connections: vec![calls(3), calls(4)] };
+    assert_eq!(agent.ingest_topology(request).await.unwrap().into_inner().accepted, 4);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn events_services_and_connections_have_the_rows_that_the_colony_was_given() {
+    let folder = tempfile::tempdir().unwrap();
+    let (colony, reef) = scene(folder.path());
+    let time = SystemClock.now().floor_to(FIVE_MINUTES_MS) - FIVE_MINUTES_MS;
+    report(&colony, time).await;
+    let rows = |columns: &str, rest: &str| {
+        let sql_text = format!("SELECT {columns} FROM colony.\"{COLONY}\".{rest}");
+        let found = answer(&sql(&reef, &[&sql_text]));
+        assert_eq!(found["notes"], json!([]), "{sql_text}");
+        found["rows"].clone()
+    };
+    let names = "colony_id, application_name, environment, event_id, timestamp, event_type, service_id";
+    let recent = "events WHERE timestamp >= now() - INTERVAL '1 hour' ORDER BY event_id";
+    let at = time.to_string().replace(".000Z", "Z");
+    let name = |id: &str, service: &str| json!([COLONY, "my-shop", "production", id, &at, "deploy", service]);
+    assert_eq!(rows(names, recent), json!([name("a", "api"), name("b", "web")]));
+    let content = "severity, description, metadata, version, withdrawn";
+    let expected =
+        |version: u64, withdrawn: bool| json!(["warning", "one\ntwo", "{\"cause\":\"it's\"}", version, withdrawn]);
+    assert_eq!(rows(content, recent), json!([expected(0, false), expected(2, true)]));
+    assert_eq!(rows("event_id", "events WHERE service_id = 'api' ORDER BY event_id"), json!([["a"], ["old"]]));
+    let services = json!([[COLONY, "api", "the api", "1.4", "running"], [COLONY, "web", "the web", "", "stopped"]]);
+    assert_eq!(rows("colony_id, service_id, name, version, status", "services ORDER BY service_id"), services);
+    let calls = "colony_id, from_service, to_service, protocol, request_count";
+    assert_eq!(rows(calls, "connections"), json!([[COLONY, "web", "api", "grpc", 7]]));
 }
 
 #[test]
@@ -127,6 +197,9 @@ fn what_a_colony_is_asked_for_is_counted_and_what_it_lacks_is_said() {
     assert_eq!(ask(&format!("{recent} AND interval_seconds = 300")), (6, "6".to_owned(), none));
     let (rows, _, notes) = ask(&format!("{recent} AND interval_seconds <= 60"));
     assert_eq!((rows, &notes[0]["code"], &notes[0]["colony_id"]), (0, &json!("resolution_coarser"), &json!(COLONY)));
+    let (rows, _, notes) = ask(&format!("{recent} AND interval_seconds = 3600"));
+    assert_eq!((rows, &notes[0]["code"], &notes[0]["colony_id"]), (0, &json!("resolution_finer"), &json!(COLONY)));
+    assert!(notes[0]["message"].as_str().unwrap().contains("6 buckets"), "{notes:#}");
     let hostile = ask(&format!("{recent} AND service_id = 'x'' OR 1=1 --'"));
     assert_eq!((hostile.0, hostile.1.as_str()), (0, "0"));
 }

@@ -33,6 +33,7 @@ pub const CODES: &[(&str, &str, &str)] = &[
     ("duration_invalid", "a duration cannot be read", "write for example 90s, 15m, 2h15m or 30d"),
     ("ended", "the reef has ended while it was waited for", "its log says why; coral reef start"),
     ("every_row_refused", "every row that was read was rejected", "the table rejects says why, row by row"),
+    ("fault", "a fault of the reef ended the statement; the reef continues", "write it in another way, and report the fault; the reef's log has it"),
     ("file_exists", "a file would be overwritten", "name another one, or remove it first"),
     ("file_missing", "a file does not exist", "check its name"),
     ("file_unreadable", "a file cannot be read", "check its permissions and its format"),

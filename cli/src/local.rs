@@ -1,16 +1,14 @@
 //! Local: times of a page in the zone of who reads it, with that zone; documents keep UTC.
 //!
-//! Answers are made by the process that runs a reef, in UTC: `2024-11-13 14:30:00 UTC`, and ranges within a day as
-//! `2024-11-13 14:05 and 14:35 UTC`. RFC 3339 stays as it is: it names its zone, and people copy it into commands.
+//! Answers are made by the process that runs a reef, in UTC, each time in full: `2024-11-13 14:30:00 UTC`. RFC 3339 stays
+//! as it is: it names its zone, and people copy it into commands.
 
-use chrono::{Duration, Local, NaiveDateTime, NaiveTime, Offset, TimeZone};
+use chrono::{Local, NaiveDateTime, Offset, TimeZone};
 
 /// How pages write a time in UTC.
 const UTC: &str = " UTC";
 const SECOND: &str = "%Y-%m-%d %H:%M:%S";
 const MINUTE: &str = "%Y-%m-%d %H:%M";
-/// Between the two ends of a range.
-const AND: &str = " and ";
 
 /// The page with times of this machine's zone (`TZ`).
 pub fn localised(page: &str) -> String {
@@ -35,24 +33,12 @@ fn in_zone<Z: TimeZone>(page: &str, zone: &Z) -> String {
 
 /// Where the time begins with which a text ends, and the same in a zone; `None` where it ends with none, or the zone is UTC.
 fn stamped<Z: TimeZone>(text: &str, zone: &Z) -> Option<(usize, String)> {
-    let ending = |length: usize| Some((text.len().checked_sub(length)?, text.get(text.len() - length..)?));
-    let one = |form: &'static str, length: usize| {
-        let (begin, stamp) = ending(length)?;
-        Some((begin, NaiveDateTime::parse_from_str(stamp, form).ok()?, form))
+    let ending = |form: &str, length: usize| {
+        let begin = text.len().checked_sub(length)?;
+        let at = NaiveDateTime::parse_from_str(text.get(begin..)?, form).ok()?;
+        Some((begin, shown(zone, at, form)?))
     };
-    let single = one(SECOND, "2024-11-13 14:30:00".len()).or_else(|| one(MINUTE, "2024-11-13 14:30".len()));
-    if let Some((begin, at, form)) = single {
-        return Some((begin, shown(zone, at, form)?));
-    }
-    let (begin, range) = ending("2024-11-13 14:05 and 14:35".len())?;
-    let (from, to) = range.split_once(AND)?;
-    let (from, to) = (NaiveDateTime::parse_from_str(from, MINUTE).ok()?, NaiveTime::parse_from_str(to, "%H:%M").ok()?);
-    let end = from.date().and_time(to);
-    let end = if end < from { end + Duration::days(1) } else { end };
-    let (local_from, local_end) = (zone.from_utc_datetime(&from), zone.from_utc_datetime(&end));
-    let form = if local_from.date_naive() == local_end.date_naive() { "%H:%M" } else { MINUTE };
-    let end = shown(zone, end, form)?;
-    Some((begin, format!("{}{AND}{end}", local_from.naive_local().format(MINUTE))))
+    ending(SECOND, "2024-11-13 14:30:00".len()).or_else(|| ending(MINUTE, "2024-11-13 14:30".len()))
 }
 
 /// A time in a zone, with its offset; `None` where that is 0.
@@ -74,9 +60,11 @@ mod tests {
         for (minutes, page, expected) in [
             (120, "Complete to 2024-11-13 12:00:00 UTC for all.", "Complete to 2024-11-13 14:00:00 +02:00 for all."),
             (330, "a 2024-12-31 23:00 UTC b", "a 2025-01-01 04:30 +05:30 b"),
-            (-300, "between 2024-11-13 14:05 and 14:35 UTC, 86 %", "between 2024-11-13 09:05 and 09:35 -05:00, 86 %"),
-            (60, "2024-11-13 22:50 and 23:10 UTC", "2024-11-13 23:50 and 2024-11-14 00:10 +01:00"),
-            (60, "2024-11-13 23:50 and 00:10 UTC", "2024-11-14 00:50 and 01:10 +01:00"),
+            (
+                -300,
+                "seen 2024-11-13 04:05:00 UTC to 2024-11-13 14:35:00 UTC, 86 %",
+                "seen 2024-11-12 23:05:00 -05:00 to 2024-11-13 09:35:00 -05:00, 86 %",
+            ),
             (0, "2024-11-13 12:00:00 UTC", "2024-11-13 12:00:00 UTC"),
             (60, "days are UTC; 2024-02-30 12:00:00 UTC", "days are UTC; 2024-02-30 12:00:00 UTC"),
             (60, "– UTC, 2024-11-13T12:00:00.000Z", "– UTC, 2024-11-13T12:00:00.000Z"),

@@ -1,8 +1,8 @@
-//! Counts: a few things with how often each is there. Nearly always it is one thing, and there are many of these: a map would
+//! Counts: a few things with how often each is there. Nearly always it is one thing, and there are many counts: a map would
 //! take eleven places for each.
 
-/// Things, rising, each inserted so often more than it was retracted. What is there no times is not kept; what was taken
-/// back before it came is kept below zero.
+/// Things in ascending order, each with its insertions less its retractions. One with a count of zero is not kept; one that
+/// was retracted before it was inserted has a count below zero.
 ///
 /// ```
 /// use coral_operators::counts::Counts;

@@ -4,7 +4,8 @@ use std::cell::Cell;
 use std::hash::{BuildHasher, RandomState};
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use tokio::task::JoinError;
+use tokio::task::{JoinError, JoinHandle};
+use tokio_stream::Stream;
 
 thread_local! {
     static IS_GUARDED: Cell<bool> = const { Cell::new(false) };
@@ -32,6 +33,48 @@ impl<F: Future> Future for Guarded<F> {
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
         let _within = Within::enter();
         self.0.as_mut().poll(context)
+    }
+}
+
+/// A guarded future as a task of its own, which is aborted when its caller no longer waits.
+pub struct Call<T>(JoinHandle<T>);
+
+impl<T: Send + 'static> Call<T> {
+    /// Begins it.
+    pub fn spawn(answer: impl Future<Output = T> + Send + 'static) -> Call<T> {
+        Call(tokio::spawn(Guarded::new(answer)))
+    }
+}
+
+impl<T> Future for Call<T> {
+    type Output = Result<T, JoinError>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        Pin::new(&mut self.0).poll(context)
+    }
+}
+
+impl<T> Drop for Call<T> {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// A stream whose panic ends only the stream.
+pub struct GuardedStream<S>(Pin<Box<S>>);
+
+impl<S: Stream> GuardedStream<S> {
+    /// The same stream, guarded.
+    pub fn new(stream: S) -> GuardedStream<S> {
+        GuardedStream(Box::pin(stream))
+    }
+}
+
+impl<S: Stream> Stream for GuardedStream<S> {
+    type Item = S::Item;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<S::Item>> {
+        within(|| self.0.as_mut().poll_next(context))
     }
 }
 
@@ -69,6 +112,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use tokio::sync::oneshot;
+    use tokio_stream::StreamExt;
 
     #[tokio::test]
     async fn each_fault_has_an_id_of_its_own() {
@@ -78,6 +122,20 @@ mod tests {
         };
         let (one, other) = (told().await, told().await);
         assert!(one.starts_with("this call hit a fault in the reef (fault-") && one != other, "{one} {other}");
+    }
+
+    #[tokio::test]
+    async fn a_call_ends_with_its_caller() {
+        let (sender, ended) = oneshot::channel::<()>();
+        let call = Call::spawn(async move {
+            let _held = sender;
+            std::future::pending::<()>().await;
+        });
+        tokio::task::yield_now().await;
+        drop(call);
+        assert!(ended.await.is_err(), "what it holds is dropped");
+        assert!(Call::spawn(async { is_guarded() }).await.unwrap());
+        assert!(GuardedStream::new(tokio_stream::once(()).map(|()| is_guarded())).next().await.unwrap());
     }
 
     #[tokio::test]

@@ -27,7 +27,7 @@ pub struct CopyProgress {
     pub rows: u64,
     /// Rows that are in the target, and rows that were read again of either store to compare them.
     pub done: u64,
-    /// How many that will be, as the source was when the copy began.
+    /// How many that will be, as the source was when the copy began; 0 where its rows could not be counted.
     pub in_all: u64,
     /// Whether the target is being read back.
     pub is_verifying: bool,
@@ -130,6 +130,14 @@ pub async fn copy(
     }
 }
 
+/// Rows of a store, to show progress: a copy does not need them.
+async fn counted(store: &mut dyn StoreAdmin) -> u64 {
+    store.rows().await.unwrap_or_else(|error| {
+        tracing::warn!(%error, "rows could not be counted: progress is shown without them");
+        0
+    })
+}
+
 struct Copy<'a> {
     from: &'a mut dyn StoreAdmin,
     to: &'a mut dyn StoreAdmin,
@@ -144,13 +152,13 @@ impl Copy<'_> {
     async fn run(&mut self) -> Result<CopySummary, CopyError> {
         let source = format!("copy:{}", self.from.name());
         let stored = self.to.copy_progress(&source).await?;
-        let rows = self.from.rows().await?;
+        let rows = counted(self.from).await;
         // each is written once, and read again on either side
         self.in_all = 3 * rows;
         if stored.0.is_empty() {
             self.refuse_rows().await?;
         } else {
-            self.done = self.to.rows().await?.min(rows);
+            self.done = counted(self.to).await.min(rows);
         }
         for table in self.from.tables() {
             self.table(table, &source, stored.0.get(table.name)).await?;
@@ -259,6 +267,7 @@ mod tests {
         pages_left: u32,
         after_writing: bool,
         closes: bool,
+        counts: bool,
         is_closed: Arc<AtomicBool>,
     }
 
@@ -273,7 +282,7 @@ mod tests {
     }
 
     fn failing(inner: Box<dyn StoreAdmin>, pages_left: u32) -> Failing {
-        Failing { inner, pages_left, after_writing: false, closes: true, is_closed: Arc::default() }
+        Failing { inner, pages_left, after_writing: false, closes: true, counts: true, is_closed: Arc::default() }
     }
 
     #[async_trait]
@@ -285,7 +294,7 @@ mod tests {
             self.inner.tables()
         }
         async fn rows(&mut self) -> Result<u64, SinkError> {
-            self.inner.rows().await
+            if self.counts { self.inner.rows().await } else { Err(lost("cannot count rows")) }
         }
         async fn export(
             &mut self,
@@ -371,6 +380,26 @@ mod tests {
         copied.await.unwrap().unwrap();
         assert!(steps > 0 && last.is_verifying, "{last:?}");
         assert_eq!(last.done, last.in_all);
+    }
+
+    #[tokio::test]
+    async fn stores_whose_rows_cannot_be_counted_are_copied_and_the_copy_resumes() {
+        let folder = tempfile::tempdir().unwrap();
+        let (from, to) = (folder.path().join("from"), folder.path().join("to"));
+        filled(&from).await;
+        let mut results = Vec::new();
+        let (progress, seen) = watch::channel(CopyProgress::default());
+        for pages_left in [3, u32::MAX] {
+            let source = Failing { counts: false, ..failing(opened(&from).await, u32::MAX) };
+            let target = Failing { counts: false, ..failing(opened(&to).await, pages_left) };
+            let (_stop, shutdown) = watch::channel(false);
+            results.push(copy(Box::new(source), Box::new(target), progress.clone(), shutdown).await);
+        }
+        let [Err(CopyError::Store(interrupted)), Ok(summary)] = &results[..] else { panic!("{results:?}") };
+        assert!(interrupted.to_string().contains("cannot write"), "{interrupted}");
+        assert_eq!((summary.rows_written, summary.was_resumed), (3 * PAGE_ROWS as u64, true));
+        let last = seen.borrow().clone();
+        assert_eq!((last.done, last.in_all), ((3 * PAGE_ROWS + 2 * EVENTS) as u64, 0));
     }
 
     #[tokio::test]

@@ -1,11 +1,16 @@
-//! The files of `tests/sql`: the same text on both engines and through DataFusion over both, with the expected result.
+//! The files of `tests/sql`, in the format of sqllogictest: the same text on both engines (`duckdb`, `clickhouse`) and
+//! through DataFusion over both (`reef`), with the expected result.
 //!
 //! ```text
 //! # a comment
-//! query            (`query stores`: the engines only; `query reef`: through DataFusion only)
+//! onlyif reef                  (or `skipif reef`; before a record)
+//! query TIR rowsort            (a type for each column: text, integer, real; `nosort`: in this order)
 //! SELECT …
 //! ----
-//! the rows, sorted, values separated by one blank
+//! the rows, values separated by one blank
+//!
+//! statement error a part of the message
+//! DELETE …
 //! ```
 
 use super::InDatabase;
@@ -15,7 +20,7 @@ use model::metric::MetricPoint;
 use model::rows::Rows;
 use model::time::{HOUR_MS, MINUTE_MS};
 use reef::answers::Scope;
-use reef::sql::{SqlEngine, SqlQuestion};
+use reef::sql::{SqlEngine, SqlError, SqlQuestion};
 use sinks::clickhouse::ClickHouseReader;
 use sinks::compliance::commit_of;
 use sinks::compliance::rows::{bucket, event};
@@ -26,10 +31,53 @@ use std::sync::Arc;
 
 struct Case {
     place: String,
-    on_engines: bool,
-    through_reef: bool,
+    /// Labels of engines, and whether it is for this one only or for all others.
+    conditions: Vec<(bool, String)>,
     sql: String,
-    expected: Vec<String>,
+    expected: Expected,
+}
+
+enum Expected {
+    Rows {
+        /// A letter for each column.
+        types: String,
+        is_ordered: bool,
+        rows: Vec<String>,
+    },
+    /// A part of the message.
+    Error(String),
+}
+
+impl Case {
+    fn is_for(&self, engine: &str) -> bool {
+        self.conditions.iter().all(|(is_only, label)| (label == engine) == *is_only)
+    }
+
+    /// Compares with the rows that were found, values separated by tabs.
+    fn compare(&self, engine: &str, found: &str) {
+        let place = format!("{engine}, {}", self.place);
+        let Expected::Rows { types, is_ordered, rows } = &self.expected else { panic!("{place}: nothing was refused") };
+        let mut lines: Vec<String> = found.lines().map(|line| typed(line, types, &place)).collect();
+        if !is_ordered {
+            lines.sort();
+        }
+        assert_eq!(&lines, rows, "{place}");
+    }
+}
+
+/// A row as it is written in the files; its values are of these types.
+fn typed(line: &str, types: &str, place: &str) -> String {
+    let values: Vec<String> = line.split('\t').map(normal).collect();
+    assert_eq!(values.len(), types.len(), "{place}: {line:?} has not the columns {types}");
+    for (value, kind) in values.iter().zip(types.chars()).filter(|(value, _)| *value != "NULL") {
+        let is_one = match kind {
+            'I' => value.parse::<i64>().is_ok(),
+            'R' => value.parse::<f64>().is_ok(),
+            _ => true,
+        };
+        assert!(is_one, "{place}: {value:?} of {line:?} is not of type {kind}");
+    }
+    values.join(" ")
 }
 
 fn cases() -> Vec<Case> {
@@ -40,23 +88,35 @@ fn cases() -> Vec<Case> {
 }
 
 fn parse(file: &str, text: &str) -> Vec<Case> {
-    let mut cases = Vec::new();
+    let (mut cases, mut conditions) = (Vec::new(), Vec::new());
     let mut lines = text.lines().enumerate();
     while let Some((number, line)) = lines.next() {
-        if !["query", "query stores", "query reef"].contains(&line) {
-            assert!(line.is_empty() || line.starts_with('#'), "{file}:{}: {line}", number + 1);
-            continue;
+        let place = format!("{file}:{}", number + 1);
+        let words: Vec<&str> = line.split(' ').collect();
+        let (end, mut expected) = match words.as_slice() {
+            [""] | ["#", ..] => continue,
+            [condition @ ("onlyif" | "skipif"), label @ ("duckdb" | "clickhouse" | "reef")] => {
+                conditions.push((*condition == "onlyif", (*label).to_owned()));
+                continue;
+            }
+            ["query", types, order @ ("rowsort" | "nosort")] => {
+                assert!(!types.is_empty() && types.chars().all(|kind| "TIR".contains(kind)), "{place}: {line}");
+                let rows = Vec::new();
+                ("----", Expected::Rows { types: (*types).to_owned(), is_ordered: *order == "nosort", rows })
+            }
+            ["statement", "error", message @ ..] => ("", Expected::Error(message.join(" "))),
+            _ => panic!("{place}: {line}"),
+        };
+        let mut until = |end: &str| -> Vec<String> {
+            lines.by_ref().map(|(_, line)| line.to_owned()).take_while(|line| line != end).collect()
+        };
+        let sql = until(end).join("\n");
+        if let Expected::Rows { rows, .. } = &mut expected {
+            *rows = until("");
         }
-        let sql: Vec<&str> = lines.by_ref().map(|(_, line)| line).take_while(|line| *line != "----").collect();
-        let expected = lines.by_ref().map(|(_, line)| line.to_owned()).take_while(|line| !line.is_empty()).collect();
-        cases.push(Case {
-            place: format!("{file}:{}", number + 1),
-            on_engines: line != "query reef",
-            through_reef: line != "query stores",
-            sql: sql.join("\n"),
-            expected,
-        });
+        cases.push(Case { place, conditions: std::mem::take(&mut conditions), sql, expected });
     }
+    assert!(conditions.is_empty(), "{file}: a condition without a record");
     cases
 }
 
@@ -69,34 +129,21 @@ fn normal(value: &str) -> String {
     }
 }
 
-fn on_duckdb(db: &duckdb::Connection, sql: &str) -> Vec<String> {
-    let text = crate::support::dump(db, sql);
-    sorted(&text)
-}
-
-fn on_clickhouse(server: &Server, database: &str, sql: &str) -> Vec<String> {
-    sorted(&server.query(database, &format!("{sql}\nSETTINGS final = 1")))
+fn on_clickhouse(server: &Server, database: &str, sql: &str) -> String {
+    server.query(database, &format!("{sql}\nSETTINGS final = 1"))
 }
 
 /// Through DataFusion, as `coral reef sql` prints it.
-async fn through_the_reef(reader: &Arc<dyn StoreReader>, sql: &str) -> Vec<String> {
+async fn through_the_reef(reader: &Arc<dyn StoreReader>, sql: &str) -> Result<String, SqlError> {
     let question = SqlQuestion { sql: sql.to_owned(), ..SqlQuestion::default() };
-    let answer = SqlEngine::default().answer(&question, reader, &Scope::default()).await;
-    let rows = answer.unwrap_or_else(|error| panic!("{sql}: {error}")).table.json_rows();
+    let rows = SqlEngine::default().answer(&question, reader, &Scope::default()).await?.table.json_rows();
     let text = |value: &serde_json::Value| match value {
         serde_json::Value::Null => "\\N".to_owned(),
         serde_json::Value::String(text) => text.replace('T', " ").trim_end_matches('Z').to_owned(),
         other => other.to_string(),
     };
     let lines = rows.iter().map(|row| row.iter().map(text).collect::<Vec<_>>().join("\t"));
-    sorted(&lines.collect::<Vec<_>>().join("\n"))
-}
-
-fn sorted(text: &str) -> Vec<String> {
-    let row = |line: &str| line.split('\t').map(normal).collect::<Vec<_>>().join(" ");
-    let mut rows: Vec<String> = text.lines().map(row).collect();
-    rows.sort();
-    rows
+    Ok(lines.collect::<Vec<_>>().join("\n"))
 }
 
 fn at(id: &str, application: &str, environment: &str, kind: &str, offset_ms: i64) -> Event {
@@ -150,23 +197,37 @@ fn the_same_sql_gives_the_same_rows_on_both_engines() {
     let cases = cases();
     assert!(cases.len() >= 16, "{} cases", cases.len());
     let db = duckdb::Connection::open(&path).unwrap();
-    for case in cases.iter().filter(|case| case.on_engines) {
-        assert_eq!(on_duckdb(&db, &case.sql), case.expected, "DuckDB, {}", case.place);
-        assert_eq!(on_clickhouse(&server, fixture.name(), &case.sql), case.expected, "ClickHouse, {}", case.place);
+    for case in &cases {
+        if case.is_for("duckdb") {
+            case.compare("DuckDB", &crate::support::dump(&db, &case.sql));
+        }
+        if case.is_for("clickhouse") {
+            case.compare("ClickHouse", &on_clickhouse(&server, fixture.name(), &case.sql));
+        }
     }
     drop(db);
     runtime.block_on(async {
         let here = DuckDbReader::open(DuckDbConfig::at(&path)).await.unwrap();
         let there = ClickHouseReader::open(fixture.config()).await.unwrap();
         let readers: [(&str, Arc<dyn StoreReader>); 2] = [("DuckDB", Arc::new(here)), ("ClickHouse", Arc::new(there))];
-        let mut through_reef = 0;
-        for case in cases.iter().filter(|case| case.through_reef) {
+        let (mut answered, mut refused) = (0, 0);
+        for case in cases.iter().filter(|case| case.is_for("reef")) {
             for (store, reader) in &readers {
-                let rows = through_the_reef(reader, &case.sql).await;
-                assert_eq!(rows, case.expected, "DataFusion over {store}, {}", case.place);
+                let engine = format!("DataFusion over {store}");
+                match (through_the_reef(reader, &case.sql).await, &case.expected) {
+                    (Ok(rows), _) => case.compare(&engine, &rows),
+                    (Err(error), Expected::Error(words)) => {
+                        assert!(matches!(error, SqlError::Refused { .. }), "{engine}, {}: {error:?}", case.place);
+                        assert!(error.to_string().contains(words), "{engine}, {}: {error}", case.place);
+                    }
+                    (Err(error), Expected::Rows { .. }) => panic!("{engine}, {}: {error}", case.place),
+                }
             }
-            through_reef += 1;
+            match case.expected {
+                Expected::Rows { .. } => answered += 1,
+                Expected::Error(_) => refused += 1,
+            }
         }
-        assert!(through_reef >= 16, "{through_reef} cases run through DataFusion");
+        assert!(answered >= 16 && refused >= 3, "{answered} cases through DataFusion, and {refused} that it refuses");
     });
 }

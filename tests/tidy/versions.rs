@@ -1,4 +1,5 @@
-//! One version of each library whose types cross a crate boundary, and exact pins where an API changes monthly.
+//! One version of each library whose types cross a crate boundary and of each foreign client, and exact pins where an
+//! API changes monthly.
 
 use super::manifests;
 use super::tree::{Violations, root};
@@ -60,6 +61,25 @@ fn arrow_and_parquet_are_of_one_release() {
         versions.iter().for_each(|version| releases.entry(release(version)).or_default().push(name));
     }
     assert_eq!(releases.len(), 1, "record batches pass only within one release of arrow: {releases:?}");
+}
+
+/// What is between two texts in a file, where the first of them is found.
+fn between(file: &str, before: &str, after: &str) -> String {
+    let text = fs::read_to_string(root().join(file)).unwrap();
+    let rest = text.split_once(before).unwrap_or_else(|| panic!("{file} has no `{before}`")).1;
+    rest.split(after).next().unwrap_or_default().to_string()
+}
+
+#[test]
+fn foreign_clients_are_fetched_in_the_version_that_is_tested() {
+    const FETCHED: &str = "xtask/src/flight_clients.rs";
+    let adbc = between(FETCHED, "const ADBC_VERSION: &str = \"", "\"");
+    assert_eq!(adbc, between("tests/flight.rs", "\"tools/adbc-", "\""));
+    for package in ["adbc-driver-flightsql", "adbc-driver-manager"] {
+        assert_eq!(adbc, between("tests/support/flight/requirements.txt", &format!("\n{package}=="), " "), "{package}");
+    }
+    let jdbc = between(FETCHED, "name: \"flight-sql-jdbc-driver\", version: \"", "\"");
+    assert_eq!(jdbc, between("tests/flight.rs", "\"tools/flight-sql-jdbc-driver-", "\""));
 }
 
 #[test]

@@ -76,7 +76,7 @@ pub fn tools() -> Result<std::result::Result<PathBuf, String>> {
         return Ok(Err(format!("they could not be fetched: {}", said.lines().last().unwrap_or("npm failed").trim())));
     }
     // there completely or not at all
-    fs::rename(&scratch, &folder).with_context(|| format!("cannot move them to {}", folder.display()))?;
+    checkout::name(&scratch, &folder)?;
     Ok(Ok(folder))
 }
 

@@ -2,6 +2,7 @@
 
 use anyhow::{Context, Result};
 use std::ffi::OsString;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, ExitStatus};
 
@@ -18,6 +19,15 @@ pub fn cache() -> Result<PathBuf> {
         None => absolute("HOME").context("neither XDG_CACHE_HOME nor HOME names a folder to cache in")?.join(".cache"),
     };
     Ok(base.join("coral-pipeline"))
+}
+
+/// Gives a folder that is complete its name. Where another process has been faster, its folder is used.
+pub fn name(scratch: &Path, folder: &Path) -> Result<()> {
+    let Err(error) = fs::rename(scratch, folder) else { return Ok(()) };
+    if folder.is_dir() {
+        return fs::remove_dir_all(scratch).with_context(|| format!("cannot remove {}", scratch.display()));
+    }
+    Err(error).with_context(|| format!("cannot move {} to {}", scratch.display(), folder.display()))
 }
 
 /// The cargo that started this program.
@@ -48,4 +58,24 @@ pub fn exit_code(status: ExitStatus) -> ExitCode {
 /// True if `program` starts and succeeds with `args`.
 pub fn answers(program: &str, args: &[&str]) -> bool {
     Command::new(program).args(args).output().is_ok_and(|output| output.status.success())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn of_two_fetches_at_once_one_folder_is_left() {
+        let base = std::env::temp_dir().join(format!("coral-xtask-{}", std::process::id()));
+        let (scratch, folder) = (base.join("scratch"), base.join("folder"));
+        for _ in ["first", "second"] {
+            fs::create_dir_all(&scratch).unwrap();
+            fs::write(scratch.join("file"), "whole").unwrap();
+            name(&scratch, &folder).unwrap();
+            assert!(!scratch.exists() && folder.join("file").is_file());
+        }
+        assert!(name(&scratch, &base.join("nowhere/folder")).is_err(), "there is nothing to move");
+        fs::remove_dir_all(base).unwrap();
+    }
 }

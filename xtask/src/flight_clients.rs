@@ -63,8 +63,7 @@ pub fn adbc() -> Result<Found> {
         .output()
         .context("cannot start python3")?;
     if output.status.success() {
-        fs::rename(&scratch, &folder)
-            .with_context(|| format!("cannot move {} to {}", scratch.display(), folder.display()))?;
+        checkout::name(&scratch, &folder)?;
         return Ok(Ok(folder));
     }
     fs::remove_dir_all(&scratch).with_context(|| format!("cannot remove {}", scratch.display()))?;
@@ -95,7 +94,6 @@ pub fn jdbc() -> Result<Found> {
         fs::remove_dir_all(&unchecked).with_context(|| format!("cannot remove {}", unchecked.display()))?;
         return Ok(Err(format!("{} is not the recorded one: its SHA-512 is {found}", jar.display())));
     }
-    fs::rename(&unchecked, &folder)
-        .with_context(|| format!("cannot move {} to {}", unchecked.display(), folder.display()))?;
+    checkout::name(&unchecked, &folder)?;
     Ok(Ok(folder))
 }

@@ -37,7 +37,7 @@ pub fn fetch(artifact: &Artifact, folder: &Path) -> Result<std::result::Result<(
     fs::create_dir_all(&scratch).with_context(|| format!("cannot create {}", scratch.display()))?;
     let outcome = copied(artifact, &scratch);
     if let Ok(Ok(jars)) = &outcome {
-        fs::rename(jars, folder).with_context(|| format!("cannot move {} to {}", jars.display(), folder.display()))?;
+        checkout::name(jars, folder)?;
     }
     fs::remove_dir_all(&scratch).with_context(|| format!("cannot remove {}", scratch.display()))?;
     Ok(outcome?.map(drop).map_err(|first| format!("{name} {version} could not be fetched: {first}")))

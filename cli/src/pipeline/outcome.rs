@@ -36,11 +36,12 @@ pub fn plan(request: &Request, settings: &[String], planned: &Planned) -> Value 
     json!({
         "dry_run": true,
         "task": request.task.as_str(),
-        "from": request.range.from.to_string(),
-        "to": request.range.to.to_string(),
+        "from": planned.range.from.to_string(),
+        "to": planned.range.to.to_string(),
         "source": request.recording.as_str(),
         "into": request.into,
         "settings": settings,
+        "resumed": planned.is_resumed,
         "rows": planned.rows,
         "writes": planned.writes,
     })
@@ -55,12 +56,13 @@ pub fn plan_page(request: &Request, planned: &Planned) -> String {
         }
         None => "the records of the topics, which are not counted before they are read".to_owned(),
     };
-    let (from, to) = (request.range.from, request.range.to);
+    let (from, to) = (planned.range.from, planned.range.to);
+    let resumed = if planned.is_resumed { ", which was interrupted and would be resumed" } else { "" };
     let target = planned
         .writes
         .as_deref()
         .map_or("nothing would be written".to_owned(), |store| format!("{store} would be written"));
-    format!("{} of {from} to {to}: {rows}; {target}; nothing was changed", request.task.as_str())
+    format!("{} of {from} to {to}{resumed}: {rows}; {target}; nothing was changed", request.task.as_str())
 }
 
 impl Page<'_> {

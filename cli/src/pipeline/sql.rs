@@ -6,9 +6,9 @@ use pipelines::config::ReefConfig;
 use pipelines::open::live::LiveColonies;
 use reef::sql::SqlEngine;
 
-/// Of the process that runs the reef, whose tunnels it uses.
+/// Of the process that runs the reef, whose tunnels it uses. Its commits come first.
 pub fn of_a_run(config: &ReefConfig, network: &Network) -> SqlEngine {
-    of(config).with_colonies(LiveColonies::of(config, network.clone(), SystemClock::shared()))
+    of(config).giving_way().with_colonies(LiveColonies::of(config, network.clone(), SystemClock::shared()))
 }
 
 /// Of another process.

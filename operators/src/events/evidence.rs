@@ -7,7 +7,7 @@
 
 use crate::events::ends::End;
 use crate::events::lags::Meeting;
-use crate::events::windows::Windows;
+use crate::events::windows::{Window, Windows};
 use libm::{exp, log, log1p};
 use model::time::MINUTE_MS;
 use std::sync::LazyLock;
@@ -22,6 +22,8 @@ const ROUNDING: f64 = 1e-9;
 const KNOWN_MAX: usize = 8;
 /// Units of one onset with fewer targets than this are counted, not listed.
 const LISTED_FROM: usize = 8;
+/// Up to so many targets of a unit are compared with each window one by one.
+const FEW: usize = 3;
 
 /// The counts of all units in all windows.
 #[derive(Clone, Debug)]
@@ -62,35 +64,29 @@ impl Tally {
         let mut whole = 0;
         for (index, first) in starts.iter().enumerate() {
             let last = starts.get(index + 1).copied().unwrap_or(end.times.len());
-            let size = last - first;
             let begin = next;
             while next < meetings.len() && (meetings[next].at as usize) < last {
                 next += 1;
             }
             let own = &meetings[begin..next];
             if end.times[last - 1] + windows.max_lag_ms() > end.until {
-                tally.add_unfinished(windows, end, *first..last, own);
+                tally.add_unfinished(windows, end, *first..last, own, &mut upto);
                 continue;
             }
             whole += 1;
+            let size = (last - first) as u32;
+            let (low, high) =
+                own.iter().fold((u32::MAX, 0), |(low, high), meeting| (low.min(meeting.cell), high.max(meeting.cell)));
             if own.is_empty() {
                 continue;
             }
-            upto.fill(0);
-            for meeting in own {
-                upto[meeting.cell as usize] += 1;
-            }
-            let (low, high) =
-                own.iter().fold((u32::MAX, 0), |(low, high), meeting| (low.min(meeting.cell), high.max(meeting.cell)));
-            let mut sum = 0;
-            for count in &mut upto {
-                sum += *count;
-                *count = sum;
+            if own.len() > FEW {
+                count_upto(own, &mut upto);
             }
             for index in windows.around(low, high) {
-                let window = windows.all[index];
-                let count = upto[window.end_min as usize] - upto[window.start_min as usize];
-                tally.add(index, count, size as u32);
+                let window = &windows.all[index];
+                let count = if own.len() > FEW { within(&upto, window) } else { few_within(own, window) };
+                tally.add(index, count, size);
             }
         }
         for units in &mut tally.units {
@@ -100,18 +96,40 @@ impl Tally {
     }
 
     /// A unit with an onset for which not all windows have passed: only onsets whose window has passed count.
-    fn add_unfinished(&mut self, windows: &Windows, end: &End, unit: std::ops::Range<usize>, meetings: &[Meeting]) {
-        for (index, window) in windows.all.iter().enumerate() {
-            let passed = |at: usize| end.times[at] + i64::from(window.end_min) * MINUTE_MS <= end.until;
-            let size = unit.clone().filter(|at| passed(*at)).count() as u32;
-            if size == 0 {
-                continue;
+    fn add_unfinished(
+        &mut self,
+        windows: &Windows,
+        end: &End,
+        unit: std::ops::Range<usize>,
+        meetings: &[Meeting],
+        upto: &mut [u32],
+    ) {
+        // the first onsets have had all windows; of each of the others some
+        let times = &end.times[unit.clone()];
+        let open_from = unit.start + times.partition_point(|at| at + windows.max_lag_ms() <= end.until);
+        let (of_first, mut rest) =
+            meetings.split_at(meetings.partition_point(|meeting| (meeting.at as usize) < open_from));
+        count_upto(of_first, upto);
+        // by window: targets, and onsets whose window has passed
+        let mut counts: Vec<(u32, u32)> =
+            windows.all.iter().map(|window| (within(upto, window), (open_from - unit.start) as u32)).collect();
+        for at in open_from..unit.end {
+            let (own, later) = rest.split_at(rest.partition_point(|meeting| meeting.at as usize == at));
+            rest = later;
+            count_upto(own, upto);
+            let passed_min = (end.until - end.times[at]) / MINUTE_MS;
+            for (window, counts) in windows.all.iter().zip(&mut counts) {
+                if i64::from(window.end_min) <= passed_min {
+                    counts.0 += within(upto, window);
+                    counts.1 += 1;
+                }
             }
-            self.units[index] += 1;
-            let inside = |meeting: &&Meeting| {
-                meeting.cell > window.start_min && meeting.cell <= window.end_min && passed(meeting.at as usize)
-            };
-            self.add(index, meetings.iter().filter(inside).count() as u32, size);
+        }
+        for (index, (count, size)) in counts.into_iter().enumerate() {
+            if size > 0 {
+                self.units[index] += 1;
+                self.add(index, count, size);
+            }
         }
     }
 
@@ -169,6 +187,29 @@ impl Tally {
     }
 }
 
+/// How many meetings there are up to each cell.
+fn count_upto(meetings: &[Meeting], upto: &mut [u32]) {
+    upto.fill(0);
+    for meeting in meetings {
+        upto[meeting.cell as usize] += 1;
+    }
+    let mut sum = 0;
+    for count in upto {
+        sum += *count;
+        *count = sum;
+    }
+}
+
+/// Of the meetings that are counted up to each cell, those in a window.
+fn within(upto: &[u32], window: &Window) -> u32 {
+    upto[window.end_min as usize] - upto[window.start_min as usize]
+}
+
+/// The same of a few meetings.
+fn few_within(meetings: &[Meeting], window: &Window) -> u32 {
+    meetings.iter().filter(|meeting| meeting.cell > window.start_min && meeting.cell <= window.end_min).count() as u32
+}
+
 /// `ln` of the mean of `exp` of some numbers.
 fn log_mean_exp(logs: &[f64]) -> f64 {
     log_sum_exp(logs) - log(logs.len() as f64)
@@ -194,23 +235,22 @@ pub struct Evidence<'a> {
     windows: &'a Windows,
     end: &'a End,
     meetings: &'a [Meeting],
-    by_unit: Tally,
+    /// When first needed.
+    by_unit: Option<Tally>,
     by_session: Option<Tally>,
 }
 
 impl<'a> Evidence<'a> {
     /// Of the meetings (sorted) of an end.
     pub fn new(windows: &'a Windows, end: &'a End, meetings: &'a [Meeting]) -> Evidence<'a> {
-        let by_unit = Tally::count(windows, end, &end.units, meetings);
-        Evidence { windows, end, meetings, by_unit, by_session: None }
+        Evidence { windows, end, meetings, by_unit: None, by_session: None }
     }
 
     /// `ln E` of a window at its chance level.
     pub fn log_e(&mut self, window: usize, (level, locked): (f64, bool)) -> f64 {
-        if !locked {
-            return self.by_unit.log_e(window, level);
-        }
+        let (tally, starts) =
+            if locked { (&mut self.by_session, &self.end.sessions) } else { (&mut self.by_unit, &self.end.units) };
         let (windows, end, meetings) = (self.windows, self.end, self.meetings);
-        self.by_session.get_or_insert_with(|| Tally::count(windows, end, &end.sessions, meetings)).log_e(window, level)
+        tally.get_or_insert_with(|| Tally::count(windows, end, starts, meetings)).log_e(window, level)
     }
 }

@@ -14,7 +14,7 @@ use crate::events::levels::{general, service_of};
 use crate::events::params::EventParams;
 use crate::events::row::{InstantTotals, PairScan, ScanRow};
 use crate::events::span::{Span, instants, origin_search_start, span_at};
-use crate::events::sweep::{Sweep, observed};
+use crate::events::sweep::{Sweep, Work, observed};
 use crate::events::types::TypeOnsets;
 use crate::events::windows::Windows;
 use crate::ext::Change;
@@ -95,6 +95,8 @@ pub struct EventScan {
     forgotten_before: TimeMs,
     /// Whether onsets were forgotten since the last scan.
     has_forgotten: bool,
+    /// Of the last scan.
+    work: Work,
 }
 
 impl EventScan {
@@ -114,6 +116,7 @@ impl EventScan {
             with_evidence: BTreeSet::new(),
             forgotten_before: TimeMs(i64::MIN),
             has_forgotten: false,
+            work: Work::default(),
         }
     }
 
@@ -172,6 +175,7 @@ impl EventScan {
 
     /// Updates all instants and returns the changes since the last scan, sorted.
     pub fn scan(&mut self, now: TimeMs) -> Vec<(ScanRow, i64)> {
+        self.work = Work::default();
         let mut changes = Vec::new();
         let wanted = instants(&self.params, now);
         let current = wanted.last().copied();
@@ -271,6 +275,11 @@ impl EventScan {
     /// At how many instants of how many pairs, taken together, the last scan looked at what came after.
     pub fn followed(&self) -> usize {
         self.follow.tried()
+    }
+
+    /// How many pairs the last scan looked at, each once for every instant.
+    pub fn work(&self) -> Work {
+        self.work
     }
 
     /// Pairs get other weights where other calls count than before: those of the services at their ends.
@@ -373,6 +382,7 @@ impl EventScan {
                     |(source, target): (usize, usize)| (observed[source].key.clone(), observed[target].key.clone());
                 near.pairs.extend(sweep.near.drain(..).map(keys));
             }
+            self.work.add(sweep.work);
             for row in found {
                 changes.push((ScanRow::Pair(row.clone()), 1));
                 state.rows.insert((row.source.clone(), row.target.clone()), row);
@@ -437,6 +447,7 @@ impl EventScan {
                 changes.push((ScanRow::Pair(row.clone()), 1));
                 state.remnants.insert(pair.clone(), row);
             }
+            self.work.add(sweep.work);
         }
     }
 }

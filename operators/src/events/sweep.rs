@@ -46,6 +46,23 @@ pub fn observed<'a>(
     seen.into_iter().filter(counts).collect()
 }
 
+/// How many pairs were looked at.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Work {
+    /// Pairs of which the lags were counted.
+    pub looked: usize,
+    /// Pairs of which all windows were evaluated.
+    pub evaluated: usize,
+}
+
+impl Work {
+    /// Adds what another pass looked at.
+    pub fn add(&mut self, other: Work) {
+        self.looked += other.looked;
+        self.evaluated += other.evaluated;
+    }
+}
+
 /// Sources are few if there are so many times more targets.
 const FEW: usize = 8;
 
@@ -57,6 +74,8 @@ pub struct Sweep<'a> {
     pub with_detail: bool,
     /// Positions of the ends of pairs that were noted.
     pub near: Vec<(usize, usize)>,
+    /// So far.
+    pub work: Work,
     /// For the span grown as long as pairs are noted for, with the logarithm of the factor by which it grows.
     grown: Option<(Screen<'a>, f64)>,
     windows: &'a Windows,
@@ -87,6 +106,7 @@ impl<'a> Sweep<'a> {
             least_e: 1.0,
             with_detail: true,
             near,
+            work: Work::default(),
             grown,
             windows,
             logs,
@@ -167,6 +187,7 @@ impl<'a> Sweep<'a> {
 
     /// The row of a pair with these lags, if it is listed. Notes it if it may be listed soon.
     fn look_and_note(&mut self, pair: (usize, usize), lags: &[(u32, i64)]) -> Option<PairScan> {
+        self.work.looked += 1;
         let mean = self.mean(pair, lags);
         let counts = (self.observed[pair.0].times.len(), self.observed[pair.1].times.len());
         if let Some((screen, log_growth)) = &mut self.grown
@@ -187,6 +208,7 @@ impl<'a> Sweep<'a> {
     /// The row of one pair, if it is listed.
     pub fn look_again(&mut self, pair: &(EventTypeKey, EventTypeKey)) -> Option<PairScan> {
         let (source, target) = self.places(pair)?;
+        self.work.looked += 1;
         let lags = self.lags(source, target);
         let mean = self.mean((source, target), &lags);
         self.look((source, target), &lags, mean)
@@ -216,6 +238,7 @@ impl<'a> Sweep<'a> {
     /// The row of one pair, with any evidence; `None` if it is no longer eligible.
     pub fn remnant(&mut self, pair: &(EventTypeKey, EventTypeKey)) -> Option<PairScan> {
         let (source, target) = self.places(pair)?;
+        self.work.looked += 1;
         let lags = self.lags(source, target);
         let bound = self.glance((source, target), &lags);
         let result = self.evaluate(source, target);
@@ -264,6 +287,7 @@ impl<'a> Sweep<'a> {
     }
 
     fn evaluate(&mut self, source: usize, target: usize) -> PairResult {
+        self.work.evaluated += 1;
         let ends = |index: usize| self.observed[index].ends(self.span, self.windows.max_lag_min);
         let of_source = self.ends[source].take().unwrap_or_else(|| ends(source));
         let of_target = self.ends[target].take().unwrap_or_else(|| ends(target));

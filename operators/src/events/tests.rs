@@ -5,6 +5,7 @@ mod calls;
 mod evaluation;
 mod fleets;
 mod golden;
+mod growth;
 mod laws;
 pub(crate) mod releases;
 pub(crate) mod support;

@@ -16,7 +16,7 @@ use std::sync::Arc;
 type Version = (SeriesId, Statistics);
 
 /// The states of a bucket, each with how often it was received.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 enum Versions {
     /// Mostly it is one.
     One((Version, i64)),
@@ -68,27 +68,46 @@ impl Versions {
     }
 }
 
-/// Rows of a day as columns, where each bucket has one state, with the same numbers as the others.
+/// Rows of a day as columns, where all states have the same numbers.
 #[derive(Clone, Debug)]
 struct VersionColumns {
+    /// Where the states of each bucket end; `None` where each bucket has one.
+    ends: Option<Vec<u32>>,
     series: Named,
+    /// How often each state was received, as the bits of an `i64`.
+    received: Whole,
     version: Whole,
     count: Option<Whole>,
     /// Mean, p50, p95, p99, max.
     values: [Option<Vec<Real>>; 5],
 }
 
+impl VersionColumns {
+    fn state(&self, place: usize) -> (Version, i64) {
+        let [mean, p50, p95, p99, max] = self.values.each_ref().map(|values| Some(values.as_ref()?[place]));
+        let (version, count) = (self.version.at(place), self.count.as_ref().map(|counts| counts.at(place)));
+        let point = MetricPoint { version, count, mean, p50, p95, p99, max, ..MetricPoint::default() };
+        ((self.series.at(place), Statistics::of(&point)), self.received.at(place) as i64)
+    }
+}
+
 impl Pack for Versions {
     type Columns = VersionColumns;
 
     fn pack<'a>(rows: impl Iterator<Item = &'a Versions> + Clone) -> Option<VersionColumns> {
-        let one = |versions: &'a Versions| if let Versions::One((one, 1)) = versions { Some(one) } else { None };
-        let rows: Vec<&Version> = rows.map(one).collect::<Option<_>>()?;
-        let statistics = || rows.iter().map(|(_, statistics)| statistics);
+        let states: Vec<&(Version, i64)> = rows.clone().flat_map(Versions::all).collect();
+        let statistics = || states.iter().map(|((_, statistics), _)| statistics);
         let column = |value: fn(&Statistics) -> Option<Real>| all_or_none(statistics().map(value));
         let count = all_or_none(statistics().map(Statistics::count))?;
+        let has_several = rows.clone().any(|versions| versions.all().len() != 1);
+        let ends = rows.scan(0, |end, versions| {
+            *end += versions.all().len() as u32;
+            Some(*end)
+        });
         Some(VersionColumns {
-            series: Named::pack(rows.iter().map(|(series, _)| *series)),
+            ends: has_several.then(|| ends.collect()),
+            series: Named::pack(states.iter().map(|((series, _), _)| *series)),
+            received: Whole::pack(states.iter().map(|(_, received)| *received as u64)),
             version: Whole::pack(statistics().map(Statistics::version)),
             count: count.map(|counts| Whole::pack(counts.into_iter())),
             values: [
@@ -102,15 +121,17 @@ impl Pack for Versions {
     }
 
     fn unpack(columns: &VersionColumns, place: usize) -> Versions {
-        let [mean, p50, p95, p99, max] = columns.values.each_ref().map(|values| Some(values.as_ref()?[place]));
-        let (version, count) = (columns.version.at(place), columns.count.as_ref().map(|counts| counts.at(place)));
-        let point = MetricPoint { version, count, mean, p50, p95, p99, max, ..MetricPoint::default() };
-        Versions::One(((columns.series.at(place), Statistics::of(&point)), 1))
+        let Some(ends) = &columns.ends else { return Versions::One(columns.state(place)) };
+        let first = place.checked_sub(1).map_or(0, |before| ends[before] as usize);
+        match first..ends[place] as usize {
+            states if states.len() == 1 => Versions::One(columns.state(first)),
+            states => Versions::Several(states.map(|state| columns.state(state)).collect()),
+        }
     }
 }
 
-/// Bytes of a kept row: of closed days six numbers, version and time, and in a day of a look-back of twelve all of it with
-/// some room at its end.
+/// Bytes of a kept row, each state of a bucket being one: of closed days six numbers, version, and time or end, and in a
+/// day of a look-back of twelve all of it with some room at its end.
 pub const ROW_BYTES: u64 = 8 * 6 + 8 + 4 + size_of::<(i64, Versions)>() as u64 / 8;
 
 /// What makes rows versions of one another, apart from the time: application and environment do not.
@@ -238,34 +259,4 @@ impl Align {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use model::series::SeriesRef;
-    use model::time::MINUTE_MS;
-
-    #[test]
-    fn a_series_that_changes_its_application_and_environment_for_ever_holds_no_more_than_its_rows() {
-        let mut align = Align::default();
-        for minute in 0..600 {
-            let (application, environment) = (format!("app-{}", minute % 7), format!("ephemeral-{minute}"));
-            let names = SeriesRef {
-                colony_id: "c",
-                service_id: "s",
-                metric_name: "m",
-                application_name: &application,
-                environment: &environment,
-                interval_seconds: Some(60),
-            };
-            let timestamp = TimeMs(minute * MINUTE_MS);
-            let point =
-                MetricPoint { series: SeriesId::of(names), timestamp, mean: Some(Real(1.0)), ..MetricPoint::default() };
-            assert_eq!(align.apply(vec![(point, 1)]).len(), 1);
-            align.forget_before(TimeMs((minute - 9) * MINUTE_MS));
-            assert!(align.len() <= 10);
-        }
-        assert_eq!((align.len(), align.tracks.len(), align.places.len()), (10, 1, 1));
-        assert_eq!(align.tracks[0].len(), 10);
-        align.forget_before(TimeMs(600 * MINUTE_MS));
-        assert!(align.is_empty());
-    }
-}
+mod tests;

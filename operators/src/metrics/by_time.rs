@@ -227,6 +227,12 @@ impl<T: Pack> ByTime<T> {
         self.days.values().flat_map(|day| day.between(i64::MIN, i64::MAX)).map(|(_, row)| row)
     }
 
+    /// Whether the day of a time is kept as columns.
+    #[cfg(test)]
+    pub fn is_packed(&self, at_ms: i64) -> bool {
+        matches!(self.days.get(&day_of(at_ms)), Some(Day::Packed(_)))
+    }
+
     /// Rows.
     pub fn len(&self) -> usize {
         self.days.values().map(Day::len).sum()

@@ -11,9 +11,9 @@
 //! is an e-value (Howard, Ramdas, McAuliffe and Sekhon 2021): evidence is multiplied from day to day, and only a relation of
 //! one sign gains. Over closed windows alone it is one at all looks together: the chance that it ever reaches `1 / p` is at
 //! most `p`. The present window moves with now, so that the looks of one day overlap: with it, E is an e-value at each look
-//! by itself, and who looks at all of them has no bound for the greatest. The mean of two such e-values is used, one of the levels in windows where neither side
-//! drifts, one of the differences in all windows, and the mean over all lags that are looked at, of which the published
-//! lag is one: a mean of e-values is an e-value for any dependence between them (Vovk and Wang 2021).
+//! by itself, and the greatest over many looks has no bound. The mean of two such e-values is used, one of the levels in
+//! windows where neither side drifts, one of the differences in all windows, and the mean over all lags that are looked at,
+//! of which the published lag is one: a mean of e-values is an e-value for any dependence between them (Vovk and Wang 2021).
 //!
 //! Fisher's z is normal as long as it is not great for its number of points: of four independent points every coefficient
 //! is as likely as any other, and its z has no bound. Series that are smooth apart from a few jumps (a counter that starts

@@ -150,3 +150,38 @@ impl Slots {
         &self.values
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use model::series::SeriesRef;
+    use model::time::{DAY_MS, MINUTE_MS};
+
+    #[test]
+    fn samples_of_a_closed_day_are_what_they_were_also_after_one_changes() {
+        let series_of = |application_name: &str| {
+            SeriesId::of(SeriesRef { application_name, ..fixtures::series("shop-production", "api", "latency_ms") })
+        };
+        let (one, other) = (series_of("shop"), series_of("store"));
+        let shapes: [fn(u64) -> u64; 3] = [|_| 9, |minute| minute, |minute| u64::MAX - minute];
+        for (weight, names) in shapes.into_iter().flat_map(|weight| [(weight, [one, one]), (weight, [one, other])]) {
+            let kept = |minute: u64| Kept {
+                value: minute as f64 / 7.0,
+                weight: weight(minute),
+                series: names[minute as usize % 2],
+            };
+            let day = 0..=DAY_MS - 1;
+            let mut expected: Vec<(i64, Kept)> =
+                (0..1_440).map(|minute| (minute as i64 * MINUTE_MS, kept(minute))).collect();
+            let mut track: Track = expected.iter().copied().collect();
+            assert!(!track.is_packed(0));
+            track.insert(DAY_MS, kept(1_440));
+            assert!(track.is_packed(0) && track.range(day.clone()).eq(expected.iter().copied()));
+            expected[77].1 = kept(1_500);
+            track.insert(77 * MINUTE_MS, kept(1_500));
+            assert!(!track.is_packed(0) && track.range(day.clone()).eq(expected.iter().copied()));
+            track.insert(2 * DAY_MS, kept(1));
+            assert!(track.is_packed(0) && track.range(day).eq(expected.iter().copied()));
+        }
+    }
+}

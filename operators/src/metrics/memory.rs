@@ -8,7 +8,7 @@
 use super::align::ROW_BYTES;
 use super::bounds::{PAIR_BYTES, SERIES_BYTES};
 use super::grid::{SAMPLE_BYTES, declared_step_ms};
-use super::params::{MetricParams, PROFILE_DAYS, STEPS_MS};
+use super::params::{MetricParams, PROFILE_DAYS, Room, STEPS_MS};
 use model::time::{DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS};
 
 /// Of all pairs one in so many is followed; `docs/evaluation/metrics.md` has 1 in 50 to 1 in 214.
@@ -38,8 +38,10 @@ pub struct Amount {
     pub usable: u64,
     /// What a worker prepares of these, see [`MetricMemory::prepared_of`].
     pub prepared: u64,
-    /// Rows of all of them that are kept at once.
+    /// Rows of all of them that are kept at once, one of each bucket.
     pub rows: u64,
+    /// Further states of these buckets: one that is still open is received again when it has grown.
+    pub resent: u64,
 }
 
 impl Amount {
@@ -47,7 +49,21 @@ impl Amount {
     fn of(self, series: u64) -> Amount {
         let part = |of_all: u64| u128::from(of_all) * u128::from(series) / u128::from(self.series.max(1));
         let part = |of_all: u64| u64::try_from(part(of_all)).unwrap_or(u64::MAX);
-        Amount { series, usable: part(self.usable), prepared: part(self.prepared), rows: part(self.rows) }
+        let (usable, prepared) = (part(self.usable), part(self.prepared));
+        Amount { series, usable, prepared, rows: part(self.rows), resent: part(self.resent) }
+    }
+
+    /// With so many rows, and as many further states of each bucket as now.
+    ///
+    /// ```
+    /// use coral_operators::metrics::memory::Amount;
+    /// let twice = Amount { rows: 10, resent: 20, ..Amount::default() };
+    /// assert_eq!(twice.with_rows(30), Amount { rows: 30, resent: 60, ..Amount::default() });
+    /// assert_eq!(Amount::default().with_rows(30).resent, 0);
+    /// ```
+    pub fn with_rows(self, rows: u64) -> Amount {
+        let resent = u128::from(self.resent) * u128::from(rows) / u128::from(self.rows.max(1));
+        Amount { rows, resent: u64::try_from(resent).unwrap_or(u64::MAX), ..self }
     }
 }
 
@@ -55,6 +71,11 @@ impl MetricMemory {
     /// With so many workers in each of so many processes.
     pub fn new(params: MetricParams, workers: usize, processes: usize) -> MetricMemory {
         MetricMemory { params, workers: workers.max(1) as u64, processes: processes.max(1) as u64 }
+    }
+
+    /// What may be kept in so many bytes, where the series have buckets of a minute.
+    pub fn room(&self, bytes: u64) -> Room {
+        Room::of(bytes, self.workers as usize, self.prepared_of(Some(60)))
     }
 
     /// How long a row is kept.
@@ -93,18 +114,21 @@ impl MetricMemory {
     /// let memory = MetricMemory::new(MetricParams::default(), 2, 1);
     /// let prepared = |series: u64| series * memory.prepared_of(Some(60));
     /// let a_week_of = |series: u64| {
-    ///     memory.bytes(Amount { series, usable: series, prepared: prepared(series), rows: series * 10_080 })
+    ///     let (prepared, rows) = (prepared(series), series * 10_080);
+    ///     memory.bytes(Amount { series, usable: series, prepared, rows, resent: 0 })
     /// };
     /// assert!(a_week_of(100) > 100 << 20 && a_week_of(100) < 1 << 30);
     /// ```
-    pub fn bytes(&self, Amount { series, usable, prepared, rows }: Amount) -> u64 {
+    pub fn bytes(&self, Amount { series, usable, prepared, rows, resent }: Amount) -> u64 {
         let pairs_of = |series: u64| series.saturating_mul(series.saturating_sub(1)) / 2;
         let of_rows = rows.saturating_mul(ROW_BYTES / self.processes + SAMPLE_BYTES * self.workers);
+        // only where rows are kept: each bucket has one sample
+        let of_resent = resent.saturating_mul(ROW_BYTES) / self.processes;
         let of_series = prepared.saturating_mul(self.workers);
         // each worker has a place for every pair
         let of_pairs = pairs_of(series).saturating_mul(PAIR_BYTES * self.workers);
         let followed = (pairs_of(usable) / PAIRS_PER_FOLLOWED).saturating_mul(FOLLOWED_BYTES) / self.processes;
-        of_rows.saturating_add(of_series).saturating_add(of_pairs).saturating_add(followed)
+        [of_resent, of_series, of_pairs, followed].into_iter().fold(of_rows, u64::saturating_add)
     }
 
     /// Bytes that an amount takes where pairs are computed tile by tile: its rows, two blocks of series on each worker, and
@@ -115,14 +139,18 @@ impl MetricMemory {
     /// use coral_operators::metrics::MetricParams;
     /// let memory = MetricMemory::new(MetricParams::default(), 2, 1);
     /// let prepared = |series: u64| series * memory.prepared_of(Some(60));
-    /// let a_day_of = |series: u64| Amount { series, usable: series, prepared: prepared(series), rows: series * 1_440 };
+    /// let a_day_of = |series: u64| {
+    ///     let (prepared, rows) = (prepared(series), series * 1_440);
+    ///     Amount { series, usable: series, prepared, rows, resent: 0 }
+    /// };
     /// assert_eq!(memory.streamed_bytes(a_day_of(100)), memory.bytes(a_day_of(100)) - 100 * 99 / 2 * 2 * 20);
     /// assert!(memory.streamed_bytes(a_day_of(10_000)) < memory.bytes(a_day_of(10_000)) / 4 * 3);
     /// ```
-    pub fn streamed_bytes(&self, Amount { series, usable, prepared, rows }: Amount) -> u64 {
+    pub fn streamed_bytes(&self, Amount { usable, prepared, rows, resent, .. }: Amount) -> u64 {
         let blocks = 2 * self.params.room.tile as u64;
-        let prepared = if series > blocks { prepared / series * blocks } else { prepared };
-        self.bytes(Amount { series: 0, usable, prepared, rows })
+        // `prepared` is that of the usable series: those that have ended, or are too short, have no part in it
+        let prepared = if usable > blocks { prepared / usable * blocks } else { prepared };
+        self.bytes(Amount { series: 0, usable, prepared, rows, resent })
     }
 
     /// How many series of this interval fit into so many bytes, each as old as the look-back.
@@ -134,7 +162,8 @@ impl MetricMemory {
     /// let (minutes, quarters) = (memory.fits(1 << 30, Some(60)), memory.fits(1 << 30, Some(900)));
     /// assert!(minutes > 0 && quarters > 3 * minutes);
     /// let (rows, prepared) = (memory.rows_of(Some(60)), memory.prepared_of(Some(60)));
-    /// let bytes = |n: u64| memory.bytes(Amount { series: n, usable: n, prepared: n * prepared, rows: n * rows });
+    /// let of = |n: u64| Amount { series: n, usable: n, prepared: n * prepared, rows: n * rows, resent: 0 };
+    /// let bytes = |n: u64| memory.bytes(of(n));
     /// assert!(bytes(minutes) <= 1 << 30 && bytes(minutes + 1) > 1 << 30);
     /// ```
     pub fn fits(&self, bytes: u64, interval_seconds: Option<u32>) -> u64 {
@@ -154,7 +183,7 @@ impl MetricMemory {
     /// A series as old as the look-back.
     fn one_of(&self, interval_seconds: Option<u32>) -> Amount {
         let (prepared, rows) = (self.prepared_of(interval_seconds), self.rows_of(interval_seconds));
-        Amount { series: 1, usable: 1, prepared, rows }
+        Amount { series: 1, usable: 1, prepared, rows, resent: 0 }
     }
 
     /// A usable series at one instant, with its slots as of the present one, for f64 and for the integer kernels: on its
@@ -209,7 +238,7 @@ mod tests {
     fn workers_hold_samples_each_and_processes_divide_rows() {
         let bytes = |workers: usize, processes: usize| {
             let memory = MetricMemory::new(MetricParams::default(), workers, processes);
-            memory.bytes(Amount { series: 10, usable: 10, prepared: 1 << 20, rows: 100_000 })
+            memory.bytes(Amount { series: 10, usable: 10, prepared: 1 << 20, rows: 100_000, resent: 0 })
         };
         assert!(bytes(2, 1) > bytes(1, 1) && bytes(4, 1) > bytes(2, 1));
         assert!(bytes(1, 2) < bytes(1, 1));
@@ -219,10 +248,38 @@ mod tests {
         assert_eq!((none.rows_of(Some(3_600)), none.rows_of(None)), (293, 293 * 60));
         assert_eq!([Some(60), None, Some(86_400)].map(|seconds| none.usable_from(seconds)), [1_152, 20, u64::MAX]);
         // what is too short to be correlated takes hardly more than its rows
-        let short = Amount { series: 100, usable: 0, prepared: 0, rows: 1_000 };
+        let short = Amount { series: 100, rows: 1_000, ..Amount::default() };
+        let grown = Amount { resent: 500, ..short };
+        let each = (none.bytes(grown) - none.bytes(short)) / 500;
+        assert!(each > 50 && each < none.bytes(short) / 1_000, "a state is a row without a sample: {each}");
         let prepared = 100 * none.prepared_of(Some(60));
         assert!(none.bytes(short) < none.bytes(Amount { usable: 100, prepared, ..short }) / 10);
         assert!(none.prepared_of(Some(900)) * 8 < none.prepared_of(Some(60)));
         assert_eq!(none.prepared_of(Some(86_400)), 0);
+    }
+
+    #[test]
+    fn blocks_of_all_workers_have_their_part_of_the_memory_whatever_the_window() {
+        for window_ms in [DAY_MS, 30 * DAY_MS] {
+            let memory = MetricMemory::new(MetricParams { window_ms, ..MetricParams::default() }, 2, 1);
+            let room = memory.room(8 << 30);
+            assert!(room.tile > 32 && room.bytes == 8 << 30 && room.workers == 2, "{room:?}");
+            let block = room.tile as u64 * memory.prepared_of(Some(60));
+            assert!(2 * block <= room.bytes / 16, "{block} for {window_ms} ms");
+        }
+    }
+
+    #[test]
+    fn series_that_ended_make_the_blocks_of_the_others_no_smaller() {
+        let memory = MetricMemory::new(MetricParams::default(), 2, 1);
+        let blocks = 2 * MetricParams::default().room.tile as u64;
+        for usable in [blocks / 2, 2 * blocks] {
+            let prepared = usable * memory.prepared_of(Some(60));
+            let few = Amount { series: usable, usable, prepared, ..Amount::default() };
+            let many = Amount { series: 1_000_000, ..few };
+            assert_eq!(memory.streamed_bytes(many), memory.streamed_bytes(few), "{usable}");
+            let of_blocks = usable.min(blocks) * memory.prepared_of(Some(60)) * 2;
+            assert!(memory.streamed_bytes(many) >= of_blocks, "{usable}");
+        }
     }
 }

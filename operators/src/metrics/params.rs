@@ -40,18 +40,16 @@ const TILE_MAX: usize = 768;
 const TILE_MIN: usize = 32;
 /// Parts of the memory, of which a block of each worker has one.
 const TILE_PARTS: u64 = 16;
-/// About what the values of a series take.
-const TILE_SERIES_BYTES: u64 = 400_000;
 
 impl Room {
-    /// Of so many bytes for some workers.
+    /// Of so many bytes for some workers, of which each prepares so many bytes of a series.
     ///
     /// ```
     /// use coral_operators::metrics::params::Room;
-    /// assert_eq!([1 << 20, 2 << 30, u64::MAX].map(|bytes| Room::of(bytes, 2).tile), [32, 167, 768]);
+    /// assert_eq!([1 << 20, 2 << 30, u64::MAX].map(|bytes| Room::of(bytes, 2, 400_000).tile), [32, 167, 768]);
     /// ```
-    pub fn of(bytes: u64, workers: usize) -> Room {
-        let series = bytes / TILE_PARTS / TILE_SERIES_BYTES / workers.max(1) as u64;
+    pub fn of(bytes: u64, workers: usize, series_bytes: u64) -> Room {
+        let series = bytes / TILE_PARTS / series_bytes.max(1) / workers.max(1) as u64;
         let tile = usize::try_from(series).unwrap_or(usize::MAX).clamp(TILE_MIN, TILE_MAX);
         Room { bytes, workers, tile }
     }
@@ -59,7 +57,7 @@ impl Room {
 
 impl Default for Room {
     fn default() -> Room {
-        Room::of(u64::MAX, 1)
+        Room::of(u64::MAX, 1, 1)
     }
 }
 

@@ -92,9 +92,9 @@ impl Screen<'_> {
                 sights.iter().filter(|sight| sight.steps.contains(&step_ms)).enumerate().collect();
             let blocks: Vec<&[(usize, &Sight)]> = on_grid.chunks(self.params.room.tile.max(1)).collect();
             for (n, block) in blocks.iter().enumerate() {
-                let is_other = self.has_changed_any(block);
+                let has_changed = self.has_changed_any(block);
                 let others: Vec<usize> =
-                    (n..blocks.len()).filter(|other| is_other || self.has_changed_any(blocks[*other])).collect();
+                    (n..blocks.len()).filter(|other| has_changed || self.has_changed_any(blocks[*other])).collect();
                 if others.is_empty() {
                     continue;
                 }

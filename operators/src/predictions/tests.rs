@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod examples;
+mod growth;
 mod property;
 mod releases;
 mod rows;

@@ -141,8 +141,9 @@ impl Case<'_> {
     }
 }
 
-/// Another environment of the application in which nothing was deployed around that time.
-fn sibling_of(line: &Line, lines: &[Line], colonies: &Colonies) -> Option<String> {
+/// The colony whose change a deployment's verdict subtracts: another environment of the application in which nothing was
+/// deployed around that time. `lines` as for [`impact_on`].
+pub fn sibling_of(line: &Line, lines: &[Line], colonies: &Colonies) -> Option<String> {
     let Moment { start, end } = line.moment();
     let is_quiet = |id: &String| {
         !lines.iter().any(|other| {

@@ -4,12 +4,24 @@ use crate::config::{self, ReefConfig, StorageKind};
 use crate::memory::{Memory, Origin};
 use operators::dataflow::Params;
 use operators::events::EventParams;
+use operators::metrics::memory::MetricMemory;
 use operators::metrics::params::Room;
 use operators::metrics::{MetricPairs, MetricParams};
 
 /// The operators' parameters for this reef.
 pub fn from_config(config: &ReefConfig) -> Params {
     let correlation = &config.correlation;
+    let metrics = MetricParams {
+        max_lag_ms: correlation.max_lag_ms,
+        window_ms: correlation.metric_window_ms,
+        threshold: correlation.metric_threshold,
+        pairs: match correlation.metric_pairs {
+            config::MetricPairs::All => MetricPairs::All,
+            config::MetricPairs::SameMetric => MetricPairs::SameMetric,
+        },
+        false_discovery_rate: correlation.false_discovery_rate,
+        ..MetricParams::default()
+    };
     Params {
         events: EventParams {
             max_lag_ms: correlation.max_lag_ms,
@@ -20,26 +32,16 @@ pub fn from_config(config: &ReefConfig) -> Params {
             lateness_ms: config.collection.allowed_lateness_ms,
             ..EventParams::default()
         },
-        metrics: MetricParams {
-            max_lag_ms: correlation.max_lag_ms,
-            window_ms: correlation.metric_window_ms,
-            threshold: correlation.metric_threshold,
-            pairs: match correlation.metric_pairs {
-                config::MetricPairs::All => MetricPairs::All,
-                config::MetricPairs::SameMetric => MetricPairs::SameMetric,
-            },
-            false_discovery_rate: correlation.false_discovery_rate,
-            room: room(config),
-            ..MetricParams::default()
-        },
+        metrics: MetricParams { room: room(config, metrics), ..metrics },
         derived_events: correlation.derived_events,
     }
 }
 
 /// What metric pairs may keep in memory.
-fn room(config: &ReefConfig) -> Room {
-    let memory = Memory::of(config.engine.memory_limit_bytes);
-    Room::of(metric_bytes(config, &memory).unwrap_or(u64::MAX), config.engine.workers)
+fn room(config: &ReefConfig, metrics: MetricParams) -> Room {
+    let engine = &config.engine;
+    let bytes = metric_bytes(config, &Memory::of(engine.memory_limit_bytes)).unwrap_or(u64::MAX);
+    MetricMemory::new(metrics, engine.workers, engine.hosts.len()).room(bytes)
 }
 
 /// Bytes that metric pairs may take; `None` where no limit is known.

@@ -12,7 +12,6 @@ use crate::replay::stored::recorded_sources;
 use crate::run::restore::calls;
 use crate::run::retry::commit_with_retry;
 use crate::run::{Controls, DriveOptions, RunOptions, drive_with};
-use model::topology::ServiceEdge;
 use sinks::{Commit, StoreReader, StoreWriter};
 use sources::Source;
 use std::sync::Arc;
@@ -98,7 +97,9 @@ impl Passes {
         };
         let summary;
         let sources = sources.into_iter().map(in_range).collect();
-        (summary, target) = self.shown(run.config, target, (sources, calls), (rows, &tally)).await?;
+        let is_resumed = run.entry.is_resumed();
+        let with = DriveOptions { is_recorded: true, is_resumed, calls, ..DriveOptions::default() };
+        (summary, target) = self.shown(run.config, target, (sources, with), (rows, &tally)).await?;
         if run.is_kept && summary.ended == Ended::InputFinished {
             let positions = vec![(run.entry.name().to_owned(), run.entry.done())];
             let (tick, committed_at) = (summary.progress.ticks, self.options.clock.now());
@@ -114,7 +115,7 @@ impl Passes {
         &mut self,
         config: &ReefConfig,
         target: Box<dyn StoreWriter>,
-        (sources, calls): (Vec<Box<dyn Source>>, Vec<ServiceEdge>),
+        (sources, with): (Vec<Box<dyn Source>>, DriveOptions),
         (rows, tally): (Option<(u64, u64)>, &Tally),
     ) -> Result<(RunSummary, Box<dyn StoreWriter>), RunError> {
         // each pass counts its own rows, in a registry of its own
@@ -130,7 +131,6 @@ impl Passes {
                 self.options.progress.send_replace(of_whole(self.counted, snapshot, self.count));
             }
         };
-        let with = DriveOptions { is_recorded: true, calls, ..DriveOptions::default() };
         let (driven, ()) = tokio::join!(drive_with(config, target, sources, options, with), show);
         let (mut summary, target) = driven?;
         summary.progress.event_time = tally.reached().or(summary.progress.event_time);
@@ -207,7 +207,7 @@ mod tests {
         let pass = async {
             // dropped at the end, with what it sends snapshots to
             let mut passes = passes;
-            let recorded = (sources, Vec::new());
+            let recorded = (sources, DriveOptions { is_recorded: true, ..DriveOptions::default() });
             passes.shown(&config, Box::new(MemoryStore::new()), recorded, (Some((1, 1)), &tally)).await
         };
         let (shown, ()) = tokio::join!(pass, stopping);

@@ -7,9 +7,11 @@ use crate::deferred::DEFERRED_NAME;
 use crate::evaluated::EVALUATED_NAME;
 use crate::open::store;
 use model::clock::SharedClock;
+use model::position::Positions;
 use sinks::StoreWriter;
 use sinks::duckdb::{NotOurs, stored_version};
 use sources::lateness::GATE_NAME;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// Checks that need no open store.
@@ -36,20 +38,26 @@ pub async fn check_owner(config: &ReefConfig, path: &Path) -> Result<(), ReplayE
     Err(if is_other { ReplayError::IntoOther { path: path.to_owned(), cause } } else { ReplayError::Store(cause) })
 }
 
-/// Opens another store to write to; it is created when missing.
-pub async fn open(config: &ReefConfig, path: &Path, clock: &SharedClock) -> Result<Box<dyn StoreWriter>, ReplayError> {
-    check_owner(config, path).await?;
-    let target = store::open_for_run(&config_of(config, path), clock).await?;
+/// Checks that a store with these positions holds no rows that a reef has read itself.
+pub fn check_positions(positions: &BTreeMap<String, Positions>, path: &Path) -> Result<(), ReplayError> {
     let of_run = [GATE_NAME, CLOCK_NAME, DEFERRED_NAME, EVALUATED_NAME];
     let of_replays = |name: &str| {
         [Task::Replay, Task::Backfill]
             .iter()
             .any(|task| name.strip_prefix(task.as_str()).is_some_and(|rest| rest.starts_with(':')))
     };
-    match target.reader().positions().await?.into_keys().find(|name| !of_run.contains(&&**name) && !of_replays(name)) {
-        Some(source_name) => Err(ReplayError::IntoReef { path: path.to_owned(), source_name }),
-        None => Ok(target),
+    match positions.keys().find(|name| !of_run.contains(&name.as_str()) && !of_replays(name)) {
+        Some(name) => Err(ReplayError::IntoReef { path: path.to_owned(), source_name: name.clone() }),
+        None => Ok(()),
     }
+}
+
+/// Opens another store to write to; it is created when missing.
+pub async fn open(config: &ReefConfig, path: &Path, clock: &SharedClock) -> Result<Box<dyn StoreWriter>, ReplayError> {
+    check_owner(config, path).await?;
+    let target = store::open_for_run(&config_of(config, path), clock).await?;
+    check_positions(&target.reader().positions().await?, path)?;
+    Ok(target)
 }
 
 /// The settings of a reef, stored elsewhere.

@@ -1,6 +1,8 @@
 //! Late rows become part of the patterns by a backfill and by a replay, in any store.
 #![allow(clippy::unwrap_used)]
 
+mod killed;
+
 use super::*;
 use crate::config::{Format, parse};
 use crate::run::{Controls, drive};
@@ -10,6 +12,7 @@ use model::clock::SystemClock;
 use model::event::Event;
 use model::metric::MetricPoint;
 use model::pattern::Evidence;
+use model::position::Positions;
 use model::rows::Rows;
 use model::series::SeriesRef;
 use model::time::{DAY_MS, HOUR_MS, MINUTE_MS};
@@ -285,6 +288,7 @@ async fn a_replay_stopped_after_one_to_five_commits_resumes_to_the_same_state() 
             MetricPoint { series, timestamp: START + minute * MINUTE_MS, ..point }
         }));
     }
+    let count = rows.len() as u64;
     record(&live, vec![rows], true).await;
     let expected = state(&live).await;
     let path = folder.path().join("into.duckdb");
@@ -305,9 +309,38 @@ async fn a_replay_stopped_after_one_to_five_commits_resumes_to_the_same_state() 
         assert_eq!(rows_in(&beside).await, rows, "stop {commits}: what was read is stored");
         rows_before = rows;
     }
+    // a minute later the same words mean another range
+    let TimeRange { from, to } = request.range;
+    let later = Request { range: TimeRange { from: from + MINUTE_MS, to: to + MINUTE_MS }, ..request.clone() };
+    let plan = planned(&live, &later).await.unwrap();
+    assert_eq!((plan.range, plan.is_resumed), (request.range, true), "a dry run shows the one that would be resumed");
+    assert_eq!(plan.rows.map(|rows| rows.events + rows.metrics), Some(count));
     let outcome = replayed(&live, &request).await;
     assert_eq!((outcome.ended, outcome.is_resumed), (Ended::InputFinished, true));
     let (rows, all) = outcome.summary.and_then(|summary| summary.progress.rows).unwrap();
     assert_eq!(rows, all);
     assert_eq!(state(&beside).await, expected);
+    let plan = planned(&live, &later).await.unwrap();
+    assert_eq!((plan.range, plan.is_resumed), (later.range, false), "it has ended");
+}
+
+#[tokio::test]
+async fn a_dry_run_into_the_store_of_a_run_is_refused_as_the_replay_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let (live, other) = (config(folder.path(), "live"), config(folder.path(), "other"));
+    record(&live, vec![days(0..2)], true).await;
+    let path = folder.path().join("other.duckdb");
+    let beside = Request { into: Some(path.clone()), ..request(Task::Replay) };
+    let plan = planned(&live, &beside).await.unwrap();
+    assert!(!plan.is_resumed && !path.exists(), "{plan:?}");
+    let mut store = store::open(&other).await.unwrap();
+    let positions = vec![("files:events".to_owned(), Positions([("e.ndjson".to_owned(), "7".to_owned())].into()))];
+    store.commit(&Commit { positions, ..Commit::default() }).await.unwrap();
+    store.close().await.unwrap();
+    let (options, _controls) = options();
+    let errors = [planned(&live, &beside).await.unwrap_err(), replay(&live, &beside, options).await.unwrap_err()];
+    for error in errors {
+        let is_refused = matches!(&error, ReplayError::IntoReef { source_name, .. } if source_name == "files:events");
+        assert!(is_refused, "{error:?}");
+    }
 }

@@ -180,9 +180,9 @@ impl TimelineIndex {
         ids.into_iter().flatten().filter_map(|id| self.by_start.get(id))
     }
 
-    /// Those that something at this time may have followed.
-    pub(super) fn followed_at(&self, at: TimeMs) -> impl Iterator<Item = &Known> {
-        self.between(at - AFTER_MS - self.longest_ms, at)
+    /// Those that something from the first to the last of these times may have followed.
+    pub(super) fn followed_within(&self, first: TimeMs, last: TimeMs) -> impl Iterator<Item = &Known> {
+        self.between(first - AFTER_MS - self.longest_ms, last)
     }
 
     /// Takes out the one whose row begins with this key.

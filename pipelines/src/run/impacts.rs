@@ -233,18 +233,28 @@ impl Impacts {
     /// Events are being written: what followed a deployment may be more, or less where a copy that was an incident is none
     /// any longer, is withdrawn or was moved.
     fn note_events(&mut self, rows: &Rows) {
-        let mut seen: Vec<Line> = Vec::new();
+        let mut incidents: BTreeMap<&str, Vec<TimeMs>> = BTreeMap::new();
         for event in &rows.events {
-            let named = self.timeline.naming(&event.colony_id, &event.event_id);
-            let at = related::is_incident(event).then_some(event.timestamp);
-            let near = at.into_iter().flat_map(|at| self.timeline.followed_at(at));
-            let followed = near.filter(|known| {
-                known.line.colony_id == event.colony_id && related::window(&known.line).contains(&event.timestamp)
-            });
-            let is_new = |known: &&Known| !self.due.has(&known.line);
-            seen.extend(named.chain(followed).filter(is_new).map(|known| known.line.clone()));
+            for Known { line, .. } in self.timeline.naming(&event.colony_id, &event.event_id) {
+                self.due.add(line);
+            }
+            if related::is_incident(event) {
+                incidents.entry(&event.colony_id).or_default().push(event.timestamp);
+            }
         }
-        seen.iter().for_each(|line| self.due.add(line));
+        incidents.values_mut().for_each(|times| times.sort_unstable());
+        let first = incidents.values().filter_map(|times| times.first()).min();
+        let last = incidents.values().filter_map(|times| times.last()).max();
+        let Some((first, last)) = first.zip(last) else { return };
+        // each deployment once, however many incidents followed it
+        for Known { line, .. } in self.timeline.followed_within(*first, *last) {
+            let window = related::window(line);
+            let times = incidents.get(line.colony_id.as_str()).map(Vec::as_slice).unwrap_or_default();
+            let next = times.partition_point(|at| *at < window.start);
+            if times.get(next).is_some_and(|at| *at < window.end) {
+                self.due.add(line);
+            }
+        }
     }
 
     /// Calls are being written: deployments of both services that are near each other overlap now.

@@ -88,6 +88,8 @@ pub(crate) struct DriveOptions {
     /// The rows are recorded: they do not affect the lateness of live sources, so the gate's stored state stays
     /// unchanged, and nothing is deleted.
     pub(crate) is_recorded: bool,
+    /// An earlier call began this replay, and may have been killed before it said what it had found.
+    pub(crate) is_resumed: bool,
     /// Each tick waits for the engine's answer to it, so that the order of events does not depend on how long that takes.
     pub(crate) is_in_turns: bool,
     /// Calls between services that the recorded reef knows. They weigh pairs, so that a replay finds what it found.
@@ -153,7 +155,7 @@ pub(crate) async fn drive_with(
     };
     let started = Instant::now();
     enter("restore");
-    let mut run = Running::restore(config, engine, store, &options, with.announcer).await?;
+    let mut run = Running::restore(config, engine, store, &options, (with.announcer, with.is_resumed)).await?;
     run.is_live = !with.is_recorded;
     run.is_in_turns = with.is_in_turns;
     if run.correlates {

@@ -41,11 +41,12 @@ pub(crate) struct Restored {
 
 /// Feeds the rows that can still matter (as far back as the operators require) to a new engine: all events about
 /// deployments, other events and metric rows of the look-back, and what is known of deployments whose events are gone.
-/// `newest` is the time of the newest metric of each colony.
+/// `newest` is the time of the newest metric of each colony; with `keeps_impacts` verdicts and impacts of deployments are
+/// kept current.
 pub(crate) async fn restore(
     reader: &Arc<dyn StoreReader>,
     engine: &mut Engine,
-    params: &Params,
+    (params, keeps_impacts): (&Params, bool),
     (clock, evaluated, newest): (&EventClock, &Evaluated, &BTreeMap<String, TimeMs>),
     (memory, plan): (&Memory, &mut MetricPlan),
 ) -> Result<Restored, RunError> {
@@ -56,7 +57,7 @@ pub(crate) async fn restore(
     feed.take(TickRows { heard, ..TickRows::default() }).await?;
     let mut restored = Restored {
         rows: 0,
-        timeline: StoredTimeline::read(reader.as_ref()).await?,
+        timeline: StoredTimeline::read(reader.as_ref(), keeps_impacts).await?,
         foretold: StoredPredictions::read(reader.as_ref(), &params.events, clock.events_now()).await?,
         derived_events: StoredDerivedEvents::default(),
     };

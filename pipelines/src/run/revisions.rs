@@ -69,12 +69,13 @@ fn has_events(key: &PatternKey) -> bool {
 impl Revisions {
     /// Starts from the newest revision of each pattern, and from the patterns that an earlier run has stored. These may
     /// differ: a score moves in small steps without a revision, and a run may end after it wrote a pattern and before it
-    /// wrote the revision.
-    pub(crate) fn inherit(newest: Vec<Revision>, stored: Vec<Correlation>) -> Revisions {
+    /// wrote the revision. A replay writes revisions at its end only: where one that was killed `is_resumed`, patterns
+    /// without a revision are news.
+    pub(crate) fn inherit(newest: Vec<Revision>, stored: Vec<Correlation>, is_resumed: bool) -> Revisions {
         let stored: BTreeMap<String, Correlation> =
             stored.into_iter().map(|row| (row.key.correlation_id(), row)).collect();
         let inherited = stored.keys().cloned().collect();
-        if newest.is_empty() {
+        if newest.is_empty() && !is_resumed {
             // written by a version without revisions: what it stored is no news
             return Revisions { inherited, last: stored, ..Revisions::default() };
         }
@@ -289,7 +290,7 @@ mod tests {
         store.commit(&commit).await.unwrap();
         let stored = store.reader();
         let newest = sinks::revisions::newest(stored.as_ref()).await.unwrap();
-        let mut revisions = Revisions::inherit(newest, stored.correlations().await.unwrap());
+        let mut revisions = Revisions::inherit(newest, stored.correlations().await.unwrap(), false);
         let mut published = Published::inherit(stored.published().await.unwrap());
         let grown = finding("grows", 0.7, &[("g1", "e1"), ("g2", "e2")]);
         let changes = [(kept.clone(), 1), (grown, 1)];
@@ -334,7 +335,7 @@ mod tests {
 
         let stored = store.reader();
         let newest = sinks::revisions::newest(stored.as_ref()).await.unwrap();
-        let mut revisions = Revisions::inherit(newest, stored.correlations().await.unwrap());
+        let mut revisions = Revisions::inherit(newest, stored.correlations().await.unwrap(), false);
         let mut published = Published::inherit(stored.published().await.unwrap());
         let changes = [(moved.clone(), 1), (grown, 1), (new, 1)];
         let all = taken(&mut revisions, &mut published, &store, &changes, TimeMs(9)).await;

@@ -160,7 +160,7 @@ impl Running {
         mut engine: Engine,
         mut store: Box<dyn StoreWriter>,
         options: &RunOptions,
-        mut announcer: Announcer,
+        (mut announcer, is_resumed): (Announcer, bool),
     ) -> Result<Running, RunError> {
         let instruments = Instruments::of(&options.registry, &options.clock);
         instruments.started(options.clock.now());
@@ -191,7 +191,8 @@ impl Running {
                 tracing::info!(%plan, "memory of metric pairs");
             }
             let clocks = (&event_clock, &evaluated, &newest_metrics);
-            let restored = restore(&reader, &mut engine, &params, clocks, (&memory, &mut metric_plan)).await?;
+            let kept = (&params, config.correlation.deployment_impact);
+            let restored = restore(&reader, &mut engine, kept, clocks, (&memory, &mut metric_plan)).await?;
             if restored.rows > 0 {
                 pace.mark_dirty();
             }
@@ -199,7 +200,7 @@ impl Running {
             derived_events = restored.derived_events;
             published = Published::inherit(reader.published().await?);
             let revised = sinks::revisions::newest(reader.as_ref()).await?;
-            revisions = Revisions::inherit(revised, reader.correlations().await?);
+            revisions = Revisions::inherit(revised, reader.correlations().await?, is_resumed);
             predicted = PredictionRevisions::of_store(reader.as_ref()).await?;
             if config.correlation.deployment_impact {
                 impacts = Impacts::of_store(reader.as_ref(), &config.metrics, &evaluated).await?;

@@ -31,6 +31,7 @@ mod asked;
 mod counted;
 mod refused;
 mod restored;
+mod revised;
 mod shown;
 mod steady;
 

@@ -5,8 +5,11 @@
 //! the known versions. All others are computed again from their events by the first evaluation, as patterns are: a run
 //! may end between the commit of rows and that of their results. Versions that were only seen in a topology are in no
 //! event and are fed from the rows of deployments that have them.
+//!
+//! A run that does not keep verdicts and impacts deletes what an earlier one has stored of them: they would no longer
+//! follow from the rows. Those of final deployments stay, since nothing changes them.
 
-use crate::impact::rows;
+use crate::impact::rows::{self, Stored};
 use model::derived::{DerivedChange, Value};
 use model::event::Event;
 use model::time::TimeMs;
@@ -18,7 +21,7 @@ use operators::deployments::{Deployment, Earlier, Input, Kind, TIMELINE};
 use sinks::resolve::Seen;
 use sinks::schema::{DERIVED, DerivedTable};
 use sinks::{SinkError, StoreReader};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 mod seen_again;
 
@@ -36,6 +39,10 @@ pub(crate) struct StoredTimeline {
     services: BTreeMap<ServiceKey, Vec<Deployment>>,
     /// Deployments of a service that began before this are final.
     final_before: BTreeMap<ServiceKey, TimeMs>,
+    /// Keys of rows with a verdict, where the run keeps none.
+    with_verdict: BTreeSet<Vec<Value>>,
+    /// The same of rows of impacts by metric.
+    impacts: Vec<Vec<Value>>,
     /// The versions that stored events about deployments name, before and after, by colony and id.
     events: BTreeMap<(String, String), NamedVersions>,
 }
@@ -76,12 +83,15 @@ impl DeploymentEvents {
 }
 
 impl StoredTimeline {
-    /// Reads all rows.
+    /// Reads all rows; with `keeps_impacts` the run keeps verdicts and impacts current.
     ///
     /// # Errors
     /// Those of the store.
-    pub(crate) async fn read(reader: &dyn StoreReader) -> Result<StoredTimeline, SinkError> {
+    pub(crate) async fn read(reader: &dyn StoreReader, keeps_impacts: bool) -> Result<StoredTimeline, SinkError> {
         let mut timeline = StoredTimeline::default();
+        if !keeps_impacts {
+            timeline.impacts = keys_of_impacts(reader).await?;
+        }
         let Some(table) = table() else { return Ok(timeline) };
         let mut after = None;
         loop {
@@ -90,10 +100,14 @@ impl StoredTimeline {
                 if let Some((colony_id, service_id, deployment)) = Deployment::of_row(&row) {
                     timeline.services.entry((colony_id, service_id)).or_default().push(deployment);
                 }
+                let key = row[..table.table.key].to_vec();
+                if !keeps_impacts && Stored::of_row(&row).is_some() {
+                    timeline.with_verdict.insert(key.clone());
+                }
                 // what follows from metrics is not computed here
                 let mut row = row;
                 rows::set_verdict(&mut row, None);
-                timeline.rows.insert(row[..table.table.key].to_vec(), row);
+                timeline.rows.insert(key, row);
             }
             after = page.end();
             if after.is_none() {
@@ -227,20 +241,28 @@ impl StoredTimeline {
             rows.extend(change.removed.into_iter().map(|key| (key, None)));
             rows.extend(change.upserts.into_iter().map(|row| (row[..key_length].to_vec(), Some(row))));
         }
-        let mut stored = std::mem::take(&mut self.rows);
+        let (mut stored, mut impacts) = (std::mem::take(&mut self.rows), std::mem::take(&mut self.impacts));
+        let is_final = |row: &Vec<Value>| {
+            Deployment::of_row(row)
+                .is_some_and(|(colony_id, service_id, row)| self.is_final(&(colony_id, service_id), &row))
+        };
+        impacts.retain(|key| !stored.get(&key[..key_length]).is_some_and(is_final));
+        if !impacts.is_empty() {
+            corrections.push(DerivedChange { table: rows::TABLE.to_owned(), upserts: Vec::new(), removed: impacts });
+        }
         let mut change = DerivedChange { table: TIMELINE.to_owned(), ..DerivedChange::default() };
         for (key, row) in rows {
             let before = stored.remove(&key);
             match row {
-                Some(row) if before.as_ref() != Some(&row) => change.upserts.push(row),
+                Some(row) if before.as_ref() != Some(&row) || self.with_verdict.contains(&key) => {
+                    change.upserts.push(row);
+                }
                 None if before.is_some() => change.removed.push(key),
                 _ => {}
             }
         }
         for (key, row) in stored {
-            let is_final = Deployment::of_row(&row)
-                .is_some_and(|(colony_id, service_id, row)| self.is_final(&(colony_id, service_id), &row));
-            if !is_final {
+            if !is_final(&row) {
                 change.removed.push(key);
             }
         }
@@ -248,6 +270,20 @@ impl StoredTimeline {
             corrections.push(change);
         }
         corrections
+    }
+}
+
+/// The keys of the stored rows of impacts by metric.
+async fn keys_of_impacts(reader: &dyn StoreReader) -> Result<Vec<Vec<Value>>, SinkError> {
+    let table = rows::table(rows::TABLE);
+    let (mut keys, mut after) = (Vec::new(), None);
+    loop {
+        let page = reader.rows_of(table, after.as_ref(), PAGE_ROWS).await?;
+        keys.extend(page.rows().iter().map(|row| row[..table.table.key].to_vec()));
+        after = page.end();
+        if after.is_none() {
+            return Ok(keys);
+        }
     }
 }
 

@@ -84,9 +84,11 @@ pub struct Judged {
     pub relation: Relation,
     /// The pattern.
     pub correlation_id: Option<String>,
+    /// Its score.
+    pub correlation_score: Option<f64>,
     /// After how long the effect is expected.
     pub lag_seconds: i64,
-    /// 0 to 1: how much worse it got; none where too little is known.
+    /// 0 to 1: how much worse its metrics got; none where too little is known of them.
     pub score: Option<f64>,
     /// The metric that got worse most; of a neighbour that is not affected the one that shows the smallest effect.
     pub metric_name: Option<String>,
@@ -130,7 +132,12 @@ pub async fn affected(
             Standing::NotKnown => not_known.push(judged),
         }
     }
-    affected.sort_by(|a, b| b.score.unwrap_or(1.0).total_cmp(&a.score.unwrap_or(1.0)));
+    // those whose metrics do not show it come last, the best pattern first
+    let strength = |one: &Judged| (one.score.unwrap_or(0.0), one.correlation_score.unwrap_or(0.0));
+    affected.sort_by(|a, b| {
+        let (a, b) = (strength(a), strength(b));
+        b.0.total_cmp(&a.0).then(b.1.total_cmp(&a.1))
+    });
     Ok(Affected {
         summary: summary(&start, [affected.len(), not_affected.len(), not_known.len()]),
         kind,
@@ -267,7 +274,9 @@ async fn judged(
         environment: environment.to_owned(),
         score: match standing {
             Standing::NotKnown => None,
-            _ => Some(impact.score()),
+            // an event alone shows it
+            Standing::Affected if change.is_none() && visible.is_none() => None,
+            Standing::Affected | Standing::NotAffected => Some(impact.score()),
         },
         metric_name: change.map(|one| one.metric_name.clone()),
         change: change.and_then(|one| percent(one.change)),
@@ -279,6 +288,7 @@ async fn judged(
         service_id: neighbour.service_id,
         relation: neighbour.relation,
         correlation_id: neighbour.correlation_id,
+        correlation_score: neighbour.correlation_score.map(|score| score.0),
         lag_seconds: neighbour.lag_seconds,
         events: neighbour.events,
     };
@@ -345,6 +355,17 @@ fn summary(start: &Start, [affected, not_affected, not_known]: [usize; 3]) -> St
     format!("{affected} neighbours of {} are affected, {not_affected} are not, {not_known} not known", start.service_id)
 }
 
+impl Judged {
+    /// `score 0.64, correlation 0.95`: how much worse its metrics got, and how good the pattern is.
+    fn shown_scores(&self) -> String {
+        // without a metric there is nothing that the score would be of
+        let effect = self.score.filter(|_| self.metric_name.is_some()).map(|score| format!("score {score:.2}"));
+        let pattern = self.correlation_score.map(|score| format!("correlation {score:.2}"));
+        let both: Vec<String> = [effect, pattern].into_iter().flatten().collect();
+        page::or_dash(&both.join(", ")).to_owned()
+    }
+}
+
 impl Affected {
     /// For people.
     pub fn text(&self) -> String {
@@ -369,7 +390,8 @@ impl Affected {
                     Relation::Pattern => format!("pattern, {after} later"),
                 };
                 let standing = format!("{sign} {}", title.to_lowercase());
-                vec![standing, one.colony_id.clone(), one.service_id.clone(), relation, one.reason.clone()]
+                let (colony_id, service_id) = (one.colony_id.clone(), one.service_id.clone());
+                vec![standing, colony_id, service_id, relation, one.shown_scores(), one.reason.clone()]
             };
             text.push_str(&page::table(&list.iter().map(row).collect::<Vec<_>>()));
         }

@@ -367,7 +367,7 @@ impl Difference {
 impl Comparison {
     /// For people.
     pub fn text(&self) -> String {
-        let window = format_duration_ms(self.window_ms);
+        let window = page::window(self.window_ms);
         let mut text = format!("Comparing {} vs {} (last {window}):\n", self.environment_a, self.environment_b);
         let (a, b) = (page::capital(&self.environment_a), page::capital(&self.environment_b));
         let width = ["Difference", &a, &b].into_iter().map(|name| name.chars().count()).max().unwrap_or(0) + 1;
@@ -381,7 +381,7 @@ impl Comparison {
                 _ => "",
             };
             let shown = |value: f64| one.meaning.unit.shown(value);
-            text.push_str(&format!("\n{} (p95):\n", printable(&page::capital(&one.metric_name))));
+            text.push_str(&format!("\n{} (p95):\n", printable(&page::title(&one.metric_name))));
             text.push_str(&format!("  {:width$} {}\n", format!("{a}:"), shown(one.value_a)));
             text.push_str(&format!("  {:width$} {}\n", format!("{b}:"), shown(one.value_b)));
             text.push_str(&format!("  {:width$} {}{sign}\n", "Difference:", one.shown_change()));

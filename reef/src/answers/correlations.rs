@@ -15,6 +15,7 @@ use model::pattern::{Correlation, PatternState, Signal};
 use model::time::TimeMs;
 use serde::{Deserialize, Serialize};
 use sinks::StoreReader;
+use std::collections::BTreeSet;
 
 /// Which patterns are wanted.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,7 +46,7 @@ pub struct Correlations {
     /// The time that was asked for, RFC 3339: what the reef knew then.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub as_of: Option<String>,
-    /// What the answer is complete to.
+    /// What the answer is complete to, with the colonies at both ends of its patterns.
     pub completeness: Completeness,
 }
 
@@ -142,8 +143,11 @@ async fn some(
     let cursor = |line: &PatternLine, before: usize| {
         Place { to: None, before, after: line.correlation_id.clone() }.cursor(&asked)
     };
-    let completeness =
-        Completeness::of(&fleet, |id, colony| filter.takes_colony(id, &colony.application_name, &colony.environment));
+    let ends = rows.iter().flat_map(|row| [row.key.source.colony_id.as_str(), row.key.target.colony_id.as_str()]);
+    let ends: BTreeSet<&str> = ends.collect();
+    let completeness = Completeness::of(&fleet, |id, colony| {
+        filter.takes_colony(id, &colony.application_name, &colony.environment) || ends.contains(id)
+    });
     Ok(Correlations {
         correlations: Listed::of(&question.part, lines, counts, cursor),
         state,

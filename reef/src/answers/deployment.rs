@@ -9,9 +9,10 @@ use super::page;
 use super::refusal::{AnswerError, Refusal};
 use super::supports::also_worse_in;
 use super::timeline::{self, DeploymentLine};
-use super::watch::{impact_on, overlapping};
+use super::watch::{impact_on, overlapping, sibling_of};
 use crate::impact::Impact;
 use crate::printable::printable;
+use model::meaning::Family;
 use model::time::{TimeMs, format_duration_ms};
 use model::version::Version;
 use serde::{Deserialize, Serialize};
@@ -49,7 +50,8 @@ pub struct Deployment {
     pub overlapping: Vec<DeploymentLine>,
     /// What could be done.
     pub recommendation: String,
-    /// What the answer is complete to.
+    /// What the answer is complete to: its colony, the one whose change its verdict subtracts, those with the same version,
+    /// and those in which patterns expect what follows.
     pub completeness: Completeness,
 }
 
@@ -101,7 +103,13 @@ pub async fn deployment(
     let metrics = impact_on(&line, &lines, (&fleet, scope), reader).await?;
     let also_worse_in = also_worse_in(&line, &metrics, &similar, &scope.metrics, reader).await?;
     let followed = followed(&line, &lines, &fleet, reader).await?;
-    let completeness = Completeness::of(&fleet, |id, _| id == line.colony_id || followed.expected_in.contains(id));
+    let sibling = sibling_of(&line, &lines, &fleet);
+    let completeness = Completeness::of(&fleet, |id, _| {
+        id == line.colony_id
+            || sibling.as_deref() == Some(id)
+            || similar.iter().any(|other| other.colony_id == id)
+            || followed.expected_in.contains(id)
+    });
     let known = Known {
         line: &line,
         impact: &metrics,
@@ -196,7 +204,8 @@ fn changes(impact: &Impact) -> String {
         let percent =
             one.percent_change.map_or(String::new(), |percent| format!(", {}", page::signed_percent(percent)));
         let way = if one.change > 0.0 { "increase" } else { "decrease" };
-        let both = format!("({before} → {after}{percent})");
+        let what = if one.meaning.family == Family::Latency { "p95: " } else { "" };
+        let both = format!("({what}{before} → {after}{percent})");
         let told = match one.significance {
             "critical" => format!("✗ {{}}: Large {way} {both}"),
             "warning" => format!("⚠ {{}}: {} {both}", page::capital(way)),
@@ -206,7 +215,7 @@ fn changes(impact: &Impact) -> String {
             }
             _ => format!("✓ {{}}: No significant change {both}"),
         };
-        text.push_str(&format!("  {}\n", printable(&told.replacen("{}", &page::capital(&one.metric_name), 1))));
+        text.push_str(&format!("  {}\n", printable(&told.replacen("{}", &page::title(&one.metric_name), 1))));
     }
     if impact.changes.len() > CHANGES_MAX {
         text.push_str(&format!("  and {} more\n", impact.changes.len() - CHANGES_MAX));

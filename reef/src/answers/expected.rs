@@ -1,9 +1,9 @@
 //! Expected: a prediction in one sentence.
 
+use super::page;
 use crate::predicted::{PredictionLine, PredictionOutcome};
 use crate::printable::printable;
 use model::pattern::ANY_SERVICE;
-use model::time::TimeMs;
 use serde::Serialize;
 
 /// A prediction and its sentence.
@@ -54,46 +54,30 @@ pub(super) fn description(line: &PredictionLine) -> String {
     format!("{} -> {}", source(line), target(line))
 }
 
-/// `2024-11-13` and `14:05`.
-fn day_and_clock(time: TimeMs) -> (String, String) {
-    let text = time.to_string();
-    let (day, rest) = text.split_once('T').unwrap_or((&text, ""));
-    (day.to_owned(), rest.chars().take(5).collect())
-}
-
-/// The expected interval; the day of its end only where it is another one.
-fn interval(line: &PredictionLine) -> (String, String) {
-    let ((day, from), (last_day, to)) = (day_and_clock(line.times.from), day_and_clock(line.times.to));
-    let to = if last_day == day { to } else { format!("{last_day} {to}") };
-    (format!("{day} {from}"), to)
-}
-
 /// A share as a percentage.
 pub(super) fn percent(share: f64) -> String {
     format!("{:.0} %", share * 100.0)
 }
 
+/// Each time is written in full: the command line shows it in the zone of its reader.
 fn summary(line: &PredictionLine) -> String {
-    let (from, to) = interval(line);
+    let (from, to) = (page::time(line.times.from), page::time(line.times.to));
     let (target, source, id) = (target(line), source(line), &line.correlation_id);
     let probability = percent(line.probability);
-    let at = day_and_clock(line.times.issued);
-    let at = if from.starts_with(&at.0) { at.1 } else { format!("{} {}", at.0, at.1) };
-    let because = format!("because of {source} at {at} ({id})");
-    let came = |at: Option<TimeMs>| at.map_or(String::new(), |at| format!(" at {}", day_and_clock(at).1));
+    let because = format!("because of {source} at {} ({id})", page::time(line.times.issued));
     match line.outcome {
         PredictionOutcome::Open => {
-            format!("{target} expected between {from} and {to} UTC, {probability}, {because}")
+            format!("{target} expected between {from} and {to}, {probability}, {because}")
         }
-        PredictionOutcome::Hit => format!(
-            "{target} came{}, expected between {from} and {to} UTC, {probability}, {because}",
-            came(line.times.resolved)
-        ),
+        PredictionOutcome::Hit => {
+            let came = line.times.resolved.map_or(String::new(), |at| format!(" at {}", page::time(at)));
+            format!("{target} came{came}, expected between {from} and {to}, {probability}, {because}")
+        }
         PredictionOutcome::Miss => {
-            format!("{target} did not come between {from} and {to} UTC, {probability}, {because}")
+            format!("{target} did not come between {from} and {to}, {probability}, {because}")
         }
         PredictionOutcome::Void => format!(
-            "{target} between {from} and {to} UTC: nothing was heard of {}, {because}",
+            "{target} between {from} and {to}: nothing was heard of {}, {because}",
             printable(&line.target_colony_id)
         ),
     }

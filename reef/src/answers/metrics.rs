@@ -151,7 +151,7 @@ pub(super) async fn metrics_up_to(
         step_ms,
         rows_max,
     };
-    let Found { series, metric_names: known, services: seen, .. } = match range {
+    let Found { series, metric_names: mut known, services: mut seen, .. } = match range {
         Some(range) => {
             let found = wanted.read(range, reader).await?;
             found.ok_or_else(|| question.range.too_many("metric buckets", rows_max))?
@@ -160,13 +160,13 @@ pub(super) async fn metrics_up_to(
     };
     if place.is_none() {
         let is_seen = filter.service().is_none_or(|service| seen.contains(service));
-        let (known, seen) = match range {
-            Some(range) if !is_seen || question.metric_names.iter().any(|name| !known.contains(name)) => {
-                let named = wanted.named(range, reader).await?;
-                (named.metric_names, named.services)
-            }
-            _ => (known, seen),
-        };
+        if let Some(range) = range
+            && (!is_seen || question.metric_names.iter().any(|name| !known.contains(name)))
+        {
+            let mut named = wanted.named(range, reader).await?;
+            known.append(&mut named.metric_names);
+            seen.append(&mut named.services);
+        }
         services::observed(&filter, seen, reader).await?;
         are_known(&question.metric_names, &known)?;
     }

@@ -3,6 +3,7 @@
 use crate::impact::windows::Moment;
 use model::event::Event;
 use model::pattern::{ANY_SERVICE, Correlation, PatternState, SignalKind};
+use model::real::Real;
 use serde::Serialize;
 use sinks::{SinkError, Span, StoreReader};
 use std::collections::BTreeSet;
@@ -42,6 +43,8 @@ pub(super) struct Neighbour {
     pub service_id: String,
     pub lag_seconds: i64,
     pub correlation_id: Option<String>,
+    /// The score of the pattern.
+    pub correlation_score: Option<Real>,
     /// The event type or metric at the end of the pattern.
     pub target: String,
     /// Events that followed by the pattern.
@@ -66,6 +69,7 @@ pub(super) async fn neighbours(start: &Start, reader: &dyn StoreReader) -> Resul
                     service_id: other.clone(),
                     lag_seconds: 0,
                     correlation_id: None,
+                    correlation_score: None,
                     target: String::new(),
                     events: Vec::new(),
                 });
@@ -90,6 +94,7 @@ pub(super) async fn neighbours(start: &Start, reader: &dyn StoreReader) -> Resul
             service_id: if target.service_id == ANY_SERVICE { String::new() } else { target.service_id.clone() },
             lag_seconds: i64::from(row.lag_seconds),
             correlation_id: Some(id),
+            correlation_score: Some(row.correlation_score),
             target: target.name.clone(),
             events: if target.kind == SignalKind::Event { events.into_iter().collect() } else { Vec::new() },
         });

@@ -2,7 +2,7 @@
 
 use super::part;
 use crate::printable::printable;
-use model::time::TimeMs;
+use model::time::{DAY_MS, HOUR_MS, TimeMs, format_duration_ms};
 use model::version::{Version, VersionKind};
 
 /// Digits of a hash that are shown.
@@ -40,6 +40,21 @@ pub fn capital(text: &str) -> String {
     }
 }
 
+/// `error_rate` as `Error rate`.
+pub fn title(name: &str) -> String {
+    capital(&name.replace('_', " "))
+}
+
+/// `24h`, `36h30m`, `7d`: up to two days in hours, as people ask for it.
+pub fn window(length_ms: i64) -> String {
+    let hours = length_ms / HOUR_MS;
+    match length_ms % HOUR_MS {
+        _ if !(HOUR_MS..=2 * DAY_MS).contains(&length_ms) => format_duration_ms(length_ms),
+        0 => format!("{hours}h"),
+        rest => format!("{hours}h{}", format_duration_ms(rest)),
+    }
+}
+
 /// A value of a metric with as many digits as say something.
 pub fn number(value: f64) -> String {
     let digits = match value.abs() {
@@ -72,4 +87,22 @@ pub fn short_version(version: &str) -> String {
 /// What is shown for an empty text.
 pub fn or_dash(text: &str) -> &str {
     if text.is_empty() { "–" } else { text }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use model::time::MINUTE_MS;
+
+    #[test]
+    fn windows_of_two_days_and_less_are_in_hours() {
+        let of = |hours: i64, minutes: i64| window(hours * HOUR_MS + minutes * MINUTE_MS);
+        assert_eq!([of(1, 0), of(24, 0), of(36, 30), of(48, 0)], ["1h", "24h", "36h30m", "48h"]);
+        assert_eq!([of(0, 20), of(49, 0), of(168, 0)], ["20m", "2d1h", "7d"]);
+    }
+
+    #[test]
+    fn names_of_metrics_are_titles() {
+        assert_eq!(["error_rate", "db.pool.utilization"].map(title), ["Error rate", "Db.pool.utilization"]);
+    }
 }

@@ -10,6 +10,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// Rows read at once.
 const PAGE_ROWS: usize = 50_000;
+/// Longest time whose buckets are read at once to say what there is.
+const NAMED_MAX_MS: i64 = 6 * HOUR_MS;
 
 /// Colony, service and metric.
 pub(super) type Key = [String; 3];
@@ -69,9 +71,9 @@ pub(super) struct Wanted<'a> {
 pub(super) struct Found {
     /// The points of each series.
     pub series: BTreeMap<Key, BTreeMap<TimeMs, PointSum>>,
-    /// All metrics of the services that are wanted.
+    /// Metrics of the services that are wanted.
     pub metric_names: BTreeSet<String>,
-    /// All services of the colonies that are wanted.
+    /// Services of the colonies that are wanted.
     pub services: BTreeSet<String>,
     rows: usize,
 }
@@ -92,17 +94,44 @@ impl Wanted<'_> {
         Ok(is_whole.then_some(found))
     }
 
-    /// The metrics and services of a range, whichever of them are wanted: to say what there is instead of one that is
-    /// not known.
+    /// The newest metrics and services of a range, whichever of them are wanted: to say what there is instead of one that is
+    /// not known. If the service that is wanted has a bucket, it is among them.
     pub async fn named(&self, range: Range, reader: &dyn StoreReader) -> Result<Found, SinkError> {
-        let filter = MetricFilter { colonies: self.filter.colonies(self.fleet), ..MetricFilter::default() };
+        let colonies = self.filter.colonies(self.fleet);
+        let service = self.filter.service().map(str::to_owned);
         let mut found = Found::default();
-        let mut note = |point: &MetricPoint| {
-            self.note(point, &mut found);
-            true
-        };
-        each(&filter, range, reader, &mut note).await?;
+        let of_service = MetricFilter { colonies: colonies.clone(), service, ..MetricFilter::default() };
+        self.note_newest(&of_service, range, reader, &mut found).await?;
+        if of_service.service.is_some() && found.services.is_empty() {
+            let of_colonies = MetricFilter { colonies, ..MetricFilter::default() };
+            self.note_newest(&of_colonies, range, reader, &mut found).await?;
+        }
         Ok(found)
+    }
+
+    /// Notes what the newest buckets of a range are of: those of the last hour, or of the last hours that have any.
+    async fn note_newest(
+        &self,
+        filter: &MetricFilter,
+        range: Range,
+        reader: &dyn StoreReader,
+        found: &mut Found,
+    ) -> Result<(), SinkError> {
+        // of one service a long time has few buckets
+        let slice_max_ms = if filter.service.is_some() { RANGE_MAX_MS } else { NAMED_MAX_MS };
+        let (mut end, mut slice_ms) = (range.to, HOUR_MS);
+        while range.from < end {
+            let begin = range.from.max(end - slice_ms);
+            let points = reader.metrics_where(filter, begin, end).await?;
+            if !points.is_empty() {
+                for point in &points {
+                    self.note(point, found);
+                }
+                break;
+            }
+            (end, slice_ms) = (begin, (slice_ms * 2).min(slice_max_ms));
+        }
+        Ok(())
     }
 
     /// Adds a bucket if it is wanted; `false` if it is one too many.

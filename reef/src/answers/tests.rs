@@ -3,6 +3,7 @@
 
 mod affected;
 pub(crate) mod by_effect;
+mod complete;
 mod evaluation;
 mod fleet;
 mod followed;
@@ -220,7 +221,7 @@ async fn environments_are_compared_metric_by_metric() {
         ..CompareQuestion::default()
     };
     let text = text_of(Question::Compare(question.clone())).await;
-    let expected = "Comparing production vs staging (last 1d):\n\nLatency (p95):\n  Production: 247ms\n  Staging:    177ms\n  \
+    let expected = "Comparing production vs staging (last 24h):\n\nLatency (p95):\n  Production: 247ms\n  Staging:    177ms\n  \
                     Difference: +40.0% slower  ✗ critical\n\nRecommendation:\n  Production shows higher error_rate (0.0303% \
                     against 0.0101% in staging), and higher db.pool.utilization (96% against 60.6% in staging).\n\n";
     assert!(text.starts_with(expected), "{text}");
@@ -234,7 +235,7 @@ async fn environments_are_compared_metric_by_metric() {
         ),
         "{text}"
     );
-    assert!(text.contains("Error_rate (p95):\n  Production: 0.0303%\n"), "{text}");
+    assert!(text.contains("Error rate (p95):\n  Production: 0.0303%\n"), "{text}");
 
     let answer = ask_of(Question::Compare(question.clone()), &Scope::default()).await.unwrap();
     let json = serde_json::to_value(&answer).unwrap();
@@ -402,13 +403,13 @@ async fn one_deployment_is_told_with_what_followed_it() {
         let expected = format!(
             "Analyzing deployment: api v2.1.0 (production)\nStarted: 2024-11-13 10:30:00 UTC\nStatus: Success\nTook: 8m\n\
              Version before: v2.0.0\nVerdict: Success (nothing got worse within 60 minutes)\n\nImpact:\n  ✓ Db.pool.utilization: \
-             Stable (96.9%)\n  ✓ Error_rate: Stable (0.0306%)\n  ✓ Latency: Stable (250ms)\n  ✓ Throughput: Stable (1224 \
+             Stable (96.9%)\n  ✓ Error rate: Stable (0.0306%)\n  ✓ Latency: Stable (250ms)\n  ✓ Throughput: Stable (1224 \
              req/s)\n\nRelated incidents:\n  - error_spike spike-1 (15m after deploy, correlation: 0.87)\n  \
              - alert spike-2 (30m after deploy, in time only)\n\nThe same version elsewhere:\n  2024-11-12 02:40:00 UTC  ⚠ \
              rolled back  my-shop-staging  api  v2.0.0 → v2.1.0\n\nOverlapping deployments of this colony:\n  2024-11-13 \
              11:30:00 UTC  … running  my-shop-production  web  9fceb02\n\nRecommendation:\n  A confirmed pattern joins it \
              with what followed: coral reef correlation {}. The same version was not kept in staging before.\n\nIts \
-             neighbours: coral reef affected my-shop-production/e-3\n\nComplete to 2024-11-13 12:00:00 UTC for 1 colony.\n",
+             neighbours: coral reef affected my-shop-production/e-3\n\n{COMPLETE}",
             key.correlation_id()
         );
         assert_eq!(text, expected, "{id}");
@@ -459,7 +460,7 @@ async fn versions_that_are_behind_are_marked_and_hashes_only_differ() {
 async fn topology_is_narrowed_to_a_service_and_its_neighbours() {
     let filter = Filter { service: Some("api".to_owned()), ..in_environment("production") };
     let text = text_of(Question::Topology(TopologyQuestion { filter })).await;
-    let seen = "seen 2024-11-13 12:00:00 to 2024-11-13 12:00:00 UTC";
+    let seen = "seen 2024-11-13 12:00:00 UTC to 2024-11-13 12:00:00 UTC";
     let expected = format!(
         "Services (2):\n  my-shop-production  api                v2.1.0  running   {seen}\n  \
          my-shop-production  payment-processor  v1.4.0  degraded  {seen}\n\nCalls (1):\n  \

@@ -5,6 +5,7 @@ use super::fleet::{Filter, Fleet, Scope};
 use super::page;
 use super::refusal::AnswerError;
 use super::services;
+use model::time::TimeMs;
 use serde::{Deserialize, Serialize};
 use sinks::StoreReader;
 use std::collections::BTreeSet;
@@ -131,8 +132,8 @@ impl Topology {
                 self.completeness.line()
             );
         }
-        let seconds = |time: &str| time.split('.').next().unwrap_or_default().replace('T', " ");
-        let seen = |first: &str, last: &str| format!("seen {} to {} UTC", seconds(first), seconds(last));
+        let shown = |time: &str| TimeMs::parse_rfc3339(time).map_or(time.to_owned(), page::time);
+        let seen = |first: &str, last: &str| format!("seen {} to {}", shown(first), shown(last));
         let service = |one: &TopologyService| {
             vec![
                 one.colony_id.clone(),

@@ -12,7 +12,7 @@ use model::version;
 use serde::{Deserialize, Serialize};
 use sinks::StoreReader;
 use std::cmp::Ordering;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Whose versions are wanted.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,7 +30,7 @@ pub struct VersionsQuestion {
 pub struct Versions {
     /// By application, service and environment.
     pub services: Vec<ServiceVersion>,
-    /// What the answer is complete to.
+    /// What the answer is complete to: all colonies of the applications, since any of them may have the newest version.
     pub completeness: Completeness,
 }
 
@@ -132,8 +132,14 @@ pub async fn versions(
             && filter.takes_service(&one.service_id)
             && (!question.behind || ["behind", "differs"].contains(&one.standing))
     });
-    let completeness =
-        Completeness::of(&fleet, |id, colony| filter.takes_colony(id, &colony.application_name, &colony.environment));
+    // a newer version may run in any colony of an application
+    let taken = fleet
+        .colonies
+        .iter()
+        .filter(|(id, colony)| filter.takes_colony(id, &colony.application_name, &colony.environment));
+    let taken = taken.map(|(_, colony)| &colony.application_name);
+    let applications: BTreeSet<&String> = taken.chain(judged.iter().map(|one| &one.application_name)).collect();
+    let completeness = Completeness::of(&fleet, |_, colony| applications.contains(&colony.application_name));
     Ok(Versions { services: judged, completeness })
 }
 

@@ -48,6 +48,12 @@ pub(super) async fn judged(
     watch::impact_on(&line.line(), &lines, (&colonies(fleet), &scope.metrics), reader).await
 }
 
+/// The colony whose change the verdict of a deployment subtracts.
+pub(super) fn sibling_of(line: &DeploymentLine, lines: &[DeploymentLine], fleet: &Fleet) -> Option<String> {
+    let lines: Vec<Line> = lines.iter().map(DeploymentLine::line).collect();
+    watch::sibling_of(&line.line(), &lines, &colonies(fleet))
+}
+
 fn colonies(fleet: &Fleet) -> Colonies {
     let colony = |(id, known): (&String, &super::fleet::KnownColony)| {
         let (application_name, environment) = (known.application_name.clone(), known.environment.clone());

@@ -1,5 +1,5 @@
-//! Columns: schemas of types that every client reads. Views, dictionaries and runs are how the engine holds values, and
-//! some clients know none of them; what is advertised is then what is streamed.
+//! Columns: schemas of types that every client reads. Views, large texts, dictionaries and runs are how the engine
+//! holds values, and some clients know none of them; what is advertised is then what is streamed.
 
 use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
 use std::sync::Arc;
@@ -16,8 +16,8 @@ fn plain_field(field: &FieldRef) -> FieldRef {
 
 fn plain_type(data_type: &DataType) -> DataType {
     match data_type {
-        DataType::Utf8View => DataType::Utf8,
-        DataType::BinaryView => DataType::Binary,
+        DataType::Utf8View | DataType::LargeUtf8 => DataType::Utf8,
+        DataType::BinaryView | DataType::LargeBinary => DataType::Binary,
         DataType::Dictionary(_, values) => plain_type(values),
         DataType::RunEndEncoded(_, values) => plain_type(values.data_type()),
         DataType::List(item) | DataType::LargeList(item) | DataType::ListView(item) | DataType::LargeListView(item) => {
@@ -44,10 +44,13 @@ mod tests {
             Field::new("one_of", dictionary, true),
             Field::new_large_list("list", Field::new_list_field(nested, true), false),
             Field::new("count", DataType::UInt64, false),
+            Field::new("joined", DataType::LargeUtf8, false),
+            Field::new("bytes", DataType::LargeBinary, false),
         ]);
         let plain = plain(&schema);
         let types: Vec<String> = plain.fields().iter().map(|field| field.data_type().to_string()).collect();
         assert_eq!([&types[0], &types[1], &types[3]], ["Utf8", "Utf8", "UInt64"]);
+        assert_eq!(types[4..], ["Utf8", "Binary"]);
         assert!(types[2].starts_with("List(") && types[2].contains("Utf8") && !types[2].contains("View"), "{types:?}");
         for (field, before) in plain.fields().iter().zip(schema.fields()) {
             let same = |field: &Field| (field.name().clone(), field.is_nullable(), field.metadata().clone());

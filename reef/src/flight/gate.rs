@@ -2,13 +2,12 @@
 
 use super::{HANDSHAKE, errors};
 use crate::access::{Caller, Role};
-use crate::guarded::Guarded;
+use crate::guarded::Call;
 use axum::extract::Request;
 use axum::http::{StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use std::time::Duration;
-use tokio::task::JoinHandle;
 use tonic::Status;
 
 const NOT_GRPC: &str = "this is Arrow Flight SQL, which is called by gRPC: connect with ADBC or JDBC, for example \
@@ -18,15 +17,6 @@ const NOT_GRPC: &str = "this is Arrow Flight SQL, which is called by gRPC: conne
 /// send would wait without an end.
 const BEGIN_MAX: Duration = Duration::from_secs(60);
 
-/// A call that is aborted when its caller no longer waits.
-struct Call(JoinHandle<Response>);
-
-impl Drop for Call {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
-}
-
 /// Lets a call through that is one and whose caller may read.
 pub(super) async fn pass(request: Request, next: Next) -> Response {
     if !is_grpc(&request) {
@@ -35,8 +25,7 @@ pub(super) async fn pass(request: Request, next: Next) -> Response {
     if let Err(status) = permit(&request) {
         return refusal(status);
     }
-    let mut call = Call(tokio::spawn(Guarded::new(next.run(request))));
-    match tokio::time::timeout(BEGIN_MAX, &mut call.0).await {
+    match tokio::time::timeout(BEGIN_MAX, Call::spawn(next.run(request))).await {
         Ok(Ok(response)) => response,
         Ok(Err(error)) => refusal(errors::of_panic(&error)),
         Err(_) => refusal(errors::late()),

@@ -10,6 +10,7 @@ use arrow_flight::FlightData;
 use arrow_flight::decode::FlightRecordBatchStream;
 use arrow_flight::error::FlightError;
 use arrow_flight::sql::server::PeekableFlightDataStream;
+use bytes::Bytes;
 use tokio_stream::StreamExt;
 use tonic::Status;
 
@@ -28,7 +29,13 @@ pub(super) async fn received(mut request: PeekableFlightDataStream) -> Result<Ve
         }
         check_size(&messages)?;
     }
-    Ok(messages)
+    Ok(messages.into_iter().map(on_its_own).collect())
+}
+
+/// A copy of what is kept: the parts of a message share the memory of all of it, which may be much larger.
+fn on_its_own(message: FlightData) -> FlightData {
+    let [data_header, data_body] = [message.data_header, message.data_body].map(|part| Bytes::copy_from_slice(&part));
+    FlightData { data_header, data_body, ..FlightData::default() }
 }
 
 /// The values in them; none where there are no messages.
@@ -71,5 +78,19 @@ fn check(message: &FlightData) -> Result<(), Status> {
         }
         MessageHeader::RecordBatch => Err(errors::invalid("parameters: they are compressed; send them plain")),
         _ => Err(errors::invalid("parameters: they come with a dictionary; send plain values")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_kept_does_not_share_the_memory_of_its_message() {
+        let whole = Bytes::from(vec![7; 1 << 20]);
+        let (data_header, data_body) = (whole.slice(..16), whole.slice(16..64));
+        let kept = on_its_own(FlightData { data_header, data_body, ..FlightData::default() });
+        assert_eq!((kept.data_header.len(), kept.data_body.len()), (16, 48));
+        assert!(whole.is_unique(), "nothing else holds the message");
     }
 }

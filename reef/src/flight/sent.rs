@@ -1,7 +1,7 @@
 //! Sent: batches as messages, and what is said of them before they are fetched. Both name one schema.
 
 use super::errors;
-use crate::guarded::within;
+use crate::guarded::GuardedStream;
 use arrow::array::RecordBatch;
 use arrow::datatypes::{Schema, SchemaRef};
 use arrow::error::ArrowError;
@@ -13,7 +13,6 @@ use arrow_flight::{FlightData, FlightDescriptor, FlightEndpoint, FlightInfo, Ipc
 use bytes::Bytes;
 use prost::Message;
 use std::pin::Pin;
-use std::task::{Context, Poll};
 use tokio_stream::{Stream, StreamExt};
 use tonic::{Request, Response, Status};
 
@@ -54,21 +53,10 @@ pub(super) fn batches(
 ) -> Messages {
     let batches = batches.map(|batch| batch.map_err(FlightError::from));
     let messages = FlightDataEncoderBuilder::new().with_schema(schema).build(batches);
-    Box::pin(Guarded(Box::pin(messages.map(|message| message.map_err(Status::from)))))
+    Box::pin(GuardedStream::new(messages.map(|message| message.map_err(Status::from))))
 }
 
 /// One batch.
 pub(super) fn batch(batch: RecordBatch) -> Response<Messages> {
     Response::new(batches(batch.schema(), tokio_stream::once(Ok(batch))))
-}
-
-/// A stream whose panic ends only the stream.
-struct Guarded<S>(Pin<Box<S>>);
-
-impl<S: Stream> Stream for Guarded<S> {
-    type Item = S::Item;
-
-    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<S::Item>> {
-        within(|| self.0.as_mut().poll_next(context))
-    }
 }

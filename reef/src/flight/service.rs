@@ -2,7 +2,7 @@
 
 use super::ticket::StatementTicket;
 use super::{Flight, errors, handshake, info, keys, parameters, running, sent, tables, types};
-use crate::access::Caller;
+use crate::access::{Asker, Caller};
 use arrow_flight::flight_service_server::FlightService;
 use arrow_flight::sql::server::{DoPutError, FlightSqlService, PeekableFlightDataStream};
 use arrow_flight::sql::{
@@ -199,9 +199,10 @@ impl FlightSqlService for Flight {
     async fn do_action_create_prepared_statement(
         &self,
         action: ActionCreatePreparedStatementRequest,
-        _: Request<Action>,
+        request: Request<Action>,
     ) -> Result<ActionCreatePreparedStatementResult, Status> {
-        self.prepare(action.query).await
+        let asker = request.extensions().get::<Asker>().cloned().unwrap_or_default();
+        self.prepare(action.query, asker).await
     }
 
     async fn do_put_prepared_statement_query(

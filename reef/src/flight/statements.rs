@@ -2,6 +2,7 @@
 
 use super::ticket::StatementTicket;
 use super::{Flight, columns, errors, parameters, sent};
+use crate::access::Asker;
 use crate::sql::{Described, NamedTable, Statement};
 use arrow_flight::sql::ActionCreatePreparedStatementResult;
 use arrow_flight::{FlightData, FlightDescriptor, FlightInfo};
@@ -46,10 +47,14 @@ impl Flight {
     }
 
     /// Keeps a statement for a client.
-    pub(super) async fn prepare(&self, sql: String) -> Result<ActionCreatePreparedStatementResult, Status> {
+    pub(super) async fn prepare(
+        &self,
+        sql: String,
+        asker: Asker,
+    ) -> Result<ActionCreatePreparedStatementResult, Status> {
         let described = self.described(Statement { sql: sql.clone(), parameters: None }).await?;
         Ok(ActionCreatePreparedStatementResult {
-            prepared_statement_handle: self.prepared.keep(sql, Instant::now())?,
+            prepared_statement_handle: self.prepared.keep(asker, sql, Instant::now())?,
             // never without columns: a client takes a statement without columns for one that changes something
             dataset_schema: sent::schema(&columns::plain(&described.columns))?,
             parameter_schema: sent::schema(&columns::plain(&described.parameters))?,

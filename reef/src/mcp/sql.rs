@@ -4,6 +4,7 @@
 use super::asking::{Asks, Unanswered};
 use crate::answers::Refusal;
 use crate::answers::names::near_hint;
+use crate::printable::shortened;
 use crate::rpc;
 use crate::sql::SqlQuestion;
 use rmcp::model::{CallToolResult, ContentBlock};
@@ -20,11 +21,13 @@ const ROWS_USUAL: usize = 50;
 const ROWS_MAX: u64 = 200;
 /// Most bytes of a result; about as many are left for the text.
 const BYTES_MAX: usize = 25_000;
+/// Characters of a note.
+const NOTE_MAX: usize = 300;
 
 /// The result of a call.
 pub(super) async fn called(given: Map<String, Value>, asks: &dyn Asks) -> Result<CallToolResult, Unanswered> {
-    let reef = given.get("reef").and_then(Value::as_str).map(str::to_owned);
-    let told = asks.select(reef.as_deref(), question(&given)?).await?;
+    let question = question(&given)?;
+    let told = asks.select(reef(&given)?, question).await?;
     let mut document = told.document;
     let table = rpc::sql_table(&document)
         .map_err(|error| Unanswered::Failed { message: error.to_string(), hint: error.hint().to_owned() })?;
@@ -40,15 +43,41 @@ pub(super) async fn called(given: Map<String, Value>, asks: &dyn Asks) -> Result
     if count < rows.len() {
         rows.truncate(count);
         document["truncated"] = json!(true);
+        document["row_count"] = json!(count);
     }
     document["rows"] = json!(rows);
-    let mut text: String = table.page().chars().take(BYTES_MAX).collect();
-    if document["truncated"] == true {
-        text.push_str("\n(more rows exist: narrow the statement)");
-    }
+    let text = text(&table.page(), &document);
     let mut result = CallToolResult::success(vec![ContentBlock::text(super::clean::page(&text))]);
     result.structured_content = Some(document);
     Ok(result)
+}
+
+/// The page of the rows, and what is to be known about them.
+fn text(page: &str, document: &Value) -> String {
+    let noted = |note: &Value| {
+        let message = note["message"].as_str().unwrap_or_default();
+        format!("\nNote: {}", shortened(message, NOTE_MAX))
+    };
+    let notes: String = document["notes"].as_array().into_iter().flatten().map(noted).collect();
+    let mut text: String = page.chars().take(BYTES_MAX.saturating_sub(notes.len())).collect();
+    let is_cut = text.len() < page.len();
+    text.push_str(&notes);
+    if document["truncated"] == true {
+        text.push_str("\n(more rows exist: narrow the statement)");
+    }
+    if is_cut {
+        text.push_str("\n(this text is cut: select fewer columns or rows)");
+    }
+    text
+}
+
+/// The reef that is asked; `None` for the usual one.
+fn reef(given: &Map<String, Value>) -> Result<Option<&str>, Refusal> {
+    match given.get("reef") {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(reef)) => Ok(Some(reef.as_str())),
+        Some(other) => Err(Refusal::invalid(format!("reef is {other}"), "give its id as a string").at("reef")),
+    }
 }
 
 fn question(given: &Map<String, Value>) -> Result<SqlQuestion, Refusal> {
@@ -92,5 +121,17 @@ mod tests {
         ] {
             assert_eq!(read(given.clone()).unwrap_err().field.as_deref(), field, "{given}");
         }
+        let named = |given: Value| reef(given.as_object().unwrap()).map(|name| name.map(str::to_owned));
+        assert_eq!(named(json!({ "reef": null })).unwrap(), None);
+        assert_eq!(named(json!({ "reef": "one" })).unwrap().as_deref(), Some("one"));
+        assert_eq!(named(json!({ "reef": 5 })).unwrap_err().field.as_deref(), Some("reef"));
+    }
+
+    #[test]
+    fn a_text_has_the_notes_and_says_that_it_is_cut() {
+        let document = json!({ "truncated": false, "notes": [{ "message": "a colony is missing" }] });
+        assert_eq!(text("n\n-\n1", &document), "n\n-\n1\nNote: a colony is missing");
+        let cut = text(&"x".repeat(BYTES_MAX), &document);
+        assert!(cut.contains("x\nNote: a colony is missing\n(this text is cut"), "{}", &cut[BYTES_MAX - 50..]);
     }
 }

@@ -4,17 +4,17 @@
 
 use super::errors;
 use super::gate::Gate;
-use crate::guarded::Guarded;
+use crate::guarded::Call;
 use axum::Router;
 use axum::extract::Request;
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use connectrpc::{ConnectRpcService, DeadlinePolicy, Limits};
 use std::time::Duration;
-use tokio::task::JoinHandle;
 
-/// How long a call may take that names no deadline.
-const DEADLINE_USUAL: Duration = Duration::from_secs(30);
+/// How long a call may take that names no deadline. A statement may wait for its turn and then use all of its time: its
+/// own limit ends it, and says so.
+const DEADLINE_USUAL: Duration = Duration::from_secs(40);
 /// The latest deadline that a call may name.
 const DEADLINE_MAX: Duration = Duration::from_secs(120);
 
@@ -30,19 +30,9 @@ pub fn hosted(routes: connectrpc::Router, names: &[&str], limits: Limits) -> Rou
     names.iter().fold(Router::new(), route).layer(from_fn(catch_panic))
 }
 
-/// A call that is aborted when its caller no longer waits.
-struct Call(JoinHandle<Response>);
-
-impl Drop for Call {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
-}
-
 async fn catch_panic(request: Request, next: Next) -> Response {
     let headers = request.headers().clone();
-    let mut call = Call(tokio::spawn(Guarded::new(next.run(request))));
-    match (&mut call.0).await {
+    match Call::spawn(next.run(request)).await {
         Ok(response) => response,
         Err(error) => errors::of_panic(&error).into_http_response(&headers).into_response(),
     }
@@ -54,6 +44,12 @@ mod tests {
     use super::*;
     use crate::rpc::tests::client::Opened;
     use axum::routing::get;
+
+    #[test]
+    fn a_statement_ends_at_its_own_limit_before_its_call() {
+        let limits = crate::sql::Limits::default();
+        assert!(limits.turn_wait + limits.timeout < DEADLINE_USUAL);
+    }
 
     #[tokio::test]
     async fn a_panic_ends_its_call_only() {

@@ -1,5 +1,6 @@
 //! Answer: the rows of a statement, and what is to be known about them.
 
+use super::catalog::stored_tables;
 use super::error::{SqlError, not_written};
 use super::reads::{Note, Read};
 use crate::answers::Completeness;
@@ -7,6 +8,9 @@ use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::arrow::ipc::reader::StreamReader;
 use datafusion::arrow::ipc::writer::StreamWriter;
+
+/// Colonies whose stored rows are behind, named one by one.
+const NAMED_MAX: usize = 20;
 
 /// The answer to a statement.
 #[derive(Clone, Debug)]
@@ -21,6 +25,26 @@ pub struct SqlAnswer {
     pub reads: Vec<Read>,
     /// What the store is complete to.
     pub completeness: Completeness,
+}
+
+/// Notes of the colonies that are not current, where their stored rows were read.
+pub(super) fn behind(completeness: &Completeness, reads: &[Read]) -> Vec<Note> {
+    if !reads.iter().any(|read| stored_tables().any(|table| table.name == read.table)) {
+        return Vec::new();
+    }
+    let note = |message: String, colony_id: &str| Note {
+        code: "colony_not_current".to_owned(),
+        message,
+        colony_id: colony_id.to_owned(),
+    };
+    let behind: Vec<_> = completeness.colonies.iter().filter(|colony| colony.state != "current").collect();
+    let named = behind.iter().take(NAMED_MAX).map(|colony| {
+        let (id, state, reason) = (&colony.colony_id, colony.state.replace('_', " "), &colony.reason);
+        note(format!("the stored rows of colony {id} are not current: {state} ({reason})"), id)
+    });
+    let rest = behind.len().saturating_sub(NAMED_MAX);
+    let further = (rest > 0).then(|| note(format!("the stored rows of {rest} further colonies are not current"), ""));
+    named.chain(further).collect()
 }
 
 /// Rows with named columns.

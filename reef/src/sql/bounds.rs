@@ -1,35 +1,41 @@
-//! Bounds: how much joins, unnestings, windows and values of subqueries may make of rows.
+//! Bounds: how much joins, unnestings, windows, expressions and values of subqueries may make of rows.
 //!
-//! The engine counts the memory of what sorts, joins and groups keep. It counts neither a batch that a join or an
-//! unnesting makes, which may be thousands of times larger than the rows that it is made of, nor what a window keeps. A
-//! node below each of these looks at the rows on their way and fails the statement before the memory is taken.
+//! The engine counts the memory of what sorts, joins and groups keep. It counts neither a batch that a join, an
+//! unnesting or an expression makes, which may be thousands of times larger than the rows that it is made of, nor what a
+//! window or a filter keeps. A node below each of these looks at the rows on their way. It passes fewer of them at once,
+//! or fails the statement before the memory is taken.
 
-use super::sizes;
+use super::computed::{Computed, expressions};
+use super::limits::JOINED_BYTES_MAX;
+use super::sizes::{self, FIXED_BYTES, is_fixed};
 use datafusion::arrow::array::RecordBatch;
-use datafusion::arrow::datatypes::DataType;
+use datafusion::arrow::datatypes::Schema;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
 use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
+use datafusion::physical_plan::coop::make_cooperative;
+use datafusion::physical_plan::joins::utils::JoinFilter;
+use datafusion::physical_plan::joins::{HashJoinExec, NestedLoopJoinExec};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::unnest::UnnestExec;
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
 use std::fmt;
+use std::pin::Pin;
 use std::sync::Arc;
-use tokio_stream::StreamExt;
+use std::task::{Context, Poll, ready};
+use tokio_stream::Stream;
 
 /// Rows of a batch that the engine makes.
 pub(super) const BATCH_ROWS: usize = 2_048;
-/// Longest row that is joined, in bytes: a batch of a join has [`BATCH_ROWS`] of them.
-const JOINED_BYTES_MAX: usize = 64 << 10;
 /// Most bytes that an unnesting makes of a batch.
 const UNNESTED_BYTES_MAX: usize = 64 << 20;
+/// Most bytes that the expressions of a node make at once.
+const COMPUTED_BYTES_MAX: usize = 64 << 20;
 /// What a batch takes beside its values while it is kept.
 const BATCH_BYTES: usize = 256;
-/// What a window makes of each row for a value of fixed size.
-const FIXED_BYTES: usize = 16;
 /// The same for another value, at least: a short text may stand in the statement.
 const VARYING_BYTES_MIN: usize = 128;
 
@@ -43,13 +49,22 @@ impl PhysicalOptimizerRule for CountRows {
             let children: Vec<Arc<dyn ExecutionPlan>> = node.children().into_iter().map(Arc::clone).collect();
             let bounds: Vec<Option<Bound>> = match node.name() {
                 // the first one is kept until all rows of the other have passed
-                name if name.contains("Join") => vec![Some(Bound::Kept), Some(Bound::Passing)],
+                name if name.contains("Join") => {
+                    let bytes_max = joined_bytes_max(&node);
+                    [true, false].map(|is_kept| Some(Bound::Joined { is_kept, bytes_max })).to_vec()
+                }
                 name if name.contains("Unnest") => vec![Some(unnested(&node))],
                 name if name.contains("WindowAgg") => vec![Some(windowed(&node, &children))],
                 // values for each row of the first one
                 name if name.contains("ScalarSubquery") => {
-                    let values = std::iter::repeat_n(Some(Bound::Passing), children.len().saturating_sub(1));
+                    let value = Bound::Joined { is_kept: false, bytes_max: JOINED_BYTES_MAX };
+                    let values = std::iter::repeat_n(Some(value), children.len().saturating_sub(1));
                     std::iter::once(None).chain(values).collect()
+                }
+                "FilterExec" => vec![filtered(&node, &children)],
+                "ProjectionExec" | "SortExec" | "SortExec(TopK)" | "AggregateExec" => {
+                    let computed = computed(&node, &children);
+                    vec![(!computed.is_little()).then_some(Bound::Computed(computed))]
                 }
                 _ => return Ok(Transformed::no(node)),
             };
@@ -78,7 +93,28 @@ fn windowed(node: &Arc<dyn ExecutionPlan>, children: &[Arc<dyn ExecutionPlan>]) 
     let schema = node.schema();
     let added = schema.fields().iter().skip(known);
     let (fixed, varying): (Vec<_>, Vec<_>) = added.partition(|field| is_fixed(field.data_type()));
-    Bound::Windowed { fixed: fixed.len(), varying: varying.len() }
+    Bound::Windowed { fixed: fixed.len(), varying: varying.len(), keys: computed(node, children) }
+}
+
+/// What a node makes of each row of its input.
+fn computed(node: &Arc<dyn ExecutionPlan>, children: &[Arc<dyn ExecutionPlan>]) -> Computed {
+    children.first().map_or(Computed::default(), |input| Computed::of(&expressions(node), &input.schema()))
+}
+
+/// A filter keeps rows until they make a batch.
+fn filtered(node: &Arc<dyn ExecutionPlan>, children: &[Arc<dyn ExecutionPlan>]) -> Option<Bound> {
+    let computed = computed(node, children);
+    let is_needed = !computed.is_little() || children.iter().any(|input| has_texts(&input.schema()));
+    is_needed.then_some(Bound::Filtered(computed))
+}
+
+/// Longest row of a join, whose condition makes something of each.
+fn joined_bytes_max(node: &Arc<dyn ExecutionPlan>) -> usize {
+    let of_hashes = node.downcast_ref::<HashJoinExec>().and_then(HashJoinExec::filter);
+    let of_loops = || node.downcast_ref::<NestedLoopJoinExec>().and_then(NestedLoopJoinExec::filter);
+    let made = |filter: &JoinFilter| Computed::of(&[Arc::clone(filter.expression())], filter.schema());
+    let made = of_hashes.or_else(of_loops).map_or(Computed::default(), made);
+    JOINED_BYTES_MAX.saturating_sub(made.bytes) / made.rows.saturating_add(1)
 }
 
 /// An unnesting repeats each row for the items of its lists.
@@ -87,22 +123,23 @@ fn unnested(node: &Arc<dyn ExecutionPlan>) -> Bound {
     Bound::Unnested(lists.iter().map(|list| list.index_in_input_schema).collect())
 }
 
-/// Whether each value takes the same.
-pub(super) fn is_fixed(data_type: &DataType) -> bool {
-    data_type.primitive_width().is_some() || matches!(data_type, DataType::Boolean | DataType::Null)
+fn has_texts(schema: &Schema) -> bool {
+    schema.fields().iter().any(|field| !is_fixed(field.data_type()))
 }
 
 /// What is counted of the rows that pass.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Bound {
-    /// Each is repeated by a join, which keeps all of them.
-    Kept,
-    /// Each is repeated by a join.
-    Passing,
+    /// Each is repeated by a join, which may keep all of them.
+    Joined { is_kept: bool, bytes_max: usize },
     /// Each is repeated for the items of its lists, which are at these places.
     Unnested(Vec<usize>),
-    /// All are kept by a window, which adds values to each.
-    Windowed { fixed: usize, varying: usize },
+    /// All are kept by a window, which adds values to each and computes the keys of each.
+    Windowed { fixed: usize, varying: usize, keys: Computed },
+    /// Something is made of each.
+    Computed(Computed),
+    /// Something is made of each by a filter, which keeps as many as a batch has.
+    Filtered(Computed),
 }
 
 /// The node.
@@ -144,15 +181,42 @@ impl ExecutionPlan for CountedExec {
 
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
         let kept = MemoryConsumer::new("counted rows").register(context.memory_pool());
-        let mut count = Count { bound: self.bound.clone(), kept, rows: 0, bytes: 0, longest: 0 };
+        let count = Count { bound: self.bound.clone(), kept, rows: 0, bytes: 0, longest: 0 };
         let input = self.input.execute(partition, context)?;
         let schema = input.schema();
-        let counted = input.map(move |batch| -> Result<RecordBatch> {
-            let batch = batch?;
-            count.add(&batch)?;
-            Ok(batch)
-        });
-        Ok(Box::pin(RecordBatchStreamAdapter::new(schema, counted)))
+        let counted = RecordBatchStreamAdapter::new(schema, CountedRows { input, count, waiting: None });
+        // a batch that passes in many parts gives way between them
+        Ok(make_cooperative(Box::pin(counted)))
+    }
+}
+
+/// Rows on their way.
+struct CountedRows {
+    input: SendableRecordBatchStream,
+    count: Count,
+    /// The rest of a batch, and how many of its rows pass at once.
+    waiting: Option<(RecordBatch, usize)>,
+}
+
+impl Stream for CountedRows {
+    type Item = Result<RecordBatch>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let (batch, rows) = match self.waiting.take() {
+            Some(waiting) => waiting,
+            None => match ready!(self.input.as_mut().poll_next(context)) {
+                Some(Ok(batch)) => match self.count.add(&batch) {
+                    Ok(rows) => (batch, rows),
+                    Err(error) => return Poll::Ready(Some(Err(error))),
+                },
+                ended => return Poll::Ready(ended),
+            },
+        };
+        if batch.num_rows() <= rows {
+            return Poll::Ready(Some(Ok(batch)));
+        }
+        self.waiting = Some((batch.slice(rows, batch.num_rows() - rows), rows));
+        Poll::Ready(Some(Ok(batch.slice(0, rows))))
     }
 }
 
@@ -166,17 +230,17 @@ struct Count {
 }
 
 impl Count {
-    /// Counts a batch; an error when a limit is reached.
-    fn add(&mut self, batch: &RecordBatch) -> Result<()> {
-        let too_much = |what: &str| Err(DataFusionError::ResourcesExhausted(what.to_owned()));
+    /// Counts a batch; how many of its rows may pass at once. An error when a limit is reached.
+    fn add(&mut self, batch: &RecordBatch) -> Result<usize> {
         match &self.bound {
-            Bound::Kept | Bound::Passing => {
-                let has_texts = batch.schema_ref().fields().iter().any(|field| !is_fixed(field.data_type()));
-                if has_texts && sizes::of_rows(batch).into_iter().any(|bytes| bytes > JOINED_BYTES_MAX) {
+            Bound::Joined { is_kept, bytes_max } => {
+                if longest(batch) > *bytes_max {
                     return too_much("a row is too long to be joined");
                 }
                 // batches without columns count too: a join keeps them one by one
-                if self.bound == Bound::Kept { self.kept.try_grow(BATCH_BYTES) } else { Ok(()) }
+                if *is_kept {
+                    self.kept.try_grow(BATCH_BYTES)?;
+                }
             }
             Bound::Unnested(lists) => {
                 let repeated: Vec<usize> = (0..batch.num_columns()).filter(|place| !lists.contains(place)).collect();
@@ -184,19 +248,54 @@ impl Count {
                 let rows = sizes::of_rows(&batch.project(&repeated)?).into_iter().zip(sizes::items_of_rows(&lists));
                 let bytes = rows.map(|(bytes, items)| bytes.saturating_mul(items));
                 let bytes = bytes.fold(sizes::of(&lists), usize::saturating_add);
-                if bytes > UNNESTED_BYTES_MAX { too_much("lists have too many items") } else { Ok(()) }
+                if bytes > UNNESTED_BYTES_MAX {
+                    return too_much("lists have too many items");
+                }
             }
-            Bound::Windowed { fixed, varying } => {
+            Bound::Windowed { fixed, varying, keys } => {
                 let rows = sizes::of_rows(batch);
                 self.rows = self.rows.saturating_add(rows.len());
                 self.longest = rows.iter().copied().fold(self.longest, usize::max);
                 self.bytes = rows.into_iter().fold(self.bytes.saturating_add(BATCH_BYTES), usize::saturating_add);
                 // a value that is a text may be the longest one in every row
                 let of_varying = varying.saturating_mul(self.longest.max(VARYING_BYTES_MIN));
-                let of_row = of_varying.saturating_add(fixed.saturating_mul(FIXED_BYTES));
-                self.kept.try_resize(self.bytes.saturating_add(self.rows.saturating_mul(of_row)))
+                let of_fixed = fixed.saturating_mul(FIXED_BYTES);
+                let of_row = of_varying.saturating_add(of_fixed).saturating_add(keys.of_row(self.longest));
+                self.kept.try_resize(self.bytes.saturating_add(self.rows.saturating_mul(of_row)))?;
+            }
+            Bound::Computed(made) if made.rows == 0 => return rows_at_once(made.bytes),
+            Bound::Computed(made) => return rows_at_once(made.of_row(longest(batch))),
+            Bound::Filtered(made) => {
+                let rows = sizes::of_rows(batch);
+                let longest = rows.iter().copied().max().unwrap_or(0);
+                self.longest = self.longest.max(longest);
+                self.bytes = rows.into_iter().fold(self.bytes, usize::saturating_add);
+                self.kept.try_resize(self.bytes.min(self.longest.saturating_mul(BATCH_ROWS)))?;
+                return rows_at_once(made.of_row(longest));
             }
         }
+        Ok(batch.num_rows())
+    }
+}
+
+fn too_much<T>(what: &str) -> Result<T> {
+    Err(DataFusionError::ResourcesExhausted(what.to_owned()))
+}
+
+/// Bytes of the longest row.
+fn longest(batch: &RecordBatch) -> usize {
+    let schema = batch.schema_ref();
+    if has_texts(schema) {
+        return sizes::of_rows(batch).into_iter().max().unwrap_or(0);
+    }
+    schema.fields().iter().map(|field| FIXED_BYTES + field.data_type().primitive_width().unwrap_or(1)).sum()
+}
+
+/// How many rows may pass at once, where so many bytes are made of each.
+fn rows_at_once(bytes_of_row: usize) -> Result<usize> {
+    match COMPUTED_BYTES_MAX / bytes_of_row.max(1) {
+        0 => too_much("too long texts are made of a row"),
+        rows => Ok(rows),
     }
 }
 
@@ -205,13 +304,17 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use datafusion::arrow::array::{ArrayRef, Int64Array, ListArray, RecordBatchOptions, StringArray};
-    use datafusion::arrow::datatypes::{Int64Type, Schema};
+    use datafusion::arrow::datatypes::Int64Type;
     use datafusion::execution::memory_pool::{GreedyMemoryPool, MemoryPool};
 
     fn count(bound: Bound, memory_bytes: usize) -> Count {
         let pool: Arc<dyn MemoryPool> = Arc::new(GreedyMemoryPool::new(memory_bytes));
         let kept = MemoryConsumer::new("test").register(&pool);
         Count { bound, kept, rows: 0, bytes: 0, longest: 0 }
+    }
+
+    fn joined(is_kept: bool) -> Bound {
+        Bound::Joined { is_kept, bytes_max: JOINED_BYTES_MAX }
     }
 
     fn numbers(rows: usize) -> RecordBatch {
@@ -227,13 +330,13 @@ mod tests {
     #[test]
     fn rows_that_are_joined_are_short_and_batches_that_are_kept_are_few() {
         let long = "x".repeat(JOINED_BYTES_MAX + 1);
-        for bound in [Bound::Kept, Bound::Passing] {
+        for bound in [joined(true), joined(false)] {
             assert!(count(bound.clone(), 1 << 20).add(&texts("short", 2_000)).is_ok());
             assert!(count(bound, 1 << 20).add(&texts(&long, 1)).is_err());
         }
         let options = RecordBatchOptions::new().with_row_count(Some(2));
         let bare = RecordBatch::try_new_with_options(Arc::new(Schema::empty()), Vec::new(), &options).unwrap();
-        let mut kept = count(Bound::Kept, 10 * BATCH_BYTES);
+        let mut kept = count(joined(true), 10 * BATCH_BYTES);
         assert!((0..10).all(|_| kept.add(&bare).is_ok()));
         assert!(kept.add(&bare).is_err());
     }
@@ -251,13 +354,56 @@ mod tests {
 
     #[test]
     fn a_window_keeps_its_rows_and_adds_values_to_each() {
-        let fixed = || Bound::Windowed { fixed: 1, varying: 0 };
-        let varying = || Bound::Windowed { fixed: 0, varying: 1 };
+        let fixed = || Bound::Windowed { fixed: 1, varying: 0, keys: Computed::default() };
+        let varying = || Bound::Windowed { fixed: 0, varying: 1, keys: Computed::default() };
         assert!(count(fixed(), 1 << 20).add(&numbers(20_000)).is_ok());
         assert!(count(fixed(), 1 << 20).add(&numbers(40_000)).is_err());
         // one long text may be the value of every row
         let mut window = count(varying(), 1 << 20);
         assert!(window.add(&texts("short", 1_000)).is_ok());
         assert!(window.add(&texts(&"x".repeat(2_000), 1)).is_err());
+    }
+
+    #[test]
+    fn the_keys_of_a_window_are_counted() {
+        let keys = Computed { rows: 3, bytes: 0 };
+        let window = |keys| Bound::Windowed { fixed: 1, varying: 0, keys };
+        assert!(count(window(Computed::default()), 1 << 20).add(&texts(&"x".repeat(1_000), 500)).is_ok());
+        assert!(count(window(keys), 1 << 20).add(&texts(&"x".repeat(1_000), 500)).is_err());
+    }
+
+    #[test]
+    fn expressions_get_few_rows_at_once_where_they_make_long_texts() {
+        let (short, long) = (texts("short", 2_000), texts(&"x".repeat(10_000), 2_000));
+        let made = Computed { rows: 10, bytes: 0 };
+        assert!(count(Bound::Computed(made), 0).add(&short).unwrap() >= 2_000);
+        let rows = count(Bound::Computed(made), 0).add(&long).unwrap();
+        assert!((500..1_000).contains(&rows), "{rows} rows of 100 kB are within 64 MiB");
+        assert!(count(Bound::Computed(Computed { rows: 10_000, bytes: 0 }), 0).add(&long).is_err());
+        // constants are repeated whatever the rows are
+        let constants = Bound::Computed(Computed { rows: 0, bytes: 1 << 20 });
+        assert_eq!(count(constants, 0).add(&numbers(2_000)).unwrap(), 64);
+    }
+
+    #[test]
+    fn a_filter_keeps_a_batch_of_the_longest_rows_at_most() {
+        let filter = || Bound::Filtered(Computed::default());
+        let mut short = count(filter(), 1 << 20);
+        assert!((0..50).all(|_| short.add(&texts("short", 2_000)).is_ok()), "what has passed is not kept");
+        assert!(count(filter(), 1 << 20).add(&texts(&"x".repeat(1_000), 2_000)).is_err());
+    }
+
+    #[tokio::test]
+    async fn a_batch_passes_in_parts_that_are_the_whole() {
+        let (batch, schema) = (numbers(150), numbers(1).schema());
+        let batches: [Result<RecordBatch>; 2] = [Ok(batch), Ok(numbers(0))];
+        let input = RecordBatchStreamAdapter::new(schema, tokio_stream::iter(batches));
+        let made = Bound::Computed(Computed { rows: 0, bytes: 1 << 20 });
+        let mut counted = CountedRows { input: Box::pin(input), count: count(made, 0), waiting: None };
+        let mut parts = Vec::new();
+        while let Some(part) = tokio_stream::StreamExt::next(&mut counted).await {
+            parts.push(part.unwrap().num_rows());
+        }
+        assert_eq!(parts, [64, 64, 22, 0]);
     }
 }

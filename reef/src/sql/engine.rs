@@ -4,7 +4,7 @@
 mod described;
 mod stream;
 
-use super::answer::{SqlAnswer, Table};
+use super::answer::{SqlAnswer, Table, behind};
 use super::bounds::{BATCH_ROWS, CountRows};
 use super::catalog::{REEF, ReefCatalog, STORE};
 use super::error::{SqlError, explained};
@@ -97,6 +97,11 @@ impl SqlEngine {
         }
     }
 
+    /// The same; its statements, and what they read in DuckDB, give way to all other threads of the process.
+    pub fn giving_way(self) -> SqlEngine {
+        SqlEngine { threads: Threads::giving_way(), ..self }
+    }
+
     /// The same; statements may read these colonies as `colony.<id>.…`.
     pub fn with_colonies(self, colonies: LiveColonies) -> SqlEngine {
         SqlEngine { colonies: Some(Arc::new(colonies)), ..self }
@@ -162,7 +167,8 @@ impl SqlEngine {
             None => Ok(self.limits.timeout),
             Some(asked) if !asked.is_zero() && asked <= self.limits.timeout => Ok(asked),
             Some(_) => {
-                let message = format!("the time limit is not within 0 to {} s", self.limits.timeout.as_secs());
+                let most = self.limits.timeout.as_secs();
+                let message = format!("the time limit has to be more than 0 and at most {most} s");
                 Err(SqlError::refused(message, "narrow the statement instead"))
             }
         }
@@ -185,8 +191,9 @@ impl SqlEngine {
             let message = format!("only the first {rows_max} rows are here: more exist");
             counted.note("limit_reached", message, "");
         }
-        let (reads, notes) = counted.so_far();
+        let (reads, mut notes) = counted.so_far();
         let completeness = Completeness::of(&fleet, |_, _| true);
+        notes.extend(behind(&completeness, &reads));
         Ok(SqlAnswer { table: Table { schema, batches }, truncated, notes, reads, completeness })
     }
 
@@ -224,6 +231,8 @@ impl SqlEngine {
         let options = config.options_mut();
         options.execution.time_zone = Some("UTC".to_owned());
         options.execution.enable_recursive_ctes = false;
+        // it reserves memory for as many groups as LIMIT says, which no limit counts
+        options.optimizer.enable_topk_aggregation = false;
         let catalogs = MemoryCatalogProviderList::new();
         let store = ReefCatalog::new(Arc::clone(reader), counted.clone());
         catalogs.register_catalog(REEF.to_owned(), Arc::new(store));

@@ -2,6 +2,7 @@
 
 use crate::guarded::fault;
 use datafusion::error::DataFusionError;
+use model::error::one_line;
 use sinks::SinkError;
 use std::error::Error;
 use std::time::Duration;
@@ -62,7 +63,7 @@ impl SqlError {
             SqlError::Fault { .. } => "write it in another way, and report the fault",
             SqlError::Busy => "ask again in a moment",
             SqlError::TimedOut { .. } => {
-                "narrow the time range or the colonies in WHERE, or raise the limit with --timeout"
+                "narrow the time range or the colonies in WHERE, or raise the time limit, up to 30 s"
             }
             SqlError::Memory => {
                 "narrow the statement: fewer rows, groups or long texts in joins and windows, or a sort with LIMIT"
@@ -98,8 +99,9 @@ pub(super) fn not_written(error: impl std::fmt::Display) -> SqlError {
 /// How deep a cause is looked for.
 const CAUSES_MAX: usize = 32;
 
-/// What an error of the engine means. Before a statement runs, it is the statement's.
-pub(super) fn explained(error: DataFusionError, is_planned: bool) -> SqlError {
+/// What an error of the engine means. Before a statement runs, it is the statement's; while it runs, it is that of a
+/// row, except where the plan itself cannot be run.
+pub(super) fn explained(error: DataFusionError, is_running: bool) -> SqlError {
     let error = match taken_out(error) {
         Ok(store) => return SqlError::Store(store),
         Err(error) => error,
@@ -114,12 +116,13 @@ pub(super) fn explained(error: DataFusionError, is_planned: bool) -> SqlError {
     };
     let message = text.lines().next().unwrap_or_default().trim();
     let message = KINDS.iter().fold(message, |text, kind| text.strip_prefix(kind).unwrap_or(text));
-    match is_planned {
+    let is_of_plan = matches!(
+        root,
+        DataFusionError::Plan(_) | DataFusionError::NotImplemented(_) | DataFusionError::SchemaError(..)
+    );
+    match is_running && !is_of_plan {
         true => SqlError::Failed { message: message.to_owned() },
-        false => SqlError::refused(
-            message,
-            "coral reef sql \"SELECT * FROM information_schema.columns\" lists tables and columns",
-        ),
+        false => SqlError::refused(message, "SELECT * FROM information_schema.columns lists tables and columns"),
     }
 }
 
@@ -151,6 +154,38 @@ fn taken_out(error: DataFusionError) -> Result<SinkError, DataFusionError> {
         doing: found.doing.clone(),
         store: found.store.clone(),
         hint: found.hint.clone(),
-        cause: found.cause.as_ref().map(|cause| cause.to_string().into()),
+        cause: found.cause.as_ref().map(|cause| one_line(cause.as_ref()).into()),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use datafusion::arrow::error::ArrowError;
+    use sinks::error::FaultClass;
+
+    #[test]
+    fn a_plan_that_cannot_be_run_is_the_statements_also_while_it_runs() {
+        let of_row = DataFusionError::ArrowError(Box::new(ArrowError::DivideByZero), None);
+        assert!(matches!(explained(of_row, true), SqlError::Failed { .. }));
+        for of_plan in [DataFusionError::NotImplemented("x".to_owned()), DataFusionError::Plan("x".to_owned())] {
+            let explained = explained(of_plan.context("planning"), true);
+            assert!(matches!(&explained, SqlError::Refused { message, .. } if message == "x"), "{explained:?}");
+        }
+    }
+
+    #[test]
+    fn an_error_of_the_store_keeps_all_its_causes() {
+        let inner = failed("cannot read", "the disk is full".into());
+        let outer = failed("cannot answer", Box::new(inner));
+        match explained(DataFusionError::External(Box::new(outer)), true) {
+            SqlError::Store(error) => assert!(one_line(&error).ends_with(": the disk is full"), "{error:?}"),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn failed(doing: &str, cause: Box<dyn Error + Send + Sync>) -> SinkError {
+        let (store, hint) = ("a store".to_owned(), "see its log".to_owned());
+        SinkError { class: FaultClass::Stop, doing: doing.to_owned(), store, hint, cause: Some(cause) }
+    }
 }

@@ -14,10 +14,13 @@ use datafusion::logical_expr::{Expr, TableType};
 use datafusion::physical_plan::ExecutionPlan;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use std::fmt::Display;
 use std::fs::File;
+use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 
 /// The function's name.
 pub(super) const FILES: &str = "files";
@@ -63,10 +66,12 @@ impl TableFunctionImpl for Files {
 }
 
 fn opened(path: &Path) -> Result<ParquetRecordBatchReaderBuilder<File>> {
-    let unreadable =
-        |error: &dyn std::fmt::Display| DataFusionError::Execution(format!("the file is not readable: {error}"));
-    let file = File::open(path).map_err(|error| unreadable(&error))?;
-    ParquetRecordBatchReaderBuilder::try_new(file).map_err(|error| unreadable(&error))
+    let file = File::open(path).map_err(unreadable)?;
+    ParquetRecordBatchReaderBuilder::try_new(file).map_err(unreadable)
+}
+
+fn unreadable(error: impl Display) -> DataFusionError {
+    DataFusionError::Execution(format!("the file is not readable: {error}"))
 }
 
 /// A file as a table.
@@ -133,7 +138,19 @@ impl RowSource for FileRows {
             }
         }
         drop(batches);
-        reading.await.map_err(|_| DataFusionError::Execution("the file cannot be read".to_owned()))?
+        joined(reading).await
+    }
+}
+
+/// How reading has ended. A panic of it is that of the statement.
+async fn joined(reading: JoinHandle<Result<()>>) -> Result<()> {
+    let error = match reading.await {
+        Ok(ended) => return ended,
+        Err(error) => error,
+    };
+    match error.try_into_panic() {
+        Ok(panic) => resume_unwind(panic),
+        Err(error) => Err(unreadable(error)),
     }
 }
 
@@ -142,16 +159,30 @@ fn read(path: &Path, columns: &[usize], sender: &mpsc::Sender<RecordBatch>) -> R
     let mut sorted = columns.to_vec();
     sorted.sort_unstable();
     let mask = ProjectionMask::roots(builder.parquet_schema(), sorted.iter().copied());
-    let failed =
-        |error: &dyn std::fmt::Display| DataFusionError::Execution(format!("the file is not readable: {error}"));
-    let reader = builder.with_projection(mask).with_batch_size(BATCH_ROWS).build().map_err(|error| failed(&error))?;
+    let reader = builder.with_projection(mask).with_batch_size(BATCH_ROWS).build().map_err(unreadable)?;
     // a file gives columns in its own order
     let order: Vec<usize> = columns.iter().filter_map(|column| sorted.binary_search(column).ok()).collect();
     for batch in reader {
-        let batch = batch.map_err(|error| failed(&error))?.project(&order)?;
+        let batch = batch.map_err(unreadable)?.project(&order)?;
         if sender.blocking_send(batch).is_err() {
             break;
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::task::{JoinSet, spawn_blocking};
+
+    #[tokio::test]
+    async fn a_panic_of_the_reader_is_that_of_the_statement() {
+        let panics = || -> Result<()> { panic!("planted") };
+        let mut statements = JoinSet::new();
+        statements.spawn(async move { joined(spawn_blocking(panics)).await });
+        assert!(statements.join_next().await.is_some_and(|ended| ended.is_err_and(|error| error.is_panic())));
+        assert!(joined(spawn_blocking(|| Err(unreadable("planted")))).await.is_err());
+        assert!(joined(spawn_blocking(|| Ok(()))).await.is_ok());
+    }
 }

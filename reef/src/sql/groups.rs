@@ -1,7 +1,8 @@
 //! Groups: counts, minima and maxima by columns, which a store computes itself where it evaluates all conditions.
 //!
 //! Sums are not among them: of floats they depend on the order of the rows, and stores differ in the type of the
-//! others.
+//! others. Nor are groups by columns of many values: they would take memory of the store, which no limit of a statement
+//! counts, and which in DuckDB the writer has.
 
 use super::filters::condition;
 use super::source::SourceExec;
@@ -21,6 +22,16 @@ use sinks::scan::{Aggregate, Condition, Scan};
 use sinks::schema::{Kind, Table};
 use std::any::Any;
 use std::sync::Arc;
+
+/// Columns of few values, beside truths: a store keeps a group for each combination that its rows have.
+#[rustfmt::skip]
+const OF_FEW_VALUES: &[&str] = &[
+    "colony_id", "application_name", "environment", "service_id", "metric_name", "interval_seconds", "event_type",
+    "severity", "correlation_type", "source_kind", "target_kind", "source_colony_id", "target_colony_id",
+    "source_service", "target_service", "source_application", "target_application", "source_environment",
+    "target_environment", "from_service", "to_service", "protocol", "state", "old_state", "status", "health", "role",
+    "kind", "verdict", "outcome", "significance", "explained_by", "source", "part",
+];
 
 /// Replaces groups over a table of the store by the groups of the store.
 #[derive(Debug)]
@@ -56,7 +67,7 @@ fn left(aggregate: &AggregatePlan) -> Result<Option<LogicalPlan>> {
     let Ok(provider) = source_as_provider(source) else { return Ok(None) };
     let Some(stored) = (provider.as_ref() as &dyn Any).downcast_ref::<StoredTable>() else { return Ok(None) };
     let table = stored.table();
-    let columns: Option<Vec<usize>> = aggregate.group_expr.iter().map(|expr| column(expr, table)).collect();
+    let columns: Option<Vec<usize>> = aggregate.group_expr.iter().map(|expr| key(expr, table)).collect();
     let aggregates: Option<Vec<Aggregate>> = aggregate.aggr_expr.iter().map(|expr| computed(expr, table)).collect();
     let conditions: Option<Vec<Condition>> = filters.iter().map(|filter| condition(filter, table)).collect();
     let (Some(columns), Some(mut aggregates), Some(conditions)) = (columns, aggregates, conditions) else {
@@ -83,6 +94,14 @@ fn column(expr: &Expr, table: &Table) -> Option<usize> {
     let Expr::Column(column) = expr else { return None };
     let is_it = |(name, kind): &(&str, Kind)| *name == column.name && *kind != Kind::Texts;
     table.columns.iter().position(is_it)
+}
+
+/// A column by which a store makes groups.
+fn key(expr: &Expr, table: &Table) -> Option<usize> {
+    column(expr, table).filter(|place| {
+        let (name, kind) = table.columns[*place];
+        kind == Kind::Truth || OF_FEW_VALUES.contains(&name)
+    })
 }
 
 /// What a store computes exactly as the engine does.
@@ -134,5 +153,19 @@ impl TableProvider for StoredGroups {
         let schema = Arc::new(self.schema.project(&kept)?);
         let rows = self.rows.clone().keeping(kept);
         Ok(Arc::new(SourceExec::new(Arc::new(rows), schema, self.counted.clone())))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sql::catalog::stored_tables;
+
+    #[test]
+    fn columns_of_few_values_are_columns_of_tables() {
+        for name in OF_FEW_VALUES {
+            let mut tables = stored_tables();
+            assert!(tables.any(|table| table.columns.iter().any(|(column, _)| column == name)), "{name}");
+        }
     }
 }

@@ -1,11 +1,12 @@
 //! Guard: a statement is one SELECT, or EXPLAIN of one; anything else is refused before it is planned, and again as a
 //! plan.
 
-use super::bounds::is_fixed;
 use super::error::{SqlError, explained};
 use super::growth::GROWING;
 use super::limits::STATEMENT_BYTES_MAX;
-use super::{clauses, moments, shape};
+use super::sizes::is_fixed;
+use super::{calls, clauses, moments, shape};
+use datafusion::common::TableReference;
 use datafusion::common::config::Dialect;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::error::Result as Planned;
@@ -75,7 +76,7 @@ pub(super) fn check(plan: &LogicalPlan) -> Result<(), SqlError> {
 
 fn refusal(node: &LogicalPlan) -> Planned<Option<SqlError>> {
     if let LogicalPlan::TableScan(scan) = node
-        && (scan.table_name.schema(), scan.table_name.table()) == (Some(HIDDEN.0), HIDDEN.1)
+        && is_hidden(&scan.table_name)
     {
         let message = format!("{}.{} is not among the tables", HIDDEN.0, HIDDEN.1);
         return Ok(Some(SqlError::refused(message, "information_schema.tables lists them")));
@@ -85,11 +86,20 @@ fn refusal(node: &LogicalPlan) -> Planned<Option<SqlError>> {
     {
         return Ok(Some(refused));
     }
+    if let Some(refused) = calls::refusal(node)? {
+        return Ok(Some(refused));
+    }
     let finer = |text: String| {
         let message = format!("times are whole milliseconds, and {text:?} has more digits");
         SqlError::refused(message, "write at most three digits after the second")
     };
     Ok(moments::finer(node)?.map(finer))
+}
+
+/// In any case of letters: the engine finds its own tables so.
+fn is_hidden(name: &TableReference) -> bool {
+    let is_of_engine = name.schema().is_some_and(|schema| schema.eq_ignore_ascii_case(HIDDEN.0));
+    is_of_engine && name.table().eq_ignore_ascii_case(HIDDEN.1)
 }
 
 /// Refuses windows whose values may be longer than what is counted of their rows.

@@ -6,6 +6,8 @@ use std::time::Duration;
 pub const ROWS_USUAL: usize = 1_000;
 /// Longest statement, in bytes.
 pub const STATEMENT_BYTES_MAX: usize = 64 * 1024;
+/// Longest row that is joined, and longest value of a subquery, in bytes: a batch has thousands of them.
+pub(super) const JOINED_BYTES_MAX: usize = 64 << 10;
 
 /// What one statement may cost, and how many run at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

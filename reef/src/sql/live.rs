@@ -227,10 +227,10 @@ impl LiveRows {
             services: self.narrowed.services.clone(),
             metrics: self.narrowed.metrics.clone(),
         });
-        let (mut refused, mut coarser) = (0, Coarser::default());
+        let (mut refused, mut unasked) = (0, Unasked::default());
         while let Some(sent) = slices.next().await? {
             refused += sent.refused;
-            coarser.add(&sent.metrics, &self.narrowed);
+            unasked.add(&sent.metrics, &self.narrowed);
             let batch =
                 if self.live == Live::Metrics { rows::metrics(&sent.metrics) } else { rows::events(&sent.events) };
             if batch.num_rows() > 0 && !rows.batch(self.projected(batch)?).await {
@@ -238,16 +238,26 @@ impl LiveRows {
             }
         }
         if refused > 0 {
-            let message = format!("{refused} rows of colony {} are none, and are not here", self.colony_id);
+            let message =
+                format!("colony {} sent {refused} rows that are not valid; they are left out", self.colony_id);
             rows.counted().note("rows_refused", message, &self.colony_id);
         }
-        if coarser.count > 0 {
-            let (count, seconds) = (coarser.count, coarser.seconds);
+        if unasked.coarser > 0 {
+            let (count, seconds) = (unasked.coarser, unasked.longest);
             let message = format!(
                 "colony {} has {count} buckets of this range only in a coarser interval than asked, up to {seconds} s",
                 self.colony_id
             );
             rows.counted().note("resolution_coarser", message, &self.colony_id);
+        }
+        if unasked.finer > 0 {
+            let (count, seconds) = (unasked.finer, unasked.shortest);
+            let message = format!(
+                "colony {} has sent {count} buckets of this range in a finer interval than asked, down to {seconds} s, \
+                 and no coarser ones of the same time: group them by date_trunc",
+                self.colony_id
+            );
+            rows.counted().note("resolution_finer", message, &self.colony_id);
         }
         Ok(())
     }
@@ -257,25 +267,31 @@ impl LiveRows {
     }
 }
 
-/// Buckets of a coarser interval than a statement asks for. A colony sends one only where its series has no finer ones.
-#[derive(Default)]
-struct Coarser {
-    count: u64,
-    /// The longest of them.
-    seconds: u32,
+/// Buckets of other intervals than a statement asks for. A colony sends the finest ones of each time, and no others.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Unasked {
+    coarser: u64,
+    /// Of the coarser ones.
+    longest: u32,
+    finer: u64,
+    /// Of the finer ones.
+    shortest: u32,
 }
 
-impl Coarser {
+impl Unasked {
     fn add(&mut self, sent: &[MetricPoint], narrowed: &Narrowed) {
-        let Some(asked) = narrowed.interval_max else { return };
+        let Some((from, to)) = narrowed.intervals else { return };
         for names in sent.iter().map(|row| row.series.names()) {
-            let seconds = names.interval_seconds.unwrap_or(0);
+            let Some(seconds) = names.interval_seconds else { continue };
             let is_one = |wanted: &[String], name: &str| wanted.is_empty() || wanted.iter().any(|it| it == name);
-            let is_wanted =
-                is_one(&narrowed.services, names.service_id) && is_one(&narrowed.metrics, names.metric_name);
-            if seconds > asked && is_wanted {
-                self.count += 1;
-                self.seconds = self.seconds.max(seconds);
+            if !is_one(&narrowed.services, names.service_id) || !is_one(&narrowed.metrics, names.metric_name) {
+                continue;
+            }
+            if seconds > to {
+                (self.coarser, self.longest) = (self.coarser + 1, self.longest.max(seconds));
+            } else if seconds < from {
+                let known = if self.finer == 0 { seconds } else { self.shortest };
+                (self.finer, self.shortest) = (self.finer + 1, known.min(seconds));
             }
         }
     }

@@ -9,12 +9,14 @@
 //! | `limits` | what a statement may cost |
 //! | `parameters` | values that take the place of `?` in a statement |
 //! | `guard` | what a statement may be |
+//! | `calls` | functions and operators that take memory by an argument |
 //! | `clauses` | clauses that would be ignored silently |
 //! | `shape` | how large the plan of a statement may become |
 //! | `moments` | times with more digits than those of tables |
 //! | `functions` | which functions it may call |
 //! | `growth` | functions that make long texts of short ones |
-//! | `bounds` | how much joins, unnestings and windows may make of rows |
+//! | `bounds` | how much joins, unnestings, windows and expressions may make of rows |
+//! | `computed` | how many bytes expressions make of a row |
 //! | `sizes` | how many bytes rows have |
 //! | `catalog` | the names of tables |
 //! | `stored` | tables of the store |
@@ -35,10 +37,12 @@
 
 mod answer;
 mod bounds;
+mod calls;
 mod catalog;
 mod clauses;
 #[cfg(any(test, feature = "compliance"))]
 pub mod compliance;
+mod computed;
 mod engine;
 mod error;
 mod files;

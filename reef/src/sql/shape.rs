@@ -50,7 +50,7 @@ fn is_flat(token: &Token) -> bool {
     match token {
         Token::Word(word) => word.keyword == Keyword::NoKeyword,
         Token::Number(..) | Token::SingleQuotedString(_) | Token::Comma | Token::Period | Token::Whitespace(_) => true,
-        Token::RParen | Token::SemiColon | Token::EOF => true,
+        Token::RParen | Token::SemiColon | Token::EOF | Token::Placeholder(_) => true,
         _ => false,
     }
 }
@@ -210,6 +210,8 @@ mod tests {
         assert!(check_words(&format!("SELECT 1{}", ", lower('a')".repeat(65)), &growing).is_ok());
         assert!(check_words(&format!("SELECT 1{}", " + 1".repeat(500)), &growing).is_err());
         assert!(check_words(&format!("SELECT 1 IN (1{})", ", 1".repeat(5_000)), &growing).is_ok());
+        assert!(check_words(&format!("SELECT 1 IN (?{})", ", ?".repeat(5_000)), &growing).is_ok());
+        assert!(check_words(&format!("SELECT 1 IN ($1{})", ", $2".repeat(5_000)), &growing).is_ok());
         assert!(check_words("SELECT 'a", &growing).is_err());
     }
 }

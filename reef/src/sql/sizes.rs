@@ -3,11 +3,18 @@
 //! Arrays share what they hold: a slice keeps its whole column, and a join repeats a text by pointing at it. What
 //! counts for a limit is what a copy of the rows takes.
 
-use datafusion::arrow::array::{Array, ArrayRef, AsArray, OffsetSizeTrait, RecordBatch};
+use datafusion::arrow::array::{Array, ArrayRef, AsArray, GenericListViewArray, OffsetSizeTrait, RecordBatch};
 use datafusion::arrow::datatypes::DataType;
 
 /// What a cell takes beside its value.
 const CELL_BYTES: usize = 16;
+/// What is made of a row for a value of fixed size.
+pub(super) const FIXED_BYTES: usize = 16;
+
+/// Whether each value of a type takes the same.
+pub(super) fn is_fixed(data_type: &DataType) -> bool {
+    data_type.primitive_width().is_some() || matches!(data_type, DataType::Boolean | DataType::Null)
+}
 
 /// Bytes of a batch.
 pub(super) fn of(batch: &RecordBatch) -> usize {
@@ -32,6 +39,9 @@ pub(super) fn of_texts(column: &ArrayRef) -> Vec<usize> {
 
 /// Bytes of each value of a column.
 fn of_values(column: &ArrayRef) -> Vec<usize> {
+    if let Some(bytes) = of_items(column, of_values) {
+        return bytes;
+    }
     match column.data_type() {
         DataType::Utf8 => between(column.as_string::<i32>().value_offsets()),
         DataType::LargeUtf8 => between(column.as_string::<i64>().value_offsets()),
@@ -39,14 +49,6 @@ fn of_values(column: &ArrayRef) -> Vec<usize> {
         DataType::LargeBinary => between(column.as_binary::<i64>().value_offsets()),
         DataType::Utf8View => viewed(column.as_string_view().views()),
         DataType::BinaryView => viewed(column.as_binary_view().views()),
-        DataType::List(_) => {
-            let lists = column.as_list::<i32>();
-            summed(lists.values(), lists.value_offsets(), of_values)
-        }
-        DataType::LargeList(_) => {
-            let lists = column.as_list::<i64>();
-            summed(lists.values(), lists.value_offsets(), of_values)
-        }
         DataType::Struct(_) => {
             let mut sums = vec![CELL_BYTES; column.len()];
             for part in column.as_struct().columns() {
@@ -78,17 +80,7 @@ pub(super) fn items_of_rows(batch: &RecordBatch) -> Vec<usize> {
 }
 
 fn items(column: &ArrayRef) -> Vec<usize> {
-    match column.data_type() {
-        DataType::List(_) => {
-            let lists = column.as_list::<i32>();
-            summed(lists.values(), lists.value_offsets(), items_or_one)
-        }
-        DataType::LargeList(_) => {
-            let lists = column.as_list::<i64>();
-            summed(lists.values(), lists.value_offsets(), items_or_one)
-        }
-        _ => vec![0; column.len()],
-    }
+    of_items(column, items_or_one).unwrap_or_else(|| vec![0; column.len()])
 }
 
 /// The items of lists in lists; what is no list is one item.
@@ -104,6 +96,46 @@ fn between<O: OffsetSizeTrait>(offsets: &[O]) -> Vec<usize> {
 /// Bytes of views: their length is in the lowest 32 bits.
 fn viewed(views: &[u128]) -> Vec<usize> {
     views.iter().map(|view| CELL_BYTES + (*view & u128::from(u32::MAX)) as usize).collect()
+}
+
+/// What the items of each list of a column have together; `None` where it has no lists.
+fn of_items(column: &ArrayRef, of: fn(&ArrayRef) -> Vec<usize>) -> Option<Vec<usize>> {
+    Some(match column.data_type() {
+        DataType::List(_) => {
+            let lists = column.as_list::<i32>();
+            summed(lists.values(), lists.value_offsets(), of)
+        }
+        DataType::LargeList(_) => {
+            let lists = column.as_list::<i64>();
+            summed(lists.values(), lists.value_offsets(), of)
+        }
+        DataType::FixedSizeList(..) => {
+            let lists = column.as_fixed_size_list();
+            let length = usize::try_from(lists.value_length()).unwrap_or(0);
+            in_ranges(of(lists.values()), (0..lists.len()).map(|row| (row.saturating_mul(length), length)))
+        }
+        DataType::ListView(_) => of_views(column.as_list_view::<i32>(), of),
+        DataType::LargeListView(_) => of_views(column.as_list_view::<i64>(), of),
+        _ => return None,
+    })
+}
+
+/// The same of lists that may share items.
+fn of_views<O: OffsetSizeTrait>(lists: &GenericListViewArray<O>, of: fn(&ArrayRef) -> Vec<usize>) -> Vec<usize> {
+    let ranges = lists.value_offsets().iter().zip(lists.value_sizes());
+    in_ranges(of(lists.values()), ranges.map(|(start, length)| (start.as_usize(), length.as_usize())))
+}
+
+/// The sum of each range, given by its start and its length.
+fn in_ranges(each: Vec<usize>, ranges: impl Iterator<Item = (usize, usize)>) -> Vec<usize> {
+    let mut sums = vec![0_usize];
+    let mut sum = 0_usize;
+    for one in each {
+        sum = sum.saturating_add(one);
+        sums.push(sum);
+    }
+    let up_to = |place: usize| sums[place.min(sums.len() - 1)];
+    ranges.map(|(start, length)| up_to(start.saturating_add(length)).saturating_sub(up_to(start))).collect()
 }
 
 /// What the items of each list have together.
@@ -122,9 +154,10 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use datafusion::arrow::array::{
-        BooleanArray, DictionaryArray, Int64Array, ListArray, RecordBatchOptions, StringArray, StringViewArray,
+        BooleanArray, DictionaryArray, FixedSizeListArray, Int32Array, Int64Array, ListArray, ListViewArray,
+        RecordBatchOptions, StringArray, StringViewArray,
     };
-    use datafusion::arrow::datatypes::{Int32Type, Schema};
+    use datafusion::arrow::datatypes::{Field, Int32Type, Schema};
     use std::sync::Arc;
 
     fn values(column: impl Array + 'static) -> Vec<usize> {
@@ -158,6 +191,16 @@ mod tests {
         assert_eq!(of_values(&lists.slice(2, 2)), [0, of_item]);
         let batch = RecordBatch::try_from_iter([("l", lists)]).unwrap();
         assert_eq!(items_of_rows(&batch), [3, 1, 1, 2]);
+        let items: ArrayRef = Arc::new(Int32Array::from(vec![1, 2, 3]));
+        let item = Arc::new(Field::new_list_field(DataType::Int32, true));
+        let (starts, lengths) = (vec![0, 1, 3].into(), vec![2, 2, 0].into());
+        let views = ListViewArray::new(Arc::clone(&item), starts, lengths, Arc::clone(&items), None);
+        let fixed = FixedSizeListArray::new(item, 1, items, None);
+        let batch =
+            RecordBatch::try_from_iter([("v", Arc::new(views) as ArrayRef), ("f", Arc::new(fixed) as ArrayRef)])
+                .unwrap();
+        assert_eq!(items_of_rows(&batch), [4, 4, 2]);
+        assert_eq!(of_rows(&batch.slice(1, 2)), [3 * of_item, of_item]);
         let options = RecordBatchOptions::new().with_row_count(Some(5));
         let bare = RecordBatch::try_new_with_options(Arc::new(Schema::empty()), Vec::new(), &options).unwrap();
         assert_eq!((of_rows(&bare), of(&bare)), (vec![0; 5], 0));

@@ -7,6 +7,7 @@ use super::compliance::{rows::commits, run_all};
 use super::*;
 use crate::answers::Scope;
 use model::event::Event;
+use model::instruments::Registry;
 use model::metric::MetricPoint;
 use model::real::Real;
 use model::rows::Rows;
@@ -18,6 +19,7 @@ use sinks::duckdb::{DuckDbConfig, DuckDbStore};
 use sinks::{Commit, StoreReader, StoreWriter};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio_stream::StreamExt;
 
 /// Events and buckets of several services, with texts that end statements; a pattern; a colony.
 fn commit() -> Commit {
@@ -70,8 +72,8 @@ async fn rows(store: &Store, sql: &str) -> serde_json::Value {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_store_in_duckdb_passes_the_harness() {
-    let store = opened_with(&commits()).await;
-    run_all(Arc::clone(&store.reader)).await;
+    let (store, folder) = (opened_with(&commits()).await, tempfile::tempdir().unwrap());
+    run_all(Arc::clone(&store.reader), folder.path()).await;
 }
 
 #[tokio::test]
@@ -135,6 +137,30 @@ async fn counts_minima_and_maxima_are_left_to_a_store_and_sums_are_not() {
 }
 
 #[tokio::test]
+async fn groups_that_may_be_many_are_not_left_to_a_store() {
+    let store = opened().await;
+    let pushed = async |sql: &str| {
+        let answer = ask(&store, sql).await.unwrap_or_else(|error| panic!("{sql}: {error}"));
+        assert!(!answer.table.is_empty(), "{sql}");
+        answer.reads.iter().all(|read| read.pushed.contains("aggregates="))
+    };
+    for sql in [
+        "SELECT DISTINCT * FROM federated_metrics",
+        "SELECT DISTINCT event_id FROM federated_events",
+        "SELECT timestamp, count(*) FROM federated_events GROUP BY timestamp",
+        "SELECT service_id, p95, max(p99) FROM federated_metrics GROUP BY service_id, p95",
+    ] {
+        assert!(!pushed(sql).await, "{sql}");
+    }
+    for sql in [
+        "SELECT count(*), max(timestamp) FROM federated_events",
+        "SELECT DISTINCT service_id, event_type, late FROM federated_events",
+    ] {
+        assert!(pushed(sql).await, "{sql}");
+    }
+}
+
+#[tokio::test]
 async fn what_holds_for_absent_truths_is_not_left_to_a_store() {
     let store = opened_with(&commits()).await;
     let all = rows(&store, "SELECT count(*) FROM prediction_revisions").await;
@@ -160,6 +186,25 @@ async fn an_answer_says_what_the_store_is_complete_to() {
     let answer = SqlEngine::default().answer(&question, &store.reader, &scope).await.unwrap();
     let states: Vec<_> = answer.completeness.colonies.iter().map(|it| (it.colony_id.as_str(), it.state)).collect();
     assert_eq!(states, [("pay-staging", "never_seen"), ("shop-production", "current")]);
+    assert!(answer.notes.is_empty(), "no stored row was read: {:?}", answer.notes);
+    // stored rows lack those of that colony, and a note says so; the limit that is reached has its own
+    let question =
+        SqlQuestion { sql: "SELECT event_id FROM federated_events".to_owned(), limit: Some(1), timeout_ms: None };
+    let answer = SqlEngine::default().answer(&question, &store.reader, &scope).await.unwrap();
+    let notes: Vec<_> = answer.notes.iter().map(|it| (it.code.as_str(), it.colony_id.as_str())).collect();
+    assert_eq!(notes, [("limit_reached", ""), ("colony_not_current", "pay-staging")]);
+    let message = &answer.notes[1].message;
+    assert!(message.contains("never seen (nothing has been received from it)"), "{message}");
+    // a stream is not ended for it: its rows are all that are stored
+    let all = Statement { sql: question.sql, parameters: None };
+    let rows = SqlEngine::default().stream(all, &store.reader).await.unwrap();
+    assert!(rows.collect::<Vec<_>>().await.iter().all(Result::is_ok));
+    // more colonies than are named
+    let scope = Scope { colonies: (0..30).map(|n| format!("none-{n}")).collect(), ..Scope::default() };
+    let question = SqlQuestion { sql: "SELECT count(*) FROM federated_events".to_owned(), ..SqlQuestion::default() };
+    let answer = SqlEngine::default().answer(&question, &store.reader, &scope).await.unwrap();
+    assert_eq!(answer.notes.len(), 21, "{:?}", answer.notes);
+    assert!(answer.notes[20].message.contains("10 further colonies"), "{:?}", answer.notes[20]);
 }
 
 #[tokio::test]
@@ -211,18 +256,17 @@ async fn turns_are_limited_and_a_statement_that_nobody_waits_for_ends() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_store_that_is_closed_ends_its_statements() {
-    let Store { reader, store, _folder } = opened().await;
-    let question = SqlQuestion {
-        sql: "SELECT count(*) FROM federated_metrics AS a, federated_metrics AS b, federated_metrics AS c,
-              federated_metrics AS d WHERE a.p95 + b.p95 + c.p95 + d.p95 < 0"
-            .to_owned(),
-        ..SqlQuestion::default()
-    };
-    let asked = tokio::spawn(async move { SqlEngine::default().answer(&question, &reader, &Scope::default()).await });
-    tokio::task::yield_now().await;
-    tokio::time::timeout(Duration::from_secs(20), Box::new(store).close()).await.unwrap().unwrap();
-    // what had been read may be enough for an answer; a store is never kept open for it
-    asked.abort();
+    // far more rows than wait between a store and a caller: the scan runs until they are taken
+    let metrics: Vec<MetricPoint> = (0..60_000).map(|n| bucket("api", n * MINUTE_MS)).collect();
+    let many = commit_of(1, Rows { metrics: metrics.into(), ..Rows::default() });
+    let Store { reader, store, _folder } = opened_with(&[many]).await;
+    let all = Statement { sql: "SELECT p95 FROM federated_metrics".to_owned(), parameters: None };
+    let mut rows = SqlEngine::default().stream(all, &reader).await.unwrap();
+    assert!(rows.next().await.unwrap().is_ok());
+    tokio::time::timeout(Duration::from_secs(60), Box::new(store).close()).await.unwrap().unwrap();
+    let rest: Vec<_> = tokio::time::timeout(Duration::from_secs(60), rows.collect()).await.unwrap();
+    let last = rest.last();
+    assert!(matches!(last, Some(Err(Cut::Statement(SqlError::Store(_))))), "{last:?}");
 }
 
 #[tokio::test]
@@ -233,12 +277,24 @@ async fn rows_have_every_form() {
                WHERE event_id IN ('e0', 'e1') ORDER BY 1";
     let table = ask(&store, sql).await.unwrap().table;
     assert_eq!(table.csv(), "id,v,none,text,related_events\ne0,1,,\"a,\"\"b\"\"\",\ne1,0,,\"a,\"\"b\"\"\",\n");
-    assert_eq!(table.ndjson().lines().count(), 2);
-    assert!(table.ndjson().starts_with(r#"{"id":"e0","v":1,"none":null,"text":"a,\"b\"","related_events":null}"#));
+    let lines = table.ndjson().unwrap();
+    assert_eq!(lines.lines().count(), 2);
+    assert!(lines.starts_with(r#"{"id":"e0","v":1,"none":null,"text":"a,\"b\"","related_events":null}"#));
     assert!(table.page().starts_with("id  v  none  text   related_events\n--  -  ----"), "{}", table.page());
     let mut file = Vec::new();
     table.write_parquet(&mut file).unwrap();
     assert_eq!(&file[..4], b"PAR1");
     let again = Table::of_arrow(&table.to_arrow().unwrap()).unwrap();
     assert_eq!((again.json_rows(), again.columns()), (table.json_rows(), table.columns()));
+}
+
+#[tokio::test]
+async fn columns_of_one_name_are_no_lines_of_objects() {
+    let store = opened().await;
+    let sql = "SELECT a.event_id, b.event_id FROM federated_events AS a
+               JOIN federated_events AS b ON a.event_id = b.event_id";
+    let table = ask(&store, sql).await.unwrap().table;
+    let refused = table.ndjson().unwrap_err();
+    assert!(refused.to_string().contains("\"event_id\"") && refused.hint().contains("aliases"), "{refused}");
+    assert!(table.csv().starts_with("event_id,event_id\n"), "other forms have both");
 }

@@ -167,13 +167,19 @@ struct ReasonAnswer {
     number: u64,
 }
 
-pub(super) async fn totals(server: &Server) -> Result<Totals, Fault> {
-    let mut totals = Totals::default();
+/// Rows of each table.
+pub(super) async fn rows_of_tables(server: &Server) -> Result<BTreeMap<String, u64>, Fault> {
+    let mut rows = BTreeMap::new();
     for table in server.config.schema.tables().map(|table| table.name) {
         // sql: identifiers only
         let sql = format!("SELECT count() AS number FROM {table} FINAL");
-        totals.rows.insert(table.to_owned(), number(server, &sql).await?);
+        rows.insert(table.to_owned(), number(server, &sql).await?);
     }
+    Ok(rows)
+}
+
+pub(super) async fn totals(server: &Server) -> Result<Totals, Fault> {
+    let mut totals = Totals { rows: rows_of_tables(server).await?, ..Totals::default() };
     let sql = "SELECT reason, sum(rows) AS number FROM (
                  SELECT reason, count() AS rows FROM rejects FINAL GROUP BY reason
                  UNION ALL SELECT reason, omitted AS rows FROM rejects_omitted FINAL)

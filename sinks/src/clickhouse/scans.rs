@@ -18,6 +18,8 @@ use tokio::task::JoinHandle;
 
 /// Rows of a batch.
 const BATCH_ROWS: &str = "8192";
+/// What a scan may take of a server that also writes.
+const SHARE: [(&str, &str); 2] = [("max_memory_usage", "1073741824"), ("max_threads", "4")];
 /// What a server may do when one of its limits is reached: fail. With the other value it would answer with fewer rows, or
 /// with groups of some rows only.
 const OVERFLOWS: [&str; 4] =
@@ -106,6 +108,9 @@ fn statement(server: &Server, scan: &Scan) -> Query {
         .with_setting("output_format_arrow_low_cardinality_as_dictionary", "0");
     for mode in OVERFLOWS {
         query = query.with_setting(mode, "throw");
+    }
+    for (name, value) in SHARE {
+        query = query.with_setting(name, value);
     }
     if let Some(limit) = scan.limit {
         query = query.param("limit", limit);

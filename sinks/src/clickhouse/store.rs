@@ -278,7 +278,9 @@ impl StoreAdmin for ClickHouseStore {
     }
 
     async fn rows(&mut self) -> Result<u64, SinkError> {
-        Ok(self.reader.totals().await?.rows.values().sum())
+        let rows = reader::rows_of_tables(&self.session.server).await;
+        let rows = rows.map_err(|fault| fault.during("cannot count rows", &self.reader.name))?;
+        Ok(rows.values().sum())
     }
 
     async fn export(&mut self, table: &'static Table, after: Option<&Cursor>, limit: usize) -> Result<Page, SinkError> {

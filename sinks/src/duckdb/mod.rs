@@ -8,6 +8,7 @@
 //! | `worker` | threads with a queue of jobs |
 //! | `readers` | connections that read while the writer commits |
 //! | `scans` | scans for SQL, each with a connection of its own |
+//! | `interrupts` | a connection whose statements another thread can end |
 //! | `session` | the writing connection: opening, migrating, closing |
 //! | `unfinished` | a file whose creation was interrupted |
 //! | `owner` | whose file it is |
@@ -43,6 +44,7 @@ mod derived;
 mod fault;
 mod findings;
 mod fleet;
+mod interrupts;
 mod keep;
 mod look_up;
 mod newer;

@@ -1,29 +1,28 @@
 //! Reader threads with their own connections, which read a store while its writer commits.
 
 use super::fault::Cause;
+use super::interrupts::{INTERRUPT_EVERY, Interrupt, Interruptible};
 use super::worker::{Worker, join};
 use crate::SinkError;
 use crate::closing::{Closing, closed};
-use duckdb::{Connection, InterruptHandle};
+use duckdb::Connection;
 use std::sync::Arc;
-use std::time::Duration;
 
 /// Connections: a long query does not hold up a short one.
 pub(super) const CONNECTIONS: usize = 2;
-/// Interval of interrupts of running queries when the store is closed.
-const INTERRUPT_EVERY: Duration = Duration::from_millis(20);
 
 /// Connections to an open file that only read. Each query sees the commits that had ended when it began, each as a whole.
 pub(super) struct Readers {
-    worker: Worker<Connection>,
-    interrupts: Vec<Arc<InterruptHandle>>,
+    worker: Worker<Interruptible>,
+    interrupts: Vec<Interrupt>,
     closing: Closing,
 }
 
 impl Readers {
     /// On further connections to a file that is open already.
     pub(super) async fn start(name: Arc<str>, connections: Vec<Connection>) -> Result<Readers, SinkError> {
-        let interrupts = connections.iter().map(Connection::interrupt_handle).collect();
+        let connections: Vec<Interruptible> = connections.into_iter().map(Interruptible::new).collect();
+        let interrupts = connections.iter().map(Interruptible::interrupt).collect();
         let openers: Vec<_> = connections.into_iter().map(|connection| move || Ok(connection)).collect();
         let worker = Worker::start(name, openers, close).await?;
         Ok(Readers { worker, interrupts, closing: Closing::default() })
@@ -42,12 +41,12 @@ impl Readers {
     ) -> Result<T, SinkError> {
         self.closing.check(self.name(), doing)?;
         let closing = self.closing.clone();
-        let job = move |connection: &mut Connection| {
+        let job = move |it: &mut Interruptible| {
             if closing.is_closed() {
                 return Err("closed".into());
             }
             // all queries of a job see the same commits
-            let transaction = connection.transaction()?;
+            let transaction = it.connection.transaction()?;
             let answer = job(&transaction)?;
             transaction.rollback()?;
             Ok(answer)
@@ -75,17 +74,59 @@ impl Readers {
     pub(super) fn close_blocking(&self) {
         self.closing.close();
         let threads = self.worker.end();
-        self.interrupt();
+        // a statement may begin after any of them
+        while threads.iter().any(|thread| !thread.is_finished()) {
+            self.interrupt();
+            std::thread::park_timeout(INTERRUPT_EVERY);
+        }
         if let Err(cause) = join(threads) {
             tracing::warn!(store = self.name(), %cause, "a connection that read the store was not closed cleanly");
         }
     }
 
     fn interrupt(&self) {
-        self.interrupts.iter().for_each(|connection| connection.interrupt());
+        self.interrupts.iter().for_each(Interrupt::interrupt);
     }
 }
 
-fn close(connection: Connection) -> Result<(), Cause> {
-    connection.close().map_err(|(_, error)| error.into())
+fn close(connection: Interruptible) -> Result<(), Cause> {
+    // disconnecting cannot fail
+    drop(connection);
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use std::sync::mpsc::sync_channel;
+    use std::time::Duration;
+    use tokio::sync::oneshot;
+
+    /// A close that interrupts once ends the first statement only, or none that had not begun.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_close_that_blocks_ends_every_statement_of_a_job() {
+        let connections = vec![Connection::open_in_memory().unwrap()];
+        let readers = Arc::new(Readers::start("a store".into(), connections).await.unwrap());
+        let (begun, has_begun) = sync_channel(1);
+        let asked = Arc::clone(&readers);
+        let job = move |connection: &Connection| -> Result<i64, Cause> {
+            let endless = "SELECT count(*) FROM range(10000000) AS a, range(10000000) AS b";
+            let run = || connection.query_row(endless, [], |row| row.get::<_, i64>(0));
+            begun.send(())?;
+            assert!(run().is_err());
+            connection.execute_batch("ROLLBACK")?;
+            Ok(run()?)
+        };
+        let call = tokio::spawn(async move { asked.call("cannot read", job).await });
+        has_begun.recv().unwrap();
+        let (closed, has_closed) = oneshot::channel();
+        let close = move || {
+            readers.close_blocking();
+            let _ = closed.send(());
+        };
+        std::thread::Builder::new().name("close".into()).spawn(close).unwrap();
+        tokio::time::timeout(Duration::from_secs(60), has_closed).await.unwrap().unwrap();
+        assert!(call.await.unwrap().is_err());
+    }
 }

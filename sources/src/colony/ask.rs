@@ -3,11 +3,11 @@
 
 use super::config::ColonySourceConfig;
 use super::dial::{Client, dial};
-use super::fault::LinkFault;
+use super::fault::{LinkFault, check_identity, classify};
 use super::slices::Pass;
 use mesh::{Network, Route};
 use model::clock::SharedClock;
-use model::colony::{ColonyIdentity, identity_from_id};
+use model::colony::ColonyIdentity;
 use model::event::Event;
 use model::metric::MetricPoint;
 use model::time::TimeMs;
@@ -17,7 +17,6 @@ use proto::reef::v1::{GetSummaryRequest, GetSummaryResponse, GetTopologyRequest}
 use std::ops::Range;
 use std::time::Duration;
 use tokio::time::timeout;
-use tonic::{Code, Status};
 
 /// How long a colony may take for one response.
 const ANSWER_WAIT: Duration = Duration::from_secs(10);
@@ -104,12 +103,12 @@ impl AskedColony {
             let mut client = dial(network, &config).await?;
             let nothing = Some(time_to_wire(TimeMs(0)));
             let request = GetSummaryRequest { start_time: nothing, end_time: nothing, ..GetSummaryRequest::default() };
-            let answer = client.get_summary(request).await.map_err(|status| refused(&status))?.into_inner();
+            let answer = client.get_summary(request).await.map_err(|status| classify(&status))?.into_inner();
             Ok::<_, NotAnswered>((client, answer))
         };
         let late = || NotAnswered(format!("no answer within {} s", ANSWER_WAIT.as_secs()));
         let (client, answer) = timeout(ANSWER_WAIT, reached).await.map_err(|_| late())??;
-        Ok(AskedColony { client, identity: identity(colony_id, &answer)?, clock })
+        Ok(AskedColony { client, identity: check_identity(colony_id, &answer)?, clock })
     }
 
     /// The rows of a range, slice by slice: a slice fits into a response.
@@ -125,7 +124,7 @@ impl AskedColony {
     pub async fn topology(&mut self) -> Result<(Vec<ServiceNode>, Vec<ServiceEdge>), NotAnswered> {
         let asked = timeout(ANSWER_WAIT, self.client.get_topology(GetTopologyRequest {})).await;
         let late = |_| NotAnswered(format!("no topology within {} s", ANSWER_WAIT.as_secs()));
-        let answer = asked.map_err(late)?.map_err(|status| refused(&status))?.into_inner();
+        let answer = asked.map_err(late)?.map_err(|status| classify(&status))?.into_inner();
         let topology = answer.topology.unwrap_or_default();
         let (nodes, edges, _) = topology_from_wire(&self.identity.colony_id, topology, self.clock.now());
         Ok((nodes, edges))
@@ -158,14 +157,16 @@ impl RowSlices {
             };
             let asked = timeout(ANSWER_WAIT, self.colony.client.get_summary(request)).await;
             let late = |_| NotAnswered(format!("no rows within {} s", ANSWER_WAIT.as_secs()));
-            let answer = match asked.map_err(late)? {
+            let answer = match asked.map_err(late)?.map_err(|status| classify(&status)) {
                 Ok(answer) => answer.into_inner(),
-                Err(status) if matches!(status.code(), Code::ResourceExhausted | Code::OutOfRange) && pass.halve() => {
+                Err(LinkFault::TooLarge(_)) if pass.halve() => {
                     self.pass = Some(pass);
                     continue;
                 }
-                Err(status) => return Err(refused(&status)),
+                Err(fault) => return Err(fault.into()),
             };
+            // another colony may have its address by now
+            self.colony.identity = check_identity(&self.colony.identity.colony_id, &answer)?;
             self.pass = (!pass.advance()).then_some(pass);
             return Ok(Some(self.decoded(answer, from..to)));
         }
@@ -190,21 +191,4 @@ impl RowSlices {
         sent.refused -= (sent.metrics.len() + sent.events.len()) as u64;
         sent
     }
-}
-
-fn identity(colony_id: &str, answer: &GetSummaryResponse) -> Result<ColonyIdentity, NotAnswered> {
-    if answer.colony_id != colony_id {
-        return Err(NotAnswered(format!("colony {:?} answers at its endpoint", answer.colony_id)));
-    }
-    let (application, environment) = identity_from_id(colony_id);
-    let or = |stated: &str, from_id: String| if stated.is_empty() { from_id } else { stated.to_owned() };
-    Ok(ColonyIdentity {
-        colony_id: colony_id.to_owned(),
-        application_name: or(&answer.application_name, application),
-        environment: or(&answer.environment, environment),
-    })
-}
-
-fn refused(status: &Status) -> NotAnswered {
-    NotAnswered(format!("{:?}: {}", status.code(), status.message()))
 }

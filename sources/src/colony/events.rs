@@ -9,7 +9,7 @@
 
 use super::BATCH_ROWS_MAX;
 use super::config::ColonySourceConfig;
-use super::fault::LinkFault;
+use super::fault::{LinkFault, classify};
 use super::link::Link;
 use crate::{Arrival, Batch, Source, SourceContext, SourceError};
 use async_trait::async_trait;
@@ -179,7 +179,7 @@ impl Source for ColonyEvents {
                 Ok(Some(event)) => self.take_event(event),
                 Ok(None) => self.take_fault(LinkFault::Passing("the colony ended the stream".to_owned())),
                 Err(status) => {
-                    let fault = self.link.classify(&status);
+                    let fault = classify(&status);
                     self.take_fault(fault);
                 }
             }

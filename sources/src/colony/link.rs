@@ -3,7 +3,7 @@
 
 use super::config::ColonySourceConfig;
 use super::dial::{Client, dial};
-use super::fault::LinkFault;
+use super::fault::{LinkFault, check_identity, classify};
 use crate::SourceContext;
 use crate::backoff::Backoff;
 use mesh::Network;
@@ -11,7 +11,6 @@ use model::check::Fault;
 use model::clock::SharedClock;
 use model::colony::ColonyIdentity;
 use model::colony::identity_from_id;
-use model::error::one_line;
 use model::instruments::Counter;
 use model::reject::{RAW_CHARS_MAX, Reject, RejectReason};
 use model::time::TimeMs;
@@ -19,7 +18,7 @@ use model::topology::{ColonyStatus, REVOKED};
 use proto::convert::{health_from_wire, time_to_wire};
 use proto::reef::v1::{Event, GetSummaryRequest, GetSummaryResponse, StreamEventsRequest};
 use tokio::time::{Instant, sleep_until, timeout};
-use tonic::{Code, Status, Streaming};
+use tonic::Streaming;
 
 /// A seed of each source's own, so that sources that lost the same colony do not dial it together.
 fn of_source(seed: u64, source: &str) -> u64 {
@@ -90,7 +89,7 @@ impl Link {
         let answer = timeout(self.config.request_timeout, client.get_summary(request)).await;
         match answer {
             Ok(Ok(answer)) => Ok(answer.into_inner()),
-            Ok(Err(status)) => Err(self.classify(&status)),
+            Ok(Err(status)) => Err(classify(&status)),
             Err(_) => Err(self.too_slow()),
         }
     }
@@ -102,7 +101,7 @@ impl Link {
         let answer = timeout(self.config.request_timeout, client.stream_events(request)).await;
         match answer {
             Ok(Ok(answer)) => Ok(answer.into_inner()),
-            Ok(Err(status)) => Err(self.classify(&status)),
+            Ok(Err(status)) => Err(classify(&status)),
             Err(_) => Err(self.too_slow()),
         }
     }
@@ -118,56 +117,13 @@ impl Link {
         self.client.clone().ok_or_else(|| LinkFault::Passing("no connection".to_owned()))
     }
 
-    /// What a status means: ask for less, try again, or give up.
-    pub(crate) fn classify(&self, status: &Status) -> LinkFault {
-        let code = status.code();
-        let mut words = format!("{code:?}");
-        if !status.message().is_empty() {
-            words = format!("{words}: {}", status.message());
-        }
-        match code {
-            Code::ResourceExhausted | Code::OutOfRange => LinkFault::TooLarge(words),
-            Code::PermissionDenied if status.message() == mesh::REVOKED => LinkFault::Revoked(words),
-            Code::Unimplemented => {
-                let problem = "the endpoint is not a colony (it does not serve coral.reef.v1.ColonyFederation); \
-                               correct the endpoint in the config, or what listens there";
-                LinkFault::Passing(problem.to_owned())
-            }
-            _ => {
-                if let Some(cause) = std::error::Error::source(status) {
-                    let cause = one_line(cause);
-                    if !words.contains(&cause) {
-                        words = format!("{words}: {cause}");
-                    }
-                }
-                LinkFault::Passing(words)
-            }
-        }
-    }
-
     fn too_slow(&self) -> LinkFault {
         LinkFault::Passing(format!("no answer within {} s", self.config.request_timeout.as_secs_f64()))
     }
 
     /// Checks the identity: it must be the configured colony.
     pub(crate) fn check_identity(&self, answer: &GetSummaryResponse) -> Result<ColonyIdentity, LinkFault> {
-        if answer.colony_id.is_empty() {
-            return Err(LinkFault::Nameless);
-        }
-        if answer.colony_id != self.config.colony_id {
-            let problem = format!(
-                "colony {} is at this endpoint; correct the endpoint or the colony_id in the config",
-                answer.colony_id
-            );
-            return Err(LinkFault::Passing(problem));
-        }
-        let (application, environment) = identity_from_id(&answer.colony_id);
-        let or = |stated: &str, from_id: String| if stated.is_empty() { from_id } else { stated.to_owned() };
-        Ok(ColonyIdentity {
-            colony_id: answer.colony_id.clone(),
-            application_name: or(&answer.application_name, application),
-            environment: or(&answer.environment, environment),
-        })
+        check_identity(&self.config.colony_id, answer)
     }
 
     /// Notes a failure: the next attempt waits. Returns the state of the colony at the start of an outage, and when another

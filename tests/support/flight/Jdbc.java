@@ -11,6 +11,12 @@ import java.util.Properties;
 
 /** What a tool does with JDBC, against the reef at an address: prints what it saw, one `name: value` to a line. */
 public class Jdbc {
+    /** Gives rows at once, and then works for days. */
+    static final String ENDLESS = "SELECT value FROM generate_series(1, 3000) UNION ALL "
+        + "SELECT count(*) FROM generate_series(1, 1000000) AS a, generate_series(1, 1000000) AS b";
+    /** More than the reef runs at once: each has to end for the next one. */
+    static final int CANCELLED = 6;
+
     interface Work {
         Object done() throws SQLException;
     }
@@ -30,6 +36,7 @@ public class Jdbc {
             statements(connection);
             lists(connection.getMetaData());
             refusals(connection);
+            say("cancelled", cancelled(connection));
             say("after_all", rows(connection, "SELECT count(*) AS n FROM federated_events"));
         }
     }
@@ -82,6 +89,43 @@ public class Jdbc {
         say("wrong_sql", refusal(() -> rows(connection, "SELECT * FORM federated_events")));
         say("changed", refusal(() -> changed(connection, "DELETE FROM federated_events")));
         say("too_many_rows", refusal(() -> rows(connection, "SELECT value FROM generate_series(1, 200000)").size()));
+    }
+
+    /** What the readers of statements see that another thread cancels; the statements stay open. */
+    static List<String> cancelled(Connection connection) throws SQLException {
+        List<String> all = new ArrayList<>();
+        List<Statement> open = new ArrayList<>();
+        while (all.size() < CANCELLED) {
+            Statement statement = connection.createStatement();
+            open.add(statement);
+            String said = refusal(() -> readUntilCancelled(statement));
+            all.add(said.toLowerCase().contains("cancel") ? "cancelled" : said);
+        }
+        for (Statement statement : open) {
+            refusal(() -> closed(statement));
+        }
+        return all;
+    }
+
+    static boolean closed(Statement statement) throws SQLException {
+        statement.close();
+        return statement.isClosed();
+    }
+
+    static long readUntilCancelled(Statement statement) throws SQLException {
+        ResultSet rows = statement.executeQuery(ENDLESS);
+        Thread other = new Thread(() -> refusal(() -> {
+            statement.cancel();
+            return "cancelled";
+        }));
+        long count = 0;
+        while (rows.next()) {
+            count += 1;
+            if (count == 1) {
+                other.start();
+            }
+        }
+        return count;
     }
 
     static List<String> rows(Connection connection, String sql) throws SQLException {

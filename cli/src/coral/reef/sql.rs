@@ -11,6 +11,7 @@
 //! | `statements` | the statements of a text |
 //! | `lexer` | the parts of a text in SQL |
 //! | `place` | the line of a statement that an error is about |
+//! | `out` | a file that gets the rows, complete or not at all |
 
 mod assistant;
 mod commands;
@@ -18,6 +19,7 @@ mod completion;
 mod history;
 mod lexer;
 mod names;
+mod out;
 mod place;
 mod prompt;
 mod statements;
@@ -28,8 +30,9 @@ use crate::exit::{Exit, Failure};
 use crate::output::Output;
 use crate::pipeline::ask::caller;
 use crate::pipeline::ask::question::Question;
+use crate::waiting::Waiting;
 use model::time::parse_duration_ms;
-use reef::sql::{SqlQuestion, Table};
+use reef::sql::{SqlError, SqlQuestion, Table};
 use serde_json::{Value, json};
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -39,9 +42,9 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, clap::Args)]
 #[command(
     before_help = "Example:  coral reef sql \"SELECT environment, count(*) FROM federated_events GROUP BY 1\"",
-    after_help = "One SELECT, or EXPLAIN of one; nothing is changed. A running reef answers; a stopped reef's store is read. \
-                  Without a statement a terminal gets a prompt. Tables and columns: \
-                  SELECT * FROM information_schema.columns. Details: docs/sql.md"
+    after_help = "One SELECT, or EXPLAIN of one; nothing is changed. A running reef answers; a stopped reef's store is \
+                  read, and a store in ClickHouse always. Without a statement a terminal gets a prompt. Tables and \
+                  columns: SELECT * FROM information_schema.columns. Details: docs/sql.md"
 )]
 pub struct SqlArgs {
     /// The statement [default: a prompt, on a terminal]
@@ -95,8 +98,10 @@ pub fn run(args: &SqlArgs, output: &Output) -> Result<(), Failure> {
     };
     let question = Question::Sql { about: question(args, sql.clone())? };
     let (config, path) = args.ask.reef.load()?;
+    let waiting = Waiting::start("waiting for the answer", None, output);
     // a signal ends this process, and with its connection the statement
     let answered = runtime()?.block_on(caller::answer(&question, (&config, &path)));
+    drop(waiting);
     let (document, _) = answered.map_err(|failure| place::pointed(failure, &sql))?;
     show(args, &document, output)
 }
@@ -138,7 +143,12 @@ fn show(args: &SqlArgs, document: &Value, output: &Output) -> Result<(), Failure
     }
     let incomplete = incomplete_as_required(document, &args.ask).or_else(|| noted(document, args));
     if let Some(path) = &args.out {
-        write(path, args.form, &table).map_err(|error| {
+        let text = text(args.form, &table)?;
+        let written = out::write(path, |file| match &text {
+            Some(text) => file.write_all(text.as_bytes()),
+            None => table.write_parquet(file),
+        });
+        written.map_err(|error| {
             Failure::new(Exit::Failed, "not_written", format!("cannot write {}", path.display()))
                 .caused_by(Some(&error))
         })?;
@@ -159,11 +169,20 @@ fn show(args: &SqlArgs, document: &Value, output: &Output) -> Result<(), Failure
                 rows => format!("{rows} rows"),
             });
         }
-        Form::Csv => output.data(&table.csv())?,
-        Form::Ndjson => output.data(&table.ndjson())?,
-        Form::Parquet => {}
+        form => text(form, &table)?.map_or(Ok(()), |text| output.data(&text))?,
     }
     incomplete.map_or(Ok(()), Err)
+}
+
+/// The rows in a form that is text.
+fn text(form: Form, table: &Table) -> Result<Option<String>, Failure> {
+    let refused = |error: SqlError| Failure::new(Exit::Usage, "invalid_argument", error.to_string()).hint(error.hint());
+    Ok(match form {
+        Form::Table => Some(table.page() + "\n"),
+        Form::Csv => Some(table.csv()),
+        Form::Ndjson => Some(table.ndjson().map_err(refused)?),
+        Form::Parquet => None,
+    })
 }
 
 /// The failure of an answer that lacks something, where it is required to be complete.
@@ -180,26 +199,4 @@ fn noted(document: &Value, args: &SqlArgs) -> Option<Failure> {
         failure
             .hint("raise --limit or narrow the statement; without --require-complete the rows are printed as they are"),
     )
-}
-
-/// Writes a new file beside the old one, which it then replaces.
-fn write(path: &Path, form: Form, table: &Table) -> io::Result<()> {
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(".part");
-    let part = path.with_file_name(name);
-    let written = File::create(&part).and_then(|mut file| {
-        match form {
-            Form::Table => writeln!(file, "{}", table.page()),
-            Form::Csv => file.write_all(table.csv().as_bytes()),
-            Form::Ndjson => file.write_all(table.ndjson().as_bytes()),
-            Form::Parquet => table.write_parquet(&mut file),
-        }?;
-        file.sync_all()
-    });
-    let renamed = written.and_then(|()| std::fs::rename(&part, path));
-    if renamed.is_err() {
-        // the first error counts
-        let _ = std::fs::remove_file(&part);
-    }
-    renamed
 }

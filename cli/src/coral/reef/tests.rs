@@ -8,6 +8,7 @@ mod joining;
 mod mcp;
 mod questions;
 mod reefs;
+mod supports;
 mod trials;
 
 use clap::{CommandFactory, FromArgMatches, Parser};

@@ -26,7 +26,7 @@ use tokio::sync::mpsc;
 const STOPPED: &str = "the reef is stopped: only a running one asks a language model";
 
 /// How a statement may end without an answer.
-const ENDS: [&str; 3] = ["statement_failed", "timed_out", "too_large"];
+const ENDS: [&str; 4] = ["fault", "statement_failed", "timed_out", "too_large"];
 
 /// Sends the query and prints the response.
 pub async fn ask(question: &Question, reef: (&ReefConfig, &Path), output: &Output) -> Result<(), Failure> {
@@ -218,4 +218,24 @@ fn refused(refusal: &Refusal) -> Failure {
         RefusalKind::Invalid => (Exit::Usage, "invalid_argument"),
     };
     Failure::new(exit, code, refusal.message.clone()).hint(refusal.hint.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::help_errors::CODES;
+    use reef::sql::SqlQuestion;
+
+    #[test]
+    fn each_end_of_a_statement_keeps_its_code_and_is_explained() {
+        let question = Question::Sql { about: SqlQuestion::default() };
+        for end in ["fault", "statement_failed", "timed_out", "too_large"] {
+            let answer =
+                Answer::Ended { code: end.to_owned(), message: "why".to_owned(), hint: "what to do".to_owned() };
+            let failure = concluded(answer, &question, Path::new("reef.toml")).unwrap_err();
+            assert_eq!(failure.code, end);
+            assert!(CODES.iter().any(|(code, ..)| *code == end), "{end}");
+        }
+    }
 }

@@ -174,7 +174,8 @@ pub async fn selected(
         |code: &str| Ok(Answer::Ended { code: code.to_owned(), message: message.clone(), hint: hint.to_owned() });
     match error {
         SqlError::Refused { .. } => Ok(Answer::Refused { refusal: Refusal::invalid(message, hint) }),
-        SqlError::Failed { .. } | SqlError::Fault { .. } => ended("statement_failed"),
+        SqlError::Failed { .. } => ended("statement_failed"),
+        SqlError::Fault { .. } => ended("fault"),
         SqlError::TimedOut { .. } => ended("timed_out"),
         SqlError::Memory | SqlError::AnswerTooLarge { .. } => ended("too_large"),
         SqlError::Busy => Ok(Answer::Limited { message, retry_after_seconds: 1 }),

@@ -143,7 +143,7 @@ proptest! {
 }
 
 /// A relation that holds on the first `until_day` days: the source at odd times, the target 12 minutes later.
-fn planted(days: i64, until_day: i64) -> Vec<EventStamp> {
+pub fn planted(days: i64, until_day: i64) -> Vec<EventStamp> {
     let mut events = Vec::new();
     for index in 0..days * 8 {
         let at = index * 3 * HOUR_MS + (index * index * 611_953) % (2 * HOUR_MS);

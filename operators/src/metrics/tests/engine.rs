@@ -184,6 +184,7 @@ fn compare(seed: u64) -> (usize, [bool; 2]) {
         usable: sum.usable + 1,
         prepared: sum.prepared + memory.prepared_of(source.interval),
         rows: sum.rows + (length as i64 * step_ms / source.step_ms) as u64 / 2,
+        resent: 0,
     });
     params.room.bytes = [u64::MAX, 0, memory.bytes(half)][random.below(3)];
     let mut engine: Vec<MetricScan> = (0..peers).map(|index| MetricScan::new(params, Shard { index, peers })).collect();

@@ -20,6 +20,7 @@ mod away;
 mod followed;
 mod linked;
 mod orphans;
+mod switched;
 
 /// A Wednesday, midnight.
 const START: TimeMs = TimeMs(1_731_456_000_000);

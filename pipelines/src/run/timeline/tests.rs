@@ -1,6 +1,7 @@
 //! Tests of what a restart makes of the stored timeline.
 #![allow(clippy::unwrap_used)]
 use super::*;
+use crate::impact::{Impact, Verdict};
 use model::rows::Rows;
 use model::time::HOUR_MS;
 use operators::deployments::{Deployments, Status};
@@ -38,9 +39,9 @@ fn reported(number: i64, version: &str) -> Event {
 }
 
 /// The stored timeline, and an operator that knows the stored events.
-async fn reopened(store: &MemoryStore) -> (StoredTimeline, Deployments) {
+async fn reopened(store: &MemoryStore, keeps_impacts: bool) -> (StoredTimeline, Deployments) {
     let reader = store.reader();
-    let mut timeline = StoredTimeline::read(reader.as_ref()).await.unwrap();
+    let mut timeline = StoredTimeline::read(reader.as_ref(), keeps_impacts).await.unwrap();
     let mut events = DeploymentEvents::of(reader.as_ref(), None).await.unwrap();
     let mut operator = Deployments::default();
     loop {
@@ -88,7 +89,7 @@ async fn restarted(events: &[Event], stored: usize, seen: &[(i64, &str)], later:
     let mut found = expected.clone();
     apply(&mut expected, computed(&mut live, later.clone()));
 
-    let (mut timeline, mut operator) = reopened(&store).await;
+    let (mut timeline, mut operator) = reopened(&store, true).await;
     let facts = timeline.facts(&store.reader().services().await.unwrap());
     apply(&mut found, timeline.corrections(computed(&mut operator, facts.into_iter().chain(later))));
     assert_eq!(found, expected);
@@ -126,7 +127,7 @@ async fn what_is_final_stays_and_the_rest_is_computed_again() {
     let mut store = MemoryStore::new();
     store.commit(&Commit { derived: vec![stored], ..commit_of(1, rows) }).await.unwrap();
 
-    let (mut timeline, mut operator) = reopened(&store).await;
+    let (mut timeline, mut operator) = reopened(&store, true).await;
     let facts = timeline.facts(&[]);
     assert!(matches!(&facts[..], [Input::Earlier(earlier)] if earlier.in_effect.as_deref() == Some("v1")), "{facts:?}");
     operator.apply(facts.into_iter().map(|fact| (fact, 1)).collect());
@@ -134,6 +135,43 @@ async fn what_is_final_stays_and_the_rest_is_computed_again() {
     assert_eq!(corrections.len(), 1);
     assert_eq!(corrections[0].upserts, [row(&third)], "the second is stored as it was computed");
     assert_eq!(corrections[0].removed, [row(&stale)[..2].to_vec()], "the first stays without its event");
+}
+
+/// The event of the first deployment is deleted.
+#[tokio::test]
+async fn a_run_that_keeps_no_impacts_deletes_those_of_deployments_that_are_not_final() {
+    let (first, second) = (deployed(1, "v0", "v1"), deployed(2, "v1", "v2"));
+    let judged = |deployment: &Deployment| {
+        let mut row = row(deployment);
+        let impact = Impact::new((Verdict::Degraded, "latency".to_owned()), Some(60), Vec::new());
+        rows::set_verdict(&mut row, Some((&impact, Vec::new())));
+        row
+    };
+    let of_metric = |deployment: &Deployment| {
+        let key = ["shop-production", deployment.deployment_id.as_str(), "latency", "api"];
+        let mut row = key.map(|text| Value::Text(text.to_owned())).to_vec();
+        row.resize(rows::table(rows::TABLE).table.columns.len(), Value::Null);
+        row
+    };
+    let change = |table: &str, upserts| DerivedChange { table: table.to_owned(), upserts, removed: Vec::new() };
+    let derived = vec![
+        change(TIMELINE, [&first, &second].map(judged).to_vec()),
+        change(rows::TABLE, [&first, &second].map(of_metric).to_vec()),
+    ];
+    let rows = Rows { events: vec![reported(2, "v2")], ..Rows::default() };
+    let mut store = MemoryStore::new();
+    store.commit(&Commit { derived, ..commit_of(1, rows) }).await.unwrap();
+    for keeps_impacts in [true, false] {
+        let (mut timeline, mut operator) = reopened(&store, keeps_impacts).await;
+        let facts = timeline.facts(&[]);
+        let corrections = timeline.corrections(computed(&mut operator, facts));
+        let removed = vec![of_metric(&second)[..4].to_vec()];
+        let expected = [
+            DerivedChange { table: rows::TABLE.to_owned(), upserts: Vec::new(), removed },
+            change(TIMELINE, vec![row(&second)]),
+        ];
+        assert_eq!(corrections, if keeps_impacts { Vec::new() } else { expected.to_vec() });
+    }
 }
 
 fn unnamed(number: i64) -> Event {

@@ -87,7 +87,12 @@ async fn neighbours_by_calls_and_patterns_are_affected_or_not_with_what_would_ha
         );
         let db = &json["affected"][0];
         assert!((db["change"].as_f64().unwrap() - 40.0).abs() < 1.0 && db["score"].as_f64().unwrap() > 0.5, "{db}");
-        assert_eq!(json["affected"][1]["events"], serde_json::json!(["spike"]));
+        let checkout = &json["affected"][1];
+        assert_eq!(checkout["events"], serde_json::json!(["spike"]));
+        assert_eq!(
+            (&checkout["correlation_score"], &db["correlation_score"]),
+            (&0.87.into(), &serde_json::Value::Null)
+        );
         let visible = json["not_affected"][0]["visible_from"].as_f64().unwrap();
         // values 97 to 103 around 100: the 95 % interval of the shift is -1 to 1, its standard error 1/1.96 = 0.5102 %.
         // Chance alone would need (2.2414 + 1.2816) 0.5102 = 1.80 %; an estimate of 5 % in 9 of 10 cases needs
@@ -97,8 +102,15 @@ async fn neighbours_by_calls_and_patterns_are_affected_or_not_with_what_would_ha
         let begin = "Effect of deployment e-3 of api in my-shop-production (2024-11-13 10:30:00 UTC) on its neighbours:\n\n\
                      Affected (2):\n  ✗ affected  my-shop-production  db        called by it";
         assert!(text.starts_with(begin), "{text}");
-        assert!(text.contains("web  calls it  a change of latency by 6% would have been seen\n"), "{text}");
-        assert!(text.contains("cache  called by it  no metric is known before and after it\n"), "{text}");
+        let score = |list: &str| format!("score {:.2}", json[list][0]["score"].as_f64().unwrap());
+        for line in [
+            format!("  {:16}  latency +", score("affected")),
+            "pattern, 2h15m later  correlation 0.87  error_spike followed as before\n".to_owned(),
+            format!("web  calls it  {}  a change of latency by 6% would have been seen\n", score("not_affected")),
+            "cache  called by it  –  no metric is known before and after it\n".to_owned(),
+        ] {
+            assert!(text.contains(&line), "{line}: {text}");
+        }
     }
 }
 

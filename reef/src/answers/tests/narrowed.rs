@@ -136,6 +136,13 @@ async fn read(store: &MemoryStore, question: &MetricsQuestion) -> (Result<Metric
     (answer, reader.buckets.load(Ordering::Relaxed))
 }
 
+fn refused((answer, buckets): (Result<Metrics, AnswerError>, usize)) -> (Refusal, usize) {
+    match answer.unwrap_err() {
+        AnswerError::Refused(refusal) => (refusal, buckets),
+        AnswerError::Store(error) => panic!("{error}"),
+    }
+}
+
 fn shown(answer: &Metrics) -> usize {
     let points = answer.series.items.iter().flat_map(|line| &line.points);
     points.map(|(_, sum)| sum.buckets as usize).sum()
@@ -165,6 +172,41 @@ async fn a_service_or_a_metric_alone_reads_its_own_buckets_only() {
     }
     // one that there is not: what there is instead is named
     let unknown = MetricsQuestion { metric_names: vec!["latencY".to_owned()], ..MetricsQuestion::default() };
-    let AnswerError::Refused(refusal) = read(&store, &unknown).await.0.unwrap_err() else { panic!("not refused") };
+    let (refusal, _) = refused(read(&store, &unknown).await);
     assert!(refusal.field.as_deref() == Some("metric_names[0]") && refusal.hint.contains("latency"), "{refusal:?}");
+}
+
+#[tokio::test]
+async fn what_there_is_instead_of_an_unknown_name_is_read_of_the_last_hour_only() {
+    let mut store = store().await;
+    // a service with buckets in the first hour only, which is in no topology
+    let of_batch = |point: MetricPoint| {
+        let names = SeriesRef { service_id: "batch", ..point.series.names() };
+        MetricPoint { series: SeriesId::of(names), ..point }
+    };
+    let first = metric("production", "latency", 80.0).into_iter().filter(|point| point.timestamp < at(-420));
+    let batch: Vec<MetricPoint> = first.map(of_batch).collect();
+    assert_eq!(batch.len(), 60);
+    store.commit(&commit_of(2, Rows { metrics: batch.into(), ..Rows::default() })).await.unwrap();
+
+    let whole = MetricsQuestion { filter: in_environment("production"), ..MetricsQuestion::default() };
+    let whole = read(&store, &whole).await.1;
+    let ask = async |service: Option<&str>, metric: Option<&str>| {
+        let filter = Filter { service: service.map(str::to_owned), ..in_environment("production") };
+        let metric_names = metric.into_iter().map(str::to_owned).collect();
+        refused(read(&store, &MetricsQuestion { filter, metric_names, ..MetricsQuestion::default() }).await)
+    };
+    for (service, metric, field, hint) in [
+        (Some("apii"), None, "service_id", "\"api\""),
+        (None, Some("latencY"), "metric_names[0]", "\"latency\""),
+        (Some("api"), Some("latencY"), "metric_names[0]", "\"latency\""),
+    ] {
+        let (refusal, buckets) = ask(service, metric).await;
+        assert_eq!(refusal.field.as_deref(), Some(field), "{refusal:?}");
+        assert!(refusal.hint.contains(hint), "{refusal:?}");
+        assert!(buckets > 0 && buckets * 4 < whole, "{buckets} of {whole}: {refusal:?}");
+    }
+    // it was observed, if long ago: what is not known is the metric
+    let (refusal, buckets) = ask(Some("batch"), Some("latencY")).await;
+    assert_eq!((refusal.field.as_deref(), buckets), (Some("metric_names[0]"), 60), "{refusal:?}");
 }

@@ -118,23 +118,31 @@ fn all() -> PredictionsQuestion {
 async fn what_is_expected_comes_first_then_what_came_of_it_then_how_good_patterns_are() {
     let store = known().await;
     let text = asked(&store, all()).await.unwrap().text();
-    let because = |day: &str| format!("because of deploy of checkout in staging at 12:00 ({day})");
-    let because = because(PATTERN);
+    let between = |day: &str| format!("between {day} 14:05:00 UTC and {day} 14:35:00 UTC");
+    let because =
+        |day: &str, id: &str| format!("because of deploy of checkout in staging at {day} 12:00:00 UTC ({id})");
+    let told = |day: &str, id: &str| format!("{}, 86 %, {}", between(day), because(day, id));
+    let target = "error spike in production checkout";
+    let void = between("2024-11-11");
     let expected = format!(
-        "1 open prediction:\n\n  … error spike in production checkout expected between 2024-11-13 14:05 and 14:35 UTC, 86 %, \
-         {because}\n\nEarlier ones, the newest first:\n\n  \
-         ✓ error spike in production checkout came at 14:17, expected between 2024-11-12 14:05 and 14:35 UTC, 86 %, {because}\n  \
-         – error spike in production checkout between 2024-11-11 14:05 and 14:35 UTC: nothing was heard of my-shop-production, {because}\n  \
-         ✗ error spike in production checkout did not come between 2024-11-10 14:05 and 14:35 UTC, 86 %, {because}\n  \
-         ✓ error spike in production checkout came at 14:21, expected between 2024-11-09 14:05 and 14:35 UTC, 86 %, {because}\n  \
-         ✗ error spike in production checkout did not come between 2024-10-04 14:05 and 14:35 UTC, 86 %, because of deploy of \
-         checkout in staging at 12:00 (c-ffff)\n\n\
+        "1 open prediction:\n\n  … {target} expected {}\n\nEarlier ones, the newest first:\n\n  \
+         ✓ {target} came at 2024-11-12 14:17:00 UTC, expected {}\n  \
+         – {target} {void}: nothing was heard of my-shop-production, {}\n  \
+         ✗ {target} did not come {}\n  \
+         ✓ {target} came at 2024-11-09 14:21:00 UTC, expected {}\n  \
+         ✗ {target} did not come {}\n\n\
          Patterns, over 30 days (over 90: --json):\n\n  \
          deploy of checkout in staging -> error spike in production checkout\n    \
          {PATTERN} · 2 of 3 came true, 67 % (21 to 94 %) · announced 50 % of 4 targets · skill 0.59 · 2h17m ahead · predicts with 86 %\n  \
          deploy of checkout in staging -> error spike in production checkout\n    \
          c-ffff · none decided · muted: no longer true: 0 of the last 7 cases came true\n\n\
-         The rows behind a pattern: coral reef correlation <id>\n\n{COMPLETE}"
+         The rows behind a pattern: coral reef correlation <id>\n\n{COMPLETE}",
+        told("2024-11-13", PATTERN),
+        told("2024-11-12", PATTERN),
+        because("2024-11-11", PATTERN),
+        told("2024-11-10", PATTERN),
+        told("2024-11-09", PATTERN),
+        told("2024-10-04", "c-ffff"),
     );
     assert_eq!(text, expected);
 }
@@ -251,8 +259,9 @@ async fn the_status_names_what_is_open() {
         question.answer(store.reader().as_ref(), &Scope::default()).await.unwrap()
     };
     let answer = status(&known().await).await;
-    let expected = "\nExpected Next:\n  - error spike in production checkout expected between 2024-11-13 14:05 and 14:35 \
-                    UTC, 86 %, because of deploy of checkout in staging at 12:00 (c-0123456789abcdef0123)\n\n";
+    let expected = "\nExpected Next:\n  - error spike in production checkout expected between 2024-11-13 14:05:00 UTC \
+                    and 2024-11-13 14:35:00 UTC, 86 %, because of deploy of checkout in staging at 2024-11-13 12:00:00 \
+                    UTC (c-0123456789abcdef0123)\n\n";
     assert!(answer.text().contains(expected), "{}", answer.text());
     let many = (0..7).map(|number| prediction(&format!("c-{number}"), 0, "open", None)).collect();
     let answer = status(&store(many, Vec::new()).await).await;
@@ -289,7 +298,8 @@ async fn the_list_of_predictions_is_what_the_reef_knew_then() {
     }
     let text = asked(&store, then(120)).await.unwrap().text();
     let head = format!("No open prediction, as the reef knew them at {}.\n", at(120));
-    assert!(text.starts_with(&head) && text.contains("✓ error spike in production checkout came at 14:20"), "{text}");
+    let came = "✓ error spike in production checkout came at 2024-11-13 14:20:00 UTC, expected";
+    assert!(text.starts_with(&head) && text.contains(came), "{text}");
     assert!(text.contains("1 of 1 came true") && !text.contains("at present"), "{text}");
     let text = asked(&store, then(-1)).await.unwrap().text();
     assert!(text.contains("\nNo pattern had predicted anything by then"), "{text}");

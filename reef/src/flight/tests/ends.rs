@@ -7,7 +7,7 @@ use mesh::Network;
 use pipelines::config::{self, Format};
 use pipelines::open::live::LiveColonies;
 use std::path::Path;
-use std::time::Duration;
+use tokio::runtime::{Builder, Runtime};
 
 /// Asks that the statement of an answer ends, by the action and by its older form.
 async fn cancel(client: &mut Client, info: &FlightInfo, is_old: bool) -> Result<i32, FlightError> {
@@ -58,17 +58,33 @@ async fn a_statement_is_ended_by_what_was_given_for_it() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_statement_that_nobody_waits_for_ends() {
     let opened = open(one_at_once()).await;
+    let address = opened.services.address();
     let mut other = connect(&opened.services).await;
     for closes_connection in [false, true] {
-        let mut client = connect(&opened.services).await;
-        let info = client.execute(ENDLESS.to_owned(), None).await.unwrap();
-        let rows = client.do_get(ticket(&info)).await.unwrap();
+        // the connection is a task of this runtime, and is closed with it
+        let own = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let begun = own.spawn(async move {
+            let mut client = connect_to(address).await;
+            let info = client.execute(ENDLESS.to_owned(), None).await.unwrap();
+            let rows = client.do_get(ticket(&info)).await.unwrap();
+            (client, rows)
+        });
+        let (client, rows) = begun.await.unwrap();
         assert!(other.execute("SELECT 1".to_owned(), None).await.is_err(), "the turn is taken");
-        drop(rows);
-        let client = if closes_connection { None } else { Some(client) };
+        let (own, rows) = match closes_connection {
+            true => {
+                own.shutdown_background();
+                (None, Some(rows))
+            }
+            false => {
+                drop(rows);
+                (Some(own), None)
+            }
+        };
         let freed = async { while other.execute("SELECT 1".to_owned(), None).await.is_err() {} };
         tokio::time::timeout(Duration::from_secs(60), freed).await.unwrap();
-        drop(client);
+        drop((client, rows));
+        own.into_iter().for_each(Runtime::shutdown_background);
     }
 }
 

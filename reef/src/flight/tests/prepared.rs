@@ -1,6 +1,7 @@
 //! Prepared statements: their parameters, values for them, their end.
 
 use super::*;
+use crate::flight::prepared::OF_CALLER_MAX;
 use arrow::array::TimestampNanosecondArray;
 use arrow::array::{ArrayRef, Float64Array, Int64Array, ListArray, StringArray, TimestampMillisecondArray};
 use arrow::datatypes::Int32Type;
@@ -106,6 +107,28 @@ async fn a_statement_that_is_closed_or_was_never_prepared_is_not_found() {
     assert_eq!(texts(&fetched(&mut client, &info).await.unwrap().1), [["1"]]);
     let refused = client.prepare("DELETE FROM federated_events".to_owned(), None).await.map(drop).unwrap_err();
     assert_eq!(said(refused).0, Code::InvalidArgument);
+}
+
+#[tokio::test]
+async fn statements_of_one_token_make_no_room_for_those_of_another() {
+    let store = store().await;
+    let services = serve(&store, SqlEngine::default(), true).await;
+    let tokens = Tokens::of(&store.folder.path().join("tokens.json"), SystemClock::shared());
+    let mut clients = Vec::new();
+    for name in ["one", "other"] {
+        let mut client = connect(&services).await;
+        client.set_token(tokens.create(name, Role::Readonly).unwrap());
+        clients.push(client);
+    }
+    let mut kept = clients[0].prepare("SELECT 1".to_owned(), None).await.unwrap();
+    let mut first = clients[1].prepare("SELECT 2".to_owned(), None).await.unwrap();
+    for _ in 0..OF_CALLER_MAX {
+        clients[1].prepare("SELECT 3".to_owned(), None).await.unwrap();
+    }
+    let info = kept.execute().await.unwrap();
+    assert_eq!(texts(&fetched(&mut clients[0], &info).await.unwrap().1), [["1"]]);
+    let (code, message) = said(first.execute().await.unwrap_err());
+    assert!(code == Code::NotFound && message.contains("a caller has at most 64"), "{code:?} {message}");
 }
 
 #[tokio::test]

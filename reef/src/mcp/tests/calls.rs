@@ -247,6 +247,7 @@ async fn a_statement_is_a_call_by_name_only() {
     let sql = "SELECT value AS n, 'a text' AS t FROM generate_series(1, 3)";
     let called = client.call("reef_query_sql", json!({ "sql": sql, "limit": 2 })).await;
     assert!(!called.is_error() && called.text().contains("a text"), "{}", called.text());
+    assert!(called.text().contains("Note: only the first 2 rows"), "{}", called.text());
     assert!(called.text().contains("more rows exist"), "{}", called.text());
     let answer = &called.value["structuredContent"];
     assert_eq!((&answer["rows"], &answer["truncated"]), (&json!([[1, "a text"], [2, "a text"]]), &json!(true)));
@@ -255,6 +256,7 @@ async fn a_statement_is_a_call_by_name_only() {
     let answer = client.structured("reef_query_sql", json!({ "sql": long, "limit": 200 })).await;
     let rows = answer["rows"].as_array().unwrap().len();
     assert!((50..200).contains(&rows) && answer["truncated"] == true, "{rows} rows");
+    assert_eq!(answer["row_count"], json!(rows));
     assert!(answer.to_string().len() <= 25_000);
     let empty = client.refusal("reef_query_sql", json!({})).await;
     assert!(empty.starts_with("sql: there is no statement"), "{empty}");

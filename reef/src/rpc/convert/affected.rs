@@ -44,6 +44,7 @@ fn neighbour(one: Judged) -> wire::Neighbour {
         visible_from: one.visible_from,
         events: one.events,
         reason: one.reason,
+        correlation_score: one.correlation_score,
         ..Default::default()
     }
 }

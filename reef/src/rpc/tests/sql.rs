@@ -20,6 +20,16 @@ async fn a_statement_is_answered_as_lists_or_in_the_format_of_arrow() {
     assert_eq!(json!(sql_table(&value).unwrap().json_rows()[2]), json!([3, "a", null, 1.5]));
 }
 
+/// A number of JSON is a double here.
+#[tokio::test]
+async fn whole_numbers_that_no_double_holds_come_as_texts() {
+    let opened = open_for(Caller(Ok(Role::Readonly))).await;
+    let sql = "SELECT 9007199254740992 AS a, 9007199254740993 AS b, 18446744073709551615 AS c";
+    let value = ask(&opened, &format!("{REEF}/Query"), json!({ "sql": sql })).await;
+    assert_eq!(value["rows"][0][0].as_f64(), Some(9_007_199_254_740_992.0));
+    assert_eq!(value["rows"][0].as_array().unwrap()[1..], [json!("9007199254740993"), json!("18446744073709551615")]);
+}
+
 #[tokio::test]
 async fn a_statement_without_an_answer_says_why() {
     let opened = open().await;

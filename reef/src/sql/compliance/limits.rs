@@ -54,6 +54,18 @@ const GREEDY: &[&str] = &[
      ON a.value = b.value",
 ];
 
+/// Statements with an expression that makes of one row more than is made at once, in each place of a statement.
+fn greedy_expressions() -> Vec<String> {
+    let texts: Vec<String> = (0..60).map(|n| format!("reverse(left(x, {}))", 999_999 - n)).collect();
+    let made = format!("octet_length(greatest({}))", texts.join(", "));
+    let row = "(SELECT string_agg(CAST(value AS VARCHAR), ',') AS x FROM generate_series(1, 100000)) AS t";
+    vec![
+        format!("SELECT {made} FROM {row}"),
+        format!("SELECT max({made}) FROM {row}"),
+        format!("SELECT 1 FROM {row} WHERE {made} > 0"),
+    ]
+}
+
 async fn ask(
     engine: &SqlEngine,
     reader: &Arc<dyn StoreReader>,
@@ -86,8 +98,8 @@ pub(super) async fn each_limit_ends_a_statement(reader: &Arc<dyn StoreReader>) {
 
 pub(super) async fn no_statement_takes_more_memory_than_the_limit(reader: &Arc<dyn StoreReader>) {
     let engine = SqlEngine::new(Limits { memory_bytes: 4 << 20, ..Limits::default() });
-    for sql in GREEDY {
-        let ended = ask(&engine, reader, (*sql, Some(100_000), None)).await.map(|answer| answer.table.len());
+    for sql in GREEDY.iter().map(|sql| (*sql).to_owned()).chain(greedy_expressions()) {
+        let ended = ask(&engine, reader, (&sql, Some(100_000), None)).await.map(|answer| answer.table.len());
         assert!(matches!(ended, Err(SqlError::Memory)), "{sql}: {ended:?}");
     }
     // turns and memory of statements that were ended are free again

@@ -17,9 +17,9 @@ pub(super) struct Narrowed {
     to: Option<TimeMs>,
     pub(super) services: Vec<String>,
     pub(super) metrics: Vec<String>,
-    /// The longest interval of buckets that conditions leave, in seconds. No colony is asked for it: a colony that has
-    /// coarser buckets only is noted.
-    pub(super) interval_max: Option<u32>,
+    /// The shortest and the longest interval of buckets that conditions leave, in seconds. No colony is asked for them:
+    /// a colony that sends other buckets is noted.
+    pub(super) intervals: Option<(u32, u32)>,
 }
 
 /// Who evaluates a condition: the colony alone, both, or only what is above it.
@@ -30,7 +30,7 @@ pub(super) fn support(filter: &Expr, live: Live) -> TableProviderFilterPushDown 
         Live::Metrics | Live::Events => match names(filter) {
             Some(("service_id", _)) => TableProviderFilterPushDown::Inexact,
             Some(("metric_name", _)) if live == Live::Metrics => TableProviderFilterPushDown::Inexact,
-            _ if live == Live::Metrics && longest(filter).is_some() => TableProviderFilterPushDown::Inexact,
+            _ if live == Live::Metrics && intervals(filter).is_some() => TableProviderFilterPushDown::Inexact,
             _ => TableProviderFilterPushDown::Unsupported,
         },
     }
@@ -50,8 +50,9 @@ impl Narrowed {
                 if kept.is_empty() {
                     *kept = names;
                 }
-            } else if let Some(interval) = longest(filter) {
-                narrowed.interval_max = Some(narrowed.interval_max.map_or(interval, |known| known.min(interval)));
+            } else if let Some((shortest, longest)) = intervals(filter) {
+                let (from, to) = narrowed.intervals.unwrap_or((0, u32::MAX));
+                narrowed.intervals = Some((from.max(shortest), to.min(longest)));
             }
         }
         narrowed
@@ -144,10 +145,13 @@ fn text(expr: &Expr) -> Option<String> {
     }
 }
 
-/// The longest interval of buckets that a condition leaves, in seconds.
-fn longest(filter: &Expr) -> Option<u32> {
+/// The shortest and the longest interval of buckets that a condition leaves, in seconds.
+fn intervals(filter: &Expr) -> Option<(u32, u32)> {
     match filter {
-        Expr::BinaryExpr(BinaryExpr { left, op: Operator::Or, right }) => Some(longest(left)?.max(longest(right)?)),
+        Expr::BinaryExpr(BinaryExpr { left, op: Operator::Or, right }) => {
+            let ((from, to), (other_from, other_to)) = (intervals(left)?, intervals(right)?);
+            Some((from.min(other_from), to.max(other_to)))
+        }
         Expr::BinaryExpr(BinaryExpr { left, op, right }) => {
             let (op, seconds) = match (is_interval(left), is_interval(right)) {
                 (true, false) => (*op, seconds(right)?),
@@ -155,13 +159,17 @@ fn longest(filter: &Expr) -> Option<u32> {
                 _ => return None,
             };
             match op {
-                Operator::Eq | Operator::LtEq => Some(seconds),
-                Operator::Lt => seconds.checked_sub(1),
+                Operator::Eq => Some((seconds, seconds)),
+                Operator::LtEq => Some((0, seconds)),
+                Operator::Lt => seconds.checked_sub(1).map(|seconds| (0, seconds)),
+                Operator::GtEq => Some((seconds, u32::MAX)),
+                Operator::Gt => seconds.checked_add(1).map(|seconds| (seconds, u32::MAX)),
                 _ => None,
             }
         }
         Expr::InList(InList { expr, list, negated: false }) if is_interval(expr) => {
-            list.iter().map(seconds).collect::<Option<Vec<_>>>()?.into_iter().max()
+            let listed = list.iter().map(seconds).collect::<Option<Vec<_>>>()?;
+            listed.iter().min().copied().zip(listed.iter().max().copied())
         }
         _ => None,
     }
@@ -204,7 +212,8 @@ mod tests {
             (col("metric_name").eq(lit("m")), Inexact, Unsupported),
             (col("metric_name").eq(lit("m")).or(col("service_id").eq(lit("m"))), Unsupported, Unsupported),
             (col("interval_seconds").lt_eq(lit(60_u32)), Inexact, Unsupported),
-            (col("interval_seconds").gt(lit(60_u32)), Unsupported, Unsupported),
+            (col("interval_seconds").gt(lit(60_u32)), Inexact, Unsupported),
+            (col("interval_seconds").not_eq(lit(60_u32)), Unsupported, Unsupported),
             (col("p95").gt(lit(1.0)), Unsupported, Unsupported),
         ] {
             assert_eq!(support(&filter, Live::Metrics), of_metrics, "metrics: {filter}");
@@ -234,7 +243,9 @@ mod tests {
             (narrowed.services, narrowed.metrics),
             (vec!["api".to_owned()], vec!["m".to_owned(), "n".to_owned()])
         );
-        assert_eq!(narrowed.interval_max, Some(299));
+        assert_eq!(narrowed.intervals, Some((60, 299)));
+        let coarse = col("interval_seconds").eq(lit(900_u32)).or(lit(300_u32).lt(col("interval_seconds")));
+        assert_eq!(Narrowed::of(&[coarse]).intervals, Some((301, u32::MAX)));
         // no colony is asked for a time that nobody can write
         let far = Narrowed::of(&[col("timestamp").lt(at(i64::MAX / 8)), col("timestamp").gt(at(-5))]);
         assert_eq!(far.range(now), (TIMESTAMP_MIN, last));

@@ -53,7 +53,8 @@ pub(super) fn json(column: &ArrayRef, row: usize) -> Value {
         DataType::Utf8 => Value::from(column.as_string::<i32>().value(row)),
         DataType::LargeUtf8 => Value::from(column.as_string::<i64>().value(row)),
         DataType::Utf8View => Value::from(column.as_string_view().value(row)),
-        _ => Value::from(array_value_to_string(column, row).unwrap_or_default()),
+        // a value that has no text is not taken for an empty one
+        _ => Value::from(array_value_to_string(column, row).unwrap_or_else(|error| format!("ERROR: {error}"))),
     }
 }
 
@@ -84,4 +85,42 @@ fn moment(column: &ArrayRef, unit: TimeUnit, row: usize) -> String {
         nanos => format!(".{nanos:09}"),
     };
     format!("{whole}{digits}Z")
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::sql::Table;
+    use datafusion::arrow::array::{Int64Array, UInt64Array};
+    use datafusion::arrow::record_batch::RecordBatch;
+    use serde_json::json;
+    use std::sync::Arc;
+
+    /// A reader that takes every number of JSON as a double would round them.
+    #[test]
+    fn whole_numbers_keep_all_their_digits_in_every_form() {
+        let whole: ArrayRef = Arc::new(Int64Array::from(vec![1 << 53, (1 << 53) + 1, i64::MIN]));
+        let count: ArrayRef = Arc::new(UInt64Array::from(vec![0, (1 << 53) + 1, u64::MAX]));
+        let batch = RecordBatch::try_from_iter([("whole", whole), ("count", count)]).unwrap();
+        let table = Table { schema: batch.schema(), batches: vec![batch] };
+        let rows = [
+            [json!(9_007_199_254_740_992_i64), json!(0)],
+            [json!("9007199254740993"), json!("9007199254740993")],
+            [json!("-9223372036854775808"), json!("18446744073709551615")],
+        ];
+        assert_eq!(table.json_rows(), rows);
+        assert_eq!(
+            table.ndjson().unwrap(),
+            "{\"whole\":9007199254740992,\"count\":0}\n\
+             {\"whole\":\"9007199254740993\",\"count\":\"9007199254740993\"}\n\
+             {\"whole\":\"-9223372036854775808\",\"count\":\"18446744073709551615\"}\n"
+        );
+        assert_eq!(
+            table.csv(),
+            "whole,count\n9007199254740992,0\n9007199254740993,9007199254740993\n\
+             -9223372036854775808,18446744073709551615\n"
+        );
+        assert!(table.page().ends_with("-9223372036854775808  18446744073709551615"), "{}", table.page());
+    }
 }

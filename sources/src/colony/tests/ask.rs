@@ -66,7 +66,19 @@ async fn a_colony_that_does_not_answer_says_why() {
     let last = SystemClock.now();
     let colony = started(last).await;
     let other = reached(&colony, "another-production").await.err().unwrap();
-    assert!(other.to_string().contains("answers at its endpoint"), "{other}");
+    assert!(
+        other.to_string().starts_with(&format!("colony {COLONY} is at this endpoint; correct the endpoint")),
+        "{other}"
+    );
+    let mut slices = reached(&colony, COLONY).await.unwrap().rows(events_in(last - DAY_MS, last));
+    colony.state.lock().unwrap().colony_id = "another-production".to_owned();
+    let moved = slices.next().await.unwrap_err();
+    assert!(moved.to_string().starts_with("colony another-production is at this endpoint"), "in between: {moved}");
+    colony.state.lock().unwrap().colony_id = COLONY.to_owned();
+    colony.revoke(true);
+    let revoked = reached(&colony, COLONY).await.err().unwrap();
+    assert_eq!(revoked.to_string(), "PermissionDenied: revoked");
+    colony.revoke(false);
     let mut slices = reached(&colony, COLONY).await.unwrap().rows(events_in(last - DAY_MS, last));
     colony.kill().await;
     assert!(slices.next().await.is_err(), "it is down in between");

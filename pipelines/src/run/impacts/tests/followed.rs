@@ -96,10 +96,13 @@ async fn only_deployments_that_an_incident_followed_are_judged_again() {
     let mut impacts = impacts_of(&store).await;
     let note = |impacts: &mut Impacts, event: Event| impacts.note_late(&rows_of(vec![event], Vec::new()));
     let harmless = Event { event_type: "queue".to_owned(), ..incident(1, "other", (4, 905)) };
-    for one in [harmless, incident(2, "other", (4, 905)), incident(1, "other", (4, 899)), incident(1, "o", (4, 961))] {
+    let others = [harmless, incident(2, "other", (4, 905)), incident(1, "other", (4, 899)), incident(1, "o", (4, 961))];
+    for one in others.clone() {
         note(&mut impacts, one);
         assert_eq!(due(&impacts), "none");
     }
+    impacts.note_late(&rows_of(others.to_vec(), Vec::new()));
+    assert_eq!(due(&impacts), "none", "each is of its own colony and time, also in one tick");
     let late = incident(1, "other", (4, 960));
     note(&mut impacts, late.clone());
     let slow = at(4, 900);
