@@ -11,6 +11,7 @@ use sinks::clickhouse::{ClickHouseConfig, ClickHouseStore};
 use sinks::duckdb::{DuckDbConfig, DuckDbStore};
 use std::path::Path;
 
+mod early;
 mod fleet;
 mod words;
 

@@ -106,7 +106,7 @@ fn call(from_service: &str, to_service: &str) -> ServiceEdge {
 }
 
 /// A row of the timeline: colony, id and service, versions before and after, minutes of start and end, status.
-fn deployed(
+pub fn deployed(
     [colony_id, id, service_id]: [&str; 3],
     [from, to]: [&str; 2],
     [start, end]: [i64; 2],

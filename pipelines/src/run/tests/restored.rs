@@ -11,6 +11,8 @@ use sinks::compliance::commit_of;
 use sinks::prediction_revisions::{PREDICTION_REVISIONS, predictions_at};
 use sinks::schema::DERIVED;
 use std::ops::Range;
+use std::pin::pin;
+use std::time::Duration;
 
 /// These events, ten at a time.
 struct Given(Vec<Event>);
@@ -182,4 +184,56 @@ async fn what_a_run_stored_and_could_not_say_the_next_one_says() {
     let stored = rows(&store, PREDICTIONS).await;
     assert!(stored.len() >= 10, "{}", stored.len());
     assert_eq!(known(&store).await, stored);
+}
+
+/// One batch, and then nothing, without an end.
+struct Alone(Option<Vec<Event>>);
+
+#[async_trait]
+impl Source for Alone {
+    fn name(&self) -> &str {
+        "alone"
+    }
+    fn is_finite(&self) -> bool {
+        false
+    }
+    async fn next_batch(&mut self) -> Result<Option<Batch>, SourceError> {
+        let Some(events) = self.0.take() else { return std::future::pending().await };
+        let positions = Positions([("all".to_owned(), "1".to_owned())].into());
+        Ok(Some(Batch { rows: Rows { events, ..Rows::default() }, positions, ..Batch::default() }))
+    }
+}
+
+/// Of a pattern that is known only its source happens.
+#[tokio::test]
+async fn a_source_that_comes_alone_opens_a_prediction_while_the_run_goes_on() {
+    let store = MemoryStore::new();
+    read(&store, deployments(0..199)).await;
+    let outcomes = async || {
+        let table = DERIVED.iter().find(|derived| derived.table.name == PREDICTIONS).unwrap();
+        let rows = store.reader().rows_of(table, None, 10_000).await.unwrap().rows();
+        let of_source = rows.into_iter().filter(|row| matches!(&row[3], Value::Text(id) if id.ends_with("-199")));
+        of_source.map(|row| row[12].clone()).collect::<Vec<Value>>()
+    };
+    assert_eq!(outcomes().await, []);
+    let source = deployments(199..200).into_iter().filter(|event| event.event_type != "error_spike").collect();
+    let (options, controls) = options();
+    let config = config();
+    let mut run = pin!(drive(&config, Box::new(store.clone()), vec![Box::new(Alone(Some(source)))], options));
+    let opened = async {
+        loop {
+            let found = outcomes().await;
+            if !found.is_empty() {
+                break found;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let found = tokio::select! {
+        ended = &mut run => panic!("the run has ended: {:?}", ended.err()),
+        found = tokio::time::timeout(Duration::from_secs(60), opened) => found.expect("a prediction"),
+    };
+    assert!(found.iter().all(|outcome| *outcome == Value::Text("open".to_owned())), "{found:?}");
+    controls.stop.send_replace(true);
+    run.await.unwrap();
 }

@@ -13,6 +13,8 @@ use operators::metrics::block::Sample;
 use operators::reference;
 use std::collections::{BTreeMap, BTreeSet};
 
+mod planted;
+
 /// A Wednesday, midnight.
 const START: TimeMs = TimeMs(1_731_456_000_000);
 const DAYS: i64 = 27;

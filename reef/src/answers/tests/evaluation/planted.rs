@@ -95,7 +95,7 @@ impl Planted {
     pub fn coarse_section(&self) -> String {
         format!(
             "\n## The same in buckets of five minutes\n\nThe same fleets, with the mean of five minutes in each bucket. \
-             Why few of them are called a success:\n[methods.md](../methods.md#deployments), blind spots.\n{}",
+             Why a success may be rare there:\n[methods.md](../methods.md#deployments), blind spots.\n{}",
             self.tables()
         )
     }
