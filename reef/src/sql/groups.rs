@@ -57,11 +57,7 @@ impl OptimizerRule for LeaveGroups {
 
 /// The same groups as a table of the store; `None` where the store does not compute them.
 fn left(aggregate: &AggregatePlan) -> Result<Option<LogicalPlan>> {
-    let input = match aggregate.input.as_ref() {
-        LogicalPlan::SubqueryAlias(alias) => alias.input.as_ref(),
-        input => input,
-    };
-    let LogicalPlan::TableScan(TableScan { source, filters, fetch: None, .. }) = input else {
+    let LogicalPlan::TableScan(TableScan { source, filters, fetch: None, .. }) = named_by(&aggregate.input) else {
         return Ok(None);
     };
     let Ok(provider) = source_as_provider(source) else { return Ok(None) };
@@ -88,6 +84,17 @@ fn left(aggregate: &AggregatePlan) -> Result<Option<LogicalPlan>> {
         .project(renamed.collect::<Vec<_>>())?
         .build()?;
     Ok(Some(plan))
+}
+
+/// What names the columns of a plan, below aliases of the table and other orders of its columns.
+fn named_by(plan: &LogicalPlan) -> &LogicalPlan {
+    match plan {
+        LogicalPlan::SubqueryAlias(alias) => named_by(&alias.input),
+        LogicalPlan::Projection(order) if order.expr.iter().all(|expr| matches!(expr, Expr::Column(_))) => {
+            named_by(&order.input)
+        }
+        plan => plan,
+    }
 }
 
 fn column(expr: &Expr, table: &Table) -> Option<usize> {

@@ -150,7 +150,8 @@ async fn a_run_that_keeps_no_impacts_deletes_those_of_deployments_that_are_not_f
     let of_metric = |deployment: &Deployment| {
         let key = ["shop-production", deployment.deployment_id.as_str(), "latency", "api"];
         let mut row = key.map(|text| Value::Text(text.to_owned())).to_vec();
-        row.resize(rows::table(rows::TABLE).table.columns.len(), Value::Null);
+        row.resize(rows::table(rows::TABLE).table.columns.len() - 2, Value::Null);
+        row.extend([Value::Texts(Vec::new()), Value::Time(deployment.started_at)]);
         row
     };
     let change = |table: &str, upserts| DerivedChange { table: table.to_owned(), upserts, removed: Vec::new() };
