@@ -9,7 +9,7 @@ use super::page;
 use super::refusal::{AnswerError, Refusal};
 use super::supports::also_worse_in;
 use super::timeline::{self, DeploymentLine};
-use super::watch::{impact_on, overlapping, sibling_of};
+use super::watch::{impact_on, overlapping, siblings_of};
 use crate::impact::Impact;
 use crate::printable::printable;
 use model::meaning::Family;
@@ -103,10 +103,10 @@ pub async fn deployment(
     let metrics = impact_on(&line, &lines, (&fleet, scope), reader).await?;
     let also_worse_in = also_worse_in(&line, &metrics, &similar, &scope.metrics, reader).await?;
     let followed = followed(&line, &lines, &fleet, reader).await?;
-    let sibling = sibling_of(&line, &lines, &fleet);
+    let siblings = siblings_of([&line], &lines, &fleet);
     let completeness = Completeness::of(&fleet, |id, _| {
         id == line.colony_id
-            || sibling.as_deref() == Some(id)
+            || siblings.contains(id)
             || similar.iter().any(|other| other.colony_id == id)
             || followed.expected_in.contains(id)
     });

@@ -7,7 +7,7 @@ use super::names;
 use super::page;
 use super::refusal::{AnswerError, Refusal};
 use super::timeline::{self, DeploymentLine};
-use super::watch::{impact_on, is_near};
+use super::watch::{impact_on, is_near, siblings_of};
 use crate::impact::verdict::{EFFECTIVE_MIN, TOLERANCE, direction, is_critical};
 use crate::impact::windows::LOOKS_MIN;
 use crate::impact::{Impact, MetricImpact, Verdict};
@@ -69,7 +69,7 @@ pub struct Gate {
     pub to_environment: String,
     /// Its deployment in the first environment.
     pub deployment_id: Option<String>,
-    /// What the answer is complete to.
+    /// What the answer is complete to: the two environments, and the colonies whose changes its verdicts subtract.
     pub completeness: Completeness,
 }
 
@@ -148,8 +148,11 @@ pub async fn gate(question: &GateQuestion, reader: &dyn StoreReader, scope: &Sco
     let expected = so_far.as_ref().map_or(Vec::new(), |impact| expected(&sure_changes(impact), &pairs));
     let not_judged = so_far.as_ref().map_or(Vec::new(), |impact| not_judged(&from, impact, &expected, &pairs));
     let (verdict, reason) = verdict((&from, &question.version), so_far.as_ref(), (&expected, &not_judged), pairs.len());
-    let completeness = Completeness::of(&fleet, |_, colony| {
-        colony.application_name == application && (colony.environment == from || colony.environment == to)
+    let judged = candidate.into_iter().chain(pairs.iter().flat_map(|pair| pair.lines));
+    let siblings = siblings_of(judged, &lines, &fleet);
+    let completeness = Completeness::of(&fleet, |id, colony| {
+        let is_asked = colony.environment == from || colony.environment == to;
+        (colony.application_name == application && is_asked) || siblings.contains(id)
     });
     Ok(Gate {
         verdict,
@@ -191,8 +194,10 @@ fn service_of(question: &GateQuestion, lines: &[DeploymentLine]) -> Result<(Stri
 }
 
 /// An earlier version in both environments.
-struct Pair {
+struct Pair<'a> {
     version: String,
+    /// Its deployments in both.
+    lines: [&'a DeploymentLine; 2],
     from: Changes,
     to: Changes,
 }
@@ -215,12 +220,13 @@ impl Places<'_> {
         &self,
         environments: (&str, &str),
         candidate: (&str, Option<&DeploymentLine>),
-    ) -> Result<Vec<Pair>, SinkError> {
-        let mut pairs: Vec<Pair> = Vec::new();
+    ) -> Result<Vec<Pair<'_>>, SinkError> {
+        let mut pairs: Vec<Pair<'_>> = Vec::new();
         for (first, later) in self.earlier(environments, candidate).into_iter().take(TRIED_MAX) {
             let (before, after) = (self.impact(first).await?, self.impact(later).await?);
             if is_final(&before) && is_final(&after) {
-                pairs.push(Pair { version: later.to_version.clone(), from: changes(&before), to: changes(&after) });
+                let (version, lines) = (later.to_version.clone(), [first, later]);
+                pairs.push(Pair { version, lines, from: changes(&before), to: changes(&after) });
             }
             if pairs.len() == PAIRS_MAX {
                 break;
@@ -290,10 +296,10 @@ fn sure_changes(impact: &Impact) -> Changes {
 
 /// What the version changed so far, and on top of it how much more or less than before earlier versions changed in the next
 /// environment: the mean of these differences with the interval for one more of them.
-fn expected(so_far: &Changes, pairs: &[Pair]) -> Vec<Expected> {
+fn expected(so_far: &Changes, pairs: &[Pair<'_>]) -> Vec<Expected> {
     let mut expected = Vec::new();
     for (metric_name, (change_so_far, meaning)) in so_far {
-        let both = |pair: &Pair| Some(pair.to.get(metric_name)?.0 - pair.from.get(metric_name)?.0);
+        let both = |pair: &Pair<'_>| Some(pair.to.get(metric_name)?.0 - pair.from.get(metric_name)?.0);
         let differences: Vec<f64> = pairs.iter().filter_map(both).collect();
         if differences.len() < PAIRS_MIN {
             continue;
@@ -324,7 +330,7 @@ fn decides(meaning: Meaning) -> bool {
 }
 
 /// The deciding metrics of which nothing is expected, by name.
-fn not_judged(from: &str, impact: &Impact, expected: &[Expected], pairs: &[Pair]) -> Vec<NotJudged> {
+fn not_judged(from: &str, impact: &Impact, expected: &[Expected], pairs: &[Pair<'_>]) -> Vec<NotJudged> {
     if !is_final(impact) {
         return Vec::new();
     }

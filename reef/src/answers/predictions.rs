@@ -2,7 +2,7 @@
 
 use super::completeness::Completeness;
 use super::expected::{Told, description, percent};
-use super::fleet::{Filter, Fleet, Scope};
+use super::fleet::{Filter, Fleet, Narrowed, Scope};
 use super::names;
 use super::part::{self, Listed, Part, Place};
 use super::range;
@@ -11,6 +11,7 @@ use super::scores::{Score, score};
 use super::services;
 use crate::predicted::{self, PatternDay, PredictionLine, PredictionOutcome};
 use crate::printable::printable;
+use model::pattern::{Correlation, PatternState, SignalKind};
 use model::time::{SECOND_MS, TimeMs, format_duration_ms};
 use serde::{Deserialize, Serialize};
 use sinks::StoreReader;
@@ -55,7 +56,7 @@ pub struct Predictions {
     /// The time that was asked for, RFC 3339: what the reef knew then.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub as_of: Option<String>,
-    /// What the answer is complete to.
+    /// What the answer is complete to, with the colonies at both ends of its predictions and of patterns that may predict.
     pub completeness: Completeness,
 }
 
@@ -128,13 +129,13 @@ async fn some(
         Some(at) => (predicted::predictions_at(reader, at).await?, Vec::new()),
         None => (predicted::predictions(reader).await?, predicted::days(reader).await?),
     };
-    let patterns = reader.correlations().await?;
+    let mut patterns = reader.correlations().await?;
     let targets = patterns.iter().map(|row| &row.key.target.service_id);
     let targets = targets.chain(lines.iter().map(|line| &line.target_service)).cloned();
     let named_by = "prediction, no pattern and no topology";
     let filter = services::resolved(filter, (named_by, targets.collect()), reader).await?;
     let described: BTreeMap<String, String> = patterns
-        .into_iter()
+        .iter()
         .map(|row| (row.key.correlation_id(), format!("{} -> {}", row.key.source, row.key.target)))
         .collect();
     // as of the newest prediction of the reef: now comes from the rows
@@ -146,6 +147,7 @@ async fn some(
         let id = one_pattern(id, known.collect())?;
         lines.retain(|line| line.correlation_id == id);
         days.retain(|day| day.correlation_id == id);
+        patterns.retain(|row| row.key.correlation_id() == id);
     }
     lines.retain(|line| {
         filter.takes_colony(&line.target_colony_id, &line.target_application, &line.target_environment)
@@ -155,6 +157,7 @@ async fn some(
         let ids: BTreeSet<&String> = lines.iter().map(|line| &line.correlation_id).collect();
         days.retain(|day| ids.contains(&day.correlation_id));
     }
+    let ends = ends(&lines, &patterns, &filter);
     let mut scored = scores(&lines, &days, &described, (newest, last_day));
     let pattern_count = scored.len();
     scored.truncate(patterns_max);
@@ -166,11 +169,28 @@ async fn some(
     lines.truncate(most);
     let told = lines.into_iter().map(Told::of).collect();
     let cursor = |told: &Told, before: usize| Place { to: None, before, after: key(&told.line) }.cursor(&asked);
-    let completeness =
-        Completeness::of(&fleet, |id, colony| filter.takes_colony(id, &colony.application_name, &colony.environment));
+    let completeness = Completeness::of(&fleet, |id, colony| {
+        filter.takes_colony(id, &colony.application_name, &colony.environment) || ends.contains(id)
+    });
     let predictions = Listed::of(&question.part, told, counts, cursor);
     let as_of = question.as_of.map(|at| at.to_string());
     Ok(Predictions { predictions, open, outcome, patterns: scored, pattern_count, as_of, completeness })
+}
+
+/// The colonies at both ends of these predictions, and of confirmed patterns with their target there: where the source is
+/// behind, a prediction may be missing.
+fn ends(lines: &[PredictionLine], patterns: &[Correlation], filter: &Narrowed) -> BTreeSet<String> {
+    let may_predict = |row: &&Correlation| {
+        let target = &row.key.target;
+        row.state == PatternState::Confirmed
+            && row.key.source.kind == SignalKind::Event
+            && filter.takes_colony(&target.colony_id, &row.target_application, &row.target_environment)
+            && filter.takes_service(&target.service_id)
+    };
+    let of_lines = lines.iter().flat_map(|line| [&line.source_colony_id, &line.target_colony_id]);
+    let of_patterns = patterns.iter().filter(may_predict);
+    let of_patterns = of_patterns.flat_map(|row| [&row.key.source.colony_id, &row.key.target.colony_id]);
+    of_lines.chain(of_patterns).cloned().collect()
 }
 
 /// The outcome that is wanted; `None` for all.

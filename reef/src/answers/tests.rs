@@ -1,7 +1,7 @@
 //! Answers over the memory store: the questions that operators ask, with golden texts.
 #![allow(clippy::unwrap_used)]
 
-mod affected;
+pub(crate) mod affected;
 pub(crate) mod by_effect;
 mod complete;
 mod evaluation;

@@ -5,6 +5,7 @@ use super::timeline::DeploymentLine;
 use crate::impact::line::are_near;
 use crate::impact::{Colonies, Colony, Impact, Line, rows, watch};
 use sinks::{SinkError, StoreReader};
+use std::collections::BTreeSet;
 
 pub(super) use crate::impact::watch::Around;
 
@@ -48,10 +49,15 @@ pub(super) async fn judged(
     watch::impact_on(&line.line(), &lines, (&colonies(fleet), &scope.metrics), reader).await
 }
 
-/// The colony whose change the verdict of a deployment subtracts.
-pub(super) fn sibling_of(line: &DeploymentLine, lines: &[DeploymentLine], fleet: &Fleet) -> Option<String> {
+/// The colonies whose changes the verdicts of these deployments subtract.
+pub(super) fn siblings_of<'a>(
+    judged: impl IntoIterator<Item = &'a DeploymentLine>,
+    lines: &[DeploymentLine],
+    fleet: &Fleet,
+) -> BTreeSet<String> {
     let lines: Vec<Line> = lines.iter().map(DeploymentLine::line).collect();
-    watch::sibling_of(&line.line(), &lines, &colonies(fleet))
+    let colonies = colonies(fleet);
+    judged.into_iter().filter_map(|line| watch::sibling_of(&line.line(), &lines, &colonies)).collect()
 }
 
 fn colonies(fleet: &Fleet) -> Colonies {

@@ -213,7 +213,11 @@ pub fn neighbours(title: &str, list: &[Judged]) -> Markup {
                             td { (shown::name(&one.colony_id)) }
                             td {
                                 @match &one.correlation_id {
-                                    Some(id) => { a href=(shown::pattern_address(id)) { (relation(one)) } ", " (shown::seconds(one.lag_seconds)) " later" }
+                                    Some(id) => {
+                                        a href=(shown::pattern_address(id)) { (relation(one)) }
+                                        @if let Some(score) = one.correlation_score { " (" (shown::data(score, &format!("{score:.2}"))) ")" }
+                                        ", " (shown::seconds(one.lag_seconds)) " later"
+                                    }
                                     None => (relation(one)),
                                 }
                             }

@@ -32,7 +32,7 @@ fn metric_of(
 }
 
 /// `web` calls `api`, which calls `db` and `cache`; `api` is deployed at -90, and a pattern leads to another application.
-async fn store() -> MemoryStore {
+pub(crate) async fn store() -> MemoryStore {
     let shop = "my-shop-production";
     let call = |from_service: &str, to_service: &str| ServiceEdge {
         colony_id: shop.to_owned(),

@@ -216,3 +216,21 @@ async fn versions_that_came_to_staging_after_the_candidate_are_no_earlier_ones()
     assert_eq!(json["versions"], serde_json::json!(["v1.1.0", "v1.0.0"]));
     assert_eq!(json["verdict"], "not_enough_data");
 }
+
+#[tokio::test]
+async fn a_gate_needs_the_colony_whose_change_its_verdicts_subtract() {
+    let changes = [(2.0, Some(3.0)), (4.0, Some(6.0)), (-1.0, Some(2.0)), (3.0, Some(5.0)), (2.0, None)];
+    let mut store = store(&changes).await;
+    // nothing was deployed to dev, the first by id; its metrics end hours before those of the two environments
+    let mut metrics = constant("dev", "latency", 200.0, |_| true);
+    metrics.extend(constant("qa", "latency", 200.0, |_| true));
+    let rows = Rows { metrics: metrics.into(), ..Rows::default() };
+    store.commit(&Commit { rows: rows.into(), ..Commit::default() }).await.unwrap();
+    let (_, json) = asked(&store, "v1.4.0").await.unwrap();
+    assert_eq!(json["pairs"], 4, "{json}");
+    let colonies = json["completeness"]["colonies"].as_array().unwrap().iter();
+    let states: Vec<_> = colonies.map(|one| [&one["colony_id"], &one["state"]]).collect();
+    let expected = [["my-shop-dev", "stale"], ["my-shop-production", "current"], ["my-shop-staging", "current"]];
+    assert_eq!(states, expected);
+    assert_eq!(json["completeness"]["complete"], false);
+}

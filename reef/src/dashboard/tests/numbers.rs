@@ -15,6 +15,7 @@ use crate::answers::part::Part;
 use crate::answers::predictions::PredictionsQuestion;
 use crate::answers::range::RangeQuestion;
 use crate::answers::status::StatusQuestion;
+use crate::answers::tests::affected;
 use crate::answers::tests::predictions::foreseen;
 use crate::answers::topology::TopologyQuestion;
 use crate::answers::versions::VersionsQuestion;
@@ -249,6 +250,16 @@ async fn each_number_of_a_page_of_hostile_rows_is_in_the_json() {
         check(&opened, path, &Known::of(&store, questions).await).await;
     }
     check(&opened, "/health", &reported(&store).await).await;
+}
+
+#[tokio::test]
+async fn each_number_of_neighbours_is_in_the_json() {
+    let store = affected::store().await;
+    let opened = Opened::over(&store, false).await;
+    let id = || "my-shop-production/e-3".to_owned();
+    let questions =
+        vec![Question::Deployment(DeploymentQuestion { id: id() }), Question::Affected(AffectedQuestion { id: id() })];
+    check(&opened, "/deployment?id=my-shop-production/e-3", &Known::of(&store, questions).await).await;
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! Parts of pages: charts and their gaps, who was affected, what the reef reads.
 
 use super::*;
+use crate::answers::tests::affected;
 use crate::answers::tests::by_effect::{BY_EFFECT, judged};
 use crate::answers::tests::predictions::foreseen;
 use model::metric::MetricPoint;
@@ -71,6 +72,17 @@ async fn the_page_of_services_says_whom_a_deployment_affected() {
         "coral reef affected my-shop-production/e-3",
     ] {
         assert!(affected.contains(words), "{words}: {affected}");
+    }
+}
+
+#[tokio::test]
+async fn a_neighbour_by_a_pattern_has_the_score_of_the_pattern() {
+    let opened = Opened::over(&affected::store().await, false).await;
+    for path in ["/deployment?id=my-shop-production/e-3", "/services?service=api&env=production"] {
+        let page = opened.get(path).await.body;
+        assert!(page.contains(">a pattern</a> (<data value=\"0.87\">0.87</data>), <data "), "{path}: {page}");
+        // a call has none
+        assert!(page.contains("<td>is called by it</td>"), "{path}: {page}");
     }
 }
 
