@@ -259,6 +259,12 @@ pub struct Shared {
 }
 
 impl Shared {
+    /// Of each kind.
+    pub fn of_each(random: &mut Random, days: i64) -> Shared {
+        let weather = weather(random, days);
+        Shared { weather, incidents: incidents(random, days) }
+    }
+
     /// The times of a type of this kind, the first or the second one of its colony.
     pub fn times(&self, (kind, place): (Null, usize), random: &mut Random, days: i64) -> Vec<i64> {
         match kind {
