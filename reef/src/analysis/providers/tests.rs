@@ -376,7 +376,9 @@ fn addresses_of_this_machine_are_told_from_others() {
         Provider { protocol: Protocol::Ollama, model: String::new(), endpoint: endpoint.to_owned(), key: String::new() }
             .is_local()
     };
-    for local in ["http://127.0.0.1:11434", "http://localhost", "http://[::1]:80/v1", "http://127.1.2.3"] {
+    for local in
+        ["http://127.0.0.1:11434", "http://localhost", "http://LOCALHOST:1/", "http://[::1]:80/v1", "http://127.1.2.3"]
+    {
         assert!(is_local(local), "{local}");
     }
     for other in [
@@ -384,6 +386,10 @@ fn addresses_of_this_machine_are_told_from_others() {
         "http://10.0.0.1:11434",
         "http://localhost.example.com",
         "http://127.0.0.1.example.com",
+        "http://localhost:x@other.example.com/",
+        "http://127.0.0.1@other.example.com:11434",
+        "http://[::1]@other.example.com",
+        "http://user@localhost",
         "",
     ] {
         assert!(!is_local(other), "{other}");
