@@ -204,6 +204,8 @@ fn ask() -> Ask {
 }
 
 const WAIT: Duration = Duration::from_secs(20);
+/// Any number of tries may begin.
+const ALWAYS: fn() -> bool = || true;
 
 async fn fault(protocol: Protocol, say: Say) -> (Fault, Reply) {
     let fake = Fake::of(vec![say]).await;
@@ -315,18 +317,26 @@ async fn a_chain_asks_again_then_falls_back() {
     let good = Say::Stream(said(Protocol::Anthropic, "fine", "end_turn"));
     let first = Fake::of(vec![overloaded(529), overloaded(429), good]).await;
     let chain = Chain { providers: vec![provider(Protocol::Anthropic, &first)], timeout: WAIT };
-    let replied = chain.ask(&ask(), WAIT).await;
+    let replied = chain.ask(&ask(), WAIT, &ALWAYS).await;
     assert_eq!(
         replied.reply.as_ref().map(|(name, reply)| (name.as_str(), reply.text.as_str())),
         Some(("anthropic:m1", "fine"))
     );
     assert_eq!((replied.attempts.len(), replied.tokens()), (3, (120, 30)));
 
+    // what may be used today is enough for a try and no other one
+    let first = Fake::of(vec![overloaded(529)]).await;
+    let left = std::sync::atomic::AtomicU32::new(1);
+    let is_left = || left.fetch_sub(1, std::sync::atomic::Ordering::Relaxed) == 1;
+    let chain = Chain { providers: vec![provider(Protocol::Anthropic, &first)], timeout: WAIT };
+    let replied = chain.ask(&ask(), WAIT, &is_left).await;
+    assert_eq!((replied.attempts.len(), first.requests().len()), (1, 1));
+
     // a wrong key is not tried again
     let wrong = Fake::of(vec![Say::Status(401, &[], json!({ "error": { "message": "bad key" } }).to_string())]).await;
     let second = Fake::of(vec![Say::Stream(said(Protocol::OpenAi, "second", "stop"))]).await;
     let providers = vec![provider(Protocol::Anthropic, &wrong), provider(Protocol::OpenAi, &second)];
-    let replied = Chain { providers: providers.clone(), timeout: WAIT }.ask(&ask(), WAIT).await;
+    let replied = Chain { providers: providers.clone(), timeout: WAIT }.ask(&ask(), WAIT, &ALWAYS).await;
     assert_eq!(replied.reply.map(|(name, _)| name).as_deref(), Some("openai:m1"));
     assert_eq!((wrong.requests().len(), second.requests().len()), (1, 1));
 
@@ -336,12 +346,12 @@ async fn a_chain_asks_again_then_falls_back() {
     let good = Say::Stream(said(Protocol::OpenAi, "fine", "stop"));
     let later = Fake::of(vec![Say::Status(503, dated, String::new()), good]).await;
     let chain = Chain { providers: vec![provider(Protocol::OpenAi, &later)], timeout: WAIT };
-    assert!(chain.ask(&ask(), WAIT).await.reply.is_some() && later.requests().len() == 2);
+    assert!(chain.ask(&ask(), WAIT, &ALWAYS).await.reply.is_some() && later.requests().len() == 2);
 
     // one that wants to be asked in an hour is not waited for
     let later = Fake::of(vec![Say::Status(429, &[("retry-after", "3600")], String::new())]).await;
     let providers = vec![provider(Protocol::Anthropic, &later), provider(Protocol::OpenAi, &wrong)];
-    let replied = Chain { providers, timeout: WAIT }.ask(&ask(), WAIT).await;
+    let replied = Chain { providers, timeout: WAIT }.ask(&ask(), WAIT, &ALWAYS).await;
     assert_eq!(replied.reply, None);
     assert_eq!(replied.reason(), "anthropic:m1: HTTP 429; openai:m1: HTTP 401: bad key");
     assert_eq!(later.requests().len(), 1);
@@ -349,7 +359,8 @@ async fn a_chain_asks_again_then_falls_back() {
     // a model that read only a part
     let small = Fake::of(vec![Say::Stream(said(Protocol::Ollama, "fine", "stop"))]).await;
     let long = Ask { user: "x".repeat(20_000), ..ask() };
-    let replied = Chain { providers: vec![provider(Protocol::Ollama, &small)], timeout: WAIT }.ask(&long, WAIT).await;
+    let replied =
+        Chain { providers: vec![provider(Protocol::Ollama, &small)], timeout: WAIT }.ask(&long, WAIT, &ALWAYS).await;
     assert_eq!(replied.attempts[0].fault, Some(Fault::ContextCut));
 }
 
@@ -358,7 +369,7 @@ async fn what_no_provider_states_is_estimated_and_what_was_refused_is_nothing() 
     let used = async |say: Say, timeout: Duration| {
         let fake = Fake::of(vec![say]).await;
         let chain = Chain { providers: vec![provider(Protocol::OpenAi, &fake)], timeout };
-        let attempt = chain.ask(&ask(), WAIT).await.attempts.remove(0);
+        let attempt = chain.ask(&ask(), WAIT, &ALWAYS).await.attempts.remove(0);
         (attempt.input_tokens, attempt.output_tokens, attempt.is_estimated)
     };
     // 13 bytes are given; one that stalls may write as much as it may
