@@ -258,7 +258,7 @@ async fn faults_are_told_apart() {
         let huge = Say::Stream(vec![vec![b'x'; http::BYTES_MAX + 1]]);
         assert_eq!(fault(protocol, huge).await.0, Fault::TooLarge);
         for (status, may_pass) in
-            [(429, true), (529, true), (500, true), (503, true), (401, false), (404, false), (400, false)]
+            [(429, true), (529, true), (500, true), (503, true), (520, true), (401, false), (404, false), (400, false)]
         {
             let body = json!({ "error": { "message": "no\u{1b}[2J luck" } }).to_string();
             let (fault, _) = fault(protocol, Say::Status(status, &[("retry-after", "7")], body)).await;
@@ -294,6 +294,14 @@ async fn a_model_that_stops_for_another_reason_gives_no_reply() {
         let (fault, reply) = fault(protocol, Say::Stream(said(protocol, "text", stop))).await;
         assert_eq!(fault, expected);
         assert_eq!(reply.output_tokens, Some(30), "the tokens of a reply that failed cost money too");
+    }
+    // a server that does not stream
+    for (stop, expected) in
+        [("max_tokens", Fault::TooLong), ("refusal", Fault::Declined), ("tool_use", Fault::ToolCall)]
+    {
+        let whole = json!({ "type": "message", "content": [{ "type": "text", "text": "text" }], "stop_reason": stop });
+        let said = Say::Stream(vec![format!("data: {whole}\n\n").into_bytes()]);
+        assert_eq!(fault(Protocol::Anthropic, said).await.0, expected);
     }
     let tool = json!({ "choices": [{ "delta": { "tool_calls": [{ "index": 0 }] } }] });
     assert_eq!(
