@@ -12,6 +12,7 @@ use crate::answers::part::{LIMIT_MAX, Part};
 use crate::answers::{AnswerError, Answered, Question, Refusal};
 use crate::report::PatternLine;
 use maud::{Markup, html};
+use model::meaning::Better;
 use model::time::HOUR_MS;
 use std::collections::BTreeSet;
 
@@ -187,7 +188,10 @@ fn table(comparison: &Comparison, sides: &Sides, asked: &Asked) -> Markup {
                     tbody { @for one in comparison.differences.iter().take(ROWS_MAX) { (row(one, sides, asked)) } }
                 }
             }
-            p.muted { "Hours worse: of the hours in which both were observed, those in which the first of them was worse." }
+            p.muted {
+                "Hours worse: of the hours in which both were observed, those in which the first of them was worse. Where it is not \
+                 known whether more is better or worse, those in which the first was greater."
+            }
             p { (comparison.recommendation) }
         }
     }
@@ -203,7 +207,10 @@ fn row(one: &Difference, sides: &Sides, asked: &Asked) -> Markup {
             td.number { (shown(one.value_b)) }
             td.number { @match one.percent_change { Some(percent) => (shown::percent(percent)), None => "from 0" } }
             td { @if one.significance != "info" { (shown::state(one.significance)) } }
-            td.number { (shown::count(one.hours_worse)) " of " (shown::count(one.hours)) }
+            td.number {
+                @if one.meaning.better == Better::Unknown { span.muted { "greater in " } }
+                (shown::count(one.hours_worse)) " of " (shown::count(one.hours))
+            }
         }
     }
 }

@@ -3,6 +3,7 @@
 
 mod access;
 mod asking;
+mod compared;
 mod numbers;
 mod parts;
 

@@ -1,0 +1,61 @@
+//! The page of environments side by side: what its table says.
+
+use super::*;
+use model::metric::MetricPoint;
+use model::real::Real;
+use model::series::{SeriesId, SeriesRef};
+use model::time::{MINUTE_MS, TimeMs};
+
+/// The first minute of what is observed.
+const FIRST: TimeMs = TimeMs(1_731_499_200_000);
+
+/// A metric of the shop in an environment, minute by minute over eight hours.
+fn observed(environment: &str, metric_name: &str, value: f64) -> Vec<MetricPoint> {
+    let names = SeriesRef {
+        colony_id: &format!("shop-{environment}"),
+        application_name: "shop",
+        environment,
+        service_id: "web",
+        metric_name,
+        interval_seconds: Some(60),
+    };
+    let series = SeriesId::of(names);
+    let point = |minute: i64| {
+        let p95 = Some(Real(value));
+        MetricPoint { series, timestamp: FIRST + minute * MINUTE_MS, p95, count: Some(1), ..MetricPoint::default() }
+    };
+    (0..480).map(point).collect()
+}
+
+/// A store in which each of these was observed: environment, metric, value.
+async fn with(observations: &[(&str, &str, f64)]) -> MemoryStore {
+    let metrics: Vec<MetricPoint> =
+        observations.iter().flat_map(|(environment, metric, value)| observed(environment, metric, *value)).collect();
+    let mut store = MemoryStore::new();
+    store.commit(&commit_of(1, Rows { metrics: metrics.into(), ..Rows::default() })).await.unwrap();
+    store
+}
+
+/// A row of the table of a page.
+fn row<'a>(page: &'a str, metric: &str) -> &'a str {
+    let (_, rest) = page.split_once(&format!(">{metric}</a></td>")).unwrap();
+    rest.split_once("</tr>").unwrap().0
+}
+
+#[tokio::test]
+async fn a_metric_without_a_better_direction_is_greater_and_not_worse() {
+    let store = with(&[
+        ("staging", "latency", 200.0),
+        ("production", "latency", 100.0),
+        ("staging", "water_level", 9.0),
+        ("production", "water_level", 3.0),
+    ])
+    .await;
+    let opened = Opened::over(&store, false).await;
+    let page = opened.get("/compare?a=staging&b=production&range=24h").await.body;
+    let hours = "<data value=\"8\">8</data> of <data value=\"8\">8</data>";
+    let level = row(&page, "water_level");
+    assert!(level.contains(&format!("<span class=\"muted\">greater in </span>{hours}")), "{level}");
+    let latency = row(&page, "latency");
+    assert!(latency.contains(&format!("<td class=\"number\">{hours}")), "{latency}");
+}
