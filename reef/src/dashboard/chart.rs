@@ -39,7 +39,7 @@ fn figure(chart: &Chart<'_>) -> Markup {
     let of_deployments: Vec<(&str, &str)> = chart
         .fields
         .iter()
-        .filter(|(name, _)| ["env", "app", "range", "colony", "service"].contains(name))
+        .filter(|(name, _)| ["env", "app", "range", "from", "to", "colony", "service"].contains(name))
         .copied()
         .collect();
     html! {

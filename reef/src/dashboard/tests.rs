@@ -4,6 +4,7 @@
 mod access;
 mod asking;
 mod compared;
+mod deployed;
 mod numbers;
 mod parts;
 

@@ -14,7 +14,7 @@ const COLOURS = ["--a", "--b", "--c", "--d", "--e", "--f"];
 /** @typedef {{ service_id: string, colony_id: string, points: Point[] }} Series */
 /** @typedef {{ from: number, to: number, label: string, href: string }} Deployed */
 /** @typedef {{ figure: HTMLElement, environment: string, unit: string, series: Series[], total: number, step: number, from: number,
- *   to: number, deployments: Deployed[], shift: number, chart?: any }} Side */
+ *   to: number, deployments: Deployed[], isCut: boolean, shift: number, chart?: any }} Side */
 
 // one for as long as the page is open: a renewal replaces the figures around the charts, and neither zoom nor shift
 /** @type {Map<string, Side>} */
@@ -60,6 +60,7 @@ async function read(figure) {
     figure, environment: figure.dataset.environment ?? "", unit: figure.dataset.unit ?? "none", series: metrics.series,
     total: metrics.total ?? metrics.series.length, step: metrics.step_seconds, from: begin, to: end, shift: 0,
     deployments: all.filter((/** @type {Deployed} */ one) => one.to >= begin && one.from < end),
+    isCut: deployments.truncated === true,
   };
 }
 
@@ -370,6 +371,7 @@ function name(side) {
     all.textContent = "all of them";
     place.append(" · ", all);
   }
+  if (side.isCut) place.append(` · only the newest ${side.deployments.length} are drawn: choose a shorter range for older ones`);
 }
 
 /** Shifts the source by the found lag, or not. */
