@@ -3,6 +3,7 @@
 use super::asked::Asked;
 use super::query::address;
 use super::shown;
+use crate::printable::printable;
 use maud::{Markup, html};
 use model::meaning::Unit;
 
@@ -49,7 +50,7 @@ fn figure(chart: &Chart<'_>) -> Markup {
             div.chart aria-hidden="true" {}
             p.deployed {}
             details data-key={ "table " (chart.environment) } { summary { "Table of " (chart.title) }
-                div.points tabindex="0" role="group" aria-label={ "Points of " (chart.environment) } {
+                div.points tabindex="0" role="group" aria-label={ "Points of " (printable(chart.environment)) } {
                     p { a href=(of("/series")) { "All points as a page" } }
                 }
             }

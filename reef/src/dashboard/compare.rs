@@ -46,14 +46,14 @@ pub async fn page(asked: &Asked) -> Result<Page, Problem> {
     let main = html! {
         @match &compared {
             Ok(comparison) => {
-                p.lead { (comparison.summary) }
+                p.lead { (shown::sentence(&comparison.summary)) }
                 @if asked.exact().is_some() {
                     p.note { "The charts show exactly the times that were chosen. Sentence and table are about the window of the command below." }
                 }
                 (charts(&sides, found.as_ref(), asked))
                 (table(comparison, &sides, asked))
             }
-            Err(refusal) => (shown::empty(&refusal.message, html! { (refusal.hint) })),
+            Err(refusal) => (shown::empty(&refusal.message, html! { (shown::sentence(&refusal.hint)) })),
         }
         (shown::command(&command(&sides, asked)))
     };
@@ -192,7 +192,7 @@ fn table(comparison: &Comparison, sides: &Sides, asked: &Asked) -> Markup {
                 "Hours worse: of the hours in which both were observed, those in which the first of them was worse. Where it is not \
                  known whether more is better or worse, those in which the first was greater."
             }
-            p { (comparison.recommendation) }
+            p { (shown::sentence(&comparison.recommendation)) }
         }
     }
 }

@@ -71,7 +71,7 @@ fn list(items: &[Told]) -> Markup {
             @for told in items {
                 li {
                     (outcome(told.line.outcome)) " "
-                    a href=(shown::pattern_address(&told.line.correlation_id)) { (told.summary) }
+                    a href=(shown::pattern_address(&told.line.correlation_id)) { (shown::sentence(&told.summary)) }
                 }
             }
         }
@@ -92,7 +92,7 @@ fn goodness(score: &PatternScore) -> Markup {
         @if let Some(probability) = score.probability {
             p { "When its source happens, the target is expected with " (shown::share(probability)) "." }
         }
-        @if let Some(muted) = &score.muted { p.note { "It does not predict at present: " (muted) "." } }
+        @if let Some(muted) = &score.muted { p.note { "It does not predict at present: " (shown::sentence(muted)) "." } }
         @for over in &score.scores { (over_days(over)) }
     }
 }

@@ -105,7 +105,7 @@ fn known(completeness: &Completeness) -> Markup {
     let chip = |colony: &ColonyCompleteness| {
         let behind = newest.zip(complete_to(colony)).map(|(newest, known)| newest - known);
         html! {
-            li class=[(colony.state != "current").then_some("behind")] title=(colony.reason) {
+            li class=[(colony.state != "current").then_some("behind")] title=(printable(&colony.reason)) {
                 span.colony { (shown::name(&colony.colony_id)) } " "
                 @if colony.state != "current" { (shown::state(colony.state)) " " }
                 @match (&colony.complete_to, behind) {

@@ -27,6 +27,11 @@ let services = [];
 let isShifted = false;
 let round = 0;
 
+/** Text as pages show it: without what turns or hides text. @param {string} text */
+function printable(text) {
+  return text.replace(/[\p{Cc}\u{ad}\u{61c}\u{180e}\u{200b}-\u{200f}\u{2028}-\u{202e}\u{2060}-\u{206f}\u{feff}\u{fff9}-\u{fffb}\u{e0000}-\u{e007f}]/gu, "·");
+}
+
 /** @param {string} name */
 function colour(name) {
   return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
@@ -53,7 +58,7 @@ async function read(figure) {
   const [begin, end] = [seconds(metrics.start_time), seconds(metrics.end_time)];
   const all = deployments.deployments.map((/** @type {any} */ one) => ({
     from: seconds(one.started_at), to: seconds(one.completed_at ?? one.started_at),
-    label: `${one.service_id} ${one.to_version}`.trim(),
+    label: printable(`${one.service_id} ${one.to_version}`.trim()),
     href: `/deployment?id=${encodeURIComponent(`${one.colony_id}/${one.deployment_id}`)}`,
   }));
   return {
@@ -66,9 +71,9 @@ async function read(figure) {
 
 /** What a line is called: its service, with the colony where several have the service. @param {Side} side @param {Series} one */
 function title(side, one) {
-  if (!one.service_id) return one.colony_id;
+  if (!one.service_id) return printable(one.colony_id);
   const isAlone = side.series.filter((other) => other.service_id === one.service_id).length === 1;
-  return isAlone ? one.service_id : `${one.service_id} in ${one.colony_id}`;
+  return printable(isAlone ? one.service_id : `${one.service_id} in ${one.colony_id}`);
 }
 
 /** The colour of a line, the same on all sides. @param {string} name */
@@ -438,7 +443,7 @@ async function start() {
     const name = figures[place].dataset.environment ?? "";
     const old = sides.get(name);
     if (answer.status === "rejected") {
-      failures.push([figures[place], `There is no ${old ? "newer " : ""}chart: ${answer.reason.message}.`]);
+      failures.push([figures[place], printable(`There is no ${old ? "newer " : ""}chart: ${answer.reason.message}.`)]);
       return;
     }
     const side = answer.value;

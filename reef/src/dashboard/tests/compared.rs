@@ -59,3 +59,15 @@ async fn a_metric_without_a_better_direction_is_greater_and_not_worse() {
     let latency = row(&page, "latency");
     assert!(latency.contains(&format!("<td class=\"number\">{hours}")), "{latency}");
 }
+
+#[tokio::test]
+async fn no_name_of_an_environment_turns_text() {
+    let (a, b) = (format!("a {HOSTILE}"), format!("b {HOSTILE}"));
+    let store = with(&[(a.as_str(), HOSTILE, 2.0), (b.as_str(), HOSTILE, 1.0)]).await;
+    let opened = Opened::over(&store, false).await;
+    for path in ["/compare?range=24h", "/compare?a=other&b=none", "/series?range=24h", "/services", "/"] {
+        let page = opened.get(path).await.body;
+        assert!(page.contains("alert()&gt;·"), "{path}: {page}");
+        assert_eq!(turned(&page), Vec::<&str>::new(), "{path}");
+    }
+}

@@ -34,7 +34,8 @@ fn deployed([colony_id, id, service, version]: [&str; 4], start: TimeMs) -> Vec<
 /// A store with these deployments and an event at noon.
 async fn with(upserts: Vec<Vec<Value>>) -> MemoryStore {
     let timeline = DerivedChange { table: "deployment_timeline".to_owned(), upserts, removed: Vec::new() };
-    let rows = Rows { events: vec![happened("shop-production", "newest", NOON.0, "config_change")], ..Rows::default() };
+    let newest = Event { timestamp: NOON, ..happened("shop-production", "newest", 0, "config_change") };
+    let rows = Rows { events: vec![newest], ..Rows::default() };
     let mut store = MemoryStore::new();
     store.commit(&Commit { derived: vec![timeline], ..commit_of(1, rows) }).await.unwrap();
     store
@@ -86,4 +87,15 @@ async fn more_deployments_than_are_shown_are_counted() {
     let data: serde_json::Value = serde_json::from_str(&data).unwrap();
     assert_eq!(data["deployments"].as_array().unwrap().len(), 1_000);
     assert_eq!((&data["truncated"], &data["total"]), (&true.into(), &1_001.into()), "{}", data["total"]);
+}
+
+#[tokio::test]
+async fn no_name_of_a_deployment_turns_text() {
+    let rows = vec![deployed(["shop-production", "d-1", HOSTILE, HOSTILE], NOON - DAY_MS)];
+    let opened = Opened::over(&with(rows).await, false).await;
+    for path in ["/deployment?id=shop-production/d-1", "/timeline?range=7d", "/services", "/"] {
+        let page = opened.get(path).await.body;
+        assert!(page.contains("alert()&gt;·"), "{path}: {page}");
+        assert_eq!(turned(&page), Vec::<&str>::new(), "{path}");
+    }
 }
