@@ -30,7 +30,7 @@ pub struct Chart<'a> {
 pub fn drawn(metric: &str, charts: &[Chart<'_>]) -> Markup {
     html! {
         (tools())
-        div #charts.charts data-metric=(metric) { @for chart in charts { (figure(chart)) } }
+        div #charts.charts.several[charts.len() > 2] data-metric=(metric) { @for chart in charts { (figure(chart)) } }
         p.muted { (EXPLAINED) }
     }
 }

@@ -71,3 +71,52 @@ async fn no_name_of_an_environment_turns_text() {
         assert_eq!(turned(&page), Vec::<&str>::new(), "{path}");
     }
 }
+
+/// The environments of the charts of a page.
+fn drawn(page: &str) -> Vec<&str> {
+    page.split("<figure data-environment=\"").skip(1).filter_map(|rest| rest.split('"').next()).collect()
+}
+
+#[tokio::test]
+async fn all_environments_of_an_application_are_side_by_side() {
+    let store =
+        with(&[("staging", "latency", 200.0), ("canary", "latency", 150.0), ("production", "latency", 100.0)]).await;
+    let opened = Opened::over(&store, false).await;
+    let page = opened.get("/compare?range=24h").await.body;
+    assert_eq!(drawn(&page), ["canary", "production", "staging"], "{page}");
+    assert!(page.contains("class=\"charts several\""), "{page}");
+    for words in [
+        "Canary is 50.0% slower than production (latency)",
+        "Canary is 25.0% faster than staging (latency)",
+        "href=\"/compare?range=24h&amp;a=canary&amp;b=staging&amp;c=production\"",
+        "data-series=\"/data/series?env=staging&amp;app=shop&amp;metric=latency&amp;range=24h\"",
+        "<select name=\"c\">",
+    ] {
+        assert!(page.contains(words), "{words}: {page}");
+    }
+    // those that an address names, and no others
+    for (query, environments) in [
+        ("a=staging&b=production", vec!["staging", "production"]),
+        ("a=staging&b=prod&d=canary&c=production", vec!["staging", "production", "canary"]),
+        ("a=staging&b=production&c=nowhere", vec!["staging", "production"]),
+    ] {
+        let page = opened.get(&format!("/compare?range=24h&{query}")).await.body;
+        assert_eq!(drawn(&page), environments, "{query}: {page}");
+        assert_eq!(page.contains("No environment is called nowhere."), query.contains("nowhere"), "{page}");
+    }
+}
+
+#[tokio::test]
+async fn a_page_says_which_part_a_service_or_a_colony_of_its_address_narrows() {
+    let store = with(&[("staging", "latency", 2.0), ("production", "latency", 1.0)]).await;
+    let opened = Opened::over(&store, false).await;
+    let page = opened.get("/compare?service=web&colony=shop-staging").await.body;
+    for words in [
+        "Only the charts are of the service web. Sentence and table are of all services.",
+        "Environments are compared with all of their colonies, and not only shop-staging.",
+    ] {
+        assert!(page.contains(words), "{words}: {page}");
+    }
+    let whole = opened.get("/compare").await.body;
+    assert!(!whole.contains("Only the charts") && !whole.contains("not only"), "{whole}");
+}
