@@ -46,6 +46,7 @@ export async function check() {
     }
     if (reached.size < wanted) problems.keyboard.push(`${path}: ${reached.size} of ${wanted} are reached`);
   }
+  problems.keyboard.push(...await picked(page));
   report("pages", problems.status);
   report("axe", problems.axe);
   report("narrow", problems.narrow);
@@ -60,6 +61,33 @@ export async function check() {
   await asked();
   await renewals();
   await scriptless(pages);
+}
+
+/** An arrow key on a picker chooses and loads nothing, the button beside it sends the choice; a choice by pointer sends itself. */
+async function picked(page) {
+  const faults = [];
+  await go(page, "/timeline?range=7d");
+  const list = page.locator("select[name=range]");
+  let loads = 0;
+  const count = (request) => { if (request.isNavigationRequest()) loads += 1; };
+  page.on("request", count);
+  await list.focus();
+  await page.keyboard.press("ArrowDown");
+  await page.waitForFunction(() => document.querySelector("select[name=range]").value === "30d");
+  await page.keyboard.press("Home");
+  await page.waitForFunction(() => document.querySelector("select[name=range]").value === "1h");
+  await page.waitForTimeout(300);
+  if (loads > 0) faults.push(`keys on a picker load ${loads} pages`);
+  await page.keyboard.press("Tab");
+  const button = page.locator(".pickers button");
+  if (!(await button.isVisible())) faults.push("no button sends the choice");
+  await button.press("Enter");
+  await page.waitForURL(/range=1h/);
+  page.off("request", count);
+  await list.dispatchEvent("pointerdown");
+  await list.selectOption("24h");
+  await page.waitForURL(/range=24h/);
+  return faults;
 }
 
 /** Runs in the page: what it shows with a character that turns text. */

@@ -135,7 +135,7 @@ fn complete_to(colony: &ColonyCompleteness) -> Option<TimeMs> {
     colony.complete_to.as_deref().and_then(TimeMs::parse_rfc3339)
 }
 
-/// A form of pickers. Without script its button sends it.
+/// A form of pickers. Its button sends it; the script also does, after a choice by pointer.
 pub struct Pickers<'a> {
     asked: &'a Asked,
     fields: Vec<Markup>,
