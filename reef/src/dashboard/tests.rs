@@ -7,6 +7,7 @@ mod compared;
 mod deployed;
 mod numbers;
 mod parts;
+mod pictures;
 
 use super::headers::POLICY;
 use crate::analysis::Analyst;
