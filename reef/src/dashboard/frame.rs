@@ -131,7 +131,8 @@ fn known(completeness: &Completeness) -> Markup {
     }
 }
 
-fn complete_to(colony: &ColonyCompleteness) -> Option<TimeMs> {
+/// Up to when a colony is known.
+pub fn complete_to(colony: &ColonyCompleteness) -> Option<TimeMs> {
     colony.complete_to.as_deref().and_then(TimeMs::parse_rfc3339)
 }
 
