@@ -94,7 +94,10 @@ async fn the_page_of_the_reef_names_its_sources_and_leads_to_rows() {
     store.commit(&Commit { positions, ..commit_of(2, Rows::default()) }).await.unwrap();
     let opened = Opened::over(&store, false).await;
     let page = opened.get("/health").await.body;
-    assert!(page.contains("orders-topic") && !page.contains("<li>evaluated"), "{page}");
+    let position = "<td>orders-topic</td><td><code>0</code></td><td><code>7</code></td>";
+    assert!(page.contains(position) && !page.contains("<td>evaluated"), "{page}");
+    let behind = "<time datetime=\"2026-03-07T10:00:00.000Z\" title=\"2026-03-07T10:00:00.000Z\">2 h</time>";
+    assert!(page.contains(behind), "the colony that is behind the newest one says by how much: {page}");
     assert!(page.contains("<a href=\"/events?range=30d\"><data value=\"21\">21</data></a>"), "{page}");
 }
 
