@@ -162,7 +162,7 @@ fn charts(sides: &Sides, found: Option<&PatternLine>, asked: &Asked) -> Markup {
                 label {
                     input #shift type="checkbox" data-seconds=(line.lag_seconds) data-source=(line.source_environment);
                     " Shift " strong { (shown::name(&line.source_environment)) } " by the found lag of " (shown::seconds(line.lag_seconds))
-                    ", so that cause and effect are below each other"
+                    ", so that what followed is below what came before"
                 }
                 " – " a href=(shown::pattern_address(&line.correlation_id)) { (words::sentence(line)) }
             }

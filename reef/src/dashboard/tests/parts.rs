@@ -77,7 +77,8 @@ async fn the_page_of_services_says_whom_a_deployment_affected() {
 
 #[tokio::test]
 async fn a_neighbour_by_a_pattern_has_the_score_of_the_pattern() {
-    let opened = Opened::over(&affected::store().await, false).await;
+    let store = affected::store().await;
+    let opened = Opened::over(&store, false).await;
     for path in ["/deployment?id=my-shop-production/e-3", "/services?service=api&env=production"] {
         let page = opened.get(path).await.body;
         assert!(page.contains(">a pattern</a> (<data value=\"0.87\">0.87</data>), <data "), "{path}: {page}");
