@@ -7,6 +7,7 @@ use super::journal::{self, Journal, Record, new_id, sha256};
 use super::limits::{Limits, Most, Reserved};
 use super::providers::{Attempt, Chain, Prices};
 use super::question::AnalyzeQuestion;
+use super::recorded;
 use super::tail::Tail;
 use super::template::{headline, worded};
 use super::wording::{Privacy, Worded, Wording, word};
@@ -225,6 +226,7 @@ impl Analyst {
             send(pieces, Piece::Status(done.to_owned())).await;
         }
         entry.record.evidence_ids = found.evidence().map(|one| one.id.clone()).collect();
+        entry.record.evidence = recorded::written(found.evidence());
         let analysis = self.worded(asked, (found, &names), (began, until), &mut entry, pieces).await;
         entry.answered(&analysis);
         Ok(analysis)

@@ -3,7 +3,6 @@
 use super::analyses::{self, Unanswered, not_permitted};
 use super::asked::{Asked, Problem};
 use super::frame::{self, Page};
-use super::lately::Kept;
 use super::query::{FORM_BYTES_MAX, Query, address};
 use super::session::{Unsent, sender};
 use super::{Dashboard, analysis, problem};
@@ -67,7 +66,7 @@ async fn answered(asked: &Asked, caller: String) -> Response {
         }
         Ok(answer) => {
             let id = answer.metadata.analysis_id.clone();
-            asked.dashboard.lately.put(&id, Kept { analysis: answer, is_again: false });
+            asked.dashboard.lately.put(&id, answer);
             Redirect::to(&analyses::of(&id)).into_response()
         }
         Err(AnalysisError::Answer(AnswerError::Refused(refusal))) => {

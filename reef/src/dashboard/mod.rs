@@ -32,7 +32,7 @@
 //! | `asking` | a question of that form |
 //! | `analysis` | one analysis |
 //! | `cited` | evidence of an analysis, with links to its rows |
-//! | `lately` | answers with their evidence, kept for a while |
+//! | `lately` | answers with what could be done, kept for a while |
 //! | `health` | the reef itself |
 //!
 //! A page asks [`crate::answers`] and nothing else, so that it has no number that `--json` lacks. HTML is made by maud,

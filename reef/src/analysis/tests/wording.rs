@@ -89,6 +89,8 @@ async fn a_model_words_the_answer_within_the_frame_of_the_template() {
     assert_eq!((record.input_tokens, record.output_tokens, record.cost_micros), (120, 30, Some(420)));
     assert_eq!(record.answer_sha256, crate::analysis::journal::sha256(&analysis.answer()));
     assert_eq!(record.evidence_ids.len(), analysis.found.evidence().count());
+    let evidence: Vec<RecordedEvidence> = analysis.found.evidence().map(RecordedEvidence::from).collect();
+    assert_eq!(RecordedEvidence::of(record), evidence);
     assert_eq!(record.analysis_id, metadata.analysis_id);
 }
 
