@@ -6,6 +6,7 @@ use crate::analysis::providers::tests::{Fake, Say, provider};
 use crate::analysis::providers::{Chain, Prices, Protocol};
 use crate::analysis::{Analyst, AnalyzeQuestion, Asked, Model, Most, Privacy};
 use std::path::Path;
+use std::rc::Rc;
 use std::time::Duration;
 
 const SLOWER: &str = "why is prod slower than staging?";
@@ -102,6 +103,33 @@ async fn what_fails_within_a_stream_is_in_its_last_piece() {
     let pieces = messages(&answer);
     assert_eq!((pieces.len(), &pieces[0]["complete"]), (1, &json!(true)), "{pieces:?}");
     assert!(pieces[0]["status"].as_str().unwrap().starts_with("failed: colony_ids[0]: there is no colony"));
+}
+
+#[tokio::test]
+async fn as_many_questions_as_are_permitted_wait_for_a_model_and_hold_up_no_other_call() {
+    let (folder, fake) = (tempfile::tempdir().unwrap(), Fake::of(vec![Say::Stall]).await);
+    let opened = Rc::new(open_with(stalled(folder.path(), &fake)).await);
+    let analyze = format!("{LLM}/Analyze");
+    let calls = async {
+        for _ in 0..10 {
+            let (opened, analyze) = (Rc::clone(&opened), analyze.clone());
+            tokio::task::spawn_local(async move { opened.json(&analyze, &json!({ "question": SLOWER })).await });
+        }
+        let all = async {
+            while fake.requests().len() < 10 {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(15), all).await.expect("ten questions at the model");
+        let list = ask(&opened, &format!("{REEF}/ListAnalyses"), json!({})).await;
+        assert_eq!((&list["total"], &list["analyses"][0]["outcome"]), (&json!(10), &json!("started")));
+        let refused = opened.json(&analyze, &json!({ "question": SLOWER })).await;
+        assert_eq!((refused.status, &refused.value()["code"]), (429, &json!("resource_exhausted")));
+        assert!(refused.text().contains("max_concurrent_requests"), "{}", refused.text());
+        assert!(refused.head.contains("retry-after: 2"), "{}", refused.head);
+    };
+    // dropped with its calls
+    tokio::task::LocalSet::new().run_until(calls).await;
 }
 
 /// An analyst whose model never answers.
