@@ -52,7 +52,7 @@ mod words;
 pub(crate) mod tests;
 
 pub use actions::Action;
-pub use analyst::{AnalysisError, Analyst, Asked, Model, Piece, Pieces};
+pub use analyst::{Admitted, AnalysisError, Analyst, Asked, Model, Piece, Pieces};
 pub use answer::{Analysis, Metadata};
 pub use evidence::{Claim, Evidence, Fact, Kind, Quantity};
 pub use findings::{Found, find};

@@ -151,6 +151,7 @@ async fn a_stream_whose_caller_has_gone_is_recorded_as_cancelled() {
         streamed: true,
         wait: Duration::from_secs(20),
     };
+    let asked = (analyst.admit(&asked).unwrap(), asked);
     let mut stream = crate::rpc::pieces::stream(Arc::clone(&analyst), asked, (store.reader(), scope()));
     let first = tokio_stream::StreamExt::next(&mut stream).await.unwrap().unwrap();
     assert!(!first.complete);
@@ -200,6 +201,19 @@ async fn over_the_limit_a_caller_is_told_when_to_ask_again_and_each_question_is_
     assert_eq!((refused.status, &refused.value()["code"]), (429, &json!("resource_exhausted")));
     let wait = refused.head.lines().find_map(|line| line.strip_prefix("retry-after: ")).unwrap();
     assert!((3_500..=3_600).contains(&wait.trim().parse::<u64>().unwrap()), "{wait}");
+    // a stream is refused before it begins, by each protocol
+    let body = client::envelope(json!({ "question": SLOWER }).to_string().as_bytes());
+    let types = [("content-type", "application/connect+json"), ("connect-protocol-version", "1")];
+    let stream = opened.send("POST", &format!("/{LLM}/StreamAnalysis"), &types, &body).await;
+    assert!(messages(&stream).is_empty() && stream.text().contains("resource_exhausted"), "{}", stream.text());
+    assert!(stream.head.contains("retry-after: 3"), "{}", stream.head);
+    let message = wire::AnalyzeRequest { question: SLOWER.to_owned(), ..Default::default() };
+    let framed = client::envelope(&buffa::Message::encode_to_vec(&message));
+    let types = [("content-type", "application/grpc-web+proto"), ("x-grpc-web", "1")];
+    let web = opened.send("POST", &format!("/{LLM}/StreamAnalysis"), &types, &framed).await;
+    let (frames, trailers) = web.frames();
+    assert!(frames.is_empty() && trailers.contains("grpc-status: 8"), "{trailers}");
+    assert!(web.head.contains("retry-after: 3"), "{}", web.head);
     let list = ask(&opened, &format!("{REEF}/ListAnalyses"), json!({})).await;
     assert_eq!((&list["total"], &list["truncated"]), (&json!(2), &json!(false)));
     let (newest, oldest) = (&list["analyses"][0], &list["analyses"][1]);
