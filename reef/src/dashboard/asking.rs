@@ -40,11 +40,6 @@ pub async fn ask(State(dashboard): State<Arc<Dashboard>>, request: Request) -> R
     if asked.role < Role::Analyst {
         return document(StatusCode::FORBIDDEN, not_permitted(), &asked);
     }
-    let Ok(_turn) = dashboard.questions.try_acquire() else {
-        let what = "other questions are being answered".to_owned();
-        let unanswered = Unanswered { what, hint: "send it again in a moment".to_owned() };
-        return document(StatusCode::TOO_MANY_REQUESTS, analyses::again(&asked, &unanswered), &asked);
-    };
     answered(&asked, sender.asker.0).await
 }
 

@@ -408,6 +408,27 @@ async fn a_question_that_fails_is_recorded_with_its_reason() {
 }
 
 #[tokio::test]
+async fn a_question_without_words_or_with_too_many_is_recorded_and_counts() {
+    let asking = Asking::of(None, Most { per_hour: 2, ..MOST }).await;
+    for words in [" ".to_owned(), "é".repeat(2_000)] {
+        let refused = asking.ask(&words).await;
+        assert!(matches!(refused, Err(AnalysisError::Answer(AnswerError::Refused(_)))), "{refused:?}");
+    }
+    let limited = asking.ask(SLOWER).await;
+    assert!(matches!(limited, Err(AnalysisError::Limited { .. })), "{limited:?}");
+    let mut records = asking.records();
+    records.sort_by_key(|record| record.question.len());
+    let reasons: Vec<(&str, &str)> =
+        records.iter().map(|record| (record.outcome.as_str(), record.reason.as_str())).collect();
+    assert!(matches!(reasons[..], [("failed", _), ("failed", _)]), "{reasons:?}");
+    assert!(
+        records[0].reason.contains("no question is asked") && records[1].reason.contains("is too long"),
+        "{reasons:?}"
+    );
+    assert!(records[1].question.len() < 2_020 && records[1].question.ends_with("é… (cut)"));
+}
+
+#[tokio::test]
 async fn a_question_that_is_dropped_is_recorded_as_cancelled() {
     let fake = Fake::of(vec![Say::Stall]).await;
     let asking = Asking::of(Some(model(vec![provider(Protocol::OpenAi, &fake)], Privacy::Mask)), MOST).await;

@@ -2,11 +2,14 @@
 
 use super::*;
 use crate::access::Role;
-use crate::analysis::Most;
 use crate::analysis::journal::{Journal, Record};
+use crate::analysis::providers::tests::{Fake, Say, provider};
+use crate::analysis::providers::{Chain, Prices, Protocol};
+use crate::analysis::{Model, Most, Privacy};
 use crate::answers::tests::predictions::foreseen;
 use crate::dashboard::cookie_of;
 use std::path::Path;
+use std::time::Duration;
 
 const SLOWER: &str = "question=why+is+production+slower+than+staging%3F";
 
@@ -145,7 +148,7 @@ async fn an_answer_that_is_not_recorded_is_shown_at_once() {
 #[tokio::test]
 async fn a_question_that_has_no_answer_comes_back_with_the_reason_and_what_was_typed() {
     let (store, folder) = (foreseen().await, tempfile::tempdir().unwrap());
-    let opened = Opened::with(&store, false, recording(folder.path(), 1)).await;
+    let opened = Opened::with(&store, false, recording(folder.path(), 3)).await;
     let empty = opened.send("POST", "/analyses", &[], "question=+&range=7d").await;
     assert!(empty.status == 400 && empty.body.contains("no question is asked"), "{}", empty.body);
     assert!(empty.body.contains("<option value=\"7d\" selected"), "{}", empty.body);
@@ -157,6 +160,35 @@ async fn a_question_that_has_no_answer_comes_back_with_the_reason_and_what_was_t
     let limited = opened.send("POST", "/analyses", &[], SLOWER).await;
     assert!(limited.status == 429 && limited.head.contains("retry-after: "), "{}", limited.head);
     assert!(limited.body.contains("why is production slower than staging?"), "{}", limited.body);
+    let list = opened.get("/analyses").await.body;
+    assert!(list.contains("(without words)") && list.contains("&lt;b&gt;&lt;b&gt;"), "each is recorded: {list}");
+}
+
+#[tokio::test]
+async fn as_many_questions_as_are_permitted_are_answered_at_once_and_one_more_is_told_when_to_come_again() {
+    let (store, folder) = (foreseen().await, tempfile::tempdir().unwrap());
+    let fake = Fake::of(vec![Say::Stall]).await;
+    let most = Most { per_hour: 10, at_once: 3, tokens_per_day: None, cost_micros_per_day: None };
+    let chain = Chain { providers: vec![provider(Protocol::OpenAi, &fake)], timeout: Duration::from_secs(20) };
+    let model = Model { chain, privacy: Privacy::Mask, prices: Prices::default() };
+    let analyst = Analyst::new(Some(model), most, &folder.path().join("a.ndjson"), SystemClock::shared());
+    let opened = Opened::with(&store, false, analyst).await;
+    let ask = || opened.send("POST", "/analyses", &[], SLOWER);
+    let waiting = async { tokio::join!(ask(), ask(), ask()) };
+    let one_more = async {
+        while fake.requests().len() < 3 {
+            tokio::task::yield_now().await;
+        }
+        ask().await
+    };
+    tokio::select! {
+        answers = waiting => panic!("{}", answers.0.status),
+        refused = tokio::time::timeout(Duration::from_secs(15), one_more) => {
+            let refused = refused.expect("three questions at the model");
+            assert!(refused.status == 429 && refused.head.contains("retry-after: 2"), "{}", refused.head);
+            assert!(refused.body.contains("max_concurrent_requests"), "{}", refused.body);
+        }
+    }
 }
 
 #[tokio::test]
