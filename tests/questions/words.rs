@@ -33,7 +33,7 @@ const WAIT: Duration = Duration::from_secs(60);
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// Predictions of a pattern: one is open, of those before it two came true and one did not.
-fn predictions() -> Commit {
+pub fn predictions() -> Commit {
     let text = |text: &str| Cell::Text(text.to_owned());
     let row = |number: i64, outcome: &str| {
         let issued = NOON - number * DAY_MS - 60 * MINUTE_MS;
