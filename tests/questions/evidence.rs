@@ -20,7 +20,7 @@ const QUESTIONS: usize = 80;
 /// Pieces of evidence that are run again, at least.
 const EVIDENCE_MIN: usize = 100;
 
-/// What is asked; names are put in for the words in capitals.
+/// What is asked; a name replaces each word in capitals.
 const SHAPES: [&str; 11] = [
     "why is ENV slower than OTHER",
     "compare METRIC of ENV and OTHER",
