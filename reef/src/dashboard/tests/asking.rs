@@ -106,7 +106,8 @@ async fn a_stored_analysis_shows_the_evidence_that_it_had_whatever_the_store_has
     let first = evidence(&before.get(&address).await);
     assert!(first.contains("id=\"E1\"") && first.contains("both series") && first.contains("SELECT "), "{first}");
     // another process: it has the record only, and a store in which nothing is found
-    let opened = Opened::with(&MemoryStore::new(), false, recording(folder.path(), 10)).await;
+    let empty = MemoryStore::new();
+    let opened = Opened::with(&empty, false, recording(folder.path(), 10)).await;
     let page = opened.get(&address).await;
     assert_eq!((page.status, evidence(&page)), (200, first), "{}", page.body);
     assert!(page.body.contains("<a href=\"#E1\">E1</a>") && page.body.contains("Finding: "), "{}", page.body);
