@@ -12,6 +12,7 @@ use sinks::duckdb::{DuckDbConfig, DuckDbStore};
 use std::path::Path;
 
 mod early;
+mod evidence;
 mod fleet;
 mod words;
 

@@ -54,16 +54,15 @@ fn question(given: &Map<String, Value>) -> Result<AnalyzeQuestion, Refusal> {
     }
     let window = text(given, "time_window")?.filter(|text| !text.is_empty());
     let window = window.map(parse_duration_ms).transpose();
-    let question = AnalyzeQuestion {
+    // its words are checked where it is recorded
+    Ok(AnalyzeQuestion {
         question: text(given, "question")?.unwrap_or_default().to_owned(),
         colonies: texts(given, "colonies")?,
         window_ms: window.map_err(|error| {
             Refusal::invalid(error.to_string(), "the usual ones are 1h, 24h and 7d").at("time_window")
         })?,
         patterns: true,
-    };
-    question.check()?;
-    Ok(question)
+    })
 }
 
 /// An argument that is text; none where it is absent.

@@ -50,10 +50,10 @@ impl Server {
         let (asks, places) = (Arc::clone(&self.asks), Arc::clone(&self.places));
         // dropped with the call, which aborts it
         let mut calls = JoinSet::new();
-        calls.spawn(Guarded::new(async move {
+        calls.spawn(Guarded::new(tokio::time::timeout(CALL_MAX, async move {
             let _place = places.acquire_owned().await;
-            tokio::time::timeout(CALL_MAX, called(tool, given, asks.as_ref())).await
-        }));
+            called(tool, given, asks.as_ref()).await
+        })));
         match calls.join_next().await {
             Some(Ok(Ok(Ok(content)))) => {
                 let mut result = CallToolResult::success(vec![ContentBlock::text(content.text)]);
@@ -69,7 +69,7 @@ impl Server {
         }
     }
 
-    /// The result of a question in words.
+    /// The result of a question in words. It takes no place: a model would keep it, and the analyst has a limit of its own.
     async fn analyzed(&self, given: Map<String, Value>, context: &RequestContext<RoleServer>) -> CallToolResult {
         let who = match analysis::caller(context) {
             Ok(who) => who,
@@ -77,29 +77,29 @@ impl Server {
         };
         let asks = Arc::clone(&self.asks);
         let call = async move { analysis::called(given, &who, asks.as_ref()).await };
-        self.in_turn(analysis::NAME, call, context).await
+        self.ended(analysis::NAME, call, context).await
     }
 
     /// The result of a statement.
     async fn selected(&self, given: Map<String, Value>, context: &RequestContext<RoleServer>) -> CallToolResult {
-        let asks = Arc::clone(&self.asks);
-        self.in_turn(sql::NAME, async move { sql::called(given, asks.as_ref()).await }, context).await
+        let (asks, places) = (Arc::clone(&self.asks), Arc::clone(&self.places));
+        let call = async move {
+            let _place = places.acquire_owned().await;
+            sql::called(given, asks.as_ref()).await
+        };
+        self.ended(sql::NAME, call, context).await
     }
 
-    /// The result of a call that has its turn, and ends with its caller.
-    async fn in_turn(
+    /// The result of a call, which ends with its caller.
+    async fn ended(
         &self,
         name: &'static str,
         call: impl Future<Output = Result<CallToolResult, Unanswered>> + Send + 'static,
         context: &RequestContext<RoleServer>,
     ) -> CallToolResult {
-        let places = Arc::clone(&self.places);
         // dropped with the call, which aborts it
         let mut calls = JoinSet::new();
-        calls.spawn(Guarded::new(async move {
-            let _place = places.acquire_owned().await;
-            tokio::time::timeout(CALL_MAX, call).await
-        }));
+        calls.spawn(Guarded::new(tokio::time::timeout(CALL_MAX, call)));
         tokio::select! {
             result = calls.join_next() => match result {
                 Some(Ok(Ok(Ok(result)))) => result,

@@ -9,3 +9,4 @@ mod limits;
 mod protocol;
 mod route;
 mod suite;
+mod waiting;
