@@ -54,7 +54,8 @@ fn many(count: i64, name: &str, before: TimeMs) -> Vec<Vec<Value>> {
 async fn an_older_range_has_its_deployments_however_many_came_later() {
     let mut rows = many(1_200, "late", NOON);
     rows.extend(many(3, "early", NOON - 20 * DAY_MS));
-    let opened = Opened::over(&with(rows).await, false).await;
+    let store = with(rows).await;
+    let opened = Opened::over(&store, false).await;
     let range = format!("from={}&to={}", NOON - 21 * DAY_MS, NOON - 19 * DAY_MS);
     let page = opened.get(&format!("/timeline?{range}")).await.body;
     for id in ["early-0", "early-1", "early-2"] {
@@ -72,7 +73,8 @@ async fn an_older_range_has_its_deployments_however_many_came_later() {
 
 #[tokio::test]
 async fn more_deployments_than_are_shown_are_counted() {
-    let opened = Opened::over(&with(many(1_001, "one", NOON)).await, false).await;
+    let store = with(many(1_001, "one", NOON)).await;
+    let opened = Opened::over(&store, false).await;
     let page = opened.get("/timeline?range=7d").await.body;
     let most = |count: &str, shown: &str, place: &str| {
         format!(
@@ -92,7 +94,8 @@ async fn more_deployments_than_are_shown_are_counted() {
 #[tokio::test]
 async fn no_name_of_a_deployment_turns_text() {
     let rows = vec![deployed(["shop-production", "d-1", HOSTILE, HOSTILE], NOON - DAY_MS)];
-    let opened = Opened::over(&with(rows).await, false).await;
+    let store = with(rows).await;
+    let opened = Opened::over(&store, false).await;
     for path in ["/deployment?id=shop-production/d-1", "/timeline?range=7d", "/services", "/"] {
         let page = opened.get(path).await.body;
         assert!(page.contains("alert()&gt;·"), "{path}: {page}");
