@@ -44,7 +44,8 @@ pub(super) enum Kind {
     Moment,
 }
 
-const fn argument(name: &'static str, kind: Kind, about: &'static str) -> Argument {
+/// An argument of a name.
+pub(super) const fn argument(name: &'static str, kind: Kind, about: &'static str) -> Argument {
     Argument { name, kind, about }
 }
 

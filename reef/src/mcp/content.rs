@@ -2,7 +2,7 @@
 
 use super::arguments::Arguments;
 use super::asking::Told;
-use super::fit::{List, TEXT_MAX, fitted};
+use super::fit::{List, TEXT_MAX, cut, fitted, text_size};
 use super::tools::{Beside, Parts, Tool};
 use super::{clean, known, wording};
 use crate::answers::Refusal;
@@ -31,10 +31,8 @@ pub(super) fn content(list: List, told_text: &str, narrow: &str, reason: Option<
     if let Some(cursor) = structured["next_cursor"].as_str().filter(|cursor| !cursor.is_empty()) {
         lines.push(format!("More follow: the same arguments with cursor {cursor:?}."));
     }
-    let page = clean::page(&wording::of_tools(told_text));
-    let rest: usize = lines.iter().map(|line| line.len() + 1).sum();
-    let text = shortened(&page, TEXT_MAX.saturating_sub(rest))
-        + &lines.iter().map(|line| format!("{line}\n")).collect::<String>();
+    let lines: String = lines.iter().map(|line| format!("{line}\n")).collect();
+    let text = text_before(&clean::page(&wording::of_tools(told_text)), &lines);
     Content { structured, text }
 }
 
@@ -75,7 +73,7 @@ pub(super) fn list(tool: &Tool, arguments: &Arguments, told: &Told) -> Result<Li
     })
 }
 
-fn into_map(value: Value) -> Map<String, Value> {
+pub(super) fn into_map(value: Value) -> Map<String, Value> {
     match value {
         Value::Object(fields) => fields,
         _ => Map::new(),
@@ -109,18 +107,13 @@ fn belonging(beside: &Beside, items: &[Value], entries: Vec<Value>) -> Vec<(usiz
     placed.collect()
 }
 
-/// The page up to the end of a line, with a note if there was more.
-fn shortened(page: &str, bytes_max: usize) -> String {
-    if page.len() <= bytes_max {
-        return page.to_owned();
+/// As much of a page as a text has room for before these lines, with a note if there was more.
+pub(super) fn text_before(page: &str, lines: &str) -> String {
+    let room = TEXT_MAX.saturating_sub(text_size(lines));
+    if cut(page, room).is_none() {
+        return format!("{page}{lines}");
     }
     let note = "… the rest is in the structured content.\n";
-    let mut text = String::new();
-    for line in page.split_inclusive('\n') {
-        if text.len() + line.len() + note.len() > bytes_max {
-            break;
-        }
-        text.push_str(line);
-    }
-    text + note
+    let begin = cut(page, room.saturating_sub(text_size(note))).unwrap_or(page);
+    format!("{begin}{note}{lines}")
 }

@@ -5,10 +5,10 @@ use serde_json::{Map, Value, json};
 
 /// Bytes of a result as clients count it: its structured content and its text.
 pub(super) const RESULT_MAX: usize = 25_000;
-/// Bytes of the text.
-pub(super) const TEXT_MAX: usize = 4_500;
-/// Bytes of the structured content: the result's own fields, and escapes in its text, take the rest.
-const STRUCTURED_MAX: usize = RESULT_MAX - TEXT_MAX - 1_500;
+/// Bytes of the text, as JSON has it.
+pub(super) const TEXT_MAX: usize = 5_500;
+/// Bytes of the structured content: notes that are added to it, and the result's own fields, take the rest.
+pub(super) const STRUCTURED_MAX: usize = RESULT_MAX - TEXT_MAX - 1_000;
 /// Bytes of what is beside the list.
 const REST_MAX: usize = 8_000;
 
@@ -95,12 +95,37 @@ impl List {
     }
 }
 
-fn size(value: &Value) -> usize {
+/// Bytes of a value.
+pub(super) fn size(value: &Value) -> usize {
     value.to_string().len()
 }
 
+/// As much of a page as has so few bytes in JSON, up to the end of a line where one is among it; `None` if all of it has.
+pub(super) fn cut(page: &str, bytes_max: usize) -> Option<&str> {
+    let mut bytes = 0;
+    let is_over = |one: char| {
+        bytes += bytes_of(one);
+        bytes > bytes_max
+    };
+    let (begin, _) = page.split_at(page.find(is_over)?);
+    Some(begin.rfind('\n').map_or(begin, |end| begin.split_at(end + 1).0))
+}
+
+/// Bytes of a text in JSON, without its quotes.
+pub(super) fn text_size(text: &str) -> usize {
+    text.chars().map(bytes_of).sum()
+}
+
+fn bytes_of(one: char) -> usize {
+    match one {
+        '"' | '\\' | '\n' | '\r' | '\t' | '\u{8}' | '\u{c}' => 2,
+        one if one < ' ' => 6,
+        one => one.len_utf8(),
+    }
+}
+
 /// Takes away half of the largest list in the value, or of its longest text; false when nothing is left to take.
-fn shrink(value: &mut Value) -> bool {
+pub(super) fn shrink(value: &mut Value) -> bool {
     match largest(value) {
         Some(Value::Array(items)) => items.truncate(items.len() / 2),
         Some(Value::Object(fields)) => {
@@ -168,6 +193,17 @@ mod tests {
         let content = fitted(list(vec![number(0), number(1)], 0, 2), "name less");
         assert_eq!((&content["truncated"], &content["next_cursor"]), (&json!(false), &json!("")));
         assert_eq!((&content["notes"], content["items"].as_array().unwrap().len()), (&json!([]), 2));
+    }
+
+    #[test]
+    fn a_text_is_cut_at_a_line_by_what_it_is_in_json() {
+        for text in ["plain", "\"quoted\" \\ \n\t\u{8}\u{1b}\u{7f}·", ""] {
+            assert_eq!(text_size(text) + 2, size(&json!(text)), "{text:?}");
+            assert_eq!(cut(text, text_size(text)), None, "{text:?}");
+        }
+        assert_eq!(cut("one\ntwo\n", 9), Some("one\n"));
+        assert_eq!(cut("\"\"\"\"", 5), Some("\"\""));
+        assert_eq!(cut("äöü", 3), Some("ä"));
     }
 
     #[test]

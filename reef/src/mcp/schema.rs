@@ -7,13 +7,18 @@ use serde_json::{Map, Value, json};
 
 /// Of the arguments.
 pub(super) fn input(tool: &Tool) -> Map<String, Value> {
+    of_arguments(tool.arguments, tool.required)
+}
+
+/// Of these arguments.
+pub(super) fn of_arguments(arguments: &[Argument], required: &[&str]) -> Map<String, Value> {
     let properties: Map<String, Value> =
-        tool.arguments.iter().map(|argument| (argument.name.to_owned(), of_argument(argument))).collect();
+        arguments.iter().map(|argument| (argument.name.to_owned(), of_argument(argument))).collect();
     let mut schema = Map::new();
     schema.insert("type".to_owned(), json!("object"));
     schema.insert("properties".to_owned(), Value::Object(properties));
-    if !tool.required.is_empty() {
-        schema.insert("required".to_owned(), json!(tool.required));
+    if !required.is_empty() {
+        schema.insert("required".to_owned(), json!(required));
     }
     schema.insert("additionalProperties".to_owned(), json!(false));
     schema

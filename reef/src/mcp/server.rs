@@ -2,6 +2,7 @@
 
 use super::asking::{Asks, Unanswered};
 use super::content::{Content, content, list};
+use super::groups::Groups;
 use super::tools::{self, TOOLS, Tool as Entry};
 use super::{analysis, empty, refused, schema, sql};
 use crate::guarded::{Guarded, fault};
@@ -35,14 +36,17 @@ const INSTRUCTIONS: &str = "Facts about colonies (one application in one environ
 pub(super) struct Server {
     asks: Arc<dyn Asks>,
     places: Arc<Semaphore>,
+    groups: Groups,
     tools: Arc<Vec<Tool>>,
 }
 
 impl Server {
-    /// Serves answers of `asks`.
-    pub(super) fn new(asks: Arc<dyn Asks>) -> Server {
-        let tools = TOOLS.iter().map(listed).collect();
-        Server { asks, places: Arc::new(Semaphore::new(CALLS_MAX)), tools: Arc::new(tools) }
+    /// Serves answers of `asks`, with the optional tools of these groups.
+    pub(super) fn new(asks: Arc<dyn Asks>, groups: Groups) -> Server {
+        let mut tools: Vec<Tool> = TOOLS.iter().map(listed).collect();
+        tools.extend(groups.analyze.then(analysis::listed));
+        tools.extend(groups.sql.then(sql::listed));
+        Server { asks, places: Arc::new(Semaphore::new(CALLS_MAX)), groups, tools: Arc::new(tools) }
     }
 
     /// The result of a call; a fault ends this call only.
@@ -55,11 +59,7 @@ impl Server {
             tokio::time::timeout(CALL_MAX, called(tool, given, asks.as_ref())).await
         }));
         match calls.join_next().await {
-            Some(Ok(Ok(Ok(content)))) => {
-                let mut result = CallToolResult::success(vec![ContentBlock::text(content.text)]);
-                result.structured_content = Some(Value::Object(content.structured));
-                result
-            }
+            Some(Ok(Ok(Ok(content)))) => succeeded(content),
             Some(Ok(Ok(Err(unanswered)))) => failed(refused::text(&unanswered)),
             Some(Ok(Err(_))) => {
                 failed(format!("no answer within {} s; ask for less: {}", CALL_MAX.as_secs(), tool.narrow))
@@ -90,7 +90,7 @@ impl Server {
     async fn in_turn(
         &self,
         name: &'static str,
-        call: impl Future<Output = Result<CallToolResult, Unanswered>> + Send + 'static,
+        call: impl Future<Output = Result<Content, Unanswered>> + Send + 'static,
         context: &RequestContext<RoleServer>,
     ) -> CallToolResult {
         let places = Arc::clone(&self.places);
@@ -102,7 +102,7 @@ impl Server {
         }));
         tokio::select! {
             result = calls.join_next() => match result {
-                Some(Ok(Ok(Ok(result)))) => result,
+                Some(Ok(Ok(Ok(content)))) => succeeded(content),
                 Some(Ok(Ok(Err(unanswered)))) => failed(refused::text(&unanswered)),
                 Some(Ok(Err(_))) => failed(format!("no answer within {} s", CALL_MAX.as_secs())),
                 Some(Err(error)) => failed(fault(&format!("call of {name}"), &error)),
@@ -128,6 +128,12 @@ fn about(tool: &Entry, unanswered: Unanswered) -> Unanswered {
         (Unanswered::Refused(refusal), [needed]) if refusal.field.is_none() => refusal.at(needed).into(),
         (other, _) => other,
     }
+}
+
+fn succeeded(content: Content) -> CallToolResult {
+    let mut result = CallToolResult::success(vec![ContentBlock::text(content.text)]);
+    result.structured_content = Some(Value::Object(content.structured));
+    result
 }
 
 fn failed(text: String) -> CallToolResult {
@@ -166,6 +172,9 @@ impl ServerHandler for Server {
         request: CallToolRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
+        if let Some(refusal) = self.groups.refusal(&request.name) {
+            return Err(ErrorData::invalid_params(refusal, None));
+        }
         if request.name == analysis::NAME {
             return Ok(CallToolResponse::Complete(
                 self.analyzed(request.arguments.unwrap_or_default(), &context).await,
@@ -177,7 +186,7 @@ impl ServerHandler for Server {
             ));
         }
         let Some(tool) = tools::find(&request.name) else {
-            let names: Vec<&str> = TOOLS.iter().map(|tool| tool.name).collect();
+            let names: Vec<&str> = self.tools.iter().map(|tool| &*tool.name).collect();
             let message = format!("there is no tool {:?}; there are: {}", request.name, names.join(", "));
             return Err(ErrorData::invalid_params(message, None));
         };
