@@ -2,11 +2,11 @@
 
 use super::arguments::Arguments;
 use super::asking::Told;
-use super::fit::{List, TEXT_MAX, cut, fitted, text_size};
+use super::fit::{After, List, TEXT_MAX, cut, fitted, text_size};
 use super::tools::{Beside, Parts, Tool};
 use super::{clean, known, wording};
 use crate::answers::Refusal;
-use crate::answers::part::Listed;
+use crate::answers::part::{Listed, Part};
 use serde_json::{Map, Value, json};
 use std::collections::HashMap;
 
@@ -19,9 +19,9 @@ pub(super) struct Content {
     pub(super) text: String,
 }
 
-/// The content of an answer; `reason` is why it is empty.
-pub(super) fn content(list: List, told_text: &str, narrow: &str, reason: Option<String>) -> Content {
-    let mut structured = fitted(list, narrow);
+/// The content of an answer, of which so many items were wanted; `reason` is why it is empty.
+pub(super) fn content((list, wanted): (List, usize), told_text: &str, narrow: &str, reason: Option<String>) -> Content {
+    let mut structured = fitted(list, wanted, narrow);
     let notes = structured.get_mut("notes").and_then(Value::as_array_mut);
     let mut lines: Vec<String> = Vec::new();
     if let Some(notes) = notes {
@@ -42,24 +42,30 @@ pub(super) fn list(tool: &Tool, arguments: &Arguments, told: &Told) -> Result<Li
         Value::Object(fields) => fields,
         _ => Map::new(),
     };
-    let cursor_of = json!({ "start_time": told.document["start_time"], "end_time": told.document["end_time"] });
+    let range = json!({ "start_time": told.document["start_time"], "end_time": told.document["end_time"] });
     let known = clean::value(Value::Object(known::fields(&mut document)));
     let all = taken(&mut document, tool.list);
     let paging = ["total", "truncated", "next_cursor"].map(|name| document.shift_remove(name));
-    let skipped = arguments.skipped();
     let beside = tool.beside.as_ref().map(|beside| {
         let entries = taken(&mut document, beside.field);
         (beside.field, belonging(beside, &all, entries))
     });
-    let (items, total) = match tool.parts {
+    let (items, skipped, total, after) = match tool.parts {
         Parts::Question => {
-            let total = paging[0].as_ref().and_then(Value::as_u64).and_then(|total| usize::try_from(total).ok());
+            let [total, _, cursor] = &paging;
+            let total = total.as_ref().and_then(Value::as_u64).and_then(|total| usize::try_from(total).ok());
+            let skipped = arguments.skipped();
             let counted = skipped.saturating_add(all.len());
-            (all, total.unwrap_or(counted))
+            let cursor = cursor.as_ref().and_then(Value::as_str).filter(|cursor| !cursor.is_empty());
+            (all, skipped, total.unwrap_or(counted), After::Last(cursor.map(str::to_owned)))
         }
         Parts::Here => {
-            let Listed { items, total, .. } = arguments.part().of(all)?;
-            (items, total)
+            let names: Vec<String> = all.iter().map(|item| tool.name_of(item)).collect();
+            let skipped = arguments.begin(&names);
+            let part = Part { cursor: None, skip: skipped, ..arguments.part() };
+            let Listed { items, total, .. } = part.of(all)?;
+            let names = names.into_iter().skip(skipped).take(items.len()).collect();
+            (items, skipped, total, After::Each(names))
         }
     };
     Ok(List {
@@ -67,9 +73,12 @@ pub(super) fn list(tool: &Tool, arguments: &Arguments, told: &Told) -> Result<Li
         skipped,
         total,
         beside,
+        after,
+        asked: arguments.asked().to_owned(),
         known: into_map(known),
-        rest: into_map(clean::value(Value::Object(document))),
-        cursor_of,
+        rest: clean::value(Value::Object(document)),
+        range,
+        is_short: false,
     })
 }
 

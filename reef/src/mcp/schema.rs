@@ -26,7 +26,7 @@ pub(super) fn of_arguments(arguments: &[Argument], required: &[&str]) -> Map<Str
 
 fn of_argument(argument: &Argument) -> Value {
     let mut schema = match argument.kind {
-        Kind::Text | Kind::Moment => json!({ "type": "string" }),
+        Kind::Text | Kind::Moment | Kind::Cursor => json!({ "type": "string" }),
         Kind::Texts => json!({ "type": "array", "items": { "type": "string" }, "maxItems": NAMES_MAX }),
         Kind::Two => json!({ "type": "array", "items": { "type": "string" }, "minItems": 2, "maxItems": 2 }),
         Kind::OneOf(words) => json!({ "type": "string", "enum": words }),

@@ -3,7 +3,7 @@
 use super::asking::{Asks, Unanswered};
 use super::content::{Content, content, list};
 use super::groups::Groups;
-use super::tools::{self, TOOLS, Tool as Entry};
+use super::tools::{self, Parts, TOOLS, Tool as Entry};
 use super::{analysis, empty, refused, schema, sql};
 use crate::guarded::{Guarded, fault};
 use rmcp::model::{
@@ -114,12 +114,21 @@ impl Server {
 }
 
 async fn called(tool: &Entry, given: Map<String, Value>, asks: &dyn Asks) -> Result<Content, Unanswered> {
-    let arguments = tool.read(given)?;
-    let question = (tool.question)(&arguments)?;
-    let told = asks.ask(arguments.text("reef").as_deref(), question).await.map_err(|error| about(tool, error))?;
-    let list = list(tool, &arguments, &told)?;
-    let reason = empty::reason(tool, &arguments, &list, asks).await;
-    Ok(content(list, &told.text, tool.narrow, reason))
+    let mut arguments = tool.read(given)?;
+    let mut wanted = 0;
+    loop {
+        let question = (tool.question)(&arguments)?;
+        let told = asks.ask(arguments.text("reef").as_deref(), question).await.map_err(|error| about(tool, error))?;
+        let mut list = list(tool, &arguments, &told)?;
+        wanted = wanted.max(list.items.len());
+        let fitting = list.fit();
+        if tool.parts == Parts::Here || fitting >= list.items.len() {
+            let reason = empty::reason(tool, &arguments, &list, asks).await;
+            return Ok(content((list, wanted), &told.text, tool.narrow, reason));
+        }
+        // a cursor of the RPC is after the last item of an answer, so this is asked for the items that fit
+        arguments = arguments.limited(fitting);
+    }
 }
 
 /// What a refusal is about that names no argument: that which the tool needs.
